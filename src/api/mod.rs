@@ -1,0 +1,5 @@
+//! HTTP: the read contract, health, metrics.
+
+mod settings;
+
+pub use settings::Settings;

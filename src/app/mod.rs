@@ -1,0 +1,1 @@
+//! Composition root: roles, listeners, tasks, shutdown order.

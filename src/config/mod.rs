@@ -1,0 +1,1 @@
+//! Configuration: file, environment and flags become checked settings of every part.

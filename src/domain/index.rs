@@ -1,0 +1,174 @@
+//! Index definitions and the canonical text by which keys and index values are compared.
+//!
+//! The same functions run when a record is made and when a value is asked for, so that both sides
+//! always agree. Canonical text: whole numbers without `+`, leading zeros or fraction; uuids in
+//! lower case; booleans, dates, times and text as they are served.
+
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    name::IndexName,
+    row::{CellKind, ColumnKind},
+};
+
+/// One step of `normalize`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum NormalForm {
+    /// White space (Unicode) at both ends goes.
+    Trim,
+    /// Unicode lower case, locale-independent.
+    Lowercase,
+    /// Whole numbers in canonical form; everything else is absent.
+    Integer,
+}
+
+/// A look-up path of a collection.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IndexDefinition {
+    /// Its name in URLs.
+    pub name: IndexName,
+    /// The model's column that holds the value.
+    pub column: String,
+    /// Whether the column is a JSON array of which every element is a value.
+    #[serde(default)]
+    pub each: bool,
+    /// Applied in order to stored values and to values asked for.
+    #[serde(default)]
+    pub normalize: Vec<NormalForm>,
+    /// The type class of the column; `Any` for `each` indexes.
+    pub kind: ColumnKind,
+}
+
+impl IndexDefinition {
+    /// The text under which a cell's value is stored, or `None` when it is absent: null, not a
+    /// scalar, or empty after normalisation. `text` is the cell's plain text.
+    pub fn stored<'a>(&self, kind: CellKind, text: &'a str) -> Option<Cow<'a, str>> {
+        let canonical = match kind {
+            CellKind::Null | CellKind::Json | CellKind::Invalid => return None,
+            CellKind::Integer | CellKind::Number => whole(text).unwrap_or(Cow::Borrowed(text)),
+            CellKind::Boolean => Cow::Borrowed(text),
+            CellKind::Text => by_column(self.kind, text),
+        };
+        normalize(&self.normalize, canonical)
+    }
+
+    /// The text to look for when `text` is asked for, or `None` when no record can hold it.
+    pub fn asked<'a>(&self, text: &'a str) -> Option<Cow<'a, str>> {
+        normalize(&self.normalize, by_column(self.kind, text))
+    }
+}
+
+fn by_column(kind: ColumnKind, text: &str) -> Cow<'_, str> {
+    match kind {
+        ColumnKind::Integer | ColumnKind::Number => whole(text).unwrap_or(Cow::Borrowed(text)),
+        ColumnKind::Uuid if text.bytes().any(|byte| byte.is_ascii_uppercase()) => {
+            Cow::Owned(text.to_ascii_lowercase())
+        }
+        _ => Cow::Borrowed(text),
+    }
+}
+
+fn normalize<'a>(forms: &[NormalForm], mut value: Cow<'a, str>) -> Option<Cow<'a, str>> {
+    for form in forms {
+        value = match form {
+            NormalForm::Trim => match value {
+                Cow::Borrowed(text) => Cow::Borrowed(text.trim()),
+                Cow::Owned(text) => Cow::Owned(text.trim().to_owned()),
+            },
+            NormalForm::Lowercase if is_lowercase_ascii(&value) => value,
+            NormalForm::Lowercase => Cow::Owned(value.to_lowercase()),
+            NormalForm::Integer => match whole(&value)? {
+                Cow::Borrowed(_) => value,
+                Cow::Owned(text) => Cow::Owned(text),
+            },
+        };
+    }
+    (!value.is_empty()).then_some(value)
+}
+
+fn is_lowercase_ascii(text: &str) -> bool {
+    text.bytes().all(|byte| byte.is_ascii() && !byte.is_ascii_uppercase())
+}
+
+/// The canonical text of a whole number: `+007.00` → `7`, `-0` → `0`. `None` when `text` is not a
+/// whole number in positional notation. Borrowed when `text` is canonical already.
+pub fn whole(text: &str) -> Option<Cow<'_, str>> {
+    let (negative, unsigned) = match text.as_bytes().first()? {
+        b'-' => (true, &text[1..]),
+        b'+' => (false, &text[1..]),
+        _ => (false, text),
+    };
+    let (digits, fraction) = unsigned.split_once('.').unwrap_or((unsigned, "0"));
+    let is_whole = !digits.is_empty()
+        && digits.bytes().all(|byte| byte.is_ascii_digit())
+        && !fraction.is_empty()
+        && fraction.bytes().all(|byte| byte == b'0');
+    if !is_whole {
+        return None;
+    }
+    let significant = digits.trim_start_matches('0');
+    let significant = if significant.is_empty() { "0" } else { significant };
+    let negative = negative && significant != "0";
+    if text.len() == significant.len() + usize::from(negative) {
+        return Some(Cow::Borrowed(text));
+    }
+    Some(Cow::Owned(if negative { format!("-{significant}") } else { significant.to_owned() }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn index(kind: ColumnKind, normalize: &[NormalForm]) -> IndexDefinition {
+        IndexDefinition {
+            name: IndexName::new("id").unwrap(),
+            column: "c".into(),
+            each: false,
+            normalize: normalize.to_vec(),
+            kind,
+        }
+    }
+
+    #[test]
+    fn whole_numbers_have_one_text() {
+        for (text, expected) in [
+            ("7", Some("7")),
+            ("+007", Some("7")),
+            ("-0", Some("0")),
+            ("000", Some("0")),
+            ("-12.000", Some("-12")),
+            ("12.", None),
+            (".0", None),
+            ("1.5", None),
+            ("1e3", None),
+            ("", None),
+            ("-", None),
+            ("123456789012345678901234567890", Some("123456789012345678901234567890")),
+        ] {
+            assert_eq!(whole(text).as_deref(), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn stored_and_asked_agree() {
+        use NormalForm::{Integer, Lowercase, Trim};
+        let email = index(ColumnKind::Text, &[Trim, Lowercase]);
+        assert_eq!(email.stored(CellKind::Text, " Jäne@EX.com ").as_deref(), Some("jäne@ex.com"));
+        assert_eq!(email.asked("jÄNE@ex.com").as_deref(), Some("jäne@ex.com"));
+        assert_eq!(email.stored(CellKind::Text, "  "), None);
+        let id = index(ColumnKind::Integer, &[]);
+        assert_eq!(id.stored(CellKind::Integer, "12").as_deref(), Some("12"));
+        assert_eq!(id.asked("0012").as_deref(), Some("12"));
+        let uuid = index(ColumnKind::Uuid, &[]);
+        assert_eq!(uuid.asked("AB-1").as_deref(), Some("ab-1"));
+        let text = index(ColumnKind::Text, &[Integer]);
+        assert_eq!(text.stored(CellKind::Text, "007").as_deref(), Some("7"));
+        assert_eq!(text.stored(CellKind::Text, "x"), None);
+        let number = index(ColumnKind::Number, &[]);
+        assert_eq!(number.stored(CellKind::Number, "12.00").as_deref(), Some("12"));
+        assert_eq!(number.stored(CellKind::Null, ""), None);
+    }
+}

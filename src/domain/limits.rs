@@ -1,0 +1,33 @@
+//! Bounds that several floors share, each with its reason.
+
+/// Largest record, in bytes of JSON: Braze Connected Content drops bodies over 1 MB.
+pub const RECORD_BYTES_MAX: usize = 1_000_000;
+/// Deepest record, in levels: Ruby's JSON parser refuses more than 100, templates never need 64.
+pub const DEPTH_MAX: usize = 64;
+/// Largest index value after normalisation, in bytes: it must fit a URL path with room to spare.
+pub const INDEX_VALUE_BYTES_MAX: usize = 1024;
+/// Most elements of an `each` index in one record: bounds the cost of one row.
+pub const INDEX_ELEMENTS_MAX: usize = 1000;
+/// Most secondary indexes of a collection: bounds memory per record.
+pub const INDEXES_MAX: usize = 16;
+/// Most fields of a mapping, as many as Postgres allows columns.
+pub const FIELDS_MAX: usize = 1600;
+/// A source closes a row batch when it holds this many bytes of text.
+pub const BATCH_BYTES: usize = 512 * 1024;
+/// A source closes a row batch at this many rows.
+pub const BATCH_ROWS: usize = 2048;
+/// Largest segment file, in bytes (a reader refuses larger ones).
+pub const SEGMENT_BYTES_MAX: u64 = 512 * 1024 * 1024;
+/// A writer begins a new segment when the present one holds this many bytes: small enough that
+/// two in memory cost little, large enough that a million records are about ten objects.
+pub const SEGMENT_BYTES_TARGET: usize = 32 * 1024 * 1024;
+/// Most change segments of a collection; past it they are merged into one.
+pub const CHANGE_SEGMENTS_MAX: usize = 64;
+/// Share of a collection's stored rows that may be superseded before a new base is written.
+pub const GARBAGE_RATIO_MAX: f64 = 0.3;
+/// Largest catalog document, manifest or key set read from a store, in bytes.
+pub const DOCUMENT_BYTES_MAX: u64 = 64 * 1024 * 1024;
+/// Most collections of a catalog.
+pub const COLLECTIONS_MAX: usize = 10_000;
+/// The format of segments and documents that this build writes, and the newest that it reads.
+pub const FORMAT: u32 = 1;

@@ -1,0 +1,127 @@
+//! The manifest: immutable, one per collection version; everything a replica needs to serve it.
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use super::{
+    digest::Digest,
+    id::RunId,
+    index::IndexDefinition,
+    name::{CollectionName, RegionName},
+    row::Column,
+};
+
+/// The number of a collection's state; only rises. The first announced version is 1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Version(pub u64);
+
+impl std::fmt::Display for Version {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// What a miss is answered with.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnMiss {
+    /// 404 `record_not_found`.
+    #[default]
+    NotFound,
+    /// 200 and `{}`.
+    Empty,
+    /// 200 and this object, given as compact JSON text.
+    Record(String),
+}
+
+/// How a collection is served; announced with it, so that replicas need no configuration of it.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct ServingSettings {
+    /// What a miss is answered with.
+    #[serde(default)]
+    pub on_miss: OnMiss,
+    /// `Cache-Control` of records; the default is `private, no-store`.
+    #[serde(default)]
+    pub cache_control: Option<String>,
+    /// Regions that serve the collection; `None` means all.
+    #[serde(default)]
+    pub regions: Option<Vec<RegionName>>,
+}
+
+/// What a segment holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SegmentKind {
+    /// Part of the whole content at one version.
+    Base,
+    /// Puts and deletes that lead from one version to a later one.
+    Changes,
+}
+
+/// A segment as a manifest names it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SegmentReference {
+    /// The object's path in the store, relative to its root.
+    pub object: String,
+    /// SHA-256 of the whole file.
+    pub sha256: Digest,
+    /// Length of the file in bytes.
+    pub bytes: u64,
+    /// Puts and deletes together.
+    pub rows: u64,
+    /// Deletes among them.
+    pub deletes: u64,
+    /// Base or changes.
+    pub kind: SegmentKind,
+    /// The version that the collection has when this segment and all before it are applied.
+    pub version: Version,
+}
+
+/// Everything about one version of one collection.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// Format number; a reader refuses one above its own.
+    pub format: u32,
+    /// The collection.
+    pub collection: CollectionName,
+    /// Its version.
+    pub version: Version,
+    /// The run that made this manifest.
+    pub run_id: RunId,
+    /// When the manifest was made, by the publisher's clock.
+    pub created_at: DateTime<Utc>,
+    /// The publisher's clock just before the read transaction opened.
+    pub data_as_of: DateTime<Utc>,
+    /// The first is the primary one.
+    pub indexes: Vec<IndexDefinition>,
+    /// The model's columns when the version was made.
+    pub columns: Vec<Column>,
+    /// Top-level field names of a record, in order; what the `fields_changed` guard compares.
+    pub fields: Vec<String>,
+    /// Digest of the mapping and model as configured: a changed one explains changed fields.
+    pub mapping: Digest,
+    /// Seed of fingerprints; fixed when the collection begins.
+    pub fingerprint_seed: u64,
+    /// How to serve it.
+    pub serving: ServingSettings,
+    /// Base segments first, then change segments, in the order in which they apply.
+    pub segments: Vec<SegmentReference>,
+    /// Records served.
+    pub records: u64,
+    /// Records among them whose row has left the model (`keep`, `clear`).
+    pub left: u64,
+}
+
+impl Manifest {
+    /// Share of stored rows that no longer serve a record, in 0..=1.
+    pub fn garbage_ratio(&self) -> f64 {
+        let rows: u64 = self.segments.iter().map(|segment| segment.rows).sum();
+        if rows == 0 { 0.0 } else { rows.saturating_sub(self.records) as f64 / rows as f64 }
+    }
+
+    /// How many change segments it names.
+    pub fn change_segments(&self) -> usize {
+        self.segments.iter().filter(|segment| segment.kind == SegmentKind::Changes).count()
+    }
+}

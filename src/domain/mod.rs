@@ -1,0 +1,16 @@
+//! Nouns, pure: names, ids, rows, documents. No clock, no randomness, no files, no async.
+
+pub mod catalog;
+pub mod digest;
+pub mod error;
+pub mod id;
+pub mod index;
+pub mod json;
+pub mod keyset;
+pub mod limits;
+pub mod manifest;
+pub mod name;
+pub mod record;
+pub mod reject;
+pub mod row;
+pub mod run;

@@ -1,0 +1,141 @@
+//! Rows on their way from a source to a mapping: many rows in one buffer, no allocation per cell.
+//!
+//! A cell holds its kind and its *plain text*: numbers and booleans as JSON writes them, text
+//! unescaped, JSON compact and already checked (see [`crate::domain::json`]).
+
+/// What a cell holds, which decides how it stands in a record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CellKind {
+    /// SQL null; no text.
+    Null,
+    /// `true` or `false`.
+    Boolean,
+    /// An integer in canonical form: digits with an optional leading `-`.
+    Integer,
+    /// A decimal number as JSON writes it, without exponent.
+    Number,
+    /// Text, dates, times, uuids, base64: written as a JSON string.
+    Text,
+    /// One JSON value: compact, checked, at most [`super::limits::DEPTH_MAX`] levels deep.
+    Json,
+    /// A value that cannot be served; the text is the [`super::reject::RejectReason`] code. The
+    /// row is rejected when a mapping uses the column.
+    Invalid,
+}
+
+/// The type class of a model's column: decides the canonical text of values asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ColumnKind {
+    /// Booleans.
+    Boolean,
+    /// Whole numbers of any size.
+    Integer,
+    /// Numerics and floats.
+    Number,
+    /// Text and all that is served as text, uuids excepted.
+    Text,
+    /// UUIDs: compared in lower case.
+    Uuid,
+    /// JSON, and every type read as JSON: arrays, composites, ranges.
+    Json,
+    /// Decided cell by cell (SQLite columns without a declared type).
+    Any,
+}
+
+/// One column of a model, in the order of the query.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Column {
+    /// The name as the source gives it.
+    pub name: String,
+    /// Its type class.
+    pub kind: ColumnKind,
+    /// The source's own name of the type, for messages: `int8`, `numeric`, `JSON`.
+    #[serde(rename = "type")]
+    pub type_name: String,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Cell {
+    end: u32,
+    kind: CellKind,
+}
+
+/// Rows of one query, packed. Cells of a row stand side by side, rows one after the other.
+#[derive(Debug, Clone)]
+pub struct RowBatch {
+    columns: usize,
+    bytes: Vec<u8>,
+    cells: Vec<Cell>,
+    nulled: u64,
+}
+
+impl RowBatch {
+    /// An empty batch for rows of `columns` cells (at least one).
+    pub fn new(columns: usize) -> Self {
+        Self { columns: columns.max(1), bytes: Vec::new(), cells: Vec::new(), nulled: 0 }
+    }
+
+    /// Appends a cell whose text `write` appends to the buffer it is given.
+    pub fn push_with(&mut self, write: impl FnOnce(&mut Vec<u8>) -> CellKind) {
+        let kind = write(&mut self.bytes);
+        let end = u32::try_from(self.bytes.len()).expect("a batch is closed long before 4 GiB");
+        self.cells.push(Cell { end, kind });
+    }
+
+    /// Appends a cell with `text`.
+    pub fn push(&mut self, kind: CellKind, text: &[u8]) {
+        self.push_with(|bytes| {
+            bytes.extend_from_slice(text);
+            kind
+        });
+    }
+
+    /// Counts a value that the source could not express and turned into null (NaN, infinity).
+    pub fn count_nulled(&mut self) {
+        self.nulled += 1;
+    }
+
+    /// Values turned into null so far.
+    pub fn nulled(&self) -> u64 {
+        self.nulled
+    }
+
+    /// Complete rows.
+    pub fn rows(&self) -> usize {
+        self.cells.len() / self.columns
+    }
+
+    /// Bytes of text held; sources close a batch at [`super::limits::BATCH_BYTES`].
+    pub fn bytes(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// The cell of `row` in `column`; both counted from 0, both in range.
+    pub fn cell(&self, row: usize, column: usize) -> (CellKind, &[u8]) {
+        debug_assert!(column < self.columns);
+        let at = row * self.columns + column;
+        let cell = self.cells[at];
+        let start = if at == 0 { 0 } else { self.cells[at - 1].end };
+        (cell.kind, &self.bytes[start as usize..cell.end as usize])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cells_come_back_as_pushed() {
+        let mut batch = RowBatch::new(2);
+        batch.push(CellKind::Integer, b"1");
+        batch.push(CellKind::Null, b"");
+        batch.push(CellKind::Text, b"a");
+        batch.push(CellKind::Boolean, b"true");
+        assert_eq!(batch.rows(), 2);
+        assert_eq!(batch.cell(0, 0), (CellKind::Integer, &b"1"[..]));
+        assert_eq!(batch.cell(0, 1), (CellKind::Null, &b""[..]));
+        assert_eq!(batch.cell(1, 0), (CellKind::Text, &b"a"[..]));
+        assert_eq!(batch.cell(1, 1), (CellKind::Boolean, &b"true"[..]));
+    }
+}

@@ -1,0 +1,2 @@
+//! The door of the binary.
+fn main() {}

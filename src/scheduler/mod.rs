@@ -1,0 +1,5 @@
+//! When a sync is due.
+
+mod schedule;
+
+pub use schedule::Schedule;

@@ -1,0 +1,52 @@
+//! Waiting times that double, with jitter, up to a bound.
+
+use std::time::Duration;
+
+/// Doubling waiting times between `first` and `longest`.
+#[derive(Debug, Clone)]
+pub struct Backoff {
+    first: Duration,
+    longest: Duration,
+    attempts: u32,
+}
+
+impl Backoff {
+    /// Begins at `first`; never waits longer than `longest`.
+    pub const fn new(first: Duration, longest: Duration) -> Self {
+        Self { first, longest, attempts: 0 }
+    }
+
+    /// The next waiting time: the doubled one, less a random part of up to a half, so that many
+    /// waiters do not come back at once.
+    pub fn next_delay(&mut self) -> Duration {
+        let full =
+            self.first.saturating_mul(1_u32.checked_shl(self.attempts).unwrap_or(u32::MAX)).min(self.longest);
+        self.attempts = (self.attempts + 1).min(31);
+        let random = u32::from_le_bytes(super::random::bytes());
+        full.mul_f64(1.0 - 0.5 * f64::from(random) / f64::from(u32::MAX))
+    }
+
+    /// Starts over after a success.
+    pub fn reset(&mut self) {
+        self.attempts = 0;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn delays_double_and_stay_bounded() {
+        let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(1));
+        for full in [100, 200, 400, 800, 1000, 1000] {
+            let delay = backoff.next_delay().as_millis();
+            assert!((full / 2..=full).contains(&delay), "{delay} of {full}");
+        }
+        for _ in 0..100 {
+            assert!(backoff.next_delay() <= Duration::from_secs(1));
+        }
+        backoff.reset();
+        assert!(backoff.next_delay() <= Duration::from_millis(100));
+    }
+}
