@@ -1,2 +1,7 @@
-//! The door of the binary.
-fn main() {}
+//! The door of the `larder` binary.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    larder::cli::main()
+}

@@ -19,8 +19,8 @@ pub const BATCH_ROWS: usize = 2048;
 /// Largest segment file, in bytes (a reader refuses larger ones).
 pub const SEGMENT_BYTES_MAX: u64 = 512 * 1024 * 1024;
 /// A writer begins a new segment when the present one holds this many bytes: small enough that
-/// two in memory cost little, large enough that a million records are about ten objects.
-pub const SEGMENT_BYTES_TARGET: usize = 32 * 1024 * 1024;
+/// some in memory cost little, large enough that a million records are about twenty objects.
+pub const SEGMENT_BYTES_TARGET: usize = 16 * 1024 * 1024;
 /// Most change segments of a collection; past it they are merged into one.
 pub const CHANGE_SEGMENTS_MAX: usize = 64;
 /// Share of a collection's stored rows that may be superseded before a new base is written.

@@ -1,0 +1,35 @@
+# syntax=docker/dockerfile:1
+# Build: docker build -t larder .
+# Run:   docker run -p 8080:8080 -v larder-data:/var/lib/larder -v ./larder.toml:/etc/larder/larder.toml:ro larder
+FROM rust:1.95-bookworm AS build
+WORKDIR /build
+COPY Cargo.toml Cargo.lock ./
+COPY src ./src
+COPY migrations ./migrations
+COPY config ./config
+# Tests and benches are named in Cargo.toml but not needed for the binary.
+RUN mkdir -p tests/it benches \
+ && touch tests/it/main.rs \
+ && for bench in $(sed -n 's/^path = "\(benches\/.*\)"/\1/p' Cargo.toml); do mkdir -p "$(dirname "$bench")"; echo 'fn main() {}' > "$bench"; done \
+ && cargo build --release --locked --bin larder \
+ && strip target/release/larder
+
+FROM debian:bookworm-slim
+RUN apt-get update \
+ && apt-get install -y --no-install-recommends ca-certificates \
+ && rm -rf /var/lib/apt/lists/* \
+ && useradd --system --uid 10001 --home-dir /var/lib/larder --create-home --shell /usr/sbin/nologin larder \
+ && chmod 0700 /var/lib/larder
+COPY --from=build /build/target/release/larder /usr/local/bin/larder
+USER 10001:10001
+WORKDIR /var/lib/larder
+VOLUME /var/lib/larder
+EXPOSE 8080
+ENV LARDER_CONFIG=/etc/larder/larder.toml \
+    LARDER_DATA_DIR=/var/lib/larder
+# The orchestrator sends SIGTERM: the node fails /readyz first, finishes what is in flight, then ends.
+STOPSIGNAL SIGTERM
+HEALTHCHECK --interval=10s --timeout=3s --start-period=60s --retries=3 \
+  CMD ["larder", "health", "--url", "http://127.0.0.1:8080/readyz"]
+ENTRYPOINT ["larder"]
+CMD ["serve"]

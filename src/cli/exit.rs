@@ -1,0 +1,42 @@
+//! Exit codes, which scripts rely on.
+
+use std::process::ExitCode;
+
+use crate::domain::{error::ErrorKind, run::RunStatus};
+
+/// How a command ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    /// Announced or unchanged; rejected rows are a warning.
+    Success = 0,
+    /// It failed.
+    Failed = 1,
+    /// Configuration or usage is wrong.
+    Usage = 2,
+    /// A guard holds the run.
+    Held = 3,
+    /// Another announcement came first, or the lease is held elsewhere.
+    Superseded = 4,
+    /// Interrupted by a signal.
+    Interrupted = 130,
+}
+
+impl Exit {
+    /// The code for how a run ended.
+    pub fn of_run(status: RunStatus, kind: Option<ErrorKind>) -> Self {
+        match status {
+            RunStatus::Announced | RunStatus::Unchanged => Self::Success,
+            RunStatus::Held => Self::Held,
+            RunStatus::Superseded => Self::Superseded,
+            RunStatus::Cancelled => Self::Interrupted,
+            RunStatus::Failed if kind == Some(ErrorKind::Conflict) => Self::Superseded,
+            RunStatus::Running | RunStatus::Announcing | RunStatus::Failed | RunStatus::Interrupted => Self::Failed,
+        }
+    }
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit as u8)
+    }
+}

@@ -1,0 +1,112 @@
+//! What commands print, and how they fail.
+
+use std::io::{self, Write};
+
+use super::exit::Exit;
+use crate::{config::Faults, control, domain::error::ErrorKind};
+
+/// Why a command failed, with all that decides its message and exit code.
+#[derive(Debug)]
+pub(super) enum Failure {
+    /// The configuration is wrong.
+    Configuration(Faults),
+    /// An argument is wrong.
+    Usage(String),
+    /// A use-case failed.
+    Control(control::Error),
+    /// Anything else, with its causes.
+    Other(anyhow::Error),
+    /// Whoever read our output has gone.
+    BrokenPipe,
+}
+
+impl Failure {
+    /// Prints the failure on stderr and gives its exit code.
+    pub(super) fn report(self) -> Exit {
+        match self {
+            Self::Configuration(faults) => {
+                complain(faults.to_string().trim_end());
+                Exit::Usage
+            }
+            Self::Usage(message) => {
+                complain(&message);
+                Exit::Usage
+            }
+            Self::Control(error) => {
+                complain(&format!("{error}\n  code: {}", error.code()));
+                if let control::Error::Mapping { faults, .. } = &error {
+                    faults.iter().for_each(|fault| complain(&format!("  {fault}")));
+                }
+                match error.kind() {
+                    ErrorKind::Invalid | ErrorKind::NotFound => Exit::Usage,
+                    ErrorKind::Conflict => Exit::Superseded,
+                    _ => Exit::Failed,
+                }
+            }
+            Self::Other(error) => {
+                complain(&format!("{error:#}"));
+                Exit::Failed
+            }
+            Self::BrokenPipe => Exit::Success,
+        }
+    }
+}
+
+impl From<anyhow::Error> for Failure {
+    fn from(error: anyhow::Error) -> Self {
+        Self::Other(error)
+    }
+}
+
+impl<E: Into<control::Error>> From<E> for Failure {
+    fn from(error: E) -> Self {
+        Self::Control(error.into())
+    }
+}
+
+impl Failure {
+    /// The failure of writing to stdout.
+    pub(super) fn of_output(error: io::Error) -> Self {
+        if error.kind() == io::ErrorKind::BrokenPipe {
+            Self::BrokenPipe
+        } else {
+            Self::Other(anyhow::Error::new(error).context("cannot write to stdout"))
+        }
+    }
+}
+
+/// Writes a line to stderr.
+pub(super) fn complain(message: &str) {
+    let _ = writeln!(io::stderr().lock(), "{message}");
+}
+
+/// Writes a line to stdout.
+pub(super) fn print(line: &str) -> Result<(), Failure> {
+    writeln!(io::stdout().lock(), "{line}").map_err(Failure::of_output)
+}
+
+/// Writes a value to stdout as indented JSON.
+pub(super) fn print_json(value: &impl serde::Serialize) -> Result<(), Failure> {
+    let text = serde_json::to_string_pretty(value).map_err(anyhow::Error::new)?;
+    print(&text)
+}
+
+/// Writes rows to stdout in columns; the first row is the heading.
+pub(super) fn print_table(rows: &[Vec<String>]) -> Result<(), Failure> {
+    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
+    let width = |column: usize| {
+        let cells = rows.iter().filter_map(|row| row.get(column));
+        cells.map(|cell| cell.chars().count()).max().unwrap_or(0)
+    };
+    let widths: Vec<usize> = (0..columns).map(width).collect();
+    for row in rows {
+        let mut line = String::new();
+        for (cell, width) in row.iter().zip(&widths) {
+            line.push_str(cell);
+            let padding = width + 2 - cell.chars().count();
+            line.extend(std::iter::repeat_n(' ', padding));
+        }
+        print(line.trim_end())?;
+    }
+    Ok(())
+}

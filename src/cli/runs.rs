@@ -1,0 +1,95 @@
+//! `larder runs`: what runs came to.
+
+use super::{
+    args::Runs,
+    exit::Exit,
+    output::{Failure, print, print_json, print_table},
+    session,
+};
+use crate::{
+    app,
+    control::Error,
+    domain::{
+        id::RunId,
+        name::CollectionName,
+        run::{RejectedRow, RunRecord},
+    },
+    support::clock::Clock,
+};
+
+pub(super) async fn run(arguments: Runs) -> Result<Exit, Failure> {
+    let config = session::load(&arguments.config)?;
+    let metadata = app::open_metadata(&config, Clock::default()).await?;
+    let run_id = arguments.subject.as_deref().and_then(|subject| subject.parse::<RunId>().ok());
+    if let Some(id) = run_id {
+        let unknown = || Failure::Control(Error::UnknownRun { id: id.to_string() });
+        let record = metadata.run(id).await?.ok_or_else(unknown)?;
+        let rejected = metadata.rejected(id).await?;
+        show_one(&record, &rejected, arguments.json)?;
+        return Ok(Exit::Success);
+    }
+    let sync = match &arguments.subject {
+        Some(name) => Some(CollectionName::new(name).map_err(|_| {
+            Failure::Usage(format!("{name:?} is neither a sync's name nor a run's id (run_...)"))
+        })?),
+        None => None,
+    };
+    let runs = metadata.runs(sync.as_ref(), arguments.limit as usize).await?;
+    if arguments.json {
+        print_json(&runs)?;
+    } else if runs.is_empty() {
+        print("no runs yet")?;
+    } else {
+        print_table(&table(&runs))?;
+    }
+    Ok(Exit::Success)
+}
+
+fn table(runs: &[RunRecord]) -> Vec<Vec<String>> {
+    let heading = ["RUN", "SYNC", "STATUS", "STARTED", "SECONDS", "ROWS", "ADDED", "CHANGED", "REMOVED", "REJECTED", "VERSION", "ERROR"];
+    let mut rows = vec![heading.map(str::to_owned).to_vec()];
+    rows.extend(runs.iter().map(|run| {
+        let counts = &run.counts;
+        let seconds = run.finished_at.map(|end| (end - run.started_at).as_seconds_f64());
+        vec![
+            run.id.to_string(),
+            run.sync.to_string(),
+            run.status.to_string(),
+            run.started_at.format("%Y-%m-%dT%H:%M:%SZ").to_string(),
+            seconds.map_or("-".to_owned(), |seconds| format!("{seconds:.1}")),
+            counts.rows.to_string(),
+            counts.added.to_string(),
+            counts.changed.to_string(),
+            counts.removed.to_string(),
+            counts.rejected.to_string(),
+            run.version.map_or("-".to_owned(), |version| version.to_string()),
+            run.error.as_ref().map_or(String::new(), |error| error.code.clone()),
+        ]
+    }));
+    rows
+}
+
+fn show_one(run: &RunRecord, rejected: &[RejectedRow], json: bool) -> Result<(), Failure> {
+    if json {
+        return print_json(&serde_json::json!({ "run": run, "rejected": rejected }));
+    }
+    print_table(&table(std::slice::from_ref(run)))?;
+    let counts = &run.counts;
+    print(&format!(
+        "records {}, carried {}, left {}, conflicts {}, nulled {}",
+        counts.records, counts.carried, counts.left, counts.conflicts, counts.nulled
+    ))?;
+    if let Some(error) = &run.error {
+        print(&format!("{}: {}", error.code, error.message))?;
+    }
+    if !rejected.is_empty() {
+        let mut rows = vec![["REASON", "FIELD", "PRIMARY KEY"].map(str::to_owned).to_vec()];
+        rows.extend(rejected.iter().map(|row| {
+            let or_dash = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".to_owned());
+            vec![row.reason.clone(), or_dash(&row.field), or_dash(&row.primary_key)]
+        }));
+        print("")?;
+        print_table(&rows)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,49 @@
+//! What commands that publish need: configuration, store, metadata and an announcer of their own.
+
+use std::collections::BTreeSet;
+
+use super::{args::ConfigArgument, output::Failure};
+use crate::{
+    app::PublisherProcess,
+    config::{self, Config, Environment, Overrides, SyncConfig},
+    control::Error,
+    domain::name::CollectionName,
+    source::Source,
+    support::clock::Clock,
+};
+
+/// Loads the configuration; every fault at once.
+pub(super) fn load(argument: &ConfigArgument) -> Result<Config, Failure> {
+    config::load(Some(&argument.config), &Environment::process(), &Overrides::default())
+        .map_err(Failure::Configuration)
+}
+
+/// The configured sync of a name.
+pub(super) fn find_sync<'a>(config: &'a Config, name: &str) -> Result<&'a SyncConfig, Failure> {
+    let unknown = || {
+        let known: Vec<&str> = config.syncs.iter().map(|sync| sync.spec.collection.as_str()).collect();
+        let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+        Failure::Control(Error::UnknownSync { name: name.to_owned(), known })
+    };
+    let collection = CollectionName::new(name).map_err(|_| unknown())?;
+    config.sync(&collection).ok_or_else(unknown)
+}
+
+/// The source of a sync.
+pub(super) fn source_of(config: &Config, sync: &SyncConfig) -> Result<Source, Failure> {
+    // Configuration has checked that every sync's source exists.
+    let settings = config.sources.get(&sync.spec.source).cloned().ok_or_else(|| {
+        Failure::Usage(format!("source {:?} is not configured on this node", sync.spec.source))
+    })?;
+    Ok(Source::open(settings)?)
+}
+
+/// Names of all configured syncs.
+pub(super) fn configured(config: &Config) -> BTreeSet<CollectionName> {
+    config.syncs.iter().map(|sync| sync.spec.collection.clone()).collect()
+}
+
+/// The publishing side of this process.
+pub(super) async fn publisher(config: &Config) -> Result<PublisherProcess, Failure> {
+    Ok(PublisherProcess::start(config, Clock::default()).await?)
+}

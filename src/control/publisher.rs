@@ -1,0 +1,72 @@
+//! What a publisher's use-cases work with: store, metadata, announcer and engine of one process.
+
+use tracing::info;
+
+use super::error::Error;
+use crate::{
+    domain::id::DeploymentId,
+    engine::{self, Engine},
+    metadata::Metadata,
+    publication::{AnnouncerHandle, SegmentDirectory, Store},
+    support::{clock::Clock, random},
+};
+
+/// The publishing side of a process, a server's or a command's. Cheap to clone.
+#[derive(Clone)]
+pub struct Publisher {
+    /// The object store.
+    pub store: Store,
+    /// The metadata database.
+    pub metadata: Metadata,
+    /// Puts announcements into the catalog.
+    pub announcer: AnnouncerHandle,
+    /// Runs syncs.
+    pub engine: Engine,
+    /// Whose store and metadata these are.
+    pub deployment: DeploymentId,
+    /// The time.
+    pub clock: Clock,
+}
+
+/// Which deployment store and metadata belong to. A new metadata database takes the store's; a new
+/// store will get metadata's; when both are new it is made up.
+///
+/// # Errors
+/// `foreign_catalog` when both have one and they differ.
+pub async fn settle_deployment(store: &Store, metadata: &Metadata) -> Result<DeploymentId, Error> {
+    let own = metadata.deployment().await?;
+    // Refuses a store of another deployment.
+    let newest = store.newest(own).await?;
+    match (own, newest) {
+        (Some(own), _) => Ok(own),
+        (None, Some(document)) => {
+            info!(deployment = %document.deployment, "metadata is new; it takes the store's deployment");
+            Ok(metadata.fix_deployment(document.deployment).await?)
+        }
+        (None, None) => Ok(metadata.fix_deployment(DeploymentId::from_uuid(random::uuid())).await?),
+    }
+}
+
+impl Publisher {
+    /// Puts the parts together.
+    pub fn new(
+        store: Store,
+        directory: SegmentDirectory,
+        metadata: Metadata,
+        announcer: AnnouncerHandle,
+        deployment: DeploymentId,
+        clock: Clock,
+        settings: engine::Settings,
+    ) -> Self {
+        let engine = Engine::new(
+            store.clone(),
+            directory,
+            metadata.clone(),
+            announcer.clone(),
+            deployment,
+            clock.clone(),
+            settings,
+        );
+        Self { store, metadata, announcer, engine, deployment, clock }
+    }
+}

@@ -1,0 +1,93 @@
+//! Running a sync on request, or following the run of it that is in progress elsewhere.
+
+use std::time::Duration;
+
+use tracing::info;
+
+use super::{error::Error, publisher::Publisher};
+use crate::{
+    domain::run::RunStatus,
+    engine::{self, Ended, Progress, RunOptions, SyncSpec},
+    metadata::AuditEntry,
+    source::Source,
+    support::shutdown::Shutdown,
+};
+
+/// How often a run that is in progress elsewhere is looked at.
+const FOLLOW_INTERVAL: Duration = Duration::from_millis(300);
+/// Longest time that a held lease without an open run is waited for: its holder is between runs.
+const BETWEEN_RUNS: Duration = Duration::from_secs(20);
+
+impl Publisher {
+    /// Runs `spec` now. When a run of it is in progress elsewhere, follows that one to its end,
+    /// unless the request asks for more than that run gives (`--accept`): then it waits its turn.
+    pub async fn run_or_follow(
+        &self,
+        spec: &SyncSpec,
+        source: &Source,
+        options: RunOptions,
+        progress: &Progress,
+        cancel: &Shutdown,
+    ) -> Result<Ended, Error> {
+        if !options.dry_run {
+            self.audit_run(spec, options).await?;
+        }
+        let mut idle = Duration::ZERO;
+        loop {
+            match self.engine.run(spec, source, options, progress, cancel).await {
+                Ok(ended) => return Ok(ended),
+                Err(error @ engine::Error::LeaseHeld { .. }) => {
+                    let followed = self.follow(spec, options, cancel).await?;
+                    match followed {
+                        Some(ended) if !options.accept => return Ok(ended),
+                        Some(_) => idle = Duration::ZERO,
+                        None if idle >= BETWEEN_RUNS => return Err(error.into()),
+                        None => idle += FOLLOW_INTERVAL,
+                    }
+                    tokio::select! {
+                        () = tokio::time::sleep(FOLLOW_INTERVAL) => {}
+                        () = cancel.cancelled() => return Err(engine::Error::Cancelled.into()),
+                    }
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    /// Waits for the open run of a sync to end; `None` when there is none.
+    async fn follow(
+        &self,
+        spec: &SyncSpec,
+        options: RunOptions,
+        cancel: &Shutdown,
+    ) -> Result<Option<Ended>, Error> {
+        let Some(open) = self.metadata.open_runs(&spec.collection).await?.pop() else { return Ok(None) };
+        info!(run = %open.id, accept = options.accept, "a run of this sync is in progress elsewhere; following it");
+        loop {
+            let Some(record) = self.metadata.run(open.id).await? else { return Ok(None) };
+            if !record.status.is_open() {
+                if record.status == RunStatus::Interrupted {
+                    return Ok(None);
+                }
+                let rejected = self.metadata.rejected(record.id).await?;
+                return Ok(Some(Ended { record, hold: None, kind: None, rejected }));
+            }
+            tokio::select! {
+                () = tokio::time::sleep(FOLLOW_INTERVAL) => {}
+                () = cancel.cancelled() => return Err(engine::Error::Cancelled.into()),
+            }
+        }
+    }
+
+    async fn audit_run(&self, spec: &SyncSpec, options: RunOptions) -> Result<(), Error> {
+        let action = if options.accept { "sync.accept" } else { "sync.run" };
+        let entry = AuditEntry {
+            at: self.clock.now(),
+            actor: "cli".to_owned(),
+            action: action.to_owned(),
+            subject: spec.collection.to_string(),
+            detail: None,
+        };
+        Ok(self.metadata.audit(&entry).await?)
+    }
+}

@@ -1,0 +1,35 @@
+//! Making a published manifest visible.
+
+use std::sync::Arc;
+
+use super::{Engine, base::Base, error::Error, prepare::Published};
+use crate::{
+    domain::{catalog::CollectionEntry, manifest::Manifest},
+    publication::Change,
+};
+
+impl Engine {
+    /// Announces `published`, made from `base`. The answer comes when the outcome is known.
+    pub(super) async fn announce(
+        &self,
+        base: Option<&Arc<Base>>,
+        published: &Published,
+    ) -> Result<CollectionEntry, Error> {
+        let Manifest { collection, version, run_id, serving, data_as_of, .. } = &published.manifest;
+        let entry = CollectionEntry {
+            version: *version,
+            run_id: *run_id,
+            regions: serving.regions.clone(),
+            manifest: published.object.clone(),
+            sha256: published.sha256,
+        };
+        let change = Change::Collection {
+            name: collection.clone(),
+            from: base.map(|base| base.sha256),
+            entry: entry.clone(),
+            data_as_of: *data_as_of,
+        };
+        self.announcer.announce(change).await?;
+        Ok(entry)
+    }
+}

@@ -1,0 +1,81 @@
+//! The base of a run: the version that was newest when it started, as a table to compare with.
+
+use tokio::runtime::Handle;
+
+use super::{
+    diff::{BaseTable, Location},
+    error::Error,
+};
+use crate::{
+    domain::{catalog::CollectionEntry, digest::Digest, manifest::{Manifest, SegmentReference}, name::CollectionName},
+    publication::{SegmentDirectory, Store},
+    segment::{self, Codec, Dictionaries, Segment},
+};
+
+/// What is announced of a collection when a run starts.
+pub(super) struct Base {
+    /// SHA-256 of the manifest: what the announcement is made from.
+    pub(super) sha256: Digest,
+    pub(super) manifest: Manifest,
+}
+
+impl Base {
+    /// Reads the manifest of `entry`.
+    pub(super) async fn read(
+        store: &Store,
+        collection: &CollectionName,
+        entry: CollectionEntry,
+    ) -> Result<Self, Error> {
+        let manifest = store.manifest(collection, &entry).await?;
+        Ok(Self { sha256: entry.sha256, manifest })
+    }
+}
+
+/// Reads segments of a manifest one at a time, fetching those that are missing locally. Used from
+/// threads outside the async runtime.
+pub(super) struct SegmentReader<'a> {
+    pub(super) store: &'a Store,
+    pub(super) directory: &'a SegmentDirectory,
+    pub(super) runtime: &'a Handle,
+    pub(super) dictionaries: Dictionaries,
+}
+
+impl<'a> SegmentReader<'a> {
+    pub(super) fn new(store: &'a Store, directory: &'a SegmentDirectory, runtime: &'a Handle) -> Self {
+        Self { store, directory, runtime, dictionaries: Dictionaries::default() }
+    }
+
+    /// Opens segment `number` of `manifest`, verified.
+    pub(super) fn open(&mut self, manifest: &Manifest, number: usize) -> Result<Segment, Error> {
+        self.open_reference(&manifest.segments[number])
+    }
+
+    /// Opens a segment, verified.
+    pub(super) fn open_reference(&mut self, reference: &SegmentReference) -> Result<Segment, Error> {
+        let buffer = self.runtime.block_on(self.directory.load(self.store, reference))?;
+        Ok(Segment::parse(buffer, &mut self.dictionaries)?)
+    }
+
+    /// Reads every segment of `manifest` into a table of what is served. Also gives the codec of
+    /// the base, in which change segments are written.
+    pub(super) fn table(&mut self, manifest: &Manifest) -> Result<(BaseTable, Codec), Error> {
+        let mut table = BaseTable::with_capacity(manifest.records as usize);
+        let mut codec = Codec::Plain;
+        for number in 0..manifest.segments.len() {
+            let segment = self.open(manifest, number)?;
+            if number == 0 {
+                codec = segment.codec().clone();
+            }
+            for row in 0..segment.rows() {
+                let hash = segment::key_hash(segment.key(row));
+                if segment.is_delete(row) {
+                    table.delete(hash);
+                } else {
+                    let at = Location { segment: number as u32, row };
+                    table.put(hash, segment.fingerprint(row), segment.flags(row), at);
+                }
+            }
+        }
+        Ok((table, codec))
+    }
+}

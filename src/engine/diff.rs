@@ -1,0 +1,363 @@
+//! Comparing a run's rows with what is served: which records are new, changed, gone, or twins.
+//!
+//! Nothing is judged before the stream ends. While it runs, workers on several threads *visit*
+//! keys; the second visit of a key makes it a twin, whatever the order. Keys are known by 128-bit
+//! hashes, never by their text: 52 bytes a served record, 28 bytes a new one.
+
+use std::sync::atomic::{AtomicU8, Ordering};
+
+use hashbrown::HashTable;
+
+use crate::domain::record::RecordFlags;
+
+/// Where a served record lies: which segment of the manifest, which row of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Location {
+    /// Position in [`crate::domain::manifest::Manifest::segments`].
+    pub segment: u32,
+    /// Row in the segment.
+    pub row: u32,
+}
+
+/// What a visit of a key found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Visit {
+    /// The key was not visited before in this run.
+    First,
+    /// The second row of a key: both are twins now.
+    Twin {
+        /// Whether the first row had been counted as rejected for another reason.
+        first_was_rejected: bool,
+    },
+    /// The third or a later row of a key.
+    LaterTwin,
+}
+
+const SEEN: u8 = 1;
+const TWIN: u8 = 2;
+const REJECTED: u8 = 4;
+const LEFT: u8 = 8;
+/// A record that a change segment deleted. Dead entries count as seen, so that no walk over the
+/// unseen meets them.
+const DEAD: u8 = 16;
+/// In a run that writes everything anew: this record came as it is served.
+const SAME: u8 = 32;
+
+fn visit_of(before: u8) -> Visit {
+    if before & SEEN == 0 {
+        Visit::First
+    } else if before & TWIN == 0 {
+        Visit::Twin { first_was_rejected: before & REJECTED != 0 }
+    } else {
+        Visit::LaterTwin
+    }
+}
+
+/// A 128-bit number without the padding that its alignment would cost.
+type Packed = [u64; 2];
+
+const fn pack(wide: u128) -> Packed {
+    [wide as u64, (wide >> 64) as u64]
+}
+
+struct Served {
+    key: Packed,
+    fingerprint: Packed,
+    location: Location,
+}
+
+/// What is served: the state that a run is compared with. Shared by all workers of a run.
+pub struct BaseTable {
+    index: HashTable<u32>,
+    served: Vec<Served>,
+    states: Vec<AtomicU8>,
+    dead: Vec<u32>,
+}
+
+impl BaseTable {
+    /// A table with room for `rows` records.
+    pub fn with_capacity(rows: usize) -> Self {
+        Self {
+            index: HashTable::with_capacity(rows),
+            served: Vec::with_capacity(rows),
+            states: Vec::with_capacity(rows),
+            dead: Vec::new(),
+        }
+    }
+
+    /// Records a put of the base or of a change segment; segments come in manifest order.
+    pub fn put(&mut self, key_hash: u128, fingerprint: u128, flags: RecordFlags, location: Location) {
+        let record = Served { key: pack(key_hash), fingerprint: pack(fingerprint), location };
+        let state = if flags.has_left() { LEFT } else { 0 };
+        if let Some(entry) = self.find(key_hash) {
+            self.served[entry as usize] = record;
+            self.states[entry as usize] = AtomicU8::new(state);
+            return;
+        }
+        let entry = self.dead.pop().unwrap_or_else(|| {
+            self.states.push(AtomicU8::new(0));
+            self.served.push(Served { key: [0; 2], fingerprint: [0; 2], location });
+            self.served.len() as u32 - 1
+        });
+        self.served[entry as usize] = record;
+        self.states[entry as usize] = AtomicU8::new(state);
+        let served = &self.served;
+        self.index.insert_unique(key_hash as u64, entry, |&other| served[other as usize].key[0]);
+    }
+
+    /// Records a delete of a change segment.
+    pub fn delete(&mut self, key_hash: u128) {
+        let key = pack(key_hash);
+        let served = &self.served;
+        if let Ok(found) = self.index.find_entry(key[0], |&entry| served[entry as usize].key == key) {
+            let (entry, _) = found.remove();
+            self.states[entry as usize] = AtomicU8::new(SEEN | DEAD);
+            self.dead.push(entry);
+        }
+    }
+
+    /// Records served.
+    pub fn len(&self) -> usize {
+        self.served.len() - self.dead.len()
+    }
+
+    /// Whether nothing is served.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The entry of a key.
+    pub fn find(&self, key_hash: u128) -> Option<u32> {
+        let key = pack(key_hash);
+        self.index.find(key[0], |&entry| self.served[entry as usize].key == key).copied()
+    }
+
+    /// Notes that a row with the key of `entry` came; `rejected` when it has no record.
+    pub fn visit(&self, entry: u32, rejected: bool) -> Visit {
+        let state = &self.states[entry as usize];
+        let mark = if rejected { SEEN | REJECTED } else { SEEN };
+        let before = state.fetch_or(mark, Ordering::Relaxed);
+        if before & SEEN == 0 {
+            return Visit::First;
+        }
+        visit_of(before | state.fetch_or(TWIN, Ordering::Relaxed))
+    }
+
+    /// Whether the record of `entry` is exactly what is served.
+    pub fn is_unchanged(&self, entry: u32, fingerprint: u128) -> bool {
+        self.served[entry as usize].fingerprint == pack(fingerprint)
+    }
+
+    /// Notes that a put of `entry` writes what is served already.
+    pub fn mark_same(&self, entry: u32) {
+        self.states[entry as usize].fetch_or(SAME, Ordering::Relaxed);
+    }
+
+    /// Whether a put of `entry` writes what is served already.
+    pub fn is_same(&self, entry: u32) -> bool {
+        self.states[entry as usize].load(Ordering::Relaxed) & SAME != 0
+    }
+
+    /// Whether a row of this key was seen more than once.
+    pub fn is_twin(&self, entry: u32) -> bool {
+        self.states[entry as usize].load(Ordering::Relaxed) & TWIN != 0
+    }
+
+    /// Where the record of `entry` lies.
+    pub fn location(&self, entry: u32) -> Location {
+        self.served[entry as usize].location
+    }
+
+    /// Walks the records of which no row came.
+    pub fn unseen(&self) -> impl Iterator<Item = Standing> {
+        self.standing(|state| state & SEEN == 0)
+    }
+
+    /// Walks the records that stay as they are because their rows were rejected.
+    pub fn carried(&self) -> impl Iterator<Item = Standing> {
+        self.standing(|state| state & (TWIN | REJECTED) != 0)
+    }
+
+    /// Records served that had left the model before this run.
+    pub fn left(&self) -> u64 {
+        self.standing(|state| state & (LEFT | DEAD) == LEFT).count() as u64
+    }
+
+    fn standing(&self, wanted: impl Fn(u8) -> bool) -> impl Iterator<Item = Standing> {
+        self.states.iter().zip(&self.served).filter_map(move |(state, served)| {
+            let state = state.load(Ordering::Relaxed);
+            wanted(state).then_some(Standing { location: served.location, left: state & LEFT != 0 })
+        })
+    }
+}
+
+/// A served record that no put of this run replaces.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Standing {
+    /// Where it lies.
+    pub location: Location,
+    /// Whether it had left the model before this run.
+    pub left: bool,
+}
+
+/// Keys of a run that are not served yet. One thread owns it.
+#[derive(Default)]
+pub struct NewTable {
+    index: HashTable<u32>,
+    keys: Vec<Packed>,
+    states: Vec<u8>,
+}
+
+impl NewTable {
+    /// Notes that a row with this key came; gives the key's number.
+    pub fn visit(&mut self, key_hash: u128, rejected: bool) -> (u32, Visit) {
+        let key = pack(key_hash);
+        let mark = if rejected { SEEN | REJECTED } else { SEEN };
+        if let Some(&number) = self.index.find(key[0], |&number| self.keys[number as usize] == key) {
+            let state = &mut self.states[number as usize];
+            let visit = visit_of(*state);
+            *state |= mark | TWIN;
+            return (number, visit);
+        }
+        let number = self.keys.len() as u32;
+        self.keys.push(key);
+        self.states.push(mark);
+        let keys = &self.keys;
+        self.index.insert_unique(key[0], number, |&other| keys[other as usize][0]);
+        (number, Visit::First)
+    }
+
+    /// Whether a row of this key was seen more than once.
+    pub fn is_twin(&self, number: u32) -> bool {
+        self.states[number as usize] & TWIN != 0
+    }
+}
+
+/// What a spooled put came from: an entry of the base, or a new key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Origin(u32);
+
+impl Origin {
+    const NEW: u32 = 1 << 31;
+
+    /// Written after all rows were judged: never struck.
+    pub const SETTLED: Self = Self(u32::MAX);
+
+    /// A change of what is served.
+    pub const fn served(entry: u32) -> Self {
+        Self(entry)
+    }
+
+    /// A record that is not served yet.
+    pub const fn new_key(number: u32) -> Self {
+        Self(number | Self::NEW)
+    }
+
+    /// As a number, and back by [`Origin::from_bits`].
+    pub const fn to_bits(self) -> u32 {
+        self.0
+    }
+
+    /// The origin of [`Origin::to_bits`].
+    pub const fn from_bits(bits: u32) -> Self {
+        Self(bits)
+    }
+
+    /// The base entry, when it is one.
+    pub const fn entry(self) -> Option<u32> {
+        if self.0 & Self::NEW == 0 { Some(self.0) } else { None }
+    }
+
+    /// Whether the key turned out to have twins, so that its put must go.
+    pub fn is_struck(self, base: &BaseTable, new: &NewTable) -> bool {
+        match self.entry() {
+            Some(entry) => base.is_twin(entry),
+            None if self == Self::SETTLED => false,
+            None => new.is_twin(self.0 & !Self::NEW),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn at(row: u32) -> Location {
+        Location { segment: 0, row }
+    }
+
+    proptest! {
+        /// Whatever the history of the base and the order of the rows, the table agrees with sets.
+        #[test]
+        fn agrees_with_a_model(
+            history in prop::collection::vec((0_u128..40, any::<bool>(), 0_u128..3), 0..80),
+            rows in prop::collection::vec((0_u128..60, 0_u128..3, prop::bool::weighted(0.2)), 0..80),
+        ) {
+            let mut base = BaseTable::with_capacity(0);
+            let mut served = BTreeMap::new();
+            for (row, &(key, put, fingerprint)) in history.iter().enumerate() {
+                if put {
+                    let flags = if row % 3 == 0 { RecordFlags::LEFT } else { RecordFlags::default() };
+                    base.put(key, fingerprint, flags, at(row as u32));
+                    served.insert(key, (fingerprint, row as u32));
+                } else {
+                    base.delete(key);
+                    served.remove(&key);
+                }
+            }
+            prop_assert_eq!(base.len(), served.len());
+
+            let mut new = NewTable::default();
+            let mut puts = Vec::new();
+            let mut rejected = 0;
+            for &(key, fingerprint, reject) in &rows {
+                let (origin, visit) = if let Some(entry) = base.find(key) {
+                    (Origin::served(entry), base.visit(entry, reject))
+                } else {
+                    let (number, visit) = new.visit(key, reject);
+                    (Origin::new_key(number), visit)
+                };
+                rejected += match visit {
+                    Visit::First => u64::from(reject),
+                    Visit::Twin { first_was_rejected } => 2 - u64::from(first_was_rejected),
+                    Visit::LaterTwin => 1,
+                };
+                let unchanged = origin.entry().is_some_and(|entry| base.is_unchanged(entry, fingerprint));
+                if visit == Visit::First && !reject && !unchanged {
+                    puts.push((origin, key));
+                }
+            }
+
+            let mut count = BTreeMap::<u128, usize>::new();
+            for &(key, ..) in &rows {
+                *count.entry(key).or_default() += 1;
+            }
+            let good: BTreeMap<u128, u128> =
+                rows.iter().filter(|row| count[&row.0] == 1 && !row.2).map(|row| (row.0, row.1)).collect();
+            prop_assert_eq!(rejected as usize, rows.len() - good.len());
+            let kept: BTreeSet<u128> =
+                puts.iter().filter(|(origin, _)| !origin.is_struck(&base, &new)).map(|put| put.1).collect();
+            let expected: BTreeSet<u128> = good
+                .iter()
+                .filter(|&(key, print)| served.get(key).is_none_or(|record| record.0 != *print))
+                .map(|(&key, _)| key)
+                .collect();
+            prop_assert_eq!(kept, expected);
+            let unseen: BTreeSet<u32> = base.unseen().map(|record| record.location.row).collect();
+            let gone: BTreeSet<u32> =
+                served.iter().filter(|(key, _)| !count.contains_key(key)).map(|(_, record)| record.1).collect();
+            prop_assert_eq!(unseen, gone);
+            let carried: BTreeSet<u32> = base.carried().map(|record| record.location.row).collect();
+            let stay: BTreeSet<u32> = served
+                .iter()
+                .filter(|(key, _)| count.contains_key(key) && !good.contains_key(key))
+                .map(|(_, record)| record.1)
+                .collect();
+            prop_assert_eq!(carried, stay);
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! Why a run did not end as it should.
+
+use crate::{
+    domain::{error::ErrorKind, name::CollectionName},
+    mapping, metadata, publication, segment, source,
+};
+
+/// An error of a run; its code and message stand in metadata and in `larder runs`.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Another process runs this sync.
+    #[error("a run of sync {sync} is in progress elsewhere, held by {holder}")]
+    LeaseHeld {
+        /// The sync.
+        sync: CollectionName,
+        /// The lease's holder.
+        holder: String,
+    },
+    /// The lease could not be renewed in time.
+    #[error("the lease of the sync was lost; the run ended before it announced anything")]
+    LeaseLost,
+    /// The model's columns do not fit the mapping.
+    #[error("the mapping does not fit the model: {}", list(.0))]
+    Mapping(Vec<mapping::Fault>),
+    /// The spool outgrew its bound.
+    #[error(
+        "the run wrote more than {bytes_max} bytes of segments; raise [engine] spool_bytes_max or narrow the model"
+    )]
+    SpoolFull {
+        /// The bound.
+        bytes_max: u64,
+    },
+    /// The run took too long.
+    #[error("the run took longer than {seconds} s ([engine] run_timeout) and was ended")]
+    RunTimeout {
+        /// The bound.
+        seconds: u64,
+    },
+    /// Somebody asked the run to end.
+    #[error("the run was cancelled")]
+    Cancelled,
+    /// The publisher task ended first; its own error is the one to show.
+    #[error("publishing stopped")]
+    PublisherStopped,
+    /// A thread of the run ended unexpectedly.
+    #[error("a worker thread of the run ended unexpectedly; this is a bug in larder")]
+    WorkerDied,
+    /// The source failed.
+    #[error(transparent)]
+    Source(#[from] source::Error),
+    /// A segment could not be read or written.
+    #[error(transparent)]
+    Segment(#[from] segment::Error),
+    /// The object store failed.
+    #[error(transparent)]
+    Publication(#[from] publication::Error),
+    /// The announcement was refused or its outcome is not known.
+    #[error(transparent)]
+    Announce(#[from] publication::AnnounceError),
+    /// The metadata database failed.
+    #[error(transparent)]
+    Metadata(#[from] metadata::Error),
+}
+
+fn list(faults: &[mapping::Fault]) -> String {
+    faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+}
+
+impl Error {
+    /// What a caller may do about it.
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            Self::LeaseHeld { .. } | Self::LeaseLost | Self::Cancelled => ErrorKind::Conflict,
+            Self::Mapping(_) | Self::SpoolFull { .. } => ErrorKind::Invalid,
+            Self::RunTimeout { .. } => ErrorKind::Unavailable,
+            Self::PublisherStopped | Self::WorkerDied => ErrorKind::Internal,
+            Self::Source(error) => error.kind(),
+            Self::Segment(error) => error.kind(),
+            Self::Publication(error) => error.kind(),
+            Self::Announce(error) => error.kind(),
+            Self::Metadata(error) => error.kind(),
+        }
+    }
+
+    /// Stable code, a section of `docs/errors.md`.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::LeaseHeld { .. } => "lease_held",
+            Self::LeaseLost => "lease_lost",
+            Self::Mapping(_) => "mapping_mismatch",
+            Self::SpoolFull { .. } => "spool_full",
+            Self::RunTimeout { .. } => "run_timeout",
+            Self::Cancelled => "cancelled",
+            Self::PublisherStopped | Self::WorkerDied => "internal",
+            Self::Source(error) => error.code(),
+            Self::Segment(error) => error.code(),
+            Self::Publication(error) => error.code(),
+            Self::Announce(error) => error.code(),
+            Self::Metadata(error) => error.code(),
+        }
+    }
+}

@@ -1,0 +1,45 @@
+//! How far a run is: counters that a terminal may look at while it runs.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
+
+/// Counters of a run under way. Cheap to clone; all clones show the same run.
+#[derive(Debug, Clone, Default)]
+pub struct Progress(Arc<Counters>);
+
+#[derive(Debug, Default)]
+struct Counters {
+    rows: AtomicU64,
+    puts: AtomicU64,
+    expected: AtomicU64,
+}
+
+impl Progress {
+    /// Rows read so far.
+    pub fn rows(&self) -> u64 {
+        self.0.rows.load(Ordering::Relaxed)
+    }
+
+    /// New and changed records so far.
+    pub fn puts(&self) -> u64 {
+        self.0.puts.load(Ordering::Relaxed)
+    }
+
+    /// Records served when the run began: a guess at how many rows will come; 0 when unknown.
+    pub fn expected(&self) -> u64 {
+        self.0.expected.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn add(&self, rows: u64, puts: u64) {
+        self.0.rows.fetch_add(rows, Ordering::Relaxed);
+        self.0.puts.fetch_add(puts, Ordering::Relaxed);
+    }
+
+    pub(super) fn begin(&self, expected: u64) {
+        self.0.rows.store(0, Ordering::Relaxed);
+        self.0.puts.store(0, Ordering::Relaxed);
+        self.0.expected.store(expected, Ordering::Relaxed);
+    }
+}

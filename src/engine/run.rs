@@ -1,0 +1,253 @@
+//! One run of a sync, from lease to outcome.
+
+use tracing::{info, warn};
+
+use super::{
+    Engine,
+    error::Error,
+    guard::Hold,
+    lease::KeptLease,
+    prepare::Prepared,
+    progress::Progress,
+    spec::SyncSpec,
+};
+use crate::{
+    domain::{
+        error::ErrorKind,
+        id::RunId,
+        run::{RejectedRow, RunCounts, RunError, RunRecord, RunStatus},
+    },
+    publication::{AnnounceError, Change},
+    source::Source,
+    support::{random, shutdown::Shutdown},
+};
+
+/// Times that a run starts again because another announcement came first.
+const ATTEMPTS_MAX: usize = 3;
+
+/// What started a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Trigger {
+    /// Its schedule.
+    Schedule,
+    /// Somebody who asked.
+    Operator,
+}
+
+impl Trigger {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Schedule => "schedule",
+            Self::Operator => "operator",
+        }
+    }
+}
+
+/// How a run is to be run.
+#[derive(Debug, Clone, Copy)]
+pub struct RunOptions {
+    /// What started it.
+    pub trigger: Trigger,
+    /// Waive the guards for this run.
+    pub accept: bool,
+    /// Read and compare only: no lease, no record of the run, nothing written.
+    pub dry_run: bool,
+}
+
+/// A run that came to its end. A failed one is an end too: its record has the error.
+#[derive(Debug)]
+pub struct Ended {
+    /// The run as metadata keeps it.
+    pub record: RunRecord,
+    /// Why it is held.
+    pub hold: Option<Hold>,
+    /// What kind of error ended it.
+    pub kind: Option<ErrorKind>,
+    /// The rejected rows kept, and listed conflicts.
+    pub rejected: Vec<RejectedRow>,
+}
+
+impl Engine {
+    /// Runs `spec` once. An error means that no run could begin ([`Error::LeaseHeld`], metadata
+    /// down); everything later stands in the record that comes back.
+    pub async fn run(
+        &self,
+        spec: &SyncSpec,
+        source: &Source,
+        options: RunOptions,
+        progress: &Progress,
+        cancel: &Shutdown,
+    ) -> Result<Ended, Error> {
+        if options.dry_run {
+            return self.dry_run(spec, source, options, progress).await;
+        }
+        let lease = KeptLease::take(&self.metadata, &spec.collection).await?;
+        let result = self.run_leased(&lease, spec, source, options, progress, cancel).await;
+        lease.release().await;
+        result
+    }
+
+    async fn run_leased(
+        &self,
+        lease: &KeptLease,
+        spec: &SyncSpec,
+        source: &Source,
+        options: RunOptions,
+        progress: &Progress,
+        cancel: &Shutdown,
+    ) -> Result<Ended, Error> {
+        self.settle_open_runs(&spec.collection).await?;
+        let mut attempt = 1;
+        loop {
+            let ended = self.attempt(lease, spec, source, options, progress, cancel).await?;
+            if ended.record.status != RunStatus::Superseded || attempt == ATTEMPTS_MAX {
+                if ended.record.status == RunStatus::Announced {
+                    self.upkeep(lease, spec).await;
+                }
+                return Ok(ended);
+            }
+            attempt += 1;
+            info!(sync = %spec.collection, attempt, "another announcement came first; the run starts again");
+        }
+    }
+
+    async fn attempt(
+        &self,
+        lease: &KeptLease,
+        spec: &SyncSpec,
+        source: &Source,
+        options: RunOptions,
+        progress: &Progress,
+        cancel: &Shutdown,
+    ) -> Result<Ended, Error> {
+        let mut record = self.new_record(spec, options);
+        self.metadata.insert_run(&record).await?;
+        let prepared = tokio::select! {
+            prepared = self.prepare(record.id, spec, source, options, progress) => prepared,
+            () = lease.lost() => Err(Error::LeaseLost),
+            () = cancel.cancelled() => Err(Error::Cancelled),
+            () = tokio::time::sleep(self.settings.run_timeout) => {
+                Err(Error::RunTimeout { seconds: self.settings.run_timeout.as_secs() })
+            }
+        };
+        let mut hold = None;
+        let mut rejected = Vec::new();
+        let concluded = match prepared {
+            Ok(prepared) => {
+                record.counts = prepared.counts;
+                record.data_as_of = Some(prepared.data_as_of);
+                hold = prepared.hold;
+                let concluded = self.conclude(lease, &mut record, &prepared).await;
+                rejected = prepared.rejected;
+                concluded
+            }
+            Err(error) => Err(error),
+        };
+        let kind = concluded.as_ref().err().map(Error::kind);
+        if let Err(error) = concluded {
+            record.status = match &error {
+                Error::Announce(AnnounceError::Superseded { .. }) => RunStatus::Superseded,
+                // Its outcome is not known: whoever next takes the lease settles it.
+                Error::Announce(AnnounceError::Unknown) => RunStatus::Announcing,
+                Error::Cancelled => RunStatus::Cancelled,
+                _ => RunStatus::Failed,
+            };
+            record.error = Some(RunError { code: error.code().to_owned(), message: error.to_string() });
+        }
+        self.close(&mut record, &rejected).await;
+        Ok(Ended { record, hold, kind, rejected })
+    }
+
+    /// Holds, announces or confirms what was prepared.
+    async fn conclude(
+        &self,
+        lease: &KeptLease,
+        record: &mut RunRecord,
+        prepared: &Prepared,
+    ) -> Result<(), Error> {
+        let base = prepared.base.as_ref();
+        if let (Some(hold), Some(published)) = (&prepared.hold, &prepared.published) {
+            record.status = RunStatus::Held;
+            record.error = Some(RunError { code: hold.code().to_owned(), message: hold.to_string() });
+            record.finished_at = Some(self.clock.now());
+            let from = base.map(|base| base.sha256);
+            self.metadata.hold_run(record, &published.object, published.sha256, from).await?;
+            return Ok(());
+        }
+        lease.confirm().await?;
+        if let Some(published) = &prepared.published {
+            record.status = RunStatus::Announcing;
+            record.version = Some(published.manifest.version);
+            self.metadata.update_run(record).await?;
+            self.metadata.set_run_manifest(record.id, &published.object, published.sha256).await?;
+            self.announce(base, published).await?;
+            record.status = RunStatus::Announced;
+        } else if let Some(base) = base {
+            let (name, version) = (base.manifest.collection.clone(), base.manifest.version);
+            self.announcer
+                .announce(Change::Freshness { name, version, data_as_of: prepared.data_as_of })
+                .await?;
+            record.version = Some(version);
+            record.status = RunStatus::Unchanged;
+        }
+        self.metadata.supersede_held(&record.sync).await?;
+        Ok(())
+    }
+
+    /// Writes the end of a run down. Metadata that is gone at this moment costs the record, not
+    /// the outcome: an open run is settled from the catalog later.
+    async fn close(&self, record: &mut RunRecord, rejected: &[RejectedRow]) {
+        if !record.status.is_open() {
+            record.finished_at = Some(self.clock.now());
+        }
+        let RunCounts { rows, added, changed, removed, rejected: rejects, .. } = record.counts;
+        let code = record.error.as_ref().map_or("", |error| &error.code);
+        info!(
+            sync = %record.sync, run = %record.id, status = %record.status, code,
+            rows, added, changed, removed, rejected = rejects, "sync run ended"
+        );
+        let kept = async {
+            self.metadata.add_rejected(record.id, rejected).await?;
+            self.metadata.update_run(record).await
+        };
+        if let Err(error) = kept.await {
+            warn!(run = %record.id, %error, "the end of a run could not be recorded");
+        }
+    }
+
+    async fn dry_run(
+        &self,
+        spec: &SyncSpec,
+        source: &Source,
+        options: RunOptions,
+        progress: &Progress,
+    ) -> Result<Ended, Error> {
+        let mut record = self.new_record(spec, options);
+        let prepared = self.prepare(record.id, spec, source, options, progress).await?;
+        record.counts = prepared.counts;
+        record.data_as_of = Some(prepared.data_as_of);
+        record.finished_at = Some(self.clock.now());
+        record.status = match (&prepared.hold, prepared.is_changed) {
+            (Some(_), _) => RunStatus::Held,
+            (None, true) => RunStatus::Announced,
+            (None, false) => RunStatus::Unchanged,
+        };
+        Ok(Ended { record, hold: prepared.hold, kind: None, rejected: prepared.rejected })
+    }
+
+    fn new_record(&self, spec: &SyncSpec, options: RunOptions) -> RunRecord {
+        let now = self.clock.now();
+        RunRecord {
+            id: RunId::from_uuid(random::uuid_at(now.timestamp_millis().unsigned_abs())),
+            sync: spec.collection.clone(),
+            status: RunStatus::Running,
+            trigger: options.trigger.as_str().to_owned(),
+            started_at: now,
+            finished_at: None,
+            data_as_of: None,
+            version: None,
+            counts: RunCounts::default(),
+            error: None,
+        }
+    }
+}

@@ -1,0 +1,177 @@
+//! The streaming part of a run: source → workers → sequencer, on threads of their own, niced, so
+//! that a node that serves reads beside a sync goes on serving them.
+
+use std::sync::{Mutex, mpsc as std_mpsc};
+
+use chrono::{DateTime, Utc};
+use tokio::sync::mpsc;
+
+use super::{
+    diff::BaseTable,
+    error::Error,
+    progress::Progress,
+    sequencer::Sequencer,
+    spec::Compression,
+    spool::{Outbox, Spool},
+    worker::{Mapped, Shared, Worker},
+};
+use crate::{
+    domain::{
+        manifest::SegmentKind,
+        name::CollectionName,
+        record::Record,
+        row::RowBatch,
+    },
+    mapping::Mapping,
+    segment::{Codec, Dictionary, IndexColumn, SegmentHeader},
+};
+
+/// Batches that wait between two stages: enough to even out their speeds, a few MB at most.
+pub(super) const BATCHES_WAITING_MAX: usize = 8;
+/// Rows from which a dictionary is trained.
+const SAMPLE_ROWS: usize = 2_000;
+/// How far sync threads step back behind those that serve (nice value).
+const NICE: i32 = 10;
+
+/// What the stream is compared with and written as.
+pub(super) struct Task<'a> {
+    pub(super) collection: &'a CollectionName,
+    pub(super) mapping: &'a Mapping,
+    pub(super) base: &'a BaseTable,
+    /// The codec of change segments; `None` writes a new base with a codec of its own.
+    pub(super) codec: Option<Codec>,
+    pub(super) compression: Compression,
+    pub(super) data_as_of: DateTime<Utc>,
+    pub(super) fingerprint_seed: u64,
+    pub(super) spool_bytes_max: u64,
+    pub(super) progress: Progress,
+}
+
+/// Lowers the priority of this thread and of those that it starts.
+pub(super) fn step_back() {
+    // Best effort: a container may forbid it, and the sync is right without it.
+    let _ = rustix::process::setpriority_process(None, NICE);
+}
+
+impl Task<'_> {
+    /// Takes all batches to their end. Blocks; ends early, without error, when `batches` is
+    /// closed by a source that failed: the caller asks the source.
+    pub(super) fn run(
+        &self,
+        mut batches: mpsc::Receiver<RowBatch>,
+        outbox: Outbox,
+    ) -> Result<(Sequencer, Codec), Error> {
+        let mut first = Vec::new();
+        let codec = match &self.codec {
+            Some(codec) => codec.clone(),
+            None => {
+                first = first_batches(&mut batches);
+                self.choose_codec(&first)
+            }
+        };
+        let rebuild = self.codec.is_none();
+        let spool = Spool::new(self.header(&codec, rebuild), self.spool_bytes_max, outbox);
+        let indexes = self.mapping.indexes().len();
+        let mut sequencer = Sequencer::new(spool, indexes, self.progress.clone());
+        let shared = Shared {
+            mapping: self.mapping,
+            base: self.base,
+            codec: &codec,
+            data_as_of: self.data_as_of,
+            fingerprint_seed: self.fingerprint_seed,
+            rebuild,
+        };
+        let queue = Mutex::new((first.into_iter(), batches));
+        let (sender, receiver) = std_mpsc::sync_channel(BATCHES_WAITING_MAX);
+        std::thread::scope(|scope| {
+            for _ in 0..workers() {
+                let (queue, sender, shared) = (&queue, sender.clone(), &shared);
+                scope.spawn(move || work(shared, queue, &sender));
+            }
+            drop(sender);
+            // An early end drops `receiver`, which ends the workers too.
+            receiver.into_iter().try_for_each(|mapped| sequencer.take(mapped))
+        })?;
+        Ok((sequencer, codec))
+    }
+
+    fn header(&self, codec: &Codec, rebuild: bool) -> SegmentHeader {
+        segment_header(
+            self.collection,
+            self.mapping,
+            if rebuild { SegmentKind::Base } else { SegmentKind::Changes },
+            codec,
+        )
+    }
+
+    fn choose_codec(&self, first: &[RowBatch]) -> Codec {
+        if self.compression == Compression::None {
+            return Codec::Plain;
+        }
+        let mut mapper = self.mapping.mapper(self.data_as_of);
+        let mut record = Record::default();
+        let (mut samples, mut sizes) = (Vec::new(), Vec::new());
+        for batch in first {
+            for row in 0..batch.rows() {
+                record.clear();
+                if sizes.len() < SAMPLE_ROWS && mapper.map(batch, row, &mut record).is_ok() {
+                    samples.extend_from_slice(&record.body);
+                    sizes.push(record.body.len());
+                }
+            }
+        }
+        Dictionary::codec_for(&samples, &sizes)
+    }
+}
+
+/// The header of a collection's segments.
+pub(super) fn segment_header(
+    collection: &CollectionName,
+    mapping: &Mapping,
+    kind: SegmentKind,
+    codec: &Codec,
+) -> SegmentHeader {
+    SegmentHeader {
+        collection: collection.clone(),
+        kind,
+        secondary: mapping
+            .indexes()
+            .iter()
+            .skip(1)
+            .map(|index| IndexColumn { name: index.name.clone(), each: index.each })
+            .collect(),
+        codec: codec.clone(),
+    }
+}
+
+fn workers() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from).clamp(1, 8)
+}
+
+fn first_batches(batches: &mut mpsc::Receiver<RowBatch>) -> Vec<RowBatch> {
+    let mut first = Vec::new();
+    let mut rows = 0;
+    while rows < SAMPLE_ROWS && first.len() < BATCHES_WAITING_MAX {
+        let Some(batch) = batches.blocking_recv() else { break };
+        rows += batch.rows();
+        first.push(batch);
+    }
+    first
+}
+
+type Queue = Mutex<(std::vec::IntoIter<RowBatch>, mpsc::Receiver<RowBatch>)>;
+
+fn work(shared: &Shared<'_>, queue: &Queue, sender: &std_mpsc::SyncSender<Mapped>) {
+    let mut worker = Worker::new(shared);
+    loop {
+        let batch = {
+            let Ok(mut queue) = queue.lock() else { return };
+            let (first, batches) = &mut *queue;
+            first.next().or_else(|| batches.blocking_recv())
+        };
+        let Some(batch) = batch else { return };
+        if sender.send(worker.map(&batch)).is_err() {
+            return;
+        }
+    }
+}

@@ -1,0 +1,180 @@
+//! The scheduler service: one loop a sync, a bound on runs at once, reloadable.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::{
+    sync::{Semaphore, watch},
+    task::JoinSet,
+};
+use tracing::{error, warn};
+
+use super::{due, due::History, schedule::Schedule};
+use crate::{
+    domain::{
+        error::ErrorKind,
+        run::{RunRecord, RunStatus},
+    },
+    engine::{self, Engine, Progress, RunOptions, SyncSpec, Trigger},
+    metadata::Metadata,
+    source::Source,
+    support::{clock::Clock, shutdown::Shutdown},
+};
+
+/// Longest sleep before the clock and the last run are looked at again: clocks may be set, and
+/// another process may have run the sync.
+const LOOK_AGAIN: Duration = Duration::from_secs(30);
+/// Delay before a sync whose lease is held elsewhere, or whose metadata is down, is looked at again.
+const HELD_ELSEWHERE: Duration = Duration::from_secs(5);
+
+/// A sync with its source and schedule.
+#[derive(Clone)]
+pub struct ScheduledSync {
+    /// The sync.
+    pub spec: SyncSpec,
+    /// Where its rows come from.
+    pub source: Source,
+    /// When it runs.
+    pub schedule: Schedule,
+}
+
+/// Told of every run that ended.
+pub type OnEnded = Arc<dyn Fn(&RunRecord) + Send + Sync>;
+
+/// Runs syncs when they are due.
+pub struct Scheduler {
+    /// Runs them.
+    pub engine: Engine,
+    /// Knows when they last ran.
+    pub metadata: Metadata,
+    /// The time.
+    pub clock: Clock,
+    /// The syncs; a new value replaces all, once runs under way have ended.
+    pub syncs: watch::Receiver<Arc<Vec<ScheduledSync>>>,
+    /// Runs at once, at most.
+    pub max_concurrent_runs: usize,
+    /// Told of every run that ended.
+    pub on_ended: OnEnded,
+}
+
+impl Scheduler {
+    /// Runs until `shutdown`; runs under way are then cancelled.
+    pub async fn run(mut self, shutdown: Shutdown) {
+        let permits = Arc::new(Semaphore::new(self.max_concurrent_runs));
+        loop {
+            let syncs = self.syncs.borrow_and_update().clone();
+            let retire = Shutdown::new();
+            let mut loops = JoinSet::new();
+            for sync in syncs.iter() {
+                let one = SyncLoop {
+                    sync: sync.clone(),
+                    engine: self.engine.clone(),
+                    metadata: self.metadata.clone(),
+                    clock: self.clock.clone(),
+                    permits: permits.clone(),
+                    on_ended: self.on_ended.clone(),
+                    retire: retire.clone(),
+                    shutdown: shutdown.clone(),
+                };
+                loops.spawn(one.run());
+            }
+            let reload = tokio::select! {
+                changed = self.syncs.changed() => changed.is_ok(),
+                () = shutdown.cancelled() => false,
+            };
+            if !reload {
+                shutdown.cancelled().await;
+            }
+            retire.cancel();
+            while loops.join_next().await.is_some() {}
+            if !reload {
+                return;
+            }
+        }
+    }
+}
+
+struct SyncLoop {
+    sync: ScheduledSync,
+    engine: Engine,
+    metadata: Metadata,
+    clock: Clock,
+    permits: Arc<Semaphore>,
+    on_ended: OnEnded,
+    /// No new run; one under way may end.
+    retire: Shutdown,
+    /// Runs under way are cancelled.
+    shutdown: Shutdown,
+}
+
+impl SyncLoop {
+    async fn run(self) {
+        let mut failures = 0;
+        loop {
+            let wait = match self.history(failures).await {
+                Ok(history) => match due::next(&self.sync.schedule, &history) {
+                    None => return,
+                    Some(due) => (due - self.clock.now()).to_std().unwrap_or_default(),
+                },
+                Err(error) => {
+                    warn!(sync = %self.sync.spec.collection, %error, "no sync starts without metadata");
+                    HELD_ELSEWHERE
+                }
+            };
+            if !wait.is_zero() {
+                if self.sleep(wait.min(LOOK_AGAIN)).await {
+                    continue;
+                }
+                return;
+            }
+            let permit = tokio::select! {
+                permit = self.permits.clone().acquire_owned() => permit,
+                () = self.retire.cancelled() => return,
+            };
+            let Ok(_permit) = permit else { return };
+            if self.retire.is_cancelled() {
+                return;
+            }
+            failures = self.run_once(failures).await;
+        }
+    }
+
+    /// One run; how many have failed in a row after it.
+    async fn run_once(&self, failures: u32) -> u32 {
+        let options = RunOptions { trigger: Trigger::Schedule, accept: false, dry_run: false };
+        let (spec, source) = (&self.sync.spec, &self.sync.source);
+        match self.engine.run(spec, source, options, &Progress::default(), &self.shutdown).await {
+            Ok(ended) => {
+                (self.on_ended)(&ended.record);
+                let failed = ended.record.status == RunStatus::Failed;
+                if failed && ended.kind != Some(ErrorKind::Invalid) { failures + 1 } else { 0 }
+            }
+            Err(engine::Error::LeaseHeld { .. }) => {
+                self.sleep(HELD_ELSEWHERE).await;
+                0
+            }
+            Err(error) => {
+                error!(sync = %spec.collection, code = error.code(), %error, "no run could begin");
+                self.sleep(HELD_ELSEWHERE).await;
+                failures
+            }
+        }
+    }
+
+    async fn history(&self, failures: u32) -> Result<History, crate::metadata::Error> {
+        let last = self.metadata.last_run(&self.sync.spec.collection).await?;
+        Ok(History {
+            last_started: last.as_ref().map(|run| run.started_at),
+            last_finished: last.and_then(|run| run.finished_at),
+            failures,
+        })
+    }
+
+    /// Sleeps; whether there is a reason to go on.
+    async fn sleep(&self, duration: Duration) -> bool {
+        tokio::select! {
+            () = tokio::time::sleep(duration) => true,
+            () = self.retire.cancelled() => false,
+            () = self.shutdown.cancelled() => false,
+        }
+    }
+}
