@@ -6,6 +6,10 @@ use sqlx::{PgPool, Postgres, Sqlite, SqlitePool};
 
 use super::{Error, row::Row, statement::Statement};
 
+/// Most connections of one handle: a node's use is a few statements per run and five seconds.
+pub(super) const CONNECTIONS_MAX: u32 = 4;
+/// Longest wait for a connection of the pool, and for one to be made.
+pub(super) const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 /// Longest time one statement may take, its answer included; a cut network gives no answer at
 /// all. Above Postgres's own limit, so that the server's error is seen when there is one.
 const STATEMENT_ANSWER_TIMEOUT: Duration = Duration::from_secs(15);
@@ -131,7 +135,8 @@ impl Transaction {
     }
 }
 
-async fn answer<T>(work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+/// Bounds the wait for an answer.
+pub(super) async fn answer<T>(work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
     tokio::time::timeout(STATEMENT_ANSWER_TIMEOUT, work)
         .await
         .unwrap_or(Err(Error::TimedOut { doing: "waiting for an answer", limit: STATEMENT_ANSWER_TIMEOUT }))

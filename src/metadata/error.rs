@@ -165,7 +165,7 @@ impl From<sqlx::Error> for Error {
             sqlx::Error::Io(error) => Self::Connection { reason: error.to_string() },
             sqlx::Error::Tls(error) => Self::Connection { reason: format!("TLS: {error}") },
             sqlx::Error::PoolTimedOut => {
-                Self::TimedOut { doing: "waiting for a connection", limit: super::open::ACQUIRE_TIMEOUT }
+                Self::TimedOut { doing: "waiting for a connection", limit: super::database::ACQUIRE_TIMEOUT }
             }
             sqlx::Error::PoolClosed => Self::Closed,
             sqlx::Error::Protocol(_) => {

@@ -9,13 +9,14 @@ mod deployment;
 mod error;
 mod keys;
 mod leases;
-mod open;
+mod postgres;
 mod refusal;
 mod rejected;
 mod row;
 mod runs;
 mod schema;
 mod settings;
+mod sqlite;
 mod statement;
 
 use std::{path::PathBuf, sync::Arc};
@@ -40,6 +41,24 @@ pub struct Metadata {
 }
 
 impl Metadata {
+    /// Opens the metadata database. A SQLite file is created (0600, its directory 0700) and
+    /// migrated; a Postgres database must stand at this build's migrations exactly
+    /// ([`Error::NotMigrated`], [`Error::NewerSchema`]).
+    pub async fn open(settings: &Settings, clock: Clock) -> Result<Self, Error> {
+        match settings {
+            Settings::Sqlite { path } => sqlite::open(path, clock).await,
+            Settings::Postgres { url } => postgres::open(url, clock).await,
+        }
+    }
+
+    /// Runs the migrations that lack; two processes may do so at once.
+    pub async fn migrate(settings: &Settings) -> Result<(), Error> {
+        match settings {
+            Settings::Sqlite { path } => sqlite::prepare(path).await.map(drop),
+            Settings::Postgres { url } => postgres::migrate(url).await,
+        }
+    }
+
     /// Whether the database answers.
     pub async fn health(&self) -> Result<(), Error> {
         self.database.execute(statement::Statement::new("select 1")).await.map(drop)

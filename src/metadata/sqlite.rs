@@ -1,4 +1,4 @@
-//! Opening and migrating the metadata database.
+//! The SQLite file: created, migrated and opened by whoever comes first.
 
 use std::{
     io,
@@ -8,73 +8,38 @@ use std::{
 };
 
 use sqlx::{
-    ConnectOptions, Connection, Executor, PgConnection,
-    postgres::{PgConnectOptions, PgPoolOptions, PgSslMode},
+    ConnectOptions, Connection,
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
-use tracing::subscriber::NoSubscriber;
 
-use super::{Error, Metadata, Settings, database::Database, schema};
-use crate::support::{
-    clock::Clock,
-    file_lock::FileLock,
-    postgres_url, private_file,
-    secret::{ExposeSecret, SecretString},
+use super::{
+    Error, Metadata,
+    database::{ACQUIRE_TIMEOUT, CONNECTIONS_MAX, Database},
+    schema,
 };
+use crate::support::{clock::Clock, file_lock::FileLock, private_file};
 
-/// Most connections of one handle: a node's use is a few statements per run and five seconds.
-const CONNECTIONS_MAX: u32 = 4;
-/// Longest wait for a connection of the pool, and for one to be made.
-pub(super) const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 /// Longest wait for another writer of the SQLite file.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// Longest wait for another process that creates or migrates the SQLite file.
 const PREPARE_TIMEOUT: Duration = Duration::from_secs(30);
 /// How often that is looked at.
 const PREPARE_POLL: Duration = Duration::from_millis(20);
-/// What a Postgres session is told first: no statement, lock wait or forgotten transaction of
-/// ours may hold anything for long.
-const SESSION_LIMITS: &str = "set statement_timeout = '10s'; set lock_timeout = '5s'; \
-    set idle_in_transaction_session_timeout = '30s'";
 /// The lock file under which the SQLite file is created and migrated. No lease name has a dot, so
 /// no lease has this file.
 const PREPARE_LOCK_NAME: &str = ".prepare.lock";
 
-impl Metadata {
-    /// Opens the metadata database. A SQLite file is created (0600, its directory 0700) and
-    /// migrated; a Postgres database must stand at this build's migrations exactly
-    /// ([`Error::NotMigrated`], [`Error::NewerSchema`]).
-    pub async fn open(settings: &Settings, clock: Clock) -> Result<Self, Error> {
-        match settings {
-            Settings::Sqlite { path } => open_sqlite(path, clock).await,
-            Settings::Postgres { url } => open_postgres(url, clock).await,
-        }
-    }
-
-    /// Runs the migrations that lack; two processes may do so at once.
-    pub async fn migrate(settings: &Settings) -> Result<(), Error> {
-        match settings {
-            Settings::Sqlite { path } => prepare_sqlite(path).await.map(drop),
-            Settings::Postgres { url } => {
-                let options = postgres_options(url)?;
-                let mut connection = connect(&options).await?;
-                schema::migrate(&schema::POSTGRES, &mut connection).await?;
-                connection.close().await.map_err(Error::from)
-            }
-        }
-    }
-}
-
-async fn open_sqlite(path: &Path, clock: Clock) -> Result<Metadata, Error> {
-    let (path, locks) = prepare_sqlite(path).await?;
+/// Opens the file, after it was prepared.
+pub(super) async fn open(path: &Path, clock: Clock) -> Result<Metadata, Error> {
+    let (path, locks) = prepare(path).await?;
     let pool = SqlitePoolOptions::new()
         .max_connections(CONNECTIONS_MAX)
         .acquire_timeout(ACQUIRE_TIMEOUT)
-        .connect_lazy_with(sqlite_options(&path));
+        .connect_lazy_with(options(&path));
     Ok(Metadata { database: Database::Sqlite(pool), clock, locks: Some(Arc::new(locks)) })
 }
 
-fn sqlite_options(path: &Path) -> SqliteConnectOptions {
+fn options(path: &Path) -> SqliteConnectOptions {
     SqliteConnectOptions::new()
         .filename(path)
         .create_if_missing(false)
@@ -86,7 +51,7 @@ fn sqlite_options(path: &Path) -> SqliteConnectOptions {
 }
 
 /// Creates and migrates the SQLite file; gives its real path and the directory of its lock files.
-async fn prepare_sqlite(path: &Path) -> Result<(PathBuf, PathBuf), Error> {
+pub(super) async fn prepare(path: &Path) -> Result<(PathBuf, PathBuf), Error> {
     let (path, locks) = in_background(path, create_directories).await?;
     let prepare_lock = locks.join(PREPARE_LOCK_NAME);
     let began = Instant::now();
@@ -100,7 +65,7 @@ async fn prepare_sqlite(path: &Path) -> Result<(PathBuf, PathBuf), Error> {
         tokio::time::sleep(PREPARE_POLL).await;
     };
     in_background(&path, create_file).await?;
-    let mut connection = sqlite_options(&path).connect().await.map_err(|error| Error::Connect {
+    let mut connection = options(&path).connect().await.map_err(|error| Error::Connect {
         place: path.display().to_string(),
         source: Box::new(error.into()),
     })?;
@@ -145,95 +110,11 @@ fn create_file(path: &Path) -> io::Result<()> {
     }
 }
 
-async fn open_postgres(url: &SecretString, clock: Clock) -> Result<Metadata, Error> {
-    let options = postgres_options(url)?;
-    // A connection of its own first: the pool would keep the reason of a failure to itself.
-    let mut connection = connect(&options).await?;
-    schema::check(&schema::POSTGRES, &mut connection).await?;
-    connection.close().await?;
-    let pool = PgPoolOptions::new()
-        .max_connections(CONNECTIONS_MAX)
-        .acquire_timeout(ACQUIRE_TIMEOUT)
-        .after_connect(|connection, _| {
-            Box::pin(async move { connection.execute(SESSION_LIMITS).await.map(drop) })
-        })
-        // The pool looks at a connection that comes back, without a limit of time: on a cut
-        // network all four would be lost for many minutes.
-        .after_release(|connection, _| {
-            Box::pin(async move {
-                let answer = tokio::time::timeout(ACQUIRE_TIMEOUT, connection.ping()).await;
-                answer.unwrap_or(Err(sqlx::Error::PoolTimedOut)).map(|()| true)
-            })
-        })
-        .connect_lazy_with(options);
-    Ok(Metadata { database: Database::Postgres(pool), clock, locks: None })
-}
-
-async fn connect(options: &PgConnectOptions) -> Result<PgConnection, Error> {
-    let connected = tokio::time::timeout(ACQUIRE_TIMEOUT, PgConnection::connect_with(options)).await;
-    connected
-        .map_or(Err(Error::TimedOut { doing: "connecting", limit: ACQUIRE_TIMEOUT }), |it| {
-            it.map_err(Error::from)
-        })
-        .map_err(|error| Error::Connect { place: place(options), source: Box::new(error) })
-}
-
-fn place(options: &PgConnectOptions) -> String {
-    let database = options.get_database().unwrap_or_else(|| options.get_username());
-    match options.get_socket() {
-        Some(socket) => format!("{database} at {}, port {}", socket.display(), options.get_port()),
-        None => format!("{database} at {}, port {}", options.get_host(), options.get_port()),
-    }
-}
-
-fn postgres_options(url: &SecretString) -> Result<PgConnectOptions, Error> {
-    let url = url.expose_secret();
-    if !["postgres://", "postgresql://"].iter().any(|scheme| url.starts_with(scheme)) {
-        return Err(Error::InvalidUrl { reason: "it does not begin with postgres://".to_owned() });
-    }
-    // The parser logs parameters that it does not know, with their values; a misspelt password
-    // must not reach a log.
-    let parsed =
-        tracing::subscriber::with_default(NoSubscriber::default(), || url.parse::<PgConnectOptions>());
-    let mut options = parsed.map_err(Error::from)?.disable_statement_logging();
-    let host = options.get_socket().map_or(options.get_host().into(), |socket| socket.to_string_lossy());
-    if postgres_url::needs_verify_full(url, &host) {
-        options = options.ssl_mode(PgSslMode::VerifyFull);
-    }
-    if options.get_application_name().is_none() {
-        options = options.application_name("larder");
-    }
-    Ok(options)
-}
-
 #[cfg(test)]
 mod tests {
     use std::{fs, os::unix::fs::PermissionsExt};
 
-    use super::*;
-
-    #[test]
-    fn less_than_verify_full_must_be_written_for_a_host_elsewhere() {
-        let mode = |url: &str| postgres_options(&SecretString::from(url.to_owned())).unwrap().get_ssl_mode();
-        let is = |url, expected: PgSslMode| {
-            assert_eq!(format!("{:?}", mode(url)), format!("{expected:?}"), "{url}");
-        };
-        is("postgres://u:p@db.example.com/d", PgSslMode::VerifyFull);
-        is("postgres://u:p@localhost/d?hostaddr=10.0.0.7", PgSslMode::VerifyFull);
-        is("postgres://u:p@db.example.com/d?sslmode=require", PgSslMode::Require);
-        is("postgres://u:p@127.0.0.1/d", PgSslMode::Prefer);
-        is("postgres:///d?host=/run/postgresql", PgSslMode::Prefer);
-        is("postgres://%2Frun%2Fpostgresql/d", PgSslMode::Prefer);
-    }
-
-    #[test]
-    fn a_bad_url_is_named_without_its_text() {
-        for url in ["postgres://u:secret@h:port/d", "postgres://u:secret@h/d?sslmode=perhaps", "u:secret@h"] {
-            let error = postgres_options(&SecretString::from(url.to_owned())).unwrap_err();
-            assert_eq!(error.code(), "metadata_url_invalid", "{error}");
-            assert!(!format!("{error} {error:?}").contains("secret"), "{error:?}");
-        }
-    }
+    use super::{super::Settings, *};
 
     #[tokio::test]
     async fn a_sqlite_file_and_all_beside_it_are_for_their_owner_alone() {
