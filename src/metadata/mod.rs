@@ -1,5 +1,71 @@
-//! The metadata database: keys, runs, rejected rows, audit log, leases.
+//! The metadata database: deployment, keys, runs, rejected rows, audit log, leases.
+//!
+//! One SQL text serves both databases; `database` holds what differs. `migrations/README.md` has
+//! the mapping of types.
 
+mod audit;
+mod database;
+mod deployment;
+mod error;
+mod keys;
+mod leases;
+mod postgres;
+mod refusal;
+mod rejected;
+mod row;
+mod runs;
+mod schema;
 mod settings;
+mod sqlite;
+mod statement;
 
+use std::{path::PathBuf, sync::Arc};
+
+pub use audit::{AUDIT_LISTED_MAX, AuditEntry};
+pub use error::Error;
+pub use keys::{KeyList, StoredKey};
+pub use leases::{LEASE_NAME_BYTES_MAX, Lease, LeaseOutcome};
+pub use refusal::Refusal;
+pub use runs::{HeldRun, RUNS_LISTED_MAX, RunManifest};
 pub use settings::Settings;
+
+use crate::support::clock::Clock;
+
+/// A handle on the metadata database. Cheap to clone; clones share one small pool.
+#[derive(Debug, Clone)]
+pub struct Metadata {
+    database: database::Database,
+    clock: Clock,
+    /// Where lease lock files stand; SQLite only.
+    locks: Option<Arc<PathBuf>>,
+}
+
+impl Metadata {
+    /// Opens the metadata database. A SQLite file is created (0600, its directory 0700) and
+    /// migrated; a Postgres database must stand at this build's migrations exactly
+    /// ([`Error::NotMigrated`], [`Error::NewerSchema`]).
+    pub async fn open(settings: &Settings, clock: Clock) -> Result<Self, Error> {
+        match settings {
+            Settings::Sqlite { path } => sqlite::open(path, clock).await,
+            Settings::Postgres { url } => postgres::open(url, clock).await,
+        }
+    }
+
+    /// Runs the migrations that lack; two processes may do so at once.
+    pub async fn migrate(settings: &Settings) -> Result<(), Error> {
+        match settings {
+            Settings::Sqlite { path } => sqlite::prepare(path).await.map(drop),
+            Settings::Postgres { url } => postgres::migrate(url).await,
+        }
+    }
+
+    /// Whether the database answers.
+    pub async fn health(&self) -> Result<(), Error> {
+        self.database.execute(statement::Statement::new("select 1")).await.map(drop)
+    }
+
+    /// Closes the pool, after what is under way has ended; every clone's next call fails.
+    pub async fn close(&self) {
+        self.database.close().await;
+    }
+}

@@ -1,7 +1,10 @@
-//! Small things every floor may use: clock, randomness, backoff, secrets, shutdown.
+//! Small things every floor may use: clock, randomness, backoff, secrets, shutdown, locks on files.
 
 pub mod backoff;
 pub mod clock;
+pub mod file_lock;
+pub mod postgres_url;
+pub mod private_file;
 pub mod random;
 pub mod secret;
 pub mod shutdown;

@@ -1,0 +1,143 @@
+//! SQLite or Postgres: the one place where the two differ in how a statement is run.
+
+use std::{future::Future, time::Duration};
+
+use sqlx::{PgPool, Postgres, Sqlite, SqlitePool};
+
+use super::{Error, row::Row, statement::Statement};
+
+/// Most connections of one handle: a node's use is a few statements per run and five seconds.
+pub(super) const CONNECTIONS_MAX: u32 = 4;
+/// Longest wait for a connection of the pool, and for one to be made.
+pub(super) const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
+/// Longest time one statement may take, its answer included; a cut network gives no answer at
+/// all. Above Postgres's own limit, so that the server's error is seen when there is one.
+const STATEMENT_ANSWER_TIMEOUT: Duration = Duration::from_secs(15);
+/// SQLite's clock in microseconds (its resolution is milliseconds).
+const SQLITE_NOW: &str = "cast(unixepoch('subsec') * 1000000 as integer)";
+/// Postgres's clock in microseconds, at the moment of evaluation and not of the transaction.
+const POSTGRES_NOW: &str = "cast(extract(epoch from clock_timestamp()) * 1000000 as bigint)";
+
+/// A pool of either database.
+#[derive(Debug, Clone)]
+pub(super) enum Database {
+    Sqlite(SqlitePool),
+    Postgres(PgPool),
+}
+
+/// A write transaction; rolled back when dropped.
+pub(super) enum Transaction {
+    Sqlite(sqlx::Transaction<'static, Sqlite>),
+    Postgres(sqlx::Transaction<'static, Postgres>),
+}
+
+impl Database {
+    /// Runs a statement; gives the number of rows that it changed.
+    pub(super) async fn execute(&self, statement: Statement) -> Result<u64, Error> {
+        answer(async {
+            Ok(match self {
+                Self::Sqlite(pool) => statement.query(SQLITE_NOW).execute(pool).await?.rows_affected(),
+                Self::Postgres(pool) => statement.query(POSTGRES_NOW).execute(pool).await?.rows_affected(),
+            })
+        })
+        .await
+    }
+
+    /// The rows of a statement; callers bound their number by `limit` or by what they store.
+    pub(super) async fn rows(&self, statement: Statement) -> Result<Vec<Row>, Error> {
+        answer(async {
+            Ok(match self {
+                Self::Sqlite(pool) => {
+                    let rows = statement.query(SQLITE_NOW).fetch_all(pool).await?;
+                    rows.into_iter().map(Row::Sqlite).collect()
+                }
+                Self::Postgres(pool) => {
+                    let rows = statement.query(POSTGRES_NOW).fetch_all(pool).await?;
+                    rows.into_iter().map(Row::Postgres).collect()
+                }
+            })
+        })
+        .await
+    }
+
+    /// The first row of a statement.
+    pub(super) async fn row(&self, statement: Statement) -> Result<Option<Row>, Error> {
+        Ok(self.rows(statement).await?.into_iter().next())
+    }
+
+    /// Begins a transaction that writes. SQLite takes its write lock at once: a transaction that
+    /// reads first and writes later could not wait for another writer.
+    pub(super) async fn begin(&self) -> Result<Transaction, Error> {
+        answer(async {
+            Ok(match self {
+                Self::Sqlite(pool) => Transaction::Sqlite(pool.begin_with("begin immediate").await?),
+                Self::Postgres(pool) => {
+                    Transaction::Postgres(pool.begin_with("begin isolation level read committed").await?)
+                }
+            })
+        })
+        .await
+    }
+
+    /// Closes the pool.
+    pub(super) async fn close(&self) {
+        match self {
+            Self::Sqlite(pool) => pool.close().await,
+            Self::Postgres(pool) => pool.close().await,
+        }
+    }
+}
+
+impl Transaction {
+    /// Runs a statement; gives the number of rows that it changed.
+    pub(super) async fn execute(&mut self, statement: Statement) -> Result<u64, Error> {
+        answer(async {
+            Ok(match self {
+                Self::Sqlite(it) => statement.query(SQLITE_NOW).execute(&mut **it).await?.rows_affected(),
+                Self::Postgres(it) => statement.query(POSTGRES_NOW).execute(&mut **it).await?.rows_affected(),
+            })
+        })
+        .await
+    }
+
+    /// The rows of a statement.
+    pub(super) async fn rows(&mut self, statement: Statement) -> Result<Vec<Row>, Error> {
+        answer(async {
+            Ok(match self {
+                Self::Sqlite(it) => {
+                    let rows = statement.query(SQLITE_NOW).fetch_all(&mut **it).await?;
+                    rows.into_iter().map(Row::Sqlite).collect()
+                }
+                Self::Postgres(it) => {
+                    let rows = statement.query(POSTGRES_NOW).fetch_all(&mut **it).await?;
+                    rows.into_iter().map(Row::Postgres).collect()
+                }
+            })
+        })
+        .await
+    }
+
+    /// The first row of a statement.
+    pub(super) async fn row(&mut self, statement: Statement) -> Result<Option<Row>, Error> {
+        Ok(self.rows(statement).await?.into_iter().next())
+    }
+
+    /// Makes all of it stand.
+    pub(super) async fn commit(self) -> Result<(), Error> {
+        answer(async {
+            match self {
+                Self::Sqlite(it) => it.commit().await?,
+                Self::Postgres(it) => it.commit().await?,
+            }
+            Ok(())
+        })
+        .await
+    }
+}
+
+/// Bounds the wait for an answer.
+pub(super) async fn answer<T>(work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+    tokio::time::timeout(STATEMENT_ANSWER_TIMEOUT, work)
+        .await
+        .unwrap_or(Err(Error::TimedOut { doing: "waiting for an answer", limit: STATEMENT_ANSWER_TIMEOUT }))
+}

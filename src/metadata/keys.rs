@@ -1,0 +1,175 @@
+//! API keys: entries, their revocation, and the revision that rises with every change.
+
+use chrono::{DateTime, Utc};
+
+use super::{AuditEntry, Error, Metadata, audit, database::Transaction, row::Row, statement::Statement};
+use crate::domain::{
+    keyset::{Grant, KeyEntry, KeySet},
+    name::CollectionName,
+};
+
+/// A key and whether it was revoked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredKey {
+    /// The entry.
+    pub entry: KeyEntry,
+    /// When it was revoked; `None` while it is valid.
+    pub revoked_at: Option<DateTime<Utc>>,
+}
+
+/// All keys, revoked ones too, at one revision.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct KeyList {
+    /// The revision that they were read at.
+    pub revision: u64,
+    /// The keys, oldest first.
+    pub keys: Vec<StoredKey>,
+}
+
+/// One statement is one snapshot: the keys are exactly those of the revision.
+const KEYS: &str = "select s.revision, k.entry, k.revoked_at from key_set s left join api_keys k on true
+    where s.only_row = 1 order by k.created_at, k.id";
+const ACTIVE_KEYS: &str = "select s.revision, k.entry, k.revoked_at from key_set s
+    left join api_keys k on k.revoked_at is null
+    where s.only_row = 1 order by k.created_at, k.id";
+
+const REVISION: &str = "select revision from key_set where only_row = 1";
+
+fn key_list(rows: &[Row]) -> Result<KeyList, Error> {
+    let mut list = KeyList::default();
+    for row in rows {
+        list.revision = row.natural("revision")?;
+        if row.text_or_null("entry")?.is_some() {
+            list.keys
+                .push(StoredKey { entry: row.json("entry")?, revoked_at: row.time_or_null("revoked_at")? });
+        }
+    }
+    Ok(list)
+}
+
+/// Raises the revision. Its row lock puts concurrent changes in a line until they commit.
+async fn next_revision(transaction: &mut Transaction) -> Result<u64, Error> {
+    let update = "update key_set set revision = revision + 1 where only_row = 1 returning revision";
+    let row = transaction.row(Statement::new(update)).await?;
+    row.ok_or(Error::Unreadable { column: "revision" })?.natural("revision")
+}
+
+fn described(entry: &KeyEntry) -> String {
+    let opens = match &entry.grant {
+        Grant::AllCollections => "all collections".to_owned(),
+        Grant::Collections(names) => names.iter().map(CollectionName::as_str).collect::<Vec<_>>().join(", "),
+    };
+    format!("{}: opens {opens}", entry.name)
+}
+
+fn insert_key(entry: &KeyEntry, on_conflict: &'static str) -> Statement {
+    let sql = format!("insert into api_keys (id, entry, created_at) values ($1, $2, $3){on_conflict}");
+    let json = serde_json::to_string(entry).expect("a key entry is plain JSON");
+    Statement::assembled(sql).bind(entry.id.as_str()).bind(json).bind(entry.created_at)
+}
+
+impl Metadata {
+    /// Stores a new key; gives the revision that it came with. A key id that exists already is an
+    /// error of kind `Conflict`.
+    pub async fn create_key(&self, entry: &KeyEntry, actor: &str) -> Result<u64, Error> {
+        let mut transaction = self.database.begin().await?;
+        let revision = next_revision(&mut transaction).await?;
+        transaction.execute(insert_key(entry, "")).await?;
+        let action = AuditEntry {
+            at: self.clock.now(),
+            actor: actor.to_owned(),
+            action: "key.create".to_owned(),
+            subject: entry.id.clone(),
+            detail: Some(described(entry)),
+        };
+        audit::add(&mut transaction, &action).await?;
+        transaction.commit().await?;
+        Ok(revision)
+    }
+
+    /// Revokes a key at `now`; gives the revision without it, `None` when no key has this id. To
+    /// revoke it again changes nothing and gives the present revision.
+    pub async fn revoke_key(&self, id: &str, actor: &str, now: DateTime<Utc>) -> Result<Option<u64>, Error> {
+        let mut transaction = self.database.begin().await?;
+        let update =
+            Statement::new("update api_keys set revoked_at = $2 where id = $1 and revoked_at is null");
+        if transaction.execute(update.bind(id).bind(now)).await? == 0 {
+            let select = "select s.revision from key_set s, api_keys k where s.only_row = 1 and k.id = $1";
+            let row = transaction.row(Statement::new(select).bind(id)).await?;
+            return row.map(|row| row.natural("revision")).transpose();
+        }
+        let revision = next_revision(&mut transaction).await?;
+        let action = AuditEntry {
+            at: now,
+            actor: actor.to_owned(),
+            action: "key.revoke".to_owned(),
+            subject: id.to_owned(),
+            detail: None,
+        };
+        audit::add(&mut transaction, &action).await?;
+        transaction.commit().await?;
+        Ok(Some(revision))
+    }
+
+    /// All keys, revoked ones too.
+    pub async fn keys(&self) -> Result<KeyList, Error> {
+        key_list(&self.database.rows(Statement::new(KEYS)).await?)
+    }
+
+    /// The revision and its keys that are not revoked: what a key set document holds. An entry
+    /// that this build cannot read is an error: left out it would be revoked.
+    pub async fn active_keys(&self) -> Result<(u64, Vec<KeyEntry>), Error> {
+        let list = key_list(&self.database.rows(Statement::new(ACTIVE_KEYS)).await?)?;
+        Ok((list.revision, list.keys.into_iter().map(|key| key.entry).collect()))
+    }
+
+    /// Makes sure that the revision is at least `at_least`; gives what stands. For a database that
+    /// was restored from a backup: the catalog has seen higher revisions than it.
+    pub async fn raise_key_revision(&self, at_least: u64) -> Result<u64, Error> {
+        let update = "update key_set set revision = $1 where only_row = 1 and revision < $1";
+        self.database.execute(Statement::new(update).bind(at_least)).await?;
+        let row = self.database.row(Statement::new(REVISION)).await?;
+        row.ok_or(Error::Unreadable { column: "revision" })?.natural("revision")
+    }
+
+    /// Takes over an announced key set that is ahead of this database, as it is after the
+    /// database was restored from a backup: keys that the set no longer has become revoked, keys
+    /// that only the set has are added, and the revision becomes the set's. A set that is not
+    /// ahead changes nothing. Gives the revision that stands.
+    ///
+    /// A set with entries that this build refused is an error (`Unreadable`): they would be lost.
+    pub async fn adopt_key_set(&self, set: &KeySet, actor: &str) -> Result<u64, Error> {
+        if set.refused > 0 {
+            return Err(Error::Unreadable { column: "entry" });
+        }
+        let now = self.clock.now();
+        let mut transaction = self.database.begin().await?;
+        let raise = "update key_set set revision = $1 where only_row = 1 and revision < $1";
+        if transaction.execute(Statement::new(raise).bind(set.revision)).await? == 0 {
+            let row = transaction.row(Statement::new(REVISION)).await?;
+            return row.ok_or(Error::Unreadable { column: "revision" })?.natural("revision");
+        }
+        for row in
+            transaction.rows(Statement::new("select id from api_keys where revoked_at is null")).await?
+        {
+            let id = row.text("id")?;
+            if !set.keys.iter().any(|key| key.id == id) {
+                let revoke = Statement::new("update api_keys set revoked_at = $2 where id = $1");
+                transaction.execute(revoke.bind(id).bind(now)).await?;
+            }
+        }
+        for entry in &set.keys {
+            transaction.execute(insert_key(entry, " on conflict (id) do nothing")).await?;
+        }
+        let action = AuditEntry {
+            at: now,
+            actor: actor.to_owned(),
+            action: "keys.adopt".to_owned(),
+            subject: format!("revision {}", set.revision),
+            detail: Some("the announced key set was ahead of this database".to_owned()),
+        };
+        audit::add(&mut transaction, &action).await?;
+        transaction.commit().await?;
+        Ok(set.revision)
+    }
+}

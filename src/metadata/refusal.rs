@@ -1,0 +1,101 @@
+//! What a database said of an error, less everything that may hold a value.
+
+use sqlx::{
+    error::DatabaseError,
+    postgres::{PgDatabaseError, PgErrorPosition},
+    sqlite::SqliteError,
+};
+
+use crate::domain::error::ErrorKind;
+
+/// SQLSTATE classes whose messages name settings and objects, never a row's values: connection,
+/// authorisation, database name, syntax and privileges, resources, operator intervention.
+const TELLING_CLASSES: [&str; 6] = ["08", "28", "3D", "42", "53", "57"];
+
+/// What a database said of an error, less everything that may hold a value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// SQLSTATE of Postgres, or the extended result code of SQLite.
+    pub state: String,
+    /// Its message; for Postgres only of the classes 08, 28, 3D, 42, 53 and 57.
+    pub message: Option<String>,
+    /// Where in the statement, in characters from 1.
+    pub position: Option<usize>,
+    /// The table at fault.
+    pub table: Option<String>,
+    /// The column at fault.
+    pub column: Option<String>,
+    /// The constraint at fault.
+    pub constraint: Option<String>,
+    kind: ErrorKind,
+}
+
+impl std::fmt::Display for Refusal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}", self.state)?;
+        for (what, name) in
+            [("table", &self.table), ("column", &self.column), ("constraint", &self.constraint)]
+        {
+            if let Some(name) = name {
+                write!(f, ", {what} {name}")?;
+            }
+        }
+        if let Some(position) = self.position {
+            write!(f, ", at character {position}")?;
+        }
+        self.message.as_ref().map_or(Ok(()), |message| write!(f, ": {message}"))
+    }
+}
+
+impl Refusal {
+    /// What the caller may do about it.
+    pub fn kind(&self) -> ErrorKind {
+        self.kind
+    }
+
+    pub(super) fn of_postgres(error: &PgDatabaseError) -> Self {
+        let state = error.code();
+        let class = state.get(..2).unwrap_or_default();
+        let owned = |name: Option<&str>| name.map(str::to_owned);
+        Self {
+            state: state.to_owned(),
+            message: TELLING_CLASSES.contains(&class).then(|| error.message().to_owned()),
+            position: match error.position() {
+                Some(PgErrorPosition::Original(position)) => Some(position),
+                _ => None,
+            },
+            table: owned(error.table()),
+            column: owned(error.column()),
+            constraint: owned(error.constraint()),
+            kind: match class {
+                "08" | "40" | "53" | "55" | "57" => ErrorKind::Unavailable,
+                "28" | "3D" | "42" => ErrorKind::Invalid,
+                "23" => ErrorKind::Conflict,
+                "XX" => ErrorKind::Corrupt,
+                _ => ErrorKind::Internal,
+            },
+        }
+    }
+
+    /// SQLite's own messages name tables and columns, never values.
+    /// Result codes: <https://www.sqlite.org/rescode.html>; the low byte is the primary one.
+    pub(super) fn of_sqlite(error: &SqliteError) -> Self {
+        let state = error.code().unwrap_or_default().into_owned();
+        let primary = state.parse::<i32>().unwrap_or_default() & 0xff;
+        Self {
+            kind: match primary {
+                5 | 6 => ErrorKind::Unavailable,       // BUSY, LOCKED
+                3 | 8 | 14 | 23 => ErrorKind::Invalid, // PERM, READONLY, CANTOPEN, AUTH
+                11 | 26 => ErrorKind::Corrupt,         // CORRUPT, NOTADB
+                19 => ErrorKind::Conflict,             // CONSTRAINT
+                _ => ErrorKind::Internal,              // IOERR, FULL and bugs
+            },
+            state: format!("SQLite {state}"),
+            message: Some(error.message().to_owned()),
+            position: None,
+            table: None,
+            column: None,
+            constraint: None,
+        }
+    }
+}

@@ -1,0 +1,78 @@
+//! A row of either database, read by column name.
+
+use std::str::FromStr;
+
+use chrono::{DateTime, Utc};
+use sqlx::{Row as _, postgres::PgRow, sqlite::SqliteRow};
+
+use super::Error;
+
+/// A row of either database.
+pub(super) enum Row {
+    Sqlite(SqliteRow),
+    Postgres(PgRow),
+}
+
+impl Row {
+    /// A text that may be null.
+    pub(super) fn text_or_null(&self, column: &'static str) -> Result<Option<String>, Error> {
+        match self {
+            Self::Sqlite(row) => row.try_get(column),
+            Self::Postgres(row) => row.try_get(column),
+        }
+        .map_err(|_| Error::Unreadable { column })
+    }
+
+    /// A text.
+    pub(super) fn text(&self, column: &'static str) -> Result<String, Error> {
+        self.text_or_null(column)?.ok_or(Error::Unreadable { column })
+    }
+
+    /// A number that may be null.
+    pub(super) fn number_or_null(&self, column: &'static str) -> Result<Option<i64>, Error> {
+        match self {
+            Self::Sqlite(row) => row.try_get(column),
+            Self::Postgres(row) => row.try_get(column),
+        }
+        .map_err(|_| Error::Unreadable { column })
+    }
+
+    /// A number.
+    pub(super) fn number(&self, column: &'static str) -> Result<i64, Error> {
+        self.number_or_null(column)?.ok_or(Error::Unreadable { column })
+    }
+
+    /// A number that is never negative: a revision, a version, a count.
+    pub(super) fn natural(&self, column: &'static str) -> Result<u64, Error> {
+        u64::try_from(self.number(column)?).map_err(|_| Error::Unreadable { column })
+    }
+
+    /// A time that may be null.
+    pub(super) fn time_or_null(&self, column: &'static str) -> Result<Option<DateTime<Utc>>, Error> {
+        self.number_or_null(column)?
+            .map(|micros| DateTime::from_timestamp_micros(micros).ok_or(Error::Unreadable { column }))
+            .transpose()
+    }
+
+    /// A time.
+    pub(super) fn time(&self, column: &'static str) -> Result<DateTime<Utc>, Error> {
+        self.time_or_null(column)?.ok_or(Error::Unreadable { column })
+    }
+
+    /// A text that stands for something: an id, a name, a digest. May be null.
+    pub(super) fn parsed_or_null<T: FromStr>(&self, column: &'static str) -> Result<Option<T>, Error> {
+        self.text_or_null(column)?
+            .map(|text| text.parse().map_err(|_| Error::Unreadable { column }))
+            .transpose()
+    }
+
+    /// A text that stands for something.
+    pub(super) fn parsed<T: FromStr>(&self, column: &'static str) -> Result<T, Error> {
+        self.parsed_or_null(column)?.ok_or(Error::Unreadable { column })
+    }
+
+    /// JSON text.
+    pub(super) fn json<T: serde::de::DeserializeOwned>(&self, column: &'static str) -> Result<T, Error> {
+        serde_json::from_str(&self.text(column)?).map_err(|_| Error::Unreadable { column })
+    }
+}

@@ -1,0 +1,262 @@
+//! Sync runs: what was tried, what came of it, what is held.
+
+use chrono::{DateTime, Utc};
+
+use super::{
+    Error, Metadata,
+    row::Row,
+    statement::{Statement, TEXT_BYTES_MAX, storable},
+};
+use crate::domain::{
+    digest::Digest,
+    id::RunId,
+    manifest::Version,
+    name::CollectionName,
+    run::{RunError, RunRecord},
+};
+
+/// Most runs that one listing gives: as many as are kept of one sync.
+pub const RUNS_LISTED_MAX: usize = 1000;
+/// Runs deleted by one statement: keeps it well below the statement timeout.
+const PRUNE_BATCH: usize = 1000;
+
+/// A manifest that a run has published, announced or not.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunManifest {
+    /// Its object path in the store.
+    pub object: String,
+    /// SHA-256 of the object.
+    pub sha256: Digest,
+}
+
+/// A run that a guard holds, and what it would announce.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HeldRun {
+    /// The run.
+    pub record: RunRecord,
+    /// Object path of its manifest.
+    pub manifest: String,
+    /// SHA-256 of that manifest.
+    pub manifest_sha256: Digest,
+    /// SHA-256 of the manifest that the run was made from; `None` when nothing was served.
+    pub from: Option<Digest>,
+}
+
+/// `select`, all columns of a run, and the rest of the statement.
+macro_rules! select_runs {
+    ($rest:literal) => {
+        Statement::new(concat!(
+            "select id, sync, status, started_by, started_at, finished_at, data_as_of, version, counts, \
+             error_code, error_message, manifest, manifest_sha256, held_from from runs ",
+            $rest
+        ))
+    };
+}
+
+/// When a run's row may take the status `$2`: an open run any; a held run any but `running` (its
+/// approval announces it); a run that has ended keeps its status.
+macro_rules! update_runs {
+    ($more:literal) => {
+        Statement::new(concat!(
+            "update runs set status = $2, started_by = $3, started_at = $4, finished_at = $5, \
+             data_as_of = $6, version = $7, counts = $8, error_code = $9, error_message = $10",
+            $more,
+            " where id = $1 and (status in ('running', 'announcing') or status = $2 \
+             or (status = 'held' and $2 <> 'running'))"
+        ))
+    };
+}
+
+/// Binds `$1` (the id), `$2` (the status) and the rest in the order of [`update_runs`].
+fn bind_record(statement: Statement, record: &RunRecord, status: &str) -> Statement {
+    let counts = serde_json::to_string(&record.counts).expect("counts are plain JSON");
+    let error = record.error.as_ref();
+    statement
+        .bind(record.id.to_string())
+        .bind(status)
+        .bind(storable(&record.trigger, TEXT_BYTES_MAX))
+        .bind(record.started_at)
+        .bind(record.finished_at)
+        .bind(record.data_as_of)
+        .bind(record.version.map(|version| version.0))
+        .bind(counts)
+        .bind(error.map(|error| storable(&error.code, TEXT_BYTES_MAX)))
+        .bind(error.map(|error| storable(&error.message, TEXT_BYTES_MAX)))
+}
+
+fn record(row: &Row) -> Result<RunRecord, Error> {
+    let message = row.text_or_null("error_message")?;
+    Ok(RunRecord {
+        id: row.parsed("id")?,
+        sync: row.parsed("sync")?,
+        status: row.parsed("status")?,
+        trigger: row.text("started_by")?,
+        started_at: row.time("started_at")?,
+        finished_at: row.time_or_null("finished_at")?,
+        data_as_of: row.time_or_null("data_as_of")?,
+        version: row.number_or_null("version")?.map(|_| row.natural("version").map(Version)).transpose()?,
+        counts: row.json("counts")?,
+        error: row
+            .text_or_null("error_code")?
+            .map(|code| RunError { code, message: message.unwrap_or_default() }),
+    })
+}
+
+fn held(row: &Row) -> Result<HeldRun, Error> {
+    Ok(HeldRun {
+        record: record(row)?,
+        manifest: row.text("manifest")?,
+        manifest_sha256: row.parsed("manifest_sha256")?,
+        from: row.parsed_or_null("held_from")?,
+    })
+}
+
+impl Metadata {
+    async fn run_records(&self, select: Statement) -> Result<Vec<RunRecord>, Error> {
+        self.database.rows(select).await?.iter().map(record).collect()
+    }
+
+    /// Stores a new run.
+    pub async fn insert_run(&self, run: &RunRecord) -> Result<(), Error> {
+        let insert = Statement::new(
+            "insert into runs (id, status, started_by, started_at, finished_at, data_as_of, version, counts, \
+             error_code, error_message, sync) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
+        );
+        let insert = bind_record(insert, run, run.status.as_str()).bind(run.sync.as_str());
+        self.database.execute(insert).await.map(drop)
+    }
+
+    /// Stores what a run has become; `false`, and nothing changes, when it has ended with another
+    /// status already or does not exist. A held run may go on to be announced or superseded.
+    pub async fn update_run(&self, run: &RunRecord) -> Result<bool, Error> {
+        let update = bind_record(update_runs!(""), run, run.status.as_str());
+        Ok(self.database.execute(update).await? == 1)
+    }
+
+    /// One run.
+    pub async fn run(&self, id: RunId) -> Result<Option<RunRecord>, Error> {
+        let row = self.database.row(select_runs!("where id = $1").bind(id.to_string())).await?;
+        row.as_ref().map(record).transpose()
+    }
+
+    /// The newest runs, newest first: of one sync or of all; at most [`RUNS_LISTED_MAX`].
+    pub async fn runs(&self, sync: Option<&CollectionName>, limit: usize) -> Result<Vec<RunRecord>, Error> {
+        let limit = limit.min(RUNS_LISTED_MAX);
+        let select = match sync {
+            Some(sync) => select_runs!("where sync = $1 order by started_at desc, id desc limit $2")
+                .bind(sync.as_str())
+                .bind(limit),
+            None => select_runs!("order by started_at desc, id desc limit $1").bind(limit),
+        };
+        self.run_records(select).await
+    }
+
+    /// The runs of a sync that are under way, or whose process died before it could say; oldest
+    /// first, at most [`RUNS_LISTED_MAX`].
+    pub async fn open_runs(&self, sync: &CollectionName) -> Result<Vec<RunRecord>, Error> {
+        let select = select_runs!(
+            "where sync = $1 and status in ('running', 'announcing') order by started_at, id limit $2"
+        );
+        self.run_records(select.bind(sync.as_str()).bind(RUNS_LISTED_MAX)).await
+    }
+
+    /// The newest run of a sync.
+    pub async fn last_run(&self, sync: &CollectionName) -> Result<Option<RunRecord>, Error> {
+        Ok(self.runs(Some(sync), 1).await?.pop())
+    }
+
+    /// Notes the manifest that an open run has published, so that the run can be settled when its
+    /// process dies. `false` when the run is not open.
+    pub async fn set_run_manifest(&self, id: RunId, object: &str, sha256: Digest) -> Result<bool, Error> {
+        let update = Statement::new(
+            "update runs set manifest = $2, manifest_sha256 = $3 \
+             where id = $1 and status in ('running', 'announcing')",
+        );
+        let update = update.bind(id.to_string()).bind(object).bind(sha256.to_string());
+        Ok(self.database.execute(update).await? == 1)
+    }
+
+    /// The manifest that a run has published, if it came that far.
+    pub async fn run_manifest(&self, id: RunId) -> Result<Option<RunManifest>, Error> {
+        let select = select_runs!("where id = $1 and manifest is not null").bind(id.to_string());
+        let row = self.database.row(select).await?;
+        row.map(|row| {
+            Ok(RunManifest { object: row.text("manifest")?, sha256: row.parsed("manifest_sha256")? })
+        })
+        .transpose()
+    }
+
+    /// The held run of a sync; there is at most one.
+    pub async fn held_run(&self, sync: &CollectionName) -> Result<Option<HeldRun>, Error> {
+        let select = select_runs!("where sync = $1 and status = 'held'").bind(sync.as_str());
+        self.database.row(select).await?.as_ref().map(held).transpose()
+    }
+
+    /// The held runs of all syncs: housekeeping keeps what they name.
+    pub async fn held_runs(&self) -> Result<Vec<HeldRun>, Error> {
+        let rows = self.database.rows(select_runs!("where status = 'held' order by sync")).await?;
+        rows.iter().map(held).collect()
+    }
+
+    /// Makes `run` the held run of its sync: what it would announce, and the manifest that it was
+    /// made from. An earlier held run becomes superseded. `false`, and nothing changes, when the
+    /// run has ended already.
+    pub async fn hold_run(
+        &self,
+        run: &RunRecord,
+        manifest: &str,
+        sha256: Digest,
+        from: Option<Digest>,
+    ) -> Result<bool, Error> {
+        let mut transaction = self.database.begin().await?;
+        let supersede = Statement::new(
+            "update runs set status = 'superseded' where sync = $1 and status = 'held' and id <> $2",
+        );
+        transaction.execute(supersede.bind(run.sync.as_str()).bind(run.id.to_string())).await?;
+        let hold = bind_record(
+            update_runs!(", manifest = $11, manifest_sha256 = $12, held_from = $13"),
+            run,
+            crate::domain::run::RunStatus::Held.as_str(),
+        );
+        let hold = hold.bind(manifest).bind(sha256.to_string()).bind(from.map(|from| from.to_string()));
+        if transaction.execute(hold).await? == 0 {
+            return Ok(false);
+        }
+        transaction.commit().await?;
+        Ok(true)
+    }
+
+    /// Ends the held run of a sync as superseded, if there is one; gives its id.
+    pub async fn supersede_held(&self, sync: &CollectionName) -> Result<Option<RunId>, Error> {
+        let update = Statement::new(
+            "update runs set status = 'superseded' where sync = $1 and status = 'held' returning id",
+        );
+        let row = self.database.row(update.bind(sync.as_str())).await?;
+        row.map(|row| row.parsed("id")).transpose()
+    }
+
+    /// Deletes runs, with their rejected rows, that are past the newest `keep_per_sync` of their
+    /// sync or began before `older_than`; gives their number. Never the newest run of a sync, an
+    /// open one or a held one.
+    pub async fn prune_runs(&self, keep_per_sync: usize, older_than: DateTime<Utc>) -> Result<u64, Error> {
+        let mut total = 0;
+        loop {
+            let delete = Statement::new(
+                "delete from runs where id in (
+                    select id from (
+                        select id, status, started_at,
+                            row_number() over (partition by sync order by started_at desc, id desc) as place
+                        from runs) ranked
+                    where status not in ('running', 'announcing', 'held')
+                        and place > 1 and (place > $1 or started_at < $2)
+                    limit $3)",
+            );
+            let delete = delete.bind(keep_per_sync).bind(older_than).bind(PRUNE_BATCH);
+            let deleted = self.database.execute(delete).await?;
+            total += deleted;
+            if deleted < PRUNE_BATCH as u64 {
+                return Ok(total);
+            }
+        }
+    }
+}

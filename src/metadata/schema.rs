@@ -1,0 +1,108 @@
+//! The migrations of both databases, built in, and where a database stands among them.
+
+use sqlx::migrate::{AppliedMigration, Migrate, MigrateError, Migrator};
+
+use super::Error;
+
+/// The migrations of a SQLite file.
+pub(super) static SQLITE: Migrator = sqlx::migrate!("migrations/sqlite");
+/// The migrations of a Postgres database.
+pub(super) static POSTGRES: Migrator = sqlx::migrate!("migrations/postgres");
+
+/// SQLSTATE of a table that does not exist.
+const UNDEFINED_TABLE: &str = "42P01";
+
+/// Runs what lacks; a schema newer than this build is left alone.
+pub(super) async fn migrate<C: Migrate>(migrator: &Migrator, connection: &mut C) -> Result<(), Error> {
+    match migrator.run_direct(None, connection, false).await {
+        Err(MigrateError::VersionMissing(found)) => {
+            let known = newest(migrator);
+            Err(if found > known {
+                Error::NewerSchema { found, known }
+            } else {
+                Error::ForeignMigration { version: found }
+            })
+        }
+        done => done.map_err(convert),
+    }
+}
+
+/// Whether the database stands exactly where this build does; changes nothing.
+pub(super) async fn check<C: Migrate>(migrator: &Migrator, connection: &mut C) -> Result<(), Error> {
+    let applied = match connection.list_applied_migrations(&migrator.table_name).await.map_err(convert) {
+        Err(error) if error.state() == Some(UNDEFINED_TABLE) => Vec::new(),
+        applied => applied?,
+    };
+    compare(migrator, &applied)
+}
+
+fn compare(migrator: &Migrator, applied: &[AppliedMigration]) -> Result<(), Error> {
+    let known = newest(migrator);
+    let found = applied.iter().map(|migration| migration.version).max().unwrap_or(0);
+    if found > known {
+        return Err(Error::NewerSchema { found, known });
+    }
+    for done in applied {
+        let same = migrator.iter().any(|own| own.version == done.version && own.checksum == done.checksum);
+        if !same {
+            return Err(Error::ForeignMigration { version: done.version });
+        }
+    }
+    if applied.len() < migrator.iter().count() {
+        return Err(Error::NotMigrated { found, needed: known });
+    }
+    Ok(())
+}
+
+fn newest(migrator: &Migrator) -> i64 {
+    migrator.iter().map(|migration| migration.version).max().unwrap_or(0)
+}
+
+fn convert(error: MigrateError) -> Error {
+    match error {
+        MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => error.into(),
+        MigrateError::VersionMismatch(version) | MigrateError::Dirty(version) => {
+            Error::ForeignMigration { version }
+        }
+        _ => Error::Connection { reason: "the migrations could not be read".to_owned() },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    #[test]
+    fn both_databases_have_every_migration_file_under_the_same_number_and_name() {
+        let names = |migrator: &Migrator| -> Vec<_> {
+            migrator.iter().map(|one| (one.version, one.description.to_string())).collect()
+        };
+        assert_eq!(names(&SQLITE), names(&POSTGRES));
+        // A file that was added without a rebuild would be missed: hold the count.
+        for (folder, migrator) in [("sqlite", &SQLITE), ("postgres", &POSTGRES)] {
+            let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("migrations").join(folder);
+            assert_eq!(std::fs::read_dir(folder).unwrap().count(), migrator.iter().count());
+        }
+    }
+
+    #[test]
+    fn a_database_is_older_newer_foreign_or_right() {
+        let own: Vec<AppliedMigration> = SQLITE
+            .iter()
+            .map(|one| AppliedMigration { version: one.version, checksum: one.checksum.clone() })
+            .collect();
+        let known = newest(&SQLITE);
+        let other = |version| AppliedMigration { version, checksum: vec![0].into() };
+
+        compare(&SQLITE, &own).unwrap();
+        let none = compare(&SQLITE, &[]);
+        assert!(matches!(none, Err(Error::NotMigrated { found: 0, needed }) if needed == known));
+        let mut newer = own;
+        newer.push(other(known + 1));
+        let newer = compare(&SQLITE, &newer);
+        assert!(matches!(newer, Err(Error::NewerSchema { found, .. }) if found == known + 1));
+        assert!(matches!(compare(&SQLITE, &[other(1)]), Err(Error::ForeignMigration { version: 1 })));
+    }
+}

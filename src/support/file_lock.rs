@@ -1,0 +1,188 @@
+//! Locks that the operating system holds for a process and frees when the process ends, however
+//! it ends: `kill -9` included.
+
+use std::{
+    fs::{File, TryLockError},
+    io::{self, Read, Write},
+    path::{Path, PathBuf},
+};
+
+use super::private_file;
+use crate::domain::error::ErrorKind;
+
+/// Longest text read from a lock file: a process number, as decimal digits.
+const NOTE_BYTES_MAX: u64 = 20;
+/// The lock file in a locked directory.
+const DIRECTORY_LOCK_NAME: &str = "larder.lock";
+
+/// An exclusive lock on a file (`flock`). Two open files conflict, also within one process. Freed
+/// by [`FileLock::release`], by drop, and by the end of the process. The file itself stays: to
+/// delete it would let two holders lock two files of one name.
+#[derive(Debug)]
+pub struct FileLock(File);
+
+impl FileLock {
+    /// Locks the file at `path`, created (0600) when missing; `None` when somebody else holds it.
+    /// Never waits.
+    pub fn try_acquire(path: &Path) -> io::Result<Option<Self>> {
+        let file = private_file::options().read(true).write(true).create(true).truncate(false).open(path)?;
+        match file.try_lock() {
+            Ok(()) => Ok(Some(Self(file))),
+            Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Error(error)) => Err(error),
+        }
+    }
+
+    /// Frees the lock; to do so twice is harmless.
+    pub fn release(&self) -> io::Result<()> {
+        self.0.unlock()
+    }
+}
+
+/// Why a directory could not be locked.
+#[derive(Debug, thiserror::Error)]
+pub enum LockError {
+    /// Another server holds it.
+    #[error(
+        "another larder server{} uses the directory {}; stop it, or give this one another data_dir",
+        process.map(|process| format!(" (process {process})")).unwrap_or_default(),
+        directory.display()
+    )]
+    Held {
+        /// The directory.
+        directory: PathBuf,
+        /// The holder's process number, as it wrote it.
+        process: Option<u32>,
+    },
+    /// The directory or its lock file could not be created or opened.
+    #[error("cannot lock the directory {}: {source}; check that it exists and may be written", directory.display())]
+    Io {
+        /// The directory.
+        directory: PathBuf,
+        /// What the operating system said.
+        source: io::Error,
+    },
+}
+
+impl LockError {
+    /// What the caller may do about it.
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Held { .. } => ErrorKind::Conflict,
+            Self::Io { .. } => ErrorKind::Invalid,
+        }
+    }
+
+    /// The stable code.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Held { .. } => "data_dir_locked",
+            Self::Io { .. } => "data_dir_unusable",
+        }
+    }
+}
+
+/// One server's hold on its `data_dir`; freed on drop and by the end of the process.
+#[derive(Debug)]
+pub struct DirectoryLock {
+    _lock: FileLock,
+}
+
+impl DirectoryLock {
+    /// Locks `directory`, created (0700) when missing. Touches the disk for a moment; never waits.
+    pub fn acquire(directory: &Path) -> Result<Self, LockError> {
+        let unusable = |source| LockError::Io { directory: directory.to_owned(), source };
+        private_file::create_directory(directory).map_err(unusable)?;
+        let path = directory.join(DIRECTORY_LOCK_NAME);
+        let Some(lock) = FileLock::try_acquire(&path).map_err(unusable)? else {
+            return Err(LockError::Held { directory: directory.to_owned(), process: noted_process(&path) });
+        };
+        // The number only makes the other server's message better; a full disk must not stop us.
+        let _ = note_process(&lock.0);
+        Ok(Self { _lock: lock })
+    }
+}
+
+fn note_process(mut file: &File) -> io::Result<()> {
+    file.set_len(0)?;
+    writeln!(file, "{}", std::process::id())
+}
+
+fn noted_process(path: &Path) -> Option<u32> {
+    let mut text = String::new();
+    File::open(path).ok()?.take(NOTE_BYTES_MAX).read_to_string(&mut text).ok()?;
+    text.trim().parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        io::BufRead,
+        process::{Command, Stdio},
+        time::{Duration, Instant},
+    };
+
+    use super::*;
+
+    #[test]
+    fn a_lock_excludes_others_until_it_is_released_or_dropped() {
+        let root = tempfile::tempdir().unwrap();
+        let path = root.path().join("l");
+        let first = FileLock::try_acquire(&path).unwrap().unwrap();
+        assert!(FileLock::try_acquire(&path).unwrap().is_none());
+        first.release().unwrap();
+        first.release().unwrap();
+        let second = FileLock::try_acquire(&path).unwrap().unwrap();
+        assert!(FileLock::try_acquire(&path).unwrap().is_none());
+        drop(first);
+        assert!(FileLock::try_acquire(&path).unwrap().is_none(), "the first's drop frees only the first");
+        drop(second);
+        assert!(FileLock::try_acquire(&path).unwrap().is_some());
+    }
+
+    #[test]
+    fn a_second_server_is_told_which_directory_is_taken_and_by_whom() {
+        let root = tempfile::tempdir().unwrap();
+        let directory = root.path().join("data");
+        let held = DirectoryLock::acquire(&directory).unwrap();
+        let error = DirectoryLock::acquire(&directory).unwrap_err();
+        assert_eq!((error.kind(), error.code()), (ErrorKind::Conflict, "data_dir_locked"));
+        let message = error.to_string();
+        assert!(message.contains(directory.to_str().unwrap()), "{message}");
+        assert!(message.contains(&format!("(process {})", std::process::id())), "{message}");
+        drop(held);
+        DirectoryLock::acquire(&directory).unwrap();
+
+        let file = root.path().join("file");
+        std::fs::write(&file, "").unwrap();
+        let error = DirectoryLock::acquire(&file).unwrap_err();
+        assert_eq!(error.code(), "data_dir_unusable");
+        assert!(error.to_string().contains(file.to_str().unwrap()), "{error}");
+    }
+
+    #[test]
+    fn a_killed_holder_frees_the_directory() {
+        let root = tempfile::tempdir().unwrap();
+        let path = root.path().join(DIRECTORY_LOCK_NAME);
+        // flock(1) takes the same kind of lock; without a fork it is the process that holds it.
+        let mut child = Command::new("flock")
+            .arg("--no-fork")
+            .arg(&path)
+            .args(["sh", "-c", "echo held; exec sleep 600"])
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        std::io::BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        assert_eq!(line, "held\n");
+        let error = DirectoryLock::acquire(root.path()).unwrap_err();
+        assert!(matches!(error, LockError::Held { process: None, .. }), "{error}");
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while DirectoryLock::acquire(root.path()).is_err() {
+            assert!(Instant::now() < deadline, "a dead process still holds the lock");
+            std::thread::yield_now();
+        }
+    }
+}

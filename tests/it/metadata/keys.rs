@@ -1,0 +1,145 @@
+//! The story's part on deployment, keys and audit log.
+
+use std::collections::BTreeSet;
+
+use chrono::TimeDelta;
+use larder::{
+    domain::{
+        digest::Digest,
+        error::ErrorKind,
+        id::DeploymentId,
+        keyset::{Grant, KeyEntry, KeySet},
+    },
+    metadata::{AuditEntry, Metadata},
+    support::random,
+};
+
+use super::{name, noon};
+
+fn key(id: &str, grant: Grant) -> KeyEntry {
+    KeyEntry {
+        id: id.to_owned(),
+        sha256: Digest::of(id.as_bytes()),
+        name: format!("key {id}"),
+        grant,
+        created_at: noon(),
+        expires_at: Some(noon() + TimeDelta::days(90)),
+    }
+}
+
+pub(super) async fn deployment(metadata: &Metadata, other: &Metadata) {
+    let (first, second) = (DeploymentId::from_uuid(random::uuid()), DeploymentId::from_uuid(random::uuid()));
+    assert_eq!(metadata.deployment().await.unwrap(), None);
+    assert_eq!(metadata.fix_deployment(first).await.unwrap(), first);
+    assert_eq!(other.fix_deployment(second).await.unwrap(), first, "the first writer wins");
+    assert_eq!(other.deployment().await.unwrap(), Some(first));
+}
+
+pub(super) async fn lifecycle(metadata: &Metadata, other: &Metadata) {
+    assert_eq!(metadata.active_keys().await.unwrap(), (0, vec![]));
+    let all = key("aaaaaaaaaaaa", Grant::AllCollections);
+    let some = key("bbbbbbbbbbbb", Grant::Collections(vec![name("customer"), name("product")]));
+    assert_eq!(metadata.create_key(&all, "cli:jane").await.unwrap(), 1);
+    assert_eq!(metadata.create_key(&some, "cli:jane").await.unwrap(), 2);
+    assert_eq!(other.active_keys().await.unwrap(), (2, vec![all.clone(), some.clone()]));
+
+    let error = metadata.create_key(&all, "cli:jane").await.unwrap_err();
+    assert_eq!((error.kind(), error.code()), (ErrorKind::Conflict, "metadata_conflict"), "{error}");
+    let shown = format!("{error} {error:?}");
+    assert!(shown.contains("api_keys"), "the constraint is named: {shown}");
+    assert!(!shown.contains(&all.id) && !shown.contains(&all.name), "no value is shown: {shown}");
+    assert_eq!(metadata.active_keys().await.unwrap().0, 2, "a refused key changes nothing");
+
+    let later = noon() + TimeDelta::minutes(1);
+    assert_eq!(metadata.revoke_key("unknown", "cli:jane", later).await.unwrap(), None);
+    assert_eq!(metadata.revoke_key(&all.id, "cli:jane", later).await.unwrap(), Some(3));
+    assert_eq!(other.revoke_key(&all.id, "cli:joe", later).await.unwrap(), Some(3), "revoked already");
+    assert_eq!(other.active_keys().await.unwrap(), (3, vec![some.clone()]));
+    let list = other.keys().await.unwrap();
+    assert_eq!(list.revision, 3);
+    let listed: Vec<_> = list.keys.iter().map(|key| (&key.entry, key.revoked_at)).collect();
+    assert_eq!(listed, [(&all, Some(later)), (&some, None)]);
+
+    let log = metadata.audit_log(10).await.unwrap();
+    let actions: Vec<_> = log.iter().map(|it| (it.action.as_str(), it.subject.as_str(), it.at)).collect();
+    assert_eq!(
+        actions,
+        [
+            ("key.revoke", "aaaaaaaaaaaa", later),
+            ("key.create", "bbbbbbbbbbbb", noon()),
+            ("key.create", "aaaaaaaaaaaa", noon()),
+        ],
+        "one entry per change, none for what changed nothing"
+    );
+    assert_eq!(log[1].detail.as_deref(), Some("key bbbbbbbbbbbb: opens customer, product"));
+}
+
+pub(super) async fn concurrent_keys(metadata: &Metadata) {
+    let before = metadata.active_keys().await.unwrap().0;
+    let tasks: Vec<_> = (0..8)
+        .map(|number| {
+            let metadata = metadata.clone();
+            // Spawned: the futures must be Send.
+            tokio::spawn(async move {
+                let key = key(&format!("concurrent{number:02}"), Grant::AllCollections);
+                let revision = metadata.create_key(&key, "test").await.unwrap();
+                let (seen, keys) = metadata.active_keys().await.unwrap();
+                assert!(seen >= revision && keys.contains(&key), "a key is there at its revision");
+                revision
+            })
+        })
+        .collect();
+    let mut revisions = BTreeSet::new();
+    for task in tasks {
+        revisions.insert(task.await.unwrap());
+    }
+    assert_eq!(revisions.into_iter().collect::<Vec<_>>(), (before + 1..=before + 8).collect::<Vec<_>>());
+}
+
+pub(super) async fn restored_backup(metadata: &Metadata) {
+    let (revision, active) = metadata.active_keys().await.unwrap();
+    assert_eq!(metadata.raise_key_revision(3).await.unwrap(), revision, "never lowered");
+    assert_eq!(metadata.raise_key_revision(revision + 5).await.unwrap(), revision + 5);
+
+    // The catalog is ahead: it has lost the first of our keys and has one that we do not know.
+    let unknown = key("newnewnewnew", Grant::AllCollections);
+    let mut announced = active.clone();
+    let lost = announced.remove(0);
+    announced.push(unknown.clone());
+    let set = |revision, keys: &[KeyEntry], refused| KeySet { revision, keys: keys.to_vec(), refused };
+    assert_eq!(metadata.adopt_key_set(&set(revision, &announced, 0), "test").await.unwrap(), revision + 5);
+    assert_eq!(metadata.active_keys().await.unwrap().1, active, "a set that is behind changes nothing");
+    metadata.adopt_key_set(&set(revision + 9, &announced, 1), "test").await.unwrap_err();
+    assert_eq!(
+        metadata.adopt_key_set(&set(revision + 9, &announced, 0), "test").await.unwrap(),
+        revision + 9
+    );
+    let (adopted, mut keys) = metadata.active_keys().await.unwrap();
+    assert_eq!(adopted, revision + 9);
+    keys.sort_by(|a, b| a.id.cmp(&b.id));
+    announced.sort_by(|a, b| a.id.cmp(&b.id));
+    assert_eq!(keys, announced);
+    assert!(
+        metadata.revoke_key(&lost.id, "test", noon()).await.unwrap() == Some(revision + 9),
+        "revoked already"
+    );
+    assert_eq!(metadata.revoke_key(&unknown.id, "test", noon()).await.unwrap(), Some(revision + 10));
+}
+
+pub(super) async fn audit_log(metadata: &Metadata) {
+    let entry = AuditEntry {
+        at: noon() + TimeDelta::hours(1),
+        actor: "scheduler".to_owned(),
+        action: "sync.run".to_owned(),
+        subject: "customer".to_owned(),
+        detail: Some("x".repeat(5000)),
+    };
+    metadata.audit(&entry).await.unwrap();
+    let log = metadata.audit_log(1).await.unwrap();
+    assert_eq!(log.len(), 1);
+    assert_eq!(log[0].detail.as_deref().map(str::len), Some(4096), "bounded");
+    assert_eq!((log[0].at, &log[0].actor, &log[0].action), (entry.at, &entry.actor, &entry.action));
+    assert!(metadata.audit_log(1000).await.unwrap().len() > 10);
+    assert!(metadata.prune_audit_log(noon() + TimeDelta::minutes(30)).await.unwrap() > 10);
+    assert_eq!(metadata.audit_log(1000).await.unwrap().len(), 1);
+}

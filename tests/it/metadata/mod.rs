@@ -1,0 +1,63 @@
+//! The metadata contract: one story, told to SQLite and to a real Postgres.
+
+#![expect(clippy::unwrap_used, reason = "a test that meets an error fails")]
+
+mod keys;
+mod leases;
+mod runs;
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use larder::{
+    domain::{error::ErrorKind, name::CollectionName},
+    metadata::{Metadata, Settings},
+    support::clock::Clock,
+};
+
+const MINUTE: Duration = Duration::from_mins(1);
+
+fn noon() -> DateTime<Utc> {
+    "2026-11-23T12:00:00.123456Z".parse().unwrap()
+}
+
+fn clock() -> Clock {
+    Clock::fixed(noon())
+}
+
+fn name(text: &str) -> CollectionName {
+    CollectionName::new(text).unwrap()
+}
+
+/// Everything that both databases must do alike, through two handles on one database.
+async fn story(settings: &Settings) {
+    let metadata = Metadata::open(settings, clock()).await.unwrap();
+    let other = Metadata::open(settings, clock()).await.unwrap();
+    metadata.health().await.unwrap();
+    keys::deployment(&metadata, &other).await;
+    keys::lifecycle(&metadata, &other).await;
+    keys::concurrent_keys(&metadata).await;
+    keys::restored_backup(&metadata).await;
+    runs::lifecycle(&metadata).await;
+    runs::ended_runs_stay_ended(&metadata).await;
+    runs::held_runs(&metadata).await;
+    runs::rejected_rows(&metadata).await;
+    runs::pruning(&metadata).await;
+    keys::audit_log(&metadata).await;
+    leases::one_after_another(&metadata, &other).await;
+    leases::competing_for_one_lease(&metadata, &other).await;
+    metadata.close().await;
+    let error = metadata.health().await.unwrap_err();
+    assert_eq!((error.kind(), error.code()), (ErrorKind::Unavailable, "metadata_unavailable"));
+    other.health().await.unwrap();
+}
+
+fn sqlite(root: &tempfile::TempDir) -> Settings {
+    Settings::Sqlite { path: root.path().join("metadata.db") }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_story_on_sqlite() {
+    let root = tempfile::tempdir().unwrap();
+    story(&sqlite(&root)).await;
+}

@@ -1,0 +1,197 @@
+//! The story's part on runs, held runs and rejected rows.
+
+use chrono::TimeDelta;
+use larder::{
+    domain::{
+        digest::Digest,
+        error::ErrorKind,
+        id::RunId,
+        manifest::Version,
+        run::{RejectedRow, RunCounts, RunError, RunRecord, RunStatus},
+    },
+    metadata::Metadata,
+    support::random,
+};
+
+use super::{name, noon};
+
+fn run(sync: &str, minute: i64, status: RunStatus) -> RunRecord {
+    let started_at = noon() + TimeDelta::minutes(minute);
+    RunRecord {
+        id: RunId::from_uuid(random::uuid_at(started_at.timestamp_millis().try_into().unwrap())),
+        sync: name(sync),
+        status,
+        trigger: "schedule".to_owned(),
+        started_at,
+        finished_at: (!status.is_open()).then(|| started_at + TimeDelta::seconds(3)),
+        data_as_of: None,
+        version: None,
+        counts: RunCounts::default(),
+        error: None,
+    }
+}
+
+pub(super) async fn lifecycle(metadata: &Metadata) {
+    let customer = name("customer");
+    assert_eq!(metadata.last_run(&customer).await.unwrap(), None);
+    let mut first = run("customer", 0, RunStatus::Running);
+    metadata.insert_run(&first).await.unwrap();
+    assert_eq!(metadata.run(first.id).await.unwrap(), Some(first.clone()));
+    assert_eq!(metadata.open_runs(&customer).await.unwrap(), [first.clone()]);
+    let error = metadata.insert_run(&first).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Conflict, "{error}");
+
+    let digest = Digest::of(b"manifest");
+    assert_eq!(metadata.run_manifest(first.id).await.unwrap(), None);
+    assert!(metadata.set_run_manifest(first.id, "manifests/1.json", digest).await.unwrap());
+    let manifest = metadata.run_manifest(first.id).await.unwrap().unwrap();
+    assert_eq!((manifest.object.as_str(), manifest.sha256), ("manifests/1.json", digest));
+
+    first.status = RunStatus::Announced;
+    first.finished_at = Some(noon() + TimeDelta::milliseconds(1500));
+    first.data_as_of = Some(noon() - TimeDelta::microseconds(1));
+    first.version = Some(Version(41));
+    first.counts =
+        RunCounts { rows: 1, added: 2, changed: 3, removed: 4, rejected: 5, ..RunCounts::default() };
+    assert!(metadata.update_run(&first).await.unwrap());
+    assert_eq!(metadata.run(first.id).await.unwrap(), Some(first.clone()), "all of it is stored");
+    assert!(metadata.open_runs(&customer).await.unwrap().is_empty());
+    assert!(!metadata.set_run_manifest(first.id, "manifests/2.json", digest).await.unwrap());
+
+    let mut failed = run("customer", 2, RunStatus::Running);
+    let elsewhere = run("product", 1, RunStatus::Announcing);
+    metadata.insert_run(&failed).await.unwrap();
+    metadata.insert_run(&elsewhere).await.unwrap();
+    failed.status = RunStatus::Failed;
+    failed.error = Some(RunError { code: "source_unavailable".to_owned(), message: "no\0 route".to_owned() });
+    assert!(metadata.update_run(&failed).await.unwrap());
+    failed.error = failed.error.map(|it| RunError { message: it.message.replace('\0', "\u{fffd}"), ..it });
+    assert_eq!(metadata.last_run(&customer).await.unwrap(), Some(failed.clone()));
+    assert_eq!(metadata.runs(None, 10).await.unwrap(), [failed.clone(), elsewhere.clone(), first.clone()]);
+    assert_eq!(metadata.runs(Some(&customer), 10).await.unwrap(), [failed.clone(), first]);
+    assert_eq!(metadata.runs(Some(&customer), 1).await.unwrap(), [failed]);
+    assert_eq!(metadata.open_runs(&name("product")).await.unwrap(), [elsewhere]);
+}
+
+pub(super) async fn ended_runs_stay_ended(metadata: &Metadata) {
+    let sync = "settled";
+    for ended in [
+        RunStatus::Announced,
+        RunStatus::Unchanged,
+        RunStatus::Failed,
+        RunStatus::Cancelled,
+        RunStatus::Superseded,
+        RunStatus::Interrupted,
+    ] {
+        let mut it = run(sync, 0, ended);
+        metadata.insert_run(&it).await.unwrap();
+        for next in [RunStatus::Running, RunStatus::Announcing, RunStatus::Held, RunStatus::Failed] {
+            it.status = next;
+            assert_eq!(metadata.update_run(&it).await.unwrap(), next == ended, "{ended} to {next}");
+        }
+        assert_eq!(metadata.run(it.id).await.unwrap().unwrap().status, ended);
+        it.status = ended;
+        it.counts.rows = 7;
+        assert!(metadata.update_run(&it).await.unwrap(), "its counts may follow");
+        assert_eq!(metadata.run(it.id).await.unwrap().unwrap().counts.rows, 7);
+    }
+    assert!(!metadata.update_run(&run(sync, 0, RunStatus::Running)).await.unwrap(), "no such run");
+}
+
+pub(super) async fn held_runs(metadata: &Metadata) {
+    let sync = name("guarded");
+    let (one, two) = (run("guarded", 1, RunStatus::Running), run("guarded", 2, RunStatus::Running));
+    metadata.insert_run(&one).await.unwrap();
+    metadata.insert_run(&two).await.unwrap();
+    assert_eq!(metadata.held_run(&sync).await.unwrap(), None);
+    let (manifest, base) = (Digest::of(b"held"), Digest::of(b"base"));
+    assert!(metadata.hold_run(&one, "manifests/one", manifest, None).await.unwrap());
+    let held = metadata.held_run(&sync).await.unwrap().unwrap();
+    assert_eq!((held.record.id, held.record.status, held.from), (one.id, RunStatus::Held, None));
+
+    assert!(metadata.hold_run(&two, "manifests/two", manifest, Some(base)).await.unwrap());
+    assert_eq!(metadata.run(one.id).await.unwrap().unwrap().status, RunStatus::Superseded);
+    let held = metadata.held_run(&sync).await.unwrap().unwrap();
+    assert_eq!((held.record.id, held.manifest.as_str()), (two.id, "manifests/two"));
+    assert_eq!((held.manifest_sha256, held.from), (manifest, Some(base)));
+    assert_eq!(metadata.held_runs().await.unwrap(), std::slice::from_ref(&held));
+
+    assert!(!metadata.hold_run(&one, "manifests/one", manifest, None).await.unwrap(), "it has ended");
+    assert_eq!(metadata.held_run(&sync).await.unwrap().unwrap().record.id, two.id, "and replaces nothing");
+
+    let mut approved = held.record;
+    approved.status = RunStatus::Running;
+    assert!(!metadata.update_run(&approved).await.unwrap(), "a held run does not run again");
+    approved.status = RunStatus::Announcing;
+    assert!(metadata.update_run(&approved).await.unwrap(), "but it may be approved");
+    assert_eq!(metadata.supersede_held(&sync).await.unwrap(), None);
+
+    let three = run("guarded", 3, RunStatus::Running);
+    metadata.insert_run(&three).await.unwrap();
+    assert!(metadata.hold_run(&three, "manifests/three", manifest, Some(base)).await.unwrap());
+    assert_eq!(metadata.supersede_held(&sync).await.unwrap(), Some(three.id));
+    assert_eq!(metadata.run(three.id).await.unwrap().unwrap().status, RunStatus::Superseded);
+    assert_eq!(metadata.held_run(&sync).await.unwrap(), None);
+}
+
+pub(super) async fn rejected_rows(metadata: &Metadata) {
+    let it = run("rejecting", 0, RunStatus::Running);
+    metadata.insert_run(&it).await.unwrap();
+    let row = |reason: &str, key: Option<String>| RejectedRow {
+        reason: reason.to_owned(),
+        field: Some("profile".to_owned()),
+        primary_key: key,
+    };
+    let first = [row("invalid_json", Some("k\0".to_owned())), row("missing_primary_key", None)];
+    metadata.add_rejected(it.id, &first).await.unwrap();
+    let many: Vec<_> = (0..150).map(|number| row("invalid_json", Some(number.to_string()))).collect();
+    metadata.add_rejected(it.id, &many).await.unwrap();
+    metadata.add_rejected(it.id, &[row("primary_key_too_long", Some("é".repeat(1000)))]).await.unwrap();
+    metadata.add_rejected(it.id, &[]).await.unwrap();
+    let stored = metadata.rejected(it.id).await.unwrap();
+    assert_eq!(stored.len(), 102, "100 of one reason, one each of two others");
+    assert_eq!(stored[0].primary_key.as_deref(), Some("k\u{fffd}"));
+    assert_eq!(stored[1], first[1]);
+    assert_eq!(stored[2].primary_key.as_deref(), Some("0"), "in the order of arrival");
+    assert_eq!(stored[101].primary_key.as_deref().map(str::len), Some(1024));
+
+    for reason in 0..12 {
+        let rows: Vec<_> = (0..100).map(|_| row(&format!("reason {reason}"), None)).collect();
+        metadata.add_rejected(it.id, &rows).await.unwrap();
+    }
+    assert_eq!(metadata.rejected(it.id).await.unwrap().len(), 1000);
+    let nobody = RunId::from_uuid(random::uuid());
+    assert_eq!(metadata.rejected(nobody).await.unwrap(), []);
+    let error = metadata.add_rejected(nobody, &first).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Conflict, "no such run: {error}");
+}
+
+pub(super) async fn pruning(metadata: &Metadata) {
+    let sync = name("pruned");
+    let mut all = Vec::new();
+    for minute in 0..10 {
+        let status = if minute == 0 { RunStatus::Running } else { RunStatus::Unchanged };
+        let it = run("pruned", minute, status);
+        metadata.insert_run(&it).await.unwrap();
+        let row = RejectedRow { reason: "invalid_json".to_owned(), field: None, primary_key: None };
+        metadata.add_rejected(it.id, &[row]).await.unwrap();
+        all.push(it);
+    }
+    let long_ago = noon() - TimeDelta::days(400);
+    assert_eq!(metadata.prune_runs(1000, long_ago).await.unwrap(), 0);
+    assert_eq!(
+        metadata.prune_runs(7, long_ago).await.unwrap(),
+        2,
+        "one of the three past the seventh is open"
+    );
+    assert_eq!(metadata.rejected(all[1].id).await.unwrap(), [], "its rejected rows go with it");
+    assert_eq!(metadata.rejected(all[3].id).await.unwrap().len(), 1);
+
+    let others = metadata.runs(None, 1000).await.unwrap().len() - 8;
+    let horizon = noon() + TimeDelta::days(1);
+    assert!(metadata.prune_runs(1000, horizon).await.unwrap() >= 6);
+    let left: Vec<_> = metadata.runs(Some(&sync), 100).await.unwrap().iter().map(|it| it.id).collect();
+    assert_eq!(left, [all[9].id, all[0].id], "the newest and the open one stay");
+    assert!(metadata.runs(None, 1000).await.unwrap().len() <= others + 2);
+    assert!(metadata.last_run(&name("customer")).await.unwrap().is_some());
+}
