@@ -1,1 +1,17 @@
-//! Composition root: roles, listeners, tasks, shutdown order.
+//! Composition root: roles, listeners, tasks, shutdown order. Only this module starts long-lived
+//! tasks.
+
+mod check;
+mod housekeeping;
+mod observe;
+mod parts;
+mod process;
+mod publisher;
+mod server;
+mod signals;
+
+pub use check::{check_metadata, check_store};
+pub use parts::{open_metadata, open_store};
+pub use process::PublisherProcess;
+pub use server::Server;
+pub use signals::Signals;

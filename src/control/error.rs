@@ -28,12 +28,9 @@ pub enum Error {
         /// What was asked for.
         id: String,
     },
-    /// A key for a collection that neither exists nor is configured.
-    #[error("no collection and no sync is named {name}; a key for it would open nothing")]
-    UnknownCollection {
-        /// What was asked for.
-        name: CollectionName,
-    },
+    /// This node has no metadata database.
+    #[error("[metadata] url is not set on this node; run the command where it is")]
+    NoMetadata,
     /// The key set kept changing under this one.
     #[error("other key changes came first {attempts} times; try again")]
     KeysContended {
@@ -71,10 +68,9 @@ impl Error {
         match self {
             Self::UnknownSync { .. }
             | Self::UnknownKey { .. }
-            | Self::UnknownRun { .. }
-            | Self::UnknownCollection { .. } => ErrorKind::NotFound,
+            | Self::UnknownRun { .. } => ErrorKind::NotFound,
             Self::KeysContended { .. } => ErrorKind::Conflict,
-            Self::Mapping { .. } => ErrorKind::Invalid,
+            Self::NoMetadata | Self::Mapping { .. } => ErrorKind::Invalid,
             Self::Source(error) => error.kind(),
             Self::Publication(error) => error.kind(),
             Self::Announce(error) => error.kind(),
@@ -89,7 +85,7 @@ impl Error {
             Self::UnknownSync { .. } => "unknown_sync",
             Self::UnknownKey { .. } => "unknown_key",
             Self::UnknownRun { .. } => "unknown_run",
-            Self::UnknownCollection { .. } => "unknown_collection",
+            Self::NoMetadata => "no_metadata",
             Self::KeysContended { .. } => "keys_contended",
             Self::Mapping { .. } => "mapping_mismatch",
             Self::Source(error) => error.code(),

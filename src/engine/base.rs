@@ -37,12 +37,14 @@ pub(super) struct SegmentReader<'a> {
     pub(super) store: &'a Store,
     pub(super) directory: &'a SegmentDirectory,
     pub(super) runtime: &'a Handle,
-    pub(super) dictionaries: Dictionaries,
+    dictionaries: Dictionaries,
+    /// Keeps the dictionary of the base alive for the change segments that name it.
+    codec: Option<Codec>,
 }
 
 impl<'a> SegmentReader<'a> {
     pub(super) fn new(store: &'a Store, directory: &'a SegmentDirectory, runtime: &'a Handle) -> Self {
-        Self { store, directory, runtime, dictionaries: Dictionaries::default() }
+        Self { store, directory, runtime, dictionaries: Dictionaries::new(), codec: None }
     }
 
     /// Opens segment `number` of `manifest`, verified.
@@ -53,7 +55,16 @@ impl<'a> SegmentReader<'a> {
     /// Opens a segment, verified.
     pub(super) fn open_reference(&mut self, reference: &SegmentReference) -> Result<Segment, Error> {
         let buffer = self.runtime.block_on(self.directory.load(self.store, reference))?;
-        Ok(Segment::parse(buffer, &mut self.dictionaries)?)
+        let segment = Segment::parse(buffer, &mut self.dictionaries)?;
+        self.codec.get_or_insert_with(|| segment.codec().clone());
+        Ok(segment)
+    }
+
+    /// Makes the dictionary of `codec` known, for segments that only name it.
+    pub(super) fn know(&mut self, codec: &Codec) {
+        if let Codec::Zstd(dictionary) = codec {
+            self.dictionaries.insert(dictionary);
+        }
     }
 
     /// Reads every segment of `manifest` into a table of what is served. Also gives the codec of

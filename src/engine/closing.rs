@@ -95,8 +95,8 @@ impl Closing<'_> {
         fates.sort_unstable_by_key(|(record, _)| record.location);
         let mut writer = Writer {
             closing: self,
-            encoder: Encoder::new(self.codec),
-            decoder: Decoder::default(),
+            encoder: Encoder::new(self.codec)?,
+            decoder: Decoder::new(),
             numbers: index_numbers(self.manifest, self.mapping),
             body: Vec::new(),
             cleared: Vec::new(),
@@ -172,7 +172,7 @@ impl Writer<'_> {
         if fingerprint == segment.fingerprint(row) && !self.closing.rebuild {
             return Ok(());
         }
-        self.encoder.encode(&self.body, &mut self.stored);
+        self.encoder.encode(&self.body, &mut self.stored)?;
         let put = Entry { key, fingerprint, flags, body: Some(&self.stored), values: &self.values };
         sequencer.spool.push(&put, Origin::SETTLED)
     }
@@ -184,7 +184,7 @@ impl Writer<'_> {
         moved.sort_unstable();
         for (new, old) in moved {
             if old > 0 {
-                segment.values(row, old).for_each(|value| self.values.push(new, value));
+                segment.values(row, usize::from(old)).for_each(|value| self.values.push(new, value));
             }
         }
     }

@@ -16,7 +16,6 @@ use super::{
 use crate::{
     domain::manifest::SegmentReference,
     publication::{SegmentDirectory, Store},
-    segment::Dictionaries,
 };
 
 /// Lists contested values' losers in `rejected`. `written` are the run's segments by number,
@@ -36,7 +35,7 @@ pub(super) fn list_conflicts(
         return Ok(());
     }
     let mut reader = SegmentReader::new(store, directory, runtime);
-    reader.dictionaries = Dictionaries::with_codec(&judged.codec);
+    reader.know(&judged.codec);
     for (number, origins) in judged.sequencer.spool.origins() {
         let Some(reference) = written.get(&number) else { continue };
         if !origins.iter().any(|origin| keys.contains_key(&origin.to_bits())) {

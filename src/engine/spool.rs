@@ -62,7 +62,7 @@ impl Spool {
     /// Appends a put or a delete.
     pub(super) fn push(&mut self, entry: &Entry<'_>, origin: Origin) -> Result<(), Error> {
         self.deletes += u64::from(entry.body.is_none());
-        self.open.push(entry);
+        self.open.push(*entry)?;
         self.origins.push(origin);
         if self.open.bytes() >= SEGMENT_BYTES_TARGET { self.finish_segment() } else { Ok(()) }
     }

@@ -1,7 +1,7 @@
 //! The streaming part of a run: source → workers → sequencer, on threads of their own, niced, so
 //! that a node that serves reads beside a sync goes on serving them.
 
-use std::sync::{Mutex, mpsc as std_mpsc};
+use std::sync::{Arc, Mutex, mpsc as std_mpsc};
 
 use chrono::{DateTime, Utc};
 use tokio::sync::mpsc;
@@ -23,7 +23,7 @@ use crate::{
         row::RowBatch,
     },
     mapping::Mapping,
-    segment::{Codec, Dictionary, IndexColumn, SegmentHeader},
+    segment::{self, Codec, Dictionary, IndexColumn, SegmentHeader},
 };
 
 /// Batches that wait between two stages: enough to even out their speeds, a few MB at most.
@@ -90,7 +90,7 @@ impl Task<'_> {
             }
             drop(sender);
             // An early end drops `receiver`, which ends the workers too.
-            receiver.into_iter().try_for_each(|mapped| sequencer.take(mapped))
+            receiver.into_iter().try_for_each(|mapped| sequencer.take(mapped?))
         })?;
         Ok((sequencer, codec))
     }
@@ -120,7 +120,7 @@ impl Task<'_> {
                 }
             }
         }
-        Dictionary::codec_for(&samples, &sizes)
+        codec_for(&samples, &sizes)
     }
 }
 
@@ -141,7 +141,16 @@ pub(super) fn segment_header(
             .map(|index| IndexColumn { name: index.name.clone(), each: index.each })
             .collect(),
         codec: codec.clone(),
+        embed_dictionary: kind == SegmentKind::Base,
     }
+}
+
+/// The codec for bodies like `samples`: compressed when a dictionary can be trained and pays.
+pub(super) fn codec_for(samples: &[u8], sizes: &[usize]) -> Codec {
+    Dictionary::train(samples, sizes)
+        .map(Arc::new)
+        .filter(|dictionary| segment::pays(samples, sizes, dictionary))
+        .map_or(Codec::Plain, Codec::Zstd)
 }
 
 fn workers() -> usize {
@@ -161,8 +170,12 @@ fn first_batches(batches: &mut mpsc::Receiver<RowBatch>) -> Vec<RowBatch> {
 
 type Queue = Mutex<(std::vec::IntoIter<RowBatch>, mpsc::Receiver<RowBatch>)>;
 
-fn work(shared: &Shared<'_>, queue: &Queue, sender: &std_mpsc::SyncSender<Mapped>) {
-    let mut worker = Worker::new(shared);
+fn work(shared: &Shared<'_>, queue: &Queue, sender: &std_mpsc::SyncSender<Result<Mapped, Error>>) {
+    let mut worker = match Worker::new(shared) {
+        Ok(worker) => worker,
+        // A sequencer that is gone has an error of its own to show.
+        Err(error) => return drop(sender.send(Err(error))),
+    };
     loop {
         let batch = {
             let Ok(mut queue) = queue.lock() else { return };

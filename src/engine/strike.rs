@@ -9,7 +9,7 @@ use super::{base::SegmentReader, error::Error, job::Judged, plan::Plan, spool::D
 use crate::{
     domain::{manifest::SegmentReference, record::IndexValues},
     publication::{SegmentDirectory, Store},
-    segment::{Dictionaries, Entry, SegmentBuilder},
+    segment::{Entry, SegmentBuilder},
 };
 
 /// The segments to write again, by the number of the one that each replaces. A segment of which
@@ -22,7 +22,7 @@ pub(super) fn rewrite_struck(
 ) -> Result<Vec<(usize, Draft)>, Error> {
     let spool = &judged.sequencer.spool;
     let mut reader = SegmentReader::new(store, directory, runtime);
-    reader.dictionaries = Dictionaries::with_codec(&judged.codec);
+    reader.know(&judged.codec);
     let mut drafts = Vec::new();
     for (number, struck) in spool.struck(&judged.table, &judged.sequencer.new) {
         let Some(reference) = written.get(&number) else { continue };
@@ -32,13 +32,13 @@ pub(super) fn rewrite_struck(
         let mut values = IndexValues::default();
         for row in (0..segment.rows()).filter(|row| struck.binary_search(row).is_err()) {
             segment.all_values(row, &mut values);
-            builder.push(&Entry {
+            builder.push(Entry {
                 key: segment.key(row),
                 fingerprint: segment.fingerprint(row),
                 flags: segment.flags(row),
                 body: segment.stored_body(row),
                 values: &values,
-            });
+            })?;
         }
         let rows = reference.rows - struck.len() as u64;
         let mut file = Vec::new();

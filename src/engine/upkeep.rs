@@ -26,7 +26,7 @@ use crate::{
         record::IndexValues,
     },
     publication,
-    segment::{self, Codec, Decoder, Dictionary, Encoder, Entry, IndexColumn, Segment, SegmentHeader},
+    segment::{self, Codec, Decoder, Encoder, Entry, IndexColumn, Segment, SegmentHeader},
     support::random,
 };
 
@@ -129,12 +129,12 @@ impl Rewrite {
     fn write_base(&self, reader: &mut SegmentReader<'_>, outbox: Outbox) -> Result<(), Error> {
         let manifest = &self.base.manifest;
         let (live, _) = reader.table(manifest)?;
-        let mut decoder = Decoder::default();
+        let mut decoder = Decoder::new();
         let codec = match self.compression {
             Compression::None => Codec::Plain,
             Compression::Auto => self.train(reader, &live, &mut decoder)?,
         };
-        let mut encoder = Encoder::new(&codec);
+        let mut encoder = Encoder::new(&codec)?;
         let header = self.header(SegmentKind::Base, codec);
         let mut spool = Spool::new(header, self.engine.settings.spool_bytes_max, outbox);
         let (mut body, mut stored, mut values) = (Vec::new(), Vec::new(), IndexValues::default());
@@ -142,7 +142,7 @@ impl Rewrite {
             let segment = reader.open(manifest, number)?;
             for row in (0..segment.rows()).filter(|&row| is_live(&live, &segment, number, row)) {
                 decoder.decode(&segment, row, &mut body)?;
-                encoder.encode(&body, &mut stored);
+                encoder.encode(&body, &mut stored)?;
                 segment.all_values(row, &mut values);
                 spool.push(&entry(&segment, row, Some(&stored), &values), Origin::SETTLED)?;
             }
@@ -170,7 +170,7 @@ impl Rewrite {
                 sizes.push(body.len());
             }
         }
-        Ok(Dictionary::codec_for(&samples, &sizes))
+        Ok(stream::codec_for(&samples, &sizes))
     }
 
     /// The last put or delete of every key that the change segments name, in one run of segments.
@@ -214,6 +214,7 @@ impl Rewrite {
                 .map(|index| IndexColumn { name: index.name.clone(), each: index.each })
                 .collect(),
             codec,
+            embed_dictionary: kind == SegmentKind::Base,
         }
     }
 }

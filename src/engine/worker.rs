@@ -5,6 +5,7 @@ use chrono::{DateTime, Utc};
 
 use super::{
     diff::{BaseTable, Visit},
+    error::Error,
     rejected::Rejected,
 };
 use crate::{
@@ -124,25 +125,25 @@ pub(super) struct Shared<'a> {
 /// One thread's worker, with its buffers.
 pub(super) struct Worker<'a> {
     shared: &'a Shared<'a>,
-    mapper: Mapper<'a>,
+    mapper: Mapper,
     encoder: Encoder,
     record: Record,
     stored: Vec<u8>,
 }
 
 impl<'a> Worker<'a> {
-    pub(super) fn new(shared: &'a Shared<'a>) -> Self {
-        Self {
+    pub(super) fn new(shared: &'a Shared<'a>) -> Result<Self, Error> {
+        Ok(Self {
             shared,
             mapper: shared.mapping.mapper(shared.data_as_of),
-            encoder: Encoder::new(shared.codec),
+            encoder: Encoder::new(shared.codec)?,
             record: Record::default(),
             stored: Vec::new(),
-        }
+        })
     }
 
     /// Maps every row of `batch`.
-    pub(super) fn map(&mut self, batch: &RowBatch) -> Mapped {
+    pub(super) fn map(&mut self, batch: &RowBatch) -> Result<Mapped, Error> {
         let rows = batch.rows();
         let mut out = Mapped { rows: rows as u64, nulled: batch.nulled(), ..Mapped::default() };
         for row in 0..rows {
@@ -154,12 +155,12 @@ impl<'a> Worker<'a> {
                 }
                 continue;
             }
-            self.compare(mapped, &mut out);
+            self.compare(mapped, &mut out)?;
         }
-        out
+        Ok(out)
     }
 
-    fn compare(&mut self, mapped: Result<(), Rejection>, out: &mut Mapped) {
+    fn compare(&mut self, mapped: Result<(), Rejection>, out: &mut Mapped) -> Result<(), Error> {
         let key_hash = segment::key_hash(&self.record.key);
         let entry = self.shared.base.find(key_hash);
         let rejected = mapped.is_err();
@@ -167,21 +168,26 @@ impl<'a> Worker<'a> {
             match self.shared.base.visit(entry, rejected) {
                 Visit::First => {}
                 Visit::Twin { first_was_rejected } => {
-                    return out.rejected.add_twins(2 - u64::from(first_was_rejected), &self.record.key);
+                    out.rejected.add_twins(2 - u64::from(first_was_rejected), &self.record.key);
+                    return Ok(());
                 }
-                Visit::LaterTwin => return out.rejected.count += 1,
+                Visit::LaterTwin => {
+                    out.rejected.count += 1;
+                    return Ok(());
+                }
             }
         }
         match (mapped, entry) {
-            (Ok(()), entry) => self.put(key_hash, entry, out),
+            (Ok(()), entry) => self.put(key_hash, entry, out)?,
             (Err(rejection), Some(_)) => out.rejected.add(rejection, Some(&self.record.key)),
             (Err(rejection), None) => {
                 out.push(&self.record.key, (key_hash, 0), None, Outcome::Rejected(rejection));
             }
         }
+        Ok(())
     }
 
-    fn put(&mut self, key_hash: u128, entry: Option<u32>, out: &mut Mapped) {
+    fn put(&mut self, key_hash: u128, entry: Option<u32>, out: &mut Mapped) -> Result<(), Error> {
         let record = &self.record;
         let claimant = entry.map_or(Claimant::Item(out.items.len() as u32), Claimant::Entry);
         for (index, value) in record.values.iter() {
@@ -196,16 +202,17 @@ impl<'a> Worker<'a> {
         );
         if let Some(entry) = entry.filter(|&entry| self.shared.base.is_unchanged(entry, fingerprint)) {
             if !self.shared.rebuild {
-                return;
+                return Ok(());
             }
             self.shared.base.mark_same(entry);
         }
-        self.encoder.encode(&record.body, &mut self.stored);
+        self.encoder.encode(&record.body, &mut self.stored)?;
         out.bodies.extend_from_slice(&self.stored);
         for (index, value) in record.values.iter() {
             out.value_text.push_str(value);
             out.values.push((index, out.value_text.len() as u32));
         }
         out.push(&record.key, (key_hash, fingerprint), entry, Outcome::Put);
+        Ok(())
     }
 }

@@ -1,0 +1,23 @@
+//! Checking that store and metadata answer.
+
+use super::parts::{open_metadata, open_store};
+use crate::{config::Config, control::Error, support::clock::Clock};
+
+/// Reads the newest catalog document; what was found, in words.
+pub async fn check_store(config: &Config) -> Result<String, Error> {
+    let store = open_store(config)?;
+    Ok(match store.newest(None).await? {
+        Some(document) => {
+            format!("catalog {}, {} collections, {}", document.n, document.collections.len(), document.deployment)
+        }
+        None => "reachable, nothing announced yet".to_owned(),
+    })
+}
+
+/// Opens metadata; what was found, in words.
+pub async fn check_metadata(config: &Config, clock: Clock) -> Result<String, Error> {
+    let metadata = open_metadata(config, clock).await?;
+    let found = metadata.deployment().await?;
+    metadata.close().await;
+    Ok(found.map_or("reachable, new".to_owned(), |deployment| format!("reachable, {deployment}")))
+}

@@ -1,0 +1,66 @@
+//! Housekeeping of a publisher: old objects, old runs, and a key set that was not yet announced.
+
+use std::{collections::HashSet, time::Duration};
+
+use chrono::TimeDelta;
+use tracing::{info, warn};
+
+use crate::{
+    control::{Error, Publisher},
+    metadata::LeaseOutcome,
+    publication::retention::{self, Kept},
+    support::shutdown::Shutdown,
+};
+
+/// How often a key set that metadata has and the catalog has not is looked for: a process may have
+/// died between the two.
+const KEYS_INTERVAL: Duration = Duration::from_secs(60);
+/// How often old objects are looked for; they are kept for a day at least.
+const OBJECTS_INTERVAL: Duration = Duration::from_secs(3600);
+/// Longest time that one round may take, and how long its lease lasts.
+const ROUND_MAX: Duration = Duration::from_secs(600);
+/// Runs kept of each sync.
+const RUNS_KEPT: usize = 1000;
+/// Entries of the audit log are kept for two years.
+const AUDIT_DAYS: i64 = 730;
+
+/// Runs until `shutdown`.
+pub(super) async fn run(publisher: Publisher, keep_versions: usize, shutdown: Shutdown) {
+    let mut keys = tokio::time::interval(KEYS_INTERVAL);
+    let mut objects = tokio::time::interval(OBJECTS_INTERVAL);
+    loop {
+        let (what, result) = tokio::select! {
+            () = shutdown.cancelled() => return,
+            _ = keys.tick() => ("keys", publisher.reconcile_keys().await),
+            _ = objects.tick() => ("objects", collect(&publisher, keep_versions).await),
+        };
+        if let Err(error) = result {
+            warn!(what, code = error.code(), %error, "housekeeping failed; it is tried again");
+        }
+    }
+}
+
+/// One round: only the holder of the lease deletes.
+async fn collect(publisher: &Publisher, keep_versions: usize) -> Result<(), Error> {
+    let metadata = &publisher.metadata;
+    let holder = format!("pid-{}", std::process::id());
+    let LeaseOutcome::Held(lease) = metadata.acquire_lease("housekeeping", &holder, ROUND_MAX).await? else {
+        return Ok(());
+    };
+    let round = async {
+        let held = metadata.held_runs().await?;
+        let manifests: HashSet<String> = held.into_iter().map(|run| run.manifest).collect();
+        let kept = Kept { keep_versions, manifests };
+        let collected = retention::collect(&publisher.store, &publisher.clock, &kept).await?;
+        if collected.deleted > 0 {
+            info!(objects = collected.deleted, bytes = collected.bytes, "deleted what nothing names");
+        }
+        let now = publisher.clock.now();
+        metadata.prune_runs(RUNS_KEPT, now).await?;
+        metadata.prune_audit_log(now - TimeDelta::days(AUDIT_DAYS)).await?;
+        Ok(())
+    };
+    let result = tokio::time::timeout(ROUND_MAX, round).await.unwrap_or(Ok(()));
+    metadata.release_lease(&lease).await?;
+    result
+}

@@ -1,0 +1,35 @@
+//! The publishing side of a command's process: `larder sync` and `larder keys` announce by
+//! themselves, beside a server or without one.
+
+use tokio::task::JoinHandle;
+
+use super::publisher;
+use crate::{
+    config::Config,
+    control::{Error, Publisher},
+    support::{clock::Clock, shutdown::Shutdown},
+};
+
+/// A publisher with its announcer.
+pub struct PublisherProcess {
+    /// The use-cases.
+    pub publisher: Publisher,
+    shutdown: Shutdown,
+    announcing: JoinHandle<()>,
+}
+
+impl PublisherProcess {
+    /// Opens store and metadata and starts the announcer.
+    pub async fn start(config: &Config, clock: Clock) -> Result<Self, Error> {
+        let shutdown = Shutdown::new();
+        let (publisher, announcing) = publisher::start(config, clock, shutdown.clone()).await?;
+        Ok(Self { publisher, shutdown, announcing })
+    }
+
+    /// Lets the announcer write what it still has to, and ends.
+    pub async fn stop(self) {
+        self.shutdown.cancel();
+        let _ = self.announcing.await;
+        self.publisher.metadata.close().await;
+    }
+}

@@ -1,0 +1,57 @@
+//! Signals of the operating system.
+
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+/// SIGTERM, SIGINT and SIGHUP, from the moment this is made.
+pub struct Signals {
+    terminate: Option<Signal>,
+    interrupt: Option<Signal>,
+    hang_up: Option<Signal>,
+}
+
+impl Signals {
+    /// Begins to listen. A signal that cannot be listened to keeps its default effect.
+    pub fn new() -> Self {
+        let listen = |kind| signal(kind).ok();
+        Self {
+            terminate: listen(SignalKind::terminate()),
+            interrupt: listen(SignalKind::interrupt()),
+            hang_up: listen(SignalKind::hangup()),
+        }
+    }
+
+    /// Waits until the process is asked to end.
+    pub async fn stop(&mut self) {
+        tokio::select! {
+            () = next(&mut self.terminate) => {}
+            () = next(&mut self.interrupt) => {}
+        }
+    }
+
+    /// Waits until the process is asked to read its configuration again.
+    pub async fn reload(&mut self) {
+        next(&mut self.hang_up).await;
+    }
+
+    /// Waits for either; whether it is a reload.
+    pub async fn stop_or_reload(&mut self) -> bool {
+        tokio::select! {
+            () = next(&mut self.terminate) => false,
+            () = next(&mut self.interrupt) => false,
+            () = next(&mut self.hang_up) => true,
+        }
+    }
+}
+
+impl Default for Signals {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+async fn next(signal: &mut Option<Signal>) {
+    match signal {
+        Some(signal) if signal.recv().await.is_some() => {}
+        _ => std::future::pending().await,
+    }
+}

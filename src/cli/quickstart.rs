@@ -1,0 +1,131 @@
+//! `larder quickstart`: a sample warehouse, a configuration, a key and a running server.
+
+use std::{
+    fs,
+    io::Write,
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use anyhow::Context as _;
+
+use super::{
+    args::{ConfigArgument, Quickstart},
+    exit::Exit,
+    output::{Failure, complain, print},
+    serve, session,
+};
+use crate::{
+    app::{Server, Signals},
+    auth::ApiKey,
+    control::NewKey,
+    domain::keyset::Grant,
+    source::sample,
+    support::clock::Clock,
+    telemetry,
+};
+
+/// The configuration that the user gets to edit.
+const CONFIGURATION: &str = include_str!("../../config/quickstart.toml");
+/// How long the sample may take to be served.
+const READY_TIMEOUT: Duration = Duration::from_secs(60);
+
+pub(super) async fn run(arguments: Quickstart) -> Result<Exit, Failure> {
+    let directory = arguments.directory;
+    let argument = ConfigArgument { config: directory.join("larder.toml") };
+    let data = directory.join("data");
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true).mode(0o700).create(&data).with_context(|| format!("cannot create {}", data.display()))?;
+    let warehouse = data.join("warehouse.db");
+    if !warehouse.exists() {
+        complain(&format!("creating the sample warehouse {}", warehouse.display()));
+        sample::create(&warehouse)
+            .await
+            .with_context(|| format!("cannot create the sample warehouse {}", warehouse.display()))?;
+    }
+    if argument.config.exists() {
+        complain(&format!("using {} as it is", argument.config.display()));
+    } else {
+        write_new(&argument.config, CONFIGURATION, 0o644)?;
+        complain(&format!("wrote {}", argument.config.display()));
+    }
+    let config = session::load(&argument)?;
+    telemetry::init(&config.telemetry).map_err(anyhow::Error::new)?;
+    let signals = Signals::new();
+    let public_url = config.server.public_url.clone();
+    let server = Server::start(config, Clock::default()).await?;
+    let key = sample_key(&server, &data.join("quickstart.key")).await?;
+    let served = tokio::time::timeout(READY_TIMEOUT, wait_until_served(&server, &key)).await;
+    served.map_err(|_| anyhow::anyhow!("the sample was not served within {} s; the log says why", READY_TIMEOUT.as_secs()))?;
+    let url = public_url.unwrap_or_else(|| format!("http://127.0.0.1:{}", server.public_address().port()));
+    print(&welcome(&url, &key, &argument.config, &warehouse))?;
+    Ok(serve::until_stopped(server, signals, &argument).await)
+}
+
+/// The key of an earlier start, when it still works; else a new one.
+async fn sample_key(server: &Server, file: &Path) -> Result<String, Failure> {
+    let publisher = server.publisher().await;
+    if let Ok(text) = fs::read_to_string(file) {
+        let text = text.trim();
+        if let Ok(parsed) = ApiKey::parse(text) {
+            let (_, keys) = publisher.metadata.active_keys().await?;
+            if keys.iter().any(|key| key.id == parsed.id()) {
+                return Ok(text.to_owned());
+            }
+        }
+    }
+    let new = NewKey { name: "quickstart".to_owned(), grant: Grant::AllCollections, expires_at: None };
+    let key = publisher.create_key(new, "quickstart").await?;
+    let _ = fs::remove_file(file);
+    write_new(file, key.expose(), 0o600)?;
+    Ok(key.expose().to_owned())
+}
+
+async fn wait_until_served(server: &Server, key: &str) {
+    let mut look = tokio::time::interval(Duration::from_millis(20));
+    while !(server.knows_key(key) && ["customer", "product"].iter().all(|name| server.serves(name))) {
+        look.tick().await;
+    }
+}
+
+fn write_new(path: &PathBuf, text: &str, mode: u32) -> Result<(), Failure>
+where
+{
+    let write = || {
+        let mut options = fs::OpenOptions::new();
+        let mut file = options.write(true).create_new(true).mode(mode).open(path)?;
+        file.write_all(text.as_bytes())
+    };
+    Ok(write().with_context(|| format!("cannot write {}", path.display()))?)
+}
+
+fn welcome(url: &str, key: &str, config: &Path, warehouse: &Path) -> String {
+    let id = sample::EXAMPLE_CUSTOMER;
+    let (config, warehouse) = (config.display(), warehouse.display());
+    format!(
+        r#"
+Larder serves {customers} customers and {products} products. Try:
+
+  curl -H 'Authorization: Bearer {key}' {url}/v1/collections/customer/records/id/{id}
+
+In a Braze message (Braze calls ports 80 and 443 only; put your public address here):
+
+  {{% connected_content
+       {url}/v1/collections/customer/records/id/{{{{${{user_id}}}}}}
+       :method get
+       :headers {{"Authorization": "Bearer {key}"}}
+       :content_type application/json
+       :save customer
+  %}}
+  {{{{customer.recommendations.concerts[0].artist}}}}
+
+Change a row, and see it served within seconds:
+
+  sqlite3 {warehouse} "update customers set full_name = 'Jane Roe' where user_id = {id}"
+
+The configuration is {config}; the key is also in data/quickstart.key. Ctrl-C ends the server."#,
+        customers = sample::CUSTOMERS,
+        products = sample::PRODUCTS,
+    )
+}

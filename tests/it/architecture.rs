@@ -1,0 +1,258 @@
+//! The house keeps its shape: floors, fences, headings and lengths, read from the sources.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+/// Which floor a module stands on. A module imports strictly lower floors only.
+const FLOORS: [(&str, u8); 19] = [
+    ("domain", 0),
+    ("support", 0),
+    ("segment", 1),
+    ("telemetry", 1),
+    ("mapping", 2),
+    ("source", 2),
+    ("metadata", 2),
+    ("publication", 2),
+    ("cache", 2),
+    ("auth", 3),
+    ("engine", 3),
+    ("replica", 3),
+    ("control", 4),
+    ("scheduler", 4),
+    ("api", 5),
+    ("config", 6),
+    ("app", 7),
+    ("cli", 8),
+    ("main", 9),
+];
+
+/// Crates that are named only in their homes.
+const HOMES: [(&str, &[&str]); 9] = [
+    ("dashmap", &["cache/", "auth/ring.rs"]),
+    ("sqlx", &["source/", "metadata/"]),
+    ("axum", &["api/", "app/"]),
+    ("object_store", &["publication/"]),
+    ("liquid", &["mapping/liquid/"]),
+    ("liquid_core", &["mapping/liquid/"]),
+    ("jsonwebtoken", &["auth/token.rs"]),
+    ("anyhow", &["app/", "cli/", "main.rs"]),
+    ("tokio_util", &["support/shutdown.rs"]),
+];
+
+/// Modules without clock, files, sockets or async.
+const PURE: [&str; 9] = [
+    "domain/",
+    "mapping/",
+    "segment/",
+    "cache/",
+    "engine/diff.rs",
+    "engine/guard.rs",
+    "engine/conflicts.rs",
+    "replica/plan.rs",
+    "scheduler/due.rs",
+];
+const IMPURE: [&str; 7] =
+    ["tokio::", "std::fs", "std::net", "Utc::now", "SystemTime::now", "Instant::now", "async fn"];
+
+/// What `api/read` may use: a request is answered from memory.
+const READ_PATH: [&str; 7] = ["domain", "support", "segment", "telemetry", "cache", "auth", "api"];
+
+struct Source {
+    /// Relative to `src/`.
+    path: String,
+    text: String,
+}
+
+fn sources() -> Vec<Source> {
+    fn walk(directory: &Path, found: &mut Vec<PathBuf>) {
+        for entry in fs::read_dir(directory).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                walk(&path, found);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                found.push(path);
+            }
+        }
+    }
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut paths = Vec::new();
+    walk(&root, &mut paths);
+    paths.sort();
+    assert!(paths.len() > 100, "the sources were not found");
+    let read = |path: PathBuf| Source {
+        text: fs::read_to_string(&path).unwrap(),
+        path: path.strip_prefix(&root).unwrap().to_str().unwrap().to_owned(),
+    };
+    paths.into_iter().map(read).collect()
+}
+
+impl Source {
+    fn module(&self) -> &str {
+        self.path.split(['/', '.']).next().unwrap()
+    }
+
+    /// Lines of code with their numbers: no comments, and nothing after the tests begin.
+    fn code(&self) -> impl Iterator<Item = (usize, &str)> {
+        let lines = self.text.lines().enumerate().map(|(at, line)| (at + 1, line));
+        let before_tests = lines.take_while(|(_, line)| line.trim() != "#[cfg(test)]");
+        before_tests.filter(|(_, line)| !line.trim_start().starts_with("//"))
+    }
+
+    fn is_test(&self) -> bool {
+        self.path.ends_with("tests.rs") || self.path.contains("/tests/")
+    }
+
+    /// The modules of this crate that the file names, with line numbers. Grouped imports
+    /// (`use crate::{a, b::c}`) are followed to their end.
+    fn imports(&self) -> Vec<(usize, String)> {
+        let mut found = Vec::new();
+        let mut depth = 0_i32;
+        for (number, line) in self.code() {
+            let mut rest = line;
+            if depth == 0 {
+                let Some(at) = line.find("crate::") else { continue };
+                rest = &line[at + "crate::".len()..];
+                if !rest.starts_with('{') {
+                    for part in line.split("crate::").skip(1) {
+                        found.push((number, identifier(part)));
+                    }
+                    continue;
+                }
+            }
+            for (at, character) in rest.char_indices() {
+                match character {
+                    '{' => depth += 1,
+                    '}' => depth -= 1,
+                    ';' => depth = 0,
+                    _ if depth == 1 => {
+                        let before = rest[..at].chars().next_back().unwrap_or(' ');
+                        if character.is_alphabetic() && matches!(before, '{' | ' ' | ',') {
+                            found.push((number, identifier(&rest[at..])));
+                        }
+                    }
+                    _ => {}
+                }
+                if depth <= 0 {
+                    depth = 0;
+                    break;
+                }
+            }
+        }
+        found
+    }
+}
+
+fn identifier(text: &str) -> String {
+    text.chars().take_while(|character| character.is_alphanumeric() || *character == '_').collect()
+}
+
+fn floor(module: &str) -> Option<u8> {
+    FLOORS.iter().find(|(name, _)| *name == module).map(|(_, floor)| *floor)
+}
+
+fn report(faults: &[String]) {
+    assert!(faults.is_empty(), "{} faults:\n{}", faults.len(), faults.join("\n"));
+}
+
+#[test]
+fn modules_import_strictly_lower_floors() {
+    let mut faults = Vec::new();
+    for source in sources() {
+        let own = source.module();
+        if own == "lib" {
+            continue;
+        }
+        let own_floor = floor(own).unwrap_or_else(|| panic!("{} stands on no floor", source.path));
+        for (line, module) in source.imports() {
+            match floor(&module) {
+                None => faults.push(format!("{}:{line}: {module} stands on no floor", source.path)),
+                Some(floor) if module != own && floor >= own_floor => faults
+                    .push(format!("{}:{line}: {own} (floor {own_floor}) imports {module} ({floor})", source.path)),
+                Some(_) => {}
+            }
+        }
+    }
+    report(&faults);
+}
+
+#[test]
+fn the_import_reader_sees_groups_and_paths() {
+    let text = "use crate::{\n    a::{b, c},\n    d,\n};\nuse crate::e::f;\nlet x = crate::g::h(crate::i::j);\n// crate::k\n#[cfg(test)]\nuse crate::l;\n";
+    let source = Source { path: "x/y.rs".into(), text: text.into() };
+    let names: Vec<String> = source.imports().into_iter().map(|(_, name)| name).collect();
+    assert_eq!(names, ["a", "d", "e", "g", "i"]);
+}
+
+#[test]
+fn crates_stay_in_their_homes() {
+    let mut faults = Vec::new();
+    for source in sources().iter().filter(|source| source.module() != "lib") {
+        for (name, homes) in HOMES {
+            if homes.iter().any(|home| source.path.starts_with(home)) {
+                continue;
+            }
+            let path = format!("{name}::");
+            for (line, code) in source.code() {
+                let names_it = code.match_indices(&path).any(|(at, _)| {
+                    !code[..at].ends_with(|before: char| before.is_alphanumeric() || before == '_' || before == ':')
+                });
+                if names_it {
+                    faults.push(format!("{}:{line}: {name} is named outside its home", source.path));
+                }
+            }
+        }
+        let reads_environment = !["config/", "cli/"].iter().any(|home| source.path.starts_with(home));
+        for (line, code) in source.code().filter(|_| reads_environment) {
+            if code.contains("env::var") {
+                faults.push(format!("{}:{line}: the environment is read in config and cli only", source.path));
+            }
+        }
+    }
+    report(&faults);
+}
+
+#[test]
+fn pure_modules_are_pure() {
+    let mut faults = Vec::new();
+    for source in sources() {
+        if source.is_test() || !PURE.iter().any(|pure| source.path.starts_with(pure)) {
+            continue;
+        }
+        for (line, code) in source.code() {
+            for impure in IMPURE.iter().filter(|impure| code.contains(**impure)) {
+                faults.push(format!("{}:{line}: `{impure}` in a pure module", source.path));
+            }
+        }
+    }
+    report(&faults);
+}
+
+#[test]
+fn the_read_path_reaches_memory_only() {
+    let mut faults = Vec::new();
+    for source in sources().iter().filter(|source| source.path.starts_with("api/read/")) {
+        for (line, module) in source.imports() {
+            if !READ_PATH.contains(&module.as_str()) {
+                faults.push(format!("{}:{line}: the read path imports {module}", source.path));
+            }
+        }
+    }
+    report(&faults);
+}
+
+#[test]
+fn files_say_what_they_are_for_and_are_short() {
+    let mut faults = Vec::new();
+    for source in sources() {
+        if !source.text.starts_with("//! ") {
+            faults.push(format!("{}: does not open with `//!`", source.path));
+        }
+        let lines = source.text.lines().count();
+        if lines > 700 {
+            faults.push(format!("{}: {lines} lines, at most 700", source.path));
+        }
+    }
+    report(&faults);
+}
