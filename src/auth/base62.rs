@@ -50,7 +50,10 @@ mod tests {
         assert_eq!(&from_u32(0), b"000000");
         assert_eq!(&from_u32(61), b"00000z");
         assert_eq!(&from_u32(62), b"000010");
-        assert_eq!(from_u32(u32::MAX).iter().fold(0_u64, |n, &d| n * 62 + u64::from(value(d))), u64::from(u32::MAX));
+        assert_eq!(
+            from_u32(u32::MAX).iter().fold(0_u64, |n, &d| n * 62 + u64::from(value(d))),
+            u64::from(u32::MAX)
+        );
         assert_eq!(&from_256_bits([0; 32]), &[b'0'; 43]);
         let mut one = [0; 32];
         one[31] = 63;

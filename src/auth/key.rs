@@ -132,7 +132,9 @@ mod tests {
     fn whatever_is_not_a_key_is_malformed() {
         let key = ApiKey::generate();
         let good = key.expose();
-        for bad in ["", "lrd_", "Bearer", "{{key}}", &good[..KEY_CHARS - 1], &format!("{good}0"), &"é".repeat(33)] {
+        for bad in
+            ["", "lrd_", "Bearer", "{{key}}", &good[..KEY_CHARS - 1], &format!("{good}0"), &"é".repeat(33)]
+        {
             assert_eq!(ApiKey::parse(bad), Err(Refusal::Malformed));
         }
         for at in 0..KEY_CHARS {
