@@ -1,5 +1,24 @@
 //! HTTP: the read contract, health, metrics.
+//!
+//! `router` has every path of both listeners, `layers` what surrounds every request, `codes` every
+//! refusal with its status, `error` turns a refusal into an answer, `serve` owns the sockets.
 
+mod codes;
+mod error;
+mod layers;
+mod ops;
+mod read;
+mod reply;
+mod request_id;
+mod router;
+pub mod serve;
 mod settings;
 
+pub use codes::{Answered, Code};
+pub use error::Error;
+pub use ops::AdminState;
+pub use read::{Found, ReadState, Records, Served};
+pub use reply::{Answering, Body};
+pub use router::{Answer, admin, public};
+pub use serve::{Limits, Listener};
 pub use settings::Settings;

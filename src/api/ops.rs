@@ -1,0 +1,99 @@
+//! Health, metrics, status, and the answers to paths and methods that do not exist.
+
+use std::sync::Arc;
+
+use axum::{
+    Extension, Json,
+    body::Body,
+    extract::{FromRef, State},
+    http::{HeaderName, Response, StatusCode, header::CACHE_CONTROL},
+    response::IntoResponse,
+};
+use serde_json::{Value, json};
+use tokio::sync::watch;
+
+use super::{
+    codes::Code,
+    error::{Error, NO_STORE},
+    read::ReadState,
+    request_id::RequestId,
+};
+use crate::{
+    support::{clock::Clock, shutdown::Shutdown},
+    telemetry::{Metrics, metrics},
+};
+
+/// What the readiness check looks at.
+#[derive(Clone)]
+pub(super) struct Readiness {
+    ready: watch::Receiver<bool>,
+    shutdown: Shutdown,
+}
+
+impl<R> FromRef<ReadState<R>> for Readiness {
+    fn from_ref(state: &ReadState<R>) -> Self {
+        let (ready, shutdown) = state.readiness();
+        Self { ready, shutdown }
+    }
+}
+
+/// What the admin listener needs to answer. Cheap to clone.
+#[derive(Clone)]
+pub struct AdminState {
+    /// The node's counters.
+    pub metrics: Metrics,
+    /// For ages.
+    pub clock: Clock,
+    /// What `GET /status` shows; called per request, must not wait.
+    pub status: Arc<dyn Fn() -> Value + Send + Sync>,
+}
+
+type Answer = (StatusCode, [(HeaderName, axum::http::HeaderValue); 1], Json<Value>);
+
+fn status(code: StatusCode, word: &str) -> Answer {
+    (code, [(CACHE_CONTROL, NO_STORE)], Json(json!({ "status": word })))
+}
+
+/// `/livez`: the process runs and answers.
+pub(super) async fn livez() -> Answer {
+    status(StatusCode::OK, "live")
+}
+
+/// `/readyz`: whether requests should be sent here.
+pub(super) async fn readyz(State(state): State<Readiness>) -> Answer {
+    if state.shutdown.is_cancelled() {
+        status(StatusCode::SERVICE_UNAVAILABLE, "draining")
+    } else if *state.ready.borrow() {
+        status(StatusCode::OK, "ready")
+    } else {
+        status(StatusCode::SERVICE_UNAVAILABLE, "starting")
+    }
+}
+
+/// `/metrics` in OpenMetrics text.
+pub(super) async fn metrics(State(state): State<AdminState>) -> impl IntoResponse {
+    let headers = [(axum::http::header::CONTENT_TYPE, metrics::CONTENT_TYPE)];
+    (headers, state.metrics.encode(state.clock.now()))
+}
+
+/// `/status` as JSON.
+pub(super) async fn show_status(State(state): State<AdminState>) -> Json<Value> {
+    Json((state.status)())
+}
+
+/// Any path that does not exist.
+pub(super) async fn no_route(Extension(id): Extension<RequestId>) -> Response<Body> {
+    refuse(Code::RouteNotFound, &id)
+}
+
+/// A method that a path does not answer.
+pub(super) async fn no_method(Extension(id): Extension<RequestId>) -> Response<Body> {
+    refuse(Code::MethodNotAllowed, &id)
+}
+
+/// The refusal, with its code beside it for whoever counts.
+fn refuse(code: Code, id: &RequestId) -> Response<Body> {
+    let mut response = Error::from(code).respond(id).map(Body::new);
+    response.extensions_mut().insert(code);
+    response
+}

@@ -1,0 +1,40 @@
+//! The check of a request's key. A handler takes [`Authorised`], which only the check can make, so
+//! that it cannot forget it.
+
+use hyper::{
+    HeaderMap,
+    header::{AUTHORIZATION, HeaderName},
+};
+
+use crate::{
+    api::{codes::Code, error::Error},
+    auth::{self, KeyRing, Principal, SCRATCH_BYTES},
+    support::clock::Clock,
+};
+
+const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
+
+/// Proof that the request carries a key in force.
+#[derive(Debug)]
+pub(super) struct Authorised(Principal);
+
+impl Authorised {
+    /// Checks the credential that `headers` carry.
+    pub(super) fn check(headers: &HeaderMap, keys: &KeyRing, clock: &Clock) -> Result<Self, Error> {
+        let value = |name| headers.get(name).map(hyper::header::HeaderValue::as_bytes);
+        let mut scratch = [0; SCRATCH_BYTES];
+        let credential = auth::credential(value(AUTHORIZATION), value(API_KEY), &mut scratch)?;
+        Ok(Self(keys.authenticate(credential, clock)?))
+    }
+
+    /// Refuses a collection that the key does not open.
+    pub(super) fn open(&self, collection: &str) -> Result<(), Error> {
+        if self.0.opens(collection) { Ok(()) } else { Err(Code::Forbidden.into()) }
+    }
+
+    /// What the holder is told of a collection that does not exist: only a key for all
+    /// collections may learn which do.
+    pub(super) fn no_such_collection(&self) -> Error {
+        if self.0.opens_everything() { Code::CollectionNotFound } else { Code::Forbidden }.into()
+    }
+}

@@ -1,0 +1,17 @@
+//! The read path: one record, by one value of one index.
+//!
+//! Nothing here waits: no disk, no database, no store, no lock held over I/O. A record's answer is
+//! made in one call, without a task or a box of its own.
+
+mod authorised;
+mod conditional;
+mod path;
+mod record;
+mod shown;
+mod state;
+mod store;
+
+pub(super) use path::RawPath;
+pub(super) use record::answer;
+pub use state::ReadState;
+pub use store::{Found, Records, Served};

@@ -1,0 +1,135 @@
+//! The path of a record: `/v1/collections/{collection}/records/{index}/{value}`.
+//!
+//! It is split on `/` first and each segment decoded once afterwards, so that `%2F` is part of a
+//! value and nothing is decoded twice. A `+` is a plus sign: this is a path, not a form.
+
+use std::borrow::Cow;
+
+use crate::api::codes::Code;
+
+/// The three names of a record's path, still encoded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::api) struct RawPath<'a> {
+    collection: &'a str,
+    index: &'a str,
+    value: &'a str,
+}
+
+/// The three names, decoded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct RecordPath<'a> {
+    pub(super) collection: Cow<'a, str>,
+    pub(super) index: Cow<'a, str>,
+    /// Empty when a template left it blank.
+    pub(super) value: Cow<'a, str>,
+}
+
+impl<'a> RawPath<'a> {
+    /// The record that `path` points to, or `None` when it is another path. A trailing slash
+    /// changes nothing; the value may be empty.
+    pub(in crate::api) fn of(path: &'a str) -> Option<Self> {
+        let (collection, rest) = path.strip_prefix("/v1/collections/")?.split_once('/')?;
+        let (index, rest) = rest.strip_prefix("records/")?.split_once('/')?;
+        let value = rest.strip_suffix('/').unwrap_or(rest);
+        (!value.contains('/')).then_some(Self { collection, index, value })
+    }
+
+    /// Decodes each segment once.
+    pub(super) fn decode(&self) -> Result<RecordPath<'a>, Code> {
+        let decoded = |segment| percent_decode(segment).ok_or(Code::InvalidPath);
+        Ok(RecordPath {
+            collection: decoded(self.collection)?,
+            index: decoded(self.index)?,
+            value: decoded(self.value)?,
+        })
+    }
+}
+
+/// RFC 3986, section 2.1: `None` when a `%` is not followed by two hexadecimal digits, or when the
+/// bytes are not UTF-8.
+fn percent_decode(segment: &str) -> Option<Cow<'_, str>> {
+    if !segment.contains('%') {
+        return Some(Cow::Borrowed(segment));
+    }
+    let mut decoded = Vec::with_capacity(segment.len());
+    let mut bytes = segment.bytes();
+    while let Some(byte) = bytes.next() {
+        decoded.push(if byte == b'%' { nibble(bytes.next()?)? << 4 | nibble(bytes.next()?)? } else { byte });
+    }
+    String::from_utf8(decoded).ok().map(Cow::Owned)
+}
+
+fn nibble(digit: u8) -> Option<u8> {
+    char::from(digit).to_digit(16).map(|value| value as u8)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn paths_are_split_first_and_decoded_once() {
+        for (path, expected) in [
+            ("/v1/collections/c/records/id/1", Some(("c", "id", "1"))),
+            ("/v1/collections/c/records/id/1/", Some(("c", "id", "1"))),
+            ("/v1/collections/c/records/id/", Some(("c", "id", ""))),
+            ("/v1/collections/c/records/id//", Some(("c", "id", ""))),
+            ("/v1/collections/c/records/id/a%2Fb", Some(("c", "id", "a/b"))),
+            ("/v1/collections/c/records/id/a%2fb/", Some(("c", "id", "a/b"))),
+            ("/v1/collections/c/records/id/a+b", Some(("c", "id", "a+b"))),
+            ("/v1/collections/c/records/id/a%2Bb", Some(("c", "id", "a+b"))),
+            ("/v1/collections/c/records/id/a%252Bb", Some(("c", "id", "a%2Bb"))),
+            ("/v1/collections/c/records/id/%E2%82%AC€", Some(("c", "id", "€€"))),
+            ("/v1/collections/c/records/id/%00", Some(("c", "id", "\0"))),
+            ("/v1/collections/c/records/id/..%2F..%2Fetc%2Fpasswd", Some(("c", "id", "../../etc/passwd"))),
+            ("/v1/collections/c/records/id/%2e%2e", Some(("c", "id", ".."))),
+            ("/v1/collections/%63/records/%69d/1", Some(("c", "id", "1"))),
+            ("/v1/collections//records//1", Some(("", "", "1"))),
+            ("/v1/collections/c/records/id", None),
+            ("/v1/collections/c/records/id/a/b", None),
+            ("/v1/collections/c/records/id/1//", None),
+            ("/v1/collections/c/record/id/1", None),
+            ("/v1//collections/c/records/id/1", None),
+            ("/V1/collections/c/records/id/1", None),
+            ("/v1/collections/c", None),
+            ("/", None),
+            ("", None),
+            ("*", None),
+        ] {
+            let decoded = RawPath::of(path).map(|raw| raw.decode().unwrap());
+            let decoded = decoded.as_ref().map(|d| (&*d.collection, &*d.index, &*d.value));
+            assert_eq!(decoded, expected, "{path}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_decoded_is_said() {
+        for segment in ["%", "%4", "a%", "%zz", "%+1", "%C3", "%C3%28", "%ED%A0%80", "%FF", "%2"] {
+            for path in [
+                format!("/v1/collections/{segment}/records/id/1"),
+                format!("/v1/collections/c/records/{segment}/1"),
+                format!("/v1/collections/c/records/id/{segment}"),
+            ] {
+                assert_eq!(RawPath::of(&path).unwrap().decode(), Err(Code::InvalidPath), "{path}");
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn every_value_comes_through_whole(value in any::<String>()) {
+            let encoded: String = value.bytes().map(|byte| format!("%{byte:02X}")).collect();
+            prop_assert_eq!(percent_decode(&encoded).unwrap(), value);
+        }
+
+        #[test]
+        fn no_path_panics(path in any::<String>()) {
+            if let Some(raw) = RawPath::of(&path) {
+                let _ = raw.decode();
+            }
+            let _ = percent_decode(&path);
+        }
+    }
+}

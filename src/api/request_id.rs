@@ -1,0 +1,121 @@
+//! The id of a request: the caller's own, when it is harmless, else a new one.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
+
+use hyper::{
+    HeaderMap,
+    header::{HeaderName, HeaderValue},
+};
+
+use crate::support::random;
+
+/// The header that carries it, both ways.
+pub(super) const HEADER: HeaderName = HeaderName::from_static("x-request-id");
+
+/// Longest id that is taken from a caller, in bytes.
+const BYTES_MAX: usize = 64;
+
+/// The id of one request; always 1 to 64 letters, digits, `_` or `-`.
+#[derive(Debug, Clone)]
+pub(super) struct RequestId(HeaderValue);
+
+impl RequestId {
+    /// The text.
+    pub(super) fn as_str(&self) -> &str {
+        // What was taken or made is ASCII.
+        self.0.to_str().unwrap_or_default()
+    }
+
+    /// As a header value.
+    pub(super) fn header(&self) -> HeaderValue {
+        self.0.clone()
+    }
+}
+
+/// Gives ids to requests: a random part, made once, and a counter. Clones share the counter.
+#[derive(Debug, Clone)]
+pub(super) struct RequestIds(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    start: u64,
+    next: AtomicU64,
+}
+
+impl RequestIds {
+    /// Ids of a random beginning.
+    pub(super) fn new() -> Self {
+        Self(Arc::new(Inner { start: random::seed(), next: AtomicU64::new(1) }))
+    }
+
+    /// The caller's id when it matches `[A-Za-z0-9_-]{1,64}`, else a new one.
+    pub(super) fn id_of(&self, headers: &HeaderMap) -> RequestId {
+        match headers.get(HEADER) {
+            Some(given) if is_harmless(given.as_bytes()) => RequestId(given.clone()),
+            _ => self.make(),
+        }
+    }
+
+    fn make(&self) -> RequestId {
+        let number = self.0.next.fetch_add(1, Ordering::Relaxed);
+        let mut text = Vec::with_capacity(33);
+        push_hex(&mut text, self.0.start, 16);
+        text.push(b'-');
+        push_hex(&mut text, number, (16 - number.leading_zeros() as usize / 4).max(1));
+        RequestId(HeaderValue::from_maybe_shared(bytes::Bytes::from(text)).expect("hexadecimal digits and -"))
+    }
+}
+
+impl Default for RequestIds {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Appends the lowest `digits` hexadecimal digits of `number`.
+fn push_hex(out: &mut Vec<u8>, number: u64, digits: usize) {
+    for digit in (0..digits).rev() {
+        out.push(b"0123456789abcdef"[(number >> (4 * digit)) as usize & 15]);
+    }
+}
+
+fn is_harmless(id: &[u8]) -> bool {
+    (1..=BYTES_MAX).contains(&id.len())
+        && id.iter().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn harmless_ids_are_taken_and_others_replaced() {
+        let ids = RequestIds::new();
+        let id_of = |given: &[u8]| {
+            let mut headers = HeaderMap::new();
+            headers.insert(HEADER, HeaderValue::from_bytes(given).unwrap());
+            ids.id_of(&headers).as_str().to_owned()
+        };
+        let longest = "x".repeat(64);
+        for good in ["a", "A-1_b", longest.as_str()] {
+            assert_eq!(id_of(good.as_bytes()), good);
+        }
+        let too_long = "x".repeat(65);
+        for bad in [&b""[..], b"a b", b"a\"b", b"{}", "é".as_bytes(), too_long.as_bytes()] {
+            let made = id_of(bad);
+            assert!(made.as_bytes() != bad && is_harmless(made.as_bytes()), "{made}");
+        }
+    }
+
+    #[test]
+    fn made_ids_differ() {
+        let ids = RequestIds::new();
+        let made: std::collections::HashSet<_> = (0..1000).map(|_| ids.make().as_str().to_owned()).collect();
+        assert_eq!(made.len(), 1000);
+        assert!(made.iter().all(|id| is_harmless(id.as_bytes())));
+        assert_ne!(RequestIds::new().make().as_str(), RequestIds::new().make().as_str());
+    }
+}

@@ -1,0 +1,148 @@
+//! One connection: HTTP/1 or HTTP/2 by its first bytes, until the client or the listener ends it.
+
+use std::{
+    future::{Future, poll_fn},
+    pin::pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::Poll,
+    time::Duration,
+};
+
+use hyper::{
+    Request, Response, Version,
+    body::Incoming,
+    header::{CONNECTION, HeaderValue},
+    service::Service,
+};
+use hyper_util::{
+    rt::{TokioExecutor, TokioIo},
+    server::conn::auto,
+};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
+
+use super::{
+    link::{Link, Order},
+    socket::Socket,
+};
+use crate::api::{
+    reply::{Answering, Body},
+    router::Answer,
+};
+
+/// Largest head that is read at all, in bytes; above it the connection ends with a bare 431. Well
+/// above the limits of `layers`, so that theirs, with a body that explains, come first.
+const HEAD_BYTES_MAX: usize = 128 * 1024;
+/// Most requests at once on one HTTP/2 connection.
+const STREAMS_MAX: u32 = 256;
+/// How long the last bytes of a client are read and thrown away after we closed our side. A close
+/// with unread bytes resets the connection, and the client may lose the answer.
+const LINGER: Duration = Duration::from_secs(1);
+/// Most bytes thrown away so; a client that sends more loses its answer.
+const LINGER_BYTES_MAX: usize = 1024 * 1024;
+
+/// How connections are spoken with.
+pub(super) type Protocol = auto::Builder<TokioExecutor>;
+
+/// HTTP/1.0, HTTP/1.1 and HTTP/2 with prior knowledge. No timers: the listener watches.
+pub(super) fn protocol() -> Protocol {
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    builder
+        .http1()
+        .half_close(true)
+        .header_read_timeout(None)
+        .max_buf_size(HEAD_BYTES_MAX)
+        .http2()
+        .max_concurrent_streams(STREAMS_MAX)
+        .max_header_list_size(HEAD_BYTES_MAX as u32);
+    builder
+}
+
+/// Answers requests; while the listener drains it also asks HTTP/1 clients to go.
+#[derive(Clone)]
+pub(super) struct Courteous<A> {
+    pub(super) answer: A,
+    pub(super) is_draining: Arc<AtomicBool>,
+}
+
+impl<A: Answer> Service<Request<Incoming>> for Courteous<A> {
+    type Response = Response<Body>;
+    type Error = std::convert::Infallible;
+    type Future = Answering;
+
+    fn call(&self, request: Request<Incoming>) -> Answering {
+        let is_leaving = self.is_draining.load(Ordering::Relaxed) && request.version() < Version::HTTP_2;
+        let answering = (self.answer)(request);
+        if !is_leaving {
+            return answering;
+        }
+        match answering {
+            Answering::Ready(answer) => Answering::Ready(answer.map(close_after)),
+            Answering::Routed(answering) => {
+                Answering::Routed(Box::pin(async move { close_after(answering.await) }))
+            }
+        }
+    }
+}
+
+fn close_after(mut answer: Response<Body>) -> Response<Body> {
+    answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    answer
+}
+
+/// Serves `stream` until it ends, and closes it so that nothing sent is lost.
+pub(super) async fn drive<A: Answer>(
+    stream: TcpStream,
+    protocol: Arc<Protocol>,
+    service: Courteous<A>,
+    link: Arc<Link>,
+) {
+    serve(Socket::new(stream, Arc::clone(&link)), &protocol, service, &link).await;
+    if let Some(stream) = link.take_stream()
+        && !link.has_ended()
+    {
+        linger(stream).await;
+    }
+}
+
+async fn serve<A: Answer>(socket: Socket, protocol: &Protocol, service: Courteous<A>, link: &Link) {
+    let mut connection = pin!(protocol.serve_connection(TokioIo::new(socket), service));
+    let mut is_closing = false;
+    poll_fn(|context| {
+        loop {
+            let order = link.order(context.waker());
+            // Polled before the order is obeyed: what has arrived by now is answered.
+            if order == Order::Abort || connection.as_mut().poll(context).is_ready() {
+                return Poll::Ready(());
+            }
+            if order == Order::Serve || is_closing {
+                return Poll::Pending;
+            }
+            is_closing = true;
+            connection.as_mut().graceful_shutdown();
+        }
+    })
+    .await;
+}
+
+/// Closes our side, then reads until the client closes its own.
+async fn linger(mut stream: TcpStream) {
+    let closing = async {
+        stream.shutdown().await?;
+        let (mut thrown_away, mut total) = ([0; 8192], 0);
+        while total < LINGER_BYTES_MAX {
+            match stream.read(&mut thrown_away).await? {
+                0 => break,
+                count => total += count,
+            }
+        }
+        std::io::Result::Ok(())
+    };
+    // Whatever happens here, the connection is over.
+    let _ = tokio::time::timeout(LINGER, closing).await;
+}

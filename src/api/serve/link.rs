@@ -1,0 +1,197 @@
+//! What a connection's task and its listener know of each other: how many bytes moved, and what
+//! the listener orders. Counting bytes instead of setting timers keeps the clock off the request.
+
+use std::sync::{
+    Mutex, PoisonError,
+    atomic::{
+        AtomicBool, AtomicU8, AtomicU64,
+        Ordering::{AcqRel, Acquire, Relaxed},
+    },
+};
+
+use futures::task::AtomicWaker;
+use tokio::net::TcpStream;
+
+/// What a listener orders a connection to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Order {
+    /// Serve on.
+    Serve,
+    /// Answer what was asked, then close.
+    Close,
+    /// Close now.
+    Abort,
+}
+
+impl Order {
+    const fn of(number: u8) -> Self {
+        match number {
+            0 => Self::Serve,
+            1 => Self::Close,
+            _ => Self::Abort,
+        }
+    }
+}
+
+/// Shared by a connection's task, its socket and the listener.
+#[derive(Default)]
+pub(super) struct Link {
+    received: AtomicU64,
+    sent: AtomicU64,
+    /// What `received` was when something was last sent: bytes above it are a request that has not
+    /// been answered, most often one that has not arrived whole.
+    answered: AtomicU64,
+    is_http2: AtomicBool,
+    has_ended: AtomicBool,
+    order: AtomicU8,
+    waker: AtomicWaker,
+    stream: Mutex<Option<TcpStream>>,
+}
+
+impl Link {
+    /// The client sent `bytes`.
+    pub(super) fn received(&self, bytes: &[u8]) {
+        let before = self.received.fetch_add(bytes.len() as u64, Relaxed);
+        if before == 0 && bytes.starts_with(b"PRI") {
+            self.is_http2.store(true, Relaxed);
+        }
+    }
+
+    /// `count` bytes were sent to the client.
+    pub(super) fn sent(&self, count: usize) {
+        self.sent.fetch_add(count as u64, Relaxed);
+        self.answered.store(self.received.load(Relaxed), Relaxed);
+    }
+
+    /// The client closed its side, or the connection broke.
+    pub(super) fn end(&self) {
+        self.has_ended.store(true, Relaxed);
+    }
+
+    /// Whether [`Link::end`] was called.
+    pub(super) fn has_ended(&self) -> bool {
+        self.has_ended.load(Relaxed)
+    }
+
+    /// The listener's order, and the waker that a later one will wake.
+    pub(super) fn order(&self, waker: &std::task::Waker) -> Order {
+        self.waker.register(waker);
+        Order::of(self.order.load(Acquire))
+    }
+
+    /// Gives an order, which only replaces a milder one, and says what was in force before.
+    pub(super) fn give(&self, order: Order) -> Order {
+        let before = Order::of(self.order.fetch_max(order as u8, AcqRel));
+        self.waker.wake();
+        before
+    }
+
+    /// The socket, back from the HTTP machinery.
+    pub(super) fn give_back(&self, stream: TcpStream) {
+        *self.stream.lock().unwrap_or_else(PoisonError::into_inner) = Some(stream);
+    }
+
+    /// Takes what [`Link::give_back`] left.
+    pub(super) fn take_stream(&self) -> Option<TcpStream> {
+        self.stream.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+/// How long, in ticks of the listener, a client may keep a connection waiting.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Patience {
+    /// For a request's head to arrive whole.
+    pub(super) head: u32,
+    /// Without a byte in either direction.
+    pub(super) idle: u32,
+}
+
+/// What the listener remembers of a connection from tick to tick.
+#[derive(Debug, Default)]
+pub(super) struct Pulse {
+    moved: u64,
+    quiet: u32,
+    receiving: u32,
+}
+
+impl Pulse {
+    /// To be called once per tick: what the connection deserves.
+    pub(super) fn judge(&mut self, link: &Link, patience: Patience) -> Order {
+        let (received, sent) = (link.received.load(Relaxed), link.sent.load(Relaxed));
+        let moved = received + sent;
+        self.quiet = if moved == self.moved { self.quiet + 1 } else { 0 };
+        self.moved = moved;
+        // HTTP/2 sends frames that need no answer; its idle time alone is watched.
+        let is_receiving = received > link.answered.load(Relaxed) && !link.is_http2.load(Relaxed);
+        self.receiving = if is_receiving { self.receiving + 1 } else { 0 };
+        if self.receiving > patience.head || self.quiet > patience.idle + 1 {
+            Order::Abort
+        } else if self.quiet >= patience.idle {
+            Order::Close
+        } else {
+            Order::Serve
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PATIENCE: Patience = Patience { head: 2, idle: 4 };
+
+    fn judged(pulse: &mut Pulse, link: &Link, ticks: u32) -> Vec<Order> {
+        (0..ticks).map(|_| pulse.judge(link, PATIENCE)).collect()
+    }
+
+    #[test]
+    fn a_connection_that_answers_is_served_on() {
+        let (link, mut pulse) = (Link::default(), Pulse::default());
+        for _ in 0..20 {
+            link.received(b"GET / HTTP/1.1\r\n\r\n");
+            link.sent(100);
+            assert_eq!(pulse.judge(&link, PATIENCE), Order::Serve);
+        }
+    }
+
+    #[test]
+    fn a_head_that_trickles_in_is_aborted() {
+        let (link, mut pulse) = (Link::default(), Pulse::default());
+        let orders: Vec<Order> = (0..3)
+            .map(|_| {
+                link.received(b"x");
+                pulse.judge(&link, PATIENCE)
+            })
+            .collect();
+        assert_eq!(orders, [Order::Serve, Order::Serve, Order::Abort]);
+    }
+
+    #[test]
+    fn an_idle_connection_is_closed_and_a_stuck_one_aborted() {
+        use Order::{Abort, Close, Serve};
+        let (link, mut pulse) = (Link::default(), Pulse::default());
+        link.received(b"GET / HTTP/1.1\r\n\r\n");
+        link.sent(100);
+        assert_eq!(judged(&mut pulse, &link, 7), [Serve, Serve, Serve, Serve, Close, Close, Abort]);
+    }
+
+    #[test]
+    fn frames_of_http2_are_no_slow_head() {
+        let (link, mut pulse) = (Link::default(), Pulse::default());
+        link.received(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
+        for _ in 0..20 {
+            link.received(b"ping");
+            assert_eq!(pulse.judge(&link, PATIENCE), Order::Serve);
+        }
+    }
+
+    #[test]
+    fn orders_only_become_harder() {
+        let link = Link::default();
+        let waker = futures::task::noop_waker();
+        assert_eq!(link.order(&waker), Order::Serve);
+        assert_eq!(link.give(Order::Abort), Order::Serve);
+        assert_eq!(link.give(Order::Close), Order::Abort);
+        assert_eq!(link.order(&waker), Order::Abort);
+    }
+}

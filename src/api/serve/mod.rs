@@ -1,0 +1,274 @@
+//! A listener: its socket, its connections, and how it ends.
+//!
+//! When its shutdown token is cancelled, `/readyz` fails at once, and for a grace given by the
+//! caller the listener serves on: load balancers notice, and every answer asks its client to go.
+//! Then it stops accepting, lets requests in flight finish and closes idle connections, without a
+//! reset; what is left after the drain time is cut off.
+
+mod connection;
+mod link;
+mod socket;
+
+use std::{
+    collections::HashMap,
+    io,
+    net::SocketAddr,
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
+
+use futures::FutureExt;
+use tokio::{
+    net::{TcpListener, TcpSocket, TcpStream},
+    task::{Id, JoinSet},
+    time::MissedTickBehavior,
+};
+
+use self::{
+    connection::{Courteous, Protocol},
+    link::{Link, Order, Patience, Pulse},
+};
+use super::{Settings, router::Answer};
+use crate::{domain::error::ErrorKind, support::shutdown::Shutdown, telemetry::metrics::ConnectionMetrics};
+
+/// How long a connection may be idle: longer than the 60 s for which clients and load balancers
+/// keep theirs, so that they close first.
+pub const IDLE_TIMEOUT: Duration = Duration::from_secs(75);
+/// Connections that the system keeps while they wait to be accepted: a burst of Braze's.
+const BACKLOG: u32 = 4096;
+/// Pause after a failed accept, most often for want of file descriptors.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// The bounds of a listener.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Most connections at once; one more is closed as soon as it is accepted.
+    pub connections_max: usize,
+    /// Longest time for a request's head to arrive; a half more is tolerated. Above seven eighths
+    /// of the connections it is the longest idle time too.
+    pub header_timeout: Duration,
+    /// Longest time without a byte in either direction.
+    pub idle_timeout: Duration,
+    /// How long the listener serves on after the shutdown began.
+    pub grace: Duration,
+    /// Longest time for connections to end after that.
+    pub drain_timeout: Duration,
+}
+
+impl Limits {
+    /// The limits that `settings` ask for, with `grace` before the listener stops accepting.
+    pub const fn new(settings: &Settings, grace: Duration) -> Self {
+        Self {
+            connections_max: settings.connections_max,
+            header_timeout: settings.header_timeout,
+            idle_timeout: IDLE_TIMEOUT,
+            grace,
+            drain_timeout: settings.drain_timeout,
+        }
+    }
+
+    /// Connections are looked at twice per header timeout.
+    fn tick(&self) -> Duration {
+        (self.header_timeout / 2).max(Duration::from_millis(1))
+    }
+
+    fn patience(&self, open: usize) -> Patience {
+        let ticks = |time: Duration| (time.as_nanos() / self.tick().as_nanos()).clamp(1, 1 << 30) as u32;
+        let is_pressed = open >= self.connections_max - self.connections_max / 8;
+        let idle = if is_pressed { self.idle_timeout.min(self.header_timeout) } else { self.idle_timeout };
+        Patience { head: ticks(self.header_timeout), idle: ticks(idle) }
+    }
+}
+
+/// Why a listener cannot begin.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot listen on {address}: {source}; is another process using the address?")]
+pub struct Error {
+    /// The address.
+    pub address: SocketAddr,
+    /// What the system said.
+    #[source]
+    pub source: io::Error,
+}
+
+impl Error {
+    /// Always [`ErrorKind::Unavailable`].
+    pub const fn kind(&self) -> ErrorKind {
+        ErrorKind::Unavailable
+    }
+
+    /// The stable code.
+    pub const fn code(&self) -> &'static str {
+        "listen_failed"
+    }
+}
+
+/// A socket that listens; connections wait until [`Listener::serve`] runs.
+#[derive(Debug)]
+pub struct Listener {
+    socket: TcpListener,
+    address: SocketAddr,
+    limits: Limits,
+    metrics: ConnectionMetrics,
+}
+
+impl Listener {
+    /// Listens on `address`; port 0 takes any free one. Must run inside a Tokio runtime.
+    pub fn bind(address: SocketAddr, limits: Limits, metrics: ConnectionMetrics) -> Result<Self, Error> {
+        let bound = || {
+            let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+            socket.set_reuseaddr(true)?;
+            socket.bind(address)?;
+            let socket = socket.listen(BACKLOG)?;
+            let address = socket.local_addr()?;
+            io::Result::Ok(Self { socket, address, limits, metrics })
+        };
+        bound().map_err(|source| Error { address, source })
+    }
+
+    /// Where it listens.
+    pub const fn local_addr(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Serves until `shutdown`, then drains; returns when every connection has ended or was cut
+    /// off. Dropping the future cuts all off at once.
+    pub async fn serve(self, answer: impl Answer, shutdown: Shutdown) {
+        let (limits, grace) = (self.limits, self.limits.grace);
+        let mut open = Open::new(answer, limits, self.metrics);
+        let is_draining = Arc::clone(&open.service.is_draining);
+        let mut end = std::pin::pin!(async move {
+            shutdown.cancelled().await;
+            is_draining.store(true, Ordering::Relaxed);
+            tokio::time::sleep(grace).await;
+        });
+        let mut ticks = tokio::time::interval(limits.tick());
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                () = &mut end => break,
+                Some(id) = open.next_ended() => open.forget(id),
+                _ = ticks.tick() => open.judge(),
+                accepted = self.socket.accept() => match accepted {
+                    Ok((stream, _)) => open.take(stream),
+                    Err(error) => {
+                        tracing::warn!(error = %error.kind(), "cannot accept connections");
+                        tokio::time::sleep(ACCEPT_PAUSE).await;
+                    }
+                },
+            }
+        }
+        // Closing the socket resets whoever waits to be accepted: take them in first.
+        while let Some(Ok((stream, _))) = self.socket.accept().now_or_never() {
+            open.take(stream);
+        }
+        drop(self.socket);
+        open.drain(limits.drain_timeout).await;
+    }
+}
+
+/// The open connections of a listener.
+struct Open<A> {
+    tasks: JoinSet<()>,
+    links: HashMap<Id, (Arc<Link>, Pulse)>,
+    protocol: Arc<Protocol>,
+    service: Courteous<A>,
+    limits: Limits,
+    metrics: ConnectionMetrics,
+}
+
+impl<A: Answer> Open<A> {
+    fn new(answer: A, limits: Limits, metrics: ConnectionMetrics) -> Self {
+        Self {
+            tasks: JoinSet::new(),
+            links: HashMap::new(),
+            protocol: Arc::new(connection::protocol()),
+            service: Courteous { answer, is_draining: Arc::default() },
+            limits,
+            metrics,
+        }
+    }
+
+    /// Serves `stream` on a task of its own, unless there are too many.
+    fn take(&mut self, stream: TcpStream) {
+        if self.tasks.len() >= self.limits.connections_max {
+            self.metrics.shed.inc();
+            return;
+        }
+        // An answer is one write: waiting for more would only delay it. A socket that refuses the
+        // option is already broken, and says so when it is read.
+        let _ = stream.set_nodelay(true);
+        let link = Arc::new(Link::default());
+        let connection =
+            connection::drive(stream, Arc::clone(&self.protocol), self.service.clone(), Arc::clone(&link));
+        let id = self.tasks.spawn(connection).id();
+        self.links.insert(id, (link, Pulse::default()));
+        self.metrics.accepted.inc();
+        self.metrics.open.inc();
+    }
+
+    /// The next connection that ended; `None` when none is open.
+    async fn next_ended(&mut self) -> Option<Id> {
+        match self.tasks.join_next_with_id().await? {
+            Ok((id, ())) => Some(id),
+            Err(error) => Some(error.id()),
+        }
+    }
+
+    fn forget(&mut self, id: Id) {
+        if self.links.remove(&id).is_some() {
+            self.metrics.open.dec();
+        }
+    }
+
+    /// Ends connections that wait for their clients too long.
+    fn judge(&mut self) {
+        let patience = self.limits.patience(self.links.len());
+        for (link, pulse) in self.links.values_mut() {
+            let order = pulse.judge(link, patience);
+            if order != Order::Serve && link.give(order) == Order::Serve {
+                self.metrics.timed_out.inc();
+            }
+        }
+    }
+
+    /// Lets every connection finish; cuts off what is left after `longest`.
+    async fn drain(mut self, longest: Duration) {
+        // What has arrived by now is noticed by its connection before the order is.
+        tokio::task::yield_now().await;
+        for (link, _) in self.links.values() {
+            link.give(Order::Close);
+        }
+        if tokio::time::timeout(longest, self.ended()).await.is_err() {
+            tracing::warn!(connections = self.links.len(), "cut off at the end of the drain time");
+            self.tasks.abort_all();
+            self.ended().await;
+        }
+    }
+
+    /// Waits until no connection is open.
+    async fn ended(&mut self) {
+        while let Some(id) = self.next_ended().await {
+            self.forget(id);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patience_shrinks_when_the_listener_is_nearly_full() {
+        let limits = Limits {
+            connections_max: 80,
+            header_timeout: Duration::from_secs(10),
+            idle_timeout: Duration::from_secs(75),
+            grace: Duration::ZERO,
+            drain_timeout: Duration::from_secs(1),
+        };
+        let (calm, pressed) = (limits.patience(69), limits.patience(70));
+        assert_eq!((calm.head, calm.idle), (2, 15));
+        assert_eq!((pressed.head, pressed.idle), (2, 2));
+    }
+}

@@ -1,0 +1,95 @@
+//! Where a request carries its key: `Authorization: Bearer`, `Authorization: Basic` with the key
+//! as password, or `X-Api-Key`.
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+
+use super::Refusal;
+
+/// Room for a decoded Basic credential: a key, a colon and a user name of up to 125 bytes.
+pub const SCRATCH_BYTES: usize = 192;
+
+/// The text that should be a key, out of the values of the two headers.
+///
+/// `Authorization` comes first; when it is absent, empty, or of another scheme, `X-Api-Key` is
+/// taken. A template whose placeholder stays empty sends `Bearer` with nothing after it, which is
+/// [`Refusal::Missing`]. `scratch` holds a decoded Basic credential, so that nothing is allocated.
+pub fn credential<'a>(
+    authorization: Option<&'a [u8]>,
+    api_key: Option<&'a [u8]>,
+    scratch: &'a mut [u8; SCRATCH_BYTES],
+) -> Result<&'a str, Refusal> {
+    let (scheme, rest) = split_scheme(authorization.unwrap_or_default());
+    let found = if scheme.eq_ignore_ascii_case(b"bearer") && !rest.is_empty() {
+        rest
+    } else if scheme.eq_ignore_ascii_case(b"basic") && !rest.is_empty() {
+        password(rest, scratch).ok_or(Refusal::Malformed)?
+    } else {
+        match api_key.map(<[u8]>::trim_ascii) {
+            Some(key) if !key.is_empty() => key,
+            // An unknown scheme is not a missing key.
+            _ if !rest.is_empty() => return Err(Refusal::Malformed),
+            _ => return Err(Refusal::Missing),
+        }
+    };
+    std::str::from_utf8(found).map_err(|_| Refusal::Malformed)
+}
+
+/// `Bearer   abc ` → (`Bearer`, `abc`); RFC 9110, section 11.4, and extra spaces.
+fn split_scheme(value: &[u8]) -> (&[u8], &[u8]) {
+    let value = value.trim_ascii();
+    match value.iter().position(u8::is_ascii_whitespace) {
+        Some(at) => (&value[..at], value[at..].trim_ascii_start()),
+        None => (value, &[]),
+    }
+}
+
+/// What stands after the first colon of a decoded `user:password` (RFC 7617, section 2).
+fn password<'a>(encoded: &[u8], scratch: &'a mut [u8; SCRATCH_BYTES]) -> Option<&'a [u8]> {
+    let length = STANDARD.decode_slice(encoded, scratch).ok()?;
+    let colon = scratch[..length].iter().position(|&byte| byte == b':')?;
+    Some(&scratch[colon + 1..length])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_form_of_credential_is_found() {
+        let basic = format!("Basic {}", STANDARD.encode("braze:KEY"));
+        let no_user = format!("bAsIc   {}", STANDARD.encode(":KEY"));
+        let no_colon = format!("Basic {}", STANDARD.encode("KEY"));
+        let long = format!("Basic {}", STANDARD.encode(format!("{}:KEY", "u".repeat(500))));
+        for (authorization, api_key, expected) in [
+            (Some("Bearer KEY"), None, Ok("KEY")),
+            (Some("bearer KEY"), None, Ok("KEY")),
+            (Some("BEARER \t  KEY  "), None, Ok("KEY")),
+            (Some(" Bearer KEY"), Some("OTHER"), Ok("KEY")),
+            (Some(basic.as_str()), None, Ok("KEY")),
+            (Some(no_user.as_str()), None, Ok("KEY")),
+            (None, Some(" KEY "), Ok("KEY")),
+            (Some("Bearer"), Some("KEY"), Ok("KEY")),
+            (Some("Digest x"), Some("KEY"), Ok("KEY")),
+            (None, None, Err(Refusal::Missing)),
+            (Some(""), Some(""), Err(Refusal::Missing)),
+            (Some("Bearer"), None, Err(Refusal::Missing)),
+            (Some("Bearer   "), None, Err(Refusal::Missing)),
+            (Some("Basic"), None, Err(Refusal::Missing)),
+            (Some("Digest x"), None, Err(Refusal::Malformed)),
+            (Some("Basic !!!"), None, Err(Refusal::Malformed)),
+            (Some(no_colon.as_str()), None, Err(Refusal::Malformed)),
+            (Some(long.as_str()), None, Err(Refusal::Malformed)),
+        ] {
+            let mut scratch = [0; SCRATCH_BYTES];
+            let found =
+                credential(authorization.map(str::as_bytes), api_key.map(str::as_bytes), &mut scratch);
+            assert_eq!(found, expected, "{authorization:?} {api_key:?}");
+        }
+    }
+
+    #[test]
+    fn bytes_that_are_not_text_are_malformed() {
+        let mut scratch = [0; SCRATCH_BYTES];
+        assert_eq!(credential(Some(b"Bearer \xff\xfe"), None, &mut scratch), Err(Refusal::Malformed));
+    }
+}

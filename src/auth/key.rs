@@ -1,0 +1,163 @@
+//! The text of an API key, fixed from the first release:
+//! `lrd_`, 12 characters of key id, `_`, 43 characters of secret, 6 characters of CRC-32.
+//!
+//! The prefix lets secret scanners find a leaked key, the checksum lets them (and us) tell a key
+//! from its look-alikes without a look-up.
+
+use std::fmt;
+
+use super::{Refusal, base62};
+use crate::{
+    domain::digest::Digest,
+    support::{
+        random,
+        secret::{ExposeSecret, SecretString},
+    },
+};
+
+const PREFIX: &str = "lrd_";
+/// Length of a key id, in characters.
+pub const ID_CHARS: usize = 12;
+const SECRET_CHARS: usize = 43;
+const CHECKSUM_CHARS: usize = 6;
+/// Length of a key's whole text, in characters; all of them are ASCII.
+pub const KEY_CHARS: usize = PREFIX.len() + ID_CHARS + 1 + SECRET_CHARS + CHECKSUM_CHARS;
+const ID_END: usize = PREFIX.len() + ID_CHARS;
+const CHECKSUM_AT: usize = KEY_CHARS - CHECKSUM_CHARS;
+
+/// A new key. Its text exists only here, until whoever made it has been shown it.
+pub struct ApiKey(SecretString);
+
+impl ApiKey {
+    /// A key of 256 random bits from the operating system.
+    pub fn generate() -> Self {
+        Self::from_bits(random::bytes(), random::bytes())
+    }
+
+    /// The key of given bits: of the id's only its 12 lowest base-62 digits (71 bits) are used.
+    fn from_bits(id: [u8; 32], secret: [u8; 32]) -> Self {
+        let id = base62::from_256_bits(id);
+        let mut text = String::with_capacity(KEY_CHARS);
+        text.push_str(PREFIX);
+        text.extend(id[id.len() - ID_CHARS..].iter().copied().map(char::from));
+        text.push('_');
+        text.extend(base62::from_256_bits(secret).map(char::from));
+        let checksum = base62::from_u32(crc32fast::hash(text.as_bytes()));
+        text.extend(checksum.map(char::from));
+        Self(SecretString::from(text))
+    }
+
+    /// Checks the form and the checksum of `text`; cheap, and says nothing about whether the key
+    /// opens anything. The only error is [`Refusal::Malformed`].
+    pub fn parse(text: &str) -> Result<ParsedKey<'_>, Refusal> {
+        let bytes = text.as_bytes();
+        let is_formed = bytes.len() == KEY_CHARS
+            && bytes.starts_with(PREFIX.as_bytes())
+            && bytes[ID_END] == b'_'
+            && bytes[PREFIX.len()..ID_END].iter().chain(&bytes[ID_END + 1..]).all(|&b| base62::is_digit(b))
+            && bytes[CHECKSUM_AT..] == base62::from_u32(crc32fast::hash(&bytes[..CHECKSUM_AT]));
+        if is_formed { Ok(ParsedKey(text)) } else { Err(Refusal::Malformed) }
+    }
+
+    /// The whole text, to be shown once.
+    pub fn expose(&self) -> &str {
+        self.0.expose_secret()
+    }
+
+    /// The 12 characters after `lrd_`; not secret.
+    pub fn id(&self) -> &str {
+        &self.expose()[PREFIX.len()..ID_END]
+    }
+
+    /// SHA-256 of the whole text: what a key set keeps.
+    pub fn digest(&self) -> Digest {
+        Digest::of(self.expose().as_bytes())
+    }
+}
+
+impl fmt::Debug for ApiKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ApiKey({PREFIX}{}_…)", self.id())
+    }
+}
+
+/// A text that has the form and the checksum of a key.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct ParsedKey<'a>(&'a str);
+
+impl<'a> ParsedKey<'a> {
+    /// The 12 characters after `lrd_`; not secret.
+    pub fn id(&self) -> &'a str {
+        &self.0[PREFIX.len()..ID_END]
+    }
+
+    /// SHA-256 of the whole text.
+    pub fn digest(&self) -> Digest {
+        Digest::of(self.0.as_bytes())
+    }
+}
+
+impl fmt::Debug for ParsedKey<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ParsedKey({PREFIX}{}_…)", self.id())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn counted(first: u8) -> [u8; 32] {
+        std::array::from_fn(|at| first + at as u8)
+    }
+
+    #[test]
+    fn the_text_of_a_key_never_changes() {
+        let key = ApiKey::from_bits(counted(0), counted(100));
+        assert_eq!(key.expose(), GOLDEN);
+        assert_eq!(key.digest().to_string(), GOLDEN_DIGEST);
+    }
+
+    #[test]
+    fn what_was_generated_parses() {
+        let (one, other) = (ApiKey::generate(), ApiKey::generate());
+        assert_ne!(one.expose(), other.expose());
+        assert_ne!(one.id(), other.id());
+        let parsed = ApiKey::parse(one.expose()).unwrap();
+        assert_eq!((parsed.id(), parsed.digest()), (one.id(), one.digest()));
+        assert_eq!(one.expose().len(), KEY_CHARS);
+    }
+
+    #[test]
+    fn whatever_is_not_a_key_is_malformed() {
+        let key = ApiKey::generate();
+        let good = key.expose();
+        for bad in
+            ["", "lrd_", "Bearer", "{{key}}", &good[..KEY_CHARS - 1], &format!("{good}0"), &"é".repeat(33)]
+        {
+            assert_eq!(ApiKey::parse(bad), Err(Refusal::Malformed));
+        }
+        for at in 0..KEY_CHARS {
+            for other in [b'0', b'a', b'_', b'-'] {
+                let mut bytes = good.as_bytes().to_vec();
+                if std::mem::replace(&mut bytes[at], other) != other {
+                    assert_eq!(ApiKey::parse(std::str::from_utf8(&bytes).unwrap()), Err(Refusal::Malformed));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn debug_never_prints_the_secret() {
+        let key = ApiKey::generate();
+        let parsed = ApiKey::parse(key.expose()).unwrap();
+        for printed in [format!("{key:?}"), format!("{parsed:?}")] {
+            assert!(printed.contains(key.id()));
+            assert!(!printed.contains(&key.expose()[ID_END + 1..ID_END + 6]), "{printed}");
+        }
+    }
+
+    // Computed by a separate program: Python, int.to_bytes, zlib.crc32, hashlib.sha256.
+    const GOLDEN: &str = "lrd_RKRcwGkBIDlf_No287qEH4uQv9vBo5cxQTXAw02KFtzjuPbCrH1FrBEB1OB8V7";
+    const GOLDEN_DIGEST: &str = "4acee2bb12e076ddc2c09f87707bab2b50c98d21ddbfe059d7094cb3a5de7a92";
+}
