@@ -1,0 +1,284 @@
+//! A node: listeners, the follower, the publishing side, and the order in which they end.
+
+use std::{net::SocketAddr, os::unix::fs::DirBuilderExt, sync::Arc, time::Duration};
+
+use anyhow::Context as _;
+use tokio::{sync::watch, task::JoinHandle};
+use tracing::{info, warn};
+
+use super::{
+    housekeeping, observe,
+    parts::{open_segments, open_store},
+    publisher,
+};
+use crate::{
+    api::{self, AdminState, Limits, Listener, ReadState},
+    auth::KeyRing,
+    cache::{Cache, Slot},
+    config::{self, Config, Role},
+    control::Publisher,
+    replica::Replica,
+    scheduler::{ScheduledSync, Scheduler},
+    source::Source,
+    support::{backoff::Backoff, clock::Clock, file_lock::DirectoryLock, shutdown::Shutdown},
+    telemetry::Metrics,
+};
+
+/// How long the listener serves on after `/readyz` began to fail, so that load balancers notice.
+const DRAIN_GRACE: Duration = Duration::from_secs(1);
+/// Longest time that background tasks get to end.
+const TASKS_END_MAX: Duration = Duration::from_secs(10);
+/// First and longest pause between attempts to bring the publishing side up.
+const PUBLISHER_RETRY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
+
+/// A node that runs.
+pub struct Server {
+    config: Config,
+    public_address: SocketAddr,
+    admin_address: SocketAddr,
+    cache: Cache,
+    keys: KeyRing,
+    clock: Clock,
+    syncs: watch::Sender<Arc<Vec<ScheduledSync>>>,
+    publisher: watch::Receiver<Option<Publisher>>,
+    ready: watch::Receiver<bool>,
+    /// Ends the listeners.
+    drain: Shutdown,
+    /// Ends everything else.
+    shutdown: Shutdown,
+    listeners: Vec<JoinHandle<()>>,
+    tasks: Vec<JoinHandle<()>>,
+    _lock: DirectoryLock,
+}
+
+impl Server {
+    /// Starts a node. An error means that it does not serve: an address in use, a directory that
+    /// another server uses. A warehouse, a store or a metadata database that is down is no error:
+    /// the node serves what it has and goes on trying.
+    pub async fn start(config: Config, clock: Clock) -> anyhow::Result<Self> {
+        let data_dir = &config.node.data_dir;
+        std::fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(data_dir)
+            .with_context(|| format!("cannot create [node] data_dir {}", data_dir.display()))?;
+        let lock = DirectoryLock::acquire(data_dir)?;
+        let (drain, shutdown) = (Shutdown::new(), Shutdown::new());
+        let (metrics, cache, keys) = (Metrics::new(), Cache::new(), KeyRing::new());
+        let limits = Limits::new(&config.server, DRAIN_GRACE);
+        let public = Listener::bind(config.server.listen, limits, metrics.connections("public"))?;
+        let admin = Listener::bind(config.server.admin_listen, limits, metrics.connections("admin"))?;
+        let (public_address, admin_address) = (public.local_addr(), admin.local_addr());
+
+        let store = open_store(&config)?;
+        let directory = open_segments(&config, clock.clone())?;
+        let (replica, follower) =
+            Replica::new(store, directory, cache.clone(), config.replica.clone(), clock.clone())?;
+        let mut tasks = Vec::new();
+        let ready = if config.node.has(Role::Replica) {
+            tasks.push(tokio::spawn(replica.run(shutdown.clone())));
+            let (ready, observing) = observe::start(
+                follower.applied(),
+                observe::Parts {
+                    cache: cache.clone(),
+                    keys: keys.clone(),
+                    metrics: metrics.clone(),
+                },
+                shutdown.clone(),
+            );
+            tasks.push(observing);
+            ready
+        } else {
+            // A publisher alone serves no records; it is ready when it runs.
+            watch::channel(true).1
+        };
+        let state = ReadState::new(
+            cache.clone(),
+            keys.clone(),
+            clock.clone(),
+            metrics.clone(),
+            ready.clone(),
+            drain.clone(),
+        );
+        let admin_state = AdminState {
+            metrics: metrics.clone(),
+            clock: clock.clone(),
+            status: observe::status(&config, follower.applied(), cache.clone()),
+        };
+        // The admin listener goes last: metrics are wanted until the end.
+        let listeners = vec![
+            tokio::spawn(public.serve(api::public(state), drain.clone())),
+            tokio::spawn(admin.serve(api::admin(admin_state), drain.clone())),
+        ];
+
+        let (syncs, scheduled) = watch::channel(Arc::new(Vec::new()));
+        let (publishers, publisher) = watch::channel(None);
+        if config.node.has(Role::Publisher) {
+            let publishing = Publishing {
+                config: config.clone(),
+                clock: clock.clone(),
+                scheduled,
+                publishers,
+                metrics,
+                nudge: follower.nudge(),
+                shutdown: shutdown.clone(),
+            };
+            tasks.push(tokio::spawn(publishing.run()));
+        }
+        let server = Self {
+            public_address,
+            admin_address,
+            cache,
+            keys,
+            clock,
+            syncs,
+            publisher,
+            ready,
+            drain,
+            shutdown,
+            listeners,
+            tasks,
+            _lock: lock,
+            config,
+        };
+        server.schedule(&server.config)?;
+        info!(
+            public = %public_address, admin = %admin_address, region = %server.config.node.region,
+            version = env!("CARGO_PKG_VERSION"), "larder serves"
+        );
+        Ok(server)
+    }
+
+    /// Where records are served.
+    pub fn public_address(&self) -> SocketAddr {
+        self.public_address
+    }
+
+    /// Where metrics are served.
+    pub fn admin_address(&self) -> SocketAddr {
+        self.admin_address
+    }
+
+    /// Waits until the node is ready.
+    pub async fn ready(&self) {
+        let mut ready = self.ready.clone();
+        // The sender lives as long as the node's tasks do.
+        let _ = ready.wait_for(|ready| *ready).await;
+    }
+
+    /// The publishing side, once it is up. Never, on a node without that role.
+    pub async fn publisher(&self) -> Publisher {
+        let mut publisher = self.publisher.clone();
+        let found = publisher.wait_for(Option::is_some).await.ok().and_then(|publisher| publisher.clone());
+        match found {
+            Some(publisher) => publisher,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Whether `collection` is served here.
+    pub fn serves(&self, collection: &str) -> bool {
+        matches!(self.cache.collection(collection), Slot::Loaded(_))
+    }
+
+    /// Whether `key` opens something here.
+    pub fn knows_key(&self, key: &str) -> bool {
+        self.keys.authenticate(key, &self.clock).is_ok()
+    }
+
+    /// Takes over another configuration: sources, models and syncs at once; what needs a restart is
+    /// named in the log.
+    pub fn reload(&self, config: &Config) {
+        for key in config::changes_needing_restart(&self.config, config) {
+            warn!(key, "the change takes effect at the next start");
+        }
+        match self.schedule(config) {
+            Ok(()) => info!(syncs = config.syncs.len(), "the configuration was read again"),
+            Err(error) => warn!(%error, "the configuration is wrong; the old one stays in force"),
+        }
+    }
+
+    fn schedule(&self, config: &Config) -> anyhow::Result<()> {
+        let mut syncs = Vec::new();
+        for sync in &config.syncs {
+            let settings = config.sources.get(&sync.spec.source).cloned().context("a sync's source is configured")?;
+            let source = Source::open(settings)?;
+            syncs.push(ScheduledSync { spec: sync.spec.clone(), source, schedule: sync.schedule.clone() });
+        }
+        // Nobody listens on a node that does not publish.
+        let _ = self.syncs.send(Arc::new(syncs));
+        Ok(())
+    }
+
+    /// Ends in order: `/readyz` fails, requests in flight finish, then runs are cancelled, the
+    /// announcer writes what it has, and the follower stops.
+    pub async fn stop(mut self) {
+        self.drain.cancel();
+        for listener in self.listeners.drain(..) {
+            let _ = listener.await;
+        }
+        self.shutdown.cancel();
+        let end = async {
+            for task in self.tasks.drain(..) {
+                let _ = task.await;
+            }
+        };
+        if tokio::time::timeout(TASKS_END_MAX, end).await.is_err() {
+            warn!("some tasks did not end in time");
+        }
+        info!("ended");
+    }
+}
+
+/// Brings the publishing side up, and again when that fails.
+struct Publishing {
+    config: Config,
+    clock: Clock,
+    scheduled: watch::Receiver<Arc<Vec<ScheduledSync>>>,
+    publishers: watch::Sender<Option<Publisher>>,
+    metrics: Metrics,
+    nudge: crate::replica::Nudge,
+    shutdown: Shutdown,
+}
+
+impl Publishing {
+    async fn run(self) {
+        let mut backoff = Backoff::new(PUBLISHER_RETRY.0, PUBLISHER_RETRY.1);
+        // The announcer outlives the runs: it may have to tell them how their announcements ended.
+        let announcing_ends = Shutdown::new();
+        let (publisher, announcing) = loop {
+            match publisher::start(&self.config, self.clock.clone(), announcing_ends.clone()).await {
+                Ok(started) => break started,
+                Err(error) => {
+                    let code = error.code();
+                    warn!(code, %error, "no sync starts: the publishing side is not up; trying again");
+                }
+            }
+            tokio::select! {
+                () = tokio::time::sleep(backoff.next_delay()) => {}
+                () = self.shutdown.cancelled() => return,
+            }
+        };
+        let (metrics, nudge) = (self.metrics.clone(), self.nudge.clone());
+        let scheduler = Scheduler {
+            engine: publisher.engine.clone(),
+            metadata: publisher.metadata.clone(),
+            clock: self.clock.clone(),
+            syncs: self.scheduled,
+            max_concurrent_runs: self.config.engine.max_concurrent_runs,
+            on_ended: Arc::new(move |record| {
+                observe::run_ended(&metrics, record);
+                nudge.now();
+            }),
+        };
+        let keep_versions = self.config.storage.keep_versions;
+        let keeping = tokio::spawn(housekeeping::run(publisher.clone(), keep_versions, self.shutdown.clone()));
+        // Receivers may be gone only when the server is.
+        let _ = self.publishers.send(Some(publisher.clone()));
+        scheduler.run(self.shutdown.clone()).await;
+        let _ = keeping.await;
+        announcing_ends.cancel();
+        let _ = announcing.await;
+        publisher.metadata.close().await;
+    }
+}
