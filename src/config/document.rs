@@ -1,0 +1,189 @@
+//! TOML text becomes a [`Table`] with places; faults of grammar are reported, all of them.
+//!
+//! The tables of crate `toml` are sorted by key; the places of the keys give back the file's order.
+
+use std::{ops::Range, path::Path, sync::Arc};
+
+use toml::{
+    Spanned,
+    de::{DeTable, DeValue},
+};
+
+use super::{
+    Environment,
+    fault::{Fault, Place, Report},
+    interpolate::Text,
+    tree::{Entry, Node, Table, Value},
+};
+
+/// Most dots of one key. Inline tables are bounded by the parser, dotted keys are not, and a tree
+/// of any depth would overflow the stack.
+const KEY_DOTS_MAX: usize = 16;
+
+/// The tree of `text`, or `None` after reporting why it is not TOML.
+pub(super) fn parse(text: &str, path: &Arc<Path>, env: &Environment, report: &Report) -> Option<Table> {
+    let places = Places::new(text, path);
+    let grammar = |at: usize, message: &str| {
+        let place = places.at(at);
+        report.push(Fault { place, message: message.to_owned(), ..Fault::default() });
+    };
+    if let Some(at) = too_many_dots(text) {
+        grammar(at, "a key with more than 16 dots");
+        return None;
+    }
+    let (root, errors) = DeTable::parse_recoverable(text);
+    for error in &errors {
+        grammar(error.span().map_or(0, |span| span.start), error.message());
+    }
+    errors.is_empty().then(|| table(root.get_ref(), &places, env))
+}
+
+fn table(from: &DeTable<'_>, places: &Places, env: &Environment) -> Table {
+    let mut entries: Vec<_> = from.iter().collect();
+    entries.sort_by_key(|(key, _)| key.span().start);
+    let entry = |(key, value): (&Spanned<_>, &Spanned<_>)| Entry {
+        key: AsRef::<str>::as_ref(key.get_ref()).to_owned(),
+        key_place: places.at(key.span().start),
+        node: node(value, places, env),
+    };
+    Table(entries.into_iter().map(entry).collect())
+}
+
+fn node(from: &Spanned<DeValue<'_>>, places: &Places, env: &Environment) -> Node {
+    let value = match from.get_ref() {
+        DeValue::String(raw) => Value::String(Text::interpolate(raw, env)),
+        DeValue::Integer(integer) => {
+            i64::from_str_radix(integer.as_str(), integer.radix()).map_or(Value::TooLarge, Value::Integer)
+        }
+        DeValue::Float(float) => match float.as_str().parse::<f64>() {
+            Ok(number) if number.is_finite() => Value::Float(number),
+            // Infinities and NaN are legal TOML; nothing here can use them.
+            _ => Value::TooLarge,
+        },
+        DeValue::Boolean(boolean) => Value::Boolean(*boolean),
+        DeValue::Datetime(datetime) => Value::Datetime(datetime.to_string()),
+        DeValue::Array(array) => Value::Array(array.iter().map(|item| node(item, places, env)).collect()),
+        DeValue::Table(inner) => Value::Table(table(inner, places, env)),
+    };
+    Node { place: places.at(from.span().start), value }
+}
+
+/// Turns byte offsets into lines and columns.
+struct Places<'a> {
+    text: &'a str,
+    path: &'a Arc<Path>,
+    line_starts: Vec<usize>,
+}
+
+impl<'a> Places<'a> {
+    fn new(text: &'a str, path: &'a Arc<Path>) -> Self {
+        let newlines = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n');
+        let line_starts = std::iter::once(0).chain(newlines.map(|(at, _)| at + 1)).collect();
+        Self { text, path, line_starts }
+    }
+
+    fn at(&self, offset: usize) -> Place {
+        let line = self.line_starts.partition_point(|start| *start <= offset);
+        let start = self.line_starts[line - 1];
+        let before: Range<usize> = start..offset.min(self.text.len());
+        let column = self.text.get(before).map_or(0, |before| before.chars().count()) + 1;
+        Place::File { path: Arc::clone(self.path), line: line as u32, column: column as u32 }
+    }
+}
+
+/// The offset of a key with more than [`KEY_DOTS_MAX`] dots. Dots in strings, comments and numbers
+/// are not counted: every character that ends a key starts the count anew.
+fn too_many_dots(text: &str) -> Option<usize> {
+    let bytes = text.as_bytes();
+    let mut dots = 0;
+    let mut at = 0;
+    while at < bytes.len() {
+        match bytes[at] {
+            b'.' => {
+                dots += 1;
+                if dots > KEY_DOTS_MAX {
+                    return Some(at);
+                }
+            }
+            b'\n' | b'=' | b',' | b'{' | b'}' | b'[' | b']' => dots = 0,
+            b'#' => {
+                while at + 1 < bytes.len() && bytes[at + 1] != b'\n' {
+                    at += 1;
+                }
+            }
+            b'"' | b'\'' => at = string_end(bytes, at),
+            _ => {}
+        }
+        at += 1;
+    }
+    None
+}
+
+/// The offset of the last byte of the string that begins at `at`. A single-line string that is not
+/// closed ends with its line, as it does for the parser.
+fn string_end(bytes: &[u8], at: usize) -> usize {
+    let quote = bytes[at];
+    let multi_line = bytes[at..].starts_with(&[quote; 3]);
+    let mut at = at + if multi_line { 3 } else { 1 };
+    while at < bytes.len() {
+        match bytes[at] {
+            b'\\' if quote == b'"' => at += 1,
+            b'\n' if !multi_line => return at - 1,
+            byte if byte == quote && !multi_line => return at,
+            byte if byte == quote && bytes[at..].starts_with(&[quote; 3]) => return at + 2,
+            _ => {}
+        }
+        at += 1;
+    }
+    bytes.len()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(text: &str) -> Result<Table, String> {
+        let report = Report::default();
+        let table = parse(text, &Path::new("t.toml").into(), &Environment::default(), &report);
+        report.into_result(table).map_err(|faults| faults.to_string())
+    }
+
+    #[test]
+    fn entries_keep_the_order_of_the_file() {
+        let table = parsed("[z]\nb = 1\na.y = 2\na.x = 3\n[y]\n[\"a b\"]\n").unwrap();
+        let keys = |table: &Table| table.0.iter().map(|entry| entry.key.clone()).collect::<Vec<_>>();
+        assert_eq!(keys(&table), ["z", "y", "a b"]);
+        assert_eq!(keys(table.table("z").unwrap()), ["b", "a"]);
+        assert_eq!(keys(table.table("z").unwrap().table("a").unwrap()), ["y", "x"]);
+    }
+
+    #[test]
+    fn places_count_lines_and_characters_from_one() {
+        let table = parsed("# é\n\n[a]\n  \"é\" = 'x'\n").unwrap();
+        let entry = &table.table("a").unwrap().0[0];
+        assert_eq!(entry.key_place.to_string(), "t.toml:4:3");
+        assert_eq!(entry.node.place.to_string(), "t.toml:4:9");
+    }
+
+    #[test]
+    fn every_fault_of_grammar_is_reported() {
+        let faults = parsed("a = \nb = 1\nb = 2\n[c\n").unwrap_err();
+        assert_eq!(faults.lines().count(), 3, "{faults}");
+        assert!(faults.contains("t.toml:3:1  duplicate key"), "{faults}");
+    }
+
+    #[test]
+    fn endless_dotted_keys_are_refused_and_dots_elsewhere_are_not() {
+        for (text, good) in [
+            (format!("a{} = 1", ".a".repeat(16)), true),
+            (format!("a{} = 1", ".a".repeat(17)), false),
+            (format!("[a{}]", ".'b'".repeat(100_000)), false),
+            (format!("x = {{ a{} = 1 }}", " . \"b\"".repeat(17)), false),
+            (format!("a = \"{}\"", ".".repeat(100)), true),
+            (format!("a = '''\n'{}''' # {}", ".".repeat(100), ".".repeat(100)), true),
+            (format!("a = \"\"\"\\\"\"\"\"\nb = [{}]", "1.5,".repeat(100)), true),
+        ] {
+            assert_eq!(parsed(&text).is_ok(), good, "{text}");
+        }
+    }
+}

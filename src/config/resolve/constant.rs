@@ -1,0 +1,58 @@
+//! TOML values as JSON: constants of a mapping, and the record that answers a miss.
+
+use serde_json::{Map, Number, Value as Json};
+
+use crate::{
+    config::{item::Item, tree::Value},
+    domain::limits::{DEPTH_MAX, RECORD_BYTES_MAX},
+};
+
+/// The JSON of a value, `levels` deep at most; dates and times become strings.
+fn json(item: &Item<'_>, levels: usize) -> Option<Json> {
+    let inner = |key: &str, node| Item { report: item.report, key: format!("{}.{key}", item.key), node };
+    if levels == 0 {
+        return item.fail(format!("is deeper than {DEPTH_MAX} levels"), None);
+    }
+    Some(match &item.node.value {
+        Value::String(_) => Json::from(item.string()?),
+        Value::Integer(number) => Json::from(*number),
+        Value::Float(number) => Json::Number(Number::from_f64(*number)?),
+        Value::Boolean(boolean) => Json::from(*boolean),
+        Value::Datetime(text) => Json::from(text.as_str()),
+        Value::Array(_) => {
+            let items = item.items()?;
+            let read: Vec<_> = items.iter().map(|item| json(item, levels - 1)).collect();
+            Json::Array(read.into_iter().collect::<Option<_>>()?)
+        }
+        Value::Table(table) => {
+            let members =
+                table.0.iter().map(|entry| (entry, json(&inner(&entry.key, &entry.node), levels - 1)));
+            let read: Vec<_> = members.map(|(entry, value)| Some((entry.key.clone(), value?))).collect();
+            Json::Object(read.into_iter().collect::<Option<Map<_, _>>>()?)
+        }
+        Value::TooLarge => return item.fail("is a number that JSON cannot hold", None),
+    })
+}
+
+/// A constant field.
+pub(super) fn constant(item: &Item<'_>) -> Option<Json> {
+    // The record itself is the first level.
+    json(item, DEPTH_MAX - 1).filter(|json| is_small(item, json).is_some())
+}
+
+/// An object as compact JSON in the order of the file.
+pub(super) fn record(item: &Item<'_>) -> Option<String> {
+    if !matches!(item.node.value, Value::Table(_)) {
+        let hint = "write on_miss = { record = { found = false } }".to_owned();
+        return item.fail(format!("must be a table, not {}", item.node.value.type_name()), hint);
+    }
+    is_small(item, &json(item, DEPTH_MAX)?)
+}
+
+fn is_small(item: &Item<'_>, json: &Json) -> Option<String> {
+    let text = json.to_string();
+    if text.len() > RECORD_BYTES_MAX {
+        return item.fail("is larger than 1 MB of JSON", None);
+    }
+    Some(text)
+}

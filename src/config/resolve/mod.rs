@@ -1,0 +1,145 @@
+//! The tree becomes typed settings; every fault is reported before anything is given up.
+
+mod constant;
+mod field;
+mod index;
+mod mapping;
+mod model;
+mod node;
+mod schedule;
+mod source;
+mod storage;
+mod sync;
+
+use std::path::Path;
+
+use super::{
+    Config, Role,
+    effective::Effective,
+    fault::{Fault, Place, Report},
+    item::Item,
+    section::Section,
+    tree::Table,
+};
+
+/// What only a publisher needs.
+struct Publishing {
+    metadata: Option<crate::metadata::Settings>,
+    sources: Option<source::Sources>,
+    syncs: Option<Vec<super::SyncConfig>>,
+}
+
+/// Settings of every part, or `None` after reporting why not.
+pub(super) fn resolve(effective: Effective, report: &Report) -> Option<Config> {
+    let place = Place::File { path: effective.path.clone(), line: 0, column: 0 };
+    let root = Section::new(report, String::new(), place.clone(), &effective.root);
+    let dir = effective.path.parent().unwrap_or(Path::new(""));
+
+    let node = root.set("node").and_then(|item| node::node(&item.section()?, dir));
+    let server = root.set("server").and_then(|item| node::server(&item.section()?));
+    let storage = root.set("storage").and_then(|item| storage::storage(&item.section()?, dir));
+    let engine = root.set("engine").and_then(|item| node::engine(&item.section()?));
+    let telemetry = root.set("log").and_then(|item| node::log(&item.section()?));
+
+    // On a node that does not publish, a file that all nodes share may name variables that only
+    // publishers have.
+    let publishes = node.as_ref().is_none_or(|node| node.has(Role::Publisher));
+    let inner = Report::default();
+    let publishing = publishing(&root, &inner, dir);
+    report.absorb(inner, publishes);
+    root.finish();
+    if let (Some(node), Some(storage)) = (&node, &storage) {
+        check_directories(node, storage, &effective.root, &place, report);
+    }
+
+    let (node, storage) = (node?, storage?);
+    let (metadata, sources, syncs) = if publishes {
+        (Some(publishing.metadata?), publishing.sources?, publishing.syncs?)
+    } else {
+        (publishing.metadata, source::Sources::new(), Vec::new())
+    };
+    Some(Config {
+        server: server?,
+        replica: crate::replica::Settings {
+            region: node.region.clone(),
+            data_dir: node.data_dir.clone(),
+            poll_interval: storage.poll_interval,
+        },
+        storage: storage.settings,
+        metadata,
+        engine: engine?.with_data_dir(&node.data_dir),
+        telemetry: telemetry?,
+        sources,
+        syncs,
+        node,
+        effective,
+    })
+}
+
+fn publishing(root: &Section<'_>, inner: &Report, dir: &Path) -> Publishing {
+    let metadata =
+        root.set("metadata").and_then(|item| storage::metadata(&item.with_report(inner).section()?, dir));
+    if let Some(defaults) = root.set("defaults").and_then(|item| item.with_report(inner).section()) {
+        if let Some(section) = defaults.set("source").and_then(|item| item.section()) {
+            source::check_defaults(&section);
+        }
+        if let Some(section) = defaults.set("sync").and_then(|item| item.section()) {
+            sync::check_defaults(&section);
+        }
+        defaults.finish();
+    }
+    let sources =
+        read_all(root.get("sources").map(|item| item.with_report(inner)), |item| source::sources(item, dir));
+    let models = read_all(root.get("models").map(|item| item.with_report(inner)), |item| {
+        model::models(item, &names(root, "sources"), dir)
+    });
+    let syncs = read_all(root.get("syncs").map(|item| item.with_report(inner)), |item| {
+        sync::syncs(item, &models.clone().unwrap_or_default(), &names(root, "models"))
+    });
+    Publishing { metadata, sources, syncs }
+}
+
+/// An absent table of named things is an empty one.
+fn read_all<T: Default>(item: Option<Item<'_>>, read: impl FnOnce(&Item<'_>) -> Option<T>) -> Option<T> {
+    item.map_or_else(|| Some(T::default()), |item| read(&item))
+}
+
+/// The names in a table of named things, faulty things included.
+fn names(root: &Section<'_>, key: &'static str) -> Vec<String> {
+    let table = root.table().table(key);
+    table.map(|table| table.0.iter().map(|entry| entry.key.clone()).collect()).unwrap_or_default()
+}
+
+/// The node's own files and the store are swept by different rules and must not share a directory.
+fn check_directories(
+    node: &super::NodeSettings,
+    storage: &storage::Storage,
+    root: &Table,
+    file: &Place,
+    report: &Report,
+) {
+    let crate::publication::Location::Directory(store) = &storage.settings.location;
+    if *store == node.data_dir {
+        let url = root.table("storage").and_then(|storage| storage.get("url"));
+        report.push(Fault {
+            place: url.map_or_else(|| file.clone(), |entry| entry.node.place.clone()),
+            key: "storage.url".to_owned(),
+            message: "must not be node.data_dir itself".to_owned(),
+            hint: Some("use a directory of its own, as in \"file:./data/store\"".to_owned()),
+            missing_variable: None,
+        });
+    }
+}
+
+/// A name that is only used inside the configuration; the same rule as for collections.
+fn check_name(section: &Section<'_>, entry: &super::tree::Entry, what: &str) {
+    if crate::domain::name::CollectionName::new(&entry.key).is_err() {
+        section.fault_at(
+            entry,
+            &format!(
+                "a {what} name is 1 to 64 characters, letters, digits, `_` or `-`, and begins with a letter or digit"
+            ),
+            None,
+        );
+    }
+}

@@ -1,0 +1,141 @@
+//! `[models.*]`: one query on a source, and its primary key.
+
+use std::{collections::BTreeMap, path::Path};
+
+use super::check_name;
+use crate::{
+    config::{item::Item, read_bounded, section::Section, tree::Entry},
+    domain::limits::FIELDS_MAX,
+    source::Query,
+};
+
+/// Largest query text, in bytes: longer than anyone writes by hand, and Postgres still parses it fast.
+const SQL_BYTES_MAX: u64 = 1024 * 1024;
+
+/// A model; a part is `None` when it is faulty, so that syncs are checked as far as possible.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Model {
+    pub(super) source: Option<String>,
+    pub(super) query: Option<Query>,
+    pub(super) primary_key: Option<String>,
+}
+
+impl Model {
+    /// The columns, when the configuration names them.
+    pub(super) fn columns(&self) -> Option<&[String]> {
+        match &self.query {
+            Some(Query::Table { columns, .. }) => columns.as_deref(),
+            _ => None,
+        }
+    }
+
+    /// A column's name; reports one that the model is known not to have.
+    pub(super) fn column(&self, item: &Item<'_>) -> Option<String> {
+        let name = item.word()?;
+        if let Some(columns) = self.columns() {
+            item.reference("column", columns)?;
+        }
+        Some(name.to_owned())
+    }
+}
+
+/// Models by name.
+pub(super) type Models = BTreeMap<String, Model>;
+
+/// All models; `sources` are the names that exist.
+pub(super) fn models(item: &Item<'_>, sources: &[String], dir: &Path) -> Option<Models> {
+    let section = item.section()?;
+    let read = |(entry, item): (&Entry, Item<'_>)| {
+        check_name(&section, entry, "model");
+        let model = item.section().map(|section| model(&section, sources, dir));
+        (entry.key.clone(), model.unwrap_or_default())
+    };
+    Some(section.entries().map(read).collect())
+}
+
+fn model(section: &Section<'_>, sources: &[String], dir: &Path) -> Model {
+    let source =
+        section.need("source", "name one of [sources]").and_then(|item| item.reference("source", sources));
+    let query = query(section, dir);
+    let primary_key = section.need("primary_key", "name the column whose value is unique in every row");
+    section.finish();
+    let model = Model { source: source.map(str::to_owned), query, primary_key: None };
+    let primary_key = primary_key.and_then(|item| model.column(&item));
+    Model { primary_key, ..model }
+}
+
+fn query(section: &Section<'_>, dir: &Path) -> Option<Query> {
+    let (sql, sql_file, table) = (section.get("sql"), section.get("sql_file"), section.get("table"));
+    let columns = section.read("columns", columns);
+    let given = [&sql, &sql_file, &table].into_iter().flatten().collect::<Vec<_>>();
+    match given.as_slice() {
+        [] => {
+            return section.fail(
+                "has no query",
+                "write one of sql = \"select ...\", sql_file = \"model.sql\", table = \"schema.table\""
+                    .to_owned(),
+            );
+        }
+        [_] => {}
+        [.., last] => {
+            return last
+                .fail("comes beside another query", "keep one of `sql`, `sql_file`, `table`".to_owned());
+        }
+    }
+    if table.is_none() {
+        section.refuse("columns", "goes with `table` only", "name the columns in the SQL".to_owned());
+    }
+    if let Some(item) = sql {
+        return statement(&item, item.string()?);
+    }
+    if let Some(item) = sql_file {
+        let path = item.path(dir, item.word()?);
+        return match read_bounded(&path, SQL_BYTES_MAX) {
+            Ok(text) => statement(&item, &text),
+            Err(error) => item.fail(
+                format!("cannot be read: {error}"),
+                "relative paths are from the configuration file's directory".to_owned(),
+            ),
+        };
+    }
+    let name = table_name(&table?);
+    Some(Query::Table { name: name?, columns: columns? })
+}
+
+/// The statement without white space around it and without a semicolon at its end.
+fn statement(item: &Item<'_>, text: &str) -> Option<Query> {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let sql = text.trim_matches(|letter: char| letter.is_whitespace() || letter == ';');
+    if sql.is_empty() {
+        return item.fail("is empty", "write one `select` statement".to_owned());
+    }
+    if sql.len() as u64 > SQL_BYTES_MAX || sql.contains('\0') {
+        return item.fail("is longer than 1 MiB or holds a NUL character", None);
+    }
+    Some(Query::Sql(sql.to_owned()))
+}
+
+fn table_name(item: &Item<'_>) -> Option<String> {
+    item.parsed("a table's name", |text| {
+        let parts: Vec<_> = text.split('.').collect();
+        let is_part = |part: &&str| {
+            !part.is_empty() && part.trim() == *part && !part.contains(|c: char| c == '"' || c.is_control())
+        };
+        if parts.len() <= 2 && parts.iter().all(is_part) {
+            Ok(text.to_owned())
+        } else {
+            Err("write \"table\" or \"schema.table\", without quotes; for anything else use `sql`".to_owned())
+        }
+    })
+}
+
+fn columns(item: &Item<'_>) -> Option<Vec<String>> {
+    let columns = item.list(|item| item.word().map(str::to_owned))?;
+    if columns.is_empty() || columns.len() > FIELDS_MAX {
+        return item.fail(
+            format!("must name from 1 to {FIELDS_MAX} columns"),
+            "leave it out for all columns".to_owned(),
+        );
+    }
+    Some(columns)
+}

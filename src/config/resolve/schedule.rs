@@ -1,0 +1,93 @@
+//! `schedule`, or `cron` with `timezone`.
+
+use std::time::Duration;
+
+use chrono::{TimeZone, Utc};
+use croner::parser::{CronParser, Seconds, Year};
+
+use crate::{
+    config::{item::Item, nearest, section::Section, tree::Value, units},
+    scheduler::Schedule,
+};
+
+/// Shortest interval: a run takes longer than less.
+const EVERY_MIN: Duration = Duration::from_secs(1);
+/// Longest interval, a year: longer ones are slips.
+const EVERY_MAX: Duration = Duration::from_hours(366 * 24);
+
+const HINT: &str = "write \"every 5m\", \"manual\", or cron = \"*/5 * * * *\"";
+
+/// The schedule of a section that has `schedule` or `cron`, and `timezone`.
+pub(super) fn schedule(section: &Section<'_>) -> Option<Schedule> {
+    let (schedule, cron) = (section.get("schedule"), section.get("cron"));
+    let timezone = section.set("timezone").and_then(|item| timezone(&item));
+    match (schedule, cron) {
+        (Some(_), Some(cron)) => {
+            cron.fail("comes beside `schedule`", "keep one of `schedule` and `cron`".to_owned())
+        }
+        (None, Some(cron)) => expression(&cron, timezone),
+        (Some(item), None) if matches!(item.node.value, Value::Table(_)) => table(&item, timezone),
+        (Some(item), None) => words(&item),
+        (None, None) => section.fail("has no schedule", HINT.to_owned()),
+    }
+}
+
+fn words(item: &Item<'_>) -> Option<Schedule> {
+    let text = item.string()?;
+    if text == "manual" {
+        return Some(Schedule::Manual);
+    }
+    let every = item.parsed("a schedule", |text| {
+        {
+            let interval = text.strip_prefix("every ").ok_or(HINT)?;
+            units::duration(interval.trim()).map_err(|_| HINT)
+        }
+        .map_err(str::to_owned)
+    })?;
+    if (EVERY_MIN..=EVERY_MAX).contains(&every) {
+        return Some(Schedule::Every(every));
+    }
+    item.fail("must be every 1s to every 366d", None)
+}
+
+/// `schedule = { cron = "...", timezone = "..." }`.
+fn table(item: &Item<'_>, inherited: Option<chrono_tz::Tz>) -> Option<Schedule> {
+    let section = item.section()?;
+    let cron = section.need("cron", "write { cron = \"*/5 * * * *\", timezone = \"UTC\" }");
+    let own = section.read("timezone", timezone);
+    section.finish();
+    // Both are read before either one's fault ends the matter.
+    let schedule = expression(&cron?, own.flatten().or(inherited));
+    own.and(schedule)
+}
+
+fn timezone(item: &Item<'_>) -> Option<chrono_tz::Tz> {
+    let text = item.text()?;
+    if let Ok(timezone) = text.value.parse() {
+        return Some(timezone);
+    }
+    let names = chrono_tz::TZ_VARIANTS.iter().map(|timezone| timezone.name());
+    let near = if text.from_environment { None } else { nearest::nearest(&text.value, names) };
+    let hint = near.map_or_else(
+        || "write a name of the IANA time zone database, as in \"Europe/Berlin\" or \"UTC\"".to_owned(),
+        |near| format!("did you mean \"{near}\"?"),
+    );
+    item.fail(format!("{} is not a time zone", crate::config::item::shown(text)), hint)
+}
+
+fn expression(item: &Item<'_>, timezone: Option<chrono_tz::Tz>) -> Option<Schedule> {
+    let expression = item.parsed("a cron expression", |text| {
+        {
+            let parser = CronParser::builder().seconds(Seconds::Optional).year(Year::Disallowed).build();
+            let cron = parser.parse(text).map_err(|_| {
+            "write five fields, minute hour day month weekday (\"*/5 * * * *\"), or six with seconds first"
+        })?;
+            // Any moment does: an expression either has a next time or never had one.
+            let start = Utc.with_ymd_and_hms(2000, 1, 1, 0, 0, 0).single().ok_or("")?;
+            cron.find_next_occurrence(&start, false).map_err(|_| "no day ever matches it")?;
+            Ok(text.trim().to_owned())
+        }
+        .map_err(str::to_owned)
+    })?;
+    Some(Schedule::Cron { expression, timezone: timezone? })
+}

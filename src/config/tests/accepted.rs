@@ -1,0 +1,245 @@
+//! Right configurations, and the settings that they become.
+
+use std::{path::Path, time::Duration};
+
+use super::{accepted, environment, indexed, load, sync};
+use crate::{
+    config::{Environment, Overrides, Role, changes_needing_restart, load_text},
+    domain::{index::NormalForm, manifest::OnMiss},
+    engine::{Compression, OnDelete},
+    mapping::{FieldValue, FieldsSpec, TemplateOutput},
+    metadata, publication,
+    scheduler::Schedule,
+    source::{Query, SourceKind},
+    support::secret::ExposeSecret,
+};
+
+#[test]
+fn the_defaults_are_whole() {
+    let config = accepted("");
+    assert_eq!(config.node.region.as_str(), "local");
+    assert_eq!(config.node.roles, [Role::Publisher, Role::Replica]);
+    assert_eq!(config.node.data_dir, Path::new("data"));
+    assert_eq!(config.server.listen.to_string(), "0.0.0.0:8080");
+    assert_eq!(config.server.public_url, None);
+    assert_eq!(config.storage.location, publication::Location::Directory("data/store".into()));
+    assert_eq!(config.storage.keep_versions, 10);
+    assert_eq!(config.replica.poll_interval, Duration::from_secs(1));
+    assert_eq!(config.engine.run_timeout, Duration::from_hours(12));
+    assert!(
+        matches!(&config.metadata, Some(metadata::Settings::Sqlite { path }) if path == Path::new("data/metadata.db"))
+    );
+    assert!(config.sources.is_empty() && config.syncs.is_empty());
+}
+
+#[test]
+fn a_sync_takes_the_defaults() {
+    let config = accepted(&indexed(""));
+    let sync = &config.syncs[0];
+    assert_eq!(sync.schedule, Schedule::Manual);
+    assert_eq!(sync.spec.source, "warehouse");
+    assert_eq!(sync.spec.query, Query::Sql("select * from customers".to_owned()));
+    assert_eq!(sync.spec.on_delete, OnDelete::Delete);
+    assert_eq!((sync.spec.guards.max_removed, sync.spec.guards.max_rejected), (0.3, 0.1));
+    assert_eq!(sync.spec.serving.on_miss, OnMiss::NotFound);
+    assert_eq!(sync.spec.serving.cache_control.as_deref(), Some("private, no-store"));
+    assert_eq!(sync.spec.serving.regions, None);
+    assert_eq!(sync.spec.compression, Compression::Auto);
+    assert_eq!(sync.spec.mapping.fields, FieldsSpec::All);
+    let source = &config.sources["warehouse"];
+    assert_eq!(source.statement_timeout, Duration::from_hours(1));
+    assert!(matches!(&source.kind, SourceKind::Sqlite { path } if path == Path::new("warehouse.db")));
+    assert!(config.sync(&sync.spec.collection).is_some());
+}
+
+#[test]
+fn own_defaults_hold_unless_a_sync_says_otherwise() {
+    let config = accepted(&indexed(
+        "on_delete = \"keep\"
+cron = \"0 3 * * *\"
+[syncs.second]
+model = \"customers\"
+indexes.id = \"user_id\"
+[defaults.sync]
+schedule = \"every 5m\"
+timezone = \"Europe/Berlin\"
+on_delete = \"clear\"
+on_miss = { record = { found = false } }
+[defaults.source]
+connect_timeout = \"3s\"
+",
+    ));
+    let [first, second] = config.syncs.as_slice() else { panic!() };
+    assert_eq!((first.spec.on_delete, second.spec.on_delete), (OnDelete::Keep, OnDelete::Clear));
+    assert_eq!(second.schedule, Schedule::Every(Duration::from_mins(5)));
+    let timezone = chrono_tz::Europe::Berlin;
+    assert_eq!(first.schedule, Schedule::Cron { expression: "0 3 * * *".to_owned(), timezone });
+    assert_eq!(first.spec.serving.on_miss, OnMiss::Record("{\"found\":false}".to_owned()));
+    assert_eq!(config.sources["warehouse"].connect_timeout, Duration::from_secs(3));
+}
+
+#[test]
+fn schedules_are_written_in_several_ways() {
+    for (lines, expected) in [
+        ("schedule = \"manual\"", Some(Schedule::Manual)),
+        ("schedule = \"every 1h30m\"", Some(Schedule::Every(Duration::from_mins(90)))),
+        ("cron = \"@hourly\"", None),
+        ("cron = \"0 0 29 2 *\"", None),
+        ("cron = \"*/10 * * * * *\"\ntimezone = \"UTC\"", None),
+        ("schedule = { cron = \"30 2 * * MON-FRI\", timezone = \"America/New_York\" }", None),
+    ] {
+        let config = accepted(&indexed(lines));
+        match expected {
+            Some(expected) => assert_eq!(config.syncs[0].schedule, expected),
+            None => assert!(matches!(config.syncs[0].schedule, Schedule::Cron { .. }), "{lines}"),
+        }
+    }
+}
+
+#[test]
+fn indexes_keep_the_order_of_the_file() {
+    let config = accepted(&sync(
+        "[syncs.customer.indexes]
+z = { column = \"user_id\", normalize = \"integer\" }
+email = { column = \"email\", normalize = [\"trim\", \"lowercase\"] }
+a = { column = \"devices\", each = true }
+",
+    ));
+    let indexes = &config.syncs[0].spec.mapping.indexes;
+    let names: Vec<_> = indexes.iter().map(|index| index.name.as_str()).collect();
+    assert_eq!(names, ["z", "email", "a"]);
+    assert_eq!(indexes[0].normalize, [NormalForm::Integer]);
+    assert_eq!(indexes[1].normalize, [NormalForm::Trim, NormalForm::Lowercase]);
+    assert!(indexes[2].each);
+}
+
+#[test]
+fn fields_keep_their_order_and_nest() {
+    let config = accepted(&sync(
+        "indexes.id = \"user_id\"
+[syncs.customer.fields]
+z = \"user_id\"
+address.zip = \"zip\"
+\"address.city\" = \"city\"
+ltv = { column = \"ltv\", as = \"string\" }
+tier = { liquid = \"{{ tier }}\" }
+score = { liquid = \"{{ score }}\", as = \"number\" }
+extra = { inner = { deep = { value = [1, 2.5, \"$${x}\", 1979-05-27, { b = true, a = {} }] } } }
+\"address.value\" = \"v\"
+",
+    ));
+    let FieldsSpec::Chosen(fields) = &config.syncs[0].spec.mapping.fields else { panic!() };
+    let targets: Vec<_> = fields.iter().map(|field| field.target.as_str()).collect();
+    assert_eq!(
+        targets,
+        ["z", "address.zip", "address.city", "ltv", "tier", "score", "extra.inner.deep", "address.value"]
+    );
+    assert_eq!(fields[3].value, FieldValue::Column { column: "ltv".to_owned(), as_string: true });
+    assert!(matches!(&fields[5].value, FieldValue::Template { output: TemplateOutput::Number, .. }));
+    let FieldValue::Constant(constant) = &fields[6].value else { panic!() };
+    assert_eq!(constant.to_string(), "[1,2.5,\"${x}\",\"1979-05-27\",{\"b\":true,\"a\":{}}]");
+}
+
+#[test]
+fn queries() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("a.sql"), "\u{feff}-- ${NOT_REPLACED}\nselect 1;\n ;\n").unwrap();
+    let query = |lines: &str| {
+        let text = format!(
+            "[sources.w]\ntype = \"sqlite\"\npath = \"w.db\"\n[models.m]\nsource = \"w\"\nprimary_key = \"id\"\n{lines}
+             [syncs.s]\nmodel = \"m\"\nindexes.id = \"id\"\n"
+        );
+        let path = dir.path().join("larder.toml");
+        let config = load_text(&text, &path, &Environment::default(), &Overrides::default());
+        config.unwrap_or_else(|faults| panic!("{faults}")).syncs[0].spec.query.clone()
+    };
+    assert_eq!(query("sql_file = \"a.sql\""), Query::Sql("-- ${NOT_REPLACED}\nselect 1".to_owned()));
+    let table = |columns| Query::Table { name: "public.c".to_owned(), columns };
+    assert_eq!(query("table = \"public.c\""), table(None));
+    let columns = vec!["id".to_owned(), "a".to_owned()];
+    assert_eq!(query("table = \"public.c\"\ncolumns = [\"id\", \"a\"]"), table(Some(columns)));
+}
+
+#[test]
+fn paths_are_from_the_file_and_overrides_from_the_working_directory() {
+    let env: Environment =
+        [("LARDER_STORAGE_URL", "file:env/store"), ("LARDER_REGION", ""), ("LARDER_SERVICE_PORT", "x")]
+            .into_iter()
+            .collect();
+    let overrides = Overrides { data_dir: Some("./flag".to_owned()), ..Overrides::default() };
+    let text = "[node]\ndata_dir = \"d\"\n[metadata]\nurl = \"sqlite:///abs/m.db\"\n[sources.s]\ntype = \"sqlite\"\npath = \"./w.db\"\n";
+    let config = load_text(text, Path::new("/etc/larder/larder.toml"), &env, &overrides).unwrap();
+    assert_eq!(config.node.data_dir, Path::new("flag"));
+    assert_eq!(config.engine.data_dir, Path::new("flag"));
+    assert_eq!(config.replica.data_dir, Path::new("flag"));
+    assert_eq!(config.node.region.as_str(), "local");
+    assert_eq!(config.storage.location, publication::Location::Directory("env/store".into()));
+    assert!(
+        matches!(&config.metadata, Some(metadata::Settings::Sqlite { path }) if path == Path::new("/abs/m.db"))
+    );
+    assert!(
+        matches!(&config.sources["s"].kind, SourceKind::Sqlite { path } if path == Path::new("/etc/larder/w.db"))
+    );
+}
+
+#[test]
+fn flags_win_over_variables_and_variables_over_the_file() {
+    let env: Environment =
+        [("LARDER_REGION", "variable"), ("LARDER_LOG", "debug"), ("LARDER_ROLES", "replica")]
+            .into_iter()
+            .collect();
+    let overrides = Overrides { region: Some("flag".to_owned()), ..Overrides::default() };
+    let text =
+        "[node]\nregion = \"file\"\nroles = [\"publisher\"]\n[log]\nfilter = \"warn\"\nformat = \"json\"\n";
+    let config = load_text(text, Path::new("larder.toml"), &env, &overrides).unwrap();
+    assert_eq!(config.node.region.as_str(), "flag");
+    assert_eq!(config.node.roles, [Role::Replica]);
+    assert_eq!(config.telemetry.filter, "debug");
+}
+
+#[test]
+fn a_node_that_only_serves_needs_no_variable_of_publishers() {
+    let text = "[node]
+roles = [\"replica\"]
+[metadata]
+url = \"${METADATA_URL}\"
+[sources.w]
+type = \"postgres\"
+url = \"${NOT_HERE}\"
+[models.c]
+source = \"w\"
+table = \"c\"
+primary_key = \"id\"
+[syncs.c]
+model = \"c\"
+indexes.id = \"id\"
+";
+    let config = accepted(text);
+    assert!(config.metadata.is_none() && config.sources.is_empty() && config.syncs.is_empty());
+    // All else is still checked, and a publisher needs them all.
+    assert_eq!(load(&text.replace("\"c\"\nprimary", "\"\"\nprimary")).unwrap_err().as_slice().len(), 1);
+    assert_eq!(load(&text.replace("\"replica\"", "\"publisher\"")).unwrap_err().as_slice().len(), 2);
+}
+
+#[test]
+fn secrets_come_from_the_environment() {
+    let text = "[sources.w]\ntype = \"postgres\"\nurl = \"${WAREHOUSE_URL}?application_name=larder\"\n";
+    let config = accepted(text);
+    let SourceKind::Postgres { url } = &config.sources["w"].kind else { panic!() };
+    assert_eq!(
+        url.expose_secret(),
+        "postgres://larder:hunter2@db.example.com/analytics?application_name=larder"
+    );
+    assert!(!format!("{config:?} {:?}", environment()).contains("hunter2"));
+}
+
+#[test]
+fn what_a_reload_cannot_take_over_is_named() {
+    let old = accepted(&indexed(""));
+    let new = accepted(&indexed(
+        "on_delete = \"keep\"\n[node]\nregion = \"${SECRET}\"\n[server]\npublic_url = \"http://x\"\ndrain_timeout = \"20s\"\n[log]\nfilter = \"debug\"\n[defaults.sync]\nmax_removed = 0.5\n",
+    ));
+    assert_eq!(changes_needing_restart(&old, &new), ["node.region", "server.public_url", "log.filter"]);
+    assert_eq!(changes_needing_restart(&new, &old).len(), 3);
+    assert!(changes_needing_restart(&old, &accepted(&indexed("max_removed = \"1%\"\n"))).is_empty());
+}

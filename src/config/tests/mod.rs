@@ -1,0 +1,58 @@
+//! Whole configurations: what is accepted, what is refused with which words, what is printed.
+
+mod accepted;
+mod examples;
+mod fuzz;
+mod printed;
+mod refused;
+mod refused_syncs;
+
+use std::path::Path;
+
+use super::{Config, Environment, Faults, Overrides, load_text};
+
+/// What no message may ever contain.
+const SECRET: &str = "hunter2";
+
+fn environment() -> Environment {
+    [("WAREHOUSE_URL", "postgres://larder:hunter2@db.example.com/analytics"), ("SECRET", SECRET)]
+        .into_iter()
+        .collect()
+}
+
+fn load(text: &str) -> Result<Config, Faults> {
+    load_text(text, Path::new("larder.toml"), &environment(), &Overrides::default())
+}
+
+fn accepted(text: &str) -> Config {
+    load(text).unwrap_or_else(|faults| panic!("{faults}"))
+}
+
+/// The faults of a wrong configuration, as a user reads them.
+fn faults(text: &str) -> String {
+    let faults = load(text).expect_err("this configuration is wrong").to_string();
+    assert!(!faults.contains(SECRET), "{faults}");
+    assert!(!format!("{:?}", load(text)).contains(SECRET));
+    faults
+}
+
+/// Nine lines that a sync needs, with `lines` in the sync's table from line 10 on.
+fn sync(lines: &str) -> String {
+    format!(
+        "[sources.warehouse]
+type = \"sqlite\"
+path = \"warehouse.db\"
+[models.customers]
+source = \"warehouse\"
+sql = \"select * from customers\"
+primary_key = \"user_id\"
+[syncs.customer]
+model = \"customers\"
+{lines}"
+    )
+}
+
+/// As [`sync`], with `lines` behind a primary index (from line 12 on).
+fn indexed(lines: &str) -> String {
+    sync(&format!("indexes.id = \"user_id\"\n\n{lines}"))
+}
