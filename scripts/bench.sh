@@ -1,0 +1,193 @@
+#!/usr/bin/env bash
+# Measures what docs/benchmarks.md reports, side by side in one run, and prints the table.
+#   scripts/bench.sh            everything
+#   scripts/bench.sh cache      look-up, load and changes of the cache alone
+#   scripts/bench.sh sync       syncs of 1 M rows against psql's copy on a private Postgres
+#   scripts/bench.sh memory     memory and restart against Redis (after `sync`, in one run)
+# Needs Rust, PostgreSQL's server and client, redis-server, redis-cli and curl.
+# ROWS=1000000 and REPEAT=3 may be set. All servers listen on loopback or sockets and end with the script.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+what=${1:-all}
+rows=${ROWS:-1000000}
+repeat=${REPEAT:-3}
+
+work=$(mktemp -d)
+pids=()
+finish() {
+  for pid in "${pids[@]}"; do kill -TERM "$pid" 2>/dev/null || true; done
+  for pid in "${pids[@]}"; do wait "$pid" 2>/dev/null || true; done
+  rm -rf "$work"
+}
+trap finish EXIT
+
+now() { date +%s.%N; }
+since() { echo "$(now) - $1" | bc -l | xargs printf '%.2f'; }
+median() { sort -n | awk '{v[NR]=$1} END {print v[int((NR+1)/2)]}'; }
+ratio() { echo "$1 / $2" | bc -l | xargs printf '%.2f'; }
+need() { command -v "$1" >/dev/null 2>&1 || { echo "missing: $1" >&2; exit 1; }; }
+
+cargo build --release --locked --quiet
+larder=$PWD/target/release/larder
+
+bench_cache() { cargo bench --locked --quiet --bench cache; }
+
+start_postgres() {
+  need psql
+  local bin
+  bin=$(ls -d /usr/lib/postgresql/*/bin 2>/dev/null | sort -V | tail -1)
+  [ -n "$bin" ] || bin=$(dirname "$(command -v initdb)")
+  mkdir -p "$work/pg"
+  local as=()
+  if [ "$(id -u)" -eq 0 ]; then
+    chown -R postgres "$work/pg"; chmod 755 "$work"
+    as=(setpriv --reuid=postgres --regid=postgres --clear-groups)
+  fi
+  "${as[@]}" "$bin/initdb" -D "$work/pg/data" -A trust -U bench -E UTF8 --locale=C.UTF-8 >/dev/null
+  # Away from the directory above, which another user may not read.
+  (cd / && exec "${as[@]}" "$bin/postgres" -D "$work/pg/data" -k "$work/pg" -c listen_addresses= \
+    -c fsync=off -c shared_buffers=2GB -c max_wal_size=8GB -c autovacuum=off >"$work/pg.log" 2>&1) &
+  pids+=($!)
+  export PGHOST=$work/pg PGUSER=bench PGDATABASE=postgres
+  for _ in $(seq 100); do psql -qAtc 'select 1' >/dev/null 2>&1 && return; sleep 0.1; done
+  cat "$work/pg.log" >&2; exit 1
+}
+
+write_config() { # directory
+  mkdir -p "$1"
+  cat >"$1/larder.toml" <<TOML
+[server]
+listen = "127.0.0.1:18080"
+admin_listen = "127.0.0.1:18081"
+[storage]
+poll_interval = "100ms"
+[sources.warehouse]
+type = "postgres"
+url = "postgres://bench@localhost/postgres?host=$work/pg"
+[models.customers]
+source = "warehouse"
+sql = "select * from customers"
+primary_key = "user_id"
+[syncs.customer]
+model = "customers"
+[syncs.customer.indexes]
+id = "user_id"
+email = { column = "email", normalize = ["trim", "lowercase"] }
+[log]
+filter = "warn"
+TOML
+}
+
+serve() { # directory
+  "$larder" serve --config "$1/larder.toml" >"$1/log" 2>&1 &
+  server=$!
+  pids+=("$server")
+  until curl -sf http://127.0.0.1:18080/readyz >/dev/null; do
+    kill -0 "$server" 2>/dev/null || { cat "$1/log" >&2; exit 1; }
+    sleep 0.01
+  done
+}
+stop() { kill -TERM "$server"; wait "$server" 2>/dev/null || true; }
+version() { curl -s -o /dev/null -D - -H "Authorization: Bearer $key" \
+  http://127.0.0.1:18080/v1/collections/customer/records/id/1 | tr -d '\r' | awk 'tolower($1)=="x-data-version:" {print $2}'; }
+await_version() { while [ "$(version)" != "$1" ]; do sleep 0.01; done; }
+rss() { awk '/^VmRSS/ {print $2 * 1024}' "/proc/$1/status"; }
+peak() { awk '/^VmHWM/ {print $2 * 1024}' "/proc/$1/status"; }
+
+copy_seconds() {
+  for _ in $(seq "$repeat"); do
+    local begin; begin=$(now)
+    psql -qc 'copy (select row_to_json(t) from (select * from customers) t) to stdout' >/dev/null
+    since "$begin"
+  done | median
+}
+
+# One sync run by the command, beside the running server; seconds until the server shows the version.
+sync_visible() { # directory version
+  local begin; begin=$(now)
+  "$larder" sync --config "$1/larder.toml" customer >"$1/sync.log" 2>&1 || { cat "$1/sync.log" >&2; exit 1; }
+  await_version "$2"
+  since "$begin"
+}
+
+bench_sync() {
+  need curl; need bc
+  start_postgres
+  echo "making $rows rows" >&2
+  psql -q -v rows="$rows" -f scripts/bench/model.sql
+  local copy first=() unchanged=() changed=() publisher
+  copy=$(copy_seconds)
+  for round in $(seq "$repeat"); do
+    local dir=$work/node$round
+    write_config "$dir"
+    serve "$dir"
+    key=$("$larder" keys create --config "$dir/larder.toml" --name bench --all-collections 2>/dev/null)
+    first+=("$(sync_visible "$dir" 1)")
+    unchanged+=("$(sync_visible "$dir" 1)")
+    psql -qc "update customers set churn_risk = churn_risk + 1 where user_id % 100 = $round"
+    changed+=("$(sync_visible "$dir" 2)")
+    memory_rss=$(rss "$server")
+    stop
+    "$larder" sync --config "$dir/larder.toml" customer >/dev/null 2>&1 &
+    local sync=$!
+    publisher=0
+    while kill -0 "$sync" 2>/dev/null; do
+      local seen; seen=$(peak "$sync" 2>/dev/null || echo 0)
+      [ "${seen:-0}" -gt "$publisher" ] && publisher=$seen
+      sleep 0.02
+    done
+    node=$dir
+  done
+  local f u c
+  f=$(printf '%s\n' "${first[@]}" | median)
+  u=$(printf '%s\n' "${unchanged[@]}" | median)
+  c=$(printf '%s\n' "${changed[@]}" | median)
+  echo
+  echo "| $rows rows from Postgres, median of $repeat | seconds | ratio to copy | budget |"
+  echo "|---|---|---|---|"
+  echo "| psql copy (select row_to_json(t) ...) to stdout | $copy | 1.00 | |"
+  echo "| first sync to visible | $f | $(ratio "$f" "$copy") | 1.0 |"
+  echo "| nothing changed | $u | $(ratio "$u" "$copy") | 0.6 |"
+  echo "| 1 % changed to visible | $c | $(ratio "$c" "$copy") | 0.65 |"
+  echo "| peak memory of an unchanged \`larder sync\` process, MB | $(echo "$publisher / 1000000" | bc) | | 200 |"
+}
+
+bench_memory() {
+  need redis-server; need redis-cli
+  # A restart from local files, store and warehouse untouched.
+  local begin restart resident
+  begin=$(now); serve "$node"; await_version 2; restart=$(since "$begin")
+  resident=$(rss "$server"); stop
+  redis-server --port 0 --unixsocket "$work/redis.sock" --dir "$work" --save '' --daemonize no >"$work/redis.log" 2>&1 &
+  local redis=$!; pids+=("$redis")
+  until redis-cli -s "$work/redis.sock" ping >/dev/null 2>&1; do sleep 0.05; done
+  # The record under one key, the second index as a key that names the first.
+  psql -qAt -F $'\x01' -c "select user_id, email, row_to_json(t) from (select * from customers) t" \
+    | awk -F $'\x01' '{ k="id:" $1; v=$3; e="email:" $2;
+        printf "*3\r\n$3\r\nSET\r\n$%d\r\n%s\r\n$%d\r\n%s\r\n", length(k), k, length(v), v;
+        printf "*3\r\n$3\r\nSET\r\n$%d\r\n%s\r\n$%d\r\n%s\r\n", length(e), e, length(k), k }' LC_ALL=C \
+    | LC_ALL=C redis-cli -s "$work/redis.sock" --pipe >/dev/null
+  redis-cli -s "$work/redis.sock" save >/dev/null
+  redis-cli -s "$work/redis.sock" shutdown nosave >/dev/null 2>&1 || true
+  wait "$redis" 2>/dev/null || true
+  begin=$(now)
+  redis-server --port 0 --unixsocket "$work/redis.sock" --dir "$work" --save '' --daemonize no >"$work/redis.log" 2>&1 &
+  redis=$!; pids+=("$redis")
+  until [ "$(redis-cli -s "$work/redis.sock" ping 2>/dev/null)" = PONG ]; do sleep 0.01; done
+  local load redis_rss; load=$(since "$begin"); redis_rss=$(rss "$redis")
+  kill -TERM "$redis"; wait "$redis" 2>/dev/null || true
+  echo
+  echo "| $rows records, 2 indexes | larder | Redis | ratio | budget |"
+  echo "|---|---|---|---|---|"
+  echo "| resident bytes a record, just loaded | $((resident / rows)) | $((redis_rss / rows)) | $(ratio "$resident" "$redis_rss") | 0.4 |"
+  echo "| restart to ready, seconds | $restart | $load | $(ratio "$restart" "$load") | 0.25 |"
+}
+
+echo "machine: $(nproc) cores, $(awk '/^MemTotal/ {printf "%.0f GiB", $2 / 1048576}' /proc/meminfo), $(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -1)"
+case $what in
+  cache) bench_cache ;;
+  sync) bench_sync ;;
+  memory) bench_sync; bench_memory ;;
+  all) bench_cache; bench_sync; bench_memory ;;
+  *) echo "usage: scripts/bench.sh [cache|sync|memory]" >&2; exit 2 ;;
+esac
