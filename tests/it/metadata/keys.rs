@@ -16,7 +16,7 @@ use larder::{
 
 use super::{name, noon};
 
-fn key(id: &str, grant: Grant) -> KeyEntry {
+pub(super) fn key(id: &str, grant: Grant) -> KeyEntry {
     KeyEntry {
         id: id.to_owned(),
         sha256: Digest::of(id.as_bytes()),
