@@ -27,7 +27,7 @@ const HBA: &str =
 const SUPERVISOR: &str = r#""$0" -D "$1/data" >"$1/log" 2>&1 & server=$!; cat >/dev/null; kill -INT $server; wait $server; rm -rf "$1""#;
 
 /// The server of this test process.
-pub struct Postgres {
+pub(crate) struct Postgres {
     directory: PathBuf,
     port: u16,
     databases: AtomicU32,
@@ -36,7 +36,7 @@ pub struct Postgres {
 }
 
 /// A database that nobody else uses.
-pub struct Database {
+pub(crate) struct Database {
     name: String,
     server: &'static Postgres,
 }
@@ -45,12 +45,12 @@ static SERVER: OnceCell<Postgres> = OnceCell::const_new();
 
 impl Postgres {
     /// A fresh, empty database.
-    pub async fn database() -> Database {
+    pub(crate) async fn database() -> Database {
         Self::database_with("").await
     }
 
     /// A fresh database, created with `options`, such as `encoding 'SQL_ASCII'`.
-    pub async fn database_with(options: &str) -> Database {
+    pub(crate) async fn database_with(options: &str) -> Database {
         let server = SERVER.get_or_init(Self::start).await;
         let name = format!("test_{}", server.databases.fetch_add(1, Ordering::Relaxed));
         let database = Database { name, server };
@@ -125,35 +125,35 @@ impl Postgres {
 
 impl Database {
     /// How a superuser reaches it over TCP, without a password.
-    pub fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         self.url_of("postgres")
     }
 
     /// How `login` (`user` or `user:password`) reaches it over TCP.
-    pub fn url_of(&self, login: &str) -> String {
+    pub(crate) fn url_of(&self, login: &str) -> String {
         format!("postgres://{login}@127.0.0.1:{}/{}", self.server.port, self.name)
     }
 
     /// How a superuser reaches it through the socket.
-    pub fn socket_url(&self) -> String {
+    pub(crate) fn socket_url(&self) -> String {
         let directory = self.server.directory.display();
         format!("postgres://postgres@/{}?host={directory}&port={}", self.name, self.server.port)
     }
 
     /// The server's port on 127.0.0.1.
-    pub fn port(&self) -> u16 {
+    pub(crate) fn port(&self) -> u16 {
         self.server.port
     }
 
     /// Runs any number of statements.
-    pub async fn execute(&self, sql: &str) {
+    pub(crate) async fn execute(&self, sql: &str) {
         let mut connection = self.server.connect(&self.name).await.expect("the database answers");
         raw_sql(AssertSqlSafe(sql.to_owned())).execute(&mut connection).await.expect("the statements run");
         connection.close().await.expect("the connection ends well");
     }
 
     /// The first column of the first row, as text; `None` when there is no row.
-    pub async fn value(&self, sql: &str) -> Option<String> {
+    pub(crate) async fn value(&self, sql: &str) -> Option<String> {
         let mut connection = self.server.connect(&self.name).await.expect("the database answers");
         let row = raw_sql(AssertSqlSafe(format!("select value::text from ({sql}) as q(value)")));
         let row = row.fetch_optional(&mut connection).await.expect("the query runs");
