@@ -134,8 +134,9 @@ impl Metadata {
 
     /// Takes over an announced key set that is ahead of this database, as it is after the
     /// database was restored from a backup: keys that the set no longer has become revoked, keys
-    /// that only the set has are added, and the revision becomes the set's. A set that is not
-    /// ahead changes nothing. Gives the revision that stands.
+    /// that only the set has are added, and the revision becomes the set's (one more when a key of
+    /// the set is revoked here, and stays so). A set that is not ahead changes nothing. Gives the
+    /// revision that stands.
     ///
     /// A set with entries that this build refused is an error (`Unreadable`): they would be lost.
     pub async fn adopt_key_set(&self, set: &KeySet, actor: &str) -> Result<u64, Error> {
@@ -161,6 +162,15 @@ impl Metadata {
         for entry in &set.keys {
             transaction.execute(insert_key(entry, " on conflict (id) do nothing")).await?;
         }
+        let count = "select count(*) as keys_active from api_keys where revoked_at is null";
+        let active = transaction.row(Statement::new(count)).await?;
+        let active = active.ok_or(Error::Unreadable { column: "keys_active" })?.natural("keys_active")?;
+        // A key of the set that was revoked here must go there too: that is a change of its own.
+        let revision = if active == set.keys.len() as u64 {
+            set.revision
+        } else {
+            next_revision(&mut transaction).await?
+        };
         let action = AuditEntry {
             at: now,
             actor: actor.to_owned(),
@@ -170,6 +180,6 @@ impl Metadata {
         };
         audit::add(&mut transaction, &action).await?;
         transaction.commit().await?;
-        Ok(set.revision)
+        Ok(revision)
     }
 }

@@ -16,7 +16,7 @@ use larder::{
 
 use super::{name, noon};
 
-fn key(id: &str, grant: Grant) -> KeyEntry {
+pub(super) fn key(id: &str, grant: Grant) -> KeyEntry {
     KeyEntry {
         id: id.to_owned(),
         sha256: Digest::of(id.as_bytes()),
@@ -124,6 +124,11 @@ pub(super) async fn restored_backup(metadata: &Metadata) {
         "revoked already"
     );
     assert_eq!(metadata.revoke_key(&unknown.id, "test", noon()).await.unwrap(), Some(revision + 10));
+
+    // A key revoked here that the announced set still opens is never revived: the revision moves on.
+    let revived = KeySet { revision: revision + 20, keys: vec![unknown, announced.remove(0)], refused: 0 };
+    assert_eq!(metadata.adopt_key_set(&revived, "test").await.unwrap(), revision + 21);
+    assert_eq!(metadata.active_keys().await.unwrap(), (revision + 21, vec![revived.keys[1].clone()]));
 }
 
 pub(super) async fn audit_log(metadata: &Metadata) {

@@ -4,6 +4,7 @@
 
 mod keys;
 mod leases;
+mod postgres;
 mod runs;
 
 use std::time::Duration;
