@@ -1,1 +1,6 @@
 //! Whole-program tests.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod source_postgres;
+mod source_sqlite;
+mod support;

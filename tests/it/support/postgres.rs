@@ -1,0 +1,199 @@
+//! A private Postgres for tests: one server per test process, one database per call.
+//!
+//! Needs Postgres's server programs: in `$PG_BIN`, in Debian's `/usr/lib/postgresql/*/bin` or on
+//! the path. The server trusts everybody but the role `locked`, whose password is `secret`.
+
+use std::{
+    fs, io,
+    net::TcpListener,
+    os::unix::{
+        fs::{PermissionsExt as _, chown},
+        process::CommandExt as _,
+    },
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    sync::atomic::{AtomicU32, Ordering},
+    time::Duration,
+};
+
+use sqlx::{AssertSqlSafe, Connection as _, PgConnection, Row as _, raw_sql};
+use tokio::sync::OnceCell;
+
+const READY_WITHIN: Duration = Duration::from_secs(30);
+const HBA: &str =
+    "host all locked 127.0.0.1/32 scram-sha-256\nlocal all all trust\nhost all all 127.0.0.1/32 trust\n";
+/// Waits for its input to end, which it does when the test process is gone however it went; then
+/// stops the server and removes its files.
+const SUPERVISOR: &str = r#""$0" -D "$1/data" >"$1/log" 2>&1 & server=$!; cat >/dev/null; kill -INT $server; wait $server; rm -rf "$1""#;
+
+/// The server of this test process.
+pub(crate) struct Postgres {
+    directory: PathBuf,
+    port: u16,
+    databases: AtomicU32,
+    /// Holds the supervisor's input open.
+    _supervisor: Child,
+}
+
+/// A database that nobody else uses.
+pub(crate) struct Database {
+    name: String,
+    server: &'static Postgres,
+}
+
+static SERVER: OnceCell<Postgres> = OnceCell::const_new();
+
+impl Postgres {
+    /// A fresh, empty database.
+    pub(crate) async fn database() -> Database {
+        Self::database_with("").await
+    }
+
+    /// A fresh database, created with `options`, such as `encoding 'SQL_ASCII'`.
+    pub(crate) async fn database_with(options: &str) -> Database {
+        let server = SERVER.get_or_init(Self::start).await;
+        let name = format!("test_{}", server.databases.fetch_add(1, Ordering::Relaxed));
+        let database = Database { name, server };
+        let create = format!("create database {} template template0 {options}", database.name);
+        let mut connection = server.connect("postgres").await.expect("the server answers");
+        raw_sql(AssertSqlSafe(create)).execute(&mut connection).await.expect("a database can be created");
+        database
+    }
+
+    async fn start() -> Self {
+        let programs = programs();
+        let directory = tempfile::Builder::new().prefix("larder-pg-").tempdir().unwrap().keep();
+        fs::set_permissions(&directory, fs::Permissions::from_mode(0o755)).unwrap();
+        let user = other_user();
+        if let Some((user, group)) = user {
+            chown(&directory, Some(user), Some(group)).unwrap();
+        }
+        let as_user = |command: &mut Command| {
+            command.current_dir(&directory).env("LC_ALL", "C");
+            if let Some((user, group)) = user {
+                command.uid(user).gid(group);
+            }
+        };
+        let mut initdb = Command::new(programs.join("initdb"));
+        initdb.args(["-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync", "-D"]);
+        initdb.arg(directory.join("data"));
+        as_user(&mut initdb);
+        let done = initdb.output().expect("initdb runs");
+        assert!(done.status.success(), "initdb: {}", String::from_utf8_lossy(&done.stderr));
+
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let settings = format!(
+            "listen_addresses = '127.0.0.1'\nport = {port}\nunix_socket_directories = '{}'\nfsync = off\n\
+             synchronous_commit = off\nfull_page_writes = off\nshared_buffers = 32MB\n",
+            directory.display()
+        );
+        fs::write(directory.join("data/postgresql.conf"), settings).unwrap();
+        fs::write(directory.join("data/pg_hba.conf"), HBA).unwrap();
+        let mut supervisor = Command::new("sh");
+        supervisor.arg("-c").arg(SUPERVISOR).arg(programs.join("postgres")).arg(&directory);
+        // A group of its own: an interrupt from the terminal must not end it before its work is done.
+        supervisor.stdin(Stdio::piped()).process_group(0);
+        as_user(&mut supervisor);
+        let supervisor = supervisor.spawn().expect("a shell runs");
+        let server = Self { directory, port, databases: AtomicU32::new(0), _supervisor: supervisor };
+        server.wait_until_ready().await;
+        server
+    }
+
+    async fn wait_until_ready(&self) {
+        let mut interval = tokio::time::interval(Duration::from_millis(20));
+        let ready = async {
+            loop {
+                interval.tick().await;
+                if let Ok(mut connection) = self.connect("postgres").await {
+                    let role = "create role locked login password 'secret'";
+                    raw_sql(role).execute(&mut connection).await.expect("a role can be created");
+                    return;
+                }
+            }
+        };
+        if tokio::time::timeout(READY_WITHIN, ready).await.is_err() {
+            let log = fs::read_to_string(self.directory.join("log")).unwrap_or_default();
+            panic!("Postgres is not ready within {READY_WITHIN:?}: {log}");
+        }
+    }
+
+    async fn connect(&self, database: &str) -> sqlx::Result<PgConnection> {
+        PgConnection::connect(&format!("postgres://postgres@127.0.0.1:{}/{database}", self.port)).await
+    }
+}
+
+impl Database {
+    /// How a superuser reaches it over TCP, without a password.
+    pub(crate) fn url(&self) -> String {
+        self.url_of("postgres")
+    }
+
+    /// How `login` (`user` or `user:password`) reaches it over TCP.
+    pub(crate) fn url_of(&self, login: &str) -> String {
+        format!("postgres://{login}@127.0.0.1:{}/{}", self.server.port, self.name)
+    }
+
+    /// How a superuser reaches it through the socket.
+    pub(crate) fn socket_url(&self) -> String {
+        let directory = self.server.directory.display();
+        format!("postgres://postgres@/{}?host={directory}&port={}", self.name, self.server.port)
+    }
+
+    /// The server's port on 127.0.0.1.
+    pub(crate) fn port(&self) -> u16 {
+        self.server.port
+    }
+
+    /// Runs any number of statements.
+    pub(crate) async fn execute(&self, sql: &str) {
+        let mut connection = self.server.connect(&self.name).await.expect("the database answers");
+        raw_sql(AssertSqlSafe(sql.to_owned())).execute(&mut connection).await.expect("the statements run");
+        connection.close().await.expect("the connection ends well");
+    }
+
+    /// The first column of the first row, as text; `None` when there is no row.
+    pub(crate) async fn value(&self, sql: &str) -> Option<String> {
+        let mut connection = self.server.connect(&self.name).await.expect("the database answers");
+        let row = raw_sql(AssertSqlSafe(format!("select value::text from ({sql}) as q(value)")));
+        let row = row.fetch_optional(&mut connection).await.expect("the query runs");
+        connection.close().await.expect("the connection ends well");
+        row.and_then(|row| row.try_get(0).expect("a text"))
+    }
+}
+
+fn programs() -> PathBuf {
+    let has_server =
+        |directory: &PathBuf| directory.join("initdb").is_file() && directory.join("postgres").is_file();
+    let debian = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
+    let mut versions: Vec<_> = debian.map(|version| version.path().join("bin")).collect();
+    versions.sort();
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let named = std::env::var_os("PG_BIN").map(PathBuf::from);
+    let found = named
+        .into_iter()
+        .chain(versions.into_iter().rev())
+        .chain(std::env::split_paths(&path))
+        .find(has_server);
+    found.expect("Postgres's server programs; name their directory in PG_BIN")
+}
+
+/// The user and group that the server runs as when the tests run as root, which it refuses.
+fn other_user() -> Option<(u32, u32)> {
+    let is_root =
+        fs::metadata("/proc/self").is_ok_and(|myself| std::os::unix::fs::MetadataExt::uid(&myself) == 0);
+    if !is_root {
+        return None;
+    }
+    let users = read_lines(Path::new("/etc/passwd")).expect("/etc/passwd");
+    let of = |name: &str| {
+        let fields: Vec<_> =
+            users.iter().find(|line| line.starts_with(&format!("{name}:")))?.split(':').collect();
+        Some((fields.get(2)?.parse().ok()?, fields.get(3)?.parse().ok()?))
+    };
+    Some(of("postgres").or_else(|| of("nobody")).expect("a user postgres or nobody"))
+}
+
+fn read_lines(path: &Path) -> io::Result<Vec<String>> {
+    Ok(fs::read_to_string(path)?.lines().map(str::to_owned).collect())
+}
