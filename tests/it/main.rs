@@ -1,4 +1,8 @@
 //! Whole-program tests.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod architecture;
 mod metadata;
+mod source_postgres;
+mod source_sqlite;
 mod support;

@@ -1,4 +1,4 @@
-//! Writing a JSON string.
+//! Writing a JSON string, and reading back what was written.
 
 const HEX: &[u8; 16] = b"0123456789abcdef";
 
@@ -43,6 +43,56 @@ pub fn write_string(out: &mut Vec<u8>, text: &[u8]) {
     out.push(b'"');
 }
 
+/// Appends one character of a JSON string, escaped when it must be.
+pub(super) fn write_char(out: &mut Vec<u8>, character: char) {
+    let mut utf8 = [0; 4];
+    let text = character.encode_utf8(&mut utf8).as_bytes();
+    match ESCAPE[usize::from(text[0])] {
+        0 => out.extend_from_slice(text),
+        b'u' => {
+            let byte = text[0];
+            out.extend_from_slice(b"\\u00");
+            out.extend_from_slice(&[HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]]);
+        }
+        escape => out.extend_from_slice(&[b'\\', escape]),
+    }
+}
+
+/// Appends the text of `string`: a JSON string, quotes included, as [`write_string`] and
+/// [`super::compact`] write it (no `\uXXXX` but for control characters).
+pub fn read_string(string: &[u8], out: &mut Vec<u8>) {
+    let mut rest = string.strip_prefix(b"\"").unwrap_or(string);
+    rest = rest.strip_suffix(b"\"").unwrap_or(rest);
+    while let Some(at) = memchr::memchr(b'\\', rest) {
+        out.extend_from_slice(&rest[..at]);
+        let escape = rest.get(at + 1).copied().unwrap_or(b'\\');
+        let mut length = 2;
+        out.push(match escape {
+            b'b' => 0x08,
+            b't' => b'\t',
+            b'n' => b'\n',
+            b'f' => 0x0c,
+            b'r' => b'\r',
+            b'u' => {
+                length = 6;
+                rest.get(at + 4..at + 6).map_or(0, |hex| hex_value(hex[0]) << 4 | hex_value(hex[1]))
+            }
+            other => other,
+        });
+        rest = rest.get(at + length..).unwrap_or_default();
+    }
+    out.extend_from_slice(rest);
+}
+
+const fn hex_value(digit: u8) -> u8 {
+    match digit {
+        b'0'..=b'9' => digit - b'0',
+        b'a'..=b'f' => digit - b'a' + 10,
+        b'A'..=b'F' => digit - b'A' + 10,
+        _ => 0,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -54,6 +104,13 @@ mod tests {
             let mut out = Vec::new();
             write_string(&mut out, text.as_bytes());
             assert_eq!(serde_json::from_slice::<String>(&out).unwrap(), *text);
+            let mut back = Vec::new();
+            read_string(&out, &mut back);
+            assert_eq!(back, text.as_bytes());
+            let mut by_char = vec![b'"'];
+            text.chars().for_each(|character| write_char(&mut by_char, character));
+            by_char.push(b'"');
+            assert_eq!(by_char, out);
         }
     }
 }

@@ -1,5 +1,10 @@
 //! JSON text: writing strings, and checking and compacting values that a source hands over.
 
+mod compact;
 mod escape;
+mod members;
+mod number;
 
-pub use escape::write_string;
+pub use compact::{Compactor, compact};
+pub use escape::{read_string, write_string};
+pub use number::write_decimal;

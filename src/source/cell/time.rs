@@ -1,0 +1,126 @@
+//! Dates and times: ISO 8601, years 0001 to 9999.
+
+use crate::domain::row::CellKind;
+
+const MICROS_PER_DAY: i64 = 86_400_000_000;
+
+/// `YYYY-MM-DD` of a day counted from 1970-01-01; `None`, and nothing written, outside the years
+/// 0001 to 9999.
+pub(in crate::source) fn date(unix_days: i64, out: &mut Vec<u8>) -> Option<CellKind> {
+    let (year, month, day) = civil(unix_days)?;
+    let mut text = *b"0000-00-00";
+    two(&mut text[0..2], year / 100);
+    two(&mut text[2..4], year % 100);
+    two(&mut text[5..7], month);
+    two(&mut text[8..10], day);
+    out.extend_from_slice(&text);
+    Some(CellKind::Text)
+}
+
+/// `YYYY-MM-DDTHH:MM:SS.ffffff`, the fraction without trailing zeros, then `Z` when the moment is
+/// in UTC; `None`, and nothing written, outside the years 0001 to 9999.
+pub(in crate::source) fn timestamp(unix_micros: i64, is_utc: bool, out: &mut Vec<u8>) -> Option<CellKind> {
+    date(unix_micros.div_euclid(MICROS_PER_DAY), out)?;
+    let micros = unix_micros.rem_euclid(MICROS_PER_DAY) as u64;
+    let (seconds, fraction) = ((micros / 1_000_000) as u32, (micros % 1_000_000) as u32);
+    let mut text = *b"T00:00:00.000000Z";
+    two(&mut text[1..3], seconds / 3600);
+    two(&mut text[4..6], seconds / 60 % 60);
+    two(&mut text[7..9], seconds % 60);
+    two(&mut text[10..12], fraction / 10_000);
+    two(&mut text[12..14], fraction / 100 % 100);
+    two(&mut text[14..16], fraction % 100);
+    let mut end = 9;
+    if fraction > 0 {
+        end = 16;
+        while text[end - 1] == b'0' {
+            end -= 1;
+        }
+    }
+    out.extend_from_slice(&text[..end]);
+    if is_utc {
+        out.push(b'Z');
+    }
+    Some(CellKind::Text)
+}
+
+fn two(at: &mut [u8], value: u32) {
+    at[0] = b'0' + (value / 10) as u8;
+    at[1] = b'0' + (value % 10) as u8;
+}
+
+/// Year, month and day of the proleptic Gregorian calendar, by Howard Hinnant's `civil_from_days`
+/// (<https://howardhinnant.github.io/date_algorithms.html>): years begin in March, 400 of them
+/// have 146,097 days.
+fn civil(unix_days: i64) -> Option<(u32, u32, u32)> {
+    /// 0001-01-01 and 9999-12-31.
+    const DAYS: std::ops::RangeInclusive<i64> = -719_162..=2_932_896;
+    if !DAYS.contains(&unix_days) {
+        return None;
+    }
+    let days = u32::try_from(unix_days + 719_468).ok()?;
+    let (era, day_of_era) = (days / 146_097, days % 146_097);
+    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month_from_march = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
+    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
+    let year = year_of_era + era * 400 + u32::from(month <= 2);
+    Some((year, month, day))
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::{DateTime, Datelike, NaiveDate};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn the_ends_of_the_calendar() {
+        for (days, expected) in [
+            (0, "1970-01-01"),
+            (-719_162, "0001-01-01"),
+            (2_932_896, "9999-12-31"),
+            (11_016, "2000-02-29"),
+            (-719_163, ""),
+            (2_932_897, ""),
+            (i64::MAX / MICROS_PER_DAY, ""),
+        ] {
+            let mut out = Vec::new();
+            date(days, &mut out);
+            assert_eq!(String::from_utf8(out).unwrap(), expected, "{days}");
+        }
+    }
+
+    #[test]
+    fn fractions_have_no_trailing_zeros() {
+        for (micros, is_utc, expected) in [
+            (0, true, "1970-01-01T00:00:00Z"),
+            (-1, false, "1969-12-31T23:59:59.999999"),
+            (1_500_000, true, "1970-01-01T00:00:01.5Z"),
+            (86_399_000_120, false, "1970-01-01T23:59:59.00012"),
+        ] {
+            let mut out = Vec::new();
+            timestamp(micros, is_utc, &mut out);
+            assert_eq!(String::from_utf8(out).unwrap(), expected);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn days_agree_with_chrono(days in -719_162_i64..=2_932_896) {
+            let expected = NaiveDate::from_num_days_from_ce_opt(days as i32 + 719_163).unwrap();
+            let (year, month, day) = civil(days).unwrap();
+            prop_assert_eq!((year.cast_signed(), month, day), (expected.year(), expected.month(), expected.day()));
+        }
+
+        #[test]
+        fn moments_agree_with_chrono(micros in -62_135_596_800_000_000_i64..=253_402_300_799_999_999) {
+            let mut out = Vec::new();
+            timestamp(micros, true, &mut out);
+            let back = DateTime::parse_from_rfc3339(std::str::from_utf8(&out).unwrap()).unwrap();
+            prop_assert_eq!(back.timestamp_micros(), micros);
+        }
+    }
+}

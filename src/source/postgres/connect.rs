@@ -1,0 +1,199 @@
+//! From a URL to a connection, with TLS unless the server is on this machine.
+
+use std::{borrow::Cow, net::IpAddr, time::Duration};
+
+use sqlx::{
+    ConnectOptions as _,
+    postgres::{PgConnectOptions, PgConnection, PgSslMode},
+};
+
+use super::fault;
+use crate::source::Error;
+
+/// The parameters of a URL that are understood; any other is refused, since one that is ignored
+/// may be one that was meant to protect.
+const PARAMETERS: [&str; 18] = [
+    "sslmode",
+    "ssl-mode",
+    "sslrootcert",
+    "ssl-root-cert",
+    "ssl-ca",
+    "sslcert",
+    "ssl-cert",
+    "sslkey",
+    "ssl-key",
+    "statement-cache-capacity",
+    "host",
+    "hostaddr",
+    "port",
+    "dbname",
+    "user",
+    "password",
+    "application_name",
+    "options",
+];
+
+/// How one server is reached.
+#[derive(Clone)]
+pub(in crate::source) struct Connector {
+    options: PgConnectOptions,
+    timeout: Duration,
+    /// What messages call the server: `host:port`, or the directory of its socket.
+    address: String,
+}
+
+impl std::fmt::Debug for Connector {
+    /// The options hold the password.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Connector").field("address", &self.address).finish_non_exhaustive()
+    }
+}
+
+impl Connector {
+    /// Reads `url`; `source_name` is for the message when it is wrong.
+    pub(in crate::source) fn open(source_name: &str, url: &str, timeout: Duration) -> Result<Self, Error> {
+        let wrong = |reason: String| Error::Url { source_name: source_name.to_owned(), reason };
+        if !["postgres://", "postgresql://"].iter().any(|scheme| url.starts_with(scheme)) {
+            return Err(wrong("it does not begin with postgres://".to_owned()));
+        }
+        let names = parameters(url);
+        if let Some(unknown) = names.iter().find(|name| !is_known(name)) {
+            return Err(wrong(format!("it has a parameter `{unknown}` that is not understood")));
+        }
+        let url = with_host(url, &names);
+        let mut options: PgConnectOptions = url.parse().map_err(|error| wrong(reason(&error)))?;
+        if let Some(bare) = options.get_host().strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
+            // The brackets of an IPv6 address are the URL's, not the resolver's.
+            let bare = bare.to_owned();
+            options = options.host(&bare);
+        }
+        if !names.iter().any(|name| matches!(*name, "sslmode" | "ssl-mode")) {
+            let mode = if is_this_machine(&options) { PgSslMode::Prefer } else { PgSslMode::VerifyFull };
+            options = options.ssl_mode(mode);
+        }
+        options = options.application_name("larder").extra_float_digits(None).disable_statement_logging();
+        let address = match options.get_socket() {
+            Some(directory) => directory.display().to_string(),
+            None if options.get_host().starts_with('/') => options.get_host().to_owned(),
+            None => format!("{}:{}", options.get_host(), options.get_port()),
+        };
+        Ok(Self { options, timeout, address })
+    }
+
+    pub(super) fn address(&self) -> &str {
+        &self.address
+    }
+
+    pub(super) async fn connect(&self) -> Result<PgConnection, Error> {
+        match tokio::time::timeout(self.timeout, self.attempt()).await {
+            Ok(result) => result,
+            Err(_) => Err(Error::ConnectTimeout {
+                address: self.address.clone(),
+                timeout_ms: self.timeout.as_millis() as u64,
+            }),
+        }
+    }
+
+    async fn attempt(&self) -> Result<PgConnection, Error> {
+        let host = self.options.get_host();
+        if self.options.get_socket().is_none() && !host.starts_with('/') {
+            // Asked first, so that a wrong name is told from a server that does not answer.
+            let found = tokio::net::lookup_host((host, self.options.get_port())).await;
+            let _ = found.map_err(|source| Error::Resolve { host: host.to_owned(), source })?;
+        }
+        self.options.connect().await.map_err(|error| fault::of_connecting(error, &self.address))
+    }
+}
+
+/// `postgres://user@/database?host=...`, which Postgres's own tools take, with the host that the
+/// URL's grammar asks for; the parameter overrides it.
+fn with_host<'a>(url: &'a str, names: &[&str]) -> Cow<'a, str> {
+    let Some((scheme, rest)) = url.split_once("://") else { return Cow::Borrowed(url) };
+    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    if !rest[..end].ends_with('@') || !names.contains(&"host") {
+        return Cow::Borrowed(url);
+    }
+    Cow::Owned(format!("{scheme}://{}localhost{}", &rest[..end], &rest[end..]))
+}
+
+/// The names of the URL's parameters.
+fn parameters(url: &str) -> Vec<&str> {
+    let query = url.split_once('?').map_or("", |(_, query)| query);
+    let query = query.split_once('#').map_or(query, |(query, _)| query);
+    let pairs = query.split('&').filter(|pair| !pair.is_empty());
+    pairs.map(|pair| pair.split_once('=').map_or(pair, |(name, _)| name)).collect()
+}
+
+fn is_known(name: &str) -> bool {
+    PARAMETERS.contains(&name) || (name.starts_with("options[") && name.ends_with(']'))
+}
+
+/// What is wrong with a URL. The parser's own words hold no part of it but the value of `sslmode`.
+fn reason(error: &sqlx::Error) -> String {
+    match error {
+        sqlx::Error::Configuration(cause) => cause.to_string(),
+        _ => "it is not a URL".to_owned(),
+    }
+}
+
+fn is_this_machine(options: &PgConnectOptions) -> bool {
+    let host = options.get_host();
+    options.get_socket().is_some()
+        || host.starts_with('/')
+        || host.eq_ignore_ascii_case("localhost")
+        || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn open(url: &str) -> Result<Connector, Error> {
+        Connector::open("warehouse", url, Duration::from_secs(1))
+    }
+
+    #[test]
+    fn other_machines_need_tls() {
+        use PgSslMode::{Disable, Prefer, VerifyFull};
+        for (url, address, mode) in [
+            ("postgres://u:p@localhost/d", "localhost:5432", Prefer),
+            ("postgresql://127.1.2.3:5433/d", "127.1.2.3:5433", Prefer),
+            ("postgres://u@[::1]:7/d", "::1:7", Prefer),
+            ("postgres:///d?host=/run/pg", "/run/pg", Prefer),
+            ("postgres://u:p@/d?host=/run/pg", "/run/pg", Prefer),
+            ("postgres://u:p@/d?host=db.example.com", "db.example.com:5432", VerifyFull),
+            ("postgres://%2Frun%2Fpg/d", "/run/pg", Prefer),
+            ("postgres://db.example.com/d", "db.example.com:5432", VerifyFull),
+            ("postgres://localhost.example.com/d", "localhost.example.com:5432", VerifyFull),
+            ("postgres://10.0.0.1/d?application_name=sslmode", "10.0.0.1:5432", VerifyFull),
+            ("postgres://localhost/d?host=10.0.0.1", "10.0.0.1:5432", VerifyFull),
+            ("postgres://10.0.0.1/d?sslmode=disable", "10.0.0.1:5432", Disable),
+            ("postgres://localhost/d?port=6&sslmode=verify-full", "localhost:6", VerifyFull),
+        ] {
+            let connector = open(url).unwrap();
+            assert_eq!(connector.address(), address, "{url}");
+            let found = connector.options.get_ssl_mode();
+            assert_eq!(format!("{found:?}"), format!("{mode:?}"), "{url}");
+        }
+    }
+
+    #[test]
+    fn wrong_urls_are_refused_without_their_secrets() {
+        for (url, part) in [
+            ("mysql://u:secret@h/d", "postgres://"),
+            ("u:secret@h/d", "postgres://"),
+            ("postgres://u:secret@h:port/d", "port"),
+            ("postgres://u:secret@h/d?sslmode=maybe", "maybe"),
+            ("postgres://u@h/d?passwd=secret", "passwd"),
+            ("postgres://u:secret@h/d?channel_binding=require", "channel_binding"),
+        ] {
+            let error = open(url).unwrap_err();
+            assert_eq!(error.code(), "source_url_invalid");
+            let text = error.to_string();
+            assert!(text.contains(part) && text.contains("warehouse"), "{text}");
+            assert!(!format!("{text} {error:?}").contains("secret"), "{text}");
+        }
+        let connector = open("postgres://u:secret@h/d").unwrap();
+        assert!(!format!("{connector:?}").contains("secret"));
+    }
+}

@@ -1,0 +1,133 @@
+//! What a model's query yields, and the copy that reads it.
+
+use std::collections::HashMap;
+
+use sqlx::{AssertSqlSafe, Column as _, Row as _, postgres::PgConnection, raw_sql};
+
+use super::{
+    copy::malformed,
+    fault::{self, Asked},
+    run,
+    types::{self, Reader},
+};
+use crate::{
+    domain::row::{Column, ColumnKind},
+    source::{Error, check_names, statement::quote},
+};
+
+/// Before the model's SQL when the server is asked to parse it.
+const PREPARE: &str = "prepare larder_model as\n";
+/// Ends the transaction and forgets what [`PREPARE`] left in the session, which a pooler may hand
+/// to somebody else.
+pub(super) const FORGET: &str = "rollback; deallocate larder_model";
+
+/// The columns of a query and how each is read.
+#[derive(Debug)]
+pub(super) struct Plan {
+    pub(super) columns: Vec<Column>,
+    pub(super) readers: Vec<Reader>,
+}
+
+impl Plan {
+    /// Asks the server; no row of the query is read.
+    pub(super) async fn make(
+        connection: &mut PgConnection,
+        sql: &str,
+        asked: Asked<'_>,
+    ) -> Result<Self, Error> {
+        // Parsed on its own first: whatever stands in it is one statement by itself, and errors
+        // have their place in the model's text.
+        let place = Asked { model: asked.model.map(|(model, _)| (model, PREPARE.len())), ..asked };
+        run(connection, format!("{PREPARE}{sql}"), place).await?;
+
+        let found = describe(connection, sql, Asked { model: None, ..asked }).await?;
+        let others: Vec<u32> =
+            found.iter().map(|(_, oid)| *oid).filter(|oid| types::direct(*oid).is_none()).collect();
+        let catalog = catalog(connection, &others, Asked { model: None, ..asked }).await?;
+        let mut plan = Self { columns: Vec::new(), readers: Vec::new() };
+        for (name, oid) in found {
+            let (reader, kind, type_name) = match (types::direct(oid), catalog.get(&oid)) {
+                (Some((reader, kind, type_name)), _) => (reader, kind, type_name.to_owned()),
+                (None, Some((reader, kind, type_name))) => (*reader, *kind, type_name.clone()),
+                (None, None) => return Err(malformed("a column has a type that the catalog does not know")),
+            };
+            plan.columns.push(Column { name, kind, type_name });
+            plan.readers.push(reader);
+        }
+        check_names(&plan.columns)?;
+        Ok(plan)
+    }
+
+    /// The copy of the query's rows, at most `limit`. Types that are not read directly are made
+    /// JSON of on the server.
+    pub(super) fn copy(&self, sql: &str, limit: Option<u64>) -> String {
+        // The model stands on lines of its own: a comment at its end must not swallow the bracket.
+        let mut query = format!("\n{sql}\n");
+        if limit.is_some() || self.readers.contains(&Reader::ToJson) {
+            let fields: Vec<_> = self.columns.iter().zip(&self.readers).map(field).collect();
+            query = format!("select {} from ({query}) as larder_model", fields.join(", "));
+        }
+        if let Some(limit) = limit {
+            query = format!("{query} limit {limit}");
+        }
+        format!("copy ({query}) to stdout (format binary)")
+    }
+}
+
+fn field((column, reader): (&Column, &Reader)) -> String {
+    let name = quote(&column.name);
+    match reader {
+        Reader::ToJson => format!("pg_catalog.to_json({name}) as {name}"),
+        _ => name,
+    }
+}
+
+/// Names and types of the query's columns. The join yields one row of nulls without running the
+/// query, and with it the types: a query that yields no row would tell nothing.
+async fn describe(
+    connection: &mut PgConnection,
+    sql: &str,
+    asked: Asked<'_>,
+) -> Result<Vec<(String, u32)>, Error> {
+    let join = format!(
+        "select larder_model.* from (select 1) as larder_one left join (\n{sql}\n) as larder_model on false"
+    );
+    let row = raw_sql(AssertSqlSafe(join)).fetch_one(connection).await;
+    let row = row.map_err(|error| match fault::of_query(error, asked) {
+        // It parses on its own, but not as a table: it is no select.
+        Error::Syntax { .. } => Error::NoColumns,
+        other => other,
+    })?;
+    let columns = row.columns().iter().map(|column| {
+        let oid = column.type_info().oid().ok_or_else(|| malformed("a column has no type"))?;
+        Ok((column.name().to_owned(), oid.0))
+    });
+    columns.collect()
+}
+
+/// What the catalog says of the types `oids`.
+async fn catalog(
+    connection: &mut PgConnection,
+    oids: &[u32],
+    asked: Asked<'_>,
+) -> Result<HashMap<u32, (Reader, ColumnKind, String)>, Error> {
+    if oids.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let list: Vec<_> = oids.iter().map(u32::to_string).collect();
+    let sql = format!(
+        "select oid::pg_catalog.text, pg_catalog.format_type(oid, null), typtype::pg_catalog.text, \
+         typcategory::pg_catalog.text from pg_catalog.pg_type where oid in ({})",
+        list.join(", ")
+    );
+    let rows = raw_sql(AssertSqlSafe(sql)).fetch_all(connection).await;
+    let mut types = HashMap::new();
+    for row in rows.map_err(|error| fault::of_query(error, asked))? {
+        let text = |at: usize| row.try_get::<String, _>(at).map_err(|_| malformed("the catalog"));
+        let (oid, name) = (text(0)?, text(1)?);
+        let oid = oid.parse().map_err(|_| malformed("the catalog"))?;
+        let (reader, kind) = types::other(oid, &name, &text(2)?, &text(3)?);
+        types.insert(oid, (reader, kind, name));
+    }
+    Ok(types)
+}

@@ -1,0 +1,85 @@
+//! Reading a source to its end, and waiting for what comes in its time.
+
+use std::time::Duration;
+
+use larder::{
+    domain::row::{CellKind, Column, RowBatch},
+    source::{Error, Query, Settings, Source, SourceKind},
+};
+use tokio::sync::mpsc;
+
+/// What must happen happens within this time, or the test fails.
+pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
+
+/// A cell as it is compared: what it holds, and its text.
+pub(crate) type Cell = (CellKind, String);
+
+/// A source of `kind` with generous bounds.
+pub(crate) fn open(kind: SourceKind) -> Source {
+    open_within(kind, DEADLINE, DEADLINE)
+}
+
+/// A source of `kind`.
+pub(crate) fn open_within(
+    kind: SourceKind,
+    statement_timeout: Duration,
+    connect_timeout: Duration,
+) -> Source {
+    Source::open(Settings { name: "warehouse".into(), kind, statement_timeout, connect_timeout }).unwrap()
+}
+
+/// Everything that `sql` yields.
+pub(crate) async fn read(source: &Source, sql: &str) -> Result<Table, Error> {
+    read_query(source, &Query::Sql(sql.into()), None).await
+}
+
+/// Everything that `query` yields, at most `limit` rows.
+pub(crate) async fn read_query(source: &Source, query: &Query, limit: Option<u64>) -> Result<Table, Error> {
+    let columns = source.describe(query).await?;
+    let (sender, mut receiver) = mpsc::channel(2);
+    let receive = async {
+        let mut batches = Vec::new();
+        while let Some(batch) = receiver.recv().await {
+            batches.push(batch);
+        }
+        batches
+    };
+    let (result, batches) = tokio::join!(source.stream(query, sender, &columns, limit), receive);
+    result?;
+    Ok(Table { columns, batches })
+}
+
+/// What a query yielded.
+#[derive(Debug)]
+pub(crate) struct Table {
+    pub(crate) columns: Vec<Column>,
+    pub(crate) batches: Vec<RowBatch>,
+}
+
+impl Table {
+    pub(crate) fn nulled(&self) -> u64 {
+        self.batches.iter().map(RowBatch::nulled).sum()
+    }
+
+    pub(crate) fn rows(&self) -> Vec<Vec<Cell>> {
+        let row = |batch: &RowBatch, row| {
+            let cell = |column| {
+                let (kind, text) = batch.cell(row, column);
+                (kind, String::from_utf8(text.to_vec()).unwrap())
+            };
+            (0..self.columns.len()).map(cell).collect()
+        };
+        self.batches.iter().flat_map(|batch| (0..batch.rows()).map(move |at| row(batch, at))).collect()
+    }
+}
+
+/// Asks again and again until `is_so`; fails after [`DEADLINE`].
+pub(crate) async fn wait_until<F: Future<Output = bool>>(what: &str, mut is_so: impl FnMut() -> F) {
+    let mut interval = tokio::time::interval(Duration::from_millis(20));
+    let wait = async {
+        while !is_so().await {
+            interval.tick().await;
+        }
+    };
+    tokio::time::timeout(DEADLINE, wait).await.unwrap_or_else(|_| panic!("not within {DEADLINE:?}: {what}"));
+}
