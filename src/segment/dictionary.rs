@@ -84,7 +84,7 @@ impl Dictionary {
 
 impl fmt::Debug for Dictionary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Dictionary").field("digest", &self.digest).field("bytes", &self.bytes.len()).finish()
+        write!(f, "Dictionary({}, {} bytes)", self.digest, self.bytes.len())
     }
 }
 

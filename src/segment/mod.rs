@@ -1,8 +1,8 @@
 //! The segment file: an immutable Arrow IPC file of records, compressed one by one.
 //!
-//! One file holds one record batch. Columns: `key` (Utf8), `fingerprint` (FixedSizeBinary(16)),
-//! `flags` (UInt8), `body` (Binary; null is a delete), then one per secondary index, named
-//! `index:NAME` (Utf8, null is absent; `List<Utf8>` when one record has many values). What the file
+//! One file holds one record batch. Columns: `key` (`Utf8`), `fingerprint` (`FixedSizeBinary(16)`),
+//! `flags` (`UInt8`), `body` (`Binary`; null is a delete), then one per secondary index, named
+//! `index:NAME` (`Utf8`, null is absent; `List<Utf8>` when one record has many values). What the file
 //! is stands in the schema metadata under `larder.*`. A reader keeps the file in one buffer; every
 //! column is a slice of it.
 

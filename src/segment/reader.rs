@@ -67,7 +67,7 @@ impl Segment {
         let secondary =
             columns.iter().map(|column| Secondary::read(&mut body, column)).collect::<Result<_, _>>()?;
         body.finish()?;
-        Ok(Self { facts, keys, fingerprints, flags, bodies, secondary, columns, file })
+        Ok(Self { file, facts, keys, fingerprints, flags, bodies, secondary, columns })
     }
 
     /// Puts and deletes together.
@@ -172,9 +172,9 @@ impl Secondary {
         }
     }
 
+    #[expect(clippy::cast_sign_loss, reason = "offsets were found rising from 0 when parsed")]
     fn range(&self, row: usize) -> Range<usize> {
         match &self.rows {
-            // Checked when parsed: rising, not negative.
             Some(rows) => rows[row] as usize..rows[row + 1] as usize,
             None if self.text.is_null(row) => row..row,
             None => row..row + 1,

@@ -89,20 +89,20 @@ fn read(segment: &Segment) -> Vec<Row> {
     (0..segment.rows())
         .map(|row| {
             let mut body = Vec::new();
-            let decoded = decoder.decode(segment, row, &mut body);
+            let whole = decoder.decode(segment, row, &mut body);
             assert!(body.len() <= crate::domain::limits::RECORD_BYTES_MAX);
             assert_eq!(segment.stored_body(row).is_none(), segment.is_delete(row));
             segment.all_values(row, &mut values);
             line.clear();
             assert_eq!(
                 cat_line(segment, row, &mut decoder, &mut line).is_ok(),
-                decoded.is_ok() || segment.is_delete(row)
+                whole.is_ok() || segment.is_delete(row)
             );
             Row {
                 key: segment.key(row).to_owned(),
                 fingerprint: segment.fingerprint(row),
                 left: segment.flags(row).has_left(),
-                body: decoded.is_ok().then_some(body),
+                body: whole.is_ok().then_some(body),
                 email: segment.values(row, 1).next().map(str::to_owned),
                 tags: segment.values(row, 2).map(str::to_owned).collect(),
             }

@@ -124,7 +124,8 @@ fn a_dictionary_that_is_not_the_one_named_is_refused() {
 
 #[test]
 fn wrong_columns_are_refused() {
-    let spoilers: [(&str, fn(&mut Parts)); 9] = [
+    type Spoiler = fn(&mut Parts);
+    let spoilers: [(&str, Spoiler); 9] = [
         ("a null key", |parts| parts.columns[0].1 = Arc::new(StringArray::from(vec![Some("a"), None]))),
         ("large text", |parts| parts.columns[0].1 = Arc::new(LargeStringArray::from(vec!["a", "b"]))),
         ("no body", |parts| drop(parts.columns.remove(3))),

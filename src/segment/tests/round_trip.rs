@@ -172,7 +172,9 @@ fn entries_that_do_not_fit_are_refused_and_change_nothing() {
     let mut builder = SegmentBuilder::new(header(SegmentKind::Base, Codec::Plain));
     let values = |pairs: &[(u16, &str)]| {
         let mut values = IndexValues::default();
-        pairs.iter().for_each(|(index, value)| values.push(*index, value));
+        for (index, value) in pairs {
+            values.push(*index, value);
+        }
         values
     };
     let mut push = |body: Option<&[u8]>, values: &IndexValues| {
