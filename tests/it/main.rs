@@ -1,1 +1,7 @@
 //! Whole-program tests.
+
+// `cfg(test)` tells the linter that helpers are test code too.
+#[cfg(test)]
+mod publication;
+#[cfg(test)]
+mod support;

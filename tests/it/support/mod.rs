@@ -1,0 +1,4 @@
+//! What tests share.
+
+pub(crate) mod catalog;
+pub(crate) mod faulty_store;
