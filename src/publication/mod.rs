@@ -1,5 +1,33 @@
 //! The object store: segments, manifests and the catalog; publishing, announcing, retention.
+//!
+//! Everything that touches the store goes through [`Store`]. What is visible is decided by numbered
+//! catalog documents alone; [`Announcer`] creates them, a follower reads them. Nothing found in the
+//! store is used before its SHA-256 and its shape are checked, and no text found there is ever used
+//! as an address.
 
+mod announce;
+mod buffer;
+mod catalog;
+mod decode;
+mod directory;
+mod error;
+mod files;
+mod paths;
+mod publish;
+pub mod retention;
 mod settings;
+mod settle;
+mod store;
+mod transfer;
 
+pub use announce::{AnnounceError, Announced, Announcer, AnnouncerHandle, CHANGES_WAITING_MAX, Change, Pace};
+pub use buffer::Buffer;
+pub use catalog::HeadAnswer;
+pub use decode::{key_set as decode_key_set, manifest as decode_manifest};
+pub use directory::SegmentDirectory;
+pub use error::Error;
+pub use files::ContentDirectory;
+pub use publish::{Content, SegmentDraft, publish_key_set, publish_manifest, publish_segment};
 pub use settings::{Location, Settings};
+pub use settle::Settled;
+pub use store::Store;

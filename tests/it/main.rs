@@ -3,6 +3,7 @@
 
 mod architecture;
 mod metadata;
+mod publication;
 mod source_postgres;
 mod source_sqlite;
 mod support;

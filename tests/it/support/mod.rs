@@ -1,4 +1,6 @@
 //! What several tests need.
 
+pub(crate) mod catalog;
+pub(crate) mod faulty_store;
 pub(crate) mod postgres;
 pub(crate) mod source;

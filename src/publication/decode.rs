@@ -1,0 +1,116 @@
+//! From bytes to documents, with every check that needs no store. Pure.
+
+use bytes::Bytes;
+use serde::{Deserialize, de::DeserializeOwned};
+
+use super::{error::Error, paths};
+use crate::domain::{
+    catalog::{CatalogDocument, CollectionEntry, Head, KeySetReference},
+    digest::Digest,
+    keyset::{KeySet, KeySetDocument},
+    limits::{COLLECTIONS_MAX, FORMAT, SEGMENT_BYTES_MAX},
+    manifest::{Manifest, SegmentKind},
+    name::CollectionName,
+};
+
+/// Reads JSON whose `format` this build knows. A later format is told apart from damage first.
+pub(super) fn json<T: DeserializeOwned>(path: &str, bytes: &[u8]) -> Result<T, Error> {
+    #[derive(Deserialize)]
+    struct Envelope {
+        format: u32,
+    }
+    let malformed = |source| Error::Malformed { path: path.to_owned(), source };
+    let Envelope { format } = serde_json::from_slice(bytes).map_err(malformed)?;
+    if format > FORMAT {
+        return Err(Error::NewerFormat { path: path.to_owned(), format, known: FORMAT });
+    }
+    serde_json::from_slice(bytes).map_err(malformed)
+}
+
+/// Catalog document `n`.
+pub(super) fn document(n: u64, path: &str, bytes: &[u8]) -> Result<CatalogDocument, Error> {
+    let document: CatalogDocument = json(path, bytes)?;
+    if document.n != n {
+        return Err(corrupt(path, "its number is not that of its name"));
+    }
+    if document.collections.len() > COLLECTIONS_MAX {
+        return Err(corrupt(path, "it names too many collections"));
+    }
+    Ok(document)
+}
+
+/// The head.
+pub(super) fn head(path: &str, bytes: &[u8]) -> Result<Head, Error> {
+    let head: Head = json(path, bytes)?;
+    if head.data_as_of.len() > COLLECTIONS_MAX {
+        return Err(corrupt(path, "it names too many collections"));
+    }
+    Ok(head)
+}
+
+/// The manifest that `entry` names for collection `name`; its digest, shape and paths are checked.
+pub fn manifest(name: &CollectionName, entry: &CollectionEntry, bytes: &Bytes) -> Result<Manifest, Error> {
+    let path = &entry.manifest;
+    verify(path, &entry.sha256, bytes)?;
+    let manifest = unnamed_manifest(name, path, bytes)?;
+    if manifest.version != entry.version {
+        return Err(corrupt(path, "its version is not the announced one"));
+    }
+    Ok(manifest)
+}
+
+/// A manifest found by listing: all checks but those that need a catalog entry.
+pub(super) fn unnamed_manifest(name: &CollectionName, path: &str, bytes: &[u8]) -> Result<Manifest, Error> {
+    let manifest: Manifest = json(path, bytes)?;
+    if manifest.collection != *name {
+        return Err(corrupt(path, "it is of another collection"));
+    }
+    for segment in &manifest.segments {
+        paths::named_segment(name, &segment.object, path)?;
+        if segment.bytes > SEGMENT_BYTES_MAX {
+            let bytes = segment.bytes;
+            return Err(Error::TooLarge { path: segment.object.clone(), bytes, limit: SEGMENT_BYTES_MAX });
+        }
+    }
+    let in_order = manifest.segments.windows(2).all(|pair| {
+        pair[0].version <= pair[1].version
+            && !(pair[0].kind == SegmentKind::Changes && pair[1].kind == SegmentKind::Base)
+    });
+    if !in_order {
+        return Err(corrupt(path, "its segments are out of order"));
+    }
+    Ok(manifest)
+}
+
+/// The key set that a catalog document names; its digest and revision are checked.
+pub fn key_set(reference: &KeySetReference, bytes: &Bytes) -> Result<KeySet, Error> {
+    verify(&reference.object, &reference.sha256, bytes)?;
+    let document: KeySetDocument = json(&reference.object, bytes)?;
+    if document.revision != reference.revision {
+        return Err(corrupt(&reference.object, "its revision is not the announced one"));
+    }
+    Ok(document.into())
+}
+
+fn verify(path: &str, expected: &Digest, bytes: &[u8]) -> Result<(), Error> {
+    if Digest::of(bytes) == *expected { Ok(()) } else { Err(corrupt(path, "its SHA-256 is another one")) }
+}
+
+/// Damage of the object at `path`.
+pub(super) fn corrupt(path: &str, reason: &'static str) -> Error {
+    Error::Corrupt { path: path.to_owned(), reason }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_newer_format_is_told_apart_from_damage() {
+        let newer = br#"{"format":99,"anything":"else"}"#;
+        assert!(matches!(head("h", newer), Err(Error::NewerFormat { format: 99, .. })));
+        assert!(matches!(head("h", b"{}"), Err(Error::Malformed { .. })));
+        assert!(matches!(head("h", br#"{"format":1}"#), Err(Error::Malformed { .. })));
+        assert!(matches!(head("h", b""), Err(Error::Malformed { .. })));
+    }
+}

@@ -1,0 +1,116 @@
+//! Segments on the local disk: fetched, verified, read, collected.
+
+use std::{
+    collections::HashSet,
+    path::{Path, PathBuf},
+};
+
+use super::{
+    buffer::{Buffer, allocate},
+    error::{Error, blocking},
+    files::{ContentDirectory, Draft},
+    store::Store,
+    transfer::download,
+};
+use crate::{
+    domain::{digest::Digest, limits::SEGMENT_BYTES_MAX, manifest::SegmentReference},
+    support::clock::Clock,
+};
+
+/// The directory `segments` of a node: `{sha256}.arrow` files. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct SegmentDirectory(ContentDirectory);
+
+impl SegmentDirectory {
+    /// Opens, and where needed creates (0700), the directory at `path`. Blocks.
+    pub fn open(path: &Path, clock: Clock) -> Result<Self, Error> {
+        ContentDirectory::open(path, "arrow", clock).map(Self)
+    }
+
+    /// Where a segment stands, whether or not it is there.
+    pub fn path(&self, digest: &Digest) -> PathBuf {
+        self.0.path(digest)
+    }
+
+    /// Whether a file of the right name and length is there. Its content is not looked at.
+    pub fn has(&self, reference: &SegmentReference) -> bool {
+        self.0.has(&reference.sha256, reference.bytes)
+    }
+
+    /// The local file of a segment, fetched from the store when it is not there; memory stays small.
+    /// A file that is there is not read: [`SegmentDirectory::read`] verifies. The file stays for
+    /// at least an hour.
+    pub async fn fetch(&self, store: &Store, reference: &SegmentReference) -> Result<PathBuf, Error> {
+        if self.has(reference) {
+            self.0.touch(&reference.sha256);
+            return Ok(self.path(&reference.sha256));
+        }
+        self.fetch_anew(store, reference).await
+    }
+
+    /// As [`SegmentDirectory::fetch`], but reads the store's object whatever is there locally.
+    pub(super) async fn fetch_anew(
+        &self,
+        store: &Store,
+        reference: &SegmentReference,
+    ) -> Result<PathBuf, Error> {
+        let directory = self.0.clone();
+        let path = self.path(&reference.sha256);
+        let start = move || directory.draft();
+        let finish = move |draft: Draft| draft.keep(&path).map(|()| path);
+        download(store, reference, start, |draft, _, bytes| draft.write(bytes), finish).await
+    }
+
+    /// The bytes of a segment that is here, verified again. A damaged file is removed and reported
+    /// as [`Error::Corrupt`], an absent one as [`Error::Missing`].
+    pub async fn read(&self, reference: &SegmentReference) -> Result<Buffer, Error> {
+        let directory = self.0.clone();
+        let (digest, bytes) = (reference.sha256, reference.bytes);
+        blocking(move || {
+            let buffer = directory.read_verified(&digest, SEGMENT_BYTES_MAX)?;
+            if buffer.as_slice().len() as u64 == bytes {
+                Ok(buffer)
+            } else {
+                Err(directory.damaged(&digest, "its length is another one"))
+            }
+        })
+        .await
+    }
+
+    /// The bytes of a segment, verified: from the local file, else from the store, in which case
+    /// they are kept locally too.
+    pub async fn load(&self, store: &Store, reference: &SegmentReference) -> Result<Buffer, Error> {
+        match self.read(reference).await {
+            Ok(buffer) => return Ok(buffer),
+            Err(Error::Missing { .. }) => {}
+            Err(error) => tracing::warn!(
+                code = error.code(),
+                segment = %reference.sha256,
+                "a local segment cannot be read; it is fetched again"
+            ),
+        }
+        let directory = self.0.clone();
+        let path = self.path(&reference.sha256);
+        let bytes = reference.bytes as usize;
+        let start = move || Ok((directory.draft()?, allocate(bytes)));
+        let write = |(draft, buffer): &mut (Draft, Buffer), offset: u64, bytes: &[u8]| {
+            let from = offset as usize;
+            buffer.as_mut_slice()[from..from + bytes.len()].copy_from_slice(bytes);
+            draft.write(bytes)
+        };
+        let finish = move |(draft, buffer): (Draft, Buffer)| draft.keep(&path).map(|()| buffer);
+        download(store, reference, start, write, finish).await
+    }
+
+    /// Makes segments and their names durable; those that are gone are passed over.
+    pub async fn sync(&self, digests: Vec<Digest>) -> Result<(), Error> {
+        self.0.sync(digests).await
+    }
+
+    /// Removes segments that `keep` does not name, and files left by a killed process; nothing that
+    /// was written or used within the last hour. Only the server of a node may call it. Returns the
+    /// number of files removed.
+    pub async fn collect(&self, keep: HashSet<Digest>) -> Result<usize, Error> {
+        self.0.collect(keep).await
+    }
+}

@@ -1,0 +1,174 @@
+//! What may go wrong with the object store and its local copies.
+
+use std::path::PathBuf;
+
+use crate::domain::{error::ErrorKind, id::DeploymentId};
+
+/// A failure of the store, of an object in it, or of a local copy.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The store did not do what it was asked.
+    #[error(
+        "the object store could not {operation} `{path}`; check that it is reachable and writable: {source}"
+    )]
+    Request {
+        /// "read", "write", "list" or "delete".
+        operation: &'static str,
+        /// Object path.
+        path: String,
+        /// What the store's client says.
+        #[source]
+        source: object_store::Error,
+    },
+    /// The store did not answer in time.
+    #[error("the object store did not {operation} `{path}` within {seconds} s")]
+    Timeout {
+        /// "read", "write", "list" or "delete".
+        operation: &'static str,
+        /// Object path.
+        path: String,
+        /// The bound that was passed.
+        seconds: u64,
+    },
+    /// The store refused the credentials.
+    #[error("the object store refuses to {operation} `{path}`; check the node's credentials and rights")]
+    Denied {
+        /// "read", "write", "list" or "delete".
+        operation: &'static str,
+        /// Object path.
+        path: String,
+        /// What the store's client says.
+        #[source]
+        source: object_store::Error,
+    },
+    /// An object that something names is not there.
+    #[error("`{path}` is named but is not in the object store")]
+    Missing {
+        /// Object path, or local file.
+        path: String,
+    },
+    /// An object that must not exist yet exists.
+    #[error("`{path}` exists already")]
+    Exists {
+        /// Object path.
+        path: String,
+    },
+    /// Bytes that are not what they should be.
+    #[error("`{path}` is damaged: {reason}")]
+    Corrupt {
+        /// Object path, or local file.
+        path: String,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+    /// A document that is not the JSON it should be.
+    #[error("`{path}` is not a document of its kind: {source}")]
+    Malformed {
+        /// Object path, or local file.
+        path: String,
+        /// Where it goes wrong.
+        #[source]
+        source: serde_json::Error,
+    },
+    /// An object beyond the bound for its kind.
+    #[error("`{path}` has {bytes} bytes, more than the {limit} that its kind may have")]
+    TooLarge {
+        /// Object path.
+        path: String,
+        /// Its length, as far as it was read.
+        bytes: u64,
+        /// The bound.
+        limit: u64,
+    },
+    /// Written by a later release.
+    #[error("`{path}` has format {format}, this build reads up to {known}; upgrade this node")]
+    NewerFormat {
+        /// Object path, or local file.
+        path: String,
+        /// Its format.
+        format: u32,
+        /// The newest format this build knows.
+        known: u32,
+    },
+    /// The store belongs to another deployment than this node.
+    #[error(
+        "`{path}` belongs to deployment {found}, this node to {expected}; point it at its own store, \
+         or give it a new metadata database and data directory"
+    )]
+    ForeignCatalog {
+        /// Object path.
+        path: String,
+        /// The node's deployment.
+        expected: DeploymentId,
+        /// The document's deployment.
+        found: DeploymentId,
+    },
+    /// A document names an object outside the places that its kind may name.
+    #[error("`{document}` names an object outside its own place; it is not read")]
+    ForeignPath {
+        /// The document at fault.
+        document: String,
+    },
+    /// A local file or directory failed.
+    #[error("cannot {action} `{}`: {source}", path.display())]
+    Local {
+        /// "create", "read", "write", "sync" or "delete".
+        action: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The process is ending and cut a file operation short.
+    #[error("the process is ending")]
+    Ending,
+}
+
+impl Error {
+    /// What a caller may do about it.
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Request { .. } | Self::Timeout { .. } | Self::Ending => ErrorKind::Unavailable,
+            Self::Denied { .. } => ErrorKind::Forbidden,
+            Self::Missing { .. } => ErrorKind::NotFound,
+            Self::Exists { .. } => ErrorKind::Conflict,
+            Self::Corrupt { .. }
+            | Self::Malformed { .. }
+            | Self::TooLarge { .. }
+            | Self::ForeignPath { .. } => ErrorKind::Corrupt,
+            Self::NewerFormat { .. } | Self::ForeignCatalog { .. } => ErrorKind::Invalid,
+            Self::Local { .. } => ErrorKind::Internal,
+        }
+    }
+
+    /// The stable code.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Request { .. } => "store_unavailable",
+            Self::Timeout { .. } => "store_timeout",
+            Self::Denied { .. } => "store_denied",
+            Self::Missing { .. } => "object_missing",
+            Self::Exists { .. } => "object_exists",
+            Self::Corrupt { .. } => "object_corrupt",
+            Self::Malformed { .. } => "document_malformed",
+            Self::TooLarge { .. } => "object_too_large",
+            Self::NewerFormat { .. } => "newer_format",
+            Self::ForeignCatalog { .. } => "foreign_catalog",
+            Self::ForeignPath { .. } => "object_path_refused",
+            Self::Local { .. } => "local_file",
+            Self::Ending => "process_ending",
+        }
+    }
+}
+
+/// Runs file work on the threads that may block.
+pub(super) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, Error> + Send + 'static,
+) -> Result<T, Error> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(result) => result,
+        Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+        Err(_) => Err(Error::Ending),
+    }
+}

@@ -1,0 +1,252 @@
+//! Requests to the object store: each has a bound in time and, where it reads, in size.
+
+use std::{
+    fs::DirBuilder, future::Future, os::unix::fs::DirBuilderExt, path::PathBuf, sync::Arc, time::Duration,
+};
+
+use bytes::Bytes;
+use futures::{StreamExt, stream::BoxStream};
+use object_store::{
+    GetOptions, GetResult, GetResultPayload, ObjectMeta, ObjectStore, ObjectStoreExt, PutMode, PutPayload,
+    WriteMultipart, local::LocalFileSystem, path::Path,
+};
+
+use super::{
+    error::Error,
+    settings::{Location, Settings},
+};
+
+/// Bound of a request for a small document, and of the first answer to a larger one: far above a
+/// slow store's tail, and a follower that waits longer is better off asking again.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
+/// Bound between two pieces of a large object: a connection that is silent for longer is dead.
+pub(super) const STALL_TIMEOUT: Duration = Duration::from_secs(20);
+/// Bound of one upload of up to [`PUT_BYTES_MAX`]: 64 MB at half a megabyte a second.
+const UPLOAD_TIMEOUT: Duration = Duration::from_mins(2);
+/// Largest object put in one request; larger ones go in parts, so that memory stays bounded.
+pub(super) const PUT_BYTES_MAX: u64 = 64 * 1024 * 1024;
+/// Bytes of one part of a larger upload; S3 wants at least 5 MiB.
+const PART_BYTES: usize = 16 * 1024 * 1024;
+
+/// The object store. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Store {
+    inner: Arc<dyn ObjectStore>,
+    /// The directory behind it, when it is one.
+    pub(super) directory: Option<Arc<PathBuf>>,
+}
+
+/// A small object as read.
+pub(super) struct Small {
+    pub(super) bytes: Bytes,
+    pub(super) etag: Option<String>,
+}
+
+/// What a conditional read finds.
+pub(super) enum Conditional {
+    Unchanged,
+    Missing,
+    Found(Small),
+}
+
+impl Store {
+    /// Opens the store that the settings name; a directory is created 0700.
+    pub fn open(settings: &Settings) -> Result<Self, Error> {
+        let Location::Directory(path) = &settings.location;
+        let local = |source| Error::Local { action: "create", path: path.clone(), source };
+        DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(local)?;
+        let root = path.canonicalize().map_err(local)?;
+        let store = LocalFileSystem::new_with_prefix(&root)
+            .map_err(|source| Error::Request { operation: "open", path: root.display().to_string(), source })?
+            .with_fsync(true)
+            .with_automatic_cleanup(true);
+        Ok(Self { inner: Arc::new(store), directory: Some(Arc::new(root)) })
+    }
+
+    /// A store over any backend.
+    pub fn from_object_store(inner: Arc<dyn ObjectStore>) -> Self {
+        Self { inner, directory: None }
+    }
+
+    /// A small object, or `None` when it is not there.
+    pub(super) async fn small(&self, path: &Path, limit: u64) -> Result<Option<Small>, Error> {
+        match self.small_if_changed(path, None, limit).await? {
+            Conditional::Found(small) => Ok(Some(small)),
+            Conditional::Missing | Conditional::Unchanged => Ok(None),
+        }
+    }
+
+    /// A small object, unless it still has `etag`.
+    pub(super) async fn small_if_changed(
+        &self,
+        path: &Path,
+        etag: Option<&str>,
+        limit: u64,
+    ) -> Result<Conditional, Error> {
+        let options = GetOptions { if_none_match: etag.map(str::to_owned), ..GetOptions::default() };
+        let read = async {
+            let result = match self.inner.get_opts(path, options).await {
+                Ok(result) => result,
+                Err(object_store::Error::NotFound { .. }) => return Ok(Conditional::Missing),
+                Err(object_store::Error::NotModified { .. }) => return Ok(Conditional::Unchanged),
+                Err(source) => return Err(failed("read", path, source)),
+            };
+            let etag = result.meta.e_tag.clone();
+            Ok(Conditional::Found(Small { bytes: collect(path, result, limit).await?, etag }))
+        };
+        within(REQUEST_TIMEOUT, "read", path, read).await
+    }
+
+    /// Begins to read a large object; `None` when it is not there.
+    pub(super) async fn large(&self, path: &Path) -> Result<Option<GetResult>, Error> {
+        within(REQUEST_TIMEOUT, "read", path, async {
+            match self.inner.get_opts(path, GetOptions::default()).await {
+                Ok(result) => Ok(Some(result)),
+                Err(object_store::Error::NotFound { .. }) => Ok(None),
+                Err(source) => Err(failed("read", path, source)),
+            }
+        })
+        .await
+    }
+
+    /// Writes an object of at most [`PUT_BYTES_MAX`], over whatever is there.
+    pub(super) async fn put(&self, path: &Path, bytes: Bytes) -> Result<(), Error> {
+        within(UPLOAD_TIMEOUT, "write", path, async {
+            let put = self.inner.put(path, PutPayload::from_bytes(bytes)).await;
+            put.map(drop).map_err(|source| failed("write", path, source))
+        })
+        .await
+    }
+
+    /// Writes an object only where nothing is. Any error leaves open whether it was written.
+    pub(super) async fn create(&self, path: &Path, bytes: Bytes) -> Result<(), Error> {
+        within(REQUEST_TIMEOUT, "write", path, async {
+            let put = self.inner.put_opts(path, PutPayload::from_bytes(bytes), PutMode::Create.into()).await;
+            put.map(drop).map_err(|source| failed("write", path, source))
+        })
+        .await
+    }
+
+    /// Writes a large object part by part; each part has its own time.
+    pub(super) async fn put_parts(
+        &self,
+        path: &Path,
+        mut next: impl AsyncFnMut() -> Result<Option<Bytes>, Error>,
+    ) -> Result<(), Error> {
+        let upload = within(REQUEST_TIMEOUT, "write", path, async {
+            self.inner.put_multipart(path).await.map_err(|source| failed("write", path, source))
+        })
+        .await?;
+        let mut upload = WriteMultipart::new_with_chunk_size(upload, PART_BYTES);
+        loop {
+            let step = async {
+                let Some(bytes) = next().await? else { return Ok(false) };
+                upload.put(bytes);
+                // No part waits behind another one: memory holds two parts.
+                upload.wait_for_capacity(1).await.map_err(|source| failed("write", path, source))?;
+                Ok(true)
+            };
+            match within(UPLOAD_TIMEOUT, "write", path, step).await {
+                Ok(true) => {}
+                Ok(false) => break,
+                Err(error) => {
+                    // Best effort: the store's own life cycle removes what stays behind.
+                    let _ = tokio::time::timeout(REQUEST_TIMEOUT, upload.abort()).await;
+                    return Err(error);
+                }
+            }
+        }
+        within(UPLOAD_TIMEOUT, "write", path, async {
+            upload.finish().await.map(drop).map_err(|source| failed("write", path, source))
+        })
+        .await
+    }
+
+    /// Removes an object; one that is gone already is fine.
+    pub(super) async fn delete(&self, path: &Path) -> Result<(), Error> {
+        within(REQUEST_TIMEOUT, "delete", path, async {
+            match self.inner.delete(path).await {
+                Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
+                Err(source) => Err(failed("delete", path, source)),
+            }
+        })
+        .await
+    }
+
+    /// The names directly below `prefix` that have something below them.
+    pub(super) async fn children(&self, prefix: &Path) -> Result<Vec<String>, Error> {
+        within(UPLOAD_TIMEOUT, "list", prefix, async {
+            let listed = self.inner.list_with_delimiter(Some(prefix)).await;
+            let listed = listed.map_err(|source| failed("list", prefix, source))?;
+            Ok(listed.common_prefixes.iter().filter_map(|path| path.filename()).map(str::to_owned).collect())
+        })
+        .await
+    }
+
+    /// Calls `visit` with every object below `prefix` whose path is above `after`, in any order.
+    pub(super) async fn list(
+        &self,
+        prefix: &Path,
+        after: Option<&Path>,
+        mut visit: impl FnMut(ObjectMeta),
+    ) -> Result<(), Error> {
+        let mut objects: BoxStream<'_, _> = match after {
+            Some(after) => self.inner.list_with_offset(Some(prefix), after),
+            None => self.inner.list(Some(prefix)),
+        };
+        loop {
+            let next = async { Ok(objects.next().await) };
+            match within(STALL_TIMEOUT, "list", prefix, next).await? {
+                Some(Ok(object)) => visit(object),
+                Some(Err(source)) => return Err(failed("list", prefix, source)),
+                None => return Ok(()),
+            }
+        }
+    }
+}
+
+/// The whole of a small object, never more than `limit` bytes of it.
+async fn collect(path: &Path, result: GetResult, limit: u64) -> Result<Bytes, Error> {
+    let too_large = |bytes| Error::TooLarge { path: path.to_string(), bytes, limit };
+    if result.meta.size > limit {
+        return Err(too_large(result.meta.size));
+    }
+    if let GetResultPayload::File(..) = result.payload {
+        return result.bytes().await.map_err(|source| failed("read", path, source));
+    }
+    let mut pieces = result.into_stream();
+    let mut bytes = Vec::new();
+    while let Some(piece) = pieces.next().await {
+        let piece = piece.map_err(|source| failed("read", path, source))?;
+        if (bytes.len() + piece.len()) as u64 > limit {
+            return Err(too_large((bytes.len() + piece.len()) as u64));
+        }
+        bytes.extend_from_slice(&piece);
+    }
+    Ok(bytes.into())
+}
+
+/// An error of the backend as one of ours.
+pub(super) fn failed(operation: &'static str, path: &Path, source: object_store::Error) -> Error {
+    use object_store::Error as Source;
+    let path = path.to_string();
+    match source {
+        Source::NotFound { .. } => Error::Missing { path },
+        Source::AlreadyExists { .. } => Error::Exists { path },
+        Source::PermissionDenied { .. } | Source::Unauthenticated { .. } => {
+            Error::Denied { operation, path, source }
+        }
+        _ => Error::Request { operation, path, source },
+    }
+}
+
+async fn within<T>(
+    bound: Duration,
+    operation: &'static str,
+    path: &Path,
+    request: impl Future<Output = Result<T, Error>>,
+) -> Result<T, Error> {
+    tokio::time::timeout(bound, request).await.unwrap_or_else(|_| {
+        Err(Error::Timeout { operation, path: path.to_string(), seconds: bound.as_secs() })
+    })
+}

@@ -1,0 +1,151 @@
+//! From the store to memory or a local file: one path for publishers and replicas, which checks
+//! length and SHA-256 of every byte that passes.
+
+use std::{
+    fs::File,
+    io::{self, Read},
+    sync::Arc,
+};
+
+use bytes::Bytes;
+use futures::{StreamExt, stream::BoxStream};
+use object_store::{GetResultPayload, path::Path};
+use tokio::sync::mpsc;
+
+use super::{
+    decode::corrupt,
+    error::{Error, blocking},
+    files::PIECE_BYTES,
+    paths,
+    store::{STALL_TIMEOUT, Store, failed},
+};
+use crate::domain::{digest::Hasher, limits::SEGMENT_BYTES_MAX, manifest::SegmentReference};
+
+/// Pieces that wait between network and disk; each is as large as the client hands it over.
+const PIECES_WAITING_MAX: usize = 8;
+
+/// Where bytes come from, seen from a thread that may block.
+enum Incoming {
+    File(File),
+    Pieces(mpsc::Receiver<Bytes>),
+}
+
+/// Reads the object of `reference` and hands its bytes, piece by piece, to what `start` returns;
+/// `finish` gets it back when length and SHA-256 are as named. Both run where blocking is allowed.
+pub(super) async fn download<S: Send + 'static, T: Send + 'static>(
+    store: &Store,
+    reference: &SegmentReference,
+    start: impl FnOnce() -> Result<S, Error> + Send + 'static,
+    write: impl Fn(&mut S, u64, &[u8]) -> Result<(), Error> + Send + 'static,
+    finish: impl FnOnce(S) -> Result<T, Error> + Send + 'static,
+) -> Result<T, Error> {
+    let path = paths::any_segment(&reference.object)?;
+    if reference.bytes > SEGMENT_BYTES_MAX {
+        let (path, bytes) = (reference.object.clone(), reference.bytes);
+        return Err(Error::TooLarge { path, bytes, limit: SEGMENT_BYTES_MAX });
+    }
+    let Some(result) = store.large(&path).await? else {
+        return Err(Error::Missing { path: reference.object.clone() });
+    };
+    if result.meta.size != reference.bytes {
+        return Err(corrupt(&reference.object, "its length is another one"));
+    }
+    let reference = Arc::new(reference.clone());
+    let receive = move |incoming| {
+        let mut sink = start()?;
+        verified(incoming, &reference, |offset, bytes| write(&mut sink, offset, bytes))?;
+        finish(sink)
+    };
+    match result.payload {
+        GetResultPayload::File(file, _) => blocking(move || receive(Incoming::File(file))).await,
+        GetResultPayload::Stream(pieces) => {
+            let (sender, waiting) = mpsc::channel(PIECES_WAITING_MAX);
+            let receiving = blocking(move || receive(Incoming::Pieces(waiting)));
+            let (sent, taken) = tokio::join!(forward(&path, pieces, sender), receiving);
+            // A cut stream also looks cut short to the receiver; the cause is the better story.
+            sent.and(taken)
+        }
+    }
+}
+
+/// Moves pieces from the network to the thread that takes them, each within its time.
+async fn forward(
+    path: &Path,
+    mut pieces: BoxStream<'static, object_store::Result<Bytes>>,
+    sender: mpsc::Sender<Bytes>,
+) -> Result<(), Error> {
+    loop {
+        let next = tokio::time::timeout(STALL_TIMEOUT, pieces.next()).await.map_err(|_| Error::Timeout {
+            operation: "read",
+            path: path.to_string(),
+            seconds: STALL_TIMEOUT.as_secs(),
+        })?;
+        match next {
+            Some(Ok(piece)) => {
+                if sender.send(piece).await.is_err() {
+                    return Ok(()); // The receiver ended and says why.
+                }
+            }
+            Some(Err(source)) => return Err(failed("read", path, source)),
+            None => return Ok(()),
+        }
+    }
+}
+
+/// Passes every byte on and fails unless all together are what `reference` names.
+fn verified(
+    mut incoming: Incoming,
+    reference: &SegmentReference,
+    mut write: impl FnMut(u64, &[u8]) -> Result<(), Error>,
+) -> Result<(), Error> {
+    let mut hasher = Hasher::new();
+    let mut length: u64 = 0;
+    let mut scratch = Vec::new();
+    while let Some(piece) = incoming.next(&mut scratch, &reference.object)? {
+        if length + piece.len() as u64 > reference.bytes {
+            return Err(corrupt(&reference.object, "it is too long"));
+        }
+        for part in piece.chunks(PIECE_BYTES) {
+            hasher.update(part);
+            write(length, part)?;
+            length += part.len() as u64;
+        }
+    }
+    if length != reference.bytes {
+        return Err(corrupt(&reference.object, "it is cut short"));
+    }
+    if hasher.finish() != reference.sha256 {
+        return Err(corrupt(&reference.object, "its SHA-256 is another one"));
+    }
+    Ok(())
+}
+
+impl Incoming {
+    /// The next bytes, in `scratch`; `None` at the end.
+    fn next<'a>(&mut self, scratch: &'a mut Vec<u8>, object: &str) -> Result<Option<&'a [u8]>, Error> {
+        match self {
+            Self::File(file) => {
+                scratch.resize(PIECE_BYTES, 0);
+                loop {
+                    match file.read(scratch) {
+                        Ok(0) => return Ok(None),
+                        Ok(read) => return Ok(Some(&scratch[..read])),
+                        Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                        Err(source) => {
+                            return Err(Error::Local { action: "read", path: object.into(), source });
+                        }
+                    }
+                }
+            }
+            Self::Pieces(receiver) => match receiver.blocking_recv() {
+                Some(piece) => {
+                    // A copy of a piece that is in the cache; keeps one type for both kinds.
+                    scratch.clear();
+                    scratch.extend_from_slice(&piece);
+                    Ok(Some(scratch))
+                }
+                None => Ok(None),
+            },
+        }
+    }
+}

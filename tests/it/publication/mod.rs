@@ -1,0 +1,6 @@
+//! Publishing, announcing and cleaning up, against a directory, a store in memory, and a store that
+//! misbehaves.
+
+mod announcing;
+mod objects;
+mod retention;

@@ -1,0 +1,179 @@
+//! Segments, manifests and key sets: written, read back, fetched, verified.
+
+use std::{fs, os::unix::fs::PermissionsExt, sync::Arc};
+
+use bytes::Bytes;
+use larder::{
+    domain::{
+        digest::Digest,
+        manifest::{SegmentKind, SegmentReference, Version},
+    },
+    publication::{
+        Content, Error, Location, SegmentDirectory, SegmentDraft, Settings, Store, publish_segment,
+    },
+    support::clock::Clock,
+};
+use object_store::{ObjectStore, ObjectStoreExt, memory::InMemory, path::Path};
+use tempfile::TempDir;
+
+use crate::support::{
+    catalog::{manifest, name, publish, run_id, segment},
+    faulty_store::{Fault, FaultyStore, Request},
+};
+
+fn directory() -> (TempDir, SegmentDirectory) {
+    let root = tempfile::tempdir().unwrap();
+    let directory = SegmentDirectory::open(&root.path().join("segments"), Clock::default()).unwrap();
+    (root, directory)
+}
+
+fn draft() -> SegmentDraft {
+    SegmentDraft {
+        collection: name("a"),
+        run_id: run_id(),
+        number: 3,
+        rows: 10,
+        deletes: 2,
+        kind: SegmentKind::Base,
+        version: Version(1),
+    }
+}
+
+fn stores() -> (TempDir, Vec<Store>) {
+    let root = tempfile::tempdir().unwrap();
+    let settings = Settings { location: Location::Directory(root.path().join("a/store")), keep_versions: 10 };
+    let real = Store::open(&settings).unwrap();
+    let mode = fs::metadata(root.path().join("a/store")).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o700);
+    (root, vec![real, Store::from_object_store(Arc::new(InMemory::new()))])
+}
+
+#[tokio::test]
+async fn segments_travel_whole_from_publisher_to_follower() {
+    let (_root, stores) = stores();
+    let file = tempfile::NamedTempFile::new().unwrap();
+    // Over the bound of one request: sent in parts.
+    let large: Bytes = (0..70_u8).collect::<Vec<_>>().repeat(1024 * 1024).into();
+    fs::write(file.path(), &large).unwrap();
+    // A disk is slow to sync, so each store gets the large one in one way only.
+    let in_file = (Content::File(file.path().to_owned()), large.clone());
+    let in_memory = (Content::Bytes(large.clone()), large);
+    for (store, large) in stores.into_iter().zip([in_file, in_memory]) {
+        for (content, expected) in [
+            (Content::Bytes(Bytes::from_static(b"small")), Bytes::from_static(b"small")),
+            (Content::Bytes(Bytes::new()), Bytes::new()),
+            large.clone(),
+        ] {
+            let (_publisher_root, publisher) = directory();
+            let reference = publish_segment(&store, &publisher, &draft(), content).await.unwrap();
+            assert_eq!((reference.bytes, reference.sha256), (expected.len() as u64, Digest::of(&expected)));
+            assert!(publisher.has(&reference), "reading back leaves it at the publisher");
+
+            let (_follower_root, follower) = directory();
+            assert!(matches!(follower.read(&reference).await, Err(Error::Missing { .. })));
+            let path = follower.fetch(&store, &reference).await.unwrap();
+            assert_eq!(path, follower.path(&reference.sha256));
+            follower.sync(vec![reference.sha256, Digest::of(b"gone")]).await.unwrap();
+            assert!(follower.read(&reference).await.unwrap() == expected);
+            let (_other_root, other) = directory();
+            assert!(other.load(&store, &reference).await.unwrap() == expected);
+            assert!(other.has(&reference), "loading keeps it");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_damaged_object_is_never_taken() {
+    let faulty = FaultyStore::new(Arc::new(InMemory::new()));
+    let store = Store::from_object_store(Arc::clone(&faulty) as Arc<dyn ObjectStore>);
+    let (_root, publisher) = directory();
+    let content = Bytes::from(vec![1; 300_000]);
+    let reference = segment(&store, &publisher, &name("a"), SegmentKind::Base, 1, content.clone()).await;
+    for (fault, code) in [
+        (Fault::Corrupt, "object_corrupt"),
+        (Fault::Truncate, "object_corrupt"),
+        (Fault::Hide, "object_missing"),
+        (Fault::Fail, "store_unavailable"),
+    ] {
+        let (root, follower) = directory();
+        faulty.next(Request::Get, "segment", fault, 2);
+        assert_eq!(follower.fetch(&store, &reference).await.unwrap_err().code(), code);
+        assert_eq!(follower.load(&store, &reference).await.unwrap_err().code(), code);
+        let left = fs::read_dir(root.path().join("segments")).unwrap().count();
+        assert_eq!(left, 0, "{fault:?} leaves nothing behind");
+        // Once the store is well, all is well.
+        assert!(follower.load(&store, &reference).await.unwrap() == content);
+    }
+}
+
+#[tokio::test]
+async fn a_damaged_local_file_is_fetched_again() {
+    let store = Store::from_object_store(Arc::new(InMemory::new()));
+    let (_root, local) = directory();
+    let reference = segment(&store, &local, &name("a"), SegmentKind::Base, 1, "content").await;
+    fs::write(local.path(&reference.sha256), "contenT").unwrap();
+    assert!(local.has(&reference), "its length is right");
+    assert!(matches!(local.read(&reference).await, Err(Error::Corrupt { .. })));
+    assert!(local.load(&store, &reference).await.unwrap() == Bytes::from_static(b"content"));
+    fs::write(local.path(&reference.sha256), "torn").unwrap();
+    assert!(local.load(&store, &reference).await.unwrap() == Bytes::from_static(b"content"));
+}
+
+#[tokio::test]
+async fn publishing_rides_out_a_store_that_fails_or_garbles() {
+    for fault in [Fault::Fail, Fault::Corrupt, Fault::Truncate, Fault::Hide, Fault::LoseAnswer] {
+        let faulty = FaultyStore::new(Arc::new(InMemory::new()));
+        let store = Store::from_object_store(Arc::clone(&faulty) as Arc<dyn ObjectStore>);
+        let (_root, local) = directory();
+        let request = if fault == Fault::LoseAnswer { Request::Put } else { Request::Get };
+        faulty.next(request, "collections/", fault, 1);
+        let reference = segment(&store, &local, &name("a"), SegmentKind::Base, 1, "content").await;
+        faulty.next(request, "collections/", fault, 1);
+        let published = manifest(&name("a"), 1, vec![reference]);
+        let entry = publish(&store, &published).await;
+        faulty.heal();
+        assert_eq!(store.manifest(&name("a"), &entry).await.unwrap(), published, "{fault:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_manifest_is_taken_only_for_what_it_is() {
+    let memory = Arc::new(InMemory::new());
+    let store = Store::from_object_store(Arc::clone(&memory) as Arc<dyn ObjectStore>);
+    let (_root, local) = directory();
+    let reference = segment(&store, &local, &name("a"), SegmentKind::Base, 1, "content").await;
+    let good = manifest(&name("a"), 1, vec![reference.clone()]);
+    let entry = publish(&store, &good).await;
+
+    // The catalog names it as another collection's, as another version's, or somewhere else.
+    assert_eq!(store.manifest(&name("b"), &entry).await.unwrap_err().code(), "object_path_refused");
+    let mut other = entry.clone();
+    other.version = Version(2);
+    assert_eq!(store.manifest(&name("a"), &other).await.unwrap_err().code(), "object_corrupt");
+    for object in ["../../etc/passwd", "http://example.com/x", "catalog/head"] {
+        let mut other = entry.clone();
+        other.manifest = object.into();
+        assert_eq!(store.manifest(&name("a"), &other).await.unwrap_err().code(), "object_path_refused");
+    }
+
+    // A manifest that names what it may not is refused before it is published, and by its readers.
+    let stranger = SegmentReference { object: reference.object.replace("/a/", "/b/"), ..reference.clone() };
+    let endless = SegmentReference { bytes: u64::MAX, ..reference.clone() };
+    let early = SegmentReference { version: Version(0), ..reference.clone() };
+    for (segments, code) in [
+        (vec![stranger], "object_path_refused"),
+        (vec![endless], "object_too_large"),
+        (vec![reference, early], "object_corrupt"),
+    ] {
+        let bad = manifest(&name("a"), 1, segments);
+        let text = serde_json::to_vec(&bad).unwrap();
+        let mut other = entry.clone();
+        other.sha256 = Digest::of(&text);
+        memory.put(&Path::from(entry.manifest.as_str()), text.into()).await.unwrap();
+        assert_eq!(store.manifest(&name("a"), &other).await.unwrap_err().code(), code);
+        let refused = larder::publication::publish_manifest(&store, &bad).await.unwrap_err();
+        assert_eq!(refused.code(), code);
+    }
+    // Changed by one byte after it was announced.
+    assert_eq!(store.manifest(&name("a"), &entry).await.unwrap_err().code(), "object_corrupt");
+}

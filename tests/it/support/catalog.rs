@@ -1,0 +1,175 @@
+//! Small manifests, entries and announcers for tests of publishing and following.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use chrono::{DateTime, Utc};
+use larder::{
+    domain::{
+        catalog::CollectionEntry,
+        digest::Digest,
+        id::{DeploymentId, RunId},
+        index::IndexDefinition,
+        limits::FORMAT,
+        manifest::{Manifest, SegmentKind, SegmentReference, ServingSettings, Version},
+        name::{CollectionName, IndexName},
+        row::ColumnKind,
+    },
+    publication::{
+        Announcer, AnnouncerHandle, Change, Content, Pace, SegmentDirectory, SegmentDraft, Store,
+        publish_manifest, publish_segment,
+    },
+    support::{clock::Clock, random, shutdown::Shutdown},
+};
+use tokio::task::JoinHandle;
+
+/// Longest that a test waits for a condition.
+pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
+
+pub(crate) fn name(text: &str) -> CollectionName {
+    CollectionName::new(text).unwrap()
+}
+
+pub(crate) fn run_id() -> RunId {
+    RunId::from_uuid(random::uuid())
+}
+
+pub(crate) fn deployment() -> DeploymentId {
+    DeploymentId::from_uuid(random::uuid())
+}
+
+/// `seconds` after a fixed moment.
+pub(crate) fn at(seconds: u64) -> DateTime<Utc> {
+    DateTime::UNIX_EPOCH + Duration::from_secs(1_750_000_000 + seconds)
+}
+
+/// A manifest of `segments`.
+pub(crate) fn manifest(
+    collection: &CollectionName,
+    version: u64,
+    segments: Vec<SegmentReference>,
+) -> Manifest {
+    Manifest {
+        format: FORMAT,
+        collection: collection.clone(),
+        version: Version(version),
+        run_id: run_id(),
+        created_at: at(0),
+        data_as_of: at(version),
+        indexes: vec![IndexDefinition {
+            name: IndexName::new("id").unwrap(),
+            column: "id".into(),
+            each: false,
+            normalize: Vec::new(),
+            kind: ColumnKind::Integer,
+        }],
+        columns: Vec::new(),
+        fields: Vec::new(),
+        mapping: Digest::of(b"mapping"),
+        fingerprint_seed: 7,
+        serving: ServingSettings::default(),
+        records: segments.iter().map(|segment| segment.rows).sum(),
+        left: 0,
+        segments,
+    }
+}
+
+/// Publishes a manifest and returns the entry that names it.
+pub(crate) async fn publish(store: &Store, manifest: &Manifest) -> CollectionEntry {
+    let (object, sha256) = publish_manifest(store, manifest).await.unwrap();
+    CollectionEntry {
+        version: manifest.version,
+        run_id: manifest.run_id,
+        regions: None,
+        manifest: object,
+        sha256,
+    }
+}
+
+/// Publishes a segment with this content.
+pub(crate) async fn segment(
+    store: &Store,
+    directory: &SegmentDirectory,
+    collection: &CollectionName,
+    kind: SegmentKind,
+    version: u64,
+    content: impl Into<Bytes>,
+) -> SegmentReference {
+    let draft = SegmentDraft {
+        collection: collection.clone(),
+        run_id: run_id(),
+        number: 0,
+        rows: 1,
+        deletes: 0,
+        kind,
+        version: Version(version),
+    };
+    publish_segment(store, directory, &draft, Content::Bytes(content.into())).await.unwrap()
+}
+
+/// An entry whose manifest does not exist: enough for an announcer.
+pub(crate) fn entry(version: u64) -> CollectionEntry {
+    let run_id = run_id();
+    CollectionEntry {
+        version: Version(version),
+        run_id,
+        regions: None,
+        manifest: format!("collections/none/{run_id}/manifest.json"),
+        sha256: Digest::of(run_id.to_string().as_bytes()),
+    }
+}
+
+/// The change from one entry to the next.
+pub(crate) fn change(
+    collection: &CollectionName,
+    from: Option<&CollectionEntry>,
+    entry: &CollectionEntry,
+) -> Change {
+    Change::Collection {
+        name: collection.clone(),
+        from: from.map(|from| from.sha256),
+        entry: entry.clone(),
+        data_as_of: at(entry.version.0),
+    }
+}
+
+/// A pace without waiting.
+pub(crate) fn quick() -> Pace {
+    Pace {
+        interval: Duration::ZERO,
+        patience: Duration::from_secs(20),
+        backoff: (Duration::from_millis(1), Duration::from_millis(5)),
+        reading_age: Duration::from_mins(1),
+    }
+}
+
+/// A running announcer; ends when the handle is dropped or on `shutdown`.
+pub(crate) struct Running {
+    pub(crate) handle: AnnouncerHandle,
+    pub(crate) shutdown: Shutdown,
+    pub(crate) task: JoinHandle<()>,
+}
+
+pub(crate) fn announcer(store: &Store, deployment: Option<DeploymentId>, pace: Pace) -> Running {
+    announcer_at(store, deployment, pace, Clock::default())
+}
+
+pub(crate) fn announcer_at(
+    store: &Store,
+    deployment: Option<DeploymentId>,
+    pace: Pace,
+    clock: Clock,
+) -> Running {
+    let (announcer, handle) = Announcer::with_pace(store.clone(), clock, deployment, pace);
+    let shutdown = Shutdown::new();
+    let task = tokio::spawn(announcer.run(shutdown.clone()));
+    Running { handle, shutdown, task }
+}
+
+impl Running {
+    /// Ends it in order.
+    pub(crate) async fn end(self) {
+        self.shutdown.cancel();
+        self.task.await.unwrap();
+    }
+}
