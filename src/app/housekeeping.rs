@@ -21,6 +21,8 @@ const OBJECTS_INTERVAL: Duration = Duration::from_secs(3600);
 const ROUND_MAX: Duration = Duration::from_secs(600);
 /// Runs kept of each sync.
 const RUNS_KEPT: usize = 1000;
+/// Runs are kept for a year at most.
+const RUNS_DAYS: i64 = 365;
 /// Entries of the audit log are kept for two years.
 const AUDIT_DAYS: i64 = 730;
 
@@ -51,12 +53,12 @@ async fn collect(publisher: &Publisher, keep_versions: usize) -> Result<(), Erro
         let held = metadata.held_runs().await?;
         let manifests: HashSet<String> = held.into_iter().map(|run| run.manifest).collect();
         let kept = Kept { keep_versions, manifests };
-        let collected = retention::collect(&publisher.store, &publisher.clock, &kept).await?;
+        let collected = retention::collect(&publisher.store, &publisher.clock, Some(publisher.deployment), &kept).await?;
         if collected.deleted > 0 {
             info!(objects = collected.deleted, bytes = collected.bytes, "deleted what nothing names");
         }
         let now = publisher.clock.now();
-        metadata.prune_runs(RUNS_KEPT, now).await?;
+        metadata.prune_runs(RUNS_KEPT, now - TimeDelta::days(RUNS_DAYS)).await?;
         metadata.prune_audit_log(now - TimeDelta::days(AUDIT_DAYS)).await?;
         Ok(())
     };

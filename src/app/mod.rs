@@ -3,15 +3,15 @@
 
 mod check;
 mod housekeeping;
-mod observe;
+// TEMP mod observe;
 mod parts;
 mod process;
 mod publisher;
-mod server;
+// TEMP mod server;
 mod signals;
 
 pub use check::{check_metadata, check_store};
 pub use parts::{open_metadata, open_store};
 pub use process::PublisherProcess;
-pub use server::Server;
+// TEMP pub use server::Server;
 pub use signals::Signals;

@@ -4,7 +4,7 @@ use std::{
     fs,
     io::Write,
     os::unix::fs::{DirBuilderExt, OpenOptionsExt},
-    path::{Path, PathBuf},
+    path::Path,
     time::Duration,
 };
 
@@ -89,9 +89,7 @@ async fn wait_until_served(server: &Server, key: &str) {
     }
 }
 
-fn write_new(path: &PathBuf, text: &str, mode: u32) -> Result<(), Failure>
-where
-{
+fn write_new(path: &Path, text: &str, mode: u32) -> Result<(), Failure> {
     let write = || {
         let mut options = fs::OpenOptions::new();
         let mut file = options.write(true).create_new(true).mode(mode).open(path)?;

@@ -87,7 +87,7 @@ fn tell(ended: &Ended, dry_run: bool) -> Result<(), Failure> {
     if record.status == RunStatus::Held {
         complain("nothing changed for readers. Look at the model; then run again with --accept to announce it.");
     }
-    let mut warn = |count: u64, what: &str| {
+    let warn = |count: u64, what: &str| {
         if count > 0 {
             let more = if dry_run { String::new() } else { format!("; larder runs {} lists them", record.id) };
             complain(&format!("warning: {count} {what}{more}"));

@@ -12,16 +12,16 @@ use crate::domain::record::RecordFlags;
 
 /// Where a served record lies: which segment of the manifest, which row of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Location {
+pub(super) struct Location {
     /// Position in [`crate::domain::manifest::Manifest::segments`].
-    pub segment: u32,
+    pub(super) segment: u32,
     /// Row in the segment.
-    pub row: u32,
+    pub(super) row: u32,
 }
 
 /// What a visit of a key found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Visit {
+pub(super) enum Visit {
     /// The key was not visited before in this run.
     First,
     /// The second row of a key: both are twins now.
@@ -67,7 +67,7 @@ struct Served {
 }
 
 /// What is served: the state that a run is compared with. Shared by all workers of a run.
-pub struct BaseTable {
+pub(super) struct BaseTable {
     index: HashTable<u32>,
     served: Vec<Served>,
     states: Vec<AtomicU8>,
@@ -76,7 +76,7 @@ pub struct BaseTable {
 
 impl BaseTable {
     /// A table with room for `rows` records.
-    pub fn with_capacity(rows: usize) -> Self {
+    pub(super) fn with_capacity(rows: usize) -> Self {
         Self {
             index: HashTable::with_capacity(rows),
             served: Vec::with_capacity(rows),
@@ -86,7 +86,7 @@ impl BaseTable {
     }
 
     /// Records a put of the base or of a change segment; segments come in manifest order.
-    pub fn put(&mut self, key_hash: u128, fingerprint: u128, flags: RecordFlags, location: Location) {
+    pub(super) fn put(&mut self, key_hash: u128, fingerprint: u128, flags: RecordFlags, location: Location) {
         let record = Served { key: pack(key_hash), fingerprint: pack(fingerprint), location };
         let state = if flags.has_left() { LEFT } else { 0 };
         if let Some(entry) = self.find(key_hash) {
@@ -106,7 +106,7 @@ impl BaseTable {
     }
 
     /// Records a delete of a change segment.
-    pub fn delete(&mut self, key_hash: u128) {
+    pub(super) fn delete(&mut self, key_hash: u128) {
         let key = pack(key_hash);
         let served = &self.served;
         if let Ok(found) = self.index.find_entry(key[0], |&entry| served[entry as usize].key == key) {
@@ -117,23 +117,18 @@ impl BaseTable {
     }
 
     /// Records served.
-    pub fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         self.served.len() - self.dead.len()
     }
 
-    /// Whether nothing is served.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
     /// The entry of a key.
-    pub fn find(&self, key_hash: u128) -> Option<u32> {
+    pub(super) fn find(&self, key_hash: u128) -> Option<u32> {
         let key = pack(key_hash);
         self.index.find(key[0], |&entry| self.served[entry as usize].key == key).copied()
     }
 
     /// Notes that a row with the key of `entry` came; `rejected` when it has no record.
-    pub fn visit(&self, entry: u32, rejected: bool) -> Visit {
+    pub(super) fn visit(&self, entry: u32, rejected: bool) -> Visit {
         let state = &self.states[entry as usize];
         let mark = if rejected { SEEN | REJECTED } else { SEEN };
         let before = state.fetch_or(mark, Ordering::Relaxed);
@@ -144,42 +139,42 @@ impl BaseTable {
     }
 
     /// Whether the record of `entry` is exactly what is served.
-    pub fn is_unchanged(&self, entry: u32, fingerprint: u128) -> bool {
+    pub(super) fn is_unchanged(&self, entry: u32, fingerprint: u128) -> bool {
         self.served[entry as usize].fingerprint == pack(fingerprint)
     }
 
     /// Notes that a put of `entry` writes what is served already.
-    pub fn mark_same(&self, entry: u32) {
+    pub(super) fn mark_same(&self, entry: u32) {
         self.states[entry as usize].fetch_or(SAME, Ordering::Relaxed);
     }
 
     /// Whether a put of `entry` writes what is served already.
-    pub fn is_same(&self, entry: u32) -> bool {
+    pub(super) fn is_same(&self, entry: u32) -> bool {
         self.states[entry as usize].load(Ordering::Relaxed) & SAME != 0
     }
 
     /// Whether a row of this key was seen more than once.
-    pub fn is_twin(&self, entry: u32) -> bool {
+    pub(super) fn is_twin(&self, entry: u32) -> bool {
         self.states[entry as usize].load(Ordering::Relaxed) & TWIN != 0
     }
 
     /// Where the record of `entry` lies.
-    pub fn location(&self, entry: u32) -> Location {
+    pub(super) fn location(&self, entry: u32) -> Location {
         self.served[entry as usize].location
     }
 
     /// Walks the records of which no row came.
-    pub fn unseen(&self) -> impl Iterator<Item = Standing> {
+    pub(super) fn unseen(&self) -> impl Iterator<Item = Standing> {
         self.standing(|state| state & SEEN == 0)
     }
 
     /// Walks the records that stay as they are because their rows were rejected.
-    pub fn carried(&self) -> impl Iterator<Item = Standing> {
+    pub(super) fn carried(&self) -> impl Iterator<Item = Standing> {
         self.standing(|state| state & (TWIN | REJECTED) != 0)
     }
 
     /// Records served that had left the model before this run.
-    pub fn left(&self) -> u64 {
+    pub(super) fn left(&self) -> u64 {
         self.standing(|state| state & (LEFT | DEAD) == LEFT).count() as u64
     }
 
@@ -193,16 +188,16 @@ impl BaseTable {
 
 /// A served record that no put of this run replaces.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Standing {
+pub(super) struct Standing {
     /// Where it lies.
-    pub location: Location,
+    pub(super) location: Location,
     /// Whether it had left the model before this run.
-    pub left: bool,
+    pub(super) left: bool,
 }
 
 /// Keys of a run that are not served yet. One thread owns it.
 #[derive(Default)]
-pub struct NewTable {
+pub(super) struct NewTable {
     index: HashTable<u32>,
     keys: Vec<Packed>,
     states: Vec<u8>,
@@ -210,7 +205,7 @@ pub struct NewTable {
 
 impl NewTable {
     /// Notes that a row with this key came; gives the key's number.
-    pub fn visit(&mut self, key_hash: u128, rejected: bool) -> (u32, Visit) {
+    pub(super) fn visit(&mut self, key_hash: u128, rejected: bool) -> (u32, Visit) {
         let key = pack(key_hash);
         let mark = if rejected { SEEN | REJECTED } else { SEEN };
         if let Some(&number) = self.index.find(key[0], |&number| self.keys[number as usize] == key) {
@@ -228,48 +223,48 @@ impl NewTable {
     }
 
     /// Whether a row of this key was seen more than once.
-    pub fn is_twin(&self, number: u32) -> bool {
+    pub(super) fn is_twin(&self, number: u32) -> bool {
         self.states[number as usize] & TWIN != 0
     }
 }
 
 /// What a spooled put came from: an entry of the base, or a new key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Origin(u32);
+pub(super) struct Origin(u32);
 
 impl Origin {
     const NEW: u32 = 1 << 31;
 
     /// Written after all rows were judged: never struck.
-    pub const SETTLED: Self = Self(u32::MAX);
+    pub(super) const SETTLED: Self = Self(u32::MAX);
 
     /// A change of what is served.
-    pub const fn served(entry: u32) -> Self {
+    pub(super) const fn served(entry: u32) -> Self {
         Self(entry)
     }
 
     /// A record that is not served yet.
-    pub const fn new_key(number: u32) -> Self {
+    pub(super) const fn new_key(number: u32) -> Self {
         Self(number | Self::NEW)
     }
 
     /// As a number, and back by [`Origin::from_bits`].
-    pub const fn to_bits(self) -> u32 {
+    pub(super) const fn to_bits(self) -> u32 {
         self.0
     }
 
     /// The origin of [`Origin::to_bits`].
-    pub const fn from_bits(bits: u32) -> Self {
+    pub(super) const fn from_bits(bits: u32) -> Self {
         Self(bits)
     }
 
     /// The base entry, when it is one.
-    pub const fn entry(self) -> Option<u32> {
+    pub(super) const fn entry(self) -> Option<u32> {
         if self.0 & Self::NEW == 0 { Some(self.0) } else { None }
     }
 
     /// Whether the key turned out to have twins, so that its put must go.
-    pub fn is_struck(self, base: &BaseTable, new: &NewTable) -> bool {
+    pub(super) fn is_struck(self, base: &BaseTable, new: &NewTable) -> bool {
         match self.entry() {
             Some(entry) => base.is_twin(entry),
             None if self == Self::SETTLED => false,

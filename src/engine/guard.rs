@@ -10,28 +10,45 @@ const RECORDS_FLOOR: u64 = 10;
 
 /// What the guards look at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Facts {
+pub(super) struct Facts {
     /// Records served before the run, those that had left the model before it not counted.
-    pub served: u64,
+    pub(super) served: u64,
     /// Records that leave the model in this run.
-    pub removed: u64,
+    pub(super) removed: u64,
     /// Rows read.
-    pub rows: u64,
+    pub(super) rows: u64,
     /// Rows rejected.
-    pub rejected: u64,
+    pub(super) rejected: u64,
     /// Whether the field set differs from the published one while the configuration does not.
-    pub fields_changed: bool,
+    pub(super) fields_changed: bool,
 }
 
 /// Why a run is held.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Hold {
     /// More than `max_removed` of the records would go.
-    MaxRemoved { removed: u64, served: u64, limit: f64 },
+    MaxRemoved {
+        /// Records that would go.
+        removed: u64,
+        /// Records served.
+        served: u64,
+        /// The share that may.
+        limit: f64,
+    },
     /// No row came while records are served.
-    Empty { served: u64 },
+    Empty {
+        /// Records served.
+        served: u64,
+    },
     /// More than `max_rejected` of the rows were rejected.
-    MaxRejected { rejected: u64, rows: u64, limit: f64 },
+    MaxRejected {
+        /// Rows rejected.
+        rejected: u64,
+        /// Rows read.
+        rows: u64,
+        /// The share that may be.
+        limit: f64,
+    },
     /// The model's columns changed.
     FieldsChanged,
 }
@@ -74,7 +91,7 @@ fn percent(share: f64) -> f64 {
 }
 
 /// Looks at a run; the first reason to hold it, if there is one.
-pub fn look(facts: &Facts, settings: &GuardSettings) -> Option<Hold> {
+pub(super) fn look(facts: &Facts, settings: &GuardSettings) -> Option<Hold> {
     let Facts { served, removed, rows, rejected, fields_changed } = *facts;
     let share = |part: u64, whole: u64| part as f64 / whole.max(1) as f64;
     if rows == 0 && removed > RECORDS_FLOOR {

@@ -9,28 +9,28 @@ use crate::domain::{
 
 /// Rejected rows: counted all, kept while there is room for their reason.
 #[derive(Debug, Default)]
-pub struct Rejected {
+pub(super) struct Rejected {
     /// How many there are.
-    pub count: u64,
+    pub(super) count: u64,
     kept: Vec<RejectedRow>,
     per_reason: BTreeMap<String, usize>,
 }
 
 impl Rejected {
     /// Counts a row and keeps it when there is room.
-    pub fn add(&mut self, rejection: Rejection, primary_key: Option<&str>) {
+    pub(super) fn add(&mut self, rejection: Rejection, primary_key: Option<&str>) {
         self.count += 1;
         self.keep(rejection.reason.code(), rejection.field, primary_key);
     }
 
     /// Counts the rows of a twin: `rows` of them, listed once.
-    pub fn add_twins(&mut self, rows: u64, primary_key: &str) {
+    pub(super) fn add_twins(&mut self, rows: u64, primary_key: &str) {
         self.count += rows;
         self.keep(RejectReason::DuplicatePrimaryKey.code(), None, Some(primary_key));
     }
 
     /// Lists a record that does not hold an index value that it claims; it is not rejected.
-    pub fn list_conflict(&mut self, index: &str, primary_key: &str) {
+    pub(super) fn list_conflict(&mut self, index: &str, primary_key: &str) {
         self.keep("index_conflict", Some(index.to_owned()), Some(primary_key));
     }
 
@@ -44,7 +44,7 @@ impl Rejected {
     }
 
     /// Adds what another thread gathered.
-    pub fn merge(&mut self, other: Self) {
+    pub(super) fn merge(&mut self, other: Self) {
         self.count += other.count;
         for row in other.kept {
             self.keep(&row.reason, row.field, row.primary_key.as_deref());
@@ -52,7 +52,7 @@ impl Rejected {
     }
 
     /// The rows kept.
-    pub fn rows(&self) -> &[RejectedRow] {
+    pub(super) fn rows(&self) -> &[RejectedRow] {
         &self.kept
     }
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use croner::Cron;
+use croner::parser::{CronParser, Seconds, Year};
 
 use super::schedule::Schedule;
 
@@ -33,7 +33,9 @@ pub fn next(schedule: &Schedule, history: &History) -> Option<DateTime<Utc>> {
         Schedule::Manual => return None,
         Schedule::Every(interval) => add(last_started, *interval),
         Schedule::Cron { expression, timezone } => {
-            let cron: Cron = expression.parse().ok()?;
+            // As configuration checked it.
+            let parser = CronParser::builder().seconds(Seconds::Optional).year(Year::Disallowed).build();
+            let cron = parser.parse(expression).ok()?;
             let local = last_started.with_timezone(timezone);
             cron.find_next_occurrence(&local, false).ok()?.with_timezone(&Utc)
         }

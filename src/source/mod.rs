@@ -6,10 +6,13 @@
 mod cell;
 mod error;
 mod postgres;
+pub mod sample;
 mod settings;
 mod sink;
 mod sqlite;
 mod statement;
+
+use std::sync::Arc;
 
 use tokio::sync::mpsc::Sender;
 
@@ -26,9 +29,9 @@ use crate::{
     support::secret::ExposeSecret as _,
 };
 
-/// One source of the configuration. Usable from several tasks at once.
-#[derive(Debug)]
-pub struct Source(Inner);
+/// One source of the configuration. Cheap to clone, usable from several tasks at once.
+#[derive(Debug, Clone)]
+pub struct Source(Arc<Inner>);
 
 #[derive(Debug)]
 enum Inner {
@@ -43,18 +46,18 @@ impl Source {
     /// [`Error::Url`].
     pub fn open(settings: Settings) -> Result<Self, Error> {
         let Settings { name, kind, statement_timeout, connect_timeout } = settings;
-        Ok(Self(match kind {
+        Ok(Self(Arc::new(match kind {
             SourceKind::Postgres { url } => {
                 let connector = Connector::open(&name, url.expose_secret(), connect_timeout)?;
                 Inner::Postgres(Box::new(Postgres { connector, statement_timeout }))
             }
             SourceKind::Sqlite { path } => Inner::Sqlite(Sqlite { path, connect_timeout, statement_timeout }),
-        }))
+        })))
     }
 
     /// Connects and asks a trivial question.
     pub async fn check(&self) -> Result<(), Error> {
-        match &self.0 {
+        match &*self.0 {
             Inner::Postgres(postgres) => postgres.check().await,
             Inner::Sqlite(sqlite) => sqlite.check().await,
         }
@@ -65,7 +68,7 @@ impl Source {
     /// # Errors
     /// Also [`Error::DuplicateColumn`] and [`Error::NoColumns`].
     pub async fn describe(&self, query: &Query) -> Result<Vec<Column>, Error> {
-        match &self.0 {
+        match &*self.0 {
             Inner::Postgres(postgres) => postgres.describe(query).await,
             Inner::Sqlite(sqlite) => sqlite.describe(query).await,
         }
@@ -87,7 +90,7 @@ impl Source {
         columns: &[Column],
         limit: Option<u64>,
     ) -> Result<(), Error> {
-        match &self.0 {
+        match &*self.0 {
             Inner::Postgres(postgres) => postgres.stream(query, rows, columns, limit).await,
             Inner::Sqlite(sqlite) => sqlite.stream(query, rows, columns, limit).await,
         }
