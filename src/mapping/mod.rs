@@ -1,5 +1,27 @@
 //! From a row to a record: fields, templates, keys and index values.
+//!
+//! A [`Mapping`] is compiled once per run from what the configuration says and from the columns that
+//! the source describes. Compiling turns the fields into a flat program of steps (literal bytes, a
+//! column, a template), so that making a record of a row is one loop that allocates nothing. Every
+//! thread that maps rows has its own [`Mapper`].
 
+mod clear;
+mod compile;
+mod fault;
+mod json_value;
+mod liquid;
+mod mapper;
+mod program;
+mod scan;
 mod spec;
+mod targets;
+mod values;
+mod warn;
 
+#[cfg(test)]
+mod tests;
+
+pub use compile::{Mapping, validate};
+pub use fault::Fault;
+pub use mapper::Mapper;
 pub use spec::{FieldSpec, FieldValue, FieldsSpec, IndexSpec, MappingSpec, TemplateOutput};

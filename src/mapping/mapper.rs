@@ -1,0 +1,191 @@
+//! Making records of rows: the hot loop of a sync.
+
+use chrono::{DateTime, Utc};
+
+use super::{
+    compile::{FieldTemplate, Mapping},
+    json_value,
+    liquid::Failure,
+    program::Source,
+    scan,
+    spec::TemplateOutput,
+    values::{self, Scratch},
+};
+use crate::domain::{
+    json,
+    limits::{DEPTH_MAX, RECORD_BYTES_MAX},
+    record::Record,
+    reject::{RejectReason, Rejection},
+    row::{CellKind, RowBatch},
+};
+
+/// Makes records of rows; one per thread, so that its buffers are reused.
+#[derive(Debug)]
+pub struct Mapper {
+    mapping: Mapping,
+    data_as_of: DateTime<Utc>,
+    /// What the template at work has written.
+    rendered: Vec<u8>,
+    scratch: Scratch,
+}
+
+impl Mapper {
+    pub(super) fn new(mapping: Mapping, data_as_of: DateTime<Utc>) -> Self {
+        Self { mapping, data_as_of, rendered: Vec::new(), scratch: Scratch::default() }
+    }
+
+    /// Makes the record of `row` (counted from 0, in range), whose cells stand in the order of the
+    /// columns that the mapping was compiled with.
+    ///
+    /// `out` is emptied first. Its key is set whenever the row's key is valid, also when the row is
+    /// rejected for another reason; body and values of a rejected row mean nothing.
+    pub fn map(&mut self, batch: &RowBatch, row: usize, out: &mut Record) -> Result<(), Rejection> {
+        out.clear();
+        self.write_key(batch, row, out)?;
+        self.write_body(batch, row, &mut out.body)?;
+        self.write_values(batch, row, out)
+    }
+
+    fn write_key(&self, batch: &RowBatch, row: usize, out: &mut Record) -> Result<(), Rejection> {
+        let plan = self.mapping.plan();
+        let (kind, text) = batch.cell(row, plan.index_columns[0]);
+        values::write_key(&plan.indexes[0], kind, text, &mut out.key)
+            .map_err(|reason| Rejection::of(reason, &plan.indexes[0].column))
+    }
+
+    fn write_values(&mut self, batch: &RowBatch, row: usize, out: &mut Record) -> Result<(), Rejection> {
+        let plan = self.mapping.plan();
+        for (number, (index, &column)) in plan.indexes.iter().zip(&plan.index_columns).enumerate().skip(1) {
+            let (kind, text) = batch.cell(row, column);
+            if kind == CellKind::Invalid {
+                return Err(Rejection::of(values::invalid(text), &index.column));
+            }
+            values::push_values((number as u16, index), kind, text, &mut self.scratch, &mut out.values)
+                .map_err(|reason| Rejection::of(reason, index.name.as_str()))?;
+        }
+        Ok(())
+    }
+
+    fn write_body(&mut self, batch: &RowBatch, row: usize, body: &mut Vec<u8>) -> Result<(), Rejection> {
+        let plan = self.mapping.plan();
+        for (literal, step) in plan.program.steps() {
+            body.extend_from_slice(literal);
+            match step.source {
+                Source::Column(column) => {
+                    let (kind, text) = batch.cell(row, column);
+                    write_cell(kind, text, step.level, body)
+                        .map_err(|reason| Rejection::of(reason, &plan.columns[column].name))?;
+                }
+                Source::ColumnAsString(column) => {
+                    let (kind, text) = batch.cell(row, column);
+                    write_cell_as_string(kind, text, body)
+                        .map_err(|reason| Rejection::of(reason, &plan.columns[column].name))?;
+                }
+                Source::Template(template) => {
+                    let field = &plan.templates[template];
+                    if let Some(rejection) = invalid_column(field, batch, row, &self.mapping) {
+                        return Err(rejection);
+                    }
+                    self.rendered.clear();
+                    field
+                        .template
+                        .render(batch, row, self.data_as_of, &mut self.rendered)
+                        .map_err(|failure| Rejection::of(reason_of(failure), &field.target))?;
+                    write_output(field.output, &self.rendered, step.level, body)
+                        .map_err(|reason| Rejection::of(reason, &field.target))?;
+                }
+            }
+        }
+        body.extend_from_slice(plan.program.tail());
+        if body.len() > RECORD_BYTES_MAX {
+            return Err(RejectReason::RecordTooLarge.into());
+        }
+        Ok(())
+    }
+}
+
+/// The rejection of a row in which a column that the template reads is invalid.
+fn invalid_column(
+    field: &FieldTemplate,
+    batch: &RowBatch,
+    row: usize,
+    mapping: &Mapping,
+) -> Option<Rejection> {
+    field.template.columns().find_map(|column| match batch.cell(row, column) {
+        (CellKind::Invalid, text) => {
+            Some(Rejection::of(values::invalid(text), &mapping.plan().columns[column].name))
+        }
+        _ => None,
+    })
+}
+
+fn reason_of(failure: Failure) -> RejectReason {
+    match failure {
+        Failure::TooLarge => RejectReason::RecordTooLarge,
+        Failure::Failed => RejectReason::TemplateError,
+    }
+}
+
+/// Appends a cell in its own type; `level` counts the objects around it.
+fn write_cell(kind: CellKind, text: &[u8], level: usize, body: &mut Vec<u8>) -> Result<(), RejectReason> {
+    match kind {
+        CellKind::Null => body.extend_from_slice(b"null"),
+        CellKind::Boolean | CellKind::Integer | CellKind::Number => body.extend_from_slice(text),
+        CellKind::Text => json::write_string(body, text),
+        CellKind::Json => {
+            check_depth(text, level)?;
+            body.extend_from_slice(text);
+        }
+        CellKind::Invalid => return Err(values::invalid(text)),
+    }
+    Ok(())
+}
+
+/// Appends a cell as a string; null stays null.
+fn write_cell_as_string(kind: CellKind, text: &[u8], body: &mut Vec<u8>) -> Result<(), RejectReason> {
+    match kind {
+        CellKind::Null => body.extend_from_slice(b"null"),
+        CellKind::Boolean | CellKind::Integer | CellKind::Number => {
+            body.push(b'"');
+            body.extend_from_slice(text);
+            body.push(b'"');
+        }
+        CellKind::Text | CellKind::Json => json::write_string(body, text),
+        CellKind::Invalid => return Err(values::invalid(text)),
+    }
+    Ok(())
+}
+
+/// Appends the output of a template as what its field is said to be.
+fn write_output(
+    output: TemplateOutput,
+    rendered: &[u8],
+    level: usize,
+    body: &mut Vec<u8>,
+) -> Result<(), RejectReason> {
+    if output == TemplateOutput::String {
+        json::write_string(body, rendered);
+        return Ok(());
+    }
+    let text = rendered.trim_ascii();
+    if text.is_empty() {
+        body.extend_from_slice(b"null");
+        return Ok(());
+    }
+    let start = body.len();
+    let depth = json_value::compact(text, body).map_err(|_| RejectReason::TemplateOutput)?;
+    if output == TemplateOutput::Number && !json_value::is_number(&body[start..]) {
+        return Err(RejectReason::TemplateOutput);
+    }
+    if level + depth > DEPTH_MAX { Err(RejectReason::RecordTooDeep) } else { Ok(()) }
+}
+
+/// Whether compact JSON with `level` objects around it stays within the bound. Every level costs two
+/// bytes, so that short text need not be looked at.
+fn check_depth(text: &[u8], level: usize) -> Result<(), RejectReason> {
+    let allowed = DEPTH_MAX.saturating_sub(level);
+    if text.len() > 2 * allowed && scan::depth(text) > allowed {
+        return Err(RejectReason::RecordTooDeep);
+    }
+    Ok(())
+}
