@@ -11,7 +11,6 @@ mod environment;
 mod fault;
 mod interpolate;
 mod item;
-mod mapping_check;
 mod nearest;
 mod overrides;
 mod print;

@@ -7,10 +7,7 @@ use crate::domain::reject::RejectReason;
 /// Fails with [`RejectReason::InvalidJson`] when `raw` is not one JSON value; `out` may then hold a
 /// part of it.
 pub(super) fn compact(raw: &[u8], out: &mut Vec<u8>) -> Result<usize, RejectReason> {
-    let value: serde_json::Value = serde_json::from_slice(raw).map_err(|_| RejectReason::InvalidJson)?;
-    let start = out.len();
-    serde_json::to_writer(&mut *out, &value).map_err(|_| RejectReason::InvalidJson)?;
-    Ok(super::scan::depth(&out[start..]))
+    crate::domain::json::compact(raw, out)
 }
 
 /// Whether `text`, one compact JSON value, is a number in positional notation.

@@ -6,8 +6,8 @@ use super::{
     model::Model,
 };
 use crate::{
-    config::{item::Item, mapping_check::check_mapping, section::Section},
-    mapping::MappingSpec,
+    config::{item::Item, section::Section},
+    mapping::{self, MappingSpec},
 };
 
 /// The mapping of a sync. Fields are checked even when the indexes are faulty.
@@ -21,7 +21,7 @@ pub(super) fn mapping(sync: &Section<'_>, model: &Model) -> Option<MappingSpec> 
         fields: fields.spec(),
     };
     let mut is_right = knows_keys && fields.is_whole;
-    for fault in check_mapping(&spec) {
+    for fault in mapping::validate(&spec) {
         if knows_keys || fault.path.starts_with("fields.") {
             is_right = false;
             match item_at(sync, &fields, &fault.path) {
