@@ -3,15 +3,15 @@
 
 mod check;
 mod housekeeping;
-// TEMP mod observe;
+mod observe;
 mod parts;
 mod process;
 mod publisher;
-// TEMP mod server;
+mod server;
 mod signals;
 
 pub use check::{check_metadata, check_store};
 pub use parts::{open_metadata, open_store};
 pub use process::PublisherProcess;
-// TEMP pub use server::Server;
+pub use server::Server;
 pub use signals::Signals;

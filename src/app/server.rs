@@ -17,7 +17,7 @@ use crate::{
     cache::{Cache, Slot},
     config::{self, Config, Role},
     control::Publisher,
-    replica::Replica,
+    replica::{CacheTarget, Replica, ReplicaHandle},
     scheduler::{ScheduledSync, Scheduler},
     source::Source,
     support::{backoff::Backoff, clock::Clock, file_lock::DirectoryLock, shutdown::Shutdown},
@@ -72,8 +72,9 @@ impl Server {
 
         let store = open_store(&config)?;
         let directory = open_segments(&config, clock.clone())?;
+        let target = Arc::new(CacheTarget::new(cache.clone()));
         let (replica, follower) =
-            Replica::new(store, directory, cache.clone(), config.replica.clone(), clock.clone())?;
+            Replica::open(&config.replica, store, directory, target, clock.clone())?;
         let mut tasks = Vec::new();
         let ready = if config.node.has(Role::Replica) {
             tasks.push(tokio::spawn(replica.run(shutdown.clone())));
@@ -120,7 +121,7 @@ impl Server {
                 scheduled,
                 publishers,
                 metrics,
-                nudge: follower.nudge(),
+                follower: follower.clone(),
                 shutdown: shutdown.clone(),
             };
             tasks.push(tokio::spawn(publishing.run()));
@@ -237,7 +238,7 @@ struct Publishing {
     scheduled: watch::Receiver<Arc<Vec<ScheduledSync>>>,
     publishers: watch::Sender<Option<Publisher>>,
     metrics: Metrics,
-    nudge: crate::replica::Nudge,
+    follower: ReplicaHandle,
     shutdown: Shutdown,
 }
 
@@ -259,7 +260,7 @@ impl Publishing {
                 () = self.shutdown.cancelled() => return,
             }
         };
-        let (metrics, nudge) = (self.metrics.clone(), self.nudge.clone());
+        let (metrics, follower) = (self.metrics.clone(), self.follower.clone());
         let scheduler = Scheduler {
             engine: publisher.engine.clone(),
             metadata: publisher.metadata.clone(),
@@ -268,7 +269,7 @@ impl Publishing {
             max_concurrent_runs: self.config.engine.max_concurrent_runs,
             on_ended: Arc::new(move |record| {
                 observe::run_ended(&metrics, record);
-                nudge.now();
+                follower.nudge();
             }),
         };
         let keep_versions = self.config.storage.keep_versions;

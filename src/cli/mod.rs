@@ -8,10 +8,10 @@ mod keys;
 mod migrate;
 mod output;
 mod preview;
-// TEMP mod quickstart;
+mod quickstart;
 mod runs;
 mod segment;
-// TEMP mod serve;
+mod serve;
 mod session;
 mod status;
 mod sync;
@@ -55,7 +55,8 @@ pub fn main() -> ExitCode {
 
 async fn run(command: Command) -> Result<Exit, output::Failure> {
     match command {
-        Command::Quickstart(_) | Command::Serve(_) => Ok(Exit::Failed), // TEMP
+        Command::Quickstart(arguments) => quickstart::run(arguments).await,
+        Command::Serve(arguments) => serve::run(arguments).await,
         Command::Check(arguments) => check::run(arguments).await,
         Command::Preview(arguments) => preview::run(arguments).await,
         Command::Sync(arguments) => sync::run(arguments).await,

@@ -1,0 +1,172 @@
+//! What a node shows of itself: the key ring and the metrics follow what the replica applied.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use serde_json::{Value, json};
+use tokio::{sync::watch, task::JoinHandle};
+
+use crate::{
+    auth::KeyRing,
+    cache::{Cache, Slot},
+    config::Config,
+    domain::{name::CollectionName, run::RunRecord},
+    replica::{Applied, Place},
+    support::shutdown::Shutdown,
+    telemetry::{
+        Metrics,
+        metrics::{Ended, Shown},
+    },
+};
+
+/// What follows the replica.
+pub(super) struct Parts {
+    pub(super) cache: Cache,
+    pub(super) keys: KeyRing,
+    pub(super) metrics: Metrics,
+}
+
+/// Starts the task that follows `applied`; also gives the node's readiness.
+pub(super) fn start(
+    mut applied: watch::Receiver<Applied>,
+    parts: Parts,
+    shutdown: Shutdown,
+) -> (watch::Receiver<bool>, JoinHandle<()>) {
+    let (sender, ready) = watch::channel(false);
+    let task = tokio::spawn(async move {
+        let mut known = BTreeSet::new();
+        let mut problems = Problems::default();
+        loop {
+            let now = applied.borrow_and_update().clone();
+            // Keys first: a node that is ready knows them.
+            parts.keys.replace(&now.keys);
+            parts.show(&now, &mut known, &mut problems);
+            if now.ready {
+                let _ = sender.send(true);
+            }
+            tokio::select! {
+                changed = applied.changed() => if changed.is_err() { return },
+                () = shutdown.cancelled() => return,
+            }
+        }
+    });
+    (ready, task)
+}
+
+/// Problems that were counted already: each counts once, when it begins.
+#[derive(Default)]
+struct Problems(Option<(&'static str, chrono::DateTime<chrono::Utc>)>);
+
+impl Parts {
+    fn show(&self, now: &Applied, known: &mut BTreeSet<CollectionName>, problems: &mut Problems) {
+        let metrics = &self.metrics;
+        if let Some(at) = now.polled_at {
+            metrics.catalog_confirmed(now.n, at);
+        }
+        if let Some(at) = now.keys_at {
+            metrics.keys_confirmed(at);
+        }
+        metrics.keys_shown(now.keys.revision, now.keys.keys.len(), now.keys.refused);
+        let problem = now.problem.as_ref().map(|problem| (problem.code, problem.since));
+        if let Some((code, _)) = problem.filter(|_| problem != problems.0) {
+            metrics.poll_failed(code);
+        }
+        problems.0 = problem;
+        let here: BTreeSet<CollectionName> = now
+            .collections
+            .iter()
+            .filter(|(_, status)| status.place == Place::Here)
+            .map(|(name, _)| name.clone())
+            .collect();
+        for gone in known.difference(&here) {
+            metrics.collection_gone(gone.as_str());
+        }
+        for name in &here {
+            match self.cache.collection(name.as_str()) {
+                Slot::Loaded(collection) => {
+                    let state = collection.state();
+                    let shown = Shown {
+                        version: state.manifest.version.0,
+                        records: collection.records(),
+                        conflicts: collection.conflicts(),
+                        bytes: collection.bytes(),
+                        data_as_of: state.data_as_of,
+                    };
+                    metrics.collection_shown(name.as_str(), shown);
+                }
+                Slot::Unknown | Slot::Loading | Slot::OtherRegion(_) => metrics.collection_missing(name.as_str()),
+            }
+        }
+        *known = here;
+    }
+}
+
+/// Counts a run that ended.
+pub(super) fn run_ended(metrics: &Metrics, record: &RunRecord) {
+    let took = record.finished_at.unwrap_or(record.started_at) - record.started_at;
+    let counts = &record.counts;
+    metrics.run_ended(
+        record.sync.as_str(),
+        Ended {
+            status: record.status.as_str(),
+            took: took.to_std().unwrap_or_default(),
+            rows: counts.rows,
+            rejected: counts.rejected,
+        },
+    );
+}
+
+/// What `GET /status` of this node shows.
+pub(super) fn status(
+    config: &Config,
+    applied: watch::Receiver<Applied>,
+    cache: Cache,
+) -> Arc<dyn Fn() -> Value + Send + Sync> {
+    let region = config.node.region.clone();
+    let roles: Vec<&str> = config.node.roles.iter().map(|role| role.as_str()).collect();
+    Arc::new(move || {
+        let now = applied.borrow().clone();
+        let collections: serde_json::Map<String, Value> = now
+            .collections
+            .iter()
+            .map(|(name, status)| {
+                let loaded = match cache.collection(name.as_str()) {
+                    Slot::Loaded(collection) => json!({
+                        "records": collection.records(),
+                        "bytes": collection.bytes(),
+                        "conflicts": collection.conflicts(),
+                    }),
+                    Slot::Unknown | Slot::Loading | Slot::OtherRegion(_) => Value::Null,
+                };
+                let regions = match &status.place {
+                    Place::Here => Value::Null,
+                    Place::Elsewhere(regions) => json!(regions.iter().map(|region| region.as_str()).collect::<Vec<_>>()),
+                };
+                let one = json!({
+                    "announced_version": status.wanted,
+                    "served_version": status.served,
+                    "data_as_of": status.data_as_of,
+                    "served_in_other_regions": regions,
+                    "loaded": loaded,
+                    "problem": status.problem.as_ref().map(|problem| json!({
+                        "code": problem.code, "message": problem.message, "since": problem.since,
+                    })),
+                });
+                (name.to_string(), one)
+            })
+            .collect();
+        json!({
+            "version": env!("CARGO_PKG_VERSION"),
+            "region": region,
+            "roles": roles,
+            "ready": now.ready,
+            "deployment": now.deployment,
+            "catalog": now.n,
+            "polled_at": now.polled_at,
+            "keys": { "revision": now.keys.revision, "count": now.keys.keys.len(), "confirmed_at": now.keys_at },
+            "problem": now.problem.as_ref().map(|problem| json!({
+                "code": problem.code, "message": problem.message, "since": problem.since,
+            })),
+            "collections": collections,
+        })
+    })
+}
