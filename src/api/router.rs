@@ -12,7 +12,7 @@ use hyper::{Request, body::Incoming};
 use tower::Service;
 
 use super::{
-    codes::{Answered, Code},
+    codes::Code,
     error::Error,
     layers::{Inbound, Layers},
     ops::{self, AdminState},
@@ -71,11 +71,11 @@ fn route(router: &Router, layers: &Layers, inbound: Inbound) -> Answering {
     Answering::Routed(Box::pin(async move {
         let outcome = AssertUnwindSafe(router.call(request)).catch_unwind().await;
         let Ok(Ok(mut answer)) = outcome else {
-            layers.count(Answered::Refused(Code::Internal), &arrival);
+            layers.count(Code::Internal, &arrival);
             return Error::from(Code::Internal).respond(&arrival.id).map(Either::Left);
         };
         if let Some(&code) = answer.extensions().get::<Code>() {
-            layers.count(Answered::Refused(code), &arrival);
+            layers.count(code, &arrival);
         }
         answer.headers_mut().insert(request_id::HEADER, arrival.id.header());
         answer.map(Either::Right)

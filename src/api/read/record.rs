@@ -67,9 +67,10 @@ pub(in crate::api) fn answer<R: Records>(
     });
     let outcome = judged.outcome();
     let took = arrival.at.elapsed();
-    match &judged.place {
-        Some(place) => place.shown.record(place.index, outcome, took),
-        None => state.others().record(outcome.place(), took),
+    match (&judged.place, outcome) {
+        (Some(place), _) => place.shown.record(place.index, outcome, took),
+        (None, Answered::Refused(code)) => state.others().record(code as usize, took),
+        (None, _) => debug_assert!(false, "only a collection answers with content"),
     }
     judged.respond(arrival)
 }

@@ -42,7 +42,7 @@ impl<R> ReadState<R> {
         ready: watch::Receiver<bool>,
         shutdown: Shutdown,
     ) -> Self {
-        let others = Arc::new(metrics.requests(OTHER, OTHER, &Answered::OUTCOMES));
+        let others = Arc::new(metrics.requests(OTHER, OTHER, Answered::OF_NO_COLLECTION));
         let shown = ShownMap::default();
         Self(Arc::new(Inner { records, keys, clock, metrics, shown, others, ready, shutdown }))
     }
