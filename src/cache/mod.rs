@@ -1,1 +1,23 @@
 //! Records in memory: hash indexes over segments; what a GET is answered from.
+//!
+//! A [`Collection`] holds its segments as they were read and, per index, a `DashMap` from a 64-bit
+//! hash of the value to the 8-byte location of a record. Readers take no lock but a shard's, for
+//! the length of one probe; one writer at a time applies changes in place. No guard of a map
+//! leaves this module.
+
+mod apply;
+mod build;
+mod collection;
+mod error;
+mod index;
+mod location;
+mod overflow;
+mod plan;
+mod slots;
+mod table;
+#[cfg(test)]
+mod tests;
+
+pub use collection::{Collection, Lookup, Served};
+pub use error::Error;
+pub use slots::{Cache, Slot};

@@ -1,0 +1,306 @@
+//! One collection in memory: what it holds, and the look-up.
+
+use std::{
+    cell::RefCell,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use arc_swap::ArcSwap;
+use chrono::{DateTime, Utc};
+
+use super::{
+    Error,
+    apply::Application,
+    build::build,
+    index::{Hashing, Index, Located},
+    location::{Location, SEGMENTS_MAX, Segments},
+};
+use crate::{
+    domain::{
+        index::IndexDefinition,
+        manifest::{Manifest, SegmentKind, SegmentReference},
+    },
+    segment::{self, Codec, Decoder, Segment},
+};
+
+/// How often a look-up asks again when changes are applied beside it. Each time a whole segment was
+/// appended between two reads of a pointer, or an overflow set dissolved; twice is a coincidence.
+const RETRIES_MAX: usize = 1000;
+
+/// What a collection serves now. Both change together.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Served {
+    /// The manifest of the last version that was applied whole.
+    pub manifest: Arc<Manifest>,
+    /// When the source was last seen in this state.
+    pub data_as_of: DateTime<Utc>,
+}
+
+/// The outcome of a look-up.
+#[derive(Debug)]
+pub enum Lookup {
+    /// The record is in the buffer.
+    Hit {
+        /// See [`segment::fingerprint`]; the `ETag` is made of it.
+        fingerprint: u128,
+    },
+    /// No record holds the value.
+    Miss,
+    /// The collection has no such index.
+    UnknownIndex,
+    /// The record is there but its bytes are damaged, which a verified segment never has.
+    Unreadable(segment::Error),
+}
+
+/// One collection: segments, indexes, state. Any number of readers, one writer at a time.
+#[derive(Debug)]
+pub struct Collection {
+    definitions: Vec<IndexDefinition>,
+    indexes: Vec<Index>,
+    segments: ArcSwap<Segments>,
+    served: ArcSwap<Served>,
+    records: AtomicU64,
+    /// Live rows of each segment; whoever holds it writes.
+    live: Mutex<Vec<u64>>,
+}
+
+thread_local! {
+    static DECODER: RefCell<Decoder> = RefCell::new(Decoder::new());
+}
+
+impl Collection {
+    /// Builds a collection from all segments that `manifest` names, in its order. Uses all cores.
+    /// `seed` is random and unknown outside the process, or lookups can be slowed by chosen values.
+    pub fn build(manifest: Arc<Manifest>, segments: Vec<Arc<Segment>>, seed: u64) -> Result<Self, Error> {
+        Self::build_hashed(manifest, segments, Hashing { seed, mask: u64::MAX })
+    }
+
+    pub(super) fn build_hashed(
+        manifest: Arc<Manifest>,
+        segments: Vec<Arc<Segment>>,
+        hashing: Hashing,
+    ) -> Result<Self, Error> {
+        check_segments(&manifest, &segments)?;
+        check_references(&manifest.segments.iter().collect::<Vec<_>>(), &segments)?;
+        if segments.len() > SEGMENTS_MAX {
+            return Err(Error::TooManySegments);
+        }
+        let mut shelf = Segments::default();
+        for segment in segments {
+            shelf.push(segment);
+        }
+        let secondary = manifest.indexes.len().saturating_sub(1);
+        let built = build(&shelf, secondary, manifest.records, hashing);
+        if built.records != manifest.records {
+            return Err(Error::Miscounted { expected: manifest.records, found: built.records });
+        }
+        for (number, live) in built.live.iter().enumerate() {
+            if *live == 0 {
+                shelf.drop(number);
+            }
+        }
+        Ok(Self {
+            definitions: manifest.indexes.clone(),
+            indexes: built.indexes,
+            segments: ArcSwap::from_pointee(shelf),
+            served: ArcSwap::from_pointee(Served { data_as_of: manifest.data_as_of, manifest }),
+            records: AtomicU64::new(built.records),
+            live: Mutex::new(built.live),
+        })
+    }
+
+    /// Applies change segments in place and then serves `manifest`: `segments` are those that it names
+    /// with a version above the one served, in its order. Readers go on; until the end they see each
+    /// record as it was or as it will be, and the version as it was.
+    ///
+    /// All is checked before anything is touched, but for the count of records at the end: after
+    /// [`Error::Miscounted`] the collection has to be built anew.
+    pub fn apply(&self, manifest: Arc<Manifest>, segments: Vec<Arc<Segment>>) -> Result<(), Error> {
+        let mut live = self.live.lock().unwrap_or_else(PoisonError::into_inner);
+        self.check_successor(&manifest)?;
+        check_segments(&manifest, &segments)?;
+        let served = self.served.load().manifest.version;
+        let above: Vec<_> = manifest.segments.iter().filter(|reference| reference.version > served).collect();
+        if above.iter().any(|reference| reference.kind == SegmentKind::Base) {
+            return Err(Error::NewBase);
+        }
+        check_references(&above, &segments)?;
+        let mut shelf = Segments::clone(&self.segments.load());
+        let first = shelf.len();
+        if first + segments.len() > SEGMENTS_MAX {
+            return Err(Error::TooManySegments);
+        }
+        for segment in segments {
+            shelf.push(segment);
+        }
+        self.segments.store(Arc::new(shelf.clone()));
+        live.resize(shelf.len(), 0);
+        self.apply_from(first, &mut shelf, &mut live);
+        let found = self.records.load(Ordering::Relaxed);
+        if found != manifest.records {
+            return Err(Error::Miscounted { expected: manifest.records, found });
+        }
+        self.served.store(Arc::new(Served { data_as_of: manifest.data_as_of, manifest }));
+        Ok(())
+    }
+
+    /// Applies the segments from `first` on, which readers have already, and lets go of those that hold
+    /// no live record any more.
+    fn apply_from(&self, first: usize, shelf: &mut Segments, live: &mut [u64]) {
+        let mut application = Application::new(&self.indexes, shelf);
+        for number in first..shelf.len() {
+            application.apply(number);
+        }
+        let records = application.records;
+        for (live, change) in live.iter_mut().zip(application.live) {
+            *live = live.saturating_add_signed(change);
+        }
+        self.records.fetch_add(records.cast_unsigned(), Ordering::Relaxed);
+        let mut is_changed = false;
+        for (number, live) in live.iter().enumerate() {
+            if *live == 0 {
+                is_changed |= shelf.drop(number);
+            }
+        }
+        if is_changed {
+            self.segments.store(Arc::new(shelf.clone()));
+        }
+    }
+
+    /// Serves `manifest`, which has the same content as the present one: other serving settings.
+    pub fn update_manifest(&self, manifest: Arc<Manifest>) -> Result<(), Error> {
+        let _writer = self.live.lock().unwrap_or_else(PoisonError::into_inner);
+        self.check_successor(&manifest)?;
+        let served = self.served.load();
+        let data_as_of = if manifest.version == served.manifest.version {
+            manifest.data_as_of.max(served.data_as_of)
+        } else {
+            manifest.data_as_of
+        };
+        self.served.store(Arc::new(Served { manifest, data_as_of }));
+        Ok(())
+    }
+
+    /// Notes that the source was seen unchanged at `data_as_of`; an earlier time is ignored.
+    pub fn set_freshness(&self, data_as_of: DateTime<Utc>) {
+        let _writer = self.live.lock().unwrap_or_else(PoisonError::into_inner);
+        let served = self.served.load();
+        if data_as_of > served.data_as_of {
+            let manifest = Arc::clone(&served.manifest);
+            self.served.store(Arc::new(Served { manifest, data_as_of }));
+        }
+    }
+
+    fn check_successor(&self, manifest: &Manifest) -> Result<(), Error> {
+        let served = self.served.load();
+        if manifest.collection != served.manifest.collection || manifest.indexes != self.definitions {
+            return Err(Error::IndexesChanged);
+        }
+        if manifest.version < served.manifest.version {
+            return Err(Error::Older { served: served.manifest.version, offered: manifest.version });
+        }
+        Ok(())
+    }
+
+    /// Puts the record that holds `value` under `index` into `out`, as it is to be sent. `value` is as
+    /// asked for; it is normalised here. `out` is cleared first.
+    ///
+    /// For a version to go with the answer take [`Collection::state`] *before* the look-up: then the
+    /// record is of that version or a later one, never of an older one.
+    pub fn lookup(&self, index: &str, value: &str, out: &mut Vec<u8>) -> Lookup {
+        out.clear();
+        let number = self.definitions.iter().position(|definition| definition.name.as_str() == index);
+        let Some(number) = number else { return Lookup::UnknownIndex };
+        let Some(asked) = self.definitions[number].asked(value) else { return Lookup::Miss };
+        for _ in 0..RETRIES_MAX {
+            // Taken before the index is asked: it cannot lack a segment that was there to be dropped.
+            let segments = self.segments.load();
+            match self.indexes[number].locate(&segments, &asked) {
+                Located::At(at) => return read(&segments, at, out),
+                Located::Nowhere => return Lookup::Miss,
+                Located::Stale => {}
+            }
+        }
+        Lookup::Unreadable(segment::Error::Corrupt { what: "an index leads to no record" })
+    }
+
+    /// What is served now.
+    pub fn state(&self) -> Arc<Served> {
+        self.served.load_full()
+    }
+
+    /// Records.
+    pub fn records(&self) -> u64 {
+        self.records.load(Ordering::Relaxed)
+    }
+
+    /// Claims, a record and a value of it under a secondary index, that another record with a lower
+    /// primary key holds.
+    pub fn conflicts(&self) -> u64 {
+        self.indexes.iter().map(Index::conflicts).sum()
+    }
+
+    /// Memory that it holds, in bytes: segments, dictionaries, indexes.
+    pub fn bytes(&self) -> u64 {
+        let segments = self.segments.load();
+        let mut dictionaries = std::collections::HashMap::new();
+        for segment in segments.iter() {
+            if let Codec::Zstd(dictionary) = segment.codec() {
+                dictionaries.insert(dictionary.digest(), dictionary.memory());
+            }
+        }
+        let files: usize = segments.iter().map(|segment| segment.byte_len()).sum();
+        let indexes: usize = self.indexes.iter().map(Index::memory).sum();
+        (files + dictionaries.values().sum::<usize>() + indexes) as u64
+    }
+
+    /// The segments that hold live records, in the order in which they were applied.
+    pub fn segments(&self) -> Vec<Arc<Segment>> {
+        self.segments.load().iter().cloned().collect()
+    }
+}
+
+/// Decodes the record at `at`.
+fn read(segments: &Segments, at: Location, out: &mut Vec<u8>) -> Lookup {
+    let Some(segment) = segments.get(at.segment()) else { return Lookup::Miss };
+    let decoded = DECODER.with_borrow_mut(|decoder| decoder.decode(segment, at.row(), out));
+    match decoded {
+        Ok(()) => Lookup::Hit { fingerprint: segment.fingerprint(at.row()) },
+        Err(error) => Lookup::Unreadable(error),
+    }
+}
+
+/// That all segments are of the manifest's collection and have its indexes.
+fn check_segments(manifest: &Manifest, segments: &[Arc<Segment>]) -> Result<(), Error> {
+    let secondary = manifest.indexes.get(1..).ok_or(Error::IndexesChanged)?;
+    for (number, segment) in segments.iter().enumerate() {
+        if *segment.collection() != manifest.collection {
+            return Err(Error::OtherCollection { number });
+        }
+        let is_same = segment.secondary().len() == secondary.len()
+            && segment.secondary().iter().zip(secondary).all(|(a, b)| a.name == b.name && a.each == b.each);
+        if !is_same {
+            return Err(Error::OtherIndexes { number });
+        }
+    }
+    Ok(())
+}
+
+/// That the segments are those that are named, as far as their counts tell.
+fn check_references(references: &[&SegmentReference], segments: &[Arc<Segment>]) -> Result<(), Error> {
+    if references.len() != segments.len() {
+        return Err(Error::OtherSegments { what: "their number" });
+    }
+    for (reference, segment) in references.iter().zip(segments) {
+        if reference.kind != segment.kind() {
+            return Err(Error::OtherSegments { what: "base or changes" });
+        }
+        if reference.rows != u64::from(segment.rows()) || reference.deletes != u64::from(segment.deletes()) {
+            return Err(Error::OtherSegments { what: "their rows" });
+        }
+    }
+    Ok(())
+}

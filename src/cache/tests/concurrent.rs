@@ -1,0 +1,100 @@
+//! Readers beside a writer: what is there before and after is there all the time, and whole.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use super::*;
+
+const KEYS: usize = 64;
+
+/// Version `round`: every record keeps its own e-mail address and one shared tag, the rest moves. Every
+/// seventh comes and goes.
+fn round(round: u64) -> Changes {
+    let row = |(n, key): (usize, String)| {
+        let turn = n + usize::try_from(round).unwrap();
+        let moving = format!("m{}", turn % 5);
+        let model = model(round, Some(&format!("e{n}")), &["all", &moving, &format!("own{n}")]);
+        (key, (n % 7 != 3 || round.is_multiple_of(2)).then_some(model))
+    };
+    names("", KEYS).into_iter().enumerate().map(row).collect()
+}
+
+fn stays(n: usize) -> bool {
+    n % 7 != 3
+}
+
+/// Reads until `is_done`, at least once through; counts the reads.
+fn read(collection: &Collection, is_done: &AtomicBool) -> u64 {
+    let (mut out, mut reads) = (Vec::new(), 0);
+    let mut newest = vec![0; KEYS];
+    loop {
+        let was_done = is_done.load(Ordering::Acquire);
+        for n in (0..KEYS).filter(|&n| stays(n)) {
+            for (index, value) in
+                [("id", n.to_string()), ("email", format!("e{n}")), ("tag", format!("own{n}"))]
+            {
+                let version = collection.state().manifest.version.0;
+                let lookup = collection.lookup(index, &value, &mut out);
+                let Lookup::Hit { fingerprint: found } = lookup else {
+                    panic!("{index} {value}: {lookup:?}")
+                };
+                assert_eq!(found, fingerprint(&out), "a record is whole");
+                let text = std::str::from_utf8(&out).unwrap();
+                assert!(text.starts_with(&format!("{{\"key\":\"{n}\",")), "{text}");
+                let of: u64 =
+                    text.split("\"round\":").nth(1).unwrap().split(',').next().unwrap().parse().unwrap();
+                assert!(of >= version, "a record of round {of} under version {version}");
+                if index == "id" {
+                    assert!(of >= newest[n], "a record went back from round {} to {of}", newest[n]);
+                    newest[n] = of;
+                }
+                reads += 1;
+            }
+        }
+        assert!(matches!(collection.lookup("tag", "all", &mut out), Lookup::Hit { .. }));
+        assert!(out.starts_with(b"{\"key\":\"0\","), "the lowest key holds a shared value");
+        if was_done {
+            return reads;
+        }
+    }
+}
+
+fn run(mask: u64) {
+    const ROUNDS: u64 = 300;
+    let records = round(0).into_iter().filter_map(|(key, model)| Some((key, model?))).collect();
+    let mut publisher = Publisher { version: 0, ..Publisher::new(records) };
+    for reference in &mut publisher.references {
+        reference.version = Version(0);
+    }
+    let collection = publisher.build(mask);
+    let (is_done, reads) = (AtomicBool::new(false), AtomicU64::new(0));
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| reads.fetch_add(read(&collection, &is_done), Ordering::Relaxed));
+        }
+        for number in 1..=ROUNDS {
+            let segment = publisher.change(&round(number));
+            collection.apply(publisher.manifest(), vec![segment]).unwrap();
+        }
+        is_done.store(true, Ordering::Release);
+    });
+    assert!(reads.into_inner() >= 2 * 3 * (0..KEYS).filter(|&n| stays(n)).count() as u64);
+    let moving = names("m", 5);
+    let tags: Vec<_> = moving.into_iter().chain(names("own", KEYS)).chain(["all".to_owned()]).collect();
+    publisher.check(&collection, [&names("", KEYS), &names("e", KEYS), &tags]);
+    assert_eq!(collection.segments().len(), 1);
+}
+
+#[test]
+fn readers_miss_nothing() {
+    run(u64::MAX);
+}
+
+#[test]
+fn readers_miss_nothing_when_hashes_collide() {
+    run(7);
+}
+
+#[test]
+fn readers_miss_nothing_when_all_hashes_are_one() {
+    run(0);
+}

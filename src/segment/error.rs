@@ -1,0 +1,99 @@
+//! What can be wrong with a segment.
+
+use arrow_schema::ArrowError;
+
+use crate::domain::{digest::Digest, error::ErrorKind};
+
+/// Why a segment cannot be written or read. Names places in the file, never a record's content.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Larger than any segment may be.
+    #[error("a segment of {bytes} bytes is larger than the limit of {limit} bytes")]
+    TooLarge {
+        /// The size asked for or met.
+        bytes: u64,
+        /// The limit that it breaks.
+        limit: u64,
+    },
+    /// Written by a newer build.
+    #[error("the segment has format {found}, this build reads up to {known}: upgrade this node")]
+    NewerFormat {
+        /// The format of the file.
+        found: u32,
+        /// The newest that this build reads.
+        known: u32,
+    },
+    /// Bytes that are not a segment.
+    #[error("the segment is corrupt: {what}")]
+    Corrupt {
+        /// What was found wrong first.
+        what: &'static str,
+    },
+    /// A change segment whose base has not been read.
+    #[error("the segment needs dictionary {digest}, which comes with its base: read the base first")]
+    DictionaryUnknown {
+        /// SHA-256 of the dictionary.
+        digest: Digest,
+    },
+    /// A record that cannot be decoded.
+    #[error("row {row} of the segment cannot be decoded: {what}")]
+    Undecodable {
+        /// The row, from 0.
+        row: u32,
+        /// What is wrong with it.
+        what: &'static str,
+    },
+    /// zstd refuses to compress or to take a dictionary.
+    #[error("zstd failed while {during}: {reason}")]
+    Compression {
+        /// What was being done.
+        during: &'static str,
+        /// zstd's name of the error.
+        reason: &'static str,
+    },
+    /// An entry that does not fit the header: a value under an index that is not there, a second
+    /// value under an index that takes one, a delete in a base.
+    #[error("an entry does not fit the segment's header: {what}")]
+    Misfit {
+        /// What does not fit.
+        what: &'static str,
+    },
+    /// The target refuses the bytes.
+    #[error("writing the segment failed")]
+    Write {
+        /// What Arrow or the target said.
+        #[source]
+        source: ArrowError,
+    },
+}
+
+impl Error {
+    /// What the caller may do about it.
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            Self::TooLarge { .. } | Self::NewerFormat { .. } => ErrorKind::Invalid,
+            Self::Corrupt { .. } | Self::Undecodable { .. } => ErrorKind::Corrupt,
+            Self::DictionaryUnknown { .. } => ErrorKind::NotFound,
+            Self::Compression { .. } | Self::Misfit { .. } | Self::Write { .. } => ErrorKind::Internal,
+        }
+    }
+
+    /// Its stable name.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::TooLarge { .. } => "segment_too_large",
+            Self::NewerFormat { .. } => "segment_newer_format",
+            Self::Corrupt { .. } => "segment_corrupt",
+            Self::DictionaryUnknown { .. } => "segment_dictionary_unknown",
+            Self::Undecodable { .. } => "record_undecodable",
+            Self::Compression { .. } => "compression_failed",
+            Self::Misfit { .. } => "segment_misfit",
+            Self::Write { .. } => "segment_write_failed",
+        }
+    }
+}
+
+/// Shorthand of the many checks of a reader.
+pub(super) fn corrupt(what: &'static str) -> Error {
+    Error::Corrupt { what }
+}
