@@ -16,7 +16,7 @@ use super::{
     error::Error,
     layers::{Inbound, Layers},
     ops::{self, AdminState},
-    read::{self, RawPath, ReadState, Records},
+    read::{self, RawPath, ReadState},
     reply::Answering,
     request_id,
 };
@@ -27,7 +27,7 @@ pub trait Answer: Fn(Request<Incoming>) -> Answering + Clone + Send + Sync + 'st
 impl<F: Fn(Request<Incoming>) -> Answering + Clone + Send + Sync + 'static> Answer for F {}
 
 /// The public listener: records and health.
-pub fn public<R: Records>(state: ReadState<R>) -> impl Answer {
+pub fn public(state: ReadState) -> impl Answer {
     let layers = Layers::new(Some(state.others().clone()));
     let router = Router::new()
         .route("/livez", get(ops::livez))

@@ -5,3 +5,4 @@ mod support;
 
 mod read_contract;
 mod read_listener;
+mod read_paths;

@@ -1,6 +1,7 @@
 //! Connections: reuse, pipelining, old clients, slow and hostile clients, shutdown.
 
 use std::{
+    fmt::Write,
     io,
     sync::{Arc, Mutex},
     time::Duration,
@@ -41,7 +42,7 @@ async fn pipelined_requests_are_answered_in_order() {
     for number in 0..60 {
         let target = ["/livez", RECORD, "/nowhere"][number % 3];
         let id = format!("X-Request-Id: n{number}\r\n");
-        all += &format!("GET {target} HTTP/1.1\r\nHost: test\r\n{id}{}\r\n", server.bearer());
+        write!(all, "GET {target} HTTP/1.1\r\nHost: test\r\n{id}{}\r\n", server.bearer()).unwrap();
     }
     client.send(&all).await;
     for number in 0..60 {
@@ -236,7 +237,7 @@ async fn a_full_listener_sheds_new_connections_and_recovers() {
 
 #[tokio::test]
 async fn slow_and_idle_clients_are_closed_and_harm_nobody() {
-    let quick = Duration::from_millis(200);
+    let quick = Duration::from_millis(400);
     let server = Server::with(Limits { header_timeout: quick, idle_timeout: quick * 2, ..RELAXED });
     let mut slow = Client::connect(server.public).await;
     slow.send("GET /livez HTTP/1.1\r\nX-Slow: ").await;
@@ -272,7 +273,7 @@ async fn readiness_follows_the_node() {
 
 #[tokio::test]
 async fn shutdown_fails_readiness_first_and_serves_on_for_the_grace() {
-    let server = Server::with(Limits { grace: Duration::from_secs(3600), ..RELAXED });
+    let server = Server::with(Limits { grace: Duration::from_hours(1), ..RELAXED });
     let mut old = Client::connect(server.public).await;
     assert_eq!(old.ask("GET", RECORD, &server.bearer()).await.header("connection"), None);
     server.shutdown.cancel();
@@ -320,6 +321,40 @@ async fn shutdown_closes_idle_connections_and_finishes_requests_under_way() {
     assert!(TcpStream::connect(server.public).await.is_err());
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn shutdown_resets_no_busy_connection() {
+    let mut server = Server::start();
+    let request = format!("GET {RECORD} HTTP/1.1\r\nHost: test\r\n{}\r\n", server.bearer());
+    let (address, expected) = (server.public, partner_record());
+    let (started, mut all_started) = tokio::sync::mpsc::channel(20);
+    let clients: Vec<_> = (0..20)
+        .map(|_| {
+            let (request, expected, started) = (request.clone(), expected.clone(), started.clone());
+            tokio::spawn(async move {
+                let mut client = Client::connect(address).await;
+                loop {
+                    client.send(&request).await;
+                    // Whole answers, then a clean end; a reset panics.
+                    let Some(answer) = client.answer_or_end().await else { return };
+                    assert_eq!((answer.status, answer.text()), (200, expected.as_str()));
+                    let _ = started.try_send(());
+                    if answer.header("connection") == Some("close") {
+                        return client.closed().await;
+                    }
+                }
+            })
+        })
+        .collect();
+    for _ in 0..20 {
+        soon("first answers", all_started.recv()).await.unwrap();
+    }
+    server.shutdown.cancel();
+    for client in clients {
+        soon("end of a client", client).await.unwrap();
+    }
+    server.ended().await;
+}
+
 #[tokio::test]
 async fn a_connection_that_never_ends_is_cut_off_after_the_drain_time() {
     let mut server = Server::with(Limits { drain_timeout: Duration::from_millis(50), ..RELAXED });
@@ -352,6 +387,9 @@ async fn no_log_line_has_a_target_or_a_header() {
     let writer = lines.clone();
     let settings = Settings { format: LogFormat::Json, filter: "trace".to_owned() };
     let subscriber = telemetry::subscriber(&settings, move || writer.clone()).unwrap();
+    // While there is one subscriber only, `tracing` lets whichever thread meets a log statement
+    // first decide for all whether it is wanted, and the threads of other tests have none.
+    let _second = tracing::Dispatch::new(tracing_subscriber::registry());
     let _guard = tracing::subscriber::set_default(subscriber);
     let server = Server::start();
     let mut client = Client::connect(server.public).await;

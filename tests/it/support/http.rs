@@ -12,10 +12,10 @@ pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
 
 /// Waits for `future`, at most until the deadline.
 pub(crate) async fn soon<F: Future>(what: &str, future: F) -> F::Output {
-    match tokio::time::timeout(DEADLINE, future).await {
-        Ok(output) => output,
-        Err(_) => panic!("no {what} within {DEADLINE:?}"),
-    }
+    let Ok(output) = tokio::time::timeout(DEADLINE, future).await else {
+        panic!("no {what} within {DEADLINE:?}");
+    };
+    output
 }
 
 /// One connection.
@@ -76,6 +76,14 @@ impl Client {
         }
         answer.body = self.received.drain(..length).collect();
         answer
+    }
+
+    /// The next answer, or `None` when the server closes before it begins.
+    pub(crate) async fn answer_or_end(&mut self) -> Option<Answer> {
+        if self.received.is_empty() && self.receive().await == 0 {
+            return None;
+        }
+        Some(self.answer().await)
     }
 
     /// The next answer, which has no body whatever its headers say.

@@ -1,24 +1,24 @@
-//! A server of the read contract with records in a plain map: real listeners, real keys.
+//! A server of the read contract: real listeners, real keys, collections built in memory.
 
-use std::{
-    collections::HashMap,
-    net::SocketAddr,
-    sync::{Arc, RwLock},
-    time::Duration,
-};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use chrono::{DateTime, Utc};
 use larder::{
-    api::{self, Found, Limits, Listener, ReadState, Records, Served},
+    api::{self, Limits, Listener, ReadState},
     auth::{ApiKey, KeyRing},
+    cache::{Cache, Collection, Slot},
     domain::{
         digest::Digest,
         id::RunId,
         index::IndexDefinition,
         keyset::{Grant, KeyEntry, KeySet},
-        manifest::{Manifest, ServingSettings, Version},
+        manifest::{Manifest, SegmentKind, SegmentReference, ServingSettings, Version},
         name::{CollectionName, IndexName, RegionName},
+        record::{IndexValues, RecordFlags},
         row::ColumnKind,
+    },
+    segment::{
+        Codec, Dictionaries, Entry, IndexColumn, Segment, SegmentBuffer, SegmentBuilder, SegmentHeader,
     },
     support::{clock::Clock, random, shutdown::Shutdown},
     telemetry::Metrics,
@@ -39,90 +39,91 @@ pub(crate) fn now() -> DateTime<Utc> {
     "2026-11-23T10:20:30.5Z".parse().unwrap()
 }
 
-/// Records by collection, index and value.
-#[derive(Clone, Default)]
-pub(crate) struct Shelf(Arc<RwLock<HashMap<String, Slot>>>);
+/// One record of a test: its id, its e-mail address, its body.
+pub(crate) type Row<'a> = (&'a str, Option<&'a str>, &'a str);
 
-enum Slot {
-    Loading,
-    Elsewhere(Vec<&'static str>),
-    Loaded(Arc<Served>, HashMap<(&'static str, String), String>),
-    Broken,
-}
+/// The collections of a server.
+#[derive(Clone, Default)]
+pub(crate) struct Shelf(Cache);
 
 impl Shelf {
-    fn put(&self, collection: &str, slot: Slot) {
-        self.0.write().unwrap().insert(collection.to_owned(), slot);
+    /// Serves a collection with these records.
+    pub(crate) fn load(&self, collection: &str, version: u64, serving: ServingSettings, rows: &[Row<'_>]) {
+        let name = CollectionName::new(collection).unwrap();
+        let segment = segment(&name, rows);
+        let manifest = manifest(&name, version, serving, &segment);
+        let collection = Collection::build(Arc::new(manifest), vec![Arc::new(segment)], 1).unwrap();
+        self.put(name.as_str(), Slot::Loaded(Arc::new(collection)));
     }
 
-    /// Serves a collection with these records, each under an index and a value.
-    pub(crate) fn load(
-        &self,
-        collection: &str,
-        version: u64,
-        serving: ServingSettings,
-        records: &[(&'static str, &str, &str)],
-    ) {
-        let index = |name: &str, kind| IndexDefinition {
-            name: IndexName::new(name).unwrap(),
-            column: name.to_owned(),
-            each: false,
-            normalize: vec![],
-            kind,
-        };
-        let manifest = Manifest {
-            format: 1,
-            collection: CollectionName::new(collection).unwrap(),
-            version: Version(version),
-            run_id: RunId::from_uuid(random::uuid()),
-            created_at: now(),
-            data_as_of: now(),
-            indexes: vec![index("id", ColumnKind::Integer), index("email", ColumnKind::Text)],
-            columns: vec![],
-            fields: vec![],
-            mapping: Digest::of(b""),
-            fingerprint_seed: 0,
-            serving,
-            segments: vec![],
-            records: records.len() as u64,
-            left: 0,
-        };
-        let served = Served { manifest: Arc::new(manifest), data_as_of: now() };
-        let records = records
-            .iter()
-            .map(|&(index, value, body)| ((index, value.to_owned()), body.to_owned()))
-            .collect();
-        self.put(collection, Slot::Loaded(Arc::new(served), records));
+    pub(crate) fn put(&self, collection: &str, slot: Slot) {
+        self.0.replace(&CollectionName::new(collection).unwrap(), slot);
     }
 
     pub(crate) fn remove(&self, collection: &str) {
-        self.0.write().unwrap().remove(collection);
+        self.0.remove(collection);
     }
 }
 
-impl Records for Shelf {
-    fn find(&self, collection: &str, index: &str, value: &str, body: &mut Vec<u8>) -> Found {
-        match self.0.read().unwrap().get(collection) {
-            None => Found::UnknownCollection,
-            Some(Slot::Loading) => Found::Loading,
-            Some(Slot::Elsewhere(regions)) => {
-                Found::InOtherRegion(regions.iter().map(|name| RegionName::new(name).unwrap()).collect())
-            }
-            Some(Slot::Broken) => panic!("a bug, on purpose"),
-            Some(Slot::Loaded(served, records)) => {
-                let served = Arc::clone(served);
-                let Some(index) = ["id", "email"].into_iter().find(|&known| known == index) else {
-                    return Found::UnknownIndex(served);
-                };
-                match records.get(&(index, value.to_owned())) {
-                    None => Found::Miss(served),
-                    Some(record) => {
-                        body.extend_from_slice(record.as_bytes());
-                        Found::Hit(served, FINGERPRINT)
-                    }
-                }
-            }
+fn segment(collection: &CollectionName, rows: &[Row<'_>]) -> Segment {
+    let mut builder = SegmentBuilder::new(SegmentHeader {
+        collection: collection.clone(),
+        kind: SegmentKind::Base,
+        secondary: vec![IndexColumn { name: IndexName::new("email").unwrap(), each: false }],
+        codec: Codec::Plain,
+        embed_dictionary: false,
+    });
+    for &(key, email, body) in rows {
+        let mut values = IndexValues::default();
+        if let Some(email) = email {
+            values.push(1, email);
         }
+        let (flags, body) = (RecordFlags::default(), Some(body.as_bytes()));
+        builder.push(Entry { key, fingerprint: FINGERPRINT, flags, body, values: &values }).unwrap();
+    }
+    let mut file = Vec::new();
+    builder.finish(&mut file).unwrap();
+    Segment::parse(SegmentBuffer::from(file), &mut Dictionaries::new()).unwrap()
+}
+
+fn manifest(
+    collection: &CollectionName,
+    version: u64,
+    serving: ServingSettings,
+    segment: &Segment,
+) -> Manifest {
+    let index = |name: &str, kind| IndexDefinition {
+        name: IndexName::new(name).unwrap(),
+        column: name.to_owned(),
+        each: false,
+        normalize: vec![],
+        kind,
+    };
+    let reference = SegmentReference {
+        object: "segments/1".to_owned(),
+        sha256: Digest::of(b""),
+        bytes: segment.byte_len() as u64,
+        rows: u64::from(segment.rows()),
+        deletes: 0,
+        kind: SegmentKind::Base,
+        version: Version(version),
+    };
+    Manifest {
+        format: 1,
+        collection: collection.clone(),
+        version: Version(version),
+        run_id: RunId::from_uuid(random::uuid()),
+        created_at: now(),
+        data_as_of: now(),
+        indexes: vec![index("id", ColumnKind::Integer), index("email", ColumnKind::Text)],
+        columns: vec![],
+        fields: vec![],
+        mapping: Digest::of(b""),
+        fingerprint_seed: 0,
+        serving,
+        records: u64::from(segment.rows()),
+        segments: vec![reference],
+        left: 0,
     }
 }
 
@@ -147,10 +148,10 @@ pub(crate) struct Server {
 /// Limits that no test reaches by accident.
 pub(crate) const RELAXED: Limits = Limits {
     connections_max: 1000,
-    header_timeout: Duration::from_secs(60),
-    idle_timeout: Duration::from_secs(60),
+    header_timeout: Duration::from_mins(1),
+    idle_timeout: Duration::from_mins(1),
     grace: Duration::ZERO,
-    drain_timeout: Duration::from_secs(60),
+    drain_timeout: Duration::from_mins(1),
 };
 
 impl Server {
@@ -164,7 +165,7 @@ impl Server {
         let (ready, is_ready) = watch::channel(true);
         let any = "127.0.0.1:0".parse().unwrap();
         let state = ReadState::new(
-            shelf.clone(),
+            shelf.0.clone(),
             keys.clone(),
             clock.clone(),
             metrics.clone(),
@@ -200,11 +201,11 @@ impl Server {
 
     fn fill(&self) {
         let record = partner_record();
-        let customer = [("id", "12345", record.as_str()), ("email", "jane+tag@ex.com", r#"{"a":1}"#)];
+        let customer = [("12345", None, record.as_str()), ("2", Some("jane+tag@ex.com"), r#"{"a":1}"#)];
         self.shelf.load("customer", 7, ServingSettings::default(), &customer);
         self.shelf.put("later", Slot::Loading);
-        self.shelf.put("abroad", Slot::Elsewhere(vec!["eu-west-1", "ap-south-1"]));
-        self.shelf.put("broken", Slot::Broken);
+        let regions = ["eu-west-1", "ap-south-1"].map(|name| RegionName::new(name).unwrap());
+        self.shelf.put("abroad", Slot::OtherRegion(regions.into()));
         let named = |name| CollectionName::new(name).unwrap();
         let some = Grant::Collections(vec![named("customer"), named("ghost")]);
         let hour = Some(now() + chrono::TimeDelta::hours(1));
