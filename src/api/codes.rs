@@ -200,6 +200,10 @@ impl Answered {
     /// What becomes of a request for an index that it does not have.
     pub const OF_NO_INDEX: &[Outcome] = &[Self::OUTCOMES[Self::Refused(Code::IndexNotFound).place()]];
 
+    /// What can become of a request that belongs to no collection: the refusals, at the position of
+    /// their [`Code`].
+    pub const OF_NO_COLLECTION: &[Outcome] = Self::OUTCOMES.split_at(3).1;
+
     /// The position in [`Answered::OUTCOMES`].
     pub const fn place(self) -> usize {
         match self {
@@ -233,6 +237,9 @@ mod tests {
         let codes: Vec<&str> = Answered::OF_AN_INDEX.iter().map(|outcome| outcome.code).collect();
         assert_eq!(codes, ["hit", "not_modified", "miss_answered", "record_not_found"]);
         assert_eq!(Answered::OF_NO_INDEX[0].code, "index_not_found");
+        for code in Code::ALL {
+            assert_eq!(Answered::OF_NO_COLLECTION[code as usize].code, code.as_str());
+        }
     }
 
     #[test]

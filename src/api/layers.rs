@@ -11,7 +11,7 @@ use hyper::{
 };
 
 use super::{
-    codes::{Answered, Code},
+    codes::Code,
     error::Error,
     reply::{Answering, Body},
     request_id::{RequestId, RequestIds},
@@ -65,7 +65,7 @@ impl Layers {
         let finish = Finish::new(request.method(), request.uri(), &arrival);
         let answering = match too_large(request.uri(), request.headers()) {
             Some(code) => {
-                self.count(Answered::Refused(code), &arrival);
+                self.count(code, &arrival);
                 Answering::ready(Error::from(code).respond(&arrival.id).map(Either::Left))
             }
             None => inner(Inbound { request, arrival }),
@@ -73,10 +73,10 @@ impl Layers {
         finish.after(answering)
     }
 
-    /// Counts an answer that belongs to no collection.
-    pub(super) fn count(&self, answered: Answered, arrival: &Arrival) {
+    /// Counts a refusal that belongs to no collection.
+    pub(super) fn count(&self, code: Code, arrival: &Arrival) {
         if let Some(others) = &self.others {
-            others.record(answered.place(), arrival.at.elapsed());
+            others.record(code as usize, arrival.at.elapsed());
         }
     }
 }

@@ -30,8 +30,8 @@ pub(super) struct Readiness {
     shutdown: Shutdown,
 }
 
-impl<R> FromRef<ReadState<R>> for Readiness {
-    fn from_ref(state: &ReadState<R>) -> Self {
+impl FromRef<ReadState> for Readiness {
+    fn from_ref(state: &ReadState) -> Self {
         let (ready, shutdown) = state.readiness();
         Self { ready, shutdown }
     }

@@ -12,11 +12,11 @@ use hyper::{Request, body::Incoming};
 use tower::Service;
 
 use super::{
-    codes::{Answered, Code},
+    codes::Code,
     error::Error,
     layers::{Inbound, Layers},
     ops::{self, AdminState},
-    read::{self, RawPath, ReadState, Records},
+    read::{self, RawPath, ReadState},
     reply::Answering,
     request_id,
 };
@@ -27,7 +27,7 @@ pub trait Answer: Fn(Request<Incoming>) -> Answering + Clone + Send + Sync + 'st
 impl<F: Fn(Request<Incoming>) -> Answering + Clone + Send + Sync + 'static> Answer for F {}
 
 /// The public listener: records and health.
-pub fn public<R: Records>(state: ReadState<R>) -> impl Answer {
+pub fn public(state: ReadState) -> impl Answer {
     let layers = Layers::new(Some(state.others().clone()));
     let router = Router::new()
         .route("/livez", get(ops::livez))
@@ -71,11 +71,11 @@ fn route(router: &Router, layers: &Layers, inbound: Inbound) -> Answering {
     Answering::Routed(Box::pin(async move {
         let outcome = AssertUnwindSafe(router.call(request)).catch_unwind().await;
         let Ok(Ok(mut answer)) = outcome else {
-            layers.count(Answered::Refused(Code::Internal), &arrival);
+            layers.count(Code::Internal, &arrival);
             return Error::from(Code::Internal).respond(&arrival.id).map(Either::Left);
         };
         if let Some(&code) = answer.extensions().get::<Code>() {
-            layers.count(Answered::Refused(code), &arrival);
+            layers.count(code, &arrival);
         }
         answer.headers_mut().insert(request_id::HEADER, arrival.id.header());
         answer.map(Either::Right)

@@ -4,6 +4,9 @@
 mod architecture;
 mod metadata;
 mod publication;
+mod read_contract;
+mod read_listener;
+mod read_paths;
 mod source_postgres;
 mod source_sqlite;
 mod support;

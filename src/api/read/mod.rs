@@ -9,9 +9,7 @@ mod path;
 mod record;
 mod shown;
 mod state;
-mod store;
 
 pub(super) use path::RawPath;
 pub(super) use record::answer;
 pub use state::ReadState;
-pub use store::{Found, Records, Served};

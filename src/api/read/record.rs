@@ -10,8 +10,7 @@ use hyper::{
 };
 
 use super::{
-    Found, RawPath, ReadState, Records, authorised::Authorised, conditional::EntityTag, path::RecordPath,
-    shown::Shown,
+    RawPath, ReadState, authorised::Authorised, conditional::EntityTag, path::RecordPath, shown::Shown,
 };
 use crate::{
     api::{
@@ -21,6 +20,7 @@ use crate::{
         reply::Whole,
         request_id,
     },
+    cache::{Collection, Lookup, Slot},
     domain::manifest::OnMiss,
 };
 
@@ -54,8 +54,8 @@ enum Content {
 }
 
 /// Answers a request for a record, and counts it.
-pub(in crate::api) fn answer<R: Records>(
-    state: &ReadState<R>,
+pub(in crate::api) fn answer(
+    state: &ReadState,
     path: RawPath<'_>,
     method: &Method,
     headers: &HeaderMap,
@@ -67,9 +67,10 @@ pub(in crate::api) fn answer<R: Records>(
     });
     let outcome = judged.outcome();
     let took = arrival.at.elapsed();
-    match &judged.place {
-        Some(place) => place.shown.record(place.index, outcome, took),
-        None => state.others().record(outcome.place(), took),
+    match (&judged.place, outcome) {
+        (Some(place), _) => place.shown.record(place.index, outcome, took),
+        (None, Answered::Refused(code)) => state.others().record(code as usize, took),
+        (None, _) => debug_assert!(false, "only a collection answers with content"),
     }
     judged.respond(arrival)
 }
@@ -81,8 +82,8 @@ fn guarded(judge: impl FnOnce() -> Judged) -> Judged {
 }
 
 /// The refusals that come before any look-up, in their order: method, credential, path, grant.
-fn admit<'a, R>(
-    state: &ReadState<R>,
+fn admit<'a>(
+    state: &ReadState,
     path: RawPath<'a>,
     method: &Method,
     headers: &HeaderMap,
@@ -97,34 +98,41 @@ fn admit<'a, R>(
     Ok((caller, path))
 }
 
-fn look_up<R: Records>(
-    state: &ReadState<R>,
-    caller: &Authorised,
+fn look_up(state: &ReadState, caller: &Authorised, path: &RecordPath<'_>, headers: &HeaderMap) -> Judged {
+    let refused = |error| Judged { answer: Err(error), place: None };
+    match state.inner().cache.collection(&path.collection) {
+        Slot::Unknown => refused(caller.no_such_collection()),
+        Slot::Loading => refused(Code::CollectionLoading.into()),
+        Slot::OtherRegion(regions) => refused(Error::in_other_region(regions)),
+        Slot::Loaded(collection) => look_up_in(&collection, state, path, headers),
+    }
+}
+
+fn look_up_in(
+    collection: &Collection,
+    state: &ReadState,
     path: &RecordPath<'_>,
     headers: &HeaderMap,
 ) -> Judged {
-    let state = state.inner();
-    UNPACKED.with_borrow_mut(|unpacked| {
-        unpacked.clear();
-        let found = state.records.find(&path.collection, &path.index, &path.value, unpacked);
-        let (served, answer) = match found {
-            Found::UnknownCollection => (None, Err(caller.no_such_collection())),
-            Found::Loading => (None, Err(Code::CollectionLoading.into())),
-            Found::InOtherRegion(regions) => (None, Err(Error::in_other_region(regions))),
-            Found::UnknownIndex(served) => (Some(served), Err(Code::IndexNotFound.into())),
-            Found::Miss(served) => {
-                let answer = miss(&path.value, &served.manifest.serving.on_miss);
-                (Some(served), answer)
+    // Before the record: it may be of a later version than the one told, never of an older one.
+    let served = collection.state();
+    let answer =
+        UNPACKED.with_borrow_mut(|unpacked| match collection.lookup(&path.index, &path.value, unpacked) {
+            Lookup::Hit { fingerprint } => Ok(hit(unpacked, fingerprint, headers)),
+            Lookup::Miss => miss(&path.value, &served.manifest.serving.on_miss),
+            Lookup::UnknownIndex => Err(Code::IndexNotFound.into()),
+            Lookup::Unreadable(error) => {
+                let collection = served.manifest.collection.as_str();
+                tracing::error!(collection, %error, "a stored record cannot be read");
+                Err(Code::Internal.into())
             }
-            Found::Hit(served, fingerprint) => (Some(served), Ok(hit(unpacked, fingerprint, headers))),
-        };
-        let place = served.map(|served| {
-            let shown = state.shown.of(&served, &state.metrics);
-            let index = shown.position(&path.index);
-            Place { shown, index }
         });
-        Judged { answer, place }
-    })
+    let shown = state.inner().shown.of(&served, &state.inner().metrics);
+    // An index's own counters hold what an index answers; a bug is counted with the others.
+    let index = shown.position(&path.index);
+    let place =
+        (!matches!(&answer, Err(error) if error.code() == Code::Internal)).then_some(Place { shown, index });
+    Judged { answer, place }
 }
 
 fn hit(unpacked: &[u8], fingerprint: u128, headers: &HeaderMap) -> Content {

@@ -10,9 +10,9 @@ use hyper::{
     header::{CACHE_CONTROL, HeaderName, HeaderValue},
 };
 
-use super::Served;
 use crate::{
     api::{codes::Answered, error::NO_STORE},
+    cache::Served,
     domain::name::{CollectionName, IndexName},
     telemetry::{
         Metrics,

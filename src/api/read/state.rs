@@ -8,6 +8,7 @@ use super::shown::ShownMap;
 use crate::{
     api::codes::Answered,
     auth::KeyRing,
+    cache::Cache,
     support::{clock::Clock, shutdown::Shutdown},
     telemetry::{
         Metrics,
@@ -16,12 +17,12 @@ use crate::{
 };
 
 /// The state of the public listener. Cheap to clone.
-#[derive(Debug)]
-pub struct ReadState<R>(Arc<Inner<R>>);
+#[derive(Debug, Clone)]
+pub struct ReadState(Arc<Inner>);
 
 #[derive(Debug)]
-pub(super) struct Inner<R> {
-    pub(super) records: R,
+pub(super) struct Inner {
+    pub(super) cache: Cache,
     pub(super) keys: KeyRing,
     pub(super) clock: Clock,
     pub(super) metrics: Metrics,
@@ -31,23 +32,23 @@ pub(super) struct Inner<R> {
     shutdown: Shutdown,
 }
 
-impl<R> ReadState<R> {
+impl ReadState {
     /// `ready` turns true once, when the node may be sent requests; `shutdown` is the token that
     /// the listener drains on, and fails `/readyz` at once.
     pub fn new(
-        records: R,
+        cache: Cache,
         keys: KeyRing,
         clock: Clock,
         metrics: Metrics,
         ready: watch::Receiver<bool>,
         shutdown: Shutdown,
     ) -> Self {
-        let others = Arc::new(metrics.requests(OTHER, OTHER, &Answered::OUTCOMES));
+        let others = Arc::new(metrics.requests(OTHER, OTHER, Answered::OF_NO_COLLECTION));
         let shown = ShownMap::default();
-        Self(Arc::new(Inner { records, keys, clock, metrics, shown, others, ready, shutdown }))
+        Self(Arc::new(Inner { cache, keys, clock, metrics, shown, others, ready, shutdown }))
     }
 
-    pub(super) fn inner(&self) -> &Inner<R> {
+    pub(super) fn inner(&self) -> &Inner {
         &self.0
     }
 
@@ -59,11 +60,5 @@ impl<R> ReadState<R> {
     /// What the readiness check looks at.
     pub(in crate::api) fn readiness(&self) -> (watch::Receiver<bool>, Shutdown) {
         (self.0.ready.clone(), self.0.shutdown.clone())
-    }
-}
-
-impl<R> Clone for ReadState<R> {
-    fn clone(&self) -> Self {
-        Self(Arc::clone(&self.0))
     }
 }

@@ -106,7 +106,8 @@ pub(super) async fn drive<A: Answer>(
     if let Some(stream) = link.take_stream()
         && !link.has_ended()
     {
-        linger(stream).await;
+        // Boxed: its buffer would make every connection's task larger.
+        Box::pin(linger(stream)).await;
     }
 }
 

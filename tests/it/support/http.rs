@@ -1,0 +1,166 @@
+//! A small HTTP/1 client over a bare socket, so that hostile bytes can be sent as they are.
+
+use std::{net::SocketAddr, time::Duration};
+
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
+
+/// Nothing in a test waits longer than this.
+pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
+
+/// Waits for `future`, at most until the deadline.
+pub(crate) async fn soon<F: Future>(what: &str, future: F) -> F::Output {
+    let Ok(output) = tokio::time::timeout(DEADLINE, future).await else {
+        panic!("no {what} within {DEADLINE:?}");
+    };
+    output
+}
+
+/// One connection.
+pub(crate) struct Client {
+    stream: TcpStream,
+    received: Vec<u8>,
+}
+
+/// One answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Answer {
+    pub(crate) version: String,
+    pub(crate) status: u16,
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) body: Vec<u8>,
+}
+
+impl Client {
+    pub(crate) async fn connect(address: SocketAddr) -> Self {
+        let stream = soon("connection", TcpStream::connect(address)).await.unwrap();
+        stream.set_nodelay(true).unwrap();
+        Self { stream, received: Vec::new() }
+    }
+
+    /// Sends bytes as they are.
+    pub(crate) async fn send(&mut self, bytes: impl AsRef<[u8]>) {
+        soon("room to send", self.stream.write_all(bytes.as_ref())).await.unwrap();
+    }
+
+    /// Closes the sending side.
+    pub(crate) async fn finish_sending(&mut self) {
+        self.stream.shutdown().await.unwrap();
+    }
+
+    /// Sends a request without a body; `extra` is whole header lines.
+    pub(crate) async fn request(&mut self, method: &str, target: impl AsRef<[u8]>, extra: &str) {
+        let mut bytes = format!("{method} ").into_bytes();
+        bytes.extend_from_slice(target.as_ref());
+        bytes.extend_from_slice(format!(" HTTP/1.1\r\nHost: test\r\n{extra}\r\n").as_bytes());
+        self.send(bytes).await;
+    }
+
+    /// Sends a request and reads its answer.
+    pub(crate) async fn ask(&mut self, method: &str, target: impl AsRef<[u8]>, extra: &str) -> Answer {
+        self.request(method, target, extra).await;
+        if method == "HEAD" { self.head().await } else { self.answer().await }
+    }
+
+    /// The next answer, with its body.
+    pub(crate) async fn answer(&mut self) -> Answer {
+        let mut answer = self.head().await;
+        let length = match answer.header("content-length") {
+            Some(length) => length.parse().unwrap(),
+            None => 0,
+        };
+        while self.received.len() < length {
+            assert!(self.receive().await > 0, "the body was cut off: {answer:?}");
+        }
+        answer.body = self.received.drain(..length).collect();
+        answer
+    }
+
+    /// The next answer, or `None` when the server closes before it begins.
+    pub(crate) async fn answer_or_end(&mut self) -> Option<Answer> {
+        if self.received.is_empty() && self.receive().await == 0 {
+            return None;
+        }
+        Some(self.answer().await)
+    }
+
+    /// The next answer, which has no body whatever its headers say.
+    pub(crate) async fn head(&mut self) -> Answer {
+        let end = loop {
+            if let Some(end) = self.received.windows(4).position(|four| four == b"\r\n\r\n") {
+                break end + 4;
+            }
+            assert!(
+                self.receive().await > 0,
+                "the connection closed before an answer; received {:?}",
+                String::from_utf8_lossy(&self.received)
+            );
+        };
+        let head: Vec<u8> = self.received.drain(..end).collect();
+        let head = String::from_utf8(head).unwrap();
+        let mut lines = head.trim_end().split("\r\n");
+        let mut status_line = lines.next().unwrap().splitn(3, ' ');
+        let version = status_line.next().unwrap().to_owned();
+        let status = status_line.next().unwrap().parse().unwrap();
+        let headers = lines.map(|line| {
+            let (name, value) = line.split_once(':').unwrap();
+            (name.to_ascii_lowercase(), value.trim().to_owned())
+        });
+        Answer { version, status, headers: headers.collect(), body: Vec::new() }
+    }
+
+    /// Waits until the server closes, and panics when it resets or sends anything more.
+    pub(crate) async fn closed(&mut self) {
+        let count = self.receive().await;
+        assert_eq!(count, 0, "more than expected: {:?}", String::from_utf8_lossy(&self.received));
+    }
+
+    /// Waits until the connection is over, in whatever way.
+    pub(crate) async fn over(&mut self) {
+        let mut bytes = vec![0; 4096];
+        while matches!(soon("end", self.stream.read(&mut bytes)).await, Ok(1..)) {}
+    }
+
+    /// Whether nothing more has come.
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.received.is_empty()
+    }
+
+    async fn receive(&mut self) -> usize {
+        let mut bytes = vec![0; 16 * 1024];
+        let count = soon("bytes", self.stream.read(&mut bytes)).await.expect("no reset");
+        self.received.extend_from_slice(&bytes[..count]);
+        count
+    }
+}
+
+impl Answer {
+    /// A header's value; panics when it stands there twice.
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        let mut values = self.headers.iter().filter(|(known, _)| known == name);
+        let value = values.next().map(|(_, value)| value.as_str());
+        assert_eq!(values.next(), None, "{name} twice");
+        value
+    }
+
+    pub(crate) fn text(&self) -> &str {
+        std::str::from_utf8(&self.body).unwrap()
+    }
+
+    pub(crate) fn json(&self) -> serde_json::Value {
+        serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error}: {:?}", self.text()))
+    }
+
+    /// The code of a refusal, after a check of its whole form.
+    pub(crate) fn code(&self) -> String {
+        assert_eq!(self.header("content-type"), Some("application/json; charset=utf-8"), "{self:?}");
+        let json = self.json();
+        let error = json["error"].as_object().unwrap();
+        assert_eq!(error.keys().collect::<Vec<_>>(), ["code", "message", "request_id"]);
+        assert_eq!(error["request_id"].as_str(), self.header("x-request-id"));
+        assert!(error["message"].as_str().is_some_and(|message| message.len() > 10));
+        error["code"].as_str().unwrap().to_owned()
+    }
+}

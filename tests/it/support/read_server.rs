@@ -1,0 +1,248 @@
+//! A server of the read contract: real listeners, real keys, collections built in memory.
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use chrono::{DateTime, Utc};
+use larder::{
+    api::{self, Limits, Listener, ReadState},
+    auth::{ApiKey, KeyRing},
+    cache::{Cache, Collection, Slot},
+    domain::{
+        digest::Digest,
+        id::RunId,
+        index::IndexDefinition,
+        keyset::{Grant, KeyEntry, KeySet},
+        manifest::{Manifest, SegmentKind, SegmentReference, ServingSettings, Version},
+        name::{CollectionName, IndexName, RegionName},
+        record::{IndexValues, RecordFlags},
+        row::ColumnKind,
+    },
+    segment::{
+        Codec, Dictionaries, Entry, IndexColumn, Segment, SegmentBuffer, SegmentBuilder, SegmentHeader,
+    },
+    support::{clock::Clock, random, shutdown::Shutdown},
+    telemetry::Metrics,
+};
+use serde_json::json;
+use tokio::{sync::watch, task::JoinHandle};
+
+/// The partner page's example, as compact JSON.
+pub(crate) fn partner_record() -> String {
+    let text = include_str!("../fixtures/partner_page_payload.json");
+    serde_json::from_str::<serde_json::Value>(text).unwrap().to_string()
+}
+
+/// The fingerprint of every record of these tests.
+pub(crate) const FINGERPRINT: u128 = 0x0123_4567_89ab_cdef_0011_2233_4455_6677;
+
+pub(crate) fn now() -> DateTime<Utc> {
+    "2026-11-23T10:20:30.5Z".parse().unwrap()
+}
+
+/// One record of a test: its id, its e-mail address, its body.
+pub(crate) type Row<'a> = (&'a str, Option<&'a str>, &'a str);
+
+/// The collections of a server.
+#[derive(Clone, Default)]
+pub(crate) struct Shelf(Cache);
+
+impl Shelf {
+    /// Serves a collection with these records.
+    pub(crate) fn load(&self, collection: &str, version: u64, serving: ServingSettings, rows: &[Row<'_>]) {
+        let name = CollectionName::new(collection).unwrap();
+        let segment = segment(&name, rows);
+        let manifest = manifest(&name, version, serving, &segment);
+        let collection = Collection::build(Arc::new(manifest), vec![Arc::new(segment)], 1).unwrap();
+        self.put(name.as_str(), Slot::Loaded(Arc::new(collection)));
+    }
+
+    pub(crate) fn put(&self, collection: &str, slot: Slot) {
+        self.0.replace(&CollectionName::new(collection).unwrap(), slot);
+    }
+
+    pub(crate) fn remove(&self, collection: &str) {
+        self.0.remove(collection);
+    }
+}
+
+fn segment(collection: &CollectionName, rows: &[Row<'_>]) -> Segment {
+    let mut builder = SegmentBuilder::new(SegmentHeader {
+        collection: collection.clone(),
+        kind: SegmentKind::Base,
+        secondary: vec![IndexColumn { name: IndexName::new("email").unwrap(), each: false }],
+        codec: Codec::Plain,
+        embed_dictionary: false,
+    });
+    for &(key, email, body) in rows {
+        let mut values = IndexValues::default();
+        if let Some(email) = email {
+            values.push(1, email);
+        }
+        let (flags, body) = (RecordFlags::default(), Some(body.as_bytes()));
+        builder.push(Entry { key, fingerprint: FINGERPRINT, flags, body, values: &values }).unwrap();
+    }
+    let mut file = Vec::new();
+    builder.finish(&mut file).unwrap();
+    Segment::parse(SegmentBuffer::from(file), &mut Dictionaries::new()).unwrap()
+}
+
+fn manifest(
+    collection: &CollectionName,
+    version: u64,
+    serving: ServingSettings,
+    segment: &Segment,
+) -> Manifest {
+    let index = |name: &str, kind| IndexDefinition {
+        name: IndexName::new(name).unwrap(),
+        column: name.to_owned(),
+        each: false,
+        normalize: vec![],
+        kind,
+    };
+    let reference = SegmentReference {
+        object: "segments/1".to_owned(),
+        sha256: Digest::of(b""),
+        bytes: segment.byte_len() as u64,
+        rows: u64::from(segment.rows()),
+        deletes: 0,
+        kind: SegmentKind::Base,
+        version: Version(version),
+    };
+    Manifest {
+        format: 1,
+        collection: collection.clone(),
+        version: Version(version),
+        run_id: RunId::from_uuid(random::uuid()),
+        created_at: now(),
+        data_as_of: now(),
+        indexes: vec![index("id", ColumnKind::Integer), index("email", ColumnKind::Text)],
+        columns: vec![],
+        fields: vec![],
+        mapping: Digest::of(b""),
+        fingerprint_seed: 0,
+        serving,
+        records: u64::from(segment.rows()),
+        segments: vec![reference],
+        left: 0,
+    }
+}
+
+/// One running server.
+pub(crate) struct Server {
+    pub(crate) public: SocketAddr,
+    pub(crate) admin: SocketAddr,
+    pub(crate) shelf: Shelf,
+    pub(crate) keys: KeyRing,
+    pub(crate) clock: Clock,
+    pub(crate) ready: watch::Sender<bool>,
+    pub(crate) shutdown: Shutdown,
+    /// Opens every collection.
+    pub(crate) all: ApiKey,
+    /// Opens `customer` and `ghost`, which does not exist.
+    pub(crate) scoped: ApiKey,
+    /// Opens `customer` for an hour from [`now`].
+    pub(crate) short: ApiKey,
+    listening: JoinHandle<()>,
+}
+
+/// Limits that no test reaches by accident.
+pub(crate) const RELAXED: Limits = Limits {
+    connections_max: 1000,
+    header_timeout: Duration::from_mins(1),
+    idle_timeout: Duration::from_mins(1),
+    grace: Duration::ZERO,
+    drain_timeout: Duration::from_mins(1),
+};
+
+impl Server {
+    pub(crate) fn start() -> Self {
+        Self::with(RELAXED)
+    }
+
+    pub(crate) fn with(limits: Limits) -> Self {
+        let (shelf, keys, clock) = (Shelf::default(), KeyRing::new(), Clock::fixed(now()));
+        let (metrics, shutdown) = (Metrics::new(), Shutdown::new());
+        let (ready, is_ready) = watch::channel(true);
+        let any = "127.0.0.1:0".parse().unwrap();
+        let state = ReadState::new(
+            shelf.0.clone(),
+            keys.clone(),
+            clock.clone(),
+            metrics.clone(),
+            is_ready,
+            shutdown.clone(),
+        );
+        let public = Listener::bind(any, limits, metrics.connections("public")).unwrap();
+        let admin = Listener::bind(any, RELAXED, metrics.connections("admin")).unwrap();
+        let admin_state = api::AdminState {
+            metrics,
+            clock: clock.clone(),
+            status: Arc::new(|| json!({ "collections": ["customer"] })),
+        };
+        let (public_address, admin_address) = (public.local_addr(), admin.local_addr());
+        tokio::spawn(admin.serve(api::admin(admin_state), shutdown.clone()));
+        let listening = tokio::spawn(public.serve(api::public(state), shutdown.clone()));
+        let server = Self {
+            public: public_address,
+            admin: admin_address,
+            shelf,
+            keys,
+            clock,
+            ready,
+            shutdown,
+            all: ApiKey::generate(),
+            scoped: ApiKey::generate(),
+            short: ApiKey::generate(),
+            listening,
+        };
+        server.fill();
+        server
+    }
+
+    fn fill(&self) {
+        let record = partner_record();
+        let customer = [("12345", None, record.as_str()), ("2", Some("jane+tag@ex.com"), r#"{"a":1}"#)];
+        self.shelf.load("customer", 7, ServingSettings::default(), &customer);
+        self.shelf.put("later", Slot::Loading);
+        let regions = ["eu-west-1", "ap-south-1"].map(|name| RegionName::new(name).unwrap());
+        self.shelf.put("abroad", Slot::OtherRegion(regions.into()));
+        let named = |name| CollectionName::new(name).unwrap();
+        let some = Grant::Collections(vec![named("customer"), named("ghost")]);
+        let hour = Some(now() + chrono::TimeDelta::hours(1));
+        let entry = |key: &ApiKey, grant, expires_at| KeyEntry {
+            id: key.id().to_owned(),
+            sha256: key.digest(),
+            name: "test".to_owned(),
+            grant,
+            created_at: now(),
+            expires_at,
+        };
+        let keys = vec![
+            entry(&self.all, Grant::AllCollections, None),
+            entry(&self.scoped, some.clone(), None),
+            entry(&self.short, some, hour),
+        ];
+        self.keys.replace(&KeySet { revision: 1, keys, refused: 0 });
+    }
+
+    /// The header line of the key that opens everything.
+    pub(crate) fn bearer(&self) -> String {
+        bearer(&self.all)
+    }
+
+    /// Waits until the public listener has ended.
+    pub(crate) async fn ended(&mut self) {
+        super::http::soon("end of the listener", &mut self.listening).await.unwrap();
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.listening.abort();
+    }
+}
+
+/// A header line.
+pub(crate) fn bearer(key: &ApiKey) -> String {
+    format!("Authorization: Bearer {}\r\n", key.expose())
+}
