@@ -10,3 +10,4 @@ mod read_paths;
 mod source_postgres;
 mod source_sqlite;
 mod support;
+mod sync_story;

@@ -3,6 +3,7 @@
 pub(crate) mod catalog;
 pub(crate) mod faulty_store;
 pub(crate) mod http;
+pub(crate) mod node;
 pub(crate) mod postgres;
 pub(crate) mod read_server;
 pub(crate) mod source;

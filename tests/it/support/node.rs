@@ -1,0 +1,192 @@
+//! A whole node: the server in this process, from a configuration file, over a warehouse of its own.
+
+use std::path::{Path, PathBuf};
+
+use larder::{
+    app::Server,
+    config::{self, Config, Environment, Overrides},
+    control::{NewKey, Publisher},
+    domain::{keyset::Grant, name::CollectionName, run::RunStatus},
+    engine::{Ended, Progress, RunOptions, Trigger},
+    source::Source,
+    support::{clock::Clock, shutdown::Shutdown},
+};
+use serde_json::Value;
+use sqlx::{Connection, SqliteConnection, sqlite::SqliteConnectOptions};
+use tempfile::TempDir;
+use tokio::time::{Duration, interval};
+
+use super::{
+    http::{Answer, Client, soon},
+    postgres::{Database, Postgres},
+};
+
+/// Where a node's rows live.
+pub(crate) enum Warehouse {
+    Postgres(Box<Database>),
+    Sqlite(PathBuf),
+}
+
+impl Warehouse {
+    pub(crate) async fn postgres() -> Self {
+        Self::Postgres(Box::new(Postgres::database().await))
+    }
+
+    pub(crate) fn sqlite(directory: &Path) -> Self {
+        Self::Sqlite(directory.join("warehouse.db"))
+    }
+
+    /// Runs SQL, several statements perhaps.
+    pub(crate) async fn execute(&self, sql: &str) {
+        match self {
+            Self::Postgres(database) => database.execute(sql).await,
+            Self::Sqlite(path) => {
+                let options = SqliteConnectOptions::new().filename(path).create_if_missing(true);
+                let mut connection = SqliteConnection::connect_with(&options).await.unwrap();
+                sqlx::raw_sql(sqlx::AssertSqlSafe(sql.to_owned())).execute(&mut connection).await.unwrap();
+                connection.close().await.unwrap();
+            }
+        }
+    }
+
+    /// The `[sources.warehouse]` section.
+    pub(crate) fn section(&self) -> String {
+        match self {
+            Self::Postgres(database) => {
+                format!("[sources.warehouse]\ntype = \"postgres\"\nurl = \"{}\"\n", database.url())
+            }
+            Self::Sqlite(path) => {
+                format!("[sources.warehouse]\ntype = \"sqlite\"\npath = \"{}\"\n", path.display())
+            }
+        }
+    }
+}
+
+/// The sections of a node that every test needs; `poll` short, ports free.
+pub(crate) fn frame(warehouse: &Warehouse) -> String {
+    format!(
+        "[server]\nlisten = \"127.0.0.1:0\"\nadmin_listen = \"127.0.0.1:0\"\n[storage]\npoll_interval = \"100ms\"\n{}",
+        warehouse.section()
+    )
+}
+
+/// A node and its directory.
+pub(crate) struct Node {
+    pub(crate) directory: TempDir,
+    pub(crate) warehouse: Warehouse,
+    server: Option<Server>,
+    key: String,
+}
+
+impl Node {
+    /// Starts a node whose configuration is [`frame`] and `sections`, in `directory`.
+    pub(crate) async fn start(directory: TempDir, warehouse: Warehouse, sections: &str) -> Self {
+        let mut node = Self { directory, warehouse, server: None, key: String::new() };
+        node.configure(sections);
+        node.resume().await;
+        let new = NewKey { name: "test".to_owned(), grant: Grant::AllCollections, expires_at: None };
+        node.key = node.publisher().await.create_key(new, "test").await.unwrap().expose().to_owned();
+        node.await_key().await;
+        node
+    }
+
+    /// Writes another configuration; the running server keeps its own.
+    pub(crate) fn configure(&self, sections: &str) {
+        let text = format!("{}{sections}", frame(&self.warehouse));
+        std::fs::write(self.config_path(), text).unwrap();
+    }
+
+    pub(crate) fn config_path(&self) -> PathBuf {
+        self.directory.path().join("larder.toml")
+    }
+
+    pub(crate) fn config(&self) -> Config {
+        config::load(Some(&self.config_path()), &Environment::default(), &Overrides::default()).unwrap()
+    }
+
+    /// Starts the server from its directory, and waits until it is ready.
+    pub(crate) async fn resume(&mut self) {
+        let server = Server::start(self.config(), Clock::default()).await.unwrap();
+        soon("readiness", server.ready()).await;
+        self.server = Some(server);
+    }
+
+    /// Ends the server in order.
+    pub(crate) async fn stop(&mut self) {
+        soon("end", self.server.take().unwrap().stop()).await;
+    }
+
+    pub(crate) fn server(&self) -> &Server {
+        self.server.as_ref().unwrap()
+    }
+
+    pub(crate) async fn publisher(&self) -> Publisher {
+        soon("publishing side", self.server().publisher()).await
+    }
+
+    async fn await_key(&self) {
+        let mut look = interval(Duration::from_millis(10));
+        soon("key", async {
+            while !self.server().knows_key(&self.key) {
+                look.tick().await;
+            }
+        })
+        .await;
+    }
+
+    /// One run of a sync as configured on disk; an announced version is awaited.
+    pub(crate) async fn sync(&self, name: &str) -> Ended {
+        self.sync_with(name, false).await
+    }
+
+    pub(crate) async fn sync_with(&self, name: &str, accept: bool) -> Ended {
+        let config = self.config();
+        let sync = config.sync(&CollectionName::new(name).unwrap()).unwrap();
+        let source = Source::open(config.sources[&sync.spec.source].clone()).unwrap();
+        let options = RunOptions { trigger: Trigger::Operator, accept, dry_run: false };
+        let publisher = self.publisher().await;
+        let cancel = Shutdown::new();
+        let run = publisher.run_or_follow(&sync.spec, &source, options, &Progress::default(), &cancel);
+        let ended = soon("end of the run", run).await.unwrap();
+        if ended.record.status == RunStatus::Announced {
+            self.await_version(name, ended.record.version.unwrap().0).await;
+        }
+        ended
+    }
+
+    /// Waits until `collection` serves `version` or a later one.
+    pub(crate) async fn await_version(&self, collection: &str, version: u64) {
+        let mut look = interval(Duration::from_millis(10));
+        soon("version", async {
+            while self.version(collection).await.is_none_or(|served| served < version) {
+                look.tick().await;
+            }
+        })
+        .await;
+    }
+
+    /// The version served.
+    pub(crate) async fn version(&self, collection: &str) -> Option<u64> {
+        let answer = self.get(collection, "id", "0").await;
+        answer.header("x-data-version").map(|version| version.parse().unwrap())
+    }
+
+    pub(crate) async fn get(&self, collection: &str, index: &str, value: &str) -> Answer {
+        let mut client = Client::connect(self.server().public_address()).await;
+        let target = format!("/v1/collections/{collection}/records/{index}/{value}");
+        client.ask("GET", target, &format!("Authorization: Bearer {}\r\n", self.key)).await
+    }
+
+    /// The record, or `None` when there is none.
+    pub(crate) async fn record(&self, collection: &str, index: &str, value: &str) -> Option<Value> {
+        let answer = self.get(collection, index, value).await;
+        match answer.status {
+            200 => Some(answer.json()),
+            404 => {
+                assert_eq!(answer.code(), "record_not_found");
+                None
+            }
+            _ => panic!("{answer:?}"),
+        }
+    }
+}

@@ -1,0 +1,287 @@
+//! The whole way of a row, on both sources: rows are inserted, changed and deleted in a warehouse,
+//! and what the server answers is compared with it.
+
+use larder::domain::run::RunStatus;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::support::node::{Node, Warehouse};
+
+const ROWS: &str = "
+    create table people (id integer primary key, email text, name text, tags json, score integer);
+    insert into people values
+        (1, 'Ann@Example.com', 'Ann', '[\"a\",\"b\"]', 10),
+        (2, ' bob@example.com', 'Bøb', null, null),
+        (3, null, 'Cé\"line', '[]', -5);
+";
+
+fn sections(on_delete: &str, fields: &str) -> String {
+    format!(
+        "[models.people]\nsource = \"warehouse\"\nsql = \"select * from people\"\nprimary_key = \"id\"\n\
+         [syncs.person]\nmodel = \"people\"\non_delete = \"{on_delete}\"\n\
+         [syncs.person.indexes]\nid = \"id\"\n\
+         email = {{ column = \"email\", normalize = [\"trim\", \"lowercase\"] }}\n\
+         tag = {{ column = \"tags\", each = true }}\n{fields}"
+    )
+}
+
+async fn node(postgres: bool, on_delete: &str, fields: &str) -> Node {
+    let directory = TempDir::new().unwrap();
+    let warehouse =
+        if postgres { Warehouse::postgres().await } else { Warehouse::sqlite(directory.path()) };
+    warehouse.execute(ROWS).await;
+    Node::start(directory, warehouse, &sections(on_delete, fields)).await
+}
+
+async fn names(node: &Node) -> Vec<Option<Value>> {
+    let mut names = Vec::new();
+    for id in ["1", "2", "3", "4"] {
+        names.push(node.record("person", "id", id).await.map(|record| record["name"].clone()));
+    }
+    names
+}
+
+async fn rows_come_change_and_go(postgres: bool) {
+    let node = node(postgres, "delete", "").await;
+    let ended = node.sync("person").await;
+    assert_eq!(ended.record.status, RunStatus::Announced);
+    assert_eq!((ended.record.counts.rows, ended.record.counts.added), (3, 3));
+    let answer = node.get("person", "id", "1").await;
+    assert_eq!(answer.text(), r#"{"id":1,"email":"Ann@Example.com","name":"Ann","tags":["a","b"],"score":10}"#);
+    let bob = json!({"id": 2, "email": " bob@example.com", "name": "Bøb", "tags": null, "score": null});
+    assert_eq!(node.record("person", "email", "BOB@example.com").await, Some(bob));
+    assert_eq!(node.record("person", "tag", "b").await.unwrap()["id"], 1);
+    assert_eq!(node.record("person", "id", "0003").await.unwrap()["name"], "Cé\"line");
+
+    let ended = node.sync("person").await;
+    assert_eq!(ended.record.status, RunStatus::Unchanged);
+
+    node.warehouse
+        .execute(
+            "update people set name = 'Anna', email = 'anna@example.com' where id = 1;
+             delete from people where id = 2;
+             insert into people values (4, 'ann@example.com', 'Other Ann', '[\"b\"]', 1);",
+        )
+        .await;
+    let ended = node.sync("person").await;
+    let counts = ended.record.counts;
+    assert_eq!((counts.added, counts.changed, counts.removed, counts.records), (1, 1, 1, 3));
+    // Two people have the tag b: the lower key holds it, and the other is listed.
+    assert_eq!(counts.conflicts, 1);
+    let listed: Vec<_> = ended.rejected.iter().map(|row| (row.reason.as_str(), row.primary_key.as_deref())).collect();
+    assert_eq!(listed, [("index_conflict", Some("4"))]);
+    assert_eq!(names(&node).await, [Some(json!("Anna")), None, Some(json!("Cé\"line")), Some(json!("Other Ann"))]);
+    assert_eq!(node.record("person", "email", "ann@example.com").await.unwrap()["id"], 4);
+    assert_eq!(node.record("person", "email", "anna@example.com").await.unwrap()["id"], 1);
+    assert_eq!(node.record("person", "tag", "b").await.unwrap()["id"], 1);
+
+    // The holder of a contested value leaves: the next one has it.
+    node.warehouse.execute("delete from people where id = 1").await;
+    node.sync("person").await;
+    assert_eq!(node.record("person", "tag", "b").await.unwrap()["id"], 4);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_come_change_and_go_in_sqlite() {
+    rows_come_change_and_go(false).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_come_change_and_go_in_postgres() {
+    rows_come_change_and_go(true).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn kept_records_stay_and_come_back_to_life() {
+    let node = node(false, "keep", "").await;
+    node.sync("person").await;
+    node.warehouse.execute("delete from people where id = 2").await;
+    let ended = node.sync("person").await;
+    let counts = ended.record.counts;
+    assert_eq!((ended.record.status, counts.removed, counts.left, counts.records), (RunStatus::Announced, 1, 1, 3));
+    assert_eq!(node.record("person", "email", "bob@example.com").await.unwrap()["name"], "Bøb");
+    // It left once: the next run finds nothing new.
+    let ended = node.sync("person").await;
+    assert_eq!((ended.record.status, ended.record.counts.removed), (RunStatus::Unchanged, 0));
+    node.warehouse.execute("insert into people values (2, 'b@b.b', 'Bob again', null, 7)").await;
+    let ended = node.sync("person").await;
+    assert_eq!((ended.record.counts.changed, ended.record.counts.left), (1, 0));
+    assert_eq!(node.record("person", "id", "2").await.unwrap()["name"], "Bob again");
+    assert_eq!(node.record("person", "email", "bob@example.com").await, None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn cleared_records_keep_their_keys_only() {
+    let fields = "[syncs.person.fields]\nid = \"id\"\n\"contact.email\" = \"email\"\n\"contact.name\" = \"name\"\n\
+                  score = { column = \"score\", as = \"string\" }\nbrand = { value = \"Acme\" }\n";
+    let node = node(false, "clear", fields).await;
+    node.sync("person").await;
+    let ann = json!({"id": 1, "contact": {"email": "Ann@Example.com", "name": "Ann"}, "score": "10", "brand": "Acme"});
+    assert_eq!(node.record("person", "id", "1").await, Some(ann));
+    node.warehouse.execute("delete from people where id = 1").await;
+    let ended = node.sync("person").await;
+    assert_eq!((ended.record.counts.removed, ended.record.counts.left), (1, 1));
+    let cleared = json!({"id": 1, "contact": {"email": "Ann@Example.com", "name": null}, "score": null, "brand": null});
+    assert_eq!(node.record("person", "email", "ann@example.com").await, Some(cleared));
+    assert_eq!(node.sync("person").await.record.status, RunStatus::Unchanged);
+    // Another delete behaviour takes over earlier leavers.
+    node.configure(&sections("delete", fields));
+    let ended = node.sync("person").await;
+    assert_eq!((ended.record.counts.removed, ended.record.counts.left), (0, 0));
+    assert_eq!(node.record("person", "id", "1").await, None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn twins_at_the_two_ends_of_a_stream_are_both_rejected() {
+    let directory = TempDir::new().unwrap();
+    let warehouse = Warehouse::sqlite(directory.path());
+    // The key is text and not unique, so that twins can stand far apart: first, last, and a served one.
+    warehouse
+        .execute(
+            "create table people (id text, email text, name text, tags json, score integer);
+             insert into people values ('served', null, 'Original', null, 1);
+             with recursive n(i) as (select 1 union all select i + 1 from n where i < 9999)
+             insert into people select 'row-' || i, null, 'Row ' || i, null, i from n;",
+        )
+        .await;
+    let node = Node::start(directory, warehouse, &sections("delete", "")).await;
+    node.sync("person").await;
+    assert_eq!(node.record("person", "id", "served").await.unwrap()["name"], "Original");
+
+    node.warehouse
+        .execute(
+            "delete from people where id = 'served';
+             create table more as select * from people;
+             delete from people;
+             insert into people values ('new', null, 'First twin', null, 1), ('served', null, 'Changed', null, 1);
+             insert into people select * from more;
+             insert into people values ('new', null, 'Last twin', null, 2), ('served', null, 'Original', null, 1);",
+        )
+        .await;
+    let ended = node.sync("person").await;
+    let counts = ended.record.counts;
+    assert_eq!((counts.rejected, counts.added, counts.changed, counts.carried), (4, 0, 0, 1));
+    let mut twins: Vec<_> = ended.rejected.iter().filter_map(|row| row.primary_key.clone()).collect();
+    twins.sort();
+    assert_eq!(twins, ["new", "served"]);
+    assert_eq!(node.record("person", "id", "new").await, None);
+    assert_eq!(node.record("person", "id", "served").await.unwrap()["name"], "Original");
+
+    // One twin goes: the other is served.
+    node.warehouse.execute("delete from people where name in ('First twin', 'Original')").await;
+    node.sync("person").await;
+    assert_eq!(node.record("person", "id", "new").await.unwrap()["name"], "Last twin");
+    assert_eq!(node.record("person", "id", "served").await.unwrap()["name"], "Changed");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_first_run_strikes_twins_out_of_what_it_had_published() {
+    let directory = TempDir::new().unwrap();
+    let warehouse = Warehouse::sqlite(directory.path());
+    warehouse
+        .execute(
+            "create table people (id text, email text, name text, tags json, score integer);
+             insert into people values ('a', 'x@x', 'A', null, 1), ('b', 'x@x', 'B', null, 1), ('a', 'x@x', 'A', null, 1);",
+        )
+        .await;
+    let node = Node::start(directory, warehouse, &sections("delete", "")).await;
+    let ended = node.sync("person").await;
+    let counts = ended.record.counts;
+    assert_eq!((counts.added, counts.rejected, counts.conflicts, counts.records), (1, 2, 0, 1));
+    assert_eq!(node.record("person", "id", "a").await, None);
+    assert_eq!(node.record("person", "email", "x@x").await.unwrap()["id"], "b");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_removes_too_much_is_held_until_it_is_accepted() {
+    let directory = TempDir::new().unwrap();
+    let warehouse = Warehouse::sqlite(directory.path());
+    warehouse
+        .execute(
+            "create table people (id integer primary key, email text, name text, tags json, score integer);
+             with recursive n(i) as (select 1 union all select i + 1 from n where i < 100)
+             insert into people select i, null, 'Row ' || i, null, i from n;",
+        )
+        .await;
+    let node = Node::start(directory, warehouse, &sections("delete", "")).await;
+    node.sync("person").await;
+    let before = node.get("person", "id", "1").await;
+    node.warehouse.execute("delete from people where id <= 50").await;
+    let ended = node.sync("person").await;
+    assert_eq!(ended.record.status, RunStatus::Held);
+    assert_eq!(ended.record.error.unwrap().code, "max_removed");
+    let after = node.get("person", "id", "1").await;
+    assert_eq!(after.body, before.body);
+    assert_eq!(after.header("x-data-version"), before.header("x-data-version"));
+    assert_eq!(after.header("x-data-as-of"), before.header("x-data-as-of"));
+
+    node.warehouse.execute("delete from people").await;
+    let ended = node.sync("person").await;
+    assert_eq!(ended.record.error.unwrap().code, "no_rows");
+
+    let ended = node.sync_with("person", true).await;
+    assert_eq!(ended.record.status, RunStatus::Announced);
+    assert_eq!(node.record("person", "id", "1").await, None);
+    let publisher = node.publisher().await;
+    assert!(publisher.metadata.held_runs().await.unwrap().is_empty(), "a passing run supersedes held ones");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_changed_field_set_is_held_unless_it_was_configured() {
+    let node = node(false, "delete", "").await;
+    node.sync("person").await;
+    node.warehouse.execute("alter table people add column extra text").await;
+    let ended = node.sync("person").await;
+    assert_eq!(ended.record.status, RunStatus::Held);
+    assert_eq!(ended.record.error.unwrap().code, "fields_changed");
+    let fields = "[syncs.person.fields]\nid = \"id\"\nextra = \"extra\"\n";
+    node.configure(&sections("delete", fields));
+    assert_eq!(node.sync("person").await.record.status, RunStatus::Announced);
+    assert_eq!(node.get("person", "id", "1").await.text(), r#"{"id":1,"extra":null}"#);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_index_makes_a_new_base() {
+    let node = node(false, "delete", "").await;
+    node.sync("person").await;
+    assert_eq!(node.get("person", "name", "Ann").await.code(), "index_not_found");
+    let more = sections("delete", "").replace("id = \"id\"\n", "id = \"id\"\nname = \"name\"\n");
+    node.configure(&more);
+    let ended = node.sync("person").await;
+    assert_eq!((ended.record.status, ended.record.counts.added), (RunStatus::Announced, 0));
+    assert_eq!(node.record("person", "name", "Ann").await.unwrap()["id"], 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_restarts_from_its_own_files_with_everything_else_gone() {
+    let mut node = node(false, "delete", "").await;
+    node.sync("person").await;
+    let before = node.get("person", "id", "3").await;
+    node.stop().await;
+    for gone in ["data/store", "warehouse.db", "data/metadata.db"] {
+        let path = node.directory.path().join(gone);
+        std::fs::rename(&path, path.with_extension("gone")).unwrap();
+    }
+    node.resume().await;
+    let after = node.get("person", "id", "3").await;
+    assert_eq!((after.status, &after.body), (200, &before.body));
+    assert_eq!(after.header("x-data-version"), before.header("x-data-version"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn change_segments_are_merged_and_garbage_becomes_a_new_base() {
+    let node = node(false, "delete", "").await;
+    node.sync("person").await;
+    for round in 0..6 {
+        node.warehouse.execute(&format!("update people set score = {round} + 100")).await;
+        let ended = node.sync("person").await;
+        assert_eq!(ended.record.counts.changed, 3, "{round}");
+        assert_eq!(node.record("person", "id", "2").await.unwrap()["score"], round + 100);
+    }
+    let publisher = node.publisher().await;
+    let newest = publisher.store.newest(None).await.unwrap().unwrap();
+    let (name, entry) = newest.collections.first_key_value().unwrap();
+    let manifest = publisher.store.manifest(name, entry).await.unwrap();
+    assert!(manifest.garbage_ratio() <= 0.3, "{manifest:?}");
+    assert_eq!((manifest.version.0, manifest.records), (7, 3));
+}
