@@ -7,23 +7,23 @@ use clap::{Args, Parser, Subcommand};
 /// Serves rows of your data warehouse from memory, one record at a time.
 #[derive(Debug, Parser)]
 #[command(name = "larder", version, max_term_width = 100, disable_help_subcommand = true)]
-pub struct Arguments {
+pub(super) struct Arguments {
     /// What to do.
     #[command(subcommand)]
-    pub command: Command,
+    pub(super) command: Command,
 }
 
 /// The configuration file.
 #[derive(Debug, Args)]
-pub struct ConfigArgument {
+pub(super) struct ConfigArgument {
     /// The configuration file
     #[arg(long, short, env = "LARDER_CONFIG", default_value = "larder.toml", value_name = "FILE")]
-    pub config: PathBuf,
+    pub(super) config: PathBuf,
 }
 
 /// The commands.
 #[derive(Debug, Subcommand)]
-pub enum Command {
+pub(super) enum Command {
     /// Create a sample warehouse, a configuration and a key in ./data, and serve them
     Quickstart(Quickstart),
     /// Run a node: serve records, run syncs
@@ -52,86 +52,86 @@ pub enum Command {
 
 /// `larder quickstart`
 #[derive(Debug, Args)]
-pub struct Quickstart {
+pub(super) struct Quickstart {
     /// Where the configuration and ./data are created
     #[arg(long, default_value = ".", value_name = "DIRECTORY")]
-    pub directory: PathBuf,
+    pub(super) directory: PathBuf,
 }
 
 /// `larder serve`
 #[derive(Debug, Args)]
-pub struct Serve {
+pub(super) struct Serve {
     #[command(flatten)]
-    pub config: ConfigArgument,
+    pub(super) config: ConfigArgument,
 }
 
 /// `larder check`
 #[derive(Debug, Args)]
-pub struct Check {
+pub(super) struct Check {
     #[command(flatten)]
-    pub config: ConfigArgument,
+    pub(super) config: ConfigArgument,
     /// Also connect to sources, store and metadata, and compare mappings with the models' columns
     #[arg(long)]
-    pub connect: bool,
+    pub(super) connect: bool,
 }
 
 /// `larder preview`
 #[derive(Debug, Args)]
-pub struct Preview {
+pub(super) struct Preview {
     #[command(flatten)]
-    pub config: ConfigArgument,
+    pub(super) config: ConfigArgument,
     /// The sync, by its collection's name
-    pub sync: String,
+    pub(super) sync: String,
     /// Rows to read
     #[arg(long, default_value_t = 100, value_name = "ROWS", value_parser = clap::value_parser!(u64).range(1..=100_000))]
-    pub limit: u64,
+    pub(super) limit: u64,
 }
 
 /// `larder sync`
 #[derive(Debug, Args)]
-pub struct Sync {
+pub(super) struct Sync {
     #[command(flatten)]
-    pub config: ConfigArgument,
+    pub(super) config: ConfigArgument,
     /// The sync, by its collection's name
-    pub sync: String,
+    pub(super) sync: String,
     /// Read and compare only; write nothing
     #[arg(long)]
-    pub dry_run: bool,
+    pub(super) dry_run: bool,
     /// Waive the guards for this run: announce it even when it would be held
     #[arg(long)]
-    pub accept: bool,
+    pub(super) accept: bool,
     /// Print the run as JSON
     #[arg(long)]
-    pub json: bool,
+    pub(super) json: bool,
 }
 
 /// `larder runs`
 #[derive(Debug, Args)]
-pub struct Runs {
+pub(super) struct Runs {
     #[command(flatten)]
-    pub config: ConfigArgument,
+    pub(super) config: ConfigArgument,
     /// A sync's name: its runs; a run's id: that run and its rejected rows; nothing: all runs
     #[arg(value_name = "SYNC|RUN")]
-    pub subject: Option<String>,
+    pub(super) subject: Option<String>,
     /// Runs to show
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..=1000))]
-    pub limit: u64,
+    pub(super) limit: u64,
     /// Print JSON
     #[arg(long)]
-    pub json: bool,
+    pub(super) json: bool,
 }
 
 /// `larder keys`
 #[derive(Debug, Args)]
-pub struct Keys {
+pub(super) struct Keys {
     /// What to do with keys.
     #[command(subcommand)]
-    pub command: KeysCommand,
+    pub(super) command: KeysCommand,
 }
 
 /// The commands of `larder keys`.
 #[derive(Debug, Subcommand)]
-pub enum KeysCommand {
+pub(super) enum KeysCommand {
     /// Create a key; it is printed once, alone on stdout
     Create(CreateKey),
     /// List keys
@@ -143,96 +143,96 @@ pub enum KeysCommand {
 /// `larder keys create`
 #[derive(Debug, Args)]
 #[command(group = clap::ArgGroup::new("grant").required(true))]
-pub struct CreateKey {
+pub(super) struct CreateKey {
     #[command(flatten)]
-    pub config: ConfigArgument,
+    pub(super) config: ConfigArgument,
     /// What the key is for, as people will read it in lists
     #[arg(long)]
-    pub name: String,
+    pub(super) name: String,
     /// A collection that the key opens; may be given several times
     #[arg(long = "collection", value_name = "COLLECTION", group = "grant")]
-    pub collections: Vec<String>,
+    pub(super) collections: Vec<String>,
     /// The key opens every collection, present and future
     #[arg(long, group = "grant")]
-    pub all_collections: bool,
+    pub(super) all_collections: bool,
     /// When the key ceases to work, from now: 90d, 12h
     #[arg(long, value_name = "DURATION")]
-    pub expires: Option<String>,
+    pub(super) expires: Option<String>,
 }
 
 /// `larder keys list`
 #[derive(Debug, Args)]
-pub struct ListKeys {
+pub(super) struct ListKeys {
     #[command(flatten)]
-    pub config: ConfigArgument,
+    pub(super) config: ConfigArgument,
     /// Print JSON
     #[arg(long)]
-    pub json: bool,
+    pub(super) json: bool,
 }
 
 /// `larder keys revoke`
 #[derive(Debug, Args)]
-pub struct RevokeKey {
+pub(super) struct RevokeKey {
     #[command(flatten)]
-    pub config: ConfigArgument,
+    pub(super) config: ConfigArgument,
     /// The key's id: the 12 characters after `lrd_`
-    pub id: String,
+    pub(super) id: String,
 }
 
 /// `larder status`
 #[derive(Debug, Args)]
-pub struct Status {
+pub(super) struct Status {
     #[command(flatten)]
-    pub config: ConfigArgument,
+    pub(super) config: ConfigArgument,
     /// Print JSON
     #[arg(long)]
-    pub json: bool,
+    pub(super) json: bool,
 }
 
 /// `larder segment`
 #[derive(Debug, Args)]
-pub struct Segment {
+pub(super) struct Segment {
     /// What to do with segments.
     #[command(subcommand)]
-    pub command: SegmentCommand,
+    pub(super) command: SegmentCommand,
 }
 
 /// The commands of `larder segment`.
 #[derive(Debug, Subcommand)]
-pub enum SegmentCommand {
+pub(super) enum SegmentCommand {
     /// Print a segment's records as JSON lines
     Cat(SegmentCat),
 }
 
 /// `larder segment cat`
 #[derive(Debug, Args)]
-pub struct SegmentCat {
+pub(super) struct SegmentCat {
     /// The segment file
-    pub file: PathBuf,
+    pub(super) file: PathBuf,
     /// A segment of the base that a change segment was made for: it holds the dictionary
     #[arg(long, value_name = "FILE")]
-    pub base: Option<PathBuf>,
+    pub(super) base: Option<PathBuf>,
 }
 
 /// `larder health`
 #[derive(Debug, Args)]
-pub struct Health {
+pub(super) struct Health {
     /// What to ask
     #[arg(long, default_value = "http://127.0.0.1:8080/readyz")]
-    pub url: String,
+    pub(super) url: String,
 }
 
 /// `larder config`
 #[derive(Debug, Args)]
-pub struct Config {
+pub(super) struct Config {
     /// What to do with the configuration.
     #[command(subcommand)]
-    pub command: ConfigCommand,
+    pub(super) command: ConfigCommand,
 }
 
 /// The commands of `larder config`.
 #[derive(Debug, Subcommand)]
-pub enum ConfigCommand {
+pub(super) enum ConfigCommand {
     /// Print the configuration in force, defaults included; secrets are masked
     Print(ConfigArgument),
 }

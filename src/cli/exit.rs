@@ -6,7 +6,7 @@ use crate::domain::{error::ErrorKind, run::RunStatus};
 
 /// How a command ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Exit {
+pub(super) enum Exit {
     /// Announced or unchanged; rejected rows are a warning.
     Success = 0,
     /// It failed.
@@ -23,7 +23,7 @@ pub enum Exit {
 
 impl Exit {
     /// The code for how a run ended.
-    pub fn of_run(status: RunStatus, kind: Option<ErrorKind>) -> Self {
+    pub(super) fn of_run(status: RunStatus, kind: Option<ErrorKind>) -> Self {
         match status {
             RunStatus::Announced | RunStatus::Unchanged => Self::Success,
             RunStatus::Held => Self::Held,

@@ -162,6 +162,7 @@ impl Writer<'_> {
         }
         self.decoder.decode(segment, row, &mut self.body)?;
         if fate == Fate::Clear {
+            self.cleared.clear();
             self.closing.mapping.clear_fields(&self.body, &mut self.cleared);
             std::mem::swap(&mut self.body, &mut self.cleared);
         }

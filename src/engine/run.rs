@@ -1,6 +1,6 @@
 //! One run of a sync, from lease to outcome.
 
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 use super::{
     Engine,
@@ -202,10 +202,15 @@ impl Engine {
         }
         let RunCounts { rows, added, changed, removed, rejected: rejects, .. } = record.counts;
         let code = record.error.as_ref().map_or("", |error| &error.code);
-        info!(
-            sync = %record.sync, run = %record.id, status = %record.status, code,
-            rows, added, changed, removed, rejected = rejects, "sync run ended"
-        );
+        if record.status == RunStatus::Unchanged {
+            // Schedules of seconds would fill the log with nothing.
+            debug!(sync = %record.sync, run = %record.id, rows, rejected = rejects, "nothing changed");
+        } else {
+            info!(
+                sync = %record.sync, run = %record.id, status = %record.status, code,
+                rows, added, changed, removed, rejected = rejects, "sync run ended"
+            );
+        }
         let kept = async {
             self.metadata.add_rejected(record.id, rejected).await?;
             self.metadata.update_run(record).await
