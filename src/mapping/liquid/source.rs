@@ -328,7 +328,10 @@ mod tests {
             "{% assign a = b.c | default: d %}{% for i in e limit: f %}{{ i }}{% endfor %}{{ 'Now' | date: '%Y' }}",
         )
         .unwrap();
-        assert_eq!(source.names.iter().map(String::as_str).collect::<Vec<_>>(), ["b", "d", "e", "f", "i", "in"]);
+        assert_eq!(
+            source.names.iter().map(String::as_str).collect::<Vec<_>>(),
+            ["b", "d", "e", "f", "i", "in"]
+        );
         assert_eq!(source.assigned.iter().map(String::as_str).collect::<Vec<_>>(), ["a", "i"]);
         assert!(source.reads_clock);
         assert!(!read("{{ now }}").unwrap().reads_clock);
