@@ -44,6 +44,11 @@ fn owned_or_borrowed(scalar: ScalarCow<'_>) -> KStringCow<'_> {
     }
 }
 
+/// A count as a value.
+pub(super) fn count(number: usize) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
 /// Everything but nil and false is true.
 pub(super) fn is_truthy(view: &dyn ValueView) -> bool {
     match view.as_state() {

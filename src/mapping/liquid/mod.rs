@@ -6,6 +6,7 @@
 //! [`filters`]), errors have a place ([`source`]), and every render ends ([`meter`]).
 
 mod blocks;
+mod content;
 mod facts;
 mod filters;
 mod meter;
@@ -91,7 +92,7 @@ impl Template {
         for name in &self.names {
             if let Some(at) = names().position(|column| column == name) {
                 self.bound.push((name.clone(), at));
-            } else if !self.assigned.contains(name) {
+            } else if !self.assigned.contains(name) && !content::is_word(name) {
                 self.unknown.push((name.clone(), nearest(name, names()).map(str::to_owned)));
             }
         }

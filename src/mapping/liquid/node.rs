@@ -47,13 +47,11 @@ impl<'r> Node<'r> {
     }
 
     fn of_number(text: Cow<'r, str>) -> Self {
-        match text.parse() {
-            Ok(whole) => Self::Whole(whole),
-            Err(_) => {
-                let nearest = text.parse().unwrap_or(0.0);
-                Self::Decimal(text, nearest)
-            }
+        if let Ok(whole) = text.parse() {
+            return Self::Whole(whole);
         }
+        let nearest = text.parse().unwrap_or(0.0);
+        Self::Decimal(text, nearest)
     }
 
     fn of_json(json: Json) -> Self {
@@ -174,7 +172,7 @@ impl ObjectView for Node<'_> {
     }
 
     fn size(&self) -> i64 {
-        self.members().len() as i64
+        facts::count(self.members().len())
     }
 
     fn keys<'k>(&'k self) -> Box<dyn Iterator<Item = KStringCow<'k>> + 'k> {

@@ -149,7 +149,7 @@ fn step<'v>(view: &'v dyn ValueView, index: &ScalarCow<'_>) -> Option<ValueCow<'
         };
     }
     match facts::plain(view) {
-        Plain::Text(text) if name == "size" => made(text.chars().count() as i64),
+        Plain::Text(text) if name == "size" => made(facts::count(text.chars().count())),
         _ => None,
     }
 }

@@ -39,7 +39,7 @@ enum Items<'a> {
 impl Items<'_> {
     fn item(&self, at: usize) -> ValueCow<'_> {
         match self {
-            Self::Numbers(first) => ValueCow::Owned(Value::scalar(first.saturating_add(at as i64))),
+            Self::Numbers(first) => ValueCow::Owned(Value::scalar(first.saturating_add(facts::count(at)))),
             Self::Values(values) => match &values[at] {
                 ValueCow::Borrowed(view) => ValueCow::Borrowed(*view),
                 ValueCow::Owned(value) => ValueCow::Borrowed(value),
@@ -50,7 +50,7 @@ impl Items<'_> {
 
 impl For {
     /// The items, and how many there are.
-    fn items<'a>(&self, source: &'a Source<'a>) -> (Items<'a>, usize) {
+    fn items<'a>(source: &'a Source<'a>) -> (Items<'a>, usize) {
         match source {
             Source::Numbers(first, last) => {
                 let count = last.saturating_sub(*first).saturating_add(1).max(0);
@@ -128,7 +128,7 @@ fn values_of<'a>(view: &'a ValueCow<'_>) -> Vec<ValueCow<'a>> {
 impl Renderable for For {
     fn render_to(&self, writer: &mut dyn Write, runtime: &dyn Runtime) -> Result<()> {
         let source = self.source(runtime)?;
-        let (items, count) = self.items(&source);
+        let (items, count) = Self::items(&source);
         let offset = Self::attribute(self.offset.as_ref(), runtime)?.unwrap_or(0).min(count);
         let limit = Self::attribute(self.limit.as_ref(), runtime)?.unwrap_or(usize::MAX);
         let length = (count - offset).min(limit);
@@ -158,7 +158,7 @@ struct Turn {
 impl Turn {
     /// A member of `forloop`.
     fn member(self, name: &str) -> Value {
-        let number = |number: usize| Value::scalar(i64::try_from(number).unwrap_or(i64::MAX));
+        let number = |number: usize| Value::scalar(facts::count(number));
         match name {
             "length" => number(self.length),
             "index" => number(self.index + 1),

@@ -7,35 +7,35 @@ use base64::{
 };
 use liquid_core::{Error, Result, Value};
 
-use super::{Definition, arguments::Call, filter, strings::text};
+use super::{Definition, arguments::Call, partial, strings::text, total};
 use crate::mapping::liquid::facts::{self, Plain};
 
 pub(super) const FILTERS: &[Definition] = &[
-    filter("base64_decode", (0, 0), |call| decoded(STANDARD.decode(call.text().as_bytes()).ok())),
-    filter("base64_encode", (0, 0), |call| text(STANDARD.encode(call.text().as_bytes()))),
-    filter("base64_url_safe_decode", (0, 0), |call| decoded(URL_SAFE.decode(call.text().as_bytes()).ok())),
-    filter("base64_url_safe_encode", (0, 0), |call| text(URL_SAFE.encode(call.text().as_bytes()))),
-    filter("escape", (0, 0), |call| unless_nil(call, |text| escaped(text, false))),
-    filter("escape_once", (0, 0), |call| unless_nil(call, |text| escaped(text, true))),
-    filter("h", (0, 0), |call| unless_nil(call, |text| escaped(text, false))),
-    filter("hmac_sha1", (1, 1), |call| signed(call, hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY)),
-    filter("hmac_sha256", (1, 1), |call| signed(call, hmac::HMAC_SHA256)),
-    filter("sha1", (0, 0), |call| hashed(call, &digest::SHA1_FOR_LEGACY_USE_ONLY)),
-    filter("sha256", (0, 0), |call| hashed(call, &digest::SHA256)),
-    filter("strip_html", (0, 0), |call| text(without_html(&call.text()))),
-    filter("url_decode", (0, 0), |call| decoded(Some(percent_decoded(&call.text())))),
-    filter("url_encode", (0, 0), |call| unless_nil(call, percent_encoded)),
+    partial("base64_decode", (0, 0), |call| decoded(STANDARD.decode(call.text().as_bytes()).ok())),
+    total("base64_encode", (0, 0), |call| text(STANDARD.encode(call.text().as_bytes()))),
+    partial("base64_url_safe_decode", (0, 0), |call| decoded(URL_SAFE.decode(call.text().as_bytes()).ok())),
+    total("base64_url_safe_encode", (0, 0), |call| text(URL_SAFE.encode(call.text().as_bytes()))),
+    total("escape", (0, 0), |call| unless_nil(call, |text| escaped(text, false))),
+    total("escape_once", (0, 0), |call| unless_nil(call, |text| escaped(text, true))),
+    total("h", (0, 0), |call| unless_nil(call, |text| escaped(text, false))),
+    total("hmac_sha1", (1, 1), |call| signed(call, hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY)),
+    total("hmac_sha256", (1, 1), |call| signed(call, hmac::HMAC_SHA256)),
+    total("sha1", (0, 0), |call| hashed(call, &digest::SHA1_FOR_LEGACY_USE_ONLY)),
+    total("sha256", (0, 0), |call| hashed(call, &digest::SHA256)),
+    total("strip_html", (0, 0), |call| text(without_html(&call.text()))),
+    partial("url_decode", (0, 0), |call| decoded(Some(percent_decoded(&call.text())))),
+    total("url_encode", (0, 0), |call| unless_nil(call, percent_encoded)),
 ];
 
 fn decoded(bytes: Option<Vec<u8>>) -> Result<Value> {
     match bytes.and_then(|bytes| String::from_utf8(bytes).ok()) {
-        Some(decoded) => text(decoded),
+        Some(decoded) => Ok(text(decoded)),
         None => Err(Error::with_msg("the input does not decode to text")),
     }
 }
 
-fn unless_nil(call: &Call<'_>, change: impl Fn(&str) -> String) -> Result<Value> {
-    if matches!(facts::plain(call.input), Plain::Nil) { Ok(Value::Nil) } else { text(change(&call.text())) }
+fn unless_nil(call: &Call<'_>, change: impl Fn(&str) -> String) -> Value {
+    if matches!(facts::plain(call.input), Plain::Nil) { Value::Nil } else { text(change(&call.text())) }
 }
 
 fn hex(bytes: &[u8]) -> String {
@@ -46,11 +46,11 @@ fn hex(bytes: &[u8]) -> String {
     })
 }
 
-fn hashed(call: &Call<'_>, algorithm: &'static digest::Algorithm) -> Result<Value> {
+fn hashed(call: &Call<'_>, algorithm: &'static digest::Algorithm) -> Value {
     text(hex(digest::digest(algorithm, call.text().as_bytes()).as_ref()))
 }
 
-fn signed(call: &Call<'_>, algorithm: hmac::Algorithm) -> Result<Value> {
+fn signed(call: &Call<'_>, algorithm: hmac::Algorithm) -> Value {
     let key = hmac::Key::new(algorithm, call.text_argument(0).as_bytes());
     text(hex(hmac::sign(&key, call.text().as_bytes()).as_ref()))
 }

@@ -1,15 +1,15 @@
 //! The filter `date`.
 
 use chrono::{DateTime, Datelike, FixedOffset, NaiveDate, NaiveDateTime, NaiveTime, Offset, TimeDelta, Utc};
-use liquid_core::{Result, Value, model::DateTime as Moment};
+use liquid_core::{Value, model::DateTime as Moment};
 
-use super::{Definition, arguments::Call, filter};
+use super::{Definition, arguments::Call, total};
 use crate::mapping::liquid::{
     facts::{self, Plain},
     meter::Meter,
 };
 
-pub(super) const FILTERS: &[Definition] = &[filter("date", (1, 1), date)];
+pub(super) const FILTERS: &[Definition] = &[total("date", (1, 1), date)];
 
 /// Formats of dates and times that people write, besides ISO 8601.
 const FORMATS: [&str; 6] = [
@@ -23,11 +23,11 @@ const FORMATS: [&str; 6] = [
 const DATE_FORMATS: [&str; 6] = ["%Y-%m-%d", "%B %d, %Y", "%b %d, %Y", "%d %B %Y", "%d %b %Y", "%m/%d/%Y"];
 
 /// Formats a date or time; what is none stays as it is.
-fn date(call: &Call<'_>) -> Result<Value> {
+fn date(call: &Call<'_>) -> Value {
     let format = call.text_argument(0);
     let time = if format.is_empty() || is_unbounded(&format) { None } else { time_of(call) };
     let formatted = time.and_then(|time| formatted(time, &format));
-    Ok(formatted.map_or_else(|| call.input.to_value(), Value::scalar))
+    formatted.map_or_else(|| call.input.to_value(), Value::scalar)
 }
 
 /// Whether a field of the format asks for absurd padding.

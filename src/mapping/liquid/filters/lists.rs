@@ -2,50 +2,51 @@
 
 use std::{cmp::Ordering, collections::HashSet};
 
-use liquid_core::{Result, Value, ValueView};
+use liquid_core::{Value, ValueView};
 
 use super::{
     Definition,
     arguments::{Call, list_of, text_of},
-    filter,
     number::Number,
-    strings,
+    partial, strings, total,
 };
 use crate::mapping::liquid::facts::{self, Plain};
 
 pub(super) const FILTERS: &[Definition] = &[
-    filter("compact", (0, 1), |call| {
+    total("compact", (0, 1), |call| {
         list(call.list().into_iter().filter(|item| !is_nil(property(call, *item))))
     }),
-    filter("concat", (1, 1), |call| list(call.list().into_iter().chain(list_of(call.argument(0))))),
-    filter("find", (1, 2), |call| Ok(first_match(call).map_or(Value::Nil, |(_, item)| item.to_value()))),
-    filter("find_index", (1, 2), |call| {
-        Ok(first_match(call).map_or(Value::Nil, |(at, _)| Value::scalar(at as i64)))
-    }),
-    filter("first", (0, 0), |call| end_of(call, true)),
-    filter("has", (1, 2), |call| Ok(Value::scalar(first_match(call).is_some()))),
-    filter("join", (0, 1), strings::join),
-    filter("json", (0, 0), |call| strings::text(facts::json_text(call.input))),
-    filter("last", (0, 0), |call| end_of(call, false)),
-    filter("map", (1, 1), |call| {
+    total("concat", (1, 1), |call| list(call.list().into_iter().chain(list_of(call.argument(0))))),
+    total("find", (1, 2), |call| first_match(call).map_or(Value::Nil, |(_, item)| item.to_value())),
+    total("find_index", (1, 2), |call| first_match(call).map_or(Value::Nil, |(at, _)| count(at))),
+    total("first", (0, 0), |call| end_of(call, true)),
+    total("has", (1, 2), |call| Value::scalar(first_match(call).is_some())),
+    partial("join", (0, 1), strings::join),
+    total("json", (0, 0), |call| strings::text(facts::json_text(call.input))),
+    total("last", (0, 0), |call| end_of(call, false)),
+    total("map", (1, 1), |call| {
         list(call.list().into_iter().map(|item| property(call, item).unwrap_or(&Value::Nil)))
     }),
-    filter("push", (1, 1), |call| list(call.list().into_iter().chain([call.argument(0)]))),
-    filter("reject", (1, 2), |call| list(call.list().into_iter().filter(|item| !matches(call, *item)))),
-    filter("reverse", (0, 0), |call| list(call.list().into_iter().rev())),
-    filter("size", (0, 0), size),
-    filter("sort", (0, 1), |call| sorted(call, compare)),
-    filter("sort_natural", (0, 1), |call| {
+    total("push", (1, 1), |call| list(call.list().into_iter().chain([call.argument(0)]))),
+    total("reject", (1, 2), |call| list(call.list().into_iter().filter(|item| !matches(call, *item)))),
+    total("reverse", (0, 0), |call| list(call.list().into_iter().rev())),
+    total("size", (0, 0), size),
+    total("sort", (0, 1), |call| sorted(call, compare)),
+    total("sort_natural", (0, 1), |call| {
         let key = |view: &dyn ValueView| text_of(view).to_lowercase();
         sorted(call, |a, b| nils_last(a, b).unwrap_or_else(|| key(a).cmp(&key(b))))
     }),
-    filter("sum", (0, 1), sum),
-    filter("uniq", (0, 1), uniq),
-    filter("where", (1, 2), |call| list(call.list().into_iter().filter(|item| matches(call, *item)))),
+    total("sum", (0, 1), sum),
+    total("uniq", (0, 1), uniq),
+    total("where", (1, 2), |call| list(call.list().into_iter().filter(|item| matches(call, *item)))),
 ];
 
-fn list<'v>(items: impl Iterator<Item = &'v dyn ValueView>) -> Result<Value> {
-    Ok(Value::array(items.map(ValueView::to_value)))
+fn list<'v>(items: impl Iterator<Item = &'v dyn ValueView>) -> Value {
+    Value::array(items.map(ValueView::to_value))
+}
+
+fn count(number: usize) -> Value {
+    Value::scalar(facts::count(number))
 }
 
 fn is_nil(view: Option<&dyn ValueView>) -> bool {
@@ -70,21 +71,20 @@ fn first_match<'c>(call: &'c Call<'_>) -> Option<(usize, &'c dyn ValueView)> {
     call.list().into_iter().enumerate().find(|(_, item)| matches(call, *item))
 }
 
-fn end_of(call: &Call<'_>, first: bool) -> Result<Value> {
+fn end_of(call: &Call<'_>, first: bool) -> Value {
     let found = call.input.as_array().and_then(|array| if first { array.first() } else { array.last() });
-    Ok(found.map_or(Value::Nil, ValueView::to_value))
+    found.map_or(Value::Nil, ValueView::to_value)
 }
 
-fn size(call: &Call<'_>) -> Result<Value> {
-    let size = match (call.input.as_array(), call.input.as_object()) {
-        (Some(array), _) => array.size(),
-        (None, Some(object)) => object.size(),
+fn size(call: &Call<'_>) -> Value {
+    match (call.input.as_array(), call.input.as_object()) {
+        (Some(array), _) => Value::scalar(array.size()),
+        (None, Some(object)) => Value::scalar(object.size()),
         (None, None) => match facts::plain(call.input) {
-            Plain::Text(text) => text.chars().count() as i64,
-            _ => 0,
+            Plain::Text(text) => count(text.chars().count()),
+            _ => count(0),
         },
-    };
-    Ok(Value::scalar(size))
+    }
 }
 
 fn nils_last(a: &dyn ValueView, b: &dyn ValueView) -> Option<Ordering> {
@@ -112,14 +112,14 @@ fn compare(a: &dyn ValueView, b: &dyn ValueView) -> Ordering {
     })
 }
 
-fn sorted(call: &Call<'_>, order: impl Fn(&dyn ValueView, &dyn ValueView) -> Ordering) -> Result<Value> {
+fn sorted(call: &Call<'_>, order: impl Fn(&dyn ValueView, &dyn ValueView) -> Ordering) -> Value {
     let mut items: Vec<_> =
         call.list().into_iter().map(|item| (property(call, item).unwrap_or(&Value::Nil), item)).collect();
     items.sort_by(|a, b| order(a.0, b.0));
     list(items.into_iter().map(|(_, item)| item))
 }
 
-fn sum(call: &Call<'_>) -> Result<Value> {
+fn sum(call: &Call<'_>) -> Value {
     let zero = Number::of(&Value::Nil);
     let total = call
         .list()
@@ -127,10 +127,10 @@ fn sum(call: &Call<'_>) -> Result<Value> {
         .filter_map(|item| property(call, item))
         .map(Number::of)
         .fold(zero, Number::plus);
-    Ok(total.value().unwrap_or_default())
+    total.value().unwrap_or_default()
 }
 
-fn uniq(call: &Call<'_>) -> Result<Value> {
+fn uniq(call: &Call<'_>) -> Value {
     let mut seen = HashSet::new();
     list(call.list().into_iter().filter(|item| {
         seen.insert(property(call, *item).map_or_else(|| "null".to_owned(), facts::json_text))

@@ -28,15 +28,30 @@ pub(super) struct Definition {
     least: usize,
     most: usize,
     labels: &'static [&'static str],
-    run: fn(&Call<'_>) -> Result<Value>,
+    run: Run,
 }
 
-const fn filter(
+/// What a filter does.
+#[derive(Clone, Copy)]
+enum Run {
+    /// Has a result for everything.
+    Total(fn(&Call<'_>) -> Value),
+    /// Has none for some arguments, or none that is small enough.
+    Partial(fn(&Call<'_>) -> Result<Value>),
+}
+
+/// A filter that always has a result.
+const fn total(name: &'static str, (least, most): (usize, usize), run: fn(&Call<'_>) -> Value) -> Definition {
+    Definition { name, least, most, labels: &[], run: Run::Total(run) }
+}
+
+/// A filter that may fail.
+const fn partial(
     name: &'static str,
     (least, most): (usize, usize),
     run: fn(&Call<'_>) -> Result<Value>,
 ) -> Definition {
-    Definition { name, least, most, labels: &[], run }
+    Definition { name, least, most, labels: &[], run: Run::Partial(run) }
 }
 
 /// Every filter that a template may use.
@@ -51,7 +66,7 @@ pub(super) fn names() -> impl Iterator<Item = &'static str> {
 
 /// Registers every filter.
 pub(super) fn register(language: &mut Language) {
-    static PRINTER: Definition = filter(PRINT, (0, 0), |call| Ok(Value::scalar(facts::text(call.input))));
+    static PRINTER: Definition = total(PRINT, (0, 0), |call| Value::scalar(facts::text(call.input)));
     for definition in all().chain([&PRINTER]) {
         language.filters.register(definition.name.to_owned(), Box::new(Parser(definition)));
     }
@@ -130,7 +145,11 @@ impl Filter for Applied {
             .iter()
             .map(|(label, value)| Ok((label.as_str(), value.evaluate(runtime)?)))
             .collect::<Result<Vec<_>>>()?;
-        let output = (self.definition.run)(&Call { input, positional, labelled, runtime })?;
+        let call = Call { input, positional, labelled, runtime };
+        let output = match self.definition.run {
+            Run::Total(run) => run(&call),
+            Run::Partial(run) => run(&call)?,
+        };
         let weight = facts::weight(&output);
         meter::check_size(weight)?;
         meter::charge(runtime, weight)?;

@@ -148,15 +148,11 @@ impl Number {
 
     /// The rest of a division, with the sign of the divisor. `other` is not 0.
     pub(super) fn modulo(self, other: Self) -> Self {
-        match self.aligned(other) {
-            Some((a, b, scale)) => {
-                Self::Exact { units: a.wrapping_sub(floored(a, b).wrapping_mul(b)), scale }
-            }
-            None => {
-                let (a, b) = (self.float(), other.float());
-                Self::Float(a - (a / b).floor() * b)
-            }
+        if let Some((a, b, scale)) = self.aligned(other) {
+            return Self::Exact { units: a.wrapping_sub(floored(a, b).wrapping_mul(b)), scale };
         }
+        let (a, b) = (self.float(), other.float());
+        Self::Float(a - (a / b).floor() * b)
     }
 
     pub(super) fn is_less(self, other: Self) -> bool {

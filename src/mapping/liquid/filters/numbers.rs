@@ -5,31 +5,31 @@ use liquid_core::{Error, Result, Value};
 use super::{
     Definition,
     arguments::{Call, whole},
-    filter,
     number::Number,
+    partial,
 };
 
 pub(super) const FILTERS: &[Definition] = &[
-    filter("abs", (0, 0), |call| {
+    partial("abs", (0, 0), |call| {
         let number = input(call);
         done(if number.is_negative() { number.negated() } else { number })
     }),
-    filter("at_least", (1, 1), |call| {
+    partial("at_least", (1, 1), |call| {
         let (number, bound) = (input(call), operand(call));
         done(if number.is_less(bound) { bound } else { number })
     }),
-    filter("at_most", (1, 1), |call| {
+    partial("at_most", (1, 1), |call| {
         let (number, bound) = (input(call), operand(call));
         done(if bound.is_less(number) { bound } else { number })
     }),
-    filter("ceil", (0, 0), |call| done(input(call).ceil())),
-    filter("divided_by", (1, 1), |call| done(input(call).divided_by(divisor(call)?))),
-    filter("floor", (0, 0), |call| done(input(call).floor())),
-    filter("minus", (1, 1), |call| done(input(call).plus(operand(call).negated()))),
-    filter("modulo", (1, 1), |call| done(input(call).modulo(divisor(call)?))),
-    filter("plus", (1, 1), |call| done(input(call).plus(operand(call)))),
-    filter("round", (0, 1), |call| done(input(call).rounded(whole(call.argument(0)).unwrap_or(0)))),
-    filter("times", (1, 1), |call| done(input(call).times(operand(call)))),
+    partial("ceil", (0, 0), |call| done(input(call).ceil())),
+    partial("divided_by", (1, 1), |call| done(input(call).divided_by(divisor(call)?))),
+    partial("floor", (0, 0), |call| done(input(call).floor())),
+    partial("minus", (1, 1), |call| done(input(call).plus(operand(call).negated()))),
+    partial("modulo", (1, 1), |call| done(input(call).modulo(divisor(call)?))),
+    partial("plus", (1, 1), |call| done(input(call).plus(operand(call)))),
+    partial("round", (0, 1), |call| done(input(call).rounded(whole(call.argument(0)).unwrap_or(0)))),
+    partial("times", (1, 1), |call| done(input(call).times(operand(call)))),
 ];
 
 fn input(call: &Call<'_>) -> Number {

@@ -3,50 +3,50 @@
 use liquid_core::{Result, Value, ValueView};
 
 use super::{
-    Definition,
+    Definition, Run,
     arguments::{Call, list_of, text_of, whole},
-    filter,
+    partial, total,
 };
 use crate::mapping::liquid::{facts, meter};
 
 pub(super) const FILTERS: &[Definition] = &[
-    filter("append", (1, 1), |call| joined(&[&call.text(), &call.text_argument(0)])),
-    filter("capitalize", (0, 0), |call| text(capitalized(&call.text()))),
-    Definition { name: "default", least: 0, most: 1, labels: &["allow_false"], run: default },
-    filter("downcase", (0, 0), |call| text(call.text().to_lowercase())),
-    filter("lstrip", (0, 0), |call| text(call.text().trim_start())),
-    filter("newline_to_br", (0, 0), |call| text(call.text().replace("\r\n", "\n").replace('\n', "<br />\n"))),
-    filter("prepend", (1, 1), |call| joined(&[&call.text_argument(0), &call.text()])),
-    filter("remove", (1, 1), |call| replace(call, usize::MAX, "")),
-    filter("remove_first", (1, 1), |call| replace(call, 1, "")),
-    filter("remove_last", (1, 1), |call| replace_last(call, "")),
-    filter("replace", (1, 2), |call| replace(call, usize::MAX, &call.text_argument(1))),
-    filter("replace_first", (1, 2), |call| replace(call, 1, &call.text_argument(1))),
-    filter("replace_last", (1, 2), |call| replace_last(call, &call.text_argument(1))),
-    filter("rstrip", (0, 0), |call| text(call.text().trim_end())),
-    filter("slice", (1, 2), slice),
-    filter("split", (1, 1), split),
-    filter("strip", (0, 0), |call| text(call.text().trim())),
-    filter("strip_newlines", (0, 0), |call| text(call.text().replace(['\r', '\n'], ""))),
-    filter("truncate", (0, 2), truncate),
-    filter("truncatewords", (0, 2), truncate_words),
-    filter("upcase", (0, 0), |call| text(call.text().to_uppercase())),
+    partial("append", (1, 1), |call| joined(&[&call.text(), &call.text_argument(0)])),
+    total("capitalize", (0, 0), |call| text(capitalized(&call.text()))),
+    Definition { name: "default", least: 0, most: 1, labels: &["allow_false"], run: Run::Total(default) },
+    total("downcase", (0, 0), |call| text(call.text().to_lowercase())),
+    total("lstrip", (0, 0), |call| text(call.text().trim_start())),
+    total("newline_to_br", (0, 0), |call| text(call.text().replace("\r\n", "\n").replace('\n', "<br />\n"))),
+    partial("prepend", (1, 1), |call| joined(&[&call.text_argument(0), &call.text()])),
+    partial("remove", (1, 1), |call| replace(call, usize::MAX, "")),
+    partial("remove_first", (1, 1), |call| replace(call, 1, "")),
+    partial("remove_last", (1, 1), |call| replace_last(call, "")),
+    partial("replace", (1, 2), |call| replace(call, usize::MAX, &call.text_argument(1))),
+    partial("replace_first", (1, 2), |call| replace(call, 1, &call.text_argument(1))),
+    partial("replace_last", (1, 2), |call| replace_last(call, &call.text_argument(1))),
+    total("rstrip", (0, 0), |call| text(call.text().trim_end())),
+    total("slice", (1, 2), slice),
+    total("split", (1, 1), split),
+    total("strip", (0, 0), |call| text(call.text().trim())),
+    total("strip_newlines", (0, 0), |call| text(call.text().replace(['\r', '\n'], ""))),
+    total("truncate", (0, 2), truncate),
+    total("truncatewords", (0, 2), truncate_words),
+    total("upcase", (0, 0), |call| text(call.text().to_uppercase())),
 ];
 
-pub(super) fn text(text: impl Into<String>) -> Result<Value> {
-    Ok(Value::scalar(text.into()))
+pub(super) fn text(text: impl Into<String>) -> Value {
+    Value::scalar(text.into())
 }
 
 fn joined(parts: &[&str]) -> Result<Value> {
     meter::check_size(parts.iter().map(|part| part.len()).sum())?;
-    text(parts.concat())
+    Ok(text(parts.concat()))
 }
 
-fn default(call: &Call<'_>) -> Result<Value> {
+fn default(call: &Call<'_>) -> Value {
     let is_kept_false =
         call.is_set("allow_false") && call.input.as_scalar().is_some_and(|value| value == false);
     let fires = !is_kept_false && facts::is_default(call.input);
-    Ok(if fires { call.argument(0).to_value() } else { call.input.to_value() })
+    if fires { call.argument(0).to_value() } else { call.input.to_value() }
 }
 
 fn capitalized(text: &str) -> String {
@@ -62,31 +62,31 @@ fn replace(call: &Call<'_>, count: usize, by: &str) -> Result<Value> {
     let (whole, part) = (call.text(), call.text_argument(0));
     let places = whole.matches(part.as_str()).take(count).count();
     meter::check_size(whole.len().saturating_add(places.saturating_mul(by.len())))?;
-    text(whole.replacen(part.as_str(), by, count))
+    Ok(text(whole.replacen(part.as_str(), by, count)))
 }
 
 fn replace_last(call: &Call<'_>, by: &str) -> Result<Value> {
     let (whole, part) = (call.text(), call.text_argument(0));
     match whole.rsplit_once(part.as_str()) {
         Some((before, after)) => joined(&[before, by, after]),
-        None => text(whole.as_str()),
+        None => Ok(text(whole.as_str())),
     }
 }
 
 /// From a place, counted from the end when it is negative, so many characters or elements.
-fn slice(call: &Call<'_>) -> Result<Value> {
+fn slice(call: &Call<'_>) -> Value {
     let length = if call.has(1) { whole(call.argument(1)).unwrap_or(0) } else { 1 };
     let from = whole(call.argument(0)).unwrap_or(0);
     let span = |size: usize| {
-        let from = if from < 0 { from.saturating_add(size as i64) } else { from };
+        let from = if from < 0 { from.saturating_add(facts::count(size)) } else { from };
         let from = usize::try_from(from).ok().filter(|from| *from <= size)?;
         Some((from, usize::try_from(length).unwrap_or(0)))
     };
     if let Some(array) = call.input.as_array() {
         let Some((from, length)) = span(usize::try_from(array.size()).unwrap_or(0)) else {
-            return Ok(Value::array([]));
+            return Value::array([]);
         };
-        return Ok(Value::array(array.values().skip(from).take(length).map(ValueView::to_value)));
+        return Value::array(array.values().skip(from).take(length).map(ValueView::to_value));
     }
     let whole = call.text();
     let Some((from, length)) = span(whole.chars().count()) else { return text("") };
@@ -95,7 +95,7 @@ fn slice(call: &Call<'_>) -> Result<Value> {
 
 /// The parts between a separator; empty ones at the end are left out. A space separates by any white
 /// space, nothing separates the characters.
-fn split(call: &Call<'_>) -> Result<Value> {
+fn split(call: &Call<'_>) -> Value {
     let (whole, separator) = (call.text(), call.text_argument(0));
     let mut parts: Vec<&str> = match separator.as_str() {
         " " => whole.split_whitespace().collect(),
@@ -105,7 +105,7 @@ fn split(call: &Call<'_>) -> Result<Value> {
     while parts.last().is_some_and(|part| part.is_empty()) {
         parts.pop();
     }
-    Ok(Value::array(parts.into_iter().map(|part| Value::scalar(part.to_owned()))))
+    Value::array(parts.into_iter().map(|part| Value::scalar(part.to_owned())))
 }
 
 fn ellipsis(call: &Call<'_>) -> String {
@@ -113,7 +113,7 @@ fn ellipsis(call: &Call<'_>) -> String {
 }
 
 /// At most so many characters, those of the ellipsis among them.
-fn truncate(call: &Call<'_>) -> Result<Value> {
+fn truncate(call: &Call<'_>) -> Value {
     let (whole_text, ellipsis) = (call.text(), ellipsis(call));
     let length = if call.has(0) { whole(call.argument(0)).unwrap_or(0) } else { 50 };
     let length = usize::try_from(length).unwrap_or(0);
@@ -125,7 +125,7 @@ fn truncate(call: &Call<'_>) -> Result<Value> {
 }
 
 /// At most so many words, and at least one.
-fn truncate_words(call: &Call<'_>) -> Result<Value> {
+fn truncate_words(call: &Call<'_>) -> Value {
     let (whole_text, ellipsis) = (call.text(), ellipsis(call));
     let count = if call.has(0) { whole(call.argument(0)).unwrap_or(0) } else { 15 };
     let count = usize::try_from(count).unwrap_or(0).max(1);
@@ -139,8 +139,8 @@ fn truncate_words(call: &Call<'_>) -> Result<Value> {
 /// The elements of a list with a text between them.
 pub(super) fn join(call: &Call<'_>) -> Result<Value> {
     let separator = if call.has(0) { call.text_argument(0).to_string() } else { " ".to_owned() };
-    let parts: Vec<_> = list_of(call.input).into_iter().map(text_of).collect();
+    let parts: Vec<_> = list_of(call.input).into_iter().map(|item| text_of(item).into_cow_str()).collect();
     let size = parts.iter().map(|part| part.len()).sum::<usize>();
     meter::check_size(size.saturating_add(separator.len().saturating_mul(parts.len())))?;
-    text(parts.iter().map(|part| part.as_str()).collect::<Vec<_>>().join(&separator))
+    Ok(text(parts.join(&separator)))
 }
