@@ -121,7 +121,7 @@ pub enum Error {
         fault: Fault,
     },
     /// The server sent what its protocol does not allow here.
-    #[error("the answer of the source cannot be read: {what}; is there a Postgres server at the URL?")]
+    #[error("the answer of the source cannot be read: {what}; check that the source is what its `type` says")]
     Malformed {
         /// What was expected or found.
         what: String,

@@ -1,10 +1,7 @@
 //! The members of the objects that are open during a scan: finds duplicates, drops the earlier ones.
 
-use std::hash::{BuildHasher, RandomState};
-
-use hashbrown::HashTable;
-
-/// Up to this many members an object is searched from end to end; past it a hash set takes over.
+/// Up to this many members an object is searched from end to end for each new one; an object with
+/// more is sorted once, when it ends.
 const LINEAR_MAX: usize = 32;
 
 /// One member as written, in offsets from the start of the value.
@@ -21,11 +18,10 @@ struct Member {
 }
 
 /// One open object.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct OpenObject {
     first: usize,
     has_dead: bool,
-    set: Option<Box<(RandomState, HashTable<u32>)>>,
 }
 
 /// The members of all open objects, innermost last. Reused from value to value.
@@ -40,46 +36,46 @@ impl Members {
     }
 
     pub(super) fn open(&self) -> OpenObject {
-        OpenObject { first: self.members.len(), has_dead: false, set: None }
+        OpenObject { first: self.members.len(), has_dead: false }
     }
 
-    /// Adds the member whose key stands in `text` at `from..key_to`, quotes included, and marks
-    /// an earlier member of `object` with the same key as dead.
+    /// Adds the member whose key stands in `text` at `from..key_to`, quotes included. While the
+    /// object is small, marks an earlier member with the same key as dead.
     pub(super) fn add(&mut self, object: &mut OpenObject, text: &[u8], from: usize, key_to: usize) {
         let key = &text[from..key_to];
-        let member = Member { from: from as u32, key_to: key_to as u32, tag: tag(key), dead: false };
-        let earlier = match &mut object.set {
-            None => self.members[object.first..]
-                .iter()
-                .position(|other| !other.dead && other.tag == member.tag && key_of(text, other) == key)
-                .map(|at| at + object.first),
-            Some(set) => replace(set, &self.members, text, key, self.members.len() as u32),
-        };
-        if let Some(at) = earlier {
-            self.members[at].dead = true;
-            object.has_dead = true;
+        let tag = tag(key);
+        let earlier = &mut self.members[object.first..];
+        if earlier.len() < LINEAR_MAX {
+            let same = |other: &&mut Member| !other.dead && other.tag == tag && key_of(text, other) == key;
+            if let Some(same) = earlier.iter_mut().find(same) {
+                same.dead = true;
+                object.has_dead = true;
+            }
         }
-        self.members.push(member);
-        if object.set.is_none() && self.members.len() - object.first > LINEAR_MAX {
-            object.set = Some(Box::new(self.index(object.first, text)));
-        }
+        self.members.push(Member { from: from as u32, key_to: key_to as u32, tag, dead: false });
     }
 
-    fn index(&self, first: usize, text: &[u8]) -> (RandomState, HashTable<u32>) {
-        let state = RandomState::new();
-        let mut table = HashTable::with_capacity(4 * LINEAR_MAX);
-        for (at, member) in self.members.iter().enumerate().skip(first).filter(|(_, member)| !member.dead) {
-            let hash = |at: &u32| state.hash_one(key_of(text, &self.members[*at as usize]));
-            table.insert_unique(state.hash_one(key_of(text, member)), at as u32, hash);
+    /// Marks all members of a large object but the last of each key as dead. True when there are
+    /// dead ones.
+    fn mark_duplicates(members: &mut [Member], text: &[u8]) -> bool {
+        let mut order: Vec<u32> = (0..members.len() as u32).collect();
+        let key = |at: u32| (members[at as usize].tag, key_of(text, &members[at as usize]));
+        order.sort_unstable_by(|&one, &other| key(one).cmp(&key(other)).then(one.cmp(&other)));
+        let earlier: Vec<u32> =
+            order.windows(2).filter(|pair| key(pair[0]) == key(pair[1])).map(|pair| pair[0]).collect();
+        for &at in &earlier {
+            members[at as usize].dead = true;
         }
-        (state, table)
+        !earlier.is_empty()
     }
 
     /// Closes `object`, whose members end at the end of `out`, and takes the dead ones out of it;
     /// the value begins at `start` of `out`.
     pub(super) fn close(&mut self, object: &OpenObject, out: &mut Vec<u8>, start: usize) {
-        if object.has_dead {
-            let members = &self.members[object.first..];
+        let members = &mut self.members[object.first..];
+        let is_large = members.len() > LINEAR_MAX;
+        if (is_large && Self::mark_duplicates(members, &out[start..])) || object.has_dead {
+            let members = &*members;
             let mut to = start + members[0].from as usize;
             let mut is_first = true;
             for (at, member) in members.iter().enumerate().filter(|(_, member)| !member.dead) {
@@ -97,27 +93,6 @@ impl Members {
         }
         self.members.truncate(object.first);
     }
-}
-
-/// Puts member number `at` into the set in place of the one with the same key, which it returns.
-fn replace(
-    set: &mut (RandomState, HashTable<u32>),
-    members: &[Member],
-    text: &[u8],
-    key: &[u8],
-    at: u32,
-) -> Option<usize> {
-    let (state, table) = set;
-    let hash = state.hash_one(key);
-    if let Some(found) = table.find_mut(hash, |other| key_of(text, &members[*other as usize]) == key) {
-        return Some(std::mem::replace(found, at) as usize);
-    }
-    let hash_of = |other: &u32| {
-        // Only members that are already in the list are ever hashed anew.
-        state.hash_one(key_of(text, &members[*other as usize]))
-    };
-    table.insert_unique(hash, at, hash_of);
-    None
 }
 
 fn key_of<'a>(text: &'a [u8], member: &Member) -> &'a [u8] {

@@ -1,7 +1,8 @@
 //! A private Postgres for tests: one server per test process, one database per call.
 //!
 //! Needs Postgres's server programs: in `$PG_BIN`, in Debian's `/usr/lib/postgresql/*/bin` or on
-//! the path. The server trusts everybody but the role `locked`, whose password is `secret`.
+//! the path. The server trusts everybody but the role `locked`, whose password is `secret`. It speaks
+//! TLS to who asks, with a certificate for localhost that no authority has signed.
 
 use std::{
     fs, io,
@@ -19,6 +20,9 @@ use std::{
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection, Row as _, raw_sql};
 use tokio::sync::OnceCell;
 
+/// Made for tests, known to everybody.
+const CERTIFICATE: &str = include_str!("tls/certificate.pem");
+const KEY: &str = include_str!("tls/key.pem");
 const READY_WITHIN: Duration = Duration::from_secs(30);
 const HBA: &str =
     "host all locked 127.0.0.1/32 scram-sha-256\nlocal all all trust\nhost all all 127.0.0.1/32 trust\n";
@@ -84,11 +88,18 @@ impl Postgres {
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let settings = format!(
             "listen_addresses = '127.0.0.1'\nport = {port}\nunix_socket_directories = '{}'\nfsync = off\n\
-             synchronous_commit = off\nfull_page_writes = off\nshared_buffers = 32MB\n",
+             synchronous_commit = off\nssl = on\nfull_page_writes = off\nshared_buffers = 32MB\n",
             directory.display()
         );
         fs::write(directory.join("data/postgresql.conf"), settings).unwrap();
         fs::write(directory.join("data/pg_hba.conf"), HBA).unwrap();
+        fs::write(directory.join("data/server.crt"), CERTIFICATE).unwrap();
+        let key = directory.join("data/server.key");
+        fs::write(&key, KEY).unwrap();
+        fs::set_permissions(&key, fs::Permissions::from_mode(0o600)).unwrap();
+        if let Some((user, group)) = user {
+            chown(&key, Some(user), Some(group)).unwrap();
+        }
         let mut supervisor = Command::new("sh");
         supervisor.arg("-c").arg(SUPERVISOR).arg(programs.join("postgres")).arg(&directory);
         // A group of its own: an interrupt from the terminal must not end it before its work is done.
@@ -119,7 +130,11 @@ impl Postgres {
     }
 
     async fn connect(&self, database: &str) -> sqlx::Result<PgConnection> {
-        PgConnection::connect(&format!("postgres://postgres@127.0.0.1:{}/{database}", self.port)).await
+        PgConnection::connect(&format!(
+            "postgres://postgres@127.0.0.1:{}/{database}?sslmode=disable",
+            self.port
+        ))
+        .await
     }
 }
 
@@ -138,6 +153,11 @@ impl Database {
     pub(crate) fn socket_url(&self) -> String {
         let directory = self.server.directory.display();
         format!("postgres://postgres@/{}?host={directory}&port={}", self.name, self.server.port)
+    }
+
+    /// The file with the server's certificate.
+    pub(crate) fn certificate(&self) -> PathBuf {
+        self.server.directory.join("data/server.crt")
     }
 
     /// The server's port on 127.0.0.1.

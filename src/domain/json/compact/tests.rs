@@ -99,7 +99,7 @@ fn depth_and_size_are_bounded() {
     assert_eq!(compacted(&spread), Err(RejectReason::RecordTooLarge));
 }
 
-/// Many members, each twice: what is searched by hash gives what is searched from end to end.
+/// Many members, each twice: what is sorted gives what is searched from end to end.
 #[test]
 fn duplicates_are_found_in_large_objects() {
     let count = 20_000;
@@ -108,6 +108,11 @@ fn duplicates_are_found_in_large_objects() {
     let again: Vec<_> = (0..count).rev().map(|at| member(at, "1")).collect();
     let raw = format!("{{{},{}}}", once.join(","), again.join(" , "));
     assert_eq!(compacted(&raw).unwrap().0, format!("{{{}}}", again.join(",")));
+    for count in 30..36 {
+        let twice = format!("{{{},{}}}", once[..count].join(","), member(0, "2"));
+        let expected = format!("{{{},{}}}", once[1..count].join(","), member(0, "2"));
+        assert_eq!(compacted(&twice).unwrap().0, expected, "{count}");
+    }
 }
 
 /// A JSON value with its duplicates and its spelling still open.
