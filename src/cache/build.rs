@@ -22,6 +22,9 @@ const BATCH_ROWS: u32 = 65_536;
 /// Most threads: more wait for memory and for each other's shards.
 const THREADS_MAX: usize = 8;
 
+/// How far apart threads begin among the shards of a table.
+const SHARDS_APART: usize = 37;
+
 /// What [`build`] makes.
 pub(super) struct Built {
     pub(super) indexes: Vec<Index>,
@@ -108,7 +111,7 @@ fn fill(index: &Index, segments: &Segments, dead: Option<&Dead>) -> Vec<(Place, 
         let (mut batch, mut scratch, mut clashes) = (Vec::new(), Scratch::default(), Vec::new());
         while let Some((number, rows)) = tasks.get(next.fetch_add(1, Ordering::Relaxed)) {
             gather(index, segments, *number, rows.clone(), dead, &mut batch);
-            index.fill(&batch, &mut scratch, thread as f64 / threads as f64, &mut clashes);
+            index.fill(&batch, &mut scratch, thread * SHARDS_APART, &mut clashes);
         }
         clashes
     };

@@ -128,17 +128,17 @@ impl Collection {
             return Err(Error::NewBase);
         }
         check_references(&above, &segments)?;
-        let mut shelf = Segments::clone(&self.segments.load());
-        let first = shelf.len();
+        let mut all = Segments::clone(&self.segments.load());
+        let first = all.len();
         if first + segments.len() > SEGMENTS_MAX {
             return Err(Error::TooManySegments);
         }
         for segment in segments {
-            shelf.push(segment);
+            all.push(segment);
         }
-        self.segments.store(Arc::new(shelf.clone()));
-        live.resize(shelf.len(), 0);
-        self.apply_from(first, &mut shelf, &mut live);
+        self.segments.store(Arc::new(all.clone()));
+        live.resize(all.len(), 0);
+        self.apply_from(first, &mut all, &mut live);
         let found = self.records.load(Ordering::Relaxed);
         if found != manifest.records {
             return Err(Error::Miscounted { expected: manifest.records, found });
@@ -149,9 +149,9 @@ impl Collection {
 
     /// Applies the segments from `first` on, which readers have already, and lets go of those that hold
     /// no live record any more.
-    fn apply_from(&self, first: usize, shelf: &mut Segments, live: &mut [u64]) {
-        let mut application = Application::new(&self.indexes, shelf);
-        for number in first..shelf.len() {
+    fn apply_from(&self, first: usize, all: &mut Segments, live: &mut [u64]) {
+        let mut application = Application::new(&self.indexes, all);
+        for number in first..all.len() {
             application.apply(number);
         }
         let records = application.records;
@@ -162,11 +162,11 @@ impl Collection {
         let mut is_changed = false;
         for (number, live) in live.iter().enumerate() {
             if *live == 0 {
-                is_changed |= shelf.drop(number);
+                is_changed |= all.drop(number);
             }
         }
         if is_changed {
-            self.segments.store(Arc::new(shelf.clone()));
+            self.segments.store(Arc::new(all.clone()));
         }
     }
 
@@ -255,6 +255,12 @@ impl Collection {
         let files: usize = segments.iter().map(|segment| segment.byte_len()).sum();
         let indexes: usize = self.indexes.iter().map(Index::memory).sum();
         (files + dictionaries.values().sum::<usize>() + indexes) as u64
+    }
+
+    /// Overflow sets of all indexes.
+    #[cfg(test)]
+    pub(super) fn overflow_sets(&self) -> usize {
+        self.indexes.iter().map(Index::overflow_sets).sum()
     }
 
     /// The segments that hold live records, in the order in which they were applied.

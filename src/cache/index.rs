@@ -94,6 +94,11 @@ impl Index {
         self.conflicts.load(Ordering::Relaxed)
     }
 
+    #[cfg(test)]
+    pub(super) fn overflow_sets(&self) -> usize {
+        self.sets.len()
+    }
+
     /// Memory that it holds, in bytes.
     pub(super) fn memory(&self) -> usize {
         self.table.memory() + self.sets.iter().map(|set| set.memory() + 32).sum::<usize>()
@@ -161,7 +166,7 @@ impl Index {
         if let Some(set) = set {
             self.sets.insert(place, set);
         }
-        let Some(mut set) = self.sets.get_mut(&place) else { return None };
+        let mut set = self.sets.get_mut(&place)?;
         for change in group {
             // The values of a record that moves may differ: what it claimed goes, what it claims comes.
             self.count(segments, place, &set, change.old, -1);
@@ -207,7 +212,7 @@ impl Index {
         &self,
         batch: &[(Place, u64)],
         scratch: &mut Scratch,
-        first: f64,
+        first: usize,
         clashes: &mut Vec<(Place, u64)>,
     ) {
         self.table.fill(batch, scratch, first, clashes);
@@ -283,5 +288,25 @@ impl Index {
     /// Gives back room that building turned out not to need.
     pub(super) fn shrink(&self) {
         self.table.shrink();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_set_that_has_just_gone_is_asked_for_again() {
+        let index = Index::new(1, Hashing { seed: 1, mask: u64::MAX }, 10);
+        index.table.write(&[(index.place("a"), Some(OVERFLOW))]);
+        assert_eq!(index.locate(&Segments::default(), "a"), Located::Stale);
+        assert_eq!(index.locate(&Segments::default(), "b"), Located::Nowhere);
+    }
+
+    #[test]
+    fn a_segment_that_has_just_come_is_asked_for_again() {
+        let index = Index::new(0, Hashing { seed: 1, mask: u64::MAX }, 10);
+        index.table.write(&[(index.place("a"), Some(Location::new(3, 9).bits()))]);
+        assert_eq!(index.locate(&Segments::default(), "a"), Located::Stale);
     }
 }

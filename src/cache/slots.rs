@@ -38,6 +38,7 @@ impl Cache {
 
     /// Puts `slot` under `name`. Whoever reads the collection that stood there before goes on with
     /// it until they let go. [`Slot::Unknown`] is the same as [`Cache::remove`].
+    #[expect(clippy::needless_pass_by_value, reason = "the caller hands the collection over")]
     pub fn replace(&self, name: &CollectionName, slot: Slot) {
         if matches!(slot, Slot::Unknown) {
             return self.remove(name.as_str());

@@ -95,17 +95,17 @@ impl Table {
     }
 
     /// Puts the entries of `batch` whose place is free; the others go to `clashes`. For building, by
-    /// many threads at once: `first` is the share of the shards, in 0..1, to begin at, so that the
-    /// threads do not wait for each other.
+    /// many threads at once, which begin at different shards (`first`, taken modulo their number) and so
+    /// rarely wait for each other.
     pub(super) fn fill(
         &self,
         batch: &[(Place, u64)],
         scratch: &mut Scratch,
-        first: f64,
+        first: usize,
         clashes: &mut Vec<(Place, u64)>,
     ) {
         scratch.group(batch, self.used as usize, |place| self.shard(place));
-        let start = (first * self.used as f64) as usize;
+        let start = first % self.used as usize;
         for number in (start..self.used as usize).chain(0..start) {
             let group = scratch.group_of(number);
             if group.is_empty() {
