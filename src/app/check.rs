@@ -8,7 +8,12 @@ pub async fn check_store(config: &Config) -> Result<String, Error> {
     let store = open_store(config)?;
     Ok(match store.newest(None).await? {
         Some(document) => {
-            format!("catalog {}, {} collections, {}", document.n, document.collections.len(), document.deployment)
+            format!(
+                "catalog {}, {} collections, {}",
+                document.n,
+                document.collections.len(),
+                document.deployment
+            )
         }
         None => "reachable, nothing announced yet".to_owned(),
     })

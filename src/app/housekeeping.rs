@@ -53,7 +53,8 @@ async fn collect(publisher: &Publisher, keep_versions: usize) -> Result<(), Erro
         let held = metadata.held_runs().await?;
         let manifests: HashSet<String> = held.into_iter().map(|run| run.manifest).collect();
         let kept = Kept { keep_versions, manifests };
-        let collected = retention::collect(&publisher.store, &publisher.clock, Some(publisher.deployment), &kept).await?;
+        let collected =
+            retention::collect(&publisher.store, &publisher.clock, Some(publisher.deployment), &kept).await?;
         if collected.deleted > 0 {
             info!(objects = collected.deleted, bytes = collected.bytes, "deleted what nothing names");
         }

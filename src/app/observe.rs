@@ -93,7 +93,9 @@ impl Parts {
                     };
                     metrics.collection_shown(name.as_str(), shown);
                 }
-                Slot::Unknown | Slot::Loading | Slot::OtherRegion(_) => metrics.collection_missing(name.as_str()),
+                Slot::Unknown | Slot::Loading | Slot::OtherRegion(_) => {
+                    metrics.collection_missing(name.as_str())
+                }
             }
         }
         *known = here;
@@ -139,7 +141,9 @@ pub(super) fn status(
                 };
                 let regions = match &status.place {
                     Place::Here => Value::Null,
-                    Place::Elsewhere(regions) => json!(regions.iter().map(|region| region.as_str()).collect::<Vec<_>>()),
+                    Place::Elsewhere(regions) => {
+                        json!(regions.iter().map(|region| region.as_str()).collect::<Vec<_>>())
+                    }
                 };
                 let one = json!({
                     "announced_version": status.wanted,

@@ -73,18 +73,13 @@ impl Server {
         let store = open_store(&config)?;
         let directory = open_segments(&config, clock.clone())?;
         let target = Arc::new(CacheTarget::new(cache.clone()));
-        let (replica, follower) =
-            Replica::open(&config.replica, store, directory, target, clock.clone())?;
+        let (replica, follower) = Replica::open(&config.replica, store, directory, target, clock.clone())?;
         let mut tasks = Vec::new();
         let ready = if config.node.has(Role::Replica) {
             tasks.push(tokio::spawn(replica.run(shutdown.clone())));
             let (ready, observing) = observe::start(
                 follower.applied(),
-                observe::Parts {
-                    cache: cache.clone(),
-                    keys: keys.clone(),
-                    metrics: metrics.clone(),
-                },
+                observe::Parts { cache: cache.clone(), keys: keys.clone(), metrics: metrics.clone() },
                 shutdown.clone(),
             );
             tasks.push(observing);
@@ -202,7 +197,8 @@ impl Server {
     fn schedule(&self, config: &Config) -> anyhow::Result<()> {
         let mut syncs = Vec::new();
         for sync in &config.syncs {
-            let settings = config.sources.get(&sync.spec.source).cloned().context("a sync's source is configured")?;
+            let settings =
+                config.sources.get(&sync.spec.source).cloned().context("a sync's source is configured")?;
             let source = Source::open(settings)?;
             syncs.push(ScheduledSync { spec: sync.spec.clone(), source, schedule: sync.schedule.clone() });
         }
@@ -273,7 +269,8 @@ impl Publishing {
             }),
         };
         let keep_versions = self.config.storage.keep_versions;
-        let keeping = tokio::spawn(housekeeping::run(publisher.clone(), keep_versions, self.shutdown.clone()));
+        let keeping =
+            tokio::spawn(housekeeping::run(publisher.clone(), keep_versions, self.shutdown.clone()));
         // Receivers may be gone only when the server is.
         let _ = self.publishers.send(Some(publisher.clone()));
         scheduler.run(self.shutdown.clone()).await;

@@ -6,11 +6,7 @@ use super::{
     output::{Failure, complain, print},
     session,
 };
-use crate::{
-    app, control,
-    config::Config,
-    support::clock::Clock,
-};
+use crate::{app, config::Config, control, support::clock::Clock};
 
 pub(super) async fn run(arguments: Check) -> Result<Exit, Failure> {
     let config = session::load(&arguments.config)?;
@@ -20,7 +16,10 @@ pub(super) async fn run(arguments: Check) -> Result<Exit, Failure> {
         return Ok(Exit::Success);
     }
     let mut failed = false;
-    for (what, result) in [("store", app::check_store(&config).await), ("metadata", app::check_metadata(&config, Clock::default()).await)] {
+    for (what, result) in [
+        ("store", app::check_store(&config).await),
+        ("metadata", app::check_metadata(&config, Clock::default()).await),
+    ] {
         failed |= !tell(what, result)?;
     }
     for sync in &config.syncs {

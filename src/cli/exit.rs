@@ -30,7 +30,9 @@ impl Exit {
             RunStatus::Superseded => Self::Superseded,
             RunStatus::Cancelled => Self::Interrupted,
             RunStatus::Failed if kind == Some(ErrorKind::Conflict) => Self::Superseded,
-            RunStatus::Running | RunStatus::Announcing | RunStatus::Failed | RunStatus::Interrupted => Self::Failed,
+            RunStatus::Running | RunStatus::Announcing | RunStatus::Failed | RunStatus::Interrupted => {
+                Self::Failed
+            }
         }
     }
 }

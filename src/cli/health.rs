@@ -35,7 +35,8 @@ async fn ask(uri: &Uri) -> anyhow::Result<hyper::StatusCode> {
     let Some(authority) = uri.authority() else { bail!("{uri} names no host") };
     let host = authority.host().trim_start_matches('[').trim_end_matches(']');
     let port = authority.port_u16().unwrap_or(80);
-    let stream = TcpStream::connect((host, port)).await.with_context(|| format!("cannot connect to {authority}"))?;
+    let stream =
+        TcpStream::connect((host, port)).await.with_context(|| format!("cannot connect to {authority}"))?;
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
     tokio::spawn(connection);
     let path = uri.path_and_query().map_or("/", |path| path.as_str());

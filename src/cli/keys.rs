@@ -53,15 +53,19 @@ fn wanted(arguments: &CreateKey) -> Result<NewKey, Failure> {
         Grant::AllCollections
     } else {
         let names = arguments.collections.iter().map(|name| {
-            CollectionName::new(name).map_err(|error| Failure::Usage(format!("--collection {name:?}: {error}")))
+            CollectionName::new(name)
+                .map_err(|error| Failure::Usage(format!("--collection {name:?}: {error}")))
         });
         Grant::Collections(names.collect::<Result<_, _>>()?)
     };
     let expires_at = match &arguments.expires {
         None => None,
         Some(text) => {
-            let duration = units::duration(text).map_err(|error| Failure::Usage(format!("--expires: {error}")))?;
-            let at = TimeDelta::from_std(duration).ok().and_then(|delta| Clock::default().now().checked_add_signed(delta));
+            let duration =
+                units::duration(text).map_err(|error| Failure::Usage(format!("--expires: {error}")))?;
+            let at = TimeDelta::from_std(duration)
+                .ok()
+                .and_then(|delta| Clock::default().now().checked_add_signed(delta));
             Some(at.ok_or_else(|| Failure::Usage(format!("--expires {text} is too far away")))?)
         }
     };

@@ -1,6 +1,11 @@
 //! `larder migrate`: the metadata database's schema.
 
-use super::{args::ConfigArgument, exit::Exit, output::{Failure, print}, session};
+use super::{
+    args::ConfigArgument,
+    exit::Exit,
+    output::{Failure, print},
+    session,
+};
 use crate::metadata::Metadata;
 
 pub(super) async fn run(argument: &ConfigArgument) -> Result<Exit, Failure> {

@@ -36,7 +36,11 @@ pub(super) async fn run(arguments: Quickstart) -> Result<Exit, Failure> {
     let argument = ConfigArgument { config: directory.join("larder.toml") };
     let data = directory.join("data");
     let mut builder = fs::DirBuilder::new();
-    builder.recursive(true).mode(0o700).create(&data).with_context(|| format!("cannot create {}", data.display()))?;
+    builder
+        .recursive(true)
+        .mode(0o700)
+        .create(&data)
+        .with_context(|| format!("cannot create {}", data.display()))?;
     let warehouse = data.join("warehouse.db");
     if !warehouse.exists() {
         complain(&format!("creating the sample warehouse {}", warehouse.display()));
@@ -57,7 +61,9 @@ pub(super) async fn run(arguments: Quickstart) -> Result<Exit, Failure> {
     let server = Server::start(config, Clock::default()).await?;
     let key = sample_key(&server, &data.join("quickstart.key")).await?;
     let served = tokio::time::timeout(READY_TIMEOUT, wait_until_served(&server, &key)).await;
-    served.map_err(|_| anyhow::anyhow!("the sample was not served within {} s; the log says why", READY_TIMEOUT.as_secs()))?;
+    served.map_err(|_| {
+        anyhow::anyhow!("the sample was not served within {} s; the log says why", READY_TIMEOUT.as_secs())
+    })?;
     let url = public_url.unwrap_or_else(|| format!("http://127.0.0.1:{}", server.public_address().port()));
     print(&welcome(&url, &key, &argument.config, &warehouse))?;
     Ok(serve::until_stopped(server, signals, &argument).await)

@@ -46,7 +46,10 @@ pub(super) async fn run(arguments: Runs) -> Result<Exit, Failure> {
 }
 
 fn table(runs: &[RunRecord]) -> Vec<Vec<String>> {
-    let heading = ["RUN", "SYNC", "STATUS", "STARTED", "SECONDS", "ROWS", "ADDED", "CHANGED", "REMOVED", "REJECTED", "VERSION", "ERROR"];
+    let heading = [
+        "RUN", "SYNC", "STATUS", "STARTED", "SECONDS", "ROWS", "ADDED", "CHANGED", "REMOVED", "REJECTED",
+        "VERSION", "ERROR",
+    ];
     let mut rows = vec![heading.map(str::to_owned).to_vec()];
     rows.extend(runs.iter().map(|run| {
         let counts = &run.counts;

@@ -6,11 +6,7 @@ use super::{
     output::{Failure, complain, print, print_json, print_table},
     session,
 };
-use crate::{
-    app, control,
-    control::CollectionStatus,
-    support::clock::Clock,
-};
+use crate::{app, control, control::CollectionStatus, support::clock::Clock};
 
 pub(super) async fn run(arguments: Status) -> Result<Exit, Failure> {
     let config = session::load(&arguments.config)?;
@@ -38,7 +34,8 @@ pub(super) async fn run(arguments: Status) -> Result<Exit, Failure> {
         print("no collections yet")?;
         return Ok(Exit::Success);
     }
-    let heading = ["COLLECTION", "VERSION", "RECORDS", "BYTES", "DATA AS OF", "AGE", "REGIONS", "LAST RUN", "NOTE"];
+    let heading =
+        ["COLLECTION", "VERSION", "RECORDS", "BYTES", "DATA AS OF", "AGE", "REGIONS", "LAST RUN", "NOTE"];
     let mut rows = vec![heading.map(str::to_owned).to_vec()];
     rows.extend(status.collections.iter().map(|one| row(one, clock.now())));
     print_table(&rows)?;

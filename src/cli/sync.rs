@@ -85,18 +85,24 @@ fn tell(ended: &Ended, dry_run: bool) -> Result<(), Failure> {
         complain(&format!("{}: {}", error.code, error.message));
     }
     if record.status == RunStatus::Held {
-        complain("nothing changed for readers. Look at the model; then run again with --accept to announce it.");
+        complain(
+            "nothing changed for readers. Look at the model; then run again with --accept to announce it.",
+        );
     }
     let warn = |count: u64, what: &str| {
         if count > 0 {
-            let more = if dry_run { String::new() } else { format!("; larder runs {} lists them", record.id) };
+            let more =
+                if dry_run { String::new() } else { format!("; larder runs {} lists them", record.id) };
             complain(&format!("warning: {count} {what}{more}"));
         }
     };
     warn(counts.rejected, "rows rejected");
     warn(counts.conflicts, "records do not hold an index value they claim: a lower primary key has it");
     if counts.carried > 0 {
-        complain(&format!("warning: {} records left as they were, because their rows were rejected", counts.carried));
+        complain(&format!(
+            "warning: {} records left as they were, because their rows were rejected",
+            counts.carried
+        ));
     }
     if counts.nulled > 0 {
         complain(&format!("warning: {} values that JSON cannot express became null", counts.nulled));

@@ -66,9 +66,9 @@ impl Error {
     /// What a caller may do about it.
     pub fn kind(&self) -> ErrorKind {
         match self {
-            Self::UnknownSync { .. }
-            | Self::UnknownKey { .. }
-            | Self::UnknownRun { .. } => ErrorKind::NotFound,
+            Self::UnknownSync { .. } | Self::UnknownKey { .. } | Self::UnknownRun { .. } => {
+                ErrorKind::NotFound
+            }
             Self::KeysContended { .. } => ErrorKind::Conflict,
             Self::NoMetadata | Self::Mapping { .. } => ErrorKind::Invalid,
             Self::Source(error) => error.kind(),

@@ -5,9 +5,7 @@ use chrono::{DateTime, Utc};
 use super::{error::Error, publisher::Publisher};
 use crate::{
     auth::ApiKey,
-    domain::{
-        keyset::{Grant, KeyEntry, KeySetDocument},
-    },
+    domain::keyset::{Grant, KeyEntry, KeySetDocument},
     metadata::KeyList,
     publication::{self, AnnounceError, Change},
 };

@@ -76,7 +76,8 @@ impl Status {
             keys: None,
             collections: Vec::new(),
         };
-        let (entries, keys) = newest.map(|document| (document.collections, document.keys)).unwrap_or_default();
+        let (entries, keys) =
+            newest.map(|document| (document.collections, document.keys)).unwrap_or_default();
         if let Some(reference) = keys {
             status.key_set_revision = Some(reference.revision);
             status.keys = Some(store.key_set(&reference).await?.keys.len());
@@ -95,7 +96,8 @@ impl Status {
                 let changes = manifest.change_segments();
                 one.segments = (manifest.segments.len() - changes, changes);
                 one.garbage = (manifest.garbage_ratio() * 1000.0).round() / 1000.0;
-                one.data_as_of = Some(hinted.map_or(manifest.data_as_of, |hint| hint.max(manifest.data_as_of)));
+                one.data_as_of =
+                    Some(hinted.map_or(manifest.data_as_of, |hint| hint.max(manifest.data_as_of)));
                 one.regions.clone_from(&entry.regions);
                 one.orphaned = !configured.contains(name);
             }
@@ -108,10 +110,9 @@ impl Status {
 impl CollectionStatus {
     async fn absent(name: &CollectionName, metadata: Option<&Metadata>) -> Result<Self, Error> {
         let (last_run, held_run) = match metadata {
-            Some(metadata) => (
-                metadata.last_run(name).await?,
-                metadata.held_run(name).await?.map(|held| held.record.id),
-            ),
+            Some(metadata) => {
+                (metadata.last_run(name).await?, metadata.held_run(name).await?.map(|held| held.record.id))
+            }
             None => (None, None),
         };
         Ok(Self {

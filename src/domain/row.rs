@@ -12,7 +12,7 @@ pub enum CellKind {
     Boolean,
     /// An integer in canonical form: digits with an optional leading `-`.
     Integer,
-    /// A decimal number as JSON writes it, without exponent.
+    /// A decimal number as JSON writes it; only floats below 1e-7 and from 1e21 have an exponent.
     Number,
     /// Text, dates, times, uuids, base64: written as a JSON string.
     Text,

@@ -7,7 +7,12 @@ use super::{
     error::Error,
 };
 use crate::{
-    domain::{catalog::CollectionEntry, digest::Digest, manifest::{Manifest, SegmentReference}, name::CollectionName},
+    domain::{
+        catalog::CollectionEntry,
+        digest::Digest,
+        manifest::{Manifest, SegmentReference},
+        name::CollectionName,
+    },
     publication::{SegmentDirectory, Store},
     segment::{self, Codec, Dictionaries, Segment},
 };

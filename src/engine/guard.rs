@@ -141,9 +141,6 @@ mod tests {
     #[test]
     fn messages_name_the_limit() {
         let hold = Hold::MaxRemoved { removed: 31, served: 100, limit: 0.3 };
-        assert_eq!(
-            hold.to_string(),
-            "31 of 100 records would be removed, more than max_removed = 30%"
-        );
+        assert_eq!(hold.to_string(), "31 of 100 records would be removed, more than max_removed = 30%");
     }
 }

@@ -109,8 +109,11 @@ impl Job {
         }
         if let Some(manifest) = plan.compared() {
             let (mapping, rebuild) = (&plan.mapping, plan.rebuild);
-            Closing { manifest, mapping, on_delete, codec: &codec, rebuild }
-                .append(&table, &mut reader, &mut sequencer)?;
+            Closing { manifest, mapping, on_delete, codec: &codec, rebuild }.append(
+                &table,
+                &mut reader,
+                &mut sequencer,
+            )?;
         }
         sequencer.spool.close()?;
         if self.dry_run {

@@ -30,7 +30,9 @@ impl KeptLease {
     pub(super) async fn take(metadata: &Metadata, sync: &CollectionName) -> Result<Self, Error> {
         let holder = format!("pid-{}-{:08x}", std::process::id(), random::seed() as u32);
         match metadata.acquire_lease(&format!("sync:{sync}"), &holder, LEASE_TTL).await? {
-            LeaseOutcome::HeldElsewhere { holder, .. } => Err(Error::LeaseHeld { sync: sync.clone(), holder }),
+            LeaseOutcome::HeldElsewhere { holder, .. } => {
+                Err(Error::LeaseHeld { sync: sync.clone(), holder })
+            }
             LeaseOutcome::Held(lease) => {
                 let lease = std::sync::Arc::new(lease);
                 let lost = Shutdown::new();

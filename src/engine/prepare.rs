@@ -21,8 +21,8 @@ use super::{
     publishing::Publishing,
     spec::SyncSpec,
     spool::Outbox,
-    strike::rewrite_struck,
     stream::BATCHES_WAITING_MAX,
+    strike::rewrite_struck,
 };
 use crate::{
     domain::{
@@ -95,8 +95,10 @@ impl Engine {
         let hold = judged.hold;
         let (written, rejected) = self.settle_twins(&plan, judged, written, &publishing).await?;
         let has_records_changed = counts.added + counts.changed + counts.removed > 0;
-        let is_changed =
-            plan.rebuild || plan.settings_differ() || !written.is_empty() || (options.dry_run && has_records_changed);
+        let is_changed = plan.rebuild
+            || plan.settings_differ()
+            || !written.is_empty()
+            || (options.dry_run && has_records_changed);
         let published = if is_changed && !options.dry_run {
             let manifest = plan.manifest(run_id, self.clock.now(), data_as_of, &counts, written);
             let (object, sha256) = publication::publish_manifest(&self.store, &manifest).await?;

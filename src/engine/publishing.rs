@@ -56,8 +56,7 @@ impl Publishing {
             version: self.version,
         };
         let content = Content::Bytes(Bytes::from(draft.file));
-        let reference =
-            publication::publish_segment(&self.store, &self.directory, &segment, content).await?;
+        let reference = publication::publish_segment(&self.store, &self.directory, &segment, content).await?;
         Ok((draft.number, reference))
     }
 }

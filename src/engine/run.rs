@@ -3,12 +3,7 @@
 use tracing::{debug, info, warn};
 
 use super::{
-    Engine,
-    error::Error,
-    guard::Hold,
-    lease::KeptLease,
-    prepare::Prepared,
-    progress::Progress,
+    Engine, error::Error, guard::Hold, lease::KeptLease, prepare::Prepared, progress::Progress,
     spec::SyncSpec,
 };
 use crate::{

@@ -16,12 +16,7 @@ use super::{
     worker::{Mapped, Shared, Worker},
 };
 use crate::{
-    domain::{
-        manifest::SegmentKind,
-        name::CollectionName,
-        record::Record,
-        row::RowBatch,
-    },
+    domain::{manifest::SegmentKind, name::CollectionName, record::Record, row::RowBatch},
     mapping::Mapping,
     segment::{self, Codec, Dictionary, IndexColumn, SegmentHeader},
 };

@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 
 use tokio::runtime::Handle;
 
-use super::{base::SegmentReader, error::Error, job::Judged, plan::Plan, spool::Draft, stream::segment_header};
+use super::{
+    base::SegmentReader, error::Error, job::Judged, plan::Plan, spool::Draft, stream::segment_header,
+};
 use crate::{
     domain::{manifest::SegmentReference, record::IndexValues},
     publication::{SegmentDirectory, Store},

@@ -222,17 +222,10 @@ impl Rewrite {
 fn is_live(live: &BaseTable, segment: &Segment, number: usize, row: u32) -> bool {
     let at = Location { segment: number as u32, row };
     !segment.is_delete(row)
-        && live
-            .find(segment::key_hash(segment.key(row)))
-            .is_some_and(|entry| live.location(entry) == at)
+        && live.find(segment::key_hash(segment.key(row))).is_some_and(|entry| live.location(entry) == at)
 }
 
-fn entry<'a>(
-    segment: &'a Segment,
-    row: u32,
-    body: Option<&'a [u8]>,
-    values: &'a IndexValues,
-) -> Entry<'a> {
+fn entry<'a>(segment: &'a Segment, row: u32, body: Option<&'a [u8]>, values: &'a IndexValues) -> Entry<'a> {
     let (key, fingerprint, flags) = (segment.key(row), segment.fingerprint(row), segment.flags(row));
     Entry { key, fingerprint, flags, body, values }
 }

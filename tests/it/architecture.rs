@@ -168,8 +168,10 @@ fn modules_import_strictly_lower_floors() {
         for (line, module) in source.imports() {
             match floor(&module) {
                 None => faults.push(format!("{}:{line}: {module} stands on no floor", source.path)),
-                Some(floor) if module != own && floor >= own_floor => faults
-                    .push(format!("{}:{line}: {own} (floor {own_floor}) imports {module} ({floor})", source.path)),
+                Some(floor) if module != own && floor >= own_floor => faults.push(format!(
+                    "{}:{line}: {own} (floor {own_floor}) imports {module} ({floor})",
+                    source.path
+                )),
                 Some(_) => {}
             }
         }
@@ -196,7 +198,8 @@ fn crates_stay_in_their_homes() {
             let path = format!("{name}::");
             for (line, code) in source.code() {
                 let names_it = code.match_indices(&path).any(|(at, _)| {
-                    !code[..at].ends_with(|before: char| before.is_alphanumeric() || before == '_' || before == ':')
+                    !code[..at]
+                        .ends_with(|before: char| before.is_alphanumeric() || before == '_' || before == ':')
                 });
                 if names_it {
                     faults.push(format!("{}:{line}: {name} is named outside its home", source.path));
@@ -206,7 +209,8 @@ fn crates_stay_in_their_homes() {
         let reads_environment = !["config/", "cli/"].iter().any(|home| source.path.starts_with(home));
         for (line, code) in source.code().filter(|_| reads_environment) {
             if code.contains("env::var") {
-                faults.push(format!("{}:{line}: the environment is read in config and cli only", source.path));
+                faults
+                    .push(format!("{}:{line}: the environment is read in config and cli only", source.path));
             }
         }
     }

@@ -27,8 +27,7 @@ fn sections(on_delete: &str, fields: &str) -> String {
 
 async fn node(postgres: bool, on_delete: &str, fields: &str) -> Node {
     let directory = TempDir::new().unwrap();
-    let warehouse =
-        if postgres { Warehouse::postgres().await } else { Warehouse::sqlite(directory.path()) };
+    let warehouse = if postgres { Warehouse::postgres().await } else { Warehouse::sqlite(directory.path()) };
     warehouse.execute(ROWS).await;
     Node::start(directory, warehouse, &sections(on_delete, fields)).await
 }
@@ -47,7 +46,10 @@ async fn rows_come_change_and_go(postgres: bool) {
     assert_eq!(ended.record.status, RunStatus::Announced);
     assert_eq!((ended.record.counts.rows, ended.record.counts.added), (3, 3));
     let answer = node.get("person", "id", "1").await;
-    assert_eq!(answer.text(), r#"{"id":1,"email":"Ann@Example.com","name":"Ann","tags":["a","b"],"score":10}"#);
+    assert_eq!(
+        answer.text(),
+        r#"{"id":1,"email":"Ann@Example.com","name":"Ann","tags":["a","b"],"score":10}"#
+    );
     let bob = json!({"id": 2, "email": " bob@example.com", "name": "Bøb", "tags": null, "score": null});
     assert_eq!(node.record("person", "email", "BOB@example.com").await, Some(bob));
     assert_eq!(node.record("person", "tag", "b").await.unwrap()["id"], 1);
@@ -68,9 +70,13 @@ async fn rows_come_change_and_go(postgres: bool) {
     assert_eq!((counts.added, counts.changed, counts.removed, counts.records), (1, 1, 1, 3));
     // Two people have the tag b: the lower key holds it, and the other is listed.
     assert_eq!(counts.conflicts, 1);
-    let listed: Vec<_> = ended.rejected.iter().map(|row| (row.reason.as_str(), row.primary_key.as_deref())).collect();
+    let listed: Vec<_> =
+        ended.rejected.iter().map(|row| (row.reason.as_str(), row.primary_key.as_deref())).collect();
     assert_eq!(listed, [("index_conflict", Some("4"))]);
-    assert_eq!(names(&node).await, [Some(json!("Anna")), None, Some(json!("Cé\"line")), Some(json!("Other Ann"))]);
+    assert_eq!(
+        names(&node).await,
+        [Some(json!("Anna")), None, Some(json!("Cé\"line")), Some(json!("Other Ann"))]
+    );
     assert_eq!(node.record("person", "email", "ann@example.com").await.unwrap()["id"], 4);
     assert_eq!(node.record("person", "email", "anna@example.com").await.unwrap()["id"], 1);
     assert_eq!(node.record("person", "tag", "b").await.unwrap()["id"], 1);
@@ -98,7 +104,10 @@ async fn kept_records_stay_and_come_back_to_life() {
     node.warehouse.execute("delete from people where id = 2").await;
     let ended = node.sync("person").await;
     let counts = ended.record.counts;
-    assert_eq!((ended.record.status, counts.removed, counts.left, counts.records), (RunStatus::Announced, 1, 1, 3));
+    assert_eq!(
+        (ended.record.status, counts.removed, counts.left, counts.records),
+        (RunStatus::Announced, 1, 1, 3)
+    );
     assert_eq!(node.record("person", "email", "bob@example.com").await.unwrap()["name"], "Bøb");
     // It left once: the next run finds nothing new.
     let ended = node.sync("person").await;
@@ -121,7 +130,8 @@ async fn cleared_records_keep_their_keys_only() {
     node.warehouse.execute("delete from people where id = 1").await;
     let ended = node.sync("person").await;
     assert_eq!((ended.record.counts.removed, ended.record.counts.left), (1, 1));
-    let cleared = json!({"id": 1, "contact": {"email": "Ann@Example.com", "name": null}, "score": null, "brand": null});
+    let cleared =
+        json!({"id": 1, "contact": {"email": "Ann@Example.com", "name": null}, "score": null, "brand": null});
     assert_eq!(node.record("person", "email", "ann@example.com").await, Some(cleared));
     assert_eq!(node.sync("person").await.record.status, RunStatus::Unchanged);
     // Another delete behaviour takes over earlier leavers.

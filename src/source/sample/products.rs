@@ -6,7 +6,8 @@ use sqlx::SqliteConnection;
 use super::{PRODUCTS, dice::Dice};
 
 const KINDS: [&str; 6] = ["T-shirt", "Vinyl LP", "Poster", "Hoodie", "Tote bag", "Cassette"];
-const NAMES: [&str; 8] = ["Nordlicht", "Café Noir", "Velvet", "Static", "Señal", "Origami", "Half Moon", "Ziggurat"];
+const NAMES: [&str; 8] =
+    ["Nordlicht", "Café Noir", "Velvet", "Static", "Señal", "Origami", "Half Moon", "Ziggurat"];
 const CURRENCIES: [&str; 3] = ["USD", "EUR", "JPY"];
 const TAGS: [&str; 6] = ["new", "sale", "limited", "organic", "signed", "import"];
 

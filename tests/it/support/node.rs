@@ -146,7 +146,8 @@ impl Node {
         let options = RunOptions { trigger: Trigger::Operator, accept, dry_run: false };
         let publisher = self.publisher().await;
         let cancel = Shutdown::new();
-        let run = publisher.run_or_follow(&sync.spec, &source, options, &Progress::default(), &cancel);
+        let progress = Progress::default();
+        let run = publisher.run_or_follow(&sync.spec, &source, options, &progress, &cancel);
         let ended = soon("end of the run", run).await.unwrap();
         if ended.record.status == RunStatus::Announced {
             self.await_version(name, ended.record.version.unwrap().0).await;
