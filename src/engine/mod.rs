@@ -18,6 +18,7 @@ mod plan;
 mod prepare;
 mod progress;
 mod publishing;
+mod reading;
 mod rejected;
 mod run;
 mod sequencer;

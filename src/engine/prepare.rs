@@ -19,6 +19,7 @@ use super::{
     plan::Plan,
     progress::Progress,
     publishing::Publishing,
+    reading::read,
     spec::SyncSpec,
     spool::Outbox,
     stream::BATCHES_WAITING_MAX,
@@ -167,14 +168,7 @@ async fn stream(
     };
     let plan = job.plan.clone();
     let judged = job.spawn(batches, outbox, ended);
-    let read = async {
-        let end = source.stream(&plan.spec.query, batch_sender, &plan.columns, None).await;
-        if end.is_ok() {
-            // The thread may have failed first and be gone; its own error tells.
-            let _ = end_sender.send(());
-        }
-        end
-    };
+    let read = read(source.clone(), plan, batch_sender, end_sender);
     let (read, judged, written) = tokio::join!(read, judged, publishing.run(drafts));
     read?;
     match judged {
