@@ -91,8 +91,8 @@ impl SegmentDirectory {
         }
         let directory = self.0.clone();
         let path = self.path(&reference.sha256);
-        let bytes = reference.bytes as usize;
-        let start = move || Ok((directory.draft()?, allocate(bytes)));
+        let (object, bytes) = (reference.object.clone(), reference.bytes);
+        let start = move || Ok((directory.draft()?, allocate(&object, bytes)?));
         let write = |(draft, buffer): &mut (Draft, Buffer), offset: u64, bytes: &[u8]| {
             let from = offset as usize;
             buffer.as_mut_slice()[from..from + bytes.len()].copy_from_slice(bytes);

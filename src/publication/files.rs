@@ -102,7 +102,7 @@ impl ContentDirectory {
         if bytes > limit {
             return Err(self.damaged(digest, "it is too long"));
         }
-        let mut buffer = allocate(bytes as usize);
+        let mut buffer = allocate(&path.display().to_string(), bytes)?;
         let mut hasher = Hasher::new();
         for piece in buffer.as_mut_slice().chunks_mut(PIECE_BYTES) {
             match file.read_exact(piece) {

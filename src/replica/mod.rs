@@ -1,5 +1,25 @@
-//! The follower: polls the catalog, fetches what it lacks, applies it to the cache.
+//! The follower: polls the catalog, fetches what it lacks, applies it to what is served.
+//!
+//! It needs the object store and nothing else, and without it goes on with what it has, also after
+//! a restart. Key sets never wait for collections, one collection never for another's download.
 
+mod bring;
+mod error;
+mod local;
+mod look;
+mod pace;
+mod plan;
+mod readiness;
+mod service;
 mod settings;
+mod status;
+mod target;
+mod tracked;
 
+pub use error::Error;
+pub use pace::Pace;
+pub use plan::{Plan, plan};
+pub use service::{Replica, ReplicaHandle};
 pub use settings::Settings;
+pub use status::{Applied, CollectionStatus, Place, Problem};
+pub use target::{Refusal, Target};

@@ -4,4 +4,6 @@
 #[cfg(test)]
 mod publication;
 #[cfg(test)]
+mod replica;
+#[cfg(test)]
 mod support;

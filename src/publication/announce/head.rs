@@ -1,26 +1,10 @@
 //! What head should say. Pure.
 
-use std::collections::BTreeMap;
-
+use super::super::freshness::Fresh;
 use crate::domain::{
     catalog::{CatalogDocument, Freshness, Head},
     limits::FORMAT,
-    name::CollectionName,
 };
-
-/// Freshness by collection.
-pub(super) type Fresh = BTreeMap<CollectionName, Freshness>;
-
-/// Remembers `new`: a higher version replaces a lower one, within one version the time only rises.
-pub(super) fn remember(fresh: &mut Fresh, name: &CollectionName, new: Freshness) {
-    match fresh.get_mut(name) {
-        Some(known) if known.version > new.version => {}
-        Some(known) if known.version == new.version => {
-            known.data_as_of = known.data_as_of.max(new.data_as_of);
-        }
-        _ => drop(fresh.insert(name.clone(), new)),
-    }
-}
 
 /// The head for `newest`, out of what is stored and what this process knows: for every collection
 /// the latest time known for exactly the version that the document names.
@@ -47,12 +31,13 @@ mod tests {
     use chrono::DateTime;
     use uuid::Uuid;
 
-    use super::*;
+    use super::{super::super::freshness::remember, *};
     use crate::domain::{
         catalog::CollectionEntry,
         digest::Digest,
         id::{AnnouncementId, DeploymentId, RunId},
         manifest::Version,
+        name::CollectionName,
     };
 
     fn name(text: &str) -> CollectionName {
@@ -66,14 +51,6 @@ mod tests {
             remember(&mut fresh, &name(collection), Freshness { version: Version(version), data_as_of });
         }
         fresh
-    }
-
-    #[test]
-    fn time_only_rises_for_one_version() {
-        assert_eq!(fresh(&[("a", 1, 20), ("a", 1, 10)]), fresh(&[("a", 1, 20)]));
-        assert_eq!(fresh(&[("a", 1, 20), ("a", 1, 30)]), fresh(&[("a", 1, 30)]));
-        assert_eq!(fresh(&[("a", 2, 5), ("a", 1, 30)]), fresh(&[("a", 2, 5)]));
-        assert_eq!(fresh(&[("a", 1, 30), ("a", 2, 5)]), fresh(&[("a", 2, 5)]), "a new version begins anew");
     }
 
     #[test]

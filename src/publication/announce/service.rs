@@ -13,11 +13,16 @@ use tokio::{
 use uuid::Uuid;
 
 use super::{
-    super::{catalog::belongs, error::Error, paths, publish, store::Store},
+    super::{
+        catalog::belongs,
+        error::Error,
+        freshness::{Fresh, remember},
+        paths, publish,
+        store::Store,
+    },
     AnnounceError, Announced, AnnouncerHandle, CHANGES_WAITING_MAX, Change, Pace, Waiting,
     create::{Creation, Outcome},
-    draft,
-    head::{self, Fresh},
+    draft, head,
 };
 use crate::{
     domain::{
@@ -251,7 +256,7 @@ impl Announcer {
                 let fresh = Freshness { version: entry.version, data_as_of: *data_as_of };
                 // A collection that was dropped and begun anew counts its versions from the start.
                 self.head.known.retain(|known, fresh| known != name || fresh.version <= entry.version);
-                head::remember(&mut self.head.known, name, fresh);
+                remember(&mut self.head.known, name, fresh);
             }
             waiting.answer(Ok(announced));
         }
@@ -343,7 +348,7 @@ impl Announcer {
         known.retain(|name, fresh| entries.get(name).is_some_and(|entry| entry.version == fresh.version));
         for (waiting, _) in self.head.waiting.iter().filter(|(waiting, _)| stands(waiting)) {
             if let Change::Freshness { name, version, data_as_of } = &waiting.change {
-                head::remember(known, name, Freshness { version: *version, data_as_of: *data_as_of });
+                remember(known, name, Freshness { version: *version, data_as_of: *data_as_of });
             }
         }
         let head = head::merge(newest, stored.as_ref(), &self.head.known);

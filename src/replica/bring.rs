@@ -1,0 +1,122 @@
+//! Bringing one collection to what the catalog names: fetch, verify, apply.
+
+use std::sync::Arc;
+
+use futures::{StreamExt, TryStreamExt, stream};
+use tokio::sync::Semaphore;
+
+use super::{
+    error::Error,
+    local::Local,
+    plan::{Plan, plan},
+    target::{Refusal, Target},
+};
+use crate::{
+    domain::{
+        catalog::CollectionEntry,
+        manifest::{Manifest, SegmentReference},
+        name::CollectionName,
+    },
+    publication::{Buffer, SegmentDirectory, Store},
+};
+
+/// Segments fetched at the same time, over all collections: enough to fill a link, and a bound on
+/// memory and on open files.
+const FETCHES_MAX: usize = 4;
+/// Collections built anew at the same time: two copies of one are in memory meanwhile.
+const BUILDS_MAX: usize = 1;
+
+/// The target's part of the work.
+type Work<T> = fn(&T, Arc<Manifest>, Vec<Buffer>) -> Result<(), Refusal>;
+
+/// What all collections share.
+#[derive(Debug)]
+pub(super) struct Tools<T> {
+    pub(super) store: Store,
+    pub(super) segments: SegmentDirectory,
+    pub(super) local: Local,
+    pub(super) target: Arc<T>,
+    fetches: Semaphore,
+    builds: Semaphore,
+}
+
+impl<T: Target> Tools<T> {
+    pub(super) fn new(store: Store, segments: SegmentDirectory, local: Local, target: Arc<T>) -> Self {
+        let (fetches, builds) = (Semaphore::new(FETCHES_MAX), Semaphore::new(BUILDS_MAX));
+        Self { store, segments, local, target, fetches, builds }
+    }
+
+    /// Serves what `entry` names. What was served before goes on until then, and on failure.
+    pub(super) async fn bring(
+        &self,
+        name: &CollectionName,
+        entry: &CollectionEntry,
+    ) -> Result<Arc<Manifest>, Error> {
+        let manifest = Arc::new(self.local.manifest(&self.store, name, entry).await?);
+        let served = self.target.served(name);
+        match plan(served.as_deref(), &manifest) {
+            Plan::Nothing => {}
+            Plan::Adopt => {
+                let adopted = self.target.adopt(Arc::clone(&manifest));
+                adopted.map_err(|refusal| Error::Refused { collection: name.clone(), refusal })?;
+            }
+            Plan::Changes(segments) => {
+                let buffers = self.load(&segments).await?;
+                match self.work(name, &manifest, buffers, T::apply).await {
+                    Err(Error::Refused { refusal, .. }) => {
+                        tracing::warn!(code = refusal.code, collection = %name, "changes do not apply; it is built anew");
+                        self.build(name, &manifest).await?;
+                    }
+                    outcome => outcome?,
+                }
+            }
+            Plan::Base => self.build(name, &manifest).await?,
+        }
+        Ok(manifest)
+    }
+
+    async fn build(&self, name: &CollectionName, manifest: &Arc<Manifest>) -> Result<(), Error> {
+        // Downloaded before the turn comes: a slow link keeps no other collection waiting, and what
+        // is on the disk takes no memory yet.
+        let lacking = manifest.segments.iter().filter(|segment| !self.segments.has(segment));
+        let fetches: Vec<_> = lacking.map(|segment| self.fetch(segment)).collect();
+        stream::iter(fetches).buffer_unordered(FETCHES_MAX).try_collect::<()>().await?;
+        let _turn = self.builds.acquire().await;
+        let buffers = self.load(&manifest.segments).await?;
+        self.work(name, manifest, buffers, T::build).await
+    }
+
+    async fn fetch(&self, segment: &SegmentReference) -> Result<(), Error> {
+        let _turn = self.fetches.acquire().await;
+        self.segments.fetch(&self.store, segment).await?;
+        Ok(())
+    }
+
+    /// The verified bytes of segments, in order.
+    async fn load(&self, segments: &[SegmentReference]) -> Result<Vec<Buffer>, Error> {
+        let loads: Vec<_> = segments.iter().map(|segment| self.load_one(segment)).collect();
+        stream::iter(loads).buffered(FETCHES_MAX).try_collect().await
+    }
+
+    async fn load_one(&self, segment: &SegmentReference) -> Result<Buffer, Error> {
+        let _turn = self.fetches.acquire().await;
+        Ok(self.segments.load(&self.store, segment).await?)
+    }
+
+    /// Runs the target's part where it may block.
+    async fn work(
+        &self,
+        name: &CollectionName,
+        manifest: &Arc<Manifest>,
+        buffers: Vec<Buffer>,
+        work: Work<T>,
+    ) -> Result<(), Error> {
+        let (target, manifest) = (Arc::clone(&self.target), Arc::clone(manifest));
+        let worked = tokio::task::spawn_blocking(move || work(&target, manifest, buffers)).await;
+        match worked {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(refusal)) => Err(Error::Refused { collection: name.clone(), refusal }),
+            Err(_) => Err(Error::Broken { collection: name.clone() }),
+        }
+    }
+}

@@ -1,0 +1,195 @@
+//! What a node keeps to start without store and network: the catalog document that it followed, the
+//! manifests and key sets that it names, and which of them were applied.
+
+use std::{
+    collections::{BTreeMap, HashSet},
+    fs::{self, DirBuilder, File, OpenOptions},
+    io::{self, Write},
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    path::{Path, PathBuf},
+};
+
+use bytes::Bytes;
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use super::error::Error;
+use crate::{
+    domain::{
+        catalog::{CatalogDocument, CollectionEntry, KeySetReference},
+        digest::Digest,
+        keyset::KeySet,
+        limits::{DOCUMENT_BYTES_MAX, FORMAT},
+        manifest::Manifest,
+        name::CollectionName,
+    },
+    publication::{self, ContentDirectory, Fresh, Store},
+    support::clock::Clock,
+};
+
+/// The node's state as of its last good moment.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct State {
+    /// Format number.
+    pub(super) format: u32,
+    /// The newest document followed.
+    pub(super) document: CatalogDocument,
+    /// What was served, collection by collection: it may lag behind the document.
+    pub(super) served: BTreeMap<CollectionName, CollectionEntry>,
+    /// How fresh the document's versions were.
+    pub(super) data_as_of: Fresh,
+    /// The key set in force.
+    pub(super) keys: Option<KeySetReference>,
+    /// When the store last said so.
+    pub(super) keys_at: Option<DateTime<Utc>>,
+}
+
+/// The file: the state beside its own digest, so that a damaged one is never believed.
+#[derive(Serialize, Deserialize)]
+struct Envelope {
+    sha256: Digest,
+    state: Box<RawValue>,
+}
+
+/// The directories `state`, `manifests` and `keys` of a node. Cheap to clone.
+#[derive(Debug, Clone)]
+pub(super) struct Local {
+    file: PathBuf,
+    pub(super) manifests: ContentDirectory,
+    pub(super) keys: ContentDirectory,
+}
+
+impl Local {
+    /// Opens, and where needed creates, the directories. Blocks.
+    pub(super) fn open(data_dir: &Path, clock: &Clock) -> Result<Self, Error> {
+        let directory = data_dir.join("state");
+        let created = DirBuilder::new().recursive(true).mode(0o700).create(&directory);
+        created.map_err(|source| Error::State { path: directory.clone(), source })?;
+        Ok(Self {
+            file: directory.join("catalog.json"),
+            manifests: ContentDirectory::open(&data_dir.join("manifests"), "json", clock.clone())?,
+            keys: ContentDirectory::open(&data_dir.join("keys"), "json", clock.clone())?,
+        })
+    }
+
+    /// The state, or `None` when there is none that can be believed. Blocks.
+    pub(super) fn load(&self) -> Option<State> {
+        let text = match fs::read(&self.file) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
+            Err(error) => {
+                tracing::warn!(%error, "the node's state cannot be read; everything is fetched anew");
+                return None;
+            }
+        };
+        let state = serde_json::from_slice::<Envelope>(&text)
+            .ok()
+            .filter(|envelope| Digest::of(envelope.state.get().as_bytes()) == envelope.sha256)
+            .and_then(|envelope| serde_json::from_str::<State>(envelope.state.get()).ok())
+            .filter(|state| state.format <= FORMAT);
+        if state.is_none() {
+            tracing::warn!("the node's state is damaged; everything is fetched anew");
+        }
+        state
+    }
+
+    /// Replaces the state: durable once this returns. Blocks.
+    pub(super) fn save(&self, state: &State) -> Result<(), Error> {
+        let failed = |source| Error::State { path: self.file.clone(), source };
+        let text = serde_json::value::to_raw_value(state).map_err(|error| failed(error.into()))?;
+        let envelope = Envelope { sha256: Digest::of(text.get().as_bytes()), state: text };
+        let text = serde_json::to_vec(&envelope).map_err(|error| failed(error.into()))?;
+        let temporary = self.file.with_extension("json.tmp");
+        let write = || {
+            let mut file =
+                OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
+            file.write_all(&text)?;
+            file.sync_all()?;
+            fs::rename(&temporary, &self.file)?;
+            self.file.parent().map_or(Ok(()), |directory| File::open(directory)?.sync_all())
+        };
+        write().map_err(failed)
+    }
+
+    /// The manifest that `entry` names: from the local file, else from the store and kept.
+    pub(super) async fn manifest(
+        &self,
+        store: &Store,
+        name: &CollectionName,
+        entry: &CollectionEntry,
+    ) -> Result<Manifest, Error> {
+        if let Some(manifest) = self.kept_manifest(name, entry).await {
+            return Ok(manifest);
+        }
+        let (manifest, bytes) = store.manifest_object(name, entry).await?;
+        self.manifests.put(entry.sha256, bytes).await?;
+        Ok(manifest)
+    }
+
+    /// The manifest that `entry` names, when a good copy is here.
+    pub(super) async fn kept_manifest(
+        &self,
+        name: &CollectionName,
+        entry: &CollectionEntry,
+    ) -> Option<Manifest> {
+        let bytes = self.manifests.read(entry.sha256, DOCUMENT_BYTES_MAX).await.ok()?;
+        publication::decode_manifest(name, entry, &Bytes::copy_from_slice(bytes.as_slice())).ok()
+    }
+
+    /// The key set that `reference` names, when a good copy is here.
+    pub(super) async fn kept_keys(&self, reference: &KeySetReference) -> Option<KeySet> {
+        let bytes = self.keys.read(reference.sha256, DOCUMENT_BYTES_MAX).await.ok()?;
+        publication::decode_key_set(reference, &Bytes::copy_from_slice(bytes.as_slice())).ok()
+    }
+
+    /// Removes manifests and key sets that the state no longer needs.
+    pub(super) async fn collect(&self, state: &State) -> Result<(), Error> {
+        let named = state.served.values().chain(state.document.collections.values());
+        self.manifests.collect(named.map(|entry| entry.sha256).collect()).await?;
+        let keys: HashSet<_> =
+            state.keys.iter().chain(&state.document.keys).map(|reference| reference.sha256).collect();
+        self.keys.collect(keys).await?;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::domain::id::{AnnouncementId, DeploymentId};
+
+    #[test]
+    fn the_state_is_whole_or_absent() {
+        let root = tempfile::tempdir().unwrap();
+        let local = Local::open(root.path(), &Clock::default()).unwrap();
+        assert!(local.load().is_none());
+        let mut state = State {
+            format: FORMAT,
+            document: CatalogDocument {
+                format: FORMAT,
+                deployment: DeploymentId::from_uuid(Uuid::from_u128(1)),
+                n: 7,
+                announced_by: AnnouncementId::from_uuid(Uuid::from_u128(1)),
+                keys: None,
+                collections: BTreeMap::new(),
+            },
+            served: BTreeMap::new(),
+            data_as_of: Fresh::new(),
+            keys: None,
+            keys_at: None,
+        };
+        local.save(&state).unwrap();
+        state.document.n = 8;
+        local.save(&state).unwrap();
+        assert_eq!(local.load().unwrap().document.n, 8);
+
+        let text = fs::read_to_string(&local.file).unwrap();
+        for damaged in [text.replace("\"n\":8", "\"n\":9"), text[..text.len() / 2].into(), String::new()] {
+            fs::write(&local.file, damaged).unwrap();
+            assert!(local.load().is_none());
+        }
+    }
+}
