@@ -168,29 +168,44 @@ async fn the_revision_of_keys_never_falls() {
         keys,
         ..newest.clone()
     };
-    put(next(Some(older), 1)).await;
-    let applied = node.until("the next document", |applied| applied.n == newest.n + 1).await;
-    assert_eq!(applied.keys.revision, 3);
-    put(next(None, 2)).await;
-    let applied = node.until("the next document", |applied| applied.n == newest.n + 2).await;
-    assert_eq!(applied.keys.revision, 3);
+    for (above, keys) in [(1, None), (2, Some(older.clone()))] {
+        put(next(keys, above)).await;
+        let applied = node.until("the next document", |applied| applied.n == newest.n + above).await;
+        assert_eq!(applied.keys.revision, 3);
+    }
 
-    // Not even over a restart, and not when the newer set cannot be read.
+    // Not over a restart either, and not when the last set is damaged here and gone there: no key
+    // opens anything until it is back.
     let data_dir = node.stop().await;
+    for file in std::fs::read_dir(data_dir.join("keys")).unwrap() {
+        std::fs::write(file.unwrap().path(), "torn").unwrap();
+    }
+    world.faulty.next(Request::Get, "keys/00000000000000000003", Fault::Hide, usize::MAX);
     let node = world.node(data_dir.file_name().unwrap().to_str().unwrap());
+    let applied = node.until("a problem", |applied| applied.problem.is_some()).await;
+    assert_eq!((applied.keys.revision, applied.ready), (0, false));
+    let asked = world.faulty.count(Request::Get, "keys/");
+    put(next(Some(older), 3)).await;
+    while world.faulty.count(Request::Get, "keys/") < asked + 5 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(node.handle.applied().borrow().keys.revision, 0);
+    world.faulty.heal();
     let applied = node.until("ready", |applied| applied.ready).await;
     assert_eq!(applied.keys.revision, 3);
+
+    // A newer set that cannot be read leaves the last one in force.
     let missing = KeySetReference {
         object: format!("keys/{:020}-{}.json", 9, "0".repeat(32)),
         sha256: Digest::of(b"missing"),
         revision: 9,
     };
-    put(next(Some(missing), 3)).await;
+    put(next(Some(missing), 4)).await;
     let applied = node.until("a problem", |applied| applied.problem.is_some()).await;
     assert_eq!(applied.problem.unwrap().code, "object_missing");
     assert_eq!(
         (applied.n, applied.keys.revision),
-        (newest.n + 3, 3),
+        (newest.n + 4, 3),
         "the document is followed all the same"
     );
 }
