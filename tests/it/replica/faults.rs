@@ -43,16 +43,20 @@ async fn a_bad_segment_is_never_applied_and_harms_no_other_collection() {
             let node = world.node("node");
             node.caught_up(&world).await;
 
+            // Everything new of this collection is bad from the start.
+            let good = world.latest("a").run_id.to_string();
+            let base = world.latest("a").segments[0].object.clone();
+            world.faulty.decide(move |request, path| {
+                let path = path.as_ref();
+                let is_new = path.contains("collections/a/") && !path.contains(&good) && path != base;
+                if request == Request::Get && is_new && path.contains(part) { fault } else { Fault::None }
+            });
             world.change("a", &rows(&[("2", Some(2))])).await;
             let bad = world.latest("a");
             let path = match part {
                 "segment" => bad.segments[1].object.clone(),
                 _ => format!("collections/a/{}/manifest.json", bad.run_id),
             };
-            let broken = path.clone();
-            world.faulty.decide(move |request, path| {
-                if request == Request::Get && path.as_ref() == broken { fault } else { Fault::None }
-            });
             world.base("b", &rows(&[("b", Some(1))])).await;
             let applied = node
                 .until("failing", |applied| {
@@ -208,6 +212,11 @@ async fn the_revision_of_keys_never_falls() {
         (newest.n + 4, 3),
         "the document is followed all the same"
     );
+    // It says how old the keys in force are.
+    let confirmed = applied.keys_at;
+    let later = applied.polled_at;
+    let applied = node.until("polled again", |applied| applied.polled_at > later).await;
+    assert_eq!(applied.keys_at, confirmed);
 }
 
 #[tokio::test]
