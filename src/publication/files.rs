@@ -119,7 +119,7 @@ impl ContentDirectory {
         Ok(buffer)
     }
 
-    /// The content with `digest`, verified, as [`ContentDirectory::read_verified`] reads it; at most
+    /// The content with `digest`, verified, as segments are (absent, damaged: the same errors); at most
     /// `limit` bytes.
     pub async fn read(&self, digest: Digest, limit: u64) -> Result<Buffer, Error> {
         let directory = self.clone();
@@ -238,7 +238,7 @@ mod tests {
         let digest = Digest::of(&content);
         directory.put(digest, content.clone()).await.unwrap();
         directory.sync(vec![digest]).await.unwrap();
-        assert_eq!(directory.read(digest, 1 << 20).await.unwrap(), content);
+        assert_eq!(directory.read(digest, 1 << 20).await.unwrap().as_slice(), content);
 
         for damage in [vec![7; PIECE_BYTES], vec![8; PIECE_BYTES + 1], Vec::new()] {
             fs::write(directory.path(&digest), damage).unwrap();

@@ -1,13 +1,25 @@
 //! Whole-program tests.
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+// `cfg(test)` tells the linter that helpers are test code too.
+#[cfg(test)]
 mod architecture;
+#[cfg(test)]
 mod metadata;
+#[cfg(test)]
 mod publication;
+#[cfg(test)]
 mod read_contract;
+#[cfg(test)]
 mod read_listener;
+#[cfg(test)]
 mod read_paths;
+#[cfg(test)]
+mod replica;
+#[cfg(test)]
 mod source_postgres;
+#[cfg(test)]
 mod source_sqlite;
+#[cfg(test)]
 mod support;
+#[cfg(test)]
 mod sync_story;
