@@ -204,14 +204,14 @@ fn load(folder: &Path) {
     let files = read(folder, &manifest.segments);
     let was_read = start.elapsed();
     let segments = parse(files);
-    let parsed = start.elapsed() - was_read;
+    let parsed = start.elapsed().saturating_sub(was_read);
     let count = segments.len();
     // Changes with random keys may hit the same row twice: the count follows from the segments.
     let records = count_records(&segments);
     let manifest = Arc::new(Manifest { records, ..manifest });
     let (start, busy) = (Instant::now(), all_on_core());
     let collection = Collection::build(manifest, segments, 42).expect("a collection");
-    let (built, busy) = (start.elapsed(), all_on_core() - busy);
+    let (built, busy) = (start.elapsed(), all_on_core().saturating_sub(busy));
     println!(
         "load: read {was_read:.0?}, parse {parsed:.0?}, build {built:.0?} ({busy:.0?} of cores; {count} segments, \
          {:.0} % garbage)",

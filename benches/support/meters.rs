@@ -32,7 +32,7 @@ impl Watch {
 
     /// Time on a core since the start.
     pub(crate) fn elapsed(&self) -> Duration {
-        on_core() - self.0
+        on_core().saturating_sub(self.0)
     }
 }
 

@@ -180,7 +180,7 @@ const LABELS: &[&str] = &[
 ];
 const TIERS: &[&str] = &["free", "standard", "premium", "family"];
 
-/// A small generator of pseudo-random numbers (SplitMix64).
+/// A small generator of pseudo-random numbers (`SplitMix64`).
 pub(crate) struct Random(pub(crate) u64);
 
 impl Random {
