@@ -93,7 +93,8 @@ pub(super) struct Sync {
     #[command(flatten)]
     pub(super) config: ConfigArgument,
     /// The sync, by its collection's name
-    pub(super) sync: String,
+    #[arg(value_name = "SYNC")]
+    pub(super) name: String,
     /// Read and compare only; write nothing
     #[arg(long)]
     pub(super) dry_run: bool,

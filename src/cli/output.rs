@@ -35,7 +35,9 @@ impl Failure {
             Self::Control(error) => {
                 complain(&format!("{error}\n  code: {}", error.code()));
                 if let control::Error::Mapping { faults, .. } = &error {
-                    faults.iter().for_each(|fault| complain(&format!("  {fault}")));
+                    for fault in faults {
+                        complain(&format!("  {fault}"));
+                    }
                 }
                 match error.kind() {
                     ErrorKind::Invalid | ErrorKind::NotFound => Exit::Usage,

@@ -25,7 +25,7 @@ const REDRAW: Duration = Duration::from_millis(100);
 
 pub(super) async fn run(arguments: Sync) -> Result<Exit, Failure> {
     let config = session::load(&arguments.config)?;
-    let sync = session::find_sync(&config, &arguments.sync)?;
+    let sync = session::find_sync(&config, &arguments.name)?;
     let source = session::source_of(&config, sync)?;
     let process = session::publisher(&config).await?;
     let options =

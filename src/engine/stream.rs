@@ -57,12 +57,11 @@ impl Task<'_> {
         outbox: Outbox,
     ) -> Result<(Sequencer, Codec), Error> {
         let mut first = Vec::new();
-        let codec = match &self.codec {
-            Some(codec) => codec.clone(),
-            None => {
-                first = first_batches(&mut batches);
-                self.choose_codec(&first)
-            }
+        let codec = if let Some(codec) = &self.codec {
+            codec.clone()
+        } else {
+            first = first_batches(&mut batches);
+            self.choose_codec(&first)
         };
         let rebuild = self.codec.is_none();
         let spool = Spool::new(self.header(&codec, rebuild), self.spool_bytes_max, outbox);

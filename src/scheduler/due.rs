@@ -10,7 +10,7 @@ use super::schedule::Schedule;
 /// First delay before a failed run is tried again; it doubles.
 const RETRY_FIRST: Duration = Duration::from_secs(10);
 /// Longest such delay for a schedule that names no interval.
-const RETRY_LONGEST: Duration = Duration::from_secs(3600);
+const RETRY_LONGEST: Duration = Duration::from_hours(1);
 
 /// What is known of a sync's runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
