@@ -151,11 +151,15 @@ impl BaseTable {
 
     /// Notes that a row with the key of `entry` came; `rejected` when it has no record.
     pub(super) fn visit(&self, entry: u32, rejected: bool) -> Visit {
-        let served = &self.served[entry as usize];
-        let before = served.mark(if rejected { SEEN | REJECTED } else { SEEN });
-        if before & SEEN == 0 {
-            return Visit::First;
-        }
+        // In one step: only the first visitor's rejection counts, whoever comes beside it.
+        let first = u32::from(if rejected { SEEN | REJECTED } else { SEEN }) << STATE_SHIFT;
+        let (seen, twin) = (u32::from(SEEN) << STATE_SHIFT, u32::from(TWIN) << STATE_SHIFT);
+        let state = &self.served[entry as usize].segment_and_state;
+        let visit = |now| Some(if now & seen == 0 { now | first } else { now | twin });
+        let before = state.fetch_update(Ordering::Relaxed, Ordering::Relaxed, visit);
+        let before = before.unwrap_or_else(|now| now);
+        visit_of((before >> STATE_SHIFT) as u8)
+    }
         visit_of(before | served.mark(TWIN))
     }
 
