@@ -160,8 +160,6 @@ impl BaseTable {
         let before = before.unwrap_or_else(|now| now);
         visit_of((before >> STATE_SHIFT) as u8)
     }
-        visit_of(before | served.mark(TWIN))
-    }
 
     /// Whether the record of `entry` is exactly what is served.
     pub(super) fn is_unchanged(&self, entry: u32, fingerprint: u128) -> bool {
