@@ -19,6 +19,7 @@ mod prepare;
 mod progress;
 mod publishing;
 mod reading;
+mod reannounce;
 mod rejected;
 mod run;
 mod sequencer;

@@ -110,7 +110,7 @@ impl Engine {
         Ok(Prepared { data_as_of, counts, rejected, hold, base: plan.base.clone(), published, is_changed })
     }
 
-    async fn base_of(&self, spec: &SyncSpec) -> Result<Option<Arc<Base>>, Error> {
+    pub(super) async fn base_of(&self, spec: &SyncSpec) -> Result<Option<Arc<Base>>, Error> {
         let newest = self.store.newest(Some(self.deployment)).await?;
         match newest.and_then(|mut document| document.collections.remove(&spec.collection)) {
             Some(entry) => Ok(Some(Arc::new(Base::read(&self.store, &spec.collection, entry).await?))),

@@ -108,6 +108,7 @@ struct SyncLoop {
 
 impl SyncLoop {
     async fn run(self) {
+        self.announce_settings().await;
         let mut failures = 0;
         loop {
             let wait = match self.history(failures).await {
@@ -135,6 +136,18 @@ impl SyncLoop {
                 return;
             }
             failures = self.run_once(failures).await;
+        }
+    }
+
+    /// Changed serving settings need no run. What fails here is announced by the next one.
+    async fn announce_settings(&self) {
+        let spec = &self.sync.spec;
+        match self.engine.announce_settings(spec).await {
+            Ok(_) | Err(engine::Error::LeaseHeld { .. }) => {}
+            Err(error) => {
+                let code = error.code();
+                warn!(sync = %spec.collection, code, %error, "serving settings wait for the next run");
+            }
         }
     }
 

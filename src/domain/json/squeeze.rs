@@ -109,15 +109,12 @@ mod tests {
             let text = print(&value);
             let (mut quick, mut full) = (b"x".to_vec(), b"x".to_vec());
             let depth = super::super::compact(text.as_bytes(), &mut full).unwrap();
-            match squeeze(text.as_bytes(), &mut quick) {
-                Some(quick_depth) => {
-                    prop_assert_eq!(&quick, &full);
-                    prop_assert_eq!(quick_depth, depth);
-                }
-                None => {
-                    prop_assert!(text.contains("\\u"));
-                    prop_assert_eq!(&quick[..], b"x");
-                }
+            if let Some(quick_depth) = squeeze(text.as_bytes(), &mut quick) {
+                prop_assert_eq!(&quick, &full);
+                prop_assert_eq!(quick_depth, depth);
+            } else {
+                prop_assert!(text.contains("\\u"));
+                prop_assert_eq!(&quick[..], b"x");
             }
         }
     }
