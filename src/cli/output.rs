@@ -38,9 +38,9 @@ impl Failure {
                     faults.iter().for_each(|fault| complain(&format!("  {fault}")));
                 }
                 match error.kind() {
-                    ErrorKind::Invalid | ErrorKind::NotFound => Exit::Usage,
-                    ErrorKind::Conflict => Exit::Superseded,
-                    _ => Exit::Failed,
+                    // A name that was given does not exist.
+                    ErrorKind::NotFound => Exit::Usage,
+                    kind => Exit::of_kind(kind),
                 }
             }
             Self::Other(error) => {

@@ -4,6 +4,7 @@
 mod architecture;
 mod fidelity;
 mod metadata;
+mod model_story;
 mod publication;
 mod read_contract;
 mod read_listener;

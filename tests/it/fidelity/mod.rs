@@ -337,13 +337,13 @@ async fn other_spellings(node: &Node, row: &Row) {
         ("big", format!("{big}.00")),
         ("whole", format!("  +{whole}.0").trim().to_owned()),
     ] {
-        let answer = &node.get_many("awkward", index, &[value.clone()]).await[0];
+        let answer = &node.get_many("awkward", index, std::slice::from_ref(&value)).await[0];
         assert_eq!(id_of(answer), Some(id), "{index} {value:?}");
     }
     for (index, value) in
         [("big", format!("{big}.01")), ("big", format!("{big}e0")), ("id", id.replace('-', ""))]
     {
-        let answer = &node.get_many("awkward", index, &[value.clone()]).await[0];
+        let answer = &node.get_many("awkward", index, std::slice::from_ref(&value)).await[0];
         assert_eq!(id_of(answer), None, "{index} {value:?}");
     }
 }

@@ -136,7 +136,7 @@ impl Node {
 
     /// One run of a sync as configured on disk; an announced version is awaited.
     pub(crate) async fn sync(&self, name: &str) -> Ended {
-        self.sync_with(name, false).await
+        Box::pin(self.sync_with(name, false)).await
     }
 
     pub(crate) async fn sync_with(&self, name: &str, accept: bool) -> Ended {
