@@ -3,6 +3,7 @@
 
 mod architecture;
 mod fidelity;
+mod liquid_story;
 mod metadata;
 mod model_story;
 mod publication;
