@@ -40,9 +40,9 @@ impl Failure {
                     }
                 }
                 match error.kind() {
-                    ErrorKind::Invalid | ErrorKind::NotFound => Exit::Usage,
-                    ErrorKind::Conflict => Exit::Superseded,
-                    _ => Exit::Failed,
+                    // A name that was given does not exist.
+                    ErrorKind::NotFound => Exit::Usage,
+                    kind => Exit::of_kind(kind),
                 }
             }
             Self::Other(error) => {

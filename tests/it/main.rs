@@ -4,7 +4,13 @@
 #[cfg(test)]
 mod architecture;
 #[cfg(test)]
+mod fidelity;
+#[cfg(test)]
+mod liquid_story;
+#[cfg(test)]
 mod metadata;
+#[cfg(test)]
+mod model_story;
 #[cfg(test)]
 mod publication;
 #[cfg(test)]
