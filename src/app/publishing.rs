@@ -48,6 +48,9 @@ impl Publishing {
                 () = self.shutdown.cancelled() => return,
             }
         };
+        if let Err(error) = housekeeping::settle(&publisher).await {
+            warn!(code = error.code(), %error, "runs that a killed process left open are settled later");
+        }
         let (metrics, follower) = (self.metrics.clone(), self.follower.clone());
         let scheduler = Scheduler {
             engine: publisher.engine.clone(),
