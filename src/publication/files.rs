@@ -238,7 +238,7 @@ mod tests {
         let digest = Digest::of(&content);
         directory.put(digest, content.clone()).await.unwrap();
         directory.sync(vec![digest]).await.unwrap();
-        assert_eq!(directory.read(digest, 1 << 20).await.unwrap(), content);
+        assert_eq!(directory.read(digest, 1 << 20).await.unwrap().as_slice(), content);
 
         for damage in [vec![7; PIECE_BYTES], vec![8; PIECE_BYTES + 1], Vec::new()] {
             fs::write(directory.path(&digest), damage).unwrap();
