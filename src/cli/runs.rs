@@ -3,7 +3,7 @@
 use super::{
     args::Runs,
     exit::Exit,
-    output::{Failure, print, print_json, print_table},
+    output::{Failure, print, print_json, print_table, shown},
     session,
 };
 use crate::{
@@ -37,6 +37,10 @@ pub(super) async fn run(arguments: Runs) -> Result<Exit, Failure> {
     let runs = metadata.runs(sync.as_ref(), arguments.limit as usize).await?;
     if arguments.json {
         print_json(&runs)?;
+    } else if let (true, Some(name)) = (runs.is_empty(), &sync) {
+        // One that left the configuration still shows its runs.
+        session::find_sync(&config, name.as_str())?;
+        print(&format!("no runs of {name} yet"))?;
     } else if runs.is_empty() {
         print("no runs yet")?;
     } else {
@@ -89,7 +93,7 @@ fn show_one(run: &RunRecord, rejected: &[RejectedRow], json: bool) -> Result<(),
         let mut rows = vec![["REASON", "FIELD", "PRIMARY KEY"].map(str::to_owned).to_vec()];
         rows.extend(rejected.iter().map(|row| {
             let or_dash = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".to_owned());
-            vec![row.reason.clone(), or_dash(&row.field), or_dash(&row.primary_key)]
+            vec![row.reason.clone(), or_dash(&row.field), shown(&or_dash(&row.primary_key)).into_owned()]
         }));
         print("")?;
         print_table(&rows)?;

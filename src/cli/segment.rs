@@ -26,7 +26,6 @@ pub(super) fn cat(arguments: &SegmentCat) -> Result<Exit, Failure> {
         line.clear();
         segment::cat_line(&segment, row, &mut decoder, &mut line)
             .with_context(|| format!("row {row} of {}", arguments.file.display()))?;
-        line.push(b'\n');
         stdout.write_all(&line).map_err(Failure::of_output)?;
     }
     stdout.flush().map_err(Failure::of_output)?;
