@@ -9,15 +9,21 @@ use crate::config::Overrides;
 /// Shown below the list of commands.
 const EXAMPLES: &str = "\
 Examples:
-  larder quickstart                                  try it: sample data, a key, a running server
-  larder check --connect                             is larder.toml right, and does everything answer?
+  larder quickstart
+      try it: sample data, a key, a running server
+  larder check --connect
+      is larder.toml right, and does everything it names answer?
   larder keys create --name braze --collection customer
-                                                     a key for one collection, printed once
-  larder serve                                       run a node
+      a key for one collection; it is printed once
+  larder serve
+      run a node
 
-Commands read larder.toml in the working directory unless --config or LARDER_CONFIG names another file.
+Commands read larder.toml in the working directory, unless --config or LARDER_CONFIG names another
+file.
 Exit codes: 0 done, 1 failed, 2 wrong configuration or usage, 3 held by a guard, 4 superseded or run
 elsewhere, 130 interrupted.";
+/// Over the flags of [`Instead`].
+const INSTEAD: &str = "Instead of the configuration file";
 
 /// Serves rows of your data warehouse from memory, one record at a time.
 #[derive(Debug, Parser)]
@@ -40,37 +46,36 @@ pub(super) struct ConfigArgument {
 
 /// Keys of the configuration that flags may set. The variables are read by `config`.
 #[derive(Debug, Clone, Default, Args)]
-#[command(next_help_heading = "Instead of the configuration file")]
 pub(super) struct Instead {
     /// `[node] region`, also `LARDER_REGION`
-    #[arg(long, value_name = "NAME", hide_short_help = true)]
+    #[arg(long, value_name = "NAME", hide_short_help = true, help_heading = INSTEAD)]
     region: Option<String>,
     /// `[node] roles` with commas between them: publisher,replica; also `LARDER_ROLES`
-    #[arg(long, value_name = "ROLES", hide_short_help = true)]
+    #[arg(long, value_name = "ROLES", hide_short_help = true, help_heading = INSTEAD)]
     roles: Option<String>,
     /// `[node] data_dir`, also `LARDER_DATA_DIR`
-    #[arg(long, value_name = "DIRECTORY", hide_short_help = true)]
+    #[arg(long, value_name = "DIRECTORY", hide_short_help = true, help_heading = INSTEAD)]
     data_dir: Option<String>,
     /// `[server] listen`, also `LARDER_LISTEN`
-    #[arg(long, value_name = "ADDRESS", hide_short_help = true)]
+    #[arg(long, value_name = "ADDRESS", hide_short_help = true, help_heading = INSTEAD)]
     listen: Option<String>,
     /// `[server] admin_listen`, also `LARDER_ADMIN_LISTEN`
-    #[arg(long, value_name = "ADDRESS", hide_short_help = true)]
+    #[arg(long, value_name = "ADDRESS", hide_short_help = true, help_heading = INSTEAD)]
     admin_listen: Option<String>,
     /// `[server] public_url`, also `LARDER_PUBLIC_URL`
-    #[arg(long, value_name = "URL", hide_short_help = true)]
+    #[arg(long, value_name = "URL", hide_short_help = true, help_heading = INSTEAD)]
     public_url: Option<String>,
     /// `[storage] url`, also `LARDER_STORAGE_URL`
-    #[arg(long, value_name = "URL", hide_short_help = true)]
+    #[arg(long, value_name = "URL", hide_short_help = true, help_heading = INSTEAD)]
     storage_url: Option<String>,
     /// `[metadata] url`, also `LARDER_METADATA_URL`, which does not show in lists of processes
-    #[arg(long, value_name = "URL", hide_short_help = true)]
+    #[arg(long, value_name = "URL", hide_short_help = true, help_heading = INSTEAD)]
     metadata_url: Option<String>,
     /// `[log] filter`, also `LARDER_LOG`
-    #[arg(long, value_name = "FILTER", hide_short_help = true)]
+    #[arg(long, value_name = "FILTER", hide_short_help = true, help_heading = INSTEAD)]
     log: Option<String>,
     /// `[log] format`, text or json; also `LARDER_LOG_FORMAT`
-    #[arg(long, value_name = "FORMAT", hide_short_help = true)]
+    #[arg(long, value_name = "FORMAT", hide_short_help = true, help_heading = INSTEAD)]
     log_format: Option<String>,
 }
 
@@ -224,7 +229,7 @@ pub(super) struct Keys {
 pub(super) enum KeysCommand {
     /// Create a key; it is printed once, alone on stdout
     Create(CreateKey),
-    /// List keys
+    /// List keys: what they open and when they expire; revoked ones too
     List(ListKeys),
     /// Revoke a key; refused everywhere within two poll intervals
     Revoke(RevokeKey),

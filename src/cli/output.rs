@@ -57,6 +57,8 @@ fn of_error(error: &control::Error) -> Exit {
     match error {
         Error::Engine(engine::Error::Cancelled) => Exit::Interrupted,
         Error::UnknownSync { .. } | Error::UnknownKey { .. } | Error::UnknownRun { .. } => Exit::Usage,
+        // What a run of the same sync would end with.
+        Error::Source(_) | Error::Mapping { .. } => Exit::Failed,
         _ => match error.kind() {
             ErrorKind::Invalid => Exit::Usage,
             ErrorKind::Conflict => Exit::Superseded,

@@ -27,8 +27,12 @@ pub(super) async fn run(arguments: Preview) -> Result<Exit, Failure> {
         Err(rejection) => {
             rejected += 1;
             let field = rejection.field.map(|field| format!(" in {field}")).unwrap_or_default();
-            let key = if record.key.is_empty() { "-".into() } else { shown(&record.key) };
-            complain(&format!("rejected: {}{field} (primary key {key})", rejection.reason));
+            let key = if record.key.is_empty() {
+                String::new()
+            } else {
+                format!(" (primary key {})", shown(&record.key))
+            };
+            complain(&format!("rejected: {}{field}{key}", rejection.reason));
         }
     })
     .await?;

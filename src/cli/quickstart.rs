@@ -61,8 +61,8 @@ pub(super) async fn run(arguments: Quickstart) -> Result<Exit, Failure> {
     let server = Server::start(config, Clock::default()).await?;
     let key_file = data.join("quickstart.key");
     let key = sample_key(&server, &key_file).await?;
-    let served = tokio::time::timeout(READY_TIMEOUT, wait_until_served(&server, &key)).await;
-    served.map_err(|_| {
+    let in_time = tokio::time::timeout(READY_TIMEOUT, wait_until_served(&server, &key)).await;
+    in_time.map_err(|_| {
         anyhow::anyhow!("the sample was not served within {} s; the log says why", READY_TIMEOUT.as_secs())
     })?;
     let url = public_url.unwrap_or_else(|| format!("http://127.0.0.1:{}", server.public_address().port()));

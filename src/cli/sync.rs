@@ -102,7 +102,8 @@ fn tell(ended: &Ended, dry_run: bool) -> Result<(), Failure> {
 /// What went less well, on stderr.
 fn warn(ended: &Ended, dry_run: bool) {
     let counts = &ended.record.counts;
-    let listed = if dry_run { String::new() } else { format!("; larder runs {} lists them", ended.record.id) };
+    let listed =
+        if dry_run { String::new() } else { format!("; larder runs {} lists them", ended.record.id) };
     if counts.rejected > 0 {
         complain(&format!("warning: {} rejected{listed}", counted(counts.rejected, "row")));
     }
@@ -110,14 +111,15 @@ fn warn(ended: &Ended, dry_run: bool) {
         // Nothing is recorded: this is the only place where they are seen.
         for row in ended.rejected.iter().take(DRY_RUN_REJECTED_MAX) {
             let field = row.field.as_ref().map(|field| format!(" in {field}")).unwrap_or_default();
-            let key = shown(row.primary_key.as_deref().unwrap_or("-"));
-            complain(&format!("  {}{field} (primary key {key})", row.reason));
+            let key = row.primary_key.as_deref();
+            let key = key.map(|key| format!(" (primary key {})", shown(key))).unwrap_or_default();
+            complain(&format!("  {}{field}{key}", row.reason));
         }
     }
     if counts.conflicts > 0 {
-        let claims = counted(counts.conflicts, "claim");
+        let records = counted(counts.conflicts, "record");
         complain(&format!(
-            "warning: {claims} to an index value that a record with a lower primary key holds{listed}"
+            "warning: {records} without an index value that a record with a lower primary key has too{listed}"
         ));
     }
     if counts.carried > 0 {

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod architecture;
+mod commands;
 mod metadata;
 mod publication;
 mod read_contract;
