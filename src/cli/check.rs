@@ -3,12 +3,12 @@
 use super::{
     args::Check,
     exit::Exit,
-    output::{Failure, complain, print},
+    output::{Failure, complain, counted, print},
     session,
 };
 use crate::{
     app,
-    config::SyncConfig,
+    config::{Role, SyncConfig},
     control::{self, Checked},
     domain::error::ErrorKind,
     support::clock::Clock,
@@ -16,17 +16,15 @@ use crate::{
 
 pub(super) async fn run(arguments: Check) -> Result<Exit, Failure> {
     let config = session::load(&arguments.config)?;
-    let syncs = config.syncs.len();
-    print(&format!("{}: {syncs} sync{} configured", arguments.config.config.display(), plural(syncs)))?;
+    let syncs = counted(config.syncs.len() as u64, "sync");
+    print(&format!("{}: no faults, {syncs} configured", arguments.config.config.display()))?;
     if !arguments.connect {
         return Ok(Exit::Success);
     }
     let mut failures = Vec::new();
-    for (what, result) in [
-        ("store", app::check_store(&config).await),
-        ("metadata", app::check_metadata(&config, Clock::default()).await),
-    ] {
-        failures.extend(tell(what, result)?);
+    failures.extend(tell("store", app::check_store(&config).await)?);
+    if config.node.has(Role::Publisher) {
+        failures.extend(tell("metadata", app::check_metadata(&config, Clock::default()).await)?);
     }
     for sync in &config.syncs {
         let checked = match session::source_of(&config, sync) {
@@ -51,15 +49,16 @@ fn tell_sync(
     let name = &sync.spec.collection;
     match result {
         Ok(checked) => {
-            let fields = checked.mapping.fields().len();
-            print(&format!("ok    sync {name}: {} columns, {fields} fields", checked.columns.len()))?;
+            let columns = counted(checked.columns.len() as u64, "column");
+            let fields = counted(checked.mapping.fields().len() as u64, "field");
+            print(&format!("ok    sync {name}: {columns}, {fields}"))?;
             for warning in checked.mapping.warnings() {
                 complain(&format!("warning: sync {name}: {warning}"));
             }
             Ok(None)
         }
         Err(error) => {
-            print(&format!("FAIL  sync {name}: {error}"))?;
+            print(&format!("FAIL  sync {name}: {error} (code: {})", error.code()))?;
             if let control::Error::Mapping { faults, .. } = &error {
                 for fault in faults {
                     print(&format!("        {fault}"))?;
@@ -73,10 +72,9 @@ fn tell_sync(
 fn tell(what: &str, result: Result<String, control::Error>) -> Result<Option<ErrorKind>, Failure> {
     match result {
         Ok(found) => print(&format!("ok    {what}: {found}")).map(|()| None),
-        Err(error) => print(&format!("FAIL  {what}: {error}")).map(|()| Some(error.kind())),
+        Err(error) => {
+            print(&format!("FAIL  {what}: {error} (code: {})", error.code()))?;
+            Ok(Some(error.kind()))
+        }
     }
-}
-
-pub(super) const fn plural(count: usize) -> &'static str {
-    if count == 1 { "" } else { "s" }
 }

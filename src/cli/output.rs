@@ -1,9 +1,12 @@
 //! What commands print, and how they fail.
 
-use std::io::{self, Write};
+use std::{
+    borrow::Cow,
+    io::{self, Write},
+};
 
 use super::exit::Exit;
-use crate::{config::Faults, control, domain::error::ErrorKind};
+use crate::{config::Faults, control, domain::error::ErrorKind, engine};
 
 /// Why a command failed, with all that decides its message and exit code.
 #[derive(Debug)]
@@ -33,16 +36,18 @@ impl Failure {
                 Exit::Usage
             }
             Self::Control(error) => {
-                complain(&format!("{error}\n  code: {}", error.code()));
+                complain(&error.to_string());
                 if let control::Error::Mapping { faults, .. } = &error {
                     for fault in faults {
                         complain(&format!("  {fault}"));
                     }
                 }
-                match error.kind() {
+                complain(&format!("  code: {}", error.code()));
+                match error {
+                    control::Error::Engine(engine::Error::Cancelled) => Exit::Interrupted,
                     // A name that was given does not exist.
-                    ErrorKind::NotFound => Exit::Usage,
-                    kind => Exit::of_kind(kind),
+                    _ if error.kind() == ErrorKind::NotFound => Exit::Usage,
+                    _ => Exit::of_kind(error.kind()),
                 }
             }
             Self::Other(error) => {
@@ -74,6 +79,26 @@ impl Failure {
         } else {
             Self::Other(anyhow::Error::new(error).context("cannot write to stdout"))
         }
+    }
+}
+
+/// `1 row`, `2 rows`: a number and what it counts, whose plural ends in `s`.
+pub(super) fn counted(number: u64, what: &str) -> String {
+    let s = if number == 1 { "" } else { "s" };
+    format!("{number} {what}{s}")
+}
+
+/// Text from a warehouse, fit for a terminal: control characters are written out.
+pub(super) fn shown(text: &str) -> Cow<'_, str> {
+    if text.chars().any(char::is_control) {
+        let escaped = text.chars().flat_map(|character| {
+            let escape = character.is_control().then(|| character.escape_default());
+            let plain = (!character.is_control()).then_some(character);
+            escape.into_iter().flatten().chain(plain)
+        });
+        Cow::Owned(escaped.collect())
+    } else {
+        Cow::Borrowed(text)
     }
 }
 
