@@ -61,7 +61,11 @@ async fn follow(seat: &Seat) -> Process {
 
 /// Some rows change; a sync announces them.
 async fn change(site: &Site, publisher: &Seat, word: &str) {
-    site.execute("warehouse.db", &format!("update people set name = '{word} ' || id where id < 5 or id = 17")).await;
+    site.execute(
+        "warehouse.db",
+        &format!("update people set name = '{word} ' || id where id < 5 or id = 17"),
+    )
+    .await;
     publisher.output(&["sync", "person"]).await;
 }
 
@@ -183,7 +187,11 @@ impl Victim {
                 object(&manifest["segments"].as_array().unwrap().last().unwrap()["object"])
             }
             Self::Manifest => object(&site.catalog().pop().unwrap()["collections"]["person"]["manifest"]),
-            Self::Document => files(&store.join("catalog")).into_iter().filter(|path| ends_with(path, ".json")).max().unwrap(),
+            Self::Document => files(&store.join("catalog"))
+                .into_iter()
+                .filter(|path| ends_with(path, ".json"))
+                .max()
+                .unwrap(),
             Self::Head => store.join("catalog/head"),
         }
     }
@@ -234,7 +242,8 @@ async fn damage_in_the_store_keeps_the_last_good_version_until_it_is_mended() {
             check(&server, &key, served, &word).await;
             until("no problem", async || {
                 let status = server.status().await;
-                let is_well = status["problem"].is_null() && status["collections"]["person"]["problem"].is_null();
+                let is_well =
+                    status["problem"].is_null() && status["collections"]["person"]["problem"].is_null();
                 is_well.then_some(())
             })
             .await;
@@ -258,7 +267,8 @@ async fn a_damaged_key_set_in_the_store_keeps_the_last_keys_in_force() {
         check(&server, &key, 1, "first").await;
         assert_eq!(server.get(&fresh, "person", 1).await.status, 401, "{damage:?}");
         fs::write(&path, good).unwrap();
-        until("the new key", async || (server.get(&fresh, "person", 1).await.status == 200).then_some(())).await;
+        until("the new key", async || (server.get(&fresh, "person", 1).await.status == 200).then_some(()))
+            .await;
     }
 }
 

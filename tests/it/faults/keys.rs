@@ -89,8 +89,10 @@ async fn a_restored_backup_of_metadata_revives_no_key() {
 
     let server = seat.serve().await;
     let fresh = seat.key().await;
-    until("a key made after it", async || (server.get(&fresh, "person", 1).await.status == 200).then_some(()))
-        .await;
+    until("a key made after it", async || {
+        (server.get(&fresh, "person", 1).await.status == 200).then_some(())
+    })
+    .await;
     assert_eq!(server.get(&kept, "person", 1).await.status, 200);
     assert_eq!(server.get(&revoked, "person", 1).await.status, 401);
 }

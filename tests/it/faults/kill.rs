@@ -260,7 +260,10 @@ impl Trial {
         }
         for ((name, version), run) in &first {
             let run = of(run).unwrap_or_else(|| panic!("{name} {version} was announced by nobody"));
-            assert_eq!((run["status"].as_str(), run["version"].as_u64()), (Some("announced"), Some(*version)));
+            assert_eq!(
+                (run["status"].as_str(), run["version"].as_u64()),
+                (Some("announced"), Some(*version))
+            );
         }
         for run in &runs {
             let announced = first.values().any(|id| *id == run["id"]);

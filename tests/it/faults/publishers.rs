@@ -33,12 +33,16 @@ fn postgres(database: &Database) -> String {
 /// Makes every query of the table wait, until it is dropped.
 async fn lock(database: &Database) -> PgConnection {
     let mut connection = PgConnection::connect(&database.url()).await.unwrap();
-    sqlx::raw_sql("begin; lock table people in access exclusive mode").execute(&mut connection).await.unwrap();
+    sqlx::raw_sql("begin; lock table people in access exclusive mode")
+        .execute(&mut connection)
+        .await
+        .unwrap();
     connection
 }
 
 async fn open_run(seat: &Seat) -> Value {
-    until("a run under way", async || seat.runs().await.into_iter().find(|run| run["status"] == "running")).await
+    until("a run under way", async || seat.runs().await.into_iter().find(|run| run["status"] == "running"))
+        .await
 }
 
 /// Every version of every collection comes once, in order: nobody forked, nothing was lost.
@@ -61,7 +65,8 @@ fn check_catalog(site: &Site) -> BTreeMap<String, u64> {
 async fn of_two_commands_for_one_sync_the_second_follows_the_first() {
     let (site, database, books) = (Site::new(), Postgres::database().await, Postgres::database().await);
     database.execute(ROWS).await;
-    let seat = site.seat_with_metadata("data", &books.url(), &sections(&postgres(&database), "manual", &["person"]));
+    let seat =
+        site.seat_with_metadata("data", &books.url(), &sections(&postgres(&database), "manual", &["person"]));
     seat.output(&["migrate"]).await;
     let locked = lock(&database).await;
     let first = seat.spawn(&["sync", "person", "--json"]);
@@ -128,7 +133,8 @@ async fn two_nodes_share_the_work_and_one_takes_over_from_a_killed_one() {
     // The holder dies in the middle of a run.
     let locked = lock(&database).await;
     let run = open_run(seat).await;
-    let holder = site.text("metadata.db", "select holder from leases where name = 'sync:person'").await.unwrap();
+    let holder =
+        site.text("metadata.db", "select holder from leases where name = 'sync:person'").await.unwrap();
     let position = servers.iter().position(|server| holder.starts_with(&format!("pid-{}-", server.id())));
     servers.remove(position.unwrap()).kill();
     drop(locked);

@@ -145,5 +145,8 @@ async fn a_signal_cancels_the_runs_of_a_server_and_leaves_none_open() {
     assert_eq!(done.code, Some(0), "{done:?}");
     let runs = seat.runs().await;
     let ended = runs.iter().find(|known| known["id"] == run["id"]).unwrap();
-    assert_eq!((ended["status"].as_str(), ended["error"]["code"].as_str()), (Some("cancelled"), Some("cancelled")));
+    assert_eq!(
+        (ended["status"].as_str(), ended["error"]["code"].as_str()),
+        (Some("cancelled"), Some("cancelled"))
+    );
 }
