@@ -4,6 +4,7 @@
 mod architecture;
 mod commands;
 mod metadata;
+mod no_leaks;
 mod publication;
 mod read_contract;
 mod read_listener;
