@@ -553,6 +553,28 @@ async fn every_fault_of_a_configuration_is_told_at_once_and_nothing_is_written()
 }
 
 #[tokio::test]
+async fn a_source_s_url_is_checked_with_everything_else() {
+    let place = people().await;
+    let text = std::fs::read_to_string(place.path().join("larder.toml")).unwrap();
+    for (url, message) in [
+        (
+            "postgres://u:hunter2@h/d?sslpassword=hunter2",
+            "it has a parameter `sslpassword` that is not understood",
+        ),
+        ("postgres://u:hunter2@h:port/d", "port"),
+    ] {
+        let other = format!("[sources.other]\ntype = \"postgres\"\nurl = \"{url}\"\n");
+        place.write("larder.toml", &format!("{text}{other}"));
+        let ran = place.run(&["check"]).expect(2);
+        assert!(
+            ran.stderr.contains("  sources.other.url: cannot be used: ") && ran.stderr.contains(message),
+            "{ran:?}"
+        );
+        assert!(!ran.stderr.contains("hunter2"), "{ran:?}");
+    }
+}
+
+#[tokio::test]
 async fn check_says_what_answers_and_what_does_not() {
     let place = people().await;
     let ran = place.run(&["check"]).expect(0);

@@ -16,6 +16,8 @@ mod metadata;
 #[cfg(test)]
 mod model_story;
 #[cfg(test)]
+mod no_leaks;
+#[cfg(test)]
 mod publication;
 #[cfg(test)]
 mod read_contract;
