@@ -43,12 +43,7 @@ impl Failure {
                     }
                 }
                 complain(&format!("  code: {}", error.code()));
-                match error {
-                    control::Error::Engine(engine::Error::Cancelled) => Exit::Interrupted,
-                    // A name that was given does not exist.
-                    _ if error.kind() == ErrorKind::NotFound => Exit::Usage,
-                    _ => Exit::of_kind(error.kind()),
-                }
+                of_error(&error)
             }
             Self::Other(error) => {
                 complain(&format!("{error:#}"));
@@ -56,6 +51,21 @@ impl Failure {
             }
             Self::BrokenPipe => Exit::Success,
         }
+    }
+}
+
+fn of_error(error: &control::Error) -> Exit {
+    use control::Error;
+    match error {
+        Error::Engine(engine::Error::Cancelled) => Exit::Interrupted,
+        Error::UnknownSync { .. } | Error::UnknownKey { .. } | Error::UnknownRun { .. } => Exit::Usage,
+        // What a run of the same sync would end with.
+        Error::Source(_) | Error::Mapping { .. } => Exit::Failed,
+        _ => match error.kind() {
+            ErrorKind::Invalid => Exit::Usage,
+            ErrorKind::Conflict => Exit::Superseded,
+            _ => Exit::Failed,
+        },
     }
 }
 

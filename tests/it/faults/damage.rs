@@ -121,7 +121,10 @@ async fn local_damage_is_mended_from_the_store_and_never_served() {
             damage.strike(&path);
             server = follow(&follower).await;
             check(&server, &key, 2, "second").await;
-            assert!(are_segments_whole(&site), "{damage:?} {path:?}");
+            until(&format!("copies whole after {damage:?}"), async || {
+                are_segments_whole(&site).then_some(())
+            })
+            .await;
             server.kill();
         }
         // ... and while it runs, all together.
@@ -131,7 +134,8 @@ async fn local_damage_is_mended_from_the_store_and_never_served() {
         server.kill();
         server = follow(&follower).await;
         check(&server, &key, 2, "second").await;
-        assert!(are_segments_whole(&site), "{damage:?}");
+        until(&format!("copies whole after {damage:?}"), async || are_segments_whole(&site).then_some(()))
+            .await;
         // A file that nothing names any more may stay damaged.
         server.signal(Signal::TERM);
         assert_eq!(server.ended().await.code, Some(0));

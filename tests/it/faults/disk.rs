@@ -129,7 +129,9 @@ impl Drop for Small {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_disk_fails_the_run_alone() {
-    for (directory, code) in [("store", "store_unavailable"), ("data", "local_file")] {
+    // A full data_dir is no reason to fail beside a store in a directory: a copy of what is
+    // served is written when there is room.
+    for (directory, code) in [("store", Some("store_unavailable")), ("data", None)] {
         let site = Site::new();
         let Some(small) = Small::mount(&site.path(directory), 8) else {
             println!("mounting is not permitted here: files in place of directories must do");
@@ -138,7 +140,10 @@ async fn a_full_disk_fails_the_run_alone() {
         let served = Served::start(site).await;
         small.fill();
         served.site.execute("warehouse.db", "update people set name = 'late' where id = 5").await;
-        served.fails_with(code).await;
+        match code {
+            Some(code) => served.fails_with(code).await,
+            None => served.recovers().await,
+        }
         small.clear();
         served.recovers().await;
         // What was half written before does no harm to the next start.
