@@ -129,13 +129,12 @@ impl BaseTable {
 
     /// Notes that a row with the key of `entry` came; `rejected` when it has no record.
     pub(super) fn visit(&self, entry: u32, rejected: bool) -> Visit {
-        let state = &self.states[entry as usize];
         let mark = if rejected { SEEN | REJECTED } else { SEEN };
-        let before = state.fetch_or(mark, Ordering::Relaxed);
-        if before & SEEN == 0 {
-            return Visit::First;
-        }
-        visit_of(before | state.fetch_or(TWIN, Ordering::Relaxed))
+        // In one step: whether the first row was rejected is the first row's to say.
+        let noted = |before: u8| Some(before | if before & SEEN == 0 { mark } else { TWIN });
+        let state = &self.states[entry as usize];
+        let (Ok(before) | Err(before)) = state.fetch_update(Ordering::Relaxed, Ordering::Relaxed, noted);
+        visit_of(before)
     }
 
     /// Whether the record of `entry` is exactly what is served.
