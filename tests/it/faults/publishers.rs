@@ -30,13 +30,11 @@ fn postgres(database: &Database) -> String {
     format!("[sources.warehouse]\ntype = \"postgres\"\nurl = \"{}\"\n", database.url())
 }
 
-/// Makes every query of the table wait, until it is dropped.
-async fn lock(database: &Database) -> PgConnection {
+/// Makes every query of a table wait, until it is dropped.
+async fn lock(database: &Database, table: &str) -> PgConnection {
     let mut connection = PgConnection::connect(&database.url()).await.unwrap();
-    sqlx::raw_sql("begin; lock table people in access exclusive mode")
-        .execute(&mut connection)
-        .await
-        .unwrap();
+    let lock = format!("begin; lock table {table} in access exclusive mode");
+    sqlx::raw_sql(sqlx::AssertSqlSafe(lock)).execute(&mut connection).await.unwrap();
     connection
 }
 
@@ -68,7 +66,7 @@ async fn of_two_commands_for_one_sync_the_second_follows_the_first() {
     let seat =
         site.seat_with_metadata("data", &books.url(), &sections(&postgres(&database), "manual", &["person"]));
     seat.output(&["migrate"]).await;
-    let locked = lock(&database).await;
+    let locked = lock(&database, "people").await;
     let first = seat.spawn(&["sync", "person", "--json"]);
     let run = open_run(&seat).await;
     let second = seat.spawn(&["sync", "person", "--json"]);
@@ -131,7 +129,7 @@ async fn two_nodes_share_the_work_and_one_takes_over_from_a_killed_one() {
     }
 
     // The holder dies in the middle of a run.
-    let locked = lock(&database).await;
+    let locked = lock(&database, "people").await;
     let run = open_run(seat).await;
     let holder =
         site.text("metadata.db", "select holder from leases where name = 'sync:person'").await.unwrap();
@@ -175,7 +173,7 @@ async fn a_killed_command_that_nobody_repeats_is_settled_by_the_server() {
     let (site, database) = (Site::new(), Postgres::database().await);
     database.execute(ROWS).await;
     let seat = site.seat("data", &sections(&postgres(&database), "manual", &["person"]));
-    let locked = lock(&database).await;
+    let locked = lock(&database, "people").await;
     let command = seat.spawn(&["sync", "person"]);
     let run = open_run(&seat).await;
     command.kill();
@@ -187,4 +185,34 @@ async fn a_killed_command_that_nobody_repeats_is_settled_by_the_server() {
         (known["status"] == "interrupted" && known["finished_at"].is_string()).then_some(())
     })
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_waited_for_its_turn_is_not_run_again_after_another_process_ran_it() {
+    let (site, database) = (Site::new(), Postgres::database().await);
+    let mut text = format!("{}[engine]\nmax_concurrent_runs = 1\n", postgres(&database));
+    let mut locks = BTreeMap::new();
+    for (sync, schedule) in [("one", "every 1h"), ("two", "every 1h"), ("clock", "every 1s")] {
+        database.execute(&format!("create table {sync} (id integer primary key)")).await;
+        text += &format!(
+            "[models.{sync}]\nsource = \"warehouse\"\ntable = \"{sync}\"\nprimary_key = \"id\"\n\
+             [syncs.{sync}]\nmodel = \"{sync}\"\nschedule = \"{schedule}\"\nindexes = {{ id = \"id\" }}\n"
+        );
+        locks.insert(sync, lock(&database, sync).await);
+    }
+    let seat = site.seat("data", &text);
+    let _server = seat.serve().await;
+    // One has the only turn, the others wait for it.
+    let first = open_run(&seat).await;
+    let waiting = ["one", "two"].into_iter().find(|sync| first["sync"] != *sync).unwrap();
+    locks.remove(waiting);
+    seat.output(&["sync", waiting]).await;
+    drop(locks);
+    // Turns are taken in order: before the clock's second run, everybody had one.
+    let runs_of = async |sync: &str| {
+        let runs = seat.runs().await;
+        runs.iter().filter(|run| run["sync"] == sync && run["finished_at"].is_string()).count()
+    };
+    until("two runs of the clock", async || (runs_of("clock").await >= 2).then_some(())).await;
+    assert_eq!(runs_of(waiting).await, 1);
 }

@@ -1,9 +1,10 @@
 //! Signals: an ordered end, an end at once, and another configuration while the server runs.
 
 use rustix::process::Signal;
+use sqlx::{Connection as _, PgConnection};
 
 use super::process::{Process, Seat, Site, until};
-use crate::support::http::Client;
+use crate::support::{http::Client, postgres::Postgres};
 
 const ROWS: &str = "create table people (id integer primary key, name text);
     insert into people values (1, 'Ann'), (2, 'Bob');";
@@ -149,4 +150,51 @@ async fn a_signal_cancels_the_runs_of_a_server_and_leaves_none_open() {
         (ended["status"].as_str(), ended["error"]["code"].as_str()),
         (Some("cancelled"), Some("cancelled"))
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_signal_ends_a_command_that_cannot_announce() {
+    let (site, database) = (Site::new(), Postgres::database().await);
+    database.execute(ROWS).await;
+    let warehouse = format!("type = \"postgres\"\nurl = \"{}\"", database.url());
+    let text = sections("manual").replace("type = \"sqlite\"\npath = \"warehouse.db\"", &warehouse);
+    let seat = site.seat("data", &text);
+    seat.output(&["sync", "person"]).await;
+
+    // The catalog goes away between a run's beginning and its announcement.
+    database.execute("update people set name = 'Anna' where id = 1").await;
+    let mut locked = PgConnection::connect(&database.url()).await.unwrap();
+    let lock = "begin; lock table people in access exclusive mode";
+    sqlx::raw_sql(lock).execute(&mut locked).await.unwrap();
+    let mut command = seat.spawn(&["sync", "person"]);
+    let status = async |wanted: &str| {
+        until(wanted, async || {
+            let run = seat.runs().await.swap_remove(0);
+            (run["status"] == wanted).then_some(())
+        })
+        .await;
+    };
+    status("running").await;
+    let waiting = "select 1 from pg_locks where not granted and database = \
+         (select oid from pg_database where datname = current_database())";
+    until("the run's query", async || database.value(waiting).await).await;
+    std::fs::rename(site.path("store/catalog"), site.path("away")).unwrap();
+    std::fs::write(site.path("store/catalog"), "in the way").unwrap();
+    drop(locked);
+    status("announcing").await;
+    command.signal(Signal::TERM);
+    until("cancelling", async || command.log().contains("cancelling the run").then_some(())).await;
+    // Whether it was announced is not known yet: it goes on to find out.
+    status("announcing").await;
+    assert!(command.is_running());
+    command.signal(Signal::TERM);
+    let done = command.ended().await;
+    assert_eq!(done.code, Some(130), "{done:?}");
+
+    std::fs::remove_file(site.path("store/catalog")).unwrap();
+    std::fs::rename(site.path("away"), site.path("store/catalog")).unwrap();
+    seat.output(&["sync", "person"]).await;
+    let runs = seat.runs().await;
+    let statuses: Vec<_> = runs.iter().map(|run| run["status"].as_str().unwrap()).collect();
+    assert_eq!(statuses, ["announced", "interrupted", "announced"]);
 }
