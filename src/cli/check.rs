@@ -8,8 +8,9 @@ use super::{
 };
 use crate::{
     app,
-    config::{Config, Role},
-    control,
+    config::{Role, SyncConfig},
+    control::{self, Checked},
+    domain::error::ErrorKind,
     support::clock::Clock,
 };
 
@@ -20,21 +21,33 @@ pub(super) async fn run(arguments: Check) -> Result<Exit, Failure> {
     if !arguments.connect {
         return Ok(Exit::Success);
     }
-    let mut failed = false;
-    failed |= !tell("store", app::check_store(&config).await)?;
+    let mut failures = Vec::new();
+    failures.extend(tell("store", app::check_store(&config).await)?);
     if config.node.has(Role::Publisher) {
-        failed |= !tell("metadata", app::check_metadata(&config, Clock::default()).await)?;
+        failures.extend(tell("metadata", app::check_metadata(&config, Clock::default()).await)?);
     }
     for sync in &config.syncs {
-        failed |= !check_sync(&config, sync).await?;
+        let checked = match session::source_of(&config, sync) {
+            Ok(source) => control::check_sync(&sync.spec, &source).await,
+            Err(Failure::Control(error)) => Err(error),
+            Err(other) => return Err(other),
+        };
+        failures.extend(tell_sync(sync, checked)?);
     }
-    Ok(if failed { Exit::Failed } else { Exit::Success })
+    // What must be changed before anything can work weighs more than what may go away.
+    Ok(match failures.iter().find(|kind| **kind == ErrorKind::Invalid).or(failures.first()) {
+        Some(kind) => Exit::of_kind(*kind),
+        None => Exit::Success,
+    })
 }
 
-async fn check_sync(config: &Config, sync: &crate::config::SyncConfig) -> Result<bool, Failure> {
+/// Prints what a sync's check found; what kind of failure it was, if one.
+fn tell_sync(
+    sync: &SyncConfig,
+    result: Result<Checked, control::Error>,
+) -> Result<Option<ErrorKind>, Failure> {
     let name = &sync.spec.collection;
-    let source = session::source_of(config, sync)?;
-    match control::check_sync(&sync.spec, &source).await {
+    match result {
         Ok(checked) => {
             let columns = counted(checked.columns.len() as u64, "column");
             let fields = counted(checked.mapping.fields().len() as u64, "field");
@@ -42,7 +55,7 @@ async fn check_sync(config: &Config, sync: &crate::config::SyncConfig) -> Result
             for warning in checked.mapping.warnings() {
                 complain(&format!("warning: sync {name}: {warning}"));
             }
-            Ok(true)
+            Ok(None)
         }
         Err(error) => {
             print(&format!("FAIL  sync {name}: {error} (code: {})", error.code()))?;
@@ -51,14 +64,16 @@ async fn check_sync(config: &Config, sync: &crate::config::SyncConfig) -> Result
                     print(&format!("        {fault}"))?;
                 }
             }
-            Ok(false)
+            Ok(Some(error.kind()))
         }
     }
 }
 
-fn tell(what: &str, result: Result<String, control::Error>) -> Result<bool, Failure> {
+fn tell(what: &str, result: Result<String, control::Error>) -> Result<Option<ErrorKind>, Failure> {
     match result {
-        Ok(found) => print(&format!("ok    {what}: {found}")).map(|()| true),
-        Err(error) => print(&format!("FAIL  {what}: {error} (code: {})", error.code())).map(|()| false),
+        Ok(found) => print(&format!("ok    {what}: {found}")).map(|()| None),
+        Err(error) => {
+            print(&format!("FAIL  {what}: {error} (code: {})", error.code())).map(|()| Some(error.kind()))
+        }
     }
 }

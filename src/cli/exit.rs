@@ -22,6 +22,16 @@ pub(super) enum Exit {
 }
 
 impl Exit {
+    /// The code for an error: what only a change of the configuration mends is told from what may
+    /// go away.
+    pub(super) const fn of_kind(kind: ErrorKind) -> Self {
+        match kind {
+            ErrorKind::Invalid => Self::Usage,
+            ErrorKind::Conflict => Self::Superseded,
+            _ => Self::Failed,
+        }
+    }
+
     /// The code for how a run ended.
     pub(super) fn of_run(status: RunStatus, kind: Option<ErrorKind>) -> Self {
         match status {
@@ -29,10 +39,8 @@ impl Exit {
             RunStatus::Held => Self::Held,
             RunStatus::Superseded => Self::Superseded,
             RunStatus::Cancelled => Self::Interrupted,
-            RunStatus::Failed if kind == Some(ErrorKind::Conflict) => Self::Superseded,
-            RunStatus::Running | RunStatus::Announcing | RunStatus::Failed | RunStatus::Interrupted => {
-                Self::Failed
-            }
+            RunStatus::Failed => kind.map_or(Self::Failed, Self::of_kind),
+            RunStatus::Running | RunStatus::Announcing | RunStatus::Interrupted => Self::Failed,
         }
     }
 }

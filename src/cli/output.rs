@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::exit::Exit;
-use crate::{config::Faults, control, domain::error::ErrorKind, engine};
+use crate::{config::Faults, control, engine};
 
 /// Why a command failed, with all that decides its message and exit code.
 #[derive(Debug)]
@@ -57,13 +57,7 @@ fn of_error(error: &control::Error) -> Exit {
     match error {
         Error::Engine(engine::Error::Cancelled) => Exit::Interrupted,
         Error::UnknownSync { .. } | Error::UnknownKey { .. } | Error::UnknownRun { .. } => Exit::Usage,
-        // What a run of the same sync would end with.
-        Error::Source(_) | Error::Mapping { .. } => Exit::Failed,
-        _ => match error.kind() {
-            ErrorKind::Invalid => Exit::Usage,
-            ErrorKind::Conflict => Exit::Superseded,
-            _ => Exit::Failed,
-        },
+        _ => Exit::of_kind(error.kind()),
     }
 }
 

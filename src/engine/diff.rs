@@ -129,13 +129,15 @@ impl BaseTable {
 
     /// Notes that a row with the key of `entry` came; `rejected` when it has no record.
     pub(super) fn visit(&self, entry: u32, rejected: bool) -> Visit {
-        let state = &self.states[entry as usize];
-        let mark = if rejected { SEEN | REJECTED } else { SEEN };
-        let before = state.fetch_or(mark, Ordering::Relaxed);
-        if before & SEEN == 0 {
-            return Visit::First;
+        let first = if rejected { SEEN | REJECTED } else { SEEN };
+        // One step: of several threads exactly one is the second, and `REJECTED` tells of the first.
+        let before =
+            self.states[entry as usize].fetch_update(Ordering::Relaxed, Ordering::Relaxed, |state| {
+                Some(state | if state & SEEN == 0 { first } else { TWIN })
+            });
+        match before {
+            Ok(before) | Err(before) => visit_of(before),
         }
-        visit_of(before | state.fetch_or(TWIN, Ordering::Relaxed))
     }
 
     /// Whether the record of `entry` is exactly what is served.
@@ -211,7 +213,7 @@ impl NewTable {
         if let Some(&number) = self.index.find(key[0], |&number| self.keys[number as usize] == key) {
             let state = &mut self.states[number as usize];
             let visit = visit_of(*state);
-            *state |= mark | TWIN;
+            *state |= TWIN;
             return (number, visit);
         }
         let number = self.keys.len() as u32;
@@ -283,6 +285,19 @@ mod tests {
 
     fn at(row: u32) -> Location {
         Location { segment: 0, row }
+    }
+
+    #[test]
+    fn a_twin_is_told_whether_the_first_row_was_rejected_not_the_second() {
+        for (first, second) in [(false, true), (true, false), (true, true), (false, false)] {
+            let mut base = BaseTable::with_capacity(1);
+            base.put(1, 0, RecordFlags::default(), at(0));
+            let mut new = NewTable::default();
+            assert_eq!((base.visit(0, first), new.visit(1, first).1), (Visit::First, Visit::First));
+            let twin = Visit::Twin { first_was_rejected: first };
+            assert_eq!((base.visit(0, second), new.visit(1, second).1), (twin, twin));
+            assert_eq!((base.visit(0, true), new.visit(1, true).1), (Visit::LaterTwin, Visit::LaterTwin));
+        }
     }
 
     proptest! {

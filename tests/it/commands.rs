@@ -339,23 +339,34 @@ async fn a_held_run_exits_3_and_is_announced_on_demand() {
 }
 
 #[tokio::test]
-async fn a_failed_run_exits_1_with_its_code() {
+async fn a_failed_run_exits_1_or_for_a_wrong_model_2() {
     let place = people().await;
     let broken = PERSON.replace("select * from people", "select nosuch from people");
     let frame = std::fs::read_to_string(place.path().join("larder.toml")).unwrap().replace(PERSON, &broken);
     place.write("broken.toml", &frame);
-    let failed = place.run(&["sync", "-c", "broken.toml", "person"]).expect(1);
+    let failed = place.run(&["sync", "-c", "broken.toml", "person"]).expect(2);
     assert!(failed.stdout.starts_with("person: failed after "), "{failed:?}");
     assert!(failed.stderr.starts_with("source_unknown_column: no such column: nosuch"), "{failed:?}");
-    let failed = place.run(&["sync", "-c", "broken.toml", "person", "--json"]).expect(1).json();
+    let failed = place.run(&["sync", "-c", "broken.toml", "person", "--json"]).expect(2).json();
     assert_eq!(
         (&failed["status"], &failed["error"]["code"]),
         (&json!("failed"), &json!("source_unknown_column"))
     );
     let table = place.run(&["runs"]).expect(0).stdout;
     assert_eq!(table.matches("source_unknown_column").count(), 2, "{table}");
-    let preview = place.run(&["preview", "-c", "broken.toml", "person"]).expect(1);
+    let preview = place.run(&["preview", "-c", "broken.toml", "person"]).expect(2);
     assert!(preview.stderr.ends_with("  code: source_unknown_column\n"), "{preview:?}");
+
+    // Nothing listens there: that may change without the configuration.
+    let away = std::fs::read_to_string(place.path().join("larder.toml")).unwrap();
+    let away = away.replace("type = \"sqlite\"", "type = \"postgres\"\nurl = \"postgres://u@127.0.0.1:1/d\"");
+    let without_path =
+        away.lines().filter(|line| !line.starts_with("path = ")).collect::<Vec<_>>().join("\n");
+    place.write("away.toml", &without_path);
+    for arguments in [&["sync", "person", "-c", "away.toml"][..], &["preview", "person", "-c", "away.toml"]] {
+        let ran = place.run(arguments).expect(1);
+        assert!(ran.stderr.contains("source_unreachable"), "{ran:?}");
+    }
 }
 
 /// An endless query: a run that does not end by itself.
@@ -588,7 +599,7 @@ async fn check_says_what_answers_and_what_does_not() {
     );
     place.run(&["sync", "person"]).expect(0);
     place.execute("drop table people").await;
-    let ran = place.run(&["check", "--connect"]).expect(1);
+    let ran = place.run(&["check", "--connect"]).expect(2);
     assert!(ran.stdout.contains("\nok    store: catalog 1, 1 collection, dep_"), "{ran:?}");
     assert!(
         ran.stdout.contains("\nFAIL  sync person: no such table: people")

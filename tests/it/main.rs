@@ -3,7 +3,10 @@
 
 mod architecture;
 mod commands;
+mod fidelity;
+mod liquid_story;
 mod metadata;
+mod model_story;
 mod no_leaks;
 mod publication;
 mod read_contract;

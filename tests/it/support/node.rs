@@ -136,7 +136,7 @@ impl Node {
 
     /// One run of a sync as configured on disk; an announced version is awaited.
     pub(crate) async fn sync(&self, name: &str) -> Ended {
-        self.sync_with(name, false).await
+        Box::pin(self.sync_with(name, false)).await
     }
 
     pub(crate) async fn sync_with(&self, name: &str, accept: bool) -> Ended {
@@ -178,6 +178,33 @@ impl Node {
         client.ask("GET", target, &format!("Authorization: Bearer {}\r\n", self.key)).await
     }
 
+    /// The answers for these values of an index, asked over a few connections, many at once.
+    pub(crate) async fn get_many(&self, collection: &str, index: &str, values: &[String]) -> Vec<Answer> {
+        /// More answers than this at once would only fill buffers.
+        const AT_ONCE: usize = 32;
+        let address = self.server().public_address();
+        let asked = values.chunks(values.len().div_ceil(2).max(1)).map(async |values| {
+            let mut client = Client::connect(address).await;
+            let mut answers = Vec::new();
+            for values in values.chunks(AT_ONCE) {
+                let requests = values.iter().map(|value| {
+                    let value = encoded(value);
+                    format!(
+                        "GET /v1/collections/{collection}/records/{index}/{value} HTTP/1.1\r\nHost: test\r\n\
+                         Authorization: Bearer {}\r\n\r\n",
+                        self.key
+                    )
+                });
+                client.send(requests.collect::<String>()).await;
+                for _ in values {
+                    answers.push(client.answer().await);
+                }
+            }
+            answers
+        });
+        futures::future::join_all(asked).await.concat()
+    }
+
     /// The record, or `None` when there is none.
     pub(crate) async fn record(&self, collection: &str, index: &str, value: &str) -> Option<Value> {
         let answer = self.get(collection, index, value).await;
@@ -190,4 +217,17 @@ impl Node {
             _ => panic!("{answer:?}"),
         }
     }
+}
+
+/// A value as it stands in a path: everything but letters and digits percent-encoded.
+pub(crate) fn encoded(value: &str) -> String {
+    let mut encoded = String::new();
+    for byte in value.bytes() {
+        if byte.is_ascii_alphanumeric() {
+            encoded.push(char::from(byte));
+        } else {
+            encoded.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    encoded
 }
