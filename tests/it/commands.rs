@@ -572,6 +572,7 @@ async fn a_source_s_url_is_checked_with_everything_else() {
             "postgres://u:hunter2@h/d?sslpassword=hunter2",
             "it has a parameter `sslpassword` that is not understood",
         ),
+        ("postgres://u:hunter2@h/d?sslmode=maybe", "cannot be used: unknown value \"maybe\" for `ssl_mode`"),
         ("postgres://u:hunter2@h:port/d", "port"),
     ] {
         let other = format!("[sources.other]\ntype = \"postgres\"\nurl = \"{url}\"\n");

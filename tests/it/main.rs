@@ -3,6 +3,7 @@
 
 mod architecture;
 mod commands;
+mod docs;
 mod fidelity;
 mod liquid_story;
 mod metadata;

@@ -50,7 +50,6 @@ fn sources(database: &Database) -> String {
         ("wrong_database", format!("postgres://postgres:hush-hush@127.0.0.1:{}/nowhere", database.port())),
         ("wrong_host", "postgres://u:hush-hush@no-such-host.invalid/d".to_owned()),
         ("wrong_port", format!("postgres://u:hush-hush@127.0.0.1:{closed_port}/d")),
-        ("wrong_url", "postgres://u:hush-hush@127.0.0.1/d?sslmode=maybe".to_owned()),
     ];
     let mut text = String::new();
     for (name, url) in urls {
@@ -207,7 +206,6 @@ fn wrong_models() -> Vec<(Model, &'static str, &'static str, i32)> {
         (from("wrong_database", "database"), "source_unknown_database", "nowhere", 2),
         (from("wrong_host", "host"), "source_host_unknown", "no-such-host.invalid", 1),
         (from("wrong_port", "port"), "source_unreachable", "127.0.0.1", 1),
-        (from("wrong_url", "url"), "source_url_invalid", "maybe", 2),
         (from("no_file", "path"), "source_file_missing", "nowhere.db", 2),
         (from("other_type", "type"), "source_not_a_database", "people.sql", 1),
         (

@@ -84,10 +84,10 @@ async fn a_refusal_says_what_is_wrong_and_never_the_password() {
             "3D000: database \"nowhere\" does not exist",
         ),
         (
-            format!("postgres://postgres:hunter2@{address}/postgres?sslmode=require"),
+            format!("postgres://postgres:hunter2@{address}/postgres?sslmode=verify-full"),
             ErrorKind::Unavailable,
             "metadata_unavailable",
-            "TLS",
+            "certificate",
         ),
         (
             // Port 1 of this machine: nothing listens there.
