@@ -357,6 +357,17 @@ async fn a_failed_run_exits_1_with_its_code() {
     assert_eq!(table.matches("source_unknown_column").count(), 2, "{table}");
     let preview = place.run(&["preview", "-c", "broken.toml", "person"]).expect(1);
     assert!(preview.stderr.ends_with("  code: source_unknown_column\n"), "{preview:?}");
+
+    // Nothing listens there: that may change without the configuration.
+    let away = std::fs::read_to_string(place.path().join("larder.toml")).unwrap();
+    let away = away.replace("type = \"sqlite\"", "type = \"postgres\"\nurl = \"postgres://u@127.0.0.1:1/d\"");
+    let without_path =
+        away.lines().filter(|line| !line.starts_with("path = ")).collect::<Vec<_>>().join("\n");
+    place.write("away.toml", &without_path);
+    for arguments in [&["sync", "person", "-c", "away.toml"][..], &["preview", "person", "-c", "away.toml"]] {
+        let ran = place.run(arguments).expect(1);
+        assert!(ran.stderr.contains("source_unreachable"), "{ran:?}");
+    }
 }
 
 /// An endless query: a run that does not end by itself.
@@ -562,6 +573,7 @@ async fn a_source_s_url_is_checked_with_everything_else() {
             "postgres://u:hunter2@h/d?sslpassword=hunter2",
             "it has a parameter `sslpassword` that is not understood",
         ),
+        ("postgres://u:hunter2@h/d?sslmode=maybe", "cannot be used: unknown value \"maybe\" for `ssl_mode`"),
         ("postgres://u:hunter2@h:port/d", "port"),
     ] {
         let other = format!("[sources.other]\ntype = \"postgres\"\nurl = \"{url}\"\n");

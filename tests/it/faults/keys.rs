@@ -1,5 +1,7 @@
 //! Keys made, revoked and expired by commands beside a running server.
 
+use rustix::process::Signal;
+
 use super::process::{Site, until};
 
 const ROWS: &str = "create table people (id integer primary key, name text);
@@ -69,7 +71,9 @@ async fn keys_come_and_go_beside_a_running_server() {
         assert_eq!(server.get(&person, "person", 1).await.status, 401, "store gone: {gone}");
         assert_eq!(server.get(&brief, "person", 1).await.status, 401, "store gone: {gone}");
         assert_eq!(server.get(&all, "person", 1).await.status, 200, "store gone: {gone}");
-        server.kill();
+        // In order, so that what it knows of keys is on its disk.
+        server.signal(Signal::TERM);
+        assert_eq!(server.ended().await.code, Some(0));
     }
 }
 
