@@ -9,7 +9,7 @@ use crate::domain::limits::{DEPTH_MAX, RECORD_BYTES_MAX};
 /// Appends `raw`, a value of type jsonb as Postgres prints it, without its spaces; gives its depth.
 ///
 /// `None`, and `out` as it was, when `raw` is not so plain that this is safe: escapes by number,
-/// too deep, too long, not UTF-8. [`super::compact`] then decides.
+/// too deep, too long, not UTF-8. [`super::compact()`] then decides.
 pub fn squeeze(raw: &[u8], out: &mut Vec<u8>) -> Option<usize> {
     let start = out.len();
     let depth = if raw.len() <= RECORD_BYTES_MAX && std::str::from_utf8(raw).is_ok() {

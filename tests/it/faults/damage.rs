@@ -129,7 +129,9 @@ async fn local_damage_is_mended_from_the_store_and_never_served() {
         }
         // ... and while it runs, all together.
         server = follow(&follower).await;
-        local_files(&site).iter().for_each(|path| damage.strike(path));
+        for path in local_files(&site) {
+            damage.strike(&path);
+        }
         check(&server, &key, 2, "second").await;
         server.kill();
         server = follow(&follower).await;
@@ -150,7 +152,9 @@ async fn without_store_a_damaged_segment_is_not_served() {
         check(&server, &key, 1, "first").await;
         server.signal(Signal::TERM);
         assert_eq!(server.ended().await.code, Some(0));
-        files(&site.path("follower/segments")).iter().for_each(|path| damage.strike(path));
+        for path in files(&site.path("follower/segments")) {
+            damage.strike(&path);
+        }
         fs::rename(site.path("store"), site.path("away")).unwrap();
         let mut server = follower.spawn_with(&["serve"], &[("LARDER_ROLES", "replica")]);
         server.logged("larder serves").await;
@@ -284,7 +288,9 @@ async fn a_publisher_does_not_build_on_damage() {
     let good = fs::read(&segment).unwrap();
     for damage in DAMAGES {
         damage.strike(&segment);
-        files(&site.path("publisher/segments")).iter().for_each(|path| damage.strike(path));
+        for path in files(&site.path("publisher/segments")) {
+            damage.strike(&path);
+        }
         let announced = site.catalog();
         site.execute("warehouse.db", &format!("update people set name = '{damage:?}' where id = 1")).await;
         let done = publisher.run(&["sync", "person"]).await;

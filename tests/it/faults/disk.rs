@@ -140,12 +140,11 @@ async fn a_full_disk_fails_the_run_alone() {
         let served = Served::start(site).await;
         small.fill();
         served.site.execute("warehouse.db", "update people set name = 'late' where id = 5").await;
-        match code {
-            Some(code) => served.fails_with(code).await,
-            None => {
-                served.seat.output(&["sync", "person"]).await;
-                assert_eq!(served.server.ask("/readyz").await.status, 200);
-            }
+        if let Some(code) = code {
+            served.fails_with(code).await;
+        } else {
+            served.seat.output(&["sync", "person"]).await;
+            assert_eq!(served.server.ask("/readyz").await.status, 200);
         }
         small.clear();
         served.recovers().await;
