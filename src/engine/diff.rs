@@ -129,15 +129,12 @@ impl BaseTable {
 
     /// Notes that a row with the key of `entry` came; `rejected` when it has no record.
     pub(super) fn visit(&self, entry: u32, rejected: bool) -> Visit {
-        let first = if rejected { SEEN | REJECTED } else { SEEN };
-        // One step: of several threads exactly one is the second, and `REJECTED` tells of the first.
-        let before =
-            self.states[entry as usize].fetch_update(Ordering::Relaxed, Ordering::Relaxed, |state| {
-                Some(state | if state & SEEN == 0 { first } else { TWIN })
-            });
-        match before {
-            Ok(before) | Err(before) => visit_of(before),
-        }
+        let mark = if rejected { SEEN | REJECTED } else { SEEN };
+        // In one step: whether the first row was rejected is the first row's to say.
+        let noted = |before: u8| Some(before | if before & SEEN == 0 { mark } else { TWIN });
+        let state = &self.states[entry as usize];
+        let (Ok(before) | Err(before)) = state.fetch_update(Ordering::Relaxed, Ordering::Relaxed, noted);
+        visit_of(before)
     }
 
     /// Whether the record of `entry` is exactly what is served.

@@ -104,7 +104,7 @@ pub(super) fn columns() -> Vec<Column> {
             r#"case when v % 53 = 0 then null when v % 59 = 0 then '{}'
                 else array['tag ' || v % 500, 'Ünique/' || v, '', null, 'tag ' || v % 500, pick(v, array['a"b', 'c,d', '{e}', 'NULL', E'f\\g'])] end"#,
         ),
-        column("numbers", "int[]", Same, "array[v, null, v % 100, -v, v]"),
+        column("numbers", "int[]", Same, "array[v, null, v % 100 - 100, v]"),
         column(
             "big",
             "bigint",

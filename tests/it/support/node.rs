@@ -1,6 +1,9 @@
 //! A whole node: the server in this process, from a configuration file, over a warehouse of its own.
 
-use std::path::{Path, PathBuf};
+use std::{
+    fmt::Write as _,
+    path::{Path, PathBuf},
+};
 
 use larder::{
     app::Server,
@@ -85,7 +88,7 @@ impl Node {
         node.configure(sections);
         node.resume().await;
         let new = NewKey { name: "test".to_owned(), grant: Grant::AllCollections, expires_at: None };
-        node.key = node.publisher().await.create_key(new, "test").await.unwrap().expose().to_owned();
+        node.publisher().await.create_key(new, "test").await.unwrap().expose().clone_into(&mut node.key);
         node.await_key().await;
         node
     }
@@ -136,7 +139,7 @@ impl Node {
 
     /// One run of a sync as configured on disk; an announced version is awaited.
     pub(crate) async fn sync(&self, name: &str) -> Ended {
-        Box::pin(self.sync_with(name, false)).await
+        self.sync_with(name, false).await
     }
 
     pub(crate) async fn sync_with(&self, name: &str, accept: bool) -> Ended {
@@ -147,7 +150,7 @@ impl Node {
         let publisher = self.publisher().await;
         let cancel = Shutdown::new();
         let progress = Progress::default();
-        let run = publisher.run_or_follow(&sync.spec, &source, options, &progress, &cancel);
+        let run = Box::pin(publisher.run_or_follow(&sync.spec, &source, options, &progress, &cancel));
         let ended = soon("end of the run", run).await.unwrap();
         if ended.record.status == RunStatus::Announced {
             self.await_version(name, ended.record.version.unwrap().0).await;
@@ -226,7 +229,7 @@ pub(crate) fn encoded(value: &str) -> String {
         if byte.is_ascii_alphanumeric() {
             encoded.push(char::from(byte));
         } else {
-            encoded.push_str(&format!("%{byte:02X}"));
+            write!(encoded, "%{byte:02X}").unwrap();
         }
     }
     encoded
