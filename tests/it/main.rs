@@ -9,6 +9,7 @@ mod liquid_story;
 mod metadata;
 mod model_story;
 mod no_leaks;
+mod packaging;
 mod publication;
 mod read_contract;
 mod read_listener;
