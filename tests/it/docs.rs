@@ -127,3 +127,132 @@ fn every_code_has_a_section_and_every_section_a_code() {
     let unknown: Vec<_> = unique.iter().filter(|title| !codes.contains_key(**title)).collect();
     assert!(unknown.is_empty(), "docs/errors.md has sections of codes that nothing gives: {unknown:?}");
 }
+
+/// The pages that people read.
+const PAGES: [&str; 7] = [
+    "README.md",
+    "ARCHITECTURE.md",
+    "docs/api.md",
+    "docs/configuration.md",
+    "docs/errors.md",
+    "docs/operations.md",
+    "docs/sync.md",
+];
+
+#[test]
+fn links_lead_somewhere() {
+    let mut seen = 0;
+    for name in PAGES {
+        let text = page(name);
+        let anchor = |text: &str, wanted: &str| {
+            let heading = |line: &str| {
+                let title = line.trim_start_matches('#').trim().to_lowercase().replace(' ', "-");
+                line.starts_with('#')
+                    && title.chars().filter(|c| c.is_alphanumeric() || "-_".contains(*c)).eq(wanted.chars())
+            };
+            text.lines().any(heading)
+        };
+        for link in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+            let (path, fragment) = link.split_once('#').unwrap_or((link, ""));
+            if path.contains("://") {
+                continue;
+            }
+            let target = match path {
+                "" => root().join(name),
+                path => root().join(name).parent().unwrap().join(path),
+            };
+            assert!(target.exists(), "{name} links to {link}, which is not there");
+            if !fragment.is_empty() {
+                let text = fs::read_to_string(&target).unwrap();
+                assert!(anchor(&text, fragment), "{name} links to {link}, a heading that is not there");
+            }
+            seen += 1;
+        }
+    }
+    assert!(seen > 15, "{seen} links");
+}
+
+#[test]
+fn the_metrics_of_the_documentation_are_those_of_a_node() {
+    let metrics = Metrics::new();
+    metrics.requests(OTHER, OTHER, &[Outcome { status: 200, code: "hit" }]);
+    metrics.connections("public");
+    metrics.poll_failed("store_unavailable");
+    let now = larder::support::clock::Clock::default().now();
+    let shown = Shown { version: 1, records: 1, conflicts: 0, bytes: 1, data_as_of: now };
+    metrics.collection_shown("customer", shown);
+    metrics.run_ended(
+        "customer",
+        Ended { status: "announced", took: std::time::Duration::ZERO, rows: 1, rejected: 0 },
+    );
+    let text = metrics.encode(now);
+    // Samples, less what histograms add to their name.
+    let is_of_histogram = |name: &str| {
+        ["_bucket", "_sum", "_count"].iter().find_map(|end| name.strip_suffix(end).map(str::to_owned))
+    };
+    let real: BTreeSet<String> = text
+        .lines()
+        .filter(|line| !line.starts_with('#'))
+        .filter_map(|line| line.split(['{', ' ']).next())
+        .map(|name| is_of_histogram(name).unwrap_or_else(|| name.to_owned()))
+        .collect();
+    assert!(real.len() > 15, "{real:?}");
+    let table: BTreeSet<String> = page("docs/api.md")
+        .lines()
+        .filter_map(|line| {
+            line.strip_prefix("| `larder_")?.split('`').next().map(|name| format!("larder_{name}"))
+        })
+        .collect();
+    assert_eq!(table, real, "docs/api.md lists the metrics");
+    for name in PAGES {
+        for word in page(name).split(|c: char| !(c.is_ascii_lowercase() || c == '_')) {
+            assert!(!word.starts_with("larder_") || real.contains(word), "{name} names the metric {word}");
+        }
+    }
+}
+
+/// A command that a page shows exists, with the flags that are shown.
+#[test]
+fn the_commands_of_the_documentation_exist() {
+    let help = |arguments: &[&str]| {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_larder"));
+        let output = command.args(arguments).arg("--help").env_clear().output().unwrap();
+        output.status.success().then(|| String::from_utf8(output.stdout).unwrap())
+    };
+    let mut seen = BTreeSet::new();
+    for name in PAGES {
+        for line in page(name).lines() {
+            let shown = line.strip_prefix("    ").into_iter().chain(line.split('`').skip(1).step_by(2));
+            for text in shown.filter_map(|text| text.trim_start().strip_prefix("larder ")) {
+                // What comes after two blanks explains.
+                let words: Vec<&str> = text.split("  ").next().unwrap().split_whitespace().collect();
+                let is_word = |word: &&str| word.bytes().all(|byte| byte.is_ascii_lowercase());
+                let path: Vec<&str> = match words.as_slice() {
+                    [first @ ("keys" | "config" | "segment"), second, ..] if is_word(second) => {
+                        vec![first, second]
+                    }
+                    [first, ..] if is_word(first) => vec![first],
+                    _ => continue,
+                };
+                let help = help(&path).unwrap_or_else(|| panic!("{name}: `larder {text}` does not exist"));
+                for flag in words.iter().filter(|word| word.starts_with("--")) {
+                    assert!(help.contains(flag), "{name}: `larder {text}`: no flag {flag}");
+                }
+                seen.insert(path.join(" "));
+            }
+        }
+    }
+    assert!(seen.len() >= 8, "{seen:?}");
+}
+
+/// The configuration that the README shows is one.
+#[test]
+fn the_configuration_of_the_readme_has_no_fault() {
+    use larder::config::{Environment, Overrides, load_text};
+    let readme = page("README.md");
+    let text = readme.split("```toml\n").nth(1).unwrap().split("```").next().unwrap();
+    let environment: Environment =
+        [("WAREHOUSE_URL", "postgres://larder:x@warehouse.example.com/analytics")].into_iter().collect();
+    let config = load_text(text, Path::new("larder.toml"), &environment, &Overrides::default());
+    assert_eq!(config.unwrap_or_else(|faults| panic!("{faults}")).syncs.len(), 1);
+}

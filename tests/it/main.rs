@@ -20,6 +20,8 @@ mod model_story;
 #[cfg(test)]
 mod no_leaks;
 #[cfg(test)]
+mod packaging;
+#[cfg(test)]
 mod publication;
 #[cfg(test)]
 mod read_contract;

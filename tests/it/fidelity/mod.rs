@@ -289,7 +289,6 @@ async fn records_are_what_postgres_has() {
     let some = format!("{good} order by md5(n::text || 'first') limit {COMPARED}");
     awkward.compare(&awkward.expected(&some).await).await;
     let before = awkward.rows(good).await;
-
     // Changed rows take the values of others; a tenth leaves, as many come, and some go bad.
     let carried = "n % 10 = 6 and n % 7 = 1";
     let as_before = awkward.expected(&format!("{good} and {carried}")).await;
