@@ -19,7 +19,7 @@ use crate::{
 const KEYS_INTERVAL: Duration = Duration::from_secs(60);
 /// How often runs that a killed process left open are looked for. Their sync's next run settles
 /// them as well; this is for syncs that nobody runs again.
-const ABANDONED_INTERVAL: Duration = Duration::from_secs(60);
+const ABANDONED_INTERVAL: Duration = Duration::from_mins(1);
 /// How often old objects are looked for; they are kept for a day at least.
 const OBJECTS_INTERVAL: Duration = Duration::from_secs(3600);
 /// Longest time that one round may take, and how long its lease lasts.

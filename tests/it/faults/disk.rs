@@ -68,30 +68,30 @@ impl Served {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_run_that_outgrows_its_spool_fails_and_changes_nothing() {
-    let served = Served::start(Site::new()).await;
-    served.site.execute("warehouse.db", BIG).await;
-    served.fails_with("spool_full").await;
-    served.recovers().await;
+    let node = Served::start(Site::new()).await;
+    node.site.execute("warehouse.db", BIG).await;
+    node.fails_with("spool_full").await;
+    node.recovers().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn directories_that_cannot_be_written_fail_the_run_alone() {
     // A file in place of a directory stops root as well.
     for (directory, code) in [("store/collections", "store_unavailable"), ("data/segments", "local_file")] {
-        let served = Served::start(Site::new()).await;
-        let path = served.site.path(directory);
+        let node = Served::start(Site::new()).await;
+        let path = node.site.path(directory);
         let away = path.with_extension("away");
         fs::rename(&path, &away).unwrap();
         fs::write(&path, "in the way").unwrap();
-        served.site.execute("warehouse.db", "update people set name = 'late' where id = 5").await;
-        let done = served.seat.run(&["sync", "person"]).await;
+        node.site.execute("warehouse.db", "update people set name = 'late' where id = 5").await;
+        let done = node.seat.run(&["sync", "person"]).await;
         assert_eq!(done.code, Some(1), "{done:?}");
         assert!(done.stderr.contains(code), "{directory}: {done:?}");
         assert!(!done.stderr.contains("internal"), "{done:?}");
-        served.check().await;
+        node.check().await;
         fs::remove_file(&path).unwrap();
         fs::rename(&away, &path).unwrap();
-        served.recovers().await;
+        node.recovers().await;
     }
 }
 
@@ -135,14 +135,14 @@ async fn a_full_disk_fails_the_run_alone() {
             println!("mounting is not permitted here: files in place of directories must do");
             return;
         };
-        let served = Served::start(site).await;
+        let node = Served::start(site).await;
         small.fill();
-        served.site.execute("warehouse.db", "update people set name = 'late' where id = 5").await;
-        served.fails_with(code).await;
+        node.site.execute("warehouse.db", "update people set name = 'late' where id = 5").await;
+        node.fails_with(code).await;
         small.clear();
-        served.recovers().await;
+        node.recovers().await;
         // What was half written before does no harm to the next start.
-        let Served { site, seat, key, server } = served;
+        let Served { site, seat, key, server } = node;
         small.fill();
         server.kill();
         let server = seat.serve().await;

@@ -1,5 +1,7 @@
 //! Keys made, revoked and expired by commands beside a running server.
 
+use serde_json::Value;
+
 use super::process::{Site, until};
 
 const ROWS: &str = "create table people (id integer primary key, name text);
@@ -59,7 +61,14 @@ async fn keys_come_and_go_beside_a_running_server() {
     assert_eq!((refused.status, refused.code().as_str()), (401, "key_unknown"));
     assert_eq!(server.get(&all, "person", 1).await.status, 200, "another key");
 
-    // A restart revives nothing, with or without the store.
+    // A restart revives nothing, with or without the store: once the node has it on its disk.
+    until("the saved state", async || {
+        let text = std::fs::read(site.path("data/state/catalog.json")).ok()?;
+        let saved: Value = serde_json::from_slice(&text).unwrap();
+        let announced = site.catalog().pop().unwrap();
+        (saved["state"]["keys"]["revision"] == announced["keys"]["revision"]).then_some(())
+    })
+    .await;
     server.kill();
     for gone in [false, true] {
         if gone {
