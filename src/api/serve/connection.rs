@@ -121,7 +121,9 @@ async fn serve<A: Answer>(socket: Socket, protocol: &Protocol, service: Courteou
             if order == Order::Abort || connection.as_mut().poll(context).is_ready() {
                 return Poll::Ready(());
             }
-            if order == Order::Serve || is_closing {
+            // A connection that has served before takes itself for idle until a head is whole, and
+            // would close on half a one. Its rest wakes this task; the listener bounds the wait.
+            if order == Order::Serve || is_closing || link.is_receiving() {
                 return Poll::Pending;
             }
             is_closing = true;

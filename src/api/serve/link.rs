@@ -63,6 +63,12 @@ impl Link {
         self.answered.store(self.received.load(Relaxed), Relaxed);
     }
 
+    /// Whether part of a request has come that is not answered. Of HTTP/2 nothing is known: it sends
+    /// frames that need no answer.
+    pub(super) fn is_receiving(&self) -> bool {
+        self.received.load(Relaxed) > self.answered.load(Relaxed) && !self.is_http2.load(Relaxed)
+    }
+
     /// The client closed its side, or the connection broke.
     pub(super) fn end(&self) {
         self.has_ended.store(true, Relaxed);
@@ -121,9 +127,8 @@ impl Pulse {
         let moved = received + sent;
         self.quiet = if moved == self.moved { self.quiet + 1 } else { 0 };
         self.moved = moved;
-        // HTTP/2 sends frames that need no answer; its idle time alone is watched.
-        let is_receiving = received > link.answered.load(Relaxed) && !link.is_http2.load(Relaxed);
-        self.receiving = if is_receiving { self.receiving + 1 } else { 0 };
+        // Of HTTP/2 the idle time alone is watched.
+        self.receiving = if link.is_receiving() { self.receiving + 1 } else { 0 };
         if self.receiving > patience.head || self.quiet > patience.idle + 1 {
             Order::Abort
         } else if self.quiet >= patience.idle {

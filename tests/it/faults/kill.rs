@@ -46,14 +46,14 @@ const TABLES: &str = "
 ";
 
 fn sections(schedule: &str) -> String {
-    let mut text = "[sources.warehouse]\ntype = \"sqlite\"\npath = \"warehouse.db\"\n".to_owned();
-    for name in COLLECTIONS {
-        text += &format!(
+    let of = |name: &str| {
+        format!(
             "[models.{name}]\nsource = \"warehouse\"\nsql = \"select * from {name}\"\nprimary_key = \"id\"\n\
              [syncs.{name}]\nmodel = \"{name}\"\nschedule = \"{schedule}\"\nindexes = {{ id = \"id\" }}\n"
-        );
-    }
-    text
+        )
+    };
+    let [whole, part] = COLLECTIONS.map(of);
+    format!("[sources.warehouse]\ntype = \"sqlite\"\npath = \"warehouse.db\"\n{whole}{part}")
 }
 
 /// What row `id` of `collection` says in a generation.

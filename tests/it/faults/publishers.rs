@@ -13,15 +13,15 @@ const ROWS: &str = "create table people (id integer primary key, name text);
     insert into people values (1, 'Ann'), (2, 'Bob');";
 
 fn sections(warehouse: &str, schedule: &str, syncs: &[&str]) -> String {
-    let mut text = format!(
-        "{warehouse}[models.people]\nsource = \"warehouse\"\nsql = \"select * from people\"\nprimary_key = \"id\"\n"
-    );
-    for sync in syncs {
-        text += &format!(
+    let of = |sync: &&str| {
+        format!(
             "[syncs.{sync}]\nmodel = \"people\"\nschedule = \"{schedule}\"\nindexes = {{ id = \"id\" }}\n"
-        );
-    }
-    text
+        )
+    };
+    let syncs: Vec<String> = syncs.iter().map(of).collect();
+    let model =
+        "[models.people]\nsource = \"warehouse\"\nsql = \"select * from people\"\nprimary_key = \"id\"\n";
+    format!("{warehouse}{model}{}", syncs.concat())
 }
 
 const SQLITE: &str = "[sources.warehouse]\ntype = \"sqlite\"\npath = \"warehouse.db\"\n";
@@ -190,17 +190,17 @@ async fn a_killed_command_that_nobody_repeats_is_settled_by_the_server() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_run_that_waited_for_its_turn_is_not_run_again_after_another_process_ran_it() {
     let (site, database) = (Site::new(), Postgres::database().await);
-    let mut text = format!("{}[engine]\nmax_concurrent_runs = 1\n", postgres(&database));
+    let mut text = vec![postgres(&database), "[engine]\nmax_concurrent_runs = 1\n".to_owned()];
     let mut locks = BTreeMap::new();
     for (sync, schedule) in [("one", "every 1h"), ("two", "every 1h"), ("clock", "every 1s")] {
         database.execute(&format!("create table {sync} (id integer primary key)")).await;
-        text += &format!(
+        text.push(format!(
             "[models.{sync}]\nsource = \"warehouse\"\ntable = \"{sync}\"\nprimary_key = \"id\"\n\
              [syncs.{sync}]\nmodel = \"{sync}\"\nschedule = \"{schedule}\"\nindexes = {{ id = \"id\" }}\n"
-        );
+        ));
         locks.insert(sync, lock(&database, sync).await);
     }
-    let seat = site.seat("data", &text);
+    let seat = site.seat("data", &text.concat());
     let _server = seat.serve().await;
     // One has the only turn, the others wait for it.
     let first = open_run(&seat).await;
