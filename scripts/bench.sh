@@ -5,7 +5,7 @@
 #   scripts/bench.sh sync       syncs of 1 M rows against psql's copy on a private Postgres
 #   scripts/bench.sh memory     memory and restart against Redis (after `sync`, in one run)
 # Needs Rust, PostgreSQL's server and client, redis-server, redis-cli and curl.
-# ROWS=1000000 and REPEAT=3 may be set. All servers listen on loopback or sockets and end with the script.
+# ROWS=1000000, REPEAT=3 and LARDER=path-of-a-binary may be set. All servers listen on loopback or sockets and end with the script.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 what=${1:-all}
@@ -27,8 +27,8 @@ median() { sort -n | awk '{v[NR]=$1} END {print v[int((NR+1)/2)]}'; }
 ratio() { echo "$1 / $2" | bc -l | xargs printf '%.2f'; }
 need() { command -v "$1" >/dev/null 2>&1 || { echo "missing: $1" >&2; exit 1; }; }
 
-cargo build --release --locked --quiet
-larder=$PWD/target/release/larder
+larder=${LARDER:-$PWD/target/release/larder}
+[ -n "${LARDER:-}" ] || cargo build --release --locked --quiet
 
 bench_cache() { cargo bench --locked --quiet --bench cache; }
 
