@@ -19,8 +19,8 @@ use crate::{
     segment::{self, Codec, Dictionaries, Segment},
 };
 
-/// Segments read ahead while one is taken in; each costs its size in memory.
-const READ_AHEAD: usize = 2;
+/// Segments read while one is taken in; each costs its size in memory.
+const READ_AHEAD: usize = 1;
 
 /// What is announced of a collection when a run starts.
 pub(super) struct Base {
@@ -89,7 +89,7 @@ impl<'a> SegmentReader<'a> {
         let mut ahead = VecDeque::new();
         let mut references = manifest.segments.iter();
         for number in 0..manifest.segments.len() {
-            // The next segments are read and verified while this one is taken in.
+            // The next segment is read and verified while this one is taken in.
             while ahead.len() < READ_AHEAD {
                 let Some(reference) = references.next() else { break };
                 let (store, directory) = (self.store.clone(), self.directory.clone());

@@ -23,7 +23,7 @@ use crate::{
 
 /// Batches that wait for a worker, half a megabyte each: a source may run ahead while the table of
 /// what is served is built.
-pub(super) const BATCHES_WAITING_MAX: usize = 32;
+pub(super) const BATCHES_WAITING_MAX: usize = 16;
 /// Results of workers that wait for the sequencer.
 const RESULTS_WAITING_MAX: usize = 8;
 /// Rows from which a dictionary is trained.
