@@ -1,8 +1,10 @@
-//! Housekeeping of a publisher: old objects, old runs, and a key set that was not yet announced.
+//! Housekeeping of a publisher: old objects, old runs, runs that a killed process left open, and a
+//! key set that was not yet announced.
 
 use std::{collections::HashSet, time::Duration};
 
 use chrono::TimeDelta;
+use tokio::time::Instant;
 use tracing::{info, warn};
 
 use crate::{
@@ -14,11 +16,14 @@ use crate::{
 
 /// How often a key set that metadata has and the catalog has not is looked for: a process may have
 /// died between the two.
-const KEYS_INTERVAL: Duration = Duration::from_secs(60);
+const KEYS_INTERVAL: Duration = Duration::from_mins(1);
+/// How often runs that a killed process left open are looked for. Their sync's next run settles
+/// them as well; this is for syncs that nobody runs again.
+const ABANDONED_INTERVAL: Duration = Duration::from_mins(1);
 /// How often old objects are looked for; they are kept for a day at least.
-const OBJECTS_INTERVAL: Duration = Duration::from_secs(3600);
+const OBJECTS_INTERVAL: Duration = Duration::from_hours(1);
 /// Longest time that one round may take, and how long its lease lasts.
-const ROUND_MAX: Duration = Duration::from_secs(600);
+const ROUND_MAX: Duration = Duration::from_mins(10);
 /// Runs kept of each sync.
 const RUNS_KEPT: usize = 1000;
 /// Runs are kept for a year at most.
@@ -30,16 +35,24 @@ const AUDIT_DAYS: i64 = 730;
 pub(super) async fn run(publisher: Publisher, keep_versions: usize, shutdown: Shutdown) {
     let mut keys = tokio::time::interval(KEYS_INTERVAL);
     let mut objects = tokio::time::interval(OBJECTS_INTERVAL);
+    // The first time is before the first run: a lease that is looked at makes a run wait.
+    let mut abandoned = tokio::time::interval_at(Instant::now() + ABANDONED_INTERVAL, ABANDONED_INTERVAL);
     loop {
         let (what, result) = tokio::select! {
             () = shutdown.cancelled() => return,
             _ = keys.tick() => ("keys", publisher.reconcile_keys().await),
+            _ = abandoned.tick() => ("abandoned runs", settle(&publisher).await),
             _ = objects.tick() => ("objects", collect(&publisher, keep_versions).await),
         };
         if let Err(error) = result {
             warn!(what, code = error.code(), %error, "housekeeping failed; it is tried again");
         }
     }
+}
+
+/// Closes runs whose process is dead.
+pub(super) async fn settle(publisher: &Publisher) -> Result<(), Error> {
+    Ok(publisher.engine.settle_abandoned_runs().await?)
 }
 
 /// One round: only the holder of the lease deletes.

@@ -188,7 +188,7 @@ pub(super) struct Sync {
     pub(super) config: ConfigArgument,
     /// The sync, by its collection's name
     #[arg(value_name = "SYNC")]
-    pub(super) sync: String,
+    pub(super) name: String,
     /// Read the rows and say what would change; nothing is announced or recorded
     #[arg(long)]
     pub(super) dry_run: bool,

@@ -10,7 +10,6 @@ use crate::{
     app,
     config::{Role, SyncConfig},
     control::{self, Checked},
-    domain::error::ErrorKind,
     support::clock::Clock,
 };
 
@@ -21,10 +20,9 @@ pub(super) async fn run(arguments: Check) -> Result<Exit, Failure> {
     if !arguments.connect {
         return Ok(Exit::Success);
     }
-    let mut failures = Vec::new();
-    failures.extend(tell("store", app::check_store(&config).await)?);
+    let mut is_sound = tell("store", app::check_store(&config).await)?;
     if config.node.has(Role::Publisher) {
-        failures.extend(tell("metadata", app::check_metadata(&config, Clock::default()).await)?);
+        is_sound &= tell("metadata", app::check_metadata(&config, Clock::default()).await)?;
     }
     for sync in &config.syncs {
         let checked = match session::source_of(&config, sync) {
@@ -32,20 +30,13 @@ pub(super) async fn run(arguments: Check) -> Result<Exit, Failure> {
             Err(Failure::Control(error)) => Err(error),
             Err(other) => return Err(other),
         };
-        failures.extend(tell_sync(sync, checked)?);
+        is_sound &= tell_sync(sync, checked)?;
     }
-    // What must be changed before anything can work weighs more than what may go away.
-    Ok(match failures.iter().find(|kind| **kind == ErrorKind::Invalid).or(failures.first()) {
-        Some(kind) => Exit::of_kind(*kind),
-        None => Exit::Success,
-    })
+    Ok(if is_sound { Exit::Success } else { Exit::Failed })
 }
 
-/// Prints what a sync's check found; what kind of failure it was, if one.
-fn tell_sync(
-    sync: &SyncConfig,
-    result: Result<Checked, control::Error>,
-) -> Result<Option<ErrorKind>, Failure> {
+/// Prints what a sync's check found; whether it is sound.
+fn tell_sync(sync: &SyncConfig, result: Result<Checked, control::Error>) -> Result<bool, Failure> {
     let name = &sync.spec.collection;
     match result {
         Ok(checked) => {
@@ -55,7 +46,7 @@ fn tell_sync(
             for warning in checked.mapping.warnings() {
                 complain(&format!("warning: sync {name}: {warning}"));
             }
-            Ok(None)
+            Ok(true)
         }
         Err(error) => {
             print(&format!("FAIL  sync {name}: {error} (code: {})", error.code()))?;
@@ -64,16 +55,17 @@ fn tell_sync(
                     print(&format!("        {fault}"))?;
                 }
             }
-            Ok(Some(error.kind()))
+            Ok(false)
         }
     }
 }
 
-fn tell(what: &str, result: Result<String, control::Error>) -> Result<Option<ErrorKind>, Failure> {
+fn tell(what: &str, result: Result<String, control::Error>) -> Result<bool, Failure> {
     match result {
-        Ok(found) => print(&format!("ok    {what}: {found}")).map(|()| None),
+        Ok(found) => print(&format!("ok    {what}: {found}")).map(|()| true),
         Err(error) => {
-            print(&format!("FAIL  {what}: {error} (code: {})", error.code())).map(|()| Some(error.kind()))
+            print(&format!("FAIL  {what}: {error} (code: {})", error.code()))?;
+            Ok(false)
         }
     }
 }

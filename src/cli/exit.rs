@@ -22,16 +22,6 @@ pub(super) enum Exit {
 }
 
 impl Exit {
-    /// The code for an error: what only a change of the configuration mends is told from what may
-    /// go away.
-    pub(super) const fn of_kind(kind: ErrorKind) -> Self {
-        match kind {
-            ErrorKind::Invalid => Self::Usage,
-            ErrorKind::Conflict => Self::Superseded,
-            _ => Self::Failed,
-        }
-    }
-
     /// The code for how a run ended.
     pub(super) fn of_run(status: RunStatus, kind: Option<ErrorKind>) -> Self {
         match status {
@@ -39,8 +29,10 @@ impl Exit {
             RunStatus::Held => Self::Held,
             RunStatus::Superseded => Self::Superseded,
             RunStatus::Cancelled => Self::Interrupted,
-            RunStatus::Failed => kind.map_or(Self::Failed, Self::of_kind),
-            RunStatus::Running | RunStatus::Announcing | RunStatus::Interrupted => Self::Failed,
+            RunStatus::Failed if kind == Some(ErrorKind::Conflict) => Self::Superseded,
+            RunStatus::Failed | RunStatus::Running | RunStatus::Announcing | RunStatus::Interrupted => {
+                Self::Failed
+            }
         }
     }
 }

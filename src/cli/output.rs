@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::exit::Exit;
-use crate::{config::Faults, control, engine};
+use crate::{config::Faults, control, domain::error::ErrorKind, engine};
 
 /// Why a command failed, with all that decides its message and exit code.
 #[derive(Debug)]
@@ -38,7 +38,9 @@ impl Failure {
             Self::Control(error) => {
                 complain(&error.to_string());
                 if let control::Error::Mapping { faults, .. } = &error {
-                    faults.iter().for_each(|fault| complain(&format!("  {fault}")));
+                    for fault in faults {
+                        complain(&format!("  {fault}"));
+                    }
                 }
                 complain(&format!("  code: {}", error.code()));
                 of_error(&error)
@@ -57,7 +59,13 @@ fn of_error(error: &control::Error) -> Exit {
     match error {
         Error::Engine(engine::Error::Cancelled) => Exit::Interrupted,
         Error::UnknownSync { .. } | Error::UnknownKey { .. } | Error::UnknownRun { .. } => Exit::Usage,
-        _ => Exit::of_kind(error.kind()),
+        // What a run of the same sync would end with.
+        Error::Source(_) | Error::Mapping { .. } => Exit::Failed,
+        _ => match error.kind() {
+            ErrorKind::Invalid => Exit::Usage,
+            ErrorKind::Conflict => Exit::Superseded,
+            _ => Exit::Failed,
+        },
     }
 }
 

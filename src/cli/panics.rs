@@ -8,7 +8,7 @@ use super::output::complain;
 /// Makes every panic of this process tell its place and nothing else: in the log once there is
 /// one, on stderr before.
 pub(super) fn install() {
-    panic::set_hook(Box::new(|panic| tell(panic)));
+    panic::set_hook(Box::new(tell));
 }
 
 fn tell(panic: &PanicHookInfo<'_>) {

@@ -29,7 +29,7 @@ use crate::{
 /// The configuration that the user gets to edit.
 const CONFIGURATION: &str = include_str!("../../config/quickstart.toml");
 /// How long the sample may take to be served.
-const READY_TIMEOUT: Duration = Duration::from_secs(60);
+const READY_TIMEOUT: Duration = Duration::from_mins(1);
 
 pub(super) async fn run(arguments: Quickstart) -> Result<Exit, Failure> {
     let directory = arguments.directory;
@@ -58,16 +58,16 @@ pub(super) async fn run(arguments: Quickstart) -> Result<Exit, Failure> {
     telemetry::init(&config.telemetry).map_err(anyhow::Error::new)?;
     let signals = Signals::new();
     let public_url = config.server.public_url.clone();
-    let server = Server::start(config, Clock::default()).await?;
+    let node = Server::start(config, Clock::default()).await?;
     let key_file = data.join("quickstart.key");
-    let key = sample_key(&server, &key_file).await?;
-    let in_time = tokio::time::timeout(READY_TIMEOUT, wait_until_served(&server, &key)).await;
+    let key = sample_key(&node, &key_file).await?;
+    let in_time = tokio::time::timeout(READY_TIMEOUT, wait_until_served(&node, &key)).await;
     in_time.map_err(|_| {
         anyhow::anyhow!("the sample was not served within {} s; the log says why", READY_TIMEOUT.as_secs())
     })?;
-    let url = public_url.unwrap_or_else(|| format!("http://127.0.0.1:{}", server.public_address().port()));
+    let url = public_url.unwrap_or_else(|| format!("http://127.0.0.1:{}", node.public_address().port()));
     print(&welcome(&url, &key, &key_file, &argument.config, &warehouse))?;
-    Ok(serve::until_stopped(server, signals, &argument).await)
+    Ok(serve::until_stopped(node, signals, &argument).await)
 }
 
 /// The key of an earlier start, when it still works; else a new one.

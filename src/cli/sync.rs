@@ -27,7 +27,7 @@ const REDRAW: Duration = Duration::from_millis(100);
 
 pub(super) async fn run(arguments: Sync) -> Result<Exit, Failure> {
     let config = session::load(&arguments.config)?;
-    let sync = session::find_sync(&config, &arguments.sync)?;
+    let sync = session::find_sync(&config, &arguments.name)?;
     let source = session::source_of(&config, sync)?;
     let process = session::publisher(&config).await?;
     let options =
@@ -35,7 +35,10 @@ pub(super) async fn run(arguments: Sync) -> Result<Exit, Failure> {
     let cancel = Shutdown::new();
     let progress = Progress::default();
     let run = process.publisher.run_or_follow(&sync.spec, &source, options, &progress, &cancel);
-    let ended = watch(run, &progress, &cancel).await;
+    let Some(ended) = watch(run, &progress, &cancel).await else {
+        complain("ended at once by a second signal; the next run of this sync settles this one");
+        return Ok(Exit::Interrupted);
+    };
     process.stop().await;
     let ended = ended?;
     if arguments.json {
@@ -46,8 +49,9 @@ pub(super) async fn run(arguments: Sync) -> Result<Exit, Failure> {
     Ok(Exit::of_run(ended.record.status, ended.kind))
 }
 
-/// Awaits `run`; shows its progress; cancels it on the first signal.
-async fn watch<T>(run: impl Future<Output = T>, progress: &Progress, cancel: &Shutdown) -> T {
+/// Awaits `run`; shows its progress; cancels it on the first signal, and gives `None` at once on the
+/// second: an announcement under way is not cancelled, and finding out how it ended can take long.
+async fn watch<T>(run: impl Future<Output = T>, progress: &Progress, cancel: &Shutdown) -> Option<T> {
     let bar = if io::stderr().is_terminal() { ProgressBar::new_spinner() } else { ProgressBar::hidden() };
     if let Ok(style) = ProgressStyle::with_template("{spinner} {msg} {per_sec} {elapsed}") {
         bar.set_style(style);
@@ -59,7 +63,7 @@ async fn watch<T>(run: impl Future<Output = T>, progress: &Progress, cancel: &Sh
         tokio::select! {
             result = &mut run => {
                 bar.finish_and_clear();
-                return result;
+                return Some(result);
             }
             _ = redraw.tick() => {
                 let rows = progress.rows();
@@ -68,7 +72,14 @@ async fn watch<T>(run: impl Future<Output = T>, progress: &Progress, cancel: &Sh
                 let of = if expected > 0 { format!(" of about {expected}") } else { String::new() };
                 bar.set_message(format!("{rows}{of} rows, {} new or changed", progress.puts()));
             }
-            () = signals.stop() => cancel.cancel(),
+            () = signals.stop() => {
+                if cancel.is_cancelled() {
+                    bar.finish_and_clear();
+                    return None;
+                }
+                cancel.cancel();
+                bar.suspend(|| complain("cancelling the run; a second signal ends at once"));
+            }
         }
     }
 }

@@ -74,10 +74,10 @@ impl Engine {
         cancel: &Shutdown,
     ) -> Result<Ended, Error> {
         if options.dry_run {
-            return self.dry_run(spec, source, options, progress, cancel).await;
+            return Box::pin(self.dry_run(spec, source, options, progress, cancel)).await;
         }
         let lease = KeptLease::take(&self.metadata, &spec.collection).await?;
-        let result = self.run_leased(&lease, spec, source, options, progress, cancel).await;
+        let result = Box::pin(self.run_leased(&lease, spec, source, options, progress, cancel)).await;
         lease.release().await;
         result
     }
@@ -118,7 +118,7 @@ impl Engine {
         let mut record = self.new_record(spec, options);
         self.metadata.insert_run(&record).await?;
         let prepared = tokio::select! {
-            prepared = self.prepare(record.id, spec, source, options, progress) => prepared,
+            prepared = Box::pin(self.prepare(record.id, spec, source, options, progress)) => prepared,
             () = lease.lost() => Err(Error::LeaseLost),
             () = cancel.cancelled() => Err(Error::Cancelled),
             () = tokio::time::sleep(self.settings.run_timeout) => {
@@ -141,10 +141,10 @@ impl Engine {
         let kind = concluded.as_ref().err().map(Error::kind);
         if let Err(error) = concluded {
             record.status = match &error {
-                Error::Announce(AnnounceError::Superseded { .. }) => RunStatus::Superseded,
+                Error::Announce(AnnounceError::Superseded) => RunStatus::Superseded,
                 // Its outcome is not known: whoever next takes the lease settles it.
                 Error::Announce(AnnounceError::Unknown) => RunStatus::Announcing,
-                Error::Cancelled => RunStatus::Cancelled,
+                Error::Cancelled | Error::Announce(AnnounceError::Ending) => RunStatus::Cancelled,
                 _ => RunStatus::Failed,
             };
             record.error = Some(RunError { code: error.code().to_owned(), message: error.to_string() });

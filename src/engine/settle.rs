@@ -1,14 +1,32 @@
-//! Settling what a killed process left open, before a new run of the same sync begins.
+//! Settling what a killed process left open: before a new run of the same sync begins, and now and
+//! then for syncs that nobody runs again.
 
 use tracing::info;
 
-use super::{Engine, error::Error};
+use super::{Engine, error::Error, lease::KeptLease};
 use crate::{
     domain::{name::CollectionName, run::RunStatus},
     publication::Settled,
 };
 
 impl Engine {
+    /// Settles the open runs of every sync whose lease is free: their processes are dead. A sync
+    /// that is running is left alone.
+    pub async fn settle_abandoned_runs(&self) -> Result<(), Error> {
+        for sync in self.metadata.syncs_with_open_runs().await? {
+            match KeptLease::take(&self.metadata, &sync).await {
+                Ok(lease) => {
+                    let settled = self.settle_open_runs(&sync).await;
+                    lease.release().await;
+                    settled?;
+                }
+                Err(Error::LeaseHeld { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
     /// Closes the open runs of a sync whose lease this process has just taken: announced when the
     /// catalog names them, interrupted otherwise.
     pub(super) async fn settle_open_runs(&self, sync: &CollectionName) -> Result<(), Error> {

@@ -160,6 +160,14 @@ impl Metadata {
         self.run_records(select.bind(sync.as_str()).bind(RUNS_LISTED_MAX)).await
     }
 
+    /// The syncs that have runs as [`Metadata::open_runs`] gives them.
+    pub async fn syncs_with_open_runs(&self) -> Result<Vec<CollectionName>, Error> {
+        let select = Statement::new(
+            "select distinct sync from runs where status in ('running', 'announcing') order by sync",
+        );
+        self.database.rows(select).await?.iter().map(|row| row.parsed("sync")).collect()
+    }
+
     /// The newest run of a sync.
     pub async fn last_run(&self, sync: &CollectionName) -> Result<Option<RunRecord>, Error> {
         Ok(self.runs(Some(sync), 1).await?.pop())

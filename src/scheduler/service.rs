@@ -108,18 +108,10 @@ struct SyncLoop {
 
 impl SyncLoop {
     async fn run(self) {
+        self.announce_settings().await;
         let mut failures = 0;
         loop {
-            let wait = match self.history(failures).await {
-                Ok(history) => match due::next(&self.sync.schedule, &history) {
-                    None => return,
-                    Some(due) => (due - self.clock.now()).to_std().unwrap_or_default(),
-                },
-                Err(error) => {
-                    warn!(sync = %self.sync.spec.collection, %error, "no sync starts without metadata");
-                    HELD_ELSEWHERE
-                }
-            };
+            let Some(wait) = self.due_in(failures).await else { return };
             if !wait.is_zero() {
                 if self.sleep(wait.min(LOOK_AGAIN)).await {
                     continue;
@@ -130,32 +122,65 @@ impl SyncLoop {
                 permit = self.permits.clone().acquire_owned() => permit,
                 () = self.retire.cancelled() => return,
             };
-            let Ok(_permit) = permit else { return };
+            let Ok(permit) = permit else { return };
             if self.retire.is_cancelled() {
                 return;
             }
-            failures = self.run_once(failures).await;
+            // The turn may have come late: another process may have run the sync meanwhile.
+            if self.due_in(failures).await.is_none_or(|wait| !wait.is_zero()) {
+                continue;
+            }
+            let began = self.run_once(&mut failures).await;
+            // Nobody waits for a turn that is not used.
+            drop(permit);
+            if !began && !self.sleep(HELD_ELSEWHERE).await {
+                return;
+            }
         }
     }
 
-    /// One run; how many have failed in a row after it.
-    async fn run_once(&self, failures: u32) -> u32 {
+    /// Changed serving settings need no run. What fails here is announced by the next one.
+    async fn announce_settings(&self) {
+        let spec = &self.sync.spec;
+        match self.engine.announce_settings(spec).await {
+            Ok(_) | Err(engine::Error::LeaseHeld { .. }) => {}
+            Err(error) => {
+                let code = error.code();
+                warn!(sync = %spec.collection, code, %error, "serving settings wait for the next run");
+            }
+        }
+    }
+
+    /// How long until the next run is due; `None` when only an operator starts one.
+    async fn due_in(&self, failures: u32) -> Option<Duration> {
+        match self.history(failures).await {
+            Ok(history) => due::next(&self.sync.schedule, &history)
+                .map(|due| (due - self.clock.now()).to_std().unwrap_or_default()),
+            Err(error) => {
+                warn!(sync = %self.sync.spec.collection, %error, "no sync starts without metadata");
+                Some(HELD_ELSEWHERE)
+            }
+        }
+    }
+
+    /// One run, whether it could begin; counts the runs that have failed in a row.
+    async fn run_once(&self, failures: &mut u32) -> bool {
         let options = RunOptions { trigger: Trigger::Schedule, accept: false, dry_run: false };
         let (spec, source) = (&self.sync.spec, &self.sync.source);
         match self.engine.run(spec, source, options, &Progress::default(), &self.shutdown).await {
             Ok(ended) => {
                 (self.on_ended)(&ended.record);
                 let failed = ended.record.status == RunStatus::Failed;
-                if failed && ended.kind != Some(ErrorKind::Invalid) { failures + 1 } else { 0 }
+                *failures = if failed && ended.kind != Some(ErrorKind::Invalid) { *failures + 1 } else { 0 };
+                true
             }
             Err(engine::Error::LeaseHeld { .. }) => {
-                self.sleep(HELD_ELSEWHERE).await;
-                0
+                *failures = 0;
+                false
             }
             Err(error) => {
                 error!(sync = %spec.collection, code = error.code(), %error, "no run could begin");
-                self.sleep(HELD_ELSEWHERE).await;
-                failures
+                false
             }
         }
     }

@@ -11,6 +11,10 @@ use crate::source::{Error, Fault, Position};
 /// rows (<https://www.postgresql.org/docs/current/errcodes-appendix.html>).
 const OPEN_CLASSES: [&str; 6] = ["08", "28", "3D", "42", "53", "57"];
 
+/// How sqlx words the end of a connection that was closed before the server said whether it speaks
+/// TLS: it takes the byte that never came for a zero. Load balancers without a server do that.
+const CLOSED_BEFORE_TLS: &str = "unexpected response from SSLRequest: 0x00";
+
 /// What was asked when an error came: where the model's SQL stands in it, and for how long.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Asked<'a> {
@@ -31,6 +35,9 @@ pub(super) fn of_connecting(error: sqlx::Error, address: &str) -> Error {
         }
         sqlx::Error::Io(source) => Error::Connect { address, source },
         sqlx::Error::Tls(error) => Error::Tls { address, reason: error.to_string() },
+        sqlx::Error::Protocol(what) if what.starts_with(CLOSED_BEFORE_TLS) => {
+            Error::ConnectionLost { reason: format!("{address} closed it before any answer") }
+        }
         other => {
             let asked = Asked { address: &address, timeout: Duration::ZERO, model: None };
             of_query(other, asked)

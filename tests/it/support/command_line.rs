@@ -82,7 +82,7 @@ impl Place {
     /// Starts the binary; what it writes goes to files.
     pub(crate) fn start(&self, arguments: &[&str], variables: &[(&str, &str)]) -> Running {
         let unused = |name: &str| {
-            (0..)
+            (0..1000)
                 .map(|number| self.path().join(format!("{name}.{number}")))
                 .find(|path| !path.exists())
                 .unwrap()
@@ -155,7 +155,7 @@ impl Running {
             }
             assert!(ended.is_none(), "ended before {what}: {ended:?} {:?}", self.written());
             assert!(Instant::now() < deadline, "no {what} within {DEADLINE:?}: {:?}", self.written());
-            std::thread::sleep(Duration::from_millis(10));
+            pause();
         }
     }
 
@@ -191,7 +191,7 @@ impl Running {
         let deadline = Instant::now() + DEADLINE;
         while status.is_none() {
             assert!(Instant::now() < deadline, "no end within {DEADLINE:?}: {:?}", self.written());
-            std::thread::sleep(Duration::from_millis(5));
+            pause();
             status = self.child.try_wait().unwrap();
         }
         let (stdout, stderr) = self.written();
@@ -204,4 +204,10 @@ impl Drop for Running {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Between two looks at a condition that has a deadline.
+#[expect(clippy::disallowed_methods, reason = "a process of its own gives no event to wait for")]
+fn pause() {
+    std::thread::sleep(Duration::from_millis(5));
 }

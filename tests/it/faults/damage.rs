@@ -1,0 +1,307 @@
+//! Damaged and missing files, in the store and on the node: never a wrong record.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use rustix::process::Signal;
+
+use super::process::{Process, Seat, Site, ends_with, files, until, version};
+
+const ROWS: &str = "create table people (id integer primary key, name text);
+    with recursive n(i) as (select 1 union all select i + 1 from n where i < 40)
+    insert into people select i, 'first ' || i from n;";
+const IDS: [u32; 3] = [1, 17, 40];
+
+const SECTIONS: &str = "[sources.warehouse]\ntype = \"sqlite\"\npath = \"warehouse.db\"\n\
+    [models.people]\nsource = \"warehouse\"\ntable = \"people\"\nprimary_key = \"id\"\n\
+    [syncs.person]\nmodel = \"people\"\nindexes = { id = \"id\" }\n";
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Damage {
+    Flip,
+    Truncate,
+    Remove,
+}
+
+const DAMAGES: [Damage; 3] = [Damage::Flip, Damage::Truncate, Damage::Remove];
+
+impl Damage {
+    fn strike(self, path: &Path) {
+        self.strike_at(path, fs::metadata(path).unwrap().len() as usize / 2);
+    }
+
+    fn strike_at(self, path: &Path, flipped: usize) {
+        let mut bytes = fs::read(path).unwrap();
+        match self {
+            Self::Flip => {
+                bytes[flipped] ^= 1;
+                fs::write(path, bytes).unwrap();
+            }
+            Self::Truncate => fs::write(path, &bytes[..bytes.len() / 2]).unwrap(),
+            Self::Remove => fs::remove_file(path).unwrap(),
+        }
+    }
+}
+
+/// A site with one version announced; commands publish at one seat, the other follows.
+async fn announced() -> (Site, Seat, Seat, String) {
+    let site = Site::new();
+    site.execute("warehouse.db", ROWS).await;
+    let (publisher, follower) = (site.seat("publisher", SECTIONS), site.seat("follower", SECTIONS));
+    let key = publisher.key().await;
+    publisher.output(&["sync", "person"]).await;
+    (site, publisher, follower, key)
+}
+
+async fn follow(seat: &Seat) -> Process {
+    seat.serve_with(&[("LARDER_ROLES", "replica")]).await
+}
+
+/// Some rows change; a sync announces them.
+async fn change(site: &Site, publisher: &Seat, word: &str) {
+    site.execute(
+        "warehouse.db",
+        &format!("update people set name = '{word} ' || id where id < 5 or id = 17"),
+    )
+    .await;
+    publisher.output(&["sync", "person"]).await;
+}
+
+/// What is served says `word`, in `version`.
+async fn check(server: &Process, key: &str, served: u64, word: &str) {
+    for id in IDS {
+        let answer = server.get(key, "person", id).await;
+        let word = if id == 40 { "first" } else { word };
+        assert_eq!((answer.status, version(&answer)), (200, served), "{answer:?}");
+        assert_eq!(answer.text(), format!("{{\"id\":{id},\"name\":\"{word} {id}\"}}"));
+    }
+}
+
+async fn await_version(server: &Process, key: &str, wanted: u64) {
+    until("the version", async || {
+        let answer = server.get(key, "person", 1).await;
+        (answer.status == 200 && version(&answer) == wanted).then_some(())
+    })
+    .await;
+}
+
+/// Everything that a node keeps, but its lock.
+fn local_files(site: &Site) -> Vec<PathBuf> {
+    let names = ["segments", "manifests", "keys", "state"];
+    let all = names.iter().flat_map(|name| files(&site.path("follower").join(name)));
+    all.filter(|path| !ends_with(path, ".tmp")).collect()
+}
+
+/// Every segment that the newest manifest names is at the node, as it is in the store.
+fn are_segments_whole(site: &Site) -> bool {
+    let manifest = site.manifest("person");
+    manifest["segments"].as_array().unwrap().iter().all(|segment| {
+        let name = format!("follower/segments/{}.arrow", segment["sha256"].as_str().unwrap());
+        let object = fs::read(site.path("store").join(segment["object"].as_str().unwrap())).unwrap();
+        fs::read(site.path(&name)).is_ok_and(|local| local == object)
+    })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn local_damage_is_mended_from_the_store_and_never_served() {
+    let (site, publisher, follower, key) = announced().await;
+    let mut server = follow(&follower).await;
+    change(&site, &publisher, "second").await;
+    await_version(&server, &key, 2).await;
+    // Its state is on the disk when it ends in order.
+    server.signal(Signal::TERM);
+    assert_eq!(server.ended().await.code, Some(0));
+    let whole = local_files(&site);
+    assert!(whole.len() >= 5, "segments, manifest, keys, state: {whole:?}");
+    for damage in DAMAGES {
+        // While it is down, each file by itself ...
+        for path in local_files(&site) {
+            damage.strike(&path);
+            server = follow(&follower).await;
+            check(&server, &key, 2, "second").await;
+            until(&format!("copies whole after {damage:?}"), async || {
+                are_segments_whole(&site).then_some(())
+            })
+            .await;
+            server.kill();
+        }
+        // ... and while it runs, all together.
+        server = follow(&follower).await;
+        for path in local_files(&site) {
+            damage.strike(&path);
+        }
+        check(&server, &key, 2, "second").await;
+        server.kill();
+        server = follow(&follower).await;
+        check(&server, &key, 2, "second").await;
+        until(&format!("copies whole after {damage:?}"), async || are_segments_whole(&site).then_some(()))
+            .await;
+        // A file that nothing names any more may stay damaged.
+        server.signal(Signal::TERM);
+        assert_eq!(server.ended().await.code, Some(0));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_store_a_damaged_segment_is_not_served() {
+    let (site, _publisher, follower, key) = announced().await;
+    for damage in DAMAGES {
+        let server = follow(&follower).await;
+        check(&server, &key, 1, "first").await;
+        server.signal(Signal::TERM);
+        assert_eq!(server.ended().await.code, Some(0));
+        for path in files(&site.path("follower/segments")) {
+            damage.strike(&path);
+        }
+        fs::rename(site.path("store"), site.path("away")).unwrap();
+        let mut server = follower.spawn_with(&["serve"], &[("LARDER_ROLES", "replica")]);
+        server.logged("larder serves").await;
+        until("a problem", async || {
+            let status = server.status().await;
+            (!status["collections"]["person"]["problem"].is_null()).then_some(())
+        })
+        .await;
+        let answer = server.get(&key, "person", 1).await;
+        assert_eq!((answer.status, answer.code().as_str()), (404, "collection_loading"), "{damage:?}");
+        assert_eq!(server.ask("/readyz").await.status, 503);
+        // The store comes back beside the directory that the node has made for itself.
+        fs::remove_dir_all(site.path("store")).unwrap();
+        fs::rename(site.path("away"), site.path("store")).unwrap();
+        await_version(&server, &key, 1).await;
+        check(&server, &key, 1, "first").await;
+        server.ready().await;
+        server.kill();
+    }
+}
+
+/// Which object of an announcement is damaged, and the code that says so.
+#[derive(Debug, Clone, Copy)]
+enum Victim {
+    Segment,
+    Manifest,
+    Document,
+    Head,
+}
+
+impl Victim {
+    fn path(self, site: &Site) -> PathBuf {
+        let store = site.path("store");
+        let object = |text: &serde_json::Value| store.join(text.as_str().unwrap());
+        match self {
+            Self::Segment => {
+                let manifest = site.manifest("person");
+                object(&manifest["segments"].as_array().unwrap().last().unwrap()["object"])
+            }
+            Self::Manifest => object(&site.catalog().pop().unwrap()["collections"]["person"]["manifest"]),
+            Self::Document => files(&store.join("catalog"))
+                .into_iter()
+                .filter(|path| ends_with(path, ".json"))
+                .max()
+                .unwrap(),
+            Self::Head => store.join("catalog/head"),
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn damage_in_the_store_keeps_the_last_good_version_until_it_is_mended() {
+    let (site, publisher, follower, key) = announced().await;
+    let mut server = follow(&follower).await;
+    check(&server, &key, 1, "first").await;
+    let (mut served, mut word) = (1, "first".to_owned());
+    for victim in [Victim::Segment, Victim::Manifest, Victim::Document, Victim::Head] {
+        for damage in DAMAGES {
+            if matches!((victim, damage), (Victim::Head, Damage::Remove)) {
+                // No head is no damage: documents are found without it.
+                continue;
+            }
+            // Stopped, it cannot fetch before the damage is done.
+            server.signal(Signal::STOP);
+            let next = format!("{victim:?} {damage:?}");
+            change(&site, &publisher, &next).await;
+            let path = victim.path(&site);
+            let good = fs::read(&path).unwrap();
+            match victim {
+                Victim::Segment | Victim::Manifest => damage.strike(&path),
+                // Nothing names their digest: what can be found is that they are not JSON.
+                Victim::Document | Victim::Head => damage.strike_at(&path, 0),
+            }
+            server.signal(Signal::CONT);
+            let (of_collection, of_node) = until(&format!("problem of {next}"), async || {
+                let status = server.status().await;
+                let codes = (
+                    status["collections"]["person"]["problem"]["code"].as_str().map(str::to_owned),
+                    status["problem"]["code"].as_str().map(str::to_owned),
+                );
+                (codes != (None, None)).then_some(codes)
+            })
+            .await;
+            match victim {
+                Victim::Segment | Victim::Manifest => assert!(of_collection.is_some(), "{next}"),
+                Victim::Document | Victim::Head => assert!(of_node.is_some(), "{next}"),
+            }
+            check(&server, &key, served, &word).await;
+            assert_eq!(server.ask("/readyz").await.status, 200, "{next}");
+            fs::write(&path, good).unwrap();
+            (served, word) = (served + 1, next);
+            await_version(&server, &key, served).await;
+            check(&server, &key, served, &word).await;
+            until("no problem", async || {
+                let status = server.status().await;
+                let is_well =
+                    status["problem"].is_null() && status["collections"]["person"]["problem"].is_null();
+                is_well.then_some(())
+            })
+            .await;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_damaged_key_set_in_the_store_keeps_the_last_keys_in_force() {
+    let (site, publisher, follower, key) = announced().await;
+    let mut server = follow(&follower).await;
+    for damage in DAMAGES {
+        server.signal(Signal::STOP);
+        let fresh = publisher.key().await;
+        let object = site.catalog().pop().unwrap()["keys"]["object"].as_str().unwrap().to_owned();
+        let path = site.path("store").join(object);
+        let good = fs::read(&path).unwrap();
+        damage.strike(&path);
+        server.signal(Signal::CONT);
+        until("a problem", async || (!server.status().await["problem"].is_null()).then_some(())).await;
+        check(&server, &key, 1, "first").await;
+        assert_eq!(server.get(&fresh, "person", 1).await.status, 401, "{damage:?}");
+        fs::write(&path, good).unwrap();
+        until("the new key", async || (server.get(&fresh, "person", 1).await.status == 200).then_some(()))
+            .await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_publisher_does_not_build_on_damage() {
+    let (site, publisher, _follower, _key) = announced().await;
+    // Its own copy and the store's are damaged: there is nothing to compare with.
+    let segment = Victim::Segment.path(&site);
+    let good = fs::read(&segment).unwrap();
+    for damage in DAMAGES {
+        damage.strike(&segment);
+        for path in files(&site.path("publisher/segments")) {
+            damage.strike(&path);
+        }
+        let announced = site.catalog();
+        site.execute("warehouse.db", &format!("update people set name = '{damage:?}' where id = 1")).await;
+        let done = publisher.run(&["sync", "person"]).await;
+        assert_eq!(done.code, Some(1), "{done:?}");
+        let code = if damage == Damage::Remove { "object_missing" } else { "object_corrupt" };
+        assert!(done.stderr.contains(code), "{done:?}");
+        assert_eq!(site.catalog(), announced);
+        fs::write(&segment, &good).unwrap();
+        publisher.output(&["sync", "person"]).await;
+        // The next round's victim is the base again.
+        let manifest = site.manifest("person");
+        assert_eq!(site.path("store").join(manifest["segments"][0]["object"].as_str().unwrap()), segment);
+    }
+}

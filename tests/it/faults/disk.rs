@@ -1,0 +1,159 @@
+//! Disks that are full or cannot be written: the run fails with a code, readers notice nothing.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use super::process::{Process, Seat, Site, until, version};
+
+/// Twenty megabytes that do not compress.
+const BIG: &str = "update people set name = hex(randomblob(100000)) where id <= 100";
+const ROWS: &str = "create table people (id integer primary key, name text);
+    with recursive n(i) as (select 1 union all select i + 1 from n where i < 120)
+    insert into people select i, 'first ' || i from n;";
+
+const SECTIONS: &str = "[sources.warehouse]\ntype = \"sqlite\"\npath = \"warehouse.db\"\n\
+    [models.people]\nsource = \"warehouse\"\ntable = \"people\"\nprimary_key = \"id\"\n\
+    [syncs.person]\nmodel = \"people\"\nindexes = { id = \"id\" }\ncompression = \"none\"\n";
+
+struct Served {
+    site: Site,
+    seat: Seat,
+    key: String,
+    server: Process,
+}
+
+impl Served {
+    async fn start(site: Site) -> Self {
+        site.execute("warehouse.db", ROWS).await;
+        let seat = site.seat("data", &format!("{SECTIONS}[engine]\nspool_bytes_max = \"16MB\"\n"));
+        let key = seat.key().await;
+        seat.output(&["sync", "person"]).await;
+        let server = seat.serve().await;
+        Self { site, seat, key, server }
+    }
+
+    async fn check(&self) {
+        for id in [1, 120] {
+            let answer = self.server.get(&self.key, "person", id).await;
+            assert_eq!((answer.status, version(&answer)), (200, 1), "{answer:?}");
+            assert_eq!(answer.json()["name"], format!("first {id}"));
+        }
+        assert_eq!(self.server.ask("/readyz").await.status, 200);
+        assert_eq!(self.site.announced("person"), Some(1));
+    }
+
+    /// A sync fails with `code`, in its exit code, on stderr and in its record; readers see nothing.
+    async fn fails_with(&self, code: &str) {
+        let done = self.seat.run(&["sync", "person"]).await;
+        assert_eq!(done.code, Some(1), "{done:?}");
+        assert!(done.stderr.contains(code), "{done:?}");
+        let run = self.seat.runs().await.swap_remove(0);
+        assert_eq!((run["status"].as_str(), run["error"]["code"].as_str()), (Some("failed"), Some(code)));
+        self.check().await;
+    }
+
+    /// The trouble is over: a small change comes through.
+    async fn recovers(&self) {
+        self.site.execute("warehouse.db", "update people set name = 'second ' || id").await;
+        self.seat.output(&["sync", "person"]).await;
+        until("recovery", async || {
+            (self.server.get(&self.key, "person", 1).await.json()["name"] == "second 1").then_some(())
+        })
+        .await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_outgrows_its_spool_fails_and_changes_nothing() {
+    let served = Served::start(Site::new()).await;
+    served.site.execute("warehouse.db", BIG).await;
+    served.fails_with("spool_full").await;
+    served.recovers().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn directories_that_cannot_be_written_fail_the_run_alone() {
+    // A file in place of a directory stops root as well.
+    for (directory, code) in [("store/collections", "store_unavailable"), ("data/segments", "local_file")] {
+        let served = Served::start(Site::new()).await;
+        let path = served.site.path(directory);
+        let away = path.with_extension("away");
+        fs::rename(&path, &away).unwrap();
+        fs::write(&path, "in the way").unwrap();
+        served.site.execute("warehouse.db", "update people set name = 'late' where id = 5").await;
+        let done = served.seat.run(&["sync", "person"]).await;
+        assert_eq!(done.code, Some(1), "{done:?}");
+        assert!(done.stderr.contains(code), "{directory}: {done:?}");
+        assert!(!done.stderr.contains("internal"), "{done:?}");
+        served.check().await;
+        fs::remove_file(&path).unwrap();
+        fs::rename(&away, &path).unwrap();
+        served.recovers().await;
+    }
+}
+
+/// A file system in memory, unmounted when the test ends.
+struct Small(PathBuf);
+
+impl Small {
+    /// `None` where mounting is not permitted.
+    fn mount(path: &Path, megabytes: u32) -> Option<Self> {
+        fs::create_dir_all(path).unwrap();
+        let size = format!("size={megabytes}m");
+        let mounted =
+            Command::new("mount").args(["-t", "tmpfs", "-o", &size, "tmpfs"]).arg(path).output().ok()?;
+        mounted.status.success().then(|| Self(path.to_owned()))
+    }
+
+    /// Leaves no byte free.
+    fn fill(&self) {
+        let mut file = fs::File::create(self.0.join("filler")).unwrap();
+        let error = std::io::copy(&mut std::io::repeat(0), &mut file).unwrap_err();
+        assert_eq!(error.kind(), std::io::ErrorKind::StorageFull);
+    }
+
+    fn clear(&self) {
+        fs::remove_file(self.0.join("filler")).unwrap();
+    }
+}
+
+impl Drop for Small {
+    fn drop(&mut self) {
+        // Lazily: the test's server may still hold files there.
+        let _ = Command::new("umount").arg("-l").arg(&self.0).status();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_disk_fails_the_run_alone() {
+    // A full data_dir is no reason for a run to fail beside a store in a directory; the node
+    // goes on with what it has until there is room.
+    for (directory, code) in [("store", Some("store_unavailable")), ("data", None)] {
+        let site = Site::new();
+        let Some(small) = Small::mount(&site.path(directory), 8) else {
+            println!("mounting is not permitted here: files in place of directories must do");
+            return;
+        };
+        let served = Served::start(site).await;
+        small.fill();
+        served.site.execute("warehouse.db", "update people set name = 'late' where id = 5").await;
+        if let Some(code) = code {
+            served.fails_with(code).await;
+        } else {
+            served.seat.output(&["sync", "person"]).await;
+            assert_eq!(served.server.ask("/readyz").await.status, 200);
+        }
+        small.clear();
+        served.recovers().await;
+        // What was half written before does no harm to the next start.
+        let Served { site, seat, key, server } = served;
+        small.fill();
+        server.kill();
+        let server = seat.serve().await;
+        assert_eq!(server.get(&key, "person", 1).await.json()["name"], "second 1");
+        drop((server, site));
+    }
+}

@@ -1,0 +1,245 @@
+//! Databases that go away while a node runs: reads go on, runs fail with a code and come back.
+
+use std::{
+    fs,
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use tokio::{
+    io::copy_bidirectional,
+    net::{TcpListener, TcpStream},
+    task::JoinSet,
+};
+
+use super::process::{Process, Seat, Site, until};
+use crate::support::postgres::{Database, Postgres};
+
+const ROWS: &str = "create table people (id integer primary key, name text);
+    insert into people values (1, 'Ann'), (2, 'Bob');";
+
+fn sections(warehouse: &str, schedule: &str) -> String {
+    format!(
+        "[sources.warehouse]\n{warehouse}\n\
+         [models.people]\nsource = \"warehouse\"\nsql = \"select * from people\"\nprimary_key = \"id\"\n\
+         [syncs.person]\nmodel = \"people\"\nschedule = \"{schedule}\"\nindexes = {{ id = \"id\" }}\n"
+    )
+}
+
+const SQLITE: &str = "type = \"sqlite\"\npath = \"warehouse.db\"";
+
+/// A network to a database that can be cut: connections die, and new ones are closed at once.
+struct Link {
+    address: SocketAddr,
+    is_cut: Arc<AtomicBool>,
+    cuts: tokio::sync::watch::Sender<()>,
+}
+
+impl Link {
+    async fn to(database: &Database) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let (address, port) = (listener.local_addr().unwrap(), database.port());
+        let is_cut = Arc::new(AtomicBool::new(false));
+        let (cuts, mut cut) = tokio::sync::watch::channel(());
+        let refuse = is_cut.clone();
+        tokio::spawn(async move {
+            let mut open = JoinSet::new();
+            loop {
+                tokio::select! {
+                    accepted = listener.accept() => {
+                        let (mut near, _) = accepted.unwrap();
+                        if refuse.load(Ordering::SeqCst) {
+                            continue;
+                        }
+                        open.spawn(async move {
+                            let mut far = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+                            // However it ends, it is over.
+                            let _ = copy_bidirectional(&mut near, &mut far).await;
+                        });
+                    }
+                    changed = cut.changed() => {
+                        if changed.is_err() {
+                            return;
+                        }
+                        open.shutdown().await;
+                    }
+                }
+            }
+        });
+        Self { address, is_cut, cuts }
+    }
+
+    fn url(&self, database: &Database) -> String {
+        let url = database.url();
+        url.replace(&format!("127.0.0.1:{}", database.port()), &self.address.to_string())
+    }
+
+    fn cut(&self) {
+        self.is_cut.store(true, Ordering::SeqCst);
+        self.cuts.send(()).unwrap();
+    }
+
+    fn mend(&self) {
+        self.is_cut.store(false, Ordering::SeqCst);
+    }
+}
+
+async fn await_name(server: &Process, key: &str, name: &str) {
+    until(name, async || {
+        let answer = server.get(key, "person", 1).await;
+        (answer.status == 200 && answer.json()["name"] == name).then_some(())
+    })
+    .await;
+}
+
+async fn check(server: &Process, key: &str, name: &str) {
+    let answer = server.get(key, "person", 1).await;
+    assert_eq!((answer.status, answer.json()["name"].as_str()), (200, Some(name)));
+    assert_eq!(server.ask("/readyz").await.status, 200);
+}
+
+/// Every command that needs metadata ends, with an exit code and a code.
+async fn commands_fail(seat: &Seat, exit: i32, code: &str) {
+    for arguments in [
+        &["sync", "person"][..],
+        &["runs"],
+        &["keys", "list"],
+        &["keys", "create", "--name", "late", "--all-collections"],
+    ] {
+        let done = seat.run(arguments).await;
+        assert_eq!(done.code, Some(exit), "{arguments:?}: {done:?}");
+        assert!(done.stderr.contains(&format!("code: {code}")), "{arguments:?}: {done:?}");
+    }
+    // What is announced is in the store.
+    let done = seat.run(&["status"]).await;
+    assert_eq!(done.code, Some(0), "{done:?}");
+    assert!(done.stderr.contains("last and held runs are not shown"), "{done:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_metadata_in_postgres_reads_go_on_and_syncs_come_back() {
+    let (site, books) = (Site::new(), Postgres::database().await);
+    site.execute("warehouse.db", ROWS).await;
+    let link = Link::to(&books).await;
+    let seat = site.seat_with_metadata("data", &link.url(&books), &sections(SQLITE, "every 1s"));
+    seat.output(&["migrate"]).await;
+    let key = seat.key().await;
+    let server = seat.serve().await;
+    await_name(&server, &key, "Ann").await;
+    let announced = site.announced("person");
+
+    link.cut();
+    site.execute("warehouse.db", "update people set name = 'Anna' where id = 1").await;
+    commands_fail(&seat, 1, "metadata_unavailable").await;
+    // A run that was announcing when the link was cut may have read the new name; none begins now.
+    if site.announced("person") == announced {
+        check(&server, &key, "Ann").await;
+    }
+    // A restart needs no metadata either.
+    server.kill();
+    let server = seat.serve().await;
+    let name = if site.announced("person") == announced { "Ann" } else { "Anna" };
+    check(&server, &key, name).await;
+
+    link.mend();
+    site.execute("warehouse.db", "update people set name = 'Annabel' where id = 1").await;
+    await_name(&server, &key, "Annabel").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_the_metadata_file_reads_go_on_and_commands_say_so() {
+    let site = Site::new();
+    site.execute("warehouse.db", ROWS).await;
+    let seat = site.seat("data", &sections(SQLITE, "manual"));
+    let key = seat.key().await;
+    seat.output(&["sync", "person"]).await;
+    let server = seat.serve().await;
+    let path = site.path("metadata.db");
+    let kept = fs::read(&path).unwrap();
+
+    fs::remove_file(&path).unwrap();
+    fs::create_dir(&path).unwrap();
+    commands_fail(&seat, 2, "metadata_refused").await;
+    check(&server, &key, "Ann").await;
+    fs::remove_dir(&path).unwrap();
+
+    for beside in ["metadata.db-wal", "metadata.db-shm"] {
+        let _ = fs::remove_file(site.path(beside));
+    }
+    fs::write(&path, "no database at all, and long enough to be read as one. ".repeat(100)).unwrap();
+    commands_fail(&seat, 1, "metadata_corrupt").await;
+    check(&server, &key, "Ann").await;
+    server.kill();
+    let server = seat.serve().await;
+    check(&server, &key, "Ann").await;
+
+    // The publishing side of the running server comes up by itself once the file is back.
+    fs::write(&path, kept).unwrap();
+    site.execute("warehouse.db", "update people set name = 'Anna' where id = 1").await;
+    seat.output(&["sync", "person"]).await;
+    await_name(&server, &key, "Anna").await;
+}
+
+/// A scheduled run fails with one of `codes` and a hint, readers see nothing, and the retry succeeds after
+/// `mend`.
+async fn fails_and_is_retried(
+    seat: &Seat,
+    server: &Process,
+    key: &str,
+    codes: &[&str],
+    mend: impl AsyncFnOnce(),
+) {
+    let failed = until("a failed run", async || {
+        let runs = seat.runs().await;
+        runs.into_iter().find(|run| run["status"] == "failed")
+    })
+    .await;
+    assert!(codes.contains(&failed["error"]["code"].as_str().unwrap()), "{failed}");
+    let message = failed["error"]["message"].as_str().unwrap();
+    assert!(["check", "tried again"].iter().any(|hint| message.contains(hint)), "{failed}");
+    check(server, key, "Ann").await;
+    let done = seat.run(&["sync", "person"]).await;
+    assert_eq!(done.code, Some(1), "{done:?}");
+    assert!(codes.iter().any(|code| done.stderr.contains(code)), "{done:?}");
+    mend().await;
+    await_name(server, key, "Anna").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_the_warehouse_file_runs_fail_and_are_retried() {
+    let site = Site::new();
+    site.execute("warehouse.db", ROWS).await;
+    let seat = site.seat("data", &sections(SQLITE, "every 1s"));
+    let key = seat.key().await;
+    let server = seat.serve().await;
+    await_name(&server, &key, "Ann").await;
+    fs::rename(site.path("warehouse.db"), site.path("away.db")).unwrap();
+    fails_and_is_retried(&seat, &server, &key, &["source_file_missing"], async || {
+        site.execute("away.db", "update people set name = 'Anna' where id = 1").await;
+        fs::rename(site.path("away.db"), site.path("warehouse.db")).unwrap();
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_the_warehouse_server_runs_fail_and_are_retried() {
+    let (site, database) = (Site::new(), Postgres::database().await);
+    database.execute(ROWS).await;
+    let link = Link::to(&database).await;
+    let warehouse = format!("type = \"postgres\"\nurl = \"{}\"", link.url(&database));
+    let seat = site.seat("data", &sections(&warehouse, "every 1s"));
+    let key = seat.key().await;
+    let server = seat.serve().await;
+    await_name(&server, &key, "Ann").await;
+    link.cut();
+    // A run may be in the middle of its query.
+    let codes = ["source_unreachable", "source_connection_lost"];
+    fails_and_is_retried(&seat, &server, &key, &codes, async || {
+        database.execute("update people set name = 'Anna' where id = 1").await;
+        link.mend();
+    })
+    .await;
+}

@@ -1,0 +1,102 @@
+//! Keys made, revoked and expired by commands beside a running server.
+
+use rustix::process::Signal;
+
+use super::process::{Site, until};
+
+const ROWS: &str = "create table people (id integer primary key, name text);
+    insert into people values (1, 'Ann');";
+const SECTIONS: &str = "[sources.warehouse]\ntype = \"sqlite\"\npath = \"warehouse.db\"\n\
+    [models.people]\nsource = \"warehouse\"\ntable = \"people\"\nprimary_key = \"id\"\n\
+    [syncs.person]\nmodel = \"people\"\nindexes = { id = \"id\" }\n\
+    [syncs.human]\nmodel = \"people\"\nindexes = { id = \"id\" }\n";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_come_and_go_beside_a_running_server() {
+    let site = Site::new();
+    site.execute("warehouse.db", ROWS).await;
+    let seat = site.seat("data", SECTIONS);
+    // The server starts without any key, and is ready.
+    let server = seat.serve().await;
+    for sync in ["person", "human"] {
+        seat.output(&["sync", sync]).await;
+    }
+    let create = async |more: &[&str]| {
+        let mut arguments = vec!["keys", "create", "--name", "test"];
+        arguments.extend(more);
+        seat.output(&arguments).await.trim().to_owned()
+    };
+    let all = create(&["--all-collections"]).await;
+    let person = create(&["--collection", "person"]).await;
+    let brief = create(&["--collection", "person", "--expires", "1s"]).await;
+    for (key, expected) in [(&all, 200), (&person, 200)] {
+        until("a new key", async || (server.get(key, "person", 1).await.status == expected).then_some(()))
+            .await;
+    }
+    // The last key came with a later document than the others: it is known once it is no stranger.
+    let expired = until("the expiry", async || {
+        let answer = server.get(&brief, "person", 1).await;
+        let code = if answer.status == 200 { String::new() } else { answer.code() };
+        assert!(["", "key_unknown", "key_expired"].contains(&code.as_str()), "{answer:?}");
+        (code == "key_expired").then_some(answer)
+    })
+    .await;
+    assert_eq!((expired.status, expired.header("www-authenticate").is_some()), (401, true));
+
+    // The same refusal for what is not granted and what does not exist.
+    for collection in ["human", "nothing"] {
+        let answer = server.get(&person, collection, 1).await;
+        assert_eq!((answer.status, answer.code().as_str()), (403, "forbidden"), "{collection}");
+    }
+    until("the other collection", async || (server.get(&all, "human", 1).await.status == 200).then_some(()))
+        .await;
+    assert_eq!(server.get(&all, "nothing", 1).await.code(), "collection_not_found");
+
+    seat.output(&["keys", "revoke", &person]).await;
+    let refused = until("the refusal of a revoked key", async || {
+        let answer = server.get(&person, "person", 1).await;
+        (answer.status != 200).then_some(answer)
+    })
+    .await;
+    assert_eq!((refused.status, refused.code().as_str()), (401, "key_unknown"));
+    assert_eq!(server.get(&all, "person", 1).await.status, 200, "another key");
+
+    // A restart revives nothing, with or without the store.
+    server.kill();
+    for gone in [false, true] {
+        if gone {
+            std::fs::rename(site.path("store"), site.path("store.gone")).unwrap();
+        }
+        let server = seat.serve().await;
+        assert_eq!(server.get(&person, "person", 1).await.status, 401, "store gone: {gone}");
+        assert_eq!(server.get(&brief, "person", 1).await.status, 401, "store gone: {gone}");
+        assert_eq!(server.get(&all, "person", 1).await.status, 200, "store gone: {gone}");
+        // In order, so that what it knows of keys is on its disk.
+        server.signal(Signal::TERM);
+        assert_eq!(server.ended().await.code, Some(0));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restored_backup_of_metadata_revives_no_key() {
+    let site = Site::new();
+    site.execute("warehouse.db", ROWS).await;
+    let seat = site.seat("data", SECTIONS);
+    let (kept, revoked) = (seat.key().await, seat.key().await);
+    seat.output(&["sync", "person"]).await;
+    std::fs::copy(site.path("metadata.db"), site.path("backup.db")).unwrap();
+    seat.output(&["keys", "revoke", &revoked]).await;
+    for beside in ["metadata.db-wal", "metadata.db-shm"] {
+        let _ = std::fs::remove_file(site.path(beside));
+    }
+    std::fs::rename(site.path("backup.db"), site.path("metadata.db")).unwrap();
+
+    let server = seat.serve().await;
+    let fresh = seat.key().await;
+    until("a key made after it", async || {
+        (server.get(&fresh, "person", 1).await.status == 200).then_some(())
+    })
+    .await;
+    assert_eq!(server.get(&kept, "person", 1).await.status, 200);
+    assert_eq!(server.get(&revoked, "person", 1).await.status, 401);
+}

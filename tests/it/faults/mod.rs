@@ -1,0 +1,10 @@
+//! Faults: processes are killed, files damaged, databases taken away, and readers must not notice.
+
+mod damage;
+mod disk;
+mod gone;
+mod keys;
+mod kill;
+mod process;
+mod publishers;
+mod signals;

@@ -1,0 +1,218 @@
+//! Several processes on one store: one run at a time, no fork, no lost version.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
+use serde_json::Value;
+use sqlx::{Connection as _, PgConnection};
+
+use super::process::{Seat, Site, until};
+use crate::support::postgres::{Database, Postgres};
+
+const ROWS: &str = "create table people (id integer primary key, name text);
+    insert into people values (1, 'Ann'), (2, 'Bob');";
+
+fn sections(warehouse: &str, schedule: &str, syncs: &[&str]) -> String {
+    let mut text = format!(
+        "{warehouse}[models.people]\nsource = \"warehouse\"\nsql = \"select * from people\"\nprimary_key = \"id\"\n"
+    );
+    for sync in syncs {
+        text += &format!(
+            "[syncs.{sync}]\nmodel = \"people\"\nschedule = \"{schedule}\"\nindexes = {{ id = \"id\" }}\n"
+        );
+    }
+    text
+}
+
+const SQLITE: &str = "[sources.warehouse]\ntype = \"sqlite\"\npath = \"warehouse.db\"\n";
+
+fn postgres(database: &Database) -> String {
+    format!("[sources.warehouse]\ntype = \"postgres\"\nurl = \"{}\"\n", database.url())
+}
+
+/// Makes every query of a table wait, until it is dropped.
+async fn lock(database: &Database, table: &str) -> PgConnection {
+    let mut connection = PgConnection::connect(&database.url()).await.unwrap();
+    let lock = format!("begin; lock table {table} in access exclusive mode");
+    sqlx::raw_sql(sqlx::AssertSqlSafe(lock)).execute(&mut connection).await.unwrap();
+    connection
+}
+
+async fn open_run(seat: &Seat) -> Value {
+    until("a run under way", async || seat.runs().await.into_iter().find(|run| run["status"] == "running"))
+        .await
+}
+
+/// Every version of every collection comes once, in order: nobody forked, nothing was lost.
+fn check_catalog(site: &Site) -> BTreeMap<String, u64> {
+    let mut newest = BTreeMap::new();
+    for (at, document) in site.catalog().iter().enumerate() {
+        assert_eq!(document["n"].as_u64(), Some(at as u64 + 1));
+        let collections = document["collections"].as_object().unwrap();
+        for (name, entry) in collections {
+            let version = entry["version"].as_u64().unwrap();
+            let before = newest.insert(name.clone(), version).unwrap_or(0);
+            assert!(version == before || version == before + 1, "{name}: {version} after {before}");
+        }
+        assert_eq!(collections.len(), newest.len(), "a collection was lost");
+    }
+    newest
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_two_commands_for_one_sync_the_second_follows_the_first() {
+    let (site, database, books) = (Site::new(), Postgres::database().await, Postgres::database().await);
+    database.execute(ROWS).await;
+    let seat =
+        site.seat_with_metadata("data", &books.url(), &sections(&postgres(&database), "manual", &["person"]));
+    seat.output(&["migrate"]).await;
+    let locked = lock(&database, "people").await;
+    let first = seat.spawn(&["sync", "person", "--json"]);
+    let run = open_run(&seat).await;
+    let second = seat.spawn(&["sync", "person", "--json"]);
+    // It looks at the run again and again; nobody else asks for a run by its id.
+    until("following", async || {
+        let following = "select 1 from pg_stat_activity where datname = current_database() \
+             and query like 'select id, sync, %from runs where id = $1%'";
+        books.value(following).await
+    })
+    .await;
+    drop(locked);
+    for process in [first, second] {
+        let done = process.ended().await;
+        assert_eq!(done.code, Some(0), "{done:?}");
+        let told: Value = serde_json::from_str(&done.stdout).unwrap();
+        assert_eq!((&told["id"], told["status"].as_str()), (&run["id"], Some("announced")));
+    }
+    assert_eq!(seat.runs().await.len(), 1);
+    assert_eq!(check_catalog(&site)["person"], 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn commands_for_different_syncs_cost_each_other_nothing() {
+    let site = Site::new();
+    site.execute("warehouse.db", ROWS).await;
+    let syncs = ["one", "two", "three"];
+    let seat = site.seat("data", &sections(SQLITE, "manual", &syncs));
+    for round in 1..=4 {
+        site.execute("warehouse.db", &format!("update people set name = 'Ann {round}' where id = 1")).await;
+        let mut processes = Vec::from(syncs.map(|sync| seat.spawn(&["sync", sync])));
+        // Keys go through the same documents.
+        processes.push(seat.spawn(&["keys", "create", "--name", "test", "--all-collections"]));
+        for process in processes {
+            let done = process.ended().await;
+            assert_eq!(done.code, Some(0), "{done:?}");
+        }
+        assert_eq!(check_catalog(&site).into_values().collect::<Vec<_>>(), [round; 3]);
+        assert_eq!(site.catalog().pop().unwrap()["keys"]["revision"].as_u64(), Some(round));
+    }
+    let runs = seat.runs().await;
+    assert_eq!(runs.len(), 12);
+    assert!(runs.iter().all(|run| run["status"] == "announced"), "{runs:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_nodes_share_the_work_and_one_takes_over_from_a_killed_one() {
+    let (site, database) = (Site::new(), Postgres::database().await);
+    database.execute(ROWS).await;
+    let sections = sections(&postgres(&database), "every 1s", &["person"]);
+    let seats = ["a", "b"].map(|name| site.seat(name, &sections));
+    let key = seats[0].key().await;
+    let mut servers = vec![seats[0].serve().await, seats[1].serve().await];
+    let seat = &seats[0];
+    until("some runs", async || (seat.runs().await.len() >= 4).then_some(())).await;
+
+    let runs = seat.runs().await;
+    let time = |run: &Value, field: &str| -> DateTime<Utc> { run[field].as_str().unwrap().parse().unwrap() };
+    for pair in runs.windows(2).filter(|pair| pair[1]["finished_at"].is_string()) {
+        assert!(time(&pair[1], "finished_at") <= time(&pair[0], "started_at"), "runs overlap: {pair:?}");
+    }
+
+    // The holder dies in the middle of a run.
+    let locked = lock(&database, "people").await;
+    let run = open_run(seat).await;
+    let holder =
+        site.text("metadata.db", "select holder from leases where name = 'sync:person'").await.unwrap();
+    let position = servers.iter().position(|server| holder.starts_with(&format!("pid-{}-", server.id())));
+    servers.remove(position.unwrap()).kill();
+    drop(locked);
+    database.execute("update people set name = 'Anna' where id = 1").await;
+    let survivor = &servers[0];
+    until("the survivor's run", async || {
+        (survivor.get(&key, "person", 1).await.json()["name"] == "Anna").then_some(())
+    })
+    .await;
+    let runs = seat.runs().await;
+    let killed = runs.iter().find(|known| known["id"] == run["id"]).unwrap();
+    assert_eq!(killed["status"], "interrupted");
+    assert_eq!(check_catalog(&site)["person"], 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_server_of_one_directory_is_refused_and_harms_nobody() {
+    let site = Site::new();
+    site.execute("warehouse.db", ROWS).await;
+    let seat = site.seat("data", &sections(SQLITE, "manual", &["person"]));
+    let key = seat.key().await;
+    seat.output(&["sync", "person"]).await;
+    let first = seat.serve().await;
+    let done = seat.run(&["serve"]).await;
+    assert_eq!(done.code, Some(1), "{done:?}");
+    let directory = site.path("data");
+    assert!(done.stderr.contains(directory.to_str().unwrap()), "{done:?}");
+    assert!(done.stderr.contains(&format!("(process {})", first.id())), "{done:?}");
+    assert_eq!(first.get(&key, "person", 1).await.status, 200);
+    // Killed, the first frees the directory at once.
+    first.kill();
+    let second = seat.serve().await;
+    assert_eq!(second.get(&key, "person", 1).await.status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_killed_command_that_nobody_repeats_is_settled_by_the_server() {
+    let (site, database) = (Site::new(), Postgres::database().await);
+    database.execute(ROWS).await;
+    let seat = site.seat("data", &sections(&postgres(&database), "manual", &["person"]));
+    let locked = lock(&database, "people").await;
+    let command = seat.spawn(&["sync", "person"]);
+    let run = open_run(&seat).await;
+    command.kill();
+    drop(locked);
+    let _server = seat.serve().await;
+    until("settling", async || {
+        let runs = seat.runs().await;
+        let known = runs.iter().find(|known| known["id"] == run["id"]).unwrap();
+        (known["status"] == "interrupted" && known["finished_at"].is_string()).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_waited_for_its_turn_is_not_run_again_after_another_process_ran_it() {
+    let (site, database) = (Site::new(), Postgres::database().await);
+    let mut text = format!("{}[engine]\nmax_concurrent_runs = 1\n", postgres(&database));
+    let mut locks = BTreeMap::new();
+    for (sync, schedule) in [("one", "every 1h"), ("two", "every 1h"), ("clock", "every 1s")] {
+        database.execute(&format!("create table {sync} (id integer primary key)")).await;
+        text += &format!(
+            "[models.{sync}]\nsource = \"warehouse\"\ntable = \"{sync}\"\nprimary_key = \"id\"\n\
+             [syncs.{sync}]\nmodel = \"{sync}\"\nschedule = \"{schedule}\"\nindexes = {{ id = \"id\" }}\n"
+        );
+        locks.insert(sync, lock(&database, sync).await);
+    }
+    let seat = site.seat("data", &text);
+    let _server = seat.serve().await;
+    // One has the only turn, the others wait for it.
+    let first = open_run(&seat).await;
+    let waiting = ["one", "two"].into_iter().find(|sync| first["sync"] != *sync).unwrap();
+    locks.remove(waiting);
+    seat.output(&["sync", waiting]).await;
+    drop(locks);
+    // Turns are taken in order: before the clock's second run, everybody had one.
+    let runs_of = async |sync: &str| {
+        let runs = seat.runs().await;
+        runs.iter().filter(|run| run["sync"] == sync && run["finished_at"].is_string()).count()
+    };
+    until("two runs of the clock", async || (runs_of("clock").await >= 2).then_some(())).await;
+    assert_eq!(runs_of(waiting).await, 1);
+}
