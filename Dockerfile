@@ -1,6 +1,6 @@
 # syntax=docker/dockerfile:1
 # Build: docker build -t larder .
-# Run:   docker run -p 8080:8080 -v larder-data:/var/lib/larder -v ./larder.toml:/etc/larder/larder.toml:ro larder
+# Run:   docker run -p 8080:8080 -v larder-data:/var/lib/larder -v ./larder.toml:/var/lib/larder/larder.toml:ro larder
 FROM rust:1.95-bookworm AS build
 WORKDIR /build
 COPY Cargo.toml Cargo.lock ./
@@ -18,15 +18,16 @@ FROM debian:bookworm-slim
 RUN apt-get update \
  && apt-get install -y --no-install-recommends ca-certificates \
  && rm -rf /var/lib/apt/lists/* \
- && useradd --system --uid 10001 --home-dir /var/lib/larder --create-home --shell /usr/sbin/nologin larder \
+ && groupadd --system --gid 10001 larder \
+ && useradd --system --uid 10001 --gid 10001 --home-dir /var/lib/larder --create-home --shell /usr/sbin/nologin larder \
  && chmod 0700 /var/lib/larder
 COPY --from=build /build/target/release/larder /usr/local/bin/larder
 USER 10001:10001
 WORKDIR /var/lib/larder
 VOLUME /var/lib/larder
 EXPOSE 8080
-ENV LARDER_CONFIG=/etc/larder/larder.toml \
-    LARDER_DATA_DIR=/var/lib/larder
+# Relative paths are from the configuration's directory: ./data is in the volume.
+ENV LARDER_CONFIG=/var/lib/larder/larder.toml
 # The orchestrator sends SIGTERM: the node fails /readyz first, finishes what is in flight, then ends.
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=10s --timeout=3s --start-period=60s --retries=3 \

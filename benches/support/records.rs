@@ -180,12 +180,12 @@ const LABELS: &[&str] = &[
 ];
 const TIERS: &[&str] = &["free", "standard", "premium", "family"];
 
-/// A small generator of pseudo-random numbers (SplitMix64).
-pub struct Random(pub u64);
+/// A small generator of pseudo-random numbers (`SplitMix64`).
+pub(crate) struct Random(pub(crate) u64);
 
 impl Random {
     /// The next 64 bits.
-    pub fn next(&mut self) -> u64 {
+    pub(crate) fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -194,7 +194,7 @@ impl Random {
     }
 
     /// A number below `limit`.
-    pub fn below(&mut self, limit: u64) -> u64 {
+    pub(crate) fn below(&mut self, limit: u64) -> u64 {
         ((u128::from(self.next()) * u128::from(limit)) >> 64) as u64
     }
 
@@ -214,7 +214,7 @@ impl Random {
 
 /// Makes record `number` of the content that `seed` and `round` name: another round gives the same
 /// keys and e-mail addresses with other bodies. One secondary index: the e-mail address.
-pub fn record(seed: u64, round: u64, number: u64, out: &mut Record) {
+pub(crate) fn record(seed: u64, round: u64, number: u64, out: &mut Record) {
     let mut fixed = Random(seed ^ number.wrapping_mul(0xd6e8_feb8_6659_fd93));
     let mut random = Random(fixed.next() ^ round.wrapping_mul(0xa076_1d64_78bd_642f));
     let (first, last) = (fixed.pick(FIRST), fixed.pick(LAST));
@@ -233,7 +233,7 @@ pub fn record(seed: u64, round: u64, number: u64, out: &mut Record) {
     write!(
         body,
         "{{\"user_id\":{},\"uuid\":\"{:08x}-{:04x}-4{:03x}-a{:03x}-{:012x}\",\"full_name\":\"{first} {last}\",\
-         \"email\":\"{email}\",\"city\":\"{city}\",\"country\":\"{country}\",\"tier\":\"{}\",\"signed_up\":\"{}\",\
+         \"email\":\"{email}\",\"phone\":\"+1 {:03} 555 {:04}\",\"city\":\"{city}\",\"country\":\"{country}\",\"tier\":\"{}\",\"signed_up\":\"{}\",\
          \"last_seen_at\":\"{}T{:02}:{:02}:{:02}Z\",\"lifetime_value\":{}.{:02},\"churn_risk\":0.{:02},\
          \"90_day_summary\":{{\"num_songs_listened\":{},\"top_genres\":[\"{}\",\"{}\",\"{}\"],\
          \"top_artists\":[\"{}\",\"{}\",\"{}\"]}},\"recommendations\":{{\"concerts\":[",
@@ -243,6 +243,8 @@ pub fn record(seed: u64, round: u64, number: u64, out: &mut Record) {
         fixed.next() >> 52,
         fixed.next() >> 52,
         fixed.next() >> 16,
+        fixed.below(1000),
+        fixed.below(10_000),
         random.pick(TIERS),
         fixed.date(2015, 10),
         random.date(2026, 1),

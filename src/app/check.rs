@@ -8,12 +8,11 @@ pub async fn check_store(config: &Config) -> Result<String, Error> {
     let store = open_store(config)?;
     Ok(match store.newest(None).await? {
         Some(document) => {
-            format!(
-                "catalog {}, {} collections, {}",
-                document.n,
-                document.collections.len(),
-                document.deployment
-            )
+            let collections = match document.collections.len() {
+                1 => "1 collection".to_owned(),
+                count => format!("{count} collections"),
+            };
+            format!("catalog {}, {collections}, {}", document.n, document.deployment)
         }
         None => "reachable, nothing announced yet".to_owned(),
     })

@@ -16,14 +16,14 @@ use crate::{
 
 /// How often a key set that metadata has and the catalog has not is looked for: a process may have
 /// died between the two.
-const KEYS_INTERVAL: Duration = Duration::from_secs(60);
+const KEYS_INTERVAL: Duration = Duration::from_mins(1);
 /// How often runs that a killed process left open are looked for. Their sync's next run settles
 /// them as well; this is for syncs that nobody runs again.
 const ABANDONED_INTERVAL: Duration = Duration::from_mins(1);
 /// How often old objects are looked for; they are kept for a day at least.
-const OBJECTS_INTERVAL: Duration = Duration::from_secs(3600);
+const OBJECTS_INTERVAL: Duration = Duration::from_hours(1);
 /// Longest time that one round may take, and how long its lease lasts.
-const ROUND_MAX: Duration = Duration::from_secs(600);
+const ROUND_MAX: Duration = Duration::from_mins(10);
 /// Runs kept of each sync.
 const RUNS_KEPT: usize = 1000;
 /// Runs are kept for a year at most.

@@ -7,6 +7,7 @@ mod observe;
 mod parts;
 mod process;
 mod publisher;
+mod publishing;
 mod server;
 mod signals;
 

@@ -94,7 +94,7 @@ impl Parts {
                     metrics.collection_shown(name.as_str(), shown);
                 }
                 Slot::Unknown | Slot::Loading | Slot::OtherRegion(_) => {
-                    metrics.collection_missing(name.as_str())
+                    metrics.collection_missing(name.as_str());
                 }
             }
         }
@@ -142,7 +142,7 @@ pub(super) fn status(
                 let regions = match &status.place {
                     Place::Here => Value::Null,
                     Place::Elsewhere(regions) => {
-                        json!(regions.iter().map(|region| region.as_str()).collect::<Vec<_>>())
+                        json!(regions)
                     }
                 };
                 let one = json!({

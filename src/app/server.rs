@@ -1,15 +1,15 @@
 //! A node: listeners, the follower, the publishing side, and the order in which they end.
 
-use std::{net::SocketAddr, os::unix::fs::DirBuilderExt, sync::Arc, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use tokio::{sync::watch, task::JoinHandle};
 use tracing::{info, warn};
 
 use super::{
-    housekeeping, observe,
+    observe,
     parts::{open_segments, open_store},
-    publisher,
+    publishing::Publishing,
 };
 use crate::{
     api::{self, AdminState, Limits, Listener, ReadState},
@@ -18,9 +18,9 @@ use crate::{
     config::{self, Config, Role},
     control::Publisher,
     replica::{CacheTarget, Replica, ReplicaHandle},
-    scheduler::{ScheduledSync, Scheduler},
+    scheduler::ScheduledSync,
     source::Source,
-    support::{backoff::Backoff, clock::Clock, file_lock::DirectoryLock, shutdown::Shutdown},
+    support::{clock::Clock, file_lock::DirectoryLock, private_file, shutdown::Shutdown},
     telemetry::Metrics,
 };
 
@@ -28,8 +28,6 @@ use crate::{
 const DRAIN_GRACE: Duration = Duration::from_secs(1);
 /// Longest time that background tasks get to end.
 const TASKS_END_MAX: Duration = Duration::from_secs(10);
-/// First and longest pause between attempts to bring the publishing side up.
-const PUBLISHER_RETRY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
 
 /// A node that runs.
 pub struct Server {
@@ -46,7 +44,7 @@ pub struct Server {
     drain: Shutdown,
     /// Ends everything else.
     shutdown: Shutdown,
-    listeners: Vec<JoinHandle<()>>,
+    records: JoinHandle<()>,
     tasks: Vec<JoinHandle<()>>,
     _lock: DirectoryLock,
 }
@@ -56,32 +54,21 @@ impl Server {
     /// another server uses. A warehouse, a store or a metadata database that is down is no error:
     /// the node serves what it has and goes on trying.
     pub async fn start(config: Config, clock: Clock) -> anyhow::Result<Self> {
-        let data_dir = &config.node.data_dir;
-        std::fs::DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(data_dir)
-            .with_context(|| format!("cannot create [node] data_dir {}", data_dir.display()))?;
-        let lock = DirectoryLock::acquire(data_dir)?;
+        let Ground { lock, replica, follower, cache } = Ground::open(&config, &clock).await?;
         let (drain, shutdown) = (Shutdown::new(), Shutdown::new());
-        let (metrics, cache, keys) = (Metrics::new(), Cache::new(), KeyRing::new());
+        let (metrics, keys) = (Metrics::new(), KeyRing::new());
         let limits = Limits::new(&config.server, DRAIN_GRACE);
         let public = Listener::bind(config.server.listen, limits, metrics.connections("public"))?;
+        // Nobody balances load over it.
+        let limits = Limits { grace: Duration::ZERO, ..limits };
         let admin = Listener::bind(config.server.admin_listen, limits, metrics.connections("admin"))?;
         let (public_address, admin_address) = (public.local_addr(), admin.local_addr());
 
-        let store = open_store(&config)?;
-        let directory = open_segments(&config, clock.clone())?;
-        let target = Arc::new(CacheTarget::new(cache.clone()));
-        let (replica, follower) = Replica::open(&config.replica, store, directory, target, clock.clone())?;
         let mut tasks = Vec::new();
         let ready = if config.node.has(Role::Replica) {
             tasks.push(tokio::spawn(replica.run(shutdown.clone())));
-            let (ready, observing) = observe::start(
-                follower.applied(),
-                observe::Parts { cache: cache.clone(), keys: keys.clone(), metrics: metrics.clone() },
-                shutdown.clone(),
-            );
+            let parts = observe::Parts { cache: cache.clone(), keys: keys.clone(), metrics: metrics.clone() };
+            let (ready, observing) = observe::start(follower.applied(), parts, shutdown.clone());
             tasks.push(observing);
             ready
         } else {
@@ -101,24 +88,15 @@ impl Server {
             clock: clock.clone(),
             status: observe::status(&config, follower.applied(), cache.clone()),
         };
-        // The admin listener goes last: metrics are wanted until the end.
-        let listeners = vec![
-            tokio::spawn(public.serve(api::public(state), drain.clone())),
-            tokio::spawn(admin.serve(api::admin(admin_state), drain.clone())),
-        ];
+        let records = tokio::spawn(public.serve(api::public(state), drain.clone()));
+        // Metrics are wanted until the end.
+        tasks.push(tokio::spawn(admin.serve(api::admin(admin_state), shutdown.clone())));
 
         let (syncs, scheduled) = watch::channel(Arc::new(Vec::new()));
         let (publishers, publisher) = watch::channel(None);
         if config.node.has(Role::Publisher) {
-            let publishing = Publishing {
-                config: config.clone(),
-                clock: clock.clone(),
-                scheduled,
-                publishers,
-                metrics,
-                follower: follower.clone(),
-                shutdown: shutdown.clone(),
-            };
+            let (config, clock, shutdown) = (config.clone(), clock.clone(), shutdown.clone());
+            let publishing = Publishing { config, clock, scheduled, publishers, metrics, follower, shutdown };
             tasks.push(tokio::spawn(publishing.run()));
         }
         let server = Self {
@@ -132,7 +110,7 @@ impl Server {
             ready,
             drain,
             shutdown,
-            listeners,
+            records,
             tasks,
             _lock: lock,
             config,
@@ -211,9 +189,7 @@ impl Server {
     /// announcer writes what it has, and the follower stops.
     pub async fn stop(mut self) {
         self.drain.cancel();
-        for listener in self.listeners.drain(..) {
-            let _ = listener.await;
-        }
+        let _ = (&mut self.records).await;
         self.shutdown.cancel();
         let end = async {
             for task in self.tasks.drain(..) {
@@ -227,59 +203,29 @@ impl Server {
     }
 }
 
-/// Brings the publishing side up, and again when that fails.
-struct Publishing {
-    config: Config,
-    clock: Clock,
-    scheduled: watch::Receiver<Arc<Vec<ScheduledSync>>>,
-    publishers: watch::Sender<Option<Publisher>>,
-    metrics: Metrics,
+/// What a node stands on: its directory, locked, and the follower over it.
+struct Ground {
+    lock: DirectoryLock,
+    replica: Replica<CacheTarget>,
     follower: ReplicaHandle,
-    shutdown: Shutdown,
+    cache: Cache,
 }
 
-impl Publishing {
-    async fn run(self) {
-        let mut backoff = Backoff::new(PUBLISHER_RETRY.0, PUBLISHER_RETRY.1);
-        // The announcer outlives the runs: it may have to tell them how their announcements ended.
-        let announcing_ends = Shutdown::new();
-        let (publisher, announcing) = loop {
-            match publisher::start(&self.config, self.clock.clone(), announcing_ends.clone()).await {
-                Ok(started) => break started,
-                Err(error) => {
-                    let code = error.code();
-                    warn!(code, %error, "no sync starts: the publishing side is not up; trying again");
-                }
-            }
-            tokio::select! {
-                () = tokio::time::sleep(backoff.next_delay()) => {}
-                () = self.shutdown.cancelled() => return,
-            }
+impl Ground {
+    /// Opens it where blocking is allowed: files are read and locked.
+    async fn open(config: &Config, clock: &Clock) -> anyhow::Result<Self> {
+        let (config, clock) = (config.clone(), clock.clone());
+        let open = move || {
+            let data_dir = &config.node.data_dir;
+            private_file::create_directory(data_dir)
+                .with_context(|| format!("cannot create [node] data_dir {}", data_dir.display()))?;
+            let lock = DirectoryLock::acquire(data_dir)?;
+            let (store, directory) = (open_store(&config)?, open_segments(&config, clock.clone())?);
+            let cache = Cache::new();
+            let target = Arc::new(CacheTarget::new(cache.clone()));
+            let (replica, follower) = Replica::open(&config.replica, store, directory, target, clock)?;
+            Ok(Self { lock, replica, follower, cache })
         };
-        if let Err(error) = housekeeping::settle(&publisher).await {
-            warn!(code = error.code(), %error, "runs that a killed process left open are settled later");
-        }
-        let (metrics, follower) = (self.metrics.clone(), self.follower.clone());
-        let scheduler = Scheduler {
-            engine: publisher.engine.clone(),
-            metadata: publisher.metadata.clone(),
-            clock: self.clock.clone(),
-            syncs: self.scheduled,
-            max_concurrent_runs: self.config.engine.max_concurrent_runs,
-            on_ended: Arc::new(move |record| {
-                observe::run_ended(&metrics, record);
-                follower.nudge();
-            }),
-        };
-        let keep_versions = self.config.storage.keep_versions;
-        let keeping =
-            tokio::spawn(housekeeping::run(publisher.clone(), keep_versions, self.shutdown.clone()));
-        // Receivers may be gone only when the server is.
-        let _ = self.publishers.send(Some(publisher.clone()));
-        scheduler.run(self.shutdown.clone()).await;
-        let _ = keeping.await;
-        announcing_ends.cancel();
-        let _ = announcing.await;
-        publisher.metadata.close().await;
+        tokio::task::spawn_blocking(open).await.context("opening the node's files was interrupted")?
     }
 }

@@ -11,8 +11,9 @@ pub(super) type Place = u64;
 
 /// Bits that a shard's own table takes from the top of a hash; the shard's number stands below.
 const TAG_BITS: u32 = 7;
-/// Most entries that are written under one lock: readers of the shard wait for no more than that.
-const WRITES_MAX: usize = 512;
+/// Most entries that are written under one lock: readers of the shard wait for some microseconds, and a
+/// writer that loses its core there is rare.
+const WRITES_MAX: usize = 64;
 
 /// A hash is its own hash.
 #[derive(Debug, Clone, Copy, Default)]

@@ -4,27 +4,120 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::config::Overrides;
+
+/// Shown below the list of commands.
+const EXAMPLES: &str = "\
+Examples:
+  larder quickstart
+      try it: sample data, a key, a running server
+  larder check --connect
+      is larder.toml right, and does everything it names answer?
+  larder keys create --name braze --collection customer
+      a key for one collection; it is printed once
+  larder serve
+      run a node
+
+Commands read larder.toml in the working directory, unless --config or LARDER_CONFIG names another
+file.
+Exit codes: 0 done, 1 failed, 2 wrong configuration or usage, 3 held by a guard, 4 superseded or run
+elsewhere, 130 interrupted.";
+/// Over the flags of [`Instead`].
+const INSTEAD: &str = "Instead of the configuration file";
+
 /// Serves rows of your data warehouse from memory, one record at a time.
 #[derive(Debug, Parser)]
-#[command(name = "larder", version, max_term_width = 100, disable_help_subcommand = true)]
+#[command(name = "larder", version, max_term_width = 100, disable_help_subcommand = true, after_help = EXAMPLES)]
 pub(super) struct Arguments {
     /// What to do.
     #[command(subcommand)]
     pub(super) command: Command,
 }
 
-/// The configuration file.
-#[derive(Debug, Args)]
+/// The configuration file, and the keys of it that flags may set.
+#[derive(Debug, Clone, Args)]
 pub(super) struct ConfigArgument {
     /// The configuration file
     #[arg(long, short, env = "LARDER_CONFIG", default_value = "larder.toml", value_name = "FILE")]
     pub(super) config: PathBuf,
+    #[command(flatten)]
+    pub(super) instead: Instead,
+}
+
+/// Keys of the configuration that flags may set. The variables are read by `config`.
+#[derive(Debug, Clone, Default, Args)]
+pub(super) struct Instead {
+    /// `[node] region`, also `LARDER_REGION`
+    #[arg(long, value_name = "NAME", hide_short_help = true, help_heading = INSTEAD)]
+    region: Option<String>,
+    /// `[node] roles` with commas between them: publisher,replica; also `LARDER_ROLES`
+    #[arg(long, value_name = "ROLES", hide_short_help = true, help_heading = INSTEAD)]
+    roles: Option<String>,
+    /// `[node] data_dir`, also `LARDER_DATA_DIR`
+    #[arg(long, value_name = "DIRECTORY", hide_short_help = true, help_heading = INSTEAD)]
+    data_dir: Option<String>,
+    /// `[server] listen`, also `LARDER_LISTEN`
+    #[arg(long, value_name = "ADDRESS", hide_short_help = true, help_heading = INSTEAD)]
+    listen: Option<String>,
+    /// `[server] admin_listen`, also `LARDER_ADMIN_LISTEN`
+    #[arg(long, value_name = "ADDRESS", hide_short_help = true, help_heading = INSTEAD)]
+    admin_listen: Option<String>,
+    /// `[server] public_url`, also `LARDER_PUBLIC_URL`
+    #[arg(long, value_name = "URL", hide_short_help = true, help_heading = INSTEAD)]
+    public_url: Option<String>,
+    /// `[storage] url`, also `LARDER_STORAGE_URL`
+    #[arg(long, value_name = "URL", hide_short_help = true, help_heading = INSTEAD)]
+    storage_url: Option<String>,
+    /// `[metadata] url`, also `LARDER_METADATA_URL`, which does not show in lists of processes
+    #[arg(long, value_name = "URL", hide_short_help = true, help_heading = INSTEAD)]
+    metadata_url: Option<String>,
+    /// `[log] filter`, also `LARDER_LOG`
+    #[arg(long, value_name = "FILTER", hide_short_help = true, help_heading = INSTEAD)]
+    log: Option<String>,
+    /// `[log] format`, text or json; also `LARDER_LOG_FORMAT`
+    #[arg(long, value_name = "FORMAT", hide_short_help = true, help_heading = INSTEAD)]
+    log_format: Option<String>,
+}
+
+impl ConfigArgument {
+    /// A file, and nothing instead of it.
+    pub(super) fn file(config: PathBuf) -> Self {
+        Self { config, instead: Instead::default() }
+    }
+
+    /// What the flags set.
+    pub(super) fn overrides(&self) -> Overrides {
+        let Instead {
+            region,
+            roles,
+            data_dir,
+            listen,
+            admin_listen,
+            public_url,
+            storage_url,
+            metadata_url,
+            log,
+            log_format,
+        } = self.instead.clone();
+        Overrides {
+            region,
+            roles,
+            data_dir,
+            listen,
+            admin_listen,
+            public_url,
+            storage_url,
+            metadata_url,
+            log,
+            log_format,
+        }
+    }
 }
 
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
-    /// Create a sample warehouse, a configuration and a key in ./data, and serve them
+    /// Try it: create larder.toml, and in ./data a sample warehouse and a key, and serve them
     Quickstart(Quickstart),
     /// Run a node: serve records, run syncs
     Serve(Serve),
@@ -32,13 +125,13 @@ pub(super) enum Command {
     Check(Check),
     /// Show records as they would be served, as JSON lines; rejected rows on stderr
     Preview(Preview),
-    /// Run one sync now
+    /// Run one sync now; when it is running elsewhere, follow that run to its end
     Sync(Sync),
     /// List sync runs, or show one with its rejected rows
     Runs(Runs),
     /// Create, list and revoke API keys
     Keys(Keys),
-    /// Show what is announced: collections, versions, records, freshness
+    /// Show what is served: collections, versions, records, how fresh they are
     Status(Status),
     /// Look into segment files
     Segment(Segment),
@@ -70,7 +163,7 @@ pub(super) struct Serve {
 pub(super) struct Check {
     #[command(flatten)]
     pub(super) config: ConfigArgument,
-    /// Also connect to sources, store and metadata, and compare mappings with the models' columns
+    /// Also connect to store, metadata database and sources, and compare mappings with the models' columns
     #[arg(long)]
     pub(super) connect: bool,
 }
@@ -81,8 +174,9 @@ pub(super) struct Preview {
     #[command(flatten)]
     pub(super) config: ConfigArgument,
     /// The sync, by its collection's name
+    #[arg(value_name = "SYNC")]
     pub(super) sync: String,
-    /// Rows to read
+    /// Read so many rows at most
     #[arg(long, default_value_t = 100, value_name = "ROWS", value_parser = clap::value_parser!(u64).range(1..=100_000))]
     pub(super) limit: u64,
 }
@@ -93,11 +187,12 @@ pub(super) struct Sync {
     #[command(flatten)]
     pub(super) config: ConfigArgument,
     /// The sync, by its collection's name
-    pub(super) sync: String,
-    /// Read and compare only; write nothing
+    #[arg(value_name = "SYNC")]
+    pub(super) name: String,
+    /// Read the rows and say what would change; nothing is announced or recorded
     #[arg(long)]
     pub(super) dry_run: bool,
-    /// Waive the guards for this run: announce it even when it would be held
+    /// Announce the result even when a guard would hold it
     #[arg(long)]
     pub(super) accept: bool,
     /// Print the run as JSON
@@ -113,10 +208,10 @@ pub(super) struct Runs {
     /// A sync's name: its runs; a run's id: that run and its rejected rows; nothing: all runs
     #[arg(value_name = "SYNC|RUN")]
     pub(super) subject: Option<String>,
-    /// Runs to show
-    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..=1000))]
+    /// The newest so many runs
+    #[arg(long, default_value_t = 20, value_name = "RUNS", value_parser = clap::value_parser!(u64).range(1..=1000))]
     pub(super) limit: u64,
-    /// Print JSON
+    /// Print JSON instead of a table
     #[arg(long)]
     pub(super) json: bool,
 }
@@ -134,7 +229,7 @@ pub(super) struct Keys {
 pub(super) enum KeysCommand {
     /// Create a key; it is printed once, alone on stdout
     Create(CreateKey),
-    /// List keys
+    /// List keys: what they open and when they expire; revoked ones too
     List(ListKeys),
     /// Revoke a key; refused everywhere within two poll intervals
     Revoke(RevokeKey),
@@ -147,7 +242,7 @@ pub(super) struct CreateKey {
     #[command(flatten)]
     pub(super) config: ConfigArgument,
     /// What the key is for, as people will read it in lists
-    #[arg(long)]
+    #[arg(long, value_name = "NAME")]
     pub(super) name: String,
     /// A collection that the key opens; may be given several times
     #[arg(long = "collection", value_name = "COLLECTION", group = "grant")]
@@ -155,7 +250,7 @@ pub(super) struct CreateKey {
     /// The key opens every collection, present and future
     #[arg(long, group = "grant")]
     pub(super) all_collections: bool,
-    /// When the key ceases to work, from now: 90d, 12h
+    /// How long the key works, from now: 90d, 12h; without it, until it is revoked
     #[arg(long, value_name = "DURATION")]
     pub(super) expires: Option<String>,
 }
@@ -165,7 +260,7 @@ pub(super) struct CreateKey {
 pub(super) struct ListKeys {
     #[command(flatten)]
     pub(super) config: ConfigArgument,
-    /// Print JSON
+    /// Print JSON instead of a table
     #[arg(long)]
     pub(super) json: bool,
 }
@@ -175,7 +270,7 @@ pub(super) struct ListKeys {
 pub(super) struct RevokeKey {
     #[command(flatten)]
     pub(super) config: ConfigArgument,
-    /// The key's id: the 12 characters after `lrd_`
+    /// The key's id, as `larder keys list` shows it: the 12 characters after `lrd_`
     pub(super) id: String,
 }
 
@@ -184,7 +279,7 @@ pub(super) struct RevokeKey {
 pub(super) struct Status {
     #[command(flatten)]
     pub(super) config: ConfigArgument,
-    /// Print JSON
+    /// Print JSON instead of a table
     #[arg(long)]
     pub(super) json: bool,
 }
@@ -217,8 +312,8 @@ pub(super) struct SegmentCat {
 /// `larder health`
 #[derive(Debug, Args)]
 pub(super) struct Health {
-    /// What to ask
-    #[arg(long, default_value = "http://127.0.0.1:8080/readyz")]
+    /// What to ask; /readyz: should requests be sent here, /livez: does the process run
+    #[arg(long, default_value = "http://127.0.0.1:8080/readyz", value_name = "URL")]
     pub(super) url: String,
 }
 

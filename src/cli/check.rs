@@ -3,45 +3,53 @@
 use super::{
     args::Check,
     exit::Exit,
-    output::{Failure, complain, print},
+    output::{Failure, complain, counted, print},
     session,
 };
-use crate::{app, config::Config, control, support::clock::Clock};
+use crate::{
+    app,
+    config::{Role, SyncConfig},
+    control::{self, Checked},
+    support::clock::Clock,
+};
 
 pub(super) async fn run(arguments: Check) -> Result<Exit, Failure> {
     let config = session::load(&arguments.config)?;
-    let syncs = config.syncs.len();
-    print(&format!("{}: {syncs} sync{} configured", arguments.config.config.display(), plural(syncs)))?;
+    let syncs = counted(config.syncs.len() as u64, "sync");
+    print(&format!("{}: no faults, {syncs} configured", arguments.config.config.display()))?;
     if !arguments.connect {
         return Ok(Exit::Success);
     }
-    let mut failed = false;
-    for (what, result) in [
-        ("store", app::check_store(&config).await),
-        ("metadata", app::check_metadata(&config, Clock::default()).await),
-    ] {
-        failed |= !tell(what, result)?;
+    let mut is_sound = tell("store", app::check_store(&config).await)?;
+    if config.node.has(Role::Publisher) {
+        is_sound &= tell("metadata", app::check_metadata(&config, Clock::default()).await)?;
     }
     for sync in &config.syncs {
-        failed |= !check_sync(&config, sync).await?;
+        let checked = match session::source_of(&config, sync) {
+            Ok(source) => control::check_sync(&sync.spec, &source).await,
+            Err(Failure::Control(error)) => Err(error),
+            Err(other) => return Err(other),
+        };
+        is_sound &= tell_sync(sync, checked)?;
     }
-    Ok(if failed { Exit::Failed } else { Exit::Success })
+    Ok(if is_sound { Exit::Success } else { Exit::Failed })
 }
 
-async fn check_sync(config: &Config, sync: &crate::config::SyncConfig) -> Result<bool, Failure> {
+/// Prints what a sync's check found; whether it is sound.
+fn tell_sync(sync: &SyncConfig, result: Result<Checked, control::Error>) -> Result<bool, Failure> {
     let name = &sync.spec.collection;
-    let source = session::source_of(config, sync)?;
-    match control::check_sync(&sync.spec, &source).await {
+    match result {
         Ok(checked) => {
-            let fields = checked.mapping.fields().len();
-            print(&format!("ok    sync {name}: {} columns, {fields} fields", checked.columns.len()))?;
+            let columns = counted(checked.columns.len() as u64, "column");
+            let fields = counted(checked.mapping.fields().len() as u64, "field");
+            print(&format!("ok    sync {name}: {columns}, {fields}"))?;
             for warning in checked.mapping.warnings() {
                 complain(&format!("warning: sync {name}: {warning}"));
             }
             Ok(true)
         }
         Err(error) => {
-            print(&format!("FAIL  sync {name}: {error}"))?;
+            print(&format!("FAIL  sync {name}: {error} (code: {})", error.code()))?;
             if let control::Error::Mapping { faults, .. } = &error {
                 for fault in faults {
                     print(&format!("        {fault}"))?;
@@ -55,10 +63,9 @@ async fn check_sync(config: &Config, sync: &crate::config::SyncConfig) -> Result
 fn tell(what: &str, result: Result<String, control::Error>) -> Result<bool, Failure> {
     match result {
         Ok(found) => print(&format!("ok    {what}: {found}")).map(|()| true),
-        Err(error) => print(&format!("FAIL  {what}: {error}")).map(|()| false),
+        Err(error) => {
+            print(&format!("FAIL  {what}: {error} (code: {})", error.code()))?;
+            Ok(false)
+        }
     }
-}
-
-pub(super) const fn plural(count: usize) -> &'static str {
-    if count == 1 { "" } else { "s" }
 }

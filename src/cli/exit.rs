@@ -30,7 +30,7 @@ impl Exit {
             RunStatus::Superseded => Self::Superseded,
             RunStatus::Cancelled => Self::Interrupted,
             RunStatus::Failed if kind == Some(ErrorKind::Conflict) => Self::Superseded,
-            RunStatus::Running | RunStatus::Announcing | RunStatus::Failed | RunStatus::Interrupted => {
+            RunStatus::Failed | RunStatus::Running | RunStatus::Announcing | RunStatus::Interrupted => {
                 Self::Failed
             }
         }

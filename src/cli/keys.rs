@@ -63,6 +63,11 @@ fn wanted(arguments: &CreateKey) -> Result<NewKey, Failure> {
         Some(text) => {
             let duration =
                 units::duration(text).map_err(|error| Failure::Usage(format!("--expires: {error}")))?;
+            if duration.is_zero() {
+                return Err(Failure::Usage(
+                    "--expires: a key that works for no time is of no use".to_owned(),
+                ));
+            }
             let at = TimeDelta::from_std(duration)
                 .ok()
                 .and_then(|delta| Clock::default().now().checked_add_signed(delta));

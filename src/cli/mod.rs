@@ -7,6 +7,7 @@ mod health;
 mod keys;
 mod migrate;
 mod output;
+mod panics;
 mod preview;
 mod quickstart;
 mod runs;
@@ -28,6 +29,7 @@ use self::{
 
 /// Reads the command line, runs the command, and gives its exit code.
 pub fn main() -> ExitCode {
+    panics::install();
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
         Err(error) => {

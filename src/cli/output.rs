@@ -1,9 +1,12 @@
 //! What commands print, and how they fail.
 
-use std::io::{self, Write};
+use std::{
+    borrow::Cow,
+    io::{self, Write},
+};
 
 use super::exit::Exit;
-use crate::{config::Faults, control, domain::error::ErrorKind};
+use crate::{config::Faults, control, domain::error::ErrorKind, engine};
 
 /// Why a command failed, with all that decides its message and exit code.
 #[derive(Debug)]
@@ -33,15 +36,14 @@ impl Failure {
                 Exit::Usage
             }
             Self::Control(error) => {
-                complain(&format!("{error}\n  code: {}", error.code()));
+                complain(&error.to_string());
                 if let control::Error::Mapping { faults, .. } = &error {
-                    faults.iter().for_each(|fault| complain(&format!("  {fault}")));
+                    for fault in faults {
+                        complain(&format!("  {fault}"));
+                    }
                 }
-                match error.kind() {
-                    ErrorKind::Invalid | ErrorKind::NotFound => Exit::Usage,
-                    ErrorKind::Conflict => Exit::Superseded,
-                    _ => Exit::Failed,
-                }
+                complain(&format!("  code: {}", error.code()));
+                of_error(&error)
             }
             Self::Other(error) => {
                 complain(&format!("{error:#}"));
@@ -49,6 +51,21 @@ impl Failure {
             }
             Self::BrokenPipe => Exit::Success,
         }
+    }
+}
+
+fn of_error(error: &control::Error) -> Exit {
+    use control::Error;
+    match error {
+        Error::Engine(engine::Error::Cancelled) => Exit::Interrupted,
+        Error::UnknownSync { .. } | Error::UnknownKey { .. } | Error::UnknownRun { .. } => Exit::Usage,
+        // What a run of the same sync would end with.
+        Error::Source(_) | Error::Mapping { .. } => Exit::Failed,
+        _ => match error.kind() {
+            ErrorKind::Invalid => Exit::Usage,
+            ErrorKind::Conflict => Exit::Superseded,
+            _ => Exit::Failed,
+        },
     }
 }
 
@@ -72,6 +89,26 @@ impl Failure {
         } else {
             Self::Other(anyhow::Error::new(error).context("cannot write to stdout"))
         }
+    }
+}
+
+/// `1 row`, `2 rows`: a number and what it counts, whose plural ends in `s`.
+pub(super) fn counted(number: u64, what: &str) -> String {
+    let s = if number == 1 { "" } else { "s" };
+    format!("{number} {what}{s}")
+}
+
+/// Text from a warehouse, fit for a terminal: control characters are written out.
+pub(super) fn shown(text: &str) -> Cow<'_, str> {
+    if text.chars().any(char::is_control) {
+        let escaped = text.chars().flat_map(|character| {
+            let escape = character.is_control().then(|| character.escape_default());
+            let plain = (!character.is_control()).then_some(character);
+            escape.into_iter().flatten().chain(plain)
+        });
+        Cow::Owned(escaped.collect())
+    } else {
+        Cow::Borrowed(text)
     }
 }
 

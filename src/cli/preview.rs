@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use super::{
     args::Preview,
     exit::Exit,
-    output::{Failure, complain},
+    output::{Failure, complain, counted, shown},
     session,
 };
 use crate::{control, support::clock::Clock};
@@ -27,14 +27,18 @@ pub(super) async fn run(arguments: Preview) -> Result<Exit, Failure> {
         Err(rejection) => {
             rejected += 1;
             let field = rejection.field.map(|field| format!(" in {field}")).unwrap_or_default();
-            let key = if record.key.is_empty() { "-" } else { &record.key };
-            complain(&format!("rejected: {}{field} (primary key {key})", rejection.reason));
+            let key = if record.key.is_empty() {
+                String::new()
+            } else {
+                format!(" (primary key {})", shown(&record.key))
+            };
+            complain(&format!("rejected: {}{field}{key}", rejection.reason));
         }
     })
     .await?;
     written.and_then(|()| stdout.flush()).map_err(Failure::of_output)?;
     if rejected > 0 {
-        complain(&format!("{rejected} row{} rejected", super::check::plural(rejected as usize)));
+        complain(&format!("{} rejected", counted(rejected, "row")));
     }
     Ok(Exit::Success)
 }

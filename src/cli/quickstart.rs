@@ -29,11 +29,11 @@ use crate::{
 /// The configuration that the user gets to edit.
 const CONFIGURATION: &str = include_str!("../../config/quickstart.toml");
 /// How long the sample may take to be served.
-const READY_TIMEOUT: Duration = Duration::from_secs(60);
+const READY_TIMEOUT: Duration = Duration::from_mins(1);
 
 pub(super) async fn run(arguments: Quickstart) -> Result<Exit, Failure> {
     let directory = arguments.directory;
-    let argument = ConfigArgument { config: directory.join("larder.toml") };
+    let argument = ConfigArgument::file(directory.join("larder.toml"));
     let data = directory.join("data");
     let mut builder = fs::DirBuilder::new();
     builder
@@ -58,15 +58,16 @@ pub(super) async fn run(arguments: Quickstart) -> Result<Exit, Failure> {
     telemetry::init(&config.telemetry).map_err(anyhow::Error::new)?;
     let signals = Signals::new();
     let public_url = config.server.public_url.clone();
-    let server = Server::start(config, Clock::default()).await?;
-    let key = sample_key(&server, &data.join("quickstart.key")).await?;
-    let served = tokio::time::timeout(READY_TIMEOUT, wait_until_served(&server, &key)).await;
-    served.map_err(|_| {
+    let node = Server::start(config, Clock::default()).await?;
+    let key_file = data.join("quickstart.key");
+    let key = sample_key(&node, &key_file).await?;
+    let in_time = tokio::time::timeout(READY_TIMEOUT, wait_until_served(&node, &key)).await;
+    in_time.map_err(|_| {
         anyhow::anyhow!("the sample was not served within {} s; the log says why", READY_TIMEOUT.as_secs())
     })?;
-    let url = public_url.unwrap_or_else(|| format!("http://127.0.0.1:{}", server.public_address().port()));
-    print(&welcome(&url, &key, &argument.config, &warehouse))?;
-    Ok(serve::until_stopped(server, signals, &argument).await)
+    let url = public_url.unwrap_or_else(|| format!("http://127.0.0.1:{}", node.public_address().port()));
+    print(&welcome(&url, &key, &key_file, &argument.config, &warehouse))?;
+    Ok(serve::until_stopped(node, signals, &argument).await)
 }
 
 /// The key of an earlier start, when it still works; else a new one.
@@ -104,9 +105,9 @@ fn write_new(path: &Path, text: &str, mode: u32) -> Result<(), Failure> {
     Ok(write().with_context(|| format!("cannot write {}", path.display()))?)
 }
 
-fn welcome(url: &str, key: &str, config: &Path, warehouse: &Path) -> String {
+fn welcome(url: &str, key: &str, key_file: &Path, config: &Path, warehouse: &Path) -> String {
     let id = sample::EXAMPLE_CUSTOMER;
-    let (config, warehouse) = (config.display(), warehouse.display());
+    let (config, warehouse, key_file) = (config.display(), warehouse.display(), key_file.display());
     format!(
         r#"
 Larder serves {customers} customers and {products} products. Try:
@@ -128,7 +129,7 @@ Change a row, and see it served within seconds:
 
   sqlite3 {warehouse} "update customers set full_name = 'Jane Roe' where user_id = {id}"
 
-The configuration is {config}; the key is also in data/quickstart.key. Ctrl-C ends the server."#,
+The configuration is {config}; the key is also in {key_file}. Ctrl-C ends the server."#,
         customers = sample::CUSTOMERS,
         products = sample::PRODUCTS,
     )

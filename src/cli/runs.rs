@@ -3,7 +3,7 @@
 use super::{
     args::Runs,
     exit::Exit,
-    output::{Failure, print, print_json, print_table},
+    output::{Failure, counted, print, print_json, print_table, shown},
     session,
 };
 use crate::{
@@ -12,7 +12,7 @@ use crate::{
     domain::{
         id::RunId,
         name::CollectionName,
-        run::{RejectedRow, RunRecord},
+        run::{REJECTED_PER_REASON_MAX, REJECTED_PER_RUN_MAX, RejectedRow, RunCounts, RunRecord},
     },
     support::clock::Clock,
 };
@@ -37,6 +37,10 @@ pub(super) async fn run(arguments: Runs) -> Result<Exit, Failure> {
     let runs = metadata.runs(sync.as_ref(), arguments.limit as usize).await?;
     if arguments.json {
         print_json(&runs)?;
+    } else if let (true, Some(name)) = (runs.is_empty(), &sync) {
+        // One that left the configuration still shows its runs.
+        session::find_sync(&config, name.as_str())?;
+        print(&format!("no runs of {name} yet"))?;
     } else if runs.is_empty() {
         print("no runs yet")?;
     } else {
@@ -72,16 +76,34 @@ fn table(runs: &[RunRecord]) -> Vec<Vec<String>> {
     rows
 }
 
+/// What the table has no column for.
+fn remarks(counts: &RunCounts) -> Vec<String> {
+    let records = |count: u64, what: &str| format!("{} {what}", counted(count, "record"));
+    let remarks = [
+        (counts.records, records(counts.records, "after the run")),
+        (counts.carried, records(counts.carried, "left as before, because of rejected rows")),
+        (counts.left, records(counts.left, "whose row has left the model, kept by on_delete")),
+        (
+            counts.conflicts,
+            records(
+                counts.conflicts,
+                "without an index value that a record with a lower primary key has too",
+            ),
+        ),
+        (counts.nulled, format!("{} that JSON cannot express became null", counted(counts.nulled, "value"))),
+    ];
+    remarks.into_iter().filter(|(count, _)| *count > 0).map(|(_, line)| line).collect()
+}
+
 fn show_one(run: &RunRecord, rejected: &[RejectedRow], json: bool) -> Result<(), Failure> {
     if json {
         return print_json(&serde_json::json!({ "run": run, "rejected": rejected }));
     }
     print_table(&table(std::slice::from_ref(run)))?;
     let counts = &run.counts;
-    print(&format!(
-        "records {}, carried {}, left {}, conflicts {}, nulled {}",
-        counts.records, counts.carried, counts.left, counts.conflicts, counts.nulled
-    ))?;
+    for line in remarks(counts) {
+        print(&line)?;
+    }
     if let Some(error) = &run.error {
         print(&format!("{}: {}", error.code, error.message))?;
     }
@@ -89,10 +111,15 @@ fn show_one(run: &RunRecord, rejected: &[RejectedRow], json: bool) -> Result<(),
         let mut rows = vec![["REASON", "FIELD", "PRIMARY KEY"].map(str::to_owned).to_vec()];
         rows.extend(rejected.iter().map(|row| {
             let or_dash = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".to_owned());
-            vec![row.reason.clone(), or_dash(&row.field), or_dash(&row.primary_key)]
+            vec![row.reason.clone(), or_dash(&row.field), shown(&or_dash(&row.primary_key)).into_owned()]
         }));
         print("")?;
         print_table(&rows)?;
+        if rejected.len() >= REJECTED_PER_REASON_MAX {
+            print(&format!(
+                "(at most {REJECTED_PER_REASON_MAX} of a reason and {REJECTED_PER_RUN_MAX} of a run are listed)"
+            ))?;
+        }
     }
     Ok(())
 }

@@ -26,11 +26,20 @@ pub(super) fn cat(arguments: &SegmentCat) -> Result<Exit, Failure> {
         line.clear();
         segment::cat_line(&segment, row, &mut decoder, &mut line)
             .with_context(|| format!("row {row} of {}", arguments.file.display()))?;
-        line.push(b'\n');
         stdout.write_all(&line).map_err(Failure::of_output)?;
     }
     stdout.flush().map_err(Failure::of_output)?;
     Ok(Exit::Success)
+}
+
+fn with_hint(error: anyhow::Error) -> anyhow::Error {
+    match error.downcast_ref() {
+        Some(segment::Error::DictionaryUnknown { .. }) => error.context(
+            "it holds changes to a base and is compressed with that base's dictionary; \
+             name a segment of the base with --base FILE",
+        ),
+        _ => error,
+    }
 }
 
 fn open(path: &Path, dictionaries: &mut Dictionaries) -> Result<Segment, Failure> {
@@ -41,5 +50,5 @@ fn open(path: &Path, dictionaries: &mut Dictionaries) -> Result<Segment, Failure
         Ok(Segment::parse(buffer, dictionaries)?)
     };
     let mut read = read;
-    Ok(read().with_context(|| format!("cannot read segment {}", path.display()))?)
+    Ok(read().map_err(with_hint).with_context(|| format!("cannot read segment {}", path.display()))?)
 }

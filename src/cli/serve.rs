@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     app::{Server, Signals},
-    config::{self, Environment, Overrides},
+    config::{self, Environment},
     support::clock::Clock,
     telemetry,
 };
@@ -40,7 +40,7 @@ pub(super) async fn until_stopped(server: Server, mut signals: Signals, argument
 
 /// All of the new configuration, or none of it.
 fn reload(server: &Server, argument: &ConfigArgument) {
-    match config::load(Some(&argument.config), &Environment::process(), &Overrides::default()) {
+    match config::load(Some(&argument.config), &Environment::process(), &argument.overrides()) {
         Ok(config) => server.reload(&config),
         Err(faults) => error!(%faults, "the configuration is wrong; the old one stays in force"),
     }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::{args::ConfigArgument, output::Failure};
 use crate::{
     app::PublisherProcess,
-    config::{self, Config, Environment, Overrides, SyncConfig},
+    config::{self, Config, Environment, Role, SyncConfig},
     control::Error,
     domain::name::CollectionName,
     source::Source,
@@ -14,12 +14,19 @@ use crate::{
 
 /// Loads the configuration; every fault at once.
 pub(super) fn load(argument: &ConfigArgument) -> Result<Config, Failure> {
-    config::load(Some(&argument.config), &Environment::process(), &Overrides::default())
+    config::load(Some(&argument.config), &Environment::process(), &argument.overrides())
         .map_err(Failure::Configuration)
 }
 
 /// The configured sync of a name.
 pub(super) fn find_sync<'a>(config: &'a Config, name: &str) -> Result<&'a SyncConfig, Failure> {
+    if !config.node.has(Role::Publisher) {
+        return Err(Failure::Usage(
+            "this node has not the role \"publisher\" ([node] roles), so it has no syncs; \
+             run the command on one that has"
+                .to_owned(),
+        ));
+    }
     let unknown = || {
         let known: Vec<&str> = config.syncs.iter().map(|sync| sync.spec.collection.as_str()).collect();
         let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };

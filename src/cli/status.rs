@@ -3,7 +3,7 @@
 use super::{
     args::Status,
     exit::Exit,
-    output::{Failure, complain, print, print_json, print_table},
+    output::{Failure, complain, counted, print, print_json, print_table},
     session,
 };
 use crate::{app, control, control::CollectionStatus, support::clock::Clock};
@@ -15,7 +15,7 @@ pub(super) async fn run(arguments: Status) -> Result<Exit, Failure> {
     let metadata = match app::open_metadata(&config, clock.clone()).await {
         Ok(metadata) => Some(metadata),
         Err(error) => {
-            complain(&format!("warning: without metadata: {error}"));
+            complain(&format!("warning: last and held runs are not shown: {error}"));
             None
         }
     };
@@ -26,7 +26,8 @@ pub(super) async fn run(arguments: Status) -> Result<Exit, Failure> {
     }
     match (status.key_set_revision, status.keys) {
         (Some(revision), Some(keys)) => {
-            print(&format!("catalog {}, {keys} keys (revision {revision})", status.catalog))?;
+            let keys = counted(keys as u64, "key");
+            print(&format!("catalog {}, {keys} (revision {revision})", status.catalog))?;
         }
         _ => print(&format!("catalog {}, no keys yet", status.catalog))?,
     }

@@ -10,7 +10,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use super::{
     args::Sync,
     exit::Exit,
-    output::{Failure, complain, print, print_json},
+    output::{Failure, complain, counted, print, print_json, shown},
     session,
 };
 use crate::{
@@ -20,12 +20,14 @@ use crate::{
     support::shutdown::Shutdown,
 };
 
+/// Rejected rows that a dry run shows.
+const DRY_RUN_REJECTED_MAX: usize = 20;
 /// How often the progress bar moves.
 const REDRAW: Duration = Duration::from_millis(100);
 
 pub(super) async fn run(arguments: Sync) -> Result<Exit, Failure> {
     let config = session::load(&arguments.config)?;
-    let sync = session::find_sync(&config, &arguments.sync)?;
+    let sync = session::find_sync(&config, &arguments.name)?;
     let source = session::source_of(&config, sync)?;
     let process = session::publisher(&config).await?;
     let options =
@@ -87,38 +89,58 @@ fn tell(ended: &Ended, dry_run: bool) -> Result<(), Failure> {
     let counts = &record.counts;
     print(&headline(record, dry_run))?;
     if counts.rows > 0 || counts.records > 0 {
+        let (rows, records) = (counted(counts.rows, "row"), counted(counts.records, "record"));
         print(&format!(
-            "  {} rows: {} added, {} changed, {} removed, {} rejected; {} records",
-            counts.rows, counts.added, counts.changed, counts.removed, counts.rejected, counts.records
+            "  {rows}: {} added, {} changed, {} removed, {} rejected; {records}",
+            counts.added, counts.changed, counts.removed, counts.rejected
         ))?;
     }
     if let Some(error) = &record.error {
         complain(&format!("{}: {}", error.code, error.message));
     }
     if record.status == RunStatus::Held {
-        complain(
-            "nothing changed for readers. Look at the model; then run again with --accept to announce it.",
-        );
+        complain(if dry_run {
+            "A guard would hold this run: nothing would change for readers unless it is run with --accept."
+        } else {
+            "A guard holds this run: nothing changed for readers. Look at the model; \
+             then run again with --accept to announce it."
+        });
     }
-    let warn = |count: u64, what: &str| {
-        if count > 0 {
-            let more =
-                if dry_run { String::new() } else { format!("; larder runs {} lists them", record.id) };
-            complain(&format!("warning: {count} {what}{more}"));
+    warn(ended, dry_run);
+    Ok(())
+}
+
+/// What went less well, on stderr.
+fn warn(ended: &Ended, dry_run: bool) {
+    let counts = &ended.record.counts;
+    let listed =
+        if dry_run { String::new() } else { format!("; larder runs {} lists them", ended.record.id) };
+    if counts.rejected > 0 {
+        complain(&format!("warning: {} rejected{listed}", counted(counts.rejected, "row")));
+    }
+    if dry_run {
+        // Nothing is recorded: this is the only place where they are seen.
+        for row in ended.rejected.iter().take(DRY_RUN_REJECTED_MAX) {
+            let field = row.field.as_ref().map(|field| format!(" in {field}")).unwrap_or_default();
+            let key = row.primary_key.as_deref();
+            let key = key.map(|key| format!(" (primary key {})", shown(key))).unwrap_or_default();
+            complain(&format!("  {}{field}{key}", row.reason));
         }
-    };
-    warn(counts.rejected, "rows rejected");
-    warn(counts.conflicts, "records do not hold an index value they claim: a lower primary key has it");
-    if counts.carried > 0 {
+    }
+    if counts.conflicts > 0 {
+        let records = counted(counts.conflicts, "record");
         complain(&format!(
-            "warning: {} records left as they were, because their rows were rejected",
-            counts.carried
+            "warning: {records} without an index value that a record with a lower primary key has too{listed}"
         ));
     }
-    if counts.nulled > 0 {
-        complain(&format!("warning: {} values that JSON cannot express became null", counts.nulled));
+    if counts.carried > 0 {
+        let records = counted(counts.carried, "record");
+        complain(&format!("warning: {records} left as before, because of rejected rows"));
     }
-    Ok(())
+    if counts.nulled > 0 {
+        let values = counted(counts.nulled, "value");
+        complain(&format!("warning: {values} that JSON cannot express became null"));
+    }
 }
 
 fn headline(record: &RunRecord, dry_run: bool) -> String {

@@ -150,9 +150,14 @@ pub fn load(path: Option<&Path>, env: &Environment, overrides: &Overrides) -> Re
     match path {
         None => load_text("", Path::new("larder.toml"), env, overrides),
         Some(path) => {
-            let text = read(path).map_err(|message| {
+            let text = read_bounded(path, FILE_BYTES_MAX).map_err(|error| {
                 let place = Place::File { path: path.into(), line: 0, column: 0 };
-                Faults::one(Fault { place, message, ..Fault::default() })
+                let message = format!("cannot be read: {error}");
+                let hint = (error.kind() == io::ErrorKind::NotFound).then(|| {
+                    "name the configuration file with --config FILE; `larder quickstart` writes one to begin with"
+                        .to_owned()
+                });
+                Faults::one(Fault { place, message, hint, ..Fault::default() })
             })?;
             load_text(&text, path, env, overrides)
         }
@@ -171,10 +176,6 @@ pub fn load_text(
     let config = effective::build(text, &shown, env, overrides, &report)
         .and_then(|effective| resolve::resolve(effective, &report));
     report.into_result(config)
-}
-
-fn read(path: &Path) -> Result<String, String> {
-    read_bounded(path, FILE_BYTES_MAX).map_err(|error| format!("cannot be read: {error}"))
 }
 
 /// The text of a regular file of at most `max` bytes.

@@ -96,7 +96,7 @@ impl Publisher {
             let reference = publication::publish_key_set(&self.store, &document).await?;
             match self.announcer.announce(Change::Keys { from_revision, reference }).await {
                 Ok(_) => return Ok(()),
-                Err(AnnounceError::Superseded { .. }) => {}
+                Err(AnnounceError::Superseded) => {}
                 Err(error) => return Err(error.into()),
             }
         }

@@ -30,8 +30,8 @@ pub async fn preview(
         while let Some(batch) = batches.recv().await {
             for row in 0..batch.rows() {
                 record.clear();
-                let mapped = mapper.map(&batch, row, &mut record);
-                show(&record, mapped);
+                let outcome = mapper.map(&batch, row, &mut record);
+                show(&record, outcome);
             }
         }
     };

@@ -1,5 +1,7 @@
 //! The base of a run: the version that was newest when it started, as a table to compare with.
 
+use std::collections::VecDeque;
+
 use tokio::runtime::Handle;
 
 use super::{
@@ -13,9 +15,12 @@ use crate::{
         manifest::{Manifest, SegmentReference},
         name::CollectionName,
     },
-    publication::{SegmentDirectory, Store},
+    publication::{Buffer, SegmentDirectory, Store},
     segment::{self, Codec, Dictionaries, Segment},
 };
+
+/// Segments read ahead while one is taken in; each costs its size in memory.
+const READ_AHEAD: usize = 2;
 
 /// What is announced of a collection when a run starts.
 pub(super) struct Base {
@@ -60,6 +65,10 @@ impl<'a> SegmentReader<'a> {
     /// Opens a segment, verified.
     pub(super) fn open_reference(&mut self, reference: &SegmentReference) -> Result<Segment, Error> {
         let buffer = self.runtime.block_on(self.directory.load(self.store, reference))?;
+        self.take(buffer)
+    }
+
+    fn take(&mut self, buffer: Buffer) -> Result<Segment, Error> {
         let segment = Segment::parse(buffer, &mut self.dictionaries)?;
         self.codec.get_or_insert_with(|| segment.codec().clone());
         Ok(segment)
@@ -77,8 +86,19 @@ impl<'a> SegmentReader<'a> {
     pub(super) fn table(&mut self, manifest: &Manifest) -> Result<(BaseTable, Codec), Error> {
         let mut table = BaseTable::with_capacity(manifest.records as usize);
         let mut codec = Codec::Plain;
+        let mut ahead = VecDeque::new();
+        let mut references = manifest.segments.iter();
         for number in 0..manifest.segments.len() {
-            let segment = self.open(manifest, number)?;
+            // The next segments are read and verified while this one is taken in.
+            while ahead.len() < READ_AHEAD {
+                let Some(reference) = references.next() else { break };
+                let (store, directory) = (self.store.clone(), self.directory.clone());
+                let reference = reference.clone();
+                ahead.push_back(self.runtime.spawn(async move { directory.load(&store, &reference).await }));
+            }
+            let Some(next) = ahead.pop_front() else { break };
+            let buffer = self.runtime.block_on(next).map_err(|_| Error::WorkerDied)??;
+            let segment = self.take(buffer)?;
             if number == 0 {
                 codec = segment.codec().clone();
             }

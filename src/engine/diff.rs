@@ -4,7 +4,7 @@
 //! keys; the second visit of a key makes it a twin, whatever the order. Keys are known by 128-bit
 //! hashes, never by their text: 52 bytes a served record, 28 bytes a new one.
 
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use hashbrown::HashTable;
 
@@ -60,47 +60,69 @@ const fn pack(wide: u128) -> Packed {
     [wide as u64, (wide >> 64) as u64]
 }
 
+/// 40 bytes, most often in one cache line: key, fingerprint, row, and the segment with the state in
+/// its upper eight bits.
 struct Served {
     key: Packed,
     fingerprint: Packed,
-    location: Location,
+    row: u32,
+    segment_and_state: AtomicU32,
+}
+
+/// Where the state stands in [`Served::segment_and_state`].
+const STATE_SHIFT: u32 = 24;
+/// Most segments of a manifest that a table can tell apart.
+const SEGMENT_MASK: u32 = (1 << STATE_SHIFT) - 1;
+
+impl Served {
+    fn new(key: Packed, fingerprint: Packed, location: Location, state: u8) -> Self {
+        let segment_and_state = location.segment & SEGMENT_MASK | u32::from(state) << STATE_SHIFT;
+        Self { key, fingerprint, row: location.row, segment_and_state: AtomicU32::new(segment_and_state) }
+    }
+
+    fn location(&self) -> Location {
+        Location { segment: self.segment_and_state.load(Ordering::Relaxed) & SEGMENT_MASK, row: self.row }
+    }
+
+    fn state(&self) -> u8 {
+        (self.segment_and_state.load(Ordering::Relaxed) >> STATE_SHIFT) as u8
+    }
+
+    /// Adds `marks`; gives the state as it was.
+    fn mark(&self, marks: u8) -> u8 {
+        let marks = u32::from(marks) << STATE_SHIFT;
+        (self.segment_and_state.fetch_or(marks, Ordering::Relaxed) >> STATE_SHIFT) as u8
+    }
 }
 
 /// What is served: the state that a run is compared with. Shared by all workers of a run.
 pub(super) struct BaseTable {
     index: HashTable<u32>,
     served: Vec<Served>,
-    states: Vec<AtomicU8>,
     dead: Vec<u32>,
 }
 
 impl BaseTable {
     /// A table with room for `rows` records.
     pub(super) fn with_capacity(rows: usize) -> Self {
-        Self {
-            index: HashTable::with_capacity(rows),
-            served: Vec::with_capacity(rows),
-            states: Vec::with_capacity(rows),
-            dead: Vec::new(),
-        }
+        Self { index: HashTable::with_capacity(rows), served: Vec::with_capacity(rows), dead: Vec::new() }
     }
 
     /// Records a put of the base or of a change segment; segments come in manifest order.
     pub(super) fn put(&mut self, key_hash: u128, fingerprint: u128, flags: RecordFlags, location: Location) {
-        let record = Served { key: pack(key_hash), fingerprint: pack(fingerprint), location };
         let state = if flags.has_left() { LEFT } else { 0 };
+        let record = Served::new(pack(key_hash), pack(fingerprint), location, state);
         if let Some(entry) = self.find(key_hash) {
             self.served[entry as usize] = record;
-            self.states[entry as usize] = AtomicU8::new(state);
             return;
         }
-        let entry = self.dead.pop().unwrap_or_else(|| {
-            self.states.push(AtomicU8::new(0));
-            self.served.push(Served { key: [0; 2], fingerprint: [0; 2], location });
+        let entry = if let Some(entry) = self.dead.pop() {
+            self.served[entry as usize] = record;
+            entry
+        } else {
+            self.served.push(record);
             self.served.len() as u32 - 1
-        });
-        self.served[entry as usize] = record;
-        self.states[entry as usize] = AtomicU8::new(state);
+        };
         let served = &self.served;
         self.index.insert_unique(key_hash as u64, entry, |&other| served[other as usize].key[0]);
     }
@@ -111,7 +133,7 @@ impl BaseTable {
         let served = &self.served;
         if let Ok(found) = self.index.find_entry(key[0], |&entry| served[entry as usize].key == key) {
             let (entry, _) = found.remove();
-            self.states[entry as usize] = AtomicU8::new(SEEN | DEAD);
+            self.served[entry as usize].mark(SEEN | DEAD);
             self.dead.push(entry);
         }
     }
@@ -129,13 +151,14 @@ impl BaseTable {
 
     /// Notes that a row with the key of `entry` came; `rejected` when it has no record.
     pub(super) fn visit(&self, entry: u32, rejected: bool) -> Visit {
-        let state = &self.states[entry as usize];
-        let mark = if rejected { SEEN | REJECTED } else { SEEN };
-        let before = state.fetch_or(mark, Ordering::Relaxed);
-        if before & SEEN == 0 {
-            return Visit::First;
-        }
-        visit_of(before | state.fetch_or(TWIN, Ordering::Relaxed))
+        // In one step: only the first visitor's rejection counts, whoever comes beside it.
+        let first = u32::from(if rejected { SEEN | REJECTED } else { SEEN }) << STATE_SHIFT;
+        let (seen, twin) = (u32::from(SEEN) << STATE_SHIFT, u32::from(TWIN) << STATE_SHIFT);
+        let state = &self.served[entry as usize].segment_and_state;
+        let visit = |now| Some(if now & seen == 0 { now | first } else { now | twin });
+        let before = state.fetch_update(Ordering::Relaxed, Ordering::Relaxed, visit);
+        let before = before.unwrap_or_else(|now| now);
+        visit_of((before >> STATE_SHIFT) as u8)
     }
 
     /// Whether the record of `entry` is exactly what is served.
@@ -145,22 +168,22 @@ impl BaseTable {
 
     /// Notes that a put of `entry` writes what is served already.
     pub(super) fn mark_same(&self, entry: u32) {
-        self.states[entry as usize].fetch_or(SAME, Ordering::Relaxed);
+        self.served[entry as usize].mark(SAME);
     }
 
     /// Whether a put of `entry` writes what is served already.
     pub(super) fn is_same(&self, entry: u32) -> bool {
-        self.states[entry as usize].load(Ordering::Relaxed) & SAME != 0
+        self.served[entry as usize].state() & SAME != 0
     }
 
     /// Whether a row of this key was seen more than once.
     pub(super) fn is_twin(&self, entry: u32) -> bool {
-        self.states[entry as usize].load(Ordering::Relaxed) & TWIN != 0
+        self.served[entry as usize].state() & TWIN != 0
     }
 
     /// Where the record of `entry` lies.
     pub(super) fn location(&self, entry: u32) -> Location {
-        self.served[entry as usize].location
+        self.served[entry as usize].location()
     }
 
     /// Walks the records of which no row came.
@@ -179,9 +202,9 @@ impl BaseTable {
     }
 
     fn standing(&self, wanted: impl Fn(u8) -> bool) -> impl Iterator<Item = Standing> {
-        self.states.iter().zip(&self.served).filter_map(move |(state, served)| {
-            let state = state.load(Ordering::Relaxed);
-            wanted(state).then_some(Standing { location: served.location, left: state & LEFT != 0 })
+        self.served.iter().filter_map(move |served| {
+            let state = served.state();
+            wanted(state).then_some(Standing { location: served.location(), left: state & LEFT != 0 })
         })
     }
 }

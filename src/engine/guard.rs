@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::spec::GuardSettings;
+use crate::domain::run::RunError;
 
 /// Runs that take away or reject no more than this many are never held for it: small collections
 /// change by large shares every day.
@@ -62,6 +63,11 @@ impl Hold {
             Self::MaxRejected { .. } => "max_rejected",
             Self::FieldsChanged => "fields_changed",
         }
+    }
+
+    /// As metadata keeps it.
+    pub(super) fn as_error(&self) -> RunError {
+        RunError { code: self.code().to_owned(), message: self.to_string() }
     }
 }
 

@@ -18,6 +18,8 @@ mod plan;
 mod prepare;
 mod progress;
 mod publishing;
+mod reading;
+mod reannounce;
 mod rejected;
 mod run;
 mod sequencer;

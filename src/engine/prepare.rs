@@ -19,6 +19,7 @@ use super::{
     plan::Plan,
     progress::Progress,
     publishing::Publishing,
+    reading::read,
     spec::SyncSpec,
     spool::Outbox,
     stream::BATCHES_WAITING_MAX,
@@ -109,7 +110,7 @@ impl Engine {
         Ok(Prepared { data_as_of, counts, rejected, hold, base: plan.base.clone(), published, is_changed })
     }
 
-    async fn base_of(&self, spec: &SyncSpec) -> Result<Option<Arc<Base>>, Error> {
+    pub(super) async fn base_of(&self, spec: &SyncSpec) -> Result<Option<Arc<Base>>, Error> {
         let newest = self.store.newest(Some(self.deployment)).await?;
         match newest.and_then(|mut document| document.collections.remove(&spec.collection)) {
             Some(entry) => Ok(Some(Arc::new(Base::read(&self.store, &spec.collection, entry).await?))),
@@ -167,14 +168,7 @@ async fn stream(
     };
     let plan = job.plan.clone();
     let judged = job.spawn(batches, outbox, ended);
-    let read = async {
-        let end = source.stream(&plan.spec.query, batch_sender, &plan.columns, None).await;
-        if end.is_ok() {
-            // The thread may have failed first and be gone; its own error tells.
-            let _ = end_sender.send(());
-        }
-        end
-    };
+    let read = read(source.clone(), plan, batch_sender, end_sender);
     let (read, judged, written) = tokio::join!(read, judged, publishing.run(drafts));
     read?;
     match judged {

@@ -74,10 +74,10 @@ impl Engine {
         cancel: &Shutdown,
     ) -> Result<Ended, Error> {
         if options.dry_run {
-            return self.dry_run(spec, source, options, progress).await;
+            return Box::pin(self.dry_run(spec, source, options, progress, cancel)).await;
         }
         let lease = KeptLease::take(&self.metadata, &spec.collection).await?;
-        let result = self.run_leased(&lease, spec, source, options, progress, cancel).await;
+        let result = Box::pin(self.run_leased(&lease, spec, source, options, progress, cancel)).await;
         lease.release().await;
         result
     }
@@ -118,7 +118,7 @@ impl Engine {
         let mut record = self.new_record(spec, options);
         self.metadata.insert_run(&record).await?;
         let prepared = tokio::select! {
-            prepared = self.prepare(record.id, spec, source, options, progress) => prepared,
+            prepared = Box::pin(self.prepare(record.id, spec, source, options, progress)) => prepared,
             () = lease.lost() => Err(Error::LeaseLost),
             () = cancel.cancelled() => Err(Error::Cancelled),
             () = tokio::time::sleep(self.settings.run_timeout) => {
@@ -141,10 +141,10 @@ impl Engine {
         let kind = concluded.as_ref().err().map(Error::kind);
         if let Err(error) = concluded {
             record.status = match &error {
-                Error::Announce(AnnounceError::Superseded { .. }) => RunStatus::Superseded,
+                Error::Announce(AnnounceError::Superseded) => RunStatus::Superseded,
                 // Its outcome is not known: whoever next takes the lease settles it.
                 Error::Announce(AnnounceError::Unknown) => RunStatus::Announcing,
-                Error::Cancelled => RunStatus::Cancelled,
+                Error::Cancelled | Error::Announce(AnnounceError::Ending) => RunStatus::Cancelled,
                 _ => RunStatus::Failed,
             };
             record.error = Some(RunError { code: error.code().to_owned(), message: error.to_string() });
@@ -163,7 +163,7 @@ impl Engine {
         let base = prepared.base.as_ref();
         if let (Some(hold), Some(published)) = (&prepared.hold, &prepared.published) {
             record.status = RunStatus::Held;
-            record.error = Some(RunError { code: hold.code().to_owned(), message: hold.to_string() });
+            record.error = Some(hold.as_error());
             record.finished_at = Some(self.clock.now());
             let from = base.map(|base| base.sha256);
             self.metadata.hold_run(record, &published.object, published.sha256, from).await?;
@@ -221,9 +221,13 @@ impl Engine {
         source: &Source,
         options: RunOptions,
         progress: &Progress,
+        cancel: &Shutdown,
     ) -> Result<Ended, Error> {
         let mut record = self.new_record(spec, options);
-        let prepared = self.prepare(record.id, spec, source, options, progress).await?;
+        let prepared = tokio::select! {
+            prepared = self.prepare(record.id, spec, source, options, progress) => prepared?,
+            () = cancel.cancelled() => return Err(Error::Cancelled),
+        };
         record.counts = prepared.counts;
         record.data_as_of = Some(prepared.data_as_of);
         record.finished_at = Some(self.clock.now());
@@ -232,6 +236,7 @@ impl Engine {
             (None, true) => RunStatus::Announced,
             (None, false) => RunStatus::Unchanged,
         };
+        record.error = prepared.hold.as_ref().map(Hold::as_error);
         Ok(Ended { record, hold: prepared.hold, kind: None, rejected: prepared.rejected })
     }
 

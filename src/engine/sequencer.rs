@@ -78,22 +78,10 @@ impl Sequencer {
         let is_rejected = matches!(item.outcome, Outcome::Rejected(_));
         let origin = match item.entry {
             Some(entry) => Origin::served(entry),
-            None => {
-                let (number, visit) = self.new.visit(item.key_hash, is_rejected);
-                let origin = Origin::new_key(number);
-                match visit {
-                    Visit::First => {}
-                    Visit::Twin { first_was_rejected } => {
-                        self.rejected.add_twins(2 - u64::from(first_was_rejected), key);
-                        return Ok(origin);
-                    }
-                    Visit::LaterTwin => {
-                        self.rejected.count += 1;
-                        return Ok(origin);
-                    }
-                }
-                origin
-            }
+            None => match self.meet(item.key_hash, is_rejected, key) {
+                (origin, true) => origin,
+                (origin, false) => return Ok(origin),
+            },
         };
         match &item.outcome {
             Outcome::Rejected(rejection) => self.rejected.add(rejection.clone(), Some(key)),
@@ -103,5 +91,18 @@ impl Sequencer {
             }
         }
         Ok(origin)
+    }
+
+    /// Notes a key that is not served; whether this is its first row. Twins are counted here.
+    fn meet(&mut self, key_hash: u128, is_rejected: bool, key: &str) -> (Origin, bool) {
+        let (number, visit) = self.new.visit(key_hash, is_rejected);
+        match visit {
+            Visit::First => {}
+            Visit::Twin { first_was_rejected } => {
+                self.rejected.add_twins(2 - u64::from(first_was_rejected), key);
+            }
+            Visit::LaterTwin => self.rejected.count += 1,
+        }
+        (Origin::new_key(number), visit == Visit::First)
     }
 }

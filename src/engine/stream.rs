@@ -21,8 +21,11 @@ use crate::{
     segment::{self, Codec, Dictionary, IndexColumn, SegmentHeader},
 };
 
-/// Batches that wait between two stages: enough to even out their speeds, a few MB at most.
-pub(super) const BATCHES_WAITING_MAX: usize = 8;
+/// Batches that wait for a worker, half a megabyte each: a source may run ahead while the table of
+/// what is served is built.
+pub(super) const BATCHES_WAITING_MAX: usize = 32;
+/// Results of workers that wait for the sequencer.
+const RESULTS_WAITING_MAX: usize = 8;
 /// Rows from which a dictionary is trained.
 const SAMPLE_ROWS: usize = 2_000;
 /// How far sync threads step back behind those that serve (nice value).
@@ -57,12 +60,11 @@ impl Task<'_> {
         outbox: Outbox,
     ) -> Result<(Sequencer, Codec), Error> {
         let mut first = Vec::new();
-        let codec = match &self.codec {
-            Some(codec) => codec.clone(),
-            None => {
-                first = first_batches(&mut batches);
-                self.choose_codec(&first)
-            }
+        let codec = if let Some(codec) = &self.codec {
+            codec.clone()
+        } else {
+            first = first_batches(&mut batches);
+            self.choose_codec(&first)
         };
         let rebuild = self.codec.is_none();
         let spool = Spool::new(self.header(&codec, rebuild), self.spool_bytes_max, outbox);
@@ -77,7 +79,7 @@ impl Task<'_> {
             rebuild,
         };
         let queue = Mutex::new((first.into_iter(), batches));
-        let (sender, receiver) = std_mpsc::sync_channel(BATCHES_WAITING_MAX);
+        let (sender, receiver) = std_mpsc::sync_channel(RESULTS_WAITING_MAX);
         std::thread::scope(|scope| {
             for _ in 0..workers() {
                 let (queue, sender, shared) = (&queue, sender.clone(), &shared);
@@ -155,7 +157,7 @@ fn workers() -> usize {
 fn first_batches(batches: &mut mpsc::Receiver<RowBatch>) -> Vec<RowBatch> {
     let mut first = Vec::new();
     let mut rows = 0;
-    while rows < SAMPLE_ROWS && first.len() < BATCHES_WAITING_MAX {
+    while rows < SAMPLE_ROWS && first.len() < BATCHES_WAITING_MAX / 2 {
         let Some(batch) = batches.blocking_recv() else { break };
         rows += batch.rows();
         first.push(batch);

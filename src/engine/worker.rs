@@ -1,6 +1,8 @@
 //! A worker: maps the rows of a batch, compares them with the base, compresses what changed.
 //! Several run at once; what must be seen by one thread alone is left to the sequencer.
 
+use std::ops::Range;
+
 use chrono::{DateTime, Utc};
 
 use super::{
@@ -122,12 +124,38 @@ pub(super) struct Shared<'a> {
     pub(super) rebuild: bool,
 }
 
+/// One row with a key, mapped and hashed, not yet compared.
+struct Candidate {
+    key_hash: u128,
+    fingerprint: u128,
+    rejection: Option<Rejection>,
+    end: Ends,
+}
+
+/// Where the texts of a row end in a worker's buffers.
+#[derive(Default, Clone, Copy)]
+struct Ends {
+    key: usize,
+    body: usize,
+    value: usize,
+}
+
 /// One thread's worker, with its buffers.
+///
+/// A batch is taken in passes: map and hash all rows, look all keys up, then judge. The look-ups
+/// miss the caches, and side by side they wait together.
 pub(super) struct Worker<'a> {
     shared: &'a Shared<'a>,
     mapper: Mapper,
     encoder: Encoder,
     record: Record,
+    keys: String,
+    bodies: Vec<u8>,
+    /// Index number and value of each index value, the value's place in `value_text`.
+    values: Vec<(u16, Range<usize>)>,
+    value_text: String,
+    candidates: Vec<Candidate>,
+    entries: Vec<Option<u32>>,
     stored: Vec<u8>,
 }
 
@@ -138,37 +166,79 @@ impl<'a> Worker<'a> {
             mapper: shared.mapping.mapper(shared.data_as_of),
             encoder: Encoder::new(shared.codec)?,
             record: Record::default(),
+            keys: String::new(),
+            bodies: Vec::new(),
+            values: Vec::new(),
+            value_text: String::new(),
+            candidates: Vec::new(),
+            entries: Vec::new(),
             stored: Vec::new(),
         })
     }
 
-    /// Maps every row of `batch`.
+    /// Maps and compares every row of `batch`.
     pub(super) fn map(&mut self, batch: &RowBatch) -> Result<Mapped, Error> {
         let rows = batch.rows();
         let mut out = Mapped { rows: rows as u64, nulled: batch.nulled(), ..Mapped::default() };
+        self.keys.clear();
+        self.bodies.clear();
+        self.values.clear();
+        self.value_text.clear();
+        self.candidates.clear();
         for row in 0..rows {
-            self.record.clear();
-            let mapped = self.mapper.map(batch, row, &mut self.record);
-            if self.record.key.is_empty() {
-                if let Err(rejection) = mapped {
-                    out.rejected.add(rejection, None);
-                }
-                continue;
-            }
-            self.compare(mapped, &mut out)?;
+            self.map_row(batch, row, &mut out);
+        }
+        self.entries.clear();
+        let base = self.shared.base;
+        self.entries.extend(self.candidates.iter().map(|candidate| base.find(candidate.key_hash)));
+        let mut start = Ends::default();
+        for number in 0..self.candidates.len() {
+            self.judge(number, start, &mut out)?;
+            start = self.candidates[number].end;
         }
         Ok(out)
     }
 
-    fn compare(&mut self, mapped: Result<(), Rejection>, out: &mut Mapped) -> Result<(), Error> {
-        let key_hash = segment::key_hash(&self.record.key);
-        let entry = self.shared.base.find(key_hash);
-        let rejected = mapped.is_err();
+    fn map_row(&mut self, batch: &RowBatch, row: usize, out: &mut Mapped) {
+        self.record.clear();
+        let rejection = self.mapper.map(batch, row, &mut self.record).err();
+        let record = &self.record;
+        if record.key.is_empty() {
+            if let Some(rejection) = rejection {
+                out.rejected.add(rejection, None);
+            }
+            return;
+        }
+        let fingerprint = if rejection.is_some() {
+            0
+        } else {
+            let (seed, flags) = (self.shared.fingerprint_seed, RecordFlags::default());
+            self.bodies.extend_from_slice(&record.body);
+            segment::fingerprint(seed, &record.body, &record.key, &record.values, flags)
+        };
+        self.keys.push_str(&record.key);
+        for (index, value) in record.values.iter() {
+            let from = self.value_text.len();
+            self.value_text.push_str(value);
+            self.values.push((index, from..self.value_text.len()));
+        }
+        let key_hash = segment::key_hash(&record.key);
+        let end = Ends { key: self.keys.len(), body: self.bodies.len(), value: self.values.len() };
+        self.candidates.push(Candidate { key_hash, fingerprint, rejection, end });
+    }
+
+    /// Judges one candidate, whose texts begin at `start`.
+    fn judge(&mut self, number: usize, start: Ends, out: &mut Mapped) -> Result<(), Error> {
+        let candidate = &mut self.candidates[number];
+        let end = candidate.end;
+        let (entry, key) = (self.entries[number], &self.keys[start.key..end.key]);
+        let values = self.values[start.value..end.value].iter();
+        let values = values.map(|(index, text)| (*index, &self.value_text[text.clone()]));
         if let Some(entry) = entry {
-            match self.shared.base.visit(entry, rejected) {
+            match self.shared.base.visit(entry, candidate.rejection.is_some()) {
                 Visit::First => {}
                 Visit::Twin { first_was_rejected } => {
-                    out.rejected.add_twins(2 - u64::from(first_was_rejected), &self.record.key);
+                    out.rejected.add_twins(2 - u64::from(first_was_rejected), key);
                     return Ok(());
                 }
                 Visit::LaterTwin => {
@@ -177,42 +247,35 @@ impl<'a> Worker<'a> {
                 }
             }
         }
-        match (mapped, entry) {
-            (Ok(()), entry) => self.put(key_hash, entry, out)?,
-            (Err(rejection), Some(_)) => out.rejected.add(rejection, Some(&self.record.key)),
-            (Err(rejection), None) => {
-                out.push(&self.record.key, (key_hash, 0), None, Outcome::Rejected(rejection));
+        match (candidate.rejection.take(), entry) {
+            (None, _) => {}
+            (Some(rejection), Some(_)) => {
+                out.rejected.add(rejection, Some(key));
+                return Ok(());
+            }
+            (Some(rejection), None) => {
+                out.push(key, (candidate.key_hash, 0), None, Outcome::Rejected(rejection));
+                return Ok(());
             }
         }
-        Ok(())
-    }
-
-    fn put(&mut self, key_hash: u128, entry: Option<u32>, out: &mut Mapped) -> Result<(), Error> {
-        let record = &self.record;
         let claimant = entry.map_or(Claimant::Item(out.items.len() as u32), Claimant::Entry);
-        for (index, value) in record.values.iter() {
+        for (index, value) in values.clone() {
             out.claims.push(Claim { index, hash: segment::key_hash(value) as u64, claimant });
         }
-        let fingerprint = segment::fingerprint(
-            self.shared.fingerprint_seed,
-            &record.body,
-            &record.key,
-            &record.values,
-            RecordFlags::default(),
-        );
+        let fingerprint = candidate.fingerprint;
         if let Some(entry) = entry.filter(|&entry| self.shared.base.is_unchanged(entry, fingerprint)) {
             if !self.shared.rebuild {
                 return Ok(());
             }
             self.shared.base.mark_same(entry);
         }
-        self.encoder.encode(&record.body, &mut self.stored)?;
+        self.encoder.encode(&self.bodies[start.body..end.body], &mut self.stored)?;
         out.bodies.extend_from_slice(&self.stored);
-        for (index, value) in record.values.iter() {
+        for (index, value) in values {
             out.value_text.push_str(value);
             out.values.push((index, out.value_text.len() as u32));
         }
-        out.push(&record.key, (key_hash, fingerprint), entry, Outcome::Put);
+        out.push(key, (candidate.key_hash, fingerprint), entry, Outcome::Put);
         Ok(())
     }
 }

@@ -1,6 +1,6 @@
 //! The memory that a segment is read into.
 
-/// Bytes of one whole local file, aligned so that a segment is parsed without a copy.
+/// Bytes of one whole segment, aligned so that it is parsed without a copy.
 pub use crate::segment::SegmentBuffer as Buffer;
 
 use super::{decode::corrupt, error::Error};

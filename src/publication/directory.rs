@@ -10,7 +10,7 @@ use super::{
     error::{Error, blocking},
     files::{ContentDirectory, Draft},
     store::Store,
-    transfer::download,
+    transfer::{Distance, download},
 };
 use crate::{
     domain::{digest::Digest, limits::SEGMENT_BYTES_MAX, manifest::SegmentReference},
@@ -45,20 +45,27 @@ impl SegmentDirectory {
             self.0.touch(&reference.sha256);
             return Ok(self.path(&reference.sha256));
         }
-        self.fetch_anew(store, reference).await
-    }
-
-    /// As [`SegmentDirectory::fetch`], but reads the store's object whatever is there locally.
-    pub(super) async fn fetch_anew(
-        &self,
-        store: &Store,
-        reference: &SegmentReference,
-    ) -> Result<PathBuf, Error> {
         let directory = self.0.clone();
         let path = self.path(&reference.sha256);
-        let start = move || directory.draft();
+        let start = move |_| directory.draft();
         let finish = move |draft: Draft| draft.keep(&path).map(|()| path);
         download(store, reference, start, |draft, _, bytes| draft.write(bytes), finish).await
+    }
+
+    /// Reads the store's object, whatever is here, and verifies it. It is kept unless the store is
+    /// near: see [`SegmentDirectory::load`].
+    pub(super) async fn read_back(&self, store: &Store, reference: &SegmentReference) -> Result<(), Error> {
+        let directory = self.0.clone();
+        let path = self.path(&reference.sha256);
+        let start = move |distance| match distance {
+            Distance::Near => Ok(None),
+            Distance::Far => directory.draft().map(Some),
+        };
+        let write = |draft: &mut Option<Draft>, _, bytes: &[u8]| {
+            draft.as_mut().map_or(Ok(()), |draft| draft.write(bytes))
+        };
+        let finish = move |draft: Option<Draft>| draft.map_or(Ok(()), |draft| draft.keep(&path));
+        download(store, reference, start, write, finish).await
     }
 
     /// The bytes of a segment that is here, verified again. A damaged file is removed and reported
@@ -77,8 +84,10 @@ impl SegmentDirectory {
         .await
     }
 
-    /// The bytes of a segment, verified: from the local file, else from the store, in which case
-    /// they are kept locally too.
+    /// The bytes of a segment, verified: from the local file, else from the store. What came over a
+    /// network is kept here too. What is in a directory of this machine is not: writing a second
+    /// copy would cost more than all the rest, and [`SegmentDirectory::fetch`] can do it once the
+    /// content is served.
     pub async fn load(&self, store: &Store, reference: &SegmentReference) -> Result<Buffer, Error> {
         match self.read(reference).await {
             Ok(buffer) => return Ok(buffer),
@@ -92,13 +101,18 @@ impl SegmentDirectory {
         let directory = self.0.clone();
         let path = self.path(&reference.sha256);
         let (object, bytes) = (reference.object.clone(), reference.bytes);
-        let start = move || Ok((directory.draft()?, allocate(&object, bytes)?));
-        let write = |(draft, buffer): &mut (Draft, Buffer), offset: u64, bytes: &[u8]| {
+        let start = move |distance| {
+            let draft = if distance == Distance::Far { Some(directory.draft()?) } else { None };
+            Ok((draft, allocate(&object, bytes)?))
+        };
+        let write = |(draft, buffer): &mut (Option<Draft>, Buffer), offset: u64, bytes: &[u8]| {
             let from = offset as usize;
             buffer.as_mut_slice()[from..from + bytes.len()].copy_from_slice(bytes);
-            draft.write(bytes)
+            draft.as_mut().map_or(Ok(()), |draft| draft.write(bytes))
         };
-        let finish = move |(draft, buffer): (Draft, Buffer)| draft.keep(&path).map(|()| buffer);
+        let finish = move |(draft, buffer): (Option<Draft>, Buffer)| {
+            draft.map_or(Ok(()), |draft| draft.keep(&path)).map(|()| buffer)
+        };
         download(store, reference, start, write, finish).await
     }
 

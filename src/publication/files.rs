@@ -119,7 +119,7 @@ impl ContentDirectory {
         Ok(buffer)
     }
 
-    /// The content with `digest`, verified, as [`ContentDirectory::read_verified`] reads it; at most
+    /// The content with `digest`, verified, as segments are (absent, damaged: the same errors); at most
     /// `limit` bytes.
     pub async fn read(&self, digest: Digest, limit: u64) -> Result<Buffer, Error> {
         let directory = self.clone();

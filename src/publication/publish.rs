@@ -71,7 +71,8 @@ pub enum Content {
     File(PathBuf),
 }
 
-/// Writes a segment, reads it back into the local directory, and says how to name it.
+/// Writes a segment, reads it back, and says how to name it. What came back over a network is in
+/// the local directory then.
 pub async fn publish_segment(
     store: &Store,
     directory: &SegmentDirectory,
@@ -94,7 +95,7 @@ pub async fn publish_segment(
     };
     persist(|| async {
         upload(store, &path, &content, bytes).await?;
-        directory.fetch_anew(store, &reference).await.map(drop)
+        directory.read_back(store, &reference).await
     })
     .await?;
     Ok(reference)

@@ -68,6 +68,11 @@ impl Store {
         Self { inner, directory: None }
     }
 
+    /// Whether its objects are files of this machine, which are read as fast as local copies.
+    pub fn is_near(&self) -> bool {
+        self.directory.is_some()
+    }
+
     /// A small object, or `None` when it is not there.
     pub(super) async fn small(&self, path: &Path, limit: u64) -> Result<Option<Small>, Error> {
         match self.small_if_changed(path, None, limit).await? {

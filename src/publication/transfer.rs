@@ -30,12 +30,21 @@ enum Incoming {
     Pieces(mpsc::Receiver<Bytes>),
 }
 
+/// Where a store's objects are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Distance {
+    /// Files of this machine.
+    Near,
+    /// Behind a network.
+    Far,
+}
+
 /// Reads the object of `reference` and hands its bytes, piece by piece, to what `start` returns;
 /// `finish` gets it back when length and SHA-256 are as named. Both run where blocking is allowed.
 pub(super) async fn download<S: Send + 'static, T: Send + 'static>(
     store: &Store,
     reference: &SegmentReference,
-    start: impl FnOnce() -> Result<S, Error> + Send + 'static,
+    start: impl FnOnce(Distance) -> Result<S, Error> + Send + 'static,
     write: impl Fn(&mut S, u64, &[u8]) -> Result<(), Error> + Send + 'static,
     finish: impl FnOnce(S) -> Result<T, Error> + Send + 'static,
 ) -> Result<T, Error> {
@@ -52,7 +61,8 @@ pub(super) async fn download<S: Send + 'static, T: Send + 'static>(
     }
     let reference = Arc::new(reference.clone());
     let receive = move |incoming| {
-        let mut sink = start()?;
+        let distance = if matches!(incoming, Incoming::File(_)) { Distance::Near } else { Distance::Far };
+        let mut sink = start(distance)?;
         verified(incoming, &reference, |offset, bytes| write(&mut sink, offset, bytes))?;
         finish(sink)
     };

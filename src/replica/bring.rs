@@ -78,7 +78,8 @@ impl<T: Target> Tools<T> {
     async fn build(&self, name: &CollectionName, manifest: &Arc<Manifest>) -> Result<(), Error> {
         // Downloaded before the turn comes: a slow link keeps no other collection waiting, and what
         // is on the disk takes no memory yet.
-        let lacking = manifest.segments.iter().filter(|segment| !self.segments.has(segment));
+        let is_far = !self.store.is_near();
+        let lacking = manifest.segments.iter().filter(|segment| is_far && !self.segments.has(segment));
         let fetches: Vec<_> = lacking.map(|segment| self.fetch(segment)).collect();
         stream::iter(fetches).buffer_unordered(FETCHES_MAX).try_collect::<()>().await?;
         let _turn = self.builds.acquire().await;

@@ -1,9 +1,9 @@
 //! Why a replica does not have what the catalog names.
 
+use super::target::Refusal;
 use crate::{
     domain::{error::ErrorKind, name::CollectionName},
     publication,
-    replica::target::Refusal,
 };
 
 /// A failure to follow.

@@ -68,9 +68,10 @@ pub(super) async fn look(store: &Store, known: &Known) -> Result<Seen, Error> {
     } else {
         seen.document = newer(store, known, named).await?;
     }
-    let wanted = seen.document.as_ref().and_then(|document| document.keys.as_ref());
-    let wanted =
-        wanted.filter(|reference| reference.revision > known.revision).or(known.keys_wanted.as_ref());
+    // The highest revision ever named, even when it cannot be read: an older set might revive a key.
+    let named = seen.document.as_ref().and_then(|document| document.keys.as_ref());
+    let wanted = named.into_iter().chain(&known.keys_wanted).max_by_key(|reference| reference.revision);
+    let wanted = wanted.filter(|reference| reference.revision > known.revision);
     if let Some(reference) = wanted {
         let keys = store.key_set_object(reference).await;
         seen.keys = Some(keys.map(|(keys, bytes)| (reference.clone(), keys, bytes)));

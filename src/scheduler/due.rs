@@ -10,7 +10,7 @@ use super::schedule::Schedule;
 /// First delay before a failed run is tried again; it doubles.
 const RETRY_FIRST: Duration = Duration::from_secs(10);
 /// Longest such delay for a schedule that names no interval.
-const RETRY_LONGEST: Duration = Duration::from_secs(3600);
+const RETRY_LONGEST: Duration = Duration::from_hours(1);
 
 /// What is known of a sync's runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -81,7 +81,7 @@ mod tests {
 
     #[test]
     fn every_counts_from_the_start_of_the_last_run() {
-        let every = Schedule::Every(Duration::from_secs(300));
+        let every = Schedule::Every(Duration::from_mins(5));
         assert_eq!(next(&every, &History::default()), Some(DateTime::UNIX_EPOCH));
         let history = ran("2026-01-01T00:00:00Z", "2026-01-01T00:04:00Z", 0);
         assert_eq!(next(&every, &history), Some(at("2026-01-01T00:05:00Z")));
@@ -111,7 +111,7 @@ mod tests {
 
     #[test]
     fn failures_are_retried_with_doubling_delays_up_to_the_interval() {
-        let every = Schedule::Every(Duration::from_secs(60));
+        let every = Schedule::Every(Duration::from_mins(1));
         for (failures, expected) in [(1, 10), (2, 20), (3, 40), (4, 60), (30, 60)] {
             let history = ran("2026-01-01T00:00:00Z", "2026-01-01T00:01:00Z", failures);
             let expected = at("2026-01-01T00:01:00Z") + chrono::TimeDelta::seconds(expected);

@@ -108,6 +108,7 @@ struct SyncLoop {
 
 impl SyncLoop {
     async fn run(self) {
+        self.announce_settings().await;
         let mut failures = 0;
         loop {
             let Some(wait) = self.due_in(failures).await else { return };
@@ -134,6 +135,18 @@ impl SyncLoop {
             drop(permit);
             if !began && !self.sleep(HELD_ELSEWHERE).await {
                 return;
+            }
+        }
+    }
+
+    /// Changed serving settings need no run. What fails here is announced by the next one.
+    async fn announce_settings(&self) {
+        let spec = &self.sync.spec;
+        match self.engine.announce_settings(spec).await {
+            Ok(_) | Err(engine::Error::LeaseHeld { .. }) => {}
+            Err(error) => {
+                let code = error.code();
+                warn!(sync = %spec.collection, code, %error, "serving settings wait for the next run");
             }
         }
     }

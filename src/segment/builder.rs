@@ -28,7 +28,7 @@ use crate::domain::{
 pub struct Entry<'a> {
     /// Canonical primary key.
     pub key: &'a str,
-    /// See [`super::fingerprint`]; of a delete it is not looked at.
+    /// See [`super::fingerprint()`]; of a delete it is not looked at.
     pub fingerprint: u128,
     /// Facts about the record.
     pub flags: RecordFlags,

@@ -8,7 +8,6 @@ use std::{
 };
 
 use super::private_file;
-use crate::domain::error::ErrorKind;
 
 /// Longest text read from a lock file: a process number, as decimal digits.
 const NOTE_BYTES_MAX: u64 = 20;
@@ -65,14 +64,6 @@ pub enum LockError {
 }
 
 impl LockError {
-    /// What the caller may do about it.
-    pub fn kind(&self) -> ErrorKind {
-        match self {
-            Self::Held { .. } => ErrorKind::Conflict,
-            Self::Io { .. } => ErrorKind::Invalid,
-        }
-    }
-
     /// The stable code.
     pub fn code(&self) -> &'static str {
         match self {
@@ -146,7 +137,7 @@ mod tests {
         let directory = root.path().join("data");
         let held = DirectoryLock::acquire(&directory).unwrap();
         let error = DirectoryLock::acquire(&directory).unwrap_err();
-        assert_eq!((error.kind(), error.code()), (ErrorKind::Conflict, "data_dir_locked"));
+        assert_eq!(error.code(), "data_dir_locked");
         let message = error.to_string();
         assert!(message.contains(directory.to_str().unwrap()), "{message}");
         assert!(message.contains(&format!("(process {})", std::process::id())), "{message}");

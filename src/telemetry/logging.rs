@@ -16,7 +16,7 @@ use crate::domain::error::ErrorKind;
 
 /// Libraries that see requests or rows. Whatever the filter says, they log warnings at most: at
 /// `debug` and below some of them print headers or statements.
-const QUIET: [&str; 8] = ["h2", "hyper", "hyper_util", "axum", "axum_core", "tower", "tower_http", "sqlx"];
+const QUIET: [&str; 6] = ["h2", "hyper", "axum", "tower", "sqlx", "rustls"];
 
 /// Why logging could not begin.
 #[derive(Debug, thiserror::Error)]
@@ -87,7 +87,9 @@ where
 
 fn is_fit_to_log(metadata: &Metadata<'_>) -> bool {
     let library = metadata.target().split("::").next().unwrap_or_default();
-    *metadata.level() <= tracing::Level::WARN || !QUIET.contains(&library)
+    // `hyper_util` and `sqlx_core` are of the family.
+    let family = library.split('_').next().unwrap_or_default();
+    *metadata.level() <= tracing::Level::WARN || !QUIET.contains(&family)
 }
 
 #[cfg(test)]
@@ -122,6 +124,7 @@ mod tests {
             tracing::debug!("details");
             tracing::debug!(target: "h2::codec", "a header");
             tracing::trace!(target: "sqlx::query", "a statement");
+            tracing::debug!(target: "sqlx_core::config", "a statement");
             tracing::warn!(target: "hyper", "a warning");
         });
         let bytes = lines.0.lock().unwrap().clone();

@@ -29,12 +29,11 @@ const FLOORS: [(&str, u8); 19] = [
 ];
 
 /// Crates that are named only in their homes.
-const HOMES: [(&str, &[&str]); 9] = [
+const HOMES: [(&str, &[&str]); 8] = [
     ("dashmap", &["cache/", "auth/ring.rs"]),
     ("sqlx", &["source/", "metadata/"]),
     ("axum", &["api/", "app/"]),
     ("object_store", &["publication/"]),
-    ("liquid", &["mapping/liquid/"]),
     ("liquid_core", &["mapping/liquid/"]),
     ("jsonwebtoken", &["auth/token.rs"]),
     ("anyhow", &["app/", "cli/", "main.rs"]),
@@ -109,6 +108,7 @@ impl Source {
     fn imports(&self) -> Vec<(usize, String)> {
         let mut found = Vec::new();
         let mut depth = 0_i32;
+        let mut begins = false;
         for (number, line) in self.code() {
             let mut rest = line;
             if depth == 0 {
@@ -123,14 +123,16 @@ impl Source {
             }
             for (at, character) in rest.char_indices() {
                 match character {
-                    '{' => depth += 1,
+                    '{' => {
+                        depth += 1;
+                        begins = depth == 1;
+                    }
                     '}' => depth -= 1,
                     ';' => depth = 0,
-                    _ if depth == 1 => {
-                        let before = rest[..at].chars().next_back().unwrap_or(' ');
-                        if character.is_alphabetic() && matches!(before, '{' | ' ' | ',') {
-                            found.push((number, identifier(&rest[at..])));
-                        }
+                    ',' => begins = depth == 1,
+                    _ if begins && character.is_alphabetic() => {
+                        found.push((number, identifier(&rest[at..])));
+                        begins = false;
                     }
                     _ => {}
                 }
@@ -181,7 +183,7 @@ fn modules_import_strictly_lower_floors() {
 
 #[test]
 fn the_import_reader_sees_groups_and_paths() {
-    let text = "use crate::{\n    a::{b, c},\n    d,\n};\nuse crate::e::f;\nlet x = crate::g::h(crate::i::j);\n// crate::k\n#[cfg(test)]\nuse crate::l;\n";
+    let text = "use crate::{\n    a::{b, c as x},\n    d::y as _,\n};\nuse crate::e::f;\nlet x = crate::g::h(crate::i::j);\n// crate::k\n#[cfg(test)]\nuse crate::l;\n";
     let source = Source { path: "x/y.rs".into(), text: text.into() };
     let names: Vec<String> = source.imports().into_iter().map(|(_, name)| name).collect();
     assert_eq!(names, ["a", "d", "e", "g", "i"]);

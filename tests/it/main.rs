@@ -1,14 +1,41 @@
 //! Whole-program tests.
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+// `cfg(test)` tells the linter that helpers are test code too.
+#[cfg(test)]
 mod architecture;
+#[cfg(test)]
+mod commands;
+#[cfg(test)]
+mod docs;
+#[cfg(test)]
 mod faults;
+#[cfg(test)]
+mod fidelity;
+#[cfg(test)]
+mod liquid_story;
+#[cfg(test)]
 mod metadata;
+#[cfg(test)]
+mod model_story;
+#[cfg(test)]
+mod no_leaks;
+#[cfg(test)]
+mod packaging;
+#[cfg(test)]
 mod publication;
+#[cfg(test)]
 mod read_contract;
+#[cfg(test)]
 mod read_listener;
+#[cfg(test)]
 mod read_paths;
+#[cfg(test)]
+mod replica;
+#[cfg(test)]
 mod source_postgres;
+#[cfg(test)]
 mod source_sqlite;
+#[cfg(test)]
 mod support;
+#[cfg(test)]
 mod sync_story;

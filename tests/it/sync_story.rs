@@ -5,7 +5,10 @@ use larder::domain::run::RunStatus;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::support::node::{Node, Warehouse};
+use crate::support::{
+    http::soon,
+    node::{Node, Warehouse},
+};
 
 const ROWS: &str = "
     create table people (id integer primary key, email text, name text, tags json, score integer);
@@ -294,4 +297,25 @@ async fn change_segments_are_merged_and_garbage_becomes_a_new_base() {
     let manifest = publisher.store.manifest(name, entry).await.unwrap();
     assert!(manifest.garbage_ratio() <= 0.3, "{manifest:?}");
     assert_eq!((manifest.version.0, manifest.records), (7, 3));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn changed_serving_settings_are_announced_without_a_run() {
+    let node = node(false, "delete", "").await;
+    node.sync("person").await;
+    assert_eq!(node.get("person", "id", "99").await.status, 404);
+    let text = sections("delete", "").replace("on_delete", "on_miss = \"empty\"\non_delete");
+    node.configure(&text);
+    node.server().reload(&node.config());
+    let mut look = tokio::time::interval(tokio::time::Duration::from_millis(10));
+    soon("announced settings", async {
+        while node.get("person", "id", "99").await.status != 200 {
+            look.tick().await;
+        }
+    })
+    .await;
+    let answer = node.get("person", "id", "99").await;
+    assert_eq!((answer.text(), answer.header("x-data-version")), ("{}", Some("1")));
+    let publisher = node.publisher().await;
+    assert_eq!(publisher.metadata.runs(None, 10).await.unwrap().len(), 1, "no run was needed");
 }

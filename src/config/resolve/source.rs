@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, path::Path, time::Duration};
 use super::{check_name, storage::is_postgres};
 use crate::{
     config::{item::Item, section::Section},
-    source::{Settings, SourceKind},
+    source::{Error, Settings, Source, SourceKind},
     support::secret::SecretString,
 };
 
@@ -76,11 +76,22 @@ fn source(name: &str, section: &Section<'_>, dir: &Path) -> Option<Settings> {
 }
 
 fn postgres(item: &Item<'_>) -> Option<SourceKind> {
+    const HINT: &str = "write \"postgres://user:password@host:5432/database\"";
     let url = item.word()?;
-    if is_postgres(url) {
-        return Some(SourceKind::Postgres { url: SecretString::from(url) });
+    if !is_postgres(url) {
+        return item.fail("is not a Postgres URL", HINT.to_owned());
     }
-    item.fail("is not a Postgres URL", "write \"postgres://user:password@host:5432/database\"".to_owned())
+    let kind = SourceKind::Postgres { url: SecretString::from(url) };
+    let tried = Settings {
+        name: String::new(),
+        kind: kind.clone(),
+        statement_timeout: STATEMENT_TIMEOUT_MAX,
+        connect_timeout: CONNECT_TIMEOUT_MAX,
+    };
+    match Source::open(tried) {
+        Err(Error::Url { reason, .. }) => item.fail(format!("cannot be used: {reason}"), HINT.to_owned()),
+        _ => Some(kind),
+    }
 }
 
 fn sqlite(item: &Item<'_>, dir: &Path) -> Option<SourceKind> {

@@ -282,7 +282,10 @@ fn files() {
     let load = |path: &str| {
         load(Some(Path::new(path)), &environment(), &Overrides::default()).unwrap_err().to_string()
     };
-    assert_snapshot!(load("no/such.toml"), @r#"no/such.toml  cannot be read: No such file or directory (os error 2)"#);
+    assert_snapshot!(load("no/such.toml"), @r#"
+no/such.toml  cannot be read: No such file or directory (os error 2)
+  hint: name the configuration file with --config FILE; `larder quickstart` writes one to begin with
+"#);
     assert_snapshot!(load("src"), @r#"src  cannot be read: it is not a regular file"#);
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("larder.toml");

@@ -206,10 +206,8 @@ larder.toml:12:16  syncs.customer.fields.address.city: unknown key beside `colum
   hint: for an object with such fields write quoted keys: "address.city" = ...
 "#);
     assert_snapshot!(faults(&indexed("fields.a.b = \"x\"\nfields.\"a.b\" = \"y\"\nfields.\"a.b.c\" = \"z\"\n")), @r#"
-larder.toml:13:16  syncs.customer.fields."a.b": is mapped twice
-  hint: a dot nests: "a.b" is the member b of the object a
-larder.toml:14:18  syncs.customer.fields."a.b.c": needs "a.b" to be an object, but it is a field too
-  hint: a dot nests: "a.b" is the member b of the object a
+larder.toml:13:16  syncs.customer.fields."a.b": two fields have the target `a.b`
+larder.toml:14:18  syncs.customer.fields."a.b.c": `b` is the value of another field and cannot be an object too
 "#);
     assert_snapshot!(faults(&indexed("fields.\"a..b\" = \"x\"\nfields.\"\" = \"y\"\n")), @r#"
 larder.toml:12:8  syncs.customer.fields."a..b": a field's name has an empty part

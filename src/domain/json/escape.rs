@@ -59,7 +59,7 @@ pub(super) fn write_char(out: &mut Vec<u8>, character: char) {
 }
 
 /// Appends the text of `string`: a JSON string, quotes included, as [`write_string`] and
-/// [`super::compact`] write it (no `\uXXXX` but for control characters).
+/// [`super::compact()`] write it (no `\uXXXX` but for control characters).
 pub fn read_string(string: &[u8], out: &mut Vec<u8>) {
     let mut rest = string.strip_prefix(b"\"").unwrap_or(string);
     rest = rest.strip_suffix(b"\"").unwrap_or(rest);

@@ -4,7 +4,9 @@ mod compact;
 mod escape;
 mod members;
 mod number;
+mod squeeze;
 
 pub use compact::{Compactor, compact};
 pub use escape::{read_string, write_string};
 pub use number::write_decimal;
+pub use squeeze::squeeze;

@@ -31,7 +31,7 @@ pub(super) enum Outcome {
     Unknown,
 }
 
-/// What [`create`] works with.
+/// What creating a document works with.
 pub(super) struct Creation<'a> {
     pub(super) store: &'a Store,
     pub(super) clock: &'a Clock,

@@ -148,7 +148,8 @@ impl<T: Target> Replica<T> {
 
     /// A key set of a higher revision comes into force.
     fn take_keys(&mut self, reference: KeySetReference, keys: KeySet, bytes: Bytes) {
-        if keys.revision > self.keys.revision {
+        let floor = self.keys_wanted.as_ref().map_or(0, |wanted| wanted.revision);
+        if keys.revision > self.keys.revision && keys.revision >= floor {
             if keys.refused > 0 {
                 tracing::warn!(
                     refused = keys.refused,
@@ -177,6 +178,8 @@ impl<T: Target> Replica<T> {
             return self.place(name);
         }
         match outcome {
+            // Taken away again before this was noted: it is brought once more.
+            Ok(manifest) if self.tools.target.served(name).as_ref() != Some(&manifest) => {}
             Ok(manifest) => {
                 tracing::info!(collection = %name, version = %manifest.version, "applied");
                 tracked.brought(entry, manifest);

@@ -313,15 +313,17 @@ impl<T: Target> Replica<T> {
 
     /// When something is to be done although nothing happens.
     fn wakes_at(&self, is_looking: bool) -> Instant {
+        let now = Instant::now();
         let is_starting = !self.readiness.is_ready();
         let collections = self.tracked.values().flat_map(|tracked| {
             let fails_at = tracked.fails_at(self.pace.failing).filter(|_| is_starting);
-            [tracked.retry_at(), fails_at.filter(|at| *at > Instant::now())]
+            // One whose time has come waits for others to end, and is not slept for.
+            [tracked.retry_at(), fails_at].map(|at| at.filter(|at| *at > now))
         });
         let look = (!is_looking).then_some(self.next_look);
         let others = [look, self.readiness.wakes_at(), self.upkeep.wakes_at()];
         let soonest = collections.chain(others).flatten().min();
-        soonest.unwrap_or_else(|| Instant::now() + self.pace.poll)
+        soonest.unwrap_or(now + self.pace.poll)
     }
 }
 

@@ -22,8 +22,8 @@ use super::{
     Replica, wait,
 };
 use crate::{
-    domain::{digest::Digest, limits::FORMAT},
-    publication::SegmentDirectory,
+    domain::{digest::Digest, limits::FORMAT, manifest::SegmentReference},
+    publication::{SegmentDirectory, Store},
     support::backoff::Backoff,
 };
 
@@ -58,11 +58,12 @@ pub(super) struct Upkeep {
 struct Saving {
     state: State,
     keys: Option<(Digest, Bytes)>,
-    segments: HashSet<Digest>,
+    segments: BTreeMap<Digest, SegmentReference>,
     manifests: HashSet<Digest>,
     synced: HashSet<Digest>,
     local: Local,
     directory: SegmentDirectory,
+    store: Store,
 }
 
 impl Upkeep {
@@ -107,7 +108,8 @@ impl<T: Target> Replica<T> {
             .tracked
             .values()
             .filter_map(|tracked| tracked.served.as_ref())
-            .flat_map(|(_, manifest)| manifest.segments.iter().map(|segment| segment.sha256))
+            .flat_map(|(_, manifest)| manifest.segments.iter())
+            .map(|segment| (segment.sha256, segment.clone()))
             .collect();
         Some(Saving {
             state,
@@ -117,6 +119,7 @@ impl<T: Target> Replica<T> {
             synced: self.upkeep.synced.clone(),
             local: self.tools.local.clone(),
             directory: self.tools.segments.clone(),
+            store: self.tools.store.clone(),
         })
     }
 
@@ -206,11 +209,17 @@ impl<T: Target> Replica<T> {
 
 impl Saving {
     async fn run(self) -> Result<Saved, Error> {
-        let new = |digests: &HashSet<Digest>| digests.difference(&self.synced).copied().collect::<Vec<_>>();
-        let (segments, manifests) = (new(&self.segments), new(&self.manifests));
+        let is_new = |digest: &Digest| !self.synced.contains(digest);
+        let mut segments = Vec::new();
+        for (digest, segment) in self.segments.iter().filter(|(digest, _)| is_new(digest)) {
+            // Loading from a near store left no local copy.
+            self.directory.fetch(&self.store, segment).await?;
+            segments.push(*digest);
+        }
         if !segments.is_empty() {
             self.directory.sync(segments).await?;
         }
+        let manifests: Vec<_> = self.manifests.iter().filter(|digest| is_new(digest)).copied().collect();
         if !manifests.is_empty() {
             self.local.manifests.sync(manifests).await?;
         }
@@ -223,6 +232,6 @@ impl Saving {
         let file = std::path::PathBuf::from("catalog.json");
         let saved = tokio::task::spawn_blocking(move || local.save(&state)).await;
         saved.map_err(|error| Error::State { path: file, source: error.into() })??;
-        Ok(Saved { digests: self.segments.union(&self.manifests).copied().collect(), keys })
+        Ok(Saved { digests: self.segments.keys().chain(&self.manifests).copied().collect(), keys })
     }
 }

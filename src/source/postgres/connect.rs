@@ -131,7 +131,10 @@ fn is_known(name: &str) -> bool {
 /// What is wrong with a URL. The parser's own words hold no part of it but the value of `sslmode`.
 fn reason(error: &sqlx::Error) -> String {
     match error {
-        sqlx::Error::Configuration(cause) => cause.to_string(),
+        sqlx::Error::Configuration(cause) => match cause.downcast_ref::<sqlx::Error>() {
+            Some(inner) => reason(inner),
+            None => cause.to_string(),
+        },
         _ => "it is not a URL".to_owned(),
     }
 }

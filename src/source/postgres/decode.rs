@@ -121,7 +121,10 @@ impl Reader {
             Self::Json => Outcome::Cell(cell::json(value, &mut buffers.compactor, out)),
             Self::Jsonb => match value {
                 // The version of jsonb's binary form; there has been one.
-                [1, text @ ..] => Outcome::Cell(cell::json(text, &mut buffers.compactor, out)),
+                [1, text @ ..] => Outcome::Cell(match json::squeeze(text, out) {
+                    Some(_) => CellKind::Json,
+                    None => cell::json(text, &mut buffers.compactor, out),
+                }),
                 _ => Outcome::Malformed,
             },
             Self::ToJson => Outcome::Cell(to_json(value, buffers, out)),

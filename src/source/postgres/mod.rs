@@ -33,6 +33,9 @@ const SILENCE_MAX: Duration = Duration::from_secs(10);
 const FAREWELL_MAX: Duration = Duration::from_secs(1);
 /// How often a server (Postgres 14 and later) looks whether a query still has a client.
 const CLIENT_CHECK: &str = "set client_connection_check_interval = '2s'";
+/// Floats inside arrays and composites, which the server makes text of, keep all their digits
+/// whatever the database's or the role's own setting is.
+const EXACT_FLOATS: &str = "set local extra_float_digits = 3";
 
 /// A Postgres server.
 #[derive(Debug)]
@@ -122,6 +125,7 @@ impl Postgres {
             "begin isolation level repeatable read read only; \
              set local statement_timeout = {timeout_ms}; \
              set local client_min_messages = error; \
+             {EXACT_FLOATS}; \
              select pg_catalog.current_setting('server_encoding')"
         );
         let failed = |error| fault::of_query(error, self.asked(None));

@@ -105,7 +105,7 @@ pub(super) async fn insert(connection: &mut SqliteConnection) -> Result<(), sqlx
     for id in (FIRST..).take(CUSTOMERS) {
         let customer = if id == EXAMPLE_CUSTOMER { example() } else { any(id, &mut dice) };
         sqlx::query("insert into customers values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)")
-            .bind(id as i64)
+            .bind(id.cast_signed())
             .bind(customer.email)
             .bind(customer.full_name)
             .bind(customer.city)

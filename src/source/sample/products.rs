@@ -33,7 +33,7 @@ pub(super) async fn insert(connection: &mut SqliteConnection) -> Result<(), sqlx
             .bind(format!("SKU-{number:04}"))
             .bind(format!("{name} {kind}"))
             .bind(description)
-            .bind(500 + dice.below(9_500) as i64)
+            .bind((500 + dice.below(9_500)).cast_signed())
             .bind(dice.pick(&CURRENCIES))
             .bind(!dice.once_in(5))
             .bind(json!(tags).to_string())

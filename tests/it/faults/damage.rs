@@ -45,12 +45,6 @@ impl Damage {
     }
 }
 
-fn strike_all(damage: Damage, paths: &[PathBuf]) {
-    for path in paths {
-        damage.strike(path);
-    }
-}
-
 /// A site with one version announced; commands publish at one seat, the other follows.
 async fn announced() -> (Site, Seat, Seat, String) {
     let site = Site::new();
@@ -76,11 +70,11 @@ async fn change(site: &Site, publisher: &Seat, word: &str) {
 }
 
 /// What is served says `word`, in `version`.
-async fn check(server: &Process, key: &str, wanted: u64, word: &str) {
+async fn check(server: &Process, key: &str, served: u64, word: &str) {
     for id in IDS {
         let answer = server.get(key, "person", id).await;
         let word = if id == 40 { "first" } else { word };
-        assert_eq!((answer.status, version(&answer)), (200, wanted), "{answer:?}");
+        assert_eq!((answer.status, version(&answer)), (200, served), "{answer:?}");
         assert_eq!(answer.text(), format!("{{\"id\":{id},\"name\":\"{word} {id}\"}}"));
     }
 }
@@ -127,17 +121,23 @@ async fn local_damage_is_mended_from_the_store_and_never_served() {
             damage.strike(&path);
             server = follow(&follower).await;
             check(&server, &key, 2, "second").await;
-            assert!(are_segments_whole(&site), "{damage:?} {path:?}");
+            until(&format!("copies whole after {damage:?}"), async || {
+                are_segments_whole(&site).then_some(())
+            })
+            .await;
             server.kill();
         }
         // ... and while it runs, all together.
         server = follow(&follower).await;
-        strike_all(damage, &local_files(&site));
+        for path in local_files(&site) {
+            damage.strike(&path);
+        }
         check(&server, &key, 2, "second").await;
         server.kill();
         server = follow(&follower).await;
         check(&server, &key, 2, "second").await;
-        assert!(are_segments_whole(&site), "{damage:?}");
+        until(&format!("copies whole after {damage:?}"), async || are_segments_whole(&site).then_some(()))
+            .await;
         // A file that nothing names any more may stay damaged.
         server.signal(Signal::TERM);
         assert_eq!(server.ended().await.code, Some(0));
@@ -152,7 +152,9 @@ async fn without_store_a_damaged_segment_is_not_served() {
         check(&server, &key, 1, "first").await;
         server.signal(Signal::TERM);
         assert_eq!(server.ended().await.code, Some(0));
-        strike_all(damage, &files(&site.path("follower/segments")));
+        for path in files(&site.path("follower/segments")) {
+            damage.strike(&path);
+        }
         fs::rename(site.path("store"), site.path("away")).unwrap();
         let mut server = follower.spawn_with(&["serve"], &[("LARDER_ROLES", "replica")]);
         server.logged("larder serves").await;
@@ -208,7 +210,7 @@ async fn damage_in_the_store_keeps_the_last_good_version_until_it_is_mended() {
     let (site, publisher, follower, key) = announced().await;
     let mut server = follow(&follower).await;
     check(&server, &key, 1, "first").await;
-    let (mut newest, mut word) = (1, "first".to_owned());
+    let (mut served, mut word) = (1, "first".to_owned());
     for victim in [Victim::Segment, Victim::Manifest, Victim::Document, Victim::Head] {
         for damage in DAMAGES {
             if matches!((victim, damage), (Victim::Head, Damage::Remove)) {
@@ -240,12 +242,12 @@ async fn damage_in_the_store_keeps_the_last_good_version_until_it_is_mended() {
                 Victim::Segment | Victim::Manifest => assert!(of_collection.is_some(), "{next}"),
                 Victim::Document | Victim::Head => assert!(of_node.is_some(), "{next}"),
             }
-            check(&server, &key, newest, &word).await;
+            check(&server, &key, served, &word).await;
             assert_eq!(server.ask("/readyz").await.status, 200, "{next}");
             fs::write(&path, good).unwrap();
-            (newest, word) = (newest + 1, next);
-            await_version(&server, &key, newest).await;
-            check(&server, &key, newest, &word).await;
+            (served, word) = (served + 1, next);
+            await_version(&server, &key, served).await;
+            check(&server, &key, served, &word).await;
             until("no problem", async || {
                 let status = server.status().await;
                 let is_well =
@@ -286,7 +288,9 @@ async fn a_publisher_does_not_build_on_damage() {
     let good = fs::read(&segment).unwrap();
     for damage in DAMAGES {
         damage.strike(&segment);
-        strike_all(damage, &files(&site.path("publisher/segments")));
+        for path in files(&site.path("publisher/segments")) {
+            damage.strike(&path);
+        }
         let announced = site.catalog();
         site.execute("warehouse.db", &format!("update people set name = '{damage:?}' where id = 1")).await;
         let done = publisher.run(&["sync", "person"]).await;

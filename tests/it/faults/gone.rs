@@ -116,7 +116,7 @@ async fn commands_fail(seat: &Seat, exit: i32, code: &str) {
     // What is announced is in the store.
     let done = seat.run(&["status"]).await;
     assert_eq!(done.code, Some(0), "{done:?}");
-    assert!(done.stderr.contains("without metadata"), "{done:?}");
+    assert!(done.stderr.contains("last and held runs are not shown"), "{done:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

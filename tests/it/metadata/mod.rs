@@ -1,7 +1,5 @@
 //! The metadata contract: one story, told to SQLite and to a real Postgres.
 
-#![expect(clippy::unwrap_used, reason = "a test that meets an error fails")]
-
 mod keys;
 mod leases;
 mod postgres;

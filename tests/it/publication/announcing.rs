@@ -398,7 +398,8 @@ async fn a_publisher_that_slept_while_the_outcome_was_open_takes_no_free_number(
         }
         _ => Fault::None,
     });
-    let outcome = sleeper.handle.announce(change(&name("e"), None, &entry(1))).await;
+    let announcing = sleeper.handle.announce(change(&name("e"), None, &entry(1)));
+    let outcome = timeout(DEADLINE, announcing).await.expect("it does not try for ever");
     assert!(matches!(outcome, Err(AnnounceError::Unknown)), "{outcome:?}");
     assert_eq!(store.document(2).await.unwrap(), None);
     assert_eq!(store.newest(None).await.unwrap().unwrap().n, 3);

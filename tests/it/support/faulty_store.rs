@@ -12,6 +12,7 @@ use object_store::{
     MultipartUpload, ObjectMeta, ObjectStore, PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
     path::Path,
 };
+use tokio::sync::Notify;
 
 /// What is asked of the store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,6 +34,8 @@ pub(crate) enum Fault {
     Duplicate,
     /// The answer is lost now, and it is done when [`FaultyStore::release`] is called.
     Late,
+    /// The answer comes only once [`FaultyStore::release`] is called.
+    Hold,
     /// The object seems not to be there.
     Hide,
     /// One byte of what is read is another one.
@@ -50,6 +53,7 @@ pub(crate) struct FaultyStore {
     decide: Mutex<Decide>,
     late: Mutex<Vec<LatePut>>,
     log: Mutex<Vec<(Request, String)>>,
+    released: Notify,
 }
 
 impl FaultyStore {
@@ -60,6 +64,7 @@ impl FaultyStore {
             decide: Mutex::new(Box::new(|_, _| Fault::None)),
             late: Mutex::default(),
             log: Mutex::default(),
+            released: Notify::new(),
         })
     }
 
@@ -86,8 +91,9 @@ impl FaultyStore {
         });
     }
 
-    /// Does what was put off.
+    /// Does what was put off, and lets go of what is held.
     pub(crate) async fn release(&self) {
+        self.released.notify_waiters();
         let late = std::mem::take(&mut *self.late.lock().unwrap());
         for (path, payload, options) in late {
             let _ = self.inner.put_opts(&path, payload, options).await;
@@ -158,6 +164,10 @@ impl ObjectStore for FaultyStore {
         let fault = self.fault(Request::Get, path);
         match fault {
             Fault::None => self.inner.get_opts(path, options).await,
+            Fault::Hold => {
+                self.released.notified().await;
+                self.inner.get_opts(path, options).await
+            }
             Fault::Hide => Err(Error::NotFound { path: path.to_string(), source: "hidden".into() }),
             Fault::Corrupt | Fault::Truncate => {
                 let result = self.inner.get_opts(path, options).await?;

@@ -1,6 +1,8 @@
 //! What several tests need.
 
 pub(crate) mod catalog;
+pub(crate) mod command;
+pub(crate) mod command_line;
 pub(crate) mod faulty_store;
 pub(crate) mod http;
 pub(crate) mod node;

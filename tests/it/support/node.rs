@@ -1,6 +1,9 @@
 //! A whole node: the server in this process, from a configuration file, over a warehouse of its own.
 
-use std::path::{Path, PathBuf};
+use std::{
+    fmt::Write as _,
+    path::{Path, PathBuf},
+};
 
 use larder::{
     app::Server,
@@ -85,7 +88,7 @@ impl Node {
         node.configure(sections);
         node.resume().await;
         let new = NewKey { name: "test".to_owned(), grant: Grant::AllCollections, expires_at: None };
-        node.key = node.publisher().await.create_key(new, "test").await.unwrap().expose().to_owned();
+        node.publisher().await.create_key(new, "test").await.unwrap().expose().clone_into(&mut node.key);
         node.await_key().await;
         node
     }
@@ -147,7 +150,7 @@ impl Node {
         let publisher = self.publisher().await;
         let cancel = Shutdown::new();
         let progress = Progress::default();
-        let run = publisher.run_or_follow(&sync.spec, &source, options, &progress, &cancel);
+        let run = Box::pin(publisher.run_or_follow(&sync.spec, &source, options, &progress, &cancel));
         let ended = soon("end of the run", run).await.unwrap();
         if ended.record.status == RunStatus::Announced {
             self.await_version(name, ended.record.version.unwrap().0).await;
@@ -178,6 +181,33 @@ impl Node {
         client.ask("GET", target, &format!("Authorization: Bearer {}\r\n", self.key)).await
     }
 
+    /// The answers for these values of an index, asked over a few connections, many at once.
+    pub(crate) async fn get_many(&self, collection: &str, index: &str, values: &[String]) -> Vec<Answer> {
+        /// More answers than this at once would only fill buffers.
+        const AT_ONCE: usize = 32;
+        let address = self.server().public_address();
+        let asked = values.chunks(values.len().div_ceil(2).max(1)).map(async |values| {
+            let mut client = Client::connect(address).await;
+            let mut answers = Vec::new();
+            for values in values.chunks(AT_ONCE) {
+                let requests = values.iter().map(|value| {
+                    let value = encoded(value);
+                    format!(
+                        "GET /v1/collections/{collection}/records/{index}/{value} HTTP/1.1\r\nHost: test\r\n\
+                         Authorization: Bearer {}\r\n\r\n",
+                        self.key
+                    )
+                });
+                client.send(requests.collect::<String>()).await;
+                for _ in values {
+                    answers.push(client.answer().await);
+                }
+            }
+            answers
+        });
+        futures::future::join_all(asked).await.concat()
+    }
+
     /// The record, or `None` when there is none.
     pub(crate) async fn record(&self, collection: &str, index: &str, value: &str) -> Option<Value> {
         let answer = self.get(collection, index, value).await;
@@ -190,4 +220,17 @@ impl Node {
             _ => panic!("{answer:?}"),
         }
     }
+}
+
+/// A value as it stands in a path: everything but letters and digits percent-encoded.
+pub(crate) fn encoded(value: &str) -> String {
+    let mut encoded = String::new();
+    for byte in value.bytes() {
+        if byte.is_ascii_alphanumeric() {
+            encoded.push(char::from(byte));
+        } else {
+            write!(encoded, "%{byte:02X}").unwrap();
+        }
+    }
+    encoded
 }

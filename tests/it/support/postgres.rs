@@ -17,7 +17,7 @@ use std::{
     time::Duration,
 };
 
-use sqlx::{AssertSqlSafe, Connection as _, PgConnection, Row as _, raw_sql};
+use sqlx::{AssertSqlSafe, Connection as _, PgConnection, Row as _, postgres::PgRow, raw_sql};
 use tokio::sync::OnceCell;
 
 /// Made for tests, known to everybody.
@@ -179,6 +179,15 @@ impl Database {
         let row = row.fetch_optional(&mut connection).await.expect("the query runs");
         connection.close().await.expect("the connection ends well");
         row.and_then(|row| row.try_get(0).expect("a text"))
+    }
+
+    /// Every row of the last statement of `sql`, whose columns are all text.
+    pub(crate) async fn texts(&self, sql: &str) -> Vec<Vec<Option<String>>> {
+        let mut connection = self.server.connect(&self.name).await.expect("the database answers");
+        let rows = raw_sql(AssertSqlSafe(sql.to_owned())).fetch_all(&mut connection).await;
+        connection.close().await.expect("the connection ends well");
+        let cells = |row: &PgRow| (0..row.len()).map(|at| row.try_get(at).expect("a text")).collect();
+        rows.expect("the query runs").iter().map(cells).collect()
     }
 }
 

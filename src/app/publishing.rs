@@ -1,0 +1,77 @@
+//! The publishing side of a server: brought up, and again when that fails; scheduler, housekeeping.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::sync::watch;
+use tracing::warn;
+
+use super::{housekeeping, observe, publisher};
+use crate::{
+    config::Config,
+    control::Publisher,
+    replica::ReplicaHandle,
+    scheduler::{ScheduledSync, Scheduler},
+    support::{backoff::Backoff, clock::Clock, shutdown::Shutdown},
+    telemetry::Metrics,
+};
+
+/// First and longest pause between attempts to bring the publishing side up.
+const PUBLISHER_RETRY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
+
+/// Brings the publishing side up, and again when that fails.
+pub(super) struct Publishing {
+    pub(super) config: Config,
+    pub(super) clock: Clock,
+    pub(super) scheduled: watch::Receiver<Arc<Vec<ScheduledSync>>>,
+    pub(super) publishers: watch::Sender<Option<Publisher>>,
+    pub(super) metrics: Metrics,
+    pub(super) follower: ReplicaHandle,
+    pub(super) shutdown: Shutdown,
+}
+
+impl Publishing {
+    /// Runs until `shutdown`: scheduler and housekeeping first, then the announcer, which may have
+    /// to tell runs how their announcements ended.
+    pub(super) async fn run(self) {
+        let mut backoff = Backoff::new(PUBLISHER_RETRY.0, PUBLISHER_RETRY.1);
+        let announcing_ends = Shutdown::new();
+        let (publisher, announcing) = loop {
+            match publisher::start(&self.config, self.clock.clone(), announcing_ends.clone()).await {
+                Ok(started) => break started,
+                Err(error) => {
+                    let code = error.code();
+                    warn!(code, %error, "no sync starts: the publishing side is not up; trying again");
+                }
+            }
+            tokio::select! {
+                () = tokio::time::sleep(backoff.next_delay()) => {}
+                () = self.shutdown.cancelled() => return,
+            }
+        };
+        if let Err(error) = housekeeping::settle(&publisher).await {
+            warn!(code = error.code(), %error, "runs that a killed process left open are settled later");
+        }
+        let (metrics, follower) = (self.metrics.clone(), self.follower.clone());
+        let scheduler = Scheduler {
+            engine: publisher.engine.clone(),
+            metadata: publisher.metadata.clone(),
+            clock: self.clock.clone(),
+            syncs: self.scheduled,
+            max_concurrent_runs: self.config.engine.max_concurrent_runs,
+            on_ended: Arc::new(move |record| {
+                observe::run_ended(&metrics, record);
+                follower.nudge();
+            }),
+        };
+        let keep_versions = self.config.storage.keep_versions;
+        let keeping =
+            tokio::spawn(housekeeping::run(publisher.clone(), keep_versions, self.shutdown.clone()));
+        // Receivers may be gone only when the server is.
+        let _ = self.publishers.send(Some(publisher.clone()));
+        scheduler.run(self.shutdown.clone()).await;
+        let _ = keeping.await;
+        announcing_ends.cancel();
+        let _ = announcing.await;
+        publisher.metadata.close().await;
+    }
+}

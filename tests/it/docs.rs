@@ -1,0 +1,258 @@
+//! The documentation keeps up with the sources: every code has its section, every path and metric
+//! that a page names exists.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::{Path, PathBuf},
+};
+
+use larder::{
+    domain::reject::RejectReason,
+    telemetry::{
+        Metrics,
+        metrics::{Ended, OTHER, Outcome, Shown},
+    },
+};
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn page(name: &str) -> String {
+    fs::read_to_string(root().join(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
+}
+
+/// The sources without their tests, by path.
+fn sources() -> Vec<(PathBuf, String)> {
+    fn walk(directory: &Path, found: &mut Vec<(PathBuf, String)>) {
+        for entry in fs::read_dir(directory).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                walk(&path, found);
+            } else if path.extension().is_some_and(|end| end == "rs") {
+                let text = fs::read_to_string(&path).unwrap();
+                let end = text.find("#[cfg(test)]\nmod tests {").unwrap_or(text.len());
+                found.push((path, text[..end].to_owned()));
+            }
+        }
+    }
+    let mut found = Vec::new();
+    walk(&root().join("src"), &mut found);
+    assert!(found.len() > 100, "the sources were not found");
+    found
+}
+
+/// Every `"snake_case"` text in `code`; one word alone is one too.
+fn words(code: &str) -> impl Iterator<Item = &str> {
+    code.split('"')
+        .skip(1)
+        .step_by(2)
+        .filter(|text| text.len() > 2 && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_'))
+}
+
+/// The body of the function that `text` begins with, by its indentation.
+fn body(text: &str, indent: usize) -> &str {
+    let end = format!("\n{}}}\n", " ".repeat(indent));
+    &text[..text.find(&end).unwrap_or(text.len())]
+}
+
+/// Every code that the sources can give, with the file that gives it.
+fn codes() -> BTreeMap<String, PathBuf> {
+    let mut codes = BTreeMap::new();
+    for (path, text) in sources() {
+        // Error kinds are no codes; their words are labels of metrics.
+        if path.ends_with("domain/error.rs") {
+            continue;
+        }
+        for function in ["fn code(", "const fn row(self)", "fn list_conflict("] {
+            for (at, _) in text.match_indices(function) {
+                let line = text[..at].rfind('\n').map_or(0, |newline| newline + 1);
+                let indent = text[line..].len() - text[line..].trim_start().len();
+                for word in words(body(&text[at..], indent)) {
+                    codes.insert(word.to_owned(), path.clone());
+                }
+            }
+        }
+        // Codes given outside such a function, but for the outcomes of metrics.
+        for (at, _) in text.match_indices("code: \"") {
+            let line = text[..at].rfind('\n').map_or(0, |newline| newline + 1);
+            if !text[line..at].contains("Outcome {") {
+                codes.extend(words(&text[at..at + 80]).take(1).map(|word| (word.to_owned(), path.clone())));
+            }
+        }
+    }
+    codes
+}
+
+#[test]
+fn every_code_has_a_section_and_every_section_a_code() {
+    let codes = codes();
+    for reason in RejectReason::ALL {
+        assert!(codes.contains_key(reason.code()), "the collector misses {reason}");
+    }
+    // One of each part: the collector sees them all.
+    for known in [
+        "record_not_found",
+        "key_unknown",
+        "source_login_refused",
+        "metadata_not_migrated",
+        "superseded",
+        "object_corrupt",
+        "apply_broken",
+        "collection_gone",
+        "segment_corrupt",
+        "older_version",
+        "max_removed",
+        "lease_held",
+        "unknown_sync",
+        "invalid_configuration",
+        "log_filter_invalid",
+        "data_dir_locked",
+        "index_conflict",
+        "listen_failed",
+    ] {
+        assert!(codes.contains_key(known), "the collector misses {known}: {:?}", codes.keys());
+    }
+    let page = page("docs/errors.md");
+    let sections: Vec<&str> = page
+        .lines()
+        .filter_map(|line| line.strip_prefix("### ").or(line.strip_prefix("## ")))
+        .filter(|title| title.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_'))
+        .collect();
+    let unique: BTreeSet<&str> = sections.iter().copied().collect();
+    assert_eq!(unique.len(), sections.len(), "a section stands twice");
+    let missing: Vec<_> = codes.iter().filter(|(code, _)| !unique.contains(code.as_str())).collect();
+    assert!(missing.is_empty(), "docs/errors.md lacks sections: {missing:#?}");
+    let unknown: Vec<_> = unique.iter().filter(|title| !codes.contains_key(**title)).collect();
+    assert!(unknown.is_empty(), "docs/errors.md has sections of codes that nothing gives: {unknown:?}");
+}
+
+/// The pages that people read.
+const PAGES: [&str; 7] = [
+    "README.md",
+    "ARCHITECTURE.md",
+    "docs/api.md",
+    "docs/configuration.md",
+    "docs/errors.md",
+    "docs/operations.md",
+    "docs/sync.md",
+];
+
+#[test]
+fn links_lead_somewhere() {
+    let mut seen = 0;
+    for name in PAGES {
+        let text = page(name);
+        let anchor = |text: &str, wanted: &str| {
+            let heading = |line: &str| {
+                let title = line.trim_start_matches('#').trim().to_lowercase().replace(' ', "-");
+                line.starts_with('#')
+                    && title.chars().filter(|c| c.is_alphanumeric() || "-_".contains(*c)).eq(wanted.chars())
+            };
+            text.lines().any(heading)
+        };
+        for link in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+            let (path, fragment) = link.split_once('#').unwrap_or((link, ""));
+            if path.contains("://") {
+                continue;
+            }
+            let target = match path {
+                "" => root().join(name),
+                path => root().join(name).parent().unwrap().join(path),
+            };
+            assert!(target.exists(), "{name} links to {link}, which is not there");
+            if !fragment.is_empty() {
+                let text = fs::read_to_string(&target).unwrap();
+                assert!(anchor(&text, fragment), "{name} links to {link}, a heading that is not there");
+            }
+            seen += 1;
+        }
+    }
+    assert!(seen > 15, "{seen} links");
+}
+
+#[test]
+fn the_metrics_of_the_documentation_are_those_of_a_node() {
+    let metrics = Metrics::new();
+    metrics.requests(OTHER, OTHER, &[Outcome { status: 200, code: "hit" }]);
+    metrics.connections("public");
+    metrics.poll_failed("store_unavailable");
+    let now = larder::support::clock::Clock::default().now();
+    let shown = Shown { version: 1, records: 1, conflicts: 0, bytes: 1, data_as_of: now };
+    metrics.collection_shown("customer", shown);
+    metrics.run_ended(
+        "customer",
+        Ended { status: "announced", took: std::time::Duration::ZERO, rows: 1, rejected: 0 },
+    );
+    let text = metrics.encode(now);
+    // Samples, less what histograms add to their name.
+    let is_of_histogram = |name: &str| {
+        ["_bucket", "_sum", "_count"].iter().find_map(|end| name.strip_suffix(end).map(str::to_owned))
+    };
+    let real: BTreeSet<String> = text
+        .lines()
+        .filter(|line| !line.starts_with('#'))
+        .filter_map(|line| line.split(['{', ' ']).next())
+        .map(|name| is_of_histogram(name).unwrap_or_else(|| name.to_owned()))
+        .collect();
+    assert!(real.len() > 15, "{real:?}");
+    let table: BTreeSet<String> = page("docs/api.md")
+        .lines()
+        .filter_map(|line| {
+            line.strip_prefix("| `larder_")?.split('`').next().map(|name| format!("larder_{name}"))
+        })
+        .collect();
+    assert_eq!(table, real, "docs/api.md lists the metrics");
+    for name in PAGES {
+        for word in page(name).split(|c: char| !(c.is_ascii_lowercase() || c == '_')) {
+            assert!(!word.starts_with("larder_") || real.contains(word), "{name} names the metric {word}");
+        }
+    }
+}
+
+/// A command that a page shows exists, with the flags that are shown.
+#[test]
+fn the_commands_of_the_documentation_exist() {
+    let help = |arguments: &[&str]| {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_larder"));
+        let output = command.args(arguments).arg("--help").env_clear().output().unwrap();
+        output.status.success().then(|| String::from_utf8(output.stdout).unwrap())
+    };
+    let mut seen = BTreeSet::new();
+    for name in PAGES {
+        for line in page(name).lines() {
+            let shown = line.strip_prefix("    ").into_iter().chain(line.split('`').skip(1).step_by(2));
+            for text in shown.filter_map(|text| text.trim_start().strip_prefix("larder ")) {
+                // What comes after two blanks explains.
+                let words: Vec<&str> = text.split("  ").next().unwrap().split_whitespace().collect();
+                let is_word = |word: &&str| word.bytes().all(|byte| byte.is_ascii_lowercase());
+                let path: Vec<&str> = match words.as_slice() {
+                    [first @ ("keys" | "config" | "segment"), second, ..] if is_word(second) => {
+                        vec![first, second]
+                    }
+                    [first, ..] if is_word(first) => vec![first],
+                    _ => continue,
+                };
+                let help = help(&path).unwrap_or_else(|| panic!("{name}: `larder {text}` does not exist"));
+                for flag in words.iter().filter(|word| word.starts_with("--")) {
+                    assert!(help.contains(flag), "{name}: `larder {text}`: no flag {flag}");
+                }
+                seen.insert(path.join(" "));
+            }
+        }
+    }
+    assert!(seen.len() >= 8, "{seen:?}");
+}
+
+/// The configuration that the README shows is one.
+#[test]
+fn the_configuration_of_the_readme_has_no_fault() {
+    use larder::config::{Environment, Overrides, load_text};
+    let readme = page("README.md");
+    let text = readme.split("```toml\n").nth(1).unwrap().split("```").next().unwrap();
+    let environment: Environment =
+        [("WAREHOUSE_URL", "postgres://larder:x@warehouse.example.com/analytics")].into_iter().collect();
+    let config = load_text(text, Path::new("larder.toml"), &environment, &Overrides::default());
+    assert_eq!(config.unwrap_or_else(|faults| panic!("{faults}")).syncs.len(), 1);
+}

@@ -1,0 +1,97 @@
+//! The image is built from the paths that the `Dockerfile` copies, and from nothing else.
+
+use std::{fs, path::Path};
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn dockerfile() -> String {
+    fs::read_to_string(root().join("Dockerfile")).unwrap()
+}
+
+/// What is copied from the repository into the build.
+fn copied() -> Vec<String> {
+    let text = dockerfile();
+    let lines = text.lines().filter_map(|line| line.strip_prefix("COPY "));
+    let from_here = lines.filter(|line| !line.starts_with("--from="));
+    let sources = from_here.flat_map(|line| {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        words[..words.len() - 1].iter().map(|word| (*word).to_owned()).collect::<Vec<_>>()
+    });
+    sources.collect()
+}
+
+#[test]
+fn what_the_image_copies_is_there_and_not_ignored() {
+    let ignored = fs::read_to_string(root().join(".dockerignore")).unwrap();
+    let paths = copied();
+    assert!(paths.len() >= 5, "{paths:?}");
+    for path in paths {
+        assert!(root().join(&path).exists(), "{path} is copied and not there");
+        assert!(!ignored.lines().any(|line| line == path), "{path} is copied and ignored");
+    }
+}
+
+/// Files that the sources include are copied too; those of tests are not needed.
+#[test]
+fn what_the_sources_include_is_copied() {
+    fn walk(directory: &Path, copied: &[String], seen: &mut usize) {
+        for entry in fs::read_dir(directory).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                walk(&path, copied, seen);
+                continue;
+            }
+            let text = fs::read_to_string(&path).unwrap();
+            let code = text.split("#[cfg(test)]").next().unwrap();
+            for part in ["include_str!(\"", "include_bytes!(\"", "migrate!(\""] {
+                for included in code.split(part).skip(1) {
+                    let name = included.split('"').next().unwrap();
+                    let base = if part == "migrate!(\"" { root() } else { path.parent().unwrap() };
+                    let whole =
+                        base.join(name).canonicalize().unwrap_or_else(|error| panic!("{name}: {error}"));
+                    let relative = whole.strip_prefix(root()).unwrap();
+                    assert!(
+                        copied.iter().any(|copied| relative.starts_with(copied)),
+                        "{} includes {}, which the Dockerfile does not copy",
+                        path.display(),
+                        relative.display()
+                    );
+                    *seen += 1;
+                }
+            }
+        }
+    }
+    let mut seen = 0;
+    walk(&root().join("src"), &copied(), &mut seen);
+    assert!(seen >= 3, "the sources include the default configuration and migrations");
+}
+
+/// Cargo wants every target's file: those outside of what is copied are made by the `Dockerfile`.
+#[test]
+fn targets_outside_the_copied_paths_are_stubbed() {
+    let manifest: toml::Table = fs::read_to_string(root().join("Cargo.toml")).unwrap().parse().unwrap();
+    let text = dockerfile();
+    let mut stubbed = 0;
+    for kind in ["lib", "bin", "test", "bench", "example"] {
+        let targets = match manifest.get(kind) {
+            Some(toml::Value::Array(targets)) => targets.clone(),
+            Some(target) => vec![target.clone()],
+            None => Vec::new(),
+        };
+        for target in targets {
+            let path = target["path"].as_str().unwrap().to_owned();
+            if copied().iter().any(|copied| path.starts_with(copied.as_str())) {
+                continue;
+            }
+            // Benches are found by the line's own pattern, others stand there by name.
+            assert!(
+                path.starts_with("benches/") || text.contains(&path),
+                "{path} is neither copied nor made"
+            );
+            stubbed += 1;
+        }
+    }
+    assert!(stubbed >= 2 && text.contains(r#"sed -n 's/^path = "\(benches\/.*\)"/\1/p' Cargo.toml"#));
+}

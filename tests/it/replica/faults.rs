@@ -1,0 +1,293 @@
+//! What a replica does while the store misbehaves: it serves what it has, and recovers.
+
+use bytes::Bytes;
+use larder::{
+    domain::{
+        catalog::{CatalogDocument, Head, KeySetReference},
+        digest::Digest,
+        id::AnnouncementId,
+        keyset::KeySetDocument,
+        limits::FORMAT,
+        manifest::{SegmentKind, Version},
+    },
+    publication::{Fresh, publish_key_set},
+    support::random,
+};
+use object_store::{ObjectStoreExt, path::Path};
+
+use super::world::{World, rows};
+use crate::support::{
+    catalog::{manifest, name},
+    faulty_store::{Fault, Request},
+};
+
+fn document_path(n: u64) -> Path {
+    Path::from(format!("catalog/{n:020}.json"))
+}
+
+fn announcement() -> AnnouncementId {
+    AnnouncementId::from_uuid(random::uuid())
+}
+
+#[tokio::test]
+async fn a_bad_segment_is_never_applied_and_harms_no_other_collection() {
+    for (fault, code) in [
+        (Fault::Corrupt, "object_corrupt"),
+        (Fault::Truncate, "object_corrupt"),
+        (Fault::Hide, "object_missing"),
+        (Fault::Fail, "store_unavailable"),
+    ] {
+        for part in ["segment", "manifest"] {
+            let mut world = World::in_memory();
+            world.base("a", &rows(&[("1", Some(1))])).await;
+            let node = world.node("node");
+            node.caught_up(&world).await;
+
+            // Everything new of this collection is bad from the start.
+            let good = world.latest("a").run_id.to_string();
+            let base = world.latest("a").segments[0].object.clone();
+            world.faulty.decide(move |request, path| {
+                let path = path.as_ref();
+                let is_new = path.contains("collections/a/") && !path.contains(&good) && path != base;
+                if request == Request::Get && is_new && path.contains(part) { fault } else { Fault::None }
+            });
+            world.change("a", &rows(&[("2", Some(2))])).await;
+            let bad = world.latest("a");
+            let path = match part {
+                "segment" => bad.segments[1].object.clone(),
+                _ => format!("collections/a/{}/manifest.json", bad.run_id),
+            };
+            world.base("b", &rows(&[("b", Some(1))])).await;
+            let applied = node
+                .until("failing", |applied| {
+                    let failing = applied.collections.get("a").and_then(|status| status.problem.as_ref());
+                    let other = applied.collections.get("b").and_then(|status| status.served);
+                    failing.is_some_and(|problem| problem.code == code) && other == Some(Version(1))
+                })
+                .await;
+            assert_eq!(applied.collections["a"].served, Some(Version(1)), "{fault:?} {part}");
+            assert_eq!(applied.collections["a"].wanted, Version(2));
+            assert_eq!(node.shelf.rows("a"), Some(rows(&[("1", Some(1))])));
+
+            // It was tried more than once, and works as soon as the store does.
+            let tried = world.faulty.count(Request::Get, &path);
+            while world.faulty.count(Request::Get, &path) < tried + 2 {
+                tokio::task::yield_now().await;
+            }
+            world.faulty.heal();
+            let applied = node.caught_up(&world).await;
+            assert_eq!(applied.collections["a"].problem, None);
+            assert_eq!(node.shelf.rows("a"), Some(rows(&[("1", Some(1)), ("2", Some(2))])));
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_newer_announcement_overtakes_one_that_cannot_be_fetched() {
+    let mut world = World::in_memory();
+    world.base("a", &rows(&[("1", Some(1))])).await;
+    let node = world.node("node");
+    node.caught_up(&world).await;
+    world.base("a", &rows(&[("2", Some(2))])).await;
+    let gone = Path::from(world.latest("a").segments[0].object.clone());
+    let data_dir = node.stop().await;
+    world.objects.delete(&gone).await.unwrap();
+    let node = world.node(data_dir.file_name().unwrap().to_str().unwrap());
+    node.until("failing", |applied| {
+        applied.collections.get("a").is_some_and(|status| status.problem.is_some())
+    })
+    .await;
+    world.base("a", &rows(&[("3", Some(3))])).await;
+    node.caught_up(&world).await;
+    assert_eq!(node.shelf.rows("a"), Some(rows(&[("3", Some(3))])));
+}
+
+#[tokio::test]
+async fn a_collection_that_never_loads_holds_readiness_only_for_a_while() {
+    let mut world = World::in_memory();
+    world.base("bad", &rows(&[("1", Some(1))])).await;
+    world.base("good", &rows(&[("1", Some(1))])).await;
+    world.faulty.next(Request::Get, "collections/bad", Fault::Fail, usize::MAX);
+    let node = world.node("node");
+    let applied = node.until("ready", |applied| applied.ready).await;
+    assert_eq!(applied.collections["good"].served, Some(Version(1)));
+    assert_eq!(applied.collections["bad"].served, None);
+    assert!(applied.collections["bad"].problem.is_some(), "status says which");
+    assert_eq!(node.shelf.other("bad").as_deref(), Some("loading"));
+
+    // When none loads, the fault may be this node's: it takes no requests.
+    world.faulty.next(Request::Get, "collections/", Fault::Fail, usize::MAX);
+    let other = world.node("other");
+    let head = world.faulty.count(Request::Get, "collections/");
+    while world.faulty.count(Request::Get, "collections/") < head + 60 {
+        tokio::task::yield_now().await;
+    }
+    assert!(!other.handle.applied().borrow().ready);
+}
+
+#[tokio::test]
+async fn keys_do_not_wait_for_a_download() {
+    let mut world = World::in_memory();
+    world.base("a", &rows(&[("1", Some(1))])).await;
+    world.keys().await;
+    let node = world.node("node");
+    node.caught_up(&world).await;
+    world.faulty.next(Request::Get, "segment", Fault::Hold, usize::MAX);
+    world.base("a", &rows(&[("2", Some(2))])).await;
+    let held = world.faulty.count(Request::Get, "segment");
+    while world.faulty.count(Request::Get, "segment") == held {
+        tokio::task::yield_now().await;
+    }
+    world.keys().await;
+    let applied = node.until("new keys", |applied| applied.keys.revision == 2).await;
+    assert_eq!(applied.collections["a"].served, Some(Version(1)));
+    world.faulty.heal();
+    world.faulty.release().await;
+    node.caught_up(&world).await;
+}
+
+#[tokio::test]
+async fn the_revision_of_keys_never_falls() {
+    let mut world = World::in_memory();
+    world.base("a", &rows(&[("1", Some(1))])).await;
+    for _ in 0..3 {
+        world.keys().await;
+    }
+    let node = world.node("node");
+    node.caught_up(&world).await;
+
+    // A document that names an older set, as a publisher with a restored backup might make.
+    let older = publish_key_set(&world.store, &KeySetDocument::new(2, &[])).await.unwrap();
+    let newest = world.store.newest(None).await.unwrap().unwrap();
+    let put = |document: CatalogDocument| {
+        let objects = world.objects.clone();
+        async move {
+            let text = Bytes::from(serde_json::to_vec(&document).unwrap());
+            objects.put(&document_path(document.n), text.into()).await.unwrap();
+        }
+    };
+    let next = |keys: Option<KeySetReference>, above: u64| CatalogDocument {
+        n: newest.n + above,
+        announced_by: announcement(),
+        keys,
+        ..newest.clone()
+    };
+    for (above, keys) in [(1, None), (2, Some(older.clone()))] {
+        put(next(keys, above)).await;
+        let applied = node.until("the next document", |applied| applied.n == newest.n + above).await;
+        assert_eq!(applied.keys.revision, 3);
+    }
+
+    // Not over a restart either, and not when the last set is damaged here and gone there: no key
+    // opens anything until it is back.
+    let data_dir = node.stop().await;
+    for file in std::fs::read_dir(data_dir.join("keys")).unwrap() {
+        std::fs::write(file.unwrap().path(), "torn").unwrap();
+    }
+    world.faulty.next(Request::Get, "keys/00000000000000000003", Fault::Hide, usize::MAX);
+    let node = world.node(data_dir.file_name().unwrap().to_str().unwrap());
+    let applied = node.until("a problem", |applied| applied.problem.is_some()).await;
+    assert_eq!((applied.keys.revision, applied.ready), (0, false));
+    let asked = world.faulty.count(Request::Get, "keys/");
+    put(next(Some(older), 3)).await;
+    while world.faulty.count(Request::Get, "keys/") < asked + 5 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(node.handle.applied().borrow().keys.revision, 0);
+    world.faulty.heal();
+    let applied = node.until("ready", |applied| applied.ready).await;
+    assert_eq!(applied.keys.revision, 3);
+
+    // A newer set that cannot be read leaves the last one in force.
+    let missing = KeySetReference {
+        object: format!("keys/{:020}-{}.json", 9, "0".repeat(32)),
+        sha256: Digest::of(b"missing"),
+        revision: 9,
+    };
+    put(next(Some(missing), 4)).await;
+    let applied = node.until("a problem", |applied| applied.problem.is_some()).await;
+    assert_eq!(applied.problem.unwrap().code, "object_missing");
+    assert_eq!(
+        (applied.n, applied.keys.revision),
+        (newest.n + 4, 3),
+        "the document is followed all the same"
+    );
+    // It says how old the keys in force are.
+    let confirmed = applied.keys_at;
+    let later = applied.polled_at;
+    let applied = node.until("polled again", |applied| applied.polled_at > later).await;
+    assert_eq!(applied.keys_at, confirmed);
+}
+
+#[tokio::test]
+async fn head_is_a_hint() {
+    let mut world = World::in_directory();
+    let head = Path::from("catalog/head");
+    world.base("a", &rows(&[("1", Some(1))])).await;
+    world.rest().await;
+    let stale = world.objects.get(&head).await.unwrap().bytes().await.unwrap();
+    let node = world.node("node");
+    node.caught_up(&world).await;
+    for (version, text) in [(2, Some(stale)), (3, Some(Bytes::from_static(b"{\"torn"))), (4, None)] {
+        world.change("a", &rows(&[(&version.to_string(), Some(version))])).await;
+        world.rest().await;
+        match text {
+            Some(text) => drop(world.objects.put(&head, text.into()).await.unwrap()),
+            None => world.objects.delete(&head).await.unwrap(),
+        }
+        node.caught_up(&world).await;
+        // A fresh node finds it too.
+        let fresh = world.node(&format!("fresh-{version}"));
+        fresh.caught_up(&world).await;
+    }
+    // A head of the same deployment that promises too much is a problem, not a loss.
+    let deployment = world.store.newest(None).await.unwrap().unwrap().deployment;
+    let promise = Head { format: FORMAT, deployment, n: 99, data_as_of: Fresh::new() };
+    world.objects.put(&head, serde_json::to_vec(&promise).unwrap().into()).await.unwrap();
+    node.until("a problem", |applied| {
+        applied.problem.as_ref().is_some_and(|problem| problem.code == "object_missing")
+    })
+    .await;
+    assert_eq!(node.shelf.rows("a").unwrap().len(), 4);
+}
+
+#[tokio::test]
+async fn a_newer_format_is_said_and_what_is_here_served() {
+    let mut world = World::in_memory();
+    world.base("a", &rows(&[("1", Some(1))])).await;
+    let node = world.node("node");
+    node.caught_up(&world).await;
+    let newer = format!("{{\"format\":{}}}", FORMAT + 1);
+    world.objects.put(&document_path(2), newer.into()).await.unwrap();
+    let applied = node.until("a problem", |applied| applied.problem.is_some()).await;
+    assert_eq!(applied.problem.unwrap().code, "newer_format");
+    assert_eq!((applied.n, applied.ready), (1, true));
+    assert_eq!(node.shelf.rows("a"), Some(rows(&[("1", Some(1))])));
+}
+
+#[tokio::test]
+async fn content_that_cannot_be_served_leaves_the_last_good_version() {
+    let mut world = World::in_memory();
+    world.base("a", &rows(&[("1", Some(1))])).await;
+    let node = world.node("node");
+    node.caught_up(&world).await;
+    node.shelf.take_log();
+
+    // Changes that do not apply: the collection is built anew.
+    *node.shelf.refuses.lock().unwrap() = true;
+    world.change("a", &rows(&[("2", Some(2))])).await;
+    node.caught_up(&world).await;
+    assert_eq!(node.shelf.take_log(), ["apply", "build"]);
+
+    // A base that cannot be read though its SHA-256 is right.
+    let publisher = &world.segments;
+    let store = &world.store;
+    let poison =
+        crate::support::catalog::segment(store, publisher, &name("a"), SegmentKind::Base, 3, "poison").await;
+    world.announce(manifest(&name("a"), 3, vec![poison])).await;
+    let applied = node.until("failing", |applied| applied.collections["a"].problem.is_some()).await;
+    assert_eq!(applied.collections["a"].problem.as_ref().unwrap().code, "refused");
+    assert_eq!(node.shelf.rows("a"), Some(rows(&[("1", Some(1)), ("2", Some(2))])));
+    world.base("a", &rows(&[("4", Some(4))])).await;
+    node.caught_up(&world).await;
+}

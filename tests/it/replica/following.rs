@@ -1,0 +1,216 @@
+//! What a healthy replica does with every kind of announcement.
+
+use std::{collections::BTreeSet, fs, sync::Arc, time::Duration};
+
+use chrono::TimeDelta;
+use larder::{
+    domain::{
+        manifest::{OnMiss, SegmentKind, Version},
+        name::RegionName,
+    },
+    publication::{Change, Store},
+    replica::{Pace, Place},
+    support::clock::Clock,
+};
+use object_store::ObjectStore;
+
+use super::world::{Node, World, fast, rows};
+use crate::support::{
+    catalog::{DEADLINE, at, manifest, name, run_id},
+    faulty_store::{Fault, Request},
+};
+
+#[tokio::test]
+async fn an_empty_catalog_is_ready() {
+    for world in [World::in_memory(), World::in_directory()] {
+        let node = world.node("node");
+        let applied = node.until("ready", |applied| applied.ready).await;
+        assert_eq!((applied.n, applied.keys.revision), (0, 0));
+        assert!(applied.polled_at.is_some() && applied.problem.is_none());
+    }
+}
+
+#[tokio::test]
+async fn content_follows_every_announcement() {
+    for mut world in [World::in_memory(), World::in_directory()] {
+        world.base("a", &rows(&[("1", Some(1)), ("2", Some(2))])).await;
+        world.keys().await;
+        let node = world.node("node");
+        let applied = node.caught_up(&world).await;
+        assert_eq!(applied.keys.revision, 1);
+        assert_eq!(node.shelf.rows("a"), Some(rows(&[("1", Some(1)), ("2", Some(2))])));
+        node.until("ready", |applied| applied.ready).await;
+        assert_eq!(node.shelf.take_log(), ["build"]);
+
+        world.change("a", &rows(&[("1", None), ("3", Some(3))])).await;
+        node.caught_up(&world).await;
+        assert_eq!(node.shelf.rows("a"), Some(rows(&[("2", Some(2)), ("3", Some(3))])));
+        assert_eq!(node.shelf.take_log(), ["apply"]);
+
+        // Settings alone.
+        let mut settings = world.latest("a");
+        settings.version = Version(settings.version.0 + 1);
+        settings.run_id = run_id();
+        settings.serving.on_miss = OnMiss::Empty;
+        world.announce(settings).await;
+        node.caught_up(&world).await;
+        assert_eq!(node.shelf.take_log(), ["adopt"]);
+
+        // Change segments merged: nothing to apply.
+        let before = world.latest("a");
+        let merged =
+            world.segment(&name("a"), SegmentKind::Changes, 2, &rows(&[("1", None), ("3", Some(3))])).await;
+        world
+            .announce(manifest(&name("a"), before.version.0, vec![before.segments[0].clone(), merged]))
+            .await;
+        node.caught_up(&world).await;
+        assert_eq!(node.shelf.take_log(), ["adopt"]);
+
+        // Rolled back to the first version.
+        let first = vec![before.segments[0].clone()];
+        world.announce(manifest(&name("a"), before.version.0 + 1, first)).await;
+        node.caught_up(&world).await;
+        assert_eq!(node.shelf.rows("a"), Some(rows(&[("1", Some(1)), ("2", Some(2))])));
+        assert_eq!(node.shelf.take_log(), ["build"]);
+
+        // Dropped, and begun anew with version 1.
+        world.remove("a").await;
+        node.until("removed", |applied| !applied.collections.contains_key("a")).await;
+        assert_eq!((node.shelf.rows("a"), node.shelf.other("a")), (None, None));
+        world.base("a", &rows(&[("9", Some(9))])).await;
+        let applied = node.caught_up(&world).await;
+        assert_eq!(applied.collections["a"].served, Some(Version(1)));
+        assert_eq!(applied.collections["a"].data_as_of, Some(at(1)));
+    }
+}
+
+#[tokio::test]
+async fn a_follower_that_is_behind_jumps() {
+    let mut world = World::in_memory();
+    world.base("a", &rows(&[("0", Some(0))])).await;
+    let node = world.node("node");
+    node.caught_up(&world).await;
+    let data_dir = node.stop().await;
+    for version in 1..30 {
+        world.change("a", &rows(&[(&version.to_string(), Some(version))])).await;
+    }
+    let node = world.node(data_dir.file_name().unwrap().to_str().unwrap());
+    node.caught_up(&world).await;
+    assert_eq!(node.shelf.rows("a").unwrap().len(), 30);
+    assert_eq!(node.shelf.take_log(), ["build", "apply"], "its last state, then all changes at once");
+    for n in 5..25 {
+        let path = format!("catalog/{n:020}.json");
+        assert_eq!(world.faulty.count(Request::Get, &path), 0, "{path} was read");
+    }
+}
+
+#[tokio::test]
+async fn regions_decide_what_is_here() {
+    let mut world = World::in_memory();
+    world.base("a", &rows(&[("1", Some(1))])).await;
+    let node = world.node("node");
+    node.caught_up(&world).await;
+
+    let with_regions = |world: &World, regions: &[&str]| {
+        let mut next = world.latest("a");
+        next.version = Version(next.version.0 + 1);
+        next.run_id = run_id();
+        next.serving.regions = Some(regions.iter().map(|region| RegionName::new(region).unwrap()).collect());
+        next
+    };
+    let elsewhere = with_regions(&world, &["mars", "venus"]);
+    world.announce(elsewhere).await;
+    let applied = node
+        .until("elsewhere", |applied| {
+            applied.collections.get("a").is_some_and(|status| status.place != Place::Here)
+        })
+        .await;
+    assert_eq!(applied.collections["a"].served, None);
+    assert_eq!((node.shelf.rows("a"), node.shelf.other("a").as_deref()), (None, Some("mars,venus")));
+
+    let back = with_regions(&world, &["venus", "local"]);
+    world.announce(back).await;
+    node.caught_up(&world).await;
+    assert_eq!(node.shelf.rows("a"), Some(rows(&[("1", Some(1))])));
+    assert_eq!(node.shelf.other("a"), None);
+
+    // A node that starts and has nothing of it is ready too.
+    let elsewhere = with_regions(&world, &["mars"]);
+    world.announce(elsewhere).await;
+    let other = world.node("other");
+    other.until("ready", |applied| applied.ready && applied.n == 4).await;
+    assert_eq!(other.shelf.other("a").as_deref(), Some("mars"));
+}
+
+#[tokio::test]
+async fn freshness_rises_without_a_new_version() {
+    let mut world = World::in_memory();
+    world.base("a", &rows(&[("1", Some(1))])).await;
+    let node = world.node("node");
+    node.caught_up(&world).await;
+    assert_eq!(node.shelf.data_as_of("a"), Some(at(1)));
+    for (seconds, expected) in [(50, 50), (40, 50), (60, 60)] {
+        let fresh = Change::Freshness { name: name("a"), version: Version(1), data_as_of: at(seconds) };
+        world.running.handle.announce(fresh).await.unwrap();
+        node.until("fresh", |applied| applied.collections["a"].data_as_of == Some(at(expected))).await;
+        assert_eq!(node.shelf.data_as_of("a"), Some(at(expected)));
+    }
+    // Merging changes nothing about it; a new version begins with its own.
+    let base = world.latest("a").segments;
+    world.announce(manifest(&name("a"), 1, base)).await;
+    node.caught_up(&world).await;
+    assert_eq!(node.shelf.data_as_of("a"), Some(at(60)));
+    world.change("a", &rows(&[("2", Some(2))])).await;
+    node.caught_up(&world).await;
+    assert_eq!(node.shelf.data_as_of("a"), Some(at(2)));
+}
+
+#[tokio::test]
+async fn a_nudge_makes_it_look_at_once() {
+    let mut world = World::in_memory();
+    let store = Store::from_object_store(Arc::clone(&world.faulty) as Arc<dyn ObjectStore>);
+    let pace = Pace { poll: Duration::from_hours(1), probe: Duration::from_hours(1), ..fast() };
+    let node = Node::start(&world.root.path().join("node"), store, pace, Clock::default());
+    node.until("ready", |applied| applied.ready).await;
+    world.base("a", &rows(&[("1", Some(1))])).await;
+    node.handle.nudge();
+    node.caught_up(&world).await;
+}
+
+#[tokio::test]
+async fn local_files_that_nothing_names_go() {
+    let mut world = World::in_memory();
+    world.base("a", &rows(&[("1", Some(1))])).await;
+    world.keys().await;
+    let clock = Clock::fixed(Clock::default().now());
+    let pace = Pace { tidy: Duration::from_millis(20), ..fast() };
+    let faulty = Arc::clone(&world.faulty);
+    let store = || Store::from_object_store(Arc::clone(&faulty) as Arc<dyn ObjectStore>);
+    let node = Node::start(&world.root.path().join("node"), store(), pace.clone(), clock.clone());
+    node.caught_up(&world).await;
+    let old = world.latest("a").segments[0].sha256;
+    world.base("a", &rows(&[("2", Some(2))])).await;
+    world.keys().await;
+    node.caught_up(&world).await;
+    clock.set(clock.now() + TimeDelta::hours(2));
+    let files = |directory: &str| -> BTreeSet<String> {
+        let entries = fs::read_dir(node.data_dir.join(directory)).unwrap();
+        entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+    };
+    tokio::time::timeout(DEADLINE, async {
+        while ["segments", "manifests", "keys"].iter().any(|directory| files(directory).len() != 1) {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await
+    .expect("old files go");
+    assert!(!files("segments").contains(&format!("{old}.arrow")));
+
+    // What stayed is enough to start from without the store.
+    let data_dir = node.stop().await;
+    world.faulty.decide(|_, _| Fault::Fail);
+    let node = Node::start(&data_dir, store(), pace, clock);
+    let applied = node.until("ready", |applied| applied.ready).await;
+    assert_eq!(applied.keys.revision, 2);
+    assert_eq!(node.shelf.rows("a"), Some(rows(&[("2", Some(2))])));
+}

@@ -1,0 +1,6 @@
+//! Following a catalog: against a directory, a store in memory, and a store that misbehaves.
+
+mod faults;
+mod following;
+mod restart;
+mod world;

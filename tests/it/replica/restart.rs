@@ -1,0 +1,190 @@
+//! Starting from local files: without store, after a kill, over damaged files.
+
+use std::{fs, path::Path, sync::Arc};
+
+use larder::{
+    domain::manifest::Version,
+    publication::{Location, Settings as StoreSettings, Store},
+    support::clock::Clock,
+};
+use object_store::ObjectStore;
+
+use super::world::{Node, World, fast, rows};
+use crate::support::faulty_store::{Fault, Request};
+
+/// The only files of these names, for damaging them.
+fn damage(data_dir: &Path, directory: &str, edit: impl Fn(&mut Vec<u8>)) {
+    let mut found = 0;
+    for entry in fs::read_dir(data_dir.join(directory)).unwrap() {
+        let path = entry.unwrap().path();
+        let mut bytes = fs::read(&path).unwrap();
+        edit(&mut bytes);
+        fs::write(&path, bytes).unwrap();
+        found += 1;
+    }
+    assert!(found > 0, "{directory} has files");
+}
+
+#[tokio::test]
+async fn a_node_starts_without_its_store() {
+    let mut world = World::in_directory();
+    world.base("a", &rows(&[("1", Some(1))])).await;
+    world.change("a", &rows(&[("2", Some(2))])).await;
+    world.base("b", &rows(&[("b", Some(7))])).await;
+    world.keys().await;
+    let node = world.node("node");
+    let before = node.caught_up(&world).await;
+    let data_dir = node.stop().await;
+    fs::remove_dir_all(world.root.path().join("store")).unwrap();
+
+    for _ in 0..2 {
+        // The directory is gone, and does not come back by itself.
+        world.faulty.decide(|_, _| Fault::Fail);
+        let node = world.node(data_dir.file_name().unwrap().to_str().unwrap());
+        let applied = node.until("ready", |applied| applied.ready).await;
+        assert_eq!((applied.n, applied.deployment), (before.n, before.deployment));
+        assert_eq!(applied.keys, before.keys);
+        assert!(applied.keys_at.is_some(), "it says how old its keys are");
+        assert_eq!(applied.polled_at, None);
+        assert_eq!(node.shelf.rows("a"), Some(rows(&[("1", Some(1)), ("2", Some(2))])));
+        assert_eq!(node.shelf.rows("b"), Some(rows(&[("b", Some(7))])));
+        node.stop().await;
+    }
+
+    // An emptied store is no new catalog: what is here is served on.
+    let path = world.root.path().join("store");
+    let settings = StoreSettings { location: Location::Directory(path), keep_versions: 1 };
+    let empty = Store::open(&settings).unwrap();
+    let node = Node::start(&data_dir, empty, fast(), Clock::default());
+    let applied = node.until("ready", |applied| applied.ready && applied.polled_at.is_some()).await;
+    assert_eq!(applied.n, before.n);
+    assert_eq!(node.shelf.rows("b"), Some(rows(&[("b", Some(7))])));
+}
+
+#[tokio::test]
+async fn a_node_without_state_waits_for_its_store() {
+    let mut world = World::in_memory();
+    world.base("a", &rows(&[("1", Some(1))])).await;
+    world.faulty.decide(|_, _| Fault::Fail);
+    let node = world.node("node");
+    // Well past the patience for a node that has a state.
+    let problem = node.until("trying", |applied| applied.problem.is_some()).await;
+    assert_eq!(problem.problem.unwrap().code, "store_unavailable");
+    let asked = world.faulty.count(Request::Get, "head");
+    while world.faulty.count(Request::Get, "head") < asked + 30 {
+        tokio::task::yield_now().await;
+    }
+    assert!(!node.handle.applied().borrow().ready);
+    world.faulty.heal();
+    node.until("ready", |applied| applied.ready).await;
+    assert_eq!(node.shelf.rows("a"), Some(rows(&[("1", Some(1))])));
+}
+
+#[tokio::test]
+async fn a_starting_node_catches_up_before_it_is_ready() {
+    let mut world = World::in_memory();
+    world.base("a", &rows(&[("1", Some(1))])).await;
+    world.keys().await;
+    let node = world.node("node");
+    node.caught_up(&world).await;
+    let data_dir = node.stop().await;
+    world.change("a", &rows(&[("2", Some(2))])).await;
+    world.keys().await;
+    let node = world.node(data_dir.file_name().unwrap().to_str().unwrap());
+    let applied = node.until("ready", |applied| applied.ready).await;
+    assert_eq!(applied.keys.revision, 2);
+    assert_eq!(applied.collections["a"].served, Some(Version(2)));
+    assert_eq!(node.shelf.rows("a"), Some(rows(&[("1", Some(1)), ("2", Some(2))])));
+}
+
+#[tokio::test]
+async fn damaged_local_files_are_fetched_anew() {
+    type Damage = fn(&mut Vec<u8>);
+    let flip: Damage = |bytes| {
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 1;
+    };
+    let tear: Damage = |bytes| bytes.truncate(bytes.len() / 2);
+    let empty: Damage = Vec::clear;
+    let mut world = World::in_memory();
+    world.base("a", &rows(&[("1", Some(1))])).await;
+    world.change("a", &rows(&[("2", Some(2))])).await;
+    world.keys().await;
+    for directory in ["segments", "manifests", "keys", "state"] {
+        for edit in [flip, tear, empty] {
+            let node = world.node("node");
+            node.caught_up(&world).await;
+            let data_dir = node.stop().await;
+            damage(&data_dir, directory, edit);
+            let node = world.node("node");
+            node.until("ready", |applied| applied.ready).await;
+            node.caught_up(&world).await;
+            assert_eq!(node.shelf.rows("a"), Some(rows(&[("1", Some(1)), ("2", Some(2))])), "{directory}");
+            let data_dir = node.stop().await;
+
+            // And whatever was repaired is whole: it starts without the store again.
+            world.faulty.decide(|_, _| Fault::Fail);
+            let node = world.node(data_dir.file_name().unwrap().to_str().unwrap());
+            let applied = node.until("ready", |applied| applied.ready).await;
+            assert_eq!(applied.keys.revision, 1, "{directory}");
+            assert_eq!(node.shelf.rows("a"), Some(rows(&[("1", Some(1)), ("2", Some(2))])));
+            node.stop().await;
+            world.faulty.heal();
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_killed_node_starts_from_what_it_saved() {
+    let mut world = World::in_memory();
+    world.base("a", &rows(&[("0", Some(0))])).await;
+    let mut expected = rows(&[("0", Some(0))]);
+    for round in 1..15_u32 {
+        let node = world.node("node");
+        node.caught_up(&world).await;
+        let change = rows(&[(&round.to_string(), Some(round))]);
+        world.change("a", &change).await;
+        expected.extend(change);
+        // Killed somewhere between seeing and having saved it.
+        for _ in 0..round * 3 {
+            tokio::task::yield_now().await;
+        }
+        node.kill().await;
+        let state = world.root.path().join("node/state/catalog.json");
+        if !state.exists() {
+            continue;
+        }
+        world.faulty.decide(|_, _| Fault::Fail);
+        let node = world.node("node");
+        node.until("ready", |applied| applied.ready).await;
+        let served = node.shelf.rows("a").expect("what was saved is served");
+        assert!(served.iter().all(|(key, value)| expected.get(key) == Some(value)));
+        node.stop().await;
+        world.faulty.heal();
+    }
+    let node = world.node("node");
+    node.caught_up(&world).await;
+    assert_eq!(node.shelf.rows("a"), Some(expected));
+}
+
+#[tokio::test]
+async fn another_deployments_store_is_refused_and_the_last_state_served() {
+    let mut world = World::in_memory();
+    world.base("a", &rows(&[("1", Some(1))])).await;
+    let node = world.node("node");
+    node.caught_up(&world).await;
+    let data_dir = node.stop().await;
+
+    let mut other = World::in_memory();
+    for _ in 0..3 {
+        other.base("a", &rows(&[("stranger", Some(1))])).await;
+    }
+    other.keys().await;
+    let store = Store::from_object_store(Arc::clone(&other.faulty) as Arc<dyn ObjectStore>);
+    let node = Node::start(&data_dir, store, fast(), Clock::default());
+    let applied =
+        node.until("ready, and says so", |applied| applied.ready && applied.problem.is_some()).await;
+    assert_eq!(applied.problem.unwrap().code, "foreign_catalog");
+    assert_eq!((applied.n, applied.keys.revision), (1, 0));
+    assert_eq!(node.shelf.rows("a"), Some(rows(&[("1", Some(1))])));
+}
