@@ -48,9 +48,11 @@ async fn sigterm_ends_in_order_and_resets_nobody() {
 
     health.send("\r\n").await;
     let mut answer = health.answer().await;
-    while answer.status == 200 {
-        // The line comes a moment before the deed.
-        assert_eq!(answer.header("connection"), None);
+    // The log line comes a moment before readiness goes, and that one before answers ask to go.
+    let mut lowest = 200;
+    while answer.header("connection").is_none() {
+        assert!(answer.status >= lowest, "ready again: {answer:?}");
+        lowest = answer.status;
         answer = health.ask("GET", "/readyz", "").await;
     }
     assert_eq!((answer.status, answer.header("connection")), (503, Some("close")));
