@@ -35,11 +35,13 @@ pub(super) async fn run(arguments: Runs) -> Result<Exit, Failure> {
         None => None,
     };
     let runs = metadata.runs(sync.as_ref(), arguments.limit as usize).await?;
+    if let Some(name) = arguments.subject.as_deref().filter(|_| runs.is_empty()) {
+        // Runs of a sync that is no longer configured are shown; a name that never was is refused.
+        session::find_sync(&config, name)?;
+    }
     if arguments.json {
         print_json(&runs)?;
     } else if let (true, Some(name)) = (runs.is_empty(), &sync) {
-        // One that left the configuration still shows its runs.
-        session::find_sync(&config, name.as_str())?;
         print(&format!("no runs of {name} yet"))?;
     } else if runs.is_empty() {
         print("no runs yet")?;

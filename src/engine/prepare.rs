@@ -100,7 +100,8 @@ impl Engine {
             || plan.settings_differ()
             || !written.is_empty()
             || (options.dry_run && has_records_changed);
-        let published = if is_changed && !options.dry_run {
+        // A held run keeps its manifest, also when nothing was written: an operator may announce it.
+        let published = if (is_changed || hold.is_some()) && !options.dry_run {
             let manifest = plan.manifest(run_id, self.clock.now(), data_as_of, &counts, written);
             let (object, sha256) = publication::publish_manifest(&self.store, &manifest).await?;
             Some(Published { manifest, object, sha256 })

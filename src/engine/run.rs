@@ -185,7 +185,10 @@ impl Engine {
             record.version = Some(version);
             record.status = RunStatus::Unchanged;
         }
-        self.metadata.supersede_held(&record.sync).await?;
+        // The outcome stands, whatever metadata says now.
+        if let Err(error) = self.metadata.supersede_held(&record.sync).await {
+            warn!(sync = %record.sync, %error, "an earlier held run could not be marked as superseded");
+        }
         Ok(())
     }
 

@@ -18,7 +18,7 @@ use super::{
 use crate::{
     domain::{manifest::SegmentKind, name::CollectionName, record::Record, row::RowBatch},
     mapping::Mapping,
-    segment::{self, Codec, Dictionary, IndexColumn, SegmentHeader},
+    segment::{self, Codec, Dictionary, IndexColumn, SAMPLE_BYTES_MAX, SAMPLES_MAX, SegmentHeader},
 };
 
 /// Batches that wait for a worker, half a megabyte each: a source may run ahead while the table of
@@ -26,8 +26,6 @@ use crate::{
 pub(super) const BATCHES_WAITING_MAX: usize = 16;
 /// Results of workers that wait for the sequencer.
 const RESULTS_WAITING_MAX: usize = 8;
-/// Rows from which a dictionary is trained.
-const SAMPLE_ROWS: usize = 2_000;
 /// How far sync threads step back behind those that serve (nice value).
 const NICE: i32 = 10;
 
@@ -111,7 +109,7 @@ impl Task<'_> {
         for batch in first {
             for row in 0..batch.rows() {
                 record.clear();
-                if sizes.len() < SAMPLE_ROWS && mapper.map(batch, row, &mut record).is_ok() {
+                if sizes.len() < SAMPLES_MAX && mapper.map(batch, row, &mut record).is_ok() {
                     samples.extend_from_slice(&record.body);
                     sizes.push(record.body.len());
                 }
@@ -156,10 +154,11 @@ fn workers() -> usize {
 
 fn first_batches(batches: &mut mpsc::Receiver<RowBatch>) -> Vec<RowBatch> {
     let mut first = Vec::new();
-    let mut rows = 0;
-    while rows < SAMPLE_ROWS && first.len() < BATCHES_WAITING_MAX / 2 {
+    let (mut rows, mut bytes) = (0, 0);
+    while rows < SAMPLES_MAX && bytes < SAMPLE_BYTES_MAX && first.len() < BATCHES_WAITING_MAX {
         let Some(batch) = batches.blocking_recv() else { break };
         rows += batch.rows();
+        bytes += batch.bytes();
         first.push(batch);
     }
     first

@@ -26,12 +26,9 @@ use crate::{
         record::IndexValues,
     },
     publication,
-    segment::{self, Codec, Decoder, Encoder, Entry, IndexColumn, Segment, SegmentHeader},
+    segment::{self, Codec, Decoder, Encoder, Entry, IndexColumn, SAMPLES_MAX, Segment, SegmentHeader},
     support::random,
 };
-
-/// Records from which a new base's dictionary is trained.
-const SAMPLE_RECORDS: usize = 2_000;
 
 /// What a collection needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,8 +39,18 @@ enum Upkeep {
     NewBase,
 }
 
+/// Rows of change segments from which a base that is smaller than they are is written anew.
+const CHANGED_ROWS_MIN: u64 = 1_000;
+
 fn due(manifest: &Manifest) -> Option<Upkeep> {
-    if manifest.garbage_ratio() > GARBAGE_RATIO_MAX && manifest.change_segments() > 0 {
+    let rows = |kind| -> u64 {
+        manifest.segments.iter().filter(|segment| segment.kind == kind).map(|segment| segment.rows).sum()
+    };
+    let (base, changes) = (rows(SegmentKind::Base), rows(SegmentKind::Changes));
+    // A collection that began empty or small has no dictionary that fits what it has become.
+    let has_outgrown_base = changes > base.max(CHANGED_ROWS_MIN);
+    let is_garbage = manifest.garbage_ratio() > GARBAGE_RATIO_MAX && changes > 0;
+    if has_outgrown_base || is_garbage {
         Some(Upkeep::NewBase)
     } else if manifest.change_segments() > CHANGE_SEGMENTS_MAX {
         Some(Upkeep::Merge)
@@ -159,12 +166,12 @@ impl Rewrite {
         let (mut samples, mut sizes, mut body) = (Vec::new(), Vec::new(), Vec::new());
         let manifest = &self.base.manifest;
         for number in 0..manifest.segments.len() {
-            if sizes.len() >= SAMPLE_RECORDS {
+            if sizes.len() >= SAMPLES_MAX {
                 break;
             }
             let segment = reader.open(manifest, number)?;
             let rows = (0..segment.rows()).filter(|&row| is_live(live, &segment, number, row));
-            for row in rows.take(SAMPLE_RECORDS - sizes.len()) {
+            for row in rows.take(SAMPLES_MAX - sizes.len()) {
                 decoder.decode(&segment, row, &mut body)?;
                 samples.extend_from_slice(&body);
                 sizes.push(body.len());

@@ -6,6 +6,7 @@ use chrono::{DateTime, Utc};
 use croner::parser::{CronParser, Seconds, Year};
 
 use super::schedule::Schedule;
+use crate::domain::run::{RunRecord, RunStatus};
 
 /// First delay before a failed run is tried again; it doubles.
 const RETRY_FIRST: Duration = Duration::from_secs(10);
@@ -17,10 +18,31 @@ const RETRY_LONGEST: Duration = Duration::from_hours(1);
 pub struct History {
     /// Start of the last run, whoever ran it.
     pub last_started: Option<DateTime<Utc>>,
+    /// Start of the last run that came to a result: announced, unchanged or held.
+    pub last_good_started: Option<DateTime<Utc>>,
     /// End of the last run.
     pub last_finished: Option<DateTime<Utc>>,
-    /// Failed runs in a row that may be tried again; 0 after any other end.
+    /// Runs in a row, up to the last, that came to no result: failed, killed, cancelled.
     pub failures: u32,
+    /// Whether trying again is useless until something is configured anew.
+    pub is_hopeless: bool,
+}
+
+impl History {
+    /// From the last runs of a sync, newest first.
+    pub fn of(runs: &[RunRecord], is_hopeless: bool) -> Self {
+        use RunStatus::{Announced, Held, Unchanged};
+        // A run under way has no result yet; its lease keeps it from being run twice.
+        let runs: Vec<&RunRecord> = runs.iter().filter(|run| !run.status.is_open()).collect();
+        let good = runs.iter().position(|run| matches!(run.status, Announced | Held | Unchanged));
+        Self {
+            last_started: runs.first().map(|run| run.started_at),
+            last_good_started: good.map(|at| runs[at].started_at),
+            last_finished: runs.first().and_then(|run| run.finished_at),
+            failures: good.unwrap_or(runs.len()) as u32,
+            is_hopeless,
+        }
+    }
 }
 
 /// When the next run is due; `None` when only an operator starts one. A moment in the past means
@@ -29,18 +51,11 @@ pub fn next(schedule: &Schedule, history: &History) -> Option<DateTime<Utc>> {
     let Some(last_started) = history.last_started else {
         return (*schedule != Schedule::Manual).then_some(DateTime::UNIX_EPOCH);
     };
-    let regular = match schedule {
-        Schedule::Manual => return None,
-        Schedule::Every(interval) => add(last_started, *interval),
-        Schedule::Cron { expression, timezone } => {
-            // As configuration checked it.
-            let parser = CronParser::builder().seconds(Seconds::Optional).year(Year::Disallowed).build();
-            let cron = parser.parse(expression).ok()?;
-            let local = last_started.with_timezone(timezone);
-            cron.find_next_occurrence(&local, false).ok()?.with_timezone(&Utc)
-        }
-    };
-    let retry = (history.failures > 0).then(|| {
+    if history.failures == 0 {
+        return tick(schedule, history.last_good_started.unwrap_or(last_started));
+    }
+    let regular = tick(schedule, last_started)?;
+    let retry = (!history.is_hopeless).then(|| {
         let longest = match schedule {
             Schedule::Every(interval) => (*interval).max(RETRY_FIRST),
             _ => RETRY_LONGEST,
@@ -48,12 +63,27 @@ pub fn next(schedule: &Schedule, history: &History) -> Option<DateTime<Utc>> {
         let doubled = RETRY_FIRST.saturating_mul(1 << (history.failures - 1).min(20));
         add(history.last_finished.unwrap_or(last_started), doubled.min(longest))
     });
-    // A failed run's own tick waits for the retry when that comes later, and never longer.
+    // A run without a result is made up for, whatever the schedule: its tick was not used.
     Some(match (retry, schedule) {
         (None, _) => regular,
         (Some(retry), Schedule::Every(_)) => retry,
         (Some(retry), _) => retry.min(regular),
     })
+}
+
+/// The first tick after `moment`.
+fn tick(schedule: &Schedule, moment: DateTime<Utc>) -> Option<DateTime<Utc>> {
+    match schedule {
+        Schedule::Manual => None,
+        Schedule::Every(interval) => Some(add(moment, *interval)),
+        Schedule::Cron { expression, timezone } => {
+            // As configuration checked it.
+            let parser = CronParser::builder().seconds(Seconds::Optional).year(Year::Disallowed).build();
+            let cron = parser.parse(expression).ok()?;
+            let local = moment.with_timezone(timezone);
+            Some(cron.find_next_occurrence(&local, false).ok()?.with_timezone(&Utc))
+        }
+    }
 }
 
 fn add(moment: DateTime<Utc>, duration: Duration) -> DateTime<Utc> {
@@ -72,7 +102,14 @@ mod tests {
     }
 
     fn ran(started: &str, finished: &str, failures: u32) -> History {
-        History { last_started: Some(at(started)), last_finished: Some(at(finished)), failures }
+        let good = (failures == 0).then(|| at(started));
+        History {
+            last_started: Some(at(started)),
+            last_good_started: good,
+            last_finished: Some(at(finished)),
+            failures,
+            is_hopeless: false,
+        }
     }
 
     fn cron(expression: &str, timezone: chrono_tz::Tz) -> Schedule {
@@ -120,5 +157,33 @@ mod tests {
         let nightly = cron("0 3 * * *", chrono_tz::UTC);
         let history = ran("2026-01-01T03:00:00Z", "2026-01-01T03:00:05Z", 1);
         assert_eq!(next(&nightly, &history), Some(at("2026-01-01T03:00:15Z")));
+    }
+
+    #[test]
+    fn a_run_without_a_result_does_not_use_up_its_tick() {
+        let nightly = cron("0 3 * * *", chrono_tz::UTC);
+        let run = |started: &str, status| RunRecord {
+            id: crate::domain::id::RunId::from_uuid(uuid::Uuid::nil()),
+            sync: crate::domain::name::CollectionName::new("c").unwrap(),
+            status,
+            trigger: "schedule".to_owned(),
+            started_at: at(started),
+            finished_at: Some(at(started) + chrono::TimeDelta::seconds(5)),
+            data_as_of: None,
+            version: None,
+            counts: crate::domain::run::RunCounts::default(),
+            error: None,
+        };
+        for status in [RunStatus::Interrupted, RunStatus::Cancelled, RunStatus::Failed] {
+            let runs =
+                [run("2026-01-02T03:00:00Z", status), run("2026-01-01T03:00:00Z", RunStatus::Announced)];
+            let history = History::of(&runs, false);
+            assert_eq!(next(&nightly, &history), Some(at("2026-01-02T03:00:15Z")), "{status}");
+            // What only another configuration mends waits for the next tick.
+            let history = History::of(&runs, true);
+            assert_eq!(next(&nightly, &history), Some(at("2026-01-03T03:00:00Z")), "{status}");
+        }
+        let runs = [run("2026-01-02T03:00:00Z", RunStatus::Unchanged)];
+        assert_eq!(next(&nightly, &History::of(&runs, false)), Some(at("2026-01-03T03:00:00Z")));
     }
 }

@@ -10,10 +10,7 @@ use tracing::{error, warn};
 
 use super::{due, due::History, schedule::Schedule};
 use crate::{
-    domain::{
-        error::ErrorKind,
-        run::{RunRecord, RunStatus},
-    },
+    domain::{error::ErrorKind, run::RunRecord},
     engine::{self, Engine, Progress, RunOptions, SyncSpec, Trigger},
     metadata::Metadata,
     source::Source,
@@ -25,6 +22,9 @@ use crate::{
 const LOOK_AGAIN: Duration = Duration::from_secs(30);
 /// Delay before a sync whose lease is held elsewhere, or whose metadata is down, is looked at again.
 const HELD_ELSEWHERE: Duration = Duration::from_secs(5);
+
+/// Last runs of a sync from which the next is judged: delays stop doubling long before.
+const RUNS_LOOKED_AT: usize = 24;
 
 /// A sync with its source and schedule.
 #[derive(Clone)]
@@ -48,7 +48,7 @@ pub struct Scheduler {
     pub metadata: Metadata,
     /// The time.
     pub clock: Clock,
-    /// The syncs; a new value replaces all, once runs under way have ended.
+    /// The syncs; a new value replaces all; runs under way end as they began.
     pub syncs: watch::Receiver<Arc<Vec<ScheduledSync>>>,
     /// Runs at once, at most.
     pub max_concurrent_runs: usize,
@@ -60,6 +60,9 @@ impl Scheduler {
     /// Runs until `shutdown`; runs under way are then cancelled.
     pub async fn run(mut self, shutdown: Shutdown) {
         let permits = Arc::new(Semaphore::new(self.max_concurrent_runs));
+        // Loops of an earlier configuration that end with the run they are in. They hold up nobody:
+        // the lease keeps a sync's old and new loop apart.
+        let mut ending = JoinSet::new();
         loop {
             let syncs = self.syncs.borrow_and_update().clone();
             let retire = Shutdown::new();
@@ -85,10 +88,13 @@ impl Scheduler {
                 shutdown.cancelled().await;
             }
             retire.cancel();
-            while loops.join_next().await.is_some() {}
             if !reload {
+                while loops.join_next().await.is_some() {}
+                while ending.join_next().await.is_some() {}
                 return;
             }
+            while ending.try_join_next().is_some() {}
+            ending.spawn(async move { while loops.join_next().await.is_some() {} });
         }
     }
 }
@@ -109,9 +115,9 @@ struct SyncLoop {
 impl SyncLoop {
     async fn run(self) {
         self.announce_settings().await;
-        let mut failures = 0;
+        let mut is_hopeless = false;
         loop {
-            let Some(wait) = self.due_in(failures).await else { return };
+            let Some(wait) = self.due_in(is_hopeless).await else { return };
             if !wait.is_zero() {
                 if self.sleep(wait.min(LOOK_AGAIN)).await {
                     continue;
@@ -127,10 +133,10 @@ impl SyncLoop {
                 return;
             }
             // The turn may have come late: another process may have run the sync meanwhile.
-            if self.due_in(failures).await.is_none_or(|wait| !wait.is_zero()) {
+            if self.due_in(is_hopeless).await.is_none_or(|wait| !wait.is_zero()) {
                 continue;
             }
-            let began = self.run_once(&mut failures).await;
+            let began = self.run_once(&mut is_hopeless).await;
             // Nobody waits for a turn that is not used.
             drop(permit);
             if !began && !self.sleep(HELD_ELSEWHERE).await {
@@ -152,9 +158,9 @@ impl SyncLoop {
     }
 
     /// How long until the next run is due; `None` when only an operator starts one.
-    async fn due_in(&self, failures: u32) -> Option<Duration> {
-        match self.history(failures).await {
-            Ok(history) => due::next(&self.sync.schedule, &history)
+    async fn due_in(&self, is_hopeless: bool) -> Option<Duration> {
+        match self.metadata.runs(Some(&self.sync.spec.collection), RUNS_LOOKED_AT).await {
+            Ok(runs) => due::next(&self.sync.schedule, &History::of(&runs, is_hopeless))
                 .map(|due| (due - self.clock.now()).to_std().unwrap_or_default()),
             Err(error) => {
                 warn!(sync = %self.sync.spec.collection, %error, "no sync starts without metadata");
@@ -163,35 +169,22 @@ impl SyncLoop {
         }
     }
 
-    /// One run, whether it could begin; counts the runs that have failed in a row.
-    async fn run_once(&self, failures: &mut u32) -> bool {
+    /// One run, whether it could begin; notes whether it failed for what only configuration mends.
+    async fn run_once(&self, is_hopeless: &mut bool) -> bool {
         let options = RunOptions { trigger: Trigger::Schedule, accept: false, dry_run: false };
         let (spec, source) = (&self.sync.spec, &self.sync.source);
         match self.engine.run(spec, source, options, &Progress::default(), &self.shutdown).await {
             Ok(ended) => {
                 (self.on_ended)(&ended.record);
-                let failed = ended.record.status == RunStatus::Failed;
-                *failures = if failed && ended.kind != Some(ErrorKind::Invalid) { *failures + 1 } else { 0 };
+                *is_hopeless = ended.kind == Some(ErrorKind::Invalid);
                 true
             }
-            Err(engine::Error::LeaseHeld { .. }) => {
-                *failures = 0;
-                false
-            }
+            Err(engine::Error::LeaseHeld { .. }) => false,
             Err(error) => {
                 error!(sync = %spec.collection, code = error.code(), %error, "no run could begin");
                 false
             }
         }
-    }
-
-    async fn history(&self, failures: u32) -> Result<History, crate::metadata::Error> {
-        let last = self.metadata.last_run(&self.sync.spec.collection).await?;
-        Ok(History {
-            last_started: last.as_ref().map(|run| run.started_at),
-            last_finished: last.and_then(|run| run.finished_at),
-            failures,
-        })
     }
 
     /// Sleeps; whether there is a reason to go on.

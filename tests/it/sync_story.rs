@@ -319,3 +319,55 @@ async fn changed_serving_settings_are_announced_without_a_run() {
     let publisher = node.publisher().await;
     assert_eq!(publisher.metadata.runs(None, 10).await.unwrap().len(), 1, "no run was needed");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_of_which_nothing_is_left_is_held_too() {
+    let directory = TempDir::new().unwrap();
+    let warehouse = Warehouse::sqlite(directory.path());
+    warehouse
+        .execute(
+            "create table people (id integer primary key, email text, name text, tags json, score integer);
+             with recursive n(i) as (select 1 union all select i + 1 from n where i < 100)
+             insert into people select i, null, 'Row ' || i, '[]', i from n;",
+        )
+        .await;
+    let node = Node::start(directory, warehouse, &sections("delete", "")).await;
+    node.sync("person").await;
+    let before = node.get("person", "id", "1").await;
+    // Every row is rejected: nothing changes, and nothing may look fresher than it is.
+    node.warehouse.execute("update people set tags = '[broken'").await;
+    let ended = node.sync("person").await;
+    assert_eq!((ended.record.status, ended.record.counts.carried), (RunStatus::Held, 100));
+    assert_eq!(ended.record.error.unwrap().code, "max_rejected");
+    let after = node.get("person", "id", "1").await;
+    assert_eq!(after.body, before.body);
+    assert_eq!(after.header("x-data-as-of"), before.header("x-data-as-of"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_collection_that_began_empty_is_packed_like_any_other() {
+    let directory = TempDir::new().unwrap();
+    let warehouse = Warehouse::sqlite(directory.path());
+    warehouse
+        .execute(
+            "create table people (id integer primary key, email text, name text, tags json, score integer)",
+        )
+        .await;
+    let node = Node::start(directory, warehouse, &sections("delete", "")).await;
+    node.sync("person").await;
+    node.warehouse
+        .execute(
+            "with recursive n(i) as (select 1 union all select i + 1 from n where i < 5000)
+             insert into people select i, 'person' || i || '@example.com', 'A name that many have', '[\"tag\"]', i from n;",
+        )
+        .await;
+    node.sync("person").await;
+    let publisher = node.publisher().await;
+    let newest = publisher.store.newest(None).await.unwrap().unwrap();
+    let (name, entry) = newest.collections.first_key_value().unwrap();
+    let manifest = publisher.store.manifest(name, entry).await.unwrap();
+    assert_eq!((manifest.change_segments(), manifest.records, manifest.version.0), (0, 5000, 2));
+    let stored: u64 = manifest.segments.iter().map(|segment| segment.bytes).sum();
+    assert!(stored < 5000 * 110, "{stored} bytes: bodies are compressed");
+    assert_eq!(node.record("person", "id", "4999").await.unwrap()["email"], "person4999@example.com");
+}
