@@ -22,7 +22,7 @@ finish() {
 trap finish EXIT
 
 now() { date +%s.%N; }
-since() { echo "$(now) - $1" | bc -l | xargs printf '%.2f'; }
+since() { echo "$(now) - $1" | bc -l | xargs printf '%.2f\n'; }
 median() { sort -n | awk '{v[NR]=$1} END {print v[int((NR+1)/2)]}'; }
 ratio() { echo "$1 / $2" | bc -l | xargs printf '%.2f'; }
 need() { command -v "$1" >/dev/null 2>&1 || { echo "missing: $1" >&2; exit 1; }; }
@@ -91,6 +91,15 @@ stop() { kill -TERM "$server"; wait "$server" 2>/dev/null || true; }
 version() { curl -s -o /dev/null -D - -H "Authorization: Bearer $key" \
   http://127.0.0.1:18080/v1/collections/customer/records/id/1 | tr -d '\r' | awk 'tolower($1)=="x-data-version:" {print $2}'; }
 await_version() { while [ "$(version)" != "$1" ]; do sleep 0.01; done; }
+# Until the server has nothing left to do: it copies what it serves into its own directory.
+settle() {
+  local before after=x
+  until [ "$after" = "${before:-}" ]; do
+    before=$(awk '{print $14 + $15}' "/proc/$server/stat"); sleep 0.5
+    after=$(awk '{print $14 + $15}' "/proc/$server/stat")
+    [ $((after - before)) -le 2 ] && after=$before
+  done
+}
 rss() { awk '/^VmRSS/ {print $2 * 1024}' "/proc/$1/status"; }
 peak() { awk '/^VmHWM/ {print $2 * 1024}' "/proc/$1/status"; }
 
@@ -123,7 +132,9 @@ bench_sync() {
     serve "$dir"
     key=$("$larder" keys create --config "$dir/larder.toml" --name bench --all-collections 2>/dev/null)
     first+=("$(sync_visible "$dir" 1)")
+    settle
     unchanged+=("$(sync_visible "$dir" 1)")
+    settle
     psql -qc "update customers set churn_risk = churn_risk + 1 where user_id % 100 = $round"
     changed+=("$(sync_visible "$dir" 2)")
     memory_rss=$(rss "$server")
