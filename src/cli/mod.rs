@@ -21,6 +21,8 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
+use crate::support::allocator;
+
 use self::{
     args::{Arguments, Command, ConfigCommand, KeysCommand, SegmentCommand},
     exit::Exit,
@@ -29,6 +31,7 @@ use self::{
 
 /// Reads the command line, runs the command, and gives its exit code.
 pub fn main() -> ExitCode {
+    allocator::return_large_blocks();
     panics::install();
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,

@@ -23,7 +23,7 @@ use crate::{
 
 /// Batches that wait for a worker, half a megabyte each: a source may run ahead while the table of
 /// what is served is built.
-pub(super) const BATCHES_WAITING_MAX: usize = 16;
+pub(super) const BATCHES_WAITING_MAX: usize = 96;
 /// Results of workers that wait for the sequencer.
 const RESULTS_WAITING_MAX: usize = 8;
 /// How far sync threads step back behind those that serve (nice value).
@@ -155,7 +155,7 @@ fn workers() -> usize {
 fn first_batches(batches: &mut mpsc::Receiver<RowBatch>) -> Vec<RowBatch> {
     let mut first = Vec::new();
     let (mut rows, mut bytes) = (0, 0);
-    while rows < SAMPLES_MAX && bytes < SAMPLE_BYTES_MAX && first.len() < BATCHES_WAITING_MAX {
+    while rows < SAMPLES_MAX && bytes < SAMPLE_BYTES_MAX {
         let Some(batch) = batches.blocking_recv() else { break };
         rows += batch.rows();
         bytes += batch.bytes();

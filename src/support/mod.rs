@@ -1,5 +1,6 @@
 //! Small things every floor may use: clock, randomness, backoff, secrets, shutdown, locks on files.
 
+pub mod allocator;
 pub mod backoff;
 pub mod clock;
 pub mod file_lock;
