@@ -94,8 +94,8 @@ pub struct RunCounts {
     pub carried: u64,
     /// Records served whose row has left the model, now or earlier (`keep`, `clear`).
     pub left: u64,
-    /// Claims of index values by rows of this run that a row of a lower primary key holds. Records
-    /// that stay without a row of their own (kept, cleared, carried) are not counted.
+    /// Claims of index values that a record of a lower primary key holds, among all records served
+    /// after the run.
     pub conflicts: u64,
     /// Values that could not be expressed and became null (NaN, infinity).
     pub nulled: u64,

@@ -63,6 +63,8 @@ pub(super) fn judge(
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Fate {
     Delete,
+    /// It stands already as it is to be; only its claims of index values are noted.
+    Stay,
     Keep,
     Clear,
     /// Its row was rejected: as it is, into the new base.
@@ -80,7 +82,8 @@ pub(super) struct Closing<'a> {
 }
 
 impl Closing<'_> {
-    /// Appends deletes, kept, cleared and carried records to the spool.
+    /// Appends deletes, kept, cleared and carried records to the spool, and the claims of all that
+    /// stay to those of the rows.
     pub(super) fn append(
         &self,
         base: &BaseTable,
@@ -89,8 +92,11 @@ impl Closing<'_> {
     ) -> Result<(), Error> {
         let mut fates: Vec<(Standing, Fate)> =
             base.unseen().filter_map(|record| Some((record, self.fate(record)?))).collect();
-        if self.rebuild {
-            fates.extend(base.carried().map(|record| (record, Fate::Carry)));
+        let carry = if self.rebuild { Fate::Carry } else { Fate::Stay };
+        fates.extend(base.carried().map(|record| (record, carry)));
+        if self.mapping.indexes().len() == 1 {
+            // Nothing but the primary key, which nobody contests: no segment is read in vain.
+            fates.retain(|(_, fate)| *fate != Fate::Stay);
         }
         fates.sort_unstable_by_key(|(record, _)| record.location);
         let mut writer = Writer {
@@ -116,7 +122,7 @@ impl Closing<'_> {
         match (self.on_delete, self.rebuild) {
             (OnDelete::Delete, true) => None,
             (OnDelete::Delete, false) => Some(Fate::Delete),
-            (OnDelete::Keep, false) if record.left => None,
+            (OnDelete::Keep, false) if record.left => Some(Fate::Stay),
             (OnDelete::Keep, _) => Some(Fate::Keep),
             (OnDelete::Clear, _) => Some(Fate::Clear),
         }
@@ -160,13 +166,17 @@ impl Writer<'_> {
             let delete = Entry { key, fingerprint: 0, flags, body: None, values: &self.values };
             return sequencer.spool.push(&delete, Origin::SETTLED);
         }
+        self.take_values(segment, row);
+        sequencer.claim_served(record.entry, &self.values);
+        if fate == Fate::Stay {
+            return Ok(());
+        }
         self.decoder.decode(segment, row, &mut self.body)?;
         if fate == Fate::Clear {
             self.cleared.clear();
             self.closing.mapping.clear_fields(&self.body, &mut self.cleared);
             std::mem::swap(&mut self.body, &mut self.cleared);
         }
-        self.take_values(segment, row);
         let flags = if fate == Fate::Carry { segment.flags(row) } else { RecordFlags::LEFT };
         let seed = self.closing.manifest.fingerprint_seed;
         let fingerprint = segment::fingerprint(seed, &self.body, key, &self.values, flags);

@@ -4,9 +4,15 @@
 use std::ops::Range;
 
 use super::diff::{BaseTable, NewTable, Origin};
+use crate::segment;
 
 /// Most contested values of one index whose claimants are listed by name.
 const LISTED_MAX: usize = 100;
+
+/// The hash by which a claim to `value` is known.
+pub(super) fn claim_hash(value: &str) -> u64 {
+    segment::key_hash(value) as u64
+}
 
 /// The claims of one index.
 #[derive(Default)]
@@ -20,10 +26,15 @@ impl Claims {
         self.0.push([(hash >> 32) as u32, hash as u32, claimant.to_bits()]);
     }
 
-    /// Counts the records that do not hold a value they claim, and names the first contested
-    /// values' claimants. Claims of struck puts do not count.
-    pub(super) fn judge(mut self, base: &BaseTable, new: &NewTable) -> (u64, Vec<Contested>) {
+    /// Takes out the claims of struck puts. To be called when all rows were seen, before the claims of
+    /// records that stay without a row are added: a twin's served record keeps its own.
+    pub(super) fn strike(&mut self, base: &BaseTable, new: &NewTable) {
         self.0.retain(|claim| !Origin::from_bits(claim[2]).is_struck(base, new));
+    }
+
+    /// Counts the records that do not hold a value they claim, and names the first contested
+    /// values' claimants.
+    pub(super) fn judge(mut self) -> (u64, Vec<Contested>) {
         self.0.sort_unstable();
         let mut losers = 0;
         let mut listed = Vec::new();
@@ -69,7 +80,8 @@ mod tests {
         for (hash, number) in [(9, 0), (7, 1), (9, 2), (9, 3), (7, 4)] {
             claims.add(hash, origins[number]);
         }
-        let (losers, listed) = claims.judge(&base, &new);
+        claims.strike(&base, &new);
+        let (losers, listed) = claims.judge();
         assert_eq!(losers, 2);
         assert_eq!(listed, vec![vec![origins[0], origins[2], origins[3]]]);
     }

@@ -202,9 +202,10 @@ impl BaseTable {
     }
 
     fn standing(&self, wanted: impl Fn(u8) -> bool) -> impl Iterator<Item = Standing> {
-        self.served.iter().filter_map(move |served| {
+        (0_u32..).zip(&self.served).filter_map(move |(entry, served)| {
             let state = served.state();
-            wanted(state).then_some(Standing { location: served.location(), left: state & LEFT != 0 })
+            let left = state & LEFT != 0;
+            wanted(state).then_some(Standing { entry, location: served.location(), left })
         })
     }
 }
@@ -212,6 +213,8 @@ impl BaseTable {
 /// A served record that no put of this run replaces.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Standing {
+    /// Its entry in the table.
+    pub(super) entry: u32,
     /// Where it lies.
     pub(super) location: Location,
     /// Whether it had left the model before this run.

@@ -101,12 +101,7 @@ impl Job {
         let on_delete = plan.spec.on_delete;
         let (mut counts, facts) = judge(&sequencer, &table, on_delete, plan.fields_changed);
         let hold = guard::look(&facts, &plan.spec.guards).filter(|_| !self.accept);
-        let mut contested = Vec::new();
-        for (index, claims) in std::mem::take(&mut sequencer.claims).into_iter().enumerate() {
-            let (losers, groups) = claims.judge(&table, &sequencer.new);
-            counts.conflicts += losers;
-            contested.extend(groups.into_iter().map(|group| (index, group)));
-        }
+        sequencer.strike_claims(&table);
         if let Some(manifest) = plan.compared() {
             let (mapping, rebuild) = (&plan.mapping, plan.rebuild);
             Closing { manifest, mapping, on_delete, codec: &codec, rebuild }.append(
@@ -114,6 +109,12 @@ impl Job {
                 &mut reader,
                 &mut sequencer,
             )?;
+        }
+        let mut contested = Vec::new();
+        for (index, claims) in std::mem::take(&mut sequencer.claims).into_iter().enumerate() {
+            let (losers, groups) = claims.judge();
+            counts.conflicts += losers;
+            contested.extend(groups.into_iter().map(|group| (index, group)));
         }
         sequencer.spool.close()?;
         if self.dry_run {

@@ -1,8 +1,8 @@
 //! The sequencer: the one thread that sees all new keys and writes the spool.
 
 use super::{
-    conflicts::Claims,
-    diff::{NewTable, Origin, Visit},
+    conflicts::{Claims, claim_hash},
+    diff::{BaseTable, NewTable, Origin, Visit},
     error::Error,
     progress::Progress,
     rejected::Rejected,
@@ -91,6 +91,18 @@ impl Sequencer {
             }
         }
         Ok(origin)
+    }
+
+    /// Takes out the claims of twins, once all rows were seen.
+    pub(super) fn strike_claims(&mut self, base: &BaseTable) {
+        self.claims.iter_mut().for_each(|claims| claims.strike(base, &self.new));
+    }
+
+    /// Adds the claims of a served record that stays without a row of its own.
+    pub(super) fn claim_served(&mut self, entry: u32, values: &IndexValues) {
+        for (index, value) in values.iter() {
+            self.claims[usize::from(index)].add(claim_hash(value), Origin::served(entry));
+        }
     }
 
     /// Notes a key that is not served; whether this is its first row. Twins are counted here.

@@ -6,6 +6,7 @@ use std::ops::Range;
 use chrono::{DateTime, Utc};
 
 use super::{
+    conflicts::claim_hash,
     diff::{BaseTable, Visit},
     error::Error,
     rejected::Rejected,
@@ -260,7 +261,7 @@ impl<'a> Worker<'a> {
         }
         let claimant = entry.map_or(Claimant::Item(out.items.len() as u32), Claimant::Entry);
         for (index, value) in values.clone() {
-            out.claims.push(Claim { index, hash: segment::key_hash(value) as u64, claimant });
+            out.claims.push(Claim { index, hash: claim_hash(value), claimant });
         }
         let fingerprint = candidate.fingerprint;
         if let Some(entry) = entry.filter(|&entry| self.shared.base.is_unchanged(entry, fingerprint)) {

@@ -6,6 +6,8 @@ mod architecture;
 #[cfg(test)]
 mod commands;
 #[cfg(test)]
+mod conflict_story;
+#[cfg(test)]
 mod docs;
 #[cfg(test)]
 mod faults;
