@@ -11,6 +11,8 @@ use crate::{auth, telemetry::metrics::Outcome};
 pub enum Code {
     /// No record has this value.
     RecordNotFound,
+    /// The data is older than the caller accepts.
+    DataStale,
     /// The collection has no such index.
     IndexNotFound,
     /// Served in other regions only.
@@ -21,6 +23,14 @@ pub enum Code {
     CollectionNotFound,
     /// The key does not open the collection, or there is none of that name.
     Forbidden,
+    /// The body of a look-up by POST names no value.
+    InvalidBody,
+    /// The body of a look-up by POST is too large.
+    BodyTooLarge,
+    /// The body of a look-up by POST did not arrive in time, or not whole.
+    BodyIncomplete,
+    /// A query parameter that is known has a value that is not.
+    InvalidParameter,
     /// A segment of the path cannot be decoded.
     InvalidPath,
     /// A key whose time is over.
@@ -39,19 +49,26 @@ pub enum Code {
     HeadersTooLarge,
     /// The request target is too long.
     PathTooLong,
+    /// Bytes that are no HTTP request.
+    InvalidRequest,
     /// A bug.
     Internal,
 }
 
 impl Code {
     /// Every code, at the position that its discriminant says.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 22] = [
         Self::RecordNotFound,
+        Self::DataStale,
         Self::IndexNotFound,
         Self::CollectionInOtherRegion,
         Self::CollectionLoading,
         Self::CollectionNotFound,
         Self::Forbidden,
+        Self::InvalidBody,
+        Self::BodyTooLarge,
+        Self::BodyIncomplete,
+        Self::InvalidParameter,
         Self::InvalidPath,
         Self::KeyExpired,
         Self::KeyUnknown,
@@ -61,6 +78,7 @@ impl Code {
         Self::RouteNotFound,
         Self::HeadersTooLarge,
         Self::PathTooLong,
+        Self::InvalidRequest,
         Self::Internal,
     ];
 
@@ -85,6 +103,11 @@ impl Code {
             Self::RecordNotFound => {
                 ("record_not_found", StatusCode::NOT_FOUND, "the collection has no record with this value")
             }
+            Self::DataStale => (
+                "data_stale",
+                StatusCode::NOT_FOUND,
+                "the collection's data is older than the request's max_age; X-Data-As-Of says from when it is",
+            ),
             Self::IndexNotFound => {
                 ("index_not_found", StatusCode::NOT_FOUND, "the collection has no index of this name")
             }
@@ -105,6 +128,25 @@ impl Code {
                 "forbidden",
                 StatusCode::FORBIDDEN,
                 "the API key does not open this collection, or there is no such collection",
+            ),
+            Self::InvalidBody => (
+                "invalid_body",
+                StatusCode::BAD_REQUEST,
+                "the body names no value; send {\"value\":\"...\"} as JSON or value=... as a form",
+            ),
+            Self::BodyTooLarge => {
+                ("body_too_large", StatusCode::PAYLOAD_TOO_LARGE, "the body is larger than 16384 bytes")
+            }
+            Self::BodyIncomplete => (
+                "body_incomplete",
+                StatusCode::BAD_REQUEST,
+                "the body did not arrive whole in the time that it has",
+            ),
+            Self::InvalidParameter => (
+                "invalid_parameter",
+                StatusCode::BAD_REQUEST,
+                "a query parameter has a value that it cannot have: max_age is a duration such as 90s, 15m \
+                 or 24h, on_stale is serve or miss, each at most once",
             ),
             Self::InvalidPath => (
                 "invalid_path",
@@ -148,6 +190,11 @@ impl Code {
             Self::PathTooLong => {
                 ("path_too_long", StatusCode::URI_TOO_LONG, "the request target is longer than 8192 bytes")
             }
+            Self::InvalidRequest => (
+                "invalid_request",
+                StatusCode::BAD_REQUEST,
+                "the bytes received are not an HTTP request; the connection ends",
+            ),
             Self::Internal => {
                 ("internal", StatusCode::INTERNAL_SERVER_ERROR, "the server met a bug; its log has the place")
             }
@@ -196,7 +243,7 @@ impl Answered {
 
     /// What can become of a request for an index that a loaded collection has: the first outcomes
     /// of all, so that positions agree.
-    pub const OF_AN_INDEX: &[Outcome] = Self::OUTCOMES.split_at(4).0;
+    pub const OF_AN_INDEX: &[Outcome] = Self::OUTCOMES.split_at(5).0;
     /// What becomes of a request for an index that it does not have.
     pub const OF_NO_INDEX: &[Outcome] = &[Self::OUTCOMES[Self::Refused(Code::IndexNotFound).place()]];
 
@@ -235,7 +282,7 @@ mod tests {
     #[test]
     fn outcomes_of_an_index_keep_their_places() {
         let codes: Vec<&str> = Answered::OF_AN_INDEX.iter().map(|outcome| outcome.code).collect();
-        assert_eq!(codes, ["hit", "not_modified", "miss_answered", "record_not_found"]);
+        assert_eq!(codes, ["hit", "not_modified", "miss_answered", "record_not_found", "data_stale"]);
         assert_eq!(Answered::OF_NO_INDEX[0].code, "index_not_found");
         for code in Code::ALL {
             assert_eq!(Answered::OF_NO_COLLECTION[code as usize].code, code.as_str());

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http_body_util::Full;
 use hyper::{
     Response,
-    header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderValue, WWW_AUTHENTICATE},
+    header::{ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderMap, HeaderValue, WWW_AUTHENTICATE},
 };
 
 use super::{
@@ -23,21 +23,35 @@ use crate::{
 pub(super) const JSON: HeaderValue = HeaderValue::from_static("application/json; charset=utf-8");
 /// `Cache-Control` of refusals: what is missing now may be there in a second.
 pub(super) const NO_STORE: HeaderValue = HeaderValue::from_static("private, no-store");
-/// The methods that every path of both listeners answers.
-pub(super) const METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD");
+/// The methods that most paths of both listeners answer, as `Allow` names them.
+pub(super) const METHODS: &str = "GET, HEAD";
 
 /// Why a request gets no record.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Error {
     code: Code,
-    /// Names, never values, that make the message concrete.
-    regions: Option<Arc<[RegionName]>>,
+    detail: Detail,
+}
+
+/// Names, never values, that make a refusal concrete.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Detail {
+    None,
+    /// Where the collection is served.
+    Regions(Arc<[RegionName]>),
+    /// The methods that the path answers.
+    Methods(&'static str),
 }
 
 impl Error {
     /// The collection is served in `regions` only.
     pub fn in_other_region(regions: Arc<[RegionName]>) -> Self {
-        Self { code: Code::CollectionInOtherRegion, regions: Some(regions) }
+        Self { code: Code::CollectionInOtherRegion, detail: Detail::Regions(regions) }
+    }
+
+    /// The path answers `methods` only.
+    pub(super) const fn method_not_allowed(methods: &'static str) -> Self {
+        Self { code: Code::MethodNotAllowed, detail: Detail::Methods(methods) }
     }
 
     /// The code.
@@ -56,9 +70,14 @@ impl Error {
         }
     }
 
-    /// The answer: status, headers that the status demands, one JSON object.
+    /// The answer, as a body that hyper sends.
     pub(super) fn respond(&self, id: &RequestId) -> Whole {
-        let mut response = Response::new(Full::new(self.body(id)));
+        self.answer(id).map(Full::new)
+    }
+
+    /// The answer: status, headers that the status demands, one JSON object.
+    pub(super) fn answer(&self, id: &RequestId) -> Response<Bytes> {
+        let mut response = Response::new(self.body(id));
         *response.status_mut() = self.code.status();
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, JSON);
@@ -69,9 +88,16 @@ impl Error {
     }
 
     fn add_demanded(&self, headers: &mut HeaderMap) {
+        // The rest of the body is not read, so that nothing can follow it on an HTTP/1 connection.
+        if matches!(self.code, Code::BodyTooLarge | Code::BodyIncomplete) {
+            headers.insert(CONNECTION, HeaderValue::from_static("close"));
+        }
         match self.code.status().as_u16() {
             401 => headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer")),
-            405 => headers.insert(ALLOW, METHODS),
+            405 => {
+                let methods = if let Detail::Methods(methods) = self.detail { methods } else { METHODS };
+                headers.insert(ALLOW, HeaderValue::from_static(methods))
+            }
             _ => None,
         };
     }
@@ -89,7 +115,7 @@ impl Error {
     }
 
     fn message(&self) -> String {
-        let Some(regions) = &self.regions else { return self.code.message().to_owned() };
+        let Detail::Regions(regions) = &self.detail else { return self.code.message().to_owned() };
         let names: Vec<&str> = regions.iter().map(RegionName::as_str).collect();
         format!("{}; these do: {}", self.code.message(), names.join(", "))
     }
@@ -97,7 +123,7 @@ impl Error {
 
 impl From<Code> for Error {
     fn from(code: Code) -> Self {
-        Self { code, regions: None }
+        Self { code, detail: Detail::None }
     }
 }
 

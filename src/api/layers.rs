@@ -42,7 +42,6 @@ pub(super) struct Inbound {
 }
 
 /// The layers of one listener.
-#[derive(Clone)]
 pub(super) struct Layers {
     ids: RequestIds,
     /// Where refusals are counted; the admin listener counts none.
@@ -71,6 +70,13 @@ impl Layers {
             None => inner(Inbound { request, arrival }),
         };
         finish.after(answering)
+    }
+
+    /// Refuses, and counts, what never became a request.
+    pub(super) fn refusal(&self, code: Code) -> Response<Bytes> {
+        let arrival = Arrival { id: self.ids.make(), at: Instant::now() };
+        self.count(code, &arrival);
+        Error::from(code).answer(&arrival.id)
     }
 
     /// Counts a refusal that belongs to no collection.

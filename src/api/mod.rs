@@ -17,7 +17,7 @@ mod settings;
 pub use codes::{Answered, Code};
 pub use error::Error;
 pub use ops::AdminState;
-pub use read::ReadState;
+pub use read::{ReadLimits, ReadState};
 pub use reply::{Answering, Body};
 pub use router::{Answer, admin, public};
 pub use serve::{Limits, Listener};

@@ -1,9 +1,6 @@
 //! The id of a request: the caller's own, when it is harmless, else a new one.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering},
-};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use hyper::{
     HeaderMap,
@@ -35,12 +32,9 @@ impl RequestId {
     }
 }
 
-/// Gives ids to requests: a random part, made once, and a counter. Clones share the counter.
-#[derive(Debug, Clone)]
-pub(super) struct RequestIds(Arc<Inner>);
-
+/// Gives ids to requests: a random part, made once, and a counter.
 #[derive(Debug)]
-struct Inner {
+pub(super) struct RequestIds {
     start: u64,
     next: AtomicU64,
 }
@@ -48,7 +42,7 @@ struct Inner {
 impl RequestIds {
     /// Ids of a random beginning.
     pub(super) fn new() -> Self {
-        Self(Arc::new(Inner { start: random::seed(), next: AtomicU64::new(1) }))
+        Self { start: random::seed(), next: AtomicU64::new(1) }
     }
 
     /// The caller's id when it matches `[A-Za-z0-9_-]{1,64}`, else a new one.
@@ -59,10 +53,11 @@ impl RequestIds {
         }
     }
 
-    fn make(&self) -> RequestId {
-        let number = self.0.next.fetch_add(1, Ordering::Relaxed);
+    /// A new id.
+    pub(super) fn make(&self) -> RequestId {
+        let number = self.next.fetch_add(1, Ordering::Relaxed);
         let mut text = Vec::with_capacity(33);
-        push_hex(&mut text, self.0.start, 16);
+        push_hex(&mut text, self.start, 16);
         text.push(b'-');
         push_hex(&mut text, number, (16 - number.leading_zeros() as usize / 4).max(1));
         RequestId(HeaderValue::from_maybe_shared(bytes::Bytes::from(text)).expect("hexadecimal digits and -"))

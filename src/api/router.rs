@@ -3,12 +3,15 @@
 //! A record is answered by a plain call before the router is asked: the router's captures, boxes
 //! and clones cost as much as the look-up itself. All other paths go through axum.
 
-use std::panic::AssertUnwindSafe;
+use std::{panic::AssertUnwindSafe, sync::Arc};
 
 use axum::{Router, routing::get};
 use futures::FutureExt;
 use http_body_util::Either;
-use hyper::{Request, body::Incoming};
+use hyper::{
+    Request, Response,
+    body::{Bytes, Incoming},
+};
 use tower::Service;
 
 use super::{
@@ -16,19 +19,42 @@ use super::{
     error::Error,
     layers::{Inbound, Layers},
     ops::{self, AdminState},
-    read::{self, RawPath, ReadState},
+    read::{self, Asked, ReadState},
     reply::Answering,
     request_id,
 };
 
 /// Answers the requests of one listener. A clone per connection.
-pub trait Answer: Fn(Request<Incoming>) -> Answering + Clone + Send + Sync + 'static {}
+pub trait Answer: Clone + Send + Sync + Unpin + 'static {
+    /// Answers a request.
+    fn answer(&self, request: Request<Incoming>) -> Answering;
+    /// Refuses what never became a request.
+    fn refusal(&self, code: Code) -> Response<Bytes>;
+}
 
-impl<F: Fn(Request<Incoming>) -> Answering + Clone + Send + Sync + 'static> Answer for F {}
+/// What is behind the layers of a listener.
+#[derive(Clone)]
+struct Site<F> {
+    layers: Arc<Layers>,
+    inner: F,
+}
+
+impl<F> Answer for Site<F>
+where
+    F: Fn(&Arc<Layers>, Inbound) -> Answering + Clone + Send + Sync + Unpin + 'static,
+{
+    fn answer(&self, request: Request<Incoming>) -> Answering {
+        self.layers.around(request, |inbound| (self.inner)(&self.layers, inbound))
+    }
+
+    fn refusal(&self, code: Code) -> Response<Bytes> {
+        self.layers.refusal(code)
+    }
+}
 
 /// The public listener: records and health.
 pub fn public(state: ReadState) -> impl Answer {
-    let layers = Layers::new(Some(state.others().clone()));
+    let layers = Arc::new(Layers::new(Some(state.others().clone())));
     let router = Router::new()
         .route("/livez", get(ops::livez))
         .route("/livez/", get(ops::livez))
@@ -37,21 +63,20 @@ pub fn public(state: ReadState) -> impl Answer {
         .fallback(ops::no_route)
         .method_not_allowed_fallback(ops::no_method)
         .with_state(state.clone());
-    move |request| {
-        layers.around(request, |inbound| match RawPath::of(inbound.request.uri().path()) {
-            Some(path) => {
-                let Inbound { request, arrival } = &inbound;
-                let answer = read::answer(&state, path, request.method(), request.headers(), arrival);
-                Answering::ready(answer.map(Either::Left))
-            }
-            None => route(&router, &layers, inbound),
-        })
-    }
+    let inner = move |layers: &Arc<Layers>, inbound: Inbound| match Asked::of(&inbound.request) {
+        Some(asked) if asked.is_by_post() => {
+            let Inbound { request, arrival } = inbound;
+            let answer = read::answer_post(state.clone(), request, arrival);
+            Answering::Routed(Box::pin(answer.map(|answer| answer.map(Either::Left))))
+        }
+        Some(asked) => Answering::ready(read::answer(&state, asked, &inbound.arrival).map(Either::Left)),
+        None => route(&router, layers, inbound),
+    };
+    Site { layers, inner }
 }
 
 /// The admin listener: metrics and status.
 pub fn admin(state: AdminState) -> impl Answer {
-    let layers = Layers::new(None);
     let router = Router::new()
         .route("/metrics", get(ops::metrics))
         .route("/metrics/", get(ops::metrics))
@@ -60,12 +85,13 @@ pub fn admin(state: AdminState) -> impl Answer {
         .fallback(ops::no_route)
         .method_not_allowed_fallback(ops::no_method)
         .with_state(state);
-    move |request| layers.around(request, |inbound| route(&router, &layers, inbound))
+    let inner = move |layers: &Arc<Layers>, inbound: Inbound| route(&router, layers, inbound);
+    Site { layers: Arc::new(Layers::new(None)), inner }
 }
 
 /// Lets the router answer; a panic there ends one request only.
-fn route(router: &Router, layers: &Layers, inbound: Inbound) -> Answering {
-    let (mut router, layers) = (router.clone(), layers.clone());
+fn route(router: &Router, layers: &Arc<Layers>, inbound: Inbound) -> Answering {
+    let (mut router, layers) = (router.clone(), Arc::clone(layers));
     let Inbound { mut request, arrival } = inbound;
     request.extensions_mut().insert(arrival.id.clone());
     Answering::Routed(Box::pin(async move {

@@ -2,6 +2,8 @@
 
 use std::{net::SocketAddr, time::Duration};
 
+use super::serve::tls;
+
 /// The two listeners and their bounds.
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -11,10 +13,16 @@ pub struct Settings {
     pub admin_listen: SocketAddr,
     /// What printed snippets use instead of the listener's address.
     pub public_url: Option<String>,
+    /// The public listener speaks TLS when there is a certificate.
+    pub tls: Option<tls::Settings>,
     /// Most connections of the public listener at once.
     pub connections_max: usize,
     /// Longest time for a request's head to arrive.
     pub header_timeout: Duration,
+    /// Longest time for the body of a look-up by POST to arrive.
+    pub body_timeout: Duration,
+    /// Bodies of fewer bytes are never compressed.
+    pub compress_min_bytes: usize,
     /// Longest time for requests in flight to finish at shutdown.
     pub drain_timeout: Duration,
 }

@@ -12,7 +12,7 @@ use super::{
     publishing::Publishing,
 };
 use crate::{
-    api::{self, AdminState, Limits, Listener, ReadState},
+    api::{self, AdminState, Limits, Listener, ReadLimits, ReadState, serve::tls::Tls},
     auth::KeyRing,
     cache::{Cache, Slot},
     config::{self, Config, Role},
@@ -54,7 +54,7 @@ impl Server {
     /// another server uses. A warehouse, a store or a metadata database that is down is no error:
     /// the node serves what it has and goes on trying.
     pub async fn start(config: Config, clock: Clock) -> anyhow::Result<Self> {
-        let Ground { lock, replica, follower, cache } = Ground::open(&config, &clock).await?;
+        let Ground { lock, replica, follower, cache, tls } = Ground::open(&config, &clock).await?;
         let (drain, shutdown) = (Shutdown::new(), Shutdown::new());
         let (metrics, keys) = (Metrics::new(), KeyRing::new());
         let limits = Limits::new(&config.server, DRAIN_GRACE);
@@ -65,6 +65,10 @@ impl Server {
         let (public_address, admin_address) = (public.local_addr(), admin.local_addr());
 
         let mut tasks = Vec::new();
+        if let Some(tls) = tls.clone() {
+            tasks.push(tokio::spawn(tls.watch(shutdown.clone())));
+        }
+        let public = public.with_tls(tls);
         let ready = if config.node.has(Role::Replica) {
             tasks.push(tokio::spawn(replica.run(shutdown.clone())));
             let parts = observe::Parts { cache: cache.clone(), keys: keys.clone(), metrics: metrics.clone() };
@@ -80,6 +84,10 @@ impl Server {
             keys.clone(),
             clock.clone(),
             metrics.clone(),
+            ReadLimits {
+                compress_min_bytes: config.server.compress_min_bytes,
+                body_timeout: config.server.body_timeout,
+            },
             ready.clone(),
             drain.clone(),
         );
@@ -203,12 +211,13 @@ impl Server {
     }
 }
 
-/// What a node stands on: its directory, locked, and the follower over it.
+/// What a node stands on: its directory, locked, the follower over it, and its certificate.
 struct Ground {
     lock: DirectoryLock,
     replica: Replica<CacheTarget>,
     follower: ReplicaHandle,
     cache: Cache,
+    tls: Option<Tls>,
 }
 
 impl Ground {
@@ -221,10 +230,11 @@ impl Ground {
                 .with_context(|| format!("cannot create [node] data_dir {}", data_dir.display()))?;
             let lock = DirectoryLock::acquire(data_dir)?;
             let (store, directory) = (open_store(&config)?, open_segments(&config, clock.clone())?);
+            let tls = config.server.tls.as_ref().map(Tls::load).transpose()?;
             let cache = Cache::new();
             let target = Arc::new(CacheTarget::new(cache.clone()));
             let (replica, follower) = Replica::open(&config.replica, store, directory, target, clock)?;
-            Ok(Self { lock, replica, follower, cache })
+            Ok(Self { lock, replica, follower, cache, tls })
         };
         tokio::task::spawn_blocking(open).await.context("opening the node's files was interrupted")?
     }

@@ -7,8 +7,9 @@ use super::{
     session,
 };
 use crate::{
+    api::serve::tls::Tls,
     app,
-    config::{Role, SyncConfig},
+    config::{Config, Role, SyncConfig},
     control::{self, Checked},
     support::clock::Clock,
 };
@@ -20,7 +21,8 @@ pub(super) async fn run(arguments: Check) -> Result<Exit, Failure> {
     if !arguments.connect {
         return Ok(Exit::Success);
     }
-    let mut is_sound = tell("store", app::check_store(&config).await)?;
+    let mut is_sound = tell_certificate(&config)?;
+    is_sound &= tell("store", app::check_store(&config).await)?;
     if config.node.has(Role::Publisher) {
         is_sound &= tell("metadata", app::check_metadata(&config, Clock::default()).await)?;
     }
@@ -55,6 +57,18 @@ fn tell_sync(sync: &SyncConfig, result: Result<Checked, control::Error>) -> Resu
                     print(&format!("        {fault}"))?;
                 }
             }
+            Ok(false)
+        }
+    }
+}
+
+/// Reads certificate and key as a server would.
+fn tell_certificate(config: &Config) -> Result<bool, Failure> {
+    match config.server.tls.as_ref().map(Tls::load) {
+        None => Ok(true),
+        Some(Ok(_)) => print("ok    TLS certificate and key").map(|()| true),
+        Some(Err(error)) => {
+            print(&format!("FAIL  TLS: {error} (code: {})", error.code()))?;
             Ok(false)
         }
     }

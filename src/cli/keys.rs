@@ -10,9 +10,8 @@ use super::{
 };
 use crate::{
     app,
-    config::units,
     control::NewKey,
-    domain::{keyset::Grant, name::CollectionName},
+    domain::{duration, keyset::Grant, name::CollectionName},
     metadata::StoredKey,
     support::clock::Clock,
 };
@@ -62,7 +61,7 @@ fn wanted(arguments: &CreateKey) -> Result<NewKey, Failure> {
         None => None,
         Some(text) => {
             let duration =
-                units::duration(text).map_err(|error| Failure::Usage(format!("--expires: {error}")))?;
+                duration::parse(text).map_err(|error| Failure::Usage(format!("--expires: {error}")))?;
             if duration.is_zero() {
                 return Err(Failure::Usage(
                     "--expires: a key that works for no time is of no use".to_owned(),

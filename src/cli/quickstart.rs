@@ -58,6 +58,7 @@ pub(super) async fn run(arguments: Quickstart) -> Result<Exit, Failure> {
     telemetry::init(&config.telemetry).map_err(anyhow::Error::new)?;
     let signals = Signals::new();
     let public_url = config.server.public_url.clone();
+    let scheme = if config.server.tls.is_some() { "https" } else { "http" };
     let node = Server::start(config, Clock::default()).await?;
     let key_file = data.join("quickstart.key");
     let key = sample_key(&node, &key_file).await?;
@@ -65,7 +66,7 @@ pub(super) async fn run(arguments: Quickstart) -> Result<Exit, Failure> {
     in_time.map_err(|_| {
         anyhow::anyhow!("the sample was not served within {} s; the log says why", READY_TIMEOUT.as_secs())
     })?;
-    let url = public_url.unwrap_or_else(|| format!("http://127.0.0.1:{}", node.public_address().port()));
+    let url = public_url.unwrap_or_else(|| format!("{scheme}://127.0.0.1:{}", node.public_address().port()));
     print(&welcome(&url, &key, &key_file, &argument.config, &warehouse))?;
     Ok(serve::until_stopped(node, signals, &argument).await)
 }

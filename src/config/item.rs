@@ -14,6 +14,7 @@ use super::{
     tree::{Node, Value},
     units,
 };
+use crate::domain::duration;
 
 /// A value, its key and where its faults go.
 #[derive(Clone)]
@@ -149,7 +150,7 @@ impl<'a> Item<'a> {
         if let Value::Integer(number) = self.node.value {
             return self.fail("needs a unit", format!("write \"{number}s\" for {number} seconds"));
         }
-        let duration = self.parsed("a duration", units::duration)?;
+        let duration = self.parsed("a duration", duration::parse)?;
         if range.contains(&duration) {
             return Some(duration);
         }

@@ -2,6 +2,7 @@
 
 pub mod catalog;
 pub mod digest;
+pub mod duration;
 pub mod error;
 pub mod id;
 pub mod index;

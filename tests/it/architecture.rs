@@ -29,7 +29,7 @@ const FLOORS: [(&str, u8); 19] = [
 ];
 
 /// Crates that are named only in their homes.
-const HOMES: [(&str, &[&str]); 8] = [
+const HOMES: [(&str, &[&str]); 9] = [
     ("dashmap", &["cache/", "auth/ring.rs"]),
     ("sqlx", &["source/", "metadata/"]),
     ("axum", &["api/", "app/"]),
@@ -37,6 +37,7 @@ const HOMES: [(&str, &[&str]); 8] = [
     ("liquid_core", &["mapping/liquid/"]),
     ("jsonwebtoken", &["auth/token.rs"]),
     ("anyhow", &["app/", "cli/", "main.rs"]),
+    ("tokio_rustls", &["api/serve/", "cli/health.rs"]),
     ("tokio_util", &["support/shutdown.rs"]),
 ];
 

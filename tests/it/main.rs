@@ -30,7 +30,11 @@ mod read_contract;
 #[cfg(test)]
 mod read_listener;
 #[cfg(test)]
+mod read_lookups;
+#[cfg(test)]
 mod read_paths;
+#[cfg(test)]
+mod read_tls;
 #[cfg(test)]
 mod replica;
 #[cfg(test)]

@@ -191,7 +191,7 @@ async fn ask_everything(address: SocketAddr, key: &str, unknown: &str, narrow: &
     said.add("the headers of a hit", format!("{:?}", answer.headers));
     let mut client = Client::connect(address).await;
     client.send("GET /s3cr3t HTTP/1.1\r\ns3cr3t s3cr3t\r\n\r\n").await;
-    client.over().await;
+    client.ended().await;
     assert_eq!(ask_http2(address, hit, key).await, 200);
     assert_eq!(ask_http2(address, "/v1/collections/good/records/id/s3cr3t-nobody", key).await, 404);
 }

@@ -129,7 +129,8 @@ async fn large_headers_are_refused_and_the_answer_arrives() {
     for hostile in ["X-A: 1\r\n".repeat(200), line.repeat(100)] {
         let mut client = Client::connect(server.public).await;
         let answer = client.ask("GET", RECORD, &hostile).await;
-        assert_eq!((answer.status, answer.text()), (431, ""));
+        assert_eq!((answer.status, answer.code().as_str()), (431, "headers_too_large"));
+        assert_eq!(answer.header("connection"), Some("close"));
         client.closed().await;
     }
 }
@@ -137,21 +138,31 @@ async fn large_headers_are_refused_and_the_answer_arrives() {
 #[tokio::test]
 async fn what_is_not_http_is_refused_and_closed() {
     let server = Server::start();
-    for hostile in [
-        &b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03 a TLS hello\r\n\r\n"[..],
-        b"GET / HTTP/9.9\r\n\r\n",
-        b"GET  / HTTP/1.1\r\n\r\n",
-        b"GET / HTTP/1.1\r\nBroken Header: 1\r\n\r\n",
-        b"GET / HTTP/1.1\r\nContent-Length: -1\r\n\r\n",
-        b"POST / HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n",
-        b"\0\0\0\0\0\0\0\0",
-        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\nthis is not a frame of HTTP/2",
+    for (hostile, is_answered) in [
+        (&b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03 a TLS hello\r\n\r\n"[..], true),
+        (b"GET / HTTP/9.9\r\n\r\n", true),
+        (b"GET  / HTTP/1.1\r\n\r\n", true),
+        (b"GET / HTTP/1.1\r\nBroken Header: 1\r\n\r\n", true),
+        (b"GET / HTTP/1.1\r\nContent-Length: -1\r\n\r\n", true),
+        (b"POST / HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n", true),
+        (b"\0\0\0\0\0\0\0\0", true),
+        (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\nthis is not a frame of HTTP/2", false),
     ] {
         let mut client = Client::connect(server.public).await;
         client.send(hostile).await;
         client.finish_sending().await;
-        client.over().await;
+        if is_answered {
+            let answer = client.answer().await;
+            assert_eq!((answer.status, answer.code().as_str()), (400, "invalid_request"), "{hostile:?}");
+            assert_eq!(answer.header("connection"), Some("close"));
+        }
+        client.ended().await;
     }
+    let mut admin = Client::connect(server.admin).await;
+    let metrics = admin.ask("GET", "/metrics", "").await;
+    let line =
+        r#"larder_requests_total{collection="other",index="other",status="400",code="invalid_request"} 7"#;
+    assert!(metrics.text().contains(line), "{}", metrics.text());
     let mut client = Client::connect(server.public).await;
     assert_eq!(client.ask("GET", RECORD, &server.bearer()).await.status, 200);
 }
@@ -210,7 +221,7 @@ async fn a_full_listener_sheds_new_connections_and_recovers() {
     for client in [&mut one, &mut two] {
         assert_eq!(client.ask("GET", "/livez", "").await.status, 200);
     }
-    Client::connect(server.public).await.over().await;
+    Client::connect(server.public).await.ended().await;
     assert_eq!(one.ask("GET", "/livez", "").await.status, 200);
     drop(two);
     let recovered = async {
@@ -364,7 +375,7 @@ async fn a_connection_that_never_ends_is_cut_off_after_the_drain_time() {
     half.send("GET /livez HTTP/1.1\r\n").await;
     server.shutdown.cancel();
     server.ended().await;
-    half.over().await;
+    half.ended().await;
 }
 
 #[derive(Clone, Default)]
@@ -404,7 +415,7 @@ async fn no_log_line_has_a_target_or_a_header() {
     }
     client.ask("HUSHMETHOD", RECORD, "Authorization: Bearer hush-key\r\n").await;
     client.request("GET", b"/hush-bytes\xff", "X-Secret: hush-header\r\n").await;
-    client.over().await;
+    client.ended().await;
     let text = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
     let answered = text.lines().filter(|line| line.contains(r#""message":"answered""#)).count();
     assert_eq!(answered, 5, "{text}");

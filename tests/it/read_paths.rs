@@ -32,11 +32,10 @@ async fn a_request_is_judged_in_a_fixed_order() {
     }
 }
 
-/// A value of the index `id`, as raw bytes of a request line, and the answer's status and code;
-/// no code stands for a bare refusal by the HTTP layer, which closes the connection.
-fn hostile_values() -> Vec<(Vec<u8>, u16, Option<&'static str>)> {
-    let (invalid, miss, route) = (Some("invalid_path"), Some("record_not_found"), Some("route_not_found"));
-    let mut table: Vec<(Vec<u8>, u16, Option<&'static str>)> = [
+/// A value of the index `id`, as raw bytes of a request line, and the answer's status and code.
+fn hostile_values() -> Vec<(Vec<u8>, u16, &'static str)> {
+    let (invalid, miss, route) = ("invalid_path", "record_not_found", "route_not_found");
+    let mut table: Vec<(Vec<u8>, u16, &'static str)> = [
         ("%zz", 400, invalid),
         ("%4", 400, invalid),
         ("%", 400, invalid),
@@ -79,14 +78,14 @@ fn hostile_values() -> Vec<(Vec<u8>, u16, Option<&'static str>)> {
     .collect();
     table.push(("x".repeat(2000).into_bytes(), 404, miss));
     table.push(("%41".repeat(1200).into_bytes(), 404, miss));
-    table.push((vec![b'x'; 10_000], 414, Some("path_too_long")));
-    table.push((vec![b'x'; 60_000], 414, Some("path_too_long")));
-    table.push((vec![b'x'; 70_000], 414, None));
-    table.push((b"\xff".to_vec(), 400, None));
-    table.push((b"\xc3\x28".to_vec(), 400, None));
-    table.push((b"a b".to_vec(), 400, None));
-    table.push((b"a\x00b".to_vec(), 400, None));
-    table.push((b"a\x7fb".to_vec(), 400, None));
+    table.push((vec![b'x'; 10_000], 414, "path_too_long"));
+    table.push((vec![b'x'; 60_000], 414, "path_too_long"));
+    table.push((vec![b'x'; 70_000], 414, "path_too_long"));
+    table.push((b"\xff".to_vec(), 400, "invalid_request"));
+    table.push((b"\xc3\x28".to_vec(), 400, "invalid_request"));
+    table.push((b"a b".to_vec(), 400, "invalid_request"));
+    table.push((b"a\x00b".to_vec(), 400, "invalid_request"));
+    table.push((b"a\x7fb".to_vec(), 400, "invalid_request"));
     table
 }
 
@@ -101,11 +100,13 @@ async fn hostile_paths_get_a_refusal_and_harm_nothing() {
         let answer = client.ask("GET", &target, &server.bearer()).await;
         assert_eq!(answer.status, status, "{shown}");
         assert_eq!(answer.header("x-injected"), None, "{shown}");
-        if let Some(code) = code {
-            assert_eq!(answer.code(), code, "{shown}");
+        assert_eq!(answer.code(), code, "{shown}");
+        if answer.header("connection").is_none() {
             let after = client.ask("GET", RECORD, &server.bearer()).await;
             assert_eq!(after.status, 200, "the connection is usable after {shown}");
         } else {
+            // The HTTP layer could not read it: nobody knows where the next request begins.
+            assert!(code == "invalid_request" || value.len() == 70_000, "{shown}");
             client.closed().await;
             client = Client::connect(server.public).await;
         }
@@ -124,7 +125,6 @@ async fn paths_beside_the_contract_are_404_and_never_redirect() {
         "/v1/collections/customer",
         "/v1/collections/customer/records",
         "/v1/collections/customer/records/",
-        "/v1/collections/customer/records/id",
         "/v1//collections/customer/records/id/12345",
         "//v1/collections/customer/records/id/12345",
         "/v1/./collections/customer/records/id/12345",

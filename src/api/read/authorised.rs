@@ -3,7 +3,7 @@
 
 use hyper::{
     HeaderMap,
-    header::{AUTHORIZATION, HeaderName},
+    header::{AUTHORIZATION, HeaderName, HeaderValue},
 };
 
 use crate::{
@@ -21,9 +21,9 @@ pub(super) struct Authorised(Principal);
 impl Authorised {
     /// Checks the credential that `headers` carry.
     pub(super) fn check(headers: &HeaderMap, keys: &KeyRing, clock: &Clock) -> Result<Self, Error> {
-        let value = |name| headers.get(name).map(hyper::header::HeaderValue::as_bytes);
         let mut scratch = [0; SCRATCH_BYTES];
-        let credential = auth::credential(value(AUTHORIZATION), value(API_KEY), &mut scratch)?;
+        let (authorization, api_key) = (single(headers, &AUTHORIZATION)?, single(headers, &API_KEY)?);
+        let credential = auth::credential(authorization, api_key, &mut scratch)?;
         Ok(Self(keys.authenticate(credential, clock)?))
     }
 
@@ -37,4 +37,12 @@ impl Authorised {
     pub(super) fn no_such_collection(&self) -> Error {
         if self.0.opens_everything() { Code::CollectionNotFound } else { Code::Forbidden }.into()
     }
+}
+
+/// The value of a header that stands once or not at all. Of two credentials nobody can say which one
+/// was meant, or which one a proxy before us had checked.
+fn single<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a [u8]>, Error> {
+    let mut values = headers.get_all(name).iter();
+    let value = values.next().map(HeaderValue::as_bytes);
+    if values.next().is_some() { Err(Code::KeyMalformed.into()) } else { Ok(value) }
 }

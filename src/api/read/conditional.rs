@@ -5,27 +5,38 @@ use hyper::{
     header::{HeaderValue, IF_NONE_MATCH},
 };
 
-/// Quote, 32 hexadecimal digits, quote.
-const TAG_BYTES: usize = 34;
+use super::coding::Coding;
 
-/// The strong entity tag of a record with this fingerprint.
+/// A quote and 32 hexadecimal digits.
+const STEM_BYTES: usize = 33;
+
+/// The strong entity tag of a record with this fingerprint: the stem, the content coding's suffix, a
+/// quote. Representations differ by coding, and so do their tags (RFC 9110, section 8.8.3.3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct EntityTag([u8; TAG_BYTES]);
+pub(super) struct EntityTag([u8; STEM_BYTES]);
 
 impl EntityTag {
     pub(super) fn of(fingerprint: u128) -> Self {
-        let mut tag = [b'"'; TAG_BYTES];
-        for (at, digit) in tag[1..TAG_BYTES - 1].iter_mut().enumerate() {
+        let mut tag = [b'"'; STEM_BYTES];
+        for (at, digit) in tag[1..].iter_mut().enumerate() {
             *digit = b"0123456789abcdef"[(fingerprint >> (4 * (31 - at))) as usize & 15];
         }
         Self(tag)
     }
 
-    pub(super) fn header(&self) -> HeaderValue {
-        HeaderValue::from_bytes(&self.0).expect("quotes and hexadecimal digits")
+    /// The tag of the record in this coding.
+    pub(super) fn header(&self, coding: Coding) -> HeaderValue {
+        const SUFFIX_BYTES_MAX: usize = 8;
+        let suffix = coding.tag_suffix().as_bytes();
+        let end = STEM_BYTES + suffix.len();
+        let mut tag = [b'"'; STEM_BYTES + SUFFIX_BYTES_MAX];
+        tag[..STEM_BYTES].copy_from_slice(&self.0);
+        tag[STEM_BYTES..end].copy_from_slice(suffix);
+        HeaderValue::from_bytes(&tag[..=end]).expect("quotes, digits and a suffix")
     }
 
-    /// Whether `If-None-Match` names this tag, or `*`. The comparison is weak, as the RFC asks.
+    /// Whether `If-None-Match` names this record in any coding, or `*`. The comparison is weak, as the
+    /// RFC asks: whichever coding a client has, it has the record.
     pub(super) fn is_known_by(&self, headers: &HeaderMap) -> bool {
         headers.get_all(IF_NONE_MATCH).iter().any(|line| self.is_in(line.as_bytes()))
     }
@@ -46,7 +57,9 @@ impl EntityTag {
             let tag = rest.strip_prefix(b"W/").unwrap_or(rest);
             let Some(quoted) = tag.strip_prefix(b"\"") else { return false };
             let Some(end) = memchr::memchr(b'"', quoted) else { return false };
-            if tag[..end + 2] == self.0 {
+            let named = tag[..=end].strip_prefix(&self.0);
+            if named.is_some_and(|end| Coding::ALL.iter().any(|coding| coding.tag_suffix().as_bytes() == end))
+            {
                 return true;
             }
             rest = &quoted[end + 1..];
@@ -60,8 +73,10 @@ mod tests {
 
     #[test]
     fn tags_have_a_fixed_form() {
-        assert_eq!(EntityTag::of(0xab).header(), "\"000000000000000000000000000000ab\"");
-        assert_eq!(EntityTag::of(u128::MAX).header(), "\"ffffffffffffffffffffffffffffffff\"");
+        let tag = |fingerprint, coding| EntityTag::of(fingerprint).header(coding);
+        assert_eq!(tag(0xab, Coding::Identity), "\"000000000000000000000000000000ab\"");
+        assert_eq!(tag(u128::MAX, Coding::Identity), "\"ffffffffffffffffffffffffffffffff\"");
+        assert_eq!(tag(0xab, Coding::Zstd), "\"000000000000000000000000000000ab-zstd\"");
     }
 
     #[test]
@@ -75,6 +90,11 @@ mod tests {
             (format!("W/{own}"), true),
             (format!("\"a\", {own}"), true),
             (format!("\"a,b\",W/\"c\" ,, {own} , \"d\""), true),
+            ("\"00000000000000000000000000000001-gzip\"".to_owned(), true),
+            ("W/\"00000000000000000000000000000001-br\"".to_owned(), true),
+            ("\"00000000000000000000000000000001-deflate\"".to_owned(), false),
+            ("\"00000000000000000000000000000001gzip\"".to_owned(), false),
+            ("\"\"".to_owned(), false),
             (String::new(), false),
             ("\"a\"".to_owned(), false),
             ("00000000000000000000000000000001".to_owned(), false),

@@ -1,18 +1,22 @@
-//! The path of a record: `/v1/collections/{collection}/records/{index}/{value}`.
+//! The path of a record: `/v1/collections/{collection}/records/{index}/{value}`, or without its value,
+//! which then comes in the body of a POST.
 //!
 //! It is split on `/` first and each segment decoded once afterwards, so that `%2F` is part of a
 //! value and nothing is decoded twice. A `+` is a plus sign: this is a path, not a form.
 
 use std::borrow::Cow;
 
-use crate::api::codes::Code;
+use hyper::Method;
+
+use crate::api::{codes::Code, error::METHODS};
 
 /// The three names of a record's path, still encoded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::api) struct RawPath<'a> {
     collection: &'a str,
     index: &'a str,
-    value: &'a str,
+    /// `None` when the path ends with the index.
+    value: Option<&'a str>,
 }
 
 /// The three names, decoded.
@@ -20,7 +24,7 @@ pub(in crate::api) struct RawPath<'a> {
 pub(super) struct RecordPath<'a> {
     pub(super) collection: Cow<'a, str>,
     pub(super) index: Cow<'a, str>,
-    /// Empty when a template left it blank.
+    /// Empty when a template left it blank, and when the path has none.
     pub(super) value: Cow<'a, str>,
 }
 
@@ -29,9 +33,27 @@ impl<'a> RawPath<'a> {
     /// changes nothing; the value may be empty.
     pub(in crate::api) fn of(path: &'a str) -> Option<Self> {
         let (collection, rest) = path.strip_prefix("/v1/collections/")?.split_once('/')?;
-        let (index, rest) = rest.strip_prefix("records/")?.split_once('/')?;
+        let rest = rest.strip_prefix("records/")?;
+        let Some((index, rest)) = rest.split_once('/') else {
+            return (!rest.is_empty()).then_some(Self { collection, index: rest, value: None });
+        };
         let value = rest.strip_suffix('/').unwrap_or(rest);
-        (!value.contains('/')).then_some(Self { collection, index, value })
+        (!value.contains('/')).then_some(Self { collection, index, value: Some(value) })
+    }
+
+    /// The methods that the path answers, as `Allow` names them: without a value a look-up by POST,
+    /// with one a GET. A slash at the end may mean either.
+    pub(in crate::api) fn methods(&self) -> &'static str {
+        match self.value {
+            None => "POST",
+            Some("") => "GET, HEAD, POST",
+            Some(_) => METHODS,
+        }
+    }
+
+    /// Whether the path answers `method`.
+    pub(in crate::api) fn allows(&self, method: &Method) -> bool {
+        self.methods().split(", ").any(|name| name == method.as_str())
     }
 
     /// Decodes each segment once.
@@ -40,7 +62,7 @@ impl<'a> RawPath<'a> {
         Ok(RecordPath {
             collection: decoded(self.collection)?,
             index: decoded(self.index)?,
-            value: decoded(self.value)?,
+            value: decoded(self.value.unwrap_or_default())?,
         })
     }
 }
@@ -87,7 +109,9 @@ mod tests {
             ("/v1/collections/c/records/id/%2e%2e", Some(("c", "id", ".."))),
             ("/v1/collections/%63/records/%69d/1", Some(("c", "id", "1"))),
             ("/v1/collections//records//1", Some(("", "", "1"))),
-            ("/v1/collections/c/records/id", None),
+            ("/v1/collections/c/records/id", Some(("c", "id", ""))),
+            ("/v1/collections/c/records/", None),
+            ("/v1/collections/c/records", None),
             ("/v1/collections/c/records/id/a/b", None),
             ("/v1/collections/c/records/id/1//", None),
             ("/v1/collections/c/record/id/1", None),
@@ -101,6 +125,24 @@ mod tests {
             let decoded = RawPath::of(path).map(|raw| raw.decode().unwrap());
             let decoded = decoded.as_ref().map(|d| (&*d.collection, &*d.index, &*d.value));
             assert_eq!(decoded, expected, "{path}");
+        }
+    }
+
+    #[test]
+    fn a_path_says_which_methods_it_answers() {
+        for (value, methods) in [
+            ("", "POST"),
+            ("/", "GET, HEAD, POST"),
+            ("//", "GET, HEAD, POST"),
+            ("/1", "GET, HEAD"),
+            ("/1/", "GET, HEAD"),
+        ] {
+            let path = format!("/v1/collections/c/records/id{value}");
+            let path = RawPath::of(&path).unwrap();
+            assert_eq!(path.methods(), methods);
+            for method in [Method::GET, Method::HEAD, Method::POST, Method::PUT] {
+                assert_eq!(path.allows(&method), methods.contains(method.as_str()), "{value} {method}");
+            }
         }
     }
 

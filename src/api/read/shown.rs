@@ -22,6 +22,7 @@ use crate::{
 
 const DATA_VERSION: HeaderName = HeaderName::from_static("x-data-version");
 const DATA_AS_OF: HeaderName = HeaderName::from_static("x-data-as-of");
+const DATA_STALE: HeaderName = HeaderName::from_static("x-data-stale");
 
 /// One served version as it is shown.
 #[derive(Debug)]
@@ -55,10 +56,14 @@ impl Shown {
         }
     }
 
-    /// `X-Data-Version` and `X-Data-As-Of`: on hits and on misses.
-    pub(super) fn add_data_headers(&self, headers: &mut HeaderMap) {
+    /// `X-Data-Version` and `X-Data-As-Of`: on hits and on misses; and `X-Data-Stale` when the data is
+    /// older than the caller accepts.
+    pub(super) fn add_data_headers(&self, is_stale: bool, headers: &mut HeaderMap) {
         headers.insert(DATA_VERSION, self.version.clone());
         headers.insert(DATA_AS_OF, self.as_of.clone());
+        if is_stale {
+            headers.insert(DATA_STALE, HeaderValue::from_static("true"));
+        }
     }
 
     /// `Cache-Control` of records.

@@ -1,6 +1,6 @@
 //! What the public listener needs to answer.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use tokio::sync::watch;
 
@@ -16,6 +16,15 @@ use crate::{
     },
 };
 
+/// What a request for a record may take.
+#[derive(Debug, Clone, Copy)]
+pub struct ReadLimits {
+    /// Bodies of fewer bytes are never compressed.
+    pub compress_min_bytes: usize,
+    /// Longest time for the body of a look-up by POST to arrive.
+    pub body_timeout: Duration,
+}
+
 /// The state of the public listener. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct ReadState(Arc<Inner>);
@@ -26,6 +35,7 @@ pub(super) struct Inner {
     pub(super) keys: KeyRing,
     pub(super) clock: Clock,
     pub(super) metrics: Metrics,
+    pub(super) limits: ReadLimits,
     pub(super) shown: ShownMap,
     others: Arc<RequestMetrics>,
     ready: watch::Receiver<bool>,
@@ -40,12 +50,13 @@ impl ReadState {
         keys: KeyRing,
         clock: Clock,
         metrics: Metrics,
+        limits: ReadLimits,
         ready: watch::Receiver<bool>,
         shutdown: Shutdown,
     ) -> Self {
         let others = Arc::new(metrics.requests(OTHER, OTHER, Answered::OF_NO_COLLECTION));
         let shown = ShownMap::default();
-        Self(Arc::new(Inner { cache, keys, clock, metrics, shown, others, ready, shutdown }))
+        Self(Arc::new(Inner { cache, keys, clock, metrics, limits, shown, others, ready, shutdown }))
     }
 
     pub(super) fn inner(&self) -> &Inner {

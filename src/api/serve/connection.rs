@@ -21,14 +21,12 @@ use hyper_util::{
     rt::{TokioExecutor, TokioIo},
     server::conn::auto,
 };
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
-};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::{
     link::{Link, Order},
     socket::Socket,
+    stream::Stream,
 };
 use crate::api::{
     reply::{Answering, Body},
@@ -70,21 +68,30 @@ pub(super) struct Courteous<A> {
     pub(super) is_draining: Arc<AtomicBool>,
 }
 
-impl<A: Answer> Service<Request<Incoming>> for Courteous<A> {
+/// The service of one connection.
+struct Served<A> {
+    courteous: Courteous<A>,
+    link: Arc<Link>,
+}
+
+impl<A: Answer> Service<Request<Incoming>> for Served<A> {
     type Response = Response<Body>;
     type Error = std::convert::Infallible;
     type Future = Answering;
 
     fn call(&self, request: Request<Incoming>) -> Answering {
-        let is_leaving = self.is_draining.load(Ordering::Relaxed) && request.version() < Version::HTTP_2;
-        let answering = (self.answer)(request);
-        if !is_leaving {
-            return answering;
-        }
-        match answering {
-            Answering::Ready(answer) => Answering::Ready(answer.map(close_after)),
+        let is_draining = self.courteous.is_draining.load(Ordering::Relaxed);
+        let is_leaving = is_draining && request.version() < Version::HTTP_2;
+        let finish = move |answer| if is_leaving { close_after(answer) } else { answer };
+        match self.courteous.answer.answer(request) {
+            Answering::Ready(answer) => Answering::Ready(answer.map(finish)),
             Answering::Routed(answering) => {
-                Answering::Routed(Box::pin(async move { close_after(answering.await) }))
+                let under_way = self.link.begin();
+                Answering::Routed(Box::pin(async move {
+                    let answer = finish(answering.await);
+                    drop(under_way);
+                    answer
+                }))
             }
         }
     }
@@ -97,12 +104,14 @@ fn close_after(mut answer: Response<Body>) -> Response<Body> {
 
 /// Serves `stream` until it ends, and closes it so that nothing sent is lost.
 pub(super) async fn drive<A: Answer>(
-    stream: TcpStream,
+    stream: Stream,
     protocol: Arc<Protocol>,
-    service: Courteous<A>,
+    courteous: Courteous<A>,
     link: Arc<Link>,
 ) {
-    serve(Socket::new(stream, Arc::clone(&link)), &protocol, service, &link).await;
+    let service = Served { courteous, link: Arc::clone(&link) };
+    let socket = Socket::new(stream, Arc::clone(&link), service.courteous.answer.clone());
+    serve(socket, &protocol, service, &link).await;
     if let Some(stream) = link.take_stream()
         && !link.has_ended()
     {
@@ -111,7 +120,7 @@ pub(super) async fn drive<A: Answer>(
     }
 }
 
-async fn serve<A: Answer>(socket: Socket, protocol: &Protocol, service: Courteous<A>, link: &Link) {
+async fn serve<A: Answer>(socket: Socket<A>, protocol: &Protocol, service: Served<A>, link: &Link) {
     let mut connection = pin!(protocol.serve_connection(TokioIo::new(socket), service));
     let mut is_closing = false;
     poll_fn(|context| {
@@ -134,7 +143,7 @@ async fn serve<A: Answer>(socket: Socket, protocol: &Protocol, service: Courteou
 }
 
 /// Closes our side, then reads until the client closes its own.
-async fn linger(mut stream: TcpStream) {
+async fn linger(mut stream: Stream) {
     let closing = async {
         stream.shutdown().await?;
         let (mut thrown_away, mut total) = ([0; 8192], 0);

@@ -2,15 +2,15 @@
 //! the listener orders. Counting bytes instead of setting timers keeps the clock off the request.
 
 use std::sync::{
-    Mutex, PoisonError,
+    Arc, Mutex, PoisonError,
     atomic::{
-        AtomicBool, AtomicU8, AtomicU64,
+        AtomicBool, AtomicU8, AtomicU32, AtomicU64,
         Ordering::{AcqRel, Acquire, Relaxed},
     },
 };
 
+use super::stream::Stream;
 use futures::task::AtomicWaker;
-use tokio::net::TcpStream;
 
 /// What a listener orders a connection to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,10 +42,13 @@ pub(super) struct Link {
     /// been answered, most often one that has not arrived whole.
     answered: AtomicU64,
     is_http2: AtomicBool,
+    /// Requests whose heads are whole and whose answers are on their way: whoever makes them bounds
+    /// the time of their bodies.
+    under_way: AtomicU32,
     has_ended: AtomicBool,
     order: AtomicU8,
     waker: AtomicWaker,
-    stream: Mutex<Option<TcpStream>>,
+    stream: Mutex<Option<Stream>>,
 }
 
 impl Link {
@@ -63,10 +66,18 @@ impl Link {
         self.answered.store(self.received.load(Relaxed), Relaxed);
     }
 
-    /// Whether part of a request has come that is not answered. Of HTTP/2 nothing is known: it sends
-    /// frames that need no answer.
+    /// Whether part of a request's head has come. Of HTTP/2 nothing is known: it sends frames that need
+    /// no answer.
     pub(super) fn is_receiving(&self) -> bool {
-        self.received.load(Relaxed) > self.answered.load(Relaxed) && !self.is_http2.load(Relaxed)
+        self.received.load(Relaxed) > self.answered.load(Relaxed)
+            && self.under_way.load(Relaxed) == 0
+            && !self.is_http2.load(Relaxed)
+    }
+
+    /// Notes that a request is being answered until the token is dropped.
+    pub(super) fn begin(self: &Arc<Self>) -> UnderWay {
+        self.under_way.fetch_add(1, Relaxed);
+        UnderWay(Arc::clone(self))
     }
 
     /// The client closed its side, or the connection broke.
@@ -93,13 +104,22 @@ impl Link {
     }
 
     /// The socket, back from the HTTP machinery.
-    pub(super) fn give_back(&self, stream: TcpStream) {
+    pub(super) fn give_back(&self, stream: Stream) {
         *self.stream.lock().unwrap_or_else(PoisonError::into_inner) = Some(stream);
     }
 
     /// Takes what [`Link::give_back`] left.
-    pub(super) fn take_stream(&self) -> Option<TcpStream> {
+    pub(super) fn take_stream(&self) -> Option<Stream> {
         self.stream.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+/// A request that is being answered.
+pub(super) struct UnderWay(Arc<Link>);
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.0.under_way.fetch_sub(1, Relaxed);
     }
 }
 
@@ -169,6 +189,18 @@ mod tests {
             })
             .collect();
         assert_eq!(orders, [Order::Serve, Order::Serve, Order::Abort]);
+    }
+
+    #[test]
+    fn a_body_that_trickles_in_is_no_slow_head() {
+        let (link, mut pulse) = (Arc::new(Link::default()), Pulse::default());
+        let under_way = link.begin();
+        for _ in 0..5 {
+            link.received(b"x");
+            assert_eq!(pulse.judge(&link, PATIENCE), Order::Serve);
+        }
+        drop(under_way);
+        assert!(link.is_receiving());
     }
 
     #[test]

@@ -5,9 +5,12 @@
 //! Then it stops accepting, lets requests in flight finish and closes idle connections, without a
 //! reset; what is left after the drain time is cut off.
 
+mod bare;
 mod connection;
 mod link;
 mod socket;
+mod stream;
+pub mod tls;
 
 use std::{
     collections::HashMap,
@@ -27,6 +30,8 @@ use tokio::{
 use self::{
     connection::{Courteous, Protocol},
     link::{Link, Order, Patience, Pulse},
+    stream::Stream,
+    tls::Tls,
 };
 use super::{Settings, router::Answer};
 use crate::{domain::error::ErrorKind, support::shutdown::Shutdown, telemetry::metrics::ConnectionMetrics};
@@ -104,12 +109,12 @@ impl Error {
 }
 
 /// A socket that listens; connections wait until [`Listener::serve`] runs.
-#[derive(Debug)]
 pub struct Listener {
     socket: TcpListener,
     address: SocketAddr,
     limits: Limits,
     metrics: ConnectionMetrics,
+    tls: Option<Tls>,
 }
 
 impl Listener {
@@ -121,9 +126,15 @@ impl Listener {
             socket.bind(address)?;
             let socket = socket.listen(BACKLOG)?;
             let address = socket.local_addr()?;
-            io::Result::Ok(Self { socket, address, limits, metrics })
+            io::Result::Ok(Self { socket, address, limits, metrics, tls: None })
         };
         bound().map_err(|source| Error { address, source })
+    }
+
+    /// Speaks TLS, and nothing else, when there is a certificate.
+    #[must_use]
+    pub fn with_tls(self, tls: Option<Tls>) -> Self {
+        Self { tls, ..self }
     }
 
     /// Where it listens.
@@ -135,7 +146,7 @@ impl Listener {
     /// off. Dropping the future cuts all off at once.
     pub async fn serve(self, answer: impl Answer, shutdown: Shutdown) {
         let (limits, grace) = (self.limits, self.limits.grace);
-        let mut open = Open::new(answer, limits, self.metrics);
+        let mut open = Open::new(answer, limits, self.metrics, self.tls);
         let is_draining = Arc::clone(&open.service.is_draining);
         let mut end = std::pin::pin!(async move {
             shutdown.cancelled().await;
@@ -175,10 +186,11 @@ struct Open<A> {
     service: Courteous<A>,
     limits: Limits,
     metrics: ConnectionMetrics,
+    tls: Option<Tls>,
 }
 
 impl<A: Answer> Open<A> {
-    fn new(answer: A, limits: Limits, metrics: ConnectionMetrics) -> Self {
+    fn new(answer: A, limits: Limits, metrics: ConnectionMetrics, tls: Option<Tls>) -> Self {
         Self {
             tasks: JoinSet::new(),
             links: HashMap::new(),
@@ -186,6 +198,7 @@ impl<A: Answer> Open<A> {
             service: Courteous { answer, is_draining: Arc::default() },
             limits,
             metrics,
+            tls,
         }
     }
 
@@ -199,8 +212,18 @@ impl<A: Answer> Open<A> {
         // option is already broken, and says so when it is read.
         let _ = stream.set_nodelay(true);
         let link = Arc::new(Link::default());
-        let connection =
-            connection::drive(stream, Arc::clone(&self.protocol), self.service.clone(), Arc::clone(&link));
+        let (tls, timeout) = (self.tls.clone(), self.limits.header_timeout);
+        let tls_failed = self.metrics.tls_failed.clone();
+        let (protocol, service) = (Arc::clone(&self.protocol), self.service.clone());
+        let connection = {
+            let link = Arc::clone(&link);
+            async move {
+                match opened(stream, tls, timeout).await {
+                    Ok(stream) => connection::drive(stream, protocol, service, link).await,
+                    Err(_) => _ = tls_failed.inc(),
+                }
+            }
+        };
         let id = self.tasks.spawn(connection).id();
         self.links.insert(id, (link, Pulse::default()));
         self.metrics.accepted.inc();
@@ -252,6 +275,14 @@ impl<A: Answer> Open<A> {
             self.forget(id);
         }
     }
+}
+
+/// The stream of a new connection, after the handshake when the listener speaks TLS. Boxed: its state
+/// would make every connection's task larger.
+async fn opened(stream: TcpStream, tls: Option<Tls>, timeout: Duration) -> io::Result<Stream> {
+    let Some(tls) = tls else { return Ok(Stream::Plain(stream)) };
+    let handshake = Box::pin(tokio::time::timeout(timeout, tls.accept(stream)));
+    Ok(Stream::Tls(Box::new(handshake.await??)))
 }
 
 #[cfg(test)]

@@ -36,7 +36,7 @@ pub(super) fn resolve(effective: Effective, report: &Report) -> Option<Config> {
     let dir = effective.path.parent().unwrap_or(Path::new(""));
 
     let node = root.set("node").and_then(|item| node::node(&item.section()?, dir));
-    let server = root.set("server").and_then(|item| node::server(&item.section()?));
+    let server = root.set("server").and_then(|item| node::server(&item.section()?, dir));
     let storage = root.set("storage").and_then(|item| storage::storage(&item.section()?, dir));
     let engine = root.set("engine").and_then(|item| node::engine(&item.section()?));
     let telemetry = root.set("log").and_then(|item| node::log(&item.section()?));

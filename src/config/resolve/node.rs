@@ -3,9 +3,9 @@
 use std::{net::SocketAddr, path::Path, time::Duration};
 
 use crate::{
-    api,
+    api::{self, serve::tls},
     config::{NodeSettings, Role, item::Item, section::Section},
-    domain::name::RegionName,
+    domain::{limits::RECORD_BYTES_MAX, name::RegionName},
     engine,
     telemetry::{self, LogFormat},
 };
@@ -61,13 +61,16 @@ fn roles(item: &Item<'_>) -> Option<Vec<Role>> {
 }
 
 /// `[server]`.
-pub(super) fn server(section: &Section<'_>) -> Option<api::Settings> {
+pub(super) fn server(section: &Section<'_>, dir: &Path) -> Option<api::Settings> {
     let listen = section.set("listen").and_then(|item| address(&item));
     let admin = section.set("admin_listen");
     let admin_listen = admin.as_ref().and_then(address);
     let public_url = section.read("public_url", public_url);
+    let tls = tls(section, dir);
     let connections_max = section.set("connections_max").and_then(|item| item.count(1..=CONNECTIONS_MAX));
     let header_timeout = section.set("header_timeout").and_then(|item| item.duration(100 * MS..=HOUR));
+    let body_timeout = section.set("body_timeout").and_then(|item| item.duration(100 * MS..=HOUR));
+    let compress = section.set("compress_min_bytes").and_then(|item| item.size(0..=RECORD_BYTES_MAX as u64));
     let drain_timeout = section.set("drain_timeout").and_then(|item| item.duration(Duration::ZERO..=HOUR));
     section.finish();
     if let (Some(admin), Some(listen), true) = (&admin, listen, listen == admin_listen)
@@ -79,10 +82,31 @@ pub(super) fn server(section: &Section<'_>) -> Option<api::Settings> {
         listen: listen?,
         admin_listen: admin_listen?,
         public_url: public_url?,
+        tls: tls?,
         connections_max: usize::try_from(connections_max?).ok()?,
         header_timeout: header_timeout?,
+        body_timeout: body_timeout?,
+        compress_min_bytes: usize::try_from(compress?).ok()?,
         drain_timeout: drain_timeout?,
     })
+}
+
+/// Certificate and key, both or neither; they are read when the server starts.
+#[expect(clippy::option_option, reason = "the outer one is a reported fault, the inner one absence")]
+fn tls(section: &Section<'_>, dir: &Path) -> Option<Option<tls::Settings>> {
+    let path = |item: &Item<'_>| Some(item.path(dir, item.word()?));
+    let certificate_file = section.read("tls_certificate_file", path);
+    let key_file = section.read("tls_key_file", path);
+    let reload_interval =
+        section.set("tls_reload_interval").and_then(|item| item.duration(100 * MS..=24 * HOUR));
+    match (certificate_file?, key_file?) {
+        (Some(certificate_file), Some(key_file)) => {
+            Some(Some(tls::Settings { certificate_file, key_file, reload_interval: reload_interval? }))
+        }
+        (None, None) => Some(None),
+        (Some(_), None) => section.fail("tls_certificate_file needs tls_key_file", None),
+        (None, Some(_)) => section.fail("tls_key_file needs tls_certificate_file", None),
+    }
 }
 
 fn address(item: &Item<'_>) -> Option<SocketAddr> {

@@ -6,7 +6,8 @@ use chrono::{TimeZone, Utc};
 use croner::parser::{CronParser, Seconds, Year};
 
 use crate::{
-    config::{item::Item, nearest, section::Section, tree::Value, units},
+    config::{item::Item, nearest, section::Section, tree::Value},
+    domain::duration,
     scheduler::Schedule,
 };
 
@@ -40,7 +41,7 @@ fn words(item: &Item<'_>) -> Option<Schedule> {
     let every = item.parsed("a schedule", |text| {
         {
             let interval = text.strip_prefix("every ").ok_or(HINT)?;
-            units::duration(interval.trim()).map_err(|_| HINT)
+            duration::parse(interval.trim()).map_err(|_| HINT)
         }
         .map_err(str::to_owned)
     })?;

@@ -47,8 +47,11 @@ data_dir = "./data"
 [server]
 listen = "0.0.0.0:8080"
 admin_listen = "127.0.0.1:8081"
+tls_reload_interval = "10s"
 connections_max = 10000
 header_timeout = "10s"
+body_timeout = "10s"
+compress_min_bytes = "16kB"
 drain_timeout = "20s"
 public_url = "https://x.example.com"
 

@@ -40,6 +40,17 @@ larder.toml:4:11  defaults.model: unknown key
 }
 
 #[test]
+fn a_certificate_goes_with_a_key() {
+    assert_snapshot!(faults("[server]\ntls_certificate_file = \"a.crt\"\n"), @r"
+larder.toml:1:1  server: tls_certificate_file needs tls_key_file
+");
+    assert_snapshot!(faults("[server]\ntls_key_file = \"\"\ntls_reload_interval = \"1ms\"\n"), @r"
+larder.toml:2:16  server.tls_key_file: is empty
+larder.toml:3:23  server.tls_reload_interval: must be from 100ms to 24h
+");
+}
+
+#[test]
 fn wrong_types() {
     assert_snapshot!(faults("node = 1\nsyncs = []\n[server]\nlisten = 8080\n"), @r#"
 larder.toml:1:8  node: must be a table, not an integer

@@ -18,6 +18,7 @@ pub(super) struct Connections {
     accepted: Family<Listener, Counter>,
     shed: Family<Listener, Counter>,
     timed_out: Family<Listener, Counter>,
+    tls_failed: Family<Listener, Counter>,
 }
 
 impl Connections {
@@ -27,6 +28,7 @@ impl Connections {
             accepted: Family::default(),
             shed: Family::default(),
             timed_out: Family::default(),
+            tls_failed: Family::default(),
         };
         registry.register("connections_open", "Connections open now", this.open.clone());
         registry.register("connections_accepted", "Connections accepted", this.accepted.clone());
@@ -39,6 +41,11 @@ impl Connections {
             "connections_timed_out",
             "Connections closed because their client was idle or too slow",
             this.timed_out.clone(),
+        );
+        registry.register(
+            "connections_tls_failed",
+            "Connections closed because the TLS handshake failed or took too long",
+            this.tls_failed.clone(),
         );
         this
     }
@@ -55,6 +62,8 @@ pub struct ConnectionMetrics {
     pub shed: Counter,
     /// Closed because the client was idle or too slow.
     pub timed_out: Counter,
+    /// Closed because the TLS handshake failed or took too long.
+    pub tls_failed: Counter,
 }
 
 impl Metrics {
@@ -66,6 +75,7 @@ impl Metrics {
             accepted: families.accepted.get_or_create_owned(&label),
             shed: families.shed.get_or_create_owned(&label),
             timed_out: families.timed_out.get_or_create_owned(&label),
+            tls_failed: families.tls_failed.get_or_create_owned(&label),
         }
     }
 }

@@ -82,10 +82,10 @@ async fn what_is_not_there_is_said_and_exits_2() {
             &["keys", "revoke", "nosuchkey000"],
             "no key has the id \"nosuchkey000\"; `larder keys list` shows them\n  code: unknown_key\n",
         ),
-        (&["health", "--url", "readyz"], "--url \"readyz\": give http://host:port/path\n"),
+        (&["health", "--url", "readyz"], "--url \"readyz\": give http://host:port/path or https://...\n"),
         (
-            &["health", "--url", "https://localhost/readyz"],
-            "--url \"https://localhost/readyz\": give http://host:port/path\n",
+            &["health", "--url", "ftp://localhost/readyz"],
+            "--url \"ftp://localhost/readyz\": give http://host:port/path or https://...\n",
         ),
     ] {
         let ran = place.run(arguments).expect(2);

@@ -81,7 +81,7 @@ async fn a_second_signal_ends_at_once() {
         server.signal(second);
         let done = server.ended().await;
         assert_eq!(done.code, Some(130), "{done:?}");
-        waiting.over().await;
+        waiting.ended().await;
     }
 }
 

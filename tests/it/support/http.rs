@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, time::Duration};
 
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::TcpStream,
 };
 
@@ -18,9 +18,14 @@ pub(crate) async fn soon<F: Future>(what: &str, future: F) -> F::Output {
     output
 }
 
+/// The bytes of a connection, whatever they travel in.
+pub(crate) trait Bytes: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Bytes for T {}
+
 /// One connection.
 pub(crate) struct Client {
-    stream: TcpStream,
+    stream: Box<dyn Bytes>,
     received: Vec<u8>,
 }
 
@@ -37,7 +42,12 @@ impl Client {
     pub(crate) async fn connect(address: SocketAddr) -> Self {
         let stream = soon("connection", TcpStream::connect(address)).await.unwrap();
         stream.set_nodelay(true).unwrap();
-        Self { stream, received: Vec::new() }
+        Self::over(stream)
+    }
+
+    /// A client that speaks over `stream`.
+    pub(crate) fn over(stream: impl Bytes + 'static) -> Self {
+        Self { stream: Box::new(stream), received: Vec::new() }
     }
 
     /// Sends bytes as they are.
@@ -118,7 +128,7 @@ impl Client {
     }
 
     /// Waits until the connection is over, in whatever way.
-    pub(crate) async fn over(&mut self) {
+    pub(crate) async fn ended(&mut self) {
         let mut bytes = vec![0; 4096];
         while matches!(soon("end", self.stream.read(&mut bytes)).await, Ok(1..)) {}
     }

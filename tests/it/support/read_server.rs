@@ -4,7 +4,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use chrono::{DateTime, Utc};
 use larder::{
-    api::{self, Limits, Listener, ReadState},
+    api::{self, Limits, Listener, ReadLimits, ReadState, serve::tls::Tls},
     auth::{ApiKey, KeyRing},
     cache::{Cache, Collection, Slot},
     domain::{
@@ -154,12 +154,20 @@ pub(crate) const RELAXED: Limits = Limits {
     drain_timeout: Duration::from_mins(1),
 };
 
+/// The smallest body that is compressed is smaller than by default; the time for a body is long.
+pub(crate) const READ_LIMITS: ReadLimits =
+    ReadLimits { compress_min_bytes: 2000, body_timeout: Duration::from_mins(1) };
+
 impl Server {
     pub(crate) fn start() -> Self {
         Self::with(RELAXED)
     }
 
     pub(crate) fn with(limits: Limits) -> Self {
+        Self::serving(limits, READ_LIMITS, None)
+    }
+
+    pub(crate) fn serving(limits: Limits, read_limits: ReadLimits, tls: Option<Tls>) -> Self {
         let (shelf, keys, clock) = (Shelf::default(), KeyRing::new(), Clock::fixed(now()));
         let (metrics, shutdown) = (Metrics::new(), Shutdown::new());
         let (ready, is_ready) = watch::channel(true);
@@ -169,10 +177,11 @@ impl Server {
             keys.clone(),
             clock.clone(),
             metrics.clone(),
+            read_limits,
             is_ready,
             shutdown.clone(),
         );
-        let public = Listener::bind(any, limits, metrics.connections("public")).unwrap();
+        let public = Listener::bind(any, limits, metrics.connections("public")).unwrap().with_tls(tls);
         let admin = Listener::bind(any, RELAXED, metrics.connections("admin")).unwrap();
         let admin_state = api::AdminState {
             metrics,

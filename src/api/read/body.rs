@@ -1,0 +1,178 @@
+//! The body of a look-up by POST, for identifiers that should not stand in a URL: one value, as
+//! JSON (`{"value":"..."}`) or as a form (`value=...`).
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use hyper::{
+    HeaderMap,
+    body::{Body, Incoming},
+    header::{CONTENT_TYPE, HeaderValue},
+};
+use serde::{Deserialize, Deserializer, de};
+
+use crate::api::codes::Code;
+
+/// Largest body, in bytes: an index value of 1 KiB with every character escaped, and room for a form's
+/// other fields.
+pub(super) const BODY_BYTES_MAX: usize = 16 * 1024;
+
+/// Reads a body whole, within its bounds of size and time.
+pub(super) async fn collect(body: Incoming, timeout: Duration) -> Result<Bytes, Code> {
+    if body.size_hint().lower() > BODY_BYTES_MAX as u64 {
+        return Err(Code::BodyTooLarge);
+    }
+    let whole = Limited::new(body, BODY_BYTES_MAX).collect();
+    match tokio::time::timeout(timeout, whole).await {
+        Ok(Ok(whole)) => Ok(whole.to_bytes()),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Code::BodyTooLarge),
+        Ok(Err(_)) | Err(_) => Err(Code::BodyIncomplete),
+    }
+}
+
+/// The value that `body` names; empty when it is null or blank. The `Content-Type` says what the
+/// body is; when it says neither JSON nor form, the body's first character does.
+pub(super) fn value(headers: &HeaderMap, body: &[u8]) -> Result<String, Code> {
+    let said = headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes);
+    let media_type = said.unwrap_or_default().split(|&byte| byte == b';').next().unwrap_or_default();
+    let media_type = media_type.trim_ascii().to_ascii_lowercase();
+    let looks_like_json = body.trim_ascii_start().starts_with(b"{");
+    let is_json = match media_type.as_slice() {
+        b"application/x-www-form-urlencoded" => false,
+        named => looks_like_json || named == b"application/json" || named.ends_with(b"+json"),
+    };
+    let value = if is_json { json_value(body) } else { form_value(body) };
+    value.ok_or(Code::InvalidBody)
+}
+
+/// The member `value` of an object; others change nothing.
+fn json_value(body: &[u8]) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Lookup {
+        value: Value,
+    }
+    serde_json::from_slice::<Lookup>(body).ok().map(|lookup| lookup.value.0)
+}
+
+/// A text, a number by its digits, a boolean by its word; null is blank.
+struct Value(String);
+
+impl<'de> Deserialize<'de> for Value {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match serde_json::Value::deserialize(deserializer)? {
+            serde_json::Value::Null => Ok(Self(String::new())),
+            serde_json::Value::Bool(value) => Ok(Self(value.to_string())),
+            serde_json::Value::Number(value) => Ok(Self(value.to_string())),
+            serde_json::Value::String(value) => Ok(Self(value)),
+            serde_json::Value::Array(_) | serde_json::Value::Object(_) => {
+                Err(de::Error::custom("a value is no array and no object"))
+            }
+        }
+    }
+}
+
+/// The field `value` of a form (URL Standard, section 5.1); others change nothing.
+fn form_value(body: &[u8]) -> Option<String> {
+    if !is_decodable(body) {
+        return None;
+    }
+    let mut values = form_urlencoded::parse(body).filter(|(name, _)| name == "value");
+    let (_, value) = values.next()?;
+    values.next().is_none().then(|| value.into_owned())
+}
+
+/// Whether every escape is one and the decoded bytes are text: the parser would put other
+/// characters in the place of what is not, and another record might be found.
+fn is_decodable(body: &[u8]) -> bool {
+    let mut decoded = Vec::with_capacity(body.len());
+    let mut bytes = body.iter();
+    let digit = |byte: Option<&u8>| byte.and_then(|&byte| char::from(byte).to_digit(16));
+    while let Some(&byte) = bytes.next() {
+        if byte == b'%' {
+            let (Some(high), Some(low)) = (digit(bytes.next()), digit(bytes.next())) else { return false };
+            decoded.push((high << 4 | low) as u8);
+        } else {
+            decoded.push(byte);
+        }
+    }
+    std::str::from_utf8(&decoded).is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn value_of(content_type: Option<&'static str>, body: &str) -> Result<String, Code> {
+        let mut headers = HeaderMap::new();
+        if let Some(content_type) = content_type {
+            headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+        }
+        value(&headers, body.as_bytes())
+    }
+
+    const JSON: Option<&str> = Some("application/json");
+    const FORM: Option<&str> = Some("application/x-www-form-urlencoded");
+
+    #[test]
+    fn a_body_names_one_value() {
+        for (content_type, body, expected) in [
+            (JSON, r#"{"value":"jane+tag@ex.com"}"#, "jane+tag@ex.com"),
+            (JSON, r#" {"a":[1,{}],"value":"x","b":null} "#, "x"),
+            (JSON, r#"{"value":12345}"#, "12345"),
+            (JSON, r#"{"value":9007199254740993}"#, "9007199254740993"),
+            (JSON, r#"{"value":true}"#, "true"),
+            (JSON, r#"{"value":null}"#, ""),
+            (JSON, r#"{"value":""}"#, ""),
+            (JSON, r#"{"value":"\u00e9\n"}"#, "é\n"),
+            (Some("Application/JSON; charset=utf-8"), r#"{"value":"x"}"#, "x"),
+            (Some("application/vnd.api+json"), r#"{"value":"x"}"#, "x"),
+            (FORM, "value=jane%2Btag%40ex.com", "jane+tag@ex.com"),
+            (FORM, "a=1&value=two+words&b", "two words"),
+            (FORM, "value=", ""),
+            (FORM, "value", ""),
+            (FORM, r#"value={"value":1}"#, r#"{"value":1}"#),
+            (Some("application/x-www-form-urlencoded;charset=UTF-8"), "value=%C3%A9", "é"),
+            (None, r#"{"value":"x"}"#, "x"),
+            (None, "value=x", "x"),
+            (Some("text/plain"), " {\"value\":\"x\"}", "x"),
+            (Some("text/plain"), "value=x", "x"),
+        ] {
+            assert_eq!(value_of(content_type, body).as_deref(), Ok(expected), "{content_type:?} {body}");
+        }
+    }
+
+    #[test]
+    fn a_body_that_names_none_or_two_is_refused() {
+        for (content_type, body) in [
+            (JSON, ""),
+            (JSON, "{}"),
+            (JSON, "value=x"),
+            (JSON, r#"{"value":"x""#),
+            (JSON, r#"{"value":"x","value":"y"}"#),
+            (JSON, r#"{"value":["x"]}"#),
+            (JSON, r#"{"value":{"x":1}}"#),
+            (JSON, r#"{"Value":"x"}"#),
+            (JSON, r#"{"value":"\ud800"}"#),
+            (JSON, r#"["value"]"#),
+            (JSON, r#""value""#),
+            (JSON, r#"{"value":"x"} {"#),
+            (FORM, ""),
+            (FORM, "a=1"),
+            (FORM, "value=1&value=1"),
+            (FORM, "value=%zz"),
+            (FORM, "value=%4"),
+            (FORM, "value=%C3"),
+            (None, ""),
+        ] {
+            assert_eq!(value_of(content_type, body), Err(Code::InvalidBody), "{content_type:?} {body}");
+        }
+    }
+
+    #[test]
+    fn a_deep_body_overflows_nothing() {
+        let deep = |what: &str| format!("{{\"{what}\":{}1{},\"b\":1}}", "[".repeat(8000), "]".repeat(8000));
+        assert_eq!(value_of(JSON, &deep("value")), Err(Code::InvalidBody));
+        assert_eq!(value_of(JSON, &deep("a")), Err(Code::InvalidBody));
+    }
+}

@@ -1,0 +1,112 @@
+//! What a caller demands of the data's age: `?max_age=15m&on_stale=serve|miss`.
+
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use crate::{api::codes::Code, domain::duration};
+
+/// What becomes of an answer whose data is older than the caller accepts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum OnStale {
+    /// It is given, and `X-Data-Stale` says what it is.
+    Serve,
+    /// It is a miss. Who states an age and nothing else wants nothing older.
+    Miss,
+}
+
+/// The demand of one request; without parameters any age is welcome.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Freshness {
+    max_age: Option<Duration>,
+    pub(super) on_stale: OnStale,
+}
+
+impl Freshness {
+    /// Reads the parameters out of a query. Others change nothing, whatever they hold; a known one
+    /// that stands twice is as wrong as one that cannot be read.
+    pub(super) fn of(query: Option<&str>) -> Result<Self, Code> {
+        let (mut max_age, mut on_stale) = (None, None);
+        for (name, value) in form_urlencoded::parse(query.unwrap_or_default().as_bytes()) {
+            let is_second = match &*name {
+                "max_age" => {
+                    let age = duration::parse(&value).map_err(|_| Code::InvalidParameter)?;
+                    max_age.replace(age).is_some()
+                }
+                "on_stale" => {
+                    let choice = match &*value {
+                        "serve" => OnStale::Serve,
+                        "miss" => OnStale::Miss,
+                        _ => return Err(Code::InvalidParameter),
+                    };
+                    on_stale.replace(choice).is_some()
+                }
+                _ => false,
+            };
+            if is_second {
+                return Err(Code::InvalidParameter);
+            }
+        }
+        Ok(Self { max_age, on_stale: on_stale.unwrap_or(OnStale::Miss) })
+    }
+
+    /// Whether data of `as_of` is too old for the caller. `now` is asked for only when it matters.
+    pub(super) fn is_stale(&self, as_of: DateTime<Utc>, now: impl FnOnce() -> DateTime<Utc>) -> bool {
+        // An age beyond what can be expressed is never exceeded.
+        let max_age = self.max_age.and_then(|age| TimeDelta::from_std(age).ok());
+        max_age.is_some_and(|max_age| now() - as_of > max_age)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parameters_are_read_and_others_passed_over() {
+        let minutes = |n: u64| Some(Duration::from_secs(60 * n));
+        for (query, expected) in [
+            (None, Ok((None, OnStale::Miss))),
+            (Some(""), Ok((None, OnStale::Miss))),
+            (Some("a=1&b=%zz&fields&&=&%FF=%FF"), Ok((None, OnStale::Miss))),
+            (Some("max_age=15m"), Ok((minutes(15), OnStale::Miss))),
+            (Some("x=1&max_age=15m&on_stale=serve"), Ok((minutes(15), OnStale::Serve))),
+            (Some("on_stale=miss&max%5Fage=15%6D"), Ok((minutes(15), OnStale::Miss))),
+            (Some("on_stale=serve"), Ok((None, OnStale::Serve))),
+            (
+                Some("max_age=106751991167d"),
+                Ok((Some(Duration::from_hours(106_751_991_167 * 24)), OnStale::Miss)),
+            ),
+            (Some("max_age"), Err(Code::InvalidParameter)),
+            (Some("max_age="), Err(Code::InvalidParameter)),
+            (Some("max_age=15"), Err(Code::InvalidParameter)),
+            (Some("max_age=-1s"), Err(Code::InvalidParameter)),
+            (Some("max_age=99999999999999999999d"), Err(Code::InvalidParameter)),
+            (Some("max_age=1s&max_age=1s"), Err(Code::InvalidParameter)),
+            (Some("on_stale=Serve"), Err(Code::InvalidParameter)),
+            (Some("on_stale="), Err(Code::InvalidParameter)),
+            (Some("on_stale=miss&on_stale=miss"), Err(Code::InvalidParameter)),
+        ] {
+            let read = Freshness::of(query).map(|freshness| (freshness.max_age, freshness.on_stale));
+            assert_eq!(read, expected, "{query:?}");
+        }
+    }
+
+    #[test]
+    fn data_is_stale_when_it_is_older_than_asked() {
+        let as_of = DateTime::UNIX_EPOCH;
+        let at = |ms| as_of + TimeDelta::milliseconds(ms);
+        let freshness = Freshness::of(Some("max_age=10s")).unwrap();
+        for (now_ms, expected) in [(-5000, false), (0, false), (10_000, false), (10_001, true)] {
+            assert_eq!(freshness.is_stale(as_of, || at(now_ms)), expected, "{now_ms}");
+        }
+        let zero = Freshness::of(Some("max_age=0s")).unwrap();
+        assert!(zero.is_stale(as_of, || at(1)));
+        for any_age in [None, Some("max_age=106751991167d")] {
+            assert!(
+                !Freshness::of(any_age).unwrap().is_stale(as_of, || DateTime::<Utc>::MAX_UTC),
+                "{any_age:?}"
+            );
+        }
+    }
+}
