@@ -42,7 +42,14 @@ pub(super) fn value(headers: &HeaderMap, body: &[u8]) -> Result<String, Code> {
         b"application/x-www-form-urlencoded" => false,
         named => looks_like_json || named == b"application/json" || named.ends_with(b"+json"),
     };
-    let value = if is_json { json_value(body) } else { form_value(body) };
+    // A struct would be read from an array, too.
+    let value = if !is_json {
+        form_value(body)
+    } else if looks_like_json {
+        json_value(body)
+    } else {
+        None
+    };
     value.ok_or(Code::InvalidBody)
 }
 
