@@ -4,7 +4,11 @@
 #   scripts/bench.sh cache      look-up, load and changes of the cache alone
 #   scripts/bench.sh sync       syncs of 1 M rows against psql's copy on a private Postgres
 #   scripts/bench.sh memory     memory and restart against Redis (after `sync`, in one run)
-# Needs Rust, PostgreSQL's server and client, redis-server, redis-cli and curl.
+#   scripts/bench.sh read       CPU a request against a bare hyper server and nginx
+#   scripts/bench.sh tail       latency at half the top rate, alone and during syncs
+#   scripts/bench.sh apply      changes that arrive while readers saturate the server
+#   scripts/bench.sh connections  memory of idle connections
+# Needs Rust, PostgreSQL's server and client, redis-server, redis-cli, nginx, taskset and curl.
 # ROWS=1000000, REPEAT=3 and LARDER=path-of-a-binary may be set. All servers listen on loopback or sockets and end with the script.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -194,11 +198,17 @@ bench_memory() {
   echo "| restart to ready, seconds | $restart | $load | $(ratio "$restart" "$load") | 0.25 |"
 }
 
+. scripts/bench/read.sh
+
 echo "machine: $(nproc) cores, $(awk '/^MemTotal/ {printf "%.0f GiB", $2 / 1048576}' /proc/meminfo), $(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -1)"
 case $what in
   cache) bench_cache ;;
   sync) bench_sync ;;
   memory) bench_sync; bench_memory ;;
-  all) bench_cache; bench_sync; bench_memory ;;
-  *) echo "usage: scripts/bench.sh [cache|sync|memory]" >&2; exit 2 ;;
+  read) bench_read ;;
+  tail) bench_tail ;;
+  apply) bench_apply ;;
+  connections) bench_connections ;;
+  all) bench_cache; bench_sync; bench_memory; for what in read tail apply connections; do "$0" "$what"; done ;;
+  *) echo "usage: scripts/bench.sh [cache|sync|memory|read|tail|apply|connections]" >&2; exit 2 ;;
 esac
