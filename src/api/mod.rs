@@ -18,6 +18,8 @@ pub use codes::{Answered, Code};
 pub use error::Error;
 pub use ops::AdminState;
 pub use read::ReadState;
+#[cfg(any(test, fuzzing))]
+pub(crate) use read::fuzz;
 pub use reply::{Answering, Body};
 pub use router::{Answer, admin, public};
 pub use serve::{Limits, Listener};

@@ -5,6 +5,8 @@
 
 mod authorised;
 mod conditional;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 mod path;
 mod record;
 mod shown;
