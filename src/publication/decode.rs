@@ -13,6 +13,9 @@ use crate::domain::{
     name::CollectionName,
 };
 
+/// Most rows of a segment, whose reader counts them in 32 bits.
+const SEGMENT_ROWS_MAX: u64 = u32::MAX as u64;
+
 /// Reads JSON whose `format` this build knows. A later format is told apart from damage first.
 pub(super) fn json<T: DeserializeOwned>(path: &str, bytes: &[u8]) -> Result<T, Error> {
     #[derive(Deserialize)]
@@ -70,6 +73,10 @@ pub(super) fn unnamed_manifest(name: &CollectionName, path: &str, bytes: &[u8]) 
         if segment.bytes > SEGMENT_BYTES_MAX {
             let bytes = segment.bytes;
             return Err(Error::TooLarge { path: segment.object.clone(), bytes, limit: SEGMENT_BYTES_MAX });
+        }
+        // Rows of many segments are added up: no sum may run over.
+        if segment.rows > SEGMENT_ROWS_MAX || segment.deletes > segment.rows {
+            return Err(corrupt(path, "it claims rows that no segment can have"));
         }
     }
     let in_order = manifest.segments.windows(2).all(|pair| {
