@@ -36,6 +36,9 @@ pub(super) fn document(n: u64, path: &str, bytes: &[u8]) -> Result<CatalogDocume
     if document.n != n {
         return Err(corrupt(path, "its number is not that of its name"));
     }
+    if document.n == u64::MAX {
+        return Err(corrupt(path, "no document could follow it"));
+    }
     if document.collections.len() > COLLECTIONS_MAX {
         return Err(corrupt(path, "it names too many collections"));
     }
@@ -67,6 +70,9 @@ pub(super) fn unnamed_manifest(name: &CollectionName, path: &str, bytes: &[u8]) 
     let manifest: Manifest = json(path, bytes)?;
     if manifest.collection != *name {
         return Err(corrupt(path, "it is of another collection"));
+    }
+    if manifest.version.0 == u64::MAX {
+        return Err(corrupt(path, "no version could follow it"));
     }
     for segment in &manifest.segments {
         paths::named_segment(name, &segment.object, path)?;
@@ -119,5 +125,18 @@ mod tests {
         assert!(matches!(head("h", b"{}"), Err(Error::Malformed { .. })));
         assert!(matches!(head("h", br#"{"format":1}"#), Err(Error::Malformed { .. })));
         assert!(matches!(head("h", b""), Err(Error::Malformed { .. })));
+    }
+
+    #[test]
+    fn the_last_number_is_refused_for_nothing_could_follow_it() {
+        let of = |n: u64| {
+            format!(
+                r#"{{"format":1,"deployment":"dep_{0:032x}","n":{n},"announced_by":"ann_{0:032x}","collections":{{}}}}"#,
+                1
+            )
+        };
+        for (n, is_read) in [(1, true), (u64::MAX - 1, true), (u64::MAX, false)] {
+            assert_eq!(document(n, "d", of(n).as_bytes()).is_ok(), is_read, "{n}");
+        }
     }
 }
