@@ -30,3 +30,7 @@ pub mod config;
 pub mod app;
 // Floor 8
 pub mod cli;
+
+// Above them all, in tests and for fuzzers
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;

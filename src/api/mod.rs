@@ -17,6 +17,8 @@ mod settings;
 pub use codes::{Answered, Code};
 pub use error::Error;
 pub use ops::AdminState;
+#[cfg(any(test, fuzzing))]
+pub(crate) use read::fuzz;
 pub use read::{ReadLimits, ReadState};
 pub use reply::{Answering, Body};
 pub use router::{Answer, admin, public};

@@ -5,6 +5,8 @@
 
 mod base62;
 mod credential;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 mod key;
 mod refusal;
 mod ring;

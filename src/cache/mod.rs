@@ -9,6 +9,8 @@ mod apply;
 mod build;
 mod collection;
 mod error;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 mod index;
 mod location;
 mod overflow;

@@ -13,6 +13,9 @@ use crate::domain::{
     name::CollectionName,
 };
 
+/// Most rows of a segment, whose reader counts them in 32 bits.
+const SEGMENT_ROWS_MAX: u64 = u32::MAX as u64;
+
 /// Reads JSON whose `format` this build knows. A later format is told apart from damage first.
 pub(super) fn json<T: DeserializeOwned>(path: &str, bytes: &[u8]) -> Result<T, Error> {
     #[derive(Deserialize)]
@@ -32,6 +35,9 @@ pub(super) fn document(n: u64, path: &str, bytes: &[u8]) -> Result<CatalogDocume
     let document: CatalogDocument = json(path, bytes)?;
     if document.n != n {
         return Err(corrupt(path, "its number is not that of its name"));
+    }
+    if document.n == u64::MAX {
+        return Err(corrupt(path, "no document could follow it"));
     }
     if document.collections.len() > COLLECTIONS_MAX {
         return Err(corrupt(path, "it names too many collections"));
@@ -65,11 +71,18 @@ pub(super) fn unnamed_manifest(name: &CollectionName, path: &str, bytes: &[u8]) 
     if manifest.collection != *name {
         return Err(corrupt(path, "it is of another collection"));
     }
+    if manifest.version.0 == u64::MAX {
+        return Err(corrupt(path, "no version could follow it"));
+    }
     for segment in &manifest.segments {
         paths::named_segment(name, &segment.object, path)?;
         if segment.bytes > SEGMENT_BYTES_MAX {
             let bytes = segment.bytes;
             return Err(Error::TooLarge { path: segment.object.clone(), bytes, limit: SEGMENT_BYTES_MAX });
+        }
+        // Rows of many segments are added up: no sum may run over.
+        if segment.rows > SEGMENT_ROWS_MAX || segment.deletes > segment.rows {
+            return Err(corrupt(path, "it claims rows that no segment can have"));
         }
     }
     let in_order = manifest.segments.windows(2).all(|pair| {
@@ -112,5 +125,18 @@ mod tests {
         assert!(matches!(head("h", b"{}"), Err(Error::Malformed { .. })));
         assert!(matches!(head("h", br#"{"format":1}"#), Err(Error::Malformed { .. })));
         assert!(matches!(head("h", b""), Err(Error::Malformed { .. })));
+    }
+
+    #[test]
+    fn the_last_number_is_refused_for_nothing_could_follow_it() {
+        let of = |n: u64| {
+            format!(
+                r#"{{"format":1,"deployment":"dep_{0:032x}","n":{n},"announced_by":"ann_{0:032x}","collections":{{}}}}"#,
+                1
+            )
+        };
+        for (n, is_read) in [(1, true), (u64::MAX - 1, true), (u64::MAX, false)] {
+            assert_eq!(document(n, "d", of(n).as_bytes()).is_ok(), is_read, "{n}");
+        }
     }
 }

@@ -13,6 +13,8 @@ mod directory;
 mod error;
 mod files;
 mod freshness;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 mod paths;
 mod publish;
 pub mod retention;

@@ -15,6 +15,8 @@ mod dictionary;
 mod error;
 mod file;
 mod fingerprint;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 mod header;
 mod reader;
 #[cfg(test)]

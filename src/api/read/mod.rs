@@ -9,6 +9,8 @@ mod coding;
 mod conditional;
 mod content;
 mod freshness;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 mod path;
 mod record;
 mod shown;

@@ -115,7 +115,7 @@ fn damaged_frames_are_errors() {
 }
 
 /// Where 8-byte words of a file may be offsets, lengths or counts: its header and footer.
-fn metadata_words(file: &[u8]) -> Vec<usize> {
+pub(super) fn metadata_words(file: &[u8]) -> Vec<usize> {
     let footer = file.len() - 10;
     let length = u32::from_le_bytes(file[footer..footer + 4].try_into().unwrap()) as usize;
     let batch = 64..file.len().min(4096);

@@ -1,5 +1,6 @@
 //! Segments as wholes: what goes in comes out, and nothing else is taken for a segment.
 
+mod corpus;
 mod hostile;
 mod refused;
 mod round_trip;
@@ -82,32 +83,21 @@ fn parse(file: &[u8]) -> Result<Segment, Error> {
     Segment::parse(SegmentBuffer::from(file), &mut Dictionaries::new())
 }
 
-/// Reads every row in every way there is. Bodies may be damaged, nothing else.
+/// Every row, read in every way there is; see [`fuzz::read`].
 fn read(segment: &Segment) -> Vec<Row> {
-    let mut decoder = Decoder::new();
-    let (mut values, mut line) = (IndexValues::default(), Vec::new());
-    (0..segment.rows())
-        .map(|row| {
-            let mut body = Vec::new();
-            let whole = decoder.decode(segment, row, &mut body);
-            assert!(body.len() <= crate::domain::limits::RECORD_BYTES_MAX);
-            assert_eq!(segment.stored_body(row).is_none(), segment.is_delete(row));
-            segment.all_values(row, &mut values);
-            line.clear();
-            assert_eq!(
-                cat_line(segment, row, &mut decoder, &mut line).is_ok(),
-                whole.is_ok() || segment.is_delete(row)
-            );
-            Row {
-                key: segment.key(row).to_owned(),
-                fingerprint: segment.fingerprint(row),
-                left: segment.flags(row).has_left(),
-                body: whole.is_ok().then_some(body),
-                email: segment.values(row, 1).next().map(str::to_owned),
-                tags: segment.values(row, 2).map(str::to_owned).collect(),
-            }
-        })
-        .collect()
+    let values = |row: &fuzz::Row, index| -> Vec<String> {
+        row.values.iter().filter(|(number, _)| *number == index).map(|(_, value)| value.to_owned()).collect()
+    };
+    let rows = fuzz::read(segment).into_iter();
+    rows.map(|row| Row {
+        email: values(&row, 1).pop(),
+        tags: values(&row, 2),
+        key: row.key,
+        fingerprint: row.fingerprint,
+        left: row.flags.has_left(),
+        body: row.body,
+    })
+    .collect()
 }
 
 /// Bodies that have something in common, enough of them for a dictionary.

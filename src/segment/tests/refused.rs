@@ -12,10 +12,10 @@ use super::*;
 use crate::domain::error::ErrorKind;
 
 /// The columns and metadata of a segment with two rows, to be spoiled one at a time.
-struct Parts {
-    columns: Vec<(&'static str, ArrayRef)>,
-    metadata: HashMap<String, String>,
-    batches: usize,
+pub(super) struct Parts {
+    pub(super) columns: Vec<(&'static str, ArrayRef)>,
+    pub(super) metadata: HashMap<String, String>,
+    pub(super) batches: usize,
 }
 
 fn parts() -> Parts {
@@ -42,6 +42,11 @@ fn parts() -> Parts {
 }
 
 fn outcome(spoil: impl FnOnce(&mut Parts)) -> Result<Segment, Error> {
+    parse(&spoilt(spoil))
+}
+
+/// The file of the parts, spoilt.
+pub(super) fn spoilt(spoil: impl FnOnce(&mut Parts)) -> Vec<u8> {
     let mut parts = parts();
     spoil(&mut parts);
     let fields: Vec<Field> = parts
@@ -59,7 +64,7 @@ fn outcome(spoil: impl FnOnce(&mut Parts)) -> Result<Segment, Error> {
     }
     writer.finish().unwrap();
     drop(writer);
-    parse(&file)
+    file
 }
 
 #[test]

@@ -1,0 +1,19 @@
+//! libFuzzer's way to every target of `larder::fuzzing`: `LARDER_FUZZ_TARGET` names the one to run.
+#![no_main]
+
+use std::{env, sync::LazyLock};
+
+use larder::fuzzing::{TARGETS, Target};
+
+static TARGET: LazyLock<&Target> = LazyLock::new(|| {
+    let name = env::var("LARDER_FUZZ_TARGET").unwrap_or_default();
+    TARGETS.iter().find(|target| target.name == name).unwrap_or_else(|| {
+        let names: Vec<&str> = TARGETS.iter().map(|target| target.name).collect();
+        eprintln!("LARDER_FUZZ_TARGET names the target, one of: {}", names.join(" "));
+        std::process::exit(2)
+    })
+});
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
+    (TARGET.run)(bytes);
+});

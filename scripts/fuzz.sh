@@ -1,0 +1,52 @@
+#!/usr/bin/env bash
+# Fuzzes one target of src/fuzzing with libFuzzer, on the stable toolchain.
+#   scripts/fuzz.sh TARGET [SECONDS]     60 seconds unless told otherwise
+# New inputs go to target/fuzz/corpus/TARGET, what broke a promise to target/fuzz/artifacts/TARGET.
+#   scripts/fuzz.sh TARGET minimize      keeps the fewest of these and of tests/corpora that reach as much,
+#                                        in target/fuzz/minimized/TARGET: the smallest are worth committing
+#   scripts/fuzz.sh TARGET FILE          runs one input
+# Needs a C++ compiler; the first build takes some minutes. No sanitizer: those need nightly (cargo-fuzz runs
+# the same package with one), and the product has no unsafe code to watch but zstd's.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+if [ $# -lt 1 ]; then
+  sed -n '2,/^set/{/^#/p}' "$0" >&2
+  exit 2
+fi
+target=$1
+task=${2:-60}
+
+# Dependencies as the product has them; cargo adds what libFuzzer needs.
+cp Cargo.lock fuzz/Cargo.lock
+host=$(rustc -vV | sed -n 's/^host: //p')
+# With --target the flags are for the program alone, not for build scripts, which have no libFuzzer.
+RUSTFLAGS="--cfg fuzzing -Ccodegen-units=1 -Cpasses=sancov-module \
+  -Cllvm-args=-sanitizer-coverage-level=4 -Cllvm-args=-sanitizer-coverage-inline-8bit-counters \
+  -Cllvm-args=-sanitizer-coverage-pc-table -Cllvm-args=-sanitizer-coverage-trace-compares" \
+  CARGO_TARGET_DIR=target/fuzz cargo build ${CARGO_FLAGS:-} --manifest-path fuzz/Cargo.toml --target "$host"
+
+export LARDER_FUZZ_TARGET=$target
+program=target/fuzz/$host/debug/targets
+# Two targets read segments.
+case $target in
+  collection) committed=tests/corpora/segment ;;
+  *) committed=tests/corpora/$target ;;
+esac
+found=target/fuzz/corpus/$target
+artifacts=target/fuzz/artifacts/$target
+mkdir -p "$found" "$artifacts"
+# Slow is what takes a second, too much memory what no segment of 16 KiB can need: a body is at most 1 MB.
+bounds=(-max_len=16384 -timeout=5 -report_slow_units=1 -rss_limit_mb=512 -malloc_limit_mb=64
+  -artifact_prefix="$artifacts/")
+
+case $task in
+  minimize)
+    minimized=target/fuzz/minimized/$target
+    rm -rf "$minimized"
+    mkdir -p "$minimized"
+    exec "$program" "${bounds[@]}" -merge=1 "$minimized" "$committed" "$found"
+    ;;
+  *[!0-9]*) exec "$program" "${bounds[@]}" "$task" ;;
+  *) exec "$program" "${bounds[@]}" -max_total_time="$task" "$found" "$committed" ;;
+esac

@@ -1,0 +1,127 @@
+//! Hostile requests: the path, the query, and the body of a look-up by POST.
+
+// A panic is how a target says that a promise is broken.
+#![allow(clippy::unwrap_used)]
+
+use std::str;
+
+use chrono::{DateTime, Utc};
+use hyper::{
+    HeaderMap, Uri,
+    header::{CONTENT_TYPE, HeaderValue},
+};
+
+use super::{
+    body,
+    freshness::Freshness,
+    path::{RawPath, RecordPath},
+};
+use crate::domain::{
+    index::{IndexDefinition, NormalForm},
+    name::IndexName,
+    row::ColumnKind,
+};
+
+/// A path, as bytes of a request and as text that some other parser let through.
+pub(crate) fn record_path(bytes: &[u8]) -> bool {
+    if let Ok(target) = Uri::try_from(bytes) {
+        names(target.path());
+    }
+    str::from_utf8(bytes).is_ok_and(names)
+}
+
+/// Whether `path` names a record. Holds what is promised of those that do, and of the others.
+fn names(path: &str) -> bool {
+    let Some(raw) = RawPath::of(path) else { return false };
+    if !path.ends_with('/') && raw.methods() != "POST" {
+        assert_eq!(RawPath::of(&format!("{path}/")), Some(raw), "a slash at the end changes nothing");
+    }
+    let mut segments = path["/v1/collections/".len()..].split('/');
+    let mut next = || by_the_book(segments.next().unwrap_or_default());
+    let (collection, _, index, value) = (next(), next(), next(), next());
+    let Ok(found) = raw.decode() else {
+        assert!(collection.is_none() || index.is_none() || value.is_none(), "refused without a reason");
+        return false;
+    };
+    let RecordPath { collection: c, index: i, value: v } = &found;
+    assert_eq!((Some(&**c), Some(&**i)), (collection.as_deref(), index.as_deref()));
+    assert_eq!(Some(&**v), value.as_deref());
+    assert!(c.len() + i.len() + v.len() <= path.len());
+    let again = format!("/v1/collections/{}/records/{}/{}", encoded(c), encoded(i), encoded(v));
+    assert_eq!(RawPath::of(&again).unwrap().decode().unwrap(), found);
+    asks(v);
+    true
+}
+
+/// A query: read or refused, and any query may follow an ampersand that ends one without known names.
+pub(crate) fn query(bytes: &[u8]) -> bool {
+    let Ok(text) = str::from_utf8(bytes) else { return false };
+    let read = Freshness::of(Some(text));
+    assert_eq!(Freshness::of(Some(&format!("a=1&b&{text}"))), read, "unknown parameters change nothing");
+    if let Ok(freshness) = read {
+        for now in [DateTime::<Utc>::MIN_UTC, DateTime::UNIX_EPOCH, DateTime::<Utc>::MAX_UTC] {
+            freshness.is_stale(DateTime::UNIX_EPOCH, || now);
+        }
+    }
+    read.is_ok()
+}
+
+/// A body behind the first line, which is its media type.
+pub(crate) fn body(bytes: &[u8]) -> bool {
+    let mut parts = bytes.splitn(2, |&byte| byte == b'\n');
+    let (media_type, body) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
+    let mut headers = HeaderMap::new();
+    if let Ok(value) = HeaderValue::from_bytes(media_type) {
+        headers.insert(CONTENT_TYPE, value);
+    }
+    let Ok(value) = body::value(&headers, body) else { return false };
+    assert!(value.len() <= body.len(), "an escape is longer than what it stands for");
+    for (media_type, body) in [
+        ("application/json", serde_json::json!({ "value": value }).to_string()),
+        ("application/x-www-form-urlencoded", format!("value={}", encoded(&value))),
+    ] {
+        let headers = HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static(media_type))]);
+        assert_eq!(body::value(&headers, body.as_bytes()).as_ref(), Ok(&value));
+    }
+    true
+}
+
+/// Every byte of `text`, encoded.
+fn encoded(text: &str) -> String {
+    text.bytes().fold(String::new(), |text, byte| text + &format!("%{byte:02X}"))
+}
+
+/// RFC 3986, section 2.1, in another way than the product's: once, from left to right.
+fn by_the_book(segment: &str) -> Option<String> {
+    let mut pieces = segment.split('%');
+    let mut decoded = pieces.next()?.as_bytes().to_vec();
+    for piece in pieces {
+        let digits = piece.as_bytes().get(..2).filter(|digits| digits.iter().all(u8::is_ascii_hexdigit))?;
+        decoded.push(u8::from_str_radix(str::from_utf8(digits).ok()?, 16).ok()?);
+        decoded.extend_from_slice(&piece.as_bytes()[2..]);
+    }
+    String::from_utf8(decoded).ok()
+}
+
+/// The value goes on to an index: the normal form of a normal form is itself. Not where white space is
+/// taken from around a whole number: its zeros were looked for before.
+fn asks(value: &str) {
+    use ColumnKind::{Any, Integer, Number, Text, Uuid};
+    use NormalForm::{Lowercase, Trim};
+    let forms: [&[NormalForm]; 5] =
+        [&[], &[Trim], &[Trim, Lowercase], &[Lowercase, Trim], &[Trim, NormalForm::Integer]];
+    for kind in [Integer, Number, Text, Uuid, Any] {
+        for normalize in forms.map(<[NormalForm]>::to_vec) {
+            let is_settled = match (kind, normalize.as_slice()) {
+                (Integer | Number, forms) => matches!(forms, [] | [.., NormalForm::Integer]),
+                _ => true,
+            };
+            let (name, column) = (IndexName::new("id").unwrap(), String::new());
+            let index = IndexDefinition { name, column, each: false, normalize, kind };
+            if let Some(asked) = index.asked(value) {
+                assert!(!asked.is_empty(), "an empty value is always a miss");
+                assert!(!is_settled || index.asked(&asked).as_deref() == Some(&*asked), "{index:?}");
+            }
+        }
+    }
+}

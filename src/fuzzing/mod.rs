@@ -1,0 +1,62 @@
+//! The doors through which hostile bytes come in, one function each.
+//!
+//! Built for tests and for fuzzers only (`--cfg fuzzing`, which cargo-fuzz, AFL and `scripts/fuzz.sh`
+//! set), so that no part opens its insides to anybody else. A target's function stands in a `fuzz.rs`
+//! beside the code that it asks: it panics when a promise is broken, and says whether the bytes were
+//! accepted. It runs in two ways over the same inputs, `tests/corpora/{corpus}/`:
+//!
+//! - `cargo test fuzzing` runs every input and a fixed number of seeded mutations of it;
+//! - `scripts/fuzz.sh TARGET SECONDS` lets libFuzzer look for new ones, guided by coverage.
+//!
+//! An input whose file is called `accepted-…` or `refused-…` has to be just that.
+//!
+//! A new target is a function, one line in the table below, and a directory with at least one input.
+
+#[cfg(test)]
+mod mutate;
+#[cfg(test)]
+mod replay;
+
+/// A door, and how it is tried.
+#[derive(Debug, Clone, Copy)]
+pub struct Target {
+    /// What `scripts/fuzz.sh` calls it.
+    pub name: &'static str,
+    /// The directory of its inputs below `tests/corpora`; two targets may share one.
+    pub corpus: &'static str,
+    /// Takes any bytes, panics when a promise is broken, and says whether they were accepted.
+    pub run: fn(&[u8]) -> bool,
+}
+
+/// `NAME, CORPUS, MUTATIONS: FUNCTION;` makes an entry of [`TARGETS`] and a test that replays CORPUS
+/// with MUTATIONS of each input: as many as keep the test below a second without optimisation.
+macro_rules! targets {
+    ($($name:ident, $corpus:literal, $mutations:literal: $run:path;)*) => {
+        /// Every target.
+        pub const TARGETS: &[Target] =
+            &[$(Target { name: stringify!($name), corpus: $corpus, run: $run }),*];
+
+        #[cfg(test)]
+        mod tests {
+            $(
+                #[test]
+                fn $name() {
+                    super::replay::replay(stringify!($name), $corpus, $mutations, $run);
+                }
+            )*
+        }
+    };
+}
+
+targets! {
+    record_path, "record_path", 80: crate::api::fuzz::record_path;
+    query, "query", 1000: crate::api::fuzz::query;
+    post_body, "post_body", 1000: crate::api::fuzz::body;
+    credential, "credential", 1000: crate::auth::fuzz::credential;
+    segment, "segment", 300: crate::segment::fuzz::segment;
+    collection, "segment", 200: crate::cache::fuzz::collection;
+    catalog_document, "catalog_document", 500: crate::publication::fuzz::document;
+    catalog_head, "catalog_head", 1000: crate::publication::fuzz::head;
+    manifest, "manifest", 500: crate::publication::fuzz::manifest;
+    key_set, "key_set", 1000: crate::publication::fuzz::key_set;
+}

@@ -1,0 +1,75 @@
+//! Running a target over its corpus and over mutations of it, without a fuzzer.
+
+use std::{
+    fs,
+    panic::catch_unwind,
+    path::{Path, PathBuf},
+};
+
+use super::{
+    TARGETS,
+    mutate::{MUTANT_BYTES_MAX, Random, mutant},
+};
+
+/// Most inputs of a corpus: each is tried with all its mutations in every test run.
+const INPUTS_MAX: usize = 60;
+
+/// An input and the name of its file.
+type Input = (String, Vec<u8>);
+
+fn corpora() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/corpora")
+}
+
+fn inputs(corpus: &str) -> Vec<Input> {
+    let mut inputs = Vec::new();
+    for entry in fs::read_dir(corpora().join(corpus)).expect("every target has a corpus") {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+        inputs.push((name, fs::read(&path).unwrap()));
+    }
+    inputs.sort();
+    assert!((1..=INPUTS_MAX).contains(&inputs.len()), "{corpus}: {} inputs", inputs.len());
+    for (name, bytes) in &inputs {
+        assert!(bytes.len() <= MUTANT_BYTES_MAX, "{corpus}/{name}: {} bytes", bytes.len());
+    }
+    inputs
+}
+
+/// Runs `run` over the inputs of `corpus`, each as it is and in `mutations` mutants.
+pub(super) fn replay(target: &str, corpus: &str, mutations: usize, run: fn(&[u8]) -> bool) {
+    let inputs = inputs(corpus);
+    let tried = |bytes: &[u8], what: &dyn Fn() -> String| {
+        catch_unwind(|| run(bytes)).unwrap_or_else(|_| {
+            panic!("{target} broke a promise on {}:\nb\"{}\"", what(), bytes.escape_ascii())
+        })
+    };
+    let mut misjudged = Vec::new();
+    for (name, bytes) in &inputs {
+        let accepted = tried(bytes, &|| name.clone());
+        if name.starts_with("accepted-") && !accepted || name.starts_with("refused-") && accepted {
+            misjudged.push(name);
+        }
+    }
+    assert!(misjudged.is_empty(), "{target} did the contrary with {misjudged:?}");
+    let mut random = Random::of(target);
+    for (at, (name, bytes)) in inputs.iter().enumerate() {
+        for number in 0..mutations {
+            let other = &inputs[(at + number) % inputs.len()].1;
+            let mutant = mutant(&mut random, bytes, other);
+            tried(&mutant, &|| format!("mutant {number} of {name}"));
+        }
+    }
+}
+
+#[test]
+fn corpora_and_targets_belong_together() {
+    let entries = fs::read_dir(corpora()).unwrap();
+    let mut found: Vec<String> =
+        entries.map(|entry| entry.unwrap().file_name().to_str().unwrap().to_owned()).collect();
+    found.sort();
+    let mut named: Vec<&str> = TARGETS.iter().map(|target| target.corpus).collect();
+    named.sort_unstable();
+    named.dedup();
+    assert_eq!(found, named);
+}
