@@ -121,6 +121,7 @@ bench_read() {
   settle
   local record='/v1/collections/%s/records/id/{}' r=$work/rounds; mkdir -p "$r"
   local small=(--address "$url" --keys "$rows" "${authorised[@]}") round
+  local large=(--address "$url" --keys 20000 "${authorised[@]}" --path "$(printf "$record" large)")
   for round in $(seq 0 "$repeat"); do
     # The first round warms up.
     [ "$round" = 1 ] && rm -f "$r"/*
@@ -128,8 +129,8 @@ bench_read() {
     measure "$server" "${small[@]}" --path "$(printf "$record" plain)" >>"$r/plain"
     measure "$server" "${small[@]}" --path "$(printf "$record" packed)" >>"$r/packed"
     measure "$nginx" --address 127.0.0.1:18091 --path /body "${authorised[@]}" >>"$r/nginx"
-    measure "$server" "${small[@]}" --keys 20000 --path "$(printf "$record" large)" >>"$r/large"
-    measure "$server" "${small[@]}" --keys 20000 --header "Accept-Encoding: gzip" --path "$(printf "$record" large)" >>"$r/gzip"
+    measure "$server" "${large[@]}" >>"$r/large"
+    measure "$server" "${large[@]}" --header "Accept-Encoding: gzip" >>"$r/gzip"
   done
   echo
   echo "$rows records of $(wc -c <"$work/body.plain") bytes and $(wc -c <"$work/body.large"); 64 connections; median of $repeat rounds of $seconds s"
