@@ -1,9 +1,10 @@
 //! The keys that this node knows, and the check of a credential against them.
 
-use std::{collections::HashMap, fmt, sync::Arc};
+use std::{fmt, sync::Arc};
 
 use arc_swap::ArcSwap;
 use aws_lc_rs::constant_time::verify_slices_are_equal;
+use hashbrown::HashMap;
 
 use super::{ApiKey, ID_CHARS, Refusal};
 use crate::{

@@ -1,8 +1,9 @@
 //! The collections of a node by name.
 
-use std::{collections::HashMap, sync::Arc};
+use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use hashbrown::HashMap;
 
 use super::Collection;
 use crate::domain::name::{CollectionName, RegionName};

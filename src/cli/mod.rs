@@ -21,8 +21,6 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use crate::support::allocator;
-
 use self::{
     args::{Arguments, Command, ConfigCommand, KeysCommand, SegmentCommand},
     exit::Exit,
@@ -31,7 +29,8 @@ use self::{
 
 /// Reads the command line, runs the command, and gives its exit code.
 pub fn main() -> ExitCode {
-    allocator::return_large_blocks();
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    crate::support::allocator::return_large_blocks();
     panics::install();
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,

@@ -1,5 +1,6 @@
 //! Small things every floor may use: clock, randomness, backoff, secrets, shutdown, locks on files.
 
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
 pub mod allocator;
 pub mod backoff;
 pub mod clock;

@@ -54,13 +54,13 @@ pub(super) struct Body {
 
 impl Body {
     /// `plain` in the coding that the caller likes best.
-    fn new(plain: &[u8], coding: Option<Coding>) -> Self {
-        let coded = coding.filter(|coding| *coding != Coding::Identity).map(|coding| coding.encode(plain));
+    fn new(plain: Vec<u8>, coding: Option<Coding>) -> Self {
+        let coded = coding.filter(|coding| *coding != Coding::Identity).map(|coding| coding.encode(&plain));
         match coded {
             Some(Ok(coded)) => Self { bytes: coded.into(), coding },
             // The body as it is is an answer too.
-            Some(Err(_)) => Self { bytes: Bytes::copy_from_slice(plain), coding: Some(Coding::Identity) },
-            None => Self { bytes: Bytes::copy_from_slice(plain), coding },
+            Some(Err(_)) => Self { bytes: plain.into(), coding: Some(Coding::Identity) },
+            None => Self { bytes: plain.into(), coding },
         }
     }
 }
@@ -72,17 +72,17 @@ fn coding_of(bytes: usize, bytes_min: usize, headers: &HeaderMap) -> Option<Codi
 
 /// The record, or that the caller has it.
 pub(super) fn hit(
-    unpacked: &[u8],
+    body: Vec<u8>,
     fingerprint: u128,
     compress_min_bytes: usize,
     headers: &HeaderMap,
 ) -> Content {
     let tag = EntityTag::of(fingerprint);
-    let coding = coding_of(unpacked.len(), compress_min_bytes, headers);
+    let coding = coding_of(body.len(), compress_min_bytes, headers);
     if tag.is_known_by(headers) {
         return Content::NotModified { tag, coding };
     }
-    Content::Record { body: Body::new(unpacked, coding), tag }
+    Content::Record { body: Body::new(body, coding), tag }
 }
 
 /// What the collection says of a miss; `code` is its reason. An empty value is a template that was
@@ -100,7 +100,7 @@ pub(super) fn miss(
         _ => return Err(code.into()),
     };
     let coding = coding_of(body.len(), compress_min_bytes, headers);
-    Ok(Content::OnMiss { body: Body::new(body, coding) })
+    Ok(Content::OnMiss { body: Body::new(body.to_vec(), coding) })
 }
 
 impl Judged {

@@ -1,6 +1,6 @@
 //! A record by one value of one index: `GET` with the value in the path, `POST` with it in the body.
 
-use std::{cell::RefCell, panic::AssertUnwindSafe};
+use std::panic::AssertUnwindSafe;
 
 use hyper::{HeaderMap, Method, Request, body::Incoming};
 
@@ -21,12 +21,6 @@ use crate::{
     },
     cache::{Collection, Lookup, Slot},
 };
-
-thread_local! {
-    /// Where a record is unpacked before it is copied, at its exact length, into the answer. Holds
-    /// at most one record (`RECORD_BYTES_MAX`) per thread.
-    static UNPACKED: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
-}
 
 /// A request whose path is a record's.
 #[derive(Clone, Copy)]
@@ -148,7 +142,9 @@ fn look_up_in(
     let compress_min_bytes = inner.limits.compress_min_bytes;
     let on_miss = &served.manifest.serving.on_miss;
     let missed = |code| miss(code, value, on_miss, compress_min_bytes, headers);
-    let answer = UNPACKED.with_borrow_mut(|unpacked| match collection.lookup(&path.index, value, unpacked) {
+    // Filled by a hit alone, at the record's exact length; from here it goes to the socket.
+    let mut body = Vec::new();
+    let answer = match collection.lookup(&path.index, value, &mut body) {
         Lookup::UnknownIndex => Err(Code::IndexNotFound.into()),
         Lookup::Unreadable(error) => {
             let collection = served.manifest.collection.as_str();
@@ -158,9 +154,9 @@ fn look_up_in(
         Lookup::Hit { .. } | Lookup::Miss if is_stale && freshness.on_stale == OnStale::Miss => {
             missed(Code::DataStale)
         }
-        Lookup::Hit { fingerprint } => Ok(hit(unpacked, fingerprint, compress_min_bytes, headers)),
+        Lookup::Hit { fingerprint } => Ok(hit(body, fingerprint, compress_min_bytes, headers)),
         Lookup::Miss => missed(Code::RecordNotFound),
-    });
+    };
     let shown = inner.shown.of(&served, &inner.metrics);
     // An index's own counters hold what an index answers; a bug is counted with the others.
     let index = shown.position(&path.index);

@@ -1,10 +1,11 @@
 //! How a served version is shown over HTTP: its header values and its counters, made once per
 //! version and kept, so that a request formats nothing and looks no label up.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use arc_swap::ArcSwap;
 use chrono::SecondsFormat;
+use hashbrown::HashMap;
 use hyper::{
     HeaderMap,
     header::{CACHE_CONTROL, HeaderName, HeaderValue},
