@@ -13,10 +13,16 @@ has_postgres() {
   compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null
 }
 
+# Shopify's Liquid. Debian's package of it does not ask for Ruby itself.
+has_liquid() { ruby -e 'require "liquid"' >/dev/null 2>&1; }
+
 install_missing() {
   local missing=()
   command -v cc >/dev/null 2>&1 || missing+=(gcc libc6-dev)
   has_postgres || missing+=(postgresql)
+  has_liquid || missing+=(ruby ruby-liquid)
+  command -v node >/dev/null 2>&1 || missing+=(nodejs)
+  command -v npm >/dev/null 2>&1 || missing+=(npm)
   [ ${#missing[@]} -eq 0 ] && return 0
   if [ "$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null 2>&1; then
     echo "missing: ${missing[*]}. Install them, for example: sudo apt-get install ${missing[*]}" >&2
@@ -32,8 +38,21 @@ install_missing() {
   apt-get install -q -y --no-install-recommends "${missing[@]}"
 }
 
+# brazejs, as it is pinned, outside of the sources. npm writes the last file when it has finished.
+install_brazejs() {
+  local pinned=tests/it/clients installed=target/clients
+  cmp -s "$pinned/package-lock.json" "$installed/package-lock.json" \
+    && [ -e "$installed/node_modules/.package-lock.json" ] && return 0
+  say "installing brazejs"
+  rm -rf "$installed"
+  mkdir -p "$installed"
+  cp "$pinned/package.json" "$pinned/package-lock.json" "$installed"
+  (cd "$installed" && npm ci --ignore-scripts --no-audit --no-fund)
+}
+
 command -v cargo >/dev/null 2>&1 || { echo "cargo is missing: install Rust 1.95 or newer" >&2; exit 1; }
 install_missing
+install_brazejs
 
 say "format"
 cargo fmt --check

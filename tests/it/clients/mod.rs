@@ -1,0 +1,47 @@
+//! Real clients: engines of Liquid render messages, calling a whole server that was fed by real syncs.
+//! Shopify's own engine stands for Braze, with a `connected_content` tag made after Braze's
+//! documentation; brazejs, which Braze's users preview their messages with, brings its own.
+
+mod callers;
+mod case;
+mod engine;
+mod misses;
+mod records;
+mod world;
+
+use self::{
+    case::{Case, prove},
+    engine::Engine,
+    world::World,
+};
+
+fn cases() -> Vec<Case> {
+    [records::pages(), records::values(), misses::cases(), callers::identifiers(), callers::credentials()]
+        .into_iter()
+        .flatten()
+        .collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn messages_read_as_expected_in_shopifys_liquid() {
+    let world = World::start().await;
+    let rendered = prove(Engine::Ruby, &world, &cases()).await;
+    // It asks for gzip. A server may do without, and when it does not, the record above came through it.
+    for (name, rendered) in rendered {
+        for call in rendered.calls {
+            assert!(matches!(call.encoding.as_deref(), None | Some("gzip")), "{name}: {call:?}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn messages_read_as_expected_in_brazejs() {
+    let world = World::start().await;
+    let rendered = prove(Engine::Brazejs, &world, &cases()).await;
+    // It does not ask for compression, so nothing may be compressed.
+    for (name, rendered) in rendered {
+        for call in rendered.calls {
+            assert_eq!(call.encoding, None, "{name}: {call:?}");
+        }
+    }
+}
