@@ -50,14 +50,21 @@ impl IndexDefinition {
             CellKind::Null | CellKind::Json | CellKind::Invalid => return None,
             CellKind::Integer | CellKind::Number => whole(text).unwrap_or(Cow::Borrowed(text)),
             CellKind::Boolean => Cow::Borrowed(text),
-            CellKind::Text => by_column(self.kind, text),
+            CellKind::Text => self.by_column(text),
         };
         normalize(&self.normalize, canonical)
     }
 
     /// The text to look for when `text` is asked for, or `None` when no record can hold it.
     pub fn asked<'a>(&self, text: &'a str) -> Option<Cow<'a, str>> {
-        normalize(&self.normalize, by_column(self.kind, text))
+        normalize(&self.normalize, self.by_column(text))
+    }
+
+    /// The canonical text of a column's value. White space goes first where it goes at all: zeros stand
+    /// behind it.
+    fn by_column<'a>(&self, text: &'a str) -> Cow<'a, str> {
+        let text = if self.normalize.contains(&NormalForm::Trim) { text.trim() } else { text };
+        by_column(self.kind, text)
     }
 }
 
@@ -162,6 +169,9 @@ mod tests {
         let id = index(ColumnKind::Integer, &[]);
         assert_eq!(id.stored(CellKind::Integer, "12").as_deref(), Some("12"));
         assert_eq!(id.asked("0012").as_deref(), Some("12"));
+        let trimmed = index(ColumnKind::Integer, &[NormalForm::Trim]);
+        assert_eq!(trimmed.asked(" 0012 ").as_deref(), Some("12"));
+        assert_eq!(trimmed.stored(CellKind::Text, " 0012").as_deref(), Some("12"));
         let uuid = index(ColumnKind::Uuid, &[]);
         assert_eq!(uuid.asked("AB-1").as_deref(), Some("ab-1"));
         let text = index(ColumnKind::Text, &[Integer]);
