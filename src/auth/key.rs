@@ -59,6 +59,13 @@ impl ApiKey {
         if is_formed { Ok(ParsedKey(text)) } else { Err(Refusal::Malformed) }
     }
 
+    /// The id of a text that may be a key: what stands where the id of one does, when the text is as
+    /// long. Nothing else is looked at.
+    pub(super) fn id_in(text: &str) -> Option<&[u8; ID_CHARS]> {
+        let bytes = text.as_bytes();
+        if bytes.len() == KEY_CHARS { bytes[PREFIX.len()..].first_chunk() } else { None }
+    }
+
     /// The whole text, to be shown once.
     pub fn expose(&self) -> &str {
         self.0.expose_secret()

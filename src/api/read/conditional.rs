@@ -10,6 +10,18 @@ use super::coding::Coding;
 /// A quote and 32 hexadecimal digits.
 const STEM_BYTES: usize = 33;
 
+/// The two hexadecimal digits of every byte: an entity tag is made for every hit.
+const PAIRS: [[u8; 2]; 256] = {
+    let digits = b"0123456789abcdef";
+    let mut pairs = [[0; 2]; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        pairs[byte] = [digits[byte >> 4], digits[byte & 15]];
+        byte += 1;
+    }
+    pairs
+};
+
 /// The strong entity tag of a record with this fingerprint: the stem, the content coding's suffix, a
 /// quote. Representations differ by coding, and so do their tags (RFC 9110, section 8.8.3.3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,8 +30,8 @@ pub(super) struct EntityTag([u8; STEM_BYTES]);
 impl EntityTag {
     pub(super) fn of(fingerprint: u128) -> Self {
         let mut tag = [b'"'; STEM_BYTES];
-        for (at, digit) in tag[1..].iter_mut().enumerate() {
-            *digit = b"0123456789abcdef"[(fingerprint >> (4 * (31 - at))) as usize & 15];
+        for (pair, byte) in tag[1..].as_chunks_mut().0.iter_mut().zip(fingerprint.to_be_bytes()) {
+            *pair = PAIRS[usize::from(byte)];
         }
         Self(tag)
     }

@@ -6,23 +6,19 @@ use bytes::Bytes;
 use http_body_util::Full;
 use hyper::{
     HeaderMap, Response, StatusCode,
-    header::{CONTENT_ENCODING, CONTENT_TYPE, ETAG, HeaderValue, VARY},
+    header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderValue, VARY},
 };
 
 use super::{coding::Coding, conditional::EntityTag, shown::Shown};
 use crate::{
     api::{
         codes::{Answered, Code},
-        error::{Error, JSON},
+        error::Error,
         layers::Arrival,
         reply::Whole,
-        request_id,
     },
     domain::manifest::OnMiss,
 };
-
-/// Headers of a hit, with those that the server adds: room made once.
-const HEADERS: usize = 8;
 
 /// A request for a record, judged.
 pub(super) struct Judged {
@@ -119,12 +115,14 @@ impl Judged {
     }
 
     pub(super) fn respond(self, arrival: &Arrival) -> Whole {
-        let (body, tag, coding, status) = match self.answer {
-            Ok(Content::Record { body, tag }) => (body.bytes, Some(tag), body.coding, StatusCode::OK),
-            Ok(Content::NotModified { tag, coding }) => {
-                (Bytes::new(), Some(tag), coding, StatusCode::NOT_MODIFIED)
-            }
-            Ok(Content::OnMiss { body }) => (body.bytes, None, body.coding, StatusCode::OK),
+        let content = match (self.answer, &self.place) {
+            (Ok(content), Some(place)) => Ok((content, place)),
+            (Err(error), _) => Err(error),
+            // Only a collection answers with content.
+            (Ok(_), None) => Err(Code::Internal.into()),
+        };
+        let (content, place) = match content {
+            Ok(found) => found,
             Err(error) => {
                 let mut response = error.respond(&arrival.id);
                 if let (Code::RecordNotFound | Code::DataStale, Some(place)) = (error.code(), &self.place) {
@@ -133,15 +131,19 @@ impl Judged {
                 return response;
             }
         };
+        let (body, tag, coding, status) = match content {
+            Content::Record { body, tag } => (body.bytes, Some(tag), body.coding, StatusCode::OK),
+            Content::NotModified { tag, coding } => {
+                (Bytes::new(), Some(tag), coding, StatusCode::NOT_MODIFIED)
+            }
+            Content::OnMiss { body } => (body.bytes, None, body.coding, StatusCode::OK),
+        };
         let mut response = Response::new(Full::new(body));
         *response.status_mut() = status;
-        let headers = response.headers_mut();
-        headers.reserve(HEADERS);
-        if status == StatusCode::OK {
-            headers.insert(CONTENT_TYPE, JSON);
-        }
-        if let Some(tag) = tag {
-            headers.insert(ETAG, tag.header(coding.unwrap_or(Coding::Identity)));
+        let tag = tag.map(|tag| tag.header(coding.unwrap_or(Coding::Identity)));
+        let mut headers = place.shown.headers(tag, &arrival.id, place.is_stale);
+        if status == StatusCode::NOT_MODIFIED {
+            headers.remove(CONTENT_TYPE);
         }
         if let Some(coding) = coding {
             headers.insert(VARY, HeaderValue::from_static("Accept-Encoding"));
@@ -149,11 +151,7 @@ impl Judged {
                 headers.insert(CONTENT_ENCODING, coding);
             }
         }
-        if let Some(place) = &self.place {
-            place.shown.add_cache_control(headers);
-            place.shown.add_data_headers(place.is_stale, headers);
-        }
-        headers.insert(request_id::HEADER, arrival.id.header());
+        *response.headers_mut() = headers;
         response
     }
 }

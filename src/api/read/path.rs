@@ -53,7 +53,12 @@ impl<'a> RawPath<'a> {
 
     /// Whether the path answers `method`.
     pub(in crate::api) fn allows(&self, method: &Method) -> bool {
-        self.methods().split(", ").any(|name| name == method.as_str())
+        match self.value {
+            Some(value) if matches!(*method, Method::GET | Method::HEAD) || !value.is_empty() => {
+                matches!(*method, Method::GET | Method::HEAD)
+            }
+            Some(_) | None => *method == Method::POST,
+        }
     }
 
     /// Decodes each segment once.

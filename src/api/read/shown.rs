@@ -8,11 +8,15 @@ use chrono::SecondsFormat;
 use hashbrown::HashMap;
 use hyper::{
     HeaderMap,
-    header::{CACHE_CONTROL, HeaderName, HeaderValue},
+    header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderName, HeaderValue},
 };
 
 use crate::{
-    api::{codes::Answered, error::NO_STORE},
+    api::{
+        codes::Answered,
+        error::{JSON, NO_STORE},
+        request_id::{self, RequestId},
+    },
     cache::Served,
     domain::name::{CollectionName, IndexName},
     telemetry::{
@@ -29,9 +33,8 @@ const DATA_STALE: HeaderName = HeaderName::from_static("x-data-stale");
 #[derive(Debug)]
 pub(super) struct Shown {
     served: Arc<Served>,
-    version: HeaderValue,
-    as_of: HeaderValue,
-    cache_control: HeaderValue,
+    /// The headers of a hit, with places for those that each one has of its own.
+    of_a_hit: HeaderMap,
     indexes: Vec<(IndexName, RequestMetrics)>,
     /// Requests for indexes that the collection does not have.
     other: RequestMetrics,
@@ -45,9 +48,14 @@ impl Shown {
         let configured = manifest.serving.cache_control.as_deref();
         Self {
             served: Arc::clone(served),
-            version: manifest.version.0.into(),
-            as_of: text(&served.data_as_of.to_rfc3339_opts(SecondsFormat::AutoSi, true)),
-            cache_control: configured.map_or(NO_STORE, text),
+            of_a_hit: HeaderMap::from_iter([
+                (CONTENT_TYPE, JSON),
+                (ETAG, HeaderValue::from_static("")),
+                (CACHE_CONTROL, configured.map_or(NO_STORE, text)),
+                (DATA_VERSION, manifest.version.0.into()),
+                (DATA_AS_OF, text(&served.data_as_of.to_rfc3339_opts(SecondsFormat::AutoSi, true))),
+                (request_id::HEADER, HeaderValue::from_static("")),
+            ]),
             indexes: manifest
                 .indexes
                 .iter()
@@ -57,19 +65,27 @@ impl Shown {
         }
     }
 
-    /// `X-Data-Version` and `X-Data-As-Of`: on hits and on misses; and `X-Data-Stale` when the data is
-    /// older than the caller accepts.
-    pub(super) fn add_data_headers(&self, is_stale: bool, headers: &mut HeaderMap) {
-        headers.insert(DATA_VERSION, self.version.clone());
-        headers.insert(DATA_AS_OF, self.as_of.clone());
-        if is_stale {
-            headers.insert(DATA_STALE, HeaderValue::from_static("true"));
-        }
+    /// The headers of an answer with content. Copied as a whole: to put them in one by one would hash
+    /// every name.
+    pub(super) fn headers(&self, tag: Option<HeaderValue>, id: &RequestId, is_stale: bool) -> HeaderMap {
+        let mut headers = self.of_a_hit.clone();
+        match tag {
+            Some(tag) => headers.insert(ETAG, tag),
+            None => headers.remove(ETAG),
+        };
+        headers.insert(request_id::HEADER, id.header());
+        add_stale(is_stale, &mut headers);
+        headers
     }
 
-    /// `Cache-Control` of records.
-    pub(super) fn add_cache_control(&self, headers: &mut HeaderMap) {
-        headers.insert(CACHE_CONTROL, self.cache_control.clone());
+    /// `X-Data-Version`, `X-Data-As-Of` and `X-Data-Stale` of a miss.
+    pub(super) fn add_data_headers(&self, is_stale: bool, headers: &mut HeaderMap) {
+        for name in [DATA_VERSION, DATA_AS_OF] {
+            if let Some(value) = self.of_a_hit.get(&name) {
+                headers.insert(name, value.clone());
+            }
+        }
+        add_stale(is_stale, headers);
     }
 
     /// Where the counters of `index` are, when the collection has it.
@@ -83,6 +99,13 @@ impl Shown {
             Some(at) => self.indexes[at].1.record(answered.place(), took),
             None => self.other.record(0, took),
         }
+    }
+}
+
+/// `X-Data-Stale`, when the data is older than the caller accepts.
+fn add_stale(is_stale: bool, headers: &mut HeaderMap) {
+    if is_stale {
+        headers.insert(DATA_STALE, HeaderValue::from_static("true"));
     }
 }
 
