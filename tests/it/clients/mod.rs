@@ -6,6 +6,7 @@ mod callers;
 mod case;
 mod engine;
 mod misses;
+mod posts;
 mod records;
 mod world;
 
@@ -43,5 +44,13 @@ async fn messages_read_as_expected_in_brazejs() {
         for call in rendered.calls {
             assert_eq!(call.encoding, None, "{name}: {call:?}");
         }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn messages_that_ask_by_post_read_as_expected_in_both() {
+    let world = World::start().await;
+    for engine in [Engine::Ruby, Engine::Brazejs] {
+        prove(engine, &world, &posts::cases()).await;
     }
 }
