@@ -2,6 +2,7 @@
 //! tasks.
 
 mod check;
+mod descriptors;
 mod housekeeping;
 mod observe;
 mod parts;
@@ -12,6 +13,7 @@ mod server;
 mod signals;
 
 pub use check::{check_metadata, check_store};
+pub use descriptors::provide as provide_descriptors;
 pub use parts::{open_metadata, open_store};
 pub use process::PublisherProcess;
 pub use server::Server;

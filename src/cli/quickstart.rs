@@ -17,7 +17,7 @@ use super::{
     serve, session,
 };
 use crate::{
-    app::{Server, Signals},
+    app::{self, Server, Signals},
     auth::ApiKey,
     control::NewKey,
     domain::keyset::Grant,
@@ -56,6 +56,7 @@ pub(super) async fn run(arguments: Quickstart) -> Result<Exit, Failure> {
     }
     let config = session::load(&argument)?;
     telemetry::init(&config.telemetry).map_err(anyhow::Error::new)?;
+    app::provide_descriptors(config.server.connections_max);
     let signals = Signals::new();
     let public_url = config.server.public_url.clone();
     let scheme = if config.server.tls.is_some() { "https" } else { "http" };

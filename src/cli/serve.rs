@@ -9,7 +9,7 @@ use super::{
     session,
 };
 use crate::{
-    app::{Server, Signals},
+    app::{self, Server, Signals},
     config::{self, Environment},
     support::clock::Clock,
     telemetry,
@@ -18,6 +18,7 @@ use crate::{
 pub(super) async fn run(arguments: Serve) -> Result<Exit, Failure> {
     let config = session::load(&arguments.config)?;
     telemetry::init(&config.telemetry).map_err(anyhow::Error::new)?;
+    app::provide_descriptors(config.server.connections_max);
     let signals = Signals::new();
     let server = Server::start(config, Clock::default()).await?;
     Ok(until_stopped(server, signals, &arguments.config).await)

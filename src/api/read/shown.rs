@@ -29,6 +29,9 @@ const DATA_VERSION: HeaderName = HeaderName::from_static("x-data-version");
 const DATA_AS_OF: HeaderName = HeaderName::from_static("x-data-as-of");
 const DATA_STALE: HeaderName = HeaderName::from_static("x-data-stale");
 
+/// Most headers of an answer: those of every hit, and of one that is stale and compressed.
+const HEADERS_MAX: usize = 9;
+
 /// One served version as it is shown.
 #[derive(Debug)]
 pub(super) struct Shown {
@@ -46,16 +49,19 @@ impl Shown {
         let collection = manifest.collection.as_str();
         let counted = |index: &str| metrics.requests(collection, index, Answered::OF_AN_INDEX);
         let configured = manifest.serving.cache_control.as_deref();
+        // A full map would grow before each value that takes the place of another.
+        let mut of_a_hit = HeaderMap::with_capacity(HEADERS_MAX);
+        of_a_hit.extend([
+            (CONTENT_TYPE, JSON),
+            (ETAG, HeaderValue::from_static("")),
+            (CACHE_CONTROL, configured.map_or(NO_STORE, text)),
+            (DATA_VERSION, manifest.version.0.into()),
+            (DATA_AS_OF, text(&served.data_as_of.to_rfc3339_opts(SecondsFormat::AutoSi, true))),
+            (request_id::HEADER, HeaderValue::from_static("")),
+        ]);
         Self {
             served: Arc::clone(served),
-            of_a_hit: HeaderMap::from_iter([
-                (CONTENT_TYPE, JSON),
-                (ETAG, HeaderValue::from_static("")),
-                (CACHE_CONTROL, configured.map_or(NO_STORE, text)),
-                (DATA_VERSION, manifest.version.0.into()),
-                (DATA_AS_OF, text(&served.data_as_of.to_rfc3339_opts(SecondsFormat::AutoSi, true))),
-                (request_id::HEADER, HeaderValue::from_static("")),
-            ]),
+            of_a_hit,
             indexes: manifest
                 .indexes
                 .iter()

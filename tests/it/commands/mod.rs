@@ -2,6 +2,7 @@
 
 mod node;
 mod runs;
+mod serving;
 
 use serde_json::Value;
 

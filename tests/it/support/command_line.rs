@@ -81,6 +81,20 @@ impl Place {
 
     /// Starts the binary; what it writes goes to files.
     pub(crate) fn start(&self, arguments: &[&str], variables: &[(&str, &str)]) -> Running {
+        let mut command = self.command(arguments);
+        command.envs(variables.iter().copied());
+        self.spawn(command)
+    }
+
+    /// Starts the binary through a shell that runs `before` first.
+    pub(crate) fn start_after(&self, before: &str, arguments: &[&str]) -> Running {
+        let mut command = Command::new("/bin/sh");
+        command.arg("-c").arg(format!("{before}; exec \"$0\" \"$@\"")).arg(env!("CARGO_BIN_EXE_larder"));
+        command.args(arguments).current_dir(self.path()).env_clear().stdin(Stdio::null());
+        self.spawn(command)
+    }
+
+    fn spawn(&self, mut command: Command) -> Running {
         let unused = |name: &str| {
             (0..1000)
                 .map(|number| self.path().join(format!("{name}.{number}")))
@@ -88,8 +102,6 @@ impl Place {
                 .unwrap()
         };
         let (stdout, stderr) = (unused("stdout"), unused("stderr"));
-        let mut command = self.command(arguments);
-        command.envs(variables.iter().copied());
         command.stdout(File::create(&stdout).unwrap()).stderr(File::create(&stderr).unwrap());
         Running { child: command.spawn().unwrap(), stdout, stderr }
     }
