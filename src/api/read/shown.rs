@@ -20,9 +20,12 @@ use crate::{
     },
 };
 
-const DATA_VERSION: HeaderName = HeaderName::from_static("x-data-version");
-const DATA_AS_OF: HeaderName = HeaderName::from_static("x-data-as-of");
-const DATA_STALE: HeaderName = HeaderName::from_static("x-data-stale");
+/// The version that answers.
+pub(in crate::api) const DATA_VERSION: HeaderName = HeaderName::from_static("x-data-version");
+/// When the warehouse was read for it.
+pub(in crate::api) const DATA_AS_OF: HeaderName = HeaderName::from_static("x-data-as-of");
+/// That it is older than the caller accepts.
+pub(in crate::api) const DATA_STALE: HeaderName = HeaderName::from_static("x-data-stale");
 
 /// One served version as it is shown.
 #[derive(Debug)]
