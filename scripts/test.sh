@@ -16,6 +16,23 @@ has_postgres() {
 # Shopify's Liquid. Debian's package of it does not ask for Ruby itself.
 has_liquid() { ruby -e 'require "liquid"' >/dev/null 2>&1; }
 
+# Where the tests look for Schemathesis, and what says that it is the one that is pinned.
+SCHEMATHESIS=target/schemathesis
+REQUIREMENTS=scripts/schemathesis-requirements.txt
+
+has_schemathesis() {
+  [ -x "$SCHEMATHESIS/bin/schemathesis" ] && cmp -s "$REQUIREMENTS" "$SCHEMATHESIS/requirements.txt"
+}
+
+install_schemathesis() {
+  has_schemathesis && return 0
+  say "installing Schemathesis"
+  rm -rf "$SCHEMATHESIS"
+  python3 -m venv "$SCHEMATHESIS"
+  "$SCHEMATHESIS/bin/pip" install --quiet --disable-pip-version-check -r "$REQUIREMENTS"
+  cp "$REQUIREMENTS" "$SCHEMATHESIS/requirements.txt"
+}
+
 install_missing() {
   local missing=()
   command -v cc >/dev/null 2>&1 || missing+=(gcc libc6-dev)
@@ -23,6 +40,8 @@ install_missing() {
   has_liquid || missing+=(ruby ruby-liquid)
   command -v node >/dev/null 2>&1 || missing+=(nodejs)
   command -v npm >/dev/null 2>&1 || missing+=(npm)
+  # Debian's python3 comes without what makes virtual environments.
+  has_schemathesis || python3 -c 'import venv, ensurepip' >/dev/null 2>&1 || missing+=(python3-venv)
   [ ${#missing[@]} -eq 0 ] && return 0
   if [ "$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null 2>&1; then
     echo "missing: ${missing[*]}. Install them, for example: sudo apt-get install ${missing[*]}" >&2
@@ -53,6 +72,7 @@ install_brazejs() {
 command -v cargo >/dev/null 2>&1 || { echo "cargo is missing: install Rust 1.95 or newer" >&2; exit 1; }
 install_missing
 install_brazejs
+install_schemathesis
 
 say "format"
 cargo fmt --check

@@ -13,6 +13,7 @@ use hyper::{
 use super::{
     codes::Code,
     error::Error,
+    openapi, ops,
     reply::{Answering, Body},
     request_id::{RequestId, RequestIds},
 };
@@ -154,12 +155,14 @@ impl Logged {
             Method::OPTIONS => "OPTIONS",
             _ => "other",
         };
-        let route = match target.path() {
-            path if super::read::RawPath::of(path).is_some() => "record",
-            "/livez" | "/livez/" => "livez",
-            "/readyz" | "/readyz/" => "readyz",
-            "/metrics" | "/metrics/" => "metrics",
-            "/status" | "/status/" => "status",
+        let path = target.path();
+        let route = match path.strip_suffix('/').unwrap_or(path) {
+            _ if super::read::RawPath::of(path).is_some() => "record",
+            ops::LIVEZ => "livez",
+            ops::READYZ => "readyz",
+            ops::METRICS => "metrics",
+            ops::STATUS => "status",
+            openapi::PATH => "openapi",
             _ => "other",
         };
         Self { method, route, arrival: arrival.clone() }

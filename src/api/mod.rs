@@ -1,11 +1,12 @@
 //! HTTP: the read contract, health, metrics.
 //!
 //! `router` has every path of both listeners, `layers` what surrounds every request, `codes` every
-//! refusal with its status, `error` turns a refusal into an answer, `serve` owns the sockets.
+//! refusal with its status, `error` turns a refusal into an answer, `openapi` describes it all, `serve` owns the sockets.
 
 mod codes;
 mod error;
 mod layers;
+mod openapi;
 mod ops;
 mod read;
 mod reply;
@@ -16,6 +17,7 @@ mod settings;
 
 pub use codes::{Answered, Code};
 pub use error::Error;
+pub use openapi::description;
 pub use ops::AdminState;
 #[cfg(any(test, fuzzing))]
 pub(crate) use read::fuzz;

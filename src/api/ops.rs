@@ -23,6 +23,24 @@ use crate::{
     telemetry::{Metrics, metrics},
 };
 
+/// Whether the process runs.
+pub(super) const LIVEZ: &str = "/livez";
+/// Whether requests should be sent here.
+pub(super) const READYZ: &str = "/readyz";
+/// The metrics.
+pub(super) const METRICS: &str = "/metrics";
+/// What is announced and what is served.
+pub(super) const STATUS: &str = "/status";
+
+/// The word of a process that runs.
+pub(super) const LIVE: &str = "live";
+/// The word of a node that may be sent requests.
+pub(super) const READY: &str = "ready";
+/// The word of a node that has not loaded yet what it should serve.
+pub(super) const STARTING: &str = "starting";
+/// The word of a node that was told to end.
+pub(super) const DRAINING: &str = "draining";
+
 /// What the readiness check looks at.
 #[derive(Clone)]
 pub(super) struct Readiness {
@@ -56,17 +74,17 @@ fn status(code: StatusCode, word: &str) -> Answer {
 
 /// `/livez`: the process runs and answers.
 pub(super) async fn livez() -> Answer {
-    status(StatusCode::OK, "live")
+    status(StatusCode::OK, LIVE)
 }
 
 /// `/readyz`: whether requests should be sent here.
 pub(super) async fn readyz(State(state): State<Readiness>) -> Answer {
     if state.shutdown.is_cancelled() {
-        status(StatusCode::SERVICE_UNAVAILABLE, "draining")
+        status(StatusCode::SERVICE_UNAVAILABLE, DRAINING)
     } else if *state.ready.borrow() {
-        status(StatusCode::OK, "ready")
+        status(StatusCode::OK, READY)
     } else {
-        status(StatusCode::SERVICE_UNAVAILABLE, "starting")
+        status(StatusCode::SERVICE_UNAVAILABLE, STARTING)
     }
 }
 

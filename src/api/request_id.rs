@@ -13,7 +13,7 @@ use crate::support::random;
 pub(super) const HEADER: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Longest id that is taken from a caller, in bytes.
-const BYTES_MAX: usize = 64;
+pub(super) const BYTES_MAX: usize = 64;
 
 /// The id of one request; always 1 to 64 letters, digits, `_` or `-`.
 #[derive(Debug, Clone)]

@@ -5,7 +5,10 @@
 
 use std::{panic::AssertUnwindSafe, sync::Arc};
 
-use axum::{Router, routing::get};
+use axum::{
+    Router,
+    routing::{MethodRouter, get},
+};
 use futures::FutureExt;
 use http_body_util::Either;
 use hyper::{
@@ -18,6 +21,7 @@ use super::{
     codes::Code,
     error::Error,
     layers::{Inbound, Layers},
+    openapi,
     ops::{self, AdminState},
     read::{self, Asked, ReadState},
     reply::Answering,
@@ -52,14 +56,15 @@ where
     }
 }
 
-/// The public listener: records and health.
+/// The public listener: records, health and the description of both.
 pub fn public(state: ReadState) -> impl Answer {
     let layers = Arc::new(Layers::new(Some(state.others().clone())));
-    let router = Router::new()
-        .route("/livez", get(ops::livez))
-        .route("/livez/", get(ops::livez))
-        .route("/readyz", get(ops::readyz))
-        .route("/readyz/", get(ops::readyz))
+    let routes = [
+        (ops::LIVEZ, get(ops::livez)),
+        (ops::READYZ, get(ops::readyz)),
+        (openapi::PATH, get(openapi::answer)),
+    ];
+    let router = routed(routes)
         .fallback(ops::no_route)
         .method_not_allowed_fallback(ops::no_method)
         .with_state(state.clone());
@@ -77,16 +82,21 @@ pub fn public(state: ReadState) -> impl Answer {
 
 /// The admin listener: metrics and status.
 pub fn admin(state: AdminState) -> impl Answer {
-    let router = Router::new()
-        .route("/metrics", get(ops::metrics))
-        .route("/metrics/", get(ops::metrics))
-        .route("/status", get(ops::show_status))
-        .route("/status/", get(ops::show_status))
-        .fallback(ops::no_route)
-        .method_not_allowed_fallback(ops::no_method)
-        .with_state(state);
+    let routes = [(ops::METRICS, get(ops::metrics)), (ops::STATUS, get(ops::show_status))];
+    let router =
+        routed(routes).fallback(ops::no_route).method_not_allowed_fallback(ops::no_method).with_state(state);
     let inner = move |layers: &Arc<Layers>, inbound: Inbound| route(&router, layers, inbound);
     Site { layers: Arc::new(Layers::new(None)), inner }
+}
+
+/// A router of these paths; a slash at the end changes nothing.
+fn routed<S, const N: usize>(routes: [(&str, MethodRouter<S>); N]) -> Router<S>
+where
+    S: Clone + Send + Sync + 'static,
+{
+    routes.into_iter().fold(Router::new(), |router, (path, methods)| {
+        router.route(path, methods.clone()).route(&format!("{path}/"), methods)
+    })
 }
 
 /// Lets the router answer; a panic there ends one request only.

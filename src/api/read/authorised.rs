@@ -12,7 +12,8 @@ use crate::{
     support::clock::Clock,
 };
 
-const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
+/// The header of a key alone.
+pub(in crate::api) const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 
 /// Proof that the request carries a key in force.
 #[derive(Debug)]

@@ -16,7 +16,9 @@ use crate::api::codes::Code;
 
 /// Largest body, in bytes: an index value of 1 KiB with every character escaped, and room for a form's
 /// other fields.
-pub(super) const BODY_BYTES_MAX: usize = 16 * 1024;
+pub(in crate::api) const BODY_BYTES_MAX: usize = 16 * 1024;
+/// The media type of a form.
+pub(in crate::api) const FORM: &str = "application/x-www-form-urlencoded";
 
 /// Reads a body whole, within its bounds of size and time.
 pub(super) async fn collect(body: Incoming, timeout: Duration) -> Result<Bytes, Code> {
@@ -39,7 +41,7 @@ pub(super) fn value(headers: &HeaderMap, body: &[u8]) -> Result<String, Code> {
     let media_type = media_type.trim_ascii().to_ascii_lowercase();
     let looks_like_json = body.trim_ascii_start().starts_with(b"{");
     let is_json = match media_type.as_slice() {
-        b"application/x-www-form-urlencoded" => false,
+        named if named == FORM.as_bytes() => false,
         named => looks_like_json || named == b"application/json" || named.ends_with(b"+json"),
     };
     // A struct would be read from an array, too.
@@ -119,7 +121,7 @@ mod tests {
     }
 
     const JSON: Option<&str> = Some("application/json");
-    const FORM: Option<&str> = Some("application/x-www-form-urlencoded");
+    const FORM: Option<&str> = Some(super::FORM);
 
     #[test]
     fn a_body_names_one_value() {

@@ -13,7 +13,7 @@ use hyper::{
 
 /// How a body is coded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Coding {
+pub(in crate::api) enum Coding {
     Identity,
     Gzip,
     Brotli,
@@ -29,7 +29,7 @@ const ZSTD_LEVEL: i32 = 1;
 
 impl Coding {
     /// Those that compress, the cheapest first: what is preferred among what a caller likes equally.
-    const COMPRESSED: [Self; 3] = [Self::Zstd, Self::Brotli, Self::Gzip];
+    pub(in crate::api) const COMPRESSED: [Self; 3] = [Self::Zstd, Self::Brotli, Self::Gzip];
 
     /// The coding that the caller likes best. A caller that does not ask gets the body as it is; so
     /// does one that accepts nothing we have (RFC 9110, section 12.5.3, allows it).
@@ -45,7 +45,7 @@ impl Coding {
     }
 
     /// The name in `Accept-Encoding` and `Content-Encoding`.
-    const fn name(self) -> &'static str {
+    pub(in crate::api) const fn name(self) -> &'static str {
         match self {
             Self::Identity => "identity",
             Self::Gzip => "gzip",
@@ -60,7 +60,7 @@ impl Coding {
     }
 
     /// What an entity tag ends with: another coding is another representation.
-    pub(super) const fn tag_suffix(self) -> &'static str {
+    pub(in crate::api) const fn tag_suffix(self) -> &'static str {
         match self {
             Self::Identity => "",
             Self::Gzip => "-gzip",

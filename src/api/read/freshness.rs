@@ -6,13 +6,29 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::{api::codes::Code, domain::duration};
 
+/// The parameter that says how old the data may be.
+pub(in crate::api) const MAX_AGE: &str = "max_age";
+/// The parameter that says what becomes of older data.
+pub(in crate::api) const ON_STALE: &str = "on_stale";
+
 /// What becomes of an answer whose data is older than the caller accepts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum OnStale {
+pub(in crate::api) enum OnStale {
     /// It is given, and `X-Data-Stale` says what it is.
     Serve,
     /// It is a miss. Who states an age and nothing else wants nothing older.
     Miss,
+}
+
+impl OnStale {
+    /// Every choice by its word.
+    pub(in crate::api) const WORDS: [(&'static str, Self); 2] =
+        [("serve", Self::Serve), ("miss", Self::Miss)];
+
+    fn of(word: &str) -> Result<Self, Code> {
+        let choice = Self::WORDS.iter().find(|(known, _)| *known == word);
+        choice.map(|(_, choice)| *choice).ok_or(Code::InvalidParameter)
+    }
 }
 
 /// The demand of one request; without parameters any age is welcome.
@@ -29,18 +45,11 @@ impl Freshness {
         let (mut max_age, mut on_stale) = (None, None);
         for (name, value) in form_urlencoded::parse(query.unwrap_or_default().as_bytes()) {
             let is_second = match &*name {
-                "max_age" => {
+                MAX_AGE => {
                     let age = duration::parse(&value).map_err(|_| Code::InvalidParameter)?;
                     max_age.replace(age).is_some()
                 }
-                "on_stale" => {
-                    let choice = match &*value {
-                        "serve" => OnStale::Serve,
-                        "miss" => OnStale::Miss,
-                        _ => return Err(Code::InvalidParameter),
-                    };
-                    on_stale.replace(choice).is_some()
-                }
+                ON_STALE => on_stale.replace(OnStale::of(&value)?).is_some(),
                 _ => false,
             };
             if is_second {

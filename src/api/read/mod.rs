@@ -16,6 +16,11 @@ mod record;
 mod shown;
 mod state;
 
-pub(super) use path::RawPath;
+pub(super) use authorised::API_KEY;
+pub(super) use body::{BODY_BYTES_MAX, FORM};
+pub(super) use coding::Coding;
+pub(super) use freshness::{MAX_AGE, ON_STALE, OnStale};
+pub(super) use path::{BY_POST, BY_VALUE, RawPath};
 pub(super) use record::{Asked, answer, answer_post};
+pub(super) use shown::{DATA_AS_OF, DATA_STALE, DATA_VERSION};
 pub use state::{ReadLimits, ReadState};

@@ -10,6 +10,11 @@ use hyper::Method;
 
 use crate::api::{codes::Code, error::METHODS};
 
+/// The path of a record as a template.
+pub(in crate::api) const BY_VALUE: &str = "/v1/collections/{collection}/records/{index_key}/{index_value}";
+/// The path of a look-up by POST as a template.
+pub(in crate::api) const BY_POST: &str = "/v1/collections/{collection}/records/{index_key}";
+
 /// The three names of a record's path, still encoded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::api) struct RawPath<'a> {
@@ -130,6 +135,14 @@ mod tests {
             let decoded = RawPath::of(path).map(|raw| raw.decode().unwrap());
             let decoded = decoded.as_ref().map(|d| (&*d.collection, &*d.index, &*d.value));
             assert_eq!(decoded, expected, "{path}");
+        }
+    }
+
+    #[test]
+    fn templates_are_paths_of_records() {
+        for (template, value) in [(BY_VALUE, Some("{index_value}")), (BY_POST, None)] {
+            let expected = RawPath { collection: "{collection}", index: "{index_key}", value };
+            assert_eq!(RawPath::of(template), Some(expected));
         }
     }
 

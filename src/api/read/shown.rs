@@ -25,9 +25,12 @@ use crate::{
     },
 };
 
-const DATA_VERSION: HeaderName = HeaderName::from_static("x-data-version");
-const DATA_AS_OF: HeaderName = HeaderName::from_static("x-data-as-of");
-const DATA_STALE: HeaderName = HeaderName::from_static("x-data-stale");
+/// The version that answers.
+pub(in crate::api) const DATA_VERSION: HeaderName = HeaderName::from_static("x-data-version");
+/// When the warehouse was read for it.
+pub(in crate::api) const DATA_AS_OF: HeaderName = HeaderName::from_static("x-data-as-of");
+/// That it is older than the caller accepts.
+pub(in crate::api) const DATA_STALE: HeaderName = HeaderName::from_static("x-data-stale");
 
 /// Most headers of an answer: those of every hit, and of one that is stale and compressed.
 const HEADERS_MAX: usize = 9;
