@@ -22,6 +22,8 @@ mod model_story;
 #[cfg(test)]
 mod no_leaks;
 #[cfg(test)]
+mod openapi;
+#[cfg(test)]
 mod packaging;
 #[cfg(test)]
 mod publication;

@@ -1,0 +1,124 @@
+//! The description of the public listener: it is what the repository keeps, and the server does what it
+//! says. Schemathesis asks the server whatever the description allows and forbids.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::{Command, Output},
+};
+
+use chrono::TimeDelta;
+use larder::{
+    api,
+    domain::manifest::{OnMiss, ServingSettings},
+};
+
+use crate::support::{
+    http::Client,
+    read_server::{Server, now},
+};
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+#[tokio::test]
+async fn the_kept_description_is_the_one_that_is_served() {
+    let kept = root().join("docs/openapi.json");
+    let made = api::description();
+    if std::env::var_os("UPDATE_OPENAPI").is_some() {
+        fs::write(&kept, &made).unwrap();
+    }
+    assert!(
+        fs::read_to_string(&kept).unwrap_or_default() == made,
+        "docs/openapi.json is not what the code describes. Bring it up to date with\n\
+         UPDATE_OPENAPI=1 cargo test --locked --test it the_kept_description"
+    );
+    let server = Server::start();
+    let mut client = Client::connect(server.public).await;
+    for target in ["/openapi.json", "/openapi.json/"] {
+        let answer = client.ask("GET", target, "").await;
+        assert_eq!(answer.status, 200, "{target}");
+        assert_eq!(answer.header("content-type"), Some("application/json; charset=utf-8"));
+        assert!(answer.header("x-request-id").is_some());
+        assert!(answer.text() == made, "{target}");
+    }
+    let mut admin = Client::connect(server.admin).await;
+    assert_eq!(admin.ask("GET", "/openapi.json", "").await.status, 404);
+}
+
+/// Where `scripts/test.sh` puts Schemathesis.
+fn schemathesis() -> PathBuf {
+    let program = root().join("target/schemathesis/bin/schemathesis");
+    assert!(
+        program.exists(),
+        "Schemathesis is missing; scripts/test.sh installs it, or by hand:\n\
+         python3 -m venv target/schemathesis\n\
+         target/schemathesis/bin/pip install -r scripts/schemathesis-requirements.txt"
+    );
+    program
+}
+
+#[tokio::test]
+async fn the_server_does_what_its_description_says() {
+    let server = Server::start();
+    // Data of a certain age, a record that is compressed, misses that are answered.
+    let large = format!("{{\"text\":\"{}\"}}", "larder ".repeat(1000));
+    let serving = ServingSettings { on_miss: OnMiss::Empty, ..ServingSettings::default() };
+    server.clock.set(now() + TimeDelta::minutes(10));
+    server.shelf.load("large", 3, serving, &[("12345", None, &large), ("0", None, r#"{"a":1}"#)]);
+    let directory = tempfile::tempdir().unwrap();
+    let mut command = Command::new(schemathesis());
+    command
+        .arg("--config-file")
+        .arg(root().join("tests/it/fixtures/schemathesis.toml"))
+        .arg("run")
+        .arg(format!("http://{}/openapi.json", server.public))
+        // All of them: without a choice it leaves out the one that it has the description from.
+        .args(["--include-path-regex", "^/"])
+        // Neither a proxy nor other settings of the environment; what is written goes here.
+        .env_clear()
+        .env("HOME", directory.path())
+        .env("LARDER_KEY", server.all.expose())
+        .current_dir(directory.path());
+    let Output { status, stdout, stderr } =
+        tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
+    let (told, failed) = (String::from_utf8_lossy(&stdout), String::from_utf8_lossy(&stderr));
+    assert!(status.success(), "{status}\n{told}\n{failed}");
+    let operations = format!("Tested: {}\n", operations());
+    assert!(told.contains(&operations), "not {operations}{told}");
+    asked_everything(&server).await;
+}
+
+/// How many operations the description has.
+fn operations() -> usize {
+    let description: serde_json::Value = serde_json::from_str(&api::description()).unwrap();
+    let paths = description["paths"].as_object().unwrap();
+    paths.values().map(|item| item.as_object().unwrap().len()).sum()
+}
+
+/// Whether the questions met what matters: a run that only met refusals would prove nothing.
+async fn asked_everything(server: &Server) {
+    let mut admin = Client::connect(server.admin).await;
+    let metrics = admin.ask("GET", "/metrics", "").await;
+    let counted = |what: &str| {
+        let mut lines = metrics.text().lines().filter(|line| line.starts_with("larder_requests_total"));
+        lines.any(|line| line.contains(what) && !line.ends_with(" 0"))
+    };
+    for what in [
+        r#"collection="customer",index="id",status="200",code="hit""#,
+        r#"collection="large",index="id",status="200",code="hit""#,
+        r#"code="not_modified""#,
+        r#"code="miss_answered""#,
+        r#"code="record_not_found""#,
+        r#"code="data_stale""#,
+        r#"code="index_not_found""#,
+        r#"code="invalid_parameter""#,
+        r#"code="invalid_body""#,
+        r#"code="key_missing""#,
+        r#"code="key_malformed""#,
+        r#"code="method_not_allowed""#,
+    ] {
+        assert!(counted(what), "nothing was answered with {what}:\n{}", metrics.text());
+    }
+}
