@@ -51,7 +51,7 @@ mod tests {
     #[test]
     fn whatever_the_pattern_has_is_a_duration() {
         let nines = "9".repeat(PATTERN_DIGITS_MAX);
-        let longest: String = UNITS.iter().map(|(unit, _)| format!("{nines}{unit}")).collect();
+        let longest = UNITS.map(|(unit, _)| format!("{nines}{unit}")).concat();
         assert!(parse(&longest).is_ok(), "{longest}");
         assert!(pattern().starts_with("^([0-9]{1,9}d)?([0-9]{1,9}h)?"), "{}", pattern());
     }
