@@ -74,6 +74,8 @@ async fn the_server_does_what_its_description_says() {
         .arg(root().join("tests/it/fixtures/schemathesis.toml"))
         .arg("run")
         .arg(format!("http://{}/openapi.json", server.public))
+        // All of them: without a choice it leaves out the one that it has the description from.
+        .args(["--include-path-regex", "^/"])
         // Neither a proxy nor other settings of the environment; what is written goes here.
         .env_clear()
         .env("HOME", directory.path())
@@ -83,7 +85,16 @@ async fn the_server_does_what_its_description_says() {
         tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
     let (told, failed) = (String::from_utf8_lossy(&stdout), String::from_utf8_lossy(&stderr));
     assert!(status.success(), "{status}\n{told}\n{failed}");
+    let operations = format!("Tested: {}\n", operations());
+    assert!(told.contains(&operations), "not {operations}{told}");
     asked_everything(&server).await;
+}
+
+/// How many operations the description has.
+fn operations() -> usize {
+    let description: serde_json::Value = serde_json::from_str(&api::description()).unwrap();
+    let paths = description["paths"].as_object().unwrap();
+    paths.values().map(|item| item.as_object().unwrap().len()).sum()
 }
 
 /// Whether the questions met what matters: a run that only met refusals would prove nothing.
