@@ -176,11 +176,13 @@ bench_apply() {
 held_by() { # pid address path
   local before after holding
   before=$(rss "$1")
+  # What the generator said of the server before must not be taken for its word of this one.
+  rm -f "$work/open"
   mkfifo "$work/hold"
   "$http" idle --address "$2" --path "$3" --connections "$connections" "${authorised[@]}" <"$work/hold" >"$work/open" & holding=$!
   pids+=("$holding")
   exec 7>"$work/hold"
-  until grep -q open "$work/open"; do kill -0 "$holding"; sleep 0.1; done
+  until grep -qs open "$work/open"; do kill -0 "$holding"; sleep 0.1; done
   after=$(rss "$1")
   exec 7>&-
   wait "$holding"
