@@ -9,7 +9,8 @@
 #   scripts/bench.sh apply      changes that arrive while readers saturate the server
 #   scripts/bench.sh connections  memory of idle connections
 # Needs Rust, PostgreSQL's server and client, redis-server, redis-cli, nginx, taskset and curl.
-# ROWS=1000000, REPEAT=3 and LARDER=path-of-a-binary may be set. All servers listen on loopback or sockets and end with the script.
+# ROWS=1000000, REPEAT=3, SECONDS_EACH=5 (a round), CONNECTIONS=10000, LARDER and BENCH_HTTP (binaries that are
+# built already) may be set. All servers listen on loopback or sockets and end with the script.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 what=${1:-all}
@@ -198,7 +199,9 @@ bench_memory() {
   echo "| restart to ready, seconds | $restart | $load | $(ratio "$restart" "$load") | 0.25 |"
 }
 
+. scripts/bench/servers.sh
 . scripts/bench/read.sh
+. scripts/bench/tail.sh
 
 echo "machine: $(nproc) cores, $(awk '/^MemTotal/ {printf "%.0f GiB", $2 / 1048576}' /proc/meminfo), $(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -1)"
 case $what in
@@ -212,3 +215,5 @@ case $what in
   all) bench_cache; bench_sync; bench_memory; for what in read tail apply connections; do "$0" "$what"; done ;;
   *) echo "usage: scripts/bench.sh [cache|sync|memory|read|tail|apply|connections]" >&2; exit 2 ;;
 esac
+# A measurement of refusals is none.
+[ ! -s "$failures" ] || { echo "requests failed:" >&2; cat "$failures" >&2; exit 1; }

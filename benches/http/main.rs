@@ -1,11 +1,15 @@
 //! The read path's opponents and its load: a bare hyper server, and a load generator that talks to
-//! loopback addresses only. `scripts/bench.sh read` and `tail` drive them.
+//! loopback addresses only. `scripts/bench.sh read`, `tail`, `apply` and `connections` drive them.
 
+mod answer;
 mod bare;
 mod histogram;
 mod load;
+mod report;
+mod requests;
+mod watch;
 
-use std::{net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand};
 
@@ -25,12 +29,27 @@ enum Command {
         /// Where it listens.
         address: SocketAddr,
         /// The file that holds the body.
-        body: std::path::PathBuf,
+        body: PathBuf,
+        /// Header lines of the answer, besides type, length and date.
+        #[arg(long)]
+        header: Vec<String>,
     },
     /// Sends requests over keep-alive connections and prints what came back.
     Load(Load),
     /// Opens connections, asks once over each, prints `open` and holds them until standard input ends.
-    Idle(Idle),
+    Idle {
+        #[command(flatten)]
+        target: Target,
+    },
+    /// Waits until the answer has this `X-Data-Version`, and prints the time as seconds since 1970.
+    AwaitVersion {
+        #[command(flatten)]
+        target: Target,
+        #[arg(long)]
+        version: u64,
+    },
+    /// Waits until a file exists, and prints the time as seconds since 1970.
+    AwaitFile { file: PathBuf },
 }
 
 /// What is asked, and where.
@@ -61,33 +80,40 @@ pub(crate) struct Load {
     pub(crate) rate: Option<u64>,
     #[arg(long, default_value_t = 5.0)]
     pub(crate) seconds: f64,
-}
-
-#[derive(Args)]
-struct Idle {
-    #[command(flatten)]
-    target: Target,
+    /// Most requests sent.
+    #[arg(long, default_value_t = u64::MAX)]
+    pub(crate) requests: u64,
+    /// Name of the first phase. Every line on standard input then begins another phase of that name,
+    /// each with a report of its own, and the end of standard input ends the run.
+    #[arg(long)]
+    pub(crate) phase: Option<String>,
 }
 
 /// Longest measurement: this is a bench, not a soak.
 const SECONDS_MAX: f64 = 600.0;
+/// Highest rate: one thread cannot send more.
+const RATE_MAX: u64 = 1_000_000;
 /// Most connections: as many as a server takes by default, and some.
 const CONNECTIONS_MAX: usize = 20_000;
 
 fn main() {
-    let arguments = Arguments::parse();
-    match arguments.command {
-        Command::Bare { address, body } => bare::serve(address, &body),
-        Command::Load(arguments) => {
-            check(&arguments.target);
-            assert!(arguments.seconds <= SECONDS_MAX, "at most {SECONDS_MAX} seconds");
-            let length = Duration::from_secs_f64(arguments.seconds);
-            println!("{}", load::run(&arguments.target, arguments.rate, length));
+    match Arguments::parse().command {
+        Command::Bare { address, body, header } => bare::serve(address, &body, &header),
+        Command::Load(load) => {
+            check(&load.target);
+            assert!(load.seconds <= SECONDS_MAX, "at most {SECONDS_MAX} seconds");
+            assert!(load.rate.is_none_or(|rate| (1..=RATE_MAX).contains(&rate)), "1 to {RATE_MAX} a second");
+            load::run(&load, Duration::from_secs_f64(load.seconds));
         }
-        Command::Idle(Idle { target }) => {
+        Command::Idle { target } => {
             check(&target);
             load::hold(&target);
         }
+        Command::AwaitVersion { target, version } => {
+            check(&target);
+            watch::version(&target, version);
+        }
+        Command::AwaitFile { file } => watch::file(&file),
     }
 }
 
