@@ -3,7 +3,10 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use tokio::{runtime::Handle, sync::mpsc};
+use tokio::{
+    runtime::Handle,
+    sync::{mpsc, oneshot},
+};
 use tracing::{info, warn};
 
 use super::{
@@ -92,11 +95,17 @@ impl Engine {
             upkeep,
             runtime: Handle::current(),
         };
-        let thread = tokio::task::spawn_blocking(move || {
-            stream::step_back();
-            rewrite.write(Outbox::Publish(sender))
-        });
-        let (written, references) = tokio::join!(thread, publishing.run(drafts));
+        // A thread of its own: one of the runtime's would stay niced for whatever it does next.
+        let (done, written) = oneshot::channel();
+        std::thread::Builder::new()
+            .name("larder-upkeep".to_owned())
+            .spawn(move || {
+                stream::step_back();
+                // The caller may be gone: a run that ends wants no result.
+                let _ = done.send(rewrite.write(Outbox::Publish(sender)));
+            })
+            .expect("the operating system gives a thread");
+        let (written, references) = tokio::join!(written, publishing.run(drafts));
         let references = references?;
         written.map_err(|_| Error::WorkerDied)??;
         let mut segments: Vec<SegmentReference> = match upkeep {
