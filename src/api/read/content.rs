@@ -90,10 +90,13 @@ pub(super) fn miss(
     compress_min_bytes: usize,
     headers: &HeaderMap,
 ) -> Result<Content, Error> {
+    if value.trim().is_empty() {
+        return Err(Code::RecordNotFound.into());
+    }
     let body = match on_miss {
-        OnMiss::Empty if !value.is_empty() => b"{}",
-        OnMiss::Record(record) if !value.is_empty() => record.as_bytes(),
-        _ => return Err(code.into()),
+        OnMiss::Empty => b"{}",
+        OnMiss::Record(record) => record.as_bytes(),
+        OnMiss::NotFound => return Err(code.into()),
     };
     let coding = coding_of(body.len(), compress_min_bytes, headers);
     Ok(Content::OnMiss { body: Body::new(body.to_vec(), coding) })

@@ -81,7 +81,10 @@ pub(in crate::api) async fn answer_post(
             }),
             Err(code) => Judged::refused(code),
         },
-        Err(error) => Judged::refused(error),
+        Err(error) => {
+            body::discard(head.headers(), body).await;
+            Judged::refused(error)
+        }
     };
     conclude(&state, judged, &arrival)
 }

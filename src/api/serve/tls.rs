@@ -173,7 +173,7 @@ impl Pem {
             .with_no_client_auth()
             .with_single_cert(chain, key)
             .map_err(refused)?;
-        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec(), b"http/1.0".to_vec()];
         config.ticketer = aws_lc_rs::Ticketer::new().map_err(refused)?;
         Ok(config)
     }
