@@ -33,7 +33,7 @@ use crate::api::{
     router::Answer,
 };
 
-/// Largest head that is read at all, in bytes; above it the connection ends with a bare 431. Well
+/// Largest head that is read at all, in bytes; above it the connection ends with a 431. Well
 /// above the limits of `layers`, so that theirs, with a body that explains, come first.
 const HEAD_BYTES_MAX: usize = 128 * 1024;
 /// Most requests at once on one HTTP/2 connection.
