@@ -16,21 +16,27 @@ has_postgres() {
 # Shopify's Liquid. Debian's package of it does not ask for Ruby itself.
 has_liquid() { ruby -e 'require "liquid"' >/dev/null 2>&1; }
 
-# Where the tests look for Schemathesis, and what says that it is the one that is pinned.
-SCHEMATHESIS=target/schemathesis
-REQUIREMENTS=scripts/schemathesis-requirements.txt
+# Python programs of the tests, each in a virtual environment of its own: target/NAME, where the tests
+# look for it, filled from scripts/NAME-requirements.txt, whose copy says that it is the one pinned.
+PYTHON_PROGRAMS=(schemathesis moto)
 
-has_schemathesis() {
-  [ -x "$SCHEMATHESIS/bin/schemathesis" ] && cmp -s "$REQUIREMENTS" "$SCHEMATHESIS/requirements.txt"
+has_python_program() { cmp -s "scripts/$1-requirements.txt" "target/$1/requirements.txt"; }
+
+has_python_programs() {
+  local name
+  for name in "${PYTHON_PROGRAMS[@]}"; do has_python_program "$name" || return 1; done
 }
 
-install_schemathesis() {
-  has_schemathesis && return 0
-  say "installing Schemathesis"
-  rm -rf "$SCHEMATHESIS"
-  python3 -m venv "$SCHEMATHESIS"
-  "$SCHEMATHESIS/bin/pip" install --quiet --disable-pip-version-check -r "$REQUIREMENTS"
-  cp "$REQUIREMENTS" "$SCHEMATHESIS/requirements.txt"
+install_python_programs() {
+  local name
+  for name in "${PYTHON_PROGRAMS[@]}"; do
+    has_python_program "$name" && continue
+    say "installing $name"
+    rm -rf "target/$name"
+    python3 -m venv "target/$name"
+    "target/$name/bin/pip" install --quiet --disable-pip-version-check -r "scripts/$name-requirements.txt"
+    cp "scripts/$name-requirements.txt" "target/$name/requirements.txt"
+  done
 }
 
 install_missing() {
@@ -41,7 +47,7 @@ install_missing() {
   command -v node >/dev/null 2>&1 || missing+=(nodejs)
   command -v npm >/dev/null 2>&1 || missing+=(npm)
   # Debian's python3 comes without what makes virtual environments.
-  has_schemathesis || python3 -c 'import venv, ensurepip' >/dev/null 2>&1 || missing+=(python3-venv)
+  has_python_programs || python3 -c 'import venv, ensurepip' >/dev/null 2>&1 || missing+=(python3-venv)
   [ ${#missing[@]} -eq 0 ] && return 0
   if [ "$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null 2>&1; then
     echo "missing: ${missing[*]}. Install them, for example: sudo apt-get install ${missing[*]}" >&2
@@ -72,7 +78,7 @@ install_brazejs() {
 command -v cargo >/dev/null 2>&1 || { echo "cargo is missing: install Rust 1.95 or newer" >&2; exit 1; }
 install_missing
 install_brazejs
-install_schemathesis
+install_python_programs
 
 say "format"
 cargo fmt --check

@@ -1,11 +1,22 @@
 //! Checking that store and metadata answer.
 
-use super::parts::{open_metadata, open_store};
-use crate::{config::Config, control::Error, support::clock::Clock};
+use super::parts::{open_metadata, open_read_store, open_store};
+use crate::{config::Config, control::Error, publication::Store, support::clock::Clock};
 
-/// Reads the newest catalog document; what was found, in words.
+/// Checks that a publisher may use the store: it creates an object only where none is. What was
+/// found, in words.
 pub async fn check_store(config: &Config) -> Result<String, Error> {
     let store = open_store(config)?;
+    store.check_conditional_create().await?;
+    newest(&store).await
+}
+
+/// Checks that a follower may read the store; what was found, in words.
+pub async fn check_read_store(config: &Config) -> Result<String, Error> {
+    newest(&open_read_store(config)?).await
+}
+
+async fn newest(store: &Store) -> Result<String, Error> {
     Ok(match store.newest(None).await? {
         Some(document) => {
             let collections = match document.collections.len() {

@@ -12,9 +12,9 @@ mod publishing;
 mod server;
 mod signals;
 
-pub use check::{check_metadata, check_store};
+pub use check::{check_metadata, check_read_store, check_store};
 pub use descriptors::provide as provide_descriptors;
-pub use parts::{open_metadata, open_store};
+pub use parts::{open_known_store, open_metadata};
 pub use process::PublisherProcess;
 pub use server::Server;
 pub use signals::Signals;

@@ -1,21 +1,34 @@
 //! Opening the parts that servers and commands share.
 
 use crate::{
-    config::Config,
+    config::{Config, Role},
     control::Error,
     metadata::Metadata,
     publication::{SegmentDirectory, Store},
     support::clock::Clock,
 };
 
-/// Opens the object store.
-pub fn open_store(config: &Config) -> Result<Store, Error> {
-    Ok(Store::open(&config.storage)?)
+/// Opens the object store that is written to.
+pub(super) fn open_store(config: &Config) -> Result<Store, Error> {
+    Ok(Store::open(&config.storage.location)?)
 }
 
-/// Opens the metadata database.
+/// Opens the object store that a follower reads.
+pub(super) fn open_read_store(config: &Config) -> Result<Store, Error> {
+    let storage = &config.storage;
+    Ok(Store::open(storage.read_location.as_ref().unwrap_or(&storage.location))?)
+}
+
+/// Opens the object store that knows best what is announced, of those that this node may read.
+pub fn open_known_store(config: &Config) -> Result<Store, Error> {
+    if config.node.has(Role::Publisher) { open_store(config) } else { open_read_store(config) }
+}
+
+/// Opens the metadata database. A node that does not publish has none: a database of its own would
+/// know no key and no run, and what it announced would stand beside the publishers'.
 pub async fn open_metadata(config: &Config, clock: Clock) -> Result<Metadata, Error> {
-    let settings = config.metadata.as_ref().ok_or(Error::NoMetadata)?;
+    let publishes = config.node.has(Role::Publisher);
+    let settings = config.metadata.as_ref().filter(|_| publishes).ok_or(Error::NoMetadata)?;
     Ok(Metadata::open(settings, clock).await?)
 }
 

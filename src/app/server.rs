@@ -8,7 +8,7 @@ use tracing::{info, warn};
 
 use super::{
     observe,
-    parts::{open_segments, open_store},
+    parts::{open_read_store, open_segments},
     publishing::Publishing,
 };
 use crate::{
@@ -229,7 +229,7 @@ impl Ground {
             private_file::create_directory(data_dir)
                 .with_context(|| format!("cannot create [node] data_dir {}", data_dir.display()))?;
             let lock = DirectoryLock::acquire(data_dir)?;
-            let (store, directory) = (open_store(&config)?, open_segments(&config, clock.clone())?);
+            let (store, directory) = (open_read_store(&config)?, open_segments(&config, clock.clone())?);
             let tls = config.server.tls.as_ref().map(Tls::load).transpose()?;
             let cache = Cache::new();
             let target = Arc::new(CacheTarget::new(cache.clone()));

@@ -22,8 +22,13 @@ pub(super) async fn run(arguments: Check) -> Result<Exit, Failure> {
         return Ok(Exit::Success);
     }
     let mut is_sound = tell_certificate(&config)?;
-    is_sound &= tell("store", app::check_store(&config).await)?;
-    if config.node.has(Role::Publisher) {
+    let publishes = config.node.has(Role::Publisher);
+    if !publishes || config.storage.read_location.is_some() {
+        let what = if publishes { "store to read from" } else { "store" };
+        is_sound &= tell(what, app::check_read_store(&config).await)?;
+    }
+    if publishes {
+        is_sound &= tell("store", app::check_store(&config).await)?;
         is_sound &= tell("metadata", app::check_metadata(&config, Clock::default()).await)?;
     }
     for sync in &config.syncs {

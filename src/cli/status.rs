@@ -11,9 +11,10 @@ use crate::{app, control, control::CollectionStatus, support::clock::Clock};
 pub(super) async fn run(arguments: Status) -> Result<Exit, Failure> {
     let config = session::load(&arguments.config)?;
     let clock = Clock::default();
-    let store = app::open_store(&config)?;
+    let store = app::open_known_store(&config)?;
     let metadata = match app::open_metadata(&config, clock.clone()).await {
         Ok(metadata) => Some(metadata),
+        Err(control::Error::NoMetadata) => None,
         Err(error) => {
             complain(&format!("warning: last and held runs are not shown: {error}"));
             None

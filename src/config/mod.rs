@@ -174,7 +174,7 @@ pub fn load_text(
     let report = Report::default();
     let shown: Arc<Path> = path.into();
     let config = effective::build(text, &shown, env, overrides, &report)
-        .and_then(|effective| resolve::resolve(effective, &report));
+        .and_then(|effective| resolve::resolve(effective, env, &report));
     report.into_result(config)
 }
 

@@ -8,12 +8,14 @@ use super::{
 };
 
 /// Keys that hold a URL, in which a password may stand.
-const URLS: [&str; 2] = ["url", "public_url"];
+const URLS: [&str; 5] = ["url", "read_url", "public_url", "endpoint", "read_endpoint"];
+/// Keys that hold a secret as a whole.
+const SECRETS: [&str; 2] = ["secret_access_key", "access_key"];
 
 /// Tables that have a header of their own, by depth: `[sources]` has none, `[sources.x]` has.
 fn has_header(path: &[&str]) -> bool {
     match path {
-        [_] | ["sources" | "models" | "syncs", _] => true,
+        [_] | ["sources" | "models" | "syncs" | "storage", _] => true,
         ["syncs", _, last] => matches!(*last, "indexes" | "fields"),
         _ => false,
     }
@@ -61,6 +63,7 @@ fn key(key: &str) -> String {
 fn value(name: &str, node: &Value) -> String {
     match node {
         Value::String(text) if URLS.contains(&name) => string(&mask(&text.raw)),
+        Value::String(text) if SECRETS.contains(&name) => string(masked(&text.raw)),
         Value::String(text) => string(&text.raw),
         Value::Integer(number) => number.to_string(),
         Value::Float(number) => toml::Value::Float(*number).to_string(),

@@ -29,7 +29,9 @@ pub enum Error {
         id: String,
     },
     /// This node has no metadata database.
-    #[error("[metadata] url is not set on this node; run the command where it is")]
+    #[error(
+        "this node has not the role \"publisher\" ([node] roles), so it has no metadata database; run the command on one that has"
+    )]
     NoMetadata,
     /// The key set kept changing under this one.
     #[error("other key changes came first {attempts} times; try again")]

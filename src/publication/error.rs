@@ -9,7 +9,8 @@ use crate::domain::{error::ErrorKind, id::DeploymentId};
 pub enum Error {
     /// The store did not do what it was asked.
     #[error(
-        "the object store could not {operation} `{path}`; check that it is reachable and writable: {source}"
+        "the object store could not {operation} `{path}`; check that it is reachable and writable: {}",
+        told(source)
     )]
     Request {
         /// "read", "write", "list" or "delete".
@@ -19,6 +20,27 @@ pub enum Error {
         /// What the store's client says.
         #[source]
         source: object_store::Error,
+    },
+    /// No client of the store can be made.
+    #[error("the object store {location} cannot be used as configured: {}", told(source))]
+    Unusable {
+        /// The store, without credentials.
+        location: String,
+        /// What the store's client says.
+        #[source]
+        source: object_store::Error,
+    },
+    /// The store creates an object where one is.
+    #[error(
+        "the object store ignores the condition \"create only where nothing is\" (`If-None-Match: *`): \
+         {winners} of {writers} writers created one and the same object. Announcements would overwrite \
+         each other; use a store that honours it"
+    )]
+    UnconditionalCreate {
+        /// How many were told that they created it.
+        winners: usize,
+        /// How many tried.
+        writers: usize,
     },
     /// The store did not answer in time.
     #[error("the object store did not {operation} `{path}` within {seconds} s")]
@@ -137,7 +159,10 @@ impl Error {
             | Self::Malformed { .. }
             | Self::TooLarge { .. }
             | Self::ForeignPath { .. } => ErrorKind::Corrupt,
-            Self::NewerFormat { .. } | Self::ForeignCatalog { .. } => ErrorKind::Invalid,
+            Self::NewerFormat { .. }
+            | Self::ForeignCatalog { .. }
+            | Self::Unusable { .. }
+            | Self::UnconditionalCreate { .. } => ErrorKind::Invalid,
             Self::Local { .. } => ErrorKind::Internal,
         }
     }
@@ -146,6 +171,8 @@ impl Error {
     pub fn code(&self) -> &'static str {
         match self {
             Self::Request { .. } => "store_unavailable",
+            Self::Unusable { .. } => "store_unusable",
+            Self::UnconditionalCreate { .. } => "store_overwrites",
             Self::Timeout { .. } => "store_timeout",
             Self::Denied { .. } => "store_denied",
             Self::Missing { .. } => "object_missing",
@@ -160,6 +187,16 @@ impl Error {
             Self::Ending => "process_ending",
         }
     }
+}
+
+/// What a store's client says, without the parameters of addresses: some hold a signature.
+fn told(source: &object_store::Error) -> String {
+    let text = source.to_string();
+    let words = text.split(' ').map(|word| match word.split_once('?') {
+        Some((address, _)) if address.contains("://") => format!("{address}?..."),
+        _ => word.to_owned(),
+    });
+    words.collect::<Vec<_>>().join(" ")
 }
 
 /// Runs file work on the threads that may block.

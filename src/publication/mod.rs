@@ -6,6 +6,7 @@
 //! as an address.
 
 mod announce;
+mod backend;
 mod buffer;
 mod catalog;
 mod decode;
@@ -16,6 +17,7 @@ mod freshness;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzz;
 mod paths;
+mod probe;
 mod publish;
 pub mod retention;
 mod settings;
@@ -32,6 +34,6 @@ pub use error::Error;
 pub use files::ContentDirectory;
 pub use freshness::{Fresh, remember};
 pub use publish::{Content, SegmentDraft, publish_key_set, publish_manifest, publish_segment};
-pub use settings::{Location, Settings};
+pub use settings::{Bucket, Location, Service, Settings};
 pub use settle::Settled;
 pub use store::Store;

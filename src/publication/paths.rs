@@ -13,6 +13,9 @@ pub(super) const COLLECTIONS: &str = "collections";
 /// Where key sets stand.
 pub(super) const KEYS: &str = "keys";
 
+/// Where stores are tried out.
+pub(super) const PROBES: &str = "probe";
+
 /// Characters of the random part of a key set's name.
 const KEY_SET_RANDOM_CHARACTERS: usize = 32;
 
@@ -89,6 +92,11 @@ pub(super) fn manifest(collection: &CollectionName, run: RunId) -> Path {
 /// A key set; `random` keeps two writers of one revision apart.
 pub(super) fn key_set(revision: u64, random: u128) -> Path {
     Path::from(format!("{KEYS}/{revision:020}-{random:032x}.json"))
+}
+
+/// An object to try a store out with.
+pub(super) fn probe(random: u128) -> Path {
+    Path::from(format!("{PROBES}/{random:032x}"))
 }
 
 /// The path of a manifest that a catalog document names for `collection`.

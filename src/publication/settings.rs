@@ -2,18 +2,69 @@
 
 use std::path::PathBuf;
 
+use crate::support::secret::SecretString;
+
 /// Where objects live.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Settings {
-    /// The store's location.
+    /// Where publishers write, and where all read unless `read_location` says otherwise.
     pub location: Location,
+    /// Where a follower reads: a copy that the store's own replication keeps. Its objects may
+    /// arrive late and in any order.
+    pub read_location: Option<Location>,
     /// Versions of a collection whose manifest and segments are kept (10).
     pub keep_versions: usize,
 }
 
 /// A kind of store.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub enum Location {
     /// A local directory, created 0700; every write is synced to disk.
     Directory(PathBuf),
+    /// A bucket of a storage service.
+    Bucket(Bucket),
+}
+
+/// A bucket, or what a service calls it, and how to reach it.
+#[derive(Debug, Clone)]
+pub struct Bucket {
+    /// Whose bucket it is.
+    pub service: Service,
+    /// Its name.
+    pub name: String,
+    /// What stands before every path in it, without slashes at its ends; empty for none.
+    pub prefix: String,
+    /// Options of crate `object_store`, by their names there (`aws_region`); a later one of the
+    /// same name counts. Names that the service does not know are passed over: the environment,
+    /// where most come from, has variables for other programs too.
+    pub options: Vec<(String, SecretString)>,
+}
+
+/// A storage service that creates an object only where none is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Service {
+    /// Amazon S3 and servers that speak its protocol.
+    S3,
+    /// Google Cloud Storage.
+    Gcs,
+    /// Azure Blob Storage; the bucket is a container.
+    Azure,
+}
+
+impl Location {
+    /// Where it is, for people: without credentials.
+    pub fn shown(&self) -> String {
+        match self {
+            Self::Directory(path) => format!("file:{}", path.display()),
+            Self::Bucket(bucket) => {
+                let scheme = match bucket.service {
+                    Service::S3 => "s3",
+                    Service::Gcs => "gs",
+                    Service::Azure => "az",
+                };
+                let slash = if bucket.prefix.is_empty() { "" } else { "/" };
+                format!("{scheme}://{}{slash}{}", bucket.name, bucket.prefix)
+            }
+        }
+    }
 }

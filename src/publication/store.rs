@@ -1,26 +1,21 @@
 //! Requests to the object store: each has a bound in time and, where it reads, in size.
 
-use std::{
-    fs::DirBuilder, future::Future, os::unix::fs::DirBuilderExt, path::PathBuf, sync::Arc, time::Duration,
-};
+use std::{fs::File, future::Future, ops::Range, path::PathBuf, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use futures::{StreamExt, stream::BoxStream};
 use object_store::{
-    GetOptions, GetResult, GetResultPayload, ObjectMeta, ObjectStore, ObjectStoreExt, PutMode, PutPayload,
-    WriteMultipart, local::LocalFileSystem, path::Path,
+    GetOptions, GetRange, GetResult, GetResultPayload, ObjectMeta, ObjectStore, ObjectStoreExt, PutMode,
+    PutPayload, WriteMultipart, path::Path,
 };
 
-use super::{
-    error::Error,
-    settings::{Location, Settings},
-};
+use super::{backend, decode::corrupt, error::Error, settings::Location};
 
 /// Bound of a request for a small document, and of the first answer to a larger one: far above a
 /// slow store's tail, and a follower that waits longer is better off asking again.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 /// Bound between two pieces of a large object: a connection that is silent for longer is dead.
-pub(super) const STALL_TIMEOUT: Duration = Duration::from_secs(20);
+const STALL_TIMEOUT: Duration = Duration::from_secs(20);
 /// Bound of one upload of up to [`PUT_BYTES_MAX`]: 64 MB at half a megabyte a second.
 const UPLOAD_TIMEOUT: Duration = Duration::from_mins(2);
 /// Largest object put in one request; larger ones go in parts, so that memory stays bounded.
@@ -50,17 +45,17 @@ pub(super) enum Conditional {
 }
 
 impl Store {
-    /// Opens the store that the settings name; a directory is created 0700.
-    pub fn open(settings: &Settings) -> Result<Self, Error> {
-        let Location::Directory(path) = &settings.location;
-        let local = |source| Error::Local { action: "create", path: path.clone(), source };
-        DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(local)?;
-        let root = path.canonicalize().map_err(local)?;
-        let store = LocalFileSystem::new_with_prefix(&root)
-            .map_err(|source| Error::Request { operation: "open", path: root.display().to_string(), source })?
-            .with_fsync(true)
-            .with_automatic_cleanup(true);
-        Ok(Self { inner: Arc::new(store), directory: Some(Arc::new(root)) })
+    /// Opens the store at `location`. A directory is created 0700; of a service nothing is asked yet.
+    pub fn open(location: &Location) -> Result<Self, Error> {
+        let inner = backend::open(location)?;
+        let directory = match location {
+            Location::Directory(path) => {
+                let local = |source| Error::Local { action: "read", path: path.clone(), source };
+                Some(Arc::new(path.canonicalize().map_err(local)?))
+            }
+            Location::Bucket(_) => None,
+        };
+        Ok(Self { inner, directory })
     }
 
     /// A store over any backend.
@@ -102,16 +97,50 @@ impl Store {
         within(REQUEST_TIMEOUT, "read", path, read).await
     }
 
-    /// Begins to read a large object; `None` when it is not there.
-    pub(super) async fn large(&self, path: &Path) -> Result<Option<GetResult>, Error> {
+    /// The file of an object of `bytes` bytes, when the store's objects are files of this machine.
+    pub(super) async fn file(&self, path: &Path, bytes: u64) -> Result<Option<File>, Error> {
+        if !self.is_near() {
+            return Ok(None);
+        }
         within(REQUEST_TIMEOUT, "read", path, async {
-            match self.inner.get_opts(path, GetOptions::default()).await {
-                Ok(result) => Ok(Some(result)),
-                Err(object_store::Error::NotFound { .. }) => Ok(None),
-                Err(source) => Err(failed("read", path, source)),
+            let result = self.inner.get_opts(path, GetOptions::default()).await;
+            let result = result.map_err(|source| failed("read", path, source))?;
+            if result.meta.size != bytes {
+                return Err(corrupt(path.as_ref(), "its length is another one"));
+            }
+            match result.payload {
+                GetResultPayload::File(file, _) => Ok(Some(file)),
+                GetResultPayload::Stream(_) => Ok(None),
             }
         })
         .await
+    }
+
+    /// A part of an object that has `whole` bytes. Each piece of it has its own time.
+    pub(super) async fn range(&self, path: &Path, range: Range<u64>, whole: u64) -> Result<Bytes, Error> {
+        let length = range.end - range.start;
+        let options = GetOptions { range: Some(GetRange::Bounded(range)), ..GetOptions::default() };
+        let result = within(REQUEST_TIMEOUT, "read", path, async {
+            self.inner.get_opts(path, options).await.map_err(|source| failed("read", path, source))
+        })
+        .await?;
+        if result.meta.size != whole {
+            return Err(corrupt(path.as_ref(), "its length is another one"));
+        }
+        let mut pieces = result.into_stream();
+        let mut bytes = Vec::with_capacity(length as usize);
+        loop {
+            let next = async { Ok(pieces.next().await) };
+            match within(STALL_TIMEOUT, "read", path, next).await? {
+                Some(Ok(piece)) if (bytes.len() + piece.len()) as u64 <= length => {
+                    bytes.extend_from_slice(&piece);
+                }
+                Some(Ok(_)) => return Err(corrupt(path.as_ref(), "it is too long")),
+                Some(Err(source)) => return Err(failed("read", path, source)),
+                None if bytes.len() as u64 == length => return Ok(bytes.into()),
+                None => return Err(corrupt(path.as_ref(), "it is cut short")),
+            }
+        }
     }
 
     /// Writes an object of at most [`PUT_BYTES_MAX`], over whatever is there.
@@ -232,7 +261,7 @@ async fn collect(path: &Path, result: GetResult, limit: u64) -> Result<Bytes, Er
 }
 
 /// An error of the backend as one of ours.
-pub(super) fn failed(operation: &'static str, path: &Path, source: object_store::Error) -> Error {
+fn failed(operation: &'static str, path: &Path, source: object_store::Error) -> Error {
     use object_store::Error as Source;
     let path = path.to_string();
     match source {

@@ -8,8 +8,8 @@ use std::{
 };
 
 use bytes::Bytes;
-use futures::{StreamExt, stream::BoxStream};
-use object_store::{GetResultPayload, path::Path};
+use futures::{StreamExt, stream};
+use object_store::path::Path;
 use tokio::sync::mpsc;
 
 use super::{
@@ -17,12 +17,17 @@ use super::{
     error::{Error, blocking},
     files::PIECE_BYTES,
     paths,
-    store::{STALL_TIMEOUT, Store, failed},
+    store::Store,
 };
 use crate::domain::{digest::Hasher, limits::SEGMENT_BYTES_MAX, manifest::SegmentReference};
 
-/// Pieces that wait between network and disk; each is as large as the client hands it over.
-const PIECES_WAITING_MAX: usize = 8;
+/// Bytes asked for in one request: large enough that a round trip to the store does not count, and
+/// small enough that a cut connection loses little.
+const RANGE_BYTES: u64 = 4 * 1024 * 1024;
+/// Ranges of one object that are asked for at the same time: one connection rarely fills a link.
+const RANGES_MAX: usize = 4;
+/// Ranges that wait between network and disk.
+const RANGES_WAITING_MAX: usize = 2;
 
 /// Where bytes come from, seen from a thread that may block.
 enum Incoming {
@@ -53,53 +58,36 @@ pub(super) async fn download<S: Send + 'static, T: Send + 'static>(
         let (path, bytes) = (reference.object.clone(), reference.bytes);
         return Err(Error::TooLarge { path, bytes, limit: SEGMENT_BYTES_MAX });
     }
-    let Some(result) = store.large(&path).await? else {
-        return Err(Error::Missing { path: reference.object.clone() });
-    };
-    if result.meta.size != reference.bytes {
-        return Err(corrupt(&reference.object, "its length is another one"));
-    }
+    let file = store.file(&path, reference.bytes).await?;
     let reference = Arc::new(reference.clone());
+    let named = Arc::clone(&reference);
     let receive = move |incoming| {
         let distance = if matches!(incoming, Incoming::File(_)) { Distance::Near } else { Distance::Far };
         let mut sink = start(distance)?;
-        verified(incoming, &reference, |offset, bytes| write(&mut sink, offset, bytes))?;
+        verified(incoming, &named, |offset, bytes| write(&mut sink, offset, bytes))?;
         finish(sink)
     };
-    match result.payload {
-        GetResultPayload::File(file, _) => blocking(move || receive(Incoming::File(file))).await,
-        GetResultPayload::Stream(pieces) => {
-            let (sender, waiting) = mpsc::channel(PIECES_WAITING_MAX);
-            let receiving = blocking(move || receive(Incoming::Pieces(waiting)));
-            let (sent, taken) = tokio::join!(forward(&path, pieces, sender), receiving);
-            // A cut stream also looks cut short to the receiver; the cause is the better story.
-            sent.and(taken)
-        }
+    if let Some(file) = file {
+        return blocking(move || receive(Incoming::File(file))).await;
     }
+    let (sender, waiting) = mpsc::channel(RANGES_WAITING_MAX);
+    let receiving = blocking(move || receive(Incoming::Pieces(waiting)));
+    let (sent, taken) = tokio::join!(forward(store, &path, reference.bytes, sender), receiving);
+    // A cut stream also looks cut short to the receiver; the cause is the better story.
+    sent.and(taken)
 }
 
-/// Moves pieces from the network to the thread that takes them, each within its time.
-async fn forward(
-    path: &Path,
-    mut pieces: BoxStream<'static, object_store::Result<Bytes>>,
-    sender: mpsc::Sender<Bytes>,
-) -> Result<(), Error> {
-    loop {
-        let next = tokio::time::timeout(STALL_TIMEOUT, pieces.next()).await.map_err(|_| Error::Timeout {
-            operation: "read",
-            path: path.to_string(),
-            seconds: STALL_TIMEOUT.as_secs(),
-        })?;
-        match next {
-            Some(Ok(piece)) => {
-                if sender.send(piece).await.is_err() {
-                    return Ok(()); // The receiver ended and says why.
-                }
-            }
-            Some(Err(source)) => return Err(failed("read", path, source)),
-            None => return Ok(()),
+/// Moves an object of `bytes` bytes from the network to the thread that takes it, range by range.
+async fn forward(store: &Store, path: &Path, bytes: u64, sender: mpsc::Sender<Bytes>) -> Result<(), Error> {
+    let starts = (0..bytes).step_by(RANGE_BYTES as usize);
+    let ranges = starts.map(|start| start..bytes.min(start + RANGE_BYTES));
+    let mut pieces = stream::iter(ranges).map(|range| store.range(path, range, bytes)).buffered(RANGES_MAX);
+    while let Some(piece) = pieces.next().await {
+        if sender.send(piece?).await.is_err() {
+            break; // The receiver ended and says why.
         }
     }
+    Ok(())
 }
 
 /// Passes every byte on and fails unless all together are what `reference` names.

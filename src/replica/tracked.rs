@@ -14,10 +14,15 @@ use crate::{
     domain::{
         catalog::CollectionEntry,
         digest::Digest,
+        error::ErrorKind,
         manifest::{Manifest, Version},
     },
     support::backoff::Backoff,
 };
+
+/// Longest wait for an object that is named and not there: a copy of the store that is kept by
+/// replication shows objects in any order, some seconds apart.
+const MISSING_RETRY_MAX: Duration = Duration::from_secs(5);
 
 /// A collection that the catalog names, or named a moment ago.
 #[derive(Debug)]
@@ -115,7 +120,9 @@ impl Tracked {
         let since = self.problem.as_ref().map_or(clock, |problem| problem.since);
         self.problem = Some(Problem { code: error.code(), message: error.to_string(), since });
         self.failing_since.get_or_insert(now);
-        self.retry_at = Some(now + self.backoff.next_delay());
+        let is_on_its_way = error.kind() == ErrorKind::NotFound;
+        let longest = if is_on_its_way { MISSING_RETRY_MAX } else { Duration::MAX };
+        self.retry_at = Some(now + self.backoff.next_delay().min(longest));
     }
 
     fn recovered(&mut self) {

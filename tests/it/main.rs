@@ -40,6 +40,8 @@ mod read_paths;
 #[cfg(test)]
 mod read_tls;
 #[cfg(test)]
+mod regions;
+#[cfg(test)]
 mod replica;
 #[cfg(test)]
 mod source_postgres;

@@ -3,6 +3,7 @@
 mod constant;
 mod field;
 mod index;
+mod location;
 mod mapping;
 mod model;
 mod node;
@@ -14,13 +15,14 @@ mod sync;
 use std::path::Path;
 
 use super::{
-    Config, Role,
+    Config, Environment, Role,
     effective::Effective,
     fault::{Fault, Place, Report},
     item::Item,
     section::Section,
     tree::Table,
 };
+use crate::publication::Location;
 
 /// What only a publisher needs.
 struct Publishing {
@@ -30,14 +32,14 @@ struct Publishing {
 }
 
 /// Settings of every part, or `None` after reporting why not.
-pub(super) fn resolve(effective: Effective, report: &Report) -> Option<Config> {
+pub(super) fn resolve(effective: Effective, env: &Environment, report: &Report) -> Option<Config> {
     let place = Place::File { path: effective.path.clone(), line: 0, column: 0 };
     let root = Section::new(report, String::new(), place.clone(), &effective.root);
     let dir = effective.path.parent().unwrap_or(Path::new(""));
 
     let node = root.set("node").and_then(|item| node::node(&item.section()?, dir));
     let server = root.set("server").and_then(|item| node::server(&item.section()?, dir));
-    let storage = root.set("storage").and_then(|item| storage::storage(&item.section()?, dir));
+    let storage = root.set("storage").and_then(|item| storage::storage(&item.section()?, dir, env));
     let engine = root.set("engine").and_then(|item| node::engine(&item.section()?));
     let telemetry = root.set("log").and_then(|item| node::log(&item.section()?));
 
@@ -118,12 +120,17 @@ fn check_directories(
     file: &Place,
     report: &Report,
 ) {
-    let crate::publication::Location::Directory(store) = &storage.settings.location;
-    if *store == node.data_dir {
-        let url = root.table("storage").and_then(|storage| storage.get("url"));
+    let settings = &storage.settings;
+    let stores = [("url", Some(&settings.location)), ("read_url", settings.read_location.as_ref())];
+    for (key, location) in stores {
+        let is_data_dir = matches!(location, Some(Location::Directory(store)) if *store == node.data_dir);
+        if !is_data_dir {
+            continue;
+        }
+        let url = root.table("storage").and_then(|storage| storage.get(key));
         report.push(Fault {
             place: url.map_or_else(|| file.clone(), |entry| entry.node.place.clone()),
-            key: "storage.url".to_owned(),
+            key: format!("storage.{key}"),
             message: "must not be node.data_dir itself".to_owned(),
             hint: Some("use a directory of its own, as in \"file:./data/store\"".to_owned()),
             missing_variable: None,

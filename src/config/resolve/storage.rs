@@ -1,14 +1,15 @@
 //! `[storage]` and `[metadata]`: where objects and metadata live.
 
 use std::{
+    borrow::Cow,
     path::{Path, PathBuf},
     time::Duration,
 };
 
+use super::location::{self, Use};
 use crate::{
-    config::{item::Item, section::Section},
-    metadata,
-    publication::{self, Location},
+    config::{Environment, item::Item, section::Section},
+    metadata, publication,
     support::secret::SecretString,
 };
 
@@ -18,9 +19,6 @@ const POLL_INTERVAL_MAX: Duration = Duration::from_hours(1);
 /// Most versions kept: each keeps its segments.
 const KEEP_VERSIONS_MAX: u64 = 10_000;
 
-const NOT_BUILT: &str = "is not supported by this build yet";
-const FILE_HINT: &str = "write \"file:./data/store\"";
-
 /// `[storage]`.
 pub(super) struct Storage {
     pub(super) settings: publication::Settings,
@@ -28,40 +26,26 @@ pub(super) struct Storage {
 }
 
 /// `[storage]`.
-pub(super) fn storage(section: &Section<'_>, dir: &Path) -> Option<Storage> {
+pub(super) fn storage(section: &Section<'_>, dir: &Path, env: &Environment) -> Option<Storage> {
+    let services = location::services(section, dir, env);
     let url = section.set("url");
-    let location = url.as_ref().and_then(|item| location(item, dir));
+    let read_url = section.get("read_url");
     let poll_interval =
         section.set("poll_interval").and_then(|item| item.duration(POLL_INTERVAL_MIN..=POLL_INTERVAL_MAX));
     let keep_versions = section.set("keep_versions").and_then(|item| item.count(1..=KEEP_VERSIONS_MAX));
-    section.refuse("read_url", NOT_BUILT, None);
-    section.refuse("s3", NOT_BUILT, FILE_HINT.to_owned());
     section.finish();
-    let settings =
-        publication::Settings { location: location?, keep_versions: usize::try_from(keep_versions?).ok()? };
+    // Without services a URL can still be wrong, and is told so.
+    let known = services.as_ref().map_or_else(Cow::default, Cow::Borrowed);
+    let at = |item: &Item<'_>, is_for| location::location(item, dir, &known, is_for);
+    let location = url.as_ref().and_then(|item| at(item, Use::Write));
+    let read_location = read_url.as_ref().map(|item| at(item, Use::Read));
+    services.as_ref()?;
+    let settings = publication::Settings {
+        location: location?,
+        read_location: read_location.map_or(Some(None), |read| read.map(Some))?,
+        keep_versions: usize::try_from(keep_versions?).ok()?,
+    };
     Some(Storage { settings, poll_interval: poll_interval? })
-}
-
-/// The URL itself is never part of a fault: it may hold a password.
-fn location(item: &Item<'_>, dir: &Path) -> Option<Location> {
-    let url = item.word()?;
-    for scheme in ["s3://", "gs://", "az://"] {
-        if url.starts_with(scheme) {
-            return item.fail(format!("{scheme} {NOT_BUILT}"), FILE_HINT.to_owned());
-        }
-    }
-    let Some(path) = url.strip_prefix("file:") else {
-        return item.fail("is not the URL of a store", FILE_HINT.to_owned());
-    };
-    // `file://host/path` names another machine; `file:///path` names this one.
-    let path = match path.strip_prefix("//") {
-        Some(path) if !path.starts_with('/') => {
-            return item.fail("names a host; a store is a local directory", FILE_HINT.to_owned());
-        }
-        Some(path) => path,
-        None => path,
-    };
-    local(item, dir, path, FILE_HINT).map(Location::Directory)
 }
 
 /// `[metadata]`.
@@ -87,7 +71,8 @@ fn database(item: &Item<'_>, dir: &Path) -> Option<metadata::Settings> {
     item.fail("is not the URL of a metadata database", HINT.to_owned())
 }
 
-fn local(item: &Item<'_>, dir: &Path, path: &str, hint: &str) -> Option<PathBuf> {
+/// A path of this machine that stands in a URL.
+pub(super) fn local(item: &Item<'_>, dir: &Path, path: &str, hint: &str) -> Option<PathBuf> {
     if path.contains(['?', '#']) {
         return item.fail("has parameters; a path has none", hint.to_owned());
     }

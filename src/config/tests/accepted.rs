@@ -8,7 +8,7 @@ use crate::{
     domain::{index::NormalForm, manifest::OnMiss},
     engine::{Compression, OnDelete},
     mapping::{FieldValue, FieldsSpec, TemplateOutput},
-    metadata, publication,
+    metadata,
     scheduler::Schedule,
     source::{Query, SourceKind},
     support::secret::ExposeSecret,
@@ -22,7 +22,7 @@ fn the_defaults_are_whole() {
     assert_eq!(config.node.data_dir, Path::new("data"));
     assert_eq!(config.server.listen.to_string(), "0.0.0.0:8080");
     assert_eq!(config.server.public_url, None);
-    assert_eq!(config.storage.location, publication::Location::Directory("data/store".into()));
+    assert_eq!(config.storage.location.shown(), "file:data/store");
     assert_eq!(config.storage.keep_versions, 10);
     assert_eq!(config.replica.poll_interval, Duration::from_secs(1));
     assert_eq!(config.engine.run_timeout, Duration::from_hours(12));
@@ -173,7 +173,7 @@ fn paths_are_from_the_file_and_overrides_from_the_working_directory() {
     assert_eq!(config.engine.data_dir, Path::new("flag"));
     assert_eq!(config.replica.data_dir, Path::new("flag"));
     assert_eq!(config.node.region.as_str(), "local");
-    assert_eq!(config.storage.location, publication::Location::Directory("env/store".into()));
+    assert_eq!(config.storage.location.shown(), "file:env/store");
     assert!(
         matches!(&config.metadata, Some(metadata::Settings::Sqlite { path }) if path == Path::new("/abs/m.db"))
     );

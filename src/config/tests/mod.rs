@@ -6,6 +6,7 @@ mod fuzz;
 mod printed;
 mod refused;
 mod refused_syncs;
+mod stores;
 
 use std::path::Path;
 

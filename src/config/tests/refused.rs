@@ -109,11 +109,6 @@ larder.toml:4:17  server.drain_timeout: must be from 0ms to 1h
 
 #[test]
 fn storage() {
-    assert_snapshot!(faults("[storage]\nurl = \"s3://bucket/prefix\"\nread_url = \"s3://b\"\n"), @r#"
-larder.toml:2:7  storage.url: s3:// is not supported by this build yet
-  hint: write "file:./data/store"
-larder.toml:3:1  storage.read_url: is not supported by this build yet
-"#);
     assert_snapshot!(faults("[storage]\nurl = \"file://host/store\"\npoll_interval = \"1\"\nkeep_versions = 0\n"), @r#"
 larder.toml:2:7  storage.url: names a host; a store is a local directory
   hint: write "file:./data/store"
@@ -129,10 +124,11 @@ larder.toml:2:7  storage.url: is not the URL of a store
 larder.toml:2:7  storage.url: must not be node.data_dir itself
   hint: use a directory of its own, as in "file:./data/store"
 "#);
-    assert_snapshot!(faults("[storage.s3]\nendpoint = \"http://127.0.0.1:9000\"\n"), @r#"
-larder.toml:1:10  storage.s3: is not supported by this build yet
-  hint: write "file:./data/store"
-"#);
+    assert_snapshot!(faults("[storage]\nurl = \"s3://key:secret@bucket\"\nread_url = \"gs://bucket/a//b\"\n"), @"");
+    assert_snapshot!(faults("[storage]\nurl = \"az://\"\nread_url = \"http://bucket\"\n"), @"");
+    assert_snapshot!(faults("[storage.s3]\nendpoint = \"127.0.0.1:9000\"\npath_style = \"yes\"\nregoin = \"x\"\n"), @"");
+    assert_snapshot!(faults("[storage.s3]\naccess_key_id = \"id\"\n"), @"");
+    assert_snapshot!(faults("[storage]\nread_url = \"file:./data\"\n"), @"");
 }
 
 #[test]

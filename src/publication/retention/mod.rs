@@ -83,6 +83,10 @@ pub async fn collect(
     let keys = list(store, &Path::from(paths::KEYS)).await?;
     let doomed = plan::key_sets(now, newest.keys.as_ref().map(|keys| keys.object.as_str()), keys);
     delete(store, doomed, &mut done).await?;
+    // What a process left that was killed while it tried the store out.
+    let probes = list(store, &Path::from(paths::PROBES)).await?;
+    let doomed = probes.into_iter().filter(|probe| plan::is_past_grace(now, probe)).collect();
+    delete(store, doomed, &mut done).await?;
     Ok(done)
 }
 

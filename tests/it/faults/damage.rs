@@ -7,7 +7,7 @@ use std::{
 
 use rustix::process::Signal;
 
-use super::process::{Process, Seat, Site, ends_with, files, until, version};
+use crate::support::process::{Process, Seat, Site, ends_with, files, until, version};
 
 const ROWS: &str = "create table people (id integer primary key, name text);
     with recursive n(i) as (select 1 union all select i + 1 from n where i < 40)

@@ -6,7 +6,7 @@ use std::{
     process::Command,
 };
 
-use super::process::{Process, Seat, Site, until, version};
+use crate::support::process::{Process, Seat, Site, until, version};
 
 /// Twenty megabytes that do not compress.
 const BIG: &str = "update people set name = hex(randomblob(100000)) where id <= 100";

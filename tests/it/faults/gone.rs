@@ -15,8 +15,8 @@ use tokio::{
     task::JoinSet,
 };
 
-use super::process::{Process, Seat, Site, until};
 use crate::support::postgres::{Database, Postgres};
+use crate::support::process::{Process, Seat, Site, until};
 
 const ROWS: &str = "create table people (id integer primary key, name text);
     insert into people values (1, 'Ann'), (2, 'Bob');";

@@ -2,7 +2,7 @@
 
 use rustix::process::Signal;
 
-use super::process::{Site, until};
+use crate::support::process::{Site, until};
 
 const ROWS: &str = "create table people (id integer primary key, name text);
     insert into people values (1, 'Ann');";

@@ -19,8 +19,8 @@ use serde_json::Value;
 use sqlx::{Connection as _, SqliteConnection, sqlite::SqliteConnectOptions};
 use tokio::{task::JoinHandle, time::interval};
 
-use super::process::{Process, Seat, Site, until, version};
 use crate::support::http::{Answer, Client};
+use crate::support::process::{Process, Seat, Site, until, version};
 
 const COLLECTIONS: [&str; 2] = ["whole", "part"];
 /// Rows of each table, the guest not counted.

@@ -5,6 +5,5 @@ mod disk;
 mod gone;
 mod keys;
 mod kill;
-mod process;
 mod publishers;
 mod signals;

@@ -4,10 +4,9 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
-use sqlx::{Connection as _, PgConnection};
 
-use super::process::{Seat, Site, until};
 use crate::support::postgres::{Database, Postgres};
+use crate::support::process::{Seat, Site, until};
 
 const ROWS: &str = "create table people (id integer primary key, name text);
     insert into people values (1, 'Ann'), (2, 'Bob');";
@@ -28,14 +27,6 @@ const SQLITE: &str = "[sources.warehouse]\ntype = \"sqlite\"\npath = \"warehouse
 
 fn postgres(database: &Database) -> String {
     format!("[sources.warehouse]\ntype = \"postgres\"\nurl = \"{}\"\n", database.url())
-}
-
-/// Makes every query of a table wait, until it is dropped.
-async fn lock(database: &Database, table: &str) -> PgConnection {
-    let mut connection = PgConnection::connect(&database.url()).await.unwrap();
-    let lock = format!("begin; lock table {table} in access exclusive mode");
-    sqlx::raw_sql(sqlx::AssertSqlSafe(lock)).execute(&mut connection).await.unwrap();
-    connection
 }
 
 async fn open_run(seat: &Seat) -> Value {
@@ -66,7 +57,7 @@ async fn of_two_commands_for_one_sync_the_second_follows_the_first() {
     let seat =
         site.seat_with_metadata("data", &books.url(), &sections(&postgres(&database), "manual", &["person"]));
     seat.output(&["migrate"]).await;
-    let locked = lock(&database, "people").await;
+    let locked = database.lock("people").await;
     let first = seat.spawn(&["sync", "person", "--json"]);
     let run = open_run(&seat).await;
     let second = seat.spawn(&["sync", "person", "--json"]);
@@ -129,7 +120,7 @@ async fn two_nodes_share_the_work_and_one_takes_over_from_a_killed_one() {
     }
 
     // The holder dies in the middle of a run.
-    let locked = lock(&database, "people").await;
+    let locked = database.lock("people").await;
     let run = open_run(seat).await;
     let holder =
         site.text("metadata.db", "select holder from leases where name = 'sync:person'").await.unwrap();
@@ -173,7 +164,7 @@ async fn a_killed_command_that_nobody_repeats_is_settled_by_the_server() {
     let (site, database) = (Site::new(), Postgres::database().await);
     database.execute(ROWS).await;
     let seat = site.seat("data", &sections(&postgres(&database), "manual", &["person"]));
-    let locked = lock(&database, "people").await;
+    let locked = database.lock("people").await;
     let command = seat.spawn(&["sync", "person"]);
     let run = open_run(&seat).await;
     command.kill();
@@ -198,7 +189,7 @@ async fn a_run_that_waited_for_its_turn_is_not_run_again_after_another_process_r
             "[models.{sync}]\nsource = \"warehouse\"\ntable = \"{sync}\"\nprimary_key = \"id\"\n\
              [syncs.{sync}]\nmodel = \"{sync}\"\nschedule = \"{schedule}\"\nindexes = {{ id = \"id\" }}\n"
         ));
-        locks.insert(sync, lock(&database, sync).await);
+        locks.insert(sync, database.lock(sync).await);
     }
     let seat = site.seat("data", &text.concat());
     let _server = seat.serve().await;

@@ -3,7 +3,7 @@
 use rustix::process::Signal;
 use sqlx::{Connection as _, PgConnection};
 
-use super::process::{Process, Seat, Site, until};
+use crate::support::process::{Process, Seat, Site, until};
 use crate::support::{http::Client, postgres::Postgres};
 
 const ROWS: &str = "create table people (id integer primary key, name text);

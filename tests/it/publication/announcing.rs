@@ -15,9 +15,7 @@ use larder::{
     domain::{
         catalog::KeySetReference, digest::Digest, keyset::KeySetDocument, limits::FORMAT, manifest::Version,
     },
-    publication::{
-        AnnounceError, Announced, Change, Error, Location, Pace, Settings, Settled, Store, publish_key_set,
-    },
+    publication::{AnnounceError, Announced, Change, Error, Location, Pace, Settled, Store, publish_key_set},
     support::clock::Clock,
 };
 use object_store::{ObjectStore, ObjectStoreExt, memory::InMemory, path::Path};
@@ -154,8 +152,7 @@ async fn two_announcers_never_lose_or_fork() {
     const EACH: usize = 100;
     let memory: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
     let directory = tempfile::tempdir().unwrap();
-    let settings =
-        Settings { location: Location::Directory(directory.path().join("store")), keep_versions: 10 };
+    let location = Location::Directory(directory.path().join("store"));
     let ours = deployment();
 
     // Two processes on one store: in memory with random faults, and a real directory.
@@ -175,10 +172,10 @@ async fn two_announcers_never_lose_or_fork() {
         });
         Store::from_object_store(faulty)
     };
-    let real = Store::open(&settings).unwrap();
+    let real = Store::open(&location).unwrap();
     for (one, two, plain) in [
         (with_faults(), with_faults(), Store::from_object_store(Arc::clone(&memory))),
-        (real.clone(), Store::open(&settings).unwrap(), real),
+        (real.clone(), Store::open(&location).unwrap(), real),
     ] {
         let pair = [announcer(&one, Some(ours), quick()), announcer(&two, Some(ours), quick())];
         // Each announces collections of its own, and both fight over a shared one.

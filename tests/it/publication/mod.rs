@@ -2,5 +2,6 @@
 //! misbehaves.
 
 mod announcing;
+mod buckets;
 mod objects;
 mod retention;

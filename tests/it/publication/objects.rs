@@ -9,8 +9,7 @@ use larder::{
         manifest::{SegmentKind, SegmentReference, Version},
     },
     publication::{
-        Content, Error, Location, SegmentDirectory, SegmentDraft, Settings, Settled, Store, publish_segment,
-        retention,
+        Content, Error, Location, SegmentDirectory, SegmentDraft, Settled, Store, publish_segment, retention,
     },
     support::clock::Clock,
 };
@@ -42,8 +41,8 @@ fn draft() -> SegmentDraft {
 
 fn stores() -> (TempDir, Vec<Store>) {
     let root = tempfile::tempdir().unwrap();
-    let settings = Settings { location: Location::Directory(root.path().join("a/store")), keep_versions: 10 };
-    let real = Store::open(&settings).unwrap();
+    let location = Location::Directory(root.path().join("a/store"));
+    let real = Store::open(&location).unwrap();
     let mode = fs::metadata(root.path().join("a/store")).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o700);
     (root, vec![real, Store::from_object_store(Arc::new(InMemory::new()))])

@@ -7,7 +7,7 @@ use futures::TryStreamExt;
 use larder::{
     domain::{keyset::KeySetDocument, manifest::SegmentKind},
     publication::{
-        Change, Location, SegmentDirectory, Settings, Store, publish_key_set,
+        Change, Location, SegmentDirectory, Store, publish_key_set,
         retention::{Kept, collect},
     },
     support::clock::Clock,
@@ -27,8 +27,8 @@ async fn paths(objects: &dyn ObjectStore) -> Vec<String> {
 async fn what_nothing_names_goes_and_everything_else_stays() {
     let root = tempfile::tempdir().unwrap();
     let store_root = root.path().join("store");
-    let settings = Settings { location: Location::Directory(store_root.clone()), keep_versions: 3 };
-    let real = Store::open(&settings).unwrap();
+    let location = Location::Directory(store_root.clone());
+    let real = Store::open(&location).unwrap();
     let memory: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
     let local: Arc<dyn ObjectStore> = Arc::new(LocalFileSystem::new_with_prefix(&store_root).unwrap());
     for (store, objects) in [(real, local), (Store::from_object_store(Arc::clone(&memory)), memory)] {
@@ -100,8 +100,8 @@ async fn what_nothing_names_goes_and_everything_else_stays() {
 #[tokio::test]
 async fn unfinished_files_of_killed_writers_go() {
     let root = tempfile::tempdir().unwrap();
-    let settings = Settings { location: Location::Directory(root.path().to_owned()), keep_versions: 3 };
-    let store = Store::open(&settings).unwrap();
+    let location = Location::Directory(root.path().to_owned());
+    let store = Store::open(&location).unwrap();
     let staged = root.path().join("collections/a/run_x");
     fs::create_dir_all(&staged).unwrap();
     let staged = staged.join("segment-00000.arrow#1");

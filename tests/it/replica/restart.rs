@@ -4,7 +4,7 @@ use std::{fs, path::Path, sync::Arc};
 
 use larder::{
     domain::manifest::Version,
-    publication::{Location, Settings as StoreSettings, Store},
+    publication::{Location, Store},
     support::clock::Clock,
 };
 use object_store::ObjectStore;
@@ -53,8 +53,8 @@ async fn a_node_starts_without_its_store() {
 
     // An emptied store is no new catalog: what is here is served on.
     let path = world.root.path().join("store");
-    let settings = StoreSettings { location: Location::Directory(path), keep_versions: 1 };
-    let empty = Store::open(&settings).unwrap();
+    let location = Location::Directory(path);
+    let empty = Store::open(&location).unwrap();
     let node = Node::start(&data_dir, empty, fast(), Clock::default());
     let applied = node.until("ready", |applied| applied.ready && applied.polled_at.is_some()).await;
     assert_eq!(applied.n, before.n);

@@ -16,9 +16,7 @@ use larder::{
         manifest::{Manifest, SegmentKind},
         name::{CollectionName, RegionName},
     },
-    publication::{
-        Buffer, Change, Location, SegmentDirectory, Settings as StoreSettings, Store, publish_key_set,
-    },
+    publication::{Buffer, Change, Location, SegmentDirectory, Store, publish_key_set},
     replica::{Applied, Pace, Refusal, Replica, ReplicaHandle, Settings, Target},
     support::{clock::Clock, shutdown::Shutdown},
 };
@@ -177,8 +175,8 @@ impl World {
     pub(crate) fn in_directory() -> Self {
         let root = tempfile::tempdir().unwrap();
         let path = root.path().join("store");
-        let settings = StoreSettings { location: Location::Directory(path.clone()), keep_versions: 10 };
-        let store = Store::open(&settings).unwrap();
+        let location = Location::Directory(path.clone());
+        let store = Store::open(&location).unwrap();
         let objects = Arc::new(LocalFileSystem::new_with_prefix(path).unwrap());
         Self::over(root, objects, store)
     }

@@ -40,6 +40,8 @@ pub(crate) enum Fault {
     Hide,
     /// One byte of what is read is another one.
     Corrupt,
+    /// It is done whatever its condition says.
+    Overwrite,
     /// What is read ends half way, though its length was said to be the whole.
     Truncate,
 }
@@ -133,6 +135,7 @@ impl ObjectStore for FaultyStore {
     async fn put_opts(&self, path: &Path, payload: PutPayload, options: PutOptions) -> Result<PutResult> {
         match self.fault(Request::Put, path) {
             Fault::None => self.inner.put_opts(path, payload, options).await,
+            Fault::Overwrite => self.inner.put_opts(path, payload, PutOptions::default()).await,
             Fault::LoseAnswer => {
                 let _ = self.inner.put_opts(path, payload, options).await;
                 Err(cut())

@@ -7,5 +7,8 @@ pub(crate) mod faulty_store;
 pub(crate) mod http;
 pub(crate) mod node;
 pub(crate) mod postgres;
+pub(crate) mod process;
+pub(crate) mod proxy;
 pub(crate) mod read_server;
+pub(crate) mod s3;
 pub(crate) mod source;

@@ -172,6 +172,14 @@ impl Database {
         connection.close().await.expect("the connection ends well");
     }
 
+    /// Makes every query of a table wait, until the connection is dropped.
+    pub(crate) async fn lock(&self, table: &str) -> PgConnection {
+        let mut connection = self.server.connect(&self.name).await.expect("the database answers");
+        let lock = format!("begin; lock table {table} in access exclusive mode");
+        raw_sql(AssertSqlSafe(lock)).execute(&mut connection).await.expect("the table can be locked");
+        connection
+    }
+
     /// The first column of the first row, as text; `None` when there is no row.
     pub(crate) async fn value(&self, sql: &str) -> Option<String> {
         let mut connection = self.server.connect(&self.name).await.expect("the database answers");

@@ -17,13 +17,13 @@ use sqlx::{Connection as _, Row as _, SqliteConnection, sqlite::SqliteConnectOpt
 use tempfile::TempDir;
 use tokio::time::interval;
 
-use crate::support::http::{Answer, Client, soon};
+use super::http::{Answer, Client, soon};
 
 /// Time between two looks at a condition.
 const LOOK: Duration = Duration::from_millis(5);
 
 /// Looks until `condition` gives something, at most until the deadline.
-pub(super) async fn until<T>(what: &str, mut condition: impl AsyncFnMut() -> Option<T>) -> T {
+pub(crate) async fn until<T>(what: &str, mut condition: impl AsyncFnMut() -> Option<T>) -> T {
     let mut look = interval(LOOK);
     soon(what, async {
         loop {
@@ -37,28 +37,28 @@ pub(super) async fn until<T>(what: &str, mut condition: impl AsyncFnMut() -> Opt
 }
 
 /// A directory with a store, a metadata file and warehouses, shared by its seats.
-pub(super) struct Site {
+pub(crate) struct Site {
     root: TempDir,
 }
 
 impl Site {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { root: TempDir::new().unwrap() }
     }
 
-    pub(super) fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.root.path().join(name)
     }
 
     /// Runs SQL on the SQLite file `name`.
-    pub(super) async fn execute(&self, name: &str, sql: &str) {
+    pub(crate) async fn execute(&self, name: &str, sql: &str) {
         let mut connection = self.connect(name).await;
         sqlx::raw_sql(sqlx::AssertSqlSafe(sql.to_owned())).execute(&mut connection).await.unwrap();
         connection.close().await.unwrap();
     }
 
     /// The first column of the first row that `sql` finds in the SQLite file `name`.
-    pub(super) async fn text(&self, name: &str, sql: &'static str) -> Option<String> {
+    pub(crate) async fn text(&self, name: &str, sql: &'static str) -> Option<String> {
         let mut connection = self.connect(name).await;
         let row = sqlx::query(sql).fetch_optional(&mut connection).await.unwrap();
         connection.close().await.unwrap();
@@ -71,26 +71,29 @@ impl Site {
     }
 
     /// A seat with `data_dir` `name`, beside others on the same store and metadata file.
-    pub(super) fn seat(&self, name: &str, sections: &str) -> Seat {
+    pub(crate) fn seat(&self, name: &str, sections: &str) -> Seat {
         self.seat_with_metadata(name, "sqlite:./metadata.db", sections)
     }
 
-    pub(super) fn seat_with_metadata(&self, name: &str, metadata: &str, sections: &str) -> Seat {
-        let seat = Seat {
-            root: self.root.path().to_owned(),
-            config: self.path(&format!("{name}.toml")),
-            frame: format!(
-                "[node]\ndata_dir = \"{name}\"\n[server]\nlisten = \"127.0.0.1:0\"\n\
-                 admin_listen = \"127.0.0.1:0\"\n[storage]\nurl = \"file:./store\"\npoll_interval = \"50ms\"\n\
-                 [metadata]\nurl = \"{metadata}\"\n[log]\nformat = \"json\"\n"
-            ),
-        };
+    pub(crate) fn seat_with_metadata(&self, name: &str, metadata: &str, sections: &str) -> Seat {
+        let frame = format!(
+            "[node]\ndata_dir = \"{name}\"\n[server]\nlisten = \"127.0.0.1:0\"\n\
+             admin_listen = \"127.0.0.1:0\"\n[storage]\nurl = \"file:./store\"\npoll_interval = \"50ms\"\n\
+             [metadata]\nurl = \"{metadata}\"\n[log]\nformat = \"json\"\n"
+        );
+        self.seat_from(name, frame, sections)
+    }
+
+    /// A seat whose configuration is `frame` and `sections`.
+    pub(crate) fn seat_from(&self, name: &str, frame: String, sections: &str) -> Seat {
+        let (root, config) = (self.root.path().to_owned(), self.path(&format!("{name}.toml")));
+        let seat = Seat { root, config, frame };
         seat.configure(sections);
         seat
     }
 
     /// Catalog documents in the order of their numbers.
-    pub(super) fn catalog(&self) -> Vec<Value> {
+    pub(crate) fn catalog(&self) -> Vec<Value> {
         let mut names: Vec<_> =
             files(&self.path("store/catalog")).into_iter().filter(|path| ends_with(path, ".json")).collect();
         names.sort();
@@ -98,30 +101,30 @@ impl Site {
     }
 
     /// Manifest, as the newest document names it.
-    pub(super) fn manifest(&self, collection: &str) -> Value {
+    pub(crate) fn manifest(&self, collection: &str) -> Value {
         let document = self.catalog().pop().unwrap();
         let object = document["collections"][collection]["manifest"].as_str().unwrap();
         serde_json::from_slice(&std::fs::read(self.path("store").join(object)).unwrap()).unwrap()
     }
 
     /// The version that the newest document names.
-    pub(super) fn announced(&self, collection: &str) -> Option<u64> {
+    pub(crate) fn announced(&self, collection: &str) -> Option<u64> {
         self.catalog().pop()?["collections"][collection]["version"].as_u64()
     }
 }
 
 /// Files directly in a directory; none when there is no directory.
-pub(super) fn files(directory: &Path) -> Vec<PathBuf> {
+pub(crate) fn files(directory: &Path) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(directory).into_iter().flatten().flatten();
     entries.map(|entry| entry.path()).filter(|path| path.is_file()).collect()
 }
 
-pub(super) fn ends_with(path: &Path, end: &str) -> bool {
+pub(crate) fn ends_with(path: &Path, end: &str) -> bool {
     path.to_str().is_some_and(|path| path.ends_with(end))
 }
 
 /// A configuration file, from which processes start.
-pub(super) struct Seat {
+pub(crate) struct Seat {
     root: PathBuf,
     config: PathBuf,
     frame: String,
@@ -129,15 +132,15 @@ pub(super) struct Seat {
 
 impl Seat {
     /// Writes the configuration anew.
-    pub(super) fn configure(&self, sections: &str) {
+    pub(crate) fn configure(&self, sections: &str) {
         std::fs::write(&self.config, format!("{}{sections}", self.frame)).unwrap();
     }
 
-    pub(super) fn spawn(&self, arguments: &[&str]) -> Process {
+    pub(crate) fn spawn(&self, arguments: &[&str]) -> Process {
         self.spawn_with(arguments, &[])
     }
 
-    pub(super) fn spawn_with(&self, arguments: &[&str], variables: &[(&str, &str)]) -> Process {
+    pub(crate) fn spawn_with(&self, arguments: &[&str], variables: &[(&str, &str)]) -> Process {
         let mut command = Command::new(env!("CARGO_BIN_EXE_larder"));
         command.args(arguments).arg("--config").arg(&self.config).current_dir(&self.root);
         command.envs(variables.iter().copied());
@@ -145,42 +148,42 @@ impl Seat {
     }
 
     /// Runs a command to its end.
-    pub(super) async fn run(&self, arguments: &[&str]) -> Done {
+    pub(crate) async fn run(&self, arguments: &[&str]) -> Done {
         self.spawn(arguments).ended().await
     }
 
     /// Runs a command that must succeed; its stdout.
-    pub(super) async fn output(&self, arguments: &[&str]) -> String {
+    pub(crate) async fn output(&self, arguments: &[&str]) -> String {
         let done = self.run(arguments).await;
         assert_eq!(done.code, Some(0), "{arguments:?}: {done:?}");
         done.stdout
     }
 
     /// A server that is ready.
-    pub(super) async fn serve(&self) -> Process {
+    pub(crate) async fn serve(&self) -> Process {
         self.serve_with(&[]).await
     }
 
-    pub(super) async fn serve_with(&self, variables: &[(&str, &str)]) -> Process {
+    pub(crate) async fn serve_with(&self, variables: &[(&str, &str)]) -> Process {
         let mut server = self.spawn_with(&["serve"], variables);
         server.ready().await;
         server
     }
 
     /// A new key for every collection.
-    pub(super) async fn key(&self) -> String {
+    pub(crate) async fn key(&self) -> String {
         self.output(&["keys", "create", "--name", "test", "--all-collections"]).await.trim().to_owned()
     }
 
     /// Runs, newest first, all of them.
-    pub(super) async fn runs(&self) -> Vec<Value> {
+    pub(crate) async fn runs(&self) -> Vec<Value> {
         let text = self.output(&["runs", "--json", "--limit", "1000"]).await;
         serde_json::from_str(&text).unwrap()
     }
 }
 
 /// A process that is killed when the test ends.
-pub(super) struct Process {
+pub(crate) struct Process {
     child: Child,
     stdout: Arc<Mutex<String>>,
     lines: Arc<Mutex<Vec<String>>>,
@@ -189,11 +192,11 @@ pub(super) struct Process {
 
 /// How a process ended.
 #[derive(Debug)]
-pub(super) struct Done {
+pub(crate) struct Done {
     /// `None` when a signal ended it.
-    pub(super) code: Option<i32>,
-    pub(super) stdout: String,
-    pub(super) stderr: String,
+    pub(crate) code: Option<i32>,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
 }
 
 impl Process {
@@ -218,26 +221,26 @@ impl Process {
         Self { child, stdout, lines, readers }
     }
 
-    pub(super) fn id(&self) -> u32 {
+    pub(crate) fn id(&self) -> u32 {
         self.child.id()
     }
 
     /// SIGKILL; returns when the process is gone.
-    pub(super) fn kill(mut self) {
+    pub(crate) fn kill(mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
     }
 
-    pub(super) fn signal(&self, signal: Signal) {
+    pub(crate) fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.child), signal).unwrap();
     }
 
-    pub(super) fn is_running(&mut self) -> bool {
+    pub(crate) fn is_running(&mut self) -> bool {
         self.child.try_wait().unwrap().is_none()
     }
 
     /// Waits for the end.
-    pub(super) async fn ended(mut self) -> Done {
+    pub(crate) async fn ended(mut self) -> Done {
         let child = &mut self.child;
         let status = until("end of a process", async || child.try_wait().unwrap()).await;
         for reader in self.readers.drain(..) {
@@ -248,7 +251,7 @@ impl Process {
     }
 
     /// What it has logged so far.
-    pub(super) fn log(&self) -> String {
+    pub(crate) fn log(&self) -> String {
         self.lines.lock().unwrap().join("\n")
     }
 
@@ -262,7 +265,7 @@ impl Process {
     }
 
     /// Waits for a log line; its fields.
-    pub(super) async fn logged(&mut self, message: &str) -> Value {
+    pub(crate) async fn logged(&mut self, message: &str) -> Value {
         until(message, async || {
             let found = self.line(message);
             assert!(found.is_some() || self.is_running(), "the process ended: {}", self.log());
@@ -272,34 +275,34 @@ impl Process {
     }
 
     /// Where records are served, when that is known by now.
-    pub(super) fn public(&self) -> Option<SocketAddr> {
+    pub(crate) fn public(&self) -> Option<SocketAddr> {
         Some(self.line("larder serves")?["public"].as_str().unwrap().parse().unwrap())
     }
 
     /// Where metrics are served.
-    pub(super) async fn admin(&mut self) -> SocketAddr {
+    pub(crate) async fn admin(&mut self) -> SocketAddr {
         self.logged("larder serves").await["admin"].as_str().unwrap().parse().unwrap()
     }
 
-    pub(super) async fn ready(&mut self) {
+    pub(crate) async fn ready(&mut self) {
         self.logged("larder serves").await;
         until("readiness", async || (self.ask("/readyz").await.status == 200).then_some(())).await;
     }
 
     /// A request on a connection of its own, without a key.
-    pub(super) async fn ask(&self, target: &str) -> Answer {
+    pub(crate) async fn ask(&self, target: &str) -> Answer {
         Client::connect(self.public().unwrap()).await.ask("GET", target, "").await
     }
 
     /// Reads a record.
-    pub(super) async fn get(&self, key: &str, collection: &str, value: impl std::fmt::Display) -> Answer {
+    pub(crate) async fn get(&self, key: &str, collection: &str, value: impl std::fmt::Display) -> Answer {
         let target = format!("/v1/collections/{collection}/records/id/{value}");
         let bearer = format!("Authorization: Bearer {key}\r\n");
         Client::connect(self.public().unwrap()).await.ask("GET", target, &bearer).await
     }
 
     /// `GET /status`.
-    pub(super) async fn status(&mut self) -> Value {
+    pub(crate) async fn status(&mut self) -> Value {
         let admin = self.admin().await;
         Client::connect(admin).await.ask("GET", "/status", "").await.json()
     }
@@ -314,6 +317,6 @@ impl Drop for Process {
 }
 
 /// The version that an answer names.
-pub(super) fn version(answer: &Answer) -> u64 {
+pub(crate) fn version(answer: &Answer) -> u64 {
     answer.header("x-data-version").unwrap_or_else(|| panic!("{answer:?}")).parse().unwrap()
 }

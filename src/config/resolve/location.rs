@@ -1,0 +1,225 @@
+//! The URL of an object store, and `[storage.s3]`, `[storage.gcs]`, `[storage.azure]`: how to reach
+//! it.
+
+use std::path::Path;
+
+use crate::{
+    config::{Environment, item::Item, section::Section},
+    publication::{Bucket, Location, Service},
+    support::secret::SecretString,
+};
+
+const HINT: &str = "write \"file:./data/store\", \"s3://bucket/prefix\", \"gs://bucket/prefix\" or \"az://container/prefix\"";
+/// Longest name of a bucket (S3 has 63, Google 222) and of a prefix.
+const NAME_BYTES_MAX: usize = 222;
+const PREFIX_BYTES_MAX: usize = 512;
+
+/// What all stores of one service share: the options of the file and of the environment.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Services {
+    s3: Vec<(String, SecretString)>,
+    /// Laid over `s3` for the store that is only read.
+    s3_read: Vec<(String, SecretString)>,
+    gcs: Vec<(String, SecretString)>,
+    azure: Vec<(String, SecretString)>,
+}
+
+/// Which of the node's stores a URL is of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Use {
+    Write,
+    Read,
+}
+
+/// A service's own words for its options: prefix of its variables, and the variables that hold
+/// credentials, which must not mix with those of the file.
+struct Words {
+    prefixes: &'static [&'static str],
+    credentials: &'static [&'static str],
+}
+
+const S3: Words = Words {
+    prefixes: &["AWS_"],
+    credentials: &["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_TOKEN"],
+};
+const GCS: Words = Words {
+    prefixes: &["GOOGLE_", "SERVICE_ACCOUNT"],
+    credentials: &[
+        "GOOGLE_SERVICE_ACCOUNT",
+        "GOOGLE_SERVICE_ACCOUNT_PATH",
+        "GOOGLE_SERVICE_ACCOUNT_KEY",
+        "GOOGLE_APPLICATION_CREDENTIALS",
+        "SERVICE_ACCOUNT",
+    ],
+};
+const AZURE: Words = Words {
+    prefixes: &["AZURE_", "IDENTITY_", "MSI_"],
+    credentials: &[
+        "AZURE_STORAGE_ACCOUNT_KEY",
+        "AZURE_STORAGE_ACCESS_KEY",
+        "AZURE_STORAGE_MASTER_KEY",
+        "AZURE_STORAGE_SAS_KEY",
+        "AZURE_STORAGE_SAS_TOKEN",
+        "AZURE_STORAGE_TOKEN",
+    ],
+};
+
+/// Reads the sections of the services; each may be absent.
+pub(super) fn services(section: &Section<'_>, dir: &Path, env: &Environment) -> Option<Services> {
+    let s3 = section.read("s3", |item| s3(&item.section()?, env));
+    let gcs = section.read("gcs", |item| gcs(&item.section()?, dir, env));
+    let azure = section.read("azure", |item| azure(&item.section()?, env));
+    let (s3, s3_read) = s3?.unwrap_or_else(|| (environment(env, &S3, false), Vec::new()));
+    Some(Services {
+        s3,
+        s3_read,
+        gcs: gcs?.unwrap_or_else(|| environment(env, &GCS, false)),
+        azure: azure?.unwrap_or_else(|| environment(env, &AZURE, false)),
+    })
+}
+
+type Options = Vec<(String, SecretString)>;
+
+fn s3(section: &Section<'_>, env: &Environment) -> Option<(Options, Options)> {
+    let endpoint = section.read("endpoint", address);
+    let region = section.read("region", word);
+    let read_endpoint = section.read("read_endpoint", address);
+    let read_region = section.read("read_region", word);
+    let path_style = section.read("path_style", Item::boolean);
+    let id = section.read("access_key_id", word);
+    let secret = section.read("secret_access_key", word);
+    section.finish();
+    let (id, secret) = (id?, secret?);
+    if id.is_some() != secret.is_some() {
+        return section.fail(
+            "access_key_id and secret_access_key go together",
+            "write both, or neither: then credentials come from the environment".to_owned(),
+        );
+    }
+    let mut options = environment(env, &S3, id.is_some());
+    // This name goes before all others that an endpoint has in the environment.
+    add(&mut options, "aws_endpoint_url_s3", endpoint?);
+    add(&mut options, "aws_region", region?);
+    add(&mut options, "aws_access_key_id", id);
+    add(&mut options, "aws_secret_access_key", secret);
+    let virtual_hosted = path_style?.map(|path_style| (!path_style).to_string());
+    add(&mut options, "aws_virtual_hosted_style_request", virtual_hosted);
+    let mut read = Vec::new();
+    add(&mut read, "aws_endpoint_url_s3", read_endpoint?);
+    add(&mut read, "aws_region", read_region?);
+    Some((options, read))
+}
+
+fn gcs(section: &Section<'_>, dir: &Path, env: &Environment) -> Option<Options> {
+    let endpoint = section.read("endpoint", address);
+    let file = section.read("service_account_file", |item| {
+        Some(item.path(dir, item.word()?).to_string_lossy().into_owned())
+    });
+    section.finish();
+    let file = file?;
+    let mut options = environment(env, &GCS, file.is_some());
+    add(&mut options, "google_base_url", endpoint?);
+    add(&mut options, "google_service_account", file);
+    Some(options)
+}
+
+fn azure(section: &Section<'_>, env: &Environment) -> Option<Options> {
+    let endpoint = section.read("endpoint", address);
+    let account = section.read("account", word);
+    let key = section.read("access_key", word);
+    section.finish();
+    let key = key?;
+    let mut options = environment(env, &AZURE, key.is_some());
+    add(&mut options, "azure_storage_endpoint", endpoint?);
+    add(&mut options, "azure_storage_account_name", account?);
+    add(&mut options, "azure_storage_account_key", key);
+    Some(options)
+}
+
+/// The service's variables, handed on as they are. Without credentials when the file has some.
+fn environment(env: &Environment, words: &Words, has_credentials: bool) -> Options {
+    let names = env.names().filter(|name| words.prefixes.iter().any(|prefix| name.starts_with(prefix)));
+    let names = names.filter(|name| !has_credentials || !words.credentials.contains(name));
+    let pair = |name: &str| Some((name.to_ascii_lowercase(), SecretString::from(env.get(name)?)));
+    // An empty variable counts as absent, as everywhere.
+    names.filter(|name| env.get(name).is_some_and(|value| !value.is_empty())).filter_map(pair).collect()
+}
+
+fn add(options: &mut Options, name: &str, value: Option<String>) {
+    options.extend(value.map(|value| (name.to_owned(), SecretString::from(value))));
+}
+
+fn word(item: &Item<'_>) -> Option<String> {
+    item.word().map(str::to_owned)
+}
+
+fn address(item: &Item<'_>) -> Option<String> {
+    item.parsed("an address", |text| {
+        let host = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+        let is_good = host.is_some_and(|host| {
+            !host.is_empty()
+                && host.bytes().all(|byte| byte.is_ascii_graphic() && !b"?#@\"<>\\".contains(&byte))
+        });
+        let hint = "write \"https://host\" or \"http://host:port\"";
+        if is_good { Ok(text.trim_end_matches('/').to_owned()) } else { Err(hint.to_owned()) }
+    })
+}
+
+/// The store that a URL names. The URL itself is never part of a fault: it may hold a password.
+pub(super) fn location(item: &Item<'_>, dir: &Path, services: &Services, is_for: Use) -> Option<Location> {
+    let url = item.word()?;
+    for (scheme, service) in [("s3://", Service::S3), ("gs://", Service::Gcs), ("az://", Service::Azure)] {
+        if let Some(rest) = url.strip_prefix(scheme) {
+            let (name, prefix) = bucket(item, rest)?;
+            let mut options = match service {
+                Service::S3 => services.s3.clone(),
+                Service::Gcs => services.gcs.clone(),
+                Service::Azure => services.azure.clone(),
+            };
+            if service == Service::S3 && is_for == Use::Read {
+                options.extend(services.s3_read.iter().cloned());
+            }
+            return Some(Location::Bucket(Bucket { service, name, prefix, options }));
+        }
+    }
+    let Some(path) = url.strip_prefix("file:") else {
+        return item.fail("is not the URL of a store", HINT.to_owned());
+    };
+    // `file://host/path` names another machine; `file:///path` names this one.
+    let path = match path.strip_prefix("//") {
+        Some(path) if !path.starts_with('/') => {
+            return item.fail(
+                "names a host; a directory is on this machine",
+                "write \"file:./data/store\" or \"file:///srv/store\"".to_owned(),
+            );
+        }
+        Some(path) => path,
+        None => path,
+    };
+    super::storage::local(item, dir, path, HINT).map(Location::Directory)
+}
+
+/// Bucket and prefix of what follows the scheme.
+fn bucket(item: &Item<'_>, rest: &str) -> Option<(String, String)> {
+    let (name, prefix) = rest.split_once('/').unwrap_or((rest, ""));
+    let prefix = prefix.strip_suffix('/').unwrap_or(prefix);
+    let is_word = |word: &str, more: &[u8]| {
+        !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_alphanumeric() || more.contains(&byte))
+    };
+    if !is_word(name, b".-_") || name.len() > NAME_BYTES_MAX {
+        return item.fail(
+            "names no bucket",
+            "a bucket's name is letters, digits, `.`, `-` and `_`; credentials have keys of their own"
+                .to_owned(),
+        );
+    }
+    let is_part = |part: &str| is_word(part, b".-_=+") && part != "." && part != "..";
+    if !(prefix.is_empty() || prefix.split('/').all(is_part)) || prefix.len() > PREFIX_BYTES_MAX {
+        return item.fail(
+            "has a prefix that cannot be used",
+            "parts of a prefix are letters, digits, `.`, `-`, `_`, `=` and `+`, with `/` between them"
+                .to_owned(),
+        );
+    }
+    Some((name.to_owned(), prefix.to_owned()))
+}

@@ -1,0 +1,121 @@
+//! Stores by URL: where they are, and which options reach their clients.
+
+use std::path::Path;
+
+use super::SECRET;
+use crate::{
+    config::{Config, Environment, Overrides, load_text},
+    publication::{Bucket, Location, Service},
+    support::secret::ExposeSecret,
+};
+
+fn accepted(text: &str, variables: &[(&str, &str)]) -> Config {
+    let environment: Environment = variables.iter().copied().collect();
+    load_text(text, Path::new("dir/larder.toml"), &environment, &Overrides::default())
+        .unwrap_or_else(|faults| panic!("{faults}"))
+}
+
+fn bucket(location: &Location) -> &Bucket {
+    match location {
+        Location::Bucket(bucket) => bucket,
+        Location::Directory(path) => panic!("a directory: {}", path.display()),
+    }
+}
+
+/// What counts: of two options of one name the later one.
+fn option<'a>(bucket: &'a Bucket, name: &str) -> Option<&'a str> {
+    let found = bucket.options.iter().rev().find(|(key, _)| key == name);
+    found.map(|(_, value)| value.expose_secret())
+}
+
+#[test]
+fn urls_name_buckets_and_prefixes() {
+    for (url, service, name, prefix, shown) in [
+        ("s3://bucket", Service::S3, "bucket", "", "s3://bucket"),
+        ("s3://bucket/", Service::S3, "bucket", "", "s3://bucket"),
+        ("s3://my.bucket-1/a/b/", Service::S3, "my.bucket-1", "a/b", "s3://my.bucket-1/a/b"),
+        ("gs://bucket/env=prod", Service::Gcs, "bucket", "env=prod", "gs://bucket/env=prod"),
+        ("az://container/larder", Service::Azure, "container", "larder", "az://container/larder"),
+    ] {
+        let config = accepted(&format!("[storage]\nurl = \"{url}\"\n"), &[]);
+        let found = bucket(&config.storage.location);
+        assert_eq!((found.service, &*found.name, &*found.prefix), (service, name, prefix), "{url}");
+        assert_eq!(config.storage.location.shown(), shown);
+        assert!(config.storage.read_location.is_none());
+    }
+}
+
+#[test]
+fn a_service_gets_its_own_variables_and_the_file_goes_first() {
+    let text = "[storage]\nurl = \"s3://primary/larder\"\nread_url = \"s3://copy/larder\"\n[storage.s3]\n\
+                endpoint = \"http://127.0.0.1:9000/\"\nregion = \"us-east-1\"\nread_region = \"eu-west-1\"\n\
+                path_style = false\n";
+    let variables = [
+        ("AWS_REGION", "ap-south-1"),
+        ("AWS_ENDPOINT_URL_S3", "https://elsewhere"),
+        ("AWS_ROLE_ARN", "arn:aws:iam::1:role/larder"),
+        ("AWS_WEB_IDENTITY_TOKEN_FILE", "/var/run/token"),
+        ("AWS_SESSION_TOKEN", ""),
+        ("GOOGLE_BUCKET", "x"),
+        ("AZURE_CLIENT_ID", "x"),
+        ("HOME", "/root"),
+    ];
+    let config = accepted(text, &variables);
+    let (write, read) = (&config.storage.location, config.storage.read_location.as_ref().unwrap());
+    assert_eq!(read.shown(), "s3://copy/larder");
+    for (bucket, region) in [(bucket(write), "us-east-1"), (bucket(read), "eu-west-1")] {
+        assert_eq!(option(bucket, "aws_region"), Some(region));
+        assert_eq!(option(bucket, "aws_endpoint_url_s3"), Some("http://127.0.0.1:9000"));
+        assert_eq!(option(bucket, "aws_virtual_hosted_style_request"), Some("true"));
+        assert_eq!(option(bucket, "aws_role_arn"), Some("arn:aws:iam::1:role/larder"));
+        assert_eq!(option(bucket, "aws_web_identity_token_file"), Some("/var/run/token"));
+        for absent in ["aws_session_token", "google_bucket", "azure_client_id", "home"] {
+            assert_eq!(option(bucket, absent), None, "{absent}");
+        }
+    }
+}
+
+#[test]
+fn credentials_of_the_file_do_not_mix_with_those_of_the_environment() {
+    let text = "[storage]\nurl = \"s3://b\"\n[storage.s3]\naccess_key_id = \"${ID}\"\nsecret_access_key = \"${SECRET}\"\n";
+    let variables = [
+        ("ID", "id"),
+        ("SECRET", SECRET),
+        ("AWS_ACCESS_KEY_ID", "other"),
+        ("AWS_SECRET_ACCESS_KEY", "other"),
+        ("AWS_SESSION_TOKEN", "other"),
+    ];
+    let config = accepted(text, &variables);
+    let found = bucket(&config.storage.location);
+    assert_eq!(option(found, "aws_access_key_id"), Some("id"));
+    assert_eq!(option(found, "aws_secret_access_key"), Some(SECRET));
+    assert_eq!(option(found, "aws_session_token"), None);
+    assert!(!format!("{config:?}").contains(SECRET));
+    assert!(config.print().contains("secret_access_key = \"${SECRET}\""), "{}", config.print());
+
+    let text =
+        format!("[storage]\nurl = \"az://c\"\n[storage.azure]\naccount = \"a\"\naccess_key = \"{SECRET}\"\n");
+    let config = accepted(&text, &[("AZURE_STORAGE_SAS_TOKEN", "other"), ("AZURE_TENANT_ID", "tenant")]);
+    let found = bucket(&config.storage.location);
+    assert_eq!(option(found, "azure_storage_account_key"), Some(SECRET));
+    assert_eq!(option(found, "azure_storage_sas_token"), None);
+    assert_eq!(option(found, "azure_tenant_id"), Some("tenant"));
+    assert!(!config.print().contains(SECRET));
+
+    let text = "[storage]\nurl = \"gs://b\"\n[storage.gcs]\nservice_account_file = \"sa.json\"\n";
+    let config = accepted(text, &[("GOOGLE_APPLICATION_CREDENTIALS", "other.json")]);
+    let found = bucket(&config.storage.location);
+    assert_eq!(option(found, "google_service_account"), Some("dir/sa.json"));
+    assert_eq!(option(found, "google_application_credentials"), None);
+}
+
+#[test]
+fn a_printed_store_is_read_again() {
+    let text = "[storage]\nurl = \"s3://b/p\"\nread_url = \"s3://c\"\n[storage.s3]\nendpoint = \"https://h\"\npath_style = true\n";
+    let printed = accepted(text, &[]).print();
+    assert!(printed.contains("[storage.s3]\nendpoint = \"https://h\"\npath_style = true\n"), "{printed}");
+    assert_eq!(
+        accepted(&printed, &[]).print().lines().skip(1).collect::<Vec<_>>(),
+        printed.lines().skip(1).collect::<Vec<_>>()
+    );
+}

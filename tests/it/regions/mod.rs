@@ -1,0 +1,9 @@
+//! Many regions: publishers and replicas as processes of their own, one bucket of an S3-compatible
+//! server, metadata and warehouse in Postgres, and a network that fails.
+
+mod chaos;
+mod copies;
+mod reader;
+mod roles;
+mod weather;
+mod world;

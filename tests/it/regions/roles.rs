@@ -1,0 +1,79 @@
+//! Publishers and replicas apart, and collections that belong to some regions.
+
+use std::time::Duration;
+
+use super::world::{World, await_note};
+use crate::support::process::until;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_travel_from_a_publisher_to_the_regions_of_their_sync() {
+    let world = World::new(20).await;
+    let store = world.store().await;
+    let hub = world.publisher("hub", store, "manual");
+    let key = hub.key().await;
+    world.announce(&hub, 1).await;
+    hub.output(&["sync", "european"]).await;
+    let (eu, us) =
+        (world.replica("eu", "eu", store).serve().await, world.replica("us", "us", store).serve().await);
+    for node in [&eu, &us] {
+        await_note(node, &key, 1).await;
+    }
+    assert_eq!(eu.get(&key, "european", 7).await.json()["id"], 7);
+    let elsewhere = us.get(&key, "european", 7).await;
+    assert_eq!((elsewhere.status, elsewhere.code().as_str()), (404, "collection_in_other_region"));
+    let told = elsewhere.json()["error"]["message"].as_str().unwrap().to_owned();
+    assert!(told.contains("eu"), "{told}");
+
+    world.announce(&hub, 2).await;
+    for node in [&eu, &us] {
+        await_note(node, &key, 2).await;
+    }
+    // A revoked key is refused in every region.
+    hub.output(&["keys", "revoke", &key[4..16]]).await;
+    for node in [&eu, &us] {
+        until("the refusal", async || (node.get(&key, "person", 1).await.status == 401).then_some(())).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replica_has_no_syncs_and_says_so() {
+    let world = World::new(1).await;
+    let replica = world.replica("eu", "eu", world.store().await);
+    assert!(replica.output(&["check", "--connect"]).await.contains("ok    store: reachable"));
+    let create = ["keys", "create", "--name", "x", "--all-collections"];
+    for arguments in [&["sync", "person"][..], &["keys", "list"], &create, &["runs"]] {
+        let done = replica.run(arguments).await;
+        assert!(matches!(done.code, Some(1 | 2)), "{arguments:?}: {done:?}");
+        assert!(done.stderr.contains("has not the role \"publisher\""), "{arguments:?}: {done:?}");
+    }
+}
+
+/// A holder that was killed keeps its lease for 15 s at most; then another one goes on.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_standby_goes_on_when_the_publisher_dies() {
+    let world = World::new(5).await;
+    let store = world.store().await;
+    let seats = ["a", "b"].map(|name| world.publisher(name, store, "every 1s"));
+    let key = seats[0].key().await;
+    let mut publishers = vec![seats[0].serve().await, seats[1].serve().await];
+    let replica = world.replica("eu", "eu", store).serve().await;
+    await_note(&replica, &key, 0).await;
+
+    // The holder dies in the middle of a run.
+    let lock = world.warehouse.lock("people").await;
+    let holder = until("a run under way", async || {
+        world.books.value("select holder from leases where name = 'sync:person'").await
+    })
+    .await;
+    let of = |id: u32| holder.starts_with(&format!("pid-{id}-"));
+    let position = publishers.iter().position(|publisher| of(publisher.id())).unwrap();
+    publishers.remove(position).kill();
+    drop(lock);
+    world.note(1).await;
+    let taken_over = tokio::time::timeout(Duration::from_secs(60), async {
+        while super::world::note(&replica, &key).await != Some(1) {
+            tokio::task::yield_now().await;
+        }
+    });
+    taken_over.await.expect("the standby announces");
+}

@@ -1,0 +1,117 @@
+//! The network between nodes and the store fails in every way, while readers read.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use super::{
+    reader::Reader,
+    world::{World, await_note, note},
+};
+use crate::support::{
+    process::{until, version},
+    proxy::{INTERNAL_ERROR, Proxy, SLOW_DOWN, Weather},
+};
+
+/// Everything that may happen to a replica's requests. Each is told apart from fair weather by what
+/// the node says of itself.
+const BAD: [Weather; 5] = [Weather::Refuse, Weather::Cut(200), SLOW_DOWN, INTERNAL_ERROR, Weather::Silent];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replica_serves_on_in_any_weather_and_catches_up() {
+    let world = World::new(50).await;
+    let (store, proxy) = (world.store().await, Proxy::start(world.store().await).await);
+    let hub = world.publisher("hub", store, "manual");
+    let key = hub.key().await;
+    let mut announced = BTreeMap::from([(world.announce(&hub, 1).await, 1)]);
+    let mut eu = world.replica("eu", "eu", proxy.address()).serve().await;
+    let us = world.replica("us", "us", store).serve().await;
+    await_note(&eu, &key, 1).await;
+    let readers = [Reader::start(&eu, &key), Reader::start(&us, &key)];
+    for (at, weather) in BAD.into_iter().enumerate() {
+        let (before, next) = (at as u64 + 1, at as u64 + 2);
+        proxy.set(weather);
+        announced.insert(world.announce(&hub, next).await, next);
+        await_note(&us, &key, next).await;
+        // The node has noticed, and says how old its catalog is; it serves what it has.
+        let status = until("trouble", async || {
+            let status = eu.status().await;
+            status["problem"]["code"].is_string().then_some(status)
+        });
+        let status = status.await;
+        assert_eq!(eu.ask("/readyz").await.status, 200, "{weather:?}: {status}");
+        assert_eq!(note(&eu, &key).await, Some(before), "{weather:?}");
+        proxy.set(Weather::Fair);
+        await_note(&eu, &key, next).await;
+    }
+    // Slow is not broken.
+    for (at, weather) in
+        [Weather::Throttle(200_000), Weather::Delay(Duration::from_millis(30))].into_iter().enumerate()
+    {
+        let next = (BAD.len() + at) as u64 + 2;
+        proxy.set(weather);
+        announced.insert(world.announce(&hub, next).await, next);
+        await_note(&eu, &key, next).await;
+    }
+    for reader in readers {
+        reader.end(&announced).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_publisher_in_bad_weather_announces_once_or_not_at_all() {
+    let world = World::new(50).await;
+    let (store, proxy) = (world.store().await, Proxy::start(world.store().await).await);
+    let hub = world.publisher("hub", proxy.address(), "manual");
+    let key = hub.key().await;
+    let mut announced = BTreeMap::from([(world.announce(&hub, 1).await, 1)]);
+    let us = world.replica("us", "us", store).serve().await;
+    await_note(&us, &key, 1).await;
+    let reader = Reader::start(&us, &key);
+    for (at, weather) in [Weather::Refuse, SLOW_DOWN, INTERNAL_ERROR].into_iter().enumerate() {
+        let next = at as u64 + 2;
+        world.note(next).await;
+        proxy.set(weather);
+        let done = hub.run(&["sync", "person", "--json"]).await;
+        assert_eq!(done.code, Some(1), "{weather:?}: {done:?}");
+        assert!(done.stderr.contains("the object store"), "{weather:?}: {done:?}");
+        proxy.set(Weather::Fair);
+        announced.insert(world.announce(&hub, next).await, next);
+        await_note(&us, &key, next).await;
+    }
+    assert_eq!(announced.keys().copied().collect::<Vec<_>>(), [1, 2, 3, 4], "no version was lost");
+    reader.end(&announced).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_region_that_is_cut_off_restarts_from_its_disk_and_jumps_to_the_newest() {
+    let world = World::new(200).await;
+    let (store, proxy) = (world.store().await, Proxy::start(world.store().await).await);
+    let hub = world.publisher("hub", store, "manual");
+    let key = hub.key().await;
+    world.announce(&hub, 1).await;
+    let seat = world.replica("eu", "eu", proxy.address());
+    let eu = seat.serve().await;
+    await_note(&eu, &key, 1).await;
+    proxy.set(Weather::Refuse);
+    for note in 2..=4 {
+        world.announce(&hub, note).await;
+    }
+    assert_eq!(note(&eu, &key).await, Some(1));
+    eu.kill();
+    // Neither store nor network: what it had, it serves, and knows its keys.
+    let mut eu = seat.serve().await;
+    assert_eq!(note(&eu, &key).await, Some(1));
+    let answer = eu.get(&key, "person", 1).await;
+    assert_eq!(version(&answer), 1);
+    assert!(answer.header("x-data-as-of").is_some());
+    assert!(eu.status().await["problem"]["code"].is_string());
+    // A node without anything is not ready, and does not call records missing.
+    let empty = world.replica("new", "eu", proxy.address());
+    let mut empty = empty.spawn(&["serve"]);
+    empty.logged("larder serves").await;
+
+    proxy.set(Weather::Fair);
+    await_note(&eu, &key, 4).await;
+    assert_eq!(version(&eu.get(&key, "person", 1).await), 4);
+    empty.ready().await;
+    await_note(&empty, &key, 4).await;
+}
