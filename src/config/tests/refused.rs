@@ -110,25 +110,47 @@ larder.toml:4:17  server.drain_timeout: must be from 0ms to 1h
 #[test]
 fn storage() {
     assert_snapshot!(faults("[storage]\nurl = \"file://host/store\"\npoll_interval = \"1\"\nkeep_versions = 0\n"), @r#"
-larder.toml:2:7  storage.url: names a host; a store is a local directory
-  hint: write "file:./data/store"
+larder.toml:2:7  storage.url: names a host; a directory is on this machine
+  hint: write "file:./data/store" or "file:///srv/store"
 larder.toml:3:17  storage.poll_interval: "1" is not a duration
   hint: add a unit: "1s"
 larder.toml:4:17  storage.keep_versions: must be from 1 to 10000
 "#);
     assert_snapshot!(faults("[storage]\nurl = \"./data/store\"\n"), @r#"
 larder.toml:2:7  storage.url: is not the URL of a store
-  hint: write "file:./data/store"
+  hint: write "file:./data/store", "s3://bucket/prefix", "gs://bucket/prefix" or "az://container/prefix"
 "#);
     assert_snapshot!(faults("[storage]\nurl = \"file:./data\"\n"), @r#"
 larder.toml:2:7  storage.url: must not be node.data_dir itself
   hint: use a directory of its own, as in "file:./data/store"
 "#);
-    assert_snapshot!(faults("[storage]\nurl = \"s3://key:secret@bucket\"\nread_url = \"gs://bucket/a//b\"\n"), @"");
-    assert_snapshot!(faults("[storage]\nurl = \"az://\"\nread_url = \"http://bucket\"\n"), @"");
-    assert_snapshot!(faults("[storage.s3]\nendpoint = \"127.0.0.1:9000\"\npath_style = \"yes\"\nregoin = \"x\"\n"), @"");
-    assert_snapshot!(faults("[storage.s3]\naccess_key_id = \"id\"\n"), @"");
-    assert_snapshot!(faults("[storage]\nread_url = \"file:./data\"\n"), @"");
+    assert_snapshot!(faults("[storage]\nurl = \"s3://key:secret@bucket\"\nread_url = \"gs://bucket/a//b\"\n"), @r#"
+larder.toml:2:7  storage.url: names no bucket
+  hint: a bucket's name is letters, digits, `.`, `-` and `_`; credentials have keys of their own
+larder.toml:3:12  storage.read_url: has a prefix that cannot be used
+  hint: parts of a prefix are letters, digits, `.`, `-`, `_`, `=` and `+`, with `/` between them
+"#);
+    assert_snapshot!(faults("[storage]\nurl = \"az://\"\nread_url = \"http://bucket\"\n"), @r#"
+larder.toml:2:7  storage.url: names no bucket
+  hint: a bucket's name is letters, digits, `.`, `-` and `_`; credentials have keys of their own
+larder.toml:3:12  storage.read_url: is not the URL of a store
+  hint: write "file:./data/store", "s3://bucket/prefix", "gs://bucket/prefix" or "az://container/prefix"
+"#);
+    assert_snapshot!(faults("[storage.s3]\nendpoint = \"127.0.0.1:9000\"\npath_style = \"yes\"\nregoin = \"x\"\n"), @r#"
+larder.toml:2:12  storage.s3.endpoint: "127.0.0.1:9000" is not an address
+  hint: write "https://host" or "http://host:port"
+larder.toml:3:14  storage.s3.path_style: must be true or false, not a string
+larder.toml:4:1  storage.s3.regoin: unknown key
+  hint: did you mean "region"?
+"#);
+    assert_snapshot!(faults("[storage.s3]\naccess_key_id = \"id\"\n"), @r#"
+larder.toml:1:1  storage.s3: access_key_id and secret_access_key go together
+  hint: write both, or neither: then credentials come from the environment
+"#);
+    assert_snapshot!(faults("[storage]\nread_url = \"file:./data\"\n"), @r#"
+larder.toml:2:12  storage.read_url: must not be node.data_dir itself
+  hint: use a directory of its own, as in "file:./data/store"
+"#);
 }
 
 #[test]
@@ -186,7 +208,7 @@ larder.toml:5:10  server.listen: "${SECRET}" is not an IP address and a port
 "#);
     assert_snapshot!(faults("[storage]\nurl = \"${SECRET}\"\npoll_interval = \"${SECRET}\"\n[node]\nregion = \"${SECRET}!\"\n"), @r#"
 larder.toml:2:7  storage.url: is not the URL of a store
-  hint: write "file:./data/store"
+  hint: write "file:./data/store", "s3://bucket/prefix", "gs://bucket/prefix" or "az://container/prefix"
 larder.toml:3:17  storage.poll_interval: "${SECRET}" is not a duration
   hint: write a whole number and a unit: "250ms", "30s", "5m", "24h", "7d"
 larder.toml:5:10  node.region: "${SECRET}!" cannot be used: a region name is 1 to 64 characters, letters, digits, `_` or `-`, and begins with a letter or digit
