@@ -93,10 +93,10 @@ async fn pass(mut client: TcpStream, target: SocketAddr, weather: Weather) {
     match weather {
         Weather::Refuse => {}
         Weather::Silent => {
-            let mut bytes = [0; PIECE_BYTES];
+            let mut bytes = vec![0; PIECE_BYTES];
             while matches!(client.read(&mut bytes).await, Ok(1..)) {}
         }
-        Weather::Answer(status, body) => answer_all(client, status, body).await,
+        Weather::Answer(status, body) => Box::pin(answer_all(client, status, body)).await,
         _ => {
             let Ok(server) = TcpStream::connect(target).await else { return };
             let _ = server.set_nodelay(true);
@@ -137,7 +137,7 @@ async fn slowly(mut from: impl AsyncReadExt + Unpin, mut to: impl AsyncWriteExt 
 /// Answers every request of a connection alike. Bodies are read by their length.
 async fn answer_all(mut client: TcpStream, status: &str, body: &str) {
     let mut received = Vec::new();
-    let mut bytes = [0; PIECE_BYTES];
+    let mut bytes = vec![0; PIECE_BYTES];
     loop {
         let end = loop {
             if let Some(end) = received.windows(4).position(|four| four == b"\r\n\r\n") {
