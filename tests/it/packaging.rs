@@ -1,4 +1,5 @@
-//! The image is built from the paths that the `Dockerfile` copies, and from nothing else.
+//! The image is built from the paths that the `Dockerfile` copies, and from nothing else; what stands in
+//! `deploy` fits it.
 
 use std::{fs, path::Path};
 
@@ -94,4 +95,69 @@ fn targets_outside_the_copied_paths_are_stubbed() {
         }
     }
     assert!(stubbed >= 2 && text.contains(r#"sed -n 's/^path = "\(benches\/.*\)"/\1/p' Cargo.toml"#));
+}
+
+/// With the variables that Compose and Kubernetes set.
+#[test]
+fn the_configurations_to_deploy_with_load() {
+    use larder::config::{Environment, Overrides, load};
+    let env: Environment = [
+        ("WAREHOUSE_URL", "postgres://reader:x@warehouse.example.com/analytics"),
+        ("METADATA_URL", "postgres://larder:x@metadata.example.com/larder"),
+    ]
+    .into_iter()
+    .collect();
+    let mut loaded = 0;
+    for directory in ["deploy/compose", "deploy/kubernetes/publisher", "deploy/kubernetes/replica"] {
+        for entry in fs::read_dir(root().join(directory)).unwrap() {
+            let path = entry.unwrap().path();
+            if path.extension().is_some_and(|end| end == "toml") {
+                let config = load(Some(&path), &env, &Overrides::default());
+                config.unwrap_or_else(|faults| panic!("{faults}"));
+                loaded += 1;
+            }
+        }
+    }
+    assert_eq!(loaded, 4, "a publisher and a replica, twice");
+}
+
+#[test]
+fn what_compose_mounts_is_there() {
+    let text = fs::read_to_string(root().join("deploy/compose.yaml")).unwrap();
+    let mounts = text.lines().filter_map(|line| line.trim_start().strip_prefix("- ./"));
+    let paths: Vec<&str> = mounts.filter_map(|mount| mount.split(':').next()).collect();
+    assert!(paths.len() >= 6, "{paths:?}");
+    for path in paths {
+        assert!(root().join("deploy").join(path).exists(), "{path} is mounted and not there");
+    }
+}
+
+#[test]
+fn kubernetes_runs_the_user_of_the_image() {
+    assert!(dockerfile().contains("USER 10001:10001"));
+    for file in ["replica/replica.yaml", "publisher/publisher.yaml"] {
+        let text = fs::read_to_string(root().join("deploy/kubernetes").join(file)).unwrap();
+        assert!(text.contains("runAsUser: 10001") && text.contains("runAsGroup: 10001"), "{file}");
+    }
+}
+
+/// `docs/operations.md` links every policy, and shows those that say who may do what.
+#[test]
+fn the_documented_policies_are_the_files() {
+    let page = fs::read_to_string(root().join("docs/operations.md")).unwrap();
+    let mut shown = 0;
+    for entry in fs::read_dir(root().join("deploy/policies")).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_str().unwrap();
+        let text = fs::read_to_string(&path).unwrap();
+        let policy: serde_json::Value =
+            serde_json::from_str(&text).unwrap_or_else(|error| panic!("{name}: {error}"));
+        assert!(page.contains(&format!("(../deploy/policies/{name})")), "{name} is not linked");
+        if policy.get("Statement").is_some() {
+            let block = format!("    {}\n", text.trim_end().replace('\n', "\n    "));
+            assert!(page.contains(&block), "docs/operations.md shows another {name}");
+            shown += 1;
+        }
+    }
+    assert_eq!(shown, 3, "of a publisher, a replica, a read-only replica");
 }
