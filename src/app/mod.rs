@@ -14,7 +14,7 @@ mod signals;
 
 pub use check::{check_metadata, check_store};
 pub use descriptors::provide as provide_descriptors;
-pub use parts::{open_metadata, open_store};
+pub use parts::{open_metadata, open_statuses, open_store};
 pub use process::PublisherProcess;
 pub use server::Server;
 pub use signals::Signals;

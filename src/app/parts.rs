@@ -4,13 +4,21 @@ use crate::{
     config::Config,
     control::Error,
     metadata::Metadata,
-    publication::{SegmentDirectory, Store},
+    publication::{SegmentDirectory, Settings, StatusStore, Store},
     support::clock::Clock,
 };
 
 /// Opens the object store.
 pub fn open_store(config: &Config) -> Result<Store, Error> {
     Ok(Store::open(&config.storage)?)
+}
+
+/// Where nodes leave their statuses; `store` is the object store.
+pub fn open_statuses(config: &Config, store: &Store) -> StatusStore {
+    match &config.status {
+        None => StatusStore::below(store.clone()),
+        Some(location) => StatusStore::at(Settings { location: location.clone(), ..config.storage.clone() }),
+    }
 }
 
 /// Opens the metadata database.

@@ -8,7 +8,7 @@ use super::{
 };
 
 /// Keys that hold a URL, in which a password may stand.
-const URLS: [&str; 2] = ["url", "public_url"];
+const URLS: [&str; 3] = ["url", "status_url", "public_url"];
 
 /// Tables that have a header of their own, by depth: `[sources]` has none, `[sources.x]` has.
 fn has_header(path: &[&str]) -> bool {

@@ -21,6 +21,7 @@ use super::{
     section::Section,
     tree::Table,
 };
+use crate::publication::Location;
 
 /// What only a publisher needs.
 struct Publishing {
@@ -50,6 +51,7 @@ pub(super) fn resolve(effective: Effective, report: &Report) -> Option<Config> {
     root.finish();
     if let (Some(node), Some(storage)) = (&node, &storage) {
         check_directories(node, storage, &effective.root, &place, report);
+        check_status(node, storage, &root);
     }
 
     let (node, storage) = (node?, storage?);
@@ -66,6 +68,7 @@ pub(super) fn resolve(effective: Effective, report: &Report) -> Option<Config> {
             poll_interval: storage.poll_interval,
         },
         storage: storage.settings,
+        status: storage.status,
         metadata,
         engine: engine?.with_data_dir(&node.data_dir),
         telemetry: telemetry?,
@@ -128,6 +131,22 @@ fn check_directories(
             hint: Some("use a directory of its own, as in \"file:./data/store\"".to_owned()),
             missing_variable: None,
         });
+    }
+}
+
+/// Statuses are swept by rules of their own, too.
+fn check_status(node: &super::NodeSettings, storage: &storage::Storage, root: &Section<'_>) {
+    let Some(status) = &storage.status else { return };
+    let message = if *status == storage.settings.location {
+        "must not be storage.url itself"
+    } else if *status == Location::Directory(node.data_dir.clone()) {
+        "must not be node.data_dir itself"
+    } else {
+        return;
+    };
+    if let Some(item) = root.get("storage").and_then(|item| item.section()?.get("status_url")) {
+        let hint = "leave it out for `status/` below storage.url, or name a place of its own";
+        let _: Option<()> = item.fail(message, hint.to_owned());
     }
 }
 

@@ -24,11 +24,13 @@ const FILE_HINT: &str = "write \"file:./data/store\"";
 /// `[storage]`.
 pub(super) struct Storage {
     pub(super) settings: publication::Settings,
+    pub(super) status: Option<Location>,
     pub(super) poll_interval: Duration,
 }
 
 /// `[storage]`.
 pub(super) fn storage(section: &Section<'_>, dir: &Path) -> Option<Storage> {
+    let status = section.read("status_url", |item| location(item, dir));
     let url = section.set("url");
     let location = url.as_ref().and_then(|item| location(item, dir));
     let poll_interval =
@@ -39,7 +41,7 @@ pub(super) fn storage(section: &Section<'_>, dir: &Path) -> Option<Storage> {
     section.finish();
     let settings =
         publication::Settings { location: location?, keep_versions: usize::try_from(keep_versions?).ok()? };
-    Some(Storage { settings, poll_interval: poll_interval? })
+    Some(Storage { settings, status: status?, poll_interval: poll_interval? })
 }
 
 /// The URL itself is never part of a fault: it may hold a password.

@@ -7,4 +7,5 @@ mod keys;
 mod kill;
 mod process;
 mod publishers;
+mod regions;
 mod signals;
