@@ -129,24 +129,22 @@ fn node_row(node: &NodeView) -> Vec<String> {
         format!("{} s ago", node.seen_seconds),
     ];
     let age = |seconds: Option<f64>| seconds.map_or_else(dash, |seconds| format!("{seconds:.0} s"));
-    match &node.details {
-        Some(details) => {
-            let error = details.last_error.as_ref().map_or_else(dash, |error| {
-                let of = error.collection.as_ref().map(|name| format!(" of {name}")).unwrap_or_default();
-                format!("{}{of}, {}", error.code, moment(error.at))
-            });
-            row.extend([
-                details.catalog.to_string(),
-                age(details.catalog_age_seconds),
-                details.keys_revision.to_string(),
-                age(details.keys_age_seconds),
-                details.build.to_string(),
-                error,
-            ]);
-        }
-        None => {
-            row.extend([dash(), dash(), dash(), dash(), dash(), node.unreadable.unwrap_or("-").to_owned()])
-        }
+    if let Some(details) = &node.details {
+        let error = details.last_error.as_ref().map_or_else(dash, |error| {
+            let of = error.collection.as_ref().map(|name| format!(" of {name}")).unwrap_or_default();
+            format!("{}{of}, {}", error.code, moment(error.at))
+        });
+        row.extend([
+            details.catalog.to_string(),
+            age(details.catalog_age_seconds),
+            details.keys_revision.to_string(),
+            age(details.keys_age_seconds),
+            details.build.to_string(),
+            error,
+        ]);
+    } else {
+        row.extend(std::iter::repeat_with(dash).take(5));
+        row.push(node.unreadable.unwrap_or("-").to_owned());
     }
     row
 }

@@ -43,13 +43,12 @@ impl Reach {
             if state == NodeState::Silent {
                 reach.silent.push(format!("{} is silent for {} s", name(node), node.age.num_seconds()));
             } else if state.is_live() {
-                match lack(node, collection, version) {
-                    Some(lack) => reach.behind.push(format!("{} {lack}", name(node))),
-                    None => {
-                        reach.nodes += 1;
-                        reach.regions += usize::from(last != Some(&node.region));
-                        last = Some(&node.region);
-                    }
+                if let Some(lack) = lack(node, collection, version) {
+                    reach.behind.push(format!("{} {lack}", name(node)));
+                } else {
+                    reach.nodes += 1;
+                    reach.regions += usize::from(last != Some(&node.region));
+                    last = Some(&node.region);
                 }
             }
         }

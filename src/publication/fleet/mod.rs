@@ -79,7 +79,11 @@ impl StatusStore {
         if size > STATUS_BYTES_MAX {
             return Err(Error::TooLarge { path: path.to_string(), bytes: size, limit: STATUS_BYTES_MAX });
         }
-        let write = async { self.store().await?.put(&path, bytes.into()).await };
+        let write = async {
+            let store = self.store().await?;
+            stands(store).await?;
+            store.put(&path, bytes.into()).await
+        };
         tokio::time::timeout(WRITE_TIMEOUT, write).await.unwrap_or_else(|_| {
             let seconds = WRITE_TIMEOUT.as_secs();
             Err(Error::Timeout { operation: "write", path: path.to_string(), seconds })
@@ -109,4 +113,15 @@ impl StatusStore {
         }
         Ok(doomed.len())
     }
+}
+
+/// Refuses a directory that has gone, a share that is not mounted now: to write would make it anew, on
+/// the wrong disk.
+async fn stands(store: &Store) -> Result<(), Error> {
+    let Some(root) = store.directory.clone() else { return Ok(()) };
+    blocking(move || match root.metadata() {
+        Ok(_) => Ok(()),
+        Err(source) => Err(Error::Local { action: "write", path: root.to_path_buf(), source }),
+    })
+    .await
 }

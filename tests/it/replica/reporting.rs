@@ -9,7 +9,7 @@ use larder::{
         name::RegionName,
         node::{Label, NodeStatus},
     },
-    publication::{Ages, Fleet, FleetNode, STATUS_BYTES_MAX, StatusStore, Store},
+    publication::{Ages, Fleet, FleetNode, Location, STATUS_BYTES_MAX, Settings, StatusStore, Store},
     replica::{Identity, ReportPace, Reporter},
     support::{clock::Clock, random, shutdown::Shutdown},
     telemetry::Metrics,
@@ -243,6 +243,23 @@ async fn a_status_is_judged_by_the_store_s_time() {
     assert_eq!(statuses.collect(now + TimeDelta::days(6)).await.unwrap(), 0);
     assert_eq!(statuses.collect(now + TimeDelta::days(8)).await.unwrap(), 1);
     assert_eq!(objects_left().await, 1);
+}
+
+#[tokio::test]
+async fn a_directory_that_has_gone_is_not_made_anew() {
+    let root = tempfile::tempdir().unwrap();
+    let (path, away) = (root.path().join("store"), root.path().join("away"));
+    let settings = Settings { location: Location::Directory(path.clone()), keep_versions: 10 };
+    let store = Store::open(&settings).unwrap();
+    let status = status(NodeId::from_uuid(uuid(1)), "us");
+    for statuses in [StatusStore::below(store), StatusStore::at(settings)] {
+        statuses.write(&status).await.unwrap();
+        std::fs::rename(&path, &away).unwrap();
+        assert_eq!(statuses.write(&status).await.unwrap_err().code(), "local_file");
+        assert!(!path.exists());
+        std::fs::rename(&away, &path).unwrap();
+        statuses.write(&status).await.unwrap();
+    }
 }
 
 #[tokio::test]
