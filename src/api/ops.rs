@@ -9,6 +9,7 @@ use axum::{
     http::{HeaderName, Response, StatusCode, header::CACHE_CONTROL},
     response::IntoResponse,
 };
+use futures::future::BoxFuture;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
@@ -64,6 +65,8 @@ pub struct AdminState {
     pub clock: Clock,
     /// What `GET /status` shows; called per request, must not wait.
     pub status: Arc<dyn Fn() -> Value + Send + Sync>,
+    /// What it shows of the fleet, under `fleet`; may wait for the store, but not for long.
+    pub fleet: Arc<dyn Fn() -> BoxFuture<'static, Value> + Send + Sync>,
 }
 
 type Answer = (StatusCode, [(HeaderName, axum::http::HeaderValue); 1], Json<Value>);
@@ -96,7 +99,13 @@ pub(super) async fn metrics(State(state): State<AdminState>) -> impl IntoRespons
 
 /// `/status` as JSON.
 pub(super) async fn show_status(State(state): State<AdminState>) -> Json<Value> {
-    Json((state.status)())
+    let fleet = (state.fleet)().await;
+    // The local part after that: it is the newer one.
+    let mut status = (state.status)();
+    if let Value::Object(members) = &mut status {
+        members.insert("fleet".to_owned(), fleet);
+    }
+    Json(status)
 }
 
 /// Any path that does not exist.

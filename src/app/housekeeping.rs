@@ -3,14 +3,18 @@
 
 use std::{collections::HashSet, time::Duration};
 
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 use tokio::time::Instant;
 use tracing::{info, warn};
 
 use crate::{
     control::{Error, Publisher},
+    domain::error::ErrorKind,
     metadata::LeaseOutcome,
-    publication::retention::{self, Kept},
+    publication::{
+        StatusStore,
+        retention::{self, Kept},
+    },
     support::shutdown::Shutdown,
 };
 
@@ -32,7 +36,12 @@ const RUNS_DAYS: i64 = 365;
 const AUDIT_DAYS: i64 = 730;
 
 /// Runs until `shutdown`.
-pub(super) async fn run(publisher: Publisher, keep_versions: usize, shutdown: Shutdown) {
+pub(super) async fn run(
+    publisher: Publisher,
+    statuses: StatusStore,
+    keep_versions: usize,
+    shutdown: Shutdown,
+) {
     let mut keys = tokio::time::interval(KEYS_INTERVAL);
     let mut objects = tokio::time::interval(OBJECTS_INTERVAL);
     // The first time is before the first run: a lease that is looked at makes a run wait.
@@ -42,7 +51,7 @@ pub(super) async fn run(publisher: Publisher, keep_versions: usize, shutdown: Sh
             () = shutdown.cancelled() => return,
             _ = keys.tick() => ("keys", publisher.reconcile_keys().await),
             _ = abandoned.tick() => ("abandoned runs", settle(&publisher).await),
-            _ = objects.tick() => ("objects", collect(&publisher, keep_versions).await),
+            _ = objects.tick() => ("objects", collect(&publisher, &statuses, keep_versions).await),
         };
         if let Err(error) = result {
             warn!(what, code = error.code(), %error, "housekeeping failed; it is tried again");
@@ -56,7 +65,7 @@ pub(super) async fn settle(publisher: &Publisher) -> Result<(), Error> {
 }
 
 /// One round: only the holder of the lease deletes.
-async fn collect(publisher: &Publisher, keep_versions: usize) -> Result<(), Error> {
+async fn collect(publisher: &Publisher, statuses: &StatusStore, keep_versions: usize) -> Result<(), Error> {
     let metadata = &publisher.metadata;
     let holder = format!("pid-{}", std::process::id());
     let LeaseOutcome::Held(lease) = metadata.acquire_lease("housekeeping", &holder, ROUND_MAX).await? else {
@@ -72,6 +81,7 @@ async fn collect(publisher: &Publisher, keep_versions: usize) -> Result<(), Erro
             info!(objects = collected.deleted, bytes = collected.bytes, "deleted what nothing names");
         }
         let now = publisher.clock.now();
+        collect_statuses(statuses, now).await;
         metadata.prune_runs(RUNS_KEPT, now - TimeDelta::days(RUNS_DAYS)).await?;
         metadata.prune_audit_log(now - TimeDelta::days(AUDIT_DAYS)).await?;
         Ok(())
@@ -79,4 +89,15 @@ async fn collect(publisher: &Publisher, keep_versions: usize) -> Result<(), Erro
     let result = tokio::time::timeout(ROUND_MAX, round).await.unwrap_or(Ok(()));
     metadata.release_lease(&lease).await?;
     result
+}
+
+/// Removes the statuses of nodes that are gone. A publisher that may not write there leaves them to
+/// another one: they are small, and no reader looks at them.
+async fn collect_statuses(statuses: &StatusStore, now: DateTime<Utc>) {
+    match statuses.collect(now).await {
+        Ok(0) => {}
+        Ok(nodes) => info!(nodes, "deleted statuses of nodes that are gone"),
+        Err(error) if error.kind() == ErrorKind::Forbidden => {}
+        Err(error) => warn!(code = error.code(), %error, "old statuses cannot be deleted; it is tried again"),
+    }
 }

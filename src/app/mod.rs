@@ -14,7 +14,7 @@ mod signals;
 
 pub use check::{check_metadata, check_read_store, check_store};
 pub use descriptors::provide as provide_descriptors;
-pub use parts::{open_known_store, open_metadata};
+pub use parts::{open_known_store, open_metadata, open_statuses};
 pub use process::PublisherProcess;
 pub use server::Server;
 pub use signals::Signals;

@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
+use futures::future::BoxFuture;
 use serde_json::{Value, json};
 use tokio::{sync::watch, task::JoinHandle};
 
@@ -9,7 +10,12 @@ use crate::{
     auth::KeyRing,
     cache::{Cache, Slot},
     config::Config,
-    domain::{name::CollectionName, run::RunRecord},
+    control::fleet::FleetReader,
+    domain::{
+        id::NodeId,
+        name::CollectionName,
+        run::{RunRecord, RunStatus},
+    },
     replica::{Applied, Place},
     support::shutdown::Shutdown,
     telemetry::{
@@ -81,6 +87,10 @@ impl Parts {
             metrics.collection_gone(gone.as_str());
         }
         for name in &here {
+            if let Some(status) = now.collections.get(name) {
+                let served = status.served.map_or(0, |served| served.0);
+                metrics.collection_behind(name.as_str(), status.wanted.0.saturating_sub(served));
+            }
             match self.cache.collection(name.as_str()) {
                 Slot::Loaded(collection) => {
                     let state = collection.state();
@@ -102,6 +112,11 @@ impl Parts {
     }
 }
 
+/// Counts no runs of `sync` yet.
+pub(super) fn runs_may_end(metrics: &Metrics, sync: &CollectionName) {
+    metrics.runs_may_end(sync.as_str(), RunStatus::ENDS.map(RunStatus::as_str));
+}
+
 /// Counts a run that ended.
 pub(super) fn run_ended(metrics: &Metrics, record: &RunRecord) {
     let took = record.finished_at.unwrap_or(record.started_at) - record.started_at;
@@ -117,13 +132,23 @@ pub(super) fn run_ended(metrics: &Metrics, record: &RunRecord) {
     );
 }
 
-/// What `GET /status` of this node shows.
+/// What `GET /status` of this node shows of the fleet.
+pub(super) fn fleet(reader: FleetReader) -> Arc<dyn Fn() -> BoxFuture<'static, Value> + Send + Sync> {
+    let reader = Arc::new(reader);
+    Arc::new(move || {
+        let reader = Arc::clone(&reader);
+        Box::pin(async move { json!(*reader.read().await) })
+    })
+}
+
+/// What `GET /status` of this node shows of itself.
 pub(super) fn status(
     config: &Config,
+    node: NodeId,
     applied: watch::Receiver<Applied>,
     cache: Cache,
 ) -> Arc<dyn Fn() -> Value + Send + Sync> {
-    let region = config.node.region.clone();
+    let (region, name) = (config.node.region.clone(), config.node.name.clone());
     let roles: Vec<&str> = config.node.roles.iter().map(|role| role.as_str()).collect();
     Arc::new(move || {
         let now = applied.borrow().clone();
@@ -160,6 +185,8 @@ pub(super) fn status(
             .collect();
         json!({
             "version": env!("CARGO_PKG_VERSION"),
+            "node": node,
+            "name": name,
             "region": region,
             "roles": roles,
             "ready": now.ready,

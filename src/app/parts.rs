@@ -4,7 +4,7 @@ use crate::{
     config::{Config, Role},
     control::Error,
     metadata::Metadata,
-    publication::{SegmentDirectory, Store},
+    publication::{SegmentDirectory, StatusStore, Store},
     support::clock::Clock,
 };
 
@@ -22,6 +22,14 @@ pub(super) fn open_read_store(config: &Config) -> Result<Store, Error> {
 /// Opens the object store that knows best what is announced, of those that this node may read.
 pub fn open_known_store(config: &Config) -> Result<Store, Error> {
     if config.node.has(Role::Publisher) { open_store(config) } else { open_read_store(config) }
+}
+
+/// Where nodes leave their statuses: with the publishers, wherever this node reads.
+pub fn open_statuses(config: &Config) -> StatusStore {
+    match &config.status {
+        None => StatusStore::below(config.storage.location.clone()),
+        Some(location) => StatusStore::at(location.clone()),
+    }
 }
 
 /// Opens the metadata database. A node that does not publish has none: a database of its own would

@@ -9,6 +9,7 @@ use super::{housekeeping, observe, publisher};
 use crate::{
     config::Config,
     control::Publisher,
+    publication::StatusStore,
     replica::ReplicaHandle,
     scheduler::{ScheduledSync, Scheduler},
     support::{backoff::Backoff, clock::Clock, shutdown::Shutdown},
@@ -26,6 +27,7 @@ pub(super) struct Publishing {
     pub(super) publishers: watch::Sender<Option<Publisher>>,
     pub(super) metrics: Metrics,
     pub(super) follower: ReplicaHandle,
+    pub(super) statuses: StatusStore,
     pub(super) shutdown: Shutdown,
 }
 
@@ -64,8 +66,12 @@ impl Publishing {
             }),
         };
         let keep_versions = self.config.storage.keep_versions;
-        let keeping =
-            tokio::spawn(housekeeping::run(publisher.clone(), keep_versions, self.shutdown.clone()));
+        let keeping = tokio::spawn(housekeeping::run(
+            publisher.clone(),
+            self.statuses,
+            keep_versions,
+            self.shutdown.clone(),
+        ));
         // Receivers may be gone only when the server is.
         let _ = self.publishers.send(Some(publisher.clone()));
         scheduler.run(self.shutdown.clone()).await;

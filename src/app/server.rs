@@ -8,7 +8,7 @@ use tracing::{info, warn};
 
 use super::{
     observe,
-    parts::{open_read_store, open_segments},
+    parts::{open_read_store, open_segments, open_statuses},
     publishing::Publishing,
 };
 use crate::{
@@ -16,8 +16,10 @@ use crate::{
     auth::KeyRing,
     cache::{Cache, Slot},
     config::{self, Config, Role},
-    control::Publisher,
-    replica::{CacheTarget, Replica, ReplicaHandle},
+    control::{Publisher, fleet::FleetReader},
+    domain::{id::NodeId, node::Label},
+    publication::{Ages, Store},
+    replica::{self, CacheTarget, Identity, Replica, ReplicaHandle, ReportPace, Reporter},
     scheduler::ScheduledSync,
     source::Source,
     support::{clock::Clock, file_lock::DirectoryLock, private_file, shutdown::Shutdown},
@@ -37,6 +39,7 @@ pub struct Server {
     cache: Cache,
     keys: KeyRing,
     clock: Clock,
+    metrics: Metrics,
     syncs: watch::Sender<Arc<Vec<ScheduledSync>>>,
     publisher: watch::Receiver<Option<Publisher>>,
     ready: watch::Receiver<bool>,
@@ -54,7 +57,8 @@ impl Server {
     /// another server uses. A warehouse, a store or a metadata database that is down is no error:
     /// the node serves what it has and goes on trying.
     pub async fn start(config: Config, clock: Clock) -> anyhow::Result<Self> {
-        let Ground { lock, replica, follower, cache, tls } = Ground::open(&config, &clock).await?;
+        let Ground { lock, node, store, replica, follower, cache, tls } =
+            Ground::open(&config, &clock).await?;
         let (drain, shutdown) = (Shutdown::new(), Shutdown::new());
         let (metrics, keys) = (Metrics::new(), KeyRing::new());
         let limits = Limits::new(&config.server, DRAIN_GRACE);
@@ -69,8 +73,18 @@ impl Server {
             tasks.push(tokio::spawn(tls.watch(shutdown.clone())));
         }
         let public = public.with_tls(tls);
+        let statuses = open_statuses(&config);
         let ready = if config.node.has(Role::Replica) {
             tasks.push(tokio::spawn(replica.run(shutdown.clone())));
+            let reporter = Reporter::new(
+                identity(&config, node),
+                statuses.clone(),
+                follower.applied(),
+                metrics.clone(),
+                clock.clone(),
+                ReportPace::default(),
+            );
+            tasks.push(tokio::spawn(reporter.run(drain.clone(), shutdown.clone())));
             let parts = observe::Parts { cache: cache.clone(), keys: keys.clone(), metrics: metrics.clone() };
             let (ready, observing) = observe::start(follower.applied(), parts, shutdown.clone());
             tasks.push(observing);
@@ -94,7 +108,8 @@ impl Server {
         let admin_state = AdminState {
             metrics: metrics.clone(),
             clock: clock.clone(),
-            status: observe::status(&config, follower.applied(), cache.clone()),
+            status: observe::status(&config, node, follower.applied(), cache.clone()),
+            fleet: observe::fleet(FleetReader::new(store, statuses.clone(), clock.clone(), Ages::default())),
         };
         let records = tokio::spawn(public.serve(api::public(state), drain.clone()));
         // Metrics are wanted until the end.
@@ -104,7 +119,9 @@ impl Server {
         let (publishers, publisher) = watch::channel(None);
         if config.node.has(Role::Publisher) {
             let (config, clock, shutdown) = (config.clone(), clock.clone(), shutdown.clone());
-            let publishing = Publishing { config, clock, scheduled, publishers, metrics, follower, shutdown };
+            let metrics = metrics.clone();
+            let publishing =
+                Publishing { config, clock, scheduled, publishers, metrics, follower, statuses, shutdown };
             tasks.push(tokio::spawn(publishing.run()));
         }
         let server = Self {
@@ -113,6 +130,7 @@ impl Server {
             cache,
             keys,
             clock,
+            metrics,
             syncs,
             publisher,
             ready,
@@ -186,6 +204,7 @@ impl Server {
             let settings =
                 config.sources.get(&sync.spec.source).cloned().context("a sync's source is configured")?;
             let source = Source::open(settings)?;
+            observe::runs_may_end(&self.metrics, &sync.spec.collection);
             syncs.push(ScheduledSync { spec: sync.spec.clone(), source, schedule: sync.schedule.clone() });
         }
         // Nobody listens on a node that does not publish.
@@ -211,9 +230,18 @@ impl Server {
     }
 }
 
+/// Who this node is to others.
+fn identity(config: &Config, node: NodeId) -> Identity {
+    let settings = &config.node;
+    let roles = settings.roles.iter().map(|role| Label::fitted(role.as_str())).collect();
+    Identity { node, name: settings.name.clone(), region: settings.region.clone(), roles }
+}
+
 /// What a node stands on: its directory, locked, the follower over it, and its certificate.
 struct Ground {
     lock: DirectoryLock,
+    node: NodeId,
+    store: Store,
     replica: Replica<CacheTarget>,
     follower: ReplicaHandle,
     cache: Cache,
@@ -233,8 +261,10 @@ impl Ground {
             let tls = config.server.tls.as_ref().map(Tls::load).transpose()?;
             let cache = Cache::new();
             let target = Arc::new(CacheTarget::new(cache.clone()));
-            let (replica, follower) = Replica::open(&config.replica, store, directory, target, clock)?;
-            Ok(Self { lock, replica, follower, cache, tls })
+            let node = replica::node_id(data_dir);
+            let (replica, follower) =
+                Replica::open(&config.replica, store.clone(), directory, target, clock)?;
+            Ok(Self { lock, node, store, replica, follower, cache, tls })
         };
         tokio::task::spawn_blocking(open).await.context("opening the node's files was interrupted")?
     }

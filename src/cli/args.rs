@@ -1,10 +1,10 @@
 //! The command line.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::config::Overrides;
+use crate::{config::Overrides, domain::duration};
 
 /// Shown below the list of commands.
 const EXAMPLES: &str = "\
@@ -131,7 +131,7 @@ pub(super) enum Command {
     Runs(Runs),
     /// Create, list and revoke API keys
     Keys(Keys),
-    /// Show what is served: collections, versions, records, how fresh they are
+    /// Show what is announced, and which node serves what, how fresh and how far behind
     Status(Status),
     /// Look into segment files
     Segment(Segment),
@@ -195,6 +195,10 @@ pub(super) struct Sync {
     /// Announce the result even when a guard would hold it
     #[arg(long)]
     pub(super) accept: bool,
+    /// Then wait, so long at most, until every live node that serves the collection has this version:
+    /// 60s, 5m
+    #[arg(long, value_name = "DURATION", value_parser = duration::parse, conflicts_with = "dry_run")]
+    pub(super) wait: Option<Duration>,
     /// Print the run as JSON
     #[arg(long)]
     pub(super) json: bool,

@@ -1,4 +1,6 @@
-//! `larder status`: what is announced.
+//! `larder status`: what is announced, and which node serves what.
+
+use chrono::{DateTime, Utc};
 
 use super::{
     args::Status,
@@ -6,7 +8,16 @@ use super::{
     output::{Failure, complain, counted, print, print_json, print_table},
     session,
 };
-use crate::{app, control, control::CollectionStatus, support::clock::Clock};
+use crate::{
+    app,
+    control::{
+        self, CollectionStatus,
+        fleet::{CollectionView, FleetStatus, NodeView},
+    },
+    domain::{name::CollectionName, node::NodeProblem},
+    publication::Ages,
+    support::clock::Clock,
+};
 
 pub(super) async fn run(arguments: Status) -> Result<Exit, Failure> {
     let config = session::load(&arguments.config)?;
@@ -20,11 +31,29 @@ pub(super) async fn run(arguments: Status) -> Result<Exit, Failure> {
             None
         }
     };
-    let status = control::Status::read(&store, metadata.as_ref(), &session::configured(&config)).await?;
+    let mut status = control::Status::read(&store, metadata.as_ref(), &session::configured(&config)).await?;
+    let statuses = app::open_statuses(&config);
+    let fleet = FleetStatus::read(&statuses, &status.announcement(), clock.now(), Ages::default()).await;
+    status.fleet = match fleet {
+        Ok(fleet) => Some(fleet),
+        Err(error) => {
+            complain(&format!("warning: nodes are not shown: {error}"));
+            None
+        }
+    };
     if arguments.json {
         print_json(&status)?;
         return Ok(Exit::Success);
     }
+    show_announced(&status, clock.now())?;
+    if let Some(fleet) = &status.fleet {
+        print("")?;
+        show_fleet(fleet)?;
+    }
+    Ok(Exit::Success)
+}
+
+fn show_announced(status: &control::Status, now: DateTime<Utc>) -> Result<(), Failure> {
     match (status.key_set_revision, status.keys) {
         (Some(revision), Some(keys)) => {
             let keys = counted(keys as u64, "key");
@@ -33,19 +62,16 @@ pub(super) async fn run(arguments: Status) -> Result<Exit, Failure> {
         _ => print(&format!("catalog {}, no keys yet", status.catalog))?,
     }
     if status.collections.is_empty() {
-        print("no collections yet")?;
-        return Ok(Exit::Success);
+        return print("no collections yet");
     }
     let heading =
         ["COLLECTION", "VERSION", "RECORDS", "BYTES", "DATA AS OF", "AGE", "REGIONS", "LAST RUN", "NOTE"];
     let mut rows = vec![heading.map(str::to_owned).to_vec()];
-    rows.extend(status.collections.iter().map(|one| row(one, clock.now())));
-    print_table(&rows)?;
-    Ok(Exit::Success)
+    rows.extend(status.collections.iter().map(|one| row(one, now)));
+    print_table(&rows)
 }
 
-fn row(one: &CollectionStatus, now: chrono::DateTime<chrono::Utc>) -> Vec<String> {
-    let dash = || "-".to_owned();
+fn row(one: &CollectionStatus, now: DateTime<Utc>) -> Vec<String> {
     let mut notes = Vec::new();
     if one.orphaned {
         notes.push("orphaned: no longer configured".to_owned());
@@ -58,7 +84,7 @@ fn row(one: &CollectionStatus, now: chrono::DateTime<chrono::Utc>) -> Vec<String
         one.version.map_or_else(dash, |version| version.to_string()),
         one.records.to_string(),
         one.bytes.to_string(),
-        one.data_as_of.map_or_else(dash, |at| at.format("%Y-%m-%dT%H:%M:%SZ").to_string()),
+        one.data_as_of.map_or_else(dash, moment),
         one.data_as_of.map_or_else(dash, |at| format!("{} s", (now - at).num_seconds())),
         match &one.regions {
             None => "all".to_owned(),
@@ -67,4 +93,103 @@ fn row(one: &CollectionStatus, now: chrono::DateTime<chrono::Utc>) -> Vec<String
         one.last_run.as_ref().map_or_else(dash, |run| run.status.to_string()),
         notes.join("; "),
     ]
+}
+
+/// One table of nodes, and one of what each of them serves.
+fn show_fleet(fleet: &FleetStatus) -> Result<(), Failure> {
+    if fleet.nodes.is_empty() {
+        let hours = Ages::default().shown.num_hours();
+        return print(&format!("no node has left a status within {hours} hours"));
+    }
+    let heading = ["REGION", "NODE", "STATE", "SEEN", "CATALOG", "AGE", "KEYS", "AGE", "BUILD", "LAST ERROR"];
+    let mut rows = vec![heading.map(str::to_owned).to_vec()];
+    rows.extend(fleet.nodes.iter().map(node_row));
+    print_table(&rows)?;
+    if fleet.left_off > 0 {
+        print(&format!("and {}", counted(fleet.left_off as u64, "more node")))?;
+    }
+    let heading =
+        ["REGION", "NODE", "COLLECTION", "VERSION", "BEHIND", "RECORDS", "BYTES", "DATA AS OF", "PROBLEM"];
+    let mut rows = vec![heading.map(str::to_owned).to_vec()];
+    for node in &fleet.nodes {
+        let collections = node.details.iter().flat_map(|details| &details.collections);
+        rows.extend(collections.map(|(name, one)| collection_row(node, name, one)));
+    }
+    if rows.len() > 1 {
+        print("")?;
+        print_table(&rows)?;
+    }
+    Ok(())
+}
+
+fn node_row(node: &NodeView) -> Vec<String> {
+    let mut row = vec![
+        node.region.to_string(),
+        name(node),
+        node.state.as_str().to_owned(),
+        format!("{} s ago", node.seen_seconds),
+    ];
+    let age = |seconds: Option<f64>| seconds.map_or_else(dash, |seconds| format!("{seconds:.0} s"));
+    if let Some(details) = &node.details {
+        let error = details.last_error.as_ref().map_or_else(dash, |error| {
+            let of = error.collection.as_ref().map(|name| format!(" of {name}")).unwrap_or_default();
+            format!("{}{of}, {}", error.code, moment(error.at))
+        });
+        row.extend([
+            details.catalog.to_string(),
+            age(details.catalog_age_seconds),
+            details.keys_revision.to_string(),
+            age(details.keys_age_seconds),
+            details.build.to_string(),
+            error,
+        ]);
+    } else {
+        row.extend(std::iter::repeat_with(dash).take(5));
+        row.push(node.unreadable.unwrap_or("-").to_owned());
+    }
+    row
+}
+
+fn collection_row(node: &NodeView, collection: &CollectionName, one: &CollectionView) -> Vec<String> {
+    vec![
+        node.region.to_string(),
+        name(node),
+        collection.to_string(),
+        one.served_version.map_or_else(dash, |version| version.to_string()),
+        behind(one),
+        one.records.to_string(),
+        one.bytes.to_string(),
+        one.data_as_of.map_or_else(dash, moment),
+        one.problem.as_ref().map_or_else(dash, problem),
+    ]
+}
+
+/// `2 versions, 35 s, since 2026-11-23T22:10:52Z`.
+fn behind(one: &CollectionView) -> String {
+    if one.announced_version.is_none() {
+        return "no longer announced".to_owned();
+    }
+    if one.versions_behind == 0 {
+        return dash();
+    }
+    let versions = counted(one.versions_behind, "version");
+    let seconds = one.seconds_behind.map(|seconds| format!(", {seconds:.0} s")).unwrap_or_default();
+    let since = one.behind_since.map(|at| format!(", since {}", moment(at))).unwrap_or_default();
+    format!("{versions}{seconds}{since}")
+}
+
+fn problem(problem: &NodeProblem) -> String {
+    format!("{} since {}", problem.code, moment(problem.since))
+}
+
+fn name(node: &NodeView) -> String {
+    node.details.as_ref().map_or_else(|| node.node.to_string(), |details| details.name.to_string())
+}
+
+fn dash() -> String {
+    "-".to_owned()
+}
+
+fn moment(at: DateTime<Utc>) -> String {
+    at.format("%Y-%m-%dT%H:%M:%SZ").to_string()
 }

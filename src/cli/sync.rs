@@ -15,9 +15,16 @@ use super::{
 };
 use crate::{
     app,
-    domain::run::{RunRecord, RunStatus},
+    config::Config,
+    control::fleet,
+    domain::{
+        manifest::Version,
+        name::CollectionName,
+        run::{RunRecord, RunStatus},
+    },
     engine::{Ended, Progress, RunOptions, Trigger},
-    support::shutdown::Shutdown,
+    publication::Ages,
+    support::{clock::Clock, shutdown::Shutdown},
 };
 
 /// Rejected rows that a dry run shows.
@@ -46,7 +53,44 @@ pub(super) async fn run(arguments: Sync) -> Result<Exit, Failure> {
     } else {
         tell(&ended, arguments.dry_run)?;
     }
-    Ok(Exit::of_run(ended.record.status, ended.kind))
+    let exit = Exit::of_run(ended.record.status, ended.kind);
+    match (arguments.wait, ended.record.version) {
+        (Some(patience), Some(version)) if exit == Exit::Success => {
+            await_version(&config, &ended.record.sync, version, patience, arguments.json).await
+        }
+        _ => Ok(exit),
+    }
+}
+
+/// Waits until every live node that serves `collection` serves `version`.
+async fn await_version(
+    config: &Config,
+    collection: &CollectionName,
+    version: Version,
+    patience: Duration,
+    is_json: bool,
+) -> Result<Exit, Failure> {
+    let store = app::open_known_store(config)?;
+    let statuses = app::open_statuses(config);
+    let (clock, ages) = (Clock::default(), Ages::default());
+    let waited = fleet::await_version(&store, &statuses, &clock, ages, collection, version, patience);
+    let mut signals = app::Signals::new();
+    let served = tokio::select! {
+        served = waited => served?,
+        () = signals.stop() => {
+            complain("no longer waiting; the version stays announced");
+            return Ok(Exit::Interrupted);
+        }
+    };
+    if !is_json {
+        let (nodes, regions) =
+            (counted(served.nodes as u64, "node"), counted(served.regions as u64, "region"));
+        print(&format!("{collection}: version {version} is served by {nodes} in {regions}"))?;
+    }
+    for silent in &served.silent {
+        complain(&format!("warning: {silent}; it was not waited for"));
+    }
+    Ok(Exit::Success)
 }
 
 /// Awaits `run`; shows its progress; cancels it on the first signal, and gives `None` at once on the

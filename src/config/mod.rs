@@ -32,7 +32,10 @@ use std::{
 
 use crate::{
     api,
-    domain::name::{CollectionName, RegionName},
+    domain::{
+        name::{CollectionName, RegionName},
+        node::Label,
+    },
     engine, metadata, publication, replica, scheduler, source, telemetry,
 };
 
@@ -59,6 +62,8 @@ pub struct Config {
     pub server: api::Settings,
     /// The object store.
     pub storage: publication::Settings,
+    /// Where nodes leave their statuses; `None` means below the object store.
+    pub status: Option<publication::Location>,
     /// The follower.
     pub replica: replica::Settings,
     /// The metadata database. `None` only on a node that does not publish, when its URL names an
@@ -80,6 +85,8 @@ pub struct Config {
 pub struct NodeSettings {
     /// The region this node serves.
     pub region: RegionName,
+    /// What people call it; the machine's name unless the file has another.
+    pub name: Label,
     /// What this node does; at least one role, none twice.
     pub roles: Vec<Role>,
     /// Local segments and spool files.

@@ -8,7 +8,7 @@ use super::{
 };
 
 /// Keys that hold a URL, in which a password may stand.
-const URLS: [&str; 5] = ["url", "read_url", "public_url", "endpoint", "read_endpoint"];
+const URLS: [&str; 6] = ["url", "read_url", "status_url", "public_url", "endpoint", "read_endpoint"];
 /// Keys that hold a secret as a whole.
 const SECRETS: [&str; 2] = ["secret_access_key", "access_key"];
 

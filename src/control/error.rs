@@ -1,7 +1,7 @@
 //! Why a use-case did not come about.
 
 use crate::{
-    domain::{error::ErrorKind, name::CollectionName},
+    domain::{error::ErrorKind, manifest::Version, name::CollectionName},
     engine, mapping, metadata, publication, source,
 };
 
@@ -39,6 +39,37 @@ pub enum Error {
         /// How often it was tried.
         attempts: usize,
     },
+    /// A version is announced, and nodes that should serve it do not yet.
+    #[error(
+        "version {version} of {collection} is announced and stays so, but after {seconds} s not every node \
+         serves it: {nodes}; `larder status` shows how they stand"
+    )]
+    NodesBehind {
+        /// The collection.
+        collection: CollectionName,
+        /// The version.
+        version: Version,
+        /// How long they had.
+        seconds: u64,
+        /// Which nodes are behind or silent, in words.
+        nodes: String,
+    },
+    /// A version is announced, and no node lives that could serve it.
+    #[error(
+        "version {version} of {collection} is announced and stays so, but within {seconds} s no live node of \
+         its regions has left a status{silent}; start a node, or see whether nodes may write to \
+         [storage] status_url"
+    )]
+    NoLiveNode {
+        /// The collection.
+        collection: CollectionName,
+        /// The version.
+        version: Version,
+        /// How long they had.
+        seconds: u64,
+        /// The silent nodes, in words, behind a colon; may be empty.
+        silent: String,
+    },
     /// The mapping does not fit the model's columns.
     #[error("the mapping of sync {sync} does not fit its model")]
     Mapping {
@@ -72,6 +103,7 @@ impl Error {
                 ErrorKind::NotFound
             }
             Self::KeysContended { .. } => ErrorKind::Conflict,
+            Self::NodesBehind { .. } | Self::NoLiveNode { .. } => ErrorKind::Unavailable,
             Self::NoMetadata | Self::Mapping { .. } => ErrorKind::Invalid,
             Self::Source(error) => error.kind(),
             Self::Publication(error) => error.kind(),
@@ -89,6 +121,8 @@ impl Error {
             Self::UnknownRun { .. } => "unknown_run",
             Self::NoMetadata => "no_metadata",
             Self::KeysContended { .. } => "keys_contended",
+            Self::NodesBehind { .. } => "nodes_behind",
+            Self::NoLiveNode { .. } => "no_live_node",
             Self::Mapping { .. } => "mapping_mismatch",
             Self::Source(error) => error.code(),
             Self::Publication(error) => error.code(),

@@ -2,6 +2,7 @@
 
 mod check;
 mod error;
+pub mod fleet;
 mod keys;
 mod preview;
 mod publisher;

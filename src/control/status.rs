@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
-use super::error::Error;
+use super::{error::Error, fleet::FleetStatus};
 use crate::{
     domain::{
         id::{DeploymentId, RunId},
@@ -29,6 +29,8 @@ pub struct Status {
     pub keys: Option<usize>,
     /// Every announced collection, and every sync that has not announced one yet.
     pub collections: Vec<CollectionStatus>,
+    /// The nodes, when somebody has read their statuses.
+    pub fleet: Option<FleetStatus>,
 }
 
 /// One collection.
@@ -75,6 +77,7 @@ impl Status {
             key_set_revision: None,
             keys: None,
             collections: Vec::new(),
+            fleet: None,
         };
         let (entries, keys) =
             newest.map(|document| (document.collections, document.keys)).unwrap_or_default();

@@ -72,6 +72,12 @@ uuid_id!(
     "deployment"
 );
 uuid_id!(
+    /// 128 random bits of one node, made once and kept in its `data_dir`.
+    NodeId,
+    "node_",
+    "node"
+);
+uuid_id!(
     /// 128 random bits of one announcement: how an announcer recognises its own document.
     AnnouncementId,
     "ann_",

@@ -11,6 +11,7 @@ pub mod keyset;
 pub mod limits;
 pub mod manifest;
 pub mod name;
+pub mod node;
 pub mod record;
 pub mod reject;
 pub mod row;

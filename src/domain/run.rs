@@ -36,6 +36,17 @@ pub enum RunStatus {
 }
 
 impl RunStatus {
+    /// Every status that a run ends with.
+    pub const ENDS: [Self; 7] = [
+        Self::Announced,
+        Self::Unchanged,
+        Self::Held,
+        Self::Failed,
+        Self::Cancelled,
+        Self::Superseded,
+        Self::Interrupted,
+    ];
+
     /// The word used in metadata, metrics and output.
     pub const fn as_str(self) -> &'static str {
         match self {

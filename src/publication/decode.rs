@@ -7,10 +7,12 @@ use super::{error::Error, paths};
 use crate::domain::{
     catalog::{CatalogDocument, CollectionEntry, Head, KeySetReference},
     digest::Digest,
+    id::NodeId,
     keyset::{KeySet, KeySetDocument},
     limits::{COLLECTIONS_MAX, FORMAT, SEGMENT_BYTES_MAX},
     manifest::{Manifest, SegmentKind},
-    name::CollectionName,
+    name::{CollectionName, RegionName},
+    node::NodeStatus,
 };
 
 /// Most rows of a segment, whose reader counts them in 32 bits.
@@ -103,6 +105,23 @@ pub fn key_set(reference: &KeySetReference, bytes: &Bytes) -> Result<KeySet, Err
         return Err(corrupt(&reference.object, "its revision is not the announced one"));
     }
     Ok(document.into())
+}
+
+/// The status of `node` in `region`.
+pub(super) fn status(
+    region: &RegionName,
+    node: NodeId,
+    path: &str,
+    bytes: &[u8],
+) -> Result<NodeStatus, Error> {
+    let status: NodeStatus = json(path, bytes)?;
+    if status.node != node || status.region != *region {
+        return Err(corrupt(path, "it is of another node"));
+    }
+    if status.collections.len() > COLLECTIONS_MAX {
+        return Err(corrupt(path, "it names too many collections"));
+    }
+    Ok(status)
 }
 
 fn verify(path: &str, expected: &Digest, bytes: &[u8]) -> Result<(), Error> {

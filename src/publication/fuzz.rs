@@ -8,16 +8,17 @@
 
 use bytes::Bytes;
 use serde::Serialize;
+use uuid::Uuid;
 
 use super::decode;
 use crate::domain::{
     catalog::{CollectionEntry, KeySetReference},
     digest::Digest,
-    id::RunId,
+    id::{NodeId, RunId},
     keyset::KeySetDocument,
     limits::{COLLECTIONS_MAX, FORMAT, SEGMENT_BYTES_MAX},
     manifest::Version,
-    name::CollectionName,
+    name::{CollectionName, RegionName},
 };
 
 /// The number of every catalog document of the corpus, and the revision of its key sets.
@@ -84,5 +85,17 @@ pub(crate) fn key_set(bytes: &[u8]) -> bool {
     assert!(set.keys.len() + set.refused <= bytes.len());
     let again = read(&written(&KeySetDocument::new(NUMBER, &set.keys))).unwrap();
     assert_eq!((again.keys, again.refused), (set.keys, 0));
+    true
+}
+
+/// Bytes as the status of node 7 in the region `us`.
+pub(crate) fn status(bytes: &[u8]) -> bool {
+    let (region, node) =
+        (RegionName::new("us").expect("a valid name"), NodeId::from_uuid(Uuid::from_u128(7)));
+    let Ok(status) = decode::status(&region, node, "s", bytes) else { return false };
+    assert!(status.format <= FORMAT && status.collections.len() <= COLLECTIONS_MAX);
+    assert_eq!(decode::status(&region, node, "s", &written(&status)).unwrap(), status);
+    let other = NodeId::from_uuid(Uuid::from_u128(8));
+    assert!(decode::status(&region, other, "s", bytes).is_err(), "it is of another node");
     true
 }

@@ -13,6 +13,7 @@ mod decode;
 mod directory;
 mod error;
 mod files;
+mod fleet;
 mod freshness;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzz;
@@ -32,6 +33,7 @@ pub use decode::{key_set as decode_key_set, manifest as decode_manifest};
 pub use directory::SegmentDirectory;
 pub use error::Error;
 pub use files::ContentDirectory;
+pub use fleet::{Ages, Fleet, FleetNode, NODES_MAX, STATUS_BYTES_MAX, StatusStore};
 pub use freshness::{Fresh, remember};
 pub use publish::{Content, SegmentDraft, publish_key_set, publish_manifest, publish_segment};
 pub use settings::{Bucket, Location, Service, Settings};

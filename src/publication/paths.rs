@@ -4,7 +4,10 @@
 use object_store::path::Path;
 
 use super::error::Error;
-use crate::domain::{id::RunId, name::CollectionName};
+use crate::domain::{
+    id::{NodeId, RunId},
+    name::{CollectionName, RegionName},
+};
 
 /// Where the numbered documents and `head` stand.
 pub(super) const CATALOG: &str = "catalog";
@@ -12,6 +15,8 @@ pub(super) const CATALOG: &str = "catalog";
 pub(super) const COLLECTIONS: &str = "collections";
 /// Where key sets stand.
 pub(super) const KEYS: &str = "keys";
+/// Where nodes leave their statuses, unless they have a place of their own.
+pub(super) const STATUS: &str = "status";
 
 /// Where stores are tried out.
 pub(super) const PROBES: &str = "probe";
@@ -99,6 +104,20 @@ pub(super) fn probe(random: u128) -> Path {
     Path::from(format!("{PROBES}/{random:032x}"))
 }
 
+/// The status of a node, below `prefix`.
+pub(super) fn status(prefix: &Path, region: &RegionName, node: NodeId) -> Path {
+    prefix.clone().join(region.as_str()).join(format!("{node}.json"))
+}
+
+/// Whose status stands at `path`; `None` for every path that [`status`] does not make.
+pub(super) fn parse_status(prefix: &Path, path: &Path) -> Option<(RegionName, NodeId)> {
+    let parts: Vec<_> = path.prefix_match(prefix)?.collect();
+    let [region, file] = parts.as_slice() else { return None };
+    let region = RegionName::new(region.as_ref()).ok()?;
+    let node: NodeId = file.as_ref().strip_suffix(".json")?.parse().ok()?;
+    (status(prefix, &region, node) == *path).then_some((region, node))
+}
+
 /// The path of a manifest that a catalog document names for `collection`.
 pub(super) fn named_manifest(
     collection: &CollectionName,
@@ -179,6 +198,27 @@ mod tests {
             format!("keys/{:020}-{}.json", 1, "G".repeat(32)),
         ] {
             assert_eq!(Object::parse(&path), None, "{path}");
+        }
+    }
+
+    #[test]
+    fn a_status_is_found_where_its_node_puts_it_and_nowhere_else() {
+        let region = RegionName::new("us-west-2").unwrap();
+        let node = NodeId::from_uuid(random::uuid());
+        for prefix in [Path::from(STATUS), Path::default()] {
+            let path = status(&prefix, &region, node);
+            assert_eq!(parse_status(&prefix, &path), Some((region.clone(), node)), "{path}");
+            for foreign in [
+                format!("{prefix}/{node}.json"),
+                format!("{path}/{node}.json"),
+                format!("{prefix}/us-west-2/{node}"),
+                format!("{prefix}/us-west-2/node_{}.json", "A".repeat(32)),
+                format!("{prefix}/us west/{node}.json"),
+                format!("other/us-west-2/{node}.json"),
+                "catalog/00000000000000000001.json".to_owned(),
+            ] {
+                assert_eq!(parse_status(&prefix, &Path::from(foreign.as_str())), None, "{foreign}");
+            }
         }
     }
 

@@ -6,11 +6,13 @@
 mod apply;
 mod bring;
 mod error;
+mod identity;
 mod local;
 mod look;
 mod pace;
 mod plan;
 mod readiness;
+mod reporter;
 mod service;
 mod settings;
 mod status;
@@ -19,8 +21,10 @@ mod tracked;
 
 pub use apply::CacheTarget;
 pub use error::Error;
+pub use identity::node_id;
 pub use pace::Pace;
 pub use plan::{Plan, plan};
+pub use reporter::{Identity, ReportPace, Reporter};
 pub use service::{Replica, ReplicaHandle};
 pub use settings::Settings;
 pub use status::{Applied, CollectionStatus, Place, Problem};

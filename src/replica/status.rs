@@ -41,6 +41,10 @@ pub struct CollectionStatus {
     pub served: Option<Version>,
     /// When the source was last seen with the content that is served.
     pub data_as_of: Option<DateTime<Utc>>,
+    /// Records served.
+    pub records: u64,
+    /// Bytes of the segments served.
+    pub bytes: u64,
     /// Whether this node serves it.
     pub place: Place,
     /// Why what is served is not what is wanted; the last good version goes on.

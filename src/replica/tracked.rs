@@ -155,10 +155,14 @@ impl Tracked {
     /// What to tell others; `None` once it is removed.
     pub(super) fn status(&self) -> Option<CollectionStatus> {
         let wanted = self.wanted.as_ref()?;
+        let manifest = self.served.as_ref().map(|(_, manifest)| manifest);
+        let bytes = |manifest: &Arc<Manifest>| manifest.segments.iter().map(|segment| segment.bytes).sum();
         Some(CollectionStatus {
             wanted: wanted.version,
             served: self.version(),
             data_as_of: self.data_as_of,
+            records: manifest.map_or(0, |manifest| manifest.records),
+            bytes: manifest.map_or(0, bytes),
             place: self.place.clone(),
             problem: self.problem.clone(),
         })

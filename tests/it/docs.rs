@@ -183,6 +183,7 @@ fn the_metrics_of_the_documentation_are_those_of_a_node() {
     let now = chrono::DateTime::UNIX_EPOCH;
     let shown = Shown { version: 1, records: 1, conflicts: 0, bytes: 1, data_as_of: now };
     metrics.collection_shown("customer", shown);
+    metrics.collection_behind("customer", 0);
     metrics.run_ended(
         "customer",
         Ended { status: "announced", took: std::time::Duration::ZERO, rows: 1, rejected: 0 },
@@ -199,18 +200,46 @@ fn the_metrics_of_the_documentation_are_those_of_a_node() {
         .map(|name| is_of_histogram(name).unwrap_or_else(|| name.to_owned()))
         .collect();
     assert!(real.len() > 15, "{real:?}");
-    let table: BTreeSet<String> = page("docs/api.md")
-        .lines()
-        .filter_map(|line| {
-            line.strip_prefix("| `larder_")?.split('`').next().map(|name| format!("larder_{name}"))
-        })
-        .collect();
-    assert_eq!(table, real, "docs/api.md lists the metrics");
+    assert_eq!(metrics_of_the_documentation(), real, "docs/api.md lists the metrics");
     for name in PAGES {
         for word in page(name).split(|c: char| !(c.is_ascii_lowercase() || c == '_')) {
             assert!(!word.starts_with("larder_") || real.contains(word), "{name} names the metric {word}");
         }
     }
+}
+
+/// The metrics that `docs/api.md` lists.
+fn metrics_of_the_documentation() -> BTreeSet<String> {
+    let page = page("docs/api.md");
+    let rows = page.lines().filter_map(|line| line.strip_prefix("| `larder_")?.split('`').next());
+    rows.map(|name| format!("larder_{name}")).collect()
+}
+
+/// Every alert of the example says what happened and what to do, and looks at metrics that exist.
+#[test]
+fn the_example_alerts_look_at_metrics_that_exist() {
+    let text = page("deploy/prometheus/alerts.yaml");
+    let known = metrics_of_the_documentation();
+    let mut seen = BTreeSet::new();
+    for word in text.split(|c: char| !(c.is_ascii_lowercase() || c == '_')) {
+        if word.starts_with("larder_") {
+            assert!(known.contains(word), "deploy/prometheus/alerts.yaml names the metric {word}");
+            seen.insert(word);
+        }
+    }
+    assert!(seen.len() >= 10, "{seen:?}");
+    let alerts: Vec<&str> = text.split("- alert: ").skip(1).collect();
+    assert!(alerts.len() >= 10, "{} alerts", alerts.len());
+    for alert in alerts {
+        let name = alert.lines().next().unwrap();
+        assert!(name.starts_with("Larder") && name.chars().all(|c| c.is_ascii_alphanumeric()), "{name}");
+        for key in ["expr", "severity", "summary", "description"] {
+            let has = alert.lines().any(|line| line.trim_start().starts_with(&format!("{key}: ")));
+            assert!(has, "{name} has no {key}");
+        }
+    }
+    let operations = page("docs/operations.md");
+    assert!(operations.contains("](../deploy/prometheus/alerts.yaml)"), "nothing leads to the alerts");
 }
 
 /// A command that a page shows exists, with the flags that are shown.

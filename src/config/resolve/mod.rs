@@ -52,6 +52,7 @@ pub(super) fn resolve(effective: Effective, env: &Environment, report: &Report) 
     root.finish();
     if let (Some(node), Some(storage)) = (&node, &storage) {
         check_directories(node, storage, &effective.root, &place, report);
+        check_status(node, storage, &root);
     }
 
     let (node, storage) = (node?, storage?);
@@ -68,6 +69,7 @@ pub(super) fn resolve(effective: Effective, env: &Environment, report: &Report) 
             poll_interval: storage.poll_interval,
         },
         storage: storage.settings,
+        status: storage.status,
         metadata,
         engine: engine?.with_data_dir(&node.data_dir),
         telemetry: telemetry?,
@@ -135,6 +137,22 @@ fn check_directories(
             hint: Some("use a directory of its own, as in \"file:./data/store\"".to_owned()),
             missing_variable: None,
         });
+    }
+}
+
+/// Statuses are swept by rules of their own, too.
+fn check_status(node: &super::NodeSettings, storage: &storage::Storage, root: &Section<'_>) {
+    let Some(status) = &storage.status else { return };
+    let message = if status.shown() == storage.settings.location.shown() {
+        "must not be storage.url itself"
+    } else if matches!(status, Location::Directory(path) if *path == node.data_dir) {
+        "must not be node.data_dir itself"
+    } else {
+        return;
+    };
+    if let Some(item) = root.get("storage").and_then(|item| item.section()?.get("status_url")) {
+        let hint = "leave it out for `status/` below storage.url, or name a place of its own";
+        let _: Option<()> = item.fail(message, hint.to_owned());
     }
 }
 

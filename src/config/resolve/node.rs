@@ -5,7 +5,7 @@ use std::{net::SocketAddr, path::Path, time::Duration};
 use crate::{
     api::{self, serve::tls},
     config::{NodeSettings, Role, item::Item, section::Section},
-    domain::{limits::RECORD_BYTES_MAX, name::RegionName},
+    domain::{limits::RECORD_BYTES_MAX, name::RegionName, node::Label},
     engine,
     telemetry::{self, LogFormat},
 };
@@ -29,9 +29,16 @@ const SPOOL_BYTES_MAX: u64 = 1_000_000_000_000_000;
 pub(super) fn node(section: &Section<'_>, dir: &Path) -> Option<NodeSettings> {
     let region = section.set("region").and_then(|item| item.name(RegionName::new));
     let roles = section.set("roles").and_then(|item| roles(&item));
+    let name = section.read("name", |item| item.name(Label::new));
     let data_dir = section.set("data_dir").and_then(|item| Some(item.path(dir, item.word()?)));
     section.finish();
-    Some(NodeSettings { region: region?, roles: roles?, data_dir: data_dir? })
+    let name = name?.unwrap_or_else(host_name);
+    Some(NodeSettings { region: region?, name, roles: roles?, data_dir: data_dir? })
+}
+
+/// The machine's name; a container's is what its orchestrator calls it.
+fn host_name() -> Label {
+    Label::fitted(&rustix::system::uname().nodename().to_string_lossy())
 }
 
 /// An array of roles, or text with commas as a variable has it.

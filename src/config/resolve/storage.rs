@@ -22,6 +22,7 @@ const KEEP_VERSIONS_MAX: u64 = 10_000;
 /// `[storage]`.
 pub(super) struct Storage {
     pub(super) settings: publication::Settings,
+    pub(super) status: Option<publication::Location>,
     pub(super) poll_interval: Duration,
 }
 
@@ -30,6 +31,7 @@ pub(super) fn storage(section: &Section<'_>, dir: &Path, env: &Environment) -> O
     let services = location::services(section, dir, env);
     let url = section.set("url");
     let read_url = section.get("read_url");
+    let status_url = section.get("status_url");
     let poll_interval =
         section.set("poll_interval").and_then(|item| item.duration(POLL_INTERVAL_MIN..=POLL_INTERVAL_MAX));
     let keep_versions = section.set("keep_versions").and_then(|item| item.count(1..=KEEP_VERSIONS_MAX));
@@ -39,13 +41,15 @@ pub(super) fn storage(section: &Section<'_>, dir: &Path, env: &Environment) -> O
     let at = |item: &Item<'_>, is_for| location::location(item, dir, &known, is_for);
     let location = url.as_ref().and_then(|item| at(item, Use::Write));
     let read_location = read_url.as_ref().map(|item| at(item, Use::Read));
+    let status = status_url.as_ref().map(|item| at(item, Use::Write));
     services.as_ref()?;
     let settings = publication::Settings {
         location: location?,
         read_location: read_location.map_or(Some(None), |read| read.map(Some))?,
         keep_versions: usize::try_from(keep_versions?).ok()?,
     };
-    Some(Storage { settings, poll_interval: poll_interval? })
+    let status = status.map_or(Some(None), |status| status.map(Some))?;
+    Some(Storage { settings, status, poll_interval: poll_interval? })
 }
 
 /// `[metadata]`.

@@ -27,7 +27,7 @@ larder.toml:1:2  nodes: unknown key
 larder.toml:2:1  node.reigon: unknown key
   hint: did you mean "region"?
 larder.toml:3:1  node.zzz: unknown key
-  hint: keys known here: "region", "roles", "data_dir"
+  hint: keys known here: "region", "roles", "name", "data_dir"
 "#);
     assert_snapshot!(faults("colour = 1\n[defaults.sync]\non_delte = 1\n[defaults.model]\n"), @r#"
 larder.toml:1:1  colour: unknown key
@@ -104,6 +104,25 @@ larder.toml:3:14  server.public_url: "example.com?x" is not a base URL
 larder.toml:2:19  server.connections_max: must be from 1 to 1000000
 larder.toml:3:18  server.header_timeout: must be from 100ms to 1h
 larder.toml:4:17  server.drain_timeout: must be from 0ms to 1h
+"#);
+}
+
+#[test]
+fn statuses() {
+    assert_snapshot!(faults("[node]\nname = \"a b\"\n[storage]\nstatus_url = \"file:./data\"\n"), @r#"
+larder.toml:2:8  node.name: "a b" cannot be used: it is 1 to 64 characters, letters, digits, `.`, `_`, `-` or `+`, and begins with a letter or digit
+"#);
+    assert_snapshot!(faults("[storage]\nstatus_url = \"file:./data\"\n"), @r#"
+larder.toml:2:14  storage.status_url: must not be node.data_dir itself
+  hint: leave it out for `status/` below storage.url, or name a place of its own
+"#);
+    assert_snapshot!(faults("[storage]\nurl = \"file:/srv/store\"\nstatus_url = \"file:/srv/store\"\n"), @r#"
+larder.toml:3:14  storage.status_url: must not be storage.url itself
+  hint: leave it out for `status/` below storage.url, or name a place of its own
+"#);
+    assert_snapshot!(faults("[storage]\nstatus_url = \"./status\"\n"), @r#"
+larder.toml:2:14  storage.status_url: is not the URL of a store
+  hint: write "file:./data/store"
 "#);
 }
 

@@ -192,7 +192,7 @@ async fn delete(store: &Store, doomed: Vec<Stored>, done: &mut Collected) -> Res
 impl Store {
     /// Removes what killed writers left of a directory store's unfinished files (`name#1`), which
     /// no listing shows, once they are older than [`plan::GRACE_HOURS`].
-    async fn sweep_staged(&self, now: DateTime<Utc>) -> Result<(), Error> {
+    pub(in crate::publication) async fn sweep_staged(&self, now: DateTime<Utc>) -> Result<(), Error> {
         let Some(root) = self.directory.clone() else { return Ok(()) };
         let before: SystemTime = (now - TimeDelta::hours(plan::GRACE_HOURS)).into();
         blocking(move || {

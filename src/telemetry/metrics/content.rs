@@ -24,6 +24,7 @@ type Family64 = Family<Collection, Gauge>;
 pub(super) struct Content {
     loaded: Family64,
     version: Family64,
+    behind: Family64,
     records: Family64,
     conflicts: Family64,
     bytes: Family64,
@@ -51,6 +52,7 @@ impl Content {
         let this = Self {
             loaded: Family::default(),
             version: Family::default(),
+            behind: Family::default(),
             records: Family::default(),
             conflicts: Family::default(),
             bytes: Family::default(),
@@ -63,6 +65,11 @@ impl Content {
             this.loaded.clone(),
         );
         registry.register("collection_version", "Version served", this.version.clone());
+        registry.register(
+            "collection_versions_behind",
+            "Versions that are announced beyond the one served",
+            this.behind.clone(),
+        );
         registry.register("collection_records", "Records served", this.records.clone());
         registry.register(
             "collection_conflicts",
@@ -102,6 +109,13 @@ impl Metrics {
         self.0.content.loaded.get_or_create(&label(collection)).set(0);
     }
 
+    /// So many `versions` of `collection` are announced beyond the one that this node serves; all of
+    /// them when it serves none.
+    pub fn collection_behind(&self, collection: &str, versions: u64) {
+        let behind = self.0.content.behind.get_or_create(&label(collection));
+        behind.set(i64::try_from(versions).unwrap_or(i64::MAX));
+    }
+
     /// This node serves `collection`, as `shown` says.
     pub fn collection_shown(&self, collection: &str, shown: Shown) {
         let (content, label) = (&self.0.content, label(collection));
@@ -120,9 +134,14 @@ impl Metrics {
     /// `collection` has left the catalog, or this region.
     pub fn collection_gone(&self, collection: &str) {
         let (content, label) = (&self.0.content, label(collection));
-        for family in
-            [&content.loaded, &content.version, &content.records, &content.conflicts, &content.bytes]
-        {
+        for family in [
+            &content.loaded,
+            &content.version,
+            &content.behind,
+            &content.records,
+            &content.conflicts,
+            &content.bytes,
+        ] {
             family.remove(&label);
         }
         // The lock is held over both, so that an encoding under way does not bring the age back.
@@ -147,10 +166,12 @@ mod tests {
             "customer",
             Shown { version: 7, records: 12, conflicts: 1, bytes: 900, data_as_of: now },
         );
+        metrics.collection_behind("customer", 2);
         let text = metrics.encode(now + TimeDelta::milliseconds(90_500));
         for line in [
             r#"larder_collection_loaded{collection="customer"} 1"#,
             r#"larder_collection_version{collection="customer"} 7"#,
+            r#"larder_collection_versions_behind{collection="customer"} 2"#,
             r#"larder_collection_records{collection="customer"} 12"#,
             r#"larder_collection_conflicts{collection="customer"} 1"#,
             r#"larder_collection_memory_bytes{collection="customer"} 900"#,

@@ -6,6 +6,7 @@
 mod connections;
 mod content;
 mod following;
+mod reporting;
 mod requests;
 mod runs;
 
@@ -33,6 +34,7 @@ struct Inner {
     content: content::Content,
     following: following::Following,
     runs: runs::Runs,
+    reporting: reporting::Reporting,
 }
 
 impl Metrics {
@@ -50,6 +52,7 @@ impl Metrics {
             content: content::Content::register(&mut registry),
             following: following::Following::register(&mut registry),
             runs: runs::Runs::register(&mut registry),
+            reporting: reporting::Reporting::register(&mut registry),
             registry,
         }))
     }

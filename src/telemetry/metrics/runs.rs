@@ -64,6 +64,14 @@ impl Runs {
 }
 
 impl Metrics {
+    /// Runs of `sync` may end on this node with one of `statuses`: their counters begin at zero, so
+    /// that the first of a kind is an increase.
+    pub fn runs_may_end(&self, sync: &str, statuses: impl IntoIterator<Item = &'static str>) {
+        for status in statuses {
+            drop(self.0.runs.ended.get_or_create(&Run { sync: sync.to_owned(), status }));
+        }
+    }
+
     /// A run of `sync` ended.
     pub fn run_ended(&self, sync: &str, ended: Ended) {
         let runs = &self.0.runs;
@@ -87,6 +95,7 @@ mod tests {
     #[test]
     fn runs_are_counted_by_result_with_their_rows() {
         let metrics = Metrics::new();
+        metrics.runs_may_end("customer", ["failed", "held"]);
         let ended = Ended { status: "announced", took: Duration::from_secs(2), rows: 100, rejected: 3 };
         metrics.run_ended("customer", ended);
         metrics.run_ended("customer", Ended { status: "failed", rows: 0, rejected: 0, ..ended });
@@ -94,6 +103,7 @@ mod tests {
         for line in [
             r#"larder_sync_runs_total{sync="customer",status="announced"} 1"#,
             r#"larder_sync_runs_total{sync="customer",status="failed"} 1"#,
+            r#"larder_sync_runs_total{sync="customer",status="held"} 0"#,
             r#"larder_sync_run_duration_seconds_bucket{le="2.5",sync="customer",status="announced"} 1"#,
             r#"larder_sync_rows_total{sync="customer",outcome="mapped"} 97"#,
             r#"larder_sync_rows_total{sync="customer",outcome="rejected"} 3"#,

@@ -164,7 +164,7 @@ async fn a_held_run_exits_3_and_is_announced_on_demand() {
     let accepted = place.run(&["sync", "person", "--accept"]).expect(0);
     assert!(accepted.stdout.contains("40 removed"), "{accepted:?}");
     let status = place.run(&["status", "--json"]).expect(0).json();
-    assert_eq!(names(&status), ["deployment", "catalog", "key_set_revision", "keys", "collections"]);
+    assert_eq!(names(&status), ["deployment", "catalog", "key_set_revision", "keys", "collections", "fleet"]);
     assert_eq!(
         names(&status["collections"][0]),
         [

@@ -6,4 +6,5 @@ mod gone;
 mod keys;
 mod kill;
 mod publishers;
+mod regions;
 mod signals;

@@ -2,5 +2,6 @@
 
 mod faults;
 mod following;
+mod reporting;
 mod restart;
 mod world;

@@ -187,6 +187,7 @@ impl Server {
             metrics,
             clock: clock.clone(),
             status: Arc::new(|| json!({ "collections": ["customer"] })),
+            fleet: Arc::new(|| Box::pin(async { json!({ "nodes": [] }) })),
         };
         let (public_address, admin_address) = (public.local_addr(), admin.local_addr());
         tokio::spawn(admin.serve(api::admin(admin_state), shutdown.clone()));

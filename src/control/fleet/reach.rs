@@ -1,0 +1,103 @@
+//! Whether a version is served everywhere. Pure.
+
+use std::fmt;
+
+use super::NodeState;
+use crate::{
+    domain::{
+        manifest::Version,
+        name::{CollectionName, RegionName},
+    },
+    publication::{Fleet, FleetNode},
+};
+
+/// Most nodes that a message names; more are counted.
+const NAMED_MAX: usize = 20;
+
+/// How far a version has come.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Reach {
+    /// Live nodes that serve it.
+    pub(super) nodes: usize,
+    /// The regions of those nodes.
+    pub(super) regions: usize,
+    /// Live nodes that do not, in words.
+    pub(super) behind: Vec<String>,
+    /// Nodes of regions that should serve it, and have fallen silent, in words.
+    pub(super) silent: Vec<String>,
+}
+
+impl Reach {
+    /// How far `version` of `collection`, which `regions` serve (`None`: all), has come.
+    pub(super) fn of(
+        fleet: &Fleet,
+        collection: &CollectionName,
+        version: Version,
+        regions: Option<&[RegionName]>,
+    ) -> Self {
+        let mut reach = Self::default();
+        let mut last = None;
+        let serves = |node: &&FleetNode| regions.is_none_or(|regions| regions.contains(&node.region));
+        for node in fleet.nodes.iter().filter(serves) {
+            let state = NodeState::of(node);
+            if state == NodeState::Silent {
+                reach.silent.push(format!("{} is silent for {} s", name(node), node.age.num_seconds()));
+            } else if state.is_live() {
+                if let Some(lack) = lack(node, collection, version) {
+                    reach.behind.push(format!("{} {lack}", name(node)));
+                } else {
+                    reach.nodes += 1;
+                    reach.regions += usize::from(last != Some(&node.region));
+                    last = Some(&node.region);
+                }
+            }
+        }
+        reach
+    }
+
+    /// Whether every live node serves it, and there is one.
+    pub(super) fn is_everywhere(&self) -> bool {
+        self.behind.is_empty() && self.nodes > 0
+    }
+
+    /// Whether any node lives.
+    pub(super) fn has_live_node(&self) -> bool {
+        self.nodes > 0 || !self.behind.is_empty()
+    }
+}
+
+/// The nodes that are behind or silent.
+impl fmt::Display for Reach {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let all: Vec<&str> = self.behind.iter().chain(&self.silent).map(String::as_str).collect();
+        let named = &all[..all.len().min(NAMED_MAX)];
+        f.write_str(&named.join("; "))?;
+        match all.len() - named.len() {
+            0 => Ok(()),
+            more => write!(f, "; and {more} more"),
+        }
+    }
+}
+
+fn name(node: &FleetNode) -> String {
+    match &node.status {
+        Ok(status) => format!("{}/{}", node.region, status.name),
+        Err(_) => format!("{}/{}", node.region, node.node),
+    }
+}
+
+/// What keeps a node from serving the version; `None` when it serves it.
+fn lack(node: &FleetNode, collection: &CollectionName, version: Version) -> Option<String> {
+    let status = match &node.status {
+        Ok(status) => status,
+        Err(code) => return Some(format!("cannot be read ({code})")),
+    };
+    let one = status.collections.get(collection);
+    let served = match one.and_then(|one| one.served) {
+        Some(served) if served >= version => return None,
+        Some(served) => format!("serves version {served}"),
+        None => "has not loaded it".to_owned(),
+    };
+    let problem = one.and_then(|one| one.problem.as_ref()).or(status.problem.as_ref());
+    Some(problem.map_or(served.clone(), |problem| format!("{served} ({})", problem.code)))
+}

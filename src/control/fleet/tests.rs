@@ -1,0 +1,176 @@
+//! Views and reach, by tables.
+
+use uuid::Uuid;
+
+use super::{reach::Reach, *};
+use crate::domain::manifest::Version;
+
+fn at(seconds: i64) -> DateTime<Utc> {
+    DateTime::from_timestamp(1_800_000_000 + seconds, 0).unwrap()
+}
+
+fn region(name: &str) -> RegionName {
+    RegionName::new(name).unwrap()
+}
+
+fn customer() -> CollectionName {
+    CollectionName::new("customer").unwrap()
+}
+
+/// A ready node that serves `customer`; it wrote 10 s after the store answered a poll.
+fn status(node: u128, place: &str, served: Option<u64>) -> NodeStatus {
+    let customer_here = NodeCollection {
+        wanted: Version(7),
+        served: served.map(Version),
+        behind_since: None,
+        data_as_of: served.map(|_| at(-60)),
+        records: 12,
+        bytes: 900,
+        problem: None,
+    };
+    NodeStatus {
+        format: 1,
+        node: NodeId::from_uuid(Uuid::from_u128(node)),
+        name: Label::fitted(&format!("host-{node}")),
+        region: region(place),
+        roles: vec![Label::fitted("replica")],
+        build: Label::fitted("0.1.0"),
+        started_at: at(-100),
+        written_at: at(0),
+        ready: true,
+        draining: false,
+        catalog: 9,
+        polled_at: Some(at(-10)),
+        keys_revision: 3,
+        keys_at: None,
+        problem: None,
+        last_error: None,
+        collections: [(customer(), customer_here)].into(),
+    }
+}
+
+fn node(status: NodeStatus) -> FleetNode {
+    let age = TimeDelta::seconds(4);
+    FleetNode { region: status.region.clone(), node: status.node, age, is_silent: false, status: Ok(status) }
+}
+
+fn silent(status: NodeStatus) -> FleetNode {
+    FleetNode { is_silent: true, age: TimeDelta::seconds(100), ..node(status) }
+}
+
+fn unreadable(place: &str) -> FleetNode {
+    FleetNode { status: Err("newer_format"), ..node(status(9, place, None)) }
+}
+
+#[test]
+fn states() {
+    let of = |change: fn(&mut NodeStatus)| {
+        let mut status = status(1, "us", Some(7));
+        change(&mut status);
+        node(status)
+    };
+    for (node, state, is_live) in [
+        (of(|_| ()), NodeState::Ready, true),
+        (of(|status| status.ready = false), NodeState::Starting, true),
+        (of(|status| status.draining = true), NodeState::Draining, false),
+        (silent(status(1, "us", Some(7))), NodeState::Silent, false),
+        (unreadable("us"), NodeState::Unreadable, true),
+        (FleetNode { is_silent: true, ..unreadable("us") }, NodeState::Silent, false),
+    ] {
+        assert_eq!((NodeState::of(&node), NodeState::of(&node).is_live()), (state, is_live), "{node:?}");
+    }
+}
+
+#[test]
+fn how_far_behind() {
+    let announced = |version, data_as_of| Announced { version, data_as_of, regions: None };
+    for (served, announced, versions, seconds) in [
+        // At the announced version no time is missed, however far the freshness went.
+        (Some(7), Some(announced(7, Some(at(0)))), 0, Some(0.0)),
+        (Some(5), Some(announced(7, Some(at(-20)))), 2, Some(40.0)),
+        (Some(5), Some(announced(7, None)), 2, None),
+        (None, Some(announced(7, Some(at(0)))), 7, None),
+        // A reader that knows less than the node.
+        (Some(8), Some(announced(7, Some(at(0)))), 0, Some(0.0)),
+        // A rollback announces older data under a new version.
+        (Some(7), Some(announced(8, Some(at(-90)))), 1, Some(0.0)),
+        (Some(7), None, 0, Some(0.0)),
+    ] {
+        let status = status(1, "us", served);
+        let view = CollectionView::of(status.collections.get(&customer()), announced.as_ref());
+        assert_eq!(
+            (view.versions_behind, view.seconds_behind),
+            (versions, seconds),
+            "{served:?} {announced:?}"
+        );
+    }
+}
+
+#[test]
+fn a_node_shows_what_is_announced_for_its_region_though_it_has_not_heard_of_it() {
+    let announced = |regions: Option<&str>| Announced {
+        version: 1,
+        data_as_of: None,
+        regions: regions.map(|name| vec![region(name)]),
+    };
+    let name = |text: &str| CollectionName::new(text).unwrap();
+    let announcement: Announcement = [
+        (name("here"), announced(Some("us"))),
+        (name("all"), announced(None)),
+        (name("there"), announced(Some("eu"))),
+    ]
+    .into();
+    let view = NodeView::of(&node(status(1, "us", Some(7))), &announcement);
+    let details = view.details.as_ref().unwrap();
+    let names: Vec<&str> = details.collections.keys().map(CollectionName::as_str).collect();
+    assert_eq!(names, ["all", "customer", "here"]);
+    assert_eq!(details.collections[&name("here")].versions_behind, 1);
+    assert_eq!(details.collections[&customer()].announced_version, None);
+    // Of the node's own two times, whatever the clock of the reader says.
+    assert_eq!((details.catalog_age_seconds, details.keys_age_seconds), (Some(10.0), None));
+    let json = serde_json::to_value(&view).unwrap();
+    assert_eq!((&json["name"], &json["state"]), (&"host-1".into(), &"ready".into()), "{json}");
+}
+
+#[test]
+fn how_far_a_version_has_come() {
+    let us = || node(status(1, "us", Some(7)));
+    let eu = |served| node(status(2, "eu", served));
+    let draining = node(NodeStatus { draining: true, ..status(3, "eu", Some(5)) });
+    let regions = Some(vec![region("us")]);
+    // Nodes, regions served in, behind, silent, is it everywhere.
+    for (nodes, regions, expected) in [
+        (vec![], None, (0, 0, "", false)),
+        (vec![us(), eu(Some(8))], None, (2, 2, "", true)),
+        (vec![us(), node(status(4, "us", Some(7)))], None, (2, 1, "", true)),
+        (vec![us(), eu(Some(6))], None, (1, 1, "eu/host-2 serves version 6", false)),
+        (vec![us(), eu(Some(6))], regions.clone(), (1, 1, "", true)),
+        (vec![eu(Some(7))], regions, (0, 0, "", false)),
+        (vec![us(), eu(None)], None, (1, 1, "eu/host-2 has not loaded it", false)),
+        (vec![us(), draining], None, (1, 1, "", true)),
+        (vec![us(), silent(status(2, "eu", Some(6)))], None, (1, 1, "eu/host-2 is silent for 100 s", true)),
+        (
+            vec![us(), unreadable("eu")],
+            None,
+            (1, 1, "eu/node_00000000000000000000000000000009 cannot be read (newer_format)", false),
+        ),
+    ] {
+        let fleet = Fleet { nodes, left_off: 0 };
+        let reach = Reach::of(&fleet, &customer(), Version(7), regions.as_deref());
+        let found = (reach.nodes, reach.regions, reach.to_string(), reach.is_everywhere());
+        let (nodes, regions, words, is_everywhere) = expected;
+        assert_eq!(found, (nodes, regions, words.to_owned(), is_everywhere), "{fleet:?}");
+    }
+}
+
+#[test]
+fn a_problem_is_named_and_long_lists_are_cut() {
+    let mut ill = status(2, "eu", Some(6));
+    ill.collections.get_mut(&customer()).unwrap().problem =
+        Some(NodeProblem { code: Label::fitted("object_corrupt"), since: at(0) });
+    let nodes = (0..25).map(|_| node(ill.clone())).collect();
+    let reach = Reach::of(&Fleet { nodes, left_off: 0 }, &customer(), Version(7), None);
+    let words = reach.to_string();
+    assert!(words.starts_with("eu/host-2 serves version 6 (object_corrupt); eu/"), "{words}");
+    assert!(words.ends_with("; and 5 more"), "{words}");
+}

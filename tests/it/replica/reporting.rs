@@ -1,0 +1,307 @@
+//! A node tells the fleet how it stands, and others read it.
+
+use std::{sync::Arc, time::Duration};
+
+use chrono::TimeDelta;
+use larder::{
+    domain::{
+        id::NodeId,
+        name::RegionName,
+        node::{Label, NodeStatus},
+    },
+    publication::{Ages, Fleet, FleetNode, Location, STATUS_BYTES_MAX, StatusStore, Store},
+    replica::{Identity, ReportPace, Reporter},
+    support::{clock::Clock, random, shutdown::Shutdown},
+    telemetry::Metrics,
+};
+use object_store::{ObjectStore, ObjectStoreExt, memory::InMemory, path::Path};
+use tokio::{
+    task::JoinHandle,
+    time::{interval, timeout},
+};
+
+use super::world::{Node, World, rows};
+use crate::support::{
+    catalog::DEADLINE,
+    faulty_store::{Fault, Request},
+};
+
+const LONG: Duration = Duration::from_hours(1);
+
+/// Writes at once when something matters, and never as a heartbeat.
+fn eager() -> ReportPace {
+    let retry = (Duration::from_millis(5), Duration::from_millis(20));
+    ReportPace { apart: Duration::from_millis(1), heartbeat: LONG, retry }
+}
+
+struct Reporting {
+    statuses: StatusStore,
+    metrics: Metrics,
+    drain: Shutdown,
+    shutdown: Shutdown,
+    task: JoinHandle<()>,
+}
+
+impl Reporting {
+    /// Reports for `node` through the faults of `world`.
+    fn start(world: &World, node: &Node, pace: ReportPace) -> Self {
+        let store = Store::from_object_store(Arc::clone(&world.faulty) as Arc<dyn ObjectStore>);
+        let statuses = StatusStore::within(store);
+        let identity = Identity {
+            node: NodeId::from_uuid(random::uuid()),
+            name: Label::fitted("host"),
+            region: RegionName::new("local").unwrap(),
+            roles: vec![Label::fitted("replica")],
+        };
+        let (metrics, applied) = (Metrics::new(), node.handle.applied());
+        let reporter =
+            Reporter::new(identity, statuses.clone(), applied, metrics.clone(), Clock::default(), pace);
+        let (drain, shutdown) = (Shutdown::new(), Shutdown::new());
+        let task = tokio::spawn(reporter.run(drain.clone(), shutdown.clone()));
+        Self { statuses, metrics, drain, shutdown, task }
+    }
+
+    async fn read(&self) -> Vec<FleetNode> {
+        Fleet::read(&self.statuses, Clock::default().now(), Ages::default()).await.unwrap().nodes
+    }
+
+    /// Waits until the one node's status is as asked.
+    async fn until(&self, what: &str, reached: impl Fn(&NodeStatus) -> bool) -> NodeStatus {
+        let mut look = interval(Duration::from_millis(5));
+        let found = timeout(DEADLINE, async {
+            loop {
+                look.tick().await;
+                let status = self.read().await.pop().and_then(|node| node.status.ok());
+                if let Some(status) = status.filter(|status| reached(status)) {
+                    return status;
+                }
+            }
+        });
+        found.await.unwrap_or_else(|_| panic!("never {what}"))
+    }
+
+    async fn end(self) {
+        self.shutdown.cancel();
+        timeout(DEADLINE, self.task).await.unwrap().unwrap();
+    }
+}
+
+fn served(status: &NodeStatus, collection: &str) -> Option<u64> {
+    let one = status.collections.iter().find(|(name, _)| name.as_str() == collection);
+    one.and_then(|(_, one)| one.served).map(|version| version.0)
+}
+
+#[tokio::test]
+async fn what_matters_is_written_at_once() {
+    let mut world = World::in_memory();
+    let node = world.node("a");
+    let reporting = Reporting::start(&world, &node, eager());
+    reporting.until("ready", |status| status.ready).await;
+    for version in 1..=3 {
+        world.base("person", &rows(&[("1", Some(version))])).await;
+        let status =
+            reporting.until("served", |status| served(status, "person") == Some(version.into())).await;
+        let (_, one) = status.collections.first_key_value().unwrap();
+        assert_eq!((one.records, one.behind_since, &one.problem), (1, None, &None), "{status:?}");
+        assert!(one.bytes > 0 && one.data_as_of.is_some() && status.polled_at.is_some(), "{status:?}");
+    }
+    world.keys().await;
+    reporting.until("keys", |status| status.keys_revision == 1).await;
+
+    // A segment that cannot be read is a problem, which is told by its code and remembered.
+    world.faulty.next(Request::Get, "segment", Fault::Corrupt, usize::MAX);
+    world.base("person", &rows(&[("1", Some(4))])).await;
+    let ill = |status: &NodeStatus| status.collections.values().any(|one| one.problem.is_some());
+    let status = reporting.until("a problem", ill).await;
+    let (_, one) = status.collections.first_key_value().unwrap();
+    assert_eq!(one.problem.as_ref().unwrap().code.as_str(), "object_corrupt");
+    assert!(one.behind_since.is_some() && one.served.unwrap() < one.wanted, "{status:?}");
+    world.faulty.heal();
+    let status =
+        reporting.until("health", |status| served(status, "person") == Some(4) && !ill(status)).await;
+    let last = status.last_error.unwrap();
+    assert_eq!((last.code.as_str(), last.collection.unwrap().as_str()), ("object_corrupt", "person"));
+
+    reporting.drain.cancel();
+    reporting.until("draining", |status| status.draining).await;
+    reporting.end().await;
+    node.stop().await;
+}
+
+#[tokio::test]
+async fn the_end_is_told_though_nobody_said_that_the_node_drains() {
+    let world = World::in_memory();
+    let node = world.node("a");
+    let reporting = Reporting::start(&world, &node, eager());
+    reporting.until("ready", |status| status.ready).await;
+    let statuses = reporting.statuses.clone();
+    reporting.end().await;
+    let fleet = Fleet::read(&statuses, Clock::default().now(), Ages::default()).await.unwrap();
+    assert!(fleet.nodes[0].status.as_ref().unwrap().draining);
+    node.stop().await;
+}
+
+#[tokio::test]
+async fn a_heartbeat_comes_without_a_change_and_nothing_comes_too_soon() {
+    let mut world = World::in_memory();
+    let node = world.node("a");
+    let pace = ReportPace { heartbeat: Duration::from_millis(10), ..eager() };
+    let reporting = Reporting::start(&world, &node, pace);
+    let first = reporting.until("ready", |status| status.ready).await;
+    reporting.until("a later one", |status| status.written_at > first.written_at).await;
+    reporting.end().await;
+
+    let before = world.faulty.count(Request::Put, "status/");
+    let rare = ReportPace { apart: LONG, ..eager() };
+    let reporting = Reporting::start(&world, &node, rare);
+    reporting.until("the first one", |_| world.faulty.count(Request::Put, "status/") > before).await;
+    world.base("person", &rows(&[("1", Some(1))])).await;
+    node.caught_up(&world).await;
+    world.base("person", &rows(&[("1", Some(2))])).await;
+    node.caught_up(&world).await;
+    assert_eq!(world.faulty.count(Request::Put, "status/"), before + 1);
+    reporting.end().await;
+    node.stop().await;
+}
+
+#[tokio::test]
+async fn a_node_that_may_not_write_serves_on_and_tries_again() {
+    let mut world = World::in_memory();
+    world.faulty.decide(|request, path| {
+        let is_status = request == Request::Put && path.as_ref().starts_with("status/");
+        if is_status { Fault::Fail } else { Fault::None }
+    });
+    let node = world.node("a");
+    let reporting = Reporting::start(&world, &node, eager());
+    world.base("person", &rows(&[("1", Some(1))])).await;
+    node.caught_up(&world).await;
+    let mut look = interval(Duration::from_millis(5));
+    while world.faulty.count(Request::Put, "status/") < 3 {
+        look.tick().await;
+    }
+    assert_eq!(reporting.read().await, []);
+    let text = reporting.metrics.encode(Clock::default().now());
+    assert!(text.contains(r#"larder_status_writes_total{outcome="written"} 0"#), "{text}");
+    assert!(!text.contains(r#"larder_status_writes_total{outcome="failed"} 0"#), "{text}");
+    world.faulty.heal();
+    reporting.until("the version", |status| served(status, "person") == Some(1)).await;
+    reporting.end().await;
+    node.stop().await;
+}
+
+fn status(node: NodeId, region: &str) -> NodeStatus {
+    let at = Clock::default().now();
+    NodeStatus {
+        format: 1,
+        node,
+        name: Label::fitted("host"),
+        region: RegionName::new(region).unwrap(),
+        roles: Vec::new(),
+        build: Label::fitted("0.1.0"),
+        started_at: at,
+        written_at: at,
+        ready: true,
+        draining: false,
+        catalog: 1,
+        polled_at: None,
+        keys_revision: 0,
+        keys_at: None,
+        problem: None,
+        last_error: None,
+        collections: std::collections::BTreeMap::new(),
+    }
+}
+
+#[tokio::test]
+async fn a_status_is_judged_by_the_store_s_time() {
+    let objects: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
+    let statuses = StatusStore::within(Store::from_object_store(Arc::clone(&objects)));
+    let id = NodeId::from_uuid(random::uuid());
+    // Its own clock is far off, which changes nothing.
+    let mut told = status(id, "us");
+    told.written_at -= TimeDelta::days(400);
+    statuses.write(&told).await.unwrap();
+    let now = Clock::default().now();
+    let ages = Ages::default();
+    for (passed, expected) in [
+        (TimeDelta::seconds(-3600), Some(false)), // a reader whose clock is behind
+        (TimeDelta::seconds(80), Some(false)),
+        (TimeDelta::seconds(100), Some(true)),
+        (TimeDelta::hours(23), Some(true)),
+        (TimeDelta::hours(25), None),
+    ] {
+        let fleet = Fleet::read(&statuses, now + passed, ages).await.unwrap();
+        assert_eq!(fleet.nodes.first().map(|node| node.is_silent), expected, "{passed}");
+        assert!(fleet.nodes.iter().all(|node| node.age >= TimeDelta::zero()));
+    }
+    let objects_left = async || {
+        use futures::StreamExt;
+        objects.list(None).count().await
+    };
+    // What is not a status stays, however old.
+    objects.put(&Path::from("status/us/notes.txt"), "mine".into()).await.unwrap();
+    assert_eq!(statuses.collect(now + TimeDelta::days(6)).await.unwrap(), 0);
+    assert_eq!(statuses.collect(now + TimeDelta::days(8)).await.unwrap(), 1);
+    assert_eq!(objects_left().await, 1);
+}
+
+#[tokio::test]
+async fn a_directory_that_has_gone_is_not_made_anew() {
+    let root = tempfile::tempdir().unwrap();
+    let (path, away) = (root.path().join("store"), root.path().join("away"));
+    let location = Location::Directory(path.clone());
+    let store = Store::open(&location).unwrap();
+    let status = status(NodeId::from_uuid(uuid(1)), "us");
+    for statuses in [StatusStore::within(store), StatusStore::at(location)] {
+        statuses.write(&status).await.unwrap();
+        std::fs::rename(&path, &away).unwrap();
+        assert_eq!(statuses.write(&status).await.unwrap_err().code(), "local_file");
+        assert!(!path.exists());
+        std::fs::rename(&away, &path).unwrap();
+        statuses.write(&status).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn what_cannot_be_read_is_shown_as_that() {
+    let objects: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
+    let statuses = StatusStore::within(Store::from_object_store(Arc::clone(&objects)));
+    let good = status(NodeId::from_uuid(uuid(1)), "us");
+    let mut plain = serde_json::to_value(&good).unwrap();
+    plain["a_later_member"] = serde_json::json!({ "deep": [1] });
+    let newer = serde_json::to_vec(&serde_json::json!({ "format": 99 })).unwrap();
+    let huge = vec![b' '; usize::try_from(STATUS_BYTES_MAX).unwrap() + 1];
+    let own = |number: u128| format!("status/us/{}.json", NodeId::from_uuid(uuid(number)));
+    for (path, bytes) in [
+        (own(1), serde_json::to_vec(&plain).unwrap()),
+        (own(2), b"{".to_vec()),
+        (own(3), newer),
+        (own(4), huge),
+        // Of another node than its name says.
+        (own(5), serde_json::to_vec(&good).unwrap()),
+        ("status/us/x.json".to_owned(), b"{}".to_vec()),
+        ("status/x.json".to_owned(), b"{}".to_vec()),
+    ] {
+        objects.put(&Path::from(path), bytes.into()).await.unwrap();
+    }
+    let fleet = Fleet::read(&statuses, Clock::default().now(), Ages::default()).await.unwrap();
+    let read: Vec<Result<&str, &str>> = fleet
+        .nodes
+        .iter()
+        .map(|node| node.status.as_ref().map(|status| status.name.as_str()).map_err(|code| *code))
+        .collect();
+    assert_eq!(
+        read,
+        [
+            Ok("host"),
+            Err("document_malformed"),
+            Err("newer_format"),
+            Err("object_too_large"),
+            Err("object_corrupt")
+        ]
+    );
+}
+
+fn uuid(number: u128) -> uuid::Uuid {
+    uuid::Uuid::from_u128(number)
+}
