@@ -1,6 +1,6 @@
 //! Checking that store and metadata answer.
 
-use super::parts::{open_metadata, open_read_store, open_store};
+use super::parts::{load_seal, open_metadata, open_read_store, open_store};
 use crate::{config::Config, control::Error, publication::Store, support::clock::Clock};
 
 /// Checks that a publisher may use the store: it creates an object only where none is. What was
@@ -14,6 +14,13 @@ pub async fn check_store(config: &Config) -> Result<String, Error> {
 /// Checks that a follower may read the store; what was found, in words.
 pub async fn check_read_store(config: &Config) -> Result<String, Error> {
     newest(&open_read_store(config)?).await
+}
+
+/// Reads the key that announcements are signed with; what other nodes must believe, when there is one.
+pub fn check_signing_key(config: &Config) -> Result<Option<String>, Error> {
+    Ok(load_seal(config)?
+        .verify_key()
+        .map(|key| format!("other nodes: [publication] verify_key = \"{key}\"")))
 }
 
 async fn newest(store: &Store) -> Result<String, Error> {

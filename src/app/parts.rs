@@ -4,19 +4,30 @@ use crate::{
     config::{Config, Role},
     control::Error,
     metadata::Metadata,
-    publication::{SegmentDirectory, StatusStore, Store},
+    publication::{Location, Seal, SegmentDirectory, StatusStore, Store},
     support::clock::Clock,
 };
 
 /// Opens the object store that is written to.
 pub(super) fn open_store(config: &Config) -> Result<Store, Error> {
-    Ok(Store::open(&config.storage.location)?)
+    open_at(&config.storage.location, config)
+}
+
+fn open_at(location: &Location, config: &Config) -> Result<Store, Error> {
+    Ok(Store::open(location)?.with_seal(load_seal(config)?))
+}
+
+/// What this node signs with, and whom it believes.
+pub(super) fn load_seal(config: &Config) -> Result<Seal, Error> {
+    let storage = &config.storage;
+    let signing_key_file = storage.signing_key_file.as_deref().filter(|_| config.node.has(Role::Publisher));
+    Ok(Seal::load(signing_key_file, &storage.verify_keys)?)
 }
 
 /// Opens the object store that a follower reads.
 pub(super) fn open_read_store(config: &Config) -> Result<Store, Error> {
     let storage = &config.storage;
-    Ok(Store::open(storage.read_location.as_ref().unwrap_or(&storage.location))?)
+    open_at(storage.read_location.as_ref().unwrap_or(&storage.location), config)
 }
 
 /// Opens the object store that knows best what is announced, of those that this node may read.

@@ -22,6 +22,9 @@ pub(super) async fn run(arguments: Check) -> Result<Exit, Failure> {
         return Ok(Exit::Success);
     }
     let mut is_sound = tell_certificate(&config)?;
+    if let Some(found) = app::check_signing_key(&config).transpose() {
+        is_sound &= tell("signing key", found)?;
+    }
     let publishes = config.node.has(Role::Publisher);
     if !publishes || config.storage.read_location.is_some() {
         let what = if publishes { "store to read from" } else { "store" };

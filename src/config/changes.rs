@@ -7,7 +7,7 @@ use super::{
 
 /// Sections that are read once, when the node starts. `sources`, `models`, `syncs` and their
 /// defaults are taken over while it runs.
-const AT_START: [&str; 6] = ["node", "server", "storage", "metadata", "engine", "log"];
+const AT_START: [&str; 7] = ["node", "server", "storage", "publication", "metadata", "engine", "log"];
 
 /// The keys that differ and count only after a restart, as in `server.listen`. Empty when the new
 /// configuration can be taken over as a whole.

@@ -7,6 +7,7 @@ use super::{
     decode,
     error::Error,
     paths::{self, Object},
+    seal::Kind,
     store::{Conditional, Store},
 };
 use crate::domain::{
@@ -54,7 +55,8 @@ impl Store {
             Conditional::Unchanged => HeadAnswer::Unchanged,
             Conditional::Missing => HeadAnswer::Missing,
             Conditional::Found(small) => {
-                HeadAnswer::Found { head: decode::head(path.as_ref(), &small.bytes)?, etag: small.etag }
+                let bytes = self.seal.open(Kind::Head, path.as_ref(), small.bytes)?;
+                HeadAnswer::Found { head: decode::head(path.as_ref(), &bytes)?, etag: small.etag }
             }
         })
     }
@@ -63,7 +65,10 @@ impl Store {
     pub async fn document(&self, n: u64) -> Result<Option<CatalogDocument>, Error> {
         let path = paths::document(n);
         match self.small(&path, DOCUMENT_BYTES_MAX).await? {
-            Some(small) => decode::document(n, path.as_ref(), &small.bytes).map(Some),
+            Some(small) => {
+                let bytes = self.seal.open(Kind::Document, path.as_ref(), small.bytes)?;
+                decode::document(n, path.as_ref(), &bytes).map(Some)
+            }
             None => Ok(None),
         }
     }
@@ -77,7 +82,7 @@ impl Store {
         let head = match self.head().await {
             Ok(head) => head,
             // A hint that cannot be read is no hint.
-            Err(Error::Malformed { .. } | Error::Corrupt { .. } | Error::TooLarge { .. }) => None,
+            Err(error) if error.is_no_hint() => None,
             Err(error) => return Err(error),
         };
         let start = match &head {

@@ -42,6 +42,24 @@ pub enum Error {
         /// How many tried.
         writers: usize,
     },
+    /// The key for announcements cannot be used.
+    #[error("[publication] signing_key_file {} cannot be used: {reason}", path.display())]
+    SigningKey {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// An object that must be signed is not, or by nobody whom this node believes.
+    #[error(
+        "`{path}` is not believed: {reason}; who announces must hold the key of [publication] verify_key"
+    )]
+    Untrusted {
+        /// Object path.
+        path: String,
+        /// What is wrong with its signature.
+        reason: &'static str,
+    },
     /// The store did not answer in time.
     #[error("the object store did not {operation} `{path}` within {seconds} s")]
     Timeout {
@@ -152,7 +170,7 @@ impl Error {
     pub fn kind(&self) -> ErrorKind {
         match self {
             Self::Request { .. } | Self::Timeout { .. } | Self::Ending => ErrorKind::Unavailable,
-            Self::Denied { .. } => ErrorKind::Forbidden,
+            Self::Denied { .. } | Self::Untrusted { .. } => ErrorKind::Forbidden,
             Self::Missing { .. } => ErrorKind::NotFound,
             Self::Exists { .. } => ErrorKind::Conflict,
             Self::Corrupt { .. }
@@ -162,9 +180,18 @@ impl Error {
             Self::NewerFormat { .. }
             | Self::ForeignCatalog { .. }
             | Self::Unusable { .. }
-            | Self::UnconditionalCreate { .. } => ErrorKind::Invalid,
+            | Self::UnconditionalCreate { .. }
+            | Self::SigningKey { .. } => ErrorKind::Invalid,
             Self::Local { .. } => ErrorKind::Internal,
         }
+    }
+
+    /// Whether a head that is read so says nothing at all, and documents are found without it.
+    pub fn is_no_hint(&self) -> bool {
+        matches!(
+            self,
+            Self::Malformed { .. } | Self::Corrupt { .. } | Self::TooLarge { .. } | Self::Untrusted { .. }
+        )
     }
 
     /// The stable code.
@@ -173,6 +200,8 @@ impl Error {
             Self::Request { .. } => "store_unavailable",
             Self::Unusable { .. } => "store_unusable",
             Self::UnconditionalCreate { .. } => "store_overwrites",
+            Self::SigningKey { .. } => "signing_key_unusable",
+            Self::Untrusted { .. } => "catalog_untrusted",
             Self::Timeout { .. } => "store_timeout",
             Self::Denied { .. } => "store_denied",
             Self::Missing { .. } => "object_missing",

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use super::seal::VerifyKey;
 use crate::support::secret::SecretString;
 
 /// Where objects live.
@@ -14,6 +15,10 @@ pub struct Settings {
     pub read_location: Option<Location>,
     /// Versions of a collection whose manifest and segments are kept (10).
     pub keep_versions: usize,
+    /// The key that this node signs announcements with.
+    pub signing_key_file: Option<PathBuf>,
+    /// The keys whose announcements this node believes; none believes all.
+    pub verify_keys: Vec<VerifyKey>,
 }
 
 /// A kind of store.

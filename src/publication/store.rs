@@ -9,7 +9,7 @@ use object_store::{
     PutPayload, WriteMultipart, path::Path,
 };
 
-use super::{backend, decode::corrupt, error::Error, settings::Location};
+use super::{backend, decode::corrupt, error::Error, seal::Seal, settings::Location};
 
 /// Bound of a request for a small document, and of the first answer to a larger one: far above a
 /// slow store's tail, and a follower that waits longer is better off asking again.
@@ -29,6 +29,7 @@ pub struct Store {
     inner: Arc<dyn ObjectStore>,
     /// The directory behind it, when it is one.
     pub(super) directory: Option<Arc<PathBuf>>,
+    pub(super) seal: Seal,
 }
 
 /// A small object as read.
@@ -55,12 +56,18 @@ impl Store {
             }
             Location::Bucket(_) => None,
         };
-        Ok(Self { inner, directory })
+        Ok(Self { inner, directory, seal: Seal::default() })
     }
 
     /// A store over any backend.
     pub fn from_object_store(inner: Arc<dyn ObjectStore>) -> Self {
-        Self { inner, directory: None }
+        Self { inner, directory: None, seal: Seal::default() }
+    }
+
+    /// The same store, whose catalog is signed and believed as `seal` has it.
+    #[must_use]
+    pub fn with_seal(self, seal: Seal) -> Self {
+        Self { seal, ..self }
     }
 
     /// Whether its objects are files of this machine, which are read as fast as local copies.

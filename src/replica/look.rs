@@ -55,9 +55,7 @@ pub(super) async fn look(store: &Store, known: &Known) -> Result<Seen, Error> {
             seen.head = Some((head, etag));
         }
         // A hint that cannot be read is no hint; documents are found without it.
-        Err(Error::Malformed { .. } | Error::Corrupt { .. } | Error::TooLarge { .. }) if known.probe => {
-            is_missing = true;
-        }
+        Err(error) if known.probe && error.is_no_hint() => is_missing = true,
         Err(error) => return Err(error),
     }
     if known.n == 0 && (is_missing || named > 0) {

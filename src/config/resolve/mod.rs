@@ -22,7 +22,7 @@ use super::{
     section::Section,
     tree::Table,
 };
-use crate::publication::Location;
+use crate::publication::{self, Location};
 
 /// What only a publisher needs.
 struct Publishing {
@@ -40,6 +40,10 @@ pub(super) fn resolve(effective: Effective, env: &Environment, report: &Report) 
     let node = root.set("node").and_then(|item| node::node(&item.section()?, dir));
     let server = root.set("server").and_then(|item| node::server(&item.section()?, dir));
     let storage = root.set("storage").and_then(|item| storage::storage(&item.section()?, dir, env));
+    let signing = match root.get("publication") {
+        Some(item) => item.section().and_then(|section| storage::publication(&section, dir)),
+        None => Some((None, Vec::new())),
+    };
     let engine = root.set("engine").and_then(|item| node::engine(&item.section()?));
     let telemetry = root.set("log").and_then(|item| node::log(&item.section()?));
 
@@ -56,6 +60,7 @@ pub(super) fn resolve(effective: Effective, env: &Environment, report: &Report) 
     }
 
     let (node, storage) = (node?, storage?);
+    let (signing_key_file, verify_keys) = signing?;
     let (metadata, sources, syncs) = if publishes {
         (Some(publishing.metadata?), publishing.sources?, publishing.syncs?)
     } else {
@@ -68,8 +73,8 @@ pub(super) fn resolve(effective: Effective, env: &Environment, report: &Report) 
             data_dir: node.data_dir.clone(),
             poll_interval: storage.poll_interval,
         },
-        storage: storage.settings,
         status: storage.status,
+        storage: publication::Settings { signing_key_file, verify_keys, ..storage.settings },
         metadata,
         engine: engine?.with_data_dir(&node.data_dir),
         telemetry: telemetry?,

@@ -9,7 +9,8 @@ use std::{
 use super::location::{self, Use};
 use crate::{
     config::{Environment, item::Item, section::Section},
-    metadata, publication,
+    metadata,
+    publication::{self, VerifyKey},
     support::secret::SecretString,
 };
 
@@ -47,9 +48,27 @@ pub(super) fn storage(section: &Section<'_>, dir: &Path, env: &Environment) -> O
         location: location?,
         read_location: read_location.map_or(Some(None), |read| read.map(Some))?,
         keep_versions: usize::try_from(keep_versions?).ok()?,
+        signing_key_file: None,
+        verify_keys: Vec::new(),
     };
     let status = status.map_or(Some(None), |status| status.map(Some))?;
     Some(Storage { settings, status, poll_interval: poll_interval? })
+}
+
+/// `[publication]`, which may be absent: the key to sign with, and whom to believe.
+pub(super) fn publication(section: &Section<'_>, dir: &Path) -> Option<(Option<PathBuf>, Vec<VerifyKey>)> {
+    let signing_key_file = section.read("signing_key_file", |item| Some(item.path(dir, item.word()?)));
+    let verify_keys = section.read("verify_key", |item| {
+        let keys = item.list(|item| item.parsed("an Ed25519 public key", VerifyKey::parse))?;
+        // An empty list would believe all, and looks as if it believed nobody.
+        if keys.is_empty() {
+            item.fail("names no key", "leave it out to believe all".to_owned())
+        } else {
+            Some(keys)
+        }
+    });
+    section.finish();
+    Some((signing_key_file?, verify_keys?.unwrap_or_default()))
 }
 
 /// `[metadata]`.

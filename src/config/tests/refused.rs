@@ -31,7 +31,7 @@ larder.toml:3:1  node.zzz: unknown key
 "#);
     assert_snapshot!(faults("colour = 1\n[defaults.sync]\non_delte = 1\n[defaults.model]\n"), @r#"
 larder.toml:1:1  colour: unknown key
-  hint: keys known here: "node", "server", "storage", "engine", "log", "metadata", "defaults", "sources", "models", "syncs"
+  hint: keys known here: "node", "server", "storage", "publication", "engine", "log", "metadata", "defaults", "sources", "models", "syncs"
 larder.toml:3:1  defaults.sync.on_delte: unknown key
   hint: did you mean "on_delete"?
 larder.toml:4:11  defaults.model: unknown key
@@ -169,6 +169,20 @@ larder.toml:1:1  storage.s3: access_key_id and secret_access_key go together
     assert_snapshot!(faults("[storage]\nread_url = \"file:./data\"\n"), @r#"
 larder.toml:2:12  storage.read_url: must not be node.data_dir itself
   hint: use a directory of its own, as in "file:./data/store"
+"#);
+}
+
+#[test]
+fn publication() {
+    assert_snapshot!(faults("[publication]\nverify_key = \"MCowBQ==\"\nsigning_key = \"x\"\n"), @r#"
+larder.toml:2:14  publication.verify_key: "MCowBQ==" is not an Ed25519 public key
+  hint: write the one line that `openssl pkey -in signing.pem -pubout` prints between BEGIN and END
+larder.toml:3:1  publication.signing_key: unknown key
+  hint: did you mean "signing_key_file"?
+"#);
+    assert_snapshot!(faults("[publication]\nverify_key = []\n"), @r#"
+larder.toml:2:14  publication.verify_key: names no key
+  hint: leave it out to believe all
 "#);
 }
 

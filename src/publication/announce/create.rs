@@ -115,7 +115,9 @@ impl Creation<'_> {
                 }
             }
             Ok(None) => Look::NotThere,
-            Err(error @ Error::NewerFormat { .. }) => Look::Known(Outcome::Refused(Arc::new(error))),
+            Err(error @ (Error::NewerFormat { .. } | Error::Untrusted { .. })) => {
+                Look::Known(Outcome::Refused(Arc::new(error)))
+            }
             Err(error) => {
                 tracing::warn!(code = error.code(), %error, n, "an announcement cannot be looked up");
                 Look::NoAnswer

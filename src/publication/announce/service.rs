@@ -18,6 +18,7 @@ use super::{
         error::Error,
         freshness::{Fresh, remember},
         paths, publish,
+        seal::Kind,
         store::Store,
     },
     AnnounceError, Announced, AnnouncerHandle, CHANGES_WAITING_MAX, Change, Pace, Waiting,
@@ -158,7 +159,11 @@ impl Announcer {
             }
             match self.read_newest(shutdown).await {
                 Ok(()) => {}
-                Err(error @ (Error::ForeignCatalog { .. } | Error::NewerFormat { .. })) => {
+                Err(
+                    error @ (Error::ForeignCatalog { .. }
+                    | Error::NewerFormat { .. }
+                    | Error::Untrusted { .. }),
+                ) => {
                     return answer_all(changes, &AnnounceError::Refused(Arc::new(error)));
                 }
                 Err(error) if began.elapsed() >= self.pace.patience => {
@@ -179,7 +184,7 @@ impl Announcer {
             }
             let read_at = self.newest.as_ref().map_or_else(|| self.clock.now(), |(_, read_at)| *read_at);
             let bytes = match publish::document(&paths::document(document.n), &document) {
-                Ok((bytes, _)) => bytes,
+                Ok((bytes, _)) => self.store.seal.close(Kind::Document, bytes),
                 Err(error) => return answer_all(changes, &AnnounceError::Refused(Arc::new(error))),
             };
             let (outcome, stored) = self.create_beside_head(&document, &bytes, read_at, shutdown).await;
@@ -312,7 +317,7 @@ impl Announcer {
             Some(head) => Some(head),
             None => match self.store.head().await {
                 Ok(head) => head,
-                Err(Error::Malformed { .. } | Error::Corrupt { .. } | Error::TooLarge { .. }) => None,
+                Err(error) if error.is_no_hint() => None,
                 Err(error) => return Err(error),
             },
         };
@@ -355,7 +360,7 @@ impl Announcer {
         let must_write = stored.as_ref() != Some(&head);
         if must_write {
             let (bytes, _) = publish::document(&path, &head)?;
-            self.store.put(&path, bytes).await?;
+            self.store.put(&path, self.store.seal.close(Kind::Head, bytes)).await?;
         }
         let announced = Announced { n: newest.n, deployment: newest.deployment };
         for (waiting, _) in self.head.waiting.drain(..) {

@@ -5,5 +5,6 @@ mod chaos;
 mod copies;
 mod reader;
 mod roles;
+mod signing;
 mod weather;
 mod world;
