@@ -1,0 +1,1 @@
+//! The commands by the real binary, beside servers that serve what they do.
