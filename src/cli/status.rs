@@ -15,7 +15,7 @@ pub(super) async fn run(arguments: Status) -> Result<Exit, Failure> {
     let metadata = match app::open_metadata(&config, clock.clone()).await {
         Ok(metadata) => Some(metadata),
         Err(error) => {
-            complain(&format!("warning: last and held runs and pauses are not shown: {error}"));
+            complain(&format!("warning: last and held runs are not shown, nor pauses: {error}"));
             None
         }
     };

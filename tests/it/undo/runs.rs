@@ -1,5 +1,6 @@
 //! Runs beside a rollback, and runs that are approved.
 
+use chrono::{DateTime, Utc};
 use larder::{
     control::Error,
     domain::{
@@ -20,7 +21,7 @@ use tokio::{
 
 use crate::support::{
     catalog::name,
-    http::soon,
+    http::{Answer, soon},
     node::{Node, Warehouse},
 };
 
@@ -131,7 +132,7 @@ async fn a_rollback_keeps_how_the_collection_is_served_and_says_what_is_there() 
     node.configure(&SECTIONS.replace("model = \"people\"", "model = \"people\"\non_miss = \"empty\""));
     node.warehouse.execute("update people set name = 'Bad'").await;
     node.sync("person").await;
-    let as_of = |answer: crate::support::http::Answer| answer.header("x-data-as-of").map(str::to_owned);
+    let as_of = |answer: Answer| answer.header("x-data-as-of").unwrap().parse::<DateTime<Utc>>().unwrap();
     let bad = as_of(node.get("person", "id", "1").await);
 
     let person = name("person");
@@ -162,6 +163,27 @@ async fn a_rollback_keeps_how_the_collection_is_served_and_says_what_is_there() 
     let log = publisher.metadata.audit_log(10).await.unwrap();
     let rollback = log.iter().find(|entry| entry.action == "collection.rollback").unwrap();
     assert_eq!((rollback.subject.as_str(), rollback.detail.as_deref()), ("person", Some("from 2 to 1 as 3")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_version_is_found_when_its_documents_are_gone() {
+    let node = node(false).await;
+    let publisher = node.publisher().await;
+    node.sync("person").await;
+    for text in ["Second", "Third"] {
+        node.warehouse.execute(&format!("update people set name = '{text}'")).await;
+        node.sync("person").await;
+    }
+    // As a month later.
+    let newest = publisher.store.newest(None).await.unwrap().unwrap().n;
+    for n in 1..newest {
+        let document = format!("data/store/catalog/{n:020}.json");
+        std::fs::remove_file(node.directory.path().join(document)).unwrap();
+    }
+    let done = publisher.rollback(&name("person"), Version(1), "test").await.unwrap();
+    assert_eq!((done.version, done.records), (Version(4), 40));
+    node.await_version("person", 4).await;
+    assert_eq!(name_of(&node).await, "Good");
 }
 
 async fn held(node: &Node, sql: &str) -> RunId {
