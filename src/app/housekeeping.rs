@@ -72,8 +72,7 @@ async fn collect(publisher: &Publisher, statuses: &StatusStore, keep_versions: u
         return Ok(());
     };
     let round = async {
-        let held = metadata.held_runs().await?;
-        let manifests: HashSet<String> = held.into_iter().map(|run| run.manifest).collect();
+        let manifests: HashSet<String> = metadata.manifests_in_use().await?.into_iter().collect();
         let kept = Kept { keep_versions, manifests };
         let collected =
             retention::collect(&publisher.store, &publisher.clock, Some(publisher.deployment), &kept).await?;

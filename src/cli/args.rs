@@ -17,6 +17,8 @@ Examples:
       a key for one collection; it is printed once
   larder serve
       run a node
+  larder rollback customer --to 41
+      serve version 41 again, now
 
 Commands read larder.toml in the working directory, unless --config or LARDER_CONFIG names another
 file.
@@ -85,6 +87,11 @@ impl ConfigArgument {
         Self { config, instead: Instead::default() }
     }
 
+    /// `--region`.
+    pub(super) fn region(&self) -> Option<&str> {
+        self.instead.region.as_deref()
+    }
+
     /// What the flags set.
     pub(super) fn overrides(&self) -> Overrides {
         let Instead {
@@ -129,6 +136,18 @@ pub(super) enum Command {
     Sync(Sync),
     /// List sync runs, or show one with its rejected rows
     Runs(Runs),
+    /// Announce exactly what a held run made
+    Approve(Approve),
+    /// Serve an earlier version of a collection again; its scheduled runs wait for `resume`
+    Rollback(Rollback),
+    /// Let a sync run by its schedule again, after a rollback
+    Resume(Resume),
+    /// Hold one region at a version of a collection, while the others follow the newest
+    Pin(Pin),
+    /// Let a pinned region follow the newest version again
+    Unpin(Unpin),
+    /// Remove a collection that is no longer synced
+    Drop(Drop),
     /// Create, list and revoke API keys
     Keys(Keys),
     /// Show what is announced, and which node serves what, how fresh and how far behind
@@ -216,6 +235,98 @@ pub(super) struct Runs {
     #[arg(long, default_value_t = 20, value_name = "RUNS", value_parser = clap::value_parser!(u64).range(1..=1000))]
     pub(super) limit: u64,
     /// Print JSON instead of a table
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+/// `larder approve`
+#[derive(Debug, Args)]
+pub(super) struct Approve {
+    #[command(flatten)]
+    pub(super) config: ConfigArgument,
+    /// The held run's id, as `larder status` shows it; when its collection has changed since, the
+    /// sync runs again without guards
+    #[arg(value_name = "RUN")]
+    pub(super) run: String,
+    /// Print the run as JSON
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+/// `larder rollback`
+#[derive(Debug, Args)]
+pub(super) struct Rollback {
+    #[command(flatten)]
+    pub(super) config: ConfigArgument,
+    /// The collection
+    #[arg(value_name = "COLLECTION")]
+    pub(super) name: String,
+    /// The version whose content is announced again, under a new number
+    #[arg(long, value_name = "VERSION", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(super) to: u64,
+    /// Print what was done as JSON
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+/// `larder resume`
+#[derive(Debug, Args)]
+pub(super) struct Resume {
+    #[command(flatten)]
+    pub(super) config: ConfigArgument,
+    /// The sync, by its collection's name
+    #[arg(value_name = "SYNC")]
+    pub(super) name: String,
+    /// Print what was done as JSON
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+/// `larder pin`
+#[derive(Debug, Args)]
+#[command(mut_arg("region", |region| pinned_region(region, "The region that stays at this version")))]
+pub(super) struct Pin {
+    #[command(flatten)]
+    pub(super) config: ConfigArgument,
+    /// The collection
+    #[arg(value_name = "COLLECTION")]
+    pub(super) name: String,
+    /// The version that the region serves until it is unpinned
+    #[arg(long, value_name = "VERSION", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(super) to: u64,
+    /// Print what was done as JSON
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+/// `larder unpin`
+#[derive(Debug, Args)]
+#[command(mut_arg("region", |region| pinned_region(region, "The region that is pinned")))]
+pub(super) struct Unpin {
+    #[command(flatten)]
+    pub(super) config: ConfigArgument,
+    /// The collection
+    #[arg(value_name = "COLLECTION")]
+    pub(super) name: String,
+    /// Print what was done as JSON
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+/// `--region` of a command that is about a region: it must be given, and is shown with the others.
+fn pinned_region(region: clap::Arg, help: &'static str) -> clap::Arg {
+    region.help(help).required(true).hide_short_help(false).help_heading("Options")
+}
+
+/// `larder drop`
+#[derive(Debug, Args)]
+pub(super) struct Drop {
+    #[command(flatten)]
+    pub(super) config: ConfigArgument,
+    /// The collection; readers see it as one that never was
+    #[arg(value_name = "COLLECTION")]
+    pub(super) name: String,
+    /// Print what was done as JSON
     #[arg(long)]
     pub(super) json: bool,
 }

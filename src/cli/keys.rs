@@ -5,7 +5,7 @@ use chrono::TimeDelta;
 use super::{
     args::{CreateKey, ListKeys, RevokeKey},
     exit::Exit,
-    output::{Failure, complain, print, print_json, print_table},
+    output::{ACTOR, Failure, complain, print, print_json, print_table},
     session,
 };
 use crate::{
@@ -16,8 +16,6 @@ use crate::{
     support::clock::Clock,
 };
 
-/// Who did it, in the audit log.
-const ACTOR: &str = "cli";
 /// Longest key name, in characters.
 const NAME_CHARACTERS_MAX: usize = 100;
 

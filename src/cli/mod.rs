@@ -1,5 +1,6 @@
 //! The commands.
 
+mod approve;
 mod args;
 mod check;
 mod exit;
@@ -16,6 +17,7 @@ mod serve;
 mod session;
 mod status;
 mod sync;
+mod undo;
 
 use std::process::ExitCode;
 
@@ -65,6 +67,12 @@ async fn run(command: Command) -> Result<Exit, output::Failure> {
         Command::Preview(arguments) => preview::run(arguments).await,
         Command::Sync(arguments) => sync::run(arguments).await,
         Command::Runs(arguments) => runs::run(arguments).await,
+        Command::Approve(arguments) => approve::run(arguments).await,
+        Command::Rollback(arguments) => undo::rollback(arguments).await,
+        Command::Resume(arguments) => undo::resume(arguments).await,
+        Command::Pin(arguments) => undo::pin(arguments).await,
+        Command::Unpin(arguments) => undo::unpin(arguments).await,
+        Command::Drop(arguments) => undo::drop(arguments).await,
         Command::Keys(arguments) => match arguments.command {
             KeysCommand::Create(arguments) => keys::create(arguments).await,
             KeysCommand::List(arguments) => keys::list(arguments).await,

@@ -8,6 +8,9 @@ use std::{
 use super::exit::Exit;
 use crate::{config::Faults, control, domain::error::ErrorKind, engine};
 
+/// Who did it, in the audit log.
+pub(super) const ACTOR: &str = "cli";
+
 /// Why a command failed, with all that decides its message and exit code.
 #[derive(Debug)]
 pub(super) enum Failure {
@@ -58,7 +61,11 @@ fn of_error(error: &control::Error) -> Exit {
     use control::Error;
     match error {
         Error::Engine(engine::Error::Cancelled) => Exit::Interrupted,
-        Error::UnknownSync { .. } | Error::UnknownKey { .. } | Error::UnknownRun { .. } => Exit::Usage,
+        Error::UnknownSync { .. }
+        | Error::UnknownKey { .. }
+        | Error::UnknownRun { .. }
+        | Error::UnknownCollection { .. }
+        | Error::UnknownVersion { .. } => Exit::Usage,
         // What a run of the same sync would end with.
         Error::Source(_) | Error::Mapping { .. } => Exit::Failed,
         _ => match error.kind() {

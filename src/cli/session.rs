@@ -18,15 +18,29 @@ pub(super) fn load(argument: &ConfigArgument) -> Result<Config, Failure> {
         .map_err(Failure::Configuration)
 }
 
+/// Refuses a node that does not publish.
+pub(super) fn publishes(config: &Config) -> Result<(), Failure> {
+    if config.node.has(Role::Publisher) {
+        return Ok(());
+    }
+    Err(Failure::Usage(
+        "this node has not the role \"publisher\" ([node] roles), so it has no syncs; \
+         run the command on one that has"
+            .to_owned(),
+    ))
+}
+
+/// Loads the configuration of a node that publishes, for a command on the collection `name`.
+pub(super) fn load_for(argument: &ConfigArgument, name: &str) -> Result<(Config, CollectionName), Failure> {
+    let config = load(argument)?;
+    publishes(&config)?;
+    let name = CollectionName::new(name).map_err(|error| Failure::Usage(format!("{name:?}: {error}")))?;
+    Ok((config, name))
+}
+
 /// The configured sync of a name.
 pub(super) fn find_sync<'a>(config: &'a Config, name: &str) -> Result<&'a SyncConfig, Failure> {
-    if !config.node.has(Role::Publisher) {
-        return Err(Failure::Usage(
-            "this node has not the role \"publisher\" ([node] roles), so it has no syncs; \
-             run the command on one that has"
-                .to_owned(),
-        ));
-    }
+    publishes(config)?;
     let unknown = || {
         let known: Vec<&str> = config.syncs.iter().map(|sync| sync.spec.collection.as_str()).collect();
         let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };

@@ -27,7 +27,7 @@ pub(super) async fn run(arguments: Status) -> Result<Exit, Failure> {
         Ok(metadata) => Some(metadata),
         Err(control::Error::NoMetadata) => None,
         Err(error) => {
-            complain(&format!("warning: last and held runs are not shown: {error}"));
+            complain(&format!("warning: last and held runs are not shown, nor pauses: {error}"));
             None
         }
     };
@@ -79,6 +79,11 @@ fn row(one: &CollectionStatus, now: DateTime<Utc>) -> Vec<String> {
     if let Some(held) = one.held_run {
         notes.push(format!("held: {held}"));
     }
+    if let Some(paused) = &one.paused {
+        let since = paused.at.format("%Y-%m-%dT%H:%M:%SZ");
+        notes.push(format!("paused: {} at {since} by {}", paused.why, paused.by));
+    }
+    notes.extend(one.pins.iter().map(|(region, version)| format!("pinned: {region} at {version}")));
     vec![
         one.collection.to_string(),
         one.version.map_or_else(dash, |version| version.to_string()),

@@ -14,16 +14,18 @@ use super::{
     session,
 };
 use crate::{
-    app,
+    app::{self, PublisherProcess},
     config::Config,
     control::fleet,
     domain::{
         manifest::Version,
         name::CollectionName,
-        run::{RunRecord, RunStatus},
+        run::{RunCounts, RunRecord, RunStatus},
     },
-    engine::{Ended, Progress, RunOptions, Trigger},
+    engine::{Ended, Progress, RunOptions, SyncSpec, Trigger},
+    metadata::Pause,
     publication::Ages,
+    source::Source,
     support::{clock::Clock, shutdown::Shutdown},
 };
 
@@ -39,27 +41,42 @@ pub(super) async fn run(arguments: Sync) -> Result<Exit, Failure> {
     let process = session::publisher(&config).await?;
     let options =
         RunOptions { trigger: Trigger::Operator, accept: arguments.accept, dry_run: arguments.dry_run };
-    let cancel = Shutdown::new();
-    let progress = Progress::default();
-    let run = process.publisher.run_or_follow(&sync.spec, &source, options, &progress, &cancel);
-    let Some(ended) = watch(run, &progress, &cancel).await else {
-        complain("ended at once by a second signal; the next run of this sync settles this one");
-        return Ok(Exit::Interrupted);
-    };
-    process.stop().await;
-    let ended = ended?;
-    if arguments.json {
-        print_json(&ended.record)?;
-    } else {
-        tell(&ended, arguments.dry_run)?;
-    }
-    let exit = Exit::of_run(ended.record.status, ended.kind);
-    match (arguments.wait, ended.record.version) {
+    let (exit, version) = run_now(process, &sync.spec, &source, options, arguments.json).await?;
+    match (arguments.wait, version) {
         (Some(patience), Some(version)) if exit == Exit::Success => {
-            await_version(&config, &ended.record.sync, version, patience, arguments.json).await
+            await_version(&config, &sync.spec.collection, version, patience, arguments.json).await
         }
         _ => Ok(exit),
     }
+}
+
+/// One run, told as it goes and when it has ended, and the version that then stands; ends the
+/// publishing side of this process.
+pub(super) async fn run_now(
+    process: PublisherProcess,
+    spec: &SyncSpec,
+    source: &Source,
+    options: RunOptions,
+    json: bool,
+) -> Result<(Exit, Option<Version>), Failure> {
+    let cancel = Shutdown::new();
+    let progress = Progress::default();
+    let run = process.publisher.run_or_follow(spec, source, options, &progress, &cancel);
+    let Some(ended) = watch(run, &progress, &cancel).await else {
+        complain("ended at once by a second signal; the next run of this sync settles this one");
+        return Ok((Exit::Interrupted, None));
+    };
+    // It is told beside the outcome, which stands without it.
+    let pause = process.publisher.metadata.pause(&spec.collection).await.unwrap_or_default();
+    process.stop().await;
+    let ended = ended?;
+    if json {
+        print_json(&ended.record)?;
+    } else {
+        tell(&ended, options.dry_run)?;
+    }
+    warn_paused(&spec.collection, pause.as_ref());
+    Ok((Exit::of_run(ended.record.status, ended.kind), ended.record.version))
 }
 
 /// Waits until every live node that serves `collection` serves `version`.
@@ -86,6 +103,11 @@ async fn await_version(
         let (nodes, regions) =
             (counted(served.nodes as u64, "node"), counted(served.regions as u64, "region"));
         print(&format!("{collection}: version {version} is served by {nodes} in {regions}"))?;
+    }
+    for pinned in &served.pinned {
+        complain(&format!(
+            "warning: region {pinned} is pinned to a version of its own; it was not waited for"
+        ));
     }
     for silent in &served.silent {
         complain(&format!("warning: {silent}; it was not waited for"));
@@ -133,11 +155,7 @@ fn tell(ended: &Ended, dry_run: bool) -> Result<(), Failure> {
     let counts = &record.counts;
     print(&headline(record, dry_run))?;
     if counts.rows > 0 || counts.records > 0 {
-        let (rows, records) = (counted(counts.rows, "row"), counted(counts.records, "record"));
-        print(&format!(
-            "  {rows}: {} added, {} changed, {} removed, {} rejected; {records}",
-            counts.added, counts.changed, counts.removed, counts.rejected
-        ))?;
+        print(&self::counts(counts))?;
     }
     if let Some(error) = &record.error {
         complain(&format!("{}: {}", error.code, error.message));
@@ -146,12 +164,31 @@ fn tell(ended: &Ended, dry_run: bool) -> Result<(), Failure> {
         complain(if dry_run {
             "A guard would hold this run: nothing would change for readers unless it is run with --accept."
         } else {
-            "A guard holds this run: nothing changed for readers. Look at the model; \
-             then run again with --accept to announce it."
+            "A guard holds this run: nothing changed for readers. Look at the model; then announce \
+             exactly this result with larder approve RUN, or run again with --accept."
         });
     }
     warn(ended, dry_run);
     Ok(())
+}
+
+/// What a run counted, on one line.
+pub(super) fn counts(counts: &RunCounts) -> String {
+    let (rows, records) = (counted(counts.rows, "row"), counted(counts.records, "record"));
+    format!(
+        "  {rows}: {} added, {} changed, {} removed, {} rejected; {records}",
+        counts.added, counts.changed, counts.removed, counts.rejected
+    )
+}
+
+/// Says that a sync stays paused, when it is.
+pub(super) fn warn_paused(sync: &CollectionName, pause: Option<&Pause>) {
+    if let Some(pause) = pause {
+        complain(&format!(
+            "warning: {sync} stays paused ({}): its scheduled runs wait for larder resume {sync}",
+            pause.why
+        ));
+    }
 }
 
 /// What went less well, on stderr.

@@ -1,7 +1,13 @@
 //! Why a use-case did not come about.
 
 use crate::{
-    domain::{error::ErrorKind, manifest::Version, name::CollectionName},
+    domain::{
+        error::ErrorKind,
+        id::RunId,
+        manifest::Version,
+        name::{CollectionName, RegionName},
+        run::RunStatus,
+    },
     engine, mapping, metadata, publication, source,
 };
 
@@ -27,6 +33,71 @@ pub enum Error {
     UnknownRun {
         /// What was asked for.
         id: String,
+    },
+    /// The run exists, and no guard holds it (any more).
+    #[error("run {run} is not held: it is {status}{}", as_version(*version))]
+    NotHeld {
+        /// The run.
+        run: RunId,
+        /// What it is instead.
+        status: RunStatus,
+        /// The version that it announced.
+        version: Option<Version>,
+    },
+    /// The catalog names no such collection.
+    #[error("no collection is named {name:?}; announced are: {known}")]
+    UnknownCollection {
+        /// What was asked for.
+        name: String,
+        /// What there is.
+        known: String,
+    },
+    /// Nothing was announced under this number, or it is gone.
+    #[error("{collection} has no version {version} to go back to; there are: {there}")]
+    UnknownVersion {
+        /// The collection.
+        collection: CollectionName,
+        /// What was asked for.
+        version: Version,
+        /// The newest versions that are there.
+        there: String,
+    },
+    /// A rollback to what is served anyway.
+    #[error("{collection} is at version {version}; roll back to an earlier one")]
+    VersionInForce {
+        /// The collection.
+        collection: CollectionName,
+        /// Its version.
+        version: Version,
+    },
+    /// A sync of this name would bring the collection back.
+    #[error(
+        "a sync named {name} is configured and would bring the collection back; take [syncs.{name}] out of \
+         the configuration of every publisher, let them read it again (SIGHUP), then drop it"
+    )]
+    SyncConfigured {
+        /// The collection.
+        name: CollectionName,
+    },
+    /// The collection is not served in this region.
+    #[error("{collection} is not served in region {region}; it is served in: {regions}")]
+    NotServedThere {
+        /// The collection.
+        collection: CollectionName,
+        /// What was asked for.
+        region: RegionName,
+        /// Where it is served.
+        regions: String,
+    },
+    /// The region follows the newest version anyway.
+    #[error("{collection} is not pinned in region {region}; regions with a pin: {pins}")]
+    NotPinned {
+        /// The collection.
+        collection: CollectionName,
+        /// What was asked for.
+        region: RegionName,
+        /// Where it is pinned.
+        pins: String,
     },
     /// This node has no metadata database.
     #[error(
@@ -95,16 +166,30 @@ pub enum Error {
     Engine(#[from] engine::Error),
 }
 
+fn as_version(version: Option<Version>) -> String {
+    version.map(|version| format!(" as version {version}")).unwrap_or_default()
+}
+
 impl Error {
     /// What a caller may do about it.
     pub fn kind(&self) -> ErrorKind {
         match self {
-            Self::UnknownSync { .. } | Self::UnknownKey { .. } | Self::UnknownRun { .. } => {
-                ErrorKind::NotFound
+            Self::UnknownSync { .. }
+            | Self::UnknownKey { .. }
+            | Self::UnknownRun { .. }
+            | Self::UnknownCollection { .. }
+            | Self::UnknownVersion { .. } => ErrorKind::NotFound,
+            Self::KeysContended { .. } | Self::NotHeld { status: RunStatus::Superseded, .. } => {
+                ErrorKind::Conflict
             }
-            Self::KeysContended { .. } => ErrorKind::Conflict,
             Self::NodesBehind { .. } | Self::NoLiveNode { .. } => ErrorKind::Unavailable,
-            Self::NoMetadata | Self::Mapping { .. } => ErrorKind::Invalid,
+            Self::NoMetadata
+            | Self::Mapping { .. }
+            | Self::NotHeld { .. }
+            | Self::VersionInForce { .. }
+            | Self::SyncConfigured { .. }
+            | Self::NotServedThere { .. }
+            | Self::NotPinned { .. } => ErrorKind::Invalid,
             Self::Source(error) => error.kind(),
             Self::Publication(error) => error.kind(),
             Self::Announce(error) => error.kind(),
@@ -119,6 +204,13 @@ impl Error {
             Self::UnknownSync { .. } => "unknown_sync",
             Self::UnknownKey { .. } => "unknown_key",
             Self::UnknownRun { .. } => "unknown_run",
+            Self::NotHeld { .. } => "run_not_held",
+            Self::UnknownCollection { .. } => "unknown_collection",
+            Self::UnknownVersion { .. } => "unknown_version",
+            Self::VersionInForce { .. } => "version_in_force",
+            Self::SyncConfigured { .. } => "sync_configured",
+            Self::NotServedThere { .. } => "region_not_served",
+            Self::NotPinned { .. } => "not_pinned",
             Self::NoMetadata => "no_metadata",
             Self::KeysContended { .. } => "keys_contended",
             Self::NodesBehind { .. } => "nodes_behind",

@@ -1,6 +1,6 @@
 //! What is announced, and what metadata knows about it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
@@ -12,7 +12,7 @@ use crate::{
         name::{CollectionName, RegionName},
         run::RunRecord,
     },
-    metadata::Metadata,
+    metadata::{Metadata, Pause},
     publication::Store,
 };
 
@@ -60,6 +60,10 @@ pub struct CollectionStatus {
     pub last_run: Option<RunRecord>,
     /// A run that waits for an operator.
     pub held_run: Option<RunId>,
+    /// Why scheduled runs wait, when they do.
+    pub paused: Option<Pause>,
+    /// Regions that serve another version, and which.
+    pub pins: BTreeMap<RegionName, u64>,
 }
 
 impl Status {
@@ -79,16 +83,17 @@ impl Status {
             collections: Vec::new(),
             fleet: None,
         };
-        let (entries, keys) =
-            newest.map(|document| (document.collections, document.keys)).unwrap_or_default();
-        if let Some(reference) = keys {
+        if let Some(reference) = newest.as_ref().and_then(|document| document.keys.as_ref()) {
             status.key_set_revision = Some(reference.revision);
-            status.keys = Some(store.key_set(&reference).await?.keys.len());
+            status.keys = Some(store.key_set(reference).await?.keys.len());
         }
-        let names: BTreeSet<&CollectionName> = entries.keys().chain(configured).collect();
+        let announced = newest.iter().flat_map(|document| document.collections.keys());
+        let names: BTreeSet<&CollectionName> = announced.chain(configured).collect();
         for name in names {
             let mut one = CollectionStatus::absent(name, metadata).await?;
-            if let Some(entry) = entries.get(name) {
+            if let Some((document, entry)) =
+                newest.as_ref().and_then(|document| Some((document, document.collections.get(name)?)))
+            {
                 let manifest = store.manifest(name, entry).await?;
                 let hinted = head.as_ref().and_then(|head| head.data_as_of.get(name));
                 let hinted = hinted.filter(|hint| hint.version == entry.version).map(|hint| hint.data_as_of);
@@ -103,6 +108,8 @@ impl Status {
                     Some(hinted.map_or(manifest.data_as_of, |hint| hint.max(manifest.data_as_of)));
                 one.regions.clone_from(&entry.regions);
                 one.orphaned = !configured.contains(name);
+                let pins = document.pins_of(name);
+                one.pins = pins.map(|(region, pinned)| (region.clone(), pinned.version.0)).collect();
             }
             status.collections.push(one);
         }
@@ -112,11 +119,12 @@ impl Status {
 
 impl CollectionStatus {
     async fn absent(name: &CollectionName, metadata: Option<&Metadata>) -> Result<Self, Error> {
-        let (last_run, held_run) = match metadata {
+        let (last_run, held_run, paused) = match metadata {
             Some(metadata) => {
-                (metadata.last_run(name).await?, metadata.held_run(name).await?.map(|held| held.record.id))
+                let held = metadata.held_run(name).await?.map(|held| held.record.id);
+                (metadata.last_run(name).await?, held, metadata.pause(name).await?)
             }
-            None => (None, None),
+            None => (None, None, None),
         };
         Ok(Self {
             collection: name.clone(),
@@ -131,6 +139,8 @@ impl CollectionStatus {
             orphaned: false,
             last_run,
             held_run,
+            paused,
+            pins: BTreeMap::new(),
         })
     }
 }

@@ -53,6 +53,45 @@ pub struct CatalogDocument {
     pub keys: Option<KeySetReference>,
     /// Every visible collection.
     pub collections: BTreeMap<CollectionName, CollectionEntry>,
+    /// Regions that follow another version of a collection than the one above. Only of collections
+    /// that are visible; no region without one. At most [`PINS_MAX`] in all.
+    ///
+    /// [`PINS_MAX`]: super::limits::PINS_MAX
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub pins: BTreeMap<RegionName, BTreeMap<CollectionName, CollectionEntry>>,
+    /// The last version of collections that were dropped: one that begins anew goes on from there.
+    /// At most [`DROPPED_MAX`].
+    ///
+    /// [`DROPPED_MAX`]: super::limits::DROPPED_MAX
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub dropped: BTreeMap<CollectionName, Version>,
+}
+
+impl CatalogDocument {
+    /// What pins `name` in `region`.
+    pub fn pin(&self, region: &RegionName, name: &CollectionName) -> Option<&CollectionEntry> {
+        self.pins.get(region)?.get(name)
+    }
+
+    /// The pins of `name`, by region.
+    pub fn pins_of<'a>(
+        &'a self,
+        name: &'a CollectionName,
+    ) -> impl Iterator<Item = (&'a RegionName, &'a CollectionEntry)> {
+        self.pins.iter().filter_map(move |(region, pinned)| Some((region, pinned.get(name)?)))
+    }
+
+    /// How many pins there are.
+    pub fn pins_count(&self) -> usize {
+        self.pins.values().map(BTreeMap::len).sum()
+    }
+}
+
+impl CollectionEntry {
+    /// Whether nodes of `region` serve the collection.
+    pub fn is_served_in(&self, region: &RegionName) -> bool {
+        self.regions.as_ref().is_none_or(|regions| regions.contains(region))
+    }
 }
 
 /// How fresh one collection version is.

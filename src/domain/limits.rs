@@ -29,5 +29,11 @@ pub const GARBAGE_RATIO_MAX: f64 = 0.3;
 pub const DOCUMENT_BYTES_MAX: u64 = 64 * 1024 * 1024;
 /// Most collections of a catalog.
 pub const COLLECTIONS_MAX: usize = 10_000;
+/// Most pins of a catalog, over all regions and collections: a pin is for an emergency or a trial,
+/// and a thousand of them (about 350 bytes each) leave the document that every node reads small.
+pub const PINS_MAX: usize = 1_000;
+/// Most dropped collections whose last version a catalog remembers; the lowest version is forgotten
+/// first.
+pub const DROPPED_MAX: usize = 10_000;
 /// The format of segments and documents that this build writes, and the newest that it reads.
 pub const FORMAT: u32 = 1;

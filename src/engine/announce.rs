@@ -1,18 +1,16 @@
 //! Making a published manifest visible.
 
-use std::sync::Arc;
-
-use super::{Engine, base::Base, error::Error, prepare::Published};
+use super::{Engine, error::Error, prepare::Published};
 use crate::{
-    domain::{catalog::CollectionEntry, manifest::Manifest},
+    domain::{catalog::CollectionEntry, digest::Digest, manifest::Manifest},
     publication::Change,
 };
 
 impl Engine {
-    /// Announces `published`, made from `base`. The answer comes when the outcome is known.
+    /// Announces `published`, made from the manifest with the digest `from`. The answer comes when the outcome is known.
     pub(super) async fn announce(
         &self,
-        base: Option<&Arc<Base>>,
+        from: Option<Digest>,
         published: &Published,
     ) -> Result<CollectionEntry, Error> {
         let Manifest { collection, version, run_id, serving, data_as_of, .. } = &published.manifest;
@@ -25,7 +23,7 @@ impl Engine {
         };
         let change = Change::Collection {
             name: collection.clone(),
-            from: base.map(|base| base.sha256),
+            from,
             entry: entry.clone(),
             data_as_of: *data_as_of,
         };

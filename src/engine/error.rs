@@ -19,6 +19,14 @@ pub enum Error {
     /// The lease could not be renewed in time.
     #[error("the lease of the sync was lost; the run ended before it announced anything")]
     LeaseLost,
+    /// The sync is paused, or was paused while the run was under way.
+    #[error("sync {sync} is paused ({why}); `larder resume {sync}` lets it run by its schedule again")]
+    Paused {
+        /// The sync.
+        sync: CollectionName,
+        /// Why.
+        why: String,
+    },
     /// The model's columns do not fit the mapping.
     #[error("the mapping does not fit the model: {}", list(.0))]
     Mapping(Vec<mapping::Fault>),
@@ -70,7 +78,9 @@ impl Error {
     /// What a caller may do about it.
     pub fn kind(&self) -> ErrorKind {
         match self {
-            Self::LeaseHeld { .. } | Self::LeaseLost | Self::Cancelled => ErrorKind::Conflict,
+            Self::LeaseHeld { .. } | Self::LeaseLost | Self::Paused { .. } | Self::Cancelled => {
+                ErrorKind::Conflict
+            }
             Self::Mapping(_) | Self::SpoolFull { .. } => ErrorKind::Invalid,
             Self::RunTimeout { .. } => ErrorKind::Unavailable,
             Self::PublisherStopped | Self::WorkerDied => ErrorKind::Internal,
@@ -87,6 +97,7 @@ impl Error {
         match self {
             Self::LeaseHeld { .. } => "lease_held",
             Self::LeaseLost => "lease_lost",
+            Self::Paused { .. } => "sync_paused",
             Self::Mapping(_) => "mapping_mismatch",
             Self::SpoolFull { .. } => "spool_full",
             Self::RunTimeout { .. } => "run_timeout",

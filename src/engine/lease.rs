@@ -8,7 +8,7 @@ use tracing::warn;
 use super::error::Error;
 use crate::{
     domain::name::CollectionName,
-    metadata::{Lease, LeaseOutcome, Metadata},
+    metadata::{Lease, LeaseOutcome, Metadata, Pause},
     support::{random, shutdown::Shutdown},
 };
 
@@ -20,6 +20,9 @@ const RENEW_INTERVAL: Duration = Duration::from_secs(5);
 /// A lease that renews itself until it is dropped or given back.
 pub(super) struct KeptLease {
     metadata: Metadata,
+    sync: CollectionName,
+    /// The sync's pause when the lease was taken.
+    paused: Option<Pause>,
     lease: std::sync::Arc<Lease>,
     lost: Shutdown,
     renewal: tokio::task::JoinHandle<()>,
@@ -28,6 +31,8 @@ pub(super) struct KeptLease {
 impl KeptLease {
     /// Takes the lease of a sync, or says who holds it.
     pub(super) async fn take(metadata: &Metadata, sync: &CollectionName) -> Result<Self, Error> {
+        // Before anything else is read: what is paused later is noticed by [`KeptLease::confirm`].
+        let paused = metadata.pause(sync).await?;
         let holder = format!("pid-{}-{:08x}", std::process::id(), random::seed() as u32);
         match metadata.acquire_lease(&format!("sync:{sync}"), &holder, LEASE_TTL).await? {
             LeaseOutcome::HeldElsewhere { holder, .. } => {
@@ -37,7 +42,7 @@ impl KeptLease {
                 let lease = std::sync::Arc::new(lease);
                 let lost = Shutdown::new();
                 let renewal = tokio::spawn(renew(metadata.clone(), lease.clone(), lost.clone()));
-                Ok(Self { metadata: metadata.clone(), lease, lost, renewal })
+                Ok(Self { metadata: metadata.clone(), sync: sync.clone(), paused, lease, lost, renewal })
             }
         }
     }
@@ -47,8 +52,25 @@ impl KeptLease {
         self.lost.cancelled().await;
     }
 
-    /// Makes sure that the lease is still held: the last look before an announcement.
+    /// The sync's pause when the lease was taken.
+    pub(super) fn paused(&self) -> Option<&Pause> {
+        self.paused.as_ref()
+    }
+
+    /// Makes sure that nobody has paused the sync since the lease was taken.
+    pub(super) async fn confirm_pace(&self) -> Result<(), Error> {
+        match self.metadata.pause(&self.sync).await? {
+            Some(pause) if self.paused.as_ref() != Some(&pause) => {
+                Err(Error::Paused { sync: self.sync.clone(), why: pause.why })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Makes sure that the lease is still held, and the sync not paused meanwhile: the last look
+    /// before an announcement.
     pub(super) async fn confirm(&self) -> Result<(), Error> {
+        self.confirm_pace().await?;
         if !self.lost.is_cancelled() && self.metadata.renew_lease(&self.lease, LEASE_TTL).await? {
             Ok(())
         } else {

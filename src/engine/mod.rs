@@ -5,10 +5,12 @@
 //! it is visible; a failed, cancelled or killed run changes nothing that a reader sees.
 
 mod announce;
+mod approve;
 mod base;
 mod closing;
 mod conflicts;
 mod diff;
+mod drop;
 mod error;
 mod guard;
 mod job;
@@ -32,6 +34,8 @@ mod strike;
 mod upkeep;
 mod worker;
 
+pub use approve::Approval;
+pub use drop::Dropped;
 pub use error::Error;
 pub use guard::Hold;
 pub use progress::Progress;

@@ -34,11 +34,13 @@ pub(super) struct Plan {
 }
 
 impl Plan {
+    /// A plan from `base`; `last` is the version after which the next one comes.
     pub(super) fn new(
         spec: SyncSpec,
         columns: Vec<Column>,
         mapping: Mapping,
         base: Option<Arc<Base>>,
+        last: Version,
     ) -> Self {
         let manifest = base.as_deref().map(|base| &base.manifest);
         let key = &spec.mapping.primary_key;
@@ -52,7 +54,7 @@ impl Plan {
             fingerprint_seed: manifest
                 .filter(|_| !anew)
                 .map_or_else(random::seed, |manifest| manifest.fingerprint_seed),
-            version: Version(manifest.map_or(0, |manifest| manifest.version.0) + 1),
+            version: Version(last.0 + 1),
             spec,
             columns,
             mapping,

@@ -29,7 +29,7 @@ use crate::{
     domain::{
         digest::Digest,
         id::RunId,
-        manifest::{Manifest, SegmentReference},
+        manifest::{Manifest, SegmentReference, Version},
         run::{RejectedRow, RunCounts},
     },
     mapping::Mapping,
@@ -67,11 +67,11 @@ impl Engine {
         options: RunOptions,
         progress: &Progress,
     ) -> Result<Prepared, Error> {
-        let base = self.base_of(spec).await?;
+        let (base, last) = self.base_of(spec).await?;
         progress.begin(base.as_ref().map_or(0, |base| base.manifest.records));
         let columns = source.describe(&spec.query).await?;
         let mapping = Mapping::compile(&spec.mapping, &columns).map_err(Error::Mapping)?;
-        let plan = Arc::new(Plan::new(spec.clone(), columns, mapping, base));
+        let plan = Arc::new(Plan::new(spec.clone(), columns, mapping, base, last));
         let data_as_of = self.clock.now();
         let publishing = Publishing {
             store: self.store.clone(),
@@ -111,11 +111,17 @@ impl Engine {
         Ok(Prepared { data_as_of, counts, rejected, hold, base: plan.base.clone(), published, is_changed })
     }
 
-    pub(super) async fn base_of(&self, spec: &SyncSpec) -> Result<Option<Arc<Base>>, Error> {
+    /// What is announced of a collection, and the last version that it had: also when it was dropped.
+    pub(super) async fn base_of(&self, spec: &SyncSpec) -> Result<(Option<Arc<Base>>, Version), Error> {
+        let name = &spec.collection;
         let newest = self.store.newest(Some(self.deployment)).await?;
-        match newest.and_then(|mut document| document.collections.remove(&spec.collection)) {
-            Some(entry) => Ok(Some(Arc::new(Base::read(&self.store, &spec.collection, entry).await?))),
-            None => Ok(None),
+        let Some(mut document) = newest else { return Ok((None, Version(0))) };
+        match document.collections.remove(name) {
+            Some(entry) => {
+                let last = entry.version;
+                Ok((Some(Arc::new(Base::read(&self.store, name, entry).await?)), last))
+            }
+            None => Ok((None, document.dropped.remove(name).unwrap_or(Version(0)))),
         }
     }
 

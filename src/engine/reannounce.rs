@@ -16,7 +16,7 @@ impl Engine {
     /// Announces the serving settings of `spec` when they differ from what is announced; whether
     /// they did. [`Error::LeaseHeld`] when a run is in progress, which announces them itself.
     pub async fn announce_settings(&self, spec: &SyncSpec) -> Result<bool, Error> {
-        let Some(base) = self.base_of(spec).await? else { return Ok(false) };
+        let (Some(base), _) = self.base_of(spec).await? else { return Ok(false) };
         if base.manifest.serving == spec.serving {
             return Ok(false);
         }
@@ -41,7 +41,7 @@ impl Engine {
         };
         let (object, sha256) = publication::publish_manifest(&self.store, &manifest).await?;
         lease.confirm().await?;
-        self.announce(Some(base), &Published { manifest, object, sha256 }).await?;
+        self.announce(Some(base.sha256), &Published { manifest, object, sha256 }).await?;
         info!(collection = %spec.collection, "announced changed serving settings");
         Ok(())
     }

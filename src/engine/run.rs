@@ -63,8 +63,8 @@ pub struct Ended {
 }
 
 impl Engine {
-    /// Runs `spec` once. An error means that no run could begin ([`Error::LeaseHeld`], metadata
-    /// down); everything later stands in the record that comes back.
+    /// Runs `spec` once. An error means that no run could begin ([`Error::LeaseHeld`],
+    /// [`Error::Paused`] for one by schedule, metadata down); everything later stands in the record that comes back.
     pub async fn run(
         &self,
         spec: &SyncSpec,
@@ -92,6 +92,9 @@ impl Engine {
         cancel: &Shutdown,
     ) -> Result<Ended, Error> {
         self.settle_open_runs(&spec.collection).await?;
+        if let (Trigger::Schedule, Some(pause)) = (options.trigger, lease.paused()) {
+            return Err(Error::Paused { sync: spec.collection.clone(), why: pause.why.clone() });
+        }
         let mut attempt = 1;
         loop {
             let ended = self.attempt(lease, spec, source, options, progress, cancel).await?;
@@ -99,6 +102,10 @@ impl Engine {
                 if ended.record.status == RunStatus::Announced {
                     self.upkeep(lease, spec).await;
                 }
+                return Ok(ended);
+            }
+            // What was rolled back since it began does not come again by itself.
+            if lease.confirm_pace().await.is_err() {
                 return Ok(ended);
             }
             attempt += 1;
@@ -141,7 +148,7 @@ impl Engine {
         let kind = concluded.as_ref().err().map(Error::kind);
         if let Err(error) = concluded {
             record.status = match &error {
-                Error::Announce(AnnounceError::Superseded) => RunStatus::Superseded,
+                Error::Announce(AnnounceError::Superseded) | Error::Paused { .. } => RunStatus::Superseded,
                 // Its outcome is not known: whoever next takes the lease settles it.
                 Error::Announce(AnnounceError::Unknown) => RunStatus::Announcing,
                 Error::Cancelled | Error::Announce(AnnounceError::Ending) => RunStatus::Cancelled,
@@ -175,7 +182,7 @@ impl Engine {
             record.version = Some(published.manifest.version);
             self.metadata.update_run(record).await?;
             self.metadata.set_run_manifest(record.id, &published.object, published.sha256).await?;
-            self.announce(base, published).await?;
+            self.announce(base.map(|base| base.sha256), published).await?;
             record.status = RunStatus::Announced;
         } else if let Some(base) = base {
             let (name, version) = (base.manifest.collection.clone(), base.manifest.version);

@@ -119,7 +119,7 @@ impl Engine {
         let manifest = Manifest { run_id, created_at: now, segments, ..base.manifest.clone() };
         let (object, sha256) = publication::publish_manifest(&self.store, &manifest).await?;
         lease.confirm().await?;
-        self.announce(Some(&base), &Published { manifest, object, sha256 }).await?;
+        self.announce(Some(base.sha256), &Published { manifest, object, sha256 }).await?;
         info!(sync = %spec.collection, ?upkeep, "rewrote segments");
         Ok(())
     }

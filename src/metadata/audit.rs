@@ -18,7 +18,8 @@ pub struct AuditEntry {
     pub at: DateTime<Utc>,
     /// Who: `cli:jane`, `scheduler`.
     pub actor: String,
-    /// What: `key.create`, `key.revoke`, `sync.run`, `sync.accept`, `run.approve`.
+    /// What: `key.create`, `key.revoke`, `sync.run`, `sync.accept`, `sync.pause`, `sync.resume`,
+    /// `run.approve`, `collection.rollback`, `collection.drop`, `collection.pin`, `collection.unpin`.
     pub action: String,
     /// On what: a key id, a collection, a run.
     pub subject: String,

@@ -1,4 +1,5 @@
-//! The metadata database: deployment, keys, runs, rejected rows, audit log, leases.
+//! The metadata database: deployment, keys, runs, rejected rows, audit log, leases,
+//! pauses.
 //!
 //! One SQL text serves both databases; `database` holds what differs. `migrations/README.md` has
 //! the mapping of types.
@@ -9,6 +10,7 @@ mod deployment;
 mod error;
 mod keys;
 mod leases;
+mod pauses;
 mod postgres;
 mod refusal;
 mod rejected;
@@ -25,6 +27,7 @@ pub use audit::{AUDIT_LISTED_MAX, AuditEntry};
 pub use error::Error;
 pub use keys::{KeyList, StoredKey};
 pub use leases::{LEASE_NAME_BYTES_MAX, Lease, LeaseOutcome};
+pub use pauses::Pause;
 pub use refusal::Refusal;
 pub use runs::{HeldRun, RUNS_LISTED_MAX, RunManifest};
 pub use settings::Settings;

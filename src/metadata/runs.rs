@@ -194,13 +194,47 @@ impl Metadata {
         .transpose()
     }
 
+    /// The held run of this id, when it is held.
+    pub async fn held_run_by_id(&self, id: RunId) -> Result<Option<HeldRun>, Error> {
+        let select = select_runs!("where id = $1 and status = 'held'").bind(id.to_string());
+        self.database.row(select).await?.as_ref().map(held).transpose()
+    }
+
     /// The held run of a sync; there is at most one.
     pub async fn held_run(&self, sync: &CollectionName) -> Result<Option<HeldRun>, Error> {
         let select = select_runs!("where sync = $1 and status = 'held'").bind(sync.as_str());
         self.database.row(select).await?.as_ref().map(held).transpose()
     }
 
-    /// The held runs of all syncs: housekeeping keeps what they name.
+    /// The manifests of runs that are held, or whose announcement is not known to have ended:
+    /// housekeeping keeps what they name.
+    pub async fn manifests_in_use(&self) -> Result<Vec<String>, Error> {
+        let select = Statement::new(
+            "select manifest from runs where status in ('held', 'announcing') and manifest is not null",
+        );
+        self.database.rows(select).await?.iter().map(|row| row.text("manifest")).collect()
+    }
+
+    /// The manifest of the newest run that announced `version` of a sync's collection.
+    pub async fn announced_manifest(
+        &self,
+        sync: &CollectionName,
+        version: Version,
+    ) -> Result<Option<(RunId, RunManifest)>, Error> {
+        let select = select_runs!(
+            "where sync = $1 and version = $2 and status = 'announced' and manifest is not null \
+             order by started_at desc, id desc limit 1"
+        );
+        let row = self.database.row(select.bind(sync.as_str()).bind(version.0)).await?;
+        row.map(|row| {
+            let manifest =
+                RunManifest { object: row.text("manifest")?, sha256: row.parsed("manifest_sha256")? };
+            Ok((row.parsed("id")?, manifest))
+        })
+        .transpose()
+    }
+
+    /// The held runs of all syncs.
     pub async fn held_runs(&self) -> Result<Vec<HeldRun>, Error> {
         let rows = self.database.rows(select_runs!("where status = 'held' order by sync")).await?;
         rows.iter().map(held).collect()

@@ -12,6 +12,7 @@ use super::{
 };
 use crate::domain::{
     catalog::{CatalogDocument, CollectionEntry, Head, KeySetReference},
+    digest::Digest,
     id::DeploymentId,
     keyset::KeySet,
     limits::DOCUMENT_BYTES_MAX,
@@ -156,6 +157,18 @@ impl Store {
         let path = paths::named_manifest(name, &entry.manifest, "the catalog")?;
         let bytes = self.present(&path).await?;
         Ok((decode::manifest(name, entry, &bytes)?, bytes))
+    }
+
+    /// The manifest of `name` that metadata names by path and digest, checked; its version may be any.
+    pub async fn manifest_by_digest(
+        &self,
+        name: &CollectionName,
+        object: &str,
+        sha256: &Digest,
+    ) -> Result<Manifest, Error> {
+        let path = paths::named_manifest(name, object, "the metadata database")?;
+        let bytes = self.present(&path).await?;
+        decode::manifest_by_digest(name, object, sha256, &bytes)
     }
 
     /// The key set that `reference` names, checked.

@@ -9,7 +9,7 @@ use crate::domain::{
     digest::Digest,
     id::NodeId,
     keyset::{KeySet, KeySetDocument},
-    limits::{COLLECTIONS_MAX, FORMAT, SEGMENT_BYTES_MAX},
+    limits::{COLLECTIONS_MAX, DROPPED_MAX, FORMAT, PINS_MAX, SEGMENT_BYTES_MAX},
     manifest::{Manifest, SegmentKind},
     name::{CollectionName, RegionName},
     node::NodeStatus,
@@ -44,6 +44,12 @@ pub(super) fn document(n: u64, path: &str, bytes: &[u8]) -> Result<CatalogDocume
     if document.collections.len() > COLLECTIONS_MAX {
         return Err(corrupt(path, "it names too many collections"));
     }
+    if document.pins_count() > PINS_MAX || document.dropped.len() > DROPPED_MAX {
+        return Err(corrupt(path, "it has too many pins or dropped collections"));
+    }
+    if document.dropped.values().any(|last| last.0 == u64::MAX) {
+        return Err(corrupt(path, "no version could follow one of a dropped collection"));
+    }
     Ok(document)
 }
 
@@ -59,12 +65,22 @@ pub(super) fn head(path: &str, bytes: &[u8]) -> Result<Head, Error> {
 /// The manifest that `entry` names for collection `name`; its digest, shape and paths are checked.
 pub fn manifest(name: &CollectionName, entry: &CollectionEntry, bytes: &Bytes) -> Result<Manifest, Error> {
     let path = &entry.manifest;
-    verify(path, &entry.sha256, bytes)?;
-    let manifest = unnamed_manifest(name, path, bytes)?;
+    let manifest = manifest_by_digest(name, path, &entry.sha256, bytes)?;
     if manifest.version != entry.version {
         return Err(corrupt(path, "its version is not the announced one"));
     }
     Ok(manifest)
+}
+
+/// A manifest whose digest is known, but not its version.
+pub(super) fn manifest_by_digest(
+    name: &CollectionName,
+    path: &str,
+    sha256: &Digest,
+    bytes: &[u8],
+) -> Result<Manifest, Error> {
+    verify(path, sha256, bytes)?;
+    unnamed_manifest(name, path, bytes)
 }
 
 /// A manifest found by listing: all checks but those that need a catalog entry.

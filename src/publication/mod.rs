@@ -26,6 +26,7 @@ mod settings;
 mod settle;
 mod store;
 mod transfer;
+mod versions;
 
 pub use announce::{AnnounceError, Announced, Announcer, AnnouncerHandle, CHANGES_WAITING_MAX, Change, Pace};
 pub use buffer::Buffer;

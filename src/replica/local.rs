@@ -175,6 +175,8 @@ mod tests {
                 announced_by: AnnouncementId::from_uuid(Uuid::from_u128(1)),
                 keys: None,
                 collections: BTreeMap::new(),
+                pins: BTreeMap::new(),
+                dropped: BTreeMap::new(),
             },
             served: BTreeMap::new(),
             data_as_of: Fresh::new(),

@@ -12,7 +12,7 @@ use super::{due, due::History, schedule::Schedule};
 use crate::{
     domain::{error::ErrorKind, run::RunRecord},
     engine::{self, Engine, Progress, RunOptions, SyncSpec, Trigger},
-    metadata::Metadata,
+    metadata::{self, Metadata},
     source::Source,
     support::{clock::Clock, shutdown::Shutdown},
 };
@@ -22,6 +22,8 @@ use crate::{
 const LOOK_AGAIN: Duration = Duration::from_secs(30);
 /// Delay before a sync whose lease is held elsewhere, or whose metadata is down, is looked at again.
 const HELD_ELSEWHERE: Duration = Duration::from_secs(5);
+/// Delay before a paused sync whose run is due is looked at again: how late a resumed one may begin.
+const PAUSED: Duration = Duration::from_secs(2);
 
 /// Last runs of a sync from which the next is judged: delays stop doubling long before.
 const RUNS_LOOKED_AT: usize = 24;
@@ -157,16 +159,22 @@ impl SyncLoop {
         }
     }
 
-    /// How long until the next run is due; `None` when only an operator starts one.
+    /// How long until the next run is due, or may be; `None` when only an operator starts one.
     async fn due_in(&self, is_hopeless: bool) -> Option<Duration> {
-        match self.metadata.runs(Some(&self.sync.spec.collection), RUNS_LOOKED_AT).await {
-            Ok(runs) => due::next(&self.sync.schedule, &History::of(&runs, is_hopeless))
-                .map(|due| (due - self.clock.now()).to_std().unwrap_or_default()),
-            Err(error) => {
-                warn!(sync = %self.sync.spec.collection, %error, "no sync starts without metadata");
-                Some(HELD_ELSEWHERE)
-            }
-        }
+        self.try_due_in(is_hopeless).await.unwrap_or_else(|error| {
+            warn!(sync = %self.sync.spec.collection, %error, "no sync starts without metadata");
+            Some(HELD_ELSEWHERE)
+        })
+    }
+
+    async fn try_due_in(&self, is_hopeless: bool) -> Result<Option<Duration>, metadata::Error> {
+        let name = &self.sync.spec.collection;
+        let runs = self.metadata.runs(Some(name), RUNS_LOOKED_AT).await?;
+        let due = due::next(&self.sync.schedule, &History::of(&runs, is_hopeless));
+        let wait = due.map(|due| (due - self.clock.now()).to_std().unwrap_or_default());
+        // While it is paused, ticks are missed; they run once when it is resumed.
+        let is_paused = wait.is_some_and(|wait| wait.is_zero()) && self.metadata.pause(name).await?.is_some();
+        Ok(if is_paused { Some(PAUSED) } else { wait })
     }
 
     /// One run, whether it could begin; notes whether it failed for what only configuration mends.
@@ -179,7 +187,7 @@ impl SyncLoop {
                 *is_hopeless = ended.kind == Some(ErrorKind::Invalid);
                 true
             }
-            Err(engine::Error::LeaseHeld { .. }) => false,
+            Err(engine::Error::LeaseHeld { .. } | engine::Error::Paused { .. }) => false,
             Err(error) => {
                 error!(sync = %spec.collection, code = error.code(), %error, "no run could begin");
                 false

@@ -51,3 +51,5 @@ mod source_sqlite;
 mod support;
 #[cfg(test)]
 mod sync_story;
+#[cfg(test)]
+mod undo;

@@ -31,6 +31,8 @@ pub struct Announced {
     pub data_as_of: Option<DateTime<Utc>>,
     /// Regions that serve it; `None` means all.
     pub regions: Option<Vec<RegionName>>,
+    /// Regions that are held at another version, and that version.
+    pub pins: BTreeMap<RegionName, u64>,
 }
 
 /// What is announced, by collection.
@@ -179,11 +181,15 @@ pub struct CollectionView {
 pub async fn announcement(store: &Store) -> Result<Announcement, Error> {
     let newest = store.newest(None).await?;
     let fresh = store.head().await?.map(|head| head.data_as_of).unwrap_or_default();
-    let entries = newest.map(|newest| newest.collections).unwrap_or_default();
-    let announced = entries.into_iter().map(|(name, entry)| {
-        let fresh = fresh.get(&name).filter(|fresh| fresh.version == entry.version);
+    let Some(newest) = newest else { return Ok(Announcement::new()) };
+    let announced = newest.collections.iter().map(|(name, entry)| {
+        let fresh = fresh.get(name).filter(|fresh| fresh.version == entry.version);
         let data_as_of = fresh.map(|fresh| fresh.data_as_of);
-        (name, Announced { version: entry.version.0, data_as_of, regions: entry.regions })
+        let pins = newest.pins_of(name).map(|(region, pinned)| (region.clone(), pinned.version.0)).collect();
+        (
+            name.clone(),
+            Announced { version: entry.version.0, data_as_of, regions: entry.regions.clone(), pins },
+        )
     });
     Ok(announced.collect())
 }
@@ -193,7 +199,8 @@ impl Status {
     pub fn announcement(&self) -> Announcement {
         let announced = self.collections.iter().filter_map(|one| {
             let (version, data_as_of) = (one.version?, one.data_as_of);
-            Some((one.collection.clone(), Announced { version, data_as_of, regions: one.regions.clone() }))
+            let (regions, pins) = (one.regions.clone(), one.pins.clone());
+            Some((one.collection.clone(), Announced { version, data_as_of, regions, pins }))
         });
         announced.collect()
     }
@@ -235,14 +242,16 @@ impl NodeView {
 impl NodeDetails {
     fn of(status: &NodeStatus, announced: &Announcement) -> Self {
         let age = |at: Option<DateTime<Utc>>| at.map(|at| seconds(status.written_at - at));
+        let here = |name: &CollectionName| announced.get(name).map(|one| one.in_region(&status.region));
         let mut collections: BTreeMap<CollectionName, CollectionView> = status
             .collections
             .iter()
-            .map(|(name, one)| (name.clone(), CollectionView::of(Some(one), announced.get(name))))
+            .map(|(name, one)| (name.clone(), CollectionView::of(Some(one), here(name).as_ref())))
             .collect();
-        for (name, one) in announced.iter().filter(|(_, one)| one.is_served_in(&status.region)) {
+        for (name, _) in announced.iter().filter(|(_, one)| one.is_served_in(&status.region)) {
             // The node has not heard of it yet.
-            collections.entry(name.clone()).or_insert_with(|| CollectionView::of(None, Some(one)));
+            let view = || CollectionView::of(None, here(name).as_ref());
+            collections.entry(name.clone()).or_insert_with(view);
         }
         Self {
             name: status.name.clone(),
@@ -263,6 +272,14 @@ impl NodeDetails {
 }
 
 impl Announced {
+    /// The same as `region` should serve it: a pinned version has its own time, which is not known here.
+    fn in_region(&self, region: &RegionName) -> Self {
+        match self.pins.get(region) {
+            Some(&version) => Self { version, data_as_of: None, ..self.clone() },
+            None => self.clone(),
+        }
+    }
+
     fn is_served_in(&self, region: &RegionName) -> bool {
         self.regions.as_ref().is_none_or(|regions| regions.contains(region))
     }

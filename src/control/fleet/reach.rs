@@ -1,6 +1,6 @@
 //! Whether a version is served everywhere. Pure.
 
-use std::fmt;
+use std::{collections::BTreeSet, fmt};
 
 use super::NodeState;
 use crate::{
@@ -25,22 +25,38 @@ pub(super) struct Reach {
     pub(super) behind: Vec<String>,
     /// Nodes of regions that should serve it, and have fallen silent, in words.
     pub(super) silent: Vec<String>,
+    /// Regions with a live node that are pinned to another version.
+    pub(super) pinned: BTreeSet<RegionName>,
+}
+
+/// Who serves a collection.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Regions {
+    /// `None` means all.
+    pub(super) serving: Option<Vec<RegionName>>,
+    /// Those that are pinned to a version, whatever is announced.
+    pub(super) pinned: BTreeSet<RegionName>,
 }
 
 impl Reach {
-    /// How far `version` of `collection`, which `regions` serve (`None`: all), has come.
+    /// How far `version` of `collection` has come in `regions`.
     pub(super) fn of(
         fleet: &Fleet,
         collection: &CollectionName,
         version: Version,
-        regions: Option<&[RegionName]>,
+        regions: &Regions,
     ) -> Self {
         let mut reach = Self::default();
         let mut last = None;
-        let serves = |node: &&FleetNode| regions.is_none_or(|regions| regions.contains(&node.region));
+        let serving = regions.serving.as_ref();
+        let serves = |node: &&FleetNode| serving.is_none_or(|regions| regions.contains(&node.region));
         for node in fleet.nodes.iter().filter(serves) {
             let state = NodeState::of(node);
-            if state == NodeState::Silent {
+            if regions.pinned.contains(&node.region) {
+                if state.is_live() {
+                    reach.pinned.insert(node.region.clone());
+                }
+            } else if state == NodeState::Silent {
                 reach.silent.push(format!("{} is silent for {} s", name(node), node.age.num_seconds()));
             } else if state.is_live() {
                 if let Some(lack) = lack(node, collection, version) {
@@ -57,7 +73,7 @@ impl Reach {
 
     /// Whether every live node serves it, and there is one.
     pub(super) fn is_everywhere(&self) -> bool {
-        self.behind.is_empty() && self.nodes > 0
+        self.behind.is_empty() && (self.nodes > 0 || !self.pinned.is_empty())
     }
 
     /// Whether any node lives.

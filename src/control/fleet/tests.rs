@@ -2,7 +2,10 @@
 
 use uuid::Uuid;
 
-use super::{reach::Reach, *};
+use super::{
+    reach::{Reach, Regions},
+    *,
+};
 use crate::domain::manifest::Version;
 
 fn at(seconds: i64) -> DateTime<Utc> {
@@ -83,7 +86,8 @@ fn states() {
 
 #[test]
 fn how_far_behind() {
-    let announced = |version, data_as_of| Announced { version, data_as_of, regions: None };
+    let announced =
+        |version, data_as_of| Announced { version, data_as_of, regions: None, pins: BTreeMap::new() };
     for (served, announced, versions, seconds) in [
         // At the announced version no time is missed, however far the freshness went.
         (Some(7), Some(announced(7, Some(at(0)))), 0, Some(0.0)),
@@ -112,6 +116,7 @@ fn a_node_shows_what_is_announced_for_its_region_though_it_has_not_heard_of_it()
         version: 1,
         data_as_of: None,
         regions: regions.map(|name| vec![region(name)]),
+        pins: [(region("us"), 7)].into(),
     };
     let name = |text: &str| CollectionName::new(text).unwrap();
     let announcement: Announcement = [
@@ -124,7 +129,7 @@ fn a_node_shows_what_is_announced_for_its_region_though_it_has_not_heard_of_it()
     let details = view.details.as_ref().unwrap();
     let names: Vec<&str> = details.collections.keys().map(CollectionName::as_str).collect();
     assert_eq!(names, ["all", "customer", "here"]);
-    assert_eq!(details.collections[&name("here")].versions_behind, 1);
+    assert_eq!(details.collections[&name("here")].versions_behind, 7, "pinned to 7");
     assert_eq!(details.collections[&customer()].announced_version, None);
     // Of the node's own two times, whatever the clock of the reader says.
     assert_eq!((details.catalog_age_seconds, details.keys_age_seconds), (Some(10.0), None));
@@ -156,10 +161,27 @@ fn how_far_a_version_has_come() {
         ),
     ] {
         let fleet = Fleet { nodes, left_off: 0 };
-        let reach = Reach::of(&fleet, &customer(), Version(7), regions.as_deref());
+        let regions = Regions { serving: regions, ..Regions::default() };
+        let reach = Reach::of(&fleet, &customer(), Version(7), &regions);
         let found = (reach.nodes, reach.regions, reach.to_string(), reach.is_everywhere());
         let (nodes, regions, words, is_everywhere) = expected;
         assert_eq!(found, (nodes, regions, words.to_owned(), is_everywhere), "{fleet:?}");
+    }
+}
+
+#[test]
+fn a_pinned_region_is_not_waited_for() {
+    let pinned = Regions { serving: None, pinned: [region("eu")].into() };
+    let (us, eu) = (node(status(1, "us", Some(7))), node(status(2, "eu", Some(3))));
+    for (nodes, is_everywhere, count) in [
+        (vec![us.clone(), eu.clone()], true, 1),
+        (vec![eu], true, 1),
+        (vec![us], true, 0),
+        (vec![node(status(1, "us", Some(6)))], false, 0),
+        (vec![], false, 0),
+    ] {
+        let reach = Reach::of(&Fleet { nodes, left_off: 0 }, &customer(), Version(7), &pinned);
+        assert_eq!((reach.is_everywhere(), reach.pinned.len()), (is_everywhere, count), "{reach:?}");
     }
 }
 
@@ -169,7 +191,7 @@ fn a_problem_is_named_and_long_lists_are_cut() {
     ill.collections.get_mut(&customer()).unwrap().problem =
         Some(NodeProblem { code: Label::fitted("object_corrupt"), since: at(0) });
     let nodes = (0..25).map(|_| node(ill.clone())).collect();
-    let reach = Reach::of(&Fleet { nodes, left_off: 0 }, &customer(), Version(7), None);
+    let reach = Reach::of(&Fleet { nodes, left_off: 0 }, &customer(), Version(7), &Regions::default());
     let words = reach.to_string();
     assert!(words.starts_with("eu/host-2 serves version 6 (object_corrupt); eu/"), "{words}");
     assert!(words.ends_with("; and 5 more"), "{words}");

@@ -1,10 +1,10 @@
 //! Waiting until a version is served everywhere.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use tokio::time::{Instant, sleep_until, timeout_at};
 
-use super::reach::Reach;
+use super::reach::{Reach, Regions};
 use crate::{
     control::error::Error,
     domain::{
@@ -29,10 +29,12 @@ pub struct Served {
     pub regions: usize,
     /// Nodes that have fallen silent, in words; they were not waited for.
     pub silent: Vec<String>,
+    /// Regions that are pinned to a version of their own; they were not waited for.
+    pub pinned: BTreeSet<RegionName>,
 }
 
 /// Returns when every live node of every region that serves `collection` serves `version` or a later
-/// one. A node that is silent or drains is not waited for.
+/// one. A node that is silent or drains is not waited for, nor a region that is pinned.
 ///
 /// # Errors
 /// After `patience`: [`Error::NodesBehind`], or [`Error::NoLiveNode`] when no node lives, or what
@@ -48,27 +50,20 @@ pub async fn await_version(
 ) -> Result<Served, Error> {
     let deadline = Instant::now() + patience;
     let mut last: Option<Error> = None;
-    let mut regions: Option<Option<Vec<RegionName>>> = None;
+    let mut regions: Option<Regions> = None;
     loop {
         let next = Instant::now() + LOOK_INTERVAL;
         let look = async {
             if regions.is_none() {
-                let newest = store.newest(None).await?;
-                let entry = newest.and_then(|newest| newest.collections.get(collection).cloned());
-                regions = Some(entry.and_then(|entry| entry.regions));
+                regions = Some(regions_of(store, collection).await?);
             }
             let fleet = Fleet::read(statuses, clock.now(), ages).await?;
-            Ok::<_, Error>(Reach::of(
-                &fleet,
-                collection,
-                version,
-                regions.as_ref().and_then(Option::as_deref),
-            ))
+            Ok::<_, Error>(Reach::of(&fleet, collection, version, regions.get_or_insert_default()))
         };
         match timeout_at(deadline + LAST_LOOK_MAX, look).await {
             Ok(Ok(reach)) if reach.is_everywhere() => {
-                let Reach { nodes, regions, silent, .. } = reach;
-                return Ok(Served { nodes, regions, silent });
+                let Reach { nodes, regions, silent, pinned, .. } = reach;
+                return Ok(Served { nodes, regions, silent, pinned });
             }
             Ok(Ok(reach)) => last = Some(failed(collection, version, patience, &reach)),
             Ok(Err(error)) => last = Some(error),
@@ -83,6 +78,12 @@ pub async fn await_version(
         }
         sleep_until(next.min(deadline)).await;
     }
+}
+
+async fn regions_of(store: &Store, collection: &CollectionName) -> Result<Regions, Error> {
+    let Some(newest) = store.newest(None).await? else { return Ok(Regions::default()) };
+    let serving = newest.collections.get(collection).and_then(|entry| entry.regions.clone());
+    Ok(Regions { serving, pinned: newest.pins_of(collection).map(|(region, _)| region.clone()).collect() })
 }
 
 fn failed(collection: &CollectionName, version: Version, patience: Duration, reach: &Reach) -> Error {

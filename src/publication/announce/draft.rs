@@ -1,10 +1,15 @@
 //! The next document: changes put on the newest one. Pure.
 
+use std::collections::BTreeMap;
+
 use super::{AnnounceError, Change};
 use crate::domain::{
-    catalog::CatalogDocument,
+    catalog::{CatalogDocument, CollectionEntry},
+    digest::Digest,
     id::{AnnouncementId, DeploymentId},
-    limits::{COLLECTIONS_MAX, FORMAT},
+    limits::{COLLECTIONS_MAX, DROPPED_MAX, FORMAT, PINS_MAX},
+    manifest::Version,
+    name::{CollectionName, RegionName},
 };
 
 /// The document that follows `base` (or the first), without any change yet.
@@ -21,32 +26,34 @@ pub(super) fn follow(
             n: 1,
             announced_by,
             keys: None,
-            collections: std::collections::BTreeMap::new(),
+            collections: BTreeMap::new(),
+            pins: BTreeMap::new(),
+            dropped: BTreeMap::new(),
         },
     }
 }
 
 /// Puts `change` on the document, when that is still what the change was made from.
 pub(super) fn put(document: &mut CatalogDocument, change: &Change) -> Result<(), AnnounceError> {
-    let collections = &mut document.collections;
     match change {
-        Change::Collection { name, from, entry, .. } => {
-            let present = collections.get(name);
-            let is_next = present.map(|present| present.sha256) == *from
-                && present.is_none_or(|present| entry.version >= present.version);
-            if !is_next {
+        Change::Collection { name, from, entry, .. } => put_collection(document, name, *from, entry),
+        Change::Remove { name, from } => remove(document, name, *from),
+        Change::Pin { region, name, from, entry } => {
+            is_pinned_at(document, region, name, *from)?;
+            // Nothing is pinned that is not there.
+            if !document.collections.contains_key(name) {
                 return Err(AnnounceError::Superseded);
             }
-            if present.is_none() && collections.len() >= COLLECTIONS_MAX {
-                return Err(AnnounceError::Full);
+            if from.is_none() && document.pins_count() >= PINS_MAX {
+                return Err(AnnounceError::PinsFull);
             }
-            collections.insert(name.clone(), entry.clone());
+            document.pins.entry(region.clone()).or_default().insert(name.clone(), entry.clone());
+            Ok(())
         }
-        Change::Remove { name, from } => {
-            if collections.get(name).map(|present| present.sha256) != Some(*from) {
-                return Err(AnnounceError::Superseded);
-            }
-            collections.remove(name);
+        Change::Unpin { region, name, from } => {
+            is_pinned_at(document, region, name, Some(*from))?;
+            unpin(document, name, |pinned_in| pinned_in == region);
+            Ok(())
         }
         Change::Keys { from_revision, reference } => {
             let present = document.keys.as_ref().map_or(0, |keys| keys.revision);
@@ -54,10 +61,74 @@ pub(super) fn put(document: &mut CatalogDocument, change: &Change) -> Result<(),
                 return Err(AnnounceError::Superseded);
             }
             document.keys = Some(reference.clone());
+            Ok(())
         }
-        Change::Freshness { .. } => {}
+        Change::Freshness { .. } => Ok(()),
     }
+}
+
+fn put_collection(
+    document: &mut CatalogDocument,
+    name: &CollectionName,
+    from: Option<Digest>,
+    entry: &CollectionEntry,
+) -> Result<(), AnnounceError> {
+    let present = document.collections.get(name);
+    // Versions never fall, and rise across a drop.
+    let is_next = present.map(|present| present.sha256) == from
+        && present.is_none_or(|present| entry.version >= present.version)
+        && document.dropped.get(name).is_none_or(|last| entry.version > *last);
+    if !is_next {
+        return Err(AnnounceError::Superseded);
+    }
+    if present.is_none() && document.collections.len() >= COLLECTIONS_MAX {
+        return Err(AnnounceError::Full);
+    }
+    document.dropped.remove(name);
+    document.collections.insert(name.clone(), entry.clone());
     Ok(())
+}
+
+fn remove(document: &mut CatalogDocument, name: &CollectionName, from: Digest) -> Result<(), AnnounceError> {
+    if document.collections.get(name).map(|present| present.sha256) != Some(from) {
+        return Err(AnnounceError::Superseded);
+    }
+    if let Some(entry) = document.collections.remove(name) {
+        remember_dropped(&mut document.dropped, name, entry.version);
+    }
+    unpin(document, name, |_| true);
+    Ok(())
+}
+
+fn remember_dropped(dropped: &mut BTreeMap<CollectionName, Version>, name: &CollectionName, last: Version) {
+    if dropped.len() >= DROPPED_MAX
+        && let Some(lowest) =
+            dropped.iter().min_by_key(|(_, version)| **version).map(|(name, _)| name.clone())
+    {
+        dropped.remove(&lowest);
+    }
+    dropped.insert(name.clone(), last);
+}
+
+/// Refuses a change that was made from another pin, or from none.
+fn is_pinned_at(
+    document: &CatalogDocument,
+    region: &RegionName,
+    name: &CollectionName,
+    from: Option<Digest>,
+) -> Result<(), AnnounceError> {
+    let present = document.pin(region, name).map(|pinned| pinned.sha256);
+    if present == from { Ok(()) } else { Err(AnnounceError::Superseded) }
+}
+
+/// Takes away the pins of `name` in the regions that `goes` names.
+fn unpin(document: &mut CatalogDocument, name: &CollectionName, goes: impl Fn(&RegionName) -> bool) {
+    document.pins.retain(|region, pinned| {
+        if goes(region) {
+            pinned.remove(name);
+        }
+        !pinned.is_empty()
+    });
 }
 
 #[cfg(test)]
@@ -66,13 +137,7 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
-    use crate::domain::{
-        catalog::{CollectionEntry, KeySetReference},
-        digest::Digest,
-        id::RunId,
-        manifest::Version,
-        name::CollectionName,
-    };
+    use crate::domain::{catalog::KeySetReference, id::RunId};
 
     fn name(text: &str) -> CollectionName {
         CollectionName::new(text).unwrap()
@@ -102,6 +167,23 @@ mod tests {
         Change::Keys { from_revision, reference }
     }
 
+    fn region(text: &str) -> RegionName {
+        RegionName::new(text).unwrap()
+    }
+
+    fn pin(place: &str, from: Option<&str>, version: u64, content: &str) -> Change {
+        Change::Pin {
+            region: region(place),
+            name: name("a"),
+            from: from.map(|content| Digest::of(content.as_bytes())),
+            entry: entry(version, content),
+        }
+    }
+
+    fn unpin(place: &str, from: &str) -> Change {
+        Change::Unpin { region: region(place), name: name("a"), from: Digest::of(from.as_bytes()) }
+    }
+
     fn first() -> CatalogDocument {
         let deployment = DeploymentId::from_uuid(Uuid::from_u128(1));
         follow(None, deployment, AnnouncementId::from_uuid(Uuid::from_u128(1)))
@@ -121,8 +203,24 @@ mod tests {
             (collection("a", Some("merged"), 2, "a2"), true),
             (collection("b", None, 1, "b1"), true), // another collection does not matter
             (remove("a1"), false),
-            (remove("a2"), true),
+            (pin("eu", Some("a1"), 1, "a1"), false), // it is not pinned yet
+            (pin("eu", None, 1, "a1"), true),
+            (pin("eu", None, 2, "a2"), false),
+            (pin("eu", Some("a1"), 2, "a2"), true),
+            (pin("us", None, 1, "a1"), true), // another region does not matter
+            (collection("a", Some("a2"), 3, "a3"), true), // nor does a pin to the collection
+            (unpin("us", "a2"), false),
+            (unpin("us", "a1"), true),
+            (unpin("us", "a1"), false),
             (remove("a2"), false),
+            (remove("a3"), true), // its pin goes with it
+            (remove("a3"), false),
+            (unpin("eu", "a2"), false),
+            (pin("eu", None, 1, "a1"), false), // nothing is there to be pinned
+            (collection("a", None, 1, "a1"), false), // versions rise across a drop
+            (collection("a", None, 3, "a3"), false),
+            (collection("a", None, 4, "a4"), true),
+            (remove("a4"), true),
             (keys(1, 2), false),
             (keys(0, 0), false),
             (keys(0, 5), true),
@@ -137,6 +235,43 @@ mod tests {
         }
         assert_eq!(document.collections.keys().map(CollectionName::as_str).collect::<Vec<_>>(), ["b"]);
         assert_eq!(document.keys.unwrap().revision, 6);
+        assert_eq!((document.pins.len(), document.dropped), (0, [(name("a"), Version(4))].into()));
+    }
+
+    #[test]
+    fn what_is_neither_pinned_nor_dropped_leaves_documents_as_they_were() {
+        let mut document = first();
+        put(&mut document, &collection("a", None, 1, "a1")).unwrap();
+        let text = serde_json::to_string(&document).unwrap();
+        assert!(!text.contains("pins") && !text.contains("dropped"), "{text}");
+        assert_eq!(serde_json::from_str::<CatalogDocument>(&text).unwrap(), document);
+        put(&mut document, &pin("eu", None, 1, "a1")).unwrap();
+        let text = serde_json::to_string(&document).unwrap();
+        assert_eq!(serde_json::from_str::<CatalogDocument>(&text).unwrap(), document);
+        put(&mut document, &unpin("eu", "a1")).unwrap();
+        assert!(!serde_json::to_string(&document).unwrap().contains("pins"), "no empty region stays");
+    }
+
+    #[test]
+    fn the_number_of_pins_is_bounded() {
+        let mut document = first();
+        put(&mut document, &collection("a", None, 1, "a1")).unwrap();
+        for number in 0..PINS_MAX {
+            put(&mut document, &pin(&format!("r{number}"), None, 1, "a1")).unwrap();
+        }
+        assert!(matches!(put(&mut document, &pin("one-more", None, 1, "a1")), Err(AnnounceError::PinsFull)));
+        assert!(put(&mut document, &pin("r0", Some("a1"), 1, "other")).is_ok());
+        assert!(serde_json::to_string(&document).unwrap().len() < 500 * PINS_MAX, "documents stay small");
+    }
+
+    #[test]
+    fn of_too_many_dropped_collections_the_lowest_version_is_forgotten() {
+        let mut dropped = BTreeMap::new();
+        for number in 0..=DROPPED_MAX as u64 {
+            remember_dropped(&mut dropped, &name(&format!("c{number}")), Version(number + 1));
+        }
+        assert_eq!(dropped.len(), DROPPED_MAX);
+        assert!(!dropped.contains_key(&name("c0")) && dropped.contains_key(&name("c1")));
     }
 
     #[test]

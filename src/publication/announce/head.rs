@@ -71,6 +71,8 @@ mod tests {
             collections: [("a", 2), ("b", 5), ("c", 1), ("silent", 1)]
                 .map(|(text, version)| (name(text), entry(version)))
                 .into(),
+            pins: std::collections::BTreeMap::new(),
+            dropped: std::collections::BTreeMap::new(),
         };
         let stored = Head {
             format: FORMAT,

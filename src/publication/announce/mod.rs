@@ -19,7 +19,7 @@ use crate::domain::{
     error::ErrorKind,
     id::DeploymentId,
     manifest::Version,
-    name::CollectionName,
+    name::{CollectionName, RegionName},
 };
 
 /// Changes that may wait for the announcer; a caller beyond it waits for room.
@@ -39,11 +39,31 @@ pub enum Change {
         /// When the source had this content.
         data_as_of: DateTime<Utc>,
     },
-    /// A collection leaves the catalog.
+    /// A collection leaves the catalog, and its pins with it.
     Remove {
         /// The collection.
         name: CollectionName,
         /// SHA-256 of the manifest it has.
+        from: Digest,
+    },
+    /// A region follows this version of a collection instead of the newest.
+    Pin {
+        /// The region.
+        region: RegionName,
+        /// The collection.
+        name: CollectionName,
+        /// SHA-256 of the manifest that it is pinned to; `None` when it is not.
+        from: Option<Digest>,
+        /// What it is pinned to.
+        entry: CollectionEntry,
+    },
+    /// A region follows the newest version of a collection again.
+    Unpin {
+        /// The region.
+        region: RegionName,
+        /// The collection.
+        name: CollectionName,
+        /// SHA-256 of the manifest that it is pinned to.
         from: Digest,
     },
     /// Another key set comes into force.
@@ -85,6 +105,9 @@ pub enum AnnounceError {
     /// The catalog names as many collections as it may. Nothing is visible.
     #[error("the catalog names {max} collections already; drop one first", max = crate::domain::limits::COLLECTIONS_MAX)]
     Full,
+    /// The catalog has as many pins as it may. Nothing is visible.
+    #[error("the catalog has {max} pins already; take one away first", max = crate::domain::limits::PINS_MAX)]
+    PinsFull,
     /// The catalog could not be read for [`Pace::patience`]. Nothing is visible.
     #[error("the catalog cannot be read, nothing was announced: {0}")]
     Unreachable(#[source] Arc<Error>),
@@ -101,7 +124,7 @@ impl AnnounceError {
     pub fn kind(&self) -> ErrorKind {
         match self {
             Self::Superseded => ErrorKind::Conflict,
-            Self::Full => ErrorKind::Invalid,
+            Self::Full | Self::PinsFull => ErrorKind::Invalid,
             Self::Refused(error) | Self::Unreachable(error) => error.kind(),
             Self::Ending | Self::Unknown => ErrorKind::Unavailable,
         }
@@ -112,6 +135,7 @@ impl AnnounceError {
         match self {
             Self::Superseded => "superseded",
             Self::Full => "too_many_collections",
+            Self::PinsFull => "too_many_pins",
             Self::Refused(error) | Self::Unreachable(error) => error.code(),
             Self::Ending => "process_ending",
             Self::Unknown => "announcement_unknown",

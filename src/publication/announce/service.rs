@@ -259,7 +259,7 @@ impl Announcer {
         for waiting in changes {
             if let Change::Collection { name, entry, data_as_of, .. } = &waiting.change {
                 let fresh = Freshness { version: entry.version, data_as_of: *data_as_of };
-                // A collection that was dropped and begun anew counts its versions from the start.
+                // One whose last version was forgotten after a drop counts from the start.
                 self.head.known.retain(|known, fresh| known != name || fresh.version <= entry.version);
                 remember(&mut self.head.known, name, fresh);
             }

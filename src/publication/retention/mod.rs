@@ -39,7 +39,7 @@ const CONCURRENCY: usize = 8;
 pub struct Kept {
     /// Versions per collection, the newest ones.
     pub keep_versions: usize,
-    /// Object paths of manifests that are pinned or named by a held run.
+    /// Object paths of manifests that runs name which are held or not yet settled.
     pub manifests: HashSet<String>,
 }
 
@@ -74,9 +74,18 @@ pub async fn collect(
             done.complete = false;
             return Ok(done);
         }
-        let entry = newest.collections.get(&name);
-        let doomed = doomed_of_collection(store, now, &name, entry, kept).await?;
-        delete(store, doomed, &mut done).await?;
+        let named = Named::of(&newest, &name);
+        let doomed = doomed_of_collection(store, now, &name, &named, kept).await?;
+        if doomed.is_empty() {
+            continue;
+        }
+        // A version that is pinned or rolled back to by now is not in the plan: the next call has it.
+        let present = store.newest(deployment).await?;
+        if present.is_some_and(|present| Named::of(&present, &name) == named) {
+            delete(store, doomed, &mut done).await?;
+        } else {
+            done.complete = false;
+        }
     }
     let doomed = doomed_documents(store, now, &newest).await?;
     delete(store, doomed, &mut done).await?;
@@ -90,11 +99,32 @@ pub async fn collect(
     Ok(done)
 }
 
+/// What a catalog document names of one collection.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Named {
+    /// What is announced; `None` when it is not, or not any more.
+    entry: Option<CollectionEntry>,
+    /// What regions are pinned to.
+    pinned: Vec<CollectionEntry>,
+}
+
+impl Named {
+    fn of(document: &CatalogDocument, name: &CollectionName) -> Self {
+        let entry = document.collections.get(name).cloned();
+        Self { entry, pinned: document.pins_of(name).map(|(_, pinned)| pinned.clone()).collect() }
+    }
+
+    /// The entry that names the manifest at `path`.
+    fn by_manifest(&self, path: &str) -> Option<&CollectionEntry> {
+        self.entry.iter().chain(&self.pinned).find(|entry| entry.manifest == path)
+    }
+}
+
 async fn doomed_of_collection(
     store: &Store,
     now: DateTime<Utc>,
     name: &CollectionName,
-    entry: Option<&CollectionEntry>,
+    named: &Named,
     kept: &Kept,
 ) -> Result<Vec<Stored>, Error> {
     let prefix = Path::from(format!("{}/{name}", paths::COLLECTIONS));
@@ -110,7 +140,7 @@ async fn doomed_of_collection(
     let mut facts = BTreeMap::new();
     let mut reading = stream::iter(manifests)
         .map(|path| async move {
-            let read = read_manifest(store, name, entry, &path).await;
+            let read = read_manifest(store, name, named.by_manifest(&path), &path).await;
             (path, read)
         })
         .buffer_unordered(CONCURRENCY);
@@ -118,17 +148,18 @@ async fn doomed_of_collection(
         facts.insert(path, read?);
     }
     drop(reading);
-    Ok(plan::collection(now, entry, objects, &facts, kept))
+    Ok(plan::collection(now, named, objects, &facts, kept))
 }
 
-/// What a manifest names; `None` when it is there but cannot be understood.
+/// What a manifest names, which `entry` names if anything does; `None` when it is there but cannot be
+/// understood.
 async fn read_manifest(
     store: &Store,
     name: &CollectionName,
     entry: Option<&CollectionEntry>,
     path: &str,
 ) -> Result<Option<Facts>, Error> {
-    let read = match entry.filter(|entry| entry.manifest == path) {
+    let read = match entry {
         Some(entry) => store.manifest(name, entry).await,
         None => match store.present(&Path::from(path)).await {
             Ok(bytes) => decode::unnamed_manifest(name, path, &bytes),

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::{super::paths::Object, Kept};
+use super::{super::paths::Object, Kept, Named};
 use crate::domain::{catalog::CollectionEntry, manifest::Version};
 
 /// Nothing younger goes, by the store's own time: a run may be about to name it (a run older than
@@ -41,29 +41,31 @@ pub(super) fn is_past_grace(now: DateTime<Utc>, object: &Stored) -> bool {
 /// understood.
 pub(super) fn collection(
     now: DateTime<Utc>,
-    entry: Option<&CollectionEntry>,
+    named: &Named,
     objects: Vec<Stored>,
     facts: &BTreeMap<String, Option<Facts>>,
     kept: &Kept,
 ) -> Vec<Stored> {
+    let entry = named.entry.as_ref();
     let last = last_versions(entry, facts, kept.keep_versions);
     let stays = |object: &Stored| {
         let version = facts.get(&object.path).and_then(|facts| facts.as_ref()).map(|facts| facts.version);
         !is_past_grace(now, object)
             || kept.manifests.contains(&object.path)
-            || entry.is_some_and(|entry| entry.manifest == object.path)
+            || named.by_manifest(&object.path).is_some()
             || version.is_some_and(|version| last.contains(&version))
     };
-    let mut named: HashSet<&str> = HashSet::new();
+    let mut segments: HashSet<&str> = HashSet::new();
     let mut is_known = true;
     let mut doomed = Vec::new();
     let (manifests, others): (Vec<Stored>, Vec<Stored>) =
         objects.into_iter().partition(|object| facts.contains_key(&object.path));
-    let has_newest = entry.is_none_or(|entry| manifests.iter().any(|object| object.path == entry.manifest));
+    let is_listed = |entry: &CollectionEntry| manifests.iter().any(|object| object.path == entry.manifest);
+    let has_named = entry.into_iter().chain(&named.pinned).all(is_listed);
     for manifest in manifests {
         if stays(&manifest) {
             match &facts[&manifest.path] {
-                Some(facts) => named.extend(facts.segments.iter().map(String::as_str)),
+                Some(facts) => segments.extend(facts.segments.iter().map(String::as_str)),
                 None => is_known = false,
             }
         } else {
@@ -71,13 +73,13 @@ pub(super) fn collection(
         }
     }
     // A manifest that stays but cannot be read may name any segment.
-    if !is_known || !has_newest {
+    if !is_known || !has_named {
         return Vec::new();
     }
     // Only what this build knows to be a segment goes.
     let is_segment = |object: &Stored| matches!(Object::parse(&object.path), Some(Object::Segment(_)));
     doomed.extend(others.into_iter().filter(|object| {
-        is_segment(object) && is_past_grace(now, object) && !named.contains(object.path.as_str())
+        is_segment(object) && is_past_grace(now, object) && !segments.contains(object.path.as_str())
     }));
     doomed
 }
@@ -160,6 +162,11 @@ mod tests {
         CollectionName::new("a").unwrap()
     }
 
+    /// What a document names that announces version `number`.
+    fn named(number: u64) -> Named {
+        Named { entry: Some(entry(number)), pinned: Vec::new() }
+    }
+
     fn entry(number: u64) -> CollectionEntry {
         CollectionEntry {
             version: Version(number),
@@ -190,18 +197,31 @@ mod tests {
     fn the_last_versions_and_what_they_name_stay() {
         let kept = Kept { keep_versions: 3, manifests: HashSet::from([manifest(2)]) };
         let (objects, facts) = history(10, 48);
-        let doomed = collection(now(), Some(&entry(10)), objects.clone(), &facts, &kept);
-        // 8, 9, 10 stay with segments 7 to 10; the pinned 2 stays with 1 and 2.
+        let doomed = collection(now(), &named(10), objects.clone(), &facts, &kept);
+        // 8, 9, 10 stay with segments 7 to 10; the held 2 stays with 1 and 2.
         let expected = [1, 3, 4, 5, 6, 7].map(manifest).into_iter().chain([3, 4, 5, 6].map(segment));
         assert_eq!(paths_of(&doomed), expected.collect());
         let first_segment = doomed.iter().position(|object| object.path == segment(3)).unwrap();
         assert!(doomed[..first_segment].iter().all(|object| object.path.ends_with("manifest.json")));
 
         let (young, facts) = history(10, 23);
-        assert_eq!(collection(now(), Some(&entry(10)), young, &facts, &kept), []);
-        // Dropped from the catalog: only the pinned one stays.
-        let doomed = collection(now(), None, objects, &facts, &kept);
+        assert_eq!(collection(now(), &named(10), young, &facts, &kept), []);
+        // Dropped from the catalog: only the held one stays.
+        let doomed = collection(now(), &Named::default(), objects, &facts, &kept);
         assert_eq!(doomed.len(), 20 - 3);
+    }
+
+    #[test]
+    fn pinned_versions_and_what_they_name_stay() {
+        let kept = Kept { keep_versions: 2, manifests: HashSet::new() };
+        let (objects, facts) = history(10, 48);
+        let pinned = Named { pinned: vec![entry(3), entry(6)], ..named(10) };
+        let doomed = paths_of(&collection(now(), &pinned, objects.clone(), &facts, &kept));
+        let expected = [1, 2, 4, 5, 7, 8].map(manifest).into_iter().chain([1, 4, 7].map(segment));
+        assert_eq!(doomed, expected.collect());
+        // A pinned manifest that is not even listed may name any segment.
+        let without: Vec<_> = objects.into_iter().filter(|object| object.path != manifest(3)).collect();
+        assert_eq!(collection(now(), &pinned, without, &facts, &kept), []);
     }
 
     #[test]
@@ -217,7 +237,7 @@ mod tests {
                 Some(Facts { version: Version(version), segments: vec![segment(extra)] }),
             );
         }
-        let doomed = paths_of(&collection(now(), Some(&entry(5)), objects, &facts, &kept));
+        let doomed = paths_of(&collection(now(), &named(5), objects, &facts, &kept));
         for stays in [manifest(5), manifest(4), segment(5), segment(4), segment(3)] {
             assert!(!doomed.contains(&stays), "{stays}");
         }
@@ -231,11 +251,11 @@ mod tests {
         let kept = Kept { keep_versions: 1, manifests: HashSet::new() };
         let (objects, mut facts) = history(5, 48);
         facts.insert(manifest(5), None);
-        assert_eq!(collection(now(), Some(&entry(5)), objects.clone(), &facts, &kept), []);
+        assert_eq!(collection(now(), &named(5), objects.clone(), &facts, &kept), []);
         // The newest is not even listed.
         facts.remove(&manifest(5));
         let without: Vec<_> = objects.into_iter().filter(|object| object.path != manifest(5)).collect();
-        assert_eq!(collection(now(), Some(&entry(5)), without, &facts, &kept), []);
+        assert_eq!(collection(now(), &named(5), without, &facts, &kept), []);
     }
 
     #[test]

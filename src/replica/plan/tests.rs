@@ -147,6 +147,23 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
+/// What a replica sees after a step.
+#[derive(Debug, Clone)]
+enum Look {
+    Away,
+    AtNewest,
+    /// Its region is pinned to some announced manifest.
+    AtPinned(prop::sample::Index),
+}
+
+fn look() -> impl Strategy<Value = Look> {
+    prop_oneof![
+        3 => Just(Look::Away),
+        3 => Just(Look::AtNewest),
+        2 => any::<prop::sample::Index>().prop_map(Look::AtPinned),
+    ]
+}
+
 type Rows = BTreeMap<u8, Option<u8>>;
 
 /// A publisher with the content of every segment it ever made, by label.
@@ -190,9 +207,11 @@ impl Publisher {
             }
             Step::Merge => {
                 let (base, changes) = (base(&last), changes(&last));
-                let Some(end) = changes.last() else { return };
+                if changes.is_empty() {
+                    return;
+                }
                 let rows = self.rows(changes);
-                let merged = self.store(SegmentKind::Changes, end.version.0, rows);
+                let merged = self.store(SegmentKind::Changes, last.version.0, rows);
                 let mut manifest = of(last.version.0, base.iter().cloned().chain([merged]).collect());
                 manifest.run_id = RunId::from_uuid(Uuid::from_u128(1000 + self.announced.len() as u128));
                 manifest
@@ -219,17 +238,18 @@ impl Publisher {
 proptest! {
     #[test]
     fn whatever_a_replica_misses_it_ends_with_the_announced_content(
-        steps in prop::collection::vec((step(), any::<bool>()), 1..40),
+        steps in prop::collection::vec((step(), look()), 1..40),
     ) {
         let mut publisher = Publisher::default();
         let mut served: Option<Manifest> = None;
         let mut rows = Rows::new();
         for (step, looks) in steps {
             publisher.take(step);
-            if !looks {
-                continue;
-            }
-            let target = publisher.announced.last().unwrap().clone();
+            let target = match looks {
+                Look::Away => continue,
+                Look::AtNewest => publisher.announced.last().unwrap().clone(),
+                Look::AtPinned(at) => at.get(&publisher.announced).clone(),
+            };
             match plan(served.as_ref(), &target) {
                 Plan::Nothing => prop_assert_eq!(served.as_ref(), Some(&target)),
                 Plan::Adopt => {}

@@ -86,21 +86,24 @@ impl<T: Target> Replica<T> {
             self.keys_wanted = Some(keys.clone());
         }
         for (name, entry) in &document.collections {
+            // Where it is served is the collection's own affair, also while another version is pinned.
             let place = match &entry.regions {
-                Some(regions) if !regions.contains(&self.region) => Place::Elsewhere(regions.clone().into()),
+                Some(regions) if !entry.is_served_in(&self.region) => {
+                    Place::Elsewhere(regions.clone().into())
+                }
                 _ => Place::Here,
             };
             let tracked = self.tracked.entry(name.clone()).or_insert_with(|| Tracked::new(&self.pace));
-            tracked.want(entry, place);
+            tracked.want(document.pin(&self.region, name).unwrap_or(entry), place);
         }
-        let entries = &document.collections;
         for (name, tracked) in &mut self.tracked {
-            if !entries.contains_key(name) {
+            if !document.collections.contains_key(name) {
                 tracked.wanted = None;
             }
         }
-        self.fresh
-            .retain(|name, fresh| entries.get(name).is_some_and(|entry| entry.version == fresh.version));
+        let tracked = &self.tracked;
+        let wanted = |name: &CollectionName| tracked.get(name).and_then(|tracked| tracked.wanted.as_ref());
+        self.fresh.retain(|name, fresh| wanted(name).is_some_and(|entry| entry.version == fresh.version));
         self.document = Some(document);
         let names: Vec<_> = self.tracked.keys().cloned().collect();
         for name in names {

@@ -35,6 +35,18 @@ async fn wrong_and_missing_arguments_exit_2_and_write_nothing() {
         &["keys", "create", "--name", "x", "--all-collections", "--expires", "0s"],
         &["keys", "create", "--name", "x", "--all-collections", "--expires", "100000000000d"],
         &["keys", "revoke"],
+        &["approve"],
+        &["approve", "person"],
+        &["rollback", "person"],
+        &["rollback", "--to", "1"],
+        &["rollback", "person", "--to", "0"],
+        &["rollback", "person", "--to", "latest"],
+        &["rollback", "a/b", "--to", "1"],
+        &["pin", "person", "--region", "eu"],
+        &["pin", "person", "--to", "1"],
+        &["pin", "person", "--to", "1", "--region", "e u"],
+        &["unpin", "person"],
+        &["drop"],
         &["segment"],
         &["segment", "cat"],
         &["config"],
@@ -202,6 +214,12 @@ async fn every_fault_of_a_configuration_is_told_at_once_and_nothing_is_written()
         &["keys", "create", "--name", "x", "--all-collections"],
         &["keys", "list"],
         &["keys", "revoke", "x"],
+        &["approve", "run_01a20a5eec7f7d81806d1cda2d2b4382"],
+        &["rollback", "person", "--to", "1"],
+        &["resume", "person"],
+        &["pin", "person", "--region", "eu", "--to", "1"],
+        &["unpin", "person", "--region", "eu"],
+        &["drop", "person"],
         &["status"],
         &["migrate"],
         &["config", "print"],
@@ -312,7 +330,7 @@ async fn help_explains_every_command_and_argument() {
             .extend(commands(&help.stdout).into_iter().map(|command| [path.clone(), vec![command]].concat()));
         seen += 1;
     }
-    assert!(seen >= 16, "{seen} helps");
+    assert!(seen >= 22, "{seen} helps");
 }
 
 /// Every argument has a description: on its line, or on the next one.

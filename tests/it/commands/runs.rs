@@ -180,6 +180,8 @@ async fn a_held_run_exits_3_and_is_announced_on_demand() {
             "orphaned",
             "last_run",
             "held_run",
+            "paused",
+            "pins",
         ]
     );
     assert_eq!(

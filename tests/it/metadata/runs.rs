@@ -115,6 +115,9 @@ pub(super) async fn held_runs(metadata: &Metadata) {
     assert_eq!((held.record.id, held.manifest.as_str()), (two.id, "manifests/two"));
     assert_eq!((held.manifest_sha256, held.from), (manifest, Some(base)));
     assert_eq!(metadata.held_runs().await.unwrap(), std::slice::from_ref(&held));
+    assert_eq!(metadata.held_run_by_id(two.id).await.unwrap().as_ref(), Some(&held));
+    assert_eq!(metadata.held_run_by_id(one.id).await.unwrap(), None);
+    assert_eq!(metadata.manifests_in_use().await.unwrap(), ["manifests/two"]);
 
     assert!(!metadata.hold_run(&one, "manifests/one", manifest, None).await.unwrap(), "it has ended");
     assert_eq!(metadata.held_run(&sync).await.unwrap().unwrap().record.id, two.id, "and replaces nothing");
@@ -123,7 +126,18 @@ pub(super) async fn held_runs(metadata: &Metadata) {
     approved.status = RunStatus::Running;
     assert!(!metadata.update_run(&approved).await.unwrap(), "a held run does not run again");
     approved.status = RunStatus::Announcing;
+    approved.version = Some(Version(7));
     assert!(metadata.update_run(&approved).await.unwrap(), "but it may be approved");
+    assert_eq!(metadata.manifests_in_use().await.unwrap(), ["manifests/two"], "it may be needed still");
+    assert_eq!(metadata.announced_manifest(&sync, Version(7)).await.unwrap(), None);
+    approved.status = RunStatus::Held;
+    assert!(metadata.update_run(&approved).await.unwrap(), "held on, when nothing came of it");
+    approved.status = RunStatus::Announced;
+    assert!(metadata.update_run(&approved).await.unwrap());
+    let (id, found) = metadata.announced_manifest(&sync, Version(7)).await.unwrap().unwrap();
+    assert_eq!((id, found.object.as_str(), found.sha256), (two.id, "manifests/two", manifest));
+    assert_eq!(metadata.announced_manifest(&name("other"), Version(7)).await.unwrap(), None);
+    assert!(metadata.manifests_in_use().await.unwrap().is_empty());
     assert_eq!(metadata.supersede_held(&sync).await.unwrap(), None);
 
     let three = run("guarded", 3, RunStatus::Running);

@@ -12,7 +12,7 @@ use larder::{
     replica::{Pace, Place},
     support::clock::Clock,
 };
-use object_store::ObjectStore;
+use object_store::{ObjectStore, ObjectStoreExt};
 
 use super::world::{Node, World, fast, rows};
 use crate::support::{
@@ -73,15 +73,77 @@ async fn content_follows_every_announcement() {
         assert_eq!(node.shelf.rows("a"), Some(rows(&[("1", Some(1)), ("2", Some(2))])));
         assert_eq!(node.shelf.take_log(), ["build"]);
 
-        // Dropped, and begun anew with version 1.
+        // Dropped, and begun anew.
         world.remove("a").await;
         node.until("removed", |applied| !applied.collections.contains_key("a")).await;
         assert_eq!((node.shelf.rows("a"), node.shelf.other("a")), (None, None));
         world.base("a", &rows(&[("9", Some(9))])).await;
         let applied = node.caught_up(&world).await;
-        assert_eq!(applied.collections["a"].served, Some(Version(1)));
-        assert_eq!(applied.collections["a"].data_as_of, Some(at(1)));
+        assert_eq!(applied.collections["a"].served, Some(Version(5)));
+        assert_eq!(applied.collections["a"].data_as_of, Some(at(5)));
     }
+}
+
+#[tokio::test]
+async fn a_pinned_region_stays_while_others_follow() {
+    let mut world = World::in_memory();
+    world.base("a", &rows(&[("1", Some(1))])).await;
+    let first = world.entry("a");
+    world.change("a", &rows(&[("2", Some(2))])).await;
+    let node = world.node("here");
+    let other = world.node_in("elsewhere", "there");
+    let serves = async |node: &Node, version: u64| {
+        let applied = node
+            .until("the version", |applied| {
+                applied.collections.get("a").is_some_and(|status| status.served == Some(Version(version)))
+            })
+            .await;
+        (applied.collections["a"].data_as_of, node.shelf.rows("a").unwrap().len())
+    };
+    serves(&node, 2).await;
+    world.pin("local", None, &first).await;
+    assert_eq!(serves(&node, 1).await, (Some(at(1)), 1), "back in content and in time");
+    world.change("a", &rows(&[("3", Some(3))])).await;
+    assert_eq!(serves(&other, 3).await, (Some(at(3)), 3));
+    // What head says of the newest version is not said of this one.
+    let fresh = Change::Freshness { name: name("a"), version: Version(3), data_as_of: at(50) };
+    world.running.handle.announce(fresh).await.unwrap();
+    other.until("freshness", |applied| applied.collections["a"].data_as_of == Some(at(50))).await;
+    let newest = world.store.newest(None).await.unwrap().unwrap().n;
+    node.until("the newest document", |applied| applied.n == newest).await;
+    assert_eq!(serves(&node, 1).await, (Some(at(1)), 1));
+
+    // Also after a restart, and for a node that never saw another version.
+    let data_dir = node.stop().await;
+    let node = world.node(data_dir.file_name().unwrap().to_str().unwrap());
+    assert_eq!(serves(&node, 1).await, (Some(at(1)), 1));
+    let new = world.node("new");
+    new.until("ready", |applied| applied.ready).await;
+    assert_eq!(serves(&new, 1).await, (Some(at(1)), 1));
+
+    node.shelf.take_log();
+    world.unpin("local", &first).await;
+    assert_eq!(serves(&node, 3).await, (Some(at(50)), 3));
+    assert_eq!(node.shelf.take_log(), ["apply"], "what is here leads to the newest");
+}
+
+#[tokio::test]
+async fn a_node_that_is_pinned_while_it_starts_becomes_ready() {
+    let mut world = World::in_memory();
+    world.base("a", &rows(&[("1", Some(1))])).await;
+    let first = world.entry("a");
+    world.base("a", &rows(&[("2", Some(2))])).await;
+    // The newest version cannot be loaded; the earlier one can.
+    let newest = world.latest("a").segments[0].object.clone();
+    world.objects.delete(&newest.as_str().into()).await.unwrap();
+    let node = world.node("node");
+    node.until("a problem", |applied| {
+        applied.collections.get("a").is_some_and(|status| status.problem.is_some())
+    })
+    .await;
+    world.pin("local", None, &first).await;
+    let applied = node.until("ready", |applied| applied.ready).await;
+    assert_eq!(applied.collections["a"].served, Some(Version(1)));
 }
 
 #[tokio::test]

@@ -161,6 +161,8 @@ pub(crate) struct World {
     pub(crate) segments: SegmentDirectory,
     pub(crate) running: Running,
     latest: BTreeMap<CollectionName, (CollectionEntry, Manifest)>,
+    /// The last version of dropped collections.
+    dropped: BTreeMap<CollectionName, u64>,
     revision: u64,
 }
 
@@ -185,7 +187,17 @@ impl World {
         let segments = SegmentDirectory::open(&root.path().join("publisher"), Clock::default()).unwrap();
         let running = announcer(&store, None, quick());
         let faulty = FaultyStore::new(Arc::clone(&objects));
-        Self { faulty, objects, store, root, segments, running, latest: BTreeMap::new(), revision: 0 }
+        Self {
+            faulty,
+            objects,
+            store,
+            root,
+            segments,
+            running,
+            latest: BTreeMap::new(),
+            dropped: BTreeMap::new(),
+            revision: 0,
+        }
     }
 
     /// The manifest announced last.
@@ -210,7 +222,8 @@ impl World {
     }
 
     fn next_version(&self, name: &CollectionName) -> u64 {
-        self.latest.get(name).map_or(1, |(entry, _)| entry.version.0 + 1)
+        let dropped = self.dropped.get(name).copied().unwrap_or(0);
+        self.latest.get(name).map_or(dropped, |(entry, _)| entry.version.0) + 1
     }
 
     /// Announces a new base.
@@ -245,7 +258,31 @@ impl World {
     pub(crate) async fn remove(&mut self, collection: &str) {
         let name = name(collection);
         let (entry, _) = self.latest.remove(&name).unwrap();
+        self.dropped.insert(name.clone(), entry.version.0);
         self.running.handle.announce(Change::Remove { name, from: entry.sha256 }).await.unwrap();
+    }
+
+    /// What the catalog names of a collection.
+    pub(crate) fn entry(&self, collection: &str) -> CollectionEntry {
+        self.latest[collection].0.clone()
+    }
+
+    /// Pins a region to `entry`; `from` is what it is pinned to.
+    pub(crate) async fn pin(&self, region: &str, from: Option<&CollectionEntry>, entry: &CollectionEntry) {
+        let change = Change::Pin {
+            region: RegionName::new(region).unwrap(),
+            name: name("a"),
+            from: from.map(|from| from.sha256),
+            entry: entry.clone(),
+        };
+        self.running.handle.announce(change).await.unwrap();
+    }
+
+    /// Takes the pin of a region away.
+    pub(crate) async fn unpin(&self, region: &str, from: &CollectionEntry) {
+        let region = RegionName::new(region).unwrap();
+        let change = Change::Unpin { region, name: name("a"), from: from.sha256 };
+        self.running.handle.announce(change).await.unwrap();
     }
 
     /// Announces an empty key set of the next revision.
@@ -261,6 +298,12 @@ impl World {
     pub(crate) fn node(&self, data_dir: &str) -> Node {
         let store = Store::from_object_store(Arc::clone(&self.faulty) as Arc<dyn ObjectStore>);
         Node::start(&self.root.path().join(data_dir), store, fast(), Clock::default())
+    }
+
+    /// A node of another region.
+    pub(crate) fn node_in(&self, region: &str, data_dir: &str) -> Node {
+        let store = Store::from_object_store(Arc::clone(&self.faulty) as Arc<dyn ObjectStore>);
+        Node::start_in(region, &self.root.path().join(data_dir), store, fast(), Clock::default())
     }
 }
 
@@ -288,8 +331,12 @@ pub(crate) struct Node {
 
 impl Node {
     pub(crate) fn start(data_dir: &Path, store: Store, pace: Pace, clock: Clock) -> Self {
+        Self::start_in("local", data_dir, store, pace, clock)
+    }
+
+    fn start_in(region: &str, data_dir: &Path, store: Store, pace: Pace, clock: Clock) -> Self {
         let settings = Settings {
-            region: RegionName::new("local").unwrap(),
+            region: RegionName::new(region).unwrap(),
             data_dir: data_dir.to_owned(),
             poll_interval: pace.poll,
         };

@@ -1,0 +1,44 @@
+//! The story's part on paused syncs.
+
+use chrono::TimeDelta;
+use larder::metadata::{Metadata, Pause};
+
+use super::{name, noon};
+
+pub(super) async fn paused_and_resumed(metadata: &Metadata, other: &Metadata) {
+    let person = name("pause-person");
+    let pause = |minute, why: &str| Pause {
+        at: noon() + TimeDelta::minutes(minute),
+        by: "cli".to_owned(),
+        why: why.to_owned(),
+    };
+    assert_eq!(metadata.pause(&person).await.unwrap(), None);
+    assert_eq!(metadata.resume_sync(&person, "cli", None).await.unwrap(), None);
+    let first = pause(1, "rolled back to 41");
+    assert_eq!(metadata.pause_sync(&person, &first).await.unwrap(), None);
+    assert_eq!(other.pause(&person).await.unwrap(), Some(first.clone()));
+    assert_eq!(other.pause(&name("pause-other")).await.unwrap(), None);
+    // A later one takes its place, and gives it back.
+    let second = pause(2, "rolled back to 40\0");
+    assert_eq!(other.pause_sync(&person, &second).await.unwrap(), Some(first));
+    let ended = metadata.resume_sync(&person, "cli", Some("dropped")).await.unwrap().unwrap();
+    assert_eq!((ended.at, ended.why.as_str()), (second.at, "rolled back to 40\u{fffd}"));
+    assert_eq!(other.pause(&person).await.unwrap(), None);
+
+    let log = metadata.audit_log(100).await.unwrap();
+    let mut told: Vec<_> = log
+        .iter()
+        .rev()
+        .filter(|entry| entry.subject == "pause-person")
+        .map(|entry| (entry.action.as_str(), entry.detail.as_deref().unwrap_or("")))
+        .collect();
+    let mut expected = vec![
+        ("sync.pause", "rolled back to 41"),
+        ("sync.pause", "rolled back to 40\u{fffd}"),
+        ("sync.resume", "dropped"),
+    ];
+    // Entries of one clock's moment stand in the order of that moment.
+    told.sort_unstable();
+    expected.sort_unstable();
+    assert_eq!(told, expected);
+}

@@ -1,0 +1,6 @@
+//! Undoing: rollback, approve, resume, drop, pin and unpin.
+
+mod paths;
+mod runs;
+mod story;
+mod versions;

@@ -1,0 +1,283 @@
+//! Runs beside a rollback, and runs that are approved.
+
+use chrono::{DateTime, Utc};
+use larder::{
+    control::Error,
+    domain::{
+        id::RunId,
+        manifest::Version,
+        run::{RunRecord, RunStatus},
+    },
+    engine::{self, Ended, Progress, RunOptions, Trigger},
+    source::Source,
+    support::{random, shutdown::Shutdown},
+};
+use sqlx::{Connection, PgConnection};
+use tempfile::TempDir;
+use tokio::{
+    task::JoinHandle,
+    time::{Duration, interval},
+};
+
+use crate::support::{
+    catalog::name,
+    http::{Answer, soon},
+    node::{Node, Warehouse},
+};
+
+const SECTIONS: &str = "[models.people]\nsource = \"warehouse\"\nsql = \"select * from people\"\nprimary_key = \"id\"\n\
+    [syncs.person]\nmodel = \"people\"\nindexes = { id = \"id\" }\n";
+
+async fn node(postgres: bool) -> Node {
+    let directory = TempDir::new().unwrap();
+    let warehouse = if postgres { Warehouse::postgres().await } else { Warehouse::sqlite(directory.path()) };
+    warehouse
+        .execute(
+            "create table people (id integer primary key, name text);
+             with recursive n(i) as (select 1 union all select i + 1 from n where i < 40)
+             insert into people select i, 'Good' from n;",
+        )
+        .await;
+    Node::start(directory, warehouse, SECTIONS).await
+}
+
+/// A run as the scheduler or an operator starts it.
+async fn start(node: &Node, trigger: Trigger) -> JoinHandle<Result<Ended, engine::Error>> {
+    let config = node.config();
+    let sync = config.sync(&name("person")).unwrap();
+    let source = Source::open(config.sources[&sync.spec.source].clone()).unwrap();
+    let (engine, spec) = (node.publisher().await.engine, sync.spec.clone());
+    let options = RunOptions { trigger, accept: false, dry_run: false };
+    tokio::spawn(
+        async move { engine.run(&spec, &source, options, &Progress::default(), &Shutdown::new()).await },
+    )
+}
+
+async fn open_run(node: &Node) -> RunRecord {
+    let metadata = node.publisher().await.metadata;
+    let mut look = interval(Duration::from_millis(5));
+    soon("a run under way", async {
+        loop {
+            look.tick().await;
+            if let Some(run) = metadata.open_runs(&name("person")).await.unwrap().pop() {
+                return run;
+            }
+        }
+    })
+    .await
+}
+
+async fn name_of(node: &Node) -> String {
+    node.record("person", "id", "1").await.unwrap()["name"].as_str().unwrap().to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_in_progress_is_not_waited_for_and_does_not_come_again() {
+    let node = node(true).await;
+    let publisher = node.publisher().await;
+    node.sync("person").await;
+    for (round, trigger) in [(0, Trigger::Schedule), (1, Trigger::Operator)] {
+        node.warehouse.execute(&format!("update people set name = 'Bad {round}'")).await;
+        let bad = node.sync("person").await.record.version.unwrap();
+        assert_eq!(name_of(&node).await, format!("Bad {round}"));
+
+        // The run stands before its rows until the rollback is done.
+        let Warehouse::Postgres(database) = &node.warehouse else { panic!("Postgres") };
+        let mut locked = PgConnection::connect(&database.url()).await.unwrap();
+        sqlx::raw_sql("begin; lock table people in access exclusive mode; update people set name = 'Worse'")
+            .execute(&mut locked)
+            .await
+            .unwrap();
+        let running = start(&node, trigger).await;
+        let open = open_run(&node).await;
+        let done = soon("rollback", publisher.rollback(&name("person"), Version(1), "test")).await.unwrap();
+        assert_eq!((done.from, done.version), (bad, Version(bad.0 + 1)));
+        node.await_version("person", done.version.0).await;
+        assert_eq!(name_of(&node).await, "Good");
+        let still = publisher.metadata.run(open.id).await.unwrap().unwrap();
+        assert!(still.status.is_open(), "it was not waited for: {still:?}");
+        sqlx::raw_sql("commit").execute(&mut locked).await.unwrap();
+        drop(locked);
+
+        let ended = soon("end of the run", running).await.unwrap().unwrap();
+        assert_eq!((ended.record.id, ended.record.status), (open.id, RunStatus::Superseded), "{ended:?}");
+        assert_eq!(ended.record.error.unwrap().code, "sync_paused");
+        let last = publisher.metadata.last_run(&name("person")).await.unwrap().unwrap();
+        assert_eq!(last.id, open.id, "it did not start again");
+        assert_eq!(
+            (name_of(&node).await.as_str(), node.version("person").await),
+            ("Good", Some(done.version.0))
+        );
+
+        // By schedule none begins; who asks for one gets it, and the sync stays paused.
+        let refused = start(&node, Trigger::Schedule).await.await.unwrap().unwrap_err();
+        assert_eq!(refused.code(), "sync_paused");
+        assert_eq!(publisher.metadata.last_run(&name("person")).await.unwrap().unwrap().id, open.id);
+        let asked = node.sync("person").await.record;
+        assert_eq!((asked.status, asked.version), (RunStatus::Announced, Some(Version(done.version.0 + 1))));
+        assert_eq!(name_of(&node).await, "Worse");
+        assert!(publisher.metadata.pause(&name("person")).await.unwrap().is_some());
+
+        larder::control::resume(&publisher.metadata, &name("person"), "test").await.unwrap();
+        let ended = start(&node, Trigger::Schedule).await.await.unwrap().unwrap();
+        assert_eq!(ended.record.status, RunStatus::Unchanged);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rollback_keeps_how_the_collection_is_served_and_says_what_is_there() {
+    let node = node(false).await;
+    let publisher = node.publisher().await;
+    node.sync("person").await;
+    node.configure(&SECTIONS.replace("model = \"people\"", "model = \"people\"\non_miss = \"empty\""));
+    node.warehouse.execute("update people set name = 'Bad'").await;
+    node.sync("person").await;
+    let as_of = |answer: Answer| answer.header("x-data-as-of").unwrap().parse::<DateTime<Utc>>().unwrap();
+    let bad = as_of(node.get("person", "id", "1").await);
+
+    let person = name("person");
+    let rollback = async |to| publisher.rollback(&person, Version(to), "test").await;
+    for (to, message) in [
+        (7, "person has no version 7 to go back to; there are: 2, 1"),
+        (2, "person is at version 2; roll back to an earlier one"),
+    ] {
+        assert_eq!(rollback(to).await.unwrap_err().to_string(), message);
+        assert_eq!(publisher.metadata.pause(&person).await.unwrap(), None, "nothing was paused");
+    }
+    let none = publisher.rollback(&name("nosuch"), Version(1), "test").await.unwrap_err();
+    assert_eq!(none.to_string(), "no collection is named \"nosuch\"; announced are: person");
+
+    let done = rollback(1).await.unwrap();
+    node.await_version("person", 3).await;
+    assert_eq!(name_of(&node).await, "Good");
+    assert_eq!(node.get("person", "id", "99").await.text(), "{}", "on_miss is the present one");
+    let back = as_of(node.get("person", "id", "1").await);
+    assert!(back < bad, "{back:?} {bad:?}");
+    let head = publisher.store.head().await.unwrap().unwrap();
+    assert_eq!(
+        (head.data_as_of[&person].version, head.data_as_of[&person].data_as_of),
+        (Version(3), done.data_as_of)
+    );
+    let pause = publisher.metadata.pause(&person).await.unwrap().unwrap();
+    assert_eq!((pause.by.as_str(), pause.why.as_str()), ("test", "rolled back to 1"));
+    let log = publisher.metadata.audit_log(10).await.unwrap();
+    let rollback = log.iter().find(|entry| entry.action == "collection.rollback").unwrap();
+    assert_eq!((rollback.subject.as_str(), rollback.detail.as_deref()), ("person", Some("from 2 to 1 as 3")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_version_is_found_when_its_documents_are_gone() {
+    let node = node(false).await;
+    let publisher = node.publisher().await;
+    node.sync("person").await;
+    for text in ["Second", "Third"] {
+        node.warehouse.execute(&format!("update people set name = '{text}'")).await;
+        node.sync("person").await;
+    }
+    // As a month later.
+    let newest = publisher.store.newest(None).await.unwrap().unwrap().n;
+    for n in 1..newest {
+        let document = format!("data/store/catalog/{n:020}.json");
+        std::fs::remove_file(node.directory.path().join(document)).unwrap();
+    }
+    let done = publisher.rollback(&name("person"), Version(1), "test").await.unwrap();
+    assert_eq!((done.version, done.records), (Version(4), 40));
+    node.await_version("person", 4).await;
+    assert_eq!(name_of(&node).await, "Good");
+}
+
+async fn held(node: &Node, sql: &str) -> RunId {
+    node.warehouse.execute(sql).await;
+    let ended = node.sync("person").await;
+    assert_eq!(ended.record.status, RunStatus::Held);
+    ended.record.id
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn exactly_what_was_held_is_announced() {
+    let node = node(false).await;
+    let publisher = node.publisher().await;
+    node.sync("person").await;
+    let run = held(&node, "delete from people where id > 20").await;
+    // What the model has become since does not matter.
+    node.warehouse.execute("delete from people where id > 10; update people set name = 'Later'").await;
+    let held_run = publisher.held_run(run).await.unwrap();
+    let record = publisher.approve(&held_run, "test").await.unwrap().unwrap();
+    assert_eq!((record.id, record.status, record.version), (run, RunStatus::Announced, Some(Version(2))));
+    assert_eq!(publisher.metadata.run(run).await.unwrap(), Some(record));
+    assert_eq!(publisher.metadata.held_run(&name("person")).await.unwrap(), None);
+    node.await_version("person", 2).await;
+    assert_eq!(name_of(&node).await, "Good");
+    assert!(node.record("person", "id", "20").await.is_some());
+    assert_eq!(node.record("person", "id", "21").await, None);
+    let newest = publisher.store.newest(None).await.unwrap().unwrap();
+    assert_eq!(
+        (newest.collections["person"].run_id, &newest.collections["person"].manifest),
+        (run, &held_run.manifest)
+    );
+
+    // Approved once.
+    let again = publisher.held_run(run).await.unwrap_err();
+    assert_eq!(
+        (again.code(), again.to_string()),
+        ("run_not_held", format!("run {run} is not held: it is announced as version 2"))
+    );
+    let again = publisher.approve(&held_run, "test").await.unwrap_err();
+    assert_eq!(again.code(), "run_not_held");
+    let unknown = publisher.held_run(RunId::from_uuid(random::uuid())).await.unwrap_err();
+    assert!(matches!(unknown, Error::UnknownRun { .. }));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_held_is_not_announced_on_another_base() {
+    let node = node(false).await;
+    let publisher = node.publisher().await;
+    node.sync("person").await;
+    node.warehouse.execute("update people set name = 'Second' where id = 1").await;
+    node.sync("person").await;
+    let run = held(&node, "delete from people where id > 20").await;
+    publisher.rollback(&name("person"), Version(1), "test").await.unwrap();
+    let held_run = publisher.held_run(run).await.unwrap();
+    assert_eq!(publisher.approve(&held_run, "test").await.unwrap(), None);
+    assert_eq!(publisher.held_run(run).await.unwrap(), held_run, "it is held on");
+    node.sync_with("person", true).await;
+    let superseded = publisher.approve(&held_run, "test").await.unwrap_err();
+    assert_eq!(superseded.to_string(), format!("run {run} is not held: it is superseded"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dropped_collection_begins_anew_with_a_higher_version() {
+    let node = node(false).await;
+    let publisher = node.publisher().await;
+    let person = name("person");
+    node.sync("person").await;
+    node.warehouse.execute("update people set name = 'Second'").await;
+    node.sync("person").await;
+    let run = held(&node, "delete from people where id > 20").await;
+    publisher.rollback(&person, Version(1), "test").await.unwrap();
+    let refused = publisher.drop_collection(&person, true, "test").await.unwrap_err();
+    assert_eq!(refused.code(), "sync_configured");
+    let removed = publisher.drop_collection(&person, false, "test").await.unwrap();
+    assert_eq!((removed.version, removed.records), (Version(3), Some(40)));
+    assert_eq!(publisher.metadata.pause(&person).await.unwrap(), None);
+    let mut look = interval(Duration::from_millis(5));
+    soon("the end of the collection", async {
+        while node.get("person", "id", "1").await.status != 404 {
+            look.tick().await;
+        }
+    })
+    .await;
+    assert_eq!(node.get("person", "id", "1").await.code(), "collection_not_found");
+    let unknown = publisher.drop_collection(&person, false, "test").await.unwrap_err();
+    assert_eq!(
+        (unknown.code(), unknown.to_string().contains("announced are: none")),
+        ("unknown_collection", true)
+    );
+    assert_eq!(publisher.held_run(run).await.unwrap_err().code(), "run_not_held");
+
+    let ended = node.sync("person").await;
+    assert_eq!((ended.record.status, ended.record.version), (RunStatus::Announced, Some(Version(4))));
+    assert_eq!(node.version("person").await, Some(4));
+    node.warehouse.execute("update people set name = 'Fifth'").await;
+    assert_eq!(node.sync("person").await.record.version, Some(Version(5)));
+}

@@ -1,0 +1,325 @@
+//! The commands by the real binary, beside servers that serve what they do.
+
+use std::net::SocketAddr;
+
+use chrono::{DateTime, Utc};
+use larder::{
+    metadata::{LeaseOutcome, Metadata, Settings},
+    support::clock::Clock,
+};
+use serde_json::{Value, json};
+use tokio::time::{Duration, interval};
+
+use crate::support::{
+    command_line::{Place, Running},
+    http::{Answer, Client, soon},
+};
+
+const ROWS: &str = "create table people (id integer primary key, name text);
+    with recursive n(i) as (select 1 union all select i + 1 from n where i < 40)
+    insert into people select i, 'Good' from n;
+    create table ticks (id integer primary key, count integer); insert into ticks values (1, 0);";
+
+fn sync(name: &str, table: &str, schedule: &str) -> String {
+    format!(
+        "[models.{table}]\nsource = \"warehouse\"\nsql = \"select * from {table}\"\nprimary_key = \"id\"\n\
+         [syncs.{name}]\nmodel = \"{table}\"\nschedule = \"{schedule}\"\nindexes = {{ id = \"id\" }}\n"
+    )
+}
+
+async fn metadata(place: &Place) -> Metadata {
+    let settings = Settings::Sqlite { path: place.path().join("data/metadata.db") };
+    Metadata::open(&settings, Clock::default()).await.unwrap()
+}
+
+fn key(place: &Place) -> String {
+    let created = place.run(&["keys", "create", "--name", "test", "--all-collections"]).expect(0);
+    created.stdout.trim().to_owned()
+}
+
+/// A reader of one node.
+struct Reader {
+    address: SocketAddr,
+    key: String,
+}
+
+impl Reader {
+    fn new(server: &mut Running, key: &str) -> Self {
+        Self { address: server.address("public"), key: key.to_owned() }
+    }
+
+    async fn get(&self, collection: &str) -> Answer {
+        let target = format!("/v1/collections/{collection}/records/id/1");
+        let header = format!("Authorization: Bearer {}\r\n", self.key);
+        Client::connect(self.address).await.ask("GET", target, &header).await
+    }
+
+    /// The record's text and the version that it is of.
+    async fn sees(&self, collection: &str) -> (String, u64) {
+        let answer = self.get(collection).await;
+        let version = answer.header("x-data-version").and_then(|version| version.parse().ok());
+        (answer.text().to_owned(), version.unwrap_or(0))
+    }
+
+    /// When the source had what is served.
+    async fn as_of(&self, collection: &str) -> DateTime<Utc> {
+        self.get(collection).await.header("x-data-as-of").unwrap().parse().unwrap()
+    }
+
+    /// Waits until the record has `part`, at `version` or a later one.
+    async fn until(&self, collection: &str, part: &str, version: u64) -> u64 {
+        let mut look = interval(Duration::from_millis(10));
+        soon(&format!("{part} at version {version}"), async {
+            loop {
+                look.tick().await;
+                let (text, seen) = self.sees(collection).await;
+                if text.contains(part) && seen >= version {
+                    return seen;
+                }
+            }
+        })
+        .await
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bad_data_is_rolled_back_and_stays_away_until_it_is_mended() {
+    let sections = sync("person", "people", "every 1s") + &sync("tick", "ticks", "every 1s");
+    let place = Place::new(ROWS, &sections).await;
+    let mut server = place.start(&["serve"], &[]);
+    let reader = Reader::new(&mut server, &key(&place));
+    assert_eq!(reader.until("person", "Good", 1).await, 1);
+    place.execute("update people set name = 'Bad'").await;
+    assert_eq!(reader.until("person", "Bad", 2).await, 2);
+    let bad_as_of = reader.as_of("person").await;
+
+    let unknown = place.run(&["rollback", "person", "--to", "9"]).expect(2);
+    assert!(
+        unknown.stderr.contains("person has no version 9 to go back to; there are: 2, 1\n"),
+        "{unknown:?}"
+    );
+    let done = place.run(&["rollback", "person", "--to", "1"]).expect(0);
+    assert!(
+        done.stdout.starts_with("person: rolled back from version 2 to 1, announced as version 3\n"),
+        "{done:?}"
+    );
+    assert!(done.stderr.contains("larder resume person"), "{done:?}");
+    assert_eq!(reader.until("person", "Good", 3).await, 3);
+    assert!(reader.as_of("person").await < bad_as_of, "as old as what is served");
+
+    // Another sync of the same server runs, again and again; this one does not.
+    for round in 1..=4 {
+        place.execute(&format!("update ticks set count = {round}")).await;
+        reader.until("tick", &format!("\"count\":{round}"), 1).await;
+    }
+    assert_eq!(reader.sees("person").await.1, 3);
+    assert!(reader.sees("person").await.0.contains("Good"));
+    let status = place.run(&["status"]).expect(0).stdout;
+    assert!(status.contains("paused: rolled back to 1 at 2"), "{status}");
+    let status = place.run(&["status", "--json"]).expect(0).json();
+    assert_eq!(status["collections"][0]["paused"]["why"], "rolled back to 1");
+
+    // Who asks for a run gets it, with a warning; and it can be undone as well.
+    let ran = place.run(&["sync", "person"]).expect(0);
+    assert!(ran.stdout.starts_with("person: announced version 4 "), "{ran:?}");
+    assert!(ran.stderr.contains("warning: person stays paused (rolled back to 1)"), "{ran:?}");
+    reader.until("person", "Bad", 4).await;
+    let done = place.run(&["rollback", "person", "--to", "3", "--json"]).expect(0).json();
+    assert_eq!((&done["from"], &done["to"], &done["version"]), (&json!(4), &json!(3), &json!(5)));
+    assert_eq!(reader.until("person", "Good", 5).await, 5);
+
+    place.execute("update people set name = 'Mended'").await;
+    let resumed = place.run(&["resume", "person"]).expect(0);
+    assert_eq!(resumed.stdout, "person: resumed (rolled back to 3); it runs by its schedule again\n");
+    assert_eq!(reader.until("person", "Mended", 6).await, 6);
+    assert_eq!(place.run(&["resume", "person"]).expect(0).stdout, "person is not paused\n");
+    place.run(&["resume", "nosuch"]).expect(2);
+
+    let log = metadata(&place).await.audit_log(100).await.unwrap();
+    let told: Vec<_> = log
+        .iter()
+        .rev()
+        .filter(|entry| entry.action != "sync.run" && !entry.action.starts_with("key"))
+        .map(|entry| (entry.action.as_str(), entry.detail.as_deref().unwrap_or("")))
+        .collect();
+    let expected = [
+        ("sync.pause", "rolled back to 1"),
+        ("collection.rollback", "from 2 to 1 as 3"),
+        ("sync.pause", "rolled back to 3"),
+        ("collection.rollback", "from 4 to 3 as 5"),
+        ("sync.resume", ""),
+    ];
+    assert_eq!(told, expected);
+    assert!(log.iter().all(|entry| entry.actor == "cli"), "{log:?}");
+}
+
+fn held(place: &Place) -> String {
+    let held = place.run(&["sync", "person", "--json"]).expect(3).json();
+    held["id"].as_str().unwrap().to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_held_run_is_approved() {
+    let place = Place::new(ROWS, &sync("person", "people", "manual")).await;
+    let mut server = place.start(&["serve"], &[]);
+    let reader = Reader::new(&mut server, &key(&place));
+    place.run(&["sync", "person"]).expect(0);
+    place.execute("delete from people where id > 20; update people set name = 'Held'").await;
+    let run = held(&place);
+    let approved = place.run(&["approve", &run]).expect(0);
+    let expected = format!(
+        "person: announced version 2, exactly what {run} had made\n  20 rows: 0 added, 20 changed, 20 removed, 0 rejected; 20 records\n"
+    );
+    assert_eq!((approved.stdout, approved.stderr.as_str()), (expected, ""));
+    reader.until("person", "Held", 2).await;
+    let told = place.run(&["runs", &run, "--json"]).expect(0).json();
+    assert_eq!((&told["run"]["status"], &told["run"]["version"]), (&json!("announced"), &json!(2)));
+    assert_eq!(told["run"]["error"], Value::Null);
+    let status = place.run(&["status", "--json"]).expect(0).json();
+    assert_eq!(status["collections"][0]["held_run"], Value::Null);
+
+    // The collection changes while a run is held: it runs again, without guards.
+    place.execute("delete from people where id > 5").await;
+    let run = held(&place);
+    place.run(&["rollback", "person", "--to", "1"]).expect(0);
+    let again = place.run(&["approve", &run]).expect(0);
+    assert!(
+        again.stderr.starts_with(&format!("person has changed since {run} was held; the sync runs again")),
+        "{again:?}"
+    );
+    assert!(again.stderr.contains("warning: person stays paused"), "{again:?}");
+    assert!(again.stdout.starts_with("person: announced version 4 in "), "{again:?}");
+
+    for (run, code, message) in [
+        (run.as_str(), 4, format!("run {run} is not held: it is superseded\n  code: run_not_held\n")),
+        ("run_01a20a5eec7f7d81806d1cda2d2b4382", 2, "no run has the id run_01a20a5eec7f7d81806d1cda2d2b4382; `larder runs` shows the last ones\n  code: unknown_run\n".to_owned()),
+        ("person", 2, "\"person\" is not a run's id (run_...); larder status shows held runs\n".to_owned()),
+    ] {
+        let ran = place.run(&["approve", run]).expect(code);
+        assert_eq!((ran.stdout.as_str(), ran.stderr), ("", message));
+    }
+    let log = metadata(&place).await.audit_log(100).await.unwrap();
+    let approvals: Vec<_> = log.iter().rev().filter(|entry| entry.action == "run.approve").collect();
+    let details: Vec<_> = approvals.iter().filter_map(|entry| entry.detail.as_deref()).collect();
+    assert_eq!(details, ["person as 2", "person has changed since; it runs again"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_region_is_pinned_and_a_collection_dropped() {
+    let place = Place::new(ROWS, &sync("person", "people", "manual")).await;
+    let mut here = place.start(&["serve", "--region", "us"], &[]);
+    let key = key(&place);
+    let here = Reader::new(&mut here, &key);
+    let mut there = place.start(&["serve", "--region", "eu", "--roles", "replica", "--data-dir", "eu"], &[]);
+    let there = Reader::new(&mut there, &key);
+    place.run(&["sync", "person"]).expect(0);
+    place.execute("update people set name = 'Second'").await;
+    place.run(&["sync", "person"]).expect(0);
+    for reader in [&here, &there] {
+        reader.until("person", "Second", 2).await;
+    }
+
+    let pinned = place.run(&["pin", "person", "--region", "eu", "--to", "1"]).expect(0);
+    assert!(pinned.stdout.starts_with("person: region eu is pinned at version 1, data as of "), "{pinned:?}");
+    assert!(pinned.stdout.ends_with("; the newest is 2\n"), "{pinned:?}");
+    assert_eq!(there.until("person", "Good", 1).await, 1);
+    place.execute("update people set name = 'Third'").await;
+    place.run(&["sync", "person"]).expect(0);
+    here.until("person", "Third", 3).await;
+    assert_eq!(there.sees("person").await.1, 1);
+    let status = place.run(&["status"]).expect(0).stdout;
+    assert!(status.contains("pinned: eu at 1"), "{status}");
+    let status = place.run(&["status", "--json"]).expect(0).json();
+    assert_eq!(status["collections"][0]["pins"], json!({"eu": 1}));
+    // A rollback says who does not follow.
+    let done = place.run(&["rollback", "person", "--to", "2"]).expect(0);
+    assert!(done.stderr.contains("warning: region eu is pinned and does not follow"), "{done:?}");
+    here.until("person", "Second", 4).await;
+
+    let unpinned = place.run(&["unpin", "person", "--region", "eu"]).expect(0);
+    assert_eq!(
+        unpinned.stdout,
+        "person: region eu leaves version 1 and follows the newest again, which is 4\n"
+    );
+    there.until("person", "Second", 4).await;
+    let none = place.run(&["unpin", "person", "--region", "eu"]).expect(2);
+    assert!(
+        none.stderr.contains("person is not pinned in region eu; regions with a pin: none\n"),
+        "{none:?}"
+    );
+    place.run(&["pin", "person", "--region", "eu", "--to", "1"]).expect(0);
+
+    let configured = place.run(&["drop", "person"]).expect(2);
+    assert!(
+        configured.stderr.contains("take [syncs.person] out of")
+            && configured.stderr.contains("sync_configured")
+    );
+    let config = std::fs::read_to_string(place.path().join("larder.toml")).unwrap();
+    place.write("without.toml", config.split("[models.people]").next().unwrap());
+    let books = metadata(&place).await;
+    let held = books.acquire_lease("sync:person", "somebody", Duration::from_mins(1)).await.unwrap();
+    let LeaseOutcome::Held(lease) = held else { panic!("it is free") };
+    let refused = place.run(&["drop", "person", "-c", "without.toml"]).expect(4);
+    assert!(refused.stderr.contains("held by somebody"), "{refused:?}");
+    books.release_lease(&lease).await.unwrap();
+    let dropped = place.run(&["drop", "person", "-c", "without.toml"]).expect(0);
+    assert_eq!(dropped.stdout, "person: dropped version 4, 40 records\n");
+    for reader in [&here, &there] {
+        reader.until("person", "collection_not_found", 0).await;
+    }
+    let again = place.run(&["drop", "person", "-c", "without.toml"]).expect(2);
+    assert!(again.stderr.contains("unknown_collection"), "{again:?}");
+
+    // Begun anew: a higher version, and no pin.
+    let ran = place.run(&["sync", "person"]).expect(0);
+    assert!(ran.stdout.starts_with("person: announced version 5 "), "{ran:?}");
+    for reader in [&here, &there] {
+        assert_eq!(reader.until("person", "Third", 5).await, 5);
+    }
+    let log = books.audit_log(100).await.unwrap();
+    let mut done: Vec<_> = log
+        .iter()
+        .filter_map(|entry| {
+            let detail = entry.detail.as_deref()?;
+            entry.action.strip_prefix("collection.").map(|action| (action, detail))
+        })
+        .collect();
+    done.reverse();
+    let expected = [
+        ("pin", "eu at 1, the newest is 2"),
+        ("rollback", "from 3 to 2 as 4"),
+        ("unpin", "eu from 1, the newest is 4"),
+        ("pin", "eu at 1, the newest is 4"),
+        ("drop", "version 4, 40 records"),
+    ];
+    assert_eq!(done, expected);
+}
+
+#[tokio::test]
+async fn a_region_is_pinned_only_where_the_collection_is_served() {
+    let sections = sync("person", "people", "manual") + "regions = [\"us\", \"ap\"]\n";
+    let place = Place::new(ROWS, &sections).await;
+    place.run(&["sync", "person"]).expect(0);
+    let refused = place.run(&["pin", "person", "--region", "eu", "--to", "1"]).expect(2);
+    assert_eq!(
+        refused.stderr,
+        "person is not served in region eu; it is served in: us, ap\n  code: region_not_served\n"
+    );
+    place.run(&["pin", "person", "--region", "ap", "--to", "1"]).expect(0);
+    place.run(&["pin", "person", "--to", "1"]).expect(2);
+    place.run(&["unpin", "person"]).expect(2);
+    let help = place.run(&["pin", "-h"]).expect(0).stdout;
+    assert!(
+        help.contains("--region <NAME>") && help.contains("The region that stays at this version"),
+        "{help}"
+    );
+    for arguments in [
+        &["rollback", "person", "--to", "1"][..],
+        &["resume", "person"],
+        &["drop", "person"],
+        &["approve", "run_01a20a5eec7f7d81806d1cda2d2b4382"],
+    ] {
+        let ran = place.run(&[arguments, &["--roles", "replica"]].concat()).expect(2);
+        assert!(ran.stderr.contains("has not the role \"publisher\""), "{ran:?}");
+    }
+}
