@@ -161,11 +161,15 @@ fn tell(ended: &Ended, dry_run: bool) -> Result<(), Failure> {
         complain(&format!("{}: {}", error.code, error.message));
     }
     if record.status == RunStatus::Held {
-        complain(if dry_run {
+        let id = record.id;
+        complain(&if dry_run {
             "A guard would hold this run: nothing would change for readers unless it is run with --accept."
+                .to_owned()
         } else {
-            "A guard holds this run: nothing changed for readers. Look at the model; then announce \
-             exactly this result with larder approve RUN, or run again with --accept."
+            format!(
+                "A guard holds this run: nothing changed for readers. Look at the model; then announce \
+                 exactly this result with `larder approve {id}`, or run again with --accept."
+            )
         });
     }
     warn(ended, dry_run);

@@ -40,7 +40,7 @@ impl Publisher {
                 let version = record.version.map(|version| version.to_string()).unwrap_or_default();
                 info!(run = %id, sync = %name, version, "a held run was approved");
                 self.audit_done(actor, "run.approve", &id, Some(format!("{name} as {version}"))).await;
-                Ok(Some(record))
+                Ok(Some(*record))
             }
             Approval::BaseMoved => {
                 let detail = format!("{name} has changed since; it runs again");

@@ -90,7 +90,7 @@ impl Publisher {
             let now = self.clock.now();
             let manifest = Manifest {
                 format: FORMAT,
-                version: Version(present.version.0 + 1),
+                version: Version(present.version.0.saturating_add(1)),
                 run_id: RunId::from_uuid(random::uuid_at(now.timestamp_millis().unsigned_abs())),
                 created_at: now,
                 serving: self.serving(name, &present, target).await?,

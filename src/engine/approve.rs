@@ -14,7 +14,7 @@ use crate::{
 #[derive(Debug)]
 pub enum Approval {
     /// Exactly what it had published is announced.
-    Announced(RunRecord),
+    Announced(Box<RunRecord>),
     /// The collection is no longer what the run was compared with: it stays held.
     BaseMoved,
     /// It is not held any more.
@@ -73,6 +73,6 @@ impl Engine {
         if let Err(error) = self.metadata.update_run(&record).await {
             tracing::warn!(run = %record.id, %error, "the end of a run could not be recorded");
         }
-        announced.map(|_| Approval::Announced(record))
+        announced.map(|_| Approval::Announced(Box::new(record)))
     }
 }

@@ -35,6 +35,8 @@ impl Engine {
                 Settled::Announced { entry, .. } => {
                     run.version = Some(entry.version);
                     run.status = RunStatus::Announced;
+                    // A held run has one until it is approved.
+                    run.error = None;
                 }
                 Settled::NotFound { .. } => run.status = RunStatus::Interrupted,
             }

@@ -16,7 +16,7 @@ use crate::domain::{
     digest::Digest,
     id::{NodeId, RunId},
     keyset::KeySetDocument,
-    limits::{COLLECTIONS_MAX, FORMAT, SEGMENT_BYTES_MAX},
+    limits::{COLLECTIONS_MAX, DROPPED_MAX, FORMAT, PINS_MAX, SEGMENT_BYTES_MAX},
     manifest::Version,
     name::{CollectionName, RegionName},
 };
@@ -32,6 +32,7 @@ fn written(document: &impl Serialize) -> Bytes {
 pub(crate) fn document(bytes: &[u8]) -> bool {
     let Ok(document) = decode::document(NUMBER, "d", bytes) else { return false };
     assert!(document.format <= FORMAT && document.collections.len() <= COLLECTIONS_MAX);
+    assert!(document.pins_count() <= PINS_MAX && document.dropped.len() <= DROPPED_MAX);
     assert_eq!(decode::document(NUMBER, "d", &written(&document)).unwrap(), document);
     assert!(decode::document(NUMBER + 1, "d", bytes).is_err(), "it has another number than its name");
     true

@@ -107,7 +107,8 @@ fn remember_dropped(dropped: &mut BTreeMap<CollectionName, Version>, name: &Coll
     {
         dropped.remove(&lowest);
     }
-    dropped.insert(name.clone(), last);
+    // The last number of all is in no document that can be read: nothing could follow it.
+    dropped.insert(name.clone(), last.min(Version(u64::MAX - 1)));
 }
 
 /// Refuses a change that was made from another pin, or from none.
@@ -272,6 +273,8 @@ mod tests {
         }
         assert_eq!(dropped.len(), DROPPED_MAX);
         assert!(!dropped.contains_key(&name("c0")) && dropped.contains_key(&name("c1")));
+        remember_dropped(&mut dropped, &name("last"), Version(u64::MAX));
+        assert_eq!(dropped[&name("last")], Version(u64::MAX - 1));
     }
 
     #[test]

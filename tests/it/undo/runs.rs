@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use larder::{
-    control::Error,
+    control::{Error, Publisher},
     domain::{
         id::RunId,
         manifest::Version,
@@ -67,6 +67,19 @@ async fn open_run(node: &Node) -> RunRecord {
     .await
 }
 
+/// Waits until head names the newest document; gives its number.
+async fn await_head(publisher: &Publisher) -> u64 {
+    let newest = publisher.store.newest(None).await.unwrap().unwrap().n;
+    let mut look = interval(Duration::from_millis(5));
+    soon("head at the newest document", async {
+        while publisher.store.head().await.unwrap().is_none_or(|head| head.n < newest) {
+            look.tick().await;
+        }
+    })
+    .await;
+    newest
+}
+
 async fn name_of(node: &Node) -> String {
     node.record("person", "id", "1").await.unwrap()["name"].as_str().unwrap().to_owned()
 }
@@ -90,7 +103,9 @@ async fn a_run_in_progress_is_not_waited_for_and_does_not_come_again() {
             .unwrap();
         let running = start(&node, trigger).await;
         let open = open_run(&node).await;
-        let done = soon("rollback", publisher.rollback(&name("person"), Version(1), "test")).await.unwrap();
+        let person = name("person");
+        let rollback = Box::pin(publisher.rollback(&person, Version(1), "test"));
+        let done = soon("rollback", rollback).await.unwrap();
         assert_eq!((done.from, done.version), (bad, Version(bad.0 + 1)));
         node.await_version("person", done.version.0).await;
         assert_eq!(name_of(&node).await, "Good");
@@ -153,11 +168,10 @@ async fn a_rollback_keeps_how_the_collection_is_served_and_says_what_is_there() 
     assert_eq!(node.get("person", "id", "99").await.text(), "{}", "on_miss is the present one");
     let back = as_of(node.get("person", "id", "1").await);
     assert!(back < bad, "{back:?} {bad:?}");
+    await_head(&publisher).await;
     let head = publisher.store.head().await.unwrap().unwrap();
-    assert_eq!(
-        (head.data_as_of[&person].version, head.data_as_of[&person].data_as_of),
-        (Version(3), done.data_as_of)
-    );
+    let fresh = &head.data_as_of[&person];
+    assert_eq!((fresh.version, fresh.data_as_of), (Version(3), done.data_as_of));
     let pause = publisher.metadata.pause(&person).await.unwrap().unwrap();
     assert_eq!((pause.by.as_str(), pause.why.as_str()), ("test", "rolled back to 1"));
     let log = publisher.metadata.audit_log(10).await.unwrap();
@@ -174,8 +188,8 @@ async fn a_version_is_found_when_its_documents_are_gone() {
         node.warehouse.execute(&format!("update people set name = '{text}'")).await;
         node.sync("person").await;
     }
+    let newest = await_head(&publisher).await;
     // As a month later.
-    let newest = publisher.store.newest(None).await.unwrap().unwrap().n;
     for n in 1..newest {
         let document = format!("data/store/catalog/{n:020}.json");
         std::fs::remove_file(node.directory.path().join(document)).unwrap();
