@@ -122,7 +122,7 @@ larder.toml:3:14  storage.status_url: must not be storage.url itself
 "#);
     assert_snapshot!(faults("[storage]\nstatus_url = \"./status\"\n"), @r#"
 larder.toml:2:14  storage.status_url: is not the URL of a store
-  hint: write "file:./data/store"
+  hint: write "file:./data/store", "s3://bucket/prefix", "gs://bucket/prefix" or "az://container/prefix"
 "#);
 }
 
