@@ -33,6 +33,9 @@ impl Order {
     }
 }
 
+/// What every HTTP/2 connection begins with (RFC 9113, section 3.4).
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
 /// Shared by a connection's task, its socket and the listener.
 #[derive(Default)]
 pub(super) struct Link {
@@ -41,6 +44,9 @@ pub(super) struct Link {
     /// What `received` was when something was last sent: bytes above it are a request that has not
     /// been answered, most often one that has not arrived whole.
     answered: AtomicU64,
+    /// The first bytes are no [`PREFACE`].
+    is_http1: AtomicBool,
+    /// The [`PREFACE`] has come whole.
     is_http2: AtomicBool,
     /// Requests whose heads are whole and whose answers are on their way: whoever makes them bounds
     /// the time of their bodies.
@@ -55,8 +61,17 @@ impl Link {
     /// The client sent `bytes`.
     pub(super) fn received(&self, bytes: &[u8]) {
         let before = self.received.fetch_add(bytes.len() as u64, Relaxed);
-        if before == 0 && bytes.starts_with(b"PRI") {
+        if before < PREFACE.len() as u64 && !self.is_http1.load(Relaxed) {
+            self.look_for_preface(&PREFACE[before as usize..], bytes);
+        }
+    }
+
+    /// A preface may come in pieces: `rest` is what it still lacks.
+    fn look_for_preface(&self, rest: &[u8], bytes: &[u8]) {
+        if bytes.starts_with(rest) {
             self.is_http2.store(true, Relaxed);
+        } else if !rest.starts_with(bytes) {
+            self.is_http1.store(true, Relaxed);
         }
     }
 
@@ -219,6 +234,25 @@ mod tests {
         for _ in 0..20 {
             link.received(b"ping");
             assert_eq!(pulse.judge(&link, PATIENCE), Order::Serve);
+        }
+    }
+
+    #[test]
+    fn a_preface_may_come_in_pieces() {
+        for at in 1..PREFACE.len() {
+            let link = Link::default();
+            link.received(&PREFACE[..at]);
+            assert!(link.is_receiving(), "half a preface is half a head: {at}");
+            link.received(&PREFACE[at..]);
+            link.received(b"ping");
+            assert!(!link.is_receiving(), "{at}");
+        }
+        for other in [&b"PRINT / HTTP/1.1"[..], b"G", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\rX"] {
+            let link = Link::default();
+            link.received(other);
+            link.received(&PREFACE[other.len().min(PREFACE.len())..]);
+            link.received(PREFACE);
+            assert!(link.is_receiving(), "{}", other.escape_ascii());
         }
     }
 
