@@ -332,6 +332,65 @@ async fn shutdown_closes_idle_connections_and_finishes_requests_under_way() {
     assert!(TcpStream::connect(server.public).await.is_err());
 }
 
+/// Waits until the listener of `server` has closed its socket.
+async fn refuses(server: &Server) {
+    soon("end of the socket", async {
+        while TcpStream::connect(server.public).await.is_ok() {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_connection_opened_as_the_listener_ends_may_still_ask() {
+    let limits = Limits { first_request_grace: Duration::from_hours(1), ..RELAXED };
+    let mut server = Server::with(limits);
+    let mut fresh = Client::connect(server.public).await;
+    let mut idle = Client::connect(server.public).await;
+    assert_eq!(idle.ask("GET", "/livez", "").await.status, 200);
+    server.shutdown.cancel();
+    refuses(&server).await;
+    idle.closed().await;
+    let answer = fresh.ask("GET", RECORD, &server.bearer()).await;
+    assert_eq!((answer.status, answer.header("connection")), (200, Some("close")));
+    fresh.closed().await;
+    drop((idle, fresh));
+    server.ended().await;
+}
+
+#[tokio::test]
+async fn a_connection_that_never_asks_delays_the_end_for_a_moment_only() {
+    let limits = Limits { first_request_grace: Duration::from_millis(50), ..RELAXED };
+    let mut server = Server::with(limits);
+    let mut silent = Client::connect(server.public).await;
+    server.shutdown.cancel();
+    silent.closed().await;
+    drop(silent);
+    server.ended().await;
+}
+
+#[tokio::test]
+async fn a_request_under_way_when_the_shutdown_begins_is_asked_to_go() {
+    let server = Server::with(Limits { grace: Duration::from_hours(1), ..RELAXED });
+    let mut client = Client::connect(server.public).await;
+    let lookup = "/v1/collections/customer/records/id";
+    let head = format!("{}Content-Length: 11\r\nExpect: 100-continue\r\n", server.bearer());
+    client.request("POST", lookup, &head).await;
+    // The server waits for the body.
+    assert_eq!(client.head().await.status, 100);
+    server.shutdown.cancel();
+    let mut other = Client::connect(server.public).await;
+    let asked_to_go = async {
+        while other.ask("GET", "/livez", "").await.header("connection").is_none() {}
+    };
+    soon("Connection: close", asked_to_go).await;
+    client.send("value=12345").await;
+    let answer = client.answer().await;
+    assert_eq!((answer.status, answer.header("connection")), (200, Some("close")));
+    client.closed().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn shutdown_resets_no_busy_connection() {
     let mut server = Server::start();

@@ -82,15 +82,17 @@ impl<A: Answer> Service<Request<Incoming>> for Served<A> {
     type Future = Answering;
 
     fn call(&self, request: Request<Incoming>) -> Answering {
-        let is_draining = self.courteous.is_draining.load(Ordering::Relaxed);
-        let is_leaving = is_draining && request.version() < Version::HTTP_2;
-        let finish = move |answer| if is_leaving { close_after(answer) } else { answer };
+        let is_http1 = request.version() < Version::HTTP_2;
         match self.courteous.answer.answer(request) {
-            Answering::Ready(answer) => Answering::Ready(answer.map(finish)),
+            Answering::Ready(answer) => {
+                let is_draining = &self.courteous.is_draining;
+                Answering::Ready(answer.map(|answer| parting(answer, is_http1, is_draining)))
+            }
             Answering::Routed(answering) => {
                 let under_way = self.link.begin();
+                let is_draining = Arc::clone(&self.courteous.is_draining);
                 Answering::Routed(Box::pin(async move {
-                    let answer = finish(answering.await);
+                    let answer = parting(answering.await, is_http1, &is_draining);
                     drop(under_way);
                     answer
                 }))
@@ -99,8 +101,11 @@ impl<A: Answer> Service<Request<Incoming>> for Served<A> {
     }
 }
 
-fn close_after(mut answer: Response<Body>) -> Response<Body> {
-    answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+/// Asks the client to go when the listener drains by now, however long ago the request began.
+fn parting(mut answer: Response<Body>, is_http1: bool, is_draining: &AtomicBool) -> Response<Body> {
+    if is_http1 && is_draining.load(Ordering::Relaxed) {
+        answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    }
     answer
 }
 
@@ -110,10 +115,11 @@ pub(super) async fn drive<A: Answer>(
     protocol: Arc<Protocol>,
     courteous: Courteous<A>,
     link: Arc<Link>,
+    first_request_grace: Duration,
 ) {
     let service = Served { courteous, link: Arc::clone(&link) };
     let socket = Socket::new(stream, Arc::clone(&link), service.courteous.answer.clone());
-    serve(socket, &protocol, service, &link).await;
+    serve(socket, &protocol, service, &link, first_request_grace).await;
     if let Some(stream) = link.take_stream()
         && !link.has_ended()
     {
@@ -122,9 +128,15 @@ pub(super) async fn drive<A: Answer>(
     }
 }
 
-async fn serve<A: Answer>(socket: Socket<A>, protocol: &Protocol, service: Served<A>, link: &Link) {
+async fn serve<A: Answer>(
+    socket: Socket<A>,
+    protocol: &Protocol,
+    service: Served<A>,
+    link: &Link,
+    first_request_grace: Duration,
+) {
     let mut connection = pin!(protocol.serve_connection(TokioIo::new(socket), service));
-    let mut is_closing = false;
+    let (mut is_closing, mut first_request) = (false, None);
     poll_fn(|context| {
         loop {
             let order = link.order(context.waker());
@@ -136,6 +148,13 @@ async fn serve<A: Answer>(socket: Socket<A>, protocol: &Protocol, service: Serve
             // would close on half a one. Its rest wakes this task; the listener bounds the wait.
             if order == Order::Serve || is_closing || link.is_receiving() {
                 return Poll::Pending;
+            }
+            if link.is_fresh() {
+                // Boxed: hardly any connection needs it.
+                let grace = || Box::pin(tokio::time::sleep(first_request_grace));
+                if first_request.get_or_insert_with(grace).as_mut().poll(context).is_pending() {
+                    return Poll::Pending;
+                }
             }
             is_closing = true;
             connection.as_mut().graceful_shutdown();

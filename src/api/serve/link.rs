@@ -81,6 +81,11 @@ impl Link {
         self.answered.store(self.received.load(Relaxed), Relaxed);
     }
 
+    /// Whether the client has not sent anything yet: its first request may be on the way.
+    pub(super) fn is_fresh(&self) -> bool {
+        self.received.load(Relaxed) == 0
+    }
+
     /// Whether part of a request's head has come. Of HTTP/2 nothing is known: it sends frames that need
     /// no answer.
     pub(super) fn is_receiving(&self) -> bool {

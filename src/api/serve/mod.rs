@@ -3,7 +3,7 @@
 //! When its shutdown token is cancelled, `/readyz` fails at once, and for a grace given by the
 //! caller the listener serves on: load balancers notice, and every answer asks its client to go.
 //! Then it stops accepting, lets requests in flight finish and closes idle connections, without a
-//! reset; what is left after the drain time is cut off.
+//! reset, those on which nothing has come yet a moment later; what is left after the drain time is cut off.
 
 mod bare;
 mod connection;
@@ -39,6 +39,9 @@ use crate::{domain::error::ErrorKind, support::shutdown::Shutdown, telemetry::me
 /// How long a connection may be idle: longer than the 60 s for which clients and load balancers
 /// keep theirs, so that they close first.
 pub const IDLE_TIMEOUT: Duration = Duration::from_secs(75);
+/// How long a connection on which nothing has come is kept when the listener ends: its client connected a
+/// moment ago, and its first request is a round trip away.
+const FIRST_REQUEST_GRACE: Duration = Duration::from_millis(150);
 /// Connections that the system keeps while they wait to be accepted: a burst of Braze's.
 const BACKLOG: u32 = 4096;
 /// Pause after a failed accept, most often for want of file descriptors.
@@ -56,6 +59,8 @@ pub struct Limits {
     pub idle_timeout: Duration,
     /// How long the listener serves on after the shutdown began.
     pub grace: Duration,
+    /// How long after that a connection on which nothing has come may show its first request.
+    pub first_request_grace: Duration,
     /// Longest time for connections to end after that.
     pub drain_timeout: Duration,
 }
@@ -68,6 +73,7 @@ impl Limits {
             header_timeout: settings.header_timeout,
             idle_timeout: IDLE_TIMEOUT,
             grace,
+            first_request_grace: FIRST_REQUEST_GRACE,
             drain_timeout: settings.drain_timeout,
         }
     }
@@ -212,14 +218,17 @@ impl<A: Answer> Open<A> {
         // option is already broken, and says so when it is read.
         let _ = stream.set_nodelay(true);
         let link = Arc::new(Link::default());
-        let (tls, timeout) = (self.tls.clone(), self.limits.header_timeout);
+        let Limits { header_timeout: timeout, first_request_grace, .. } = self.limits;
+        let tls = self.tls.clone();
         let tls_failed = self.metrics.tls_failed.clone();
         let (protocol, service) = (Arc::clone(&self.protocol), self.service.clone());
         let connection = {
             let link = Arc::clone(&link);
             async move {
                 match opened(stream, tls, timeout).await {
-                    Ok(stream) => connection::drive(stream, protocol, service, link).await,
+                    Ok(stream) => {
+                        connection::drive(stream, protocol, service, link, first_request_grace).await;
+                    }
                     Err(_) => _ = tls_failed.inc(),
                 }
             }
@@ -296,6 +305,7 @@ mod tests {
             header_timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_secs(75),
             grace: Duration::ZERO,
+            first_request_grace: Duration::ZERO,
             drain_timeout: Duration::from_secs(1),
         };
         let (calm, pressed) = (limits.patience(69), limits.patience(70));

@@ -151,6 +151,7 @@ pub(crate) const RELAXED: Limits = Limits {
     header_timeout: Duration::from_mins(1),
     idle_timeout: Duration::from_mins(1),
     grace: Duration::ZERO,
+    first_request_grace: Duration::ZERO,
     drain_timeout: Duration::from_mins(1),
 };
 
