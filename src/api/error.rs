@@ -88,8 +88,8 @@ impl Error {
     }
 
     fn add_demanded(&self, headers: &mut HeaderMap) {
-        // The rest of the body is not read, so that nothing can follow it on an HTTP/1 connection.
-        if matches!(self.code, Code::BodyTooLarge | Code::BodyIncomplete) {
+        // The rest of the body is not awaited any longer, so that nothing can follow it on HTTP/1.
+        if self.code == Code::BodyIncomplete {
             headers.insert(CONNECTION, HeaderValue::from_static("close"));
         }
         match self.code.status().as_u16() {

@@ -16,6 +16,7 @@ use super::{
     openapi, ops,
     reply::{Answering, Body},
     request_id::{RequestId, RequestIds},
+    unread,
 };
 use crate::telemetry::metrics::RequestMetrics;
 
@@ -66,7 +67,7 @@ impl Layers {
         let answering = match too_large(request.uri(), request.headers()) {
             Some(code) => {
                 self.count(code, &arrival);
-                Answering::ready(Error::from(code).respond(&arrival.id).map(Either::Left))
+                unread::answering(request, Error::from(code).respond(&arrival.id).map(Either::Left))
             }
             None => inner(Inbound { request, arrival }),
         };

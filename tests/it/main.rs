@@ -30,6 +30,8 @@ mod packaging;
 #[cfg(test)]
 mod publication;
 #[cfg(test)]
+mod read_bodies;
+#[cfg(test)]
 mod read_contract;
 #[cfg(test)]
 mod read_listener;

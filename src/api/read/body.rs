@@ -8,7 +8,7 @@ use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::{
     HeaderMap,
     body::{Body, Incoming},
-    header::{CONTENT_TYPE, EXPECT, HeaderValue},
+    header::{CONTENT_TYPE, HeaderValue},
 };
 use serde::{Deserialize, Deserializer, de};
 
@@ -20,11 +20,8 @@ pub(in crate::api) const BODY_BYTES_MAX: usize = 16 * 1024;
 /// The media type of a form.
 pub(in crate::api) const FORM: &str = "application/x-www-form-urlencoded";
 
-/// How long the body of a refused request is awaited: it is most often on its way.
-const DISCARD_TIMEOUT: Duration = Duration::from_millis(200);
-
 /// Reads a body whole, within its bounds of size and time.
-pub(super) async fn collect(body: Incoming, timeout: Duration) -> Result<Bytes, Code> {
+pub(super) async fn collect(body: &mut Incoming, timeout: Duration) -> Result<Bytes, Code> {
     if body.size_hint().lower() > BODY_BYTES_MAX as u64 {
         return Err(Code::BodyTooLarge);
     }
@@ -33,16 +30,6 @@ pub(super) async fn collect(body: Incoming, timeout: Duration) -> Result<Bytes, 
         Ok(Ok(whole)) => Ok(whole.to_bytes()),
         Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Code::BodyTooLarge),
         Ok(Err(_)) | Err(_) => Err(Code::BodyIncomplete),
-    }
-}
-
-/// Takes the small body of a refused request off the connection: an answer that overtakes it ends an HTTP/1
-/// connection and looks like a fault of the stream to some clients of HTTP/2. A caller that waits for
-/// `100 Continue` is answered at once.
-pub(super) async fn discard(headers: &HeaderMap, body: Incoming) {
-    if !headers.contains_key(EXPECT) {
-        // Whatever comes of it, the request is refused already.
-        let _ = collect(body, DISCARD_TIMEOUT).await;
     }
 }
 

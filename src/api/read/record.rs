@@ -2,7 +2,8 @@
 
 use std::panic::AssertUnwindSafe;
 
-use hyper::{HeaderMap, Method, Request, body::Incoming};
+use http_body_util::Either;
+use hyper::{HeaderMap, Method, Request, Response, body::Incoming};
 
 use super::{
     RawPath, ReadState,
@@ -17,7 +18,8 @@ use crate::{
         codes::{Answered, Code},
         error::Error,
         layers::Arrival,
-        reply::Whole,
+        reply::{Body, Whole},
+        unread::Unread,
     },
     cache::{Collection, Lookup, Slot},
 };
@@ -66,27 +68,29 @@ pub(in crate::api) async fn answer_post(
     state: ReadState,
     request: Request<Incoming>,
     arrival: Arrival,
-) -> Whole {
+) -> Response<Body> {
     let (head, body) = request.into_parts();
-    let head = Request::from_parts(head, ());
-    let admitted = match Asked::of(&head) {
-        Some(asked) => admit(&state, asked),
+    let mut unread = Unread::new(&head, body);
+    let judged = judge_post(&state, &Request::from_parts(head, ()), unread.body()).await;
+    unread.before(conclude(&state, judged, &arrival).map(Either::Left)).await
+}
+
+async fn judge_post(state: &ReadState, head: &Request<()>, body: &mut Incoming) -> Judged {
+    let admitted = match Asked::of(head) {
+        Some(asked) => admit(state, asked),
         None => Err(Code::RouteNotFound.into()),
     };
-    let judged = match admitted {
-        Ok(admitted) => match body::collect(body, state.inner().limits.body_timeout).await {
-            Ok(body) => guarded(|| match body::value(head.headers(), &body) {
-                Ok(value) => look_up(&state, &admitted, &value, head.headers()),
-                Err(code) => Judged::refused(code),
-            }),
-            Err(code) => Judged::refused(code),
-        },
-        Err(error) => {
-            body::discard(head.headers(), body).await;
-            Judged::refused(error)
-        }
+    let admitted = match admitted {
+        Ok(admitted) => admitted,
+        Err(error) => return Judged::refused(error),
     };
-    conclude(&state, judged, &arrival)
+    match body::collect(body, state.inner().limits.body_timeout).await {
+        Ok(body) => guarded(|| match body::value(head.headers(), &body) {
+            Ok(value) => look_up(state, &admitted, &value, head.headers()),
+            Err(code) => Judged::refused(code),
+        }),
+        Err(code) => Judged::refused(code),
+    }
 }
 
 /// Counts an answer and gives it its form.
