@@ -66,16 +66,17 @@ fn coding_of(bytes: usize, bytes_min: usize, headers: &HeaderMap) -> Option<Codi
     (bytes >= bytes_min).then(|| Coding::chosen_by(headers))
 }
 
-/// The record, or that the caller has it.
+/// The record, or that the caller has it when the request is a conditional one.
 pub(super) fn hit(
     body: Vec<u8>,
     fingerprint: u128,
     compress_min_bytes: usize,
     headers: &HeaderMap,
+    is_conditional: bool,
 ) -> Content {
     let tag = EntityTag::of(fingerprint);
     let coding = coding_of(body.len(), compress_min_bytes, headers);
-    if tag.is_known_by(headers) {
+    if is_conditional && tag.is_known_by(headers) {
         return Content::NotModified { tag, coding };
     }
     Content::Record { body: Body::new(body, coding), tag }

@@ -51,6 +51,8 @@ struct Admitted<'a> {
     caller: Authorised,
     path: RecordPath<'a>,
     freshness: Freshness,
+    /// `If-None-Match` may turn the answer into a 304: of `GET` and `HEAD` alone (RFC 9110, section 13.1.2).
+    is_conditional: bool,
 }
 
 /// Answers a request with its value in the path, and counts it.
@@ -122,7 +124,7 @@ fn admit<'a>(state: &ReadState, asked: Asked<'a>) -> Result<Admitted<'a>, Error>
     let path = path.decode()?;
     let freshness = Freshness::of(query)?;
     caller.open(&path.collection)?;
-    Ok(Admitted { caller, path, freshness })
+    Ok(Admitted { caller, path, freshness, is_conditional: *method != Method::POST })
 }
 
 fn look_up(state: &ReadState, admitted: &Admitted<'_>, value: &str, headers: &HeaderMap) -> Judged {
@@ -144,7 +146,7 @@ fn look_up_in(
     // Before the record: it may be of a later version than the one told, never of an older one.
     let served = collection.state();
     let inner = state.inner();
-    let Admitted { path, freshness, .. } = admitted;
+    let Admitted { path, freshness, is_conditional, .. } = admitted;
     let is_stale = freshness.is_stale(served.data_as_of, || inner.clock.now());
     let compress_min_bytes = inner.limits.compress_min_bytes;
     let on_miss = &served.manifest.serving.on_miss;
@@ -161,7 +163,9 @@ fn look_up_in(
         Lookup::Hit { .. } | Lookup::Miss if is_stale && freshness.on_stale == OnStale::Miss => {
             missed(Code::DataStale)
         }
-        Lookup::Hit { fingerprint } => Ok(hit(body, fingerprint, compress_min_bytes, headers)),
+        Lookup::Hit { fingerprint } => {
+            Ok(hit(body, fingerprint, compress_min_bytes, headers, *is_conditional))
+        }
         Lookup::Miss => missed(Code::RecordNotFound),
     };
     let shown = inner.shown.of(&served, &inner.metrics);
