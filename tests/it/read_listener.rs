@@ -381,9 +381,7 @@ async fn a_request_under_way_when_the_shutdown_begins_is_asked_to_go() {
     assert_eq!(client.head().await.status, 100);
     server.shutdown.cancel();
     let mut other = Client::connect(server.public).await;
-    let asked_to_go = async {
-        while other.ask("GET", "/livez", "").await.header("connection").is_none() {}
-    };
+    let asked_to_go = async { while other.ask("GET", "/livez", "").await.header("connection").is_none() {} };
     soon("Connection: close", asked_to_go).await;
     client.send("value=12345").await;
     let answer = client.answer().await;
