@@ -10,7 +10,7 @@ use axum::{
     routing::{MethodRouter, get},
 };
 use futures::FutureExt;
-use http_body_util::Either;
+use http_body_util::BodyExt;
 use hyper::{
     Request, Response,
     body::{Bytes, Incoming},
@@ -75,7 +75,7 @@ pub fn public(state: ReadState) -> impl Answer {
             Answering::Routed(Box::pin(read::answer_post(state.clone(), request, arrival)))
         }
         Some(asked) => {
-            let answer = read::answer(&state, asked, &inbound.arrival).map(Either::Left);
+            let answer = read::answer(&state, asked, &inbound.arrival);
             unread::answering(inbound.request, answer)
         }
         None => route(&router, layers, inbound),
@@ -122,14 +122,19 @@ async fn routed_answer(
     layers: &Layers,
     arrival: &Arrival,
 ) -> Response<Body> {
-    let outcome = AssertUnwindSafe(router.call(request)).catch_unwind().await;
-    let Ok(Ok(mut answer)) = outcome else {
+    let outcome = AssertUnwindSafe(async {
+        let Ok(answer) = router.call(request).await;
+        let (head, body) = answer.into_parts();
+        // Every route answers with bytes at hand.
+        body.collect().await.map(|body| Response::from_parts(head, Body::from(body.to_bytes())))
+    });
+    let Ok(Ok(mut answer)) = outcome.catch_unwind().await else {
         layers.count(Code::Internal, arrival);
-        return Error::from(Code::Internal).respond(&arrival.id).map(Either::Left);
+        return Error::from(Code::Internal).respond(&arrival.id);
     };
     if let Some(&code) = answer.extensions().get::<Code>() {
         layers.count(code, arrival);
     }
     answer.headers_mut().insert(request_id::HEADER, arrival.id.header());
-    answer.map(Either::Right)
+    answer
 }

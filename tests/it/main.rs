@@ -40,6 +40,8 @@ mod read_lookups;
 #[cfg(test)]
 mod read_paths;
 #[cfg(test)]
+mod read_slow;
+#[cfg(test)]
 mod read_tls;
 #[cfg(test)]
 mod replica;

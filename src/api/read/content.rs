@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http_body_util::Full;
 use hyper::{
     HeaderMap, Response, StatusCode,
     header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderValue, VARY},
@@ -15,7 +14,7 @@ use crate::{
         codes::{Answered, Code},
         error::Error,
         layers::Arrival,
-        reply::Whole,
+        reply,
     },
     domain::manifest::OnMiss,
 };
@@ -118,7 +117,7 @@ impl Judged {
         }
     }
 
-    pub(super) fn respond(self, arrival: &Arrival) -> Whole {
+    pub(super) fn respond(self, arrival: &Arrival) -> Response<reply::Body> {
         let content = match (self.answer, &self.place) {
             (Ok(content), Some(place)) => Ok((content, place)),
             (Err(error), _) => Err(error),
@@ -142,7 +141,7 @@ impl Judged {
             }
             Content::OnMiss { body } => (body.bytes, None, body.coding, StatusCode::OK),
         };
-        let mut response = Response::new(Full::new(body));
+        let mut response = Response::new(reply::Body::from(body));
         *response.status_mut() = status;
         let tag = tag.map(|tag| tag.header(coding.unwrap_or(Coding::Identity)));
         let mut headers = place.shown.headers(tag, &arrival.id, place.is_stale);

@@ -2,7 +2,6 @@
 
 use std::panic::AssertUnwindSafe;
 
-use http_body_util::Either;
 use hyper::{HeaderMap, Method, Request, Response, body::Incoming};
 
 use super::{
@@ -18,7 +17,7 @@ use crate::{
         codes::{Answered, Code},
         error::Error,
         layers::Arrival,
-        reply::{Body, Whole},
+        reply::Body,
         unread::Unread,
     },
     cache::{Collection, Lookup, Slot},
@@ -56,7 +55,7 @@ struct Admitted<'a> {
 }
 
 /// Answers a request with its value in the path, and counts it.
-pub(in crate::api) fn answer(state: &ReadState, asked: Asked<'_>, arrival: &Arrival) -> Whole {
+pub(in crate::api) fn answer(state: &ReadState, asked: Asked<'_>, arrival: &Arrival) -> Response<Body> {
     let judged = guarded(|| match admit(state, asked) {
         Ok(admitted) => look_up(state, &admitted, &admitted.path.value, asked.headers),
         Err(error) => Judged::refused(error),
@@ -74,7 +73,7 @@ pub(in crate::api) async fn answer_post(
     let (head, body) = request.into_parts();
     let mut unread = Unread::new(&head, body);
     let judged = judge_post(&state, &Request::from_parts(head, ()), unread.body()).await;
-    unread.before(conclude(&state, judged, &arrival).map(Either::Left)).await
+    unread.before(conclude(&state, judged, &arrival)).await
 }
 
 async fn judge_post(state: &ReadState, head: &Request<()>, body: &mut Incoming) -> Judged {
@@ -96,7 +95,7 @@ async fn judge_post(state: &ReadState, head: &Request<()>, body: &mut Incoming) 
 }
 
 /// Counts an answer and gives it its form.
-fn conclude(state: &ReadState, judged: Judged, arrival: &Arrival) -> Whole {
+fn conclude(state: &ReadState, judged: Judged, arrival: &Arrival) -> Response<Body> {
     let outcome = judged.outcome();
     let took = arrival.at.elapsed();
     match (&judged.place, outcome) {

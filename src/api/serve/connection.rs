@@ -1,6 +1,7 @@
 //! One connection: HTTP/1 or HTTP/2 by its first bytes, until the client or the listener ends it.
 
 use std::{
+    convert::Infallible,
     future::{Future, poll_fn},
     pin::pin,
     sync::{
@@ -24,12 +25,13 @@ use hyper_util::{
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::{
+    backlog::Backlog,
     link::{Link, Order},
     socket::Socket,
     stream::Stream,
 };
 use crate::api::{
-    reply::{Answering, Body},
+    reply::{Answering, Body, PIECE_BYTES},
     router::Answer,
 };
 
@@ -63,36 +65,37 @@ pub(super) fn protocol() -> Protocol {
     builder
 }
 
-/// Answers requests; while the listener drains it also asks HTTP/1 clients to go.
+/// What the connections of a listener answer with and by.
 #[derive(Clone)]
-pub(super) struct Courteous<A> {
+pub(super) struct Common<A> {
     pub(super) answer: A,
     pub(super) is_draining: Arc<AtomicBool>,
+    pub(super) backlog: Arc<Backlog>,
 }
 
 /// The service of one connection.
+#[derive(Clone)]
 struct Served<A> {
-    courteous: Courteous<A>,
+    common: Common<A>,
     link: Arc<Link>,
 }
 
 impl<A: Answer> Service<Request<Incoming>> for Served<A> {
     type Response = Response<Body>;
-    type Error = std::convert::Infallible;
+    type Error = Infallible;
     type Future = Answering;
 
     fn call(&self, request: Request<Incoming>) -> Answering {
         let is_http1 = request.version() < Version::HTTP_2;
-        match self.courteous.answer.answer(request) {
-            Answering::Ready(answer) => {
-                let is_draining = &self.courteous.is_draining;
-                Answering::Ready(answer.map(|answer| parting(answer, is_http1, is_draining)))
-            }
+        if !is_http1 && self.link.is_laden() {
+            return self.answer_later(request);
+        }
+        match self.common.answer.answer(request) {
+            Answering::Ready(answer) => Answering::Ready(answer.map(|answer| self.finish(answer, is_http1))),
             Answering::Routed(answering) => {
-                let under_way = self.link.begin();
-                let is_draining = Arc::clone(&self.courteous.is_draining);
+                let (under_way, served) = (self.link.begin(), self.clone());
                 Answering::Routed(Box::pin(async move {
-                    let answer = parting(answering.await, is_http1, &is_draining);
+                    let answer = served.finish(answering.await, is_http1);
                     drop(under_way);
                     answer
                 }))
@@ -101,24 +104,46 @@ impl<A: Answer> Service<Request<Incoming>> for Served<A> {
     }
 }
 
-/// Asks the client to go when the listener drains by now, however long ago the request began.
-fn parting(mut answer: Response<Body>, is_http1: bool, is_draining: &AtomicBool) -> Response<Body> {
-    if is_http1 && is_draining.load(Ordering::Relaxed) {
-        answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+impl<A: Answer> Served<A> {
+    /// What is done with an answer when it is made: while the listener drains a client of HTTP/1 is asked
+    /// to go, however long ago its request began, and large bodies are counted.
+    fn finish(&self, mut answer: Response<Body>, is_http1: bool) -> Response<Body> {
+        if is_http1 && self.common.is_draining.load(Ordering::Relaxed) {
+            answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        if answer.body().len() <= PIECE_BYTES {
+            return answer;
+        }
+        answer.map(|body| {
+            let body = Body::from(self.common.backlog.admit(&self.link, body.into_bytes()));
+            // HTTP/2 has a window for each stream.
+            if is_http1 { body.paced_by(Arc::clone(&self.link)) } else { body }
+        })
     }
-    answer
+
+    /// Answers when the client has taken more of what it asked for before.
+    fn answer_later(&self, request: Request<Incoming>) -> Answering {
+        let served = self.clone();
+        Answering::Routed(Box::pin(async move {
+            served.link.relieved().await;
+            let Ok(answer) = served.common.answer.answer(request).await;
+            let answer = served.finish(answer, false);
+            served.link.pass_on();
+            answer
+        }))
+    }
 }
 
 /// Serves `stream` until it ends, and closes it so that nothing sent is lost.
 pub(super) async fn drive<A: Answer>(
     stream: Stream,
     protocol: Arc<Protocol>,
-    courteous: Courteous<A>,
+    common: Common<A>,
     link: Arc<Link>,
     first_request_grace: Duration,
 ) {
-    let service = Served { courteous, link: Arc::clone(&link) };
-    let socket = Socket::new(stream, Arc::clone(&link), service.courteous.answer.clone());
+    let service = Served { common, link: Arc::clone(&link) };
+    let socket = Socket::new(stream, Arc::clone(&link), service.common.answer.clone());
     serve(socket, &protocol, service, &link, first_request_grace).await;
     if let Some(stream) = link.take_stream()
         && !link.has_ended()

@@ -145,12 +145,6 @@ impl Client {
         let stream = u32::from_be_bytes(head[5..].try_into().unwrap());
         Frame { kind: head[3], flags: head[4], stream, payload }
     }
-
-    /// Waits until the connection is over, in whatever way.
-    pub(crate) async fn ended(&mut self) {
-        let mut bytes = vec![0; 4096];
-        while matches!(soon("end", self.stream.read(&mut bytes)).await, Ok(1..)) {}
-    }
 }
 
 /// A text behind its length (RFC 7541, section 5.2).
