@@ -5,7 +5,6 @@ use std::{
     future::Future,
     mem,
     pin::Pin,
-    sync::Arc,
     task::{Context, Poll, ready},
 };
 
@@ -15,40 +14,41 @@ use hyper::{
     body::{Frame, SizeHint},
 };
 
-use super::serve::link::Link;
+use super::serve::backlog::Held;
 
-/// Most bytes of a body that are handed over at once. hyper copies them behind the head, and keeps the
-/// room for as long as the connection lives.
+/// Most bytes of a body that are handed over at once; one with more is large. hyper copies them behind the
+/// head, and keeps the room for as long as the connection lives.
 pub(super) const PIECE_BYTES: usize = 32 * 1024;
 
-/// The body of an answer: bytes at hand. A large one is handed over in pieces.
+/// The body of an answer: bytes at hand.
 #[derive(Default)]
 pub struct Body {
-    rest: Bytes,
-    /// A connection of HTTP/1, on which each piece waits until the one before has been sent.
-    paced_by: Option<Arc<Link>>,
+    bytes: Bytes,
+    /// In the place of `bytes` when they are many.
+    large: Option<Box<Held>>,
 }
 
 impl Body {
     /// What has not been handed over yet, in bytes.
     pub(super) fn len(&self) -> usize {
-        self.rest.len()
+        self.large.as_ref().map_or(self.bytes.len(), |large| large.left())
     }
 
-    /// The same bytes, each piece when `link` has sent the one before.
-    pub(super) fn paced_by(self, link: Arc<Link>) -> Self {
-        Self { paced_by: Some(link), ..self }
-    }
-
-    /// The bytes.
+    /// The bytes, unless they are held elsewhere.
     pub(super) fn into_bytes(self) -> Bytes {
-        self.rest
+        self.bytes
     }
 }
 
 impl From<Bytes> for Body {
-    fn from(rest: Bytes) -> Self {
-        Self { rest, paced_by: None }
+    fn from(bytes: Bytes) -> Self {
+        Self { bytes, large: None }
+    }
+}
+
+impl From<Held> for Body {
+    fn from(large: Held) -> Self {
+        Self { bytes: Bytes::new(), large: Some(Box::new(large)) }
     }
 }
 
@@ -57,26 +57,25 @@ impl hyper::body::Body for Body {
     type Error = Infallible;
 
     fn poll_frame(
-        self: Pin<&mut Self>,
+        mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        let Self { rest, paced_by } = self.get_mut();
-        if rest.is_empty() {
+        if self.len() == 0 {
             return Poll::Ready(None);
         }
-        if let Some(link) = paced_by {
-            ready!(link.poll_piece(context));
-        }
-        let piece = if rest.len() > PIECE_BYTES { rest.split_to(PIECE_BYTES) } else { mem::take(rest) };
+        let piece = match &mut self.large {
+            None => mem::take(&mut self.bytes),
+            Some(large) => ready!(large.poll_piece(context, PIECE_BYTES)),
+        };
         Poll::Ready(Some(Ok(Frame::data(piece))))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.rest.is_empty()
+        self.len() == 0
     }
 
     fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(self.rest.len() as u64)
+        SizeHint::with_exact(self.len() as u64)
     }
 }
 

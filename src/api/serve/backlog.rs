@@ -1,12 +1,14 @@
 //! Large answers that are in memory because their clients have not taken them.
 //!
 //! A client that asks and does not read costs as much memory as the record that it asked for. Small
-//! answers fit what the system keeps for a socket; each larger one is counted here until its last byte
-//! is handed to the socket. Of too many bytes, or after too long a time, the oldest have to go.
+//! answers fit what the system keeps for a socket. The bytes of a larger one lie here, and HTTP gets them
+//! piece by piece. Of too many bytes, or after too long a time, the oldest go at once, and their
+//! connections with them.
 
 use std::{
     collections::{BTreeMap, VecDeque},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    task::{Context, Poll, ready},
 };
 
 use bytes::Bytes;
@@ -33,14 +35,17 @@ struct Queue {
 
 struct Waiting {
     link: Arc<Link>,
-    bytes: usize,
+    bytes: Bytes,
 }
 
-/// The bytes of a large answer; dropped when the last of them is sent, or the connection is over.
-struct Held {
-    bytes: Bytes,
+/// One large answer, for the body that hands it over. Its bytes leave the memory with it.
+pub(in crate::api) struct Held {
     number: u64,
+    bytes: usize,
+    left: usize,
     link: Arc<Link>,
+    /// On HTTP/1 each piece waits until the one before has been sent; HTTP/2 has windows.
+    is_http1: bool,
     backlog: Arc<Backlog>,
 }
 
@@ -50,22 +55,22 @@ impl Backlog {
         Self { queue: Mutex::default(), bytes_max, metrics }
     }
 
-    /// Counts `bytes`, an answer for `link`, for as long as they are somewhere. When there are too many,
-    /// the connections whose answers have waited longest are ended.
-    pub(super) fn admit(self: &Arc<Self>, link: &Arc<Link>, bytes: Bytes) -> Bytes {
-        link.hold(bytes.len());
-        let number = {
-            let mut queue = self.queue();
-            let number = queue.next;
-            queue.next += 1;
-            queue.bytes += bytes.len();
-            queue.waiting.insert(number, Waiting { link: Arc::clone(link), bytes: bytes.len() });
-            while queue.bytes > self.bytes_max && queue.waiting.len() > 1 {
-                self.end_first(&mut queue);
-            }
-            number
-        };
-        Bytes::from_owner(Held { bytes, number, link: Arc::clone(link), backlog: Arc::clone(self) })
+    /// Takes in `bytes`, an answer for `link`. When there are too many, the connections whose answers
+    /// have waited longest are ended.
+    pub(super) fn admit(self: &Arc<Self>, link: &Arc<Link>, bytes: Bytes, is_http1: bool) -> Held {
+        let length = bytes.len();
+        link.hold(length);
+        let mut queue = self.queue();
+        let number = queue.next;
+        queue.next += 1;
+        queue.bytes += length;
+        queue.waiting.insert(number, Waiting { link: Arc::clone(link), bytes });
+        while queue.bytes > self.bytes_max && queue.waiting.len() > 1 {
+            self.end_first(&mut queue);
+        }
+        drop(queue);
+        let (link, backlog) = (Arc::clone(link), Arc::clone(self));
+        Held { number, bytes: length, left: length, link, is_http1, backlog }
     }
 
     /// To be called once per tick: ends connections with an answer that was here `ticks` ticks ago.
@@ -84,7 +89,7 @@ impl Backlog {
 
     fn end_first(&self, queue: &mut Queue) {
         let Some((_, Waiting { link, bytes })) = queue.waiting.pop_first() else { return };
-        queue.bytes -= bytes;
+        queue.bytes -= bytes.len();
         if link.give(Order::Abort) != Order::Abort {
             self.metrics.timed_out.inc();
         }
@@ -95,19 +100,38 @@ impl Backlog {
     }
 }
 
-impl AsRef<[u8]> for Held {
-    fn as_ref(&self) -> &[u8] {
-        &self.bytes
+impl Held {
+    /// What has not been handed over yet, in bytes.
+    pub(in crate::api) fn left(&self) -> usize {
+        self.left
+    }
+
+    /// The next at most `bytes` bytes. For ever pending when the answer had to go: so has the connection.
+    pub(in crate::api) fn poll_piece(&mut self, context: &Context<'_>, bytes: usize) -> Poll<Bytes> {
+        if self.is_http1 {
+            ready!(self.link.poll_piece(context));
+        }
+        let queue = self.backlog.queue();
+        let Some(Waiting { bytes: whole, .. }) = queue.waiting.get(&self.number) else {
+            return Poll::Pending;
+        };
+        let start = whole.len() - self.left;
+        let piece = whole.slice(start..start + bytes.min(self.left));
+        drop(queue);
+        self.left -= piece.len();
+        // hyper copies it at once for HTTP/1. For HTTP/2 it waits, and would keep the whole in memory.
+        Poll::Ready(if self.is_http1 { piece } else { Bytes::copy_from_slice(&piece) })
     }
 }
 
 impl Drop for Held {
     fn drop(&mut self) {
-        self.link.release(self.bytes.len());
         let mut queue = self.backlog.queue();
-        if let Some(waiting) = queue.waiting.remove(&self.number) {
-            queue.bytes -= waiting.bytes;
+        if queue.waiting.remove(&self.number).is_some() {
+            queue.bytes -= self.bytes;
         }
+        drop(queue);
+        self.link.release(self.bytes);
     }
 }
 
@@ -129,35 +153,42 @@ mod tests {
     fn the_oldest_go_when_there_are_too_many_bytes() {
         let (backlog, metrics) = backlog(1000);
         let links: Vec<Arc<Link>> = (0..5).map(|_| Arc::default()).collect();
-        let mut answers: Vec<Bytes> =
-            links.iter().take(3).map(|link| backlog.admit(link, Bytes::from(vec![1; 400]))).collect();
+        let admit = |link: usize, bytes: usize| {
+            backlog.admit(&links[link], Bytes::from(vec![link as u8; bytes]), false)
+        };
+        let mut answers: Vec<Held> = (0..3).map(|link| admit(link, 400)).collect();
         assert!(is_aborted(&links[0]) && !is_aborted(&links[1]));
-        // A piece holds the whole.
-        let piece = answers[1].split_to(7);
+        assert_eq!(backlog.queue().bytes, 800);
+        let waker = futures::task::noop_waker();
+        let context = Context::from_waker(&waker);
+        assert!(answers[0].poll_piece(&context, 300).is_pending());
+        for (left, piece) in [(100, 300), (0, 100)] {
+            assert_eq!(answers[1].poll_piece(&context, 300), Poll::Ready(vec![1; piece].into()));
+            assert_eq!(answers[1].left(), left);
+        }
         answers.clear();
-        assert_eq!(backlog.queue().bytes, 400);
-        drop(piece);
-        assert_eq!((backlog.queue().bytes, backlog.queue().waiting.len()), (0, 0));
+        assert_eq!(backlog.queue().bytes, 0);
+        assert!(backlog.queue().waiting.is_empty());
         // One that is larger than all may be alone.
-        let large = backlog.admit(&links[3], Bytes::from(vec![1; 2000]));
+        let _large = admit(3, 2000);
         assert!(!is_aborted(&links[3]));
-        drop(backlog.admit(&links[4], Bytes::from(vec![1])));
+        drop(admit(4, 1));
         assert!(is_aborted(&links[3]) && !is_aborted(&links[4]));
-        drop(large);
-        assert_eq!((backlog.queue().bytes, metrics.timed_out.get()), (0, 2));
+        assert_eq!(metrics.timed_out.get(), 2);
     }
 
     #[test]
     fn an_answer_may_wait_for_some_ticks() {
         let (backlog, metrics) = backlog(1000);
         let [slow, other, quick] = [(); 3].map(|()| Arc::<Link>::default());
-        let _slow = backlog.admit(&slow, Bytes::from_static(b"slow"));
+        let admit = |link| backlog.admit(link, Bytes::from_static(b"text"), true);
+        let _slow = admit(&slow);
         for tick in 0..3 {
-            drop(backlog.admit(&quick, Bytes::from_static(b"quick")));
+            drop(admit(&quick));
             backlog.judge(2);
             assert_eq!(is_aborted(&slow), tick == 2, "{tick}");
         }
-        let _other = backlog.admit(&other, Bytes::from_static(b"other"));
+        let _other = admit(&other);
         backlog.judge(2);
         backlog.judge(2);
         assert!(!is_aborted(&quick) && !is_aborted(&other));

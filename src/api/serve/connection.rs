@@ -106,7 +106,7 @@ impl<A: Answer> Service<Request<Incoming>> for Served<A> {
 
 impl<A: Answer> Served<A> {
     /// What is done with an answer when it is made: while the listener drains a client of HTTP/1 is asked
-    /// to go, however long ago its request began, and large bodies are counted.
+    /// to go, however long ago its request began, and large bodies are held.
     fn finish(&self, mut answer: Response<Body>, is_http1: bool) -> Response<Body> {
         if is_http1 && self.common.is_draining.load(Ordering::Relaxed) {
             answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
@@ -114,11 +114,7 @@ impl<A: Answer> Served<A> {
         if answer.body().len() <= PIECE_BYTES {
             return answer;
         }
-        answer.map(|body| {
-            let body = Body::from(self.common.backlog.admit(&self.link, body.into_bytes()));
-            // HTTP/2 has a window for each stream.
-            if is_http1 { body.paced_by(Arc::clone(&self.link)) } else { body }
-        })
+        answer.map(|body| self.common.backlog.admit(&self.link, body.into_bytes(), is_http1).into())
     }
 
     /// Answers when the client has taken more of what it asked for before.

@@ -47,7 +47,7 @@ const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// Shared by a connection's task, its socket and the listener.
 #[derive(Default)]
-pub(in crate::api) struct Link {
+pub(super) struct Link {
     received: AtomicU64,
     sent: AtomicU64,
     /// What `received` was when something was last sent: bytes above it are a request that has not
@@ -127,7 +127,7 @@ impl Link {
     }
 
     /// Ready when the next piece of a large answer may be given, which is then taken for given.
-    pub(in crate::api) fn poll_piece(&self, context: &Context<'_>) -> Poll<()> {
+    pub(super) fn poll_piece(&self, context: &Context<'_>) -> Poll<()> {
         if self.has_unsent_piece.load(Relaxed) {
             self.next_piece.register(context.waker());
             return Poll::Pending;

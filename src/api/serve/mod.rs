@@ -5,10 +5,10 @@
 //! Then it stops accepting, lets requests in flight finish and closes idle connections, without a
 //! reset, those on which nothing has come yet a moment later; what is left after the drain time is cut off.
 
-mod backlog;
+pub(super) mod backlog;
 mod bare;
 mod connection;
-pub(super) mod link;
+mod link;
 mod socket;
 mod stream;
 pub mod tls;
