@@ -38,6 +38,9 @@ use crate::api::{
 /// Largest head that is read at all, in bytes; above it the connection ends with a 431. Well
 /// above the limits of `layers`, so that theirs, with a body that explains, come first.
 const HEAD_BYTES_MAX: usize = 128 * 1024;
+/// The same for the fields of an HTTP/2 head, as RFC 9113, section 6.5.2, counts them: 32 bytes more for
+/// each. Above it the stream ends with a bare 431, which nobody can dress behind the compression of heads.
+const HTTP2_HEADERS_BYTES_MAX: u32 = 160 * 1024;
 /// Most requests at once on one HTTP/2 connection.
 const STREAMS_MAX: u32 = 256;
 /// How long the last bytes of a client are read and thrown away after we closed our side. A close
@@ -61,7 +64,7 @@ pub(super) fn protocol() -> Protocol {
         .max_buf_size(HEAD_BYTES_MAX)
         .http2()
         .max_concurrent_streams(STREAMS_MAX)
-        .max_header_list_size(HEAD_BYTES_MAX as u32);
+        .max_header_list_size(HTTP2_HEADERS_BYTES_MAX);
     builder
 }
 
