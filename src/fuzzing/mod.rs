@@ -59,4 +59,5 @@ targets! {
     catalog_head, "catalog_head", 1000: crate::publication::fuzz::head;
     manifest, "manifest", 500: crate::publication::fuzz::manifest;
     key_set, "key_set", 1000: crate::publication::fuzz::key_set;
+    node_state, "node_state", 500: crate::replica::fuzz::state;
 }
