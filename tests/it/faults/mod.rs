@@ -8,3 +8,4 @@ mod kill;
 mod process;
 mod publishers;
 mod signals;
+mod slow_clients;
