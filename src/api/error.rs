@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http_body_util::Full;
 use hyper::{
     Response,
     header::{ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderMap, HeaderValue, WWW_AUTHENTICATE},
@@ -11,7 +10,7 @@ use hyper::{
 
 use super::{
     codes::Code,
-    reply::Whole,
+    reply::Body,
     request_id::{self, RequestId},
 };
 use crate::{
@@ -71,8 +70,8 @@ impl Error {
     }
 
     /// The answer, as a body that hyper sends.
-    pub(super) fn respond(&self, id: &RequestId) -> Whole {
-        self.answer(id).map(Full::new)
+    pub(super) fn respond(&self, id: &RequestId) -> Response<Body> {
+        self.answer(id).map(Body::from)
     }
 
     /// The answer: status, headers that the status demands, one JSON object.
@@ -88,8 +87,8 @@ impl Error {
     }
 
     fn add_demanded(&self, headers: &mut HeaderMap) {
-        // The rest of the body is not read, so that nothing can follow it on an HTTP/1 connection.
-        if matches!(self.code, Code::BodyTooLarge | Code::BodyIncomplete) {
+        // The rest of the body is not awaited any longer, so that nothing can follow it on HTTP/1.
+        if self.code == Code::BodyIncomplete {
             headers.insert(CONNECTION, HeaderValue::from_static("close"));
         }
         match self.code.status().as_u16() {

@@ -3,7 +3,6 @@
 
 use std::{sync::Arc, time::Instant};
 
-use http_body_util::{Either, Full};
 use hyper::{
     HeaderMap, Method, Request, Response, StatusCode, Uri,
     body::{Body as _, Bytes, Incoming},
@@ -16,6 +15,7 @@ use super::{
     openapi, ops,
     reply::{Answering, Body},
     request_id::{RequestId, RequestIds},
+    unread,
 };
 use crate::telemetry::metrics::RequestMetrics;
 
@@ -66,7 +66,7 @@ impl Layers {
         let answering = match too_large(request.uri(), request.headers()) {
             Some(code) => {
                 self.count(code, &arrival);
-                Answering::ready(Error::from(code).respond(&arrival.id).map(Either::Left))
+                unread::answering(request, Error::from(code).respond(&arrival.id))
             }
             None => inner(Inbound { request, arrival }),
         };
@@ -134,7 +134,7 @@ fn without_body(answer: Response<Body>) -> Response<Body> {
     if let (Some(length), true) = (body.size_hint().exact(), head.status != StatusCode::NOT_MODIFIED) {
         head.headers.entry(CONTENT_LENGTH).or_insert_with(|| HeaderValue::from(length));
     }
-    Response::from_parts(head, Either::Left(Full::new(Bytes::new())))
+    Response::from_parts(head, Body::default())
 }
 
 /// The debug line of a request: never its target, never a header but the checked request id.

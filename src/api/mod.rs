@@ -1,7 +1,8 @@
 //! HTTP: the read contract, health, metrics.
 //!
 //! `router` has every path of both listeners, `layers` what surrounds every request, `codes` every
-//! refusal with its status, `error` turns a refusal into an answer, `openapi` describes it all, `serve` owns the sockets.
+//! refusal with its status, `error` turns a refusal into an answer, `unread` keeps an answer from overtaking a
+//! body, `openapi` describes it all, `serve` owns the sockets.
 
 mod codes;
 mod error;
@@ -14,6 +15,7 @@ mod request_id;
 mod router;
 pub mod serve;
 mod settings;
+mod unread;
 
 pub use codes::{Answered, Code};
 pub use error::Error;

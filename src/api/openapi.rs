@@ -115,6 +115,9 @@ fn record() -> Operation {
         value,
         "12345",
     ));
+    let operation = operation
+        .parameter(in_header(&IF_NONE_MATCH, "Entity tags that the caller has, or `*`."))
+        .response("304", not_modified());
     demands(operation, &[Meets::Any, Meets::Record]).build()
 }
 
@@ -171,24 +174,19 @@ fn demands(operation: OperationBuilder, meets: &[Meets]) -> OperationBuilder {
     let age = text().min_length(Some(2)).pattern(Some(duration::pattern())).build();
     let choice = text().enum_values(Some(OnStale::WORDS.map(|(word, _)| word))).build();
     let query = |name: &str, description: &str| parameter(name, ParameterIn::Query, description);
-    let header = |name: &HeaderName, description: &str| {
-        parameter(name.as_str(), ParameterIn::Header, description).schema(Some(text().build()))
-    };
     let operation = operation
         .parameter(query(read::MAX_AGE, "How old the data may be, as in `15m` or `1h30m`.").schema(Some(age)))
         .parameter(
             query(read::ON_STALE, "What becomes of older data: it is a miss unless this says otherwise.")
                 .schema(Some(choice)),
         )
-        .parameter(header(&IF_NONE_MATCH, "Entity tags that the caller has, or `*`."))
-        .parameter(header(&ACCEPT_ENCODING, "The content codings that the caller reads."))
-        .parameter(header(
+        .parameter(in_header(&ACCEPT_ENCODING, "The content codings that the caller reads."))
+        .parameter(in_header(
             &request_id::HEADER,
             "The caller's own id of the request; another text is replaced.",
         ))
         .securities(Some(SCHEMES.map(|name| SecurityRequirement::new(name, [""; 0]))))
-        .response("200", hit())
-        .response("304", not_modified());
+        .response("200", hit());
     refusals(operation, meets)
 }
 
@@ -341,6 +339,10 @@ fn header(required: bool, description: &str, schema: ObjectBuilder) -> Header {
 fn in_path(name: &str, description: &str, example: &str) -> Parameter {
     let parameter = parameter(name, ParameterIn::Path, description).required(Required::True);
     parameter.schema(Some(text().build())).example(Some(example.into())).build()
+}
+
+fn in_header(name: &HeaderName, description: &str) -> ParameterBuilder {
+    parameter(name.as_str(), ParameterIn::Header, description).schema(Some(text().build()))
 }
 
 fn parameter(name: &str, parameter_in: ParameterIn, description: &str) -> ParameterBuilder {

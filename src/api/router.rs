@@ -10,7 +10,7 @@ use axum::{
     routing::{MethodRouter, get},
 };
 use futures::FutureExt;
-use http_body_util::Either;
+use http_body_util::BodyExt;
 use hyper::{
     Request, Response,
     body::{Bytes, Incoming},
@@ -20,12 +20,13 @@ use tower::Service;
 use super::{
     codes::Code,
     error::Error,
-    layers::{Inbound, Layers},
+    layers::{Arrival, Inbound, Layers},
     openapi,
     ops::{self, AdminState},
     read::{self, Asked, ReadState},
-    reply::Answering,
+    reply::{Answering, Body},
     request_id,
+    unread::{self, Unread},
 };
 
 /// Answers the requests of one listener. A clone per connection.
@@ -71,10 +72,12 @@ pub fn public(state: ReadState) -> impl Answer {
     let inner = move |layers: &Arc<Layers>, inbound: Inbound| match Asked::of(&inbound.request) {
         Some(asked) if asked.is_by_post() => {
             let Inbound { request, arrival } = inbound;
-            let answer = read::answer_post(state.clone(), request, arrival);
-            Answering::Routed(Box::pin(answer.map(|answer| answer.map(Either::Left))))
+            Answering::Routed(Box::pin(read::answer_post(state.clone(), request, arrival)))
         }
-        Some(asked) => Answering::ready(read::answer(&state, asked, &inbound.arrival).map(Either::Left)),
+        Some(asked) => {
+            let answer = read::answer(&state, asked, &inbound.arrival);
+            unread::answering(inbound.request, answer)
+        }
         None => route(&router, layers, inbound),
     };
     Site { layers, inner }
@@ -99,21 +102,39 @@ where
     })
 }
 
-/// Lets the router answer; a panic there ends one request only.
+/// Lets the router answer; a panic there ends one request only. No route takes a body.
 fn route(router: &Router, layers: &Arc<Layers>, inbound: Inbound) -> Answering {
-    let (mut router, layers) = (router.clone(), Arc::clone(layers));
-    let Inbound { mut request, arrival } = inbound;
-    request.extensions_mut().insert(arrival.id.clone());
+    let (router, layers) = (router.clone(), Arc::clone(layers));
+    let Inbound { request, arrival } = inbound;
+    let (mut head, body) = request.into_parts();
+    let unread = Unread::new(&head, body);
+    head.extensions.insert(arrival.id.clone());
+    let request = Request::from_parts(head, axum::body::Body::empty());
     Answering::Routed(Box::pin(async move {
-        let outcome = AssertUnwindSafe(router.call(request)).catch_unwind().await;
-        let Ok(Ok(mut answer)) = outcome else {
-            layers.count(Code::Internal, &arrival);
-            return Error::from(Code::Internal).respond(&arrival.id).map(Either::Left);
-        };
-        if let Some(&code) = answer.extensions().get::<Code>() {
-            layers.count(code, &arrival);
-        }
-        answer.headers_mut().insert(request_id::HEADER, arrival.id.header());
-        answer.map(Either::Right)
+        let answer = routed_answer(router, request, &layers, &arrival).await;
+        unread.before(answer).await
     }))
+}
+
+async fn routed_answer(
+    mut router: Router,
+    request: Request<axum::body::Body>,
+    layers: &Layers,
+    arrival: &Arrival,
+) -> Response<Body> {
+    let outcome = AssertUnwindSafe(async {
+        let Ok(answer) = router.call(request).await;
+        let (head, body) = answer.into_parts();
+        // Every route answers with bytes at hand.
+        body.collect().await.map(|body| Response::from_parts(head, Body::from(body.to_bytes())))
+    });
+    let Ok(Ok(mut answer)) = outcome.catch_unwind().await else {
+        layers.count(Code::Internal, arrival);
+        return Error::from(Code::Internal).respond(&arrival.id);
+    };
+    if let Some(&code) = answer.extensions().get::<Code>() {
+        layers.count(code, arrival);
+    }
+    answer.headers_mut().insert(request_id::HEADER, arrival.id.header());
+    answer
 }

@@ -5,8 +5,11 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 
 use super::Refusal;
 
-/// Room for a decoded Basic credential: a key, a colon and a user name of up to 125 bytes.
+/// Room for a decoded Basic credential, most often whole: a key, a colon and a user name of up to 125
+/// bytes. Of one with a longer user name the end alone is kept.
 pub const SCRATCH_BYTES: usize = 192;
+/// Text that is decoded at once: it fills the room, and ends where a group of four characters does.
+const BLOCK_CHARS: usize = SCRATCH_BYTES / 3 * 4;
 
 /// The text that should be a key, out of the values of the two headers.
 ///
@@ -43,11 +46,29 @@ fn split_scheme(value: &[u8]) -> (&[u8], &[u8]) {
     }
 }
 
-/// What stands after the first colon of a decoded `user:password` (RFC 7617, section 2).
+/// What stands after the first colon of a decoded `user:password` (RFC 7617, section 2). Nobody looks at
+/// the user name, which may be as long as a header: it is decoded block by block.
 fn password<'a>(encoded: &[u8], scratch: &'a mut [u8; SCRATCH_BYTES]) -> Option<&'a [u8]> {
-    let length = STANDARD.decode_slice(encoded, scratch).ok()?;
-    let colon = scratch[..length].iter().position(|&byte| byte == b':')?;
-    Some(&scratch[colon + 1..length])
+    let mut rest = encoded;
+    loop {
+        let (block, after) = rest.split_at(rest.len().min(BLOCK_CHARS));
+        // Padding ends the whole.
+        if !after.is_empty() && block.ends_with(b"=") {
+            return None;
+        }
+        let length = STANDARD.decode_slice(block, scratch).ok()?;
+        match scratch[..length].iter().position(|&byte| byte == b':') {
+            Some(colon) if after.is_empty() => return Some(&scratch[colon + 1..length]),
+            Some(colon) => {
+                // From the group on that has the next byte; what does not fit now is no key.
+                let (groups, before) = ((colon + 1) / 3, (colon + 1) % 3);
+                let length = STANDARD.decode_slice(&rest[4 * groups..], scratch).ok()?;
+                return scratch[..length].get(before..);
+            }
+            None if after.is_empty() => return None,
+            None => rest = after,
+        }
+    }
 }
 
 #[cfg(test)]
@@ -60,6 +81,7 @@ mod tests {
         let no_user = format!("bAsIc   {}", STANDARD.encode(":KEY"));
         let no_colon = format!("Basic {}", STANDARD.encode("KEY"));
         let long = format!("Basic {}", STANDARD.encode(format!("{}:KEY", "u".repeat(500))));
+        let padded = format!("Basic {}=={}", "A".repeat(BLOCK_CHARS - 2), STANDARD.encode("a:KEY"));
         for (authorization, api_key, expected) in [
             (Some("Bearer KEY"), None, Ok("KEY")),
             (Some("bearer KEY"), None, Ok("KEY")),
@@ -78,13 +100,28 @@ mod tests {
             (Some("Digest x"), None, Err(Refusal::Malformed)),
             (Some("Basic !!!"), None, Err(Refusal::Malformed)),
             (Some(no_colon.as_str()), None, Err(Refusal::Malformed)),
-            (Some(long.as_str()), None, Err(Refusal::Malformed)),
+            (Some(long.as_str()), None, Ok("KEY")),
+            (Some(padded.as_str()), None, Err(Refusal::Malformed)),
         ] {
             let mut scratch = [0; SCRATCH_BYTES];
             let found =
                 credential(authorization.map(str::as_bytes), api_key.map(str::as_bytes), &mut scratch);
             assert_eq!(found, expected, "{authorization:?} {api_key:?}");
         }
+    }
+
+    #[test]
+    fn a_user_name_may_be_as_long_as_a_header() {
+        for length in (0..1000).chain([24_000]) {
+            for password in ["", "KEY", "with:colon", &"x".repeat(100)] {
+                let basic =
+                    format!("Basic {}", STANDARD.encode(format!("{}:{password}", "u".repeat(length))));
+                let mut scratch = [0; SCRATCH_BYTES];
+                assert_eq!(credential(Some(basic.as_bytes()), None, &mut scratch), Ok(password), "{length}");
+            }
+        }
+        let basic = format!("Basic {}", STANDARD.encode(format!("u:{}", "x".repeat(500))));
+        assert_eq!(credential(Some(basic.as_bytes()), None, &mut [0; _]), Err(Refusal::Malformed));
     }
 
     #[test]

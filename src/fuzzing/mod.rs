@@ -60,4 +60,5 @@ targets! {
     manifest, "manifest", 500: crate::publication::fuzz::manifest;
     key_set, "key_set", 1000: crate::publication::fuzz::key_set;
     node_status, "node_status", 500: crate::publication::fuzz::status;
+    node_state, "node_state", 500: crate::replica::fuzz::state;
 }

@@ -52,6 +52,38 @@ struct Envelope {
     state: Box<RawValue>,
 }
 
+impl State {
+    /// The state in the file `text`, when it can be believed.
+    pub(super) fn read(text: &[u8]) -> Option<Self> {
+        serde_json::from_slice::<Envelope>(text)
+            .ok()
+            .filter(|envelope| Digest::of(envelope.state.get().as_bytes()) == envelope.sha256)
+            .and_then(|envelope| serde_json::from_str::<Self>(envelope.state.get()).ok())
+            .filter(|state| state.format <= FORMAT)
+    }
+
+    /// The text of its file.
+    pub(super) fn written(&self) -> serde_json::Result<Vec<u8>> {
+        Envelope::of(serde_json::value::to_raw_value(self)?).written()
+    }
+}
+
+impl Envelope {
+    fn of(state: Box<RawValue>) -> Self {
+        Self { sha256: Digest::of(state.get().as_bytes()), state }
+    }
+
+    fn written(&self) -> serde_json::Result<Vec<u8>> {
+        serde_json::to_vec(self)
+    }
+}
+
+/// The file that holds `state`, whatever that is.
+#[cfg(any(test, fuzzing))]
+pub(super) fn file_of(state: String) -> serde_json::Result<Vec<u8>> {
+    Envelope::of(RawValue::from_string(state)?).written()
+}
+
 /// The directories `state`, `manifests` and `keys` of a node. Cheap to clone.
 #[derive(Debug, Clone)]
 pub(super) struct Local {
@@ -83,11 +115,7 @@ impl Local {
                 return None;
             }
         };
-        let state = serde_json::from_slice::<Envelope>(&text)
-            .ok()
-            .filter(|envelope| Digest::of(envelope.state.get().as_bytes()) == envelope.sha256)
-            .and_then(|envelope| serde_json::from_str::<State>(envelope.state.get()).ok())
-            .filter(|state| state.format <= FORMAT);
+        let state = State::read(&text);
         if state.is_none() {
             tracing::warn!("the node's state is damaged; everything is fetched anew");
         }
@@ -97,9 +125,7 @@ impl Local {
     /// Replaces the state: durable once this returns. Blocks.
     pub(super) fn save(&self, state: &State) -> Result<(), Error> {
         let failed = |source| Error::State { path: self.file.clone(), source };
-        let text = serde_json::value::to_raw_value(state).map_err(|error| failed(error.into()))?;
-        let envelope = Envelope { sha256: Digest::of(text.get().as_bytes()), state: text };
-        let text = serde_json::to_vec(&envelope).map_err(|error| failed(error.into()))?;
+        let text = state.written().map_err(|error| failed(error.into()))?;
         let temporary = self.file.with_extension("json.tmp");
         let write = || {
             let mut file =

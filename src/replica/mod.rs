@@ -6,6 +6,8 @@
 mod apply;
 mod bring;
 mod error;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 mod identity;
 mod local;
 mod look;

@@ -30,6 +30,8 @@ mod packaging;
 #[cfg(test)]
 mod publication;
 #[cfg(test)]
+mod read_bodies;
+#[cfg(test)]
 mod read_contract;
 #[cfg(test)]
 mod read_listener;
@@ -37,6 +39,8 @@ mod read_listener;
 mod read_lookups;
 #[cfg(test)]
 mod read_paths;
+#[cfg(test)]
+mod read_slow;
 #[cfg(test)]
 mod read_tls;
 #[cfg(test)]

@@ -4,7 +4,8 @@
 use std::{
     fs,
     path::{Path, PathBuf},
-    process::{Command, Output},
+    process::{Child, Command, Stdio},
+    time::Duration,
 };
 
 use chrono::TimeDelta;
@@ -59,6 +60,33 @@ fn schemathesis() -> PathBuf {
     program
 }
 
+/// Longest time of a whole run of Schemathesis, many times what it takes.
+const RUN_MAX: Duration = Duration::from_mins(5);
+
+/// A run of Schemathesis; dropping it ends it.
+struct Run(Child);
+
+impl Run {
+    /// Waits for the end; whether it is a good one.
+    async fn ended(&mut self) -> bool {
+        let mut look = tokio::time::interval(Duration::from_millis(50));
+        loop {
+            look.tick().await;
+            if let Some(status) = self.0.try_wait().unwrap() {
+                return status.success();
+            }
+        }
+    }
+}
+
+impl Drop for Run {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
 #[tokio::test]
 async fn the_server_does_what_its_description_says() {
     let server = Server::start();
@@ -81,10 +109,13 @@ async fn the_server_does_what_its_description_says() {
         .env("HOME", directory.path())
         .env("LARDER_KEY", server.all.expose())
         .current_dir(directory.path());
-    let Output { status, stdout, stderr } =
-        tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
-    let (told, failed) = (String::from_utf8_lossy(&stdout), String::from_utf8_lossy(&stderr));
-    assert!(status.success(), "{status}\n{told}\n{failed}");
+    let (out, err) = (directory.path().join("out"), directory.path().join("err"));
+    command.stdin(Stdio::null());
+    command.stdout(fs::File::create(&out).unwrap()).stderr(fs::File::create(&err).unwrap());
+    let mut run = Run(command.spawn().unwrap());
+    let ended = tokio::time::timeout(RUN_MAX, run.ended()).await;
+    let (told, failed) = (fs::read_to_string(out).unwrap(), fs::read_to_string(err).unwrap());
+    assert!(ended.is_ok_and(|is_good| is_good), "failed, or not done within {RUN_MAX:?}\n{told}\n{failed}");
     let operations = format!("Tested: {}\n", operations());
     assert!(told.contains(&operations), "not {operations}{told}");
     asked_everything(&server).await;

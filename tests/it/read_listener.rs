@@ -9,7 +9,7 @@ use std::{
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Empty};
-use hyper::{Request, client::conn::http2};
+use hyper::{Request, client::conn};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use larder::{
     api::Limits,
@@ -19,6 +19,7 @@ use tokio::net::TcpStream;
 
 use crate::support::{
     http::{Client, soon},
+    http2::{self, End},
     read_server::{RELAXED, Server, partner_record},
 };
 
@@ -136,6 +137,31 @@ async fn large_headers_are_refused_and_the_answer_arrives() {
 }
 
 #[tokio::test]
+async fn large_heads_of_http_2_are_refused_with_a_reason() {
+    let server = Server::start();
+    let mut client = http2::Client::connect(server.public).await;
+    let (fat, bearer) = ("x".repeat(8000), format!("Bearer {}", server.all.expose()));
+    let headers = |count| [("x-fat", fat.as_str())].repeat(count);
+    let target = |bytes| format!("{RECORD}?{}", "x".repeat(bytes));
+    let answered = |code: &str, end: End| match end {
+        End::Answered(body) => assert!(body.contains(code), "not {code}: {body}"),
+        other => panic!("not {code}: {other:?}"),
+    };
+    // 140 kB of headers, and a target of nearly 64.
+    client.request(1, "GET", RECORD, &headers(17)).await;
+    answered("headers_too_large", client.end(1).await);
+    client.request(3, "GET", &target(65_000), &[]).await;
+    answered("path_too_long", client.end(3).await);
+    // Beyond that the protocol's own machinery refuses: one stream ends, the connection goes on.
+    client.request(5, "GET", RECORD, &headers(22)).await;
+    assert_eq!(client.end(5).await, End::Answered(String::new()));
+    client.request(7, "GET", &target(70_000), &[]).await;
+    assert_eq!(client.end(7).await, End::Reset(1));
+    client.request(9, "GET", RECORD, &[("authorization", &bearer)]).await;
+    assert_eq!(client.end(9).await, End::Answered(partner_record()));
+}
+
+#[tokio::test]
 async fn what_is_not_http_is_refused_and_closed() {
     let server = Server::start();
     for (hostile, is_answered) in [
@@ -172,7 +198,9 @@ async fn http_2_with_prior_knowledge_is_spoken() {
     let server = Server::start();
     let stream = TcpStream::connect(server.public).await.unwrap();
     let (mut sender, connection) =
-        http2::handshake::<_, _, Empty<Bytes>>(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
+        conn::http2::handshake::<_, _, Empty<Bytes>>(TokioExecutor::new(), TokioIo::new(stream))
+            .await
+            .unwrap();
     tokio::spawn(connection);
     let key = format!("Bearer {}", server.all.expose());
     for (method, target, key, status, length) in [
@@ -330,6 +358,63 @@ async fn shutdown_closes_idle_connections_and_finishes_requests_under_way() {
     drop((idle, fresh, half));
     server.ended().await;
     assert!(TcpStream::connect(server.public).await.is_err());
+}
+
+/// Waits until the listener of `server` has closed its socket.
+async fn refuses(server: &Server) {
+    soon("end of the socket", async {
+        while TcpStream::connect(server.public).await.is_ok() {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_connection_opened_as_the_listener_ends_may_still_ask() {
+    let limits = Limits { first_request_grace: Duration::from_hours(1), ..RELAXED };
+    let mut server = Server::with(limits);
+    let mut fresh = Client::connect(server.public).await;
+    let mut idle = Client::connect(server.public).await;
+    assert_eq!(idle.ask("GET", "/livez", "").await.status, 200);
+    server.shutdown.cancel();
+    refuses(&server).await;
+    idle.closed().await;
+    let answer = fresh.ask("GET", RECORD, &server.bearer()).await;
+    assert_eq!((answer.status, answer.header("connection")), (200, Some("close")));
+    fresh.closed().await;
+    drop((idle, fresh));
+    server.ended().await;
+}
+
+#[tokio::test]
+async fn a_connection_that_never_asks_delays_the_end_for_a_moment_only() {
+    let limits = Limits { first_request_grace: Duration::from_millis(50), ..RELAXED };
+    let mut server = Server::with(limits);
+    let mut silent = Client::connect(server.public).await;
+    server.shutdown.cancel();
+    silent.closed().await;
+    drop(silent);
+    server.ended().await;
+}
+
+#[tokio::test]
+async fn a_request_under_way_when_the_shutdown_begins_is_asked_to_go() {
+    let server = Server::with(Limits { grace: Duration::from_hours(1), ..RELAXED });
+    let mut client = Client::connect(server.public).await;
+    let lookup = "/v1/collections/customer/records/id";
+    let head = format!("{}Content-Length: 11\r\nExpect: 100-continue\r\n", server.bearer());
+    client.request("POST", lookup, &head).await;
+    // The server waits for the body.
+    assert_eq!(client.head().await.status, 100);
+    server.shutdown.cancel();
+    let mut other = Client::connect(server.public).await;
+    let asked_to_go = async { while other.ask("GET", "/livez", "").await.header("connection").is_none() {} };
+    soon("Connection: close", asked_to_go).await;
+    client.send("value=12345").await;
+    let answer = client.answer().await;
+    assert_eq!((answer.status, answer.header("connection")), (200, Some("close")));
+    client.closed().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

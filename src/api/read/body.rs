@@ -8,11 +8,11 @@ use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::{
     HeaderMap,
     body::{Body, Incoming},
-    header::{CONTENT_TYPE, EXPECT, HeaderValue},
+    header::{CONTENT_TYPE, HeaderValue},
 };
 use serde::{Deserialize, Deserializer, de};
 
-use crate::api::codes::Code;
+use crate::{api::codes::Code, domain::json};
 
 /// Largest body, in bytes: an index value of 1 KiB with every character escaped, and room for a form's
 /// other fields.
@@ -20,11 +20,8 @@ pub(in crate::api) const BODY_BYTES_MAX: usize = 16 * 1024;
 /// The media type of a form.
 pub(in crate::api) const FORM: &str = "application/x-www-form-urlencoded";
 
-/// How long the body of a refused request is awaited: it is most often on its way.
-const DISCARD_TIMEOUT: Duration = Duration::from_millis(200);
-
 /// Reads a body whole, within its bounds of size and time.
-pub(super) async fn collect(body: Incoming, timeout: Duration) -> Result<Bytes, Code> {
+pub(super) async fn collect(body: &mut Incoming, timeout: Duration) -> Result<Bytes, Code> {
     if body.size_hint().lower() > BODY_BYTES_MAX as u64 {
         return Err(Code::BodyTooLarge);
     }
@@ -33,16 +30,6 @@ pub(super) async fn collect(body: Incoming, timeout: Duration) -> Result<Bytes, 
         Ok(Ok(whole)) => Ok(whole.to_bytes()),
         Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Code::BodyTooLarge),
         Ok(Err(_)) | Err(_) => Err(Code::BodyIncomplete),
-    }
-}
-
-/// Takes the small body of a refused request off the connection: an answer that overtakes it ends an HTTP/1
-/// connection and looks like a fault of the stream to some clients of HTTP/2. A caller that waits for
-/// `100 Continue` is answered at once.
-pub(super) async fn discard(headers: &HeaderMap, body: Incoming) {
-    if !headers.contains_key(EXPECT) {
-        // Whatever comes of it, the request is refused already.
-        let _ = collect(body, DISCARD_TIMEOUT).await;
     }
 }
 
@@ -77,7 +64,7 @@ fn json_value(body: &[u8]) -> Option<String> {
     serde_json::from_slice::<Lookup>(body).ok().map(|lookup| lookup.value.0)
 }
 
-/// A text, a number by its digits, a boolean by its word; null is blank.
+/// A text, a number by its digits as records show it, a boolean by its word; null is blank.
 struct Value(String);
 
 impl<'de> Deserialize<'de> for Value {
@@ -85,7 +72,11 @@ impl<'de> Deserialize<'de> for Value {
         match serde_json::Value::deserialize(deserializer)? {
             serde_json::Value::Null => Ok(Self(String::new())),
             serde_json::Value::Bool(value) => Ok(Self(value.to_string())),
-            serde_json::Value::Number(value) => Ok(Self(value.to_string())),
+            serde_json::Value::Number(value) => {
+                let mut digits = Vec::new();
+                json::number(value.as_str().as_bytes(), &mut digits).map_err(de::Error::custom)?;
+                String::from_utf8(digits).map(Self).map_err(de::Error::custom)
+            }
             serde_json::Value::String(value) => Ok(Self(value)),
             serde_json::Value::Array(_) | serde_json::Value::Object(_) => {
                 Err(de::Error::custom("a value is no array and no object"))
@@ -94,21 +85,22 @@ impl<'de> Deserialize<'de> for Value {
     }
 }
 
-/// The field `value` of a form (URL Standard, section 5.1); others change nothing.
+/// The field `value` of a form (URL Standard, section 5.1); others change nothing, whatever they hold.
 fn form_value(body: &[u8]) -> Option<String> {
-    if !is_decodable(body) {
-        return None;
-    }
-    let mut values = form_urlencoded::parse(body).filter(|(name, _)| name == "value");
-    let (_, value) = values.next()?;
-    values.next().is_none().then(|| value.into_owned())
+    let fields = body.split(|&byte| byte == b'&');
+    let mut own = fields.filter_map(|field| {
+        let (name, value) = form_urlencoded::parse(field).next()?;
+        (name == "value").then(|| is_decodable(field).then(|| value.into_owned()))
+    });
+    let value = own.next()?;
+    own.next().is_none().then_some(value).flatten()
 }
 
 /// Whether every escape is one and the decoded bytes are text: the parser would put other
 /// characters in the place of what is not, and another record might be found.
-fn is_decodable(body: &[u8]) -> bool {
-    let mut decoded = Vec::with_capacity(body.len());
-    let mut bytes = body.iter();
+fn is_decodable(field: &[u8]) -> bool {
+    let mut decoded = Vec::with_capacity(field.len());
+    let mut bytes = field.iter();
     let digit = |byte: Option<&u8>| byte.and_then(|&byte| char::from(byte).to_digit(16));
     while let Some(&byte) = bytes.next() {
         if byte == b'%' {
@@ -143,6 +135,8 @@ mod tests {
             (JSON, r#" {"a":[1,{}],"value":"x","b":null} "#, "x"),
             (JSON, r#"{"value":12345}"#, "12345"),
             (JSON, r#"{"value":9007199254740993}"#, "9007199254740993"),
+            (JSON, r#"{"value":1e2}"#, "100"),
+            (JSON, r#"{"value":-12.50E-1}"#, "-1.250"),
             (JSON, r#"{"value":true}"#, "true"),
             (JSON, r#"{"value":null}"#, ""),
             (JSON, r#"{"value":""}"#, ""),
@@ -151,6 +145,8 @@ mod tests {
             (Some("application/vnd.api+json"), r#"{"value":"x"}"#, "x"),
             (FORM, "value=jane%2Btag%40ex.com", "jane+tag@ex.com"),
             (FORM, "a=1&value=two+words&b", "two words"),
+            (FORM, "a=%zz&value=x&%=%C3&b=%4", "x"),
+            (FORM, "v%61lue=x", "x"),
             (FORM, "value=", ""),
             (FORM, "value", ""),
             (FORM, r#"value={"value":1}"#, r#"{"value":1}"#),
@@ -172,6 +168,7 @@ mod tests {
             (JSON, "value=x"),
             (JSON, r#"{"value":"x""#),
             (JSON, r#"{"value":"x","value":"y"}"#),
+            (JSON, r#"{"value":1e999}"#),
             (JSON, r#"{"value":["x"]}"#),
             (JSON, r#"{"value":{"x":1}}"#),
             (JSON, r#"{"Value":"x"}"#),
@@ -185,6 +182,8 @@ mod tests {
             (FORM, "value=%zz"),
             (FORM, "value=%4"),
             (FORM, "value=%C3"),
+            (FORM, "value=%zz&value=1"),
+            (FORM, "a=1&value=%4&b"),
             (None, ""),
         ] {
             assert_eq!(value_of(content_type, body), Err(Code::InvalidBody), "{content_type:?} {body}");

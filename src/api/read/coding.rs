@@ -32,16 +32,19 @@ impl Coding {
     pub(in crate::api) const COMPRESSED: [Self; 3] = [Self::Zstd, Self::Brotli, Self::Gzip];
 
     /// The coding that the caller likes best. A caller that does not ask gets the body as it is; so
-    /// does one that accepts nothing we have (RFC 9110, section 12.5.3, allows it).
+    /// does one that says that it likes this better, and one that accepts nothing we have (RFC 9110,
+    /// section 12.5.3, allows it).
     pub(super) fn chosen_by(headers: &HeaderMap) -> Self {
         let mut best = (Self::Identity, 0.0);
         for coding in Self::COMPRESSED {
-            let weight = coding.weight_in(headers);
+            let (by_name, by_star) = coding.weights_in(headers);
+            let weight = by_name.unwrap_or(by_star);
             if weight > best.1 {
                 best = (coding, weight);
             }
         }
-        best.0
+        let (as_it_is, _) = Self::Identity.weights_in(headers);
+        if as_it_is.is_some_and(|weight| weight > best.1) { Self::Identity } else { best.0 }
     }
 
     /// The name in `Accept-Encoding` and `Content-Encoding`.
@@ -72,25 +75,26 @@ impl Coding {
     /// All codings.
     pub(super) const ALL: [Self; 4] = [Self::Identity, Self::Gzip, Self::Brotli, Self::Zstd];
 
-    /// The weight, in 0..=1, that the caller gives the coding, by name or by `*`.
-    fn weight_in(self, headers: &HeaderMap) -> f32 {
+    /// The weight, in 0..=1, that the caller gives the coding by its name, and the one it gives by `*` to
+    /// codings that it does not name.
+    fn weights_in(self, headers: &HeaderMap) -> (Option<f32>, f32) {
         let mut of_any = 0.0;
         for line in headers.get_all(ACCEPT_ENCODING) {
             for part in line.as_bytes().split(|&byte| byte == b',') {
                 let mut parameters = part.split(|&byte| byte == b';');
                 let name = parameters.next().unwrap_or_default().trim_ascii();
-                let weight = parameters.next().map_or(1.0, weight);
+                let weight = weight(parameters);
                 let is_own = name.eq_ignore_ascii_case(self.name().as_bytes())
                     || (self == Self::Gzip && name.eq_ignore_ascii_case(b"x-gzip"));
                 if is_own {
-                    return weight;
+                    return (Some(weight), of_any);
                 }
                 if name == b"*" {
                     of_any = weight;
                 }
             }
         }
-        of_any
+        (None, of_any)
     }
 
     /// `body` in this coding.
@@ -115,13 +119,19 @@ impl Coding {
     }
 }
 
-/// `q=0.5` (RFC 9110, section 12.4.2); what cannot be read is a refusal.
-fn weight(parameter: &[u8]) -> f32 {
-    let parameter = parameter.trim_ascii();
-    let digits = parameter.strip_prefix(b"q=").or_else(|| parameter.strip_prefix(b"Q="));
-    let text = digits.and_then(|digits| std::str::from_utf8(digits).ok());
-    let weight = text.and_then(|text| text.parse::<f32>().ok());
-    weight.filter(|weight| (0.0..=1.0).contains(weight)).unwrap_or(0.0)
+/// The weight among a coding's parameters, as in `q=0.5` (RFC 9110, section 12.4.2): 1 when there is none. One
+/// that cannot be read is a refusal; other parameters change nothing.
+fn weight<'a>(parameters: impl Iterator<Item = &'a [u8]>) -> f32 {
+    for parameter in parameters {
+        let mut halves = parameter.splitn(2, |&byte| byte == b'=');
+        let (name, value) = (halves.next().unwrap_or_default(), halves.next().unwrap_or_default());
+        if name.trim_ascii().eq_ignore_ascii_case(b"q") {
+            let text = std::str::from_utf8(value.trim_ascii()).ok();
+            let weight = text.and_then(|text| text.parse::<f32>().ok());
+            return weight.filter(|weight| (0.0..=1.0).contains(weight)).unwrap_or(0.0);
+        }
+    }
+    1.0
 }
 
 #[cfg(test)]
@@ -161,7 +171,17 @@ mod tests {
             (&["gzip;q=x"], Identity),
             (&["gzip;q=NaN"], Identity),
             (&["gzip;q=9"], Identity),
+            (&["gzip;q"], Identity),
             (&["identity;q=0"], Identity),
+            (&["identity;q=1, gzip;q=0.5"], Identity),
+            (&["gzip;q=0.5", "Identity"], Identity),
+            (&["identity;q=0.2, gzip;q=0.5"], Gzip),
+            (&["identity, gzip"], Gzip),
+            (&["identity;q=0.5, *;q=0.1"], Identity),
+            (&["identity;q=0.1, *;q=0.5"], Zstd),
+            (&["gzip;foo=bar"], Gzip),
+            (&["gzip;foo=bar;q=0"], Identity),
+            (&["br;foo;q=0.2, gzip; foo=\"q=0\" ;Q=0.3"], Gzip),
             (&["compress, deflate"], Identity),
         ] {
             assert_eq!(chosen(lines), expected, "{lines:?}");

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http_body_util::Full;
 use hyper::{
     HeaderMap, Response, StatusCode,
     header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderValue, VARY},
@@ -15,7 +14,7 @@ use crate::{
         codes::{Answered, Code},
         error::Error,
         layers::Arrival,
-        reply::Whole,
+        reply,
     },
     domain::manifest::OnMiss,
 };
@@ -66,16 +65,17 @@ fn coding_of(bytes: usize, bytes_min: usize, headers: &HeaderMap) -> Option<Codi
     (bytes >= bytes_min).then(|| Coding::chosen_by(headers))
 }
 
-/// The record, or that the caller has it.
+/// The record, or that the caller has it when the request is a conditional one.
 pub(super) fn hit(
     body: Vec<u8>,
     fingerprint: u128,
     compress_min_bytes: usize,
     headers: &HeaderMap,
+    is_conditional: bool,
 ) -> Content {
     let tag = EntityTag::of(fingerprint);
     let coding = coding_of(body.len(), compress_min_bytes, headers);
-    if tag.is_known_by(headers) {
+    if is_conditional && tag.is_known_by(headers) {
         return Content::NotModified { tag, coding };
     }
     Content::Record { body: Body::new(body, coding), tag }
@@ -117,7 +117,7 @@ impl Judged {
         }
     }
 
-    pub(super) fn respond(self, arrival: &Arrival) -> Whole {
+    pub(super) fn respond(self, arrival: &Arrival) -> Response<reply::Body> {
         let content = match (self.answer, &self.place) {
             (Ok(content), Some(place)) => Ok((content, place)),
             (Err(error), _) => Err(error),
@@ -141,7 +141,7 @@ impl Judged {
             }
             Content::OnMiss { body } => (body.bytes, None, body.coding, StatusCode::OK),
         };
-        let mut response = Response::new(Full::new(body));
+        let mut response = Response::new(reply::Body::from(body));
         *response.status_mut() = status;
         let tag = tag.map(|tag| tag.header(coding.unwrap_or(Coding::Identity)));
         let mut headers = place.shown.headers(tag, &arrival.id, place.is_stale);

@@ -2,7 +2,7 @@
 
 use std::panic::AssertUnwindSafe;
 
-use hyper::{HeaderMap, Method, Request, body::Incoming};
+use hyper::{HeaderMap, Method, Request, Response, body::Incoming};
 
 use super::{
     RawPath, ReadState,
@@ -17,7 +17,8 @@ use crate::{
         codes::{Answered, Code},
         error::Error,
         layers::Arrival,
-        reply::Whole,
+        reply::Body,
+        unread::Unread,
     },
     cache::{Collection, Lookup, Slot},
 };
@@ -49,10 +50,12 @@ struct Admitted<'a> {
     caller: Authorised,
     path: RecordPath<'a>,
     freshness: Freshness,
+    /// `If-None-Match` may turn the answer into a 304: of `GET` and `HEAD` alone (RFC 9110, section 13.1.2).
+    is_conditional: bool,
 }
 
 /// Answers a request with its value in the path, and counts it.
-pub(in crate::api) fn answer(state: &ReadState, asked: Asked<'_>, arrival: &Arrival) -> Whole {
+pub(in crate::api) fn answer(state: &ReadState, asked: Asked<'_>, arrival: &Arrival) -> Response<Body> {
     let judged = guarded(|| match admit(state, asked) {
         Ok(admitted) => look_up(state, &admitted, &admitted.path.value, asked.headers),
         Err(error) => Judged::refused(error),
@@ -66,31 +69,33 @@ pub(in crate::api) async fn answer_post(
     state: ReadState,
     request: Request<Incoming>,
     arrival: Arrival,
-) -> Whole {
+) -> Response<Body> {
     let (head, body) = request.into_parts();
-    let head = Request::from_parts(head, ());
-    let admitted = match Asked::of(&head) {
-        Some(asked) => admit(&state, asked),
+    let mut unread = Unread::new(&head, body);
+    let judged = judge_post(&state, &Request::from_parts(head, ()), unread.body()).await;
+    unread.before(conclude(&state, judged, &arrival)).await
+}
+
+async fn judge_post(state: &ReadState, head: &Request<()>, body: &mut Incoming) -> Judged {
+    let admitted = match Asked::of(head) {
+        Some(asked) => admit(state, asked),
         None => Err(Code::RouteNotFound.into()),
     };
-    let judged = match admitted {
-        Ok(admitted) => match body::collect(body, state.inner().limits.body_timeout).await {
-            Ok(body) => guarded(|| match body::value(head.headers(), &body) {
-                Ok(value) => look_up(&state, &admitted, &value, head.headers()),
-                Err(code) => Judged::refused(code),
-            }),
-            Err(code) => Judged::refused(code),
-        },
-        Err(error) => {
-            body::discard(head.headers(), body).await;
-            Judged::refused(error)
-        }
+    let admitted = match admitted {
+        Ok(admitted) => admitted,
+        Err(error) => return Judged::refused(error),
     };
-    conclude(&state, judged, &arrival)
+    match body::collect(body, state.inner().limits.body_timeout).await {
+        Ok(body) => guarded(|| match body::value(head.headers(), &body) {
+            Ok(value) => look_up(state, &admitted, &value, head.headers()),
+            Err(code) => Judged::refused(code),
+        }),
+        Err(code) => Judged::refused(code),
+    }
 }
 
 /// Counts an answer and gives it its form.
-fn conclude(state: &ReadState, judged: Judged, arrival: &Arrival) -> Whole {
+fn conclude(state: &ReadState, judged: Judged, arrival: &Arrival) -> Response<Body> {
     let outcome = judged.outcome();
     let took = arrival.at.elapsed();
     match (&judged.place, outcome) {
@@ -118,7 +123,7 @@ fn admit<'a>(state: &ReadState, asked: Asked<'a>) -> Result<Admitted<'a>, Error>
     let path = path.decode()?;
     let freshness = Freshness::of(query)?;
     caller.open(&path.collection)?;
-    Ok(Admitted { caller, path, freshness })
+    Ok(Admitted { caller, path, freshness, is_conditional: *method != Method::POST })
 }
 
 fn look_up(state: &ReadState, admitted: &Admitted<'_>, value: &str, headers: &HeaderMap) -> Judged {
@@ -140,7 +145,7 @@ fn look_up_in(
     // Before the record: it may be of a later version than the one told, never of an older one.
     let served = collection.state();
     let inner = state.inner();
-    let Admitted { path, freshness, .. } = admitted;
+    let Admitted { path, freshness, is_conditional, .. } = admitted;
     let is_stale = freshness.is_stale(served.data_as_of, || inner.clock.now());
     let compress_min_bytes = inner.limits.compress_min_bytes;
     let on_miss = &served.manifest.serving.on_miss;
@@ -157,7 +162,9 @@ fn look_up_in(
         Lookup::Hit { .. } | Lookup::Miss if is_stale && freshness.on_stale == OnStale::Miss => {
             missed(Code::DataStale)
         }
-        Lookup::Hit { fingerprint } => Ok(hit(body, fingerprint, compress_min_bytes, headers)),
+        Lookup::Hit { fingerprint } => {
+            Ok(hit(body, fingerprint, compress_min_bytes, headers, *is_conditional))
+        }
         Lookup::Miss => missed(Code::RecordNotFound),
     };
     let shown = inner.shown.of(&served, &inner.metrics);

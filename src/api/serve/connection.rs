@@ -1,6 +1,7 @@
 //! One connection: HTTP/1 or HTTP/2 by its first bytes, until the client or the listener ends it.
 
 use std::{
+    convert::Infallible,
     future::{Future, poll_fn},
     pin::pin,
     sync::{
@@ -24,18 +25,22 @@ use hyper_util::{
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::{
+    backlog::Backlog,
     link::{Link, Order},
     socket::Socket,
     stream::Stream,
 };
 use crate::api::{
-    reply::{Answering, Body},
+    reply::{Answering, Body, PIECE_BYTES},
     router::Answer,
 };
 
 /// Largest head that is read at all, in bytes; above it the connection ends with a 431. Well
 /// above the limits of `layers`, so that theirs, with a body that explains, come first.
 const HEAD_BYTES_MAX: usize = 128 * 1024;
+/// The same for the fields of an HTTP/2 head, as RFC 9113, section 6.5.2, counts them: 32 bytes more for
+/// each. Above it the stream ends with a bare 431, which nobody can dress behind the compression of heads.
+const HTTP2_HEADERS_BYTES_MAX: u32 = 160 * 1024;
 /// Most requests at once on one HTTP/2 connection.
 const STREAMS_MAX: u32 = 256;
 /// How long the last bytes of a client are read and thrown away after we closed our side. A close
@@ -59,38 +64,41 @@ pub(super) fn protocol() -> Protocol {
         .max_buf_size(HEAD_BYTES_MAX)
         .http2()
         .max_concurrent_streams(STREAMS_MAX)
-        .max_header_list_size(HEAD_BYTES_MAX as u32);
+        .max_header_list_size(HTTP2_HEADERS_BYTES_MAX);
     builder
 }
 
-/// Answers requests; while the listener drains it also asks HTTP/1 clients to go.
+/// What the connections of a listener answer with and by.
 #[derive(Clone)]
-pub(super) struct Courteous<A> {
+pub(super) struct Common<A> {
     pub(super) answer: A,
     pub(super) is_draining: Arc<AtomicBool>,
+    pub(super) backlog: Arc<Backlog>,
 }
 
 /// The service of one connection.
+#[derive(Clone)]
 struct Served<A> {
-    courteous: Courteous<A>,
+    common: Common<A>,
     link: Arc<Link>,
 }
 
 impl<A: Answer> Service<Request<Incoming>> for Served<A> {
     type Response = Response<Body>;
-    type Error = std::convert::Infallible;
+    type Error = Infallible;
     type Future = Answering;
 
     fn call(&self, request: Request<Incoming>) -> Answering {
-        let is_draining = self.courteous.is_draining.load(Ordering::Relaxed);
-        let is_leaving = is_draining && request.version() < Version::HTTP_2;
-        let finish = move |answer| if is_leaving { close_after(answer) } else { answer };
-        match self.courteous.answer.answer(request) {
-            Answering::Ready(answer) => Answering::Ready(answer.map(finish)),
+        let is_http1 = request.version() < Version::HTTP_2;
+        if !is_http1 && self.link.is_laden() {
+            return self.answer_later(request);
+        }
+        match self.common.answer.answer(request) {
+            Answering::Ready(answer) => Answering::Ready(answer.map(|answer| self.finish(answer, is_http1))),
             Answering::Routed(answering) => {
-                let under_way = self.link.begin();
+                let (under_way, served) = (self.link.begin(), self.clone());
                 Answering::Routed(Box::pin(async move {
-                    let answer = finish(answering.await);
+                    let answer = served.finish(answering.await, is_http1);
                     drop(under_way);
                     answer
                 }))
@@ -99,21 +107,43 @@ impl<A: Answer> Service<Request<Incoming>> for Served<A> {
     }
 }
 
-fn close_after(mut answer: Response<Body>) -> Response<Body> {
-    answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-    answer
+impl<A: Answer> Served<A> {
+    /// What is done with an answer when it is made: while the listener drains a client of HTTP/1 is asked
+    /// to go, however long ago its request began, and large bodies are held.
+    fn finish(&self, mut answer: Response<Body>, is_http1: bool) -> Response<Body> {
+        if is_http1 && self.common.is_draining.load(Ordering::Relaxed) {
+            answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        if answer.body().len() <= PIECE_BYTES {
+            return answer;
+        }
+        answer.map(|body| self.common.backlog.admit(&self.link, body.into_bytes(), is_http1).into())
+    }
+
+    /// Answers when the client has taken more of what it asked for before.
+    fn answer_later(&self, request: Request<Incoming>) -> Answering {
+        let served = self.clone();
+        Answering::Routed(Box::pin(async move {
+            served.link.relieved().await;
+            let Ok(answer) = served.common.answer.answer(request).await;
+            let answer = served.finish(answer, false);
+            served.link.pass_on();
+            answer
+        }))
+    }
 }
 
 /// Serves `stream` until it ends, and closes it so that nothing sent is lost.
 pub(super) async fn drive<A: Answer>(
     stream: Stream,
     protocol: Arc<Protocol>,
-    courteous: Courteous<A>,
+    common: Common<A>,
     link: Arc<Link>,
+    first_request_grace: Duration,
 ) {
-    let service = Served { courteous, link: Arc::clone(&link) };
-    let socket = Socket::new(stream, Arc::clone(&link), service.courteous.answer.clone());
-    serve(socket, &protocol, service, &link).await;
+    let service = Served { common, link: Arc::clone(&link) };
+    let socket = Socket::new(stream, Arc::clone(&link), service.common.answer.clone());
+    serve(socket, &protocol, service, &link, first_request_grace).await;
     if let Some(stream) = link.take_stream()
         && !link.has_ended()
     {
@@ -122,9 +152,15 @@ pub(super) async fn drive<A: Answer>(
     }
 }
 
-async fn serve<A: Answer>(socket: Socket<A>, protocol: &Protocol, service: Served<A>, link: &Link) {
+async fn serve<A: Answer>(
+    socket: Socket<A>,
+    protocol: &Protocol,
+    service: Served<A>,
+    link: &Link,
+    first_request_grace: Duration,
+) {
     let mut connection = pin!(protocol.serve_connection(TokioIo::new(socket), service));
-    let mut is_closing = false;
+    let (mut is_closing, mut first_request) = (false, None);
     poll_fn(|context| {
         loop {
             let order = link.order(context.waker());
@@ -136,6 +172,13 @@ async fn serve<A: Answer>(socket: Socket<A>, protocol: &Protocol, service: Serve
             // would close on half a one. Its rest wakes this task; the listener bounds the wait.
             if order == Order::Serve || is_closing || link.is_receiving() {
                 return Poll::Pending;
+            }
+            if link.is_fresh() {
+                // Boxed: hardly any connection needs it.
+                let grace = || Box::pin(tokio::time::sleep(first_request_grace));
+                if first_request.get_or_insert_with(grace).as_mut().poll(context).is_pending() {
+                    return Poll::Pending;
+                }
             }
             is_closing = true;
             connection.as_mut().graceful_shutdown();

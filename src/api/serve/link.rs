@@ -1,16 +1,25 @@
 //! What a connection's task and its listener know of each other: how many bytes moved, and what
 //! the listener orders. Counting bytes instead of setting timers keeps the clock off the request.
 
-use std::sync::{
-    Arc, Mutex, PoisonError,
-    atomic::{
-        AtomicBool, AtomicU8, AtomicU32, AtomicU64,
-        Ordering::{AcqRel, Acquire, Relaxed},
+use std::{
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{
+            AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize,
+            Ordering::{AcqRel, Acquire, Relaxed},
+        },
     },
+    task::{Context, Poll, Waker},
 };
 
-use super::stream::Stream;
 use futures::task::AtomicWaker;
+use tokio::sync::Notify;
+
+use super::stream::Stream;
+
+/// Bytes of large answers above which a connection's further requests wait: four of the largest records
+/// keep a client of HTTP/2 busy.
+const HELD_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 /// What a listener orders a connection to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,6 +42,9 @@ impl Order {
     }
 }
 
+/// What every HTTP/2 connection begins with (RFC 9113, section 3.4).
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
 /// Shared by a connection's task, its socket and the listener.
 #[derive(Default)]
 pub(super) struct Link {
@@ -41,10 +53,21 @@ pub(super) struct Link {
     /// What `received` was when something was last sent: bytes above it are a request that has not
     /// been answered, most often one that has not arrived whole.
     answered: AtomicU64,
+    /// The first bytes are no [`PREFACE`].
+    is_http1: AtomicBool,
+    /// The [`PREFACE`] has come whole.
     is_http2: AtomicBool,
     /// Requests whose heads are whole and whose answers are on their way: whoever makes them bounds
     /// the time of their bodies.
     under_way: AtomicU32,
+    /// A piece of a large answer was given to hyper and has not been sent whole.
+    has_unsent_piece: AtomicBool,
+    /// The connection's task, when it waits to give the next one.
+    next_piece: AtomicWaker,
+    /// Bytes of large answers that are not sent yet.
+    held: AtomicUsize,
+    /// Tells requests that wait for fewer.
+    relief: Notify,
     has_ended: AtomicBool,
     order: AtomicU8,
     waker: AtomicWaker,
@@ -55,8 +78,17 @@ impl Link {
     /// The client sent `bytes`.
     pub(super) fn received(&self, bytes: &[u8]) {
         let before = self.received.fetch_add(bytes.len() as u64, Relaxed);
-        if before == 0 && bytes.starts_with(b"PRI") {
+        if before < PREFACE.len() as u64 && !self.is_http1.load(Relaxed) {
+            self.look_for_preface(&PREFACE[before as usize..], bytes);
+        }
+    }
+
+    /// A preface may come in pieces: `rest` is what it still lacks.
+    fn look_for_preface(&self, rest: &[u8], bytes: &[u8]) {
+        if bytes.starts_with(rest) {
             self.is_http2.store(true, Relaxed);
+        } else if !rest.starts_with(bytes) {
+            self.is_http1.store(true, Relaxed);
         }
     }
 
@@ -64,6 +96,11 @@ impl Link {
     pub(super) fn sent(&self, count: usize) {
         self.sent.fetch_add(count as u64, Relaxed);
         self.answered.store(self.received.load(Relaxed), Relaxed);
+    }
+
+    /// Whether the client has not sent anything yet: its first request may be on the way.
+    pub(super) fn is_fresh(&self) -> bool {
+        self.received.load(Relaxed) == 0
     }
 
     /// Whether part of a request's head has come. Of HTTP/2 nothing is known: it sends frames that need
@@ -80,6 +117,59 @@ impl Link {
         UnderWay(Arc::clone(self))
     }
 
+    /// All that hyper had to send is sent.
+    pub(super) fn flushed(&self) {
+        // Of one task: no other thread looks at it meanwhile.
+        if self.has_unsent_piece.load(Relaxed) {
+            self.has_unsent_piece.store(false, Relaxed);
+            self.next_piece.wake();
+        }
+    }
+
+    /// Ready when the next piece of a large answer may be given, which is then taken for given.
+    pub(super) fn poll_piece(&self, context: &Context<'_>) -> Poll<()> {
+        if self.has_unsent_piece.load(Relaxed) {
+            self.next_piece.register(context.waker());
+            return Poll::Pending;
+        }
+        self.has_unsent_piece.store(true, Relaxed);
+        Poll::Ready(())
+    }
+
+    /// `bytes` of an answer wait to be sent.
+    pub(super) fn hold(&self, bytes: usize) {
+        self.held.fetch_add(bytes, Relaxed);
+    }
+
+    /// `bytes` of an answer wait no more.
+    pub(super) fn release(&self, bytes: usize) {
+        self.held.fetch_sub(bytes, Relaxed);
+        self.relief.notify_one();
+    }
+
+    /// Whether so much waits to be sent that another answer should not be made yet.
+    pub(super) fn is_laden(&self) -> bool {
+        self.held.load(Relaxed) > HELD_BYTES_MAX
+    }
+
+    /// Waits until [`Link::is_laden`] is over; whoever waited calls [`Link::pass_on`] afterwards.
+    pub(super) async fn relieved(&self) {
+        loop {
+            let relief = self.relief.notified();
+            if !self.is_laden() {
+                return;
+            }
+            relief.await;
+        }
+    }
+
+    /// Lets the next request go on that waits, when it may.
+    pub(super) fn pass_on(&self) {
+        if !self.is_laden() {
+            self.relief.notify_one();
+        }
+    }
+
     /// The client closed its side, or the connection broke.
     pub(super) fn end(&self) {
         self.has_ended.store(true, Relaxed);
@@ -91,7 +181,7 @@ impl Link {
     }
 
     /// The listener's order, and the waker that a later one will wake.
-    pub(super) fn order(&self, waker: &std::task::Waker) -> Order {
+    pub(super) fn order(&self, waker: &Waker) -> Order {
         self.waker.register(waker);
         Order::of(self.order.load(Acquire))
     }
@@ -219,6 +309,25 @@ mod tests {
         for _ in 0..20 {
             link.received(b"ping");
             assert_eq!(pulse.judge(&link, PATIENCE), Order::Serve);
+        }
+    }
+
+    #[test]
+    fn a_preface_may_come_in_pieces() {
+        for at in 1..PREFACE.len() {
+            let link = Link::default();
+            link.received(&PREFACE[..at]);
+            assert!(link.is_receiving(), "half a preface is half a head: {at}");
+            link.received(&PREFACE[at..]);
+            link.received(b"ping");
+            assert!(!link.is_receiving(), "{at}");
+        }
+        for other in [&b"PRINT / HTTP/1.1"[..], b"G", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\rX"] {
+            let link = Link::default();
+            link.received(other);
+            link.received(&PREFACE[other.len().min(PREFACE.len())..]);
+            link.received(PREFACE);
+            assert!(link.is_receiving(), "{}", other.escape_ascii());
         }
     }
 

@@ -3,8 +3,9 @@
 //! When its shutdown token is cancelled, `/readyz` fails at once, and for a grace given by the
 //! caller the listener serves on: load balancers notice, and every answer asks its client to go.
 //! Then it stops accepting, lets requests in flight finish and closes idle connections, without a
-//! reset; what is left after the drain time is cut off.
+//! reset, those on which nothing has come yet a moment later; what is left after the drain time is cut off.
 
+pub(super) mod backlog;
 mod bare;
 mod connection;
 mod link;
@@ -28,7 +29,8 @@ use tokio::{
 };
 
 use self::{
-    connection::{Courteous, Protocol},
+    backlog::Backlog,
+    connection::{Common, Protocol},
     link::{Link, Order, Patience, Pulse},
     stream::Stream,
     tls::Tls,
@@ -39,6 +41,15 @@ use crate::{domain::error::ErrorKind, support::shutdown::Shutdown, telemetry::me
 /// How long a connection may be idle: longer than the 60 s for which clients and load balancers
 /// keep theirs, so that they close first.
 pub const IDLE_TIMEOUT: Duration = Duration::from_secs(75);
+/// How long a client has to take a large answer: 1 MB in this time is slower than any client waits for,
+/// Braze gives up after 2 s.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
+/// Most bytes of large answers that wait for their clients: 64 of the largest records. Clients that read
+/// take theirs in milliseconds, so that this is far more than they need at a time.
+const UNSENT_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// How long a connection on which nothing has come is kept when the listener ends: its client connected a
+/// moment ago, and its first request is a round trip away.
+const FIRST_REQUEST_GRACE: Duration = Duration::from_millis(150);
 /// Connections that the system keeps while they wait to be accepted: a burst of Braze's.
 const BACKLOG: u32 = 4096;
 /// Pause after a failed accept, most often for want of file descriptors.
@@ -54,8 +65,15 @@ pub struct Limits {
     pub header_timeout: Duration,
     /// Longest time without a byte in either direction.
     pub idle_timeout: Duration,
+    /// Longest time for a client to take an answer of more than 32 kB, in whole ticks.
+    pub answer_timeout: Duration,
+    /// Most bytes of such answers in memory. Above it the connections whose answers have waited longest are
+    /// ended.
+    pub unsent_bytes_max: usize,
     /// How long the listener serves on after the shutdown began.
     pub grace: Duration,
+    /// How long after that a connection on which nothing has come may show its first request.
+    pub first_request_grace: Duration,
     /// Longest time for connections to end after that.
     pub drain_timeout: Duration,
 }
@@ -67,7 +85,10 @@ impl Limits {
             connections_max: settings.connections_max,
             header_timeout: settings.header_timeout,
             idle_timeout: IDLE_TIMEOUT,
+            answer_timeout: ANSWER_TIMEOUT,
+            unsent_bytes_max: UNSENT_BYTES_MAX,
             grace,
+            first_request_grace: FIRST_REQUEST_GRACE,
             drain_timeout: settings.drain_timeout,
         }
     }
@@ -77,11 +98,14 @@ impl Limits {
         (self.header_timeout / 2).max(Duration::from_millis(1))
     }
 
+    fn ticks(&self, time: Duration) -> u32 {
+        (time.as_nanos() / self.tick().as_nanos()).clamp(1, 1 << 30) as u32
+    }
+
     fn patience(&self, open: usize) -> Patience {
-        let ticks = |time: Duration| (time.as_nanos() / self.tick().as_nanos()).clamp(1, 1 << 30) as u32;
         let is_pressed = open >= self.connections_max - self.connections_max / 8;
         let idle = if is_pressed { self.idle_timeout.min(self.header_timeout) } else { self.idle_timeout };
-        Patience { head: ticks(self.header_timeout), idle: ticks(idle) }
+        Patience { head: self.ticks(self.header_timeout), idle: self.ticks(idle) }
     }
 }
 
@@ -147,7 +171,7 @@ impl Listener {
     pub async fn serve(self, answer: impl Answer, shutdown: Shutdown) {
         let (limits, grace) = (self.limits, self.limits.grace);
         let mut open = Open::new(answer, limits, self.metrics, self.tls);
-        let is_draining = Arc::clone(&open.service.is_draining);
+        let is_draining = Arc::clone(&open.common.is_draining);
         let mut end = std::pin::pin!(async move {
             shutdown.cancelled().await;
             is_draining.store(true, Ordering::Relaxed);
@@ -183,7 +207,7 @@ struct Open<A> {
     tasks: JoinSet<()>,
     links: HashMap<Id, (Arc<Link>, Pulse)>,
     protocol: Arc<Protocol>,
-    service: Courteous<A>,
+    common: Common<A>,
     limits: Limits,
     metrics: ConnectionMetrics,
     tls: Option<Tls>,
@@ -191,11 +215,12 @@ struct Open<A> {
 
 impl<A: Answer> Open<A> {
     fn new(answer: A, limits: Limits, metrics: ConnectionMetrics, tls: Option<Tls>) -> Self {
+        let backlog = Arc::new(Backlog::new(limits.unsent_bytes_max, metrics.clone()));
         Self {
             tasks: JoinSet::new(),
             links: HashMap::new(),
             protocol: Arc::new(connection::protocol()),
-            service: Courteous { answer, is_draining: Arc::default() },
+            common: Common { answer, is_draining: Arc::default(), backlog },
             limits,
             metrics,
             tls,
@@ -212,14 +237,17 @@ impl<A: Answer> Open<A> {
         // option is already broken, and says so when it is read.
         let _ = stream.set_nodelay(true);
         let link = Arc::new(Link::default());
-        let (tls, timeout) = (self.tls.clone(), self.limits.header_timeout);
+        let Limits { header_timeout: timeout, first_request_grace, .. } = self.limits;
+        let tls = self.tls.clone();
         let tls_failed = self.metrics.tls_failed.clone();
-        let (protocol, service) = (Arc::clone(&self.protocol), self.service.clone());
+        let (protocol, common) = (Arc::clone(&self.protocol), self.common.clone());
         let connection = {
             let link = Arc::clone(&link);
             async move {
                 match opened(stream, tls, timeout).await {
-                    Ok(stream) => connection::drive(stream, protocol, service, link).await,
+                    Ok(stream) => {
+                        connection::drive(stream, protocol, common, link, first_request_grace).await;
+                    }
                     Err(_) => _ = tls_failed.inc(),
                 }
             }
@@ -253,6 +281,7 @@ impl<A: Answer> Open<A> {
                 self.metrics.timed_out.inc();
             }
         }
+        self.common.backlog.judge(self.limits.ticks(self.limits.answer_timeout) as usize);
     }
 
     /// Lets every connection finish; cuts off what is left after `longest`.
@@ -295,7 +324,10 @@ mod tests {
             connections_max: 80,
             header_timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_secs(75),
+            answer_timeout: Duration::from_secs(30),
+            unsent_bytes_max: 0,
             grace: Duration::ZERO,
+            first_request_grace: Duration::ZERO,
             drain_timeout: Duration::from_secs(1),
         };
         let (calm, pressed) = (limits.patience(69), limits.patience(70));

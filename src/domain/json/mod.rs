@@ -8,5 +8,5 @@ mod squeeze;
 
 pub use compact::{Compactor, compact};
 pub use escape::{read_string, write_string};
-pub use number::write_decimal;
+pub use number::{number, write_decimal};
 pub use squeeze::squeeze;

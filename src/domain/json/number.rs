@@ -12,7 +12,7 @@ const EXPANDED_DIGITS_MAX: usize = 400;
 ///
 /// # Errors
 /// `InvalidJson` when there is no number, or its exponent prints more than 400 digits.
-pub(super) fn number(raw: &[u8], out: &mut Vec<u8>) -> Result<usize, RejectReason> {
+pub fn number(raw: &[u8], out: &mut Vec<u8>) -> Result<usize, RejectReason> {
     let negative = raw.first() == Some(&b'-');
     let whole_from = usize::from(negative);
     let whole_to = digits_end(raw, whole_from)?;

@@ -8,3 +8,4 @@ mod kill;
 mod publishers;
 mod regions;
 mod signals;
+mod slow_clients;

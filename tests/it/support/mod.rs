@@ -5,6 +5,7 @@ pub(crate) mod command;
 pub(crate) mod command_line;
 pub(crate) mod faulty_store;
 pub(crate) mod http;
+pub(crate) mod http2;
 pub(crate) mod node;
 pub(crate) mod postgres;
 pub(crate) mod process;

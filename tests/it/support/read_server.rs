@@ -150,7 +150,10 @@ pub(crate) const RELAXED: Limits = Limits {
     connections_max: 1000,
     header_timeout: Duration::from_mins(1),
     idle_timeout: Duration::from_mins(1),
+    answer_timeout: Duration::from_mins(10),
+    unsent_bytes_max: 1 << 30,
     grace: Duration::ZERO,
+    first_request_grace: Duration::ZERO,
     drain_timeout: Duration::from_mins(1),
 };
 

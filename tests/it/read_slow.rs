@@ -1,0 +1,114 @@
+//! Clients that do not take the answers that they asked for.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::future::join_all;
+use http_body_util::{BodyExt, Empty};
+use hyper::{Request, client::conn::http2};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use larder::{api::Limits, domain::manifest::ServingSettings};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpSocket, TcpStream},
+};
+
+use crate::support::{
+    http::{Client, soon},
+    read_server::{RELAXED, Server},
+};
+
+const LARGE: &str = "/v1/collections/large/records/id/1";
+const SMALL: &str = "/v1/collections/customer/records/id/2";
+
+/// A server with a record near the largest, and that record.
+fn start(limits: Limits) -> (Server, String) {
+    let server = Server::with(limits);
+    let record = format!("{{\"text\":\"{}\"}}", "larder ".repeat(130_000));
+    server.shelf.load("large", 1, ServingSettings::default(), &[("1", None, &record)]);
+    (server, record)
+}
+
+/// As many answers as the system keeps for no socket.
+const ASKED: usize = 12;
+
+/// A client that has asked and reads nothing.
+async fn slow(server: &Server) -> TcpStream {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(4096).unwrap();
+    let mut stream = soon("connection", socket.connect(server.public)).await.unwrap();
+    let request = |extra| format!("GET {LARGE} HTTP/1.1\r\nHost: test\r\n{}{extra}\r\n", server.bearer());
+    let all = request("").repeat(ASKED - 1) + &request("Connection: close\r\n");
+    stream.write_all(all.as_bytes()).await.unwrap();
+    stream
+}
+
+/// How many whole answers a client gets that begins to read now.
+async fn answers(mut stream: TcpStream, record: &str) -> usize {
+    let mut received = Vec::new();
+    // A connection that was ended is reset.
+    let _ = soon("end", stream.read_to_end(&mut received)).await;
+    memchr::memmem::find_iter(&received, record).count()
+}
+
+/// Waits until as many connections of `server` have been ended.
+async fn timed_out(server: &Server, count: usize) {
+    let line = format!("larder_connections_timed_out_total{{listener=\"public\"}} {count}\n");
+    let mut admin = Client::connect(server.admin).await;
+    soon("connections that were ended", async {
+        while !admin.ask("GET", "/metrics", "").await.text().contains(&line) {}
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_answer_has_to_be_taken_in_time() {
+    let quick = Duration::from_millis(200);
+    let (server, record) = start(Limits { header_timeout: quick, answer_timeout: quick, ..RELAXED });
+    let stuck = slow(&server).await;
+    let mut good = Client::connect(server.public).await;
+    timed_out(&server, 1).await;
+    assert!(answers(stuck, &record).await < ASKED);
+    // Whoever reads is served, on the same connection again and again.
+    for _ in 0..3 {
+        let answer = good.ask("GET", LARGE, &server.bearer()).await;
+        assert!(answer.text() == record && answer.header("connection").is_none());
+        assert_eq!(good.ask("GET", SMALL, &server.bearer()).await.text(), r#"{"a":1}"#);
+    }
+}
+
+#[tokio::test]
+async fn the_bytes_of_answers_that_nobody_takes_are_bounded() {
+    let (server, record) = start(Limits { unsent_bytes_max: 2_500_000, ..RELAXED });
+    let mut clients = Vec::new();
+    for _ in 0..5 {
+        clients.push(slow(&server).await);
+    }
+    timed_out(&server, 3).await;
+    let mut served = 0;
+    for client in clients {
+        served += usize::from(answers(client, &record).await == ASKED);
+    }
+    assert_eq!(served, 2, "two answers are not too many");
+    timed_out(&server, 3).await;
+}
+
+#[tokio::test]
+async fn one_connection_may_ask_for_more_than_it_may_hold() {
+    let (server, record) = start(Limits { unsent_bytes_max: 8_000_000, ..RELAXED });
+    let stream = TcpStream::connect(server.public).await.unwrap();
+    let (sender, connection) =
+        http2::handshake::<_, _, Empty<Bytes>>(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
+    tokio::spawn(connection);
+    let key = format!("Bearer {}", server.all.expose());
+    let answers = (0..40).map(|number| {
+        let target = if number % 4 == 3 { SMALL } else { LARGE };
+        let request = Request::get(format!("http://test{target}")).header("authorization", &key);
+        let answer = sender.clone().send_request(request.body(Empty::new()).unwrap());
+        async move { (target, answer.await.unwrap().into_body().collect().await.unwrap().to_bytes()) }
+    });
+    for (target, body) in soon("all answers", join_all(answers)).await {
+        assert!(body == if target == SMALL { r#"{"a":1}"# } else { &record });
+    }
+    timed_out(&server, 0).await;
+}
