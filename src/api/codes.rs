@@ -132,8 +132,7 @@ impl Code {
             Self::InvalidBody => (
                 "invalid_body",
                 StatusCode::BAD_REQUEST,
-                "the body names no value, more than one, or one that is neither a text nor a number; send \
-                 {\"value\":\"...\"} as JSON or value=... as a form",
+                "the body has no value to look up; send {\"value\":\"...\"} as JSON or value=... as a form",
             ),
             Self::BodyTooLarge => {
                 ("body_too_large", StatusCode::PAYLOAD_TOO_LARGE, "the body is larger than 16384 bytes")

@@ -61,7 +61,7 @@ fn schemathesis() -> PathBuf {
 }
 
 /// Longest time of a whole run of Schemathesis, many times what it takes.
-const RUN_MAX: Duration = Duration::from_mins(5);
+const RUN_MAX: Duration = Duration::from_mins(15);
 
 /// A run of Schemathesis; dropping it ends it.
 struct Run(Child);
