@@ -42,6 +42,8 @@ mod read_tls;
 #[cfg(test)]
 mod replica;
 #[cfg(test)]
+mod simulation;
+#[cfg(test)]
 mod source_postgres;
 #[cfg(test)]
 mod source_sqlite;
