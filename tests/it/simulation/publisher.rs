@@ -96,13 +96,9 @@ impl Publisher {
             life_of.settle().await;
         }
         let lanes = self.lanes.iter().map(|(lane, left)| self.work(&life_of, lane, left, life));
-        let work = async {
-            futures::future::join_all(lanes).await;
-            drop(life_of.announcer.clone());
-        };
         let shutdown = Shutdown::new();
         tokio::join!(announcer.run(shutdown.clone()), async {
-            work.await;
+            futures::future::join_all(lanes).await;
             shutdown.cancel();
         });
     }
