@@ -96,7 +96,9 @@ pub enum AnnounceError {
     Unreachable(#[source] Arc<Error>),
     /// The change waited so long, for the store or because the machine slept, that what it names may
     /// have been collected. Nothing is visible.
-    #[error("the change waited longer than {CHANGE_AGE_HOURS_MAX} h and was not announced: what it names may be gone")]
+    #[error(
+        "the change waited longer than {CHANGE_AGE_HOURS_MAX} h and was not announced: what it names may be gone"
+    )]
     Late,
     /// The announcer ended before it began. Nothing is visible.
     #[error("the process is ending, nothing was announced")]

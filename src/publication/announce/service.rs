@@ -181,7 +181,8 @@ impl Announcer {
                 Ok((bytes, _)) => bytes,
                 Err(error) => return answer_all(changes, &AnnounceError::Refused(Arc::new(error))),
             };
-            let (outcome, stored) = self.create_beside_head(&document, &bytes, (read_at, ends_at), shutdown).await;
+            let (outcome, stored) =
+                self.create_beside_head(&document, &bytes, (read_at, ends_at), shutdown).await;
             self.next_document = Instant::now() + self.pace.interval;
             match outcome {
                 Outcome::Announced => return self.announced(document, changes, stored).await,

@@ -1,5 +1,7 @@
 //! Everything that is left to chance, out of one number.
 
+use xxhash_rust::xxh3::xxh3_64_with_seed;
+
 /// Random numbers (`SplitMix64`) that follow from where they are asked for.
 #[derive(Debug, Clone)]
 pub(super) struct Chance(u64);
@@ -41,11 +43,7 @@ impl Chance {
     }
 }
 
-/// A place for [`Chance::at`], out of texts (FNV-1a).
+/// A place for [`Chance::at`], out of texts.
 pub(super) fn place(texts: &[&str]) -> u64 {
-    let mut hash = 0xcbf2_9ce4_8422_2325_u64;
-    for byte in texts.iter().flat_map(|text| text.bytes().chain([0xff])) {
-        hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
-    }
-    hash
+    texts.iter().fold(0, |hash, text| xxh3_64_with_seed(text.as_bytes(), hash))
 }

@@ -1,5 +1,7 @@
 //! The changes that publishers make: to collections as the sync engine makes them, and to keys.
 
+use std::{sync::Arc, time::Duration};
+
 use chrono::{DateTime, Utc};
 use larder::{
     domain::{
@@ -16,6 +18,8 @@ use larder::{
         publish_segment,
     },
 };
+
+use tokio::time::sleep;
 
 use super::{
     chance::Chance,
@@ -46,7 +50,7 @@ struct Making<'a> {
     run_id: RunId,
     began: DateTime<Utc>,
     /// What it is made from.
-    base: Option<(CollectionEntry, std::sync::Arc<Model>)>,
+    base: Option<(CollectionEntry, Arc<Model>)>,
     /// Segments that stay, with what they say.
     kept: usize,
     /// A segment to be written.
@@ -55,6 +59,8 @@ struct Making<'a> {
     version: u64,
     fingerprint_seed: u64,
     serving: ServingSettings,
+    /// It is announced only then, when somebody approves of it.
+    held_ms: Option<u64>,
 }
 
 impl Life<'_> {
@@ -77,6 +83,7 @@ impl Life<'_> {
                 version: 1,
                 fingerprint_seed: chance.next(),
                 serving: serving(chance),
+                held_ms: None,
             };
             return self.make(making).await;
         };
@@ -96,6 +103,7 @@ impl Life<'_> {
             version: entry.version.0,
             fingerprint_seed: model.manifest.fingerprint_seed,
             serving: model.manifest.serving.clone(),
+            held_ms: chance.is(8).then(|| chance.within(1_000, 25_000)),
             base: Some((entry.clone(), model.clone())),
         };
         match step {
@@ -200,12 +208,20 @@ impl Life<'_> {
             sha256,
         };
         self.hub.state().oracle.made(sha256, Model { manifest, rows: making.rows, segments });
-        if !self.is_young(making.began) {
+        let held = making.held_ms.map(|_| entry.manifest.clone());
+        if let (Some(ms), Some(held)) = (making.held_ms, &held) {
+            self.hub.tell(|| format!("{} is held for {ms} ms", making.run_id));
+            self.hub.state().oracle.held.insert(held.clone());
+            sleep(Duration::from_millis(ms)).await;
+        } else if !self.is_young(making.began) {
             return Ok(None);
         }
-        let change =
-            Change::Collection { name: making.name.clone(), from, entry, data_as_of: making.began };
-        Ok(Some(self.announce(change).await))
+        let change = Change::Collection { name: making.name.clone(), from, entry, data_as_of: making.began };
+        let answer = self.announce(change).await;
+        if let Some(held) = held {
+            self.hub.state().oracle.held.remove(&held);
+        }
+        Ok(Some(answer))
     }
 
     /// A key is made or revoked.
@@ -295,11 +311,7 @@ impl Model {
 
 impl super::oracle::Oracle {
     /// Announced manifests of the last versions before `entry`, which may be rolled back to.
-    fn earlier(
-        &self,
-        name: &CollectionName,
-        entry: &CollectionEntry,
-    ) -> Vec<(CollectionEntry, std::sync::Arc<Model>)> {
+    fn earlier(&self, name: &CollectionName, entry: &CollectionEntry) -> Vec<(CollectionEntry, Arc<Model>)> {
         let entries = self.documents.iter().rev().map_while(|document| document.collections.get(name));
         let recent = entry.version.0.saturating_sub(KEEP_VERSIONS as u64 - 1);
         let mut earlier: Vec<_> = entries

@@ -35,8 +35,8 @@ pub(super) fn fate(who: Who, request: &Request, chance: &mut Chance) -> Fate {
             &[25, 25, 20, 15, 8, 7],
             &[Fate::Fail, Fate::LoseAnswer, Fate::Twice, Fate::Late, Fate::Hang, Fate::NeverArrives],
         ),
-        // Nothing else tells a damaged document from a good one.
-        Request::Get { path, .. } if !path.starts_with("catalog/") => {
+        // Where SHA-256 tells what is damaged: not of catalog documents, nor of manifests that are listed.
+        Request::Get { path, .. } if !path.starts_with("catalog/") && who != Who::Keeper => {
             (&[60, 10, 15, 15], &[Fate::Fail, Fate::Hang, Fate::Corrupt, Fate::Truncate])
         }
         Request::Get { path, .. } if may_be_stale && path == "catalog/head" => {

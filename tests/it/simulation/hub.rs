@@ -36,13 +36,19 @@ pub(super) enum Who {
     Replica(u8),
 }
 
+impl Who {
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Publisher(number) => ["publisher 0", "publisher 1", "publisher 2"][usize::from(number)],
+            Self::Replica(number) => ["replica 0", "replica 1", "replica 2"][usize::from(number)],
+            Self::Keeper => "keeper",
+        }
+    }
+}
+
 impl fmt::Display for Who {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Publisher(number) => write!(f, "publisher {number}"),
-            Self::Replica(number) => write!(f, "replica {number}"),
-            Self::Keeper => f.write_str("keeper"),
-        }
+        f.write_str(self.name())
     }
 }
 
@@ -69,6 +75,7 @@ struct Event {
 /// See the module.
 pub(super) struct Hub {
     pub(super) seed: u64,
+    is_traced: bool,
     /// Wall time, the same for all.
     pub(super) clock: Clock,
     began: Instant,
@@ -93,7 +100,6 @@ pub(super) struct State {
     is_calm: bool,
     /// Two runs of one seed have the same.
     pub(super) digest: u64,
-    is_traced: bool,
     violation: Option<String>,
 }
 
@@ -103,6 +109,7 @@ impl Hub {
         let faults = Chance::at(seed, place(&["faults"])).weighed(&[1, 2, 2, 1]) as u64 * 12;
         Arc::new(Self {
             seed,
+            is_traced,
             clock: Clock::fixed(epoch),
             began: Instant::now(),
             epoch,
@@ -116,7 +123,6 @@ impl Hub {
                 faults,
                 is_calm: false,
                 digest: seed,
-                is_traced,
                 violation: None,
             }),
             queued: Notify::new(),
@@ -143,7 +149,7 @@ impl Hub {
 
     /// Tells what happens, when somebody wants to know.
     pub(super) fn tell(&self, text: impl FnOnce() -> String) {
-        if self.state().is_traced {
+        if self.is_traced {
             eprintln!("{:>7} {}", self.now_ms(), text());
         }
     }
@@ -213,16 +219,18 @@ impl Hub {
         self.tell(|| format!("{who} is cut off for {ms} ms"));
     }
 
-    /// Puts wall time forward. A request is never on its way for so long: then nothing happens.
-    pub(super) fn jump(&self, hours: i64) -> bool {
+    /// Puts wall time forward, as if all machines slept. No write is on its way for hours: then nothing
+    /// happens.
+    pub(super) fn jump(&self, minutes: i64) -> bool {
         let mut state = self.state();
-        if state.is_calm || state.queue.values().any(|event| event.request.is_write()) {
+        let is_writing = state.queue.values().any(|event| event.request.is_write());
+        if state.is_calm || (is_writing && minutes > 30) {
             return false;
         }
-        state.jumped += TimeDelta::hours(hours);
+        state.jumped += TimeDelta::minutes(minutes);
         self.set_clock(&state);
         drop(state);
-        self.tell(|| format!("{hours} hours go by"));
+        self.tell(|| format!("{minutes} minutes go by"));
         true
     }
 
@@ -247,7 +255,7 @@ impl Hub {
         let now = self.now_ms();
         let mut guard = self.state();
         let state = &mut *guard;
-        let key = place(&[&who.to_string(), request.verb(), request.stable_path()]);
+        let key = place(&[who.name(), request.verb(), request.stable_path()]);
         let count = state.asked.entry(key).and_modify(|count| *count += 1).or_insert(0);
         let key = key.wrapping_add(*count);
         let mut chance = Chance::at(self.seed, key);
@@ -291,11 +299,7 @@ impl Hub {
     /// Carries out requests, for ever.
     pub(super) async fn run(self: Arc<Self>) {
         loop {
-            let due = {
-                let state = self.state();
-                self.set_clock(&state);
-                state.queue.first_key_value().map(|((due, _), _)| *due)
-            };
+            let due = self.state().queue.first_key_value().map(|((due, _), _)| *due);
             match due {
                 None => self.queued.notified().await,
                 Some(due) if due > self.now_ms() => tokio::select! {
@@ -315,6 +319,7 @@ impl Hub {
     fn carry_out_first(&self) {
         let now = self.now_ms();
         let mut guard = self.state();
+        self.set_clock(&guard);
         let state = &mut *guard;
         let Some(((_, key), event)) = state.queue.pop_first() else { return };
         let Event { who, life, request, fate, reply } = event;
@@ -339,10 +344,9 @@ impl Hub {
             _ => carry_out(state),
         };
         state.digest = (state.digest.rotate_left(5) ^ key ^ now).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        let is_traced = state.is_traced;
         let is_alive = state.processes.get(&who).is_some_and(|process| process.life == life);
         drop(guard);
-        if is_traced {
+        if self.is_traced {
             let answer = match &answer {
                 Ok(answer) => answer.to_string(),
                 Err(error) => error.to_string(),

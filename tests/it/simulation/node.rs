@@ -14,7 +14,7 @@ use larder::{
     domain::{
         catalog::CatalogDocument,
         id::RunId,
-        manifest::Manifest,
+        manifest::{Manifest, Version},
         name::{CollectionName, RegionName},
     },
     publication::{Buffer, SegmentDirectory, Store},
@@ -161,7 +161,7 @@ impl Node {
 
     fn open(&self, life: u32, floor: &Floor) -> (Replica<Watched>, Arc<Watched>, ReplicaHandle) {
         let view = View::new(&self.hub, Who::Replica(self.number), life);
-        let poll_interval = Duration::from_secs(2);
+        let poll_interval = Duration::from_secs(3);
         let settings = Settings { region: self.region(), data_dir: self.data_dir.clone(), poll_interval };
         let pace = Pace {
             probe: Duration::from_secs(12),
@@ -191,6 +191,7 @@ impl Node {
         let who = Who::Replica(self.number);
         let mut applied = handle.applied();
         let (mut n, mut revision, mut was_ready) = (0, 0, false);
+        let mut times: BTreeMap<CollectionName, (Version, DateTime<Utc>)> = BTreeMap::new();
         while applied.changed().await.is_ok() {
             let now = applied.borrow_and_update().clone();
             if now.n < n || (now.n > 0 && now.n < floor.n) {
@@ -198,13 +199,26 @@ impl Node {
             }
             let keys = now.keys.revision;
             if keys < revision || (keys < floor.revision && (keys > 0 || now.ready)) {
-                self.hub.fail(&format!("{who} goes back from keys {revision} ({}) to {keys}", floor.revision));
+                self.hub
+                    .fail(&format!("{who} goes back from keys {revision} ({}) to {keys}", floor.revision));
             }
             if was_ready && !now.ready {
                 self.hub.fail(&format!("{who} was ready and is not any more"));
             }
             if keys > revision {
-                self.hub.check(|state| state.oracle.keys_in_force(&now.keys).map_err(|why| format!("{who}: {why}")));
+                self.hub.check(|state| {
+                    state.oracle.keys_in_force(&now.keys).map_err(|why| format!("{who}: {why}"))
+                });
+            }
+            for (name, status) in &*now.collections {
+                let (Some(version), Some(time)) = (status.served, status.data_as_of) else { continue };
+                let before = times.insert(name.clone(), (version, time));
+                if before.is_some_and(|before| before.0 == version && before.1 > time) {
+                    self.hub.fail(&format!("{who}: version {version} of {name} has become older"));
+                }
+                if before != Some((version, time)) && !self.hub.state().oracle.is_time_of(name, time) {
+                    self.hub.fail(&format!("{who}: nobody has seen version {version} of {name} at {time}"));
+                }
             }
             (n, revision, was_ready) = (now.n, keys, now.ready);
         }
@@ -238,7 +252,11 @@ impl Node {
             // A collection that is begun anew, or served elsewhere meanwhile, begins anew here too.
             Some((name, world.oracle.announced(served.run_id)?.0))
         });
-        Floor { n: state.document.n, revision: state.keys.map_or(0, |keys| keys.revision), served: served.collect() }
+        Floor {
+            n: state.document.n,
+            revision: state.keys.map_or(0, |keys| keys.revision),
+            served: served.collect(),
+        }
     }
 
     /// What is not yet as the newest document wants it.
@@ -264,7 +282,11 @@ impl Node {
                 (Slot::Loaded(collection), true) => {
                     let is_newest = collection.state().manifest.run_id == entry.run_id;
                     let rows = &state.oracle.models[&entry.sha256].rows;
-                    if is_newest { difference(&present.cache, name, rows) } else { Some("an older one".into()) }
+                    if is_newest {
+                        difference(&present.cache, name, rows)
+                    } else {
+                        Some("an older one".into())
+                    }
                 }
                 (slot, _) => Some(format!("{slot:?}").chars().take(40).collect()),
             };

@@ -1,7 +1,7 @@
 //! What must hold, whatever happens: of the catalog, of announcements, of what is deleted.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     sync::Arc,
 };
 
@@ -50,6 +50,10 @@ pub(super) struct Oracle {
     /// Key sets that were made, by the object that holds them.
     pub(super) key_sets: HashMap<String, KeySet>,
     key_changes: HashMap<String, usize>,
+    /// Manifests of held runs.
+    pub(super) held: HashSet<String>,
+    /// When collections were seen.
+    times: HashSet<(CollectionName, DateTime<Utc>)>,
     /// Keys that were in force and are not any more.
     revoked: BTreeSet<String>,
 }
@@ -68,6 +72,11 @@ impl Oracle {
     /// `change` is about to be announced.
     pub(super) fn attempt(&mut self, change: &Change) -> usize {
         let number = self.attempts.len();
+        if let Change::Collection { name, data_as_of, .. } | Change::Freshness { name, data_as_of, .. } =
+            change
+        {
+            self.times.insert((name.clone(), *data_as_of));
+        }
         match change {
             Change::Collection { entry, .. } => drop(self.entries.insert(entry.sha256, number)),
             Change::Keys { reference, .. } => {
@@ -86,6 +95,11 @@ impl Oracle {
             _ => None,
         });
         attempted.collect()
+    }
+
+    /// Whether somebody has seen the collection at that time.
+    pub(super) fn is_time_of(&self, name: &CollectionName, time: DateTime<Utc>) -> bool {
+        self.times.contains(&(name.clone(), time))
     }
 
     /// Whether a replica may hold these keys for valid.
@@ -150,7 +164,8 @@ impl Oracle {
                     if !is_creation {
                         return Err(format!("{path} was written, not created"));
                     }
-                    let document = serde_json::from_slice(bytes).map_err(|error| format!("{path}: {error}"))?;
+                    let document =
+                        serde_json::from_slice(bytes).map_err(|error| format!("{path}: {error}"))?;
                     return self.created(number, document, bucket);
                 }
                 let before = bucket.before(path).filter(|_| path != "catalog/head");
@@ -214,14 +229,20 @@ impl Oracle {
             return Err(format!("document {n}: not a collection's change"));
         };
         if asked != name || *made_from != from || made != entry {
-            return Err(format!("document {n} has version {} of {name}, not made from what was there", entry.version));
+            return Err(format!(
+                "document {n} has version {} of {name}, not made from what was there",
+                entry.version
+            ));
         }
         introduce(attempt, n)?;
         let model = self.models.get(&entry.sha256).ok_or("a manifest that nobody made")?;
         let segments = model.manifest.segments.iter().map(|segment| &segment.object);
         for object in segments.chain([&entry.manifest]) {
             if bucket.object(object).is_none() {
-                return Err(format!("document {n} announces version {} of {name} without {object}", entry.version));
+                return Err(format!(
+                    "document {n} announces version {} of {name} without {object}",
+                    entry.version
+                ));
             }
         }
         Ok(())
@@ -287,11 +308,20 @@ impl Oracle {
         if newest.keys.as_ref().is_some_and(|keys| keys.object == path) {
             return Err("the key set in force was deleted".into());
         }
+        for manifest in self.models.values().map(|model| &model.manifest) {
+            let object = format!("collections/{}/{}/manifest.json", manifest.collection, manifest.run_id);
+            let mut segments = manifest.segments.iter().map(|segment| &*segment.object);
+            if self.held.contains(&object) && (object == path || segments.any(|segment| segment == path)) {
+                return Err(format!("{path} was deleted, which a held run names"));
+            }
+        }
         for (name, entry) in &newest.collections {
             for (digest, manifest) in self.last_versions(name, entry) {
                 let segments = self.models[&digest].manifest.segments.iter().map(|segment| &segment.object);
                 if segments.chain([&manifest]).any(|object| object == path) {
-                    return Err(format!("{path} was deleted, which one of the last versions of {name} needs"));
+                    return Err(format!(
+                        "{path} was deleted, which one of the last versions of {name} needs"
+                    ));
                 }
             }
         }

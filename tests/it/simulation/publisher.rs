@@ -64,7 +64,7 @@ impl Publisher {
         Self {
             hub: Arc::clone(hub),
             number,
-            lanes: lanes.into_iter().map(|lane| (lane, chance.within(1, 3).into())).collect(),
+            lanes: lanes.into_iter().map(|lane| (lane.clone(), changes(&lane, &mut chance).into())).collect(),
             directory: SegmentDirectory::open(&root, hub.clock.clone()).unwrap(),
         }
     }
@@ -128,6 +128,14 @@ impl Publisher {
             }
             left.store(todo - 1, Ordering::Relaxed);
         }
+    }
+}
+
+/// How many changes a lane makes.
+fn changes(lane: &Lane, chance: &mut Chance) -> u64 {
+    match lane {
+        Lane::Collection(_) => chance.within(1, 3),
+        Lane::Keys => chance.within(0, 2),
     }
 }
 

@@ -1,6 +1,6 @@
 //! One world: its processes, what happens around them, and how it must end.
 
-use std::{collections::HashSet, path::Path, sync::Arc, time::Duration};
+use std::{path::Path, sync::Arc, time::Duration};
 
 use larder::{
     domain::name::CollectionName,
@@ -16,6 +16,7 @@ use tokio::{
 };
 
 use super::{
+    chance::Chance,
     hub::{Hub, Who},
     node::Node,
     oracle::KEEP_VERSIONS,
@@ -58,17 +59,17 @@ async fn live(hub: &Arc<Hub>, root: &Path) -> Result<(), String> {
     let mut others = JoinSet::new();
     others.spawn(Arc::clone(hub).run());
     let nodes: Vec<_> =
-        (0..chance.within(2, 3)).map(|number| Arc::new(Node::new(hub, number as u8, root))).collect();
+        (0..number(&mut chance)).map(|number| Arc::new(Node::new(hub, number, root))).collect();
     for node in &nodes {
         others.spawn(Arc::clone(node).run());
     }
-    let collections = if chance.is(50) { &["a"][..] } else { &["a", "b"] };
+    let collections = if chance.is(70) { &["a"][..] } else { &["a", "b"] };
     let mut publishers = JoinSet::new();
-    for number in 0..chance.within(2, 3) {
+    for number in 0..number(&mut chance) {
         let names = collections.iter().map(|name| CollectionName::new(name).unwrap());
         let mut lanes: Vec<_> = names.map(Lane::Collection).collect();
         lanes.push(Lane::Keys);
-        publishers.spawn(Publisher::new(hub, number as u8, lanes, root).run());
+        publishers.spawn(Publisher::new(hub, number, lanes, root).run());
     }
     others.spawn(keep(Arc::clone(hub)));
     others.spawn(weather(Arc::clone(hub)));
@@ -78,6 +79,11 @@ async fn live(hub: &Arc<Hub>, root: &Path) -> Result<(), String> {
         Some(Err(error)) = others.join_next() => Err(format!("somebody broke off: {error}")),
         ended = end(hub, publishers, &nodes) => ended,
     }
+}
+
+/// How many there are of a kind.
+fn number(chance: &mut Chance) -> u8 {
+    if chance.is(70) { 2 } else { 3 }
 }
 
 /// Waits until all publishers have done their work, makes peace, and looks whether replicas have all.
@@ -107,15 +113,19 @@ async fn end(hub: &Hub, mut publishers: JoinSet<()>, nodes: &[Arc<Node>]) -> Res
 /// Housekeeping: now and then hours or weeks go by, and what nobody needs is removed.
 async fn keep(hub: Arc<Hub>) {
     let mut chance = hub.chance(&["keeper"]);
-    for round in 0..chance.within(0, 3) {
+    for round in 0..chance.within(0, 4) {
         sleep(Duration::from_millis(chance.within(3_000, 25_000))).await;
-        let hours = [1, 13, 25, 31 * 24][chance.weighed(&[1, 2, 4, 2])];
-        if !hub.jump(hours) {
+        let hours = [0, 13, 25, 31 * 24][chance.weighed(&[3, 2, 4, 2])];
+        if hours == 0 {
+            // Longer than a reading of the catalog may be built on.
+            hub.jump(2);
+        }
+        if hours == 0 || !hub.jump(hours * 60) {
             continue;
         }
         let (life, killed) = hub.begin_life(Who::Keeper);
         let store = Store::from_object_store(Arc::new(View::new(&hub, Who::Keeper, life)));
-        let kept = Kept { keep_versions: KEEP_VERSIONS, manifests: HashSet::new() };
+        let kept = Kept { keep_versions: KEEP_VERSIONS, manifests: hub.state().oracle.held.clone() };
         let deployment = Some(deployment(hub.seed));
         tokio::select! {
             biased;
