@@ -59,6 +59,7 @@ struct Making<'a> {
     version: u64,
     fingerprint_seed: u64,
     serving: ServingSettings,
+    data_as_of: DateTime<Utc>,
     /// It is announced only then, when somebody approves of it.
     held_ms: Option<u64>,
 }
@@ -83,6 +84,7 @@ impl Life<'_> {
                 version: 1,
                 fingerprint_seed: chance.next(),
                 serving: serving(chance),
+                data_as_of: began,
                 held_ms: None,
             };
             return self.make(making).await;
@@ -103,6 +105,7 @@ impl Life<'_> {
             version: entry.version.0,
             fingerprint_seed: model.manifest.fingerprint_seed,
             serving: model.manifest.serving.clone(),
+            data_as_of: model.manifest.data_as_of,
             held_ms: chance.is(8).then(|| chance.within(1_000, 25_000)),
             base: Some((entry.clone(), model.clone())),
         };
@@ -112,6 +115,7 @@ impl Life<'_> {
                 making.rows = content::applied(&model.rows, &changes);
                 making.new = Some((SegmentKind::Changes, changes));
                 making.version = next;
+                making.data_as_of = began;
             }
             Step::Confirm => {
                 let (name, version) = (name.clone(), entry.version);
@@ -132,6 +136,7 @@ impl Life<'_> {
                 if step == Step::Rebuild {
                     making.rows = content::rows(chance);
                     making.version = next;
+                    making.data_as_of = began;
                 }
                 making.new = Some((SegmentKind::Base, content::whole(&making.rows)));
             }
@@ -156,6 +161,7 @@ impl Life<'_> {
         self.store.manifest(making.name, &to).await?;
         making.kept = model.manifest.segments.len();
         making.rows.clone_from(&model.rows);
+        making.data_as_of = model.manifest.data_as_of;
         making.version += 1;
         making.fingerprint_seed = model.manifest.fingerprint_seed;
         let from = entry.sha256;
@@ -192,7 +198,7 @@ impl Life<'_> {
             version: Version(making.version),
             run_id: making.run_id,
             created_at: making.began,
-            data_as_of: making.began,
+            data_as_of: making.data_as_of,
             fingerprint_seed: making.fingerprint_seed,
             serving: making.serving,
             segments: references,
@@ -216,7 +222,8 @@ impl Life<'_> {
         } else if !self.is_young(making.began) {
             return Ok(None);
         }
-        let change = Change::Collection { name: making.name.clone(), from, entry, data_as_of: making.began };
+        let change =
+            Change::Collection { name: making.name.clone(), from, entry, data_as_of: making.data_as_of };
         let answer = self.announce(change).await;
         if let Some(held) = held {
             self.hub.state().oracle.held.remove(&held);

@@ -39,8 +39,10 @@ use tempfile::TempDir;
 
 /// Worlds that are lived through when nobody says how many.
 const WORLDS: u64 = 10_000;
-/// Worlds that are lived through twice.
-const REPEATED: u64 = 100;
+/// One in so many worlds is lived through twice.
+const REPEATED_ONE_IN: u64 = 100;
+/// Worlds per core that are lived through at the same time: they wait for their own threads now and then.
+const WORLDS_PER_CORE: usize = 2;
 
 /// A directory in memory, where there is one: nothing here is about disks.
 fn directory() -> TempDir {
@@ -50,6 +52,10 @@ fn directory() -> TempDir {
 
 fn number(variable: &str) -> Option<u64> {
     env::var(variable).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{variable} is a number")))
+}
+
+fn worlds() -> u64 {
+    number("LARDER_SIM_SEEDS").unwrap_or(WORLDS)
 }
 
 fn live(seed: u64, is_traced: bool) -> Result<u64, String> {
@@ -73,7 +79,7 @@ fn text(panic: &(dyn Any + Send)) -> String {
 fn live_through(worlds: u64, live: impl Fn(u64) -> Result<(), String> + Sync) {
     let (next, failure) = (AtomicU64::new(0), Mutex::new(None));
     thread::scope(|scope| {
-        for _ in 0..thread::available_parallelism().map_or(1, usize::from) {
+        for _ in 0..thread::available_parallelism().map_or(1, usize::from) * WORLDS_PER_CORE {
             scope.spawn(|| {
                 loop {
                     let seed = next.fetch_add(1, Ordering::Relaxed);
@@ -98,12 +104,12 @@ fn worlds_end_well() {
         live(seed, true).unwrap_or_else(|violation| panic!("{violation}"));
         return;
     }
-    live_through(number("LARDER_SIM_SEEDS").unwrap_or(WORLDS), |seed| live(seed, false).map(drop));
+    live_through(worlds(), |seed| live(seed, false).map(drop));
 }
 
 #[test]
 fn a_world_is_the_same_each_time() {
-    live_through(REPEATED, |seed| {
+    live_through(worlds() / REPEATED_ONE_IN, |seed| {
         let (once, again) = (live(seed, false)?, live(seed, false)?);
         if once == again { Ok(()) } else { Err(format!("world {seed} is another one each time")) }
     });

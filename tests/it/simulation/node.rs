@@ -53,6 +53,9 @@ struct Floor {
     served: BTreeMap<CollectionName, u64>,
 }
 
+/// How old the data of a version is said to be; the seed tells the lives of a collection apart.
+type Times = BTreeMap<CollectionName, ((Version, u64), DateTime<Utc>)>;
+
 /// The cache, watched.
 struct Watched {
     hub: Arc<Hub>,
@@ -151,7 +154,7 @@ impl Node {
                 biased;
                 () = killed.notified() => {}
                 () = replica.run(Shutdown::new()) => {}
-                () = self.watch(&handle, &floor) => {}
+                () = self.watch(&handle, &watched.cache, &floor) => {}
             }
             *self.present.lock().unwrap() = None;
             // What it left to other tasks comes to its end.
@@ -187,11 +190,11 @@ impl Node {
     }
 
     /// Looks at all that the replica tells others.
-    async fn watch(&self, handle: &ReplicaHandle, floor: &Floor) {
+    async fn watch(&self, handle: &ReplicaHandle, cache: &Cache, floor: &Floor) {
         let who = Who::Replica(self.number);
         let mut applied = handle.applied();
         let (mut n, mut revision, mut was_ready) = (0, 0, false);
-        let mut times: BTreeMap<CollectionName, (Version, DateTime<Utc>)> = BTreeMap::new();
+        let mut times = Times::new();
         while applied.changed().await.is_ok() {
             let now = applied.borrow_and_update().clone();
             if now.n < n || (now.n > 0 && now.n < floor.n) {
@@ -210,17 +213,27 @@ impl Node {
                     state.oracle.keys_in_force(&now.keys).map_err(|why| format!("{who}: {why}"))
                 });
             }
-            for (name, status) in &*now.collections {
-                let (Some(version), Some(time)) = (status.served, status.data_as_of) else { continue };
-                let before = times.insert(name.clone(), (version, time));
-                if before.is_some_and(|before| before.0 == version && before.1 > time) {
-                    self.hub.fail(&format!("{who}: version {version} of {name} has become older"));
-                }
-                if before != Some((version, time)) && !self.hub.state().oracle.is_time_of(name, time) {
-                    self.hub.fail(&format!("{who}: nobody has seen version {version} of {name} at {time}"));
-                }
-            }
+            self.watch_times(cache, &mut times);
             (n, revision, was_ready) = (now.n, keys, now.ready);
+        }
+    }
+
+    /// Looks at how old the data is said to be.
+    fn watch_times(&self, cache: &Cache, times: &mut Times) {
+        let who = Who::Replica(self.number);
+        for name in cache.names() {
+            let Slot::Loaded(collection) = cache.collection(name.as_str()) else { continue };
+            let served = collection.state();
+            let (manifest, time) = (&served.manifest, served.data_as_of);
+            // One version may be made twice, when the collection is removed in between.
+            let content = (manifest.version, manifest.fingerprint_seed);
+            let before = times.insert(name.clone(), (content, time));
+            if before.is_some_and(|before| before.0 == content && before.1 > time) {
+                self.hub.fail(&format!("{who}: version {} of {name} has become older", content.0));
+            }
+            if before != Some((content, time)) && !self.hub.state().oracle.is_time_of(&name, time) {
+                self.hub.fail(&format!("{who}: nobody has seen version {} of {name} at {time}", content.0));
+            }
         }
     }
 
