@@ -96,16 +96,21 @@ impl Bucket {
         self.settled_from_ms = Some(now_ms);
     }
 
-    /// The object in force, and when it was written.
-    pub(super) fn object(&self, path: &str) -> Option<(&Bytes, DateTime<Utc>)> {
-        let last = self.objects.get(path)?.last()?;
-        Some((last.bytes.as_ref()?, last.modified))
+    /// The object in force.
+    pub(super) fn object(&self, path: &str) -> Option<&Bytes> {
+        self.objects.get(path)?.last()?.bytes.as_ref()
     }
 
     /// What stood there before the last write.
-    pub(super) fn before(&self, path: &str) -> Option<(&Bytes, DateTime<Utc>)> {
-        let before = self.objects.get(path)?.iter().rev().nth(1)?;
-        Some((before.bytes.as_ref()?, before.modified))
+    pub(super) fn before(&self, path: &str) -> Option<&Bytes> {
+        self.objects.get(path)?.iter().rev().nth(1)?.bytes.as_ref()
+    }
+
+    /// When an object that was just deleted was written first: whoever lists objects may have seen it
+    /// before it was written again.
+    pub(super) fn first_written(&self, path: &str) -> Option<DateTime<Utc>> {
+        let writes = self.objects.get(path)?.iter().rev().skip(1);
+        writes.take_while(|write| write.bytes.is_some()).last().map(|write| write.modified)
     }
 
     /// Does what is asked.

@@ -214,13 +214,14 @@ impl Life<'_> {
             sha256,
         };
         self.hub.state().oracle.made(sha256, Model { manifest, rows: making.rows, segments });
+        if !self.is_young(making.began) {
+            return Ok(None);
+        }
         let held = making.held_ms.map(|_| entry.manifest.clone());
         if let (Some(ms), Some(held)) = (making.held_ms, &held) {
             self.hub.tell(|| format!("{} is held for {ms} ms", making.run_id));
             self.hub.state().oracle.held.insert(held.clone());
             sleep(Duration::from_millis(ms)).await;
-        } else if !self.is_young(making.began) {
-            return Ok(None);
         }
         let change =
             Change::Collection { name: making.name.clone(), from, entry, data_as_of: making.data_as_of };

@@ -100,6 +100,8 @@ impl Target for Watched {
         let applied = self.target.apply(Arc::clone(&manifest), segments);
         match &applied {
             Ok(()) => self.check(&manifest, "applied"),
+            // Removed, or served elsewhere, meanwhile.
+            Err(refusal) if refusal.code == "collection_gone" => {}
             Err(refusal) => self.hub.fail(&format!("changes do not apply: {refusal}")),
         }
         applied

@@ -169,7 +169,7 @@ impl Oracle {
                     return self.created(number, document, bucket);
                 }
                 let before = bucket.before(path).filter(|_| path != "catalog/head");
-                if before.is_some_and(|(before, _)| before != bytes) {
+                if before.is_some_and(|before| before != bytes) {
                     return Err(format!("{path} was changed"));
                 }
                 Ok(())
@@ -288,18 +288,18 @@ impl Oracle {
     }
 
     fn deleted(&self, path: &str, bucket: &Bucket, wall: DateTime<Utc>) -> Checked {
-        let Some((bytes, modified)) = bucket.before(path) else { return Ok(()) };
-        let age = wall - modified;
+        let Some(written) = bucket.first_written(path) else { return Ok(()) };
+        let age = wall - written;
         let newest = self.newest().ok_or("something was deleted before there was a catalog")?;
         if age < TimeDelta::hours(24) {
             return Err(format!("{path} was deleted at the age of {} h", age.num_hours()));
         }
         if path == "catalog/head" {
-            return Err(format!("{path} was deleted ({} bytes)", bytes.len()));
+            return Err(format!("{path} was deleted"));
         }
         if let Some(n) = document_number(path) {
             let head = bucket.object("catalog/head");
-            let head = head.and_then(|(head, _)| serde_json::from_slice::<Head>(head).ok());
+            let head = head.and_then(|head| serde_json::from_slice::<Head>(head).ok());
             let is_needed = n >= newest.n || head.is_some_and(|head| n >= head.n);
             if is_needed || age < TimeDelta::days(30) {
                 return Err(format!("{path} was deleted at the age of {} h", age.num_hours()));
