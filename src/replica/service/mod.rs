@@ -273,16 +273,18 @@ impl<T: Target> Replica<T> {
             return;
         }
         let (tracked, failing) = (&self.tracked, self.pace.failing);
-        let standing = |name: &CollectionName, version: Version| match tracked.get(name) {
-            Some(tracked) if tracked.wanted.is_some() && tracked.place == Place::Here => {
-                match (tracked.version(), tracked.is_failing_for(failing, now)) {
-                    (Some(served), _) if served >= version => Standing::Fine,
-                    (_, false) => Standing::Pending,
-                    (Some(_), true) => Standing::FailingWithContent,
-                    (None, true) => Standing::FailingWithout,
-                }
+        let standing = |name: &CollectionName, needed: Version| {
+            let tracked = tracked.get(name).filter(|tracked| tracked.place == Place::Here);
+            let wanted = tracked.and_then(|tracked| Some((tracked, tracked.wanted.as_ref()?.version)));
+            let Some((tracked, wanted)) = wanted else { return Standing::Fine };
+            // A collection that was removed and begun anew counts its versions from the start.
+            let needed = needed.min(wanted);
+            match (tracked.version(), tracked.is_failing_for(failing, now)) {
+                (Some(served), _) if served >= needed => Standing::Fine,
+                (_, false) => Standing::Pending,
+                (Some(_), true) => Standing::FailingWithContent,
+                (None, true) => Standing::FailingWithout,
             }
-            _ => Standing::Fine,
         };
         let has_keys = self.keys_wanted.is_none();
         self.must_tell |= self.readiness.judge(now, has_keys, || in_state(tracked), standing);
