@@ -100,8 +100,8 @@ impl Target for Watched {
         let applied = self.target.apply(Arc::clone(&manifest), segments);
         match &applied {
             Ok(()) => self.check(&manifest, "applied"),
-            // Removed, or served elsewhere, meanwhile.
-            Err(refusal) if refusal.code == "collection_gone" => {}
+            // Removed, or served elsewhere, meanwhile; or the base was written anew and is the same.
+            Err(refusal) if matches!(refusal.code, "collection_gone" | "new_base_needed") => {}
             Err(refusal) => self.hub.fail(&format!("changes do not apply: {refusal}")),
         }
         applied

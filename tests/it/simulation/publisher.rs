@@ -11,6 +11,7 @@ use std::{
 };
 
 use chrono::{DateTime, TimeDelta, Utc};
+use futures::future::{join, join_all};
 use larder::{
     domain::{catalog::CollectionEntry, id::DeploymentId, name::CollectionName},
     publication::{
@@ -97,10 +98,12 @@ impl Publisher {
         }
         let lanes = self.lanes.iter().map(|(lane, left)| self.work(&life_of, lane, left, life));
         let shutdown = Shutdown::new();
-        tokio::join!(announcer.run(shutdown.clone()), async {
-            futures::future::join_all(lanes).await;
+        let work = async {
+            join_all(lanes).await;
             shutdown.cancel();
-        });
+        };
+        // Always in this order: what the announcer says is heard, also just before the end.
+        join(announcer.run(shutdown.clone()), work).await;
     }
 
     async fn work(&self, life: &Life<'_>, lane: &Lane, left: &AtomicU64, number: u32) {
