@@ -144,7 +144,7 @@ impl Hub {
     }
 
     fn set_clock(&self, state: &State) {
-        self.clock.set(self.epoch + TimeDelta::milliseconds(self.now_ms() as i64) + state.jumped);
+        self.clock.set(self.epoch + TimeDelta::milliseconds(self.now_ms().cast_signed()) + state.jumped);
     }
 
     /// Tells what happens, when somebody wants to know.

@@ -282,7 +282,7 @@ impl Node {
         if !applied.ready {
             return Some("it is not ready".into());
         }
-        let Some(newest) = state.oracle.newest() else { return None };
+        let newest = state.oracle.newest()?;
         if applied.n != newest.n {
             return Some(format!("it has document {} of {}", applied.n, newest.n));
         }

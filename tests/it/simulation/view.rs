@@ -105,7 +105,7 @@ impl ObjectStore for View {
         let depth = prefix.map_or(0, |prefix| prefix.parts().count());
         let mut common_prefixes: Vec<Path> = Vec::new();
         for object in self.listed(prefix).await? {
-            let below = Path::from_iter(object.location.parts().take(depth + 1));
+            let below: Path = object.location.parts().take(depth + 1).collect();
             if common_prefixes.last() != Some(&below) {
                 common_prefixes.push(below);
             }

@@ -1,6 +1,6 @@
 //! One world: its processes, what happens around them, and how it must end.
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{future::pending, path::Path, sync::Arc, time::Duration};
 
 use larder::{
     domain::name::CollectionName,
@@ -133,7 +133,7 @@ async fn keep(hub: Arc<Hub>) {
             done = collect(&store, &hub.clock, deployment, &kept) => hub.tell(|| format!("{round}: {done:?}")),
         }
     }
-    std::future::pending().await
+    pending::<()>().await;
 }
 
 /// Now and then the store cannot be reached by somebody.
@@ -145,5 +145,5 @@ async fn weather(hub: Arc<Hub>) {
         let who = if chance.is(50) { Who::Publisher(number) } else { Who::Replica(number) };
         hub.cut_off(who, chance.within(2_000, 30_000));
     }
-    std::future::pending().await
+    pending::<()>().await;
 }
