@@ -70,7 +70,13 @@ impl Target for CacheTarget {
     fn build(&self, manifest: Arc<Manifest>, segments: Vec<Buffer>) -> Result<(), Refusal> {
         let segments = parse(segments, &mut Dictionaries::new())?;
         let name = manifest.collection.clone();
+        let version = manifest.version;
         let collection = Collection::build(manifest, segments, self.seed)?;
+        if let Some(served) = self.collection(&name).map(|before| before.state())
+            && served.manifest.version == version
+        {
+            collection.set_freshness(served.data_as_of);
+        }
         self.cache.replace(&name, Slot::Loaded(Arc::new(collection)));
         Ok(())
     }
@@ -108,5 +114,86 @@ impl Target for CacheTarget {
 
     fn remove(&self, name: &CollectionName) {
         self.cache.remove(name.as_str());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{
+        digest::Digest,
+        id::RunId,
+        index::IndexDefinition,
+        limits::FORMAT,
+        manifest::{SegmentKind, SegmentReference, ServingSettings, Version},
+        name::IndexName,
+        row::ColumnKind,
+    };
+    use crate::segment::{SegmentBuilder, SegmentHeader};
+
+    /// The manifest of an empty collection.
+    fn manifest(version: u64, segments: Vec<SegmentReference>) -> Arc<Manifest> {
+        Arc::new(Manifest {
+            format: FORMAT,
+            collection: CollectionName::new("a").unwrap(),
+            version: Version(version),
+            run_id: RunId::from_uuid(random::uuid()),
+            created_at: DateTime::UNIX_EPOCH,
+            data_as_of: DateTime::UNIX_EPOCH,
+            indexes: vec![IndexDefinition {
+                name: IndexName::new("id").unwrap(),
+                column: "id".into(),
+                each: false,
+                normalize: Vec::new(),
+                kind: ColumnKind::Integer,
+            }],
+            columns: Vec::new(),
+            fields: Vec::new(),
+            mapping: Digest::of(b""),
+            fingerprint_seed: 7,
+            serving: ServingSettings::default(),
+            segments,
+            records: 0,
+            left: 0,
+        })
+    }
+
+    #[test]
+    fn a_new_base_of_one_version_is_as_fresh_as_what_it_replaces() {
+        let mut file = Vec::new();
+        let header = SegmentHeader {
+            collection: CollectionName::new("a").unwrap(),
+            kind: SegmentKind::Base,
+            secondary: Vec::new(),
+            codec: Codec::Plain,
+            embed_dictionary: false,
+        };
+        SegmentBuilder::new(header).finish(&mut file).unwrap();
+        let buffer = || {
+            let mut buffer = Buffer::with_len(file.len() as u64).unwrap();
+            buffer.as_mut_slice().copy_from_slice(&file);
+            buffer
+        };
+        let reference = |version| SegmentReference {
+            object: "collections/a".into(),
+            sha256: Digest::of(&file),
+            bytes: file.len() as u64,
+            rows: 0,
+            deletes: 0,
+            kind: SegmentKind::Base,
+            version: Version(version),
+        };
+        let target = CacheTarget::new(Cache::new());
+        let build =
+            |version| target.build(manifest(version, vec![reference(version)]), vec![buffer()]).unwrap();
+        let name = CollectionName::new("a").unwrap();
+        let data_as_of = || target.loaded(&name).unwrap().state().data_as_of;
+        build(1);
+        let seen = DateTime::UNIX_EPOCH + chrono::TimeDelta::hours(1);
+        target.set_freshness(&name, seen);
+        build(1);
+        assert_eq!(data_as_of(), seen);
+        build(2);
+        assert_eq!(data_as_of(), DateTime::UNIX_EPOCH, "a new version begins anew");
     }
 }

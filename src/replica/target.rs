@@ -33,7 +33,8 @@ pub trait Target: Send + Sync + 'static {
     /// The manifest of what is served now.
     fn served(&self, name: &CollectionName) -> Option<Arc<Manifest>>;
 
-    /// Builds the whole of `manifest` beside what is served, then swaps.
+    /// Builds the whole of `manifest` beside what is served, then swaps. Within one version the time of
+    /// the data stays, as in [`Target::adopt`].
     fn build(&self, manifest: Arc<Manifest>, segments: Vec<Buffer>) -> Result<(), Refusal>;
 
     /// Applies change segments to what is served, which then is `manifest`. After a refusal the

@@ -2,28 +2,34 @@
 
 use std::time::Duration;
 
+use tokio::time::Instant;
+use xxhash_rust::xxh3::xxh3_64;
+
 /// Doubling waiting times between `first` and `longest`.
 #[derive(Debug, Clone)]
 pub struct Backoff {
     first: Duration,
     longest: Duration,
     attempts: u32,
+    began: Instant,
 }
 
 impl Backoff {
     /// Begins at `first`; never waits longer than `longest`.
-    pub const fn new(first: Duration, longest: Duration) -> Self {
-        Self { first, longest, attempts: 0 }
+    pub fn new(first: Duration, longest: Duration) -> Self {
+        Self { first, longest, attempts: 0, began: Instant::now() }
     }
 
-    /// The next waiting time: the doubled one, less a random part of up to a half, so that many
-    /// waiters do not come back at once.
+    /// The next waiting time: the doubled one, less a part of up to a half, so that many waiters do
+    /// not come back at once. The part hangs on the nanoseconds since the beginning, which no two
+    /// waiters share; under a simulated clock it is the same each time.
     pub fn next_delay(&mut self) -> Duration {
         let full =
             self.first.saturating_mul(1_u32.checked_shl(self.attempts).unwrap_or(u32::MAX)).min(self.longest);
         self.attempts = (self.attempts + 1).min(31);
-        let random = u32::from_le_bytes(super::random::bytes());
-        full.mul_f64(1.0 - 0.5 * f64::from(random) / f64::from(u32::MAX))
+        let elapsed = self.began.elapsed().as_nanos().to_le_bytes();
+        let part = xxh3_64(&elapsed) as u32;
+        full.mul_f64(1.0 - 0.5 * f64::from(part) / f64::from(u32::MAX))
     }
 
     /// Starts over after a success.

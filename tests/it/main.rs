@@ -48,6 +48,8 @@ mod regions;
 #[cfg(test)]
 mod replica;
 #[cfg(test)]
+mod simulation;
+#[cfg(test)]
 mod source_postgres;
 #[cfg(test)]
 mod source_sqlite;

@@ -27,7 +27,8 @@ pub(super) enum Outcome {
     Lost(Box<CatalogDocument>),
     /// Its number is taken by a document that this process must not build on.
     Refused(Arc<Error>),
-    /// The process is ending, or slept past the life of documents, before it was known.
+    /// Before it was known the process was told to end, or slept past the life of documents or of what
+    /// this one names.
     Unknown,
 }
 
@@ -47,12 +48,13 @@ enum Look {
 
 impl Creation<'_> {
     /// Puts `document` where nothing is until it is known who has the number. `read_at` is when the
-    /// catalog was read that it is built on.
+    /// catalog was read that it is built on; from `ends_at` on it is not put again.
     pub(super) async fn create(
         &self,
         document: &CatalogDocument,
         bytes: &Bytes,
         mut read_at: DateTime<Utc>,
+        ends_at: DateTime<Utc>,
     ) -> Outcome {
         let path = paths::document(document.n);
         let mut backoff = Backoff::new(self.pace.backoff.0, self.pace.backoff.1);
@@ -70,6 +72,7 @@ impl Creation<'_> {
             loop {
                 match self.look(document).await {
                     Look::Known(outcome) => return outcome,
+                    Look::NotThere if self.clock.now() >= ends_at => return Outcome::Unknown,
                     Look::NotThere if has_waited && self.is_recent(read_at) => break,
                     Look::NotThere if has_waited => match self.look_after_sleep(document).await {
                         Look::Known(outcome) => return outcome,

@@ -7,23 +7,29 @@ mod service;
 
 use std::{sync::Arc, time::Duration};
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use tokio::sync::{mpsc, oneshot};
 
 pub use service::Announcer;
 
 use super::error::Error;
-use crate::domain::{
-    catalog::{CollectionEntry, KeySetReference},
-    digest::Digest,
-    error::ErrorKind,
-    id::DeploymentId,
-    manifest::Version,
-    name::{CollectionName, RegionName},
+use crate::{
+    domain::{
+        catalog::{CollectionEntry, KeySetReference},
+        digest::Digest,
+        error::ErrorKind,
+        id::DeploymentId,
+        manifest::Version,
+        name::{CollectionName, RegionName},
+    },
+    support::clock::Clock,
 };
 
 /// Changes that may wait for the announcer; a caller beyond it waits for room.
 pub const CHANGES_WAITING_MAX: usize = 1024;
+/// Longest that a change waits, by wall time, until it is put into the catalog. What it names was written
+/// in the 12 h before, and goes after 24 h in which nothing named it.
+const CHANGE_AGE_HOURS_MAX: i64 = 6;
 
 /// Something to be made visible.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -111,11 +117,18 @@ pub enum AnnounceError {
     /// The catalog could not be read for [`Pace::patience`]. Nothing is visible.
     #[error("the catalog cannot be read, nothing was announced: {0}")]
     Unreachable(#[source] Arc<Error>),
+    /// The change waited so long, for the store or because the machine slept, that what it names may
+    /// have been collected. Nothing is visible.
+    #[error(
+        "the change waited longer than {CHANGE_AGE_HOURS_MAX} h and was not announced: what it names may be gone"
+    )]
+    Late,
     /// The announcer ended before it began. Nothing is visible.
     #[error("the process is ending, nothing was announced")]
     Ending,
-    /// The store was asked to make it visible and did not say whether it did; the process is ending.
-    #[error("the process is ending before the store said whether the announcement stands; the catalog says")]
+    /// The store was asked to make it visible and did not say whether it did; the process is ending, or
+    /// it has been too long.
+    #[error("the store did not say whether the announcement stands; the catalog says")]
     Unknown,
 }
 
@@ -126,7 +139,7 @@ impl AnnounceError {
             Self::Superseded => ErrorKind::Conflict,
             Self::Full | Self::PinsFull => ErrorKind::Invalid,
             Self::Refused(error) | Self::Unreachable(error) => error.kind(),
-            Self::Ending | Self::Unknown => ErrorKind::Unavailable,
+            Self::Late | Self::Ending | Self::Unknown => ErrorKind::Unavailable,
         }
     }
 
@@ -137,6 +150,7 @@ impl AnnounceError {
             Self::Full => "too_many_collections",
             Self::PinsFull => "too_many_pins",
             Self::Refused(error) | Self::Unreachable(error) => error.code(),
+            Self::Late => "announcement_late",
             Self::Ending => "process_ending",
             Self::Unknown => "announcement_unknown",
         }
@@ -173,10 +187,16 @@ impl Default for Pace {
 #[derive(Debug)]
 struct Waiting {
     change: Change,
+    since: DateTime<Utc>,
     reply: oneshot::Sender<Result<Announced, AnnounceError>>,
 }
 
 impl Waiting {
+    /// When it is too late to put it into the catalog.
+    fn ends_at(&self) -> DateTime<Utc> {
+        self.since + TimeDelta::hours(CHANGE_AGE_HOURS_MAX)
+    }
+
     fn answer(self, outcome: Result<Announced, AnnounceError>) {
         // A caller that has gone has no use for it.
         let _ = self.reply.send(outcome);
@@ -185,7 +205,10 @@ impl Waiting {
 
 /// What the rest of the process holds. Cheap to clone.
 #[derive(Debug, Clone)]
-pub struct AnnouncerHandle(mpsc::Sender<Waiting>);
+pub struct AnnouncerHandle {
+    queue: mpsc::Sender<Waiting>,
+    clock: Clock,
+}
 
 impl AnnouncerHandle {
     /// Makes `change` visible and returns when it is, or is known not to be. While the store gives
@@ -193,7 +216,8 @@ impl AnnouncerHandle {
     /// change is withdrawn; after that the catalog alone says whether it stands.
     pub async fn announce(&self, change: Change) -> Result<Announced, AnnounceError> {
         let (reply, outcome) = oneshot::channel();
-        self.0.send(Waiting { change, reply }).await.map_err(|_| AnnounceError::Ending)?;
+        let waiting = Waiting { change, since: self.clock.now(), reply };
+        self.queue.send(waiting).await.map_err(|_| AnnounceError::Ending)?;
         // An announcer that is torn down without answering leaves the outcome open.
         outcome.await.unwrap_or(Err(AnnounceError::Unknown))
     }

@@ -92,9 +92,10 @@ impl Announcer {
             backoff: Backoff::new(pace.backoff.0, pace.backoff.1),
             corrections: 0,
         };
+        let handle = AnnouncerHandle { queue: sender, clock: clock.clone() };
         let announcer =
             Self { store, clock, pace, deployment, queue, newest: None, next_document: now, head };
-        (announcer, AnnouncerHandle(sender))
+        (announcer, handle)
     }
 
     /// Works until `shutdown`, or until every handle is gone. Head is written a last time at the end.
@@ -179,15 +180,14 @@ impl Announcer {
             }
             let document;
             (document, changes) = self.draft(changes);
-            if changes.is_empty() {
-                return;
-            }
+            let Some(ends_at) = changes.iter().map(Waiting::ends_at).min() else { return };
             let read_at = self.newest.as_ref().map_or_else(|| self.clock.now(), |(_, read_at)| *read_at);
             let bytes = match publish::document(&paths::document(document.n), &document) {
                 Ok((bytes, _)) => self.store.seal.close(Kind::Document, bytes),
                 Err(error) => return answer_all(changes, &AnnounceError::Refused(Arc::new(error))),
             };
-            let (outcome, stored) = self.create_beside_head(&document, &bytes, read_at, shutdown).await;
+            let (outcome, stored) =
+                self.create_beside_head(&document, &bytes, (read_at, ends_at), shutdown).await;
             self.next_document = Instant::now() + self.pace.interval;
             match outcome {
                 Outcome::Announced => return self.announced(document, changes, stored).await,
@@ -207,11 +207,11 @@ impl Announcer {
         &self,
         document: &CatalogDocument,
         bytes: &Bytes,
-        read_at: DateTime<Utc>,
+        (read_at, ends_at): (DateTime<Utc>, DateTime<Utc>),
         shutdown: &Shutdown,
     ) -> (Outcome, Option<Head>) {
         let creation = self.creation(shutdown);
-        let create = std::pin::pin!(creation.create(document, bytes, read_at));
+        let create = std::pin::pin!(creation.create(document, bytes, read_at, ends_at));
         let head = std::pin::pin!(self.store.head());
         match futures::future::select(create, head).await {
             Either::Left((outcome, _)) => (outcome, None),
@@ -244,7 +244,12 @@ impl Announcer {
         let base = self.newest.as_ref().map(|(newest, _)| newest);
         let mut document = draft::follow(base, deployment, AnnouncementId::from_uuid(all_random()));
         let mut standing = Vec::with_capacity(changes.len());
+        let now = self.clock.now();
         for waiting in changes {
+            if now >= waiting.ends_at() {
+                waiting.answer(Err(AnnounceError::Late));
+                continue;
+            }
             match draft::put(&mut document, &waiting.change) {
                 Ok(()) => standing.push(waiting),
                 Err(error) => waiting.answer(Err(error)),

@@ -186,6 +186,10 @@ impl<T: Target> Replica<T> {
             Ok(manifest) => {
                 tracing::info!(collection = %name, version = %manifest.version, "applied");
                 tracked.brought(entry, manifest);
+                // What was built anew may be as fresh as what it replaces.
+                if let Some(data_as_of) = tracked.data_as_of {
+                    self.tools.target.set_freshness(name, data_as_of);
+                }
                 self.upkeep.must_save = true;
                 self.show_freshness(name);
             }

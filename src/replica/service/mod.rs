@@ -278,7 +278,7 @@ impl<T: Target> Replica<T> {
             let Some((tracked, wanted)) = tracked.and_then(|it| Some((it, it.wanted.as_ref()?))) else {
                 return Standing::Fine;
             };
-            // It may have been pinned to an earlier version since it was needed.
+            // It may have been pinned to an earlier version, or begun anew, since it was needed.
             let version = version.min(wanted.version);
             match (tracked.version(), tracked.is_failing_for(failing, now)) {
                 (Some(served), _) if served >= version => Standing::Fine,

@@ -403,6 +403,32 @@ async fn a_publisher_that_slept_while_the_outcome_was_open_takes_no_free_number(
 }
 
 #[tokio::test]
+async fn a_change_that_waited_too_long_is_not_announced() {
+    // The machine sleeps for a day, in which what the change names may be collected: before the change
+    // is put into the catalog, or after a put that failed.
+    for (asleep_at, kind) in [("head", "announcement_late"), ("1.json", "announcement_unknown")] {
+        let (faulty, store) = faulty();
+        let clock = Clock::fixed(at(0));
+        let sleeper = announcer_at(&store, None, quick(), clock.clone());
+        let mut has_slept = false;
+        faulty.decide(move |request, path| {
+            if has_slept || !path.as_ref().ends_with(asleep_at) {
+                return Fault::None;
+            }
+            has_slept = true;
+            clock.set(at(0) + TimeDelta::hours(25));
+            if request == Request::Put { Fault::Fail } else { Fault::None }
+        });
+        let announcing = sleeper.handle.announce(change(&name("a"), None, &entry(1)));
+        let outcome = timeout(DEADLINE, announcing).await.expect("it does not try for ever");
+        assert_eq!(outcome.unwrap_err().code(), kind);
+        assert_eq!(store.newest(None).await.unwrap(), None);
+        // What comes now is not held up by it.
+        sleeper.handle.announce(change(&name("a"), None, &entry(1))).await.unwrap();
+    }
+}
+
+#[tokio::test]
 async fn an_open_outcome_waits_for_the_end_of_the_process_and_the_catalog_settles_it() {
     let (faulty, store) = faulty();
     let running = announcer(&store, None, quick());

@@ -9,7 +9,7 @@ use larder::{
         name::RegionName,
     },
     publication::{Change, Store},
-    replica::{Pace, Place},
+    replica::{Pace, Place, Target},
     support::clock::Clock,
 };
 use object_store::{ObjectStore, ObjectStoreExt};
@@ -222,6 +222,16 @@ async fn freshness_rises_without_a_new_version() {
     world.announce(manifest(&name("a"), 1, base)).await;
     node.caught_up(&world).await;
     assert_eq!(node.shelf.data_as_of("a"), Some(at(60)));
+    // Nor does a new base of the same content.
+    let rewritten = rows(&[("1", Some(1)), ("2", None)]);
+    let base = world.segment(&name("a"), SegmentKind::Base, 1, &rewritten).await;
+    world.announce(manifest(&name("a"), 1, vec![base])).await;
+    let run = world.latest("a").run_id;
+    node.until("as fresh as before", |_| {
+        let is_new = node.shelf.served(&name("a")).is_some_and(|manifest| manifest.run_id == run);
+        is_new && node.shelf.data_as_of("a") == Some(at(60))
+    })
+    .await;
     world.change("a", &rows(&[("2", Some(2))])).await;
     node.caught_up(&world).await;
     assert_eq!(node.shelf.data_as_of("a"), Some(at(2)));

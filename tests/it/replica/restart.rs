@@ -26,6 +26,21 @@ fn damage(data_dir: &Path, directory: &str, edit: impl Fn(&mut Vec<u8>)) {
 }
 
 #[tokio::test]
+async fn a_collection_begun_anew_while_a_node_starts_does_not_keep_it_waiting() {
+    let mut world = World::in_memory();
+    world.base("a", &rows(&[("1", Some(1))])).await;
+    world.change("a", &rows(&[("2", Some(2))])).await;
+    world.faulty.decide(|_, path| if path.as_ref().contains("segment") { Fault::Hide } else { Fault::None });
+    let node = world.node("node");
+    node.until("asked for version 2", |applied| applied.n == 2).await;
+    world.remove("a").await;
+    world.base("a", &rows(&[("9", Some(9))])).await;
+    world.faulty.heal();
+    node.caught_up(&world).await;
+    node.until("ready", |applied| applied.ready).await;
+}
+
+#[tokio::test]
 async fn a_node_starts_without_its_store() {
     let mut world = World::in_directory();
     world.base("a", &rows(&[("1", Some(1))])).await;

@@ -1,0 +1,49 @@
+//! Everything that is left to chance, out of one number.
+
+use xxhash_rust::xxh3::xxh3_64_with_seed;
+
+/// Random numbers (`SplitMix64`) that follow from where they are asked for.
+#[derive(Debug, Clone)]
+pub(super) struct Chance(u64);
+
+impl Chance {
+    /// The numbers of `place` in the world of `seed`. They do not depend on what was asked before.
+    pub(super) fn at(seed: u64, place: u64) -> Self {
+        let mut chance = Self(seed ^ place.rotate_left(32));
+        Self(chance.next() ^ place)
+    }
+
+    pub(super) fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+
+    /// A number from `low` to `high`, both included.
+    pub(super) fn within(&mut self, low: u64, high: u64) -> u64 {
+        low + self.next() % (high - low + 1)
+    }
+
+    /// True in `percent` of cases.
+    pub(super) fn is(&mut self, percent: u64) -> bool {
+        self.next() % 100 < percent
+    }
+
+    /// One of `weights`, by its number.
+    pub(super) fn weighed(&mut self, weights: &[u64]) -> usize {
+        let mut at = self.next() % weights.iter().sum::<u64>();
+        for (number, weight) in weights.iter().enumerate() {
+            if at < *weight {
+                return number;
+            }
+            at -= weight;
+        }
+        unreachable!("the weights add up")
+    }
+}
+
+/// A place for [`Chance::at`], out of texts.
+pub(super) fn place(texts: &[&str]) -> u64 {
+    texts.iter().fold(0, |hash, text| xxh3_64_with_seed(text.as_bytes(), hash))
+}

@@ -1,0 +1,373 @@
+//! The middle of a simulated world: requests on their way to the store, and the order in which they
+//! reach it.
+//!
+//! A request does not act when it is made. It waits in a queue under the moment when it is due; one
+//! request is carried out at a time, and time goes on only once everybody has come to rest after it.
+//! What happens to it follows from the seed, who asks, for what, and how often: never from the
+//! order in which threads happened to run.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    fmt,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use larder::support::clock::Clock;
+use tokio::{
+    sync::{Notify, oneshot},
+    time::{Instant, sleep, sleep_until},
+};
+
+use super::{
+    bucket::{Answer, Bucket, Request},
+    chance::{Chance, place},
+    fate::{Fate, delay_ms, fate},
+    oracle::Oracle,
+};
+
+/// Who asks the store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) enum Who {
+    Publisher(u8),
+    /// Who holds the housekeeping lease.
+    Keeper,
+    Replica(u8),
+}
+
+impl Who {
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Publisher(number) => ["publisher 0", "publisher 1", "publisher 2"][usize::from(number)],
+            Self::Replica(number) => ["replica 0", "replica 1", "replica 2"][usize::from(number)],
+            Self::Keeper => "keeper",
+        }
+    }
+}
+
+impl fmt::Display for Who {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// One process of a world.
+#[derive(Debug, Default)]
+struct Process {
+    /// Which of its lives it is in; requests of earlier ones get no answer.
+    life: u32,
+    /// Requests that it still makes before it is killed.
+    requests_left: Option<u32>,
+    killed: Arc<Notify>,
+    /// Until then the store cannot be reached.
+    cut_off_until_ms: u64,
+}
+
+struct Event {
+    who: Who,
+    life: u32,
+    request: Request,
+    fate: Fate,
+    reply: Option<oneshot::Sender<object_store::Result<Answer>>>,
+}
+
+/// See the module.
+pub(super) struct Hub {
+    pub(super) seed: u64,
+    is_traced: bool,
+    /// Wall time, the same for all.
+    pub(super) clock: Clock,
+    began: Instant,
+    epoch: DateTime<Utc>,
+    state: Mutex<State>,
+    queued: Notify,
+    failed: Notify,
+}
+
+/// What changes in a world.
+pub(super) struct State {
+    pub(super) bucket: Bucket,
+    pub(super) oracle: Oracle,
+    processes: BTreeMap<Who, Process>,
+    queue: BTreeMap<(u64, u64), Event>,
+    /// How often each was asked for.
+    asked: HashMap<u64, u64>,
+    /// By how much wall time was put forward.
+    jumped: TimeDelta,
+    /// Percent of requests that meet a fault.
+    faults: u64,
+    is_calm: bool,
+    /// Two runs of one seed have the same.
+    pub(super) digest: u64,
+    violation: Option<String>,
+}
+
+impl Hub {
+    pub(super) fn new(seed: u64, is_traced: bool) -> Arc<Self> {
+        let epoch = Clock::default().now();
+        let faults = Chance::at(seed, place(&["faults"])).weighed(&[1, 2, 2, 1]) as u64 * 12;
+        Arc::new(Self {
+            seed,
+            is_traced,
+            clock: Clock::fixed(epoch),
+            began: Instant::now(),
+            epoch,
+            state: Mutex::new(State {
+                bucket: Bucket::default(),
+                oracle: Oracle::default(),
+                processes: BTreeMap::new(),
+                queue: BTreeMap::new(),
+                asked: HashMap::new(),
+                jumped: TimeDelta::zero(),
+                faults,
+                is_calm: false,
+                digest: seed,
+                violation: None,
+            }),
+            queued: Notify::new(),
+            failed: Notify::new(),
+        })
+    }
+
+    pub(super) fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn now_ms(&self) -> u64 {
+        self.began.elapsed().as_millis() as u64
+    }
+
+    /// Chance for `what` of this world.
+    pub(super) fn chance(&self, what: &[&str]) -> Chance {
+        Chance::at(self.seed, place(what))
+    }
+
+    fn set_clock(&self, state: &State) {
+        self.clock.set(self.epoch + TimeDelta::milliseconds(self.now_ms().cast_signed()) + state.jumped);
+    }
+
+    /// Tells what happens, when somebody wants to know.
+    pub(super) fn tell(&self, text: impl FnOnce() -> String) {
+        if self.is_traced {
+            eprintln!("{:>7} {}", self.now_ms(), text());
+        }
+    }
+
+    /// Notes that something is as it must never be; the first one ends the world.
+    pub(super) fn fail(&self, what: &str) {
+        let at = self.now_ms();
+        self.tell(|| format!("!!! {what}"));
+        self.state().violation.get_or_insert_with(|| format!("at {at} ms: {what}"));
+        self.failed.notify_one();
+    }
+
+    /// Waits for a violation.
+    pub(super) async fn failed(&self) -> String {
+        loop {
+            if let Some(violation) = self.state().violation.take() {
+                return violation;
+            }
+            self.failed.notified().await;
+        }
+    }
+
+    /// Checks what `check` finds out.
+    pub(super) fn check(&self, check: impl FnOnce(&mut State) -> Result<(), String>) {
+        let checked = check(&mut self.state());
+        if let Err(violation) = checked {
+            self.fail(&violation);
+        }
+    }
+
+    /// A process begins a life; it may be one that is cut short.
+    pub(super) fn begin_life(&self, who: Who) -> (u32, Arc<Notify>) {
+        let mut state = self.state();
+        let is_calm = state.is_calm;
+        let process = state.processes.entry(who).or_default();
+        process.life += 1;
+        let life = process.life;
+        let mut chance = self.chance(&["life", &who.to_string(), &life.to_string()]);
+        let is_short = !is_calm && life <= 3 && chance.is(45);
+        process.requests_left = is_short.then(|| chance.within(1, 45) as u32);
+        process.killed = Arc::default();
+        (life, Arc::clone(&process.killed))
+    }
+
+    /// From now on nothing goes wrong any more, and everything becomes visible everywhere.
+    pub(super) fn calm_down(&self) {
+        self.tell(|| "faults stop".into());
+        let now = self.now_ms();
+        let mut state = self.state();
+        state.is_calm = true;
+        state.faults = 0;
+        state.bucket.settle(now + 1000);
+        for process in state.processes.values_mut() {
+            process.requests_left = None;
+            process.cut_off_until_ms = 0;
+        }
+    }
+
+    /// `who` cannot reach the store for so long.
+    pub(super) fn cut_off(&self, who: Who, ms: u64) {
+        let until = self.now_ms() + ms;
+        let mut state = self.state();
+        if !state.is_calm {
+            state.processes.entry(who).or_default().cut_off_until_ms = until;
+        }
+        drop(state);
+        self.tell(|| format!("{who} is cut off for {ms} ms"));
+    }
+
+    /// Puts wall time forward, as if all machines slept. No write is on its way for hours: then nothing
+    /// happens.
+    pub(super) fn jump(&self, minutes: i64) -> bool {
+        let mut state = self.state();
+        let is_writing = state.queue.values().any(|event| event.request.is_write());
+        if state.is_calm || (is_writing && minutes > 30) {
+            return false;
+        }
+        state.jumped += TimeDelta::minutes(minutes);
+        self.set_clock(&state);
+        drop(state);
+        self.tell(|| format!("{minutes} minutes go by"));
+        true
+    }
+
+    /// Sends a request and waits for the answer. The dead wait for ever.
+    pub(super) async fn ask(&self, who: Who, life: u32, request: Request) -> object_store::Result<Answer> {
+        let answer = self.send(who, life, request);
+        match answer {
+            Some(answer) => match answer.await {
+                Ok(answer) => answer,
+                Err(_) => std::future::pending().await,
+            },
+            None => std::future::pending().await,
+        }
+    }
+
+    fn send(
+        &self,
+        who: Who,
+        life: u32,
+        request: Request,
+    ) -> Option<oneshot::Receiver<object_store::Result<Answer>>> {
+        let now = self.now_ms();
+        let mut guard = self.state();
+        let state = &mut *guard;
+        let key = place(&[who.name(), request.verb(), request.stable_path()]);
+        let count = state.asked.entry(key).and_modify(|count| *count += 1).or_insert(0);
+        let key = key.wrapping_add(*count);
+        let mut chance = Chance::at(self.seed, key);
+        let process = state.processes.entry(who).or_default();
+        if process.life != life {
+            return None;
+        }
+        let mut fate = if chance.is(state.faults) { fate(who, &request, &mut chance) } else { Fate::Done };
+        let mut due = now + delay_ms(&request, state.is_calm, &mut chance);
+        if process.cut_off_until_ms > now {
+            (fate, due) = (Fate::Fail, now + 50);
+        }
+        let is_killed = process.requests_left.is_some_and(|left| left == 0);
+        if is_killed {
+            fate = if chance.is(50) { Fate::LoseAnswer } else { Fate::Fail };
+            process.life += 1;
+            process.requests_left = None;
+            process.killed.notify_one();
+        } else if let Some(left) = &mut process.requests_left {
+            *left -= 1;
+        }
+        let (reply, answer) = oneshot::channel();
+        let mut reply = (!is_killed).then_some(reply);
+        if fate == Fate::Late {
+            // The answer is an error now, and it is done later all the same.
+            let later = due + chance.within(100, 20_000);
+            let failing =
+                Event { who, life, request: request.clone(), fate: Fate::Fail, reply: reply.take() };
+            state.queue.insert((due, key), failing);
+            due = later;
+        }
+        state.queue.insert((due, key), Event { who, life, request, fate, reply });
+        drop(guard);
+        if is_killed {
+            self.tell(|| format!("{who} is killed"));
+        }
+        self.queued.notify_one();
+        Some(answer)
+    }
+
+    /// Carries out requests, for ever.
+    pub(super) async fn run(self: Arc<Self>) {
+        loop {
+            let due = self.state().queue.first_key_value().map(|((due, _), _)| *due);
+            match due {
+                None => self.queued.notified().await,
+                Some(due) if due > self.now_ms() => tokio::select! {
+                    biased;
+                    () = self.queued.notified() => {}
+                    () = sleep_until(self.began + Duration::from_millis(due)) => {}
+                },
+                Some(_) => {
+                    self.carry_out_first();
+                    // Everybody comes to rest before time goes on.
+                    sleep(Duration::from_millis(1)).await;
+                }
+            }
+        }
+    }
+
+    fn carry_out_first(&self) {
+        let now = self.now_ms();
+        let mut guard = self.state();
+        self.set_clock(&guard);
+        let state = &mut *guard;
+        let Some(((_, key), event)) = state.queue.pop_first() else { return };
+        let Event { who, life, request, fate, reply } = event;
+        let mut chance = Chance::at(self.seed, key ^ 1);
+        let wall = self.clock.now();
+        let mut problem = None;
+        let mut carry_out = |state: &mut State| {
+            let answer = state.bucket.carry_out(who, &request, fate, now, wall, &mut chance);
+            if answer.is_ok() && request.is_write() {
+                let seen = state.oracle.written(&request, &state.bucket, wall);
+                problem = problem.take().or(seen.err());
+            }
+            answer
+        };
+        let answer = match fate {
+            Fate::Fail | Fate::NeverArrives => Err(cut()),
+            Fate::Twice => {
+                let _ = carry_out(state);
+                carry_out(state)
+            }
+            Fate::LoseAnswer => carry_out(state).and(Err(cut())),
+            _ => carry_out(state),
+        };
+        state.digest = (state.digest.rotate_left(5) ^ key ^ now).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let is_alive = state.processes.get(&who).is_some_and(|process| process.life == life);
+        drop(guard);
+        if self.is_traced {
+            let answer = match &answer {
+                Ok(answer) => answer.to_string(),
+                Err(error) => error.to_string(),
+            };
+            self.tell(|| format!("{who}: {request} [{fate:?}] → {answer}"));
+        }
+        if let Some(problem) = problem {
+            self.fail(&problem);
+        }
+        if let Some(reply) = reply {
+            if matches!(fate, Fate::Hang | Fate::NeverArrives) || !is_alive {
+                // Whoever waits for it gives up on its own.
+                drop(reply);
+            } else {
+                // Who has given up already has no use for it.
+                let _ = reply.send(answer);
+            }
+        }
+    }
+}
+
+fn cut() -> object_store::Error {
+    object_store::Error::Generic { store: "simulated", source: "connection reset".into() }
+}

@@ -1,0 +1,196 @@
+//! A publisher: the real announcer, and lanes that make changes as a sync engine does. Leases are
+//! left out: every publisher believes that it holds them all.
+
+use std::{
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use futures::future::{join, join_all};
+use larder::{
+    domain::{catalog::CollectionEntry, id::DeploymentId, name::CollectionName},
+    publication::{
+        AnnounceError, Announced, Announcer, AnnouncerHandle, Change, Error, Pace, SegmentDirectory, Settled,
+        Store,
+    },
+    support::shutdown::Shutdown,
+};
+use tokio::time::sleep;
+use uuid::Uuid;
+
+use super::{
+    chance::Chance,
+    hub::{Hub, Who},
+    view::View,
+};
+
+/// Times that a change is made anew because another one was first.
+const ATTEMPTS_MAX: usize = 3;
+/// A run older than this ends itself.
+const RUN_AGE_MAX: TimeDelta = TimeDelta::hours(12);
+
+/// A publisher over all its lives.
+pub(super) struct Publisher {
+    pub(super) hub: Arc<Hub>,
+    pub(super) number: u8,
+    /// Changes still to be made, lane by lane.
+    pub(super) lanes: Vec<(Lane, AtomicU64)>,
+    pub(super) directory: SegmentDirectory,
+}
+
+/// What one lane works on.
+#[derive(Debug, Clone)]
+pub(super) enum Lane {
+    Collection(CollectionName),
+    Keys,
+}
+
+/// One life of a publisher.
+pub(super) struct Life<'a> {
+    pub(super) hub: &'a Arc<Hub>,
+    pub(super) store: Store,
+    pub(super) directory: &'a SegmentDirectory,
+    announcer: AnnouncerHandle,
+}
+
+impl Publisher {
+    pub(super) fn new(hub: &Arc<Hub>, number: u8, lanes: Vec<Lane>, root: &Path) -> Self {
+        let mut chance = hub.chance(&["changes", &number.to_string()]);
+        let root = root.join(format!("publisher-{number}"));
+        Self {
+            hub: Arc::clone(hub),
+            number,
+            lanes: lanes.into_iter().map(|lane| (lane.clone(), changes(&lane, &mut chance).into())).collect(),
+            directory: SegmentDirectory::open(&root, hub.clock.clone()).unwrap(),
+        }
+    }
+
+    /// Works until all changes are made, however often it is killed.
+    pub(super) async fn run(self) {
+        let who = Who::Publisher(self.number);
+        loop {
+            let (life, killed) = self.hub.begin_life(who);
+            let view = View::new(&self.hub, who, life);
+            tokio::select! {
+                biased;
+                () = killed.notified() => {}
+                () = self.live(Store::from_object_store(Arc::new(view)), life) => return,
+            }
+            let mut chance = self.hub.chance(&["down", &who.to_string(), &life.to_string()]);
+            sleep(Duration::from_millis(chance.within(5, 8_000))).await;
+            self.hub.tell(|| format!("{who} starts again"));
+        }
+    }
+
+    async fn live(&self, store: Store, life: u32) {
+        let pace = Pace { backoff: (Duration::from_millis(200), Duration::from_secs(4)), ..Pace::default() };
+        let deployment = deployment(self.hub.seed);
+        let clock = self.hub.clock.clone();
+        let (announcer, handle) = Announcer::with_pace(store.clone(), clock, Some(deployment), pace);
+        let life_of = Life { hub: &self.hub, store, directory: &self.directory, announcer: handle };
+        if life > 1 {
+            life_of.settle().await;
+        }
+        let lanes = self.lanes.iter().map(|(lane, left)| self.work(&life_of, lane, left, life));
+        let shutdown = Shutdown::new();
+        let work = async {
+            join_all(lanes).await;
+            shutdown.cancel();
+        };
+        // Always in this order: what the announcer says is heard, also just before the end.
+        join(announcer.run(shutdown.clone()), work).await;
+    }
+
+    async fn work(&self, life: &Life<'_>, lane: &Lane, left: &AtomicU64, number: u32) {
+        loop {
+            let todo = left.load(Ordering::Relaxed);
+            if todo == 0 {
+                return;
+            }
+            let place = format!("{} {lane:?} {todo} {number}", self.number);
+            let mut chance = self.hub.chance(&["work", &place]);
+            sleep(Duration::from_millis(chance.within(1, 5_000))).await;
+            for _ in 0..ATTEMPTS_MAX {
+                let made = match lane {
+                    Lane::Collection(name) => life.change_collection(name, &mut chance).await,
+                    Lane::Keys => life.change_keys(&mut chance).await,
+                };
+                match made {
+                    Ok(Some(Err(AnnounceError::Superseded))) => {}
+                    Ok(_) => break,
+                    Err(error) => {
+                        self.hub.tell(|| format!("publisher {}: gives up: {error}", self.number));
+                        break;
+                    }
+                }
+            }
+            left.store(todo - 1, Ordering::Relaxed);
+        }
+    }
+}
+
+/// How many changes a lane makes.
+fn changes(lane: &Lane, chance: &mut Chance) -> u64 {
+    match lane {
+        Lane::Collection(_) => chance.within(1, 3),
+        Lane::Keys => chance.within(0, 2),
+    }
+}
+
+/// The deployment of a world.
+pub(super) fn deployment(seed: u64) -> DeploymentId {
+    DeploymentId::from_uuid(Uuid::from_u128(u128::from(seed) + 1))
+}
+
+impl Life<'_> {
+    /// Whether a run that began at `began` may still announce.
+    pub(super) fn is_young(&self, began: DateTime<Utc>) -> bool {
+        self.hub.clock.now() - began < RUN_AGE_MAX
+    }
+
+    /// Announces `change` and compares the answer with what is known.
+    pub(super) async fn announce(&self, change: Change) -> Result<Announced, AnnounceError> {
+        let number = self.hub.state().oracle.attempt(&change);
+        let answer = self.announcer.announce(change).await;
+        self.hub.tell(|| format!("change {number}: {answer:?}"));
+        self.hub.check(|state| state.oracle.answered(number, &answer));
+        answer
+    }
+
+    /// Looks up what became of changes that were on their way when a publisher died.
+    async fn settle(&self) {
+        let open: Vec<(CollectionName, CollectionEntry)> = self.hub.state().oracle.collections_attempted();
+        for (name, entry) in open.into_iter().rev().take(2) {
+            let newest = self.hub.state().oracle.documents.len() as u64;
+            let deployment = deployment(self.hub.seed);
+            let settled: Result<Settled, Error> =
+                self.store.find_announced(&name, entry.run_id, Some(deployment)).await;
+            let Ok(settled) = settled else { continue };
+            self.hub.check(|state| {
+                let introduced = state.oracle.announced(entry.run_id).map(|(n, _)| n);
+                let is_there = |n: u64| state.bucket.object(&format!("catalog/{n:020}.json")).is_some();
+                match settled {
+                    Settled::Announced { n, .. } if introduced.is_none_or(|introduced| introduced > n) => {
+                        Err(format!("run {} counts as announced, and is not", entry.run_id))
+                    }
+                    Settled::NotFound { complete: true }
+                        if introduced.is_some_and(|n| n <= newest && is_there(n)) =>
+                    {
+                        Err(format!("run {} counts as not announced, and is", entry.run_id))
+                    }
+                    _ => Ok(()),
+                }
+            });
+        }
+    }
+
+    /// A number for what is made now.
+    pub(super) fn identifier(chance: &mut Chance) -> Uuid {
+        Uuid::from_u128(u128::from(chance.next()) << 64 | u128::from(chance.next()))
+    }
+}
