@@ -3,6 +3,7 @@
 
 mod chaos;
 mod copies;
+mod network;
 mod reader;
 mod roles;
 mod signing;

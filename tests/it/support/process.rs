@@ -147,6 +147,14 @@ impl Seat {
         Process::spawn(command)
     }
 
+    /// Spawns by way of `wrapper`, a program and arguments that put another program in its own place.
+    pub(crate) fn spawn_within(&self, wrapper: &[&str], arguments: &[&str]) -> Process {
+        let mut command = Command::new(wrapper[0]);
+        command.args(&wrapper[1..]).arg(env!("CARGO_BIN_EXE_larder"));
+        command.args(arguments).arg("--config").arg(&self.config).current_dir(&self.root);
+        Process::spawn(command)
+    }
+
     /// Runs a command to its end.
     pub(crate) async fn run(&self, arguments: &[&str]) -> Done {
         self.spawn(arguments).ended().await

@@ -52,7 +52,12 @@ pub(crate) struct Proxy {
 impl Proxy {
     /// A proxy in front of `target`, in fair weather.
     pub(crate) async fn start(target: SocketAddr) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        Self::start_at("127.0.0.1:0".parse().unwrap(), target).await
+    }
+
+    /// The same, which listens on `address`.
+    pub(crate) async fn start_at(address: SocketAddr, target: SocketAddr) -> Self {
+        let listener = TcpListener::bind(address).await.unwrap();
         let address = listener.local_addr().unwrap();
         let (weather, seen) = watch::channel(Weather::Fair);
         let accepting = tokio::spawn(async move {
