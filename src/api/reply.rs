@@ -20,6 +20,11 @@ use super::serve::backlog::Held;
 /// head, and keeps the room for as long as the connection lives.
 pub(super) const PIECE_BYTES: usize = 32 * 1024;
 
+/// A large answer had to go before its client took it.
+#[derive(Debug, thiserror::Error)]
+#[error("the client did not take its answer")]
+pub struct Abandoned;
+
 /// The body of an answer: bytes at hand.
 #[derive(Default)]
 pub struct Body {
@@ -54,18 +59,21 @@ impl From<Held> for Body {
 
 impl hyper::body::Body for Body {
     type Data = Bytes;
-    type Error = Infallible;
+    type Error = Abandoned;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, Abandoned>>> {
         if self.len() == 0 {
             return Poll::Ready(None);
         }
         let piece = match &mut self.large {
             None => mem::take(&mut self.bytes),
-            Some(large) => ready!(large.poll_piece(context, PIECE_BYTES)),
+            Some(large) => match ready!(large.poll_piece(context, PIECE_BYTES)) {
+                Some(piece) => piece,
+                None => return Poll::Ready(Some(Err(Abandoned))),
+            },
         };
         Poll::Ready(Some(Ok(Frame::data(piece))))
     }

@@ -13,7 +13,7 @@ use futures::FutureExt;
 use http_body_util::BodyExt;
 use hyper::{
     Request, Response,
-    body::{Bytes, Incoming},
+    body::{Body as _, Bytes, Incoming},
 };
 use tower::Service;
 
@@ -26,7 +26,7 @@ use super::{
     read::{self, Asked, ReadState},
     reply::{Answering, Body},
     request_id,
-    unread::{self, Unread},
+    unread::Unread,
 };
 
 /// Answers the requests of one listener. A clone per connection.
@@ -74,9 +74,12 @@ pub fn public(state: ReadState) -> impl Answer {
             let Inbound { request, arrival } = inbound;
             Answering::Routed(Box::pin(read::answer_post(state.clone(), request, arrival)))
         }
-        Some(asked) => {
-            let answer = read::answer(&state, asked, &inbound.arrival);
-            unread::answering(inbound.request, answer)
+        Some(asked) if inbound.request.body().is_end_stream() => {
+            Answering::ready(read::answer(&state, asked, &inbound.arrival))
+        }
+        Some(_) => {
+            let Inbound { request, arrival } = inbound;
+            Answering::Routed(Box::pin(read::answer_despite_body(state.clone(), request, arrival)))
         }
         None => route(&router, layers, inbound),
     };

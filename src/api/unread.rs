@@ -42,16 +42,21 @@ impl Unread {
         &mut self.body
     }
 
+    /// The client was told to send the body.
+    pub(super) fn let_in(&mut self) {
+        self.is_held_back = false;
+    }
+
     /// `answer`, when it overtakes nothing any more or says that the connection ends.
-    pub(super) async fn before(mut self, mut answer: Response<Body>) -> Response<Body> {
+    pub(super) async fn before(self, answer: Response<Body>) -> Response<Body> {
         // An answer that ends the connection waits for nothing.
-        if answer.headers().contains_key(CONNECTION) || self.is_taken_off().await {
-            return answer;
-        }
-        if self.is_http1 {
-            answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-        }
-        answer
+        if answer.headers().contains_key(CONNECTION) { answer } else { self.taken_off().await.mark(answer) }
+    }
+
+    /// Takes the rest off the connection, before an answer is made that takes room.
+    pub(super) async fn taken_off(mut self) -> TakenOff {
+        let is_taken_off = self.is_taken_off().await;
+        TakenOff { must_close: self.is_http1 && !is_taken_off }
     }
 
     /// Throws the rest away; whether it came whole.
@@ -74,6 +79,21 @@ impl Unread {
             true
         };
         tokio::time::timeout(TIMEOUT, end).await.unwrap_or(false)
+    }
+}
+
+/// The rest of a body is out of the way, or the connection must end.
+pub(super) struct TakenOff {
+    must_close: bool,
+}
+
+impl TakenOff {
+    /// `answer`, which says that the connection ends when it must.
+    pub(super) fn mark(&self, mut answer: Response<Body>) -> Response<Body> {
+        if self.must_close {
+            answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        answer
     }
 }
 

@@ -4,11 +4,11 @@
 use std::{
     fs::File,
     io::{self, Read},
-    sync::Arc,
+    pin::pin,
 };
 
 use bytes::Bytes;
-use futures::{StreamExt, stream};
+use futures::{Stream, StreamExt, stream};
 use object_store::path::Path;
 use tokio::sync::mpsc;
 
@@ -59,8 +59,7 @@ pub(super) async fn download<S: Send + 'static, T: Send + 'static>(
         return Err(Error::TooLarge { path, bytes, limit: SEGMENT_BYTES_MAX });
     }
     let file = store.file(&path, reference.bytes).await?;
-    let reference = Arc::new(reference.clone());
-    let named = Arc::clone(&reference);
+    let (named, named_bytes) = (reference.clone(), reference.bytes);
     let receive = move |incoming| {
         let distance = if matches!(incoming, Incoming::File(_)) { Distance::Near } else { Distance::Far };
         let mut sink = start(distance)?;
@@ -70,24 +69,32 @@ pub(super) async fn download<S: Send + 'static, T: Send + 'static>(
     if let Some(file) = file {
         return blocking(move || receive(Incoming::File(file))).await;
     }
+    let mut ranges = pin!(ranges(store, &path, named_bytes));
+    // No thread waits for a store that does not answer.
+    let first = ranges.next().await.transpose()?;
     let (sender, waiting) = mpsc::channel(RANGES_WAITING_MAX);
     let receiving = blocking(move || receive(Incoming::Pieces(waiting)));
-    let (sent, taken) = tokio::join!(forward(store, &path, reference.bytes, sender), receiving);
+    let forward = async {
+        let mut next = first.map(Ok);
+        while let Some(piece) = next {
+            if sender.send(piece?).await.is_err() {
+                break; // The receiver ended and says why.
+            }
+            next = ranges.next().await;
+        }
+        drop(sender);
+        Ok(())
+    };
+    let (sent, taken) = tokio::join!(forward, receiving);
     // A cut stream also looks cut short to the receiver; the cause is the better story.
     sent.and(taken)
 }
 
-/// Moves an object of `bytes` bytes from the network to the thread that takes it, range by range.
-async fn forward(store: &Store, path: &Path, bytes: u64, sender: mpsc::Sender<Bytes>) -> Result<(), Error> {
+/// The ranges of an object of `bytes` bytes, in their order.
+fn ranges<'a>(store: &'a Store, path: &'a Path, bytes: u64) -> impl Stream<Item = Result<Bytes, Error>> + 'a {
     let starts = (0..bytes).step_by(RANGE_BYTES as usize);
-    let ranges = starts.map(|start| start..bytes.min(start + RANGE_BYTES));
-    let mut pieces = stream::iter(ranges).map(|range| store.range(path, range, bytes)).buffered(RANGES_MAX);
-    while let Some(piece) = pieces.next().await {
-        if sender.send(piece?).await.is_err() {
-            break; // The receiver ended and says why.
-        }
-    }
-    Ok(())
+    let ranges = starts.map(move |start| start..bytes.min(start + RANGE_BYTES));
+    stream::iter(ranges).map(move |range| store.range(path, range, bytes)).buffered(RANGES_MAX)
 }
 
 /// Passes every byte on and fails unless all together are what `reference` names.

@@ -86,6 +86,8 @@ fn hostile_values() -> Vec<(Vec<u8>, u16, &'static str)> {
     table.push((b"a b".to_vec(), 400, "invalid_request"));
     table.push((b"a\x00b".to_vec(), 400, "invalid_request"));
     table.push((b"a\x7fb".to_vec(), 400, "invalid_request"));
+    // A fragment is not sent; what stands before it is another value.
+    table.push((b"12345#x".to_vec(), 400, "invalid_request"));
     table
 }
 

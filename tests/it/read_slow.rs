@@ -79,7 +79,8 @@ async fn an_answer_has_to_be_taken_in_time() {
 
 #[tokio::test]
 async fn the_bytes_of_answers_that_nobody_takes_are_bounded() {
-    let (server, record) = start(Limits { unsent_bytes_max: 2_500_000, ..RELAXED });
+    let quick = Duration::from_millis(200);
+    let (server, record) = start(Limits { header_timeout: quick, unsent_bytes_max: 2_500_000, ..RELAXED });
     let mut clients = Vec::new();
     for _ in 0..5 {
         clients.push(slow(&server).await);
@@ -91,6 +92,22 @@ async fn the_bytes_of_answers_that_nobody_takes_are_bounded() {
     }
     assert_eq!(served, 2, "two answers are not too many");
     timed_out(&server, 3).await;
+}
+
+/// Far more than may wait is asked for at once by clients that read.
+#[tokio::test]
+async fn clients_that_read_are_never_cut_however_many_there_are() {
+    let quick = Duration::from_millis(200);
+    let (server, record) = start(Limits { header_timeout: quick, unsent_bytes_max: 1_000_000, ..RELAXED });
+    let (server, record) = (&server, &record);
+    let clients = (0..40).map(|_| async move {
+        let mut client = Client::connect(server.public).await;
+        for _ in 0..5 {
+            assert!(client.ask("GET", LARGE, &server.bearer()).await.text() == *record);
+        }
+    });
+    join_all(clients).await;
+    timed_out(server, 0).await;
 }
 
 #[tokio::test]

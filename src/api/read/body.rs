@@ -10,7 +10,8 @@ use hyper::{
     body::{Body, Incoming},
     header::{CONTENT_TYPE, HeaderValue},
 };
-use serde::{Deserialize, Deserializer, de};
+use serde::Deserialize;
+use serde_json::value::RawValue;
 
 use crate::{api::codes::Code, domain::json};
 
@@ -55,33 +56,26 @@ pub(super) fn value(headers: &HeaderMap, body: &[u8]) -> Result<String, Code> {
     value.ok_or(Code::InvalidBody)
 }
 
-/// The member `value` of an object; others change nothing.
+/// The member `value` of an object; others change nothing. A text, a number by its digits as records
+/// show it, a boolean by its word; null is blank.
 fn json_value(body: &[u8]) -> Option<String> {
     #[derive(Deserialize)]
-    struct Lookup {
-        value: Value,
+    struct Lookup<'a> {
+        // As it stands: a parsed value would read some objects as numbers.
+        #[serde(borrow)]
+        value: &'a RawValue,
     }
-    serde_json::from_slice::<Lookup>(body).ok().map(|lookup| lookup.value.0)
-}
-
-/// A text, a number by its digits as records show it, a boolean by its word; null is blank.
-struct Value(String);
-
-impl<'de> Deserialize<'de> for Value {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        match serde_json::Value::deserialize(deserializer)? {
-            serde_json::Value::Null => Ok(Self(String::new())),
-            serde_json::Value::Bool(value) => Ok(Self(value.to_string())),
-            serde_json::Value::Number(value) => {
-                let mut digits = Vec::new();
-                json::number(value.as_str().as_bytes(), &mut digits).map_err(de::Error::custom)?;
-                String::from_utf8(digits).map(Self).map_err(de::Error::custom)
-            }
-            serde_json::Value::String(value) => Ok(Self(value)),
-            serde_json::Value::Array(_) | serde_json::Value::Object(_) => {
-                Err(de::Error::custom("a value is no array and no object"))
-            }
+    let text = serde_json::from_slice::<Lookup<'_>>(body).ok()?.value.get();
+    match text.as_bytes().first()? {
+        b'"' => serde_json::from_str(text).ok(),
+        b'n' => Some(String::new()),
+        b't' | b'f' => Some(text.to_owned()),
+        b'-' | b'0'..=b'9' => {
+            let mut digits = Vec::new();
+            json::number(text.as_bytes(), &mut digits).ok()?;
+            String::from_utf8(digits).ok()
         }
+        _ => None,
     }
 }
 
@@ -171,6 +165,8 @@ mod tests {
             (JSON, r#"{"value":1e999}"#),
             (JSON, r#"{"value":["x"]}"#),
             (JSON, r#"{"value":{"x":1}}"#),
+            (JSON, r#"{"value":{"$serde_json::private::Number":"1"}}"#),
+            (JSON, r#"{"value":{"$serde_json::private::RawValue":"1"}}"#),
             (JSON, r#"{"Value":"x"}"#),
             (JSON, r#"{"value":"\ud800"}"#),
             (JSON, r#"["value"]"#),

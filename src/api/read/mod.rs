@@ -21,6 +21,6 @@ pub(super) use body::{BODY_BYTES_MAX, FORM};
 pub(super) use coding::Coding;
 pub(super) use freshness::{MAX_AGE, ON_STALE, OnStale};
 pub(super) use path::{BY_POST, BY_VALUE, RawPath};
-pub(super) use record::{Asked, answer, answer_post};
+pub(super) use record::{Asked, answer, answer_despite_body, answer_post};
 pub(super) use shown::{DATA_AS_OF, DATA_STALE, DATA_VERSION};
 pub use state::{ReadLimits, ReadState};

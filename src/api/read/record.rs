@@ -63,6 +63,21 @@ pub(in crate::api) fn answer(state: &ReadState, asked: Asked<'_>, arrival: &Arri
     conclude(state, judged, arrival)
 }
 
+/// Answers a request with its value in the path and with a body, which says nothing. It is taken off the
+/// connection first: an answer in memory would wait for it.
+pub(in crate::api) async fn answer_despite_body(
+    state: ReadState,
+    request: Request<Incoming>,
+    arrival: Arrival,
+) -> Response<Body> {
+    let (head, body) = request.into_parts();
+    let taken_off = Unread::new(&head, body).taken_off().await;
+    let head = Request::from_parts(head, ());
+    let judged = Asked::of(&head).map(|asked| answer(&state, asked, &arrival));
+    let refused = || conclude(&state, Judged::refused(Code::RouteNotFound), &arrival);
+    taken_off.mark(judged.unwrap_or_else(refused))
+}
+
 /// Answers a request with its value in the body, and counts it. The body is read when the request
 /// is admitted, not before.
 pub(in crate::api) async fn answer_post(
@@ -72,11 +87,11 @@ pub(in crate::api) async fn answer_post(
 ) -> Response<Body> {
     let (head, body) = request.into_parts();
     let mut unread = Unread::new(&head, body);
-    let judged = judge_post(&state, &Request::from_parts(head, ()), unread.body()).await;
+    let judged = judge_post(&state, &Request::from_parts(head, ()), &mut unread).await;
     unread.before(conclude(&state, judged, &arrival)).await
 }
 
-async fn judge_post(state: &ReadState, head: &Request<()>, body: &mut Incoming) -> Judged {
+async fn judge_post(state: &ReadState, head: &Request<()>, unread: &mut Unread) -> Judged {
     let admitted = match Asked::of(head) {
         Some(asked) => admit(state, asked),
         None => Err(Code::RouteNotFound.into()),
@@ -85,7 +100,11 @@ async fn judge_post(state: &ReadState, head: &Request<()>, body: &mut Incoming) 
         Ok(admitted) => admitted,
         Err(error) => return Judged::refused(error),
     };
-    match body::collect(body, state.inner().limits.body_timeout).await {
+    let collected = body::collect(unread.body(), state.inner().limits.body_timeout).await;
+    if !matches!(collected, Err(Code::BodyTooLarge)) {
+        unread.let_in();
+    }
+    match collected {
         Ok(body) => guarded(|| match body::value(head.headers(), &body) {
             Ok(value) => look_up(state, &admitted, &value, head.headers()),
             Err(code) => Judged::refused(code),

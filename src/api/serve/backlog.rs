@@ -2,11 +2,11 @@
 //!
 //! A client that asks and does not read costs as much memory as the record that it asked for. Small
 //! answers fit what the system keeps for a socket. The bytes of a larger one lie here, and HTTP gets them
-//! piece by piece. Of too many bytes, or after too long a time, the oldest go at once, and their
-//! connections with them.
+//! piece by piece. Progress decides: an answer of which nothing was taken for long goes, earlier when too
+//! many bytes wait. One that its client reads is never cut.
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::BTreeMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::{Context, Poll, ready},
 };
@@ -29,13 +29,18 @@ struct Queue {
     next: u64,
     bytes: usize,
     waiting: BTreeMap<u64, Waiting>,
-    /// What `next` was at the last ticks, oldest first.
-    ticks: VecDeque<u64>,
 }
 
 struct Waiting {
-    link: Arc<Link>,
+    /// The connection, when it can do nothing else meanwhile: it ends with its answer. HTTP/2 ends the
+    /// stream alone.
+    link: Option<Arc<Link>>,
     bytes: Bytes,
+    /// What has not been handed over yet, and what that was at the last tick.
+    left: usize,
+    seen: usize,
+    /// Ticks without progress.
+    stuck: usize,
 }
 
 /// One large answer, for the body that hands it over. Its bytes leave the memory with it.
@@ -50,13 +55,12 @@ pub(in crate::api) struct Held {
 }
 
 impl Backlog {
-    /// At most `bytes_max` bytes.
+    /// Of more than `bytes_max` bytes, those that are stuck go.
     pub(super) fn new(bytes_max: usize, metrics: ConnectionMetrics) -> Self {
         Self { queue: Mutex::default(), bytes_max, metrics }
     }
 
-    /// Takes in `bytes`, an answer for `link`. When there are too many, the connections whose answers
-    /// have waited longest are ended.
+    /// Takes in `bytes`, an answer for `link`.
     pub(super) fn admit(self: &Arc<Self>, link: &Arc<Link>, bytes: Bytes, is_http1: bool) -> Held {
         let length = bytes.len();
         link.hold(length);
@@ -64,35 +68,32 @@ impl Backlog {
         let number = queue.next;
         queue.next += 1;
         queue.bytes += length;
-        queue.waiting.insert(number, Waiting { link: Arc::clone(link), bytes });
-        while queue.bytes > self.bytes_max && queue.waiting.len() > 1 {
-            self.end_first(&mut queue);
-        }
+        // At the first tick it counts as having moved: it may have come just before.
+        let (left, seen) = (length, usize::MAX);
+        let of = is_http1.then(|| Arc::clone(link));
+        queue.waiting.insert(number, Waiting { link: of, bytes, left, seen, stuck: 0 });
         drop(queue);
         let (link, backlog) = (Arc::clone(link), Arc::clone(self));
         Held { number, bytes: length, left: length, link, is_http1, backlog }
     }
 
-    /// To be called once per tick: ends connections with an answer that was here `ticks` ticks ago.
+    /// To be called once per tick: ends answers that did not move for `ticks` ticks, and while there are
+    /// too many bytes those that did not for one, the oldest first.
     pub(super) fn judge(&self, ticks: usize) {
         let mut queue = self.queue();
-        let next = queue.next;
-        queue.ticks.push_back(next);
-        if queue.ticks.len() <= ticks {
-            return;
-        }
-        let too_old = queue.ticks.pop_front().unwrap_or_default();
-        while queue.waiting.first_key_value().is_some_and(|(number, _)| *number < too_old) {
-            self.end_first(&mut queue);
-        }
-    }
-
-    fn end_first(&self, queue: &mut Queue) {
-        let Some((_, Waiting { link, bytes })) = queue.waiting.pop_first() else { return };
-        queue.bytes -= bytes.len();
-        if link.give(Order::Abort) != Order::Abort {
-            self.metrics.timed_out.inc();
-        }
+        let Queue { bytes, waiting, .. } = &mut *queue;
+        waiting.retain(|_, one| {
+            one.stuck = if one.left == one.seen { one.stuck + 1 } else { 0 };
+            one.seen = one.left;
+            if one.stuck < ticks.max(1) && (one.stuck == 0 || *bytes <= self.bytes_max) {
+                return true;
+            }
+            *bytes -= one.bytes.len();
+            if one.link.as_ref().is_none_or(|link| link.give(Order::Abort) != Order::Abort) {
+                self.metrics.timed_out.inc();
+            }
+            false
+        });
     }
 
     fn queue(&self) -> MutexGuard<'_, Queue> {
@@ -106,21 +107,20 @@ impl Held {
         self.left
     }
 
-    /// The next at most `bytes` bytes. For ever pending when the answer had to go: so has the connection.
-    pub(in crate::api) fn poll_piece(&mut self, context: &Context<'_>, bytes: usize) -> Poll<Bytes> {
+    /// The next at most `bytes` bytes; `None` when the answer had to go.
+    pub(in crate::api) fn poll_piece(&mut self, context: &Context<'_>, bytes: usize) -> Poll<Option<Bytes>> {
         if self.is_http1 {
             ready!(self.link.poll_piece(context));
         }
-        let queue = self.backlog.queue();
-        let Some(Waiting { bytes: whole, .. }) = queue.waiting.get(&self.number) else {
-            return Poll::Pending;
-        };
-        let start = whole.len() - self.left;
-        let piece = whole.slice(start..start + bytes.min(self.left));
-        drop(queue);
+        let mut queue = self.backlog.queue();
+        let Some(waiting) = queue.waiting.get_mut(&self.number) else { return Poll::Ready(None) };
+        let start = waiting.bytes.len() - self.left;
+        let piece = waiting.bytes.slice(start..start + bytes.min(self.left));
         self.left -= piece.len();
+        waiting.left = self.left;
+        drop(queue);
         // hyper copies it at once for HTTP/1. For HTTP/2 it waits, and would keep the whole in memory.
-        Poll::Ready(if self.is_http1 { piece } else { Bytes::copy_from_slice(&piece) })
+        Poll::Ready(Some(if self.is_http1 { piece } else { Bytes::copy_from_slice(&piece) }))
     }
 }
 
@@ -140,60 +140,79 @@ mod tests {
     use super::*;
     use crate::telemetry::Metrics;
 
-    fn backlog(bytes_max: usize) -> (Arc<Backlog>, ConnectionMetrics) {
-        let metrics = Metrics::new().connections("public");
-        (Arc::new(Backlog::new(bytes_max, metrics.clone())), metrics)
+    const TICKS: usize = 3;
+
+    struct Bed {
+        backlog: Arc<Backlog>,
+        metrics: ConnectionMetrics,
+        links: Vec<Arc<Link>>,
     }
 
-    fn is_aborted(link: &Link) -> bool {
-        link.order(&futures::task::noop_waker()) == Order::Abort
+    impl Bed {
+        fn new(bytes_max: usize) -> Self {
+            let metrics = Metrics::new().connections("public");
+            let backlog = Arc::new(Backlog::new(bytes_max, metrics.clone()));
+            Self { backlog, metrics, links: (0..4).map(|_| Arc::default()).collect() }
+        }
+
+        fn admit(&self, link: usize, bytes: usize, is_http1: bool) -> Held {
+            self.backlog.admit(&self.links[link], Bytes::from(vec![link as u8; bytes]), is_http1)
+        }
+
+        fn is_aborted(&self, link: usize) -> bool {
+            self.links[link].order(&futures::task::noop_waker()) == Order::Abort
+        }
+    }
+
+    fn take(held: &mut Held, bytes: usize) -> Poll<Option<Bytes>> {
+        held.poll_piece(&Context::from_waker(&futures::task::noop_waker()), bytes)
     }
 
     #[test]
-    fn the_oldest_go_when_there_are_too_many_bytes() {
-        let (backlog, metrics) = backlog(1000);
-        let links: Vec<Arc<Link>> = (0..5).map(|_| Arc::default()).collect();
-        let admit = |link: usize, bytes: usize| {
-            backlog.admit(&links[link], Bytes::from(vec![link as u8; bytes]), false)
-        };
-        let mut answers: Vec<Held> = (0..3).map(|link| admit(link, 400)).collect();
-        assert!(is_aborted(&links[0]) && !is_aborted(&links[1]));
-        assert_eq!(backlog.queue().bytes, 800);
-        let waker = futures::task::noop_waker();
-        let context = Context::from_waker(&waker);
-        assert!(answers[0].poll_piece(&context, 300).is_pending());
-        for (left, piece) in [(100, 300), (0, 100)] {
-            assert_eq!(answers[1].poll_piece(&context, 300), Poll::Ready(vec![1; piece].into()));
-            assert_eq!(answers[1].left(), left);
+    fn an_answer_that_is_read_is_never_cut_however_many_there_are() {
+        let bed = Bed::new(1000);
+        let mut answers: Vec<Held> = (0..4).map(|link| bed.admit(link, 900, false)).collect();
+        for _ in 0..8 {
+            for answer in &mut answers {
+                assert!(matches!(take(answer, 100), Poll::Ready(Some(piece)) if piece.len() == 100));
+            }
+            bed.backlog.judge(TICKS);
         }
+        assert_eq!(answers.iter().map(Held::left).collect::<Vec<_>>(), [100; 4]);
         answers.clear();
-        assert_eq!(backlog.queue().bytes, 0);
-        assert!(backlog.queue().waiting.is_empty());
-        // One that is larger than all may be alone.
-        let _large = admit(3, 2000);
-        assert!(!is_aborted(&links[3]));
-        drop(admit(4, 1));
-        assert!(is_aborted(&links[3]) && !is_aborted(&links[4]));
-        assert_eq!(metrics.timed_out.get(), 2);
+        assert_eq!((bed.backlog.queue().bytes, bed.metrics.timed_out.get()), (0, 0));
     }
 
     #[test]
-    fn an_answer_may_wait_for_some_ticks() {
-        let (backlog, metrics) = backlog(1000);
-        let [slow, other, quick] = [(); 3].map(|()| Arc::<Link>::default());
-        let admit = |link| backlog.admit(link, Bytes::from_static(b"text"), true);
-        let _slow = admit(&slow);
-        for tick in 0..3 {
-            drop(admit(&quick));
-            backlog.judge(2);
-            assert_eq!(is_aborted(&slow), tick == 2, "{tick}");
+    fn of_too_many_bytes_the_stuck_ones_go_the_oldest_first() {
+        let bed = Bed::new(1000);
+        let mut answers: Vec<Held> = (0..3).map(|link| bed.admit(link, 400, true)).collect();
+        bed.backlog.judge(TICKS);
+        assert!(!(0..3).any(|link| bed.is_aborted(link)), "they may have come just before");
+        assert!(take(&mut answers[0], 100).is_ready());
+        bed.backlog.judge(TICKS);
+        let aborted: Vec<usize> = (0..3).filter(|&link| bed.is_aborted(link)).collect();
+        assert_eq!(aborted, [1], "the first was read, without the second the rest fits");
+        assert_eq!(bed.backlog.queue().bytes, 800);
+        assert!(matches!(take(&mut answers[1], 100), Poll::Ready(None)));
+        drop(answers);
+        assert_eq!(bed.backlog.queue().bytes, 0);
+        assert!(bed.backlog.queue().waiting.is_empty());
+    }
+
+    #[test]
+    fn an_answer_may_be_stuck_for_some_ticks() {
+        for is_http1 in [true, false] {
+            let bed = Bed::new(1000);
+            let mut slow = bed.admit(0, 4, is_http1);
+            for tick in 0..=TICKS {
+                drop(bed.admit(1, 4, is_http1));
+                bed.backlog.judge(TICKS);
+                assert_eq!(bed.metrics.timed_out.get(), u64::from(tick == TICKS), "{tick}");
+            }
+            // HTTP/2 goes on with its other streams.
+            assert_eq!((bed.is_aborted(0), bed.is_aborted(1)), (is_http1, false));
+            assert!(matches!(take(&mut slow, 4), Poll::Ready(None)));
         }
-        let _other = admit(&other);
-        backlog.judge(2);
-        backlog.judge(2);
-        assert!(!is_aborted(&quick) && !is_aborted(&other));
-        backlog.judge(2);
-        assert!(is_aborted(&other));
-        assert_eq!(metrics.timed_out.get(), 2);
     }
 }

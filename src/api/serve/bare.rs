@@ -14,7 +14,8 @@ const HEAD_BYTES_MAX: usize = 256;
 /// whose heads are never without a request id and a body.
 pub(super) fn code_of(written: &[u8]) -> Option<Code> {
     // Cheap, since every answer passes here: most begin with another digit.
-    if !written.starts_with(b"HTTP/1.1 4") || written.len() > HEAD_BYTES_MAX {
+    let is_refusal = written.get(9) == Some(&b'4') && written.starts_with(b"HTTP/1.");
+    if !is_refusal || written.len() > HEAD_BYTES_MAX {
         return None;
     }
     memchr::memmem::find(written, EMPTY)?;
@@ -66,6 +67,7 @@ mod tests {
             ("HTTP/1.1 404 Not Found\r\ncontent-length: 120\r\n\r\n{", None),
             ("HTTP/1.1 400 Bad Request\r\ncontent-length: 120\r\n\r\n{", None),
             ("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n", None),
+            ("HTTP/1.0 400 Bad Request\r\ncontent-length: 0\r\n\r\n", Some(Code::InvalidRequest)),
             ("HTTP/1.1 4", None),
             ("", None),
         ] {

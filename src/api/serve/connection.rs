@@ -14,7 +14,7 @@ use std::{
 
 use hyper::{
     Request, Response, Version,
-    body::Incoming,
+    body::{Body as _, Incoming},
     header::{CONNECTION, HeaderValue},
     service::Service,
 };
@@ -90,7 +90,8 @@ impl<A: Answer> Service<Request<Incoming>> for Served<A> {
 
     fn call(&self, request: Request<Incoming>) -> Answering {
         let is_http1 = request.version() < Version::HTTP_2;
-        if !is_http1 && self.link.is_laden() {
+        // One that has a body to send would keep those behind it waiting for that.
+        if !is_http1 && self.link.is_laden() && request.body().is_end_stream() {
             return self.answer_later(request);
         }
         match self.common.answer.answer(request) {

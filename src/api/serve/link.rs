@@ -98,6 +98,16 @@ impl Link {
         self.answered.store(self.received.load(Relaxed), Relaxed);
     }
 
+    /// Whether all that has come was answered: the next byte begins a request.
+    pub(super) fn is_between_requests(&self) -> bool {
+        self.received.load(Relaxed) == self.answered.load(Relaxed)
+    }
+
+    /// Whether the client speaks HTTP/2.
+    pub(super) fn is_http2(&self) -> bool {
+        self.is_http2.load(Relaxed)
+    }
+
     /// Whether the client has not sent anything yet: its first request may be on the way.
     pub(super) fn is_fresh(&self) -> bool {
         self.received.load(Relaxed) == 0
@@ -226,6 +236,7 @@ pub(super) struct Patience {
 #[derive(Debug, Default)]
 pub(super) struct Pulse {
     moved: u64,
+    answered: u64,
     quiet: u32,
     receiving: u32,
 }
@@ -237,8 +248,12 @@ impl Pulse {
         let moved = received + sent;
         self.quiet = if moved == self.moved { self.quiet + 1 } else { 0 };
         self.moved = moved;
-        // Of HTTP/2 the idle time alone is watched.
-        self.receiving = if link.is_receiving() { self.receiving + 1 } else { 0 };
+        // Of HTTP/2 the idle time alone is watched. After an answer another head is on its way, however
+        // often a tick meets one.
+        let answered = link.answered.load(Relaxed);
+        let is_same_head = answered == self.answered && link.is_receiving();
+        self.receiving = if is_same_head { self.receiving + 1 } else { u32::from(link.is_receiving()) };
+        self.answered = answered;
         if self.receiving > patience.head || self.quiet > patience.idle + 1 {
             Order::Abort
         } else if self.quiet >= patience.idle {
@@ -266,6 +281,17 @@ mod tests {
             link.received(b"GET / HTTP/1.1\r\n\r\n");
             link.sent(100);
             assert_eq!(pulse.judge(&link, PATIENCE), Order::Serve);
+        }
+    }
+
+    #[test]
+    fn a_busy_connection_is_no_slow_head_though_each_tick_meets_half_a_one() {
+        let (link, mut pulse) = (Link::default(), Pulse::default());
+        for _ in 0..20 {
+            link.received(b"GET / HT");
+            assert_eq!(pulse.judge(&link, PATIENCE), Order::Serve);
+            link.received(b"TP/1.1\r\n\r\n");
+            link.sent(100);
         }
     }
 

@@ -11,6 +11,7 @@ mod connection;
 mod link;
 mod socket;
 mod stream;
+mod target;
 pub mod tls;
 
 use std::{
@@ -41,11 +42,10 @@ use crate::{domain::error::ErrorKind, support::shutdown::Shutdown, telemetry::me
 /// How long a connection may be idle: longer than the 60 s for which clients and load balancers
 /// keep theirs, so that they close first.
 pub const IDLE_TIMEOUT: Duration = Duration::from_secs(75);
-/// How long a client has to take a large answer: 1 MB in this time is slower than any client waits for,
-/// Braze gives up after 2 s.
+/// How long a client may take nothing of a large answer: Braze gives up after 2 s.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
-/// Most bytes of large answers that wait for their clients: 64 of the largest records. Clients that read
-/// take theirs in milliseconds, so that this is far more than they need at a time.
+/// Bytes of large answers, 64 of the largest records, above which those go first of which nothing was
+/// taken for a whole tick.
 const UNSENT_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// How long a connection on which nothing has come is kept when the listener ends: its client connected a
 /// moment ago, and its first request is a round trip away.
@@ -65,10 +65,9 @@ pub struct Limits {
     pub header_timeout: Duration,
     /// Longest time without a byte in either direction.
     pub idle_timeout: Duration,
-    /// Longest time for a client to take an answer of more than 32 kB, in whole ticks.
+    /// Longest time in which a client takes nothing of an answer of more than 32 kB, in whole ticks.
     pub answer_timeout: Duration,
-    /// Most bytes of such answers in memory. Above it the connections whose answers have waited longest are
-    /// ended.
+    /// Bytes of such answers in memory above which those go of which nothing was taken for a tick.
     pub unsent_bytes_max: usize,
     /// How long the listener serves on after the shutdown began.
     pub grace: Duration,
@@ -291,10 +290,24 @@ impl<A: Answer> Open<A> {
         for (link, _) in self.links.values() {
             link.give(Order::Close);
         }
-        if tokio::time::timeout(longest, self.ended()).await.is_err() {
+        if tokio::time::timeout(longest, self.ended_in_time()).await.is_err() {
             tracing::warn!(connections = self.links.len(), "cut off at the end of the drain time");
             self.tasks.abort_all();
             self.ended().await;
+        }
+    }
+
+    /// Waits until no connection is open; clients have no more time than before.
+    async fn ended_in_time(&mut self) {
+        let mut ticks = tokio::time::interval(self.limits.tick());
+        loop {
+            tokio::select! {
+                ended = self.next_ended() => match ended {
+                    Some(id) => self.forget(id),
+                    None => return,
+                },
+                _ = ticks.tick() => self.judge(),
+            }
         }
     }
 

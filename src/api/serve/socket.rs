@@ -9,7 +9,7 @@ use std::{
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::{bare, link::Link, stream::Stream};
+use super::{bare, link::Link, stream::Stream, target::Target};
 use crate::api::router::Answer;
 
 /// The stream of one connection.
@@ -20,6 +20,7 @@ pub(super) struct Socket<A> {
     /// Makes the bodies of refusals that come before any request.
     answer: A,
     dressed: Option<Dressed>,
+    target: Target,
 }
 
 /// A refusal on its way in the place of a bare one.
@@ -30,7 +31,7 @@ struct Dressed {
 
 impl<A> Socket<A> {
     pub(super) fn new(stream: Stream, link: Arc<Link>, answer: A) -> Self {
-        Self { stream: Some(stream), link, answer, dressed: None }
+        Self { stream: Some(stream), link, answer, dressed: None, target: Target::default() }
     }
 
     fn stream(&mut self) -> Pin<&mut Stream> {
@@ -84,8 +85,14 @@ impl<A: Answer> AsyncRead for Socket<A> {
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
         let read = ready!(self.stream().poll_read(context, buffer));
-        match buffer.filled().get(before..) {
-            Some(bytes) if !bytes.is_empty() => self.link.received(bytes),
+        match buffer.filled_mut().get_mut(before..) {
+            Some(bytes) if !bytes.is_empty() => {
+                if !self.link.is_http2() {
+                    let begins = self.link.is_between_requests();
+                    self.target.refuse_fragment(bytes, begins);
+                }
+                self.link.received(bytes);
+            }
             _ => self.link.end(),
         }
         Poll::Ready(read)
