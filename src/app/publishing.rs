@@ -2,13 +2,13 @@
 
 use std::{sync::Arc, time::Duration};
 
-use tokio::sync::watch;
+use tokio::{sync::watch, task::JoinHandle};
 use tracing::warn;
 
-use super::{housekeeping, observe, publisher};
+use super::{check, housekeeping, observe, publisher};
 use crate::{
     config::Config,
-    control::Publisher,
+    control::{Error, Publisher},
     publication::StatusStore,
     replica::ReplicaHandle,
     scheduler::{ScheduledSync, Scheduler},
@@ -32,13 +32,19 @@ pub(super) struct Publishing {
 }
 
 impl Publishing {
+    /// One attempt; the store is tried out first.
+    async fn bring_up(&self, announcing_ends: Shutdown) -> Result<(Publisher, JoinHandle<()>), Error> {
+        check::check_store(&self.config).await?;
+        publisher::start(&self.config, self.clock.clone(), announcing_ends).await
+    }
+
     /// Runs until `shutdown`: scheduler and housekeeping first, then the announcer, which may have
     /// to tell runs how their announcements ended.
     pub(super) async fn run(self) {
         let mut backoff = Backoff::new(PUBLISHER_RETRY.0, PUBLISHER_RETRY.1);
         let announcing_ends = Shutdown::new();
         let (publisher, announcing) = loop {
-            match publisher::start(&self.config, self.clock.clone(), announcing_ends.clone()).await {
+            match self.bring_up(announcing_ends.clone()).await {
                 Ok(started) => break started,
                 Err(error) => {
                     let code = error.code();

@@ -77,7 +77,7 @@ impl Publisher {
             // It may stand: the catalog says.
             Err(error @ Error::Announce(AnnounceError::Unknown)) => Err(error),
             Err(error) => {
-                self.undo_pause(name, before, actor).await;
+                self.undo_pause(name, &pause, before).await;
                 Err(error)
             }
         }
@@ -147,14 +147,24 @@ impl Publisher {
         }
     }
 
-    /// Gives a sync the pause that it had before a rollback that did not come about.
-    async fn undo_pause(&self, name: &CollectionName, before: Option<Pause>, actor: &str) {
-        let undone = match before {
-            Some(before) => self.metadata.pause_sync(name, &before).await,
-            None => self.metadata.resume_sync(name, actor, Some("the rollback failed")).await,
+    /// Gives a sync the pause that it had before a rollback that did not come about, unless it has
+    /// another one than `own` by now.
+    async fn undo_pause(&self, name: &CollectionName, own: &Pause, before: Option<Pause>) {
+        let undone = match self.metadata.pause(name).await {
+            Ok(present) if present.as_ref().is_none_or(|present| !is_same(present, own)) => return,
+            Ok(_) => match before {
+                Some(before) => self.metadata.pause_sync(name, &before).await,
+                None => self.metadata.resume_sync(name, &own.by, Some("the rollback failed")).await,
+            },
+            Err(error) => Err(error),
         };
         if let Err(error) = undone {
             warn!(sync = %name, %error, "nothing was rolled back, and yet the sync stays paused");
         }
     }
+}
+
+/// Databases keep times to the microsecond.
+fn is_same(one: &Pause, other: &Pause) -> bool {
+    one.at.timestamp_micros() == other.at.timestamp_micros() && one.why == other.why
 }

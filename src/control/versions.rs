@@ -33,7 +33,7 @@ impl Publisher {
     ///
     /// # Errors
     /// [`Error::UnknownVersion`], with those that are there, when nothing was announced under that
-    /// number or its manifest is gone.
+    /// number or its manifest is gone; `object_missing` when a segment of it is.
     pub(super) async fn find_version(
         &self,
         (document, present): (&CatalogDocument, &CollectionEntry),
@@ -50,7 +50,10 @@ impl Publisher {
         }
         if let Some(entry) = entry {
             match self.store.manifest(name, &entry).await {
-                Ok(manifest) => return Ok((entry, manifest)),
+                Ok(manifest) => {
+                    self.store.check_segments(&manifest).await?;
+                    return Ok((entry, manifest));
+                }
                 Err(publication::Error::Missing { .. }) => {}
                 Err(error) => return Err(error.into()),
             }

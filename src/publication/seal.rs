@@ -80,7 +80,7 @@ impl Seal {
     /// Reads the signing key, PKCS#8 in PEM form. Blocks.
     ///
     /// # Errors
-    /// [`Error::SigningKey`].
+    /// [`Error::SigningKey`], also when this node would not believe what it signs.
     pub fn load(signing_key_file: Option<&Path>, verify_keys: &[VerifyKey]) -> Result<Self, Error> {
         let signer = signing_key_file.map(|path| {
             let unusable = |reason: String| Error::SigningKey { path: path.to_owned(), reason };
@@ -88,7 +88,14 @@ impl Seal {
             key_pair(&text).ok_or_else(|| unusable("it holds no Ed25519 key in PEM form (PKCS#8)".to_owned()))
         });
         let signer = signer.transpose()?.map(Arc::new);
-        Ok(Self { signer, verify_keys: verify_keys.into() })
+        let seal = Self { signer, verify_keys: verify_keys.into() };
+        match (signing_key_file, seal.verify_key()) {
+            (Some(path), Some(own)) if !verify_keys.is_empty() && !verify_keys.contains(&own) => {
+                let reason = format!("its public half is not among verify_key; add \"{own}\"");
+                Err(Error::SigningKey { path: path.to_owned(), reason })
+            }
+            _ => Ok(seal),
+        }
     }
 
     /// The public half of the signing key.
@@ -183,6 +190,10 @@ mod tests {
             let error = Seal::load(Some(file.path()), &[]).unwrap_err();
             assert_eq!(error.code(), "signing_key_unusable");
         }
+        fs::write(file.path(), PEM).unwrap();
+        assert!(Seal::load(Some(file.path()), &[VerifyKey([7; 32]), key]).is_ok());
+        let stranger = Seal::load(Some(file.path()), &[VerifyKey([7; 32])]).unwrap_err();
+        assert!(stranger.to_string().contains(PUBLIC), "{stranger}");
         let gone = Seal::load(Some(Path::new("/nowhere/key.pem")), &[]).unwrap_err();
         assert_eq!(gone.code(), "signing_key_unusable");
     }

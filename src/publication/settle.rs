@@ -46,9 +46,13 @@ impl Store {
                 return Ok(Settled::Announced { n, entry });
             }
             document = match n.checked_sub(1).filter(|before| *before > 0) {
-                Some(before) => match self.document(before).await? {
-                    Some(document) => document,
-                    None => return Ok(Settled::NotFound { complete: true }),
+                Some(before) => match self.document(before).await {
+                    Ok(Some(document)) => document,
+                    // Nothing from before announcements were signed is believed.
+                    Ok(None) | Err(Error::Untrusted { .. }) => {
+                        return Ok(Settled::NotFound { complete: true });
+                    }
+                    Err(error) => return Err(error),
                 },
                 None => return Ok(Settled::NotFound { complete: true }),
             };

@@ -203,6 +203,22 @@ impl Store {
         .await
     }
 
+    /// Whether an object is there with `bytes` bytes.
+    ///
+    /// # Errors
+    /// [`Error::Missing`], [`Error::Corrupt`] for another length.
+    pub(super) async fn check(&self, path: &Path, bytes: u64) -> Result<(), Error> {
+        within(REQUEST_TIMEOUT, "read", path, async {
+            let found = self.inner.head(path).await.map_err(|source| failed("read", path, source))?;
+            if found.size == bytes {
+                Ok(())
+            } else {
+                Err(corrupt(path.as_ref(), "its length is another one"))
+            }
+        })
+        .await
+    }
+
     /// Removes an object; one that is gone already is fine.
     pub(super) async fn delete(&self, path: &Path) -> Result<(), Error> {
         within(REQUEST_TIMEOUT, "delete", path, async {

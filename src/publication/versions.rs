@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use futures::{StreamExt, stream};
+use futures::{StreamExt, TryStreamExt, stream};
 use object_store::path::Path;
 
 use super::{
@@ -14,7 +14,7 @@ use super::{
 };
 use crate::domain::{
     catalog::{CatalogDocument, CollectionEntry},
-    manifest::Version,
+    manifest::{Manifest, SegmentReference, Version},
     name::CollectionName,
 };
 
@@ -25,7 +25,7 @@ const CONCURRENCY: usize = 8;
 
 impl Store {
     /// The newest entry that `newest`, or a document before it, names for `version` of a collection;
-    /// `None` when no document that still exists does. What was made under that number but not
+    /// `None` when no document that still exists and is believed does. What was made under that number but not
     /// announced is never found.
     ///
     /// Versions rise from document to document, so this looks at no more than 64 of them.
@@ -43,13 +43,30 @@ impl Store {
         let (mut below, mut above, mut found) = (0, newest.n, None);
         while above - below > 1 {
             let middle = below + (above - below) / 2;
-            let document = self.document(middle).await?;
+            let document = match self.document(middle).await {
+                // From before announcements were signed, or by a key that is believed no more: it
+                // is as good as gone.
+                Err(Error::Untrusted { .. }) => None,
+                document => document?,
+            };
             match document.and_then(|mut document| document.collections.remove(collection)) {
                 Some(entry) if entry.version > version => above = middle,
                 entry => (below, found) = (middle, entry),
             }
         }
         Ok(found.filter(|entry| entry.version == version))
+    }
+
+    /// Checks that every segment of a manifest is there, with the length that it names.
+    ///
+    /// # Errors
+    /// [`Error::Missing`], [`Error::Corrupt`]; others when the store does not answer.
+    pub async fn check_segments(&self, manifest: &Manifest) -> Result<(), Error> {
+        let check = |segment: &SegmentReference| {
+            let (store, segment) = (self.clone(), segment.clone());
+            async move { store.check(&paths::any_segment(&segment.object)?, segment.bytes).await }
+        };
+        stream::iter(manifest.segments.iter().map(check)).buffer_unordered(CONCURRENCY).try_collect().await
     }
 
     /// The versions up to `newest` of which the store has a manifest, the highest first: those that

@@ -41,7 +41,10 @@ pub(super) fn resolve(effective: Effective, env: &Environment, report: &Report) 
     let server = root.set("server").and_then(|item| node::server(&item.section()?, dir));
     let storage = root.set("storage").and_then(|item| storage::storage(&item.section()?, dir, env));
     let signing = match root.get("publication") {
-        Some(item) => item.section().and_then(|section| storage::publication(&section, dir)),
+        Some(item) => item.section().and_then(|section| {
+            let publishes = node.as_ref().is_some_and(|node| node.has(Role::Publisher));
+            storage::publication(&section, dir, publishes)
+        }),
         None => Some((None, Vec::new())),
     };
     let engine = root.set("engine").and_then(|item| node::engine(&item.section()?));

@@ -56,7 +56,11 @@ pub(super) fn storage(section: &Section<'_>, dir: &Path, env: &Environment) -> O
 }
 
 /// `[publication]`, which may be absent: the key to sign with, and whom to believe.
-pub(super) fn publication(section: &Section<'_>, dir: &Path) -> Option<(Option<PathBuf>, Vec<VerifyKey>)> {
+pub(super) fn publication(
+    section: &Section<'_>,
+    dir: &Path,
+    publishes: bool,
+) -> Option<(Option<PathBuf>, Vec<VerifyKey>)> {
     let signing_key_file = section.read("signing_key_file", |item| Some(item.path(dir, item.word()?)));
     let verify_keys = section.read("verify_key", |item| {
         let keys = item.list(|item| item.parsed("an Ed25519 public key", VerifyKey::parse))?;
@@ -68,6 +72,12 @@ pub(super) fn publication(section: &Section<'_>, dir: &Path) -> Option<(Option<P
         }
     });
     section.finish();
+    if let (Some(None), Some(Some(_)), true) = (&signing_key_file, &verify_keys, publishes) {
+        return section.fail(
+            "has verify_key without signing_key_file on a node that publishes",
+            "it would announce what it does not believe; add signing_key_file".to_owned(),
+        );
+    }
     Some((signing_key_file?, verify_keys?.unwrap_or_default()))
 }
 

@@ -180,6 +180,11 @@ larder.toml:2:14  publication.verify_key: "MCowBQ==" is not an Ed25519 public ke
 larder.toml:3:1  publication.signing_key: unknown key
   hint: did you mean "signing_key_file"?
 "#);
+    let key = "MCowBQYDK2VwAyEA11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=";
+    assert_snapshot!(faults(&format!("[publication]\nverify_key = \"{key}\"\n")), @r#"
+larder.toml:1:1  publication: has verify_key without signing_key_file on a node that publishes
+  hint: it would announce what it does not believe; add signing_key_file
+"#);
     assert_snapshot!(faults("[publication]\nverify_key = []\n"), @r#"
 larder.toml:2:14  publication.verify_key: names no key
   hint: leave it out to believe all

@@ -159,7 +159,12 @@ impl Announcer {
                 return;
             }
             match self.read_newest(shutdown).await {
-                Ok(()) => {}
+                // What was known may be what another process has replaced: nobody is refused for it.
+                Ok(true) if self.would_refuse(&changes) => {
+                    self.newest = None;
+                    continue;
+                }
+                Ok(_) => {}
                 Err(
                     error @ (Error::ForeignCatalog { .. }
                     | Error::NewerFormat { .. }
@@ -223,19 +228,27 @@ impl Announcer {
         Creation { store: &self.store, clock: &self.clock, pace: &self.pace, shutdown }
     }
 
-    /// Reads the newest document, unless it was known recently; then its number decides.
-    async fn read_newest(&mut self, shutdown: &Shutdown) -> Result<(), Error> {
+    /// Reads the newest document, unless it was known recently; then its number decides. Whether it
+    /// was known.
+    async fn read_newest(&mut self, shutdown: &Shutdown) -> Result<bool, Error> {
         let known =
             self.newest.as_ref().is_some_and(|(_, read_at)| self.creation(shutdown).is_recent(*read_at));
         if known {
-            return Ok(());
+            return Ok(true);
         }
         let read_at = self.clock.now();
         self.newest = self.store.newest(self.deployment).await?.map(|newest| (newest, read_at));
         if let Some((newest, _)) = &self.newest {
             self.deployment = Some(newest.deployment);
         }
-        Ok(())
+        Ok(false)
+    }
+
+    /// Whether one of `changes` is made from something else than what is known to be the newest.
+    fn would_refuse(&self, changes: &[Waiting]) -> bool {
+        let Some((newest, _)) = &self.newest else { return false };
+        let mut document = newest.clone();
+        changes.iter().any(|waiting| draft::put(&mut document, &waiting.change).is_err())
     }
 
     /// The next document with every change that still stands; the others are answered.

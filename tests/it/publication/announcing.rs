@@ -62,6 +62,28 @@ async fn the_first_document_fixes_the_deployment() {
     assert_eq!(store.newest(None).await.unwrap().unwrap().n, 2);
 }
 
+/// What an announcer remembers of the catalog may be old: another process has announced since.
+#[tokio::test]
+async fn nobody_is_refused_for_what_another_process_has_replaced() {
+    let (_, store) = faulty();
+    let ours = deployment();
+    let [one, other] = [(); 2].map(|()| announcer(&store, Some(ours), quick()));
+    let keys = |revision| KeySetReference { object: "keys/x".into(), sha256: Digest::of(b""), revision };
+    let mut last = None;
+    for version in 1..=6 {
+        let next = entry(version);
+        // In turns; each remembers what it announced itself.
+        let announcer = if version % 2 == 0 { &one } else { &other };
+        announcer.handle.announce(change(&name("a"), last.as_ref(), &next)).await.unwrap();
+        let change = Change::Keys { from_revision: version - 1, reference: keys(version) };
+        announcer.handle.announce(change).await.unwrap();
+        last = Some(next);
+    }
+    one.end().await;
+    other.end().await;
+    assert_eq!(store.newest(None).await.unwrap().unwrap().n, 12);
+}
+
 #[tokio::test]
 async fn waiting_changes_share_one_document_and_are_checked_one_by_one() {
     let (faulty, store) = faulty();

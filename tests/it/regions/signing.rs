@@ -24,6 +24,15 @@ fn key(site: &Site, name: &str) -> String {
     BASE64.encode(pair.public_key().as_ref())
 }
 
+/// The sections of a node that publishes nothing.
+fn reader(name: &str) -> String {
+    format!(
+        "[node]\nroles = [\"replica\"]\ndata_dir = \"{name}\"\n[server]\nlisten = \"127.0.0.1:0\"\n\
+         admin_listen = \"127.0.0.1:0\"\n[storage]\nurl = \"file:./store\"\npoll_interval = \"50ms\"\n\
+         [log]\nformat = \"json\"\n"
+    )
+}
+
 async fn announce(site: &Site, publisher: &Seat, note: u64) {
     site.execute("warehouse.db", &format!("update people set note = {note}")).await;
     publisher.output(&["sync", "person"]).await;
@@ -44,7 +53,7 @@ async fn a_node_believes_whom_it_is_told_to_believe() {
 
     // Nothing is signed yet: who believes one key alone has nothing to serve.
     let strict = format!("[publication]\nverify_key = \"{old}\"\n");
-    let seat = site.seat("strict", &strict);
+    let seat = site.seat_from("strict", reader("strict"), &strict);
     let mut node = seat.spawn(&["serve"]);
     node.logged("larder serves").await;
     until("the refusal", async || {
@@ -77,6 +86,14 @@ async fn a_node_believes_whom_it_is_told_to_believe() {
     assert_eq!(node.get(&secret, "person", 1).await.json()["note"], 2, "what it had");
     announce(&site, &publisher, 4).await;
     await_note(&node, &secret, 4).await;
+
+    // A publisher that believes the new key alone goes back to what that announced; older documents
+    // are as good as gone.
+    let strict = format!("{}verify_key = \"{new}\"\n", signing("new.pem"));
+    publisher.configure(&strict);
+    announce(&site, &publisher, 5).await;
+    publisher.output(&["rollback", "person", "--to", "4"]).await;
+    await_note(&node, &secret, 4).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -93,6 +110,13 @@ async fn a_publisher_does_not_build_on_what_it_does_not_believe() {
     assert_eq!(done.code, Some(1), "{done:?}");
     assert!(done.stderr.contains("is not believed: it is not signed"), "{done:?}");
     assert_eq!(site.announced("person"), Some(1));
+
+    // One that would not believe itself never begins.
+    let other = BASE64.encode([7; 32]);
+    publisher.configure(&strict.replace(&known, &other));
+    let done = publisher.run(&["sync", "person"]).await;
+    assert_eq!(done.code, Some(2), "{done:?}");
+    assert!(done.stderr.contains("its public half is not among verify_key"), "{done:?}");
 
     publisher.configure(&format!("{SECTIONS}[publication]\nsigning_key_file = \"gone.pem\"\n"));
     let done = publisher.run(&["sync", "person"]).await;

@@ -22,7 +22,7 @@ use super::http::Client;
 /// Waits for its input to end, which it does when the test process is gone however it went; then
 /// stops the server.
 const SUPERVISOR: &str =
-    r#""$0" -H 127.0.0.1 -p "$1" >"$2" 2>&1 & server=$!; cat >/dev/null; kill $server; wait $server"#;
+    r#""$0" "$1" "$2" >"$3" 2>&1 & server=$!; cat >/dev/null; kill $server; wait $server"#;
 
 /// The server of this test process.
 pub(crate) struct S3 {
@@ -57,13 +57,15 @@ impl S3 {
     }
 
     async fn start() -> Self {
-        let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/moto/bin/moto_server");
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let program = root.join("target/moto/bin/python");
         assert!(program.exists(), "moto is not there; scripts/test.sh installs it");
         let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         let directory = TempDir::new().unwrap();
         let log: PathBuf = directory.path().join("log");
         let mut supervisor = Command::new("sh");
-        supervisor.arg("-c").arg(SUPERVISOR).arg(program).arg(address.port().to_string()).arg(&log);
+        supervisor.arg("-c").arg(SUPERVISOR).arg(program).arg(root.join("tests/it/support/moto.py"));
+        supervisor.arg(address.port().to_string()).arg(&log);
         // A group of its own: an interrupt from the terminal must not end it before its work is done.
         let supervisor = supervisor.stdin(Stdio::piped()).process_group(0).spawn().expect("a shell runs");
         let mut look = tokio::time::interval(Duration::from_millis(20));
