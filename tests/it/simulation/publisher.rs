@@ -82,7 +82,7 @@ impl Publisher {
                 () = self.live(Store::from_object_store(Arc::new(view)), life) => return,
             }
             let mut chance = self.hub.chance(&["down", &who.to_string(), &life.to_string()]);
-            sleep(Duration::from_millis(chance.within(5, 8_000))).await;
+            sleep(Duration::from_millis(chance.within(5, 4_000))).await;
             self.hub.tell(|| format!("{who} starts again"));
         }
     }
@@ -114,7 +114,7 @@ impl Publisher {
             }
             let place = format!("{} {lane:?} {todo} {number}", self.number);
             let mut chance = self.hub.chance(&["work", &place]);
-            sleep(Duration::from_millis(chance.within(1, 5_000))).await;
+            sleep(Duration::from_millis(chance.within(1, 2_500))).await;
             for _ in 0..ATTEMPTS_MAX {
                 let made = match lane {
                     Lane::Collection(name) => life.change_collection(name, &mut chance).await,
@@ -137,7 +137,7 @@ impl Publisher {
 /// How many changes a lane makes.
 fn changes(lane: &Lane, chance: &mut Chance) -> u64 {
     match lane {
-        Lane::Collection(_) => chance.within(1, 3),
+        Lane::Collection(_) => 1 + chance.weighed(&[40, 35, 25]) as u64,
         Lane::Keys => chance.within(0, 2),
     }
 }
