@@ -166,7 +166,7 @@ impl Node {
 
     fn open(&self, life: u32, floor: &Floor) -> (Replica<Watched>, Arc<Watched>, ReplicaHandle) {
         let view = View::new(&self.hub, Who::Replica(self.number), life);
-        let poll_interval = Duration::from_secs(3);
+        let poll_interval = Duration::from_secs(4);
         let settings = Settings { region: self.region(), data_dir: self.data_dir.clone(), poll_interval };
         let pace = Pace {
             probe: Duration::from_secs(12),
