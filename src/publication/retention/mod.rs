@@ -76,7 +76,11 @@ pub async fn collect(
         }
         let entry = newest.collections.get(&name);
         let doomed = doomed_of_collection(store, now, &name, entry, kept).await?;
-        delete(store, doomed, &mut done).await?;
+        let is_manifest = |object: &Stored| matches!(Object::parse(&object.path), Some(Object::Manifest(_)));
+        let (manifests, segments) = doomed.into_iter().partition(is_manifest);
+        // One after the other: a manifest whose segments are gone would promise what is not there.
+        delete(store, manifests, &mut done).await?;
+        delete(store, segments, &mut done).await?;
     }
     let doomed = doomed_documents(store, now, &newest).await?;
     delete(store, doomed, &mut done).await?;
@@ -171,7 +175,7 @@ async fn list(store: &Store, prefix: &Path) -> Result<Vec<Stored>, Error> {
     Ok(objects)
 }
 
-/// Deletes in the order given, in groups, so that a manifest goes before its segments.
+/// Deletes in about the order given, some at the same time.
 async fn delete(store: &Store, doomed: Vec<Stored>, done: &mut Collected) -> Result<(), Error> {
     let room = DELETIONS_MAX.saturating_sub(done.deleted);
     done.complete &= doomed.len() <= room;

@@ -173,7 +173,11 @@ impl Life<'_> {
             let Ok(settled) = settled else { continue };
             self.hub.check(|state| {
                 let introduced = state.oracle.announced(entry.run_id).map(|(n, _)| n);
-                let is_there = |n: u64| state.bucket.object(&format!("catalog/{n:020}.json")).is_some();
+                // Documents are deleted some at the same time: a gap hides what is below it.
+                let is_there = |n: u64| {
+                    let mut documents = (n..=newest).map(|n| format!("catalog/{n:020}.json"));
+                    documents.all(|path| state.bucket.object(&path).is_some())
+                };
                 match settled {
                     Settled::Announced { n, .. } if introduced.is_none_or(|introduced| introduced > n) => {
                         Err(format!("run {} counts as announced, and is not", entry.run_id))
