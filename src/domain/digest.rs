@@ -58,7 +58,9 @@ impl Default for Hasher {
 
 impl fmt::Display for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        // As two large numbers: byte by byte it took half the time of writing a document.
+        let half = |from: usize| u128::from_be_bytes(std::array::from_fn(|at| self.0[from + at]));
+        write!(f, "{:032x}{:032x}", half(0), half(16))
     }
 }
 

@@ -74,11 +74,14 @@ impl Creation<'_> {
                     Look::Known(outcome) => return outcome,
                     Look::NotThere if self.clock.now() >= ends_at => return Outcome::Unknown,
                     Look::NotThere if has_waited && self.is_recent(read_at) => break,
-                    Look::NotThere if has_waited => match self.look_after_sleep(document).await {
-                        Look::Known(outcome) => return outcome,
-                        Look::NotThere => read_at = self.clock.now(),
-                        Look::NoAnswer => {}
-                    },
+                    Look::NotThere if has_waited => {
+                        let asked_at = self.clock.now();
+                        match self.look_after_sleep(document).await {
+                            Look::Known(outcome) => return outcome,
+                            Look::NotThere => read_at = asked_at,
+                            Look::NoAnswer => {}
+                        }
+                    }
                     Look::NotThere | Look::NoAnswer => {}
                 }
                 if !self.wait(&mut backoff).await {

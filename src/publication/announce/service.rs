@@ -47,7 +47,8 @@ pub struct Announcer {
     pace: Pace,
     deployment: Option<DeploymentId>,
     queue: mpsc::Receiver<Waiting>,
-    /// The newest document known, and when it was known to be the newest.
+    /// The newest document known, and a time when no higher number had been taken: one from before the
+    /// store was asked, not from after it answered, for the machine may have slept in between.
     newest: Option<(CatalogDocument, DateTime<Utc>)>,
     next_document: Instant,
     head: HeadWork,
@@ -158,13 +159,13 @@ impl Announcer {
             if changes.is_empty() {
                 return;
             }
-            match self.read_newest(shutdown).await {
+            let read_at = match self.read_newest(shutdown).await {
                 // What was known may be what another process has replaced: nobody is refused for it.
-                Ok(true) if self.would_refuse(&changes) => {
+                Ok((_, true)) if self.would_refuse(&changes) => {
                     self.newest = None;
                     continue;
                 }
-                Ok(_) => {}
+                Ok((read_at, _)) => read_at,
                 Err(
                     error @ (Error::ForeignCatalog { .. }
                     | Error::NewerFormat { .. }
@@ -182,21 +183,22 @@ impl Announcer {
                     }
                     continue;
                 }
-            }
+            };
             let document;
             (document, changes) = self.draft(changes);
             let Some(ends_at) = changes.iter().map(Waiting::ends_at).min() else { return };
-            let read_at = self.newest.as_ref().map_or_else(|| self.clock.now(), |(_, read_at)| *read_at);
             let bytes = match publish::document(&paths::document(document.n), &document) {
                 Ok((bytes, _)) => self.store.seal.close(Kind::Document, bytes),
                 Err(error) => return answer_all(changes, &AnnounceError::Refused(Arc::new(error))),
             };
+            let put_at = self.clock.now();
             let (outcome, stored) =
                 self.create_beside_head(&document, &bytes, (read_at, ends_at), shutdown).await;
             self.next_document = Instant::now() + self.pace.interval;
             match outcome {
-                Outcome::Announced => return self.announced(document, changes, stored).await,
-                Outcome::Lost(winner) => self.newest = Some((*winner, self.clock.now())),
+                Outcome::Announced => return self.announced((document, put_at), changes, stored).await,
+                // It came after the reading; whether others have come since is not known.
+                Outcome::Lost(winner) => self.newest = Some((*winner, read_at)),
                 Outcome::Refused(error) => return answer_all(changes, &AnnounceError::Refused(error)),
                 Outcome::Unknown => {
                     self.newest = None;
@@ -228,20 +230,24 @@ impl Announcer {
         Creation { store: &self.store, clock: &self.clock, pace: &self.pace, shutdown }
     }
 
-    /// Reads the newest document, unless it was known recently; then its number decides. Whether it
-    /// was known.
-    async fn read_newest(&mut self, shutdown: &Shutdown) -> Result<bool, Error> {
-        let known =
-            self.newest.as_ref().is_some_and(|(_, read_at)| self.creation(shutdown).is_recent(*read_at));
-        if known {
-            return Ok(true);
+    /// Reads the newest document, unless it was known recently; then its number decides. Returns the
+    /// time of the reading, and whether it was known.
+    async fn read_newest(&mut self, shutdown: &Shutdown) -> Result<(DateTime<Utc>, bool), Error> {
+        let known = self.newest.as_ref().map(|(_, read_at)| *read_at);
+        if let Some(read_at) = known.filter(|read_at| self.creation(shutdown).is_recent(*read_at)) {
+            return Ok((read_at, true));
         }
         let read_at = self.clock.now();
         self.newest = self.store.newest(self.deployment).await?.map(|newest| (newest, read_at));
         if let Some((newest, _)) = &self.newest {
             self.deployment = Some(newest.deployment);
         }
-        Ok(false)
+        if self.creation(shutdown).is_recent(read_at) {
+            Ok((read_at, false))
+        } else {
+            let (path, seconds) = (paths::CATALOG.to_owned(), self.pace.reading_age.as_secs());
+            Err(Error::Timeout { operation: "read", path, seconds })
+        }
     }
 
     /// Whether one of `changes` is made from something else than what is known to be the newest.
@@ -271,8 +277,13 @@ impl Announcer {
         (document, standing)
     }
 
-    /// `document` stands: tells everyone, then head.
-    async fn announced(&mut self, document: CatalogDocument, changes: Vec<Waiting>, stored: Option<Head>) {
+    /// `document`, put at this time or later, stands: tells everyone, then head.
+    async fn announced(
+        &mut self,
+        (document, put_at): (CatalogDocument, DateTime<Utc>),
+        changes: Vec<Waiting>,
+        stored: Option<Head>,
+    ) {
         let announced = Announced { n: document.n, deployment: document.deployment };
         for waiting in changes {
             if let Change::Collection { name, entry, data_as_of, .. } = &waiting.change {
@@ -283,7 +294,7 @@ impl Announcer {
             }
             waiting.answer(Ok(announced));
         }
-        self.newest = Some((document, self.clock.now()));
+        self.newest = Some((document, put_at));
         self.head.due = Some(self.head.earliest);
         self.head.corrections = 0;
         if self.head.earliest <= Instant::now() {

@@ -82,7 +82,12 @@ pub async fn collect(
         // A version that is pinned or rolled back to by now is not in the plan: the next call has it.
         let present = store.newest(deployment).await?;
         if present.is_some_and(|present| Named::of(&present, &name) == named) {
-            delete(store, doomed, &mut done).await?;
+            let is_manifest =
+                |object: &Stored| matches!(Object::parse(&object.path), Some(Object::Manifest(_)));
+            let (manifests, segments) = doomed.into_iter().partition(is_manifest);
+            // One after the other: a manifest whose segments are gone would promise what is not there.
+            delete(store, manifests, &mut done).await?;
+            delete(store, segments, &mut done).await?;
         } else {
             done.complete = false;
         }
@@ -206,7 +211,7 @@ async fn list(store: &Store, prefix: &Path) -> Result<Vec<Stored>, Error> {
     Ok(objects)
 }
 
-/// Deletes in the order given, in groups, so that a manifest goes before its segments.
+/// Deletes in about the order given, some at the same time.
 async fn delete(store: &Store, doomed: Vec<Stored>, done: &mut Collected) -> Result<(), Error> {
     let room = DELETIONS_MAX.saturating_sub(done.deleted);
     done.complete &= doomed.len() <= room;

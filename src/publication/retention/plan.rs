@@ -36,8 +36,7 @@ pub(super) fn is_past_grace(now: DateTime<Utc>, object: &Stored) -> bool {
     now - object.modified > TimeDelta::hours(GRACE_HOURS)
 }
 
-/// The objects of one collection that may go, manifests first: a manifest whose segments are gone
-/// would promise what is not there. `facts` has every listed manifest, `None` for one that cannot be
+/// The objects of one collection that may go, manifests first. `facts` has every listed manifest, `None` for one that cannot be
 /// understood.
 pub(super) fn collection(
     now: DateTime<Utc>,
@@ -96,8 +95,8 @@ fn last_versions(
     versions.into_iter().rev().filter(|version| *version <= entry.version).take(count).collect()
 }
 
-/// The catalog documents that may go, oldest first, so that what stays has no gap. Those from `from`
-/// on stay.
+/// The catalog documents that may go, oldest first, so that what stays has no gap once they are gone.
+/// Those from `from` on stay.
 pub(super) fn documents(now: DateTime<Utc>, from: u64, objects: Vec<Stored>) -> Vec<Stored> {
     let mut doomed: Vec<(u64, Stored)> = objects
         .into_iter()

@@ -396,6 +396,43 @@ async fn a_publisher_that_slept_looks_before_it_builds() {
 }
 
 #[tokio::test]
+async fn a_publisher_that_slept_while_the_store_answered_looks_before_it_builds() {
+    // It sleeps while it puts document 1, or while it looks at document 2, which was first.
+    for (asleep_in, asleep_at) in [(Request::Put, "1.json"), (Request::Get, "2.json")] {
+        let memory = Arc::new(InMemory::new());
+        let faulty = FaultyStore::new(Arc::clone(&memory) as Arc<dyn ObjectStore>);
+        let store = Store::from_object_store(Arc::clone(&faulty) as Arc<dyn ObjectStore>);
+        let clock = Clock::fixed(at(0));
+        let sleeper = announcer_at(&store, None, quick(), clock.clone());
+        faulty.decide(move |request, path| {
+            if request == asleep_in && path.as_ref().ends_with(asleep_at) {
+                clock.set(at(0) + TimeDelta::days(31));
+            }
+            Fault::None
+        });
+        sleeper.handle.announce(change(&name("a"), None, &entry(1))).await.unwrap();
+        // Meanwhile another process announces 2 to 5, and a month later the older ones are collected: 2
+        // in one case, in the other it is about to be.
+        let plain = Store::from_object_store(Arc::clone(&memory) as Arc<dyn ObjectStore>);
+        let other = announcer(&plain, None, quick());
+        for text in ["b", "c", "d", "e"] {
+            other.handle.announce(change(&name(text), None, &entry(1))).await.unwrap();
+        }
+        other.end().await;
+        let first_free = if asleep_in == Request::Put { 2 } else { 3 };
+        for n in first_free..=4 {
+            memory.delete(&document_path(n)).await.unwrap();
+        }
+        if asleep_in == Request::Get {
+            let outcome = sleeper.handle.announce(change(&name("f"), None, &entry(1))).await;
+            assert!(matches!(outcome, Err(AnnounceError::Late)), "{outcome:?}");
+        }
+        let announced = sleeper.handle.announce(change(&name("f"), None, &entry(1))).await.unwrap();
+        assert_eq!(announced.n, 6, "a free number must not be taken");
+    }
+}
+
+#[tokio::test]
 async fn a_publisher_that_slept_while_the_outcome_was_open_takes_no_free_number() {
     let memory = Arc::new(InMemory::new());
     let faulty = FaultyStore::new(Arc::clone(&memory) as Arc<dyn ObjectStore>);

@@ -107,7 +107,7 @@ impl Life<'_> {
             fingerprint_seed: model.manifest.fingerprint_seed,
             serving: model.manifest.serving.clone(),
             data_as_of: model.manifest.data_as_of,
-            held_ms: chance.is(8).then(|| chance.within(1_000, 25_000)),
+            held_ms: chance.is(8).then(|| chance.within(1_000, 10_000)),
             base: Some((entry.clone(), model.clone())),
         };
         match step {

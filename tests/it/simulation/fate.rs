@@ -31,8 +31,9 @@ pub(super) enum Fate {
 pub(super) fn fate(who: Who, request: &Request, chance: &mut Chance) -> Fate {
     let may_be_stale = matches!(who, Who::Replica(_));
     let (weights, fates): (&[u64], &[Fate]) = match request {
-        Request::Put { .. } => (
-            &[25, 25, 20, 15, 8, 7],
+        Request::Put { is_creation, .. } => (
+            // An upload is waited for much longer than a creation, in which little happens.
+            if *is_creation { &[25, 25, 20, 15, 8, 7] } else { &[29, 29, 20, 20, 1, 1] },
             &[Fate::Fail, Fate::LoseAnswer, Fate::Twice, Fate::Late, Fate::Hang, Fate::NeverArrives],
         ),
         // Where SHA-256 tells what is damaged: not of catalog documents, nor of manifests that are listed.

@@ -277,8 +277,10 @@ impl Hub {
         } else if let Some(left) = &mut process.requests_left {
             *left -= 1;
         }
+        let earliest = state.queue.first_key_value().map(|((due, _), _)| *due);
         let (reply, answer) = oneshot::channel();
         let mut reply = (!is_killed).then_some(reply);
+        let is_earliest = earliest.is_none_or(|earliest| due < earliest);
         if fate == Fate::Late {
             // The answer is an error now, and it is done later all the same.
             let later = due + chance.within(100, 20_000);
@@ -292,7 +294,9 @@ impl Hub {
         if is_killed {
             self.tell(|| format!("{who} is killed"));
         }
-        self.queued.notify_one();
+        if is_earliest {
+            self.queued.notify_one();
+        }
         Some(answer)
     }
 

@@ -144,7 +144,7 @@ impl Node {
     pub(super) async fn run(self: Arc<Self>) {
         let who = Who::Replica(self.number);
         let mut chance = self.hub.chance(&["starts", &who.to_string()]);
-        sleep(Duration::from_millis(chance.within(0, 10_000))).await;
+        sleep(Duration::from_millis(chance.within(0, 6_000))).await;
         loop {
             let floor = self.floor();
             self.hub.tell(|| format!("{who} starts: {floor:?}"));
@@ -160,13 +160,13 @@ impl Node {
             }
             *self.present.lock().unwrap() = None;
             // What it left to other tasks comes to its end.
-            sleep(Duration::from_millis(chance.within(5, 5_000))).await;
+            sleep(Duration::from_millis(chance.within(5, 3_000))).await;
         }
     }
 
     fn open(&self, life: u32, floor: &Floor) -> (Replica<Watched>, Arc<Watched>, ReplicaHandle) {
         let view = View::new(&self.hub, Who::Replica(self.number), life);
-        let poll_interval = Duration::from_secs(3);
+        let poll_interval = Duration::from_secs(4);
         let settings = Settings { region: self.region(), data_dir: self.data_dir.clone(), poll_interval };
         let pace = Pace {
             probe: Duration::from_secs(12),

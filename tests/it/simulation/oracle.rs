@@ -311,8 +311,13 @@ impl Oracle {
         for manifest in self.models.values().map(|model| &model.manifest) {
             let object = format!("collections/{}/{}/manifest.json", manifest.collection, manifest.run_id);
             let mut segments = manifest.segments.iter().map(|segment| &*segment.object);
-            if self.held.contains(&object) && (object == path || segments.any(|segment| segment == path)) {
+            let is_named = segments.any(|segment| segment == path);
+            if self.held.contains(&object) && (object == path || is_named) {
                 return Err(format!("{path} was deleted, which a held run names"));
+            }
+            let is_announced = is_named && self.announced(manifest.run_id).is_some();
+            if is_announced && bucket.object(&object).is_some() {
+                return Err(format!("{path} was deleted before a manifest that names it"));
             }
         }
         for (name, entry) in &newest.collections {

@@ -83,7 +83,7 @@ async fn live(hub: &Arc<Hub>, root: &Path) -> Result<(), String> {
 
 /// How many there are of a kind.
 fn number(chance: &mut Chance) -> u8 {
-    if chance.is(70) { 2 } else { 3 }
+    if chance.is(80) { 2 } else { 3 }
 }
 
 /// Waits until all publishers have done their work, makes peace, and looks whether replicas have all.
@@ -114,7 +114,7 @@ async fn end(hub: &Hub, mut publishers: JoinSet<()>, nodes: &[Arc<Node>]) -> Res
 async fn keep(hub: Arc<Hub>) {
     let mut chance = hub.chance(&["keeper"]);
     for round in 0..chance.within(0, 4) {
-        sleep(Duration::from_millis(chance.within(3_000, 25_000))).await;
+        sleep(Duration::from_millis(chance.within(2_000, 12_000))).await;
         let hours = [0, 13, 25, 31 * 24][chance.weighed(&[3, 2, 4, 2])];
         if hours == 0 {
             // Longer than a reading of the catalog may be built on.
@@ -140,10 +140,10 @@ async fn keep(hub: Arc<Hub>) {
 async fn weather(hub: Arc<Hub>) {
     let mut chance = hub.chance(&["weather"]);
     for _ in 0..chance.within(0, 3) {
-        sleep(Duration::from_millis(chance.within(1_000, 20_000))).await;
+        sleep(Duration::from_millis(chance.within(1_000, 10_000))).await;
         let number = chance.within(0, 2) as u8;
         let who = if chance.is(50) { Who::Publisher(number) } else { Who::Replica(number) };
-        hub.cut_off(who, chance.within(2_000, 30_000));
+        hub.cut_off(who, chance.within(2_000, 15_000));
     }
     pending::<()>().await;
 }
