@@ -64,7 +64,7 @@ impl S3 {
         let directory = TempDir::new().unwrap();
         let log: PathBuf = directory.path().join("log");
         let mut supervisor = Command::new("sh");
-        supervisor.arg("-c").arg(SUPERVISOR).arg(program).arg(root.join("tests/it/support/moto.py"));
+        supervisor.arg("-c").arg(SUPERVISOR).arg(program).arg(root.join("tests/it/support/s3_server.py"));
         supervisor.arg(address.port().to_string()).arg(&log);
         // A group of its own: an interrupt from the terminal must not end it before its work is done.
         let supervisor = supervisor.stdin(Stdio::piped()).process_group(0).spawn().expect("a shell runs");
