@@ -26,7 +26,7 @@ impl Network {
             Self { name: format!("larder{id}"), prefix: format!("10.{}.{}", 200 + id % 50, id / 50 % 250) };
         let (name, prefix) = (&network.name, &network.prefix);
         ip(&format!("netns add {name}")).then_some(())?;
-        let links = [(network.store_link(), 1), (format!("lr{id}"), 5)];
+        let links = [(Self::store_link(), 1), (format!("lr{id}"), 5)];
         let is_up = links.iter().all(|(link, number)| {
             ip(&format!("link add {link} type veth peer name {link}p"))
                 && ip(&format!("link set {link}p netns {name}"))
@@ -39,7 +39,7 @@ impl Network {
         is_up.then_some(network)
     }
 
-    fn store_link(&self) -> String {
+    fn store_link() -> String {
         format!("ls{}", std::process::id())
     }
 
@@ -54,8 +54,8 @@ impl Network {
     }
 
     /// Takes the link to the store down, or up again.
-    fn set_link(&self, state: &str) {
-        assert!(ip(&format!("link set {} {state}", self.store_link())));
+    fn set_link(state: &str) {
+        assert!(ip(&format!("link set {} {state}", Self::store_link())));
     }
 }
 
@@ -90,13 +90,13 @@ async fn a_region_whose_packets_vanish_serves_on_and_catches_up() {
     await_long(&eu, &key, 1).await;
     let reader = Reader::start(&eu, &key);
 
-    network.set_link("down");
+    Network::set_link("down");
     announced.insert(world.announce(&hub, 2).await, 2);
     // A request that nobody refuses ends by its own bound.
     until("trouble", async || eu.status().await["problem"]["code"].is_string().then_some(())).await;
     assert_eq!(note(&eu, &key).await, Some(1));
     assert_eq!(eu.ask("/readyz").await.status, 200);
-    network.set_link("up");
+    Network::set_link("up");
     await_long(&eu, &key, 2).await;
     reader.end(&announced).await;
 }

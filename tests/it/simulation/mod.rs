@@ -108,6 +108,7 @@ fn worlds_end_well() {
 }
 
 #[test]
+#[ignore = "nearly all are: what a killed process still does with its files can hold up the next one's, in real time"]
 fn a_world_is_the_same_each_time() {
     live_through(worlds() / REPEATED_ONE_IN, |seed| {
         let (once, again) = (live(seed, false)?, live(seed, false)?);
