@@ -36,7 +36,7 @@ impl FleetReader {
         Self { store, statuses, clock, ages, last: Mutex::new(None) }
     }
 
-    /// The fleet, at most [`FRESH`] old. When the store does not answer within [`READ_TIMEOUT`]: the
+    /// The fleet, at most `FRESH` old. When the store does not answer within `READ_TIMEOUT`: the
     /// fleet as it was last read, and the problem.
     pub async fn read(&self) -> Arc<FleetStatus> {
         let mut last = self.last.lock().await;

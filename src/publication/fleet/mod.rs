@@ -76,7 +76,7 @@ impl StatusStore {
         self.0.store.get().ok_or(Error::Ending)
     }
 
-    /// Writes a node's status over its last one. Ends within [`WRITE_TIMEOUT`].
+    /// Writes a node's status over its last one. Ends within `WRITE_TIMEOUT`.
     pub async fn write(&self, status: &NodeStatus) -> Result<(), Error> {
         let path = paths::status(&self.0.prefix, &status.region, status.node);
         let malformed = |source| Error::Malformed { path: path.to_string(), source };
@@ -96,7 +96,7 @@ impl StatusStore {
         })
     }
 
-    /// Deletes statuses that were not written for [`KEPT_DAYS`] by the store's own last-modified
+    /// Deletes statuses that were not written for `KEPT_DAYS` by the store's own last-modified
     /// time; how many. Only the holder of the housekeeping lease may call it.
     pub async fn collect(&self, now: DateTime<Utc>) -> Result<usize, Error> {
         let store = self.store().await?;
