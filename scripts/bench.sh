@@ -60,14 +60,9 @@ start_postgres() {
   cat "$work/pg.log" >&2; exit 1
 }
 
-write_config() { # directory
-  mkdir -p "$1"
-  cat >"$1/larder.toml" <<TOML
-[server]
-listen = "127.0.0.1:18080"
-admin_listen = "127.0.0.1:18081"
-[storage]
-poll_interval = "100ms"
+# Source, model, sync and log of the nodes that sync customers.
+sync_sections() {
+  cat <<TOML
 [sources.warehouse]
 type = "postgres"
 url = "postgres://bench@localhost/postgres?host=$work/pg"
@@ -82,6 +77,18 @@ id = "user_id"
 email = { column = "email", normalize = ["trim", "lowercase"] }
 [log]
 filter = "warn"
+TOML
+}
+
+write_config() { # directory
+  mkdir -p "$1"
+  cat >"$1/larder.toml" <<TOML
+[server]
+listen = "127.0.0.1:18080"
+admin_listen = "127.0.0.1:18081"
+[storage]
+poll_interval = "100ms"
+$(sync_sections)
 TOML
 }
 

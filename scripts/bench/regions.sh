@@ -29,20 +29,7 @@ access_key_id = "bench"
 secret_access_key = "bench"
 [metadata]
 url = "sqlite:./metadata.db"
-[sources.warehouse]
-type = "postgres"
-url = "postgres://bench@localhost/postgres?host=$work/pg"
-[models.customers]
-source = "warehouse"
-sql = "select * from customers"
-primary_key = "user_id"
-[syncs.customer]
-model = "customers"
-[syncs.customer.indexes]
-id = "user_id"
-email = { column = "email", normalize = ["trim", "lowercase"] }
-[log]
-filter = "warn"
+$(sync_sections)
 TOML
 }
 

@@ -16,7 +16,7 @@ pub const AUDIT_LISTED_MAX: usize = 1000;
 pub struct AuditEntry {
     /// When.
     pub at: DateTime<Utc>,
-    /// Who: `cli:jane`, `scheduler`.
+    /// Who: `cli`, `scheduler`.
     pub actor: String,
     /// What: `key.create`, `key.revoke`, `sync.run`, `sync.accept`, `sync.pause`, `sync.resume`,
     /// `run.approve`, `collection.rollback`, `collection.drop`, `collection.pin`, `collection.unpin`.
