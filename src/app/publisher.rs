@@ -17,10 +17,6 @@ pub(super) async fn start(
     shutdown: Shutdown,
 ) -> Result<(Publisher, JoinHandle<()>), Error> {
     let store = open_store(config)?;
-    if store.newest(None).await?.is_none() {
-        // Whoever announces first; a server also tries at each start.
-        store.check_conditional_create().await?;
-    }
     let directory = open_segments(config, clock.clone())?;
     let metadata = open_metadata(config, clock.clone()).await?;
     let deployment = settle_deployment(&store, &metadata).await?;

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use tokio::{sync::watch, task::JoinHandle};
 use tracing::warn;
 
-use super::{check, housekeeping, observe, publisher};
+use super::{housekeeping, observe, parts::open_store, publisher};
 use crate::{
     config::Config,
     control::{Error, Publisher},
@@ -34,7 +34,7 @@ pub(super) struct Publishing {
 impl Publishing {
     /// One attempt; the store is tried out first.
     async fn bring_up(&self, announcing_ends: Shutdown) -> Result<(Publisher, JoinHandle<()>), Error> {
-        check::check_store(&self.config).await?;
+        open_store(&self.config)?.check_conditional_create().await?;
         publisher::start(&self.config, self.clock.clone(), announcing_ends).await
     }
 
