@@ -43,7 +43,7 @@ serve_region() { # name port; sets region_pid
   done
 }
 
-hub() { "$larder" "$1" --config "$work/hub/larder.toml" "${@:2}" 2>>"$work/hub/log"; }
+hub() { "$larder" "$@" --config "$work/hub/larder.toml" 2>"$work/hub/log" || { cat "$work/hub/log" >&2; return 1; }; }
 version_at() { curl -s -o /dev/null -D - -H "Authorization: Bearer $key" \
   "http://127.0.0.1:$1/v1/collections/customer/records/id/1" | tr -d '\r' | awk 'tolower($1)=="x-data-version:" {print $2}'; }
 
