@@ -2,29 +2,29 @@
 # the load on the other, in turns. Sourced by scripts/bench.sh, whose functions it uses, as are those
 # of servers.sh.
 
-# A process's user and system time, all threads, in ticks of 10 ms.
-cpu() { awk '{print $14, $15}' "/proc/$1/stat"; }
+# A process's user and system time, all threads, in ticks of 10 ms, and what the scheduler gave it, in ns:
+# ticks are sampled, the scheduler counts.
+cpu() { echo "$(awk '{print $14, $15}' "/proc/$1/stat") $(cat "/proc/$1"/task/*/schedstat | awk '{n += $1} END {print n}')"; }
 
-# One round: user and system microseconds a request, requests a second, p50, p99, p99.9, failures.
+# One round: user, system and all microseconds a request, requests a second, p50, p99, p99.9, failures.
 measure() { # pid load-arguments...
   local pid=$1 before after report n; shift
   before=$(cpu "$pid")
   report=$(taskset -c 1 "$http" load --seconds "$seconds" "$@")
   after=$(cpu "$pid")
   n=$(field requests "$report")
-  echo "$before $after $n" | awk '{ printf "%.2f %.2f ", ($3 - $1) * 10000 / $5, ($4 - $2) * 10000 / $5 }'
+  echo "$before $after $n" | awk '{ printf "%.2f %.2f %.3f ", ($4 - $1) * 10000 / $7, ($5 - $2) * 10000 / $7, ($6 - $3) / 1000 / $7 }'
   echo "$(field rate "$report") $(field p50 "$report") $(field p99 "$report") $(field p999 "$report") $(field failures "$report")"
   note_failures "$report"
 }
 
-# The median over the rounds of one column, or of the sum of user and system.
+# The median over the rounds of one column.
 column() { awk -v c="$2" '{print $c}' "$1" | median; }
-sum() { awk '{print $1 + $2}' "$1" | median; }
-# The median over the rounds of the ratio of two servers' sums in the same round.
-rounds_ratio() { paste "$1" "$2" | awk '{printf "%.3f\n", ($1 + $2) / ($8 + $9)}' | median | xargs printf '%.2f'; }
+# The median over the rounds of the ratio of two servers' times in the same round.
+rounds_ratio() { paste "$1" "$2" | awk '{printf "%.3f\n", $3 / $11}' | median | xargs printf '%.2f'; }
 
 row() { # title file-of-rounds
-  echo "| $1 | $(column "$2" 1) | $(column "$2" 2) | $(sum "$2") | $(column "$2" 3) | $(column "$2" 4) | $(column "$2" 5) | $(column "$2" 6) | $(awk '{n += $7} END {print n}' "$2") |"
+  echo "| $1 | $(column "$2" 1) | $(column "$2" 2) | $(column "$2" 3) | $(column "$2" 4) | $(column "$2" 5) | $(column "$2" 6) | $(column "$2" 7) | $(awk '{n += $8} END {print n}' "$2") |"
 }
 compare() { echo "| $1 | $(rounds_ratio "$2" "$3") | $4 |"; } # title rounds reference-rounds budget
 

@@ -22,7 +22,9 @@ use crate::{
     replica::{self, CacheTarget, Identity, Replica, ReplicaHandle, ReportPace, Reporter},
     scheduler::ScheduledSync,
     source::Source,
-    support::{clock::Clock, file_lock::DirectoryLock, private_file, shutdown::Shutdown},
+    support::{
+        background::Background, clock::Clock, file_lock::DirectoryLock, private_file, shutdown::Shutdown,
+    },
     telemetry::Metrics,
 };
 
@@ -49,6 +51,7 @@ pub struct Server {
     shutdown: Shutdown,
     records: JoinHandle<()>,
     tasks: Vec<JoinHandle<()>>,
+    _background: Background,
     _lock: DirectoryLock,
 }
 
@@ -57,7 +60,7 @@ impl Server {
     /// another server uses. A warehouse, a store or a metadata database that is down is no error:
     /// the node serves what it has and goes on trying.
     pub async fn start(config: Config, clock: Clock) -> anyhow::Result<Self> {
-        let Ground { lock, node, store, replica, follower, cache, tls } =
+        let Ground { lock, background, node, store, replica, follower, cache, tls } =
             Ground::open(&config, &clock).await?;
         let (drain, shutdown) = (Shutdown::new(), Shutdown::new());
         let (metrics, keys) = (Metrics::new(), KeyRing::new());
@@ -138,6 +141,7 @@ impl Server {
             shutdown,
             records,
             tasks,
+            _background: background,
             _lock: lock,
             config,
         };
@@ -240,6 +244,7 @@ fn identity(config: &Config, node: NodeId) -> Identity {
 /// What a node stands on: its directory, locked, the follower over it, and its certificate.
 struct Ground {
     lock: DirectoryLock,
+    background: Background,
     node: NodeId,
     store: Store,
     replica: Replica<CacheTarget>,
@@ -262,9 +267,11 @@ impl Ground {
             let cache = Cache::new();
             let target = Arc::new(CacheTarget::new(cache.clone()));
             let node = replica::node_id(data_dir);
+            let background = Background::start().context("no threads can be started")?;
             let (replica, follower) =
                 Replica::open(&config.replica, store.clone(), directory, target, clock)?;
-            Ok(Self { lock, node, store, replica, follower, cache, tls })
+            let replica = replica.in_background(background.handle());
+            Ok(Self { lock, background, node, store, replica, follower, cache, tls })
         };
         tokio::task::spawn_blocking(open).await.context("opening the node's files was interrupted")?
     }

@@ -18,12 +18,13 @@ use super::{
     progress::Progress,
     sequencer::Sequencer,
     spool::Outbox,
-    stream::{self, Task},
+    stream::Task,
 };
 use crate::{
     domain::{row::RowBatch, run::RunCounts},
     publication::{SegmentDirectory, Store},
     segment::Codec,
+    support::background::step_back,
 };
 
 /// What a run's thread needs.
@@ -63,7 +64,7 @@ impl Job {
         std::thread::Builder::new()
             .name("larder-sync".to_owned())
             .spawn(move || {
-                stream::step_back();
+                step_back();
                 // The caller may be gone: a cancelled run wants no result.
                 let _ = done.send(self.work(batches, outbox, ended, &runtime));
             })

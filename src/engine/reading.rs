@@ -6,8 +6,12 @@ use std::sync::Arc;
 
 use tokio::sync::{mpsc, oneshot};
 
-use super::{error::Error, plan::Plan, stream::step_back};
-use crate::{domain::row::RowBatch, source::Source, support::shutdown::Shutdown};
+use super::{error::Error, plan::Plan};
+use crate::{
+    domain::row::RowBatch,
+    source::Source,
+    support::{background::step_back, shutdown::Shutdown},
+};
 
 /// Reads the model to its end, into `batches`; then sends on `ended`. Dropping the future ends
 /// the query.

@@ -26,8 +26,6 @@ use crate::{
 pub(super) const BATCHES_WAITING_MAX: usize = 96;
 /// Results of workers that wait for the sequencer.
 const RESULTS_WAITING_MAX: usize = 8;
-/// How far sync threads step back behind those that serve (nice value).
-const NICE: i32 = 10;
 
 /// What the stream is compared with and written as.
 pub(super) struct Task<'a> {
@@ -41,12 +39,6 @@ pub(super) struct Task<'a> {
     pub(super) fingerprint_seed: u64,
     pub(super) spool_bytes_max: u64,
     pub(super) progress: Progress,
-}
-
-/// Lowers the priority of this thread and of those that it starts.
-pub(super) fn step_back() {
-    // Best effort: a container may forbid it, and the sync is right without it.
-    let _ = rustix::process::setpriority_process(None, NICE);
 }
 
 impl Task<'_> {

@@ -30,7 +30,7 @@ use crate::{
     },
     publication,
     segment::{self, Codec, Decoder, Encoder, Entry, IndexColumn, SAMPLES_MAX, Segment, SegmentHeader},
-    support::random,
+    support::{background::step_back, random},
 };
 
 /// What a collection needs.
@@ -100,7 +100,7 @@ impl Engine {
         std::thread::Builder::new()
             .name("larder-upkeep".to_owned())
             .spawn(move || {
-                stream::step_back();
+                step_back();
                 // The caller may be gone: a run that ends wants no result.
                 let _ = done.send(rewrite.write(Outbox::Publish(sender)));
             })

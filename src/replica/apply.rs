@@ -1,6 +1,9 @@
 //! Applying to the cache.
 
-use std::sync::Arc;
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use chrono::{DateTime, Utc};
 
@@ -16,6 +19,9 @@ use crate::{
     segment::{self, Codec, Dictionaries, Segment},
     support::random,
 };
+
+/// Longest wait for the end of a collection's last look-ups, which take microseconds.
+const READERS_WAIT_MAX: Duration = Duration::from_millis(100);
 
 /// The cache as a replica's target.
 pub struct CacheTarget {
@@ -46,6 +52,16 @@ impl CacheTarget {
     }
 }
 
+/// Frees a collection that was replaced. Whoever lets go of it last does that, and a million records keep
+/// them for a good part of a second: no reader should be it.
+fn outlive_readers(collection: Arc<Collection>) {
+    let deadline = Instant::now() + READERS_WAIT_MAX;
+    while Arc::strong_count(&collection) > 1 && Instant::now() < deadline {
+        std::thread::yield_now();
+    }
+    drop(collection);
+}
+
 fn parse(buffers: Vec<Buffer>, dictionaries: &mut Dictionaries) -> Result<Vec<Arc<Segment>>, segment::Error> {
     buffers.into_iter().map(|buffer| Segment::parse(buffer, dictionaries).map(Arc::new)).collect()
 }
@@ -72,12 +88,16 @@ impl Target for CacheTarget {
         let name = manifest.collection.clone();
         let version = manifest.version;
         let collection = Collection::build(manifest, segments, self.seed)?;
-        if let Some(served) = self.collection(&name).map(|before| before.state())
+        let before = self.collection(&name);
+        if let Some(served) = before.as_ref().map(|before| before.state())
             && served.manifest.version == version
         {
             collection.set_freshness(served.data_as_of);
         }
         self.cache.replace(&name, Slot::Loaded(Arc::new(collection)));
+        if let Some(before) = before {
+            outlive_readers(before);
+        }
         Ok(())
     }
 

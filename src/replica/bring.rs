@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use futures::{StreamExt, TryStreamExt, stream};
-use tokio::sync::Semaphore;
+use tokio::{runtime::Handle, sync::Semaphore};
+use tokio_util::task::AbortOnDropHandle;
 
 use super::{
     error::Error,
@@ -36,21 +37,31 @@ pub(super) struct Tools<T> {
     pub(super) segments: SegmentDirectory,
     pub(super) local: Local,
     pub(super) target: Arc<T>,
+    /// Where collections are built beside readers.
+    pub(super) background: Handle,
     fetches: Semaphore,
     builds: Semaphore,
 }
 
 impl<T: Target> Tools<T> {
-    pub(super) fn new(store: Store, segments: SegmentDirectory, local: Local, target: Arc<T>) -> Self {
+    pub(super) fn new(
+        store: Store,
+        segments: SegmentDirectory,
+        local: Local,
+        target: Arc<T>,
+        background: Handle,
+    ) -> Self {
         let (fetches, builds) = (Semaphore::new(FETCHES_MAX), Semaphore::new(BUILDS_MAX));
-        Self { store, segments, local, target, fetches, builds }
+        Self { store, segments, local, target, background, fetches, builds }
     }
 
-    /// Serves what `entry` names. What was served before goes on until then, and on failure.
+    /// Serves what `entry` names. What was served before goes on until then, and on failure. Changes are
+    /// applied at once; to build a collection takes so much longer that, `beside_readers`, it steps back.
     pub(super) async fn bring(
-        &self,
+        self: &Arc<Self>,
         name: &CollectionName,
         entry: &CollectionEntry,
+        beside_readers: bool,
     ) -> Result<Arc<Manifest>, Error> {
         let manifest = Arc::new(self.local.manifest(&self.store, name, entry).await?);
         let served = self.target.served(name);
@@ -65,17 +76,32 @@ impl<T: Target> Tools<T> {
                 match self.work(name, &manifest, buffers, T::apply).await {
                     Err(Error::Refused { refusal, .. }) => {
                         tracing::warn!(code = refusal.code, collection = %name, "changes do not apply; it is built anew");
-                        self.build(name, &manifest).await?;
+                        self.build(name, &manifest, beside_readers).await?;
                     }
                     outcome => outcome?,
                 }
             }
-            Plan::Base => self.build(name, &manifest).await?,
+            Plan::Base => self.build(name, &manifest, beside_readers).await?,
         }
         Ok(manifest)
     }
 
-    async fn build(&self, name: &CollectionName, manifest: &Arc<Manifest>) -> Result<(), Error> {
+    async fn build(
+        self: &Arc<Self>,
+        name: &CollectionName,
+        manifest: &Arc<Manifest>,
+        beside_readers: bool,
+    ) -> Result<(), Error> {
+        if !beside_readers {
+            return self.build_here(name, manifest).await;
+        }
+        let (tools, to_build, manifest) = (Arc::clone(self), name.clone(), Arc::clone(manifest));
+        let building = async move { tools.build_here(&to_build, &manifest).await };
+        let built = AbortOnDropHandle::new(self.background.spawn(building)).await;
+        built.unwrap_or_else(|_| Err(Error::Broken { collection: name.clone() }))
+    }
+
+    async fn build_here(&self, name: &CollectionName, manifest: &Arc<Manifest>) -> Result<(), Error> {
         // Downloaded before the turn comes: a slow link keeps no other collection waiting, and what
         // is on the disk takes no memory yet.
         let is_far = !self.store.is_near();

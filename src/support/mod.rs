@@ -2,6 +2,7 @@
 
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 pub mod allocator;
+pub mod background;
 pub mod backoff;
 pub mod clock;
 pub mod file_lock;

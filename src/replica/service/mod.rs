@@ -15,6 +15,7 @@ use std::{
 use chrono::{DateTime, Utc};
 use futures::FutureExt;
 use tokio::{
+    runtime::Handle,
     sync::{Notify, watch},
     task::JoinSet,
     time::{Instant, sleep_until, timeout},
@@ -136,7 +137,7 @@ impl<T: Target> Replica<T> {
         let replica = Self {
             region: settings.region.clone(),
             clock,
-            tools: Arc::new(Tools::new(store, segments, local, target)),
+            tools: Arc::new(Tools::new(store, segments, local, target, Handle::current())),
             nudge,
             applied,
             document: None,
@@ -162,6 +163,16 @@ impl<T: Target> Replica<T> {
             pace,
         };
         Ok((replica, handle))
+    }
+
+    /// Does what may take long, besides the first loading, in this runtime: its threads may step back
+    /// behind those who serve. Otherwise it is done where the replica runs.
+    #[must_use]
+    pub fn in_background(mut self, background: Handle) -> Self {
+        if let Some(tools) = Arc::get_mut(&mut self.tools) {
+            tools.background = background;
+        }
+        self
     }
 
     /// Follows until `shutdown`. What was applied is saved at the end.
@@ -252,6 +263,7 @@ impl<T: Target> Replica<T> {
 
     /// Begins work on collections that are not what they should be.
     fn bring_what_is_due(&mut self, now: Instant) {
+        let beside_readers = self.readiness.is_ready();
         for (name, tracked) in &mut self.tracked {
             if self.running.len() >= RUNNING_MAX {
                 return;
@@ -261,7 +273,8 @@ impl<T: Target> Replica<T> {
             let (tools, name) = (Arc::clone(&self.tools), name.clone());
             self.running.spawn(async move {
                 // A bug in one collection must not end the node.
-                let bringing = AssertUnwindSafe(tools.bring(&name, &entry)).catch_unwind().await;
+                let bringing =
+                    AssertUnwindSafe(tools.bring(&name, &entry, beside_readers)).catch_unwind().await;
                 let outcome = bringing.unwrap_or_else(|_| Err(Error::Broken { collection: name.clone() }));
                 (name, entry, outcome)
             });

@@ -97,7 +97,7 @@ impl<T: Target> Replica<T> {
     pub(super) fn begin_to_save(&mut self, now: Instant) {
         if self.upkeep.must_save && self.upkeep.saving.is_none() && now >= self.upkeep.next_save {
             self.upkeep.must_save = false;
-            self.upkeep.saving = self.saving().map(|saving| tokio::spawn(saving.run()));
+            self.upkeep.saving = self.saving().map(|saving| self.tools.background.spawn(saving.run()));
         }
     }
 
