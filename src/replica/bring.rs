@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use futures::{StreamExt, TryStreamExt, stream};
 use tokio::{runtime::Handle, sync::Semaphore};
-use tokio_util::task::AbortOnDropHandle;
 
 use super::{
     error::Error,
@@ -19,6 +18,7 @@ use crate::{
         name::CollectionName,
     },
     publication::{Buffer, SegmentDirectory, Store},
+    support::background,
 };
 
 /// Segments fetched at the same time, over all collections: enough to fill a link, and a bound on
@@ -97,7 +97,7 @@ impl<T: Target> Tools<T> {
         }
         let (tools, to_build, manifest) = (Arc::clone(self), name.clone(), Arc::clone(manifest));
         let building = async move { tools.build_here(&to_build, &manifest).await };
-        let built = AbortOnDropHandle::new(self.background.spawn(building)).await;
+        let built = background::run_on(&self.background, building).await;
         built.unwrap_or_else(|_| Err(Error::Broken { collection: name.clone() }))
     }
 

@@ -2,7 +2,11 @@
 
 use std::io;
 
-use tokio::runtime::{Builder, Handle, Runtime};
+use tokio::{
+    runtime::{Builder, Handle, Runtime},
+    task::JoinError,
+};
+use tokio_util::task::AbortOnDropHandle;
 
 /// How far it steps back (nice value).
 const NICE: i32 = 10;
@@ -13,6 +17,14 @@ const BLOCKING_THREADS_MAX: usize = 8;
 pub fn step_back() {
     // Best effort: a container may forbid it, and the work is right without it.
     let _ = rustix::process::setpriority_process(None, NICE);
+}
+
+/// Does `work` in another runtime. It ends when the caller gives up; an error when it breaks off.
+pub async fn run_on<F>(runtime: &Handle, work: F) -> Result<F::Output, JoinError>
+where
+    F: Future<Output: Send> + Send + 'static,
+{
+    AbortOnDropHandle::new(runtime.spawn(work)).await
 }
 
 /// A runtime whose threads have all stepped back, those that may block among them. Its work is not waited

@@ -39,7 +39,7 @@ const HOMES: [(&str, &[&str]); 9] = [
     ("jsonwebtoken", &["auth/token.rs"]),
     ("anyhow", &["app/", "cli/", "main.rs"]),
     ("tokio_rustls", &["api/serve/", "cli/health.rs"]),
-    ("tokio_util", &["support/shutdown.rs"]),
+    ("tokio_util", &["support/background.rs", "support/shutdown.rs"]),
 ];
 
 /// Modules without clock, files, sockets or async.
