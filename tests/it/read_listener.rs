@@ -24,6 +24,7 @@ use crate::support::{
 };
 
 const RECORD: &str = "/v1/collections/customer/records/id/12345";
+const LOOKUP: &str = "/v1/collections/customer/records/id";
 
 #[tokio::test]
 async fn a_connection_serves_many_requests() {
@@ -360,16 +361,6 @@ async fn shutdown_closes_idle_connections_and_finishes_requests_under_way() {
     assert!(TcpStream::connect(server.public).await.is_err());
 }
 
-/// Waits until the listener of `server` has closed its socket.
-async fn refuses(server: &Server) {
-    soon("end of the socket", async {
-        while TcpStream::connect(server.public).await.is_ok() {
-            tokio::task::yield_now().await;
-        }
-    })
-    .await;
-}
-
 #[tokio::test]
 async fn a_connection_opened_as_the_listener_ends_may_still_ask() {
     let limits = Limits { first_request_grace: Duration::from_hours(1), ..RELAXED };
@@ -378,7 +369,7 @@ async fn a_connection_opened_as_the_listener_ends_may_still_ask() {
     let mut idle = Client::connect(server.public).await;
     assert_eq!(idle.ask("GET", "/livez", "").await.status, 200);
     server.shutdown.cancel();
-    refuses(&server).await;
+    server.refuses().await;
     idle.closed().await;
     let answer = fresh.ask("GET", RECORD, &server.bearer()).await;
     assert_eq!((answer.status, answer.header("connection")), (200, Some("close")));
@@ -402,9 +393,8 @@ async fn a_connection_that_never_asks_delays_the_end_for_a_moment_only() {
 async fn a_request_under_way_when_the_shutdown_begins_is_asked_to_go() {
     let server = Server::with(Limits { grace: Duration::from_hours(1), ..RELAXED });
     let mut client = Client::connect(server.public).await;
-    let lookup = "/v1/collections/customer/records/id";
     let head = format!("{}Content-Length: 11\r\nExpect: 100-continue\r\n", server.bearer());
-    client.request("POST", lookup, &head).await;
+    client.request("POST", LOOKUP, &head).await;
     // The server waits for the body.
     assert_eq!(client.head().await.status, 100);
     server.shutdown.cancel();

@@ -2,6 +2,7 @@
 //! the listener orders. Counting bytes instead of setting timers keeps the clock off the request.
 
 use std::{
+    future::poll_fn,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{
@@ -10,6 +11,7 @@ use std::{
         },
     },
     task::{Context, Poll, Waker},
+    time::Duration,
 };
 
 use futures::task::AtomicWaker;
@@ -194,6 +196,17 @@ impl Link {
     pub(super) fn order(&self, waker: &Waker) -> Order {
         self.waker.register(waker);
         Order::of(self.order.load(Acquire))
+    }
+
+    /// Waits until the connection must end before it has begun: `grace` after the order to close.
+    pub(super) async fn must_end(&self, grace: Duration) {
+        let order = poll_fn(|context| match self.order(context.waker()) {
+            Order::Serve => Poll::Pending,
+            order => Poll::Ready(order),
+        });
+        if order.await == Order::Close {
+            tokio::time::sleep(grace).await;
+        }
     }
 
     /// Gives an order, which only replaces a milder one, and says what was in force before.
