@@ -296,6 +296,33 @@ async fn slow_and_idle_clients_are_closed_and_harm_nobody() {
 }
 
 #[tokio::test]
+async fn half_a_head_behind_a_request_has_the_time_of_a_head() {
+    let server = Server::with(Limits { header_timeout: Duration::from_millis(200), ..RELAXED });
+    let mut slow = Client::connect(server.public).await;
+    slow.send("GET /livez HTTP/1.1\r\nHost: test\r\n\r\nGET /livez HTTP/1.1\r\nX-Slow: ").await;
+    assert_eq!(slow.answer().await.status, 200);
+    // An idle connection has a minute.
+    slow.closed().await;
+}
+
+#[tokio::test]
+async fn half_a_head_behind_a_request_is_awaited_when_the_listener_ends() {
+    let mut server = Server::start();
+    let mut client = Client::connect(server.public).await;
+    client.send(format!("GET /livez HTTP/1.1\r\nHost: test\r\n\r\nGET {RECORD} HTTP/1.1\r\nX-Note: ")).await;
+    assert_eq!(client.answer().await.status, 200);
+    server.shutdown.cancel();
+    server.refuses().await;
+    // The `#` is no part of a target.
+    client.send(format!("a#b\r\n{}\r\n", server.bearer())).await;
+    let answer = client.answer().await;
+    assert_eq!((answer.status, answer.header("connection")), (200, Some("close")));
+    client.closed().await;
+    drop(client);
+    server.ended().await;
+}
+
+#[tokio::test]
 async fn readiness_follows_the_node() {
     let server = Server::start();
     let mut client = Client::connect(server.public).await;

@@ -85,6 +85,11 @@ impl Link {
         }
     }
 
+    /// `count` bytes were sent before, and are no [`PREFACE`].
+    pub(super) fn received_more(&self, count: usize) {
+        self.received.fetch_add(count as u64, Relaxed);
+    }
+
     /// A preface may come in pieces: `rest` is what it still lacks.
     fn look_for_preface(&self, rest: &[u8], bytes: &[u8]) {
         if bytes.starts_with(rest) {
