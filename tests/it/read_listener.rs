@@ -194,6 +194,83 @@ async fn what_is_not_http_is_refused_and_closed() {
     assert_eq!(client.ask("GET", RECORD, &server.bearer()).await.status, 200);
 }
 
+/// Where the body of a request ends must be certain: whoever passes it on would see other requests behind it.
+#[tokio::test]
+async fn a_body_has_one_end() {
+    let server = Server::start();
+    let chunked = "b\r\nvalue=12345\r\n0\r\n\r\n";
+    for (version, lines, body, status, code, is_kept) in [
+        ("1.1", "Transfer-Encoding: chunked", chunked, 200, "", true),
+        ("1.1", "Transfer-Encoding: CHUNKED", chunked, 200, "", true),
+        ("1.1", "Transfer-Encoding: chunked, chunked", chunked, 400, "invalid_request", false),
+        (
+            "1.1",
+            "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked",
+            chunked,
+            400,
+            "invalid_request",
+            false,
+        ),
+        ("1.1", "Transfer-Encoding: gzip, chunked", chunked, 400, "invalid_request", false),
+        (
+            "1.1",
+            "Transfer-Encoding: gzip\r\nTransfer-Encoding: chunked",
+            chunked,
+            400,
+            "invalid_request",
+            false,
+        ),
+        ("1.1", "Transfer-Encoding: chunked, identity", chunked, 400, "invalid_request", false),
+        ("1.1", "Transfer-Encoding: chunked;a=b", chunked, 400, "invalid_request", false),
+        ("1.1", "Transfer-Encoding: \"chunked\"", chunked, 400, "invalid_request", false),
+        ("1.0", "Transfer-Encoding: chunked", chunked, 400, "invalid_request", false),
+        // The length is not looked at, and nothing may follow.
+        ("1.1", "Content-Length: 3\r\nTransfer-Encoding: chunked", chunked, 200, "", false),
+        ("1.1", "Transfer-Encoding: chunked\r\nContent-Length: 3", chunked, 200, "", false),
+        ("1.1", "Transfer-Encoding: chunked", "b;a=b\r\nvalue=12345\r\n0\r\nX: 1\r\n\r\n", 200, "", true),
+        ("1.1", "Transfer-Encoding: chunked", "-1\r\nv\r\n0\r\n\r\n", 400, "body_incomplete", false),
+        ("1.1", "Transfer-Encoding: chunked", "10000000000000000\r\nv", 400, "body_incomplete", false),
+        ("1.1", "Transfer-Encoding: chunked", "1\r\nvalue=12345\r\n0\r\n\r\n", 400, "body_incomplete", false),
+        ("1.1", "Content-Length: 11\r\nContent-Length: 11", "value=12345", 200, "", true),
+        ("1.1", "Content-Length: 11\r\nContent-Length: 3", "value=12345", 400, "invalid_request", false),
+        ("1.1", "Content-Length: 11, 11", "value=12345", 400, "invalid_request", false),
+        ("1.1", "Content-Length: +11", "value=12345", 400, "invalid_request", false),
+        ("1.1", "Content-Length: 0xb", "value=12345", 400, "invalid_request", false),
+        ("1.1", "Content-Length:", "value=12345", 400, "invalid_request", false),
+        ("1.1", "Content-Length : 11", "value=12345", 400, "invalid_request", false),
+        ("1.1", "Content-Length: 18446744073709551613", "v", 413, "body_too_large", false),
+        // Two lengths that hyper has no number for.
+        ("1.1", "Content-Length: 18446744073709551614", "v", 431, "headers_too_large", false),
+        ("1.1", "Content-Length: 18446744073709551615", "v", 431, "headers_too_large", false),
+        ("1.1", "Content-Length: 18446744073709551616", "v", 400, "invalid_request", false),
+    ] {
+        let mut client = Client::connect(server.public).await;
+        let head =
+            format!("POST {LOOKUP} HTTP/{version}\r\nHost: test\r\n{}{lines}\r\n\r\n", server.bearer());
+        client.send(head + body).await;
+        let answer = client.answer().await;
+        let told = if status == 200 { String::new() } else { answer.code() };
+        assert_eq!((answer.status, told.as_str()), (status, code), "{lines} {body}");
+        assert_eq!(answer.header("connection"), if is_kept { None } else { Some("close") }, "{lines} {body}");
+        if is_kept {
+            assert_eq!(client.ask("GET", "/livez", "").await.status, 200, "{lines} {body}");
+        } else {
+            client.closed().await;
+        }
+    }
+}
+
+/// RFC 9112, section 3.2, wants a 400. Nothing here depends on the host, and no request pays for a look.
+#[tokio::test]
+async fn the_host_is_not_looked_at() {
+    let server = Server::start();
+    let mut client = Client::connect(server.public).await;
+    for hosts in ["", "Host: one\r\nHost: two\r\n", "Host:\r\n", "Host: a b\r\n"] {
+        client.send(format!("GET {RECORD} HTTP/1.1\r\n{hosts}{}\r\n", server.bearer())).await;
+        assert_eq!(client.answer().await.text(), partner_record(), "{hosts}");
+    }
+}
+
 #[tokio::test]
 async fn http_2_with_prior_knowledge_is_spoken() {
     let server = Server::start();
