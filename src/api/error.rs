@@ -87,8 +87,8 @@ impl Error {
     }
 
     fn add_demanded(&self, headers: &mut HeaderMap) {
-        // The rest of the body is not awaited any longer, so that nothing can follow it on HTTP/1.
-        if self.code == Code::BodyIncomplete {
+        // Where the body ends is not known, or not awaited any longer: nothing can follow it on HTTP/1.
+        if matches!(self.code, Code::BodyIncomplete | Code::InvalidRequest) {
             headers.insert(CONNECTION, HeaderValue::from_static("close"));
         }
         match self.code.status().as_u16() {

@@ -6,7 +6,7 @@ use std::{sync::Arc, time::Instant};
 use hyper::{
     HeaderMap, Method, Request, Response, StatusCode, Uri,
     body::{Body as _, Bytes, Incoming},
-    header::{CONTENT_LENGTH, HeaderValue},
+    header::{CONTENT_LENGTH, HeaderValue, TRANSFER_ENCODING},
 };
 
 use super::{
@@ -55,7 +55,8 @@ impl Layers {
         Self { ids: RequestIds::new(), others }
     }
 
-    /// Hands `request` to `inner` unless its head is too large, and finishes the answer.
+    /// Hands `request` to `inner` unless its head is too large or the end of its body uncertain, and
+    /// finishes the answer.
     pub(super) fn around(
         &self,
         request: Request<Incoming>,
@@ -63,7 +64,8 @@ impl Layers {
     ) -> Answering {
         let arrival = Arrival { id: self.ids.id_of(request.headers()), at: Instant::now() };
         let finish = Finish::new(request.method(), request.uri(), &arrival);
-        let answering = match too_large(request.uri(), request.headers()) {
+        let refused = unknown_coding(&request).or_else(|| too_large(request.uri(), request.headers()));
+        let answering = match refused {
             Some(code) => {
                 self.count(code, &arrival);
                 unread::answering(request, Error::from(code).respond(&arrival.id))
@@ -94,6 +96,18 @@ fn too_large(target: &Uri, headers: &HeaderMap) -> Option<Code> {
     }
     let bytes: usize = headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
     (bytes > HEADER_BYTES_MAX).then_some(Code::HeadersTooLarge)
+}
+
+/// A transfer coding other than `chunked`, once. hyper reads what ends with `chunked` as that alone; a
+/// proxy before us may see another end of the body, and with it another request behind it (RFC 9112,
+/// section 6.1). Only a request with a body is looked at.
+fn unknown_coding(request: &Request<Incoming>) -> Option<Code> {
+    if request.body().is_end_stream() {
+        return None;
+    }
+    let mut codings = request.headers().get_all(TRANSFER_ENCODING).iter();
+    let is_known = codings.next().is_none_or(|coding| coding.as_bytes().eq_ignore_ascii_case(b"chunked"));
+    (!is_known || codings.next().is_some()).then_some(Code::InvalidRequest)
 }
 
 /// What is done with an answer when it is there.

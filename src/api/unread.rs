@@ -15,7 +15,10 @@ use hyper::{
     http::request::Parts,
 };
 
-use super::reply::{Answering, Body};
+use super::{
+    reply::{Answering, Body},
+    serve::backlog::Turn,
+};
 
 /// Most bytes that are thrown away: what a client of HTTP/2 may send before it is told to go on.
 const BYTES_MAX: u64 = 1024 * 1024;
@@ -28,13 +31,16 @@ pub(super) struct Unread {
     /// The client waits for `100 Continue`, which it does not get.
     is_held_back: bool,
     is_http1: bool,
+    /// Of HTTP/2, unless the request came without a body.
+    turn: Option<Turn>,
 }
 
 impl Unread {
     /// The `body` that follows `head`.
     pub(super) fn new(head: &Parts, body: Incoming) -> Self {
         let is_held_back = head.headers.contains_key(EXPECT);
-        Self { body, is_held_back, is_http1: head.version < Version::HTTP_2 }
+        let turn = head.extensions.get().cloned();
+        Self { body, is_held_back, is_http1: head.version < Version::HTTP_2, turn }
     }
 
     /// The body, for whoever reads it after all.
@@ -47,14 +53,27 @@ impl Unread {
         self.is_held_back = false;
     }
 
-    /// `answer`, when it overtakes nothing any more or says that the connection ends.
-    pub(super) async fn before(self, answer: Response<Body>) -> Response<Body> {
-        // An answer that ends the connection waits for nothing.
-        if answer.headers().contains_key(CONNECTION) { answer } else { self.taken_off().await.mark(answer) }
+    /// Waits until there is room for an answer that takes some. To be called when the body is read.
+    pub(super) async fn turn(&self) {
+        if let Some(turn) = &self.turn {
+            turn.come().await;
+        }
     }
 
-    /// Takes the rest off the connection, before an answer is made that takes room.
+    /// `answer`, when it overtakes nothing any more or says that the connection ends.
+    pub(super) async fn before(mut self, answer: Response<Body>) -> Response<Body> {
+        // An answer that ends the connection waits for nothing.
+        if answer.headers().contains_key(CONNECTION) { answer } else { self.take_off().await.mark(answer) }
+    }
+
+    /// Takes the rest off the connection, and waits until there is room for an answer that takes some.
     pub(super) async fn taken_off(mut self) -> TakenOff {
+        let taken_off = self.take_off().await;
+        self.turn().await;
+        taken_off
+    }
+
+    async fn take_off(&mut self) -> TakenOff {
         let is_taken_off = self.is_taken_off().await;
         TakenOff { must_close: self.is_http1 && !is_taken_off }
     }

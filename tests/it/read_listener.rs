@@ -24,6 +24,7 @@ use crate::support::{
 };
 
 const RECORD: &str = "/v1/collections/customer/records/id/12345";
+const LOOKUP: &str = "/v1/collections/customer/records/id";
 
 #[tokio::test]
 async fn a_connection_serves_many_requests() {
@@ -193,6 +194,83 @@ async fn what_is_not_http_is_refused_and_closed() {
     assert_eq!(client.ask("GET", RECORD, &server.bearer()).await.status, 200);
 }
 
+/// Where the body of a request ends must be certain: whoever passes it on would see other requests behind it.
+#[tokio::test]
+async fn a_body_has_one_end() {
+    let server = Server::start();
+    let chunked = "b\r\nvalue=12345\r\n0\r\n\r\n";
+    for (version, lines, body, status, code, is_kept) in [
+        ("1.1", "Transfer-Encoding: chunked", chunked, 200, "", true),
+        ("1.1", "Transfer-Encoding: CHUNKED", chunked, 200, "", true),
+        ("1.1", "Transfer-Encoding: chunked, chunked", chunked, 400, "invalid_request", false),
+        (
+            "1.1",
+            "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked",
+            chunked,
+            400,
+            "invalid_request",
+            false,
+        ),
+        ("1.1", "Transfer-Encoding: gzip, chunked", chunked, 400, "invalid_request", false),
+        (
+            "1.1",
+            "Transfer-Encoding: gzip\r\nTransfer-Encoding: chunked",
+            chunked,
+            400,
+            "invalid_request",
+            false,
+        ),
+        ("1.1", "Transfer-Encoding: chunked, identity", chunked, 400, "invalid_request", false),
+        ("1.1", "Transfer-Encoding: chunked;a=b", chunked, 400, "invalid_request", false),
+        ("1.1", "Transfer-Encoding: \"chunked\"", chunked, 400, "invalid_request", false),
+        ("1.0", "Transfer-Encoding: chunked", chunked, 400, "invalid_request", false),
+        // The length is not looked at, and nothing may follow.
+        ("1.1", "Content-Length: 3\r\nTransfer-Encoding: chunked", chunked, 200, "", false),
+        ("1.1", "Transfer-Encoding: chunked\r\nContent-Length: 3", chunked, 200, "", false),
+        ("1.1", "Transfer-Encoding: chunked", "b;a=b\r\nvalue=12345\r\n0\r\nX: 1\r\n\r\n", 200, "", true),
+        ("1.1", "Transfer-Encoding: chunked", "-1\r\nv\r\n0\r\n\r\n", 400, "body_incomplete", false),
+        ("1.1", "Transfer-Encoding: chunked", "10000000000000000\r\nv", 400, "body_incomplete", false),
+        ("1.1", "Transfer-Encoding: chunked", "1\r\nvalue=12345\r\n0\r\n\r\n", 400, "body_incomplete", false),
+        ("1.1", "Content-Length: 11\r\nContent-Length: 11", "value=12345", 200, "", true),
+        ("1.1", "Content-Length: 11\r\nContent-Length: 3", "value=12345", 400, "invalid_request", false),
+        ("1.1", "Content-Length: 11, 11", "value=12345", 400, "invalid_request", false),
+        ("1.1", "Content-Length: +11", "value=12345", 400, "invalid_request", false),
+        ("1.1", "Content-Length: 0xb", "value=12345", 400, "invalid_request", false),
+        ("1.1", "Content-Length:", "value=12345", 400, "invalid_request", false),
+        ("1.1", "Content-Length : 11", "value=12345", 400, "invalid_request", false),
+        ("1.1", "Content-Length: 18446744073709551613", "v", 413, "body_too_large", false),
+        // Two lengths that hyper has no number for.
+        ("1.1", "Content-Length: 18446744073709551614", "v", 431, "headers_too_large", false),
+        ("1.1", "Content-Length: 18446744073709551615", "v", 431, "headers_too_large", false),
+        ("1.1", "Content-Length: 18446744073709551616", "v", 400, "invalid_request", false),
+    ] {
+        let mut client = Client::connect(server.public).await;
+        let head =
+            format!("POST {LOOKUP} HTTP/{version}\r\nHost: test\r\n{}{lines}\r\n\r\n", server.bearer());
+        client.send(head + body).await;
+        let answer = client.answer().await;
+        let told = if status == 200 { String::new() } else { answer.code() };
+        assert_eq!((answer.status, told.as_str()), (status, code), "{lines} {body}");
+        assert_eq!(answer.header("connection"), if is_kept { None } else { Some("close") }, "{lines} {body}");
+        if is_kept {
+            assert_eq!(client.ask("GET", "/livez", "").await.status, 200, "{lines} {body}");
+        } else {
+            client.closed().await;
+        }
+    }
+}
+
+/// RFC 9112, section 3.2, wants a 400. Nothing here depends on the host, and no request pays for a look.
+#[tokio::test]
+async fn the_host_is_not_looked_at() {
+    let server = Server::start();
+    let mut client = Client::connect(server.public).await;
+    for hosts in ["", "Host: one\r\nHost: two\r\n", "Host:\r\n", "Host: a b\r\n"] {
+        client.send(format!("GET {RECORD} HTTP/1.1\r\n{hosts}{}\r\n", server.bearer())).await;
+        assert_eq!(client.answer().await.text(), partner_record(), "{hosts}");
+    }
+}
+
 #[tokio::test]
 async fn http_2_with_prior_knowledge_is_spoken() {
     let server = Server::start();
@@ -295,6 +373,33 @@ async fn slow_and_idle_clients_are_closed_and_harm_nobody() {
 }
 
 #[tokio::test]
+async fn half_a_head_behind_a_request_has_the_time_of_a_head() {
+    let server = Server::with(Limits { header_timeout: Duration::from_millis(200), ..RELAXED });
+    let mut slow = Client::connect(server.public).await;
+    slow.send("GET /livez HTTP/1.1\r\nHost: test\r\n\r\nGET /livez HTTP/1.1\r\nX-Slow: ").await;
+    assert_eq!(slow.answer().await.status, 200);
+    // An idle connection has a minute.
+    slow.closed().await;
+}
+
+#[tokio::test]
+async fn half_a_head_behind_a_request_is_awaited_when_the_listener_ends() {
+    let mut server = Server::start();
+    let mut client = Client::connect(server.public).await;
+    client.send(format!("GET /livez HTTP/1.1\r\nHost: test\r\n\r\nGET {RECORD} HTTP/1.1\r\nX-Note: ")).await;
+    assert_eq!(client.answer().await.status, 200);
+    server.shutdown.cancel();
+    server.refuses().await;
+    // The `#` is no part of a target.
+    client.send(format!("a#b\r\n{}\r\n", server.bearer())).await;
+    let answer = client.answer().await;
+    assert_eq!((answer.status, answer.header("connection")), (200, Some("close")));
+    client.closed().await;
+    drop(client);
+    server.ended().await;
+}
+
+#[tokio::test]
 async fn readiness_follows_the_node() {
     let server = Server::start();
     let mut client = Client::connect(server.public).await;
@@ -360,16 +465,6 @@ async fn shutdown_closes_idle_connections_and_finishes_requests_under_way() {
     assert!(TcpStream::connect(server.public).await.is_err());
 }
 
-/// Waits until the listener of `server` has closed its socket.
-async fn refuses(server: &Server) {
-    soon("end of the socket", async {
-        while TcpStream::connect(server.public).await.is_ok() {
-            tokio::task::yield_now().await;
-        }
-    })
-    .await;
-}
-
 #[tokio::test]
 async fn a_connection_opened_as_the_listener_ends_may_still_ask() {
     let limits = Limits { first_request_grace: Duration::from_hours(1), ..RELAXED };
@@ -378,7 +473,7 @@ async fn a_connection_opened_as_the_listener_ends_may_still_ask() {
     let mut idle = Client::connect(server.public).await;
     assert_eq!(idle.ask("GET", "/livez", "").await.status, 200);
     server.shutdown.cancel();
-    refuses(&server).await;
+    server.refuses().await;
     idle.closed().await;
     let answer = fresh.ask("GET", RECORD, &server.bearer()).await;
     assert_eq!((answer.status, answer.header("connection")), (200, Some("close")));
@@ -402,9 +497,8 @@ async fn a_connection_that_never_asks_delays_the_end_for_a_moment_only() {
 async fn a_request_under_way_when_the_shutdown_begins_is_asked_to_go() {
     let server = Server::with(Limits { grace: Duration::from_hours(1), ..RELAXED });
     let mut client = Client::connect(server.public).await;
-    let lookup = "/v1/collections/customer/records/id";
     let head = format!("{}Content-Length: 11\r\nExpect: 100-continue\r\n", server.bearer());
-    client.request("POST", lookup, &head).await;
+    client.request("POST", LOOKUP, &head).await;
     // The server waits for the body.
     assert_eq!(client.head().await.status, 100);
     server.shutdown.cancel();

@@ -116,6 +116,26 @@ async fn hostile_paths_get_a_refusal_and_harm_nothing() {
 }
 
 #[tokio::test]
+async fn a_fragment_is_refused_wherever_its_request_line_stands() {
+    let server = Server::start();
+    let before = "GET /livez HTTP/1.1\r\n\r\n";
+    for (first, answers) in [
+        ("\r\n".to_owned(), 0),
+        (before.to_owned(), 1),
+        (format!("{before}\r\n"), 1),
+        (before.replace('\r', ""), 1),
+    ] {
+        let mut client = Client::connect(server.public).await;
+        client.send(format!("{first}GET {RECORD}#x HTTP/1.1\r\n{}\r\n", server.bearer())).await;
+        for _ in 0..answers {
+            assert_eq!(client.answer().await.status, 200, "{first:?}");
+        }
+        assert_eq!(client.answer().await.code(), "invalid_request", "{first:?}");
+        client.closed().await;
+    }
+}
+
+#[tokio::test]
 async fn paths_beside_the_contract_are_404_and_never_redirect() {
     let server = Server::start();
     let mut client = Client::connect(server.public).await;

@@ -4,13 +4,14 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures::future::join_all;
-use http_body_util::{BodyExt, Empty};
+use http_body_util::{BodyExt, Empty, Full};
 use hyper::{Request, client::conn::http2};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use larder::{api::Limits, domain::manifest::ServingSettings};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpSocket, TcpStream},
+    sync::watch,
 };
 
 use crate::support::{
@@ -19,6 +20,7 @@ use crate::support::{
 };
 
 const LARGE: &str = "/v1/collections/large/records/id/1";
+const LOOKUP: &str = "/v1/collections/large/records/id";
 const SMALL: &str = "/v1/collections/customer/records/id/2";
 
 /// A server with a record near the largest, and that record.
@@ -128,4 +130,48 @@ async fn one_connection_may_ask_for_more_than_it_may_hold() {
         assert!(body == if target == SMALL { r#"{"a":1}"# } else { &record });
     }
     timed_out(&server, 0).await;
+}
+
+/// Look-ups by POST, and a body that says nothing, wait for their turn like all others.
+#[tokio::test]
+async fn requests_with_bodies_get_no_more_than_a_connection_may_hold() {
+    let quick = Duration::from_millis(200);
+    let limits = Limits { header_timeout: quick, unsent_bytes_max: 8_000_000, ..RELAXED };
+    let (server, record) = start(limits);
+    let stream = TcpStream::connect(server.public).await.unwrap();
+    let (sender, connection) = http2::Builder::new(TokioExecutor::new())
+        .initial_stream_window_size(40_000)
+        .initial_connection_window_size(100_000)
+        .handshake::<_, Full<Bytes>>(TokioIo::new(stream))
+        .await
+        .unwrap();
+    tokio::spawn(connection);
+    let (reads, _) = watch::channel(false);
+    let answers: Vec<_> = (0..40)
+        .map(|number| {
+            let (method, target) = if number % 4 == 3 { ("GET", LARGE) } else { ("POST", LOOKUP) };
+            let request = Request::builder()
+                .method(method)
+                .uri(format!("http://test{target}"))
+                .header("authorization", format!("Bearer {}", server.all.expose()))
+                .body(Full::from("value=1"));
+            let answer = sender.clone().send_request(request.unwrap());
+            let mut reads = reads.subscribe();
+            tokio::spawn(async move {
+                let answer = answer.await.unwrap();
+                reads.wait_for(|reads| *reads).await.unwrap();
+                answer.into_body().collect().await.unwrap().to_bytes()
+            })
+        })
+        .collect();
+    // Nothing is taken for longer than a slow head is awaited. All answers would be too many, and be cut.
+    let mut slow = Client::connect(server.public).await;
+    slow.send("GET /").await;
+    slow.closed().await;
+    timed_out(&server, 1).await;
+    reads.send_replace(true);
+    for body in soon("all answers", join_all(answers)).await {
+        assert!(body.unwrap() == record);
+    }
+    timed_out(&server, 1).await;
 }

@@ -78,6 +78,15 @@ async fn connect(
     versions: &[&'static SupportedProtocolVersion],
     alpn: &[&str],
 ) -> std::io::Result<TlsStream<TcpStream>> {
+    handshake(TcpStream::connect(server.public).await?, trusted, versions, alpn).await
+}
+
+async fn handshake(
+    stream: TcpStream,
+    trusted: &CertificateDer<'static>,
+    versions: &[&'static SupportedProtocolVersion],
+    alpn: &[&str],
+) -> std::io::Result<TlsStream<TcpStream>> {
     let mut roots = RootCertStore::empty();
     roots.add(trusted.clone()).unwrap();
     let mut config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
@@ -86,7 +95,6 @@ async fn connect(
         .with_root_certificates(roots)
         .with_no_client_auth();
     config.alpn_protocols = alpn.iter().map(|name| name.as_bytes().to_vec()).collect();
-    let stream = TcpStream::connect(server.public).await?;
     let name = ServerName::try_from("localhost").unwrap();
     soon("handshake", TlsConnector::from(Arc::new(config)).connect(name, stream)).await
 }
@@ -186,6 +194,36 @@ async fn clients_that_do_not_speak_tls_are_closed_and_harm_nobody() {
         }
     };
     soon("the count of failed handshakes", counted).await;
+}
+
+#[tokio::test]
+async fn clients_amid_their_handshake_delay_the_end_for_a_moment_only() {
+    let (place, _) = Place::new();
+    let limits = Limits { first_request_grace: Duration::from_millis(50), ..RELAXED };
+    let mut server = Server::serving(limits, READ_LIMITS, Some(place.tls()));
+    let mut silent = Client::connect(server.public).await;
+    let mut half = Client::connect(server.public).await;
+    half.send(b"\x16\x03\x01\x02\x00\x01").await;
+    server.shutdown.cancel();
+    silent.ended().await;
+    half.ended().await;
+    server.ended().await;
+}
+
+#[tokio::test]
+async fn a_handshake_may_still_be_made_as_the_listener_ends() {
+    let (place, certificate) = Place::new();
+    let limits = Limits { first_request_grace: Duration::from_hours(1), ..RELAXED };
+    let mut server = Server::serving(limits, READ_LIMITS, Some(place.tls()));
+    let stream = TcpStream::connect(server.public).await.unwrap();
+    server.shutdown.cancel();
+    server.refuses().await;
+    let mut client = Client::over(handshake(stream, &certificate, &[&TLS13], &[]).await.unwrap());
+    let answer = client.ask("GET", RECORD, &server.bearer()).await;
+    assert_eq!((answer.status, answer.header("connection")), (200, Some("close")));
+    client.closed().await;
+    drop(client);
+    server.ended().await;
 }
 
 #[test]

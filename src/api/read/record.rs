@@ -104,13 +104,15 @@ async fn judge_post(state: &ReadState, head: &Request<()>, unread: &mut Unread) 
     if !matches!(collected, Err(Code::BodyTooLarge)) {
         unread.let_in();
     }
-    match collected {
-        Ok(body) => guarded(|| match body::value(head.headers(), &body) {
-            Ok(value) => look_up(state, &admitted, &value, head.headers()),
-            Err(code) => Judged::refused(code),
-        }),
+    let body = match collected {
+        Ok(body) => body,
+        Err(code) => return Judged::refused(code),
+    };
+    unread.turn().await;
+    guarded(|| match body::value(head.headers(), &body) {
+        Ok(value) => look_up(state, &admitted, &value, head.headers()),
         Err(code) => Judged::refused(code),
-    }
+    })
 }
 
 /// Counts an answer and gives it its form.

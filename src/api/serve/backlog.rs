@@ -54,6 +54,23 @@ pub(in crate::api) struct Held {
     backlog: Arc<Backlog>,
 }
 
+/// What a request of HTTP/2 with a body waits for before its answer is made: that its client has taken more
+/// of what it asked for before. The body comes first, or it would keep those behind it waiting.
+#[derive(Clone)]
+pub(in crate::api) struct Turn(Arc<Link>);
+
+impl Turn {
+    /// The turn of a request that came over `link`.
+    pub(super) fn of(link: &Arc<Link>) -> Self {
+        Self(Arc::clone(link))
+    }
+
+    /// Waits for it.
+    pub(in crate::api) async fn come(&self) {
+        self.0.relieved().await;
+    }
+}
+
 impl Backlog {
     /// Of more than `bytes_max` bytes, those that are stuck go.
     pub(super) fn new(bytes_max: usize, metrics: ConnectionMetrics) -> Self {

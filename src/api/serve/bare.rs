@@ -1,7 +1,7 @@
 //! Refusals that hyper makes itself, before there is a request: bytes that are no HTTP, heads beyond
 //! its limits. It writes a bare status; here the status gets the body that every refusal has.
 
-use hyper::{Response, body::Bytes};
+use hyper::{Response, body::Bytes, header::CONNECTION};
 
 use crate::api::codes::Code;
 
@@ -35,7 +35,8 @@ pub(super) fn dressed(written: &[u8], refusal: &Response<Bytes>) -> Vec<u8> {
     {
         out.extend_from_slice(line);
     }
-    for (name, value) in refusal.headers() {
+    // What becomes of the connection hyper has said.
+    for (name, value) in refusal.headers().iter().filter(|(name, _)| *name != CONNECTION) {
         push_header(&mut out, name.as_str(), value.as_bytes());
     }
     push_header(&mut out, "content-length", refusal.body().len().to_string().as_bytes());

@@ -25,7 +25,7 @@ use hyper_util::{
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::{
-    backlog::Backlog,
+    backlog::{Backlog, Turn},
     link::{Link, Order},
     socket::Socket,
     stream::Stream,
@@ -88,10 +88,11 @@ impl<A: Answer> Service<Request<Incoming>> for Served<A> {
     type Error = Infallible;
     type Future = Answering;
 
-    fn call(&self, request: Request<Incoming>) -> Answering {
+    fn call(&self, mut request: Request<Incoming>) -> Answering {
         let is_http1 = request.version() < Version::HTTP_2;
-        // One that has a body to send would keep those behind it waiting for that.
-        if !is_http1 && self.link.is_laden() && request.body().is_end_stream() {
+        if !is_http1 && !request.body().is_end_stream() {
+            request.extensions_mut().insert(Turn::of(&self.link));
+        } else if !is_http1 && self.link.is_laden() {
             return self.answer_later(request);
         }
         match self.common.answer.answer(request) {
@@ -101,6 +102,9 @@ impl<A: Answer> Service<Request<Incoming>> for Served<A> {
                 Answering::Routed(Box::pin(async move {
                     let answer = served.finish(answering.await, is_http1);
                     drop(under_way);
+                    if !is_http1 {
+                        served.link.pass_on();
+                    }
                     answer
                 }))
             }

@@ -2,6 +2,7 @@
 //! the listener orders. Counting bytes instead of setting timers keeps the clock off the request.
 
 use std::{
+    future::poll_fn,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{
@@ -10,6 +11,7 @@ use std::{
         },
     },
     task::{Context, Poll, Waker},
+    time::Duration,
 };
 
 use futures::task::AtomicWaker;
@@ -81,6 +83,11 @@ impl Link {
         if before < PREFACE.len() as u64 && !self.is_http1.load(Relaxed) {
             self.look_for_preface(&PREFACE[before as usize..], bytes);
         }
+    }
+
+    /// `count` bytes were sent before, and are no [`PREFACE`].
+    pub(super) fn received_more(&self, count: usize) {
+        self.received.fetch_add(count as u64, Relaxed);
     }
 
     /// A preface may come in pieces: `rest` is what it still lacks.
@@ -194,6 +201,17 @@ impl Link {
     pub(super) fn order(&self, waker: &Waker) -> Order {
         self.waker.register(waker);
         Order::of(self.order.load(Acquire))
+    }
+
+    /// Waits until the connection must end before it has begun: `grace` after the order to close.
+    pub(super) async fn must_end(&self, grace: Duration) {
+        let order = poll_fn(|context| match self.order(context.waker()) {
+            Order::Serve => Poll::Pending,
+            order => Poll::Ready(order),
+        });
+        if order.await == Order::Close {
+            tokio::time::sleep(grace).await;
+        }
     }
 
     /// Gives an order, which only replaces a milder one, and says what was in force before.

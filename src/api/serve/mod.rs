@@ -3,7 +3,8 @@
 //! When its shutdown token is cancelled, `/readyz` fails at once, and for a grace given by the
 //! caller the listener serves on: load balancers notice, and every answer asks its client to go.
 //! Then it stops accepting, lets requests in flight finish and closes idle connections, without a
-//! reset, those on which nothing has come yet a moment later; what is left after the drain time is cut off.
+//! reset, those on which nothing has come yet and those amid a TLS handshake a moment later; what is left
+//! after the drain time is cut off.
 
 pub(super) mod backlog;
 mod bare;
@@ -48,7 +49,7 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 /// taken for a whole tick.
 const UNSENT_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// How long a connection on which nothing has come is kept when the listener ends: its client connected a
-/// moment ago, and its first request is a round trip away.
+/// moment ago, and its first request is a round trip away. So is the end of a TLS handshake.
 const FIRST_REQUEST_GRACE: Duration = Duration::from_millis(150);
 /// Connections that the system keeps while they wait to be accepted: a burst of Braze's.
 const BACKLOG: u32 = 4096;
@@ -71,7 +72,8 @@ pub struct Limits {
     pub unsent_bytes_max: usize,
     /// How long the listener serves on after the shutdown began.
     pub grace: Duration,
-    /// How long after that a connection on which nothing has come may show its first request.
+    /// How long after that a connection on which nothing has come may show its first request, and one amid
+    /// a TLS handshake may end it.
     pub first_request_grace: Duration,
     /// Longest time for connections to end after that.
     pub drain_timeout: Duration,
@@ -243,7 +245,7 @@ impl<A: Answer> Open<A> {
         let connection = {
             let link = Arc::clone(&link);
             async move {
-                match opened(stream, tls, timeout).await {
+                match opened(stream, tls, timeout, &link, first_request_grace).await {
                     Ok(stream) => {
                         connection::drive(stream, protocol, common, link, first_request_grace).await;
                     }
@@ -321,9 +323,22 @@ impl<A: Answer> Open<A> {
 
 /// The stream of a new connection, after the handshake when the listener speaks TLS. Boxed: its state
 /// would make every connection's task larger.
-async fn opened(stream: TcpStream, tls: Option<Tls>, timeout: Duration) -> io::Result<Stream> {
+async fn opened(
+    stream: TcpStream,
+    tls: Option<Tls>,
+    timeout: Duration,
+    link: &Link,
+    grace: Duration,
+) -> io::Result<Stream> {
     let Some(tls) = tls else { return Ok(Stream::Plain(stream)) };
-    let handshake = Box::pin(tokio::time::timeout(timeout, tls.accept(stream)));
+    let handshake = async {
+        tokio::select! {
+            biased;
+            opened = tls.accept(stream) => opened,
+            () = link.must_end(grace) => Err(io::ErrorKind::TimedOut.into()),
+        }
+    };
+    let handshake = Box::pin(tokio::time::timeout(timeout, handshake));
     Ok(Stream::Tls(Box::new(handshake.await??)))
 }
 

@@ -2,6 +2,7 @@
 
 use std::{
     io::{self, IoSlice},
+    mem,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
@@ -21,6 +22,9 @@ pub(super) struct Socket<A> {
     answer: A,
     dressed: Option<Dressed>,
     target: Target,
+    /// Bytes of a head that came behind a request without an answer. They are counted when the rest is asked
+    /// for: then only is this head the one that is awaited.
+    early: usize,
 }
 
 /// A refusal on its way in the place of a bare one.
@@ -31,7 +35,7 @@ struct Dressed {
 
 impl<A> Socket<A> {
     pub(super) fn new(stream: Stream, link: Arc<Link>, answer: A) -> Self {
-        Self { stream: Some(stream), link, answer, dressed: None, target: Target::default() }
+        Self { stream: Some(stream), link, answer, dressed: None, target: Target::default(), early: 0 }
     }
 
     fn stream(&mut self) -> Pin<&mut Stream> {
@@ -83,15 +87,20 @@ impl<A: Answer> AsyncRead for Socket<A> {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        if self.early > 0 {
+            let early = mem::take(&mut self.early);
+            self.link.received_more(early);
+        }
         let before = buffer.filled().len();
         let read = ready!(self.stream().poll_read(context, buffer));
         match buffer.filled_mut().get_mut(before..) {
             Some(bytes) if !bytes.is_empty() => {
                 if !self.link.is_http2() {
                     let begins = self.link.is_between_requests();
-                    self.target.refuse_fragment(bytes, begins);
+                    self.early = self.target.refuse_fragment(bytes, begins);
                 }
-                self.link.received(bytes);
+                let counted = bytes.len() - self.early;
+                self.link.received(&bytes[..counted]);
             }
             _ => self.link.end(),
         }

@@ -2,7 +2,7 @@
 //! off without a word when the target is parsed, and another record would be found than was asked for.
 //! hyper does not show a target as it came, so the byte is made one that hyper refuses.
 
-use memchr::{memchr, memmem};
+use memchr::{memchr, memchr_iter, memmem};
 
 /// What hyper takes for a broken request: the answer is a 400.
 const REFUSED: u8 = 0x01;
@@ -21,13 +21,14 @@ pub(super) struct Target {
 
 impl Target {
     /// Spoils every `#` of a request line in `bytes`, which follow those of the last call. `begins`: they
-    /// begin a request.
-    pub(super) fn refuse_fragment(&mut self, bytes: &mut [u8], begins: bool) {
+    /// begin a request. Returns how many bytes at their end are part of a head behind another request.
+    pub(super) fn refuse_fragment(&mut self, bytes: &mut [u8], begins: bool) -> usize {
+        let mut is_behind = !begins && !self.is_open;
         let mut line = self.first_line(bytes, begins);
         // Hardly any request has one anywhere: then only the end of the bytes is looked at.
         let has_one = memchr(b'#', bytes).is_some();
         if !has_one && let Some(end) = memmem::rfind(bytes, END) {
-            line = Some(end + END.len()).filter(|&at| begins_request(&bytes[at..]));
+            (line, is_behind) = (next_line(bytes, end + END.len()), true);
         }
         self.is_open = false;
         let mut at = 0;
@@ -40,18 +41,22 @@ impl Target {
                 }
                 self.is_open = end.is_none() && !rest.is_empty();
             }
-            let next = if has_one { memmem::find(&bytes[at..], END) } else { None };
+            let next = if has_one { end_of_head(&bytes[at..]) } else { None };
             let Some(end) = next else { break };
-            at += end + END.len();
-            line = Some(at).filter(|&at| begins_request(&bytes[at..]));
+            at += end;
+            (line, is_behind) = (next_line(bytes, at), true);
         }
         self.keep_tail(bytes);
+        line.filter(|_| is_behind).map_or(0, |start| bytes.len() - start)
     }
 
     /// Where the first request line of `bytes` begins or goes on.
     fn first_line(&self, bytes: &[u8], begins: bool) -> Option<usize> {
-        if begins || self.is_open {
+        if self.is_open {
             return Some(0);
+        }
+        if begins {
+            return Some(blank(bytes));
         }
         let mut seam = [0; 7];
         seam[..4].copy_from_slice(&self.tail);
@@ -66,6 +71,26 @@ impl Target {
         self.tail.copy_within(new.., 0);
         self.tail[4 - new..].copy_from_slice(&bytes[bytes.len() - new..]);
     }
+}
+
+/// Where the request line begins that follows at `at`; `None` when a body does.
+fn next_line(bytes: &[u8], at: usize) -> Option<usize> {
+    let start = at + blank(&bytes[at..]);
+    Some(start).filter(|&start| begins_request(&bytes[start..]))
+}
+
+/// Empty lines, which are passed over before a request line (RFC 9112, section 2.2).
+fn blank(bytes: &[u8]) -> usize {
+    bytes.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count()
+}
+
+/// What follows the first head in `bytes`; its lines may end without a carriage return.
+fn end_of_head(bytes: &[u8]) -> Option<usize> {
+    memchr_iter(b'\n', bytes).find_map(|at| match bytes[at + 1..] {
+        [b'\n', ..] => Some(at + 2),
+        [b'\r', b'\n', ..] => Some(at + 3),
+        _ => None,
+    })
 }
 
 /// Whether `bytes` begin as a request does, with a method and a space, and as no body of ours does.
@@ -91,6 +116,24 @@ mod tests {
     }
 
     #[test]
+    fn part_of_a_head_behind_another_request_is_seen() {
+        for (one, two, expected) in [
+            ("GET /a HTTP/1.1\r\n\r\nGET /b HTTP/1.1\r\nX: ", "1", [20, 0]),
+            ("GET /a#c HTTP/1.1\r\n\r\nGET /b HTTP/1.1\r\nX: ", "1", [20, 0]),
+            ("GET /a HTTP/1.1\r\n\r\nGE", "T /b HTTP/1.1\r\n", [2, 0]),
+            ("GET /a HTTP/1.1\r\n\r", "\nGET /b", [0, 6]),
+            ("GET /a HTTP/1.1\r\n\r\n", "GET /b", [0, 6]),
+            ("GET /a HTTP/1.1\r\n\r\nGET /b HTTP/1.1\r\n\r\n", "", [0, 0]),
+            ("GET /a HTTP/1.1\r\n", "X: 1\r\n", [0, 0]),
+            ("POST /a HTTP/1.1\r\n\r\n{\"value\":", "\"GET\"}", [0, 0]),
+        ] {
+            let mut target = Target::default();
+            let mut seen = |text: &str, begins| target.refuse_fragment(&mut text.as_bytes().to_vec(), begins);
+            assert_eq!([seen(one, true), seen(two, false)], expected, "{one}|{two}");
+        }
+    }
+
+    #[test]
     fn a_fragment_of_a_target_is_spoiled_and_nothing_else() {
         for (sent, expected) in [
             ("GET /a#b HTTP/1.1\r\nX: #\r\n\r\n", "GET /a!b HTTP/1.1\r\nX: #\r\n\r\n"),
@@ -107,6 +150,27 @@ mod tests {
                 let (one, two) = sent.split_at(at);
                 assert_eq!(seen(&[one, two]), expected, "cut at {at}");
             }
+        }
+    }
+
+    #[test]
+    fn a_request_line_is_found_behind_empty_lines_and_bare_line_feeds() {
+        for (sent, expected) in [
+            ("\r\nGET /a#b HTTP/1.1\r\n\r\n", "\r\nGET /a!b HTTP/1.1\r\n\r\n"),
+            (
+                "GET /a HTTP/1.1\r\n\r\n\r\nGET /c#d HTTP/1.1\r\n\r\n",
+                "GET /a HTTP/1.1\r\n\r\n\r\nGET /c!d HTTP/1.1\r\n\r\n",
+            ),
+            (
+                "GET /a HTTP/1.1\nX: #\n\nGET /c#d HTTP/1.1\n\n",
+                "GET /a HTTP/1.1\nX: #\n\nGET /c!d HTTP/1.1\n\n",
+            ),
+            (
+                "POST /a HTTP/1.1\r\n\r\n\r\n{\"value\":\"#\"}",
+                "POST /a HTTP/1.1\r\n\r\n\r\n{\"value\":\"#\"}",
+            ),
+        ] {
+            assert_eq!(seen(&[sent]), expected);
         }
     }
 }

@@ -24,7 +24,7 @@ use larder::{
     telemetry::Metrics,
 };
 use serde_json::json;
-use tokio::{sync::watch, task::JoinHandle};
+use tokio::{net::TcpStream, sync::watch, task::JoinHandle};
 
 /// The partner page's example, as compact JSON.
 pub(crate) fn partner_record() -> String {
@@ -241,6 +241,16 @@ impl Server {
     /// The header line of the key that opens everything.
     pub(crate) fn bearer(&self) -> String {
         bearer(&self.all)
+    }
+
+    /// Waits until the public listener has closed its socket.
+    pub(crate) async fn refuses(&self) {
+        super::http::soon("end of the socket", async {
+            while TcpStream::connect(self.public).await.is_ok() {
+                tokio::task::yield_now().await;
+            }
+        })
+        .await;
     }
 
     /// Waits until the public listener has ended.
