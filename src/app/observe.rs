@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use tokio::{sync::watch, task::JoinHandle};
 
 use crate::{
+    api::Readiness,
     auth::KeyRing,
     cache::{Cache, Slot},
     config::Config,
@@ -16,7 +17,7 @@ use crate::{
         name::CollectionName,
         run::{RunRecord, RunStatus},
     },
-    replica::{Applied, Place},
+    replica::{Applied, Place, Problem, PublisherStatus, Sides},
     support::shutdown::Shutdown,
     telemetry::{
         Metrics,
@@ -77,6 +78,7 @@ impl Parts {
             metrics.poll_failed(code);
         }
         problems.0 = problem;
+        metrics.problem_stands("catalog", problem.map(|(code, _)| code));
         let here: BTreeSet<CollectionName> = now
             .collections
             .iter()
@@ -145,13 +147,15 @@ pub(super) fn fleet(reader: FleetReader) -> Arc<dyn Fn() -> BoxFuture<'static, V
 pub(super) fn status(
     config: &Config,
     node: NodeId,
-    applied: watch::Receiver<Applied>,
+    readiness: Readiness,
+    sides: Sides,
     cache: Cache,
 ) -> Arc<dyn Fn() -> Value + Send + Sync> {
     let (region, name) = (config.node.region.clone(), config.node.name.clone());
     let roles: Vec<&str> = config.node.roles.iter().map(|role| role.as_str()).collect();
     Arc::new(move || {
-        let now = applied.borrow().clone();
+        let now = sides.applied.as_ref().map(|applied| applied.borrow().clone()).unwrap_or_default();
+        let publisher = sides.publishing.as_ref().map(|publishing| publisher(&publishing.borrow()));
         let collections: serde_json::Map<String, Value> = now
             .collections
             .iter()
@@ -176,9 +180,7 @@ pub(super) fn status(
                     "data_as_of": status.data_as_of,
                     "served_in_other_regions": regions,
                     "loaded": loaded,
-                    "problem": status.problem.as_ref().map(|problem| json!({
-                        "code": problem.code, "message": problem.message, "since": problem.since,
-                    })),
+                    "problem": status.problem.as_ref().map(told),
                 });
                 (name.to_string(), one)
             })
@@ -189,15 +191,28 @@ pub(super) fn status(
             "name": name,
             "region": region,
             "roles": roles,
-            "ready": now.ready,
+            "state": readiness.word(),
+            "ready": readiness.is_ready(),
             "deployment": now.deployment,
             "catalog": now.n,
             "polled_at": now.polled_at,
             "keys": { "revision": now.keys.revision, "count": now.keys.keys.len(), "confirmed_at": now.keys_at },
-            "problem": now.problem.as_ref().map(|problem| json!({
-                "code": problem.code, "message": problem.message, "since": problem.since,
-            })),
+            "problem": now.problem.as_ref().map(told),
             "collections": collections,
+            "publisher": publisher,
         })
     })
+}
+
+fn publisher(status: &PublisherStatus) -> Value {
+    json!({
+        "up": status.is_up,
+        "last_run_at": status.last_run_at,
+        "last_error": status.last_error,
+        "problem": status.problem.as_ref().map(told),
+    })
+}
+
+fn told(problem: &Problem) -> Value {
+    json!({ "code": problem.code, "message": problem.message, "since": problem.since })
 }

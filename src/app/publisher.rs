@@ -11,12 +11,17 @@ use crate::{
 };
 
 /// Opens everything that a publisher needs and starts its announcer, which ends with `shutdown`.
+///
+/// # Errors
+/// `store_overwrites` when the store must not be announced to, besides what any part fails with.
 pub(super) async fn start(
     config: &Config,
     clock: Clock,
     shutdown: Shutdown,
 ) -> Result<(Publisher, JoinHandle<()>), Error> {
     let store = open_store(config)?;
+    // Each time: a store may have been moved behind another server since.
+    store.check_conditional_create().await?;
     let directory = open_segments(config, clock.clone())?;
     let metadata = open_metadata(config, clock.clone()).await?;
     let deployment = settle_deployment(&store, &metadata).await?;

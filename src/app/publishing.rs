@@ -2,13 +2,13 @@
 
 use std::{sync::Arc, time::Duration};
 
-use tokio::{sync::watch, task::JoinHandle};
+use tokio::sync::watch;
 use tracing::warn;
 
-use super::{housekeeping, observe, parts::open_store, publisher};
+use super::{housekeeping, observe, publisher, standing::Standing};
 use crate::{
     config::Config,
-    control::{Error, Publisher},
+    control::Publisher,
     publication::StatusStore,
     replica::ReplicaHandle,
     scheduler::{ScheduledSync, Scheduler},
@@ -25,6 +25,7 @@ pub(super) struct Publishing {
     pub(super) clock: Clock,
     pub(super) scheduled: watch::Receiver<Arc<Vec<ScheduledSync>>>,
     pub(super) publishers: watch::Sender<Option<Publisher>>,
+    pub(super) standing: Standing,
     pub(super) metrics: Metrics,
     pub(super) follower: ReplicaHandle,
     pub(super) statuses: StatusStore,
@@ -32,23 +33,18 @@ pub(super) struct Publishing {
 }
 
 impl Publishing {
-    /// One attempt; the store is tried out first.
-    async fn bring_up(&self, announcing_ends: Shutdown) -> Result<(Publisher, JoinHandle<()>), Error> {
-        open_store(&self.config)?.check_conditional_create().await?;
-        publisher::start(&self.config, self.clock.clone(), announcing_ends).await
-    }
-
     /// Runs until `shutdown`: scheduler and housekeeping first, then the announcer, which may have
     /// to tell runs how their announcements ended.
     pub(super) async fn run(self) {
         let mut backoff = Backoff::new(PUBLISHER_RETRY.0, PUBLISHER_RETRY.1);
         let announcing_ends = Shutdown::new();
         let (publisher, announcing) = loop {
-            match self.bring_up(announcing_ends.clone()).await {
+            match publisher::start(&self.config, self.clock.clone(), announcing_ends.clone()).await {
                 Ok(started) => break started,
                 Err(error) => {
                     let code = error.code();
                     warn!(code, %error, "no sync starts: the publishing side is not up; trying again");
+                    self.standing.failed(&error);
                 }
             }
             tokio::select! {
@@ -59,7 +55,8 @@ impl Publishing {
         if let Err(error) = housekeeping::settle(&publisher).await {
             warn!(code = error.code(), %error, "runs that a killed process left open are settled later");
         }
-        let (metrics, follower) = (self.metrics.clone(), self.follower.clone());
+        self.standing.is_up();
+        let (metrics, follower, standing) = (self.metrics, self.follower, self.standing);
         let scheduler = Scheduler {
             engine: publisher.engine.clone(),
             metadata: publisher.metadata.clone(),
@@ -68,6 +65,7 @@ impl Publishing {
             max_concurrent_runs: self.config.engine.max_concurrent_runs,
             on_ended: Arc::new(move |record| {
                 observe::run_ended(&metrics, record);
+                standing.run_ended(record);
                 follower.nudge();
             }),
         };

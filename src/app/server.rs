@@ -10,16 +10,19 @@ use super::{
     observe,
     parts::{open_read_store, open_segments, open_statuses},
     publishing::Publishing,
+    standing::Standing,
 };
 use crate::{
-    api::{self, AdminState, Limits, Listener, ReadLimits, ReadState, serve::tls::Tls},
+    api::{self, AdminState, Limits, Listener, ReadLimits, ReadState, Readiness, serve::tls::Tls},
     auth::KeyRing,
     cache::{Cache, Slot},
     config::{self, Config, Role},
     control::{Publisher, fleet::FleetReader},
     domain::{id::NodeId, node::Label},
     publication::{Ages, Store},
-    replica::{self, CacheTarget, Identity, Replica, ReplicaHandle, ReportPace, Reporter},
+    replica::{
+        self, CacheTarget, Identity, PublisherStatus, Replica, ReplicaHandle, ReportPace, Reporter, Sides,
+    },
     scheduler::ScheduledSync,
     source::Source,
     support::{clock::Clock, file_lock::DirectoryLock, private_file, shutdown::Shutdown},
@@ -74,24 +77,29 @@ impl Server {
         }
         let public = public.with_tls(tls);
         let statuses = open_statuses(&config);
-        let ready = if config.node.has(Role::Replica) {
+        let (standing, stands) = watch::channel(PublisherStatus::default());
+        let sides = Sides {
+            applied: config.node.has(Role::Replica).then(|| follower.applied()),
+            publishing: config.node.has(Role::Publisher).then_some(stands),
+        };
+        let reporter = Reporter::new(
+            identity(&config, node),
+            statuses.clone(),
+            sides.clone(),
+            metrics.clone(),
+            clock.clone(),
+            ReportPace::default(),
+        );
+        tasks.push(tokio::spawn(reporter.run(drain.clone(), shutdown.clone())));
+        let (ready, readiness) = if config.node.has(Role::Replica) {
             tasks.push(tokio::spawn(replica.run(shutdown.clone())));
-            let reporter = Reporter::new(
-                identity(&config, node),
-                statuses.clone(),
-                follower.applied(),
-                metrics.clone(),
-                clock.clone(),
-                ReportPace::default(),
-            );
-            tasks.push(tokio::spawn(reporter.run(drain.clone(), shutdown.clone())));
             let parts = observe::Parts { cache: cache.clone(), keys: keys.clone(), metrics: metrics.clone() };
             let (ready, observing) = observe::start(follower.applied(), parts, shutdown.clone());
             tasks.push(observing);
-            ready
+            (ready.clone(), Readiness::of_replica(ready, drain.clone()))
         } else {
-            // A publisher alone serves no records; it is ready when it runs.
-            watch::channel(true).1
+            // It has nothing to load.
+            (watch::channel(true).1, Readiness::of_publisher(drain.clone()))
         };
         let state = ReadState::new(
             cache.clone(),
@@ -102,13 +110,12 @@ impl Server {
                 compress_min_bytes: config.server.compress_min_bytes,
                 body_timeout: config.server.body_timeout,
             },
-            ready.clone(),
-            drain.clone(),
+            readiness.clone(),
         );
         let admin_state = AdminState {
             metrics: metrics.clone(),
             clock: clock.clone(),
-            status: observe::status(&config, node, follower.applied(), cache.clone()),
+            status: observe::status(&config, node, readiness, sides, cache.clone()),
             fleet: observe::fleet(FleetReader::new(store, statuses.clone(), clock.clone(), Ages::default())),
         };
         let records = tokio::spawn(public.serve(api::public(state), drain.clone()));
@@ -118,10 +125,17 @@ impl Server {
         let (syncs, scheduled) = watch::channel(Arc::new(Vec::new()));
         let (publishers, publisher) = watch::channel(None);
         if config.node.has(Role::Publisher) {
-            let (config, clock, shutdown) = (config.clone(), clock.clone(), shutdown.clone());
-            let metrics = metrics.clone();
-            let publishing =
-                Publishing { config, clock, scheduled, publishers, metrics, follower, statuses, shutdown };
+            let publishing = Publishing {
+                config: config.clone(),
+                clock: clock.clone(),
+                scheduled,
+                publishers,
+                standing: Standing::new(standing, metrics.clone(), clock.clone()),
+                metrics: metrics.clone(),
+                follower,
+                statuses,
+                shutdown: shutdown.clone(),
+            };
             tasks.push(tokio::spawn(publishing.run()));
         }
         let server = Self {
@@ -159,7 +173,7 @@ impl Server {
         self.admin_address
     }
 
-    /// Waits until the node is ready.
+    /// Waits until the node is ready; one that only publishes has nothing to load, and is at once.
     pub async fn ready(&self) {
         let mut ready = self.ready.clone();
         // The sender lives as long as the node's tasks do.

@@ -32,16 +32,11 @@ pub struct Publisher {
 /// store will get metadata's; when both are new it is made up.
 ///
 /// # Errors
-/// `foreign_catalog` when both have one and they differ; `store_overwrites` when the store is new and
-/// must not be used.
+/// `foreign_catalog` when both have one and they differ.
 pub async fn settle_deployment(store: &Store, metadata: &Metadata) -> Result<DeploymentId, Error> {
     let own = metadata.deployment().await?;
     // Refuses a store of another deployment.
     let newest = store.newest(own).await?;
-    if newest.is_none() {
-        // Whoever announces first tries the store out; a server also does at each start.
-        store.check_conditional_create().await?;
-    }
     match (own, newest) {
         (Some(own), _) => Ok(own),
         (None, Some(document)) => {

@@ -143,6 +143,15 @@ pub enum Error {
         /// The document's deployment.
         found: DeploymentId,
     },
+    /// The catalog was put back to an earlier state and went on from there.
+    #[error(
+        "`{path}` is another document than the one of this number that this node follows: the catalog was \
+         put back to an earlier state; start this node with an empty data directory"
+    )]
+    Forked {
+        /// Object path.
+        path: String,
+    },
     /// A document names an object outside the places that its kind may name.
     #[error("`{document}` names an object outside its own place; it is not read")]
     ForeignPath {
@@ -179,6 +188,7 @@ impl Error {
             | Self::ForeignPath { .. } => ErrorKind::Corrupt,
             Self::NewerFormat { .. }
             | Self::ForeignCatalog { .. }
+            | Self::Forked { .. }
             | Self::Unusable { .. }
             | Self::UnconditionalCreate { .. }
             | Self::SigningKey { .. } => ErrorKind::Invalid,
@@ -211,6 +221,7 @@ impl Error {
             Self::TooLarge { .. } => "object_too_large",
             Self::NewerFormat { .. } => "newer_format",
             Self::ForeignCatalog { .. } => "foreign_catalog",
+            Self::Forked { .. } => "catalog_forked",
             Self::ForeignPath { .. } => "object_path_refused",
             Self::Local { .. } => "local_file",
             Self::Ending => "process_ending",

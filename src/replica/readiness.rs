@@ -28,6 +28,8 @@ pub(super) struct Readiness {
     has_state: bool,
     /// Whether the store has shown its catalog since the start.
     has_answered: bool,
+    /// Whether a look at it has failed since the start.
+    has_failed: bool,
     /// Collections that must be loaded first, at least at these versions.
     needed: Option<BTreeMap<CollectionName, Version>>,
     is_ready: bool,
@@ -35,7 +37,15 @@ pub(super) struct Readiness {
 
 impl Readiness {
     pub(super) fn new(started: Instant, patience: Duration) -> Self {
-        Self { started, patience, has_state: false, has_answered: false, needed: None, is_ready: false }
+        Self {
+            started,
+            patience,
+            has_state: false,
+            has_answered: false,
+            has_failed: false,
+            needed: None,
+            is_ready: false,
+        }
     }
 
     pub(super) fn is_ready(&self) -> bool {
@@ -53,6 +63,12 @@ impl Readiness {
             self.has_answered = true;
             self.needed = Some(needed());
         }
+    }
+
+    /// The store could not be looked at, whose client has tried more than once: there is nothing to be
+    /// patient for.
+    pub(super) fn failed(&mut self) {
+        self.has_failed = true;
     }
 
     /// When to judge again although nothing happened.
@@ -73,7 +89,8 @@ impl Readiness {
         if self.is_ready {
             return true;
         }
-        if self.needed.is_none() && self.has_state && now >= self.started + self.patience {
+        let is_patient = !self.has_failed && now < self.started + self.patience;
+        if self.needed.is_none() && self.has_state && !is_patient {
             self.needed = Some(here());
         }
         let Some(needed) = &self.needed else { return false };
@@ -150,6 +167,19 @@ mod tests {
         assert!(!judge(&mut with, after, true, &[Pending]));
         assert!(judge(&mut with, after, true, &[Fine]));
         assert!(judge(&mut with, after, false, &[Pending]), "latched");
+    }
+
+    #[test]
+    fn a_look_that_failed_is_not_waited_for() {
+        let start = Instant::now();
+        let mut with = Readiness::new(start, Duration::from_secs(3));
+        with.has_state();
+        with.failed();
+        assert!(!judge(&mut with, start, true, &[Pending]));
+        assert!(judge(&mut with, start, true, &[Fine]));
+        let mut without = Readiness::new(start, Duration::from_secs(3));
+        without.failed();
+        assert!(!judge(&mut without, start, true, &[]), "there is nothing to serve");
     }
 
     #[test]

@@ -49,6 +49,7 @@ fn status(node: u128, place: &str, served: Option<u64>) -> NodeStatus {
         problem: None,
         last_error: None,
         collections: [(customer(), customer_here)].into(),
+        publisher: None,
     }
 }
 

@@ -37,6 +37,7 @@ impl<T: Target> Replica<T> {
                 self.next_look = Instant::now() + self.backoff.next_delay();
                 // What this look should have found beyond head is asked for by the next one.
                 self.next_probe = self.next_look;
+                self.readiness.failed();
                 return self.has_problem(&error);
             }
         };
@@ -46,6 +47,7 @@ impl<T: Target> Replica<T> {
         if let Some(document) = seen.document {
             self.take(document);
         }
+        self.document_etag = seen.document_etag.or(self.document_etag.take());
         if let Some((head, etag)) = seen.head {
             self.etag = etag;
             self.upkeep.must_save |= !head.data_as_of.is_empty();
@@ -105,6 +107,7 @@ impl<T: Target> Replica<T> {
         let wanted = |name: &CollectionName| tracked.get(name).and_then(|tracked| tracked.wanted.as_ref());
         self.fresh.retain(|name, fresh| wanted(name).is_some_and(|entry| entry.version == fresh.version));
         self.document = Some(document);
+        self.document_etag = None;
         let names: Vec<_> = self.tracked.keys().cloned().collect();
         for name in names {
             self.place(&name);

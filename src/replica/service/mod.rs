@@ -64,6 +64,7 @@ pub struct Replica<T> {
     applied: watch::Sender<Applied>,
 
     document: Option<CatalogDocument>,
+    document_etag: Option<String>,
     etag: Option<String>,
     keys: Arc<KeySet>,
     keys_reference: Option<KeySetReference>,
@@ -140,6 +141,7 @@ impl<T: Target> Replica<T> {
             nudge,
             applied,
             document: None,
+            document_etag: None,
             etag: None,
             keys: Arc::default(),
             keys_reference: None,
@@ -232,6 +234,8 @@ impl<T: Target> Replica<T> {
         let known = Known {
             deployment: self.document.as_ref().map(|document| document.deployment),
             n: self.n(),
+            announced_by: self.document.as_ref().map(|document| document.announced_by),
+            document_etag: self.document_etag.clone(),
             etag: self.etag.clone(),
             revision: self.keys.revision,
             keys_wanted: self.keys_wanted.clone(),

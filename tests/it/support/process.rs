@@ -292,9 +292,14 @@ impl Process {
         self.logged("larder serves").await["admin"].as_str().unwrap().parse().unwrap()
     }
 
+    /// Waits until it takes requests; one that only publishes never does.
     pub(crate) async fn ready(&mut self) {
         self.logged("larder serves").await;
-        until("readiness", async || (self.ask("/readyz").await.status == 200).then_some(())).await;
+        until("readiness", async || {
+            let answer = self.ask("/readyz").await;
+            (answer.status == 200 || answer.json()["status"] == "publisher").then_some(())
+        })
+        .await;
     }
 
     /// A request on a connection of its own, without a key.
