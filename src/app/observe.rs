@@ -17,6 +17,7 @@ use crate::{
         name::CollectionName,
         run::{RunRecord, RunStatus},
     },
+    publication::SegmentDirectory,
     replica::{Applied, Place, Problem, PublisherStatus, Sides},
     support::shutdown::Shutdown,
     telemetry::{
@@ -29,6 +30,7 @@ use crate::{
 pub(super) struct Parts {
     pub(super) cache: Cache,
     pub(super) keys: KeyRing,
+    pub(super) segments: SegmentDirectory,
     pub(super) metrics: Metrics,
 }
 
@@ -78,7 +80,9 @@ impl Parts {
             metrics.poll_failed(code);
         }
         problems.0 = problem;
-        metrics.problem_stands("catalog", problem.map(|(code, _)| code));
+        let (bytes, bytes_max) = self.segments.usage();
+        metrics.segments_shown(bytes, bytes_max);
+        metrics.problem_stands("replica", problem.map(|(code, _)| code));
         let here: BTreeSet<CollectionName> = now
             .collections
             .iter()
@@ -87,11 +91,14 @@ impl Parts {
             .collect();
         for gone in known.difference(&here) {
             metrics.collection_gone(gone.as_str());
+            metrics.collection_problem_stands(gone.as_str(), None);
         }
         for name in &here {
             if let Some(status) = now.collections.get(name) {
                 let served = status.served.map_or(0, |served| served.0);
                 metrics.collection_behind(name.as_str(), status.wanted.0.saturating_sub(served));
+                let code = status.problem.as_ref().map(|problem| problem.code);
+                metrics.collection_problem_stands(name.as_str(), code);
             }
             match self.cache.collection(name.as_str()) {
                 Slot::Loaded(collection) => {

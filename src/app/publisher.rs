@@ -2,11 +2,11 @@
 
 use tokio::task::JoinHandle;
 
-use super::parts::{open_metadata, open_segments, open_store};
+use super::parts::{open_metadata, open_store};
 use crate::{
     config::Config,
     control::{Error, Publisher, settle_deployment},
-    publication::Announcer,
+    publication::{Announcer, SegmentDirectory},
     support::{clock::Clock, shutdown::Shutdown},
 };
 
@@ -16,13 +16,13 @@ use crate::{
 /// `store_overwrites` when the store must not be announced to, besides what any part fails with.
 pub(super) async fn start(
     config: &Config,
+    directory: SegmentDirectory,
     clock: Clock,
     shutdown: Shutdown,
 ) -> Result<(Publisher, JoinHandle<()>), Error> {
     let store = open_store(config)?;
     // Each time: a store may have been moved behind another server since.
     store.check_conditional_create().await?;
-    let directory = open_segments(config, clock.clone())?;
     let metadata = open_metadata(config, clock.clone()).await?;
     let deployment = settle_deployment(&store, &metadata).await?;
     let (announcer, handle) = Announcer::new(store.clone(), clock.clone(), Some(deployment));

@@ -7,9 +7,9 @@ use tracing::warn;
 
 use super::{housekeeping, observe, publisher, standing::Standing};
 use crate::{
-    config::Config,
+    config::{Config, Role},
     control::Publisher,
-    publication::StatusStore,
+    publication::{SegmentDirectory, StatusStore},
     replica::ReplicaHandle,
     scheduler::{ScheduledSync, Scheduler},
     support::{backoff::Backoff, clock::Clock, shutdown::Shutdown},
@@ -29,6 +29,7 @@ pub(super) struct Publishing {
     pub(super) metrics: Metrics,
     pub(super) follower: ReplicaHandle,
     pub(super) statuses: StatusStore,
+    pub(super) segments: SegmentDirectory,
     pub(super) shutdown: Shutdown,
 }
 
@@ -39,7 +40,8 @@ impl Publishing {
         let mut backoff = Backoff::new(PUBLISHER_RETRY.0, PUBLISHER_RETRY.1);
         let announcing_ends = Shutdown::new();
         let (publisher, announcing) = loop {
-            match publisher::start(&self.config, self.clock.clone(), announcing_ends.clone()).await {
+            let segments = self.segments.clone();
+            match publisher::start(&self.config, segments, self.clock.clone(), announcing_ends.clone()).await {
                 Ok(started) => break started,
                 Err(error) => {
                     let code = error.code();
@@ -69,13 +71,14 @@ impl Publishing {
                 follower.nudge();
             }),
         };
-        let keep_versions = self.config.storage.keep_versions;
-        let keeping = tokio::spawn(housekeeping::run(
-            publisher.clone(),
-            self.statuses,
-            keep_versions,
-            self.shutdown.clone(),
-        ));
+        let keeping = housekeeping::Housekeeping {
+            publisher: publisher.clone(),
+            statuses: self.statuses,
+            // Where a replica runs, it knows what must stay, and does it.
+            segments: (!self.config.node.has(Role::Replica)).then_some(self.segments),
+            keep_versions: self.config.storage.keep_versions,
+        };
+        let keeping = tokio::spawn(keeping.run(self.shutdown.clone()));
         // Receivers may be gone only when the server is.
         let _ = self.publishers.send(Some(publisher.clone()));
         scheduler.run(self.shutdown.clone()).await;

@@ -19,7 +19,7 @@ use crate::{
     config::{self, Config, Role},
     control::{Publisher, fleet::FleetReader},
     domain::{id::NodeId, node::Label},
-    publication::{Ages, Store},
+    publication::{Ages, SegmentDirectory, Store},
     replica::{
         self, CacheTarget, Identity, PublisherStatus, Replica, ReplicaHandle, ReportPace, Reporter, Sides,
     },
@@ -60,7 +60,7 @@ impl Server {
     /// another server uses. A warehouse, a store or a metadata database that is down is no error:
     /// the node serves what it has and goes on trying.
     pub async fn start(config: Config, clock: Clock) -> anyhow::Result<Self> {
-        let Ground { lock, node, store, replica, follower, cache, tls } =
+        let Ground { lock, node, store, segments, replica, follower, cache, tls } =
             Ground::open(&config, &clock).await?;
         let (drain, shutdown) = (Shutdown::new(), Shutdown::new());
         let (metrics, keys) = (Metrics::new(), KeyRing::new());
@@ -93,7 +93,12 @@ impl Server {
         tasks.push(tokio::spawn(reporter.run(drain.clone(), shutdown.clone())));
         let (ready, readiness) = if config.node.has(Role::Replica) {
             tasks.push(tokio::spawn(replica.run(shutdown.clone())));
-            let parts = observe::Parts { cache: cache.clone(), keys: keys.clone(), metrics: metrics.clone() };
+            let parts = observe::Parts {
+                cache: cache.clone(),
+                keys: keys.clone(),
+                segments: segments.clone(),
+                metrics: metrics.clone(),
+            };
             let (ready, observing) = observe::start(follower.applied(), parts, shutdown.clone());
             tasks.push(observing);
             (ready.clone(), Readiness::of_replica(ready, drain.clone()))
@@ -134,6 +139,7 @@ impl Server {
                 metrics: metrics.clone(),
                 follower,
                 statuses,
+                segments,
                 shutdown: shutdown.clone(),
             };
             tasks.push(tokio::spawn(publishing.run()));
@@ -256,6 +262,7 @@ struct Ground {
     lock: DirectoryLock,
     node: NodeId,
     store: Store,
+    segments: SegmentDirectory,
     replica: Replica<CacheTarget>,
     follower: ReplicaHandle,
     cache: Cache,
@@ -271,14 +278,14 @@ impl Ground {
             private_file::create_directory(data_dir)
                 .with_context(|| format!("cannot create [node] data_dir {}", data_dir.display()))?;
             let lock = DirectoryLock::acquire(data_dir)?;
-            let (store, directory) = (open_read_store(&config)?, open_segments(&config, clock.clone())?);
+            let (store, segments) = (open_read_store(&config)?, open_segments(&config, clock.clone())?);
             let tls = config.server.tls.as_ref().map(Tls::load).transpose()?;
             let cache = Cache::new();
             let target = Arc::new(CacheTarget::new(cache.clone()));
             let node = replica::node_id(data_dir);
             let (replica, follower) =
-                Replica::open(&config.replica, store.clone(), directory, target, clock)?;
-            Ok(Self { lock, node, store, replica, follower, cache, tls })
+                Replica::open(&config.replica, store.clone(), segments.clone(), target, clock)?;
+            Ok(Self { lock, node, store, segments, replica, follower, cache, tls })
         };
         tokio::task::spawn_blocking(open).await.context("opening the node's files was interrupted")?
     }

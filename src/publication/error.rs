@@ -169,6 +169,24 @@ pub enum Error {
         #[source]
         source: std::io::Error,
     },
+    /// Local segments have no room for more.
+    #[error(
+        "{bytes} more bytes of segments do not fit into `{}`: what is needed there has {taken} of {limit} bytes \
+         ([node] segments_bytes_max), and its disk has {free} bytes left",
+        path.display()
+    )]
+    NoRoom {
+        /// The directory.
+        path: PathBuf,
+        /// What should come.
+        bytes: u64,
+        /// What is there, or being written.
+        taken: u64,
+        /// The bound.
+        limit: u64,
+        /// What the disk has left.
+        free: u64,
+    },
     /// The process is ending and cut a file operation short.
     #[error("the process is ending")]
     Ending,
@@ -192,7 +210,7 @@ impl Error {
             | Self::Unusable { .. }
             | Self::UnconditionalCreate { .. }
             | Self::SigningKey { .. } => ErrorKind::Invalid,
-            Self::Local { .. } => ErrorKind::Internal,
+            Self::Local { .. } | Self::NoRoom { .. } => ErrorKind::Internal,
         }
     }
 
@@ -224,6 +242,7 @@ impl Error {
             Self::Forked { .. } => "catalog_forked",
             Self::ForeignPath { .. } => "object_path_refused",
             Self::Local { .. } => "local_file",
+            Self::NoRoom { .. } => "segments_full",
             Self::Ending => "process_ending",
         }
     }

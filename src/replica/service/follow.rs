@@ -122,12 +122,16 @@ impl<T: Target> Replica<T> {
         match (&tracked.wanted, &tracked.place) {
             (None, _) => {
                 target.remove(name);
+                self.tools.forget(name);
                 // Its last work may still end; then it is removed once more.
                 if !tracked.is_running {
                     self.tracked.remove(name);
                 }
             }
-            (Some(_), Place::Elsewhere(regions)) => target.set_elsewhere(name, Arc::clone(regions)),
+            (Some(_), Place::Elsewhere(regions)) => {
+                target.set_elsewhere(name, Arc::clone(regions));
+                self.tools.forget(name);
+            }
             (Some(_), Place::Here) if target.served(name).is_none() => target.set_loading(name),
             (Some(_), Place::Here) => {}
         }

@@ -41,7 +41,7 @@ use crate::{
         manifest::{Manifest, Version},
         name::{CollectionName, RegionName},
     },
-    publication::{self, Fresh, SegmentDirectory, Store},
+    publication::{self, Fresh, Need, SegmentDirectory, Store},
     support::{backoff::Backoff, clock::Clock, shutdown::Shutdown},
 };
 
@@ -130,6 +130,7 @@ impl<T: Target> Replica<T> {
         pace: Pace,
     ) -> Result<(Self, ReplicaHandle), Error> {
         let local = Local::open(&settings.data_dir, &clock)?;
+        segments.own();
         let (applied, receiver) = watch::channel(Applied::default());
         let nudge = Arc::new(Notify::new());
         let handle = ReplicaHandle { applied: receiver, nudge: Arc::clone(&nudge) };
@@ -216,6 +217,12 @@ impl<T: Target> Replica<T> {
                 None => self.keys_wanted = Some(reference),
             }
         }
+        let mut needed = Vec::new();
+        for (name, entry) in &state.served {
+            let manifest = self.tools.local.kept_manifest(name, entry).await;
+            needed.extend(manifest.iter().flat_map(|manifest| &manifest.segments).map(|one| one.sha256));
+        }
+        self.tools.segments.need(Need::State, needed);
         let mut served = state.served;
         self.take(state.document);
         for (name, tracked) in &mut self.tracked {
@@ -312,7 +319,7 @@ impl<T: Target> Replica<T> {
             keys: Arc::clone(&self.keys),
             keys_at: self.keys_at,
             polled_at: self.polled_at,
-            problem: self.problem.clone(),
+            problem: self.problem.clone().or_else(|| self.upkeep.problem.clone()),
             ready: self.readiness.is_ready(),
             collections: Arc::clone(&self.statuses),
         });

@@ -1,7 +1,8 @@
-//! What is wrong with this node now.
+//! What is wrong with this node now: one problem per part, one per collection.
 
 use std::{
     collections::BTreeMap,
+    hash::Hash,
     sync::{Mutex, PoisonError},
 };
 
@@ -14,20 +15,54 @@ use prometheus_client::{
 use super::Metrics;
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Problem {
+struct OfPart {
     part: &'static str,
     code: &'static str,
 }
 
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OfCollection {
+    collection: String,
+    code: &'static str,
+}
+
+/// Problems that stand, by whose they are; only the last one of each is shown.
+struct Standing<L>(Mutex<BTreeMap<String, L>>, Family<L, Gauge>);
+
+impl<L: Clone + PartialEq + Eq + Hash> Standing<L> {
+    fn new() -> Self {
+        Self(Mutex::default(), Family::default())
+    }
+
+    fn set(&self, whose: &str, label: Option<L>) {
+        let mut standing = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if standing.get(whose) == label.as_ref() {
+            return;
+        }
+        if let Some(before) = standing.remove(whose) {
+            self.1.remove(&before);
+        }
+        if let Some(label) = label {
+            self.1.get_or_create(&label).set(1);
+            standing.insert(whose.to_owned(), label);
+        }
+    }
+}
+
 pub(super) struct Problems {
-    shown: Family<Problem, Gauge>,
-    codes: Mutex<BTreeMap<&'static str, &'static str>>,
+    parts: Standing<OfPart>,
+    collections: Standing<OfCollection>,
 }
 
 impl Problems {
     pub(super) fn register(registry: &mut Registry) -> Self {
-        let this = Self { shown: Family::default(), codes: Mutex::default() };
-        registry.register("problem", "1 while a part of the node has this problem", this.shown.clone());
+        let this = Self { parts: Standing::new(), collections: Standing::new() };
+        registry.register("problem", "1 while a part of the node has this problem", this.parts.1.clone());
+        registry.register(
+            "collection_problem",
+            "1 while this keeps the collection from the version announced",
+            this.collections.1.clone(),
+        );
         this
     }
 }
@@ -35,20 +70,13 @@ impl Problems {
 impl Metrics {
     /// `part` of the node has the problem `code` now, or none.
     pub fn problem_stands(&self, part: &'static str, code: Option<&'static str>) {
-        let Problems { shown, codes } = &self.0.problems;
-        let mut codes = codes.lock().unwrap_or_else(PoisonError::into_inner);
-        let before = codes.get(part).copied();
-        if before == code {
-            return;
-        }
-        if let Some(before) = before {
-            shown.remove(&Problem { part, code: before });
-            codes.remove(part);
-        }
-        if let Some(code) = code {
-            shown.get_or_create(&Problem { part, code }).set(1);
-            codes.insert(part, code);
-        }
+        self.0.problems.parts.set(part, code.map(|code| OfPart { part, code }));
+    }
+
+    /// The problem `code` keeps `collection` from the version announced now, or none does.
+    pub fn collection_problem_stands(&self, collection: &str, code: Option<&'static str>) {
+        let label = code.map(|code| OfCollection { collection: collection.to_owned(), code });
+        self.0.problems.collections.set(collection, label);
     }
 }
 
@@ -63,23 +91,26 @@ mod tests {
         let metrics = Metrics::new();
         let shown = || {
             let text = metrics.encode(DateTime::UNIX_EPOCH);
-            text.lines().filter(|line| line.starts_with("larder_problem{")).map(str::to_owned).collect()
+            let mut lines: Vec<String> =
+                text.lines().filter(|line| line.contains("problem{")).map(str::to_owned).collect();
+            lines.sort();
+            lines
         };
-        let none: Vec<String> = shown();
-        assert!(none.is_empty());
+        assert!(shown().is_empty());
         metrics.problem_stands("publisher", Some("store_overwrites"));
-        metrics.problem_stands("catalog", Some("store_timeout"));
-        metrics.problem_stands("catalog", Some("object_missing"));
-        let mut both: Vec<String> = shown();
-        both.sort();
+        metrics.problem_stands("replica", Some("store_timeout"));
+        metrics.problem_stands("replica", Some("object_missing"));
+        metrics.collection_problem_stands("customer", Some("segments_full"));
         assert_eq!(
-            both,
+            shown(),
             [
-                r#"larder_problem{part="catalog",code="object_missing"} 1"#,
-                r#"larder_problem{part="publisher",code="store_overwrites"} 1"#
+                r#"larder_collection_problem{collection="customer",code="segments_full"} 1"#,
+                r#"larder_problem{part="publisher",code="store_overwrites"} 1"#,
+                r#"larder_problem{part="replica",code="object_missing"} 1"#,
             ]
         );
         metrics.problem_stands("publisher", None);
+        metrics.collection_problem_stands("customer", None);
         assert_eq!(shown().len(), 1);
     }
 }
