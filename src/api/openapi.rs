@@ -30,8 +30,7 @@ use super::{
     layers::{HEADER_BYTES_MAX, TARGET_BYTES_MAX},
     ops,
     read::{self, Coding, OnStale, RawPath},
-    readiness,
-    request_id,
+    readiness, request_id,
 };
 use crate::domain::{duration, limits::RECORD_BYTES_MAX};
 
@@ -149,7 +148,8 @@ fn livez() -> Operation {
 
 fn readyz() -> Operation {
     let operation = OperationBuilder::new().summary(Some("Whether requests should be sent here"));
-    let not = health("Send requests elsewhere.", &[readiness::STARTING, readiness::DRAINING, readiness::PUBLISHER]);
+    let not =
+        health("Send requests elsewhere.", &[readiness::STARTING, readiness::DRAINING, readiness::PUBLISHER]);
     let operation = operation.response("200", health("Send requests here.", &[readiness::READY]));
     refusals(operation.response("503", not), &[Meets::Any]).build()
 }

@@ -41,7 +41,8 @@ impl Publishing {
         let announcing_ends = Shutdown::new();
         let (publisher, announcing) = loop {
             let segments = self.segments.clone();
-            match publisher::start(&self.config, segments, self.clock.clone(), announcing_ends.clone()).await {
+            match publisher::start(&self.config, segments, self.clock.clone(), announcing_ends.clone()).await
+            {
                 Ok(started) => break started,
                 Err(error) => {
                     let code = error.code();

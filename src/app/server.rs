@@ -19,7 +19,7 @@ use crate::{
     config::{self, Config, Role},
     control::{Publisher, fleet::FleetReader},
     domain::{id::NodeId, node::Label},
-    publication::{Ages, SegmentDirectory, Store},
+    publication::{Ages, SegmentDirectory, StatusStore, Store},
     replica::{
         self, CacheTarget, Identity, PublisherStatus, Replica, ReplicaHandle, ReportPace, Reporter, Sides,
     },
@@ -82,14 +82,7 @@ impl Server {
             applied: config.node.has(Role::Replica).then(|| follower.applied()),
             publishing: config.node.has(Role::Publisher).then_some(stands),
         };
-        let reporter = Reporter::new(
-            identity(&config, node),
-            statuses.clone(),
-            sides.clone(),
-            metrics.clone(),
-            clock.clone(),
-            ReportPace::default(),
-        );
+        let reporter = reporter(&config, node, &statuses, &sides, (&metrics, &clock));
         tasks.push(tokio::spawn(reporter.run(drain.clone(), shutdown.clone())));
         let (ready, readiness) = if config.node.has(Role::Replica) {
             tasks.push(tokio::spawn(replica.run(shutdown.clone())));
@@ -250,11 +243,19 @@ impl Server {
     }
 }
 
-/// Who this node is to others.
-fn identity(config: &Config, node: NodeId) -> Identity {
+/// Tells others who this node is, and how its `sides` stand.
+fn reporter(
+    config: &Config,
+    node: NodeId,
+    statuses: &StatusStore,
+    sides: &Sides,
+    (metrics, clock): (&Metrics, &Clock),
+) -> Reporter {
     let settings = &config.node;
     let roles = settings.roles.iter().map(|role| Label::fitted(role.as_str())).collect();
-    Identity { node, name: settings.name.clone(), region: settings.region.clone(), roles }
+    let identity = Identity { node, name: settings.name.clone(), region: settings.region.clone(), roles };
+    let pace = ReportPace::default();
+    Reporter::new(identity, statuses.clone(), sides.clone(), metrics.clone(), clock.clone(), pace)
 }
 
 /// What a node stands on: its directory, locked, the follower over it, and its certificate.

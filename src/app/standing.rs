@@ -5,11 +5,11 @@ use std::sync::Arc;
 use tokio::sync::watch;
 
 use crate::{
+    control::Error,
     domain::{
         node::{Label, LastError},
         run::RunRecord,
     },
-    control::Error,
     replica::{Problem, PublisherStatus},
     support::clock::Clock,
     telemetry::Metrics,

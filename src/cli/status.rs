@@ -107,7 +107,17 @@ fn show_fleet(fleet: &FleetStatus) -> Result<(), Failure> {
         return print(&format!("no node has left a status within {hours} hours"));
     }
     let heading = [
-        "REGION", "NODE", "STATE", "SEEN", "CATALOG", "AGE", "KEYS", "AGE", "BUILD", "PROBLEM", "LAST ERROR",
+        "REGION",
+        "NODE",
+        "STATE",
+        "SEEN",
+        "CATALOG",
+        "AGE",
+        "KEYS",
+        "AGE",
+        "BUILD",
+        "PROBLEM",
+        "LAST ERROR",
     ];
     let mut rows = vec![heading.map(str::to_owned).to_vec()];
     rows.extend(fleet.nodes.iter().map(node_row));

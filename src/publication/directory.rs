@@ -141,7 +141,8 @@ impl SegmentDirectory {
         let write = |arriving: &mut Option<Arriving>, _, bytes: &[u8]| {
             arriving.as_mut().map_or(Ok(()), |arriving| arriving.draft.write(bytes))
         };
-        let finish = move |arriving: Option<Arriving>| arriving.map_or(Ok(()), |arriving| arriving.keep(&path));
+        let finish =
+            move |arriving: Option<Arriving>| arriving.map_or(Ok(()), |arriving| arriving.keep(&path));
         download(store, reference, start, write, finish).await
     }
 

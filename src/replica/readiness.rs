@@ -28,8 +28,6 @@ pub(super) struct Readiness {
     has_state: bool,
     /// Whether the store has shown its catalog since the start.
     has_answered: bool,
-    /// Whether a look at it has failed since the start.
-    has_failed: bool,
     /// Collections that must be loaded first, at least at these versions.
     needed: Option<BTreeMap<CollectionName, Version>>,
     is_ready: bool,
@@ -37,15 +35,7 @@ pub(super) struct Readiness {
 
 impl Readiness {
     pub(super) fn new(started: Instant, patience: Duration) -> Self {
-        Self {
-            started,
-            patience,
-            has_state: false,
-            has_answered: false,
-            has_failed: false,
-            needed: None,
-            is_ready: false,
-        }
+        Self { started, patience, has_state: false, has_answered: false, needed: None, is_ready: false }
     }
 
     pub(super) fn is_ready(&self) -> bool {
@@ -65,10 +55,9 @@ impl Readiness {
         }
     }
 
-    /// The store could not be looked at, whose client has tried more than once: there is nothing to be
-    /// patient for.
-    pub(super) fn failed(&mut self) {
-        self.has_failed = true;
+    /// There is nothing to be patient for: the store cannot be reached, and all that is here was tried.
+    pub(super) fn is_on_its_own(&mut self) {
+        self.patience = Duration::ZERO;
     }
 
     /// When to judge again although nothing happened.
@@ -89,8 +78,7 @@ impl Readiness {
         if self.is_ready {
             return true;
         }
-        let is_patient = !self.has_failed && now < self.started + self.patience;
-        if self.needed.is_none() && self.has_state && !is_patient {
+        if self.needed.is_none() && self.has_state && now >= self.started + self.patience {
             self.needed = Some(here());
         }
         let Some(needed) = &self.needed else { return false };
@@ -174,11 +162,11 @@ mod tests {
         let start = Instant::now();
         let mut with = Readiness::new(start, Duration::from_secs(3));
         with.has_state();
-        with.failed();
+        with.is_on_its_own();
         assert!(!judge(&mut with, start, true, &[Pending]));
         assert!(judge(&mut with, start, true, &[Fine]));
         let mut without = Readiness::new(start, Duration::from_secs(3));
-        without.failed();
+        without.is_on_its_own();
         assert!(!judge(&mut without, start, true, &[]), "there is nothing to serve");
     }
 

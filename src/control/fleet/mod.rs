@@ -258,8 +258,7 @@ impl NodeDetails {
             .iter()
             .map(|(name, one)| (name.clone(), CollectionView::of(Some(one), here(name).as_ref())))
             .collect();
-        let is_for_it =
-            |one: &Announced| !status.is_publisher_only() && one.is_served_in(&status.region);
+        let is_for_it = |one: &Announced| !status.is_publisher_only() && one.is_served_in(&status.region);
         for (name, _) in announced.iter().filter(|(_, one)| is_for_it(one)) {
             // The node has not heard of it yet.
             let view = || CollectionView::of(None, here(name).as_ref());

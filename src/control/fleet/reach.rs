@@ -50,8 +50,7 @@ impl Reach {
         let mut reach = Self::default();
         let mut last = None;
         let serving = regions.serving.as_ref();
-        let publishes_only =
-            |node: &FleetNode| node.status.as_ref().is_ok_and(NodeStatus::is_publisher_only);
+        let publishes_only = |node: &FleetNode| node.status.as_ref().is_ok_and(NodeStatus::is_publisher_only);
         let serves = |node: &&FleetNode| {
             serving.is_none_or(|regions| regions.contains(&node.region)) && !publishes_only(node)
         };

@@ -37,7 +37,6 @@ impl<T: Target> Replica<T> {
                 self.next_look = Instant::now() + self.backoff.next_delay();
                 // What this look should have found beyond head is asked for by the next one.
                 self.next_probe = self.next_look;
-                self.readiness.failed();
                 return self.has_problem(&error);
             }
         };

@@ -283,6 +283,9 @@ impl<T: Target> Replica<T> {
         if self.readiness.is_ready() {
             return;
         }
+        if self.problem.is_some() && self.tracked.values().all(Tracked::is_tried) {
+            self.readiness.is_on_its_own();
+        }
         let (tracked, failing) = (&self.tracked, self.pace.failing);
         let standing = |name: &CollectionName, version: Version| {
             let tracked = tracked.get(name).filter(|tracked| tracked.place == Place::Here);

@@ -155,7 +155,8 @@ impl<T: Target> Replica<T> {
             }
             Ok(Err(error)) => {
                 tracing::warn!(code = error.code(), %error, "the node's state is not saved; a restart would begin with an older one");
-                let since = self.upkeep.problem.as_ref().map_or_else(|| self.clock.now(), |problem| problem.since);
+                let since =
+                    self.upkeep.problem.as_ref().map_or_else(|| self.clock.now(), |problem| problem.since);
                 self.upkeep.problem = Some(Problem { code: error.code(), message: error.to_string(), since });
                 self.must_tell = true;
                 self.save_again();

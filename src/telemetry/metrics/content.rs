@@ -86,12 +86,7 @@ impl Content {
             Unit::Bytes,
             this.bytes.clone(),
         );
-        registry.register_with_unit(
-            "segments",
-            "Segments in data_dir",
-            Unit::Bytes,
-            this.segments.clone(),
-        );
+        registry.register_with_unit("segments", "Segments in data_dir", Unit::Bytes, this.segments.clone());
         registry.register_with_unit(
             "segments_max",
             "Most bytes of segments in data_dir",

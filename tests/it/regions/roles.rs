@@ -94,8 +94,8 @@ async fn hub_of(seat: &Seat) -> Option<Value> {
 /// The lines of a node's metrics that tell of problems.
 async fn problems(node: &mut Process) -> String {
     let mut client = Client::connect(node.admin().await).await;
-    let text = client.ask("GET", "/metrics", "").await.text();
-    text.lines().filter(|line| line.starts_with("larder_problem{")).collect()
+    let answer = client.ask("GET", "/metrics", "").await;
+    answer.text().lines().filter(|line| line.starts_with("larder_problem{")).collect()
 }
 
 /// A store that ignores conditions is refused by servers and commands, and everybody can see why.
@@ -126,22 +126,28 @@ async fn a_node_that_only_publishes_says_how_it_stands_and_is_waited_for_by_nobo
     })
     .await;
     assert_eq!(node["publisher"]["problem"]["code"], "store_overwrites", "{node}");
-    assert_eq!((&node["state"], &node["last_error"]["code"]), (&"starting".into(), &"store_overwrites".into()));
+    assert_eq!(
+        (&node["state"], &node["last_error"]["code"]),
+        (&"starting".into(), &"store_overwrites".into())
+    );
     for arguments in [&["sync", "person"][..], &["keys", "create", "--name", "x", "--all-collections"]] {
         let done = hub.run(arguments).await;
-        assert_eq!(done.code, Some(1), "{arguments:?}: {done:?}");
+        assert_eq!(done.code, Some(2), "{arguments:?}: {done:?}");
         assert!(done.stderr.contains("code: store_overwrites"), "{arguments:?}: {done:?}");
     }
     await_note(&eu, &key, 1).await;
 
     // The store has learnt it: the server goes on by itself.
     proxy.set(Weather::Fair);
-    let node = until("the publisher", async || {
-        hub_of(&eu_seat).await.filter(|node| node["state"] == "publisher")
-    })
-    .await;
+    let node =
+        until("the publisher", async || hub_of(&eu_seat).await.filter(|node| node["state"] == "publisher"))
+            .await;
     assert!(node["publisher"]["problem"].is_null() && node["collections"] == serde_json::json!({}), "{node}");
-    assert_eq!((&node["roles"], node["build"].is_string()), (&serde_json::json!(["publisher"]), true), "{node}");
+    assert_eq!(
+        (&node["roles"], node["build"].is_string()),
+        (&serde_json::json!(["publisher"]), true),
+        "{node}"
+    );
     assert_eq!(problems(&mut publisher).await, "");
     let status = publisher.status().await;
     assert_eq!((&status["publisher"]["up"], &status["problem"]), (&true.into(), &Value::Null), "{status}");
