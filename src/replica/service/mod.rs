@@ -233,7 +233,7 @@ impl<T: Target> Replica<T> {
             self.freshen(&name, fresh);
         }
         self.upkeep.must_save = false;
-        self.readiness.has_state();
+        self.readiness.has_state(in_state(&self.tracked));
     }
 
     fn begin_to_look(&mut self, now: Instant) -> Looking {
@@ -302,7 +302,7 @@ impl<T: Target> Replica<T> {
             }
         };
         let has_keys = self.keys_wanted.is_none();
-        self.must_tell |= self.readiness.judge(now, has_keys, || in_state(tracked), standing);
+        self.must_tell |= self.readiness.judge(now, has_keys, standing);
     }
 
     /// Publishes where the replica stands, if that has changed.
@@ -350,12 +350,11 @@ fn named(tracked: &BTreeMap<CollectionName, Tracked>) -> BTreeMap<CollectionName
     here.filter_map(|(name, tracked)| Some((name.clone(), tracked.wanted.as_ref()?.version))).collect()
 }
 
-/// The versions that the local state had, or that are served by now.
+/// The versions that the local state has.
 fn in_state(tracked: &BTreeMap<CollectionName, Tracked>) -> BTreeMap<CollectionName, Version> {
-    let versions = tracked.iter().filter_map(|(name, tracked)| {
-        let version = tracked.last_good.as_ref().map(|entry| entry.version).or(tracked.version())?;
-        Some((name.clone(), version))
-    });
+    let versions = tracked
+        .iter()
+        .filter_map(|(name, tracked)| Some((name.clone(), tracked.last_good.as_ref()?.version)));
     versions.collect()
 }
 
