@@ -30,7 +30,8 @@ EXPOSE 8080
 ENV LARDER_CONFIG=/var/lib/larder/larder.toml
 # The orchestrator sends SIGTERM: the node fails /readyz first, finishes what is in flight, then ends.
 STOPSIGNAL SIGTERM
+# Who is unhealthy may be killed, so it is not asked whether everything is loaded; that is for balancers.
 HEALTHCHECK --interval=10s --timeout=3s --start-period=60s --retries=3 \
-  CMD ["larder", "health", "--url", "http://127.0.0.1:8080/readyz"]
+  CMD ["larder", "health", "--url", "http://127.0.0.1:8080/livez"]
 ENTRYPOINT ["larder"]
 CMD ["serve"]

@@ -10,6 +10,7 @@ mod layers;
 mod openapi;
 mod ops;
 mod read;
+mod readiness;
 mod reply;
 mod request_id;
 mod router;
@@ -24,6 +25,7 @@ pub use ops::AdminState;
 #[cfg(any(test, fuzzing))]
 pub(crate) use read::fuzz;
 pub use read::{ReadLimits, ReadState};
+pub use readiness::Readiness;
 pub use reply::{Answering, Body};
 pub use router::{Answer, admin, public};
 pub use serve::{Limits, Listener};

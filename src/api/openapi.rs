@@ -30,7 +30,7 @@ use super::{
     layers::{HEADER_BYTES_MAX, TARGET_BYTES_MAX},
     ops,
     read::{self, Coding, OnStale, RawPath},
-    request_id,
+    readiness, request_id,
 };
 use crate::domain::{duration, limits::RECORD_BYTES_MAX};
 
@@ -148,8 +148,12 @@ fn livez() -> Operation {
 
 fn readyz() -> Operation {
     let operation = OperationBuilder::new().summary(Some("Whether requests should be sent here"));
-    let not = health("Send requests elsewhere.", &[ops::STARTING, ops::DRAINING]);
-    let operation = operation.response("200", health("Send requests here.", &[ops::READY]));
+    let not = health("Send requests elsewhere.", &[readiness::STARTING, readiness::DRAINING]);
+    let yes = health(
+        "Send requests here, but to `publisher` none for records.",
+        &[readiness::READY, readiness::PUBLISHER],
+    );
+    let operation = operation.response("200", yes);
     refusals(operation.response("503", not), &[Meets::Any]).build()
 }
 

@@ -11,16 +11,16 @@ use axum::{
 };
 use futures::future::BoxFuture;
 use serde_json::{Value, json};
-use tokio::sync::watch;
 
 use super::{
     codes::Code,
     error::{Error, NO_STORE},
     read::ReadState,
+    readiness::Readiness,
     request_id::RequestId,
 };
 use crate::{
-    support::{clock::Clock, shutdown::Shutdown},
+    support::clock::Clock,
     telemetry::{Metrics, metrics},
 };
 
@@ -35,24 +35,9 @@ pub(super) const STATUS: &str = "/status";
 
 /// The word of a process that runs.
 pub(super) const LIVE: &str = "live";
-/// The word of a node that may be sent requests.
-pub(super) const READY: &str = "ready";
-/// The word of a node that has not loaded yet what it should serve.
-pub(super) const STARTING: &str = "starting";
-/// The word of a node that was told to end.
-pub(super) const DRAINING: &str = "draining";
-
-/// What the readiness check looks at.
-#[derive(Clone)]
-pub(super) struct Readiness {
-    ready: watch::Receiver<bool>,
-    shutdown: Shutdown,
-}
-
 impl FromRef<ReadState> for Readiness {
     fn from_ref(state: &ReadState) -> Self {
-        let (ready, shutdown) = state.readiness();
-        Self { ready, shutdown }
+        state.readiness().clone()
     }
 }
 
@@ -82,13 +67,8 @@ pub(super) async fn livez() -> Answer {
 
 /// `/readyz`: whether requests should be sent here.
 pub(super) async fn readyz(State(state): State<Readiness>) -> Answer {
-    if state.shutdown.is_cancelled() {
-        status(StatusCode::SERVICE_UNAVAILABLE, DRAINING)
-    } else if *state.ready.borrow() {
-        status(StatusCode::OK, READY)
-    } else {
-        status(StatusCode::SERVICE_UNAVAILABLE, STARTING)
-    }
+    let code = if state.is_ready() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    status(code, state.word())
 }
 
 /// `/metrics` in OpenMetrics text.

@@ -12,7 +12,7 @@ use crate::{
     domain::error::ErrorKind,
     metadata::LeaseOutcome,
     publication::{
-        StatusStore,
+        SegmentDirectory, StatusStore,
         retention::{self, Kept},
     },
     support::shutdown::Shutdown,
@@ -26,6 +26,8 @@ const KEYS_INTERVAL: Duration = Duration::from_mins(1);
 const ABANDONED_INTERVAL: Duration = Duration::from_mins(1);
 /// How often old objects are looked for; they are kept for a day at least.
 const OBJECTS_INTERVAL: Duration = Duration::from_hours(1);
+/// How often local segments that no run uses are looked for.
+const LOCAL_INTERVAL: Duration = Duration::from_hours(1);
 /// Longest time that one round may take, and how long its lease lasts.
 const ROUND_MAX: Duration = Duration::from_mins(10);
 /// Runs kept of each sync.
@@ -35,28 +37,45 @@ const RUNS_DAYS: i64 = 365;
 /// Entries of the audit log are kept for two years.
 const AUDIT_DAYS: i64 = 730;
 
-/// Runs until `shutdown`.
-pub(super) async fn run(
-    publisher: Publisher,
-    statuses: StatusStore,
-    keep_versions: usize,
-    shutdown: Shutdown,
-) {
-    let mut keys = tokio::time::interval(KEYS_INTERVAL);
-    let mut objects = tokio::time::interval(OBJECTS_INTERVAL);
-    // The first time is before the first run: a lease that is looked at makes a run wait.
-    let mut abandoned = tokio::time::interval_at(Instant::now() + ABANDONED_INTERVAL, ABANDONED_INTERVAL);
-    loop {
-        let (what, result) = tokio::select! {
-            () = shutdown.cancelled() => return,
-            _ = keys.tick() => ("keys", publisher.reconcile_keys().await),
-            _ = abandoned.tick() => ("abandoned runs", settle(&publisher).await),
-            _ = objects.tick() => ("objects", collect(&publisher, &statuses, keep_versions).await),
-        };
-        if let Err(error) = result {
-            warn!(what, code = error.code(), %error, "housekeeping failed; it is tried again");
+/// What a publisher's process keeps in order.
+pub(super) struct Housekeeping {
+    pub(super) publisher: Publisher,
+    pub(super) statuses: StatusStore,
+    /// Local segments, on a node that serves nothing from them.
+    pub(super) segments: Option<SegmentDirectory>,
+    pub(super) keep_versions: usize,
+}
+
+impl Housekeeping {
+    /// Runs until `shutdown`.
+    pub(super) async fn run(self, shutdown: Shutdown) {
+        let Self { publisher, statuses, segments, keep_versions } = &self;
+        let mut keys = tokio::time::interval(KEYS_INTERVAL);
+        let mut objects = tokio::time::interval(OBJECTS_INTERVAL);
+        let mut local = tokio::time::interval(LOCAL_INTERVAL);
+        // The first time is before the first run: a lease that is looked at makes a run wait.
+        let mut abandoned = tokio::time::interval_at(Instant::now() + ABANDONED_INTERVAL, ABANDONED_INTERVAL);
+        loop {
+            let (what, result) = tokio::select! {
+                () = shutdown.cancelled() => return,
+                _ = keys.tick() => ("keys", publisher.reconcile_keys().await),
+                _ = abandoned.tick() => ("abandoned runs", settle(publisher).await),
+                _ = objects.tick() => ("objects", collect(publisher, statuses, *keep_versions).await),
+                _ = local.tick() => ("local segments", collect_local(segments.as_ref()).await),
+            };
+            if let Err(error) = result {
+                warn!(what, code = error.code(), %error, "housekeeping failed; it is tried again");
+            }
         }
     }
+}
+
+/// Removes what no run has used within the last hour; the next one fetches it again.
+async fn collect_local(segments: Option<&SegmentDirectory>) -> Result<(), Error> {
+    if let Some(segments) = segments {
+        segments.collect(HashSet::new()).await?;
+    }
+    Ok(())
 }
 
 /// Closes runs whose process is dead.

@@ -11,6 +11,7 @@ mod publisher;
 mod publishing;
 mod server;
 mod signals;
+mod standing;
 
 pub use check::{check_metadata, check_read_store, check_signing_key, check_store};
 pub use descriptors::provide as provide_descriptors;

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use tokio::{sync::watch, task::JoinHandle};
 
 use crate::{
+    api::Readiness,
     auth::KeyRing,
     cache::{Cache, Slot},
     config::Config,
@@ -16,7 +17,8 @@ use crate::{
         name::CollectionName,
         run::{RunRecord, RunStatus},
     },
-    replica::{Applied, Place},
+    publication::SegmentDirectory,
+    replica::{Applied, Place, Problem, PublisherStatus, Sides},
     support::shutdown::Shutdown,
     telemetry::{
         Metrics,
@@ -28,6 +30,7 @@ use crate::{
 pub(super) struct Parts {
     pub(super) cache: Cache,
     pub(super) keys: KeyRing,
+    pub(super) segments: SegmentDirectory,
     pub(super) metrics: Metrics,
 }
 
@@ -77,6 +80,9 @@ impl Parts {
             metrics.poll_failed(code);
         }
         problems.0 = problem;
+        let (bytes, bytes_max) = self.segments.usage();
+        metrics.segments_shown(bytes, bytes_max);
+        metrics.problem_stands("replica", problem.map(|(code, _)| code));
         let here: BTreeSet<CollectionName> = now
             .collections
             .iter()
@@ -85,11 +91,14 @@ impl Parts {
             .collect();
         for gone in known.difference(&here) {
             metrics.collection_gone(gone.as_str());
+            metrics.collection_problem_stands(gone.as_str(), None);
         }
         for name in &here {
             if let Some(status) = now.collections.get(name) {
                 let served = status.served.map_or(0, |served| served.0);
                 metrics.collection_behind(name.as_str(), status.wanted.0.saturating_sub(served));
+                let code = status.problem.as_ref().map(|problem| problem.code);
+                metrics.collection_problem_stands(name.as_str(), code);
             }
             match self.cache.collection(name.as_str()) {
                 Slot::Loaded(collection) => {
@@ -145,13 +154,15 @@ pub(super) fn fleet(reader: FleetReader) -> Arc<dyn Fn() -> BoxFuture<'static, V
 pub(super) fn status(
     config: &Config,
     node: NodeId,
-    applied: watch::Receiver<Applied>,
+    readiness: Readiness,
+    sides: Sides,
     cache: Cache,
 ) -> Arc<dyn Fn() -> Value + Send + Sync> {
     let (region, name) = (config.node.region.clone(), config.node.name.clone());
     let roles: Vec<&str> = config.node.roles.iter().map(|role| role.as_str()).collect();
     Arc::new(move || {
-        let now = applied.borrow().clone();
+        let now = sides.applied.as_ref().map(|applied| applied.borrow().clone()).unwrap_or_default();
+        let publisher = sides.publishing.as_ref().map(|publishing| publisher(&publishing.borrow()));
         let collections: serde_json::Map<String, Value> = now
             .collections
             .iter()
@@ -176,9 +187,7 @@ pub(super) fn status(
                     "data_as_of": status.data_as_of,
                     "served_in_other_regions": regions,
                     "loaded": loaded,
-                    "problem": status.problem.as_ref().map(|problem| json!({
-                        "code": problem.code, "message": problem.message, "since": problem.since,
-                    })),
+                    "problem": status.problem.as_ref().map(told),
                 });
                 (name.to_string(), one)
             })
@@ -189,15 +198,28 @@ pub(super) fn status(
             "name": name,
             "region": region,
             "roles": roles,
-            "ready": now.ready,
+            "state": readiness.word(),
+            "ready": readiness.is_ready(),
             "deployment": now.deployment,
             "catalog": now.n,
             "polled_at": now.polled_at,
             "keys": { "revision": now.keys.revision, "count": now.keys.keys.len(), "confirmed_at": now.keys_at },
-            "problem": now.problem.as_ref().map(|problem| json!({
-                "code": problem.code, "message": problem.message, "since": problem.since,
-            })),
+            "problem": now.problem.as_ref().map(told),
             "collections": collections,
+            "publisher": publisher,
         })
     })
+}
+
+fn publisher(status: &PublisherStatus) -> Value {
+    json!({
+        "up": status.is_up,
+        "last_run_at": status.last_run_at,
+        "last_error": status.last_error,
+        "problem": status.problem.as_ref().map(told),
+    })
+}
+
+fn told(problem: &Problem) -> Value {
+    json!({ "code": problem.code, "message": problem.message, "since": problem.since })
 }

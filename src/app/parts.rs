@@ -51,7 +51,8 @@ pub async fn open_metadata(config: &Config, clock: Clock) -> Result<Metadata, Er
     Ok(Metadata::open(settings, clock).await?)
 }
 
-/// Opens the local segments.
+/// Opens the local segments, with their bound.
 pub(super) fn open_segments(config: &Config, clock: Clock) -> Result<SegmentDirectory, Error> {
-    Ok(SegmentDirectory::open(&config.node.data_dir.join("segments"), clock)?)
+    let directory = SegmentDirectory::open(&config.node.data_dir.join("segments"), clock)?;
+    Ok(directory.bounded(config.node.segments_bytes_max))
 }

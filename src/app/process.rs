@@ -3,7 +3,7 @@
 
 use tokio::task::JoinHandle;
 
-use super::publisher;
+use super::{parts::open_segments, publisher};
 use crate::{
     config::Config,
     control::{Error, Publisher},
@@ -22,7 +22,8 @@ impl PublisherProcess {
     /// Opens store and metadata and starts the announcer.
     pub async fn start(config: &Config, clock: Clock) -> Result<Self, Error> {
         let shutdown = Shutdown::new();
-        let (publisher, announcing) = publisher::start(config, clock, shutdown.clone()).await?;
+        let directory = open_segments(config, clock.clone())?;
+        let (publisher, announcing) = publisher::start(config, directory, clock, shutdown.clone()).await?;
         Ok(Self { publisher, shutdown, announcing })
     }
 

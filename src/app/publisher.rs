@@ -2,22 +2,22 @@
 
 use tokio::task::JoinHandle;
 
-use super::parts::{open_metadata, open_segments, open_store};
+use super::parts::{open_metadata, open_store};
 use crate::{
     config::Config,
     control::{Error, Publisher, settle_deployment},
-    publication::Announcer,
+    publication::{Announcer, SegmentDirectory},
     support::{clock::Clock, shutdown::Shutdown},
 };
 
 /// Opens everything that a publisher needs and starts its announcer, which ends with `shutdown`.
 pub(super) async fn start(
     config: &Config,
+    directory: SegmentDirectory,
     clock: Clock,
     shutdown: Shutdown,
 ) -> Result<(Publisher, JoinHandle<()>), Error> {
     let store = open_store(config)?;
-    let directory = open_segments(config, clock.clone())?;
     let metadata = open_metadata(config, clock.clone()).await?;
     let deployment = settle_deployment(&store, &metadata).await?;
     let (announcer, handle) = Announcer::new(store.clone(), clock.clone(), Some(deployment));

@@ -5,11 +5,11 @@ use std::{sync::Arc, time::Duration};
 use tokio::{sync::watch, task::JoinHandle};
 use tracing::warn;
 
-use super::{housekeeping, observe, parts::open_store, publisher};
+use super::{housekeeping, observe, parts::open_store, publisher, standing::Standing};
 use crate::{
-    config::Config,
+    config::{Config, Role},
     control::{Error, Publisher},
-    publication::StatusStore,
+    publication::{SegmentDirectory, StatusStore},
     replica::ReplicaHandle,
     scheduler::{ScheduledSync, Scheduler},
     support::{backoff::Backoff, clock::Clock, shutdown::Shutdown},
@@ -25,9 +25,11 @@ pub(super) struct Publishing {
     pub(super) clock: Clock,
     pub(super) scheduled: watch::Receiver<Arc<Vec<ScheduledSync>>>,
     pub(super) publishers: watch::Sender<Option<Publisher>>,
+    pub(super) standing: Standing,
     pub(super) metrics: Metrics,
     pub(super) follower: ReplicaHandle,
     pub(super) statuses: StatusStore,
+    pub(super) segments: SegmentDirectory,
     pub(super) shutdown: Shutdown,
 }
 
@@ -35,7 +37,7 @@ impl Publishing {
     /// One attempt; the store is tried out first.
     async fn bring_up(&self, announcing_ends: Shutdown) -> Result<(Publisher, JoinHandle<()>), Error> {
         open_store(&self.config)?.check_conditional_create().await?;
-        publisher::start(&self.config, self.clock.clone(), announcing_ends).await
+        publisher::start(&self.config, self.segments.clone(), self.clock.clone(), announcing_ends).await
     }
 
     /// Runs until `shutdown`: scheduler and housekeeping first, then the announcer, which may have
@@ -49,6 +51,7 @@ impl Publishing {
                 Err(error) => {
                     let code = error.code();
                     warn!(code, %error, "no sync starts: the publishing side is not up; trying again");
+                    self.standing.failed(&error);
                 }
             }
             tokio::select! {
@@ -59,7 +62,8 @@ impl Publishing {
         if let Err(error) = housekeeping::settle(&publisher).await {
             warn!(code = error.code(), %error, "runs that a killed process left open are settled later");
         }
-        let (metrics, follower) = (self.metrics.clone(), self.follower.clone());
+        self.standing.is_up();
+        let (metrics, follower, standing) = (self.metrics, self.follower, self.standing);
         let scheduler = Scheduler {
             engine: publisher.engine.clone(),
             metadata: publisher.metadata.clone(),
@@ -68,16 +72,18 @@ impl Publishing {
             max_concurrent_runs: self.config.engine.max_concurrent_runs,
             on_ended: Arc::new(move |record| {
                 observe::run_ended(&metrics, record);
+                standing.run_ended(record);
                 follower.nudge();
             }),
         };
-        let keep_versions = self.config.storage.keep_versions;
-        let keeping = tokio::spawn(housekeeping::run(
-            publisher.clone(),
-            self.statuses,
-            keep_versions,
-            self.shutdown.clone(),
-        ));
+        let keeping = housekeeping::Housekeeping {
+            publisher: publisher.clone(),
+            statuses: self.statuses,
+            // Where a replica runs, it knows what must stay, and does it.
+            segments: (!self.config.node.has(Role::Replica)).then_some(self.segments),
+            keep_versions: self.config.storage.keep_versions,
+        };
+        let keeping = tokio::spawn(keeping.run(self.shutdown.clone()));
         // Receivers may be gone only when the server is.
         let _ = self.publishers.send(Some(publisher.clone()));
         scheduler.run(self.shutdown.clone()).await;

@@ -10,16 +10,19 @@ use super::{
     observe,
     parts::{open_read_store, open_segments, open_statuses},
     publishing::Publishing,
+    standing::Standing,
 };
 use crate::{
-    api::{self, AdminState, Limits, Listener, ReadLimits, ReadState, serve::tls::Tls},
+    api::{self, AdminState, Limits, Listener, ReadLimits, ReadState, Readiness, serve::tls::Tls},
     auth::KeyRing,
     cache::{Cache, Slot},
     config::{self, Config, Role},
     control::{Publisher, fleet::FleetReader},
     domain::{id::NodeId, node::Label},
-    publication::{Ages, Store},
-    replica::{self, CacheTarget, Identity, Replica, ReplicaHandle, ReportPace, Reporter},
+    publication::{Ages, SegmentDirectory, StatusStore, Store},
+    replica::{
+        self, CacheTarget, Identity, PublisherStatus, Replica, ReplicaHandle, ReportPace, Reporter, Sides,
+    },
     scheduler::ScheduledSync,
     source::Source,
     support::{
@@ -60,7 +63,7 @@ impl Server {
     /// another server uses. A warehouse, a store or a metadata database that is down is no error:
     /// the node serves what it has and goes on trying.
     pub async fn start(config: Config, clock: Clock) -> anyhow::Result<Self> {
-        let Ground { lock, background, node, store, replica, follower, cache, tls } =
+        let Ground { lock, background, node, store, segments, replica, follower, cache, tls } =
             Ground::open(&config, &clock).await?;
         let (drain, shutdown) = (Shutdown::new(), Shutdown::new());
         let (metrics, keys) = (Metrics::new(), KeyRing::new());
@@ -77,24 +80,27 @@ impl Server {
         }
         let public = public.with_tls(tls);
         let statuses = open_statuses(&config);
-        let ready = if config.node.has(Role::Replica) {
+        let (standing, stands) = watch::channel(PublisherStatus::default());
+        let sides = Sides {
+            applied: config.node.has(Role::Replica).then(|| follower.applied()),
+            publishing: config.node.has(Role::Publisher).then_some(stands),
+        };
+        let reporter = reporter(&config, node, &statuses, &sides, (&metrics, &clock));
+        tasks.push(tokio::spawn(reporter.run(drain.clone(), shutdown.clone())));
+        let (ready, readiness) = if config.node.has(Role::Replica) {
             tasks.push(tokio::spawn(replica.run(shutdown.clone())));
-            let reporter = Reporter::new(
-                identity(&config, node),
-                statuses.clone(),
-                follower.applied(),
-                metrics.clone(),
-                clock.clone(),
-                ReportPace::default(),
-            );
-            tasks.push(tokio::spawn(reporter.run(drain.clone(), shutdown.clone())));
-            let parts = observe::Parts { cache: cache.clone(), keys: keys.clone(), metrics: metrics.clone() };
+            let parts = observe::Parts {
+                cache: cache.clone(),
+                keys: keys.clone(),
+                segments: segments.clone(),
+                metrics: metrics.clone(),
+            };
             let (ready, observing) = observe::start(follower.applied(), parts, shutdown.clone());
             tasks.push(observing);
-            ready
+            (ready.clone(), Readiness::of_replica(ready, drain.clone()))
         } else {
-            // A publisher alone serves no records; it is ready when it runs.
-            watch::channel(true).1
+            // It has nothing to load.
+            (watch::channel(true).1, Readiness::of_publisher(drain.clone()))
         };
         let state = ReadState::new(
             cache.clone(),
@@ -105,13 +111,12 @@ impl Server {
                 compress_min_bytes: config.server.compress_min_bytes,
                 body_timeout: config.server.body_timeout,
             },
-            ready.clone(),
-            drain.clone(),
+            readiness.clone(),
         );
         let admin_state = AdminState {
             metrics: metrics.clone(),
             clock: clock.clone(),
-            status: observe::status(&config, node, follower.applied(), cache.clone()),
+            status: observe::status(&config, node, readiness, sides, cache.clone()),
             fleet: observe::fleet(FleetReader::new(store, statuses.clone(), clock.clone(), Ages::default())),
         };
         let records = tokio::spawn(public.serve(api::public(state), drain.clone()));
@@ -121,10 +126,18 @@ impl Server {
         let (syncs, scheduled) = watch::channel(Arc::new(Vec::new()));
         let (publishers, publisher) = watch::channel(None);
         if config.node.has(Role::Publisher) {
-            let (config, clock, shutdown) = (config.clone(), clock.clone(), shutdown.clone());
-            let metrics = metrics.clone();
-            let publishing =
-                Publishing { config, clock, scheduled, publishers, metrics, follower, statuses, shutdown };
+            let publishing = Publishing {
+                config: config.clone(),
+                clock: clock.clone(),
+                scheduled,
+                publishers,
+                standing: Standing::new(standing, metrics.clone(), clock.clone()),
+                metrics: metrics.clone(),
+                follower,
+                statuses,
+                segments,
+                shutdown: shutdown.clone(),
+            };
             tasks.push(tokio::spawn(publishing.run()));
         }
         let server = Self {
@@ -163,7 +176,7 @@ impl Server {
         self.admin_address
     }
 
-    /// Waits until the node is ready.
+    /// Waits until the node is ready; one that only publishes has nothing to load, and is at once.
     pub async fn ready(&self) {
         let mut ready = self.ready.clone();
         // The sender lives as long as the node's tasks do.
@@ -234,11 +247,19 @@ impl Server {
     }
 }
 
-/// Who this node is to others.
-fn identity(config: &Config, node: NodeId) -> Identity {
+/// Tells others who this node is, and how its `sides` stand.
+fn reporter(
+    config: &Config,
+    node: NodeId,
+    statuses: &StatusStore,
+    sides: &Sides,
+    (metrics, clock): (&Metrics, &Clock),
+) -> Reporter {
     let settings = &config.node;
     let roles = settings.roles.iter().map(|role| Label::fitted(role.as_str())).collect();
-    Identity { node, name: settings.name.clone(), region: settings.region.clone(), roles }
+    let identity = Identity { node, name: settings.name.clone(), region: settings.region.clone(), roles };
+    let pace = ReportPace::default();
+    Reporter::new(identity, statuses.clone(), sides.clone(), metrics.clone(), clock.clone(), pace)
 }
 
 /// What a node stands on: its directory, locked, the follower over it, and its certificate.
@@ -247,6 +268,7 @@ struct Ground {
     background: Background,
     node: NodeId,
     store: Store,
+    segments: SegmentDirectory,
     replica: Replica<CacheTarget>,
     follower: ReplicaHandle,
     cache: Cache,
@@ -262,16 +284,16 @@ impl Ground {
             private_file::create_directory(data_dir)
                 .with_context(|| format!("cannot create [node] data_dir {}", data_dir.display()))?;
             let lock = DirectoryLock::acquire(data_dir)?;
-            let (store, directory) = (open_read_store(&config)?, open_segments(&config, clock.clone())?);
+            let (store, segments) = (open_read_store(&config)?, open_segments(&config, clock.clone())?);
             let tls = config.server.tls.as_ref().map(Tls::load).transpose()?;
             let cache = Cache::new();
             let target = Arc::new(CacheTarget::new(cache.clone()));
             let node = replica::node_id(data_dir);
             let background = Background::start().context("no threads can be started")?;
             let (replica, follower) =
-                Replica::open(&config.replica, store.clone(), directory, target, clock)?;
+                Replica::open(&config.replica, store.clone(), segments.clone(), target, clock)?;
             let replica = replica.in_background(background.handle());
-            Ok(Self { lock, background, node, store, replica, follower, cache, tls })
+            Ok(Self { lock, background, node, store, segments, replica, follower, cache, tls })
         };
         tokio::task::spawn_blocking(open).await.context("opening the node's files was interrupted")?
     }

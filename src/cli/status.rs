@@ -12,7 +12,7 @@ use crate::{
     app,
     control::{
         self, CollectionStatus,
-        fleet::{CollectionView, FleetStatus, NodeView},
+        fleet::{CollectionView, FleetStatus, NodeDetails, NodeView},
     },
     domain::{name::CollectionName, node::NodeProblem},
     publication::Ages,
@@ -106,7 +106,19 @@ fn show_fleet(fleet: &FleetStatus) -> Result<(), Failure> {
         let hours = Ages::default().shown.num_hours();
         return print(&format!("no node has left a status within {hours} hours"));
     }
-    let heading = ["REGION", "NODE", "STATE", "SEEN", "CATALOG", "AGE", "KEYS", "AGE", "BUILD", "LAST ERROR"];
+    let heading = [
+        "REGION",
+        "NODE",
+        "STATE",
+        "SEEN",
+        "CATALOG",
+        "AGE",
+        "KEYS",
+        "AGE",
+        "BUILD",
+        "PROBLEM",
+        "LAST ERROR",
+    ];
     let mut rows = vec![heading.map(str::to_owned).to_vec()];
     rows.extend(fleet.nodes.iter().map(node_row));
     print_table(&rows)?;
@@ -146,13 +158,20 @@ fn node_row(node: &NodeView) -> Vec<String> {
             details.keys_revision.to_string(),
             age(details.keys_age_seconds),
             details.build.to_string(),
+            node_problem(details).map_or_else(dash, problem),
             error,
         ]);
     } else {
-        row.extend(std::iter::repeat_with(dash).take(5));
+        row.extend(std::iter::repeat_with(dash).take(6));
         row.push(node.unreadable.unwrap_or("-").to_owned());
     }
     row
+}
+
+/// Why it does not follow; else why it does not publish.
+fn node_problem(details: &NodeDetails) -> Option<&NodeProblem> {
+    let publisher = details.publisher.as_ref().and_then(|publisher| publisher.problem.as_ref());
+    details.problem.as_ref().or(publisher)
 }
 
 fn collection_row(node: &NodeView, collection: &CollectionName, one: &CollectionView) -> Vec<String> {

@@ -89,8 +89,10 @@ pub struct NodeSettings {
     pub name: Label,
     /// What this node does; at least one role, none twice.
     pub roles: Vec<Role>,
-    /// Local segments and spool files.
+    /// Local segments, and the state as last served.
     pub data_dir: PathBuf,
+    /// Most bytes of local segments.
+    pub segments_bytes_max: u64,
 }
 
 impl NodeSettings {

@@ -111,10 +111,33 @@ pub struct NodeStatus {
     pub keys_at: Option<DateTime<Utc>>,
     /// Why the catalog or the keys cannot be followed now.
     pub problem: Option<NodeProblem>,
-    /// The last problem of the node or of a collection, also when it is over.
+    /// The last problem of the node or of a collection, or the last run that failed here; also when it
+    /// is over.
     pub last_error: Option<LastError>,
     /// The collections that the catalog, as the node knows it, gives to its region.
     pub collections: BTreeMap<CollectionName, NodeCollection>,
+    /// The publishing side, on a node that has one; older builds do not tell.
+    #[serde(default)]
+    pub publisher: Option<NodePublisher>,
+}
+
+impl NodeStatus {
+    /// Whether the node only publishes: nobody waits for it to serve anything.
+    pub fn is_publisher_only(&self) -> bool {
+        let has = |role: &str| self.roles.iter().any(|label| label.as_str() == role);
+        has("publisher") && !has("replica")
+    }
+}
+
+/// The publishing side of a node.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodePublisher {
+    /// Whether syncs that are due run here; which of several publishers runs one, its lease says.
+    pub up: bool,
+    /// When a run last ended here. On a standby that is long ago, or never.
+    pub last_run_at: Option<DateTime<Utc>>,
+    /// Why nothing is announced from here.
+    pub problem: Option<NodeProblem>,
 }
 
 /// One collection on a node.
@@ -150,7 +173,7 @@ pub struct NodeProblem {
 pub struct LastError {
     /// The stable code.
     pub code: Label,
-    /// The collection, unless it was the catalog or the keys.
+    /// The collection, unless it was the catalog, the keys or the publishing side.
     pub collection: Option<CollectionName>,
     /// When it began.
     pub at: DateTime<Utc>,

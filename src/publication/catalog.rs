@@ -13,7 +13,7 @@ use super::{
 use crate::domain::{
     catalog::{CatalogDocument, CollectionEntry, Head, KeySetReference},
     digest::Digest,
-    id::DeploymentId,
+    id::{AnnouncementId, DeploymentId},
     keyset::KeySet,
     limits::DOCUMENT_BYTES_MAX,
     manifest::Manifest,
@@ -71,6 +71,32 @@ impl Store {
                 decode::document(n, path.as_ref(), &bytes).map(Some)
             }
             None => Ok(None),
+        }
+    }
+
+    /// Whether document `n` stands as `announced_by` made it: one conditional request. `etag` is what this
+    /// returned when it last did; what to ask with the next time comes back.
+    ///
+    /// # Errors
+    /// [`Error::Missing`] when it has gone, [`Error::Forked`] when it is another one, and what makes a
+    /// document unreadable.
+    pub async fn document_stands(
+        &self,
+        n: u64,
+        announced_by: AnnouncementId,
+        etag: Option<String>,
+    ) -> Result<Option<String>, Error> {
+        let path = paths::document(n);
+        let small = match self.small_if_changed(&path, etag.as_deref(), DOCUMENT_BYTES_MAX).await? {
+            Conditional::Unchanged => return Ok(etag),
+            Conditional::Missing => return Err(Error::Missing { path: path.to_string() }),
+            Conditional::Found(small) => small,
+        };
+        let bytes = self.seal.open(Kind::Document, path.as_ref(), small.bytes)?;
+        if decode::document(n, path.as_ref(), &bytes)?.announced_by == announced_by {
+            Ok(small.etag)
+        } else {
+            Err(Error::Forked { path: path.to_string() })
         }
     }
 

@@ -143,6 +143,15 @@ pub enum Error {
         /// The document's deployment.
         found: DeploymentId,
     },
+    /// The catalog was put back to an earlier state and went on from there.
+    #[error(
+        "`{path}` is another document than the one of this number that this node follows: the catalog was \
+         put back to an earlier state; start this node with an empty data directory"
+    )]
+    Forked {
+        /// Object path.
+        path: String,
+    },
     /// A document names an object outside the places that its kind may name.
     #[error("`{document}` names an object outside its own place; it is not read")]
     ForeignPath {
@@ -159,6 +168,24 @@ pub enum Error {
         /// What the system says.
         #[source]
         source: std::io::Error,
+    },
+    /// Local segments have no room for more.
+    #[error(
+        "{bytes} more bytes of segments do not fit into `{}`: what is needed there has {taken} of {limit} bytes \
+         ([node] segments_bytes_max), and its disk has {free} bytes left",
+        path.display()
+    )]
+    NoRoom {
+        /// The directory.
+        path: PathBuf,
+        /// What should come.
+        bytes: u64,
+        /// What is there, or being written.
+        taken: u64,
+        /// The bound.
+        limit: u64,
+        /// What the disk has left.
+        free: u64,
     },
     /// The process is ending and cut a file operation short.
     #[error("the process is ending")]
@@ -179,10 +206,11 @@ impl Error {
             | Self::ForeignPath { .. } => ErrorKind::Corrupt,
             Self::NewerFormat { .. }
             | Self::ForeignCatalog { .. }
+            | Self::Forked { .. }
             | Self::Unusable { .. }
             | Self::UnconditionalCreate { .. }
             | Self::SigningKey { .. } => ErrorKind::Invalid,
-            Self::Local { .. } => ErrorKind::Internal,
+            Self::Local { .. } | Self::NoRoom { .. } => ErrorKind::Internal,
         }
     }
 
@@ -211,8 +239,10 @@ impl Error {
             Self::TooLarge { .. } => "object_too_large",
             Self::NewerFormat { .. } => "newer_format",
             Self::ForeignCatalog { .. } => "foreign_catalog",
+            Self::Forked { .. } => "catalog_forked",
             Self::ForeignPath { .. } => "object_path_refused",
             Self::Local { .. } => "local_file",
+            Self::NoRoom { .. } => "segments_full",
             Self::Ending => "process_ending",
         }
     }

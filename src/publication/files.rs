@@ -48,6 +48,11 @@ impl ContentDirectory {
         Ok(Self { root: Arc::new(root.to_owned()), extension, clock })
     }
 
+    /// The directory.
+    pub(super) fn root(&self) -> &Path {
+        &self.root
+    }
+
     /// Where the content with `digest` stands, whether or not it is there.
     pub fn path(&self, digest: &Digest) -> PathBuf {
         self.root.join(format!("{digest}.{}", self.extension))
@@ -171,20 +176,72 @@ impl ContentDirectory {
         .await
     }
 
-    fn is_garbage(&self, file: &fs::DirEntry, keep: &HashSet<Digest>) -> bool {
-        let name = file.file_name();
-        let Some(name) = name.to_str() else { return false };
-        let unnamed = match name.strip_suffix(self.extension).and_then(|stem| stem.strip_suffix('.')) {
-            Some(stem) => stem.parse().is_ok_and(|digest: Digest| !keep.contains(&digest)),
-            None => name.ends_with(TEMPORARY),
-        };
-        let now: std::time::SystemTime = self.clock.now().into();
-        unnamed
-            && file
-                .metadata()
-                .and_then(|found| found.modified())
-                .is_ok_and(|modified| now.duration_since(modified).is_ok_and(|age| age > UNNAMED_KEPT))
+    /// All whole files, and what killed processes left behind. Blocks.
+    pub(super) fn list(&self) -> Result<Vec<Found>, Error> {
+        let root: &Path = &self.root;
+        let failed = |source| local("read", root, source);
+        let mut found = Vec::new();
+        for file in fs::read_dir(root).map_err(failed)? {
+            let file = file.map_err(failed)?;
+            let Some(named) = self.named(&file) else { continue };
+            let digest = if let Named::Content(digest) = named { Some(digest) } else { None };
+            // One that vanishes here takes no room.
+            let Ok(metadata) = file.metadata() else { continue };
+            let age = self.age(&metadata).unwrap_or_default();
+            if digest.is_some() || age > UNNAMED_KEPT {
+                found.push(Found { path: file.path(), digest, bytes: metadata.len(), age });
+            }
+        }
+        Ok(found)
     }
+
+    /// Bytes that the disk has left for this user; all of them when it does not say. Blocks.
+    pub(super) fn free_bytes(&self) -> u64 {
+        let disk = rustix::fs::statvfs(self.root.as_path());
+        disk.map_or(u64::MAX, |disk| disk.f_bavail.saturating_mul(disk.f_frsize))
+    }
+
+    /// What a file is by its name; `None` when it is not ours.
+    fn named(&self, file: &fs::DirEntry) -> Option<Named> {
+        let name = file.file_name();
+        let name = name.to_str()?;
+        match name.strip_suffix(self.extension).and_then(|stem| stem.strip_suffix('.')) {
+            Some(stem) => stem.parse().ok().map(Named::Content),
+            None => name.ends_with(TEMPORARY).then_some(Named::Temporary),
+        }
+    }
+
+    /// Time since a file was written or used.
+    fn age(&self, metadata: &fs::Metadata) -> Option<Duration> {
+        let now: std::time::SystemTime = self.clock.now().into();
+        now.duration_since(metadata.modified().ok()?).ok()
+    }
+
+    fn is_garbage(&self, file: &fs::DirEntry, keep: &HashSet<Digest>) -> bool {
+        let is_unnamed = match self.named(file) {
+            Some(Named::Content(digest)) => !keep.contains(&digest),
+            Some(Named::Temporary) => true,
+            None => false,
+        };
+        is_unnamed
+            && file.metadata().is_ok_and(|found| self.age(&found).is_some_and(|age| age > UNNAMED_KEPT))
+    }
+}
+
+/// What a file's name says.
+enum Named {
+    Content(Digest),
+    Temporary,
+}
+
+/// A file as it is found.
+pub(super) struct Found {
+    pub(super) path: PathBuf,
+    /// `None` when it is a temporary one.
+    pub(super) digest: Option<Digest>,
+    pub(super) bytes: u64,
+    /// Time since it was written or used.
+    pub(super) age: Duration,
 }
 
 /// A file under a temporary name; removed when dropped before it is kept.

@@ -14,10 +14,11 @@ use super::{
 use crate::{
     domain::{
         catalog::CollectionEntry,
+        digest::Digest,
         manifest::{Manifest, SegmentReference},
         name::CollectionName,
     },
-    publication::{Buffer, SegmentDirectory, Store},
+    publication::{Buffer, Need, SegmentDirectory, Store},
     support::background,
 };
 
@@ -64,6 +65,10 @@ impl<T: Target> Tools<T> {
         beside_readers: bool,
     ) -> Result<Arc<Manifest>, Error> {
         let manifest = Arc::new(self.local.manifest(&self.store, name, entry).await?);
+        let _coming = Coming::new(&self.segments, name, &manifest);
+        // Before anything is fetched, and also when nothing is to be: what is served must be here at the
+        // next start.
+        self.segments.make_room(&manifest.segments).await?;
         let served = self.target.served(name);
         match plan(served.as_deref(), &manifest) {
             Plan::Nothing => {}
@@ -83,7 +88,13 @@ impl<T: Target> Tools<T> {
             }
             Plan::Base => self.build(name, &manifest, beside_readers).await?,
         }
+        self.segments.need(Need::Served(name.clone()), digests(&manifest));
         Ok(manifest)
+    }
+
+    /// The collection is not served here any more.
+    pub(super) fn forget(&self, name: &CollectionName) {
+        self.segments.need(Need::Served(name.clone()), []);
     }
 
     async fn build(
@@ -145,5 +156,28 @@ impl<T: Target> Tools<T> {
             Ok(Err(refusal)) => Err(Error::Refused { collection: name.clone(), refusal }),
             Err(_) => Err(Error::Broken { collection: name.clone() }),
         }
+    }
+}
+
+fn digests(manifest: &Manifest) -> impl Iterator<Item = Digest> + '_ {
+    manifest.segments.iter().map(|segment| segment.sha256)
+}
+
+/// Keeps the segments of what a collection is becoming, until it is dropped.
+struct Coming {
+    segments: SegmentDirectory,
+    name: CollectionName,
+}
+
+impl Coming {
+    fn new(segments: &SegmentDirectory, name: &CollectionName, manifest: &Manifest) -> Self {
+        segments.need(Need::Coming(name.clone()), digests(manifest));
+        Self { segments: segments.clone(), name: name.clone() }
+    }
+}
+
+impl Drop for Coming {
+    fn drop(&mut self) {
+        self.segments.need(Need::Coming(self.name.clone()), []);
     }
 }

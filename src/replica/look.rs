@@ -5,7 +5,7 @@ use bytes::Bytes;
 use crate::{
     domain::{
         catalog::{CatalogDocument, Head, KeySetReference},
-        id::DeploymentId,
+        id::{AnnouncementId, DeploymentId},
         keyset::KeySet,
     },
     publication::{Error, HeadAnswer, Store},
@@ -17,6 +17,10 @@ pub(super) struct Known {
     pub(super) deployment: Option<DeploymentId>,
     /// Its document's number; 0 when it has none.
     pub(super) n: u64,
+    /// Who announced that document.
+    pub(super) announced_by: Option<AnnouncementId>,
+    /// What that document answered with when it was last seen to stand in the store.
+    pub(super) document_etag: Option<String>,
     /// What head answered with last, once all that it named was taken.
     pub(super) etag: Option<String>,
     /// Revision of the keys in force.
@@ -34,6 +38,8 @@ pub(super) struct Seen {
     pub(super) head: Option<(Head, Option<String>)>,
     /// A newer document than the known one.
     pub(super) document: Option<CatalogDocument>,
+    /// What the known document answered with, when it was looked for and is the newest.
+    pub(super) document_etag: Option<String>,
     /// The key set asked for or named by the newer document, or why it is not here.
     pub(super) keys: Option<Result<(KeySetReference, KeySet, Bytes), Error>>,
 }
@@ -65,6 +71,11 @@ pub(super) async fn look(store: &Store, known: &Known) -> Result<Seen, Error> {
         }
     } else {
         seen.document = newer(store, known, named).await?;
+    }
+    // Nodes that start and publishers need the newest document; whoever has it can tell that it has gone.
+    if let Some(announced_by) = known.announced_by.filter(|_| known.probe && seen.document.is_none()) {
+        let etag = known.document_etag.clone();
+        seen.document_etag = store.document_stands(known.n, announced_by, etag).await?;
     }
     // The highest revision ever named, even when it cannot be read: an older set might revive a key.
     let named = seen.document.as_ref().and_then(|document| document.keys.as_ref());

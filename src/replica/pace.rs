@@ -11,7 +11,8 @@ pub struct Pace {
     pub poll_longest: Duration,
     /// Time between two looks for a document that head does not name yet.
     pub probe: Duration,
-    /// How long a starting node waits for the store before it is content with its local state.
+    /// How long a starting node waits for a store that says nothing before it is content with its local
+    /// state; one that cannot be reached is not waited for.
     pub patience: Duration,
     /// How long a collection may fail to load before a starting node is ready without it.
     pub failing: Duration,

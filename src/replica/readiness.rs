@@ -24,8 +24,8 @@ pub(super) enum Standing {
 pub(super) struct Readiness {
     started: Instant,
     patience: Duration,
-    /// Whether the node has a state from before.
-    has_state: bool,
+    /// What the state from before has, when there is one.
+    local: Option<BTreeMap<CollectionName, Version>>,
     /// Whether the store has shown its catalog since the start.
     has_answered: bool,
     /// Collections that must be loaded first, at least at these versions.
@@ -35,16 +35,16 @@ pub(super) struct Readiness {
 
 impl Readiness {
     pub(super) fn new(started: Instant, patience: Duration) -> Self {
-        Self { started, patience, has_state: false, has_answered: false, needed: None, is_ready: false }
+        Self { started, patience, local: None, has_answered: false, needed: None, is_ready: false }
     }
 
     pub(super) fn is_ready(&self) -> bool {
         self.is_ready
     }
 
-    /// There is a state from before.
-    pub(super) fn has_state(&mut self) {
-        self.has_state = true;
+    /// There is a state from before, with these versions.
+    pub(super) fn has_state(&mut self, local: BTreeMap<CollectionName, Version>) {
+        self.local = Some(local);
     }
 
     /// The store has shown its catalog: from now on what it names is needed.
@@ -55,26 +55,29 @@ impl Readiness {
         }
     }
 
+    /// There is nothing to be patient for: the store cannot be reached, and all that is here was tried.
+    pub(super) fn is_on_its_own(&mut self) {
+        self.patience = Duration::ZERO;
+    }
+
     /// When to judge again although nothing happened.
     pub(super) fn wakes_at(&self) -> Option<Instant> {
-        let waits = !self.is_ready && !self.has_answered && self.has_state && self.needed.is_none();
+        let waits = !self.is_ready && !self.has_answered && self.local.is_some() && self.needed.is_none();
         waits.then_some(self.started + self.patience)
     }
 
-    /// Whether the node is ready. `here` names the collections of this node's state; `standing` says
-    /// how one of them stands, given the version that is needed.
+    /// Whether the node is ready. `standing` says how a collection stands, given the version that is needed.
     pub(super) fn judge(
         &mut self,
         now: Instant,
         has_keys: bool,
-        here: impl FnOnce() -> BTreeMap<CollectionName, Version>,
         standing: impl Fn(&CollectionName, Version) -> Standing,
     ) -> bool {
         if self.is_ready {
             return true;
         }
-        if self.needed.is_none() && self.has_state && now >= self.started + self.patience {
-            self.needed = Some(here());
+        if self.needed.is_none() && now >= self.started + self.patience {
+            self.needed.clone_from(&self.local);
         }
         let Some(needed) = &self.needed else { return false };
         let standings: Vec<_> = needed.iter().map(|(name, version)| standing(name, *version)).collect();
@@ -104,12 +107,9 @@ mod tests {
     }
 
     fn judge(readiness: &mut Readiness, now: Instant, has_keys: bool, standings: &[Standing]) -> bool {
-        readiness.judge(
-            now,
-            has_keys,
-            || needed(standings.len()),
-            |asked, _| standings[(0..standings.len()).position(|number| name(number) == *asked).unwrap()],
-        )
+        readiness.judge(now, has_keys, |asked, _| {
+            standings[(0..standings.len()).position(|number| name(number) == *asked).unwrap()]
+        })
     }
 
     #[test]
@@ -144,7 +144,7 @@ mod tests {
         assert_eq!(without.wakes_at(), None);
 
         let mut with = Readiness::new(start, patience);
-        with.has_state();
+        with.has_state(needed(1));
         assert!(!judge(&mut with, before, true, &[Fine]));
         assert_eq!(with.wakes_at(), Some(after));
         assert!(!judge(&mut with, after, true, &[Pending]));
@@ -153,10 +153,23 @@ mod tests {
     }
 
     #[test]
+    fn a_store_that_cannot_be_reached_is_not_waited_for() {
+        let start = Instant::now();
+        let mut with = Readiness::new(start, Duration::from_secs(3));
+        with.has_state(needed(1));
+        with.is_on_its_own();
+        assert!(!judge(&mut with, start, true, &[Pending]));
+        assert!(judge(&mut with, start, true, &[Fine]));
+        let mut without = Readiness::new(start, Duration::from_secs(3));
+        without.is_on_its_own();
+        assert!(!judge(&mut without, start, true, &[]), "there is nothing to serve");
+    }
+
+    #[test]
     fn an_answer_that_comes_late_raises_what_is_needed() {
         let start = Instant::now();
         let mut readiness = Readiness::new(start, Duration::ZERO);
-        readiness.has_state();
+        readiness.has_state(needed(1));
         assert!(!judge(&mut readiness, start, true, &[Pending]));
         readiness.answered(|| needed(2));
         assert!(!judge(&mut readiness, start, true, &[Fine, Pending]));

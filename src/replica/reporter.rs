@@ -2,10 +2,10 @@
 //! and as a heartbeat.
 //!
 //! What matters is what somebody may wait for: a version that came into service, keys in force,
-//! readiness, a problem that came or went. Times that move on by themselves wait for the heartbeat:
+//! readiness, a publishing side that came up, a problem that came or went. Times that move on by themselves wait for the heartbeat:
 //! every write costs money at a cloud's store.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, future::pending, sync::Arc, time::Duration};
 
 use chrono::{DateTime, Utc};
 use tokio::{
@@ -13,13 +13,13 @@ use tokio::{
     time::{Instant, sleep_until, timeout},
 };
 
-use super::status::{Applied, CollectionStatus, Place, Problem};
+use super::status::{Applied, CollectionStatus, Place, Problem, PublisherStatus};
 use crate::{
     domain::{
         id::NodeId,
         limits::FORMAT,
         name::{CollectionName, RegionName},
-        node::{Label, LastError, NodeCollection, NodeProblem, NodeStatus},
+        node::{Label, LastError, NodeCollection, NodeProblem, NodePublisher, NodeStatus},
     },
     publication::StatusStore,
     support::{backoff::Backoff, clock::Clock, shutdown::Shutdown},
@@ -40,6 +40,15 @@ pub struct Identity {
     pub region: RegionName,
     /// What it does.
     pub roles: Vec<Label>,
+}
+
+/// What is reported on: the sides that the node's roles give it.
+#[derive(Debug, Clone)]
+pub struct Sides {
+    /// Where the replica stands.
+    pub applied: Option<watch::Receiver<Applied>>,
+    /// Where the publishing side stands.
+    pub publishing: Option<watch::Receiver<PublisherStatus>>,
 }
 
 /// How often a node writes. Tests shorten it.
@@ -70,7 +79,7 @@ impl Default for ReportPace {
 pub struct Reporter {
     identity: Identity,
     statuses: StatusStore,
-    applied: watch::Receiver<Applied>,
+    sides: Sides,
     metrics: Metrics,
     clock: Clock,
     pace: ReportPace,
@@ -93,9 +102,18 @@ struct History {
     last_error: Option<LastError>,
 }
 
+/// Where both sides stand.
+#[derive(Debug, Default)]
+struct Now {
+    applied: Applied,
+    publishing: Option<PublisherStatus>,
+}
+
 /// What matters of a state.
 #[derive(Debug, Clone)]
 struct Matter {
+    is_publishing: bool,
+    publisher_problem: Option<&'static str>,
     is_ready: bool,
     is_draining: bool,
     keys_revision: u64,
@@ -104,11 +122,11 @@ struct Matter {
 }
 
 impl Reporter {
-    /// A reporter of what `applied` tells.
+    /// A reporter of what `sides` tell.
     pub fn new(
         identity: Identity,
         statuses: StatusStore,
-        applied: watch::Receiver<Applied>,
+        sides: Sides,
         metrics: Metrics,
         clock: Clock,
         pace: ReportPace,
@@ -117,7 +135,7 @@ impl Reporter {
         Self {
             identity,
             statuses,
-            applied,
+            sides,
             metrics,
             started_at: clock.now(),
             clock,
@@ -140,7 +158,7 @@ impl Reporter {
             tokio::select! {
                 () = shutdown.cancelled() => break,
                 () = drain.cancelled(), if !self.is_draining => self.is_draining = true,
-                changed = self.applied.changed() => if changed.is_err() { break },
+                stands = self.sides.changed() => if !stands { break },
                 () = sleep_until(wake) => tokio::select! {
                     () = self.write(&now) => {}
                     () = shutdown.cancelled() => break,
@@ -154,28 +172,35 @@ impl Reporter {
         }
     }
 
-    /// Where the replica stands.
-    fn look(&mut self) -> Applied {
-        let now = self.applied.borrow_and_update().clone();
+    /// Where both sides stand.
+    fn look(&mut self) -> Now {
+        let Sides { applied, publishing } = &mut self.sides;
+        let now = Now {
+            applied: applied.as_mut().map(|side| side.borrow_and_update().clone()).unwrap_or_default(),
+            publishing: publishing.as_mut().map(|side| side.borrow_and_update().clone()),
+        };
         self.history.see(&now, self.clock.now());
         now
     }
 
-    fn matters(&self, now: &Applied) -> bool {
+    fn matters(&self, now: &Now) -> bool {
         self.written.as_ref().is_none_or(|written| written.differs(&self.matter(now)))
     }
 
-    fn matter(&self, now: &Applied) -> Matter {
+    fn matter(&self, Now { applied, publishing }: &Now) -> Matter {
+        let code = |problem: &Problem| problem.code;
         Matter {
-            is_ready: now.ready,
+            is_publishing: publishing.as_ref().is_some_and(|publishing| publishing.is_up),
+            publisher_problem: publishing.as_ref().and_then(|side| side.problem.as_ref()).map(code),
+            is_ready: applied.ready,
             is_draining: self.is_draining,
-            keys_revision: now.keys.revision,
-            problem: now.problem.as_ref().map(|problem| problem.code),
-            collections: Arc::clone(&now.collections),
+            keys_revision: applied.keys.revision,
+            problem: applied.problem.as_ref().map(code),
+            collections: Arc::clone(&applied.collections),
         }
     }
 
-    async fn write(&mut self, now: &Applied) {
+    async fn write(&mut self, now: &Now) {
         let begun = Instant::now();
         let written = self.statuses.write(&self.status(now)).await;
         self.metrics.status_written(written.is_ok());
@@ -203,7 +228,7 @@ impl Reporter {
         }
     }
 
-    fn status(&self, now: &Applied) -> NodeStatus {
+    fn status(&self, Now { applied, publishing }: &Now) -> NodeStatus {
         let Identity { node, name, region, roles } = self.identity.clone();
         NodeStatus {
             format: FORMAT,
@@ -214,18 +239,41 @@ impl Reporter {
             build: Label::fitted(env!("CARGO_PKG_VERSION")),
             started_at: self.started_at,
             written_at: self.clock.now(),
-            ready: now.ready,
+            ready: applied.ready,
             draining: self.is_draining,
-            catalog: now.n,
-            polled_at: now.polled_at,
-            keys_revision: now.keys.revision,
-            keys_at: now.keys_at,
-            problem: now.problem.as_ref().map(told),
+            catalog: applied.n,
+            polled_at: applied.polled_at,
+            keys_revision: applied.keys.revision,
+            keys_at: applied.keys_at,
+            problem: applied.problem.as_ref().map(told),
             last_error: self.history.last_error.clone(),
-            collections: here(&now.collections)
+            collections: here(&applied.collections)
                 .map(|(name, status)| (name.clone(), self.history.collection(name, status)))
                 .collect(),
+            publisher: publishing.as_ref().map(|side| NodePublisher {
+                up: side.is_up,
+                last_run_at: side.last_run_at,
+                problem: side.problem.as_ref().map(told),
+            }),
         }
+    }
+}
+
+impl Sides {
+    /// Returns when a side has changed: true, or has ended: false.
+    async fn changed(&mut self) -> bool {
+        tokio::select! {
+            stands = changed(&mut self.applied) => stands,
+            stands = changed(&mut self.publishing) => stands,
+        }
+    }
+}
+
+/// A side that is not there never changes.
+async fn changed<T>(side: &mut Option<watch::Receiver<T>>) -> bool {
+    match side {
+        Some(side) => side.changed().await.is_ok(),
+        None => pending().await,
     }
 }
 
@@ -239,14 +287,19 @@ impl Matter {
         };
         (self.is_ready, self.is_draining, self.keys_revision, self.problem)
             != (now.is_ready, now.is_draining, now.keys_revision, now.problem)
+            || (self.is_publishing, self.publisher_problem) != (now.is_publishing, now.publisher_problem)
             || (!Arc::ptr_eq(&self.collections, &now.collections) && collections())
     }
 }
 
 impl History {
-    fn see(&mut self, now: &Applied, clock: DateTime<Utc>) {
-        if let Some(problem) = &now.problem {
+    fn see(&mut self, Now { applied: now, publishing }: &Now, clock: DateTime<Utc>) {
+        let of_publishing = publishing.as_ref().and_then(|side| side.problem.as_ref());
+        for problem in now.problem.iter().chain(of_publishing) {
             self.met(problem, None);
+        }
+        if let Some(error) = publishing.as_ref().and_then(|side| side.last_error.as_ref()) {
+            self.last(error.clone());
         }
         if Arc::ptr_eq(&self.collections, &now.collections) {
             return;
@@ -266,9 +319,13 @@ impl History {
 
     /// Remembers the problem that began last.
     fn met(&mut self, problem: &Problem, collection: Option<&CollectionName>) {
-        if self.last_error.as_ref().is_none_or(|last| last.at <= problem.since) {
-            let code = Label::fitted(problem.code);
-            self.last_error = Some(LastError { code, collection: collection.cloned(), at: problem.since });
+        let code = Label::fitted(problem.code);
+        self.last(LastError { code, collection: collection.cloned(), at: problem.since });
+    }
+
+    fn last(&mut self, error: LastError) {
+        if self.last_error.as_ref().is_none_or(|last| last.at <= error.at) {
+            self.last_error = Some(error);
         }
     }
 

@@ -9,6 +9,7 @@ use crate::domain::{
     keyset::KeySet,
     manifest::Version,
     name::{CollectionName, RegionName},
+    node::LastError,
 };
 
 /// Where a replica stands. Published whenever any of it changes.
@@ -30,6 +31,19 @@ pub struct Applied {
     pub ready: bool,
     /// Every collection that the catalog names.
     pub collections: Arc<BTreeMap<CollectionName, CollectionStatus>>,
+}
+
+/// Where the publishing side of the same node stands.
+#[derive(Debug, Clone, Default)]
+pub struct PublisherStatus {
+    /// Whether syncs that are due run here.
+    pub is_up: bool,
+    /// When a run last ended here.
+    pub last_run_at: Option<DateTime<Utc>>,
+    /// The last run that failed here.
+    pub last_error: Option<LastError>,
+    /// Why nothing is announced from here.
+    pub problem: Option<Problem>,
 }
 
 /// Where one collection stands.

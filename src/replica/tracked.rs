@@ -132,6 +132,12 @@ impl Tracked {
         self.backoff.reset();
     }
 
+    /// Whether it has come to something since the start: it is served, has failed, or is none of ours.
+    pub(super) fn is_tried(&self) -> bool {
+        let is_ours = self.wanted.is_some() && self.place == Place::Here;
+        !is_ours || self.served.is_some() || self.failing_since.is_some()
+    }
+
     /// The version served.
     pub(super) fn version(&self) -> Option<Version> {
         self.served.as_ref().map(|(entry, _)| entry.version)

@@ -180,6 +180,8 @@ fn the_metrics_of_the_documentation_are_those_of_a_node() {
     metrics.requests(OTHER, OTHER, &[Outcome { status: 200, code: "hit" }]);
     metrics.connections("public");
     metrics.poll_failed("store_unavailable");
+    metrics.problem_stands("replica", Some("object_missing"));
+    metrics.collection_problem_stands("customer", Some("segments_full"));
     let now = chrono::DateTime::UNIX_EPOCH;
     let shown = Shown { version: 1, records: 1, conflicts: 0, bytes: 1, data_as_of: now };
     metrics.collection_shown("customer", shown);

@@ -2,14 +2,12 @@
 
 use std::{sync::Arc, time::Duration};
 
-use tokio::sync::watch;
-
 use super::shown::ShownMap;
 use crate::{
-    api::codes::Answered,
+    api::{codes::Answered, readiness::Readiness},
     auth::KeyRing,
     cache::Cache,
-    support::{clock::Clock, shutdown::Shutdown},
+    support::clock::Clock,
     telemetry::{
         Metrics,
         metrics::{OTHER, RequestMetrics},
@@ -38,25 +36,22 @@ pub(super) struct Inner {
     pub(super) limits: ReadLimits,
     pub(super) shown: ShownMap,
     others: Arc<RequestMetrics>,
-    ready: watch::Receiver<bool>,
-    shutdown: Shutdown,
+    readiness: Readiness,
 }
 
 impl ReadState {
-    /// `ready` turns true once, when the node may be sent requests; `shutdown` is the token that
-    /// the listener drains on, and fails `/readyz` at once.
+    /// A state with its counters at zero; `readiness` is what `/readyz` answers from.
     pub fn new(
         cache: Cache,
         keys: KeyRing,
         clock: Clock,
         metrics: Metrics,
         limits: ReadLimits,
-        ready: watch::Receiver<bool>,
-        shutdown: Shutdown,
+        readiness: Readiness,
     ) -> Self {
         let others = Arc::new(metrics.requests(OTHER, OTHER, Answered::OF_NO_COLLECTION));
         let shown = ShownMap::default();
-        Self(Arc::new(Inner { cache, keys, clock, metrics, limits, shown, others, ready, shutdown }))
+        Self(Arc::new(Inner { cache, keys, clock, metrics, limits, shown, others, readiness }))
     }
 
     pub(super) fn inner(&self) -> &Inner {
@@ -69,7 +64,7 @@ impl ReadState {
     }
 
     /// What the readiness check looks at.
-    pub(in crate::api) fn readiness(&self) -> (watch::Receiver<bool>, Shutdown) {
-        (self.0.ready.clone(), self.0.shutdown.clone())
+    pub(in crate::api) fn readiness(&self) -> &Readiness {
+        &self.0.readiness
     }
 }

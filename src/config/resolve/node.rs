@@ -20,10 +20,12 @@ const CONNECTIONS_MAX: u64 = 1_000_000;
 const CONCURRENT_RUNS_MAX: u64 = 64;
 /// The longest run: retention of unannounced segments (24 h) counts on it.
 const RUN_TIMEOUT_MAX: Duration = Duration::from_hours(12);
+/// Fewest bytes of local segments: for one segment of the usual size, and a change.
+const SEGMENTS_BYTES_MIN: u64 = 32_000_000;
 /// Smallest spool: a record is up to 1 MB.
 const SPOOL_BYTES_MIN: u64 = 16_000_000;
-/// Largest spool, 1 PB: more than any disk.
-const SPOOL_BYTES_MAX: u64 = 1_000_000_000_000_000;
+/// Largest spool, and most local segments, 1 PB: more than any disk.
+const DISK_BYTES_MAX: u64 = 1_000_000_000_000_000;
 
 /// `[node]`.
 pub(super) fn node(section: &Section<'_>, dir: &Path) -> Option<NodeSettings> {
@@ -31,9 +33,17 @@ pub(super) fn node(section: &Section<'_>, dir: &Path) -> Option<NodeSettings> {
     let roles = section.set("roles").and_then(|item| roles(&item));
     let name = section.read("name", |item| item.name(Label::new));
     let data_dir = section.set("data_dir").and_then(|item| Some(item.path(dir, item.word()?)));
+    let segments = section.set("segments_bytes_max");
+    let segments = segments.and_then(|item| item.size(SEGMENTS_BYTES_MIN..=DISK_BYTES_MAX));
     section.finish();
     let name = name?.unwrap_or_else(host_name);
-    Some(NodeSettings { region: region?, name, roles: roles?, data_dir: data_dir? })
+    Some(NodeSettings {
+        region: region?,
+        name,
+        roles: roles?,
+        data_dir: data_dir?,
+        segments_bytes_max: segments?,
+    })
 }
 
 /// The machine's name; a container's is what its orchestrator calls it.
@@ -157,7 +167,7 @@ impl Engine {
 /// `[engine]`.
 pub(super) fn engine(section: &Section<'_>) -> Option<Engine> {
     let runs = section.set("max_concurrent_runs").and_then(|item| item.count(1..=CONCURRENT_RUNS_MAX));
-    let spool = section.set("spool_bytes_max").and_then(|item| item.size(SPOOL_BYTES_MIN..=SPOOL_BYTES_MAX));
+    let spool = section.set("spool_bytes_max").and_then(|item| item.size(SPOOL_BYTES_MIN..=DISK_BYTES_MAX));
     let run_timeout = section.set("run_timeout").and_then(|item| item.duration(SECOND..=RUN_TIMEOUT_MAX));
     section.finish();
     Some(Engine {

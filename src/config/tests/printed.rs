@@ -43,6 +43,7 @@ a.c = \"y\"
 region = "local"
 roles = ["publisher", "replica"]
 data_dir = "./data"
+segments_bytes_max = "200GB"
 
 [server]
 listen = "0.0.0.0:8080"

@@ -27,7 +27,7 @@ larder.toml:1:2  nodes: unknown key
 larder.toml:2:1  node.reigon: unknown key
   hint: did you mean "region"?
 larder.toml:3:1  node.zzz: unknown key
-  hint: keys known here: "region", "roles", "name", "data_dir"
+  hint: keys known here: "region", "roles", "name", "data_dir", "segments_bytes_max"
 "#);
     assert_snapshot!(faults("colour = 1\n[defaults.sync]\non_delte = 1\n[defaults.model]\n"), @r#"
 larder.toml:1:1  colour: unknown key

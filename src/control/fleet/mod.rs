@@ -17,7 +17,7 @@ use crate::{
     domain::{
         id::NodeId,
         name::{CollectionName, RegionName},
-        node::{Label, LastError, NodeCollection, NodeProblem, NodeStatus},
+        node::{Label, LastError, NodeCollection, NodeProblem, NodePublisher, NodeStatus},
     },
     publication::{Ages, Fleet, FleetNode, StatusStore, Store},
 };
@@ -66,8 +66,10 @@ pub struct FleetProblem {
 pub enum NodeState {
     /// It may be sent requests.
     Ready,
-    /// It has not loaded yet what it should serve.
+    /// It has not loaded yet what it should serve, or its publishing side is not up yet.
     Starting,
+    /// It publishes, and serves no records.
+    Publisher,
     /// It was told to end.
     Draining,
     /// It has not written for three heartbeats: it is dead, cut off, or may not write.
@@ -82,6 +84,7 @@ impl NodeState {
         match self {
             Self::Ready => "ready",
             Self::Starting => "starting",
+            Self::Publisher => "publisher",
             Self::Draining => "draining",
             Self::Silent => "silent",
             Self::Unreadable => "unreadable",
@@ -93,6 +96,10 @@ impl NodeState {
             _ if node.is_silent => Self::Silent,
             Err(_) => Self::Unreadable,
             Ok(status) if status.draining => Self::Draining,
+            Ok(status) if status.is_publisher_only() => {
+                let is_up = status.publisher.as_ref().is_some_and(|publisher| publisher.up);
+                if is_up { Self::Publisher } else { Self::Starting }
+            }
             Ok(status) if status.ready => Self::Ready,
             Ok(_) => Self::Starting,
         }
@@ -149,8 +156,11 @@ pub struct NodeDetails {
     pub problem: Option<NodeProblem>,
     /// The last problem, also when it is over.
     pub last_error: Option<LastError>,
-    /// Every collection that is announced for its region, and those it goes on serving.
+    /// Every collection that is announced for its region, and those it goes on serving; none on a node
+    /// that only publishes.
     pub collections: BTreeMap<CollectionName, CollectionView>,
+    /// Its publishing side, when it has one.
+    pub publisher: Option<NodePublisher>,
 }
 
 /// One collection on one node.
@@ -248,7 +258,8 @@ impl NodeDetails {
             .iter()
             .map(|(name, one)| (name.clone(), CollectionView::of(Some(one), here(name).as_ref())))
             .collect();
-        for (name, _) in announced.iter().filter(|(_, one)| one.is_served_in(&status.region)) {
+        let is_for_it = |one: &Announced| !status.is_publisher_only() && one.is_served_in(&status.region);
+        for (name, _) in announced.iter().filter(|(_, one)| is_for_it(one)) {
             // The node has not heard of it yet.
             let view = || CollectionView::of(None, here(name).as_ref());
             collections.entry(name.clone()).or_insert_with(view);
@@ -267,6 +278,7 @@ impl NodeDetails {
             problem: status.problem.clone(),
             last_error: status.last_error.clone(),
             collections,
+            publisher: status.publisher.clone(),
         }
     }
 }

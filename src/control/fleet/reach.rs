@@ -7,6 +7,7 @@ use crate::{
     domain::{
         manifest::Version,
         name::{CollectionName, RegionName},
+        node::NodeStatus,
     },
     publication::{Fleet, FleetNode},
 };
@@ -49,7 +50,10 @@ impl Reach {
         let mut reach = Self::default();
         let mut last = None;
         let serving = regions.serving.as_ref();
-        let serves = |node: &&FleetNode| serving.is_none_or(|regions| regions.contains(&node.region));
+        let publishes_only = |node: &FleetNode| node.status.as_ref().is_ok_and(NodeStatus::is_publisher_only);
+        let serves = |node: &&FleetNode| {
+            serving.is_none_or(|regions| regions.contains(&node.region)) && !publishes_only(node)
+        };
         for node in fleet.nodes.iter().filter(serves) {
             let state = NodeState::of(node);
             if regions.pinned.contains(&node.region) {

@@ -49,6 +49,18 @@ fn status(node: u128, place: &str, served: Option<u64>) -> NodeStatus {
         problem: None,
         last_error: None,
         collections: [(customer(), customer_here)].into(),
+        publisher: None,
+    }
+}
+
+/// A node of the region `us` that only publishes.
+fn publisher(up: bool) -> NodeStatus {
+    NodeStatus {
+        roles: vec![Label::fitted("publisher")],
+        ready: false,
+        collections: BTreeMap::new(),
+        publisher: Some(NodePublisher { up, last_run_at: None, problem: None }),
+        ..status(8, "us", None)
     }
 }
 
@@ -78,6 +90,9 @@ fn states() {
         (of(|status| status.draining = true), NodeState::Draining, false),
         (silent(status(1, "us", Some(7))), NodeState::Silent, false),
         (unreadable("us"), NodeState::Unreadable, true),
+        (node(publisher(true)), NodeState::Publisher, false),
+        (node(NodeStatus { draining: true, ..publisher(true) }), NodeState::Draining, false),
+        (silent(publisher(true)), NodeState::Silent, false),
         (FleetNode { is_silent: true, ..unreadable("us") }, NodeState::Silent, false),
     ] {
         assert_eq!((NodeState::of(&node), NodeState::of(&node).is_live()), (state, is_live), "{node:?}");
@@ -133,6 +148,10 @@ fn a_node_shows_what_is_announced_for_its_region_though_it_has_not_heard_of_it()
     assert_eq!(details.collections[&customer()].announced_version, None);
     // Of the node's own two times, whatever the clock of the reader says.
     assert_eq!((details.catalog_age_seconds, details.keys_age_seconds), (Some(10.0), None));
+    // One that only publishes is behind with nothing.
+    let view_of_publisher = NodeView::of(&node(publisher(false)), &announcement);
+    assert_eq!(view_of_publisher.state, NodeState::Starting);
+    assert!(view_of_publisher.details.unwrap().collections.is_empty());
     let json = serde_json::to_value(&view).unwrap();
     assert_eq!((&json["name"], &json["state"]), (&"host-1".into(), &"ready".into()), "{json}");
 }
@@ -153,6 +172,10 @@ fn how_far_a_version_has_come() {
         (vec![eu(Some(7))], regions, (0, 0, "", false)),
         (vec![us(), eu(None)], None, (1, 1, "eu/host-2 has not loaded it", false)),
         (vec![us(), draining], None, (1, 1, "", true)),
+        // Nobody waits for one that only publishes, whatever its state, nor hears of it.
+        (vec![us(), node(publisher(true)), node(publisher(false))], None, (1, 1, "", true)),
+        (vec![us(), silent(publisher(true))], None, (1, 1, "", true)),
+        (vec![node(publisher(true))], None, (0, 0, "", false)),
         (vec![us(), silent(status(2, "eu", Some(6)))], None, (1, 1, "eu/host-2 is silent for 100 s", true)),
         (
             vec![us(), unreadable("eu")],

@@ -46,6 +46,7 @@ impl<T: Target> Replica<T> {
         if let Some(document) = seen.document {
             self.take(document);
         }
+        self.document_etag = seen.document_etag.or(self.document_etag.take());
         if let Some((head, etag)) = seen.head {
             self.etag = etag;
             self.upkeep.must_save |= !head.data_as_of.is_empty();
@@ -105,6 +106,7 @@ impl<T: Target> Replica<T> {
         let wanted = |name: &CollectionName| tracked.get(name).and_then(|tracked| tracked.wanted.as_ref());
         self.fresh.retain(|name, fresh| wanted(name).is_some_and(|entry| entry.version == fresh.version));
         self.document = Some(document);
+        self.document_etag = None;
         let names: Vec<_> = self.tracked.keys().cloned().collect();
         for name in names {
             self.place(&name);
@@ -119,12 +121,16 @@ impl<T: Target> Replica<T> {
         match (&tracked.wanted, &tracked.place) {
             (None, _) => {
                 target.remove(name);
+                self.tools.forget(name);
                 // Its last work may still end; then it is removed once more.
                 if !tracked.is_running {
                     self.tracked.remove(name);
                 }
             }
-            (Some(_), Place::Elsewhere(regions)) => target.set_elsewhere(name, Arc::clone(regions)),
+            (Some(_), Place::Elsewhere(regions)) => {
+                target.set_elsewhere(name, Arc::clone(regions));
+                self.tools.forget(name);
+            }
             (Some(_), Place::Here) if target.served(name).is_none() => target.set_loading(name),
             (Some(_), Place::Here) => {}
         }

@@ -42,7 +42,7 @@ use crate::{
         manifest::{Manifest, Version},
         name::{CollectionName, RegionName},
     },
-    publication::{self, Fresh, SegmentDirectory, Store},
+    publication::{self, Fresh, Need, SegmentDirectory, Store},
     support::{backoff::Backoff, clock::Clock, shutdown::Shutdown},
 };
 
@@ -65,6 +65,7 @@ pub struct Replica<T> {
     applied: watch::Sender<Applied>,
 
     document: Option<CatalogDocument>,
+    document_etag: Option<String>,
     etag: Option<String>,
     keys: Arc<KeySet>,
     keys_reference: Option<KeySetReference>,
@@ -130,6 +131,7 @@ impl<T: Target> Replica<T> {
         pace: Pace,
     ) -> Result<(Self, ReplicaHandle), Error> {
         let local = Local::open(&settings.data_dir, &clock)?;
+        segments.own();
         let (applied, receiver) = watch::channel(Applied::default());
         let nudge = Arc::new(Notify::new());
         let handle = ReplicaHandle { applied: receiver, nudge: Arc::clone(&nudge) };
@@ -141,6 +143,7 @@ impl<T: Target> Replica<T> {
             nudge,
             applied,
             document: None,
+            document_etag: None,
             etag: None,
             keys: Arc::default(),
             keys_reference: None,
@@ -225,6 +228,12 @@ impl<T: Target> Replica<T> {
                 None => self.keys_wanted = Some(reference),
             }
         }
+        let mut needed = Vec::new();
+        for (name, entry) in &state.served {
+            let manifest = self.tools.local.kept_manifest(name, entry).await;
+            needed.extend(manifest.iter().flat_map(|manifest| &manifest.segments).map(|one| one.sha256));
+        }
+        self.tools.segments.need(Need::State, needed);
         let mut served = state.served;
         self.take(state.document);
         for (name, tracked) in &mut self.tracked {
@@ -235,7 +244,7 @@ impl<T: Target> Replica<T> {
             self.freshen(&name, fresh);
         }
         self.upkeep.must_save = false;
-        self.readiness.has_state();
+        self.readiness.has_state(in_state(&self.tracked));
     }
 
     fn begin_to_look(&mut self, now: Instant) -> Looking {
@@ -243,6 +252,8 @@ impl<T: Target> Replica<T> {
         let known = Known {
             deployment: self.document.as_ref().map(|document| document.deployment),
             n: self.n(),
+            announced_by: self.document.as_ref().map(|document| document.announced_by),
+            document_etag: self.document_etag.clone(),
             etag: self.etag.clone(),
             revision: self.keys.revision,
             keys_wanted: self.keys_wanted.clone(),
@@ -285,6 +296,9 @@ impl<T: Target> Replica<T> {
         if self.readiness.is_ready() {
             return;
         }
+        if self.problem.is_some() && self.tracked.values().all(Tracked::is_tried) {
+            self.readiness.is_on_its_own();
+        }
         let (tracked, failing) = (&self.tracked, self.pace.failing);
         let standing = |name: &CollectionName, version: Version| {
             let tracked = tracked.get(name).filter(|tracked| tracked.place == Place::Here);
@@ -301,7 +315,7 @@ impl<T: Target> Replica<T> {
             }
         };
         let has_keys = self.keys_wanted.is_none();
-        self.must_tell |= self.readiness.judge(now, has_keys, || in_state(tracked), standing);
+        self.must_tell |= self.readiness.judge(now, has_keys, standing);
     }
 
     /// Publishes where the replica stands, if that has changed.
@@ -321,7 +335,7 @@ impl<T: Target> Replica<T> {
             keys: Arc::clone(&self.keys),
             keys_at: self.keys_at,
             polled_at: self.polled_at,
-            problem: self.problem.clone(),
+            problem: self.problem.clone().or_else(|| self.upkeep.problem.clone()),
             ready: self.readiness.is_ready(),
             collections: Arc::clone(&self.statuses),
         });
@@ -349,12 +363,11 @@ fn named(tracked: &BTreeMap<CollectionName, Tracked>) -> BTreeMap<CollectionName
     here.filter_map(|(name, tracked)| Some((name.clone(), tracked.wanted.as_ref()?.version))).collect()
 }
 
-/// The versions that the local state had, or that are served by now.
+/// The versions that the local state has.
 fn in_state(tracked: &BTreeMap<CollectionName, Tracked>) -> BTreeMap<CollectionName, Version> {
-    let versions = tracked.iter().filter_map(|(name, tracked)| {
-        let version = tracked.last_good.as_ref().map(|entry| entry.version).or(tracked.version())?;
-        Some((name.clone(), version))
-    });
+    let versions = tracked
+        .iter()
+        .filter_map(|(name, tracked)| Some((name.clone(), tracked.last_good.as_ref()?.version)));
     versions.collect()
 }
 

@@ -16,14 +16,14 @@ use super::{
         error::Error,
         local::{Local, State},
         pace::Pace,
-        status::Place,
+        status::{Place, Problem},
         target::Target,
     },
     Replica, wait,
 };
 use crate::{
     domain::{digest::Digest, limits::FORMAT, manifest::SegmentReference},
-    publication::{SegmentDirectory, Store},
+    publication::{Need, SegmentDirectory, Store},
     support::backoff::Backoff,
 };
 
@@ -48,6 +48,8 @@ pub(super) struct Upkeep {
     synced: HashSet<Digest>,
     /// A key set that is not on the disk yet.
     keys: Option<(Digest, Bytes)>,
+    /// Why the state on the disk is an older one.
+    pub(super) problem: Option<Problem>,
     backoff: Backoff,
     next_save: Instant,
     next_tidy: Instant,
@@ -73,6 +75,7 @@ impl Upkeep {
             saving: None,
             synced: HashSet::new(),
             keys: None,
+            problem: None,
             backoff: Backoff::new(SAVE_RETRY.0, SAVE_RETRY.1),
             next_save: now,
             next_tidy: now + pace.tidy,
@@ -144,12 +147,18 @@ impl<T: Target> Replica<T> {
         self.upkeep.saving = None;
         match saved {
             Ok(Ok(saved)) => {
+                self.tools.segments.need(Need::State, saved.digests.iter().copied());
                 self.upkeep.synced = saved.digests;
+                self.must_tell |= self.upkeep.problem.take().is_some();
                 self.upkeep.keys.take_if(|(digest, _)| saved.keys == Some(*digest));
                 self.upkeep.backoff.reset();
             }
             Ok(Err(error)) => {
                 tracing::warn!(code = error.code(), %error, "the node's state is not saved; a restart would begin with an older one");
+                let since =
+                    self.upkeep.problem.as_ref().map_or_else(|| self.clock.now(), |problem| problem.since);
+                self.upkeep.problem = Some(Problem { code: error.code(), message: error.to_string(), since });
+                self.must_tell = true;
                 self.save_again();
             }
             Err(error) => {

@@ -28,6 +28,8 @@ pub(super) struct Content {
     records: Family64,
     conflicts: Family64,
     bytes: Family64,
+    segments: Gauge,
+    segments_max: Gauge,
     age: Family<Collection, Gauge<f64, AtomicU64>>,
     as_of: Mutex<BTreeMap<String, DateTime<Utc>>>,
 }
@@ -56,6 +58,8 @@ impl Content {
             records: Family::default(),
             conflicts: Family::default(),
             bytes: Family::default(),
+            segments: Gauge::default(),
+            segments_max: Gauge::default(),
             age: Family::default(),
             as_of: Mutex::default(),
         };
@@ -81,6 +85,13 @@ impl Content {
             "Memory that the collection holds",
             Unit::Bytes,
             this.bytes.clone(),
+        );
+        registry.register_with_unit("segments", "Segments in data_dir", Unit::Bytes, this.segments.clone());
+        registry.register_with_unit(
+            "segments_max",
+            "Most bytes of segments in data_dir",
+            Unit::Bytes,
+            this.segments_max.clone(),
         );
         registry.register_with_unit(
             "collection_data_age",
@@ -114,6 +125,13 @@ impl Metrics {
     pub fn collection_behind(&self, collection: &str, versions: u64) {
         let behind = self.0.content.behind.get_or_create(&label(collection));
         behind.set(i64::try_from(versions).unwrap_or(i64::MAX));
+    }
+
+    /// `bytes` of segments are in `data_dir`, of at most `bytes_max`.
+    pub fn segments_shown(&self, bytes: u64, bytes_max: u64) {
+        for (gauge, value) in [(&self.0.content.segments, bytes), (&self.0.content.segments_max, bytes_max)] {
+            gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
+        }
     }
 
     /// This node serves `collection`, as `shown` says.

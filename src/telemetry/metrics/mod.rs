@@ -6,6 +6,7 @@
 mod connections;
 mod content;
 mod following;
+mod problems;
 mod reporting;
 mod requests;
 mod runs;
@@ -35,6 +36,7 @@ struct Inner {
     following: following::Following,
     runs: runs::Runs,
     reporting: reporting::Reporting,
+    problems: problems::Problems,
 }
 
 impl Metrics {
@@ -53,6 +55,7 @@ impl Metrics {
             following: following::Following::register(&mut registry),
             runs: runs::Runs::register(&mut registry),
             reporting: reporting::Reporting::register(&mut registry),
+            problems: problems::Problems::register(&mut registry),
             registry,
         }))
     }

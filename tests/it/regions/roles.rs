@@ -2,8 +2,14 @@
 
 use std::time::Duration;
 
+use serde_json::Value;
+
 use super::world::{World, await_note};
-use crate::support::process::until;
+use crate::support::{
+    http::Client,
+    process::{Process, Seat, until},
+    proxy::{Proxy, Weather},
+};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn rows_travel_from_a_publisher_to_the_regions_of_their_sync() {
@@ -76,4 +82,73 @@ async fn a_standby_goes_on_when_the_publisher_dies() {
         }
     });
     taken_over.await.expect("the standby announces");
+}
+
+/// The node of region `hub`, as `larder status --json` shows it from `seat`.
+async fn hub_of(seat: &Seat) -> Option<Value> {
+    let status: Value = serde_json::from_str(&seat.output(&["status", "--json"]).await).unwrap();
+    let nodes = status["fleet"]["nodes"].as_array().unwrap();
+    nodes.iter().find(|node| node["region"] == "hub").cloned()
+}
+
+/// The lines of a node's metrics that tell of problems.
+async fn problems(node: &mut Process) -> String {
+    let mut client = Client::connect(node.admin().await).await;
+    let answer = client.ask("GET", "/metrics", "").await;
+    answer.text().lines().filter(|line| line.starts_with("larder_problem{")).collect()
+}
+
+/// A store that ignores conditions is refused, and everybody can see why.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_only_publishes_says_how_it_stands_and_is_waited_for_by_nobody() {
+    let world = World::new(3).await;
+    let store = world.store().await;
+    let proxy = Proxy::start(store).await;
+    let hub = world.publisher("hub", proxy.address(), "manual");
+    let key = hub.key().await;
+    world.announce(&hub, 1).await;
+    let eu_seat = world.replica("eu", "eu", store);
+    let eu = eu_seat.serve().await;
+    await_note(&eu, &key, 1).await;
+
+    proxy.set(Weather::Careless);
+    let mut publisher = hub.serve().await;
+    let status = until("a problem", async || {
+        let status = publisher.status().await;
+        status["publisher"]["problem"].is_object().then_some(status)
+    })
+    .await;
+    assert_eq!(status["publisher"]["problem"]["code"], "store_overwrites", "{status}");
+    assert_eq!((&status["state"], &status["ready"]), (&"publisher".into(), &true.into()), "{status}");
+    assert!(problems(&mut publisher).await.contains(r#"part="publisher",code="store_overwrites"} 1"#));
+    let node = until("its status", async || {
+        hub_of(&eu_seat).await.filter(|node| node["publisher"]["problem"].is_object())
+    })
+    .await;
+    assert_eq!(node["publisher"]["problem"]["code"], "store_overwrites", "{node}");
+    assert_eq!(
+        (&node["state"], &node["last_error"]["code"]),
+        (&"starting".into(), &"store_overwrites".into())
+    );
+    await_note(&eu, &key, 1).await;
+
+    // The store has learnt it: the server goes on by itself.
+    proxy.set(Weather::Fair);
+    let node =
+        until("the publisher", async || hub_of(&eu_seat).await.filter(|node| node["state"] == "publisher"))
+            .await;
+    assert!(node["publisher"]["problem"].is_null() && node["collections"] == serde_json::json!({}), "{node}");
+    assert_eq!(
+        (&node["roles"], node["build"].is_string()),
+        (&serde_json::json!(["publisher"]), true),
+        "{node}"
+    );
+    assert_eq!(problems(&mut publisher).await, "");
+    let status = publisher.status().await;
+    assert_eq!((&status["publisher"]["up"], &status["problem"]), (&true.into(), &Value::Null), "{status}");
+    let readyz = publisher.ask("/readyz").await;
+    assert_eq!((readyz.status, readyz.json()), (200, serde_json::json!({ "status": "publisher" })));
+    world.note(2).await;
+    let told = hub.output(&["sync", "person", "--wait", "30s"]).await;
+    assert!(told.ends_with("is served by 1 node in 1 region\n"), "{told}");
 }

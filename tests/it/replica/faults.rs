@@ -11,6 +11,7 @@ use larder::{
         manifest::{SegmentKind, Version},
     },
     publication::{Fresh, publish_key_set},
+    replica::Applied,
     support::random,
 };
 use object_store::{ObjectStoreExt, path::Path};
@@ -249,6 +250,79 @@ async fn head_is_a_hint() {
     })
     .await;
     assert_eq!(node.shelf.rows("a").unwrap().len(), 4);
+}
+
+/// What may become of the newest document in a store that loses things: gone, empty, torn, another one.
+#[tokio::test]
+async fn a_newest_document_that_is_gone_or_damaged_is_a_problem_of_those_who_have_it_too() {
+    let mut world = World::in_directory();
+    world.base("a", &rows(&[("1", Some(1))])).await;
+    world.keys().await;
+    let newest = document_path(world.store.newest(None).await.unwrap().unwrap().n);
+    let good = world.objects.get(&newest).await.unwrap().bytes().await.unwrap();
+    let mut other: CatalogDocument = serde_json::from_slice(&good).unwrap();
+    other.announced_by = announcement();
+    let other = Bytes::from(serde_json::to_vec(&other).unwrap());
+    let saved = world.node("saved");
+    saved.caught_up(&world).await;
+    let saved = saved.stop().await;
+    let node = world.node("node");
+    node.caught_up(&world).await;
+    let damages = [
+        (None, "object_missing"),
+        (Some(Bytes::new()), "document_malformed"),
+        (Some(good.slice(..good.len() / 2)), "document_malformed"),
+        (Some(other), "catalog_forked"),
+    ];
+    for (number, (damaged, code)) in damages.into_iter().enumerate() {
+        match damaged {
+            Some(damaged) => drop(world.objects.put(&newest, damaged.into()).await.unwrap()),
+            None => world.objects.delete(&newest).await.unwrap(),
+        }
+        let has = |applied: &Applied| applied.problem.as_ref().is_some_and(|problem| problem.code == code);
+        let applied = node.until(code, has).await;
+        assert!(applied.ready, "it serves on");
+        // It stays a problem, and the time of the last good look with it, until somebody mends it.
+        let asked = world.faulty.count(Request::Get, "head");
+        while world.faulty.count(Request::Get, "head") < asked + 5 {
+            tokio::task::yield_now().await;
+        }
+        let later = node.handle.applied().borrow().clone();
+        assert_eq!((later.polled_at, later.problem), (applied.polled_at, applied.problem), "{code}");
+
+        // A restart serves what is here, and says the same.
+        let warm = format!("warm-{number}");
+        copy(&saved, &world.root.path().join(&warm));
+        let warm = world.node(&warm);
+        warm.until("ready", |applied| applied.ready && has(applied)).await;
+        assert_eq!(warm.shelf.rows("a"), Some(rows(&[("1", Some(1))])));
+        // One that has nothing is not ready, and says why; to it, another document is as good.
+        if code != "catalog_forked" {
+            let cold = world.node(&format!("cold-{number}"));
+            assert!(!cold.until("a problem", has).await.ready);
+            cold.stop().await;
+        }
+
+        world.objects.put(&newest, good.clone().into()).await.unwrap();
+        for node in [&node, &warm] {
+            node.until("health", |applied| applied.problem.is_none()).await;
+        }
+        warm.stop().await;
+    }
+    // Nothing was lost: the next version comes as always.
+    world.base("a", &rows(&[("2", Some(2))])).await;
+    node.caught_up(&world).await;
+}
+
+/// A directory of directories of files.
+fn copy(from: &std::path::Path, to: &std::path::Path) {
+    for directory in ["segments", "manifests", "keys", "state"] {
+        std::fs::create_dir_all(to.join(directory)).unwrap();
+        for file in std::fs::read_dir(from.join(directory)).unwrap() {
+            let file = file.unwrap();
+            std::fs::copy(file.path(), to.join(directory).join(file.file_name())).unwrap();
+        }
+    }
 }
 
 #[tokio::test]

@@ -4,4 +4,5 @@ mod faults;
 mod following;
 mod reporting;
 mod restart;
+mod room;
 mod world;

@@ -10,7 +10,7 @@ use larder::{
         node::{Label, NodeStatus},
     },
     publication::{Ages, Fleet, FleetNode, Location, STATUS_BYTES_MAX, StatusStore, Store},
-    replica::{Identity, ReportPace, Reporter},
+    replica::{Identity, ReportPace, Reporter, Sides},
     support::{clock::Clock, random, shutdown::Shutdown},
     telemetry::Metrics,
 };
@@ -53,9 +53,10 @@ impl Reporting {
             region: RegionName::new("local").unwrap(),
             roles: vec![Label::fitted("replica")],
         };
-        let (metrics, applied) = (Metrics::new(), node.handle.applied());
+        let metrics = Metrics::new();
+        let sides = Sides { applied: Some(node.handle.applied()), publishing: None };
         let reporter =
-            Reporter::new(identity, statuses.clone(), applied, metrics.clone(), Clock::default(), pace);
+            Reporter::new(identity, statuses.clone(), sides, metrics.clone(), Clock::default(), pace);
         let (drain, shutdown) = (Shutdown::new(), Shutdown::new());
         let task = tokio::spawn(reporter.run(drain.clone(), shutdown.clone()));
         Self { statuses, metrics, drain, shutdown, task }
@@ -209,6 +210,7 @@ fn status(node: NodeId, region: &str) -> NodeStatus {
         problem: None,
         last_error: None,
         collections: std::collections::BTreeMap::new(),
+        publisher: None,
     }
 }
 

@@ -1,10 +1,11 @@
 //! Starting from local files: without store, after a kill, over damaged files.
 
-use std::{fs, path::Path, sync::Arc};
+use std::{fs, path::Path, sync::Arc, time::Duration};
 
 use larder::{
     domain::manifest::Version,
     publication::{Location, Store},
+    replica::{Applied, Pace},
     support::clock::Clock,
 };
 use object_store::ObjectStore;
@@ -66,14 +67,48 @@ async fn a_node_starts_without_its_store() {
         node.stop().await;
     }
 
-    // An emptied store is no new catalog: what is here is served on.
+    // An emptied store is no new catalog: what is here is served on, and the node says what it misses.
     let path = world.root.path().join("store");
     let location = Location::Directory(path);
     let empty = Store::open(&location).unwrap();
     let node = Node::start(&data_dir, empty, fast(), Clock::default());
-    let applied = node.until("ready", |applied| applied.ready && applied.polled_at.is_some()).await;
-    assert_eq!(applied.n, before.n);
+    let applied = node.until("ready", |applied| applied.ready && applied.problem.is_some()).await;
+    assert_eq!((applied.n, applied.problem.unwrap().code), (before.n, "object_missing"));
     assert_eq!(node.shelf.rows("b"), Some(rows(&[("b", Some(7))])));
+}
+
+/// Patience is longer than any test: what is asserted is the order of events.
+#[tokio::test]
+async fn a_store_that_refuses_is_not_waited_for_and_one_that_is_mute_no_longer_than_patience() {
+    let mut world = World::in_memory();
+    world.base("a", &rows(&[("1", Some(1))])).await;
+    let node = world.node("node");
+    node.caught_up(&world).await;
+    let data_dir = node.stop().await;
+    let start = |patience| {
+        let store = Store::from_object_store(Arc::clone(&world.faulty) as Arc<dyn ObjectStore>);
+        Node::start(&data_dir, store, Pace { patience, ..fast() }, Clock::default())
+    };
+    let never = Duration::from_hours(1);
+    world.faulty.decide(|_, _| Fault::Fail);
+    let node = start(never);
+    node.until("ready", |applied| applied.ready).await;
+    assert_eq!(node.shelf.rows("a"), Some(rows(&[("1", Some(1))])));
+    node.stop().await;
+
+    // While it is waited for, everything local is loaded.
+    world.faulty.decide(|_, _| Fault::Hold);
+    let node = start(never);
+    let is_served = |applied: &Applied| applied.collections.values().any(|one| one.served.is_some());
+    let applied = node.until("loaded", is_served).await;
+    assert!(!applied.ready && node.shelf.rows("a").is_some());
+    node.stop().await;
+    // The look is never answered, and holds up nothing.
+    let asked = world.faulty.count(Request::Get, "head");
+    let node = start(Duration::from_millis(10));
+    node.until("ready", |applied| applied.ready).await;
+    assert_eq!(world.faulty.count(Request::Get, "head"), asked + 1);
+    node.stop().await;
 }
 
 #[tokio::test]

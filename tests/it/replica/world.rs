@@ -335,12 +335,24 @@ impl Node {
     }
 
     fn start_in(region: &str, data_dir: &Path, store: Store, pace: Pace, clock: Clock) -> Self {
+        Self::start_bounded(region, data_dir, store, (pace, clock), u64::MAX)
+    }
+
+    /// One with at most `bytes_max` bytes of local segments.
+    pub(crate) fn start_bounded(
+        region: &str,
+        data_dir: &Path,
+        store: Store,
+        (pace, clock): (Pace, Clock),
+        bytes_max: u64,
+    ) -> Self {
         let settings = Settings {
             region: RegionName::new(region).unwrap(),
             data_dir: data_dir.to_owned(),
             poll_interval: pace.poll,
         };
         let segments = SegmentDirectory::open(&data_dir.join("segments"), clock.clone()).unwrap();
+        let segments = segments.bounded(bytes_max);
         let shelf = Arc::new(Shelf::default());
         let opened = Replica::open_with_pace(&settings, store, segments, Arc::clone(&shelf), clock, pace);
         let (replica, handle) = opened.unwrap();

@@ -292,6 +292,7 @@ impl Process {
         self.logged("larder serves").await["admin"].as_str().unwrap().parse().unwrap()
     }
 
+    /// Waits until it is ready.
     pub(crate) async fn ready(&mut self) {
         self.logged("larder serves").await;
         until("readiness", async || (self.ask("/readyz").await.status == 200).then_some(())).await;

@@ -24,6 +24,8 @@ pub(crate) enum Weather {
     Throttle(u64),
     /// A connection is cut after so many bytes of answers.
     Cut(u64),
+    /// Every condition of a request is gone before it arrives.
+    Careless,
     /// Each request is answered with this status line and body, and reaches nobody.
     Answer(&'static str, &'static str),
 }
@@ -107,10 +109,32 @@ async fn pass(mut client: TcpStream, target: SocketAddr, weather: Weather) {
             let _ = server.set_nodelay(true);
             let (mut from_client, to_client) = client.split();
             let (from_server, mut to_server) = { server }.into_split();
+            let forward = async {
+                if weather == Weather::Careless {
+                    carelessly(&mut from_client, &mut to_server).await;
+                } else {
+                    let _ = tokio::io::copy(&mut from_client, &mut to_server).await;
+                }
+            };
             tokio::select! {
-                _ = tokio::io::copy(&mut from_client, &mut to_server) => {}
+                () = forward => {}
                 () = slowly(from_server, to_client, weather) => {}
             }
+        }
+    }
+}
+
+/// Moves requests, and renames the header with the condition; a head comes in one piece here.
+async fn carelessly(from: &mut (impl AsyncReadExt + Unpin), to: &mut (impl AsyncWriteExt + Unpin)) {
+    let (condition, unknown) = (b"if-none-match:", b"x-none-matches:");
+    let mut bytes = vec![0; PIECE_BYTES];
+    while let Ok(count @ 1..) = from.read(&mut bytes).await {
+        let mut piece = bytes[..count].to_vec();
+        if let Some(at) = piece.windows(condition.len()).position(|found| found == condition) {
+            piece.splice(at..at + condition.len(), unknown.iter().copied());
+        }
+        if to.write_all(&piece).await.is_err() {
+            return;
         }
     }
 }

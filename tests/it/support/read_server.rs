@@ -4,7 +4,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use chrono::{DateTime, Utc};
 use larder::{
-    api::{self, Limits, Listener, ReadLimits, ReadState, serve::tls::Tls},
+    api::{self, Limits, Listener, ReadLimits, ReadState, Readiness, serve::tls::Tls},
     auth::{ApiKey, KeyRing},
     cache::{Cache, Collection, Slot},
     domain::{
@@ -181,8 +181,7 @@ impl Server {
             clock.clone(),
             metrics.clone(),
             read_limits,
-            is_ready,
-            shutdown.clone(),
+            Readiness::of_replica(is_ready, shutdown.clone()),
         );
         let public = Listener::bind(any, limits, metrics.connections("public")).unwrap().with_tls(tls);
         let admin = Listener::bind(any, RELAXED, metrics.connections("admin")).unwrap();

@@ -1,0 +1,107 @@
+//! Local segments within their bound: what nothing needs goes first, then a version is not taken.
+
+use std::{fs, path::Path, sync::Arc};
+
+use chrono::TimeDelta;
+use larder::{
+    domain::{digest::Digest, manifest::Version},
+    publication::Store,
+    replica::Applied,
+    support::clock::Clock,
+};
+use object_store::ObjectStore;
+
+use super::world::{Node, Rows, World, fast, rows};
+use crate::support::faulty_store::Fault;
+
+/// Rows that take about `bytes` bytes in a segment of these tests.
+fn sized(bytes: usize) -> Rows {
+    rows(&[(&"x".repeat(bytes), Some(1))])
+}
+
+fn bytes_in(data_dir: &Path) -> u64 {
+    let files = fs::read_dir(data_dir.join("segments")).unwrap();
+    files.map(|file| file.unwrap().metadata().unwrap().len()).sum()
+}
+
+/// Starts a node with room for 2,000 bytes of segments.
+fn bounded(world: &World, store: Store, clock: &Clock) -> Node {
+    let pace = (fast(), clock.clone());
+    Node::start_bounded("local", &world.root.path().join("node"), store, pace, 2000)
+}
+
+fn is_full(applied: &Applied) -> bool {
+    let problem = applied.collections.get("a").and_then(|one| one.problem.as_ref());
+    problem.is_some_and(|problem| problem.code == "segments_full")
+}
+
+#[tokio::test]
+async fn a_version_without_room_is_not_taken_and_the_present_one_stays_for_the_next_start() {
+    // Objects behind a network are kept as they come, those of a directory once they are served.
+    for mut world in [World::in_memory(), World::in_directory()] {
+        let clock = Clock::fixed(Clock::default().now());
+        let far = Store::from_object_store(Arc::clone(&world.faulty) as Arc<dyn ObjectStore>);
+        let store = if world.store.is_near() { world.store.clone() } else { far };
+        world.base("a", &sized(1200)).await;
+        let node = bounded(&world, store.clone(), &clock);
+        node.caught_up(&world).await;
+        node.until("its state saved", |_| world.root.path().join("node/state/catalog.json").exists()).await;
+
+        // What is served and what comes do not fit together, however long ago the former was used.
+        clock.set(clock.now() + TimeDelta::hours(2));
+        world.base("a", &sized(1300)).await;
+        let applied = node.until("full", is_full).await;
+        assert_eq!((applied.collections["a"].served, applied.ready), (Some(Version(1)), true));
+        let message = applied.collections["a"].problem.as_ref().unwrap().message.clone();
+        assert!(message.contains("2000 bytes ([node] segments_bytes_max)"), "{message}");
+        let data_dir = node.stop().await;
+        assert!(bytes_in(&data_dir) <= 2000);
+
+        // The next start serves it without the store.
+        world.faulty.decide(|_, _| Fault::Fail);
+        let cut = Store::from_object_store(Arc::clone(&world.faulty) as Arc<dyn ObjectStore>);
+        let node = bounded(&world, cut, &clock);
+        node.until("ready", |applied| applied.ready).await;
+        assert_eq!(node.shelf.rows("a"), Some(sized(1200)));
+        node.stop().await;
+        world.faulty.heal();
+
+        // One that fits is taken; and then what nothing needs any more makes room for the next.
+        world.base("a", &sized(300)).await;
+        let node = bounded(&world, store, &clock);
+        node.caught_up(&world).await;
+        clock.set(clock.now() + TimeDelta::minutes(2));
+        world.base("a", &sized(1500)).await;
+        node.caught_up(&world).await;
+        assert_eq!(node.shelf.rows("a"), Some(sized(1500)));
+        let data_dir = node.stop().await;
+        assert!(bytes_in(&data_dir) <= 2000, "{}", bytes_in(&data_dir));
+    }
+}
+
+#[tokio::test]
+async fn what_others_left_goes_first() {
+    let mut world = World::in_memory();
+    let clock = Clock::default();
+    world.base("a", &sized(1200)).await;
+    let directory = world.root.path().join("node/segments");
+    fs::create_dir_all(&directory).unwrap();
+    let old = clock.now() - TimeDelta::minutes(5);
+    let leave = |name: &str, bytes: usize, modified: chrono::DateTime<chrono::Utc>| {
+        let path = directory.join(name);
+        fs::write(&path, vec![0; bytes]).unwrap();
+        fs::File::open(&path).unwrap().set_modified(modified.into()).unwrap();
+        path
+    };
+    let named = |number: u8| format!("{}.arrow", Digest::of(&[number]));
+    let oldest = leave(&named(1), 900, old - TimeDelta::minutes(1));
+    let older = leave(&named(2), 500, old);
+    // Whoever fetched this one may be about to read it; that one is not ours.
+    let fresh = leave(&named(3), 100, clock.now());
+    let foreign = leave("notes.txt", 5000, old);
+    let store = Store::from_object_store(Arc::clone(&world.faulty) as Arc<dyn ObjectStore>);
+    let node = bounded(&world, store, &clock);
+    node.caught_up(&world).await;
+    assert_eq!([&oldest, &older, &fresh, &foreign].map(|path| path.exists()), [false, true, true, true]);
+    node.stop().await;
+}
