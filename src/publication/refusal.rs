@@ -224,7 +224,7 @@ mod tests {
             let refusal = answered(status, &xml(code, "It is so.", ""));
             assert_eq!(refusal.cause, cause, "{code}");
             assert_eq!(refusal.said, format!("{code}: It is so."));
-            assert_eq!(refusal.told, format!("{} {status} ({code}: It is so.)", REQUEST.trim_end()),);
+            assert_eq!(refusal.told, format!("{} {status} ({code}: It is so.)", REQUEST.trim_end()));
         }
     }
 

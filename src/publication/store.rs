@@ -123,7 +123,7 @@ impl Store {
             let result = match self.inner.get_opts(path, options).await {
                 Ok(result) => result,
                 Err(object_store::Error::NotModified { .. }) => return Ok(Conditional::Unchanged),
-                Err(source) => match self.failed("read", path, source) {
+                Err(source) => match self.failed("read", path, &source) {
                     Error::Missing { .. } => return Ok(Conditional::Missing),
                     error => return Err(error),
                 },
@@ -141,7 +141,7 @@ impl Store {
         }
         within(REQUEST_TIMEOUT, "read", path, async {
             let result = self.inner.get_opts(path, GetOptions::default()).await;
-            let result = result.map_err(|source| self.failed("read", path, source))?;
+            let result = result.map_err(|source| self.failed("read", path, &source))?;
             if result.meta.size != bytes {
                 return Err(corrupt(path.as_ref(), "its length is another one"));
             }
@@ -158,7 +158,7 @@ impl Store {
         let length = range.end - range.start;
         let options = GetOptions { range: Some(GetRange::Bounded(range)), ..GetOptions::default() };
         let result = within(REQUEST_TIMEOUT, "read", path, async {
-            self.inner.get_opts(path, options).await.map_err(|source| self.failed("read", path, source))
+            self.inner.get_opts(path, options).await.map_err(|source| self.failed("read", path, &source))
         })
         .await?;
         if result.meta.size != whole {
@@ -173,7 +173,7 @@ impl Store {
                     bytes.extend_from_slice(&piece);
                 }
                 Some(Ok(_)) => return Err(corrupt(path.as_ref(), "it is too long")),
-                Some(Err(source)) => return Err(self.failed("read", path, source)),
+                Some(Err(source)) => return Err(self.failed("read", path, &source)),
                 None if bytes.len() as u64 == length => return Ok(bytes.into()),
                 None => return Err(corrupt(path.as_ref(), "it is cut short")),
             }
@@ -184,7 +184,7 @@ impl Store {
     pub(super) async fn put(&self, path: &Path, bytes: Bytes) -> Result<(), Error> {
         within(upload_timeout(bytes.len()), "write", path, async {
             let put = self.inner.put(path, PutPayload::from_bytes(bytes)).await;
-            put.map(drop).map_err(|source| self.failed("write", path, source))
+            put.map(drop).map_err(|source| self.failed("write", path, &source))
         })
         .await
     }
@@ -193,7 +193,7 @@ impl Store {
     pub(super) async fn create(&self, path: &Path, bytes: Bytes) -> Result<(), Error> {
         within(upload_timeout(bytes.len()), "write", path, async {
             let put = self.inner.put_opts(path, PutPayload::from_bytes(bytes), PutMode::Create.into()).await;
-            put.map(drop).map_err(|source| self.failed("write", path, source))
+            put.map(drop).map_err(|source| self.failed("write", path, &source))
         })
         .await
     }
@@ -205,7 +205,7 @@ impl Store {
         mut next: impl AsyncFnMut() -> Result<Option<Bytes>, Error>,
     ) -> Result<(), Error> {
         let upload = within(REQUEST_TIMEOUT, "write", path, async {
-            self.inner.put_multipart(path).await.map_err(|source| self.failed("write", path, source))
+            self.inner.put_multipart(path).await.map_err(|source| self.failed("write", path, &source))
         })
         .await?;
         let mut upload = WriteMultipart::new_with_chunk_size(upload, PART_BYTES);
@@ -216,7 +216,7 @@ impl Store {
                 let Some(bytes) = next().await? else { return Ok(false) };
                 upload.put(bytes);
                 // No part waits behind another one: memory holds two parts.
-                upload.wait_for_capacity(1).await.map_err(|source| self.failed("write", path, source))?;
+                upload.wait_for_capacity(1).await.map_err(|source| self.failed("write", path, &source))?;
                 Ok(true)
             };
             match within(parts_timeout, "write", path, step).await {
@@ -230,7 +230,7 @@ impl Store {
             }
         }
         within(parts_timeout, "write", path, async {
-            upload.finish().await.map(drop).map_err(|source| self.failed("write", path, source))
+            upload.finish().await.map(drop).map_err(|source| self.failed("write", path, &source))
         })
         .await
     }
@@ -241,7 +241,7 @@ impl Store {
     /// [`Error::Missing`], [`Error::Corrupt`] for another length.
     pub(super) async fn check(&self, path: &Path, bytes: u64) -> Result<(), Error> {
         within(REQUEST_TIMEOUT, "read", path, async {
-            let found = self.inner.head(path).await.map_err(|source| self.failed("read", path, source))?;
+            let found = self.inner.head(path).await.map_err(|source| self.failed("read", path, &source))?;
             if found.size == bytes {
                 Ok(())
             } else {
@@ -256,7 +256,7 @@ impl Store {
         within(REQUEST_TIMEOUT, "delete", path, async {
             match self.inner.delete(path).await {
                 Ok(()) => Ok(()),
-                Err(source) => match self.failed("delete", path, source) {
+                Err(source) => match self.failed("delete", path, &source) {
                     Error::Missing { .. } => Ok(()),
                     error => Err(error),
                 },
@@ -269,7 +269,7 @@ impl Store {
     pub(super) async fn children(&self, prefix: &Path) -> Result<Vec<String>, Error> {
         within(LIST_TIMEOUT, "list", prefix, async {
             let listed = self.inner.list_with_delimiter(Some(prefix)).await;
-            let listed = listed.map_err(|source| self.failed("list", prefix, source))?;
+            let listed = listed.map_err(|source| self.failed("list", prefix, &source))?;
             Ok(listed.common_prefixes.iter().filter_map(|path| path.filename()).map(str::to_owned).collect())
         })
         .await
@@ -290,7 +290,7 @@ impl Store {
             let next = async { Ok(objects.next().await) };
             match within(STALL_TIMEOUT, "list", prefix, next).await? {
                 Some(Ok(object)) => visit(object),
-                Some(Err(source)) => return Err(self.failed("list", prefix, source)),
+                Some(Err(source)) => return Err(self.failed("list", prefix, &source)),
                 None => return Ok(()),
             }
         }
@@ -303,12 +303,12 @@ impl Store {
             return Err(too_large(result.meta.size));
         }
         if let GetResultPayload::File(..) = result.payload {
-            return result.bytes().await.map_err(|source| self.failed("read", path, source));
+            return result.bytes().await.map_err(|source| self.failed("read", path, &source));
         }
         let mut pieces = result.into_stream();
         let mut bytes = Vec::new();
         while let Some(piece) = pieces.next().await {
-            let piece = piece.map_err(|source| self.failed("read", path, source))?;
+            let piece = piece.map_err(|source| self.failed("read", path, &source))?;
             if (bytes.len() + piece.len()) as u64 > limit {
                 return Err(too_large((bytes.len() + piece.len()) as u64));
             }
@@ -318,9 +318,9 @@ impl Store {
     }
 
     /// An error of the backend as one of ours.
-    fn failed(&self, operation: &'static str, path: &Path, source: object_store::Error) -> Error {
+    fn failed(&self, operation: &'static str, path: &Path, source: &object_store::Error) -> Error {
         use object_store::Error as Source;
-        let Refusal { cause, said, told } = Refusal::of(&source);
+        let Refusal { cause, said, told } = Refusal::of(source);
         let path = path.to_string();
         match (cause, self.bucket.as_deref()) {
             (Some(Cause::NoBucket), Some(Named { service, bucket, location })) => {

@@ -11,7 +11,7 @@ use std::{
 
 use aws_lc_rs::hmac;
 use base64::{Engine as _, prelude::BASE64_STANDARD};
-use chrono::Utc;
+use larder::support::clock::Clock;
 use tokio::sync::OnceCell;
 
 use super::{
@@ -44,7 +44,7 @@ impl Azure {
         let server = Self::server().await;
         let name = format!("container-{}", server.containers.fetch_add(1, Ordering::Relaxed));
         let mut client = Client::connect(server.address()).await;
-        let date = Utc::now().format("%a, %d %b %Y %H:%M:%S GMT");
+        let date = Clock::default().now().format("%a, %d %b %Y %H:%M:%S GMT");
         let headers = format!("x-ms-date:{date}\nx-ms-version:{VERSION}");
         let path = format!("/{ACCOUNT}/{name}");
         // Method, eleven headers that are not sent, those of the service, and what is asked for.
