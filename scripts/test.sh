@@ -63,12 +63,13 @@ install_missing() {
   apt-get install -q -y --no-install-recommends "${missing[@]}"
 }
 
-# brazejs, as it is pinned, outside of the sources. npm writes the last file when it has finished.
-install_brazejs() {
-  local pinned=tests/it/clients installed=target/clients
+# Node programs of the tests, as they are pinned, outside of the sources: target/NAME, filled from the
+# directory's package-lock.json. npm writes the last file when it has finished.
+install_node_program() {
+  local installed="target/$1" pinned="$2"
   cmp -s "$pinned/package-lock.json" "$installed/package-lock.json" \
     && [ -e "$installed/node_modules/.package-lock.json" ] && return 0
-  say "installing brazejs"
+  say "installing $1"
   rm -rf "$installed"
   mkdir -p "$installed"
   cp "$pinned/package.json" "$pinned/package-lock.json" "$installed"
@@ -77,7 +78,8 @@ install_brazejs() {
 
 command -v cargo >/dev/null 2>&1 || { echo "cargo is missing: install Rust 1.95 or newer" >&2; exit 1; }
 install_missing
-install_brazejs
+install_node_program clients tests/it/clients # brazejs
+install_node_program azurite tests/it/support/azurite
 install_python_programs
 
 say "format"

@@ -13,7 +13,7 @@ mod server;
 mod signals;
 mod standing;
 
-pub use check::{check_metadata, check_read_store, check_signing_key, check_store};
+pub use check::{check_metadata, check_read_store, check_signing_key, check_statuses, check_store};
 pub use descriptors::provide as provide_descriptors;
 pub use parts::{open_known_store, open_metadata, open_statuses};
 pub use process::PublisherProcess;

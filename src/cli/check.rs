@@ -11,6 +11,7 @@ use crate::{
     app,
     config::{Config, Role, SyncConfig},
     control::{self, Checked},
+    publication,
     support::clock::Clock,
 };
 
@@ -34,6 +35,7 @@ pub(super) async fn run(arguments: Check) -> Result<Exit, Failure> {
         is_sound &= tell("store", app::check_store(&config).await)?;
         is_sound &= tell("metadata", app::check_metadata(&config, Clock::default()).await)?;
     }
+    is_sound &= tell_statuses(app::check_statuses(&config).await)?;
     for sync in &config.syncs {
         let checked = match session::source_of(&config, sync) {
             Ok(source) => control::check_sync(&sync.spec, &source).await,
@@ -67,6 +69,21 @@ fn tell_sync(sync: &SyncConfig, result: Result<Checked, control::Error>) -> Resu
             }
             Ok(false)
         }
+    }
+}
+
+/// Prints what was found of the fleet's statuses. A node that may not write its own is sound: it serves
+/// all the same.
+fn tell_statuses(result: Result<String, control::Error>) -> Result<bool, Failure> {
+    match result {
+        Err(error @ control::Error::Publication(publication::Error::Denied { .. })) => {
+            complain(&format!(
+                "warning: statuses: {error} (code: {}); others see this node as silent",
+                error.code()
+            ));
+            Ok(true)
+        }
+        result => tell("statuses", result),
     }
 }
 

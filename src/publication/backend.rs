@@ -14,6 +14,7 @@ use secrecy::ExposeSecret;
 
 use super::{
     error::Error,
+    refusal::Refusal,
     settings::{Bucket, Location, Service},
 };
 
@@ -39,8 +40,7 @@ pub(super) fn open(location: &Location) -> Result<Arc<dyn ObjectStore>, Error> {
                 Service::Gcs => gcs(bucket),
                 Service::Azure => azure(bucket),
             };
-            let unusable = |source| Error::Unusable { location: location.shown(), source };
-            let client = client.map_err(unusable)?;
+            let client = client.map_err(|source| unusable(location.shown(), &source))?;
             Ok(if bucket.prefix.is_empty() {
                 client
             } else {
@@ -50,13 +50,17 @@ pub(super) fn open(location: &Location) -> Result<Arc<dyn ObjectStore>, Error> {
     }
 }
 
+fn unusable(location: String, source: &object_store::Error) -> Error {
+    Error::Unusable { location, told: Refusal::of(source).told }
+}
+
 /// A directory of this machine, created 0700.
 fn directory(path: &Path) -> Result<Arc<dyn ObjectStore>, Error> {
     let local = |source| Error::Local { action: "create", path: path.to_owned(), source };
     DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(local)?;
     let root = path.canonicalize().map_err(local)?;
     let store = LocalFileSystem::new_with_prefix(&root)
-        .map_err(|source| Error::Unusable { location: format!("file:{}", root.display()), source })?
+        .map_err(|source| unusable(format!("file:{}", root.display()), &source))?
         .with_fsync(true)
         .with_automatic_cleanup(true);
     Ok(Arc::new(store))

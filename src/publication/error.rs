@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use super::settings::Service;
 use crate::domain::{error::ErrorKind, id::DeploymentId};
 
 /// A failure of the store, of an object in it, or of a local copy.
@@ -9,26 +10,62 @@ use crate::domain::{error::ErrorKind, id::DeploymentId};
 pub enum Error {
     /// The store did not do what it was asked.
     #[error(
-        "the object store could not {operation} `{path}`; check that it is reachable and writable: {}",
-        told(source)
+        "the object store could not {operation} `{path}`; check that it is reachable and writable: {told}"
     )]
     Request {
         /// "read", "write", "list" or "delete".
         operation: &'static str,
         /// Object path.
         path: String,
-        /// What the store's client says.
-        #[source]
-        source: object_store::Error,
+        /// The request and what the store said to it, or why no answer came, on one line.
+        told: String,
+    },
+    /// The bucket is not there.
+    #[error(
+        "there is no {kind} `{bucket}` ({location}); create it, or correct the URL in [storage]",
+        kind = service.bucket()
+    )]
+    NoBucket {
+        /// Whose bucket it would be.
+        service: Service,
+        /// Its name.
+        bucket: String,
+        /// The store, without credentials.
+        location: String,
+    },
+    /// The bucket is in another region than the one that was asked.
+    #[error(
+        "{location} is in another region than the one that was asked{}; set [storage.s3] region, or \
+         read_region for read_url, to the bucket's own",
+        in_brackets(said)
+    )]
+    OtherRegion {
+        /// The store, without credentials.
+        location: String,
+        /// The service's code and message; empty when it gave none.
+        said: String,
+    },
+    /// Nobody gave credentials.
+    #[error(
+        "there are no credentials for {location}: none are configured, and this machine has no identity \
+         that gives some; {} ({told})",
+        service.credentials()
+    )]
+    NoCredentials {
+        /// Whose credentials they would be.
+        service: Service,
+        /// The store, without credentials.
+        location: String,
+        /// How the machine's identity was asked for, and why that failed.
+        told: String,
     },
     /// No client of the store can be made.
-    #[error("the object store {location} cannot be used as configured: {}", told(source))]
+    #[error("the object store {location} cannot be used as configured: {told}")]
     Unusable {
         /// The store, without credentials.
         location: String,
-        /// What the store's client says.
-        #[source]
-        source: object_store::Error,
+        /// What the store's client says, on one line.
+        told: String,
     },
     /// The store creates an object where one is.
     #[error(
@@ -71,15 +108,17 @@ pub enum Error {
         seconds: u64,
     },
     /// The store refused the credentials.
-    #[error("the object store refuses to {operation} `{path}`; check the node's credentials and rights")]
+    #[error(
+        "the object store refuses to {operation} `{path}`{}; check the node's credentials and rights",
+        in_brackets(said)
+    )]
     Denied {
         /// "read", "write", "list" or "delete".
         operation: &'static str,
         /// Object path.
         path: String,
-        /// What the store's client says.
-        #[source]
-        source: object_store::Error,
+        /// The service's code and message; empty when it gave none.
+        said: String,
     },
     /// An object that something names is not there.
     #[error("`{path}` is named but is not in the object store")]
@@ -152,6 +191,19 @@ pub enum Error {
         /// Object path.
         path: String,
     },
+    /// A copy of the store is one of another deployment's.
+    #[error(
+        "`{path}` belongs to deployment {found}, the store at [storage] url to {expected}; read_url must \
+         name a copy of it"
+    )]
+    ForeignCopy {
+        /// The catalog of the copy.
+        path: String,
+        /// The store's deployment.
+        expected: DeploymentId,
+        /// The copy's deployment.
+        found: DeploymentId,
+    },
     /// A document names an object outside the places that its kind may name.
     #[error("`{document}` names an object outside its own place; it is not read")]
     ForeignPath {
@@ -197,7 +249,7 @@ impl Error {
     pub fn kind(&self) -> ErrorKind {
         match self {
             Self::Request { .. } | Self::Timeout { .. } | Self::Ending => ErrorKind::Unavailable,
-            Self::Denied { .. } | Self::Untrusted { .. } => ErrorKind::Forbidden,
+            Self::Denied { .. } | Self::NoCredentials { .. } | Self::Untrusted { .. } => ErrorKind::Forbidden,
             Self::Missing { .. } => ErrorKind::NotFound,
             Self::Exists { .. } => ErrorKind::Conflict,
             Self::Corrupt { .. }
@@ -207,11 +259,28 @@ impl Error {
             Self::NewerFormat { .. }
             | Self::ForeignCatalog { .. }
             | Self::Forked { .. }
+            | Self::ForeignCopy { .. }
+            | Self::NoBucket { .. }
+            | Self::OtherRegion { .. }
             | Self::Unusable { .. }
             | Self::UnconditionalCreate { .. }
             | Self::SigningKey { .. } => ErrorKind::Invalid,
             Self::Local { .. } | Self::NoRoom { .. } => ErrorKind::Internal,
         }
+    }
+
+    /// Whether the store failed, or the way to it, whatever the object that was asked for is like.
+    pub(super) fn is_of_store(&self) -> bool {
+        matches!(
+            self,
+            Self::Request { .. }
+                | Self::NoBucket { .. }
+                | Self::OtherRegion { .. }
+                | Self::NoCredentials { .. }
+                | Self::Timeout { .. }
+                | Self::Denied { .. }
+                | Self::Ending
+        )
     }
 
     /// Whether a head that is read so says nothing at all, and documents are found without it.
@@ -226,6 +295,9 @@ impl Error {
     pub fn code(&self) -> &'static str {
         match self {
             Self::Request { .. } => "store_unavailable",
+            Self::NoBucket { .. } => "store_no_bucket",
+            Self::OtherRegion { .. } => "store_other_region",
+            Self::NoCredentials { .. } => "store_no_credentials",
             Self::Unusable { .. } => "store_unusable",
             Self::UnconditionalCreate { .. } => "store_overwrites",
             Self::SigningKey { .. } => "signing_key_unusable",
@@ -238,7 +310,7 @@ impl Error {
             Self::Malformed { .. } => "document_malformed",
             Self::TooLarge { .. } => "object_too_large",
             Self::NewerFormat { .. } => "newer_format",
-            Self::ForeignCatalog { .. } => "foreign_catalog",
+            Self::ForeignCatalog { .. } | Self::ForeignCopy { .. } => "foreign_catalog",
             Self::Forked { .. } => "catalog_forked",
             Self::ForeignPath { .. } => "object_path_refused",
             Self::Local { .. } => "local_file",
@@ -248,14 +320,8 @@ impl Error {
     }
 }
 
-/// What a store's client says, without the parameters of addresses: some hold a signature.
-fn told(source: &object_store::Error) -> String {
-    let text = source.to_string();
-    let words = text.split(' ').map(|word| match word.split_once('?') {
-        Some((address, _)) if address.contains("://") => format!("{address}?..."),
-        _ => word.to_owned(),
-    });
-    words.collect::<Vec<_>>().join(" ")
+fn in_brackets(said: &str) -> String {
+    if said.is_empty() { String::new() } else { format!(" ({said})") }
 }
 
 /// Runs file work on the threads that may block.

@@ -20,6 +20,7 @@ pub(crate) mod fuzz;
 mod paths;
 mod probe;
 mod publish;
+mod refusal;
 pub mod retention;
 mod room;
 mod seal;

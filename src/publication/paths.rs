@@ -21,6 +21,9 @@ pub(super) const STATUS: &str = "status";
 /// Where stores are tried out.
 pub(super) const PROBES: &str = "probe";
 
+/// The directories of a store that hold nothing but its own objects.
+pub(super) const OWN: [&str; 4] = [CATALOG, COLLECTIONS, KEYS, PROBES];
+
 /// Characters of the random part of a key set's name.
 const KEY_SET_RANDOM_CHARACTERS: usize = 32;
 
@@ -107,6 +110,11 @@ pub(super) fn probe(random: u128) -> Path {
 /// The status of a node, below `prefix`.
 pub(super) fn status(prefix: &Path, region: &RegionName, node: NodeId) -> Path {
     prefix.clone().join(region.as_str()).join(format!("{node}.json"))
+}
+
+/// What `check` writes beside the statuses of a region; never a status.
+pub(super) fn status_trial(prefix: &Path, region: &RegionName) -> Path {
+    prefix.clone().join(region.as_str()).join("check.json")
 }
 
 /// Whose status stands at `path`; `None` for every path that [`status`] does not make.

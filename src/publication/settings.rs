@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::seal::VerifyKey;
+use super::{paths, seal::VerifyKey};
 use crate::support::secret::SecretString;
 
 /// Where objects live.
@@ -56,6 +56,25 @@ pub enum Service {
     Azure,
 }
 
+impl Service {
+    /// What it calls a bucket.
+    pub(super) const fn bucket(self) -> &'static str {
+        match self {
+            Self::S3 | Self::Gcs => "bucket",
+            Self::Azure => "container",
+        }
+    }
+
+    /// How it is given credentials.
+    pub(super) const fn credentials(self) -> &'static str {
+        match self {
+            Self::S3 => "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or their keys in [storage.s3]",
+            Self::Gcs => "set [storage.gcs] service_account_file, or GOOGLE_APPLICATION_CREDENTIALS",
+            Self::Azure => "set [storage.azure] access_key, or AZURE_STORAGE_SAS_TOKEN",
+        }
+    }
+}
+
 impl Location {
     /// Where it is, for people: without credentials.
     pub fn shown(&self) -> String {
@@ -71,5 +90,25 @@ impl Location {
                 format!("{scheme}://{}{slash}{}", bucket.name, bucket.prefix)
             }
         }
+    }
+
+    /// The directory of the store at `store` that this place lies in, when objects of the store's own
+    /// stand there.
+    pub fn lies_in_own(&self, store: &Self) -> Option<&'static str> {
+        let first = match (self, store) {
+            (Self::Directory(place), Self::Directory(root)) => {
+                place.strip_prefix(root).ok()?.components().next()?.as_os_str().to_str()?
+            }
+            (Self::Bucket(place), Self::Bucket(root)) => {
+                if (place.service, &place.name) != (root.service, &root.name) {
+                    return None;
+                }
+                let below = place.prefix.strip_prefix(root.prefix.as_str())?;
+                let below = if root.prefix.is_empty() { below } else { below.strip_prefix('/')? };
+                below.split('/').next()?
+            }
+            _ => return None,
+        };
+        paths::OWN.into_iter().find(|own| *own == first)
     }
 }

@@ -9,15 +9,26 @@ use object_store::{
     PutPayload, WriteMultipart, path::Path,
 };
 
-use super::{backend, decode::corrupt, error::Error, seal::Seal, settings::Location};
+use super::{
+    backend,
+    decode::corrupt,
+    error::Error,
+    refusal::{Cause, Refusal},
+    seal::Seal,
+    settings::{Location, Service},
+};
 
 /// Bound of a request for a small document, and of the first answer to a larger one: far above a
 /// slow store's tail, and a follower that waits longer is better off asking again.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 /// Bound between two pieces of a large object: a connection that is silent for longer is dead.
 const STALL_TIMEOUT: Duration = Duration::from_secs(20);
-/// Bound of one upload of up to [`PUT_BYTES_MAX`]: 64 MB at half a megabyte a second.
-const UPLOAD_TIMEOUT: Duration = Duration::from_mins(2);
+/// Bound of a list of names, which a service gives in pages.
+const LIST_TIMEOUT: Duration = Duration::from_mins(2);
+/// Bound of an upload, besides the time that its bytes take at [`UPLOAD_RATE_MIN`].
+const UPLOAD_TIMEOUT: Duration = Duration::from_secs(15);
+/// The slowest link that is waited for, in bytes a second.
+const UPLOAD_RATE_MIN: u64 = 512 * 1024;
 /// Largest object put in one request; larger ones go in parts, so that memory stays bounded.
 pub(super) const PUT_BYTES_MAX: u64 = 64 * 1024 * 1024;
 /// Bytes of one part of a larger upload; S3 wants at least 5 MiB.
@@ -29,7 +40,17 @@ pub struct Store {
     inner: Arc<dyn ObjectStore>,
     /// The directory behind it, when it is one.
     pub(super) directory: Option<Arc<PathBuf>>,
+    /// The bucket behind it, when it is one.
+    bucket: Option<Arc<Named>>,
     pub(super) seal: Seal,
+}
+
+/// What people call a bucket.
+#[derive(Debug)]
+struct Named {
+    service: Service,
+    bucket: String,
+    location: String,
 }
 
 /// A small object as read.
@@ -56,12 +77,19 @@ impl Store {
             }
             Location::Bucket(_) => None,
         };
-        Ok(Self { inner, directory, seal: Seal::default() })
+        let bucket = match location {
+            Location::Directory(_) => None,
+            Location::Bucket(bucket) => {
+                let (service, bucket, location) = (bucket.service, bucket.name.clone(), location.shown());
+                Some(Arc::new(Named { service, bucket, location }))
+            }
+        };
+        Ok(Self { inner, directory, bucket, seal: Seal::default() })
     }
 
     /// A store over any backend.
     pub fn from_object_store(inner: Arc<dyn ObjectStore>) -> Self {
-        Self { inner, directory: None, seal: Seal::default() }
+        Self { inner, directory: None, bucket: None, seal: Seal::default() }
     }
 
     /// The same store, whose catalog is signed and believed as `seal` has it.
@@ -94,12 +122,14 @@ impl Store {
         let read = async {
             let result = match self.inner.get_opts(path, options).await {
                 Ok(result) => result,
-                Err(object_store::Error::NotFound { .. }) => return Ok(Conditional::Missing),
                 Err(object_store::Error::NotModified { .. }) => return Ok(Conditional::Unchanged),
-                Err(source) => return Err(failed("read", path, source)),
+                Err(source) => match self.failed("read", path, &source) {
+                    Error::Missing { .. } => return Ok(Conditional::Missing),
+                    error => return Err(error),
+                },
             };
             let etag = result.meta.e_tag.clone();
-            Ok(Conditional::Found(Small { bytes: collect(path, result, limit).await?, etag }))
+            Ok(Conditional::Found(Small { bytes: self.whole(path, result, limit).await?, etag }))
         };
         within(REQUEST_TIMEOUT, "read", path, read).await
     }
@@ -111,7 +141,7 @@ impl Store {
         }
         within(REQUEST_TIMEOUT, "read", path, async {
             let result = self.inner.get_opts(path, GetOptions::default()).await;
-            let result = result.map_err(|source| failed("read", path, source))?;
+            let result = result.map_err(|source| self.failed("read", path, &source))?;
             if result.meta.size != bytes {
                 return Err(corrupt(path.as_ref(), "its length is another one"));
             }
@@ -128,7 +158,7 @@ impl Store {
         let length = range.end - range.start;
         let options = GetOptions { range: Some(GetRange::Bounded(range)), ..GetOptions::default() };
         let result = within(REQUEST_TIMEOUT, "read", path, async {
-            self.inner.get_opts(path, options).await.map_err(|source| failed("read", path, source))
+            self.inner.get_opts(path, options).await.map_err(|source| self.failed("read", path, &source))
         })
         .await?;
         if result.meta.size != whole {
@@ -143,7 +173,7 @@ impl Store {
                     bytes.extend_from_slice(&piece);
                 }
                 Some(Ok(_)) => return Err(corrupt(path.as_ref(), "it is too long")),
-                Some(Err(source)) => return Err(failed("read", path, source)),
+                Some(Err(source)) => return Err(self.failed("read", path, &source)),
                 None if bytes.len() as u64 == length => return Ok(bytes.into()),
                 None => return Err(corrupt(path.as_ref(), "it is cut short")),
             }
@@ -152,18 +182,18 @@ impl Store {
 
     /// Writes an object of at most [`PUT_BYTES_MAX`], over whatever is there.
     pub(super) async fn put(&self, path: &Path, bytes: Bytes) -> Result<(), Error> {
-        within(UPLOAD_TIMEOUT, "write", path, async {
+        within(upload_timeout(bytes.len()), "write", path, async {
             let put = self.inner.put(path, PutPayload::from_bytes(bytes)).await;
-            put.map(drop).map_err(|source| failed("write", path, source))
+            put.map(drop).map_err(|source| self.failed("write", path, &source))
         })
         .await
     }
 
     /// Writes an object only where nothing is. Any error leaves open whether it was written.
     pub(super) async fn create(&self, path: &Path, bytes: Bytes) -> Result<(), Error> {
-        within(REQUEST_TIMEOUT, "write", path, async {
+        within(upload_timeout(bytes.len()), "write", path, async {
             let put = self.inner.put_opts(path, PutPayload::from_bytes(bytes), PutMode::Create.into()).await;
-            put.map(drop).map_err(|source| failed("write", path, source))
+            put.map(drop).map_err(|source| self.failed("write", path, &source))
         })
         .await
     }
@@ -175,19 +205,21 @@ impl Store {
         mut next: impl AsyncFnMut() -> Result<Option<Bytes>, Error>,
     ) -> Result<(), Error> {
         let upload = within(REQUEST_TIMEOUT, "write", path, async {
-            self.inner.put_multipart(path).await.map_err(|source| failed("write", path, source))
+            self.inner.put_multipart(path).await.map_err(|source| self.failed("write", path, &source))
         })
         .await?;
         let mut upload = WriteMultipart::new_with_chunk_size(upload, PART_BYTES);
+        // Two parts are on their way at once.
+        let parts_timeout = upload_timeout(2 * PART_BYTES);
         loop {
             let step = async {
                 let Some(bytes) = next().await? else { return Ok(false) };
                 upload.put(bytes);
                 // No part waits behind another one: memory holds two parts.
-                upload.wait_for_capacity(1).await.map_err(|source| failed("write", path, source))?;
+                upload.wait_for_capacity(1).await.map_err(|source| self.failed("write", path, &source))?;
                 Ok(true)
             };
-            match within(UPLOAD_TIMEOUT, "write", path, step).await {
+            match within(parts_timeout, "write", path, step).await {
                 Ok(true) => {}
                 Ok(false) => break,
                 Err(error) => {
@@ -197,8 +229,8 @@ impl Store {
                 }
             }
         }
-        within(UPLOAD_TIMEOUT, "write", path, async {
-            upload.finish().await.map(drop).map_err(|source| failed("write", path, source))
+        within(parts_timeout, "write", path, async {
+            upload.finish().await.map(drop).map_err(|source| self.failed("write", path, &source))
         })
         .await
     }
@@ -209,7 +241,7 @@ impl Store {
     /// [`Error::Missing`], [`Error::Corrupt`] for another length.
     pub(super) async fn check(&self, path: &Path, bytes: u64) -> Result<(), Error> {
         within(REQUEST_TIMEOUT, "read", path, async {
-            let found = self.inner.head(path).await.map_err(|source| failed("read", path, source))?;
+            let found = self.inner.head(path).await.map_err(|source| self.failed("read", path, &source))?;
             if found.size == bytes {
                 Ok(())
             } else {
@@ -223,8 +255,11 @@ impl Store {
     pub(super) async fn delete(&self, path: &Path) -> Result<(), Error> {
         within(REQUEST_TIMEOUT, "delete", path, async {
             match self.inner.delete(path).await {
-                Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
-                Err(source) => Err(failed("delete", path, source)),
+                Ok(()) => Ok(()),
+                Err(source) => match self.failed("delete", path, &source) {
+                    Error::Missing { .. } => Ok(()),
+                    error => Err(error),
+                },
             }
         })
         .await
@@ -232,9 +267,9 @@ impl Store {
 
     /// The names directly below `prefix` that have something below them.
     pub(super) async fn children(&self, prefix: &Path) -> Result<Vec<String>, Error> {
-        within(UPLOAD_TIMEOUT, "list", prefix, async {
+        within(LIST_TIMEOUT, "list", prefix, async {
             let listed = self.inner.list_with_delimiter(Some(prefix)).await;
-            let listed = listed.map_err(|source| failed("list", prefix, source))?;
+            let listed = listed.map_err(|source| self.failed("list", prefix, &source))?;
             Ok(listed.common_prefixes.iter().filter_map(|path| path.filename()).map(str::to_owned).collect())
         })
         .await
@@ -255,46 +290,61 @@ impl Store {
             let next = async { Ok(objects.next().await) };
             match within(STALL_TIMEOUT, "list", prefix, next).await? {
                 Some(Ok(object)) => visit(object),
-                Some(Err(source)) => return Err(failed("list", prefix, source)),
+                Some(Err(source)) => return Err(self.failed("list", prefix, &source)),
                 None => return Ok(()),
             }
         }
     }
+
+    /// The whole of a small object, never more than `limit` bytes of it.
+    async fn whole(&self, path: &Path, result: GetResult, limit: u64) -> Result<Bytes, Error> {
+        let too_large = |bytes| Error::TooLarge { path: path.to_string(), bytes, limit };
+        if result.meta.size > limit {
+            return Err(too_large(result.meta.size));
+        }
+        if let GetResultPayload::File(..) = result.payload {
+            return result.bytes().await.map_err(|source| self.failed("read", path, &source));
+        }
+        let mut pieces = result.into_stream();
+        let mut bytes = Vec::new();
+        while let Some(piece) = pieces.next().await {
+            let piece = piece.map_err(|source| self.failed("read", path, &source))?;
+            if (bytes.len() + piece.len()) as u64 > limit {
+                return Err(too_large((bytes.len() + piece.len()) as u64));
+            }
+            bytes.extend_from_slice(&piece);
+        }
+        Ok(bytes.into())
+    }
+
+    /// An error of the backend as one of ours.
+    fn failed(&self, operation: &'static str, path: &Path, source: &object_store::Error) -> Error {
+        use object_store::Error as Source;
+        let Refusal { cause, said, told } = Refusal::of(source);
+        let path = path.to_string();
+        match (cause, self.bucket.as_deref()) {
+            (Some(Cause::NoBucket), Some(Named { service, bucket, location })) => {
+                Error::NoBucket { service: *service, bucket: bucket.clone(), location: location.clone() }
+            }
+            (Some(Cause::OtherRegion), Some(Named { location, .. })) => {
+                Error::OtherRegion { location: location.clone(), said }
+            }
+            (Some(Cause::NoCredentials), Some(Named { service, location, .. })) => {
+                Error::NoCredentials { service: *service, location: location.clone(), told }
+            }
+            (Some(Cause::Denied), _) => Error::Denied { operation, path, said },
+            _ => match source {
+                Source::NotFound { .. } => Error::Missing { path },
+                Source::AlreadyExists { .. } => Error::Exists { path },
+                _ => Error::Request { operation, path, told },
+            },
+        }
+    }
 }
 
-/// The whole of a small object, never more than `limit` bytes of it.
-async fn collect(path: &Path, result: GetResult, limit: u64) -> Result<Bytes, Error> {
-    let too_large = |bytes| Error::TooLarge { path: path.to_string(), bytes, limit };
-    if result.meta.size > limit {
-        return Err(too_large(result.meta.size));
-    }
-    if let GetResultPayload::File(..) = result.payload {
-        return result.bytes().await.map_err(|source| failed("read", path, source));
-    }
-    let mut pieces = result.into_stream();
-    let mut bytes = Vec::new();
-    while let Some(piece) = pieces.next().await {
-        let piece = piece.map_err(|source| failed("read", path, source))?;
-        if (bytes.len() + piece.len()) as u64 > limit {
-            return Err(too_large((bytes.len() + piece.len()) as u64));
-        }
-        bytes.extend_from_slice(&piece);
-    }
-    Ok(bytes.into())
-}
-
-/// An error of the backend as one of ours.
-fn failed(operation: &'static str, path: &Path, source: object_store::Error) -> Error {
-    use object_store::Error as Source;
-    let path = path.to_string();
-    match source {
-        Source::NotFound { .. } => Error::Missing { path },
-        Source::AlreadyExists { .. } => Error::Exists { path },
-        Source::PermissionDenied { .. } | Source::Unauthenticated { .. } => {
-            Error::Denied { operation, path, source }
-        }
-        _ => Error::Request { operation, path, source },
-    }
+/// How long an upload of so many bytes may take.
+const fn upload_timeout(bytes: usize) -> Duration {
+    UPLOAD_TIMEOUT.saturating_add(Duration::from_secs(bytes as u64 / UPLOAD_RATE_MIN))
 }
 
 async fn within<T>(
@@ -306,4 +356,16 @@ async fn within<T>(
     tokio::time::timeout(bound, request).await.unwrap_or_else(|_| {
         Err(Error::Timeout { operation, path: path.to_string(), seconds: bound.as_secs() })
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_upload_has_time_by_its_size() {
+        for (bytes, seconds) in [(0, 15), (2_000, 15), (2 * PART_BYTES, 79), (PUT_BYTES_MAX as usize, 143)] {
+            assert_eq!(upload_timeout(bytes), Duration::from_secs(seconds), "{bytes}");
+        }
+    }
 }

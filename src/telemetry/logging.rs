@@ -18,6 +18,10 @@ use crate::domain::error::ErrorKind;
 /// `debug` and below some of them print headers or statements.
 const QUIET: [&str; 6] = ["h2", "hyper", "axum", "tower", "sqlx", "rustls"];
 
+/// The object store's client. At `info` it logs every attempt that it makes again: a store that is down
+/// would fill the log, which has the outcome anyway. It logs warnings at most, unless the filter names it.
+const STORE_CLIENT: &str = "object_store";
+
 /// Why logging could not begin.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -76,7 +80,10 @@ where
 {
     let asked = EnvFilter::builder().parse(&settings.filter).map_err(|source| Error::Filter { source })?;
     // The hint keeps the cheap global level check: without it every event is looked at.
-    let quiet = FilterFn::new(is_fit_to_log).with_max_level_hint(LevelFilter::TRACE);
+    let shows_store = settings.filter.contains(STORE_CLIENT);
+    let is_fit =
+        move |metadata: &Metadata<'_>| is_fit_to_log(metadata) && (shows_store || !is_retry(metadata));
+    let quiet = FilterFn::new(is_fit).with_max_level_hint(LevelFilter::TRACE);
     let lines = fmt::layer().with_writer(writer).with_ansi(colours);
     let lines = match settings.format {
         LogFormat::Text => lines.boxed(),
@@ -90,6 +97,10 @@ fn is_fit_to_log(metadata: &Metadata<'_>) -> bool {
     // `hyper_util` and `sqlx_core` are of the family.
     let family = library.split('_').next().unwrap_or_default();
     *metadata.level() <= tracing::Level::WARN || !QUIET.contains(&family)
+}
+
+fn is_retry(metadata: &Metadata<'_>) -> bool {
+    *metadata.level() > tracing::Level::WARN && metadata.target().split("::").next() == Some(STORE_CLIENT)
 }
 
 #[cfg(test)]
@@ -126,6 +137,8 @@ mod tests {
             tracing::trace!(target: "sqlx::query", "a statement");
             tracing::debug!(target: "sqlx_core::config", "a statement");
             tracing::warn!(target: "hyper", "a warning");
+            tracing::info!(target: "object_store::client::retry", "another attempt");
+            tracing::warn!(target: "object_store::aws", "a careless option");
         });
         let bytes = lines.0.lock().unwrap().clone();
         String::from_utf8(bytes).unwrap()
@@ -146,6 +159,21 @@ mod tests {
         let text = logged(LogFormat::Text, "trace,h2::codec=trace,sqlx::query=trace");
         assert!(text.contains("details") && text.contains("a warning"), "{text}");
         assert!(!text.contains("a header") && !text.contains("a statement"), "{text}");
+    }
+
+    #[test]
+    fn attempts_of_the_store_s_client_are_logged_when_the_filter_names_it() {
+        for (filter, attempts, warnings) in [
+            ("info", false, true),
+            ("trace", false, true),
+            ("error", false, false),
+            ("warn,object_store=info", true, true),
+            ("info,object_store::client=debug", true, true),
+        ] {
+            let text = logged(LogFormat::Text, filter);
+            assert_eq!(text.contains("another attempt"), attempts, "{filter}: {text}");
+            assert_eq!(text.contains("a careless option"), warnings, "{filter}: {text}");
+        }
     }
 
     #[test]

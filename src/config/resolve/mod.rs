@@ -151,10 +151,15 @@ fn check_directories(
 /// Statuses are swept by rules of their own, too.
 fn check_status(node: &super::NodeSettings, storage: &storage::Storage, root: &Section<'_>) {
     let Some(status) = &storage.status else { return };
-    let message = if status.shown() == storage.settings.location.shown() {
+    let settings = &storage.settings;
+    let stores = [Some(&settings.location), settings.read_location.as_ref()];
+    let own = stores.into_iter().flatten().find_map(|store| status.lies_in_own(store));
+    let message = if status.shown() == settings.location.shown() {
         "must not be storage.url itself"
     } else if matches!(status, Location::Directory(path) if *path == node.data_dir) {
         "must not be node.data_dir itself"
+    } else if let Some(own) = own {
+        &format!("must not be in `{own}/` of the store, which holds its own objects")
     } else {
         return;
     };

@@ -120,6 +120,18 @@ larder.toml:2:14  storage.status_url: must not be node.data_dir itself
 larder.toml:3:14  storage.status_url: must not be storage.url itself
   hint: leave it out for `status/` below storage.url, or name a place of its own
 "#);
+    for (url, status_url, own) in [
+        ("file:/srv/store", "file:///srv/store/catalog", "catalog"),
+        ("file:/srv/store", "file:/srv/store/collections/customer", "collections"),
+        ("s3://b", "s3://b/keys/", "keys"),
+        ("s3://b/larder", "s3://b/larder/probe/x", "probe"),
+    ] {
+        let found = faults(&format!("[storage]\nurl = \"{url}\"\nstatus_url = \"{status_url}\"\n"));
+        let words = format!("storage.status_url: must not be in `{own}/` of the store");
+        assert!(found.contains(&words), "{found}");
+    }
+    let copy = "[storage]\nurl = \"s3://b\"\nread_url = \"s3://copy\"\nstatus_url = \"s3://copy/catalog\"\n";
+    assert!(faults(copy).contains("must not be in `catalog/` of the store"), "{}", faults(copy));
     assert_snapshot!(faults("[storage]\nstatus_url = \"./status\"\n"), @r#"
 larder.toml:2:14  storage.status_url: is not the URL of a store
   hint: write "file:./data/store", "s3://bucket/prefix", "gs://bucket/prefix" or "az://container/prefix"

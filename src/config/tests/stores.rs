@@ -110,6 +110,21 @@ fn credentials_of_the_file_do_not_mix_with_those_of_the_environment() {
 }
 
 #[test]
+fn statuses_may_stand_beside_the_store_s_own_objects() {
+    for (url, status_url) in [
+        ("file:/srv/store", "file:/srv/store/status"),
+        ("file:/srv/store", "file:/srv/store/keys-of-nodes"),
+        ("s3://b/larder", "s3://b/larder/status"),
+        ("s3://b/larder", "s3://b/larder-catalog/catalog"),
+        ("s3://b/larder", "s3://b/catalog"),
+        ("s3://b/larder", "s3://other/larder/catalog"),
+        ("s3://b", "gs://b/catalog"),
+    ] {
+        accepted(&format!("[storage]\nurl = \"{url}\"\nstatus_url = \"{status_url}\"\n"), &[]);
+    }
+}
+
+#[test]
 fn a_printed_store_is_read_again() {
     let text = "[storage]\nurl = \"s3://b/p\"\nread_url = \"s3://c\"\n[storage.s3]\nendpoint = \"https://h\"\npath_style = true\n";
     let printed = accepted(text, &[]).print();

@@ -2,6 +2,8 @@
 
 use std::{collections::BTreeSet, fmt};
 
+use chrono::TimeDelta;
+
 use super::NodeState;
 use crate::{
     domain::{
@@ -15,6 +17,9 @@ use crate::{
 /// Most nodes that a message names; more are counted.
 const NAMED_MAX: usize = 20;
 
+/// A node that has not written for so long has missed a heartbeat of 30 s, and may be dead.
+const LATE: TimeDelta = TimeDelta::seconds(45);
+
 /// How far a version has come.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Reach {
@@ -24,7 +29,7 @@ pub(super) struct Reach {
     pub(super) regions: usize,
     /// Live nodes that do not, in words.
     pub(super) behind: Vec<String>,
-    /// Nodes of regions that should serve it, and have fallen silent, in words.
+    /// Nodes of regions that should serve it, and have fallen silent or were replaced, in words.
     pub(super) silent: Vec<String>,
     /// Regions with a live node that are pinned to another version.
     pub(super) pinned: BTreeSet<RegionName>,
@@ -64,7 +69,11 @@ impl Reach {
                 reach.silent.push(format!("{} is silent for {} s", name(node), node.age.num_seconds()));
             } else if state.is_live() {
                 if let Some(lack) = lack(node, collection, version) {
-                    reach.behind.push(format!("{} {lack}", name(node)));
+                    if is_replaced(node, fleet) {
+                        reach.silent.push(format!("{} was replaced ({})", name(node), node.node));
+                    } else {
+                        reach.behind.push(format!("{} {lack}{}", name(node), last_heard_of(node)));
+                    }
                 } else {
                     reach.nodes += 1;
                     reach.regions += usize::from(last != Some(&node.region));
@@ -104,6 +113,27 @@ fn name(node: &FleetNode) -> String {
         Ok(status) => format!("{}/{}", node.region, status.name),
         Err(_) => format!("{}/{}", node.region, node.node),
     }
+}
+
+/// Whether a process of the same name began after the last word of this node, which has missed a
+/// heartbeat since: a machine that lost its `data_dir`, and with it its id.
+fn is_replaced(node: &FleetNode, fleet: &Fleet) -> bool {
+    let Ok(status) = &node.status else { return false };
+    let is_successor = |other: &FleetNode| {
+        let other_status = other.status.as_ref();
+        other.node != node.node
+            && other.region == node.region
+            && !other.is_silent
+            && other_status
+                .is_ok_and(|other| other.name == status.name && other.started_at > status.written_at)
+    };
+    node.age > LATE && fleet.nodes.iter().any(is_successor)
+}
+
+/// When a node was last heard of, when that is worth telling: a dead one counts as behind until it is
+/// silent.
+fn last_heard_of(node: &FleetNode) -> String {
+    if node.age > LATE { format!(", last heard of {} s ago", node.age.num_seconds()) } else { String::new() }
 }
 
 /// What keeps a node from serving the version; `None` when it serves it.

@@ -209,6 +209,33 @@ fn a_pinned_region_is_not_waited_for() {
 }
 
 #[test]
+fn a_node_that_came_back_under_another_id_is_waited_for_once() {
+    let aged = |seconds, status| FleetNode { age: TimeDelta::seconds(seconds), ..node(status) };
+    let late = "us/host-1 serves version 6, last heard of 60 s ago";
+    let replaced = "us/host-1 was replaced (node_00000000000000000000000000000001)";
+    // The successor's place, name and start, the old node's age, and what is said of it.
+    for (place, name, started, age, words, is_everywhere) in [
+        ("us", "host-1", 20, 60, replaced, true),
+        // It may have been too busy to write, or its word is on its way.
+        ("us", "host-1", 20, 40, "us/host-1 serves version 6", false),
+        // Two that live under one name.
+        ("us", "host-1", -20, 60, late, false),
+        ("us", "host-2", 20, 60, late, false),
+        ("eu", "host-1", 20, 60, late, false),
+    ] {
+        let successor = NodeStatus {
+            name: Label::fitted(name),
+            started_at: at(started),
+            written_at: at(60),
+            ..status(2, place, Some(7))
+        };
+        let nodes = vec![aged(age, status(1, "us", Some(6))), node(successor)];
+        let reach = Reach::of(&Fleet { nodes, left_off: 0 }, &customer(), Version(7), &Regions::default());
+        assert_eq!((reach.to_string().as_str(), reach.is_everywhere()), (words, is_everywhere));
+    }
+}
+
+#[test]
 fn a_problem_is_named_and_long_lists_are_cut() {
     let mut ill = status(2, "eu", Some(6));
     ill.collections.get_mut(&customer()).unwrap().problem =

@@ -27,14 +27,14 @@ pub struct Served {
     pub nodes: usize,
     /// Their regions.
     pub regions: usize,
-    /// Nodes that have fallen silent, in words; they were not waited for.
+    /// Nodes that have fallen silent or were replaced, in words; they were not waited for.
     pub silent: Vec<String>,
     /// Regions that are pinned to a version of their own; they were not waited for.
     pub pinned: BTreeSet<RegionName>,
 }
 
 /// Returns when every live node of every region that serves `collection` serves `version` or a later
-/// one. A node that is silent or drains is not waited for, nor a region that is pinned.
+/// one. A node that is silent, drains or was replaced is not waited for, nor a region that is pinned.
 ///
 /// # Errors
 /// After `patience`: [`Error::NodesBehind`], or [`Error::NoLiveNode`] when no node lives, or what

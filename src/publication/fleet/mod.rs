@@ -9,6 +9,7 @@ use std::{
     time::Duration,
 };
 
+use bytes::Bytes;
 use chrono::{DateTime, TimeDelta, Utc};
 use object_store::path::Path;
 
@@ -18,7 +19,7 @@ use super::{
     settings::Location,
     store::Store,
 };
-use crate::domain::{limits::COLLECTIONS_MAX, node::NodeStatus};
+use crate::domain::{limits::COLLECTIONS_MAX, name::RegionName, node::NodeStatus};
 
 pub use read::{Ages, Fleet, FleetNode, NODES_MAX};
 
@@ -94,6 +95,26 @@ impl StatusStore {
             let seconds = WRITE_TIMEOUT.as_secs();
             Err(Error::Timeout { operation: "write", path: path.to_string(), seconds })
         })
+    }
+
+    /// Lists the statuses, and with `region` also tries whether a node of it may write one, with an
+    /// object that is no status; how many there are.
+    ///
+    /// # Errors
+    /// [`Error::Denied`] when the node may not list or write; others when the store does not answer.
+    pub async fn check(&self, region: Option<&RegionName>) -> Result<usize, Error> {
+        let store = self.store().await?;
+        if let Some(region) = region {
+            let path = paths::status_trial(&self.0.prefix, region);
+            store.put(&path, Bytes::from_static(b"{}")).await?;
+            // Nodes need no right to delete; what stays is written over by the next check.
+            let _ = store.delete(&path).await;
+        }
+        let mut nodes = 0;
+        let prefix = &self.0.prefix;
+        let mut visit = |path: &Path| nodes += usize::from(paths::parse_status(prefix, path).is_some());
+        store.list(prefix, None, |object| visit(&object.location)).await?;
+        Ok(nodes)
     }
 
     /// Deletes statuses that were not written for `KEPT_DAYS` by the store's own last-modified

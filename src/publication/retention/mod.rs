@@ -176,9 +176,7 @@ async fn read_manifest(
             version: manifest.version,
             segments: manifest.segments.into_iter().map(|segment| segment.object).collect(),
         })),
-        Err(
-            error @ (Error::Request { .. } | Error::Timeout { .. } | Error::Denied { .. } | Error::Ending),
-        ) => Err(error),
+        Err(error) if error.is_of_store() => Err(error),
         Err(error) => {
             tracing::warn!(code = error.code(), %error, "a manifest cannot be understood");
             Ok(None)

@@ -271,7 +271,9 @@ async fn check_says_what_answers_and_what_does_not() {
     assert_eq!(
         ran.stdout,
         "larder.toml: no faults, 1 sync configured\nok    store: reachable, nothing announced yet\n\
-         ok    metadata: reachable, new\nok    sync person: 4 columns, 4 fields\n"
+         ok    metadata: reachable, new\n\
+         ok    statuses: no node has left one yet, and this node may write its own\n\
+         ok    sync person: 4 columns, 4 fields\n"
     );
     place.run(&["sync", "person"]).expect(0);
     place.execute("drop table people").await;
@@ -282,11 +284,33 @@ async fn check_says_what_answers_and_what_does_not() {
             && ran.stdout.contains("(code: source_unknown_table)"),
         "{ran:?}"
     );
+    let publisher = place.run(&["check", "--connect", "--roles", "publisher"]).expect(1);
+    assert!(publisher.stdout.contains("\nok    statuses: no node has left one yet\n"), "{publisher:?}");
+    assert_eq!(place.files("data/store/status"), [], "what is tried out does not stay");
     let replica = place.run(&["check", "--connect", "--roles", "replica"]).expect(0);
     assert!(
         !replica.stdout.contains("metadata") && replica.stdout.contains("0 syncs configured"),
         "{replica:?}"
     );
+}
+
+/// A copy, and statuses, in places of their own.
+#[tokio::test]
+async fn check_asks_every_place_of_the_store() {
+    let place = people().await;
+    let configuration = std::fs::read_to_string(place.path().join("larder.toml")).unwrap();
+    place.run(&["sync", "person"]).expect(0);
+    std::fs::rename(place.path().join("data"), place.path().join("other")).unwrap();
+    place.run(&["sync", "person"]).expect(0);
+    let storage = "[storage]\nread_url = \"file:./other/store\"\nstatus_url = \"file:./blocked/status\"\n";
+    place.write("larder.toml", &configuration.replace("[storage]\n", storage));
+    place.write("blocked", "not a directory");
+    let ran = place.run(&["check", "--connect"]).expect(1);
+    assert!(ran.stdout.contains("\nFAIL  store to read from: `file:"), "{ran:?}");
+    assert!(ran.stdout.contains("read_url must name a copy of it (code: foreign_catalog)\n"), "{ran:?}");
+    assert!(ran.stdout.contains("\nFAIL  statuses: cannot create `"), "{ran:?}");
+    let replica = place.run(&["check", "--connect", "--roles", "replica"]).expect(1);
+    assert!(replica.stdout.contains("\nFAIL  store: `file:"), "{replica:?}");
 }
 
 #[tokio::test]

@@ -5,3 +5,4 @@ mod announcing;
 mod buckets;
 mod objects;
 mod retention;
+mod services;

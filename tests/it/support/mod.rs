@@ -1,5 +1,6 @@
 //! What several tests need.
 
+pub(crate) mod azure;
 pub(crate) mod catalog;
 pub(crate) mod command;
 pub(crate) mod command_line;
@@ -12,4 +13,5 @@ pub(crate) mod process;
 pub(crate) mod proxy;
 pub(crate) mod read_server;
 pub(crate) mod s3;
+pub(crate) mod service;
 pub(crate) mod source;

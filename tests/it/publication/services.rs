@@ -1,0 +1,162 @@
+//! Google Cloud Storage and Azure Blob Storage, by the binary and by the store itself: what differs from
+//! S3 is how an object is created only where none is, how objects are listed, and what a refusal says.
+//!
+//! Google's is played by the server that plays S3, whose XML it speaks but for one header; Azure's by
+//! Azurite.
+
+use std::path::Path;
+
+use bytes::Bytes;
+use chrono::TimeDelta;
+use larder::{
+    config::{Environment, Overrides, load_text},
+    domain::manifest::SegmentKind,
+    publication::{HeadAnswer, SegmentDirectory, Store, retention},
+    support::clock::Clock,
+};
+use tempfile::TempDir;
+
+use crate::support::{
+    azure::{self, Azure},
+    catalog::{announcer, change, deployment, entry, manifest, name, publish, quick, segment},
+    process::{Site, until, version},
+    s3::{S3, gcs_section, section},
+};
+
+const PERSON: &str = "[sources.warehouse]\ntype = \"sqlite\"\npath = \"warehouse.db\"\n\
+    [models.people]\nsource = \"warehouse\"\nsql = \"select * from people\"\nprimary_key = \"id\"\n\
+    [syncs.person]\nmodel = \"people\"\nschedule = \"manual\"\nindexes = { id = \"id\" }\n";
+
+/// `[storage]` of a new bucket at Google's, without a poll interval.
+async fn google(directory: &Path) -> String {
+    let bucket = S3::bucket().await;
+    let section = gcs_section(S3::server().await.address(), directory);
+    format!("{section}[storage]\nurl = \"gs://{bucket}/larder\"\n")
+}
+
+async fn microsoft() -> String {
+    let container = Azure::container().await;
+    let section = azure::section(Azure::server().await.address());
+    format!("{section}[storage]\nurl = \"az://{container}/larder\"\n")
+}
+
+/// The store that a configuration names.
+fn store(text: &str) -> Store {
+    let config = load_text(text, Path::new("larder.toml"), &Environment::default(), &Overrides::default());
+    Store::open(&config.unwrap_or_else(|faults| panic!("{faults}")).storage.location).unwrap()
+}
+
+/// Everything that is asked of a store, once.
+async fn is_a_store(text: &str) {
+    let [store, other] = [(); 2].map(|()| store(text));
+    store.check_conditional_create().await.unwrap();
+
+    // Two publishers with connections of their own race; no announcement is lost.
+    let ours = deployment();
+    let race = async |store: &Store, own: &str| {
+        let running = announcer(store, Some(ours), quick());
+        let mut last = None;
+        for version in 1..=20 {
+            let next = entry(version);
+            running.handle.announce(change(&name(own), last.as_ref(), &next)).await.unwrap();
+            last = Some(next);
+        }
+        running.end().await;
+    };
+    tokio::join!(race(&store, "one"), race(&other, "other"));
+    let newest = store.newest(None).await.unwrap().unwrap();
+    assert_eq!(newest.n, 40);
+    assert!(newest.collections.values().all(|entry| entry.version.0 == 20), "{newest:?}");
+
+    let HeadAnswer::Found { head, etag } = store.head_if_changed(None).await.unwrap() else {
+        panic!("there is a head")
+    };
+    assert_eq!(head.n, 40);
+    let again = store.head_if_changed(etag.as_deref()).await.unwrap();
+    assert!(matches!(again, HeadAnswer::Unchanged), "{again:?}");
+
+    // Two ranges, there and back; what nothing names any more is listed and deleted.
+    let root = TempDir::new().unwrap();
+    let local = SegmentDirectory::open(&root.path().join("a"), Clock::default()).unwrap();
+    let content: Bytes = (0..5_000_001_u32).map(|at| (at / 7) as u8).collect::<Vec<_>>().into();
+    let a = name("a");
+    let one = segment(&store, &local, &a, SegmentKind::Base, 1, content.clone()).await;
+    let two = segment(&store, &local, &a, SegmentKind::Base, 2, "two").await;
+    let first = publish(&store, &manifest(&a, 1, vec![one.clone()])).await;
+    let second = publish(&store, &manifest(&a, 2, vec![two.clone()])).await;
+    let follower = SegmentDirectory::open(&root.path().join("b"), Clock::default()).unwrap();
+    assert!(follower.load(&store, &one).await.unwrap().as_slice() == content);
+    let running = announcer(&store, Some(ours), quick());
+    running.handle.announce(change(&a, None, &first)).await.unwrap();
+    running.handle.announce(change(&a, Some(&first), &second)).await.unwrap();
+    running.end().await;
+    let clock = Clock::fixed(Clock::default().now() + TimeDelta::hours(25));
+    let kept = retention::Kept { keep_versions: 1, ..retention::Kept::default() };
+    let collected = retention::collect(&store, &clock, None, &kept).await.unwrap();
+    assert_eq!((collected.deleted, collected.complete), (2, true), "manifest and segment of version 1");
+    let empty = SegmentDirectory::open(&root.path().join("c"), Clock::default()).unwrap();
+    assert_eq!(empty.load(&store, &one).await.unwrap_err().code(), "object_missing");
+    assert!(empty.load(&store, &two).await.is_ok());
+}
+
+/// A node's life, by its commands.
+async fn is_served(site: &Site, text: &str) {
+    site.execute("warehouse.db", "create table people (id integer primary key, name text)").await;
+    site.execute("warehouse.db", "insert into people values (1, 'Ann')").await;
+    let frame = format!(
+        "[node]\ndata_dir = \"node\"\n[server]\nlisten = \"127.0.0.1:0\"\nadmin_listen = \"127.0.0.1:0\"\n\
+         [metadata]\nurl = \"sqlite:./metadata.db\"\n[log]\nformat = \"json\"\n{text}poll_interval = \"50ms\"\n"
+    );
+    let seat = site.seat_from("node", frame, PERSON);
+    let found = seat.output(&["check", "--connect"]).await;
+    assert!(found.contains("ok    store: reachable, nothing announced yet"), "{found}");
+    assert!(found.contains("ok    statuses: no node has left one yet, and this node may"), "{found}");
+    seat.output(&["sync", "person"]).await;
+    let key = seat.key().await;
+    let server = seat.serve().await;
+    assert_eq!(server.get(&key, "person", 1).await.json()["name"], "Ann");
+    site.execute("warehouse.db", "update people set name = 'Bob'").await;
+    let told = seat.output(&["sync", "person", "--wait", "20s"]).await;
+    assert!(told.contains("version 2 is served by 1 node in 1 region"), "{told}");
+    assert_eq!(server.get(&key, "person", 1).await.json()["name"], "Bob");
+    seat.output(&["rollback", "person", "--to", "1"]).await;
+    let answer = until("the rollback", async || {
+        let answer = server.get(&key, "person", 1).await;
+        (version(&answer) == 3).then_some(answer)
+    })
+    .await;
+    assert_eq!(answer.json()["name"], "Ann");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn google_cloud_storage() {
+    let site = Site::new();
+    is_a_store(&google(&site.path("")).await).await;
+    is_served(&site, &google(&site.path("")).await).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn azure_blob_storage() {
+    is_a_store(&microsoft().await).await;
+    is_served(&Site::new(), &microsoft().await).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bucket_that_is_not_there_is_named() {
+    let (server, site) = (S3::server().await.address(), Site::new());
+    let azurite = azure::section(Azure::server().await.address());
+    for (section, url, noun) in [
+        (section(server), "s3://no-such-bucket/larder", "bucket"),
+        (gcs_section(server, &site.path("")), "gs://no-such-bucket/larder", "bucket"),
+        (azurite, "az://no-such-bucket/larder", "container"),
+    ] {
+        let store = store(&format!("{section}[storage]\nurl = \"{url}\"\n"));
+        let read = store.newest(None).await.unwrap_err();
+        let written = store.check_conditional_create().await.unwrap_err();
+        for error in [read, written] {
+            assert_eq!(error.code(), "store_no_bucket", "{error}");
+            let words = format!("there is no {noun} `no-such-bucket` ({url}); create it, or");
+            assert!(error.to_string().starts_with(&words), "{error}");
+        }
+    }
+}
