@@ -90,6 +90,8 @@ impl Parts {
             if let Some(status) = now.collections.get(name) {
                 let served = status.served.map_or(0, |served| served.0);
                 metrics.collection_behind(name.as_str(), status.wanted.0.saturating_sub(served));
+                // Versions only rise: what a node wants is below what it serves for a pin alone.
+                metrics.collection_above_pin(name.as_str(), served.saturating_sub(status.wanted.0));
             }
             match self.cache.collection(name.as_str()) {
                 Slot::Loaded(collection) => {
