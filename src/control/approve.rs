@@ -36,7 +36,7 @@ impl Publisher {
     /// has changed and its sync is paused; a lease that is held elsewhere.
     pub async fn approve(&self, held: &HeldRun, actor: &str) -> Result<Option<RunRecord>, Error> {
         let (id, name) = (held.record.id, &held.record.sync);
-        let act = self.announce_held(held);
+        let act = Box::pin(self.announce_held(held));
         self.audited((actor, "run.approve"), name, act, |record| match record {
             Some(RunRecord { version: Some(version), .. }) => format!("{id} as {version}"),
             _ => format!("{id}: the collection has changed since; it runs again"),

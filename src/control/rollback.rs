@@ -75,7 +75,7 @@ impl Publisher {
             return Err(Error::VersionInForce { collection: name.clone(), version: to });
         }
         let (_, target) = self.find_version((&document, &present), name, to).await?;
-        let act = self.pause_and_announce(name, &target, actor);
+        let act = Box::pin(self.pause_and_announce(name, &target, actor));
         self.audited((actor, "collection.rollback"), name, act, |done| {
             format!("from {} to {to} as {}", done.from, done.version)
         })

@@ -29,11 +29,11 @@ impl Publisher {
         progress: &Progress,
         cancel: &Shutdown,
     ) -> Result<Ended, Error> {
+        let act = Box::pin(self.run_until_ended(spec, source, options, progress, cancel));
         if options.dry_run {
-            return self.run_until_ended(spec, source, options, progress, cancel).await;
+            return act.await;
         }
         let action = if options.accept { "sync.accept" } else { "sync.run" };
-        let act = self.run_until_ended(spec, source, options, progress, cancel);
         self.audited((actor, action), &spec.collection, act, |ended| {
             let RunRecord { id, status, version, .. } = &ended.record;
             let version = version.map(|version| format!(", version {version}")).unwrap_or_default();

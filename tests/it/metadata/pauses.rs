@@ -36,7 +36,7 @@ pub(super) async fn paused_and_resumed(metadata: &Metadata, other: &Metadata) {
     let made = Pause { pending: Some(run), ..pause(3, "rolled back to 39") };
     metadata.pause_sync(&pending, &made).await.unwrap();
     assert_eq!(other.pause(&pending).await.unwrap(), Some(made.clone()));
-    assert_eq!(other.syncs_with_pending_pauses().await.unwrap(), [pending.clone()]);
+    assert_eq!(other.syncs_with_pending_pauses().await.unwrap(), std::slice::from_ref(&pending));
     assert!(!other.confirm_pause(&pending, RunId::from_uuid(random::uuid())).await.unwrap(), "another one");
     assert!(other.confirm_pause(&pending, run).await.unwrap());
     assert!(!other.confirm_pause(&pending, run).await.unwrap(), "it is confirmed");
