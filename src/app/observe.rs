@@ -99,6 +99,8 @@ impl Parts {
                 metrics.collection_behind(name.as_str(), status.wanted.0.saturating_sub(served));
                 let code = status.problem.as_ref().map(|problem| problem.code);
                 metrics.collection_problem_stands(name.as_str(), code);
+                // Versions only rise: what a node wants is below what it serves for a pin alone.
+                metrics.collection_above_pin(name.as_str(), served.saturating_sub(status.wanted.0));
             }
             match self.cache.collection(name.as_str()) {
                 Slot::Loaded(collection) => {

@@ -1,9 +1,10 @@
 //! `larder approve`: announcing what a guard holds.
 
 use super::{
+    actor,
     args::Approve,
     exit::Exit,
-    output::{ACTOR, Failure, complain, print, print_json},
+    output::{Failure, complain, print, print_json},
     session, sync,
 };
 use crate::{
@@ -20,11 +21,12 @@ pub(super) async fn run(arguments: Approve) -> Result<Exit, Failure> {
             arguments.run
         ))
     })?;
+    let actor = actor::of(&arguments.actor);
     let process = session::publisher(&config).await?;
     let approved = async {
         let held = process.publisher.held_run(id).await?;
         let name = held.record.sync.clone();
-        let announced = process.publisher.approve(&held, ACTOR).await?;
+        let announced = process.publisher.approve(&held, &actor).await?;
         let pause = process.publisher.metadata.pause(&name).await?;
         Ok::<_, Failure>((name, announced, pause))
     };
@@ -53,7 +55,7 @@ pub(super) async fn run(arguments: Approve) -> Result<Exit, Failure> {
     let options = RunOptions { trigger: Trigger::Operator, accept: true, dry_run: false };
     match found {
         Ok((spec, source)) => {
-            sync::run_now(process, spec, &source, options, arguments.json).await.map(|(exit, _)| exit)
+            sync::run_now(process, spec, &source, options, &actor, arguments.json).await.map(|(exit, _)| exit)
         }
         Err(failure) => {
             process.stop().await;

@@ -4,7 +4,7 @@ use std::{path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::{config::Overrides, domain::duration};
+use crate::{config::Overrides, domain::duration, metadata::AUDIT_LISTED_MAX};
 
 /// Shown below the list of commands.
 const EXAMPLES: &str = "\
@@ -121,6 +121,14 @@ impl ConfigArgument {
     }
 }
 
+/// Who gives a command.
+#[derive(Debug, Clone, Args)]
+pub(super) struct ActorArgument {
+    /// Who does it, for the audit log, instead of the system's user@host; it keeps 128 characters
+    #[arg(long, env = "LARDER_ACTOR", value_name = "NAME", hide_short_help = true)]
+    pub(super) actor: Option<String>,
+}
+
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
@@ -152,6 +160,8 @@ pub(super) enum Command {
     Keys(Keys),
     /// Show what is announced, and which node serves what, how fresh and how far behind
     Status(Status),
+    /// Show who did what: keys, runs on request, and everything that undoes
+    Audit(Audit),
     /// Look into segment files
     Segment(Segment),
     /// Ask a node whether it is ready; exit code 0 when it is
@@ -205,6 +215,8 @@ pub(super) struct Preview {
 pub(super) struct Sync {
     #[command(flatten)]
     pub(super) config: ConfigArgument,
+    #[command(flatten)]
+    pub(super) actor: ActorArgument,
     /// The sync, by its collection's name
     #[arg(value_name = "SYNC")]
     pub(super) name: String,
@@ -244,8 +256,10 @@ pub(super) struct Runs {
 pub(super) struct Approve {
     #[command(flatten)]
     pub(super) config: ConfigArgument,
+    #[command(flatten)]
+    pub(super) actor: ActorArgument,
     /// The held run's id, as `larder status` shows it; when its collection has changed since, the
-    /// sync runs again without guards
+    /// sync runs again without guards, unless it is paused
     #[arg(value_name = "RUN")]
     pub(super) run: String,
     /// Print the run as JSON
@@ -258,11 +272,13 @@ pub(super) struct Approve {
 pub(super) struct Rollback {
     #[command(flatten)]
     pub(super) config: ConfigArgument,
+    #[command(flatten)]
+    pub(super) actor: ActorArgument,
     /// The collection
     #[arg(value_name = "COLLECTION")]
     pub(super) name: String,
     /// The version whose content is announced again, under a new number
-    #[arg(long, value_name = "VERSION", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "VERSION", value_parser = version)]
     pub(super) to: u64,
     /// Print what was done as JSON
     #[arg(long)]
@@ -274,6 +290,8 @@ pub(super) struct Rollback {
 pub(super) struct Resume {
     #[command(flatten)]
     pub(super) config: ConfigArgument,
+    #[command(flatten)]
+    pub(super) actor: ActorArgument,
     /// The sync, by its collection's name
     #[arg(value_name = "SYNC")]
     pub(super) name: String,
@@ -284,15 +302,17 @@ pub(super) struct Resume {
 
 /// `larder pin`
 #[derive(Debug, Args)]
-#[command(mut_arg("region", |region| pinned_region(region, "The region that stays at this version")))]
+#[command(mut_arg("region", |region| pinned_region(region, "The region that stays at this version; LARDER_REGION and [node] region do not stand in for it")))]
 pub(super) struct Pin {
     #[command(flatten)]
     pub(super) config: ConfigArgument,
+    #[command(flatten)]
+    pub(super) actor: ActorArgument,
     /// The collection
     #[arg(value_name = "COLLECTION")]
     pub(super) name: String,
     /// The version that the region serves until it is unpinned
-    #[arg(long, value_name = "VERSION", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "VERSION", value_parser = version)]
     pub(super) to: u64,
     /// Print what was done as JSON
     #[arg(long)]
@@ -301,10 +321,12 @@ pub(super) struct Pin {
 
 /// `larder unpin`
 #[derive(Debug, Args)]
-#[command(mut_arg("region", |region| pinned_region(region, "The region that is pinned")))]
+#[command(mut_arg("region", |region| pinned_region(region, "The region that is pinned; LARDER_REGION and [node] region do not stand in for it")))]
 pub(super) struct Unpin {
     #[command(flatten)]
     pub(super) config: ConfigArgument,
+    #[command(flatten)]
+    pub(super) actor: ActorArgument,
     /// The collection
     #[arg(value_name = "COLLECTION")]
     pub(super) name: String,
@@ -313,9 +335,16 @@ pub(super) struct Unpin {
     pub(super) json: bool,
 }
 
-/// `--region` of a command that is about a region: it must be given, and is shown with the others.
+/// `--region` of a command that is about a region: it must be given, and is shown with the others. Where
+/// this node stands does not matter: the command acts on the fleet.
 fn pinned_region(region: clap::Arg, help: &'static str) -> clap::Arg {
-    region.help(help).required(true).hide_short_help(false).help_heading("Options")
+    region.help(help).required(true).hide_short_help(false).help_heading(None)
+}
+
+/// The number of a version.
+fn version(text: &str) -> Result<u64, &'static str> {
+    let number = text.parse::<u64>().ok().filter(|number| *number > 0);
+    number.ok_or("a version is a whole number from 1; `larder runs COLLECTION` shows which there are")
 }
 
 /// `larder drop`
@@ -323,6 +352,8 @@ fn pinned_region(region: clap::Arg, help: &'static str) -> clap::Arg {
 pub(super) struct Drop {
     #[command(flatten)]
     pub(super) config: ConfigArgument,
+    #[command(flatten)]
+    pub(super) actor: ActorArgument,
     /// The collection; readers see it as one that never was
     #[arg(value_name = "COLLECTION")]
     pub(super) name: String,
@@ -356,6 +387,8 @@ pub(super) enum KeysCommand {
 pub(super) struct CreateKey {
     #[command(flatten)]
     pub(super) config: ConfigArgument,
+    #[command(flatten)]
+    pub(super) actor: ActorArgument,
     /// What the key is for, as people will read it in lists
     #[arg(long, value_name = "NAME")]
     pub(super) name: String,
@@ -385,6 +418,8 @@ pub(super) struct ListKeys {
 pub(super) struct RevokeKey {
     #[command(flatten)]
     pub(super) config: ConfigArgument,
+    #[command(flatten)]
+    pub(super) actor: ActorArgument,
     /// The key's id, as `larder keys list` shows it: the 12 characters after `lrd_`
     pub(super) id: String,
 }
@@ -394,6 +429,22 @@ pub(super) struct RevokeKey {
 pub(super) struct Status {
     #[command(flatten)]
     pub(super) config: ConfigArgument,
+    /// Print JSON instead of a table
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+/// `larder audit`
+#[derive(Debug, Args)]
+pub(super) struct Audit {
+    #[command(flatten)]
+    pub(super) config: ConfigArgument,
+    /// A collection, or a key's id: what was done to it; nothing: everything
+    #[arg(value_name = "COLLECTION|KEY")]
+    pub(super) subject: Option<String>,
+    /// The newest so many entries
+    #[arg(long, default_value_t = 50, value_name = "ENTRIES", value_parser = clap::value_parser!(u64).range(1..=AUDIT_LISTED_MAX as u64))]
+    pub(super) limit: u64,
     /// Print JSON instead of a table
     #[arg(long)]
     pub(super) json: bool,

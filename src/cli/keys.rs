@@ -3,9 +3,10 @@
 use chrono::TimeDelta;
 
 use super::{
+    actor,
     args::{CreateKey, ListKeys, RevokeKey},
     exit::Exit,
-    output::{ACTOR, Failure, complain, print, print_json, print_table},
+    output::{Failure, complain, print, print_json, print_table},
     session,
 };
 use crate::{
@@ -28,7 +29,7 @@ pub(super) async fn create(arguments: CreateKey) -> Result<Exit, Failure> {
         }
     }
     let process = session::publisher(&config).await?;
-    let created = process.publisher.create_key(new, ACTOR).await;
+    let created = process.publisher.create_key(new, &actor::of(&arguments.actor)).await;
     process.stop().await;
     let key = created?;
     print(key.expose())?;
@@ -133,7 +134,7 @@ pub(super) async fn revoke(arguments: RevokeKey) -> Result<Exit, Failure> {
     let id = arguments.id.strip_prefix("lrd_").unwrap_or(&arguments.id);
     let id = id.split('_').next().unwrap_or(id).to_owned();
     let process = session::publisher(&config).await?;
-    let revoked = process.publisher.revoke_key(&id, ACTOR).await;
+    let revoked = process.publisher.revoke_key(&id, &actor::of(&arguments.actor)).await;
     process.stop().await;
     revoked?;
     print(&format!("key {id} is revoked; every region refuses it within two poll intervals"))?;

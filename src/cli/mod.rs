@@ -1,7 +1,9 @@
 //! The commands.
 
+mod actor;
 mod approve;
 mod args;
+mod audit;
 mod check;
 mod exit;
 mod health;
@@ -79,6 +81,7 @@ async fn run(command: Command) -> Result<Exit, output::Failure> {
             KeysCommand::Revoke(arguments) => keys::revoke(arguments).await,
         },
         Command::Status(arguments) => status::run(arguments).await,
+        Command::Audit(arguments) => audit::run(arguments).await,
         Command::Segment(arguments) => match arguments.command {
             SegmentCommand::Cat(arguments) => segment::cat(&arguments),
         },

@@ -8,9 +8,6 @@ use std::{
 use super::exit::Exit;
 use crate::{config::Faults, control, domain::error::ErrorKind, engine};
 
-/// Who did it, in the audit log.
-pub(super) const ACTOR: &str = "cli";
-
 /// Why a command failed, with all that decides its message and exit code.
 #[derive(Debug)]
 pub(super) enum Failure {

@@ -10,6 +10,7 @@ use crate::{
     domain::name::CollectionName,
     source::Source,
     support::clock::Clock,
+    telemetry,
 };
 
 /// Loads the configuration; every fault at once.
@@ -64,7 +65,8 @@ pub(super) fn configured(config: &Config) -> BTreeSet<CollectionName> {
     config.syncs.iter().map(|sync| sync.spec.collection.clone()).collect()
 }
 
-/// The publishing side of this process.
+/// The publishing side of this process, whose warnings are shown from now on.
 pub(super) async fn publisher(config: &Config) -> Result<PublisherProcess, Failure> {
+    telemetry::show_warnings();
     Ok(PublisherProcess::start(config, Clock::default()).await?)
 }

@@ -81,7 +81,7 @@ fn row(one: &CollectionStatus, now: DateTime<Utc>) -> Vec<String> {
     }
     if let Some(paused) = &one.paused {
         let since = paused.at.format("%Y-%m-%dT%H:%M:%SZ");
-        notes.push(format!("paused: {} at {since} by {}", paused.why, paused.by));
+        notes.push(format!("paused: {paused} at {since} by {}", paused.by));
     }
     notes.extend(one.pins.iter().map(|(region, version)| format!("pinned: {region} at {version}")));
     vec![
@@ -188,16 +188,18 @@ fn collection_row(node: &NodeView, collection: &CollectionName, one: &Collection
     ]
 }
 
-/// `2 versions, 35 s, since 2026-11-23T22:10:52Z`.
+/// `2 versions, 35 s, since 2026-11-23T22:10:52Z`; `not at its pin: 1 version above, since ...`.
 fn behind(one: &CollectionView) -> String {
     if one.announced_version.is_none() {
         return "no longer announced".to_owned();
     }
-    if one.versions_behind == 0 {
-        return dash();
-    }
-    let versions = counted(one.versions_behind, "version");
-    let seconds = one.seconds_behind.map(|seconds| format!(", {seconds:.0} s")).unwrap_or_default();
+    let versions = match (one.versions_behind, one.versions_above_pin) {
+        (0, 0) => return dash(),
+        (0, above) => format!("not at its pin: {} above", counted(above, "version")),
+        (behind, _) => counted(behind, "version"),
+    };
+    let seconds = Some(one.versions_above_pin).filter(|above| *above == 0).and(one.seconds_behind);
+    let seconds = seconds.map(|seconds| format!(", {seconds:.0} s")).unwrap_or_default();
     let since = one.behind_since.map(|at| format!(", since {}", moment(at))).unwrap_or_default();
     format!("{versions}{seconds}{since}")
 }

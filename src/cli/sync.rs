@@ -8,6 +8,7 @@ use std::{
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::{
+    actor,
     args::Sync,
     exit::Exit,
     output::{Failure, complain, counted, print, print_json, shown},
@@ -41,7 +42,8 @@ pub(super) async fn run(arguments: Sync) -> Result<Exit, Failure> {
     let process = session::publisher(&config).await?;
     let options =
         RunOptions { trigger: Trigger::Operator, accept: arguments.accept, dry_run: arguments.dry_run };
-    let (exit, version) = run_now(process, &sync.spec, &source, options, arguments.json).await?;
+    let actor = actor::of(&arguments.actor);
+    let (exit, version) = run_now(process, &sync.spec, &source, options, &actor, arguments.json).await?;
     match (arguments.wait, version) {
         (Some(patience), Some(version)) if exit == Exit::Success => {
             await_version(&config, &sync.spec.collection, version, patience, arguments.json).await
@@ -57,11 +59,12 @@ pub(super) async fn run_now(
     spec: &SyncSpec,
     source: &Source,
     options: RunOptions,
+    actor: &str,
     json: bool,
 ) -> Result<(Exit, Option<Version>), Failure> {
     let cancel = Shutdown::new();
     let progress = Progress::default();
-    let run = process.publisher.run_or_follow(spec, source, options, &progress, &cancel);
+    let run = process.publisher.run_or_follow(spec, source, options, actor, &progress, &cancel);
     let Some(ended) = watch(run, &progress, &cancel).await else {
         complain("ended at once by a second signal; the next run of this sync settles this one");
         return Ok((Exit::Interrupted, None));
@@ -189,8 +192,7 @@ pub(super) fn counts(counts: &RunCounts) -> String {
 pub(super) fn warn_paused(sync: &CollectionName, pause: Option<&Pause>) {
     if let Some(pause) = pause {
         complain(&format!(
-            "warning: {sync} stays paused ({}): its scheduled runs wait for larder resume {sync}",
-            pause.why
+            "warning: {sync} stays paused ({pause}): its scheduled runs wait for larder resume {sync}"
         ));
     }
 }

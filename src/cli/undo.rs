@@ -1,21 +1,28 @@
 //! `larder rollback`, `resume`, `drop`, `pin` and `unpin`: undoing what was announced.
 
 use super::{
+    actor,
     args::{Drop, Pin, Resume, Rollback, Unpin},
     exit::Exit,
-    output::{ACTOR, Failure, complain, counted, print, print_json},
+    output::{Failure, complain, counted, print, print_json},
     session,
 };
 use crate::{
-    app, control,
+    app,
+    config::Config,
+    control::{self, fleet},
     domain::{manifest::Version, name::RegionName},
+    publication::Ages,
     support::clock::Clock,
 };
+
+/// Most regions that a warning names.
+const REGIONS_NAMED_MAX: usize = 50;
 
 pub(super) async fn rollback(arguments: Rollback) -> Result<Exit, Failure> {
     let (config, name) = session::load_for(&arguments.config, &arguments.name)?;
     let process = session::publisher(&config).await?;
-    let done = process.publisher.rollback(&name, Version(arguments.to), ACTOR).await;
+    let done = process.publisher.rollback(&name, Version(arguments.to), &actor::of(&arguments.actor)).await;
     process.stop().await;
     let done = done?;
     if arguments.json {
@@ -40,15 +47,20 @@ pub(super) async fn rollback(arguments: Rollback) -> Result<Exit, Failure> {
 pub(super) async fn resume(arguments: Resume) -> Result<Exit, Failure> {
     let (config, name) = session::load_for(&arguments.config, &arguments.name)?;
     let metadata = app::open_metadata(&config, Clock::default()).await?;
-    let ended = control::resume(&metadata, &name, ACTOR).await?;
+    let ended = control::resume(&metadata, &name, &actor::of(&arguments.actor)).await?;
     if ended.is_none() {
         // A name that never was is refused; one that is not paused is as it should be.
         session::find_sync(&config, name.as_str())?;
     }
+    if ended.as_ref().is_some_and(|ended| ended.pending.is_some()) {
+        complain(&format!(
+            "warning: that rollback is under way, or was killed; `larder status` shows which version of {name} is in force"
+        ));
+    }
     if arguments.json {
         print_json(&serde_json::json!({ "sync": name, "pause": ended }))?;
     } else if let Some(ended) = ended {
-        print(&format!("{name}: resumed ({}); it runs by its schedule again", ended.why))?;
+        print(&format!("{name}: resumed ({ended}); it runs by its schedule again"))?;
     } else {
         print(&format!("{name} is not paused"))?;
     }
@@ -59,7 +71,7 @@ pub(super) async fn drop(arguments: Drop) -> Result<Exit, Failure> {
     let (config, name) = session::load_for(&arguments.config, &arguments.name)?;
     let is_configured = config.sync(&name).is_some();
     let process = session::publisher(&config).await?;
-    let removed = process.publisher.drop_collection(&name, is_configured, ACTOR).await;
+    let removed = process.publisher.drop_collection(&name, is_configured, &actor::of(&arguments.actor)).await;
     process.stop().await;
     let removed = removed?;
     if arguments.json {
@@ -75,7 +87,8 @@ pub(super) async fn pin(arguments: Pin) -> Result<Exit, Failure> {
     let region = region(arguments.config.region())?;
     let (config, name) = session::load_for(&arguments.config, &arguments.name)?;
     let process = session::publisher(&config).await?;
-    let pinned = process.publisher.pin(&name, &region, Version(arguments.to), ACTOR).await;
+    let pinned =
+        process.publisher.pin(&name, &region, Version(arguments.to), &actor::of(&arguments.actor)).await;
     process.stop().await;
     let pinned = pinned?;
     if arguments.json {
@@ -87,14 +100,40 @@ pub(super) async fn pin(arguments: Pin) -> Result<Exit, Failure> {
             pinned.version, pinned.newest
         ))?;
     }
+    warn_unknown_region(&config, &region).await;
     Ok(Exit::Success)
+}
+
+/// Says that nobody knows a region that was pinned: its name may be wrong, or it may be about to start.
+async fn warn_unknown_region(config: &Config, region: &RegionName) {
+    let known = async {
+        let (store, statuses) = (app::open_known_store(config)?, app::open_statuses(config));
+        fleet::known_regions(&store, &statuses, Clock::default().now(), Ages::default()).await
+    };
+    let mut known = match known.await {
+        Ok(Some(known)) => known,
+        Ok(None) => return,
+        Err(error) => {
+            return complain(&format!("warning: whether {region} is a known region cannot be told: {error}"));
+        }
+    };
+    known.extend(config.syncs.iter().filter_map(|sync| sync.spec.serving.regions.clone()).flatten());
+    if !known.contains(region) {
+        let known: Vec<&str> = known.iter().take(REGIONS_NAMED_MAX).map(RegionName::as_str).collect();
+        let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+        complain(&format!(
+            "warning: no node has reported from region {region} within {} hours, and no sync names it: the pin \
+             waits for one; known regions: {known}",
+            Ages::default().shown.num_hours()
+        ));
+    }
 }
 
 pub(super) async fn unpin(arguments: Unpin) -> Result<Exit, Failure> {
     let region = region(arguments.config.region())?;
     let (config, name) = session::load_for(&arguments.config, &arguments.name)?;
     let process = session::publisher(&config).await?;
-    let unpinned = process.publisher.unpin(&name, &region, ACTOR).await;
+    let unpinned = process.publisher.unpin(&name, &region, &actor::of(&arguments.actor)).await;
     process.stop().await;
     let unpinned = unpinned?;
     if arguments.json {

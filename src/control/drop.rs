@@ -39,13 +39,17 @@ impl Publisher {
         if is_configured {
             return Err(Error::SyncConfigured { name: name.clone() });
         }
-        let Some(Dropped { version, records, pinned }) = self.engine.drop_collection(name).await? else {
-            let newest = self.store.newest(Some(self.deployment)).await?;
-            return Err(unknown(name, newest.as_ref()));
+        self.visible(name).await?;
+        let act = async {
+            let dropped = self.engine.drop_collection(name).await?;
+            // Somebody may have dropped it since.
+            dropped.ok_or_else(|| unknown(name, None))
         };
-        let counted = records.map_or("records unknown".to_owned(), |records| format!("{records} records"));
-        let detail = format!("version {version}, {counted}");
-        self.audit_done(actor, "collection.drop", name, Some(detail)).await;
+        let dropped = self.audited((actor, "collection.drop"), name, act, |dropped| {
+            let records = dropped.records.map(|records| format!("{records} records"));
+            format!("version {}, {}", dropped.version, records.unwrap_or("records unknown".to_owned()))
+        });
+        let Dropped { version, records, pinned } = dropped.await?;
         // A sync that takes the name again is another one.
         if let Err(error) = self.metadata.resume_sync(name, actor, Some("dropped")).await {
             tracing::warn!(collection = %name, %error, "the pause of its sync could not be ended");

@@ -8,7 +8,9 @@ use crate::{
         name::{CollectionName, RegionName},
         run::RunStatus,
     },
-    engine, mapping, metadata, publication, source,
+    engine, mapping,
+    metadata::{self, Pause},
+    publication, source,
 };
 
 /// An error of a command or an admin request.
@@ -35,7 +37,7 @@ pub enum Error {
         id: String,
     },
     /// The run exists, and no guard holds it (any more).
-    #[error("run {run} is not held: it is {status}{}", as_version(*version))]
+    #[error("run {run} is not held: it is {status}{}{}", as_version(*version), as_successor(*by))]
     NotHeld {
         /// The run.
         run: RunId,
@@ -43,6 +45,22 @@ pub enum Error {
         status: RunStatus,
         /// The version that it announced.
         version: Option<Version>,
+        /// The run that took its place, and what that is.
+        by: Option<(RunId, RunStatus)>,
+    },
+    /// What a guard holds can no longer be announced as it is, and the sync must not run by itself.
+    #[error(
+        "{sync} has changed since {run} was held, so exactly that can no longer be announced, and its sync is \
+         paused ({pause}), so it does not run again by itself; look at `larder sync {sync} --dry-run`, then \
+         give `larder sync {sync}`, with --accept when its guards are wrong"
+    )]
+    HeldWhilePaused {
+        /// The held run.
+        run: RunId,
+        /// Its sync.
+        sync: CollectionName,
+        /// Why it is paused.
+        pause: Pause,
     },
     /// The catalog names no such collection.
     #[error("no collection is named {name:?}; announced are: {known}")]
@@ -170,6 +188,14 @@ fn as_version(version: Option<Version>) -> String {
     version.map(|version| format!(" as version {version}")).unwrap_or_default()
 }
 
+fn as_successor(by: Option<(RunId, RunStatus)>) -> String {
+    match by {
+        Some((run, RunStatus::Held)) => format!("; {run} is held in its place"),
+        Some((run, status)) => format!("; {run}, which is {status}, came after it"),
+        None => String::new(),
+    }
+}
+
 impl Error {
     /// What a caller may do about it.
     pub fn kind(&self) -> ErrorKind {
@@ -179,9 +205,9 @@ impl Error {
             | Self::UnknownRun { .. }
             | Self::UnknownCollection { .. }
             | Self::UnknownVersion { .. } => ErrorKind::NotFound,
-            Self::KeysContended { .. } | Self::NotHeld { status: RunStatus::Superseded, .. } => {
-                ErrorKind::Conflict
-            }
+            Self::KeysContended { .. }
+            | Self::HeldWhilePaused { .. }
+            | Self::NotHeld { status: RunStatus::Superseded, .. } => ErrorKind::Conflict,
             Self::NodesBehind { .. } | Self::NoLiveNode { .. } => ErrorKind::Unavailable,
             Self::NoMetadata
             | Self::Mapping { .. }
@@ -205,6 +231,7 @@ impl Error {
             Self::UnknownKey { .. } => "unknown_key",
             Self::UnknownRun { .. } => "unknown_run",
             Self::NotHeld { .. } => "run_not_held",
+            Self::HeldWhilePaused { .. } => "held_while_paused",
             Self::UnknownCollection { .. } => "unknown_collection",
             Self::UnknownVersion { .. } => "unknown_version",
             Self::VersionInForce { .. } => "version_in_force",

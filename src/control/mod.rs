@@ -1,6 +1,7 @@
 //! Use-cases shared by commands and the admin API.
 
 mod approve;
+mod audit;
 mod check;
 mod drop;
 mod error;

@@ -55,37 +55,62 @@ impl Publisher {
         to: Version,
         actor: &str,
     ) -> Result<Pinned, Error> {
+        let wanted = self.wanted_pin(name, region, to).await?;
+        let act = self.announce_pin(name, region, to, wanted);
+        self.audited((actor, "collection.pin"), name, act, |pinned| {
+            format!("{region} at {to}, the newest is {}", pinned.newest)
+        })
+        .await
+    }
+
+    async fn announce_pin(
+        &self,
+        name: &CollectionName,
+        region: &RegionName,
+        to: Version,
+        (mut change, mut pinned): (Change, Pinned),
+    ) -> Result<Pinned, Error> {
         for _ in 0..ATTEMPTS_MAX {
-            let (document, present) = self.visible(name).await?;
-            if !present.is_served_in(region) {
-                return Err(Error::NotServedThere {
-                    collection: name.clone(),
-                    region: region.clone(),
-                    regions: listed(present.regions.iter().flatten()),
-                });
-            }
-            let (entry, manifest) = self.find_version((&document, &present), name, to).await?;
-            let from = document.pin(region, name).map(|pinned| pinned.sha256);
-            let change = Change::Pin { region: region.clone(), name: name.clone(), from, entry };
             match self.announcer.announce(change).await {
                 Ok(_) => {
                     info!(collection = %name, %region, version = %to, "pinned");
-                    let newest = present.version;
-                    let detail = format!("{region} at {to}, the newest is {newest}");
-                    self.audit_done(actor, "collection.pin", name, Some(detail)).await;
-                    return Ok(Pinned {
-                        collection: name.clone(),
-                        region: region.clone(),
-                        version: to,
-                        data_as_of: manifest.data_as_of,
-                        newest,
-                    });
+                    return Ok(pinned);
                 }
-                Err(AnnounceError::Superseded) => {}
+                Err(AnnounceError::Superseded) => {
+                    (change, pinned) = self.wanted_pin(name, region, to).await?;
+                }
                 Err(error) => return Err(error.into()),
             }
         }
         Err(AnnounceError::Superseded.into())
+    }
+
+    /// The pin as it is to be announced on the newest document.
+    async fn wanted_pin(
+        &self,
+        name: &CollectionName,
+        region: &RegionName,
+        to: Version,
+    ) -> Result<(Change, Pinned), Error> {
+        let (document, present) = self.visible(name).await?;
+        if !present.is_served_in(region) {
+            return Err(Error::NotServedThere {
+                collection: name.clone(),
+                region: region.clone(),
+                regions: listed(present.regions.iter().flatten()),
+            });
+        }
+        let (entry, manifest) = self.find_version((&document, &present), name, to).await?;
+        let from = document.pin(region, name).map(|pinned| pinned.sha256);
+        let pinned = Pinned {
+            collection: name.clone(),
+            region: region.clone(),
+            version: to,
+            data_as_of: manifest.data_as_of,
+            newest: present.version,
+        };
+        let change = Change::Pin { region: region.clone(), name: name.clone(), from, entry };
+        Ok((change, pinned))
     }
 
     /// Lets a pinned region follow the newest version again.
@@ -98,25 +123,48 @@ impl Publisher {
         region: &RegionName,
         actor: &str,
     ) -> Result<Unpinned, Error> {
+        let wanted = self.wanted_unpin(name, region).await?;
+        let act = self.announce_unpin(name, region, wanted);
+        self.audited((actor, "collection.unpin"), name, act, |done| {
+            format!("{region} from {}, the newest is {}", done.from, done.version)
+        })
+        .await
+    }
+
+    async fn announce_unpin(
+        &self,
+        name: &CollectionName,
+        region: &RegionName,
+        (mut change, mut done): (Change, Unpinned),
+    ) -> Result<Unpinned, Error> {
         for _ in 0..ATTEMPTS_MAX {
-            let (document, present) = self.visible(name).await?;
-            let Some(pinned) = document.pin(region, name) else {
-                return Err(not_pinned(&document, name, region));
-            };
-            let change = Change::Unpin { region: region.clone(), name: name.clone(), from: pinned.sha256 };
             match self.announcer.announce(change).await {
                 Ok(_) => {
-                    let (from, version) = (pinned.version, present.version);
-                    info!(collection = %name, %region, %version, "unpinned");
-                    let detail = format!("{region} from {from}, the newest is {version}");
-                    self.audit_done(actor, "collection.unpin", name, Some(detail)).await;
-                    return Ok(Unpinned { collection: name.clone(), region: region.clone(), from, version });
+                    info!(collection = %name, %region, version = %done.version, "unpinned");
+                    return Ok(done);
                 }
-                Err(AnnounceError::Superseded) => {}
+                Err(AnnounceError::Superseded) => {
+                    (change, done) = self.wanted_unpin(name, region).await?;
+                }
                 Err(error) => return Err(error.into()),
             }
         }
         Err(AnnounceError::Superseded.into())
+    }
+
+    /// The end of a pin as it is to be announced on the newest document.
+    async fn wanted_unpin(
+        &self,
+        name: &CollectionName,
+        region: &RegionName,
+    ) -> Result<(Change, Unpinned), Error> {
+        let (document, present) = self.visible(name).await?;
+        let Some(pinned) = document.pin(region, name) else {
+            return Err(not_pinned(&document, name, region));
+        };
+        let change = Change::Unpin { region: region.clone(), name: name.clone(), from: pinned.sha256 };
+        let (from, version) = (pinned.version, present.version);
+        Ok((change, Unpinned { collection: name.clone(), region: region.clone(), from, version }))
     }
 }
 

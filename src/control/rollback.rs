@@ -50,9 +50,21 @@ impl Publisher {
     /// from is no longer in force, and it ends as superseded.
     ///
     /// # Errors
-    /// [`Error::UnknownVersion`], [`Error::VersionInForce`]. When the announcement is known not to
+    /// [`Error::UnknownVersion`], [`Error::VersionInForce`], another rollback that is under way. When the announcement is known not to
     /// stand, the sync is as it was.
     pub async fn rollback(
+        &self,
+        name: &CollectionName,
+        to: Version,
+        actor: &str,
+    ) -> Result<RolledBack, Error> {
+        let lease = self.engine.begin_rollback(name).await?;
+        let done = self.rollback_leased(name, to, actor).await;
+        lease.release().await;
+        done
+    }
+
+    async fn rollback_leased(
         &self,
         name: &CollectionName,
         to: Version,
@@ -63,19 +75,36 @@ impl Publisher {
             return Err(Error::VersionInForce { collection: name.clone(), version: to });
         }
         let (_, target) = self.find_version((&document, &present), name, to).await?;
+        let act = Box::pin(self.pause_and_announce(name, &target, actor));
+        self.audited((actor, "collection.rollback"), name, act, |done| {
+            format!("from {} to {to} as {}", done.from, done.version)
+        })
+        .await
+    }
+
+    async fn pause_and_announce(
+        &self,
+        name: &CollectionName,
+        target: &Manifest,
+        actor: &str,
+    ) -> Result<RolledBack, Error> {
+        let (to, now) = (target.version, self.clock.now());
         // First of all: a run that begins from what is announced below must know that it may not.
-        let pause = Pause { at: self.clock.now(), by: actor.to_owned(), why: format!("rolled back to {to}") };
+        let why = format!("rolled back to {to}");
+        let mut pause = Pause { at: now, by: actor.to_owned(), why, pending: Some(self.new_run()) };
         let before = self.metadata.pause_sync(name, &pause).await?;
-        match self.announce_again(name, &target).await {
+        match self.announce_again(name, target, &mut pause).await {
             Ok(done) => {
                 let RolledBack { from, version, .. } = done;
                 info!(collection = %name, %from, %to, %version, "rolled back");
-                let detail = format!("from {from} to {to} as {version}");
-                self.audit_done(actor, "collection.rollback", name, Some(detail)).await;
+                self.keep_pause(name, pause).await;
                 Ok(done)
             }
-            // It may stand: the catalog says.
-            Err(error @ Error::Announce(AnnounceError::Unknown)) => Err(error),
+            Err(error @ Error::Announce(AnnounceError::Unknown)) => {
+                warn!(sync = %name, "the rollback may stand or come to stand: its sync stays paused");
+                self.keep_pause(name, pause).await;
+                Err(error)
+            }
             Err(error) => {
                 self.undo_pause(name, &pause, before).await;
                 Err(error)
@@ -83,16 +112,40 @@ impl Publisher {
         }
     }
 
-    /// Announces the content of `target` as what follows the present version, whichever that is.
-    async fn announce_again(&self, name: &CollectionName, target: &Manifest) -> Result<RolledBack, Error> {
+    /// Makes an ordinary pause of the one that waits for its announcement. The catalog says the same
+    /// to whoever looks next.
+    async fn keep_pause(&self, name: &CollectionName, pause: Pause) {
+        let Some(run) = pause.pending else { return };
+        let kept = match self.metadata.confirm_pause(name, run).await {
+            // Somebody ended it meanwhile, when the rollback was not announced yet.
+            Ok(false) => self.metadata.pause_sync(name, &Pause { pending: None, ..pause }).await.map(drop),
+            kept => kept.map(drop),
+        };
+        if let Err(error) = kept {
+            warn!(sync = %name, %error, "that its sync is paused could not be confirmed; a publisher does it");
+        }
+    }
+
+    fn new_run(&self) -> RunId {
+        RunId::from_uuid(random::uuid_at(self.clock.now().timestamp_millis().unsigned_abs()))
+    }
+
+    /// Announces the content of `target` as what follows the present version, whichever that is, under
+    /// the run id that `pause` waits for.
+    async fn announce_again(
+        &self,
+        name: &CollectionName,
+        target: &Manifest,
+        pause: &mut Pause,
+    ) -> Result<RolledBack, Error> {
         for _ in 0..ATTEMPTS_MAX {
+            let run_id = *pause.pending.get_or_insert_with(|| self.new_run());
             let (document, present) = self.visible(name).await?;
-            let now = self.clock.now();
             let manifest = Manifest {
                 format: FORMAT,
                 version: Version(present.version.0.saturating_add(1)),
-                run_id: RunId::from_uuid(random::uuid_at(now.timestamp_millis().unsigned_abs())),
-                created_at: now,
+                run_id,
+                created_at: self.clock.now(),
                 serving: self.serving(name, &present, target).await?,
                 ..target.clone()
             };
@@ -122,7 +175,11 @@ impl Publisher {
                         pinned: document.pins_of(name).map(|(region, _)| region.clone()).collect(),
                     });
                 }
-                Err(AnnounceError::Superseded) => {}
+                Err(AnnounceError::Superseded) => {
+                    // No object is written twice: the next attempt has a manifest of its own.
+                    pause.pending = Some(self.new_run());
+                    self.metadata.pause_sync(name, pause).await?;
+                }
                 Err(error) => return Err(error.into()),
             }
         }

@@ -6,9 +6,8 @@ use tracing::info;
 
 use super::{error::Error, publisher::Publisher};
 use crate::{
-    domain::run::RunStatus,
+    domain::run::{RunRecord, RunStatus},
     engine::{self, Ended, Progress, RunOptions, SyncSpec},
-    metadata::AuditEntry,
     source::Source,
     support::shutdown::Shutdown,
 };
@@ -26,12 +25,31 @@ impl Publisher {
         spec: &SyncSpec,
         source: &Source,
         options: RunOptions,
+        actor: &str,
         progress: &Progress,
         cancel: &Shutdown,
     ) -> Result<Ended, Error> {
-        if !options.dry_run {
-            self.audit_run(spec, options).await?;
+        let act = Box::pin(self.run_until_ended(spec, source, options, progress, cancel));
+        if options.dry_run {
+            return act.await;
         }
+        let action = if options.accept { "sync.accept" } else { "sync.run" };
+        self.audited((actor, action), &spec.collection, act, |ended| {
+            let RunRecord { id, status, version, .. } = &ended.record;
+            let version = version.map(|version| format!(", version {version}")).unwrap_or_default();
+            format!("{id}: {status}{version}")
+        })
+        .await
+    }
+
+    async fn run_until_ended(
+        &self,
+        spec: &SyncSpec,
+        source: &Source,
+        options: RunOptions,
+        progress: &Progress,
+        cancel: &Shutdown,
+    ) -> Result<Ended, Error> {
         let mut idle = Duration::ZERO;
         loop {
             match self.engine.run(spec, source, options, progress, cancel).await {
@@ -77,17 +95,5 @@ impl Publisher {
                 () = cancel.cancelled() => return Err(engine::Error::Cancelled.into()),
             }
         }
-    }
-
-    async fn audit_run(&self, spec: &SyncSpec, options: RunOptions) -> Result<(), Error> {
-        let action = if options.accept { "sync.accept" } else { "sync.run" };
-        let entry = AuditEntry {
-            at: self.clock.now(),
-            actor: "cli".to_owned(),
-            action: action.to_owned(),
-            subject: spec.collection.to_string(),
-            detail: None,
-        };
-        Ok(self.metadata.audit(&entry).await?)
     }
 }

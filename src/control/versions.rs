@@ -7,7 +7,6 @@ use crate::{
         manifest::{Manifest, Version},
         name::CollectionName,
     },
-    metadata::AuditEntry,
     publication,
 };
 
@@ -61,27 +60,6 @@ impl Publisher {
         let there = self.store.listed_versions(name, present.version).await?;
         let there: Vec<String> = there.iter().take(VERSIONS_NAMED_MAX).map(ToString::to_string).collect();
         Err(Error::UnknownVersion { collection: name.clone(), version, there: there.join(", ") })
-    }
-
-    /// Writes down what is visible by now. The outcome stands, whatever metadata says.
-    pub(super) async fn audit_done(
-        &self,
-        actor: &str,
-        action: &str,
-        subject: &impl ToString,
-        detail: Option<String>,
-    ) {
-        let subject = subject.to_string();
-        let entry = AuditEntry {
-            at: self.clock.now(),
-            actor: actor.to_owned(),
-            action: action.to_owned(),
-            subject,
-            detail,
-        };
-        if let Err(error) = self.metadata.audit(&entry).await {
-            tracing::warn!(action, subject = entry.subject, %error, "the audit log could not be written");
-        }
     }
 }
 

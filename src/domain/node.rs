@@ -147,7 +147,7 @@ pub struct NodeCollection {
     pub wanted: Version,
     /// The version served.
     pub served: Option<Version>,
-    /// Since when it serves less than it wants.
+    /// Since when it serves another version than it wants: an older one, none, or one above its pin.
     pub behind_since: Option<DateTime<Utc>>,
     /// When the source was last seen with the content that is served.
     pub data_as_of: Option<DateTime<Utc>>,

@@ -28,6 +28,7 @@ impl Engine {
     /// [`Error::LeaseHeld`] while a run of the sync is in progress. When the announcement is known
     /// not to stand the run is held on, unless another one came first.
     pub async fn approve(&self, held: &HeldRun) -> Result<Approval, Error> {
+        self.settle_rollback(&held.record.sync).await?;
         let lease = KeptLease::take(&self.metadata, &held.record.sync).await?;
         let approved = self.approve_leased(&lease, held).await;
         lease.release().await;

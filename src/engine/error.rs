@@ -16,6 +16,14 @@ pub enum Error {
         /// The lease's holder.
         holder: String,
     },
+    /// Another process rolls the collection back.
+    #[error("a rollback of {collection} is in progress elsewhere, held by {holder}")]
+    RollbackUnderWay {
+        /// The collection.
+        collection: CollectionName,
+        /// The lease's holder.
+        holder: String,
+    },
     /// The lease could not be renewed in time.
     #[error("the lease of the sync was lost; the run ended before it announced anything")]
     LeaseLost,
@@ -78,9 +86,11 @@ impl Error {
     /// What a caller may do about it.
     pub fn kind(&self) -> ErrorKind {
         match self {
-            Self::LeaseHeld { .. } | Self::LeaseLost | Self::Paused { .. } | Self::Cancelled => {
-                ErrorKind::Conflict
-            }
+            Self::LeaseHeld { .. }
+            | Self::RollbackUnderWay { .. }
+            | Self::LeaseLost
+            | Self::Paused { .. }
+            | Self::Cancelled => ErrorKind::Conflict,
             Self::Mapping(_) | Self::SpoolFull { .. } => ErrorKind::Invalid,
             Self::RunTimeout { .. } => ErrorKind::Unavailable,
             Self::PublisherStopped | Self::WorkerDied => ErrorKind::Internal,
@@ -96,6 +106,7 @@ impl Error {
     pub fn code(&self) -> &'static str {
         match self {
             Self::LeaseHeld { .. } => "lease_held",
+            Self::RollbackUnderWay { .. } => "rollback_under_way",
             Self::LeaseLost => "lease_lost",
             Self::Paused { .. } => "sync_paused",
             Self::Mapping(_) => "mapping_mismatch",

@@ -1,8 +1,8 @@
-//! The lease of a sync: taken before a run, renewed while it lasts, given back after it.
+//! Leases that renew themselves: of a sync, taken before a run and given back after it, and of a rollback.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-use tokio::time::Instant;
+use tokio::{task::JoinHandle, time::Instant};
 use tracing::warn;
 
 use super::error::Error;
@@ -18,59 +18,30 @@ const LEASE_TTL: Duration = Duration::from_secs(15);
 const RENEW_INTERVAL: Duration = Duration::from_secs(5);
 
 /// A lease that renews itself until it is dropped or given back.
-pub(super) struct KeptLease {
+pub(super) struct RenewedLease {
     metadata: Metadata,
-    sync: CollectionName,
-    /// The sync's pause when the lease was taken.
-    paused: Option<Pause>,
-    lease: std::sync::Arc<Lease>,
+    lease: Arc<Lease>,
     lost: Shutdown,
-    renewal: tokio::task::JoinHandle<()>,
+    renewal: JoinHandle<()>,
 }
 
-impl KeptLease {
-    /// Takes the lease of a sync, or says who holds it.
-    pub(super) async fn take(metadata: &Metadata, sync: &CollectionName) -> Result<Self, Error> {
-        // Before anything else is read: what is paused later is noticed by [`KeptLease::confirm`].
-        let paused = metadata.pause(sync).await?;
+impl RenewedLease {
+    /// Takes the lease `name`; the inner error is who holds it.
+    pub(super) async fn take(metadata: &Metadata, name: &str) -> Result<Result<Self, String>, Error> {
         let holder = format!("pid-{}-{:08x}", std::process::id(), random::seed() as u32);
-        match metadata.acquire_lease(&format!("sync:{sync}"), &holder, LEASE_TTL).await? {
-            LeaseOutcome::HeldElsewhere { holder, .. } => {
-                Err(Error::LeaseHeld { sync: sync.clone(), holder })
-            }
+        Ok(match metadata.acquire_lease(name, &holder, LEASE_TTL).await? {
+            LeaseOutcome::HeldElsewhere { holder, .. } => Err(holder),
             LeaseOutcome::Held(lease) => {
-                let lease = std::sync::Arc::new(lease);
+                let lease = Arc::new(lease);
                 let lost = Shutdown::new();
                 let renewal = tokio::spawn(renew(metadata.clone(), lease.clone(), lost.clone()));
-                Ok(Self { metadata: metadata.clone(), sync: sync.clone(), paused, lease, lost, renewal })
+                Ok(Self { metadata: metadata.clone(), lease, lost, renewal })
             }
-        }
+        })
     }
 
-    /// Ends when the lease is lost.
-    pub(super) async fn lost(&self) {
-        self.lost.cancelled().await;
-    }
-
-    /// The sync's pause when the lease was taken.
-    pub(super) fn paused(&self) -> Option<&Pause> {
-        self.paused.as_ref()
-    }
-
-    /// Makes sure that nobody has paused the sync since the lease was taken.
-    pub(super) async fn confirm_pace(&self) -> Result<(), Error> {
-        match self.metadata.pause(&self.sync).await? {
-            Some(pause) if self.paused.as_ref() != Some(&pause) => {
-                Err(Error::Paused { sync: self.sync.clone(), why: pause.why })
-            }
-            _ => Ok(()),
-        }
-    }
-
-    /// Makes sure that the lease is still held, and the sync not paused meanwhile: the last look
-    /// before an announcement.
-    pub(super) async fn confirm(&self) -> Result<(), Error> {
-        self.confirm_pace().await?;
+    /// Makes sure that the lease is still held.
+    async fn confirm(&self) -> Result<(), Error> {
         if !self.lost.is_cancelled() && self.metadata.renew_lease(&self.lease, LEASE_TTL).await? {
             Ok(())
         } else {
@@ -87,13 +58,65 @@ impl KeptLease {
     }
 }
 
-impl Drop for KeptLease {
+impl Drop for RenewedLease {
     fn drop(&mut self) {
         self.renewal.abort();
     }
 }
 
-async fn renew(metadata: Metadata, lease: std::sync::Arc<Lease>, lost: Shutdown) {
+/// The lease of a sync.
+pub(super) struct KeptLease {
+    sync: CollectionName,
+    /// The sync's pause when the lease was taken.
+    paused: Option<Pause>,
+    lease: RenewedLease,
+}
+
+impl KeptLease {
+    /// Takes the lease of a sync, or says who holds it.
+    pub(super) async fn take(metadata: &Metadata, sync: &CollectionName) -> Result<Self, Error> {
+        // Before anything else is read: what is paused later is noticed by [`KeptLease::confirm`].
+        let paused = metadata.pause(sync).await?;
+        match RenewedLease::take(metadata, &format!("sync:{sync}")).await? {
+            Ok(lease) => Ok(Self { sync: sync.clone(), paused, lease }),
+            Err(holder) => Err(Error::LeaseHeld { sync: sync.clone(), holder }),
+        }
+    }
+
+    /// Ends when the lease is lost.
+    pub(super) async fn lost(&self) {
+        self.lease.lost.cancelled().await;
+    }
+
+    /// The sync's pause when the lease was taken.
+    pub(super) fn paused(&self) -> Option<&Pause> {
+        self.paused.as_ref()
+    }
+
+    /// Makes sure that nobody has paused the sync since the lease was taken.
+    pub(super) async fn confirm_pace(&self) -> Result<(), Error> {
+        match self.lease.metadata.pause(&self.sync).await? {
+            Some(pause) if self.paused.as_ref() != Some(&pause) => {
+                Err(Error::Paused { sync: self.sync.clone(), why: pause.to_string() })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Makes sure that the lease is still held, and the sync not paused meanwhile: the last look
+    /// before an announcement.
+    pub(super) async fn confirm(&self) -> Result<(), Error> {
+        self.confirm_pace().await?;
+        self.lease.confirm().await
+    }
+
+    /// Gives the lease back.
+    pub(super) async fn release(self) {
+        self.lease.release().await;
+    }
+}
+
+async fn renew(metadata: Metadata, lease: Arc<Lease>, lost: Shutdown) {
     let mut renewed = Instant::now();
     loop {
         tokio::time::sleep(RENEW_INTERVAL).await;

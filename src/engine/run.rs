@@ -76,6 +76,7 @@ impl Engine {
         if options.dry_run {
             return Box::pin(self.dry_run(spec, source, options, progress, cancel)).await;
         }
+        self.settle_rollback(&spec.collection).await?;
         let lease = KeptLease::take(&self.metadata, &spec.collection).await?;
         let result = Box::pin(self.run_leased(&lease, spec, source, options, progress, cancel)).await;
         lease.release().await;
@@ -93,7 +94,7 @@ impl Engine {
     ) -> Result<Ended, Error> {
         self.settle_open_runs(&spec.collection).await?;
         if let (Trigger::Schedule, Some(pause)) = (options.trigger, lease.paused()) {
-            return Err(Error::Paused { sync: spec.collection.clone(), why: pause.why.clone() });
+            return Err(Error::Paused { sync: spec.collection.clone(), why: pause.to_string() });
         }
         let mut attempt = 1;
         loop {

@@ -10,9 +10,10 @@ use crate::{
 };
 
 impl Engine {
-    /// Settles the open runs of every sync whose lease is free: their processes are dead. A sync
-    /// that is running is left alone.
+    /// Settles the open runs of every sync whose lease is free, and pauses of rollbacks: their processes
+    /// are dead. A sync that is running is left alone.
     pub async fn settle_abandoned_runs(&self) -> Result<(), Error> {
+        self.settle_rollbacks().await?;
         for sync in self.metadata.syncs_with_open_runs().await? {
             match KeptLease::take(&self.metadata, &sync).await {
                 Ok(lease) => {

@@ -1,6 +1,7 @@
 //! Who did what: actions on keys and syncs.
 
 use chrono::{DateTime, Utc};
+use serde::Serialize;
 
 use super::{
     Error, Metadata,
@@ -11,49 +12,77 @@ use super::{
 /// Most entries that one listing gives: a screen is far less, memory stays small.
 pub const AUDIT_LISTED_MAX: usize = 1000;
 
+/// The detail of an action that began, and whose end nobody wrote down: its process was killed, or
+/// metadata was gone by then.
+pub const AUDIT_UNFINISHED: &str = "begun; how it ended was not written down";
+
 /// One action.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct AuditEntry {
     /// When.
     pub at: DateTime<Utc>,
-    /// Who: `cli`, `scheduler`.
+    /// Who: `cli:jane@host` for a command, `larder` for what a publisher settled by itself.
     pub actor: String,
     /// What: `key.create`, `key.revoke`, `sync.run`, `sync.accept`, `sync.pause`, `sync.resume`,
     /// `run.approve`, `collection.rollback`, `collection.drop`, `collection.pin`, `collection.unpin`.
     pub action: String,
-    /// On what: a key id, a collection, a run.
+    /// On what: a collection, or a key's id.
     pub subject: String,
     /// More, for people; never a key or a row's values. At most 4 KiB is kept.
     pub detail: Option<String>,
 }
 
+/// An entry of the log that tells how its action ended, once that is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AuditId(u64);
+
 fn insert(entry: &AuditEntry) -> Statement {
     let text = |text: &str| storable(text, TEXT_BYTES_MAX);
-    Statement::new("insert into audit_log (at, actor, action, subject, detail) values ($1, $2, $3, $4, $5)")
-        .bind(entry.at)
-        .bind(text(&entry.actor))
-        .bind(text(&entry.action))
-        .bind(text(&entry.subject))
-        .bind(entry.detail.as_deref().map(text))
+    Statement::new(
+        "insert into audit_log (at, actor, action, subject, detail) values ($1, $2, $3, $4, $5) returning id",
+    )
+    .bind(entry.at)
+    .bind(text(&entry.actor))
+    .bind(text(&entry.action))
+    .bind(text(&entry.subject))
+    .bind(entry.detail.as_deref().map(text))
 }
 
 /// Adds an entry within a transaction: the action and its entry stand or fall together.
 pub(super) async fn add(transaction: &mut Transaction, entry: &AuditEntry) -> Result<(), Error> {
-    transaction.execute(insert(entry)).await.map(drop)
+    transaction.row(insert(entry)).await.map(drop)
 }
 
 impl Metadata {
-    /// Adds an entry to the audit log.
-    pub async fn audit(&self, entry: &AuditEntry) -> Result<(), Error> {
-        self.database.execute(insert(entry)).await.map(drop)
+    /// Adds an entry to the audit log; gives what [`Metadata::audit_ended`] asks for.
+    pub async fn audit(&self, entry: &AuditEntry) -> Result<AuditId, Error> {
+        let row = self.database.row(insert(entry)).await?;
+        Ok(AuditId(row.ok_or(Error::Unreadable { column: "id" })?.natural("id")?))
     }
 
-    /// The newest entries, newest first; at most [`AUDIT_LISTED_MAX`].
-    pub async fn audit_log(&self, limit: usize) -> Result<Vec<AuditEntry>, Error> {
-        let select = Statement::new(
-            "select at, actor, action, subject, detail from audit_log order by at desc, id desc limit $1",
-        );
-        let rows = self.database.rows(select.bind(limit.min(AUDIT_LISTED_MAX))).await?;
+    /// Writes down how an action ended, in the place of its entry's detail. An entry that was pruned
+    /// meanwhile stays away.
+    pub async fn audit_ended(&self, id: AuditId, detail: &str) -> Result<(), Error> {
+        let update = Statement::new("update audit_log set detail = $2 where id = $1");
+        self.database.execute(update.bind(id.0).bind(storable(detail, TEXT_BYTES_MAX))).await.map(drop)
+    }
+
+    /// The newest entries, of one `subject` or of all, newest first; at most [`AUDIT_LISTED_MAX`].
+    pub async fn audit_log(&self, subject: Option<&str>, limit: usize) -> Result<Vec<AuditEntry>, Error> {
+        let limit = limit.min(AUDIT_LISTED_MAX);
+        let select = match subject {
+            Some(subject) => Statement::new(
+                "select at, actor, action, subject, detail from audit_log where subject = $1 \
+                 order by at desc, id desc limit $2",
+            )
+            .bind(storable(subject, TEXT_BYTES_MAX))
+            .bind(limit),
+            None => Statement::new(
+                "select at, actor, action, subject, detail from audit_log order by at desc, id desc limit $1",
+            )
+            .bind(limit),
+        };
+        let rows = self.database.rows(select).await?;
         rows.iter()
             .map(|row| {
                 Ok(AuditEntry {

@@ -23,7 +23,7 @@ mod statement;
 
 use std::{path::PathBuf, sync::Arc};
 
-pub use audit::{AUDIT_LISTED_MAX, AuditEntry};
+pub use audit::{AUDIT_LISTED_MAX, AUDIT_UNFINISHED, AuditEntry, AuditId};
 pub use error::Error;
 pub use keys::{KeyList, StoredKey};
 pub use leases::{LEASE_NAME_BYTES_MAX, Lease, LeaseOutcome};

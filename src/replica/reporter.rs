@@ -310,7 +310,8 @@ impl History {
                 self.met(problem, Some(name));
             }
         }
-        let is_behind = |status: &CollectionStatus| status.served < Some(status.wanted);
+        // Above it before it has gone back to a version that its region is pinned to.
+        let is_behind = |status: &CollectionStatus| status.served != Some(status.wanted);
         let before = std::mem::take(&mut self.behind_since);
         let behind = here(&now.collections).filter(|(_, status)| is_behind(status));
         self.behind_since =

@@ -173,8 +173,24 @@ impl SyncLoop {
         let due = due::next(&self.sync.schedule, &History::of(&runs, is_hopeless));
         let wait = due.map(|due| (due - self.clock.now()).to_std().unwrap_or_default());
         // While it is paused, ticks are missed; they run once when it is resumed.
-        let is_paused = wait.is_some_and(|wait| wait.is_zero()) && self.metadata.pause(name).await?.is_some();
+        let is_paused = wait.is_some_and(|wait| wait.is_zero()) && self.is_paused().await?;
         Ok(if is_paused { Some(PAUSED) } else { wait })
+    }
+
+    /// Whether the sync is paused; no longer when the rollback behind it was killed before it was announced.
+    async fn is_paused(&self) -> Result<bool, metadata::Error> {
+        let name = &self.sync.spec.collection;
+        match self.metadata.pause(name).await? {
+            None => Ok(false),
+            Some(pause) if pause.pending.is_none() => Ok(true),
+            Some(_) => {
+                if let Err(error) = self.engine.settle_rollback(name).await {
+                    let code = error.code();
+                    warn!(sync = %name, code, %error, "it is not known whether a rollback was announced");
+                }
+                Ok(self.metadata.pause(name).await?.is_some())
+            }
+        }
     }
 
     /// One run, whether it could begin; notes whether it failed for what only configuration mends.

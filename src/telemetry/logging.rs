@@ -62,6 +62,20 @@ pub fn init(settings: &Settings) -> Result<(), Error> {
     build(settings, std::io::stderr, colours)?.try_init().map_err(|_| Error::AlreadySet)
 }
 
+/// Makes a command show this program's own warnings on stderr, a line each. Changes nothing in a process
+/// that logs.
+pub fn show_warnings() {
+    let is_own = |metadata: &Metadata<'_>| {
+        *metadata.level() <= tracing::Level::WARN && metadata.target().starts_with("larder")
+    };
+    let own = FilterFn::new(is_own).with_max_level_hint(LevelFilter::WARN);
+    let colours = std::io::stderr().is_terminal();
+    let lines =
+        fmt::layer().with_writer(std::io::stderr).with_ansi(colours).without_time().with_target(false);
+    // In a process that logs they stand in its log.
+    let _ = tracing_subscriber::registry().with(lines.with_filter(own)).try_init();
+}
+
 /// What [`init`] installs, writing to `writer` without colours.
 pub fn subscriber<W>(settings: &Settings, writer: W) -> Result<impl Subscriber + Send + Sync + use<W>, Error>
 where

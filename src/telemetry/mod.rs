@@ -4,6 +4,6 @@ mod logging;
 pub mod metrics;
 mod settings;
 
-pub use logging::{Error, init, subscriber};
+pub use logging::{Error, init, show_warnings, subscriber};
 pub use metrics::Metrics;
 pub use settings::{LogFormat, Settings};

@@ -186,6 +186,7 @@ fn the_metrics_of_the_documentation_are_those_of_a_node() {
     let shown = Shown { version: 1, records: 1, conflicts: 0, bytes: 1, data_as_of: now };
     metrics.collection_shown("customer", shown);
     metrics.collection_behind("customer", 0);
+    metrics.collection_above_pin("customer", 0);
     metrics.run_ended(
         "customer",
         Ended { status: "announced", took: std::time::Duration::ZERO, rows: 1, rejected: 0 },

@@ -4,7 +4,7 @@ mod reach;
 mod reader;
 mod wait;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::Serialize;
@@ -170,12 +170,16 @@ pub struct CollectionView {
     pub announced_version: Option<u64>,
     /// The version that the node serves.
     pub served_version: Option<u64>,
+    /// The version that its region is pinned to, which is then the announced one.
+    pub pinned_version: Option<u64>,
     /// Versions between the two; all of them when none is served.
     pub versions_behind: u64,
+    /// Versions by which what is served is above the pin: it is not in force on this node yet.
+    pub versions_above_pin: u64,
     /// How much newer the announced data is; `None` when nothing is served or that is not known. 0
     /// at the announced version: a run without changes moves only the time, which a node tells later.
     pub seconds_behind: Option<f64>,
-    /// Since when the node serves less than it knows to be announced, by its clock.
+    /// Since when the node serves another version than it knows to be announced, by its clock.
     pub behind_since: Option<DateTime<Utc>>,
     /// When the source was last seen with the content that is served.
     pub data_as_of: Option<DateTime<Utc>>,
@@ -202,6 +206,21 @@ pub async fn announcement(store: &Store) -> Result<Announcement, Error> {
         )
     });
     Ok(announced.collect())
+}
+
+/// Regions from which a node has reported lately, or which an announced collection names. `None` when
+/// there are more nodes than are read.
+pub async fn known_regions(
+    store: &Store,
+    statuses: &StatusStore,
+    now: DateTime<Utc>,
+    ages: Ages,
+) -> Result<Option<BTreeSet<RegionName>>, Error> {
+    let fleet = Fleet::read(statuses, now, ages).await?;
+    let announced = announcement(store).await?;
+    let named = announced.into_values().filter_map(|one| one.regions).flatten();
+    let known = fleet.nodes.into_iter().map(|node| node.region).chain(named).collect();
+    Ok((fleet.left_off == 0).then_some(known))
 }
 
 impl Status {
@@ -284,11 +303,14 @@ impl NodeDetails {
 }
 
 impl Announced {
-    /// The same as `region` should serve it: a pinned version has its own time, which is not known here.
+    /// The same as `region` should serve it, with no pin but its own: a pinned version has its own time,
+    /// which is not known here.
     fn in_region(&self, region: &RegionName) -> Self {
         match self.pins.get(region) {
-            Some(&version) => Self { version, data_as_of: None, ..self.clone() },
-            None => self.clone(),
+            Some(&version) => {
+                Self { version, data_as_of: None, pins: [(region.clone(), version)].into(), ..self.clone() }
+            }
+            None => Self { pins: BTreeMap::new(), ..self.clone() },
         }
     }
 
@@ -302,12 +324,17 @@ impl CollectionView {
         let served = one.and_then(|one| one.served).map(|served| served.0);
         let version = announced.map(|announced| announced.version);
         let data_as_of = one.and_then(|one| one.data_as_of);
+        let pinned = announced.and_then(|announced| announced.pins.values().next().copied());
+        // Without a pin the node knows of a newer document than its reader.
+        let above = pinned.map_or(0, |pinned| served.unwrap_or(0).saturating_sub(pinned));
         let behind = version.map_or(0, |version| version.saturating_sub(served.unwrap_or(0)));
         let between = announced.and_then(|announced| announced.data_as_of).zip(data_as_of);
         Self {
             announced_version: version,
             served_version: served,
+            pinned_version: pinned,
             versions_behind: behind,
+            versions_above_pin: above,
             seconds_behind: match (served, behind) {
                 (None, _) => None,
                 (Some(_), 0) => Some(0.0),

@@ -126,6 +126,33 @@ fn how_far_behind() {
 }
 
 #[test]
+fn a_pin_that_is_not_in_force_shows() {
+    let announced = |pins: &[(&str, u64)]| -> Announcement {
+        let pins = pins.iter().map(|(name, version)| (region(name), *version)).collect();
+        [(customer(), Announced { version: 8, data_as_of: None, regions: None, pins })].into()
+    };
+    // Served, pins, announced here, pinned, behind, above the pin.
+    for (served, pins, expected) in [
+        (Some(7), &[("us", 5)][..], (5, Some(5), 0, 2)),
+        (Some(5), &[("us", 5)], (5, Some(5), 0, 0)),
+        (Some(4), &[("us", 5)], (5, Some(5), 1, 0)),
+        (None, &[("us", 5)], (5, Some(5), 5, 0)),
+        (Some(7), &[("eu", 5)], (8, None, 1, 0)),
+        // A reader that knows less than the node.
+        (Some(9), &[], (8, None, 0, 0)),
+    ] {
+        let view = NodeView::of(&node(status(1, "us", served)), &announced(pins));
+        let one = &view.details.unwrap().collections[&customer()];
+        let (version, pinned, behind, above) = expected;
+        assert_eq!(
+            (one.announced_version, one.pinned_version, one.versions_behind, one.versions_above_pin),
+            (Some(version), pinned, behind, above),
+            "{served:?} {pins:?}"
+        );
+    }
+}
+
+#[test]
 fn a_node_shows_what_is_announced_for_its_region_though_it_has_not_heard_of_it() {
     let announced = |regions: Option<&str>| Announced {
         version: 1,

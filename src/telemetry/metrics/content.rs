@@ -25,6 +25,7 @@ pub(super) struct Content {
     loaded: Family64,
     version: Family64,
     behind: Family64,
+    above_pin: Family64,
     records: Family64,
     conflicts: Family64,
     bytes: Family64,
@@ -55,6 +56,7 @@ impl Content {
             loaded: Family::default(),
             version: Family::default(),
             behind: Family::default(),
+            above_pin: Family::default(),
             records: Family::default(),
             conflicts: Family::default(),
             bytes: Family::default(),
@@ -73,6 +75,11 @@ impl Content {
             "collection_versions_behind",
             "Versions that are announced beyond the one served",
             this.behind.clone(),
+        );
+        registry.register(
+            "collection_versions_above_pin",
+            "Versions by which the one served is above the one that this region is pinned to",
+            this.above_pin.clone(),
         );
         registry.register("collection_records", "Records served", this.records.clone());
         registry.register(
@@ -134,6 +141,12 @@ impl Metrics {
         }
     }
 
+    /// This node serves so many `versions` of `collection` above the one that its region is pinned to.
+    pub fn collection_above_pin(&self, collection: &str, versions: u64) {
+        let above = self.0.content.above_pin.get_or_create(&label(collection));
+        above.set(i64::try_from(versions).unwrap_or(i64::MAX));
+    }
+
     /// This node serves `collection`, as `shown` says.
     pub fn collection_shown(&self, collection: &str, shown: Shown) {
         let (content, label) = (&self.0.content, label(collection));
@@ -156,6 +169,7 @@ impl Metrics {
             &content.loaded,
             &content.version,
             &content.behind,
+            &content.above_pin,
             &content.records,
             &content.conflicts,
             &content.bytes,
@@ -185,11 +199,13 @@ mod tests {
             Shown { version: 7, records: 12, conflicts: 1, bytes: 900, data_as_of: now },
         );
         metrics.collection_behind("customer", 2);
+        metrics.collection_above_pin("customer", 1);
         let text = metrics.encode(now + TimeDelta::milliseconds(90_500));
         for line in [
             r#"larder_collection_loaded{collection="customer"} 1"#,
             r#"larder_collection_version{collection="customer"} 7"#,
             r#"larder_collection_versions_behind{collection="customer"} 2"#,
+            r#"larder_collection_versions_above_pin{collection="customer"} 1"#,
             r#"larder_collection_records{collection="customer"} 12"#,
             r#"larder_collection_conflicts{collection="customer"} 1"#,
             r#"larder_collection_memory_bytes{collection="customer"} 900"#,

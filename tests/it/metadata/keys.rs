@@ -60,7 +60,7 @@ pub(super) async fn lifecycle(metadata: &Metadata, other: &Metadata) {
     let listed: Vec<_> = list.keys.iter().map(|key| (&key.entry, key.revoked_at)).collect();
     assert_eq!(listed, [(&all, Some(later)), (&some, None)]);
 
-    let log = metadata.audit_log(10).await.unwrap();
+    let log = metadata.audit_log(None, 10).await.unwrap();
     let actions: Vec<_> = log.iter().map(|it| (it.action.as_str(), it.subject.as_str(), it.at)).collect();
     assert_eq!(
         actions,
@@ -139,12 +139,17 @@ pub(super) async fn audit_log(metadata: &Metadata) {
         subject: "customer".to_owned(),
         detail: Some("x".repeat(5000)),
     };
-    metadata.audit(&entry).await.unwrap();
-    let log = metadata.audit_log(1).await.unwrap();
+    let id = metadata.audit(&entry).await.unwrap();
+    let log = metadata.audit_log(None, 1).await.unwrap();
     assert_eq!(log.len(), 1);
     assert_eq!(log[0].detail.as_deref().map(str::len), Some(4096), "bounded");
     assert_eq!((log[0].at, &log[0].actor, &log[0].action), (entry.at, &entry.actor, &entry.action));
-    assert!(metadata.audit_log(1000).await.unwrap().len() > 10);
+    assert!(metadata.audit_log(None, 1000).await.unwrap().len() > 10);
+    // How it ended takes the place of what was known when it began; the others stay.
+    metadata.audit_ended(id, "unchanged\0").await.unwrap();
+    let expected = AuditEntry { detail: Some("unchanged\u{fffd}".to_owned()), ..entry };
+    assert_eq!(metadata.audit_log(Some("customer"), 1000).await.unwrap(), [expected]);
+    assert_eq!(metadata.audit_log(Some("nothing"), 1000).await.unwrap(), []);
     assert!(metadata.prune_audit_log(noon() + TimeDelta::minutes(30)).await.unwrap() > 10);
-    assert_eq!(metadata.audit_log(1000).await.unwrap().len(), 1);
+    assert_eq!(metadata.audit_log(None, 1000).await.unwrap().len(), 1);
 }

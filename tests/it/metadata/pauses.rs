@@ -1,7 +1,11 @@
 //! The story's part on paused syncs.
 
 use chrono::TimeDelta;
-use larder::metadata::{Metadata, Pause};
+use larder::{
+    domain::id::RunId,
+    metadata::{Metadata, Pause},
+    support::random,
+};
 
 use super::{name, noon};
 
@@ -11,6 +15,7 @@ pub(super) async fn paused_and_resumed(metadata: &Metadata, other: &Metadata) {
         at: noon() + TimeDelta::minutes(minute),
         by: "cli".to_owned(),
         why: why.to_owned(),
+        pending: None,
     };
     assert_eq!(metadata.pause(&person).await.unwrap(), None);
     assert_eq!(metadata.resume_sync(&person, "cli", None).await.unwrap(), None);
@@ -25,7 +30,20 @@ pub(super) async fn paused_and_resumed(metadata: &Metadata, other: &Metadata) {
     assert_eq!((ended.at, ended.why.as_str()), (second.at, "rolled back to 40\u{fffd}"));
     assert_eq!(other.pause(&person).await.unwrap(), None);
 
-    let log = metadata.audit_log(100).await.unwrap();
+    // One that was made for a rollback says so until that is known to be announced.
+    let pending = name("pause-pending");
+    let run = RunId::from_uuid(random::uuid());
+    let made = Pause { pending: Some(run), ..pause(3, "rolled back to 39") };
+    metadata.pause_sync(&pending, &made).await.unwrap();
+    assert_eq!(other.pause(&pending).await.unwrap(), Some(made.clone()));
+    assert_eq!(other.syncs_with_pending_pauses().await.unwrap(), std::slice::from_ref(&pending));
+    assert!(!other.confirm_pause(&pending, RunId::from_uuid(random::uuid())).await.unwrap(), "another one");
+    assert!(other.confirm_pause(&pending, run).await.unwrap());
+    assert!(!other.confirm_pause(&pending, run).await.unwrap(), "it is confirmed");
+    assert_eq!(metadata.pause(&pending).await.unwrap(), Some(Pause { pending: None, ..made }));
+    assert_eq!(metadata.syncs_with_pending_pauses().await.unwrap(), []);
+
+    let log = metadata.audit_log(None, 100).await.unwrap();
     let mut told: Vec<_> = log
         .iter()
         .rev()

@@ -150,7 +150,7 @@ impl Node {
         let publisher = self.publisher().await;
         let cancel = Shutdown::new();
         let progress = Progress::default();
-        let run = Box::pin(publisher.run_or_follow(&sync.spec, &source, options, &progress, &cancel));
+        let run = Box::pin(publisher.run_or_follow(&sync.spec, &source, options, "test", &progress, &cancel));
         let ended = soon("end of the run", run).await.unwrap();
         if ended.record.status == RunStatus::Announced {
             self.await_version(name, ended.record.version.unwrap().0).await;

@@ -1,5 +1,7 @@
 //! Undoing: rollback, approve, resume, drop, pin and unpin.
 
+mod audit;
+mod killed;
 mod paths;
 mod runs;
 mod story;

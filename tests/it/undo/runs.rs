@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 use larder::{
     control::{Error, Publisher},
     domain::{
+        error::ErrorKind,
         id::RunId,
         manifest::Version,
         run::{RunRecord, RunStatus},
@@ -28,7 +29,7 @@ use crate::support::{
 const SECTIONS: &str = "[models.people]\nsource = \"warehouse\"\nsql = \"select * from people\"\nprimary_key = \"id\"\n\
     [syncs.person]\nmodel = \"people\"\nindexes = { id = \"id\" }\n";
 
-async fn node(postgres: bool) -> Node {
+pub(super) async fn node(postgres: bool) -> Node {
     let directory = TempDir::new().unwrap();
     let warehouse = if postgres { Warehouse::postgres().await } else { Warehouse::sqlite(directory.path()) };
     warehouse
@@ -42,7 +43,7 @@ async fn node(postgres: bool) -> Node {
 }
 
 /// A run as the scheduler or an operator starts it.
-async fn start(node: &Node, trigger: Trigger) -> JoinHandle<Result<Ended, engine::Error>> {
+pub(super) async fn start(node: &Node, trigger: Trigger) -> JoinHandle<Result<Ended, engine::Error>> {
     let config = node.config();
     let sync = config.sync(&name("person")).unwrap();
     let source = Source::open(config.sources[&sync.spec.source].clone()).unwrap();
@@ -174,7 +175,7 @@ async fn a_rollback_keeps_how_the_collection_is_served_and_says_what_is_there() 
     assert_eq!((fresh.version, fresh.data_as_of), (Version(3), done.data_as_of));
     let pause = publisher.metadata.pause(&person).await.unwrap().unwrap();
     assert_eq!((pause.by.as_str(), pause.why.as_str()), ("test", "rolled back to 1"));
-    let log = publisher.metadata.audit_log(10).await.unwrap();
+    let log = publisher.metadata.audit_log(None, 10).await.unwrap();
     let rollback = log.iter().find(|entry| entry.action == "collection.rollback").unwrap();
     assert_eq!((rollback.subject.as_str(), rollback.detail.as_deref()), ("person", Some("from 2 to 1 as 3")));
 }
@@ -252,11 +253,21 @@ async fn what_was_held_is_not_announced_on_another_base() {
     let run = held(&node, "delete from people where id > 20").await;
     publisher.rollback(&name("person"), Version(1), "test").await.unwrap();
     let held_run = publisher.held_run(run).await.unwrap();
+    let paused = publisher.approve(&held_run, "test").await.unwrap_err();
+    assert_eq!((paused.code(), paused.kind()), ("held_while_paused", ErrorKind::Conflict));
+    larder::control::resume(&publisher.metadata, &name("person"), "test").await.unwrap();
     assert_eq!(publisher.approve(&held_run, "test").await.unwrap(), None);
     assert_eq!(publisher.held_run(run).await.unwrap(), held_run, "it is held on");
-    node.sync_with("person", true).await;
+    // Which run took its place: the one that is held now, or the one that passed.
+    let later = held(&node, "update people set name = 'Third'").await;
     let superseded = publisher.approve(&held_run, "test").await.unwrap_err();
-    assert_eq!(superseded.to_string(), format!("run {run} is not held: it is superseded"));
+    let told = format!("run {run} is not held: it is superseded; {later} is held in its place");
+    assert_eq!(superseded.to_string(), told);
+    let passed = node.sync_with("person", true).await.record.id;
+    let superseded = publisher.approve(&held_run, "test").await.unwrap_err();
+    let told =
+        format!("run {run} is not held: it is superseded; {passed}, which is announced, came after it");
+    assert_eq!(superseded.to_string(), told);
 }
 
 #[tokio::test(flavor = "multi_thread")]

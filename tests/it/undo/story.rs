@@ -15,36 +15,36 @@ use crate::support::{
     http::{Answer, Client, soon},
 };
 
-const ROWS: &str = "create table people (id integer primary key, name text);
+pub(super) const ROWS: &str = "create table people (id integer primary key, name text);
     with recursive n(i) as (select 1 union all select i + 1 from n where i < 40)
     insert into people select i, 'Good' from n;
     create table ticks (id integer primary key, count integer); insert into ticks values (1, 0);";
 
-fn sync(name: &str, table: &str, schedule: &str) -> String {
+pub(super) fn sync(name: &str, table: &str, schedule: &str) -> String {
     format!(
         "[models.{table}]\nsource = \"warehouse\"\nsql = \"select * from {table}\"\nprimary_key = \"id\"\n\
          [syncs.{name}]\nmodel = \"{table}\"\nschedule = \"{schedule}\"\nindexes = {{ id = \"id\" }}\n"
     )
 }
 
-async fn metadata(place: &Place) -> Metadata {
+pub(super) async fn metadata(place: &Place) -> Metadata {
     let settings = Settings::Sqlite { path: place.path().join("data/metadata.db") };
     Metadata::open(&settings, Clock::default()).await.unwrap()
 }
 
-fn key(place: &Place) -> String {
+pub(super) fn key(place: &Place) -> String {
     let created = place.run(&["keys", "create", "--name", "test", "--all-collections"]).expect(0);
     created.stdout.trim().to_owned()
 }
 
 /// A reader of one node.
-struct Reader {
+pub(super) struct Reader {
     address: SocketAddr,
     key: String,
 }
 
 impl Reader {
-    fn new(server: &mut Running, key: &str) -> Self {
+    pub(super) fn new(server: &mut Running, key: &str) -> Self {
         Self { address: server.address("public"), key: key.to_owned() }
     }
 
@@ -67,7 +67,7 @@ impl Reader {
     }
 
     /// Waits until the record has `part`, at `version` or a later one.
-    async fn until(&self, collection: &str, part: &str, version: u64) -> u64 {
+    pub(super) async fn until(&self, collection: &str, part: &str, version: u64) -> u64 {
         let mut look = interval(Duration::from_millis(10));
         soon(&format!("{part} at version {version}"), async {
             loop {
@@ -135,7 +135,7 @@ async fn bad_data_is_rolled_back_and_stays_away_until_it_is_mended() {
     assert_eq!(place.run(&["resume", "person"]).expect(0).stdout, "person is not paused\n");
     place.run(&["resume", "nosuch"]).expect(2);
 
-    let log = metadata(&place).await.audit_log(100).await.unwrap();
+    let log = metadata(&place).await.audit_log(None, 100).await.unwrap();
     let told: Vec<_> = log
         .iter()
         .rev()
@@ -143,17 +143,17 @@ async fn bad_data_is_rolled_back_and_stays_away_until_it_is_mended() {
         .map(|entry| (entry.action.as_str(), entry.detail.as_deref().unwrap_or("")))
         .collect();
     let expected = [
-        ("sync.pause", "rolled back to 1"),
         ("collection.rollback", "from 2 to 1 as 3"),
-        ("sync.pause", "rolled back to 3"),
+        ("sync.pause", "rolled back to 1"),
         ("collection.rollback", "from 4 to 3 as 5"),
+        ("sync.pause", "rolled back to 3"),
         ("sync.resume", ""),
     ];
     assert_eq!(told, expected);
-    assert!(log.iter().all(|entry| entry.actor == "cli"), "{log:?}");
+    assert!(log.iter().all(|entry| entry.actor.starts_with("cli:uid-")), "{log:?}");
 }
 
-fn held(place: &Place) -> String {
+pub(super) fn held(place: &Place) -> String {
     let held = place.run(&["sync", "person", "--json"]).expect(3).json();
     held["id"].as_str().unwrap().to_owned()
 }
@@ -177,31 +177,54 @@ async fn a_held_run_is_approved() {
     assert_eq!(told["run"]["error"], Value::Null);
     let status = place.run(&["status", "--json"]).expect(0).json();
     assert_eq!(status["collections"][0]["held_run"], Value::Null);
+    let first = run;
 
-    // The collection changes while a run is held: it runs again, without guards.
+    // The collection changes while a run is held: it runs again, without guards; not while it is paused.
     place.execute("delete from people where id > 5").await;
     let run = held(&place);
     place.run(&["rollback", "person", "--to", "1"]).expect(0);
+    let paused = place.run(&["approve", &run]).expect(4);
+    let told = format!(
+        "person has changed since {run} was held, so exactly that can no longer be announced, and its sync is \
+         paused (rolled back to 1), so it does not run again by itself; "
+    );
+    assert!(paused.stderr.starts_with(&told), "{paused:?}");
+    assert!(paused.stderr.ends_with("  code: held_while_paused\n"), "{paused:?}");
+    assert_eq!(reader.until("person", "Good", 3).await, 3, "nothing ran");
+    place.run(&["resume", "person"]).expect(0);
     let again = place.run(&["approve", &run]).expect(0);
     assert!(
         again.stderr.starts_with(&format!("person has changed since {run} was held; the sync runs again")),
         "{again:?}"
     );
-    assert!(again.stderr.contains("warning: person stays paused"), "{again:?}");
     assert!(again.stdout.starts_with("person: announced version 4 in "), "{again:?}");
+    let runs = place.run(&["runs", "person", "--json"]).expect(0).json();
+    let last = runs[0]["id"].as_str().unwrap();
 
     for (run, code, message) in [
-        (run.as_str(), 4, format!("run {run} is not held: it is superseded\n  code: run_not_held\n")),
+        (
+            run.as_str(),
+            4,
+            format!(
+                "run {run} is not held: it is superseded; {last}, which is announced, came after it\n  \
+                 code: run_not_held\n"
+            ),
+        ),
         ("run_01a20a5eec7f7d81806d1cda2d2b4382", 2, "no run has the id run_01a20a5eec7f7d81806d1cda2d2b4382; `larder runs` shows the last ones\n  code: unknown_run\n".to_owned()),
         ("person", 2, "\"person\" is not a run's id (run_...); larder status shows held runs\n".to_owned()),
     ] {
         let ran = place.run(&["approve", run]).expect(code);
         assert_eq!((ran.stdout.as_str(), ran.stderr), ("", message));
     }
-    let log = metadata(&place).await.audit_log(100).await.unwrap();
+    let log = metadata(&place).await.audit_log(Some("person"), 100).await.unwrap();
     let approvals: Vec<_> = log.iter().rev().filter(|entry| entry.action == "run.approve").collect();
     let details: Vec<_> = approvals.iter().filter_map(|entry| entry.detail.as_deref()).collect();
-    assert_eq!(details, ["person as 2", "person has changed since; it runs again"]);
+    let expected = [
+        format!("{first} as 2"),
+        "failed: held_while_paused".to_owned(),
+        format!("{run}: the collection has changed since; it runs again"),
+    ];
+    assert_eq!(details, expected);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -236,6 +259,23 @@ async fn one_region_is_pinned_and_a_collection_dropped() {
     assert!(done.stderr.contains("warning: region eu is pinned and does not follow"), "{done:?}");
     here.until("person", "Second", 4).await;
 
+    let mut look = interval(Duration::from_millis(50));
+    soon("two nodes in the fleet", async {
+        while place.run(&["status", "--json"]).expect(0).json()["fleet"]["nodes"].as_array().unwrap().len()
+            < 2
+        {
+            look.tick().await;
+        }
+    })
+    .await;
+    // A region that nobody knows may be about to start.
+    let unknown = place.run(&["pin", "person", "--region", "eu-wset", "--to", "1"]).expect(0);
+    assert_eq!(
+        unknown.stderr,
+        "warning: no node has reported from region eu-wset within 24 hours, and no sync names it: the pin \
+         waits for one; known regions: eu, us\n"
+    );
+    place.run(&["unpin", "person", "--region", "eu-wset"]).expect(0);
     let unpinned = place.run(&["unpin", "person", "--region", "eu"]).expect(0);
     assert_eq!(
         unpinned.stdout,
@@ -276,7 +316,7 @@ async fn one_region_is_pinned_and_a_collection_dropped() {
     for reader in [&here, &there] {
         assert_eq!(reader.until("person", "Third", 5).await, 5);
     }
-    let log = books.audit_log(100).await.unwrap();
+    let log = books.audit_log(None, 100).await.unwrap();
     let mut done: Vec<_> = log
         .iter()
         .filter_map(|entry| {
@@ -288,8 +328,11 @@ async fn one_region_is_pinned_and_a_collection_dropped() {
     let expected = [
         ("pin", "eu at 1, the newest is 2"),
         ("rollback", "from 3 to 2 as 4"),
+        ("pin", "eu-wset at 1, the newest is 4"),
+        ("unpin", "eu-wset from 1, the newest is 4"),
         ("unpin", "eu from 1, the newest is 4"),
         ("pin", "eu at 1, the newest is 4"),
+        ("drop", "failed: lease_held"),
         ("drop", "version 4, 40 records"),
     ];
     assert_eq!(done, expected);
@@ -305,14 +348,29 @@ async fn a_region_is_pinned_only_where_the_collection_is_served() {
         refused.stderr,
         "person is not served in region eu; it is served in: us, ap\n  code: region_not_served\n"
     );
-    place.run(&["pin", "person", "--region", "ap", "--to", "1"]).expect(0);
+    let known = place.run(&["pin", "person", "--region", "ap", "--to", "1"]).expect(0);
+    assert_eq!(known.stderr, "");
     place.run(&["pin", "person", "--to", "1"]).expect(2);
+    place.run_with(&["pin", "person", "--to", "1"], &[("LARDER_REGION", "ap")]).expect(2);
     place.run(&["unpin", "person"]).expect(2);
-    let help = place.run(&["pin", "-h"]).expect(0).stdout;
-    assert!(
-        help.contains("--region <NAME>") && help.contains("The region that stays at this version"),
-        "{help}"
-    );
+    for (command, meaning) in
+        [("pin", "The region that stays at this version"), ("unpin", "The region that is")]
+    {
+        for flag in ["-h", "--help"] {
+            let help = place.run(&[command, flag]).expect(0).stdout;
+            assert!(help.contains("--region <NAME>") && help.contains(meaning), "{help}");
+            assert_eq!(help.matches("Options:\n").count(), 1, "{help}");
+        }
+    }
+    for command in [&["rollback", "person"][..], &["pin", "person", "--region", "ap"]] {
+        for to in ["0", "first"] {
+            let refused = place.run(&[command, &["--to", to]].concat()).expect(2);
+            assert!(
+                refused.stderr.contains("a version is a whole number from 1; `larder runs "),
+                "{refused:?}"
+            );
+        }
+    }
     for arguments in [
         &["rollback", "person", "--to", "1"][..],
         &["resume", "person"],
@@ -322,4 +380,48 @@ async fn a_region_is_pinned_only_where_the_collection_is_served() {
         let ran = place.run(&[arguments, &["--roles", "replica"]].concat()).expect(2);
         assert!(ran.stderr.contains("has not the role \"publisher\""), "{ran:?}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pin_that_is_not_in_force_shows() {
+    let place = Place::new(ROWS, &sync("person", "people", "manual")).await;
+    let mut server = place.start(&["serve"], &[]);
+    let (reader, admin) = (Reader::new(&mut server, &key(&place)), server.address("admin"));
+    place.run(&["sync", "person"]).expect(0);
+    place.execute("update people set name = 'Second'").await;
+    place.run(&["sync", "person"]).expect(0);
+    reader.until("person", "Second", 2).await;
+    // The bytes of both versions: no longer here, and damaged in the store.
+    for (path, bytes) in place.files("data") {
+        if path.extension().is_some_and(|extension| extension == "arrow") {
+            if path.starts_with(place.path().join("data/store")) {
+                std::fs::write(path, vec![0; usize::try_from(bytes).unwrap()]).unwrap();
+            } else {
+                std::fs::remove_file(path).unwrap();
+            }
+        }
+    }
+    place.run(&["pin", "person", "--region", "local", "--to", "1"]).expect(0);
+
+    let mut look = interval(Duration::from_millis(50));
+    let status = soon("a pin that is not in force", async {
+        loop {
+            look.tick().await;
+            let status = place.run(&["status"]).expect(0).stdout;
+            if status.contains("not at its pin: 1 version above, since 2")
+                && status.contains("object_corrupt")
+            {
+                return status;
+            }
+        }
+    });
+    status.await;
+    assert_eq!(reader.sees("person").await.1, 2, "it serves on what it has");
+    let status = place.run(&["status", "--json"]).expect(0).json();
+    let one = &status["fleet"]["nodes"][0]["collections"]["person"];
+    assert_eq!((&one["pinned_version"], &one["versions_above_pin"]), (&json!(1), &json!(1)), "{one}");
+    let metric =
+        |text: &str| text.contains("larder_collection_versions_above_pin{collection=\"person\"} 1\n");
+    let metrics = Client::connect(admin).await.ask("GET", "/metrics", "").await;
+    assert!(metric(metrics.text()), "{}", metrics.text());
 }
