@@ -22,7 +22,8 @@ repeat=${REPEAT:-3}
 work=$(mktemp -d)
 pids=()
 finish() {
-  for pid in "${pids[@]}"; do kill -TERM "$pid" 2>/dev/null || true; done
+  # A node that was started in a subshell leaves its id in its directory.
+  for pid in "${pids[@]}" $(cat "$work"/*/pid 2>/dev/null); do kill -TERM "$pid" 2>/dev/null || true; done
   for pid in "${pids[@]}"; do wait "$pid" 2>/dev/null || true; done
   rm -rf "$work"
 }
