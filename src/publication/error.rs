@@ -3,7 +3,10 @@
 use std::path::PathBuf;
 
 use super::settings::Service;
-use crate::domain::{error::ErrorKind, id::DeploymentId};
+use crate::{
+    domain::{error::ErrorKind, id::DeploymentId},
+    support::blocking,
+};
 
 /// A failure of the store, of an object in it, or of a local copy.
 #[derive(Debug, thiserror::Error)]
@@ -328,9 +331,5 @@ fn in_brackets(said: &str) -> String {
 pub(super) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, Error> + Send + 'static,
 ) -> Result<T, Error> {
-    match tokio::task::spawn_blocking(work).await {
-        Ok(result) => result,
-        Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
-        Err(_) => Err(Error::Ending),
-    }
+    blocking::run(work).await.unwrap_or(Err(Error::Ending))
 }

@@ -29,12 +29,6 @@ const RANGES_MAX: usize = 4;
 /// Ranges that wait between network and disk.
 const RANGES_WAITING_MAX: usize = 2;
 
-/// Where bytes come from, seen from a thread that may block.
-enum Incoming {
-    File(File),
-    Pieces(mpsc::Receiver<Bytes>),
-}
-
 /// Where a store's objects are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Distance {
@@ -59,33 +53,37 @@ pub(super) async fn download<S: Send + 'static, T: Send + 'static>(
         return Err(Error::TooLarge { path, bytes, limit: SEGMENT_BYTES_MAX });
     }
     let file = store.file(&path, reference.bytes).await?;
-    let (named, named_bytes) = (reference.clone(), reference.bytes);
-    let receive = move |incoming| {
-        let distance = if matches!(incoming, Incoming::File(_)) { Distance::Near } else { Distance::Far };
-        let mut sink = start(distance)?;
-        verified(incoming, &named, |offset, bytes| write(&mut sink, offset, bytes))?;
-        finish(sink)
-    };
-    if let Some(file) = file {
-        return blocking(move || receive(Incoming::File(file))).await;
+    let named = reference.clone();
+    if let Some(mut file) = file {
+        let receive = move || {
+            let mut receiver = Receiver::new(named, start(Distance::Near)?, write);
+            receiver.take_all(&mut file)?;
+            finish(receiver.end()?)
+        };
+        return blocking(receive).await;
     }
-    let mut ranges = pin!(ranges(store, &path, named_bytes));
-    // No thread waits for a store that does not answer.
-    let first = ranges.next().await.transpose()?;
-    let (sender, waiting) = mpsc::channel(RANGES_WAITING_MAX);
-    let receiving = blocking(move || receive(Incoming::Pieces(waiting)));
-    let forward = async {
-        let mut next = first.map(Ok);
-        while let Some(piece) = next {
-            if sender.send(piece?).await.is_err() {
+    let mut ranges = pin!(ranges(store, &path, reference.bytes));
+    // Nothing is opened for a store that does not answer.
+    let mut next = ranges.next().await.transpose()?;
+    let (sender, mut waiting) = mpsc::channel::<Bytes>(RANGES_WAITING_MAX);
+    // No thread waits for the network: each range is one piece of work that blocks.
+    let receive = async move {
+        let mut receiver = blocking(move || Ok(Receiver::new(named, start(Distance::Far)?, write))).await?;
+        while let Some(range) = waiting.recv().await {
+            receiver = blocking(move || receiver.take(&range).map(|()| receiver)).await?;
+        }
+        blocking(move || finish(receiver.end()?)).await
+    };
+    let forward = async move {
+        while let Some(range) = next {
+            if sender.send(range).await.is_err() {
                 break; // The receiver ended and says why.
             }
-            next = ranges.next().await;
+            next = ranges.next().await.transpose()?;
         }
-        drop(sender);
         Ok(())
     };
-    let (sent, taken) = tokio::join!(forward, receiving);
+    let (sent, taken) = tokio::join!(forward, receive);
     // A cut stream also looks cut short to the receiver; the cause is the better story.
     sent.and(taken)
 }
@@ -97,60 +95,59 @@ fn ranges<'a>(store: &'a Store, path: &'a Path, bytes: u64) -> impl Stream<Item 
     stream::iter(ranges).map(move |range| store.range(path, range, bytes)).buffered(RANGES_MAX)
 }
 
-/// Passes every byte on and fails unless all together are what `reference` names.
-fn verified(
-    mut incoming: Incoming,
-    reference: &SegmentReference,
-    mut write: impl FnMut(u64, &[u8]) -> Result<(), Error>,
-) -> Result<(), Error> {
-    let mut hasher = Hasher::new();
-    let mut length: u64 = 0;
-    let mut scratch = Vec::new();
-    while let Some(piece) = incoming.next(&mut scratch, &reference.object)? {
-        if length + piece.len() as u64 > reference.bytes {
-            return Err(corrupt(&reference.object, "it is too long"));
-        }
-        for part in piece.chunks(PIECE_BYTES) {
-            hasher.update(part);
-            write(length, part)?;
-            length += part.len() as u64;
-        }
-    }
-    if length != reference.bytes {
-        return Err(corrupt(&reference.object, "it is cut short"));
-    }
-    if hasher.finish() != reference.sha256 {
-        return Err(corrupt(&reference.object, "its SHA-256 is another one"));
-    }
-    Ok(())
+/// Passes every byte of an object on to its sink, and vouches for all of them in the end.
+struct Receiver<S, W> {
+    reference: SegmentReference,
+    sink: S,
+    write: W,
+    hasher: Hasher,
+    length: u64,
 }
 
-impl Incoming {
-    /// The next bytes, in `scratch`; `None` at the end.
-    fn next<'a>(&mut self, scratch: &'a mut Vec<u8>, object: &str) -> Result<Option<&'a [u8]>, Error> {
-        match self {
-            Self::File(file) => {
-                scratch.resize(PIECE_BYTES, 0);
-                loop {
-                    match file.read(scratch) {
-                        Ok(0) => return Ok(None),
-                        Ok(read) => return Ok(Some(&scratch[..read])),
-                        Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                        Err(source) => {
-                            return Err(Error::Local { action: "read", path: object.into(), source });
-                        }
-                    }
+impl<S, W: Fn(&mut S, u64, &[u8]) -> Result<(), Error>> Receiver<S, W> {
+    fn new(reference: SegmentReference, sink: S, write: W) -> Self {
+        Self { reference, sink, write, hasher: Hasher::new(), length: 0 }
+    }
+
+    fn take(&mut self, bytes: &[u8]) -> Result<(), Error> {
+        if self.length + bytes.len() as u64 > self.reference.bytes {
+            return Err(self.corrupt("it is too long"));
+        }
+        for piece in bytes.chunks(PIECE_BYTES) {
+            self.hasher.update(piece);
+            (self.write)(&mut self.sink, self.length, piece)?;
+            self.length += piece.len() as u64;
+        }
+        Ok(())
+    }
+
+    fn take_all(&mut self, file: &mut File) -> Result<(), Error> {
+        let mut piece = vec![0; PIECE_BYTES];
+        loop {
+            match file.read(&mut piece) {
+                Ok(0) => return Ok(()),
+                Ok(read) => self.take(&piece[..read])?,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(source) => {
+                    let path = self.reference.object.clone().into();
+                    return Err(Error::Local { action: "read", path, source });
                 }
             }
-            Self::Pieces(receiver) => match receiver.blocking_recv() {
-                Some(piece) => {
-                    // A copy of a piece that is in the cache; keeps one type for both kinds.
-                    scratch.clear();
-                    scratch.extend_from_slice(&piece);
-                    Ok(Some(scratch))
-                }
-                None => Ok(None),
-            },
         }
+    }
+
+    /// The sink, when length and SHA-256 are as named.
+    fn end(self) -> Result<S, Error> {
+        if self.length != self.reference.bytes {
+            return Err(self.corrupt("it is cut short"));
+        }
+        if self.hasher.finish() != self.reference.sha256 {
+            return Err(corrupt(&self.reference.object, "its SHA-256 is another one"));
+        }
+        Ok(self.sink)
+    }
+
+    fn corrupt(&self, reason: &'static str) -> Error {
+        corrupt(&self.reference.object, reason)
     }
 }

@@ -18,8 +18,8 @@ use crate::{
         manifest::{Manifest, SegmentReference},
         name::CollectionName,
     },
-    publication::{Buffer, Need, SegmentDirectory, Store},
-    support::background,
+    publication::{self, Buffer, Need, SegmentDirectory, Store},
+    support::{background, blocking},
 };
 
 /// Segments fetched at the same time, over all collections: enough to fill a link, and a bound on
@@ -150,11 +150,10 @@ impl<T: Target> Tools<T> {
         work: Work<T>,
     ) -> Result<(), Error> {
         let (target, manifest) = (Arc::clone(&self.target), Arc::clone(manifest));
-        let worked = tokio::task::spawn_blocking(move || work(&target, manifest, buffers)).await;
-        match worked {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(refusal)) => Err(Error::Refused { collection: name.clone(), refusal }),
-            Err(_) => Err(Error::Broken { collection: name.clone() }),
+        match blocking::run(move || work(&target, manifest, buffers)).await {
+            Some(Ok(())) => Ok(()),
+            Some(Err(refusal)) => Err(Error::Refused { collection: name.clone(), refusal }),
+            None => Err(publication::Error::Ending.into()),
         }
     }
 }

@@ -1,9 +1,11 @@
-//! Small things every floor may use: clock, randomness, backoff, secrets, shutdown, locks on files.
+//! Small things every floor may use: clock, randomness, backoff, blocking work, secrets, shutdown, locks
+//! on files.
 
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 pub mod allocator;
 pub mod background;
 pub mod backoff;
+pub mod blocking;
 pub mod clock;
 pub mod file_lock;
 pub mod postgres_url;

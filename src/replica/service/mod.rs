@@ -43,7 +43,7 @@ use crate::{
         name::{CollectionName, RegionName},
     },
     publication::{self, Fresh, Need, SegmentDirectory, Store},
-    support::{backoff::Backoff, clock::Clock, shutdown::Shutdown},
+    support::{backoff::Backoff, blocking, clock::Clock, shutdown::Shutdown},
 };
 
 /// Collections under way at the same time: most wait for the network.
@@ -217,7 +217,7 @@ impl<T: Target> Replica<T> {
     /// Takes up where the last process ended. Damage is not fatal: it is fetched anew.
     async fn start_from_local_state(&mut self) {
         let local = self.tools.local.clone();
-        let Ok(Some(state)) = tokio::task::spawn_blocking(move || local.load()).await else { return };
+        let Some(Some(state)) = blocking::run(move || local.load()).await else { return };
         if let Some(reference) = state.keys {
             match self.tools.local.kept_keys(&reference).await {
                 Some(keys) => {

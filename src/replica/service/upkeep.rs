@@ -23,8 +23,8 @@ use super::{
 };
 use crate::{
     domain::{digest::Digest, limits::FORMAT, manifest::SegmentReference},
-    publication::{Need, SegmentDirectory, Store},
-    support::backoff::Backoff,
+    publication::{self, Need, SegmentDirectory, Store},
+    support::{backoff::Backoff, blocking},
 };
 
 /// First and longest waiting time after the state could not be saved.
@@ -238,9 +238,8 @@ impl Saving {
             self.local.keys.sync(vec![digest]).await?;
         }
         let (local, state) = (self.local, self.state);
-        let file = std::path::PathBuf::from("catalog.json");
-        let saved = tokio::task::spawn_blocking(move || local.save(&state)).await;
-        saved.map_err(|error| Error::State { path: file, source: error.into() })??;
+        let saved = blocking::run(move || local.save(&state)).await;
+        saved.unwrap_or_else(|| Err(publication::Error::Ending.into()))?;
         Ok(Saved { digests: self.segments.keys().chain(&self.manifests).copied().collect(), keys })
     }
 }

@@ -39,6 +39,8 @@ struct Write {
 /// See the module.
 #[derive(Debug, Default)]
 pub(super) struct Bucket {
+    /// A creation overwrites what is there.
+    is_careless: bool,
     objects: BTreeMap<String, Vec<Write>>,
     writes: u64,
     /// From when on the other region sees at once.
@@ -91,6 +93,10 @@ impl fmt::Display for Answer {
 }
 
 impl Bucket {
+    pub(super) fn new(is_careless: bool) -> Self {
+        Self { is_careless, ..Self::default() }
+    }
+
     /// From `now_ms` on the other region has all.
     pub(super) fn settle(&mut self, now_ms: u64) {
         self.settled_from_ms = Some(now_ms);
@@ -124,7 +130,9 @@ impl Bucket {
         chance: &mut Chance,
     ) -> Result<Answer> {
         match request {
-            Request::Put { path, is_creation: true, .. } if self.object(path).is_some() => {
+            Request::Put { path, is_creation: true, .. }
+                if self.object(path).is_some() && !self.is_careless =>
+            {
                 Err(Error::AlreadyExists { path: path.clone(), source: "it is there".into() })
             }
             Request::Put { path, bytes, .. } => {

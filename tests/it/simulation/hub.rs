@@ -13,7 +13,7 @@ use std::{
     time::Duration,
 };
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 use larder::support::clock::Clock;
 use tokio::{
     sync::{Notify, oneshot},
@@ -25,6 +25,7 @@ use super::{
     chance::{Chance, place},
     fate::{Fate, delay_ms, fate},
     oracle::Oracle,
+    world::Origin,
 };
 
 /// Who asks the store.
@@ -104,8 +105,9 @@ pub(super) struct State {
 }
 
 impl Hub {
-    pub(super) fn new(seed: u64, is_traced: bool) -> Arc<Self> {
-        let epoch = Clock::default().now();
+    pub(super) fn new(Origin { seed, is_traced, is_careless }: Origin) -> Arc<Self> {
+        // Of today, as the files that are written; whole seconds, so that times have texts of one length.
+        let epoch = Clock::default().now().trunc_subsecs(0);
         let faults = Chance::at(seed, place(&["faults"])).weighed(&[1, 2, 2, 1]) as u64 * 12;
         Arc::new(Self {
             seed,
@@ -114,7 +116,7 @@ impl Hub {
             began: Instant::now(),
             epoch,
             state: Mutex::new(State {
-                bucket: Bucket::default(),
+                bucket: Bucket::new(is_careless),
                 oracle: Oracle::default(),
                 processes: BTreeMap::new(),
                 queue: BTreeMap::new(),
@@ -347,7 +349,8 @@ impl Hub {
             Fate::LoseAnswer => carry_out(state).and(Err(cut())),
             _ => carry_out(state),
         };
-        state.digest = (state.digest.rotate_left(5) ^ key ^ now).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let told = answer.as_ref().map_or_else(|_| "no".to_owned(), ToString::to_string);
+        state.digest = place(&[&told]) ^ state.digest.rotate_left(5) ^ key ^ now;
         let is_alive = state.processes.get(&who).is_some_and(|process| process.life == life);
         drop(guard);
         if self.is_traced {

@@ -37,12 +37,12 @@ use std::{
 
 use tempfile::TempDir;
 
+use world::Origin;
+
 /// Worlds that are lived through when nobody says how many.
 const WORLDS: u64 = 10_000;
 /// One in so many worlds is lived through twice.
 const REPEATED_ONE_IN: u64 = 100;
-/// Worlds per core that are lived through at the same time: they wait for their own threads now and then.
-const WORLDS_PER_CORE: usize = 2;
 
 /// A directory in memory, where there is one: nothing here is about disks.
 fn directory() -> TempDir {
@@ -58,16 +58,18 @@ fn worlds() -> u64 {
     number("LARDER_SIM_SEEDS").unwrap_or(WORLDS)
 }
 
-fn live(seed: u64, is_traced: bool) -> Result<u64, String> {
+fn live(origin: Origin) -> Result<u64, String> {
     let root = directory();
-    let lived = catch_unwind(AssertUnwindSafe(|| world::run(seed, root.path(), is_traced)));
+    let lived = catch_unwind(AssertUnwindSafe(|| world::run(origin, root.path())));
     let lived = lived.unwrap_or_else(|panic| Err(format!("panic: {}", text(&*panic))));
     lived.map_err(|violation| {
-        format!(
-            "world {seed}, {violation}\nsee it with: LARDER_SIM_SEED={seed} cargo test --locked --test it \
-             simulation::worlds -- --nocapture"
-        )
+        format!("world {}, {violation}\nsee it with: {}", origin.seed, replay(origin.seed, "worlds"))
     })
+}
+
+/// The command that lives through one world again.
+fn replay(seed: u64, test: &str) -> String {
+    format!("LARDER_SIM_SEED={seed} cargo test --locked --test it simulation::{test} -- --nocapture")
 }
 
 fn text(panic: &(dyn Any + Send)) -> String {
@@ -75,18 +77,23 @@ fn text(panic: &(dyn Any + Send)) -> String {
     text.or(panic.downcast_ref::<&str>().copied()).unwrap_or("?").to_owned()
 }
 
-/// Lives through `worlds` on all cores until one fails.
-fn live_through(worlds: u64, live: impl Fn(u64) -> Result<(), String> + Sync) {
+/// Lives through the worlds before `worlds`, or through the one that somebody wants to see, on all
+/// cores, until one fails.
+fn live_through(worlds: u64, live: impl Fn(Origin) -> Result<(), String> + Sync) {
+    if let Some(seed) = number("LARDER_SIM_SEED") {
+        return live(Origin { seed, is_traced: true, is_careless: false })
+            .unwrap_or_else(|failure| panic!("{failure}"));
+    }
     let (next, failure) = (AtomicU64::new(0), Mutex::new(None));
     thread::scope(|scope| {
-        for _ in 0..thread::available_parallelism().map_or(1, usize::from) * WORLDS_PER_CORE {
+        for _ in 0..thread::available_parallelism().map_or(1, usize::from) {
             scope.spawn(|| {
                 loop {
                     let seed = next.fetch_add(1, Ordering::Relaxed);
                     if seed >= worlds || failure.lock().unwrap().is_some() {
                         return;
                     }
-                    if let Err(violation) = live(seed) {
+                    if let Err(violation) = live(Origin { seed, is_traced: false, is_careless: false }) {
                         failure.lock().unwrap().get_or_insert(violation);
                     }
                 }
@@ -100,18 +107,27 @@ fn live_through(worlds: u64, live: impl Fn(u64) -> Result<(), String> + Sync) {
 
 #[test]
 fn worlds_end_well() {
-    if let Some(seed) = number("LARDER_SIM_SEED") {
-        live(seed, true).unwrap_or_else(|violation| panic!("{violation}"));
-        return;
-    }
-    live_through(worlds(), |seed| live(seed, false).map(drop));
+    live_through(worlds(), |origin| live(origin).map(drop));
 }
 
 #[test]
-#[ignore = "nearly all are: what a killed process still does with its files can hold up the next one's, in real time"]
 fn a_world_is_the_same_each_time() {
-    live_through(worlds() / REPEATED_ONE_IN, |seed| {
-        let (once, again) = (live(seed, false)?, live(seed, false)?);
-        if once == again { Ok(()) } else { Err(format!("world {seed} is another one each time")) }
+    live_through(worlds().div_ceil(REPEATED_ONE_IN), |origin| {
+        let (once, again) = (live(origin)?, live(origin)?);
+        let seed = origin.seed;
+        let failure =
+            || format!("world {seed} is another one each time\nsee it with: {}", replay(seed, "a_world"));
+        if once == again { Ok(()) } else { Err(failure()) }
     });
+}
+
+/// What the other tests would say if something were wrong: a store that lets creations overwrite forks the
+/// catalog.
+#[test]
+fn a_failure_comes_back_by_the_command_that_it_names() {
+    let fails = |seed| live(Origin { seed, is_traced: false, is_careless: true }).err();
+    let (seed, failure) = (0..100).find_map(|seed| Some((seed, fails(seed)?))).unwrap();
+    assert!(failure.contains(" was created under "), "{failure}");
+    assert!(failure.ends_with(&replay(seed, "worlds")), "{failure}");
+    assert_eq!(fails(seed), Some(failure));
 }

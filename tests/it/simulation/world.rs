@@ -34,16 +34,22 @@ const CATCHING_UP_TIMEOUT: Duration = Duration::from_mins(2);
 /// Time between two looks whether they have.
 const LOOK_INTERVAL: Duration = Duration::from_millis(500);
 
-/// Lives through the world of `seed`. Two runs of it return the same number.
-pub(super) fn run(seed: u64, root: &Path, is_traced: bool) -> Result<u64, String> {
-    let runtime = Builder::new_current_thread()
-        .enable_time()
-        .start_paused(true)
-        .max_blocking_threads(1)
-        .build()
-        .expect("the operating system gives threads");
-    runtime.block_on(async {
-        let hub = Hub::new(seed, is_traced);
+/// Which world it is.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Origin {
+    pub(super) seed: u64,
+    /// It tells what happens.
+    pub(super) is_traced: bool,
+    /// Its store lets a creation overwrite what is there: such a world must not end well.
+    pub(super) is_careless: bool,
+}
+
+/// Lives through a world. All of it runs on this thread, work that blocks too. Two runs of one origin
+/// return the same.
+pub(super) fn run(origin: Origin, root: &Path) -> Result<u64, String> {
+    let runtime = Builder::new_current_thread().enable_time().start_paused(true).build();
+    runtime.expect("the operating system gives a clock").block_on(async {
+        let hub = Hub::new(origin);
         tokio::select! {
             biased;
             violation = hub.failed() => Err(violation),
