@@ -1,5 +1,7 @@
 //! Why a run did not end as it should.
 
+use std::time::Duration;
+
 use crate::{
     domain::{error::ErrorKind, name::CollectionName},
     mapping, metadata, publication, segment, source,
@@ -15,6 +17,8 @@ pub enum Error {
         sync: CollectionName,
         /// The lease's holder.
         holder: String,
+        /// When the lease ends unless it is renewed.
+        expires_in: Duration,
     },
     /// Another process rolls the collection back.
     #[error("a rollback of {collection} is in progress elsewhere, held by {holder}")]

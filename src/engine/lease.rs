@@ -17,6 +17,14 @@ const LEASE_TTL: Duration = Duration::from_secs(15);
 /// How often it is renewed.
 const RENEW_INTERVAL: Duration = Duration::from_secs(5);
 
+/// Who has a lease instead.
+pub(super) struct Holder {
+    /// Its name.
+    pub(super) holder: String,
+    /// When the lease ends unless it is renewed.
+    pub(super) expires_in: Duration,
+}
+
 /// A lease that renews itself until it is dropped or given back.
 pub(super) struct RenewedLease {
     metadata: Metadata,
@@ -27,10 +35,10 @@ pub(super) struct RenewedLease {
 
 impl RenewedLease {
     /// Takes the lease `name`; the inner error is who holds it.
-    pub(super) async fn take(metadata: &Metadata, name: &str) -> Result<Result<Self, String>, Error> {
+    pub(super) async fn take(metadata: &Metadata, name: &str) -> Result<Result<Self, Holder>, Error> {
         let holder = format!("pid-{}-{:08x}", std::process::id(), random::seed() as u32);
         Ok(match metadata.acquire_lease(name, &holder, LEASE_TTL).await? {
-            LeaseOutcome::HeldElsewhere { holder, .. } => Err(holder),
+            LeaseOutcome::HeldElsewhere { holder, expires_in } => Err(Holder { holder, expires_in }),
             LeaseOutcome::Held(lease) => {
                 let lease = Arc::new(lease);
                 let lost = Shutdown::new();
@@ -79,7 +87,9 @@ impl KeptLease {
         let paused = metadata.pause(sync).await?;
         match RenewedLease::take(metadata, &format!("sync:{sync}")).await? {
             Ok(lease) => Ok(Self { sync: sync.clone(), paused, lease }),
-            Err(holder) => Err(Error::LeaseHeld { sync: sync.clone(), holder }),
+            Err(Holder { holder, expires_in }) => {
+                Err(Error::LeaseHeld { sync: sync.clone(), holder, expires_in })
+            }
         }
     }
 

@@ -39,7 +39,9 @@ impl Engine {
                     Err(error)
                 }
             },
-            Err(holder) => Err(Error::RollbackUnderWay { collection: name.clone(), holder }),
+            Err(elsewhere) => {
+                Err(Error::RollbackUnderWay { collection: name.clone(), holder: elsewhere.holder })
+            }
         }
     }
 

@@ -20,8 +20,11 @@ use crate::{
 /// Longest sleep before the clock and the last run are looked at again: clocks may be set, and
 /// another process may have run the sync.
 const LOOK_AGAIN: Duration = Duration::from_secs(30);
-/// Delay before a sync whose lease is held elsewhere, or whose metadata is down, is looked at again.
+/// Longest delay before a sync whose lease is held elsewhere, or whose metadata is down, is looked at
+/// again. A holder that died is waited for no longer than its lease lasts.
 const HELD_ELSEWHERE: Duration = Duration::from_secs(5);
+/// Shortest delay before a lease that is about to end is asked for again.
+const LEASE_ENDS: Duration = Duration::from_millis(250);
 /// Delay before a paused sync whose run is due is looked at again: how late a resumed one may begin.
 const PAUSED: Duration = Duration::from_secs(2);
 
@@ -101,6 +104,11 @@ impl Scheduler {
     }
 }
 
+/// When to ask again for a lease that lasts so long unless its holder renews it.
+fn look_again_in(expires_in: Duration) -> Duration {
+    expires_in.clamp(LEASE_ENDS, HELD_ELSEWHERE)
+}
+
 struct SyncLoop {
     sync: ScheduledSync,
     engine: Engine,
@@ -138,10 +146,12 @@ impl SyncLoop {
             if self.due_in(is_hopeless).await.is_none_or(|wait| !wait.is_zero()) {
                 continue;
             }
-            let began = self.run_once(&mut is_hopeless).await;
+            let ran = self.run_once(&mut is_hopeless).await;
             // Nobody waits for a turn that is not used.
             drop(permit);
-            if !began && !self.sleep(HELD_ELSEWHERE).await {
+            if let Err(delay) = ran
+                && !self.sleep(delay).await
+            {
                 return;
             }
         }
@@ -193,20 +203,22 @@ impl SyncLoop {
         }
     }
 
-    /// One run, whether it could begin; notes whether it failed for what only configuration mends.
-    async fn run_once(&self, is_hopeless: &mut bool) -> bool {
+    /// One run, or the delay before the next try when none could begin; notes whether it failed for what
+    /// only configuration mends.
+    async fn run_once(&self, is_hopeless: &mut bool) -> Result<(), Duration> {
         let options = RunOptions { trigger: Trigger::Schedule, accept: false, dry_run: false };
         let (spec, source) = (&self.sync.spec, &self.sync.source);
         match self.engine.run(spec, source, options, &Progress::default(), &self.shutdown).await {
             Ok(ended) => {
                 (self.on_ended)(&ended.record);
                 *is_hopeless = ended.kind == Some(ErrorKind::Invalid);
-                true
+                Ok(())
             }
-            Err(engine::Error::LeaseHeld { .. } | engine::Error::Paused { .. }) => false,
+            Err(engine::Error::LeaseHeld { expires_in, .. }) => Err(look_again_in(expires_in)),
+            Err(engine::Error::Paused { .. }) => Err(HELD_ELSEWHERE),
             Err(error) => {
                 error!(sync = %spec.collection, code = error.code(), %error, "no run could begin");
-                false
+                Err(HELD_ELSEWHERE)
             }
         }
     }
@@ -218,5 +230,18 @@ impl SyncLoop {
             () = self.retire.cancelled() => false,
             () = self.shutdown.cancelled() => false,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_dead_holder_is_waited_for_until_its_lease_ends_and_no_longer() {
+        let seconds = Duration::from_secs;
+        assert_eq!(look_again_in(seconds(15)), seconds(5), "a living one renews it");
+        assert_eq!(look_again_in(seconds(2)), seconds(2));
+        assert_eq!(look_again_in(Duration::ZERO), LEASE_ENDS, "the database is not asked without a pause");
     }
 }
