@@ -8,9 +8,10 @@
 #   scripts/bench.sh tail       latency at half the top rate, alone and during syncs
 #   scripts/bench.sh apply      changes that arrive while readers saturate the server
 #   scripts/bench.sh connections  memory of idle connections
-#   scripts/bench.sh regions    two regions on an S3-compatible server: announced to visible, rollback, restart
-# Needs Rust, PostgreSQL's server and client, redis-server, redis-cli, nginx, taskset, curl and bc; `regions`
-# also moto, which scripts/test.sh installs.
+#   scripts/bench.sh takeover   a publisher is killed: how soon its standby announces
+#   scripts/bench.sh regions    that, and two regions on an S3-compatible server: announced to visible, rollback, restart
+# Needs Rust, PostgreSQL's server and client, redis-server, redis-cli, nginx, taskset, curl and bc; `takeover`
+# and `regions` also moto, which scripts/test.sh installs.
 # ROWS=1000000, REPEAT=3, SECONDS_EACH=5 (a round), CONNECTIONS=10000, LARDER and BENCH_HTTP (binaries that are
 # built already) may be set. All servers listen on loopback or sockets and end with the script.
 set -euo pipefail
@@ -223,9 +224,10 @@ case $what in
   tail) bench_tail ;;
   apply) bench_apply ;;
   connections) bench_connections ;;
+  takeover) start_postgres; start_store; bench_takeover ;;
   regions) bench_regions ;;
   all) bench_cache; bench_sync; bench_memory; for what in read tail apply connections regions; do "$0" "$what"; done ;;
-  *) echo "usage: scripts/bench.sh [cache|sync|memory|read|tail|apply|connections|regions]" >&2; exit 2 ;;
+  *) echo "usage: scripts/bench.sh [cache|sync|memory|read|tail|apply|connections|takeover|regions]" >&2; exit 2 ;;
 esac
 # A measurement of refusals is none.
 [ ! -s "$failures" ] || { echo "requests failed:" >&2; cat "$failures" >&2; exit 1; }

@@ -1,11 +1,13 @@
 # Two regions on one S3-compatible server: how soon what is announced is visible in both, a rollback of
-# everything, and a restart without the network. Sourced by scripts/bench.sh, whose functions it uses.
+# everything, a restart without the network, and how soon a standby goes on after its publisher's death.
+# Sourced by scripts/bench.sh, whose functions it uses.
 store_at=127.0.0.1:15000
 poll=${POLL_INTERVAL:-1s}
 
 start_store() {
-  [ -x target/moto/bin/moto_server ] || { echo "missing: moto; scripts/test.sh installs it" >&2; exit 1; }
-  target/moto/bin/moto_server -H "${store_at%:*}" -p "${store_at#*:}" >"$work/store.log" 2>&1 &
+  [ -x target/moto/bin/python ] || { echo "missing: moto; scripts/test.sh installs it" >&2; exit 1; }
+  # One request at a time: moto by itself does not hold creations apart, and publishers refuse such a store.
+  target/moto/bin/python tests/it/support/s3_server.py "${store_at#*:}" >"$work/store.log" 2>&1 &
   store=$!
   pids+=("$store")
   until curl -sf -X PUT "http://$store_at/bench" >/dev/null 2>&1; do sleep 0.1; done
@@ -76,9 +78,10 @@ restarted() {
 bench_regions() {
   need curl; need bc
   start_postgres
+  start_store
+  bench_takeover
   echo "making $rows rows" >&2
   psql -q -v rows="$rows" -f scripts/bench/model.sql
-  start_store
   write_region_config hub hub publisher 18120
   write_region_config eu eu replica 18100
   write_region_config us us replica 18110
@@ -110,4 +113,90 @@ bench_regions() {
   printf '| killed, restarted beside a mute store: first record, ready | %s s |\n' "$(restarted)"
   kill -CONT "$store"; kill -TERM "$store"; wait "$store" 2>/dev/null || true
   printf '| killed, restarted without a store: first record, ready | %s s |\n' "$(restarted)"
+}
+
+# Two publishers of one sync, metadata in Postgres.
+write_takeover_config() { # name port
+  mkdir -p "$work/$1"
+  cat >"$work/$1/larder.toml" <<TOML
+[node]
+region = "hub"
+roles = ["publisher"]
+[server]
+listen = "127.0.0.1:$2"
+admin_listen = "127.0.0.1:$(($2 + 1))"
+[storage]
+url = "s3://takeover/larder"
+poll_interval = "$poll"
+[storage.s3]
+endpoint = "http://$store_at"
+access_key_id = "bench"
+secret_access_key = "bench"
+[metadata]
+url = "postgres://bench@localhost/books?host=$work/pg"
+[sources.warehouse]
+type = "postgres"
+url = "postgres://bench@localhost/postgres?host=$work/pg"
+[models.tick]
+source = "warehouse"
+sql = "select id, clock_timestamp()::text as at from ticks"
+primary_key = "id"
+[syncs.tick]
+model = "tick"
+schedule = "every 1s"
+indexes = { id = "id" }
+[log]
+filter = "warn"
+TOML
+}
+
+books() { psql -qAt -d books -c "$1"; }
+# The number of the newest catalog document; nothing before the first.
+announced() {
+  curl -s "http://$store_at/takeover?list-type=2&prefix=larder/catalog/" \
+    | grep -o 'catalog/[0-9]*' | sed 's#catalog/0*##' | sort -n | tail -1
+}
+await_true() { # what command...
+  local end=$((SECONDS + takeover_max))
+  until "${@:2}"; do
+    [ "$SECONDS" -lt "$end" ] || { echo "no $1 within $takeover_max s" >&2; cat "$work"/first/log "$work"/second/log >&2; exit 1; }
+    sleep 0.01
+  done
+}
+# A killed holder's lease lasts 15 s; this is far more.
+takeover_max=60
+has_holder() { holder=$(books "select holder from leases where name = 'sync:tick' and expires_at > extract(epoch from clock_timestamp()) * 1000000"); [ -n "$holder" ]; }
+is_waited_for() { [ "$(psql -qAtc "select count(*) from pg_stat_activity where wait_event_type = 'Lock'")" -gt 0 ]; }
+has_announced_after() { local n; n=$(announced); [ -n "$n" ] && [ "$n" -gt "$1" ]; }
+
+bench_takeover() {
+  local begin before name port pid lock taken=()
+  psql -qc 'create database books' -c 'create table ticks as select 1 as id'
+  curl -sf -X PUT "http://$store_at/takeover" >/dev/null
+  write_takeover_config first 18130
+  write_takeover_config second 18140
+  "$larder" migrate --config "$work/first/larder.toml" >/dev/null 2>&1
+  serve_region first 18130
+  serve_region second 18140
+  await_true announcement has_announced_after 0
+  for round in $(seq "$repeat"); do
+    # The holder dies in the middle of a run: its lease is not given back.
+    mkfifo "$work/lock$round"
+    psql -qAt <"$work/lock$round" >/dev/null & lock=$!
+    exec 7>"$work/lock$round"
+    echo 'begin; lock table ticks in access exclusive mode;' >&7
+    await_true 'run that waits' is_waited_for
+    await_true holder has_holder
+    name=first; [[ $holder == pid-$(cat "$work/second/pid")-* ]] && name=second
+    pid=$(cat "$work/$name/pid")
+    before=$(announced)
+    begin=$(now)
+    kill -KILL "$pid"; wait "$pid" 2>/dev/null || true
+    exec 7>&-; wait "$lock" || true
+    await_true "announcement of the standby" has_announced_after "$before"
+    taken+=("$(since "$begin")")
+    port=18130; [ "$name" = second ] && port=18140
+    serve_region "$name" "$port"
+  done
+  printf '| publisher killed in a run, the standby has announced after | %s s |\n' "${taken[*]}"
 }
