@@ -2,6 +2,8 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    env,
+    process::{Command, Stdio},
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -13,9 +15,17 @@ use chrono::TimeDelta;
 use futures::future::join_all;
 use larder::{
     domain::{
-        catalog::KeySetReference, digest::Digest, keyset::KeySetDocument, limits::FORMAT, manifest::Version,
+        catalog::{CatalogDocument, CollectionEntry, KeySetReference},
+        digest::Digest,
+        keyset::KeySetDocument,
+        limits::FORMAT,
+        manifest::Version,
+        name::CollectionName,
     },
-    publication::{AnnounceError, Announced, Change, Error, Location, Pace, Settled, Store, publish_key_set},
+    publication::{
+        AnnounceError, Announced, AnnouncerHandle, Change, Error, Location, Pace, Settled, Store,
+        publish_key_set,
+    },
     support::clock::Clock,
 };
 use object_store::{ObjectStore, ObjectStoreExt, memory::InMemory, path::Path};
@@ -169,9 +179,11 @@ async fn reads_that_fail_while_the_outcome_is_open_are_tried_again() {
     }
 }
 
-#[tokio::test]
+/// Announcements of each of two that race.
+const EACH: usize = 100;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_announcers_never_lose_or_fork() {
-    const EACH: usize = 100;
     let memory: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
     let directory = tempfile::tempdir().unwrap();
     let location = Location::Directory(directory.path().join("store"));
@@ -201,14 +213,7 @@ async fn two_announcers_never_lose_or_fork() {
     ] {
         let pair = [announcer(&one, Some(ours), quick()), announcer(&two, Some(ours), quick())];
         // Each announces collections of its own, and both fight over a shared one.
-        let own = pair.iter().enumerate().flat_map(|(who, running)| {
-            (0..EACH).map(move |number| async move {
-                let name = name(&format!("c-{who}-{number}"));
-                let entry = entry(1);
-                let announced = running.handle.announce(change(&name, None, &entry)).await.unwrap();
-                (name, entry, announced.n)
-            })
-        });
+        let own = pair.iter().enumerate().map(|(who, running)| announce_own(&running.handle, who));
         let fight = pair.iter().map(|running| {
             let plain = plain.clone();
             async move {
@@ -233,16 +238,8 @@ async fn two_announcers_never_lose_or_fork() {
 
         let newest = plain.newest(Some(ours)).await.unwrap().unwrap();
         assert_eq!(newest.collections.len(), 2 * EACH + 1);
-        let mut documents = BTreeMap::new();
-        let mut names: BTreeSet<_> = BTreeSet::new();
-        for n in 1..=newest.n {
-            let document = plain.document(n).await.unwrap().expect("no number is missing");
-            let now: BTreeSet<_> = document.collections.keys().cloned().collect();
-            assert!(names.is_subset(&now), "document {n} lost a collection");
-            names = now;
-            documents.insert(n, document);
-        }
-        for (name, entry, n) in own {
+        let documents = unbroken(&plain).await;
+        for (name, entry, n) in own.into_iter().flatten() {
             assert_eq!(newest.collections[&name], entry);
             assert_eq!(documents[&n].collections[&name], entry, "the answer names the document");
             assert!(n == 1 || !documents[&(n - 1)].collections.contains_key(&name), "announced once");
@@ -260,6 +257,83 @@ async fn two_announcers_never_lose_or_fork() {
         let head = plain.head().await.unwrap().unwrap();
         assert!(documents.contains_key(&head.n));
     }
+}
+
+/// Announces one collection after the other: none shares a document with another one of these. What was
+/// announced, and in which document.
+async fn announce_own(handle: &AnnouncerHandle, who: usize) -> Vec<(CollectionName, CollectionEntry, u64)> {
+    let mut own = Vec::new();
+    for number in 0..EACH {
+        let (name, entry) = (name(&format!("c-{who}-{number}")), entry(1));
+        let announced = handle.announce(change(&name, None, &entry)).await.unwrap();
+        own.push((name, entry, announced.n));
+    }
+    own
+}
+
+/// All documents of a race: there are as many as announcements, and none lost what an earlier one had.
+async fn unbroken(store: &Store) -> BTreeMap<u64, CatalogDocument> {
+    let newest = store.newest(None).await.unwrap().unwrap();
+    assert!(newest.n >= 2 * EACH as u64, "{} documents", newest.n);
+    let mut documents = BTreeMap::new();
+    let mut names: BTreeSet<_> = BTreeSet::new();
+    for n in 1..=newest.n {
+        let document = store.document(n).await.unwrap().expect("no number is missing");
+        let now: BTreeSet<_> = document.collections.keys().cloned().collect();
+        assert!(names.is_subset(&now), "document {n} lost a collection");
+        names = now;
+        documents.insert(n, document);
+    }
+    documents
+}
+
+/// The directory in which another process announces, and whose collections.
+const RACE_IN: &str = "LARDER_TEST_RACE_IN";
+const RACE_AS: &str = "LARDER_TEST_RACE_AS";
+
+/// What one of two processes does; a test only when another test starts it.
+#[tokio::test]
+async fn race_for_another_test() {
+    let (Ok(root), Ok(who)) = (env::var(RACE_IN), env::var(RACE_AS)) else { return };
+    let store = Store::open(&Location::Directory(root.into())).unwrap();
+    let running = announcer(&store, None, quick());
+    running.handle.announce(change(&name(&format!("ready-{who}")), None, &entry(1))).await.unwrap();
+    let both = ["ready-0", "ready-1"].map(name);
+    let all_ready = async {
+        loop {
+            let there = store.newest(None).await.unwrap().unwrap().collections;
+            if both.iter().all(|one| there.contains_key(one)) {
+                return;
+            }
+        }
+    };
+    timeout(DEADLINE, all_ready).await.expect("the other process comes");
+    let own = announce_own(&running.handle, who.parse().unwrap()).await;
+    running.end().await;
+    for (name, entry, n) in own {
+        let before = if n == 1 { None } else { store.document(n - 1).await.unwrap() };
+        let document = store.document(n).await.unwrap().unwrap();
+        assert_eq!(document.collections[&name], entry);
+        assert!(before.is_none_or(|before| !before.collections.contains_key(&name)), "announced once");
+    }
+}
+
+#[tokio::test]
+async fn two_processes_never_lose_or_fork() {
+    let root = tempfile::tempdir().unwrap();
+    let store = Store::open(&Location::Directory(root.path().to_owned())).unwrap();
+    let race = |who: &str| {
+        let mut command = Command::new(env::current_exe().unwrap());
+        command.args(["--exact", "publication::announcing::race_for_another_test"]);
+        command.env(RACE_IN, root.path()).env(RACE_AS, who).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.spawn().unwrap()
+    };
+    for process in ["0", "1"].map(race) {
+        let done = process.wait_with_output().unwrap();
+        assert!(done.status.success(), "{done:?}");
+    }
+    let documents = unbroken(&store).await;
+    assert_eq!(documents.values().next_back().unwrap().collections.len(), 2 * EACH + 2);
 }
 
 #[tokio::test]
