@@ -1,13 +1,17 @@
 //! Damaged and missing files, in the store and on the node: never a wrong record.
 
 use std::{
+    collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
 };
 
+use larder::domain::limits::DOCUMENT_BYTES_MAX;
 use rustix::process::Signal;
+use serde_json::Value;
 
 use crate::support::process::{Process, Seat, Site, ends_with, files, until, version};
+use crate::support::reader::Reader;
 
 const ROWS: &str = "create table people (id integer primary key, name text);
     with recursive n(i) as (select 1 union all select i + 1 from n where i < 40)
@@ -129,10 +133,12 @@ async fn local_damage_is_mended_from_the_store_and_never_served() {
         }
         // ... and while it runs, all together.
         server = follow(&follower).await;
+        let reader = Reader::start(&server, &key);
         for path in local_files(&site) {
             damage.strike(&path);
         }
         check(&server, &key, 2, "second").await;
+        reader.end(&BTreeMap::from([(2, "second 1")])).await;
         server.kill();
         server = follow(&follower).await;
         check(&server, &key, 2, "second").await;
@@ -188,7 +194,7 @@ enum Victim {
 impl Victim {
     fn path(self, site: &Site) -> PathBuf {
         let store = site.path("store");
-        let object = |text: &serde_json::Value| store.join(text.as_str().unwrap());
+        let object = |text: &Value| store.join(text.as_str().unwrap());
         match self {
             Self::Segment => {
                 let manifest = site.manifest("person");
@@ -211,6 +217,7 @@ async fn damage_in_the_store_keeps_the_last_good_version_until_it_is_mended() {
     let mut server = follow(&follower).await;
     check(&server, &key, 1, "first").await;
     let (mut served, mut word) = (1, "first".to_owned());
+    let (reader, mut announced) = (Reader::start(&server, &key), BTreeMap::from([(1, "first 1".to_owned())]));
     for victim in [Victim::Segment, Victim::Manifest, Victim::Document, Victim::Head] {
         for damage in DAMAGES {
             if matches!((victim, damage), (Victim::Head, Damage::Remove)) {
@@ -246,23 +253,20 @@ async fn damage_in_the_store_keeps_the_last_good_version_until_it_is_mended() {
             assert_eq!(server.ask("/readyz").await.status, 200, "{next}");
             fs::write(&path, good).unwrap();
             (served, word) = (served + 1, next);
+            announced.insert(served, format!("{word} 1"));
             await_version(&server, &key, served).await;
             check(&server, &key, served, &word).await;
-            until("no problem", async || {
-                let status = server.status().await;
-                let is_well =
-                    status["problem"].is_null() && status["collections"]["person"]["problem"].is_null();
-                is_well.then_some(())
-            })
-            .await;
+            until("no problem", async || (!has_problem(&mut server).await).then_some(())).await;
         }
     }
+    reader.end(&announced).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_damaged_key_set_in_the_store_keeps_the_last_keys_in_force() {
     let (site, publisher, follower, key) = announced().await;
     let mut server = follow(&follower).await;
+    let reader = Reader::start(&server, &key);
     for damage in DAMAGES {
         server.signal(Signal::STOP);
         let fresh = publisher.key().await;
@@ -278,30 +282,78 @@ async fn a_damaged_key_set_in_the_store_keeps_the_last_keys_in_force() {
         until("the new key", async || (server.get(&fresh, "person", 1).await.status == 200).then_some(()))
             .await;
     }
+    reader.end(&BTreeMap::from([(1, "first 1")])).await;
+}
+
+/// What somebody who may write to the bucket puts there: the entry of a collection in the next document.
+fn hostile_entries(entry: &Value) -> Vec<(&'static str, Value)> {
+    let with = |member: &str, value: Value| {
+        let mut entry = entry.clone();
+        entry["run_id"] = "00000000-0000-7000-8000-000000000000".into();
+        entry[member] = value;
+        entry
+    };
+    vec![
+        ("another place", with("manifest", "../../../etc/passwd".into())),
+        ("an address", with("manifest", "http://127.0.0.1:9/collections/person/x/manifest.json".into())),
+        ("no path", with("manifest", "/etc/passwd\u{0}".into())),
+        (
+            "another object",
+            with(
+                "manifest",
+                entry["manifest"].as_str().unwrap().replace("manifest.json", "segment-00000.arrow").into(),
+            ),
+        ),
+        ("another digest", with("sha256", "0".repeat(64).into())),
+        ("no version", with("version", (-1).into())),
+        ("no entry", Value::Array(Vec::new())),
+    ]
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_publisher_does_not_build_on_damage() {
-    let (site, publisher, _follower, _key) = announced().await;
-    // Its own copy and the store's are damaged: there is nothing to compare with.
-    let segment = Victim::Segment.path(&site);
-    let good = fs::read(&segment).unwrap();
-    for damage in DAMAGES {
-        damage.strike(&segment);
-        for path in files(&site.path("publisher/segments")) {
-            damage.strike(&path);
-        }
-        let announced = site.catalog();
-        site.execute("warehouse.db", &format!("update people set name = '{damage:?}' where id = 1")).await;
-        let done = publisher.run(&["sync", "person"]).await;
-        assert_eq!(done.code, Some(1), "{done:?}");
-        let code = if damage == Damage::Remove { "object_missing" } else { "object_corrupt" };
-        assert!(done.stderr.contains(code), "{done:?}");
-        assert_eq!(site.catalog(), announced);
-        fs::write(&segment, &good).unwrap();
-        publisher.output(&["sync", "person"]).await;
-        // The next round's victim is the base again.
-        let manifest = site.manifest("person");
-        assert_eq!(site.path("store").join(manifest["segments"][0]["object"].as_str().unwrap()), segment);
+async fn hostile_documents_in_the_store_change_nothing_for_readers() {
+    let (site, publisher, follower, key) = announced().await;
+    let mut server = follow(&follower).await;
+    let reader = Reader::start(&server, &key);
+    let good = site.catalog().pop().unwrap();
+    let mut texts = vec![
+        ("no JSON", b"\0\xff\xfe{".to_vec()),
+        ("too deep", b"[".repeat(100_000)),
+        ("too long", vec![b' '; DOCUMENT_BYTES_MAX as usize + 1]),
+    ];
+    for (what, entry) in hostile_entries(&good["collections"]["person"]) {
+        let mut document = good.clone();
+        document["collections"]["person"] = entry;
+        texts.push((what, serde_json::to_vec(&document).unwrap()));
     }
+    for (what, text) in texts {
+        announce(&site, text);
+        until(&format!("a problem with {what}"), async || has_problem(&mut server).await.then_some(())).await;
+        check(&server, &key, 1, "first").await;
+        assert_eq!(server.ask("/readyz").await.status, 200, "{what}");
+        announce(&site, serde_json::to_vec(&good).unwrap());
+        until("no problem", async || (!has_problem(&mut server).await).then_some(())).await;
+    }
+    change(&site, &publisher, "second").await;
+    await_version(&server, &key, 2).await;
+    reader.end(&BTreeMap::from([(1, "first 1"), (2, "second 1")])).await;
+}
+
+async fn has_problem(server: &mut Process) -> bool {
+    let status = server.status().await;
+    !status["problem"].is_null() || !status["collections"]["person"]["problem"].is_null()
+}
+
+/// Puts the next catalog document and makes head name it, as publishers do. A document tells its number.
+fn announce(site: &Site, mut text: Vec<u8>) {
+    let path = site.path("store/catalog/head");
+    let mut head: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+    let n = head["n"].as_u64().unwrap() + 1;
+    if let Ok(mut document) = serde_json::from_slice::<Value>(&text) {
+        document["n"] = n.into();
+        text = serde_json::to_vec(&document).unwrap();
+    }
+    fs::write(site.path(&format!("store/catalog/{n:020}.json")), text).unwrap();
+    head["n"] = n.into();
+    fs::write(&path, serde_json::to_vec(&head).unwrap()).unwrap();
 }

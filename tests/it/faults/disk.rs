@@ -1,12 +1,14 @@
 //! Disks that are full or cannot be written: the run fails with a code, readers notice nothing.
 
 use std::{
+    collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
     process::Command,
 };
 
 use crate::support::process::{Process, Seat, Site, until, version};
+use crate::support::reader::Reader;
 
 /// Twenty megabytes that do not compress.
 const BIG: &str = "update people set name = hex(randomblob(100000)) where id <= 100";
@@ -23,6 +25,8 @@ struct Served {
     seat: Seat,
     key: String,
     server: Process,
+    /// Reads until it has recovered.
+    reader: Option<Reader>,
 }
 
 impl Served {
@@ -32,7 +36,8 @@ impl Served {
         let key = seat.key().await;
         seat.output(&["sync", "person"]).await;
         let server = seat.serve().await;
-        Self { site, seat, key, server }
+        let reader = Some(Reader::start(&server, &key));
+        Self { site, seat, key, server, reader }
     }
 
     async fn check(&self) {
@@ -56,19 +61,22 @@ impl Served {
     }
 
     /// The trouble is over: a small change comes through.
-    async fn recovers(&self) {
+    async fn recovers(&mut self) {
         self.site.execute("warehouse.db", "update people set name = 'second ' || id").await;
         self.seat.output(&["sync", "person"]).await;
         until("recovery", async || {
             (self.server.get(&self.key, "person", 1).await.json()["name"] == "second 1").then_some(())
         })
         .await;
+        // Where a run could announce meanwhile, it was of another person.
+        let announced = BTreeMap::from([(1, "first 1"), (2, "first 1"), (3, "second 1")]);
+        self.reader.take().unwrap().end(&announced).await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_run_that_outgrows_its_spool_fails_and_changes_nothing() {
-    let served = Served::start(Site::new()).await;
+    let mut served = Served::start(Site::new()).await;
     served.site.execute("warehouse.db", BIG).await;
     served.fails_with("spool_full").await;
     served.recovers().await;
@@ -78,7 +86,7 @@ async fn a_run_that_outgrows_its_spool_fails_and_changes_nothing() {
 async fn directories_that_cannot_be_written_fail_the_run_alone() {
     // A file in place of a directory stops root as well.
     for (directory, code) in [("store/collections", "store_unavailable"), ("data/segments", "local_file")] {
-        let served = Served::start(Site::new()).await;
+        let mut served = Served::start(Site::new()).await;
         let path = served.site.path(directory);
         let away = path.with_extension("away");
         fs::rename(&path, &away).unwrap();
@@ -137,7 +145,7 @@ async fn a_full_disk_fails_the_run_alone() {
             println!("mounting is not permitted here: files in place of directories must do");
             return;
         };
-        let served = Served::start(site).await;
+        let mut served = Served::start(site).await;
         small.fill();
         served.site.execute("warehouse.db", "update people set name = 'late' where id = 5").await;
         if let Some(code) = code {
@@ -149,7 +157,7 @@ async fn a_full_disk_fails_the_run_alone() {
         small.clear();
         served.recovers().await;
         // What was half written before does no harm to the next start.
-        let Served { site, seat, key, server } = served;
+        let Served { site, seat, key, server, .. } = served;
         small.fill();
         server.kill();
         let server = seat.serve().await;

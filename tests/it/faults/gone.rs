@@ -1,6 +1,7 @@
 //! Databases that go away while a node runs: reads go on, runs fail with a code and come back.
 
 use std::{
+    collections::BTreeMap,
     fs,
     net::SocketAddr,
     sync::{
@@ -17,6 +18,7 @@ use tokio::{
 
 use crate::support::postgres::{Database, Postgres};
 use crate::support::process::{Process, Seat, Site, until};
+use crate::support::reader::Reader;
 
 const ROWS: &str = "create table people (id integer primary key, name text);
     insert into people values (1, 'Ann'), (2, 'Bob');";
@@ -130,6 +132,9 @@ async fn without_metadata_in_postgres_reads_go_on_and_syncs_come_back() {
     let server = seat.serve().await;
     await_name(&server, &key, "Ann").await;
     let announced = site.announced("person");
+    let reader = Reader::start(&server, &key);
+    // The second version may have either of the later names.
+    let names = BTreeMap::from([(1, "Ann"), (2, "Anna"), (3, "Annabel")]);
 
     link.cut();
     site.execute("warehouse.db", "update people set name = 'Anna' where id = 1").await;
@@ -139,14 +144,17 @@ async fn without_metadata_in_postgres_reads_go_on_and_syncs_come_back() {
         check(&server, &key, "Ann").await;
     }
     // A restart needs no metadata either.
+    reader.end(&names).await;
     server.kill();
     let server = seat.serve().await;
+    let reader = Reader::start(&server, &key);
     let name = if site.announced("person") == announced { "Ann" } else { "Anna" };
     check(&server, &key, name).await;
 
     link.mend();
     site.execute("warehouse.db", "update people set name = 'Annabel' where id = 1").await;
     await_name(&server, &key, "Annabel").await;
+    reader.end(&names).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -157,6 +165,7 @@ async fn without_the_metadata_file_reads_go_on_and_commands_say_so() {
     let key = seat.key().await;
     seat.output(&["sync", "person"]).await;
     let server = seat.serve().await;
+    let reader = Reader::start(&server, &key);
     let path = site.path("metadata.db");
     let kept = fs::read(&path).unwrap();
 
@@ -172,15 +181,18 @@ async fn without_the_metadata_file_reads_go_on_and_commands_say_so() {
     fs::write(&path, "no database at all, and long enough to be read as one. ".repeat(100)).unwrap();
     commands_fail(&seat, 1, "metadata_corrupt").await;
     check(&server, &key, "Ann").await;
+    reader.end(&BTreeMap::from([(1, "Ann")])).await;
     server.kill();
     let server = seat.serve().await;
     check(&server, &key, "Ann").await;
+    let reader = Reader::start(&server, &key);
 
     // The publishing side of the running server comes up by itself once the file is back.
     fs::write(&path, kept).unwrap();
     site.execute("warehouse.db", "update people set name = 'Anna' where id = 1").await;
     seat.output(&["sync", "person"]).await;
     await_name(&server, &key, "Anna").await;
+    reader.end(&BTreeMap::from([(1, "Ann"), (2, "Anna")])).await;
 }
 
 /// A scheduled run fails with one of `codes` and a hint, readers see nothing, and the retry succeeds after
@@ -192,6 +204,7 @@ async fn fails_and_is_retried(
     codes: &[&str],
     mend: impl AsyncFnOnce(),
 ) {
+    let reader = Reader::start(server, key);
     let failed = until("a failed run", async || {
         let runs = seat.runs().await;
         runs.into_iter().find(|run| run["status"] == "failed")
@@ -206,6 +219,7 @@ async fn fails_and_is_retried(
     assert!(codes.iter().any(|code| done.stderr.contains(code)), "{done:?}");
     mend().await;
     await_name(server, key, "Anna").await;
+    reader.end(&BTreeMap::from([(1, "Ann"), (2, "Anna")])).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -242,4 +256,43 @@ async fn without_the_warehouse_server_runs_fail_and_are_retried() {
         link.mend();
     })
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_warehouse_that_fails_in_any_way_costs_readers_nothing() {
+    let (site, database) = (Site::new(), Postgres::database().await);
+    database.execute(ROWS).await;
+    let warehouse = |url: &str| format!("type = \"postgres\"\nurl = \"{url}\"");
+    let right = sections(&warehouse(&database.url()), "manual");
+    let seat = site.seat("data", &right);
+    let key = seat.key().await;
+    seat.output(&["sync", "person"]).await;
+    let server = seat.serve().await;
+    await_name(&server, &key, "Ann").await;
+    let reader = Reader::start(&server, &key);
+    database.execute("update people set name = 'Anna' where id = 1").await;
+    let query = |sql: &str| right.replace("select * from people", sql);
+    let slow = query("select *, pg_sleep(3600)::text as nap from people");
+    for (faulty, code) in [
+        (sections(&warehouse(&database.url_of("locked:wrong")), "manual"), "source_wrong_password"),
+        (slow.replacen("[models", "statement_timeout = \"1s\"\n[models", 1), "source_statement_timeout"),
+        (query("select id, nmae as name from people"), "source_unknown_column"),
+        (query("select id, 1 / (id - 2) as name from people"), "source_query_failed"),
+    ] {
+        seat.configure(&faulty);
+        let done = seat.run(&["sync", "person"]).await;
+        assert_eq!(done.code, Some(1), "{done:?}");
+        assert!(done.stderr.contains(code), "{done:?}");
+        check(&server, &key, "Ann").await;
+    }
+    // The table changes beneath its model.
+    seat.configure(&right);
+    database.execute("alter table people rename name to first_name").await;
+    let done = seat.run(&["sync", "person"]).await;
+    assert_eq!(seat.runs().await[0]["status"], "held", "{done:?}");
+    check(&server, &key, "Ann").await;
+    database.execute("alter table people rename first_name to name").await;
+    seat.output(&["sync", "person"]).await;
+    await_name(&server, &key, "Anna").await;
+    reader.end(&BTreeMap::from([(1, "Ann"), (2, "Anna")])).await;
 }

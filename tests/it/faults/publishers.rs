@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use crate::support::postgres::{Database, Postgres};
 use crate::support::process::{Seat, Site, until};
+use crate::support::reader::Reader;
 
 const ROWS: &str = "create table people (id integer primary key, name text);
     insert into people values (1, 'Ann'), (2, 'Bob');";
@@ -112,6 +113,14 @@ async fn two_nodes_share_the_work_and_one_takes_over_from_a_killed_one() {
     let mut servers = vec![seats[0].serve().await, seats[1].serve().await];
     let seat = &seats[0];
     until("some runs", async || (seat.runs().await.len() >= 4).then_some(())).await;
+    let mut readers = Vec::new();
+    for server in &servers {
+        until("the first version", async || {
+            (server.get(&key, "person", 1).await.status == 200).then_some(())
+        })
+        .await;
+        readers.push(Reader::start(server, &key));
+    }
 
     let runs = seat.runs().await;
     let time = |run: &Value, field: &str| -> DateTime<Utc> { run[field].as_str().unwrap().parse().unwrap() };
@@ -125,7 +134,9 @@ async fn two_nodes_share_the_work_and_one_takes_over_from_a_killed_one() {
     let holder =
         site.text("metadata.db", "select holder from leases where name = 'sync:person'").await.unwrap();
     let position = servers.iter().position(|server| holder.starts_with(&format!("pid-{}-", server.id())));
-    servers.remove(position.unwrap()).kill();
+    let position = position.unwrap();
+    readers.remove(position).end(&BTreeMap::from([(1, "Ann")])).await;
+    servers.remove(position).kill();
     drop(locked);
     database.execute("update people set name = 'Anna' where id = 1").await;
     let survivor = &servers[0];
@@ -137,6 +148,7 @@ async fn two_nodes_share_the_work_and_one_takes_over_from_a_killed_one() {
     let killed = runs.iter().find(|known| known["id"] == run["id"]).unwrap();
     assert_eq!(killed["status"], "interrupted");
     assert_eq!(check_catalog(&site)["person"], 2);
+    readers.remove(0).end(&BTreeMap::from([(1, "Ann"), (2, "Anna")])).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -4,7 +4,6 @@
 mod chaos;
 mod copies;
 mod network;
-mod reader;
 mod roles;
 mod signing;
 mod weather;

@@ -5,11 +5,8 @@
 
 use std::{collections::BTreeMap, net::SocketAddr, process::Command, time::Duration};
 
-use super::{
-    reader::Reader,
-    world::{World, note},
-};
-use crate::support::{process::until, proxy::Proxy};
+use super::world::{World, note};
+use crate::support::{process::until, proxy::Proxy, reader::Reader};
 
 /// A namespace and its two links; all go when it is dropped.
 struct Network {

@@ -1,6 +1,6 @@
 //! Publishers and replicas apart, and collections that belong to some regions.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use serde_json::Value;
 
@@ -9,6 +9,7 @@ use crate::support::{
     http::Client,
     process::{Process, Seat, until},
     proxy::{Proxy, Weather},
+    reader::Reader,
 };
 
 #[tokio::test(flavor = "multi_thread")]
@@ -16,28 +17,33 @@ async fn rows_travel_from_a_publisher_to_the_regions_of_their_sync() {
     let world = World::new(20).await;
     let store = world.store().await;
     let hub = world.publisher("hub", store, "manual");
-    let key = hub.key().await;
-    world.announce(&hub, 1).await;
+    let (key, revoked) = (hub.key().await, hub.key().await);
+    let mut announced = BTreeMap::from([(world.announce(&hub, 1).await, 1)]);
     hub.output(&["sync", "european"]).await;
     let (eu, us) =
         (world.replica("eu", "eu", store).serve().await, world.replica("us", "us", store).serve().await);
     for node in [&eu, &us] {
         await_note(node, &key, 1).await;
     }
+    let readers = [Reader::start(&eu, &key), Reader::start(&us, &key)];
     assert_eq!(eu.get(&key, "european", 7).await.json()["id"], 7);
     let elsewhere = us.get(&key, "european", 7).await;
     assert_eq!((elsewhere.status, elsewhere.code().as_str()), (404, "collection_in_other_region"));
     let told = elsewhere.json()["error"]["message"].as_str().unwrap().to_owned();
     assert!(told.contains("eu"), "{told}");
 
-    world.announce(&hub, 2).await;
+    announced.insert(world.announce(&hub, 2).await, 2);
     for node in [&eu, &us] {
         await_note(node, &key, 2).await;
     }
-    // A revoked key is refused in every region.
-    hub.output(&["keys", "revoke", &key[4..16]]).await;
+    // A revoked key is refused in every region, and no other one.
+    hub.output(&["keys", "revoke", &revoked[4..16]]).await;
     for node in [&eu, &us] {
-        until("the refusal", async || (node.get(&key, "person", 1).await.status == 401).then_some(())).await;
+        until("the refusal", async || (node.get(&revoked, "person", 1).await.status == 401).then_some(()))
+            .await;
+    }
+    for reader in readers {
+        reader.end(&announced).await;
     }
 }
 

@@ -2,13 +2,12 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use super::{
-    reader::Reader,
-    world::{World, await_note, note},
-};
+use super::world::{World, await_note, note};
 use crate::support::{
-    process::{until, version},
+    http::Client,
+    process::{Process, until, version},
     proxy::{INTERNAL_ERROR, Proxy, SLOW_DOWN, Weather},
+    reader::Reader,
 };
 
 /// Everything that may happen to a replica's requests. Each is told apart from fair weather by what
@@ -86,20 +85,29 @@ async fn a_region_that_is_cut_off_restarts_from_its_disk_and_jumps_to_the_newest
     let world = World::new(200).await;
     let (store, proxy) = (world.store().await, Proxy::start(world.store().await).await);
     let hub = world.publisher("hub", store, "manual");
-    let key = hub.key().await;
-    world.announce(&hub, 1).await;
+    let (key, revoked) = (hub.key().await, hub.key().await);
+    let mut announced = BTreeMap::from([(world.announce(&hub, 1).await, 1)]);
     let seat = world.replica("eu", "eu", proxy.address());
-    let eu = seat.serve().await;
+    let mut eu = seat.serve().await;
     await_note(&eu, &key, 1).await;
+    let reader = Reader::start(&eu, &key);
     proxy.set(Weather::Refuse);
     for note in 2..=4 {
-        world.announce(&hub, note).await;
+        announced.insert(world.announce(&hub, note).await, note);
     }
+    hub.output(&["keys", "revoke", &revoked[4..16]]).await;
     assert_eq!(note(&eu, &key).await, Some(1));
+    // It cannot know of the revocation, and says since when it may have missed one.
+    let age = keys_age(&mut eu).await;
+    until("older keys", async || (keys_age(&mut eu).await > age).then_some(())).await;
+    assert_eq!(note(&eu, &revoked).await, Some(1));
+    reader.end(&announced).await;
     eu.kill();
     // Neither store nor network: what it had, it serves, and knows its keys.
     let mut eu = seat.serve().await;
+    let reader = Reader::start(&eu, &key);
     assert_eq!(note(&eu, &key).await, Some(1));
+    assert!(keys_age(&mut eu).await > age);
     let answer = eu.get(&key, "person", 1).await;
     assert_eq!(version(&answer), 1);
     assert!(answer.header("x-data-as-of").is_some());
@@ -112,6 +120,15 @@ async fn a_region_that_is_cut_off_restarts_from_its_disk_and_jumps_to_the_newest
     proxy.set(Weather::Fair);
     await_note(&eu, &key, 4).await;
     assert_eq!(version(&eu.get(&key, "person", 1).await), 4);
+    until("the refusal", async || (eu.get(&revoked, "person", 1).await.status == 401).then_some(())).await;
     empty.ready().await;
     await_note(&empty, &key, 4).await;
+    reader.end(&announced).await;
+}
+
+/// Seconds since a node's keys were the newest for sure, as its metrics say.
+async fn keys_age(node: &mut Process) -> f64 {
+    let metrics = Client::connect(node.admin().await).await.ask("GET", "/metrics", "").await;
+    let mut lines = metrics.text().lines();
+    lines.find_map(|line| line.strip_prefix("larder_keys_age_seconds ")?.parse().ok()).unwrap()
 }

@@ -12,6 +12,7 @@ pub(crate) mod postgres;
 pub(crate) mod process;
 pub(crate) mod proxy;
 pub(crate) mod read_server;
+pub(crate) mod reader;
 pub(crate) mod s3;
 pub(crate) mod service;
 pub(crate) mod source;
