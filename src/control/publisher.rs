@@ -7,7 +7,7 @@ use crate::{
     domain::id::DeploymentId,
     engine::{self, Engine},
     metadata::Metadata,
-    publication::{AnnouncerHandle, SegmentDirectory, Store},
+    publication::{self, AnnouncerHandle, SegmentDirectory, Store},
     support::{clock::Clock, random},
 };
 
@@ -32,13 +32,18 @@ pub struct Publisher {
 /// store will get metadata's; when both are new it is made up.
 ///
 /// # Errors
-/// `foreign_catalog` when both have one and they differ; `store_overwrites` when the store is new and
-/// must not be used.
+/// `foreign_catalog` when both have one and they differ; `catalog_lost` when metadata knows of announced
+/// versions and the store is new; `store_overwrites` when the store is new and must not be used.
 pub async fn settle_deployment(store: &Store, metadata: &Metadata) -> Result<DeploymentId, Error> {
     let own = metadata.deployment().await?;
     // Refuses a store of another deployment.
     let newest = store.newest(own).await?;
     if newest.is_none() {
+        // Begun anew, the catalog would take those who follow it back to what it then says.
+        if own.is_some() && metadata.has_announced().await? {
+            let (there, known) = ("it is empty", "the metadata database has runs that announced to it");
+            return Err(publication::Error::CatalogLost { there: there.into(), known: known.into() }.into());
+        }
         // Whoever announces first tries the store out; a server also does at each start.
         store.check_conditional_create().await?;
     }

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     digest::Digest,
     id::{AnnouncementId, DeploymentId, RunId},
+    limits::DROPPED_MAX,
     manifest::Version,
     name::{CollectionName, RegionName},
 };
@@ -68,6 +69,22 @@ pub struct CatalogDocument {
 }
 
 impl CatalogDocument {
+    /// Whether it can have come after `earlier` in one catalog: versions of collections only rise, by a
+    /// rollback and across a drop as well. Those of a catalog that was put back to an earlier state, or begun
+    /// anew, may not. (Key sets are judged by their own revision.)
+    pub fn succeeds(&self, earlier: &Self) -> bool {
+        let last = |document: &Self, name| {
+            let entry = document.collections.get(name).map(|entry| entry.version);
+            entry.or_else(|| document.dropped.get(name).copied())
+        };
+        let rises = |name| match last(self, name) {
+            Some(version) => last(earlier, name) <= Some(version),
+            // Of many dropped ones some are forgotten.
+            None => self.dropped.len() >= DROPPED_MAX,
+        };
+        earlier.collections.keys().chain(earlier.dropped.keys()).all(rises)
+    }
+
     /// What pins `name` in `region`.
     pub fn pin(&self, region: &RegionName, name: &CollectionName) -> Option<&CollectionEntry> {
         self.pins.get(region)?.get(name)
@@ -114,4 +131,52 @@ pub struct Head {
     pub n: u64,
     /// Freshness per collection.
     pub data_as_of: BTreeMap<CollectionName, Freshness>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{domain::limits::FORMAT, support::random};
+
+    fn name(name: &str) -> CollectionName {
+        CollectionName::new(name).unwrap()
+    }
+
+    fn document(served: &[(&str, u64)], dropped: &[(&str, u64)]) -> CatalogDocument {
+        let entry = |version| CollectionEntry {
+            version: Version(version),
+            run_id: RunId::from_uuid(random::uuid()),
+            regions: None,
+            manifest: String::new(),
+            sha256: Digest::of(b""),
+        };
+        CatalogDocument {
+            format: FORMAT,
+            deployment: DeploymentId::from_uuid(random::uuid()),
+            n: 1,
+            announced_by: AnnouncementId::from_uuid(random::uuid()),
+            keys: None,
+            collections: served.iter().map(|(of, version)| (name(of), entry(*version))).collect(),
+            pins: BTreeMap::new(),
+            dropped: dropped.iter().map(|(of, version)| (name(of), Version(*version))).collect(),
+        }
+    }
+
+    #[test]
+    fn versions_only_rise_within_a_catalog() {
+        let earlier = document(&[("a", 3), ("b", 5)], &[("c", 7)]);
+        for (served, dropped, expected) in [
+            (&[("a", 3), ("b", 5)][..], &[("c", 7)][..], true),
+            (&[("a", 4), ("b", 5), ("d", 1)], &[("c", 7)], true),
+            (&[("b", 5)], &[("a", 3), ("c", 7)], true),
+            (&[("a", 3), ("b", 5), ("c", 8)], &[], true),
+            (&[("a", 2), ("b", 9)], &[("c", 7)], false),
+            (&[("a", 3)], &[("c", 7)], false),
+            (&[("a", 3), ("b", 5)], &[], false),
+            (&[("a", 3), ("b", 5), ("c", 1)], &[], false),
+            (&[], &[], false),
+        ] {
+            assert_eq!(document(served, dropped).succeeds(&earlier), expected, "{served:?} {dropped:?}");
+        }
+    }
 }

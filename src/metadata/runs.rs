@@ -215,6 +215,12 @@ impl Metadata {
         self.database.rows(select).await?.iter().map(|row| row.text("manifest")).collect()
     }
 
+    /// Whether any run has announced a version.
+    pub async fn has_announced(&self) -> Result<bool, Error> {
+        let select = Statement::new("select id from runs where status = 'announced' limit 1");
+        Ok(self.database.row(select).await?.is_some())
+    }
+
     /// The manifest of the newest run that announced `version` of a sync's collection.
     pub async fn announced_manifest(
         &self,

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::settings::Service;
+use super::{paths, settings::Service};
 use crate::{
     domain::{error::ErrorKind, id::DeploymentId},
     support::blocking,
@@ -194,6 +194,18 @@ pub enum Error {
         /// Object path.
         path: String,
     },
+    /// The store's catalog was there and is not, or is an older one.
+    #[error(
+        "the store's catalog has gone back: {there}, though {known}; is [storage] url right, and its directory \
+         mounted? A store that was emptied on purpose needs a new metadata database, and nodes that serve an \
+         empty data directory"
+    )]
+    CatalogLost {
+        /// What is there, in words.
+        there: String,
+        /// What is known to have been there, in words.
+        known: String,
+    },
     /// A copy of the store is one of another deployment's.
     #[error(
         "`{path}` belongs to deployment {found}, the store at [storage] url to {expected}; read_url must \
@@ -248,6 +260,11 @@ pub enum Error {
 }
 
 impl Error {
+    /// That document `n` is of another catalog than the one followed.
+    pub fn forked(n: u64) -> Self {
+        Self::Forked { path: paths::document(n).to_string() }
+    }
+
     /// What a caller may do about it.
     pub fn kind(&self) -> ErrorKind {
         match self {
@@ -262,6 +279,7 @@ impl Error {
             Self::NewerFormat { .. }
             | Self::ForeignCatalog { .. }
             | Self::Forked { .. }
+            | Self::CatalogLost { .. }
             | Self::ForeignCopy { .. }
             | Self::NoBucket { .. }
             | Self::OtherRegion { .. }
@@ -315,6 +333,7 @@ impl Error {
             Self::NewerFormat { .. } => "newer_format",
             Self::ForeignCatalog { .. } | Self::ForeignCopy { .. } => "foreign_catalog",
             Self::Forked { .. } => "catalog_forked",
+            Self::CatalogLost { .. } => "catalog_lost",
             Self::ForeignPath { .. } => "object_path_refused",
             Self::Local { .. } => "local_file",
             Self::NoRoom { .. } => "segments_full",

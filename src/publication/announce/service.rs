@@ -50,6 +50,8 @@ pub struct Announcer {
     /// The newest document known, and a time when no higher number had been taken: one from before the
     /// store was asked, not from after it answered, for the machine may have slept in between.
     newest: Option<(CatalogDocument, DateTime<Utc>)>,
+    /// The highest number that this process has met: a store that has none as high has lost documents.
+    highest_seen: u64,
     next_document: Instant,
     head: HeadWork,
 }
@@ -94,8 +96,17 @@ impl Announcer {
             corrections: 0,
         };
         let handle = AnnouncerHandle { queue: sender, clock: clock.clone() };
-        let announcer =
-            Self { store, clock, pace, deployment, queue, newest: None, next_document: now, head };
+        let announcer = Self {
+            store,
+            clock,
+            pace,
+            deployment,
+            queue,
+            newest: None,
+            highest_seen: 0,
+            next_document: now,
+            head,
+        };
         (announcer, handle)
     }
 
@@ -238,7 +249,9 @@ impl Announcer {
             return Ok((read_at, true));
         }
         let read_at = self.clock.now();
-        self.newest = self.store.newest(self.deployment).await?.map(|newest| (newest, read_at));
+        let newest = self.store.newest(self.deployment).await?;
+        self.highest_seen = not_below(self.highest_seen, newest.as_ref().map(|newest| newest.n))?;
+        self.newest = newest.map(|newest| (newest, read_at));
         if let Some((newest, _)) = &self.newest {
             self.deployment = Some(newest.deployment);
         }
@@ -294,6 +307,7 @@ impl Announcer {
             }
             waiting.answer(Ok(announced));
         }
+        self.highest_seen = self.highest_seen.max(document.n);
         self.newest = Some((document, put_at));
         self.head.due = Some(self.head.earliest);
         self.head.corrections = 0;
@@ -426,4 +440,15 @@ fn answer_all(changes: Vec<Waiting>, error: &AnnounceError) {
 /// 128 random bits; an identifier of ours needs no UUID version.
 fn all_random() -> Uuid {
     Uuid::from_bytes(random::bytes())
+}
+
+/// The number of the newest document, which is not below the highest one `seen`.
+fn not_below(seen: u64, found: Option<u64>) -> Result<u64, Error> {
+    let there = match found {
+        Some(n) if n >= seen => return Ok(n),
+        None if seen == 0 => return Ok(0),
+        Some(n) => format!("its newest document is {n}"),
+        None => "it is empty".to_owned(),
+    };
+    Err(Error::CatalogLost { there, known: format!("this process has met document {seen}") })
 }

@@ -30,7 +30,7 @@ impl<T: Target> Replica<T> {
     /// Takes what a look has seen.
     pub(super) fn seen(&mut self, seen: Result<Seen, publication::Error>) {
         self.must_tell = true;
-        let seen = match seen {
+        let seen = match seen.and_then(|seen| self.in_one_catalog(seen)) {
             Ok(seen) => seen,
             Err(error) => {
                 tracing::warn!(code = error.code(), %error, "the catalog cannot be followed");
@@ -70,6 +70,16 @@ impl<T: Target> Replica<T> {
         }
         let tracked = &self.tracked;
         self.readiness.answered(|| named(tracked));
+    }
+
+    /// Refuses a document that cannot have come after the one followed.
+    fn in_one_catalog(&self, seen: Seen) -> Result<Seen, publication::Error> {
+        match (&self.document, &seen.document) {
+            (Some(own), Some(next)) if next.n > own.n && !next.succeeds(own) => {
+                Err(publication::Error::forked(next.n))
+            }
+            _ => Ok(seen),
+        }
     }
 
     fn has_problem(&mut self, error: &publication::Error) {

@@ -296,3 +296,29 @@ async fn a_warehouse_that_fails_in_any_way_costs_readers_nothing() {
     await_name(&server, &key, "Anna").await;
     reader.end(&BTreeMap::from([(1, "Ann"), (2, "Anna")])).await;
 }
+
+/// A store that was announced to and is empty: a mount that is missing, a wrong prefix.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_emptied_store_is_not_begun_anew() {
+    let site = Site::new();
+    site.execute("warehouse.db", ROWS).await;
+    let seat = site.seat("data", &sections(SQLITE, "manual"));
+    let key = seat.key().await;
+    seat.output(&["sync", "person"]).await;
+    let server = seat.serve().await;
+    check(&server, &key, "Ann").await;
+    site.execute("warehouse.db", "update people set name = 'Anna' where id = 1").await;
+    fs::rename(site.path("store"), site.path("elsewhere")).unwrap();
+    for arguments in [&["sync", "person"][..], &["keys", "create", "--name", "late", "--all-collections"]] {
+        let done = seat.run(arguments).await;
+        assert_eq!(done.code, Some(2), "{arguments:?}: {done:?}");
+        assert!(done.stderr.contains("code: catalog_lost"), "{arguments:?}: {done:?}");
+    }
+    assert!(site.catalog().is_empty(), "nothing was begun");
+    check(&server, &key, "Ann").await;
+
+    fs::remove_dir_all(site.path("store")).unwrap();
+    fs::rename(site.path("elsewhere"), site.path("store")).unwrap();
+    seat.output(&["sync", "person"]).await;
+    await_name(&server, &key, "Anna").await;
+}

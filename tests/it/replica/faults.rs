@@ -365,3 +365,21 @@ async fn content_that_cannot_be_served_leaves_the_last_good_version() {
     world.base("a", &rows(&[("4", Some(4))])).await;
     node.caught_up(&world).await;
 }
+
+/// A catalog that was begun anew, and has gone past the number that a node follows, says lower versions.
+#[tokio::test]
+async fn a_catalog_that_was_begun_anew_takes_nobody_back() {
+    let mut world = World::in_memory();
+    world.base("a", &rows(&[("1", Some(1))])).await;
+    let first = world.store.newest(None).await.unwrap().unwrap();
+    world.change("a", &rows(&[("1", Some(2))])).await;
+    let node = world.node("node");
+    node.caught_up(&world).await;
+    let own = world.store.newest(None).await.unwrap().unwrap();
+    let anew = CatalogDocument { n: own.n + 1, announced_by: announcement(), ..first };
+    let text = Bytes::from(serde_json::to_vec(&anew).unwrap());
+    world.objects.put(&document_path(anew.n), text.into()).await.unwrap();
+    let applied = node.until("a problem", |applied| applied.problem.is_some()).await;
+    assert_eq!((applied.problem.unwrap().code, applied.n), ("catalog_forked", own.n));
+    assert_eq!(node.shelf.rows("a"), Some(rows(&[("1", Some(2))])));
+}
