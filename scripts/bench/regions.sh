@@ -183,6 +183,7 @@ bench_takeover() {
     # The holder dies in the middle of a run: its lease is not given back.
     mkfifo "$work/lock$round"
     psql -qAt <"$work/lock$round" >/dev/null & lock=$!
+    pids+=("$lock")
     exec 7>"$work/lock$round"
     echo 'begin; lock table ticks in access exclusive mode;' >&7
     await_true 'run that waits' is_waited_for

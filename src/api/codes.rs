@@ -35,6 +35,8 @@ pub enum Code {
     InvalidPath,
     /// A key whose time is over.
     KeyExpired,
+    /// Keys are not loaded yet, so that nobody can be let in or refused.
+    NodeStarting,
     /// A key that is not known, or revoked.
     KeyUnknown,
     /// A credential that is no key.
@@ -57,7 +59,7 @@ pub enum Code {
 
 impl Code {
     /// Every code, at the position that its discriminant says.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 23] = [
         Self::RecordNotFound,
         Self::DataStale,
         Self::IndexNotFound,
@@ -71,6 +73,7 @@ impl Code {
         Self::InvalidParameter,
         Self::InvalidPath,
         Self::KeyExpired,
+        Self::NodeStarting,
         Self::KeyUnknown,
         Self::KeyMalformed,
         Self::KeyMissing,
@@ -98,6 +101,7 @@ impl Code {
     }
 
     /// The table.
+    #[expect(clippy::too_many_lines, reason = "a table, one row a code")]
     const fn row(self) -> (&'static str, StatusCode, &'static str) {
         match self {
             Self::RecordNotFound => {
@@ -157,6 +161,11 @@ impl Code {
             Self::KeyExpired => {
                 ("key_expired", StatusCode::UNAUTHORIZED, "the API key has expired; ask for a new one")
             }
+            Self::NodeStarting => (
+                "node_starting",
+                StatusCode::SERVICE_UNAVAILABLE,
+                "this node has just started and has not loaded the API keys; ask again, or ask another node",
+            ),
             Self::KeyUnknown => {
                 ("key_unknown", StatusCode::UNAUTHORIZED, "the API key is unknown or revoked")
             }

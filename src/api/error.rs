@@ -64,6 +64,7 @@ impl Error {
             401 => ErrorKind::Unauthenticated,
             403 => ErrorKind::Forbidden,
             404 => ErrorKind::NotFound,
+            503 => ErrorKind::Unavailable,
             500.. => ErrorKind::Internal,
             _ => ErrorKind::Invalid,
         }

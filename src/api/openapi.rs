@@ -238,6 +238,7 @@ impl Meets {
             | Code::InvalidParameter
             | Code::InvalidPath
             | Code::KeyExpired
+            | Code::NodeStarting
             | Code::KeyUnknown
             | Code::KeyMalformed
             | Code::KeyMissing

@@ -18,7 +18,7 @@ use crate::{
         run::{RunRecord, RunStatus},
     },
     publication::SegmentDirectory,
-    replica::{Applied, Place, Problem, PublisherStatus, Sides},
+    replica::{Applied, CollectionStatus, Place, Problem, PublisherStatus, Sides},
     support::shutdown::Shutdown,
     telemetry::{
         Metrics,
@@ -34,13 +34,22 @@ pub(super) struct Parts {
     pub(super) metrics: Metrics,
 }
 
-/// Starts the task that follows `applied`; also gives the node's readiness.
+/// What a node may do by now; each stays so.
+pub(super) struct Able {
+    /// Answer: it has keys, and all that its own files have was tried.
+    pub(super) to_answer: watch::Receiver<bool>,
+    /// Be sent requests.
+    pub(super) to_serve: watch::Receiver<bool>,
+}
+
+/// Starts the task that follows `applied`; also tells what the node may do.
 pub(super) fn start(
     mut applied: watch::Receiver<Applied>,
     parts: Parts,
     shutdown: Shutdown,
-) -> (watch::Receiver<bool>, JoinHandle<()>) {
-    let (sender, ready) = watch::channel(false);
+) -> (Able, JoinHandle<()>) {
+    let (answers, to_answer) = watch::channel(false);
+    let (serves, to_serve) = watch::channel(false);
     let task = tokio::spawn(async move {
         let mut known = BTreeSet::new();
         let mut problems = Problems::default();
@@ -49,8 +58,12 @@ pub(super) fn start(
             // Keys first: a node that is ready knows them.
             parts.keys.replace(&now.keys);
             parts.show(&now, &mut known, &mut problems);
+            // Nobody may be left who listens.
+            if now.ready || can_answer(&now) {
+                let _ = answers.send(true);
+            }
             if now.ready {
-                let _ = sender.send(true);
+                let _ = serves.send(true);
             }
             tokio::select! {
                 changed = applied.changed() => if changed.is_err() { return },
@@ -58,7 +71,14 @@ pub(super) fn start(
             }
         }
     });
-    (ready, task)
+    (Able { to_answer, to_serve }, task)
+}
+
+fn can_answer(now: &Applied) -> bool {
+    let is_settled = |status: &CollectionStatus| {
+        status.place != Place::Here || status.served.is_some() || status.problem.is_some()
+    };
+    now.keys.revision > 0 && now.collections.values().all(is_settled)
 }
 
 /// Problems that were counted already: each counts once, when it begins.

@@ -19,8 +19,9 @@ pub(super) async fn start(
 ) -> Result<(Publisher, JoinHandle<()>), Error> {
     let store = open_store(config)?;
     let metadata = open_metadata(config, clock.clone()).await?;
-    let deployment = settle_deployment(&store, &metadata).await?;
+    let (deployment, n) = settle_deployment(&store, &metadata).await?;
     let (announcer, handle) = Announcer::new(store.clone(), clock.clone(), Some(deployment));
+    let announcer = announcer.after(n);
     let announcing = tokio::spawn(announcer.run(shutdown));
     let engine = config.engine.clone();
     Ok((Publisher::new(store, directory, metadata, handle, deployment, clock, engine), announcing))

@@ -33,6 +33,9 @@ use crate::{
 
 /// How long the listener serves on after `/readyz` began to fail, so that load balancers notice.
 const DRAIN_GRACE: Duration = Duration::from_secs(1);
+/// Longest time that the first connections wait for what the node's own files have: a client waits as long,
+/// and a check of health too.
+const OPENING_MAX: Duration = Duration::from_millis(900);
 /// Longest time that background tasks get to end.
 const TASKS_END_MAX: Duration = Duration::from_secs(10);
 
@@ -87,7 +90,7 @@ impl Server {
         };
         let reporter = reporter(&config, node, &statuses, &sides, (&metrics, &clock));
         tasks.push(tokio::spawn(reporter.run(drain.clone(), shutdown.clone())));
-        let (ready, readiness) = if config.node.has(Role::Replica) {
+        let (able, readiness) = if config.node.has(Role::Replica) {
             tasks.push(tokio::spawn(replica.run(shutdown.clone())));
             let parts = observe::Parts {
                 cache: cache.clone(),
@@ -95,12 +98,14 @@ impl Server {
                 segments: segments.clone(),
                 metrics: metrics.clone(),
             };
-            let (ready, observing) = observe::start(follower.applied(), parts, shutdown.clone());
+            let (able, observing) = observe::start(follower.applied(), parts, shutdown.clone());
             tasks.push(observing);
-            (ready.clone(), Readiness::of_replica(ready, drain.clone()))
+            let readiness = Readiness::of_replica(able.to_serve.clone(), drain.clone());
+            (able, readiness)
         } else {
             // It has nothing to load.
-            (watch::channel(true).1, Readiness::of_publisher(drain.clone()))
+            let (to_answer, to_serve) = (watch::channel(true).1, watch::channel(true).1);
+            (observe::Able { to_answer, to_serve }, Readiness::of_publisher(drain.clone()))
         };
         let state = ReadState::new(
             cache.clone(),
@@ -119,7 +124,7 @@ impl Server {
             status: observe::status(&config, node, readiness, sides, cache.clone()),
             fleet: observe::fleet(FleetReader::new(store, statuses.clone(), clock.clone(), Ages::default())),
         };
-        let records = tokio::spawn(public.serve(api::public(state), drain.clone()));
+        let records = tokio::spawn(serve_records(public, state, able.to_answer, drain.clone()));
         // Metrics are wanted until the end.
         tasks.push(tokio::spawn(admin.serve(api::admin(admin_state), shutdown.clone())));
 
@@ -149,7 +154,7 @@ impl Server {
             metrics,
             syncs,
             publisher,
-            ready,
+            ready: able.to_serve,
             drain,
             shutdown,
             records,
@@ -245,6 +250,19 @@ impl Server {
         }
         info!("ended");
     }
+}
+
+/// Serves records until `drain`, from when the node can answer; connections wait in the system's queue until
+/// then: an answer in a moment is better than a refusal now.
+async fn serve_records(
+    public: Listener,
+    state: ReadState,
+    mut to_answer: watch::Receiver<bool>,
+    drain: Shutdown,
+) {
+    // However that ends, it answers now.
+    let _ = tokio::time::timeout(OPENING_MAX, to_answer.wait_for(|able| *able)).await;
+    public.serve(api::public(state), drain).await;
 }
 
 /// Tells others who this node is, and how its `sides` stand.

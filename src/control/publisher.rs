@@ -29,12 +29,13 @@ pub struct Publisher {
 }
 
 /// Which deployment store and metadata belong to. A new metadata database takes the store's; a new
-/// store will get metadata's; when both are new it is made up.
+/// store will get metadata's; when both are new it is made up. Also tells the number of the newest document,
+/// 0 when there is none.
 ///
 /// # Errors
 /// `foreign_catalog` when both have one and they differ; `catalog_lost` when metadata knows of announced
 /// versions and the store is new; `store_overwrites` when the store is new and must not be used.
-pub async fn settle_deployment(store: &Store, metadata: &Metadata) -> Result<DeploymentId, Error> {
+pub async fn settle_deployment(store: &Store, metadata: &Metadata) -> Result<(DeploymentId, u64), Error> {
     let own = metadata.deployment().await?;
     // Refuses a store of another deployment.
     let newest = store.newest(own).await?;
@@ -47,14 +48,16 @@ pub async fn settle_deployment(store: &Store, metadata: &Metadata) -> Result<Dep
         // Whoever announces first tries the store out; a server also does at each start.
         store.check_conditional_create().await?;
     }
-    match (own, newest) {
-        (Some(own), _) => Ok(own),
+    let n = newest.as_ref().map_or(0, |document| document.n);
+    let deployment = match (own, newest) {
+        (Some(own), _) => own,
         (None, Some(document)) => {
             info!(deployment = %document.deployment, "metadata is new; it takes the store's deployment");
-            Ok(metadata.fix_deployment(document.deployment).await?)
+            metadata.fix_deployment(document.deployment).await?
         }
-        (None, None) => Ok(metadata.fix_deployment(DeploymentId::from_uuid(random::uuid())).await?),
-    }
+        (None, None) => metadata.fix_deployment(DeploymentId::from_uuid(random::uuid())).await?,
+    };
+    Ok((deployment, n))
 }
 
 impl Publisher {

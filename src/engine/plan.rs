@@ -29,22 +29,24 @@ pub(super) struct Plan {
     pub(super) fields_changed: bool,
     pub(super) fingerprint_seed: u64,
     pub(super) version: Version,
-    /// Begin from nothing: there is no base, or its primary key is another column.
+    /// Begin from nothing: there is no base, its primary key is another column, or its records are lost.
     anew: bool,
 }
 
 impl Plan {
-    /// A plan from `base`; `last` is the version after which the next one comes.
+    /// A plan from `base`, of which all that it holds may be lost; `last` is the version after which the next
+    /// one comes.
     pub(super) fn new(
         spec: SyncSpec,
         columns: Vec<Column>,
         mapping: Mapping,
-        base: Option<Arc<Base>>,
+        (base, is_lost): (Option<Arc<Base>>, bool),
         last: Version,
     ) -> Self {
         let manifest = base.as_deref().map(|base| &base.manifest);
         let key = &spec.mapping.primary_key;
-        let anew = manifest.is_none_or(|manifest| manifest.indexes.first().map(|i| &i.column) != Some(key));
+        let other_key = |manifest: &Manifest| manifest.indexes.first().map(|i| &i.column) != Some(key);
+        let anew = is_lost || manifest.is_none_or(other_key);
         let same_fields = manifest.is_some_and(|manifest| manifest.fields == mapping.fields());
         let same_indexes = manifest.is_some_and(|manifest| manifest.indexes == mapping.indexes());
         let same_mapping = manifest.is_some_and(|manifest| manifest.mapping == spec.mapping_digest());

@@ -71,7 +71,11 @@ impl Engine {
         progress.begin(base.as_ref().map_or(0, |base| base.manifest.records));
         let columns = source.describe(&spec.query).await?;
         let mapping = Mapping::compile(&spec.mapping, &columns).map_err(Error::Mapping)?;
-        let plan = Arc::new(Plan::new(spec.clone(), columns, mapping, base, last));
+        let is_lost = match &base {
+            Some(base) if options.accept => self.is_lost(base).await?,
+            _ => false,
+        };
+        let plan = Arc::new(Plan::new(spec.clone(), columns, mapping, (base, is_lost), last));
         let data_as_of = self.clock.now();
         let publishing = Publishing {
             store: self.store.clone(),
@@ -109,6 +113,23 @@ impl Engine {
             None
         };
         Ok(Prepared { data_as_of, counts, rejected, hold, base: plan.base.clone(), published, is_changed })
+    }
+
+    /// Whether a segment of what is announced is gone or damaged, here and in the store: then nothing can be
+    /// compared with it, and whoever accepts that gets everything written anew.
+    async fn is_lost(&self, base: &Base) -> Result<bool, Error> {
+        for segment in &base.manifest.segments {
+            match self.directory.load(&self.store, segment).await {
+                Ok(_) => {}
+                Err(error @ (publication::Error::Missing { .. } | publication::Error::Corrupt { .. })) => {
+                    let collection = &base.manifest.collection;
+                    tracing::warn!(code = error.code(), %collection, %error, "what is announced cannot be read; everything is written anew");
+                    return Ok(true);
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(false)
     }
 
     /// What is announced of a collection, and the last version that it had: also when it was dropped.

@@ -140,7 +140,10 @@ fn admit<'a>(state: &ReadState, asked: Asked<'a>) -> Result<Admitted<'a>, Error>
         return Err(Error::method_not_allowed(path.methods()));
     }
     let inner = state.inner();
-    let caller = Authorised::check(headers, &inner.keys, &inner.clock)?;
+    let caller = Authorised::check(headers, &inner.keys, &inner.clock).map_err(|refused| {
+        let is_early = refused.code() == Code::KeyUnknown && state.lacks_keys();
+        if is_early { Code::NodeStarting.into() } else { refused }
+    })?;
     let path = path.decode()?;
     let freshness = Freshness::of(query)?;
     caller.open(&path.collection)?;

@@ -63,6 +63,11 @@ impl ReadState {
         &self.0.others
     }
 
+    /// Whether there are no keys yet to judge a request by.
+    pub(super) fn lacks_keys(&self) -> bool {
+        self.0.keys.revision() == 0 && !self.0.readiness.is_ready()
+    }
+
     /// What the readiness check looks at.
     pub(in crate::api) fn readiness(&self) -> &Readiness {
         &self.0.readiness

@@ -110,6 +110,12 @@ impl Announcer {
         (announcer, handle)
     }
 
+    /// The same, which knows that there is a document `n`.
+    #[must_use]
+    pub fn after(self, n: u64) -> Self {
+        Self { highest_seen: n, ..self }
+    }
+
     /// Works until `shutdown`, or until every handle is gone. Head is written a last time at the end.
     pub async fn run(mut self, shutdown: Shutdown) {
         let mut changes = Vec::new();

@@ -322,3 +322,25 @@ async fn an_emptied_store_is_not_begun_anew() {
     seat.output(&["sync", "person"]).await;
     await_name(&server, &key, "Anna").await;
 }
+
+/// A segment of what is announced is gone, here and in the store: nothing can be compared with it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lost_segment_is_written_anew_by_who_accepts_that() {
+    let site = Site::new();
+    site.execute("warehouse.db", ROWS).await;
+    let seat = site.seat("data", &sections(SQLITE, "manual"));
+    let key = seat.key().await;
+    seat.output(&["sync", "person"]).await;
+    let server = seat.serve().await;
+    check(&server, &key, "Ann").await;
+    let object = site.manifest("person")["segments"][0]["object"].as_str().unwrap().to_owned();
+    fs::remove_file(site.path("store").join(object)).unwrap();
+    let other = site.seat("other", &sections(SQLITE, "manual"));
+    site.execute("warehouse.db", "update people set name = 'Anna' where id = 1").await;
+    let done = other.run(&["sync", "person"]).await;
+    assert!(done.code == Some(1) && done.stderr.contains("object_missing"), "{done:?}");
+    check(&server, &key, "Ann").await;
+    other.output(&["sync", "person", "--accept"]).await;
+    await_name(&server, &key, "Anna").await;
+    assert_eq!(server.get(&key, "person", 2).await.json()["name"], "Bob");
+}

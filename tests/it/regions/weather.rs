@@ -2,6 +2,8 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
+use rustix::process::Signal;
+
 use super::world::{World, await_note, note};
 use crate::support::{
     http::Client,
@@ -53,6 +55,36 @@ async fn a_replica_serves_on_in_any_weather_and_catches_up() {
     for reader in readers {
         reader.end(&announced).await;
     }
+}
+
+/// The first request after a start finds what it would have found before; a node with nothing, and without a
+/// store, does not call a good key unknown.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_starting_node_answers_what_it_knows() {
+    let world = World::new(50).await;
+    let (store, proxy) = (world.store().await, Proxy::start(world.store().await).await);
+    let hub = world.publisher("hub", store, "manual");
+    let key = hub.key().await;
+    world.announce(&hub, 1).await;
+    let seat = world.replica("eu", "eu", proxy.address());
+    let eu = seat.serve().await;
+    await_note(&eu, &key, 1).await;
+    eu.signal(Signal::TERM);
+    assert_eq!(eu.ended().await.code, Some(0));
+    for weather in [Weather::Fair, Weather::Refuse] {
+        proxy.set(weather);
+        let mut eu = seat.spawn(&["serve"]);
+        eu.logged("larder serves").await;
+        assert_eq!(note(&eu, &key).await, Some(1), "{weather:?}");
+        eu.signal(Signal::TERM);
+        assert_eq!(eu.ended().await.code, Some(0));
+    }
+    let mut us = world.replica("us", "us", proxy.address()).spawn(&["serve"]);
+    us.logged("larder serves").await;
+    let answer = us.get(&key, "person", 1).await;
+    assert_eq!((answer.status, answer.json()["error"]["code"].as_str()), (503, Some("node_starting")));
+    proxy.set(Weather::Fair);
+    await_note(&us, &key, 1).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
