@@ -205,7 +205,7 @@ async fn a_version_is_found_when_its_documents_are_gone() {
     assert_eq!(name_of(&node).await, "Good");
 
     // As after thousands of runs that announced nothing, and then of some that did.
-    let soon = Utc::now() + TimeDelta::days(1);
+    let soon = done.data_as_of + TimeDelta::days(1);
     assert_eq!(publisher.metadata.prune_runs(1, 3, soon).await.unwrap(), 0);
     assert_eq!(publisher.metadata.prune_runs(1, 1, soon).await.unwrap(), 2);
     let listed = publisher.store.listed_versions(&name("person"), Version(4)).await.unwrap();
