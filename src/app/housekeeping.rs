@@ -30,9 +30,12 @@ const OBJECTS_INTERVAL: Duration = Duration::from_hours(1);
 const LOCAL_INTERVAL: Duration = Duration::from_hours(1);
 /// Longest time that one round may take, and how long its lease lasts.
 const ROUND_MAX: Duration = Duration::from_mins(10);
-/// Runs kept of each sync.
+/// Runs kept of each sync, whatever came of them.
 const RUNS_KEPT: usize = 1000;
-/// Runs are kept for a year at most.
+/// Runs kept of each sync that announced a version, however old: with `keep_versions` above it as
+/// many as that, for a version whose manifest is kept must be found.
+const ANNOUNCED_RUNS_KEPT: usize = 100;
+/// Other runs are kept for a year at most.
 const RUNS_DAYS: i64 = 365;
 /// Entries of the audit log are kept for two years.
 const AUDIT_DAYS: i64 = 730;
@@ -100,7 +103,8 @@ async fn collect(publisher: &Publisher, statuses: &StatusStore, keep_versions: u
         }
         let now = publisher.clock.now();
         collect_statuses(statuses, now).await;
-        metadata.prune_runs(RUNS_KEPT, now - TimeDelta::days(RUNS_DAYS)).await?;
+        let announced = keep_versions.max(ANNOUNCED_RUNS_KEPT);
+        metadata.prune_runs(RUNS_KEPT, announced, now - TimeDelta::days(RUNS_DAYS)).await?;
         metadata.prune_audit_log(now - TimeDelta::days(AUDIT_DAYS)).await?;
         Ok(())
     };

@@ -246,6 +246,9 @@ pub(super) struct Runs {
     /// The newest so many runs
     #[arg(long, default_value_t = 20, value_name = "RUNS", value_parser = clap::value_parser!(u64).range(1..=1000))]
     pub(super) limit: u64,
+    /// Only runs that announced a version: those to go back to with `rollback` or `pin`
+    #[arg(long)]
+    pub(super) announced: bool,
     /// Print JSON instead of a table
     #[arg(long)]
     pub(super) json: bool,

@@ -34,17 +34,22 @@ pub(super) async fn run(arguments: Runs) -> Result<Exit, Failure> {
         })?),
         None => None,
     };
-    let runs = metadata.runs(sync.as_ref(), arguments.limit as usize).await?;
+    let limit = arguments.limit as usize;
+    let runs = if arguments.announced {
+        metadata.announced_runs(sync.as_ref(), limit).await?
+    } else {
+        metadata.runs(sync.as_ref(), limit).await?
+    };
     if let Some(name) = arguments.subject.as_deref().filter(|_| runs.is_empty()) {
         // Runs of a sync that is no longer configured are shown; a name that never was is refused.
         session::find_sync(&config, name)?;
     }
     if arguments.json {
         print_json(&runs)?;
-    } else if let (true, Some(name)) = (runs.is_empty(), &sync) {
-        print(&format!("no runs of {name} yet"))?;
     } else if runs.is_empty() {
-        print("no runs yet")?;
+        let of = sync.map_or(String::new(), |name| format!(" of {name}"));
+        let which = if arguments.announced { " that announced a version" } else { "" };
+        print(&format!("no runs{of}{which} yet"))?;
     } else {
         print_table(&table(&runs))?;
     }

@@ -71,13 +71,15 @@ pub enum Error {
         known: String,
     },
     /// Nothing was announced under this number, or it is gone.
-    #[error("{collection} has no version {version} to go back to; there are: {there}")]
+    #[error(
+        "{collection} has no version {version} to go back to; there are, with the time of their data: {there}"
+    )]
     UnknownVersion {
         /// The collection.
         collection: CollectionName,
         /// What was asked for.
         version: Version,
-        /// The newest versions that are there.
+        /// The newest versions that can be found, with the time of their data.
         there: String,
     },
     /// A rollback to what is served anyway.

@@ -56,29 +56,26 @@ impl Publisher {
         actor: &str,
     ) -> Result<Pinned, Error> {
         let wanted = self.wanted_pin(name, region, to).await?;
-        let act = self.announce_pin(name, region, to, wanted);
-        self.audited((actor, "collection.pin"), name, act, |pinned| {
+        let act = self.announce_first(wanted, || self.wanted_pin(name, region, to));
+        let done = self.audited((actor, "collection.pin"), name, act, |pinned| {
             format!("{region} at {to}, the newest is {}", pinned.newest)
-        })
-        .await
+        });
+        let done = done.await?;
+        info!(collection = %name, %region, version = %to, "pinned");
+        Ok(done)
     }
 
-    async fn announce_pin(
+    /// Announces `wanted`, or when another announcement came first, what is wanted `again` on the
+    /// newest document; gives what came with the change that stands.
+    async fn announce_first<T>(
         &self,
-        name: &CollectionName,
-        region: &RegionName,
-        to: Version,
-        (mut change, mut pinned): (Change, Pinned),
-    ) -> Result<Pinned, Error> {
+        (mut change, mut done): (Change, T),
+        again: impl AsyncFn() -> Result<(Change, T), Error>,
+    ) -> Result<T, Error> {
         for _ in 0..ATTEMPTS_MAX {
             match self.announcer.announce(change).await {
-                Ok(_) => {
-                    info!(collection = %name, %region, version = %to, "pinned");
-                    return Ok(pinned);
-                }
-                Err(AnnounceError::Superseded) => {
-                    (change, pinned) = self.wanted_pin(name, region, to).await?;
-                }
+                Ok(_) => return Ok(done),
+                Err(AnnounceError::Superseded) => (change, done) = again().await?,
                 Err(error) => return Err(error.into()),
             }
         }
@@ -124,32 +121,13 @@ impl Publisher {
         actor: &str,
     ) -> Result<Unpinned, Error> {
         let wanted = self.wanted_unpin(name, region).await?;
-        let act = self.announce_unpin(name, region, wanted);
-        self.audited((actor, "collection.unpin"), name, act, |done| {
+        let act = self.announce_first(wanted, || self.wanted_unpin(name, region));
+        let done = self.audited((actor, "collection.unpin"), name, act, |done| {
             format!("{region} from {}, the newest is {}", done.from, done.version)
-        })
-        .await
-    }
-
-    async fn announce_unpin(
-        &self,
-        name: &CollectionName,
-        region: &RegionName,
-        (mut change, mut done): (Change, Unpinned),
-    ) -> Result<Unpinned, Error> {
-        for _ in 0..ATTEMPTS_MAX {
-            match self.announcer.announce(change).await {
-                Ok(_) => {
-                    info!(collection = %name, %region, version = %done.version, "unpinned");
-                    return Ok(done);
-                }
-                Err(AnnounceError::Superseded) => {
-                    (change, done) = self.wanted_unpin(name, region).await?;
-                }
-                Err(error) => return Err(error.into()),
-            }
-        }
-        Err(AnnounceError::Superseded.into())
+        });
+        let done = done.await?;
+        info!(collection = %name, %region, version = %done.version, "unpinned");
+        Ok(done)
     }
 
     /// The end of a pin as it is to be announced on the newest document.

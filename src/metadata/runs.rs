@@ -15,7 +15,7 @@ use crate::domain::{
     run::{RunError, RunRecord},
 };
 
-/// Most runs that one listing gives: as many as are kept of one sync.
+/// Most runs that one listing gives.
 pub const RUNS_LISTED_MAX: usize = 1000;
 /// Runs deleted by one statement: keeps it well below the statement timeout.
 const PRUNE_BATCH: usize = 1000;
@@ -149,6 +149,21 @@ impl Metadata {
             None => select_runs!("order by started_at desc, id desc limit $1").bind(limit),
         };
         self.run_records(select).await
+    }
+
+    /// The newest runs that announced a version, newest first: of one sync or of all; at most
+    /// [`RUNS_LISTED_MAX`].
+    pub async fn announced_runs(
+        &self,
+        sync: Option<&CollectionName>,
+        limit: usize,
+    ) -> Result<Vec<RunRecord>, Error> {
+        let select = select_runs!(
+            "where status = 'announced' and sync = coalesce($1, sync) \
+             order by started_at desc, id desc limit $2"
+        );
+        let sync = sync.map(|sync| sync.as_str().to_owned());
+        self.run_records(select.bind(sync).bind(limit.min(RUNS_LISTED_MAX))).await
     }
 
     /// The runs of a sync that are under way, or whose process died before it could say; oldest
@@ -285,21 +300,30 @@ impl Metadata {
 
     /// Deletes runs, with their rejected rows, that are past the newest `keep_per_sync` of their
     /// sync or began before `older_than`; gives their number. Never the newest run of a sync, an
-    /// open one or a held one.
-    pub async fn prune_runs(&self, keep_per_sync: usize, older_than: DateTime<Utc>) -> Result<u64, Error> {
+    /// open one, a held one, or one of the newest `keep_announced` that announced a version of it:
+    /// by these an earlier version is found when its catalog documents are gone.
+    pub async fn prune_runs(
+        &self,
+        keep_per_sync: usize,
+        keep_announced: usize,
+        older_than: DateTime<Utc>,
+    ) -> Result<u64, Error> {
         let mut total = 0;
         loop {
             let delete = Statement::new(
                 "delete from runs where id in (
                     select id from (
                         select id, status, started_at,
-                            row_number() over (partition by sync order by started_at desc, id desc) as place
+                            row_number() over (partition by sync order by started_at desc, id desc) as place,
+                            row_number() over (partition by sync, status order by started_at desc, id desc)
+                                as place_in_status
                         from runs) ranked
                     where status not in ('running', 'announcing', 'held')
-                        and place > 1 and (place > $1 or started_at < $2)
-                    limit $3)",
+                        and not (status = 'announced' and place_in_status <= $2)
+                        and place > 1 and (place > $1 or started_at < $3)
+                    limit $4)",
             );
-            let delete = delete.bind(keep_per_sync).bind(older_than).bind(PRUNE_BATCH);
+            let delete = delete.bind(keep_per_sync).bind(keep_announced).bind(older_than).bind(PRUNE_BATCH);
             let deleted = self.database.execute(delete).await?;
             total += deleted;
             if deleted < PRUNE_BATCH as u64 {

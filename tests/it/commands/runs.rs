@@ -15,6 +15,8 @@ async fn a_sync_says_what_it_did_and_runs_list_it() {
     let place = people().await;
     assert_eq!(place.run(&["runs"]).expect(0).stdout, "no runs yet\n");
     assert_eq!(place.run(&["runs", "person"]).expect(0).stdout, "no runs of person yet\n");
+    let announced = place.run(&["runs", "person", "--announced"]).expect(0).stdout;
+    assert_eq!(announced, "no runs of person that announced a version yet\n");
     assert_eq!(place.run(&["runs", "--json"]).expect(0).json(), json!([]));
 
     let ran = place.run(&["sync", "person"]).expect(0);
@@ -58,6 +60,11 @@ async fn a_sync_says_what_it_did_and_runs_list_it() {
     assert_eq!((names(&ran.json()), &ran.json()["status"]), (RUN_MEMBERS.to_vec(), &json!("unchanged")));
     assert_eq!(ran.stderr, "");
     assert_eq!(place.run(&["runs", "--limit", "1", "--json"]).expect(0).json().as_array().unwrap().len(), 1);
+    for arguments in
+        [&["runs", "--announced", "--limit", "1", "--json"][..], &["runs", "person", "--announced", "--json"]]
+    {
+        assert_eq!(place.run(arguments).expect(0).json(), runs, "not the one that changed nothing");
+    }
 }
 
 #[tokio::test]

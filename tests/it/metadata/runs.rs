@@ -192,9 +192,9 @@ pub(super) async fn pruning(metadata: &Metadata) {
         all.push(it);
     }
     let long_ago = noon() - TimeDelta::days(400);
-    assert_eq!(metadata.prune_runs(1000, long_ago).await.unwrap(), 0);
+    assert_eq!(metadata.prune_runs(1000, 0, long_ago).await.unwrap(), 0);
     assert_eq!(
-        metadata.prune_runs(7, long_ago).await.unwrap(),
+        metadata.prune_runs(7, 0, long_ago).await.unwrap(),
         2,
         "one of the three past the seventh is open"
     );
@@ -203,9 +203,26 @@ pub(super) async fn pruning(metadata: &Metadata) {
 
     let others = metadata.runs(None, 1000).await.unwrap().len() - 8;
     let horizon = noon() + TimeDelta::days(1);
-    assert!(metadata.prune_runs(1000, horizon).await.unwrap() >= 6);
+    assert!(metadata.prune_runs(1000, 0, horizon).await.unwrap() >= 6);
     let left: Vec<_> = metadata.runs(Some(&sync), 100).await.unwrap().iter().map(|it| it.id).collect();
     assert_eq!(left, [all[9].id, all[0].id], "the newest and the open one stay");
     assert!(metadata.runs(None, 1000).await.unwrap().len() <= others + 2);
     assert!(metadata.last_run(&name("customer")).await.unwrap().is_some());
+
+    // What announced a version stays, however old, and however many runs came to nothing since.
+    let sync = name("announcing");
+    for minute in 0..12_i64 {
+        let status = if minute < 4 { RunStatus::Announced } else { RunStatus::Unchanged };
+        let version = (minute < 4).then(|| Version(minute.unsigned_abs() + 1));
+        metadata.insert_run(&RunRecord { version, ..run("announcing", minute, status) }).await.unwrap();
+    }
+    metadata.prune_runs(2, 3, horizon).await.unwrap();
+    let versions = |runs: Vec<RunRecord>| runs.into_iter().map(|it| it.version).collect::<Vec<_>>();
+    let announced = [Some(Version(4)), Some(Version(3)), Some(Version(2))];
+    let [newest, left @ ..] = &versions(metadata.runs(Some(&sync), 100).await.unwrap())[..] else { panic!() };
+    assert_eq!((*newest, left), (None, &announced[..]));
+    assert_eq!(versions(metadata.announced_runs(Some(&sync), 100).await.unwrap()), announced);
+    assert_eq!(versions(metadata.announced_runs(Some(&sync), 2).await.unwrap()), announced[..2]);
+    assert_eq!(versions(metadata.announced_runs(Some(&name("pruned")), 2).await.unwrap()), []);
+    assert_eq!(versions(metadata.announced_runs(None, 2).await.unwrap()), announced[..2]);
 }

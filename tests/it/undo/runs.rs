@@ -1,6 +1,6 @@
 //! Runs beside a rollback, and runs that are approved.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use larder::{
     control::{Error, Publisher},
     domain::{
@@ -150,13 +150,17 @@ async fn a_rollback_keeps_how_the_collection_is_served_and_says_what_is_there() 
     node.sync("person").await;
     let as_of = |answer: Answer| answer.header("x-data-as-of").unwrap().parse::<DateTime<Utc>>().unwrap();
     let bad = as_of(node.get("person", "id", "1").await);
+    let [second, first] = &publisher.metadata.runs(None, 2).await.unwrap()[..] else { panic!("two runs") };
+    let at = |run: &RunRecord| run.data_as_of.unwrap().format("%Y-%m-%dT%H:%MZ").to_string();
+    let unknown = format!(
+        "person has no version 7 to go back to; there are, with the time of their data: 2 ({}), 1 ({})",
+        at(second),
+        at(first)
+    );
 
     let person = name("person");
     let rollback = async |to| publisher.rollback(&person, Version(to), "test").await;
-    for (to, message) in [
-        (7, "person has no version 7 to go back to; there are: 2, 1"),
-        (2, "person is at version 2; roll back to an earlier one"),
-    ] {
+    for (to, message) in [(7, unknown.as_str()), (2, "person is at version 2; roll back to an earlier one")] {
         assert_eq!(rollback(to).await.unwrap_err().to_string(), message);
         assert_eq!(publisher.metadata.pause(&person).await.unwrap(), None, "nothing was paused");
     }
@@ -199,6 +203,17 @@ async fn a_version_is_found_when_its_documents_are_gone() {
     assert_eq!((done.version, done.records), (Version(4), 40));
     node.await_version("person", 4).await;
     assert_eq!(name_of(&node).await, "Good");
+
+    // As after thousands of runs that announced nothing, and then of some that did.
+    let soon = done.data_as_of + TimeDelta::days(1);
+    assert_eq!(publisher.metadata.prune_runs(1, 3, soon).await.unwrap(), 0);
+    assert_eq!(publisher.metadata.prune_runs(1, 1, soon).await.unwrap(), 2);
+    let listed = publisher.store.listed_versions(&name("person"), Version(4)).await.unwrap();
+    assert_eq!(listed, [4, 3, 2, 1].map(Version), "their manifests are there");
+    let gone = publisher.rollback(&name("person"), Version(1), "test").await.unwrap_err().to_string();
+    let (_, named) = gone.split_once("data: ").unwrap();
+    let named: Vec<_> = named.split(", ").map(|one| one.split_once(" (").unwrap().0).collect();
+    assert_eq!(named, ["4", "3"], "{gone}");
 }
 
 async fn held(node: &Node, sql: &str) -> RunId {

@@ -95,7 +95,9 @@ async fn bad_data_is_rolled_back_and_stays_away_until_it_is_mended() {
 
     let unknown = place.run(&["rollback", "person", "--to", "9"]).expect(2);
     assert!(
-        unknown.stderr.contains("person has no version 9 to go back to; there are: 2, 1\n"),
+        unknown
+            .stderr
+            .contains("person has no version 9 to go back to; there are, with the time of their data: 2 ("),
         "{unknown:?}"
     );
     let done = place.run(&["rollback", "person", "--to", "1"]).expect(0);
