@@ -40,6 +40,8 @@ enum Detail {
     Regions(Arc<[RegionName]>),
     /// The methods that the path answers.
     Methods(&'static str),
+    /// The paths that there are.
+    Paths(&'static str),
 }
 
 impl Error {
@@ -51,6 +53,11 @@ impl Error {
     /// The path answers `methods` only.
     pub(super) const fn method_not_allowed(methods: &'static str) -> Self {
         Self { code: Code::MethodNotAllowed, detail: Detail::Methods(methods) }
+    }
+
+    /// There is nothing at the path; there is at `paths`, in words.
+    pub(super) const fn no_route_but(paths: &'static str) -> Self {
+        Self { code: Code::RouteNotFound, detail: Detail::Paths(paths) }
     }
 
     /// The code.
@@ -115,9 +122,14 @@ impl Error {
     }
 
     fn message(&self) -> String {
-        let Detail::Regions(regions) = &self.detail else { return self.code.message().to_owned() };
-        let names: Vec<&str> = regions.iter().map(RegionName::as_str).collect();
-        format!("{}; these do: {}", self.code.message(), names.join(", "))
+        match &self.detail {
+            Detail::None | Detail::Methods(_) => self.code.message().to_owned(),
+            Detail::Regions(regions) => {
+                let names: Vec<&str> = regions.iter().map(RegionName::as_str).collect();
+                format!("{}; these do: {}", self.code.message(), names.join(", "))
+            }
+            Detail::Paths(paths) => format!("there is nothing at this path of this listener; it has {paths}"),
+        }
     }
 }
 

@@ -88,19 +88,24 @@ pub(super) async fn show_status(State(state): State<AdminState>) -> Json<Value> 
     Json(status)
 }
 
-/// Any path that does not exist.
+/// Any path that the public listener has not.
 pub(super) async fn no_route(Extension(id): Extension<RequestId>) -> Response<Body> {
-    refuse(Code::RouteNotFound, &id)
+    refuse(&Code::RouteNotFound.into(), &id)
+}
+
+/// Any path that the admin listener has not.
+pub(super) async fn no_admin_route(Extension(id): Extension<RequestId>) -> Response<Body> {
+    refuse(&Error::no_route_but("/metrics and /status"), &id)
 }
 
 /// A method that a path does not answer.
 pub(super) async fn no_method(Extension(id): Extension<RequestId>) -> Response<Body> {
-    refuse(Code::MethodNotAllowed, &id)
+    refuse(&Code::MethodNotAllowed.into(), &id)
 }
 
 /// The refusal, with its code beside it for whoever counts.
-fn refuse(code: Code, id: &RequestId) -> Response<Body> {
-    let mut response = Error::from(code).respond(id).map(Body::new);
-    response.extensions_mut().insert(code);
+fn refuse(error: &Error, id: &RequestId) -> Response<Body> {
+    let mut response = error.respond(id).map(Body::new);
+    response.extensions_mut().insert(error.code());
     response
 }

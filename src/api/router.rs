@@ -89,8 +89,10 @@ pub fn public(state: ReadState) -> impl Answer {
 /// The admin listener: metrics and status.
 pub fn admin(state: AdminState) -> impl Answer {
     let routes = [(ops::METRICS, get(ops::metrics)), (ops::STATUS, get(ops::show_status))];
-    let router =
-        routed(routes).fallback(ops::no_route).method_not_allowed_fallback(ops::no_method).with_state(state);
+    let router = routed(routes)
+        .fallback(ops::no_admin_route)
+        .method_not_allowed_fallback(ops::no_method)
+        .with_state(state);
     let inner = move |layers: &Arc<Layers>, inbound: Inbound| route(&router, layers, inbound);
     Site { layers: Arc::new(Layers::new(None)), inner }
 }

@@ -11,7 +11,7 @@ use crate::{
     auth::KeyRing,
     cache::{Cache, Slot},
     config::Config,
-    control::fleet::FleetReader,
+    control::fleet::{FleetReader, NodeState},
     domain::{
         id::NodeId,
         name::CollectionName,
@@ -184,7 +184,14 @@ pub(super) fn status(
     let roles: Vec<&str> = config.node.roles.iter().map(|role| role.as_str()).collect();
     Arc::new(move || {
         let now = sides.applied.as_ref().map(|applied| applied.borrow().clone()).unwrap_or_default();
-        let publisher = sides.publishing.as_ref().map(|publishing| publisher(&publishing.borrow()));
+        let publishing = sides.publishing.as_ref().map(|publishing| publishing.borrow().clone());
+        let is_up = publishing.as_ref().is_some_and(|publishing| publishing.is_up);
+        let (state, is_ready) = match readiness.word() {
+            // As others see it in the fleet. `/readyz` says that the process runs.
+            word if word == NodeState::Publisher.as_str() && !is_up => (NodeState::Starting.as_str(), false),
+            word => (word, readiness.is_ready()),
+        };
+        let publisher = publishing.as_ref().map(publisher);
         let collections: serde_json::Map<String, Value> = now
             .collections
             .iter()
@@ -220,8 +227,8 @@ pub(super) fn status(
             "name": name,
             "region": region,
             "roles": roles,
-            "state": readiness.word(),
-            "ready": readiness.is_ready(),
+            "state": state,
+            "ready": is_ready,
             "deployment": now.deployment,
             "catalog": now.n,
             "polled_at": now.polled_at,

@@ -70,10 +70,13 @@ impl Publishing {
             clock: self.clock.clone(),
             syncs: self.scheduled,
             max_concurrent_runs: self.config.engine.max_concurrent_runs,
-            on_ended: Arc::new(move |record| {
-                observe::run_ended(&metrics, record);
-                standing.run_ended(record);
-                follower.nudge();
+            on_ended: Arc::new(move |ended| match ended {
+                Ok(ended) => {
+                    observe::run_ended(&metrics, &ended.record);
+                    standing.run_ended(ended);
+                    follower.nudge();
+                }
+                Err(error) => standing.no_run_began(error),
             }),
         };
         let keeping = housekeeping::Housekeeping {

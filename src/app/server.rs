@@ -26,7 +26,11 @@ use crate::{
     scheduler::ScheduledSync,
     source::Source,
     support::{
-        background::Background, clock::Clock, file_lock::DirectoryLock, private_file, shutdown::Shutdown,
+        background::Background,
+        clock::Clock,
+        file_lock::{DirectoryLock, LockError},
+        private_file,
+        shutdown::Shutdown,
     },
     telemetry::Metrics,
 };
@@ -300,7 +304,7 @@ impl Ground {
         let open = move || {
             let data_dir = &config.node.data_dir;
             private_file::create_directory(data_dir)
-                .with_context(|| format!("cannot create [node] data_dir {}", data_dir.display()))?;
+                .map_err(|source| LockError::Io { directory: data_dir.clone(), source })?;
             let lock = DirectoryLock::acquire(data_dir)?;
             let (store, segments) = (open_read_store(&config)?, open_segments(&config, clock.clone())?);
             let tls = config.server.tls.as_ref().map(Tls::load).transpose()?;

@@ -224,7 +224,7 @@ pub(super) struct Sync {
     #[arg(long)]
     pub(super) dry_run: bool,
     /// Announce the result even when a guard would hold it
-    #[arg(long)]
+    #[arg(long, conflicts_with = "dry_run")]
     pub(super) accept: bool,
     /// Then wait, so long at most, until every live node that serves the collection has this version:
     /// 60s, 5m

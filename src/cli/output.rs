@@ -2,11 +2,20 @@
 
 use std::{
     borrow::Cow,
+    error::Error as StdError,
     io::{self, Write},
 };
 
 use super::exit::Exit;
-use crate::{config::Faults, control, domain::error::ErrorKind, engine};
+use crate::{
+    api::serve::{self, tls},
+    config::Faults,
+    control,
+    domain::error::ErrorKind,
+    engine, publication, replica, segment, source,
+    support::file_lock::LockError,
+    telemetry,
+};
 
 /// Why a command failed, with all that decides its message and exit code.
 #[derive(Debug)]
@@ -46,12 +55,41 @@ impl Failure {
                 of_error(&error)
             }
             Self::Other(error) => {
-                complain(&format!("{error:#}"));
+                complain(&with_causes(&error));
+                if let Some(code) = error.chain().find_map(code_of) {
+                    complain(&format!("  code: {code}"));
+                }
                 Exit::Failed
             }
             Self::BrokenPipe => Exit::Success,
         }
     }
+}
+
+/// The message and those of its causes which it does not say itself.
+fn with_causes(error: &anyhow::Error) -> String {
+    error.chain().skip(1).map(ToString::to_string).fold(error.to_string(), |told, cause| {
+        if told.contains(&cause) { told } else { format!("{told}: {cause}") }
+    })
+}
+
+/// The code of an error that is no use-case's: of a server's start, of a segment file.
+fn code_of(error: &(dyn StdError + 'static)) -> Option<&'static str> {
+    fn code<E: StdError + 'static>(
+        error: &(dyn StdError + 'static),
+        code: fn(&E) -> &'static str,
+    ) -> Option<&'static str> {
+        error.downcast_ref().map(code)
+    }
+    code(error, LockError::code)
+        .or_else(|| code(error, serve::Error::code))
+        .or_else(|| code(error, tls::Error::code))
+        .or_else(|| code(error, telemetry::Error::code))
+        .or_else(|| code(error, replica::Error::code))
+        .or_else(|| code(error, segment::Error::code))
+        .or_else(|| code(error, control::Error::code))
+        .or_else(|| code(error, publication::Error::code))
+        .or_else(|| code(error, source::Error::code))
 }
 
 fn of_error(error: &control::Error) -> Exit {

@@ -24,11 +24,7 @@ pub(super) fn publishes(config: &Config) -> Result<(), Failure> {
     if config.node.has(Role::Publisher) {
         return Ok(());
     }
-    Err(Failure::Usage(
-        "this node has not the role \"publisher\" ([node] roles), so it has no syncs; \
-         run the command on one that has"
-            .to_owned(),
-    ))
+    Err(Failure::Control(Error::NoMetadata))
 }
 
 /// Loads the configuration of a node that publishes, for a command on the collection `name`.
@@ -60,9 +56,10 @@ pub(super) fn source_of(config: &Config, sync: &SyncConfig) -> Result<Source, Fa
     Ok(Source::open(settings)?)
 }
 
-/// Names of all configured syncs.
-pub(super) fn configured(config: &Config) -> BTreeSet<CollectionName> {
-    config.syncs.iter().map(|sync| sync.spec.collection.clone()).collect()
+/// Names of all configured syncs; `None` on a node that does not publish, which knows of none.
+pub(super) fn configured(config: &Config) -> Option<BTreeSet<CollectionName>> {
+    let names = || config.syncs.iter().map(|sync| sync.spec.collection.clone()).collect();
+    config.node.has(Role::Publisher).then(names)
 }
 
 /// The publishing side of this process, whose warnings are shown from now on.

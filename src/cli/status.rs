@@ -14,7 +14,10 @@ use crate::{
         self, CollectionStatus,
         fleet::{CollectionView, FleetStatus, NodeDetails, NodeView},
     },
-    domain::{name::CollectionName, node::NodeProblem},
+    domain::{
+        name::CollectionName,
+        node::{NodeProblem, publishes_only},
+    },
     publication::Ages,
     support::clock::Clock,
 };
@@ -31,7 +34,8 @@ pub(super) async fn run(arguments: Status) -> Result<Exit, Failure> {
             None
         }
     };
-    let mut status = control::Status::read(&store, metadata.as_ref(), &session::configured(&config)).await?;
+    let configured = session::configured(&config);
+    let mut status = control::Status::read(&store, metadata.as_ref(), configured.as_ref()).await?;
     let statuses = app::open_statuses(&config);
     let fleet = FleetStatus::read(&statuses, &status.announcement(), clock.now(), Ages::default()).await;
     status.fleet = match fleet {
@@ -152,10 +156,12 @@ fn node_row(node: &NodeView) -> Vec<String> {
             let of = error.collection.as_ref().map(|name| format!(" of {name}")).unwrap_or_default();
             format!("{}{of}, {}", error.code, moment(error.at))
         });
+        // What only publishes follows neither catalog nor keys.
+        let follows = |number: u64| if publishes_only(&details.roles) { dash() } else { number.to_string() };
         row.extend([
-            details.catalog.to_string(),
+            follows(details.catalog),
             age(details.catalog_age_seconds),
-            details.keys_revision.to_string(),
+            follows(details.keys_revision),
             age(details.keys_age_seconds),
             details.build.to_string(),
             node_problem(details).map_or_else(dash, problem),

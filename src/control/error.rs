@@ -119,9 +119,10 @@ pub enum Error {
         /// Where it is pinned.
         pins: String,
     },
-    /// This node has no metadata database.
+    /// The configuration is not a publisher's: it has no metadata database and no syncs.
     #[error(
-        "this node has not the role \"publisher\" ([node] roles), so it has no metadata database; run the command on one that has"
+        "this configuration has no metadata database and no syncs, because its [node] roles lack \
+         \"publisher\"; run the command with a publisher's"
     )]
     NoMetadata,
     /// The key set kept changing under this one.

@@ -54,7 +54,7 @@ pub struct CollectionStatus {
     pub data_as_of: Option<DateTime<Utc>>,
     /// Regions that serve it; `None` means all.
     pub regions: Option<Vec<RegionName>>,
-    /// Announced, but no longer configured: served on until it is dropped.
+    /// Announced, but no longer configured: served on until it is dropped. False where no sync is known.
     pub orphaned: bool,
     /// The last run.
     pub last_run: Option<RunRecord>,
@@ -67,11 +67,12 @@ pub struct CollectionStatus {
 }
 
 impl Status {
-    /// Reads the store, and metadata where there is one. `configured` are the syncs' names.
+    /// Reads the store, and metadata where there is one. `configured` are the syncs' names, where they
+    /// are known: a publisher's configuration alone has them.
     pub async fn read(
         store: &Store,
         metadata: Option<&Metadata>,
-        configured: &BTreeSet<CollectionName>,
+        configured: Option<&BTreeSet<CollectionName>>,
     ) -> Result<Self, Error> {
         let newest = store.newest(None).await?;
         let head = store.head().await?;
@@ -88,7 +89,7 @@ impl Status {
             status.keys = Some(store.key_set(reference).await?.keys.len());
         }
         let announced = newest.iter().flat_map(|document| document.collections.keys());
-        let names: BTreeSet<&CollectionName> = announced.chain(configured).collect();
+        let names: BTreeSet<&CollectionName> = announced.chain(configured.into_iter().flatten()).collect();
         for name in names {
             let mut one = CollectionStatus::absent(name, metadata).await?;
             if let Some((document, entry)) =
@@ -107,7 +108,7 @@ impl Status {
                 one.data_as_of =
                     Some(hinted.map_or(manifest.data_as_of, |hint| hint.max(manifest.data_as_of)));
                 one.regions.clone_from(&entry.regions);
-                one.orphaned = !configured.contains(name);
+                one.orphaned = configured.is_some_and(|configured| !configured.contains(name));
                 let pins = document.pins_of(name);
                 one.pins = pins.map(|(region, pinned)| (region.clone(), pinned.version.0)).collect();
             }

@@ -88,7 +88,7 @@ impl Publisher {
                     return Ok(None);
                 }
                 let rejected = self.metadata.rejected(record.id).await?;
-                return Ok(Some(Ended { record, hold: None, kind: None, rejected }));
+                return Ok(Some(Ended { record, hold: None, kind: None, store_failure: None, rejected }));
             }
             tokio::select! {
                 () = tokio::time::sleep(FOLLOW_INTERVAL) => {}

@@ -124,9 +124,14 @@ pub struct NodeStatus {
 impl NodeStatus {
     /// Whether the node only publishes: nobody waits for it to serve anything.
     pub fn is_publisher_only(&self) -> bool {
-        let has = |role: &str| self.roles.iter().any(|label| label.as_str() == role);
-        has("publisher") && !has("replica")
+        publishes_only(&self.roles)
     }
+}
+
+/// Whether a node of these roles only publishes: it follows no catalog and serves nothing.
+pub fn publishes_only(roles: &[Label]) -> bool {
+    let has = |role: &str| roles.iter().any(|label| label.as_str() == role);
+    has("publisher") && !has("replica")
 }
 
 /// The publishing side of a node.

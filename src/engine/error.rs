@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use crate::{
     domain::{error::ErrorKind, name::CollectionName},
-    mapping, metadata, publication, segment, source,
+    mapping, metadata,
+    publication::{self, AnnounceError},
+    segment, source,
 };
 
 /// An error of a run; its code and message stand in metadata and in `larder runs`.
@@ -103,6 +105,23 @@ impl Error {
             Self::Publication(error) => error.kind(),
             Self::Announce(error) => error.kind(),
             Self::Metadata(error) => error.kind(),
+        }
+    }
+
+    /// The code, when what failed is the object store or the catalog: no sync of this publisher can
+    /// announce anything then.
+    pub fn store_failure(&self) -> Option<&'static str> {
+        use publication::Error::{Ending, Local, NoRoom};
+        match self {
+            Self::Publication(Ending | Local { .. } | NoRoom { .. }) => None,
+            Self::Publication(_)
+            | Self::Announce(
+                AnnounceError::Refused(_)
+                | AnnounceError::Unreachable(_)
+                | AnnounceError::Late
+                | AnnounceError::Unknown,
+            ) => Some(self.code()),
+            _ => None,
         }
     }
 

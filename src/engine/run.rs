@@ -58,6 +58,8 @@ pub struct Ended {
     pub hold: Option<Hold>,
     /// What kind of error ended it.
     pub kind: Option<ErrorKind>,
+    /// The code of that error, when the object store or the catalog failed.
+    pub store_failure: Option<&'static str>,
     /// The rejected rows kept, and listed conflicts.
     pub rejected: Vec<RejectedRow>,
 }
@@ -147,6 +149,7 @@ impl Engine {
             Err(error) => Err(error),
         };
         let kind = concluded.as_ref().err().map(Error::kind);
+        let store_failure = concluded.as_ref().err().and_then(Error::store_failure);
         if let Err(error) = concluded {
             record.status = match &error {
                 Error::Announce(AnnounceError::Superseded) | Error::Paused { .. } => RunStatus::Superseded,
@@ -158,7 +161,7 @@ impl Engine {
             record.error = Some(RunError { code: error.code().to_owned(), message: error.to_string() });
         }
         self.close(&mut record, &rejected).await;
-        Ok(Ended { record, hold, kind, rejected })
+        Ok(Ended { record, hold, kind, store_failure, rejected })
     }
 
     /// Holds, announces or confirms what was prepared.
@@ -248,7 +251,8 @@ impl Engine {
             (None, false) => RunStatus::Unchanged,
         };
         record.error = prepared.hold.as_ref().map(Hold::as_error);
-        Ok(Ended { record, hold: prepared.hold, kind: None, rejected: prepared.rejected })
+        let (hold, rejected) = (prepared.hold, prepared.rejected);
+        Ok(Ended { record, hold, kind: None, store_failure: None, rejected })
     }
 
     fn new_record(&self, spec: &SyncSpec, options: RunOptions) -> RunRecord {

@@ -10,8 +10,8 @@ use tracing::{error, warn};
 
 use super::{due, due::History, schedule::Schedule};
 use crate::{
-    domain::{error::ErrorKind, run::RunRecord},
-    engine::{self, Engine, Progress, RunOptions, SyncSpec, Trigger},
+    domain::error::ErrorKind,
+    engine::{self, Ended, Engine, Progress, RunOptions, SyncSpec, Trigger},
     metadata::{self, Metadata},
     source::Source,
     support::{clock::Clock, shutdown::Shutdown},
@@ -42,8 +42,9 @@ pub struct ScheduledSync {
     pub schedule: Schedule,
 }
 
-/// Told of every run that ended.
-pub type OnEnded = Arc<dyn Fn(&RunRecord) + Send + Sync>;
+/// Told of every run that ended, and why one that was due could not begin; a sync that is paused or runs
+/// elsewhere is neither.
+pub type OnEnded = Arc<dyn Fn(Result<&Ended, &engine::Error>) + Send + Sync>;
 
 /// Runs syncs when they are due.
 pub struct Scheduler {
@@ -57,7 +58,7 @@ pub struct Scheduler {
     pub syncs: watch::Receiver<Arc<Vec<ScheduledSync>>>,
     /// Runs at once, at most.
     pub max_concurrent_runs: usize,
-    /// Told of every run that ended.
+    /// Told how runs ended.
     pub on_ended: OnEnded,
 }
 
@@ -210,7 +211,7 @@ impl SyncLoop {
         let (spec, source) = (&self.sync.spec, &self.sync.source);
         match self.engine.run(spec, source, options, &Progress::default(), &self.shutdown).await {
             Ok(ended) => {
-                (self.on_ended)(&ended.record);
+                (self.on_ended)(Ok(&ended));
                 *is_hopeless = ended.kind == Some(ErrorKind::Invalid);
                 Ok(())
             }
@@ -218,6 +219,7 @@ impl SyncLoop {
             Err(engine::Error::Paused { .. }) => Err(HELD_ELSEWHERE),
             Err(error) => {
                 error!(sync = %spec.collection, code = error.code(), %error, "no run could begin");
+                (self.on_ended)(Err(&error));
                 Err(HELD_ELSEWHERE)
             }
         }

@@ -54,7 +54,7 @@ pub enum LockError {
         process: Option<u32>,
     },
     /// The directory or its lock file could not be created or opened.
-    #[error("cannot lock the directory {}: {source}; check that it exists and may be written", directory.display())]
+    #[error("cannot create or lock the directory {}: {source}; check that it may be written", directory.display())]
     Io {
         /// The directory.
         directory: PathBuf,

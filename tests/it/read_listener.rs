@@ -187,6 +187,8 @@ async fn what_is_not_http_is_refused_and_closed() {
     }
     let mut admin = Client::connect(server.admin).await;
     let metrics = admin.ask("GET", "/metrics", "").await;
+    let nowhere = admin.ask("GET", "/", "").await;
+    assert!(nowhere.status == 404 && nowhere.text().contains("/metrics and /status"), "{nowhere:?}");
     let line =
         r#"larder_requests_total{collection="other",index="other",status="400",code="invalid_request"} 7"#;
     assert!(metrics.text().contains(line), "{}", metrics.text());

@@ -35,6 +35,7 @@ async fn wrong_and_missing_arguments_exit_2_and_write_nothing() {
         &["keys", "create", "--name", "x", "--all-collections", "--expires", "0s"],
         &["keys", "create", "--name", "x", "--all-collections", "--expires", "100000000000d"],
         &["keys", "revoke"],
+        &["sync", "person", "--dry-run", "--accept"],
         &["approve"],
         &["approve", "person"],
         &["rollback", "person"],
@@ -133,8 +134,11 @@ async fn health_tells_live_nodes_from_dead_ones() {
 
     let second = place.run(&["serve"]).expect(1);
     assert!(second.stderr.contains("another larder server (process "), "{second:?}");
+    assert!(second.stderr.ends_with("\n  code: data_dir_locked\n"), "{second:?}");
     let taken = place.run(&["serve", "--data-dir", "other", "--listen", &address.to_string()]).expect(1);
     assert!(taken.stderr.contains(&address.to_string()) && taken.stderr.contains("in use"), "{taken:?}");
+    assert!(taken.stderr.ends_with("\n  code: listen_failed\n"), "{taken:?}");
+    assert_eq!(taken.stderr.matches("in use").count(), 1, "{taken:?}");
 
     server.signal(Signal::TERM);
     let ended = server.end().expect(0);

@@ -99,7 +99,7 @@ async fn what_is_not_there_is_said_and_exits_2() {
         assert_eq!((ran.stdout.as_str(), ran.stderr.as_str()), ("", message), "{arguments:?}");
     }
     let replica = place.run(&["sync", "person", "--roles", "replica"]).expect(2);
-    assert!(replica.stderr.contains("has not the role \"publisher\""), "{replica:?}");
+    assert!(replica.stderr.contains("has no metadata database"), "{replica:?}");
 }
 
 #[tokio::test]
@@ -170,6 +170,13 @@ async fn a_held_run_exits_3_and_is_announced_on_demand() {
 
     let accepted = place.run(&["sync", "person", "--accept"]).expect(0);
     assert!(accepted.stdout.contains("40 removed"), "{accepted:?}");
+    // Only a publisher's configuration knows which collections have a sync.
+    let config = std::fs::read_to_string(place.path().join("larder.toml")).unwrap();
+    place.write("without.toml", config.split("[models.people]").next().unwrap());
+    let note = "orphaned: no longer configured";
+    let without = ["status", "--config", "without.toml"];
+    assert!(place.run(&without).expect(0).stdout.contains(note));
+    assert!(!place.run(&[&without[..], &["--roles", "replica"]].concat()).expect(0).stdout.contains(note));
     let status = place.run(&["status", "--json"]).expect(0).json();
     assert_eq!(names(&status), ["deployment", "catalog", "key_set_revision", "keys", "collections", "fleet"]);
     assert_eq!(
@@ -296,6 +303,7 @@ async fn segments_are_shown_as_json_lines() {
     let changes = segment(&known);
     let alone = place.run(&["segment", "cat", &changes]).expect(1);
     assert!(alone.stderr.contains("name a segment of the base with --base FILE"), "{alone:?}");
+    assert!(alone.stderr.ends_with("\n  code: segment_dictionary_unknown\n"), "{alone:?}");
     let ran = place.run(&["segment", "cat", &changes, "--base", &base]).expect(0);
     let lines: Vec<Value> = ran.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(lines.len(), 2);

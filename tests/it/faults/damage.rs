@@ -10,6 +10,7 @@ use larder::domain::limits::DOCUMENT_BYTES_MAX;
 use rustix::process::Signal;
 use serde_json::Value;
 
+use crate::support::http::Client;
 use crate::support::process::{Process, Seat, Site, ends_with, files, until, version};
 use crate::support::reader::Reader;
 
@@ -106,6 +107,40 @@ fn are_segments_whole(site: &Site) -> bool {
         let object = fs::read(site.path("store").join(segment["object"].as_str().unwrap())).unwrap();
         fs::read(site.path(&name)).is_ok_and(|local| local == object)
     })
+}
+
+/// Its syncs are due every second and fail, which nobody sees at a node that serves nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_publisher_without_the_newest_document_says_so_until_it_announces_again() {
+    let site = Site::new();
+    site.execute("warehouse.db", ROWS).await;
+    let seat = site.seat("publisher", &format!("{SECTIONS}schedule = \"every 1s\"\n"));
+    let mut publisher = seat.serve_with(&[("LARDER_ROLES", "publisher")]).await;
+    until("the first version", async || site.announced("person")).await;
+    let newest = files(&site.path("store/catalog")).into_iter().filter(|path| ends_with(path, ".json")).max();
+    let (newest, away) = (newest.unwrap(), site.path("away.json"));
+    fs::rename(&newest, &away).unwrap();
+    let stands = until("a problem", async || {
+        let stands = publisher.status().await["publisher"].clone();
+        stands["problem"].is_object().then_some(stands)
+    })
+    .await;
+    assert_eq!(
+        (&stands["up"], &stands["problem"]["code"]),
+        (&true.into(), &"object_missing".into()),
+        "{stands}"
+    );
+    let mut admin = Client::connect(publisher.admin().await).await;
+    let mut metric = async || {
+        let metrics = admin.ask("GET", "/metrics", "").await.text().to_owned();
+        metrics.contains(r#"larder_problem{part="publisher",code="object_missing"} 1"#)
+    };
+    assert!(metric().await);
+
+    fs::rename(&away, &newest).unwrap();
+    until("no problem", async || publisher.status().await["publisher"]["problem"].is_null().then_some(()))
+        .await;
+    assert!(!metric().await);
 }
 
 #[tokio::test(flavor = "multi_thread")]

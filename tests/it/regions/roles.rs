@@ -56,7 +56,7 @@ async fn a_replica_has_no_syncs_and_says_so() {
     for arguments in [&["sync", "person"][..], &["keys", "list"], &create, &["runs"]] {
         let done = replica.run(arguments).await;
         assert!(matches!(done.code, Some(1 | 2)), "{arguments:?}: {done:?}");
-        assert!(done.stderr.contains("has not the role \"publisher\""), "{arguments:?}: {done:?}");
+        assert!(done.stderr.contains("has no metadata database"), "{arguments:?}: {done:?}");
     }
 }
 
@@ -125,7 +125,8 @@ async fn a_node_that_only_publishes_says_how_it_stands_and_is_waited_for_by_nobo
     })
     .await;
     assert_eq!(status["publisher"]["problem"]["code"], "store_overwrites", "{status}");
-    assert_eq!((&status["state"], &status["ready"]), (&"publisher".into(), &true.into()), "{status}");
+    assert_eq!((&status["state"], &status["ready"]), (&"starting".into(), &false.into()), "{status}");
+    assert_eq!(publisher.ask("/readyz").await.status, 200, "the process runs");
     assert!(problems(&mut publisher).await.contains(r#"part="publisher",code="store_overwrites"} 1"#));
     let node = until("its status", async || {
         hub_of(&eu_seat).await.filter(|node| node["publisher"]["problem"].is_object())
@@ -143,6 +144,15 @@ async fn a_node_that_only_publishes_says_how_it_stands_and_is_waited_for_by_nobo
     let node =
         until("the publisher", async || hub_of(&eu_seat).await.filter(|node| node["state"] == "publisher"))
             .await;
+    let table = eu_seat.output(&["status"]).await;
+    let row: Vec<&str> =
+        table.lines().find(|line| line.starts_with("hub ")).unwrap().split_whitespace().collect();
+    assert_eq!(
+        row[5..10],
+        ["ago", "-", "-", "-", "-"],
+        "catalog and keys, which it does not follow: {table}"
+    );
+    assert!(!table.contains("orphaned"), "a replica knows no sync: {table}");
     assert!(node["publisher"]["problem"].is_null() && node["collections"] == serde_json::json!({}), "{node}");
     assert_eq!(
         (&node["roles"], node["build"].is_string()),
