@@ -163,7 +163,7 @@ await_true() { # what command...
     sleep 0.01
   done
 }
-# A killed holder's lease lasts 15 s; this is far more.
+# A killed holder's lease lasts 12 s; this is far more.
 takeover_max=60
 has_holder() { holder=$(books "select holder from leases where name = 'sync:tick' and expires_at > extract(epoch from clock_timestamp()) * 1000000"); [ -n "$holder" ]; }
 is_waited_for() { [ "$(psql -qAtc "select count(*) from pg_stat_activity where wait_event_type = 'Lock'")" -gt 0 ]; }

@@ -12,10 +12,11 @@ use crate::{
     support::{random, shutdown::Shutdown},
 };
 
-/// How long a lease lasts without renewal.
-const LEASE_TTL: Duration = Duration::from_secs(15);
-/// How often it is renewed.
-const RENEW_INTERVAL: Duration = Duration::from_secs(5);
+/// How long a lease lasts without renewal: 15 s after its holder's death another publisher has taken over, its
+/// first short run included.
+const LEASE_TTL: Duration = Duration::from_secs(12);
+/// How often it is renewed: a database may be away for two renewals.
+const RENEW_INTERVAL: Duration = Duration::from_secs(4);
 
 /// Who has a lease instead.
 pub(super) struct Holder {

@@ -8,7 +8,7 @@ use crate::domain::{
 };
 
 /// Documents looked at, newest first. At one announcement a second this reaches back well over the
-/// 15 s that a lease outlives its holder.
+/// 12 s that a lease outlives its holder.
 const DOCUMENTS_MAX: u64 = 512;
 
 /// What the catalog says about a run.

@@ -98,7 +98,7 @@ async fn after_random_kills_every_region_serves_exactly_the_warehouse() {
     }
     for replica in &replicas {
         let address = replica.process.public().unwrap();
-        // A killed holder's lease lasts 15 s.
+        // A killed holder's lease lasts 12 s.
         let same = async {
             loop {
                 if all_notes(address, &key).await == expected {

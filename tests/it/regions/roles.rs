@@ -60,7 +60,7 @@ async fn a_replica_has_no_syncs_and_says_so() {
     }
 }
 
-/// A holder that was killed keeps its lease for 15 s at most; then another one goes on.
+/// A holder that was killed keeps its lease for 12 s at most; then another one goes on.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_standby_goes_on_when_the_publisher_dies() {
     let world = World::new(5).await;
