@@ -1,11 +1,13 @@
 //! Refusals, and the one place where they become answers.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use hyper::{
     Response,
-    header::{ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderMap, HeaderValue, WWW_AUTHENTICATE},
+    header::{
+        ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE,
+    },
 };
 
 use super::{
@@ -42,12 +44,22 @@ enum Detail {
     Methods(&'static str),
     /// The paths that there are.
     Paths(&'static str),
+    /// Seconds to wait.
+    Wait(u64),
 }
 
 impl Error {
     /// The collection is served in `regions` only.
     pub fn in_other_region(regions: Arc<[RegionName]>) -> Self {
         Self { code: Code::CollectionInOtherRegion, detail: Detail::Regions(regions) }
+    }
+
+    /// The key may ask again after `wait`.
+    pub(super) fn too_many(wait: Duration) -> Self {
+        Self {
+            code: Code::TooManyRequests,
+            detail: Detail::Wait(wait.as_millis().div_ceil(1000).max(1) as u64),
+        }
     }
 
     /// The path answers `methods` only.
@@ -71,7 +83,7 @@ impl Error {
             401 => ErrorKind::Unauthenticated,
             403 => ErrorKind::Forbidden,
             404 => ErrorKind::NotFound,
-            503 => ErrorKind::Unavailable,
+            429 | 503 => ErrorKind::Unavailable,
             500.. => ErrorKind::Internal,
             _ => ErrorKind::Invalid,
         }
@@ -105,6 +117,10 @@ impl Error {
                 let methods = if let Detail::Methods(methods) = self.detail { methods } else { METHODS };
                 headers.insert(ALLOW, HeaderValue::from_static(methods))
             }
+            429 => {
+                let seconds = if let Detail::Wait(seconds) = self.detail { seconds } else { 1 };
+                headers.insert(RETRY_AFTER, HeaderValue::from(seconds))
+            }
             _ => None,
         };
     }
@@ -123,7 +139,7 @@ impl Error {
 
     fn message(&self) -> String {
         match &self.detail {
-            Detail::None | Detail::Methods(_) => self.code.message().to_owned(),
+            Detail::None | Detail::Methods(_) | Detail::Wait(_) => self.code.message().to_owned(),
             Detail::Regions(regions) => {
                 let names: Vec<&str> = regions.iter().map(RegionName::as_str).collect();
                 format!("{}; these do: {}", self.code.message(), names.join(", "))

@@ -237,6 +237,7 @@ impl Meets {
             | Code::Forbidden
             | Code::InvalidParameter
             | Code::InvalidPath
+            | Code::TooManyRequests
             | Code::KeyExpired
             | Code::NodeStarting
             | Code::KeyUnknown

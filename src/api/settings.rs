@@ -1,6 +1,6 @@
 //! What the listeners are told.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, num::NonZeroU32, time::Duration};
 
 use super::serve::tls;
 
@@ -23,6 +23,8 @@ pub struct Settings {
     pub body_timeout: Duration,
     /// Bodies of fewer bytes are never compressed.
     pub compress_min_bytes: usize,
+    /// Requests for records that each key may make on this node, a second and at once.
+    pub key_requests_per_second_max: Option<NonZeroU32>,
     /// Longest time for requests in flight to finish at shutdown.
     pub drain_timeout: Duration,
 }

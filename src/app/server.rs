@@ -73,7 +73,7 @@ impl Server {
         let Ground { lock, background, node, store, segments, replica, follower, cache, tls } =
             Ground::open(&config, &clock).await?;
         let (drain, shutdown) = (Shutdown::new(), Shutdown::new());
-        let (metrics, keys) = (Metrics::new(), KeyRing::new());
+        let (metrics, keys) = (Metrics::new(), KeyRing::with_rate(config.server.key_requests_per_second_max));
         let limits = Limits::new(&config.server, DRAIN_GRACE);
         let public = Listener::bind(config.server.listen, limits, metrics.connections("public"))?;
         // Nobody balances load over it.

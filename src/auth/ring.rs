@@ -1,9 +1,13 @@
 //! The keys that this node knows, and the check of a credential against them.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, num::NonZeroU32, sync::Arc, time::Duration};
 
 use arc_swap::ArcSwap;
 use aws_lc_rs::constant_time::verify_slices_are_equal;
+use governor::{
+    DefaultDirectRateLimiter, Quota,
+    clock::{Clock as _, DefaultClock},
+};
 use hashbrown::HashMap;
 
 use super::{ApiKey, ID_CHARS, Refusal};
@@ -21,17 +25,33 @@ type Id = [u8; ID_CHARS];
 #[derive(Default)]
 struct Keys {
     revision: u64,
-    by_id: HashMap<Id, Arc<KeyEntry>>,
+    by_id: HashMap<Id, Arc<Held>>,
 }
 
 /// The keys in force on this node. Clones share them; reading takes no lock.
 #[derive(Clone, Default)]
-pub struct KeyRing(Arc<ArcSwap<Keys>>);
+pub struct KeyRing {
+    keys: Arc<ArcSwap<Keys>>,
+    per_second: Option<NonZeroU32>,
+}
+
+/// A key in force, and what it may still ask.
+#[derive(Debug)]
+struct Held {
+    entry: KeyEntry,
+    rate: Option<Arc<DefaultDirectRateLimiter>>,
+}
 
 impl KeyRing {
     /// A ring without keys: it refuses everyone.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// An empty ring, each of whose keys may ask `per_second` times a second on this node, and as often at
+    /// once; `None`: as often as it likes.
+    pub fn with_rate(per_second: Option<NonZeroU32>) -> Self {
+        Self { per_second, ..Self::default() }
     }
 
     /// Puts `set` in force at once and says so. A set of a lower revision than the one in force is
@@ -40,23 +60,31 @@ impl KeyRing {
         if set.revision < self.revision() {
             return false;
         }
-        let by_id = set
-            .keys
-            .iter()
-            .filter_map(|key| Some((Id::try_from(key.id.as_bytes()).ok()?, Arc::new(key.clone()))))
-            .collect();
-        self.0.store(Arc::new(Keys { revision: set.revision, by_id }));
+        let before = self.keys.load();
+        let held = |key: &KeyEntry| {
+            let id = Id::try_from(key.id.as_bytes()).ok()?;
+            // What a key has asked counts on when other keys change.
+            let rate = match before.by_id.get(&id) {
+                Some(held) => held.rate.clone(),
+                None => self
+                    .per_second
+                    .map(|rate| Arc::new(DefaultDirectRateLimiter::direct(Quota::per_second(rate)))),
+            };
+            Some((id, Arc::new(Held { entry: key.clone(), rate })))
+        };
+        let by_id = set.keys.iter().filter_map(held).collect();
+        self.keys.store(Arc::new(Keys { revision: set.revision, by_id }));
         true
     }
 
     /// The revision in force; 0 before the first set.
     pub fn revision(&self) -> u64 {
-        self.0.load().revision
+        self.keys.load().revision
     }
 
     /// How many keys are in force, expired ones included.
     pub fn len(&self) -> usize {
-        self.0.load().by_id.len()
+        self.keys.load().by_id.len()
     }
 
     /// Whether no key is in force.
@@ -68,15 +96,15 @@ impl KeyRing {
     /// and the clock is read only for a key that expires. The digest covers the whole text, so that the
     /// form of a key in force need not be looked at: it is, to tell why another one is refused.
     pub fn authenticate(&self, credential: &str, clock: &Clock) -> Result<Principal, Refusal> {
-        let keys = self.0.load();
-        let Some(entry) = ApiKey::id_in(credential).and_then(|id| keys.by_id.get(id)) else {
+        let keys = self.keys.load();
+        let Some(held) = ApiKey::id_in(credential).and_then(|id| keys.by_id.get(id)) else {
             return Err(why_unknown(credential));
         };
-        verify_slices_are_equal(Digest::of(credential.as_bytes()).as_bytes(), entry.sha256.as_bytes())
+        verify_slices_are_equal(Digest::of(credential.as_bytes()).as_bytes(), held.entry.sha256.as_bytes())
             .map_err(|_| why_unknown(credential))?;
-        match entry.expires_at {
+        match held.entry.expires_at {
             Some(end) if end <= clock.now() => Err(Refusal::Expired),
-            _ => Ok(Principal(Arc::clone(entry))),
+            _ => Ok(Principal(Arc::clone(held))),
         }
     }
 }
@@ -94,27 +122,35 @@ impl fmt::Debug for KeyRing {
 
 /// Who asks: the holder of a valid key.
 #[derive(Debug, Clone)]
-pub struct Principal(Arc<KeyEntry>);
+pub struct Principal(Arc<Held>);
 
 impl Principal {
+    /// Counts a request of the key; an error with the time to wait when it has made too many.
+    pub fn count(&self) -> Result<(), Duration> {
+        match &self.0.rate {
+            None => Ok(()),
+            Some(rate) => rate.check().map_err(|until| until.wait_time_from(DefaultClock::default().now())),
+        }
+    }
+
     /// The key's id; not secret.
     pub fn key_id(&self) -> &str {
-        &self.0.id
+        &self.0.entry.id
     }
 
     /// What the key opens.
     pub fn grant(&self) -> &Grant {
-        &self.0.grant
+        &self.0.entry.grant
     }
 
     /// Whether the key opens `collection`.
     pub fn opens(&self, collection: &str) -> bool {
-        self.0.grant.opens(collection)
+        self.0.entry.grant.opens(collection)
     }
 
     /// Whether the key opens every collection, so that its holder may learn which exist.
     pub fn opens_everything(&self) -> bool {
-        matches!(self.0.grant, Grant::AllCollections)
+        matches!(self.0.entry.grant, Grant::AllCollections)
     }
 }
 

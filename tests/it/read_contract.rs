@@ -335,3 +335,26 @@ async fn status_is_shown_on_the_admin_listener_only() {
         assert_eq!(admin.ask("GET", target, &server.bearer()).await.code(), "route_not_found");
     }
 }
+
+#[tokio::test]
+async fn a_configured_limit_is_a_key_s_own() {
+    let server = Server::with_rate(1);
+    let mut client = Client::connect(server.public).await;
+    // As many as a slow machine needs for two of them within a second.
+    let mut refused = None;
+    for _ in 0..1000 {
+        let answer = client.ask("GET", RECORD, &server.bearer()).await;
+        if answer.status != 200 {
+            refused = Some(answer);
+            break;
+        }
+    }
+    let refused = refused.expect("more than one a second were asked");
+    assert_eq!((refused.status, refused.code().as_str()), (429, "too_many_requests"));
+    assert_eq!(refused.header("retry-after"), Some("1"));
+    // Another key has its own, also when the first one has used up all of its.
+    assert_hit(&client.ask("GET", RECORD, &bearer(&server.scoped)).await);
+    // A key that is refused for itself counts for nobody, and health is never limited.
+    assert_eq!(client.ask("GET", RECORD, "").await.status, 401);
+    assert_eq!(client.ask("GET", "/readyz", "").await.status, 200);
+}

@@ -28,6 +28,11 @@ impl Authorised {
         Ok(Self(keys.authenticate(credential, clock)?))
     }
 
+    /// Counts the request under its key, and refuses it when there were too many.
+    pub(super) fn count(&self) -> Result<(), Error> {
+        self.0.count().map_err(Error::too_many)
+    }
+
     /// Refuses a collection that the key does not open.
     pub(super) fn open(&self, collection: &str) -> Result<(), Error> {
         if self.0.opens(collection) { Ok(()) } else { Err(Code::Forbidden.into()) }

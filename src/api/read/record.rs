@@ -144,6 +144,7 @@ fn admit<'a>(state: &ReadState, asked: Asked<'a>) -> Result<Admitted<'a>, Error>
         let is_early = refused.code() == Code::KeyUnknown && state.lacks_keys();
         if is_early { Code::NodeStarting.into() } else { refused }
     })?;
+    caller.count()?;
     let path = path.decode()?;
     let freshness = Freshness::of(query)?;
     caller.open(&path.collection)?;

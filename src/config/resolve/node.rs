@@ -1,6 +1,6 @@
 //! `[node]`, `[server]`, `[engine]` and `[log]`.
 
-use std::{net::SocketAddr, path::Path, time::Duration};
+use std::{net::SocketAddr, num::NonZeroU32, path::Path, time::Duration};
 
 use crate::{
     api::{self, serve::tls},
@@ -16,6 +16,8 @@ const HOUR: Duration = Duration::from_hours(1);
 
 /// Most connections that may be configured: more than one machine has ports for one peer.
 const CONNECTIONS_MAX: u64 = 1_000_000;
+/// Highest limit of a key's requests a second: more than one node answers.
+const KEY_REQUESTS_PER_SECOND_MAX: u64 = 1_000_000;
 /// Most sync runs at once: each has threads of its own.
 const CONCURRENT_RUNS_MAX: u64 = 64;
 /// The longest run: retention of unannounced segments (24 h) counts on it.
@@ -88,6 +90,10 @@ pub(super) fn server(section: &Section<'_>, dir: &Path) -> Option<api::Settings>
     let header_timeout = section.set("header_timeout").and_then(|item| item.duration(100 * MS..=HOUR));
     let body_timeout = section.set("body_timeout").and_then(|item| item.duration(100 * MS..=HOUR));
     let compress = section.set("compress_min_bytes").and_then(|item| item.size(0..=RECORD_BYTES_MAX as u64));
+    let rate = section.read("key_requests_per_second_max", |item| {
+        let rate = item.count(1..=KEY_REQUESTS_PER_SECOND_MAX)?;
+        u32::try_from(rate).ok().and_then(NonZeroU32::new)
+    });
     let drain_timeout = section.set("drain_timeout").and_then(|item| item.duration(Duration::ZERO..=HOUR));
     section.finish();
     if let (Some(admin), Some(listen), true) = (&admin, listen, listen == admin_listen)
@@ -104,6 +110,7 @@ pub(super) fn server(section: &Section<'_>, dir: &Path) -> Option<api::Settings>
         header_timeout: header_timeout?,
         body_timeout: body_timeout?,
         compress_min_bytes: usize::try_from(compress?).ok()?,
+        key_requests_per_second_max: rate?,
         drain_timeout: drain_timeout?,
     })
 }

@@ -1,6 +1,6 @@
 //! A server of the read contract: real listeners, real keys, collections built in memory.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{net::SocketAddr, num::NonZeroU32, sync::Arc, time::Duration};
 
 use chrono::{DateTime, Utc};
 use larder::{
@@ -171,7 +171,16 @@ impl Server {
     }
 
     pub(crate) fn serving(limits: Limits, read_limits: ReadLimits, tls: Option<Tls>) -> Self {
-        let (shelf, keys, clock) = (Shelf::default(), KeyRing::new(), Clock::fixed(now()));
+        Self::opened(limits, read_limits, tls, KeyRing::new())
+    }
+
+    /// One whose keys may ask so often a second.
+    pub(crate) fn with_rate(per_second: u32) -> Self {
+        Self::opened(RELAXED, READ_LIMITS, None, KeyRing::with_rate(NonZeroU32::new(per_second)))
+    }
+
+    fn opened(limits: Limits, read_limits: ReadLimits, tls: Option<Tls>, keys: KeyRing) -> Self {
+        let (shelf, clock) = (Shelf::default(), Clock::fixed(now()));
         let (metrics, shutdown) = (Metrics::new(), Shutdown::new());
         let (ready, is_ready) = watch::channel(true);
         let any = "127.0.0.1:0".parse().unwrap();
