@@ -223,7 +223,8 @@ pub(super) struct Sync {
     /// Read the rows and say what would change; nothing is announced or recorded
     #[arg(long)]
     pub(super) dry_run: bool,
-    /// Announce the result even when a guard would hold it
+    /// Announce the result even when a guard would hold it, and write all rows anew when what is announced
+    /// cannot be read
     #[arg(long, conflicts_with = "dry_run")]
     pub(super) accept: bool,
     /// Then wait, so long at most, until every live node that serves the collection has this version:

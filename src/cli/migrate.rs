@@ -10,6 +10,7 @@ use crate::metadata::Metadata;
 
 pub(super) async fn run(argument: &ConfigArgument) -> Result<Exit, Failure> {
     let config = session::load(argument)?;
+    session::publishes(&config)?;
     let Some(settings) = &config.metadata else {
         return Err(Failure::Usage("[metadata] url is not set".to_owned()));
     };

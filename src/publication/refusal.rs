@@ -37,6 +37,8 @@ pub(super) enum Cause {
     OtherRegion,
     /// Who asks is not known, or may not.
     Denied,
+    /// The object ends before the bytes that were asked for.
+    TooShort,
     /// No credentials are configured, and the machine has no identity of its own.
     NoCredentials,
 }
@@ -85,6 +87,7 @@ fn cause(code: &str, message: &str, status: &str, text: &str) -> Option<Cause> {
     }
     match code {
         "NoSuchBucket" | "ContainerNotFound" => Some(Cause::NoBucket),
+        "InvalidRange" => Some(Cause::TooShort),
         "PermanentRedirect" | "IllegalLocationConstraintException" => Some(Cause::OtherRegion),
         // Said of a key id that is none, too.
         "AuthorizationHeaderMalformed" if message.contains("region") => Some(Cause::OtherRegion),
@@ -204,11 +207,12 @@ mod tests {
 
     #[test]
     fn refusals_have_a_cause_and_keep_the_word_of_the_service() {
-        use Cause::{Denied, NoBucket, OtherRegion};
+        use Cause::{Denied, NoBucket, OtherRegion, TooShort};
         for (status, code, cause) in [
             ("404 Not Found", "NoSuchBucket", Some(NoBucket)),
             ("404 Not Found", "ContainerNotFound", Some(NoBucket)),
             ("404 Not Found", "NoSuchKey", None),
+            ("416 Range Not Satisfiable", "InvalidRange", Some(TooShort)),
             ("301 Moved Permanently", "PermanentRedirect", Some(OtherRegion)),
             ("400 Bad Request", "IllegalLocationConstraintException", Some(OtherRegion)),
             ("403 Forbidden", "AccessDenied", Some(Denied)),

@@ -332,6 +332,8 @@ impl Store {
             (Some(Cause::NoCredentials), Some(Named { service, location, .. })) => {
                 Error::NoCredentials { service: *service, location: location.clone(), told }
             }
+            // An empty object has no range at all.
+            (Some(Cause::TooShort), _) => corrupt(&path, "it is cut short"),
             (Some(Cause::Denied), _) => Error::Denied { operation, path, said },
             _ => match source {
                 Source::NotFound { .. } => Error::Missing { path },
