@@ -60,7 +60,7 @@ async fn a_node_believes_whom_it_is_told_to_believe() {
         (node.status().await["problem"]["code"] == "catalog_untrusted").then_some(())
     })
     .await;
-    assert_eq!(node.get(&secret, "person", 1).await.status, 401, "not even the key set is believed");
+    assert_eq!(node.get(&secret, "person", 1).await.status, 503, "not even the key set is believed");
 
     let signing = |file: &str| format!("{SECTIONS}[publication]\nsigning_key_file = \"{file}\"\n");
     publisher.configure(&signing("old.pem"));
