@@ -89,6 +89,17 @@ impl Link {
     }
 }
 
+/// A node that serves what one sync announced; none runs by itself.
+async fn serving() -> (Site, Seat, String, Process) {
+    let site = Site::new();
+    site.execute("warehouse.db", ROWS).await;
+    let seat = site.seat("data", &sections(SQLITE, "manual"));
+    let key = seat.key().await;
+    seat.output(&["sync", "person"]).await;
+    let server = seat.serve().await;
+    (site, seat, key, server)
+}
+
 async fn await_name(server: &Process, key: &str, name: &str) {
     until(name, async || {
         let answer = server.get(key, "person", 1).await;
@@ -159,12 +170,7 @@ async fn without_metadata_in_postgres_reads_go_on_and_syncs_come_back() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn without_the_metadata_file_reads_go_on_and_commands_say_so() {
-    let site = Site::new();
-    site.execute("warehouse.db", ROWS).await;
-    let seat = site.seat("data", &sections(SQLITE, "manual"));
-    let key = seat.key().await;
-    seat.output(&["sync", "person"]).await;
-    let server = seat.serve().await;
+    let (site, seat, key, server) = serving().await;
     let reader = Reader::start(&server, &key);
     let path = site.path("metadata.db");
     let kept = fs::read(&path).unwrap();
@@ -300,12 +306,7 @@ async fn a_warehouse_that_fails_in_any_way_costs_readers_nothing() {
 /// A store that was announced to and is empty: a mount that is missing, a wrong prefix.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_emptied_store_is_not_begun_anew() {
-    let site = Site::new();
-    site.execute("warehouse.db", ROWS).await;
-    let seat = site.seat("data", &sections(SQLITE, "manual"));
-    let key = seat.key().await;
-    seat.output(&["sync", "person"]).await;
-    let server = seat.serve().await;
+    let (site, seat, key, server) = serving().await;
     check(&server, &key, "Ann").await;
     site.execute("warehouse.db", "update people set name = 'Anna' where id = 1").await;
     fs::rename(site.path("store"), site.path("elsewhere")).unwrap();
@@ -326,12 +327,7 @@ async fn an_emptied_store_is_not_begun_anew() {
 /// A segment of what is announced is gone, here and in the store: nothing can be compared with it.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lost_segment_is_written_anew_by_who_accepts_that() {
-    let site = Site::new();
-    site.execute("warehouse.db", ROWS).await;
-    let seat = site.seat("data", &sections(SQLITE, "manual"));
-    let key = seat.key().await;
-    seat.output(&["sync", "person"]).await;
-    let server = seat.serve().await;
+    let (site, _seat, key, server) = serving().await;
     check(&server, &key, "Ann").await;
     let object = site.manifest("person")["segments"][0]["object"].as_str().unwrap().to_owned();
     fs::remove_file(site.path("store").join(object)).unwrap();
