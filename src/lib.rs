@@ -3,33 +3,33 @@
 //! The modules are floors; a module imports strictly lower floors only. `ARCHITECTURE.md` has the
 //! map and the walk of a row.
 
-// Floor 0
 pub mod domain;
 pub mod support;
-// Floor 1
+
 pub mod segment;
+pub mod settings;
+pub mod store;
 pub mod telemetry;
-// Floor 2
+
 pub mod cache;
+pub mod disk;
 pub mod mapping;
 pub mod metadata;
-pub mod publication;
 pub mod source;
-// Floor 3
+
 pub mod auth;
+pub mod catalog;
+
 pub mod engine;
 pub mod replica;
-// Floor 4
-pub mod control;
+
+pub mod admin;
 pub mod scheduler;
-// Floor 5
+
 pub mod api;
-// Floor 6
-pub mod config;
-// Floor 7
 pub mod app;
-// Floor 8
 pub mod cli;
+pub mod config;
 
 // Above them all, in tests and for fuzzers
 #[cfg(any(test, fuzzing))]

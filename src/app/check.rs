@@ -2,10 +2,10 @@
 
 use super::parts::{load_seal, open_metadata, open_read_store, open_statuses, open_store};
 use crate::{
+    admin::Error,
     config::{Config, Role},
-    control::Error,
     domain::catalog::CatalogDocument,
-    publication,
+    store,
     support::clock::Clock,
 };
 
@@ -27,7 +27,7 @@ pub async fn check_read_store(config: &Config) -> Result<String, Error> {
     {
         let path = format!("{}/catalog", read_location.shown());
         let (expected, found) = (original.deployment, copy.deployment);
-        return Err(publication::Error::ForeignCopy { path, expected, found }.into());
+        return Err(store::Error::ForeignCopy { path, expected, found }.into());
     }
     Ok(told(found.as_ref()))
 }

@@ -8,13 +8,14 @@ use tokio::time::Instant;
 use tracing::{info, warn};
 
 use crate::{
-    control::{Error, Publisher},
-    domain::error::ErrorKind,
-    metadata::LeaseOutcome,
-    publication::{
-        SegmentDirectory, StatusStore,
+    admin::{Error, Publisher},
+    catalog::{
+        StatusStore,
         retention::{self, Kept},
     },
+    disk::SegmentDirectory,
+    domain::error::ErrorKind,
+    metadata::LeaseOutcome,
     support::shutdown::Shutdown,
 };
 

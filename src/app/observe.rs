@@ -7,17 +7,17 @@ use serde_json::{Value, json};
 use tokio::{sync::watch, task::JoinHandle};
 
 use crate::{
+    admin::fleet::{FleetReader, NodeState},
     api::Readiness,
     auth::KeyRing,
     cache::{Cache, Slot},
     config::Config,
-    control::fleet::{FleetReader, NodeState},
+    disk::SegmentDirectory,
     domain::{
         id::NodeId,
         name::CollectionName,
         run::{RunRecord, RunStatus},
     },
-    publication::SegmentDirectory,
     replica::{Applied, CollectionStatus, Place, Problem, PublisherStatus, Sides},
     support::shutdown::Shutdown,
     telemetry::{

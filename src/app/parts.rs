@@ -1,10 +1,12 @@
 //! Opening the parts that servers and commands share.
 
 use crate::{
+    admin::Error,
+    catalog::StatusStore,
     config::{Config, Role},
-    control::Error,
+    disk::SegmentDirectory,
     metadata::Metadata,
-    publication::{Location, Seal, SegmentDirectory, StatusStore, Store},
+    store::{Location, Seal, Store},
     support::clock::Clock,
 };
 

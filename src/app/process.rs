@@ -5,8 +5,8 @@ use tokio::task::JoinHandle;
 
 use super::{parts::open_segments, publisher};
 use crate::{
+    admin::{Error, Publisher},
     config::Config,
-    control::{Error, Publisher},
     support::{clock::Clock, shutdown::Shutdown},
 };
 

@@ -4,9 +4,10 @@ use tokio::task::JoinHandle;
 
 use super::parts::{open_metadata, open_store};
 use crate::{
+    admin::{Error, Publisher, settle_deployment},
+    catalog::Announcer,
     config::Config,
-    control::{Error, Publisher, settle_deployment},
-    publication::{Announcer, SegmentDirectory},
+    disk::SegmentDirectory,
     support::{clock::Clock, shutdown::Shutdown},
 };
 

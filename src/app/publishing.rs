@@ -7,9 +7,10 @@ use tracing::warn;
 
 use super::{housekeeping, observe, parts::open_store, publisher, standing::Standing};
 use crate::{
+    admin::{Error, Publisher},
+    catalog::StatusStore,
     config::{Config, Role},
-    control::{Error, Publisher},
-    publication::{SegmentDirectory, StatusStore},
+    disk::SegmentDirectory,
     replica::ReplicaHandle,
     scheduler::{ScheduledSync, Scheduler},
     support::{backoff::Backoff, clock::Clock, shutdown::Shutdown},

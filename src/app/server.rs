@@ -13,18 +13,20 @@ use super::{
     standing::Standing,
 };
 use crate::{
+    admin::{Publisher, fleet::FleetReader},
     api::{self, AdminState, Limits, Listener, ReadLimits, ReadState, Readiness, serve::tls::Tls},
     auth::KeyRing,
     cache::{Cache, Slot},
+    catalog::{Ages, StatusStore},
     config::{self, Config, Role},
-    control::{Publisher, fleet::FleetReader},
+    disk::SegmentDirectory,
     domain::{id::NodeId, node::Label},
-    publication::{Ages, SegmentDirectory, StatusStore, Store},
     replica::{
         self, CacheTarget, Identity, PublisherStatus, Replica, ReplicaHandle, ReportPace, Reporter, Sides,
     },
     scheduler::ScheduledSync,
     source::Source,
+    store::Store,
     support::{
         background::Background,
         clock::Clock,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio::sync::watch;
 
 use crate::{
-    control::Error,
+    admin::Error,
     domain::{
         node::{Label, LastError},
         run::RunStatus,

@@ -1,6 +1,6 @@
 //! Why content cannot be served as given.
 
-use crate::domain::{error::ErrorKind, manifest::Version};
+use crate::domain::{error::codes, manifest::Version};
 
 /// Why a collection cannot be built or changed. A collection that refuses stays as it was, but
 /// for [`Error::Miscounted`].
@@ -52,32 +52,15 @@ pub enum Error {
     TooManySegments,
 }
 
-impl Error {
-    /// What the caller may do about it.
-    pub fn kind(&self) -> ErrorKind {
-        match self {
-            Self::OtherCollection { .. } | Self::OtherSegments { .. } | Self::Miscounted { .. } => {
-                ErrorKind::Corrupt
-            }
-            Self::OtherIndexes { .. }
-            | Self::IndexesChanged
-            | Self::NewBase
-            | Self::Older { .. }
-            | Self::TooManySegments => ErrorKind::Conflict,
-        }
-    }
-
-    /// Its stable name.
-    pub fn code(&self) -> &'static str {
-        match self {
-            Self::OtherCollection { .. } => "segment_of_other_collection",
-            Self::OtherIndexes { .. } => "segment_of_other_indexes",
-            Self::IndexesChanged => "indexes_changed",
-            Self::OtherSegments { .. } => "segments_do_not_match",
-            Self::NewBase => "new_base_needed",
-            Self::Older { .. } => "older_version",
-            Self::Miscounted { .. } => "records_miscounted",
-            Self::TooManySegments => "too_many_segments",
-        }
+codes! {
+    Error {
+        "segment_of_other_collection" Corrupt: OtherCollection,
+        "segment_of_other_indexes" Conflict: OtherIndexes,
+        "indexes_changed" Conflict: IndexesChanged,
+        "segments_do_not_match" Corrupt: OtherSegments,
+        "new_base_needed" Conflict: NewBase,
+        "older_version" Conflict: Older,
+        "records_miscounted" Corrupt: Miscounted,
+        "too_many_segments" Conflict: TooManySegments,
     }
 }

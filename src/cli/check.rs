@@ -7,11 +7,11 @@ use super::{
     session,
 };
 use crate::{
+    admin::{self, Checked},
     api::serve::tls::Tls,
     app,
     config::{Config, Role, SyncConfig},
-    control::{self, Checked},
-    publication,
+    store,
     support::clock::Clock,
 };
 
@@ -38,7 +38,7 @@ pub(super) async fn run(arguments: Check) -> Result<Exit, Failure> {
     is_sound &= tell_statuses(app::check_statuses(&config).await)?;
     for sync in &config.syncs {
         let checked = match session::source_of(&config, sync) {
-            Ok(source) => control::check_sync(&sync.spec, &source).await,
+            Ok(source) => admin::check_sync(&sync.spec, &source).await,
             Err(Failure::Control(error)) => Err(error),
             Err(other) => return Err(other),
         };
@@ -48,7 +48,7 @@ pub(super) async fn run(arguments: Check) -> Result<Exit, Failure> {
 }
 
 /// Prints what a sync's check found; whether it is sound.
-fn tell_sync(sync: &SyncConfig, result: Result<Checked, control::Error>) -> Result<bool, Failure> {
+fn tell_sync(sync: &SyncConfig, result: Result<Checked, admin::Error>) -> Result<bool, Failure> {
     let name = &sync.spec.collection;
     match result {
         Ok(checked) => {
@@ -62,7 +62,7 @@ fn tell_sync(sync: &SyncConfig, result: Result<Checked, control::Error>) -> Resu
         }
         Err(error) => {
             print(&format!("FAIL  sync {name}: {error} (code: {})", error.code()))?;
-            if let control::Error::Mapping { faults, .. } = &error {
+            if let admin::Error::Mapping { faults, .. } = &error {
                 for fault in faults {
                     print(&format!("        {fault}"))?;
                 }
@@ -74,9 +74,9 @@ fn tell_sync(sync: &SyncConfig, result: Result<Checked, control::Error>) -> Resu
 
 /// Prints what was found of the fleet's statuses. A node that may not write its own is sound: it serves
 /// all the same.
-fn tell_statuses(result: Result<String, control::Error>) -> Result<bool, Failure> {
+fn tell_statuses(result: Result<String, admin::Error>) -> Result<bool, Failure> {
     match result {
-        Err(error @ control::Error::Publication(publication::Error::Denied { .. })) => {
+        Err(error @ admin::Error::Publication(store::Error::Denied { .. })) => {
             complain(&format!(
                 "warning: statuses: {error} (code: {}); others see this node as silent",
                 error.code()
@@ -99,7 +99,7 @@ fn tell_certificate(config: &Config) -> Result<bool, Failure> {
     }
 }
 
-fn tell(what: &str, result: Result<String, control::Error>) -> Result<bool, Failure> {
+fn tell(what: &str, result: Result<String, admin::Error>) -> Result<bool, Failure> {
     match result {
         Ok(found) => print(&format!("ok    {what}: {found}")).map(|()| true),
         Err(error) => {

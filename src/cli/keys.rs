@@ -10,8 +10,8 @@ use super::{
     session,
 };
 use crate::{
+    admin::NewKey,
     app,
-    control::NewKey,
     domain::{duration, keyset::Grant, name::CollectionName},
     metadata::StoredKey,
     support::clock::Clock,

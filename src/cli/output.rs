@@ -8,11 +8,11 @@ use std::{
 
 use super::exit::Exit;
 use crate::{
+    admin,
     api::serve::{self, tls},
     config::Faults,
-    control,
     domain::error::ErrorKind,
-    engine, publication, replica, segment, source,
+    engine, replica, segment, source, store,
     support::file_lock::LockError,
     telemetry,
 };
@@ -25,7 +25,7 @@ pub(super) enum Failure {
     /// An argument is wrong.
     Usage(String),
     /// A use-case failed.
-    Control(control::Error),
+    Control(admin::Error),
     /// Anything else, with its causes.
     Other(anyhow::Error),
     /// Whoever read our output has gone.
@@ -46,7 +46,7 @@ impl Failure {
             }
             Self::Control(error) => {
                 complain(&error.to_string());
-                if let control::Error::Mapping { faults, .. } = &error {
+                if let admin::Error::Mapping { faults, .. } = &error {
                     for fault in faults {
                         complain(&format!("  {fault}"));
                     }
@@ -87,13 +87,13 @@ fn code_of(error: &(dyn StdError + 'static)) -> Option<&'static str> {
         .or_else(|| code(error, telemetry::Error::code))
         .or_else(|| code(error, replica::Error::code))
         .or_else(|| code(error, segment::Error::code))
-        .or_else(|| code(error, control::Error::code))
-        .or_else(|| code(error, publication::Error::code))
+        .or_else(|| code(error, admin::Error::code))
+        .or_else(|| code(error, store::Error::code))
         .or_else(|| code(error, source::Error::code))
 }
 
-fn of_error(error: &control::Error) -> Exit {
-    use control::Error;
+fn of_error(error: &admin::Error) -> Exit {
+    use admin::Error;
     match error {
         Error::Engine(engine::Error::Cancelled) => Exit::Interrupted,
         Error::UnknownSync { .. }
@@ -117,7 +117,7 @@ impl From<anyhow::Error> for Failure {
     }
 }
 
-impl<E: Into<control::Error>> From<E> for Failure {
+impl<E: Into<admin::Error>> From<E> for Failure {
     fn from(error: E) -> Self {
         Self::Control(error.into())
     }

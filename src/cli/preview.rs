@@ -8,7 +8,7 @@ use super::{
     output::{Failure, complain, counted, shown},
     session,
 };
-use crate::{control, support::clock::Clock};
+use crate::{admin, support::clock::Clock};
 
 pub(super) async fn run(arguments: Preview) -> Result<Exit, Failure> {
     let config = session::load(&arguments.config)?;
@@ -18,7 +18,7 @@ pub(super) async fn run(arguments: Preview) -> Result<Exit, Failure> {
     let mut written = Ok(());
     let mut rejected = 0_u64;
     let data_as_of = Clock::default().now();
-    control::preview(&sync.spec, &source, data_as_of, arguments.limit, |record, mapped| match mapped {
+    admin::preview(&sync.spec, &source, data_as_of, arguments.limit, |record, mapped| match mapped {
         Ok(()) => {
             if written.is_ok() {
                 written = stdout.write_all(&record.body).and_then(|()| stdout.write_all(b"\n"));

@@ -17,9 +17,9 @@ use super::{
     serve, session,
 };
 use crate::{
+    admin::NewKey,
     app::{self, Server, Signals},
     auth::ApiKey,
-    control::NewKey,
     domain::keyset::Grant,
     source::sample,
     support::clock::Clock,

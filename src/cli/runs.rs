@@ -7,8 +7,8 @@ use super::{
     session,
 };
 use crate::{
+    admin::Error,
     app,
-    control::Error,
     domain::{
         id::RunId,
         name::CollectionName,

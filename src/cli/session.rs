@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 
 use super::{args::ConfigArgument, output::Failure};
 use crate::{
+    admin::Error,
     app::PublisherProcess,
     config::{self, Config, Environment, Role, SyncConfig},
-    control::Error,
     domain::name::CollectionName,
     source::Source,
     support::clock::Clock,

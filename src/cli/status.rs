@@ -9,16 +9,16 @@ use super::{
     session,
 };
 use crate::{
-    app,
-    control::{
+    admin::{
         self, CollectionStatus,
         fleet::{CollectionView, FleetStatus, NodeDetails, NodeView},
     },
+    app,
+    catalog::Ages,
     domain::{
         name::CollectionName,
         node::{NodeProblem, publishes_only},
     },
-    publication::Ages,
     support::clock::Clock,
 };
 
@@ -28,14 +28,14 @@ pub(super) async fn run(arguments: Status) -> Result<Exit, Failure> {
     let store = app::open_known_store(&config)?;
     let metadata = match app::open_metadata(&config, clock.clone()).await {
         Ok(metadata) => Some(metadata),
-        Err(control::Error::NoMetadata) => None,
+        Err(admin::Error::NoMetadata) => None,
         Err(error) => {
             complain(&format!("warning: last and held runs are not shown, nor pauses: {error}"));
             None
         }
     };
     let configured = session::configured(&config);
-    let mut status = control::Status::read(&store, metadata.as_ref(), configured.as_ref()).await?;
+    let mut status = admin::Status::read(&store, metadata.as_ref(), configured.as_ref()).await?;
     let statuses = app::open_statuses(&config);
     let fleet = FleetStatus::read(&statuses, &status.announcement(), clock.now(), Ages::default()).await;
     status.fleet = match fleet {
@@ -57,7 +57,7 @@ pub(super) async fn run(arguments: Status) -> Result<Exit, Failure> {
     Ok(Exit::Success)
 }
 
-fn show_announced(status: &control::Status, now: DateTime<Utc>) -> Result<(), Failure> {
+fn show_announced(status: &admin::Status, now: DateTime<Utc>) -> Result<(), Failure> {
     match (status.key_set_revision, status.keys) {
         (Some(revision), Some(keys)) => {
             let keys = counted(keys as u64, "key");

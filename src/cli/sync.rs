@@ -15,9 +15,10 @@ use super::{
     session,
 };
 use crate::{
+    admin::fleet,
     app::{self, PublisherProcess},
+    catalog::Ages,
     config::Config,
-    control::fleet,
     domain::{
         manifest::Version,
         name::CollectionName,
@@ -25,7 +26,6 @@ use crate::{
     },
     engine::{Ended, Progress, RunOptions, SyncSpec, Trigger},
     metadata::Pause,
-    publication::Ages,
     source::Source,
     support::{clock::Clock, shutdown::Shutdown},
 };

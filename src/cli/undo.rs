@@ -8,11 +8,11 @@ use super::{
     session,
 };
 use crate::{
+    admin::{self, fleet},
     app,
+    catalog::Ages,
     config::Config,
-    control::{self, fleet},
     domain::{manifest::Version, name::RegionName},
-    publication::Ages,
     support::clock::Clock,
 };
 
@@ -47,7 +47,7 @@ pub(super) async fn rollback(arguments: Rollback) -> Result<Exit, Failure> {
 pub(super) async fn resume(arguments: Resume) -> Result<Exit, Failure> {
     let (config, name) = session::load_for(&arguments.config, &arguments.name)?;
     let metadata = app::open_metadata(&config, Clock::default()).await?;
-    let ended = control::resume(&metadata, &name, &actor::of(&arguments.actor)).await?;
+    let ended = admin::resume(&metadata, &name, &actor::of(&arguments.actor)).await?;
     if ended.is_none() {
         // A name that never was is refused; one that is not paused is as it should be.
         session::find_sync(&config, name.as_str())?;

@@ -1,9 +1,7 @@
 //! What of a changed configuration a running node cannot take over.
 
-use super::{
-    Config,
-    tree::{Node, Table, Value},
-};
+use super::Config;
+use crate::settings::tree::{Node, Table, Value};
 
 /// Sections that are read once, when the node starts. `sources`, `models`, `syncs` and their
 /// defaults are taken over while it runs.

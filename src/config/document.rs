@@ -9,12 +9,10 @@ use toml::{
     de::{DeTable, DeValue},
 };
 
-use super::{
-    Environment,
-    fault::{Fault, Place, Report},
-    interpolate::Text,
-    tree::{Entry, Node, Table, Value},
-};
+use crate::settings::Environment;
+use crate::settings::fault::{Fault, Place, Report};
+use crate::settings::interpolate::Text;
+use crate::settings::tree::{Entry, Node, Table, Value};
 
 /// Most dots of one key. Inline tables are bounded by the parser, dotted keys are not, and a tree
 /// of any depth would overflow the stack.

@@ -3,12 +3,13 @@
 use std::{path::Path, sync::Arc};
 
 use super::{
-    DEFAULT, Environment, Overrides, document,
-    fault::{Place, Report},
-    interpolate::Text,
+    DEFAULT, Overrides, document,
     overrides::{Given, OVERRIDES},
-    tree::{Entry, Node, Table, Value},
 };
+use crate::settings::Environment;
+use crate::settings::fault::{Place, Report};
+use crate::settings::interpolate::Text;
+use crate::settings::tree::{Entry, Node, Table, Value};
 
 /// The tree and the file that it came from.
 #[derive(Clone)]

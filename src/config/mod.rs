@@ -7,17 +7,9 @@
 mod changes;
 mod document;
 mod effective;
-mod environment;
-mod fault;
-mod interpolate;
-mod item;
-mod nearest;
 mod overrides;
 mod print;
 mod resolve;
-mod section;
-mod tree;
-pub mod units;
 
 #[cfg(test)]
 mod tests;
@@ -36,16 +28,16 @@ use crate::{
         name::{CollectionName, RegionName},
         node::Label,
     },
-    engine, metadata, publication, replica, scheduler, source, telemetry,
+    engine, metadata, replica, scheduler, source, store, telemetry,
 };
 
+use self::effective::Effective;
 pub use self::{
     changes::changes_needing_restart,
-    environment::Environment,
-    fault::{Fault, Faults, Place},
     overrides::{OVERRIDES, Override, Overrides},
 };
-use self::{effective::Effective, fault::Report};
+pub use crate::settings::{Environment, Fault, Faults, Place};
+use crate::settings::{fault::Report, units};
 
 /// The defaults, with comments: what `larder config print` starts from.
 pub const DEFAULT: &str = include_str!("../../config/default.toml");
@@ -61,9 +53,9 @@ pub struct Config {
     /// The two listeners.
     pub server: api::Settings,
     /// The object store.
-    pub storage: publication::Settings,
+    pub storage: store::Settings,
     /// Where nodes leave their statuses; `None` means below the object store.
-    pub status: Option<publication::Location>,
+    pub status: Option<store::Location>,
     /// The follower.
     pub replica: replica::Settings,
     /// The metadata database. `None` only on a node that does not publish, when its URL names an

@@ -1,6 +1,6 @@
 //! The few keys that flags and `LARDER_*` variables may set: flag over variable over file.
 
-use super::Environment;
+use crate::settings::Environment;
 
 /// Values of command-line flags; `None` where a flag was not given. Relative paths among them are
 /// from the working directory.

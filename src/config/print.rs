@@ -2,10 +2,8 @@
 
 use std::fmt::Write as _;
 
-use super::{
-    effective::Effective,
-    tree::{Entry, Table, Value},
-};
+use super::effective::Effective;
+use crate::settings::tree::{Entry, Table, Value};
 
 /// Keys that hold a URL, in which a password may stand.
 const URLS: [&str; 6] = ["url", "read_url", "status_url", "public_url", "endpoint", "read_endpoint"];

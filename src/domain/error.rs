@@ -36,3 +36,37 @@ impl ErrorKind {
         }
     }
 }
+
+/// Gives an error enum its codes: `"code" Kind: Variant | Variant,` one line a code, and
+/// `from: Variant | Variant,` for variants that hold another such error.
+///
+/// A code is stable: it appears in logs, metrics, run records and answers, and has a section in
+/// `docs/errors.md`.
+macro_rules! codes {
+    ($error:ident {
+        $($code:literal $kind:ident: $($variant:ident)|+,)*
+        $(from: $($inner:ident)|+,)?
+    }) => {
+        impl $error {
+            /// The codes of this type's own variants.
+            pub const CODES: &[&str] = &[$($code),*];
+
+            /// The stable code, a section of `docs/errors.md`.
+            pub fn code(&self) -> &'static str {
+                match self {
+                    $($(Self::$variant { .. })|+ => $code,)*
+                    $($(Self::$inner(error) => error.code(),)+)?
+                }
+            }
+
+            /// What a caller may do about it.
+            pub fn kind(&self) -> $crate::domain::error::ErrorKind {
+                match self {
+                    $($(Self::$variant { .. })|+ => $crate::domain::error::ErrorKind::$kind,)*
+                    $($(Self::$inner(error) => error.kind(),)+)?
+                }
+            }
+        }
+    };
+}
+pub(crate) use codes;

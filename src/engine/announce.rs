@@ -2,8 +2,8 @@
 
 use super::{Engine, error::Error, prepare::Published};
 use crate::{
+    catalog::Change,
     domain::{catalog::CollectionEntry, digest::Digest, manifest::Manifest},
-    publication::Change,
 };
 
 impl Engine {

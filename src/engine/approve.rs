@@ -2,12 +2,12 @@
 
 use super::{Engine, error::Error, lease::KeptLease, prepare::Published};
 use crate::{
+    catalog::AnnounceError,
     domain::{
         catalog::CatalogDocument,
         run::{RunError, RunRecord, RunStatus},
     },
     metadata::HeldRun,
-    publication::AnnounceError,
 };
 
 /// What came of a held run.

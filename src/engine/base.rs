@@ -9,14 +9,15 @@ use super::{
     error::Error,
 };
 use crate::{
+    disk::{Buffer, SegmentDirectory},
     domain::{
         catalog::CollectionEntry,
         digest::Digest,
         manifest::{Manifest, SegmentReference},
         name::CollectionName,
     },
-    publication::{Buffer, SegmentDirectory, Store},
     segment::{self, Codec, Dictionaries, Segment},
+    store::Store,
 };
 
 /// Segments read while one is taken in; each costs its size in memory.

@@ -4,11 +4,11 @@ use tracing::{info, warn};
 
 use super::{Engine, error::Error, lease::KeptLease};
 use crate::{
+    catalog::Change,
     domain::{
         manifest::Version,
         name::{CollectionName, RegionName},
     },
-    publication::Change,
 };
 
 /// A collection that is gone.

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use crate::{
-    domain::{error::ErrorKind, name::CollectionName},
-    mapping, metadata,
-    publication::{self, AnnounceError},
-    segment, source,
+    catalog::{self, AnnounceError},
+    domain::{error::codes, name::CollectionName},
+    mapping, metadata, segment, source,
+    store::{self},
 };
 
 /// An error of a run; its code and message stand in metadata and in `larder runs`.
@@ -75,10 +75,10 @@ pub enum Error {
     Segment(#[from] segment::Error),
     /// The object store failed.
     #[error(transparent)]
-    Publication(#[from] publication::Error),
+    Publication(#[from] store::Error),
     /// The announcement was refused or its outcome is not known.
     #[error(transparent)]
-    Announce(#[from] publication::AnnounceError),
+    Announce(#[from] catalog::AnnounceError),
     /// The metadata database failed.
     #[error(transparent)]
     Metadata(#[from] metadata::Error),
@@ -88,30 +88,26 @@ fn list(faults: &[mapping::Fault]) -> String {
     faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
 }
 
-impl Error {
-    /// What a caller may do about it.
-    pub fn kind(&self) -> ErrorKind {
-        match self {
-            Self::LeaseHeld { .. }
-            | Self::RollbackUnderWay { .. }
-            | Self::LeaseLost
-            | Self::Paused { .. }
-            | Self::Cancelled => ErrorKind::Conflict,
-            Self::Mapping(_) | Self::SpoolFull { .. } => ErrorKind::Invalid,
-            Self::RunTimeout { .. } => ErrorKind::Unavailable,
-            Self::PublisherStopped | Self::WorkerDied => ErrorKind::Internal,
-            Self::Source(error) => error.kind(),
-            Self::Segment(error) => error.kind(),
-            Self::Publication(error) => error.kind(),
-            Self::Announce(error) => error.kind(),
-            Self::Metadata(error) => error.kind(),
-        }
+codes! {
+    Error {
+        "lease_held" Conflict: LeaseHeld,
+        "rollback_under_way" Conflict: RollbackUnderWay,
+        "lease_lost" Conflict: LeaseLost,
+        "sync_paused" Conflict: Paused,
+        "mapping_mismatch" Invalid: Mapping,
+        "spool_full" Invalid: SpoolFull,
+        "run_timeout" Unavailable: RunTimeout,
+        "cancelled" Conflict: Cancelled,
+        "internal" Internal: PublisherStopped | WorkerDied,
+        from: Source | Segment | Publication | Announce | Metadata,
     }
+}
 
+impl Error {
     /// The code, when what failed is the object store or the catalog: no sync of this publisher can
     /// announce anything then.
     pub fn store_failure(&self) -> Option<&'static str> {
-        use publication::Error::{Ending, Local, NoRoom};
+        use store::Error::{Ending, Local, NoRoom};
         match self {
             Self::Publication(Ending | Local { .. } | NoRoom { .. }) => None,
             Self::Publication(_)
@@ -122,26 +118,6 @@ impl Error {
                 | AnnounceError::Unknown,
             ) => Some(self.code()),
             _ => None,
-        }
-    }
-
-    /// Stable code, a section of `docs/errors.md`.
-    pub fn code(&self) -> &'static str {
-        match self {
-            Self::LeaseHeld { .. } => "lease_held",
-            Self::RollbackUnderWay { .. } => "rollback_under_way",
-            Self::LeaseLost => "lease_lost",
-            Self::Paused { .. } => "sync_paused",
-            Self::Mapping(_) => "mapping_mismatch",
-            Self::SpoolFull { .. } => "spool_full",
-            Self::RunTimeout { .. } => "run_timeout",
-            Self::Cancelled => "cancelled",
-            Self::PublisherStopped | Self::WorkerDied => "internal",
-            Self::Source(error) => error.code(),
-            Self::Segment(error) => error.code(),
-            Self::Publication(error) => error.code(),
-            Self::Announce(error) => error.code(),
-            Self::Metadata(error) => error.code(),
         }
     }
 }

@@ -21,9 +21,10 @@ use super::{
     stream::Task,
 };
 use crate::{
+    disk::SegmentDirectory,
     domain::{row::RowBatch, run::RunCounts},
-    publication::{SegmentDirectory, Store},
     segment::Codec,
+    store::Store,
     support::background::step_back,
 };
 

@@ -13,10 +13,7 @@ use super::{
     plan::Plan,
     rejected::Rejected,
 };
-use crate::{
-    domain::manifest::SegmentReference,
-    publication::{SegmentDirectory, Store},
-};
+use crate::{disk::SegmentDirectory, domain::manifest::SegmentReference, store::Store};
 
 /// Lists contested values' losers in `rejected`. `written` are the run's segments by number,
 /// before struck puts are taken out of them. Blocks.

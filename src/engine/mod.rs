@@ -46,10 +46,8 @@ pub use settings::Settings;
 pub use spec::{Compression, GuardSettings, OnDelete, SyncSpec};
 
 use crate::{
-    domain::id::DeploymentId,
-    metadata::Metadata,
-    publication::{AnnouncerHandle, SegmentDirectory, Store},
-    support::clock::Clock,
+    catalog::AnnouncerHandle, disk::SegmentDirectory, domain::id::DeploymentId, metadata::Metadata,
+    store::Store, support::clock::Clock,
 };
 
 /// Runs syncs. Cheap to clone.

@@ -26,6 +26,7 @@ use super::{
     strike::rewrite_struck,
 };
 use crate::{
+    catalog,
     domain::{
         digest::Digest,
         id::RunId,
@@ -33,8 +34,8 @@ use crate::{
         run::{RejectedRow, RunCounts},
     },
     mapping::Mapping,
-    publication,
     source::Source,
+    store,
 };
 
 /// What a run came to, not yet announced.
@@ -107,7 +108,7 @@ impl Engine {
         // A held run keeps its manifest, also when nothing was written: an operator may announce it.
         let published = if (is_changed || hold.is_some()) && !options.dry_run {
             let manifest = plan.manifest(run_id, self.clock.now(), data_as_of, &counts, written);
-            let (object, sha256) = publication::publish_manifest(&self.store, &manifest).await?;
+            let (object, sha256) = catalog::publish_manifest(&self.store, &manifest).await?;
             Some(Published { manifest, object, sha256 })
         } else {
             None
@@ -121,7 +122,7 @@ impl Engine {
         for segment in &base.manifest.segments {
             match self.directory.load(&self.store, segment).await {
                 Ok(_) => {}
-                Err(error @ (publication::Error::Missing { .. } | publication::Error::Corrupt { .. })) => {
+                Err(error @ (store::Error::Missing { .. } | store::Error::Corrupt { .. })) => {
                     let collection = &base.manifest.collection;
                     tracing::warn!(code = error.code(), %collection, %error, "what is announced cannot be read; everything is written anew");
                     return Ok(true);

@@ -9,12 +9,14 @@ use tokio::sync::mpsc;
 
 use super::{error::Error, spool::Draft};
 use crate::{
+    catalog::{self, Content, SegmentDraft},
+    disk::SegmentDirectory,
     domain::{
         id::RunId,
         manifest::{SegmentKind, SegmentReference, Version},
         name::CollectionName,
     },
-    publication::{self, Content, SegmentDirectory, SegmentDraft, Store},
+    store::Store,
 };
 
 /// Segments on their way to the store at once: one more than one keeps the disk busy, and each
@@ -56,7 +58,7 @@ impl Publishing {
             version: self.version,
         };
         let content = Content::Bytes(Bytes::from(draft.file));
-        let reference = publication::publish_segment(&self.store, &self.directory, &segment, content).await?;
+        let reference = catalog::publish_segment(&self.store, &self.directory, &segment, content).await?;
         Ok((draft.number, reference))
     }
 }

@@ -7,8 +7,8 @@ use tracing::info;
 
 use super::{Engine, base::Base, error::Error, lease::KeptLease, prepare::Published, spec::SyncSpec};
 use crate::{
+    catalog,
     domain::{id::RunId, manifest::Manifest},
-    publication,
     support::random,
 };
 
@@ -39,7 +39,7 @@ impl Engine {
             serving: spec.serving.clone(),
             ..base.manifest.clone()
         };
-        let (object, sha256) = publication::publish_manifest(&self.store, &manifest).await?;
+        let (object, sha256) = catalog::publish_manifest(&self.store, &manifest).await?;
         lease.confirm().await?;
         self.announce(Some(base.sha256), &Published { manifest, object, sha256 }).await?;
         info!(collection = %spec.collection, "announced changed serving settings");

@@ -7,9 +7,9 @@ use tracing::info;
 
 use super::{Engine, error::Error, lease::RenewedLease};
 use crate::{
+    catalog::Settled,
     domain::{id::RunId, manifest::Version, name::CollectionName},
     metadata::AuditEntry,
-    publication::Settled,
 };
 
 /// Who settles a rollback, in the audit log.

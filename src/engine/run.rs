@@ -7,12 +7,12 @@ use super::{
     spec::SyncSpec,
 };
 use crate::{
+    catalog::{AnnounceError, Change},
     domain::{
         error::ErrorKind,
         id::RunId,
         run::{RejectedRow, RunCounts, RunError, RunRecord, RunStatus},
     },
-    publication::{AnnounceError, Change},
     source::Source,
     support::{random, shutdown::Shutdown},
 };

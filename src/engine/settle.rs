@@ -5,8 +5,8 @@ use tracing::info;
 
 use super::{Engine, error::Error, lease::KeptLease};
 use crate::{
+    catalog::Settled,
     domain::{name::CollectionName, run::RunStatus},
-    publication::Settled,
 };
 
 impl Engine {

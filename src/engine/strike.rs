@@ -9,9 +9,10 @@ use super::{
     base::SegmentReader, error::Error, job::Judged, plan::Plan, spool::Draft, stream::segment_header,
 };
 use crate::{
+    disk::SegmentDirectory,
     domain::{manifest::SegmentReference, record::IndexValues},
-    publication::{SegmentDirectory, Store},
     segment::{Entry, SegmentBuilder},
+    store::Store,
 };
 
 /// The segments to write again, by the number of the one that each replaces. A segment of which

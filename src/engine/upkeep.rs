@@ -22,13 +22,13 @@ use super::{
     stream,
 };
 use crate::{
+    catalog,
     domain::{
         id::RunId,
         limits::{CHANGE_SEGMENTS_MAX, GARBAGE_RATIO_MAX},
         manifest::{Manifest, SegmentKind, SegmentReference},
         record::IndexValues,
     },
-    publication,
     segment::{self, Codec, Decoder, Encoder, Entry, IndexColumn, SAMPLES_MAX, Segment, SegmentHeader},
     support::{background::step_back, random},
 };
@@ -117,7 +117,7 @@ impl Engine {
         };
         segments.extend(references.into_values());
         let manifest = Manifest { run_id, created_at: now, segments, ..base.manifest.clone() };
-        let (object, sha256) = publication::publish_manifest(&self.store, &manifest).await?;
+        let (object, sha256) = catalog::publish_manifest(&self.store, &manifest).await?;
         lease.confirm().await?;
         self.announce(Some(base.sha256), &Published { manifest, object, sha256 }).await?;
         info!(sync = %spec.collection, ?upkeep, "rewrote segments");

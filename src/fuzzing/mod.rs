@@ -55,10 +55,10 @@ targets! {
     credential, "credential", 1000: crate::auth::fuzz::credential;
     segment, "segment", 300: crate::segment::fuzz::segment;
     collection, "segment", 200: crate::cache::fuzz::collection;
-    catalog_document, "catalog_document", 500: crate::publication::fuzz::document;
-    catalog_head, "catalog_head", 1000: crate::publication::fuzz::head;
-    manifest, "manifest", 500: crate::publication::fuzz::manifest;
-    key_set, "key_set", 1000: crate::publication::fuzz::key_set;
-    node_status, "node_status", 500: crate::publication::fuzz::status;
+    catalog_document, "catalog_document", 500: crate::catalog::fuzz::document;
+    catalog_head, "catalog_head", 1000: crate::catalog::fuzz::head;
+    manifest, "manifest", 500: crate::catalog::fuzz::manifest;
+    key_set, "key_set", 1000: crate::catalog::fuzz::key_set;
+    node_status, "node_status", 500: crate::catalog::fuzz::status;
     node_state, "node_state", 500: crate::replica::fuzz::state;
 }

@@ -10,12 +10,12 @@ use chrono::{DateTime, Utc};
 use super::target::{Refusal, Target};
 use crate::{
     cache::{self, Cache, Collection, Slot},
+    disk::Buffer,
     domain::{
         error::ErrorKind,
         manifest::Manifest,
         name::{CollectionName, RegionName},
     },
-    publication::Buffer,
     segment::{self, Codec, Dictionaries, Segment},
     support::random,
 };

@@ -12,13 +12,14 @@ use super::{
     target::{Refusal, Target},
 };
 use crate::{
+    disk::{Buffer, Need, SegmentDirectory},
     domain::{
         catalog::CollectionEntry,
         digest::Digest,
         manifest::{Manifest, SegmentReference},
         name::CollectionName,
     },
-    publication::{self, Buffer, Need, SegmentDirectory, Store},
+    store::{self, Store},
     support::{background, blocking},
 };
 
@@ -153,7 +154,7 @@ impl<T: Target> Tools<T> {
         match blocking::run(move || work(&target, manifest, buffers)).await {
             Some(Ok(())) => Ok(()),
             Some(Err(refusal)) => Err(Error::Refused { collection: name.clone(), refusal }),
-            None => Err(publication::Error::Ending.into()),
+            None => Err(store::Error::Ending.into()),
         }
     }
 }

@@ -3,7 +3,7 @@
 use super::target::Refusal;
 use crate::{
     domain::{error::ErrorKind, name::CollectionName},
-    publication,
+    store,
 };
 
 /// A failure to follow.
@@ -11,7 +11,7 @@ use crate::{
 pub enum Error {
     /// The store, an object in it or a local copy.
     #[error(transparent)]
-    Publication(#[from] publication::Error),
+    Publication(#[from] store::Error),
     /// Segments that are what they should be as files, and cannot be served.
     #[error("collection `{collection}` cannot be served as announced: {refusal}")]
     Refused {

@@ -16,6 +16,8 @@ use serde_json::value::RawValue;
 
 use super::error::Error;
 use crate::{
+    catalog::{self, Fresh},
+    disk::ContentDirectory,
     domain::{
         catalog::{CatalogDocument, CollectionEntry, KeySetReference},
         digest::Digest,
@@ -24,7 +26,7 @@ use crate::{
         manifest::Manifest,
         name::CollectionName,
     },
-    publication::{self, ContentDirectory, Fresh, Store},
+    store::Store,
     support::clock::Clock,
 };
 
@@ -160,13 +162,13 @@ impl Local {
         entry: &CollectionEntry,
     ) -> Option<Manifest> {
         let bytes = self.manifests.read(entry.sha256, DOCUMENT_BYTES_MAX).await.ok()?;
-        publication::decode_manifest(name, entry, &Bytes::copy_from_slice(bytes.as_slice())).ok()
+        catalog::decode_manifest(name, entry, &Bytes::copy_from_slice(bytes.as_slice())).ok()
     }
 
     /// The key set that `reference` names, when a good copy is here.
     pub(super) async fn kept_keys(&self, reference: &KeySetReference) -> Option<KeySet> {
         let bytes = self.keys.read(reference.sha256, DOCUMENT_BYTES_MAX).await.ok()?;
-        publication::decode_key_set(reference, &Bytes::copy_from_slice(bytes.as_slice())).ok()
+        catalog::decode_key_set(reference, &Bytes::copy_from_slice(bytes.as_slice())).ok()
     }
 
     /// Removes manifests and key sets that the state no longer needs.

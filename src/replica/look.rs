@@ -3,12 +3,13 @@
 use bytes::Bytes;
 
 use crate::{
+    catalog::HeadAnswer,
     domain::{
         catalog::{CatalogDocument, Head, KeySetReference},
         id::{AnnouncementId, DeploymentId},
         keyset::KeySet,
     },
-    publication::{Error, HeadAnswer, Store},
+    store::{Error, Store},
 };
 
 /// What the follower knows before it looks.

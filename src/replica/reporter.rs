@@ -15,13 +15,13 @@ use tokio::{
 
 use super::status::{Applied, CollectionStatus, Place, Problem, PublisherStatus};
 use crate::{
+    catalog::StatusStore,
     domain::{
         id::NodeId,
         limits::FORMAT,
         name::{CollectionName, RegionName},
         node::{Label, LastError, NodeCollection, NodeProblem, NodePublisher, NodeStatus},
     },
-    publication::StatusStore,
     support::{backoff::Backoff, clock::Clock, shutdown::Shutdown},
     telemetry::Metrics,
 };

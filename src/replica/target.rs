@@ -5,12 +5,12 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 
 use crate::{
+    disk::Buffer,
     domain::{
         error::ErrorKind,
         manifest::Manifest,
         name::{CollectionName, RegionName},
     },
-    publication::Buffer,
 };
 
 /// Content that cannot be served.

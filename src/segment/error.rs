@@ -2,7 +2,7 @@
 
 use arrow_schema::ArrowError;
 
-use crate::domain::{digest::Digest, error::ErrorKind};
+use crate::domain::{digest::Digest, error::codes};
 
 /// Why a segment cannot be written or read. Names places in the file, never a record's content.
 #[derive(Debug, thiserror::Error)]
@@ -67,29 +67,16 @@ pub enum Error {
     },
 }
 
-impl Error {
-    /// What the caller may do about it.
-    pub fn kind(&self) -> ErrorKind {
-        match self {
-            Self::TooLarge { .. } | Self::NewerFormat { .. } => ErrorKind::Invalid,
-            Self::Corrupt { .. } | Self::Undecodable { .. } => ErrorKind::Corrupt,
-            Self::DictionaryUnknown { .. } => ErrorKind::NotFound,
-            Self::Compression { .. } | Self::Misfit { .. } | Self::Write { .. } => ErrorKind::Internal,
-        }
-    }
-
-    /// Its stable name.
-    pub fn code(&self) -> &'static str {
-        match self {
-            Self::TooLarge { .. } => "segment_too_large",
-            Self::NewerFormat { .. } => "segment_newer_format",
-            Self::Corrupt { .. } => "segment_corrupt",
-            Self::DictionaryUnknown { .. } => "segment_dictionary_unknown",
-            Self::Undecodable { .. } => "record_undecodable",
-            Self::Compression { .. } => "compression_failed",
-            Self::Misfit { .. } => "segment_misfit",
-            Self::Write { .. } => "segment_write_failed",
-        }
+codes! {
+    Error {
+        "segment_too_large" Invalid: TooLarge,
+        "segment_newer_format" Invalid: NewerFormat,
+        "segment_corrupt" Corrupt: Corrupt,
+        "segment_dictionary_unknown" NotFound: DictionaryUnknown,
+        "record_undecodable" Corrupt: Undecodable,
+        "compression_failed" Internal: Compression,
+        "segment_misfit" Internal: Misfit,
+        "segment_write_failed" Internal: Write,
     }
 }
 

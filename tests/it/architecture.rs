@@ -6,27 +6,32 @@ use std::{
 };
 
 /// Which floor a module stands on. A module imports strictly lower floors only.
-const FLOORS: [(&str, u8); 20] = [
+const FLOORS: [(&str, u8); 25] = [
     ("domain", 0),
     ("support", 0),
     ("segment", 1),
+    ("settings", 1),
+    ("status", 1),
+    ("store", 1),
     ("telemetry", 1),
-    ("mapping", 2),
-    ("source", 2),
-    ("metadata", 2),
-    ("publication", 2),
     ("cache", 2),
+    ("disk", 2),
+    ("mapping", 2),
+    ("metadata", 2),
+    ("source", 2),
     ("auth", 3),
-    ("engine", 3),
-    ("replica", 3),
-    ("control", 4),
-    ("scheduler", 4),
-    ("api", 5),
-    ("config", 6),
-    ("app", 7),
-    ("cli", 8),
-    ("main", 9),
-    ("fuzzing", 9),
+    ("catalog", 3),
+    ("engine", 4),
+    ("replica", 4),
+    ("admin", 5),
+    ("scheduler", 5),
+    ("api", 6),
+    ("config", 7),
+    ("app", 8),
+    ("cli", 9),
+    ("main", 10),
+    ("fuzzing", 10),
+    ("model", 3),
 ];
 
 /// Crates that are named only in their homes.
@@ -34,7 +39,7 @@ const HOMES: [(&str, &[&str]); 9] = [
     ("dashmap", &["cache/", "auth/ring.rs"]),
     ("sqlx", &["source/", "metadata/"]),
     ("axum", &["api/", "app/"]),
-    ("object_store", &["publication/"]),
+    ("object_store", &["store/", "disk/", "catalog/"]),
     ("liquid_core", &["mapping/liquid/"]),
     ("jsonwebtoken", &["auth/token.rs"]),
     ("anyhow", &["app/", "cli/", "main.rs"]),
@@ -214,7 +219,8 @@ fn crates_stay_in_their_homes() {
                 }
             }
         }
-        let reads_environment = !["config/", "cli/"].iter().any(|home| source.path.starts_with(home));
+        let reads_environment =
+            !["config/", "settings/environment.rs", "cli/"].iter().any(|home| source.path.starts_with(home));
         for (line, code) in source.code().filter(|_| reads_environment) {
             if code.contains("env::var") {
                 faults

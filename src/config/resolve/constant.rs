@@ -2,10 +2,8 @@
 
 use serde_json::{Map, Number, Value as Json};
 
-use crate::{
-    config::{item::Item, tree::Value},
-    domain::limits::{DEPTH_MAX, RECORD_BYTES_MAX},
-};
+use crate::domain::limits::{DEPTH_MAX, RECORD_BYTES_MAX};
+use crate::settings::{item::Item, tree::Value};
 
 /// The JSON of a value, `levels` deep at most; dates and times become strings.
 fn json(item: &Item<'_>, levels: usize) -> Option<Json> {

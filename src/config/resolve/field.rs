@@ -1,12 +1,12 @@
 //! `[syncs.*.fields]`: what a record consists of, in the order of the file.
 
 use super::{constant, model::Model};
+use crate::settings::{
+    item::Item,
+    section::Section,
+    tree::{Table, Value},
+};
 use crate::{
-    config::{
-        item::Item,
-        section::Section,
-        tree::{Table, Value},
-    },
     domain::limits::{DEPTH_MAX, FIELDS_MAX},
     mapping::{FieldSpec, FieldValue, FieldsSpec, TemplateOutput},
 };

@@ -1,8 +1,8 @@
 //! `[syncs.*.indexes]`: look-up paths; the first is the primary one.
 
 use super::model::Model;
+use crate::settings::{item::Item, section::Section, tree::Value};
 use crate::{
-    config::{item::Item, section::Section, tree::Value},
     domain::{index::NormalForm, limits::INDEXES_MAX, name::IndexName},
     mapping::IndexSpec,
 };
@@ -27,7 +27,7 @@ pub(super) fn indexes(sync: &Section<'_>, model: &Model) -> Option<Vec<IndexSpec
 
 fn index(
     section: &Section<'_>,
-    entry: &crate::config::tree::Entry,
+    entry: &crate::settings::tree::Entry,
     item: &Item<'_>,
     model: &Model,
 ) -> Option<IndexSpec> {

@@ -3,9 +3,9 @@
 
 use std::path::Path;
 
+use crate::settings::{Environment, item::Item, section::Section};
 use crate::{
-    config::{Environment, item::Item, section::Section},
-    publication::{Bucket, Location, Service},
+    store::{Bucket, Location, Service},
     support::secret::SecretString,
 };
 

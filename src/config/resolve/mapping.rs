@@ -5,10 +5,8 @@ use super::{
     index,
     model::Model,
 };
-use crate::{
-    config::{item::Item, section::Section},
-    mapping::{self, MappingSpec},
-};
+use crate::mapping::{self, MappingSpec};
+use crate::settings::{item::Item, section::Section};
 
 /// The mapping of a sync. Fields are checked even when the indexes are faulty.
 pub(super) fn mapping(sync: &Section<'_>, model: &Model) -> Option<MappingSpec> {

@@ -14,15 +14,13 @@ mod sync;
 
 use std::path::Path;
 
-use super::{
-    Config, Environment, Role,
-    effective::Effective,
-    fault::{Fault, Place, Report},
-    item::Item,
-    section::Section,
-    tree::Table,
-};
-use crate::publication::{self, Location};
+use super::{Config, Role, effective::Effective};
+use crate::settings::Environment;
+use crate::settings::fault::{Fault, Place, Report};
+use crate::settings::item::Item;
+use crate::settings::section::Section;
+use crate::settings::tree::Table;
+use crate::store::{self, Location};
 
 /// What only a publisher needs.
 struct Publishing {
@@ -77,7 +75,7 @@ pub(super) fn resolve(effective: Effective, env: &Environment, report: &Report) 
             poll_interval: storage.poll_interval,
         },
         status: storage.status,
-        storage: publication::Settings { signing_key_file, verify_keys, ..storage.settings },
+        storage: store::Settings { signing_key_file, verify_keys, ..storage.settings },
         metadata,
         engine: engine?.with_data_dir(&node.data_dir),
         telemetry: telemetry?,
@@ -170,7 +168,7 @@ fn check_status(node: &super::NodeSettings, storage: &storage::Storage, root: &S
 }
 
 /// A name that is only used inside the configuration; the same rule as for collections.
-fn check_name(section: &Section<'_>, entry: &super::tree::Entry, what: &str) {
+fn check_name(section: &Section<'_>, entry: &crate::settings::tree::Entry, what: &str) {
     if crate::domain::name::CollectionName::new(&entry.key).is_err() {
         section.fault_at(
             entry,

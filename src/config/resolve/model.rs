@@ -3,11 +3,8 @@
 use std::{collections::BTreeMap, path::Path};
 
 use super::check_name;
-use crate::{
-    config::{item::Item, read_bounded, section::Section, tree::Entry},
-    domain::limits::FIELDS_MAX,
-    source::Query,
-};
+use crate::settings::{item::Item, section::Section, tree::Entry};
+use crate::{config::read_bounded, domain::limits::FIELDS_MAX, source::Query};
 
 /// Largest query text, in bytes: longer than anyone writes by hand, and Postgres still parses it fast.
 const SQL_BYTES_MAX: u64 = 1024 * 1024;

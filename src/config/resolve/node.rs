@@ -2,9 +2,10 @@
 
 use std::{net::SocketAddr, num::NonZeroU32, path::Path, time::Duration};
 
+use crate::settings::{item::Item, section::Section};
 use crate::{
     api::{self, serve::tls},
-    config::{NodeSettings, Role, item::Item, section::Section},
+    config::{NodeSettings, Role},
     domain::{limits::RECORD_BYTES_MAX, name::RegionName, node::Label},
     engine,
     telemetry::{self, LogFormat},
@@ -57,7 +58,7 @@ fn host_name() -> Label {
 fn roles(item: &Item<'_>) -> Option<Vec<Role>> {
     let all = [Role::Publisher, Role::Replica].map(|role| (role.as_str(), role));
     let roles = match &item.node.value {
-        crate::config::tree::Value::String(text) if text.value.contains(',') => {
+        crate::settings::tree::Value::String(text) if text.value.contains(',') => {
             let parse = |word: &str| {
                 let role = all.iter().find(|(name, _)| *name == word.trim());
                 role.map(|(_, role)| *role).ok_or_else(|| "write \"publisher,replica\"".to_owned())

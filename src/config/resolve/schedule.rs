@@ -5,11 +5,8 @@ use std::time::Duration;
 use chrono::{TimeZone, Utc};
 use croner::parser::{CronParser, Seconds, Year};
 
-use crate::{
-    config::{item::Item, nearest, section::Section, tree::Value},
-    domain::duration,
-    scheduler::Schedule,
-};
+use crate::settings::{item::Item, nearest, section::Section, tree::Value};
+use crate::{domain::duration, scheduler::Schedule};
 
 /// Shortest interval: a run takes longer than less.
 const EVERY_MIN: Duration = Duration::from_secs(1);
@@ -73,7 +70,7 @@ fn timezone(item: &Item<'_>) -> Option<chrono_tz::Tz> {
         || "write a name of the IANA time zone database, as in \"Europe/Berlin\" or \"UTC\"".to_owned(),
         |near| format!("did you mean \"{near}\"?"),
     );
-    item.fail(format!("{} is not a time zone", crate::config::item::shown(text)), hint)
+    item.fail(format!("{} is not a time zone", crate::settings::item::shown(text)), hint)
 }
 
 fn expression(item: &Item<'_>, timezone: Option<chrono_tz::Tz>) -> Option<Schedule> {

@@ -3,8 +3,8 @@
 use std::{collections::BTreeMap, path::Path, time::Duration};
 
 use super::{check_name, storage::is_postgres};
+use crate::settings::{item::Item, section::Section};
 use crate::{
-    config::{item::Item, section::Section},
     source::{Error, Settings, Source, SourceKind},
     support::secret::SecretString,
 };
@@ -26,7 +26,7 @@ enum Kind {
 /// All sources.
 pub(super) fn sources(item: &Item<'_>, dir: &Path) -> Option<Sources> {
     let section = item.section()?;
-    let read = |(entry, item): (&crate::config::tree::Entry, Item<'_>)| {
+    let read = |(entry, item): (&crate::settings::tree::Entry, Item<'_>)| {
         check_name(&section, entry, "source");
         Some((entry.key.clone(), source(&entry.key, &item.section()?, dir)?))
     };

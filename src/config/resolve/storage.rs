@@ -7,10 +7,10 @@ use std::{
 };
 
 use super::location::{self, Use};
+use crate::settings::{Environment, item::Item, section::Section};
 use crate::{
-    config::{Environment, item::Item, section::Section},
     metadata,
-    publication::{self, VerifyKey},
+    store::{self, VerifyKey},
     support::secret::SecretString,
 };
 
@@ -22,8 +22,8 @@ const KEEP_VERSIONS_MAX: u64 = 10_000;
 
 /// `[storage]`.
 pub(super) struct Storage {
-    pub(super) settings: publication::Settings,
-    pub(super) status: Option<publication::Location>,
+    pub(super) settings: store::Settings,
+    pub(super) status: Option<store::Location>,
     pub(super) poll_interval: Duration,
 }
 
@@ -44,7 +44,7 @@ pub(super) fn storage(section: &Section<'_>, dir: &Path, env: &Environment) -> O
     let read_location = read_url.as_ref().map(|item| at(item, Use::Read));
     let status = status_url.as_ref().map(|item| at(item, Use::Write));
     services.as_ref()?;
-    let settings = publication::Settings {
+    let settings = store::Settings {
         location: location?,
         read_location: read_location.map_or(Some(None), |read| read.map(Some))?,
         keep_versions: usize::try_from(keep_versions?).ok()?,

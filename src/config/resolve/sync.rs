@@ -5,13 +5,13 @@ use super::{
     model::{Model, Models},
     schedule,
 };
+use crate::settings::{
+    item::Item,
+    section::Section,
+    tree::{Entry, Value},
+};
 use crate::{
-    config::{
-        SyncConfig,
-        item::Item,
-        section::Section,
-        tree::{Entry, Value},
-    },
+    config::SyncConfig,
     domain::{
         limits::COLLECTIONS_MAX,
         manifest::{OnMiss, ServingSettings},

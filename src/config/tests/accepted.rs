@@ -2,9 +2,11 @@
 
 use std::{path::Path, time::Duration};
 
-use super::{accepted, environment, indexed, load, sync};
+use super::environment;
+use super::{accepted, indexed, load, sync};
+use crate::settings::Environment;
 use crate::{
-    config::{Environment, Overrides, Role, changes_needing_restart, load_text},
+    config::{Overrides, Role, changes_needing_restart, load_text},
     domain::{index::NormalForm, manifest::OnMiss},
     engine::{Compression, OnDelete},
     mapping::{FieldValue, FieldsSpec, TemplateOutput},

@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use crate::config::{DEFAULT, Environment, OVERRIDES, Overrides, load, load_text};
+use crate::config::{DEFAULT, OVERRIDES, Overrides, load, load_text};
+use crate::settings::Environment;
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))

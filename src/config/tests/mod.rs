@@ -10,7 +10,9 @@ mod stores;
 
 use std::path::Path;
 
-use super::{Config, Environment, Faults, Overrides, load_text};
+use super::{Config, Overrides, load_text};
+use crate::settings::Environment;
+use crate::settings::Faults;
 
 /// What no message may ever contain.
 const SECRET: &str = "hunter2";

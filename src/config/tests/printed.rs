@@ -4,8 +4,10 @@ use std::path::Path;
 
 use insta::assert_snapshot;
 
-use super::{accepted, environment, indexed};
-use crate::config::{Config, Environment, Overrides, changes_needing_restart, load_text};
+use super::environment;
+use super::{accepted, indexed};
+use crate::config::{Config, Overrides, changes_needing_restart, load_text};
+use crate::settings::Environment;
 
 #[test]
 fn the_effective_configuration() {

@@ -4,8 +4,10 @@ use std::path::Path;
 
 use insta::assert_snapshot;
 
-use super::{environment, faults};
-use crate::config::{Environment, Overrides, load, load_text};
+use super::environment;
+use super::faults;
+use crate::config::{Overrides, load, load_text};
+use crate::settings::Environment;
 
 #[test]
 fn grammar() {

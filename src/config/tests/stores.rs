@@ -3,9 +3,10 @@
 use std::path::Path;
 
 use super::SECRET;
+use crate::settings::Environment;
 use crate::{
-    config::{Config, Environment, Overrides, load_text},
-    publication::{Bucket, Location, Service},
+    config::{Config, Overrides, load_text},
+    store::{Bucket, Location, Service},
     support::secret::ExposeSecret,
 };
 

@@ -16,6 +16,7 @@ use super::{
     Replica, named,
 };
 use crate::{
+    catalog::remember,
     domain::{
         catalog::{CatalogDocument, CollectionEntry, Freshness, KeySetReference},
         error::ErrorKind,
@@ -23,12 +24,12 @@ use crate::{
         manifest::Manifest,
         name::CollectionName,
     },
-    publication::{self, remember},
+    store::{self},
 };
 
 impl<T: Target> Replica<T> {
     /// Takes what a look has seen.
-    pub(super) fn seen(&mut self, seen: Result<Seen, publication::Error>) {
+    pub(super) fn seen(&mut self, seen: Result<Seen, store::Error>) {
         self.must_tell = true;
         let seen = match seen.and_then(|seen| self.in_one_catalog(seen)) {
             Ok(seen) => seen,
@@ -73,16 +74,16 @@ impl<T: Target> Replica<T> {
     }
 
     /// Refuses a document that cannot have come after the one followed.
-    fn in_one_catalog(&self, seen: Seen) -> Result<Seen, publication::Error> {
+    fn in_one_catalog(&self, seen: Seen) -> Result<Seen, store::Error> {
         match (&self.document, &seen.document) {
             (Some(own), Some(next)) if next.n > own.n && !next.succeeds(own) => {
-                Err(publication::Error::forked(next.n))
+                Err(store::Error::forked(next.n))
             }
             _ => Ok(seen),
         }
     }
 
-    fn has_problem(&mut self, error: &publication::Error) {
+    fn has_problem(&mut self, error: &store::Error) {
         let since = self.problem.as_ref().map_or_else(|| self.clock.now(), |problem| problem.since);
         self.problem = Some(Problem { code: error.code(), message: error.to_string(), since });
     }

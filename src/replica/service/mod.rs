@@ -36,13 +36,15 @@ use super::{
     tracked::Tracked,
 };
 use crate::{
+    catalog::Fresh,
+    disk::{Need, SegmentDirectory},
     domain::{
         catalog::{CatalogDocument, CollectionEntry, KeySetReference},
         keyset::KeySet,
         manifest::{Manifest, Version},
         name::{CollectionName, RegionName},
     },
-    publication::{self, Fresh, Need, SegmentDirectory, Store},
+    store::{self, Store},
     support::{backoff::Backoff, blocking, clock::Clock, shutdown::Shutdown},
 };
 
@@ -51,7 +53,7 @@ const RUNNING_MAX: usize = 16;
 /// Time for saving the state while the process ends; without it the next start catches up.
 const LAST_SAVE_TIMEOUT: Duration = Duration::from_secs(5);
 
-type Looking = Pin<Box<dyn Future<Output = Result<Seen, publication::Error>> + Send>>;
+type Looking = Pin<Box<dyn Future<Output = Result<Seen, store::Error>> + Send>>;
 type Brought = (CollectionName, CollectionEntry, Result<Arc<Manifest>, Error>);
 
 /// The service that follows the catalog. Run it once.

@@ -22,8 +22,9 @@ use super::{
     Replica, wait,
 };
 use crate::{
+    disk::{Need, SegmentDirectory},
     domain::{digest::Digest, limits::FORMAT, manifest::SegmentReference},
-    publication::{self, Need, SegmentDirectory, Store},
+    store::{self, Store},
     support::{backoff::Backoff, blocking},
 };
 
@@ -239,7 +240,7 @@ impl Saving {
         }
         let (local, state) = (self.local, self.state);
         let saved = blocking::run(move || local.save(&state)).await;
-        saved.unwrap_or_else(|| Err(publication::Error::Ending.into()))?;
+        saved.unwrap_or_else(|| Err(store::Error::Ending.into()))?;
         Ok(Saved { digests: self.segments.keys().chain(&self.manifests).copied().collect(), keys })
     }
 }

@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 use larder::{
-    control::{Error, fleet::await_version},
+    admin::{Error, fleet::await_version},
+    catalog::{Ages, Fleet, StatusStore},
     domain::{manifest::Version, name::CollectionName},
-    publication::{Ages, Fleet, Location, StatusStore, Store},
+    store::{Location, Store},
     support::clock::Clock,
 };
 use rustix::process::Signal;

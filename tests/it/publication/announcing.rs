@@ -14,6 +14,7 @@ use std::{
 use chrono::TimeDelta;
 use futures::future::join_all;
 use larder::{
+    catalog::{AnnounceError, Announced, AnnouncerHandle, Change, Pace, Settled, publish_key_set},
     domain::{
         catalog::{CatalogDocument, CollectionEntry, KeySetReference},
         digest::Digest,
@@ -22,10 +23,7 @@ use larder::{
         manifest::Version,
         name::CollectionName,
     },
-    publication::{
-        AnnounceError, Announced, AnnouncerHandle, Change, Error, Location, Pace, Settled, Store,
-        publish_key_set,
-    },
+    store::{Error, Location, Store},
     support::clock::Clock,
 };
 use object_store::{ObjectStore, ObjectStoreExt, memory::InMemory, path::Path};

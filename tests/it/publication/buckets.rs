@@ -5,8 +5,10 @@ use std::{sync::Arc, time::Duration};
 use bytes::Bytes;
 use chrono::TimeDelta;
 use larder::{
+    catalog::{HeadAnswer, retention},
+    disk::SegmentDirectory,
     domain::manifest::{SegmentKind, SegmentReference},
-    publication::{Error, HeadAnswer, SegmentDirectory, Store, retention},
+    store::{Error, Store},
     support::clock::Clock,
 };
 use object_store::memory::InMemory;

@@ -4,13 +4,13 @@ use std::{fs, os::unix::fs::PermissionsExt, sync::Arc};
 
 use bytes::Bytes;
 use larder::{
+    catalog::{Content, SegmentDraft, Settled, publish_segment, retention},
+    disk::SegmentDirectory,
     domain::{
         digest::Digest,
         manifest::{SegmentKind, SegmentReference, Version},
     },
-    publication::{
-        Content, Error, Location, SegmentDirectory, SegmentDraft, Settled, Store, publish_segment, retention,
-    },
+    store::{Error, Location, Store},
     support::clock::Clock,
 };
 use object_store::{ObjectStore, ObjectStoreExt, memory::InMemory, path::Path};
@@ -172,7 +172,7 @@ async fn a_manifest_is_taken_only_for_what_it_is() {
         other.sha256 = Digest::of(&text);
         memory.put(&Path::from(entry.manifest.as_str()), text.into()).await.unwrap();
         assert_eq!(store.manifest(&name("a"), &other).await.unwrap_err().code(), code);
-        let refused = larder::publication::publish_manifest(&store, &bad).await.unwrap_err();
+        let refused = larder::catalog::publish_manifest(&store, &bad).await.unwrap_err();
         assert_eq!(refused.code(), code);
     }
     // Changed by one byte after it was announced.

@@ -5,11 +5,13 @@ use std::{collections::HashSet, fs, sync::Arc};
 use chrono::TimeDelta;
 use futures::TryStreamExt;
 use larder::{
-    domain::{keyset::KeySetDocument, manifest::SegmentKind},
-    publication::{
-        Change, Location, SegmentDirectory, Store, publish_key_set,
+    catalog::{
+        Change, publish_key_set,
         retention::{Kept, collect},
     },
+    disk::SegmentDirectory,
+    domain::{keyset::KeySetDocument, manifest::SegmentKind},
+    store::{Location, Store},
     support::clock::Clock,
 };
 use object_store::{ObjectStore, local::LocalFileSystem, memory::InMemory};

@@ -9,9 +9,11 @@ use std::path::Path;
 use bytes::Bytes;
 use chrono::TimeDelta;
 use larder::{
+    catalog::{HeadAnswer, retention},
     config::{Environment, Overrides, load_text},
+    disk::SegmentDirectory,
     domain::manifest::SegmentKind,
-    publication::{HeadAnswer, SegmentDirectory, Store, retention},
+    store::Store,
     support::clock::Clock,
 };
 use tempfile::TempDir;

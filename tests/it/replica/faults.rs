@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use larder::{
+    catalog::{Fresh, publish_key_set},
     domain::{
         catalog::{CatalogDocument, Head, KeySetReference},
         digest::Digest,
@@ -10,7 +11,6 @@ use larder::{
         limits::FORMAT,
         manifest::{SegmentKind, Version},
     },
-    publication::{Fresh, publish_key_set},
     replica::Applied,
     support::random,
 };

@@ -4,12 +4,13 @@ use std::{collections::BTreeSet, fs, sync::Arc, time::Duration};
 
 use chrono::TimeDelta;
 use larder::{
+    catalog::Change,
     domain::{
         manifest::{OnMiss, SegmentKind, Version},
         name::RegionName,
     },
-    publication::{Change, Store},
     replica::{Pace, Place, Target},
+    store::Store,
     support::clock::Clock,
 };
 use object_store::{ObjectStore, ObjectStoreExt};

@@ -4,13 +4,14 @@ use std::{sync::Arc, time::Duration};
 
 use chrono::TimeDelta;
 use larder::{
+    catalog::{Ages, Fleet, FleetNode, STATUS_BYTES_MAX, StatusStore},
     domain::{
         id::NodeId,
         name::RegionName,
         node::{Label, NodeStatus},
     },
-    publication::{Ages, Fleet, FleetNode, Location, STATUS_BYTES_MAX, StatusStore, Store},
     replica::{Identity, ReportPace, Reporter, Sides},
+    store::{Location, Store},
     support::{clock::Clock, random, shutdown::Shutdown},
     telemetry::Metrics,
 };

@@ -4,8 +4,8 @@ use std::{fs, path::Path, sync::Arc, time::Duration};
 
 use larder::{
     domain::manifest::Version,
-    publication::{Location, Store},
     replica::{Applied, Pace},
+    store::{Location, Store},
     support::clock::Clock,
 };
 use object_store::ObjectStore;

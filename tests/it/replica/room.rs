@@ -5,8 +5,8 @@ use std::{fs, path::Path, sync::Arc};
 use chrono::TimeDelta;
 use larder::{
     domain::{digest::Digest, manifest::Version},
-    publication::Store,
     replica::Applied,
+    store::Store,
     support::clock::Clock,
 };
 use object_store::ObjectStore;

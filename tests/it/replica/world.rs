@@ -9,6 +9,8 @@ use std::{
 
 use chrono::{DateTime, Utc};
 use larder::{
+    catalog::{Change, publish_key_set},
+    disk::{Buffer, SegmentDirectory},
     domain::{
         catalog::CollectionEntry,
         error::ErrorKind,
@@ -16,8 +18,8 @@ use larder::{
         manifest::{Manifest, SegmentKind},
         name::{CollectionName, RegionName},
     },
-    publication::{Buffer, Change, Location, SegmentDirectory, Store, publish_key_set},
     replica::{Applied, Pace, Refusal, Replica, ReplicaHandle, Settings, Target},
+    store::{Location, Store},
     support::{clock::Clock, shutdown::Shutdown},
 };
 use object_store::{ObjectStore, local::LocalFileSystem, memory::InMemory};

@@ -4,6 +4,10 @@ use std::{sync::Arc, time::Duration};
 
 use chrono::{DateTime, Utc};
 use larder::{
+    catalog::{
+        AnnounceError, Announced, Change, Content, SegmentDraft, publish_key_set, publish_manifest,
+        publish_segment,
+    },
     domain::{
         catalog::{CatalogDocument, CollectionEntry},
         digest::Digest,
@@ -13,10 +17,7 @@ use larder::{
         manifest::{Manifest, OnMiss, SegmentKind, ServingSettings, Version},
         name::{CollectionName, RegionName},
     },
-    publication::{
-        AnnounceError, Announced, Change, Content, Error, SegmentDraft, publish_key_set, publish_manifest,
-        publish_segment,
-    },
+    store::Error,
 };
 
 use tokio::time::sleep;

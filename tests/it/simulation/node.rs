@@ -11,14 +11,15 @@ use std::{
 use chrono::{DateTime, Utc};
 use larder::{
     cache::{Cache, Slot},
+    disk::{Buffer, SegmentDirectory},
     domain::{
         catalog::CatalogDocument,
         id::RunId,
         manifest::{Manifest, Version},
         name::{CollectionName, RegionName},
     },
-    publication::{Buffer, SegmentDirectory, Store},
     replica::{Applied, CacheTarget, Pace, Refusal, Replica, ReplicaHandle, Settings, Target},
+    store::Store,
     support::shutdown::Shutdown,
 };
 use tokio::time::sleep;

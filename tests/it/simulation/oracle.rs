@@ -7,6 +7,7 @@ use std::{
 
 use chrono::{DateTime, TimeDelta, Utc};
 use larder::{
+    catalog::{AnnounceError, Announced, Change},
     domain::{
         catalog::{CatalogDocument, CollectionEntry, Head, KeySetReference},
         digest::Digest,
@@ -14,7 +15,6 @@ use larder::{
         keyset::KeySet,
         name::CollectionName,
     },
-    publication::{AnnounceError, Announced, Change},
 };
 
 use super::{

@@ -13,11 +13,10 @@ use std::{
 use chrono::{DateTime, TimeDelta, Utc};
 use futures::future::{join, join_all};
 use larder::{
+    catalog::{AnnounceError, Announced, Announcer, AnnouncerHandle, Change, Pace, Settled},
+    disk::SegmentDirectory,
     domain::{catalog::CollectionEntry, id::DeploymentId, name::CollectionName},
-    publication::{
-        AnnounceError, Announced, Announcer, AnnouncerHandle, Change, Error, Pace, SegmentDirectory, Settled,
-        Store,
-    },
+    store::{Error, Store},
     support::shutdown::Shutdown,
 };
 use tokio::time::sleep;

@@ -3,11 +3,9 @@
 use std::{future::pending, path::Path, sync::Arc, time::Duration};
 
 use larder::{
+    catalog::retention::{Kept, collect},
     domain::name::CollectionName,
-    publication::{
-        Store,
-        retention::{Kept, collect},
-    },
+    store::Store,
 };
 use tokio::{
     runtime::Builder,

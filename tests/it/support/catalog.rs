@@ -5,6 +5,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use larder::{
+    catalog::{
+        Announcer, AnnouncerHandle, Change, Content, Pace, SegmentDraft, publish_manifest, publish_segment,
+    },
+    disk::SegmentDirectory,
     domain::{
         catalog::CollectionEntry,
         digest::Digest,
@@ -15,10 +19,7 @@ use larder::{
         name::{CollectionName, IndexName},
         row::ColumnKind,
     },
-    publication::{
-        Announcer, AnnouncerHandle, Change, Content, Pace, SegmentDirectory, SegmentDraft, Store,
-        publish_manifest, publish_segment,
-    },
+    store::Store,
     support::{clock::Clock, random, shutdown::Shutdown},
 };
 use tokio::task::JoinHandle;

@@ -6,9 +6,9 @@ use std::{
 };
 
 use larder::{
+    admin::{NewKey, Publisher},
     app::Server,
     config::{self, Config, Environment, Overrides},
-    control::{NewKey, Publisher},
     domain::{keyset::Grant, name::CollectionName, run::RunStatus},
     engine::{Ended, Progress, RunOptions, Trigger},
     source::Source,

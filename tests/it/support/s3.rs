@@ -10,7 +10,7 @@ use std::{
     sync::atomic::{AtomicU32, Ordering},
 };
 
-use larder::publication::{Bucket, Location, Service as Kind};
+use larder::store::{Bucket, Location, Service as Kind};
 use tokio::sync::OnceCell;
 
 use super::{

@@ -4,7 +4,7 @@ use larder::{
     domain::id::RunId,
     engine::Trigger,
     metadata::{AUDIT_UNFINISHED, LeaseOutcome, Pause},
-    publication::{Location, Store},
+    store::{Location, Store},
     support::random,
 };
 use rustix::process::Signal;

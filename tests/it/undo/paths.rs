@@ -5,8 +5,8 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use larder::{
     cache::{Cache, Lookup, Slot},
+    disk::{Buffer, SegmentDirectory},
     domain::manifest::{Manifest, SegmentKind, Version},
-    publication::{Buffer, SegmentDirectory},
     replica::{CacheTarget, Plan, Target, plan},
     support::clock::Clock,
 };

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 use larder::{
-    control::{Error, Publisher},
+    admin::{Error, Publisher},
     domain::{
         error::ErrorKind,
         id::RunId,
@@ -134,7 +134,7 @@ async fn a_run_in_progress_is_not_waited_for_and_does_not_come_again() {
         assert_eq!(name_of(&node).await, "Worse");
         assert!(publisher.metadata.pause(&name("person")).await.unwrap().is_some());
 
-        larder::control::resume(&publisher.metadata, &name("person"), "test").await.unwrap();
+        larder::admin::resume(&publisher.metadata, &name("person"), "test").await.unwrap();
         let ended = start(&node, Trigger::Schedule).await.await.unwrap().unwrap();
         assert_eq!(ended.record.status, RunStatus::Unchanged);
     }
@@ -270,7 +270,7 @@ async fn what_was_held_is_not_announced_on_another_base() {
     let held_run = publisher.held_run(run).await.unwrap();
     let paused = publisher.approve(&held_run, "test").await.unwrap_err();
     assert_eq!((paused.code(), paused.kind()), ("held_while_paused", ErrorKind::Conflict));
-    larder::control::resume(&publisher.metadata, &name("person"), "test").await.unwrap();
+    larder::admin::resume(&publisher.metadata, &name("person"), "test").await.unwrap();
     assert_eq!(publisher.approve(&held_run, "test").await.unwrap(), None);
     assert_eq!(publisher.held_run(run).await.unwrap(), held_run, "it is held on");
     // Which run took its place: the one that is held now, or the one that passed.

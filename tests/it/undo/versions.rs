@@ -3,11 +3,13 @@
 use std::{fs, sync::Arc};
 
 use larder::{
+    catalog::{AnnouncerHandle, Change},
+    disk::SegmentDirectory,
     domain::{
         catalog::CollectionEntry,
         manifest::{SegmentKind, Version},
     },
-    publication::{AnnouncerHandle, Change, Location, SegmentDirectory, Store},
+    store::{Location, Store},
     support::clock::Clock,
 };
 use object_store::memory::InMemory;
@@ -111,7 +113,7 @@ async fn versions_rise_across_a_drop_and_old_documents_may_be_gone() {
 
 #[tokio::test]
 async fn what_is_pinned_is_not_collected() {
-    use larder::publication::retention::{Kept, collect};
+    use larder::catalog::retention::{Kept, collect};
     let root = tempfile::tempdir().unwrap();
     let store = Store::from_object_store(Arc::new(InMemory::new()));
     let segments = SegmentDirectory::open(&root.path().join("segments"), Clock::default()).unwrap();

@@ -1,0 +1,153 @@
+//! Whether a version is served everywhere. Pure.
+
+use std::{collections::BTreeSet, fmt};
+
+use chrono::TimeDelta;
+
+use super::NodeState;
+use crate::{
+    catalog::{Fleet, FleetNode},
+    domain::{
+        manifest::Version,
+        name::{CollectionName, RegionName},
+        node::NodeStatus,
+    },
+};
+
+/// Most nodes that a message names; more are counted.
+const NAMED_MAX: usize = 20;
+
+/// A node that has not written for so long has missed a heartbeat of 30 s, and may be dead.
+const LATE: TimeDelta = TimeDelta::seconds(45);
+
+/// How far a version has come.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Reach {
+    /// Live nodes that serve it.
+    pub(super) nodes: usize,
+    /// The regions of those nodes.
+    pub(super) regions: usize,
+    /// Live nodes that do not, in words.
+    pub(super) behind: Vec<String>,
+    /// Nodes of regions that should serve it, and have fallen silent or were replaced, in words.
+    pub(super) silent: Vec<String>,
+    /// Regions with a live node that are pinned to another version.
+    pub(super) pinned: BTreeSet<RegionName>,
+}
+
+/// Who serves a collection.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Regions {
+    /// `None` means all.
+    pub(super) serving: Option<Vec<RegionName>>,
+    /// Those that are pinned to a version, whatever is announced.
+    pub(super) pinned: BTreeSet<RegionName>,
+}
+
+impl Reach {
+    /// How far `version` of `collection` has come in `regions`.
+    pub(super) fn of(
+        fleet: &Fleet,
+        collection: &CollectionName,
+        version: Version,
+        regions: &Regions,
+    ) -> Self {
+        let mut reach = Self::default();
+        let mut last = None;
+        let serving = regions.serving.as_ref();
+        let publishes_only = |node: &FleetNode| node.status.as_ref().is_ok_and(NodeStatus::is_publisher_only);
+        let serves = |node: &&FleetNode| {
+            serving.is_none_or(|regions| regions.contains(&node.region)) && !publishes_only(node)
+        };
+        for node in fleet.nodes.iter().filter(serves) {
+            let state = NodeState::of(node);
+            if regions.pinned.contains(&node.region) {
+                if state.is_live() {
+                    reach.pinned.insert(node.region.clone());
+                }
+            } else if state == NodeState::Silent {
+                reach.silent.push(format!("{} is silent for {} s", name(node), node.age.num_seconds()));
+            } else if state.is_live() {
+                if let Some(lack) = lack(node, collection, version) {
+                    if is_replaced(node, fleet) {
+                        reach.silent.push(format!("{} was replaced ({})", name(node), node.node));
+                    } else {
+                        reach.behind.push(format!("{} {lack}{}", name(node), last_heard_of(node)));
+                    }
+                } else {
+                    reach.nodes += 1;
+                    reach.regions += usize::from(last != Some(&node.region));
+                    last = Some(&node.region);
+                }
+            }
+        }
+        reach
+    }
+
+    /// Whether every live node serves it, and there is one.
+    pub(super) fn is_everywhere(&self) -> bool {
+        self.behind.is_empty() && (self.nodes > 0 || !self.pinned.is_empty())
+    }
+
+    /// Whether any node lives.
+    pub(super) fn has_live_node(&self) -> bool {
+        self.nodes > 0 || !self.behind.is_empty()
+    }
+}
+
+/// The nodes that are behind or silent.
+impl fmt::Display for Reach {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let all: Vec<&str> = self.behind.iter().chain(&self.silent).map(String::as_str).collect();
+        let named = &all[..all.len().min(NAMED_MAX)];
+        f.write_str(&named.join("; "))?;
+        match all.len() - named.len() {
+            0 => Ok(()),
+            more => write!(f, "; and {more} more"),
+        }
+    }
+}
+
+fn name(node: &FleetNode) -> String {
+    match &node.status {
+        Ok(status) => format!("{}/{}", node.region, status.name),
+        Err(_) => format!("{}/{}", node.region, node.node),
+    }
+}
+
+/// Whether a process of the same name began after the last word of this node, which has missed a
+/// heartbeat since: a machine that lost its `data_dir`, and with it its id.
+fn is_replaced(node: &FleetNode, fleet: &Fleet) -> bool {
+    let Ok(status) = &node.status else { return false };
+    let is_successor = |other: &FleetNode| {
+        let other_status = other.status.as_ref();
+        other.node != node.node
+            && other.region == node.region
+            && !other.is_silent
+            && other_status
+                .is_ok_and(|other| other.name == status.name && other.started_at > status.written_at)
+    };
+    node.age > LATE && fleet.nodes.iter().any(is_successor)
+}
+
+/// When a node was last heard of, when that is worth telling: a dead one counts as behind until it is
+/// silent.
+fn last_heard_of(node: &FleetNode) -> String {
+    if node.age > LATE { format!(", last heard of {} s ago", node.age.num_seconds()) } else { String::new() }
+}
+
+/// What keeps a node from serving the version; `None` when it serves it.
+fn lack(node: &FleetNode, collection: &CollectionName, version: Version) -> Option<String> {
+    let status = match &node.status {
+        Ok(status) => status,
+        Err(code) => return Some(format!("cannot be read ({code})")),
+    };
+    let one = status.collections.get(collection);
+    let served = match one.and_then(|one| one.served) {
+        Some(served) if served >= version => return None,
+        Some(served) => format!("serves version {served}"),
+        None => "has not loaded it".to_owned(),
+    };
+    let problem = one.and_then(|one| one.problem.as_ref()).or(status.problem.as_ref());
+    Some(problem.map_or(served.clone(), |problem| format!("{served} ({})", problem.code)))
+}

@@ -1,0 +1,73 @@
+//! The fleet as a server shows it: read from the store now and then, for all who ask.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::{
+    sync::Mutex,
+    time::{Instant, timeout},
+};
+
+use super::{FleetProblem, FleetStatus, announcement};
+use crate::{
+    admin::error::Error,
+    catalog::{Ages, StatusStore},
+    store::Store,
+    support::clock::Clock,
+};
+
+/// How long what was read is shown: however many ask, the store is asked twelve times a minute.
+const FRESH: Duration = Duration::from_secs(5);
+/// Longest time that the store may take; whoever asks gets the local part by then.
+const READ_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// Reads the fleet for many callers.
+#[derive(Debug)]
+pub struct FleetReader {
+    store: Store,
+    statuses: StatusStore,
+    clock: Clock,
+    ages: Ages,
+    /// Whoever holds it reads; the others wait for that and find it fresh.
+    last: Mutex<Option<(Instant, Arc<FleetStatus>)>>,
+}
+
+impl FleetReader {
+    /// A reader that has not read yet.
+    pub fn new(store: Store, statuses: StatusStore, clock: Clock, ages: Ages) -> Self {
+        Self { store, statuses, clock, ages, last: Mutex::new(None) }
+    }
+
+    /// The fleet, at most `FRESH` old. When the store does not answer within `READ_TIMEOUT`: the
+    /// fleet as it was last read, and the problem.
+    pub async fn read(&self) -> Arc<FleetStatus> {
+        let mut last = self.last.lock().await;
+        if let Some((at, fleet)) = &*last
+            && at.elapsed() < FRESH
+        {
+            return Arc::clone(fleet);
+        }
+        let read = match timeout(READ_TIMEOUT, self.read_now()).await {
+            Ok(Ok(fleet)) => fleet,
+            Ok(Err(error)) => known(last.take(), error.code(), error.to_string()),
+            Err(_) => {
+                let message = format!("the store did not answer within {} s", READ_TIMEOUT.as_secs());
+                known(last.take(), "store_timeout", message)
+            }
+        };
+        let fleet = Arc::new(read);
+        *last = Some((Instant::now(), Arc::clone(&fleet)));
+        fleet
+    }
+
+    async fn read_now(&self) -> Result<FleetStatus, Error> {
+        let announced = announcement(&self.store).await?;
+        FleetStatus::read(&self.statuses, &announced, self.clock.now(), self.ages).await
+    }
+}
+
+/// What is known while the store cannot be read.
+fn known(last: Option<(Instant, Arc<FleetStatus>)>, code: &'static str, message: String) -> FleetStatus {
+    let empty = FleetStatus { read_at: None, problem: None, left_off: 0, nodes: Vec::new() };
+    let last = last.map_or(empty, |(_, fleet)| FleetStatus::clone(&fleet));
+    FleetStatus { problem: Some(FleetProblem { code, message }), ..last }
+}

@@ -1,0 +1,158 @@
+//! Holding one region at a version of a collection, while the others follow the newest.
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use tracing::info;
+
+use super::{error::Error, publisher::Publisher, versions::ATTEMPTS_MAX};
+use crate::{
+    catalog::{AnnounceError, Change},
+    domain::{
+        catalog::CatalogDocument,
+        manifest::Version,
+        name::{CollectionName, RegionName},
+    },
+};
+
+/// A pin that is in force.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Pinned {
+    /// The collection.
+    pub collection: CollectionName,
+    /// The region.
+    pub region: RegionName,
+    /// The version that its nodes serve.
+    pub version: Version,
+    /// When the source had that content.
+    pub data_as_of: DateTime<Utc>,
+    /// The newest version, which the other regions serve.
+    pub newest: Version,
+}
+
+/// A pin that is gone.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Unpinned {
+    /// The collection.
+    pub collection: CollectionName,
+    /// The region.
+    pub region: RegionName,
+    /// The version that it was pinned to.
+    pub from: Version,
+    /// The newest version, which its nodes serve again.
+    pub version: Version,
+}
+
+impl Publisher {
+    /// Pins a region to version `to` of a collection, in the place of a pin that it has.
+    ///
+    /// # Errors
+    /// [`Error::UnknownVersion`]; [`Error::NotServedThere`] when the collection has regions and this
+    /// is none of them.
+    pub async fn pin(
+        &self,
+        name: &CollectionName,
+        region: &RegionName,
+        to: Version,
+        actor: &str,
+    ) -> Result<Pinned, Error> {
+        let wanted = self.wanted_pin(name, region, to).await?;
+        let act = self.announce_first(wanted, || self.wanted_pin(name, region, to));
+        let done = self.audited((actor, "collection.pin"), name, act, |pinned| {
+            format!("{region} at {to}, the newest is {}", pinned.newest)
+        });
+        let done = done.await?;
+        info!(collection = %name, %region, version = %to, "pinned");
+        Ok(done)
+    }
+
+    /// Announces `wanted`, or when another announcement came first, what is wanted `again` on the
+    /// newest document; gives what came with the change that stands.
+    async fn announce_first<T>(
+        &self,
+        (mut change, mut done): (Change, T),
+        again: impl AsyncFn() -> Result<(Change, T), Error>,
+    ) -> Result<T, Error> {
+        for _ in 0..ATTEMPTS_MAX {
+            match self.announcer.announce(change).await {
+                Ok(_) => return Ok(done),
+                Err(AnnounceError::Superseded) => (change, done) = again().await?,
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(AnnounceError::Superseded.into())
+    }
+
+    /// The pin as it is to be announced on the newest document.
+    async fn wanted_pin(
+        &self,
+        name: &CollectionName,
+        region: &RegionName,
+        to: Version,
+    ) -> Result<(Change, Pinned), Error> {
+        let (document, present) = self.visible(name).await?;
+        if !present.is_served_in(region) {
+            return Err(Error::NotServedThere {
+                collection: name.clone(),
+                region: region.clone(),
+                regions: listed(present.regions.iter().flatten()),
+            });
+        }
+        let (entry, manifest) = self.find_version((&document, &present), name, to).await?;
+        let from = document.pin(region, name).map(|pinned| pinned.sha256);
+        let pinned = Pinned {
+            collection: name.clone(),
+            region: region.clone(),
+            version: to,
+            data_as_of: manifest.data_as_of,
+            newest: present.version,
+        };
+        let change = Change::Pin { region: region.clone(), name: name.clone(), from, entry };
+        Ok((change, pinned))
+    }
+
+    /// Lets a pinned region follow the newest version again.
+    ///
+    /// # Errors
+    /// [`Error::NotPinned`].
+    pub async fn unpin(
+        &self,
+        name: &CollectionName,
+        region: &RegionName,
+        actor: &str,
+    ) -> Result<Unpinned, Error> {
+        let wanted = self.wanted_unpin(name, region).await?;
+        let act = self.announce_first(wanted, || self.wanted_unpin(name, region));
+        let done = self.audited((actor, "collection.unpin"), name, act, |done| {
+            format!("{region} from {}, the newest is {}", done.from, done.version)
+        });
+        let done = done.await?;
+        info!(collection = %name, %region, version = %done.version, "unpinned");
+        Ok(done)
+    }
+
+    /// The end of a pin as it is to be announced on the newest document.
+    async fn wanted_unpin(
+        &self,
+        name: &CollectionName,
+        region: &RegionName,
+    ) -> Result<(Change, Unpinned), Error> {
+        let (document, present) = self.visible(name).await?;
+        let Some(pinned) = document.pin(region, name) else {
+            return Err(not_pinned(&document, name, region));
+        };
+        let change = Change::Unpin { region: region.clone(), name: name.clone(), from: pinned.sha256 };
+        let (from, version) = (pinned.version, present.version);
+        Ok((change, Unpinned { collection: name.clone(), region: region.clone(), from, version }))
+    }
+}
+
+fn not_pinned(document: &CatalogDocument, name: &CollectionName, region: &RegionName) -> Error {
+    let pins = listed(document.pins_of(name).map(|(region, _)| region));
+    Error::NotPinned { collection: name.clone(), region: region.clone(), pins }
+}
+
+/// Regions for people.
+fn listed<'a>(regions: impl Iterator<Item = &'a RegionName>) -> String {
+    let regions: Vec<&str> = regions.map(RegionName::as_str).collect();
+    if regions.is_empty() { "none".to_owned() } else { regions.join(", ") }
+}

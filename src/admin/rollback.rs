@@ -1,0 +1,227 @@
+//! Going back to an earlier version of a collection, and going on from there.
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use tracing::{info, warn};
+
+use super::{error::Error, publisher::Publisher, versions::ATTEMPTS_MAX};
+use crate::{
+    catalog::{self, AnnounceError, Change},
+    domain::{
+        catalog::CollectionEntry,
+        error::ErrorKind,
+        id::RunId,
+        limits::FORMAT,
+        manifest::{Manifest, ServingSettings, Version},
+        name::{CollectionName, RegionName},
+    },
+    metadata::{Metadata, Pause},
+    support::random,
+};
+
+/// A collection that was rolled back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct RolledBack {
+    /// The collection.
+    pub collection: CollectionName,
+    /// The version that it had.
+    pub from: Version,
+    /// The version whose content it has again.
+    pub to: Version,
+    /// The new version, under which that content was announced.
+    pub version: Version,
+    /// Records served now.
+    pub records: u64,
+    /// When the source had this content.
+    pub data_as_of: DateTime<Utc>,
+    /// Regions that are pinned, and so do not follow.
+    pub pinned: Vec<RegionName>,
+}
+
+/// Lets the scheduled runs of a sync go on; gives the pause that it had, `None` when it had none. A
+/// server that runs it looks every two seconds.
+pub async fn resume(metadata: &Metadata, name: &CollectionName, actor: &str) -> Result<Option<Pause>, Error> {
+    Ok(metadata.resume_sync(name, actor, None).await?)
+}
+
+impl Publisher {
+    /// Announces the content of version `to` as a new version, and pauses the sync: its scheduled
+    /// runs wait for [`resume`]. A run in progress is not waited for; what it was made
+    /// from is no longer in force, and it ends as superseded.
+    ///
+    /// # Errors
+    /// [`Error::UnknownVersion`], [`Error::VersionInForce`], another rollback that is under way. When the announcement is known not to
+    /// stand, the sync is as it was.
+    pub async fn rollback(
+        &self,
+        name: &CollectionName,
+        to: Version,
+        actor: &str,
+    ) -> Result<RolledBack, Error> {
+        let lease = self.engine.begin_rollback(name).await?;
+        let done = self.rollback_leased(name, to, actor).await;
+        lease.release().await;
+        done
+    }
+
+    async fn rollback_leased(
+        &self,
+        name: &CollectionName,
+        to: Version,
+        actor: &str,
+    ) -> Result<RolledBack, Error> {
+        let (document, present) = self.visible(name).await?;
+        if present.version == to {
+            return Err(Error::VersionInForce { collection: name.clone(), version: to });
+        }
+        let (_, target) = self.find_version((&document, &present), name, to).await?;
+        let act = Box::pin(self.pause_and_announce(name, &target, actor));
+        self.audited((actor, "collection.rollback"), name, act, |done| {
+            format!("from {} to {to} as {}", done.from, done.version)
+        })
+        .await
+    }
+
+    async fn pause_and_announce(
+        &self,
+        name: &CollectionName,
+        target: &Manifest,
+        actor: &str,
+    ) -> Result<RolledBack, Error> {
+        let (to, now) = (target.version, self.clock.now());
+        // First of all: a run that begins from what is announced below must know that it may not.
+        let why = format!("rolled back to {to}");
+        let mut pause = Pause { at: now, by: actor.to_owned(), why, pending: Some(self.new_run()) };
+        let before = self.metadata.pause_sync(name, &pause).await?;
+        match self.announce_again(name, target, &mut pause).await {
+            Ok(done) => {
+                let RolledBack { from, version, .. } = done;
+                info!(collection = %name, %from, %to, %version, "rolled back");
+                self.keep_pause(name, pause).await;
+                Ok(done)
+            }
+            Err(error @ Error::Announce(AnnounceError::Unknown)) => {
+                warn!(sync = %name, "the rollback may stand or come to stand: its sync stays paused");
+                self.keep_pause(name, pause).await;
+                Err(error)
+            }
+            Err(error) => {
+                self.undo_pause(name, &pause, before).await;
+                Err(error)
+            }
+        }
+    }
+
+    /// Makes an ordinary pause of the one that waits for its announcement. The catalog says the same
+    /// to whoever looks next.
+    async fn keep_pause(&self, name: &CollectionName, pause: Pause) {
+        let Some(run) = pause.pending else { return };
+        let kept = match self.metadata.confirm_pause(name, run).await {
+            // Somebody ended it meanwhile, when the rollback was not announced yet.
+            Ok(false) => self.metadata.pause_sync(name, &Pause { pending: None, ..pause }).await.map(drop),
+            kept => kept.map(drop),
+        };
+        if let Err(error) = kept {
+            warn!(sync = %name, %error, "that its sync is paused could not be confirmed; a publisher does it");
+        }
+    }
+
+    fn new_run(&self) -> RunId {
+        RunId::from_uuid(random::uuid_at(self.clock.now().timestamp_millis().unsigned_abs()))
+    }
+
+    /// Announces the content of `target` as what follows the present version, whichever that is, under
+    /// the run id that `pause` waits for.
+    async fn announce_again(
+        &self,
+        name: &CollectionName,
+        target: &Manifest,
+        pause: &mut Pause,
+    ) -> Result<RolledBack, Error> {
+        for _ in 0..ATTEMPTS_MAX {
+            let run_id = *pause.pending.get_or_insert_with(|| self.new_run());
+            let (document, present) = self.visible(name).await?;
+            let manifest = Manifest {
+                format: FORMAT,
+                version: Version(present.version.0.saturating_add(1)),
+                run_id,
+                created_at: self.clock.now(),
+                serving: self.serving(name, &present, target).await?,
+                ..target.clone()
+            };
+            let (object, sha256) = catalog::publish_manifest(&self.store, &manifest).await?;
+            let entry = CollectionEntry {
+                version: manifest.version,
+                run_id: manifest.run_id,
+                regions: manifest.serving.regions.clone(),
+                manifest: object,
+                sha256,
+            };
+            let change = Change::Collection {
+                name: name.clone(),
+                from: Some(present.sha256),
+                entry,
+                data_as_of: target.data_as_of,
+            };
+            match self.announcer.announce(change).await {
+                Ok(_) => {
+                    return Ok(RolledBack {
+                        collection: name.clone(),
+                        from: present.version,
+                        to: target.version,
+                        version: manifest.version,
+                        records: manifest.records,
+                        data_as_of: manifest.data_as_of,
+                        pinned: document.pins_of(name).map(|(region, _)| region.clone()).collect(),
+                    });
+                }
+                Err(AnnounceError::Superseded) => {
+                    // No object is written twice: the next attempt has a manifest of its own.
+                    pause.pending = Some(self.new_run());
+                    self.metadata.pause_sync(name, pause).await?;
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(AnnounceError::Superseded.into())
+    }
+
+    /// How the collection is served at present: that is not what went wrong.
+    async fn serving(
+        &self,
+        name: &CollectionName,
+        present: &CollectionEntry,
+        target: &Manifest,
+    ) -> Result<ServingSettings, Error> {
+        match self.store.manifest(name, present).await {
+            Ok(manifest) => Ok(manifest.serving),
+            // A manifest that is damaged or gone is a reason to roll back, not an obstacle.
+            Err(error) if matches!(error.kind(), ErrorKind::Corrupt | ErrorKind::NotFound) => {
+                warn!(code = error.code(), collection = %name, %error, "the present manifest cannot be read");
+                Ok(ServingSettings { regions: present.regions.clone(), ..target.serving.clone() })
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Gives a sync the pause that it had before a rollback that did not come about, unless it has
+    /// another one than `own` by now.
+    async fn undo_pause(&self, name: &CollectionName, own: &Pause, before: Option<Pause>) {
+        let undone = match self.metadata.pause(name).await {
+            Ok(present) if present.as_ref().is_none_or(|present| !is_same(present, own)) => return,
+            Ok(_) => match before {
+                Some(before) => self.metadata.pause_sync(name, &before).await,
+                None => self.metadata.resume_sync(name, &own.by, Some("the rollback failed")).await,
+            },
+            Err(error) => Err(error),
+        };
+        if let Err(error) = undone {
+            warn!(sync = %name, %error, "nothing was rolled back, and yet the sync stays paused");
+        }
+    }
+}
+
+/// Databases keep times to the microsecond.
+fn is_same(one: &Pause, other: &Pause) -> bool {
+    one.at.timestamp_micros() == other.at.timestamp_micros() && one.why == other.why
+}

@@ -1,0 +1,147 @@
+//! What is announced, and what metadata knows about it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+
+use super::{error::Error, fleet::FleetStatus};
+use crate::{
+    domain::{
+        id::{DeploymentId, RunId},
+        name::{CollectionName, RegionName},
+        run::RunRecord,
+    },
+    metadata::{Metadata, Pause},
+    store::Store,
+};
+
+/// The announced state of a deployment.
+#[derive(Debug, Clone, Serialize)]
+pub struct Status {
+    /// The deployment; `None` while nothing was announced.
+    pub deployment: Option<DeploymentId>,
+    /// Number of the newest catalog document.
+    pub catalog: u64,
+    /// Revision of the announced key set.
+    pub key_set_revision: Option<u64>,
+    /// Keys in it.
+    pub keys: Option<usize>,
+    /// Every announced collection, and every sync that has not announced one yet.
+    pub collections: Vec<CollectionStatus>,
+    /// The nodes, when somebody has read their statuses.
+    pub fleet: Option<FleetStatus>,
+}
+
+/// One collection.
+#[derive(Debug, Clone, Serialize)]
+pub struct CollectionStatus {
+    /// Its name.
+    pub collection: CollectionName,
+    /// The announced version; `None` when there is none yet.
+    pub version: Option<u64>,
+    /// Records served.
+    pub records: u64,
+    /// Records among them whose row has left the model.
+    pub left: u64,
+    /// Bytes of all segments.
+    pub bytes: u64,
+    /// Segments of the base, and of changes.
+    pub segments: (usize, usize),
+    /// Share of stored rows that serve no record, in 0..=1.
+    pub garbage: f64,
+    /// How fresh it is.
+    pub data_as_of: Option<DateTime<Utc>>,
+    /// Regions that serve it; `None` means all.
+    pub regions: Option<Vec<RegionName>>,
+    /// Announced, but no longer configured: served on until it is dropped. False where no sync is known.
+    pub orphaned: bool,
+    /// The last run.
+    pub last_run: Option<RunRecord>,
+    /// A run that waits for an operator.
+    pub held_run: Option<RunId>,
+    /// Why scheduled runs wait, when they do.
+    pub paused: Option<Pause>,
+    /// Regions that serve another version, and which.
+    pub pins: BTreeMap<RegionName, u64>,
+}
+
+impl Status {
+    /// Reads the store, and metadata where there is one. `configured` are the syncs' names, where they
+    /// are known: a publisher's configuration alone has them.
+    pub async fn read(
+        store: &Store,
+        metadata: Option<&Metadata>,
+        configured: Option<&BTreeSet<CollectionName>>,
+    ) -> Result<Self, Error> {
+        let newest = store.newest(None).await?;
+        let head = store.head().await?;
+        let mut status = Self {
+            deployment: newest.as_ref().map(|document| document.deployment),
+            catalog: newest.as_ref().map_or(0, |document| document.n),
+            key_set_revision: None,
+            keys: None,
+            collections: Vec::new(),
+            fleet: None,
+        };
+        if let Some(reference) = newest.as_ref().and_then(|document| document.keys.as_ref()) {
+            status.key_set_revision = Some(reference.revision);
+            status.keys = Some(store.key_set(reference).await?.keys.len());
+        }
+        let announced = newest.iter().flat_map(|document| document.collections.keys());
+        let names: BTreeSet<&CollectionName> = announced.chain(configured.into_iter().flatten()).collect();
+        for name in names {
+            let mut one = CollectionStatus::absent(name, metadata).await?;
+            if let Some((document, entry)) =
+                newest.as_ref().and_then(|document| Some((document, document.collections.get(name)?)))
+            {
+                let manifest = store.manifest(name, entry).await?;
+                let hinted = head.as_ref().and_then(|head| head.data_as_of.get(name));
+                let hinted = hinted.filter(|hint| hint.version == entry.version).map(|hint| hint.data_as_of);
+                one.version = Some(entry.version.0);
+                one.records = manifest.records;
+                one.left = manifest.left;
+                one.bytes = manifest.segments.iter().map(|segment| segment.bytes).sum();
+                let changes = manifest.change_segments();
+                one.segments = (manifest.segments.len() - changes, changes);
+                one.garbage = (manifest.garbage_ratio() * 1000.0).round() / 1000.0;
+                one.data_as_of =
+                    Some(hinted.map_or(manifest.data_as_of, |hint| hint.max(manifest.data_as_of)));
+                one.regions.clone_from(&entry.regions);
+                one.orphaned = configured.is_some_and(|configured| !configured.contains(name));
+                let pins = document.pins_of(name);
+                one.pins = pins.map(|(region, pinned)| (region.clone(), pinned.version.0)).collect();
+            }
+            status.collections.push(one);
+        }
+        Ok(status)
+    }
+}
+
+impl CollectionStatus {
+    async fn absent(name: &CollectionName, metadata: Option<&Metadata>) -> Result<Self, Error> {
+        let (last_run, held_run, paused) = match metadata {
+            Some(metadata) => {
+                let held = metadata.held_run(name).await?.map(|held| held.record.id);
+                (metadata.last_run(name).await?, held, metadata.pause(name).await?)
+            }
+            None => (None, None, None),
+        };
+        Ok(Self {
+            collection: name.clone(),
+            version: None,
+            records: 0,
+            left: 0,
+            bytes: 0,
+            segments: (0, 0),
+            garbage: 0.0,
+            data_as_of: None,
+            regions: None,
+            orphaned: false,
+            last_run,
+            held_run,
+            paused,
+            pins: BTreeMap::new(),
+        })
+    }
+}

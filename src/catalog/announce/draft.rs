@@ -1,0 +1,301 @@
+//! The next document: changes put on the newest one. Pure.
+
+use std::collections::BTreeMap;
+
+use super::{AnnounceError, Change};
+use crate::domain::{
+    catalog::{CatalogDocument, CollectionEntry},
+    digest::Digest,
+    id::{AnnouncementId, DeploymentId},
+    limits::{COLLECTIONS_MAX, DROPPED_MAX, FORMAT, PINS_MAX},
+    manifest::Version,
+    name::{CollectionName, RegionName},
+};
+
+/// The document that follows `base` (or the first), without any change yet.
+pub(crate) fn follow(
+    base: Option<&CatalogDocument>,
+    deployment: DeploymentId,
+    announced_by: AnnouncementId,
+) -> CatalogDocument {
+    match base {
+        Some(base) => CatalogDocument { format: FORMAT, n: base.n + 1, announced_by, ..base.clone() },
+        None => CatalogDocument {
+            format: FORMAT,
+            deployment,
+            n: 1,
+            announced_by,
+            keys: None,
+            collections: BTreeMap::new(),
+            pins: BTreeMap::new(),
+            dropped: BTreeMap::new(),
+        },
+    }
+}
+
+/// Puts `change` on the document, when that is still what the change was made from.
+pub(crate) fn put(document: &mut CatalogDocument, change: &Change) -> Result<(), AnnounceError> {
+    match change {
+        Change::Collection { name, from, entry, .. } => put_collection(document, name, *from, entry),
+        Change::Remove { name, from } => remove(document, name, *from),
+        Change::Pin { region, name, from, entry } => {
+            is_pinned_at(document, region, name, *from)?;
+            // Nothing is pinned that is not there.
+            if !document.collections.contains_key(name) {
+                return Err(AnnounceError::Superseded);
+            }
+            if from.is_none() && document.pins_count() >= PINS_MAX {
+                return Err(AnnounceError::PinsFull);
+            }
+            document.pins.entry(region.clone()).or_default().insert(name.clone(), entry.clone());
+            Ok(())
+        }
+        Change::Unpin { region, name, from } => {
+            is_pinned_at(document, region, name, Some(*from))?;
+            unpin(document, name, |pinned_in| pinned_in == region);
+            Ok(())
+        }
+        Change::Keys { from_revision, reference } => {
+            let present = document.keys.as_ref().map_or(0, |keys| keys.revision);
+            if present != *from_revision || reference.revision <= present {
+                return Err(AnnounceError::Superseded);
+            }
+            document.keys = Some(reference.clone());
+            Ok(())
+        }
+        Change::Freshness { .. } => Ok(()),
+    }
+}
+
+fn put_collection(
+    document: &mut CatalogDocument,
+    name: &CollectionName,
+    from: Option<Digest>,
+    entry: &CollectionEntry,
+) -> Result<(), AnnounceError> {
+    let present = document.collections.get(name);
+    // Versions never fall, and rise across a drop.
+    let is_next = present.map(|present| present.sha256) == from
+        && present.is_none_or(|present| entry.version >= present.version)
+        && document.dropped.get(name).is_none_or(|last| entry.version > *last);
+    if !is_next {
+        return Err(AnnounceError::Superseded);
+    }
+    if present.is_none() && document.collections.len() >= COLLECTIONS_MAX {
+        return Err(AnnounceError::Full);
+    }
+    document.dropped.remove(name);
+    document.collections.insert(name.clone(), entry.clone());
+    Ok(())
+}
+
+fn remove(document: &mut CatalogDocument, name: &CollectionName, from: Digest) -> Result<(), AnnounceError> {
+    if document.collections.get(name).map(|present| present.sha256) != Some(from) {
+        return Err(AnnounceError::Superseded);
+    }
+    if let Some(entry) = document.collections.remove(name) {
+        remember_dropped(&mut document.dropped, name, entry.version);
+    }
+    unpin(document, name, |_| true);
+    Ok(())
+}
+
+fn remember_dropped(dropped: &mut BTreeMap<CollectionName, Version>, name: &CollectionName, last: Version) {
+    if dropped.len() >= DROPPED_MAX
+        && let Some(lowest) =
+            dropped.iter().min_by_key(|(_, version)| **version).map(|(name, _)| name.clone())
+    {
+        dropped.remove(&lowest);
+    }
+    // The last number of all is in no document that can be read: nothing could follow it.
+    dropped.insert(name.clone(), last.min(Version(u64::MAX - 1)));
+}
+
+/// Refuses a change that was made from another pin, or from none.
+fn is_pinned_at(
+    document: &CatalogDocument,
+    region: &RegionName,
+    name: &CollectionName,
+    from: Option<Digest>,
+) -> Result<(), AnnounceError> {
+    let present = document.pin(region, name).map(|pinned| pinned.sha256);
+    if present == from { Ok(()) } else { Err(AnnounceError::Superseded) }
+}
+
+/// Takes away the pins of `name` in the regions that `goes` names.
+fn unpin(document: &mut CatalogDocument, name: &CollectionName, goes: impl Fn(&RegionName) -> bool) {
+    document.pins.retain(|region, pinned| {
+        if goes(region) {
+            pinned.remove(name);
+        }
+        !pinned.is_empty()
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::DateTime;
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::domain::{catalog::KeySetReference, id::RunId};
+
+    fn name(text: &str) -> CollectionName {
+        CollectionName::new(text).unwrap()
+    }
+
+    fn entry(version: u64, content: &str) -> CollectionEntry {
+        CollectionEntry {
+            version: Version(version),
+            run_id: RunId::from_uuid(Uuid::from_u128(1)),
+            regions: None,
+            manifest: String::new(),
+            sha256: Digest::of(content.as_bytes()),
+        }
+    }
+
+    fn collection(text: &str, from: Option<&str>, version: u64, content: &str) -> Change {
+        Change::Collection {
+            name: name(text),
+            from: from.map(|content| Digest::of(content.as_bytes())),
+            entry: entry(version, content),
+            data_as_of: DateTime::UNIX_EPOCH,
+        }
+    }
+
+    fn keys(from_revision: u64, revision: u64) -> Change {
+        let reference = KeySetReference { object: String::new(), sha256: Digest::of(b"k"), revision };
+        Change::Keys { from_revision, reference }
+    }
+
+    fn region(text: &str) -> RegionName {
+        RegionName::new(text).unwrap()
+    }
+
+    fn pin(place: &str, from: Option<&str>, version: u64, content: &str) -> Change {
+        Change::Pin {
+            region: region(place),
+            name: name("a"),
+            from: from.map(|content| Digest::of(content.as_bytes())),
+            entry: entry(version, content),
+        }
+    }
+
+    fn unpin(place: &str, from: &str) -> Change {
+        Change::Unpin { region: region(place), name: name("a"), from: Digest::of(from.as_bytes()) }
+    }
+
+    fn first() -> CatalogDocument {
+        let deployment = DeploymentId::from_uuid(Uuid::from_u128(1));
+        follow(None, deployment, AnnouncementId::from_uuid(Uuid::from_u128(1)))
+    }
+
+    #[test]
+    fn changes_stand_only_on_what_they_were_made_from() {
+        let mut document = first();
+        let remove = |content: &str| Change::Remove { name: name("a"), from: Digest::of(content.as_bytes()) };
+        for (change, stands) in [
+            (collection("a", Some("a1"), 1, "a1"), false), // there is none yet
+            (collection("a", None, 1, "a1"), true),
+            (collection("a", None, 1, "again"), false),
+            (collection("a", Some("other"), 2, "a2"), false),
+            (collection("a", Some("a1"), 0, "a0"), false), // versions never fall
+            (collection("a", Some("a1"), 1, "merged"), true), // the same version, merged
+            (collection("a", Some("merged"), 2, "a2"), true),
+            (collection("b", None, 1, "b1"), true), // another collection does not matter
+            (remove("a1"), false),
+            (pin("eu", Some("a1"), 1, "a1"), false), // it is not pinned yet
+            (pin("eu", None, 1, "a1"), true),
+            (pin("eu", None, 2, "a2"), false),
+            (pin("eu", Some("a1"), 2, "a2"), true),
+            (pin("us", None, 1, "a1"), true), // another region does not matter
+            (collection("a", Some("a2"), 3, "a3"), true), // nor does a pin to the collection
+            (unpin("us", "a2"), false),
+            (unpin("us", "a1"), true),
+            (unpin("us", "a1"), false),
+            (remove("a2"), false),
+            (remove("a3"), true), // its pin goes with it
+            (remove("a3"), false),
+            (unpin("eu", "a2"), false),
+            (pin("eu", None, 1, "a1"), false), // nothing is there to be pinned
+            (collection("a", None, 1, "a1"), false), // versions rise across a drop
+            (collection("a", None, 3, "a3"), false),
+            (collection("a", None, 4, "a4"), true),
+            (remove("a4"), true),
+            (keys(1, 2), false),
+            (keys(0, 0), false),
+            (keys(0, 5), true),
+            (keys(0, 6), false),
+            (keys(5, 5), false),
+            (keys(5, 6), true),
+        ] {
+            let before = document.clone();
+            let outcome = put(&mut document, &change);
+            assert_eq!(outcome.is_ok(), stands, "{change:?}");
+            assert!(stands || before == document, "a refused change leaves no trace: {change:?}");
+        }
+        assert_eq!(document.collections.keys().map(CollectionName::as_str).collect::<Vec<_>>(), ["b"]);
+        assert_eq!(document.keys.unwrap().revision, 6);
+        assert_eq!((document.pins.len(), document.dropped), (0, [(name("a"), Version(4))].into()));
+    }
+
+    #[test]
+    fn what_is_neither_pinned_nor_dropped_leaves_documents_as_they_were() {
+        let mut document = first();
+        put(&mut document, &collection("a", None, 1, "a1")).unwrap();
+        let text = serde_json::to_string(&document).unwrap();
+        assert!(!text.contains("pins") && !text.contains("dropped"), "{text}");
+        assert_eq!(serde_json::from_str::<CatalogDocument>(&text).unwrap(), document);
+        put(&mut document, &pin("eu", None, 1, "a1")).unwrap();
+        let text = serde_json::to_string(&document).unwrap();
+        assert_eq!(serde_json::from_str::<CatalogDocument>(&text).unwrap(), document);
+        put(&mut document, &unpin("eu", "a1")).unwrap();
+        assert!(!serde_json::to_string(&document).unwrap().contains("pins"), "no empty region stays");
+    }
+
+    #[test]
+    fn the_number_of_pins_is_bounded() {
+        let mut document = first();
+        put(&mut document, &collection("a", None, 1, "a1")).unwrap();
+        for number in 0..PINS_MAX {
+            put(&mut document, &pin(&format!("r{number}"), None, 1, "a1")).unwrap();
+        }
+        assert!(matches!(put(&mut document, &pin("one-more", None, 1, "a1")), Err(AnnounceError::PinsFull)));
+        assert!(put(&mut document, &pin("r0", Some("a1"), 1, "other")).is_ok());
+        assert!(serde_json::to_string(&document).unwrap().len() < 500 * PINS_MAX, "documents stay small");
+    }
+
+    #[test]
+    fn of_too_many_dropped_collections_the_lowest_version_is_forgotten() {
+        let mut dropped = BTreeMap::new();
+        for number in 0..=DROPPED_MAX as u64 {
+            remember_dropped(&mut dropped, &name(&format!("c{number}")), Version(number + 1));
+        }
+        assert_eq!(dropped.len(), DROPPED_MAX);
+        assert!(!dropped.contains_key(&name("c0")) && dropped.contains_key(&name("c1")));
+        remember_dropped(&mut dropped, &name("last"), Version(u64::MAX));
+        assert_eq!(dropped[&name("last")], Version(u64::MAX - 1));
+    }
+
+    #[test]
+    fn a_document_carries_over_what_it_does_not_change() {
+        let mut base = first();
+        put(&mut base, &collection("a", None, 1, "a1")).unwrap();
+        put(&mut base, &keys(0, 1)).unwrap();
+        let other = DeploymentId::from_uuid(Uuid::from_u128(9));
+        let next = follow(Some(&base), other, AnnouncementId::from_uuid(Uuid::from_u128(2)));
+        assert_eq!((next.n, next.deployment), (2, base.deployment));
+        assert_eq!((next.collections, next.keys), (base.collections, base.keys));
+    }
+
+    #[test]
+    fn the_number_of_collections_is_bounded() {
+        let mut document = first();
+        for number in 0..COLLECTIONS_MAX {
+            document.collections.insert(name(&format!("c{number}")), entry(1, "x"));
+        }
+        let one_more = put(&mut document, &collection("one-more", None, 1, "y"));
+        assert!(matches!(one_more, Err(AnnounceError::Full)));
+        assert!(put(&mut document, &collection("c0", Some("x"), 2, "y")).is_ok());
+    }
+}

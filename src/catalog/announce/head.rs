@@ -1,0 +1,89 @@
+//! What head should say. Pure.
+
+use crate::catalog::freshness::Fresh;
+use crate::domain::{
+    catalog::{CatalogDocument, Freshness, Head},
+    limits::FORMAT,
+};
+
+/// The head for `newest`, out of what is stored and what this process knows: for every collection
+/// the latest time known for exactly the version that the document names.
+pub(crate) fn merge(newest: &CatalogDocument, stored: Option<&Head>, known: &Fresh) -> Head {
+    let stored = stored.map(|head| &head.data_as_of);
+    let data_as_of = newest
+        .collections
+        .iter()
+        .filter_map(|(name, entry)| {
+            [stored.and_then(|stored| stored.get(name)), known.get(name)]
+                .into_iter()
+                .flatten()
+                .filter(|fresh| fresh.version == entry.version)
+                .map(|fresh| fresh.data_as_of)
+                .max()
+                .map(|data_as_of| (name.clone(), Freshness { version: entry.version, data_as_of }))
+        })
+        .collect();
+    Head { format: FORMAT, deployment: newest.deployment, n: newest.n, data_as_of }
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::DateTime;
+    use uuid::Uuid;
+
+    use super::{super::super::freshness::remember, *};
+    use crate::domain::{
+        catalog::CollectionEntry,
+        digest::Digest,
+        id::{AnnouncementId, DeploymentId, RunId},
+        manifest::Version,
+        name::CollectionName,
+    };
+
+    fn name(text: &str) -> CollectionName {
+        CollectionName::new(text).unwrap()
+    }
+
+    fn fresh(entries: &[(&str, u64, i64)]) -> Fresh {
+        let mut fresh = Fresh::new();
+        for &(collection, version, seconds) in entries {
+            let data_as_of = DateTime::from_timestamp(seconds, 0).unwrap();
+            remember(&mut fresh, &name(collection), Freshness { version: Version(version), data_as_of });
+        }
+        fresh
+    }
+
+    #[test]
+    fn head_speaks_of_the_versions_that_the_document_names() {
+        let entry = |version| CollectionEntry {
+            version: Version(version),
+            run_id: RunId::from_uuid(Uuid::from_u128(1)),
+            regions: None,
+            manifest: String::new(),
+            sha256: Digest::of(b""),
+        };
+        let newest = CatalogDocument {
+            format: FORMAT,
+            deployment: DeploymentId::from_uuid(Uuid::from_u128(1)),
+            n: 7,
+            announced_by: AnnouncementId::from_uuid(Uuid::from_u128(1)),
+            keys: None,
+            collections: [("a", 2), ("b", 5), ("c", 1), ("silent", 1)]
+                .map(|(text, version)| (name(text), entry(version)))
+                .into(),
+            pins: std::collections::BTreeMap::new(),
+            dropped: std::collections::BTreeMap::new(),
+        };
+        let stored = Head {
+            format: FORMAT,
+            deployment: newest.deployment,
+            n: 6,
+            data_as_of: fresh(&[("a", 1, 99), ("b", 5, 50), ("c", 1, 10), ("removed", 1, 1)]),
+        };
+        let known = fresh(&[("a", 2, 20), ("b", 5, 40), ("c", 1, 30)]);
+        let head = merge(&newest, Some(&stored), &known);
+        assert_eq!(head.n, 7);
+        assert_eq!(head.data_as_of, fresh(&[("a", 2, 20), ("b", 5, 50), ("c", 1, 30)]));
+        assert_eq!(merge(&newest, Some(&head), &known), head, "merging again changes nothing");
+    }
+}

@@ -1,0 +1,173 @@
+//! From bytes to documents, with every check that needs no store. Pure.
+
+use bytes::Bytes;
+use serde::{Deserialize, de::DeserializeOwned};
+
+use crate::domain::{
+    catalog::{CatalogDocument, CollectionEntry, Head, KeySetReference},
+    digest::Digest,
+    id::NodeId,
+    keyset::{KeySet, KeySetDocument},
+    limits::{COLLECTIONS_MAX, DROPPED_MAX, FORMAT, PINS_MAX, SEGMENT_BYTES_MAX},
+    manifest::{Manifest, SegmentKind},
+    name::{CollectionName, RegionName},
+    node::NodeStatus,
+};
+use crate::store::error::{Error, corrupt};
+use crate::store::paths;
+
+/// Most rows of a segment, whose reader counts them in 32 bits.
+const SEGMENT_ROWS_MAX: u64 = u32::MAX as u64;
+
+/// Reads JSON whose `format` this build knows. A later format is told apart from damage first.
+pub(crate) fn json<T: DeserializeOwned>(path: &str, bytes: &[u8]) -> Result<T, Error> {
+    #[derive(Deserialize)]
+    struct Envelope {
+        format: u32,
+    }
+    let malformed = |source| Error::Malformed { path: path.to_owned(), source };
+    let Envelope { format } = serde_json::from_slice(bytes).map_err(malformed)?;
+    if format > FORMAT {
+        return Err(Error::NewerFormat { path: path.to_owned(), format, known: FORMAT });
+    }
+    serde_json::from_slice(bytes).map_err(malformed)
+}
+
+/// Catalog document `n`.
+pub(crate) fn document(n: u64, path: &str, bytes: &[u8]) -> Result<CatalogDocument, Error> {
+    let document: CatalogDocument = json(path, bytes)?;
+    if document.n != n {
+        return Err(corrupt(path, "its number is not that of its name"));
+    }
+    if document.n == u64::MAX {
+        return Err(corrupt(path, "no document could follow it"));
+    }
+    if document.collections.len() > COLLECTIONS_MAX {
+        return Err(corrupt(path, "it names too many collections"));
+    }
+    if document.pins_count() > PINS_MAX || document.dropped.len() > DROPPED_MAX {
+        return Err(corrupt(path, "it has too many pins or dropped collections"));
+    }
+    if document.dropped.values().any(|last| last.0 == u64::MAX) {
+        return Err(corrupt(path, "no version could follow one of a dropped collection"));
+    }
+    Ok(document)
+}
+
+/// The head.
+pub(crate) fn head(path: &str, bytes: &[u8]) -> Result<Head, Error> {
+    let head: Head = json(path, bytes)?;
+    if head.data_as_of.len() > COLLECTIONS_MAX {
+        return Err(corrupt(path, "it names too many collections"));
+    }
+    Ok(head)
+}
+
+/// The manifest that `entry` names for collection `name`; its digest, shape and paths are checked.
+pub fn manifest(name: &CollectionName, entry: &CollectionEntry, bytes: &Bytes) -> Result<Manifest, Error> {
+    let path = &entry.manifest;
+    let manifest = manifest_by_digest(name, path, &entry.sha256, bytes)?;
+    if manifest.version != entry.version {
+        return Err(corrupt(path, "its version is not the announced one"));
+    }
+    Ok(manifest)
+}
+
+/// A manifest whose digest is known, but not its version.
+pub(crate) fn manifest_by_digest(
+    name: &CollectionName,
+    path: &str,
+    sha256: &Digest,
+    bytes: &[u8],
+) -> Result<Manifest, Error> {
+    verify(path, sha256, bytes)?;
+    unnamed_manifest(name, path, bytes)
+}
+
+/// A manifest found by listing: all checks but those that need a catalog entry.
+pub(crate) fn unnamed_manifest(name: &CollectionName, path: &str, bytes: &[u8]) -> Result<Manifest, Error> {
+    let manifest: Manifest = json(path, bytes)?;
+    if manifest.collection != *name {
+        return Err(corrupt(path, "it is of another collection"));
+    }
+    if manifest.version.0 == u64::MAX {
+        return Err(corrupt(path, "no version could follow it"));
+    }
+    for segment in &manifest.segments {
+        paths::named_segment(name, &segment.object, path)?;
+        if segment.bytes > SEGMENT_BYTES_MAX {
+            let bytes = segment.bytes;
+            return Err(Error::TooLarge { path: segment.object.clone(), bytes, limit: SEGMENT_BYTES_MAX });
+        }
+        // Rows of many segments are added up: no sum may run over.
+        if segment.rows > SEGMENT_ROWS_MAX || segment.deletes > segment.rows {
+            return Err(corrupt(path, "it claims rows that no segment can have"));
+        }
+    }
+    let in_order = manifest.segments.windows(2).all(|pair| {
+        pair[0].version <= pair[1].version
+            && !(pair[0].kind == SegmentKind::Changes && pair[1].kind == SegmentKind::Base)
+    });
+    if !in_order {
+        return Err(corrupt(path, "its segments are out of order"));
+    }
+    Ok(manifest)
+}
+
+/// The key set that a catalog document names; its digest and revision are checked.
+pub fn key_set(reference: &KeySetReference, bytes: &Bytes) -> Result<KeySet, Error> {
+    verify(&reference.object, &reference.sha256, bytes)?;
+    let document: KeySetDocument = json(&reference.object, bytes)?;
+    if document.revision != reference.revision {
+        return Err(corrupt(&reference.object, "its revision is not the announced one"));
+    }
+    Ok(document.into())
+}
+
+/// The status of `node` in `region`.
+pub(crate) fn status(
+    region: &RegionName,
+    node: NodeId,
+    path: &str,
+    bytes: &[u8],
+) -> Result<NodeStatus, Error> {
+    let status: NodeStatus = json(path, bytes)?;
+    if status.node != node || status.region != *region {
+        return Err(corrupt(path, "it is of another node"));
+    }
+    if status.collections.len() > COLLECTIONS_MAX {
+        return Err(corrupt(path, "it names too many collections"));
+    }
+    Ok(status)
+}
+
+fn verify(path: &str, expected: &Digest, bytes: &[u8]) -> Result<(), Error> {
+    if Digest::of(bytes) == *expected { Ok(()) } else { Err(corrupt(path, "its SHA-256 is another one")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_newer_format_is_told_apart_from_damage() {
+        let newer = br#"{"format":99,"anything":"else"}"#;
+        assert!(matches!(head("h", newer), Err(Error::NewerFormat { format: 99, .. })));
+        assert!(matches!(head("h", b"{}"), Err(Error::Malformed { .. })));
+        assert!(matches!(head("h", br#"{"format":1}"#), Err(Error::Malformed { .. })));
+        assert!(matches!(head("h", b""), Err(Error::Malformed { .. })));
+    }
+
+    #[test]
+    fn the_last_number_is_refused_for_nothing_could_follow_it() {
+        let of = |n: u64| {
+            format!(
+                r#"{{"format":1,"deployment":"dep_{0:032x}","n":{n},"announced_by":"ann_{0:032x}","collections":{{}}}}"#,
+                1
+            )
+        };
+        for (n, is_read) in [(1, true), (u64::MAX - 1, true), (u64::MAX, false)] {
+            assert_eq!(document(n, "d", of(n).as_bytes()).is_ok(), is_read, "{n}");
+        }
+    }
+}

@@ -1,0 +1,172 @@
+//! What is wrong with a configuration: every fault with its key, its place and a hint.
+
+use std::{cell::RefCell, fmt, path::Path, sync::Arc};
+
+use crate::domain::error::ErrorKind;
+
+/// Where a value was written.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Place {
+    /// An environment variable that overrides a key.
+    Variable(&'static str),
+    /// A command-line flag that overrides a key.
+    Flag(&'static str),
+    /// A file; line and column count from 1, columns in characters. Line 0 means the file itself.
+    File {
+        /// The file as it was named.
+        path: Arc<Path>,
+        /// Its line.
+        line: u32,
+        /// The character in the line.
+        column: u32,
+    },
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Variable(name) | Self::Flag(name) => f.write_str(name),
+            Self::File { path, line: 0, .. } => write!(f, "{}", path.display()),
+            Self::File { path, line, column } => write!(f, "{}:{line}:{column}", path.display()),
+        }
+    }
+}
+
+/// One thing that is wrong. Never holds a value from the environment or of a secret key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fault {
+    /// Where.
+    pub place: Place,
+    /// The key: `syncs.customer.on_delete`. Empty for faults of TOML's grammar.
+    pub key: String,
+    /// What is wrong.
+    pub message: String,
+    /// What to do.
+    pub hint: Option<String>,
+    /// The environment variable that is missing, when that is the fault.
+    pub missing_variable: Option<String>,
+}
+
+impl Fault {
+    /// The line in the file, from 1; `None` for overrides and for the file as a whole.
+    pub fn line(&self) -> Option<u32> {
+        match self.place {
+            Place::File { line, .. } if line > 0 => Some(line),
+            _ => None,
+        }
+    }
+
+    /// The character in the line, from 1.
+    pub fn column(&self) -> Option<u32> {
+        match self.place {
+            Place::File { line, column, .. } if line > 0 => Some(column),
+            _ => None,
+        }
+    }
+}
+
+impl Default for Fault {
+    fn default() -> Self {
+        let place = Place::File { path: Path::new("").into(), line: 0, column: 0 };
+        Self { place, key: String::new(), message: String::new(), hint: None, missing_variable: None }
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}  ", self.place)?;
+        if !self.key.is_empty() {
+            write!(f, "{}: ", self.key)?;
+        }
+        f.write_str(&self.message)?;
+        if let Some(hint) = &self.hint {
+            write!(f, "\n  hint: {hint}")?;
+        }
+        Ok(())
+    }
+}
+
+/// All that is wrong with a configuration, at least one fault, in the order of the file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Faults(Vec<Fault>);
+
+impl Faults {
+    pub(crate) fn one(fault: Fault) -> Self {
+        Self(vec![fault])
+    }
+
+    /// The faults.
+    pub fn as_slice(&self) -> &[Fault] {
+        &self.0
+    }
+
+    /// Always [`ErrorKind::Invalid`].
+    pub const fn kind(&self) -> ErrorKind {
+        ErrorKind::Invalid
+    }
+
+    /// The stable code.
+    pub const fn code(&self) -> &'static str {
+        "invalid_configuration"
+    }
+}
+
+impl fmt::Display for Faults {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (number, fault) in self.0.iter().enumerate() {
+            if number > 0 {
+                f.write_str("\n")?;
+            }
+            fault.fmt(f)?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Faults {}
+
+/// Most faults told of one configuration: nobody reads more, and comparing them stays cheap.
+const FAULTS_MAX: usize = 500;
+
+/// Gathers faults while everything else is still being read.
+#[derive(Debug, Default)]
+pub(crate) struct Report(RefCell<Vec<Fault>>);
+
+impl Report {
+    /// Adds a fault. The same fault of the same key at the same place counts once: a bad value under
+    /// `[defaults.sync]` is met again in every sync, under that sync's name.
+    pub(crate) fn push(&self, fault: Fault) {
+        let mut faults = self.0.borrow_mut();
+        let last_part = |key: &str| key.rsplit('.').next().map(str::to_owned);
+        let is_known = |known: &Fault| {
+            known.place == fault.place
+                && known.message == fault.message
+                && last_part(&known.key) == last_part(&fault.key)
+        };
+        if faults.len() < FAULTS_MAX && !faults.iter().any(is_known) {
+            faults.push(fault);
+        }
+    }
+
+    /// Takes over the faults of another report; those about missing variables only when `needed`.
+    pub(crate) fn absorb(&self, other: Self, needed: bool) {
+        for fault in other.0.into_inner() {
+            if needed || fault.missing_variable.is_none() {
+                self.push(fault);
+            }
+        }
+    }
+
+    /// The value when there is no fault.
+    pub(crate) fn into_result<T>(self, value: Option<T>) -> Result<T, Faults> {
+        let mut faults = self.0.into_inner();
+        match value {
+            Some(value) if faults.is_empty() => Ok(value),
+            _ => {
+                debug_assert!(!faults.is_empty(), "a value is only withheld with a fault");
+                faults.sort_by(|a, b| a.place.cmp(&b.place));
+                Err(Faults(faults))
+            }
+        }
+    }
+}

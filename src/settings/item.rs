@@ -1,0 +1,250 @@
+//! One value on its way to a typed one: each reader gives the value, or reports why it cannot.
+
+use std::{
+    ops::RangeInclusive,
+    path::{Component, Path, PathBuf},
+    time::Duration,
+};
+
+use super::{
+    fault::{Fault, Place, Report},
+    interpolate::Text,
+    nearest,
+    section::Section,
+    tree::{Node, Value},
+    units,
+};
+use crate::domain::duration;
+
+/// A value, its key and where its faults go.
+#[derive(Clone)]
+pub(crate) struct Item<'a> {
+    pub(crate) report: &'a Report,
+    pub(crate) key: String,
+    pub(crate) node: &'a Node,
+}
+
+impl<'a> Item<'a> {
+    /// The same value; its faults go to `report`.
+    pub(crate) fn with_report<'b>(self, report: &'b Report) -> Item<'b>
+    where
+        'a: 'b,
+    {
+        Item { report, ..self }
+    }
+
+    /// Reports a fault at the value and gives nothing, so that a reader can end with it.
+    pub(crate) fn fail<T>(&self, message: impl Into<String>, hint: impl Into<Option<String>>) -> Option<T> {
+        self.report.push(Fault {
+            place: self.node.place.clone(),
+            key: self.key.clone(),
+            message: message.into(),
+            hint: hint.into(),
+            missing_variable: None,
+        });
+        None
+    }
+
+    fn wrong_type<T>(&self, wanted: &str) -> Option<T> {
+        match &self.node.value {
+            Value::TooLarge => self.fail("is a number out of range", None),
+            other => self.fail(format!("must be {wanted}, not {}", other.type_name()), None),
+        }
+    }
+
+    /// The string with its variables replaced; problems with them are reported here.
+    pub(crate) fn text(&self) -> Option<&'a Text> {
+        let Value::String(text) = &self.node.value else { return self.wrong_type("a string") };
+        for problem in &text.problems {
+            self.report.push(Fault {
+                place: self.node.place.clone(),
+                key: self.key.clone(),
+                message: problem.message.clone(),
+                hint: problem.hint.clone(),
+                missing_variable: problem.missing_variable.clone(),
+            });
+        }
+        text.problems.is_empty().then_some(text)
+    }
+
+    /// The string.
+    pub(crate) fn string(&self) -> Option<&'a str> {
+        self.text().map(|text| text.value.as_str())
+    }
+
+    /// A string that is not empty.
+    pub(crate) fn word(&self) -> Option<&'a str> {
+        match self.string()? {
+            "" => self.fail("is empty", None),
+            word => Some(word),
+        }
+    }
+
+    /// A string read by `parse`, whose error is a hint. What was written is shown as written.
+    pub(crate) fn parsed<T>(&self, what: &str, parse: impl FnOnce(&str) -> Result<T, String>) -> Option<T> {
+        if !matches!(self.node.value, Value::String(_)) {
+            return self
+                .fail(format!("must be {what}, not {}", self.node.value.type_name()), parse("").err());
+        }
+        let text = self.text()?;
+        let hint = match parse(&text.value) {
+            Ok(value) => return Some(value),
+            Err(hint) => hint,
+        };
+        // A hint may repeat what was written; a value from the environment is not told.
+        let tells = text.from_environment && !text.value.is_empty() && hint.contains(&text.value);
+        self.fail(format!("{} is not {what}", shown(text)), (!tells).then_some(hint))
+    }
+
+    /// A name that must be among `names`, which are those of all things called `what`.
+    pub(crate) fn reference(&self, what: &str, names: &[String]) -> Option<&'a str> {
+        let text = self.text()?;
+        if names.contains(&text.value) {
+            return Some(&text.value);
+        }
+        let all = names.iter().map(String::as_str);
+        let hint = if names.is_empty() {
+            Some(format!("add [{what}s.NAME]"))
+        } else if text.from_environment {
+            None
+        } else {
+            nearest::hint(&text.value, &format!("known {what}s"), all)
+        };
+        self.fail(format!("there is no {what} {}", shown(text)), hint)
+    }
+
+    /// One of a few words.
+    pub(crate) fn one_of<T: Copy>(&self, allowed: &[(&str, T)]) -> Option<T> {
+        let text = self.text()?;
+        if let Some((_, value)) = allowed.iter().find(|(word, _)| *word == text.value) {
+            return Some(*value);
+        }
+        let words = allowed.iter().map(|(word, _)| *word);
+        // A guess would tell something about a value from the environment.
+        let near = if text.from_environment { None } else { nearest::nearest(&text.value, words.clone()) };
+        self.fail(
+            format!("{} is not one of {}", shown(text), nearest::quoted(words)),
+            near.map(|near| format!("did you mean \"{near}\"?")),
+        )
+    }
+
+    /// A whole number within bounds.
+    pub(crate) fn count(&self, range: RangeInclusive<u64>) -> Option<u64> {
+        let Value::Integer(number) = self.node.value else { return self.wrong_type("an integer") };
+        match u64::try_from(number) {
+            Ok(number) if range.contains(&number) => Some(number),
+            _ => self.fail(format!("must be from {} to {}", range.start(), range.end()), None),
+        }
+    }
+
+    /// A boolean.
+    pub(crate) fn boolean(&self) -> Option<bool> {
+        match self.node.value {
+            Value::Boolean(boolean) => Some(boolean),
+            _ => self.wrong_type("true or false"),
+        }
+    }
+
+    /// A duration within bounds.
+    pub(crate) fn duration(&self, range: RangeInclusive<Duration>) -> Option<Duration> {
+        if let Value::Integer(number) = self.node.value {
+            return self.fail("needs a unit", format!("write \"{number}s\" for {number} seconds"));
+        }
+        let duration = self.parsed("a duration", duration::parse)?;
+        if range.contains(&duration) {
+            return Some(duration);
+        }
+        let (start, end) = (units::show_duration(*range.start()), units::show_duration(*range.end()));
+        self.fail(format!("must be from {start} to {end}"), None)
+    }
+
+    /// A size in bytes within bounds: text with a unit, or a number of bytes.
+    pub(crate) fn size(&self, range: RangeInclusive<u64>) -> Option<u64> {
+        let size = match self.node.value {
+            Value::Integer(number) => u64::try_from(number).unwrap_or(0),
+            _ => self.parsed("a size", units::size)?,
+        };
+        if range.contains(&size) {
+            return Some(size);
+        }
+        let (start, end) = (units::show_size(*range.start()), units::show_size(*range.end()));
+        self.fail(format!("must be from {start} to {end}"), None)
+    }
+
+    /// A share in 0..=1: `"30%"` or `0.3`.
+    pub(crate) fn share(&self) -> Option<f64> {
+        let hint = "write a percentage, \"30%\", or a number from 0.0 to 1.0".to_owned();
+        match self.node.value {
+            Value::Float(number) if (0.0..=1.0).contains(&number) => Some(number),
+            // 1 could mean everything as well as one percent.
+            Value::Integer(0) => Some(0.0),
+            Value::Integer(_) | Value::Float(_) => self.fail("is not a share of a whole", hint),
+            _ => self.parsed("a share", units::share),
+        }
+    }
+
+    /// The elements of an array.
+    pub(crate) fn items(&self) -> Option<Vec<Self>> {
+        let Value::Array(array) = &self.node.value else { return self.wrong_type("an array") };
+        let item = |node| Self { report: self.report, key: self.key.clone(), node };
+        Some(array.iter().map(item).collect())
+    }
+
+    /// An array of distinct values, each read by `read`; a single value stands for an array of one.
+    pub(crate) fn list<T: PartialEq>(&self, read: impl Fn(&Self) -> Option<T>) -> Option<Vec<T>> {
+        let items = match self.node.value {
+            Value::Array(_) => self.items()?,
+            _ => vec![self.clone()],
+        };
+        // Every element is read before the first faulty one ends the matter.
+        let read: Vec<_> = items.iter().map(read).collect();
+        let mut list = Vec::with_capacity(read.len());
+        for (item, value) in items.iter().zip(read) {
+            let value = value?;
+            if list.contains(&value) {
+                return match &item.node.value {
+                    Value::String(text) => item.fail(format!("lists {} twice", shown(text)), None),
+                    _ => item.fail("lists a value twice", None),
+                };
+            }
+            list.push(value);
+        }
+        Some(list)
+    }
+
+    /// The value as a table.
+    pub(crate) fn section(&self) -> Option<Section<'a>> {
+        match &self.node.value {
+            Value::Table(table) => {
+                Some(Section::new(self.report, self.key.clone(), self.node.place.clone(), table))
+            }
+            _ => self.wrong_type("a table"),
+        }
+    }
+
+    /// A name that stands in URLs or metric labels, by `domain::name`'s rule.
+    pub(crate) fn name<N, E: std::fmt::Display>(&self, new: impl FnOnce(&str) -> Result<N, E>) -> Option<N> {
+        let text = self.text()?;
+        match new(&text.value) {
+            Ok(name) => Some(name),
+            Err(error) => self.fail(format!("{} cannot be used: {error}", shown(text)), None),
+        }
+    }
+
+    /// `path` from the directory that counts for this value: the file's for values in a file, the
+    /// working directory for flags and variables.
+    pub(crate) fn path(&self, file_dir: &Path, path: &str) -> PathBuf {
+        let dir = if matches!(self.node.place, Place::File { .. }) { file_dir } else { Path::new("") };
+        dir.join(path).components().filter(|part| *part != Component::CurDir).collect()
+    }
+}
+
+/// A string as it was written, in quotes: what came from the environment shows as `${NAME}`.
+pub(crate) fn shown(text: &Text) -> String {
+    const SHOWN_MAX: usize = 80;
+    let raw = if text.from_environment { &text.raw } else { &text.value };
+    if raw.chars().count() <= SHOWN_MAX {
+        return format!("{raw:?}");
+    }
+    format!("{:?}...", raw.chars().take(SHOWN_MAX).collect::<String>())
+}

@@ -1,0 +1,16 @@
+//! The kit that every part reads its own section of the configuration with.
+//!
+//! A section is asked for its keys by name; each reader gives a typed value or reports a [`Fault`] with
+//! place, key and hint. All faults of a configuration are reported at once.
+
+pub(crate) mod environment;
+pub(crate) mod fault;
+pub(crate) mod interpolate;
+pub(crate) mod item;
+pub(crate) mod nearest;
+pub(crate) mod section;
+pub(crate) mod tree;
+pub mod units;
+
+pub use environment::Environment;
+pub use fault::{Fault, Faults, Place};

@@ -1,0 +1,138 @@
+//! Clients of the storage services: the only place that knows one from another.
+
+use std::{fs::DirBuilder, os::unix::fs::DirBuilderExt, path::Path, sync::Arc, time::Duration};
+
+use object_store::{
+    BackoffConfig, ClientConfigKey, ClientOptions, ObjectStore, RetryConfig,
+    aws::{AmazonS3Builder, AmazonS3ConfigKey, S3ConditionalPut},
+    azure::{AzureConfigKey, MicrosoftAzureBuilder},
+    gcp::{GoogleCloudStorageBuilder, GoogleConfigKey},
+    local::LocalFileSystem,
+    prefix::PrefixStore,
+};
+use secrecy::ExposeSecret;
+
+use crate::store::error::Error;
+use crate::store::refusal::Refusal;
+use crate::store::settings::{Bucket, Location, Service};
+
+/// Bound of opening a connection; a host that is up answers within a round trip or two.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// Connections that are kept for the next request, per host: more than are in use at once.
+const POOL_IDLE_MAX: usize = 32;
+/// Attempts of one request beyond the first, all within the time that [`super::store`] gives it:
+/// enough for a throttled or restarting server. What fails then has a backoff of its own.
+const RETRIES_MAX: usize = 3;
+/// First and longest pause between them.
+const RETRY_BACKOFF: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
+/// No attempt begins later than this after the first one.
+const RETRY_TIMEOUT: Duration = Duration::from_secs(8);
+
+/// A client of the store at `location`. Nothing is asked of a service yet.
+pub(crate) fn open(location: &Location) -> Result<Arc<dyn ObjectStore>, Error> {
+    match location {
+        Location::Directory(path) => directory(path),
+        Location::Bucket(bucket) => {
+            let client = match bucket.service {
+                Service::S3 => s3(bucket),
+                Service::Gcs => gcs(bucket),
+                Service::Azure => azure(bucket),
+            };
+            let client = client.map_err(|source| unusable(location.shown(), &source))?;
+            Ok(if bucket.prefix.is_empty() {
+                client
+            } else {
+                Arc::new(PrefixStore::new(client, bucket.prefix.as_str()))
+            })
+        }
+    }
+}
+
+fn unusable(location: String, source: &object_store::Error) -> Error {
+    Error::Unusable { location, told: Refusal::of(source).told }
+}
+
+/// A directory of this machine, created 0700.
+fn directory(path: &Path) -> Result<Arc<dyn ObjectStore>, Error> {
+    let local = |source| Error::Local { action: "create", path: path.to_owned(), source };
+    DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(local)?;
+    let root = path.canonicalize().map_err(local)?;
+    let store = LocalFileSystem::new_with_prefix(&root)
+        .map_err(|source| unusable(format!("file:{}", root.display()), &source))?
+        .with_fsync(true)
+        .with_automatic_cleanup(true);
+    Ok(Arc::new(store))
+}
+
+fn s3(bucket: &Bucket) -> object_store::Result<Arc<dyn ObjectStore>> {
+    let mut builder = AmazonS3Builder::new().with_client_options(client_options()).with_retry(retry_config());
+    for (key, value) in known::<AmazonS3ConfigKey>(bucket) {
+        builder = builder.with_config(key, value);
+    }
+    let endpoint = builder.get_config_value(&AmazonS3ConfigKey::S3Endpoint);
+    let endpoint = endpoint.or_else(|| builder.get_config_value(&AmazonS3ConfigKey::Endpoint));
+    if is_plain(endpoint.as_deref()) {
+        builder = builder.with_allow_http(true);
+    }
+    // The environment may say otherwise; without the condition nothing here is safe.
+    let builder = builder.with_bucket_name(&bucket.name).with_conditional_put(S3ConditionalPut::ETagMatch);
+    Ok(Arc::new(builder.build()?))
+}
+
+fn gcs(bucket: &Bucket) -> object_store::Result<Arc<dyn ObjectStore>> {
+    let mut builder =
+        GoogleCloudStorageBuilder::new().with_client_options(client_options()).with_retry(retry_config());
+    for (key, value) in known::<GoogleConfigKey>(bucket) {
+        builder = builder.with_config(key, value);
+    }
+    if is_plain(builder.get_config_value(&GoogleConfigKey::BaseUrl).as_deref()) {
+        builder = builder.with_config(GoogleConfigKey::Client(ClientConfigKey::AllowHttp), "true");
+    }
+    Ok(Arc::new(builder.with_bucket_name(&bucket.name).build()?))
+}
+
+fn azure(bucket: &Bucket) -> object_store::Result<Arc<dyn ObjectStore>> {
+    let mut builder =
+        MicrosoftAzureBuilder::new().with_client_options(client_options()).with_retry(retry_config());
+    for (key, value) in known::<AzureConfigKey>(bucket) {
+        builder = builder.with_config(key, value);
+    }
+    if is_plain(builder.get_config_value(&AzureConfigKey::Endpoint).as_deref()) {
+        builder = builder.with_allow_http(true);
+    }
+    Ok(Arc::new(builder.with_container_name(&bucket.name).build()?))
+}
+
+/// The options that the service knows, in their order.
+fn known<K: std::str::FromStr>(bucket: &Bucket) -> impl Iterator<Item = (K, String)> + '_ {
+    bucket.options.iter().filter_map(|(name, value)| {
+        let key = name.to_ascii_lowercase().parse().ok()?;
+        Some((key, value.expose_secret().to_owned()))
+    })
+}
+
+/// Whether an address is written without TLS: only then may requests go without it.
+fn is_plain(address: Option<&str>) -> bool {
+    address.is_some_and(|address| address.starts_with("http://"))
+}
+
+/// Whole requests have no bound here: a large object takes its time, and every piece of it has one
+/// in [`super::store`].
+fn client_options() -> ClientOptions {
+    ClientOptions::new()
+        .with_timeout_disabled()
+        .with_connect_timeout(CONNECT_TIMEOUT)
+        .with_pool_max_idle_per_host(POOL_IDLE_MAX)
+}
+
+fn retry_config() -> RetryConfig {
+    RetryConfig {
+        backoff: BackoffConfig {
+            init_backoff: RETRY_BACKOFF.0,
+            max_backoff: RETRY_BACKOFF.1,
+            ..BackoffConfig::default()
+        },
+        max_retries: RETRIES_MAX,
+        retry_timeout: RETRY_TIMEOUT,
+    }
+}
