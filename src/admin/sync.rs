@@ -7,9 +7,7 @@ use tracing::info;
 use super::{error::Error, publisher::Publisher};
 use crate::{
     domain::run::{RunRecord, RunStatus},
-    engine::{self, Ended, Progress, RunOptions, SyncSpec},
-    source::Source,
-    support::shutdown::Shutdown,
+    engine::{self, Ended, RunRequest},
 };
 
 /// How often a run that is in progress elsewhere is looked at.
@@ -18,23 +16,15 @@ const FOLLOW_INTERVAL: Duration = Duration::from_millis(300);
 const BETWEEN_RUNS: Duration = Duration::from_secs(20);
 
 impl Publisher {
-    /// Runs `spec` now. When a run of it is in progress elsewhere, follows that one to its end,
+    /// Runs a sync now. When a run of it is in progress elsewhere, follows that one to its end,
     /// unless the request asks for more than that run gives (`--accept`): then it waits its turn.
-    pub async fn run_or_follow(
-        &self,
-        spec: &SyncSpec,
-        source: &Source,
-        options: RunOptions,
-        actor: &str,
-        progress: &Progress,
-        cancel: &Shutdown,
-    ) -> Result<Ended, Error> {
-        let act = Box::pin(self.run_until_ended(spec, source, options, progress, cancel));
-        if options.dry_run {
+    pub async fn run_or_follow(&self, request: &RunRequest, actor: &str) -> Result<Ended, Error> {
+        let act = Box::pin(self.run_until_ended(request));
+        if request.dry_run {
             return act.await;
         }
-        let action = if options.accept { "sync.accept" } else { "sync.run" };
-        self.audited((actor, action), &spec.collection, act, |ended| {
+        let action = if request.accept { "sync.accept" } else { "sync.run" };
+        self.audited((actor, action), &request.spec.collection, act, |ended| {
             let RunRecord { id, status, version, .. } = &ended.record;
             let version = version.map(|version| format!(", version {version}")).unwrap_or_default();
             format!("{id}: {status}{version}")
@@ -42,29 +32,22 @@ impl Publisher {
         .await
     }
 
-    async fn run_until_ended(
-        &self,
-        spec: &SyncSpec,
-        source: &Source,
-        options: RunOptions,
-        progress: &Progress,
-        cancel: &Shutdown,
-    ) -> Result<Ended, Error> {
+    async fn run_until_ended(&self, request: &RunRequest) -> Result<Ended, Error> {
         let mut idle = Duration::ZERO;
         loop {
-            match self.engine.run(spec, source, options, progress, cancel).await {
+            match self.engine.run(request).await {
                 Ok(ended) => return Ok(ended),
                 Err(error @ engine::Error::LeaseHeld { .. }) => {
-                    let followed = self.follow(spec, options, cancel).await?;
+                    let followed = self.follow(request).await?;
                     match followed {
-                        Some(ended) if !options.accept => return Ok(ended),
+                        Some(ended) if !request.accept => return Ok(ended),
                         Some(_) => idle = Duration::ZERO,
                         None if idle >= BETWEEN_RUNS => return Err(error.into()),
                         None => idle += FOLLOW_INTERVAL,
                     }
                     tokio::select! {
                         () = tokio::time::sleep(FOLLOW_INTERVAL) => {}
-                        () = cancel.cancelled() => return Err(engine::Error::Cancelled.into()),
+                        () = request.cancel.cancelled() => return Err(engine::Error::Cancelled.into()),
                     }
                 }
                 Err(error) => return Err(error.into()),
@@ -73,14 +56,11 @@ impl Publisher {
     }
 
     /// Waits for the open run of a sync to end; `None` when there is none.
-    async fn follow(
-        &self,
-        spec: &SyncSpec,
-        options: RunOptions,
-        cancel: &Shutdown,
-    ) -> Result<Option<Ended>, Error> {
-        let Some(open) = self.metadata.open_runs(&spec.collection).await?.pop() else { return Ok(None) };
-        info!(run = %open.id, accept = options.accept, "a run of this sync is in progress elsewhere; following it");
+    async fn follow(&self, request: &RunRequest) -> Result<Option<Ended>, Error> {
+        let Some(open) = self.metadata.open_runs(&request.spec.collection).await?.pop() else {
+            return Ok(None);
+        };
+        info!(run = %open.id, accept = request.accept, "a run of this sync is in progress elsewhere; following it");
         loop {
             let Some(record) = self.metadata.run(open.id).await? else { return Ok(None) };
             if !record.status.is_open() {
@@ -92,7 +72,7 @@ impl Publisher {
             }
             tokio::select! {
                 () = tokio::time::sleep(FOLLOW_INTERVAL) => {}
-                () = cancel.cancelled() => return Err(engine::Error::Cancelled.into()),
+                () = request.cancel.cancelled() => return Err(engine::Error::Cancelled.into()),
             }
         }
     }

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     domain::id::RunId,
-    engine::{RunOptions, Trigger},
+    engine::{RunRequest, Trigger},
 };
 
 pub(super) async fn run(arguments: Approve) -> Result<Exit, Failure> {
@@ -51,11 +51,11 @@ pub(super) async fn run(arguments: Approve) -> Result<Exit, Failure> {
     }
     complain(&format!("{name} has changed since {id} was held; the sync runs again, without guards."));
     let found = session::find_sync(&config, name.as_str())
-        .and_then(|sync| Ok((&sync.spec, session::source_of(&config, sync)?)));
-    let options = RunOptions { trigger: Trigger::Operator, accept: true, dry_run: false };
+        .and_then(|sync| Ok((sync.spec.clone(), session::source_of(&config, sync)?)));
     match found {
         Ok((spec, source)) => {
-            sync::run_now(process, spec, &source, options, &actor, arguments.json).await.map(|(exit, _)| exit)
+            let request = RunRequest { accept: true, ..RunRequest::new(spec, source, Trigger::Operator) };
+            sync::run_now(process, &request, &actor, arguments.json).await.map(|(exit, _)| exit)
         }
         Err(failure) => {
             process.stop().await;

@@ -24,9 +24,8 @@ use crate::{
         name::CollectionName,
         run::{RunCounts, RunRecord, RunStatus},
     },
-    engine::{Ended, Progress, RunOptions, SyncSpec, Trigger},
+    engine::{Ended, Progress, RunRequest, Trigger},
     metadata::Pause,
-    source::Source,
     support::{clock::Clock, shutdown::Shutdown},
 };
 
@@ -40,10 +39,13 @@ pub(super) async fn run(arguments: Sync) -> Result<Exit, Failure> {
     let sync = session::find_sync(&config, &arguments.name)?;
     let source = session::source_of(&config, sync)?;
     let process = session::publisher(&config).await?;
-    let options =
-        RunOptions { trigger: Trigger::Operator, accept: arguments.accept, dry_run: arguments.dry_run };
+    let request = RunRequest {
+        accept: arguments.accept,
+        dry_run: arguments.dry_run,
+        ..RunRequest::new(sync.spec.clone(), source, Trigger::Operator)
+    };
     let actor = actor::of(&arguments.actor);
-    let (exit, version) = run_now(process, &sync.spec, &source, options, &actor, arguments.json).await?;
+    let (exit, version) = run_now(process, &request, &actor, arguments.json).await?;
     match (arguments.wait, version) {
         (Some(patience), Some(version)) if exit == Exit::Success => {
             await_version(&config, &sync.spec.collection, version, patience, arguments.json).await
@@ -56,16 +58,13 @@ pub(super) async fn run(arguments: Sync) -> Result<Exit, Failure> {
 /// publishing side of this process.
 pub(super) async fn run_now(
     process: PublisherProcess,
-    spec: &SyncSpec,
-    source: &Source,
-    options: RunOptions,
+    request: &RunRequest,
     actor: &str,
     json: bool,
 ) -> Result<(Exit, Option<Version>), Failure> {
-    let cancel = Shutdown::new();
-    let progress = Progress::default();
-    let run = process.publisher.run_or_follow(spec, source, options, actor, &progress, &cancel);
-    let Some(ended) = watch(run, &progress, &cancel).await else {
+    let spec = &request.spec;
+    let run = process.publisher.run_or_follow(request, actor);
+    let Some(ended) = watch(run, &request.progress, &request.cancel).await else {
         complain("ended at once by a second signal; the next run of this sync settles this one");
         return Ok((Exit::Interrupted, None));
     };
@@ -76,7 +75,7 @@ pub(super) async fn run_now(
     if json {
         print_json(&ended.record)?;
     } else {
-        tell(&ended, options.dry_run)?;
+        tell(&ended, request.dry_run)?;
     }
     warn_paused(&spec.collection, pause.as_ref());
     Ok((Exit::of_run(ended.record.status, ended.kind), ended.record.version))

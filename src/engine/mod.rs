@@ -23,6 +23,7 @@ mod publishing;
 mod reading;
 mod reannounce;
 mod rejected;
+mod request;
 mod rollback;
 mod run;
 mod sequencer;
@@ -40,8 +41,9 @@ pub use drop::Dropped;
 pub use error::Error;
 pub use guard::Hold;
 pub use progress::Progress;
+pub use request::{RunRequest, Trigger};
 pub use rollback::RollbackLease;
-pub use run::{Ended, RunOptions, Trigger};
+pub use run::Ended;
 pub use settings::Settings;
 pub use spec::{Compression, GuardSettings, OnDelete, SyncSpec};
 

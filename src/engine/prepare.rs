@@ -10,16 +10,16 @@ use tokio::{
 };
 
 use super::{
-    Engine, RunOptions,
+    Engine,
     base::Base,
     error::Error,
     guard::Hold,
     job::{Job, Judged},
     listing::list_conflicts,
     plan::Plan,
-    progress::Progress,
     publishing::Publishing,
     reading::read,
+    request::RunRequest,
     spec::SyncSpec,
     spool::Outbox,
     stream::BATCHES_WAITING_MAX,
@@ -60,20 +60,14 @@ pub(super) struct Published {
 
 impl Engine {
     /// Reads, compares and publishes.
-    pub(super) async fn prepare(
-        &self,
-        run_id: RunId,
-        spec: &SyncSpec,
-        source: &Source,
-        options: RunOptions,
-        progress: &Progress,
-    ) -> Result<Prepared, Error> {
+    pub(super) async fn prepare(&self, run_id: RunId, request: &RunRequest) -> Result<Prepared, Error> {
+        let RunRequest { spec, source, progress, .. } = request;
         let (base, last) = self.base_of(spec).await?;
         progress.begin(base.as_ref().map_or(0, |base| base.manifest.records));
         let columns = source.describe(&spec.query).await?;
         let mapping = Mapping::compile(&spec.mapping, &columns).map_err(Error::Mapping)?;
         let is_lost = match &base {
-            Some(base) if options.accept => self.is_lost(base).await?,
+            Some(base) if request.accept => self.is_lost(base).await?,
             _ => false,
         };
         let plan = Arc::new(Plan::new(spec.clone(), columns, mapping, (base, is_lost), last));
@@ -93,8 +87,8 @@ impl Engine {
             data_as_of,
             progress: progress.clone(),
             spool_bytes_max: self.settings.spool_bytes_max,
-            accept: options.accept,
-            dry_run: options.dry_run,
+            accept: request.accept,
+            dry_run: request.dry_run,
         };
         let (judged, written) = stream(job, source, publishing.clone()).await?;
         let counts = judged.counts;
@@ -104,9 +98,9 @@ impl Engine {
         let is_changed = plan.rebuild
             || plan.settings_differ()
             || !written.is_empty()
-            || (options.dry_run && has_records_changed);
+            || (request.dry_run && has_records_changed);
         // A held run keeps its manifest, also when nothing was written: an operator may announce it.
-        let published = if (is_changed || hold.is_some()) && !options.dry_run {
+        let published = if (is_changed || hold.is_some()) && !request.dry_run {
             let manifest = plan.manifest(run_id, self.clock.now(), data_as_of, &counts, written);
             let (object, sha256) = catalog::publish_manifest(&self.store, &manifest).await?;
             Some(Published { manifest, object, sha256 })

@@ -3,8 +3,12 @@
 use tracing::{debug, info, warn};
 
 use super::{
-    Engine, error::Error, guard::Hold, lease::KeptLease, prepare::Prepared, progress::Progress,
-    spec::SyncSpec,
+    Engine,
+    error::Error,
+    guard::Hold,
+    lease::KeptLease,
+    prepare::Prepared,
+    request::{RunRequest, Trigger},
 };
 use crate::{
     catalog::{AnnounceError, Change},
@@ -13,41 +17,11 @@ use crate::{
         id::RunId,
         run::{RejectedRow, RunCounts, RunError, RunRecord, RunStatus},
     },
-    source::Source,
-    support::{random, shutdown::Shutdown},
+    support::random,
 };
 
 /// Times that a run starts again because another announcement came first.
 const ATTEMPTS_MAX: usize = 3;
-
-/// What started a run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Trigger {
-    /// Its schedule.
-    Schedule,
-    /// Somebody who asked.
-    Operator,
-}
-
-impl Trigger {
-    const fn as_str(self) -> &'static str {
-        match self {
-            Self::Schedule => "schedule",
-            Self::Operator => "operator",
-        }
-    }
-}
-
-/// How a run is to be run.
-#[derive(Debug, Clone, Copy)]
-pub struct RunOptions {
-    /// What started it.
-    pub trigger: Trigger,
-    /// Waive the guards for this run.
-    pub accept: bool,
-    /// Read and compare only: no lease, no record of the run, nothing written.
-    pub dry_run: bool,
-}
 
 /// A run that came to its end. A failed one is an end too: its record has the error.
 #[derive(Debug)]
@@ -65,42 +39,29 @@ pub struct Ended {
 }
 
 impl Engine {
-    /// Runs `spec` once. An error means that no run could begin ([`Error::LeaseHeld`],
+    /// Runs a sync once. An error means that no run could begin ([`Error::LeaseHeld`],
     /// [`Error::Paused`] for one by schedule, metadata down); everything later stands in the record that comes back.
-    pub async fn run(
-        &self,
-        spec: &SyncSpec,
-        source: &Source,
-        options: RunOptions,
-        progress: &Progress,
-        cancel: &Shutdown,
-    ) -> Result<Ended, Error> {
-        if options.dry_run {
-            return Box::pin(self.dry_run(spec, source, options, progress, cancel)).await;
+    pub async fn run(&self, request: &RunRequest) -> Result<Ended, Error> {
+        if request.dry_run {
+            return Box::pin(self.dry_run(request)).await;
         }
-        self.settle_rollback(&spec.collection).await?;
-        let lease = KeptLease::take(&self.metadata, &spec.collection).await?;
-        let result = Box::pin(self.run_leased(&lease, spec, source, options, progress, cancel)).await;
+        let name = &request.spec.collection;
+        self.settle_rollback(name).await?;
+        let lease = KeptLease::take(&self.metadata, name).await?;
+        let result = Box::pin(self.run_leased(&lease, request)).await;
         lease.release().await;
         result
     }
 
-    async fn run_leased(
-        &self,
-        lease: &KeptLease,
-        spec: &SyncSpec,
-        source: &Source,
-        options: RunOptions,
-        progress: &Progress,
-        cancel: &Shutdown,
-    ) -> Result<Ended, Error> {
+    async fn run_leased(&self, lease: &KeptLease, request: &RunRequest) -> Result<Ended, Error> {
+        let spec = &request.spec;
         self.settle_open_runs(&spec.collection).await?;
-        if let (Trigger::Schedule, Some(pause)) = (options.trigger, lease.paused()) {
+        if let (Trigger::Schedule, Some(pause)) = (request.trigger, lease.paused()) {
             return Err(Error::Paused { sync: spec.collection.clone(), why: pause.to_string() });
         }
         let mut attempt = 1;
         loop {
-            let ended = self.attempt(lease, spec, source, options, progress, cancel).await?;
+            let ended = self.attempt(lease, request).await?;
             if ended.record.status != RunStatus::Superseded || attempt == ATTEMPTS_MAX {
                 if ended.record.status == RunStatus::Announced {
                     self.upkeep(lease, spec).await;
@@ -116,21 +77,13 @@ impl Engine {
         }
     }
 
-    async fn attempt(
-        &self,
-        lease: &KeptLease,
-        spec: &SyncSpec,
-        source: &Source,
-        options: RunOptions,
-        progress: &Progress,
-        cancel: &Shutdown,
-    ) -> Result<Ended, Error> {
-        let mut record = self.new_record(spec, options);
+    async fn attempt(&self, lease: &KeptLease, request: &RunRequest) -> Result<Ended, Error> {
+        let mut record = self.new_record(request);
         self.metadata.insert_run(&record).await?;
         let prepared = tokio::select! {
-            prepared = Box::pin(self.prepare(record.id, spec, source, options, progress)) => prepared,
+            prepared = Box::pin(self.prepare(record.id, request)) => prepared,
             () = lease.lost() => Err(Error::LeaseLost),
-            () = cancel.cancelled() => Err(Error::Cancelled),
+            () = request.cancel.cancelled() => Err(Error::Cancelled),
             () = tokio::time::sleep(self.settings.run_timeout) => {
                 Err(Error::RunTimeout { seconds: self.settings.run_timeout.as_secs() })
             }
@@ -229,18 +182,11 @@ impl Engine {
         }
     }
 
-    async fn dry_run(
-        &self,
-        spec: &SyncSpec,
-        source: &Source,
-        options: RunOptions,
-        progress: &Progress,
-        cancel: &Shutdown,
-    ) -> Result<Ended, Error> {
-        let mut record = self.new_record(spec, options);
+    async fn dry_run(&self, request: &RunRequest) -> Result<Ended, Error> {
+        let mut record = self.new_record(request);
         let prepared = tokio::select! {
-            prepared = self.prepare(record.id, spec, source, options, progress) => prepared?,
-            () = cancel.cancelled() => return Err(Error::Cancelled),
+            prepared = self.prepare(record.id, request) => prepared?,
+            () = request.cancel.cancelled() => return Err(Error::Cancelled),
         };
         record.counts = prepared.counts;
         record.data_as_of = Some(prepared.data_as_of);
@@ -255,13 +201,13 @@ impl Engine {
         Ok(Ended { record, hold, kind: None, store_failure: None, rejected })
     }
 
-    fn new_record(&self, spec: &SyncSpec, options: RunOptions) -> RunRecord {
+    fn new_record(&self, request: &RunRequest) -> RunRecord {
         let now = self.clock.now();
         RunRecord {
             id: RunId::from_uuid(random::uuid_at(now.timestamp_millis().unsigned_abs())),
-            sync: spec.collection.clone(),
+            sync: request.spec.collection.clone(),
             status: RunStatus::Running,
-            trigger: options.trigger.as_str().to_owned(),
+            trigger: request.trigger.as_str().to_owned(),
             started_at: now,
             finished_at: None,
             data_as_of: None,

@@ -11,7 +11,7 @@ use tracing::{error, warn};
 use super::{due, due::History, schedule::Schedule};
 use crate::{
     domain::error::ErrorKind,
-    engine::{self, Ended, Engine, Progress, RunOptions, SyncSpec, Trigger},
+    engine::{self, Ended, Engine, RunRequest, SyncSpec, Trigger},
     metadata::{self, Metadata},
     source::Source,
     support::{clock::Clock, shutdown::Shutdown},
@@ -207,9 +207,12 @@ impl SyncLoop {
     /// One run, or the delay before the next try when none could begin; notes whether it failed for what
     /// only configuration mends.
     async fn run_once(&self, is_hopeless: &mut bool) -> Result<(), Duration> {
-        let options = RunOptions { trigger: Trigger::Schedule, accept: false, dry_run: false };
         let (spec, source) = (&self.sync.spec, &self.sync.source);
-        match self.engine.run(spec, source, options, &Progress::default(), &self.shutdown).await {
+        let request = RunRequest {
+            cancel: self.shutdown.clone(),
+            ..RunRequest::new(spec.clone(), source.clone(), Trigger::Schedule)
+        };
+        match self.engine.run(&request).await {
             Ok(ended) => {
                 (self.on_ended)(Ok(&ended));
                 *is_hopeless = ended.kind == Some(ErrorKind::Invalid);

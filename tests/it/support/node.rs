@@ -10,9 +10,9 @@ use larder::{
     app::Server,
     config::{self, Config, Environment, Overrides},
     domain::{keyset::Grant, name::CollectionName, run::RunStatus},
-    engine::{Ended, Progress, RunOptions, Trigger},
+    engine::{Ended, RunRequest, Trigger},
     source::Source,
-    support::{clock::Clock, shutdown::Shutdown},
+    support::clock::Clock,
 };
 use serde_json::Value;
 use sqlx::{Connection, SqliteConnection, sqlite::SqliteConnectOptions};
@@ -146,11 +146,9 @@ impl Node {
         let config = self.config();
         let sync = config.sync(&CollectionName::new(name).unwrap()).unwrap();
         let source = Source::open(config.sources[&sync.spec.source].clone()).unwrap();
-        let options = RunOptions { trigger: Trigger::Operator, accept, dry_run: false };
+        let request = RunRequest { accept, ..RunRequest::new(sync.spec.clone(), source, Trigger::Operator) };
         let publisher = self.publisher().await;
-        let cancel = Shutdown::new();
-        let progress = Progress::default();
-        let run = Box::pin(publisher.run_or_follow(&sync.spec, &source, options, "test", &progress, &cancel));
+        let run = Box::pin(publisher.run_or_follow(&request, "test"));
         let ended = soon("end of the run", run).await.unwrap();
         if ended.record.status == RunStatus::Announced {
             self.await_version(name, ended.record.version.unwrap().0).await;

@@ -9,9 +9,9 @@ use larder::{
         manifest::Version,
         run::{RunRecord, RunStatus},
     },
-    engine::{self, Ended, Progress, RunOptions, Trigger},
+    engine::{self, Ended, RunRequest, Trigger},
     source::Source,
-    support::{random, shutdown::Shutdown},
+    support::random,
 };
 use sqlx::{Connection, PgConnection};
 use tempfile::TempDir;
@@ -48,10 +48,7 @@ pub(super) async fn start(node: &Node, trigger: Trigger) -> JoinHandle<Result<En
     let sync = config.sync(&name("person")).unwrap();
     let source = Source::open(config.sources[&sync.spec.source].clone()).unwrap();
     let (engine, spec) = (node.publisher().await.engine, sync.spec.clone());
-    let options = RunOptions { trigger, accept: false, dry_run: false };
-    tokio::spawn(
-        async move { engine.run(&spec, &source, options, &Progress::default(), &Shutdown::new()).await },
-    )
+    tokio::spawn(async move { engine.run(&RunRequest::new(spec, source, trigger)).await })
 }
 
 async fn open_run(node: &Node) -> RunRecord {

@@ -1,0 +1,49 @@
+//! What a caller requests of the engine: one run of a sync.
+
+use super::{progress::Progress, spec::SyncSpec};
+use crate::{source::Source, support::shutdown::Shutdown};
+
+/// What started a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Trigger {
+    /// Its schedule.
+    Schedule,
+    /// An operator.
+    Operator,
+}
+
+impl Trigger {
+    pub(super) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Schedule => "schedule",
+            Self::Operator => "operator",
+        }
+    }
+}
+
+/// One requested run: what to run, what started it, and the handles to watch and cancel it.
+#[derive(Debug, Clone)]
+pub struct RunRequest {
+    /// The sync.
+    pub spec: SyncSpec,
+    /// The source that the sync's model reads.
+    pub source: Source,
+    /// What started the run.
+    pub trigger: Trigger,
+    /// Waive the guards for this run.
+    pub accept: bool,
+    /// Read and compare only: no lease, no record of the run, nothing written.
+    pub dry_run: bool,
+    /// Counts rows and records while the run is under way.
+    pub progress: Progress,
+    /// Cancels the run.
+    pub cancel: Shutdown,
+}
+
+impl RunRequest {
+    /// A run that respects the guards and announces, with a progress and a cancellation of its own.
+    pub fn new(spec: SyncSpec, source: Source, trigger: Trigger) -> Self {
+        let (progress, cancel) = (Progress::default(), Shutdown::new());
+        Self { spec, source, trigger, accept: false, dry_run: false, progress, cancel }
+    }
+}
