@@ -8,6 +8,7 @@ use std::{
     num::NonZero,
     ops::Range,
     sync::atomic::{AtomicUsize, Ordering},
+    thread::Builder,
 };
 
 use super::{
@@ -120,7 +121,9 @@ fn fill(index: &Index, segments: &Segments, dead: Option<&Dead>) -> Vec<(Place, 
     }
     std::thread::scope(|scope| {
         let work = &work;
-        let others: Vec<_> = (1..threads).map(|thread| scope.spawn(move || work(thread))).collect();
+        // A thread that the system refuses leaves its part to the others.
+        let start = |thread| Builder::new().spawn_scoped(scope, move || work(thread)).ok();
+        let others: Vec<_> = (1..threads).filter_map(start).collect();
         let mut clashes = work(0);
         for other in others {
             clashes.extend(other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));

@@ -30,6 +30,10 @@ use self::{
     exit::Exit,
     output::{complain, print},
 };
+use crate::support::background::build_runtime;
+
+/// Threads that may block at the same time. They stay, so that a process limit cannot stop their work.
+const BLOCKING_THREADS_MAX: usize = 64;
 
 /// Reads the command line, runs the command, and gives its exit code.
 pub fn main() -> ExitCode {
@@ -45,10 +49,14 @@ pub fn main() -> ExitCode {
             return exit.into();
         }
     };
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    let runtime = match build_runtime(builder.max_blocking_threads(BLOCKING_THREADS_MAX)) {
         Ok(runtime) => runtime,
         Err(error) => {
-            complain(&format!("no async runtime can be started: {error}"));
+            complain(&format!(
+                "the operating system gives no thread: {error}; raise the limit of processes (`ulimit -u`, \
+                 TasksMax, pids.max)"
+            ));
             return Exit::Failed.into();
         }
     };

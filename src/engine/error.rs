@@ -64,6 +64,16 @@ pub enum Error {
     /// The publisher task ended first; its own error is the one to show.
     #[error("publishing stopped")]
     PublisherStopped,
+    /// The operating system refused a thread.
+    #[error(
+        "the run gets no thread from the operating system: {source}; raise the limit of processes \
+         (`ulimit -u`, TasksMax, pids.max)"
+    )]
+    ThreadRefused {
+        /// What the system said.
+        #[source]
+        source: std::io::Error,
+    },
     /// A thread of the run ended unexpectedly.
     #[error("a worker thread of the run ended unexpectedly; this is a bug in larder")]
     WorkerDied,
@@ -98,6 +108,7 @@ codes! {
         "spool_full" Invalid: SpoolFull,
         "run_timeout" Unavailable: RunTimeout,
         "cancelled" Conflict: Cancelled,
+        "thread_refused" Unavailable: ThreadRefused,
         "internal" Internal: PublisherStopped | WorkerDied,
         from: Source | Segment | Publication | Announce | Metadata,
     }

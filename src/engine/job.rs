@@ -25,7 +25,7 @@ use crate::{
     domain::{row::RowBatch, run::RunCounts},
     segment::Codec,
     store::Store,
-    support::background::step_back,
+    support::background::spawn_thread,
 };
 
 /// What a run's thread needs.
@@ -59,18 +59,13 @@ impl Job {
         batches: mpsc::Receiver<RowBatch>,
         outbox: Outbox,
         ended: oneshot::Receiver<()>,
-    ) -> oneshot::Receiver<Result<Judged, Error>> {
+    ) -> Result<oneshot::Receiver<Result<Judged, Error>>, Error> {
         let (done, result) = oneshot::channel();
         let runtime = Handle::current();
-        std::thread::Builder::new()
-            .name("larder-sync".to_owned())
-            .spawn(move || {
-                step_back();
-                // The caller may be gone: a cancelled run wants no result.
-                let _ = done.send(self.work(batches, outbox, ended, &runtime));
-            })
-            .expect("the operating system gives a thread");
-        result
+        // The caller may be gone: a cancelled run wants no result.
+        let work = move || drop(done.send(self.work(batches, outbox, ended, &runtime)));
+        spawn_thread("larder-sync", work).map_err(|source| Error::ThreadRefused { source })?;
+        Ok(result)
     }
 
     fn work(

@@ -190,7 +190,7 @@ async fn stream(
         Outbox::Publish(draft_sender)
     };
     let plan = job.plan.clone();
-    let judged = job.spawn(batches, outbox, ended);
+    let judged = job.spawn(batches, outbox, ended)?;
     let read = read(source.clone(), plan, batch_sender, end_sender);
     let (read, judged, written) = tokio::join!(read, judged, publishing.run(drafts));
     read?;

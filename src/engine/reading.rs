@@ -10,7 +10,7 @@ use super::{error::Error, plan::Plan};
 use crate::{
     domain::row::RowBatch,
     source::Source,
-    support::{background::step_back, shutdown::Shutdown},
+    support::{background::spawn_thread, shutdown::Shutdown},
 };
 
 /// Reads the model to its end, into `batches`; then sends on `ended`. Dropping the future ends
@@ -25,7 +25,6 @@ pub(super) async fn read(
     let _cancels_when_dropped = cancel.clone().drop_guard();
     let (done, result) = oneshot::channel();
     let work = move || {
-        step_back();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let read = match runtime {
             Ok(runtime) => runtime.block_on(async {
@@ -34,7 +33,7 @@ pub(super) async fn read(
                     () = cancel.cancelled() => Err(Error::Cancelled),
                 }
             }),
-            Err(_) => Err(Error::WorkerDied),
+            Err(source) => Err(Error::ThreadRefused { source }),
         };
         if read.is_ok() {
             // The run's thread may have failed first and be gone; its own error tells.
@@ -42,9 +41,6 @@ pub(super) async fn read(
         }
         let _ = done.send(read);
     };
-    std::thread::Builder::new()
-        .name("larder-source".to_owned())
-        .spawn(work)
-        .expect("the operating system gives a thread");
+    spawn_thread("larder-source", work).map_err(|source| Error::ThreadRefused { source })?;
     result.await.unwrap_or(Err(Error::WorkerDied))
 }

@@ -1,7 +1,10 @@
 //! The streaming part of a run: source → workers → sequencer, on threads of their own, niced, so
 //! that a node that serves reads beside a sync goes on serving them.
 
-use std::sync::{Arc, Mutex, mpsc as std_mpsc};
+use std::{
+    sync::{Arc, Mutex, mpsc as std_mpsc},
+    thread,
+};
 
 use chrono::{DateTime, Utc};
 use tokio::sync::mpsc;
@@ -70,10 +73,16 @@ impl Task<'_> {
         };
         let queue = Mutex::new((first.into_iter(), batches));
         let (sender, receiver) = std_mpsc::sync_channel(RESULTS_WAITING_MAX);
-        std::thread::scope(|scope| {
-            for _ in 0..workers() {
+        thread::scope(|scope| {
+            for number in 0..workers() {
                 let (queue, sender, shared) = (&queue, sender.clone(), &shared);
-                scope.spawn(move || work(shared, queue, &sender));
+                let worker = move || work(shared, queue, &sender);
+                match thread::Builder::new().spawn_scoped(scope, worker) {
+                    Ok(_) => {}
+                    Err(source) if number == 0 => return Err(Error::ThreadRefused { source }),
+                    // The workers that started take all batches.
+                    Err(_) => break,
+                }
             }
             drop(sender);
             // An early end drops `receiver`, which ends the workers too.
@@ -141,7 +150,7 @@ pub(super) fn codec_for(samples: &[u8], sizes: &[usize]) -> Codec {
 }
 
 fn workers() -> usize {
-    std::thread::available_parallelism().map_or(1, usize::from).clamp(1, 8)
+    thread::available_parallelism().map_or(1, usize::from).clamp(1, 8)
 }
 
 fn first_batches(batches: &mut mpsc::Receiver<RowBatch>) -> Vec<RowBatch> {

@@ -30,7 +30,7 @@ use crate::{
         record::IndexValues,
     },
     segment::{self, Codec, Decoder, Encoder, Entry, IndexColumn, SAMPLES_MAX, Segment, SegmentHeader},
-    support::{background::step_back, random},
+    support::{background::spawn_thread, random},
 };
 
 /// What a collection needs.
@@ -97,14 +97,9 @@ impl Engine {
         };
         // A thread of its own: one of the runtime's would stay niced for whatever it does next.
         let (done, written) = oneshot::channel();
-        std::thread::Builder::new()
-            .name("larder-upkeep".to_owned())
-            .spawn(move || {
-                step_back();
-                // The caller may be gone: a run that ends wants no result.
-                let _ = done.send(rewrite.write(Outbox::Publish(sender)));
-            })
-            .expect("the operating system gives a thread");
+        // The caller may be gone: a run that ends wants no result.
+        let work = move || drop(done.send(rewrite.write(Outbox::Publish(sender))));
+        spawn_thread("larder-upkeep", work).map_err(|source| Error::ThreadRefused { source })?;
         let (written, references) = tokio::join!(written, publishing.run(drafts));
         let references = references?;
         written.map_err(|_| Error::WorkerDied)??;
