@@ -1,7 +1,7 @@
 //! Larder: rows of a data warehouse, kept in memory in every region, served one record at a time.
 //!
-//! The modules are floors; a module imports strictly lower floors only. `ARCHITECTURE.md` has the
-//! map and the walk of a row.
+//! The modules form layers, listed here from the lowest: a module imports strictly lower layers only.
+//! `ARCHITECTURE.md` has the map, and the way of a row and of a request.
 
 pub mod domain;
 pub mod support;
@@ -31,6 +31,6 @@ pub mod app;
 pub mod cli;
 pub mod config;
 
-// Above them all, in tests and for fuzzers
+// Above all others; for tests and fuzzers only
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;

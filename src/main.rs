@@ -1,4 +1,4 @@
-//! The door of the `larder` binary.
+//! Entry point of the `larder` binary.
 
 use std::process::ExitCode;
 

@@ -214,11 +214,11 @@ impl Collection {
         out.clear();
         let number = self.definitions.iter().position(|definition| definition.name.as_str() == index);
         let Some(number) = number else { return Lookup::UnknownIndex };
-        let Some(asked) = self.definitions[number].asked(value) else { return Lookup::Miss };
+        let Some(requested) = self.definitions[number].requested(value) else { return Lookup::Miss };
         for _ in 0..RETRIES_MAX {
             // Taken before the index is asked: it cannot lack a segment that was there to be dropped.
             let segments = self.segments.load();
-            match self.indexes[number].locate(&segments, &asked) {
+            match self.indexes[number].locate(&segments, &requested) {
                 Located::At(at) => return read(&segments, at, out),
                 Located::Nowhere => return Lookup::Miss,
                 Located::Stale => {}

@@ -1,4 +1,5 @@
-//! The catalog: what is visible. Small immutable documents, numbered, and one hint that moves.
+//! The catalog decides which versions are visible: numbered, immutable documents, and `head`, a hint at the
+//! newest one.
 
 use std::collections::BTreeMap;
 
@@ -13,18 +14,18 @@ use super::{
     name::{CollectionName, RegionName},
 };
 
-/// Names the key set that is in force.
+/// References the key set in force.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeySetReference {
     /// Object path in the store.
     pub object: String,
     /// SHA-256 of the object.
     pub sha256: Digest,
-    /// Its revision; the higher wins.
+    /// Its revision; the higher one wins.
     pub revision: u64,
 }
 
-/// One collection as the catalog names it.
+/// One collection in a catalog document.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CollectionEntry {
     /// The version announced.
@@ -39,29 +40,29 @@ pub struct CollectionEntry {
     pub sha256: Digest,
 }
 
-/// `catalog/{n:020}.json`: immutable, created only where nothing was.
+/// `catalog/{n:020}.json`: immutable, created only if absent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CatalogDocument {
     /// Format number; a reader refuses one above its own.
     pub format: u32,
-    /// Fixed by the first document.
+    /// The same in every document of a catalog.
     pub deployment: DeploymentId,
     /// Its number; the first is 1.
     pub n: u64,
-    /// How an announcer knows its own document.
+    /// Random, so that an announcer recognises its own document.
     pub announced_by: AnnouncementId,
-    /// The key set, once there is one.
+    /// The key set, once a key exists.
     pub keys: Option<KeySetReference>,
     /// Every visible collection.
     pub collections: BTreeMap<CollectionName, CollectionEntry>,
-    /// Regions that follow another version of a collection than the one above. Only of collections
-    /// that are visible; no region without one. At most [`PINS_MAX`] in all.
+    /// Pins: regions that serve another version of a collection than the one above. Only visible
+    /// collections are pinned, and no region has an empty map. At most [`PINS_MAX`] pins in all.
     ///
     /// [`PINS_MAX`]: super::limits::PINS_MAX
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub pins: BTreeMap<RegionName, BTreeMap<CollectionName, CollectionEntry>>,
-    /// The last version of collections that were dropped: one that begins anew goes on from there.
-    /// At most [`DROPPED_MAX`].
+    /// The last version of each dropped collection. A collection that is announced again continues from
+    /// that version. At most [`DROPPED_MAX`].
     ///
     /// [`DROPPED_MAX`]: super::limits::DROPPED_MAX
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -69,23 +70,23 @@ pub struct CatalogDocument {
 }
 
 impl CatalogDocument {
-    /// Whether it can have come after `earlier` in one catalog: versions of collections only rise, by a
-    /// rollback and across a drop as well. Those of a catalog that was put back to an earlier state, or begun
-    /// anew, may not. (Key sets are judged by their own revision.)
+    /// Whether this document can follow `earlier` in one catalog. Versions of collections only increase, also
+    /// by a rollback and across a drop. In a catalog that was restored to an earlier state, or created again,
+    /// they may decrease. (Key sets are compared by their own revision.)
     pub fn succeeds(&self, earlier: &Self) -> bool {
         let last = |document: &Self, name| {
             let entry = document.collections.get(name).map(|entry| entry.version);
             entry.or_else(|| document.dropped.get(name).copied())
         };
-        let rises = |name| match last(self, name) {
+        let increases = |name| match last(self, name) {
             Some(version) => last(earlier, name) <= Some(version),
-            // Of many dropped ones some are forgotten.
+            // Beyond the limit, dropped collections are forgotten.
             None => self.dropped.len() >= DROPPED_MAX,
         };
-        earlier.collections.keys().chain(earlier.dropped.keys()).all(rises)
+        earlier.collections.keys().chain(earlier.dropped.keys()).all(increases)
     }
 
-    /// What pins `name` in `region`.
+    /// The pin of `name` in `region`.
     pub fn pin(&self, region: &RegionName, name: &CollectionName) -> Option<&CollectionEntry> {
         self.pins.get(region)?.get(name)
     }
@@ -98,7 +99,7 @@ impl CatalogDocument {
         self.pins.iter().filter_map(move |(region, pinned)| Some((region, pinned.get(name)?)))
     }
 
-    /// How many pins there are.
+    /// The number of pins.
     pub fn pins_count(&self) -> usize {
         self.pins.values().map(BTreeMap::len).sum()
     }
@@ -111,23 +112,23 @@ impl CollectionEntry {
     }
 }
 
-/// How fresh one collection version is.
+/// The freshness of one collection version.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Freshness {
-    /// The version this speaks of.
+    /// The version.
     pub version: Version,
-    /// Only rises for one version.
+    /// Only increases for one version.
     pub data_as_of: DateTime<Utc>,
 }
 
-/// `catalog/head`: a hint, the only object that is ever overwritten.
+/// `catalog/head`: a hint. Apart from node statuses, it is the only object that is overwritten.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Head {
     /// Format number.
     pub format: u32,
     /// Must equal the documents' deployment.
     pub deployment: DeploymentId,
-    /// The newest document's number, as far as the writer knew.
+    /// The number of the newest document that the writer knew of.
     pub n: u64,
     /// Freshness per collection.
     pub data_as_of: BTreeMap<CollectionName, Freshness>,
@@ -163,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn versions_only_rise_within_a_catalog() {
+    fn a_document_follows_only_lower_or_equal_versions() {
         let earlier = document(&[("a", 3), ("b", 5)], &[("c", 7)]);
         for (served, dropped, expected) in [
             (&[("a", 3), ("b", 5)][..], &[("c", 7)][..], true),

@@ -1,4 +1,4 @@
-//! SHA-256 digests: what documents use to name segments, manifests, key sets and keys.
+//! SHA-256 digests, by which documents reference segments, manifests, key sets and keys.
 
 use std::{fmt, str::FromStr};
 
@@ -28,11 +28,11 @@ impl Digest {
     }
 }
 
-/// SHA-256 over bytes that arrive in pieces.
+/// SHA-256 of bytes that arrive in parts.
 pub struct Hasher(aws_lc_rs::digest::Context);
 
 impl Hasher {
-    /// A hasher that has seen nothing.
+    /// A hasher without input.
     pub fn new() -> Self {
         Self(aws_lc_rs::digest::Context::new(&aws_lc_rs::digest::SHA256))
     }
@@ -42,7 +42,7 @@ impl Hasher {
         self.0.update(bytes);
     }
 
-    /// The digest of all that was added.
+    /// The digest of all added bytes.
     pub fn finish(self) -> Digest {
         let mut out = [0; 32];
         out.copy_from_slice(self.0.finish().as_ref());
@@ -58,7 +58,7 @@ impl Default for Hasher {
 
 impl fmt::Display for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // As two large numbers: byte by byte it took half the time of writing a document.
+        // Two large numbers: formatting byte by byte took half the time of writing a document.
         let half = |from: usize| u128::from_be_bytes(std::array::from_fn(|at| self.0[from + at]));
         write!(f, "{:032x}{:032x}", half(0), half(16))
     }

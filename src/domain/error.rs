@@ -1,39 +1,31 @@
-//! The closed set of error kinds: what a caller may do about an error.
+//! Error kinds, a closed set, and the table of codes that every error type has.
 
-/// What an error means to whoever meets it; drives retry, log level, metric label and exit code.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+/// What an error means to its caller. Decides retry, log level, metric label, HTTP status and exit code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, strum::IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
 pub enum ErrorKind {
-    /// Input or configuration is wrong; trying again without a change is useless.
+    /// Input or configuration is wrong. A retry without a change is useless.
     Invalid,
     /// No valid credential.
     Unauthenticated,
-    /// A valid credential without the right.
+    /// A valid credential without the permission.
     Forbidden,
     /// It does not exist.
     NotFound,
-    /// Somebody else was first.
+    /// Another change came first, or the state does not allow the operation.
     Conflict,
-    /// Something outside does not answer; trying again later may help.
+    /// A dependency does not answer. A later retry may help.
     Unavailable,
-    /// Bytes that are not what they should be.
+    /// Data is damaged: a wrong checksum, format or content.
     Corrupt,
-    /// A bug, or a machine that fails (disk full).
+    /// A bug, or a failing machine (full disk).
     Internal,
 }
 
 impl ErrorKind {
     /// The word used in metrics and logs.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Invalid => "invalid",
-            Self::Unauthenticated => "unauthenticated",
-            Self::Forbidden => "forbidden",
-            Self::NotFound => "not_found",
-            Self::Conflict => "conflict",
-            Self::Unavailable => "unavailable",
-            Self::Corrupt => "corrupt",
-            Self::Internal => "internal",
-        }
+    pub fn as_str(self) -> &'static str {
+        self.into()
     }
 }
 
@@ -59,7 +51,7 @@ macro_rules! codes {
                 }
             }
 
-            /// What a caller may do about it.
+            /// The kind: what a caller may do about it.
             pub fn kind(&self) -> $crate::domain::error::ErrorKind {
                 match self {
                     $($(Self::$variant { .. })|+ => $crate::domain::error::ErrorKind::$kind,)*

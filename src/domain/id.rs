@@ -1,11 +1,11 @@
-//! Identifiers: each carries its kind, so that one is never taken for another.
+//! Identifiers. Each text form has a prefix with its kind, so that one is never mistaken for another.
 
 use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-/// Text that is not an identifier of the kind asked for.
+/// Text that is not an identifier of the expected kind.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("not a {what} id")]
 pub struct InvalidId {
@@ -21,7 +21,7 @@ macro_rules! uuid_id {
         pub struct $type(Uuid);
 
         impl $type {
-            /// An id from a UUID that the caller has made.
+            /// The id with this UUID.
             pub const fn from_uuid(uuid: Uuid) -> Self {
                 Self(uuid)
             }

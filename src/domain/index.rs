@@ -1,8 +1,8 @@
-//! Index definitions and the canonical text by which keys and index values are compared.
+//! Index definitions, and the canonical text by which keys and index values are compared.
 //!
-//! The same functions run when a record is made and when a value is asked for, so that both sides
-//! always agree. Canonical text: whole numbers without `+`, leading zeros or fraction; uuids in
-//! lower case; booleans, dates, times and text as they are served.
+//! Stored and requested values pass through the same functions, so both sides always agree. Canonical text:
+//! whole numbers without `+`, leading zeros or fraction; uuids in lower case; booleans, dates, times and text
+//! as they are served.
 
 use std::borrow::Cow;
 
@@ -17,11 +17,11 @@ use super::{
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum NormalForm {
-    /// White space (Unicode) at both ends goes.
+    /// Removes white space (Unicode) at both ends.
     Trim,
     /// Unicode lower case, locale-independent.
     Lowercase,
-    /// Whole numbers in canonical form; everything else is absent.
+    /// Whole numbers in canonical form. Any other value counts as absent.
     Integer,
 }
 
@@ -32,10 +32,10 @@ pub struct IndexDefinition {
     pub name: IndexName,
     /// The model's column that holds the value.
     pub column: String,
-    /// Whether the column is a JSON array of which every element is a value.
+    /// Whether the column is a JSON array, each element of which is an index value.
     #[serde(default)]
     pub each: bool,
-    /// Applied in order to stored values and to values asked for.
+    /// Applied in order to stored and to requested values.
     #[serde(default)]
     pub normalize: Vec<NormalForm>,
     /// The type class of the column; `Any` for `each` indexes.
@@ -55,13 +55,12 @@ impl IndexDefinition {
         normalize(&self.normalize, canonical)
     }
 
-    /// The text to look for when `text` is asked for, or `None` when no record can hold it.
-    pub fn asked<'a>(&self, text: &'a str) -> Option<Cow<'a, str>> {
+    /// The text to look up for the requested value `text`, or `None` when no record can hold it.
+    pub fn requested<'a>(&self, text: &'a str) -> Option<Cow<'a, str>> {
         normalize(&self.normalize, self.by_column(text))
     }
 
-    /// The canonical text of a column's value. White space goes first where it goes at all: zeros stand
-    /// behind it.
+    /// The canonical text of a column's value. Trimming comes first, because leading zeros can follow white space.
     fn by_column<'a>(&self, text: &'a str) -> Cow<'a, str> {
         let text = if self.normalize.contains(&NormalForm::Trim) { text.trim() } else { text };
         by_column(self.kind, text)
@@ -160,20 +159,20 @@ mod tests {
     }
 
     #[test]
-    fn stored_and_asked_agree() {
+    fn stored_and_requested_values_agree() {
         use NormalForm::{Integer, Lowercase, Trim};
         let email = index(ColumnKind::Text, &[Trim, Lowercase]);
         assert_eq!(email.stored(CellKind::Text, " Jäne@EX.com ").as_deref(), Some("jäne@ex.com"));
-        assert_eq!(email.asked("jÄNE@ex.com").as_deref(), Some("jäne@ex.com"));
+        assert_eq!(email.requested("jÄNE@ex.com").as_deref(), Some("jäne@ex.com"));
         assert_eq!(email.stored(CellKind::Text, "  "), None);
         let id = index(ColumnKind::Integer, &[]);
         assert_eq!(id.stored(CellKind::Integer, "12").as_deref(), Some("12"));
-        assert_eq!(id.asked("0012").as_deref(), Some("12"));
+        assert_eq!(id.requested("0012").as_deref(), Some("12"));
         let trimmed = index(ColumnKind::Integer, &[NormalForm::Trim]);
-        assert_eq!(trimmed.asked(" 0012 ").as_deref(), Some("12"));
+        assert_eq!(trimmed.requested(" 0012 ").as_deref(), Some("12"));
         assert_eq!(trimmed.stored(CellKind::Text, " 0012").as_deref(), Some("12"));
         let uuid = index(ColumnKind::Uuid, &[]);
-        assert_eq!(uuid.asked("AB-1").as_deref(), Some("ab-1"));
+        assert_eq!(uuid.requested("AB-1").as_deref(), Some("ab-1"));
         let text = index(ColumnKind::Text, &[Integer]);
         assert_eq!(text.stored(CellKind::Text, "007").as_deref(), Some("7"));
         assert_eq!(text.stored(CellKind::Text, "x"), None);

@@ -1,11 +1,11 @@
-//! API keys as nodes know them: never the key, only its digest, and what it opens.
+//! API keys as nodes know them: the digest of a key and the collections that it grants, never the key itself.
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::{digest::Digest, name::CollectionName};
 
-/// What a key opens.
+/// The collections that a key grants access to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Grant {
@@ -16,7 +16,7 @@ pub enum Grant {
 }
 
 impl Grant {
-    /// Whether `collection` is opened.
+    /// Whether the key grants access to `collection`.
     pub fn opens(&self, collection: &str) -> bool {
         match self {
             Self::AllCollections => true,
@@ -25,8 +25,8 @@ impl Grant {
     }
 }
 
-/// One API key. Unknown members make a node refuse the entry: a limit that this build does not
-/// know must never be ignored.
+/// One API key. A node refuses an entry with an unknown member: a restriction that this build does not
+/// know must not be ignored.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct KeyEntry {
@@ -34,36 +34,36 @@ pub struct KeyEntry {
     pub id: String,
     /// SHA-256 of the key's whole text.
     pub sha256: Digest,
-    /// What the operator called it.
+    /// The operator's name for it.
     pub name: String,
-    /// What it opens.
+    /// The collections that it grants access to.
     pub grant: Grant,
-    /// When it was made.
+    /// When it was created.
     pub created_at: DateTime<Utc>,
-    /// When it ceases to open anything; `None` is never.
+    /// When it expires; `None` means never.
     #[serde(default)]
     pub expires_at: Option<DateTime<Utc>>,
 }
 
-/// The key set object: entries as raw JSON, so that one unknown entry does not spoil the others.
+/// The key set object. Entries are raw JSON, so that one entry that cannot be read does not invalidate the others.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct KeySetDocument {
     /// Format number.
     pub format: u32,
-    /// Rises with every change.
+    /// Increases with every change.
     pub revision: u64,
     /// Valid keys; revoked ones are absent.
     pub keys: Vec<serde_json::Value>,
 }
 
-/// A key set that was read: the entries understood, and how many were refused.
+/// A key set as read: the entries that this build understands, and the number of refused entries.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct KeySet {
-    /// Its revision; 0 means that none was announced yet.
+    /// Its revision; 0 means that no key set has been announced.
     pub revision: u64,
-    /// Entries that this build understands whole.
+    /// Entries that this build understands completely.
     pub keys: Vec<KeyEntry>,
-    /// Entries refused because of an unknown member or a bad value.
+    /// Entries refused because of an unknown member or an invalid value.
     pub refused: usize,
 }
 

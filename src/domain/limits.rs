@@ -1,10 +1,10 @@
-//! Bounds that several floors share, each with its reason.
+//! Limits that several layers share, each with its reason.
 
 /// Largest record, in bytes of JSON: Braze Connected Content drops bodies over 1 MB.
 pub const RECORD_BYTES_MAX: usize = 1_000_000;
 /// Deepest record, in levels: Ruby's JSON parser refuses more than 100, templates never need 64.
 pub const DEPTH_MAX: usize = 64;
-/// Largest index value after normalisation, in bytes: it must fit a URL path with room to spare.
+/// Largest index value after normalisation, in bytes: it must fit into a URL path.
 pub const INDEX_VALUE_BYTES_MAX: usize = 1024;
 /// Most elements of an `each` index in one record: bounds the cost of one row.
 pub const INDEX_ELEMENTS_MAX: usize = 1000;
@@ -18,10 +18,10 @@ pub const BATCH_BYTES: usize = 512 * 1024;
 pub const BATCH_ROWS: usize = 2048;
 /// Largest segment file, in bytes (a reader refuses larger ones).
 pub const SEGMENT_BYTES_MAX: u64 = 512 * 1024 * 1024;
-/// A writer begins a new segment when the present one holds this many bytes: small enough that
-/// some in memory cost little, large enough that a million records are about twenty objects.
+/// A segment writer starts a new segment when the current one holds this many bytes: small enough that a
+/// few of them in memory cost little, large enough that a million records make about twenty objects.
 pub const SEGMENT_BYTES_TARGET: usize = 16 * 1024 * 1024;
-/// Most change segments of a collection; past it they are merged into one.
+/// Most change segments of a collection; beyond it they are compacted into one.
 pub const CHANGE_SEGMENTS_MAX: usize = 64;
 /// Share of a collection's stored rows that may be superseded before a new base is written.
 pub const GARBAGE_RATIO_MAX: f64 = 0.3;
@@ -29,10 +29,10 @@ pub const GARBAGE_RATIO_MAX: f64 = 0.3;
 pub const DOCUMENT_BYTES_MAX: u64 = 64 * 1024 * 1024;
 /// Most collections of a catalog.
 pub const COLLECTIONS_MAX: usize = 10_000;
-/// Most pins of a catalog, over all regions and collections: a pin is for an emergency or a trial,
-/// and a thousand of them (about 350 bytes each) leave the document that every node reads small.
+/// Most pins of a catalog, over all regions and collections: pins are for emergencies and trials, and a
+/// thousand of them (about 350 bytes each) keep the document small that every node reads.
 pub const PINS_MAX: usize = 1_000;
-/// Most dropped collections whose last version a catalog remembers; the lowest version is forgotten
+/// Most dropped collections whose last version a catalog keeps; beyond it the lowest version is removed
 /// first.
 pub const DROPPED_MAX: usize = 10_000;
 /// The format of segments and documents that this build writes, and the newest that it reads.

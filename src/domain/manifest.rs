@@ -1,4 +1,4 @@
-//! The manifest: immutable, one per collection version; everything a replica needs to serve it.
+//! The manifest: immutable, one per collection version, with everything that a replica needs to serve it.
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -11,7 +11,7 @@ use super::{
     row::Column,
 };
 
-/// The number of a collection's state; only rises. The first announced version is 1.
+/// The number of a collection's state. It only increases; the first announced version is 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Version(pub u64);
@@ -22,7 +22,7 @@ impl std::fmt::Display for Version {
     }
 }
 
-/// What a miss is answered with.
+/// The answer to a request for a record that does not exist.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum OnMiss {
@@ -35,10 +35,10 @@ pub enum OnMiss {
     Record(String),
 }
 
-/// How a collection is served; announced with it, so that replicas need no configuration of it.
+/// How a collection is served. Announced with the collection, so that replicas need no configuration for it.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct ServingSettings {
-    /// What a miss is answered with.
+    /// The answer to a miss.
     #[serde(default)]
     pub on_miss: OnMiss,
     /// `Cache-Control` of records; the default is `private, no-store`.
@@ -49,17 +49,17 @@ pub struct ServingSettings {
     pub regions: Option<Vec<RegionName>>,
 }
 
-/// What a segment holds.
+/// The content of a segment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SegmentKind {
-    /// Part of the whole content at one version.
+    /// Part of the complete content at one version.
     Base,
-    /// Puts and deletes that lead from one version to a later one.
+    /// Puts and deletes that turn one version into a later one.
     Changes,
 }
 
-/// A segment as a manifest names it.
+/// A segment as referenced by a manifest.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SegmentReference {
     /// The object's path in the store, relative to its root.
@@ -78,7 +78,7 @@ pub struct SegmentReference {
     pub version: Version,
 }
 
-/// Everything about one version of one collection.
+/// One version of one collection.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Manifest {
     /// Format number; a reader refuses one above its own.
@@ -87,25 +87,25 @@ pub struct Manifest {
     pub collection: CollectionName,
     /// Its version.
     pub version: Version,
-    /// The run that made this manifest.
+    /// The run that created this manifest.
     pub run_id: RunId,
-    /// When the manifest was made, by the publisher's clock.
+    /// When the manifest was created, by the publisher's clock.
     pub created_at: DateTime<Utc>,
     /// The publisher's clock just before the read transaction opened.
     pub data_as_of: DateTime<Utc>,
-    /// The first is the primary one.
+    /// The first one is the primary index.
     pub indexes: Vec<IndexDefinition>,
-    /// The model's columns when the version was made.
+    /// The model's columns when the version was created.
     pub columns: Vec<Column>,
     /// Top-level field names of a record, in order; what the `fields_changed` guard compares.
     pub fields: Vec<String>,
     /// Digest of the mapping and model as configured: a changed one explains changed fields.
     pub mapping: Digest,
-    /// Seed of fingerprints; fixed when the collection begins.
+    /// Seed of fingerprints; chosen with the first version of the collection.
     pub fingerprint_seed: u64,
-    /// How to serve it.
+    /// How the collection is served.
     pub serving: ServingSettings,
-    /// Base segments first, then change segments, in the order in which they apply.
+    /// Base segments, then change segments in the order in which they are applied.
     pub segments: Vec<SegmentReference>,
     /// Records served.
     pub records: u64,
@@ -114,13 +114,13 @@ pub struct Manifest {
 }
 
 impl Manifest {
-    /// Share of stored rows that no longer serve a record, in 0..=1.
+    /// The share of stored rows that serve no record, in 0..=1.
     pub fn garbage_ratio(&self) -> f64 {
         let rows: u64 = self.segments.iter().map(|segment| segment.rows).sum();
         if rows == 0 { 0.0 } else { rows.saturating_sub(self.records) as f64 / rows as f64 }
     }
 
-    /// How many change segments it names.
+    /// The number of change segments.
     pub fn change_segments(&self) -> usize {
         self.segments.iter().filter(|segment| segment.kind == SegmentKind::Changes).count()
     }

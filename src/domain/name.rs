@@ -1,10 +1,10 @@
-//! Names that appear in URLs, configuration and metric labels; checked once, at the door.
+//! Names that appear in URLs, configuration and metric labels. Each is checked once, when it is parsed.
 
 use std::{borrow::Borrow, fmt, str::FromStr, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
-/// Longest collection, index or region name, in bytes. They stand in URLs and metric labels.
+/// Longest collection, index or region name, in bytes. Names appear in URLs and metric labels.
 pub const NAME_BYTES_MAX: usize = 64;
 
 /// A name that breaks the rule `[A-Za-z0-9][A-Za-z0-9_-]{0,63}`.
@@ -13,7 +13,7 @@ pub const NAME_BYTES_MAX: usize = 64;
     "a {what} name is 1 to 64 characters, letters, digits, `_` or `-`, and begins with a letter or digit"
 )]
 pub struct InvalidName {
-    /// What was named: "collection", "index" or "region".
+    /// The kind of name: "collection", "index" or "region".
     pub what: &'static str,
 }
 

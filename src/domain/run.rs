@@ -1,9 +1,10 @@
-//! A sync run: one execution of a sync, and what came of it.
+//! A sync run: one execution of a sync, and its outcome.
 
-use std::{fmt, str::FromStr};
+use std::str::FromStr;
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
+use strum::{Display, EnumIter, IntoEnumIterator as _, IntoStaticStr};
 
 use super::{
     id::{InvalidId, RunId},
@@ -11,32 +12,35 @@ use super::{
     name::CollectionName,
 };
 
-/// Where a run stands. Terminal states never change.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+/// The status of a run. A run that has ended keeps its status.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, Display, EnumIter, IntoStaticStr,
+)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub enum RunStatus {
     /// Reading, comparing, writing segments.
     Running,
-    /// Its announcement is under way and its outcome not yet known.
+    /// Its announcement is in progress; the outcome is not known yet.
     Announcing,
     /// Its version is visible.
     Announced,
-    /// The model equals what is served; only freshness moved.
+    /// The model equals the served records; only `data_as_of` advanced.
     Unchanged,
-    /// A guard holds it: nothing changed for readers.
+    /// A guard holds it. Nothing changed for readers.
     Held,
-    /// It ended with an error.
+    /// It failed with an error.
     Failed,
-    /// An operator or a shutdown ended it.
+    /// An operator or a shutdown cancelled it.
     Cancelled,
     /// Another announcement changed the collection first.
     Superseded,
-    /// Its process died; settled by the next holder of the lease.
+    /// Its process died. The next holder of the lease sets this status.
     Interrupted,
 }
 
 impl RunStatus {
-    /// Every status that a run ends with.
+    /// Every status in which a run can end.
     pub const ENDS: [Self; 7] = [
         Self::Announced,
         Self::Unchanged,
@@ -48,46 +52,24 @@ impl RunStatus {
     ];
 
     /// The word used in metadata, metrics and output.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Running => "running",
-            Self::Announcing => "announcing",
-            Self::Announced => "announced",
-            Self::Unchanged => "unchanged",
-            Self::Held => "held",
-            Self::Failed => "failed",
-            Self::Cancelled => "cancelled",
-            Self::Superseded => "superseded",
-            Self::Interrupted => "interrupted",
-        }
+    pub fn as_str(self) -> &'static str {
+        self.into()
     }
 
-    /// Whether the run is still under way.
+    /// Whether the run has not ended.
     pub const fn is_open(self) -> bool {
         matches!(self, Self::Running | Self::Announcing)
-    }
-}
-
-impl fmt::Display for RunStatus {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
     }
 }
 
 impl FromStr for RunStatus {
     type Err = InvalidId;
     fn from_str(text: &str) -> Result<Self, InvalidId> {
-        use RunStatus::{
-            Announced, Announcing, Cancelled, Failed, Held, Interrupted, Running, Superseded, Unchanged,
-        };
-        [Running, Announcing, Announced, Unchanged, Held, Failed, Cancelled, Superseded, Interrupted]
-            .into_iter()
-            .find(|status| status.as_str() == text)
-            .ok_or(InvalidId { what: "run status" })
+        Self::iter().find(|status| status.as_str() == text).ok_or(InvalidId { what: "run status" })
     }
 }
 
-/// What a run counted. Rows are the model's, records are the collection's.
+/// The counts of a run. Rows belong to the model, records to the collection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct RunCounts {
@@ -97,18 +79,18 @@ pub struct RunCounts {
     pub added: u64,
     /// Records whose content or index values changed.
     pub changed: u64,
-    /// Records whose row left the model in this run (deleted, kept or cleared by `on_delete`).
+    /// Records whose row left the model in this run; `on_delete` deletes, keeps or clears them.
     pub removed: u64,
-    /// Rows rejected, twins included.
+    /// Rows rejected, duplicate keys included.
     pub rejected: u64,
-    /// Served records left as they are because their row was rejected.
+    /// Records kept unchanged because their row was rejected.
     pub carried: u64,
-    /// Records served whose row has left the model, now or earlier (`keep`, `clear`).
+    /// Retained records: their row has left the model, in this run or earlier (`keep`, `clear`).
     pub left: u64,
-    /// Claims of index values that a record of a lower primary key holds, among all records served
-    /// after the run.
+    /// Index values that a record does not hold because a record with a lower primary key holds them,
+    /// among all records served after the run.
     pub conflicts: u64,
-    /// Values that could not be expressed and became null (NaN, infinity).
+    /// Values that JSON cannot express and that became null (NaN, infinity).
     pub nulled: u64,
     /// Records served after the run.
     pub records: u64,
@@ -123,18 +105,18 @@ pub struct RunError {
     pub message: String,
 }
 
-/// One run as metadata keeps it.
+/// One run as stored in metadata.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RunRecord {
     /// Its id.
     pub id: RunId,
     /// The sync, by the collection's name.
     pub sync: CollectionName,
-    /// Where it stands.
+    /// Its status.
     pub status: RunStatus,
     /// What started it: `schedule` or `operator`.
     pub trigger: String,
-    /// When it began.
+    /// When it started.
     pub started_at: DateTime<Utc>,
     /// When it ended.
     pub finished_at: Option<DateTime<Utc>>,
@@ -142,13 +124,13 @@ pub struct RunRecord {
     pub data_as_of: Option<DateTime<Utc>>,
     /// The version that it announced, or confirmed when unchanged.
     pub version: Option<Version>,
-    /// What it counted.
+    /// Its counts.
     pub counts: RunCounts,
     /// Why it failed or is held.
     pub error: Option<RunError>,
 }
 
-/// A rejected row as metadata keeps it; shown by `larder runs RUN` only.
+/// A rejected row as stored in metadata. Only `larder runs RUN` shows it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RejectedRow {
     /// The stable reason code, or `index_conflict` for a listed conflict.

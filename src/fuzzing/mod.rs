@@ -1,14 +1,14 @@
-//! The doors through which hostile bytes come in, one function each.
+//! Fuzz targets: one function for each entry point of bytes from outside.
 //!
-//! Built for tests and for fuzzers only (`--cfg fuzzing`, which cargo-fuzz, AFL and `scripts/fuzz.sh`
-//! set), so that no part opens its insides to anybody else. A target's function stands in a `fuzz.rs`
-//! beside the code that it asks: it panics when a promise is broken, and says whether the bytes were
-//! accepted. It runs in two ways over the same inputs, `tests/corpora/{corpus}/`:
+//! Compiled for tests and fuzzers only (`--cfg fuzzing`, which cargo-fuzz, AFL and `scripts/fuzz.sh` set), so
+//! that no module has to expose internals. A target's function is in a `fuzz.rs` beside the code under test:
+//! it panics when an invariant is broken, and returns whether the bytes were accepted. It runs in two ways
+//! over the same inputs, `tests/corpora/{corpus}/`:
 //!
 //! - `cargo test fuzzing` runs every input and a fixed number of seeded mutations of it;
-//! - `scripts/fuzz.sh TARGET SECONDS` lets libFuzzer look for new ones, guided by coverage.
+//! - `scripts/fuzz.sh TARGET SECONDS` lets libFuzzer search for new inputs, guided by coverage.
 //!
-//! An input whose file is called `accepted-…` or `refused-…` has to be just that.
+//! An input in a file `accepted-…` must be accepted, one in `refused-…` refused.
 //!
 //! A new target is a function, one line in the table below, and a directory with at least one input.
 
@@ -17,19 +17,19 @@ mod mutate;
 #[cfg(test)]
 mod replay;
 
-/// A door, and how it is tried.
+/// A fuzz target.
 #[derive(Debug, Clone, Copy)]
 pub struct Target {
-    /// What `scripts/fuzz.sh` calls it.
+    /// Its name for `scripts/fuzz.sh`.
     pub name: &'static str,
     /// The directory of its inputs below `tests/corpora`; two targets may share one.
     pub corpus: &'static str,
-    /// Takes any bytes, panics when a promise is broken, and says whether they were accepted.
+    /// Takes any bytes, panics when an invariant is broken, and returns whether they were accepted.
     pub run: fn(&[u8]) -> bool,
 }
 
-/// `NAME, CORPUS, MUTATIONS: FUNCTION;` makes an entry of [`TARGETS`] and a test that replays CORPUS
-/// with MUTATIONS of each input: as many as keep the test below a second without optimisation.
+/// `NAME, CORPUS, MUTATIONS: FUNCTION;` adds an entry to [`TARGETS`] and a test that replays CORPUS with
+/// MUTATIONS of each input: as many as keep an unoptimised test below a second.
 macro_rules! targets {
     ($($name:ident, $corpus:literal, $mutations:literal: $run:path;)*) => {
         /// Every target.

@@ -1,12 +1,12 @@
-//! Seeded mutations of an input: what a fuzzer would try first, the same in every run.
+//! Seeded mutations of an input: those that a fuzzer tries first, the same in every run.
 
-/// Longest mutant, in bytes: room for a path longer than a request may have.
+/// Longest mutant, in bytes: longer than the longest path of a request.
 pub(super) const MUTANT_BYTES_MAX: usize = 16 * 1024;
 
-/// Most operations on one mutant. Single ones matter most: two that hit one check hide each other.
+/// Most operations on one mutant. Single operations matter most: two that hit one check hide each other.
 const OPERATIONS_MAX: usize = 4;
 
-/// What stands at the seams of the languages that the targets read.
+/// Delimiters and escapes of the languages that the targets parse.
 const TOKENS: [&[u8]; 20] = [
     b"%",
     b"%zz",
@@ -29,7 +29,7 @@ const TOKENS: [&[u8]; 20] = [
     b" ",
     b"\xff\xfe",
 ];
-/// Numbers at the ends of what types hold.
+/// Numbers at the limits of integer and float types.
 const DECIMALS: [&[u8]; 10] = [
     b"0",
     b"-1",
@@ -50,7 +50,7 @@ const WORDS: [u64; 10] =
 pub(super) struct Random(u64);
 
 impl Random {
-    /// The sequence that belongs to `name`.
+    /// The sequence seeded with `name`.
     pub(super) fn of(name: &str) -> Self {
         Self(xxhash_rust::xxh3::xxh3_64(name.as_bytes()))
     }
@@ -103,7 +103,7 @@ fn operate(random: &mut Random, bytes: &mut Vec<u8>, other: &[u8]) {
         }
         7 => write_decimal(random, bytes, at),
         8 => {
-            // A piece of itself elsewhere: an offset or a length that is right in another place.
+            // Copies a part of the input elsewhere: an offset or length that is valid in another place.
             let piece = bytes[at..end].to_vec();
             let to = random.below(bytes.len() - piece.len() + 1);
             bytes[to..to + piece.len()].copy_from_slice(&piece);
@@ -130,7 +130,7 @@ fn write_decimal(random: &mut Random, bytes: &mut Vec<u8>, at: usize) {
 }
 
 #[test]
-fn mutants_are_many_bounded_and_the_same_every_time() {
+fn mutants_are_varied_bounded_and_deterministic() {
     let (input, other) = (b"{\"n\":42,\"name\":\"abc\"}".repeat(8), b"other".repeat(9000));
     let make = || {
         let mut random = Random::of("mutants");

@@ -1,4 +1,4 @@
-//! Running a target over its corpus and over mutations of it, without a fuzzer.
+//! Runs a target over its corpus and mutations of it, without a fuzzer.
 
 use std::{
     fs,
@@ -11,7 +11,7 @@ use super::{
     mutate::{MUTANT_BYTES_MAX, Random, mutant},
 };
 
-/// Most inputs of a corpus: each is tried with all its mutations in every test run.
+/// Most inputs of a corpus: every test run tries each with all its mutations.
 const INPUTS_MAX: usize = 60;
 
 /// An input and the name of its file.
@@ -41,17 +41,17 @@ pub(super) fn replay(target: &str, corpus: &str, mutations: usize, run: fn(&[u8]
     let inputs = inputs(corpus);
     let tried = |bytes: &[u8], what: &dyn Fn() -> String| {
         catch_unwind(|| run(bytes)).unwrap_or_else(|_| {
-            panic!("{target} broke a promise on {}:\nb\"{}\"", what(), bytes.escape_ascii())
+            panic!("{target} broke an invariant on {}:\nb\"{}\"", what(), bytes.escape_ascii())
         })
     };
-    let mut misjudged = Vec::new();
+    let mut wrong = Vec::new();
     for (name, bytes) in &inputs {
         let accepted = tried(bytes, &|| name.clone());
         if name.starts_with("accepted-") && !accepted || name.starts_with("refused-") && accepted {
-            misjudged.push(name);
+            wrong.push(name);
         }
     }
-    assert!(misjudged.is_empty(), "{target} did the contrary with {misjudged:?}");
+    assert!(wrong.is_empty(), "{target} accepted or refused against their names {wrong:?}");
     let mut random = Random::of(target);
     for (at, (name, bytes)) in inputs.iter().enumerate() {
         for number in 0..mutations {
@@ -63,7 +63,7 @@ pub(super) fn replay(target: &str, corpus: &str, mutations: usize, run: fn(&[u8]
 }
 
 #[test]
-fn corpora_and_targets_belong_together() {
+fn every_target_has_a_corpus_and_every_corpus_a_target() {
     let entries = fs::read_dir(corpora()).unwrap();
     let mut found: Vec<String> =
         entries.map(|entry| entry.unwrap().file_name().to_str().unwrap().to_owned()).collect();

@@ -1,14 +1,13 @@
-//! The allocator's manners: large blocks lie on huge pages, and go back to the system when freed.
+//! The global allocator: large blocks use huge pages and return to the system when freed.
 //!
-//! A look-up touches half a dozen places of a gigabyte at random. On pages of 4 kB nearly each of them
-//! misses the processor's table of pages, too, which on a virtual machine costs as much as the memory
-//! itself. Kernels give huge pages to those who ask (`transparent_hugepage/enabled` is `madvise` by
-//! default on most), so blocks of their size and more are aligned to it, and asked for.
+//! A look-up reads about six random places of a gigabyte. With 4 kB pages nearly every one misses the TLB,
+//! which on a virtual machine costs as much as the memory access itself. Most kernels give huge pages on
+//! request only (`transparent_hugepage/enabled` is `madvise`), so blocks of at least that size are aligned to
+//! it and requested with `madvise`.
 //!
-//! glibc raises the size from which it maps blocks on their own each time such a block is freed, up
-//! to 32 MB. Segments, a few dozen megabytes read and dropped one after the other on several
-//! threads, then stay in the heaps of those threads. A fixed threshold ends that: measured on an
-//! unchanged sync of a million rows, 239 MB at the peak became 94 MB, in the same time.
+//! glibc raises its mmap threshold each time a mapped block is freed, up to 32 MB. Segments of a few dozen
+//! megabytes, read and dropped on several threads, then stay in the heaps of those threads. A fixed threshold
+//! prevents that: the peak of an unchanged sync of a million rows went from 239 MB to 94 MB, in the same time.
 
 #![expect(unsafe_code, reason = "an allocator has no safe form, nor have mallopt and madvise")]
 
@@ -17,7 +16,7 @@ use std::{
     ptr,
 };
 
-/// Blocks of at least this size are mapped on their own: batches, large tables.
+/// Blocks of at least this size get a mapping of their own: batches, large tables.
 const MAPPED_BYTES_MIN: libc::c_int = 1024 * 1024;
 /// A huge page of `x86_64` and of `aarch64` with pages of 4 kB. Smaller blocks are left to the system.
 const HUGE_PAGE_BYTES: usize = 2 * 1024 * 1024;
@@ -25,21 +24,20 @@ const HUGE_PAGE_BYTES: usize = 2 * 1024 * 1024;
 /// The system's allocator, with large blocks on huge pages.
 pub struct HugePages;
 
-/// What is asked of the system for a large block; `None` for all others.
+/// The layout requested from the system for a large block; `None` for all others.
 fn large(layout: Layout) -> Option<Layout> {
     (layout.size() >= HUGE_PAGE_BYTES).then(|| layout.align_to(HUGE_PAGE_BYTES).unwrap_or(layout))
 }
 
-// SAFETY: every block is the system allocator's own, of at least the size and the alignment asked for; what
-// it is given back with is made by the same rule, `large`, as what it was asked for with.
+// SAFETY: every block comes from the system allocator, with at least the requested size and alignment. The
+// layout used to free a block is computed by the same function, `large`, as the one used to allocate it.
 unsafe impl GlobalAlloc for HugePages {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         let Some(large) = large(layout) else {
-            // SAFETY: the caller's promises are the system's.
+            // SAFETY: the caller upholds the contract of the system allocator.
             return unsafe { System.alloc(layout) };
         };
-        // SAFETY: as above; the block is ours and `madvise` changes nothing that is in it. Advice that is
-        // not taken costs speed alone.
+        // SAFETY: as above; `madvise` does not change the block's content. Ignored advice costs speed only.
         unsafe {
             let block = System.alloc(large);
             if !block.is_null() {
@@ -50,16 +48,16 @@ unsafe impl GlobalAlloc for HugePages {
     }
 
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
-        // SAFETY: the block was asked for with this very layout.
+        // SAFETY: the block was allocated with this layout.
         unsafe { System.dealloc(block, large(layout).unwrap_or(layout)) }
     }
 
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
         if large(layout).is_none() {
-            // SAFETY: the caller's promises are the system's.
+            // SAFETY: the caller upholds the contract of the system allocator.
             return unsafe { System.alloc_zeroed(layout) };
         }
-        // SAFETY: the block has `size` bytes, and nobody else knows it yet.
+        // SAFETY: the block has `size` bytes, and no other code has a pointer to it yet.
         unsafe {
             let block = self.alloc(layout);
             if !block.is_null() {
@@ -70,13 +68,13 @@ unsafe impl GlobalAlloc for HugePages {
     }
 
     unsafe fn realloc(&self, block: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        // SAFETY: the caller promises that `size` fits the alignment.
+        // SAFETY: the caller guarantees that `size` fits the alignment.
         let new = unsafe { Layout::from_size_align_unchecked(size, layout.align()) };
         if large(layout).is_none() && large(new).is_none() {
-            // SAFETY: the caller's promises are the system's.
+            // SAFETY: the caller upholds the contract of the system allocator.
             return unsafe { System.realloc(block, layout, size) };
         }
-        // SAFETY: two blocks of our own, each of at least as many bytes as are copied.
+        // SAFETY: both blocks have at least as many bytes as are copied.
         unsafe {
             let moved = self.alloc(new);
             if !moved.is_null() {
@@ -88,7 +86,7 @@ unsafe impl GlobalAlloc for HugePages {
     }
 }
 
-/// Sets the threshold for the whole process; called once, before threads start.
+/// Sets the threshold for the whole process. Called once, before threads start.
 pub fn return_large_blocks() {
     // SAFETY: `mallopt` is called before other threads exist, with a documented parameter.
     unsafe {
@@ -101,7 +99,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn blocks_keep_their_bytes_over_every_change_of_size() {
+    fn blocks_keep_their_bytes_across_reallocations() {
         let sizes = [
             1,
             4096,

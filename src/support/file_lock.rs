@@ -1,5 +1,4 @@
-//! Locks that the operating system holds for a process and frees when the process ends, however
-//! it ends: `kill -9` included.
+//! Locks that the operating system releases when the process ends, also after `kill -9`.
 
 use std::{
     fs::{File, TryLockError},
@@ -9,20 +8,20 @@ use std::{
 
 use super::private_file;
 
-/// Longest text read from a lock file: a process number, as decimal digits.
-const NOTE_BYTES_MAX: u64 = 20;
+/// Longest text read from a lock file: a process id in decimal digits.
+const PROCESS_ID_BYTES_MAX: u64 = 20;
 /// The lock file in a locked directory.
 const DIRECTORY_LOCK_NAME: &str = "larder.lock";
 
-/// An exclusive lock on a file (`flock`). Two open files conflict, also within one process. Freed
-/// by [`FileLock::release`], by drop, and by the end of the process. The file itself stays: to
-/// delete it would let two holders lock two files of one name.
+/// An exclusive lock on a file (`flock`). Two open files conflict, also within one process. The lock is
+/// released by [`FileLock::release`], on drop, and when the process ends. The file itself is never deleted:
+/// otherwise two processes could lock two different files of one name.
 #[derive(Debug)]
 pub struct FileLock(File);
 
 impl FileLock {
-    /// Locks the file at `path`, created (0600) when missing; `None` when somebody else holds it.
-    /// Never waits.
+    /// Locks the file at `path`, which is created (0600) if missing. `None` when the lock is held elsewhere.
+    /// Does not wait.
     pub fn try_acquire(path: &Path) -> io::Result<Option<Self>> {
         let file = private_file::options().read(true).write(true).create(true).truncate(false).open(path)?;
         match file.try_lock() {
@@ -32,7 +31,7 @@ impl FileLock {
         }
     }
 
-    /// Frees the lock; to do so twice is harmless.
+    /// Releases the lock. A second call has no effect.
     pub fn release(&self) -> io::Result<()> {
         self.0.unlock()
     }
@@ -41,7 +40,7 @@ impl FileLock {
 /// Why a directory could not be locked.
 #[derive(Debug, thiserror::Error)]
 pub enum LockError {
-    /// Another server holds it.
+    /// Another server holds the lock.
     #[error(
         "another larder server{} uses the directory {}; stop it, or give this one another data_dir",
         process.map(|process| format!(" (process {process})")).unwrap_or_default(),
@@ -50,7 +49,7 @@ pub enum LockError {
     Held {
         /// The directory.
         directory: PathBuf,
-        /// The holder's process number, as it wrote it.
+        /// The process id that the holder wrote.
         process: Option<u32>,
     },
     /// The directory or its lock file could not be created or opened.
@@ -73,35 +72,36 @@ impl LockError {
     }
 }
 
-/// One server's hold on its `data_dir`; freed on drop and by the end of the process.
+/// A server's lock on its `data_dir`, released on drop and when the process ends.
 #[derive(Debug)]
 pub struct DirectoryLock {
     _lock: FileLock,
 }
 
 impl DirectoryLock {
-    /// Locks `directory`, created (0700) when missing. Touches the disk for a moment; never waits.
+    /// Locks `directory`, which is created (0700) if missing. Blocks for a disk access; does not wait for the
+    /// lock.
     pub fn acquire(directory: &Path) -> Result<Self, LockError> {
         let unusable = |source| LockError::Io { directory: directory.to_owned(), source };
         private_file::create_directory(directory).map_err(unusable)?;
         let path = directory.join(DIRECTORY_LOCK_NAME);
         let Some(lock) = FileLock::try_acquire(&path).map_err(unusable)? else {
-            return Err(LockError::Held { directory: directory.to_owned(), process: noted_process(&path) });
+            return Err(LockError::Held { directory: directory.to_owned(), process: read_process_id(&path) });
         };
-        // The number only makes the other server's message better; a full disk must not stop us.
-        let _ = note_process(&lock.0);
+        // The id only improves the other server's message; a full disk must not prevent the start.
+        let _ = write_process_id(&lock.0);
         Ok(Self { _lock: lock })
     }
 }
 
-fn note_process(mut file: &File) -> io::Result<()> {
+fn write_process_id(mut file: &File) -> io::Result<()> {
     file.set_len(0)?;
     writeln!(file, "{}", std::process::id())
 }
 
-fn noted_process(path: &Path) -> Option<u32> {
+fn read_process_id(path: &Path) -> Option<u32> {
     let mut text = String::new();
-    File::open(path).ok()?.take(NOTE_BYTES_MAX).read_to_string(&mut text).ok()?;
+    File::open(path).ok()?.take(PROCESS_ID_BYTES_MAX).read_to_string(&mut text).ok()?;
     text.trim().parse().ok()
 }
 
@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn a_second_server_is_told_which_directory_is_taken_and_by_whom() {
+    fn a_second_server_learns_directory_and_process_of_the_holder() {
         let root = tempfile::tempdir().unwrap();
         let directory = root.path().join("data");
         let held = DirectoryLock::acquire(&directory).unwrap();
@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn a_killed_holder_frees_the_directory() {
+    fn a_killed_holder_releases_the_directory() {
         let root = tempfile::tempdir().unwrap();
         let path = root.path().join(DIRECTORY_LOCK_NAME);
         // flock(1) takes the same kind of lock; without a fork it is the process that holds it.

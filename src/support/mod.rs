@@ -1,5 +1,5 @@
-//! Small things every floor may use: clock, randomness, backoff, blocking work, secrets, shutdown, locks
-//! on files.
+//! Small parts that every layer may use: clock, randomness, backoff, blocking work, secrets, shutdown, file
+//! locks.
 
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 pub mod allocator;

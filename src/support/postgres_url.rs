@@ -1,14 +1,11 @@
-//! When a connection to Postgres must prove who the server is: the one rule for every URL that is
-//! configured.
+//! When a connection to Postgres must verify the server's certificate: one rule for every configured URL.
 
 use std::net::IpAddr;
 
-/// Whether `sslmode` must be `verify-full` for `url`, whose host resolved to `host`: yes unless
-/// the URL says a mode itself, or the host is this machine. `host` is a name, an address (IPv6
-/// with or without brackets) or the directory of a socket.
+/// Whether `sslmode` must be `verify-full` for `url` with host `host`: yes, unless the URL sets a mode or the
+/// host is this machine. `host` is a name, an address (IPv6 with or without brackets) or a socket directory.
 ///
-/// A mode written in a way that is not recognised here counts as not written: the stricter
-/// reading.
+/// A mode that is not recognised here counts as not set, which is the stricter reading.
 pub fn needs_verify_full(url: &str, host: &str) -> bool {
     !names_sslmode(url) && !is_local(host)
 }

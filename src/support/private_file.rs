@@ -1,4 +1,4 @@
-//! Files and directories that nobody but their owner may read.
+//! Files and directories that only their owner can read.
 
 use std::{
     fs::{DirBuilder, OpenOptions},
@@ -7,8 +7,8 @@ use std::{
     path::Path,
 };
 
-/// Creates `path` and what lacks above it with mode 0700. A directory that stands is left as it
-/// is; an empty path is the working directory and stands.
+/// Creates `path` and its missing parents with mode 0700. An existing directory is not changed; an empty
+/// path is the working directory, which exists.
 pub fn create_directory(path: &Path) -> io::Result<()> {
     if path.as_os_str().is_empty() || path.is_dir() {
         return Ok(());
@@ -16,7 +16,7 @@ pub fn create_directory(path: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(path)
 }
 
-/// Options under which a file, when it is created, gets mode 0600.
+/// Options that create a file with mode 0600.
 pub fn options() -> OpenOptions {
     let mut options = OpenOptions::new();
     options.mode(0o600);
@@ -34,7 +34,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_created_is_for_its_owner_alone_and_what_stands_is_left() {
+    fn new_files_are_private_and_existing_modes_are_kept() {
         let root = tempfile::tempdir().unwrap();
         let inner = root.path().join("a/b");
         create_directory(&inner).unwrap();

@@ -1,3 +1,3 @@
-//! Text that must not be printed: passwords, connection URLs.
+//! Text that is never printed: passwords, connection URLs.
 
 pub use secrecy::{ExposeSecret, SecretString};

@@ -1,3 +1,3 @@
-//! How a process is told to end: a token that long-lived tasks wait on.
+//! The shutdown signal: a token that long-lived tasks wait for.
 
 pub use tokio_util::sync::CancellationToken as Shutdown;

@@ -116,9 +116,9 @@ fn asks(value: &str) {
         for normalize in forms.map(<[NormalForm]>::to_vec) {
             let (name, column) = (IndexName::new("id").unwrap(), String::new());
             let index = IndexDefinition { name, column, each: false, normalize, kind };
-            if let Some(asked) = index.asked(value) {
+            if let Some(asked) = index.requested(value) {
                 assert!(!asked.is_empty(), "an empty value is always a miss");
-                assert_eq!(index.asked(&asked).as_deref(), Some(&*asked), "{index:?}");
+                assert_eq!(index.requested(&asked).as_deref(), Some(&*asked), "{index:?}");
             }
         }
     }
