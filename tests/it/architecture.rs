@@ -1,12 +1,13 @@
-//! The house keeps its shape: floors, fences, headings and lengths, read from the sources.
+//! The architecture's rules, read from the sources: layers, crates that stay in one module, pure modules, the
+//! read path, and the length and heading of every file.
 
 use std::{
     fs,
     path::{Path, PathBuf},
 };
 
-/// Which floor a module stands on. A module imports strictly lower floors only.
-const FLOORS: [(&str, u8); 25] = [
+/// The layer of each module. A module imports strictly lower layers only.
+const LAYERS: [(&str, u8); 25] = [
     ("domain", 0),
     ("support", 0),
     ("segment", 1),
@@ -34,8 +35,8 @@ const FLOORS: [(&str, u8); 25] = [
     ("model", 3),
 ];
 
-/// Crates that are named only in their homes.
-const HOMES: [(&str, &[&str]); 9] = [
+/// Crates that only the modules beside them name.
+const CRATES: [(&str, &[&str]); 9] = [
     ("dashmap", &["cache/", "auth/ring.rs"]),
     ("sqlx", &["source/", "metadata/"]),
     ("axum", &["api/", "app/"]),
@@ -62,7 +63,7 @@ const PURE: [&str; 9] = [
 const IMPURE: [&str; 7] =
     ["tokio::", "std::fs", "std::net", "Utc::now", "SystemTime::now", "Instant::now", "async fn"];
 
-/// What `api/read` may use: a request is answered from memory.
+/// The modules that `api/read` may import: a request is answered from memory.
 const READ_PATH: [&str; 7] = ["domain", "support", "segment", "telemetry", "cache", "auth", "api"];
 
 struct Source {
@@ -103,7 +104,7 @@ impl Source {
         self.path.split(['/', '.']).next().unwrap()
     }
 
-    /// Lines of code with their numbers: no comments, and nothing after the tests begin.
+    /// Lines of code with their numbers, without comments and unit tests.
     fn code(&self) -> impl Iterator<Item = (usize, &str)> {
         let lines = self.text.lines().enumerate().map(|(at, line)| (at + 1, line));
         let before_tests = lines.take_while(|(_, line)| line.trim() != "#[cfg(test)]");
@@ -114,8 +115,8 @@ impl Source {
         self.path.ends_with("tests.rs") || self.path.contains("/tests/")
     }
 
-    /// The modules of this crate that the file names, with line numbers. Grouped imports
-    /// (`use crate::{a, b::c}`) are followed to their end.
+    /// The modules of this crate that the file imports, with line numbers. Handles grouped imports that span
+    /// lines (`use crate::{a, b::c}`).
     fn imports(&self) -> Vec<(usize, String)> {
         let mut found = Vec::new();
         let mut depth = 0_i32;
@@ -161,8 +162,8 @@ fn identifier(text: &str) -> String {
     text.chars().take_while(|character| character.is_alphanumeric() || *character == '_').collect()
 }
 
-fn floor(module: &str) -> Option<u8> {
-    FLOORS.iter().find(|(name, _)| *name == module).map(|(_, floor)| *floor)
+fn layer(module: &str) -> Option<u8> {
+    LAYERS.iter().find(|(name, _)| *name == module).map(|(_, layer)| *layer)
 }
 
 fn report(faults: &[String]) {
@@ -170,19 +171,19 @@ fn report(faults: &[String]) {
 }
 
 #[test]
-fn modules_import_strictly_lower_floors() {
+fn modules_import_strictly_lower_layers() {
     let mut faults = Vec::new();
     for source in sources() {
         let own = source.module();
         if own == "lib" {
             continue;
         }
-        let own_floor = floor(own).unwrap_or_else(|| panic!("{} stands on no floor", source.path));
+        let own_layer = layer(own).unwrap_or_else(|| panic!("{}: the module has no layer", source.path));
         for (line, module) in source.imports() {
-            match floor(&module) {
-                None => faults.push(format!("{}:{line}: {module} stands on no floor", source.path)),
-                Some(floor) if module != own && floor >= own_floor => faults.push(format!(
-                    "{}:{line}: {own} (floor {own_floor}) imports {module} ({floor})",
+            match layer(&module) {
+                None => faults.push(format!("{}:{line}: {module} has no layer", source.path)),
+                Some(layer) if module != own && layer >= own_layer => faults.push(format!(
+                    "{}:{line}: {own} (layer {own_layer}) imports {module} (layer {layer})",
                     source.path
                 )),
                 Some(_) => {}
@@ -193,7 +194,7 @@ fn modules_import_strictly_lower_floors() {
 }
 
 #[test]
-fn the_import_reader_sees_groups_and_paths() {
+fn imports_are_found_in_groups_and_paths() {
     let text = "use crate::{\n    a::{b, c as x},\n    d::y as _,\n};\nuse crate::e::f;\nlet x = crate::g::h(crate::i::j);\n// crate::k\n#[cfg(test)]\nuse crate::l;\n";
     let source = Source { path: "x/y.rs".into(), text: text.into() };
     let names: Vec<String> = source.imports().into_iter().map(|(_, name)| name).collect();
@@ -201,26 +202,27 @@ fn the_import_reader_sees_groups_and_paths() {
 }
 
 #[test]
-fn crates_stay_in_their_homes() {
+fn crates_are_named_only_in_their_modules() {
     let mut faults = Vec::new();
     for source in sources().iter().filter(|source| source.module() != "lib") {
-        for (name, homes) in HOMES {
-            if homes.iter().any(|home| source.path.starts_with(home)) {
+        for (name, modules) in CRATES {
+            if modules.iter().any(|module| source.path.starts_with(module)) {
                 continue;
             }
             let path = format!("{name}::");
             for (line, code) in source.code() {
-                let names_it = code.match_indices(&path).any(|(at, _)| {
+                let is_named = code.match_indices(&path).any(|(at, _)| {
                     !code[..at]
                         .ends_with(|before: char| before.is_alphanumeric() || before == '_' || before == ':')
                 });
-                if names_it {
-                    faults.push(format!("{}:{line}: {name} is named outside its home", source.path));
+                if is_named {
+                    faults.push(format!("{}:{line}: crate {name} is named outside its modules", source.path));
                 }
             }
         }
-        let reads_environment =
-            !["config/", "settings/environment.rs", "cli/"].iter().any(|home| source.path.starts_with(home));
+        let reads_environment = !["config/", "settings/environment.rs", "cli/"]
+            .iter()
+            .any(|module| source.path.starts_with(module));
         for (line, code) in source.code().filter(|_| reads_environment) {
             if code.contains("env::var") {
                 faults
