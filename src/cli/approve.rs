@@ -2,7 +2,7 @@
 
 use super::{
     actor,
-    args::Approve,
+    args::{Approve, ConfigArguments},
     exit::Exit,
     output::{Failure, complain, print, print_json},
     session, sync,
@@ -12,8 +12,8 @@ use crate::{
     engine::{RunRequest, Trigger},
 };
 
-pub(super) async fn run(arguments: Approve) -> Result<Exit, Failure> {
-    let config = session::load(&arguments.config)?;
+pub(super) async fn run(config: &ConfigArguments, arguments: Approve) -> Result<Exit, Failure> {
+    let config = session::load(config)?;
     session::publishes(&config)?;
     let id: RunId = arguments.run.parse().map_err(|_| {
         Failure::Usage(format!(

@@ -1,10 +1,14 @@
 //! The command line.
 
-use std::{path::PathBuf, time::Duration};
+use std::{ffi::OsString, path::PathBuf, time::Duration};
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Arg, ArgAction, ArgMatches, Args, FromArgMatches, Parser, Subcommand, error::ErrorKind};
 
-use crate::{config::Overrides, domain::duration, metadata::AUDIT_LISTED_MAX};
+use crate::{
+    config::{self, Config, Environment, Faults, Overrides, SHORTHANDS, Shorthand},
+    domain::duration,
+    metadata::AUDIT_LISTED_MAX,
+};
 
 /// Shown below the list of commands.
 const EXAMPLES: &str = "\
@@ -24,101 +28,101 @@ Commands read larder.toml in the working directory, unless --config or LARDER_CO
 file.
 Exit codes: 0 done, 1 failed, 2 wrong configuration or usage, 3 held by a guard, 4 superseded or run
 elsewhere, 130 interrupted.";
-/// Over the flags of [`Instead`].
+/// Above the flags that set keys.
 const INSTEAD: &str = "Instead of the configuration file";
 
 /// Serves rows of your data warehouse from memory, one record at a time.
 #[derive(Debug, Parser)]
 #[command(name = "larder", version, max_term_width = 100, disable_help_subcommand = true, after_help = EXAMPLES)]
 pub(super) struct Arguments {
+    #[command(flatten)]
+    pub(super) config: ConfigArguments,
     /// What to do.
     #[command(subcommand)]
     pub(super) command: Command,
 }
 
-/// The configuration file, and the keys of it that flags may set.
+/// The configuration file, and the keys that flags set. They may stand before or after the command.
 #[derive(Debug, Clone, Args)]
-pub(super) struct ConfigArgument {
+pub(super) struct ConfigArguments {
     /// The configuration file
-    #[arg(long, short, env = "LARDER_CONFIG", default_value = "larder.toml", value_name = "FILE")]
-    pub(super) config: PathBuf,
+    #[arg(
+        long = "config",
+        short,
+        global = true,
+        env = "LARDER_CONFIG",
+        default_value = "larder.toml",
+        value_name = "FILE"
+    )]
+    pub(super) file: PathBuf,
     #[command(flatten)]
-    pub(super) instead: Instead,
+    overrides: OverrideArguments,
 }
 
-/// Keys of the configuration that flags may set. The variables are read by `config`.
-#[derive(Debug, Clone, Default, Args)]
-pub(super) struct Instead {
-    /// `[node] region`, also `LARDER_REGION`
-    #[arg(long, value_name = "NAME", hide_short_help = true, help_heading = INSTEAD)]
-    region: Option<String>,
-    /// `[node] roles` with commas between them: publisher,replica; also `LARDER_ROLES`
-    #[arg(long, value_name = "ROLES", hide_short_help = true, help_heading = INSTEAD)]
-    roles: Option<String>,
-    /// `[node] data_dir`, also `LARDER_DATA_DIR`
-    #[arg(long, value_name = "DIRECTORY", hide_short_help = true, help_heading = INSTEAD)]
-    data_dir: Option<String>,
-    /// `[server] listen`, also `LARDER_LISTEN`
-    #[arg(long, value_name = "ADDRESS", hide_short_help = true, help_heading = INSTEAD)]
-    listen: Option<String>,
-    /// `[server] admin_listen`, also `LARDER_ADMIN_LISTEN`
-    #[arg(long, value_name = "ADDRESS", hide_short_help = true, help_heading = INSTEAD)]
-    admin_listen: Option<String>,
-    /// `[server] public_url`, also `LARDER_PUBLIC_URL`
-    #[arg(long, value_name = "URL", hide_short_help = true, help_heading = INSTEAD)]
-    public_url: Option<String>,
-    /// `[storage] url`, also `LARDER_STORAGE_URL`
-    #[arg(long, value_name = "URL", hide_short_help = true, help_heading = INSTEAD)]
-    storage_url: Option<String>,
-    /// `[metadata] url`, also `LARDER_METADATA_URL`, which does not show in lists of processes
-    #[arg(long, value_name = "URL", hide_short_help = true, help_heading = INSTEAD)]
-    metadata_url: Option<String>,
-    /// `[log] filter`, also `LARDER_LOG`
-    #[arg(long, value_name = "FILTER", hide_short_help = true, help_heading = INSTEAD)]
-    log: Option<String>,
-    /// `[log] format`, text or json; also `LARDER_LOG_FORMAT`
-    #[arg(long, value_name = "FORMAT", hide_short_help = true, help_heading = INSTEAD)]
-    log_format: Option<String>,
+impl ConfigArguments {
+    /// The same flags with another file.
+    pub(super) fn with_file(&self, file: PathBuf) -> Self {
+        Self { file, ..self.clone() }
+    }
+
+    /// Reads the configuration; the error has every fault.
+    pub(super) fn load(&self) -> Result<Config, Faults> {
+        config::load(Some(&self.file), &Environment::process(), &self.overrides.0)
+    }
 }
 
-impl ConfigArgument {
-    /// A file, and nothing instead of it.
-    pub(super) fn file(config: PathBuf) -> Self {
-        Self { config, instead: Instead::default() }
+/// `--set`, and a flag for each of [`SHORTHANDS`].
+#[derive(Debug, Clone)]
+struct OverrideArguments(Overrides);
+
+impl Args for OverrideArguments {
+    fn augment_args(command: clap::Command) -> clap::Command {
+        let flag = |name: &'static str| {
+            let flag = Arg::new(id(name)).long(id(name)).global(true);
+            flag.hide_short_help(true).help_heading(INSTEAD)
+        };
+        let set = flag("--set").value_name("KEY=VALUE").action(ArgAction::Append);
+        let set = set.help("Any key, as in server.connections_max=500; may be given several times");
+        SHORTHANDS.iter().fold(command.arg(set), |command, Shorthand { key, flag: name, variable }| {
+            command.arg(flag(name).value_name("VALUE").help(format!("{key}, also ${variable}")))
+        })
     }
 
-    /// `--region`.
-    pub(super) fn region(&self) -> Option<&str> {
-        self.instead.region.as_deref()
+    fn augment_args_for_update(command: clap::Command) -> clap::Command {
+        Self::augment_args(command)
     }
+}
 
-    /// What the flags set.
-    pub(super) fn overrides(&self) -> Overrides {
-        let Instead {
-            region,
-            roles,
-            data_dir,
-            listen,
-            admin_listen,
-            public_url,
-            storage_url,
-            metadata_url,
-            log,
-            log_format,
-        } = self.instead.clone();
-        Overrides {
-            region,
-            roles,
-            data_dir,
-            listen,
-            admin_listen,
-            public_url,
-            storage_url,
-            metadata_url,
-            log,
-            log_format,
+impl FromArgMatches for OverrideArguments {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        let mut overrides = Overrides::default();
+        for shorthand in &SHORTHANDS {
+            if let Some(value) = matches.get_one::<String>(id(shorthand.flag)) {
+                overrides.set_flag(shorthand, value);
+            }
         }
+        let refused = |hint| clap::Error::raw(ErrorKind::ValueValidation, format!("--set: {hint}\n"));
+        let assignments: Vec<&String> = matches.get_many("set").unwrap_or_default().collect();
+        for assignment in &assignments {
+            overrides.set(assignment).map_err(refused)?;
+        }
+        // Of a flag on both sides of the command clap keeps what follows the command.
+        let is_set = |word: &OsString| word == "--set" || word.to_string_lossy().starts_with("--set=");
+        if std::env::args_os().filter(is_set).count() > assignments.len() {
+            return Err(refused("write all of them on one side of the command"));
+        }
+        Ok(Self(overrides))
     }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
+}
+
+/// What clap calls a flag: `region` for `--region`.
+fn id(flag: &'static str) -> &'static str {
+    flag.trim_start_matches('-')
 }
 
 /// Who gives a command.
@@ -135,9 +139,14 @@ pub(super) enum Command {
     /// Try it: create larder.toml, and in ./data a sample warehouse and a key, and serve them
     Quickstart(Quickstart),
     /// Run a node: serve records, run syncs
-    Serve(Serve),
+    Serve,
     /// Check the configuration; every fault at once
-    Check(Check),
+    Check {
+        /// Also connect to store, metadata database and sources, and compare mappings with the models'
+        /// columns
+        #[arg(long)]
+        connect: bool,
+    },
     /// Show records as they would be served, as JSON lines; rejected rows on stderr
     Preview(Preview),
     /// Run one sync now; when it is running elsewhere, follow that run to its end
@@ -149,59 +158,47 @@ pub(super) enum Command {
     /// Serve an earlier version of a collection again; its scheduled runs wait for `resume`
     Rollback(Rollback),
     /// Let a sync run by its schedule again, after a rollback
-    Resume(Resume),
+    Resume(Change),
     /// Hold one region at a version of a collection, while the others follow the newest
     Pin(Pin),
     /// Let a pinned region follow the newest version again
     Unpin(Unpin),
-    /// Remove a collection that is no longer synced
-    Drop(Drop),
+    /// Remove a collection that is no longer synced; readers see it as one that never was
+    Drop(Change),
     /// Create, list and revoke API keys
-    Keys(Keys),
+    #[command(subcommand)]
+    Keys(KeysCommand),
     /// Show what is announced, and which node serves what, how fresh and how far behind
-    Status(Status),
+    Status {
+        /// Print JSON instead of a table
+        #[arg(long)]
+        json: bool,
+    },
     /// Show who did what: keys, runs on request, and everything that undoes
     Audit(Audit),
     /// Look into segment files
-    Segment(Segment),
+    #[command(subcommand)]
+    Segment(SegmentCommand),
     /// Ask a node whether it is ready; exit code 0 when it is
     Health(Health),
     /// Bring the metadata database's schema up to date (Postgres; SQLite does it by itself)
-    Migrate(ConfigArgument),
+    Migrate,
     /// Show the configuration in force
-    Config(Config),
+    #[command(subcommand)]
+    Config(ConfigCommand),
 }
 
 /// `larder quickstart`
 #[derive(Debug, Args)]
 pub(super) struct Quickstart {
-    /// Where the configuration and ./data are created
+    /// Where larder.toml and ./data are created; --config does not count
     #[arg(long, default_value = ".", value_name = "DIRECTORY")]
     pub(super) directory: PathBuf,
-}
-
-/// `larder serve`
-#[derive(Debug, Args)]
-pub(super) struct Serve {
-    #[command(flatten)]
-    pub(super) config: ConfigArgument,
-}
-
-/// `larder check`
-#[derive(Debug, Args)]
-pub(super) struct Check {
-    #[command(flatten)]
-    pub(super) config: ConfigArgument,
-    /// Also connect to store, metadata database and sources, and compare mappings with the models' columns
-    #[arg(long)]
-    pub(super) connect: bool,
 }
 
 /// `larder preview`
 #[derive(Debug, Args)]
 pub(super) struct Preview {
-    #[command(flatten)]
-    pub(super) config: ConfigArgument,
     /// The sync, by its collection's name
     #[arg(value_name = "SYNC")]
     pub(super) sync: String,
@@ -213,8 +210,6 @@ pub(super) struct Preview {
 /// `larder sync`
 #[derive(Debug, Args)]
 pub(super) struct Sync {
-    #[command(flatten)]
-    pub(super) config: ConfigArgument,
     #[command(flatten)]
     pub(super) actor: ActorArgument,
     /// The sync, by its collection's name
@@ -239,8 +234,6 @@ pub(super) struct Sync {
 /// `larder runs`
 #[derive(Debug, Args)]
 pub(super) struct Runs {
-    #[command(flatten)]
-    pub(super) config: ConfigArgument,
     /// A sync's name: its runs; a run's id: that run and its rejected rows; nothing: all runs
     #[arg(value_name = "SYNC|RUN")]
     pub(super) subject: Option<String>,
@@ -259,8 +252,6 @@ pub(super) struct Runs {
 #[derive(Debug, Args)]
 pub(super) struct Approve {
     #[command(flatten)]
-    pub(super) config: ConfigArgument,
-    #[command(flatten)]
     pub(super) actor: ActorArgument,
     /// The held run's id, as `larder status` shows it; when its collection has changed since, the
     /// sync runs again without guards, unless it is paused
@@ -271,78 +262,50 @@ pub(super) struct Approve {
     pub(super) json: bool,
 }
 
+/// What the commands have in common that change one collection.
+#[derive(Debug, Args)]
+pub(super) struct Change {
+    #[command(flatten)]
+    pub(super) actor: ActorArgument,
+    /// The collection, which is also the sync's name
+    #[arg(value_name = "COLLECTION")]
+    pub(super) name: String,
+    /// Print what was done as JSON
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
 /// `larder rollback`
 #[derive(Debug, Args)]
 pub(super) struct Rollback {
     #[command(flatten)]
-    pub(super) config: ConfigArgument,
-    #[command(flatten)]
-    pub(super) actor: ActorArgument,
-    /// The collection
-    #[arg(value_name = "COLLECTION")]
-    pub(super) name: String,
+    pub(super) change: Change,
     /// The version whose content is announced again, under a new number
     #[arg(long, value_name = "VERSION", value_parser = version)]
     pub(super) to: u64,
-    /// Print what was done as JSON
-    #[arg(long)]
-    pub(super) json: bool,
-}
-
-/// `larder resume`
-#[derive(Debug, Args)]
-pub(super) struct Resume {
-    #[command(flatten)]
-    pub(super) config: ConfigArgument,
-    #[command(flatten)]
-    pub(super) actor: ActorArgument,
-    /// The sync, by its collection's name
-    #[arg(value_name = "SYNC")]
-    pub(super) name: String,
-    /// Print what was done as JSON
-    #[arg(long)]
-    pub(super) json: bool,
 }
 
 /// `larder pin`
 #[derive(Debug, Args)]
-#[command(mut_arg("region", |region| pinned_region(region, "The region that stays at this version; LARDER_REGION and [node] region do not stand in for it")))]
 pub(super) struct Pin {
     #[command(flatten)]
-    pub(super) config: ConfigArgument,
-    #[command(flatten)]
-    pub(super) actor: ActorArgument,
-    /// The collection
-    #[arg(value_name = "COLLECTION")]
-    pub(super) name: String,
+    pub(super) change: Change,
     /// The version that the region serves until it is unpinned
     #[arg(long, value_name = "VERSION", value_parser = version)]
     pub(super) to: u64,
-    /// Print what was done as JSON
-    #[arg(long)]
-    pub(super) json: bool,
+    /// The region that stays at this version; `LARDER_REGION` and `[node] region` do not stand in for it
+    #[arg(long, value_name = "NAME")]
+    pub(super) region: String,
 }
 
 /// `larder unpin`
 #[derive(Debug, Args)]
-#[command(mut_arg("region", |region| pinned_region(region, "The region that is pinned; LARDER_REGION and [node] region do not stand in for it")))]
 pub(super) struct Unpin {
     #[command(flatten)]
-    pub(super) config: ConfigArgument,
-    #[command(flatten)]
-    pub(super) actor: ActorArgument,
-    /// The collection
-    #[arg(value_name = "COLLECTION")]
-    pub(super) name: String,
-    /// Print what was done as JSON
-    #[arg(long)]
-    pub(super) json: bool,
-}
-
-/// `--region` of a command that is about a region: it must be given, and is shown with the others. Where
-/// this node stands does not matter: the command acts on the fleet.
-fn pinned_region(region: clap::Arg, help: &'static str) -> clap::Arg {
-    region.help(help).required(true).hide_short_help(false).help_heading(None)
+    pub(super) change: Change,
+    /// The region that is pinned; `LARDER_REGION` and `[node] region` do not stand in for it
+    #[arg(long, value_name = "NAME")]
+    pub(super) region: String,
 }
 
 /// The number of a version.
@@ -351,36 +314,17 @@ fn version(text: &str) -> Result<u64, &'static str> {
     number.ok_or("a version is a whole number from 1; `larder runs COLLECTION` shows which there are")
 }
 
-/// `larder drop`
-#[derive(Debug, Args)]
-pub(super) struct Drop {
-    #[command(flatten)]
-    pub(super) config: ConfigArgument,
-    #[command(flatten)]
-    pub(super) actor: ActorArgument,
-    /// The collection; readers see it as one that never was
-    #[arg(value_name = "COLLECTION")]
-    pub(super) name: String,
-    /// Print what was done as JSON
-    #[arg(long)]
-    pub(super) json: bool,
-}
-
-/// `larder keys`
-#[derive(Debug, Args)]
-pub(super) struct Keys {
-    /// What to do with keys.
-    #[command(subcommand)]
-    pub(super) command: KeysCommand,
-}
-
 /// The commands of `larder keys`.
 #[derive(Debug, Subcommand)]
 pub(super) enum KeysCommand {
     /// Create a key; it is printed once, alone on stdout
     Create(CreateKey),
     /// List keys: what they open and when they expire; revoked ones too
-    List(ListKeys),
+    List {
+        /// Print JSON instead of a table
+        #[arg(long)]
+        json: bool,
+    },
     /// Revoke a key; refused everywhere within two poll intervals
     Revoke(RevokeKey),
 }
@@ -389,8 +333,6 @@ pub(super) enum KeysCommand {
 #[derive(Debug, Args)]
 #[command(group = clap::ArgGroup::new("grant").required(true))]
 pub(super) struct CreateKey {
-    #[command(flatten)]
-    pub(super) config: ConfigArgument,
     #[command(flatten)]
     pub(super) actor: ActorArgument,
     /// What the key is for, as people will read it in lists
@@ -407,42 +349,18 @@ pub(super) struct CreateKey {
     pub(super) expires: Option<String>,
 }
 
-/// `larder keys list`
-#[derive(Debug, Args)]
-pub(super) struct ListKeys {
-    #[command(flatten)]
-    pub(super) config: ConfigArgument,
-    /// Print JSON instead of a table
-    #[arg(long)]
-    pub(super) json: bool,
-}
-
 /// `larder keys revoke`
 #[derive(Debug, Args)]
 pub(super) struct RevokeKey {
-    #[command(flatten)]
-    pub(super) config: ConfigArgument,
     #[command(flatten)]
     pub(super) actor: ActorArgument,
     /// The key's id, as `larder keys list` shows it: the 12 characters after `lrd_`
     pub(super) id: String,
 }
 
-/// `larder status`
-#[derive(Debug, Args)]
-pub(super) struct Status {
-    #[command(flatten)]
-    pub(super) config: ConfigArgument,
-    /// Print JSON instead of a table
-    #[arg(long)]
-    pub(super) json: bool,
-}
-
 /// `larder audit`
 #[derive(Debug, Args)]
 pub(super) struct Audit {
-    #[command(flatten)]
-    pub(super) config: ConfigArgument,
     /// A collection, or a key's id: what was done to it; nothing: everything
     #[arg(value_name = "COLLECTION|KEY")]
     pub(super) subject: Option<String>,
@@ -452,14 +370,6 @@ pub(super) struct Audit {
     /// Print JSON instead of a table
     #[arg(long)]
     pub(super) json: bool,
-}
-
-/// `larder segment`
-#[derive(Debug, Args)]
-pub(super) struct Segment {
-    /// What to do with segments.
-    #[command(subcommand)]
-    pub(super) command: SegmentCommand,
 }
 
 /// The commands of `larder segment`.
@@ -487,17 +397,9 @@ pub(super) struct Health {
     pub(super) url: String,
 }
 
-/// `larder config`
-#[derive(Debug, Args)]
-pub(super) struct Config {
-    /// What to do with the configuration.
-    #[command(subcommand)]
-    pub(super) command: ConfigCommand,
-}
-
 /// The commands of `larder config`.
 #[derive(Debug, Subcommand)]
 pub(super) enum ConfigCommand {
     /// Print the configuration in force, defaults included; secrets are masked
-    Print(ConfigArgument),
+    Print,
 }

@@ -1,15 +1,15 @@
 //! `larder audit`: who did what.
 
 use super::{
-    args::Audit,
+    args::{Audit, ConfigArguments},
     exit::Exit,
     output::{Failure, print, print_json, print_table, shown},
     session,
 };
 use crate::{app, metadata::AuditEntry, support::clock::Clock};
 
-pub(super) async fn run(arguments: Audit) -> Result<Exit, Failure> {
-    let config = session::load(&arguments.config)?;
+pub(super) async fn run(config: &ConfigArguments, arguments: Audit) -> Result<Exit, Failure> {
+    let config = session::load(config)?;
     let metadata = app::open_metadata(&config, Clock::default()).await?;
     let subject = arguments.subject.as_deref();
     let log = metadata.audit_log(subject, arguments.limit as usize).await?;

@@ -1,7 +1,7 @@
 //! `larder check`: the configuration, and with `--connect` everything it names.
 
 use super::{
-    args::Check,
+    args::ConfigArguments,
     exit::Exit,
     output::{Failure, complain, counted, print},
     session,
@@ -15,11 +15,11 @@ use crate::{
     support::clock::Clock,
 };
 
-pub(super) async fn run(arguments: Check) -> Result<Exit, Failure> {
-    let config = session::load(&arguments.config)?;
+pub(super) async fn run(arguments: &ConfigArguments, connect: bool) -> Result<Exit, Failure> {
+    let config = session::load(arguments)?;
     let syncs = counted(config.syncs.len() as u64, "sync");
-    print(&format!("{}: no faults, {syncs} configured", arguments.config.config.display()))?;
-    if !arguments.connect {
+    print(&format!("{}: no faults, {syncs} configured", arguments.file.display()))?;
+    if !connect {
         return Ok(Exit::Success);
     }
     let mut is_sound = tell_certificate(&config)?;

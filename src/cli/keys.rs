@@ -4,7 +4,7 @@ use chrono::TimeDelta;
 
 use super::{
     actor,
-    args::{CreateKey, ListKeys, RevokeKey},
+    args::{ConfigArguments, CreateKey, RevokeKey},
     exit::Exit,
     output::{Failure, complain, print, print_json, print_table},
     session,
@@ -20,9 +20,9 @@ use crate::{
 /// Longest key name, in characters.
 const NAME_CHARACTERS_MAX: usize = 100;
 
-pub(super) async fn create(arguments: CreateKey) -> Result<Exit, Failure> {
+pub(super) async fn create(config: &ConfigArguments, arguments: CreateKey) -> Result<Exit, Failure> {
     let new = wanted(&arguments)?;
-    let config = session::load(&arguments.config)?;
+    let config = session::load(config)?;
     if let Grant::Collections(names) = &new.grant {
         for name in names.iter().filter(|name| config.sync(name).is_none()) {
             complain(&format!("warning: no sync is named {name}; the key opens it once there is one"));
@@ -75,12 +75,12 @@ fn wanted(arguments: &CreateKey) -> Result<NewKey, Failure> {
     Ok(NewKey { name: name.to_owned(), grant, expires_at })
 }
 
-pub(super) async fn list(arguments: ListKeys) -> Result<Exit, Failure> {
-    let config = session::load(&arguments.config)?;
+pub(super) async fn list(config: &ConfigArguments, json: bool) -> Result<Exit, Failure> {
+    let config = session::load(config)?;
     let clock = Clock::default();
     let metadata = app::open_metadata(&config, clock.clone()).await?;
     let list = metadata.keys().await?;
-    if arguments.json {
+    if json {
         let keys: Vec<serde_json::Value> = list
             .keys
             .iter()
@@ -128,8 +128,8 @@ fn row(key: &StoredKey, now: chrono::DateTime<chrono::Utc>) -> Vec<String> {
     ]
 }
 
-pub(super) async fn revoke(arguments: RevokeKey) -> Result<Exit, Failure> {
-    let config = session::load(&arguments.config)?;
+pub(super) async fn revoke(config: &ConfigArguments, arguments: RevokeKey) -> Result<Exit, Failure> {
+    let config = session::load(config)?;
     // The whole key is taken too: who holds one has no other way to name it.
     let id = arguments.id.strip_prefix("lrd_").unwrap_or(&arguments.id);
     let id = id.split('_').next().unwrap_or(id).to_owned();

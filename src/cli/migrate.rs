@@ -1,15 +1,15 @@
 //! `larder migrate`: the metadata database's schema.
 
 use super::{
-    args::ConfigArgument,
+    args::ConfigArguments,
     exit::Exit,
     output::{Failure, print},
     session,
 };
 use crate::metadata::Metadata;
 
-pub(super) async fn run(argument: &ConfigArgument) -> Result<Exit, Failure> {
-    let config = session::load(argument)?;
+pub(super) async fn run(config: &ConfigArguments) -> Result<Exit, Failure> {
+    let config = session::load(config)?;
     session::publishes(&config)?;
     let Some(settings) = &config.metadata else {
         return Err(Failure::Usage("[metadata] url is not set".to_owned()));

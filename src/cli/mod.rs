@@ -60,7 +60,7 @@ pub fn main() -> ExitCode {
             return Exit::Failed.into();
         }
     };
-    let exit = match runtime.block_on(run(arguments.command)) {
+    let exit = match runtime.block_on(run(arguments)) {
         Ok(exit) => exit,
         Err(failure) => failure.report(),
     };
@@ -69,37 +69,32 @@ pub fn main() -> ExitCode {
     exit.into()
 }
 
-async fn run(command: Command) -> Result<Exit, output::Failure> {
+async fn run(Arguments { config, command }: Arguments) -> Result<Exit, output::Failure> {
+    let config = &config;
     match command {
-        Command::Quickstart(arguments) => quickstart::run(arguments).await,
-        Command::Serve(arguments) => serve::run(arguments).await,
-        Command::Check(arguments) => check::run(arguments).await,
-        Command::Preview(arguments) => preview::run(arguments).await,
-        Command::Sync(arguments) => sync::run(arguments).await,
-        Command::Runs(arguments) => runs::run(arguments).await,
-        Command::Approve(arguments) => approve::run(arguments).await,
-        Command::Rollback(arguments) => undo::rollback(arguments).await,
-        Command::Resume(arguments) => undo::resume(arguments).await,
-        Command::Pin(arguments) => undo::pin(arguments).await,
-        Command::Unpin(arguments) => undo::unpin(arguments).await,
-        Command::Drop(arguments) => undo::drop(arguments).await,
-        Command::Keys(arguments) => match arguments.command {
-            KeysCommand::Create(arguments) => keys::create(arguments).await,
-            KeysCommand::List(arguments) => keys::list(arguments).await,
-            KeysCommand::Revoke(arguments) => keys::revoke(arguments).await,
-        },
-        Command::Status(arguments) => status::run(arguments).await,
-        Command::Audit(arguments) => audit::run(arguments).await,
-        Command::Segment(arguments) => match arguments.command {
-            SegmentCommand::Cat(arguments) => segment::cat(&arguments),
-        },
+        Command::Quickstart(arguments) => quickstart::run(config, arguments).await,
+        Command::Serve => serve::run(config).await,
+        Command::Check { connect } => check::run(config, connect).await,
+        Command::Preview(arguments) => preview::run(config, arguments).await,
+        Command::Sync(arguments) => sync::run(config, arguments).await,
+        Command::Runs(arguments) => runs::run(config, arguments).await,
+        Command::Approve(arguments) => approve::run(config, arguments).await,
+        Command::Rollback(arguments) => undo::rollback(config, arguments).await,
+        Command::Resume(arguments) => undo::resume(config, arguments).await,
+        Command::Pin(arguments) => undo::pin(config, arguments).await,
+        Command::Unpin(arguments) => undo::unpin(config, arguments).await,
+        Command::Drop(arguments) => undo::drop(config, arguments).await,
+        Command::Keys(KeysCommand::Create(arguments)) => keys::create(config, arguments).await,
+        Command::Keys(KeysCommand::List { json }) => keys::list(config, json).await,
+        Command::Keys(KeysCommand::Revoke(arguments)) => keys::revoke(config, arguments).await,
+        Command::Status { json } => status::run(config, json).await,
+        Command::Audit(arguments) => audit::run(config, arguments).await,
+        Command::Segment(SegmentCommand::Cat(arguments)) => segment::cat(&arguments),
         Command::Health(arguments) => health::run(arguments).await,
-        Command::Migrate(config) => migrate::run(&config).await,
-        Command::Config(arguments) => match arguments.command {
-            ConfigCommand::Print(config) => {
-                print(session::load(&config)?.print().trim_end())?;
-                Ok(Exit::Success)
-            }
-        },
+        Command::Migrate => migrate::run(config).await,
+        Command::Config(ConfigCommand::Print) => {
+            print(session::load(config)?.print().trim_end())?;
+            Ok(Exit::Success)
+        }
     }
 }

@@ -3,15 +3,15 @@
 use std::io::{self, Write};
 
 use super::{
-    args::Preview,
+    args::{ConfigArguments, Preview},
     exit::Exit,
     output::{Failure, complain, counted, shown},
     session,
 };
 use crate::{admin, support::clock::Clock};
 
-pub(super) async fn run(arguments: Preview) -> Result<Exit, Failure> {
-    let config = session::load(&arguments.config)?;
+pub(super) async fn run(config: &ConfigArguments, arguments: Preview) -> Result<Exit, Failure> {
+    let config = session::load(config)?;
     let sync = session::find_sync(&config, &arguments.sync)?;
     let source = session::source_of(&config, sync)?;
     let mut stdout = io::BufWriter::new(io::stdout().lock());

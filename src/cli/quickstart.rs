@@ -11,7 +11,7 @@ use std::{
 use anyhow::Context as _;
 
 use super::{
-    args::{ConfigArgument, Quickstart},
+    args::{ConfigArguments, Quickstart},
     exit::Exit,
     output::{Failure, complain, print},
     serve, session,
@@ -31,9 +31,9 @@ const CONFIGURATION: &str = include_str!("../../config/quickstart.toml");
 /// How long the sample may take to be served.
 const READY_TIMEOUT: Duration = Duration::from_mins(1);
 
-pub(super) async fn run(arguments: Quickstart) -> Result<Exit, Failure> {
+pub(super) async fn run(config: &ConfigArguments, arguments: Quickstart) -> Result<Exit, Failure> {
     let directory = arguments.directory;
-    let argument = ConfigArgument::file(directory.join("larder.toml"));
+    let config_arguments = config.with_file(directory.join("larder.toml"));
     let data = directory.join("data");
     let mut builder = fs::DirBuilder::new();
     builder
@@ -48,13 +48,13 @@ pub(super) async fn run(arguments: Quickstart) -> Result<Exit, Failure> {
             .await
             .with_context(|| format!("cannot create the sample warehouse {}", warehouse.display()))?;
     }
-    if argument.config.exists() {
-        complain(&format!("using {} as it is", argument.config.display()));
+    if config_arguments.file.exists() {
+        complain(&format!("using {} as it is", config_arguments.file.display()));
     } else {
-        write_new(&argument.config, CONFIGURATION, 0o644)?;
-        complain(&format!("wrote {}", argument.config.display()));
+        write_new(&config_arguments.file, CONFIGURATION, 0o644)?;
+        complain(&format!("wrote {}", config_arguments.file.display()));
     }
-    let config = session::load(&argument)?;
+    let config = session::load(&config_arguments)?;
     telemetry::init(&config.telemetry).map_err(anyhow::Error::new)?;
     app::provide_descriptors(config.server.connections_max);
     let signals = Signals::new();
@@ -68,8 +68,8 @@ pub(super) async fn run(arguments: Quickstart) -> Result<Exit, Failure> {
         anyhow::anyhow!("the sample was not served within {} s; the log says why", READY_TIMEOUT.as_secs())
     })?;
     let url = public_url.unwrap_or_else(|| format!("{scheme}://127.0.0.1:{}", node.public_address().port()));
-    print(&welcome(&url, &key, &key_file, &argument.config, &warehouse))?;
-    Ok(serve::until_stopped(node, signals, &argument).await)
+    print(&welcome(&url, &key, &key_file, &config_arguments.file, &warehouse))?;
+    Ok(serve::until_stopped(node, signals, &config_arguments).await)
 }
 
 /// The key of an earlier start, when it still works; else a new one.

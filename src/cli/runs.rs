@@ -1,7 +1,7 @@
 //! `larder runs`: what runs came to.
 
 use super::{
-    args::Runs,
+    args::{ConfigArguments, Runs},
     exit::Exit,
     output::{Failure, counted, print, print_json, print_table, shown},
     session,
@@ -17,8 +17,8 @@ use crate::{
     support::clock::Clock,
 };
 
-pub(super) async fn run(arguments: Runs) -> Result<Exit, Failure> {
-    let config = session::load(&arguments.config)?;
+pub(super) async fn run(config: &ConfigArguments, arguments: Runs) -> Result<Exit, Failure> {
+    let config = session::load(config)?;
     let metadata = app::open_metadata(&config, Clock::default()).await?;
     let run_id = arguments.subject.as_deref().and_then(|subject| subject.parse::<RunId>().ok());
     if let Some(id) = run_id {

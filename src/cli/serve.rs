@@ -2,32 +2,26 @@
 
 use tracing::{error, info, warn};
 
-use super::{
-    args::{ConfigArgument, Serve},
-    exit::Exit,
-    output::Failure,
-    session,
-};
+use super::{args::ConfigArguments, exit::Exit, output::Failure, session};
 use crate::{
     app::{self, Server, Signals},
-    config::{self, Environment},
     support::clock::Clock,
     telemetry,
 };
 
-pub(super) async fn run(arguments: Serve) -> Result<Exit, Failure> {
-    let config = session::load(&arguments.config)?;
+pub(super) async fn run(arguments: &ConfigArguments) -> Result<Exit, Failure> {
+    let config = session::load(arguments)?;
     telemetry::init(&config.telemetry).map_err(anyhow::Error::new)?;
     app::provide_descriptors(config.server.connections_max);
     let signals = Signals::new();
     let server = Server::start(config, Clock::default()).await?;
-    Ok(until_stopped(server, signals, &arguments.config).await)
+    Ok(until_stopped(server, signals, arguments).await)
 }
 
 /// Serves until a signal; reads the configuration again on SIGHUP. A second signal ends at once.
-pub(super) async fn until_stopped(server: Server, mut signals: Signals, argument: &ConfigArgument) -> Exit {
+pub(super) async fn until_stopped(server: Server, mut signals: Signals, arguments: &ConfigArguments) -> Exit {
     while signals.stop_or_reload().await {
-        reload(&server, argument);
+        reload(&server, arguments);
     }
     info!("ending: requests in flight finish first; a second signal ends at once");
     tokio::select! {
@@ -40,8 +34,8 @@ pub(super) async fn until_stopped(server: Server, mut signals: Signals, argument
 }
 
 /// All of the new configuration, or none of it.
-fn reload(server: &Server, argument: &ConfigArgument) {
-    match config::load(Some(&argument.config), &Environment::process(), &argument.overrides()) {
+fn reload(server: &Server, arguments: &ConfigArguments) {
+    match arguments.load() {
         Ok(config) => server.reload(&config),
         Err(faults) => error!(%faults, "the configuration is wrong; the old one stays in force"),
     }

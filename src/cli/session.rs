@@ -2,11 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use super::{args::ConfigArgument, output::Failure};
+use super::{args::ConfigArguments, output::Failure};
 use crate::{
     admin::Error,
     app::PublisherProcess,
-    config::{self, Config, Environment, Role, SyncConfig},
+    config::{Config, Role, SyncConfig},
     domain::name::CollectionName,
     source::Source,
     support::clock::Clock,
@@ -14,9 +14,8 @@ use crate::{
 };
 
 /// Loads the configuration; every fault at once.
-pub(super) fn load(argument: &ConfigArgument) -> Result<Config, Failure> {
-    config::load(Some(&argument.config), &Environment::process(), &argument.overrides())
-        .map_err(Failure::Configuration)
+pub(super) fn load(arguments: &ConfigArguments) -> Result<Config, Failure> {
+    arguments.load().map_err(Failure::Configuration)
 }
 
 /// Refuses a node that does not publish.
@@ -28,8 +27,8 @@ pub(super) fn publishes(config: &Config) -> Result<(), Failure> {
 }
 
 /// Loads the configuration of a node that publishes, for a command on the collection `name`.
-pub(super) fn load_for(argument: &ConfigArgument, name: &str) -> Result<(Config, CollectionName), Failure> {
-    let config = load(argument)?;
+pub(super) fn load_for(arguments: &ConfigArguments, name: &str) -> Result<(Config, CollectionName), Failure> {
+    let config = load(arguments)?;
     publishes(&config)?;
     let name = CollectionName::new(name).map_err(|error| Failure::Usage(format!("{name:?}: {error}")))?;
     Ok((config, name))

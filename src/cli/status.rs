@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 
 use super::{
-    args::Status,
+    args::ConfigArguments,
     exit::Exit,
     output::{Failure, complain, counted, print, print_json, print_table},
     session,
@@ -22,8 +22,8 @@ use crate::{
     support::clock::Clock,
 };
 
-pub(super) async fn run(arguments: Status) -> Result<Exit, Failure> {
-    let config = session::load(&arguments.config)?;
+pub(super) async fn run(config: &ConfigArguments, json: bool) -> Result<Exit, Failure> {
+    let config = session::load(config)?;
     let clock = Clock::default();
     let store = app::open_known_store(&config)?;
     let metadata = match app::open_metadata(&config, clock.clone()).await {
@@ -45,7 +45,7 @@ pub(super) async fn run(arguments: Status) -> Result<Exit, Failure> {
             None
         }
     };
-    if arguments.json {
+    if json {
         print_json(&status)?;
         return Ok(Exit::Success);
     }

@@ -9,7 +9,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use super::{
     actor,
-    args::Sync,
+    args::{ConfigArguments, Sync},
     exit::Exit,
     output::{Failure, complain, counted, print, print_json, shown},
     session,
@@ -34,8 +34,8 @@ const DRY_RUN_REJECTED_MAX: usize = 20;
 /// How often the progress bar moves.
 const REDRAW: Duration = Duration::from_millis(100);
 
-pub(super) async fn run(arguments: Sync) -> Result<Exit, Failure> {
-    let config = session::load(&arguments.config)?;
+pub(super) async fn run(config: &ConfigArguments, arguments: Sync) -> Result<Exit, Failure> {
+    let config = session::load(config)?;
     let sync = session::find_sync(&config, &arguments.name)?;
     let source = session::source_of(&config, sync)?;
     let process = session::publisher(&config).await?;

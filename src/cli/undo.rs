@@ -2,7 +2,7 @@
 
 use super::{
     actor,
-    args::{Drop, Pin, Resume, Rollback, Unpin},
+    args::{Change, ConfigArguments, Pin, Rollback, Unpin},
     exit::Exit,
     output::{Failure, complain, counted, print, print_json},
     session,
@@ -19,13 +19,14 @@ use crate::{
 /// Most regions that a warning names.
 const REGIONS_NAMED_MAX: usize = 50;
 
-pub(super) async fn rollback(arguments: Rollback) -> Result<Exit, Failure> {
-    let (config, name) = session::load_for(&arguments.config, &arguments.name)?;
+pub(super) async fn rollback(config: &ConfigArguments, arguments: Rollback) -> Result<Exit, Failure> {
+    let (config, name) = session::load_for(config, &arguments.change.name)?;
     let process = session::publisher(&config).await?;
-    let done = process.publisher.rollback(&name, Version(arguments.to), &actor::of(&arguments.actor)).await;
+    let done =
+        process.publisher.rollback(&name, Version(arguments.to), &actor::of(&arguments.change.actor)).await;
     process.stop().await;
     let done = done?;
-    if arguments.json {
+    if arguments.change.json {
         print_json(&done)?;
     } else {
         print(&format!(
@@ -44,8 +45,8 @@ pub(super) async fn rollback(arguments: Rollback) -> Result<Exit, Failure> {
     Ok(Exit::Success)
 }
 
-pub(super) async fn resume(arguments: Resume) -> Result<Exit, Failure> {
-    let (config, name) = session::load_for(&arguments.config, &arguments.name)?;
+pub(super) async fn resume(config: &ConfigArguments, arguments: Change) -> Result<Exit, Failure> {
+    let (config, name) = session::load_for(config, &arguments.name)?;
     let metadata = app::open_metadata(&config, Clock::default()).await?;
     let ended = admin::resume(&metadata, &name, &actor::of(&arguments.actor)).await?;
     if ended.is_none() {
@@ -67,8 +68,8 @@ pub(super) async fn resume(arguments: Resume) -> Result<Exit, Failure> {
     Ok(Exit::Success)
 }
 
-pub(super) async fn drop(arguments: Drop) -> Result<Exit, Failure> {
-    let (config, name) = session::load_for(&arguments.config, &arguments.name)?;
+pub(super) async fn drop(config: &ConfigArguments, arguments: Change) -> Result<Exit, Failure> {
+    let (config, name) = session::load_for(config, &arguments.name)?;
     let is_configured = config.sync(&name).is_some();
     let process = session::publisher(&config).await?;
     let removed = process.publisher.drop_collection(&name, is_configured, &actor::of(&arguments.actor)).await;
@@ -83,15 +84,17 @@ pub(super) async fn drop(arguments: Drop) -> Result<Exit, Failure> {
     Ok(Exit::Success)
 }
 
-pub(super) async fn pin(arguments: Pin) -> Result<Exit, Failure> {
-    let region = region(arguments.config.region())?;
-    let (config, name) = session::load_for(&arguments.config, &arguments.name)?;
+pub(super) async fn pin(config: &ConfigArguments, arguments: Pin) -> Result<Exit, Failure> {
+    let region = region(&arguments.region)?;
+    let (config, name) = session::load_for(config, &arguments.change.name)?;
     let process = session::publisher(&config).await?;
-    let pinned =
-        process.publisher.pin(&name, &region, Version(arguments.to), &actor::of(&arguments.actor)).await;
+    let pinned = process
+        .publisher
+        .pin(&name, &region, Version(arguments.to), &actor::of(&arguments.change.actor))
+        .await;
     process.stop().await;
     let pinned = pinned?;
-    if arguments.json {
+    if arguments.change.json {
         print_json(&pinned)?;
     } else {
         let at = pinned.data_as_of.format("%Y-%m-%dT%H:%M:%SZ");
@@ -129,14 +132,14 @@ async fn warn_unknown_region(config: &Config, region: &RegionName) {
     }
 }
 
-pub(super) async fn unpin(arguments: Unpin) -> Result<Exit, Failure> {
-    let region = region(arguments.config.region())?;
-    let (config, name) = session::load_for(&arguments.config, &arguments.name)?;
+pub(super) async fn unpin(config: &ConfigArguments, arguments: Unpin) -> Result<Exit, Failure> {
+    let region = region(&arguments.region)?;
+    let (config, name) = session::load_for(config, &arguments.change.name)?;
     let process = session::publisher(&config).await?;
-    let unpinned = process.publisher.unpin(&name, &region, &actor::of(&arguments.actor)).await;
+    let unpinned = process.publisher.unpin(&name, &region, &actor::of(&arguments.change.actor)).await;
     process.stop().await;
     let unpinned = unpinned?;
-    if arguments.json {
+    if arguments.change.json {
         print_json(&unpinned)?;
     } else {
         print(&format!(
@@ -147,7 +150,6 @@ pub(super) async fn unpin(arguments: Unpin) -> Result<Exit, Failure> {
     Ok(Exit::Success)
 }
 
-fn region(argument: Option<&str>) -> Result<RegionName, Failure> {
-    let text = argument.unwrap_or_default();
+fn region(text: &str) -> Result<RegionName, Failure> {
     RegionName::new(text).map_err(|error| Failure::Usage(format!("--region {text:?}: {error}")))
 }

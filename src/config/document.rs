@@ -33,37 +33,52 @@ pub(super) fn parse(text: &str, path: &Arc<Path>, env: &Environment, report: &Re
     for error in &errors {
         grammar(error.span().map_or(0, |span| span.start), error.message());
     }
-    errors.is_empty().then(|| table(root.get_ref(), &places, env))
+    let read = Reader { place: &|at| places.at(at), text: &|raw| Text::interpolate(raw, env) };
+    errors.is_empty().then(|| read.table(root.get_ref()))
 }
 
-fn table(from: &DeTable<'_>, places: &Places, env: &Environment) -> Table {
-    let mut entries: Vec<_> = from.iter().collect();
-    entries.sort_by_key(|(key, _)| key.span().start);
-    let entry = |(key, value): (&Spanned<_>, &Spanned<_>)| Entry {
-        key: AsRef::<str>::as_ref(key.get_ref()).to_owned(),
-        key_place: places.at(key.span().start),
-        node: node(value, places, env),
-    };
-    Table(entries.into_iter().map(entry).collect())
+/// The tree of a flag's text, in which variables are not replaced; `None` when it is not TOML.
+pub(super) fn parse_flag(text: &str, flag: &'static str) -> Option<Table> {
+    let root = DeTable::parse(text).ok().filter(|_| too_many_dots(text).is_none())?;
+    Some(Reader { place: &|_| Place::Flag(flag), text: &Text::plain }.table(root.get_ref()))
 }
 
-fn node(from: &Spanned<DeValue<'_>>, places: &Places, env: &Environment) -> Node {
-    let value = match from.get_ref() {
-        DeValue::String(raw) => Value::String(Text::interpolate(raw, env)),
-        DeValue::Integer(integer) => {
-            i64::from_str_radix(integer.as_str(), integer.radix()).map_or(Value::TooLarge, Value::Integer)
-        }
-        DeValue::Float(float) => match float.as_str().parse::<f64>() {
-            Ok(number) if number.is_finite() => Value::Float(number),
-            // Infinities and NaN are legal TOML; nothing here can use them.
-            _ => Value::TooLarge,
-        },
-        DeValue::Boolean(boolean) => Value::Boolean(*boolean),
-        DeValue::Datetime(datetime) => Value::Datetime(datetime.to_string()),
-        DeValue::Array(array) => Value::Array(array.iter().map(|item| node(item, places, env)).collect()),
-        DeValue::Table(inner) => Value::Table(table(inner, places, env)),
-    };
-    Node { place: places.at(from.span().start), value }
+/// How offsets become places, and strings texts.
+struct Reader<'a> {
+    place: &'a dyn Fn(usize) -> Place,
+    text: &'a dyn Fn(&str) -> Text,
+}
+
+impl Reader<'_> {
+    fn table(&self, from: &DeTable<'_>) -> Table {
+        let mut entries: Vec<_> = from.iter().collect();
+        entries.sort_by_key(|(key, _)| key.span().start);
+        let entry = |(key, value): (&Spanned<_>, &Spanned<_>)| Entry {
+            key: AsRef::<str>::as_ref(key.get_ref()).to_owned(),
+            key_place: (self.place)(key.span().start),
+            node: self.node(value),
+        };
+        Table(entries.into_iter().map(entry).collect())
+    }
+
+    fn node(&self, from: &Spanned<DeValue<'_>>) -> Node {
+        let value = match from.get_ref() {
+            DeValue::String(raw) => Value::String((self.text)(raw)),
+            DeValue::Integer(integer) => {
+                i64::from_str_radix(integer.as_str(), integer.radix()).map_or(Value::TooLarge, Value::Integer)
+            }
+            DeValue::Float(float) => match float.as_str().parse::<f64>() {
+                Ok(number) if number.is_finite() => Value::Float(number),
+                // Infinities and NaN are legal TOML; nothing here can use them.
+                _ => Value::TooLarge,
+            },
+            DeValue::Boolean(boolean) => Value::Boolean(*boolean),
+            DeValue::Datetime(datetime) => Value::Datetime(datetime.to_string()),
+            DeValue::Array(array) => Value::Array(array.iter().map(|item| self.node(item)).collect()),
+            DeValue::Table(inner) => Value::Table(self.table(inner)),
+        };
+        Node { place: (self.place)(from.span().start), value }
+    }
 }
 
 /// Turns byte offsets into lines and columns.

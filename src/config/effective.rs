@@ -2,14 +2,12 @@
 
 use std::{path::Path, sync::Arc};
 
-use super::{
-    DEFAULT, Overrides, document,
-    overrides::{Given, OVERRIDES},
+use super::{DEFAULT, Overrides, document};
+use crate::settings::{
+    Environment,
+    fault::Report,
+    tree::{Table, Value},
 };
-use crate::settings::Environment;
-use crate::settings::fault::{Place, Report};
-use crate::settings::interpolate::Text;
-use crate::settings::tree::{Entry, Node, Table, Value};
 
 /// The tree and the file that it came from.
 #[derive(Clone)]
@@ -35,20 +33,7 @@ pub(super) fn build(
 ) -> Option<Effective> {
     let mut root = document::parse(DEFAULT, &Path::new("default.toml").into(), env, report)?;
     root.lay_over(document::parse(text, path, env, report)?);
-    for key in OVERRIDES {
-        let (place, text) = match key.given(env, overrides) {
-            None => continue,
-            Some(Given::Flag(value)) => (Place::Flag(key.flag), Text::plain(value)),
-            Some(Given::Variable(value)) => {
-                (Place::Variable(key.variable), Text::variable(key.variable, value))
-            }
-        };
-        // A section that is not a table is a fault, which is found later.
-        if let Some(section) = root.table_mut(key.section) {
-            let node = Node { place: place.clone(), value: Value::String(text) };
-            section.set(Entry { key: key.key.to_owned(), key_place: place, node });
-        }
-    }
+    overrides.apply(&mut root, env);
     fill(&mut root, "sources", "source");
     fill(&mut root, "syncs", "sync");
     Some(Effective { root, path: Arc::clone(path) })

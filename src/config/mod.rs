@@ -34,7 +34,7 @@ use crate::{
 use self::effective::Effective;
 pub use self::{
     changes::changes_needing_restart,
-    overrides::{OVERRIDES, Override, Overrides},
+    overrides::{Overrides, SHORTHANDS, Shorthand},
 };
 pub use crate::settings::{Environment, Fault, Faults, Place};
 use crate::settings::{fault::Report, units};

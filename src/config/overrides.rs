@@ -1,85 +1,80 @@
-//! The few keys that flags and `LARDER_*` variables may set: flag over variable over file.
+//! Keys that flags and `LARDER_*` variables set: flag over variable over file.
 
-use crate::settings::Environment;
-
-/// Values of command-line flags; `None` where a flag was not given. Relative paths among them are
-/// from the working directory.
-#[derive(Debug, Clone, Default)]
-pub struct Overrides {
-    /// `node.region`
-    pub region: Option<String>,
-    /// `node.roles`, separated by commas
-    pub roles: Option<String>,
-    /// `node.data_dir`
-    pub data_dir: Option<String>,
-    /// `server.listen`
-    pub listen: Option<String>,
-    /// `server.admin_listen`
-    pub admin_listen: Option<String>,
-    /// `server.public_url`
-    pub public_url: Option<String>,
-    /// `storage.url`
-    pub storage_url: Option<String>,
-    /// `metadata.url`
-    pub metadata_url: Option<String>,
-    /// `log.filter`
-    pub log: Option<String>,
-    /// `log.format`
-    pub log_format: Option<String>,
-}
-
-/// One key that can be overridden.
-pub struct Override {
-    /// The section.
-    pub section: &'static str,
-    /// The key in it.
-    pub key: &'static str,
-    /// The environment variable. An empty value counts as absent.
-    pub variable: &'static str,
-    /// The flag, for messages.
-    pub flag: &'static str,
-    flag_value: fn(&Overrides) -> Option<&str>,
-}
-
-macro_rules! overrides {
-    ($($section:literal $key:literal $variable:literal $flag:literal $field:ident,)*) => {
-        &[$(Override {
-            section: $section,
-            key: $key,
-            variable: $variable,
-            flag: $flag,
-            flag_value: |overrides| overrides.$field.as_deref(),
-        },)*]
-    };
-}
-
-/// Every key that can be overridden; `docs/configuration.md` has the same table. Other variables
-/// that begin with `LARDER_` are left alone: Kubernetes sets some for a service called `larder`.
-pub const OVERRIDES: &[Override] = overrides! {
-    "node" "region" "LARDER_REGION" "--region" region,
-    "node" "roles" "LARDER_ROLES" "--roles" roles,
-    "node" "data_dir" "LARDER_DATA_DIR" "--data-dir" data_dir,
-    "server" "listen" "LARDER_LISTEN" "--listen" listen,
-    "server" "admin_listen" "LARDER_ADMIN_LISTEN" "--admin-listen" admin_listen,
-    "server" "public_url" "LARDER_PUBLIC_URL" "--public-url" public_url,
-    "storage" "url" "LARDER_STORAGE_URL" "--storage-url" storage_url,
-    "metadata" "url" "LARDER_METADATA_URL" "--metadata-url" metadata_url,
-    "log" "filter" "LARDER_LOG" "--log" log,
-    "log" "format" "LARDER_LOG_FORMAT" "--log-format" log_format,
+use super::document;
+use crate::settings::{
+    Environment,
+    fault::Place,
+    interpolate::Text,
+    tree::{Entry, Node, Table, Value},
 };
 
-/// Where an override's value came from.
-pub(super) enum Given<'a> {
-    Flag(&'a str),
-    Variable(&'a str),
+/// A key that has a flag and an environment variable of its own.
+pub struct Shorthand {
+    /// The key, as in `node.region`.
+    pub key: &'static str,
+    /// The flag, as in `--region`. It takes the value as text, as the variable does.
+    pub flag: &'static str,
+    /// The environment variable. An empty value counts as absent.
+    pub variable: &'static str,
 }
 
-impl Override {
-    /// The value that overrides the file's, if any.
-    pub(super) fn given<'a>(&self, env: &'a Environment, overrides: &'a Overrides) -> Option<Given<'a>> {
-        if let Some(value) = (self.flag_value)(overrides) {
-            return Some(Given::Flag(value));
-        }
-        env.get(self.variable).filter(|value| !value.is_empty()).map(Given::Variable)
+/// All shorthands; `docs/configuration.md` has the same table. Other variables that begin with `LARDER_` are
+/// left alone: Kubernetes sets some for a service called `larder`.
+pub const SHORTHANDS: [Shorthand; 10] = [
+    Shorthand { key: "node.region", flag: "--region", variable: "LARDER_REGION" },
+    Shorthand { key: "node.roles", flag: "--roles", variable: "LARDER_ROLES" },
+    Shorthand { key: "node.data_dir", flag: "--data-dir", variable: "LARDER_DATA_DIR" },
+    Shorthand { key: "server.listen", flag: "--listen", variable: "LARDER_LISTEN" },
+    Shorthand { key: "server.admin_listen", flag: "--admin-listen", variable: "LARDER_ADMIN_LISTEN" },
+    Shorthand { key: "server.public_url", flag: "--public-url", variable: "LARDER_PUBLIC_URL" },
+    Shorthand { key: "storage.url", flag: "--storage-url", variable: "LARDER_STORAGE_URL" },
+    Shorthand { key: "metadata.url", flag: "--metadata-url", variable: "LARDER_METADATA_URL" },
+    Shorthand { key: "log.filter", flag: "--log", variable: "LARDER_LOG" },
+    Shorthand { key: "log.format", flag: "--log-format", variable: "LARDER_LOG_FORMAT" },
+];
+
+/// Keys that the command line sets; a later one wins. Relative paths are from the working directory, and
+/// `${NAME}` is not replaced.
+#[derive(Debug, Clone, Default)]
+pub struct Overrides(Vec<Table>);
+
+impl Overrides {
+    /// Adds `section.key=value`, as `--set` takes it: a TOML key, and a TOML value or text without quotes. The
+    /// error says what to write; it does not contain the value.
+    pub fn set(&mut self, assignment: &str) -> Result<(), &'static str> {
+        const HINT: &str = "write section.key=value, as in server.connections_max=500";
+        let (key, value) = assignment.split_once('=').ok_or(HINT)?;
+        let quoted = toml::Value::from(value);
+        let table = document::parse_flag(&format!("{key} = {value}"), "--set")
+            .or_else(|| document::parse_flag(&format!("{key} = {quoted}"), "--set"));
+        self.0.push(table.ok_or(HINT)?);
+        Ok(())
     }
+
+    /// Adds the value of a shorthand's flag.
+    pub fn set_flag(&mut self, shorthand: &Shorthand, value: &str) {
+        self.0.push(table(shorthand.key, &Place::Flag(shorthand.flag), Text::plain(value)));
+    }
+
+    /// Lays the variables, then the flags, over a configuration.
+    pub(super) fn apply(&self, root: &mut Table, env: &Environment) {
+        for Shorthand { key, variable, .. } in SHORTHANDS {
+            if let Some(value) = env.get(variable).filter(|value| !value.is_empty()) {
+                root.lay_over(table(key, &Place::Variable(variable), Text::variable(variable, value)));
+            }
+        }
+        for table in &self.0 {
+            root.lay_over(table.clone());
+        }
+    }
+}
+
+/// The table with one key, `section.key`.
+fn table(key: &str, place: &Place, text: Text) -> Table {
+    let entry = |key: &str, value| {
+        let node = Node { place: place.clone(), value };
+        Table(vec![Entry { key: key.to_owned(), key_place: place.clone(), node }])
+    };
+    let (section, key) = key.split_once('.').unwrap_or_default();
+    entry(section, Value::Table(entry(key, Value::String(text))))
 }

@@ -2,6 +2,7 @@
 
 use std::{cell::RefCell, fmt, path::Path, sync::Arc};
 
+use super::printable::{Printable, Printing};
 use crate::domain::error::ErrorKind;
 
 /// Where a value was written.
@@ -128,20 +129,36 @@ impl std::error::Error for Faults {}
 /// Most faults told of one configuration: nobody reads more, and comparing them stays cheap.
 const FAULTS_MAX: usize = 500;
 
-/// Gathers faults while everything else is still being read.
+/// Gathers faults, and what may be printed, while a configuration is read.
 #[derive(Debug, Default)]
-pub(crate) struct Report(RefCell<Vec<Fault>>);
+pub(crate) struct Report {
+    faults: RefCell<Vec<Fault>>,
+    printable: RefCell<Printable>,
+}
 
 impl Report {
+    /// Declares the string of a key printable.
+    pub(super) fn declare(&self, key: &str, printing: Printing) {
+        self.printable.borrow_mut().declare(key, printing);
+    }
+
+    /// Takes out what was declared printable.
+    pub(crate) fn take_printable(&self) -> Printable {
+        self.printable.take()
+    }
+
     /// Adds a fault. The same fault of the same key at the same place counts once: a bad value under
     /// `[defaults.sync]` is met again in every sync, under that sync's name.
     pub(crate) fn push(&self, fault: Fault) {
-        let mut faults = self.0.borrow_mut();
+        let mut faults = self.faults.borrow_mut();
         let last_part = |key: &str| key.rsplit('.').next().map(str::to_owned);
         let is_known = |known: &Fault| {
             known.place == fault.place
                 && known.message == fault.message
-                && last_part(&known.key) == last_part(&fault.key)
+                && match known.place {
+                    Place::File { .. } => last_part(&known.key) == last_part(&fault.key),
+                    _ => known.key == fault.key,
+                }
         };
         if faults.len() < FAULTS_MAX && !faults.iter().any(is_known) {
             faults.push(fault);
@@ -150,7 +167,8 @@ impl Report {
 
     /// Takes over the faults of another report; those about missing variables only when `needed`.
     pub(crate) fn absorb(&self, other: Self, needed: bool) {
-        for fault in other.0.into_inner() {
+        self.printable.borrow_mut().extend(other.printable.into_inner());
+        for fault in other.faults.into_inner() {
             if needed || fault.missing_variable.is_none() {
                 self.push(fault);
             }
@@ -159,7 +177,7 @@ impl Report {
 
     /// The value when there is no fault.
     pub(crate) fn into_result<T>(self, value: Option<T>) -> Result<T, Faults> {
-        let mut faults = self.0.into_inner();
+        let mut faults = self.faults.into_inner();
         match value {
             Some(value) if faults.is_empty() => Ok(value),
             _ => {

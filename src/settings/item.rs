@@ -10,6 +10,7 @@ use super::{
     fault::{Fault, Place, Report},
     interpolate::Text,
     nearest,
+    printable::Printing,
     section::Section,
     tree::{Node, Value},
     units,
@@ -31,6 +32,24 @@ impl<'a> Item<'a> {
         'a: 'b,
     {
         Item { report, ..self }
+    }
+
+    /// Declares that the strings of this value may be printed whole. Strings that no reader declares are
+    /// masked: read secrets with [`Item::string`] or [`Item::word`] alone.
+    pub(crate) fn printable(&self) -> &Self {
+        self.report.declare(&self.key, Printing::Whole);
+        self
+    }
+
+    /// A string that is not empty, printed without its passwords.
+    pub(crate) fn url(&self) -> Option<&'a str> {
+        self.report.declare(&self.key, Printing::Url);
+        self.word()
+    }
+
+    /// A path, printable. A relative one is from `file_dir` or the working directory, as [`Item::path`] says.
+    pub(crate) fn file_path(&self, file_dir: &Path) -> Option<PathBuf> {
+        Some(self.path(file_dir, self.printable().word()?))
     }
 
     /// Reports a fault at the value and gives nothing, so that a reader can end with it.
@@ -80,13 +99,13 @@ impl<'a> Item<'a> {
         }
     }
 
-    /// A string read by `parse`, whose error is a hint. What was written is shown as written.
+    /// A string read by `parse`, whose error is a hint. The string is shown in faults and printed.
     pub(crate) fn parsed<T>(&self, what: &str, parse: impl FnOnce(&str) -> Result<T, String>) -> Option<T> {
         if !matches!(self.node.value, Value::String(_)) {
             return self
                 .fail(format!("must be {what}, not {}", self.node.value.type_name()), parse("").err());
         }
-        let text = self.text()?;
+        let text = self.printable().text()?;
         let hint = match parse(&text.value) {
             Ok(value) => return Some(value),
             Err(hint) => hint,
@@ -98,7 +117,7 @@ impl<'a> Item<'a> {
 
     /// A name that must be among `names`, which are those of all things called `what`.
     pub(crate) fn reference(&self, what: &str, names: &[String]) -> Option<&'a str> {
-        let text = self.text()?;
+        let text = self.printable().text()?;
         if names.contains(&text.value) {
             return Some(&text.value);
         }
@@ -115,7 +134,7 @@ impl<'a> Item<'a> {
 
     /// One of a few words.
     pub(crate) fn one_of<T: Copy>(&self, allowed: &[(&str, T)]) -> Option<T> {
-        let text = self.text()?;
+        let text = self.printable().text()?;
         if let Some((_, value)) = allowed.iter().find(|(word, _)| *word == text.value) {
             return Some(*value);
         }
@@ -224,7 +243,7 @@ impl<'a> Item<'a> {
 
     /// A name that stands in URLs or metric labels, by `domain::name`'s rule.
     pub(crate) fn name<N, E: std::fmt::Display>(&self, new: impl FnOnce(&str) -> Result<N, E>) -> Option<N> {
-        let text = self.text()?;
+        let text = self.printable().text()?;
         match new(&text.value) {
             Ok(name) => Some(name),
             Err(error) => self.fail(format!("{} cannot be used: {error}", shown(text)), None),

@@ -8,6 +8,7 @@ pub(crate) mod fault;
 pub(crate) mod interpolate;
 pub(crate) mod item;
 pub(crate) mod nearest;
+pub(crate) mod printable;
 pub(crate) mod section;
 pub(crate) mod tree;
 pub mod units;

@@ -86,14 +86,6 @@ impl Table {
         })
     }
 
-    /// Puts an entry in the place of one with the same key, or behind all others.
-    pub(crate) fn set(&mut self, entry: Entry) {
-        match self.0.iter_mut().find(|known| known.key == entry.key) {
-            Some(known) => *known = entry,
-            None => self.0.push(entry),
-        }
-    }
-
     /// Lays `over` upon this table: where both have a table under a key the two become one, else
     /// the value of `over` counts.
     pub(crate) fn lay_over(&mut self, over: Self) {

@@ -3,10 +3,10 @@
 use std::{path::Path, time::Duration};
 
 use super::environment;
-use super::{accepted, indexed, load, sync};
+use super::{accepted, indexed, load, set, sync};
 use crate::settings::Environment;
 use crate::{
-    config::{Overrides, Role, changes_needing_restart, load_text},
+    config::{Overrides, Role, SHORTHANDS, changes_needing_restart, load_text},
     domain::{index::NormalForm, manifest::OnMiss},
     engine::{Compression, OnDelete},
     mapping::{FieldValue, FieldsSpec, TemplateOutput},
@@ -178,7 +178,7 @@ fn paths_are_from_the_file_and_overrides_from_the_working_directory() {
         [("LARDER_STORAGE_URL", "file:env/store"), ("LARDER_REGION", ""), ("LARDER_SERVICE_PORT", "x")]
             .into_iter()
             .collect();
-    let overrides = Overrides { data_dir: Some("./flag".to_owned()), ..Overrides::default() };
+    let overrides = set(&["node.data_dir=./flag"]);
     let text = "[node]\ndata_dir = \"d\"\n[metadata]\nurl = \"sqlite:///abs/m.db\"\n[sources.s]\ntype = \"sqlite\"\npath = \"./w.db\"\n";
     let config = load_text(text, Path::new("/etc/larder/larder.toml"), &env, &overrides).unwrap();
     assert_eq!(config.node.data_dir, Path::new("flag"));
@@ -200,13 +200,62 @@ fn flags_win_over_variables_and_variables_over_the_file() {
         [("LARDER_REGION", "variable"), ("LARDER_LOG", "debug"), ("LARDER_ROLES", "replica")]
             .into_iter()
             .collect();
-    let overrides = Overrides { region: Some("flag".to_owned()), ..Overrides::default() };
+    let overrides = set(&["node.region=flag"]);
     let text =
         "[node]\nregion = \"file\"\nroles = [\"publisher\"]\n[log]\nfilter = \"warn\"\nformat = \"json\"\n";
     let config = load_text(text, Path::new("larder.toml"), &env, &overrides).unwrap();
     assert_eq!(config.node.region.as_str(), "flag");
     assert_eq!(config.node.roles, [Role::Replica]);
     assert_eq!(config.telemetry.filter, "debug");
+}
+
+#[test]
+fn any_key_is_set_by_a_flag() {
+    let overrides = set(&[
+        "node.roles=[\"publisher\"]",
+        "server.connections_max = 7",
+        "log.filter=info,larder::replica=debug",
+        "defaults.source.connect_timeout=3s",
+        "syncs.customer.max_removed=5%",
+        "syncs.customer.on_miss={ record = { a = \"${SECRET}\" } }",
+        "syncs.customer.fields.\"a.b\"=email",
+        "node.region=first",
+        "node.region=second",
+    ]);
+    let text = indexed("fields.x = \"x\"\n[node]\nregion = \"file\"\n");
+    let config = load_text(&text, Path::new("larder.toml"), &environment(), &overrides).unwrap();
+    assert_eq!(config.node.region.as_str(), "second");
+    assert_eq!(config.node.roles, [Role::Publisher]);
+    assert_eq!(config.server.connections_max, 7);
+    assert_eq!(config.telemetry.filter, "info,larder::replica=debug");
+    assert_eq!(config.sources["warehouse"].connect_timeout, Duration::from_secs(3));
+    let spec = &config.syncs[0].spec;
+    assert_eq!(spec.guards.max_removed, 0.05);
+    assert_eq!(spec.serving.on_miss, OnMiss::Record("{\"a\":\"${SECRET}\"}".to_owned()));
+    let FieldsSpec::Chosen(fields) = &spec.mapping.fields else { panic!() };
+    assert_eq!(fields.iter().map(|field| &*field.target).collect::<Vec<_>>(), ["x", "a.b"]);
+}
+
+#[test]
+fn a_shorthand_sets_the_key_that_it_names() {
+    let value = |key: &str| match key {
+        "node.roles" => "replica",
+        "server.listen" | "server.admin_listen" => "127.0.0.1:7",
+        "server.public_url" => "http://x",
+        "metadata.url" => "sqlite:m.db",
+        "storage.url" => "file:s",
+        "log.format" => "json",
+        _ => "warn",
+    };
+    for shorthand in SHORTHANDS {
+        let mut flag = Overrides::default();
+        flag.set_flag(&shorthand, value(shorthand.key));
+        let set = set(&[&format!("{}={}", shorthand.key, value(shorthand.key))]);
+        let printed = |overrides| {
+            load_text("", Path::new("larder.toml"), &Environment::default(), &overrides).unwrap().print()
+        };
+        assert_eq!(printed(flag), printed(set));
+    }
 }
 
 #[test]

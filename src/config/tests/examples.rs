@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::config::{DEFAULT, OVERRIDES, Overrides, load, load_text};
+use crate::config::{DEFAULT, Overrides, SHORTHANDS, Shorthand, load, load_text};
 use crate::settings::Environment;
 
 fn root() -> &'static Path {
@@ -37,8 +37,8 @@ fn every_key_is_documented() {
     {
         assert!(docs.contains(&format!("`{key}`")), "{key} is not in docs/configuration.md");
     }
-    for key in OVERRIDES {
-        let row = format!("| `{}.{}` | `{}` | `{}` |", key.section, key.key, key.variable, key.flag);
+    for Shorthand { key, variable, flag } in SHORTHANDS {
+        let row = format!("| `{key}` | `{variable}` | `{flag}` |");
         assert!(docs.contains(&row), "docs/configuration.md needs the row {row}");
     }
 }

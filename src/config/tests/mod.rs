@@ -31,6 +31,15 @@ fn accepted(text: &str) -> Config {
     load(text).unwrap_or_else(|faults| panic!("{faults}"))
 }
 
+/// What `--set` gives for each of `assignments`.
+fn set(assignments: &[&str]) -> Overrides {
+    let mut overrides = Overrides::default();
+    for assignment in assignments {
+        overrides.set(assignment).unwrap();
+    }
+    overrides
+}
+
 /// The faults of a wrong configuration, as a user reads them.
 fn faults(text: &str) -> String {
     let faults = load(text).expect_err("this configuration is wrong").to_string();

@@ -5,7 +5,7 @@ use std::path::Path;
 use insta::assert_snapshot;
 
 use super::environment;
-use super::{accepted, indexed};
+use super::{accepted, indexed, set};
 use crate::config::{Config, Overrides, changes_needing_restart, load_text};
 use crate::settings::Environment;
 
@@ -131,7 +131,7 @@ fn what_is_printed_reads_back() {
         for example in examples {
             let path = root.join(example).with_extension("toml");
             let text = std::fs::read_to_string(&path).unwrap();
-            let overrides = Overrides { log: Some("info,a=debug".to_owned()), ..Overrides::default() };
+            let overrides = set(&["log.filter=info,a=debug"]);
             let config =
                 load_text(&text, &path, &env, &overrides).unwrap_or_else(|faults| panic!("{faults}"));
             let printed = config.print();
@@ -148,7 +148,7 @@ fn what_is_printed_reads_back() {
 fn values_of_the_environment_are_never_printed() {
     let text = indexed("[node]\nregion = \"${SECRET}\"\n[metadata]\nurl = \"postgres://u:${SECRET}@h/d\"\n");
     let env = environment();
-    let overrides = Overrides { storage_url: Some("file:/srv/${store".to_owned()), ..Overrides::default() };
+    let overrides = set(&["storage.url=file:/srv/${store"]);
     let printed = load_text(&text, Path::new("larder.toml"), &env, &overrides).unwrap().print();
     assert!(!printed.contains("hunter2"), "{printed}");
     assert!(printed.contains("url = \"postgres://u:${SECRET}@h/d\""), "{printed}");

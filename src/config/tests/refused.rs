@@ -5,8 +5,8 @@ use std::path::Path;
 use insta::assert_snapshot;
 
 use super::environment;
-use super::faults;
-use crate::config::{Overrides, load, load_text};
+use super::{faults, set};
+use crate::config::{Overrides, SHORTHANDS, load, load_text};
 use crate::settings::Environment;
 
 #[test]
@@ -347,7 +347,9 @@ larder.toml:6:12  models.c.sql_file: cannot be read: it is not a regular file
 fn overrides() {
     let env: Environment =
         [("LARDER_LISTEN", "hunter2"), ("LARDER_ROLES", "publisher,server")].into_iter().collect();
-    let overrides = Overrides { region: Some("no way".to_owned()), ..Overrides::default() };
+    let mut overrides =
+        set(&["nod.x=1", "node.reigon=1", "log.reigon=1", "server.connections_max=many", "log.filter="]);
+    overrides.set_flag(&SHORTHANDS[0], "no way");
     let faults = load_text("", Path::new("larder.toml"), &env, &overrides).unwrap_err();
     assert_snapshot!(faults, @r#"
 LARDER_LISTEN  server.listen: "${LARDER_LISTEN}" is not an IP address and a port
@@ -355,7 +357,26 @@ LARDER_LISTEN  server.listen: "${LARDER_LISTEN}" is not an IP address and a port
 LARDER_ROLES  node.roles: "${LARDER_ROLES}" is not a list of roles
   hint: write "publisher,replica"
 --region  node.region: "no way" cannot be used: a region name is 1 to 64 characters, letters, digits, `_` or `-`, and begins with a letter or digit
+--set  node.reigon: unknown key
+  hint: did you mean "region"?
+--set  server.connections_max: must be an integer, not a string
+--set  log.filter: "" is not a log filter
+  hint: write a level, "info", or levels by module, "info,larder::replica=debug"
+--set  log.reigon: unknown key
+  hint: keys known here: "format", "filter"
+--set  nod: unknown key
+  hint: did you mean "node"?
 "#);
+}
+
+#[test]
+fn an_assignment_without_a_key_is_refused_without_its_value() {
+    for assignment in ["node.region", "=hunter2", "node region=hunter2", "a..b=hunter2", "[node=hunter2"] {
+        let message = Overrides::default().set(assignment).unwrap_err();
+        assert!(!message.contains("hunter2"), "{message}");
+    }
+    let dots = format!("a{}=1", ".a".repeat(17));
+    Overrides::default().set(&dots).unwrap_err();
 }
 
 #[test]

@@ -1,0 +1,118 @@
+//! Which strings of a configuration may be printed. All others are masked.
+
+use std::{borrow::Cow, collections::BTreeMap, fmt::Write as _};
+
+use super::interpolate::Text;
+
+/// Stands for a string that is not printed.
+const MASK: &str = "***";
+
+/// How much of a string may be printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Printing {
+    /// All of it.
+    Whole,
+    /// All of it except passwords.
+    Url,
+}
+
+/// The keys whose strings their readers declared printable.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Printable(BTreeMap<String, Printing>);
+
+impl Printable {
+    /// Declares the string of `key` printable. Of two declarations the one that shows less counts.
+    pub(super) fn declare(&mut self, key: &str, printing: Printing) {
+        let known = self.0.entry(key.to_owned()).or_insert(printing);
+        *known = printing.max(*known);
+    }
+
+    /// The string of `key` as it may be printed: as written, with `${NAME}` for variables.
+    pub(crate) fn show<'a>(&self, key: &str, text: &'a Text) -> Cow<'a, str> {
+        match self.0.get(key) {
+            Some(Printing::Whole) => Cow::Borrowed(&text.raw),
+            Some(Printing::Url) => Cow::Owned(mask_passwords(&text.raw)),
+            None => Cow::Borrowed(mask(&text.raw)),
+        }
+    }
+
+    /// Adds the declarations of another.
+    pub(super) fn extend(&mut self, other: Self) {
+        self.0.extend(other.0);
+    }
+}
+
+/// Masks the password of a URL, and every parameter whose name contains `password`.
+fn mask_passwords(url: &str) -> String {
+    let (before, parameters) = url.split_once('?').map_or((url, None), |(url, rest)| (url, Some(rest)));
+    let is_in_parameters = parameters.is_some_and(|parameters| parameters.contains('@'));
+    // A password may contain `?` and `@` unescaped. Then the parameters are masked with it.
+    let (before, parameters) = if is_in_parameters { (url, None) } else { (before, parameters) };
+    let mut out = mask_user(before);
+    for (number, parameter) in parameters.iter().flat_map(|list| list.split('&')).enumerate() {
+        out.push(if number == 0 { '?' } else { '&' });
+        match parameter.split_once('=') {
+            Some((name, value)) if name.to_ascii_lowercase().contains("password") => {
+                let _ = write!(out, "{name}={}", mask(value));
+            }
+            _ => out.push_str(parameter),
+        }
+    }
+    out
+}
+
+fn mask_user(url: &str) -> String {
+    let parts = url.split_once("://").and_then(|(scheme, rest)| {
+        let (user, host) = rest.rsplit_once('@')?;
+        let (name, password) = user.split_once(':')?;
+        Some((scheme, name, password, host))
+    });
+    match parts {
+        None => url.to_owned(),
+        Some((scheme, name, password, host)) => format!("{scheme}://{name}:{}@{host}", mask(password)),
+    }
+}
+
+/// The text when it is one variable, which tells nothing; else `***`.
+fn mask(raw: &str) -> &str {
+    let name = raw.strip_prefix("${").and_then(|rest| rest.strip_suffix('}'));
+    let is_variable = name.is_some_and(|name| name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_'));
+    if is_variable { raw } else { MASK }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn passwords_in_urls_are_masked() {
+        for (url, shown) in [
+            ("postgres://u:secret@h:5432/d", "postgres://u:***@h:5432/d"),
+            ("postgres://u:${PASSWORD}@h/d", "postgres://u:${PASSWORD}@h/d"),
+            ("postgres://u:a${PASSWORD}@h/d", "postgres://u:***@h/d"),
+            ("postgres://u:se/cr@et@h/d", "postgres://u:***@h/d"),
+            ("postgres://u:se?cret@h/d", "postgres://u:***@h/d"),
+            ("postgres://u@h/d?sslmode=require", "postgres://u@h/d?sslmode=require"),
+            ("postgres:///d?user=u&password=secret&x=1", "postgres:///d?user=u&password=***&x=1"),
+            ("postgres:///d?sslpassword=secret", "postgres:///d?sslpassword=***"),
+            ("${WAREHOUSE_URL}", "${WAREHOUSE_URL}"),
+            ("file:./data/store", "file:./data/store"),
+            ("sqlite:./a@b:c.db", "sqlite:./a@b:c.db"),
+        ] {
+            assert_eq!(mask_passwords(url), shown);
+        }
+    }
+
+    #[test]
+    fn a_string_that_nobody_declared_is_masked() {
+        let mut printable = Printable::default();
+        printable.declare("a.name", Printing::Whole);
+        printable.declare("a.url", Printing::Url);
+        printable.declare("a.url", Printing::Whole);
+        let text = Text::plain("x://u:hunter2@h");
+        assert_eq!(printable.show("a.name", &text), "x://u:hunter2@h");
+        assert_eq!(printable.show("a.url", &text), "x://u:***@h");
+        assert_eq!(printable.show("a.key", &text), "***");
+        assert_eq!(printable.show("a.key", &Text::variable("NAME", "hunter2")), "${NAME}");
+    }
+}
