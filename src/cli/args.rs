@@ -48,7 +48,7 @@ pub(super) struct ConfigArguments {
     /// The configuration file
     #[arg(
         long = "config",
-        short,
+        short = 'c',
         global = true,
         env = "LARDER_CONFIG",
         default_value = "larder.toml",
