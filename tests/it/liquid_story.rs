@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::support::{
-    command::larder,
-    node::{Node, Warehouse, frame},
+    node::{Node, Warehouse, base_sections},
+    process::larder,
 };
 
 const TABLE: &str = r#"
@@ -302,7 +302,7 @@ async fn a_template_that_fails_rejects_its_row_and_nothing_else() {
     // No value of a row is told.
     let runs = larder(node.directory.path(), &["runs", &ended.record.id.to_string()]);
     assert!(runs.stdout.contains("template_error") && runs.stdout.contains("share"), "{runs:?}");
-    assert!(!runs.said().contains("there"), "{runs:?}");
+    assert!(!runs.text().contains("there"), "{runs:?}");
     let shown = larder(node.directory.path(), &["preview", "person"]);
     assert_eq!((shown.code, shown.stdout.lines().count()), (Some(0), 2));
     assert!(shown.stderr.contains("rejected: template_error in share (primary key 3)"), "{shown:?}");
@@ -328,7 +328,7 @@ async fn templates_that_do_not_parse_stop_every_command() {
                   open = { liquid = 'ü {{ id' }\n\
                   what = { liquid = '{% render \"x\" %}', as = \"json\" }\n\
                   kind = { liquid = '{{ id }}', as = \"integer\" }\n";
-    let text = format!("{}{}", frame(&warehouse), sections(fields));
+    let text = format!("{}{}", base_sections(&warehouse), sections(fields));
     let first = text.lines().position(|line| line.starts_with("good")).unwrap() + 1;
     fs::write(directory.path().join("larder.toml"), text).unwrap();
     for command in

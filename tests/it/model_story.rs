@@ -6,8 +6,8 @@ use std::{fmt::Write as _, fs};
 use tempfile::TempDir;
 
 use crate::support::{
-    command::larder,
     postgres::{Database, Postgres},
+    process::larder,
 };
 
 const TABLES: &str = r#"
@@ -262,10 +262,10 @@ async fn wrong_models_are_told_with_what_to_do() {
         assert!(synced.stderr.contains(part) && synced.stderr.contains(code), "{name}: {synced:?}");
         assert_eq!(synced.code, Some(*exit), "{name}: {synced:?}");
         for outcome in [shown, synced] {
-            assert!(!outcome.said().contains("hush-hush"), "{name}: {outcome:?}");
+            assert!(!outcome.text().contains("hush-hush"), "{name}: {outcome:?}");
         }
     }
-    assert!(!checked.said().contains("hush-hush"), "{checked:?}");
+    assert!(!checked.text().contains("hush-hush"), "{checked:?}");
     let runs = larder(directory.path(), &["runs", "column"]);
     assert!(runs.stdout.contains("failed") && runs.stdout.contains("source_unknown_column"), "{runs:?}");
     assert_eq!(

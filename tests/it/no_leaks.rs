@@ -11,7 +11,7 @@ use rustix::process::Signal;
 use tokio::net::TcpStream;
 
 use crate::support::{
-    command_line::Place,
+    deployment::NodeDirectory,
     http::{Client, soon},
     postgres::{Database, Postgres},
 };
@@ -113,7 +113,7 @@ impl Said {
         self.0.push((by.to_owned(), what.into()));
     }
 
-    /// Fails when anything holds `secret`; shows the place.
+    /// Fails when anything holds `secret`; shows the node.
     fn never(&self, secret: &str) {
         for (by, text) in &self.0 {
             let lower = text.to_lowercase();
@@ -199,18 +199,18 @@ async fn ask_everything(address: SocketAddr, key: &str, unknown: &str, narrow: &
 async fn nothing_leaks(format: &str) {
     let database = Postgres::database().await;
     database.execute(ROWS).await;
-    let place = Place::new(
+    let node = NodeDirectory::new(
         "create table people (id, email, note); insert into people values ('s3cr3t-key', 's3cr3t', '{s3cr3t');",
         &sections(&database),
     )
     .await;
     let variables = [("LARDER_LOG", "trace"), ("LARDER_LOG_FORMAT", format)];
     let mut said = Said::default();
-    let mut server = place.start(&["serve"], &variables);
-    let (address, admin) = (server.address("public"), server.address("admin"));
+    let mut server = node.spawn_with(&["serve"], &variables);
+    let (address, admin) = (server.listening().await, server.admin().await);
     let create = |grant: &[&str]| {
         let arguments = [&["keys", "create", "--name", "test"][..], grant].concat();
-        place.run_with(&arguments, &variables).expect(0).stdout.trim().to_owned()
+        node.run_with(&arguments, &variables).expect(0).stdout.trim().to_owned()
     };
     let (key, narrow) = (create(&["--all-collections"]), create(&["--collection", "noisy"]));
     let unknown = ApiKey::generate().expose().to_owned();
@@ -237,21 +237,21 @@ async fn nothing_leaks(format: &str) {
     said.add("/status", get(admin, "/status").await);
 
     for (name, .., end) in SYNCS {
-        let runs = place.run(&["runs", name, "--json"]).expect(0);
+        let runs = node.run(&["runs", name, "--json"]).expect(0);
         let last = &runs.json()[0];
         let code = last["error"]["code"].as_str().or(last["status"].as_str()).unwrap();
         assert_eq!(code, end, "{name}: {last}");
         said.add("larder runs", runs.stdout);
-        let sync = place.run_with(&["sync", name], &variables);
+        let sync = node.run_with(&["sync", name], &variables);
         assert_eq!(sync.code == Some(0), end == "announced", "{name}: {sync:?}");
         said.add("larder sync", sync.stdout + &sync.stderr);
     }
     for arguments in [&["status"][..], &["keys", "list"], &["config", "print"], &["check", "--connect"]] {
-        let ran = place.run_with(arguments, &variables);
+        let ran = node.run_with(arguments, &variables);
         said.add(&format!("larder {arguments:?}"), ran.stdout + &ran.stderr);
     }
     server.signal(Signal::TERM);
-    let ended = server.end().expect(0);
+    let ended = server.wait().await.expect(0);
     assert!(ended.stderr.contains("DEBUG") && ended.stderr.contains("answered"), "the log tells everything");
     assert!(ended.stderr.contains("source_wrong_password") && ended.stderr.lines().count() > 100);
     if format == "json" {

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use serde_json::Value;
 
-use crate::support::command_line::{Place, Running};
+use crate::support::{deployment::NodeDirectory, process::Process};
 
 /// The payload that the partner page shows.
 const PAYLOAD: &str = include_str!("../fixtures/partner_page_payload.json");
@@ -98,32 +98,29 @@ pub(super) struct World {
     pub(super) narrow_key: String,
     /// Was revoked before the server started.
     pub(super) revoked_key: String,
-    _server: Running,
-    _place: Place,
+    _server: Process,
+    _node: NodeDirectory,
 }
 
 impl World {
     /// Syncs everything, then starts the server and waits until it is ready.
     pub(super) async fn start() -> Self {
-        let place = Place::new(&format!("{}{PROFILES}{}", customers(), stories()), SYNCS).await;
+        let node = NodeDirectory::new(&format!("{}{PROFILES}{}", customers(), stories()), SYNCS).await;
         for sync in ["customer", "profile", "welcome", "story"] {
-            place.run(&["sync", sync]).expect(0);
+            node.run(&["sync", sync]).expect(0);
         }
         let create = |grant: &[&str]| {
             let arguments = [&["keys", "create", "--name", "braze"], grant].concat();
-            place.run(&arguments).expect(0).stdout.trim().to_owned()
+            node.run(&arguments).expect(0).stdout.trim().to_owned()
         };
         let key = create(&["--all-collections"]);
         let narrow_key = create(&["--collection", "profile"]);
         let revoked_key = create(&["--all-collections"]);
-        place.run(&["keys", "revoke", &revoked_key]).expect(0);
-        let mut server = place.start(&["serve"], &[]);
-        let address = server.address("public");
-        let url = format!("http://{address}/readyz");
-        server.await_that("readiness", |_| {
-            (place.run(&["health", "--url", &url]).code == Some(0)).then_some(())
-        });
-        Self { address, key, narrow_key, revoked_key, _server: server, _place: place }
+        node.run(&["keys", "revoke", &revoked_key]).expect(0);
+        let mut server = node.spawn(&["serve"]);
+        let address = server.listening().await;
+        server.ready().await;
+        Self { address, key, narrow_key, revoked_key, _server: server, _node: node }
     }
 }
 

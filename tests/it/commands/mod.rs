@@ -6,7 +6,7 @@ mod serving;
 
 use serde_json::Value;
 
-use crate::support::command_line::Place;
+use crate::support::deployment::NodeDirectory;
 
 const PEOPLE: &str = "
     create table people (id, email text, name text, tags json);
@@ -37,8 +37,8 @@ const HUNDRED: &str = "
         'A rather long name that repeats itself in every record, number ' || i, '[\"some\",\"tags\"]' from n;
 ";
 
-async fn people() -> Place {
-    Place::new(PEOPLE, PERSON).await
+async fn people() -> NodeDirectory {
+    NodeDirectory::new(PEOPLE, PERSON).await
 }
 
 fn names(value: &Value) -> Vec<&str> {

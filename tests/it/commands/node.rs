@@ -5,14 +5,15 @@ use serde_json::{Value, json};
 
 use super::{HUNDRED, PERSON, names, people};
 use crate::support::{
-    command_line::{Place, Ran},
+    deployment::NodeDirectory,
     http::soon,
     postgres::Postgres,
+    process::{self, CommandOutput, Process},
 };
 
 #[tokio::test]
 async fn wrong_and_missing_arguments_exit_2_and_write_nothing() {
-    let place = people().await;
+    let node = people().await;
     for arguments in [
         &[][..],
         &["nosuch"],
@@ -55,24 +56,24 @@ async fn wrong_and_missing_arguments_exit_2_and_write_nothing() {
         &["serve", "--listen", "nowhere"],
         &["serve", "--roles", "observer"],
     ] {
-        let ran = place.run(arguments).expect(2);
+        let ran = node.run(arguments).expect(2);
         assert_eq!(ran.stdout, "", "{arguments:?}");
         assert!(ran.stderr.trim().len() > 20, "{arguments:?}: {ran:?}");
     }
-    assert!(!place.path().join("data").exists());
+    assert!(!node.path().join("data").exists());
 }
 
 #[tokio::test]
 async fn keys_are_alone_on_stdout_and_shown_once() {
-    let place = people().await;
-    assert_eq!(place.run(&["keys", "list"]).expect(0).stdout, "no keys yet; larder keys create makes one\n");
-    let created = place.run(&["keys", "create", "--name", "braze", "--collection", "person"]).expect(0);
+    let node = people().await;
+    assert_eq!(node.run(&["keys", "list"]).expect(0).stdout, "no keys yet; larder keys create makes one\n");
+    let created = node.run(&["keys", "create", "--name", "braze", "--collection", "person"]).expect(0);
     let key = created.stdout.strip_suffix('\n').unwrap();
     assert!(key.starts_with("lrd_") && key.len() == 66 && !key.contains(char::is_whitespace), "{created:?}");
     let id = &key[4..16];
     assert!(created.stderr.contains(id) && !created.stderr.contains(&key[16..]), "{created:?}");
 
-    let other = place
+    let other = node
         .run(&[
             "keys",
             "create",
@@ -90,7 +91,7 @@ async fn keys_are_alone_on_stdout_and_shown_once() {
         other.stderr.starts_with("warning: no sync is named later; the key opens it once there is one\n"),
         "{other:?}"
     );
-    let list = place.run(&["keys", "list", "--json"]).expect(0).json();
+    let list = node.run(&["keys", "list", "--json"]).expect(0).json();
     let list = list.as_array().unwrap();
     assert_eq!(names(&list[0]), ["id", "name", "grant", "created_at", "expires_at", "revoked_at"]);
     assert_eq!((&list[0]["id"], &list[0]["expires_at"]), (&json!(id), &Value::Null));
@@ -99,93 +100,93 @@ async fn keys_are_alone_on_stdout_and_shown_once() {
     let lasts = moment(&list[1]["expires_at"]) - moment(&list[1]["created_at"]);
     assert!((lasts - chrono::TimeDelta::days(90)).abs() < chrono::TimeDelta::minutes(1), "{lasts}");
 
-    let revoked = place.run(&["keys", "revoke", id]).expect(0);
+    let revoked = node.run(&["keys", "revoke", id]).expect(0);
     assert_eq!(
         revoked.stdout,
         format!("key {id} is revoked; every region refuses it within two poll intervals\n")
     );
     // Who holds a key may name it whole; nothing of its secret comes back.
     let whole = other.stdout.trim();
-    let revoked = place.run(&["keys", "revoke", whole]).expect(0);
+    let revoked = node.run(&["keys", "revoke", whole]).expect(0);
     assert!(!format!("{revoked:?}").contains(&whole[16..]), "{revoked:?}");
-    let table = place.run(&["keys", "list"]).expect(0).stdout;
+    let table = node.run(&["keys", "list"]).expect(0).stdout;
     assert_eq!(table.matches("revoked").count(), 2, "{table}");
     for (place_in, text) in
-        [("table", table.as_str()), ("json", &place.run(&["keys", "list", "--json"]).stdout)]
+        [("table", table.as_str()), ("json", &node.run(&["keys", "list", "--json"]).stdout)]
     {
         assert!(!text.contains(&key[16..]) && !text.contains(&whole[16..]), "a key in {place_in}: {text}");
     }
-    let status = place.run(&["status"]).expect(0).stdout;
+    let status = node.run(&["status"]).expect(0).stdout;
     assert!(status.starts_with("catalog 4, 0 keys (revision 4)\n"), "{status}");
 }
 
 #[tokio::test]
 async fn health_tells_live_nodes_from_dead_ones() {
-    let place = people().await;
-    let mut server = place.start(&["serve"], &[]);
-    let address = server.address("public");
+    let node = people().await;
+    let mut server = node.spawn(&["serve"]);
+    let address = server.listening().await;
     let url = |path: &str| format!("http://{address}{path}");
-    let ready = |place: &Place| place.run(&["health", "--url", &url("/readyz")]);
-    server.await_that("readiness", |_| (ready(&place).code == Some(0)).then_some(()));
-    assert_eq!(ready(&place).stdout, format!("{}: 200 OK\n", url("/readyz")));
-    place.run(&["health", "--url", &url("/livez")]).expect(0);
-    let other = place.run(&["health", "--url", &url("/nosuch")]).expect(1);
+    let ready = |node: &NodeDirectory| node.run(&["health", "--url", &url("/readyz")]);
+    server.until("readiness", |_| (ready(&node).code == Some(0)).then_some(())).await;
+    assert_eq!(ready(&node).stdout, format!("{}: 200 OK\n", url("/readyz")));
+    node.run(&["health", "--url", &url("/livez")]).expect(0);
+    let other = node.run(&["health", "--url", &url("/nosuch")]).expect(1);
     assert!(other.stdout.ends_with("/nosuch: 404 Not Found\n"), "{other:?}");
 
-    let second = place.run(&["serve"]).expect(1);
+    let second = node.run(&["serve"]).expect(1);
     assert!(second.stderr.contains("another larder server (process "), "{second:?}");
     assert!(second.stderr.ends_with("\n  code: data_dir_locked\n"), "{second:?}");
-    let taken = place.run(&["serve", "--data-dir", "other", "--listen", &address.to_string()]).expect(1);
+    let taken = node.run(&["serve", "--data-dir", "other", "--listen", &address.to_string()]).expect(1);
     assert!(taken.stderr.contains(&address.to_string()) && taken.stderr.contains("in use"), "{taken:?}");
     assert!(taken.stderr.ends_with("\n  code: listen_failed\n"), "{taken:?}");
     assert_eq!(taken.stderr.matches("in use").count(), 1, "{taken:?}");
 
     server.signal(Signal::TERM);
-    let ended = server.end().expect(0);
+    let ended = server.wait().await.expect(0);
     assert!(ended.stderr.contains("ended") && ended.stdout.is_empty(), "{ended:?}");
-    let dead = place.run(&["health", "--url", "http://127.0.0.1:1/readyz"]).expect(1);
+    let dead = node.run(&["health", "--url", "http://127.0.0.1:1/readyz"]).expect(1);
     assert_eq!(dead.stderr, "cannot connect to 127.0.0.1:1: Connection refused (os error 111)\n");
     let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let silent = format!("http://{}/readyz", silent.local_addr().unwrap());
-    let ran = place.run(&["health", "--url", &silent]).expect(1);
+    let ran = node.run(&["health", "--url", &silent]).expect(1);
     assert!(ran.stderr.contains("answer"), "{ran:?}");
 }
 
 #[tokio::test]
 async fn postgres_metadata_is_migrated_by_command() {
-    let place = people().await;
-    let migrated = place.run(&["migrate"]).expect(0);
+    let node = people().await;
+    let migrated = node.run(&["migrate"]).expect(0);
     assert_eq!(migrated.stdout, "the metadata database is up to date\n");
     let database = Postgres::database().await;
     let variables = [("LARDER_METADATA_URL", &*database.url())];
-    let early = place.run_with(&["keys", "list"], &variables).expect(2);
+    let early = node.run_with(&["keys", "list"], &variables).expect(2);
     assert!(early.stderr.contains("run `larder migrate`"), "{early:?}");
-    place.run_with(&["migrate"], &variables).expect(0);
-    place.run_with(&["migrate"], &variables).expect(0);
-    place.run_with(&["keys", "list"], &variables).expect(0);
-    place.run_with(&["sync", "person"], &variables).expect(0);
-    assert!(place.run_with(&["runs"], &variables).expect(0).stdout.contains("announced"));
+    node.run_with(&["migrate"], &variables).expect(0);
+    node.run_with(&["migrate"], &variables).expect(0);
+    node.run_with(&["keys", "list"], &variables).expect(0);
+    node.run_with(&["sync", "person"], &variables).expect(0);
+    assert!(node.run_with(&["runs"], &variables).expect(0).stdout.contains("announced"));
 }
 
 #[tokio::test]
 async fn the_configuration_is_printed_without_secrets() {
-    let place = people().await;
+    let node = people().await;
     let warehouse = "[sources.other]\ntype = \"postgres\"\nurl = \"postgres://u:hunter2@db.example.com/d?password=hunter3\"\n\
                      [sources.third]\ntype = \"postgres\"\nurl = \"${THIRD_URL}\"\n";
-    let text = std::fs::read_to_string(place.path().join("larder.toml")).unwrap();
-    place.write("larder.toml", &format!("{text}{warehouse}"));
+    let text = std::fs::read_to_string(node.path().join("larder.toml")).unwrap();
+    node.write("larder.toml", &format!("{text}{warehouse}"));
     let variables = [
         ("THIRD_URL", "postgres://u:hunter4@db/d"),
         ("LARDER_METADATA_URL", "postgres://u:hunter5@db/d"),
         ("LARDER_REGION", "mars"),
     ];
-    let ran = place.run_with(&["config", "print", "--region", "venus"], &variables).expect(0);
+    let ran = node.run_with(&["config", "print", "--region", "venus"], &variables).expect(0);
     assert!(!format!("{ran:?}").contains("hunter"), "{ran:?}");
     assert!(ran.stdout.contains("region = \"venus\"") && ran.stdout.contains("${THIRD_URL}"), "{ran:?}");
     assert!(toml::from_str::<toml::Table>(&ran.stdout).is_ok(), "{ran:?}");
-    assert!(!place.path().join("data").exists());
+    assert!(!node.path().join("data").exists());
 
-    let missing = place.run(&["config", "print"]).expect(2);
+    let missing = node.run(&["config", "print"]).expect(2);
     assert!(
         missing.stderr.contains("sources.third.url: ") && missing.stderr.contains("THIRD_URL"),
         "{missing:?}"
@@ -194,12 +195,12 @@ async fn the_configuration_is_printed_without_secrets() {
 
 #[tokio::test]
 async fn every_fault_of_a_configuration_is_told_at_once_and_nothing_is_written() {
-    let place = people().await;
-    let text = std::fs::read_to_string(place.path().join("larder.toml")).unwrap();
+    let node = people().await;
+    let text = std::fs::read_to_string(node.path().join("larder.toml")).unwrap();
     let text = text
         .replace("type = \"sqlite\"", "type = \"sqlit\"")
         .replace("model = \"people\"", "model = \"peopel\"\non_delete = \"delte\"\nx = 1");
-    place.write("larder.toml", &text);
+    node.write("larder.toml", &text);
     let line = |part: &str| text.lines().position(|line| line.contains(part)).unwrap() + 1;
     let expected = [
         format!("larder.toml:{}:8  sources.warehouse.type: ", line("sqlit\"")),
@@ -228,7 +229,7 @@ async fn every_fault_of_a_configuration_is_told_at_once_and_nothing_is_written()
         &["migrate"],
         &["config", "print"],
     ] {
-        let ran = place.run(arguments).expect(2);
+        let ran = node.run(arguments).expect(2);
         let faults: Vec<&str> = ran.stderr.lines().filter(|line| !line.starts_with("  hint: ")).collect();
         assert_eq!(faults.len(), expected.len(), "{ran:?}");
         for (fault, expected) in faults.iter().zip(&expected) {
@@ -236,16 +237,16 @@ async fn every_fault_of_a_configuration_is_told_at_once_and_nothing_is_written()
         }
         assert_eq!((ran.stderr.matches("  hint: ").count(), ran.stdout.as_str()), (4, ""), "{ran:?}");
     }
-    let absent = place.run(&["serve", "--config", "nosuch.toml"]).expect(2);
+    let absent = node.run(&["serve", "--config", "nosuch.toml"]).expect(2);
     assert!(absent.stderr.starts_with("nosuch.toml  cannot be read: "), "{absent:?}");
     assert!(absent.stderr.contains("  hint: name the configuration file with --config FILE"), "{absent:?}");
-    assert!(!place.path().join("data").exists());
+    assert!(!node.path().join("data").exists());
 }
 
 #[tokio::test]
 async fn a_source_s_url_is_checked_with_everything_else() {
-    let place = people().await;
-    let text = std::fs::read_to_string(place.path().join("larder.toml")).unwrap();
+    let node = people().await;
+    let text = std::fs::read_to_string(node.path().join("larder.toml")).unwrap();
     for (url, message) in [
         (
             "postgres://u:hunter2@h/d?sslpassword=hunter2",
@@ -255,8 +256,8 @@ async fn a_source_s_url_is_checked_with_everything_else() {
         ("postgres://u:hunter2@h:port/d", "port"),
     ] {
         let other = format!("[sources.other]\ntype = \"postgres\"\nurl = \"{url}\"\n");
-        place.write("larder.toml", &format!("{text}{other}"));
-        let ran = place.run(&["check"]).expect(2);
+        node.write("larder.toml", &format!("{text}{other}"));
+        let ran = node.run(&["check"]).expect(2);
         assert!(
             ran.stderr.contains("  sources.other.url: cannot be used: ") && ran.stderr.contains(message),
             "{ran:?}"
@@ -267,11 +268,11 @@ async fn a_source_s_url_is_checked_with_everything_else() {
 
 #[tokio::test]
 async fn check_says_what_answers_and_what_does_not() {
-    let place = people().await;
-    let ran = place.run(&["check"]).expect(0);
+    let node = people().await;
+    let ran = node.run(&["check"]).expect(0);
     assert_eq!(ran.stdout, "larder.toml: no faults, 1 sync configured\n");
-    assert!(!place.path().join("data").exists());
-    let ran = place.run(&["check", "--connect"]).expect(0);
+    assert!(!node.path().join("data").exists());
+    let ran = node.run(&["check", "--connect"]).expect(0);
     assert_eq!(
         ran.stdout,
         "larder.toml: no faults, 1 sync configured\nok    store: reachable, nothing announced yet\n\
@@ -279,19 +280,19 @@ async fn check_says_what_answers_and_what_does_not() {
          ok    statuses: no node has left one yet, and this node may write its own\n\
          ok    sync person: 4 columns, 4 fields\n"
     );
-    place.run(&["sync", "person"]).expect(0);
-    place.execute("drop table people").await;
-    let ran = place.run(&["check", "--connect"]).expect(1);
+    node.run(&["sync", "person"]).expect(0);
+    node.execute("drop table people").await;
+    let ran = node.run(&["check", "--connect"]).expect(1);
     assert!(ran.stdout.contains("\nok    store: catalog 1, 1 collection, dep_"), "{ran:?}");
     assert!(
         ran.stdout.contains("\nFAIL  sync person: no such table: people")
             && ran.stdout.contains("(code: source_unknown_table)"),
         "{ran:?}"
     );
-    let publisher = place.run(&["check", "--connect", "--roles", "publisher"]).expect(1);
+    let publisher = node.run(&["check", "--connect", "--roles", "publisher"]).expect(1);
     assert!(publisher.stdout.contains("\nok    statuses: no node has left one yet\n"), "{publisher:?}");
-    assert_eq!(place.files("data/store/status"), [], "what is tried out does not stay");
-    let replica = place.run(&["check", "--connect", "--roles", "replica"]).expect(0);
+    assert_eq!(node.files("data/store/status"), [], "what is tried out does not stay");
+    let replica = node.run(&["check", "--connect", "--roles", "replica"]).expect(0);
     assert!(
         !replica.stdout.contains("metadata") && replica.stdout.contains("0 syncs configured"),
         "{replica:?}"
@@ -301,26 +302,26 @@ async fn check_says_what_answers_and_what_does_not() {
 /// A copy, and statuses, in places of their own.
 #[tokio::test]
 async fn check_asks_every_place_of_the_store() {
-    let place = people().await;
-    let configuration = std::fs::read_to_string(place.path().join("larder.toml")).unwrap();
-    place.run(&["sync", "person"]).expect(0);
-    std::fs::rename(place.path().join("data"), place.path().join("other")).unwrap();
-    place.run(&["sync", "person"]).expect(0);
+    let node = people().await;
+    let configuration = std::fs::read_to_string(node.path().join("larder.toml")).unwrap();
+    node.run(&["sync", "person"]).expect(0);
+    std::fs::rename(node.path().join("data"), node.path().join("other")).unwrap();
+    node.run(&["sync", "person"]).expect(0);
     let storage = "[storage]\nread_url = \"file:./other/store\"\nstatus_url = \"file:./blocked/status\"\n";
-    place.write("larder.toml", &configuration.replace("[storage]\n", storage));
-    place.write("blocked", "not a directory");
-    let ran = place.run(&["check", "--connect"]).expect(1);
+    node.write("larder.toml", &configuration.replace("[storage]\n", storage));
+    node.write("blocked", "not a directory");
+    let ran = node.run(&["check", "--connect"]).expect(1);
     assert!(ran.stdout.contains("\nFAIL  store to read from: `file:"), "{ran:?}");
     assert!(ran.stdout.contains("read_url must name a copy of it (code: foreign_catalog)\n"), "{ran:?}");
     assert!(ran.stdout.contains("\nFAIL  statuses: cannot create `"), "{ran:?}");
-    let replica = place.run(&["check", "--connect", "--roles", "replica"]).expect(1);
+    let replica = node.run(&["check", "--connect", "--roles", "replica"]).expect(1);
     assert!(replica.stdout.contains("\nFAIL  store: `file:"), "{replica:?}");
 }
 
 #[tokio::test]
 async fn a_reader_that_goes_away_is_no_failure() {
-    let place = Place::new(HUNDRED, PERSON).await;
-    let mut preview = place.command(&["preview", "person"]);
+    let node = NodeDirectory::new(HUNDRED, PERSON).await;
+    let mut preview = process::command(node.path(), &[], &["preview", "person"]);
     let mut child =
         preview.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped()).spawn().unwrap();
     drop(child.stdout.take());
@@ -330,8 +331,8 @@ async fn a_reader_that_goes_away_is_no_failure() {
 
 #[tokio::test]
 async fn help_explains_every_command_and_argument() {
-    let place = people().await;
-    let top = place.run(&["--help"]).expect(0).stdout;
+    let node = people().await;
+    let top = node.run(&["--help"]).expect(0).stdout;
     for example in [
         "larder quickstart",
         "larder check --connect",
@@ -341,7 +342,7 @@ async fn help_explains_every_command_and_argument() {
     ] {
         assert!(top.contains(example), "{top}");
     }
-    assert!(place.run(&["--version"]).expect(0).stdout.starts_with("larder "));
+    assert!(node.run(&["--version"]).expect(0).stdout.starts_with("larder "));
     let commands = |help: &str| -> Vec<String> {
         let list = help.split("Commands:\n").nth(1).unwrap_or_default();
         let lines = list.lines().take_while(|line| !line.is_empty());
@@ -352,7 +353,7 @@ async fn help_explains_every_command_and_argument() {
     while let Some(path) = waiting.pop() {
         let mut arguments: Vec<&str> = path.iter().map(String::as_str).collect();
         arguments.push("--help");
-        let help: Ran = place.run(&arguments).expect(0);
+        let help: CommandOutput = node.run(&arguments).expect(0);
         explained(&help.stdout);
         waiting
             .extend(commands(&help.stdout).into_iter().map(|command| [path.clone(), vec![command]].concat()));
@@ -380,20 +381,20 @@ fn explained(help: &str) {
 
 #[tokio::test]
 async fn quickstart_serves_and_starts_again() {
-    let place = Place::new("create table unused (id)", "").await;
-    let directory = place.path().join("quick");
+    let node = NodeDirectory::new("create table unused (id)", "").await;
+    let directory = node.path().join("quick");
     let arguments = ["quickstart", "--directory", directory.to_str().unwrap()];
     let variables = [("LARDER_LISTEN", "127.0.0.1:0"), ("LARDER_ADMIN_LISTEN", "127.0.0.1:0")];
     let mut keys = Vec::new();
     for _ in 0..2 {
-        let mut server = place.start(&arguments, &variables);
-        let welcome = server.await_that("welcome", |running| {
-            let (stdout, _) = running.written();
-            stdout.contains("Ctrl-C ends the server.").then_some(stdout)
-        });
+        let mut server = node.spawn_with(&arguments, &variables);
+        let printed = |server: &Process| {
+            Some(server.stdout()).filter(|stdout| stdout.contains("Ctrl-C ends the server."))
+        };
+        let welcome = server.until("welcome", printed).await;
         let curl = welcome.lines().find(|line| line.trim_start().starts_with("curl")).unwrap();
         let key = curl.split("Bearer ").nth(1).unwrap().split('\'').next().unwrap().to_owned();
-        let address = server.address("public");
+        let address = server.listening().await;
         assert!(curl.contains(&format!("http://{address}/v1/collections/customer/records/id/")), "{curl}");
         let mut client = crate::support::http::Client::connect(address).await;
         let target = format!("/v1{}", curl.split("/v1").nth(1).unwrap());
@@ -406,7 +407,7 @@ async fn quickstart_serves_and_starts_again() {
         assert_eq!(mode & 0o777, 0o600);
         keys.push(key);
         server.signal(Signal::INT);
-        server.end().expect(0);
+        server.wait().await.expect(0);
     }
     assert_eq!(keys[0], keys[1], "the second start uses what the first made");
 }

@@ -8,18 +8,18 @@ use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use super::{COUNT_MEMBERS, HUNDRED, PERSON, RUN_MEMBERS, names, people};
-use crate::support::command_line::Place;
+use crate::support::deployment::NodeDirectory;
 
 #[tokio::test]
 async fn a_sync_says_what_it_did_and_runs_list_it() {
-    let place = people().await;
-    assert_eq!(place.run(&["runs"]).expect(0).stdout, "no runs yet\n");
-    assert_eq!(place.run(&["runs", "person"]).expect(0).stdout, "no runs of person yet\n");
-    let announced = place.run(&["runs", "person", "--announced"]).expect(0).stdout;
+    let node = people().await;
+    assert_eq!(node.run(&["runs"]).expect(0).stdout, "no runs yet\n");
+    assert_eq!(node.run(&["runs", "person"]).expect(0).stdout, "no runs of person yet\n");
+    let announced = node.run(&["runs", "person", "--announced"]).expect(0).stdout;
     assert_eq!(announced, "no runs of person that announced a version yet\n");
-    assert_eq!(place.run(&["runs", "--json"]).expect(0).json(), json!([]));
+    assert_eq!(node.run(&["runs", "--json"]).expect(0).json(), json!([]));
 
-    let ran = place.run(&["sync", "person"]).expect(0);
+    let ran = node.run(&["sync", "person"]).expect(0);
     assert!(ran.stdout.starts_with("person: announced version 1 in "), "{ran:?}");
     assert!(
         ran.stdout.ends_with("  4 rows: 2 added, 0 changed, 0 removed, 2 rejected; 2 records\n"),
@@ -27,7 +27,7 @@ async fn a_sync_says_what_it_did_and_runs_list_it() {
     );
     assert!(ran.stderr.starts_with("warning: 2 rows rejected; larder runs run_"), "{ran:?}");
 
-    let runs = place.run(&["runs", "--json"]).expect(0).json();
+    let runs = node.run(&["runs", "--json"]).expect(0).json();
     let run = &runs.as_array().unwrap()[0];
     assert_eq!(names(run), RUN_MEMBERS);
     assert_eq!(names(&run["counts"]), COUNT_MEMBERS);
@@ -38,15 +38,15 @@ async fn a_sync_says_what_it_did_and_runs_list_it() {
     let id = run["id"].as_str().unwrap();
     assert!(ran.stderr.contains(id), "{ran:?}");
 
-    let table = place.run(&["runs", "person"]).expect(0).stdout;
+    let table = node.run(&["runs", "person"]).expect(0).stdout;
     assert!(table.starts_with("RUN ") && table.contains(id) && table.contains("announced"), "{table}");
-    let one = place.run(&["runs", id]).expect(0).stdout;
+    let one = node.run(&["runs", id]).expect(0).stdout;
     assert!(one.contains("\n2 records after the run\n"), "{one}");
     assert!(
         one.contains("missing_primary_key  id     -\n") && one.contains("invalid_json         tags   4\n"),
         "{one}"
     );
-    let one = place.run(&["runs", id, "--json"]).expect(0).json();
+    let one = node.run(&["runs", id, "--json"]).expect(0).json();
     assert_eq!(names(&one), ["run", "rejected"]);
     assert_eq!(
         one["rejected"],
@@ -56,20 +56,20 @@ async fn a_sync_says_what_it_did_and_runs_list_it() {
         ])
     );
 
-    let ran = place.run(&["sync", "person", "--json"]).expect(0);
+    let ran = node.run(&["sync", "person", "--json"]).expect(0);
     assert_eq!((names(&ran.json()), &ran.json()["status"]), (RUN_MEMBERS.to_vec(), &json!("unchanged")));
     assert_eq!(ran.stderr, "");
-    assert_eq!(place.run(&["runs", "--limit", "1", "--json"]).expect(0).json().as_array().unwrap().len(), 1);
+    assert_eq!(node.run(&["runs", "--limit", "1", "--json"]).expect(0).json().as_array().unwrap().len(), 1);
     for arguments in
         [&["runs", "--announced", "--limit", "1", "--json"][..], &["runs", "person", "--announced", "--json"]]
     {
-        assert_eq!(place.run(arguments).expect(0).json(), runs, "not the one that changed nothing");
+        assert_eq!(node.run(arguments).expect(0).json(), runs, "not the one that changed nothing");
     }
 }
 
 #[tokio::test]
 async fn what_is_not_there_is_said_and_exits_2() {
-    let place = people().await;
+    let node = people().await;
     for (arguments, message) in [
         (
             &["sync", "nosuch"][..],
@@ -95,17 +95,17 @@ async fn what_is_not_there_is_said_and_exits_2() {
             "--url \"ftp://localhost/readyz\": give http://host:port/path or https://...\n",
         ),
     ] {
-        let ran = place.run(arguments).expect(2);
+        let ran = node.run(arguments).expect(2);
         assert_eq!((ran.stdout.as_str(), ran.stderr.as_str()), ("", message), "{arguments:?}");
     }
-    let replica = place.run(&["sync", "person", "--roles", "replica"]).expect(2);
+    let replica = node.run(&["sync", "person", "--roles", "replica"]).expect(2);
     assert!(replica.stderr.contains("has no metadata database"), "{replica:?}");
 }
 
 #[tokio::test]
 async fn preview_shows_records_and_rejected_rows_apart() {
-    let place = people().await;
-    let ran = place.run(&["preview", "person"]).expect(0);
+    let node = people().await;
+    let ran = node.run(&["preview", "person"]).expect(0);
     let records: Vec<Value> = ran.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(records.len(), 2);
     assert_eq!(records[0], json!({"id": 1, "email": "ann@example.com", "name": "Ann", "tags": ["a", "b"]}));
@@ -113,71 +113,71 @@ async fn preview_shows_records_and_rejected_rows_apart() {
         ran.stderr,
         "rejected: missing_primary_key in id\nrejected: invalid_json in tags (primary key 4)\n2 rows rejected\n"
     );
-    let ran = place.run(&["preview", "person", "--limit", "1"]).expect(0);
+    let ran = node.run(&["preview", "person", "--limit", "1"]).expect(0);
     assert_eq!((ran.stdout.lines().count(), ran.stderr.as_str()), (1, ""));
-    assert!(!place.path().join("data").exists(), "a preview writes nothing");
+    assert!(!node.path().join("data").exists(), "a preview writes nothing");
 
-    place.execute("insert into people values (char(27) || '[2J' || char(10), null, null, '{')").await;
-    let ran = place.run(&["preview", "person"]).expect(0);
+    node.execute("insert into people values (char(27) || '[2J' || char(10), null, null, '{')").await;
+    let ran = node.run(&["preview", "person"]).expect(0);
     assert!(ran.stderr.contains("(primary key \\u{1b}[2J\\n)\n"), "a terminal obeys nothing of it: {ran:?}");
 }
 
 #[tokio::test]
 async fn a_dry_run_writes_nothing() {
-    let place = people().await;
-    let ran = place.run(&["sync", "person", "--dry-run"]).expect(0);
+    let node = people().await;
+    let ran = node.run(&["sync", "person", "--dry-run"]).expect(0);
     assert!(ran.stdout.starts_with("person: would announce a new version"), "{ran:?}");
     assert_eq!(
         ran.stderr,
         "warning: 2 rows rejected\n  missing_primary_key in id\n  invalid_json in tags (primary key 4)\n"
     );
-    assert_eq!(place.files("data/store"), []);
-    assert_eq!(place.run(&["runs", "--json"]).json(), json!([]));
+    assert_eq!(node.files("data/store"), []);
+    assert_eq!(node.run(&["runs", "--json"]).json(), json!([]));
 
-    place.run(&["sync", "person"]).expect(0);
-    let local = place.files("data/segments");
-    let (store, runs) = (place.files("data/store"), place.run(&["runs", "--json"]).stdout);
+    node.run(&["sync", "person"]).expect(0);
+    let local = node.files("data/segments");
+    let (store, runs) = (node.files("data/store"), node.run(&["runs", "--json"]).stdout);
     assert!(store.len() >= 4, "{store:?}");
-    let unchanged = place.run(&["sync", "person", "--dry-run"]).expect(0);
+    let unchanged = node.run(&["sync", "person", "--dry-run"]).expect(0);
     assert!(unchanged.stdout.starts_with("person: unchanged ("), "{unchanged:?}");
-    place.execute("update people set name = 'Anna' where id = 1; delete from people where id = 2").await;
-    let changed = place.run(&["sync", "person", "--dry-run", "--json"]).expect(0).json();
+    node.execute("update people set name = 'Anna' where id = 1; delete from people where id = 2").await;
+    let changed = node.run(&["sync", "person", "--dry-run", "--json"]).expect(0).json();
     assert_eq!((&changed["counts"]["changed"], &changed["counts"]["removed"]), (&json!(1), &json!(1)));
-    assert_eq!(place.files("data/store"), store);
-    assert_eq!(place.files("data/segments"), local);
-    assert_eq!(place.run(&["runs", "--json"]).stdout, runs);
+    assert_eq!(node.files("data/store"), store);
+    assert_eq!(node.files("data/segments"), local);
+    assert_eq!(node.run(&["runs", "--json"]).stdout, runs);
 }
 
 #[tokio::test]
 async fn a_held_run_exits_3_and_is_announced_on_demand() {
-    let place = Place::new(HUNDRED, PERSON).await;
-    place.run(&["sync", "person"]).expect(0);
-    place.execute("delete from people where id > 60").await;
-    let dry = place.run(&["sync", "person", "--dry-run"]).expect(3);
+    let node = NodeDirectory::new(HUNDRED, PERSON).await;
+    node.run(&["sync", "person"]).expect(0);
+    node.execute("delete from people where id > 60").await;
+    let dry = node.run(&["sync", "person", "--dry-run"]).expect(3);
     assert!(dry.stdout.starts_with("person: would be held"), "{dry:?}");
     let why = "max_removed: 40 of 100 records would be removed, more than max_removed = 30%\n";
     assert!(dry.stderr.starts_with(why), "{dry:?}");
-    let held = place.run(&["sync", "person"]).expect(3);
+    let held = node.run(&["sync", "person"]).expect(3);
     assert!(held.stderr.starts_with(why) && held.stderr.contains("--accept"), "{held:?}");
-    let status = place.run(&["status", "--json"]).expect(0).json();
+    let status = node.run(&["status", "--json"]).expect(0).json();
     let run = status["collections"][0]["held_run"].as_str().unwrap().to_owned();
     assert_eq!(
         (&status["collections"][0]["version"], &status["collections"][0]["records"]),
         (&json!(1), &json!(100))
     );
-    assert!(place.run(&["status"]).expect(0).stdout.contains(&format!("held: {run}")));
-    assert!(place.run(&["runs", &run]).expect(0).stdout.contains(why));
+    assert!(node.run(&["status"]).expect(0).stdout.contains(&format!("held: {run}")));
+    assert!(node.run(&["runs", &run]).expect(0).stdout.contains(why));
 
-    let accepted = place.run(&["sync", "person", "--accept"]).expect(0);
+    let accepted = node.run(&["sync", "person", "--accept"]).expect(0);
     assert!(accepted.stdout.contains("40 removed"), "{accepted:?}");
     // Only a publisher's configuration knows which collections have a sync.
-    let config = std::fs::read_to_string(place.path().join("larder.toml")).unwrap();
-    place.write("without.toml", config.split("[models.people]").next().unwrap());
+    let config = std::fs::read_to_string(node.path().join("larder.toml")).unwrap();
+    node.write("without.toml", config.split("[models.people]").next().unwrap());
     let note = "orphaned: no longer configured";
     let without = ["status", "--config", "without.toml"];
-    assert!(place.run(&without).expect(0).stdout.contains(note));
-    assert!(!place.run(&[&without[..], &["--roles", "replica"]].concat()).expect(0).stdout.contains(note));
-    let status = place.run(&["status", "--json"]).expect(0).json();
+    assert!(node.run(&without).expect(0).stdout.contains(note));
+    assert!(!node.run(&[&without[..], &["--roles", "replica"]].concat()).expect(0).stdout.contains(note));
+    let status = node.run(&["status", "--json"]).expect(0).json();
     assert_eq!(names(&status), ["deployment", "catalog", "key_set_revision", "keys", "collections", "fleet"]);
     assert_eq!(
         names(&status["collections"][0]),
@@ -206,31 +206,31 @@ async fn a_held_run_exits_3_and_is_announced_on_demand() {
 
 #[tokio::test]
 async fn a_failed_run_exits_1_with_its_code() {
-    let place = people().await;
+    let node = people().await;
     let broken = PERSON.replace("select * from people", "select nosuch from people");
-    let frame = std::fs::read_to_string(place.path().join("larder.toml")).unwrap().replace(PERSON, &broken);
-    place.write("broken.toml", &frame);
-    let failed = place.run(&["sync", "-c", "broken.toml", "person"]).expect(1);
+    let frame = std::fs::read_to_string(node.path().join("larder.toml")).unwrap().replace(PERSON, &broken);
+    node.write("broken.toml", &frame);
+    let failed = node.run(&["sync", "-c", "broken.toml", "person"]).expect(1);
     assert!(failed.stdout.starts_with("person: failed after "), "{failed:?}");
     assert!(failed.stderr.starts_with("source_unknown_column: no such column: nosuch"), "{failed:?}");
-    let failed = place.run(&["sync", "-c", "broken.toml", "person", "--json"]).expect(1).json();
+    let failed = node.run(&["sync", "-c", "broken.toml", "person", "--json"]).expect(1).json();
     assert_eq!(
         (&failed["status"], &failed["error"]["code"]),
         (&json!("failed"), &json!("source_unknown_column"))
     );
-    let table = place.run(&["runs"]).expect(0).stdout;
+    let table = node.run(&["runs"]).expect(0).stdout;
     assert_eq!(table.matches("source_unknown_column").count(), 2, "{table}");
-    let preview = place.run(&["preview", "-c", "broken.toml", "person"]).expect(1);
+    let preview = node.run(&["preview", "-c", "broken.toml", "person"]).expect(1);
     assert!(preview.stderr.ends_with("  code: source_unknown_column\n"), "{preview:?}");
 
     // Nothing listens there: that may change without the configuration.
-    let away = std::fs::read_to_string(place.path().join("larder.toml")).unwrap();
+    let away = std::fs::read_to_string(node.path().join("larder.toml")).unwrap();
     let away = away.replace("type = \"sqlite\"", "type = \"postgres\"\nurl = \"postgres://u@127.0.0.1:1/d\"");
     let without_path =
         away.lines().filter(|line| !line.starts_with("path = ")).collect::<Vec<_>>().join("\n");
-    place.write("away.toml", &without_path);
+    node.write("away.toml", &without_path);
     for arguments in [&["sync", "person", "-c", "away.toml"][..], &["preview", "person", "-c", "away.toml"]] {
-        let ran = place.run(arguments).expect(1);
+        let ran = node.run(arguments).expect(1);
         assert!(ran.stderr.contains("source_unreachable"), "{ran:?}");
     }
 }
@@ -249,29 +249,29 @@ id = \"id\"
 
 #[tokio::test]
 async fn an_interrupt_ends_a_run_with_130() {
-    let place = Place::new("create table empty (id)", ENDLESS).await;
+    let node = NodeDirectory::new("create table empty (id)", ENDLESS).await;
     for arguments in [&["sync", "person"][..], &["sync", "person", "--dry-run"]] {
-        let mut sync = place.start(arguments, &[]);
-        sync.await_interruptible();
+        let mut sync = node.spawn(arguments);
+        sync.interruptible().await;
         sync.signal(Signal::INT);
-        let ran = sync.end();
+        let ran = sync.wait().await;
         assert_eq!(ran.code, Some(130), "{arguments:?}: {ran:?}");
         assert!((ran.stdout + &ran.stderr).contains("cancelled"), "{arguments:?}");
     }
-    let runs = place.run(&["runs", "--json"]).expect(0).json();
+    let runs = node.run(&["runs", "--json"]).expect(0).json();
     assert_eq!(runs.as_array().unwrap().iter().map(|run| &run["status"]).collect::<Vec<_>>(), ["cancelled"]);
 }
 
 #[tokio::test]
 async fn a_lease_held_elsewhere_without_a_run_exits_4() {
-    let place = people().await;
-    place.run(&["sync", "person"]).expect(0);
-    let settings = Settings::Sqlite { path: place.path().join("data/metadata.db") };
+    let node = people().await;
+    node.run(&["sync", "person"]).expect(0);
+    let settings = Settings::Sqlite { path: node.path().join("data/metadata.db") };
     let metadata = Metadata::open(&settings, Clock::default()).await.unwrap();
     let minute = std::time::Duration::from_mins(1);
     let held = metadata.acquire_lease("sync:person", "somebody", minute).await.unwrap();
     assert!(matches!(held, LeaseOutcome::Held(_)));
-    let ran = place.start(&["sync", "person"], &[]).end().expect(4);
+    let ran = node.run(&["sync", "person"]).expect(4);
     assert!(
         ran.stderr.contains("held by somebody") && ran.stderr.ends_with("  code: lease_held\n"),
         "{ran:?}"
@@ -281,37 +281,37 @@ async fn a_lease_held_elsewhere_without_a_run_exits_4() {
 #[tokio::test]
 async fn segments_are_shown_as_json_lines() {
     // Enough for a dictionary.
-    let place = Place::new(&HUNDRED.replace("i < 100", "i < 2000"), PERSON).await;
-    place.run(&["sync", "person"]).expect(0);
+    let node = NodeDirectory::new(&HUNDRED.replace("i < 100", "i < 2000"), PERSON).await;
+    node.run(&["sync", "person"]).expect(0);
     let segment = |known: &[(std::path::PathBuf, u64)]| {
-        let files = place.files("data/store/collections");
+        let files = node.files("data/store/collections");
         let new = files
             .iter()
             .find(|file| !known.contains(file) && file.0.extension().is_some_and(|end| end == "arrow"));
         new.unwrap().0.to_str().unwrap().to_owned()
     };
     let base = segment(&[]);
-    let ran = place.run(&["segment", "cat", &base]).expect(0);
+    let ran = node.run(&["segment", "cat", &base]).expect(0);
     assert_eq!(ran.stdout.lines().count(), 2000);
     let first: Value = serde_json::from_str(ran.stdout.lines().next().unwrap()).unwrap();
     assert_eq!(names(&first), ["key", "flags", "indexes", "body"]);
     assert_eq!((&first["key"], &first["indexes"]), (&json!("1"), &json!({"email": "person1@example.com"})));
 
-    let known = place.files("data/store/collections");
-    place.execute("update people set name = name || '!' where id = 7; delete from people where id = 8").await;
-    place.run(&["sync", "person"]).expect(0);
+    let known = node.files("data/store/collections");
+    node.execute("update people set name = name || '!' where id = 7; delete from people where id = 8").await;
+    node.run(&["sync", "person"]).expect(0);
     let changes = segment(&known);
-    let alone = place.run(&["segment", "cat", &changes]).expect(1);
+    let alone = node.run(&["segment", "cat", &changes]).expect(1);
     assert!(alone.stderr.contains("name a segment of the base with --base FILE"), "{alone:?}");
     assert!(alone.stderr.ends_with("\n  code: segment_dictionary_unknown\n"), "{alone:?}");
-    let ran = place.run(&["segment", "cat", &changes, "--base", &base]).expect(0);
+    let ran = node.run(&["segment", "cat", &changes, "--base", &base]).expect(0);
     let lines: Vec<Value> = ran.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(lines.len(), 2);
     assert!(lines[0]["body"]["name"].as_str().unwrap().ends_with("number 7!"), "{ran:?}");
     assert_eq!((&lines[1]["key"], &lines[1]["body"]), (&json!("8"), &Value::Null));
 
     for wrong in ["larder.toml", "nosuch", "data"] {
-        let ran = place.run(&["segment", "cat", wrong]).expect(1);
+        let ran = node.run(&["segment", "cat", wrong]).expect(1);
         assert!(ran.stderr.starts_with(&format!("cannot read segment {wrong}: ")), "{ran:?}");
     }
 }

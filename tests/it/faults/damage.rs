@@ -11,8 +11,11 @@ use rustix::process::Signal;
 use serde_json::Value;
 
 use crate::support::http::Client;
-use crate::support::process::{Process, Seat, Site, ends_with, files, until, version};
 use crate::support::reader::Reader;
+use crate::support::{
+    deployment::{Deployment, NodeDirectory, files, has_suffix},
+    process::{Process, until, version},
+};
 
 const ROWS: &str = "create table people (id integer primary key, name text);
     with recursive n(i) as (select 1 union all select i + 1 from n where i < 40)
@@ -50,27 +53,26 @@ impl Damage {
     }
 }
 
-/// A site with one version announced; commands publish at one seat, the other follows.
-async fn announced() -> (Site, Seat, Seat, String) {
-    let site = Site::new();
-    site.execute("warehouse.db", ROWS).await;
-    let (publisher, follower) = (site.seat("publisher", SECTIONS), site.seat("follower", SECTIONS));
+/// A deployment with one version announced; commands publish at one node, the other follows.
+async fn announced() -> (Deployment, NodeDirectory, NodeDirectory, String) {
+    let deployment = Deployment::new();
+    deployment.execute("warehouse.db", ROWS).await;
+    let (publisher, follower) =
+        (deployment.node("publisher", SECTIONS), deployment.node("follower", SECTIONS));
     let key = publisher.key().await;
     publisher.output(&["sync", "person"]).await;
-    (site, publisher, follower, key)
+    (deployment, publisher, follower, key)
 }
 
-async fn follow(seat: &Seat) -> Process {
-    seat.serve_with(&[("LARDER_ROLES", "replica")]).await
+async fn follow(node: &NodeDirectory) -> Process {
+    node.serve_with(&[("LARDER_ROLES", "replica")]).await
 }
 
 /// Some rows change; a sync announces them.
-async fn change(site: &Site, publisher: &Seat, word: &str) {
-    site.execute(
-        "warehouse.db",
-        &format!("update people set name = '{word} ' || id where id < 5 or id = 17"),
-    )
-    .await;
+async fn change(deployment: &Deployment, publisher: &NodeDirectory, word: &str) {
+    deployment
+        .execute("warehouse.db", &format!("update people set name = '{word} ' || id where id < 5 or id = 17"))
+        .await;
     publisher.output(&["sync", "person"]).await;
 }
 
@@ -93,32 +95,33 @@ async fn await_version(server: &Process, key: &str, wanted: u64) {
 }
 
 /// Everything that a node keeps, but its lock.
-fn local_files(site: &Site) -> Vec<PathBuf> {
+fn local_files(deployment: &Deployment) -> Vec<PathBuf> {
     let names = ["segments", "manifests", "keys", "state"];
-    let all = names.iter().flat_map(|name| files(&site.path("follower").join(name)));
-    all.filter(|path| !ends_with(path, ".tmp")).collect()
+    let all = names.iter().flat_map(|name| files(&deployment.path("follower").join(name)));
+    all.filter(|path| !has_suffix(path, ".tmp")).collect()
 }
 
 /// Every segment that the newest manifest names is at the node, as it is in the store.
-fn are_segments_whole(site: &Site) -> bool {
-    let manifest = site.manifest("person");
+fn are_segments_whole(deployment: &Deployment) -> bool {
+    let manifest = deployment.manifest("person");
     manifest["segments"].as_array().unwrap().iter().all(|segment| {
         let name = format!("follower/segments/{}.arrow", segment["sha256"].as_str().unwrap());
-        let object = fs::read(site.path("store").join(segment["object"].as_str().unwrap())).unwrap();
-        fs::read(site.path(&name)).is_ok_and(|local| local == object)
+        let object = fs::read(deployment.path("store").join(segment["object"].as_str().unwrap())).unwrap();
+        fs::read(deployment.path(&name)).is_ok_and(|local| local == object)
     })
 }
 
 /// Its syncs are due every second and fail, which nobody sees at a node that serves nothing.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_publisher_without_the_newest_document_says_so_until_it_announces_again() {
-    let site = Site::new();
-    site.execute("warehouse.db", ROWS).await;
-    let seat = site.seat("publisher", &format!("{SECTIONS}schedule = \"every 1s\"\n"));
-    let mut publisher = seat.serve_with(&[("LARDER_ROLES", "publisher")]).await;
-    until("the first version", async || site.announced("person")).await;
-    let newest = files(&site.path("store/catalog")).into_iter().filter(|path| ends_with(path, ".json")).max();
-    let (newest, away) = (newest.unwrap(), site.path("away.json"));
+    let deployment = Deployment::new();
+    deployment.execute("warehouse.db", ROWS).await;
+    let node = deployment.node("publisher", &format!("{SECTIONS}schedule = \"every 1s\"\n"));
+    let mut publisher = node.serve_with(&[("LARDER_ROLES", "publisher")]).await;
+    until("the first version", async || deployment.announced("person")).await;
+    let newest =
+        files(&deployment.path("store/catalog")).into_iter().filter(|path| has_suffix(path, ".json")).max();
+    let (newest, away) = (newest.unwrap(), deployment.path("away.json"));
     fs::rename(&newest, &away).unwrap();
     let stands = until("a problem", async || {
         let stands = publisher.status().await["publisher"].clone();
@@ -145,23 +148,23 @@ async fn a_publisher_without_the_newest_document_says_so_until_it_announces_agai
 
 #[tokio::test(flavor = "multi_thread")]
 async fn local_damage_is_mended_from_the_store_and_never_served() {
-    let (site, publisher, follower, key) = announced().await;
+    let (deployment, publisher, follower, key) = announced().await;
     let mut server = follow(&follower).await;
-    change(&site, &publisher, "second").await;
+    change(&deployment, &publisher, "second").await;
     await_version(&server, &key, 2).await;
     // Its state is on the disk when it ends in order.
     server.signal(Signal::TERM);
-    assert_eq!(server.ended().await.code, Some(0));
-    let whole = local_files(&site);
+    assert_eq!(server.wait().await.code, Some(0));
+    let whole = local_files(&deployment);
     assert!(whole.len() >= 5, "segments, manifest, keys, state: {whole:?}");
     for damage in DAMAGES {
         // While it is down, each file by itself ...
-        for path in local_files(&site) {
+        for path in local_files(&deployment) {
             damage.strike(&path);
             server = follow(&follower).await;
             check(&server, &key, 2, "second").await;
             until(&format!("copies whole after {damage:?}"), async || {
-                are_segments_whole(&site).then_some(())
+                are_segments_whole(&deployment).then_some(())
             })
             .await;
             server.kill();
@@ -169,7 +172,7 @@ async fn local_damage_is_mended_from_the_store_and_never_served() {
         // ... and while it runs, all together.
         server = follow(&follower).await;
         let reader = Reader::start(&server, &key);
-        for path in local_files(&site) {
+        for path in local_files(&deployment) {
             damage.strike(&path);
         }
         check(&server, &key, 2, "second").await;
@@ -177,26 +180,28 @@ async fn local_damage_is_mended_from_the_store_and_never_served() {
         server.kill();
         server = follow(&follower).await;
         check(&server, &key, 2, "second").await;
-        until(&format!("copies whole after {damage:?}"), async || are_segments_whole(&site).then_some(()))
-            .await;
+        until(&format!("copies whole after {damage:?}"), async || {
+            are_segments_whole(&deployment).then_some(())
+        })
+        .await;
         // A file that nothing names any more may stay damaged.
         server.signal(Signal::TERM);
-        assert_eq!(server.ended().await.code, Some(0));
+        assert_eq!(server.wait().await.code, Some(0));
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn without_store_a_damaged_segment_is_not_served() {
-    let (site, _publisher, follower, key) = announced().await;
+    let (deployment, _publisher, follower, key) = announced().await;
     for damage in DAMAGES {
         let server = follow(&follower).await;
         check(&server, &key, 1, "first").await;
         server.signal(Signal::TERM);
-        assert_eq!(server.ended().await.code, Some(0));
-        for path in files(&site.path("follower/segments")) {
+        assert_eq!(server.wait().await.code, Some(0));
+        for path in files(&deployment.path("follower/segments")) {
             damage.strike(&path);
         }
-        fs::rename(site.path("store"), site.path("away")).unwrap();
+        fs::rename(deployment.path("store"), deployment.path("away")).unwrap();
         let mut server = follower.spawn_with(&["serve"], &[("LARDER_ROLES", "replica")]);
         server.logged("larder serves").await;
         until("a problem", async || {
@@ -208,8 +213,8 @@ async fn without_store_a_damaged_segment_is_not_served() {
         assert_eq!((answer.status, answer.code().as_str()), (404, "collection_loading"), "{damage:?}");
         assert_eq!(server.ask("/readyz").await.status, 503);
         // The store comes back beside the directory that the node has made for itself.
-        fs::remove_dir_all(site.path("store")).unwrap();
-        fs::rename(site.path("away"), site.path("store")).unwrap();
+        fs::remove_dir_all(deployment.path("store")).unwrap();
+        fs::rename(deployment.path("away"), deployment.path("store")).unwrap();
         await_version(&server, &key, 1).await;
         check(&server, &key, 1, "first").await;
         server.ready().await;
@@ -227,18 +232,20 @@ enum Victim {
 }
 
 impl Victim {
-    fn path(self, site: &Site) -> PathBuf {
-        let store = site.path("store");
+    fn path(self, deployment: &Deployment) -> PathBuf {
+        let store = deployment.path("store");
         let object = |text: &Value| store.join(text.as_str().unwrap());
         match self {
             Self::Segment => {
-                let manifest = site.manifest("person");
+                let manifest = deployment.manifest("person");
                 object(&manifest["segments"].as_array().unwrap().last().unwrap()["object"])
             }
-            Self::Manifest => object(&site.catalog().pop().unwrap()["collections"]["person"]["manifest"]),
+            Self::Manifest => {
+                object(&deployment.catalog().pop().unwrap()["collections"]["person"]["manifest"])
+            }
             Self::Document => files(&store.join("catalog"))
                 .into_iter()
-                .filter(|path| ends_with(path, ".json"))
+                .filter(|path| has_suffix(path, ".json"))
                 .max()
                 .unwrap(),
             Self::Head => store.join("catalog/head"),
@@ -248,7 +255,7 @@ impl Victim {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn damage_in_the_store_keeps_the_last_good_version_until_it_is_mended() {
-    let (site, publisher, follower, key) = announced().await;
+    let (deployment, publisher, follower, key) = announced().await;
     let mut server = follow(&follower).await;
     check(&server, &key, 1, "first").await;
     let (mut served, mut word) = (1, "first".to_owned());
@@ -262,8 +269,8 @@ async fn damage_in_the_store_keeps_the_last_good_version_until_it_is_mended() {
             // Stopped, it cannot fetch before the damage is done.
             server.signal(Signal::STOP);
             let next = format!("{victim:?} {damage:?}");
-            change(&site, &publisher, &next).await;
-            let path = victim.path(&site);
+            change(&deployment, &publisher, &next).await;
+            let path = victim.path(&deployment);
             let good = fs::read(&path).unwrap();
             match victim {
                 Victim::Segment | Victim::Manifest => damage.strike(&path),
@@ -299,14 +306,14 @@ async fn damage_in_the_store_keeps_the_last_good_version_until_it_is_mended() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_damaged_key_set_in_the_store_keeps_the_last_keys_in_force() {
-    let (site, publisher, follower, key) = announced().await;
+    let (deployment, publisher, follower, key) = announced().await;
     let mut server = follow(&follower).await;
     let reader = Reader::start(&server, &key);
     for damage in DAMAGES {
         server.signal(Signal::STOP);
         let fresh = publisher.key().await;
-        let object = site.catalog().pop().unwrap()["keys"]["object"].as_str().unwrap().to_owned();
-        let path = site.path("store").join(object);
+        let object = deployment.catalog().pop().unwrap()["keys"]["object"].as_str().unwrap().to_owned();
+        let path = deployment.path("store").join(object);
         let good = fs::read(&path).unwrap();
         damage.strike(&path);
         server.signal(Signal::CONT);
@@ -347,10 +354,10 @@ fn hostile_entries(entry: &Value) -> Vec<(&'static str, Value)> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn hostile_documents_in_the_store_change_nothing_for_readers() {
-    let (site, publisher, follower, key) = announced().await;
+    let (deployment, publisher, follower, key) = announced().await;
     let mut server = follow(&follower).await;
     let reader = Reader::start(&server, &key);
-    let good = site.catalog().pop().unwrap();
+    let good = deployment.catalog().pop().unwrap();
     let mut texts = vec![
         ("no JSON", b"\0\xff\xfe{".to_vec()),
         ("too deep", b"[".repeat(100_000)),
@@ -362,14 +369,14 @@ async fn hostile_documents_in_the_store_change_nothing_for_readers() {
         texts.push((what, serde_json::to_vec(&document).unwrap()));
     }
     for (what, text) in texts {
-        announce(&site, text);
+        announce(&deployment, text);
         until(&format!("a problem with {what}"), async || has_problem(&mut server).await.then_some(())).await;
         check(&server, &key, 1, "first").await;
         assert_eq!(server.ask("/readyz").await.status, 200, "{what}");
-        announce(&site, serde_json::to_vec(&good).unwrap());
+        announce(&deployment, serde_json::to_vec(&good).unwrap());
         until("no problem", async || (!has_problem(&mut server).await).then_some(())).await;
     }
-    change(&site, &publisher, "second").await;
+    change(&deployment, &publisher, "second").await;
     await_version(&server, &key, 2).await;
     reader.end(&BTreeMap::from([(1, "first 1"), (2, "second 1")])).await;
 }
@@ -380,15 +387,15 @@ async fn has_problem(server: &mut Process) -> bool {
 }
 
 /// Puts the next catalog document and makes head name it, as publishers do. A document tells its number.
-fn announce(site: &Site, mut text: Vec<u8>) {
-    let path = site.path("store/catalog/head");
+fn announce(deployment: &Deployment, mut text: Vec<u8>) {
+    let path = deployment.path("store/catalog/head");
     let mut head: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
     let n = head["n"].as_u64().unwrap() + 1;
     if let Ok(mut document) = serde_json::from_slice::<Value>(&text) {
         document["n"] = n.into();
         text = serde_json::to_vec(&document).unwrap();
     }
-    fs::write(site.path(&format!("store/catalog/{n:020}.json")), text).unwrap();
+    fs::write(deployment.path(&format!("store/catalog/{n:020}.json")), text).unwrap();
     head["n"] = n.into();
     fs::write(&path, serde_json::to_vec(&head).unwrap()).unwrap();
 }

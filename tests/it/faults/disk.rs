@@ -7,8 +7,11 @@ use std::{
     process::Command,
 };
 
-use crate::support::process::{Process, Seat, Site, until, version};
 use crate::support::reader::Reader;
+use crate::support::{
+    deployment::{Deployment, NodeDirectory},
+    process::{Process, until, version},
+};
 
 /// Twenty megabytes that do not compress.
 const BIG: &str = "update people set name = hex(randomblob(100000)) where id <= 100";
@@ -21,8 +24,8 @@ const SECTIONS: &str = "[sources.warehouse]\ntype = \"sqlite\"\npath = \"warehou
     [syncs.person]\nmodel = \"people\"\nindexes = { id = \"id\" }\ncompression = \"none\"\n";
 
 struct Served {
-    site: Site,
-    seat: Seat,
+    deployment: Deployment,
+    node: NodeDirectory,
     key: String,
     server: Process,
     /// Reads until it has recovered.
@@ -30,14 +33,14 @@ struct Served {
 }
 
 impl Served {
-    async fn start(site: Site) -> Self {
-        site.execute("warehouse.db", ROWS).await;
-        let seat = site.seat("data", &format!("{SECTIONS}[engine]\nspool_bytes_max = \"16MB\"\n"));
-        let key = seat.key().await;
-        seat.output(&["sync", "person"]).await;
-        let server = seat.serve().await;
+    async fn start(deployment: Deployment) -> Self {
+        deployment.execute("warehouse.db", ROWS).await;
+        let node = deployment.node("data", &format!("{SECTIONS}[engine]\nspool_bytes_max = \"16MB\"\n"));
+        let key = node.key().await;
+        node.output(&["sync", "person"]).await;
+        let server = node.serve().await;
         let reader = Some(Reader::start(&server, &key));
-        Self { site, seat, key, server, reader }
+        Self { deployment, node, key, server, reader }
     }
 
     async fn check(&self) {
@@ -47,23 +50,23 @@ impl Served {
             assert_eq!(answer.json()["name"], format!("first {id}"));
         }
         assert_eq!(self.server.ask("/readyz").await.status, 200);
-        assert_eq!(self.site.announced("person"), Some(1));
+        assert_eq!(self.deployment.announced("person"), Some(1));
     }
 
     /// A sync fails with `code`, in its exit code, on stderr and in its record; readers see nothing.
     async fn fails_with(&self, code: &str) {
-        let done = self.seat.run(&["sync", "person"]).await;
+        let done = self.node.spawn(&["sync", "person"]).wait().await;
         assert_eq!(done.code, Some(1), "{done:?}");
         assert!(done.stderr.contains(code), "{done:?}");
-        let run = self.seat.runs().await.swap_remove(0);
+        let run = self.node.runs().await.swap_remove(0);
         assert_eq!((run["status"].as_str(), run["error"]["code"].as_str()), (Some("failed"), Some(code)));
         self.check().await;
     }
 
     /// The trouble is over: a small change comes through.
     async fn recovers(&mut self) {
-        self.site.execute("warehouse.db", "update people set name = 'second ' || id").await;
-        self.seat.output(&["sync", "person"]).await;
+        self.deployment.execute("warehouse.db", "update people set name = 'second ' || id").await;
+        self.node.output(&["sync", "person"]).await;
         until("recovery", async || {
             (self.server.get(&self.key, "person", 1).await.json()["name"] == "second 1").then_some(())
         })
@@ -76,8 +79,8 @@ impl Served {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_run_that_outgrows_its_spool_fails_and_changes_nothing() {
-    let mut served = Served::start(Site::new()).await;
-    served.site.execute("warehouse.db", BIG).await;
+    let mut served = Served::start(Deployment::new()).await;
+    served.deployment.execute("warehouse.db", BIG).await;
     served.fails_with("spool_full").await;
     served.recovers().await;
 }
@@ -86,13 +89,13 @@ async fn a_run_that_outgrows_its_spool_fails_and_changes_nothing() {
 async fn directories_that_cannot_be_written_fail_the_run_alone() {
     // A file in place of a directory stops root as well.
     for (directory, code) in [("store/collections", "store_unavailable"), ("data/segments", "local_file")] {
-        let mut served = Served::start(Site::new()).await;
-        let path = served.site.path(directory);
+        let mut served = Served::start(Deployment::new()).await;
+        let path = served.deployment.path(directory);
         let away = path.with_extension("away");
         fs::rename(&path, &away).unwrap();
         fs::write(&path, "in the way").unwrap();
-        served.site.execute("warehouse.db", "update people set name = 'late' where id = 5").await;
-        let done = served.seat.run(&["sync", "person"]).await;
+        served.deployment.execute("warehouse.db", "update people set name = 'late' where id = 5").await;
+        let done = served.node.spawn(&["sync", "person"]).wait().await;
         assert_eq!(done.code, Some(1), "{done:?}");
         assert!(done.stderr.contains(code), "{directory}: {done:?}");
         assert!(!done.stderr.contains("internal"), "{done:?}");
@@ -140,28 +143,28 @@ async fn a_full_disk_fails_the_run_alone() {
     // A full data_dir is no reason for a run to fail beside a store in a directory; the node
     // goes on with what it has until there is room.
     for (directory, code) in [("store", Some("store_unavailable")), ("data", None)] {
-        let site = Site::new();
-        let Some(small) = Small::mount(&site.path(directory), 8) else {
+        let deployment = Deployment::new();
+        let Some(small) = Small::mount(&deployment.path(directory), 8) else {
             println!("mounting is not permitted here: files in place of directories must do");
             return;
         };
-        let mut served = Served::start(site).await;
+        let mut served = Served::start(deployment).await;
         small.fill();
-        served.site.execute("warehouse.db", "update people set name = 'late' where id = 5").await;
+        served.deployment.execute("warehouse.db", "update people set name = 'late' where id = 5").await;
         if let Some(code) = code {
             served.fails_with(code).await;
         } else {
-            served.seat.output(&["sync", "person"]).await;
+            served.node.output(&["sync", "person"]).await;
             assert_eq!(served.server.ask("/readyz").await.status, 200);
         }
         small.clear();
         served.recovers().await;
         // What was half written before does no harm to the next start.
-        let Served { site, seat, key, server, .. } = served;
+        let Served { deployment, node, key, server, .. } = served;
         small.fill();
         server.kill();
-        let server = seat.serve().await;
+        let server = node.serve().await;
         assert_eq!(server.get(&key, "person", 1).await.json()["name"], "second 1");
-        drop((server, site));
+        drop((server, deployment));
     }
 }

@@ -17,8 +17,11 @@ use tokio::{
 };
 
 use crate::support::postgres::{Database, Postgres};
-use crate::support::process::{Process, Seat, Site, until};
 use crate::support::reader::Reader;
+use crate::support::{
+    deployment::{Deployment, NodeDirectory},
+    process::{Process, until},
+};
 
 const ROWS: &str = "create table people (id integer primary key, name text);
     insert into people values (1, 'Ann'), (2, 'Bob');";
@@ -90,14 +93,14 @@ impl Link {
 }
 
 /// A node that serves what one sync announced; none runs by itself.
-async fn serving() -> (Site, Seat, String, Process) {
-    let site = Site::new();
-    site.execute("warehouse.db", ROWS).await;
-    let seat = site.seat("data", &sections(SQLITE, "manual"));
-    let key = seat.key().await;
-    seat.output(&["sync", "person"]).await;
-    let server = seat.serve().await;
-    (site, seat, key, server)
+async fn serving() -> (Deployment, NodeDirectory, String, Process) {
+    let deployment = Deployment::new();
+    deployment.execute("warehouse.db", ROWS).await;
+    let node = deployment.node("data", &sections(SQLITE, "manual"));
+    let key = node.key().await;
+    node.output(&["sync", "person"]).await;
+    let server = node.serve().await;
+    (deployment, node, key, server)
 }
 
 async fn await_name(server: &Process, key: &str, name: &str) {
@@ -115,88 +118,88 @@ async fn check(server: &Process, key: &str, name: &str) {
 }
 
 /// Every command that needs metadata ends, with an exit code and a code.
-async fn commands_fail(seat: &Seat, exit: i32, code: &str) {
+async fn commands_fail(node: &NodeDirectory, exit: i32, code: &str) {
     for arguments in [
         &["sync", "person"][..],
         &["runs"],
         &["keys", "list"],
         &["keys", "create", "--name", "late", "--all-collections"],
     ] {
-        let done = seat.run(arguments).await;
+        let done = node.spawn(arguments).wait().await;
         assert_eq!(done.code, Some(exit), "{arguments:?}: {done:?}");
         assert!(done.stderr.contains(&format!("code: {code}")), "{arguments:?}: {done:?}");
     }
     // What is announced is in the store.
-    let done = seat.run(&["status"]).await;
+    let done = node.spawn(&["status"]).wait().await;
     assert_eq!(done.code, Some(0), "{done:?}");
     assert!(done.stderr.contains("last and held runs are not shown"), "{done:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn without_metadata_in_postgres_reads_go_on_and_syncs_come_back() {
-    let (site, books) = (Site::new(), Postgres::database().await);
-    site.execute("warehouse.db", ROWS).await;
+    let (deployment, books) = (Deployment::new(), Postgres::database().await);
+    deployment.execute("warehouse.db", ROWS).await;
     let link = Link::to(&books).await;
-    let seat = site.seat_with_metadata("data", &link.url(&books), &sections(SQLITE, "every 1s"));
-    seat.output(&["migrate"]).await;
-    let key = seat.key().await;
-    let server = seat.serve().await;
+    let node = deployment.node_with_metadata("data", &link.url(&books), &sections(SQLITE, "every 1s"));
+    node.output(&["migrate"]).await;
+    let key = node.key().await;
+    let server = node.serve().await;
     await_name(&server, &key, "Ann").await;
-    let announced = site.announced("person");
+    let announced = deployment.announced("person");
     let reader = Reader::start(&server, &key);
     // The second version may have either of the later names.
     let names = BTreeMap::from([(1, "Ann"), (2, "Anna"), (3, "Annabel")]);
 
     link.cut();
-    site.execute("warehouse.db", "update people set name = 'Anna' where id = 1").await;
-    commands_fail(&seat, 1, "metadata_unavailable").await;
+    deployment.execute("warehouse.db", "update people set name = 'Anna' where id = 1").await;
+    commands_fail(&node, 1, "metadata_unavailable").await;
     // A run that was announcing when the link was cut may have read the new name; none begins now.
-    if site.announced("person") == announced {
+    if deployment.announced("person") == announced {
         check(&server, &key, "Ann").await;
     }
     // A restart needs no metadata either.
     reader.end(&names).await;
     server.kill();
-    let server = seat.serve().await;
+    let server = node.serve().await;
     let reader = Reader::start(&server, &key);
-    let name = if site.announced("person") == announced { "Ann" } else { "Anna" };
+    let name = if deployment.announced("person") == announced { "Ann" } else { "Anna" };
     check(&server, &key, name).await;
 
     link.mend();
-    site.execute("warehouse.db", "update people set name = 'Annabel' where id = 1").await;
+    deployment.execute("warehouse.db", "update people set name = 'Annabel' where id = 1").await;
     await_name(&server, &key, "Annabel").await;
     reader.end(&names).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn without_the_metadata_file_reads_go_on_and_commands_say_so() {
-    let (site, seat, key, server) = serving().await;
+    let (deployment, node, key, server) = serving().await;
     let reader = Reader::start(&server, &key);
-    let path = site.path("metadata.db");
+    let path = deployment.path("metadata.db");
     let kept = fs::read(&path).unwrap();
 
     fs::remove_file(&path).unwrap();
     fs::create_dir(&path).unwrap();
-    commands_fail(&seat, 2, "metadata_refused").await;
+    commands_fail(&node, 2, "metadata_refused").await;
     check(&server, &key, "Ann").await;
     fs::remove_dir(&path).unwrap();
 
     for beside in ["metadata.db-wal", "metadata.db-shm"] {
-        let _ = fs::remove_file(site.path(beside));
+        let _ = fs::remove_file(deployment.path(beside));
     }
     fs::write(&path, "no database at all, and long enough to be read as one. ".repeat(100)).unwrap();
-    commands_fail(&seat, 1, "metadata_corrupt").await;
+    commands_fail(&node, 1, "metadata_corrupt").await;
     check(&server, &key, "Ann").await;
     reader.end(&BTreeMap::from([(1, "Ann")])).await;
     server.kill();
-    let server = seat.serve().await;
+    let server = node.serve().await;
     check(&server, &key, "Ann").await;
     let reader = Reader::start(&server, &key);
 
     // The publishing side of the running server comes up by itself once the file is back.
     fs::write(&path, kept).unwrap();
-    site.execute("warehouse.db", "update people set name = 'Anna' where id = 1").await;
-    seat.output(&["sync", "person"]).await;
+    deployment.execute("warehouse.db", "update people set name = 'Anna' where id = 1").await;
+    node.output(&["sync", "person"]).await;
     await_name(&server, &key, "Anna").await;
     reader.end(&BTreeMap::from([(1, "Ann"), (2, "Anna")])).await;
 }
@@ -204,7 +207,7 @@ async fn without_the_metadata_file_reads_go_on_and_commands_say_so() {
 /// A scheduled run fails with one of `codes` and a hint, readers see nothing, and the retry succeeds after
 /// `mend`.
 async fn fails_and_is_retried(
-    seat: &Seat,
+    node: &NodeDirectory,
     server: &Process,
     key: &str,
     codes: &[&str],
@@ -212,7 +215,7 @@ async fn fails_and_is_retried(
 ) {
     let reader = Reader::start(server, key);
     let failed = until("a failed run", async || {
-        let runs = seat.runs().await;
+        let runs = node.runs().await;
         runs.into_iter().find(|run| run["status"] == "failed")
     })
     .await;
@@ -220,7 +223,7 @@ async fn fails_and_is_retried(
     let message = failed["error"]["message"].as_str().unwrap();
     assert!(["check", "tried again"].iter().any(|hint| message.contains(hint)), "{failed}");
     check(server, key, "Ann").await;
-    let done = seat.run(&["sync", "person"]).await;
+    let done = node.spawn(&["sync", "person"]).wait().await;
     assert_eq!(done.code, Some(1), "{done:?}");
     assert!(codes.iter().any(|code| done.stderr.contains(code)), "{done:?}");
     mend().await;
@@ -230,34 +233,34 @@ async fn fails_and_is_retried(
 
 #[tokio::test(flavor = "multi_thread")]
 async fn without_the_warehouse_file_runs_fail_and_are_retried() {
-    let site = Site::new();
-    site.execute("warehouse.db", ROWS).await;
-    let seat = site.seat("data", &sections(SQLITE, "every 1s"));
-    let key = seat.key().await;
-    let server = seat.serve().await;
+    let deployment = Deployment::new();
+    deployment.execute("warehouse.db", ROWS).await;
+    let node = deployment.node("data", &sections(SQLITE, "every 1s"));
+    let key = node.key().await;
+    let server = node.serve().await;
     await_name(&server, &key, "Ann").await;
-    fs::rename(site.path("warehouse.db"), site.path("away.db")).unwrap();
-    fails_and_is_retried(&seat, &server, &key, &["source_file_missing"], async || {
-        site.execute("away.db", "update people set name = 'Anna' where id = 1").await;
-        fs::rename(site.path("away.db"), site.path("warehouse.db")).unwrap();
+    fs::rename(deployment.path("warehouse.db"), deployment.path("away.db")).unwrap();
+    fails_and_is_retried(&node, &server, &key, &["source_file_missing"], async || {
+        deployment.execute("away.db", "update people set name = 'Anna' where id = 1").await;
+        fs::rename(deployment.path("away.db"), deployment.path("warehouse.db")).unwrap();
     })
     .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn without_the_warehouse_server_runs_fail_and_are_retried() {
-    let (site, database) = (Site::new(), Postgres::database().await);
+    let (deployment, database) = (Deployment::new(), Postgres::database().await);
     database.execute(ROWS).await;
     let link = Link::to(&database).await;
     let warehouse = format!("type = \"postgres\"\nurl = \"{}\"", link.url(&database));
-    let seat = site.seat("data", &sections(&warehouse, "every 1s"));
-    let key = seat.key().await;
-    let server = seat.serve().await;
+    let node = deployment.node("data", &sections(&warehouse, "every 1s"));
+    let key = node.key().await;
+    let server = node.serve().await;
     await_name(&server, &key, "Ann").await;
     link.cut();
     // A run may be in the middle of its query.
     let codes = ["source_unreachable", "source_connection_lost"];
-    fails_and_is_retried(&seat, &server, &key, &codes, async || {
+    fails_and_is_retried(&node, &server, &key, &codes, async || {
         database.execute("update people set name = 'Anna' where id = 1").await;
         link.mend();
     })
@@ -266,14 +269,14 @@ async fn without_the_warehouse_server_runs_fail_and_are_retried() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_warehouse_that_fails_in_any_way_costs_readers_nothing() {
-    let (site, database) = (Site::new(), Postgres::database().await);
+    let (deployment, database) = (Deployment::new(), Postgres::database().await);
     database.execute(ROWS).await;
     let warehouse = |url: &str| format!("type = \"postgres\"\nurl = \"{url}\"");
     let right = sections(&warehouse(&database.url()), "manual");
-    let seat = site.seat("data", &right);
-    let key = seat.key().await;
-    seat.output(&["sync", "person"]).await;
-    let server = seat.serve().await;
+    let node = deployment.node("data", &right);
+    let key = node.key().await;
+    node.output(&["sync", "person"]).await;
+    let server = node.serve().await;
     await_name(&server, &key, "Ann").await;
     let reader = Reader::start(&server, &key);
     database.execute("update people set name = 'Anna' where id = 1").await;
@@ -285,20 +288,20 @@ async fn a_warehouse_that_fails_in_any_way_costs_readers_nothing() {
         (query("select id, nmae as name from people"), "source_unknown_column"),
         (query("select id, 1 / (id - 2) as name from people"), "source_query_failed"),
     ] {
-        seat.configure(&faulty);
-        let done = seat.run(&["sync", "person"]).await;
+        node.configure(&faulty);
+        let done = node.spawn(&["sync", "person"]).wait().await;
         assert_eq!(done.code, Some(1), "{done:?}");
         assert!(done.stderr.contains(code), "{done:?}");
         check(&server, &key, "Ann").await;
     }
     // The table changes beneath its model.
-    seat.configure(&right);
+    node.configure(&right);
     database.execute("alter table people rename name to first_name").await;
-    let done = seat.run(&["sync", "person"]).await;
-    assert_eq!(seat.runs().await[0]["status"], "held", "{done:?}");
+    let done = node.spawn(&["sync", "person"]).wait().await;
+    assert_eq!(node.runs().await[0]["status"], "held", "{done:?}");
     check(&server, &key, "Ann").await;
     database.execute("alter table people rename first_name to name").await;
-    seat.output(&["sync", "person"]).await;
+    node.output(&["sync", "person"]).await;
     await_name(&server, &key, "Anna").await;
     reader.end(&BTreeMap::from([(1, "Ann"), (2, "Anna")])).await;
 }
@@ -306,34 +309,34 @@ async fn a_warehouse_that_fails_in_any_way_costs_readers_nothing() {
 /// A store that was announced to and is empty: a mount that is missing, a wrong prefix.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_emptied_store_is_not_begun_anew() {
-    let (site, seat, key, server) = serving().await;
+    let (deployment, node, key, server) = serving().await;
     check(&server, &key, "Ann").await;
-    site.execute("warehouse.db", "update people set name = 'Anna' where id = 1").await;
-    fs::rename(site.path("store"), site.path("elsewhere")).unwrap();
+    deployment.execute("warehouse.db", "update people set name = 'Anna' where id = 1").await;
+    fs::rename(deployment.path("store"), deployment.path("elsewhere")).unwrap();
     for arguments in [&["sync", "person"][..], &["keys", "create", "--name", "late", "--all-collections"]] {
-        let done = seat.run(arguments).await;
+        let done = node.spawn(arguments).wait().await;
         assert_eq!(done.code, Some(2), "{arguments:?}: {done:?}");
         assert!(done.stderr.contains("code: catalog_lost"), "{arguments:?}: {done:?}");
     }
-    assert!(site.catalog().is_empty(), "nothing was begun");
+    assert!(deployment.catalog().is_empty(), "nothing was begun");
     check(&server, &key, "Ann").await;
 
-    fs::remove_dir_all(site.path("store")).unwrap();
-    fs::rename(site.path("elsewhere"), site.path("store")).unwrap();
-    seat.output(&["sync", "person"]).await;
+    fs::remove_dir_all(deployment.path("store")).unwrap();
+    fs::rename(deployment.path("elsewhere"), deployment.path("store")).unwrap();
+    node.output(&["sync", "person"]).await;
     await_name(&server, &key, "Anna").await;
 }
 
 /// A segment of what is announced is gone, here and in the store: nothing can be compared with it.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lost_segment_is_written_anew_by_who_accepts_that() {
-    let (site, _seat, key, server) = serving().await;
+    let (deployment, _node, key, server) = serving().await;
     check(&server, &key, "Ann").await;
-    let object = site.manifest("person")["segments"][0]["object"].as_str().unwrap().to_owned();
-    fs::remove_file(site.path("store").join(object)).unwrap();
-    let other = site.seat("other", &sections(SQLITE, "manual"));
-    site.execute("warehouse.db", "update people set name = 'Anna' where id = 1").await;
-    let done = other.run(&["sync", "person"]).await;
+    let object = deployment.manifest("person")["segments"][0]["object"].as_str().unwrap().to_owned();
+    fs::remove_file(deployment.path("store").join(object)).unwrap();
+    let other = deployment.node("other", &sections(SQLITE, "manual"));
+    deployment.execute("warehouse.db", "update people set name = 'Anna' where id = 1").await;
+    let done = other.spawn(&["sync", "person"]).wait().await;
     assert!(done.code == Some(1) && done.stderr.contains("object_missing"), "{done:?}");
     check(&server, &key, "Ann").await;
     other.output(&["sync", "person", "--accept"]).await;

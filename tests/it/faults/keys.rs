@@ -2,7 +2,7 @@
 
 use rustix::process::Signal;
 
-use crate::support::process::{Site, until};
+use crate::support::{deployment::Deployment, process::until};
 
 const ROWS: &str = "create table people (id integer primary key, name text);
     insert into people values (1, 'Ann');";
@@ -13,18 +13,18 @@ const SECTIONS: &str = "[sources.warehouse]\ntype = \"sqlite\"\npath = \"warehou
 
 #[tokio::test(flavor = "multi_thread")]
 async fn keys_come_and_go_beside_a_running_server() {
-    let site = Site::new();
-    site.execute("warehouse.db", ROWS).await;
-    let seat = site.seat("data", SECTIONS);
+    let deployment = Deployment::new();
+    deployment.execute("warehouse.db", ROWS).await;
+    let node = deployment.node("data", SECTIONS);
     // The server starts without any key, and is ready.
-    let server = seat.serve().await;
+    let server = node.serve().await;
     for sync in ["person", "human"] {
-        seat.output(&["sync", sync]).await;
+        node.output(&["sync", sync]).await;
     }
     let create = async |more: &[&str]| {
         let mut arguments = vec!["keys", "create", "--name", "test"];
         arguments.extend(more);
-        seat.output(&arguments).await.trim().to_owned()
+        node.output(&arguments).await.trim().to_owned()
     };
     let all = create(&["--all-collections"]).await;
     let person = create(&["--collection", "person"]).await;
@@ -52,7 +52,7 @@ async fn keys_come_and_go_beside_a_running_server() {
         .await;
     assert_eq!(server.get(&all, "nothing", 1).await.code(), "collection_not_found");
 
-    seat.output(&["keys", "revoke", &person]).await;
+    node.output(&["keys", "revoke", &person]).await;
     let refused = until("the refusal of a revoked key", async || {
         let answer = server.get(&person, "person", 1).await;
         (answer.status != 200).then_some(answer)
@@ -65,34 +65,34 @@ async fn keys_come_and_go_beside_a_running_server() {
     server.kill();
     for gone in [false, true] {
         if gone {
-            std::fs::rename(site.path("store"), site.path("store.gone")).unwrap();
+            std::fs::rename(deployment.path("store"), deployment.path("store.gone")).unwrap();
         }
-        let server = seat.serve().await;
+        let server = node.serve().await;
         assert_eq!(server.get(&person, "person", 1).await.status, 401, "store gone: {gone}");
         assert_eq!(server.get(&brief, "person", 1).await.status, 401, "store gone: {gone}");
         assert_eq!(server.get(&all, "person", 1).await.status, 200, "store gone: {gone}");
         // In order, so that what it knows of keys is on its disk.
         server.signal(Signal::TERM);
-        assert_eq!(server.ended().await.code, Some(0));
+        assert_eq!(server.wait().await.code, Some(0));
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_restored_backup_of_metadata_revives_no_key() {
-    let site = Site::new();
-    site.execute("warehouse.db", ROWS).await;
-    let seat = site.seat("data", SECTIONS);
-    let (kept, revoked) = (seat.key().await, seat.key().await);
-    seat.output(&["sync", "person"]).await;
-    std::fs::copy(site.path("metadata.db"), site.path("backup.db")).unwrap();
-    seat.output(&["keys", "revoke", &revoked]).await;
+    let deployment = Deployment::new();
+    deployment.execute("warehouse.db", ROWS).await;
+    let node = deployment.node("data", SECTIONS);
+    let (kept, revoked) = (node.key().await, node.key().await);
+    node.output(&["sync", "person"]).await;
+    std::fs::copy(deployment.path("metadata.db"), deployment.path("backup.db")).unwrap();
+    node.output(&["keys", "revoke", &revoked]).await;
     for beside in ["metadata.db-wal", "metadata.db-shm"] {
-        let _ = std::fs::remove_file(site.path(beside));
+        let _ = std::fs::remove_file(deployment.path(beside));
     }
-    std::fs::rename(site.path("backup.db"), site.path("metadata.db")).unwrap();
+    std::fs::rename(deployment.path("backup.db"), deployment.path("metadata.db")).unwrap();
 
-    let server = seat.serve().await;
-    let fresh = seat.key().await;
+    let server = node.serve().await;
+    let fresh = node.key().await;
     until("a key made after it", async || {
         (server.get(&fresh, "person", 1).await.status == 200).then_some(())
     })

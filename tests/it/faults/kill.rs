@@ -20,7 +20,10 @@ use sqlx::{Connection as _, SqliteConnection, sqlite::SqliteConnectOptions};
 use tokio::{task::JoinHandle, time::interval};
 
 use crate::support::http::{Answer, Client};
-use crate::support::process::{Process, Seat, Site, until, version};
+use crate::support::{
+    deployment::{Deployment, NodeDirectory},
+    process::{Process, until, version},
+};
 
 const COLLECTIONS: [&str; 2] = ["whole", "part"];
 /// Rows of each table, the guest not counted.
@@ -108,8 +111,8 @@ fn count(path: &Path) -> usize {
 }
 
 struct Trial {
-    site: Site,
-    seat: Seat,
+    deployment: Deployment,
+    node: NodeDirectory,
     key: String,
     dice: Dice,
     /// The newest generation that may be in the warehouse.
@@ -124,15 +127,15 @@ struct Trial {
 
 impl Trial {
     async fn start(schedule: &str) -> Self {
-        let site = Site::new();
-        site.execute("warehouse.db", TABLES).await;
-        let seat = site.seat("data", &sections(schedule));
-        let key = seat.key().await;
+        let deployment = Deployment::new();
+        deployment.execute("warehouse.db", TABLES).await;
+        let node = deployment.node("data", &sections(schedule));
+        let key = node.key().await;
         let (written, stop_writing) = (Arc::new(AtomicI64::new(9)), Shutdown::new());
-        let writing = write(site.path("warehouse.db"), written.clone(), stop_writing.clone());
+        let writing = write(deployment.path("warehouse.db"), written.clone(), stop_writing.clone());
         Self {
-            site,
-            seat,
+            deployment,
+            node,
             key,
             dice: Dice::new(),
             written,
@@ -218,7 +221,7 @@ impl Trial {
 
     /// Kills `process` when its moment has come, unless it ended before; reads meanwhile.
     async fn kill_at(&mut self, aim: Aim, mut process: Process, server: Option<&Process>) {
-        let (store, began) = (self.site.path("store"), Instant::now());
+        let (store, began) = (self.deployment.path("store"), Instant::now());
         let before = count(&store);
         let mut look = interval(Duration::from_millis(1));
         let mut is_ready = server.is_some();
@@ -241,12 +244,12 @@ impl Trial {
 
     /// Runs and catalog tell one story, and nothing is open.
     async fn check_books(&self) {
-        let runs = self.seat.runs().await;
+        let runs = self.node.runs().await;
         let of = |run: &Value| runs.iter().find(|known| known["id"] == *run);
         // The run that first brought each version; upkeep announces a version again.
         let mut first: BTreeMap<(&str, u64), Value> = BTreeMap::new();
         let mut newest: BTreeMap<&str, u64> = BTreeMap::new();
-        for document in self.site.catalog() {
+        for document in self.deployment.catalog() {
             for name in COLLECTIONS {
                 let entry = &document["collections"][name];
                 let Some(version) = entry["version"].as_u64() else {
@@ -310,14 +313,14 @@ fn open_runs(runs: &[Value]) -> BTreeSet<String> {
 async fn a_killed_server_comes_back_with_what_was_announced() {
     let mut trial = Trial::start("every 1s").await;
     for round in 0..SERVER_KILLS {
-        let server = trial.seat.spawn(&["serve"]);
+        let server = trial.node.spawn(&["serve"]);
         let aim = Aim::roll(&mut trial.dice, 1500);
         trial.kill_at(aim, server, None).await;
 
         // Without the role that syncs nothing moves.
-        let replica = trial.seat.serve_with(&[("LARDER_ROLES", "replica")]).await;
+        let replica = trial.node.serve_with(&[("LARDER_ROLES", "replica")]).await;
         for collection in COLLECTIONS {
-            let Some(announced) = trial.site.announced(collection) else { continue };
+            let Some(announced) = trial.deployment.announced(collection) else { continue };
             let (version, generation) = trial.sweep(&replica, collection).await.unwrap();
             assert_eq!(version, announced, "{collection} in round {round}");
             let generation = generation.unwrap_or_else(|| panic!("a mixture in round {round}"));
@@ -325,17 +328,17 @@ async fn a_killed_server_comes_back_with_what_was_announced() {
         }
         replica.kill();
     }
-    let left_open = open_runs(&trial.seat.runs().await);
-    let mut server = trial.seat.serve().await;
+    let left_open = open_runs(&trial.node.runs().await);
+    let mut server = trial.node.serve().await;
     until("settling of killed runs", async || {
         assert!(server.is_running());
-        left_open.is_disjoint(&open_runs(&trial.seat.runs().await)).then_some(())
+        left_open.is_disjoint(&open_runs(&trial.node.runs().await)).then_some(())
     })
     .await;
     server.kill();
     trial.stop_writing().await;
     for collection in COLLECTIONS {
-        trial.seat.output(&["sync", collection]).await;
+        trial.node.output(&["sync", collection]).await;
     }
     trial.check_books().await;
 }
@@ -343,15 +346,15 @@ async fn a_killed_server_comes_back_with_what_was_announced() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_killed_command_changes_nothing_or_all() {
     let mut trial = Trial::start("manual").await;
-    let server = trial.seat.serve().await;
+    let server = trial.node.serve().await;
     let began = Instant::now();
     for collection in COLLECTIONS {
-        trial.seat.output(&["sync", collection]).await;
+        trial.node.output(&["sync", collection]).await;
     }
     let usual_ms = began.elapsed().as_millis() as u64 / 2;
     for round in 0..COMMAND_KILLS {
         let collection = COLLECTIONS[trial.dice.below(2) as usize];
-        let command = trial.seat.spawn(&["sync", collection]);
+        let command = trial.node.spawn(&["sync", collection]);
         let aim = Aim::roll(&mut trial.dice, usual_ms);
         trial.kill_at(aim, command, Some(&server)).await;
         for collection in COLLECTIONS {
@@ -361,15 +364,18 @@ async fn a_killed_command_changes_nothing_or_all() {
                 Some((version, generation?))
             })
             .await;
-            assert!(version <= trial.site.announced(collection).unwrap(), "{collection} in round {round}");
+            assert!(
+                version <= trial.deployment.announced(collection).unwrap(),
+                "{collection} in round {round}"
+            );
             trial.note(collection, version, generation);
         }
     }
     trial.stop_writing().await;
     let newest = trial.written.load(Ordering::SeqCst);
     for collection in COLLECTIONS {
-        trial.seat.output(&["sync", collection]).await;
-        let announced = trial.site.announced(collection).unwrap();
+        trial.node.output(&["sync", collection]).await;
+        let announced = trial.deployment.announced(collection).unwrap();
         let (version, generation) = until("the newest generation", async || {
             let (version, generation) = trial.sweep(&server, collection).await?;
             (version == announced).then_some((version, generation?))

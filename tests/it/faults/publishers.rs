@@ -6,8 +6,11 @@ use chrono::{DateTime, Utc};
 use serde_json::Value;
 
 use crate::support::postgres::{Database, Postgres};
-use crate::support::process::{Seat, Site, until};
 use crate::support::reader::Reader;
+use crate::support::{
+    deployment::{Deployment, NodeDirectory},
+    process::until,
+};
 
 const ROWS: &str = "create table people (id integer primary key, name text);
     insert into people values (1, 'Ann'), (2, 'Bob');";
@@ -30,15 +33,15 @@ fn postgres(database: &Database) -> String {
     format!("[sources.warehouse]\ntype = \"postgres\"\nurl = \"{}\"\n", database.url())
 }
 
-async fn open_run(seat: &Seat) -> Value {
-    until("a run under way", async || seat.runs().await.into_iter().find(|run| run["status"] == "running"))
+async fn open_run(node: &NodeDirectory) -> Value {
+    until("a run under way", async || node.runs().await.into_iter().find(|run| run["status"] == "running"))
         .await
 }
 
 /// Every version of every collection comes once, in order: nobody forked, nothing was lost.
-fn check_catalog(site: &Site) -> BTreeMap<String, u64> {
+fn check_catalog(deployment: &Deployment) -> BTreeMap<String, u64> {
     let mut newest = BTreeMap::new();
-    for (at, document) in site.catalog().iter().enumerate() {
+    for (at, document) in deployment.catalog().iter().enumerate() {
         assert_eq!(document["n"].as_u64(), Some(at as u64 + 1));
         let collections = document["collections"].as_object().unwrap();
         for (name, entry) in collections {
@@ -53,15 +56,19 @@ fn check_catalog(site: &Site) -> BTreeMap<String, u64> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn of_two_commands_for_one_sync_the_second_follows_the_first() {
-    let (site, database, books) = (Site::new(), Postgres::database().await, Postgres::database().await);
+    let (deployment, database, books) =
+        (Deployment::new(), Postgres::database().await, Postgres::database().await);
     database.execute(ROWS).await;
-    let seat =
-        site.seat_with_metadata("data", &books.url(), &sections(&postgres(&database), "manual", &["person"]));
-    seat.output(&["migrate"]).await;
+    let node = deployment.node_with_metadata(
+        "data",
+        &books.url(),
+        &sections(&postgres(&database), "manual", &["person"]),
+    );
+    node.output(&["migrate"]).await;
     let locked = database.lock("people").await;
-    let first = seat.spawn(&["sync", "person", "--json"]);
-    let run = open_run(&seat).await;
-    let second = seat.spawn(&["sync", "person", "--json"]);
+    let first = node.spawn(&["sync", "person", "--json"]);
+    let run = open_run(&node).await;
+    let second = node.spawn(&["sync", "person", "--json"]);
     // It looks at the run again and again; nobody else asks for a run by its id.
     until("following", async || {
         let following = "select 1 from pg_stat_activity where datname = current_database() \
@@ -71,48 +78,50 @@ async fn of_two_commands_for_one_sync_the_second_follows_the_first() {
     .await;
     drop(locked);
     for process in [first, second] {
-        let done = process.ended().await;
+        let done = process.wait().await;
         assert_eq!(done.code, Some(0), "{done:?}");
         let told: Value = serde_json::from_str(&done.stdout).unwrap();
         assert_eq!((&told["id"], told["status"].as_str()), (&run["id"], Some("announced")));
     }
-    assert_eq!(seat.runs().await.len(), 1);
-    assert_eq!(check_catalog(&site)["person"], 1);
+    assert_eq!(node.runs().await.len(), 1);
+    assert_eq!(check_catalog(&deployment)["person"], 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn commands_for_different_syncs_cost_each_other_nothing() {
-    let site = Site::new();
-    site.execute("warehouse.db", ROWS).await;
+    let deployment = Deployment::new();
+    deployment.execute("warehouse.db", ROWS).await;
     let syncs = ["one", "two", "three"];
-    let seat = site.seat("data", &sections(SQLITE, "manual", &syncs));
+    let node = deployment.node("data", &sections(SQLITE, "manual", &syncs));
     for round in 1..=4 {
-        site.execute("warehouse.db", &format!("update people set name = 'Ann {round}' where id = 1")).await;
-        let mut processes = Vec::from(syncs.map(|sync| seat.spawn(&["sync", sync])));
+        deployment
+            .execute("warehouse.db", &format!("update people set name = 'Ann {round}' where id = 1"))
+            .await;
+        let mut processes = Vec::from(syncs.map(|sync| node.spawn(&["sync", sync])));
         // Keys go through the same documents.
-        processes.push(seat.spawn(&["keys", "create", "--name", "test", "--all-collections"]));
+        processes.push(node.spawn(&["keys", "create", "--name", "test", "--all-collections"]));
         for process in processes {
-            let done = process.ended().await;
+            let done = process.wait().await;
             assert_eq!(done.code, Some(0), "{done:?}");
         }
-        assert_eq!(check_catalog(&site).into_values().collect::<Vec<_>>(), [round; 3]);
-        assert_eq!(site.catalog().pop().unwrap()["keys"]["revision"].as_u64(), Some(round));
+        assert_eq!(check_catalog(&deployment).into_values().collect::<Vec<_>>(), [round; 3]);
+        assert_eq!(deployment.catalog().pop().unwrap()["keys"]["revision"].as_u64(), Some(round));
     }
-    let runs = seat.runs().await;
+    let runs = node.runs().await;
     assert_eq!(runs.len(), 12);
     assert!(runs.iter().all(|run| run["status"] == "announced"), "{runs:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn two_nodes_share_the_work_and_one_takes_over_from_a_killed_one() {
-    let (site, database) = (Site::new(), Postgres::database().await);
+    let (deployment, database) = (Deployment::new(), Postgres::database().await);
     database.execute(ROWS).await;
     let sections = sections(&postgres(&database), "every 1s", &["person"]);
-    let seats = ["a", "b"].map(|name| site.seat(name, &sections));
-    let key = seats[0].key().await;
-    let mut servers = vec![seats[0].serve().await, seats[1].serve().await];
-    let seat = &seats[0];
-    until("some runs", async || (seat.runs().await.len() >= 4).then_some(())).await;
+    let nodes = ["a", "b"].map(|name| deployment.node(name, &sections));
+    let key = nodes[0].key().await;
+    let mut servers = vec![nodes[0].serve().await, nodes[1].serve().await];
+    let node = &nodes[0];
+    until("some runs", async || (node.runs().await.len() >= 4).then_some(())).await;
     let mut readers = Vec::new();
     for server in &servers {
         until("the first version", async || {
@@ -122,7 +131,7 @@ async fn two_nodes_share_the_work_and_one_takes_over_from_a_killed_one() {
         readers.push(Reader::start(server, &key));
     }
 
-    let runs = seat.runs().await;
+    let runs = node.runs().await;
     let time = |run: &Value, field: &str| -> DateTime<Utc> { run[field].as_str().unwrap().parse().unwrap() };
     for pair in runs.windows(2).filter(|pair| pair[1]["finished_at"].is_string()) {
         assert!(time(&pair[1], "finished_at") <= time(&pair[0], "started_at"), "runs overlap: {pair:?}");
@@ -130,9 +139,9 @@ async fn two_nodes_share_the_work_and_one_takes_over_from_a_killed_one() {
 
     // The holder dies in the middle of a run.
     let locked = database.lock("people").await;
-    let run = open_run(seat).await;
+    let run = open_run(node).await;
     let holder =
-        site.text("metadata.db", "select holder from leases where name = 'sync:person'").await.unwrap();
+        deployment.text("metadata.db", "select holder from leases where name = 'sync:person'").await.unwrap();
     let position = servers.iter().position(|server| holder.starts_with(&format!("pid-{}-", server.id())));
     let position = position.unwrap();
     readers.remove(position).end(&BTreeMap::from([(1, "Ann")])).await;
@@ -144,46 +153,46 @@ async fn two_nodes_share_the_work_and_one_takes_over_from_a_killed_one() {
         (survivor.get(&key, "person", 1).await.json()["name"] == "Anna").then_some(())
     })
     .await;
-    let runs = seat.runs().await;
+    let runs = node.runs().await;
     let killed = runs.iter().find(|known| known["id"] == run["id"]).unwrap();
     assert_eq!(killed["status"], "interrupted");
-    assert_eq!(check_catalog(&site)["person"], 2);
+    assert_eq!(check_catalog(&deployment)["person"], 2);
     readers.remove(0).end(&BTreeMap::from([(1, "Ann"), (2, "Anna")])).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_second_server_of_one_directory_is_refused_and_harms_nobody() {
-    let site = Site::new();
-    site.execute("warehouse.db", ROWS).await;
-    let seat = site.seat("data", &sections(SQLITE, "manual", &["person"]));
-    let key = seat.key().await;
-    seat.output(&["sync", "person"]).await;
-    let first = seat.serve().await;
-    let done = seat.run(&["serve"]).await;
+    let deployment = Deployment::new();
+    deployment.execute("warehouse.db", ROWS).await;
+    let node = deployment.node("data", &sections(SQLITE, "manual", &["person"]));
+    let key = node.key().await;
+    node.output(&["sync", "person"]).await;
+    let first = node.serve().await;
+    let done = node.spawn(&["serve"]).wait().await;
     assert_eq!(done.code, Some(1), "{done:?}");
-    let directory = site.path("data");
+    let directory = deployment.path("data");
     assert!(done.stderr.contains(directory.to_str().unwrap()), "{done:?}");
     assert!(done.stderr.contains(&format!("(process {})", first.id())), "{done:?}");
     assert_eq!(first.get(&key, "person", 1).await.status, 200);
     // Killed, the first frees the directory at once.
     first.kill();
-    let second = seat.serve().await;
+    let second = node.serve().await;
     assert_eq!(second.get(&key, "person", 1).await.status, 200);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_killed_command_that_nobody_repeats_is_settled_by_the_server() {
-    let (site, database) = (Site::new(), Postgres::database().await);
+    let (deployment, database) = (Deployment::new(), Postgres::database().await);
     database.execute(ROWS).await;
-    let seat = site.seat("data", &sections(&postgres(&database), "manual", &["person"]));
+    let node = deployment.node("data", &sections(&postgres(&database), "manual", &["person"]));
     let locked = database.lock("people").await;
-    let command = seat.spawn(&["sync", "person"]);
-    let run = open_run(&seat).await;
+    let command = node.spawn(&["sync", "person"]);
+    let run = open_run(&node).await;
     command.kill();
     drop(locked);
-    let _server = seat.serve().await;
+    let _server = node.serve().await;
     until("settling", async || {
-        let runs = seat.runs().await;
+        let runs = node.runs().await;
         let known = runs.iter().find(|known| known["id"] == run["id"]).unwrap();
         (known["status"] == "interrupted" && known["finished_at"].is_string()).then_some(())
     })
@@ -192,7 +201,7 @@ async fn a_killed_command_that_nobody_repeats_is_settled_by_the_server() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_run_that_waited_for_its_turn_is_not_run_again_after_another_process_ran_it() {
-    let (site, database) = (Site::new(), Postgres::database().await);
+    let (deployment, database) = (Deployment::new(), Postgres::database().await);
     let mut text = vec![postgres(&database), "[engine]\nmax_concurrent_runs = 1\n".to_owned()];
     let mut locks = BTreeMap::new();
     for (sync, schedule) in [("one", "every 1h"), ("two", "every 1h"), ("clock", "every 1s")] {
@@ -203,17 +212,17 @@ async fn a_run_that_waited_for_its_turn_is_not_run_again_after_another_process_r
         ));
         locks.insert(sync, database.lock(sync).await);
     }
-    let seat = site.seat("data", &text.concat());
-    let _server = seat.serve().await;
+    let node = deployment.node("data", &text.concat());
+    let _server = node.serve().await;
     // One has the only turn, the others wait for it.
-    let first = open_run(&seat).await;
+    let first = open_run(&node).await;
     let waiting = ["one", "two"].into_iter().find(|sync| first["sync"] != *sync).unwrap();
     locks.remove(waiting);
-    seat.output(&["sync", waiting]).await;
+    node.output(&["sync", waiting]).await;
     drop(locks);
     // Turns are taken in order: before the clock's second run, everybody had one.
     let runs_of = async |sync: &str| {
-        let runs = seat.runs().await;
+        let runs = node.runs().await;
         runs.iter().filter(|run| run["sync"] == sync && run["finished_at"].is_string()).count()
     };
     until("two runs of the clock", async || (runs_of("clock").await >= 2).then_some(())).await;

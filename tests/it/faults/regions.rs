@@ -13,7 +13,10 @@ use larder::{
 use rustix::process::Signal;
 use serde_json::Value;
 
-use crate::support::process::{Process, Seat, Site, until};
+use crate::support::{
+    deployment::{Deployment, NodeDirectory},
+    process::{Process, until},
+};
 
 const ROWS: &str = "create table people (id integer, name text); insert into people values (1, 'Ann')";
 const PERSON: &str = "
@@ -35,32 +38,32 @@ async fn served(server: &mut Process) -> Option<u64> {
 }
 
 /// The fleet as `larder status --json` shows it.
-async fn fleet(seat: &Seat) -> Vec<Value> {
-    let status: Value = serde_json::from_str(&seat.output(&["status", "--json"]).await).unwrap();
+async fn fleet(node: &NodeDirectory) -> Vec<Value> {
+    let status: Value = serde_json::from_str(&node.output(&["status", "--json"]).await).unwrap();
     status["fleet"]["nodes"].as_array().unwrap().clone()
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_version_is_awaited_in_every_region() {
-    let site = Site::new();
-    site.execute("warehouse.db", ROWS).await;
-    let (us_seat, eu_seat) = (site.seat("us", PERSON), site.seat("eu", PERSON));
-    let mut us = us_seat.serve_with(&[("LARDER_REGION", "us")]).await;
-    let mut eu = eu_seat.serve_with(&EU).await;
+    let deployment = Deployment::new();
+    deployment.execute("warehouse.db", ROWS).await;
+    let (us_node, eu_node) = (deployment.node("us", PERSON), deployment.node("eu", PERSON));
+    let mut us = us_node.serve_with(&[("LARDER_REGION", "us")]).await;
+    let mut eu = eu_node.serve_with(&EU).await;
     // Both have left their first status: from now on both are waited for.
-    until("both nodes", async || (fleet(&us_seat).await.len() == 2).then_some(())).await;
+    until("both nodes", async || (fleet(&us_node).await.len() == 2).then_some(())).await;
     for version in 1..=2 {
-        site.execute("warehouse.db", &format!("update people set name = 'Ann {version}'")).await;
-        let told = us_seat.output(&["sync", "person", "--wait", "30s"]).await;
+        deployment.execute("warehouse.db", &format!("update people set name = 'Ann {version}'")).await;
+        let told = us_node.output(&["sync", "person", "--wait", "30s"]).await;
         let line = format!("person: version {version} is served by 2 nodes in 2 regions\n");
         assert!(told.ends_with(&line), "{told}");
         assert_eq!((served(&mut us).await, served(&mut eu).await), (Some(version), Some(version)));
     }
     // A run without changes has a version to wait for, too.
-    let told = us_seat.output(&["sync", "person", "--wait", "30s"]).await;
+    let told = us_node.output(&["sync", "person", "--wait", "30s"]).await;
     assert!(told.contains("unchanged") && told.contains("version 2 is served by 2 nodes"), "{told}");
 
-    let nodes = fleet(&us_seat).await;
+    let nodes = fleet(&us_node).await;
     for (node, region, roles) in [(&nodes[0], "eu", 1), (&nodes[1], "us", 2)] {
         assert_eq!(
             (node["region"].as_str(), node["state"].as_str()),
@@ -73,9 +76,9 @@ async fn a_version_is_awaited_in_every_region() {
         assert_eq!((one["versions_behind"].as_u64(), one["seconds_behind"].as_f64()), (Some(0), Some(0.0)));
         assert!(one["bytes"].as_u64() > Some(0) && node["catalog"].as_u64() > Some(0), "{node}");
     }
-    let id = std::fs::read_to_string(site.path("eu/node-id")).unwrap();
+    let id = std::fs::read_to_string(deployment.path("eu/node-id")).unwrap();
     assert_eq!(nodes[0]["node"], id.trim());
-    let table = us_seat.output(&["status"]).await;
+    let table = us_node.output(&["status"]).await;
     for heading in ["REGION  NODE", "STATE", "BEHIND"] {
         assert!(table.contains(heading), "{table}");
     }
@@ -92,24 +95,24 @@ async fn a_version_is_awaited_in_every_region() {
 
     // A killed node is waited for until it is silent.
     eu.kill();
-    site.execute("warehouse.db", "update people set name = 'Bob'").await;
-    let done = us_seat.run(&["sync", "person", "--wait", "1s"]).await;
+    deployment.execute("warehouse.db", "update people set name = 'Bob'").await;
+    let done = us_node.spawn(&["sync", "person", "--wait", "1s"]).wait().await;
     assert_eq!(done.code, Some(1), "{done:?}");
     assert!(done.stdout.contains("announced version 3"), "{done:?}");
     assert!(done.stderr.contains("eu/") && done.stderr.contains("serves version 2"), "{done:?}");
     assert!(!done.stderr.contains("us/") && done.stderr.contains("code: nodes_behind"), "{done:?}");
-    silent_nodes_are_not_waited_for(&site).await;
+    silent_nodes_are_not_waited_for(&deployment).await;
 
     // One that ends in order says so, and is waited for no more.
     us.signal(Signal::TERM);
-    assert_eq!(us.ended().await.code, Some(0));
-    let nodes = fleet(&us_seat).await;
+    assert_eq!(us.wait().await.code, Some(0));
+    let nodes = fleet(&us_node).await;
     assert_eq!(nodes[1]["state"], "draining", "{nodes:?}");
 }
 
 /// Moves the threshold between the age of the dead node and that of the living one.
-async fn silent_nodes_are_not_waited_for(site: &Site) {
-    let location = Location::Directory(site.path("store"));
+async fn silent_nodes_are_not_waited_for(deployment: &Deployment) {
+    let location = Location::Directory(deployment.path("store"));
     let store = Store::open(&location).unwrap();
     let statuses = StatusStore::within(store.clone());
     let person = CollectionName::new("person").unwrap();
@@ -140,48 +143,48 @@ async fn silent_nodes_are_not_waited_for(site: &Site) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn without_a_node_nothing_is_awaited() {
-    let site = Site::new();
-    site.execute("warehouse.db", ROWS).await;
-    let seat = site.seat("us", PERSON);
-    let done = seat.run(&["sync", "person", "--wait", "100ms"]).await;
+    let deployment = Deployment::new();
+    deployment.execute("warehouse.db", ROWS).await;
+    let node = deployment.node("us", PERSON);
+    let done = node.spawn(&["sync", "person", "--wait", "100ms"]).wait().await;
     assert_eq!(done.code, Some(1), "{done:?}");
     assert!(done.stdout.contains("announced version 1"), "{done:?}");
     assert!(done.stderr.contains("no live node") && done.stderr.contains("code: no_live_node"), "{done:?}");
-    let table = seat.output(&["status"]).await;
+    let table = node.output(&["status"]).await;
     assert!(table.contains("no node has left a status within 24 hours"), "{table}");
     for arguments in
         [&["sync", "person", "--wait", "5"][..], &["sync", "person", "--wait", "5s", "--dry-run"]]
     {
-        assert_eq!(seat.run(arguments).await.code, Some(2), "{arguments:?}");
+        assert_eq!(node.spawn(arguments).wait().await.code, Some(2), "{arguments:?}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_node_whose_status_cannot_be_written_serves_on() {
-    let site = Site::new();
-    site.execute("warehouse.db", ROWS).await;
-    let seat = site.seat("us", PERSON);
-    let text = std::fs::read_to_string(site.path("us.toml")).unwrap();
+    let deployment = Deployment::new();
+    deployment.execute("warehouse.db", ROWS).await;
+    let node = deployment.node("us", PERSON);
+    let text = std::fs::read_to_string(deployment.path("us.toml")).unwrap();
     let text = text.replace("[storage]\n", "[storage]\nstatus_url = \"file:./blocked/status\"\n");
-    std::fs::write(site.path("us.toml"), text).unwrap();
+    std::fs::write(deployment.path("us.toml"), text).unwrap();
     // A file stands where the directory should be, which stops root as well.
-    std::fs::write(site.path("blocked"), "").unwrap();
-    let mut server = seat.serve().await;
+    std::fs::write(deployment.path("blocked"), "").unwrap();
+    let mut server = node.serve().await;
     let failing = "the node's status cannot be written; it serves on, and others see it as silent";
     server.logged(failing).await;
-    seat.output(&["sync", "person"]).await;
+    node.output(&["sync", "person"]).await;
     until("the version", async || (served(&mut server).await == Some(1)).then_some(())).await;
     assert_eq!(server.ask("/readyz").await.status, 200);
     // The local part is shown, and says why the fleet is not.
     let shown = server.status().await;
     assert_eq!(shown["fleet"]["problem"]["code"], "local_file", "{shown}");
     assert_eq!(shown["fleet"]["nodes"], Value::Array(Vec::new()));
-    let done = seat.run(&["status"]).await;
+    let done = node.spawn(&["status"]).wait().await;
     assert_eq!(done.code, Some(0), "{done:?}");
     assert!(done.stderr.contains("nodes are not shown") && done.stdout.contains("person"), "{done:?}");
 
-    std::fs::remove_file(site.path("blocked")).unwrap();
+    std::fs::remove_file(deployment.path("blocked")).unwrap();
     server.logged("the node's status is written again").await;
     assert_eq!(server.log().matches(failing).count(), 1, "{}", server.log());
-    assert_eq!(fleet(&seat).await.len(), 1);
+    assert_eq!(fleet(&node).await.len(), 1);
 }

@@ -3,7 +3,10 @@
 use rustix::process::Signal;
 use sqlx::{Connection as _, PgConnection};
 
-use crate::support::process::{Process, Seat, Site, until};
+use crate::support::{
+    deployment::{Deployment, NodeDirectory},
+    process::{Process, until},
+};
 use crate::support::{http::Client, postgres::Postgres};
 
 const ROWS: &str = "create table people (id integer primary key, name text);
@@ -17,14 +20,14 @@ fn sections(schedule: &str) -> String {
     )
 }
 
-async fn started(schedule: &str) -> (Site, Seat, String, Process) {
-    let site = Site::new();
-    site.execute("warehouse.db", ROWS).await;
-    let seat = site.seat("data", &sections(schedule));
-    let key = seat.key().await;
-    seat.output(&["sync", "person"]).await;
-    let server = seat.serve().await;
-    (site, seat, key, server)
+async fn started(schedule: &str) -> (Deployment, NodeDirectory, String, Process) {
+    let deployment = Deployment::new();
+    deployment.execute("warehouse.db", ROWS).await;
+    let node = deployment.node("data", &sections(schedule));
+    let key = node.key().await;
+    node.output(&["sync", "person"]).await;
+    let server = node.serve().await;
+    (deployment, node, key, server)
 }
 
 /// A connection on which a request has begun and not ended.
@@ -38,7 +41,7 @@ async fn half(server: &Process, target: &str, key: &str) -> Client {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn sigterm_ends_in_order_and_resets_nobody() {
-    let (_site, _seat, key, mut server) = started("manual").await;
+    let (_deployment, _node, key, mut server) = started("manual").await;
     let mut health = half(&server, "/readyz", &key).await;
     let mut record = half(&server, "/v1/collections/person/records/id/2", &key).await;
     let mut idle = Client::connect(server.public().unwrap()).await;
@@ -64,7 +67,7 @@ async fn sigterm_ends_in_order_and_resets_nobody() {
     assert_eq!((answer.status, answer.header("connection")), (200, Some("close")));
     assert_eq!(answer.json()["name"], "Bob");
     record.closed().await;
-    let done = server.ended().await;
+    let done = server.wait().await;
     assert_eq!(done.code, Some(0), "{done:?}");
     assert!(!done.stderr.contains("some tasks did not end"), "{done:?}");
 }
@@ -72,14 +75,14 @@ async fn sigterm_ends_in_order_and_resets_nobody() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_second_signal_ends_at_once() {
     for (first, second) in [(Signal::TERM, Signal::TERM), (Signal::INT, Signal::TERM)] {
-        let (_site, _seat, key, mut server) = started("manual").await;
+        let (_deployment, _node, key, mut server) = started("manual").await;
         // Nobody finishes this request: the first signal alone would wait for it.
         let mut waiting = half(&server, "/v1/collections/person/records/id/1", &key).await;
         server.signal(first);
         server.logged("ending: requests in flight finish first; a second signal ends at once").await;
         assert!(server.is_running());
         server.signal(second);
-        let done = server.ended().await;
+        let done = server.wait().await;
         assert_eq!(done.code, Some(130), "{done:?}");
         waiting.ended().await;
     }
@@ -87,20 +90,20 @@ async fn a_second_signal_ends_at_once() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn sighup_takes_over_all_of_a_configuration_or_nothing() {
-    let (site, seat, key, mut server) = started("manual").await;
-    site.execute("warehouse.db", "update people set name = 'Anna' where id = 1").await;
+    let (deployment, node, key, mut server) = started("manual").await;
+    deployment.execute("warehouse.db", "update people set name = 'Anna' where id = 1").await;
 
     // Half of it is right: nothing of it counts.
-    seat.configure(&format!("{}unknown = 1\n", sections("every 1s")));
+    node.configure(&format!("{}unknown = 1\n", sections("every 1s")));
     server.signal(Signal::HUP);
     server.logged("the configuration is wrong; the old one stays in force").await;
     assert_eq!(server.get(&key, "person", 1).await.json()["name"], "Ann");
-    let runs = site.text("metadata.db", "select count(*) || '' from runs").await;
+    let runs = deployment.text("metadata.db", "select count(*) || '' from runs").await;
     assert_eq!(runs.as_deref(), Some("1"), "a schedule of a wrong configuration");
 
     // Another schedule, and one sync more.
     let more = "[syncs.human]\nmodel = \"people\"\nschedule = \"every 1s\"\nindexes = { id = \"id\" }\n";
-    seat.configure(&format!("{}{more}", sections("every 1s")));
+    node.configure(&format!("{}{more}", sections("every 1s")));
     server.signal(Signal::HUP);
     server.logged("the configuration was read again").await;
     until("the new schedule's run", async || {
@@ -112,15 +115,15 @@ async fn sighup_takes_over_all_of_a_configuration_or_nothing() {
 
     // Both leave the schedule again, and another one comes: when it runs, theirs has ended.
     let another = more.replace("human", "another");
-    seat.configure(&format!("{}{another}", sections("manual")));
+    node.configure(&format!("{}{another}", sections("manual")));
     server.signal(Signal::HUP);
     let runs_of = async |sync: &str| {
-        let runs = seat.runs().await;
+        let runs = node.runs().await;
         runs.iter().filter(|run| run["sync"] == sync).count()
     };
     until("the other sync's run", async || (runs_of("another").await > 0).then_some(())).await;
     let before = (runs_of("person").await, runs_of("human").await);
-    site.execute("warehouse.db", "update people set name = 'Annabel' where id = 1").await;
+    deployment.execute("warehouse.db", "update people set name = 'Annabel' where id = 1").await;
     until("three seconds of its runs", async || (runs_of("another").await > 3).then_some(())).await;
     assert_eq!((runs_of("person").await, runs_of("human").await), before);
     assert_eq!(server.get(&key, "person", 1).await.json()["name"], "Anna");
@@ -130,24 +133,24 @@ async fn sighup_takes_over_all_of_a_configuration_or_nothing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_signal_cancels_the_runs_of_a_server_and_leaves_none_open() {
-    let site = Site::new();
-    site.execute("warehouse.db", ROWS).await;
+    let deployment = Deployment::new();
+    deployment.execute("warehouse.db", ROWS).await;
     // Rows without end: only a signal ends this run.
     let endless = "[sources.warehouse]\ntype = \"sqlite\"\npath = \"warehouse.db\"\n\
         [models.endless]\nsource = \"warehouse\"\nprimary_key = \"i\"\n\
         sql = \"with recursive n(i) as (select 1 union all select 1 from n) select i from n\"\n\
         [syncs.endless]\nmodel = \"endless\"\nschedule = \"every 1s\"\nindexes = { id = \"i\" }\n";
-    let seat = site.seat("data", endless);
-    let server = seat.serve().await;
+    let node = deployment.node("data", endless);
+    let server = node.serve().await;
     let open = async || {
-        let runs = seat.runs().await;
+        let runs = node.runs().await;
         runs.into_iter().find(|run| run["status"] == "running")
     };
     let run = until("a run", open).await;
     server.signal(Signal::TERM);
-    let done = server.ended().await;
+    let done = server.wait().await;
     assert_eq!(done.code, Some(0), "{done:?}");
-    let runs = seat.runs().await;
+    let runs = node.runs().await;
     let ended = runs.iter().find(|known| known["id"] == run["id"]).unwrap();
     assert_eq!(
         (ended["status"].as_str(), ended["error"]["code"].as_str()),
@@ -157,22 +160,22 @@ async fn a_signal_cancels_the_runs_of_a_server_and_leaves_none_open() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_second_signal_ends_a_command_that_cannot_announce() {
-    let (site, database) = (Site::new(), Postgres::database().await);
+    let (deployment, database) = (Deployment::new(), Postgres::database().await);
     database.execute(ROWS).await;
     let warehouse = format!("type = \"postgres\"\nurl = \"{}\"", database.url());
     let text = sections("manual").replace("type = \"sqlite\"\npath = \"warehouse.db\"", &warehouse);
-    let seat = site.seat("data", &text);
-    seat.output(&["sync", "person"]).await;
+    let node = deployment.node("data", &text);
+    node.output(&["sync", "person"]).await;
 
     // The catalog goes away between a run's beginning and its announcement.
     database.execute("update people set name = 'Anna' where id = 1").await;
     let mut locked = PgConnection::connect(&database.url()).await.unwrap();
     let lock = "begin; lock table people in access exclusive mode";
     sqlx::raw_sql(lock).execute(&mut locked).await.unwrap();
-    let mut command = seat.spawn(&["sync", "person"]);
+    let mut command = node.spawn(&["sync", "person"]);
     let status = async |wanted: &str| {
         until(wanted, async || {
-            let run = seat.runs().await.swap_remove(0);
+            let run = node.runs().await.swap_remove(0);
             (run["status"] == wanted).then_some(())
         })
         .await;
@@ -181,8 +184,8 @@ async fn a_second_signal_ends_a_command_that_cannot_announce() {
     let waiting = "select 1 from pg_locks where not granted and database = \
          (select oid from pg_database where datname = current_database())";
     until("the run's query", async || database.value(waiting).await).await;
-    std::fs::rename(site.path("store/catalog"), site.path("away")).unwrap();
-    std::fs::write(site.path("store/catalog"), "in the way").unwrap();
+    std::fs::rename(deployment.path("store/catalog"), deployment.path("away")).unwrap();
+    std::fs::write(deployment.path("store/catalog"), "in the way").unwrap();
     drop(locked);
     status("announcing").await;
     command.signal(Signal::TERM);
@@ -191,13 +194,13 @@ async fn a_second_signal_ends_a_command_that_cannot_announce() {
     status("announcing").await;
     assert!(command.is_running());
     command.signal(Signal::TERM);
-    let done = command.ended().await;
+    let done = command.wait().await;
     assert_eq!(done.code, Some(130), "{done:?}");
 
-    std::fs::remove_file(site.path("store/catalog")).unwrap();
-    std::fs::rename(site.path("away"), site.path("store/catalog")).unwrap();
-    seat.output(&["sync", "person"]).await;
-    let runs = seat.runs().await;
+    std::fs::remove_file(deployment.path("store/catalog")).unwrap();
+    std::fs::rename(deployment.path("away"), deployment.path("store/catalog")).unwrap();
+    node.output(&["sync", "person"]).await;
+    let runs = node.runs().await;
     let statuses: Vec<_> = runs.iter().map(|run| run["status"].as_str().unwrap()).collect();
     assert_eq!(statuses, ["announced", "interrupted", "announced"]);
 }

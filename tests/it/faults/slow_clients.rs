@@ -11,7 +11,10 @@ use tokio::{
 };
 
 use crate::support::http::{Client, soon};
-use crate::support::process::{Process, Site, until};
+use crate::support::{
+    deployment::Deployment,
+    process::{Process, until},
+};
 
 /// Good connections, and slow ones.
 const GOOD: usize = 2000;
@@ -83,15 +86,15 @@ async fn good(server: Arc<Process>, key: String, all: Arc<Barrier>) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn slow_clients_take_nothing_from_good_ones() {
     let scaled = scale();
-    let site = Site::new();
+    let deployment = Deployment::new();
     let text = "larder ".repeat(LARGE_BYTES / 7);
     let rows =
         "create table people (id integer primary key, name text); insert into people values (2, 'Bob')";
-    site.execute("warehouse.db", &format!("{rows}, (1, '{text}')")).await;
-    let seat = site.seat("data", SECTIONS);
-    let key = seat.key().await;
-    seat.output(&["sync", "person"]).await;
-    let mut server = seat.serve().await;
+    deployment.execute("warehouse.db", &format!("{rows}, (1, '{text}')")).await;
+    let node = deployment.node("data", SECTIONS);
+    let key = node.key().await;
+    node.output(&["sync", "person"]).await;
+    let mut server = node.serve().await;
     let admin = server.admin().await;
     let server = Arc::new(server);
 

@@ -21,7 +21,8 @@ use tempfile::TempDir;
 use crate::support::{
     azure::{self, Azure},
     catalog::{announcer, change, deployment, entry, manifest, name, publish, quick, segment},
-    process::{Site, until, version},
+    deployment::Deployment,
+    process::{until, version},
     s3::{S3, gcs_section, section},
 };
 
@@ -102,26 +103,26 @@ async fn is_a_store(text: &str) {
 }
 
 /// A node's life, by its commands.
-async fn is_served(site: &Site, text: &str) {
-    site.execute("warehouse.db", "create table people (id integer primary key, name text)").await;
-    site.execute("warehouse.db", "insert into people values (1, 'Ann')").await;
+async fn is_served(deployment: &Deployment, text: &str) {
+    deployment.execute("warehouse.db", "create table people (id integer primary key, name text)").await;
+    deployment.execute("warehouse.db", "insert into people values (1, 'Ann')").await;
     let frame = format!(
         "[node]\ndata_dir = \"node\"\n[server]\nlisten = \"127.0.0.1:0\"\nadmin_listen = \"127.0.0.1:0\"\n\
          [metadata]\nurl = \"sqlite:./metadata.db\"\n[log]\nformat = \"json\"\n{text}poll_interval = \"50ms\"\n"
     );
-    let seat = site.seat_from("node", frame, PERSON);
-    let found = seat.output(&["check", "--connect"]).await;
+    let node = deployment.node_from("node", frame, PERSON);
+    let found = node.output(&["check", "--connect"]).await;
     assert!(found.contains("ok    store: reachable, nothing announced yet"), "{found}");
     assert!(found.contains("ok    statuses: no node has left one yet, and this node may"), "{found}");
-    seat.output(&["sync", "person"]).await;
-    let key = seat.key().await;
-    let server = seat.serve().await;
+    node.output(&["sync", "person"]).await;
+    let key = node.key().await;
+    let server = node.serve().await;
     assert_eq!(server.get(&key, "person", 1).await.json()["name"], "Ann");
-    site.execute("warehouse.db", "update people set name = 'Bob'").await;
-    let told = seat.output(&["sync", "person", "--wait", "20s"]).await;
+    deployment.execute("warehouse.db", "update people set name = 'Bob'").await;
+    let told = node.output(&["sync", "person", "--wait", "20s"]).await;
     assert!(told.contains("version 2 is served by 1 node in 1 region"), "{told}");
     assert_eq!(server.get(&key, "person", 1).await.json()["name"], "Bob");
-    seat.output(&["rollback", "person", "--to", "1"]).await;
+    node.output(&["rollback", "person", "--to", "1"]).await;
     let answer = until("the rollback", async || {
         let answer = server.get(&key, "person", 1).await;
         (version(&answer) == 3).then_some(answer)
@@ -132,24 +133,24 @@ async fn is_served(site: &Site, text: &str) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn google_cloud_storage() {
-    let site = Site::new();
-    is_a_store(&google(&site.path("")).await).await;
-    is_served(&site, &google(&site.path("")).await).await;
+    let deployment = Deployment::new();
+    is_a_store(&google(&deployment.path("")).await).await;
+    is_served(&deployment, &google(&deployment.path("")).await).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn azure_blob_storage() {
     is_a_store(&microsoft().await).await;
-    is_served(&Site::new(), &microsoft().await).await;
+    is_served(&Deployment::new(), &microsoft().await).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_bucket_that_is_not_there_is_named() {
-    let (server, site) = (S3::server().await.address(), Site::new());
+    let (server, deployment) = (S3::server().await.address(), Deployment::new());
     let azurite = azure::section(Azure::server().await.address());
     for (section, url, noun) in [
         (section(server), "s3://no-such-bucket/larder", "bucket"),
-        (gcs_section(server, &site.path("")), "gs://no-such-bucket/larder", "bucket"),
+        (gcs_section(server, &deployment.path("")), "gs://no-such-bucket/larder", "bucket"),
         (azurite, "az://no-such-bucket/larder", "container"),
     ] {
         let store = store(&format!("{section}[storage]\nurl = \"{url}\"\n"));

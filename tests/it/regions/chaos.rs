@@ -7,29 +7,30 @@ use larder::support::random;
 
 use super::world::World;
 use crate::support::{
+    deployment::NodeDirectory,
     http::Client,
-    process::{Process, Seat, until},
+    process::{Process, until},
 };
 
 const ROWS: u32 = 300;
 /// Kills in all; each waits until a change made after it is seen somewhere.
 const KILLS: u64 = 12;
 
-/// A seat and its process, which is not there while it is down.
+/// A node and its process, which is not there while it is down.
 struct Node {
-    seat: Seat,
+    node: NodeDirectory,
     process: Process,
 }
 
 impl Node {
-    async fn start(seat: Seat) -> Self {
-        let process = seat.serve().await;
-        Self { seat, process }
+    async fn start(node: NodeDirectory) -> Self {
+        let process = node.serve().await;
+        Self { node, process }
     }
 
     async fn kill_and_restart(self) -> Self {
         self.process.kill();
-        Self::start(self.seat).await
+        Self::start(self.node).await
     }
 }
 
@@ -110,7 +111,7 @@ async fn after_random_kills_every_region_serves_exactly_the_warehouse() {
         assert!(same.is_ok(), "seed {seed}: a region does not serve the warehouse");
     }
     let documents = until("the catalog", async || {
-        let text = publishers[0].seat.output(&["status", "--json"]).await;
+        let text = publishers[0].node.output(&["status", "--json"]).await;
         serde_json::from_str::<serde_json::Value>(&text).ok()
     })
     .await;

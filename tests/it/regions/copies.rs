@@ -53,7 +53,7 @@ async fn a_version_is_served_when_all_of_it_has_arrived() {
         world.bucket,
         section(store)
     );
-    let mut eu = world.site.seat_from("eu", frame, "").serve().await;
+    let mut eu = world.deployment.node_from("eu", frame, "").serve().await;
     await_note(&eu, &key, 1).await;
 
     // Head first, then the document, the manifest, and the segments at last.

@@ -81,8 +81,8 @@ async fn a_region_whose_packets_vanish_serves_on_and_catches_up() {
     let mut announced = BTreeMap::from([(world.announce(&hub, 1).await, 1)]);
     let frame = world.frame("eu", "eu", "replica", proxy.address());
     let frame = frame.replace("\"127.0.0.1:0\"", &format!("\"{}\"", network.inside()));
-    let seat = world.site.seat_from("eu", frame, "");
-    let mut eu = seat.spawn_within(&["ip", "netns", "exec", &network.name], &["serve"]);
+    let node = world.deployment.node_from("eu", frame, "");
+    let mut eu = node.spawn_within(&["ip", "netns", "exec", &network.name], &["serve"]);
     eu.ready().await;
     await_long(&eu, &key, 1).await;
     let reader = Reader::start(&eu, &key);

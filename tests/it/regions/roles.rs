@@ -6,8 +6,9 @@ use serde_json::Value;
 
 use super::world::{World, await_note};
 use crate::support::{
+    deployment::NodeDirectory,
     http::Client,
-    process::{Process, Seat, until},
+    process::{Process, until},
     proxy::{Proxy, Weather},
     reader::Reader,
 };
@@ -54,7 +55,7 @@ async fn a_replica_has_no_syncs_and_says_so() {
     assert!(replica.output(&["check", "--connect"]).await.contains("ok    store: reachable"));
     let create = ["keys", "create", "--name", "x", "--all-collections"];
     for arguments in [&["sync", "person"][..], &["keys", "list"], &create, &["runs"]] {
-        let done = replica.run(arguments).await;
+        let done = replica.spawn(arguments).wait().await;
         assert!(matches!(done.code, Some(1 | 2)), "{arguments:?}: {done:?}");
         assert!(done.stderr.contains("has no metadata database"), "{arguments:?}: {done:?}");
     }
@@ -65,9 +66,9 @@ async fn a_replica_has_no_syncs_and_says_so() {
 async fn a_standby_goes_on_when_the_publisher_dies() {
     let world = World::new(5).await;
     let store = world.store().await;
-    let seats = ["a", "b"].map(|name| world.publisher(name, store, "every 1s"));
-    let key = seats[0].key().await;
-    let mut publishers = vec![seats[0].serve().await, seats[1].serve().await];
+    let nodes = ["a", "b"].map(|name| world.publisher(name, store, "every 1s"));
+    let key = nodes[0].key().await;
+    let mut publishers = vec![nodes[0].serve().await, nodes[1].serve().await];
     let replica = world.replica("eu", "eu", store).serve().await;
     await_note(&replica, &key, 0).await;
 
@@ -90,9 +91,9 @@ async fn a_standby_goes_on_when_the_publisher_dies() {
     taken_over.await.expect("the standby announces");
 }
 
-/// The node of region `hub`, as `larder status --json` shows it from `seat`.
-async fn hub_of(seat: &Seat) -> Option<Value> {
-    let status: Value = serde_json::from_str(&seat.output(&["status", "--json"]).await).unwrap();
+/// The node of region `hub`, as `larder status --json` shows it from `node`.
+async fn hub_of(node: &NodeDirectory) -> Option<Value> {
+    let status: Value = serde_json::from_str(&node.output(&["status", "--json"]).await).unwrap();
     let nodes = status["fleet"]["nodes"].as_array().unwrap();
     nodes.iter().find(|node| node["region"] == "hub").cloned()
 }
@@ -113,8 +114,8 @@ async fn a_node_that_only_publishes_says_how_it_stands_and_is_waited_for_by_nobo
     let hub = world.publisher("hub", proxy.address(), "manual");
     let key = hub.key().await;
     world.announce(&hub, 1).await;
-    let eu_seat = world.replica("eu", "eu", store);
-    let eu = eu_seat.serve().await;
+    let eu_node = world.replica("eu", "eu", store);
+    let eu = eu_node.serve().await;
     await_note(&eu, &key, 1).await;
 
     proxy.set(Weather::Careless);
@@ -129,7 +130,7 @@ async fn a_node_that_only_publishes_says_how_it_stands_and_is_waited_for_by_nobo
     assert_eq!(publisher.ask("/readyz").await.status, 200, "the process runs");
     assert!(problems(&mut publisher).await.contains(r#"part="publisher",code="store_overwrites"} 1"#));
     let node = until("its status", async || {
-        hub_of(&eu_seat).await.filter(|node| node["publisher"]["problem"].is_object())
+        hub_of(&eu_node).await.filter(|node| node["publisher"]["problem"].is_object())
     })
     .await;
     assert_eq!(node["publisher"]["problem"]["code"], "store_overwrites", "{node}");
@@ -142,9 +143,9 @@ async fn a_node_that_only_publishes_says_how_it_stands_and_is_waited_for_by_nobo
     // The store has learnt it: the server goes on by itself.
     proxy.set(Weather::Fair);
     let node =
-        until("the publisher", async || hub_of(&eu_seat).await.filter(|node| node["state"] == "publisher"))
+        until("the publisher", async || hub_of(&eu_node).await.filter(|node| node["state"] == "publisher"))
             .await;
-    let table = eu_seat.output(&["status"]).await;
+    let table = eu_node.output(&["status"]).await;
     let row: Vec<&str> =
         table.lines().find(|line| line.starts_with("hub ")).unwrap().split_whitespace().collect();
     assert_eq!(

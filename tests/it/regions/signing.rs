@@ -6,7 +6,10 @@ use std::fs;
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 
-use crate::support::process::{Process, Seat, Site, until};
+use crate::support::{
+    deployment::{Deployment, NodeDirectory},
+    process::{Process, until},
+};
 
 const ROWS: &str =
     "create table people (id integer primary key, note integer); insert into people values (1, 0)";
@@ -14,12 +17,12 @@ const SECTIONS: &str = "[sources.warehouse]\ntype = \"sqlite\"\npath = \"warehou
     [models.people]\nsource = \"warehouse\"\ntable = \"people\"\nprimary_key = \"id\"\n\
     [syncs.person]\nmodel = \"people\"\nindexes = { id = \"id\" }\n";
 
-/// Writes a new key to the site's file `name`; its public half.
-fn key(site: &Site, name: &str) -> String {
+/// Writes a new key to the deployment's file `name`; its public half.
+fn key(deployment: &Deployment, name: &str) -> String {
     let document = Ed25519KeyPair::generate_pkcs8(&aws_lc_rs::rand::SystemRandom::new()).unwrap();
     let text = BASE64.encode(document.as_ref());
     let pem = format!("-----BEGIN PRIVATE KEY-----\n{text}\n-----END PRIVATE KEY-----\n");
-    fs::write(site.path(name), pem).unwrap();
+    fs::write(deployment.path(name), pem).unwrap();
     let pair = Ed25519KeyPair::from_pkcs8(document.as_ref()).unwrap();
     BASE64.encode(pair.public_key().as_ref())
 }
@@ -33,8 +36,8 @@ fn reader(name: &str) -> String {
     )
 }
 
-async fn announce(site: &Site, publisher: &Seat, note: u64) {
-    site.execute("warehouse.db", &format!("update people set note = {note}")).await;
+async fn announce(deployment: &Deployment, publisher: &NodeDirectory, note: u64) {
+    deployment.execute("warehouse.db", &format!("update people set note = {note}")).await;
     publisher.output(&["sync", "person"]).await;
 }
 
@@ -44,17 +47,17 @@ async fn await_note(node: &Process, key: &str, note: u64) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_node_believes_whom_it_is_told_to_believe() {
-    let site = Site::new();
-    site.execute("warehouse.db", ROWS).await;
-    let (old, new) = (key(&site, "old.pem"), key(&site, "new.pem"));
-    let publisher = site.seat("publisher", SECTIONS);
+    let deployment = Deployment::new();
+    deployment.execute("warehouse.db", ROWS).await;
+    let (old, new) = (key(&deployment, "old.pem"), key(&deployment, "new.pem"));
+    let publisher = deployment.node("publisher", SECTIONS);
     let secret = publisher.key().await;
-    announce(&site, &publisher, 1).await;
+    announce(&deployment, &publisher, 1).await;
 
     // Nothing is signed yet: who believes one key alone has nothing to serve.
     let strict = format!("[publication]\nverify_key = \"{old}\"\n");
-    let seat = site.seat_from("strict", reader("strict"), &strict);
-    let mut node = seat.spawn(&["serve"]);
+    let reading = deployment.node_from("strict", reader("strict"), &strict);
+    let mut node = reading.spawn(&["serve"]);
     node.logged("larder serves").await;
     until("the refusal", async || {
         (node.status().await["problem"]["code"] == "catalog_untrusted").then_some(())
@@ -65,13 +68,13 @@ async fn a_node_believes_whom_it_is_told_to_believe() {
     let signing = |file: &str| format!("{SECTIONS}[publication]\nsigning_key_file = \"{file}\"\n");
     publisher.configure(&signing("old.pem"));
     assert!(publisher.output(&["check", "--connect"]).await.contains("verify_key = \"MCowBQYDK2VwAyEA"));
-    announce(&site, &publisher, 2).await;
+    announce(&deployment, &publisher, 2).await;
     until("the key", async || (node.get(&secret, "person", 1).await.status == 200).then_some(())).await;
     await_note(&node, &secret, 2).await;
 
     // A publisher without the key, as somebody with the bucket's credentials would be.
     publisher.configure(SECTIONS);
-    announce(&site, &publisher, 3).await;
+    announce(&deployment, &publisher, 3).await;
     until("the refusal", async || {
         (node.status().await["problem"]["code"] == "catalog_untrusted").then_some(())
     })
@@ -80,46 +83,46 @@ async fn a_node_believes_whom_it_is_told_to_believe() {
 
     // Keys change: the old and the new one are believed, then the new one alone.
     node.kill();
-    seat.configure(&format!("[publication]\nverify_key = [\"{old}\", \"{new}\"]\n"));
+    reading.configure(&format!("[publication]\nverify_key = [\"{old}\", \"{new}\"]\n"));
     publisher.configure(&signing("new.pem"));
-    let node = seat.serve().await;
+    let node = reading.serve().await;
     assert_eq!(node.get(&secret, "person", 1).await.json()["note"], 2, "what it had");
-    announce(&site, &publisher, 4).await;
+    announce(&deployment, &publisher, 4).await;
     await_note(&node, &secret, 4).await;
 
     // A publisher that believes the new key alone goes back to what that announced; older documents
     // are as good as gone.
     let strict = format!("{}verify_key = \"{new}\"\n", signing("new.pem"));
     publisher.configure(&strict);
-    announce(&site, &publisher, 5).await;
+    announce(&deployment, &publisher, 5).await;
     publisher.output(&["rollback", "person", "--to", "4"]).await;
     await_note(&node, &secret, 4).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_publisher_does_not_build_on_what_it_does_not_believe() {
-    let site = Site::new();
-    site.execute("warehouse.db", ROWS).await;
-    let known = key(&site, "known.pem");
-    let publisher = site.seat("publisher", SECTIONS);
-    announce(&site, &publisher, 1).await;
+    let deployment = Deployment::new();
+    deployment.execute("warehouse.db", ROWS).await;
+    let known = key(&deployment, "known.pem");
+    let publisher = deployment.node("publisher", SECTIONS);
+    announce(&deployment, &publisher, 1).await;
     let strict =
         format!("{SECTIONS}[publication]\nsigning_key_file = \"known.pem\"\nverify_key = \"{known}\"\n");
     publisher.configure(&strict);
-    let done = publisher.run(&["sync", "person"]).await;
+    let done = publisher.spawn(&["sync", "person"]).wait().await;
     assert_eq!(done.code, Some(1), "{done:?}");
     assert!(done.stderr.contains("is not believed: it is not signed"), "{done:?}");
-    assert_eq!(site.announced("person"), Some(1));
+    assert_eq!(deployment.announced("person"), Some(1));
 
     // One that would not believe itself never begins.
     let other = BASE64.encode([7; 32]);
     publisher.configure(&strict.replace(&known, &other));
-    let done = publisher.run(&["sync", "person"]).await;
+    let done = publisher.spawn(&["sync", "person"]).wait().await;
     assert_eq!(done.code, Some(2), "{done:?}");
     assert!(done.stderr.contains("its public half is not among verify_key"), "{done:?}");
 
     publisher.configure(&format!("{SECTIONS}[publication]\nsigning_key_file = \"gone.pem\"\n"));
-    let done = publisher.run(&["sync", "person"]).await;
+    let done = publisher.spawn(&["sync", "person"]).wait().await;
     assert_eq!(done.code, Some(2), "{done:?}");
     assert!(done.stderr.contains("signing_key_file") && done.stderr.contains("gone.pem"), "{done:?}");
 }

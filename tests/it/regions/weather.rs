@@ -66,18 +66,18 @@ async fn a_starting_node_answers_what_it_knows() {
     let hub = world.publisher("hub", store, "manual");
     let key = hub.key().await;
     world.announce(&hub, 1).await;
-    let seat = world.replica("eu", "eu", proxy.address());
-    let eu = seat.serve().await;
+    let node = world.replica("eu", "eu", proxy.address());
+    let eu = node.serve().await;
     await_note(&eu, &key, 1).await;
     eu.signal(Signal::TERM);
-    assert_eq!(eu.ended().await.code, Some(0));
+    assert_eq!(eu.wait().await.code, Some(0));
     for weather in [Weather::Fair, Weather::Refuse] {
         proxy.set(weather);
-        let mut eu = seat.spawn(&["serve"]);
+        let mut eu = node.spawn(&["serve"]);
         eu.logged("larder serves").await;
         assert_eq!(note(&eu, &key).await, Some(1), "{weather:?}");
         eu.signal(Signal::TERM);
-        assert_eq!(eu.ended().await.code, Some(0));
+        assert_eq!(eu.wait().await.code, Some(0));
     }
     let mut us = world.replica("us", "us", proxy.address()).spawn(&["serve"]);
     us.logged("larder serves").await;
@@ -101,7 +101,7 @@ async fn a_publisher_in_bad_weather_announces_once_or_not_at_all() {
         let next = at as u64 + 2;
         world.note(next).await;
         proxy.set(weather);
-        let done = hub.run(&["sync", "person", "--json"]).await;
+        let done = hub.spawn(&["sync", "person", "--json"]).wait().await;
         assert_eq!(done.code, Some(1), "{weather:?}: {done:?}");
         assert!(done.stderr.contains("the object store"), "{weather:?}: {done:?}");
         proxy.set(Weather::Fair);
@@ -119,8 +119,8 @@ async fn a_region_that_is_cut_off_restarts_from_its_disk_and_jumps_to_the_newest
     let hub = world.publisher("hub", store, "manual");
     let (key, revoked) = (hub.key().await, hub.key().await);
     let mut announced = BTreeMap::from([(world.announce(&hub, 1).await, 1)]);
-    let seat = world.replica("eu", "eu", proxy.address());
-    let mut eu = seat.serve().await;
+    let node = world.replica("eu", "eu", proxy.address());
+    let mut eu = node.serve().await;
     await_note(&eu, &key, 1).await;
     let reader = Reader::start(&eu, &key);
     proxy.set(Weather::Refuse);
@@ -136,7 +136,7 @@ async fn a_region_that_is_cut_off_restarts_from_its_disk_and_jumps_to_the_newest
     reader.end(&announced).await;
     eu.kill();
     // Neither store nor network: what it had, it serves, and knows its keys.
-    let mut eu = seat.serve().await;
+    let mut eu = node.serve().await;
     let reader = Reader::start(&eu, &key);
     assert_eq!(note(&eu, &key).await, Some(1));
     assert!(keys_age(&mut eu).await > age);

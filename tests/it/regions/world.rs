@@ -1,12 +1,13 @@
-//! A bucket, two databases, and seats for publishers and replicas around them.
+//! A bucket, two databases, and nodes for publishers and replicas around them.
 
 use std::net::SocketAddr;
 
 use serde_json::Value;
 
 use crate::support::{
+    deployment::{Deployment, NodeDirectory},
     postgres::{Database, Postgres},
-    process::{Process, Seat, Site, until},
+    process::{Process, until},
     s3::{S3, section},
 };
 
@@ -15,7 +16,7 @@ const POLL: &str = "100ms";
 
 /// See the module.
 pub(super) struct World {
-    pub(super) site: Site,
+    pub(super) deployment: Deployment,
     pub(super) bucket: String,
     pub(super) warehouse: Database,
     pub(super) books: Database,
@@ -31,7 +32,7 @@ impl World {
                  insert into people select at, 0 from generate_series(1, {rows}) as at"
             ))
             .await;
-        let world = Self { site: Site::new(), bucket: S3::bucket().await, warehouse, books };
+        let world = Self { deployment: Deployment::new(), bucket: S3::bucket().await, warehouse, books };
         world.publisher("migrating", S3::server().await.address(), "manual").output(&["migrate"]).await;
         world
     }
@@ -53,7 +54,7 @@ impl World {
     }
 
     /// A publisher: the sync `person` for all regions, `european` for one.
-    pub(super) fn publisher(&self, name: &str, store: SocketAddr, schedule: &str) -> Seat {
+    pub(super) fn publisher(&self, name: &str, store: SocketAddr, schedule: &str) -> NodeDirectory {
         let sections = format!(
             "[metadata]\nurl = \"{}\"\n[sources.warehouse]\ntype = \"postgres\"\nurl = \"{}\"\n\
              [models.people]\nsource = \"warehouse\"\ntable = \"public.people\"\nprimary_key = \"id\"\n\
@@ -62,12 +63,12 @@ impl World {
             self.books.url(),
             self.warehouse.url()
         );
-        self.site.seat_from(name, self.frame(name, "hub", "publisher", store), &sections)
+        self.deployment.node_from(name, self.frame(name, "hub", "publisher", store), &sections)
     }
 
     /// A replica, which knows of the store alone.
-    pub(super) fn replica(&self, name: &str, region: &str, store: SocketAddr) -> Seat {
-        self.site.seat_from(name, self.frame(name, region, "replica", store), "")
+    pub(super) fn replica(&self, name: &str, region: &str, store: SocketAddr) -> NodeDirectory {
+        self.deployment.node_from(name, self.frame(name, region, "replica", store), "")
     }
 
     /// Gives every person the note `note`.
@@ -76,7 +77,7 @@ impl World {
     }
 
     /// Gives every person the note `note` and announces it; the version.
-    pub(super) async fn announce(&self, publisher: &Seat, note: u64) -> u64 {
+    pub(super) async fn announce(&self, publisher: &NodeDirectory, note: u64) -> u64 {
         self.note(note).await;
         let text = publisher.output(&["sync", "person", "--json"]).await;
         let run: Value = serde_json::from_str(&text).unwrap();

@@ -2,8 +2,7 @@
 
 pub(crate) mod azure;
 pub(crate) mod catalog;
-pub(crate) mod command;
-pub(crate) mod command_line;
+pub(crate) mod deployment;
 pub(crate) mod faulty_store;
 pub(crate) mod http;
 pub(crate) mod http2;

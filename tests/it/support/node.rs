@@ -66,7 +66,7 @@ impl Warehouse {
 }
 
 /// The sections of a node that every test needs; `poll` short, ports free.
-pub(crate) fn frame(warehouse: &Warehouse) -> String {
+pub(crate) fn base_sections(warehouse: &Warehouse) -> String {
     format!(
         "[server]\nlisten = \"127.0.0.1:0\"\nadmin_listen = \"127.0.0.1:0\"\n[storage]\npoll_interval = \"100ms\"\n{}",
         warehouse.section()
@@ -82,7 +82,7 @@ pub(crate) struct Node {
 }
 
 impl Node {
-    /// Starts a node whose configuration is [`frame`] and `sections`, in `directory`.
+    /// Starts a node whose configuration is [`base_sections`] and `sections`, in `directory`.
     pub(crate) async fn start(directory: TempDir, warehouse: Warehouse, sections: &str) -> Self {
         let mut node = Self { directory, warehouse, server: None, key: String::new() };
         node.configure(sections);
@@ -95,7 +95,7 @@ impl Node {
 
     /// Writes another configuration; the running server keeps its own.
     pub(crate) fn configure(&self, sections: &str) {
-        let text = format!("{}{sections}", frame(&self.warehouse));
+        let text = format!("{}{sections}", base_sections(&self.warehouse));
         std::fs::write(self.config_path(), text).unwrap();
     }
 

@@ -1,10 +1,9 @@
-//! The real binary: sites with a store and a warehouse, seats with a configuration, processes that
-//! are signalled and killed by their id.
+//! The real binary as processes, which are signalled and killed by their id.
 
 use std::{
     io::{BufRead, BufReader, Read},
     net::SocketAddr,
-    path::{Path, PathBuf},
+    path::Path,
     process::{Child, Command, Stdio},
     sync::{Arc, Mutex},
     thread::JoinHandle,
@@ -13,21 +12,22 @@ use std::{
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
-use sqlx::{Connection as _, Row as _, SqliteConnection, sqlite::SqliteConnectOptions};
-use tempfile::TempDir;
 use tokio::time::interval;
 
 use super::http::{Answer, Client, soon};
 
-/// Time between two looks at a condition.
-const LOOK: Duration = Duration::from_millis(5);
+/// Time between two checks of a condition.
+const POLL_INTERVAL: Duration = Duration::from_millis(5);
 
-/// Looks until `condition` gives something, at most until the deadline.
+/// The log line of a server that listens.
+const SERVES: &str = "larder serves";
+
+/// Checks until `condition` gives something, at most until the deadline.
 pub(crate) async fn until<T>(what: &str, mut condition: impl AsyncFnMut() -> Option<T>) -> T {
-    let mut look = interval(LOOK);
+    let mut polls = interval(POLL_INTERVAL);
     soon(what, async {
         loop {
-            look.tick().await;
+            polls.tick().await;
             if let Some(found) = condition().await {
                 return found;
             }
@@ -36,197 +36,71 @@ pub(crate) async fn until<T>(what: &str, mut condition: impl AsyncFnMut() -> Opt
     .await
 }
 
-/// A directory with a store, a metadata file and warehouses, shared by its seats.
-pub(crate) struct Site {
-    root: TempDir,
-}
-
-impl Site {
-    pub(crate) fn new() -> Self {
-        Self { root: TempDir::new().unwrap() }
-    }
-
-    pub(crate) fn path(&self, name: &str) -> PathBuf {
-        self.root.path().join(name)
-    }
-
-    /// Runs SQL on the SQLite file `name`.
-    pub(crate) async fn execute(&self, name: &str, sql: &str) {
-        let mut connection = self.connect(name).await;
-        sqlx::raw_sql(sqlx::AssertSqlSafe(sql.to_owned())).execute(&mut connection).await.unwrap();
-        connection.close().await.unwrap();
-    }
-
-    /// The first column of the first row that `sql` finds in the SQLite file `name`.
-    pub(crate) async fn text(&self, name: &str, sql: &'static str) -> Option<String> {
-        let mut connection = self.connect(name).await;
-        let row = sqlx::query(sql).fetch_optional(&mut connection).await.unwrap();
-        connection.close().await.unwrap();
-        row.map(|row| row.get(0))
-    }
-
-    async fn connect(&self, name: &str) -> SqliteConnection {
-        let options = SqliteConnectOptions::new().filename(self.path(name)).create_if_missing(true);
-        SqliteConnection::connect_with(&options).await.unwrap()
-    }
-
-    /// A seat with `data_dir` `name`, beside others on the same store and metadata file.
-    pub(crate) fn seat(&self, name: &str, sections: &str) -> Seat {
-        self.seat_with_metadata(name, "sqlite:./metadata.db", sections)
-    }
-
-    pub(crate) fn seat_with_metadata(&self, name: &str, metadata: &str, sections: &str) -> Seat {
-        let frame = format!(
-            "[node]\ndata_dir = \"{name}\"\n[server]\nlisten = \"127.0.0.1:0\"\n\
-             admin_listen = \"127.0.0.1:0\"\n[storage]\nurl = \"file:./store\"\npoll_interval = \"50ms\"\n\
-             [metadata]\nurl = \"{metadata}\"\n[log]\nformat = \"json\"\n"
-        );
-        self.seat_from(name, frame, sections)
-    }
-
-    /// A seat whose configuration is `frame` and `sections`.
-    pub(crate) fn seat_from(&self, name: &str, frame: String, sections: &str) -> Seat {
-        let (root, config) = (self.root.path().to_owned(), self.path(&format!("{name}.toml")));
-        let seat = Seat { root, config, frame };
-        seat.configure(sections);
-        seat
-    }
-
-    /// Catalog documents in the order of their numbers.
-    pub(crate) fn catalog(&self) -> Vec<Value> {
-        let mut names: Vec<_> =
-            files(&self.path("store/catalog")).into_iter().filter(|path| ends_with(path, ".json")).collect();
-        names.sort();
-        names.iter().map(|path| serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()).collect()
-    }
-
-    /// Manifest, as the newest document names it.
-    pub(crate) fn manifest(&self, collection: &str) -> Value {
-        let document = self.catalog().pop().unwrap();
-        let object = document["collections"][collection]["manifest"].as_str().unwrap();
-        serde_json::from_slice(&std::fs::read(self.path("store").join(object)).unwrap()).unwrap()
-    }
-
-    /// The version that the newest document names.
-    pub(crate) fn announced(&self, collection: &str) -> Option<u64> {
-        self.catalog().pop()?["collections"][collection]["version"].as_u64()
-    }
-}
-
-/// Files directly in a directory; none when there is no directory.
-pub(crate) fn files(directory: &Path) -> Vec<PathBuf> {
-    let entries = std::fs::read_dir(directory).into_iter().flatten().flatten();
-    entries.map(|entry| entry.path()).filter(|path| path.is_file()).collect()
-}
-
-pub(crate) fn ends_with(path: &Path, end: &str) -> bool {
-    path.to_str().is_some_and(|path| path.ends_with(end))
-}
-
-/// A configuration file, from which processes start.
-pub(crate) struct Seat {
-    root: PathBuf,
-    config: PathBuf,
-    frame: String,
-}
-
-impl Seat {
-    /// Writes the configuration anew.
-    pub(crate) fn configure(&self, sections: &str) {
-        std::fs::write(&self.config, format!("{}{sections}", self.frame)).unwrap();
-    }
-
-    pub(crate) fn spawn(&self, arguments: &[&str]) -> Process {
-        self.spawn_with(arguments, &[])
-    }
-
-    pub(crate) fn spawn_with(&self, arguments: &[&str], variables: &[(&str, &str)]) -> Process {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_larder"));
-        command.args(arguments).arg("--config").arg(&self.config).current_dir(&self.root);
-        command.envs(variables.iter().copied());
-        Process::spawn(command)
-    }
-
-    /// Spawns by way of `wrapper`, a program and arguments that put another program in its own place.
-    pub(crate) fn spawn_within(&self, wrapper: &[&str], arguments: &[&str]) -> Process {
-        let mut command = Command::new(wrapper[0]);
-        command.args(&wrapper[1..]).arg(env!("CARGO_BIN_EXE_larder"));
-        command.args(arguments).arg("--config").arg(&self.config).current_dir(&self.root);
-        Process::spawn(command)
-    }
-
-    /// Runs a command to its end.
-    pub(crate) async fn run(&self, arguments: &[&str]) -> Done {
-        self.spawn(arguments).ended().await
-    }
-
-    /// Runs a command that must succeed; its stdout.
-    pub(crate) async fn output(&self, arguments: &[&str]) -> String {
-        let done = self.run(arguments).await;
-        assert_eq!(done.code, Some(0), "{arguments:?}: {done:?}");
-        done.stdout
-    }
-
-    /// A server that is ready.
-    pub(crate) async fn serve(&self) -> Process {
-        self.serve_with(&[]).await
-    }
-
-    pub(crate) async fn serve_with(&self, variables: &[(&str, &str)]) -> Process {
-        let mut server = self.spawn_with(&["serve"], variables);
-        server.ready().await;
-        server
-    }
-
-    /// A new key for every collection.
-    pub(crate) async fn key(&self) -> String {
-        self.output(&["keys", "create", "--name", "test", "--all-collections"]).await.trim().to_owned()
-    }
-
-    /// Runs, newest first, all of them.
-    pub(crate) async fn runs(&self) -> Vec<Value> {
-        let text = self.output(&["runs", "--json", "--limit", "1000"]).await;
-        serde_json::from_str(&text).unwrap()
-    }
-}
-
-/// A process that is killed when the test ends.
-pub(crate) struct Process {
-    child: Child,
-    stdout: Arc<Mutex<String>>,
-    lines: Arc<Mutex<Vec<String>>>,
-    readers: Vec<JoinHandle<()>>,
-}
-
-/// How a process ended.
+/// How a command ended and what it printed.
 #[derive(Debug)]
-pub(crate) struct Done {
+pub(crate) struct CommandOutput {
     /// `None` when a signal ended it.
     pub(crate) code: Option<i32>,
     pub(crate) stdout: String,
     pub(crate) stderr: String,
 }
 
+impl CommandOutput {
+    /// Fails unless the command ended with `code`.
+    #[track_caller]
+    pub(crate) fn expect(self, code: i32) -> Self {
+        assert_eq!(self.code, Some(code), "{self:?}");
+        self
+    }
+
+    /// The JSON value on stdout.
+    #[track_caller]
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {self:?}"))
+    }
+
+    /// Both outputs.
+    pub(crate) fn text(&self) -> String {
+        format!("{}{}", self.stdout, self.stderr)
+    }
+}
+
+/// Runs `larder` to its end in `directory`, whose configuration is `larder.toml`.
+pub(crate) fn larder(directory: &Path, arguments: &[&str]) -> CommandOutput {
+    run(command(directory, &[], arguments))
+}
+
+/// `larder` in `directory`, behind the program and arguments of `wrapper`. Of the environment of the
+/// tests it gets `PATH` only.
+pub(crate) fn command(directory: &Path, wrapper: &[&str], arguments: &[&str]) -> Command {
+    let words: Vec<&str> = [wrapper, &[env!("CARGO_BIN_EXE_larder")], arguments].concat();
+    let mut command = Command::new(words[0]);
+    command.args(&words[1..]).current_dir(directory).stdin(Stdio::null());
+    command.env_clear().envs(std::env::var_os("PATH").map(|path| ("PATH", path)));
+    command
+}
+
+pub(super) fn run(mut command: Command) -> CommandOutput {
+    let output = command.output().unwrap();
+    let text = |bytes| String::from_utf8(bytes).expect("commands print UTF-8");
+    CommandOutput { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }
+}
+
+/// A process that is killed when the test ends.
+pub(crate) struct Process {
+    child: Child,
+    stdout: Arc<Mutex<String>>,
+    stderr: Arc<Mutex<String>>,
+    readers: Vec<JoinHandle<()>>,
+}
+
 impl Process {
-    fn spawn(mut command: Command) -> Self {
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    pub(super) fn spawn(mut command: Command) -> Self {
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
-        let (mut out, err) = (child.stdout.take().unwrap(), child.stderr.take().unwrap());
-        let (stdout, lines) = (Arc::<Mutex<String>>::default(), Arc::<Mutex<Vec<String>>>::default());
-        let (text, kept) = (stdout.clone(), lines.clone());
-        let readers = vec![
-            std::thread::spawn(move || {
-                let mut all = String::new();
-                let _ = out.read_to_string(&mut all);
-                *text.lock().unwrap() = all;
-            }),
-            std::thread::spawn(move || {
-                for line in BufReader::new(err).lines().map_while(Result::ok) {
-                    kept.lock().unwrap().push(line);
-                }
-            }),
-        ];
-        Self { child, stdout, lines, readers }
+        let (stdout, out) = collect(child.stdout.take().unwrap());
+        let (stderr, err) = collect(child.stderr.take().unwrap());
+        Self { child, stdout, stderr, readers: vec![out, err] }
     }
 
     pub(crate) fn id(&self) -> u32 {
@@ -248,53 +122,86 @@ impl Process {
     }
 
     /// Waits for the end.
-    pub(crate) async fn ended(mut self) -> Done {
+    pub(crate) async fn wait(mut self) -> CommandOutput {
         let child = &mut self.child;
         let status = until("end of a process", async || child.try_wait().unwrap()).await;
         for reader in self.readers.drain(..) {
             reader.join().unwrap();
         }
-        let stdout = self.stdout.lock().unwrap().clone();
-        Done { code: status.code(), stdout, stderr: self.lines.lock().unwrap().join("\n") }
+        CommandOutput { code: status.code(), stdout: self.stdout(), stderr: self.log() }
     }
 
-    /// What it has logged so far.
+    /// The lines that it has printed so far.
+    pub(crate) fn stdout(&self) -> String {
+        self.stdout.lock().unwrap().clone()
+    }
+
+    /// The lines that it has logged so far.
     pub(crate) fn log(&self) -> String {
-        self.lines.lock().unwrap().join("\n")
+        self.stderr.lock().unwrap().clone()
     }
 
-    /// The fields of the first log line with this message that has come by now.
-    fn line(&self, message: &str) -> Option<Value> {
-        let lines = self.lines.lock().unwrap();
-        let mut parsed = lines.iter().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-        parsed.find_map(|line| {
-            [&line, &line["fields"]].into_iter().find(|fields| fields["message"] == message).cloned()
-        })
-    }
-
-    /// Waits for a log line; its fields.
-    pub(crate) async fn logged(&mut self, message: &str) -> Value {
-        until(message, async || {
-            let found = self.line(message);
-            assert!(found.is_some() || self.is_running(), "the process ended: {}", self.log());
+    /// Checks until `condition` gives something; fails when the process ends first.
+    pub(crate) async fn until<T>(&mut self, what: &str, condition: impl Fn(&Self) -> Option<T>) -> T {
+        until(what, async || {
+            let is_running = self.is_running();
+            let found = condition(self);
+            assert!(found.is_some() || is_running, "the process ended before {what}: {}", self.log());
             found
         })
         .await
     }
 
+    /// Waits for a line of a log of JSON; its fields.
+    pub(crate) async fn logged(&mut self, message: &str) -> Value {
+        self.until(message, |process| {
+            let log = process.log();
+            let mut lines = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+            lines.find_map(|line| {
+                [&line, &line["fields"]].into_iter().find(|fields| fields["message"] == message).cloned()
+            })
+        })
+        .await
+    }
+
+    /// Waits until the process handles the interrupt signal.
+    pub(crate) async fn interruptible(&mut self) {
+        let interrupt = 1_u64 << (Signal::INT.as_raw() - 1);
+        self.until("handler of the interrupt", |process| {
+            let status = std::fs::read_to_string(format!("/proc/{}/status", process.id())).ok()?;
+            let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:"))?;
+            (u64::from_str_radix(caught.trim(), 16).ok()? & interrupt != 0).then_some(())
+        })
+        .await;
+    }
+
+    /// The address of the listener `public` or `admin`, once the server has logged it as text or JSON.
+    fn address(&self, listener: &str) -> Option<SocketAddr> {
+        let log = self.log();
+        let line = log.lines().find(|line| line.contains(SERVES))?;
+        let (_, after) =
+            line.split_once(&format!("{listener}=")).or(line.split_once(&format!("\"{listener}\":\"")))?;
+        after.split([' ', '"']).next()?.parse().ok()
+    }
+
     /// Where records are served, when that is known by now.
     pub(crate) fn public(&self) -> Option<SocketAddr> {
-        Some(self.line("larder serves")?["public"].as_str().unwrap().parse().unwrap())
+        self.address("public")
+    }
+
+    /// Where records are served.
+    pub(crate) async fn listening(&mut self) -> SocketAddr {
+        self.until(SERVES, Self::public).await
     }
 
     /// Where metrics are served.
     pub(crate) async fn admin(&mut self) -> SocketAddr {
-        self.logged("larder serves").await["admin"].as_str().unwrap().parse().unwrap()
+        self.until(SERVES, |process| process.address("admin")).await
     }
 
     /// Waits until it is ready.
     pub(crate) async fn ready(&mut self) {
-        self.logged("larder serves").await;
+        self.listening().await;
         until("readiness", async || (self.ask("/readyz").await.status == 200).then_some(())).await;
     }
 
@@ -323,6 +230,20 @@ impl Drop for Process {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Reads whole lines on a thread of its own: a process must never wait for its pipe.
+fn collect(pipe: impl Read + Send + 'static) -> (Arc<Mutex<String>>, JoinHandle<()>) {
+    let text = Arc::<Mutex<String>>::default();
+    let (kept, mut pipe) = (text.clone(), BufReader::new(pipe));
+    let reader = std::thread::spawn(move || {
+        let mut line = String::new();
+        while pipe.read_line(&mut line).is_ok_and(|bytes| bytes > 0) {
+            kept.lock().unwrap().push_str(&line);
+            line.clear();
+        }
+    });
+    (text, reader)
 }
 
 /// The version that an answer names.

@@ -4,10 +4,7 @@ use serde_json::Value;
 use sqlx::{Connection, SqliteConnection, sqlite::SqliteConnectOptions};
 
 use super::story::{ROWS, held, sync};
-use crate::support::{
-    command_line::{Place, Ran},
-    postgres::Postgres,
-};
+use crate::support::{deployment::NodeDirectory, postgres::Postgres, process::CommandOutput};
 
 /// Action, object, and the beginning of the details, oldest first.
 const DONE: [(&str, &str, &str); 12] = [
@@ -27,38 +24,38 @@ const DONE: [(&str, &str, &str); 12] = [
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_command_that_changes_something_is_in_the_log() {
-    let place = Place::new(ROWS, &sync("person", "people", "manual")).await;
-    tell(&place, &[]).await;
+    let node = NodeDirectory::new(ROWS, &sync("person", "people", "manual")).await;
+    tell(&node, &[]).await;
 
     // The actor is bounded and printable, and a command's own comes before the environment's.
-    place.run_with(&["sync", "person", "--actor", "x\n\u{1b}y"], &[("LARDER_ACTOR", "bot")]).expect(0);
-    place.run_with(&["sync", "person"], &[("LARDER_ACTOR", "bot")]).expect(0);
-    let log = place.run(&["audit", "--json", "--limit", "2"]).expect(0).json();
+    node.run_with(&["sync", "person", "--actor", "x\n\u{1b}y"], &[("LARDER_ACTOR", "bot")]).expect(0);
+    node.run_with(&["sync", "person"], &[("LARDER_ACTOR", "bot")]).expect(0);
+    let log = node.run(&["audit", "--json", "--limit", "2"]).expect(0).json();
     assert_eq!((&log[0]["actor"], &log[1]["actor"]), (&"cli:bot".into(), &"cli:x??y".into()), "{log}");
     assert_eq!(log.as_array().unwrap().len(), 2);
-    let none = place.run(&["audit", "nothing"]).expect(0);
+    let none = node.run(&["audit", "nothing"]).expect(0);
     assert_eq!(none.stdout, "nothing in the audit log about \"nothing\"\n");
     for limit in ["0", "1001"] {
-        place.run(&["audit", "--limit", limit]).expect(2);
+        node.run(&["audit", "--limit", limit]).expect(2);
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_same_with_metadata_in_postgres() {
     let database = Postgres::database().await;
-    let place = Place::new(ROWS, &sync("person", "people", "manual")).await;
+    let node = NodeDirectory::new(ROWS, &sync("person", "people", "manual")).await;
     let url = database.url();
-    place.run_with(&["migrate"], &[("LARDER_METADATA_URL", &url)]).expect(0);
-    tell(&place, &[("LARDER_METADATA_URL", &url)]).await;
+    node.run_with(&["migrate"], &[("LARDER_METADATA_URL", &url)]).expect(0);
+    tell(&node, &[("LARDER_METADATA_URL", &url)]).await;
 }
 
 /// Does everything once, and reads it in the log.
-async fn tell(place: &Place, variables: &[(&str, &str)]) {
-    let run = |arguments: &[&str]| -> Ran { place.run_with(arguments, variables) };
+async fn tell(node: &NodeDirectory, variables: &[(&str, &str)]) {
+    let run = |arguments: &[&str]| -> CommandOutput { node.run_with(arguments, variables) };
     let created = run(&["keys", "create", "--name", "test", "--all-collections"]).expect(0).stdout;
     let key = &created.trim()["lrd_".len()..][..12];
     run(&["sync", "person"]).expect(0);
-    place.execute("delete from people where id > 20").await;
+    node.execute("delete from people where id > 20").await;
     let ran = run(&["sync", "person", "--json"]).expect(3).json();
     run(&["approve", ran["id"].as_str().unwrap()]).expect(0);
     run(&["rollback", "person", "--to", "1"]).expect(0);
@@ -67,8 +64,8 @@ async fn tell(place: &Place, variables: &[(&str, &str)]) {
     run(&["unpin", "person", "--region", "eu"]).expect(0);
     run(&["sync", "person", "--accept"]).expect(0);
     run(&["keys", "revoke", key]).expect(0);
-    let config = std::fs::read_to_string(place.path().join("larder.toml")).unwrap();
-    place.write("without.toml", config.split("[models.people]").next().unwrap());
+    let config = std::fs::read_to_string(node.path().join("larder.toml")).unwrap();
+    node.write("without.toml", config.split("[models.people]").next().unwrap());
     run(&["drop", "person", "-c", "without.toml"]).expect(0);
 
     let log = run(&["audit", "--json"]).expect(0).json();
@@ -94,11 +91,11 @@ async fn tell(place: &Place, variables: &[(&str, &str)]) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_done_that_cannot_be_written_down() {
-    let place = Place::new(ROWS, &sync("person", "people", "manual")).await;
-    place.run(&["sync", "person"]).expect(0);
-    place.execute("delete from people where id > 20; update people set name = 'Held'").await;
-    let run = held(&place);
-    let options = SqliteConnectOptions::new().filename(place.path().join("data/metadata.db"));
+    let node = NodeDirectory::new(ROWS, &sync("person", "people", "manual")).await;
+    node.run(&["sync", "person"]).expect(0);
+    node.execute("delete from people where id > 20; update people set name = 'Held'").await;
+    let run = held(&node);
+    let options = SqliteConnectOptions::new().filename(node.path().join("data/metadata.db"));
     let mut books = SqliteConnection::connect_with(&options).await.unwrap();
     let refuse = |what: &str| {
         format!(
@@ -112,10 +109,10 @@ async fn nothing_is_done_that_cannot_be_written_down() {
         &["pin", "person", "--region", "eu", "--to", "1"],
         &["keys", "create", "--name", "test", "--all-collections"],
     ] {
-        let refused = place.run(arguments);
+        let refused = node.run(arguments);
         assert!(refused.code != Some(0) && refused.stderr.contains("code: metadata_"), "{refused:?}");
     }
-    let status = place.run(&["status", "--json"]).expect(0).json();
+    let status = node.run(&["status", "--json"]).expect(0).json();
     let one = &status["collections"][0];
     assert_eq!(
         (&one["version"], &one["held_run"], &one["pins"]),
@@ -126,9 +123,9 @@ async fn nothing_is_done_that_cannot_be_written_down() {
     // When only the end cannot be written it is done, and the command says so.
     sqlx::raw_sql("drop trigger full_insert").execute(&mut books).await.unwrap();
     sqlx::raw_sql(sqlx::AssertSqlSafe(refuse("update"))).execute(&mut books).await.unwrap();
-    let approved = place.run(&["approve", &run]).expect(0);
+    let approved = node.run(&["approve", &run]).expect(0);
     assert!(approved.stdout.starts_with("person: announced version 2"), "{approved:?}");
     assert!(approved.stderr.contains("the audit log says only that it was begun"), "{approved:?}");
-    let log = place.run(&["audit", "person", "--limit", "1"]).expect(0).stdout;
+    let log = node.run(&["audit", "person", "--limit", "1"]).expect(0).stdout;
     assert!(log.contains("run.approve") && log.contains("begun; how it ended was not written down"), "{log}");
 }

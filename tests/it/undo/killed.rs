@@ -14,24 +14,24 @@ use super::{
     runs::{node, start},
     story::{ROWS, Reader, key, metadata, sync},
 };
-use crate::support::{catalog::name, command_line::Place, http::soon};
+use crate::support::{catalog::name, deployment::NodeDirectory, http::soon};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_pause_of_a_rollback_that_was_never_announced_ends_by_itself() {
-    let place = Place::new(ROWS, &sync("person", "people", "every 1s")).await;
-    place.run(&["sync", "person"]).expect(0);
-    place.execute("update people set name = 'Second'").await;
-    place.run(&["sync", "person"]).expect(0);
+    let node = NodeDirectory::new(ROWS, &sync("person", "people", "every 1s")).await;
+    node.run(&["sync", "person"]).expect(0);
+    node.execute("update people set name = 'Second'").await;
+    node.run(&["sync", "person"]).expect(0);
 
     // The present manifest is read after the pause: whoever opens a pipe waits for its writer.
-    let store = Store::open(&Location::Directory(place.path().join("data/store"))).unwrap();
+    let store = Store::open(&Location::Directory(node.path().join("data/store"))).unwrap();
     let newest = store.newest(None).await.unwrap().unwrap();
-    let manifest = place.path().join("data/store").join(&newest.collections["person"].manifest);
-    let aside = place.path().join("manifest.json");
+    let manifest = node.path().join("data/store").join(&newest.collections["person"].manifest);
+    let aside = node.path().join("manifest.json");
     std::fs::rename(&manifest, &aside).unwrap();
     assert!(std::process::Command::new("mkfifo").arg(&manifest).status().unwrap().success());
-    let rollback = place.start(&["rollback", "person", "--to", "1"], &[]);
-    let books = metadata(&place).await;
+    let rollback = node.spawn(&["rollback", "person", "--to", "1"]);
+    let books = metadata(&node).await;
     let mut look = interval(Duration::from_millis(10));
     let pause = soon("the pause", async {
         loop {
@@ -43,15 +43,15 @@ async fn the_pause_of_a_rollback_that_was_never_announced_ends_by_itself() {
     });
     assert!(pause.await.pending.is_some());
     rollback.signal(Signal::KILL);
-    rollback.end();
+    rollback.wait().await;
     std::fs::remove_file(&manifest).unwrap();
     std::fs::rename(&aside, &manifest).unwrap();
 
-    let status = place.run(&["status"]).expect(0).stdout;
+    let status = node.run(&["status"]).expect(0).stdout;
     assert!(status.contains("paused: rolled back to 1, not announced yet at 2"), "{status}");
-    place.execute("update people set name = 'Third'").await;
-    let mut server = place.start(&["serve"], &[]);
-    let reader = Reader::new(&mut server, &key(&place));
+    node.execute("update people set name = 'Third'").await;
+    let mut server = node.spawn(&["serve"]);
+    let reader = Reader::new(&mut server, &key(&node)).await;
     assert_eq!(reader.until("person", "Third", 3).await, 3, "it runs by its schedule again");
     assert_eq!(books.pause(&name("person")).await.unwrap(), None);
 

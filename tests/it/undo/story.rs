@@ -11,8 +11,9 @@ use serde_json::{Value, json};
 use tokio::time::{Duration, interval};
 
 use crate::support::{
-    command_line::{Place, Running},
+    deployment::NodeDirectory,
     http::{Answer, Client, soon},
+    process::Process,
 };
 
 pub(super) const ROWS: &str = "create table people (id integer primary key, name text);
@@ -27,13 +28,13 @@ pub(super) fn sync(name: &str, table: &str, schedule: &str) -> String {
     )
 }
 
-pub(super) async fn metadata(place: &Place) -> Metadata {
-    let settings = Settings::Sqlite { path: place.path().join("data/metadata.db") };
+pub(super) async fn metadata(node: &NodeDirectory) -> Metadata {
+    let settings = Settings::Sqlite { path: node.path().join("data/metadata.db") };
     Metadata::open(&settings, Clock::default()).await.unwrap()
 }
 
-pub(super) fn key(place: &Place) -> String {
-    let created = place.run(&["keys", "create", "--name", "test", "--all-collections"]).expect(0);
+pub(super) fn key(node: &NodeDirectory) -> String {
+    let created = node.run(&["keys", "create", "--name", "test", "--all-collections"]).expect(0);
     created.stdout.trim().to_owned()
 }
 
@@ -44,8 +45,8 @@ pub(super) struct Reader {
 }
 
 impl Reader {
-    pub(super) fn new(server: &mut Running, key: &str) -> Self {
-        Self { address: server.address("public"), key: key.to_owned() }
+    pub(super) async fn new(server: &mut Process, key: &str) -> Self {
+        Self { address: server.listening().await, key: key.to_owned() }
     }
 
     async fn get(&self, collection: &str) -> Answer {
@@ -85,22 +86,22 @@ impl Reader {
 #[tokio::test(flavor = "multi_thread")]
 async fn bad_data_is_rolled_back_and_stays_away_until_it_is_mended() {
     let sections = sync("person", "people", "every 1s") + &sync("tick", "ticks", "every 1s");
-    let place = Place::new(ROWS, &sections).await;
-    let mut server = place.start(&["serve"], &[]);
-    let reader = Reader::new(&mut server, &key(&place));
+    let node = NodeDirectory::new(ROWS, &sections).await;
+    let mut server = node.spawn(&["serve"]);
+    let reader = Reader::new(&mut server, &key(&node)).await;
     assert_eq!(reader.until("person", "Good", 1).await, 1);
-    place.execute("update people set name = 'Bad'").await;
+    node.execute("update people set name = 'Bad'").await;
     assert_eq!(reader.until("person", "Bad", 2).await, 2);
     let bad_as_of = reader.as_of("person").await;
 
-    let unknown = place.run(&["rollback", "person", "--to", "9"]).expect(2);
+    let unknown = node.run(&["rollback", "person", "--to", "9"]).expect(2);
     assert!(
         unknown
             .stderr
             .contains("person has no version 9 to go back to; there are, with the time of their data: 2 ("),
         "{unknown:?}"
     );
-    let done = place.run(&["rollback", "person", "--to", "1"]).expect(0);
+    let done = node.run(&["rollback", "person", "--to", "1"]).expect(0);
     assert!(
         done.stdout.starts_with("person: rolled back from version 2 to 1, announced as version 3\n"),
         "{done:?}"
@@ -111,33 +112,33 @@ async fn bad_data_is_rolled_back_and_stays_away_until_it_is_mended() {
 
     // Another sync of the same server runs, again and again; this one does not.
     for round in 1..=4 {
-        place.execute(&format!("update ticks set count = {round}")).await;
+        node.execute(&format!("update ticks set count = {round}")).await;
         reader.until("tick", &format!("\"count\":{round}"), 1).await;
     }
     assert_eq!(reader.sees("person").await.1, 3);
     assert!(reader.sees("person").await.0.contains("Good"));
-    let status = place.run(&["status"]).expect(0).stdout;
+    let status = node.run(&["status"]).expect(0).stdout;
     assert!(status.contains("paused: rolled back to 1 at 2"), "{status}");
-    let status = place.run(&["status", "--json"]).expect(0).json();
+    let status = node.run(&["status", "--json"]).expect(0).json();
     assert_eq!(status["collections"][0]["paused"]["why"], "rolled back to 1");
 
     // Who asks for a run gets it, with a warning; and it can be undone as well.
-    let ran = place.run(&["sync", "person"]).expect(0);
+    let ran = node.run(&["sync", "person"]).expect(0);
     assert!(ran.stdout.starts_with("person: announced version 4 "), "{ran:?}");
     assert!(ran.stderr.contains("warning: person stays paused (rolled back to 1)"), "{ran:?}");
     reader.until("person", "Bad", 4).await;
-    let done = place.run(&["rollback", "person", "--to", "3", "--json"]).expect(0).json();
+    let done = node.run(&["rollback", "person", "--to", "3", "--json"]).expect(0).json();
     assert_eq!((&done["from"], &done["to"], &done["version"]), (&json!(4), &json!(3), &json!(5)));
     assert_eq!(reader.until("person", "Good", 5).await, 5);
 
-    place.execute("update people set name = 'Mended'").await;
-    let resumed = place.run(&["resume", "person"]).expect(0);
+    node.execute("update people set name = 'Mended'").await;
+    let resumed = node.run(&["resume", "person"]).expect(0);
     assert_eq!(resumed.stdout, "person: resumed (rolled back to 3); it runs by its schedule again\n");
     assert_eq!(reader.until("person", "Mended", 6).await, 6);
-    assert_eq!(place.run(&["resume", "person"]).expect(0).stdout, "person is not paused\n");
-    place.run(&["resume", "nosuch"]).expect(2);
+    assert_eq!(node.run(&["resume", "person"]).expect(0).stdout, "person is not paused\n");
+    node.run(&["resume", "nosuch"]).expect(2);
 
-    let log = metadata(&place).await.audit_log(None, 100).await.unwrap();
+    let log = metadata(&node).await.audit_log(None, 100).await.unwrap();
     let told: Vec<_> = log
         .iter()
         .rev()
@@ -155,37 +156,37 @@ async fn bad_data_is_rolled_back_and_stays_away_until_it_is_mended() {
     assert!(log.iter().all(|entry| entry.actor.starts_with("cli:uid-")), "{log:?}");
 }
 
-pub(super) fn held(place: &Place) -> String {
-    let held = place.run(&["sync", "person", "--json"]).expect(3).json();
+pub(super) fn held(node: &NodeDirectory) -> String {
+    let held = node.run(&["sync", "person", "--json"]).expect(3).json();
     held["id"].as_str().unwrap().to_owned()
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_held_run_is_approved() {
-    let place = Place::new(ROWS, &sync("person", "people", "manual")).await;
-    let mut server = place.start(&["serve"], &[]);
-    let reader = Reader::new(&mut server, &key(&place));
-    place.run(&["sync", "person"]).expect(0);
-    place.execute("delete from people where id > 20; update people set name = 'Held'").await;
-    let run = held(&place);
-    let approved = place.run(&["approve", &run]).expect(0);
+    let node = NodeDirectory::new(ROWS, &sync("person", "people", "manual")).await;
+    let mut server = node.spawn(&["serve"]);
+    let reader = Reader::new(&mut server, &key(&node)).await;
+    node.run(&["sync", "person"]).expect(0);
+    node.execute("delete from people where id > 20; update people set name = 'Held'").await;
+    let run = held(&node);
+    let approved = node.run(&["approve", &run]).expect(0);
     let expected = format!(
         "person: announced version 2, exactly what {run} had made\n  20 rows: 0 added, 20 changed, 20 removed, 0 rejected; 20 records\n"
     );
     assert_eq!((approved.stdout, approved.stderr.as_str()), (expected, ""));
     reader.until("person", "Held", 2).await;
-    let told = place.run(&["runs", &run, "--json"]).expect(0).json();
+    let told = node.run(&["runs", &run, "--json"]).expect(0).json();
     assert_eq!((&told["run"]["status"], &told["run"]["version"]), (&json!("announced"), &json!(2)));
     assert_eq!(told["run"]["error"], Value::Null);
-    let status = place.run(&["status", "--json"]).expect(0).json();
+    let status = node.run(&["status", "--json"]).expect(0).json();
     assert_eq!(status["collections"][0]["held_run"], Value::Null);
     let first = run;
 
     // The collection changes while a run is held: it runs again, without guards; not while it is paused.
-    place.execute("delete from people where id > 5").await;
-    let run = held(&place);
-    place.run(&["rollback", "person", "--to", "1"]).expect(0);
-    let paused = place.run(&["approve", &run]).expect(4);
+    node.execute("delete from people where id > 5").await;
+    let run = held(&node);
+    node.run(&["rollback", "person", "--to", "1"]).expect(0);
+    let paused = node.run(&["approve", &run]).expect(4);
     let told = format!(
         "person has changed since {run} was held, so exactly that can no longer be announced, and its sync is \
          paused (rolled back to 1), so it does not run again by itself; "
@@ -193,14 +194,14 @@ async fn a_held_run_is_approved() {
     assert!(paused.stderr.starts_with(&told), "{paused:?}");
     assert!(paused.stderr.ends_with("  code: held_while_paused\n"), "{paused:?}");
     assert_eq!(reader.until("person", "Good", 3).await, 3, "nothing ran");
-    place.run(&["resume", "person"]).expect(0);
-    let again = place.run(&["approve", &run]).expect(0);
+    node.run(&["resume", "person"]).expect(0);
+    let again = node.run(&["approve", &run]).expect(0);
     assert!(
         again.stderr.starts_with(&format!("person has changed since {run} was held; the sync runs again")),
         "{again:?}"
     );
     assert!(again.stdout.starts_with("person: announced version 4 in "), "{again:?}");
-    let runs = place.run(&["runs", "person", "--json"]).expect(0).json();
+    let runs = node.run(&["runs", "person", "--json"]).expect(0).json();
     let last = runs[0]["id"].as_str().unwrap();
 
     for (run, code, message) in [
@@ -215,10 +216,10 @@ async fn a_held_run_is_approved() {
         ("run_01a20a5eec7f7d81806d1cda2d2b4382", 2, "no run has the id run_01a20a5eec7f7d81806d1cda2d2b4382; `larder runs` shows the last ones\n  code: unknown_run\n".to_owned()),
         ("person", 2, "\"person\" is not a run's id (run_...); larder status shows held runs\n".to_owned()),
     ] {
-        let ran = place.run(&["approve", run]).expect(code);
+        let ran = node.run(&["approve", run]).expect(code);
         assert_eq!((ran.stdout.as_str(), ran.stderr), ("", message));
     }
-    let log = metadata(&place).await.audit_log(Some("person"), 100).await.unwrap();
+    let log = metadata(&node).await.audit_log(Some("person"), 100).await.unwrap();
     let approvals: Vec<_> = log.iter().rev().filter(|entry| entry.action == "run.approve").collect();
     let details: Vec<_> = approvals.iter().filter_map(|entry| entry.detail.as_deref()).collect();
     let expected = [
@@ -231,89 +232,88 @@ async fn a_held_run_is_approved() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_region_is_pinned_and_a_collection_dropped() {
-    let place = Place::new(ROWS, &sync("person", "people", "manual")).await;
-    let mut here = place.start(&["serve", "--region", "us"], &[]);
-    let key = key(&place);
-    let here = Reader::new(&mut here, &key);
-    let mut there = place.start(&["serve", "--region", "eu", "--roles", "replica", "--data-dir", "eu"], &[]);
-    let there = Reader::new(&mut there, &key);
-    place.run(&["sync", "person"]).expect(0);
-    place.execute("update people set name = 'Second'").await;
-    place.run(&["sync", "person"]).expect(0);
+    let node = NodeDirectory::new(ROWS, &sync("person", "people", "manual")).await;
+    let mut here = node.spawn(&["serve", "--region", "us"]);
+    let key = key(&node);
+    let here = Reader::new(&mut here, &key).await;
+    let mut there = node.spawn(&["serve", "--region", "eu", "--roles", "replica", "--data-dir", "eu"]);
+    let there = Reader::new(&mut there, &key).await;
+    node.run(&["sync", "person"]).expect(0);
+    node.execute("update people set name = 'Second'").await;
+    node.run(&["sync", "person"]).expect(0);
     for reader in [&here, &there] {
         reader.until("person", "Second", 2).await;
     }
 
-    let pinned = place.run(&["pin", "person", "--region", "eu", "--to", "1"]).expect(0);
+    let pinned = node.run(&["pin", "person", "--region", "eu", "--to", "1"]).expect(0);
     assert!(pinned.stdout.starts_with("person: region eu is pinned at version 1, data as of "), "{pinned:?}");
     assert!(pinned.stdout.ends_with("; the newest is 2\n"), "{pinned:?}");
     assert_eq!(there.until("person", "Good", 1).await, 1);
-    place.execute("update people set name = 'Third'").await;
-    place.run(&["sync", "person"]).expect(0);
+    node.execute("update people set name = 'Third'").await;
+    node.run(&["sync", "person"]).expect(0);
     here.until("person", "Third", 3).await;
     assert_eq!(there.sees("person").await.1, 1);
-    let status = place.run(&["status"]).expect(0).stdout;
+    let status = node.run(&["status"]).expect(0).stdout;
     assert!(status.contains("pinned: eu at 1"), "{status}");
-    let status = place.run(&["status", "--json"]).expect(0).json();
+    let status = node.run(&["status", "--json"]).expect(0).json();
     assert_eq!(status["collections"][0]["pins"], json!({"eu": 1}));
     // A rollback says who does not follow.
-    let done = place.run(&["rollback", "person", "--to", "2"]).expect(0);
+    let done = node.run(&["rollback", "person", "--to", "2"]).expect(0);
     assert!(done.stderr.contains("warning: region eu is pinned and does not follow"), "{done:?}");
     here.until("person", "Second", 4).await;
 
     let mut look = interval(Duration::from_millis(50));
     soon("two nodes in the fleet", async {
-        while place.run(&["status", "--json"]).expect(0).json()["fleet"]["nodes"].as_array().unwrap().len()
-            < 2
+        while node.run(&["status", "--json"]).expect(0).json()["fleet"]["nodes"].as_array().unwrap().len() < 2
         {
             look.tick().await;
         }
     })
     .await;
     // A region that nobody knows may be about to start.
-    let unknown = place.run(&["pin", "person", "--region", "eu-wset", "--to", "1"]).expect(0);
+    let unknown = node.run(&["pin", "person", "--region", "eu-wset", "--to", "1"]).expect(0);
     assert_eq!(
         unknown.stderr,
         "warning: no node has reported from region eu-wset within 24 hours, and no sync names it: the pin \
          waits for one; known regions: eu, us\n"
     );
-    place.run(&["unpin", "person", "--region", "eu-wset"]).expect(0);
-    let unpinned = place.run(&["unpin", "person", "--region", "eu"]).expect(0);
+    node.run(&["unpin", "person", "--region", "eu-wset"]).expect(0);
+    let unpinned = node.run(&["unpin", "person", "--region", "eu"]).expect(0);
     assert_eq!(
         unpinned.stdout,
         "person: region eu leaves version 1 and follows the newest again, which is 4\n"
     );
     there.until("person", "Second", 4).await;
-    let none = place.run(&["unpin", "person", "--region", "eu"]).expect(2);
+    let none = node.run(&["unpin", "person", "--region", "eu"]).expect(2);
     assert!(
         none.stderr.contains("person is not pinned in region eu; regions with a pin: none\n"),
         "{none:?}"
     );
-    place.run(&["pin", "person", "--region", "eu", "--to", "1"]).expect(0);
+    node.run(&["pin", "person", "--region", "eu", "--to", "1"]).expect(0);
 
-    let configured = place.run(&["drop", "person"]).expect(2);
+    let configured = node.run(&["drop", "person"]).expect(2);
     assert!(
         configured.stderr.contains("take [syncs.person] out of")
             && configured.stderr.contains("sync_configured")
     );
-    let config = std::fs::read_to_string(place.path().join("larder.toml")).unwrap();
-    place.write("without.toml", config.split("[models.people]").next().unwrap());
-    let books = metadata(&place).await;
+    let config = std::fs::read_to_string(node.path().join("larder.toml")).unwrap();
+    node.write("without.toml", config.split("[models.people]").next().unwrap());
+    let books = metadata(&node).await;
     let held = books.acquire_lease("sync:person", "somebody", Duration::from_mins(1)).await.unwrap();
     let LeaseOutcome::Held(lease) = held else { panic!("it is free") };
-    let refused = place.run(&["drop", "person", "-c", "without.toml"]).expect(4);
+    let refused = node.run(&["drop", "person", "-c", "without.toml"]).expect(4);
     assert!(refused.stderr.contains("held by somebody"), "{refused:?}");
     books.release_lease(&lease).await.unwrap();
-    let dropped = place.run(&["drop", "person", "-c", "without.toml"]).expect(0);
+    let dropped = node.run(&["drop", "person", "-c", "without.toml"]).expect(0);
     assert_eq!(dropped.stdout, "person: dropped version 4, 40 records\n");
     for reader in [&here, &there] {
         reader.until("person", "collection_not_found", 0).await;
     }
-    let again = place.run(&["drop", "person", "-c", "without.toml"]).expect(2);
+    let again = node.run(&["drop", "person", "-c", "without.toml"]).expect(2);
     assert!(again.stderr.contains("unknown_collection"), "{again:?}");
 
     // Begun anew: a higher version, and no pin.
-    let ran = place.run(&["sync", "person"]).expect(0);
+    let ran = node.run(&["sync", "person"]).expect(0);
     assert!(ran.stdout.starts_with("person: announced version 5 "), "{ran:?}");
     for reader in [&here, &there] {
         assert_eq!(reader.until("person", "Third", 5).await, 5);
@@ -343,30 +343,30 @@ async fn one_region_is_pinned_and_a_collection_dropped() {
 #[tokio::test]
 async fn a_region_is_pinned_only_where_the_collection_is_served() {
     let sections = sync("person", "people", "manual") + "regions = [\"us\", \"ap\"]\n";
-    let place = Place::new(ROWS, &sections).await;
-    place.run(&["sync", "person"]).expect(0);
-    let refused = place.run(&["pin", "person", "--region", "eu", "--to", "1"]).expect(2);
+    let node = NodeDirectory::new(ROWS, &sections).await;
+    node.run(&["sync", "person"]).expect(0);
+    let refused = node.run(&["pin", "person", "--region", "eu", "--to", "1"]).expect(2);
     assert_eq!(
         refused.stderr,
         "person is not served in region eu; it is served in: us, ap\n  code: region_not_served\n"
     );
-    let known = place.run(&["pin", "person", "--region", "ap", "--to", "1"]).expect(0);
+    let known = node.run(&["pin", "person", "--region", "ap", "--to", "1"]).expect(0);
     assert_eq!(known.stderr, "");
-    place.run(&["pin", "person", "--to", "1"]).expect(2);
-    place.run_with(&["pin", "person", "--to", "1"], &[("LARDER_REGION", "ap")]).expect(2);
-    place.run(&["unpin", "person"]).expect(2);
+    node.run(&["pin", "person", "--to", "1"]).expect(2);
+    node.run_with(&["pin", "person", "--to", "1"], &[("LARDER_REGION", "ap")]).expect(2);
+    node.run(&["unpin", "person"]).expect(2);
     for (command, meaning) in
         [("pin", "The region that stays at this version"), ("unpin", "The region that is")]
     {
         for flag in ["-h", "--help"] {
-            let help = place.run(&[command, flag]).expect(0).stdout;
+            let help = node.run(&[command, flag]).expect(0).stdout;
             assert!(help.contains("--region <NAME>") && help.contains(meaning), "{help}");
             assert_eq!(help.matches("Options:\n").count(), 1, "{help}");
         }
     }
     for command in [&["rollback", "person"][..], &["pin", "person", "--region", "ap"]] {
         for to in ["0", "first"] {
-            let refused = place.run(&[command, &["--to", to]].concat()).expect(2);
+            let refused = node.run(&[command, &["--to", to]].concat()).expect(2);
             assert!(
                 refused.stderr.contains("a version is a whole number from 1; `larder runs "),
                 "{refused:?}"
@@ -379,37 +379,37 @@ async fn a_region_is_pinned_only_where_the_collection_is_served() {
         &["drop", "person"],
         &["approve", "run_01a20a5eec7f7d81806d1cda2d2b4382"],
     ] {
-        let ran = place.run(&[arguments, &["--roles", "replica"]].concat()).expect(2);
+        let ran = node.run(&[arguments, &["--roles", "replica"]].concat()).expect(2);
         assert!(ran.stderr.contains("has no metadata database"), "{ran:?}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_pin_that_is_not_in_force_shows() {
-    let place = Place::new(ROWS, &sync("person", "people", "manual")).await;
-    let mut server = place.start(&["serve"], &[]);
-    let (reader, admin) = (Reader::new(&mut server, &key(&place)), server.address("admin"));
-    place.run(&["sync", "person"]).expect(0);
-    place.execute("update people set name = 'Second'").await;
-    place.run(&["sync", "person"]).expect(0);
+    let node = NodeDirectory::new(ROWS, &sync("person", "people", "manual")).await;
+    let mut server = node.spawn(&["serve"]);
+    let (reader, admin) = (Reader::new(&mut server, &key(&node)).await, server.admin().await);
+    node.run(&["sync", "person"]).expect(0);
+    node.execute("update people set name = 'Second'").await;
+    node.run(&["sync", "person"]).expect(0);
     reader.until("person", "Second", 2).await;
     // The bytes of both versions: no longer here, and damaged in the store.
-    for (path, bytes) in place.files("data") {
+    for (path, bytes) in node.files("data") {
         if path.extension().is_some_and(|extension| extension == "arrow") {
-            if path.starts_with(place.path().join("data/store")) {
+            if path.starts_with(node.path().join("data/store")) {
                 std::fs::write(path, vec![0; usize::try_from(bytes).unwrap()]).unwrap();
             } else {
                 std::fs::remove_file(path).unwrap();
             }
         }
     }
-    place.run(&["pin", "person", "--region", "local", "--to", "1"]).expect(0);
+    node.run(&["pin", "person", "--region", "local", "--to", "1"]).expect(0);
 
     let mut look = interval(Duration::from_millis(50));
     let status = soon("a pin that is not in force", async {
         loop {
             look.tick().await;
-            let status = place.run(&["status"]).expect(0).stdout;
+            let status = node.run(&["status"]).expect(0).stdout;
             if status.contains("not at its pin: 1 version above, since 2")
                 && status.contains("object_corrupt")
             {
@@ -419,7 +419,7 @@ async fn a_pin_that_is_not_in_force_shows() {
     });
     status.await;
     assert_eq!(reader.sees("person").await.1, 2, "it serves on what it has");
-    let status = place.run(&["status", "--json"]).expect(0).json();
+    let status = node.run(&["status", "--json"]).expect(0).json();
     let one = &status["fleet"]["nodes"][0]["collections"]["person"];
     assert_eq!((&one["pinned_version"], &one["versions_above_pin"]), (&json!(1), &json!(1)), "{one}");
     let metric =
