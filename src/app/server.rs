@@ -25,7 +25,6 @@ use crate::{
         self, CacheTarget, Identity, PublisherStatus, Replica, ReplicaHandle, ReportPace, Reporter, Sides,
     },
     scheduler::ScheduledSync,
-    source::Source,
     store::Store,
     support::{
         background::Background,
@@ -229,9 +228,8 @@ impl Server {
     fn schedule(&self, config: &Config) -> anyhow::Result<()> {
         let mut syncs = Vec::new();
         for sync in &config.syncs {
-            let settings =
+            let source =
                 config.sources.get(&sync.spec.source).cloned().context("a sync's source is configured")?;
-            let source = Source::open(settings)?;
             observe::runs_may_end(&self.metrics, &sync.spec.collection);
             syncs.push(ScheduledSync { spec: sync.spec.clone(), source, schedule: sync.schedule.clone() });
         }

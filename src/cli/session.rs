@@ -49,10 +49,9 @@ pub(super) fn find_sync<'a>(config: &'a Config, name: &str) -> Result<&'a SyncCo
 /// The source of a sync.
 pub(super) fn source_of(config: &Config, sync: &SyncConfig) -> Result<Source, Failure> {
     // Configuration has checked that every sync's source exists.
-    let settings = config.sources.get(&sync.spec.source).cloned().ok_or_else(|| {
+    config.sources.get(&sync.spec.source).cloned().ok_or_else(|| {
         Failure::Usage(format!("source {:?} is not configured on this node", sync.spec.source))
-    })?;
-    Ok(Source::open(settings)?)
+    })
 }
 
 /// Names of all configured syncs; `None` on a node that does not publish, which knows of none.

@@ -66,7 +66,7 @@ pub struct Config {
     /// Logging.
     pub telemetry: telemetry::Settings,
     /// Sources by name; empty on a node that does not publish.
-    pub sources: BTreeMap<String, source::Settings>,
+    pub sources: BTreeMap<String, source::Source>,
     /// Syncs in the order of the file; empty on a node that does not publish.
     pub syncs: Vec<SyncConfig>,
     effective: Effective,

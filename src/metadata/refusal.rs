@@ -6,11 +6,7 @@ use sqlx::{
     sqlite::SqliteError,
 };
 
-use crate::domain::error::ErrorKind;
-
-/// SQLSTATE classes whose messages name settings and objects, never a row's values: connection,
-/// authorisation, database name, syntax and privileges, resources, operator intervention.
-const TELLING_CLASSES: [&str; 6] = ["08", "28", "3D", "42", "53", "57"];
+use crate::{domain::error::ErrorKind, support::sqlstate};
 
 /// What a database said of an error, less everything that may hold a value.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,11 +51,10 @@ impl Refusal {
 
     pub(super) fn of_postgres(error: &PgDatabaseError) -> Self {
         let state = error.code();
-        let class = state.get(..2).unwrap_or_default();
         let owned = |name: Option<&str>| name.map(str::to_owned);
         Self {
             state: state.to_owned(),
-            message: TELLING_CLASSES.contains(&class).then(|| error.message().to_owned()),
+            message: sqlstate::has_safe_message(state).then(|| error.message().to_owned()),
             position: match error.position() {
                 Some(PgErrorPosition::Original(position)) => Some(position),
                 _ => None,
@@ -67,7 +62,7 @@ impl Refusal {
             table: owned(error.table()),
             column: owned(error.column()),
             constraint: owned(error.constraint()),
-            kind: match class {
+            kind: match sqlstate::class(state) {
                 "08" | "40" | "53" | "55" | "57" => ErrorKind::Unavailable,
                 "28" | "3D" | "42" => ErrorKind::Invalid,
                 "23" => ErrorKind::Conflict,

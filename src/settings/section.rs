@@ -8,6 +8,7 @@ use super::{
     nearest,
     tree::{Entry, Table},
 };
+use crate::domain::name::CollectionName;
 
 /// A table, its key and where its faults go.
 pub(crate) struct Section<'a> {
@@ -87,6 +88,20 @@ impl<'a> Section<'a> {
     /// All entries, whatever their names: for tables of named things.
     pub(crate) fn entries(&self) -> impl Iterator<Item = (&'a Entry, Item<'a>)> {
         self.table.0.iter().map(|entry| (entry, self.item(entry)))
+    }
+
+    /// Reports a key that cannot name a `what`, such as a source or a model. Names follow one rule
+    /// everywhere, that of collections.
+    pub(crate) fn check_name(&self, entry: &Entry, what: &str) {
+        if CollectionName::new(&entry.key).is_err() {
+            self.fault_at(
+                entry,
+                &format!(
+                    "a {what} name is 1 to 64 characters, letters, digits, `_` or `-`, and begins with a letter or digit"
+                ),
+                None,
+            );
+        }
     }
 
     /// The section's own table as an item would show it: a fault of the section as a whole.

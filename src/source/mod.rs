@@ -1,88 +1,96 @@
 //! Where rows come from: one read-only query, streamed in one snapshot.
 //!
-//! A [`Source`] makes one connection per call and keeps none. What a server's values look like in
-//! a record is decided here, once: see `cell` and `postgres::types`.
+//! Each source type is a folder with its settings, its driver and the hints of its errors; only
+//! [`TYPES`] names it. How a value looks in a record is decided once for all types, in `cell`.
 
 mod cell;
+mod driver;
 mod error;
 mod postgres;
+mod rows;
 pub mod sample;
 mod settings;
-mod sink;
+mod sql;
 mod sqlite;
-mod statement;
 
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use tokio::sync::mpsc::Sender;
 
 use self::{
-    postgres::{Connector, Postgres},
-    sqlite::Sqlite,
+    driver::{Driver, SourceType},
+    error::cause,
+    rows::RowSender,
 };
+use crate::domain::row::{Column, RowBatch};
 
-pub use error::{Error, Fault, Position};
-pub use settings::{Query, Settings, SourceKind};
+pub use error::{Cause, Error};
+pub(crate) use settings::{check_defaults, read};
 
-use crate::{
-    domain::row::{Column, RowBatch},
-    support::secret::ExposeSecret as _,
-};
+/// Every source type.
+const TYPES: &[SourceType] = &[postgres::TYPE, sqlite::TYPE];
+
+/// What a model reads.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Query {
+    /// One `select` (or `with`) statement, without a trailing semicolon.
+    Sql(String),
+    /// A table or view, and the columns chosen (`None` means all).
+    Table {
+        /// As the source type names tables: `customers`, `public.customers`; unquoted.
+        name: String,
+        /// Columns in the order wanted.
+        columns: Option<Vec<String>>,
+    },
+}
 
 /// One source of the configuration. Cheap to clone, usable from several tasks at once.
 #[derive(Debug, Clone)]
-pub struct Source(Arc<Inner>);
-
-#[derive(Debug)]
-enum Inner {
-    Postgres(Box<Postgres>),
-    Sqlite(Sqlite),
+pub struct Source {
+    driver: Arc<dyn Driver>,
+    statement_timeout: Duration,
 }
 
 impl Source {
-    /// Checks the settings; connects to nothing yet.
+    /// Refuses a query that this kind of source cannot answer; connects to nothing.
     ///
     /// # Errors
-    /// [`Error::Url`].
-    pub fn open(settings: Settings) -> Result<Self, Error> {
-        let Settings { name, kind, statement_timeout, connect_timeout } = settings;
-        Ok(Self(Arc::new(match kind {
-            SourceKind::Postgres { url } => {
-                let connector = Connector::open(&name, url.expose_secret(), connect_timeout)?;
-                Inner::Postgres(Box::new(Postgres { connector, statement_timeout }))
-            }
-            SourceKind::Sqlite { path } => Inner::Sqlite(Sqlite { path, connect_timeout, statement_timeout }),
-        })))
+    /// An error of kind `Invalid` whose words fit the key that the query was read from.
+    pub(crate) fn check_query(&self, query: &Query) -> Result<(), Error> {
+        self.driver.check_query(query)
     }
 
-    /// Connects and asks a trivial question.
+    /// Connects and makes a trivial request.
     pub async fn check(&self) -> Result<(), Error> {
-        match &*self.0 {
-            Inner::Postgres(postgres) => postgres.check().await,
-            Inner::Sqlite(sqlite) => sqlite.check().await,
-        }
+        self.bounded(self.driver.check()).await
     }
 
-    /// The columns of `query`, in its order; no row is read.
-    ///
-    /// # Errors
-    /// Also [`Error::DuplicateColumn`] and [`Error::NoColumns`].
+    /// The columns of `query`, in its order; reads no row. There is at least one, and no two have
+    /// the same name.
     pub async fn describe(&self, query: &Query) -> Result<Vec<Column>, Error> {
-        match &*self.0 {
-            Inner::Postgres(postgres) => postgres.describe(query).await,
-            Inner::Sqlite(sqlite) => sqlite.describe(query).await,
+        let columns = self.bounded(self.driver.describe(query)).await?;
+        if columns.is_empty() {
+            return Err(error::no_columns());
+        }
+        let mut seen = HashSet::new();
+        match columns.iter().find(|column| !seen.insert(column.name.as_str())) {
+            None => Ok(columns),
+            Some(Column { name, .. }) => {
+                let message = format!("the model yields two columns named `{name}`");
+                Err(Error::new(cause::DUPLICATE_COLUMN, message)
+                    .with_hint("give one of them another name with AS"))
+            }
         }
     }
 
     /// Reads the rows of `query`, at most `limit`, in one read-only snapshot, and sends them as
     /// batches of at most [`crate::domain::limits::BATCH_ROWS`] rows and about
-    /// [`crate::domain::limits::BATCH_BYTES`]. `columns` are what [`Source::describe`] said.
+    /// [`crate::domain::limits::BATCH_BYTES`]. `columns` are those that [`Source::describe`] gave.
     ///
     /// Ends quietly when the receiver is closed. Dropping the future closes the connection.
     ///
     /// # Errors
-    /// Also [`Error::ColumnsChanged`] when the columns are no longer `columns`; then no row has
-    /// been sent.
+    /// Also `columns_changed` when the columns are no longer `columns`; then no row was sent.
     pub async fn stream(
         &self,
         query: &Query,
@@ -90,23 +98,32 @@ impl Source {
         columns: &[Column],
         limit: Option<u64>,
     ) -> Result<(), Error> {
-        match &*self.0 {
-            Inner::Postgres(postgres) => postgres.stream(query, rows, columns, limit).await,
-            Inner::Sqlite(sqlite) => sqlite.stream(query, rows, columns, limit).await,
+        let receiver = rows.clone();
+        let read = async {
+            let mut rows = RowSender::new(rows, columns.len());
+            self.driver.stream(query, columns, limit, &mut rows).await?;
+            // A closed receiver wants no last batch.
+            let _ = rows.send().await;
+            Ok(())
+        };
+        tokio::select! {
+            result = self.bounded(read) => result,
+            // Also while the source has not sent anything yet.
+            () = receiver.closed() => Ok(()),
         }
+    }
+
+    async fn bounded<T>(&self, work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+        let bound = self.statement_timeout.saturating_add(self.driver.grace());
+        let result = tokio::time::timeout(bound, work).await;
+        result.unwrap_or_else(|_| Err(error::statement_timeout(self.statement_timeout)))
     }
 }
 
-/// Refuses no columns, and two of one name.
-fn check_names(columns: &[Column]) -> Result<(), Error> {
-    if columns.is_empty() {
-        return Err(Error::NoColumns);
-    }
-    let mut seen = std::collections::HashSet::new();
-    match columns.iter().find(|column| !seen.insert(column.name.as_str())) {
-        Some(twice) => Err(Error::DuplicateColumn { name: twice.name.clone() }),
-        None => Ok(()),
-    }
+/// The stable codes of all sources' errors.
+pub fn codes() -> impl Iterator<Item = &'static str> {
+    let causes = TYPES.iter().flat_map(|source_type| source_type.causes);
+    cause::SHARED.iter().chain(causes).map(|cause| cause.code)
 }
 
 /// Refuses columns that are not those that were `described` before.
@@ -122,5 +139,8 @@ fn check_unchanged(described: &[Column], now: &[Column]) -> Result<(), Error> {
     if then == now {
         now.push_str(" at another place");
     }
-    Err(Error::ColumnsChanged { column: name, then, now })
+    let message = format!(
+        "the model's columns have changed since they were last read: column `{name}` is now {now}, not {then}"
+    );
+    Err(Error::new(cause::COLUMNS_CHANGED, message).with_hint("run the sync again"))
 }

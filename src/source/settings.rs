@@ -1,48 +1,57 @@
-//! What a source is told.
+//! `[sources.*]` and `[defaults.source]`.
 
-use std::{path::PathBuf, time::Duration};
+use std::{collections::BTreeMap, path::Path, time::Duration};
 
-use crate::support::secret::SecretString;
+use super::{
+    Source, TYPES,
+    driver::{OpenOptions, SourceType},
+};
+use crate::settings::{item::Item, section::Section};
 
-/// One source of the configuration.
-#[derive(Debug, Clone)]
-pub struct Settings {
-    /// Its name, for messages: `warehouse` of `[sources.warehouse]`.
-    pub name: String,
-    /// What it is and how to reach it.
-    pub kind: SourceKind,
-    /// Longest time that one query may take, from first to last row.
-    pub statement_timeout: Duration,
-    /// Longest time for a connection to be made.
-    pub connect_timeout: Duration,
+/// Longest query: as long as the longest run.
+const STATEMENT_TIMEOUT_MAX: Duration = Duration::from_hours(12);
+/// Longest wait for a connection: a run should fail, not hang.
+const CONNECT_TIMEOUT_MAX: Duration = Duration::from_mins(10);
+
+/// Reads `[sources.*]`, each with the keys of its type; relative paths are from `dir`. A faulty source
+/// is `None`, so that what refers to it can still be checked.
+pub(crate) fn read(item: &Item<'_>, dir: &Path) -> Option<BTreeMap<String, Option<Source>>> {
+    let section = item.section()?;
+    let sources = section.entries().map(|(entry, item)| {
+        section.check_name(entry, "source");
+        (entry.key.clone(), item.section().and_then(|section| source(&section, dir)))
+    });
+    Some(sources.collect())
 }
 
-/// What a source is.
-#[derive(Debug, Clone)]
-pub enum SourceKind {
-    /// A Postgres server, by URL. `sslmode` defaults to `verify-full` unless the host is loopback
-    /// or a socket.
-    Postgres {
-        /// `postgres://user:password@host:port/database?sslmode=...`
-        url: SecretString,
-    },
-    /// A SQLite file, opened read-only.
-    Sqlite {
-        /// The file; it must exist.
-        path: PathBuf,
-    },
+/// Checks `[defaults.source]`.
+pub(crate) fn check_defaults(section: &Section<'_>) {
+    timeouts(section);
+    section.finish();
 }
 
-/// What a model reads.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Query {
-    /// One `select` (or `with`) statement, without a trailing semicolon.
-    Sql(String),
-    /// A table or view, perhaps with its schema, and the columns chosen (`None` means all).
-    Table {
-        /// `customers` or `public.customers`, unquoted.
-        name: String,
-        /// Columns in the order wanted.
-        columns: Option<Vec<String>>,
-    },
+fn source(section: &Section<'_>, dir: &Path) -> Option<Source> {
+    let types: Vec<(&str, &SourceType)> =
+        TYPES.iter().map(|source_type| (source_type.name, source_type)).collect();
+    let names: Vec<_> = TYPES.iter().map(|source_type| format!("type = {:?}", source_type.name)).collect();
+    let source_type = section.need("type", &format!("write {}", names.join(" or ")));
+    let timeouts = timeouts(section);
+    // Without its type, nobody knows which keys a section may have.
+    let source_type = source_type?.one_of(&types)?;
+    // Faults of a type's own keys come also when a timeout is wrong.
+    let (statement_timeout, connect_timeout) = timeouts.unwrap_or_default();
+    let driver = (source_type.open)(section, &OpenOptions { dir, connect_timeout, statement_timeout });
+    section.finish();
+    timeouts?;
+    Some(Source { driver: driver?, statement_timeout })
+}
+
+fn timeouts(section: &Section<'_>) -> Option<(Duration, Duration)> {
+    let statement = section
+        .set("statement_timeout")
+        .and_then(|item| item.duration(Duration::from_secs(1)..=STATEMENT_TIMEOUT_MAX));
+    let connect = section
+        .set("connect_timeout")
+        .and_then(|item| item.duration(Duration::from_millis(100)..=CONNECT_TIMEOUT_MAX));
+    Some((statement?, connect?))
 }

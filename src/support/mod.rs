@@ -13,3 +13,4 @@ pub mod private_file;
 pub mod random;
 pub mod secret;
 pub mod shutdown;
+pub mod sqlstate;

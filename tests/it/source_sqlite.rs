@@ -1,16 +1,19 @@
 //! The SQLite source against real files: every storage class, every error, writers meanwhile.
 
-use std::{path::PathBuf, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use larder::{
     domain::row::{CellKind, ColumnKind, RowBatch},
-    source::{Query, Source, SourceKind},
+    source::{Query, Source},
 };
 use sqlx::{AssertSqlSafe, ConnectOptions as _, SqliteConnection, raw_sql, sqlite::SqliteConnectOptions};
 use tempfile::TempDir;
 use tokio::sync::mpsc;
 
-use crate::support::source::{DEADLINE, open, open_within, read, read_query, wait_until};
+use crate::support::source::{open, open_within, read, read_query, wait_until};
 
 /// A file that is gone with the test.
 struct File {
@@ -36,12 +39,12 @@ impl File {
     }
 
     fn source(&self) -> Source {
-        open(kind(self.path()))
+        open(&section(&self.path()))
     }
 }
 
-fn kind(path: PathBuf) -> SourceKind {
-    SourceKind::Sqlite { path }
+fn section(path: &Path) -> String {
+    format!("type = \"sqlite\"\npath = {path:?}\n")
 }
 
 fn sql(text: &str) -> Query {
@@ -185,10 +188,10 @@ async fn a_writer_that_has_not_committed_does_not_disturb() {
     run(&mut writer, "begin immediate; insert into t values (2)").await;
     assert_eq!(read(&file.source(), "select id from t").await.unwrap().rows().len(), 1);
     run(&mut writer, "commit; begin exclusive").await;
-    let hasty = open_within(kind(file.path()), DEADLINE, Duration::from_millis(20));
+    let hasty = open_within(&section(&file.path()), "30s", "100ms");
     let error = read(&hasty, "select id from t").await.unwrap_err();
     assert_eq!(error.code(), "source_locked");
-    assert!(error.to_string().contains("20 ms"), "{error}");
+    assert!(error.to_string().contains("100 ms"), "{error}");
 }
 
 #[tokio::test]
@@ -221,7 +224,7 @@ async fn errors_say_what_happened_and_what_to_do() {
         ("text.db", "source_not_a_database"),
         (".", "source_file_unreadable"),
     ] {
-        let error = open(kind(directory.join(name))).check().await.unwrap_err();
+        let error = open(&section(&directory.join(name))).check().await.unwrap_err();
         assert_eq!(error.code(), code, "{error}");
         assert!(error.to_string().contains(directory.to_str().unwrap()), "{error}");
     }
@@ -248,7 +251,7 @@ const ENDLESS: &str = "with recursive n(x) as (select 1 union all select x + 1 f
 #[tokio::test]
 async fn endless_queries_end_and_free_the_file() {
     let file = File::with("create table t (id integer); insert into t values (1)").await;
-    let hasty = open_within(kind(file.path()), Duration::from_millis(50), DEADLINE);
+    let hasty = open_within(&section(&file.path()), "1s", "30s");
     let query = sql(ENDLESS);
     let columns = file.source().describe(&query).await.unwrap();
     let is_free = || async {

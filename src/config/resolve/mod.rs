@@ -8,11 +8,10 @@ mod mapping;
 mod model;
 mod node;
 mod schedule;
-mod source;
 mod storage;
 mod sync;
 
-use std::path::Path;
+use std::{collections::BTreeMap, path::Path};
 
 use super::{Config, Role, effective::Effective};
 use crate::settings::Environment;
@@ -20,12 +19,13 @@ use crate::settings::fault::{Fault, Place, Report};
 use crate::settings::item::Item;
 use crate::settings::section::Section;
 use crate::settings::tree::Table;
+use crate::source::{self, Source};
 use crate::store::{self, Location};
 
 /// What only a publisher needs.
 struct Publishing {
     metadata: Option<crate::metadata::Settings>,
-    sources: Option<source::Sources>,
+    sources: Option<BTreeMap<String, Source>>,
     syncs: Option<Vec<super::SyncConfig>>,
 }
 
@@ -65,7 +65,7 @@ pub(super) fn resolve(effective: Effective, env: &Environment, report: &Report) 
     let (metadata, sources, syncs) = if publishes {
         (Some(publishing.metadata?), publishing.sources?, publishing.syncs?)
     } else {
-        (publishing.metadata, source::Sources::new(), Vec::new())
+        (publishing.metadata, BTreeMap::new(), Vec::new())
     };
     Some(Config {
         server: server?,
@@ -99,9 +99,12 @@ fn publishing(root: &Section<'_>, inner: &Report, dir: &Path) -> Publishing {
         defaults.finish();
     }
     let sources =
-        read_all(root.get("sources").map(|item| item.with_report(inner)), |item| source::sources(item, dir));
+        read_all(root.get("sources").map(|item| item.with_report(inner)), |item| source::read(item, dir));
     let models = read_all(root.get("models").map(|item| item.with_report(inner)), |item| {
-        model::models(item, &names(root, "sources"), dir)
+        model::models(item, sources.as_ref().unwrap_or(&BTreeMap::new()), dir)
+    });
+    let sources = sources.and_then(|sources| {
+        sources.into_iter().map(|(name, source)| Some((name, source?))).collect::<Option<_>>()
     });
     let syncs = read_all(root.get("syncs").map(|item| item.with_report(inner)), |item| {
         sync::syncs(item, &models.clone().unwrap_or_default(), &names(root, "models"))
@@ -164,18 +167,5 @@ fn check_status(node: &super::NodeSettings, storage: &storage::Storage, root: &S
     if let Some(item) = root.get("storage").and_then(|item| item.section()?.get("status_url")) {
         let hint = "leave it out for `status/` below storage.url, or name a place of its own";
         let _: Option<()> = item.fail(message, hint.to_owned());
-    }
-}
-
-/// A name that is only used inside the configuration; the same rule as for collections.
-fn check_name(section: &Section<'_>, entry: &crate::settings::tree::Entry, what: &str) {
-    if crate::domain::name::CollectionName::new(&entry.key).is_err() {
-        section.fault_at(
-            entry,
-            &format!(
-                "a {what} name is 1 to 64 characters, letters, digits, `_` or `-`, and begins with a letter or digit"
-            ),
-            None,
-        );
     }
 }

@@ -2,9 +2,12 @@
 
 use std::{collections::BTreeMap, path::Path};
 
-use super::check_name;
 use crate::settings::{item::Item, section::Section, tree::Entry};
-use crate::{config::read_bounded, domain::limits::FIELDS_MAX, source::Query};
+use crate::{
+    config::read_bounded,
+    domain::limits::FIELDS_MAX,
+    source::{Query, Source},
+};
 
 /// Largest query text, in bytes: longer than anyone writes by hand, and Postgres still parses it fast.
 const SQL_BYTES_MAX: u64 = 1024 * 1024;
@@ -36,24 +39,28 @@ impl Model {
     }
 }
 
+type Sources = BTreeMap<String, Option<Source>>;
+
 /// Models by name.
 pub(super) type Models = BTreeMap<String, Model>;
 
-/// All models; `sources` are the names that exist.
-pub(super) fn models(item: &Item<'_>, sources: &[String], dir: &Path) -> Option<Models> {
+/// All models; `sources` are those that exist, faulty ones without a value.
+pub(super) fn models(item: &Item<'_>, sources: &Sources, dir: &Path) -> Option<Models> {
     let section = item.section()?;
     let read = |(entry, item): (&Entry, Item<'_>)| {
-        check_name(&section, entry, "model");
+        section.check_name(entry, "model");
         let model = item.section().map(|section| model(&section, sources, dir));
         (entry.key.clone(), model.unwrap_or_default())
     };
     Some(section.entries().map(read).collect())
 }
 
-fn model(section: &Section<'_>, sources: &[String], dir: &Path) -> Model {
+fn model(section: &Section<'_>, sources: &Sources, dir: &Path) -> Model {
+    let names: Vec<String> = sources.keys().cloned().collect();
     let source =
-        section.need("source", "name one of [sources]").and_then(|item| item.reference("source", sources));
-    let query = query(section, dir);
+        section.need("source", "name one of [sources]").and_then(|item| item.reference("source", &names));
+    let found = source.and_then(|name| sources.get(name)?.as_ref());
+    let query = query(section, found, dir);
     let primary_key = section.need("primary_key", "name the column whose value is unique in every row");
     section.finish();
     let model = Model { source: source.map(str::to_owned), query, primary_key: None };
@@ -61,11 +68,11 @@ fn model(section: &Section<'_>, sources: &[String], dir: &Path) -> Model {
     Model { primary_key, ..model }
 }
 
-fn query(section: &Section<'_>, dir: &Path) -> Option<Query> {
+fn query(section: &Section<'_>, source: Option<&Source>, dir: &Path) -> Option<Query> {
     let (sql, sql_file, table) = (section.get("sql"), section.get("sql_file"), section.get("table"));
     let columns = section.read("columns", columns);
     let given = [&sql, &sql_file, &table].into_iter().flatten().collect::<Vec<_>>();
-    match given.as_slice() {
+    let item = match given.as_slice() {
         [] => {
             return section.fail(
                 "has no query",
@@ -73,30 +80,35 @@ fn query(section: &Section<'_>, dir: &Path) -> Option<Query> {
                     .to_owned(),
             );
         }
-        [_] => {}
+        [item] => (*item).clone(),
         [.., last] => {
             return last
                 .fail("comes beside another query", "keep one of `sql`, `sql_file`, `table`".to_owned());
         }
-    }
+    };
     if table.is_none() {
         section.refuse("columns", "goes with `table` only", "name the columns in the SQL".to_owned());
     }
-    if let Some(item) = sql {
-        return statement(&item, item.string()?);
-    }
-    if let Some(item) = sql_file {
+    let query = if sql.is_some() {
+        statement(&item, item.string()?)?
+    } else if sql_file.is_some() {
         let path = item.path(dir, item.word()?);
-        return match read_bounded(&path, SQL_BYTES_MAX) {
-            Ok(text) => statement(&item, &text),
-            Err(error) => item.fail(
-                format!("cannot be read: {error}"),
-                "relative paths are from the configuration file's directory".to_owned(),
-            ),
-        };
+        match read_bounded(&path, SQL_BYTES_MAX) {
+            Ok(text) => statement(&item, &text)?,
+            Err(error) => {
+                return item.fail(
+                    format!("cannot be read: {error}"),
+                    "relative paths are from the configuration file's directory".to_owned(),
+                );
+            }
+        }
+    } else {
+        Query::Table { name: item.word()?.to_owned(), columns: columns.clone().flatten() }
+    };
+    match source.map_or(Ok(()), |source| source.check_query(&query)) {
+        Ok(()) => columns.map(|_| query),
+        Err(error) => item.fail(error.message(), error.hint().map(str::to_owned)),
     }
-    let name = table_name(&table?);
-    Some(Query::Table { name: name?, columns: columns? })
 }
 
 /// The statement without white space around it and without a semicolon at its end.
@@ -110,20 +122,6 @@ fn statement(item: &Item<'_>, text: &str) -> Option<Query> {
         return item.fail("is longer than 1 MiB or holds a NUL character", None);
     }
     Some(Query::Sql(sql.to_owned()))
-}
-
-fn table_name(item: &Item<'_>) -> Option<String> {
-    item.parsed("a table's name", |text| {
-        let parts: Vec<_> = text.split('.').collect();
-        let is_part = |part: &&str| {
-            !part.is_empty() && part.trim() == *part && !part.contains(|c: char| c == '"' || c.is_control())
-        };
-        if parts.len() <= 2 && parts.iter().all(is_part) {
-            Ok(text.to_owned())
-        } else {
-            Err("write \"table\" or \"schema.table\", without quotes; for anything else use `sql`".to_owned())
-        }
-    })
 }
 
 fn columns(item: &Item<'_>) -> Option<Vec<String>> {

@@ -12,8 +12,7 @@ use crate::{
     mapping::{FieldValue, FieldsSpec, TemplateOutput},
     metadata,
     scheduler::Schedule,
-    source::{Query, SourceKind},
-    support::secret::ExposeSecret,
+    source::Query,
 };
 
 #[test]
@@ -59,8 +58,8 @@ fn a_sync_takes_the_defaults() {
     assert_eq!(sync.spec.compression, Compression::Auto);
     assert_eq!(sync.spec.mapping.fields, FieldsSpec::All);
     let source = &config.sources["warehouse"];
-    assert_eq!(source.statement_timeout, Duration::from_hours(1));
-    assert!(matches!(&source.kind, SourceKind::Sqlite { path } if path == Path::new("warehouse.db")));
+    let expected = "Sqlite { path: \"warehouse.db\", lock_timeout: 10s, statement_timeout: 3600s }";
+    assert!(format!("{source:?}").contains(expected), "{source:?}");
     assert!(config.sync(&sync.spec.collection).is_some());
 }
 
@@ -87,7 +86,8 @@ connect_timeout = \"3s\"
     let timezone = chrono_tz::Europe::Berlin;
     assert_eq!(first.schedule, Schedule::Cron { expression: "0 3 * * *".to_owned(), timezone });
     assert_eq!(first.spec.serving.on_miss, OnMiss::Record("{\"found\":false}".to_owned()));
-    assert_eq!(config.sources["warehouse"].connect_timeout, Duration::from_secs(3));
+    let source = format!("{:?}", config.sources["warehouse"]);
+    assert!(source.contains("lock_timeout: 3s"), "{source}");
 }
 
 #[test]
@@ -189,9 +189,8 @@ fn paths_are_from_the_file_and_overrides_from_the_working_directory() {
     assert!(
         matches!(&config.metadata, Some(metadata::Settings::Sqlite { path }) if path == Path::new("/abs/m.db"))
     );
-    assert!(
-        matches!(&config.sources["s"].kind, SourceKind::Sqlite { path } if path == Path::new("/etc/larder/w.db"))
-    );
+    let source = format!("{:?}", config.sources["s"]);
+    assert!(source.contains("\"/etc/larder/w.db\""), "{source}");
 }
 
 #[test]
@@ -286,11 +285,8 @@ indexes.id = \"id\"
 fn secrets_come_from_the_environment() {
     let text = "[sources.w]\ntype = \"postgres\"\nurl = \"${WAREHOUSE_URL}?application_name=larder\"\n";
     let config = accepted(text);
-    let SourceKind::Postgres { url } = &config.sources["w"].kind else { panic!() };
-    assert_eq!(
-        url.expose_secret(),
-        "postgres://larder:hunter2@db.example.com/analytics?application_name=larder"
-    );
+    let source = format!("{:?}", config.sources["w"]);
+    assert!(source.contains("\"db.example.com:5432\""), "{source}");
     assert!(!format!("{config:?} {:?}", environment()).contains("hunter2"));
 }
 

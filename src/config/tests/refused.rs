@@ -281,14 +281,14 @@ larder.toml:2:8  sources.w.type: "postgre" is not one of "postgres", "sqlite"
   hint: did you mean "postgres"?
 "#);
     assert_snapshot!(faults("[sources.w]\ntype = \"postgres\"\npath = \"x\"\nurl = \"http://u:hunter2@h\"\n"), @r#"
-larder.toml:3:1  sources.w.path: is for type = "sqlite"
-  hint: a Postgres source has `url`
-larder.toml:4:7  sources.w.url: is not a Postgres URL
+larder.toml:3:1  sources.w.path: unknown key
+  hint: keys known here: "type", "statement_timeout", "connect_timeout", "url"
+larder.toml:4:7  sources.w.url: cannot be used: it does not begin with postgres://
   hint: write "postgres://user:password@host:5432/database"
 "#);
     assert_snapshot!(faults("[sources.w]\ntype = \"sqlite\"\nurl = \"x\"\npath = \"sqlite:x\"\nstatement_timeout = \"13h\"\n"), @r#"
-larder.toml:3:1  sources.w.url: is for type = "postgres"
-  hint: a SQLite source has `path`
+larder.toml:3:1  sources.w.url: unknown key
+  hint: keys known here: "type", "statement_timeout", "connect_timeout", "path"
 larder.toml:4:8  sources.w.path: is a URL
   hint: write the path alone, as in "warehouse.db"
 larder.toml:5:21  sources.w.statement_timeout: must be from 1s to 12h
@@ -323,7 +323,7 @@ larder.toml:7:1  models.c.columns: goes with `table` only
 larder.toml:8:15  models.c.primary_key: must be a string, not an integer
 "#);
     assert_snapshot!(faults(&source("[models.c]\nsource = \"warehouse\"\ntable = \"a.b.c\"\ncolumns = []\nprimary_key = \"id\"\n")), @r#"
-larder.toml:6:9  models.c.table: "a.b.c" is not a table's name
+larder.toml:6:9  models.c.table: this is not the name of a table
   hint: write "table" or "schema.table", without quotes; for anything else use `sql`
 larder.toml:7:11  models.c.columns: must name from 1 to 1600 columns
   hint: leave it out for all columns

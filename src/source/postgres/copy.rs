@@ -2,7 +2,10 @@
 //! (<https://www.postgresql.org/docs/current/sql-copy.html>, "Binary Format").
 
 use super::{decode::Decoder, types::Reader};
-use crate::{domain::row::RowBatch, source::Error};
+use crate::{
+    domain::row::RowBatch,
+    source::error::{Error, malformed},
+};
 
 const SIGNATURE: &[u8; 11] = b"PGCOPY\n\xff\r\n\0";
 /// Signature, flags, length of the extension.
@@ -99,10 +102,6 @@ impl CopyReader {
             Part::End => Err(malformed("rows go on after their end mark")),
         }
     }
-}
-
-pub(super) fn malformed(what: &str) -> Error {
-    Error::Malformed { what: what.to_owned() }
 }
 
 #[cfg(test)]

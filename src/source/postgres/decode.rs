@@ -1,7 +1,6 @@
 //! Rows of a binary copy: each value straight into a cell, without an allocation.
 
 use super::{
-    copy::malformed,
     numeric::{Numeric, numeric},
     types::Reader,
 };
@@ -12,8 +11,8 @@ use crate::{
         row::{CellKind, RowBatch},
     },
     source::{
-        Error,
         cell::{self, CELL_BYTES_MAX, ROW_BYTES_MAX},
+        error::{Error, malformed},
     },
 };
 
@@ -105,7 +104,7 @@ impl Decoder {
                 batch.count_nulled();
             }
             if is_malformed {
-                return Err(malformed(&format!("column {} does not hold a {reader:?}", at + 1)));
+                return Err(malformed(format_args!("column {} does not hold a {reader:?}", at + 1)));
             }
         }
         Ok(())

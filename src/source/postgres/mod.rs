@@ -9,22 +9,35 @@ mod decode;
 mod fault;
 mod numeric;
 mod plan;
+mod settings;
 mod types;
 
 use std::time::Duration;
 
+use async_trait::async_trait;
 use futures::StreamExt as _;
 use sqlx::{AssertSqlSafe, Connection as _, Row as _, postgres::PgConnection, raw_sql};
-use tokio::sync::mpsc::Sender;
 
-pub(super) use self::connect::Connector;
-use self::{copy::CopyReader, fault::Asked, plan::Plan};
+use self::{connect::Connector, copy::CopyReader, fault::Asked, plan::Plan};
 use super::{
-    Error, Query, check_unchanged,
-    sink::Sink,
-    statement::{self, Dialect},
+    Query, check_unchanged,
+    driver::{Driver, SourceType},
+    error::Error,
+    rows::RowSender,
+    sql::Dialect,
 };
-use crate::domain::row::{Column, RowBatch};
+use crate::domain::row::Column;
+
+pub(super) const TYPE: SourceType = SourceType { name: "postgres", causes: &[], open: settings::open };
+
+const DIALECT: Dialect = Dialect {
+    identifier_quote: '"',
+    table_parts_max: 2,
+    has_escape_strings: true,
+    has_dollar_quotes: true,
+    nests_comments: true,
+    has_other_quotes: false,
+};
 
 /// The server ends a query at its timeout; a network that swallows everything is waited for this
 /// much longer.
@@ -39,79 +52,67 @@ const EXACT_FLOATS: &str = "set local extra_float_digits = 3";
 
 /// A Postgres server.
 #[derive(Debug)]
-pub(super) struct Postgres {
-    pub(super) connector: Connector,
-    /// Longest time of one query, from first to last row.
-    pub(super) statement_timeout: Duration,
+struct Postgres {
+    connector: Connector,
+    /// The server ends a query at it.
+    statement_timeout: Duration,
 }
 
-impl Postgres {
-    pub(super) async fn check(&self) -> Result<(), Error> {
-        self.bounded(async {
-            let mut connection = self.connector.connect().await?;
-            run(&mut connection, "select 1".to_owned(), self.asked(None)).await?;
-            farewell(connection, "").await;
-            Ok(())
-        })
-        .await
+#[async_trait]
+impl Driver for Postgres {
+    fn check_query(&self, query: &Query) -> Result<(), Error> {
+        DIALECT.check_query(query)
     }
 
-    pub(super) async fn describe(&self, query: &Query) -> Result<Vec<Column>, Error> {
-        let sql = statement::sql(query, Dialect::Postgres)?;
-        self.bounded(async {
-            let mut connection = self.begin().await?;
-            let plan = Plan::make(&mut connection, &sql, self.asked(model(query, &sql))).await?;
-            farewell(connection, plan::FORGET).await;
-            Ok(plan.columns)
-        })
-        .await
+    async fn check(&self) -> Result<(), Error> {
+        let mut connection = self.connector.connect().await?;
+        run(&mut connection, "select 1".to_owned(), self.asked(None)).await?;
+        farewell(connection, "").await;
+        Ok(())
     }
 
-    pub(super) async fn stream(
+    async fn describe(&self, query: &Query) -> Result<Vec<Column>, Error> {
+        let sql = DIALECT.statement(query)?;
+        let mut connection = self.begin().await?;
+        let plan = Plan::make(&mut connection, &sql, self.asked(model(query, &sql))).await?;
+        farewell(connection, plan::FORGET).await;
+        Ok(plan.columns)
+    }
+
+    async fn stream(
         &self,
         query: &Query,
-        rows: Sender<RowBatch>,
         columns: &[Column],
         limit: Option<u64>,
+        rows: &mut RowSender,
     ) -> Result<(), Error> {
-        let receiver = rows.clone();
-        tokio::select! {
-            result = self.bounded(self.copy(query, rows, columns, limit)) => result,
-            // Also while the server has not sent anything yet.
-            () = receiver.closed() => Ok(()),
-        }
-    }
-
-    async fn copy(
-        &self,
-        query: &Query,
-        rows: Sender<RowBatch>,
-        columns: &[Column],
-        limit: Option<u64>,
-    ) -> Result<(), Error> {
-        let sql = statement::sql(query, Dialect::Postgres)?;
+        let sql = DIALECT.statement(query)?;
         let mut connection = self.begin().await?;
         let plan = Plan::make(&mut connection, &sql, self.asked(model(query, &sql))).await?;
         check_unchanged(columns, &plan.columns)?;
 
         let copy = plan.copy(&sql, limit);
-        let mut sink = Sink::new(rows, plan.columns.len());
         let mut reader = CopyReader::new(plan.readers);
         let failed = |error| fault::of_query(error, self.asked(None));
         let mut messages = connection.copy_out_raw(&copy).await.map_err(failed)?;
         while let Some(message) = messages.next().await {
-            reader.read(&message.map_err(failed)?, &mut sink.batch)?;
-            if sink.is_full() && sink.send().await.is_err() {
+            reader.read(&message.map_err(failed)?, &mut rows.batch)?;
+            if rows.is_full() && rows.send().await.is_err() {
                 return Ok(());
             }
         }
         reader.finish()?;
         drop(messages);
-        let _ = sink.send().await;
         farewell(connection, plan::FORGET).await;
         Ok(())
     }
 
+    fn grace(&self) -> Duration {
+        SILENCE_MAX
+    }
+}
+
+impl Postgres {
     /// A connection inside a read-only snapshot.
     async fn begin(&self) -> Result<PgConnection, Error> {
         let mut connection = self.connector.connect().await?;
@@ -141,12 +142,6 @@ impl Postgres {
 
     fn asked<'a>(&'a self, model: Option<(&'a str, usize)>) -> Asked<'a> {
         Asked { address: self.connector.address(), timeout: self.statement_timeout, model }
-    }
-
-    async fn bounded<T>(&self, work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
-        let timeout_ms = self.statement_timeout.as_millis() as u64;
-        let bound = self.statement_timeout.saturating_add(SILENCE_MAX);
-        tokio::time::timeout(bound, work).await.unwrap_or(Err(Error::StatementTimeout { timeout_ms }))
     }
 }
 

@@ -5,14 +5,14 @@ use std::collections::HashMap;
 use sqlx::{AssertSqlSafe, Column as _, Row as _, postgres::PgConnection, raw_sql};
 
 use super::{
-    copy::malformed,
+    DIALECT,
     fault::{self, Asked},
     run,
     types::{self, Reader},
 };
 use crate::{
     domain::row::{Column, ColumnKind},
-    source::{Error, check_names, statement::quote},
+    source::error::{Error, cause, malformed, no_columns},
 };
 
 /// Before the model's SQL when the server is asked to parse it.
@@ -54,7 +54,6 @@ impl Plan {
             plan.columns.push(Column { name, kind, type_name });
             plan.readers.push(reader);
         }
-        check_names(&plan.columns)?;
         Ok(plan)
     }
 
@@ -75,7 +74,7 @@ impl Plan {
 }
 
 fn field((column, reader): (&Column, &Reader)) -> String {
-    let name = quote(&column.name);
+    let name = DIALECT.quote(&column.name);
     match reader {
         Reader::ToJson => format!("pg_catalog.to_json({name}) as {name}"),
         _ => name,
@@ -95,7 +94,7 @@ async fn describe(
     let row = raw_sql(AssertSqlSafe(join)).fetch_one(connection).await;
     let row = row.map_err(|error| match fault::of_query(error, asked) {
         // It parses on its own, but not as a table: it is no select.
-        Error::Syntax { .. } => Error::NoColumns,
+        error if error.code() == cause::SYNTAX_ERROR.code => no_columns(),
         other => other,
     })?;
     let columns = row.columns().iter().map(|column| {

@@ -7,16 +7,13 @@ use sqlx::{
     Statement as _,
 };
 
-use crate::{
-    domain::row::{Column, ColumnKind},
-    source::{Error, check_names},
-};
+use crate::domain::row::{Column, ColumnKind};
 
-/// The columns of `sql`; no row is read. The inner error is the model's, the outer one SQLite's.
+/// The columns of `sql`; no row is read.
 pub(super) async fn describe(
     connection: &mut SqliteConnection,
     sql: &str,
-) -> Result<Result<Vec<Column>, Error>, sqlx::Error> {
+) -> Result<Vec<Column>, sqlx::Error> {
     let statement = connection.prepare(AssertSqlSafe(sql.to_owned()).into_sql_str()).await?;
     let found: Vec<_> =
         statement.columns().iter().map(|column| (column.name().to_owned(), column.origin())).collect();
@@ -34,7 +31,7 @@ pub(super) async fn describe(
         let type_name = if declared.is_empty() { "any".to_owned() } else { declared };
         columns.push(Column { name, kind, type_name });
     }
-    Ok(check_names(&columns).map(|()| columns))
+    Ok(columns)
 }
 
 /// The declared type of each column of a table.

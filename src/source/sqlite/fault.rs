@@ -1,44 +1,53 @@
 //! What is kept of SQLite's errors (<https://www.sqlite.org/rescode.html>).
 
-use std::{path::Path, time::Duration};
+use super::Sqlite;
+use crate::source::error::{
+    Error, cause, causes, connection_lost, database_words, file_unreadable, malformed, statement_timeout,
+};
 
-use crate::source::{Error, Fault};
-
-/// Where an error came from.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Place<'a> {
-    pub(super) path: &'a Path,
-    pub(super) lock_timeout: Duration,
-    pub(super) statement_timeout: Duration,
+causes! {
+    CAUSES {
+        NOT_A_DATABASE: "source_not_a_database" Corrupt;
+        LOCKED: "source_locked" Unavailable;
+    }
 }
 
-/// The error by cause; its message is kept only when it is `open`.
-pub(super) fn of(error: &sqlx::Error, place: Place<'_>, open: bool) -> Error {
-    let path = place.path.to_owned();
+/// The error by cause; its message is kept only when it `is_safe`: it holds no row's value.
+pub(super) fn of(error: &sqlx::Error, source: &Sqlite, is_safe: bool) -> Error {
+    let path = &source.path;
     let Some(database) = error.as_database_error() else {
         return match error {
-            sqlx::Error::Io(_) => Error::UnreadableFile { path },
-            sqlx::Error::WorkerCrashed => {
-                Error::ConnectionLost { reason: "SQLite's thread ended".to_owned() }
-            }
-            _ => Error::Malformed { what: "SQLite gave what was not asked for".to_owned() },
+            sqlx::Error::Io(_) => file_unreadable(path),
+            sqlx::Error::WorkerCrashed => connection_lost("SQLite's thread ended"),
+            _ => malformed("SQLite gave what was not asked for"),
         };
     };
-    let code = database.code().unwrap_or_default().into_owned();
+    let code = database.code().unwrap_or_default();
     let message = database.message();
-    let fault = Fault { code: code.clone(), message: open.then(|| message.to_owned()), ..Fault::default() };
+    let words = database_words(&code, is_safe.then_some(message));
     // The primary code is the lowest byte of the extended one.
     match code.parse::<i32>().unwrap_or_default() & 0xff {
-        5 | 6 => Error::Locked { path, timeout_ms: place.lock_timeout.as_millis() as u64 },
-        9 => Error::StatementTimeout { timeout_ms: place.statement_timeout.as_millis() as u64 },
-        11 | 26 => Error::NotADatabase { path },
-        14 => Error::UnreadableFile { path },
-        23 => Error::Permission { fault },
-        1 if open && message.contains("no such table") => Error::UnknownTable { fault },
-        1 if open && message.contains("no such column") => Error::UnknownColumn { fault },
-        1 if open && (message.contains("syntax error") || message.contains("incomplete input")) => {
-            Error::Syntax { fault }
+        5 | 6 => {
+            let (path, timeout_ms) = (path.display(), source.lock_timeout.as_millis());
+            let message = format!("{path} is locked by another process, for longer than {timeout_ms} ms");
+            Error::new(LOCKED, message)
         }
-        _ => Error::Query { fault },
+        9 => statement_timeout(source.statement_timeout),
+        11 | 26 => {
+            let message = format!("{} is not a SQLite database, or is damaged", path.display());
+            Error::new(NOT_A_DATABASE, message)
+        }
+        14 => file_unreadable(path),
+        23 => Error::new(cause::PERMISSION_DENIED, words).with_hint("check the rights of the source's user"),
+        1 if is_safe && message.contains("no such table") => {
+            Error::new(cause::UNKNOWN_TABLE, words).with_hint("check its name in the model")
+        }
+        1 if is_safe && message.contains("no such column") => {
+            Error::new(cause::UNKNOWN_COLUMN, words).with_hint("check its name in the model")
+        }
+        1 if is_safe && (message.contains("syntax error") || message.contains("incomplete input")) => {
+            Error::new(cause::SYNTAX_ERROR, words).with_hint("correct the model's SQL")
+        }
+        _ => Error::new(cause::QUERY_FAILED, format!("the query failed: {words}")),
     }
 }

@@ -2,6 +2,7 @@
 
 mod columns;
 mod fault;
+mod settings;
 mod values;
 
 use std::{
@@ -13,20 +14,34 @@ use std::{
     time::Duration,
 };
 
+use async_trait::async_trait;
 use futures::StreamExt as _;
 use sqlx::{
     AssertSqlSafe, ConnectOptions as _, Connection as _, SqliteConnection, raw_sql,
     sqlite::SqliteConnectOptions,
 };
-use tokio::sync::mpsc::Sender;
 
 use self::{columns::describe, values::ValueReader};
 use super::{
-    Error, Query, check_unchanged,
-    sink::Sink,
-    statement::{self, Dialect},
+    Query, check_unchanged,
+    driver::{Driver, SourceType},
+    error::{Error, file_missing, file_unreadable},
+    rows::RowSender,
+    sql::Dialect,
 };
-use crate::domain::row::{Column, RowBatch};
+use crate::domain::row::Column;
+
+pub(super) const TYPE: SourceType =
+    SourceType { name: "sqlite", causes: fault::CAUSES, open: settings::open };
+
+const DIALECT: Dialect = Dialect {
+    identifier_quote: '"',
+    table_parts_max: 2,
+    has_escape_strings: false,
+    has_dollar_quotes: false,
+    nests_comments: false,
+    has_other_quotes: true,
+};
 
 /// How many instructions of its machine SQLite runs between two looks at whether anybody still
 /// wants the rows: about a tenth of a millisecond.
@@ -36,12 +51,11 @@ const ROWS_AHEAD: usize = 256;
 
 /// A SQLite file.
 #[derive(Debug)]
-pub(super) struct Sqlite {
-    pub(super) path: PathBuf,
+struct Sqlite {
+    path: PathBuf,
     /// Longest wait for another process's lock.
-    pub(super) connect_timeout: Duration,
-    /// Longest time of one query, from first to last row.
-    pub(super) statement_timeout: Duration,
+    lock_timeout: Duration,
+    statement_timeout: Duration,
 }
 
 /// Ends the statement of a connection whose user went away.
@@ -53,86 +67,71 @@ impl Drop for Interrupt {
     }
 }
 
-impl Sqlite {
-    pub(super) async fn check(&self) -> Result<(), Error> {
-        self.bounded(async {
-            let (mut connection, _interrupt) = self.begin().await?;
-            // Opening reads nothing; this reads the header.
-            self.run(&mut connection, "select count(*) from sqlite_schema").await?;
-            let _ = connection.close().await;
-            Ok(())
-        })
-        .await
+#[async_trait]
+impl Driver for Sqlite {
+    fn check_query(&self, query: &Query) -> Result<(), Error> {
+        DIALECT.check_query(query)
     }
 
-    pub(super) async fn describe(&self, query: &Query) -> Result<Vec<Column>, Error> {
-        let sql = statement::sql(query, Dialect::Sqlite)?;
-        self.bounded(async {
-            let (mut connection, _interrupt) = self.begin().await?;
-            let columns = describe(&mut connection, &sql).await.map_err(|error| self.planning(&error))??;
-            let _ = connection.close().await;
-            Ok(columns)
-        })
-        .await
-    }
-
-    pub(super) async fn stream(
-        &self,
-        query: &Query,
-        rows: Sender<RowBatch>,
-        columns: &[Column],
-        limit: Option<u64>,
-    ) -> Result<(), Error> {
-        let receiver = rows.clone();
-        tokio::select! {
-            result = self.bounded(self.read(query, rows, columns, limit)) => result,
-            () = receiver.closed() => Ok(()),
-        }
-    }
-
-    async fn read(
-        &self,
-        query: &Query,
-        rows: Sender<RowBatch>,
-        columns: &[Column],
-        limit: Option<u64>,
-    ) -> Result<(), Error> {
-        let sql = statement::sql(query, Dialect::Sqlite)?;
+    async fn check(&self) -> Result<(), Error> {
         let (mut connection, _interrupt) = self.begin().await?;
-        let described = describe(&mut connection, &sql).await.map_err(|error| self.planning(&error))??;
+        // Opening reads nothing; this reads the header.
+        self.run(&mut connection, "select count(*) from sqlite_schema").await?;
+        let _ = connection.close().await;
+        Ok(())
+    }
+
+    async fn describe(&self, query: &Query) -> Result<Vec<Column>, Error> {
+        let sql = DIALECT.statement(query)?;
+        let (mut connection, _interrupt) = self.begin().await?;
+        let columns = describe(&mut connection, &sql).await.map_err(|error| self.planning(&error))?;
+        let _ = connection.close().await;
+        Ok(columns)
+    }
+
+    async fn stream(
+        &self,
+        query: &Query,
+        columns: &[Column],
+        limit: Option<u64>,
+        rows: &mut RowSender,
+    ) -> Result<(), Error> {
+        let sql = DIALECT.statement(query)?;
+        let (mut connection, _interrupt) = self.begin().await?;
+        let described = describe(&mut connection, &sql).await.map_err(|error| self.planning(&error))?;
         check_unchanged(columns, &described)?;
 
-        let mut sink = Sink::new(rows, columns.len());
         let mut reader = ValueReader::new(&described);
         let mut left = limit.unwrap_or(u64::MAX);
         let mut found = raw_sql(AssertSqlSafe(sql)).fetch(&mut connection);
         while left > 0 {
             let Some(row) = found.next().await else { break };
-            reader.row(&row.map_err(|error| self.running(&error))?, &mut sink.batch)?;
+            reader.row(&row.map_err(|error| self.running(&error))?, &mut rows.batch)?;
             left -= 1;
-            if sink.is_full() && sink.send().await.is_err() {
+            if rows.is_full() && rows.send().await.is_err() {
                 return Ok(());
             }
         }
         drop(found);
-        let _ = sink.send().await;
         let _ = connection.close().await;
         Ok(())
     }
+}
 
+impl Sqlite {
     /// A connection inside a read transaction, and what ends its statement when it is dropped.
     async fn begin(&self) -> Result<(SqliteConnection, Interrupt), Error> {
         if !self.path.exists() {
-            return Err(Error::MissingFile { path: self.path.clone() });
+            return Err(file_missing(&self.path));
         }
         if self.path.is_dir() {
-            return Err(Error::UnreadableFile { path: self.path.clone() });
+            return Err(file_unreadable(&self.path));
         }
         let options = SqliteConnectOptions::new()
             .filename(&self.path)
             .read_only(true)
             .create_if_missing(false)
-            .busy_timeout(self.connect_timeout)
+            .busy_timeout(self.lock_timeout)
             .row_buffer_size(ROWS_AHEAD)
             .disable_statement_logging();
         let mut connection = options.connect().await.map_err(|error| self.running(&error))?;
@@ -153,25 +152,11 @@ impl Sqlite {
 
     /// An error before the first row: its message speaks of the schema and the SQL.
     fn planning(&self, error: &sqlx::Error) -> Error {
-        fault::of(error, self.place(), true)
+        fault::of(error, self, true)
     }
 
     /// An error after that: its message may hold a value.
     fn running(&self, error: &sqlx::Error) -> Error {
-        fault::of(error, self.place(), false)
-    }
-
-    fn place(&self) -> fault::Place<'_> {
-        fault::Place {
-            path: &self.path,
-            lock_timeout: self.connect_timeout,
-            statement_timeout: self.statement_timeout,
-        }
-    }
-
-    async fn bounded<T>(&self, work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
-        let timeout_ms = self.statement_timeout.as_millis() as u64;
-        let done = tokio::time::timeout(self.statement_timeout, work).await;
-        done.unwrap_or(Err(Error::StatementTimeout { timeout_ms }))
+        fault::of(error, self, false)
     }
 }

@@ -12,8 +12,8 @@ use crate::{
         row::{CellKind, Column, ColumnKind, RowBatch},
     },
     source::{
-        Error,
         cell::{self, CELL_BYTES_MAX, ROW_BYTES_MAX},
+        error::{Error, malformed},
     },
 };
 
@@ -61,7 +61,7 @@ impl ValueReader {
 }
 
 fn unreadable(at: usize) -> Error {
-    Error::Malformed { what: format!("the value of column {}", at + 1) }
+    malformed(format_args!("the value of column {}", at + 1))
 }
 
 /// Appends a value; `None` for a float that JSON cannot hold.

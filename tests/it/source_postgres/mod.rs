@@ -4,10 +4,10 @@ mod errors;
 mod streams;
 mod types;
 
-use larder::source::{Query, SourceKind};
+use larder::source::Query;
 
-fn kind(url: String) -> SourceKind {
-    SourceKind::Postgres { url: url.into() }
+fn section(url: &str) -> String {
+    format!("type = \"postgres\"\nurl = {url:?}\n")
 }
 
 fn sql(text: &str) -> Query {

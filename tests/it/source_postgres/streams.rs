@@ -9,7 +9,7 @@ use larder::{
 };
 use tokio::sync::mpsc;
 
-use super::{kind, sql};
+use super::{section, sql};
 use crate::support::{
     postgres::{Database, Postgres},
     source::{open, read, wait_until},
@@ -29,7 +29,7 @@ async fn large_table(database: &Database) -> Query {
 async fn a_stream_is_one_snapshot_in_bounded_memory() {
     let database = Postgres::database().await;
     let query = large_table(&database).await;
-    let source = open(kind(database.url()));
+    let source = open(&section(&database.url()));
     let columns = source.describe(&query).await.unwrap();
     let (sender, mut receiver) = mpsc::channel::<RowBatch>(1);
     let stream = source.stream(&query, sender, &columns, None);
@@ -61,7 +61,7 @@ async fn a_stream_is_one_snapshot_in_bounded_memory() {
 async fn a_lost_connection_is_told() {
     let database = Postgres::database().await;
     let query = large_table(&database).await;
-    let source = open(kind(database.url()));
+    let source = open(&section(&database.url()));
     let columns = source.describe(&query).await.unwrap();
     let (sender, mut receiver) = mpsc::channel::<RowBatch>(1);
     let receive = async {
@@ -83,7 +83,7 @@ async fn a_lost_connection_is_told() {
 #[tokio::test]
 async fn nobody_to_receive_ends_the_query_on_the_server() {
     let database = Postgres::database().await;
-    let source = open(kind(database.url()));
+    let source = open(&section(&database.url()));
     let query = sql("select pg_sleep(3600)::text as x");
     let columns = source.describe(&query).await.unwrap();
     let running = "select count(*) from pg_stat_activity where datname = current_database() \
@@ -112,7 +112,7 @@ async fn nobody_to_receive_ends_the_query_on_the_server() {
 #[tokio::test]
 async fn several_tasks_use_one_source() {
     let database = Postgres::database().await;
-    let source = open(kind(database.url()));
+    let source = open(&section(&database.url()));
     let one = read(&source, "select n from generate_series(1, 5000) n");
     let other = read(&source, "select n, array[n] as list from generate_series(1, 3000) n");
     let (one, other) = tokio::join!(one, other);

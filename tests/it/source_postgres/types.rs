@@ -5,7 +5,7 @@ use larder::{
     source::Query,
 };
 
-use super::{kind, sql};
+use super::{section, sql};
 use crate::support::{
     postgres::Postgres,
     source::{open, read, read_query},
@@ -138,7 +138,7 @@ fn values() -> Vec<(&'static str, &'static str, ColumnKind, CellKind, &'static s
 async fn every_type_is_served_as_designed() {
     let database = Postgres::database().await;
     database.execute(TYPES).await;
-    let source = open(kind(database.url()));
+    let source = open(&section(&database.url()));
     let values = values();
     let fields: Vec<_> =
         values.iter().enumerate().map(|(at, (value, ..))| format!("{value} as \"c \"\" {at}\"")).collect();
@@ -157,7 +157,7 @@ async fn every_type_is_served_as_designed() {
 async fn null_is_null_in_every_type() {
     let database = Postgres::database().await;
     database.execute(TYPES).await;
-    let source = open(kind(database.url()));
+    let source = open(&section(&database.url()));
     let types = [
         "bool",
         "int2",
@@ -200,7 +200,7 @@ async fn null_is_null_in_every_type() {
 #[tokio::test]
 async fn what_json_cannot_hold_is_null_and_counted() {
     let database = Postgres::database().await;
-    let source = open(kind(database.url()));
+    let source = open(&section(&database.url()));
     let fields = [
         "'NaN'::float4",
         "'-Infinity'::float8",
@@ -229,7 +229,7 @@ async fn text_of_an_unknown_encoding_is_checked_cell_by_cell() {
     database
         .execute("insert into t values (1, E'\\351', E'\"\\351\"'), (2, E'\\303\\251', E'\"\\303\\251\"')")
         .await;
-    let source = open(kind(database.url()));
+    let source = open(&section(&database.url()));
     let rows =
         read(&source, "select name, doc, array[name] as names from t order by id").await.unwrap().rows();
     let invalid = (CellKind::Invalid, "invalid_text".to_owned());
@@ -241,7 +241,7 @@ async fn text_of_an_unknown_encoding_is_checked_cell_by_cell() {
     );
     // Another encoding is made UTF-8 by the server.
     let latin = Postgres::database_with("encoding 'LATIN1' locale 'C'").await;
-    let rows = read(&open(kind(latin.url())), "select chr(233) as c").await.unwrap().rows();
+    let rows = read(&open(&section(&latin.url())), "select chr(233) as c").await.unwrap().rows();
     assert_eq!(rows[0][0], (CellKind::Text, "é".to_owned()));
 }
 
@@ -258,7 +258,7 @@ async fn queries_of_every_shape_are_read() {
              create table \"My Schema\".\"Capital\" as select * from plain",
         )
         .await;
-    let source = open(kind(database.socket_url()));
+    let source = open(&section(&database.socket_url()));
     source.check().await.unwrap();
     for (query, limit, expected) in [
         (sql("select id from plain order by id; -- done"), None, "1|2|3"),

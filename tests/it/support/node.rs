@@ -11,7 +11,6 @@ use larder::{
     config::{self, Config, Environment, Overrides},
     domain::{keyset::Grant, name::CollectionName, run::RunStatus},
     engine::{Ended, RunRequest, Trigger},
-    source::Source,
     support::clock::Clock,
 };
 use serde_json::Value;
@@ -145,7 +144,7 @@ impl Node {
     pub(crate) async fn sync_with(&self, name: &str, accept: bool) -> Ended {
         let config = self.config();
         let sync = config.sync(&CollectionName::new(name).unwrap()).unwrap();
-        let source = Source::open(config.sources[&sync.spec.source].clone()).unwrap();
+        let source = config.sources[&sync.spec.source].clone();
         let request = RunRequest { accept, ..RunRequest::new(sync.spec.clone(), source, Trigger::Operator) };
         let publisher = self.publisher().await;
         let run = Box::pin(publisher.run_or_follow(&request, "test"));

@@ -1,10 +1,11 @@
 //! Reading a source to its end, and waiting for what comes in its time.
 
-use std::time::Duration;
+use std::{path::Path, time::Duration};
 
 use larder::{
+    config::{self, Environment, Overrides},
     domain::row::{CellKind, Column, RowBatch},
-    source::{Error, Query, Settings, Source, SourceKind},
+    source::{Error, Query, Source},
 };
 use tokio::sync::mpsc;
 
@@ -14,18 +15,19 @@ pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
 /// A cell as it is compared: what it holds, and its text.
 pub(crate) type Cell = (CellKind, String);
 
-/// A source of `kind` with generous bounds.
-pub(crate) fn open(kind: SourceKind) -> Source {
-    open_within(kind, DEADLINE, DEADLINE)
+/// A source with the keys `section` and generous bounds.
+pub(crate) fn open(section: &str) -> Source {
+    open_within(section, "30s", "30s")
 }
 
-/// A source of `kind`.
-pub(crate) fn open_within(
-    kind: SourceKind,
-    statement_timeout: Duration,
-    connect_timeout: Duration,
-) -> Source {
-    Source::open(Settings { name: "warehouse".into(), kind, statement_timeout, connect_timeout }).unwrap()
+/// A source with the keys `section`.
+pub(crate) fn open_within(section: &str, statement_timeout: &str, connect_timeout: &str) -> Source {
+    let text = format!(
+        "[sources.warehouse]\nstatement_timeout = {statement_timeout:?}\nconnect_timeout = {connect_timeout:?}\n{section}"
+    );
+    let config =
+        config::load_text(&text, Path::new("larder.toml"), &Environment::default(), &Overrides::default());
+    config.unwrap_or_else(|faults| panic!("{faults}")).sources["warehouse"].clone()
 }
 
 /// Everything that `sql` yields.

@@ -10,7 +10,6 @@ use larder::{
         run::{RunRecord, RunStatus},
     },
     engine::{self, Ended, RunRequest, Trigger},
-    source::Source,
     support::random,
 };
 use sqlx::{Connection, PgConnection};
@@ -46,7 +45,7 @@ pub(super) async fn node(postgres: bool) -> Node {
 pub(super) async fn start(node: &Node, trigger: Trigger) -> JoinHandle<Result<Ended, engine::Error>> {
     let config = node.config();
     let sync = config.sync(&name("person")).unwrap();
-    let source = Source::open(config.sources[&sync.spec.source].clone()).unwrap();
+    let source = config.sources[&sync.spec.source].clone();
     let (engine, spec) = (node.publisher().await.engine, sync.spec.clone());
     tokio::spawn(async move { engine.run(&RunRequest::new(spec, source, trigger)).await })
 }

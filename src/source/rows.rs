@@ -9,8 +9,8 @@ use crate::domain::{
 
 /// Collects rows and sends each batch when it is full.
 #[derive(Debug)]
-pub(super) struct Sink {
-    rows: Sender<RowBatch>,
+pub(super) struct RowSender {
+    queue: Sender<RowBatch>,
     columns: usize,
     /// The batch that is being filled.
     pub(super) batch: RowBatch,
@@ -20,9 +20,9 @@ pub(super) struct Sink {
 #[derive(Debug)]
 pub(super) struct Closed;
 
-impl Sink {
-    pub(super) fn new(rows: Sender<RowBatch>, columns: usize) -> Self {
-        Self { rows, columns, batch: RowBatch::new(columns) }
+impl RowSender {
+    pub(super) fn new(queue: Sender<RowBatch>, columns: usize) -> Self {
+        Self { queue, columns, batch: RowBatch::new(columns) }
     }
 
     /// Whether the batch should be sent before another row is added.
@@ -30,12 +30,12 @@ impl Sink {
         self.batch.bytes() >= BATCH_BYTES || self.batch.rows() >= BATCH_ROWS
     }
 
-    /// Sends what there is; waits while the queue is full.
+    /// Sends the rows collected so far; waits while the queue is full.
     pub(super) async fn send(&mut self) -> Result<(), Closed> {
         if self.batch.rows() == 0 {
             return Ok(());
         }
         let batch = std::mem::replace(&mut self.batch, RowBatch::new(self.columns));
-        self.rows.send(batch).await.map_err(|_| Closed)
+        self.queue.send(batch).await.map_err(|_| Closed)
     }
 }

@@ -1,0 +1,68 @@
+//! What a source type has to do, and how it is opened. See "Adding a source type" in `docs/sources.md`.
+
+use std::{fmt, path::Path, sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+
+use super::{
+    Query,
+    error::{Cause, Error},
+    rows::RowSender,
+};
+use crate::{domain::row::Column, settings::section::Section};
+
+/// A source type: one entry of [`super::TYPES`].
+pub(super) struct SourceType {
+    /// The word after `type =`.
+    pub(super) name: &'static str,
+    /// Causes of errors that only this type has.
+    pub(super) causes: &'static [Cause],
+    /// Reads the type's own keys of `[sources.NAME]` and opens a driver; connects to nothing. `None`
+    /// after a fault was reported.
+    pub(super) open: fn(&Section<'_>, &OpenOptions<'_>) -> Option<Arc<dyn Driver>>,
+}
+
+/// What every source type is told beside its own keys.
+pub(super) struct OpenOptions<'a> {
+    /// The directory that relative paths of the section are from.
+    pub(super) dir: &'a Path,
+    /// Longest time for a connection to be made, or for a lock to be waited for.
+    pub(super) connect_timeout: Duration,
+    /// Longest time of one query. [`super::Source`] ends a call that takes longer by itself.
+    pub(super) statement_timeout: Duration,
+}
+
+/// One configured source. Its `Debug` shows no secret.
+///
+/// A call makes its own connection and keeps none. Dropping a call's future ends its query.
+#[async_trait]
+pub(super) trait Driver: fmt::Debug + Send + Sync {
+    /// Refuses a query that this source cannot answer whatever its data, such as SQL for a source
+    /// without SQL. The configuration is read with it, so it connects to nothing.
+    fn check_query(&self, query: &Query) -> Result<(), Error>;
+
+    /// Connects and makes a trivial request.
+    async fn check(&self) -> Result<(), Error>;
+
+    /// The columns of `query`, in its order; reads no row.
+    async fn describe(&self, query: &Query) -> Result<Vec<Column>, Error>;
+
+    /// Reads the rows of `query`, at most `limit`, in one read-only snapshot: fills `rows.batch` and
+    /// sends it whenever `rows` is full. The last batch may be left unsent.
+    ///
+    /// `columns` are those that [`Driver::describe`] gave earlier. Where the columns can change
+    /// meanwhile, compares them in the snapshot with [`super::check_unchanged`] before the first row.
+    async fn stream(
+        &self,
+        query: &Query,
+        columns: &[Column],
+        limit: Option<u64>,
+        rows: &mut RowSender,
+    ) -> Result<(), Error>;
+
+    /// How much longer than the statement timeout a call may take: for servers that end a query at
+    /// its timeout by themselves and say so.
+    fn grace(&self) -> Duration {
+        Duration::ZERO
+    }
+}

@@ -1,0 +1,259 @@
+//! A model's query as one SQL statement: quoting names, finding the end, refusing a second one.
+//!
+//! The text is put between parentheses later, so a semicolon in it must not end the statement
+//! there. The server reads the grammar; here only quotes and comments are told apart.
+
+use super::{
+    Query,
+    error::{Error, cause},
+};
+
+/// What of its lexical grammar tells one SQL database from another.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Dialect {
+    /// The quote around an identifier.
+    pub(super) identifier_quote: char,
+    /// Most parts of a table's name: 2 for `schema.table`.
+    pub(super) table_parts_max: usize,
+    /// `E'\''` is one string.
+    pub(super) has_escape_strings: bool,
+    /// `$tag$ ... $tag$` is a string.
+    pub(super) has_dollar_quotes: bool,
+    /// A comment `/* */` may hold another one.
+    pub(super) nests_comments: bool,
+    /// `` ` ` `` and `[ ]` quote identifiers, too.
+    pub(super) has_other_quotes: bool,
+}
+
+impl Dialect {
+    /// Refuses a table whose name cannot be quoted.
+    pub(super) fn check_query(&self, query: &Query) -> Result<(), Error> {
+        let Query::Table { name, .. } = query else { return Ok(()) };
+        let is_part = |part: &str| {
+            let quote = self.identifier_quote;
+            !part.is_empty() && part.trim() == part && !part.contains(|c: char| c == quote || c.is_control())
+        };
+        if name.split('.').count() <= self.table_parts_max && name.split('.').all(is_part) {
+            return Ok(());
+        }
+        Err(Error::new(cause::TABLE_NAME_INVALID, "this is not the name of a table")
+            .with_hint("write \"table\" or \"schema.table\", without quotes; for anything else use `sql`"))
+    }
+
+    /// The SQL of `query`: one statement, without a trailing semicolon.
+    pub(super) fn statement(&self, query: &Query) -> Result<String, Error> {
+        self.check_query(query)?;
+        let (name, columns) = match query {
+            Query::Sql(text) => return self.single(text).map(str::to_owned),
+            Query::Table { name, columns } => (name, columns),
+        };
+        let columns = match columns {
+            None => "*".to_owned(),
+            Some(columns) => columns.iter().map(|name| self.quote(name)).collect::<Vec<_>>().join(", "),
+        };
+        let table: Vec<_> = name.split('.').map(|part| self.quote(part)).collect();
+        let sql = format!("select {columns} from {}", table.join("."));
+        if sql.contains('\0') { Err(nul_character()) } else { Ok(sql) }
+    }
+
+    /// `name` as a quoted identifier.
+    pub(super) fn quote(&self, name: &str) -> String {
+        let quote = self.identifier_quote;
+        format!("{quote}{}{quote}", name.replace(quote, &format!("{quote}{quote}")))
+    }
+
+    /// `text` up to the end of its only statement.
+    fn single<'a>(&self, text: &'a str) -> Result<&'a str, Error> {
+        if text.contains('\0') {
+            return Err(nul_character());
+        }
+        let mut end = None;
+        let mut is_empty = true;
+        let mut at = 0;
+        while at < text.len() {
+            let (token, length) = self.next(&text[at..]);
+            match token {
+                Token::Blank => {}
+                Token::Semicolon => {
+                    end.get_or_insert(at);
+                }
+                Token::Other if end.is_some() => {
+                    let line = text[..at].matches('\n').count() + 1;
+                    let message = format!("the model's SQL has a second statement in line {line}");
+                    return Err(Error::new(cause::SEVERAL_STATEMENTS, message)
+                        .with_hint("write one select statement"));
+                }
+                Token::Other => is_empty = false,
+            }
+            at += length;
+        }
+        if is_empty {
+            return Err(Error::new(cause::QUERY_EMPTY, "the model's SQL is empty")
+                .with_hint("write one select statement"));
+        }
+        Ok(&text[..end.unwrap_or(text.len())])
+    }
+
+    /// The token at the start of `text`, which is not empty, and its length in bytes.
+    fn next(&self, text: &str) -> (Token, usize) {
+        let bytes = text.as_bytes();
+        let character = text.chars().next().unwrap_or(' ');
+        match character {
+            ';' => (Token::Semicolon, 1),
+            '-' if text.starts_with("--") => (Token::Blank, text.find('\n').map_or(text.len(), |at| at + 1)),
+            '/' if text.starts_with("/*") => (Token::Blank, comment(bytes, self.nests_comments)),
+            'e' | 'E' if self.has_escape_strings && bytes.get(1) == Some(&b'\'') => {
+                (Token::Other, 1 + quoted(&bytes[1..], b'\'', true))
+            }
+            '\'' | '"' => (Token::Other, quoted(bytes, bytes[0], false)),
+            '`' if self.has_other_quotes => (Token::Other, quoted(bytes, b'`', false)),
+            '[' if self.has_other_quotes => (Token::Other, text.find(']').map_or(text.len(), |at| at + 1)),
+            '$' if self.has_dollar_quotes => (Token::Other, dollar(text)),
+            _ if character.is_ascii_whitespace() => (Token::Blank, 1),
+            _ if is_word(character) => {
+                (Token::Other, text.find(|other| !is_word(other) && other != '$').unwrap_or(text.len()))
+            }
+            _ => (Token::Other, character.len_utf8()),
+        }
+    }
+}
+
+fn nul_character() -> Error {
+    Error::new(cause::NUL_CHARACTER, "the model's SQL holds a NUL character").with_hint("remove it")
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Token {
+    /// White space or a comment.
+    Blank,
+    Semicolon,
+    Other,
+}
+
+fn is_word(character: char) -> bool {
+    character.is_ascii_alphanumeric() || character == '_' || !character.is_ascii()
+}
+
+fn comment(bytes: &[u8], nests: bool) -> usize {
+    let mut depth = 1;
+    let mut at = 2;
+    while depth > 0 && at < bytes.len() {
+        if bytes[at..].starts_with(b"*/") {
+            depth -= 1;
+            at += 2;
+        } else if nests && bytes[at..].starts_with(b"/*") {
+            depth += 1;
+            at += 2;
+        } else {
+            at += 1;
+        }
+    }
+    at
+}
+
+/// The length of what begins and ends with `quote`; a doubled quote stands for itself.
+fn quoted(bytes: &[u8], quote: u8, backslash: bool) -> usize {
+    let mut at = 1;
+    while at < bytes.len() {
+        if backslash && bytes[at] == b'\\' {
+            at += 2;
+        } else if bytes[at] != quote {
+            at += 1;
+        } else if bytes.get(at + 1) == Some(&quote) {
+            at += 2;
+        } else {
+            return at + 1;
+        }
+    }
+    bytes.len()
+}
+
+/// The length of a dollar-quoted string, or of a lone dollar sign (a parameter).
+fn dollar(text: &str) -> usize {
+    let tag = text[1..].find('$').map(|at| &text[..at + 2]);
+    match tag {
+        Some(tag)
+            if tag[1..tag.len() - 1].chars().all(is_word)
+                && !tag[1..].starts_with(|first: char| first.is_ascii_digit()) =>
+        {
+            text[tag.len()..].find(tag).map_or(text.len(), |at| at + 2 * tag.len())
+        }
+        _ => 1,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const POSTGRES: Dialect = Dialect {
+        identifier_quote: '"',
+        table_parts_max: 2,
+        has_escape_strings: true,
+        has_dollar_quotes: true,
+        nests_comments: true,
+        has_other_quotes: false,
+    };
+    const SQLITE: Dialect = Dialect {
+        has_escape_strings: false,
+        has_dollar_quotes: false,
+        nests_comments: false,
+        has_other_quotes: true,
+        ..POSTGRES
+    };
+
+    #[test]
+    fn one_statement_is_found() {
+        for (dialect, text, expected) in [
+            (POSTGRES, "select 1", "select 1"),
+            (POSTGRES, "select 1; ", "select 1"),
+            (POSTGRES, "select 1;;\n-- done; really", "select 1"),
+            (POSTGRES, "select 1 -- a; b\n, 2", "select 1 -- a; b\n, 2"),
+            (POSTGRES, "select ';' as \";\" /* ; /* ; */ ; */;", "select ';' as \";\" /* ; /* ; */ ; */"),
+            (POSTGRES, "select 'a''; b', E'\\'; c'", "select 'a''; b', E'\\'; c'"),
+            (POSTGRES, "select $$;$$, $a$; $$ ;$a$, a$b;", "select $$;$$, $a$; $$ ;$a$, a$b"),
+            (POSTGRES, "select 'a\\';", "select 'a\\'"),
+            (POSTGRES, "select some'';", "select some''"),
+            (SQLITE, "select `;`, [;], ';', \";\";", "select `;`, [;], ';', \";\""),
+            (SQLITE, "select 1 /* /* ; */;", "select 1 /* /* ; */"),
+        ] {
+            assert_eq!(dialect.single(text).unwrap(), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn everything_else_is_refused() {
+        for (dialect, text, code) in [
+            (POSTGRES, "", "source_query_empty"),
+            (POSTGRES, " -- nothing\n/* here */ ;", "source_query_empty"),
+            (POSTGRES, "select 1; select 2", "source_several_statements"),
+            (POSTGRES, "select 1) to stdout; drop table x; copy (select 1", "source_several_statements"),
+            (POSTGRES, "select 'a\\'; select 2", "source_several_statements"),
+            (POSTGRES, "select $1; select $2", "source_several_statements"),
+            (SQLITE, "select 1 /* /* */; delete from x /* */ */", "source_several_statements"),
+            (SQLITE, "select $$;$$", "source_several_statements"),
+            (POSTGRES, "select '\0'", "source_nul_character"),
+        ] {
+            assert_eq!(dialect.single(text).unwrap_err().code(), code, "{text}");
+        }
+        let error = POSTGRES.single("select 1;\n\nselect 2").unwrap_err();
+        assert!(error.message().contains("line 3"), "{error}");
+    }
+
+    #[test]
+    fn tables_are_quoted() {
+        let table = |name: &str, columns: Option<&[&str]>| {
+            let columns = columns.map(|names| names.iter().map(ToString::to_string).collect());
+            SQLITE.statement(&Query::Table { name: name.to_owned(), columns })
+        };
+        assert_eq!(
+            table("public.Customers", Some(&["id", "odd \" name"])).unwrap(),
+            r#"select "id", "odd "" name" from "public"."Customers""#
+        );
+        assert_eq!(table("t", None).unwrap(), r#"select * from "t""#);
+        for name in ["", "a..b", ".a", "a.b.c", " a", "a.\"b\"", "a\0"] {
+            assert_eq!(table(name, None).unwrap_err().code(), "source_table_name_invalid", "{name}");
+        }
+        assert_eq!(table("t", Some(&["\0"])).unwrap_err().code(), "source_nul_character");
+    }
+}
