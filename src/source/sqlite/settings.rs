@@ -11,7 +11,7 @@ use crate::{
 /// Reads `path`, the file.
 pub(super) fn open(section: &Section<'_>, options: &OpenOptions<'_>) -> Option<Arc<dyn Driver>> {
     let item = section.need("path", "write path = \"warehouse.db\"")?;
-    let path = item.word()?;
+    let path = item.printable().word()?;
     if path.starts_with("sqlite:") || path.starts_with("file:") {
         return item.fail("is a URL", "write the path alone, as in \"warehouse.db\"".to_owned());
     }
