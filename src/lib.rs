@@ -8,14 +8,15 @@ pub mod support;
 
 pub mod segment;
 pub mod settings;
+pub mod status;
 pub mod store;
-pub mod telemetry;
 
 pub mod cache;
 pub mod disk;
 pub mod mapping;
 pub mod metadata;
 pub mod source;
+pub mod telemetry;
 
 pub mod auth;
 pub mod catalog;

@@ -16,6 +16,7 @@ mod request_id;
 mod router;
 pub mod serve;
 mod settings;
+mod status;
 mod unread;
 
 pub use codes::{Answered, Code};

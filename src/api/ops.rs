@@ -9,7 +9,6 @@ use axum::{
     http::{HeaderName, Response, StatusCode, header::CACHE_CONTROL},
     response::IntoResponse,
 };
-use futures::future::BoxFuture;
 use serde_json::{Value, json};
 
 use super::{
@@ -18,8 +17,11 @@ use super::{
     read::ReadState,
     readiness::Readiness,
     request_id::RequestId,
+    status::StatusBody,
 };
 use crate::{
+    admin::fleet::FleetReader,
+    status::Board,
     support::clock::Clock,
     telemetry::{Metrics, metrics},
 };
@@ -48,10 +50,10 @@ pub struct AdminState {
     pub metrics: Metrics,
     /// For ages.
     pub clock: Clock,
-    /// What `GET /status` shows; called per request, must not wait.
-    pub status: Arc<dyn Fn() -> Value + Send + Sync>,
-    /// What it shows of the fleet, under `fleet`; may wait for the store, but not for long.
-    pub fleet: Arc<dyn Fn() -> BoxFuture<'static, Value> + Send + Sync>,
+    /// The node's status.
+    pub board: Board,
+    /// The fleet's.
+    pub fleet: Arc<FleetReader>,
 }
 
 type Answer = (StatusCode, [(HeaderName, axum::http::HeaderValue); 1], Json<Value>);
@@ -74,18 +76,14 @@ pub(super) async fn readyz(State(state): State<Readiness>) -> Answer {
 /// `/metrics` in OpenMetrics text.
 pub(super) async fn metrics(State(state): State<AdminState>) -> impl IntoResponse {
     let headers = [(axum::http::header::CONTENT_TYPE, metrics::CONTENT_TYPE)];
-    (headers, state.metrics.encode(state.clock.now()))
+    (headers, state.metrics.encode(&state.board.read(), state.clock.now()))
 }
 
 /// `/status` as JSON.
-pub(super) async fn show_status(State(state): State<AdminState>) -> Json<Value> {
-    let fleet = (state.fleet)().await;
+pub(super) async fn show_status(State(state): State<AdminState>) -> Json<StatusBody> {
+    let fleet = state.fleet.read().await;
     // The local part after that: it is the newer one.
-    let mut status = (state.status)();
-    if let Value::Object(members) = &mut status {
-        members.insert("fleet".to_owned(), fleet);
-    }
-    Json(status)
+    Json(StatusBody::new(state.board.read(), fleet))
 }
 
 /// Any path that the public listener has not.

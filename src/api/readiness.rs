@@ -1,44 +1,43 @@
 //! Whether requests should be sent to a node, in one word.
 
-use tokio::sync::watch;
-
-use crate::support::shutdown::Shutdown;
+use crate::{
+    status::{Board, NodeState},
+    support::shutdown::Shutdown,
+};
 
 /// The word of a node that may be sent requests.
-pub(super) const READY: &str = "ready";
+pub(super) const READY: &str = NodeState::Ready.as_str();
 /// The word of a node that has not loaded yet what it should serve.
-pub(super) const STARTING: &str = "starting";
-/// The word of a node that was told to end.
-pub(super) const DRAINING: &str = "draining";
+pub(super) const STARTING: &str = NodeState::Starting.as_str();
+/// The word of a node that ends.
+pub(super) const DRAINING: &str = NodeState::Draining.as_str();
 /// The word of a node that only publishes. It does all that it should, and has no records to answer with.
-pub(super) const PUBLISHER: &str = "publisher";
+pub(super) const PUBLISHER: &str = NodeState::Publisher.as_str();
 
-/// What `/readyz` looks at. Cheap to clone.
+/// What `/readyz` answers from. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Readiness {
-    ready: Option<watch::Receiver<bool>>,
+    board: Board,
     drain: Shutdown,
 }
 
 impl Readiness {
-    /// Of a node that serves records: `ready` turns true once, when requests may come. `drain` is the
-    /// token that the listener drains on, and ends readiness at once.
-    pub fn of_replica(ready: watch::Receiver<bool>, drain: Shutdown) -> Self {
-        Self { ready: Some(ready), drain }
+    /// The readiness of the node that `board` shows. `drain` is the token that the listener drains on, and
+    /// ends readiness at once.
+    pub fn new(board: Board, drain: Shutdown) -> Self {
+        Self { board, drain }
     }
 
-    /// Of a node that only publishes: it has nothing to load.
-    pub fn of_publisher(drain: Shutdown) -> Self {
-        Self { ready: None, drain }
-    }
-
-    /// `ready`, `starting`, `draining` or `publisher`.
+    /// `ready`, `starting`, `draining` or `publisher`. A node that only publishes has nothing to load, and is
+    /// not `starting`.
     pub fn word(&self) -> &'static str {
-        match &self.ready {
-            _ if self.drain.is_cancelled() => DRAINING,
-            None => PUBLISHER,
-            Some(ready) if *ready.borrow() => READY,
-            Some(_) => STARTING,
+        let (is_publisher_only, is_ready) =
+            self.board.view(|status| (status.is_publisher_only(), status.ready));
+        match () {
+            () if self.drain.is_cancelled() => DRAINING,
+            () if is_publisher_only => PUBLISHER,
+            () if is_ready => READY,
+            () => STARTING,
         }
     }
 

@@ -4,14 +4,12 @@
 mod check;
 mod descriptors;
 mod housekeeping;
-mod observe;
 mod parts;
 mod process;
 mod publisher;
 mod publishing;
 mod server;
 mod signals;
-mod standing;
 
 pub use check::{check_metadata, check_read_store, check_signing_key, check_statuses, check_store};
 pub use descriptors::provide as provide_descriptors;

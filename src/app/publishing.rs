@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use tokio::{sync::watch, task::JoinHandle};
 use tracing::warn;
 
-use super::{housekeeping, observe, parts::open_store, publisher, standing::Standing};
+use super::{housekeeping, parts::open_store, publisher};
 use crate::{
     admin::{Error, Publisher},
     catalog::StatusStore,
@@ -13,6 +13,7 @@ use crate::{
     disk::SegmentDirectory,
     replica::ReplicaHandle,
     scheduler::{ScheduledSync, Scheduler},
+    status::Board,
     support::{backoff::Backoff, clock::Clock, shutdown::Shutdown},
     telemetry::Metrics,
 };
@@ -26,7 +27,7 @@ pub(super) struct Publishing {
     pub(super) clock: Clock,
     pub(super) scheduled: watch::Receiver<Arc<Vec<ScheduledSync>>>,
     pub(super) publishers: watch::Sender<Option<Publisher>>,
-    pub(super) standing: Standing,
+    pub(super) board: Board,
     pub(super) metrics: Metrics,
     pub(super) follower: ReplicaHandle,
     pub(super) statuses: StatusStore,
@@ -52,7 +53,8 @@ impl Publishing {
                 Err(error) => {
                     let code = error.code();
                     warn!(code, %error, "no sync starts: the publishing side is not up; trying again");
-                    self.standing.failed(&error);
+                    let now = self.clock.now();
+                    self.board.update_publisher(|status| status.raise(code, error.to_string(), now));
                 }
             }
             tokio::select! {
@@ -63,8 +65,11 @@ impl Publishing {
         if let Err(error) = housekeeping::settle(&publisher).await {
             warn!(code = error.code(), %error, "runs that a killed process left open are settled later");
         }
-        self.standing.is_up();
-        let (metrics, follower, standing) = (self.metrics, self.follower, self.standing);
+        self.board.update_publisher(|status| {
+            status.up = true;
+            status.problem = None;
+        });
+        let (metrics, follower, board, clock) = (self.metrics, self.follower, self.board, self.clock.clone());
         let scheduler = Scheduler {
             engine: publisher.engine.clone(),
             metadata: publisher.metadata.clone(),
@@ -73,11 +78,17 @@ impl Publishing {
             max_concurrent_runs: self.config.engine.max_concurrent_runs,
             on_ended: Arc::new(move |ended| match ended {
                 Ok(ended) => {
-                    observe::run_ended(&metrics, &ended.record);
-                    standing.run_ended(ended);
+                    metrics.run_ended(&ended.record);
+                    let (failure, now) = (ended.store_failure, clock.now());
+                    board.update_publisher(|status| status.record_run(&ended.record, failure, now));
                     follower.nudge();
                 }
-                Err(error) => standing.no_run_began(error),
+                Err(error) => {
+                    if let Some(code) = error.store_failure() {
+                        let now = clock.now();
+                        board.update_publisher(|status| status.raise(code, error.to_string(), now));
+                    }
+                }
             }),
         };
         let keeping = housekeeping::Housekeeping {

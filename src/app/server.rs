@@ -7,24 +7,21 @@ use tokio::{sync::watch, task::JoinHandle};
 use tracing::{info, warn};
 
 use super::{
-    observe,
     parts::{open_read_store, open_segments, open_statuses},
     publishing::Publishing,
-    standing::Standing,
 };
 use crate::{
     admin::{Publisher, fleet::FleetReader},
     api::{self, AdminState, Limits, Listener, ReadLimits, ReadState, Readiness, serve::tls::Tls},
     auth::KeyRing,
     cache::{Cache, Slot},
-    catalog::{Ages, StatusStore},
+    catalog::Ages,
     config::{self, Config, Role},
     disk::SegmentDirectory,
-    domain::{id::NodeId, node::Label},
-    replica::{
-        self, CacheTarget, Identity, PublisherStatus, Replica, ReplicaHandle, ReportPace, Reporter, Sides,
-    },
+    domain::label::Label,
+    replica::{self, CacheTarget, Pace, Replica, ReplicaHandle, ReportPace, Reporter},
     scheduler::ScheduledSync,
+    status::{Board, Identity, NodeStatus},
     store::Store,
     support::{
         background::Background,
@@ -55,7 +52,7 @@ pub struct Server {
     metrics: Metrics,
     syncs: watch::Sender<Arc<Vec<ScheduledSync>>>,
     publisher: watch::Receiver<Option<Publisher>>,
-    ready: watch::Receiver<bool>,
+    board: Board,
     /// Ends the listeners.
     drain: Shutdown,
     /// Ends everything else.
@@ -71,10 +68,10 @@ impl Server {
     /// another server uses. A warehouse, a store or a metadata database that is down is no error:
     /// the node serves what it has and goes on trying.
     pub async fn start(config: Config, clock: Clock) -> anyhow::Result<Self> {
-        let Ground { lock, background, node, store, segments, replica, follower, cache, tls } =
+        let Ground { lock, background, board, store, segments, replica, follower, cache, keys, tls } =
             Ground::open(&config, &clock).await?;
         let (drain, shutdown) = (Shutdown::new(), Shutdown::new());
-        let (metrics, keys) = (Metrics::new(), KeyRing::with_rate(config.server.key_requests_per_second_max));
+        let metrics = Metrics::new();
         let limits = Limits::new(&config.server, DRAIN_GRACE);
         let public = Listener::bind(config.server.listen, limits, metrics.connections("public"))?;
         // Nobody balances load over it.
@@ -88,30 +85,17 @@ impl Server {
         }
         let public = public.with_tls(tls);
         let statuses = open_statuses(&config);
-        let (standing, stands) = watch::channel(PublisherStatus::default());
-        let sides = Sides {
-            applied: config.node.has(Role::Replica).then(|| follower.applied()),
-            publishing: config.node.has(Role::Publisher).then_some(stands),
-        };
-        let reporter = reporter(&config, node, &statuses, &sides, (&metrics, &clock));
-        tasks.push(tokio::spawn(reporter.run(drain.clone(), shutdown.clone())));
-        let (able, readiness) = if config.node.has(Role::Replica) {
+        let reporter = Reporter::new(
+            board.clone(),
+            statuses.clone(),
+            metrics.clone(),
+            clock.clone(),
+            ReportPace::default(),
+        );
+        tasks.push(tokio::spawn(reporter.run(shutdown.clone())));
+        if config.node.has(Role::Replica) {
             tasks.push(tokio::spawn(replica.run(shutdown.clone())));
-            let parts = observe::Parts {
-                cache: cache.clone(),
-                keys: keys.clone(),
-                segments: segments.clone(),
-                metrics: metrics.clone(),
-            };
-            let (able, observing) = observe::start(follower.applied(), parts, shutdown.clone());
-            tasks.push(observing);
-            let readiness = Readiness::of_replica(able.to_serve.clone(), drain.clone());
-            (able, readiness)
-        } else {
-            // It has nothing to load.
-            let (to_answer, to_serve) = (watch::channel(true).1, watch::channel(true).1);
-            (observe::Able { to_answer, to_serve }, Readiness::of_publisher(drain.clone()))
-        };
+        }
         let state = ReadState::new(
             cache.clone(),
             keys.clone(),
@@ -121,15 +105,15 @@ impl Server {
                 compress_min_bytes: config.server.compress_min_bytes,
                 body_timeout: config.server.body_timeout,
             },
-            readiness.clone(),
+            Readiness::new(board.clone(), drain.clone()),
         );
         let admin_state = AdminState {
             metrics: metrics.clone(),
             clock: clock.clone(),
-            status: observe::status(&config, node, readiness, sides, cache.clone()),
-            fleet: observe::fleet(FleetReader::new(store, statuses.clone(), clock.clone(), Ages::default())),
+            board: board.clone(),
+            fleet: Arc::new(FleetReader::new(store, statuses.clone(), clock.clone(), Ages::default())),
         };
-        let records = tokio::spawn(serve_records(public, state, able.to_answer, drain.clone()));
+        let records = tokio::spawn(serve_records(public, state, board.clone(), drain.clone()));
         // Metrics are wanted until the end.
         tasks.push(tokio::spawn(admin.serve(api::admin(admin_state), shutdown.clone())));
 
@@ -141,7 +125,7 @@ impl Server {
                 clock: clock.clone(),
                 scheduled,
                 publishers,
-                standing: Standing::new(standing, metrics.clone(), clock.clone()),
+                board: board.clone(),
                 metrics: metrics.clone(),
                 follower,
                 statuses,
@@ -159,7 +143,7 @@ impl Server {
             metrics,
             syncs,
             publisher,
-            ready: able.to_serve,
+            board,
             drain,
             shutdown,
             records,
@@ -188,9 +172,9 @@ impl Server {
 
     /// Waits until the node is ready; one that only publishes has nothing to load, and is at once.
     pub async fn ready(&self) {
-        let mut ready = self.ready.clone();
-        // The sender lives as long as the node's tasks do.
-        let _ = ready.wait_for(|ready| *ready).await;
+        let mut status = self.board.subscribe();
+        // The board lives as long as the server does.
+        let _ = status.wait_for(|status| status.is_publisher_only() || status.ready).await;
     }
 
     /// The publishing side, once it is up. Never, on a node without that role.
@@ -230,7 +214,7 @@ impl Server {
         for sync in &config.syncs {
             let source =
                 config.sources.get(&sync.spec.source).cloned().context("a sync's source is configured")?;
-            observe::runs_may_end(&self.metrics, &sync.spec.collection);
+            self.metrics.runs_may_end(&sync.spec.collection);
             syncs.push(ScheduledSync { spec: sync.spec.clone(), source, schedule: sync.schedule.clone() });
         }
         // Nobody listens on a node that does not publish.
@@ -242,6 +226,7 @@ impl Server {
     /// announcer writes what it has, and the follower stops.
     pub async fn stop(mut self) {
         self.drain.cancel();
+        self.board.update(|status| status.draining = true);
         let _ = (&mut self.records).await;
         self.shutdown.cancel();
         let end = async {
@@ -258,42 +243,24 @@ impl Server {
 
 /// Serves records until `drain`, from when the node can answer; connections wait in the system's queue until
 /// then: an answer in a moment is better than a refusal now.
-async fn serve_records(
-    public: Listener,
-    state: ReadState,
-    mut to_answer: watch::Receiver<bool>,
-    drain: Shutdown,
-) {
+async fn serve_records(public: Listener, state: ReadState, board: Board, drain: Shutdown) {
+    let mut status = board.subscribe();
     // However that ends, it answers now.
-    let _ = tokio::time::timeout(OPENING_MAX, to_answer.wait_for(|able| *able)).await;
+    let _ = tokio::time::timeout(OPENING_MAX, status.wait_for(NodeStatus::can_answer)).await;
     public.serve(api::public(state), drain).await;
-}
-
-/// Tells others who this node is, and how its `sides` stand.
-fn reporter(
-    config: &Config,
-    node: NodeId,
-    statuses: &StatusStore,
-    sides: &Sides,
-    (metrics, clock): (&Metrics, &Clock),
-) -> Reporter {
-    let settings = &config.node;
-    let roles = settings.roles.iter().map(|role| Label::fitted(role.as_str())).collect();
-    let identity = Identity { node, name: settings.name.clone(), region: settings.region.clone(), roles };
-    let pace = ReportPace::default();
-    Reporter::new(identity, statuses.clone(), sides.clone(), metrics.clone(), clock.clone(), pace)
 }
 
 /// What a node stands on: its directory, locked, the follower over it, and its certificate.
 struct Ground {
     lock: DirectoryLock,
     background: Background,
-    node: NodeId,
+    board: Board,
     store: Store,
     segments: SegmentDirectory,
     replica: Replica<CacheTarget>,
     follower: ReplicaHandle,
     cache: Cache,
+    keys: KeyRing,
     tls: Option<Tls>,
 }
 
@@ -308,14 +275,22 @@ impl Ground {
             let lock = DirectoryLock::acquire(data_dir)?;
             let (store, segments) = (open_read_store(&config)?, open_segments(&config, clock.clone())?);
             let tls = config.server.tls.as_ref().map(Tls::load).transpose()?;
-            let cache = Cache::new();
-            let target = Arc::new(CacheTarget::new(cache.clone()));
-            let node = replica::node_id(data_dir);
+            let (cache, keys) = (Cache::new(), KeyRing::with_rate(config.server.key_requests_per_second_max));
+            let target = Arc::new(CacheTarget::new(cache.clone()).with_keys(keys.clone()));
+            let settings = &config.node;
+            let identity = Identity {
+                node: replica::node_id(data_dir),
+                name: settings.name.clone(),
+                region: settings.region.clone(),
+                roles: settings.roles.iter().map(|role| Label::fitted(role.as_str())).collect(),
+            };
+            let board = Board::new(identity, clock.now());
             let background = Background::start().context("no threads can be started")?;
+            let (settings, pace) = (&config.replica, Pace::new(config.replica.poll_interval));
             let (replica, follower) =
-                Replica::open(&config.replica, store.clone(), segments.clone(), target, clock)?;
+                Replica::open(settings, pace, store.clone(), segments.clone(), target, clock, board.clone())?;
             let replica = replica.in_background(background.handle());
-            Ok(Self { lock, background, node, store, segments, replica, follower, cache, tls })
+            Ok(Self { lock, background, board, store, segments, replica, follower, cache, keys, tls })
         };
         tokio::task::spawn_blocking(open).await.context("opening the node's files was interrupted")?
     }

@@ -11,8 +11,8 @@ use crate::domain::{
     limits::{COLLECTIONS_MAX, DROPPED_MAX, FORMAT, PINS_MAX, SEGMENT_BYTES_MAX},
     manifest::{Manifest, SegmentKind},
     name::{CollectionName, RegionName},
-    node::NodeStatus,
 };
+use crate::status::NodeStatus;
 use crate::store::error::{Error, corrupt};
 use crate::store::paths;
 

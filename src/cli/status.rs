@@ -15,10 +15,8 @@ use crate::{
     },
     app,
     catalog::Ages,
-    domain::{
-        name::CollectionName,
-        node::{NodeProblem, publishes_only},
-    },
+    domain::name::CollectionName,
+    status::{Problem, publishes_only},
     support::clock::Clock,
 };
 
@@ -174,10 +172,10 @@ fn node_row(node: &NodeView) -> Vec<String> {
     row
 }
 
-/// Why it does not follow; else why it does not publish.
-fn node_problem(details: &NodeDetails) -> Option<&NodeProblem> {
+/// Why it does not follow; else why it does not publish; else which task fails.
+fn node_problem(details: &NodeDetails) -> Option<&Problem> {
     let publisher = details.publisher.as_ref().and_then(|publisher| publisher.problem.as_ref());
-    details.problem.as_ref().or(publisher)
+    details.problem.as_ref().or(publisher).or(details.tasks.values().next())
 }
 
 fn collection_row(node: &NodeView, collection: &CollectionName, one: &CollectionView) -> Vec<String> {
@@ -210,7 +208,7 @@ fn behind(one: &CollectionView) -> String {
     format!("{versions}{seconds}{since}")
 }
 
-fn problem(problem: &NodeProblem) -> String {
+fn problem(problem: &Problem) -> String {
     format!("{} since {}", problem.code, moment(problem.since))
 }
 

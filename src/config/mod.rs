@@ -25,8 +25,8 @@ use std::{
 use crate::{
     api,
     domain::{
+        label::Label,
         name::{CollectionName, RegionName},
-        node::Label,
     },
     engine, metadata, replica, scheduler, source, store, telemetry,
 };

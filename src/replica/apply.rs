@@ -9,31 +9,41 @@ use chrono::{DateTime, Utc};
 
 use super::target::{Refusal, Target};
 use crate::{
+    auth::KeyRing,
     cache::{self, Cache, Collection, Slot},
     disk::Buffer,
     domain::{
         error::ErrorKind,
+        keyset::KeySet,
         manifest::Manifest,
         name::{CollectionName, RegionName},
     },
     segment::{self, Codec, Dictionaries, Segment},
+    status::MemoryUsage,
     support::random,
 };
 
 /// Longest wait for the end of a collection's last look-ups, which take microseconds.
 const READERS_WAIT_MAX: Duration = Duration::from_millis(100);
 
-/// The cache as a replica's target.
+/// The cache and the key ring as a replica's target.
 pub struct CacheTarget {
     cache: Cache,
+    keys: KeyRing,
     /// Seed of the index hashes: random per process, so that nobody can aim collisions at it.
     seed: u64,
 }
 
 impl CacheTarget {
-    /// Serves from `cache`.
+    /// Serves from `cache`, to nobody until it has keys.
     pub fn new(cache: Cache) -> Self {
-        Self { cache, seed: random::seed() }
+        Self { cache, keys: KeyRing::new(), seed: random::seed() }
+    }
+
+    /// Puts the keys that are announced in force in `keys`.
+    #[must_use]
+    pub fn with_keys(self, keys: KeyRing) -> Self {
+        Self { keys, ..self }
     }
 
     fn collection(&self, name: &CollectionName) -> Option<Arc<Collection>> {
@@ -134,6 +144,18 @@ impl Target for CacheTarget {
 
     fn remove(&self, name: &CollectionName) {
         self.cache.remove(name.as_str());
+    }
+
+    fn use_keys(&self, keys: &KeySet) {
+        self.keys.replace(keys);
+    }
+
+    fn memory_usage(&self, name: &CollectionName) -> Option<MemoryUsage> {
+        self.collection(name).map(|collection| MemoryUsage {
+            records: collection.records(),
+            bytes: collection.bytes(),
+            conflicts: collection.conflicts(),
+        })
     }
 }
 

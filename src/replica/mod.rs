@@ -17,7 +17,6 @@ mod readiness;
 mod reporter;
 mod service;
 mod settings;
-mod status;
 mod target;
 mod tracked;
 
@@ -26,8 +25,7 @@ pub use error::Error;
 pub use identity::node_id;
 pub use pace::Pace;
 pub use plan::{Plan, plan};
-pub use reporter::{Identity, ReportPace, Reporter, Sides};
+pub use reporter::{ReportPace, Reporter};
 pub use service::{Replica, ReplicaHandle};
 pub use settings::Settings;
-pub use status::{Applied, CollectionStatus, Place, Problem, PublisherStatus};
 pub use target::{Refusal, Target};

@@ -8,9 +8,11 @@ use crate::{
     disk::Buffer,
     domain::{
         error::ErrorKind,
+        keyset::KeySet,
         manifest::Manifest,
         name::{CollectionName, RegionName},
     },
+    status::MemoryUsage,
 };
 
 /// Content that cannot be served.
@@ -57,4 +59,12 @@ pub trait Target: Send + Sync + 'static {
 
     /// The catalog no longer names the collection.
     fn remove(&self, name: &CollectionName);
+
+    /// Puts these keys in force. It happens before the node says that it has them, or that it is ready.
+    fn use_keys(&self, _keys: &KeySet) {}
+
+    /// What the collection takes in memory, when it is loaded and that is known.
+    fn memory_usage(&self, _name: &CollectionName) -> Option<MemoryUsage> {
+        None
+    }
 }

@@ -5,18 +5,16 @@ use std::{sync::Arc, time::Duration};
 use chrono::{DateTime, Utc};
 use tokio::time::Instant;
 
-use super::{
-    error::Error,
-    pace::Pace,
-    status::{CollectionStatus, Place, Problem},
-};
+use super::{error::Error, pace::Pace};
 use crate::{
     domain::{
         catalog::CollectionEntry,
         digest::Digest,
         error::ErrorKind,
         manifest::{Manifest, Version},
+        name::RegionName,
     },
+    status::{CollectionStatus, MemoryUsage, Problem},
     support::backoff::Backoff,
 };
 
@@ -29,7 +27,8 @@ const MISSING_RETRY_MAX: Duration = Duration::from_secs(5);
 pub(super) struct Tracked {
     /// What the catalog names; `None` once it is removed.
     pub(super) wanted: Option<CollectionEntry>,
-    pub(super) place: Place,
+    /// The regions that serve it, when this node's region does not.
+    pub(super) other_regions: Option<Arc<[RegionName]>>,
     /// What is served.
     pub(super) served: Option<(CollectionEntry, Arc<Manifest>)>,
     /// Served before the process started: brought first, because it is all here.
@@ -46,7 +45,7 @@ impl Tracked {
     pub(super) fn new(pace: &Pace) -> Self {
         Self {
             wanted: None,
-            place: Place::Here,
+            other_regions: None,
             served: None,
             last_good: None,
             is_running: false,
@@ -59,14 +58,14 @@ impl Tracked {
     }
 
     /// The catalog names `entry` now. Another one than before is tried at once.
-    pub(super) fn want(&mut self, entry: &CollectionEntry, place: Place) {
+    pub(super) fn want(&mut self, entry: &CollectionEntry, other_regions: Option<Arc<[RegionName]>>) {
         if self.wanted.as_ref().map(|wanted| wanted.sha256) != Some(entry.sha256) {
             self.retry_at = None;
             self.backoff.reset();
         }
         self.wanted = Some(entry.clone());
-        self.place = place;
-        if self.place != Place::Here {
+        self.other_regions = other_regions;
+        if !self.is_here() {
             self.served = None;
             self.last_good = None;
             self.data_as_of = None;
@@ -74,10 +73,15 @@ impl Tracked {
         }
     }
 
+    /// Whether this node serves it, or should.
+    pub(super) fn is_here(&self) -> bool {
+        self.other_regions.is_none()
+    }
+
     /// What should be brought now, if anything.
     pub(super) fn due(&self, now: Instant) -> Option<&CollectionEntry> {
         let is_waiting = self.retry_at.is_some_and(|at| at > now);
-        if self.is_running || is_waiting || self.place != Place::Here {
+        if self.is_running || is_waiting || !self.is_here() {
             return None;
         }
         let wanted = self.wanted.as_ref()?;
@@ -86,7 +90,7 @@ impl Tracked {
 
     /// When it is tried again, if it waits for that.
     pub(super) fn retry_at(&self) -> Option<Instant> {
-        self.retry_at.filter(|_| !self.is_running && self.place == Place::Here && self.wanted.is_some())
+        self.retry_at.filter(|_| !self.is_running && self.is_here() && self.wanted.is_some())
     }
 
     /// `entry` is served.
@@ -117,8 +121,8 @@ impl Tracked {
         if self.wanted.as_ref().map(|wanted| wanted.sha256) != Some(entry.sha256) {
             return; // It is not wanted any more.
         }
-        let since = self.problem.as_ref().map_or(clock, |problem| problem.since);
-        self.problem = Some(Problem { code: error.code(), message: error.to_string(), since });
+        let problem = Problem::lasting(self.problem.as_ref(), error.code(), error.to_string(), clock);
+        self.problem = Some(problem);
         self.failing_since.get_or_insert(now);
         let is_on_its_way = error.kind() == ErrorKind::NotFound;
         let longest = if is_on_its_way { MISSING_RETRY_MAX } else { Duration::MAX };
@@ -134,7 +138,7 @@ impl Tracked {
 
     /// Whether it has come to something since the start: it is served, has failed, or is none of ours.
     pub(super) fn is_tried(&self) -> bool {
-        let is_ours = self.wanted.is_some() && self.place == Place::Here;
+        let is_ours = self.wanted.is_some() && self.is_here();
         !is_ours || self.served.is_some() || self.failing_since.is_some()
     }
 
@@ -158,19 +162,29 @@ impl Tracked {
         self.failing_since.map(|since| since + bound)
     }
 
-    /// What to tell others; `None` once it is removed.
-    pub(super) fn status(&self) -> Option<CollectionStatus> {
-        let wanted = self.wanted.as_ref()?;
+    /// Its status, `None` once it is removed. When it is behind, it is so since the time that `before` has,
+    /// else since `now`.
+    pub(super) fn status(
+        &self,
+        loaded: Option<MemoryUsage>,
+        before: Option<&CollectionStatus>,
+        now: DateTime<Utc>,
+    ) -> Option<CollectionStatus> {
+        let wanted = self.wanted.as_ref()?.version;
+        let served = self.version();
+        let is_behind = self.is_here() && served != Some(wanted);
         let manifest = self.served.as_ref().map(|(_, manifest)| manifest);
         let bytes = |manifest: &Arc<Manifest>| manifest.segments.iter().map(|segment| segment.bytes).sum();
         Some(CollectionStatus {
-            wanted: wanted.version,
-            served: self.version(),
+            wanted,
+            served,
+            behind_since: is_behind.then(|| before.and_then(|one| one.behind_since).unwrap_or(now)),
             data_as_of: self.data_as_of,
             records: manifest.map_or(0, |manifest| manifest.records),
             bytes: manifest.map_or(0, bytes),
-            place: self.place.clone(),
             problem: self.problem.clone(),
+            other_regions: self.other_regions.clone(),
+            loaded,
         })
     }
 }

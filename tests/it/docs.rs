@@ -5,15 +5,27 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use larder::{
-    domain::reject::RejectReason,
+    domain::{
+        id::RunId,
+        label::Label,
+        manifest::Version,
+        name::CollectionName,
+        reject::RejectReason,
+        run::{RunCounts, RunRecord, RunStatus},
+    },
+    status::{CollectionStatus, MemoryUsage, Problem},
+    support::random,
     telemetry::{
         Metrics,
-        metrics::{Ended, OTHER, Outcome, Shown},
+        metrics::{OTHER, Outcome},
     },
 };
+
+use crate::support::board::board;
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -180,19 +192,39 @@ fn the_metrics_of_the_documentation_are_those_of_a_node() {
     let metrics = Metrics::new();
     metrics.requests(OTHER, OTHER, &[Outcome { status: 200, code: "hit" }]);
     metrics.connections("public");
-    metrics.poll_failed("store_unavailable");
-    metrics.problem_stands("replica", Some("object_missing"));
-    metrics.collection_problem_stands("customer", Some("segments_full"));
     let now = chrono::DateTime::UNIX_EPOCH;
-    let shown = Shown { version: 1, records: 1, conflicts: 0, bytes: 1, data_as_of: now };
-    metrics.collection_shown("customer", shown);
-    metrics.collection_behind("customer", 0);
-    metrics.collection_above_pin("customer", 0);
-    metrics.run_ended(
-        "customer",
-        Ended { status: "announced", took: std::time::Duration::ZERO, rows: 1, rejected: 0 },
-    );
-    let text = metrics.encode(now);
+    let customer = CollectionName::new("customer").unwrap();
+    metrics.run_ended(&RunRecord {
+        id: RunId::from_uuid(random::uuid()),
+        sync: customer.clone(),
+        status: RunStatus::Announced,
+        trigger: "schedule".to_owned(),
+        started_at: now,
+        finished_at: Some(now),
+        data_as_of: None,
+        version: None,
+        counts: RunCounts::default(),
+        error: None,
+    });
+    let problem = |code| Some(Problem::lasting(None, code, String::new(), now));
+    let one = CollectionStatus {
+        wanted: Version(1),
+        served: Some(Version(1)),
+        behind_since: None,
+        data_as_of: Some(now),
+        records: 1,
+        bytes: 1,
+        problem: problem("segments_full"),
+        other_regions: None,
+        loaded: Some(MemoryUsage { records: 1, bytes: 1, conflicts: 0 }),
+    };
+    let board = board("local", now);
+    board.update(|status| {
+        status.failed_polls.insert(Label::fitted("store_unavailable"), 1);
+        status.problem = problem("object_missing");
+        status.collections = Arc::new([(customer, one)].into());
+    });
+    let text = metrics.encode(&board.read(), now);
     // Samples, less what histograms add to their name.
     let is_of_histogram = |name: &str| {
         ["_bucket", "_sum", "_count"].iter().find_map(|end| name.strip_suffix(end).map(str::to_owned))

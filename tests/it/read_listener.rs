@@ -405,11 +405,11 @@ async fn half_a_head_behind_a_request_is_awaited_when_the_listener_ends() {
 async fn readiness_follows_the_node() {
     let server = Server::start();
     let mut client = Client::connect(server.public).await;
-    server.ready.send_replace(false);
+    server.board.update(|status| status.ready = false);
     let answer = client.ask("GET", "/readyz", "").await;
     assert_eq!((answer.status, answer.text()), (503, r#"{"status":"starting"}"#));
     assert_eq!(client.ask("GET", "/livez", "").await.status, 200);
-    server.ready.send_replace(true);
+    server.board.update(|status| status.ready = true);
     for target in ["/readyz", "/readyz/"] {
         let answer = client.ask("GET", target, "").await;
         assert_eq!((answer.status, answer.text()), (200, r#"{"status":"ready"}"#));

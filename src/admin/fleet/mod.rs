@@ -17,9 +17,10 @@ use crate::{
     catalog::{Ages, Fleet, FleetNode, StatusStore},
     domain::{
         id::NodeId,
+        label::Label,
         name::{CollectionName, RegionName},
-        node::{Label, LastError, NodeCollection, NodeProblem, NodePublisher, NodeStatus},
     },
+    status::{CollectionStatus, LastError, NodeState, NodeStatus, Problem, PublisherStatus},
     store::Store,
 };
 
@@ -61,55 +62,18 @@ pub struct FleetProblem {
     pub message: String,
 }
 
-/// How a node stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum NodeState {
-    /// It may be sent requests.
-    Ready,
-    /// It has not loaded yet what it should serve, or its publishing side is not up yet.
-    Starting,
-    /// It publishes, and serves no records.
-    Publisher,
-    /// It was told to end.
-    Draining,
-    /// It has not written for three heartbeats: it is dead, cut off, or may not write.
-    Silent,
-    /// What it wrote lately cannot be read.
-    Unreadable,
+/// The state of `node`, as others see it.
+fn state_of(node: &FleetNode) -> NodeState {
+    match &node.status {
+        _ if node.is_silent => NodeState::Silent,
+        Err(_) => NodeState::Unreadable,
+        Ok(status) => status.state(),
+    }
 }
 
-impl NodeState {
-    /// The word that is shown.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Ready => "ready",
-            Self::Starting => "starting",
-            Self::Publisher => "publisher",
-            Self::Draining => "draining",
-            Self::Silent => "silent",
-            Self::Unreadable => "unreadable",
-        }
-    }
-
-    fn of(node: &FleetNode) -> Self {
-        match &node.status {
-            _ if node.is_silent => Self::Silent,
-            Err(_) => Self::Unreadable,
-            Ok(status) if status.draining => Self::Draining,
-            Ok(status) if status.is_publisher_only() => {
-                let is_up = status.publisher.as_ref().is_some_and(|publisher| publisher.up);
-                if is_up { Self::Publisher } else { Self::Starting }
-            }
-            Ok(status) if status.ready => Self::Ready,
-            Ok(_) => Self::Starting,
-        }
-    }
-
-    /// Whether it lives and goes on: what a waiting command waits for.
-    const fn is_live(self) -> bool {
-        matches!(self, Self::Ready | Self::Starting | Self::Unreadable)
-    }
+/// Whether a node in this state lives and goes on: what a waiting command waits for.
+const fn is_live(state: NodeState) -> bool {
+    matches!(state, NodeState::Ready | NodeState::Starting | NodeState::Unreadable)
 }
 
 /// One node.
@@ -154,14 +118,17 @@ pub struct NodeDetails {
     /// Time since the store had last said that these are the keys in force.
     pub keys_age_seconds: Option<f64>,
     /// Why catalog or keys cannot be followed.
-    pub problem: Option<NodeProblem>,
+    pub problem: Option<Problem>,
     /// The last problem, also when it is over.
     pub last_error: Option<LastError>,
     /// Every collection that is announced for its region, and those it goes on serving; none on a node
     /// that only publishes.
     pub collections: BTreeMap<CollectionName, CollectionView>,
     /// Its publishing side, when it has one.
-    pub publisher: Option<NodePublisher>,
+    pub publisher: Option<PublisherStatus>,
+    /// Tasks that ended unexpectedly and are started again.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub tasks: BTreeMap<Label, Problem>,
 }
 
 /// One collection on one node.
@@ -189,7 +156,7 @@ pub struct CollectionView {
     /// Bytes of the segments served.
     pub bytes: u64,
     /// Why it is not what is announced.
-    pub problem: Option<NodeProblem>,
+    pub problem: Option<Problem>,
 }
 
 /// What is announced, from catalog and head alone.
@@ -256,7 +223,7 @@ impl NodeView {
         Self {
             region: node.region.clone(),
             node: node.node,
-            state: NodeState::of(node),
+            state: state_of(node),
             seen_seconds: node.age.num_seconds(),
             unreadable: node.status.as_ref().err().copied(),
             details: node.status.as_ref().ok().map(|status| NodeDetails::of(status, announced)),
@@ -299,6 +266,7 @@ impl NodeDetails {
             last_error: status.last_error.clone(),
             collections,
             publisher: status.publisher.clone(),
+            tasks: status.tasks.clone(),
         }
     }
 }
@@ -321,7 +289,7 @@ impl Announced {
 }
 
 impl CollectionView {
-    fn of(one: Option<&NodeCollection>, announced: Option<&Announced>) -> Self {
+    fn of(one: Option<&CollectionStatus>, announced: Option<&Announced>) -> Self {
         let served = one.and_then(|one| one.served).map(|served| served.0);
         let version = announced.map(|announced| announced.version);
         let data_as_of = one.and_then(|one| one.data_as_of);

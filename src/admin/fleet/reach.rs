@@ -4,14 +4,14 @@ use std::{collections::BTreeSet, fmt};
 
 use chrono::TimeDelta;
 
-use super::NodeState;
+use super::{is_live, state_of};
 use crate::{
     catalog::{Fleet, FleetNode},
     domain::{
         manifest::Version,
         name::{CollectionName, RegionName},
-        node::NodeStatus,
     },
+    status::{NodeState, NodeStatus},
 };
 
 /// Most nodes that a message names; more are counted.
@@ -60,14 +60,14 @@ impl Reach {
             serving.is_none_or(|regions| regions.contains(&node.region)) && !publishes_only(node)
         };
         for node in fleet.nodes.iter().filter(serves) {
-            let state = NodeState::of(node);
+            let state = state_of(node);
             if regions.pinned.contains(&node.region) {
-                if state.is_live() {
+                if is_live(state) {
                     reach.pinned.insert(node.region.clone());
                 }
             } else if state == NodeState::Silent {
                 reach.silent.push(format!("{} is silent for {} s", name(node), node.age.num_seconds()));
-            } else if state.is_live() {
+            } else if is_live(state) {
                 if let Some(lack) = lack(node, collection, version) {
                     if is_replaced(node, fleet) {
                         reach.silent.push(format!("{} was replaced ({})", name(node), node.node));

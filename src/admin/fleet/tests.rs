@@ -1,12 +1,14 @@
 //! Views and reach, by tables.
 
+use std::sync::Arc;
+
 use uuid::Uuid;
 
 use super::{
     reach::{Reach, Regions},
     *,
 };
-use crate::domain::manifest::Version;
+use crate::{domain::manifest::Version, status::Identity};
 
 fn at(seconds: i64) -> DateTime<Utc> {
     DateTime::from_timestamp(1_800_000_000 + seconds, 0).unwrap()
@@ -22,7 +24,7 @@ fn customer() -> CollectionName {
 
 /// A ready node that serves `customer`; it wrote 10 s after the store answered a poll.
 fn status(node: u128, place: &str, served: Option<u64>) -> NodeStatus {
-    let customer_here = NodeCollection {
+    let customer_here = CollectionStatus {
         wanted: Version(7),
         served: served.map(Version),
         behind_since: None,
@@ -30,26 +32,23 @@ fn status(node: u128, place: &str, served: Option<u64>) -> NodeStatus {
         records: 12,
         bytes: 900,
         problem: None,
+        other_regions: None,
+        loaded: None,
     };
-    NodeStatus {
-        format: 1,
+    let identity = Identity {
         node: NodeId::from_uuid(Uuid::from_u128(node)),
         name: Label::fitted(&format!("host-{node}")),
         region: region(place),
         roles: vec![Label::fitted("replica")],
-        build: Label::fitted("0.1.0"),
-        started_at: at(-100),
+    };
+    NodeStatus {
         written_at: at(0),
         ready: true,
-        draining: false,
         catalog: 9,
         polled_at: Some(at(-10)),
         keys_revision: 3,
-        keys_at: None,
-        problem: None,
-        last_error: None,
-        collections: [(customer(), customer_here)].into(),
-        publisher: None,
+        collections: Arc::new([(customer(), customer_here)].into()),
+        ..NodeStatus::new(identity, at(-100))
     }
 }
 
@@ -58,8 +57,8 @@ fn publisher(up: bool) -> NodeStatus {
     NodeStatus {
         roles: vec![Label::fitted("publisher")],
         ready: false,
-        collections: BTreeMap::new(),
-        publisher: Some(NodePublisher { up, last_run_at: None, problem: None }),
+        collections: Arc::default(),
+        publisher: Some(PublisherStatus { up, ..PublisherStatus::default() }),
         ..status(8, "us", None)
     }
 }
@@ -84,7 +83,7 @@ fn states() {
         change(&mut status);
         node(status)
     };
-    for (node, state, is_live) in [
+    for (node, state, lives) in [
         (of(|_| ()), NodeState::Ready, true),
         (of(|status| status.ready = false), NodeState::Starting, true),
         (of(|status| status.draining = true), NodeState::Draining, false),
@@ -95,7 +94,7 @@ fn states() {
         (silent(publisher(true)), NodeState::Silent, false),
         (FleetNode { is_silent: true, ..unreadable("us") }, NodeState::Silent, false),
     ] {
-        assert_eq!((NodeState::of(&node), NodeState::of(&node).is_live()), (state, is_live), "{node:?}");
+        assert_eq!((state_of(&node), is_live(state_of(&node))), (state, lives), "{node:?}");
     }
 }
 
@@ -265,8 +264,8 @@ fn a_node_that_came_back_under_another_id_is_waited_for_once() {
 #[test]
 fn a_problem_is_named_and_long_lists_are_cut() {
     let mut ill = status(2, "eu", Some(6));
-    ill.collections.get_mut(&customer()).unwrap().problem =
-        Some(NodeProblem { code: Label::fitted("object_corrupt"), since: at(0) });
+    Arc::make_mut(&mut ill.collections).get_mut(&customer()).unwrap().problem =
+        Some(Problem::lasting(None, "object_corrupt", String::new(), at(0)));
     let nodes = (0..25).map(|_| node(ill.clone())).collect();
     let reach = Reach::of(&Fleet { nodes, left_off: 0 }, &customer(), Version(7), &Regions::default());
     let words = reach.to_string();

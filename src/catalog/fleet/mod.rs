@@ -13,7 +13,8 @@ use bytes::Bytes;
 use chrono::{DateTime, TimeDelta, Utc};
 use object_store::path::Path;
 
-use crate::domain::{limits::COLLECTIONS_MAX, name::RegionName, node::NodeStatus};
+use crate::domain::{limits::COLLECTIONS_MAX, name::RegionName};
+use crate::status::NodeStatus;
 use crate::store::Location;
 use crate::store::Store;
 use crate::store::error::{Error, blocking};
@@ -75,11 +76,13 @@ impl StatusStore {
         self.0.store.get().ok_or(Error::Ending)
     }
 
-    /// Writes a node's status over its last one. Ends within `WRITE_TIMEOUT`.
+    /// Writes a node's status over its last one, less what only the node may know. Ends within
+    /// `WRITE_TIMEOUT`.
     pub async fn write(&self, status: &NodeStatus) -> Result<(), Error> {
+        let status = status.for_store();
         let path = paths::status(&self.0.prefix, &status.region, status.node);
         let malformed = |source| Error::Malformed { path: path.to_string(), source };
-        let bytes = serde_json::to_vec(status).map_err(malformed)?;
+        let bytes = serde_json::to_vec(&status).map_err(malformed)?;
         let size = bytes.len() as u64;
         if size > STATUS_BYTES_MAX {
             return Err(Error::TooLarge { path: path.to_string(), bytes: size, limit: STATUS_BYTES_MAX });

@@ -14,7 +14,8 @@ use object_store::path::Path;
 use super::{STATUS_BYTES_MAX, StatusStore};
 use crate::{
     catalog::decode,
-    domain::{error::ErrorKind, id::NodeId, name::RegionName, node::NodeStatus},
+    domain::{error::ErrorKind, id::NodeId, name::RegionName},
+    status::NodeStatus,
     store::{Error, Store, paths},
 };
 

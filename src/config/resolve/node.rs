@@ -6,7 +6,7 @@ use crate::settings::{item::Item, section::Section};
 use crate::{
     api::{self, serve::tls},
     config::{NodeSettings, Role},
-    domain::{limits::RECORD_BYTES_MAX, name::RegionName, node::Label},
+    domain::{label::Label, limits::RECORD_BYTES_MAX, name::RegionName},
     engine,
     telemetry::{self, LogFormat},
 };

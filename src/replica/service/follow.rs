@@ -6,13 +6,7 @@ use bytes::Bytes;
 use tokio::time::Instant;
 
 use super::{
-    super::{
-        error::Error,
-        look::Seen,
-        status::{Place, Problem},
-        target::Target,
-        tracked::Tracked,
-    },
+    super::{error::Error, look::Seen, target::Target, tracked::Tracked},
     Replica, named,
 };
 use crate::{
@@ -24,6 +18,7 @@ use crate::{
         manifest::Manifest,
         name::CollectionName,
     },
+    status::Problem,
     store::{self},
 };
 
@@ -84,8 +79,8 @@ impl<T: Target> Replica<T> {
     }
 
     fn has_problem(&mut self, error: &store::Error) {
-        let since = self.problem.as_ref().map_or_else(|| self.clock.now(), |problem| problem.since);
-        self.problem = Some(Problem { code: error.code(), message: error.to_string(), since });
+        let (before, now) = (self.problem.as_ref(), self.clock.now());
+        self.problem = Some(Problem::lasting(before, error.code(), error.to_string(), now));
     }
 
     /// Follows a newer document. A lower number than the known one is ignored.
@@ -99,14 +94,10 @@ impl<T: Target> Replica<T> {
         }
         for (name, entry) in &document.collections {
             // Where it is served is the collection's own affair, also while another version is pinned.
-            let place = match &entry.regions {
-                Some(regions) if !entry.is_served_in(&self.region) => {
-                    Place::Elsewhere(regions.clone().into())
-                }
-                _ => Place::Here,
-            };
+            let regions = entry.regions.as_ref().filter(|_| !entry.is_served_in(&self.region));
+            let other_regions = regions.map(|regions| regions.clone().into());
             let tracked = self.tracked.entry(name.clone()).or_insert_with(|| Tracked::new(&self.pace));
-            tracked.want(document.pin(&self.region, name).unwrap_or(entry), place);
+            tracked.want(document.pin(&self.region, name).unwrap_or(entry), other_regions);
         }
         for (name, tracked) in &mut self.tracked {
             if !document.collections.contains_key(name) {
@@ -129,7 +120,7 @@ impl<T: Target> Replica<T> {
     fn place(&mut self, name: &CollectionName) {
         let Some(tracked) = self.tracked.get(name) else { return };
         let target = &self.tools.target;
-        match (&tracked.wanted, &tracked.place) {
+        match (&tracked.wanted, &tracked.other_regions) {
             (None, _) => {
                 target.remove(name);
                 self.tools.forget(name);
@@ -138,12 +129,12 @@ impl<T: Target> Replica<T> {
                     self.tracked.remove(name);
                 }
             }
-            (Some(_), Place::Elsewhere(regions)) => {
+            (Some(_), Some(regions)) => {
                 target.set_elsewhere(name, Arc::clone(regions));
                 self.tools.forget(name);
             }
-            (Some(_), Place::Here) if target.served(name).is_none() => target.set_loading(name),
-            (Some(_), Place::Here) => {}
+            (Some(_), None) if target.served(name).is_none() => target.set_loading(name),
+            (Some(_), None) => {}
         }
         self.has_moved();
     }
@@ -166,6 +157,13 @@ impl<T: Target> Replica<T> {
         }
     }
 
+    /// Puts `keys` in force.
+    pub(super) fn use_keys(&mut self, keys: KeySet, reference: KeySetReference) {
+        self.tools.target.use_keys(&keys);
+        self.keys = Arc::new(keys);
+        self.keys_reference = Some(reference);
+    }
+
     /// A key set of a higher revision comes into force.
     fn take_keys(&mut self, reference: KeySetReference, keys: KeySet, bytes: Bytes) {
         let floor = self.keys_wanted.as_ref().map_or(0, |wanted| wanted.revision);
@@ -176,9 +174,8 @@ impl<T: Target> Replica<T> {
                     "keys with limits unknown to this build are refused; upgrade this node"
                 );
             }
-            self.keys = Arc::new(keys);
             self.upkeep.keep_keys(reference.sha256, bytes);
-            self.keys_reference = Some(reference);
+            self.use_keys(keys, reference);
         }
         let revision = self.keys.revision;
         self.keys_wanted = self.keys_wanted.take().filter(|wanted| wanted.revision > revision);
@@ -194,7 +191,7 @@ impl<T: Target> Replica<T> {
     ) {
         let Some(tracked) = self.tracked.get_mut(name) else { return };
         tracked.is_running = false;
-        if tracked.wanted.is_none() || tracked.place != Place::Here {
+        if tracked.wanted.is_none() || !tracked.is_here() {
             return self.place(name);
         }
         match outcome {

@@ -31,7 +31,6 @@ use super::{
     pace::Pace,
     readiness::{Readiness, Standing},
     settings::Settings,
-    status::{Applied, CollectionStatus, Place, Problem},
     target::Target,
     tracked::Tracked,
 };
@@ -44,6 +43,7 @@ use crate::{
         manifest::{Manifest, Version},
         name::{CollectionName, RegionName},
     },
+    status::{Board, CollectionStatus, DiskUsage, NodeStatus, Problem},
     store::{self, Store},
     support::{backoff::Backoff, blocking, clock::Clock, shutdown::Shutdown},
 };
@@ -64,7 +64,7 @@ pub struct Replica<T> {
     pace: Pace,
     tools: Arc<Tools<T>>,
     nudge: Arc<Notify>,
-    applied: watch::Sender<Applied>,
+    board: Board,
 
     document: Option<CatalogDocument>,
     document_etag: Option<String>,
@@ -94,14 +94,14 @@ pub struct Replica<T> {
 /// What the rest of the process holds. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct ReplicaHandle {
-    applied: watch::Receiver<Applied>,
+    board: Board,
     nudge: Arc<Notify>,
 }
 
 impl ReplicaHandle {
-    /// Where the replica stands, now and whenever it changes.
-    pub fn applied(&self) -> watch::Receiver<Applied> {
-        self.applied.clone()
+    /// The node's status, now and whenever it changes.
+    pub fn status(&self) -> watch::Receiver<NodeStatus> {
+        self.board.subscribe()
     }
 
     /// Makes it look at once, also for a document that head does not name yet.
@@ -111,39 +111,27 @@ impl ReplicaHandle {
 }
 
 impl<T: Target> Replica<T> {
-    /// A replica and its handle; opens the local directories. Blocks.
+    /// A replica and its handle; opens the local directories. It writes its status to `board`. Blocks.
     pub fn open(
         settings: &Settings,
-        store: Store,
-        segments: SegmentDirectory,
-        target: Arc<T>,
-        clock: Clock,
-    ) -> Result<(Self, ReplicaHandle), Error> {
-        let pace = Pace::new(settings.poll_interval);
-        Self::open_with_pace(settings, store, segments, target, clock, pace)
-    }
-
-    /// As [`Replica::open`], at another pace.
-    pub fn open_with_pace(
-        settings: &Settings,
-        store: Store,
-        segments: SegmentDirectory,
-        target: Arc<T>,
-        clock: Clock,
         pace: Pace,
+        store: Store,
+        segments: SegmentDirectory,
+        target: Arc<T>,
+        clock: Clock,
+        board: Board,
     ) -> Result<(Self, ReplicaHandle), Error> {
         let local = Local::open(&settings.data_dir, &clock)?;
         segments.own();
-        let (applied, receiver) = watch::channel(Applied::default());
         let nudge = Arc::new(Notify::new());
-        let handle = ReplicaHandle { applied: receiver, nudge: Arc::clone(&nudge) };
+        let handle = ReplicaHandle { board: board.clone(), nudge: Arc::clone(&nudge) };
         let now = Instant::now();
         let replica = Self {
             region: settings.region.clone(),
             clock,
             tools: Arc::new(Tools::new(store, segments, local, target, Handle::current())),
             nudge,
-            applied,
+            board,
             document: None,
             document_etag: None,
             etag: None,
@@ -223,8 +211,7 @@ impl<T: Target> Replica<T> {
         if let Some(reference) = state.keys {
             match self.tools.local.kept_keys(&reference).await {
                 Some(keys) => {
-                    self.keys = Arc::new(keys);
-                    self.keys_reference = Some(reference);
+                    self.use_keys(keys, reference);
                     self.keys_at = state.keys_at;
                 }
                 None => self.keys_wanted = Some(reference),
@@ -239,7 +226,7 @@ impl<T: Target> Replica<T> {
         let mut served = state.served;
         self.take(state.document);
         for (name, tracked) in &mut self.tracked {
-            let is_here = tracked.place == Place::Here;
+            let is_here = tracked.is_here();
             tracked.last_good = served.remove(name).filter(|_| is_here);
         }
         for (name, fresh) in state.data_as_of {
@@ -303,7 +290,7 @@ impl<T: Target> Replica<T> {
         }
         let (tracked, failing) = (&self.tracked, self.pace.failing);
         let standing = |name: &CollectionName, version: Version| {
-            let tracked = tracked.get(name).filter(|tracked| tracked.place == Place::Here);
+            let tracked = tracked.get(name).filter(|tracked| tracked.is_here());
             let Some((tracked, wanted)) = tracked.and_then(|it| Some((it, it.wanted.as_ref()?))) else {
                 return Standing::Fine;
             };
@@ -320,26 +307,42 @@ impl<T: Target> Replica<T> {
         self.must_tell |= self.readiness.judge(now, has_keys, standing);
     }
 
-    /// Publishes where the replica stands, if that has changed.
+    /// Writes the status to the board, if it has changed.
     fn tell(&mut self) {
         if !self.must_tell {
             return;
         }
         self.must_tell = false;
         if std::mem::take(&mut self.has_moved) {
-            let statuses = self.tracked.iter();
-            let statuses = statuses.filter_map(|(name, tracked)| Some((name.clone(), tracked.status()?)));
+            let now = self.clock.now();
+            let statuses = self.tracked.iter().filter_map(|(name, tracked)| {
+                let loaded = self.tools.target.memory_usage(name);
+                Some((name.clone(), tracked.status(loaded, self.statuses.get(name), now)?))
+            });
             self.statuses = Arc::new(statuses.collect());
         }
-        self.applied.send_replace(Applied {
-            n: self.n(),
-            deployment: self.document.as_ref().map(|document| document.deployment),
-            keys: Arc::clone(&self.keys),
-            keys_at: self.keys_at,
-            polled_at: self.polled_at,
-            problem: self.problem.clone().or_else(|| self.upkeep.problem.clone()),
-            ready: self.readiness.is_ready(),
-            collections: Arc::clone(&self.statuses),
+        let problem = self.problem.clone().or_else(|| self.upkeep.problem.clone());
+        let (bytes, bytes_max) = self.tools.segments.usage();
+        self.board.update(|status| {
+            // One that lasts counts once.
+            let is_same = |problem: &&Problem| {
+                let before = status.problem.as_ref();
+                before.is_some_and(|it| (&it.code, it.since) == (&problem.code, problem.since))
+            };
+            if let Some(problem) = problem.as_ref().filter(|problem| !is_same(problem)) {
+                *status.failed_polls.entry(problem.code.clone()).or_default() += 1;
+            }
+            status.catalog = self.n();
+            status.deployment = self.document.as_ref().map(|document| document.deployment);
+            status.polled_at = self.polled_at;
+            status.keys_revision = self.keys.revision;
+            status.keys = self.keys.keys.len();
+            status.keys_refused = self.keys.refused;
+            status.keys_at = self.keys_at;
+            status.disk = DiskUsage { bytes, bytes_max };
+            status.problem = problem;
+            status.ready = self.readiness.is_ready();
+            status.collections = Arc::clone(&self.statuses);
         });
     }
 
@@ -361,7 +364,7 @@ impl<T: Target> Replica<T> {
 
 /// The versions that the catalog names of collections served here.
 fn named(tracked: &BTreeMap<CollectionName, Tracked>) -> BTreeMap<CollectionName, Version> {
-    let here = tracked.iter().filter(|(_, tracked)| tracked.place == Place::Here);
+    let here = tracked.iter().filter(|(_, tracked)| tracked.is_here());
     here.filter_map(|(name, tracked)| Some((name.clone(), tracked.wanted.as_ref()?.version))).collect()
 }
 

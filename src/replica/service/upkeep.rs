@@ -16,7 +16,6 @@ use super::{
         error::Error,
         local::{Local, State},
         pace::Pace,
-        status::{Place, Problem},
         target::Target,
     },
     Replica, wait,
@@ -24,6 +23,7 @@ use super::{
 use crate::{
     disk::{Need, SegmentDirectory},
     domain::{digest::Digest, limits::FORMAT, manifest::SegmentReference},
+    status::Problem,
     store::{self, Store},
     support::{backoff::Backoff, blocking},
 };
@@ -156,9 +156,8 @@ impl<T: Target> Replica<T> {
             }
             Ok(Err(error)) => {
                 tracing::warn!(code = error.code(), %error, "the node's state is not saved; a restart would begin with an older one");
-                let since =
-                    self.upkeep.problem.as_ref().map_or_else(|| self.clock.now(), |problem| problem.since);
-                self.upkeep.problem = Some(Problem { code: error.code(), message: error.to_string(), since });
+                let (before, now) = (self.upkeep.problem.as_ref(), self.clock.now());
+                self.upkeep.problem = Some(Problem::lasting(before, error.code(), error.to_string(), now));
                 self.must_tell = true;
                 self.save_again();
             }
@@ -199,7 +198,7 @@ impl<T: Target> Replica<T> {
         self.upkeep.must_save = true;
         let Some(state) = self.state() else { return };
         let mut keep = HashSet::new();
-        for tracked in self.tracked.values().filter(|tracked| tracked.place == Place::Here) {
+        for tracked in self.tracked.values().filter(|tracked| tracked.is_here()) {
             match &tracked.served {
                 Some((_, manifest)) => keep.extend(manifest.segments.iter().map(|segment| segment.sha256)),
                 None => return,

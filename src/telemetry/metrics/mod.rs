@@ -4,9 +4,7 @@
 //! loaded catalog and closed sets of codes; nothing that a client sends ever becomes a label.
 
 mod connections;
-mod content;
-mod following;
-mod problems;
+mod node;
 mod reporting;
 mod requests;
 mod runs;
@@ -14,15 +12,18 @@ mod runs;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use prometheus_client::{metrics::info::Info, registry::Registry};
+use prometheus_client::{encoding::text, metrics::info::Info, registry::Registry};
+
+use crate::status::NodeStatus;
 
 pub use connections::ConnectionMetrics;
-pub use content::Shown;
 pub use requests::{OTHER, Outcome, RequestMetrics};
-pub use runs::Ended;
 
 /// `Content-Type` of [`Metrics::encode`].
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// What every name begins with.
+const PREFIX: &str = "larder";
 
 /// All counters of one node. Cheap to clone; clones share them.
 #[derive(Clone)]
@@ -32,17 +33,14 @@ struct Inner {
     registry: Registry,
     requests: requests::Requests,
     connections: connections::Connections,
-    content: content::Content,
-    following: following::Following,
     runs: runs::Runs,
     reporting: reporting::Reporting,
-    problems: problems::Problems,
 }
 
 impl Metrics {
     /// Counters at zero.
     pub fn new() -> Self {
-        let mut registry = Registry::with_prefix("larder");
+        let mut registry = Registry::with_prefix(PREFIX);
         registry.register(
             "build",
             "The build that runs",
@@ -51,23 +49,28 @@ impl Metrics {
         Self(Arc::new(Inner {
             requests: requests::Requests::register(&mut registry),
             connections: connections::Connections::register(&mut registry),
-            content: content::Content::register(&mut registry),
-            following: following::Following::register(&mut registry),
             runs: runs::Runs::register(&mut registry),
             reporting: reporting::Reporting::register(&mut registry),
-            problems: problems::Problems::register(&mut registry),
             registry,
         }))
     }
 
-    /// Everything as OpenMetrics text. Ages are counted from `now`.
-    pub fn encode(&self, now: DateTime<Utc>) -> String {
-        self.0.content.set_ages(now);
-        self.0.following.set_ages(now);
-        let mut text = String::new();
-        prometheus_client::encoding::text::encode(&mut text, &self.0.registry)
+    /// The counters, and what `status` shows, as OpenMetrics text. Ages are counted from `now`.
+    pub fn encode(&self, status: &NodeStatus, now: DateTime<Utc>) -> String {
+        let mut lines = String::new();
+        text::encode_registry(&mut lines, &self.0.registry)
+            .and_then(|()| text::encode_registry(&mut lines, &node::registry(status, now)))
+            .and_then(|()| text::encode_eof(&mut lines))
             .expect("writing to a String does not fail");
-        text
+        lines
+    }
+
+    /// The counters alone.
+    #[cfg(test)]
+    fn counters(&self) -> String {
+        let mut lines = String::new();
+        text::encode(&mut lines, &self.0.registry).unwrap();
+        lines
     }
 }
 

@@ -1,7 +1,5 @@
 //! Sync runs that ended on this node.
 
-use std::time::Duration;
-
 use prometheus_client::{
     encoding::EncodeLabelSet,
     metrics::{counter::Counter, family::Family, histogram::Histogram},
@@ -9,6 +7,10 @@ use prometheus_client::{
 };
 
 use super::Metrics;
+use crate::domain::{
+    name::CollectionName,
+    run::{RunRecord, RunStatus},
+};
 
 /// Upper bounds in seconds: from an unchanged small model to an hour.
 const SECONDS: [f64; 10] = [0.1, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0, 300.0, 900.0, 3600.0];
@@ -31,19 +33,6 @@ pub(super) struct Runs {
     rows: Family<Rows, Counter>,
 }
 
-/// How a run ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Ended {
-    /// The word of its status, as `domain::run::RunStatus::as_str` gives it.
-    pub status: &'static str,
-    /// From its start to its end.
-    pub took: Duration,
-    /// Rows read.
-    pub rows: u64,
-    /// Rows rejected.
-    pub rejected: u64,
-}
-
 impl Runs {
     pub(super) fn register(registry: &mut Registry) -> Self {
         let this = Self {
@@ -64,42 +53,59 @@ impl Runs {
 }
 
 impl Metrics {
-    /// Runs of `sync` may end on this node with one of `statuses`: their counters begin at zero, so
-    /// that the first of a kind is an increase.
-    pub fn runs_may_end(&self, sync: &str, statuses: impl IntoIterator<Item = &'static str>) {
-        for status in statuses {
-            drop(self.0.runs.ended.get_or_create(&Run { sync: sync.to_owned(), status }));
+    /// Runs of `sync` may end on this node: their counters begin at zero, so that the first of a kind is an
+    /// increase.
+    pub fn runs_may_end(&self, sync: &CollectionName) {
+        for status in RunStatus::ENDS.map(RunStatus::as_str) {
+            drop(self.0.runs.ended.get_or_create(&Run { sync: sync.to_string(), status }));
         }
     }
 
-    /// A run of `sync` ended.
-    pub fn run_ended(&self, sync: &str, ended: Ended) {
+    /// Counts a run that ended.
+    pub fn run_ended(&self, record: &RunRecord) {
         let runs = &self.0.runs;
-        let run = Run { sync: sync.to_owned(), status: ended.status };
+        let sync = record.sync.to_string();
+        let run = Run { sync: sync.clone(), status: record.status.as_str() };
+        let took = record.finished_at.unwrap_or(record.started_at) - record.started_at;
         runs.ended.get_or_create(&run).inc();
-        runs.durations.get_or_create(&run).observe(ended.took.as_secs_f64());
-        for (outcome, rows) in
-            [("mapped", ended.rows.saturating_sub(ended.rejected)), ("rejected", ended.rejected)]
-        {
-            runs.rows.get_or_create(&Rows { sync: sync.to_owned(), outcome }).inc_by(rows);
+        runs.durations.get_or_create(&run).observe(took.as_seconds_f64().max(0.0));
+        let (rows, rejected) = (record.counts.rows, record.counts.rejected);
+        for (outcome, rows) in [("mapped", rows.saturating_sub(rejected)), ("rejected", rejected)] {
+            runs.rows.get_or_create(&Rows { sync: sync.clone(), outcome }).inc_by(rows);
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use chrono::DateTime;
+    use chrono::{DateTime, TimeDelta};
 
     use super::*;
+    use crate::{
+        domain::{id::RunId, run::RunCounts},
+        support::random,
+    };
 
     #[test]
     fn runs_are_counted_by_result_with_their_rows() {
         let metrics = Metrics::new();
-        metrics.runs_may_end("customer", ["failed", "held"]);
-        let ended = Ended { status: "announced", took: Duration::from_secs(2), rows: 100, rejected: 3 };
-        metrics.run_ended("customer", ended);
-        metrics.run_ended("customer", Ended { status: "failed", rows: 0, rejected: 0, ..ended });
-        let text = metrics.encode(DateTime::UNIX_EPOCH);
+        let sync = CollectionName::new("customer").unwrap();
+        let record = |status, rows, rejected| RunRecord {
+            id: RunId::from_uuid(random::uuid()),
+            sync: sync.clone(),
+            status,
+            trigger: "schedule".to_owned(),
+            started_at: DateTime::UNIX_EPOCH,
+            finished_at: Some(DateTime::UNIX_EPOCH + TimeDelta::seconds(2)),
+            data_as_of: None,
+            version: None,
+            counts: RunCounts { rows, rejected, ..RunCounts::default() },
+            error: None,
+        };
+        metrics.runs_may_end(&sync);
+        metrics.run_ended(&record(RunStatus::Announced, 100, 3));
+        metrics.run_ended(&record(RunStatus::Failed, 0, 0));
+        let text = metrics.counters();
         for line in [
             r#"larder_sync_runs_total{sync="customer",status="announced"} 1"#,
             r#"larder_sync_runs_total{sync="customer",status="failed"} 1"#,

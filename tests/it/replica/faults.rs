@@ -11,7 +11,7 @@ use larder::{
         limits::FORMAT,
         manifest::{SegmentKind, Version},
     },
-    replica::Applied,
+    status::NodeStatus,
     support::random,
 };
 use object_store::{ObjectStoreExt, path::Path};
@@ -123,7 +123,7 @@ async fn a_collection_that_never_loads_holds_readiness_only_for_a_while() {
     while world.faulty.count(Request::Get, "collections/") < head + 60 {
         tokio::task::yield_now().await;
     }
-    assert!(!other.handle.applied().borrow().ready);
+    assert!(!other.handle.status().borrow().ready);
 }
 
 #[tokio::test]
@@ -140,7 +140,7 @@ async fn keys_do_not_wait_for_a_download() {
         tokio::task::yield_now().await;
     }
     world.keys().await;
-    let applied = node.until("new keys", |applied| applied.keys.revision == 2).await;
+    let applied = node.until("new keys", |applied| applied.keys_revision == 2).await;
     assert_eq!(applied.collections["a"].served, Some(Version(1)));
     world.faulty.heal();
     world.faulty.release().await;
@@ -175,8 +175,8 @@ async fn the_revision_of_keys_never_falls() {
     };
     for (above, keys) in [(1, None), (2, Some(older.clone()))] {
         put(next(keys, above)).await;
-        let applied = node.until("the next document", |applied| applied.n == newest.n + above).await;
-        assert_eq!(applied.keys.revision, 3);
+        let applied = node.until("the next document", |applied| applied.catalog == newest.n + above).await;
+        assert_eq!(applied.keys_revision, 3);
     }
 
     // Not over a restart either, and not when the last set is damaged here and gone there: no key
@@ -188,16 +188,16 @@ async fn the_revision_of_keys_never_falls() {
     world.faulty.next(Request::Get, "keys/00000000000000000003", Fault::Hide, usize::MAX);
     let node = world.node(data_dir.file_name().unwrap().to_str().unwrap());
     let applied = node.until("a problem", |applied| applied.problem.is_some()).await;
-    assert_eq!((applied.keys.revision, applied.ready), (0, false));
+    assert_eq!((applied.keys_revision, applied.ready), (0, false));
     let asked = world.faulty.count(Request::Get, "keys/");
     put(next(Some(older), 3)).await;
     while world.faulty.count(Request::Get, "keys/") < asked + 5 {
         tokio::task::yield_now().await;
     }
-    assert_eq!(node.handle.applied().borrow().keys.revision, 0);
+    assert_eq!(node.handle.status().borrow().keys_revision, 0);
     world.faulty.heal();
     let applied = node.until("ready", |applied| applied.ready).await;
-    assert_eq!(applied.keys.revision, 3);
+    assert_eq!(applied.keys_revision, 3);
 
     // A newer set that cannot be read leaves the last one in force.
     let missing = KeySetReference {
@@ -209,7 +209,7 @@ async fn the_revision_of_keys_never_falls() {
     let applied = node.until("a problem", |applied| applied.problem.is_some()).await;
     assert_eq!(applied.problem.unwrap().code, "object_missing");
     assert_eq!(
-        (applied.n, applied.keys.revision),
+        (applied.catalog, applied.keys_revision),
         (newest.n + 4, 3),
         "the document is followed all the same"
     );
@@ -279,7 +279,7 @@ async fn a_newest_document_that_is_gone_or_damaged_is_a_problem_of_those_who_hav
             Some(damaged) => drop(world.objects.put(&newest, damaged.into()).await.unwrap()),
             None => world.objects.delete(&newest).await.unwrap(),
         }
-        let has = |applied: &Applied| applied.problem.as_ref().is_some_and(|problem| problem.code == code);
+        let has = |applied: &NodeStatus| applied.problem.as_ref().is_some_and(|problem| problem.code == code);
         let applied = node.until(code, has).await;
         assert!(applied.ready, "it serves on");
         // It stays a problem, and the time of the last good look with it, until somebody mends it.
@@ -287,7 +287,7 @@ async fn a_newest_document_that_is_gone_or_damaged_is_a_problem_of_those_who_hav
         while world.faulty.count(Request::Get, "head") < asked + 5 {
             tokio::task::yield_now().await;
         }
-        let later = node.handle.applied().borrow().clone();
+        let later = node.handle.status().borrow().clone();
         assert_eq!((later.polled_at, later.problem), (applied.polled_at, applied.problem), "{code}");
 
         // A restart serves what is here, and says the same.
@@ -335,7 +335,7 @@ async fn a_newer_format_is_said_and_what_is_here_served() {
     world.objects.put(&document_path(2), newer.into()).await.unwrap();
     let applied = node.until("a problem", |applied| applied.problem.is_some()).await;
     assert_eq!(applied.problem.unwrap().code, "newer_format");
-    assert_eq!((applied.n, applied.ready), (1, true));
+    assert_eq!((applied.catalog, applied.ready), (1, true));
     assert_eq!(node.shelf.rows("a"), Some(rows(&[("1", Some(1))])));
 }
 
@@ -380,6 +380,6 @@ async fn a_catalog_that_was_begun_anew_takes_nobody_back() {
     let text = Bytes::from(serde_json::to_vec(&anew).unwrap());
     world.objects.put(&document_path(anew.n), text.into()).await.unwrap();
     let applied = node.until("a problem", |applied| applied.problem.is_some()).await;
-    assert_eq!((applied.problem.unwrap().code, applied.n), ("catalog_forked", own.n));
+    assert_eq!((applied.problem.unwrap().code.as_str(), applied.catalog), ("catalog_forked", own.n));
     assert_eq!(node.shelf.rows("a"), Some(rows(&[("1", Some(2))])));
 }

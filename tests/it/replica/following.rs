@@ -9,7 +9,7 @@ use larder::{
         manifest::{OnMiss, SegmentKind, Version},
         name::RegionName,
     },
-    replica::{Pace, Place, Target},
+    replica::{Pace, Target},
     store::Store,
     support::clock::Clock,
 };
@@ -26,7 +26,7 @@ async fn an_empty_catalog_is_ready() {
     for world in [World::in_memory(), World::in_directory()] {
         let node = world.node("node");
         let applied = node.until("ready", |applied| applied.ready).await;
-        assert_eq!((applied.n, applied.keys.revision), (0, 0));
+        assert_eq!((applied.catalog, applied.keys_revision), (0, 0));
         assert!(applied.polled_at.is_some() && applied.problem.is_none());
     }
 }
@@ -38,7 +38,7 @@ async fn content_follows_every_announcement() {
         world.keys().await;
         let node = world.node("node");
         let applied = node.caught_up(&world).await;
-        assert_eq!(applied.keys.revision, 1);
+        assert_eq!(applied.keys_revision, 1);
         assert_eq!(node.shelf.rows("a"), Some(rows(&[("1", Some(1)), ("2", Some(2))])));
         node.until("ready", |applied| applied.ready).await;
         assert_eq!(node.shelf.take_log(), ["build"]);
@@ -111,7 +111,7 @@ async fn a_pinned_region_stays_while_others_follow() {
     world.running.handle.announce(fresh).await.unwrap();
     other.until("freshness", |applied| applied.collections["a"].data_as_of == Some(at(50))).await;
     let newest = world.store.newest(None).await.unwrap().unwrap().n;
-    node.until("the newest document", |applied| applied.n == newest).await;
+    node.until("the newest document", |applied| applied.catalog == newest).await;
     assert_eq!(serves(&node, 1).await, (Some(at(1)), 1));
 
     // Also after a restart, and for a node that never saw another version.
@@ -184,9 +184,7 @@ async fn regions_decide_what_is_here() {
     let elsewhere = with_regions(&world, &["mars", "venus"]);
     world.announce(elsewhere).await;
     let applied = node
-        .until("elsewhere", |applied| {
-            applied.collections.get("a").is_some_and(|status| status.place != Place::Here)
-        })
+        .until("elsewhere", |applied| applied.collections.get("a").is_some_and(|status| !status.is_here()))
         .await;
     assert_eq!(applied.collections["a"].served, None);
     assert_eq!((node.shelf.rows("a"), node.shelf.other("a").as_deref()), (None, Some("mars,venus")));
@@ -201,7 +199,7 @@ async fn regions_decide_what_is_here() {
     let elsewhere = with_regions(&world, &["mars"]);
     world.announce(elsewhere).await;
     let other = world.node("other");
-    other.until("ready", |applied| applied.ready && applied.n == 4).await;
+    other.until("ready", |applied| applied.ready && applied.catalog == 4).await;
     assert_eq!(other.shelf.other("a").as_deref(), Some("mars"));
 }
 
@@ -284,6 +282,6 @@ async fn local_files_that_nothing_names_go() {
     world.faulty.decide(|_, _| Fault::Fail);
     let node = Node::start(&data_dir, store(), pace, clock);
     let applied = node.until("ready", |applied| applied.ready).await;
-    assert_eq!(applied.keys.revision, 2);
+    assert_eq!(applied.keys_revision, 2);
     assert_eq!(node.shelf.rows("a"), Some(rows(&[("2", Some(2))])));
 }

@@ -5,12 +5,9 @@ use std::{sync::Arc, time::Duration};
 use chrono::TimeDelta;
 use larder::{
     catalog::{Ages, Fleet, FleetNode, STATUS_BYTES_MAX, StatusStore},
-    domain::{
-        id::NodeId,
-        name::RegionName,
-        node::{Label, NodeStatus},
-    },
-    replica::{Identity, ReportPace, Reporter, Sides},
+    domain::{id::NodeId, label::Label, name::RegionName},
+    replica::{ReportPace, Reporter},
+    status::{Board, Identity, NodeStatus},
     store::{Location, Store},
     support::{clock::Clock, random, shutdown::Shutdown},
     telemetry::Metrics,
@@ -38,7 +35,7 @@ fn eager() -> ReportPace {
 struct Reporting {
     statuses: StatusStore,
     metrics: Metrics,
-    drain: Shutdown,
+    board: Board,
     shutdown: Shutdown,
     task: JoinHandle<()>,
 }
@@ -48,19 +45,12 @@ impl Reporting {
     fn start(world: &World, node: &Node, pace: ReportPace) -> Self {
         let store = Store::from_object_store(Arc::clone(&world.faulty) as Arc<dyn ObjectStore>);
         let statuses = StatusStore::within(store);
-        let identity = Identity {
-            node: NodeId::from_uuid(random::uuid()),
-            name: Label::fitted("host"),
-            region: RegionName::new("local").unwrap(),
-            roles: vec![Label::fitted("replica")],
-        };
-        let metrics = Metrics::new();
-        let sides = Sides { applied: Some(node.handle.applied()), publishing: None };
+        let (metrics, board) = (Metrics::new(), node.board.clone());
         let reporter =
-            Reporter::new(identity, statuses.clone(), sides, metrics.clone(), Clock::default(), pace);
-        let (drain, shutdown) = (Shutdown::new(), Shutdown::new());
-        let task = tokio::spawn(reporter.run(drain.clone(), shutdown.clone()));
-        Self { statuses, metrics, drain, shutdown, task }
+            Reporter::new(board.clone(), statuses.clone(), metrics.clone(), Clock::default(), pace);
+        let shutdown = Shutdown::new();
+        let task = tokio::spawn(reporter.run(shutdown.clone()));
+        Self { statuses, metrics, board, shutdown, task }
     }
 
     async fn read(&self) -> Vec<FleetNode> {
@@ -124,7 +114,7 @@ async fn what_matters_is_written_at_once() {
     let last = status.last_error.unwrap();
     assert_eq!((last.code.as_str(), last.collection.unwrap().as_str()), ("object_corrupt", "person"));
 
-    reporting.drain.cancel();
+    reporting.board.update(|status| status.draining = true);
     reporting.until("draining", |status| status.draining).await;
     reporting.end().await;
     node.stop().await;
@@ -182,7 +172,7 @@ async fn a_node_that_may_not_write_serves_on_and_tries_again() {
         look.tick().await;
     }
     assert_eq!(reporting.read().await, []);
-    let text = reporting.metrics.encode(Clock::default().now());
+    let text = reporting.metrics.encode(&reporting.board.read(), Clock::default().now());
     assert!(text.contains(r#"larder_status_writes_total{outcome="written"} 0"#), "{text}");
     assert!(!text.contains(r#"larder_status_writes_total{outcome="failed"} 0"#), "{text}");
     world.faulty.heal();
@@ -192,27 +182,13 @@ async fn a_node_that_may_not_write_serves_on_and_tries_again() {
 }
 
 fn status(node: NodeId, region: &str) -> NodeStatus {
-    let at = Clock::default().now();
-    NodeStatus {
-        format: 1,
+    let identity = Identity {
         node,
         name: Label::fitted("host"),
         region: RegionName::new(region).unwrap(),
         roles: Vec::new(),
-        build: Label::fitted("0.1.0"),
-        started_at: at,
-        written_at: at,
-        ready: true,
-        draining: false,
-        catalog: 1,
-        polled_at: None,
-        keys_revision: 0,
-        keys_at: None,
-        problem: None,
-        last_error: None,
-        collections: std::collections::BTreeMap::new(),
-        publisher: None,
-    }
+    };
+    NodeStatus { ready: true, catalog: 1, ..NodeStatus::new(identity, Clock::default().now()) }
 }
 
 #[tokio::test]

@@ -4,7 +4,8 @@ use std::{fs, path::Path, sync::Arc, time::Duration};
 
 use larder::{
     domain::manifest::Version,
-    replica::{Applied, Pace},
+    replica::Pace,
+    status::NodeStatus,
     store::{Location, Store},
     support::clock::Clock,
 };
@@ -33,7 +34,7 @@ async fn a_collection_begun_anew_while_a_node_starts_does_not_keep_it_waiting() 
     world.change("a", &rows(&[("2", Some(2))])).await;
     world.faulty.decide(|_, path| if path.as_ref().contains("segment") { Fault::Hide } else { Fault::None });
     let node = world.node("node");
-    node.until("asked for version 2", |applied| applied.n == 2).await;
+    node.until("asked for version 2", |applied| applied.catalog == 2).await;
     world.remove("a").await;
     world.base("a", &rows(&[("9", Some(9))])).await;
     world.faulty.heal();
@@ -50,6 +51,7 @@ async fn a_node_starts_without_its_store() {
     world.keys().await;
     let node = world.node("node");
     let before = node.caught_up(&world).await;
+    let keys = node.shelf.keys();
     let data_dir = node.stop().await;
     fs::remove_dir_all(world.root.path().join("store")).unwrap();
 
@@ -58,8 +60,8 @@ async fn a_node_starts_without_its_store() {
         world.faulty.decide(|_, _| Fault::Fail);
         let node = world.node(data_dir.file_name().unwrap().to_str().unwrap());
         let applied = node.until("ready", |applied| applied.ready).await;
-        assert_eq!((applied.n, applied.deployment), (before.n, before.deployment));
-        assert_eq!(applied.keys, before.keys);
+        assert_eq!((applied.catalog, applied.deployment), (before.catalog, before.deployment));
+        assert_eq!(node.shelf.keys(), keys);
         assert!(applied.keys_at.is_some(), "it says how old its keys are");
         assert_eq!(applied.polled_at, None);
         assert_eq!(node.shelf.rows("a"), Some(rows(&[("1", Some(1)), ("2", Some(2))])));
@@ -73,7 +75,7 @@ async fn a_node_starts_without_its_store() {
     let empty = Store::open(&location).unwrap();
     let node = Node::start(&data_dir, empty, fast(), Clock::default());
     let applied = node.until("ready", |applied| applied.ready && applied.problem.is_some()).await;
-    assert_eq!((applied.n, applied.problem.unwrap().code), (before.n, "object_missing"));
+    assert_eq!((applied.catalog, applied.problem.unwrap().code.as_str()), (before.catalog, "object_missing"));
     assert_eq!(node.shelf.rows("b"), Some(rows(&[("b", Some(7))])));
 }
 
@@ -99,7 +101,7 @@ async fn a_store_that_refuses_is_not_waited_for_and_one_that_is_mute_no_longer_t
     // While it is waited for, everything local is loaded.
     world.faulty.decide(|_, _| Fault::Hold);
     let node = start(never);
-    let is_served = |applied: &Applied| applied.collections.values().any(|one| one.served.is_some());
+    let is_served = |applied: &NodeStatus| applied.collections.values().any(|one| one.served.is_some());
     let applied = node.until("loaded", is_served).await;
     assert!(!applied.ready && node.shelf.rows("a").is_some());
     node.stop().await;
@@ -124,7 +126,7 @@ async fn a_node_without_state_waits_for_its_store() {
     while world.faulty.count(Request::Get, "head") < asked + 30 {
         tokio::task::yield_now().await;
     }
-    assert!(!node.handle.applied().borrow().ready);
+    assert!(!node.handle.status().borrow().ready);
     world.faulty.heal();
     node.until("ready", |applied| applied.ready).await;
     assert_eq!(node.shelf.rows("a"), Some(rows(&[("1", Some(1))])));
@@ -142,7 +144,7 @@ async fn a_starting_node_catches_up_before_it_is_ready() {
     world.keys().await;
     let node = world.node(data_dir.file_name().unwrap().to_str().unwrap());
     let applied = node.until("ready", |applied| applied.ready).await;
-    assert_eq!(applied.keys.revision, 2);
+    assert_eq!(applied.keys_revision, 2);
     assert_eq!(applied.collections["a"].served, Some(Version(2)));
     assert_eq!(node.shelf.rows("a"), Some(rows(&[("1", Some(1)), ("2", Some(2))])));
 }
@@ -176,7 +178,7 @@ async fn damaged_local_files_are_fetched_anew() {
             world.faulty.decide(|_, _| Fault::Fail);
             let node = world.node(data_dir.file_name().unwrap().to_str().unwrap());
             let applied = node.until("ready", |applied| applied.ready).await;
-            assert_eq!(applied.keys.revision, 1, "{directory}");
+            assert_eq!(applied.keys_revision, 1, "{directory}");
             assert_eq!(node.shelf.rows("a"), Some(rows(&[("1", Some(1)), ("2", Some(2))])));
             node.stop().await;
             world.faulty.heal();
@@ -235,6 +237,6 @@ async fn another_deployments_store_is_refused_and_the_last_state_served() {
     let applied =
         node.until("ready, and says so", |applied| applied.ready && applied.problem.is_some()).await;
     assert_eq!(applied.problem.unwrap().code, "foreign_catalog");
-    assert_eq!((applied.n, applied.keys.revision), (1, 0));
+    assert_eq!((applied.catalog, applied.keys_revision), (1, 0));
     assert_eq!(node.shelf.rows("a"), Some(rows(&[("1", Some(1))])));
 }

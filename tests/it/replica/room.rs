@@ -5,7 +5,7 @@ use std::{fs, path::Path, sync::Arc};
 use chrono::TimeDelta;
 use larder::{
     domain::{digest::Digest, manifest::Version},
-    replica::Applied,
+    status::NodeStatus,
     store::Store,
     support::clock::Clock,
 };
@@ -30,7 +30,7 @@ fn bounded(world: &World, store: Store, clock: &Clock) -> Node {
     Node::start_bounded("local", &world.root.path().join("node"), store, pace, 2000)
 }
 
-fn is_full(applied: &Applied) -> bool {
+fn is_full(applied: &NodeStatus) -> bool {
     let problem = applied.collections.get("a").and_then(|one| one.problem.as_ref());
     problem.is_some_and(|problem| problem.code == "segments_full")
 }

@@ -14,11 +14,12 @@ use larder::{
     domain::{
         catalog::CollectionEntry,
         error::ErrorKind,
-        keyset::KeySetDocument,
+        keyset::{KeySet, KeySetDocument},
         manifest::{Manifest, SegmentKind},
         name::{CollectionName, RegionName},
     },
-    replica::{Applied, Pace, Refusal, Replica, ReplicaHandle, Settings, Target},
+    replica::{Pace, Refusal, Replica, ReplicaHandle, Settings, Target},
+    status::{Board, NodeStatus},
     store::{Location, Store},
     support::{clock::Clock, shutdown::Shutdown},
 };
@@ -27,6 +28,7 @@ use tempfile::TempDir;
 use tokio::{task::JoinHandle, time::timeout};
 
 use crate::support::{
+    board::board,
     catalog::{DEADLINE, Running, announcer, change, manifest, name, publish, quick, segment},
     faulty_store::FaultyStore,
 };
@@ -45,6 +47,7 @@ pub(crate) struct Shelf {
     others: Mutex<BTreeMap<CollectionName, String>>,
     /// What was done, in order: `build`, `apply`, `adopt`.
     pub(crate) log: Mutex<Vec<&'static str>>,
+    keys: Mutex<KeySet>,
     /// Refuse the next apply.
     pub(crate) refuses: Mutex<bool>,
 }
@@ -64,6 +67,11 @@ impl Shelf {
 
     pub(crate) fn data_as_of(&self, collection: &str) -> Option<DateTime<Utc>> {
         self.served.lock().unwrap().get(collection).map(|content| content.data_as_of)
+    }
+
+    /// The keys in force.
+    pub(crate) fn keys(&self) -> KeySet {
+        self.keys.lock().unwrap().clone()
     }
 
     /// `loading`, or the regions; for a collection without content.
@@ -134,6 +142,10 @@ impl Target for Shelf {
         if let Some(content) = self.served.lock().unwrap().get_mut(name) {
             content.data_as_of = content.data_as_of.max(data_as_of);
         }
+    }
+
+    fn use_keys(&self, keys: &KeySet) {
+        self.keys.lock().unwrap().clone_from(keys);
     }
 
     fn set_loading(&self, name: &CollectionName) {
@@ -327,6 +339,7 @@ pub(crate) struct Node {
     pub(crate) data_dir: PathBuf,
     pub(crate) shelf: Arc<Shelf>,
     pub(crate) handle: ReplicaHandle,
+    pub(crate) board: Board,
     shutdown: Shutdown,
     task: JoinHandle<()>,
 }
@@ -356,33 +369,35 @@ impl Node {
         let segments = SegmentDirectory::open(&data_dir.join("segments"), clock.clone()).unwrap();
         let segments = segments.bounded(bytes_max);
         let shelf = Arc::new(Shelf::default());
-        let opened = Replica::open_with_pace(&settings, store, segments, Arc::clone(&shelf), clock, pace);
+        let board = board(region, clock.now());
+        let opened =
+            Replica::open(&settings, pace, store, segments, Arc::clone(&shelf), clock, board.clone());
         let (replica, handle) = opened.unwrap();
         let shutdown = Shutdown::new();
         let task = tokio::spawn(replica.run(shutdown.clone()));
-        Self { data_dir: data_dir.to_owned(), shelf, handle, shutdown, task }
+        Self { data_dir: data_dir.to_owned(), shelf, handle, board, shutdown, task }
     }
 
     /// Waits until it stands as asked.
-    pub(crate) async fn until(&self, what: &str, reached: impl Fn(&Applied) -> bool) -> Applied {
-        let mut applied = self.handle.applied();
+    pub(crate) async fn until(&self, what: &str, reached: impl Fn(&NodeStatus) -> bool) -> NodeStatus {
+        let mut applied = self.handle.status();
         let waited = timeout(DEADLINE, applied.wait_for(|applied| reached(applied))).await;
         match waited {
             Ok(Ok(applied)) => applied.clone(),
-            _ => panic!("never {what}: {:?}", *self.handle.applied().borrow()),
+            _ => panic!("never {what}: {:?}", *self.handle.status().borrow()),
         }
     }
 
     /// Waits until it serves what the publisher announced last.
-    pub(crate) async fn caught_up(&self, world: &World) -> Applied {
+    pub(crate) async fn caught_up(&self, world: &World) -> NodeStatus {
         let newest = world.store.newest(None).await.unwrap().unwrap();
         self.until("caught up", |applied| {
-            applied.n == newest.n
+            applied.catalog == newest.n
                 && newest.collections.iter().all(|(name, entry)| {
                     applied.collections.get(name).is_some_and(|status| status.served == Some(entry.version))
                         && self.shelf.served(name).map(|manifest| manifest.run_id) == Some(entry.run_id)
                 })
-                && applied.keys.revision == newest.keys.as_ref().map_or(0, |keys| keys.revision)
+                && applied.keys_revision == newest.keys.as_ref().map_or(0, |keys| keys.revision)
         })
         .await
     }

@@ -15,10 +15,12 @@ use larder::{
     domain::{
         catalog::CatalogDocument,
         id::RunId,
+        keyset::KeySet,
         manifest::{Manifest, Version},
         name::{CollectionName, RegionName},
     },
-    replica::{Applied, CacheTarget, Pace, Refusal, Replica, ReplicaHandle, Settings, Target},
+    replica::{CacheTarget, Pace, Refusal, Replica, ReplicaHandle, Settings, Target},
+    status::NodeStatus,
     store::Store,
     support::shutdown::Shutdown,
 };
@@ -29,6 +31,7 @@ use super::{
     hub::{Hub, Who},
     view::View,
 };
+use crate::support::board::board;
 
 /// A replica over all its lives.
 pub(super) struct Node {
@@ -126,6 +129,11 @@ impl Target for Watched {
         self.target.set_elsewhere(name, regions);
     }
 
+    fn use_keys(&self, keys: &KeySet) {
+        let who = Who::Replica(self.number);
+        self.hub.check(|state| state.oracle.keys_in_force(keys).map_err(|why| format!("{who}: {why}")));
+    }
+
     fn remove(&self, name: &CollectionName) {
         self.target.remove(name);
     }
@@ -187,7 +195,8 @@ impl Node {
         });
         let store = Store::from_object_store(Arc::new(view));
         let target = Arc::clone(&watched);
-        let opened = Replica::open_with_pace(&settings, store, segments, target, clock, pace);
+        let board = board(settings.region.as_str(), clock.now());
+        let opened = Replica::open(&settings, pace, store, segments, target, clock, board);
         let (replica, handle) = opened.unwrap();
         (replica, watched, handle)
     }
@@ -195,15 +204,15 @@ impl Node {
     /// Looks at all that the replica tells others.
     async fn watch(&self, handle: &ReplicaHandle, cache: &Cache, floor: &Floor) {
         let who = Who::Replica(self.number);
-        let mut applied = handle.applied();
+        let mut applied = handle.status();
         let (mut n, mut revision, mut was_ready) = (0, 0, false);
         let mut times = Times::new();
         while applied.changed().await.is_ok() {
             let now = applied.borrow_and_update().clone();
-            if now.n < n || (now.n > 0 && now.n < floor.n) {
-                self.hub.fail(&format!("{who} goes back from document {n} ({}) to {}", floor.n, now.n));
+            if now.catalog < n || (now.catalog > 0 && now.catalog < floor.n) {
+                self.hub.fail(&format!("{who} goes back from document {n} ({}) to {}", floor.n, now.catalog));
             }
-            let keys = now.keys.revision;
+            let keys = now.keys_revision;
             if keys < revision || (keys < floor.revision && (keys > 0 || now.ready)) {
                 self.hub
                     .fail(&format!("{who} goes back from keys {revision} ({}) to {keys}", floor.revision));
@@ -211,13 +220,8 @@ impl Node {
             if was_ready && !now.ready {
                 self.hub.fail(&format!("{who} was ready and is not any more"));
             }
-            if keys > revision {
-                self.hub.check(|state| {
-                    state.oracle.keys_in_force(&now.keys).map_err(|why| format!("{who}: {why}"))
-                });
-            }
             self.watch_times(cache, &mut times);
-            (n, revision, was_ready) = (now.n, keys, now.ready);
+            (n, revision, was_ready) = (now.catalog, keys, now.ready);
         }
     }
 
@@ -278,18 +282,18 @@ impl Node {
     /// What is not yet as the newest document wants it.
     pub(super) fn lacks(&self) -> Option<String> {
         let Some(present) = self.present.lock().unwrap().clone() else { return Some("it is down".into()) };
-        let applied: Applied = present.handle.applied().borrow().clone();
+        let applied: NodeStatus = present.handle.status().borrow().clone();
         let state = self.hub.state();
         if !applied.ready {
             return Some("it is not ready".into());
         }
         let newest = state.oracle.newest()?;
-        if applied.n != newest.n {
-            return Some(format!("it has document {} of {}", applied.n, newest.n));
+        if applied.catalog != newest.n {
+            return Some(format!("it has document {} of {}", applied.catalog, newest.n));
         }
         let revision = newest.keys.as_ref().map_or(0, |keys| keys.revision);
-        if applied.keys.revision != revision {
-            return Some(format!("it has keys {} of {revision}", applied.keys.revision));
+        if applied.keys_revision != revision {
+            return Some(format!("it has keys {} of {revision}", applied.keys_revision));
         }
         for (name, entry) in &newest.collections {
             let is_here = entry.regions.as_ref().is_none_or(|regions| regions.contains(&self.region()));

@@ -1,6 +1,7 @@
 //! What several tests need.
 
 pub(crate) mod azure;
+pub(crate) mod board;
 pub(crate) mod catalog;
 pub(crate) mod deployment;
 pub(crate) mod faulty_store;

@@ -4,9 +4,11 @@ use std::{net::SocketAddr, num::NonZeroU32, sync::Arc, time::Duration};
 
 use chrono::{DateTime, Utc};
 use larder::{
+    admin::fleet::FleetReader,
     api::{self, Limits, Listener, ReadLimits, ReadState, Readiness, serve::tls::Tls},
     auth::{ApiKey, KeyRing},
     cache::{Cache, Collection, Slot},
+    catalog::{Ages, StatusStore},
     domain::{
         digest::Digest,
         id::RunId,
@@ -20,11 +22,15 @@ use larder::{
     segment::{
         Codec, Dictionaries, Entry, IndexColumn, Segment, SegmentBuffer, SegmentBuilder, SegmentHeader,
     },
+    status::Board,
+    store::Store,
     support::{clock::Clock, random, shutdown::Shutdown},
     telemetry::Metrics,
 };
-use serde_json::json;
-use tokio::{net::TcpStream, sync::watch, task::JoinHandle};
+use object_store::memory::InMemory;
+use tokio::{net::TcpStream, task::JoinHandle};
+
+use super::board::board;
 
 /// The partner page's example, as compact JSON.
 pub(crate) fn partner_record() -> String {
@@ -134,7 +140,7 @@ pub(crate) struct Server {
     pub(crate) shelf: Shelf,
     pub(crate) keys: KeyRing,
     pub(crate) clock: Clock,
-    pub(crate) ready: watch::Sender<bool>,
+    pub(crate) board: Board,
     pub(crate) shutdown: Shutdown,
     /// Opens every collection.
     pub(crate) all: ApiKey,
@@ -182,7 +188,11 @@ impl Server {
     fn opened(limits: Limits, read_limits: ReadLimits, tls: Option<Tls>, keys: KeyRing) -> Self {
         let (shelf, clock) = (Shelf::default(), Clock::fixed(now()));
         let (metrics, shutdown) = (Metrics::new(), Shutdown::new());
-        let (ready, is_ready) = watch::channel(true);
+        let board = board("local", now());
+        board.update(|status| status.ready = true);
+        let store = Store::from_object_store(Arc::new(InMemory::new()));
+        let statuses = StatusStore::within(store.clone());
+        let fleet = FleetReader::new(store, statuses, clock.clone(), Ages::default());
         let any = "127.0.0.1:0".parse().unwrap();
         let state = ReadState::new(
             shelf.0.clone(),
@@ -190,16 +200,12 @@ impl Server {
             clock.clone(),
             metrics.clone(),
             read_limits,
-            Readiness::of_replica(is_ready, shutdown.clone()),
+            Readiness::new(board.clone(), shutdown.clone()),
         );
         let public = Listener::bind(any, limits, metrics.connections("public")).unwrap().with_tls(tls);
         let admin = Listener::bind(any, RELAXED, metrics.connections("admin")).unwrap();
-        let admin_state = api::AdminState {
-            metrics,
-            clock: clock.clone(),
-            status: Arc::new(|| json!({ "collections": ["customer"] })),
-            fleet: Arc::new(|| Box::pin(async { json!({ "nodes": [] }) })),
-        };
+        let admin_state =
+            api::AdminState { metrics, clock: clock.clone(), board: board.clone(), fleet: Arc::new(fleet) };
         let (public_address, admin_address) = (public.local_addr(), admin.local_addr());
         tokio::spawn(admin.serve(api::admin(admin_state), shutdown.clone()));
         let listening = tokio::spawn(public.serve(api::public(state), shutdown.clone()));
@@ -209,7 +215,7 @@ impl Server {
             shelf,
             keys,
             clock,
-            ready,
+            board,
             shutdown,
             all: ApiKey::generate(),
             scoped: ApiKey::generate(),

@@ -1,0 +1,54 @@
+//! The publishing side of a node.
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use super::{LastError, Problem};
+use crate::domain::{
+    label::Label,
+    run::{RunRecord, RunStatus},
+};
+
+/// The publishing side of a node.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PublisherStatus {
+    /// Whether syncs that are due run here. Which of several publishers runs one, its lease decides.
+    pub up: bool,
+    /// When a run last ended here. On a standby that is long ago, or never.
+    pub last_run_at: Option<DateTime<Utc>>,
+    /// The last run that failed here.
+    #[serde(default)]
+    pub last_error: Option<LastError>,
+    /// Why nothing is announced from here.
+    pub problem: Option<Problem>,
+}
+
+impl PublisherStatus {
+    /// Records the end of a run. `store_failure` is the code when the store or the catalog failed it:
+    /// then nothing is announced from here until a later run ends well.
+    pub fn record_run(
+        &mut self,
+        record: &RunRecord,
+        store_failure: Option<&'static str>,
+        now: DateTime<Utc>,
+    ) {
+        let at = record.finished_at.unwrap_or(record.started_at);
+        self.last_run_at = self.last_run_at.max(Some(at));
+        if let Some(error) = &record.error {
+            let code = Label::fitted(&error.code);
+            self.last_error = Some(LastError { code, collection: Some(record.sync.clone()), at });
+        }
+        if let Some(code) = store_failure {
+            let message = record.error.as_ref().map(|error| error.message.clone()).unwrap_or_default();
+            self.raise(code, message, now);
+        } else if matches!(record.status, RunStatus::Announced | RunStatus::Unchanged) {
+            self.problem = None;
+        }
+    }
+
+    /// Nothing is announced from here, because of `code`.
+    pub fn raise(&mut self, code: &'static str, message: String, now: DateTime<Utc>) {
+        let same = self.problem.as_ref().filter(|problem| problem.code.as_str() == code);
+        self.problem = Some(Problem::lasting(same, code, message, now));
+    }
+}

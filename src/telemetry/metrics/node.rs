@@ -1,0 +1,316 @@
+//! What the status of a node shows: made from it at each scrape, and kept nowhere.
+
+use std::sync::atomic::AtomicU64;
+
+use chrono::{DateTime, Utc};
+use prometheus_client::{
+    encoding::EncodeLabelSet,
+    metrics::{counter::Counter, family::Family, gauge::Gauge},
+    registry::{Registry, Unit},
+};
+
+use super::{PREFIX, age};
+use crate::status::{CollectionStatus, NodeStatus, Problem};
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OfCollection {
+    collection: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OfCode {
+    code: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct PartProblem {
+    part: String,
+    code: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct CollectionProblem {
+    collection: String,
+    code: String,
+}
+
+type Seconds = Gauge<f64, AtomicU64>;
+
+/// The metrics of `status`. Ages are counted from `now`.
+pub(super) fn registry(status: &NodeStatus, now: DateTime<Utc>) -> Registry {
+    let mut registry = Registry::with_prefix(PREFIX);
+    register_catalog(&mut registry, status, now);
+    register_keys(&mut registry, status, now);
+    register_segments(&mut registry, status);
+    register_collections(&mut registry, status, now);
+    register_problems(&mut registry, status);
+    registry
+}
+
+fn register_catalog(registry: &mut Registry, status: &NodeStatus, now: DateTime<Utc>) {
+    let poll_errors = Family::<OfCode, Counter>::default();
+    for (code, count) in &status.failed_polls {
+        poll_errors.get_or_create(&OfCode { code: code.to_string() }).inc_by(*count);
+    }
+    registry.register("poll_errors", "Polls of the catalog that failed", poll_errors);
+    let number = "Number of the catalog document applied";
+    registry.register("catalog_number", number, gauge(status.catalog));
+    let help = "Time since the store confirmed that the catalog applied is the newest; NaN before";
+    registry.register_with_unit("catalog_age", help, Unit::Seconds, age_or_nan(status.polled_at, now));
+}
+
+fn register_keys(registry: &mut Registry, status: &NodeStatus, now: DateTime<Utc>) {
+    registry.register("keys", "API keys in force", gauge(status.keys as u64));
+    let refused = gauge(status.keys_refused as u64);
+    registry.register("keys_refused", "Key entries that this build does not understand", refused);
+    registry.register("keys_revision", "Revision of the key set in force", gauge(status.keys_revision));
+    let help = "Time since the store confirmed that the key set in force is the newest; NaN before";
+    registry.register_with_unit("keys_age", help, Unit::Seconds, age_or_nan(status.keys_at, now));
+}
+
+fn register_segments(registry: &mut Registry, status: &NodeStatus) {
+    let disk = status.disk;
+    registry.register_with_unit("segments", "Segments in data_dir", Unit::Bytes, gauge(disk.bytes));
+    let help = "Most bytes of segments in data_dir";
+    registry.register_with_unit("segments_max", help, Unit::Bytes, gauge(disk.bytes_max));
+}
+
+fn register_collections(registry: &mut Registry, status: &NodeStatus, now: DateTime<Utc>) {
+    let mut register = |name: &str, help: &str, unit: Option<Unit>, value: Value| {
+        let family = Family::<OfCollection, Gauge>::default();
+        for (name, one) in status.collections_here() {
+            if let Some(value) = value(one) {
+                family.get_or_create(&OfCollection { collection: name.to_string() }).set(bounded(value));
+            }
+        }
+        match unit {
+            Some(unit) => registry.register_with_unit(name, help, unit, family),
+            None => registry.register(name, help, family),
+        }
+    };
+    register(
+        "collection_loaded",
+        "1 when the collection is served, 0 when this node has not loaded it",
+        None,
+        |one| Some(u64::from(one.loaded.is_some())),
+    );
+    register("collection_version", "Version served", None, |one| one.served.map(|served| served.0));
+    register(
+        "collection_versions_behind",
+        "Versions that are announced beyond the one served",
+        None,
+        |one| Some(one.versions_behind()),
+    );
+    register(
+        "collection_versions_above_pin",
+        "Versions by which the one served is above the one that this region is pinned to",
+        None,
+        |one| Some(one.versions_above_pin()),
+    );
+    register("collection_records", "Records served", None, |one| Some(one.loaded?.records));
+    register(
+        "collection_conflicts",
+        "Records that share an index value with one of a lower primary key",
+        None,
+        |one| Some(one.loaded?.conflicts),
+    );
+    register("collection_memory", "Memory that the collection holds", Some(Unit::Bytes), |one| {
+        Some(one.loaded?.bytes)
+    });
+    let ages = Family::<OfCollection, Seconds>::default();
+    for (name, one) in status.collections_here() {
+        if let Some(then) = one.data_as_of {
+            ages.get_or_create(&OfCollection { collection: name.to_string() }).set(age(then, now));
+        }
+    }
+    let help = "Time since the warehouse was read for what is served";
+    registry.register_with_unit("collection_data_age", help, Unit::Seconds, ages);
+}
+
+/// What one gauge shows of a collection, if anything.
+type Value = fn(&CollectionStatus) -> Option<u64>;
+
+fn register_problems(registry: &mut Registry, status: &NodeStatus) {
+    let of_publisher = status.publisher.as_ref().and_then(|publisher| publisher.problem.as_ref());
+    let of_parts = [("replica", status.problem.as_ref()), ("publisher", of_publisher)];
+    let of_tasks = status.tasks.iter().map(|(task, problem)| (task.as_str(), Some(problem)));
+    let parts = Family::<PartProblem, Gauge>::default();
+    for (part, problem) in of_parts.into_iter().chain(of_tasks) {
+        if let Some(Problem { code, .. }) = problem {
+            let (part, code) = (part.to_owned(), code.to_string());
+            parts.get_or_create(&PartProblem { part, code }).set(1);
+        }
+    }
+    registry.register("problem", "1 while a part of the node has this problem", parts);
+    let collections = Family::<CollectionProblem, Gauge>::default();
+    for (name, one) in status.collections_here() {
+        if let Some(Problem { code, .. }) = &one.problem {
+            let (collection, code) = (name.to_string(), code.to_string());
+            collections.get_or_create(&CollectionProblem { collection, code }).set(1);
+        }
+    }
+    let help = "1 while this keeps the collection from the version announced";
+    registry.register("collection_problem", help, collections);
+}
+
+fn gauge(value: u64) -> Gauge {
+    let gauge = Gauge::default();
+    gauge.set(bounded(value));
+    gauge
+}
+
+fn age_or_nan(then: Option<DateTime<Utc>>, now: DateTime<Utc>) -> Seconds {
+    let gauge = Seconds::default();
+    gauge.set(then.map_or(f64::NAN, |then| age(then, now)));
+    gauge
+}
+
+fn bounded(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{collections::BTreeMap, sync::Arc};
+
+    use chrono::TimeDelta;
+
+    use super::*;
+    use crate::{
+        domain::{
+            id::NodeId,
+            label::Label,
+            manifest::Version,
+            name::{CollectionName, RegionName},
+        },
+        status::{Identity, MemoryUsage, PublisherStatus},
+        support::random,
+        telemetry::Metrics,
+    };
+
+    fn now() -> DateTime<Utc> {
+        DateTime::from_timestamp(1_800_000_000, 0).unwrap()
+    }
+
+    fn status() -> NodeStatus {
+        let identity = Identity {
+            node: NodeId::from_uuid(random::uuid()),
+            name: Label::fitted("host"),
+            region: RegionName::new("local").unwrap(),
+            roles: vec![Label::fitted("replica")],
+        };
+        NodeStatus::new(identity, now())
+    }
+
+    fn problem(code: &str) -> Option<Problem> {
+        Some(Problem::lasting(None, code, "jane@example.com".to_owned(), now()))
+    }
+
+    fn customer(served: Option<u64>) -> CollectionStatus {
+        CollectionStatus {
+            wanted: Version(9),
+            served: served.map(Version),
+            behind_since: None,
+            data_as_of: served.map(|_| now()),
+            records: 12,
+            bytes: 1,
+            problem: None,
+            other_regions: None,
+            loaded: served.map(|_| MemoryUsage { records: 12, bytes: 900, conflicts: 1 }),
+        }
+    }
+
+    fn with_customer(customer: CollectionStatus) -> NodeStatus {
+        let collections = [(CollectionName::new("customer").unwrap(), customer)];
+        NodeStatus { collections: Arc::new(BTreeMap::from(collections)), ..status() }
+    }
+
+    fn assert_lines(text: &str, lines: &[&str]) {
+        for line in lines {
+            assert!(text.lines().any(|found| found == *line), "{line}\n{text}");
+        }
+    }
+
+    #[test]
+    fn a_collection_shows_its_size_and_age_until_it_goes() {
+        let metrics = Metrics::new();
+        let text = metrics.encode(&with_customer(customer(None)), now());
+        assert_lines(&text, &[r#"larder_collection_loaded{collection="customer"} 0"#]);
+        let served = with_customer(customer(Some(7)));
+        assert_lines(
+            &metrics.encode(&served, now() + TimeDelta::milliseconds(90_500)),
+            &[
+                r#"larder_collection_loaded{collection="customer"} 1"#,
+                r#"larder_collection_version{collection="customer"} 7"#,
+                r#"larder_collection_versions_behind{collection="customer"} 2"#,
+                r#"larder_collection_versions_above_pin{collection="customer"} 0"#,
+                r#"larder_collection_records{collection="customer"} 12"#,
+                r#"larder_collection_conflicts{collection="customer"} 1"#,
+                r#"larder_collection_memory_bytes{collection="customer"} 900"#,
+                r#"larder_collection_data_age_seconds{collection="customer"} 90.5"#,
+            ],
+        );
+        let above = metrics.encode(&with_customer(customer(Some(10))), now());
+        assert_lines(&above, &[r#"larder_collection_versions_above_pin{collection="customer"} 1"#]);
+        assert!(!metrics.encode(&status(), now()).contains("customer"));
+    }
+
+    #[test]
+    fn a_collection_of_other_regions_is_not_shown() {
+        let abroad = Some([RegionName::new("eu").unwrap()].into());
+        let status = with_customer(CollectionStatus { other_regions: abroad, ..customer(None) });
+        assert!(!Metrics::new().encode(&status, now()).contains("customer"));
+    }
+
+    #[test]
+    fn ages_grow_from_the_last_confirmation() {
+        let metrics = Metrics::new();
+        assert_lines(&metrics.encode(&status(), now()), &["larder_keys_age_seconds NaN"]);
+        let status = NodeStatus {
+            failed_polls: [(Label::fitted("store_unavailable"), 1)].into(),
+            catalog: 41,
+            polled_at: Some(now()),
+            keys_revision: 3,
+            keys: 2,
+            keys_refused: 1,
+            keys_at: Some(now() - TimeDelta::seconds(5)),
+            ..status()
+        };
+        assert_lines(
+            &metrics.encode(&status, now() + TimeDelta::seconds(10)),
+            &[
+                r#"larder_poll_errors_total{code="store_unavailable"} 1"#,
+                "larder_catalog_number 41",
+                "larder_catalog_age_seconds 10.0",
+                "larder_keys 2",
+                "larder_keys_refused 1",
+                "larder_keys_revision 3",
+                "larder_keys_age_seconds 15.0",
+            ],
+        );
+        // A clock that is behind the other machine's makes no negative age.
+        let text = metrics.encode(&status, now() - TimeDelta::days(1));
+        assert_lines(&text, &["larder_catalog_age_seconds 0.0"]);
+    }
+
+    #[test]
+    fn a_problem_is_shown_by_its_code_while_it_lasts() {
+        let status = NodeStatus {
+            problem: problem("object_missing"),
+            publisher: Some(PublisherStatus { problem: problem("store_overwrites"), ..Default::default() }),
+            tasks: [(Label::fitted("reporter"), problem("task_failed").unwrap())].into(),
+            ..with_customer(CollectionStatus { problem: problem("segments_full"), ..customer(None) })
+        };
+        let text = Metrics::new().encode(&status, now());
+        assert!(!text.contains("jane@example.com"), "{text}");
+        assert_lines(
+            &text,
+            &[
+                r#"larder_problem{part="replica",code="object_missing"} 1"#,
+                r#"larder_problem{part="publisher",code="store_overwrites"} 1"#,
+                r#"larder_problem{part="reporter",code="task_failed"} 1"#,
+                r#"larder_collection_problem{collection="customer",code="segments_full"} 1"#,
+            ],
+        );
+    }
+}
