@@ -24,8 +24,9 @@ pub mod catalog;
 pub mod engine;
 pub mod replica;
 
-pub mod admin;
 pub mod scheduler;
+
+pub mod admin;
 
 pub mod api;
 pub mod app;

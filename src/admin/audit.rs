@@ -1,30 +1,38 @@
-//! Who does what: written down before it is done, and how it ended afterwards.
+//! The audit log: an action is written down before it begins, and its outcome after it.
 
 use tracing::warn;
 
-use super::{error::Error, publisher::Publisher};
+use super::{Admin, Principal, error::Error, publisher::Publisher};
 use crate::{
     catalog::AnnounceError,
     metadata::{AUDIT_UNFINISHED, AuditEntry},
 };
 
+impl Admin {
+    /// The newest entries, of one collection or key id or of all, newest first; 1,000 at most.
+    pub async fn audit_log(&self, subject: Option<&str>, limit: usize) -> Result<Vec<AuditEntry>, Error> {
+        Ok(self.metadata.audit_log(subject, limit).await?)
+    }
+}
+
 impl Publisher {
-    /// Writes down that `actor` is about to do `action` to `subject`, lets `act` do it, and writes down
-    /// how it ended: what `told` says of it, or the error's code.
+    /// Writes an audit entry for `action`, runs `act`, and completes the entry: with what `describe` says
+    /// of the outcome, or with the error's code.
     ///
     /// # Errors
-    /// Those of `act`; and metadata's when the log cannot be written: then nothing was done. When only
-    /// the end cannot be written the outcome stands, and a warning says so.
+    /// Those of `act`. Metadata's when the entry cannot be written: then `act` does not run. When only the
+    /// completion fails the outcome stands, and a warning says so.
     pub(super) async fn audited<T>(
         &self,
-        (actor, action): (&str, &str),
+        principal: &Principal,
+        action: &str,
         subject: &impl ToString,
         act: impl Future<Output = Result<T, Error>>,
-        told: impl FnOnce(&T) -> String,
+        describe: impl FnOnce(&T) -> String,
     ) -> Result<T, Error> {
         let entry = AuditEntry {
             at: self.clock.now(),
-            actor: actor.to_owned(),
+            actor: principal.to_string(),
             action: action.to_owned(),
             subject: subject.to_string(),
             detail: Some(AUDIT_UNFINISHED.to_owned()),
@@ -32,13 +40,13 @@ impl Publisher {
         let id = self.metadata.audit(&entry).await?;
         let done = act.await;
         let detail = match &done {
-            Ok(done) => told(done),
+            Ok(done) => describe(done),
             Err(Error::Announce(error @ AnnounceError::Unknown)) => format!("not known: {}", error.code()),
             Err(error) => format!("failed: {}", error.code()),
         };
         if let Err(error) = self.metadata.audit_ended(id, &detail).await {
             let subject = entry.subject;
-            warn!(action, subject, %error, "it is done, and the audit log says only that it was begun");
+            warn!(action, subject, %error, "the action ended, and its outcome could not be written to the audit log");
         }
         done
     }

@@ -1,5 +1,6 @@
-//! Why a use-case did not come about.
+//! Why a use case failed.
 
+use super::segment::SegmentFileError;
 use crate::{
     catalog,
     domain::{
@@ -14,44 +15,50 @@ use crate::{
     source, store,
 };
 
-/// An error of a command or an admin request.
+/// An error of a use case.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// No sync of this name is configured.
     #[error("no sync is named {name:?}; configured are: {known}")]
     UnknownSync {
-        /// What was asked for.
+        /// The requested name.
         name: String,
-        /// What there is.
+        /// The configured names.
         known: String,
     },
     /// No key has this id.
     #[error("no key has the id {id:?}; `larder keys list` shows them")]
     UnknownKey {
-        /// What was asked for.
+        /// The requested id.
         id: String,
     },
     /// No run has this id.
     #[error("no run has the id {id}; `larder runs` shows the last ones")]
     UnknownRun {
-        /// What was asked for.
+        /// The requested id.
         id: String,
     },
-    /// The run exists, and no guard holds it (any more).
-    #[error("run {run} is not held: it is {status}{}{}", as_version(*version), as_successor(*by))]
+    /// No guard holds the run.
+    #[error("run {run} is not held: it is {status}{}", as_version(*version))]
     NotHeld {
         /// The run.
         run: RunId,
-        /// What it is instead.
+        /// Its status.
         status: RunStatus,
         /// The version that it announced.
         version: Option<Version>,
-        /// The run that took its place, and what that is.
+    },
+    /// Another run took the place of a held one.
+    #[error("run {run} is not held: it is superseded{}", as_successor(*by))]
+    HeldRunSuperseded {
+        /// The run.
+        run: RunId,
+        /// The run that took its place, and the status of that one.
         by: Option<(RunId, RunStatus)>,
     },
-    /// What a guard holds can no longer be announced as it is, and the sync must not run by itself.
+    /// The collection of a held run has changed, and its sync must not run by itself.
     #[error(
-        "{sync} has changed since {run} was held, so exactly that can no longer be announced, and its sync is \
+        "{sync} has changed since {run} was held, so the held result can no longer be announced; the sync is \
          paused ({pause}), so it does not run again by itself; look at `larder sync {sync} --dry-run`, then \
          give `larder sync {sync}`, with --accept when its guards are wrong"
     )]
@@ -63,27 +70,27 @@ pub enum Error {
         /// Why it is paused.
         pause: Pause,
     },
-    /// The catalog names no such collection.
+    /// No collection of this name is announced.
     #[error("no collection is named {name:?}; announced are: {known}")]
     UnknownCollection {
-        /// What was asked for.
+        /// The requested name.
         name: String,
-        /// What there is.
+        /// The announced names.
         known: String,
     },
-    /// Nothing was announced under this number, or it is gone.
+    /// The version was never announced, or its objects are deleted.
     #[error(
         "{collection} has no version {version} to go back to; there are, with the time of their data: {there}"
     )]
     UnknownVersion {
         /// The collection.
         collection: CollectionName,
-        /// What was asked for.
+        /// The requested version.
         version: Version,
         /// The newest versions that can be found, with the time of their data.
         there: String,
     },
-    /// A rollback to what is served anyway.
+    /// A rollback to the present version.
     #[error("{collection} is at version {version}; roll back to an earlier one")]
     VersionInForce {
         /// The collection.
@@ -91,7 +98,7 @@ pub enum Error {
         /// Its version.
         version: Version,
     },
-    /// A sync of this name would bring the collection back.
+    /// The next run of a configured sync would bring the collection back.
     #[error(
         "a sync named {name} is configured and would bring the collection back; take [syncs.{name}] out of \
          the configuration of every publisher, let them read it again (SIGHUP), then drop it"
@@ -100,54 +107,54 @@ pub enum Error {
         /// The collection.
         name: CollectionName,
     },
-    /// The collection is not served in this region.
+    /// The collection is not announced for this region.
     #[error("{collection} is not served in region {region}; it is served in: {regions}")]
     NotServedThere {
         /// The collection.
         collection: CollectionName,
-        /// What was asked for.
+        /// The requested region.
         region: RegionName,
         /// Where it is served.
         regions: String,
     },
-    /// The region follows the newest version anyway.
+    /// The region has no pin, so it follows the newest version already.
     #[error("{collection} is not pinned in region {region}; regions with a pin: {pins}")]
     NotPinned {
         /// The collection.
         collection: CollectionName,
-        /// What was asked for.
+        /// The requested region.
         region: RegionName,
         /// Where it is pinned.
         pins: String,
     },
-    /// The configuration is not a publisher's: it has no metadata database and no syncs.
+    /// The configuration is that of a node that does not publish.
     #[error(
         "this configuration has no metadata database and no syncs, because its [node] roles lack \
          \"publisher\"; run the command with a publisher's"
     )]
     NoMetadata,
-    /// The key set kept changing under this one.
+    /// Other changes of the key set were announced first, each time.
     #[error("other key changes came first {attempts} times; try again")]
     KeysContended {
-        /// How often it was tried.
+        /// The number of attempts.
         attempts: usize,
     },
-    /// A version is announced, and nodes that should serve it do not yet.
+    /// A version is announced, and some nodes do not serve it yet.
     #[error(
         "version {version} of {collection} is announced and stays so, but after {seconds} s not every node \
-         serves it: {nodes}; `larder status` shows how they stand"
+         serves it: {nodes}; `larder status` shows their state"
     )]
     NodesBehind {
         /// The collection.
         collection: CollectionName,
         /// The version.
         version: Version,
-        /// How long they had.
+        /// How long the command waited.
         seconds: u64,
         /// Which nodes are behind or silent, in words.
         nodes: String,
     },
-    /// A version is announced, and no node lives that could serve it.
+    /// A version is announced, and no live node could serve it.
     #[error(
         "version {version} of {collection} is announced and stays so, but within {seconds} s no live node of \
          its regions has left a status{silent}; start a node, or see whether nodes may write to \
@@ -158,7 +165,7 @@ pub enum Error {
         collection: CollectionName,
         /// The version.
         version: Version,
-        /// How long they had.
+        /// How long the command waited.
         seconds: u64,
         /// The silent nodes, in words, behind a colon; may be empty.
         silent: String,
@@ -168,7 +175,7 @@ pub enum Error {
     Mapping {
         /// The sync.
         sync: CollectionName,
-        /// What does not fit.
+        /// Every fault found.
         faults: Vec<mapping::Fault>,
     },
     /// The source failed.
@@ -183,9 +190,12 @@ pub enum Error {
     /// The metadata database failed.
     #[error(transparent)]
     Metadata(#[from] metadata::Error),
-    /// No run could begin.
+    /// A run could not start, or lost its lease.
     #[error(transparent)]
     Engine(#[from] engine::Error),
+    /// A segment file cannot be read.
+    #[error(transparent)]
+    SegmentFile(#[from] SegmentFileError),
 }
 
 fn as_version(version: Option<Version>) -> String {
@@ -205,7 +215,8 @@ codes! {
         "unknown_sync" NotFound: UnknownSync,
         "unknown_key" NotFound: UnknownKey,
         "unknown_run" NotFound: UnknownRun,
-        "run_not_held" Conflict: NotHeld,
+        "run_not_held" Invalid: NotHeld,
+        "run_not_held" Conflict: HeldRunSuperseded,
         "held_while_paused" Conflict: HeldWhilePaused,
         "unknown_collection" NotFound: UnknownCollection,
         "unknown_version" NotFound: UnknownVersion,
@@ -218,6 +229,13 @@ codes! {
         "nodes_behind" Unavailable: NodesBehind,
         "no_live_node" Unavailable: NoLiveNode,
         "mapping_mismatch" Invalid: Mapping,
-        from: Source | Publication | Announce | Metadata | Engine,
+        from: Source | Publication | Announce | Metadata | Engine | SegmentFile,
+    }
+}
+
+impl Error {
+    /// Whether a signal ended the run.
+    pub fn is_cancelled(&self) -> bool {
+        matches!(self, Self::Engine(engine::Error::Cancelled))
     }
 }

@@ -1,32 +1,85 @@
-//! API keys: creating, revoking, and keeping the announced key set equal to metadata's.
+//! API keys: creating, listing, revoking, and keeping the announced key set equal to metadata's.
 
 use chrono::{DateTime, Utc};
+use serde::Serialize;
 
-use super::{error::Error, publisher::Publisher};
+use super::{Admin, Principal, error::Error, publisher::Publisher};
 use crate::{
     auth::ApiKey,
     catalog::{self, AnnounceError, Change},
     domain::keyset::{Grant, KeyEntry, KeySetDocument},
-    metadata::KeyList,
+    metadata::StoredKey,
 };
 
-/// Times that a key set is built again because another change came first.
+/// Attempts to announce a key set; each is superseded by another change of keys.
 const ATTEMPTS_MAX: usize = 5;
 
-/// A key to be made.
+/// A key to create.
 #[derive(Debug, Clone)]
 pub struct NewKey {
     /// What it is for.
     pub name: String,
-    /// What it opens.
+    /// The collections that it opens.
     pub grant: Grant,
-    /// When it ceases to work.
+    /// When it expires; `None` means never.
     pub expires_at: Option<DateTime<Utc>>,
 }
 
+/// A key as it is listed, without its digest.
+#[derive(Debug, Clone, Serialize)]
+pub struct KeyView {
+    /// Its id: the part of the key that is no secret.
+    pub id: String,
+    /// What it is for.
+    pub name: String,
+    /// The collections that it opens.
+    pub grant: Grant,
+    /// When it was created.
+    pub created_at: DateTime<Utc>,
+    /// When it expires; `None` means never.
+    pub expires_at: Option<DateTime<Utc>>,
+    /// When it was revoked.
+    pub revoked_at: Option<DateTime<Utc>>,
+    /// Whether it works now.
+    #[serde(skip)]
+    pub state: KeyState,
+}
+
+/// Whether a key works.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KeyState {
+    /// It works.
+    Valid,
+    /// Its time is over.
+    Expired,
+    /// It was revoked.
+    Revoked,
+}
+
+impl KeyView {
+    fn new(key: StoredKey, now: DateTime<Utc>) -> Self {
+        let StoredKey { entry: KeyEntry { id, name, grant, created_at, expires_at, .. }, revoked_at } = key;
+        let state = match (revoked_at, expires_at) {
+            (Some(_), _) => KeyState::Revoked,
+            (None, Some(at)) if at <= now => KeyState::Expired,
+            _ => KeyState::Valid,
+        };
+        Self { id, name, grant, created_at, expires_at, revoked_at, state }
+    }
+}
+
+impl Admin {
+    /// All keys, revoked ones too, oldest first.
+    pub async fn keys(&self) -> Result<Vec<KeyView>, Error> {
+        let (keys, now) = (self.metadata.keys().await?.keys, self.clock.now());
+        Ok(keys.into_iter().map(|key| KeyView::new(key, now)).collect())
+    }
+}
+
 impl Publisher {
-    /// Creates a key. It comes back only when it is known to be announced.
-    pub async fn create_key(&self, new: NewKey, actor: &str) -> Result<ApiKey, Error> {
+    /// Creates a key and returns it once its announcement is known.
+    pub async fn create_key(&self, new: NewKey, principal: &Principal) -> Result<ApiKey, Error> {
+        let actor = principal.as_str();
         self.adopt_announced_keys().await?;
         let key = ApiKey::generate();
         let entry = KeyEntry {
@@ -41,37 +94,45 @@ impl Publisher {
         match self.announce_keys(revision).await {
             Ok(()) => Ok(key),
             Err(error) => {
-                // Nobody will ever see this key: it must not come alive by a later announcement.
+                // The caller never sees this key: a later announcement must not make it valid.
                 self.metadata.revoke_key(&entry.id, actor, self.clock.now()).await?;
                 Err(error)
             }
         }
     }
 
-    /// Revokes a key; it is refused everywhere within two poll intervals of the announcement.
-    pub async fn revoke_key(&self, id: &str, actor: &str) -> Result<(), Error> {
+    /// Revokes the key that `key` names, by its id or as a whole, and returns the id. Every region refuses
+    /// the key within two poll intervals of the announcement.
+    ///
+    /// # Errors
+    /// [`Error::UnknownKey`].
+    pub async fn revoke_key(&self, key: &str, principal: &Principal) -> Result<String, Error> {
+        let id = key.strip_prefix("lrd_").unwrap_or(key);
+        let id = id.split('_').next().unwrap_or(id);
         self.adopt_announced_keys().await?;
-        let now = self.clock.now();
-        let revoked = self.metadata.revoke_key(id, actor, now).await?;
+        let revoked = self.metadata.revoke_key(id, principal.as_str(), self.clock.now()).await?;
         let revision = revoked.ok_or_else(|| Error::UnknownKey { id: id.to_owned() })?;
-        self.announce_keys(revision).await
+        self.announce_keys(revision).await?;
+        Ok(id.to_owned())
     }
 
-    /// All keys, revoked ones too.
-    pub async fn keys(&self) -> Result<KeyList, Error> {
-        Ok(self.metadata.keys().await?)
+    /// Whether `key` is one of this deployment and not revoked.
+    pub async fn is_active_key(&self, key: &str) -> Result<bool, Error> {
+        let Ok(key) = ApiKey::parse(key) else { return Ok(false) };
+        let (_, active) = self.metadata.active_keys().await?;
+        Ok(active.iter().any(|entry| entry.id == key.id()))
     }
 
     /// Announces metadata's key set when the catalog has an older one: a process may have died
-    /// between the two.
+    /// between storing and announcing it.
     pub async fn reconcile_keys(&self) -> Result<(), Error> {
         self.adopt_announced_keys().await?;
         let (revision, _) = self.metadata.active_keys().await?;
         self.announce_keys(revision).await
     }
 
-    /// Takes over a key set of the catalog that is newer than metadata's: metadata came back from a
-    /// backup, and must not revive what was revoked since.
+    /// Adopts a key set of the catalog that is newer than metadata's. Metadata was then restored from a
+    /// backup, and keys that were revoked since must stay revoked.
     async fn adopt_announced_keys(&self) -> Result<(), Error> {
         let newest = self.store.newest(Some(self.deployment)).await?;
         let Some(reference) = newest.and_then(|document| document.keys) else { return Ok(()) };
@@ -83,7 +144,7 @@ impl Publisher {
         Ok(())
     }
 
-    /// Makes sure that the catalog's key set is of `revision` or a later one.
+    /// Ensures that the announced key set has `revision` or a later one.
     async fn announce_keys(&self, revision: u64) -> Result<(), Error> {
         for _ in 0..ATTEMPTS_MAX {
             let newest = self.store.newest(Some(self.deployment)).await?;

@@ -1,26 +1,57 @@
-//! Use-cases shared by commands and the admin API.
+//! Every use case, for commands and for listeners. Nothing below is called by either.
+//!
+//! [`Registry`] has the configured syncs, [`Admin`] what needs the metadata database alone, and
+//! [`Publisher`] what announces. A use case that changes something takes the [`Principal`] who asks for it.
 
 mod approve;
 mod audit;
-mod check;
 mod drop;
 mod error;
 pub mod fleet;
 mod keys;
 mod pin;
-mod preview;
+mod principal;
 mod publisher;
+mod registry;
+mod resume;
 mod rollback;
+mod runs;
+mod segment;
 mod status;
 mod sync;
 mod versions;
 
-pub use check::{Checked, check_sync};
-pub use drop::Removed;
+pub use approve::Approved;
+pub use drop::Dropped;
 pub use error::Error;
-pub use keys::NewKey;
+pub use keys::{KeyState, KeyView, NewKey};
 pub use pin::{Pinned, Unpinned};
-pub use preview::preview;
-pub use publisher::{Publisher, settle_deployment};
-pub use rollback::{RolledBack, resume};
+pub use principal::Principal;
+pub use publisher::{Publisher, resolve_deployment};
+pub use registry::{CheckedSync, Registry};
+pub use rollback::RolledBack;
+pub use runs::RunsFilter;
+pub use segment::{SegmentFileError, read_segment};
 pub use status::{CollectionStatus, Status};
+pub use sync::{SyncOutcome, SyncRequest};
+
+pub use crate::{
+    engine::{Ended, Progress},
+    metadata::{AuditEntry, Pause},
+};
+use crate::{metadata::Metadata, support::clock::Clock};
+
+/// The use cases that need the metadata database alone. Cheap to clone.
+#[derive(Clone)]
+pub struct Admin {
+    registry: Registry,
+    metadata: Metadata,
+    clock: Clock,
+}
+
+impl Admin {
+    /// Puts the parts together.
+    pub fn new(registry: Registry, metadata: Metadata, clock: Clock) -> Self {
+        Self { registry, metadata, clock }
+    }
+}

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use tracing::info;
 
-use super::{error::Error, publisher::Publisher, versions::ATTEMPTS_MAX};
+use super::{Principal, error::Error, publisher::Publisher, versions::ATTEMPTS_MAX};
 use crate::{
     catalog::{AnnounceError, Change},
     domain::{
@@ -53,11 +53,11 @@ impl Publisher {
         name: &CollectionName,
         region: &RegionName,
         to: Version,
-        actor: &str,
+        principal: &Principal,
     ) -> Result<Pinned, Error> {
         let wanted = self.wanted_pin(name, region, to).await?;
         let act = self.announce_first(wanted, || self.wanted_pin(name, region, to));
-        let done = self.audited((actor, "collection.pin"), name, act, |pinned| {
+        let done = self.audited(principal, "collection.pin", name, act, |pinned| {
             format!("{region} at {to}, the newest is {}", pinned.newest)
         });
         let done = done.await?;
@@ -118,11 +118,11 @@ impl Publisher {
         &self,
         name: &CollectionName,
         region: &RegionName,
-        actor: &str,
+        principal: &Principal,
     ) -> Result<Unpinned, Error> {
         let wanted = self.wanted_unpin(name, region).await?;
         let act = self.announce_first(wanted, || self.wanted_unpin(name, region));
-        let done = self.audited((actor, "collection.unpin"), name, act, |done| {
+        let done = self.audited(principal, "collection.unpin", name, act, |done| {
             format!("{region} from {}, the newest is {}", done.from, done.version)
         });
         let done = done.await?;

@@ -1,53 +1,54 @@
-//! What a publisher's use-cases work with: store, metadata, announcer and engine of one process.
+//! The publishing side of a process: what the use cases that announce work with.
 
 use tracing::info;
 
-use super::error::Error;
+use super::{Registry, error::Error};
 use crate::{
     catalog::AnnouncerHandle,
-    disk::SegmentDirectory,
     domain::id::DeploymentId,
-    engine::{self, Engine},
+    engine::Engine,
     metadata::Metadata,
     store::{self, Store},
     support::{clock::Clock, random},
 };
 
-/// The publishing side of a process, a server's or a command's. Cheap to clone.
+/// The use cases that announce, in a server's process or a command's. Cheap to clone.
 #[derive(Clone)]
 pub struct Publisher {
+    /// The configured syncs.
+    pub registry: Registry,
     /// The object store.
     pub store: Store,
     /// The metadata database.
     pub metadata: Metadata,
-    /// Puts announcements into the catalog.
+    /// Announces changes in the catalog.
     pub announcer: AnnouncerHandle,
     /// Runs syncs.
     pub engine: Engine,
-    /// Whose store and metadata these are.
+    /// The deployment that store and metadata belong to.
     pub deployment: DeploymentId,
     /// The time.
     pub clock: Clock,
 }
 
-/// Which deployment store and metadata belong to. A new metadata database takes the store's; a new
-/// store will get metadata's; when both are new it is made up. Also tells the number of the newest document,
-/// 0 when there is none.
+/// The deployment that store and metadata belong to, and the number of the newest catalog document (0 when
+/// there is none). A new metadata database adopts the store's deployment, a new store gets metadata's, and
+/// when both are new the deployment is created.
 ///
 /// # Errors
 /// `foreign_catalog` when both have one and they differ; `catalog_lost` when metadata knows of announced
 /// versions and the store is new; `store_overwrites` when the store is new and must not be used.
-pub async fn settle_deployment(store: &Store, metadata: &Metadata) -> Result<(DeploymentId, u64), Error> {
+pub async fn resolve_deployment(store: &Store, metadata: &Metadata) -> Result<(DeploymentId, u64), Error> {
     let own = metadata.deployment().await?;
     // Refuses a store of another deployment.
     let newest = store.newest(own).await?;
     if newest.is_none() {
-        // Begun anew, the catalog would take those who follow it back to what it then says.
+        // A catalog that begins anew would take its followers back to an earlier state.
         if own.is_some() && metadata.has_announced().await? {
             let (there, known) = ("it is empty", "the metadata database has runs that announced to it");
             return Err(store::Error::CatalogLost { there: there.into(), known: known.into() }.into());
         }
-        // Whoever announces first tries the store out; a server also does at each start.
+        // Every announcer of a new store tests it first; a server also does at each start.
         store.check_conditional_create().await?;
     }
     let n = newest.as_ref().map_or(0, |document| document.n);
@@ -60,28 +61,4 @@ pub async fn settle_deployment(store: &Store, metadata: &Metadata) -> Result<(De
         (None, None) => metadata.fix_deployment(DeploymentId::from_uuid(random::uuid())).await?,
     };
     Ok((deployment, n))
-}
-
-impl Publisher {
-    /// Puts the parts together.
-    pub fn new(
-        store: Store,
-        directory: SegmentDirectory,
-        metadata: Metadata,
-        announcer: AnnouncerHandle,
-        deployment: DeploymentId,
-        clock: Clock,
-        settings: engine::Settings,
-    ) -> Self {
-        let engine = Engine::new(
-            store.clone(),
-            directory,
-            metadata.clone(),
-            announcer.clone(),
-            deployment,
-            clock.clone(),
-            settings,
-        );
-        Self { store, metadata, announcer, engine, deployment, clock }
-    }
 }

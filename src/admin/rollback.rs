@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use tracing::{info, warn};
 
-use super::{error::Error, publisher::Publisher, versions::ATTEMPTS_MAX};
+use super::{Principal, error::Error, publisher::Publisher, versions::ATTEMPTS_MAX};
 use crate::{
     catalog::{self, AnnounceError, Change},
     domain::{
@@ -15,7 +15,7 @@ use crate::{
         manifest::{Manifest, ServingSettings, Version},
         name::{CollectionName, RegionName},
     },
-    metadata::{Metadata, Pause},
+    metadata::Pause,
     support::random,
 };
 
@@ -38,15 +38,9 @@ pub struct RolledBack {
     pub pinned: Vec<RegionName>,
 }
 
-/// Lets the scheduled runs of a sync go on; gives the pause that it had, `None` when it had none. A
-/// server that runs it looks every two seconds.
-pub async fn resume(metadata: &Metadata, name: &CollectionName, actor: &str) -> Result<Option<Pause>, Error> {
-    Ok(metadata.resume_sync(name, actor, None).await?)
-}
-
 impl Publisher {
     /// Announces the content of version `to` as a new version, and pauses the sync: its scheduled
-    /// runs wait for [`resume`]. A run in progress is not waited for; what it was made
+    /// runs wait for [`super::Admin::resume`]. A run in progress is not waited for; what it was made
     /// from is no longer in force, and it ends as superseded.
     ///
     /// # Errors
@@ -56,10 +50,10 @@ impl Publisher {
         &self,
         name: &CollectionName,
         to: Version,
-        actor: &str,
+        principal: &Principal,
     ) -> Result<RolledBack, Error> {
         let lease = self.engine.begin_rollback(name).await?;
-        let done = self.rollback_leased(name, to, actor).await;
+        let done = self.rollback_leased(name, to, principal).await;
         lease.release().await;
         done
     }
@@ -68,15 +62,15 @@ impl Publisher {
         &self,
         name: &CollectionName,
         to: Version,
-        actor: &str,
+        principal: &Principal,
     ) -> Result<RolledBack, Error> {
         let (document, present) = self.visible(name).await?;
         if present.version == to {
             return Err(Error::VersionInForce { collection: name.clone(), version: to });
         }
         let (_, target) = self.find_version((&document, &present), name, to).await?;
-        let act = Box::pin(self.pause_and_announce(name, &target, actor));
-        self.audited((actor, "collection.rollback"), name, act, |done| {
+        let act = Box::pin(self.pause_and_announce(name, &target, principal));
+        self.audited(principal, "collection.rollback", name, act, |done| {
             format!("from {} to {to} as {}", done.from, done.version)
         })
         .await
@@ -86,12 +80,12 @@ impl Publisher {
         &self,
         name: &CollectionName,
         target: &Manifest,
-        actor: &str,
+        principal: &Principal,
     ) -> Result<RolledBack, Error> {
         let (to, now) = (target.version, self.clock.now());
         // First of all: a run that begins from what is announced below must know that it may not.
         let why = format!("rolled back to {to}");
-        let mut pause = Pause { at: now, by: actor.to_owned(), why, pending: Some(self.new_run()) };
+        let mut pause = Pause { at: now, by: principal.to_string(), why, pending: Some(self.new_run()) };
         let before = self.metadata.pause_sync(name, &pause).await?;
         match self.announce_again(name, target, &mut pause).await {
             Ok(done) => {

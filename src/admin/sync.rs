@@ -4,51 +4,95 @@ use std::time::Duration;
 
 use tracing::info;
 
-use super::{error::Error, publisher::Publisher};
+use super::{Pause, Principal, error::Error, publisher::Publisher};
 use crate::{
-    domain::run::{RunRecord, RunStatus},
-    engine::{self, Ended, RunRequest},
+    domain::{
+        name::CollectionName,
+        run::{RunRecord, RunStatus},
+    },
+    engine::{self, Ended, Progress, RunRequest, Trigger},
+    scheduler::ScheduledSync,
+    support::shutdown::Shutdown,
 };
 
-/// How often a run that is in progress elsewhere is looked at.
+/// How often a run that is in progress elsewhere is polled.
 const FOLLOW_INTERVAL: Duration = Duration::from_millis(300);
-/// Longest time that a held lease without an open run is waited for: its holder is between runs.
+/// Longest wait for a held lease without an open run: its holder is between two runs.
 const BETWEEN_RUNS: Duration = Duration::from_secs(20);
 
+/// A request to run a sync now.
+pub struct SyncRequest<'a> {
+    /// The sync.
+    pub sync: &'a CollectionName,
+    /// Waive the guards for this run.
+    pub accept: bool,
+    /// Read and compare only; nothing is written.
+    pub dry_run: bool,
+    /// Counts rows while the run is under way.
+    pub progress: &'a Progress,
+    /// Ends the run.
+    pub cancel: &'a Shutdown,
+}
+
+/// The outcome of a requested sync.
+#[derive(Debug)]
+pub struct SyncOutcome {
+    /// The run that ended.
+    pub ended: Ended,
+    /// Why the sync is paused, when it is.
+    pub pause: Option<Pause>,
+}
+
 impl Publisher {
-    /// Runs a sync now. When a run of it is in progress elsewhere, follows that one to its end,
-    /// unless the request asks for more than that run gives (`--accept`): then it waits its turn.
-    pub async fn run_or_follow(&self, request: &RunRequest, actor: &str) -> Result<Ended, Error> {
-        let act = Box::pin(self.run_until_ended(request));
-        if request.dry_run {
-            return act.await;
-        }
-        let action = if request.accept { "sync.accept" } else { "sync.run" };
-        self.audited((actor, action), &request.spec.collection, act, |ended| {
-            let RunRecord { id, status, version, .. } = &ended.record;
-            let version = version.map(|version| format!(", version {version}")).unwrap_or_default();
-            format!("{id}: {status}{version}")
-        })
-        .await
+    /// Runs a configured sync now. When a run of it is in progress elsewhere, follows that one to its end;
+    /// a request with `accept` waits for its own run instead.
+    ///
+    /// # Errors
+    /// [`Error::UnknownSync`]; a lease that is held for long without a run. A run that fails is no error:
+    /// its record has the cause.
+    pub async fn sync(&self, request: SyncRequest<'_>, principal: &Principal) -> Result<SyncOutcome, Error> {
+        let SyncRequest { sync: name, accept, dry_run, progress, cancel } = request;
+        let ScheduledSync { spec, source, .. } = self.registry.find(name.as_str())?;
+        let run = RunRequest {
+            accept,
+            dry_run,
+            progress: progress.clone(),
+            cancel: cancel.clone(),
+            ..RunRequest::new(spec, source, Trigger::Operator)
+        };
+        let act = Box::pin(self.run_until_ended(&run));
+        let ended = if dry_run {
+            act.await?
+        } else {
+            let action = if accept { "sync.accept" } else { "sync.run" };
+            let ended = self.audited(principal, action, name, act, |ended| {
+                let RunRecord { id, status, version, .. } = &ended.record;
+                let version = version.map(|version| format!(", version {version}")).unwrap_or_default();
+                format!("{id}: {status}{version}")
+            });
+            ended.await?
+        };
+        Ok(SyncOutcome { ended, pause: self.pause_beside(name).await })
     }
 
-    async fn run_until_ended(&self, request: &RunRequest) -> Result<Ended, Error> {
+    /// The pause of a sync, to be reported beside an outcome that stands without it.
+    pub(super) async fn pause_beside(&self, name: &CollectionName) -> Option<Pause> {
+        self.metadata.pause(name).await.unwrap_or_default()
+    }
+
+    async fn run_until_ended(&self, run: &RunRequest) -> Result<Ended, Error> {
         let mut idle = Duration::ZERO;
         loop {
-            match self.engine.run(request).await {
+            match self.engine.run(run).await {
                 Ok(ended) => return Ok(ended),
                 Err(error @ engine::Error::LeaseHeld { .. }) => {
-                    let followed = self.follow(request).await?;
-                    match followed {
-                        Some(ended) if !request.accept => return Ok(ended),
+                    match self.follow(run).await? {
+                        Some(ended) if !run.accept => return Ok(ended),
                         Some(_) => idle = Duration::ZERO,
                         None if idle >= BETWEEN_RUNS => return Err(error.into()),
                         None => idle += FOLLOW_INTERVAL,
                     }
-                    tokio::select! {
-                        () = tokio::time::sleep(FOLLOW_INTERVAL) => {}
-                        () = request.cancel.cancelled() => return Err(engine::Error::Cancelled.into()),
-                    }
+                    pause_before_poll(&run.cancel).await?;
                 }
                 Err(error) => return Err(error.into()),
             }
@@ -56,11 +100,10 @@ impl Publisher {
     }
 
     /// Waits for the open run of a sync to end; `None` when there is none.
-    async fn follow(&self, request: &RunRequest) -> Result<Option<Ended>, Error> {
-        let Some(open) = self.metadata.open_runs(&request.spec.collection).await?.pop() else {
-            return Ok(None);
-        };
-        info!(run = %open.id, accept = request.accept, "a run of this sync is in progress elsewhere; following it");
+    async fn follow(&self, run: &RunRequest) -> Result<Option<Ended>, Error> {
+        let sync = &run.spec.collection;
+        let Some(open) = self.metadata.open_runs(sync).await?.pop() else { return Ok(None) };
+        info!(run = %open.id, accept = run.accept, "a run of this sync is in progress elsewhere; following it");
         loop {
             let Some(record) = self.metadata.run(open.id).await? else { return Ok(None) };
             if !record.status.is_open() {
@@ -70,10 +113,14 @@ impl Publisher {
                 let rejected = self.metadata.rejected(record.id).await?;
                 return Ok(Some(Ended { record, hold: None, kind: None, store_failure: None, rejected }));
             }
-            tokio::select! {
-                () = tokio::time::sleep(FOLLOW_INTERVAL) => {}
-                () = request.cancel.cancelled() => return Err(engine::Error::Cancelled.into()),
-            }
+            pause_before_poll(&run.cancel).await?;
         }
+    }
+}
+
+async fn pause_before_poll(cancel: &Shutdown) -> Result<(), Error> {
+    tokio::select! {
+        () = tokio::time::sleep(FOLLOW_INTERVAL) => Ok(()),
+        () = cancel.cancelled() => Err(engine::Error::Cancelled.into()),
     }
 }

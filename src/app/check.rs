@@ -1,25 +1,117 @@
-//! Checking that store and metadata answer.
+//! Checking everything that the configuration names: certificate, keys, stores, metadata, sources.
 
-use super::parts::{load_seal, open_metadata, open_read_store, open_statuses, open_store};
+use super::parts::{configured_syncs, load_seal, open_metadata, open_read_store, open_statuses, open_store};
 use crate::{
-    admin::Error,
+    admin::{Error, Registry},
+    api::serve::tls::Tls,
     config::{Config, Role},
-    domain::catalog::CatalogDocument,
+    domain::{catalog::CatalogDocument, error::ErrorKind},
     store,
     support::clock::Clock,
 };
 
-/// Checks that a publisher may use the store: it creates an object only where none is. What was
-/// found, in words.
-pub async fn check_store(config: &Config) -> Result<String, Error> {
-    let store = open_store(config)?;
-    store.check_conditional_create().await?;
-    Ok(told(store.newest(None).await?.as_ref()))
+/// One part that was checked.
+#[derive(Debug)]
+pub struct Checked {
+    /// The part.
+    pub part: String,
+    /// What was found, in words that may be empty.
+    pub result: Result<String, Fault>,
+    /// Weaknesses that stop nothing.
+    pub warnings: Vec<String>,
 }
 
-/// Checks that a follower may read the store, and that a copy of its own is one of the store that is
-/// written to, where that can be read too; what was found, in words.
-pub async fn check_read_store(config: &Config) -> Result<String, Error> {
+/// Why a part cannot be used.
+#[derive(Debug)]
+pub struct Fault {
+    /// The error.
+    pub message: String,
+    /// Its stable code.
+    pub code: &'static str,
+    /// Its parts, such as every field of a mapping that does not fit.
+    pub details: Vec<String>,
+}
+
+impl Checked {
+    fn new(part: &str, result: Result<String, Error>) -> Self {
+        Self { part: part.to_owned(), result: result.map_err(Fault::from), warnings: Vec::new() }
+    }
+
+    fn sound(part: &str, found: String) -> Self {
+        Self { part: part.to_owned(), result: Ok(found), warnings: Vec::new() }
+    }
+
+    fn faulty(part: &str, fault: Fault) -> Self {
+        Self { part: part.to_owned(), result: Err(fault), warnings: Vec::new() }
+    }
+}
+
+impl From<Error> for Fault {
+    fn from(error: Error) -> Self {
+        let details = match &error {
+            Error::Mapping { faults, .. } => faults.iter().map(ToString::to_string).collect(),
+            _ => Vec::new(),
+        };
+        Self { message: error.to_string(), code: error.code(), details }
+    }
+}
+
+/// Tries everything that `config` names, and calls `report` for each part in turn.
+///
+/// # Errors
+/// That of `report`.
+pub async fn check_configuration<E>(
+    config: &Config,
+    clock: Clock,
+    mut report: impl FnMut(Checked) -> Result<(), E>,
+) -> Result<(), E> {
+    if let Some(loaded) = config.server.tls.as_ref().map(Tls::load) {
+        report(match loaded {
+            Ok(_) => Checked::sound("TLS certificate and key", String::new()),
+            Err(error) => {
+                let (message, code) = (error.to_string(), error.code());
+                Checked::faulty("TLS", Fault { message, code, details: Vec::new() })
+            }
+        })?;
+    }
+    if let Some(key) = signing_key(config).transpose() {
+        report(Checked::new("signing key", key))?;
+    }
+    let publishes = config.node.has(Role::Publisher);
+    if !publishes || config.storage.read_location.is_some() {
+        let part = if publishes { "store to read from" } else { "store" };
+        report(Checked::new(part, read_store(config).await))?;
+    }
+    if publishes {
+        report(Checked::new("store", written_store(config).await))?;
+        report(Checked::new("metadata", metadata(config, clock).await))?;
+    }
+    report(statuses(config).await)?;
+    let registry = Registry::new(configured_syncs(config));
+    for sync in &config.syncs {
+        report(sync_of(&registry, sync.spec.collection.as_str()).await)?;
+    }
+    Ok(())
+}
+
+/// The key that announcements are signed with, as other nodes must be configured with it; `None` when none is
+/// configured.
+fn signing_key(config: &Config) -> Result<Option<String>, Error> {
+    Ok(load_seal(config)?
+        .verify_key()
+        .map(|key| format!("other nodes: [publication] verify_key = \"{key}\"")))
+}
+
+/// A publisher may create an object in the store only where there is none.
+async fn written_store(config: &Config) -> Result<String, Error> {
+    let store = open_store(config)?;
+    store.check_conditional_create().await?;
+    Ok(description(store.newest(None).await?.as_ref()))
+}
+
+/// A follower may read the store. A copy must belong to the deployment of the store that is written to, where
+/// that one can be read too.
+async fn read_store(config: &Config) -> Result<String, Error> {
     let found = open_read_store(config)?.newest(None).await?;
     if let (Some(read_location), Some(copy)) = (&config.storage.read_location, &found)
         && let Ok(Some(original)) = open_store(config)?.newest(None).await
@@ -29,29 +121,35 @@ pub async fn check_read_store(config: &Config) -> Result<String, Error> {
         let (expected, found) = (original.deployment, copy.deployment);
         return Err(store::Error::ForeignCopy { path, expected, found }.into());
     }
-    Ok(told(found.as_ref()))
+    Ok(description(found.as_ref()))
 }
 
-/// Checks that the statuses of the fleet can be read, and that a node that serves may write its own;
-/// what was found, in words.
-pub async fn check_statuses(config: &Config) -> Result<String, Error> {
+/// The statuses of the fleet can be read, and a node that serves can write its own. A node that may not write
+/// it serves all the same.
+async fn statuses(config: &Config) -> Checked {
     let region = config.node.has(Role::Replica).then_some(&config.node.region);
-    let left = match open_statuses(config).check(region).await? {
+    let part = "statuses";
+    let nodes = match open_statuses(config).check(region).await {
+        Ok(nodes) => nodes,
+        Err(error) if error.kind() == ErrorKind::Forbidden => {
+            let warning = format!("{error} (code: {}); others see this node as silent", error.code());
+            let denied = Checked::sound(part, "denied, and this node serves without".to_owned());
+            return Checked { warnings: vec![warning], ..denied };
+        }
+        Err(error) => return Checked::new(part, Err(error.into())),
+    };
+    let found = match nodes {
         0 => "no node has left one yet".to_owned(),
         1 => "1 node has left one".to_owned(),
         nodes => format!("{nodes} nodes have left one"),
     };
-    Ok(if region.is_some() { format!("{left}, and this node may write its own") } else { left })
+    Checked::sound(
+        part,
+        if region.is_some() { format!("{found}, and this node may write its own") } else { found },
+    )
 }
 
-/// Reads the key that announcements are signed with; what other nodes must believe, when there is one.
-pub fn check_signing_key(config: &Config) -> Result<Option<String>, Error> {
-    Ok(load_seal(config)?
-        .verify_key()
-        .map(|key| format!("other nodes: [publication] verify_key = \"{key}\"")))
-}
-
-fn told(newest: Option<&CatalogDocument>) -> String {
+fn description(newest: Option<&CatalogDocument>) -> String {
     let Some(document) = newest else { return "reachable, nothing announced yet".to_owned() };
     let collections = match document.collections.len() {
         1 => "1 collection".to_owned(),
@@ -60,10 +158,22 @@ fn told(newest: Option<&CatalogDocument>) -> String {
     format!("catalog {}, {collections}, {}", document.n, document.deployment)
 }
 
-/// Opens metadata; what was found, in words.
-pub async fn check_metadata(config: &Config, clock: Clock) -> Result<String, Error> {
+async fn metadata(config: &Config, clock: Clock) -> Result<String, Error> {
     let metadata = open_metadata(config, clock).await?;
     let found = metadata.deployment().await?;
     metadata.close().await;
     Ok(found.map_or("reachable, new".to_owned(), |deployment| format!("reachable, {deployment}")))
+}
+
+/// The mapping of a sync fits the columns of its model.
+async fn sync_of(registry: &Registry, name: &str) -> Checked {
+    let part = format!("sync {name}");
+    let checked = match registry.check(name).await {
+        Ok(checked) => checked,
+        Err(error) => return Checked::faulty(&part, error.into()),
+    };
+    let counted = |count: usize, what: &str| format!("{count} {what}{}", if count == 1 { "" } else { "s" });
+    let (columns, fields) = (checked.columns.len(), checked.mapping.fields().len());
+    let found = format!("{}, {}", counted(columns, "column"), counted(fields, "field"));
+    Checked { warnings: checked.mapping.warnings(), ..Checked::sound(&part, found) }
 }

@@ -2,6 +2,7 @@
 //! tasks.
 
 mod check;
+mod code;
 mod descriptors;
 mod housekeeping;
 mod parts;
@@ -11,9 +12,12 @@ mod publishing;
 mod server;
 mod signals;
 
-pub use check::{check_metadata, check_read_store, check_signing_key, check_statuses, check_store};
+pub use check::{Checked, Fault, check_configuration};
+pub use code::code_of;
 pub use descriptors::provide as provide_descriptors;
-pub use parts::{open_known_store, open_metadata, open_statuses};
+pub use parts::{
+    migrate_metadata, open_admin, open_known_store, open_metadata, open_registry, open_statuses,
+};
 pub use process::PublisherProcess;
 pub use server::Server;
 pub use signals::Signals;

@@ -1,11 +1,12 @@
 //! Opening the parts that servers and commands share.
 
 use crate::{
-    admin::Error,
+    admin::{Admin, Error, Registry},
     catalog::StatusStore,
-    config::{Config, Role},
+    config::{Config, Role, SyncConfig},
     disk::SegmentDirectory,
-    metadata::Metadata,
+    metadata::{self, Metadata},
+    scheduler::ScheduledSync,
     store::{Location, Seal, Store},
     support::clock::Clock,
 };
@@ -45,12 +46,49 @@ pub fn open_statuses(config: &Config) -> StatusStore {
     }
 }
 
-/// Opens the metadata database. A node that does not publish has none: a database of its own would
-/// know no key and no run, and what it announced would stand beside the publishers'.
+/// Opens the metadata database.
+///
+/// # Errors
+/// [`Error::NoMetadata`] on a node that does not publish.
 pub async fn open_metadata(config: &Config, clock: Clock) -> Result<Metadata, Error> {
+    Ok(Metadata::open(metadata_settings(config)?, clock).await?)
+}
+
+/// The configured syncs, each with its source; none on a node that does not publish.
+pub(super) fn configured_syncs(config: &Config) -> Vec<ScheduledSync> {
+    let with_source = |sync: &SyncConfig| {
+        let source = config.sources.get(&sync.spec.source).cloned()?;
+        Some(ScheduledSync { spec: sync.spec.clone(), source, schedule: sync.schedule.clone() })
+    };
+    // The configuration has checked that every sync has its source.
+    config.syncs.iter().filter_map(with_source).collect()
+}
+
+/// The registry of a node that publishes.
+///
+/// # Errors
+/// [`Error::NoMetadata`] on a node that does not publish.
+pub fn open_registry(config: &Config) -> Result<Registry, Error> {
+    if !config.node.has(Role::Publisher) {
+        return Err(Error::NoMetadata);
+    }
+    Ok(Registry::new(configured_syncs(config)))
+}
+
+/// Opens what the use cases of the metadata database need.
+pub async fn open_admin(config: &Config, clock: Clock) -> Result<Admin, Error> {
+    Ok(Admin::new(open_registry(config)?, open_metadata(config, clock.clone()).await?, clock))
+}
+
+/// Migrates the metadata database.
+pub async fn migrate_metadata(config: &Config) -> Result<(), Error> {
+    Ok(Metadata::migrate(metadata_settings(config)?).await?)
+}
+
+/// A node that does not publish has no metadata database: one of its own would know no key and no run.
+fn metadata_settings(config: &Config) -> Result<&metadata::Settings, Error> {
     let publishes = config.node.has(Role::Publisher);
-    let settings = config.metadata.as_ref().filter(|_| publishes).ok_or(Error::NoMetadata)?;
-    Ok(Metadata::open(settings, clock).await?)
+    config.metadata.as_ref().filter(|_| publishes).ok_or(Error::NoMetadata)
 }
 
 /// Opens the local segments, with their bound.

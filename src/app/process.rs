@@ -1,9 +1,12 @@
-//! The publishing side of a command's process: `larder sync` and `larder keys` announce by
-//! themselves, beside a server or without one.
+//! The publishing side of a command's process: commands announce by themselves, beside a server or
+//! without one.
 
 use tokio::task::JoinHandle;
 
-use super::{parts::open_segments, publisher};
+use super::{
+    parts::{open_registry, open_segments},
+    publisher,
+};
 use crate::{
     admin::{Error, Publisher},
     config::Config,
@@ -12,7 +15,7 @@ use crate::{
 
 /// A publisher with its announcer.
 pub struct PublisherProcess {
-    /// The use-cases.
+    /// The use cases.
     pub publisher: Publisher,
     shutdown: Shutdown,
     announcing: JoinHandle<()>,
@@ -21,9 +24,11 @@ pub struct PublisherProcess {
 impl PublisherProcess {
     /// Opens store and metadata and starts the announcer.
     pub async fn start(config: &Config, clock: Clock) -> Result<Self, Error> {
+        let registry = open_registry(config)?;
         let shutdown = Shutdown::new();
         let directory = open_segments(config, clock.clone())?;
-        let (publisher, announcing) = publisher::start(config, directory, clock, shutdown.clone()).await?;
+        let (publisher, announcing) =
+            publisher::start(config, registry, directory, clock, shutdown.clone()).await?;
         Ok(Self { publisher, shutdown, announcing })
     }
 

@@ -7,12 +7,12 @@ use tracing::warn;
 
 use super::{housekeeping, parts::open_store, publisher};
 use crate::{
-    admin::{Error, Publisher},
+    admin::{Error, Publisher, Registry},
     catalog::StatusStore,
     config::{Config, Role},
     disk::SegmentDirectory,
     replica::ReplicaHandle,
-    scheduler::{ScheduledSync, Scheduler},
+    scheduler::Scheduler,
     status::Board,
     support::{backoff::Backoff, clock::Clock, shutdown::Shutdown},
     telemetry::Metrics,
@@ -25,7 +25,7 @@ const PUBLISHER_RETRY: (Duration, Duration) = (Duration::from_secs(1), Duration:
 pub(super) struct Publishing {
     pub(super) config: Config,
     pub(super) clock: Clock,
-    pub(super) scheduled: watch::Receiver<Arc<Vec<ScheduledSync>>>,
+    pub(super) registry: Registry,
     pub(super) publishers: watch::Sender<Option<Publisher>>,
     pub(super) board: Board,
     pub(super) metrics: Metrics,
@@ -39,7 +39,8 @@ impl Publishing {
     /// One attempt; the store is tried out first.
     async fn bring_up(&self, announcing_ends: Shutdown) -> Result<(Publisher, JoinHandle<()>), Error> {
         open_store(&self.config)?.check_conditional_create().await?;
-        publisher::start(&self.config, self.segments.clone(), self.clock.clone(), announcing_ends).await
+        let (registry, segments) = (self.registry.clone(), self.segments.clone());
+        publisher::start(&self.config, registry, segments, self.clock.clone(), announcing_ends).await
     }
 
     /// Runs until `shutdown`: scheduler and housekeeping first, then the announcer, which may have
@@ -74,7 +75,7 @@ impl Publishing {
             engine: publisher.engine.clone(),
             metadata: publisher.metadata.clone(),
             clock: self.clock.clone(),
-            syncs: self.scheduled,
+            syncs: self.registry.subscribe(),
             max_concurrent_runs: self.config.engine.max_concurrent_runs,
             on_ended: Arc::new(move |ended| match ended {
                 Ok(ended) => {

@@ -7,11 +7,11 @@ use tokio::{sync::watch, task::JoinHandle};
 use tracing::{info, warn};
 
 use super::{
-    parts::{open_read_store, open_segments, open_statuses},
+    parts::{configured_syncs, open_read_store, open_segments, open_statuses},
     publishing::Publishing,
 };
 use crate::{
-    admin::{Publisher, fleet::FleetReader},
+    admin::{Publisher, Registry, fleet::FleetReader},
     api::{self, AdminState, Limits, Listener, ReadLimits, ReadState, Readiness, serve::tls::Tls},
     auth::KeyRing,
     cache::{Cache, Slot},
@@ -20,7 +20,6 @@ use crate::{
     disk::SegmentDirectory,
     domain::label::Label,
     replica::{self, CacheTarget, Pace, Replica, ReplicaHandle, ReportPace, Reporter},
-    scheduler::ScheduledSync,
     status::{Board, Identity, NodeStatus},
     store::Store,
     support::{
@@ -50,7 +49,7 @@ pub struct Server {
     keys: KeyRing,
     clock: Clock,
     metrics: Metrics,
-    syncs: watch::Sender<Arc<Vec<ScheduledSync>>>,
+    registry: Registry,
     publisher: watch::Receiver<Option<Publisher>>,
     board: Board,
     /// Ends the listeners.
@@ -117,13 +116,13 @@ impl Server {
         // Metrics are wanted until the end.
         tasks.push(tokio::spawn(admin.serve(api::admin(admin_state), shutdown.clone())));
 
-        let (syncs, scheduled) = watch::channel(Arc::new(Vec::new()));
+        let registry = Registry::new(Vec::new());
         let (publishers, publisher) = watch::channel(None);
         if config.node.has(Role::Publisher) {
             let publishing = Publishing {
                 config: config.clone(),
                 clock: clock.clone(),
-                scheduled,
+                registry: registry.clone(),
                 publishers,
                 board: board.clone(),
                 metrics: metrics.clone(),
@@ -141,7 +140,7 @@ impl Server {
             keys,
             clock,
             metrics,
-            syncs,
+            registry,
             publisher,
             board,
             drain,
@@ -152,7 +151,7 @@ impl Server {
             _lock: lock,
             config,
         };
-        server.schedule(&server.config)?;
+        server.schedule(&server.config);
         info!(
             public = %public_address, admin = %admin_address, region = %server.config.node.region,
             version = env!("CARGO_PKG_VERSION"), "larder serves"
@@ -203,23 +202,16 @@ impl Server {
         for key in config::changes_needing_restart(&self.config, config) {
             warn!(key, "the change takes effect at the next start");
         }
-        match self.schedule(config) {
-            Ok(()) => info!(syncs = config.syncs.len(), "the configuration was read again"),
-            Err(error) => warn!(%error, "the configuration is wrong; the old one stays in force"),
-        }
+        self.schedule(config);
+        info!(syncs = config.syncs.len(), "the configuration was read again");
     }
 
-    fn schedule(&self, config: &Config) -> anyhow::Result<()> {
-        let mut syncs = Vec::new();
-        for sync in &config.syncs {
-            let source =
-                config.sources.get(&sync.spec.source).cloned().context("a sync's source is configured")?;
+    fn schedule(&self, config: &Config) {
+        let syncs = configured_syncs(config);
+        for sync in &syncs {
             self.metrics.runs_may_end(&sync.spec.collection);
-            syncs.push(ScheduledSync { spec: sync.spec.clone(), source, schedule: sync.schedule.clone() });
         }
-        // Nobody listens on a node that does not publish.
-        let _ = self.syncs.send(Arc::new(syncs));
-        Ok(())
+        self.registry.replace(syncs);
     }
 
     /// Ends in order: `/readyz` fails, requests in flight finish, then runs are cancelled, the

@@ -1,14 +1,11 @@
 //! The commands.
 
-mod actor;
-mod approve;
 mod args;
 mod audit;
 mod check;
 mod exit;
 mod health;
 mod keys;
-mod migrate;
 mod output;
 mod panics;
 mod preview;
@@ -28,9 +25,9 @@ use clap::Parser;
 use self::{
     args::{Arguments, Command, ConfigCommand, KeysCommand, SegmentCommand},
     exit::Exit,
-    output::{complain, print},
+    output::{Failure, complain, print},
 };
-use crate::support::background::build_runtime;
+use crate::{app, support::background::build_runtime};
 
 /// Threads that may block at the same time. They stay, so that a process limit cannot stop their work.
 const BLOCKING_THREADS_MAX: usize = 64;
@@ -64,12 +61,12 @@ pub fn main() -> ExitCode {
         Ok(exit) => exit,
         Err(failure) => failure.report(),
     };
-    // Threads that still read or write are not waited for: nothing of theirs is visible.
+    // Threads that still read or write have nothing visible to finish.
     runtime.shutdown_background();
     exit.into()
 }
 
-async fn run(Arguments { config, command }: Arguments) -> Result<Exit, output::Failure> {
+async fn run(Arguments { config, command }: Arguments) -> Result<Exit, Failure> {
     let config = &config;
     match command {
         Command::Quickstart(arguments) => quickstart::run(config, arguments).await,
@@ -78,7 +75,7 @@ async fn run(Arguments { config, command }: Arguments) -> Result<Exit, output::F
         Command::Preview(arguments) => preview::run(config, arguments).await,
         Command::Sync(arguments) => sync::run(config, arguments).await,
         Command::Runs(arguments) => runs::run(config, arguments).await,
-        Command::Approve(arguments) => approve::run(config, arguments).await,
+        Command::Approve(arguments) => sync::approve(config, arguments).await,
         Command::Rollback(arguments) => undo::rollback(config, arguments).await,
         Command::Resume(arguments) => undo::resume(config, arguments).await,
         Command::Pin(arguments) => undo::pin(config, arguments).await,
@@ -91,7 +88,11 @@ async fn run(Arguments { config, command }: Arguments) -> Result<Exit, output::F
         Command::Audit(arguments) => audit::run(config, arguments).await,
         Command::Segment(SegmentCommand::Cat(arguments)) => segment::cat(&arguments),
         Command::Health(arguments) => health::run(arguments).await,
-        Command::Migrate => migrate::run(config).await,
+        Command::Migrate => {
+            app::migrate_metadata(&session::load(config)?).await?;
+            print("the metadata database is up to date")?;
+            Ok(Exit::Success)
+        }
         Command::Config(ConfigCommand::Print) => {
             print(session::load(config)?.print().trim_end())?;
             Ok(Exit::Success)

@@ -2,20 +2,14 @@
 
 use std::{
     borrow::Cow,
-    error::Error as StdError,
+    fmt::Display,
     io::{self, Write},
 };
 
+use chrono::{DateTime, Utc};
+
 use super::exit::Exit;
-use crate::{
-    admin,
-    api::serve::{self, tls},
-    config::Faults,
-    domain::error::ErrorKind,
-    engine, replica, segment, source, store,
-    support::file_lock::LockError,
-    telemetry,
-};
+use crate::{admin, app, config::Faults, domain::error::ErrorKind};
 
 /// Why a command failed, with all that decides its message and exit code.
 #[derive(Debug)]
@@ -24,11 +18,11 @@ pub(super) enum Failure {
     Configuration(Faults),
     /// An argument is wrong.
     Usage(String),
-    /// A use-case failed.
-    Control(admin::Error),
+    /// A use case failed.
+    Admin(admin::Error),
     /// Anything else, with its causes.
     Other(anyhow::Error),
-    /// Whoever read our output has gone.
+    /// The reader of stdout has gone.
     BrokenPipe,
 }
 
@@ -44,7 +38,7 @@ impl Failure {
                 complain(&message);
                 Exit::Usage
             }
-            Self::Control(error) => {
+            Self::Admin(error) => {
                 complain(&error.to_string());
                 if let admin::Error::Mapping { faults, .. } = &error {
                     for fault in faults {
@@ -52,11 +46,11 @@ impl Failure {
                     }
                 }
                 complain(&format!("  code: {}", error.code()));
-                of_error(&error)
+                exit_of(&error)
             }
             Self::Other(error) => {
                 complain(&with_causes(&error));
-                if let Some(code) = error.chain().find_map(code_of) {
+                if let Some(code) = app::code_of(&error) {
                     complain(&format!("  code: {code}"));
                 }
                 Exit::Failed
@@ -66,48 +60,25 @@ impl Failure {
     }
 }
 
-/// The message and those of its causes which it does not say itself.
+/// The message, and every cause that the message does not contain already.
 fn with_causes(error: &anyhow::Error) -> String {
-    error.chain().skip(1).map(ToString::to_string).fold(error.to_string(), |told, cause| {
-        if told.contains(&cause) { told } else { format!("{told}: {cause}") }
+    error.chain().skip(1).map(ToString::to_string).fold(error.to_string(), |message, cause| {
+        if message.contains(&cause) { message } else { format!("{message}: {cause}") }
     })
 }
 
-/// The code of an error that is no use-case's: of a server's start, of a segment file.
-fn code_of(error: &(dyn StdError + 'static)) -> Option<&'static str> {
-    fn code<E: StdError + 'static>(
-        error: &(dyn StdError + 'static),
-        code: fn(&E) -> &'static str,
-    ) -> Option<&'static str> {
-        error.downcast_ref().map(code)
-    }
-    code(error, LockError::code)
-        .or_else(|| code(error, serve::Error::code))
-        .or_else(|| code(error, tls::Error::code))
-        .or_else(|| code(error, telemetry::Error::code))
-        .or_else(|| code(error, replica::Error::code))
-        .or_else(|| code(error, segment::Error::code))
-        .or_else(|| code(error, admin::Error::code))
-        .or_else(|| code(error, store::Error::code))
-        .or_else(|| code(error, source::Error::code))
-}
-
-fn of_error(error: &admin::Error) -> Exit {
-    use admin::Error;
-    match error {
-        Error::Engine(engine::Error::Cancelled) => Exit::Interrupted,
-        Error::UnknownSync { .. }
-        | Error::UnknownKey { .. }
-        | Error::UnknownRun { .. }
-        | Error::UnknownCollection { .. }
-        | Error::UnknownVersion { .. } => Exit::Usage,
-        // What a run of the same sync would end with.
-        Error::Source(_) | Error::Mapping { .. } => Exit::Failed,
-        _ => match error.kind() {
-            ErrorKind::Invalid => Exit::Usage,
-            ErrorKind::Conflict => Exit::Superseded,
-            _ => Exit::Failed,
-        },
+/// The exit code of a use case's error.
+fn exit_of(error: &admin::Error) -> Exit {
+    use admin::Error::{Announce, Engine, Mapping, Metadata, Publication, SegmentFile, Source};
+    match (error, error.kind()) {
+        _ if error.is_cancelled() => Exit::Interrupted,
+        // A run of the same sync would end with this code.
+        (Source(_) | Mapping { .. } | SegmentFile(_), _) => Exit::Failed,
+        // An object is missing, not the thing that an argument names.
+        (Publication(_) | Announce(_) | Metadata(_) | Engine(_), ErrorKind::NotFound) => Exit::Failed,
+        (_, ErrorKind::Invalid | ErrorKind::NotFound) => Exit::Usage,
+        (_, ErrorKind::Conflict) => Exit::Superseded,
+        _ => Exit::Failed,
     }
 }
 
@@ -119,7 +90,7 @@ impl From<anyhow::Error> for Failure {
 
 impl<E: Into<admin::Error>> From<E> for Failure {
     fn from(error: E) -> Self {
-        Self::Control(error.into())
+        Self::Admin(error.into())
     }
 }
 
@@ -170,15 +141,19 @@ pub(super) fn print_json(value: &impl serde::Serialize) -> Result<(), Failure> {
     print(&text)
 }
 
-/// Writes rows to stdout in columns; the first row is the heading.
-pub(super) fn print_table(rows: &[Vec<String>]) -> Result<(), Failure> {
-    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
+/// Writes a table to stdout, its columns aligned.
+pub(super) fn print_table(
+    heading: &[&str],
+    rows: impl IntoIterator<Item = Vec<String>>,
+) -> Result<(), Failure> {
+    let mut table = vec![heading.iter().map(|&cell| cell.to_owned()).collect::<Vec<_>>()];
+    table.extend(rows);
     let width = |column: usize| {
-        let cells = rows.iter().filter_map(|row| row.get(column));
+        let cells = table.iter().filter_map(|row| row.get(column));
         cells.map(|cell| cell.chars().count()).max().unwrap_or(0)
     };
-    let widths: Vec<usize> = (0..columns).map(width).collect();
-    for row in rows {
+    let widths: Vec<usize> = (0..heading.len()).map(width).collect();
+    for row in &table {
         let mut line = String::new();
         for (cell, width) in row.iter().zip(&widths) {
             line.push_str(cell);
@@ -188,4 +163,21 @@ pub(super) fn print_table(rows: &[Vec<String>]) -> Result<(), Failure> {
         print(line.trim_end())?;
     }
     Ok(())
+}
+
+/// The value of a cell, `-` where there is none.
+pub(super) fn or_dash(value: Option<impl Display>) -> String {
+    value.map_or_else(|| "-".to_owned(), |value| value.to_string())
+}
+
+/// A moment, to the second.
+pub(super) fn moment(at: DateTime<Utc>) -> String {
+    at.format("%Y-%m-%dT%H:%M:%SZ").to_string()
+}
+
+/// A rejected row on one line: reason, field, primary key.
+pub(super) fn rejected_row(reason: &str, field: Option<&str>, primary_key: Option<&str>) -> String {
+    let field = field.map(|field| format!(" in {field}")).unwrap_or_default();
+    let key = primary_key.map(|key| format!(" (primary key {})", shown(key))).unwrap_or_default();
+    format!("{reason}{field}{key}")
 }

@@ -17,9 +17,8 @@ use super::{
     serve, session,
 };
 use crate::{
-    admin::NewKey,
+    admin::{NewKey, Principal},
     app::{self, Server, Signals},
-    auth::ApiKey,
     domain::keyset::Grant,
     source::sample,
     support::clock::Clock,
@@ -77,15 +76,12 @@ async fn sample_key(server: &Server, file: &Path) -> Result<String, Failure> {
     let publisher = server.publisher().await;
     if let Ok(text) = fs::read_to_string(file) {
         let text = text.trim();
-        if let Ok(parsed) = ApiKey::parse(text) {
-            let (_, keys) = publisher.metadata.active_keys().await?;
-            if keys.iter().any(|key| key.id == parsed.id()) {
-                return Ok(text.to_owned());
-            }
+        if publisher.is_active_key(text).await? {
+            return Ok(text.to_owned());
         }
     }
     let new = NewKey { name: "quickstart".to_owned(), grant: Grant::AllCollections, expires_at: None };
-    let key = publisher.create_key(new, "quickstart").await?;
+    let key = publisher.create_key(new, &Principal::internal("quickstart")).await?;
     let _ = fs::remove_file(file);
     write_new(file, key.expose(), 0o600)?;
     Ok(key.expose().to_owned())

@@ -1,14 +1,16 @@
-//! What commands that publish need: configuration, store, metadata and an announcer of their own.
+//! What commands open: the configuration, and through `app` what their use case needs.
 
 use std::collections::BTreeSet;
 
-use super::{args::ConfigArguments, output::Failure};
+use super::{
+    args::{ActorArgument, Change, ConfigArguments},
+    output::Failure,
+};
 use crate::{
-    admin::Error,
-    app::PublisherProcess,
-    config::{Config, Role, SyncConfig},
-    domain::name::CollectionName,
-    source::Source,
+    admin::{Admin, Error, Principal, Publisher, Registry},
+    app::{self, PublisherProcess},
+    config::Config,
+    domain::name::{CollectionName, RegionName},
     support::clock::Clock,
     telemetry,
 };
@@ -18,50 +20,78 @@ pub(super) fn load(arguments: &ConfigArguments) -> Result<Config, Failure> {
     arguments.load().map_err(Failure::Configuration)
 }
 
-/// Refuses a node that does not publish.
-pub(super) fn publishes(config: &Config) -> Result<(), Failure> {
-    if config.node.has(Role::Publisher) {
-        return Ok(());
-    }
-    Err(Failure::Control(Error::NoMetadata))
+/// Opens what the use cases of the metadata database need.
+pub(super) async fn admin(arguments: &ConfigArguments) -> Result<Admin, Failure> {
+    Ok(app::open_admin(&load(arguments)?, Clock::default()).await?)
 }
 
-/// Loads the configuration of a node that publishes, for a command on the collection `name`.
-pub(super) fn load_for(arguments: &ConfigArguments, name: &str) -> Result<(Config, CollectionName), Failure> {
-    let config = load(arguments)?;
-    publishes(&config)?;
-    let name = CollectionName::new(name).map_err(|error| Failure::Usage(format!("{name:?}: {error}")))?;
-    Ok((config, name))
-}
-
-/// The configured sync of a name.
-pub(super) fn find_sync<'a>(config: &'a Config, name: &str) -> Result<&'a SyncConfig, Failure> {
-    publishes(config)?;
-    let unknown = || {
-        let known: Vec<&str> = config.syncs.iter().map(|sync| sync.spec.collection.as_str()).collect();
-        let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
-        Failure::Control(Error::UnknownSync { name: name.to_owned(), known })
-    };
-    let collection = CollectionName::new(name).map_err(|_| unknown())?;
-    config.sync(&collection).ok_or_else(unknown)
-}
-
-/// The source of a sync.
-pub(super) fn source_of(config: &Config, sync: &SyncConfig) -> Result<Source, Failure> {
-    // Configuration has checked that every sync's source exists.
-    config.sources.get(&sync.spec.source).cloned().ok_or_else(|| {
-        Failure::Usage(format!("source {:?} is not configured on this node", sync.spec.source))
-    })
+/// The configured syncs.
+pub(super) fn registry(config: &Config) -> Result<Registry, Failure> {
+    Ok(app::open_registry(config)?)
 }
 
 /// Names of all configured syncs; `None` on a node that does not publish, which knows of none.
 pub(super) fn configured(config: &Config) -> Option<BTreeSet<CollectionName>> {
-    let names = || config.syncs.iter().map(|sync| sync.spec.collection.clone()).collect();
-    config.node.has(Role::Publisher).then(names)
+    app::open_registry(config).ok().map(|registry| registry.names())
 }
 
 /// The publishing side of this process, whose warnings are shown from now on.
 pub(super) async fn publisher(config: &Config) -> Result<PublisherProcess, Failure> {
     telemetry::show_warnings();
     Ok(PublisherProcess::start(config, Clock::default()).await?)
+}
+
+/// Runs one use case of the publishing side, and ends that side.
+pub(super) async fn publish<T>(
+    config: &Config,
+    act: impl AsyncFnOnce(&Publisher) -> Result<T, Error>,
+) -> Result<T, Failure> {
+    let process = publisher(config).await?;
+    let done = act(&process.publisher).await;
+    process.stop().await;
+    Ok(done?)
+}
+
+/// The collection that a command changes, and who gives the command.
+pub(super) fn change(arguments: &Change) -> Result<(CollectionName, Principal), Failure> {
+    let Change { name, actor, .. } = arguments;
+    let name = CollectionName::new(name).map_err(|error| Failure::Usage(format!("{name:?}: {error}")))?;
+    Ok((name, principal(actor)))
+}
+
+/// The region that `--region` names.
+pub(super) fn region(text: &str) -> Result<RegionName, Failure> {
+    RegionName::new(text).map_err(|error| Failure::Usage(format!("--region {text:?}: {error}")))
+}
+
+/// Who gives the command: the name of `--actor`, else the system's `user@host`.
+pub(super) fn principal(argument: &ActorArgument) -> Principal {
+    let given = argument.actor.as_deref().filter(|name| !name.trim().is_empty());
+    Principal::command_line(&given.map_or_else(user_at_host, str::to_owned))
+}
+
+/// The user as the login calls it, else its number, and the machine's name.
+fn user_at_host() -> String {
+    let named = ["USER", "LOGNAME"].into_iter().find_map(|name| {
+        let value = std::env::var(name).ok()?;
+        (!value.trim().is_empty()).then_some(value)
+    });
+    let user = named.unwrap_or_else(|| format!("uid-{}", rustix::process::getuid().as_raw()));
+    format!("{}@{}", user.trim(), rustix::system::uname().nodename().to_string_lossy())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_without_an_actor_is_given_by_user_at_host() {
+        let of = |actor: Option<&str>| principal(&ActorArgument { actor: actor.map(str::to_owned) });
+        assert_eq!(of(Some("deploy bot")).as_str(), "cli:deploy bot");
+        for absent in [None, Some(""), Some("  ")] {
+            let own = of(absent);
+            let (user, host) = own.as_str().strip_prefix("cli:").unwrap().split_once('@').unwrap();
+            assert!(!user.is_empty() && !host.is_empty(), "{own}");
+        }
+    }
 }

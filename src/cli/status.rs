@@ -5,7 +5,7 @@ use chrono::{DateTime, Utc};
 use super::{
     args::ConfigArguments,
     exit::Exit,
-    output::{Failure, complain, counted, print, print_json, print_table},
+    output::{Failure, complain, counted, moment, or_dash, print, print_json, print_table},
     session,
 };
 use crate::{
@@ -68,9 +68,7 @@ fn show_announced(status: &admin::Status, now: DateTime<Utc>) -> Result<(), Fail
     }
     let heading =
         ["COLLECTION", "VERSION", "RECORDS", "BYTES", "DATA AS OF", "AGE", "REGIONS", "LAST RUN", "NOTE"];
-    let mut rows = vec![heading.map(str::to_owned).to_vec()];
-    rows.extend(status.collections.iter().map(|one| row(one, now)));
-    print_table(&rows)
+    print_table(&heading, status.collections.iter().map(|one| row(one, now)))
 }
 
 fn row(one: &CollectionStatus, now: DateTime<Utc>) -> Vec<String> {
@@ -82,13 +80,12 @@ fn row(one: &CollectionStatus, now: DateTime<Utc>) -> Vec<String> {
         notes.push(format!("held: {held}"));
     }
     if let Some(paused) = &one.paused {
-        let since = paused.at.format("%Y-%m-%dT%H:%M:%SZ");
-        notes.push(format!("paused: {paused} at {since} by {}", paused.by));
+        notes.push(format!("paused: {paused} at {} by {}", moment(paused.at), paused.by));
     }
     notes.extend(one.pins.iter().map(|(region, version)| format!("pinned: {region} at {version}")));
     vec![
         one.collection.to_string(),
-        one.version.map_or_else(dash, |version| version.to_string()),
+        or_dash(one.version),
         one.records.to_string(),
         one.bytes.to_string(),
         one.data_as_of.map_or_else(dash, moment),
@@ -121,22 +118,20 @@ fn show_fleet(fleet: &FleetStatus) -> Result<(), Failure> {
         "PROBLEM",
         "LAST ERROR",
     ];
-    let mut rows = vec![heading.map(str::to_owned).to_vec()];
-    rows.extend(fleet.nodes.iter().map(node_row));
-    print_table(&rows)?;
+    print_table(&heading, fleet.nodes.iter().map(node_row))?;
     if fleet.left_off > 0 {
         print(&format!("and {}", counted(fleet.left_off as u64, "more node")))?;
     }
     let heading =
         ["REGION", "NODE", "COLLECTION", "VERSION", "BEHIND", "RECORDS", "BYTES", "DATA AS OF", "PROBLEM"];
-    let mut rows = vec![heading.map(str::to_owned).to_vec()];
+    let mut rows = Vec::new();
     for node in &fleet.nodes {
         let collections = node.details.iter().flat_map(|details| &details.collections);
         rows.extend(collections.map(|(name, one)| collection_row(node, name, one)));
     }
-    if rows.len() > 1 {
+    if !rows.is_empty() {
         print("")?;
-        print_table(&rows)?;
+        print_table(&heading, rows)?;
     }
     Ok(())
 }
@@ -183,7 +178,7 @@ fn collection_row(node: &NodeView, collection: &CollectionName, one: &Collection
         node.region.to_string(),
         name(node),
         collection.to_string(),
-        one.served_version.map_or_else(dash, |version| version.to_string()),
+        or_dash(one.served_version),
         behind(one),
         one.records.to_string(),
         one.bytes.to_string(),
@@ -218,8 +213,4 @@ fn name(node: &NodeView) -> String {
 
 fn dash() -> String {
     "-".to_owned()
-}
-
-fn moment(at: DateTime<Utc>) -> String {
-    at.format("%Y-%m-%dT%H:%M:%SZ").to_string()
 }

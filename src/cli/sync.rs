@@ -8,24 +8,22 @@ use std::{
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::{
-    actor,
-    args::{ConfigArguments, Sync},
+    args::{Approve, ConfigArguments, Sync},
     exit::Exit,
-    output::{Failure, complain, counted, print, print_json, shown},
+    output::{Failure, complain, counted, print, print_json, rejected_row},
     session,
 };
 use crate::{
-    admin::fleet,
-    app::{self, PublisherProcess},
+    admin::{Approved, Ended, Pause, Progress, SyncOutcome, SyncRequest, fleet},
+    app,
     catalog::Ages,
     config::Config,
     domain::{
+        id::RunId,
         manifest::Version,
         name::CollectionName,
         run::{RunCounts, RunRecord, RunStatus},
     },
-    engine::{Ended, Progress, RunRequest, Trigger},
-    metadata::Pause,
     support::{clock::Clock, shutdown::Shutdown},
 };
 
@@ -36,49 +34,67 @@ const REDRAW: Duration = Duration::from_millis(100);
 
 pub(super) async fn run(config: &ConfigArguments, arguments: Sync) -> Result<Exit, Failure> {
     let config = session::load(config)?;
-    let sync = session::find_sync(&config, &arguments.name)?;
-    let source = session::source_of(&config, sync)?;
+    let collection = session::registry(&config)?.find(&arguments.name)?.spec.collection;
+    let Sync { accept, dry_run, json, .. } = arguments;
+    let principal = session::principal(&arguments.actor);
+    let (progress, cancel) = (Progress::default(), Shutdown::new());
+    let request = SyncRequest { sync: &collection, accept, dry_run, progress: &progress, cancel: &cancel };
     let process = session::publisher(&config).await?;
-    let request = RunRequest {
-        accept: arguments.accept,
-        dry_run: arguments.dry_run,
-        ..RunRequest::new(sync.spec.clone(), source, Trigger::Operator)
-    };
-    let actor = actor::of(&arguments.actor);
-    let (exit, version) = run_now(process, &request, &actor, arguments.json).await?;
-    match (arguments.wait, version) {
+    let ran = watch(process.publisher.sync(request, &principal), &progress, &cancel).await;
+    let Some(ran) = ran else { return Ok(Exit::Interrupted) };
+    process.stop().await;
+    let SyncOutcome { ended, pause } = ran?;
+    let exit = show_ended(&ended, pause.as_ref(), dry_run, json)?;
+    match (arguments.wait, ended.record.version) {
         (Some(patience), Some(version)) if exit == Exit::Success => {
-            await_version(&config, &sync.spec.collection, version, patience, arguments.json).await
+            await_version(&config, &collection, version, patience, json).await
         }
         _ => Ok(exit),
     }
 }
 
-/// One run, told as it goes and when it has ended, and the version that then stands; ends the
-/// publishing side of this process.
-pub(super) async fn run_now(
-    process: PublisherProcess,
-    request: &RunRequest,
-    actor: &str,
-    json: bool,
-) -> Result<(Exit, Option<Version>), Failure> {
-    let spec = &request.spec;
-    let run = process.publisher.run_or_follow(request, actor);
-    let Some(ended) = watch(run, &request.progress, &request.cancel).await else {
-        complain("ended at once by a second signal; the next run of this sync settles this one");
-        return Ok((Exit::Interrupted, None));
-    };
-    // It is told beside the outcome, which stands without it.
-    let pause = process.publisher.metadata.pause(&spec.collection).await.unwrap_or_default();
+/// `larder approve`.
+pub(super) async fn approve(config: &ConfigArguments, arguments: Approve) -> Result<Exit, Failure> {
+    let config = session::load(config)?;
+    session::registry(&config)?;
+    let id: RunId = arguments.run.parse().map_err(|_| {
+        Failure::Usage(format!(
+            "{:?} is not a run's id (run_...); larder status shows held runs",
+            arguments.run
+        ))
+    })?;
+    let principal = session::principal(&arguments.actor);
+    let (progress, cancel) = (Progress::default(), Shutdown::new());
+    let process = session::publisher(&config).await?;
+    let approval = process.publisher.approve(id, &principal, &progress, &cancel, |sync| {
+        complain(&format!("{sync} has changed since {id} was held; the sync runs again, without guards."));
+    });
+    let Some(approved) = watch(approval, &progress, &cancel).await else { return Ok(Exit::Interrupted) };
     process.stop().await;
-    let ended = ended?;
+    match approved? {
+        Approved::RanAgain { ended, pause } => show_ended(&ended, pause.as_ref(), false, arguments.json),
+        Approved::Announced { record, pause } => {
+            if arguments.json {
+                print_json(&record)?;
+            } else {
+                let (sync, version) = (&record.sync, record.version.map_or(0, |version| version.0));
+                print(&format!("{sync}: announced version {version}, exactly what {id} had made"))?;
+                print(&counts(&record.counts))?;
+            }
+            warn_paused(&record.sync, pause.as_ref());
+            Ok(Exit::Success)
+        }
+    }
+}
+
+fn show_ended(ended: &Ended, pause: Option<&Pause>, dry_run: bool, json: bool) -> Result<Exit, Failure> {
     if json {
         print_json(&ended.record)?;
     } else {
-        tell(&ended, request.dry_run)?;
+        show(ended, dry_run)?;
     }
-    warn_paused(&spec.collection, pause.as_ref());
-    Ok((Exit::of_run(ended.record.status, ended.kind), ended.record.version))
+    warn_paused(&ended.record.sync, pause);
+    Ok(Exit::of_run(ended.record.status, ended.kind))
 }
 
 /// Waits until every live node that serves `collection` serves `version`.
@@ -117,8 +133,8 @@ async fn await_version(
     Ok(Exit::Success)
 }
 
-/// Awaits `run`; shows its progress; cancels it on the first signal, and gives `None` at once on the
-/// second: an announcement under way is not cancelled, and finding out how it ended can take long.
+/// Awaits `run` and shows its progress. The first signal cancels the run. The second one gives `None` at once:
+/// an announcement under way cannot be cancelled, and its outcome may take long to find out.
 async fn watch<T>(run: impl Future<Output = T>, progress: &Progress, cancel: &Shutdown) -> Option<T> {
     let bar = if io::stderr().is_terminal() { ProgressBar::new_spinner() } else { ProgressBar::hidden() };
     if let Ok(style) = ProgressStyle::with_template("{spinner} {msg} {per_sec} {elapsed}") {
@@ -143,6 +159,7 @@ async fn watch<T>(run: impl Future<Output = T>, progress: &Progress, cancel: &Sh
             () = signals.stop() => {
                 if cancel.is_cancelled() {
                     bar.finish_and_clear();
+                    complain("ended at once by a second signal; the next run of this sync finds out the outcome");
                     return None;
                 }
                 cancel.cancel();
@@ -152,7 +169,7 @@ async fn watch<T>(run: impl Future<Output = T>, progress: &Progress, cancel: &Sh
     }
 }
 
-fn tell(ended: &Ended, dry_run: bool) -> Result<(), Failure> {
+fn show(ended: &Ended, dry_run: bool) -> Result<(), Failure> {
     let record = &ended.record;
     let counts = &record.counts;
     print(&headline(record, dry_run))?;
@@ -179,7 +196,7 @@ fn tell(ended: &Ended, dry_run: bool) -> Result<(), Failure> {
 }
 
 /// What a run counted, on one line.
-pub(super) fn counts(counts: &RunCounts) -> String {
+fn counts(counts: &RunCounts) -> String {
     let (rows, records) = (counted(counts.rows, "row"), counted(counts.records, "record"));
     format!(
         "  {rows}: {} added, {} changed, {} removed, {} rejected; {records}",
@@ -188,7 +205,7 @@ pub(super) fn counts(counts: &RunCounts) -> String {
 }
 
 /// Says that a sync stays paused, when it is.
-pub(super) fn warn_paused(sync: &CollectionName, pause: Option<&Pause>) {
+fn warn_paused(sync: &CollectionName, pause: Option<&Pause>) {
     if let Some(pause) = pause {
         complain(&format!(
             "warning: {sync} stays paused ({pause}): its scheduled runs wait for larder resume {sync}"
@@ -205,12 +222,10 @@ fn warn(ended: &Ended, dry_run: bool) {
         complain(&format!("warning: {} rejected{listed}", counted(counts.rejected, "row")));
     }
     if dry_run {
-        // Nothing is recorded: this is the only place where they are seen.
+        // A dry run stores no rejected rows: they are shown here or nowhere.
         for row in ended.rejected.iter().take(DRY_RUN_REJECTED_MAX) {
-            let field = row.field.as_ref().map(|field| format!(" in {field}")).unwrap_or_default();
-            let key = row.primary_key.as_deref();
-            let key = key.map(|key| format!(" (primary key {})", shown(key))).unwrap_or_default();
-            complain(&format!("  {}{field}{key}", row.reason));
+            let row = rejected_row(&row.reason, row.field.as_deref(), row.primary_key.as_deref());
+            complain(&format!("  {row}"));
         }
     }
     if counts.conflicts > 0 {

@@ -1,14 +1,13 @@
 //! `larder rollback`, `resume`, `drop`, `pin` and `unpin`: undoing what was announced.
 
 use super::{
-    actor,
     args::{Change, ConfigArguments, Pin, Rollback, Unpin},
     exit::Exit,
-    output::{Failure, complain, counted, print, print_json},
+    output::{Failure, complain, counted, moment, print, print_json},
     session,
 };
 use crate::{
-    admin::{self, fleet},
+    admin::{Publisher, fleet},
     app,
     catalog::Ages,
     config::Config,
@@ -20,12 +19,11 @@ use crate::{
 const REGIONS_NAMED_MAX: usize = 50;
 
 pub(super) async fn rollback(config: &ConfigArguments, arguments: Rollback) -> Result<Exit, Failure> {
-    let (config, name) = session::load_for(config, &arguments.change.name)?;
-    let process = session::publisher(&config).await?;
+    let config = session::load(config)?;
+    let (name, principal) = session::change(&arguments.change)?;
+    let to = Version(arguments.to);
     let done =
-        process.publisher.rollback(&name, Version(arguments.to), &actor::of(&arguments.change.actor)).await;
-    process.stop().await;
-    let done = done?;
+        session::publish(&config, async |publisher| publisher.rollback(&name, to, &principal).await).await?;
     if arguments.change.json {
         print_json(&done)?;
     } else {
@@ -33,8 +31,7 @@ pub(super) async fn rollback(config: &ConfigArguments, arguments: Rollback) -> R
             "{name}: rolled back from version {} to {}, announced as version {}",
             done.from, done.to, done.version
         ))?;
-        let at = done.data_as_of.format("%Y-%m-%dT%H:%M:%SZ");
-        print(&format!("  {}, data as of {at}", counted(done.records, "record")))?;
+        print(&format!("  {}, data as of {}", counted(done.records, "record"), moment(done.data_as_of)))?;
         complain(&format!("Its scheduled runs wait until you give `larder resume {name}`."));
     }
     for region in &done.pinned {
@@ -46,13 +43,9 @@ pub(super) async fn rollback(config: &ConfigArguments, arguments: Rollback) -> R
 }
 
 pub(super) async fn resume(config: &ConfigArguments, arguments: Change) -> Result<Exit, Failure> {
-    let (config, name) = session::load_for(config, &arguments.name)?;
-    let metadata = app::open_metadata(&config, Clock::default()).await?;
-    let ended = admin::resume(&metadata, &name, &actor::of(&arguments.actor)).await?;
-    if ended.is_none() {
-        // A name that never was is refused; one that is not paused is as it should be.
-        session::find_sync(&config, name.as_str())?;
-    }
+    let admin = session::admin(config).await?;
+    let (name, principal) = session::change(&arguments)?;
+    let ended = admin.resume(&name, &principal).await?;
     if ended.as_ref().is_some_and(|ended| ended.pending.is_some()) {
         complain(&format!(
             "warning: that rollback is under way, or was killed; `larder status` shows which version of {name} is in force"
@@ -69,38 +62,35 @@ pub(super) async fn resume(config: &ConfigArguments, arguments: Change) -> Resul
 }
 
 pub(super) async fn drop(config: &ConfigArguments, arguments: Change) -> Result<Exit, Failure> {
-    let (config, name) = session::load_for(config, &arguments.name)?;
-    let is_configured = config.sync(&name).is_some();
-    let process = session::publisher(&config).await?;
-    let removed = process.publisher.drop_collection(&name, is_configured, &actor::of(&arguments.actor)).await;
-    process.stop().await;
-    let removed = removed?;
+    let config = session::load(config)?;
+    let (name, principal) = session::change(&arguments)?;
+    let dropped =
+        session::publish(&config, async |publisher| publisher.drop_collection(&name, &principal).await)
+            .await?;
     if arguments.json {
-        print_json(&removed)?;
+        print_json(&dropped)?;
     } else {
-        let records = removed.records.map(|records| format!(", {}", counted(records, "record")));
-        print(&format!("{name}: dropped version {}{}", removed.version, records.unwrap_or_default()))?;
+        let records = dropped.records.map(|records| format!(", {}", counted(records, "record")));
+        print(&format!("{name}: dropped version {}{}", dropped.version, records.unwrap_or_default()))?;
     }
     Ok(Exit::Success)
 }
 
 pub(super) async fn pin(config: &ConfigArguments, arguments: Pin) -> Result<Exit, Failure> {
-    let region = region(&arguments.region)?;
-    let (config, name) = session::load_for(config, &arguments.change.name)?;
-    let process = session::publisher(&config).await?;
-    let pinned = process
-        .publisher
-        .pin(&name, &region, Version(arguments.to), &actor::of(&arguments.change.actor))
-        .await;
-    process.stop().await;
-    let pinned = pinned?;
+    let region = session::region(&arguments.region)?;
+    let config = session::load(config)?;
+    let (name, principal) = session::change(&arguments.change)?;
+    let to = Version(arguments.to);
+    let pin = async |publisher: &Publisher| publisher.pin(&name, &region, to, &principal).await;
+    let pinned = session::publish(&config, pin).await?;
     if arguments.change.json {
         print_json(&pinned)?;
     } else {
-        let at = pinned.data_as_of.format("%Y-%m-%dT%H:%M:%SZ");
         print(&format!(
-            "{name}: region {region} is pinned at version {}, data as of {at}; the newest is {}",
-            pinned.version, pinned.newest
+            "{name}: region {region} is pinned at version {}, data as of {}; the newest is {}",
+            pinned.version,
+            moment(pinned.data_as_of),
+            pinned.newest
         ))?;
     }
     warn_unknown_region(&config, &region).await;
@@ -120,7 +110,7 @@ async fn warn_unknown_region(config: &Config, region: &RegionName) {
             return complain(&format!("warning: whether {region} is a known region cannot be told: {error}"));
         }
     };
-    known.extend(config.syncs.iter().filter_map(|sync| sync.spec.serving.regions.clone()).flatten());
+    known.extend(session::registry(config).map(|registry| registry.regions()).unwrap_or_default());
     if !known.contains(region) {
         let known: Vec<&str> = known.iter().take(REGIONS_NAMED_MAX).map(RegionName::as_str).collect();
         let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
@@ -133,12 +123,11 @@ async fn warn_unknown_region(config: &Config, region: &RegionName) {
 }
 
 pub(super) async fn unpin(config: &ConfigArguments, arguments: Unpin) -> Result<Exit, Failure> {
-    let region = region(&arguments.region)?;
-    let (config, name) = session::load_for(config, &arguments.change.name)?;
-    let process = session::publisher(&config).await?;
-    let unpinned = process.publisher.unpin(&name, &region, &actor::of(&arguments.change.actor)).await;
-    process.stop().await;
-    let unpinned = unpinned?;
+    let region = session::region(&arguments.region)?;
+    let config = session::load(config)?;
+    let (name, principal) = session::change(&arguments.change)?;
+    let unpin = async |publisher: &Publisher| publisher.unpin(&name, &region, &principal).await;
+    let unpinned = session::publish(&config, unpin).await?;
     if arguments.change.json {
         print_json(&unpinned)?;
     } else {
@@ -148,8 +137,4 @@ pub(super) async fn unpin(config: &ConfigArguments, arguments: Unpin) -> Result<
         ))?;
     }
     Ok(Exit::Success)
-}
-
-fn region(text: &str) -> Result<RegionName, Failure> {
-    RegionName::new(text).map_err(|error| Failure::Usage(format!("--region {text:?}: {error}")))
 }

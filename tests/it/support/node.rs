@@ -6,12 +6,12 @@ use std::{
 };
 
 use larder::{
-    admin::{NewKey, Publisher},
-    app::Server,
+    admin::{NewKey, Principal, Publisher, SyncRequest},
+    app::{self, Server},
     config::{self, Config, Environment, Overrides},
     domain::{keyset::Grant, name::CollectionName, run::RunStatus},
-    engine::{Ended, RunRequest, Trigger},
-    support::clock::Clock,
+    engine::{Ended, Progress},
+    support::{clock::Clock, shutdown::Shutdown},
 };
 use serde_json::Value;
 use sqlx::{Connection, SqliteConnection, sqlite::SqliteConnectOptions};
@@ -22,6 +22,11 @@ use super::{
     http::{Answer, Client, soon},
     postgres::{Database, Postgres},
 };
+
+/// Who asks for changes in tests.
+pub(crate) fn tester() -> Principal {
+    Principal::internal("test")
+}
 
 /// Where a node's rows live.
 pub(crate) enum Warehouse {
@@ -87,7 +92,7 @@ impl Node {
         node.configure(sections);
         node.resume().await;
         let new = NewKey { name: "test".to_owned(), grant: Grant::AllCollections, expires_at: None };
-        node.publisher().await.create_key(new, "test").await.unwrap().expose().clone_into(&mut node.key);
+        node.publisher().await.create_key(new, &tester()).await.unwrap().expose().clone_into(&mut node.key);
         node.await_key().await;
         node
     }
@@ -142,13 +147,14 @@ impl Node {
     }
 
     pub(crate) async fn sync_with(&self, name: &str, accept: bool) -> Ended {
-        let config = self.config();
-        let sync = config.sync(&CollectionName::new(name).unwrap()).unwrap();
-        let source = config.sources[&sync.spec.source].clone();
-        let request = RunRequest { accept, ..RunRequest::new(sync.spec.clone(), source, Trigger::Operator) };
-        let publisher = self.publisher().await;
-        let run = Box::pin(publisher.run_or_follow(&request, "test"));
-        let ended = soon("end of the run", run).await.unwrap();
+        let registry = app::open_registry(&self.config()).unwrap();
+        let publisher = Publisher { registry, ..self.publisher().await };
+        let (progress, cancel) = (Progress::default(), Shutdown::new());
+        let sync = &CollectionName::new(name).unwrap();
+        let request = SyncRequest { sync, accept, dry_run: false, progress: &progress, cancel: &cancel };
+        let by = tester();
+        let run = Box::pin(publisher.sync(request, &by));
+        let ended = soon("end of the run", run).await.unwrap().ended;
         if ended.record.status == RunStatus::Announced {
             self.await_version(name, ended.record.version.unwrap().0).await;
         }

@@ -14,7 +14,7 @@ use super::{
     runs::{node, start},
     story::{ROWS, Reader, key, metadata, sync},
 };
-use crate::support::{catalog::name, deployment::NodeDirectory, http::soon};
+use crate::support::{catalog::name, deployment::NodeDirectory, http::soon, node::tester};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_pause_of_a_rollback_that_was_never_announced_ends_by_itself() {
@@ -90,7 +90,7 @@ async fn a_rollback_is_settled_once_nobody_is_at_it() {
     pause(never()).await;
     engine.settle_rollback(&person).await.unwrap();
     assert!(metadata.pause(&person).await.unwrap().unwrap().pending.is_some());
-    let second = publisher.rollback(&person, larder::domain::manifest::Version(1), "test").await;
+    let second = publisher.rollback(&person, larder::domain::manifest::Version(1), &tester()).await;
     assert_eq!(second.unwrap_err().code(), "rollback_under_way");
     let refused = start(&node, Trigger::Schedule).await.await.unwrap().unwrap_err();
     assert!(refused.to_string().contains("paused (rolled back to 1, not announced yet)"), "{refused}");
@@ -100,7 +100,7 @@ async fn a_rollback_is_settled_once_nobody_is_at_it() {
     start(&node, Trigger::Schedule).await.await.unwrap().unwrap();
     assert_eq!(metadata.pause(&person).await.unwrap(), None);
     pause(never()).await;
-    let done = publisher.rollback(&person, larder::domain::manifest::Version(1), "test").await.unwrap();
+    let done = publisher.rollback(&person, larder::domain::manifest::Version(1), &tester()).await.unwrap();
     let kept = metadata.pause(&person).await.unwrap().unwrap();
     assert_eq!((kept.why.as_str(), kept.pending), ("rolled back to 1", None));
 

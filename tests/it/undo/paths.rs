@@ -16,7 +16,7 @@ use tempfile::TempDir;
 
 use crate::support::{
     catalog::name,
-    node::{Node, Warehouse},
+    node::{Node, Warehouse, tester},
 };
 
 const SECTIONS: &str = "[models.people]\nsource = \"warehouse\"\nsql = \"select * from people\"\nprimary_key = \"id\"\n\
@@ -47,7 +47,7 @@ impl History {
 
     async fn rollback(&mut self, to: usize) {
         let publisher = self.node.publisher().await;
-        let done = publisher.rollback(&name("person"), Version(to as u64), "test").await.unwrap();
+        let done = publisher.rollback(&name("person"), Version(to as u64), &tester()).await.unwrap();
         assert_eq!((done.from.0, done.version.0), (self.versions.len() as u64, done.from.0 + 1));
         let (target, names) = self.versions[to - 1].clone();
         assert_eq!(done.data_as_of, target.data_as_of);

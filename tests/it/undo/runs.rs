@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 use larder::{
-    admin::{Error, Publisher},
+    admin::{Approved, Error, Publisher, Registry},
     domain::{
         error::ErrorKind,
         id::RunId,
@@ -22,7 +22,7 @@ use tokio::{
 use crate::support::{
     catalog::name,
     http::{Answer, soon},
-    node::{Node, Warehouse},
+    node::{Node, Warehouse, tester},
 };
 
 const SECTIONS: &str = "[models.people]\nsource = \"warehouse\"\nsql = \"select * from people\"\nprimary_key = \"id\"\n\
@@ -101,7 +101,7 @@ async fn a_run_in_progress_is_not_waited_for_and_does_not_come_again() {
         let running = start(&node, trigger).await;
         let open = open_run(&node).await;
         let person = name("person");
-        let rollback = Box::pin(publisher.rollback(&person, Version(1), "test"));
+        let rollback = Box::pin(publisher.rollback(&person, Version(1), &tester()));
         let done = soon("rollback", rollback).await.unwrap();
         assert_eq!((done.from, done.version), (bad, Version(bad.0 + 1)));
         node.await_version("person", done.version.0).await;
@@ -130,7 +130,7 @@ async fn a_run_in_progress_is_not_waited_for_and_does_not_come_again() {
         assert_eq!(name_of(&node).await, "Worse");
         assert!(publisher.metadata.pause(&name("person")).await.unwrap().is_some());
 
-        larder::admin::resume(&publisher.metadata, &name("person"), "test").await.unwrap();
+        publisher.metadata.resume_sync(&name("person"), "test", None).await.unwrap();
         let ended = start(&node, Trigger::Schedule).await.await.unwrap().unwrap();
         assert_eq!(ended.record.status, RunStatus::Unchanged);
     }
@@ -155,12 +155,12 @@ async fn a_rollback_keeps_how_the_collection_is_served_and_says_what_is_there() 
     );
 
     let person = name("person");
-    let rollback = async |to| publisher.rollback(&person, Version(to), "test").await;
+    let rollback = async |to| publisher.rollback(&person, Version(to), &tester()).await;
     for (to, message) in [(7, unknown.as_str()), (2, "person is at version 2; roll back to an earlier one")] {
         assert_eq!(rollback(to).await.unwrap_err().to_string(), message);
         assert_eq!(publisher.metadata.pause(&person).await.unwrap(), None, "nothing was paused");
     }
-    let none = publisher.rollback(&name("nosuch"), Version(1), "test").await.unwrap_err();
+    let none = publisher.rollback(&name("nosuch"), Version(1), &tester()).await.unwrap_err();
     assert_eq!(none.to_string(), "no collection is named \"nosuch\"; announced are: person");
 
     let done = rollback(1).await.unwrap();
@@ -195,7 +195,7 @@ async fn a_version_is_found_when_its_documents_are_gone() {
         let document = format!("data/store/catalog/{n:020}.json");
         std::fs::remove_file(node.directory.path().join(document)).unwrap();
     }
-    let done = publisher.rollback(&name("person"), Version(1), "test").await.unwrap();
+    let done = publisher.rollback(&name("person"), Version(1), &tester()).await.unwrap();
     assert_eq!((done.version, done.records), (Version(4), 40));
     node.await_version("person", 4).await;
     assert_eq!(name_of(&node).await, "Good");
@@ -206,10 +206,15 @@ async fn a_version_is_found_when_its_documents_are_gone() {
     assert_eq!(publisher.metadata.prune_runs(1, 1, soon).await.unwrap(), 2);
     let listed = publisher.store.listed_versions(&name("person"), Version(4)).await.unwrap();
     assert_eq!(listed, [4, 3, 2, 1].map(Version), "their manifests are there");
-    let gone = publisher.rollback(&name("person"), Version(1), "test").await.unwrap_err().to_string();
+    let gone = publisher.rollback(&name("person"), Version(1), &tester()).await.unwrap_err().to_string();
     let (_, named) = gone.split_once("data: ").unwrap();
     let named: Vec<_> = named.split(", ").map(|one| one.split_once(" (").unwrap().0).collect();
     assert_eq!(named, ["4", "3"], "{gone}");
+}
+
+async fn approve(publisher: &Publisher, run: RunId) -> Result<Approved, Error> {
+    let (progress, cancel, by) = (Progress::default(), Shutdown::new(), tester());
+    soon("approval", Box::pin(publisher.approve(run, &by, &progress, &cancel, |_| ()))).await
 }
 
 async fn held(node: &Node, sql: &str) -> RunId {
@@ -227,8 +232,10 @@ async fn exactly_what_was_held_is_announced() {
     let run = held(&node, "delete from people where id > 20").await;
     // What the model has become since does not matter.
     node.warehouse.execute("delete from people where id > 10; update people set name = 'Later'").await;
-    let held_run = publisher.held_run(run).await.unwrap();
-    let record = publisher.approve(&held_run, "test").await.unwrap().unwrap();
+    let manifest = publisher.metadata.held_run_by_id(run).await.unwrap().unwrap().manifest;
+    let Approved::Announced { record, .. } = approve(&publisher, run).await.unwrap() else {
+        panic!("announced")
+    };
     assert_eq!((record.id, record.status, record.version), (run, RunStatus::Announced, Some(Version(2))));
     assert_eq!(publisher.metadata.run(run).await.unwrap(), Some(record));
     assert_eq!(publisher.metadata.held_run(&name("person")).await.unwrap(), None);
@@ -239,18 +246,15 @@ async fn exactly_what_was_held_is_announced() {
     let newest = publisher.store.newest(None).await.unwrap().unwrap();
     assert_eq!(
         (newest.collections["person"].run_id, &newest.collections["person"].manifest),
-        (run, &held_run.manifest)
+        (run, &manifest)
     );
 
     // Approved once.
-    let again = publisher.held_run(run).await.unwrap_err();
-    assert_eq!(
-        (again.code(), again.to_string()),
-        ("run_not_held", format!("run {run} is not held: it is announced as version 2"))
-    );
-    let again = publisher.approve(&held_run, "test").await.unwrap_err();
-    assert_eq!(again.code(), "run_not_held");
-    let unknown = publisher.held_run(RunId::from_uuid(random::uuid())).await.unwrap_err();
+    let again = approve(&publisher, run).await.unwrap_err();
+    assert_eq!((again.code(), again.kind()), ("run_not_held", ErrorKind::Invalid));
+    let announced = (RunStatus::Announced, Some(Version(2)));
+    assert!(matches!(again, Error::NotHeld { status, version, .. } if (status, version) == announced));
+    let unknown = approve(&publisher, RunId::from_uuid(random::uuid())).await.unwrap_err();
     assert!(matches!(unknown, Error::UnknownRun { .. }));
 }
 
@@ -262,23 +266,31 @@ async fn what_was_held_is_not_announced_on_another_base() {
     node.warehouse.execute("update people set name = 'Second' where id = 1").await;
     node.sync("person").await;
     let run = held(&node, "delete from people where id > 20").await;
-    publisher.rollback(&name("person"), Version(1), "test").await.unwrap();
-    let held_run = publisher.held_run(run).await.unwrap();
-    let paused = publisher.approve(&held_run, "test").await.unwrap_err();
+    let held_run = publisher.metadata.held_run_by_id(run).await.unwrap();
+    publisher.rollback(&name("person"), Version(1), &tester()).await.unwrap();
+    let paused = approve(&publisher, run).await.unwrap_err();
     assert_eq!((paused.code(), paused.kind()), ("held_while_paused", ErrorKind::Conflict));
-    larder::admin::resume(&publisher.metadata, &name("person"), "test").await.unwrap();
-    assert_eq!(publisher.approve(&held_run, "test").await.unwrap(), None);
-    assert_eq!(publisher.held_run(run).await.unwrap(), held_run, "it is held on");
+    assert_eq!(publisher.metadata.held_run_by_id(run).await.unwrap(), held_run, "it is held on");
+    publisher.metadata.resume_sync(&name("person"), "test", None).await.unwrap();
     // Which run took its place: the one that is held now, or the one that passed.
+    let successor = async |run| match approve(&publisher, run).await.unwrap_err() {
+        error @ Error::HeldRunSuperseded { by, .. } => {
+            assert_eq!((error.code(), error.kind()), ("run_not_held", ErrorKind::Conflict));
+            by
+        }
+        error => panic!("{error}"),
+    };
     let later = held(&node, "update people set name = 'Third'").await;
-    let superseded = publisher.approve(&held_run, "test").await.unwrap_err();
-    let told = format!("run {run} is not held: it is superseded; {later} is held in its place");
-    assert_eq!(superseded.to_string(), told);
-    let passed = node.sync_with("person", true).await.record.id;
-    let superseded = publisher.approve(&held_run, "test").await.unwrap_err();
-    let told =
-        format!("run {run} is not held: it is superseded; {passed}, which is announced, came after it");
-    assert_eq!(superseded.to_string(), told);
+    assert_eq!(successor(run).await, Some((later, RunStatus::Held)));
+    publisher.rollback(&name("person"), Version(2), &tester()).await.unwrap();
+    publisher.metadata.resume_sync(&name("person"), "test", None).await.unwrap();
+    let Approved::RanAgain { ended, .. } = approve(&publisher, later).await.unwrap() else {
+        panic!("the rollback has changed the collection since")
+    };
+    assert_eq!((ended.record.status, ended.record.version), (RunStatus::Announced, Some(Version(5))));
+    node.await_version("person", 5).await;
+    assert_eq!(name_of(&node).await, "Third");
+    assert_eq!(successor(run).await, Some((ended.record.id, RunStatus::Announced)));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -290,10 +302,11 @@ async fn a_dropped_collection_begins_anew_with_a_higher_version() {
     node.warehouse.execute("update people set name = 'Second'").await;
     node.sync("person").await;
     let run = held(&node, "delete from people where id > 20").await;
-    publisher.rollback(&person, Version(1), "test").await.unwrap();
-    let refused = publisher.drop_collection(&person, true, "test").await.unwrap_err();
+    publisher.rollback(&person, Version(1), &tester()).await.unwrap();
+    let refused = publisher.drop_collection(&person, &tester()).await.unwrap_err();
     assert_eq!(refused.code(), "sync_configured");
-    let removed = publisher.drop_collection(&person, false, "test").await.unwrap();
+    let without_syncs = Publisher { registry: Registry::new(Vec::new()), ..publisher.clone() };
+    let removed = without_syncs.drop_collection(&person, &tester()).await.unwrap();
     assert_eq!((removed.version, removed.records), (Version(3), Some(40)));
     assert_eq!(publisher.metadata.pause(&person).await.unwrap(), None);
     let mut look = interval(Duration::from_millis(5));
@@ -304,12 +317,12 @@ async fn a_dropped_collection_begins_anew_with_a_higher_version() {
     })
     .await;
     assert_eq!(node.get("person", "id", "1").await.code(), "collection_not_found");
-    let unknown = publisher.drop_collection(&person, false, "test").await.unwrap_err();
+    let unknown = without_syncs.drop_collection(&person, &tester()).await.unwrap_err();
     assert_eq!(
         (unknown.code(), unknown.to_string().contains("announced are: none")),
         ("unknown_collection", true)
     );
-    assert_eq!(publisher.held_run(run).await.unwrap_err().code(), "run_not_held");
+    assert_eq!(approve(&publisher, run).await.unwrap_err().code(), "run_not_held");
 
     let ended = node.sync("person").await;
     assert_eq!((ended.record.status, ended.record.version), (RunStatus::Announced, Some(Version(4))));

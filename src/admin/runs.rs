@@ -1,0 +1,46 @@
+//! Sync runs: the newest, or one with its rejected rows.
+
+use super::{Admin, error::Error};
+use crate::domain::{
+    id::RunId,
+    name::CollectionName,
+    run::{RejectedRow, RunRecord},
+};
+
+/// Which runs to list.
+#[derive(Debug, Clone, Copy)]
+pub struct RunsFilter<'a> {
+    /// Those of one sync; `None` means of all.
+    pub sync: Option<&'a CollectionName>,
+    /// Only those that announced a version.
+    pub announced: bool,
+    /// The newest so many, 1,000 at most.
+    pub limit: usize,
+}
+
+impl Admin {
+    /// The newest runs, newest first. Runs of a sync that is no longer configured are listed too.
+    ///
+    /// # Errors
+    /// [`Error::UnknownSync`] for a name that is not configured and has no runs.
+    pub async fn runs(&self, filter: RunsFilter<'_>) -> Result<Vec<RunRecord>, Error> {
+        let RunsFilter { sync, announced, limit } = filter;
+        let runs = match announced {
+            true => self.metadata.announced_runs(sync, limit).await?,
+            false => self.metadata.runs(sync, limit).await?,
+        };
+        if let Some(name) = sync.filter(|_| runs.is_empty()) {
+            self.registry.find(name.as_str())?;
+        }
+        Ok(runs)
+    }
+
+    /// One run and its rejected rows.
+    ///
+    /// # Errors
+    /// [`Error::UnknownRun`].
+    pub async fn run(&self, id: RunId) -> Result<(RunRecord, Vec<RejectedRow>), Error> {
+        let run = self.metadata.run(id).await?.ok_or_else(|| Error::UnknownRun { id: id.to_string() })?;
+        Ok((run, self.metadata.rejected(id).await?))
+    }
+}
