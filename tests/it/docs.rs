@@ -87,6 +87,13 @@ fn codes() -> BTreeMap<String, PathBuf> {
                 }
             }
         }
+        // The tables of `codes!`: `"code" Kind: Variant,` line by line.
+        for (at, _) in text.match_indices("codes! {") {
+            let table = &text[at..at + text[at..].find("\n}").unwrap_or(0)];
+            for line in table.lines().filter(|line| line.trim_start().starts_with('"')) {
+                codes.extend(words(line).map(|word| (word.to_owned(), path.clone())));
+            }
+        }
         // Codes given outside such a function, but for the outcomes of metrics.
         for (at, _) in text.match_indices("code: \"") {
             let line = text[..at].rfind('\n').map_or(0, |newline| newline + 1);

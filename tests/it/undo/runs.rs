@@ -9,8 +9,8 @@ use larder::{
         manifest::Version,
         run::{RunRecord, RunStatus},
     },
-    engine::{self, Ended, RunRequest, Trigger},
-    support::random,
+    engine::{self, Ended, Progress, RunRequest, Trigger},
+    support::{random, shutdown::Shutdown},
 };
 use sqlx::{Connection, PgConnection};
 use tempfile::TempDir;
@@ -101,7 +101,8 @@ async fn a_run_in_progress_is_not_waited_for_and_does_not_come_again() {
         let running = start(&node, trigger).await;
         let open = open_run(&node).await;
         let person = name("person");
-        let rollback = Box::pin(publisher.rollback(&person, Version(1), &tester()));
+        let by = tester();
+        let rollback = Box::pin(publisher.rollback(&person, Version(1), &by));
         let done = soon("rollback", rollback).await.unwrap();
         assert_eq!((done.from, done.version), (bad, Version(bad.0 + 1)));
         node.await_version("person", done.version.0).await;

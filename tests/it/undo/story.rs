@@ -187,11 +187,7 @@ async fn a_held_run_is_approved() {
     let run = held(&node);
     node.run(&["rollback", "person", "--to", "1"]).expect(0);
     let paused = node.run(&["approve", &run]).expect(4);
-    let told = format!(
-        "person has changed since {run} was held, so exactly that can no longer be announced, and its sync is \
-         paused (rolled back to 1), so it does not run again by itself; "
-    );
-    assert!(paused.stderr.starts_with(&told), "{paused:?}");
+    assert!(paused.stderr.contains(&run) && paused.stderr.contains("(rolled back to 1)"), "{paused:?}");
     assert!(paused.stderr.ends_with("  code: held_while_paused\n"), "{paused:?}");
     assert_eq!(reader.until("person", "Good", 3).await, 3, "nothing ran");
     node.run(&["resume", "person"]).expect(0);
