@@ -1,5 +1,5 @@
 #!/bin/sh
-# Runs once, when the database is made: one database for metadata, one that plays the warehouse.
+# Runs once, when the server is created: one database for metadata, and one as the warehouse.
 set -eu
 
 psql -v ON_ERROR_STOP=1 --username postgres \
