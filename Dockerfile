@@ -7,7 +7,7 @@ COPY Cargo.toml Cargo.lock ./
 COPY src ./src
 COPY migrations ./migrations
 COPY config ./config
-# Tests and benches are named in Cargo.toml but not needed for the binary.
+# Cargo.toml names tests and benches. The binary does not need them, so empty files replace them.
 RUN mkdir -p tests/it benches \
  && touch tests/it/main.rs \
  && for bench in $(sed -n 's/^path = "\(benches\/.*\)"/\1/p' Cargo.toml); do mkdir -p "$(dirname "$bench")"; echo 'fn main() {}' > "$bench"; done \
@@ -26,11 +26,11 @@ USER 10001:10001
 WORKDIR /var/lib/larder
 VOLUME /var/lib/larder
 EXPOSE 8080
-# Relative paths are from the configuration's directory: ./data is in the volume.
+# Relative paths start at the configuration's directory, so that ./data is in the volume.
 ENV LARDER_CONFIG=/var/lib/larder/larder.toml
-# The orchestrator sends SIGTERM: the node fails /readyz first, finishes what is in flight, then ends.
+# On SIGTERM the node first fails /readyz, then finishes the requests in flight, then ends.
 STOPSIGNAL SIGTERM
-# Who is unhealthy may be killed, so it is not asked whether everything is loaded; that is for balancers.
+# An unhealthy container may be killed, so the check is /livez. Load balancers check /readyz.
 HEALTHCHECK --interval=10s --timeout=3s --start-period=60s --retries=3 \
   CMD ["larder", "health", "--url", "http://127.0.0.1:8080/livez"]
 ENTRYPOINT ["larder"]

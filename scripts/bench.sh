@@ -1,19 +1,20 @@
 #!/usr/bin/env bash
-# Measures what docs/benchmarks.md reports, side by side in one run, and prints the table.
+# Runs the benchmarks of docs/benchmarks.md, side by side in one run, and prints their tables.
 #   scripts/bench.sh            everything
-#   scripts/bench.sh cache      look-up, load and changes of the cache alone
+#   scripts/bench.sh cache      look-ups, builds and changes of the cache alone
 #   scripts/bench.sh sync       syncs of 1 M rows against psql's copy on a private Postgres
 #   scripts/bench.sh memory     memory and restart against Redis (after `sync`, in one run)
 #   scripts/bench.sh read       CPU a request against a bare hyper server and nginx
 #   scripts/bench.sh tail       latency at half the top rate, alone and during syncs
 #   scripts/bench.sh apply      changes that arrive while readers saturate the server
 #   scripts/bench.sh connections  memory of idle connections
-#   scripts/bench.sh takeover   a publisher is killed: how soon its standby announces
-#   scripts/bench.sh regions    that, and two regions on an S3-compatible server: announced to visible, rollback, restart
-# Needs Rust, PostgreSQL's server and client, redis-server, redis-cli, nginx, taskset, curl and bc; `takeover`
-# and `regions` also moto, which scripts/test.sh installs.
-# ROWS=1000000, REPEAT=3, SECONDS_EACH=5 (a round), CONNECTIONS=10000, LARDER and BENCH_HTTP (binaries that are
-# built already) may be set. All servers listen on loopback or sockets and end with the script.
+#   scripts/bench.sh takeover   time until a standby announces after its publisher was killed
+#   scripts/bench.sh regions    takeover, and two regions on an S3-compatible server: announced to visible, rollback,
+#                               restart
+# Needs Rust, PostgreSQL's server and client, redis-server, redis-cli, nginx, taskset, curl and bc. `takeover`
+# and `regions` also need moto, which scripts/test.sh installs.
+# Variables: ROWS=1000000, REPEAT=3, SECONDS_EACH=5 (of a round), CONNECTIONS=10000, LARDER and BENCH_HTTP (built
+# binaries). All servers listen on loopback or Unix sockets, and end with the script.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 what=${1:-all}
@@ -23,7 +24,7 @@ repeat=${REPEAT:-3}
 work=$(mktemp -d)
 pids=()
 finish() {
-  # A node that was started in a subshell leaves its id in its directory.
+  # A node started in a subshell writes its process id to its directory.
   for pid in "${pids[@]}" $(cat "$work"/*/pid 2>/dev/null); do kill -TERM "$pid" 2>/dev/null || true; done
   for pid in "${pids[@]}"; do wait "$pid" 2>/dev/null || true; done
   rm -rf "$work"
@@ -53,7 +54,7 @@ start_postgres() {
     as=(setpriv --reuid=postgres --regid=postgres --clear-groups)
   fi
   "${as[@]}" "$bin/initdb" -D "$work/pg/data" -A trust -U bench -E UTF8 --locale=C.UTF-8 >/dev/null
-  # Away from the directory above, which another user may not read.
+  # In /, since the other user may not read the current directory.
   (cd / && exec "${as[@]}" "$bin/postgres" -D "$work/pg/data" -k "$work/pg" -c listen_addresses= \
     -c fsync=off -c shared_buffers=2GB -c max_wal_size=8GB -c autovacuum=off >"$work/pg.log" 2>&1) &
   pids+=($!)
@@ -62,7 +63,7 @@ start_postgres() {
   cat "$work/pg.log" >&2; exit 1
 }
 
-# Source, model, sync and log of the nodes that sync customers.
+# The sections for source, model, sync and log.
 sync_sections() {
   cat <<TOML
 [sources.warehouse]
@@ -107,7 +108,7 @@ stop() { kill -TERM "$server"; wait "$server" 2>/dev/null || true; }
 version() { curl -s -o /dev/null -D - -H "Authorization: Bearer $key" \
   http://127.0.0.1:18080/v1/collections/customer/records/id/1 | tr -d '\r' | awk 'tolower($1)=="x-data-version:" {print $2}'; }
 await_version() { while [ "$(version)" != "$1" ]; do sleep 0.01; done; }
-# Until the server has nothing left to do: it copies what it serves into its own directory.
+# Waits until the server is idle: after a load it copies its segments into its own directory.
 settle() {
   local before after=x
   until [ "$after" = "${before:-}" ]; do
@@ -127,7 +128,7 @@ copy_seconds() {
   done | median
 }
 
-# One sync run by the command, beside the running server; seconds until the server shows the version.
+# Runs one sync by command beside the server; prints the seconds until the server serves the version.
 sync_visible() { # directory version
   local begin; begin=$(now)
   "$larder" sync --config "$1/larder.toml" customer >"$1/sync.log" 2>&1 || { cat "$1/sync.log" >&2; exit 1; }
@@ -181,7 +182,7 @@ bench_sync() {
 
 bench_memory() {
   need redis-server; need redis-cli
-  # A restart from local files, store and warehouse untouched.
+  # A restart from local files, without store and warehouse.
   local begin restart resident
   begin=$(now); serve "$node"; await_version 2; restart=$(since "$begin")
   resident=$(rss "$server"); stop
@@ -229,5 +230,5 @@ case $what in
   all) bench_cache; bench_sync; bench_memory; for what in read tail apply connections regions; do "$0" "$what"; done ;;
   *) echo "usage: scripts/bench.sh [cache|sync|memory|read|tail|apply|connections|takeover|regions]" >&2; exit 2 ;;
 esac
-# A measurement of refusals is none.
+# A measurement of failed requests is worthless.
 [ ! -s "$failures" ] || { echo "requests failed:" >&2; cat "$failures" >&2; exit 1; }

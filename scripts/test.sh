@@ -1,7 +1,6 @@
 #!/usr/bin/env bash
-# The one command that tests everything: format, lints, documentation, all tests.
-# On a fresh Debian machine with Rust it installs what is missing when it runs as root,
-# and says what to install otherwise.
+# Checks everything: format, lints, documentation, all tests.
+# On a Debian machine with Rust it installs missing programs when it runs as root, and names them otherwise.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -13,11 +12,11 @@ has_postgres() {
   compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null
 }
 
-# Shopify's Liquid. Debian's package of it does not ask for Ruby itself.
+# Shopify's Liquid. Debian's package of it does not depend on Ruby.
 has_liquid() { ruby -e 'require "liquid"' >/dev/null 2>&1; }
 
-# Python programs of the tests, each in a virtual environment of its own: target/NAME, where the tests
-# look for it, filled from scripts/NAME-requirements.txt, whose copy says that it is the one pinned.
+# Python programs of the tests. Each has a virtual environment in target/NAME, where the tests find it, made from
+# scripts/NAME-requirements.txt. A copy of that file in it tells that the installation is complete and current.
 PYTHON_PROGRAMS=(schemathesis moto)
 
 has_python_program() { cmp -s "scripts/$1-requirements.txt" "target/$1/requirements.txt"; }
@@ -46,7 +45,7 @@ install_missing() {
   has_liquid || missing+=(ruby ruby-liquid)
   command -v node >/dev/null 2>&1 || missing+=(nodejs)
   command -v npm >/dev/null 2>&1 || missing+=(npm)
-  # Debian's python3 comes without what makes virtual environments.
+  # Debian's python3 lacks the modules for virtual environments.
   has_python_programs || python3 -c 'import venv, ensurepip' >/dev/null 2>&1 || missing+=(python3-venv)
   [ ${#missing[@]} -eq 0 ] && return 0
   if [ "$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null 2>&1; then
@@ -54,7 +53,7 @@ install_missing() {
     exit 1
   fi
   say "installing ${missing[*]}"
-  # The package would start a server of its own and create a cluster; the tests start theirs.
+  # Keep the package from creating a cluster and starting a server. The tests start their own.
   export DEBIAN_FRONTEND=noninteractive
   apt-get update -q
   mkdir -p /etc/postgresql-common
@@ -63,8 +62,8 @@ install_missing() {
   apt-get install -q -y --no-install-recommends "${missing[@]}"
 }
 
-# Node programs of the tests, as they are pinned, outside of the sources: target/NAME, filled from the
-# directory's package-lock.json. npm writes the last file when it has finished.
+# Node programs of the tests, in target/NAME, from the directory's package-lock.json. npm writes
+# node_modules/.package-lock.json when it has finished.
 install_node_program() {
   local installed="target/$1" pinned="$2"
   cmp -s "$pinned/package-lock.json" "$installed/package-lock.json" \

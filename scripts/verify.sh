@@ -1,28 +1,28 @@
 #!/usr/bin/env bash
-# Verifies, at full size, that Larder serves exactly what Postgres has: 1,000,000 rows of
-# scripts/bench/model.sql, synced by a configuration file through a running server.
+# Verifies at full size that Larder serves exactly the rows of Postgres: 1,000,000 rows of
+# scripts/bench/model.sql, synced with a configuration file and served by a server.
 #
 #   scripts/verify.sh
 #   ROWS=50000 SAMPLE=2000 SEED=0.25 LARDER=target/debug/larder scripts/verify.sh
 #
 #   ROWS     rows of the model                                             default 1000000
-#   SAMPLE   records compared in every field, twice, and looked up by
-#            email as well                                                 default 10000
-#   SEED     from -1 to 1: which records; another one, other records       default random, printed
-#   LARDER   the program                                                   default target/release/larder,
+#   SAMPLE   number of records compared in every field, twice, and looked
+#            up by email                                                   default 10000
+#   SEED     from -1 to 1; chooses the records                             default random, printed
+#   LARDER   the binary                                                    default target/release/larder,
 #                                                                          built first
 #
-# What it does:
-#   1. starts a private Postgres (socket only) and a private server on ports of its own,
-#   2. syncs the model, asks for random records with curl, loads the answers into Postgres and lets
-#      Postgres compare every field with the row: text of numbers and dates, nested JSON, order of keys,
-#   3. inserts, changes and deletes a tenth of the rows, syncs, compares again,
-#   4. looks random records up by email, spelt otherwise, and rows that are gone, which must be misses,
-#   5. compares the number of records with count(*), and what a run without changes says.
+# Steps:
+#   1. starts a private Postgres (socket only) and a private server on free ports,
+#   2. syncs the model, reads random records with curl, loads the answers into Postgres and compares every
+#      field with the row there: text of numbers and dates, nested JSON, order of keys,
+#   3. inserts, changes and deletes a tenth of the rows, syncs, and compares again,
+#   4. looks up random records by email in another spelling, and deleted rows, which must be misses,
+#   5. compares the number of records with count(*), and checks that a run without changes is unchanged.
 #
-# Prints what it compared. Exit code 0: everything agrees; 1: something differs (the first
-# differences of each field are printed) or could not be run. Everything is removed at the end.
-# Needs bash, curl, psql and Postgres's server programs; Rust unless LARDER is given.
+# Prints what it compared. Exit code 0: everything agrees. Exit code 1: a field differs (the first difference of
+# each field is printed), or a step failed. Everything is removed at the end.
+# Needs bash, curl, psql and Postgres's server programs, and Rust unless LARDER is set.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 rows=${ROWS:-1000000}
@@ -43,10 +43,10 @@ trap finish EXIT
 say() { printf '%s\n' "$*"; }
 die() { printf '%s\n' "$*" >&2; tail -n 5 "$work"/*.log >&2 2>/dev/null || true; exit 1; }
 need() { command -v "$1" >/dev/null 2>&1 || die "missing: $1"; }
-# Runs a command until it succeeds, at most for a minute.
+# Repeats a command until it succeeds, for a minute at most.
 await() { # what command...
   local what=$1 end=$((SECONDS + 60)); shift
-  until "$@"; do [ "$SECONDS" -lt "$end" ] || die "not within a minute: $what"; sleep 0.05; done
+  until "$@"; do [ "$SECONDS" -lt "$end" ] || die "timed out after a minute: $what"; sleep 0.05; done
 }
 
 start_postgres() {
@@ -94,7 +94,7 @@ TOML
   await "the server's address" grep -q 'public=' "$work/server.log"
   base=http://$(sed -n 's/.*public=\([0-9.:]*\).*/\1/p' "$work/server.log" | head -1)
   await "readiness" curl -sf -o /dev/null "$base/readyz"
-  # The key stands in a file that curl reads, not in anybody's list of processes.
+  # curl reads the key from a file, so that it is in no list of processes.
   (umask 077 && printf 'silent\nheader = "Authorization: Bearer %s"\n' \
     "$("$larder" keys create --config "$work/larder.toml" --name verify --all-collections 2>/dev/null)" >"$work/curlrc")
   await "the key" test_key
@@ -112,17 +112,17 @@ sync() { # version
   await "version $1" serves "$1"
 }
 
-# Asks for paths (a column of a query, in the order of its number) and keeps number, status and body.
+# Requests the paths of a query in the order of their numbers; stores number, status and body.
 ask() { # query of (number, path)
   sql -c "select format('url = \"%s%s\"', '$base/v1/collections/customer/records/', path) from ($1) as asked(number, path) order by number" >"$work/urls"
-  # A body is one line without a tab: JSON escapes both.
+  # A body has no line feed and no tab: JSON escapes both.
   curl -K "$work/curlrc" -K "$work/urls" -w '\t%{http_code}\n' >"$work/answers" || true
   [ "$(wc -l <"$work/answers")" -eq "$(wc -l <"$work/urls")" ] || die "some requests have no answer"
   sql -c "truncate answers restart identity" \
     -c "\\copy answers (body, status) from '$work/answers' with (format csv, delimiter E'\\t', quote E'\\x01')"
 }
 
-# What must be true of every answer, one condition for each field; prints how many it checked.
+# Compares every answer with its row, field by field; prints how many records agree.
 compare() { # what
   sql -v what="$1" <<'SQL' >"$work/differences"
 create temporary view pairs as
@@ -138,7 +138,7 @@ with checked as (
     ('email', p.body ->> 'email', p.email),
     ('full_name', p.body ->> 'full_name', p.full_name),
     ('external_id', p.body ->> 'external_id', p.external_id::text),
-    -- The text of a number, with its digits; null has a text too.
+    -- The text of a number with all its digits, or of null.
     ('lifetime_value', (p.body -> 'lifetime_value')::text, coalesce(p.lifetime_value::text, 'null')),
     ('churn_risk', (p.body -> 'churn_risk')::text,
       case when p.churn_risk = 0 then '0' else p.churn_risk::text::numeric::text end),
@@ -146,10 +146,10 @@ with checked as (
     ('signed_up', p.body ->> 'signed_up', to_char(p.signed_up, 'YYYY-MM-DD')),
     ('updated_at', p.body ->> 'updated_at',
       rtrim(rtrim(to_char(p.updated_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US'), '0'), '.') || 'Z'),
-    -- As jsonb: digits and members count, the order of members is jsonb's own on both sides.
+    -- As jsonb, digits and members are compared; jsonb orders the members on both sides.
     ('90_day_summary', (p.body -> '90_day_summary')::jsonb::text, p."90_day_summary"::text),
     ('recommendations', (p.body -> 'recommendations')::jsonb::text, p.recommendations::text),
-    -- The order of nested members: what is served is the text of the column without its spaces.
+    -- The order of nested members: the served text is that of the column without its spaces.
     ('nested order', replace((p.body -> 'recommendations')::text, ' ', ''), replace(p.recommendations::text, ' ', ''))
   ) as f(field, served, expected)
 )
@@ -160,14 +160,14 @@ from checked group by 1, 2 order by 1, 2;
 SQL
   if grep -q '^differs' "$work/differences" || ! grep -q '^same' "$work/differences"; then
     cat "$work/differences" >&2
-    die "$1: what is served differs from what Postgres has"
+    die "$1: served records differ from the rows in Postgres"
   fi
   say "  $1: $(sql -c 'select count(*) from answers') records agree in $(grep -c '^same' "$work/differences") respects each"
 }
 
-# Chooses rows at random: those of `where`, at most `limit`.
+# Chooses at most `limit` random rows of `where`.
 choose() { # where limit
-  # A seed counts for the session.
+  # setseed() is valid for the session.
   sql -c "truncate chosen restart identity" -c "do 'begin perform setseed($seed); end'" \
     -c "insert into chosen (user_id) select user_id from customers where $1 order by random() limit $2"
 }
@@ -214,8 +214,8 @@ compare "by email in capitals, with a space"
 
 ask "select number, 'id/' || user_id from gone where number <= $sample"
 found=$(sql -c "select count(*) from answers where status <> '404' or body::json #>> '{error,code}' <> 'record_not_found'")
-[ "$found" -eq 0 ] || die "$found records of rows that are gone are still served"
-say "  gone: $(sql -c 'select count(*) from answers') records are misses"
+[ "$found" -eq 0 ] || die "$found records of deleted rows are still served"
+say "  deleted: $(sql -c 'select count(*) from answers') records are misses"
 
 records=$("$larder" status --config "$work/larder.toml" --json | sed -n 's/^ *"records": *\([0-9]*\).*/\1/p' | head -1)
 count=$(sql -c 'select count(*) from customers')
@@ -223,5 +223,5 @@ count=$(sql -c 'select count(*) from customers')
 say "  $records records, as many as rows"
 say "sync without a change"
 sync 2
-grep -q unchanged "$work/sync.log" || die "a sync without a change was not unchanged"
+grep -q unchanged "$work/sync.log" || die "a sync without changes announced a version"
 say "everything agrees"

@@ -1,4 +1,4 @@
-//! Segment files and a manifest, as a publisher would write them.
+//! Writes segment files and a manifest as a publisher does.
 
 use std::{fs, path::Path, sync::Arc, time::Instant};
 
@@ -19,7 +19,7 @@ use larder::{
 
 use crate::{SEED, records};
 
-/// Makes the files of one collection.
+/// Writes the files of one collection.
 pub(crate) struct Publisher<'a> {
     folder: &'a Path,
     size: u64,
@@ -101,7 +101,7 @@ impl<'a> Publisher<'a> {
         fs::write(self.folder.join("manifest.json"), json).expect("a file");
     }
 
-    /// Writes the base in the order of a hash, as a warehouse would hand it out.
+    /// Writes the base in a shuffled order, as a warehouse returns rows.
     pub(crate) fn base(&mut self) {
         self.manifest.version = Version(1);
         self.manifest.records = self.size;
@@ -124,7 +124,7 @@ impl<'a> Publisher<'a> {
         println!("bodies of {} bytes stored as {} bytes", raw / size, packed / size);
     }
 
-    /// Writes a segment of changes: of ten rows eight change a body, one comes, one goes.
+    /// Writes a segment of changes. Of ten rows, eight change a body, one is new and one is deleted.
     pub(crate) fn changes(&mut self, count: u64) {
         self.manifest.version.0 += 1;
         let mut encoder = Encoder::new(&self.codec).expect("an encoder");
@@ -133,7 +133,7 @@ impl<'a> Publisher<'a> {
         let round = self.manifest.version.0;
         for n in 0..count {
             let number = round * 100_000_000 + n;
-            // Every version changes rows of its own, all over the base.
+            // Every version changes other rows, spread over the base.
             let known = (n * 10 + round) * 7_919 % self.size;
             match n % 10 {
                 9 => records::record(SEED, round, number, &mut record),

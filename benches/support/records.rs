@@ -1,4 +1,4 @@
-//! Realistic records, about 790 bytes of JSON each, made from a seed: the same everywhere.
+//! Realistic records of about 790 bytes of JSON. A seed determines them.
 
 use std::io::Write;
 
@@ -180,7 +180,7 @@ const LABELS: &[&str] = &[
 ];
 const TIERS: &[&str] = &["free", "standard", "premium", "family"];
 
-/// A small generator of pseudo-random numbers (`SplitMix64`).
+/// A pseudo-random number generator (`SplitMix64`).
 pub(crate) struct Random(pub(crate) u64);
 
 impl Random {
@@ -212,8 +212,8 @@ impl Random {
     }
 }
 
-/// Makes record `number` of the content that `seed` and `round` name: another round gives the same
-/// keys and e-mail addresses with other bodies. One secondary index: the e-mail address.
+/// Writes record `number` to `out`. Another `round` gives the same keys and e-mail addresses with other
+/// bodies. The only secondary index is the e-mail address.
 pub(crate) fn record(seed: u64, round: u64, number: u64, out: &mut Record) {
     let mut fixed = Random(seed ^ number.wrapping_mul(0xd6e8_feb8_6659_fd93));
     let mut random = Random(fixed.next() ^ round.wrapping_mul(0xa076_1d64_78bd_642f));
@@ -262,12 +262,12 @@ pub(crate) fn record(seed: u64, round: u64, number: u64, out: &mut Record) {
         random.name(),
         random.name(),
     )
-    .expect("a vector takes all");
+    .expect("writes to a vector do not fail");
     for concert in 0..2 {
         let (artist, place, date) = (random.name(), random.pick(CITIES).0, random.date(2026, 2));
         let comma = if concert == 0 { "" } else { "," };
         write!(body, "{comma}{{\"artist\":\"{artist}\",\"location\":\"{place}\",\"event_date\":\"{date}\"}}")
-            .expect("a vector takes all");
+            .expect("writes to a vector do not fail");
     }
     write!(
         body,
@@ -277,5 +277,5 @@ pub(crate) fn record(seed: u64, round: u64, number: u64, out: &mut Record) {
         random.pick(LABELS),
         random.date(2026, 2),
     )
-    .expect("a vector takes all");
+    .expect("writes to a vector do not fail");
 }

@@ -1,4 +1,4 @@
-//! libFuzzer's way to every target of `larder::fuzzing`: `LARDER_FUZZ_TARGET` names the one to run.
+//! Runs one target of `larder::fuzzing` under libFuzzer. `LARDER_FUZZ_TARGET` names it.
 #![no_main]
 
 use std::{env, sync::LazyLock};
@@ -9,13 +9,13 @@ static TARGET: LazyLock<&Target> = LazyLock::new(|| {
     let name = env::var("LARDER_FUZZ_TARGET").unwrap_or_default();
     TARGETS.iter().find(|target| target.name == name).unwrap_or_else(|| {
         let names: Vec<&str> = TARGETS.iter().map(|target| target.name).collect();
-        eprintln!("LARDER_FUZZ_TARGET names the target, one of: {}", names.join(" "));
+        eprintln!("set LARDER_FUZZ_TARGET to one of: {}", names.join(" "));
         std::process::exit(2)
     })
 });
 
 libfuzzer_sys::fuzz_target!(
-    // Before libFuzzer watches: a wrong name is no finding.
+    // Before libFuzzer starts: a wrong name is not a finding.
     init: {
         LazyLock::force(&TARGET);
     },

@@ -1,4 +1,4 @@
--- Syncs whose scheduled runs wait for `larder resume`: since when, by whom, why.
+-- Syncs whose scheduled runs are paused until `larder resume`: since when, by whom, why.
 
 create table pauses (
     sync text not null primary key,

@@ -1,3 +1,3 @@
--- The rollback that a pause was made for, by the run id of its manifest, until it is known to be announced.
+-- The run id of the rollback's manifest that a pause belongs to, until the rollback is known to be announced.
 
 alter table pauses add column pending text;

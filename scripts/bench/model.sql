@@ -1,5 +1,5 @@
--- One million customers of about 800 bytes of JSON each: nested JSON, nulls, uuids, numerics, dates,
--- text that is not ASCII. Repeatable: everything follows from the row's number.
+-- One million customers of about 800 bytes of JSON each: nested JSON, nulls, uuids, numerics, dates and
+-- non-ASCII text. All values follow from the row's number, so that every run has the same rows.
 create table customers as
 select
   n as user_id,

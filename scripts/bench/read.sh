@@ -1,12 +1,11 @@
-# The read path against a bare hyper server and nginx: CPU a request, each server alone on one core,
-# the load on the other, in turns. Sourced by scripts/bench.sh, whose functions it uses, as are those
-# of servers.sh.
+# CPU a request of Larder, a bare hyper server and nginx, in turns. The server has one core, the load generator
+# the other. scripts/bench.sh sources this file, which uses its functions and those of servers.sh.
 
-# A process's user and system time, all threads, in ticks of 10 ms, and what the scheduler gave it, in ns:
-# ticks are sampled, the scheduler counts.
+# User and system time of all threads of a process, in ticks of 10 ms, and its time by the scheduler in ns.
+# Ticks are sampled; the scheduler counts.
 cpu() { echo "$(awk '{print $14, $15}' "/proc/$1/stat") $(cat "/proc/$1"/task/*/schedstat | awk '{n += $1} END {print n}')"; }
 
-# One round: user, system and all microseconds a request, requests a second, p50, p99, p99.9, failures.
+# One round: user, system and total microseconds a request, requests a second, p50, p99, p99.9, failures.
 measure() { # pid load-arguments...
   local pid=$1 before after report n; shift
   before=$(cpu "$pid")
@@ -40,7 +39,7 @@ measure_round() { # directory-of-rounds
   measure "$server" "${large[@]}" --header "Accept-Encoding: gzip" >>"$1/gzip"
 }
 
-# What a caller that accepts gzip gets: bodies below compress_min_bytes are left as they are.
+# The coding that a caller accepting gzip gets: bodies below compress_min_bytes are not compressed.
 coding_of_large() {
   local coding
   coding=$(curl -s -o /dev/null -D - -H "Authorization: Bearer $key" -H "Accept-Encoding: gzip" \
@@ -55,7 +54,7 @@ bench_read() {
   start_read manual
   start_bare "$bare_at"
   bare=$started
-  # The same answer in every header: what the headers alone cost is not Larder's doing.
+  # Larder's headers, since their cost is not Larder's own.
   start_bare "$equal_at" "${answer_headers[@]}"
   equal=$started
   start_nginx

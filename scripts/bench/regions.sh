@@ -1,12 +1,11 @@
-# Two regions on one S3-compatible server: how soon what is announced is visible in both, a rollback of
-# everything, a restart without the network, and how soon a standby goes on after its publisher's death.
-# Sourced by scripts/bench.sh, whose functions it uses.
+# Two regions on one S3-compatible server: time from announcement to visible, rollback of everything, restart
+# without the store, and takeover by a standby. scripts/bench.sh sources this file, which uses its functions.
 store_at=127.0.0.1:15000
 poll=${POLL_INTERVAL:-1s}
 
 start_store() {
   [ -x target/moto/bin/python ] || { echo "missing: moto; scripts/test.sh installs it" >&2; exit 1; }
-  # One request at a time: moto by itself does not hold creations apart, and publishers refuse such a store.
+  # One request at a time: moto does not serialise creations, and publishers refuse such a store.
   target/moto/bin/python tests/it/support/s3_server.py "${store_at#*:}" >"$work/store.log" 2>&1 &
   store=$!
   pids+=("$store")
@@ -49,21 +48,21 @@ hub() { "$larder" "$@" --config "$work/hub/larder.toml" 2>"$work/hub/log" || { c
 version_at() { curl -s -o /dev/null -D - -H "Authorization: Bearer $key" \
   "http://127.0.0.1:$1/v1/collections/customer/records/id/1" | tr -d '\r' | awk 'tolower($1)=="x-data-version:" {print $2}'; }
 
-# When both regions show a version: seconds since the command that announced it had ended.
+# Seconds until both regions serve a version, from the end of the command that announced it.
 visible_everywhere() { # version
   local begin; begin=$(now)
   for port in 18100 18110; do while [ "$(version_at $port)" != "$1" ]; do sleep 0.005; done; done
   since "$begin"
 }
 
-# A cheap request to the store and back, in seconds.
+# The round trip of a small request to the store, in seconds.
 round_trip() {
   for _ in $(seq 20); do
     curl -s -o /dev/null -w '%{time_total}\n' "http://$store_at/bench/larder/catalog/head"
   done | median
 }
 
-# Seconds until a node that was killed answers with what it served before, and until it is ready.
+# Kills a node and starts it; seconds until it serves the version of before, and until it is ready.
 restarted() {
   local begin first
   pkill -KILL -F "$work/eu/pid"; while kill -0 "$(cat "$work/eu/pid")" 2>/dev/null; do sleep 0.01; done
@@ -107,10 +106,10 @@ bench_regions() {
     hub sync customer >/dev/null; announced=$((announced + 1)); visible_everywhere $announced >/dev/null
   done
   printf '| rollback announced to visible in both regions, everything | %s s |\n' "${rolled[*]}"
-  sleep 2 # What was applied last is on the disk.
-  # A store that is stopped takes connections and says nothing; one that has ended refuses them.
+  sleep 2 # until the last version is on disk
+  # A stopped store accepts connections and does not answer; one that has ended refuses them.
   kill -STOP "$store"
-  printf '| killed, restarted beside a mute store: first record, ready | %s s |\n' "$(restarted)"
+  printf '| killed, restarted while the store does not answer: first record, ready | %s s |\n' "$(restarted)"
   kill -CONT "$store"; kill -TERM "$store"; wait "$store" 2>/dev/null || true
   printf '| killed, restarted without a store: first record, ready | %s s |\n' "$(restarted)"
 }
@@ -163,7 +162,7 @@ await_true() { # what command...
     sleep 0.01
   done
 }
-# A killed holder's lease lasts 12 s; this is far more.
+# In seconds; the lease of a killed holder lasts 12 s.
 takeover_max=60
 has_holder() { holder=$(books "select holder from leases where name = 'sync:tick' and expires_at > extract(epoch from clock_timestamp()) * 1000000"); [ -n "$holder" ]; }
 is_waited_for() { [ "$(psql -qAtc "select count(*) from pg_stat_activity where wait_event_type = 'Lock'")" -gt 0 ]; }
@@ -180,7 +179,7 @@ bench_takeover() {
   serve_region second 18140
   await_true announcement has_announced_after 0
   for round in $(seq "$repeat"); do
-    # The holder dies in the middle of a run: its lease is not given back.
+    # The holder is killed in a run, so that it does not release its lease.
     mkfifo "$work/lock$round"
     psql -qAt <"$work/lock$round" >/dev/null & lock=$!
     pids+=("$lock")

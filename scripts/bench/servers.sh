@@ -1,5 +1,5 @@
-# The servers of the read benches: Larder with three collections, bare hyper, nginx. Sourced by
-# scripts/bench.sh, whose functions it uses.
+# The servers of the read benchmarks: Larder with three collections, bare hyper, nginx. scripts/bench.sh
+# sources this file, which uses its functions.
 seconds=${SECONDS_EACH:-5}
 connections=${CONNECTIONS:-10000}
 public=127.0.0.1:18080
@@ -9,10 +9,10 @@ equal_at=127.0.0.1:18092
 nginx_at=127.0.0.1:18091
 large_rows=$((rows < 20000 ? rows : 20000))
 failures=$work/failures
-# What servers are started under: a core of their own, or nothing.
+# The command under which servers start: `taskset` for a core of their own, or nothing.
 pin=()
 
-# The value of one name in a report of the load generator.
+# One value of a report of the load generator.
 field() { tr ' ' '\n' <<<"$2" | sed -n "s/^$1=//p"; }
 note_failures() { [ "$(field failures "$1")" = 0 ] || echo "$1" >>"$failures"; }
 record() { echo "/v1/collections/$1/records/id/{}"; }
@@ -29,7 +29,7 @@ write_read_config() { # schedule-of-packed
   local fields='user_id, email, full_name, external_id, lifetime_value, churn_risk, city, signed_up, updated_at, \"90_day_summary\"'
   local rest="recommendations->>'offer_code' as offer_code, recommendations->'concerts'->0 as concert from customers"
   local small="select $fields, $rest"
-  # With the time of the snapshot in it every record is another one in every run.
+  # The time of the snapshot changes every record in every run.
   local packed=$small
   [ "${every_record_changes:-no}" = no ] || packed="select $fields, (select floor(extract(epoch from now()))::bigint) as tick, $rest"
   local large="select user_id, (select jsonb_agg(md5((user_id * 31 + i)::text)) from generate_series(1, 110) i) as codes from customers where user_id <= $large_rows"
@@ -91,7 +91,7 @@ await_answer() { # pid url
   done
 }
 
-# A server with all three collections loaded, a key, a body of each, and the headers of an answer.
+# Starts a server and loads all three collections; gets a key, a body of each, and the headers of an answer.
 prepare_read() {
   need curl; need nginx; need taskset; need bc
   build_http

@@ -1,9 +1,9 @@
-# Latency while the node works: reads at a fixed rate during syncs, changes that arrive while readers
-# saturate the server, and what idle connections hold. Every process may use every core. Sourced by
-# scripts/bench.sh, whose functions it uses, as are those of servers.sh.
+# Latency of reads at a fixed rate during syncs, changes while readers saturate the server, and memory of idle
+# connections. Every process may use every core. scripts/bench.sh sources this file, which uses its functions
+# and those of servers.sh.
 
-# Clients are on other machines: the generator's own waiting for a core is none of the server's latency.
-# Where priority may be raised it goes first; how late it was all the same is in the table.
+# Real clients run on other machines, so the generator's wait for a core is not latency of the server. It runs
+# at a higher priority where that is permitted, and the table shows how late it was.
 ahead=()
 if [ "$(nice -n -10 nice 2>/dev/null)" -lt "$(nice)" ]; then ahead=(nice -n -10); fi
 
@@ -15,15 +15,15 @@ at_rate() { # rate address path
   echo "$(field p50 "$report") $(field p99 "$report") $(field p999 "$report") $(field late999 "$report") $(field failures "$report")"
 }
 
-# Syncs of all rows by a process of its own, begun on whole seconds as the server's scheduler does,
-# until a file asks for the end: a killed sync would hold its lease for a while.
+# Syncs all rows in a separate process, at whole seconds like the server's scheduler, until a file exists. To
+# kill it would leave its lease held.
 sync_each_second() {
   until [ -e "$work/enough" ]; do
     sleep "$(date +%N | awk '{printf "%.3f", 1 - $1 / 1e9}')"
     sync_read packed && echo >>"$work/synced"
   done
 }
-# Until a command prints more than nothing or 0; a first sync under load takes less than this.
+# Waits until a command prints a number above 0, at most 120 s; a first sync under load takes less.
 await_some() {
   local deadline=$((SECONDS + 120))
   until [ "$("$@")" -gt 0 ]; do
@@ -32,10 +32,10 @@ await_some() {
   done
 }
 process_syncs() { wc -l <"$work/synced"; }
-# Runs of the server's own that ended well.
+# Successful runs of the server itself.
 server_syncs() { curl -s "http://$admin/metrics" | awk '/^larder_sync_runs_total\{/ && /sync="packed"/ && /announced|unchanged/ {n += $NF} END {print n + 0}'; }
 
-# Bare hyper with syncs of another process on the same cores; no Larder server runs.
+# Bare hyper beside syncs of another process on the same cores, without a Larder server.
 tail_beside() { # rounds-file
   : >"$work/synced"
   write_read_config manual
@@ -53,7 +53,7 @@ tail_beside() { # rounds-file
   kill -TERM "$started"; wait "$started" 2>/dev/null || true
 }
 
-# Larder while its own scheduler syncs.
+# Larder during syncs of its own scheduler.
 tail_within() { # rounds-file
   start_read "every 1s"
   await_some server_syncs
@@ -117,10 +117,10 @@ bench_tail() {
   echo "| the same during syncs, every record changed | $(tail_ratio "$r/larder-changed" "$r/bare-changed") | 1.5 |"
 }
 
-# The number of the newest catalog document, as its name has it.
+# The file name of the newest catalog document.
 newest_document() { find "$work/read/data/store/catalog" -name '0*.json' -printf '%f\n' | sort | tail -1; }
 
-# One change of so many records: a row of the table.
+# Changes this many records and prints one row of the table.
 apply_round() { # changes version-to-come
   local document reports announced visible loading phase
   document=$(newest_document)
@@ -172,11 +172,11 @@ bench_apply() {
   done
 }
 
-# What so many idle keep-alive connections add to a process that had none.
+# Bytes that each of many idle keep-alive connections adds to a process without any.
 held_by() { # pid address path
   local before after holding
   before=$(rss "$1")
-  # What the generator said of the server before must not be taken for its word of this one.
+  # Remove the generator's output about the server before.
   rm -f "$work/open"
   mkfifo "$work/hold"
   "$http" idle --address "$2" --path "$3" --connections "$connections" "${authorised[@]}" <"$work/hold" >"$work/open" & holding=$!
@@ -191,7 +191,7 @@ held_by() { # pid address path
 }
 
 bench_connections() {
-  # The generator and the server have a descriptor each for every connection.
+  # The generator and the server need a descriptor each for every connection.
   ulimit -n "$(ulimit -Hn)"
   [ "$(ulimit -n)" = unlimited ] || [ "$(ulimit -n)" -gt $((connections + 1000)) ] \
     || { echo "$connections connections need more open files than $(ulimit -n)" >&2; exit 1; }
