@@ -94,7 +94,7 @@ async fn the_server_does_what_its_description_says() {
     let large = format!("{{\"text\":\"{}\"}}", "larder ".repeat(1000));
     let serving = ServingSettings { on_miss: OnMiss::Empty, ..ServingSettings::default() };
     server.clock.set(now() + TimeDelta::minutes(10));
-    server.shelf.load("large", 3, serving, &[("12345", None, &large), ("0", None, r#"{"a":1}"#)]);
+    server.collections.load("large", 3, serving, &[("12345", None, &large), ("0", None, r#"{"a":1}"#)]);
     let directory = tempfile::tempdir().unwrap();
     let mut command = Command::new(schemathesis());
     command

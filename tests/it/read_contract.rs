@@ -122,8 +122,8 @@ async fn misses_are_answered_as_the_collection_says() {
     let server = Server::start();
     let serving = |on_miss| ServingSettings { on_miss, ..ServingSettings::default() };
     let default = r#"{"found":false}"#;
-    server.shelf.load("empty", 1, serving(OnMiss::Empty), &[]);
-    server.shelf.load("record", 2, serving(OnMiss::Record(default.to_owned())), &[]);
+    server.collections.load("empty", 1, serving(OnMiss::Empty), &[]);
+    server.collections.load("record", 2, serving(OnMiss::Record(default.to_owned())), &[]);
     let mut client = Client::connect(server.public).await;
     for (collection, version, status, body) in
         [("customer", "7", 404, None), ("empty", "1", 200, Some("{}")), ("record", "2", 200, Some(default))]
@@ -158,7 +158,7 @@ async fn a_configured_cache_control_and_a_new_version_are_shown() {
     assert_hit(&client.ask("GET", RECORD, &server.bearer()).await);
     let cache_control = Some("public, max-age=60".to_owned());
     let serving = ServingSettings { cache_control, ..ServingSettings::default() };
-    server.shelf.load("customer", 8, serving, &[("12345", None, "{}")]);
+    server.collections.load("customer", 8, serving, &[("12345", None, "{}")]);
     let answer = client.ask("GET", RECORD, &server.bearer()).await;
     assert_eq!(answer.header("cache-control"), Some("public, max-age=60"));
     assert_eq!(answer.header("x-data-version"), Some("8"));
@@ -199,7 +199,7 @@ async fn a_key_learns_nothing_about_collections_it_does_not_open() {
         answers.push(answer.body);
     }
     assert!(answers.iter().all(|body| *body == answers[0]));
-    server.shelf.remove("customer");
+    server.collections.remove("customer");
     assert_eq!(client.ask("GET", RECORD, &extra).await.status, 403);
 }
 
@@ -281,7 +281,7 @@ async fn a_record_that_cannot_be_read_is_one_500_and_the_connection_goes_on() {
     let server = Server::start();
     // No publisher makes a record of this size, and no node unpacks one.
     let huge = "x".repeat(RECORD_BYTES_MAX + 1);
-    server.shelf.load("damaged", 1, ServingSettings::default(), &[("1", None, &huge)]);
+    server.collections.load("damaged", 1, ServingSettings::default(), &[("1", None, &huge)]);
     let mut client = Client::connect(server.public).await;
     let answer = client.ask("GET", "/v1/collections/damaged/records/id/1", &server.bearer()).await;
     assert_eq!((answer.status, answer.code().as_str()), (500, "internal"));

@@ -60,7 +60,7 @@ async fn a_value_in_the_body_finds_what_it_finds_in_the_path() {
 async fn misses_and_refusals_of_a_post_are_those_of_a_get() {
     let server = Server::start();
     let empty = ServingSettings { on_miss: OnMiss::Empty, ..ServingSettings::default() };
-    server.shelf.load("empty", 1, empty, &[]);
+    server.collections.load("empty", 1, empty, &[]);
     let mut client = Client::connect(server.public).await;
     let (key, scoped) = (server.bearer(), bearer(&server.scoped));
     let lookup = |collection: &str, index: &str| format!("/v1/collections/{collection}/records/{index}");
@@ -156,7 +156,7 @@ async fn a_caller_that_is_refused_need_not_send_its_body() {
 async fn data_older_than_asked_is_told_apart_from_a_miss() {
     let server = Server::start();
     let empty = ServingSettings { on_miss: OnMiss::Empty, ..ServingSettings::default() };
-    server.shelf.load("empty", 1, empty, &[("1", None, "{\"a\":1}")]);
+    server.collections.load("empty", 1, empty, &[("1", None, "{\"a\":1}")]);
     let mut client = Client::connect(server.public).await;
     // The data is of `now()`; ten minutes go by.
     server.clock.set(now() + TimeDelta::minutes(10));
@@ -203,7 +203,7 @@ async fn large_bodies_are_compressed_for_those_who_ask() {
     let large = format!("{{\"text\":\"{}\"}}", "larder ".repeat(1000));
     let default = OnMiss::Record(large.clone());
     let serving = ServingSettings { on_miss: default, ..ServingSettings::default() };
-    server.shelf.load("large", 1, serving, &[("1", None, &large), ("2", None, "{\"a\":1}")]);
+    server.collections.load("large", 1, serving, &[("1", None, &large), ("2", None, "{\"a\":1}")]);
     let mut client = Client::connect(server.public).await;
     let plain_tag = format!("\"{FINGERPRINT:032x}\"");
     for (accepted, coding) in [

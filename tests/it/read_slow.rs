@@ -27,7 +27,7 @@ const SMALL: &str = "/v1/collections/customer/records/id/2";
 fn start(limits: Limits) -> (Server, String) {
     let server = Server::with(limits);
     let record = format!("{{\"text\":\"{}\"}}", "larder ".repeat(130_000));
-    server.shelf.load("large", 1, ServingSettings::default(), &[("1", None, &record)]);
+    server.collections.load("large", 1, ServingSettings::default(), &[("1", None, &record)]);
     (server, record)
 }
 

@@ -18,7 +18,7 @@ use crate::support::{
     catalog::{announcer, change, deployment, entry, manifest, name, publish, quick, segment},
     faulty_store::{Fault, FaultyStore, Request},
     http::soon,
-    proxy::{INTERNAL_ERROR, Proxy, SLOW_DOWN, Weather},
+    proxy::{INTERNAL_ERROR, NetworkFault, Proxy, SLOW_DOWN},
     s3::{S3, location},
 };
 
@@ -144,21 +144,21 @@ async fn in_bad_weather_requests_fail_in_time_and_nothing_half_stays() {
     let (_root, publisher) = directory();
     let content = Bytes::from(vec![7; 5_000_000]);
     let reference = segment(&store, &publisher, &name("a"), SegmentKind::Base, 1, content.clone()).await;
-    for weather in [Weather::Refuse, Weather::Cut(1000), SLOW_DOWN, INTERNAL_ERROR] {
+    for weather in [NetworkFault::Refuse, NetworkFault::Cut(1000), SLOW_DOWN, INTERNAL_ERROR] {
         let (root, follower) = directory();
         proxy.set(weather);
         let error = soon("error", follower.fetch(&store, &reference)).await.unwrap_err();
         assert_eq!(error.code(), "store_unavailable", "{weather:?}: {error}");
         let left = std::fs::read_dir(root.path().join("segments")).unwrap().count();
         assert_eq!(left, 0, "{weather:?} leaves nothing behind");
-        proxy.set(Weather::Fair);
+        proxy.set(NetworkFault::None);
         assert!(follower.load(&store, &reference).await.unwrap().as_slice() == content);
     }
     // Slow is not broken.
-    proxy.set(Weather::Throttle(5_000_000));
+    proxy.set(NetworkFault::Throttle(5_000_000));
     let (_root, follower) = directory();
     assert!(soon("bytes", follower.load(&store, &reference)).await.unwrap().as_slice() == content);
-    proxy.set(Weather::Delay(Duration::from_millis(20)));
+    proxy.set(NetworkFault::Delay(Duration::from_millis(20)));
     assert!(store.newest(None).await.unwrap().is_none());
 }
 

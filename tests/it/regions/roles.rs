@@ -9,7 +9,7 @@ use crate::support::{
     deployment::NodeDirectory,
     http::Client,
     process::{Process, until},
-    proxy::{Proxy, Weather},
+    proxy::{NetworkFault, Proxy},
     reader::Reader,
 };
 
@@ -118,7 +118,7 @@ async fn a_node_that_only_publishes_says_how_it_stands_and_is_waited_for_by_nobo
     let eu = eu_node.serve().await;
     await_note(&eu, &key, 1).await;
 
-    proxy.set(Weather::Careless);
+    proxy.set(NetworkFault::DropCondition);
     let mut publisher = hub.serve().await;
     let status = until("a problem", async || {
         let status = publisher.status().await;
@@ -141,7 +141,7 @@ async fn a_node_that_only_publishes_says_how_it_stands_and_is_waited_for_by_nobo
     await_note(&eu, &key, 1).await;
 
     // The store has learnt it: the server goes on by itself.
-    proxy.set(Weather::Fair);
+    proxy.set(NetworkFault::None);
     let node =
         until("the publisher", async || hub_of(&eu_node).await.filter(|node| node["state"] == "publisher"))
             .await;

@@ -8,13 +8,14 @@ use super::world::{World, await_note, note};
 use crate::support::{
     http::Client,
     process::{Process, until, version},
-    proxy::{INTERNAL_ERROR, Proxy, SLOW_DOWN, Weather},
+    proxy::{INTERNAL_ERROR, NetworkFault, Proxy, SLOW_DOWN},
     reader::Reader,
 };
 
 /// Everything that may happen to a replica's requests. Each is told apart from fair weather by what
 /// the node says of itself.
-const BAD: [Weather; 5] = [Weather::Refuse, Weather::Cut(200), SLOW_DOWN, INTERNAL_ERROR, Weather::Silent];
+const BAD: [NetworkFault; 5] =
+    [NetworkFault::Refuse, NetworkFault::Cut(200), SLOW_DOWN, INTERNAL_ERROR, NetworkFault::Silent];
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_replica_serves_on_in_any_weather_and_catches_up() {
@@ -40,12 +41,13 @@ async fn a_replica_serves_on_in_any_weather_and_catches_up() {
         let status = status.await;
         assert_eq!(eu.ask("/readyz").await.status, 200, "{weather:?}: {status}");
         assert_eq!(note(&eu, &key).await, Some(before), "{weather:?}");
-        proxy.set(Weather::Fair);
+        proxy.set(NetworkFault::None);
         await_note(&eu, &key, next).await;
     }
     // Slow is not broken.
-    for (at, weather) in
-        [Weather::Throttle(200_000), Weather::Delay(Duration::from_millis(30))].into_iter().enumerate()
+    for (at, weather) in [NetworkFault::Throttle(200_000), NetworkFault::Delay(Duration::from_millis(30))]
+        .into_iter()
+        .enumerate()
     {
         let next = (BAD.len() + at) as u64 + 2;
         proxy.set(weather);
@@ -71,7 +73,7 @@ async fn a_starting_node_answers_what_it_knows() {
     await_note(&eu, &key, 1).await;
     eu.signal(Signal::TERM);
     assert_eq!(eu.wait().await.code, Some(0));
-    for weather in [Weather::Fair, Weather::Refuse] {
+    for weather in [NetworkFault::None, NetworkFault::Refuse] {
         proxy.set(weather);
         let mut eu = node.spawn(&["serve"]);
         eu.logged("larder serves").await;
@@ -83,7 +85,7 @@ async fn a_starting_node_answers_what_it_knows() {
     us.logged("larder serves").await;
     let answer = us.get(&key, "person", 1).await;
     assert_eq!((answer.status, answer.json()["error"]["code"].as_str()), (503, Some("node_starting")));
-    proxy.set(Weather::Fair);
+    proxy.set(NetworkFault::None);
     await_note(&us, &key, 1).await;
 }
 
@@ -97,14 +99,14 @@ async fn a_publisher_in_bad_weather_announces_once_or_not_at_all() {
     let us = world.replica("us", "us", store).serve().await;
     await_note(&us, &key, 1).await;
     let reader = Reader::start(&us, &key);
-    for (at, weather) in [Weather::Refuse, SLOW_DOWN, INTERNAL_ERROR].into_iter().enumerate() {
+    for (at, weather) in [NetworkFault::Refuse, SLOW_DOWN, INTERNAL_ERROR].into_iter().enumerate() {
         let next = at as u64 + 2;
         world.note(next).await;
         proxy.set(weather);
         let done = hub.spawn(&["sync", "person", "--json"]).wait().await;
         assert_eq!(done.code, Some(1), "{weather:?}: {done:?}");
         assert!(done.stderr.contains("the object store"), "{weather:?}: {done:?}");
-        proxy.set(Weather::Fair);
+        proxy.set(NetworkFault::None);
         announced.insert(world.announce(&hub, next).await, next);
         await_note(&us, &key, next).await;
     }
@@ -123,7 +125,7 @@ async fn a_region_that_is_cut_off_restarts_from_its_disk_and_jumps_to_the_newest
     let mut eu = node.serve().await;
     await_note(&eu, &key, 1).await;
     let reader = Reader::start(&eu, &key);
-    proxy.set(Weather::Refuse);
+    proxy.set(NetworkFault::Refuse);
     for note in 2..=4 {
         announced.insert(world.announce(&hub, note).await, note);
     }
@@ -149,7 +151,7 @@ async fn a_region_that_is_cut_off_restarts_from_its_disk_and_jumps_to_the_newest
     let mut empty = empty.spawn(&["serve"]);
     empty.logged("larder serves").await;
 
-    proxy.set(Weather::Fair);
+    proxy.set(NetworkFault::None);
     await_note(&eu, &key, 4).await;
     assert_eq!(version(&eu.get(&key, "person", 1).await), 4);
     until("the refusal", async || (eu.get(&revoked, "person", 1).await.status == 401).then_some(())).await;

@@ -1,4 +1,4 @@
-//! A private server of Azure's blobs: Azurite, one per test process, one container per call.
+//! A private server of Azure Blob Storage: Azurite, one per test process, one container per call.
 //!
 //! `scripts/test.sh` installs it in `target/azurite`. It checks signatures, honours conditional writes
 //! and keeps everything in memory.
@@ -19,10 +19,10 @@ use super::{
     service::{Service, installed},
 };
 
-/// The account that every Azurite has, and its key: both are in its documentation.
+/// The account and key of every Azurite, from its documentation.
 const ACCOUNT: &str = "devstoreaccount1";
 const KEY: &str = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==";
-/// Of the protocol.
+/// Version of the protocol.
 const VERSION: &str = "2023-11-03";
 
 /// The server of this test process.
@@ -34,12 +34,12 @@ pub(crate) struct Azure {
 static SERVER: OnceCell<Azure> = OnceCell::const_new();
 
 impl Azure {
-    /// The server, started when nobody asked for it before.
+    /// The server, started at the first call.
     pub(crate) async fn server() -> &'static Self {
         SERVER.get_or_init(Self::start).await
     }
 
-    /// A container that nobody else uses.
+    /// A container for one test.
     pub(crate) async fn container() -> String {
         let server = Self::server().await;
         let name = format!("container-{}", server.containers.fetch_add(1, Ordering::Relaxed));
@@ -47,7 +47,7 @@ impl Azure {
         let date = Clock::default().now().format("%a, %d %b %Y %H:%M:%S GMT");
         let headers = format!("x-ms-date:{date}\nx-ms-version:{VERSION}");
         let path = format!("/{ACCOUNT}/{name}");
-        // Method, eleven headers that are not sent, those of the service, and what is asked for.
+        // Method, eleven headers that are not sent, headers of the service, and the resource.
         let signed = format!("PUT{}{headers}\n/{ACCOUNT}{path}\nrestype:container", "\n".repeat(12));
         let key = hmac::Key::new(hmac::HMAC_SHA256, &BASE64_STANDARD.decode(KEY).unwrap());
         let signature = BASE64_STANDARD.encode(hmac::sign(&key, signed.as_bytes()));

@@ -1,4 +1,4 @@
-//! Small manifests, entries and announcers for tests of publishing and following.
+//! Small manifests, entries and announcers.
 
 use std::time::Duration;
 
@@ -87,7 +87,7 @@ pub(crate) async fn publish(store: &Store, manifest: &Manifest) -> CollectionEnt
     }
 }
 
-/// Publishes a segment with this content.
+/// Publishes a segment of these bytes.
 pub(crate) async fn segment(
     store: &Store,
     directory: &SegmentDirectory,
@@ -108,7 +108,7 @@ pub(crate) async fn segment(
     publish_segment(store, directory, &draft, Content::Bytes(content.into())).await.unwrap()
 }
 
-/// An entry whose manifest does not exist: enough for an announcer.
+/// An entry whose manifest does not exist. An announcer does not read it.
 pub(crate) fn entry(version: u64) -> CollectionEntry {
     let run_id = run_id();
     CollectionEntry {
@@ -144,7 +144,7 @@ pub(crate) fn quick() -> Pace {
     }
 }
 
-/// A running announcer; ends when the handle is dropped or on `shutdown`.
+/// A running announcer. It ends on `shutdown`, or when the handle is dropped.
 pub(crate) struct Running {
     pub(crate) handle: AnnouncerHandle,
     pub(crate) shutdown: Shutdown,
@@ -168,7 +168,7 @@ pub(crate) fn announcer_at(
 }
 
 impl Running {
-    /// Ends it in order.
+    /// Shuts it down and waits for its end.
     pub(crate) async fn end(self) {
         self.shutdown.cancel();
         self.task.await.unwrap();

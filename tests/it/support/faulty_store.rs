@@ -1,4 +1,4 @@
-//! An object store that misbehaves on demand, around one that does not.
+//! An object store that injects faults into the requests to another one.
 
 use std::{
     fmt,
@@ -14,7 +14,7 @@ use object_store::{
 };
 use tokio::sync::Notify;
 
-/// What is asked of the store.
+/// Kinds of requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Request {
     Get,
@@ -24,32 +24,32 @@ pub(crate) enum Request {
 /// What happens to a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fault {
-    /// Nothing unusual.
+    /// The request is carried out.
     None,
     /// It fails and has no effect.
     Fail,
-    /// It is done, and the answer is lost.
+    /// It is carried out, and its answer is lost.
     LoseAnswer,
-    /// It is done twice, as a client that retries does; the second answer comes back.
+    /// It is carried out twice, as by a client that retries. The second answer is returned.
     Duplicate,
-    /// The answer is lost now, and it is done when [`FaultyStore::release`] is called.
+    /// Its answer is lost, and it is carried out when [`FaultyStore::release`] is called.
     Late,
-    /// The answer comes only once [`FaultyStore::release`] is called.
+    /// It waits until [`FaultyStore::release`] is called.
     Hold,
-    /// The object seems not to be there.
+    /// The object seems to be missing.
     Hide,
-    /// One byte of what is read is another one.
+    /// One byte of the answer is changed.
     Corrupt,
-    /// It is done whatever its condition says.
+    /// It is carried out without its condition.
     Overwrite,
-    /// What is read ends half way, though its length was said to be the whole.
+    /// The answer ends after half of its stated length.
     Truncate,
 }
 
 type Decide = Box<dyn FnMut(Request, &Path) -> Fault + Send>;
 type LatePut = (Path, PutPayload, PutOptions);
 
-/// See the module.
+/// A store whose faults the test decides.
 pub(crate) struct FaultyStore {
     inner: Arc<dyn ObjectStore>,
     decide: Mutex<Decide>,
@@ -59,7 +59,7 @@ pub(crate) struct FaultyStore {
 }
 
 impl FaultyStore {
-    /// A store without faults, until some are set.
+    /// A store without faults.
     pub(crate) fn new(inner: Arc<dyn ObjectStore>) -> Arc<Self> {
         Arc::new(Self {
             inner,
@@ -70,12 +70,12 @@ impl FaultyStore {
         })
     }
 
-    /// From now on `decide` says what happens to each request.
+    /// Lets `decide` choose the fault of each request.
     pub(crate) fn decide(&self, decide: impl FnMut(Request, &Path) -> Fault + Send + 'static) {
         *self.decide.lock().unwrap() = Box::new(decide);
     }
 
-    /// From now on nothing is wrong.
+    /// Ends all faults.
     pub(crate) fn heal(&self) {
         self.decide(|_, _| Fault::None);
     }
@@ -93,7 +93,7 @@ impl FaultyStore {
         });
     }
 
-    /// Does what was put off, and lets go of what is held.
+    /// Carries out late requests and releases held ones.
     pub(crate) async fn release(&self) {
         self.released.notify_waiters();
         let late = std::mem::take(&mut *self.late.lock().unwrap());
@@ -102,7 +102,7 @@ impl FaultyStore {
         }
     }
 
-    /// How many requests of this kind had a path that contains `part`.
+    /// The number of requests of this kind whose path contains `part`.
     pub(crate) fn count(&self, request: Request, part: &str) -> usize {
         let log = self.log.lock().unwrap();
         log.iter().filter(|(asked, path)| *asked == request && path.contains(part)).count()

@@ -1,4 +1,4 @@
-//! A small HTTP/1 client over a bare socket, so that hostile bytes can be sent as they are.
+//! A small HTTP/1 client over a bare socket, which can send any bytes.
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -7,10 +7,10 @@ use tokio::{
     net::TcpStream,
 };
 
-/// Nothing in a test waits longer than this.
+/// The longest wait of a test.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
 
-/// Waits for `future`, at most until the deadline.
+/// Waits for `future`; fails after [`DEADLINE`].
 pub(crate) async fn soon<F: Future>(what: &str, future: F) -> F::Output {
     let Ok(output) = tokio::time::timeout(DEADLINE, future).await else {
         panic!("no {what} within {DEADLINE:?}");
@@ -18,7 +18,7 @@ pub(crate) async fn soon<F: Future>(what: &str, future: F) -> F::Output {
     output
 }
 
-/// The bytes of a connection, whatever they travel in.
+/// A connection of any kind, such as TCP or TLS.
 pub(crate) trait Bytes: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Bytes for T {}
@@ -45,12 +45,12 @@ impl Client {
         Self::over(stream)
     }
 
-    /// A client that speaks over `stream`.
+    /// A client over `stream`.
     pub(crate) fn over(stream: impl Bytes + 'static) -> Self {
         Self { stream: Box::new(stream), received: Vec::new() }
     }
 
-    /// Sends bytes as they are.
+    /// Sends these bytes.
     pub(crate) async fn send(&mut self, bytes: impl AsRef<[u8]>) {
         soon("room to send", self.stream.write_all(bytes.as_ref())).await.unwrap();
     }
@@ -60,7 +60,7 @@ impl Client {
         self.stream.shutdown().await.unwrap();
     }
 
-    /// Sends a request without a body; `extra` is whole header lines.
+    /// Sends a request without a body. `extra` has complete header lines.
     pub(crate) async fn request(&mut self, method: &str, target: impl AsRef<[u8]>, extra: &str) {
         let mut bytes = format!("{method} ").into_bytes();
         bytes.extend_from_slice(target.as_ref());
@@ -96,7 +96,7 @@ impl Client {
         Some(self.answer().await)
     }
 
-    /// The next answer, which has no body whatever its headers say.
+    /// The head of the next answer. Its body, if any, stays unread.
     pub(crate) async fn head(&mut self) -> Answer {
         let end = loop {
             if let Some(end) = self.received.windows(4).position(|four| four == b"\r\n\r\n") {
@@ -121,19 +121,19 @@ impl Client {
         Answer { version, status, headers: headers.collect(), body: Vec::new() }
     }
 
-    /// Waits until the server closes, and panics when it resets or sends anything more.
+    /// Waits until the server closes. Fails if it resets or sends more bytes.
     pub(crate) async fn closed(&mut self) {
         let count = self.receive().await;
         assert_eq!(count, 0, "more than expected: {:?}", String::from_utf8_lossy(&self.received));
     }
 
-    /// Waits until the connection is over, in whatever way.
+    /// Waits until the connection ends, by a close or a reset.
     pub(crate) async fn ended(&mut self) {
         let mut bytes = vec![0; 4096];
         while matches!(soon("end", self.stream.read(&mut bytes)).await, Ok(1..)) {}
     }
 
-    /// Whether nothing more has come.
+    /// Whether all received bytes were read.
     pub(crate) fn is_quiet(&self) -> bool {
         self.received.is_empty()
     }
@@ -147,7 +147,7 @@ impl Client {
 }
 
 impl Answer {
-    /// A header's value; panics when it stands there twice.
+    /// A header's value. Fails if the header occurs twice.
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         let mut values = self.headers.iter().filter(|(known, _)| known == name);
         let value = values.next().map(|(_, value)| value.as_str());
@@ -163,7 +163,7 @@ impl Answer {
         serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error}: {:?}", self.text()))
     }
 
-    /// The code of a refusal, after a check of its whole form.
+    /// The code of an error answer, after a check of its complete form.
     pub(crate) fn code(&self) -> String {
         assert_eq!(self.header("content-type"), Some("application/json; charset=utf-8"), "{self:?}");
         let json = self.json();

@@ -1,5 +1,5 @@
-//! A small HTTP/2 client that writes its frames itself (RFC 9113), so that they can come late, in pieces,
-//! too large or never.
+//! A small HTTP/2 client that writes its own frames (RFC 9113). It can send them late, in pieces, too large or
+//! not at all.
 
 use std::net::SocketAddr;
 
@@ -11,7 +11,7 @@ use tokio::{
 use super::http::soon;
 
 pub(crate) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-/// An empty frame of settings.
+/// An empty SETTINGS frame.
 pub(crate) const SETTINGS: &[u8] = &[0, 0, 0, 4, 0, 0, 0, 0, 0];
 
 const DATA: u8 = 0;
@@ -21,7 +21,7 @@ const GOAWAY: u8 = 7;
 const CONTINUATION: u8 = 9;
 const END_STREAM: u8 = 1;
 const END_HEADERS: u8 = 4;
-/// Largest payload of a frame, unless agreed otherwise.
+/// Default limit of a frame's payload.
 const FRAME_BYTES_MAX: usize = 16 * 1024;
 
 /// One connection.
@@ -32,11 +32,11 @@ pub(crate) struct Client {
 /// How a stream ended.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum End {
-    /// With an answer; the body.
+    /// With an answer, which has this body.
     Answered(String),
     /// With a reset for this reason.
     Reset(u32),
-    /// With the connection, for this reason.
+    /// With the whole connection, for this reason.
     Gone(u32),
 }
 
@@ -57,29 +57,29 @@ impl Client {
         client
     }
 
-    /// A connection that has not said yet what it speaks.
+    /// A connection on which nothing has been sent.
     pub(crate) async fn silent(address: SocketAddr) -> Self {
         let stream = soon("connection", TcpStream::connect(address)).await.unwrap();
         stream.set_nodelay(true).unwrap();
         Self { stream }
     }
 
-    /// Sends bytes as they are.
+    /// Sends these bytes.
     pub(crate) async fn send(&mut self, bytes: &[u8]) {
         soon("room to send", self.stream.write_all(bytes)).await.unwrap();
     }
 
-    /// Begins a request on `stream`, an odd number; `headers` come after those that every request has.
+    /// Sends the headers of a request on `stream`, an odd number: those of every request, then `headers`.
     pub(crate) async fn request(&mut self, stream: u32, method: &str, path: &str, headers: &[(&str, &str)]) {
         let own = [(":method", method), (":scheme", "http"), (":authority", "test"), (":path", path)];
         let mut block = Vec::new();
         for (name, value) in own.iter().chain(headers) {
-            // A literal that is not indexed, and not compressed (RFC 7541, section 6.2.2).
+            // A literal without indexing and compression (RFC 7541, section 6.2.2).
             block.push(0);
             push_text(&mut block, name);
             push_text(&mut block, value);
         }
-        // The end of the stream stands in the first frame, the end of the headers in the last.
+        // END_STREAM belongs to the first frame, END_HEADERS to the last.
         let ends = if method == "POST" { 0 } else { END_STREAM };
         let pieces: Vec<&[u8]> = block.chunks(FRAME_BYTES_MAX).collect();
         for (at, piece) in pieces.iter().enumerate() {
@@ -124,7 +124,7 @@ impl Client {
         }
     }
 
-    /// Asks on `stream` for the health page and waits for it: nothing else comes before it.
+    /// Requests `/livez` on `stream` and waits for the answer. Fails if a reset or a GOAWAY comes first.
     pub(crate) async fn is_untroubled(&mut self, stream: u32) {
         self.request(stream, "GET", "/livez", &[]).await;
         loop {
@@ -147,7 +147,7 @@ impl Client {
     }
 }
 
-/// A text behind its length (RFC 7541, section 5.2).
+/// Appends a string literal: length and bytes (RFC 7541, section 5.2).
 fn push_text(out: &mut Vec<u8>, text: &str) {
     let mut length = text.len();
     if length < 127 {

@@ -1,4 +1,4 @@
-//! What several tests need.
+//! Fixtures and clients of several tests.
 
 pub(crate) mod azure;
 pub(crate) mod board;

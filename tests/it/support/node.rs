@@ -1,4 +1,4 @@
-//! A whole node: the server in this process, from a configuration file, over a warehouse of its own.
+//! A whole node in this process, with a configuration file and its own warehouse.
 
 use std::{
     fmt::Write as _,
@@ -23,12 +23,12 @@ use super::{
     postgres::{Database, Postgres},
 };
 
-/// Who asks for changes in tests.
+/// The principal of changes in tests.
 pub(crate) fn tester() -> Principal {
     Principal::internal("test")
 }
 
-/// Where a node's rows live.
+/// The source of a node's rows.
 pub(crate) enum Warehouse {
     Postgres(Box<Database>),
     Sqlite(PathBuf),
@@ -43,7 +43,7 @@ impl Warehouse {
         Self::Sqlite(directory.join("warehouse.db"))
     }
 
-    /// Runs SQL, several statements perhaps.
+    /// Runs one or several SQL statements.
     pub(crate) async fn execute(&self, sql: &str) {
         match self {
             Self::Postgres(database) => database.execute(sql).await,
@@ -69,7 +69,7 @@ impl Warehouse {
     }
 }
 
-/// The sections of a node that every test needs; `poll` short, ports free.
+/// The sections that every test needs: free ports, a short poll interval, the source.
 pub(crate) fn base_sections(warehouse: &Warehouse) -> String {
     format!(
         "[server]\nlisten = \"127.0.0.1:0\"\nadmin_listen = \"127.0.0.1:0\"\n[storage]\npoll_interval = \"100ms\"\n{}",
@@ -97,7 +97,7 @@ impl Node {
         node
     }
 
-    /// Writes another configuration; the running server keeps its own.
+    /// Writes another configuration. A running server keeps the old one.
     pub(crate) fn configure(&self, sections: &str) {
         let text = format!("{}{sections}", base_sections(&self.warehouse));
         std::fs::write(self.config_path(), text).unwrap();
@@ -111,14 +111,14 @@ impl Node {
         config::load(Some(&self.config_path()), &Environment::default(), &Overrides::default()).unwrap()
     }
 
-    /// Starts the server from its directory, and waits until it is ready.
+    /// Starts the server in its directory and waits until it is ready.
     pub(crate) async fn resume(&mut self) {
         let server = Server::start(self.config(), Clock::default()).await.unwrap();
         soon("readiness", server.ready()).await;
         self.server = Some(server);
     }
 
-    /// Ends the server in order.
+    /// Shuts the server down.
     pub(crate) async fn stop(&mut self) {
         soon("end", self.server.take().unwrap().stop()).await;
     }
@@ -128,20 +128,20 @@ impl Node {
     }
 
     pub(crate) async fn publisher(&self) -> Publisher {
-        soon("publishing side", self.server().publisher()).await
+        soon("publisher", self.server().publisher()).await
     }
 
     async fn await_key(&self) {
-        let mut look = interval(Duration::from_millis(10));
+        let mut polls = interval(Duration::from_millis(10));
         soon("key", async {
             while !self.server().knows_key(&self.key) {
-                look.tick().await;
+                polls.tick().await;
             }
         })
         .await;
     }
 
-    /// One run of a sync as configured on disk; an announced version is awaited.
+    /// Runs a sync of the configuration file once. Waits until an announced version is served.
     pub(crate) async fn sync(&self, name: &str) -> Ended {
         self.sync_with(name, false).await
     }
@@ -163,16 +163,16 @@ impl Node {
 
     /// Waits until `collection` serves `version` or a later one.
     pub(crate) async fn await_version(&self, collection: &str, version: u64) {
-        let mut look = interval(Duration::from_millis(10));
+        let mut polls = interval(Duration::from_millis(10));
         soon("version", async {
             while self.version(collection).await.is_none_or(|served| served < version) {
-                look.tick().await;
+                polls.tick().await;
             }
         })
         .await;
     }
 
-    /// The version served.
+    /// The served version.
     pub(crate) async fn version(&self, collection: &str) -> Option<u64> {
         let answer = self.get(collection, "id", "0").await;
         answer.header("x-data-version").map(|version| version.parse().unwrap())
@@ -184,12 +184,12 @@ impl Node {
         client.ask("GET", target, &format!("Authorization: Bearer {}\r\n", self.key)).await
     }
 
-    /// The answers for these values of an index, asked over a few connections, many at once.
+    /// The answers for these values of an index, pipelined over a few connections.
     pub(crate) async fn get_many(&self, collection: &str, index: &str, values: &[String]) -> Vec<Answer> {
-        /// More answers than this at once would only fill buffers.
+        /// Requests in flight on a connection.
         const AT_ONCE: usize = 32;
         let address = self.server().public_address();
-        let asked = values.chunks(values.len().div_ceil(2).max(1)).map(async |values| {
+        let answers = values.chunks(values.len().div_ceil(2).max(1)).map(async |values| {
             let mut client = Client::connect(address).await;
             let mut answers = Vec::new();
             for values in values.chunks(AT_ONCE) {
@@ -208,7 +208,7 @@ impl Node {
             }
             answers
         });
-        futures::future::join_all(asked).await.concat()
+        futures::future::join_all(answers).await.concat()
     }
 
     /// The record, or `None` when there is none.
@@ -225,7 +225,7 @@ impl Node {
     }
 }
 
-/// A value as it stands in a path: everything but letters and digits percent-encoded.
+/// A value for a path: all but ASCII letters and digits are percent-encoded.
 pub(crate) fn encoded(value: &str) -> String {
     let mut encoded = String::new();
     for byte in value.bytes() {

@@ -1,8 +1,8 @@
 //! A private Postgres for tests: one server per test process, one database per call.
 //!
-//! Needs Postgres's server programs: in `$PG_BIN`, in Debian's `/usr/lib/postgresql/*/bin` or on
-//! the path. The server trusts everybody but the role `locked`, whose password is `secret`. It speaks
-//! TLS to who asks, with a certificate for localhost that no authority has signed.
+//! It needs Postgres's server programs in `$PG_BIN`, in Debian's `/usr/lib/postgresql/*/bin` or on the path.
+//! Every role logs in without a password but `locked`, whose password is `secret`. TLS is optional, with a
+//! self-signed certificate for localhost.
 
 use std::{
     fs, io,
@@ -20,14 +20,14 @@ use std::{
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection, Row as _, postgres::PgRow, raw_sql};
 use tokio::sync::OnceCell;
 
-/// Made for tests, known to everybody.
+/// Public, and for tests only.
 const CERTIFICATE: &str = include_str!("tls/certificate.pem");
 const KEY: &str = include_str!("tls/key.pem");
 const READY_WITHIN: Duration = Duration::from_secs(30);
 const HBA: &str =
     "host all locked 127.0.0.1/32 scram-sha-256\nlocal all all trust\nhost all all 127.0.0.1/32 trust\n";
-/// Waits for its input to end, which it does when the test process is gone however it went; then
-/// stops the server and removes its files.
+/// Waits for the end of its input, which closes when the test process ends in any way. Then it stops the
+/// server and removes its files.
 const SUPERVISOR: &str = r#""$0" -D "$1/data" >"$1/log" 2>&1 & server=$!; cat >/dev/null; kill -INT $server; wait $server; rm -rf "$1""#;
 
 /// The server of this test process.
@@ -35,11 +35,11 @@ pub(crate) struct Postgres {
     directory: PathBuf,
     port: u16,
     databases: AtomicU32,
-    /// Holds the supervisor's input open.
+    /// Keeps the supervisor's input open.
     _supervisor: Child,
 }
 
-/// A database that nobody else uses.
+/// A database for one test.
 pub(crate) struct Database {
     name: String,
     server: &'static Postgres,
@@ -102,7 +102,7 @@ impl Postgres {
         }
         let mut supervisor = Command::new("sh");
         supervisor.arg("-c").arg(SUPERVISOR).arg(programs.join("postgres")).arg(&directory);
-        // A group of its own: an interrupt from the terminal must not end it before its work is done.
+        // Its own process group: an interrupt from the terminal must not end it before it has cleaned up.
         supervisor.stdin(Stdio::piped()).process_group(0);
         as_user(&mut supervisor);
         let supervisor = supervisor.spawn().expect("a shell runs");
@@ -139,17 +139,17 @@ impl Postgres {
 }
 
 impl Database {
-    /// How a superuser reaches it over TCP, without a password.
+    /// The URL of a superuser over TCP, without a password.
     pub(crate) fn url(&self) -> String {
         self.url_of("postgres")
     }
 
-    /// How `login` (`user` or `user:password`) reaches it over TCP.
+    /// The URL of `login` (`user` or `user:password`) over TCP.
     pub(crate) fn url_of(&self, login: &str) -> String {
         format!("postgres://{login}@127.0.0.1:{}/{}", self.server.port, self.name)
     }
 
-    /// How a superuser reaches it through the socket.
+    /// The URL of a superuser over the Unix socket.
     pub(crate) fn socket_url(&self) -> String {
         let directory = self.server.directory.display();
         format!("postgres://postgres@/{}?host={directory}&port={}", self.name, self.server.port)
@@ -172,7 +172,7 @@ impl Database {
         connection.close().await.expect("the connection ends well");
     }
 
-    /// Makes every query of a table wait, until the connection is dropped.
+    /// Blocks every query of a table until the connection is dropped.
     pub(crate) async fn lock(&self, table: &str) -> PgConnection {
         let mut connection = self.server.connect(&self.name).await.expect("the database answers");
         let lock = format!("begin; lock table {table} in access exclusive mode");
@@ -215,7 +215,7 @@ fn programs() -> PathBuf {
     found.expect("Postgres's server programs; name their directory in PG_BIN")
 }
 
-/// The user and group that the server runs as when the tests run as root, which it refuses.
+/// The user and group of the server if the tests run as root, which Postgres refuses.
 fn other_user() -> Option<(u32, u32)> {
     let is_root =
         fs::metadata("/proc/self").is_ok_and(|myself| std::os::unix::fs::MetadataExt::uid(&myself) == 0);

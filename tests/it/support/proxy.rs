@@ -1,4 +1,4 @@
-//! A TCP proxy that hurts what passes: it cuts, delays, throttles, truncates, or answers itself.
+//! A TCP proxy with faults: it refuses, delays, throttles and cuts connections, or answers itself.
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -9,72 +9,72 @@ use tokio::{
     task::JoinHandle,
 };
 
-/// What happens to connections; a change of it ends those that are open.
+/// What happens to connections. A change ends the open ones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Weather {
+pub(crate) enum NetworkFault {
     /// Everything passes.
-    Fair,
+    None,
     /// New connections are closed at once.
     Refuse,
-    /// Connections are taken, and nothing is ever answered.
+    /// Connections are accepted and never answered.
     Silent,
-    /// Each piece of an answer comes so much later.
+    /// Each piece of an answer is delayed.
     Delay(Duration),
-    /// An answer comes at so many bytes a second.
+    /// Answers pass at this many bytes a second.
     Throttle(u64),
-    /// A connection is cut after so many bytes of answers.
+    /// A connection is cut after this many bytes of answers.
     Cut(u64),
-    /// Every condition of a request is gone before it arrives.
-    Careless,
-    /// Each request is answered with this status line and body, and reaches nobody.
+    /// Requests lose their `If-None-Match`.
+    DropCondition,
+    /// Each request is answered with this status line and body, and is not forwarded.
     Answer(&'static str, &'static str),
 }
 
-/// What S3 says when it has enough.
-pub(crate) const SLOW_DOWN: Weather = Weather::Answer(
+/// S3's answer to too many requests.
+pub(crate) const SLOW_DOWN: NetworkFault = NetworkFault::Answer(
     "503 Slow Down",
     "<?xml version=\"1.0\"?><Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>",
 );
-/// What S3 says when it is broken.
-pub(crate) const INTERNAL_ERROR: Weather = Weather::Answer(
+/// S3's answer when it fails.
+pub(crate) const INTERNAL_ERROR: NetworkFault = NetworkFault::Answer(
     "500 Internal Server Error",
     "<?xml version=\"1.0\"?><Error><Code>InternalError</Code><Message>We encountered an internal error.</Message></Error>",
 );
 
-/// Largest piece moved at once.
+/// Largest piece forwarded at once.
 const PIECE_BYTES: usize = 16 * 1024;
 
-/// A proxy; it ends when dropped.
+/// A running proxy. It ends when dropped.
 pub(crate) struct Proxy {
     address: SocketAddr,
-    weather: watch::Sender<Weather>,
+    fault: watch::Sender<NetworkFault>,
     accepting: JoinHandle<()>,
 }
 
 impl Proxy {
-    /// A proxy in front of `target`, in fair weather.
+    /// Starts a proxy in front of `target`, without a fault.
     pub(crate) async fn start(target: SocketAddr) -> Self {
         Self::start_at("127.0.0.1:0".parse().unwrap(), target).await
     }
 
-    /// The same, which listens on `address`.
+    /// Starts a proxy that listens on `address`.
     pub(crate) async fn start_at(address: SocketAddr, target: SocketAddr) -> Self {
         let listener = TcpListener::bind(address).await.unwrap();
         let address = listener.local_addr().unwrap();
-        let (weather, seen) = watch::channel(Weather::Fair);
+        let (fault, seen) = watch::channel(NetworkFault::None);
         let accepting = tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
                 let mut seen = seen.clone();
                 tokio::spawn(async move {
-                    let weather = *seen.borrow_and_update();
+                    let fault = *seen.borrow_and_update();
                     tokio::select! {
-                        () = pass(client, target, weather) => {}
+                        () = forward(client, target, fault) => {}
                         _ = seen.changed() => {}
                     }
                 });
             }
         });
-        Self { address, weather, accepting }
+        Self { address, fault, accepting }
     }
 
     /// Where it listens.
@@ -82,50 +82,53 @@ impl Proxy {
         self.address
     }
 
-    /// From now on; connections that are open end.
-    pub(crate) fn set(&self, weather: Weather) {
-        self.weather.send_replace(weather);
+    /// Sets the fault of new connections, and ends the open ones.
+    pub(crate) fn set(&self, fault: NetworkFault) {
+        self.fault.send_replace(fault);
     }
 }
 
 impl Drop for Proxy {
     fn drop(&mut self) {
         self.accepting.abort();
-        self.weather.send_replace(Weather::Refuse);
+        self.fault.send_replace(NetworkFault::Refuse);
     }
 }
 
-async fn pass(mut client: TcpStream, target: SocketAddr, weather: Weather) {
+async fn forward(mut client: TcpStream, target: SocketAddr, fault: NetworkFault) {
     let _ = client.set_nodelay(true);
-    match weather {
-        Weather::Refuse => {}
-        Weather::Silent => {
+    match fault {
+        NetworkFault::Refuse => {}
+        NetworkFault::Silent => {
             let mut bytes = vec![0; PIECE_BYTES];
             while matches!(client.read(&mut bytes).await, Ok(1..)) {}
         }
-        Weather::Answer(status, body) => Box::pin(answer_all(client, status, body)).await,
+        NetworkFault::Answer(status, body) => Box::pin(answer_all(client, status, body)).await,
         _ => {
             let Ok(server) = TcpStream::connect(target).await else { return };
             let _ = server.set_nodelay(true);
             let (mut from_client, to_client) = client.split();
             let (from_server, mut to_server) = { server }.into_split();
-            let forward = async {
-                if weather == Weather::Careless {
-                    carelessly(&mut from_client, &mut to_server).await;
+            let requests = async {
+                if fault == NetworkFault::DropCondition {
+                    forward_without_condition(&mut from_client, &mut to_server).await;
                 } else {
                     let _ = tokio::io::copy(&mut from_client, &mut to_server).await;
                 }
             };
             tokio::select! {
-                () = forward => {}
-                () = slowly(from_server, to_client, weather) => {}
+                () = requests => {}
+                () = forward_answers(from_server, to_client, fault) => {}
             }
         }
     }
 }
 
-/// Moves requests, and renames the header with the condition; a head comes in one piece here.
-async fn carelessly(from: &mut (impl AsyncReadExt + Unpin), to: &mut (impl AsyncWriteExt + Unpin)) {
+/// Forwards requests and renames the header with the condition. A head arrives in one piece here.
+async fn forward_without_condition(
+    from: &mut (impl AsyncReadExt + Unpin),
+    to: &mut (impl AsyncWriteExt + Unpin),
+) {
     let (condition, unknown) = (b"if-none-match:", b"x-none-matches:");
     let mut bytes = vec![0; PIECE_BYTES];
     while let Ok(count @ 1..) = from.read(&mut bytes).await {
@@ -139,16 +142,20 @@ async fn carelessly(from: &mut (impl AsyncReadExt + Unpin), to: &mut (impl Async
     }
 }
 
-/// Moves answers, as the weather has it.
-async fn slowly(mut from: impl AsyncReadExt + Unpin, mut to: impl AsyncWriteExt + Unpin, weather: Weather) {
-    let mut left = if let Weather::Cut(bytes) = weather { bytes } else { u64::MAX };
+/// Forwards answers under the fault.
+async fn forward_answers(
+    mut from: impl AsyncReadExt + Unpin,
+    mut to: impl AsyncWriteExt + Unpin,
+    fault: NetworkFault,
+) {
+    let mut left = if let NetworkFault::Cut(bytes) = fault { bytes } else { u64::MAX };
     let mut bytes = vec![0; PIECE_BYTES];
     loop {
         let most = usize::try_from(left).unwrap_or(PIECE_BYTES).min(PIECE_BYTES);
         let Ok(count @ 1..) = from.read(&mut bytes[..most]).await else { return };
-        match weather {
-            Weather::Delay(delay) => tokio::time::sleep(delay).await,
-            Weather::Throttle(rate) => {
+        match fault {
+            NetworkFault::Delay(delay) => tokio::time::sleep(delay).await,
+            NetworkFault::Throttle(rate) => {
                 tokio::time::sleep(Duration::from_secs_f64(count as f64 / rate as f64)).await;
             }
             _ => {}
@@ -163,7 +170,7 @@ async fn slowly(mut from: impl AsyncReadExt + Unpin, mut to: impl AsyncWriteExt 
     }
 }
 
-/// Answers every request of a connection alike. Bodies are read by their length.
+/// Gives every request of a connection the same answer. Bodies are read by their length.
 async fn answer_all(mut client: TcpStream, status: &str, body: &str) {
     let mut received = Vec::new();
     let mut bytes = vec![0; PIECE_BYTES];

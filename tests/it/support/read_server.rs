@@ -1,4 +1,4 @@
-//! A server of the read contract: real listeners, real keys, collections built in memory.
+//! Both listeners with real keys, over collections that are built in memory.
 
 use std::{net::SocketAddr, num::NonZeroU32, sync::Arc, time::Duration};
 
@@ -45,15 +45,15 @@ pub(crate) fn now() -> DateTime<Utc> {
     "2026-11-23T10:20:30.5Z".parse().unwrap()
 }
 
-/// One record of a test: its id, its e-mail address, its body.
+/// One record: id, e-mail address, body.
 pub(crate) type Row<'a> = (&'a str, Option<&'a str>, &'a str);
 
 /// The collections of a server.
 #[derive(Clone, Default)]
-pub(crate) struct Shelf(Cache);
+pub(crate) struct Collections(Cache);
 
-impl Shelf {
-    /// Serves a collection with these records.
+impl Collections {
+    /// Builds a collection of these records and serves it.
     pub(crate) fn load(&self, collection: &str, version: u64, serving: ServingSettings, rows: &[Row<'_>]) {
         let name = CollectionName::new(collection).unwrap();
         let segment = segment(&name, rows);
@@ -137,21 +137,21 @@ fn manifest(
 pub(crate) struct Server {
     pub(crate) public: SocketAddr,
     pub(crate) admin: SocketAddr,
-    pub(crate) shelf: Shelf,
+    pub(crate) collections: Collections,
     pub(crate) keys: KeyRing,
     pub(crate) clock: Clock,
     pub(crate) board: Board,
     pub(crate) shutdown: Shutdown,
-    /// Opens every collection.
+    /// Grants all collections.
     pub(crate) all: ApiKey,
-    /// Opens `customer` and `ghost`, which does not exist.
+    /// Grants `customer` and `ghost`, which does not exist.
     pub(crate) scoped: ApiKey,
-    /// Opens `customer` for an hour from [`now`].
+    /// Grants both until an hour after [`now`].
     pub(crate) short: ApiKey,
     listening: JoinHandle<()>,
 }
 
-/// Limits that no test reaches by accident.
+/// Limits that a test does not reach by accident.
 pub(crate) const RELAXED: Limits = Limits {
     connections_max: 1000,
     header_timeout: Duration::from_mins(1),
@@ -163,7 +163,7 @@ pub(crate) const RELAXED: Limits = Limits {
     drain_timeout: Duration::from_mins(1),
 };
 
-/// The smallest body that is compressed is smaller than by default; the time for a body is long.
+/// Compresses smaller bodies than the default, and waits long for a request's body.
 pub(crate) const READ_LIMITS: ReadLimits =
     ReadLimits { compress_min_bytes: 2000, body_timeout: Duration::from_mins(1) };
 
@@ -180,13 +180,13 @@ impl Server {
         Self::opened(limits, read_limits, tls, KeyRing::new())
     }
 
-    /// One whose keys may ask so often a second.
+    /// A server that limits each key to `per_second` requests.
     pub(crate) fn with_rate(per_second: u32) -> Self {
         Self::opened(RELAXED, READ_LIMITS, None, KeyRing::with_rate(NonZeroU32::new(per_second)))
     }
 
     fn opened(limits: Limits, read_limits: ReadLimits, tls: Option<Tls>, keys: KeyRing) -> Self {
-        let (shelf, clock) = (Shelf::default(), Clock::fixed(now()));
+        let (collections, clock) = (Collections::default(), Clock::fixed(now()));
         let (metrics, shutdown) = (Metrics::new(), Shutdown::new());
         let board = board("local", now());
         board.update(|status| status.ready = true);
@@ -195,7 +195,7 @@ impl Server {
         let fleet = FleetReader::new(store, statuses, clock.clone(), Ages::default());
         let any = "127.0.0.1:0".parse().unwrap();
         let state = ReadState::new(
-            shelf.0.clone(),
+            collections.0.clone(),
             keys.clone(),
             clock.clone(),
             metrics.clone(),
@@ -212,7 +212,7 @@ impl Server {
         let server = Self {
             public: public_address,
             admin: admin_address,
-            shelf,
+            collections,
             keys,
             clock,
             board,
@@ -229,10 +229,10 @@ impl Server {
     fn fill(&self) {
         let record = partner_record();
         let customer = [("12345", None, record.as_str()), ("2", Some("jane+tag@ex.com"), r#"{"a":1}"#)];
-        self.shelf.load("customer", 7, ServingSettings::default(), &customer);
-        self.shelf.put("later", Slot::Loading);
+        self.collections.load("customer", 7, ServingSettings::default(), &customer);
+        self.collections.put("later", Slot::Loading);
         let regions = ["eu-west-1", "ap-south-1"].map(|name| RegionName::new(name).unwrap());
-        self.shelf.put("abroad", Slot::OtherRegion(regions.into()));
+        self.collections.put("abroad", Slot::OtherRegion(regions.into()));
         let named = |name| CollectionName::new(name).unwrap();
         let some = Grant::Collections(vec![named("customer"), named("ghost")]);
         let hour = Some(now() + chrono::TimeDelta::hours(1));
@@ -252,7 +252,7 @@ impl Server {
         self.keys.replace(&KeySet { revision: 1, keys, refused: 0 });
     }
 
-    /// The header line of the key that opens everything.
+    /// The header line with the key for all collections.
     pub(crate) fn bearer(&self) -> String {
         bearer(&self.all)
     }
@@ -279,7 +279,7 @@ impl Drop for Server {
     }
 }
 
-/// A header line.
+/// The header line with `key`.
 pub(crate) fn bearer(key: &ApiKey) -> String {
     format!("Authorization: Bearer {}\r\n", key.expose())
 }

@@ -1,4 +1,4 @@
-//! A reader that never stops, and remembers what it saw: the load beside a fault.
+//! A reader that reads all the time and records what it saw, as load during a fault.
 
 use std::{collections::BTreeMap, net::SocketAddr};
 
@@ -11,22 +11,22 @@ use super::{
     process::{Process, version},
 };
 
-/// Reads person 1 over and over. Every answer is a record: nothing else is ever seen.
+/// Reads person 1 until it is stopped. Every answer must be a record.
 pub(crate) struct Reader {
     stop: Shutdown,
     reading: JoinHandle<Vec<(u64, String)>>,
 }
 
 impl Reader {
-    /// Begins to read from `node`, on one connection.
+    /// Starts to read from `node` on one connection.
     pub(crate) fn start(node: &Process, key: &str) -> Self {
         let stop = Shutdown::new();
         let reading = read(node.public().unwrap(), key.to_owned(), stop.clone());
         Self { stop, reading: tokio::spawn(reading) }
     }
 
-    /// Ends it. `announced` says what person 1 is called in each version. Every answer was a record of
-    /// the version that it names, or of a later one on its way; versions never fell.
+    /// Stops it and checks what it saw. `announced` has the last member of person 1 in each version. Every
+    /// record must be of its answer's version or of a later one, and versions must not fall.
     pub(crate) async fn end<T: ToString>(self, announced: &BTreeMap<u64, T>) {
         self.stop.cancel();
         let seen = self.reading.await.unwrap();
@@ -34,14 +34,18 @@ impl Reader {
         for pair in seen.windows(2) {
             assert!(pair[0].0 <= pair[1].0, "a version fell: {pair:?}");
         }
-        for (version, word) in seen {
-            let allowed: Vec<_> = announced.range(version..).map(|(_, word)| word.to_string()).collect();
-            assert!(allowed.contains(&word), "version {version} with {word}, allowed are {allowed:?}");
+        for (version, last_member) in seen {
+            let allowed: Vec<_> =
+                announced.range(version..).map(|(_, last_member)| last_member.to_string()).collect();
+            assert!(
+                allowed.contains(&last_member),
+                "version {version} with {last_member}, allowed are {allowed:?}"
+            );
         }
     }
 }
 
-/// Version and word of each answer; one after the other is kept only when it differs.
+/// Version and last member of each answer. Equal answers in a row are kept once.
 async fn read(address: SocketAddr, key: String, stop: Shutdown) -> Vec<(u64, String)> {
     let mut client = Client::connect(address).await;
     let bearer = format!("Authorization: Bearer {key}\r\n");
@@ -49,7 +53,7 @@ async fn read(address: SocketAddr, key: String, stop: Shutdown) -> Vec<(u64, Str
     while !stop.is_cancelled() {
         let answer = client.ask("GET", "/v1/collections/person/records/id/1", &bearer).await;
         assert_eq!(answer.status, 200, "{answer:?}");
-        let found = (version(&answer), word(&answer.json()));
+        let found = (version(&answer), last_member(&answer.json()));
         if seen.last() != Some(&found) {
             seen.push(found);
         }
@@ -57,8 +61,8 @@ async fn read(address: SocketAddr, key: String, stop: Shutdown) -> Vec<(u64, Str
     seen
 }
 
-/// What the record says beside its key: its last member.
-fn word(record: &Value) -> String {
+/// The record's last member.
+fn last_member(record: &Value) -> String {
     match record.as_object().unwrap().values().next_back().unwrap() {
         Value::String(text) => text.clone(),
         other => other.to_string(),

@@ -1,8 +1,8 @@
-//! A private server of S3's protocol and Google Cloud Storage's: moto, one per test process, one bucket
+//! A private server for the protocols of S3 and Google Cloud Storage: moto, one per test process, one bucket
 //! per call.
 //!
-//! `scripts/test.sh` installs it in `target/moto`. It keeps everything in memory, honours
-//! conditional writes, and checks no signature.
+//! `scripts/test.sh` installs it in `target/moto`. It keeps everything in memory, honours conditional writes and
+//! checks no signatures.
 
 use std::{
     net::SocketAddr,
@@ -27,12 +27,12 @@ pub(crate) struct S3 {
 static SERVER: OnceCell<S3> = OnceCell::const_new();
 
 impl S3 {
-    /// The server, started when nobody asked for it before.
+    /// The server, started at the first call.
     pub(crate) async fn server() -> &'static Self {
         SERVER.get_or_init(Self::start).await
     }
 
-    /// A bucket that nobody else uses.
+    /// A bucket for one test.
     pub(crate) async fn bucket() -> String {
         let server = Self::server().await;
         let name = format!("bucket-{}", server.buckets.fetch_add(1, Ordering::Relaxed));
@@ -56,7 +56,7 @@ impl S3 {
     }
 }
 
-/// The store in `bucket` of the server at `address`, which may be a proxy's.
+/// The store in `bucket` of the server, or of a proxy, at `address`.
 pub(crate) fn location(address: SocketAddr, bucket: &str, prefix: &str) -> Location {
     let options = [
         ("aws_endpoint_url_s3", format!("http://{address}")),
@@ -80,8 +80,8 @@ pub(crate) fn section(address: SocketAddr) -> String {
     )
 }
 
-/// The section `[storage.gcs]` for the same server as Google's, with a key file that is written to
-/// `directory`: without a key that signs, nobody is asked for a token.
+/// The section `[storage.gcs]` for the same server. The key file in `directory` has no key, so that no token
+/// is requested.
 pub(crate) fn gcs_section(address: SocketAddr, directory: &Path) -> String {
     let file = directory.join("service-account.json");
     let account = r#"{"disable_oauth":true,"client_email":"","private_key_id":"","private_key":""}"#;

@@ -1,4 +1,4 @@
-//! Servers that other people wrote, as processes of their own: one per test process, ended with it.
+//! Third-party servers as child processes: one per test process, which ends with it.
 
 use std::{
     fs,
@@ -12,21 +12,21 @@ use std::{
 use tempfile::TempDir;
 use tokio::net::TcpStream;
 
-/// Waits for its input to end, which it does when the test process is gone however it went; then
-/// stops the server.
+/// Waits for the end of its input, which closes when the test process ends in any way. Then it stops the
+/// server.
 const SUPERVISOR: &str = r#""$@" >"$0" 2>&1 & server=$!; cat >/dev/null; kill $server; wait $server"#;
 
-/// A server that listens.
+/// A listening server.
 pub(crate) struct Service {
     pub(crate) address: SocketAddr,
-    /// It works in there.
+    /// Its working directory.
     _directory: TempDir,
-    /// Holds the supervisor's input open.
+    /// Keeps the supervisor's input open.
     _supervisor: Child,
 }
 
 impl Service {
-    /// Starts `program` in an empty directory, with what `arguments` makes of a free port.
+    /// Starts `program` in an empty directory, with the arguments for a free address.
     pub(crate) async fn start(program: &Path, arguments: impl FnOnce(SocketAddr) -> Vec<String>) -> Self {
         let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         let directory = TempDir::new().unwrap();
@@ -34,12 +34,12 @@ impl Service {
         let mut supervisor = Command::new("sh");
         supervisor.arg("-c").arg(SUPERVISOR).arg(&log).arg(program);
         supervisor.args(arguments(address)).current_dir(&directory);
-        // A group of its own: an interrupt from the terminal must not end it before its work is done.
+        // Its own process group: an interrupt from the terminal must not end it before it has cleaned up.
         let supervisor = supervisor.stdin(Stdio::piped()).process_group(0).spawn().expect("a shell runs");
-        let mut look = tokio::time::interval(Duration::from_millis(20));
+        let mut polls = tokio::time::interval(Duration::from_millis(20));
         let ready = async {
             while TcpStream::connect(address).await.is_err() {
-                look.tick().await;
+                polls.tick().await;
             }
         };
         let listens = tokio::time::timeout(Duration::from_mins(1), ready).await.is_ok();
@@ -52,6 +52,6 @@ impl Service {
 /// A file or program that `scripts/test.sh` installs below `target`.
 pub(crate) fn installed(path: &str) -> std::path::PathBuf {
     let found = Path::new(env!("CARGO_MANIFEST_DIR")).join("target").join(path);
-    assert!(found.exists(), "{} is not there; scripts/test.sh installs it", found.display());
+    assert!(found.exists(), "{} is missing; scripts/test.sh installs it", found.display());
     found
 }
