@@ -20,6 +20,7 @@ pub mod telemetry;
 
 pub mod auth;
 pub mod catalog;
+pub mod model;
 
 pub mod engine;
 pub mod replica;

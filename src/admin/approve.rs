@@ -9,7 +9,7 @@ use crate::{
         name::CollectionName,
         run::{RunRecord, RunStatus},
     },
-    engine::{Approval, Ended, Progress},
+    engine::{Approval, RunOutcome, Progress},
     metadata::{HeldRun, RUNS_LISTED_MAX},
     support::shutdown::Shutdown,
 };
@@ -27,7 +27,7 @@ pub enum Approved {
     /// The collection had changed since, so the sync ran again without guards.
     RanAgain {
         /// The new run.
-        ended: Ended,
+        ended: RunOutcome,
         /// Why the sync is paused, when it is.
         pause: Option<Pause>,
     },

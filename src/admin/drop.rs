@@ -47,7 +47,7 @@ impl Publisher {
             let records = dropped.records.map(|records| format!("{records} records"));
             format!("version {}, {}", dropped.version, records.unwrap_or("records unknown".to_owned()))
         });
-        let engine::Dropped { version, records, pinned } = dropped.await?;
+        let engine::DroppedCollection { version, records, pinned } = dropped.await?;
         // A later sync of this name does not inherit the pause.
         if let Err(error) = self.metadata.resume_sync(name, principal.as_str(), Some("dropped")).await {
             tracing::warn!(collection = %name, %error, "the pause of its sync could not be ended");

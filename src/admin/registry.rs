@@ -15,6 +15,7 @@ use crate::{
     },
     mapping::Mapping,
     scheduler::ScheduledSync,
+    source::Query,
 };
 
 /// Batches of a preview that wait to be mapped.
@@ -26,6 +27,8 @@ pub struct Registry(Arc<watch::Sender<Arc<Vec<ScheduledSync>>>>);
 
 /// A sync whose mapping fits the columns of its model.
 pub struct CheckedSync {
+    /// The query that the model resolves to.
+    pub query: Query,
     /// The model's columns.
     pub columns: Vec<Column>,
     /// The mapping, compiled for them.
@@ -104,7 +107,7 @@ impl Registry {
         let (sender, mut batches) = mpsc::channel(BATCHES_WAITING_MAX);
         let mut mapper = checked.mapping.mapper(data_as_of);
         let mut record = Record::default();
-        let read = sync.source.stream(&sync.spec.query, sender, &checked.columns, Some(limit));
+        let read = sync.source.stream(&checked.query, sender, &checked.columns, Some(limit));
         let map = async {
             while let Some(batch) = batches.recv().await {
                 for row in 0..batch.rows() {
@@ -121,9 +124,10 @@ impl Registry {
 
 async fn check(sync: &ScheduledSync) -> Result<CheckedSync, Error> {
     let ScheduledSync { spec, source, .. } = sync;
-    let columns = source.describe(&spec.query).await?;
+    let query = spec.model.resolve();
+    let columns = source.describe(&query).await?;
     match Mapping::compile(&spec.mapping, &columns) {
-        Ok(mapping) => Ok(CheckedSync { columns, mapping }),
+        Ok(mapping) => Ok(CheckedSync { query, columns, mapping }),
         Err(faults) => Err(Error::Mapping { sync: spec.collection.clone(), faults }),
     }
 }

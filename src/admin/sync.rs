@@ -10,7 +10,7 @@ use crate::{
         name::CollectionName,
         run::{RunRecord, RunStatus},
     },
-    engine::{self, Ended, Progress, RunRequest, Trigger},
+    engine::{self, RunOutcome, Progress, RunRequest, Trigger},
     scheduler::ScheduledSync,
     support::shutdown::Shutdown,
 };
@@ -38,7 +38,7 @@ pub struct SyncRequest<'a> {
 #[derive(Debug)]
 pub struct SyncOutcome {
     /// The run that ended.
-    pub ended: Ended,
+    pub ended: RunOutcome,
     /// Why the sync is paused, when it is.
     pub pause: Option<Pause>,
 }
@@ -80,7 +80,7 @@ impl Publisher {
         self.metadata.pause(name).await.unwrap_or_default()
     }
 
-    async fn run_until_ended(&self, run: &RunRequest) -> Result<Ended, Error> {
+    async fn run_until_ended(&self, run: &RunRequest) -> Result<RunOutcome, Error> {
         let mut idle = Duration::ZERO;
         loop {
             match self.engine.run(run).await {
@@ -100,7 +100,7 @@ impl Publisher {
     }
 
     /// Waits for the open run of a sync to end; `None` when there is none.
-    async fn follow(&self, run: &RunRequest) -> Result<Option<Ended>, Error> {
+    async fn follow(&self, run: &RunRequest) -> Result<Option<RunOutcome>, Error> {
         let sync = &run.spec.collection;
         let Some(open) = self.metadata.open_runs(sync).await?.pop() else { return Ok(None) };
         info!(run = %open.id, accept = run.accept, "a run of this sync is in progress elsewhere; following it");
@@ -111,7 +111,7 @@ impl Publisher {
                     return Ok(None);
                 }
                 let rejected = self.metadata.rejected(record.id).await?;
-                return Ok(Some(Ended { record, hold: None, kind: None, store_failure: None, rejected }));
+                return Ok(Some(RunOutcome { record, hold: None, kind: None, store_failure: None, rejected }));
             }
             pause_before_poll(&run.cancel).await?;
         }

@@ -84,7 +84,7 @@ async fn collect_local(segments: Option<&SegmentDirectory>) -> Result<(), Error>
 
 /// Closes runs whose process is dead.
 pub(super) async fn settle(publisher: &Publisher) -> Result<(), Error> {
-    Ok(publisher.engine.settle_abandoned_runs().await?)
+    Ok(publisher.engine.reconcile_abandoned_runs().await?)
 }
 
 /// One round: only the holder of the lease deletes.

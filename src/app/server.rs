@@ -23,7 +23,7 @@ use crate::{
     status::{Board, Identity, NodeStatus},
     store::Store,
     support::{
-        background::Background,
+        background::BackgroundRuntime,
         clock::Clock,
         file_lock::{DirectoryLock, LockError},
         private_file,
@@ -58,7 +58,7 @@ pub struct Server {
     shutdown: Shutdown,
     records: JoinHandle<()>,
     tasks: Vec<JoinHandle<()>>,
-    _background: Background,
+    _background: BackgroundRuntime,
     _lock: DirectoryLock,
 }
 
@@ -245,7 +245,7 @@ async fn serve_records(public: Listener, state: ReadState, board: Board, drain: 
 /// What a node stands on: its directory, locked, the follower over it, and its certificate.
 struct Ground {
     lock: DirectoryLock,
-    background: Background,
+    background: BackgroundRuntime,
     board: Board,
     store: Store,
     segments: SegmentDirectory,
@@ -277,7 +277,7 @@ impl Ground {
                 roles: settings.roles.iter().map(|role| Label::fitted(role.as_str())).collect(),
             };
             let board = Board::new(identity, clock.now());
-            let background = Background::start().context("no threads can be started")?;
+            let background = BackgroundRuntime::start().context("no threads can be started")?;
             let (settings, pace) = (&config.replica, Pace::new(config.replica.poll_interval));
             let (replica, follower) =
                 Replica::open(settings, pace, store.clone(), segments.clone(), target, clock, board.clone())?;

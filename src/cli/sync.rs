@@ -14,7 +14,7 @@ use super::{
     session,
 };
 use crate::{
-    admin::{Approved, Ended, Pause, Progress, SyncOutcome, SyncRequest, fleet},
+    admin::{Approved, RunOutcome, Pause, Progress, SyncOutcome, SyncRequest, fleet},
     app,
     catalog::Ages,
     config::Config,
@@ -87,7 +87,7 @@ pub(super) async fn approve(config: &ConfigArguments, arguments: Approve) -> Res
     }
 }
 
-fn show_ended(ended: &Ended, pause: Option<&Pause>, dry_run: bool, json: bool) -> Result<Exit, Failure> {
+fn show_ended(ended: &RunOutcome, pause: Option<&Pause>, dry_run: bool, json: bool) -> Result<Exit, Failure> {
     if json {
         print_json(&ended.record)?;
     } else {
@@ -169,7 +169,7 @@ async fn watch<T>(run: impl Future<Output = T>, progress: &Progress, cancel: &Sh
     }
 }
 
-fn show(ended: &Ended, dry_run: bool) -> Result<(), Failure> {
+fn show(ended: &RunOutcome, dry_run: bool) -> Result<(), Failure> {
     let record = &ended.record;
     let counts = &record.counts;
     print(&headline(record, dry_run))?;
@@ -214,7 +214,7 @@ fn warn_paused(sync: &CollectionName, pause: Option<&Pause>) {
 }
 
 /// What went less well, on stderr.
-fn warn(ended: &Ended, dry_run: bool) {
+fn warn(ended: &RunOutcome, dry_run: bool) {
     let counts = &ended.record.counts;
     let listed =
         if dry_run { String::new() } else { format!("; larder runs {} lists them", ended.record.id) };

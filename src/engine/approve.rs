@@ -1,23 +1,23 @@
-//! Announcing what a held run has published: its own segments, nothing is read again.
+//! Announcing a held run: exactly the segments that it published. No row is read again.
 
-use super::{Engine, error::Error, lease::KeptLease, prepare::Published};
+use super::{Engine, announce::PublishedManifest, error::Error, lease::SyncLease};
 use crate::{
     catalog::AnnounceError,
     domain::{
         catalog::CatalogDocument,
-        run::{RunError, RunRecord, RunStatus},
+        run::{RunRecord, RunStatus},
     },
     metadata::HeldRun,
 };
 
-/// What came of a held run.
+/// The outcome of an approval.
 #[derive(Debug)]
 pub enum Approval {
-    /// Exactly what it had published is announced.
+    /// The version that the run published is announced.
     Announced(Box<RunRecord>),
-    /// The collection is no longer what the run was compared with: it stays held.
+    /// The collection changed since the run was compared with it: the run stays held.
     BaseMoved,
-    /// It is not held any more.
+    /// The run is no longer held.
     NotHeld,
 }
 
@@ -25,20 +25,20 @@ impl Engine {
     /// Announces `held` when the collection is still at the manifest that the run was made from.
     ///
     /// # Errors
-    /// [`Error::LeaseHeld`] while a run of the sync is in progress. When the announcement is known
-    /// not to stand the run is held on, unless another one came first.
+    /// [`Error::LeaseHeld`] while a run of the sync is in progress. When the announcement failed, the run stays
+    /// held, unless another announcement came first.
     pub async fn approve(&self, held: &HeldRun) -> Result<Approval, Error> {
-        self.settle_rollback(&held.record.sync).await?;
-        let lease = KeptLease::take(&self.metadata, &held.record.sync).await?;
+        self.reconcile_rollback(&held.record.sync).await?;
+        let lease = SyncLease::acquire(&self.metadata, &held.record.sync).await?;
         let approved = self.approve_leased(&lease, held).await;
         lease.release().await;
         approved
     }
 
-    async fn approve_leased(&self, lease: &KeptLease, held: &HeldRun) -> Result<Approval, Error> {
+    async fn approve_leased(&self, lease: &SyncLease, held: &HeldRun) -> Result<Approval, Error> {
         let name = &held.record.sync;
-        self.settle_open_runs(name).await?;
-        // A run may have taken its place before the lease was taken.
+        self.reconcile_open_runs(name).await?;
+        // Another run may have taken its place before the lease was acquired.
         let Some(held) = self.metadata.held_run_by_id(held.record.id).await? else {
             return Ok(Approval::NotHeld);
         };
@@ -54,17 +54,17 @@ impl Engine {
         record.status = RunStatus::Announcing;
         record.version = Some(manifest.version);
         self.metadata.update_run(&record).await?;
-        let announced = self.announce(held.from, &Published { manifest, object, sha256 }).await;
+        let announced = self.announce(held.from, &PublishedManifest { manifest, object, sha256 }).await;
         match &announced {
-            Ok(_) => {
+            Ok(()) => {
                 record.status = RunStatus::Announced;
                 record.error = None;
             }
-            // Its outcome is not known: whoever next takes the lease settles it.
+            // The outcome is unknown: the next holder of the lease reconciles the run.
             Err(Error::Announce(AnnounceError::Unknown)) => {}
             Err(error @ Error::Announce(AnnounceError::Superseded)) => {
                 record.status = RunStatus::Superseded;
-                record.error = Some(RunError { code: error.code().to_owned(), message: error.to_string() });
+                record.error = Some(error.as_run_error());
             }
             Err(_) => {
                 record.status = RunStatus::Held;
@@ -74,6 +74,6 @@ impl Engine {
         if let Err(error) = self.metadata.update_run(&record).await {
             tracing::warn!(run = %record.id, %error, "the end of a run could not be recorded");
         }
-        announced.map(|_| Approval::Announced(Box::new(record)))
+        announced.map(|()| Approval::Announced(Box::new(record)))
     }
 }

@@ -1,8 +1,8 @@
-//! Taking a collection out of the catalog.
+//! Removing a collection from the catalog.
 
-use tracing::{info, warn};
+use tracing::info;
 
-use super::{Engine, error::Error, lease::KeptLease};
+use super::{Engine, error::Error, lease::SyncLease};
 use crate::{
     catalog::Change,
     domain::{
@@ -11,9 +11,9 @@ use crate::{
     },
 };
 
-/// A collection that is gone.
+/// A collection that was dropped.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Dropped {
+pub struct DroppedCollection {
     /// The last version announced.
     pub version: Version,
     /// Records served; `None` when the manifest could not be read.
@@ -28,28 +28,29 @@ impl Engine {
     ///
     /// # Errors
     /// [`Error::LeaseHeld`] while a run of its sync is in progress.
-    pub async fn drop_collection(&self, name: &CollectionName) -> Result<Option<Dropped>, Error> {
-        let lease = KeptLease::take(&self.metadata, name).await?;
+    pub async fn drop_collection(&self, name: &CollectionName) -> Result<Option<DroppedCollection>, Error> {
+        let lease = SyncLease::acquire(&self.metadata, name).await?;
         let dropped = self.drop_leased(&lease, name).await;
         lease.release().await;
         dropped
     }
 
-    async fn drop_leased(&self, lease: &KeptLease, name: &CollectionName) -> Result<Option<Dropped>, Error> {
-        self.settle_open_runs(name).await?;
+    async fn drop_leased(
+        &self,
+        lease: &SyncLease,
+        name: &CollectionName,
+    ) -> Result<Option<DroppedCollection>, Error> {
+        self.reconcile_open_runs(name).await?;
         let newest = self.store.newest(Some(self.deployment)).await?;
         let Some(document) = newest else { return Ok(None) };
         let Some(entry) = document.collections.get(name) else { return Ok(None) };
-        // Whatever is wrong with it, it can be dropped.
+        // A collection whose manifest cannot be read can still be dropped.
         let records = self.store.manifest(name, entry).await.ok().map(|manifest| manifest.records);
         let pinned = document.pins_of(name).map(|(region, _)| region.clone()).collect();
         lease.confirm().await?;
         self.announcer.announce(Change::Remove { name: name.clone(), from: entry.sha256 }).await?;
         info!(collection = %name, version = %entry.version, "dropped");
-        // The outcome stands, whatever metadata says now.
-        if let Err(error) = self.metadata.supersede_held(name).await {
-            warn!(collection = %name, %error, "its held run could not be marked as superseded");
-        }
-        Ok(Some(Dropped { version: entry.version, records, pinned }))
+        self.supersede_held(name).await;
+        Ok(Some(DroppedCollection { version: entry.version, records, pinned }))
     }
 }

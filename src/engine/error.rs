@@ -1,18 +1,17 @@
-//! Why a run did not end as it should.
+//! Errors of the engine.
 
 use std::time::Duration;
 
 use crate::{
     catalog::{self, AnnounceError},
-    domain::{error::codes, name::CollectionName},
-    mapping, metadata, segment, source,
-    store::{self},
+    domain::{error::codes, name::CollectionName, run::RunError},
+    mapping, metadata, segment, source, store,
 };
 
-/// An error of a run; its code and message stand in metadata and in `larder runs`.
+/// An error of a run or of another operation of the engine. Metadata stores code and message of a run's error.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// Another process runs this sync.
+    /// Another process holds the lease of the sync.
     #[error("a run of sync {sync} is in progress elsewhere, held by {holder}")]
     LeaseHeld {
         /// The sync.
@@ -22,7 +21,7 @@ pub enum Error {
         /// When the lease ends unless it is renewed.
         expires_in: Duration,
     },
-    /// Another process rolls the collection back.
+    /// Another process is rolling the collection back.
     #[error("a rollback of {collection} is in progress elsewhere, held by {holder}")]
     RollbackUnderWay {
         /// The collection.
@@ -31,7 +30,7 @@ pub enum Error {
         holder: String,
     },
     /// The lease could not be renewed in time.
-    #[error("the lease of the sync was lost; the run ended before it announced anything")]
+    #[error("the lease of the sync was lost; the run ended and announced nothing")]
     LeaseLost,
     /// The sync is paused, or was paused while the run was under way.
     #[error("sync {sync} is paused ({why}); `larder resume {sync}` lets it run by its schedule again")]
@@ -44,38 +43,36 @@ pub enum Error {
     /// The model's columns do not fit the mapping.
     #[error("the mapping does not fit the model: {}", list(.0))]
     Mapping(Vec<mapping::Fault>),
-    /// The spool outgrew its bound.
+    /// The run wrote too many bytes.
     #[error(
         "the run wrote more than {bytes_max} bytes of segments; raise [engine] spool_bytes_max or narrow the model"
     )]
     SpoolFull {
-        /// The bound.
+        /// The limit.
         bytes_max: u64,
     },
     /// The run took too long.
-    #[error("the run took longer than {seconds} s ([engine] run_timeout) and was ended")]
+    #[error(
+        "the run took longer than {seconds} s and was ended; make the query faster or raise [engine] run_timeout"
+    )]
     RunTimeout {
-        /// The bound.
+        /// The limit.
         seconds: u64,
     },
-    /// Somebody asked the run to end.
+    /// An operator, or the end of the process, cancelled the run.
     #[error("the run was cancelled")]
     Cancelled,
-    /// The publisher task ended first; its own error is the one to show.
-    #[error("publishing stopped")]
-    PublisherStopped,
+    /// The uploader ended first; its own error is reported instead.
+    #[error("the upload stopped")]
+    UploadStopped,
     /// The operating system refused a thread.
     #[error(
-        "the run gets no thread from the operating system: {source}; raise the limit of processes \
+        "the operating system gives the run no thread: {0}; raise the limit of processes \
          (`ulimit -u`, TasksMax, pids.max)"
     )]
-    ThreadRefused {
-        /// What the system said.
-        #[source]
-        source: std::io::Error,
-    },
-    /// A thread of the run ended unexpectedly.
-    #[error("a worker thread of the run ended unexpectedly; this is a bug in larder")]
+    ThreadRefused(#[source] std::io::Error),
+    /// A thread of the run panicked.
+    #[error("a thread of the run panicked; this is a bug in larder; the log has the place")]
     WorkerDied,
     /// The source failed.
     #[error(transparent)]
@@ -109,14 +106,18 @@ codes! {
         "run_timeout" Unavailable: RunTimeout,
         "cancelled" Conflict: Cancelled,
         "thread_refused" Unavailable: ThreadRefused,
-        "internal" Internal: PublisherStopped | WorkerDied,
+        "internal" Internal: UploadStopped | WorkerDied,
         from: Source | Segment | Publication | Announce | Metadata,
     }
 }
 
 impl Error {
-    /// The code, when what failed is the object store or the catalog: no sync of this publisher can
-    /// announce anything then.
+    /// As metadata stores it.
+    pub(super) fn as_run_error(&self) -> RunError {
+        RunError { code: self.code().to_owned(), message: self.to_string() }
+    }
+
+    /// The code, when the object store or the catalog failed: then no sync of this publisher can announce.
     pub fn store_failure(&self) -> Option<&'static str> {
         use store::Error::{Ending, Local, NoRoom};
         match self {

@@ -1,4 +1,4 @@
-//! Leases that renew themselves: of a sync, taken before a run and given back after it, and of a rollback.
+//! Leases that renew themselves: of a sync, held during a run, and of a rollback.
 
 use std::{sync::Arc, time::Duration};
 
@@ -12,21 +12,21 @@ use crate::{
     support::{random, shutdown::Shutdown},
 };
 
-/// How long a lease lasts without renewal: 15 s after its holder's death another publisher has taken over, its
-/// first short run included.
+/// How long a lease lasts without renewal. Another publisher takes over within 15 s of its holder's death, its first
+/// short run included.
 const LEASE_TTL: Duration = Duration::from_secs(12);
-/// How often it is renewed: a database may be away for two renewals.
+/// How often a lease is renewed: metadata may be down for two renewals.
 const RENEW_INTERVAL: Duration = Duration::from_secs(4);
 
-/// Who has a lease instead.
+/// The holder of a lease that is not free.
 pub(super) struct Holder {
-    /// Its name.
+    /// Its process.
     pub(super) holder: String,
     /// When the lease ends unless it is renewed.
     pub(super) expires_in: Duration,
 }
 
-/// A lease that renews itself until it is dropped or given back.
+/// A lease that renews itself until it is dropped or released.
 pub(super) struct RenewedLease {
     metadata: Metadata,
     lease: Arc<Lease>,
@@ -35,8 +35,8 @@ pub(super) struct RenewedLease {
 }
 
 impl RenewedLease {
-    /// Takes the lease `name`; the inner error is who holds it.
-    pub(super) async fn take(metadata: &Metadata, name: &str) -> Result<Result<Self, Holder>, Error> {
+    /// Acquires the lease `name`; the inner error is its holder.
+    pub(super) async fn acquire(metadata: &Metadata, name: &str) -> Result<Result<Self, Holder>, Error> {
         let holder = format!("pid-{}-{:08x}", std::process::id(), random::seed() as u32);
         Ok(match metadata.acquire_lease(name, &holder, LEASE_TTL).await? {
             LeaseOutcome::HeldElsewhere { holder, expires_in } => Err(Holder { holder, expires_in }),
@@ -49,7 +49,7 @@ impl RenewedLease {
         })
     }
 
-    /// Makes sure that the lease is still held.
+    /// Confirms that the lease is still held.
     async fn confirm(&self) -> Result<(), Error> {
         if !self.lost.is_cancelled() && self.metadata.renew_lease(&self.lease, LEASE_TTL).await? {
             Ok(())
@@ -58,11 +58,11 @@ impl RenewedLease {
         }
     }
 
-    /// Gives the lease back.
+    /// Releases the lease.
     pub(super) async fn release(self) {
         self.renewal.abort();
         if let Err(error) = self.metadata.release_lease(&self.lease).await {
-            warn!(%error, "the lease could not be given back; it expires by itself");
+            warn!(%error, "the lease could not be released; it expires by itself");
         }
     }
 }
@@ -74,19 +74,22 @@ impl Drop for RenewedLease {
 }
 
 /// The lease of a sync.
-pub(super) struct KeptLease {
+pub(super) struct SyncLease {
     sync: CollectionName,
-    /// The sync's pause when the lease was taken.
+    /// The sync's pause when the lease was acquired.
     paused: Option<Pause>,
     lease: RenewedLease,
 }
 
-impl KeptLease {
-    /// Takes the lease of a sync, or says who holds it.
-    pub(super) async fn take(metadata: &Metadata, sync: &CollectionName) -> Result<Self, Error> {
-        // Before anything else is read: what is paused later is noticed by [`KeptLease::confirm`].
+impl SyncLease {
+    /// Acquires the lease of a sync.
+    ///
+    /// # Errors
+    /// [`Error::LeaseHeld`].
+    pub(super) async fn acquire(metadata: &Metadata, sync: &CollectionName) -> Result<Self, Error> {
+        // Before anything else is read: [`SyncLease::confirm`] notices a later pause.
         let paused = metadata.pause(sync).await?;
-        match RenewedLease::take(metadata, &format!("sync:{sync}")).await? {
+        match RenewedLease::acquire(metadata, &format!("sync:{sync}")).await? {
             Ok(lease) => Ok(Self { sync: sync.clone(), paused, lease }),
             Err(Holder { holder, expires_in }) => {
                 Err(Error::LeaseHeld { sync: sync.clone(), holder, expires_in })
@@ -94,18 +97,18 @@ impl KeptLease {
         }
     }
 
-    /// Ends when the lease is lost.
+    /// Resolves when the lease is lost.
     pub(super) async fn lost(&self) {
         self.lease.lost.cancelled().await;
     }
 
-    /// The sync's pause when the lease was taken.
+    /// The sync's pause when the lease was acquired.
     pub(super) fn paused(&self) -> Option<&Pause> {
         self.paused.as_ref()
     }
 
-    /// Makes sure that nobody has paused the sync since the lease was taken.
-    pub(super) async fn confirm_pace(&self) -> Result<(), Error> {
+    /// Confirms that nobody has paused the sync since the lease was acquired.
+    pub(super) async fn confirm_not_paused(&self) -> Result<(), Error> {
         match self.lease.metadata.pause(&self.sync).await? {
             Some(pause) if self.paused.as_ref() != Some(&pause) => {
                 Err(Error::Paused { sync: self.sync.clone(), why: pause.to_string() })
@@ -114,14 +117,13 @@ impl KeptLease {
         }
     }
 
-    /// Makes sure that the lease is still held, and the sync not paused meanwhile: the last look
-    /// before an announcement.
+    /// Confirms both: the last check before an announcement.
     pub(super) async fn confirm(&self) -> Result<(), Error> {
-        self.confirm_pace().await?;
+        self.confirm_not_paused().await?;
         self.lease.confirm().await
     }
 
-    /// Gives the lease back.
+    /// Releases the lease.
     pub(super) async fn release(self) {
         self.lease.release().await;
     }

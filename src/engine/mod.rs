@@ -1,55 +1,46 @@
-//! The sync engine: stream, map, compare, guard, publish, announce.
+//! The sync engine.
 //!
-//! A run's way: [`Engine::run`] takes the lease, settles what a killed process left open, prepares
-//! (source → workers → sequencer → spool → store), and announces. Until the announcement nothing of
-//! it is visible; a failed, cancelled or killed run changes nothing that a reader sees.
+//! - [`run`]: one run of a sync, from its lease to its announcement;
+//! - [`ingest`]: input → records → changes → segments in the store;
+//! - [`compact`]: rewriting the segments of a collection whose records do not change;
+//! - beside them, the operations that read no rows: approve, drop, serving settings, rollback.
+//!
+//! Nothing of a run is visible before its announcement. A failed, cancelled or killed run changes
+//! nothing that a reader sees.
 
 mod announce;
 mod approve;
 mod base;
-mod closing;
-mod conflicts;
-mod diff;
+mod compact;
 mod drop;
 mod error;
-mod guard;
-mod job;
+mod ingest;
 mod lease;
-mod listing;
-mod plan;
-mod prepare;
 mod progress;
-mod publishing;
-mod reading;
-mod reannounce;
-mod rejected;
+mod reconcile;
 mod request;
 mod rollback;
 mod run;
-mod sequencer;
 mod settings;
-mod settle;
 mod spec;
-mod spool;
-mod stream;
-mod strike;
-mod upkeep;
-mod worker;
 
 pub use approve::Approval;
-pub use drop::Dropped;
+pub use drop::DroppedCollection;
 pub use error::Error;
-pub use guard::Hold;
 pub use progress::Progress;
 pub use request::{RunRequest, Trigger};
 pub use rollback::RollbackLease;
-pub use run::Ended;
+pub use run::{Hold, RunOutcome};
 pub use settings::Settings;
 pub use spec::{Compression, GuardSettings, OnDelete, SyncSpec};
 
 use crate::{
-    catalog::AnnouncerHandle, disk::SegmentDirectory, domain::id::DeploymentId, metadata::Metadata,
-    store::Store, support::clock::Clock,
+    catalog::AnnouncerHandle,
+    disk::SegmentDirectory,
+    domain::id::{DeploymentId, RunId},
+    metadata::Metadata,
+    store::Store,
+    support::{clock::Clock, random},
 };
 
 /// Runs syncs. Cheap to clone.
@@ -65,7 +56,7 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// An engine over its parts. `deployment` is metadata's: a store of another is refused.
+    /// An engine on these parts. `deployment` is that of `metadata`; a store of another one is refused.
     pub fn new(
         store: Store,
         directory: SegmentDirectory,
@@ -76,5 +67,9 @@ impl Engine {
         settings: Settings,
     ) -> Self {
         Self { store, directory, metadata, announcer, deployment, clock, settings }
+    }
+
+    fn new_run_id(&self) -> RunId {
+        RunId::from_uuid(random::uuid_at(self.clock.now().timestamp_millis().unsigned_abs()))
     }
 }

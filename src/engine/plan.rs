@@ -1,10 +1,13 @@
-//! How a run writes: what follows from comparing sync and mapping with the base's manifest.
+//! What a run starts from and how it writes: decided by comparing the sync with the manifest of its base.
 
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 
-use super::{base::Base, spec::SyncSpec};
+use super::{
+    base::{Announced, Base},
+    spec::SyncSpec,
+};
 use crate::{
     domain::{
         id::RunId,
@@ -18,59 +21,59 @@ use crate::{
 };
 
 /// What a run starts from and how it writes.
-pub(super) struct Plan {
+pub(super) struct RunPlan {
     pub(super) spec: SyncSpec,
     pub(super) columns: Vec<Column>,
     pub(super) mapping: Mapping,
     pub(super) base: Option<Arc<Base>>,
     /// Write a new base: there is none, or indexes or fields changed.
     pub(super) rebuild: bool,
-    /// The model's fields changed although nothing was configured.
+    /// The fields of records changed although the mapping did not.
     pub(super) fields_changed: bool,
     pub(super) fingerprint_seed: u64,
     pub(super) version: Version,
-    /// Begin from nothing: there is no base, its primary key is another column, or its records are lost.
-    anew: bool,
+    /// Compare with nothing: there is no base, its primary key is another column, or it cannot be read.
+    starts_empty: bool,
 }
 
-impl Plan {
-    /// A plan from `base`, of which all that it holds may be lost; `last` is the version after which the next
-    /// one comes.
+impl RunPlan {
+    /// `is_base_lost` tells that segments of the announced base cannot be read.
     pub(super) fn new(
         spec: SyncSpec,
         columns: Vec<Column>,
         mapping: Mapping,
-        (base, is_lost): (Option<Arc<Base>>, bool),
-        last: Version,
+        announced: Announced,
+        is_base_lost: bool,
     ) -> Self {
+        let Announced { base, last } = announced;
         let manifest = base.as_deref().map(|base| &base.manifest);
         let key = &spec.mapping.primary_key;
-        let other_key = |manifest: &Manifest| manifest.indexes.first().map(|i| &i.column) != Some(key);
-        let anew = is_lost || manifest.is_none_or(other_key);
+        let has_other_key = |manifest: &Manifest| manifest.indexes.first().map(|i| &i.column) != Some(key);
+        let starts_empty = is_base_lost || manifest.is_none_or(has_other_key);
         let same_fields = manifest.is_some_and(|manifest| manifest.fields == mapping.fields());
         let same_indexes = manifest.is_some_and(|manifest| manifest.indexes == mapping.indexes());
         let same_mapping = manifest.is_some_and(|manifest| manifest.mapping == spec.mapping_digest());
         Self {
-            rebuild: anew || !same_fields || !same_indexes,
-            fields_changed: !anew && !same_fields && same_mapping,
+            rebuild: starts_empty || !same_fields || !same_indexes,
+            fields_changed: !starts_empty && !same_fields && same_mapping,
             fingerprint_seed: manifest
-                .filter(|_| !anew)
+                .filter(|_| !starts_empty)
                 .map_or_else(random::seed, |manifest| manifest.fingerprint_seed),
             version: Version(last.0 + 1),
             spec,
             columns,
             mapping,
             base,
-            anew,
+            starts_empty,
         }
     }
 
     /// The manifest that the run is compared with.
     pub(super) fn compared(&self) -> Option<&Manifest> {
-        self.base.as_deref().map(|base| &base.manifest).filter(|_| !self.anew)
+        self.base.as_deref().map(|base| &base.manifest).filter(|_| !self.starts_empty)
     }
 
-    /// What the run's segments are.
+    /// The kind of the run's segments.
     pub(super) fn kind(&self) -> SegmentKind {
         if self.rebuild { SegmentKind::Base } else { SegmentKind::Changes }
     }
@@ -82,25 +85,19 @@ impl Plan {
         })
     }
 
-    /// The manifest that the run publishes.
+    /// The manifest that the run publishes, with its new `segments`.
     pub(super) fn manifest(
         &self,
         run_id: RunId,
         created_at: DateTime<Utc>,
         data_as_of: DateTime<Utc>,
         counts: &RunCounts,
-        written: Vec<SegmentReference>,
+        new: Vec<SegmentReference>,
     ) -> Manifest {
-        let is_same = !self.rebuild && written.is_empty();
-        let version = match self.compared() {
-            Some(manifest) if is_same => manifest.version,
-            _ => self.version,
-        };
-        let mut segments = match self.compared() {
-            Some(manifest) if !self.rebuild => manifest.segments.clone(),
-            _ => Vec::new(),
-        };
-        segments.extend(written);
+        let kept = self.compared().filter(|_| !self.rebuild);
+        let version = kept.filter(|_| new.is_empty()).map_or(self.version, |manifest| manifest.version);
+        let mut segments = kept.map(|manifest| manifest.segments.clone()).unwrap_or_default();
+        segments.extend(new);
         Manifest {
             format: FORMAT,
             collection: self.spec.collection.clone(),

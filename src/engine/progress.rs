@@ -1,11 +1,11 @@
-//! How far a run is: counters that a terminal may look at while it runs.
+//! The progress of a run: counters that other tasks may read while it is under way.
 
 use std::sync::{
     Arc,
     atomic::{AtomicU64, Ordering},
 };
 
-/// Counters of a run under way. Cheap to clone; all clones show the same run.
+/// Counters of one run. Cheap to clone; all clones count the same run.
 #[derive(Debug, Clone, Default)]
 pub struct Progress(Arc<Counters>);
 
@@ -27,7 +27,7 @@ impl Progress {
         self.0.puts.load(Ordering::Relaxed)
     }
 
-    /// Records served when the run began: a guess at how many rows will come; 0 when unknown.
+    /// Records served when the run began, an estimate of its rows; 0 when unknown.
     pub fn expected(&self) -> u64 {
         self.0.expected.load(Ordering::Relaxed)
     }

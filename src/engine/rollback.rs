@@ -1,7 +1,7 @@
-//! The lease of a rollback, and what becomes of the pause of one whose process was killed.
+//! The lease of a rollback, and the pause that a killed rollback leaves behind.
 //!
-//! A rollback pauses its sync first and announces then, so that no run brings back what it undoes. It
-//! takes no lease of the sync, because it waits for no run; a lease of its own says that it lives.
+//! A rollback first pauses its sync and then announces, so that no run brings back what it undoes. It does not
+//! acquire the lease of the sync, because it waits for no run. A lease of its own shows that it is alive.
 
 use tracing::info;
 
@@ -12,27 +12,27 @@ use crate::{
     metadata::AuditEntry,
 };
 
-/// Who settles a rollback, in the audit log.
+/// The actor in the audit log.
 const ACTOR: &str = "larder";
 
-/// The lease of a rollback that is under way.
+/// The lease of a rollback in progress.
 pub struct RollbackLease(RenewedLease);
 
 impl RollbackLease {
-    /// Gives the lease back.
+    /// Releases the lease.
     pub async fn release(self) {
         self.0.release().await;
     }
 }
 
 impl Engine {
-    /// Takes the lease of a rollback, and settles an earlier one whose process was killed.
+    /// Acquires the lease of a rollback and reconciles an earlier one whose process was killed.
     ///
     /// # Errors
     /// [`Error::RollbackUnderWay`].
     pub async fn begin_rollback(&self, name: &CollectionName) -> Result<RollbackLease, Error> {
-        match RenewedLease::take(&self.metadata, &lease_name(name)).await? {
-            Ok(lease) => match self.settle_pause(name).await {
+        match RenewedLease::acquire(&self.metadata, &lease_name(name)).await? {
+            Ok(lease) => match self.reconcile_pause(name).await {
                 Ok(()) => Ok(RollbackLease(lease)),
                 Err(error) => {
                     lease.release().await;
@@ -45,35 +45,36 @@ impl Engine {
         }
     }
 
-    /// Settles the pause of a sync that a rollback has left whose process was killed: it ends when the
-    /// rollback was never announced, and is an ordinary one otherwise. One that is under way is left
-    /// alone.
-    pub async fn settle_rollback(&self, name: &CollectionName) -> Result<(), Error> {
+    /// Reconciles the pause that a killed rollback left behind. The pause ends when the rollback was never
+    /// announced, and is an ordinary one otherwise. A rollback in progress is left alone.
+    pub async fn reconcile_rollback(&self, name: &CollectionName) -> Result<(), Error> {
         if self.metadata.pause(name).await?.is_none_or(|pause| pause.pending.is_none()) {
             return Ok(());
         }
-        let Ok(lease) = RenewedLease::take(&self.metadata, &lease_name(name)).await? else { return Ok(()) };
-        let settled = self.settle_pause(name).await;
+        let Ok(lease) = RenewedLease::acquire(&self.metadata, &lease_name(name)).await? else {
+            return Ok(());
+        };
+        let reconciled = self.reconcile_pause(name).await;
         lease.release().await;
-        settled
+        reconciled
     }
 
-    /// Settles the pauses of all syncs.
-    pub(super) async fn settle_rollbacks(&self) -> Result<(), Error> {
+    /// Reconciles the pending rollbacks of all syncs.
+    pub(super) async fn reconcile_rollbacks(&self) -> Result<(), Error> {
         for name in self.metadata.syncs_with_pending_pauses().await? {
-            self.settle_rollback(&name).await?;
+            self.reconcile_rollback(&name).await?;
         }
         Ok(())
     }
 
-    /// The same under the rollback's lease.
-    async fn settle_pause(&self, name: &CollectionName) -> Result<(), Error> {
+    /// Like [`Engine::reconcile_rollback`], while the rollback's lease is held.
+    async fn reconcile_pause(&self, name: &CollectionName) -> Result<(), Error> {
         let Some(pause) = self.metadata.pause(name).await? else { return Ok(()) };
         let Some(run) = pause.pending else { return Ok(()) };
         match self.store.find_announced(name, run, Some(self.deployment)).await? {
-            Settled::Announced { entry, .. } => self.settle_announced(name, run, Some(entry.version)).await,
-            // It may stand in a document that is gone, or too far back: the pause is the safe side.
-            Settled::NotFound { complete: false } => self.settle_announced(name, run, None).await,
+            Settled::Announced { entry, .. } => self.confirm_pause_of(name, run, Some(entry.version)).await,
+            // Its document may be deleted, or too far back to be searched: keeping the pause is safe.
+            Settled::NotFound { complete: false } => self.confirm_pause_of(name, run, None).await,
             Settled::NotFound { complete: true } => {
                 info!(collection = %name, "a rollback whose process ended was never announced; its pause ends");
                 let detail = format!("{}: it was never announced", pause.why);
@@ -83,7 +84,7 @@ impl Engine {
         }
     }
 
-    async fn settle_announced(
+    async fn confirm_pause_of(
         &self,
         name: &CollectionName,
         run: RunId,

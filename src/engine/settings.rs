@@ -1,16 +1,14 @@
-//! What the engine is told about its own running.
+//! Settings of the engine.
 
-use std::{path::PathBuf, time::Duration};
+use std::time::Duration;
 
 /// Settings that all syncs of a process share.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// Spool files and local segments live here.
-    pub data_dir: PathBuf,
-    /// Most bytes of spool files of one run; past it the run fails.
+    /// Most bytes of segments that one run may write; a run that exceeds it fails.
     pub spool_bytes_max: u64,
-    /// A run older than this ends itself (12 h: the retention of unannounced segments counts on it).
+    /// Longest duration of a run (at most 12 h: the retention of unannounced segments relies on it).
     pub run_timeout: Duration,
-    /// Runs under way at once in this process.
+    /// Most runs under way at once in this process.
     pub max_concurrent_runs: usize,
 }

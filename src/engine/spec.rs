@@ -1,11 +1,9 @@
-//! What the engine is told about a sync.
-
-use serde::Serialize;
+//! What a sync is.
 
 use crate::{
     domain::{digest::Digest, manifest::ServingSettings, name::CollectionName},
     mapping::MappingSpec,
-    source::Query,
+    model::Model,
 };
 
 /// A sync: model → collection. (A type named `Sync` would hide the marker trait.)
@@ -15,11 +13,11 @@ pub struct SyncSpec {
     pub collection: CollectionName,
     /// The source's name in the configuration.
     pub source: String,
-    /// What the model reads.
-    pub query: Query,
+    /// What the sync reads.
+    pub model: Model,
     /// How rows become records.
     pub mapping: MappingSpec,
-    /// What becomes of records whose row left the model.
+    /// What happens to records whose row left the model.
     pub on_delete: OnDelete,
     /// When a run is held.
     pub guards: GuardSettings,
@@ -30,21 +28,19 @@ pub struct SyncSpec {
 }
 
 impl SyncSpec {
-    /// Digest of model and mapping as configured: what explains a change of fields.
+    /// Digest of the mapping, its indexes and its primary key.
+    ///
+    /// A digest that changed explains changed fields: somebody configured them. The model is no part of it,
+    /// so fields that change with the query alone are caught by the `fields_changed` guard.
     pub fn mapping_digest(&self) -> Digest {
-        let query = match &self.query {
-            Query::Sql(sql) => format!("sql {sql}"),
-            Query::Table { name, columns } => format!("table {name} {columns:?}"),
-        };
-        let mapping = serde_json::to_vec(&self.mapping).expect("a mapping is plain data");
-        Digest::of(&[query.as_bytes(), b"\0", &mapping].concat())
+        Digest::of(&serde_json::to_vec(&self.mapping).expect("a mapping is plain data"))
     }
 }
 
-/// What becomes of records whose row left the model.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+/// What happens to records whose row left the model.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum OnDelete {
-    /// They disappear.
+    /// They are removed.
     #[default]
     Delete,
     /// They stay as last seen.
@@ -54,20 +50,20 @@ pub enum OnDelete {
 }
 
 /// Whether bodies are compressed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Compression {
-    /// With a trained dictionary when that pays.
+    /// With a trained dictionary when that makes them smaller.
     #[default]
     Auto,
     /// Never.
     None,
 }
 
-/// Shares past which a run is held, in 0..=1.
+/// Shares above which a run is held, in 0..=1.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct GuardSettings {
     /// Largest share of records that may leave in one run (0.3).
     pub max_removed: f64,
-    /// Largest share of rows that may be rejected in one run.
+    /// Largest share of rows that may be rejected in one run (0.1).
     pub max_rejected: f64,
 }

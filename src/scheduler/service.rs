@@ -11,7 +11,7 @@ use tracing::{error, warn};
 use super::{due, due::History, schedule::Schedule};
 use crate::{
     domain::error::ErrorKind,
-    engine::{self, Ended, Engine, RunRequest, SyncSpec, Trigger},
+    engine::{self, Engine, RunOutcome, RunRequest, SyncSpec, Trigger},
     metadata::{self, Metadata},
     source::Source,
     support::{clock::Clock, shutdown::Shutdown},
@@ -44,7 +44,7 @@ pub struct ScheduledSync {
 
 /// Told of every run that ended, and why one that was due could not begin; a sync that is paused or runs
 /// elsewhere is neither.
-pub type OnEnded = Arc<dyn Fn(Result<&Ended, &engine::Error>) + Send + Sync>;
+pub type OnEnded = Arc<dyn Fn(Result<&RunOutcome, &engine::Error>) + Send + Sync>;
 
 /// Runs syncs when they are due.
 pub struct Scheduler {
@@ -195,7 +195,7 @@ impl SyncLoop {
             None => Ok(false),
             Some(pause) if pause.pending.is_none() => Ok(true),
             Some(_) => {
-                if let Err(error) = self.engine.settle_rollback(name).await {
+                if let Err(error) = self.engine.reconcile_rollback(name).await {
                     let code = error.code();
                     warn!(sync = %name, code, %error, "it is not known whether a rollback was announced");
                 }

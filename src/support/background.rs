@@ -1,38 +1,46 @@
-//! Work that steps back behind those who serve.
+//! Work of lower priority than serving.
 
 use std::{io, thread, time::Duration};
 
 use tokio::{
     runtime::{Builder, Handle, Runtime},
+    sync::oneshot,
     task::JoinError,
 };
 use tokio_util::task::AbortOnDropHandle;
 
-/// How far it steps back (nice value).
+/// Nice value of threads that do such work.
 const NICE: i32 = 10;
-/// Threads that may block at the same time: more read, hash and write than two cores can.
+/// Blocking threads of the runtime: more read, hash and write at once than two cores can.
 const BLOCKING_THREADS_MAX: usize = 8;
 
-/// How long a runtime keeps an idle thread that may block: for good. Under a process limit no new one
-/// can be made, and the work would wait for it without end.
+/// How long a runtime keeps an idle blocking thread: for good. Under a process limit no new one can be
+/// made, and the work would wait for it without end.
 const KEEP_ALIVE: Duration = Duration::from_hours(24 * 365);
 
 /// Lowers the priority of this thread and of those that it starts.
-fn step_back() {
-    // Best effort: a container may forbid it, and the work is right without it.
+fn lower_priority() {
+    // Best effort: a container may forbid it, and the work is correct without it.
     let _ = rustix::process::setpriority_process(None, NICE);
 }
 
-/// Does `work` on a new thread of low priority.
+/// Does `work` on a new thread of low priority. The result arrives on the receiver, which is closed without
+/// one when `work` panics. Dropping the receiver does not end `work`.
 ///
 /// # Errors
 /// The operating system gives no thread, most often because of a limit of processes.
-pub fn spawn_thread(name: &str, work: impl FnOnce() + Send + 'static) -> io::Result<()> {
+pub fn spawn_thread<T: Send + 'static>(
+    name: &str,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> io::Result<oneshot::Receiver<T>> {
+    let (sender, result) = oneshot::channel();
     let start = move || {
-        step_back();
-        work();
+        lower_priority();
+        // A caller that was cancelled wants no result.
+        let _ = sender.send(work());
     };
-    thread::Builder::new().name(name.to_owned()).spawn(start).map(drop)
+    thread::Builder::new().name(name.to_owned()).spawn(start)?;
+    Ok(result)
 }
 
 /// Builds a runtime of several threads that has a thread for blocking work from the start.
@@ -47,7 +55,10 @@ pub fn build_runtime(builder: &mut Builder) -> io::Result<Runtime> {
     Ok(runtime)
 }
 
-/// Does `work` in another runtime. It ends when the caller gives up; an error when it breaks off.
+/// Does `work` in another runtime. Dropping the future ends it.
+///
+/// # Errors
+/// When `work` panics or the other runtime is shut down.
 pub async fn run_on<F>(runtime: &Handle, work: F) -> Result<F::Output, JoinError>
 where
     F: Future<Output: Send> + Send + 'static,
@@ -55,27 +66,30 @@ where
     AbortOnDropHandle::new(runtime.spawn(work)).await
 }
 
-/// A runtime whose threads have all stepped back, those that may block among them. Its work is not waited
-/// for when it is dropped.
+/// A runtime whose threads all have low priority, the blocking ones included. Dropping it does not wait for
+/// its work.
 #[derive(Debug)]
-pub struct Background(Option<Runtime>);
+pub struct BackgroundRuntime(Option<Runtime>);
 
-impl Background {
-    /// Starts the threads; an error when the system gives none.
+impl BackgroundRuntime {
+    /// Starts the threads.
+    ///
+    /// # Errors
+    /// The operating system gives no thread.
     pub fn start() -> io::Result<Self> {
         let mut builder = Builder::new_multi_thread();
         builder.worker_threads(1).max_blocking_threads(BLOCKING_THREADS_MAX);
-        builder.thread_name("larder-background").on_thread_start(step_back);
+        builder.thread_name("larder-background").on_thread_start(lower_priority);
         Ok(Self(Some(build_runtime(&mut builder)?)))
     }
 
-    /// What gives it work.
+    /// A handle to spawn work on it.
     pub fn handle(&self) -> Handle {
         self.0.as_ref().expect("the runtime leaves in drop only").handle().clone()
     }
 }
 
-impl Drop for Background {
+impl Drop for BackgroundRuntime {
     fn drop(&mut self) {
         if let Some(runtime) = self.0.take() {
             runtime.shutdown_background();

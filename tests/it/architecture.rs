@@ -54,9 +54,9 @@ const PURE: [&str; 9] = [
     "mapping/",
     "segment/",
     "cache/",
-    "engine/diff.rs",
-    "engine/guard.rs",
-    "engine/conflicts.rs",
+    "engine/ingest/diff.rs",
+    "engine/ingest/conflicts.rs",
+    "engine/run/guard.rs",
     "replica/plan.rs",
     "scheduler/due.rs",
 ];

@@ -1,7 +1,7 @@
 //! Contested index values over several runs: every record that is served claims its values, also
 //! one that stays without a row (kept, cleared, carried), and the run counts what the node counts.
 
-use larder::{domain::run::RunStatus, engine::Ended};
+use larder::{domain::run::RunStatus, engine::RunOutcome};
 use tempfile::TempDir;
 
 use crate::support::{
@@ -34,7 +34,7 @@ async fn node(on_delete: &str) -> Node {
 }
 
 /// The keys that a run lists as losers, in order.
-fn losers(ended: &Ended) -> Vec<&str> {
+fn losers(ended: &RunOutcome) -> Vec<&str> {
     let conflicts = ended.rejected.iter().filter(|row| row.reason == "index_conflict");
     let mut keys: Vec<&str> = conflicts.filter_map(|row| row.primary_key.as_deref()).collect();
     keys.sort_unstable();

@@ -255,7 +255,7 @@ async fn a_template_that_fails_rejects_its_row_and_nothing_else() {
                   json = { liquid = '{{ first_name | default: \"[]\" }}', as = \"json\" }\n";
     let node = node(fields).await;
     // 1 has text where a number must be, 4 what is no JSON; 2 and 3 are good.
-    let listed = |ended: &larder::engine::Ended| {
+    let listed = |ended: &larder::engine::RunOutcome| {
         let mut listed: Vec<_> = ended
             .rejected
             .iter()

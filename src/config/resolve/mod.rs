@@ -77,7 +77,7 @@ pub(super) fn resolve(effective: Effective, env: &Environment, report: &Report) 
         status: storage.status,
         storage: store::Settings { signing_key_file, verify_keys, ..storage.settings },
         metadata,
-        engine: engine?.with_data_dir(&node.data_dir),
+        engine: engine?,
         telemetry: telemetry?,
         sources,
         syncs,

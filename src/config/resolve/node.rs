@@ -154,31 +154,13 @@ fn public_url(item: &Item<'_>) -> Option<String> {
     })
 }
 
-/// `[engine]`, which takes its directory from `[node]`.
-pub(super) struct Engine {
-    max_concurrent_runs: usize,
-    spool_bytes_max: u64,
-    run_timeout: Duration,
-}
-
-impl Engine {
-    pub(super) fn with_data_dir(&self, data_dir: &Path) -> engine::Settings {
-        engine::Settings {
-            data_dir: data_dir.to_owned(),
-            spool_bytes_max: self.spool_bytes_max,
-            run_timeout: self.run_timeout,
-            max_concurrent_runs: self.max_concurrent_runs,
-        }
-    }
-}
-
 /// `[engine]`.
-pub(super) fn engine(section: &Section<'_>) -> Option<Engine> {
+pub(super) fn engine(section: &Section<'_>) -> Option<engine::Settings> {
     let runs = section.set("max_concurrent_runs").and_then(|item| item.count(1..=CONCURRENT_RUNS_MAX));
     let spool = section.set("spool_bytes_max").and_then(|item| item.size(SPOOL_BYTES_MIN..=DISK_BYTES_MAX));
     let run_timeout = section.set("run_timeout").and_then(|item| item.duration(SECOND..=RUN_TIMEOUT_MAX));
     section.finish();
-    Some(Engine {
+    Some(engine::Settings {
         max_concurrent_runs: usize::try_from(runs?).ok()?,
         spool_bytes_max: spool?,
         run_timeout: run_timeout?,

@@ -74,7 +74,7 @@ fn sync(
     let spec = SyncSpec {
         collection: collection.ok()?,
         source: model.source.clone()?,
-        query: model.query.clone()?,
+        model: crate::model::Model::Query(model.query.clone()?),
         mapping: mapping?,
         on_delete: options.on_delete,
         guards: options.guards,

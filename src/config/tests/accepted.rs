@@ -49,7 +49,7 @@ fn a_sync_takes_the_defaults() {
     let sync = &config.syncs[0];
     assert_eq!(sync.schedule, Schedule::Manual);
     assert_eq!(sync.spec.source, "warehouse");
-    assert_eq!(sync.spec.query, Query::Sql("select * from customers".to_owned()));
+    assert_eq!(sync.spec.model.resolve(), Query::Sql("select * from customers".to_owned()));
     assert_eq!(sync.spec.on_delete, OnDelete::Delete);
     assert_eq!((sync.spec.guards.max_removed, sync.spec.guards.max_rejected), (0.3, 0.1));
     assert_eq!(sync.spec.serving.on_miss, OnMiss::NotFound);
@@ -163,7 +163,7 @@ fn queries() {
         );
         let path = dir.path().join("larder.toml");
         let config = load_text(&text, &path, &Environment::default(), &Overrides::default());
-        config.unwrap_or_else(|faults| panic!("{faults}")).syncs[0].spec.query.clone()
+        config.unwrap_or_else(|faults| panic!("{faults}")).syncs[0].spec.model.resolve()
     };
     assert_eq!(query("sql_file = \"a.sql\""), Query::Sql("-- ${NOT_REPLACED}\nselect 1".to_owned()));
     let table = |columns| Query::Table { name: "public.c".to_owned(), columns };
@@ -182,7 +182,6 @@ fn paths_are_from_the_file_and_overrides_from_the_working_directory() {
     let text = "[node]\ndata_dir = \"d\"\n[metadata]\nurl = \"sqlite:///abs/m.db\"\n[sources.s]\ntype = \"sqlite\"\npath = \"./w.db\"\n";
     let config = load_text(text, Path::new("/etc/larder/larder.toml"), &env, &overrides).unwrap();
     assert_eq!(config.node.data_dir, Path::new("flag"));
-    assert_eq!(config.engine.data_dir, Path::new("flag"));
     assert_eq!(config.replica.data_dir, Path::new("flag"));
     assert_eq!(config.node.region.as_str(), "local");
     assert_eq!(config.storage.location.shown(), "file:env/store");

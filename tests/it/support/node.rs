@@ -10,7 +10,7 @@ use larder::{
     app::{self, Server},
     config::{self, Config, Environment, Overrides},
     domain::{keyset::Grant, name::CollectionName, run::RunStatus},
-    engine::{Ended, Progress},
+    engine::{RunOutcome, Progress},
     support::{clock::Clock, shutdown::Shutdown},
 };
 use serde_json::Value;
@@ -142,11 +142,11 @@ impl Node {
     }
 
     /// Runs a sync of the configuration file once. Waits until an announced version is served.
-    pub(crate) async fn sync(&self, name: &str) -> Ended {
+    pub(crate) async fn sync(&self, name: &str) -> RunOutcome {
         self.sync_with(name, false).await
     }
 
-    pub(crate) async fn sync_with(&self, name: &str, accept: bool) -> Ended {
+    pub(crate) async fn sync_with(&self, name: &str, accept: bool) -> RunOutcome {
         let registry = app::open_registry(&self.config()).unwrap();
         let publisher = Publisher { registry, ..self.publisher().await };
         let (progress, cancel) = (Progress::default(), Shutdown::new());

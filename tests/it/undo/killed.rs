@@ -88,7 +88,7 @@ async fn a_rollback_is_settled_once_nobody_is_at_it() {
     let held = metadata.acquire_lease("rollback:person", "somebody", Duration::from_mins(1)).await.unwrap();
     let LeaseOutcome::Held(lease) = held else { panic!("it is free") };
     pause(never()).await;
-    engine.settle_rollback(&person).await.unwrap();
+    engine.reconcile_rollback(&person).await.unwrap();
     assert!(metadata.pause(&person).await.unwrap().unwrap().pending.is_some());
     let second = publisher.rollback(&person, larder::domain::manifest::Version(1), &tester()).await;
     assert_eq!(second.unwrap_err().code(), "rollback_under_way");
@@ -107,7 +107,7 @@ async fn a_rollback_is_settled_once_nobody_is_at_it() {
     // Killed after the announcement: an ordinary pause.
     let newest = publisher.store.newest(None).await.unwrap().unwrap();
     pause(newest.collections["person"].run_id).await;
-    engine.settle_abandoned_runs().await.unwrap();
+    engine.reconcile_abandoned_runs().await.unwrap();
     assert_eq!(metadata.pause(&person).await.unwrap().unwrap().pending, None);
     let refused = start(&node, Trigger::Schedule).await.await.unwrap().unwrap_err();
     assert_eq!(refused.code(), "sync_paused");

@@ -9,7 +9,7 @@ use larder::{
         manifest::Version,
         run::{RunRecord, RunStatus},
     },
-    engine::{self, Ended, Progress, RunRequest, Trigger},
+    engine::{self, RunOutcome, Progress, RunRequest, Trigger},
     support::{random, shutdown::Shutdown},
 };
 use sqlx::{Connection, PgConnection};
@@ -42,7 +42,7 @@ pub(super) async fn node(postgres: bool) -> Node {
 }
 
 /// A run as the scheduler or an operator starts it.
-pub(super) async fn start(node: &Node, trigger: Trigger) -> JoinHandle<Result<Ended, engine::Error>> {
+pub(super) async fn start(node: &Node, trigger: Trigger) -> JoinHandle<Result<RunOutcome, engine::Error>> {
     let config = node.config();
     let sync = config.sync(&name("person")).unwrap();
     let source = config.sources[&sync.spec.source].clone();

@@ -1,5 +1,5 @@
-//! A worker: maps the rows of a batch, compares them with the base, compresses what changed.
-//! Several run at once; what must be seen by one thread alone is left to the sequencer.
+//! A worker: maps the rows of a batch, compares them with the base, compresses changed bodies.
+//! Several run at once. The sequencer does what one thread alone must do.
 
 use std::ops::Range;
 
@@ -8,7 +8,6 @@ use chrono::{DateTime, Utc};
 use super::{
     conflicts::claim_hash,
     diff::{BaseTable, Visit},
-    error::Error,
     rejected::Rejected,
 };
 use crate::{
@@ -17,31 +16,39 @@ use crate::{
         reject::Rejection,
         row::RowBatch,
     },
-    mapping::{Mapper, Mapping},
+    engine::{error::Error, plan::RunPlan},
+    mapping::Mapper,
     segment::{self, Codec, Encoder},
 };
 
-/// What a row became, when the sequencer must know.
-pub(super) enum Outcome {
+/// The outcome of a row that the sequencer must see.
+pub(super) enum RowOutcome {
     /// A new or changed record.
     Put,
-    /// A row without a record whose key is not served: it may yet turn out to have a twin.
+    /// A row without a record whose key is not served. The key may still turn out to be a duplicate.
     Rejected(Rejection),
 }
 
-/// One row of [`Mapped`]; texts lie in the batch's buffers, each from the end of the one before.
-pub(super) struct Item {
-    pub(super) key_hash: u128,
+/// The hashes of a record.
+#[derive(Clone, Copy)]
+pub(super) struct RecordHashes {
+    pub(super) key: u128,
+    /// 0 for a rejected row.
     pub(super) fingerprint: u128,
+}
+
+/// One row of [`Mapped`]. Its texts begin in the buffers where those of the item before end.
+pub(super) struct Item {
+    pub(super) hashes: RecordHashes,
     /// The base entry of the key, when it is served.
     pub(super) entry: Option<u32>,
-    pub(super) outcome: Outcome,
+    pub(super) outcome: RowOutcome,
     key_end: u32,
     body_end: u32,
     values_end: u32,
 }
 
-/// A record's claim to an index value, known by its hash.
+/// A record's claim to an index value, which its hash stands for.
 #[derive(Clone, Copy)]
 pub(super) struct Claim {
     pub(super) index: u16,
@@ -49,14 +56,14 @@ pub(super) struct Claim {
     pub(super) claimant: Claimant,
 }
 
-/// Who claims: a served record, or an item of the same batch.
+/// The claimant: a served record, or an item of the same batch.
 #[derive(Clone, Copy)]
 pub(super) enum Claimant {
     Entry(u32),
     Item(u32),
 }
 
-/// What a worker made of one batch.
+/// The result of a worker for one batch.
 #[derive(Default)]
 pub(super) struct Mapped {
     pub(super) rows: u64,
@@ -70,7 +77,7 @@ pub(super) struct Mapped {
     value_text: String,
 }
 
-/// Where in the buffers of a [`Mapped`] an item begins.
+/// Where an item begins in the buffers of a [`Mapped`].
 #[derive(Default, Clone, Copy)]
 pub(super) struct Cursor {
     key: usize,
@@ -80,7 +87,7 @@ pub(super) struct Cursor {
 }
 
 impl Mapped {
-    /// The texts of the item at `cursor`, which moves behind it. `values` is refilled.
+    /// The key and body of the item at `cursor`, which moves to the next item. `values` is refilled.
     pub(super) fn next<'a>(
         &'a self,
         item: &Item,
@@ -100,11 +107,10 @@ impl Mapped {
         (key, body)
     }
 
-    fn push(&mut self, key: &str, hashes: (u128, u128), entry: Option<u32>, outcome: Outcome) {
+    fn push(&mut self, key: &str, hashes: RecordHashes, entry: Option<u32>, outcome: RowOutcome) {
         self.keys.push_str(key);
         self.items.push(Item {
-            key_hash: hashes.0,
-            fingerprint: hashes.1,
+            hashes,
             entry,
             outcome,
             key_end: self.keys.len() as u32,
@@ -114,37 +120,33 @@ impl Mapped {
     }
 }
 
-/// What all workers of a run share.
+/// What the workers of a run share.
 pub(super) struct Shared<'a> {
-    pub(super) mapping: &'a Mapping,
+    pub(super) plan: &'a RunPlan,
     pub(super) base: &'a BaseTable,
     pub(super) codec: &'a Codec,
     pub(super) data_as_of: DateTime<Utc>,
-    pub(super) fingerprint_seed: u64,
-    /// Every row becomes a put, changed or not: the run writes a new base.
-    pub(super) rebuild: bool,
 }
 
 /// One row with a key, mapped and hashed, not yet compared.
 struct Candidate {
-    key_hash: u128,
-    fingerprint: u128,
+    hashes: RecordHashes,
     rejection: Option<Rejection>,
-    end: Ends,
+    end: TextEnds,
 }
 
 /// Where the texts of a row end in a worker's buffers.
 #[derive(Default, Clone, Copy)]
-struct Ends {
+struct TextEnds {
     key: usize,
     body: usize,
     value: usize,
 }
 
-/// One thread's worker, with its buffers.
+/// The worker of one thread, with its buffers.
 ///
-/// A batch is taken in passes: map and hash all rows, look all keys up, then judge. The look-ups
-/// miss the caches, and side by side they wait together.
+/// It takes a batch in passes: map and hash all rows, look up all keys, then compare. Look-ups miss the
+/// processor's caches; side by side their waits overlap.
 pub(super) struct Worker<'a> {
     shared: &'a Shared<'a>,
     mapper: Mapper,
@@ -152,7 +154,7 @@ pub(super) struct Worker<'a> {
     record: Record,
     keys: String,
     bodies: Vec<u8>,
-    /// Index number and value of each index value, the value's place in `value_text`.
+    /// The index number of each index value and its range in `value_text`.
     values: Vec<(u16, Range<usize>)>,
     value_text: String,
     candidates: Vec<Candidate>,
@@ -164,7 +166,7 @@ impl<'a> Worker<'a> {
     pub(super) fn new(shared: &'a Shared<'a>) -> Result<Self, Error> {
         Ok(Self {
             shared,
-            mapper: shared.mapping.mapper(shared.data_as_of),
+            mapper: shared.plan.mapping.mapper(shared.data_as_of),
             encoder: Encoder::new(shared.codec)?,
             record: Record::default(),
             keys: String::new(),
@@ -191,10 +193,10 @@ impl<'a> Worker<'a> {
         }
         self.entries.clear();
         let base = self.shared.base;
-        self.entries.extend(self.candidates.iter().map(|candidate| base.find(candidate.key_hash)));
-        let mut start = Ends::default();
+        self.entries.extend(self.candidates.iter().map(|candidate| base.find(candidate.hashes.key)));
+        let mut start = TextEnds::default();
         for number in 0..self.candidates.len() {
-            self.judge(number, start, &mut out)?;
+            self.compare(number, start, &mut out)?;
             start = self.candidates[number].end;
         }
         Ok(out)
@@ -213,7 +215,7 @@ impl<'a> Worker<'a> {
         let fingerprint = if rejection.is_some() {
             0
         } else {
-            let (seed, flags) = (self.shared.fingerprint_seed, RecordFlags::default());
+            let (seed, flags) = (self.shared.plan.fingerprint_seed, RecordFlags::default());
             self.bodies.extend_from_slice(&record.body);
             segment::fingerprint(seed, &record.body, &record.key, &record.values, flags)
         };
@@ -223,26 +225,26 @@ impl<'a> Worker<'a> {
             self.value_text.push_str(value);
             self.values.push((index, from..self.value_text.len()));
         }
-        let key_hash = segment::key_hash(&record.key);
-        let end = Ends { key: self.keys.len(), body: self.bodies.len(), value: self.values.len() };
-        self.candidates.push(Candidate { key_hash, fingerprint, rejection, end });
+        let hashes = RecordHashes { key: segment::key_hash(&record.key), fingerprint };
+        let end = TextEnds { key: self.keys.len(), body: self.bodies.len(), value: self.values.len() };
+        self.candidates.push(Candidate { hashes, rejection, end });
     }
 
-    /// Judges one candidate, whose texts begin at `start`.
-    fn judge(&mut self, number: usize, start: Ends, out: &mut Mapped) -> Result<(), Error> {
+    /// Compares one candidate, whose texts begin at `start`, with the base.
+    fn compare(&mut self, number: usize, start: TextEnds, out: &mut Mapped) -> Result<(), Error> {
         let candidate = &mut self.candidates[number];
-        let end = candidate.end;
+        let (end, hashes) = (candidate.end, candidate.hashes);
         let (entry, key) = (self.entries[number], &self.keys[start.key..end.key]);
         let values = self.values[start.value..end.value].iter();
         let values = values.map(|(index, text)| (*index, &self.value_text[text.clone()]));
         if let Some(entry) = entry {
             match self.shared.base.visit(entry, candidate.rejection.is_some()) {
                 Visit::First => {}
-                Visit::Twin { first_was_rejected } => {
-                    out.rejected.add_twins(2 - u64::from(first_was_rejected), key);
+                Visit::Duplicate { first_was_rejected } => {
+                    out.rejected.add_duplicates(2 - u64::from(first_was_rejected), key);
                     return Ok(());
                 }
-                Visit::LaterTwin => {
+                Visit::LaterDuplicate => {
                     out.rejected.count += 1;
                     return Ok(());
                 }
@@ -255,7 +257,7 @@ impl<'a> Worker<'a> {
                 return Ok(());
             }
             (Some(rejection), None) => {
-                out.push(key, (candidate.key_hash, 0), None, Outcome::Rejected(rejection));
+                out.push(key, hashes, None, RowOutcome::Rejected(rejection));
                 return Ok(());
             }
         }
@@ -263,12 +265,12 @@ impl<'a> Worker<'a> {
         for (index, value) in values.clone() {
             out.claims.push(Claim { index, hash: claim_hash(value), claimant });
         }
-        let fingerprint = candidate.fingerprint;
-        if let Some(entry) = entry.filter(|&entry| self.shared.base.is_unchanged(entry, fingerprint)) {
-            if !self.shared.rebuild {
+        let base = self.shared.base;
+        if let Some(entry) = entry.filter(|&entry| base.is_unchanged(entry, hashes.fingerprint)) {
+            if !self.shared.plan.rebuild {
                 return Ok(());
             }
-            self.shared.base.mark_same(entry);
+            base.mark_same(entry);
         }
         self.encoder.encode(&self.bodies[start.body..end.body], &mut self.stored)?;
         out.bodies.extend_from_slice(&self.stored);
@@ -276,7 +278,7 @@ impl<'a> Worker<'a> {
             out.value_text.push_str(value);
             out.values.push((index, out.value_text.len() as u32));
         }
-        out.push(key, (candidate.key_hash, fingerprint), entry, Outcome::Put);
+        out.push(key, hashes, entry, RowOutcome::Put);
         Ok(())
     }
 }

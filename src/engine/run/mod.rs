@@ -1,92 +1,96 @@
-//! One run of a sync, from lease to outcome.
+//! One run of a sync, from its lease to its outcome.
+
+mod guard;
+mod prepare;
+
+pub use guard::Hold;
 
 use tracing::{debug, info, warn};
 
+use self::prepare::PreparedRun;
 use super::{
     Engine,
     error::Error,
-    guard::Hold,
-    lease::KeptLease,
-    prepare::Prepared,
+    lease::SyncLease,
     request::{RunRequest, Trigger},
 };
 use crate::{
     catalog::{AnnounceError, Change},
     domain::{
         error::ErrorKind,
-        id::RunId,
         run::{RejectedRow, RunCounts, RunError, RunRecord, RunStatus},
     },
-    support::random,
 };
 
-/// Times that a run starts again because another announcement came first.
+/// Attempts of one run: it starts again when another announcement came first.
 const ATTEMPTS_MAX: usize = 3;
 
-/// A run that came to its end. A failed one is an end too: its record has the error.
+/// A run that ended, well or not.
 #[derive(Debug)]
-pub struct Ended {
-    /// The run as metadata keeps it.
+pub struct RunOutcome {
+    /// The run as metadata stores it, with its status and error.
     pub record: RunRecord,
     /// Why it is held.
     pub hold: Option<Hold>,
-    /// What kind of error ended it.
+    /// The kind of its error.
     pub kind: Option<ErrorKind>,
-    /// The code of that error, when the object store or the catalog failed.
+    /// The code of its error, when the object store or the catalog failed.
     pub store_failure: Option<&'static str>,
-    /// The rejected rows kept, and listed conflicts.
+    /// The listed rejected rows and losers of index values.
     pub rejected: Vec<RejectedRow>,
 }
 
 impl Engine {
-    /// Runs a sync once. An error means that no run could begin ([`Error::LeaseHeld`],
-    /// [`Error::Paused`] for one by schedule, metadata down); everything later stands in the record that comes back.
-    pub async fn run(&self, request: &RunRequest) -> Result<Ended, Error> {
+    /// Runs a sync once. The outcome has the errors of a run that began.
+    ///
+    /// # Errors
+    /// When no run could begin: [`Error::LeaseHeld`], [`Error::Paused`] for a scheduled run, or metadata is
+    /// down. A dry run gives all its errors here.
+    pub async fn run(&self, request: &RunRequest) -> Result<RunOutcome, Error> {
         if request.dry_run {
             return Box::pin(self.dry_run(request)).await;
         }
         let name = &request.spec.collection;
-        self.settle_rollback(name).await?;
-        let lease = KeptLease::take(&self.metadata, name).await?;
+        self.reconcile_rollback(name).await?;
+        let lease = SyncLease::acquire(&self.metadata, name).await?;
         let result = Box::pin(self.run_leased(&lease, request)).await;
         lease.release().await;
         result
     }
 
-    async fn run_leased(&self, lease: &KeptLease, request: &RunRequest) -> Result<Ended, Error> {
-        let spec = &request.spec;
-        self.settle_open_runs(&spec.collection).await?;
+    async fn run_leased(&self, lease: &SyncLease, request: &RunRequest) -> Result<RunOutcome, Error> {
+        let name = &request.spec.collection;
+        self.reconcile_open_runs(name).await?;
         if let (Trigger::Schedule, Some(pause)) = (request.trigger, lease.paused()) {
-            return Err(Error::Paused { sync: spec.collection.clone(), why: pause.to_string() });
+            return Err(Error::Paused { sync: name.clone(), why: pause.to_string() });
         }
         let mut attempt = 1;
         loop {
-            let ended = self.attempt(lease, request).await?;
-            if ended.record.status != RunStatus::Superseded || attempt == ATTEMPTS_MAX {
-                if ended.record.status == RunStatus::Announced {
-                    self.upkeep(lease, spec).await;
+            let outcome = self.attempt(lease, request).await?;
+            if outcome.record.status != RunStatus::Superseded || attempt == ATTEMPTS_MAX {
+                if outcome.record.status == RunStatus::Announced {
+                    self.compact(lease, &request.spec).await;
                 }
-                return Ok(ended);
+                return Ok(outcome);
             }
-            // What was rolled back since it began does not come again by itself.
-            if lease.confirm_pace().await.is_err() {
-                return Ok(ended);
+            // A rollback meanwhile paused the sync: what it undid must not come back.
+            if lease.confirm_not_paused().await.is_err() {
+                return Ok(outcome);
             }
             attempt += 1;
-            info!(sync = %spec.collection, attempt, "another announcement came first; the run starts again");
+            info!(sync = %name, attempt, "another announcement came first; the run starts again");
         }
     }
 
-    async fn attempt(&self, lease: &KeptLease, request: &RunRequest) -> Result<Ended, Error> {
+    async fn attempt(&self, lease: &SyncLease, request: &RunRequest) -> Result<RunOutcome, Error> {
         let mut record = self.new_record(request);
         self.metadata.insert_run(&record).await?;
+        let timeout = self.settings.run_timeout;
         let prepared = tokio::select! {
             prepared = Box::pin(self.prepare(record.id, request)) => prepared,
             () = lease.lost() => Err(Error::LeaseLost),
             () = request.cancel.cancelled() => Err(Error::Cancelled),
-            () = tokio::time::sleep(self.settings.run_timeout) => {
-                Err(Error::RunTimeout { seconds: self.settings.run_timeout.as_secs() })
-            }
+            () = tokio::time::sleep(timeout) => Err(Error::RunTimeout { seconds: timeout.as_secs() }),
         };
         let mut hold = None;
         let mut rejected = Vec::new();
@@ -104,25 +108,19 @@ impl Engine {
         let kind = concluded.as_ref().err().map(Error::kind);
         let store_failure = concluded.as_ref().err().and_then(Error::store_failure);
         if let Err(error) = concluded {
-            record.status = match &error {
-                Error::Announce(AnnounceError::Superseded) | Error::Paused { .. } => RunStatus::Superseded,
-                // Its outcome is not known: whoever next takes the lease settles it.
-                Error::Announce(AnnounceError::Unknown) => RunStatus::Announcing,
-                Error::Cancelled | Error::Announce(AnnounceError::Ending) => RunStatus::Cancelled,
-                _ => RunStatus::Failed,
-            };
-            record.error = Some(RunError { code: error.code().to_owned(), message: error.to_string() });
+            record.status = status_after(&error);
+            record.error = Some(error.as_run_error());
         }
-        self.close(&mut record, &rejected).await;
-        Ok(Ended { record, hold, kind, store_failure, rejected })
+        self.record_end(&mut record, &rejected).await;
+        Ok(RunOutcome { record, hold, kind, store_failure, rejected })
     }
 
-    /// Holds, announces or confirms what was prepared.
+    /// Holds, announces or confirms a prepared run.
     async fn conclude(
         &self,
-        lease: &KeptLease,
+        lease: &SyncLease,
         record: &mut RunRecord,
-        prepared: &Prepared,
+        prepared: &PreparedRun,
     ) -> Result<(), Error> {
         let base = prepared.base.as_ref();
         if let (Some(hold), Some(published)) = (&prepared.hold, &prepared.published) {
@@ -149,23 +147,20 @@ impl Engine {
             record.version = Some(version);
             record.status = RunStatus::Unchanged;
         }
-        // The outcome stands, whatever metadata says now.
-        if let Err(error) = self.metadata.supersede_held(&record.sync).await {
-            warn!(sync = %record.sync, %error, "an earlier held run could not be marked as superseded");
-        }
+        self.supersede_held(&record.sync).await;
         Ok(())
     }
 
-    /// Writes the end of a run down. Metadata that is gone at this moment costs the record, not
-    /// the outcome: an open run is settled from the catalog later.
-    async fn close(&self, record: &mut RunRecord, rejected: &[RejectedRow]) {
+    /// Records the end of a run. When metadata is down at this moment the record is lost, not the
+    /// outcome: an open run is reconciled with the catalog later.
+    async fn record_end(&self, record: &mut RunRecord, rejected: &[RejectedRow]) {
         if !record.status.is_open() {
             record.finished_at = Some(self.clock.now());
         }
         let RunCounts { rows, added, changed, removed, rejected: rejects, .. } = record.counts;
         let code = record.error.as_ref().map_or("", |error| &error.code);
         if record.status == RunStatus::Unchanged {
-            // Schedules of seconds would fill the log with nothing.
+            // A schedule of seconds would fill the log.
             debug!(sync = %record.sync, run = %record.id, rows, rejected = rejects, "nothing changed");
         } else {
             info!(
@@ -173,16 +168,16 @@ impl Engine {
                 rows, added, changed, removed, rejected = rejects, "sync run ended"
             );
         }
-        let kept = async {
+        let stored = async {
             self.metadata.add_rejected(record.id, rejected).await?;
             self.metadata.update_run(record).await
         };
-        if let Err(error) = kept.await {
+        if let Err(error) = stored.await {
             warn!(run = %record.id, %error, "the end of a run could not be recorded");
         }
     }
 
-    async fn dry_run(&self, request: &RunRequest) -> Result<Ended, Error> {
+    async fn dry_run(&self, request: &RunRequest) -> Result<RunOutcome, Error> {
         let mut record = self.new_record(request);
         let prepared = tokio::select! {
             prepared = self.prepare(record.id, request) => prepared?,
@@ -198,22 +193,32 @@ impl Engine {
         };
         record.error = prepared.hold.as_ref().map(Hold::as_error);
         let (hold, rejected) = (prepared.hold, prepared.rejected);
-        Ok(Ended { record, hold, kind: None, store_failure: None, rejected })
+        Ok(RunOutcome { record, hold, kind: None, store_failure: None, rejected })
     }
 
     fn new_record(&self, request: &RunRequest) -> RunRecord {
-        let now = self.clock.now();
         RunRecord {
-            id: RunId::from_uuid(random::uuid_at(now.timestamp_millis().unsigned_abs())),
+            id: self.new_run_id(),
             sync: request.spec.collection.clone(),
             status: RunStatus::Running,
             trigger: request.trigger.as_str().to_owned(),
-            started_at: now,
+            started_at: self.clock.now(),
             finished_at: None,
             data_as_of: None,
             version: None,
             counts: RunCounts::default(),
             error: None,
         }
+    }
+}
+
+/// The status of a run that ended with `error`.
+fn status_after(error: &Error) -> RunStatus {
+    match error {
+        Error::Announce(AnnounceError::Superseded) | Error::Paused { .. } => RunStatus::Superseded,
+        // The outcome is unknown: the next holder of the lease reconciles the run.
+        Error::Announce(AnnounceError::Unknown) => RunStatus::Announcing,
+        Error::Cancelled | Error::Announce(AnnounceError::Ending) => RunStatus::Cancelled,
+        _ => RunStatus::Failed,
     }
 }

@@ -1,42 +1,29 @@
-//! Guards: a run whose result looks wrong is held, before anything is visible.
+//! Guards: a run whose result looks wrong is held before anything is visible.
 
 use std::fmt;
 
-use super::spec::GuardSettings;
-use crate::domain::run::RunError;
+use crate::{
+    domain::run::{RunCounts, RunError},
+    engine::spec::GuardSettings,
+};
 
-/// Runs that take away or reject no more than this many are never held for it: small collections
-/// change by large shares every day.
+/// A run that removes or rejects at most this many is not held for it: small collections change by large
+/// shares every day.
 const RECORDS_FLOOR: u64 = 10;
-
-/// What the guards look at.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) struct Facts {
-    /// Records served before the run, those that had left the model before it not counted.
-    pub(super) served: u64,
-    /// Records that leave the model in this run.
-    pub(super) removed: u64,
-    /// Rows read.
-    pub(super) rows: u64,
-    /// Rows rejected.
-    pub(super) rejected: u64,
-    /// Whether the field set differs from the published one while the configuration does not.
-    pub(super) fields_changed: bool,
-}
 
 /// Why a run is held.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Hold {
-    /// More than `max_removed` of the records would go.
+    /// The run would remove more than `max_removed` of the records.
     MaxRemoved {
-        /// Records that would go.
+        /// Records that the run would remove.
         removed: u64,
         /// Records served.
         served: u64,
-        /// The share that may.
+        /// The configured limit, in 0..=1.
         limit: f64,
     },
-    /// No row came while records are served.
+    /// The model has no row while records are served.
     Empty {
         /// Records served.
         served: u64,
@@ -47,10 +34,10 @@ pub enum Hold {
         rejected: u64,
         /// Rows read.
         rows: u64,
-        /// The share that may be.
+        /// The configured limit, in 0..=1.
         limit: f64,
     },
-    /// The model's columns changed.
+    /// The fields of records changed although the mapping did not.
     FieldsChanged,
 }
 
@@ -65,7 +52,7 @@ impl Hold {
         }
     }
 
-    /// As metadata keeps it.
+    /// As metadata stores it.
     pub(super) fn as_error(&self) -> RunError {
         RunError { code: self.code().to_owned(), message: self.to_string() }
     }
@@ -79,14 +66,14 @@ impl fmt::Display for Hold {
                 "{removed} of {served} records would be removed, more than max_removed = {}%",
                 percent(*limit)
             ),
-            Self::Empty { served } => write!(f, "the model gave no row while {served} records are served"),
+            Self::Empty { served } => write!(f, "the model has no rows while {served} records are served"),
             Self::MaxRejected { rejected, rows, limit } => write!(
                 f,
                 "{rejected} of {rows} rows were rejected, more than max_rejected = {}%",
                 percent(*limit)
             ),
             Self::FieldsChanged => {
-                f.write_str("the fields of the model changed although the configuration did not")
+                f.write_str("the fields of the model changed although the mapping did not")
             }
         }
     }
@@ -96,9 +83,15 @@ fn percent(share: f64) -> f64 {
     (share * 10_000.0).round() / 100.0
 }
 
-/// Looks at a run; the first reason to hold it, if there is one.
-pub(super) fn look(facts: &Facts, settings: &GuardSettings) -> Option<Hold> {
-    let Facts { served, removed, rows, rejected, fields_changed } = *facts;
+/// The first reason to hold a run, if there is one. `served` counts the records before the run, without those
+/// whose row had left the model before.
+pub(super) fn evaluate(
+    settings: &GuardSettings,
+    counts: &RunCounts,
+    served: u64,
+    fields_changed: bool,
+) -> Option<Hold> {
+    let RunCounts { rows, removed, rejected, .. } = *counts;
     let share = |part: u64, whole: u64| part as f64 / whole.max(1) as f64;
     if rows == 0 && removed > RECORDS_FLOOR {
         return Some(Hold::Empty { served });
@@ -117,30 +110,26 @@ mod tests {
     use super::*;
 
     #[test]
-    fn guards_hold_what_looks_wrong_and_nothing_else() {
+    fn runs_above_a_limit_are_held_and_others_are_not() {
         let settings = GuardSettings { max_removed: 0.3, max_rejected: 0.1 };
-        let facts = |served, removed, rows, rejected| Facts {
-            served,
-            removed,
-            rows,
-            rejected,
-            fields_changed: false,
-        };
-        for (facts, expected) in [
-            (facts(0, 0, 100, 0), None),
-            (facts(100, 30, 70, 0), None),
-            (facts(100, 31, 69, 0), Some("max_removed")),
-            (facts(10, 10, 0, 0), None),
-            (facts(11, 11, 0, 0), Some("no_rows")),
-            (facts(0, 0, 0, 0), None),
-            (facts(12, 10, 2, 0), None),
-            (facts(1000, 0, 1000, 100), None),
-            (facts(1000, 0, 1000, 101), Some("max_rejected")),
-            (facts(0, 0, 20, 11), Some("max_rejected")),
-            (facts(0, 0, 20, 10), None),
-            (Facts { fields_changed: true, ..facts(5, 0, 5, 0) }, Some("fields_changed")),
+        for (served, removed, rows, rejected, expected) in [
+            (0, 0, 100, 0, None),
+            (100, 30, 70, 0, None),
+            (100, 31, 69, 0, Some("max_removed")),
+            (10, 10, 0, 0, None),
+            (11, 11, 0, 0, Some("no_rows")),
+            (0, 0, 0, 0, None),
+            (12, 10, 2, 0, None),
+            (1000, 0, 1000, 100, None),
+            (1000, 0, 1000, 101, Some("max_rejected")),
+            (0, 0, 20, 11, Some("max_rejected")),
+            (0, 0, 20, 10, None),
         ] {
-            assert_eq!(look(&facts, &settings).map(|hold| hold.code()), expected, "{facts:?}");
+            let counts = RunCounts { removed, rows, rejected, ..RunCounts::default() };
+            let code =
+                |fields_changed| evaluate(&settings, &counts, served, fields_changed).map(|hold| hold.code());
+            assert_eq!(code(false), expected, "{served} {counts:?}");
+            assert_eq!(code(true), expected.or(Some("fields_changed")), "{served} {counts:?}");
         }
     }
 

@@ -1,8 +1,8 @@
-//! Comparing a run's rows with what is served: which records are new, changed, gone, or twins.
+//! Comparing a run's rows with the served records: which are new, changed, gone, or have a duplicate key.
 //!
-//! Nothing is judged before the stream ends. While it runs, workers on several threads *visit*
-//! keys; the second visit of a key makes it a twin, whatever the order. Keys are known by 128-bit
-//! hashes, never by their text: 52 bytes a served record, 28 bytes a new one.
+//! Nothing is decided before the stream ends. While it runs, workers on several threads *visit* keys. The
+//! second visit of a key makes it a duplicate, whatever the order. A 128-bit hash stands for a key, never
+//! its text: 52 bytes per served record, 28 bytes per new one.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -10,13 +10,13 @@ use hashbrown::HashTable;
 
 use crate::domain::record::RecordFlags;
 
-/// Where a served record lies: which segment of the manifest, which row of it.
+/// Where a served record is stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Location {
+pub(in crate::engine) struct Location {
     /// Position in [`crate::domain::manifest::Manifest::segments`].
-    pub(super) segment: u32,
+    pub(in crate::engine) segment: u32,
     /// Row in the segment.
-    pub(super) row: u32,
+    pub(in crate::engine) row: u32,
 }
 
 /// What a visit of a key found.
@@ -24,32 +24,33 @@ pub(super) struct Location {
 pub(super) enum Visit {
     /// The key was not visited before in this run.
     First,
-    /// The second row of a key: both are twins now.
-    Twin {
+    /// The second row of a key: both are duplicates now.
+    Duplicate {
         /// Whether the first row had been counted as rejected for another reason.
         first_was_rejected: bool,
     },
     /// The third or a later row of a key.
-    LaterTwin,
+    LaterDuplicate,
 }
 
 const SEEN: u8 = 1;
-const TWIN: u8 = 2;
+const DUPLICATE: u8 = 2;
 const REJECTED: u8 = 4;
-const LEFT: u8 = 8;
+/// The row left the model in an earlier run; `on_delete` keeps or clears the record.
+const RETAINED: u8 = 8;
 /// A record that a change segment deleted. Dead entries count as seen, so that no walk over the
-/// unseen meets them.
+/// unseen ones meets them.
 const DEAD: u8 = 16;
-/// In a run that writes everything anew: this record came as it is served.
+/// In a run that writes a new base: the row of this record equals the served one.
 const SAME: u8 = 32;
 
 fn visit_of(before: u8) -> Visit {
     if before & SEEN == 0 {
         Visit::First
-    } else if before & TWIN == 0 {
-        Visit::Twin { first_was_rejected: before & REJECTED != 0 }
+    } else if before & DUPLICATE == 0 {
+        Visit::Duplicate { first_was_rejected: before & REJECTED != 0 }
     } else {
-        Visit::LaterTwin
+        Visit::LaterDuplicate
     }
 }
 
@@ -69,7 +70,7 @@ struct Served {
     segment_and_state: AtomicU32,
 }
 
-/// Where the state stands in [`Served::segment_and_state`].
+/// Position of the state in [`Served::segment_and_state`].
 const STATE_SHIFT: u32 = 24;
 /// Most segments of a manifest that a table can tell apart.
 const SEGMENT_MASK: u32 = (1 << STATE_SHIFT) - 1;
@@ -88,15 +89,15 @@ impl Served {
         (self.segment_and_state.load(Ordering::Relaxed) >> STATE_SHIFT) as u8
     }
 
-    /// Adds `marks`; gives the state as it was.
+    /// Adds `marks` and returns the state before.
     fn mark(&self, marks: u8) -> u8 {
         let marks = u32::from(marks) << STATE_SHIFT;
         (self.segment_and_state.fetch_or(marks, Ordering::Relaxed) >> STATE_SHIFT) as u8
     }
 }
 
-/// What is served: the state that a run is compared with. Shared by all workers of a run.
-pub(super) struct BaseTable {
+/// The served records that a run is compared with. All workers of a run share it.
+pub(in crate::engine) struct BaseTable {
     index: HashTable<u32>,
     served: Vec<Served>,
     dead: Vec<u32>,
@@ -108,9 +109,9 @@ impl BaseTable {
         Self { index: HashTable::with_capacity(rows), served: Vec::with_capacity(rows), dead: Vec::new() }
     }
 
-    /// Records a put of the base or of a change segment; segments come in manifest order.
+    /// Adds a put of the base or of a change segment. Call it in the order of the manifest.
     pub(super) fn put(&mut self, key_hash: u128, fingerprint: u128, flags: RecordFlags, location: Location) {
-        let state = if flags.has_left() { LEFT } else { 0 };
+        let state = if flags.has_left() { RETAINED } else { 0 };
         let record = Served::new(pack(key_hash), pack(fingerprint), location, state);
         if let Some(entry) = self.find(key_hash) {
             self.served[entry as usize] = record;
@@ -127,7 +128,7 @@ impl BaseTable {
         self.index.insert_unique(key_hash as u64, entry, |&other| served[other as usize].key[0]);
     }
 
-    /// Records a delete of a change segment.
+    /// Applies a delete of a change segment.
     pub(super) fn delete(&mut self, key_hash: u128) {
         let key = pack(key_hash);
         let served = &self.served;
@@ -144,84 +145,84 @@ impl BaseTable {
     }
 
     /// The entry of a key.
-    pub(super) fn find(&self, key_hash: u128) -> Option<u32> {
+    pub(in crate::engine) fn find(&self, key_hash: u128) -> Option<u32> {
         let key = pack(key_hash);
         self.index.find(key[0], |&entry| self.served[entry as usize].key == key).copied()
     }
 
-    /// Notes that a row with the key of `entry` came; `rejected` when it has no record.
+    /// Marks the key of `entry` as seen. `rejected` tells that its row has no record.
     pub(super) fn visit(&self, entry: u32, rejected: bool) -> Visit {
-        // In one step: only the first visitor's rejection counts, whoever comes beside it.
+        // In one atomic step: only the rejection of the first visitor counts.
         let first = u32::from(if rejected { SEEN | REJECTED } else { SEEN }) << STATE_SHIFT;
-        let (seen, twin) = (u32::from(SEEN) << STATE_SHIFT, u32::from(TWIN) << STATE_SHIFT);
+        let (seen, duplicate) = (u32::from(SEEN) << STATE_SHIFT, u32::from(DUPLICATE) << STATE_SHIFT);
         let state = &self.served[entry as usize].segment_and_state;
-        let visit = |now| Some(if now & seen == 0 { now | first } else { now | twin });
+        let visit = |now| Some(if now & seen == 0 { now | first } else { now | duplicate });
         let before = state.fetch_update(Ordering::Relaxed, Ordering::Relaxed, visit);
         let before = before.unwrap_or_else(|now| now);
         visit_of((before >> STATE_SHIFT) as u8)
     }
 
-    /// Whether the record of `entry` is exactly what is served.
+    /// Whether a record with this fingerprint equals the served one of `entry`.
     pub(super) fn is_unchanged(&self, entry: u32, fingerprint: u128) -> bool {
         self.served[entry as usize].fingerprint == pack(fingerprint)
     }
 
-    /// Notes that a put of `entry` writes what is served already.
+    /// Marks that a put of `entry` writes the served record again.
     pub(super) fn mark_same(&self, entry: u32) {
         self.served[entry as usize].mark(SAME);
     }
 
-    /// Whether a put of `entry` writes what is served already.
+    /// Whether a put of `entry` writes the served record again.
     pub(super) fn is_same(&self, entry: u32) -> bool {
         self.served[entry as usize].state() & SAME != 0
     }
 
-    /// Whether a row of this key was seen more than once.
-    pub(super) fn is_twin(&self, entry: u32) -> bool {
-        self.served[entry as usize].state() & TWIN != 0
+    /// Whether more than one row has this key.
+    pub(super) fn is_duplicate(&self, entry: u32) -> bool {
+        self.served[entry as usize].state() & DUPLICATE != 0
     }
 
-    /// Where the record of `entry` lies.
-    pub(super) fn location(&self, entry: u32) -> Location {
+    /// Where the record of `entry` is stored.
+    pub(in crate::engine) fn location(&self, entry: u32) -> Location {
         self.served[entry as usize].location()
     }
 
-    /// Walks the records of which no row came.
-    pub(super) fn unseen(&self) -> impl Iterator<Item = Standing> {
-        self.standing(|state| state & SEEN == 0)
+    /// The records without a row in this run.
+    pub(super) fn unseen(&self) -> impl Iterator<Item = Remaining> {
+        self.remaining(|state| state & SEEN == 0)
     }
 
-    /// Walks the records that stay as they are because their rows were rejected.
-    pub(super) fn carried(&self) -> impl Iterator<Item = Standing> {
-        self.standing(|state| state & (TWIN | REJECTED) != 0)
+    /// The records that stay as they are because their row was rejected.
+    pub(super) fn kept_on_rejection(&self) -> impl Iterator<Item = Remaining> {
+        self.remaining(|state| state & (DUPLICATE | REJECTED) != 0)
     }
 
-    /// Records served that had left the model before this run.
-    pub(super) fn left(&self) -> u64 {
-        self.standing(|state| state & (LEFT | DEAD) == LEFT).count() as u64
+    /// Served records whose row left the model before this run.
+    pub(super) fn retained(&self) -> u64 {
+        self.remaining(|state| state & (RETAINED | DEAD) == RETAINED).count() as u64
     }
 
-    fn standing(&self, wanted: impl Fn(u8) -> bool) -> impl Iterator<Item = Standing> {
+    fn remaining(&self, wanted: impl Fn(u8) -> bool) -> impl Iterator<Item = Remaining> {
         (0_u32..).zip(&self.served).filter_map(move |(entry, served)| {
             let state = served.state();
-            let left = state & LEFT != 0;
-            wanted(state).then_some(Standing { entry, location: served.location(), left })
+            let is_retained = state & RETAINED != 0;
+            wanted(state).then_some(Remaining { entry, location: served.location(), is_retained })
         })
     }
 }
 
 /// A served record that no put of this run replaces.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Standing {
+pub(super) struct Remaining {
     /// Its entry in the table.
     pub(super) entry: u32,
-    /// Where it lies.
+    /// Where it is stored.
     pub(super) location: Location,
-    /// Whether it had left the model before this run.
-    pub(super) left: bool,
+    /// Whether its row left the model before this run.
+    pub(super) is_retained: bool,
 }
 
-/// Keys of a run that are not served yet. One thread owns it.
+/// The keys of a run that are not served yet. One thread owns it.
 #[derive(Default)]
 pub(super) struct NewTable {
     index: HashTable<u32>,
@@ -230,14 +231,14 @@ pub(super) struct NewTable {
 }
 
 impl NewTable {
-    /// Notes that a row with this key came; gives the key's number.
+    /// Marks a key as seen and returns its number.
     pub(super) fn visit(&mut self, key_hash: u128, rejected: bool) -> (u32, Visit) {
         let key = pack(key_hash);
         let mark = if rejected { SEEN | REJECTED } else { SEEN };
         if let Some(&number) = self.index.find(key[0], |&number| self.keys[number as usize] == key) {
             let state = &mut self.states[number as usize];
             let visit = visit_of(*state);
-            *state |= mark | TWIN;
+            *state |= mark | DUPLICATE;
             return (number, visit);
         }
         let number = self.keys.len() as u32;
@@ -248,21 +249,21 @@ impl NewTable {
         (number, Visit::First)
     }
 
-    /// Whether a row of this key was seen more than once.
-    pub(super) fn is_twin(&self, number: u32) -> bool {
-        self.states[number as usize] & TWIN != 0
+    /// Whether more than one row has this key.
+    pub(super) fn is_duplicate(&self, number: u32) -> bool {
+        self.states[number as usize] & DUPLICATE != 0
     }
 }
 
-/// What a spooled put came from: an entry of the base, or a new key.
+/// The key of a written put: an entry of the base, or a new key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Origin(u32);
+pub(in crate::engine) struct Origin(u32);
 
 impl Origin {
     const NEW: u32 = 1 << 31;
 
-    /// Written after all rows were judged: never struck.
-    pub(super) const SETTLED: Self = Self(u32::MAX);
+    /// Written after the last row: never retracted.
+    pub(in crate::engine) const FINAL: Self = Self(u32::MAX);
 
     /// A change of what is served.
     pub(super) const fn served(entry: u32) -> Self {
@@ -274,7 +275,7 @@ impl Origin {
         Self(number | Self::NEW)
     }
 
-    /// As a number, and back by [`Origin::from_bits`].
+    /// As a number; [`Origin::from_bits`] is the inverse.
     pub(super) const fn to_bits(self) -> u32 {
         self.0
     }
@@ -289,12 +290,12 @@ impl Origin {
         if self.0 & Self::NEW == 0 { Some(self.0) } else { None }
     }
 
-    /// Whether the key turned out to have twins, so that its put must go.
-    pub(super) fn is_struck(self, base: &BaseTable, new: &NewTable) -> bool {
+    /// Whether the key turned out to be a duplicate, so that its put is retracted.
+    pub(super) fn is_retracted(self, base: &BaseTable, new: &NewTable) -> bool {
         match self.entry() {
-            Some(entry) => base.is_twin(entry),
-            None if self == Self::SETTLED => false,
-            None => new.is_twin(self.0 & !Self::NEW),
+            Some(entry) => base.is_duplicate(entry),
+            None if self == Self::FINAL => false,
+            None => new.is_duplicate(self.0 & !Self::NEW),
         }
     }
 }
@@ -312,9 +313,9 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever the history of the base and the order of the rows, the table agrees with sets.
+        /// For any history of the base and any order of rows.
         #[test]
-        fn agrees_with_a_model(
+        fn tables_agree_with_a_reference_model_of_sets(
             history in prop::collection::vec((0_u128..40, any::<bool>(), 0_u128..3), 0..80),
             rows in prop::collection::vec((0_u128..60, 0_u128..3, prop::bool::weighted(0.2)), 0..80),
         ) {
@@ -344,8 +345,8 @@ mod tests {
                 };
                 rejected += match visit {
                     Visit::First => u64::from(reject),
-                    Visit::Twin { first_was_rejected } => 2 - u64::from(first_was_rejected),
-                    Visit::LaterTwin => 1,
+                    Visit::Duplicate { first_was_rejected } => 2 - u64::from(first_was_rejected),
+                    Visit::LaterDuplicate => 1,
                 };
                 let unchanged = origin.entry().is_some_and(|entry| base.is_unchanged(entry, fingerprint));
                 if visit == Visit::First && !reject && !unchanged {
@@ -361,7 +362,7 @@ mod tests {
                 rows.iter().filter(|row| count[&row.0] == 1 && !row.2).map(|row| (row.0, row.1)).collect();
             prop_assert_eq!(rejected as usize, rows.len() - good.len());
             let kept: BTreeSet<u128> =
-                puts.iter().filter(|(origin, _)| !origin.is_struck(&base, &new)).map(|put| put.1).collect();
+                puts.iter().filter(|(origin, _)| !origin.is_retracted(&base, &new)).map(|put| put.1).collect();
             let expected: BTreeSet<u128> = good
                 .iter()
                 .filter(|&(key, print)| served.get(key).is_none_or(|record| record.0 != *print))
@@ -372,13 +373,13 @@ mod tests {
             let gone: BTreeSet<u32> =
                 served.iter().filter(|(key, _)| !count.contains_key(key)).map(|(_, record)| record.1).collect();
             prop_assert_eq!(unseen, gone);
-            let carried: BTreeSet<u32> = base.carried().map(|record| record.location.row).collect();
+            let kept_on_rejection: BTreeSet<u32> = base.kept_on_rejection().map(|record| record.location.row).collect();
             let stay: BTreeSet<u32> = served
                 .iter()
                 .filter(|(key, _)| count.contains_key(key) && !good.contains_key(key))
                 .map(|(_, record)| record.1)
                 .collect();
-            prop_assert_eq!(carried, stay);
+            prop_assert_eq!(kept_on_rejection, stay);
         }
     }
 }

@@ -1,0 +1,93 @@
+//! Compaction: many change segments become one, and much garbage becomes a new base. No record and no
+//! version changes.
+
+mod rewrite;
+
+use tracing::{info, warn};
+
+use self::rewrite::Rewrite;
+use super::{
+    Engine,
+    error::Error,
+    ingest::{UploadQueue, Uploader},
+    lease::SyncLease,
+    spec::SyncSpec,
+};
+use crate::{
+    domain::{
+        limits::{CHANGE_SEGMENTS_MAX, GARBAGE_RATIO_MAX},
+        manifest::{Manifest, SegmentKind},
+    },
+    support::background,
+};
+
+/// How a collection is compacted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Compaction {
+    /// All change segments into one.
+    Merge,
+    /// All records into a new base.
+    NewBase,
+}
+
+/// Change segments with fewer rows never outgrow their base.
+const CHANGED_ROWS_MIN: u64 = 1_000;
+
+/// The compaction that is due.
+fn due(manifest: &Manifest) -> Option<Compaction> {
+    let rows = |kind| -> u64 {
+        manifest.segments.iter().filter(|segment| segment.kind == kind).map(|segment| segment.rows).sum()
+    };
+    let (base, changes) = (rows(SegmentKind::Base), rows(SegmentKind::Changes));
+    // A collection that began empty or small has no dictionary that fits its present records.
+    let has_outgrown_base = changes > base.max(CHANGED_ROWS_MIN);
+    let is_garbage = manifest.garbage_ratio() > GARBAGE_RATIO_MAX && changes > 0;
+    if has_outgrown_base || is_garbage {
+        Some(Compaction::NewBase)
+    } else if manifest.change_segments() > CHANGE_SEGMENTS_MAX {
+        Some(Compaction::Merge)
+    } else {
+        None
+    }
+}
+
+impl Engine {
+    /// Compacts the collection of `spec` when that is due. A failure is logged and the next run tries
+    /// again: reads do not depend on it.
+    pub(super) async fn compact(&self, lease: &SyncLease, spec: &SyncSpec) {
+        if let Err(error) = self.try_compact(lease, spec).await {
+            let code = error.code();
+            warn!(sync = %spec.collection, code, %error, "compaction failed; the next run tries again");
+        }
+    }
+
+    async fn try_compact(&self, lease: &SyncLease, spec: &SyncSpec) -> Result<(), Error> {
+        let name = &spec.collection;
+        let Some(base) = self.announced(name).await?.base else { return Ok(()) };
+        let Some(compaction) = due(&base.manifest) else { return Ok(()) };
+        let (run_id, created_at) = (self.new_run_id(), self.clock.now());
+        let kind = match compaction {
+            Compaction::Merge => SegmentKind::Changes,
+            Compaction::NewBase => SegmentKind::Base,
+        };
+        let uploader = Uploader::new(self, run_id, kind, name, base.manifest.version);
+        let (sender, segments) = tokio::sync::mpsc::channel(1);
+        let rewrite = Rewrite::new(self, base.clone(), spec.compression);
+        let queue = UploadQueue::Upload(sender);
+        let work = move || match compaction {
+            Compaction::Merge => rewrite.merge_changes(queue),
+            Compaction::NewBase => rewrite.write_base(queue),
+        };
+        let written = background::spawn_thread("larder-compact", work).map_err(Error::ThreadRefused)?;
+        let (written, uploaded) = tokio::join!(written, uploader.run(segments));
+        let uploaded = uploaded?;
+        written.map_err(|_| Error::WorkerDied)??;
+        let mut segments = base.manifest.segments.clone();
+        segments.retain(|segment| compaction == Compaction::Merge && segment.kind == SegmentKind::Base);
+        segments.extend(uploaded.into_values());
+        let manifest = Manifest { run_id, created_at, segments, ..base.manifest.clone() };
+        self.replace_manifest(lease, &base, manifest).await?;
+        info!(sync = %name, ?compaction, "compacted segments");
+        Ok(())
+    }
+}

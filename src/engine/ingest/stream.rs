@@ -1,0 +1,123 @@
+//! The ingesting thread of a run: builds the table of the served records, takes the stream of rows, and
+//! writes the records that no row replaces.
+
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use tokio::sync::{mpsc, oneshot};
+
+use super::{
+    Ingest,
+    conflicts::Contested,
+    diff::{BaseTable, Location},
+    input::Input,
+    pipeline::Pipeline,
+    remaining::{RemainingRecords, count_changes},
+    segment_writer::UploadQueue,
+    sequencer::Sequencer,
+};
+use crate::{
+    domain::{manifest::Manifest, row::RowBatch, run::RunCounts},
+    engine::{Engine, base::SegmentReader, error::Error, plan::RunPlan, progress::Progress},
+    segment::{self, Codec},
+};
+
+/// Compares the rows of a run with its base.
+pub(super) struct Comparison {
+    pub(super) plan: Arc<RunPlan>,
+    reader: SegmentReader,
+    data_as_of: DateTime<Utc>,
+    progress: Progress,
+    bytes_max: u64,
+    dry_run: bool,
+}
+
+/// What a stream of rows changes, before puts of duplicate keys are retracted.
+pub(super) struct Streamed {
+    pub(super) sequencer: Sequencer,
+    pub(super) table: BaseTable,
+    pub(super) codec: Codec,
+    pub(super) counts: RunCounts,
+    /// Records served before the run, without those whose row had left the model before.
+    pub(super) served: u64,
+    pub(super) contested: Vec<Contested>,
+}
+
+impl Comparison {
+    pub(super) fn new(engine: &Engine, ingest: Ingest) -> (Input, Self) {
+        let Ingest { input, plan, data_as_of, progress, dry_run, .. } = ingest;
+        let (reader, bytes_max) = (SegmentReader::new(engine), engine.settings.spool_bytes_max);
+        (input, Self { plan, reader, data_as_of, progress, bytes_max, dry_run })
+    }
+
+    /// Takes all batches. Blocks. `ended` reports that the input came to its end: a stream that was cut must
+    /// not be taken for a short one.
+    pub(super) fn run(
+        mut self,
+        batches: mpsc::Receiver<RowBatch>,
+        queue: UploadQueue,
+        ended: oneshot::Receiver<()>,
+    ) -> Result<Streamed, Error> {
+        let plan = &*self.plan;
+        let (table, base_codec) = match plan.compared() {
+            Some(manifest) => read_table(&mut self.reader, manifest)?,
+            None => (BaseTable::with_capacity(0), Codec::Plain),
+        };
+        let pipeline = Pipeline {
+            plan,
+            base: &table,
+            codec: (!plan.rebuild).then_some(base_codec),
+            data_as_of: self.data_as_of,
+            bytes_max: self.bytes_max,
+            progress: self.progress,
+        };
+        let (mut sequencer, codec) = pipeline.run(batches, queue)?;
+        ended.blocking_recv().map_err(|_| Error::Cancelled)?;
+
+        let mut counts = count_changes(&sequencer, &table, plan.spec.on_delete);
+        sequencer.retract_duplicate_claims(&table);
+        if let Some(manifest) = plan.compared() {
+            RemainingRecords { manifest, plan, codec: &codec, base: &table }
+                .write(&mut self.reader, &mut sequencer)?;
+        }
+        let mut contested = Vec::new();
+        for (index, claims) in std::mem::take(&mut sequencer.claims).into_iter().enumerate() {
+            let conflicts = claims.find_conflicts(index);
+            counts.conflicts += conflicts.losers;
+            contested.extend(conflicts.contested);
+        }
+        sequencer.writer.close()?;
+        if self.dry_run {
+            // Their keys are in segments that a dry run does not write.
+            contested.clear();
+        }
+        let served = table.len() as u64 - table.retained();
+        Ok(Streamed { sequencer, table, codec, counts, served, contested })
+    }
+}
+
+/// Reads every segment of `manifest` into a table of the served records. Also returns the codec of the
+/// base, in which change segments are written. Blocks.
+pub(in crate::engine) fn read_table(
+    reader: &mut SegmentReader,
+    manifest: &Manifest,
+) -> Result<(BaseTable, Codec), Error> {
+    let mut table = BaseTable::with_capacity(manifest.records as usize);
+    let mut codec = Codec::Plain;
+    for (number, reference) in manifest.segments.iter().enumerate() {
+        let segment = reader.open(reference)?;
+        if number == 0 {
+            codec = segment.codec().clone();
+        }
+        for row in 0..segment.rows() {
+            let hash = segment::key_hash(segment.key(row));
+            if segment.is_delete(row) {
+                table.delete(hash);
+            } else {
+                let at = Location { segment: number as u32, row };
+                table.put(hash, segment.fingerprint(row), segment.flags(row), at);
+            }
+        }
+    }
+    Ok((table, codec))
+}

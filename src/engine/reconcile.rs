@@ -1,0 +1,58 @@
+//! Reconciling the runs that a killed process left open with the catalog: before the next run of the same sync,
+//! and periodically for syncs that do not run again.
+
+use tracing::{info, warn};
+
+use super::{Engine, error::Error, lease::SyncLease};
+use crate::{
+    catalog::Settled,
+    domain::{name::CollectionName, run::RunStatus},
+};
+
+impl Engine {
+    /// Reconciles pending rollbacks and the open runs of every sync whose lease is free: their processes are
+    /// dead. A sync that is running is left alone.
+    pub async fn reconcile_abandoned_runs(&self) -> Result<(), Error> {
+        self.reconcile_rollbacks().await?;
+        for sync in self.metadata.syncs_with_open_runs().await? {
+            match SyncLease::acquire(&self.metadata, &sync).await {
+                Ok(lease) => {
+                    let reconciled = self.reconcile_open_runs(&sync).await;
+                    lease.release().await;
+                    reconciled?;
+                }
+                Err(Error::LeaseHeld { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// Marks the held run of a sync as superseded, after an announcement. The announcement stands also when
+    /// metadata is down.
+    pub(super) async fn supersede_held(&self, sync: &CollectionName) {
+        if let Err(error) = self.metadata.supersede_held(sync).await {
+            warn!(%sync, %error, "an earlier held run could not be marked as superseded");
+        }
+    }
+
+    /// Closes the open runs of a sync whose lease this process holds: `announced` when the catalog has
+    /// them, `interrupted` otherwise.
+    pub(super) async fn reconcile_open_runs(&self, sync: &CollectionName) -> Result<(), Error> {
+        for mut run in self.metadata.open_runs(sync).await? {
+            match self.store.find_announced(sync, run.id, Some(self.deployment)).await? {
+                Settled::Announced { entry, .. } => {
+                    run.version = Some(entry.version);
+                    run.status = RunStatus::Announced;
+                    // A held run has an error until it is approved.
+                    run.error = None;
+                }
+                Settled::NotFound { .. } => run.status = RunStatus::Interrupted,
+            }
+            run.finished_at = Some(self.clock.now());
+            info!(run = %run.id, status = %run.status, "reconciled a run that its process left open");
+            self.metadata.update_run(&run).await?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,22 @@
+//! Models: what a sync reads.
+//!
+//! A model resolves to a query when a run begins, not when the configuration is read. A model that
+//! changed is therefore a change of data, and the guards of the run apply to it.
+
+use crate::source::Query;
+
+/// What a sync reads of its source.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Model {
+    /// A query that the configuration holds: SQL text, the content of an SQL file, or a table.
+    Query(Query),
+}
+
+impl Model {
+    /// The query that a run which begins now reads.
+    pub fn resolve(&self) -> Query {
+        match self {
+            Self::Query(query) => query.clone(),
+        }
+    }
+}
