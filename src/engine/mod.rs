@@ -16,6 +16,7 @@ mod drop;
 mod error;
 mod ingest;
 mod lease;
+mod plan;
 mod progress;
 mod reconcile;
 mod request;

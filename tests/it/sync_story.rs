@@ -1,5 +1,5 @@
-//! The whole way of a row, on both sources: rows are inserted, changed and deleted in a warehouse,
-//! and what the server answers is compared with it.
+//! Syncs from end to end, on both sources: rows are inserted, changed and deleted in a warehouse, and
+//! compared with the answers of the server.
 
 use larder::domain::run::RunStatus;
 use serde_json::{Value, json};
@@ -43,7 +43,7 @@ async fn names(node: &Node) -> Vec<Option<Value>> {
     names
 }
 
-async fn rows_come_change_and_go(postgres: bool) {
+async fn inserts_updates_and_deletes_are_served(postgres: bool) {
     let node = node(postgres, "delete", "").await;
     let ended = node.sync("person").await;
     assert_eq!(ended.record.status, RunStatus::Announced);
@@ -84,24 +84,24 @@ async fn rows_come_change_and_go(postgres: bool) {
     assert_eq!(node.record("person", "email", "anna@example.com").await.unwrap()["id"], 1);
     assert_eq!(node.record("person", "tag", "b").await.unwrap()["id"], 1);
 
-    // The holder of a contested value leaves: the next one has it.
+    // The record that holds a contested value goes: the value passes to the next one.
     node.warehouse.execute("delete from people where id = 1").await;
     node.sync("person").await;
     assert_eq!(node.record("person", "tag", "b").await.unwrap()["id"], 4);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn rows_come_change_and_go_in_sqlite() {
-    rows_come_change_and_go(false).await;
+async fn inserts_updates_and_deletes_of_sqlite_are_served() {
+    inserts_updates_and_deletes_are_served(false).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn rows_come_change_and_go_in_postgres() {
-    rows_come_change_and_go(true).await;
+async fn inserts_updates_and_deletes_of_postgres_are_served() {
+    inserts_updates_and_deletes_are_served(true).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn kept_records_stay_and_come_back_to_life() {
+async fn kept_records_stay_until_their_row_comes_back() {
     let node = node(false, "keep", "").await;
     node.sync("person").await;
     node.warehouse.execute("delete from people where id = 2").await;
@@ -112,7 +112,7 @@ async fn kept_records_stay_and_come_back_to_life() {
         (RunStatus::Announced, 1, 1, 3)
     );
     assert_eq!(node.record("person", "email", "bob@example.com").await.unwrap()["name"], "Bøb");
-    // It left once: the next run finds nothing new.
+    // The record left in the run before: this one finds no change.
     let ended = node.sync("person").await;
     assert_eq!((ended.record.status, ended.record.counts.removed), (RunStatus::Unchanged, 0));
     node.warehouse.execute("insert into people values (2, 'b@b.b', 'Bob again', null, 7)").await;
@@ -137,7 +137,7 @@ async fn cleared_records_keep_their_keys_only() {
         json!({"id": 1, "contact": {"email": "Ann@Example.com", "name": null}, "score": null, "brand": null});
     assert_eq!(node.record("person", "email", "ann@example.com").await, Some(cleared));
     assert_eq!(node.sync("person").await.record.status, RunStatus::Unchanged);
-    // Another delete behaviour takes over earlier leavers.
+    // A changed `on_delete` applies to records that left earlier.
     node.configure(&sections("delete", fields));
     let ended = node.sync("person").await;
     assert_eq!((ended.record.counts.removed, ended.record.counts.left), (0, 0));
@@ -145,10 +145,10 @@ async fn cleared_records_keep_their_keys_only() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn twins_at_the_two_ends_of_a_stream_are_both_rejected() {
+async fn rows_of_a_duplicate_key_are_rejected_wherever_they_stand_in_the_stream() {
     let directory = TempDir::new().unwrap();
     let warehouse = Warehouse::sqlite(directory.path());
-    // The key is text and not unique, so that twins can stand far apart: first, last, and a served one.
+    // The key is text and not unique. Rows of a duplicate key stand first and last; one key is served.
     warehouse
         .execute(
             "create table people (id text, email text, name text, tags json, score integer);
@@ -166,29 +166,29 @@ async fn twins_at_the_two_ends_of_a_stream_are_both_rejected() {
             "delete from people where id = 'served';
              create table more as select * from people;
              delete from people;
-             insert into people values ('new', null, 'First twin', null, 1), ('served', null, 'Changed', null, 1);
+             insert into people values ('new', null, 'First duplicate', null, 1), ('served', null, 'Changed', null, 1);
              insert into people select * from more;
-             insert into people values ('new', null, 'Last twin', null, 2), ('served', null, 'Original', null, 1);",
+             insert into people values ('new', null, 'Last duplicate', null, 2), ('served', null, 'Original', null, 1);",
         )
         .await;
     let ended = node.sync("person").await;
     let counts = ended.record.counts;
     assert_eq!((counts.rejected, counts.added, counts.changed, counts.carried), (4, 0, 0, 1));
-    let mut twins: Vec<_> = ended.rejected.iter().filter_map(|row| row.primary_key.clone()).collect();
-    twins.sort();
-    assert_eq!(twins, ["new", "served"]);
+    let mut duplicates: Vec<_> = ended.rejected.iter().filter_map(|row| row.primary_key.clone()).collect();
+    duplicates.sort();
+    assert_eq!(duplicates, ["new", "served"]);
     assert_eq!(node.record("person", "id", "new").await, None);
     assert_eq!(node.record("person", "id", "served").await.unwrap()["name"], "Original");
 
-    // One twin goes: the other is served.
-    node.warehouse.execute("delete from people where name in ('First twin', 'Original')").await;
+    // One of two rows goes: the other is served.
+    node.warehouse.execute("delete from people where name in ('First duplicate', 'Original')").await;
     node.sync("person").await;
-    assert_eq!(node.record("person", "id", "new").await.unwrap()["name"], "Last twin");
+    assert_eq!(node.record("person", "id", "new").await.unwrap()["name"], "Last duplicate");
     assert_eq!(node.record("person", "id", "served").await.unwrap()["name"], "Changed");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_first_run_strikes_twins_out_of_what_it_had_published() {
+async fn a_first_run_retracts_duplicate_keys_from_uploaded_segments() {
     let directory = TempDir::new().unwrap();
     let warehouse = Warehouse::sqlite(directory.path());
     warehouse
@@ -251,6 +251,46 @@ async fn a_changed_field_set_is_held_unless_it_was_configured() {
     node.configure(&sections("delete", fields));
     assert_eq!(node.sync("person").await.record.status, RunStatus::Announced);
     assert_eq!(node.get("person", "id", "1").await.text(), r#"{"id":1,"extra":null}"#);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_changed_query_is_a_change_of_data() {
+    let node = node(false, "delete", "").await;
+    node.sync("person").await;
+    let query = |sql: &str| sections("delete", "").replace("select * from people", sql);
+    // Other text, the same rows: nothing to announce.
+    node.configure(&query("select * from people where true"));
+    assert_eq!(node.sync("person").await.record.status, RunStatus::Unchanged);
+    // Other rows: only they are written.
+    node.configure(&query("select * from people where id < 3"));
+    let ended = node.sync("person").await;
+    let counts = ended.record.counts;
+    assert_eq!((ended.record.status, counts.changed, counts.removed), (RunStatus::Announced, 0, 1));
+    // Other columns: the mapping does not explain them.
+    node.configure(&query("select *, 'x' as extra from people where id < 3"));
+    let ended = node.sync("person").await;
+    assert_eq!(ended.record.status, RunStatus::Held);
+    assert_eq!(ended.record.error.unwrap().code, "fields_changed");
+    let ended = node.sync_with("person", true).await;
+    assert_eq!((ended.record.status, ended.record.counts.changed), (RunStatus::Announced, 2));
+    assert_eq!(node.record("person", "id", "1").await.unwrap()["extra"], "x");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_query_that_changes_together_with_the_mapping_is_not_held() {
+    let fields = "[syncs.person.fields]\nid = \"id\"\nname = \"name\"\n";
+    let node = node(false, "delete", fields).await;
+    node.sync("person").await;
+    let more = sections("delete", &format!("{fields}extra = \"extra\"\n"));
+    node.configure(&more.replace("select * from people", "select *, 'x' as extra from people"));
+    let ended = node.sync("person").await;
+    assert_eq!((ended.record.status, ended.record.counts.changed), (RunStatus::Announced, 3));
+    assert_eq!(node.record("person", "id", "1").await.unwrap()["extra"], "x");
+    // The mapping alone: a constant changes every record, and no guard looks at that.
+    node.configure(&more.replace("extra = \"extra\"", "extra = { value = \"y\" }"));
+    let ended = node.sync("person").await;
+    assert_eq!((ended.record.status, ended.record.counts.changed), (RunStatus::Announced, 3));
+    assert_eq!(node.record("person", "id", "1").await.unwrap()["extra"], "y");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -321,7 +361,7 @@ async fn changed_serving_settings_are_announced_without_a_run() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_run_of_which_nothing_is_left_is_held_too() {
+async fn a_run_that_rejects_every_row_is_held() {
     let directory = TempDir::new().unwrap();
     let warehouse = Warehouse::sqlite(directory.path());
     warehouse
@@ -345,7 +385,7 @@ async fn a_run_of_which_nothing_is_left_is_held_too() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_collection_that_began_empty_is_packed_like_any_other() {
+async fn a_collection_that_began_empty_is_compressed_like_any_other() {
     let directory = TempDir::new().unwrap();
     let warehouse = Warehouse::sqlite(directory.path());
     warehouse

@@ -18,7 +18,7 @@ use crate::{
     catalog::{AnnounceError, Change},
     domain::{
         error::ErrorKind,
-        run::{RejectedRow, RunCounts, RunError, RunRecord, RunStatus},
+        run::{RejectedRow, RunCounts, RunRecord, RunStatus},
     },
 };
 
