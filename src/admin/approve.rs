@@ -9,7 +9,7 @@ use crate::{
         name::CollectionName,
         run::{RunRecord, RunStatus},
     },
-    engine::{Approval, RunOutcome, Progress},
+    engine::{Approval, Progress, RunOutcome},
     metadata::{HeldRun, RUNS_LISTED_MAX},
     support::shutdown::Shutdown,
 };

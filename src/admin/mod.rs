@@ -36,7 +36,7 @@ pub use status::{CollectionStatus, Status};
 pub use sync::{SyncOutcome, SyncRequest};
 
 pub use crate::{
-    engine::{RunOutcome, Progress},
+    engine::{Progress, RunOutcome},
     metadata::{AuditEntry, Pause},
 };
 use crate::{metadata::Metadata, support::clock::Clock};

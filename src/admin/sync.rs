@@ -10,7 +10,7 @@ use crate::{
         name::CollectionName,
         run::{RunRecord, RunStatus},
     },
-    engine::{self, RunOutcome, Progress, RunRequest, Trigger},
+    engine::{self, Progress, RunOutcome, RunRequest, Trigger},
     scheduler::ScheduledSync,
     support::shutdown::Shutdown,
 };
@@ -111,7 +111,13 @@ impl Publisher {
                     return Ok(None);
                 }
                 let rejected = self.metadata.rejected(record.id).await?;
-                return Ok(Some(RunOutcome { record, hold: None, kind: None, store_failure: None, rejected }));
+                return Ok(Some(RunOutcome {
+                    record,
+                    hold: None,
+                    kind: None,
+                    store_failure: None,
+                    rejected,
+                }));
             }
             pause_before_poll(&run.cancel).await?;
         }

@@ -14,7 +14,7 @@ use super::{
     session,
 };
 use crate::{
-    admin::{Approved, RunOutcome, Pause, Progress, SyncOutcome, SyncRequest, fleet},
+    admin::{Approved, Pause, Progress, RunOutcome, SyncOutcome, SyncRequest, fleet},
     app,
     catalog::Ages,
     config::Config,

@@ -10,7 +10,7 @@ use larder::{
     app::{self, Server},
     config::{self, Config, Environment, Overrides},
     domain::{keyset::Grant, name::CollectionName, run::RunStatus},
-    engine::{RunOutcome, Progress},
+    engine::{Progress, RunOutcome},
     support::{clock::Clock, shutdown::Shutdown},
 };
 use serde_json::Value;

@@ -9,7 +9,7 @@ use larder::{
         manifest::Version,
         run::{RunRecord, RunStatus},
     },
-    engine::{self, RunOutcome, Progress, RunRequest, Trigger},
+    engine::{self, Progress, RunOutcome, RunRequest, Trigger},
     support::{random, shutdown::Shutdown},
 };
 use sqlx::{Connection, PgConnection};
