@@ -1,5 +1,5 @@
-//! The documentation keeps up with the sources: every code has its section, every path and metric
-//! that a page names exists.
+//! The documentation agrees with the program: every code has a section, and every path, metric and command
+//! of a page exists.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -148,12 +148,13 @@ fn every_code_has_a_section_and_every_section_a_code() {
     assert!(unknown.is_empty(), "docs/errors.md has sections of codes that nothing gives: {unknown:?}");
 }
 
-/// The pages that people read.
-const PAGES: [&str; 9] = [
+/// The pages that are checked.
+const PAGES: [&str; 10] = [
     "README.md",
     "ARCHITECTURE.md",
     "deploy/README.md",
     "docs/api.md",
+    "docs/benchmarks.md",
     "docs/configuration.md",
     "docs/errors.md",
     "docs/operations.md",
@@ -162,7 +163,7 @@ const PAGES: [&str; 9] = [
 ];
 
 #[test]
-fn links_lead_somewhere() {
+fn links_have_targets() {
     let mut seen = 0;
     for name in PAGES {
         let text = page(name);
@@ -183,10 +184,10 @@ fn links_lead_somewhere() {
                 "" => root().join(name),
                 path => root().join(name).parent().unwrap().join(path),
             };
-            assert!(target.exists(), "{name} links to {link}, which is not there");
+            assert!(target.exists(), "{name} links to {link}, which does not exist");
             if !fragment.is_empty() {
                 let text = fs::read_to_string(&target).unwrap();
-                assert!(anchor(&text, fragment), "{name} links to {link}, a heading that is not there");
+                assert!(anchor(&text, fragment), "{name} links to {link}, a heading that does not exist");
             }
             seen += 1;
         }
@@ -195,7 +196,7 @@ fn links_lead_somewhere() {
 }
 
 #[test]
-fn the_metrics_of_the_documentation_are_those_of_a_node() {
+fn documented_metrics_are_those_of_a_node() {
     let metrics = Metrics::new();
     metrics.requests(OTHER, OTHER, &[Outcome { status: 200, code: "hit" }]);
     metrics.connections("public");
@@ -258,9 +259,9 @@ fn metrics_of_the_documentation() -> BTreeSet<String> {
     rows.map(|name| format!("larder_{name}")).collect()
 }
 
-/// Every alert of the example says what happened and what to do, and looks at metrics that exist.
+/// Every example alert has a summary, a description and an expression over existing metrics.
 #[test]
-fn the_example_alerts_look_at_metrics_that_exist() {
+fn example_alerts_use_existing_metrics() {
     let text = page("deploy/prometheus/alerts.yaml");
     let known = metrics_of_the_documentation();
     let mut seen = BTreeSet::new();
@@ -285,9 +286,9 @@ fn the_example_alerts_look_at_metrics_that_exist() {
     assert!(operations.contains("](../deploy/prometheus/alerts.yaml)"), "nothing leads to the alerts");
 }
 
-/// A command that a page shows exists, with the flags that are shown.
+/// Every command and flag that a page shows exists.
 #[test]
-fn the_commands_of_the_documentation_exist() {
+fn documented_commands_exist() {
     let help = |arguments: &[&str]| {
         let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_larder"));
         let output = command.args(arguments).arg("--help").env_clear().output().unwrap();
@@ -298,7 +299,7 @@ fn the_commands_of_the_documentation_exist() {
         for line in page(name).lines() {
             let shown = line.strip_prefix("    ").into_iter().chain(line.split('`').skip(1).step_by(2));
             for text in shown.filter_map(|text| text.trim_start().strip_prefix("larder ")) {
-                // What comes after two blanks explains.
+                // The text after two spaces explains the command.
                 let words: Vec<&str> = text.split("  ").next().unwrap().split_whitespace().collect();
                 let is_word = |word: &&str| word.bytes().all(|byte| byte.is_ascii_lowercase());
                 let path: Vec<&str> = match words.as_slice() {
@@ -319,9 +320,9 @@ fn the_commands_of_the_documentation_exist() {
     assert!(seen.len() >= 8, "{seen:?}");
 }
 
-/// The configuration that the README shows is one.
+/// The README's configuration loads.
 #[test]
-fn the_configuration_of_the_readme_has_no_fault() {
+fn configuration_of_the_readme_loads() {
     use larder::config::{Environment, Overrides, load_text};
     let readme = page("README.md");
     let text = readme.split("```toml\n").nth(1).unwrap().split("```").next().unwrap();

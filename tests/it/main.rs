@@ -1,6 +1,6 @@
-//! Whole-program tests.
+//! Integration tests.
 
-// `cfg(test)` tells the linter that helpers are test code too.
+// `cfg(test)` tells Clippy that the support modules are test code.
 #[cfg(test)]
 mod architecture;
 #[cfg(test)]

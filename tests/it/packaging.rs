@@ -1,5 +1,4 @@
-//! The image is built from the paths that the `Dockerfile` copies, and from nothing else; what stands in
-//! `deploy` fits it.
+//! The `Dockerfile` copies every path that the build needs, and the files of `deploy` fit the image.
 
 use std::{fs, path::Path};
 
@@ -11,7 +10,7 @@ fn dockerfile() -> String {
     fs::read_to_string(root().join("Dockerfile")).unwrap()
 }
 
-/// What is copied from the repository into the build.
+/// Paths that the `Dockerfile` copies from the repository.
 fn copied() -> Vec<String> {
     let text = dockerfile();
     let lines = text.lines().filter_map(|line| line.strip_prefix("COPY "));
@@ -24,19 +23,19 @@ fn copied() -> Vec<String> {
 }
 
 #[test]
-fn what_the_image_copies_is_there_and_not_ignored() {
+fn copied_paths_exist_and_are_not_ignored() {
     let ignored = fs::read_to_string(root().join(".dockerignore")).unwrap();
     let paths = copied();
     assert!(paths.len() >= 5, "{paths:?}");
     for path in paths {
-        assert!(root().join(&path).exists(), "{path} is copied and not there");
+        assert!(root().join(&path).exists(), "{path} is copied and does not exist");
         assert!(!ignored.lines().any(|line| line == path), "{path} is copied and ignored");
     }
 }
 
-/// Files that the sources include are copied too; those of tests are not needed.
+/// Files that the sources include have to be copied; those of tests need not.
 #[test]
-fn what_the_sources_include_is_copied() {
+fn files_included_by_the_sources_are_copied() {
     fn walk(directory: &Path, copied: &[String], seen: &mut usize) {
         for entry in fs::read_dir(directory).unwrap() {
             let path = entry.unwrap().path();
@@ -69,7 +68,7 @@ fn what_the_sources_include_is_copied() {
     assert!(seen >= 3, "the sources include the default configuration and migrations");
 }
 
-/// Cargo wants every target's file: those outside of what is copied are made by the `Dockerfile`.
+/// Cargo needs the file of every target. The `Dockerfile` creates those that it does not copy.
 #[test]
 fn targets_outside_the_copied_paths_are_stubbed() {
     let manifest: toml::Table = fs::read_to_string(root().join("Cargo.toml")).unwrap().parse().unwrap();
@@ -86,10 +85,10 @@ fn targets_outside_the_copied_paths_are_stubbed() {
             if copied().iter().any(|copied| path.starts_with(copied.as_str())) {
                 continue;
             }
-            // Benches are found by the line's own pattern, others stand there by name.
+            // The `Dockerfile` finds benches by a pattern, and names the others.
             assert!(
                 path.starts_with("benches/") || text.contains(&path),
-                "{path} is neither copied nor made"
+                "{path} is neither copied nor created"
             );
             stubbed += 1;
         }
@@ -97,9 +96,9 @@ fn targets_outside_the_copied_paths_are_stubbed() {
     assert!(stubbed >= 2 && text.contains(r#"sed -n 's/^path = "\(benches\/.*\)"/\1/p' Cargo.toml"#));
 }
 
-/// With the variables that Compose and Kubernetes set.
+/// They load with the variables that Compose and Kubernetes set.
 #[test]
-fn the_configurations_to_deploy_with_load() {
+fn deployed_configurations_load() {
     use larder::config::{Environment, Overrides, load};
     let env: Environment = [
         ("WAREHOUSE_URL", "postgres://reader:x@warehouse.example.com/analytics"),
@@ -122,18 +121,18 @@ fn the_configurations_to_deploy_with_load() {
 }
 
 #[test]
-fn what_compose_mounts_is_there() {
+fn files_mounted_by_compose_exist() {
     let text = fs::read_to_string(root().join("deploy/compose.yaml")).unwrap();
     let mounts = text.lines().filter_map(|line| line.trim_start().strip_prefix("- ./"));
     let paths: Vec<&str> = mounts.filter_map(|mount| mount.split(':').next()).collect();
     assert!(paths.len() >= 6, "{paths:?}");
     for path in paths {
-        assert!(root().join("deploy").join(path).exists(), "{path} is mounted and not there");
+        assert!(root().join("deploy").join(path).exists(), "{path} is mounted and does not exist");
     }
 }
 
 #[test]
-fn kubernetes_runs_the_user_of_the_image() {
+fn kubernetes_runs_as_the_user_of_the_image() {
     assert!(dockerfile().contains("USER 10001:10001"));
     for file in ["replica/replica.yaml", "publisher/publisher.yaml"] {
         let text = fs::read_to_string(root().join("deploy/kubernetes").join(file)).unwrap();
@@ -141,9 +140,9 @@ fn kubernetes_runs_the_user_of_the_image() {
     }
 }
 
-/// `docs/operations.md` links every policy, and shows those that say who may do what.
+/// `docs/operations.md` links every policy, and shows those with statements.
 #[test]
-fn the_documented_policies_are_the_files() {
+fn documented_policies_equal_the_files() {
     let page = fs::read_to_string(root().join("docs/operations.md")).unwrap();
     let mut shown = 0;
     for entry in fs::read_dir(root().join("deploy/policies")).unwrap() {

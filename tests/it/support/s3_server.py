@@ -1,9 +1,9 @@
 """An S3-compatible server for the tests: moto, one request at a time.
 
-moto looks whether an object is there and writes it afterwards; two requests at once could both win.
+moto checks whether an object exists and then writes it, so that two concurrent requests could both succeed.
 
-Who signs nothing speaks the XML API of Google Cloud Storage, which is that of S3 but for the condition of
-a write, which has another header.
+Unsigned requests use the XML API of Google Cloud Storage. It equals that of S3, except for the header with
+the condition of a write.
 """
 
 import sys
@@ -15,7 +15,7 @@ from werkzeug.serving import run_simple
 
 application = DomainDispatcherApplication(create_backend_app)
 turn = threading.Lock()
-# moto checks no signature, but treats requests without one as the public's.
+# moto checks no signature, but treats unsigned requests as anonymous.
 SIGNED = (
     "AWS4-HMAC-SHA256 Credential=test/20260101/us-east-1/s3/aws4_request, SignedHeaders=host, Signature=0"
 )
@@ -23,13 +23,13 @@ SIGNED = (
 
 def from_google(environ):
     environ["HTTP_AUTHORIZATION"] = SIGNED
-    # Its client escapes every letter that is neither letter nor digit; moto reads the line as it came.
+    # Google's client escapes every character but letters and digits; moto reads the path as it was sent.
     for line in ("RAW_URI", "REQUEST_URI"):
         path, mark, query = environ[line].partition("?")
         environ[line] = quote(unquote(path)) + mark + query
     generation = environ.pop("HTTP_X_GOOG_IF_GENERATION_MATCH", None)
     if generation is not None:
-        # Generation 0 is "nothing is there"; Larder asks for no other.
+        # Generation 0 means that the object does not exist. Larder uses no other.
         assert generation == "0", generation
         environ["HTTP_IF_NONE_MATCH"] = "*"
 
