@@ -24,8 +24,7 @@ use larder::{
 };
 use tokio::task::JoinHandle;
 
-/// Longest that a test waits for a condition.
-pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
+pub(crate) use super::http::DEADLINE;
 
 pub(crate) fn name(text: &str) -> CollectionName {
     CollectionName::new(text).unwrap()

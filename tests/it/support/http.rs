@@ -8,7 +8,7 @@ use tokio::{
 };
 
 /// The longest wait of a test.
-pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
+pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
 
 /// Waits for `future`; fails after [`DEADLINE`].
 pub(crate) async fn soon<F: Future>(what: &str, future: F) -> F::Output {

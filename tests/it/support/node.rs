@@ -16,11 +16,11 @@ use larder::{
 use serde_json::Value;
 use sqlx::{Connection, SqliteConnection, sqlite::SqliteConnectOptions};
 use tempfile::TempDir;
-use tokio::time::{Duration, interval};
 
 use super::{
     http::{Answer, Client, soon},
     postgres::{Database, Postgres},
+    process::until,
 };
 
 /// The principal of changes in tests.
@@ -93,7 +93,7 @@ impl Node {
         node.resume().await;
         let new = NewKey { name: "test".to_owned(), grant: Grant::AllCollections, expires_at: None };
         node.publisher().await.create_key(new, &tester()).await.unwrap().expose().clone_into(&mut node.key);
-        node.await_key().await;
+        until("key", async || node.server().knows_key(&node.key).then_some(())).await;
         node
     }
 
@@ -131,16 +131,6 @@ impl Node {
         soon("publisher", self.server().publisher()).await
     }
 
-    async fn await_key(&self) {
-        let mut polls = interval(Duration::from_millis(10));
-        soon("key", async {
-            while !self.server().knows_key(&self.key) {
-                polls.tick().await;
-            }
-        })
-        .await;
-    }
-
     /// Runs a sync of the configuration file once. Waits until an announced version is served.
     pub(crate) async fn sync(&self, name: &str) -> RunOutcome {
         self.sync_with(name, false).await
@@ -163,13 +153,7 @@ impl Node {
 
     /// Waits until `collection` serves `version` or a later one.
     pub(crate) async fn await_version(&self, collection: &str, version: u64) {
-        let mut polls = interval(Duration::from_millis(10));
-        soon("version", async {
-            while self.version(collection).await.is_none_or(|served| served < version) {
-                polls.tick().await;
-            }
-        })
-        .await;
+        until("version", async || self.version(collection).await.filter(|&served| served >= version)).await;
     }
 
     /// The served version.

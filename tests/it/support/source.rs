@@ -1,6 +1,6 @@
-//! Reading a source to its end, and waiting for what comes in its time.
+//! Reading a source to its end.
 
-use std::{path::Path, time::Duration};
+use std::path::Path;
 
 use larder::{
     config::{self, Environment, Overrides},
@@ -9,10 +9,9 @@ use larder::{
 };
 use tokio::sync::mpsc;
 
-/// What must happen happens within this time, or the test fails.
-pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
+use super::process::until;
 
-/// A cell as it is compared: what it holds, and its text.
+/// A cell for comparisons: its kind and its text.
 pub(crate) type Cell = (CellKind, String);
 
 /// A source with the keys `section` and generous bounds.
@@ -30,12 +29,12 @@ pub(crate) fn open_within(section: &str, statement_timeout: &str, connect_timeou
     config.unwrap_or_else(|faults| panic!("{faults}")).sources["warehouse"].clone()
 }
 
-/// Everything that `sql` yields.
+/// Reads all rows of `sql`.
 pub(crate) async fn read(source: &Source, sql: &str) -> Result<Table, Error> {
     read_query(source, &Query::Sql(sql.into()), None).await
 }
 
-/// Everything that `query` yields, at most `limit` rows.
+/// Reads all rows of `query`, at most `limit`.
 pub(crate) async fn read_query(source: &Source, query: &Query, limit: Option<u64>) -> Result<Table, Error> {
     let columns = source.describe(query).await?;
     let (sender, mut receiver) = mpsc::channel(2);
@@ -51,7 +50,7 @@ pub(crate) async fn read_query(source: &Source, query: &Query, limit: Option<u64
     Ok(Table { columns, batches })
 }
 
-/// What a query yielded.
+/// The result of a query.
 #[derive(Debug)]
 pub(crate) struct Table {
     pub(crate) columns: Vec<Column>,
@@ -75,13 +74,7 @@ impl Table {
     }
 }
 
-/// Asks again and again until `is_so`; fails after [`DEADLINE`].
-pub(crate) async fn wait_until<F: Future<Output = bool>>(what: &str, mut is_so: impl FnMut() -> F) {
-    let mut interval = tokio::time::interval(Duration::from_millis(20));
-    let wait = async {
-        while !is_so().await {
-            interval.tick().await;
-        }
-    };
-    tokio::time::timeout(DEADLINE, wait).await.unwrap_or_else(|_| panic!("not within {DEADLINE:?}: {what}"));
+/// Checks until `is_so`; fails after the deadline.
+pub(crate) async fn wait_until(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
+    until(what, async || is_so().await.then_some(())).await;
 }
