@@ -1,7 +1,7 @@
 //! Every use case, for commands and for listeners. Nothing below is called by either.
 //!
-//! [`Registry`] has the configured syncs, [`Admin`] what needs the metadata database alone, and
-//! [`Publisher`] what announces. A use case that changes something takes the [`Principal`] who asks for it.
+//! [`Registry`] has the configured syncs, [`Admin`] what needs the metadata database alone, [`Overview`] what
+//! reads the object store, and [`Publisher`] what announces. A use case that changes something takes the [`Principal`] who asks for it.
 
 mod approve;
 mod audit;
@@ -9,6 +9,7 @@ mod drop;
 mod error;
 pub mod fleet;
 mod keys;
+mod overview;
 mod pin;
 mod principal;
 mod publisher;
@@ -25,6 +26,7 @@ pub use approve::Approved;
 pub use drop::Dropped;
 pub use error::Error;
 pub use keys::{KeyState, KeyView, NewKey};
+pub use overview::Overview;
 pub use pin::{Pinned, Unpinned};
 pub use principal::Principal;
 pub use publisher::{Publisher, resolve_deployment};
@@ -37,7 +39,7 @@ pub use sync::{SyncOutcome, SyncRequest};
 
 pub use crate::{
     engine::{Progress, RunOutcome},
-    metadata::{AuditEntry, Pause},
+    metadata::{AUDIT_LISTED_MAX, AuditEntry, Pause},
 };
 use crate::{metadata::Metadata, support::clock::Clock};
 

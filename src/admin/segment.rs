@@ -8,7 +8,7 @@ use std::{
 
 use super::error::Error;
 use crate::{
-    domain::error::ErrorKind,
+    domain::error::codes,
     segment::{self, Decoder, Dictionaries, Segment, SegmentBuffer},
 };
 
@@ -40,21 +40,10 @@ fn hint(error: &segment::Error) -> &'static str {
     }
 }
 
-impl SegmentFileError {
-    /// The stable code.
-    pub fn code(&self) -> &'static str {
-        match self {
-            Self::File { .. } => "local_file",
-            Self::Content { source, .. } => source.code(),
-        }
-    }
-
-    /// What the caller may do about it.
-    pub fn kind(&self) -> ErrorKind {
-        match self {
-            Self::File { .. } => ErrorKind::Internal,
-            Self::Content { source, .. } => source.kind(),
-        }
+codes! {
+    SegmentFileError {
+        "local_file" Internal: File,
+        source: Content,
     }
 }
 

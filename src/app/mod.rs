@@ -15,9 +15,7 @@ mod signals;
 pub use check::{Checked, Fault, check_configuration};
 pub use code::code_of;
 pub use descriptors::provide as provide_descriptors;
-pub use parts::{
-    migrate_metadata, open_admin, open_known_store, open_metadata, open_registry, open_statuses,
-};
+pub use parts::{migrate_metadata, open_admin, open_overview, open_registry};
 pub use process::PublisherProcess;
 pub use server::Server;
 pub use signals::Signals;

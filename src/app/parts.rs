@@ -1,7 +1,7 @@
 //! Opening the parts that servers and commands share.
 
 use crate::{
-    admin::{Admin, Error, Registry},
+    admin::{Admin, Error, Overview, Registry},
     catalog::StatusStore,
     config::{Config, Role, SyncConfig},
     disk::SegmentDirectory,
@@ -34,12 +34,12 @@ pub(super) fn open_read_store(config: &Config) -> Result<Store, Error> {
 }
 
 /// Opens the object store that knows best what is announced, of those that this node may read.
-pub fn open_known_store(config: &Config) -> Result<Store, Error> {
+fn open_known_store(config: &Config) -> Result<Store, Error> {
     if config.node.has(Role::Publisher) { open_store(config) } else { open_read_store(config) }
 }
 
 /// Where nodes leave their statuses: with the publishers, wherever this node reads.
-pub fn open_statuses(config: &Config) -> StatusStore {
+pub(super) fn open_statuses(config: &Config) -> StatusStore {
     match &config.status {
         None => StatusStore::below(config.storage.location.clone()),
         Some(location) => StatusStore::at(location.clone()),
@@ -50,7 +50,7 @@ pub fn open_statuses(config: &Config) -> StatusStore {
 ///
 /// # Errors
 /// [`Error::NoMetadata`] on a node that does not publish.
-pub async fn open_metadata(config: &Config, clock: Clock) -> Result<Metadata, Error> {
+pub(super) async fn open_metadata(config: &Config, clock: Clock) -> Result<Metadata, Error> {
     Ok(Metadata::open(metadata_settings(config)?, clock).await?)
 }
 
@@ -78,6 +78,12 @@ pub fn open_registry(config: &Config) -> Result<Registry, Error> {
 /// Opens what the use cases of the metadata database need.
 pub async fn open_admin(config: &Config, clock: Clock) -> Result<Admin, Error> {
     Ok(Admin::new(open_registry(config)?, open_metadata(config, clock.clone()).await?, clock))
+}
+
+/// Opens the store and the statuses of nodes, to read them.
+pub fn open_overview(config: &Config, clock: Clock) -> Result<Overview, Error> {
+    let (store, statuses) = (open_known_store(config)?, open_statuses(config));
+    Ok(Overview { registry: open_registry(config).ok(), store, statuses, clock })
 }
 
 /// Migrates the metadata database.

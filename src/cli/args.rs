@@ -5,9 +5,9 @@ use std::{ffi::OsString, path::PathBuf, time::Duration};
 use clap::{Arg, ArgAction, ArgMatches, Args, FromArgMatches, Parser, Subcommand, error::ErrorKind};
 
 use crate::{
+    admin::AUDIT_LISTED_MAX,
     config::{self, Config, Environment, Faults, Overrides, SHORTHANDS, Shorthand},
     domain::duration,
-    metadata::AUDIT_LISTED_MAX,
 };
 
 /// Shown below the list of commands.

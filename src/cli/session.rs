@@ -1,7 +1,5 @@
 //! What commands open: the configuration, and through `app` what their use case needs.
 
-use std::collections::BTreeSet;
-
 use super::{
     args::{ActorArgument, Change, ConfigArguments},
     output::Failure,
@@ -28,11 +26,6 @@ pub(super) async fn admin(arguments: &ConfigArguments) -> Result<Admin, Failure>
 /// The configured syncs.
 pub(super) fn registry(config: &Config) -> Result<Registry, Failure> {
     Ok(app::open_registry(config)?)
-}
-
-/// Names of all configured syncs; `None` on a node that does not publish, which knows of none.
-pub(super) fn configured(config: &Config) -> Option<BTreeSet<CollectionName>> {
-    app::open_registry(config).ok().map(|registry| registry.names())
 }
 
 /// The publishing side of this process, whose warnings are shown from now on.

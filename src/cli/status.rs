@@ -11,38 +11,31 @@ use super::{
 use crate::{
     admin::{
         self, CollectionStatus,
-        fleet::{CollectionView, FleetStatus, NodeDetails, NodeView},
+        fleet::{Ages, CollectionView, FleetStatus, NodeDetails, NodeView},
     },
     app,
-    catalog::Ages,
     domain::name::CollectionName,
     status::{Problem, publishes_only},
     support::clock::Clock,
 };
 
-pub(super) async fn run(config: &ConfigArguments, json: bool) -> Result<Exit, Failure> {
-    let config = session::load(config)?;
+pub(super) async fn run(arguments: &ConfigArguments, json: bool) -> Result<Exit, Failure> {
+    let config = session::load(arguments)?;
     let clock = Clock::default();
-    let store = app::open_known_store(&config)?;
-    let metadata = match app::open_metadata(&config, clock.clone()).await {
-        Ok(metadata) => Some(metadata),
+    let overview = app::open_overview(&config, clock.clone())?;
+    let admin = match app::open_admin(&config, clock.clone()).await {
+        Ok(admin) => Some(admin),
         Err(admin::Error::NoMetadata) => None,
         Err(error) => {
-            complain(&format!("warning: last and held runs are not shown, nor pauses: {error}"));
+            complain(&format!("warning: runs, held runs and pauses are not shown: {error}"));
             None
         }
     };
-    let configured = session::configured(&config);
-    let mut status = admin::Status::read(&store, metadata.as_ref(), configured.as_ref()).await?;
-    let statuses = app::open_statuses(&config);
-    let fleet = FleetStatus::read(&statuses, &status.announcement(), clock.now(), Ages::default()).await;
-    status.fleet = match fleet {
-        Ok(fleet) => Some(fleet),
-        Err(error) => {
-            complain(&format!("warning: nodes are not shown: {error}"));
-            None
-        }
-    };
+    let mut status = overview.status(admin.as_ref()).await?;
+    match overview.read_fleet(&status).await {
+        Ok(fleet) => status.fleet = Some(fleet),
+        Err(error) => complain(&format!("warning: nodes are not shown: {error}")),
+    }
     if json {
         print_json(&status)?;
         return Ok(Exit::Success);

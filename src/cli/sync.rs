@@ -14,9 +14,8 @@ use super::{
     session,
 };
 use crate::{
-    admin::{Approved, Pause, Progress, RunOutcome, SyncOutcome, SyncRequest, fleet},
+    admin::{Approved, Pause, Progress, RunOutcome, SyncOutcome, SyncRequest},
     app,
-    catalog::Ages,
     config::Config,
     domain::{
         id::RunId,
@@ -105,13 +104,10 @@ async fn await_version(
     patience: Duration,
     is_json: bool,
 ) -> Result<Exit, Failure> {
-    let store = app::open_known_store(config)?;
-    let statuses = app::open_statuses(config);
-    let (clock, ages) = (Clock::default(), Ages::default());
-    let waited = fleet::await_version(&store, &statuses, &clock, ages, collection, version, patience);
+    let overview = app::open_overview(config, Clock::default())?;
     let mut signals = app::Signals::new();
     let served = tokio::select! {
-        served = waited => served?,
+        served = overview.await_version(collection, version, patience) => served?,
         () = signals.stop() => {
             complain("no longer waiting; the version stays announced");
             return Ok(Exit::Interrupted);

@@ -7,9 +7,8 @@ use super::{
     session,
 };
 use crate::{
-    admin::{Publisher, fleet},
+    admin::{Publisher, fleet::Ages},
     app,
-    catalog::Ages,
     config::Config,
     domain::{manifest::Version, name::RegionName},
     support::clock::Clock,
@@ -97,20 +96,17 @@ pub(super) async fn pin(config: &ConfigArguments, arguments: Pin) -> Result<Exit
     Ok(Exit::Success)
 }
 
-/// Says that nobody knows a region that was pinned: its name may be wrong, or it may be about to start.
+/// Warns of a pinned region that no node, sync or collection names: its name may be wrong, or its nodes are still
+/// to start.
 async fn warn_unknown_region(config: &Config, region: &RegionName) {
-    let known = async {
-        let (store, statuses) = (app::open_known_store(config)?, app::open_statuses(config));
-        fleet::known_regions(&store, &statuses, Clock::default().now(), Ages::default()).await
-    };
-    let mut known = match known.await {
+    let known = async { app::open_overview(config, Clock::default())?.known_regions().await };
+    let known = match known.await {
         Ok(Some(known)) => known,
         Ok(None) => return,
         Err(error) => {
             return complain(&format!("warning: whether {region} is a known region cannot be told: {error}"));
         }
     };
-    known.extend(session::registry(config).map(|registry| registry.regions()).unwrap_or_default());
     if !known.contains(region) {
         let known: Vec<&str> = known.iter().take(REGIONS_NAMED_MAX).map(RegionName::as_str).collect();
         let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };

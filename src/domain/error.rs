@@ -30,7 +30,8 @@ impl ErrorKind {
 }
 
 /// Gives an error enum its codes: `"code" Kind: Variant | Variant,` one line a code, and
-/// `from: Variant | Variant,` for variants that hold another such error.
+/// `from: Variant | Variant,` for variants that hold another such error, and `source: Variant,` for those
+/// that have it in a field of that name.
 ///
 /// A code is stable: it appears in logs, metrics, run records and answers, and has a section in
 /// `docs/errors.md`.
@@ -38,6 +39,7 @@ macro_rules! codes {
     ($error:ident {
         $($code:literal $kind:ident: $($variant:ident)|+,)*
         $(from: $($inner:ident)|+,)?
+        $(source: $($outer:ident)|+,)?
     }) => {
         impl $error {
             /// The codes of this type's own variants.
@@ -48,6 +50,7 @@ macro_rules! codes {
                 match self {
                     $($(Self::$variant { .. })|+ => $code,)*
                     $($(Self::$inner(error) => error.code(),)+)?
+                    $($(Self::$outer { source, .. } => source.code(),)+)?
                 }
             }
 
@@ -56,6 +59,7 @@ macro_rules! codes {
                 match self {
                     $($(Self::$variant { .. })|+ => $crate::domain::error::ErrorKind::$kind,)*
                     $($(Self::$inner(error) => error.kind(),)+)?
+                    $($(Self::$outer { source, .. } => source.kind(),)+)?
                 }
             }
         }

@@ -9,11 +9,11 @@ use super::{
     statement::{Statement, TEXT_BYTES_MAX, storable},
 };
 
-/// Most entries that one listing gives: a screen is far less, memory stays small.
+/// Most entries of one listing: far more than a screen, and little memory.
 pub const AUDIT_LISTED_MAX: usize = 1000;
 
-/// The detail of an action that began, and whose end nobody wrote down: its process was killed, or
-/// metadata was gone by then.
+/// The detail of an action whose outcome was not recorded: its process was killed, or metadata was gone by
+/// then.
 pub const AUDIT_UNFINISHED: &str = "begun; how it ended was not written down";
 
 /// One action.
@@ -21,7 +21,7 @@ pub const AUDIT_UNFINISHED: &str = "begun; how it ended was not written down";
 pub struct AuditEntry {
     /// When.
     pub at: DateTime<Utc>,
-    /// Who: `cli:jane@host` for a command, `larder` for what a publisher settled by itself.
+    /// Who: `cli:jane@host` for a command, `larder` for what a publisher resolved by itself.
     pub actor: String,
     /// What: `key.create`, `key.revoke`, `sync.run`, `sync.accept`, `sync.pause`, `sync.resume`,
     /// `run.approve`, `collection.rollback`, `collection.drop`, `collection.pin`, `collection.unpin`.
@@ -32,7 +32,7 @@ pub struct AuditEntry {
     pub detail: Option<String>,
 }
 
-/// An entry of the log that tells how its action ended, once that is known.
+/// An entry whose outcome is written when it is known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AuditId(u64);
 
@@ -48,20 +48,20 @@ fn insert(entry: &AuditEntry) -> Statement {
     .bind(entry.detail.as_deref().map(text))
 }
 
-/// Adds an entry within a transaction: the action and its entry stand or fall together.
+/// Adds an entry within a transaction: the action and its entry are committed together or not at all.
 pub(super) async fn add(transaction: &mut Transaction, entry: &AuditEntry) -> Result<(), Error> {
     transaction.row(insert(entry)).await.map(drop)
 }
 
 impl Metadata {
-    /// Adds an entry to the audit log; gives what [`Metadata::audit_ended`] asks for.
+    /// Adds an entry to the audit log and returns its id for [`Metadata::audit_ended`].
     pub async fn audit(&self, entry: &AuditEntry) -> Result<AuditId, Error> {
         let row = self.database.row(insert(entry)).await?;
         Ok(AuditId(row.ok_or(Error::Unreadable { column: "id" })?.natural("id")?))
     }
 
-    /// Writes down how an action ended, in the place of its entry's detail. An entry that was pruned
-    /// meanwhile stays away.
+    /// Replaces the detail of an entry with the outcome of its action. Does nothing when the entry has been
+    /// pruned.
     pub async fn audit_ended(&self, id: AuditId, detail: &str) -> Result<(), Error> {
         let update = Statement::new("update audit_log set detail = $2 where id = $1");
         self.database.execute(update.bind(id.0).bind(storable(detail, TEXT_BYTES_MAX))).await.map(drop)
@@ -69,19 +69,12 @@ impl Metadata {
 
     /// The newest entries, of one `subject` or of all, newest first; at most [`AUDIT_LISTED_MAX`].
     pub async fn audit_log(&self, subject: Option<&str>, limit: usize) -> Result<Vec<AuditEntry>, Error> {
-        let limit = limit.min(AUDIT_LISTED_MAX);
-        let select = match subject {
-            Some(subject) => Statement::new(
-                "select at, actor, action, subject, detail from audit_log where subject = $1 \
-                 order by at desc, id desc limit $2",
-            )
-            .bind(storable(subject, TEXT_BYTES_MAX))
-            .bind(limit),
-            None => Statement::new(
-                "select at, actor, action, subject, detail from audit_log order by at desc, id desc limit $1",
-            )
-            .bind(limit),
-        };
+        let select = Statement::new(
+            "select at, actor, action, subject, detail from audit_log where subject = coalesce($1, subject) \
+             order by at desc, id desc limit $2",
+        );
+        let subject = subject.map(|subject| storable(subject, TEXT_BYTES_MAX));
+        let select = select.bind(subject).bind(limit.min(AUDIT_LISTED_MAX));
         let rows = self.database.rows(select).await?;
         rows.iter()
             .map(|row| {
@@ -96,7 +89,7 @@ impl Metadata {
             .collect()
     }
 
-    /// Deletes entries from before `older_than`; gives their number.
+    /// Deletes entries from before `older_than` and returns their number.
     pub async fn prune_audit_log(&self, older_than: DateTime<Utc>) -> Result<u64, Error> {
         self.database.execute(Statement::new("delete from audit_log where at < $1").bind(older_than)).await
     }

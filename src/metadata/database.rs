@@ -1,4 +1,4 @@
-//! SQLite or Postgres: the one place where the two differ in how a statement is run.
+//! Running a statement on SQLite or Postgres: the differences between the two.
 
 use std::{future::Future, time::Duration};
 
@@ -6,12 +6,12 @@ use sqlx::{PgPool, Postgres, Sqlite, SqlitePool};
 
 use super::{Error, row::Row, statement::Statement};
 
-/// Most connections of one handle: a node's use is a few statements per run and five seconds.
+/// Most connections of one handle. A node needs a few statements per run and every five seconds.
 pub(super) const CONNECTIONS_MAX: u32 = 4;
-/// Longest wait for a connection of the pool, and for one to be made.
+/// Longest wait for a connection of the pool, and for a new connection.
 pub(super) const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
-/// Longest time one statement may take, its answer included; a cut network gives no answer at
-/// all. Above Postgres's own limit, so that the server's error is seen when there is one.
+/// Longest time for a statement and its answer: a cut network gives no answer at all. It is above the server's
+/// own limit, so that the server's error arrives when there is one.
 const STATEMENT_ANSWER_TIMEOUT: Duration = Duration::from_secs(15);
 /// SQLite's clock in microseconds (its resolution is milliseconds).
 const SQLITE_NOW: &str = "cast(unixepoch('subsec') * 1000000 as integer)";
@@ -32,7 +32,7 @@ pub(super) enum Transaction {
 }
 
 impl Database {
-    /// Runs a statement; gives the number of rows that it changed.
+    /// Runs a statement and returns the number of rows that it changed.
     pub(super) async fn execute(&self, statement: Statement) -> Result<u64, Error> {
         answer(async {
             Ok(match self {
@@ -43,7 +43,7 @@ impl Database {
         .await
     }
 
-    /// The rows of a statement; callers bound their number by `limit` or by what they store.
+    /// The rows of a statement. Callers bound their number, by `limit` or by what they store.
     pub(super) async fn rows(&self, statement: Statement) -> Result<Vec<Row>, Error> {
         answer(async {
             Ok(match self {
@@ -65,8 +65,8 @@ impl Database {
         Ok(self.rows(statement).await?.into_iter().next())
     }
 
-    /// Begins a transaction that writes. SQLite takes its write lock at once: a transaction that
-    /// reads first and writes later could not wait for another writer.
+    /// Begins a transaction that writes. SQLite takes the write lock at once, because a transaction that reads
+    /// first cannot wait for another writer later.
     pub(super) async fn begin(&self) -> Result<Transaction, Error> {
         answer(async {
             Ok(match self {
@@ -89,7 +89,7 @@ impl Database {
 }
 
 impl Transaction {
-    /// Runs a statement; gives the number of rows that it changed.
+    /// Runs a statement and returns the number of rows that it changed.
     pub(super) async fn execute(&mut self, statement: Statement) -> Result<u64, Error> {
         answer(async {
             Ok(match self {
@@ -122,7 +122,7 @@ impl Transaction {
         Ok(self.rows(statement).await?.into_iter().next())
     }
 
-    /// Makes all of it stand.
+    /// Commits the transaction.
     pub(super) async fn commit(self) -> Result<(), Error> {
         answer(async {
             match self {

@@ -1,11 +1,11 @@
-//! What can go wrong with the metadata database, by cause; never with a value in it.
+//! Errors of the metadata database, by cause. No error holds a stored value.
 
 use std::{io, path::PathBuf, time::Duration};
 
 use sqlx::{postgres::PgDatabaseError, sqlite::SqliteError};
 
 use super::refusal::Refusal;
-use crate::domain::error::ErrorKind;
+use crate::domain::error::codes;
 
 /// An error of the metadata database.
 #[derive(Debug, thiserror::Error)]
@@ -13,7 +13,7 @@ pub enum Error {
     /// The configured URL cannot be used. The URL itself is never shown.
     #[error("the metadata url is not a usable postgres:// URL: {reason}")]
     InvalidUrl {
-        /// What is wrong with it.
+        /// The fault.
         reason: String,
     },
     /// A connection could not be made.
@@ -29,15 +29,15 @@ pub enum Error {
     File {
         /// The path.
         path: PathBuf,
-        /// What the operating system said.
+        /// The operating system's error.
         source: io::Error,
     },
-    /// Another process creates or migrates the SQLite file and does not come to an end.
-    #[error("another process has been preparing {} for {} s; look for a larder process that hangs", path.display(), waited.as_secs())]
+    /// Another process has been creating or migrating the SQLite file for too long.
+    #[error("another process has been creating or migrating {} for {} s; look for a larder process that hangs", path.display(), waited.as_secs())]
     Busy {
         /// The SQLite file.
         path: PathBuf,
-        /// How long this one waited.
+        /// How long this process waited.
         waited: Duration,
     },
     /// The tables are missing or older than this build.
@@ -56,7 +56,7 @@ pub enum Error {
         /// The newest migration of this build.
         known: i64,
     },
-    /// A migration that ran is not the one that this build has under its number.
+    /// An applied migration differs from this build's migration of the same number.
     #[error(
         "migration {version} of the metadata database differs from this build's; it belongs to another program or a changed build"
     )]
@@ -64,29 +64,29 @@ pub enum Error {
         /// Its number.
         version: i64,
     },
-    /// The database answered with an error.
+    /// The database refused a statement.
     #[error("the metadata database refused: {0}")]
     Database(Box<Refusal>),
     /// The connection broke.
     #[error("the connection to the metadata database failed: {reason}")]
     Connection {
-        /// What the operating system or the TLS library said.
+        /// The error of the operating system or the TLS library.
         reason: String,
     },
-    /// No answer in time.
+    /// The database did not answer in time.
     #[error("the metadata database did not answer within {} s ({doing})", limit.as_secs())]
     TimedOut {
-        /// What was waited for.
+        /// The step that took too long.
         doing: &'static str,
-        /// How long.
+        /// The limit.
         limit: Duration,
     },
     /// The handle was closed; the process is ending.
     #[error("the metadata database is closed: the process is ending")]
     Closed,
-    /// A stored value is not what this build writes.
+    /// A stored value is not of the form that this build writes.
     #[error(
-        "column {column} of the metadata database holds what this build cannot read; was it edited, or written by a newer larder?"
+        "column {column} of the metadata database holds a value that this build cannot read; was it edited, or written by a newer larder?"
     )]
     Unreadable {
         /// The column.
@@ -97,48 +97,22 @@ pub enum Error {
     InvalidLeaseName,
 }
 
+codes! {
+    Error {
+        "metadata_url_invalid" Invalid: InvalidUrl,
+        "metadata_file_unusable" Invalid: File,
+        "metadata_unavailable" Unavailable: Busy | Connection | TimedOut | Closed,
+        "metadata_not_migrated" Invalid: NotMigrated,
+        "metadata_newer_schema" Invalid: NewerSchema,
+        "metadata_foreign_migration" Invalid: ForeignMigration,
+        "metadata_corrupt" Corrupt: Unreadable,
+        "lease_name_invalid" Invalid: InvalidLeaseName,
+        from: Database,
+        source: Connect,
+    }
+}
+
 impl Error {
-    /// What the caller may do about it.
-    pub fn kind(&self) -> ErrorKind {
-        match self {
-            Self::InvalidUrl { .. }
-            | Self::File { .. }
-            | Self::NotMigrated { .. }
-            | Self::NewerSchema { .. }
-            | Self::ForeignMigration { .. }
-            | Self::InvalidLeaseName => ErrorKind::Invalid,
-            Self::Connect { source, .. } => source.kind(),
-            Self::Busy { .. } | Self::Connection { .. } | Self::TimedOut { .. } | Self::Closed => {
-                ErrorKind::Unavailable
-            }
-            Self::Database(refusal) => refusal.kind(),
-            Self::Unreadable { .. } => ErrorKind::Corrupt,
-        }
-    }
-
-    /// The stable code.
-    pub fn code(&self) -> &'static str {
-        match self {
-            Self::InvalidUrl { .. } => "metadata_url_invalid",
-            Self::Connect { source, .. } => source.code(),
-            Self::File { .. } => "metadata_file_unusable",
-            Self::Busy { .. } | Self::Connection { .. } | Self::TimedOut { .. } | Self::Closed => {
-                "metadata_unavailable"
-            }
-            Self::NotMigrated { .. } => "metadata_not_migrated",
-            Self::NewerSchema { .. } => "metadata_newer_schema",
-            Self::ForeignMigration { .. } => "metadata_foreign_migration",
-            Self::Database(refusal) => match refusal.kind() {
-                ErrorKind::Unavailable => "metadata_unavailable",
-                ErrorKind::Conflict => "metadata_conflict",
-                ErrorKind::Corrupt => "metadata_corrupt",
-                _ => "metadata_refused",
-            },
-            Self::Unreadable { .. } => "metadata_corrupt",
-            Self::InvalidLeaseName => "lease_name_invalid",
-        }
-    }
-
     /// The SQLSTATE or SQLite code, when the database gave one.
     pub(super) fn state(&self) -> Option<&str> {
         match self {
@@ -148,7 +122,7 @@ impl Error {
     }
 }
 
-/// sqlx's errors are taken apart and dropped: printed whole they would show DETAIL and messages.
+/// Keeps only the safe parts of sqlx's errors: their text may hold DETAIL and messages with values of rows.
 impl From<sqlx::Error> for Error {
     fn from(error: sqlx::Error) -> Self {
         match error {
@@ -158,7 +132,7 @@ impl From<sqlx::Error> for Error {
                 } else if let Some(error) = error.try_downcast_ref::<SqliteError>() {
                     Self::Database(Box::new(Refusal::of_sqlite(error)))
                 } else {
-                    Self::Connection { reason: "an error of an unknown driver".to_owned() }
+                    Self::Connection { reason: "the error of an unknown driver".to_owned() }
                 }
             }
             sqlx::Error::Configuration(reason) => Self::InvalidUrl { reason: reason.to_string() },
@@ -169,10 +143,10 @@ impl From<sqlx::Error> for Error {
             }
             sqlx::Error::PoolClosed => Self::Closed,
             sqlx::Error::Protocol(_) => {
-                Self::Connection { reason: "what answers does not speak Postgres's protocol".to_owned() }
+                Self::Connection { reason: "the server does not speak the protocol of Postgres".to_owned() }
             }
             sqlx::Error::WorkerCrashed => Self::Connection { reason: "SQLite's thread ended".to_owned() },
-            _ => Self::Connection { reason: "the database driver met something unexpected".to_owned() },
+            _ => Self::Connection { reason: "the database driver failed unexpectedly".to_owned() },
         }
     }
 }

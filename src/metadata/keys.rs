@@ -20,13 +20,13 @@ pub struct StoredKey {
 /// All keys, revoked ones too, at one revision.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct KeyList {
-    /// The revision that they were read at.
+    /// Their revision.
     pub revision: u64,
     /// The keys, oldest first.
     pub keys: Vec<StoredKey>,
 }
 
-/// One statement is one snapshot: the keys are exactly those of the revision.
+/// One statement reads one snapshot, so the keys are exactly those of the revision.
 const KEYS: &str = "select s.revision, k.entry, k.revoked_at from key_set s left join api_keys k on true
     where s.only_row = 1 order by k.created_at, k.id";
 const ACTIVE_KEYS: &str = "select s.revision, k.entry, k.revoked_at from key_set s
@@ -47,7 +47,7 @@ fn key_list(rows: &[Row]) -> Result<KeyList, Error> {
     Ok(list)
 }
 
-/// Raises the revision. Its row lock puts concurrent changes in a line until they commit.
+/// Raises the revision. Its row lock makes concurrent changes wait until this one commits.
 async fn next_revision(transaction: &mut Transaction) -> Result<u64, Error> {
     let update = "update key_set set revision = revision + 1 where only_row = 1 returning revision";
     let row = transaction.row(Statement::new(update)).await?;
@@ -69,8 +69,8 @@ fn insert_key(entry: &KeyEntry, on_conflict: &'static str) -> Statement {
 }
 
 impl Metadata {
-    /// Stores a new key; gives the revision that it came with. A key id that exists already is an
-    /// error of kind `Conflict`.
+    /// Stores a new key and returns the new revision. A key id that exists already is an error of kind
+    /// `Conflict`.
     pub async fn create_key(&self, entry: &KeyEntry, actor: &str) -> Result<u64, Error> {
         let mut transaction = self.database.begin().await?;
         let revision = next_revision(&mut transaction).await?;
@@ -87,8 +87,8 @@ impl Metadata {
         Ok(revision)
     }
 
-    /// Revokes a key at `now`; gives the revision without it, `None` when no key has this id. To
-    /// revoke it again changes nothing and gives the present revision.
+    /// Revokes a key at `now` and returns the revision without it; `None` when no key has this id. Revoking it
+    /// again changes nothing and returns the present revision.
     pub async fn revoke_key(&self, id: &str, actor: &str, now: DateTime<Utc>) -> Result<Option<u64>, Error> {
         let mut transaction = self.database.begin().await?;
         let update =
@@ -116,29 +116,20 @@ impl Metadata {
         key_list(&self.database.rows(Statement::new(KEYS)).await?)
     }
 
-    /// The revision and its keys that are not revoked: what a key set document holds. An entry
-    /// that this build cannot read is an error: left out it would be revoked.
+    /// The revision and its keys that are not revoked, for a key set document. An entry that this build cannot
+    /// read is an error: without it the document would revoke the key.
     pub async fn active_keys(&self) -> Result<(u64, Vec<KeyEntry>), Error> {
         let list = key_list(&self.database.rows(Statement::new(ACTIVE_KEYS)).await?)?;
         Ok((list.revision, list.keys.into_iter().map(|key| key.entry).collect()))
     }
 
-    /// Makes sure that the revision is at least `at_least`; gives what stands. For a database that
-    /// was restored from a backup: the catalog has seen higher revisions than it.
-    pub async fn raise_key_revision(&self, at_least: u64) -> Result<u64, Error> {
-        let update = "update key_set set revision = $1 where only_row = 1 and revision < $1";
-        self.database.execute(Statement::new(update).bind(at_least)).await?;
-        let row = self.database.row(Statement::new(REVISION)).await?;
-        row.ok_or(Error::Unreadable { column: "revision" })?.natural("revision")
-    }
-
-    /// Takes over an announced key set that is ahead of this database, as it is after the
-    /// database was restored from a backup: keys that the set no longer has become revoked, keys
-    /// that only the set has are added, and the revision becomes the set's (one more when a key of
-    /// the set is revoked here, and stays so). A set that is not ahead changes nothing. Gives the
-    /// revision that stands.
+    /// Adopts an announced key set that is ahead of this database, which was then restored from a backup.
+    /// Keys that the set lacks become revoked, keys that only the set has are added, and the revision becomes
+    /// the set's; one more when a key of the set is revoked here, for it stays revoked. A set that is not
+    /// ahead changes nothing. Returns the present revision.
     ///
-    /// A set with entries that this build refused is an error (`Unreadable`): they would be lost.
+    /// # Errors
+    /// [`Error::Unreadable`] for a set with entries that this build refused: they would be lost.
     pub async fn adopt_key_set(&self, set: &KeySet, actor: &str) -> Result<u64, Error> {
         if set.refused > 0 {
             return Err(Error::Unreadable { column: "entry" });
@@ -165,7 +156,7 @@ impl Metadata {
         let count = "select count(*) as keys_active from api_keys where revoked_at is null";
         let active = transaction.row(Statement::new(count)).await?;
         let active = active.ok_or(Error::Unreadable { column: "keys_active" })?.natural("keys_active")?;
-        // A key of the set that was revoked here must go there too: that is a change of its own.
+        // A key of the set that is revoked here must be revoked there too, which takes a revision of its own.
         let revision = if active == set.keys.len() as u64 {
             set.revision
         } else {

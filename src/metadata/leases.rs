@@ -1,7 +1,7 @@
-//! Leases: who may run a sync or clean up, by the database's clock, with a number that rises.
+//! Leases: who may run a sync or clean up, by the database's clock, with a fencing token that rises.
 //!
-//! With SQLite the holder also keeps an OS lock on a file. That lock ends with the process, so
-//! the lease of a killed holder is free at once: whoever gets the file lock may take the row.
+//! With SQLite the holder also keeps an OS lock on a file. That lock ends with the process, so the lease of a
+//! killed holder is free at once: a process that gets the file lock may take the row.
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
@@ -17,34 +17,34 @@ pub const LEASE_NAME_BYTES_MAX: usize = 128;
 /// Longest holder text that is stored, in bytes: host name, process and a random part fit.
 const HOLDER_BYTES_MAX: usize = 256;
 
-/// A lease that is held. To drop it without release frees it at once with SQLite, and at its
-/// expiry with Postgres.
+/// A lease that is held. Dropping it without release frees it at once with SQLite, and at its expiry with
+/// Postgres.
 #[derive(Debug)]
 pub struct Lease {
     /// `sync:customer`, `housekeeping`.
     pub name: String,
-    /// Who holds it.
+    /// Its holder.
     pub holder: String,
     /// Higher than that of any earlier holding of this name.
     pub fencing: u64,
     lock: Option<FileLock>,
 }
 
-/// What came of asking for a lease.
+/// The outcome of a request for a lease.
 #[derive(Debug)]
 pub enum LeaseOutcome {
-    /// It is ours until it expires; renew it.
+    /// The caller holds it until it expires or renews it.
     Held(Lease),
-    /// Somebody else has it, perhaps another handle of this very process.
+    /// Another holder has it, perhaps another handle of this process.
     HeldElsewhere {
-        /// Who; empty when the holder has not yet written its name.
+        /// The holder; empty when it has not written its name yet.
         holder: String,
         /// When it would expire unless renewed; zero when that moment has passed.
         expires_in: Duration,
     },
 }
 
-/// Takes the row when it is free, expired, or (`$4` = 1) known to be a dead process's.
+/// Takes the row when it is free, expired, or (`$4` = 1) known to belong to a dead process.
 const ACQUIRE: &str = "insert into leases (name, holder, fencing, expires_at) values ($1, $2, 1, {now} + $3)
     on conflict (name) do update
     set holder = excluded.holder, fencing = leases.fencing + 1, expires_at = {now} + $3
@@ -75,8 +75,8 @@ async fn try_lock(directory: Arc<PathBuf>, name: &str) -> Result<Option<FileLock
 }
 
 impl Metadata {
-    /// Asks for the lease `name` for `holder`, to expire after `ttl` by the database's clock.
-    /// Never waits for another holder. A name has the characters `[A-Za-z0-9:_-]`.
+    /// Requests the lease `name` for `holder`, to expire after `ttl` by the database's clock. Never waits for
+    /// another holder. A name has the characters `[A-Za-z0-9:_-]`.
     pub async fn acquire_lease(
         &self,
         name: &str,
@@ -94,7 +94,7 @@ impl Metadata {
             None => None,
         };
         let holder = storable(holder, HOLDER_BYTES_MAX);
-        // Whoever has the file lock knows that no living process holds the lease.
+        // While this process has the file lock, no living process holds the lease.
         let acquire = Statement::new(ACQUIRE)
             .bind(name)
             .bind(holder.as_str())
@@ -121,8 +121,8 @@ impl Metadata {
         Ok(LeaseOutcome::HeldElsewhere { holder, expires_in })
     }
 
-    /// Lets a lease expire `ttl` from now; `false` when it is lost: expired, released, or taken
-    /// by another. A lost lease never comes back; drop it.
+    /// Lets a lease expire `ttl` from now. Returns `false` when it is lost: expired, released, or taken by
+    /// another holder. A lost lease never comes back; drop it.
     pub async fn renew_lease(&self, lease: &Lease, ttl: Duration) -> Result<bool, Error> {
         let renew = Statement::new(RENEW)
             .bind(lease.name.as_str())
@@ -132,12 +132,12 @@ impl Metadata {
         Ok(self.database.execute(renew).await? == 1)
     }
 
-    /// Gives a lease back, so that the next one need not wait for its expiry. The file lock is
-    /// freed even when the database does not answer. To release it twice is harmless.
+    /// Releases a lease, so that the next holder need not wait for its expiry. The file lock is freed even when
+    /// the database does not answer. Releasing twice is harmless.
     pub async fn release_lease(&self, lease: &Lease) -> Result<(), Error> {
         let release =
             Statement::new(RELEASE).bind(lease.name.as_str()).bind(lease.holder.as_str()).bind(lease.fencing);
-        // The row first: while the file lock stands nobody else can have taken it.
+        // The row first: no other process can take it while this one has the file lock.
         let released = self.database.execute(release).await;
         if let Some(lock) = &lease.lock {
             let unlocked = lock.release();

@@ -1,8 +1,8 @@
 //! The metadata database: deployment, keys, runs, rejected rows, audit log, leases,
 //! pauses.
 //!
-//! One SQL text serves both databases; `database` holds what differs. `migrations/README.md` has
-//! the mapping of types.
+//! One SQL text serves both databases; `database` holds the differences, and `migrations/README.md` the mapping
+//! of types.
 
 mod audit;
 mod database;
@@ -39,13 +39,13 @@ use crate::support::clock::Clock;
 pub struct Metadata {
     database: database::Database,
     clock: Clock,
-    /// Where lease lock files stand; SQLite only.
+    /// The directory of the lock files of leases; SQLite only.
     locks: Option<Arc<PathBuf>>,
 }
 
 impl Metadata {
     /// Opens the metadata database. A SQLite file is created (0600, its directory 0700) and
-    /// migrated; a Postgres database must stand at this build's migrations exactly
+    /// migrated; a Postgres database must have exactly this build's migrations
     /// ([`Error::NotMigrated`], [`Error::NewerSchema`]).
     pub async fn open(settings: &Settings, clock: Clock) -> Result<Self, Error> {
         match settings {
@@ -54,7 +54,7 @@ impl Metadata {
         }
     }
 
-    /// Runs the migrations that lack; two processes may do so at once.
+    /// Applies the missing migrations. Several processes may do so at once.
     pub async fn migrate(settings: &Settings) -> Result<(), Error> {
         match settings {
             Settings::Sqlite { path } => sqlite::prepare(path).await.map(drop),
@@ -62,12 +62,7 @@ impl Metadata {
         }
     }
 
-    /// Whether the database answers.
-    pub async fn health(&self) -> Result<(), Error> {
-        self.database.execute(statement::Statement::new("select 1")).await.map(drop)
-    }
-
-    /// Closes the pool, after what is under way has ended; every clone's next call fails.
+    /// Closes the pool once running statements have ended. The next call of every clone fails.
     pub async fn close(&self) {
         self.database.close().await;
     }

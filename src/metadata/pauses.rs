@@ -1,4 +1,4 @@
-//! Paused syncs: scheduled runs wait until somebody resumes them.
+//! Paused syncs: scheduled runs wait until an operator resumes them.
 
 use std::fmt;
 
@@ -22,8 +22,8 @@ pub struct Pause {
     pub by: String,
     /// Why: `rolled back to 41`. At most 4 KiB is kept.
     pub why: String,
-    /// The rollback that it was made for, by the run id under which that is to be announced; `None` once
-    /// the announcement is known to stand. Without an announcement the pause has no reason.
+    /// The run id under which the rollback behind this pause is to be announced; `None` once it is known to be
+    /// announced. A rollback that is never announced leaves the pause without a reason.
     pub pending: Option<RunId>,
 }
 
@@ -45,8 +45,7 @@ fn pause(row: &Row) -> Result<Pause, Error> {
 }
 
 impl Metadata {
-    /// Pauses a sync, or replaces the pause that it has; gives that one. The audit log has it as
-    /// `sync.pause`.
+    /// Pauses a sync, or replaces its pause and returns the former one. The audit log has it as `sync.pause`.
     pub async fn pause_sync(&self, sync: &CollectionName, new: &Pause) -> Result<Option<Pause>, Error> {
         let mut transaction = self.database.begin().await?;
         let select = Statement::new("select at, actor, reason, pending from pauses where sync = $1");
@@ -75,8 +74,8 @@ impl Metadata {
         before.as_ref().map(pause).transpose()
     }
 
-    /// Notes that the rollback `run`, for which a sync was paused, is announced. `false`, and nothing
-    /// changes, when the sync has not that pause (any more).
+    /// Records that the rollback `run`, for which a sync was paused, is announced. Returns `false` and changes
+    /// nothing when the sync does not have that pause.
     pub async fn confirm_pause(&self, sync: &CollectionName, run: RunId) -> Result<bool, Error> {
         let update = Statement::new("update pauses set pending = null where sync = $1 and pending = $2");
         Ok(self.database.execute(update.bind(sync.as_str()).bind(run.to_string())).await? == 1)
@@ -88,7 +87,7 @@ impl Metadata {
         self.database.rows(select).await?.iter().map(|row| row.parsed("sync")).collect()
     }
 
-    /// Ends the pause of a sync; gives it, `None` when there was none. The audit log has it as
+    /// Ends the pause of a sync and returns it; `None` when there was none. The audit log has it as
     /// `sync.resume`, with `detail`.
     pub async fn resume_sync(
         &self,

@@ -17,12 +17,12 @@ use crate::support::{
     secret::{ExposeSecret, SecretString},
 };
 
-/// What a Postgres session is told first: no statement, lock wait or forgotten transaction of
-/// ours may hold anything for long.
+/// The limits of a Postgres session: no statement, lock wait or forgotten transaction may hold anything for
+/// long.
 const SESSION_LIMITS: &str = "set statement_timeout = '10s'; set lock_timeout = '5s'; \
     set idle_in_transaction_session_timeout = '30s'";
 
-/// Runs the migrations that lack. Advisory locks put several processes in a line.
+/// Applies the missing migrations. Advisory locks make several processes wait for one another.
 pub(super) async fn migrate(url: &SecretString) -> Result<(), Error> {
     let mut connection = connect(&options(url)?).await?;
     schema::migrate(&schema::POSTGRES, &mut connection).await?;
@@ -32,7 +32,7 @@ pub(super) async fn migrate(url: &SecretString) -> Result<(), Error> {
 /// Opens the database, whose schema must be this build's.
 pub(super) async fn open(url: &SecretString, clock: Clock) -> Result<Metadata, Error> {
     let options = options(url)?;
-    // A connection of its own first: the pool would keep the reason of a failure to itself.
+    // A separate connection first: the pool would hide the cause of a failure.
     let mut connection = connect(&options).await?;
     answer(schema::check(&schema::POSTGRES, &mut connection)).await?;
     connection.close().await?;
@@ -42,8 +42,8 @@ pub(super) async fn open(url: &SecretString, clock: Clock) -> Result<Metadata, E
         .after_connect(|connection, _| {
             Box::pin(async move { connection.execute(SESSION_LIMITS).await.map(drop) })
         })
-        // The pool looks at a connection that comes back, without a limit of time: on a cut
-        // network all four would be lost for many minutes.
+        // The pool tests a returned connection without a time limit. On a cut network all four connections
+        // would be lost for many minutes.
         .after_release(|connection, _| {
             Box::pin(async move {
                 let answer = tokio::time::timeout(ACQUIRE_TIMEOUT, connection.ping()).await;
@@ -76,8 +76,7 @@ fn options(url: &SecretString) -> Result<PgConnectOptions, Error> {
     if !["postgres://", "postgresql://"].iter().any(|scheme| url.starts_with(scheme)) {
         return Err(Error::InvalidUrl { reason: "it does not begin with postgres://".to_owned() });
     }
-    // The parser logs parameters that it does not know, with their values; a misspelt password
-    // must not reach a log.
+    // The parser logs unknown parameters with their values; a misspelt `password` must not reach a log.
     let parsed =
         tracing::subscriber::with_default(NoSubscriber::default(), || url.parse::<PgConnectOptions>());
     let mut options = parsed.map_err(Error::from)?.disable_statement_logging();

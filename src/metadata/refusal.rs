@@ -1,4 +1,4 @@
-//! What a database said of an error, less everything that may hold a value.
+//! A database's error, without the parts that may hold a value of a row.
 
 use sqlx::{
     error::DatabaseError,
@@ -8,7 +8,7 @@ use sqlx::{
 
 use crate::{domain::error::ErrorKind, support::sqlstate};
 
-/// What a database said of an error, less everything that may hold a value.
+/// A database's error, without the parts that may hold a value of a row.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {
     /// SQLSTATE of Postgres, or the extended result code of SQLite.
@@ -49,6 +49,16 @@ impl Refusal {
         self.kind
     }
 
+    /// The stable code.
+    pub fn code(&self) -> &'static str {
+        match self.kind {
+            ErrorKind::Unavailable => "metadata_unavailable",
+            ErrorKind::Conflict => "metadata_conflict",
+            ErrorKind::Corrupt => "metadata_corrupt",
+            _ => "metadata_refused",
+        }
+    }
+
     pub(super) fn of_postgres(error: &PgDatabaseError) -> Self {
         let state = error.code();
         let owned = |name: Option<&str>| name.map(str::to_owned);
@@ -72,8 +82,8 @@ impl Refusal {
         }
     }
 
-    /// SQLite's own messages name tables and columns, never values.
-    /// Result codes: <https://www.sqlite.org/rescode.html>; the low byte is the primary one.
+    /// SQLite's messages name tables and columns, never values. The low byte of a result code is the primary
+    /// code: <https://www.sqlite.org/rescode.html>.
     pub(super) fn of_sqlite(error: &SqliteError) -> Self {
         let state = error.code().unwrap_or_default().into_owned();
         let primary = state.parse::<i32>().unwrap_or_default() & 0xff;

@@ -15,7 +15,7 @@ use crate::domain::{
 /// Columns of one inserted row.
 const COLUMNS: usize = 5;
 
-/// The rows that still fit, given how many of each reason are stored.
+/// The rows that still fit the bounds, given the number stored of each reason.
 fn admitted(mut stored: HashMap<String, usize>, rows: &[RejectedRow]) -> Vec<&RejectedRow> {
     let mut total: usize = stored.values().sum();
     rows.iter()
@@ -56,9 +56,8 @@ fn insert(run: RunId, first_place: usize, rows: &[&RejectedRow]) -> Statement {
 }
 
 impl Metadata {
-    /// Adds rejected rows of a run. What is past [`REJECTED_PER_REASON_MAX`] or
-    /// [`REJECTED_PER_RUN_MAX`], counting what is stored already, is left out; texts are cut at
-    /// 1 KiB. The run must exist.
+    /// Adds rejected rows of a run, as many as [`REJECTED_PER_REASON_MAX`] and [`REJECTED_PER_RUN_MAX`] allow,
+    /// counting those stored already. Texts are cut at 1 KiB. The run must exist.
     pub async fn add_rejected(&self, run: RunId, rows: &[RejectedRow]) -> Result<(), Error> {
         if rows.is_empty() {
             return Ok(());

@@ -59,14 +59,14 @@ impl Row {
         self.time_or_null(column)?.ok_or(Error::Unreadable { column })
     }
 
-    /// A text that stands for something: an id, a name, a digest. May be null.
+    /// An id, a name, a digest or another value with a text form. May be null.
     pub(super) fn parsed_or_null<T: FromStr>(&self, column: &'static str) -> Result<Option<T>, Error> {
         self.text_or_null(column)?
             .map(|text| text.parse().map_err(|_| Error::Unreadable { column }))
             .transpose()
     }
 
-    /// A text that stands for something.
+    /// A value with a text form.
     pub(super) fn parsed<T: FromStr>(&self, column: &'static str) -> Result<T, Error> {
         self.parsed_or_null(column)?.ok_or(Error::Unreadable { column })
     }

@@ -1,4 +1,4 @@
-//! Sync runs: what was tried, what came of it, what is held.
+//! Sync runs: their records, outcomes and manifests, and the runs that are held.
 
 use chrono::{DateTime, Utc};
 
@@ -15,9 +15,9 @@ use crate::domain::{
     run::{RunError, RunRecord},
 };
 
-/// Most runs that one listing gives.
+/// Most runs of one listing.
 pub const RUNS_LISTED_MAX: usize = 1000;
-/// Runs deleted by one statement: keeps it well below the statement timeout.
+/// Runs deleted by one statement, so that it stays well below the statement timeout.
 const PRUNE_BATCH: usize = 1000;
 
 /// A manifest that a run has published, announced or not.
@@ -29,7 +29,7 @@ pub struct RunManifest {
     pub sha256: Digest,
 }
 
-/// A run that a guard holds, and what it would announce.
+/// A run that a guard holds, and the manifest that it would announce.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HeldRun {
     /// The run.
@@ -38,7 +38,7 @@ pub struct HeldRun {
     pub manifest: String,
     /// SHA-256 of that manifest.
     pub manifest_sha256: Digest,
-    /// SHA-256 of the manifest that the run was made from; `None` when nothing was served.
+    /// SHA-256 of the manifest that the run was compared with; `None` when none was announced.
     pub from: Option<Digest>,
 }
 
@@ -53,8 +53,8 @@ macro_rules! select_runs {
     };
 }
 
-/// When a run's row may take the status `$2`: an open run any; a held run any but `running` (its
-/// approval announces it); a run that has ended keeps its status.
+/// Updates a run to the status `$2` if it may take that status. An open run may take any; a held run any but
+/// `running`, since its approval announces it; a run that has ended keeps its status.
 macro_rules! update_runs {
     ($more:literal) => {
         Statement::new(concat!(
@@ -126,8 +126,8 @@ impl Metadata {
         self.database.execute(insert).await.map(drop)
     }
 
-    /// Stores what a run has become; `false`, and nothing changes, when it has ended with another
-    /// status already or does not exist. A held run may go on to be announced or superseded.
+    /// Stores the present state of a run. Returns `false` and changes nothing when the run has ended with
+    /// another status or does not exist. A held run may become announced or superseded.
     pub async fn update_run(&self, run: &RunRecord) -> Result<bool, Error> {
         let update = bind_record(update_runs!(""), run, run.status.as_str());
         Ok(self.database.execute(update).await? == 1)
@@ -166,8 +166,8 @@ impl Metadata {
         self.run_records(select.bind(sync).bind(limit.min(RUNS_LISTED_MAX))).await
     }
 
-    /// The runs of a sync that are under way, or whose process died before it could say; oldest
-    /// first, at most [`RUNS_LISTED_MAX`].
+    /// The runs of a sync that are under way or whose process died before it recorded their end; oldest first,
+    /// at most [`RUNS_LISTED_MAX`].
     pub async fn open_runs(&self, sync: &CollectionName) -> Result<Vec<RunRecord>, Error> {
         let select = select_runs!(
             "where sync = $1 and status in ('running', 'announcing') order by started_at, id limit $2"
@@ -175,7 +175,7 @@ impl Metadata {
         self.run_records(select.bind(sync.as_str()).bind(RUNS_LISTED_MAX)).await
     }
 
-    /// The syncs that have runs as [`Metadata::open_runs`] gives them.
+    /// The syncs that have open runs.
     pub async fn syncs_with_open_runs(&self) -> Result<Vec<CollectionName>, Error> {
         let select = Statement::new(
             "select distinct sync from runs where status in ('running', 'announcing') order by sync",
@@ -188,8 +188,8 @@ impl Metadata {
         Ok(self.runs(Some(sync), 1).await?.pop())
     }
 
-    /// Notes the manifest that an open run has published, so that the run can be settled when its
-    /// process dies. `false` when the run is not open.
+    /// Records the manifest that an open run has published, so that the run can be resolved when its process
+    /// dies. Returns `false` when the run is not open.
     pub async fn set_run_manifest(&self, id: RunId, object: &str, sha256: Digest) -> Result<bool, Error> {
         let update = Statement::new(
             "update runs set manifest = $2, manifest_sha256 = $3 \
@@ -197,16 +197,6 @@ impl Metadata {
         );
         let update = update.bind(id.to_string()).bind(object).bind(sha256.to_string());
         Ok(self.database.execute(update).await? == 1)
-    }
-
-    /// The manifest that a run has published, if it came that far.
-    pub async fn run_manifest(&self, id: RunId) -> Result<Option<RunManifest>, Error> {
-        let select = select_runs!("where id = $1 and manifest is not null").bind(id.to_string());
-        let row = self.database.row(select).await?;
-        row.map(|row| {
-            Ok(RunManifest { object: row.text("manifest")?, sha256: row.parsed("manifest_sha256")? })
-        })
-        .transpose()
     }
 
     /// The held run of this id, when it is held.
@@ -221,8 +211,8 @@ impl Metadata {
         self.database.row(select).await?.as_ref().map(held).transpose()
     }
 
-    /// The manifests of runs that are held, or whose announcement is not known to have ended:
-    /// housekeeping keeps what they name.
+    /// The manifests of runs that are held or whose announcement has no known outcome. Housekeeping keeps the
+    /// objects that they reference.
     pub async fn manifests_in_use(&self) -> Result<Vec<String>, Error> {
         let select = Statement::new(
             "select manifest from runs where status in ('held', 'announcing') and manifest is not null",
@@ -255,15 +245,9 @@ impl Metadata {
         .transpose()
     }
 
-    /// The held runs of all syncs.
-    pub async fn held_runs(&self) -> Result<Vec<HeldRun>, Error> {
-        let rows = self.database.rows(select_runs!("where status = 'held' order by sync")).await?;
-        rows.iter().map(held).collect()
-    }
-
-    /// Makes `run` the held run of its sync: what it would announce, and the manifest that it was
-    /// made from. An earlier held run becomes superseded. `false`, and nothing changes, when the
-    /// run has ended already.
+    /// Makes `run` the held run of its sync, with the manifest that it would announce and the one that it was
+    /// compared with. An earlier held run becomes superseded. Returns `false` and changes nothing when the run
+    /// has ended already.
     pub async fn hold_run(
         &self,
         run: &RunRecord,
@@ -289,7 +273,7 @@ impl Metadata {
         Ok(true)
     }
 
-    /// Ends the held run of a sync as superseded, if there is one; gives its id.
+    /// Ends the held run of a sync as superseded and returns its id, if there is one.
     pub async fn supersede_held(&self, sync: &CollectionName) -> Result<Option<RunId>, Error> {
         let update = Statement::new(
             "update runs set status = 'superseded' where sync = $1 and status = 'held' returning id",
@@ -298,10 +282,10 @@ impl Metadata {
         row.map(|row| row.parsed("id")).transpose()
     }
 
-    /// Deletes runs, with their rejected rows, that are past the newest `keep_per_sync` of their
-    /// sync or began before `older_than`; gives their number. Never the newest run of a sync, an
-    /// open one, a held one, or one of the newest `keep_announced` that announced a version of it:
-    /// by these an earlier version is found when its catalog documents are gone.
+    /// Deletes runs, with their rejected rows, that are past the newest `keep_per_sync` of their sync or began
+    /// before `older_than`, and returns their number. Keeps the newest run of a sync, open runs, held runs, and
+    /// the newest `keep_announced` that announced a version: they lead to an earlier version when its catalog
+    /// documents are gone.
     pub async fn prune_runs(
         &self,
         keep_per_sync: usize,

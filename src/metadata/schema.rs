@@ -1,4 +1,4 @@
-//! The migrations of both databases, built in, and where a database stands among them.
+//! The built-in migrations of both databases, and the check which of them a database has.
 
 use sqlx::migrate::{AppliedMigration, Migrate, MigrateError, Migrator};
 
@@ -12,7 +12,7 @@ pub(super) static POSTGRES: Migrator = sqlx::migrate!("migrations/postgres");
 /// SQLSTATE of a table that does not exist.
 const UNDEFINED_TABLE: &str = "42P01";
 
-/// Runs what lacks; a schema newer than this build is left alone.
+/// Applies the missing migrations. A schema newer than this build is left alone.
 pub(super) async fn migrate<C: Migrate>(migrator: &Migrator, connection: &mut C) -> Result<(), Error> {
     match migrator.run_direct(None, connection, false).await {
         Err(MigrateError::VersionMissing(found)) => {
@@ -27,7 +27,7 @@ pub(super) async fn migrate<C: Migrate>(migrator: &Migrator, connection: &mut C)
     }
 }
 
-/// Whether the database stands exactly where this build does; changes nothing.
+/// Checks that the database has exactly this build's migrations; changes nothing.
 pub(super) async fn check<C: Migrate>(migrator: &Migrator, connection: &mut C) -> Result<(), Error> {
     let applied = match connection.list_applied_migrations(&migrator.table_name).await.map_err(convert) {
         Err(error) if error.state() == Some(UNDEFINED_TABLE) => Vec::new(),

@@ -1,4 +1,4 @@
-//! What the metadata database is told.
+//! The settings of the metadata database.
 
 use std::path::PathBuf;
 

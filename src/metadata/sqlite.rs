@@ -1,4 +1,4 @@
-//! The SQLite file: created, migrated and opened by whoever comes first.
+//! The SQLite file: created, migrated and opened by the first process that needs it.
 
 use std::{
     io,
@@ -23,13 +23,13 @@ use crate::support::{clock::Clock, file_lock::FileLock, private_file};
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// Longest wait for another process that creates or migrates the SQLite file.
 const PREPARE_TIMEOUT: Duration = Duration::from_secs(30);
-/// How often that is looked at.
+/// How often that is polled.
 const PREPARE_POLL: Duration = Duration::from_millis(20);
-/// The lock file under which the SQLite file is created and migrated. No lease name has a dot, so
-/// no lease has this file.
+/// The lock file held while the SQLite file is created and migrated. No lease name has a dot, so no lease has
+/// this file.
 const PREPARE_LOCK_NAME: &str = ".prepare.lock";
 
-/// Opens the file, after it was prepared.
+/// Creates, migrates and opens the file.
 pub(super) async fn open(path: &Path, clock: Clock) -> Result<Metadata, Error> {
     let (path, locks) = prepare(path).await?;
     let pool = SqlitePoolOptions::new()
@@ -50,7 +50,7 @@ fn options(path: &Path) -> SqliteConnectOptions {
         .disable_statement_logging()
 }
 
-/// Creates and migrates the SQLite file; gives its real path and the directory of its lock files.
+/// Creates and migrates the SQLite file; returns its real path and the directory of its lock files.
 pub(super) async fn prepare(path: &Path) -> Result<(PathBuf, PathBuf), Error> {
     let (path, locks) = in_background(path, create_directories).await?;
     let prepare_lock = locks.join(PREPARE_LOCK_NAME);
@@ -75,7 +75,7 @@ pub(super) async fn prepare(path: &Path) -> Result<(PathBuf, PathBuf), Error> {
     Ok((path, locks))
 }
 
-/// Runs blocking work on `path` off the runtime's threads; its error names the path.
+/// Runs blocking work on `path` outside the runtime's threads. Its error names the path.
 async fn in_background<T: Send + 'static>(
     path: &Path,
     work: impl FnOnce(&Path) -> io::Result<T> + Send + 'static,
@@ -86,7 +86,7 @@ async fn in_background<T: Send + 'static>(
     task.await.unwrap_or(Err(Error::Closed))
 }
 
-/// Two names of one file must lead to one set of lock files, so links are resolved first.
+/// Resolves links first: two names of one file must lead to one set of lock files.
 fn create_directories(path: &Path) -> io::Result<(PathBuf, PathBuf)> {
     let parent = path.parent().unwrap_or(Path::new(""));
     private_file::create_directory(parent)?;
@@ -101,8 +101,8 @@ fn create_directories(path: &Path) -> io::Result<(PathBuf, PathBuf)> {
     Ok((path, locks))
 }
 
-/// Creates the file unless it stands. An existing one is never opened here: closing any
-/// descriptor of a SQLite file frees the locks that this process has on it.
+/// Creates the file unless it exists. Never opens an existing file: closing any descriptor of a SQLite file
+/// frees the locks that this process has on it.
 fn create_file(path: &Path) -> io::Result<()> {
     match private_file::options().write(true).create_new(true).open(path) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
@@ -115,6 +115,7 @@ mod tests {
     use std::{fs, os::unix::fs::PermissionsExt};
 
     use super::{super::Settings, *};
+    use crate::domain::id::DeploymentId;
 
     #[tokio::test]
     async fn a_sqlite_file_and_all_beside_it_are_for_their_owner_alone() {
@@ -122,7 +123,7 @@ mod tests {
         let path = root.path().join("data/metadata.db");
         let metadata =
             Metadata::open(&Settings::Sqlite { path: path.clone() }, Clock::default()).await.unwrap();
-        metadata.raise_key_revision(1).await.unwrap();
+        metadata.fix_deployment(DeploymentId::from_uuid(uuid::Uuid::nil())).await.unwrap();
         let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
         let mut seen = Vec::new();
         for entry in fs::read_dir(path.parent().unwrap()).unwrap() {
@@ -166,7 +167,7 @@ mod tests {
             .unwrap();
         let error = Metadata::open(&settings, Clock::default()).await.unwrap_err();
         assert!(matches!(error, Error::NewerSchema { found: 9999, .. }), "{error}");
-        metadata.health().await.unwrap();
+        metadata.deployment().await.unwrap();
     }
 
     #[tokio::test]
@@ -192,7 +193,7 @@ mod tests {
         let opened =
             futures::future::join_all((0..8).map(|_| Metadata::open(&settings, Clock::default()))).await;
         for metadata in opened {
-            metadata.unwrap().health().await.unwrap();
+            metadata.unwrap().deployment().await.unwrap();
         }
     }
 }

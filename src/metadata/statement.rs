@@ -1,12 +1,12 @@
-//! A statement and its values, not yet of one database or the other.
+//! A statement and its values, for either database.
 
 use std::borrow::Cow;
 
 use chrono::{DateTime, Utc};
 use sqlx::{AssertSqlSafe, Database, Encode, SqlSafeStr, SqlStr, Type, query::Query};
 
-/// Longest text that is stored, in bytes; longer ones are cut. Error messages and audit details
-/// are written for people; nobody reads more.
+/// Longest text that is stored, in bytes; longer ones are cut. Error messages and audit details are for people,
+/// who read no more.
 pub(super) const TEXT_BYTES_MAX: usize = 4096;
 
 /// A value to bind: every column of both databases is one of these two.
@@ -40,7 +40,7 @@ impl From<i64> for Value {
     }
 }
 
-/// Revisions, versions and fencing numbers rise by one; none ever comes near 2^63.
+/// Revisions, versions and fencing tokens rise by one and never come near 2^63.
 impl From<u64> for Value {
     fn from(number: u64) -> Self {
         Self::Number(Some(i64::try_from(number).unwrap_or(i64::MAX)))
@@ -90,8 +90,7 @@ impl Statement {
         Self { sql: Cow::Borrowed(sql), values: Vec::new() }
     }
 
-    /// A statement whose text was put together from fixed parts; values are bound, never written
-    /// into the text.
+    /// A statement assembled from fixed parts. Values are bound, never written into the text.
     pub(super) fn assembled(sql: String) -> Self {
         Self { sql: Cow::Owned(sql), values: Vec::new() }
     }
@@ -109,7 +108,7 @@ impl Statement {
         Option<String>: Encode<'q, DB> + Type<DB>,
         Option<i64>: Encode<'q, DB> + Type<DB>,
     {
-        // An assembled text is seldom used twice: it must not fill the statement cache.
+        // An assembled text is rarely used twice, so it must not fill the statement cache.
         let fixed = matches!(self.sql, Cow::Borrowed(_));
         let sql: SqlStr = match self.sql {
             Cow::Borrowed(sql) if !sql.contains("{now}") => sql.into_sql_str(),

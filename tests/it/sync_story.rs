@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::support::{
+    catalog::name,
     http::soon,
     node::{Node, Warehouse},
 };
@@ -235,8 +236,11 @@ async fn a_run_that_removes_too_much_is_held_until_it_is_accepted() {
     let ended = node.sync_with("person", true).await;
     assert_eq!(ended.record.status, RunStatus::Announced);
     assert_eq!(node.record("person", "id", "1").await, None);
-    let publisher = node.publisher().await;
-    assert!(publisher.metadata.held_runs().await.unwrap().is_empty(), "a passing run supersedes held ones");
+    let (publisher, person) = (node.publisher().await, name("person"));
+    assert!(
+        publisher.metadata.held_run(&person).await.unwrap().is_none(),
+        "a passing run supersedes held ones"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

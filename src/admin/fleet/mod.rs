@@ -9,12 +9,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::Serialize;
 
+pub use crate::catalog::Ages;
 pub use reader::FleetReader;
 pub use wait::{Served, await_version};
 
 use super::{error::Error, status::Status};
 use crate::{
-    catalog::{Ages, Fleet, FleetNode, StatusStore},
+    catalog::{Fleet, FleetNode, StatusStore},
     domain::{
         id::NodeId,
         label::Label,

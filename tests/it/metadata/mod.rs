@@ -33,7 +33,6 @@ fn name(text: &str) -> CollectionName {
 async fn story(settings: &Settings) {
     let metadata = Metadata::open(settings, clock()).await.unwrap();
     let other = Metadata::open(settings, clock()).await.unwrap();
-    metadata.health().await.unwrap();
     keys::deployment(&metadata, &other).await;
     keys::lifecycle(&metadata, &other).await;
     keys::concurrent_keys(&metadata).await;
@@ -48,9 +47,9 @@ async fn story(settings: &Settings) {
     leases::one_after_another(&metadata, &other).await;
     leases::competing_for_one_lease(&metadata, &other).await;
     metadata.close().await;
-    let error = metadata.health().await.unwrap_err();
+    let error = metadata.deployment().await.unwrap_err();
     assert_eq!((error.kind(), error.code()), (ErrorKind::Unavailable, "metadata_unavailable"));
-    other.health().await.unwrap();
+    other.deployment().await.unwrap();
 }
 
 fn sqlite(root: &tempfile::TempDir) -> Settings {

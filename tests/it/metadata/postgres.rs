@@ -43,7 +43,7 @@ async fn a_database_is_migrated_by_command_only() {
     let (one, two) = tokio::join!(Metadata::migrate(&settings), Metadata::migrate(&settings));
     one.unwrap();
     two.unwrap();
-    Metadata::open(&settings, clock()).await.unwrap().health().await.unwrap();
+    Metadata::open(&settings, clock()).await.unwrap().deployment().await.unwrap();
     Metadata::migrate(&settings).await.unwrap();
 
     database
@@ -132,11 +132,11 @@ async fn a_value_in_a_servers_message_is_not_passed_on() {
 async fn a_session_has_limits_and_a_cut_connection_is_replaced() {
     let (database, settings) = migrated().await;
     let metadata = Metadata::open(&settings, clock()).await.unwrap();
-    metadata.health().await.unwrap();
+    metadata.deployment().await.unwrap();
     let mine = "from pg_stat_activity where datname = current_database() and application_name = 'larder'";
     assert_eq!(database.value(&format!("select count(*) > 0 {mine}")).await.as_deref(), Some("true"));
     database.value(&format!("select bool_and(pg_terminate_backend(pid, 10000)) {mine}")).await;
-    metadata.health().await.unwrap();
+    metadata.deployment().await.unwrap();
 
     // A default that is evaluated in our session tells what the session was given.
     database

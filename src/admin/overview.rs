@@ -1,0 +1,67 @@
+//! What is announced, and which node serves it: the use cases that read the object store.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use super::{
+    Admin, Registry,
+    error::Error,
+    fleet::{self, Ages, FleetStatus, Served},
+    status::Status,
+};
+use crate::{
+    catalog::StatusStore,
+    domain::{
+        manifest::Version,
+        name::{CollectionName, RegionName},
+    },
+    store::Store,
+    support::clock::Clock,
+};
+
+/// The use cases that read the object store and the statuses of nodes.
+pub struct Overview {
+    /// The configured syncs; `None` on a node that does not publish, which knows of none.
+    pub registry: Option<Registry>,
+    /// The store that knows best what is announced, of those that this node may read.
+    pub store: Store,
+    /// The statuses of nodes.
+    pub statuses: StatusStore,
+    /// The time.
+    pub clock: Clock,
+}
+
+impl Overview {
+    /// What is announced, with runs, held runs and pauses where `admin` gives access to them. The nodes
+    /// follow with [`Overview::read_fleet`].
+    pub async fn status(&self, admin: Option<&Admin>) -> Result<Status, Error> {
+        let configured = self.registry.as_ref().map(Registry::names);
+        Status::read(&self.store, admin.map(|admin| &admin.metadata), configured.as_ref()).await
+    }
+
+    /// The nodes, beside what `status` has as announced.
+    pub async fn read_fleet(&self, status: &Status) -> Result<FleetStatus, Error> {
+        FleetStatus::read(&self.statuses, &status.announcement(), self.clock.now(), Ages::default()).await
+    }
+
+    /// Waits until every live node that serves `collection` serves `version`; see [`fleet::await_version`].
+    pub async fn await_version(
+        &self,
+        collection: &CollectionName,
+        version: Version,
+        patience: Duration,
+    ) -> Result<Served, Error> {
+        let (store, statuses, ages) = (&self.store, &self.statuses, Ages::default());
+        fleet::await_version(store, statuses, &self.clock, ages, collection, version, patience).await
+    }
+
+    /// Regions from which a node has reported lately, or which a sync or an announced collection names. `None`
+    /// when there are more nodes than are read.
+    pub async fn known_regions(&self) -> Result<Option<BTreeSet<RegionName>>, Error> {
+        let now = self.clock.now();
+        let mut known = fleet::known_regions(&self.store, &self.statuses, now, Ages::default()).await?;
+        if let (Some(known), Some(registry)) = (&mut known, &self.registry) {
+            known.extend(registry.regions());
+        }
+        Ok(known)
+    }
+}
