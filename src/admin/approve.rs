@@ -1,15 +1,16 @@
 //! Announcing the result of a held run.
 
-use tracing::info;
+use tracing::{info, warn};
 
-use super::{Pause, Principal, SyncRequest, error::Error, publisher::Publisher};
+use super::{Pause, Principal, SyncRequest, error::Error, publisher::Publisher, versions::change_to};
 use crate::{
+    catalog::AnnounceError,
     domain::{
         id::RunId,
         name::CollectionName,
-        run::{RunRecord, RunStatus},
+        run::{RunError, RunRecord, RunStatus},
     },
-    engine::{Approval, Progress, RunOutcome},
+    engine::{Progress, RunOutcome, SyncLease},
     metadata::{HeldRun, RUNS_LISTED_MAX},
     support::shutdown::Shutdown,
 };
@@ -54,7 +55,7 @@ impl Publisher {
             return Err(self.not_held(id).await?);
         };
         let sync = &held.record.sync;
-        let act = Box::pin(self.announce_held(&held));
+        let act = Box::pin(self.announce_held(id, sync));
         let announced = self.audited(principal, "run.approve", sync, act, |record| match record {
             Some(RunRecord { version: Some(version), .. }) => format!("{id} as {version}"),
             _ => format!("{id}: the collection has changed since; it runs again"),
@@ -69,21 +70,57 @@ impl Publisher {
     }
 
     /// `None` when the collection has changed since the run was held.
-    async fn announce_held(&self, held: &HeldRun) -> Result<Option<RunRecord>, Error> {
-        let (id, name) = (held.record.id, &held.record.sync);
-        match self.engine.approve(held).await? {
-            Approval::Announced(record) => {
-                let version = record.version.map(|version| version.to_string()).unwrap_or_default();
-                info!(run = %id, sync = %name, version, "announced a held run");
-                Ok(Some(*record))
-            }
-            // An operator rolled the collection back: a new run would announce data that nobody has checked.
-            Approval::BaseMoved => match self.metadata.pause(name).await? {
-                Some(pause) => Err(Error::HeldWhilePaused { run: id, sync: name.clone(), pause }),
+    async fn announce_held(&self, id: RunId, sync: &CollectionName) -> Result<Option<RunRecord>, Error> {
+        let lease = self.engine.acquire_lease(sync).await?;
+        let announced = self.announce_held_leased(&lease, id).await;
+        lease.release().await;
+        announced
+    }
+
+    async fn announce_held_leased(&self, lease: &SyncLease, id: RunId) -> Result<Option<RunRecord>, Error> {
+        // Another run may have taken its place before the lease was acquired.
+        let Some(held) = self.metadata.held_run_by_id(id).await? else {
+            return Err(self.not_held(id).await?);
+        };
+        let HeldRun { mut record, manifest: object, manifest_sha256: sha256, from } = held;
+        let sync = record.sync.clone();
+        let newest = self.store.newest(Some(self.deployment)).await?;
+        let present = newest.as_ref().and_then(|document| document.collections.get(&sync));
+        if present.map(|entry| entry.sha256) != from {
+            // After a rollback a new run would announce data that nobody has checked.
+            return match self.metadata.pause(&sync).await? {
+                Some(pause) => Err(Error::HeldWhilePaused { run: id, sync, pause }),
                 None => Ok(None),
-            },
-            Approval::NotHeld => Err(self.not_held(id).await?),
+            };
         }
+        let manifest = self.store.manifest_by_digest(&sync, &object, &sha256).await?;
+        lease.confirm().await?;
+        record.status = RunStatus::Announcing;
+        record.version = Some(manifest.version);
+        self.metadata.update_run(&record).await?;
+        let announced = self.announcer.announce(change_to(&manifest, object, sha256, from)).await;
+        match &announced {
+            Ok(_) => {
+                record.status = RunStatus::Announced;
+                record.error = None;
+            }
+            // The outcome is unknown: the next holder of the lease reconciles the run.
+            Err(AnnounceError::Unknown) => {}
+            Err(error @ AnnounceError::Superseded) => {
+                record.status = RunStatus::Superseded;
+                record.error = Some(RunError { code: error.code().to_owned(), message: error.to_string() });
+            }
+            Err(_) => {
+                record.status = RunStatus::Held;
+                record.version = None;
+            }
+        }
+        if let Err(error) = self.metadata.update_run(&record).await {
+            warn!(run = %id, %error, "the end of a run could not be recorded");
+        }
+        announced?;
+        info!(run = %id, %sync, version = %manifest.version, "announced a held run");
+        Ok(Some(record))
     }
 
     /// Why the run `id` cannot be approved.

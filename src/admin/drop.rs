@@ -1,14 +1,16 @@
 //! Removing a collection that is no longer synced.
 
 use serde::Serialize;
+use tracing::{info, warn};
 
-use super::{Principal, error::Error, publisher::Publisher, versions::unknown};
+use super::{Principal, error::Error, publisher::Publisher};
 use crate::{
+    catalog::Change,
     domain::{
         manifest::Version,
         name::{CollectionName, RegionName},
     },
-    engine,
+    engine::SyncLease,
 };
 
 /// A collection that was dropped.
@@ -38,20 +40,37 @@ impl Publisher {
             return Err(Error::SyncConfigured { name: name.clone() });
         }
         self.visible(name).await?;
-        let act = async {
-            let dropped = self.engine.drop_collection(name).await?;
-            // Another process may have dropped it since.
-            dropped.ok_or_else(|| unknown(name, None))
-        };
+        let act = self.remove(name);
         let dropped = self.audited(principal, "collection.drop", name, act, |dropped| {
             let records = dropped.records.map(|records| format!("{records} records"));
             format!("version {}, {}", dropped.version, records.unwrap_or("records unknown".to_owned()))
         });
-        let engine::DroppedCollection { version, records, pinned } = dropped.await?;
+        let dropped = dropped.await?;
         // A later sync of this name does not inherit the pause.
         if let Err(error) = self.metadata.resume_sync(name, principal.as_str(), Some("dropped")).await {
-            tracing::warn!(collection = %name, %error, "the pause of its sync could not be ended");
+            warn!(collection = %name, %error, "the pause of its sync could not be ended");
         }
-        Ok(Dropped { collection: name.clone(), version, records, pinned })
+        Ok(dropped)
+    }
+
+    async fn remove(&self, name: &CollectionName) -> Result<Dropped, Error> {
+        let lease = self.engine.acquire_lease(name).await?;
+        let dropped = self.remove_leased(&lease, name).await;
+        lease.release().await;
+        dropped
+    }
+
+    /// Its pins and its held run go with it.
+    async fn remove_leased(&self, lease: &SyncLease, name: &CollectionName) -> Result<Dropped, Error> {
+        // Another process may have dropped it since.
+        let (document, entry) = self.visible(name).await?;
+        // A collection whose manifest cannot be read can still be dropped.
+        let records = self.store.manifest(name, &entry).await.ok().map(|manifest| manifest.records);
+        let pinned = document.pins_of(name).map(|(region, _)| region.clone()).collect();
+        lease.confirm().await?;
+        self.announcer.announce(Change::Remove { name: name.clone(), from: entry.sha256 }).await?;
+        info!(collection = %name, version = %entry.version, "dropped");
+        self.engine.supersede_held(name).await;
+        Ok(Dropped { collection: name.clone(), version: entry.version, records, pinned })
     }
 }

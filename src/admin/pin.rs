@@ -1,4 +1,4 @@
-//! Holding one region at a version of a collection, while the others follow the newest.
+//! Pinning one region to a version of a collection, while the others follow the newest.
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
@@ -14,7 +14,7 @@ use crate::{
     },
 };
 
-/// A pin that is in force.
+/// A pin that was announced.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Pinned {
     /// The collection.
@@ -23,13 +23,13 @@ pub struct Pinned {
     pub region: RegionName,
     /// The version that its nodes serve.
     pub version: Version,
-    /// When the source had that content.
+    /// When the source had the content of that version.
     pub data_as_of: DateTime<Utc>,
     /// The newest version, which the other regions serve.
     pub newest: Version,
 }
 
-/// A pin that is gone.
+/// A pin that was removed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Unpinned {
     /// The collection.
@@ -43,11 +43,11 @@ pub struct Unpinned {
 }
 
 impl Publisher {
-    /// Pins a region to version `to` of a collection, in the place of a pin that it has.
+    /// Pins a region to version `to` of a collection, in place of a pin that it has.
     ///
     /// # Errors
-    /// [`Error::UnknownVersion`]; [`Error::NotServedThere`] when the collection has regions and this
-    /// is none of them.
+    /// [`Error::UnknownVersion`]; [`Error::NotServedThere`] when the collection is not announced for this
+    /// region.
     pub async fn pin(
         &self,
         name: &CollectionName,
@@ -55,8 +55,8 @@ impl Publisher {
         to: Version,
         principal: &Principal,
     ) -> Result<Pinned, Error> {
-        let wanted = self.wanted_pin(name, region, to).await?;
-        let act = self.announce_first(wanted, || self.wanted_pin(name, region, to));
+        let change = self.build_pin(name, region, to).await?;
+        let act = self.announce_until_first(change, || self.build_pin(name, region, to));
         let done = self.audited(principal, "collection.pin", name, act, |pinned| {
             format!("{region} at {to}, the newest is {}", pinned.newest)
         });
@@ -65,25 +65,25 @@ impl Publisher {
         Ok(done)
     }
 
-    /// Announces `wanted`, or when another announcement came first, what is wanted `again` on the
-    /// newest document; gives what came with the change that stands.
-    async fn announce_first<T>(
+    /// Announces a change. When another announcement wins, `rebuild` makes the change on the newest document.
+    /// Returns what came with the change that was announced.
+    async fn announce_until_first<T>(
         &self,
         (mut change, mut done): (Change, T),
-        again: impl AsyncFn() -> Result<(Change, T), Error>,
+        rebuild: impl AsyncFn() -> Result<(Change, T), Error>,
     ) -> Result<T, Error> {
         for _ in 0..ATTEMPTS_MAX {
             match self.announcer.announce(change).await {
                 Ok(_) => return Ok(done),
-                Err(AnnounceError::Superseded) => (change, done) = again().await?,
+                Err(AnnounceError::Superseded) => (change, done) = rebuild().await?,
                 Err(error) => return Err(error.into()),
             }
         }
         Err(AnnounceError::Superseded.into())
     }
 
-    /// The pin as it is to be announced on the newest document.
-    async fn wanted_pin(
+    /// The change that adds the pin to the newest document.
+    async fn build_pin(
         &self,
         name: &CollectionName,
         region: &RegionName,
@@ -120,8 +120,8 @@ impl Publisher {
         region: &RegionName,
         principal: &Principal,
     ) -> Result<Unpinned, Error> {
-        let wanted = self.wanted_unpin(name, region).await?;
-        let act = self.announce_first(wanted, || self.wanted_unpin(name, region));
+        let change = self.build_unpin(name, region).await?;
+        let act = self.announce_until_first(change, || self.build_unpin(name, region));
         let done = self.audited(principal, "collection.unpin", name, act, |done| {
             format!("{region} from {}, the newest is {}", done.from, done.version)
         });
@@ -130,8 +130,8 @@ impl Publisher {
         Ok(done)
     }
 
-    /// The end of a pin as it is to be announced on the newest document.
-    async fn wanted_unpin(
+    /// The change that removes the pin from the newest document.
+    async fn build_unpin(
         &self,
         name: &CollectionName,
         region: &RegionName,

@@ -1,12 +1,17 @@
-//! Going back to an earlier version of a collection, and going on from there.
+//! Rolling a collection back to an earlier version.
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use tracing::{info, warn};
 
-use super::{Principal, error::Error, publisher::Publisher, versions::ATTEMPTS_MAX};
+use super::{
+    Principal,
+    error::Error,
+    publisher::Publisher,
+    versions::{ATTEMPTS_MAX, change_to},
+};
 use crate::{
-    catalog::{self, AnnounceError, Change},
+    catalog::{self, AnnounceError},
     domain::{
         catalog::CollectionEntry,
         error::ErrorKind,
@@ -26,26 +31,26 @@ pub struct RolledBack {
     pub collection: CollectionName,
     /// The version that it had.
     pub from: Version,
-    /// The version whose content it has again.
+    /// The earlier version whose content it has again.
     pub to: Version,
-    /// The new version, under which that content was announced.
+    /// The new version that was announced with that content.
     pub version: Version,
-    /// Records served now.
+    /// Records of the new version.
     pub records: u64,
     /// When the source had this content.
     pub data_as_of: DateTime<Utc>,
-    /// Regions that are pinned, and so do not follow.
+    /// Regions that are pinned and do not follow.
     pub pinned: Vec<RegionName>,
 }
 
 impl Publisher {
-    /// Announces the content of version `to` as a new version, and pauses the sync: its scheduled
-    /// runs wait for [`super::Admin::resume`]. A run in progress is not waited for; what it was made
-    /// from is no longer in force, and it ends as superseded.
+    /// Announces the content of version `to` as a new version, and pauses the sync: its scheduled runs wait
+    /// for [`super::Admin::resume`]. A run in progress is not waited for. The version that it was compared
+    /// with is no longer the newest, so it ends as superseded.
     ///
     /// # Errors
-    /// [`Error::UnknownVersion`], [`Error::VersionInForce`], another rollback that is under way. When the announcement is known not to
-    /// stand, the sync is as it was.
+    /// [`Error::UnknownVersion`], [`Error::VersionInForce`], another rollback that is under way. When the
+    /// announcement failed, the sync keeps the pause that it had before, or none.
     pub async fn rollback(
         &self,
         name: &CollectionName,
@@ -83,7 +88,7 @@ impl Publisher {
         principal: &Principal,
     ) -> Result<RolledBack, Error> {
         let (to, now) = (target.version, self.clock.now());
-        // First of all: a run that begins from what is announced below must know that it may not.
+        // The pause comes first: a run that starts from the announcement below must see it.
         let why = format!("rolled back to {to}");
         let mut pause = Pause { at: now, by: principal.to_string(), why, pending: Some(self.new_run()) };
         let before = self.metadata.pause_sync(name, &pause).await?;
@@ -95,7 +100,7 @@ impl Publisher {
                 Ok(done)
             }
             Err(error @ Error::Announce(AnnounceError::Unknown)) => {
-                warn!(sync = %name, "the rollback may stand or come to stand: its sync stays paused");
+                warn!(sync = %name, "it is not known whether the rollback was announced; its sync stays paused");
                 self.keep_pause(name, pause).await;
                 Err(error)
             }
@@ -106,17 +111,17 @@ impl Publisher {
         }
     }
 
-    /// Makes an ordinary pause of the one that waits for its announcement. The catalog says the same
-    /// to whoever looks next.
+    /// Makes the pending pause an ordinary one. When that fails, the next reconciliation learns the same from
+    /// the catalog.
     async fn keep_pause(&self, name: &CollectionName, pause: Pause) {
         let Some(run) = pause.pending else { return };
         let kept = match self.metadata.confirm_pause(name, run).await {
-            // Somebody ended it meanwhile, when the rollback was not announced yet.
+            // An operator ended the pause before the rollback was announced.
             Ok(false) => self.metadata.pause_sync(name, &Pause { pending: None, ..pause }).await.map(drop),
             kept => kept.map(drop),
         };
         if let Err(error) = kept {
-            warn!(sync = %name, %error, "that its sync is paused could not be confirmed; a publisher does it");
+            warn!(sync = %name, %error, "the pause of its sync could not be confirmed; a publisher does that later");
         }
     }
 
@@ -124,8 +129,8 @@ impl Publisher {
         RunId::from_uuid(random::uuid_at(self.clock.now().timestamp_millis().unsigned_abs()))
     }
 
-    /// Announces the content of `target` as what follows the present version, whichever that is, under
-    /// the run id that `pause` waits for.
+    /// Announces the content of `target` as the version after the present one, under the run id that `pause`
+    /// has as pending.
     async fn announce_again(
         &self,
         name: &CollectionName,
@@ -144,19 +149,7 @@ impl Publisher {
                 ..target.clone()
             };
             let (object, sha256) = catalog::publish_manifest(&self.store, &manifest).await?;
-            let entry = CollectionEntry {
-                version: manifest.version,
-                run_id: manifest.run_id,
-                regions: manifest.serving.regions.clone(),
-                manifest: object,
-                sha256,
-            };
-            let change = Change::Collection {
-                name: name.clone(),
-                from: Some(present.sha256),
-                entry,
-                data_as_of: target.data_as_of,
-            };
+            let change = change_to(&manifest, object, sha256, Some(present.sha256));
             match self.announcer.announce(change).await {
                 Ok(_) => {
                     return Ok(RolledBack {
@@ -170,7 +163,7 @@ impl Publisher {
                     });
                 }
                 Err(AnnounceError::Superseded) => {
-                    // No object is written twice: the next attempt has a manifest of its own.
+                    // No object is written twice: the next attempt publishes a manifest of its own.
                     pause.pending = Some(self.new_run());
                     self.metadata.pause_sync(name, pause).await?;
                 }
@@ -180,7 +173,7 @@ impl Publisher {
         Err(AnnounceError::Superseded.into())
     }
 
-    /// How the collection is served at present: that is not what went wrong.
+    /// The present serving settings, which a rollback keeps.
     async fn serving(
         &self,
         name: &CollectionName,
@@ -189,7 +182,7 @@ impl Publisher {
     ) -> Result<ServingSettings, Error> {
         match self.store.manifest(name, present).await {
             Ok(manifest) => Ok(manifest.serving),
-            // A manifest that is damaged or gone is a reason to roll back, not an obstacle.
+            // A damaged or missing manifest is a reason to roll back, not an obstacle.
             Err(error) if matches!(error.kind(), ErrorKind::Corrupt | ErrorKind::NotFound) => {
                 warn!(code = error.code(), collection = %name, %error, "the present manifest cannot be read");
                 Ok(ServingSettings { regions: present.regions.clone(), ..target.serving.clone() })
@@ -198,8 +191,7 @@ impl Publisher {
         }
     }
 
-    /// Gives a sync the pause that it had before a rollback that did not come about, unless it has
-    /// another one than `own` by now.
+    /// Restores the pause that a sync had before a failed rollback, unless `own` has been replaced since.
     async fn undo_pause(&self, name: &CollectionName, own: &Pause, before: Option<Pause>) {
         let undone = match self.metadata.pause(name).await {
             Ok(present) if present.as_ref().is_none_or(|present| !is_same(present, own)) => return,
@@ -210,12 +202,12 @@ impl Publisher {
             Err(error) => Err(error),
         };
         if let Err(error) = undone {
-            warn!(sync = %name, %error, "nothing was rolled back, and yet the sync stays paused");
+            warn!(sync = %name, %error, "nothing was rolled back, but the sync stays paused; give `larder resume`");
         }
     }
 }
 
-/// Databases keep times to the microsecond.
+/// Compares times to the microsecond, as databases keep them.
 fn is_same(one: &Pause, other: &Pause) -> bool {
     one.at.timestamp_micros() == other.at.timestamp_micros() && one.why == other.why
 }

@@ -1,27 +1,32 @@
-//! Looking a collection up in the catalog, and an earlier version of it.
+//! Finding a collection in the catalog, and its earlier versions.
 
 use chrono::{DateTime, Utc};
 use futures::{StreamExt, stream};
 
 use super::{error::Error, publisher::Publisher};
 use crate::{
+    catalog::Change,
     domain::{
         catalog::{CatalogDocument, CollectionEntry},
+        digest::Digest,
         manifest::{Manifest, Version},
         name::CollectionName,
     },
     store,
 };
 
-/// Times that a change of a collection is built again because another announcement came first.
+/// Attempts to announce a change of a collection; each is superseded by another announcement.
 pub(super) const ATTEMPTS_MAX: usize = 5;
-/// Versions that an error names; whoever wants an older one will ask for a newer one of them first.
+/// Most versions that an error names, the newest first.
 const VERSIONS_NAMED_MAX: usize = 20;
-/// Versions looked for at the same time, to name them.
+/// Versions that are read at the same time, to name them.
 const CONCURRENCY: usize = 8;
 
 impl Publisher {
-    /// The newest document, and what it announces of `name`.
+    /// The newest document and its entry for `name`.
+    ///
+    /// # Errors
+    /// [`Error::UnknownCollection`].
     pub(super) async fn visible(
         &self,
         name: &CollectionName,
@@ -36,8 +41,8 @@ impl Publisher {
     /// The entry and manifest under which `version` of `name` was announced last.
     ///
     /// # Errors
-    /// [`Error::UnknownVersion`], with those that are there, when nothing was announced under that
-    /// number or its manifest is gone; `object_missing` when a segment of it is.
+    /// [`Error::UnknownVersion`] with the versions that exist, when the version was never announced or its
+    /// manifest is deleted; `object_missing` when one of its segments is.
     pub(super) async fn find_version(
         &self,
         (document, present): (&CatalogDocument, &CollectionEntry),
@@ -52,7 +57,7 @@ impl Publisher {
         Err(Error::UnknownVersion { collection: name.clone(), version, there })
     }
 
-    /// What was announced last as `version`, as long as its manifest is there.
+    /// The last entry that announced `version`, and its manifest, as long as that exists.
     async fn announced(
         &self,
         (document, present): (&CatalogDocument, &CollectionEntry),
@@ -61,7 +66,7 @@ impl Publisher {
     ) -> Result<Option<(CollectionEntry, Manifest)>, Error> {
         let mut entry = self.store.announced_version(document, name, version).await?;
         if entry.is_none() && version < present.version {
-            // Documents go after a month. What a run announced is still known.
+            // Catalog documents are deleted after a month; metadata still knows the runs.
             entry = self.metadata.announced_manifest(name, version).await?.map(|(run_id, manifest)| {
                 let (manifest, sha256) = (manifest.object, manifest.sha256);
                 CollectionEntry { version, run_id, regions: present.regions.clone(), manifest, sha256 }
@@ -75,25 +80,25 @@ impl Publisher {
         }
     }
 
-    /// The versions that can be gone back to, for people. A manifest alone is none: a run that was
-    /// held or superseded leaves one of the same number.
+    /// The versions that a rollback or pin can name, for people. A manifest alone is no version: a run that was
+    /// held or superseded leaves one with the same number.
     async fn versions_there(
         &self,
         present: (&CatalogDocument, &CollectionEntry),
         name: &CollectionName,
     ) -> Result<String, Error> {
         let listed = self.store.listed_versions(name, present.1.version).await?;
-        let look = |version| async move {
-            // One that cannot be read is no version to go back to.
+        let read = |version| async move {
+            // A version that cannot be read cannot be served again.
             let (_, manifest) = self.announced(present, name, version).await.ok()??;
             Some((version, manifest.data_as_of))
         };
-        let found = stream::iter(listed).map(look).buffered(CONCURRENCY);
+        let found = stream::iter(listed).map(read).buffered(CONCURRENCY);
         Ok(named(&found.filter_map(async |found| found).collect::<Vec<_>>().await))
     }
 }
 
-/// Versions and the times of their data as a message names them.
+/// Versions and the times of their data, as a message has them.
 fn named(versions: &[(Version, DateTime<Utc>)]) -> String {
     if versions.is_empty() {
         return "none".to_owned();
@@ -107,8 +112,16 @@ fn named(versions: &[(Version, DateTime<Utc>)]) -> String {
     }
 }
 
+/// The change that announces `manifest`, which was made from the one with the digest `from`.
+pub(super) fn change_to(manifest: &Manifest, object: String, sha256: Digest, from: Option<Digest>) -> Change {
+    let Manifest { collection, version, run_id, serving, data_as_of, .. } = manifest;
+    let regions = serving.regions.clone();
+    let entry = CollectionEntry { version: *version, run_id: *run_id, regions, manifest: object, sha256 };
+    Change::Collection { name: collection.clone(), from, entry, data_as_of: *data_as_of }
+}
+
 /// The error for a collection that `newest` does not name.
-pub(super) fn unknown(name: &CollectionName, newest: Option<&CatalogDocument>) -> Error {
+fn unknown(name: &CollectionName, newest: Option<&CatalogDocument>) -> Error {
     let known = newest.map(|document| {
         document.collections.keys().map(CollectionName::as_str).collect::<Vec<_>>().join(", ")
     });

@@ -31,7 +31,7 @@ pub(super) async fn create(config: &ConfigArguments, arguments: CreateKey) -> Re
         session::publish(&config, async |publisher| publisher.create_key(new, &principal).await).await?;
     print(key.expose())?;
     complain(&format!(
-        "Key {} was created and announced. It is shown this once; keep it where secrets are kept.",
+        "Key {} was created and announced. The key is shown only once; store it with your secrets.",
         key.id()
     ));
     Ok(Exit::Success)

@@ -1,12 +1,11 @@
-//! What a bug leaves behind: its place. The message of a panic may quote what was at hand, a record
-//! or a key, and is never printed.
+//! Reports the place of a panic. Its message may quote a record or a key, and is never printed.
 
 use std::panic::{self, PanicHookInfo};
 
 use super::output::complain;
 
-/// Makes every panic of this process tell its place and nothing else: in the log once there is
-/// one, on stderr before.
+/// Reports the place of every panic of this process and nothing else: in the log once logging is set up, on
+/// stderr before.
 pub(super) fn install() {
     panic::set_hook(Box::new(tell));
 }

@@ -73,8 +73,8 @@ impl Drop for RenewedLease {
     }
 }
 
-/// The lease of a sync.
-pub(super) struct SyncLease {
+/// The lease of a sync: no other process runs it or announces its collection meanwhile.
+pub struct SyncLease {
     sync: CollectionName,
     /// The sync's pause when the lease was acquired.
     paused: Option<Pause>,
@@ -117,14 +117,18 @@ impl SyncLease {
         }
     }
 
-    /// Confirms both: the last check before an announcement.
-    pub(super) async fn confirm(&self) -> Result<(), Error> {
+    /// Confirms that the lease is still held, and that nobody has paused the sync since: the last check before
+    /// an announcement.
+    ///
+    /// # Errors
+    /// [`Error::LeaseLost`], [`Error::Paused`].
+    pub async fn confirm(&self) -> Result<(), Error> {
         self.confirm_not_paused().await?;
         self.lease.confirm().await
     }
 
     /// Releases the lease.
-    pub(super) async fn release(self) {
+    pub async fn release(self) {
         self.lease.release().await;
     }
 }

@@ -3,16 +3,14 @@
 //! - [`run`]: one run of a sync, from its lease to its announcement;
 //! - [`ingest`]: input → records → changes → segments in the store;
 //! - [`compact`]: rewriting the segments of a collection whose records do not change;
-//! - beside them, the operations that read no rows: approve, drop, serving settings, rollback.
+//! - beside them, the operations that read no rows: serving settings, and what a killed process left open.
 //!
 //! Nothing of a run is visible before its announcement. A failed, cancelled or killed run changes
 //! nothing that a reader sees.
 
 mod announce;
-mod approve;
 mod base;
 mod compact;
-mod drop;
 mod error;
 mod ingest;
 mod lease;
@@ -25,9 +23,8 @@ mod run;
 mod settings;
 mod spec;
 
-pub use approve::Approval;
-pub use drop::DroppedCollection;
 pub use error::Error;
+pub use lease::SyncLease;
 pub use progress::Progress;
 pub use request::{RunRequest, Trigger};
 pub use rollback::RollbackLease;

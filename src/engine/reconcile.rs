@@ -28,9 +28,26 @@ impl Engine {
         Ok(())
     }
 
+    /// Acquires the lease of a sync for a change of its collection, and reconciles what a killed process left
+    /// open.
+    ///
+    /// # Errors
+    /// [`Error::LeaseHeld`] while a run of the sync is in progress.
+    pub async fn acquire_lease(&self, sync: &CollectionName) -> Result<SyncLease, Error> {
+        self.reconcile_rollback(sync).await?;
+        let lease = SyncLease::acquire(&self.metadata, sync).await?;
+        match self.reconcile_open_runs(sync).await {
+            Ok(()) => Ok(lease),
+            Err(error) => {
+                lease.release().await;
+                Err(error)
+            }
+        }
+    }
+
     /// Marks the held run of a sync as superseded, after an announcement. The announcement stands also when
     /// metadata is down.
-    pub(super) async fn supersede_held(&self, sync: &CollectionName) {
+    pub async fn supersede_held(&self, sync: &CollectionName) {
         if let Err(error) = self.metadata.supersede_held(sync).await {
             warn!(%sync, %error, "an earlier held run could not be marked as superseded");
         }

@@ -32,6 +32,19 @@ pub struct AuditEntry {
     pub detail: Option<String>,
 }
 
+impl AuditEntry {
+    pub(super) fn new(
+        at: DateTime<Utc>,
+        actor: &str,
+        action: &str,
+        subject: impl ToString,
+        detail: Option<String>,
+    ) -> Self {
+        let (actor, action) = (actor.to_owned(), action.to_owned());
+        Self { at, actor, action, subject: subject.to_string(), detail }
+    }
+}
+
 /// An entry whose outcome is written when it is known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AuditId(u64);

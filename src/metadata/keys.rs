@@ -75,13 +75,8 @@ impl Metadata {
         let mut transaction = self.database.begin().await?;
         let revision = next_revision(&mut transaction).await?;
         transaction.execute(insert_key(entry, "")).await?;
-        let action = AuditEntry {
-            at: self.clock.now(),
-            actor: actor.to_owned(),
-            action: "key.create".to_owned(),
-            subject: entry.id.clone(),
-            detail: Some(described(entry)),
-        };
+        let detail = Some(described(entry));
+        let action = AuditEntry::new(self.clock.now(), actor, "key.create", &entry.id, detail);
         audit::add(&mut transaction, &action).await?;
         transaction.commit().await?;
         Ok(revision)
@@ -99,14 +94,7 @@ impl Metadata {
             return row.map(|row| row.natural("revision")).transpose();
         }
         let revision = next_revision(&mut transaction).await?;
-        let action = AuditEntry {
-            at: now,
-            actor: actor.to_owned(),
-            action: "key.revoke".to_owned(),
-            subject: id.to_owned(),
-            detail: None,
-        };
-        audit::add(&mut transaction, &action).await?;
+        audit::add(&mut transaction, &AuditEntry::new(now, actor, "key.revoke", id, None)).await?;
         transaction.commit().await?;
         Ok(Some(revision))
     }
@@ -162,13 +150,9 @@ impl Metadata {
         } else {
             next_revision(&mut transaction).await?
         };
-        let action = AuditEntry {
-            at: now,
-            actor: actor.to_owned(),
-            action: "keys.adopt".to_owned(),
-            subject: format!("revision {}", set.revision),
-            detail: Some("the announced key set was ahead of this database".to_owned()),
-        };
+        let subject = format!("revision {}", set.revision);
+        let detail = Some("the announced key set was ahead of this database".to_owned());
+        let action = AuditEntry::new(now, actor, "keys.adopt", subject, detail);
         audit::add(&mut transaction, &action).await?;
         transaction.commit().await?;
         Ok(revision)

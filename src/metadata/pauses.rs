@@ -62,13 +62,7 @@ impl Metadata {
             .bind(storable(&new.why, TEXT_BYTES_MAX))
             .bind(new.pending.map(|run| run.to_string()));
         transaction.execute(upsert).await?;
-        let action = AuditEntry {
-            at: new.at,
-            actor: new.by.clone(),
-            action: "sync.pause".to_owned(),
-            subject: sync.to_string(),
-            detail: Some(new.why.clone()),
-        };
+        let action = AuditEntry::new(new.at, &new.by, "sync.pause", sync, Some(new.why.clone()));
         audit::add(&mut transaction, &action).await?;
         transaction.commit().await?;
         before.as_ref().map(pause).transpose()
@@ -99,13 +93,8 @@ impl Metadata {
         let delete =
             Statement::new("delete from pauses where sync = $1 returning at, actor, reason, pending");
         let Some(ended) = transaction.row(delete.bind(sync.as_str())).await? else { return Ok(None) };
-        let action = AuditEntry {
-            at: self.clock.now(),
-            actor: actor.to_owned(),
-            action: "sync.resume".to_owned(),
-            subject: sync.to_string(),
-            detail: detail.map(str::to_owned),
-        };
+        let detail = detail.map(str::to_owned);
+        let action = AuditEntry::new(self.clock.now(), actor, "sync.resume", sync, detail);
         audit::add(&mut transaction, &action).await?;
         transaction.commit().await?;
         pause(&ended).map(Some)

@@ -105,7 +105,7 @@ async fn keys_are_alone_on_stdout_and_shown_once() {
         revoked.stdout,
         format!("key {id} is revoked; every region refuses it within two poll intervals\n")
     );
-    // Who holds a key may name it whole; nothing of its secret comes back.
+    // A key can be named as a whole; its secret is never printed.
     let whole = other.stdout.trim();
     let revoked = node.run(&["keys", "revoke", whole]).expect(0);
     assert!(!format!("{revoked:?}").contains(&whole[16..]), "{revoked:?}");
@@ -194,7 +194,7 @@ async fn the_configuration_is_printed_without_secrets() {
 }
 
 #[tokio::test]
-async fn every_fault_of_a_configuration_is_told_at_once_and_nothing_is_written() {
+async fn a_wrong_configuration_reports_every_fault_and_writes_nothing() {
     let node = people().await;
     let text = std::fs::read_to_string(node.path().join("larder.toml")).unwrap();
     let text = text
@@ -267,7 +267,7 @@ async fn a_source_s_url_is_checked_with_everything_else() {
 }
 
 #[tokio::test]
-async fn check_says_what_answers_and_what_does_not() {
+async fn check_reports_each_part_that_answers_or_fails() {
     let node = people().await;
     let ran = node.run(&["check"]).expect(0);
     assert_eq!(ran.stdout, "larder.toml: no faults, 1 sync configured\n");
@@ -301,7 +301,7 @@ async fn check_says_what_answers_and_what_does_not() {
 
 /// A copy, and statuses, in places of their own.
 #[tokio::test]
-async fn check_asks_every_place_of_the_store() {
+async fn check_tries_the_read_store_and_the_status_store() {
     let node = people().await;
     let configuration = std::fs::read_to_string(node.path().join("larder.toml")).unwrap();
     node.run(&["sync", "person"]).expect(0);
@@ -319,7 +319,7 @@ async fn check_asks_every_place_of_the_store() {
 }
 
 #[tokio::test]
-async fn a_reader_that_goes_away_is_no_failure() {
+async fn a_closed_stdout_is_no_failure() {
     let node = NodeDirectory::new(HUNDRED, PERSON).await;
     let mut preview = process::command(node.path(), &[], &["preview", "person"]);
     let mut child =

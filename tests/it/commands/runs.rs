@@ -68,7 +68,7 @@ async fn a_sync_says_what_it_did_and_runs_list_it() {
 }
 
 #[tokio::test]
-async fn what_is_not_there_is_said_and_exits_2() {
+async fn an_unknown_name_exits_2() {
     let node = people().await;
     for (arguments, message) in [
         (
@@ -223,7 +223,7 @@ async fn a_failed_run_exits_1_with_its_code() {
     let preview = node.run(&["preview", "-c", "broken.toml", "person"]).expect(1);
     assert!(preview.stderr.ends_with("  code: source_unknown_column\n"), "{preview:?}");
 
-    // Nothing listens there: that may change without the configuration.
+    // A server that does not answer may come back without a change of the configuration.
     let away = std::fs::read_to_string(node.path().join("larder.toml")).unwrap();
     let away = away.replace("type = \"sqlite\"", "type = \"postgres\"\nurl = \"postgres://u@127.0.0.1:1/d\"");
     let without_path =

@@ -22,7 +22,7 @@ async fn a_low_soft_limit_of_open_files_is_raised() {
 }
 
 #[tokio::test]
-async fn a_hard_limit_that_is_too_low_is_told() {
+async fn a_hard_limit_of_open_files_that_is_too_low_is_logged() {
     let node = people().await;
     let mut server = node.spawn_within(&["sh", "-c", r#"ulimit -n 256; exec "$0" "$@""#], &["serve"]);
     let warning = |server: &Process| server.log().contains("limit of open files is too low").then_some(());

@@ -99,7 +99,7 @@ pub(super) async fn concurrent_keys(metadata: &Metadata) {
 pub(super) async fn restored_backup(metadata: &Metadata) {
     let (revision, active) = metadata.active_keys().await.unwrap();
 
-    // The catalog is ahead: it has lost the first of our keys and has one that we do not know.
+    // The announced set is ahead: it lacks the first key and has an unknown one.
     let unknown = key("newnewnewnew", Grant::AllCollections);
     let mut announced = active.clone();
     let lost = announced.remove(0);
@@ -143,7 +143,7 @@ pub(super) async fn audit_log(metadata: &Metadata) {
     assert_eq!(log[0].detail.as_deref().map(str::len), Some(4096), "bounded");
     assert_eq!((log[0].at, &log[0].actor, &log[0].action), (entry.at, &entry.actor, &entry.action));
     assert!(metadata.audit_log(None, 1000).await.unwrap().len() > 10);
-    // How it ended takes the place of what was known when it began; the others stay.
+    // The outcome replaces the detail of its entry; other entries stay as they are.
     metadata.audit_ended(id, "unchanged\0").await.unwrap();
     let expected = AuditEntry { detail: Some("unchanged\u{fffd}".to_owned()), ..entry };
     assert_eq!(metadata.audit_log(Some("customer"), 1000).await.unwrap(), [expected]);

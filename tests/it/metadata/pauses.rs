@@ -23,14 +23,14 @@ pub(super) async fn paused_and_resumed(metadata: &Metadata, other: &Metadata) {
     assert_eq!(metadata.pause_sync(&person, &first).await.unwrap(), None);
     assert_eq!(other.pause(&person).await.unwrap(), Some(first.clone()));
     assert_eq!(other.pause(&name("pause-other")).await.unwrap(), None);
-    // A later one takes its place, and gives it back.
+    // A later pause replaces it and returns it.
     let second = pause(2, "rolled back to 40\0");
     assert_eq!(other.pause_sync(&person, &second).await.unwrap(), Some(first));
     let ended = metadata.resume_sync(&person, "cli", Some("dropped")).await.unwrap().unwrap();
     assert_eq!((ended.at, ended.why.as_str()), (second.at, "rolled back to 40\u{fffd}"));
     assert_eq!(other.pause(&person).await.unwrap(), None);
 
-    // One that was made for a rollback says so until that is known to be announced.
+    // The pause of a rollback is pending until the announcement is known.
     let pending = name("pause-pending");
     let run = RunId::from_uuid(random::uuid());
     let made = Pause { pending: Some(run), ..pause(3, "rolled back to 39") };
@@ -55,7 +55,7 @@ pub(super) async fn paused_and_resumed(metadata: &Metadata, other: &Metadata) {
         ("sync.pause", "rolled back to 40\u{fffd}"),
         ("sync.resume", "dropped"),
     ];
-    // Entries of one clock's moment stand in the order of that moment.
+    // Entries of the same moment keep their order.
     told.sort_unstable();
     expected.sort_unstable();
     assert_eq!(told, expected);

@@ -67,7 +67,7 @@ async fn a_database_is_migrated_by_command_only() {
 }
 
 #[tokio::test]
-async fn a_refusal_says_what_is_wrong_and_never_the_password() {
+async fn a_connection_error_names_the_cause_and_never_the_password() {
     let database = Postgres::database().await;
     let address = format!("127.0.0.1:{}", database.port());
     for (url, kind, code, words) in [
@@ -106,7 +106,7 @@ async fn a_refusal_says_what_is_wrong_and_never_the_password() {
 }
 
 #[tokio::test]
-async fn a_value_in_a_servers_message_is_not_passed_on() {
+async fn a_value_in_a_server_message_is_left_out() {
     let (database, settings) = migrated().await;
     let metadata = Metadata::open(&settings, clock()).await.unwrap();
     // Class 22: the server's message has the value in it.
@@ -138,7 +138,7 @@ async fn a_session_has_limits_and_a_cut_connection_is_replaced() {
     database.value(&format!("select bool_and(pg_terminate_backend(pid, 10000)) {mine}")).await;
     metadata.deployment().await.unwrap();
 
-    // A default that is evaluated in our session tells what the session was given.
+    // A column default is evaluated in the session of the insert, so it shows the limit of that session.
     database
         .execute(
             "alter table deployment add column limit_seen text default current_setting('statement_timeout')",

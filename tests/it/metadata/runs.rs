@@ -209,7 +209,7 @@ pub(super) async fn pruning(metadata: &Metadata) {
     assert!(metadata.runs(None, 1000).await.unwrap().len() <= others + 2);
     assert!(metadata.last_run(&name("customer")).await.unwrap().is_some());
 
-    // What announced a version stays, however old, and however many runs came to nothing since.
+    // Runs that announced a version are kept, regardless of their age and of later runs without a result.
     let sync = name("announcing");
     for minute in 0..12_i64 {
         let status = if minute < 4 { RunStatus::Announced } else { RunStatus::Unchanged };

@@ -41,7 +41,7 @@ async fn every_command_that_changes_something_is_in_the_log() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_same_with_metadata_in_postgres() {
+async fn every_command_that_changes_something_is_in_the_log_of_postgres() {
     let database = Postgres::database().await;
     let node = NodeDirectory::new(ROWS, &sync("person", "people", "manual")).await;
     let url = database.url();
@@ -90,7 +90,7 @@ async fn tell(node: &NodeDirectory, variables: &[(&str, &str)]) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nothing_is_done_that_cannot_be_written_down() {
+async fn an_action_that_cannot_be_audited_is_refused() {
     let node = NodeDirectory::new(ROWS, &sync("person", "people", "manual")).await;
     node.run(&["sync", "person"]).expect(0);
     node.execute("delete from people where id > 20; update people set name = 'Held'").await;
@@ -120,7 +120,7 @@ async fn nothing_is_done_that_cannot_be_written_down() {
     );
     assert_eq!(status["keys"], Value::Null);
 
-    // When only the end cannot be written it is done, and the command says so.
+    // When only the outcome cannot be written, the action stands and the command warns.
     sqlx::raw_sql("drop trigger full_insert").execute(&mut books).await.unwrap();
     sqlx::raw_sql(sqlx::AssertSqlSafe(refuse("update"))).execute(&mut books).await.unwrap();
     let approved = node.run(&["approve", &run]).expect(0);

@@ -23,7 +23,7 @@ async fn the_pause_of_a_rollback_that_was_never_announced_ends_by_itself() {
     node.execute("update people set name = 'Second'").await;
     node.run(&["sync", "person"]).expect(0);
 
-    // The present manifest is read after the pause: whoever opens a pipe waits for its writer.
+    // The rollback reads the present manifest after the pause. Opening a pipe waits for its writer.
     let store = Store::open(&Location::Directory(node.path().join("data/store"))).unwrap();
     let newest = store.newest(None).await.unwrap().unwrap();
     let manifest = node.path().join("data/store").join(&newest.collections["person"].manifest);
@@ -70,7 +70,7 @@ async fn the_pause_of_a_rollback_that_was_never_announced_ends_by_itself() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_rollback_is_settled_once_nobody_is_at_it() {
+async fn a_killed_rollback_is_reconciled_and_a_live_one_is_left_alone() {
     let node = node(false).await;
     let publisher = node.publisher().await;
     let (engine, metadata, person) = (&publisher.engine, &publisher.metadata, name("person"));
@@ -84,7 +84,7 @@ async fn a_rollback_is_settled_once_nobody_is_at_it() {
     };
     let never = || RunId::from_uuid(random::uuid());
 
-    // One that lives is left alone, and there is one at a time.
+    // A live rollback is left alone, and there is one at a time.
     let held = metadata.acquire_lease("rollback:person", "somebody", Duration::from_mins(1)).await.unwrap();
     let LeaseOutcome::Held(lease) = held else { panic!("it is free") };
     pause(never()).await;
@@ -96,7 +96,7 @@ async fn a_rollback_is_settled_once_nobody_is_at_it() {
     assert!(refused.to_string().contains("paused (rolled back to 1, not announced yet)"), "{refused}");
     metadata.release_lease(&lease).await.unwrap();
 
-    // Whoever wants to run it settles it, and so does the next rollback.
+    // The next run reconciles it, and so does the next rollback.
     start(&node, Trigger::Schedule).await.await.unwrap().unwrap();
     assert_eq!(metadata.pause(&person).await.unwrap(), None);
     pause(never()).await;

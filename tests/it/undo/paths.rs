@@ -85,7 +85,7 @@ fn served(cache: &Cache) -> Names {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn from_every_version_to_every_other() {
+async fn every_version_can_be_reached_from_every_other() {
     let directory = TempDir::new().unwrap();
     let warehouse = Warehouse::sqlite(directory.path());
     warehouse
@@ -101,7 +101,7 @@ async fn from_every_version_to_every_other() {
     history.sync("update people set name = 'Second 1' where id = 1; delete from people where id = 2").await;
     history.sync("insert into people values (13, 'p13@example.com', 'Third 13')").await;
     history.rollback(1).await;
-    // The model still has what was undone: it comes again, as other changes.
+    // The model still has the rolled-back rows, so the next run brings them back as other changes.
     history.sync("update people set name = 'Fifth 3', email = 'fifth@example.com' where id = 3").await;
     history.sync("delete from people where id = 1").await;
     history.rollback(2).await;
@@ -116,7 +116,7 @@ async fn from_every_version_to_every_other() {
     let mut labels = BTreeMap::new();
     let mut ways = BTreeMap::new();
     for (from, before) in &history.versions {
-        // One label, one content, on one base.
+        // One name, one set of records, on one base.
         let base: Vec<_> = from.segments.iter().filter(|it| it.kind == SegmentKind::Base).collect();
         let base: Vec<_> = base.iter().map(|segment| segment.sha256.to_string()).collect();
         let label = (base, from.segments.last().unwrap().version);

@@ -82,7 +82,7 @@ async fn name_of(node: &Node) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_run_in_progress_is_not_waited_for_and_does_not_come_again() {
+async fn a_rollback_supersedes_a_run_in_progress_without_waiting() {
     let node = node(true).await;
     let publisher = node.publisher().await;
     node.sync("person").await;
@@ -91,7 +91,7 @@ async fn a_run_in_progress_is_not_waited_for_and_does_not_come_again() {
         let bad = node.sync("person").await.record.version.unwrap();
         assert_eq!(name_of(&node).await, format!("Bad {round}"));
 
-        // The run stands before its rows until the rollback is done.
+        // The run waits for its rows until the rollback is done.
         let Warehouse::Postgres(database) = &node.warehouse else { panic!("Postgres") };
         let mut locked = PgConnection::connect(&database.url()).await.unwrap();
         sqlx::raw_sql("begin; lock table people in access exclusive mode; update people set name = 'Worse'")
@@ -122,7 +122,7 @@ async fn a_run_in_progress_is_not_waited_for_and_does_not_come_again() {
             ("Good", Some(done.version.0))
         );
 
-        // By schedule none begins; who asks for one gets it, and the sync stays paused.
+        // No scheduled run starts. A requested run does, and the sync stays paused.
         let refused = start(&node, Trigger::Schedule).await.await.unwrap().unwrap_err();
         assert_eq!(refused.code(), "sync_paused");
         assert_eq!(publisher.metadata.last_run(&name("person")).await.unwrap().unwrap().id, open.id);
@@ -138,7 +138,7 @@ async fn a_run_in_progress_is_not_waited_for_and_does_not_come_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_rollback_keeps_how_the_collection_is_served_and_says_what_is_there() {
+async fn a_rollback_keeps_serving_settings_and_lists_existing_versions() {
     let node = node(false).await;
     let publisher = node.publisher().await;
     node.sync("person").await;
@@ -182,7 +182,7 @@ async fn a_rollback_keeps_how_the_collection_is_served_and_says_what_is_there() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_version_is_found_when_its_documents_are_gone() {
+async fn a_version_whose_documents_are_deleted_is_found_by_its_run() {
     let node = node(false).await;
     let publisher = node.publisher().await;
     node.sync("person").await;
@@ -191,7 +191,7 @@ async fn a_version_is_found_when_its_documents_are_gone() {
         node.sync("person").await;
     }
     let newest = await_head(&publisher).await;
-    // As a month later.
+    // A month later the documents are deleted.
     for n in 1..newest {
         let document = format!("data/store/catalog/{n:020}.json");
         std::fs::remove_file(node.directory.path().join(document)).unwrap();
@@ -201,7 +201,7 @@ async fn a_version_is_found_when_its_documents_are_gone() {
     node.await_version("person", 4).await;
     assert_eq!(name_of(&node).await, "Good");
 
-    // As after thousands of runs that announced nothing, and then of some that did.
+    // After thousands of runs that announced nothing, and then some that did.
     let soon = done.data_as_of + TimeDelta::days(1);
     assert_eq!(publisher.metadata.prune_runs(1, 3, soon).await.unwrap(), 0);
     assert_eq!(publisher.metadata.prune_runs(1, 1, soon).await.unwrap(), 2);
@@ -226,12 +226,12 @@ async fn held(node: &Node, sql: &str) -> RunId {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn exactly_what_was_held_is_announced() {
+async fn approving_announces_exactly_the_held_result() {
     let node = node(false).await;
     let publisher = node.publisher().await;
     node.sync("person").await;
     let run = held(&node, "delete from people where id > 20").await;
-    // What the model has become since does not matter.
+    // Later changes of the model do not matter.
     node.warehouse.execute("delete from people where id > 10; update people set name = 'Later'").await;
     let manifest = publisher.metadata.held_run_by_id(run).await.unwrap().unwrap().manifest;
     let Approved::Announced { record, .. } = approve(&publisher, run).await.unwrap() else {
@@ -250,7 +250,7 @@ async fn exactly_what_was_held_is_announced() {
         (run, &manifest)
     );
 
-    // Approved once.
+    // A run is approved once.
     let again = approve(&publisher, run).await.unwrap_err();
     assert_eq!((again.code(), again.kind()), ("run_not_held", ErrorKind::Invalid));
     let announced = (RunStatus::Announced, Some(Version(2)));
@@ -260,7 +260,7 @@ async fn exactly_what_was_held_is_announced() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_was_held_is_not_announced_on_another_base() {
+async fn a_held_result_is_not_announced_on_a_changed_collection() {
     let node = node(false).await;
     let publisher = node.publisher().await;
     node.sync("person").await;
@@ -273,7 +273,7 @@ async fn what_was_held_is_not_announced_on_another_base() {
     assert_eq!((paused.code(), paused.kind()), ("held_while_paused", ErrorKind::Conflict));
     assert_eq!(publisher.metadata.held_run_by_id(run).await.unwrap(), held_run, "it is held on");
     publisher.metadata.resume_sync(&name("person"), "test", None).await.unwrap();
-    // Which run took its place: the one that is held now, or the one that passed.
+    // The run that took its place: the one that is held now, or the one that passed.
     let successor = async |run| match approve(&publisher, run).await.unwrap_err() {
         error @ Error::HeldRunSuperseded { by, .. } => {
             assert_eq!((error.code(), error.kind()), ("run_not_held", ErrorKind::Conflict));

@@ -84,7 +84,7 @@ impl Reader {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn bad_data_is_rolled_back_and_stays_away_until_it_is_mended() {
+async fn rolled_back_data_stays_away_until_the_sync_is_resumed() {
     let sections = sync("person", "people", "every 1s") + &sync("tick", "ticks", "every 1s");
     let node = NodeDirectory::new(ROWS, &sections).await;
     let mut server = node.spawn(&["serve"]);
@@ -110,7 +110,7 @@ async fn bad_data_is_rolled_back_and_stays_away_until_it_is_mended() {
     assert_eq!(reader.until("person", "Good", 3).await, 3);
     assert!(reader.as_of("person").await < bad_as_of, "as old as what is served");
 
-    // Another sync of the same server runs, again and again; this one does not.
+    // Another sync of the same server goes on running; the paused one does not.
     for round in 1..=4 {
         node.execute(&format!("update ticks set count = {round}")).await;
         reader.until("tick", &format!("\"count\":{round}"), 1).await;
@@ -122,7 +122,7 @@ async fn bad_data_is_rolled_back_and_stays_away_until_it_is_mended() {
     let status = node.run(&["status", "--json"]).expect(0).json();
     assert_eq!(status["collections"][0]["paused"]["why"], "rolled back to 1");
 
-    // Who asks for a run gets it, with a warning; and it can be undone as well.
+    // A requested run starts, with a warning, and can be rolled back as well.
     let ran = node.run(&["sync", "person"]).expect(0);
     assert!(ran.stdout.starts_with("person: announced version 4 "), "{ran:?}");
     assert!(ran.stderr.contains("warning: person stays paused (rolled back to 1)"), "{ran:?}");
@@ -182,7 +182,7 @@ async fn a_held_run_is_approved() {
     assert_eq!(status["collections"][0]["held_run"], Value::Null);
     let first = run;
 
-    // The collection changes while a run is held: it runs again, without guards; not while it is paused.
+    // When the collection has changed since, approving runs the sync again without guards, unless it is paused.
     node.execute("delete from people where id > 5").await;
     let run = held(&node);
     node.run(&["rollback", "person", "--to", "1"]).expect(0);
@@ -253,7 +253,7 @@ async fn one_region_is_pinned_and_a_collection_dropped() {
     assert!(status.contains("pinned: eu at 1"), "{status}");
     let status = node.run(&["status", "--json"]).expect(0).json();
     assert_eq!(status["collections"][0]["pins"], json!({"eu": 1}));
-    // A rollback says who does not follow.
+    // A rollback warns of pinned regions, which do not follow.
     let done = node.run(&["rollback", "person", "--to", "2"]).expect(0);
     assert!(done.stderr.contains("warning: region eu is pinned and does not follow"), "{done:?}");
     here.until("person", "Second", 4).await;
@@ -266,7 +266,7 @@ async fn one_region_is_pinned_and_a_collection_dropped() {
         }
     })
     .await;
-    // A region that nobody knows may be about to start.
+    // An unknown region may have nodes that are still to start.
     let unknown = node.run(&["pin", "person", "--region", "eu-wset", "--to", "1"]).expect(0);
     assert_eq!(
         unknown.stderr,
@@ -308,7 +308,7 @@ async fn one_region_is_pinned_and_a_collection_dropped() {
     let again = node.run(&["drop", "person", "-c", "without.toml"]).expect(2);
     assert!(again.stderr.contains("unknown_collection"), "{again:?}");
 
-    // Begun anew: a higher version, and no pin.
+    // The new collection has a higher version and no pin.
     let ran = node.run(&["sync", "person"]).expect(0);
     assert!(ran.stdout.starts_with("person: announced version 5 "), "{ran:?}");
     for reader in [&here, &there] {
@@ -389,7 +389,7 @@ async fn a_pin_that_is_not_in_force_shows() {
     node.execute("update people set name = 'Second'").await;
     node.run(&["sync", "person"]).expect(0);
     reader.until("person", "Second", 2).await;
-    // The bytes of both versions: no longer here, and damaged in the store.
+    // The segments of both versions are deleted locally and damaged in the store.
     for (path, bytes) in node.files("data") {
         if path.extension().is_some_and(|extension| extension == "arrow") {
             if path.starts_with(node.path().join("data/store")) {

@@ -38,7 +38,7 @@ async fn the_newest_announced_manifest_of_a_number_is_found() {
     let running = announcer(&store, None, quick());
     let at = (&store, &running.handle);
     let a1 = announce(at, "a", None, 1).await;
-    // Made under the number 2, and never announced.
+    // A manifest with the number 2 that was never announced.
     publish(&store, &manifest(&name("a"), 2, Vec::new())).await;
     let a2 = announce(at, "a", Some(&a1), 2).await;
     let b1 = announce(at, "b", None, 1).await;
@@ -65,7 +65,7 @@ async fn the_newest_announced_manifest_of_a_number_is_found() {
         assert_eq!(find("a", version).await.unwrap().version, Version(version));
     }
 
-    // A few documents are read, however many there are.
+    // Few documents are read, regardless of their number.
     let before = faulty.count(Request::Get, "catalog/");
     find("b", 1).await.unwrap();
     let read = faulty.count(Request::Get, "catalog/") - before;
@@ -112,7 +112,7 @@ async fn versions_rise_across_a_drop_and_old_documents_may_be_gone() {
 }
 
 #[tokio::test]
-async fn what_is_pinned_is_not_collected() {
+async fn pinned_versions_are_not_deleted() {
     use larder::catalog::retention::{Kept, collect};
     let root = tempfile::tempdir().unwrap();
     let store = Store::from_object_store(Arc::new(InMemory::new()));
