@@ -1,9 +1,8 @@
-//! Change segments, applied in place beside readers.
+//! Applying change segments in place, while readers read.
 //!
-//! Per record: first its new location under every index value that stays or comes, then the
-//! primary entry, then removal from the values that went. A record that is there before and after is
-//! found at every moment under a value that it has before and after; and whatever a reader finds is
-//! one row of one segment, so a record is always whole.
+//! The order per record: its new location under every index value that it has now, then the primary entry, then
+//! removal from the values that it no longer has. A record is therefore found at every moment under each value
+//! that it has both before and after. A reader finds one row of one segment, so a record is always whole.
 
 use super::{
     index::{Change, Index, Located},
@@ -12,20 +11,20 @@ use super::{
 };
 use crate::segment::Segment;
 
-/// Rows of a segment that are ordered by shard together.
+/// Rows of a segment that are sorted by shard at once.
 const BATCH_ROWS: u32 = 65_536;
-/// Changes that are gathered before they are written, which bounds the memory that they take (8 MB):
-/// one record may have a thousand values.
+/// Most changes that are gathered before they are written. It bounds their memory (8 MB): one record may have a
+/// thousand values.
 const CHANGES_MAX: usize = 200_000;
 
-/// One segment's way into the indexes.
+/// Applies segments to the indexes.
 pub(super) struct Application<'a> {
     indexes: &'a [Index],
     segments: &'a Segments,
     pending: Pending,
-    /// By how much the number of records has changed.
+    /// Change of the number of records.
     pub(super) records: i64,
-    /// By how much the number of live rows of each segment has changed.
+    /// Change of the number of live rows of each segment.
     pub(super) live: Vec<i64>,
 }
 
@@ -40,7 +39,7 @@ struct Pending {
 }
 
 impl<'a> Application<'a> {
-    /// `segments` holds the change segments already, so that readers can follow new locations.
+    /// `segments` already has the change segments, so that readers can resolve new locations.
     pub(super) fn new(indexes: &'a [Index], segments: &'a Segments) -> Self {
         let lists = || indexes[1..].iter().map(|_| Vec::new()).collect();
         let pending = Pending { coming: lists(), going: lists(), ..Pending::default() };
@@ -53,7 +52,7 @@ impl<'a> Application<'a> {
         let mut start = 0;
         while start < segment.rows() {
             let end = start.saturating_add(BATCH_ROWS).min(segment.rows());
-            for (place, row) in self.last_words(segment, start, end) {
+            for (place, row) in self.last_rows(segment, start, end) {
                 self.gather(number, segment, place, row);
                 if self.pending.count >= CHANGES_MAX {
                     self.flush();
@@ -64,9 +63,9 @@ impl<'a> Application<'a> {
         }
     }
 
-    /// The rows from `start` to `end`, ordered by the shard of their key; of rows with one key only
-    /// the last. A writer makes no such rows, but the file may be anybody's.
-    fn last_words(&self, segment: &Segment, start: u32, end: u32) -> Vec<(Place, u32)> {
+    /// The rows from `start` to `end`, ordered by the shard of their key; of rows with one key only the last.
+    /// Larder writes no such rows, but a file may come from elsewhere.
+    fn last_rows(&self, segment: &Segment, start: u32, end: u32) -> Vec<(Place, u32)> {
         let mut rows: Vec<_> =
             (start..end).map(|row| (self.indexes[0].place(segment.key(row)), row)).collect();
         rows.sort_unstable_by(|a, b| {
@@ -77,11 +76,11 @@ impl<'a> Application<'a> {
         rows
     }
 
-    /// Notes all changes that one row makes.
+    /// Gathers all changes of one row.
     fn gather(&mut self, number: usize, segment: &Segment, place: Place, row: u32) {
         let old = match self.indexes[0].locate(self.segments, segment.key(row)) {
             Located::At(at) => Some(at),
-            // The only writer holds all segments, and no set is gone while it does not write.
+            // The only writer has all segments, and no set is removed while it does not write.
             Located::Nowhere | Located::Stale => None,
         };
         let new = (!segment.is_delete(row)).then(|| Location::new(number, row));
@@ -122,7 +121,7 @@ impl<'a> Application<'a> {
         places
     }
 
-    /// Writes what is noted, in the order that readers need.
+    /// Writes the gathered changes, in the order that readers need.
     fn flush(&mut self) {
         for (index, changes) in self.indexes[1..].iter().zip(&mut self.pending.coming) {
             index.change(self.segments, changes);

@@ -1,8 +1,8 @@
 //! Building the indexes of a collection from its segments, on all cores.
 //!
-//! The rows of all segments go in at once, in any order. Of rows with one key the latest counts: it
-//! has the highest location. So the primary index comes first; it tells which rows are live, and
-//! only those go into the secondary indexes.
+//! The rows of all segments are indexed at once, in any order. Of rows with one key the latest counts: it has
+//! the highest location. The primary index is therefore built first. It decides which rows are live, and only
+//! those go into the secondary indexes.
 
 use std::{
     num::NonZero,
@@ -17,16 +17,16 @@ use super::{
     table::{Place, Scratch},
 };
 
-/// Rows that a thread indexes in one go: their places fit the second-level cache, and each shard gets
-/// some hundreds at once.
+/// Rows that a thread indexes at once: their places fit the second-level cache, and each shard gets a few
+/// hundred of them.
 const BATCH_ROWS: u32 = 65_536;
-/// Most threads: more wait for memory and for each other's shards.
+/// Most threads: more of them wait for memory and for each other's shards.
 const THREADS_MAX: usize = 8;
 
-/// How far apart threads begin among the shards of a table.
+/// Distance between the shards of a table at which threads begin.
 const SHARDS_APART: usize = 37;
 
-/// What [`build`] makes.
+/// The result of [`build`].
 pub(super) struct Built {
     pub(super) indexes: Vec<Index>,
     pub(super) records: u64,
@@ -34,15 +34,15 @@ pub(super) struct Built {
     pub(super) live: Vec<u64>,
 }
 
-/// Indexes `segments`: the key and `secondary` more columns. `records` is how many records there
-/// should be; it only decides how much room is made.
+/// Indexes `segments`: the key and `secondary` more columns. `records` is the expected number of records; it
+/// only decides the initial capacity.
 pub(super) fn build(segments: &Segments, secondary: usize, records: u64, hashing: Hashing) -> Built {
     let rows: u64 = segments.iter().map(|segment| u64::from(segment.rows())).sum();
     let records = records.min(rows);
     let mut dead = Dead::new(segments);
     let primary = Index::new(0, hashing, records as usize);
     let clashes = fill(&primary, segments, None);
-    primary.settle_keys(segments, clashes, &mut dead);
+    primary.resolve_key_clashes(segments, clashes, &mut dead);
     remove_deletes(&primary, segments, &mut dead);
     let live: Vec<u64> = dead.live(segments);
 
@@ -50,11 +50,11 @@ pub(super) fn build(segments: &Segments, secondary: usize, records: u64, hashing
     let mut indexes = vec![primary];
     for column in 1..=secondary {
         let stored: usize = segments.iter().map(|segment| segment.value_count(column)).sum();
-        // Values of dead rows are counted in; they need no room.
+        // `stored` includes values of dead rows, which need no capacity.
         let expected = (stored as u64).saturating_mul(records).div_ceil(rows.max(1));
         let index = Index::new(column, hashing, expected as usize);
         let clashes = fill(&index, segments, dead.as_ref());
-        index.settle_values(segments, clashes);
+        index.resolve_value_clashes(segments, clashes);
         index.shrink();
         indexes.push(index);
     }
@@ -96,7 +96,7 @@ impl Dead {
     }
 }
 
-/// Puts the rows of all segments that are not `dead` into `index`; answers those whose place was taken.
+/// Adds the rows of all segments that are not `dead` to `index`; returns those whose place was occupied.
 fn fill(index: &Index, segments: &Segments, dead: Option<&Dead>) -> Vec<(Place, u64)> {
     let tasks: Vec<(usize, Range<u32>)> = (0..segments.len())
         .filter_map(|number| Some((number, segments.get(number)?.rows())))
@@ -121,7 +121,7 @@ fn fill(index: &Index, segments: &Segments, dead: Option<&Dead>) -> Vec<(Place, 
     }
     std::thread::scope(|scope| {
         let work = &work;
-        // A thread that the system refuses leaves its part to the others.
+        // When the system refuses a thread, the others do its part.
         let start = |thread| Builder::new().spawn_scoped(scope, move || work(thread)).ok();
         let others: Vec<_> = (1..threads).filter_map(start).collect();
         let mut clashes = work(0);
@@ -151,7 +151,7 @@ fn gather(
     }
 }
 
-/// Takes the deletes that are the last word on their key out of `primary`.
+/// Removes the keys from `primary` whose latest row is a delete.
 fn remove_deletes(primary: &Index, segments: &Segments, dead: &mut Dead) {
     let mut changes = Vec::new();
     for number in 0..segments.len() {

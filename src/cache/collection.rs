@@ -1,4 +1,4 @@
-//! One collection in memory: what it holds, and the look-up.
+//! One collection in memory: its content, and the look-up.
 
 use std::{
     cell::RefCell,
@@ -26,16 +26,16 @@ use crate::{
     segment::{self, Codec, Decoder, Segment},
 };
 
-/// How often a look-up asks again when changes are applied beside it. Each time a whole segment was
-/// appended between two reads of a pointer, or an overflow set dissolved; twice is a coincidence.
+/// Most retries of a look-up while changes are applied. Each retry means that a segment was appended, or an
+/// overflow set removed, between two reads of a pointer; even two in a row are rare.
 const RETRIES_MAX: usize = 1000;
 
-/// What a collection serves now. Both change together.
+/// The served state of a collection. Both fields change together.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Served {
-    /// The manifest of the last version that was applied whole.
+    /// The manifest of the last version that was applied in full.
     pub manifest: Arc<Manifest>,
-    /// When the source was last seen in this state.
+    /// The time of the last read of the source that had this state.
     pub data_as_of: DateTime<Utc>,
 }
 
@@ -51,7 +51,7 @@ pub enum Lookup {
     Miss,
     /// The collection has no such index.
     UnknownIndex,
-    /// The record is there but its bytes are damaged, which a verified segment never has.
+    /// The record exists but its bytes are damaged, which never happens in a verified segment.
     Unreadable(segment::Error),
 }
 
@@ -63,7 +63,7 @@ pub struct Collection {
     segments: ArcSwap<Segments>,
     served: ArcSwap<Served>,
     records: AtomicU64,
-    /// Live rows of each segment; whoever holds it writes.
+    /// Live rows of each segment. Its lock is the writer's.
     live: Mutex<Vec<u64>>,
 }
 
@@ -72,8 +72,8 @@ thread_local! {
 }
 
 impl Collection {
-    /// Builds a collection from all segments that `manifest` names, in its order. Uses all cores.
-    /// `seed` is random and unknown outside the process, or lookups can be slowed by chosen values.
+    /// Builds a collection from all segments of `manifest`, in its order. Uses all cores. `seed` is random and
+    /// unknown outside the process: otherwise chosen values could slow look-ups down.
     pub fn build(manifest: Arc<Manifest>, segments: Vec<Arc<Segment>>, seed: u64) -> Result<Self, Error> {
         Self::build_hashed(manifest, segments, Hashing { seed, mask: u64::MAX })
     }
@@ -88,36 +88,36 @@ impl Collection {
         if segments.len() > SEGMENTS_MAX {
             return Err(Error::TooManySegments);
         }
-        let mut shelf = Segments::default();
+        let mut all = Segments::default();
         for segment in segments {
-            shelf.push(segment);
+            all.push(segment);
         }
         let secondary = manifest.indexes.len().saturating_sub(1);
-        let built = build(&shelf, secondary, manifest.records, hashing);
+        let built = build(&all, secondary, manifest.records, hashing);
         if built.records != manifest.records {
             return Err(Error::Miscounted { expected: manifest.records, found: built.records });
         }
         for (number, live) in built.live.iter().enumerate() {
             if *live == 0 {
-                shelf.drop(number);
+                all.drop(number);
             }
         }
         Ok(Self {
             definitions: manifest.indexes.clone(),
             indexes: built.indexes,
-            segments: ArcSwap::from_pointee(shelf),
+            segments: ArcSwap::from_pointee(all),
             served: ArcSwap::from_pointee(Served { data_as_of: manifest.data_as_of, manifest }),
             records: AtomicU64::new(built.records),
             live: Mutex::new(built.live),
         })
     }
 
-    /// Applies change segments in place and then serves `manifest`: `segments` are those that it names
-    /// with a version above the one served, in its order. Readers go on; until the end they see each
-    /// record as it was or as it will be, and the version as it was.
+    /// Applies change segments in place and then serves `manifest`. `segments` are those of the manifest with a
+    /// version above the served one, in its order. Until the end readers see each record as before or after the
+    /// change, and the version as before.
     ///
-    /// All is checked before anything is touched, but for the count of records at the end: after
-    /// [`Error::Miscounted`] the collection has to be built anew.
+    /// Everything is checked before anything changes, except for the number of records at the end: after
+    /// [`Error::Miscounted`] the collection must be built again.
     pub fn apply(&self, manifest: Arc<Manifest>, segments: Vec<Arc<Segment>>) -> Result<(), Error> {
         let mut live = self.live.lock().unwrap_or_else(PoisonError::into_inner);
         self.check_successor(&manifest)?;
@@ -147,8 +147,8 @@ impl Collection {
         Ok(())
     }
 
-    /// Applies the segments from `first` on, which readers have already, and lets go of those that hold
-    /// no live record any more.
+    /// Applies the segments from `first` on, which readers already have, and drops those without live
+    /// records.
     fn apply_from(&self, first: usize, all: &mut Segments, live: &mut [u64]) {
         let mut application = Application::new(&self.indexes, all);
         for number in first..all.len() {
@@ -170,7 +170,7 @@ impl Collection {
         }
     }
 
-    /// Serves `manifest`, which has the same content as the present one: other serving settings.
+    /// Serves `manifest`, which has the records of the present one and other serving settings.
     pub fn update_manifest(&self, manifest: Arc<Manifest>) -> Result<(), Error> {
         let _writer = self.live.lock().unwrap_or_else(PoisonError::into_inner);
         self.check_successor(&manifest)?;
@@ -184,7 +184,7 @@ impl Collection {
         Ok(())
     }
 
-    /// Notes that the source was seen unchanged at `data_as_of`; an earlier time is ignored.
+    /// Records that the source was unchanged at `data_as_of`; an earlier time is ignored.
     pub fn set_freshness(&self, data_as_of: DateTime<Utc>) {
         let _writer = self.live.lock().unwrap_or_else(PoisonError::into_inner);
         let served = self.served.load();
@@ -205,18 +205,18 @@ impl Collection {
         Ok(())
     }
 
-    /// Puts the record that holds `value` under `index` into `out`, as it is to be sent. `value` is as
-    /// asked for; it is normalised here. `out` is cleared first.
+    /// Writes the record that holds `value` under `index` into `out`, which is cleared first. `value` is
+    /// normalised here.
     ///
-    /// For a version to go with the answer take [`Collection::state`] *before* the look-up: then the
-    /// record is of that version or a later one, never of an older one.
+    /// To report a version with the record, call [`Collection::state`] *before* the look-up: then the record
+    /// is of that version or a later one, never of an older one.
     pub fn lookup(&self, index: &str, value: &str, out: &mut Vec<u8>) -> Lookup {
         out.clear();
         let number = self.definitions.iter().position(|definition| definition.name.as_str() == index);
         let Some(number) = number else { return Lookup::UnknownIndex };
         let Some(requested) = self.definitions[number].requested(value) else { return Lookup::Miss };
         for _ in 0..RETRIES_MAX {
-            // Taken before the index is asked: it cannot lack a segment that was there to be dropped.
+            // Loaded before the index is read: it has every segment that may since have been dropped.
             let segments = self.segments.load();
             match self.indexes[number].locate(&segments, &requested) {
                 Located::At(at) => return read(&segments, at, out),
@@ -227,23 +227,23 @@ impl Collection {
         Lookup::Unreadable(segment::Error::Corrupt { what: "an index leads to no record" })
     }
 
-    /// What is served now.
+    /// The state that is served now.
     pub fn state(&self) -> Arc<Served> {
         self.served.load_full()
     }
 
-    /// Records.
+    /// Number of records.
     pub fn records(&self) -> u64 {
         self.records.load(Ordering::Relaxed)
     }
 
-    /// Claims, a record and a value of it under a secondary index, that another record with a lower
-    /// primary key holds.
+    /// Claims (a record and a value of it under a secondary index) that lose to a record with a lower primary
+    /// key.
     pub fn conflicts(&self) -> u64 {
         self.indexes.iter().map(Index::conflicts).sum()
     }
 
-    /// Memory that it holds, in bytes: segments, dictionaries, indexes.
+    /// Its memory in bytes: segments, dictionaries, indexes.
     pub fn bytes(&self) -> u64 {
         let segments = self.segments.load();
         let mut dictionaries = std::collections::HashMap::new();
@@ -263,7 +263,7 @@ impl Collection {
         self.indexes.iter().map(Index::overflow_sets).sum()
     }
 
-    /// The segments that hold live records, in the order in which they were applied.
+    /// The segments with live records, in the order in which they were applied.
     pub fn segments(&self) -> Vec<Arc<Segment>> {
         self.segments.load().iter().cloned().collect()
     }
@@ -279,7 +279,7 @@ fn read(segments: &Segments, at: Location, out: &mut Vec<u8>) -> Lookup {
     }
 }
 
-/// That all segments are of the manifest's collection and have its indexes.
+/// Checks that all segments belong to the manifest's collection and have its indexes.
 fn check_segments(manifest: &Manifest, segments: &[Arc<Segment>]) -> Result<(), Error> {
     let secondary = manifest.indexes.get(1..).ok_or(Error::IndexesChanged)?;
     for (number, segment) in segments.iter().enumerate() {
@@ -295,7 +295,7 @@ fn check_segments(manifest: &Manifest, segments: &[Arc<Segment>]) -> Result<(), 
     Ok(())
 }
 
-/// That the segments are those that are named, as far as their counts tell.
+/// Checks that the segments match their references, as far as kinds and counts tell.
 fn check_references(references: &[&SegmentReference], segments: &[Arc<Segment>]) -> Result<(), Error> {
     if references.len() != segments.len() {
         return Err(Error::OtherSegments { what: "their number" });

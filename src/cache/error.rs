@@ -1,54 +1,54 @@
-//! Why content cannot be served as given.
+//! Reasons why segments or a manifest are refused.
 
 use crate::domain::{error::codes, manifest::Version};
 
-/// Why a collection cannot be built or changed. A collection that refuses stays as it was, but
-/// for [`Error::Miscounted`].
+/// Why a collection cannot be built or changed. A refused change leaves the collection as it was, except for
+/// [`Error::Miscounted`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
-    /// A segment of another collection.
+    /// A segment belongs to another collection.
     #[error("segment {number} belongs to another collection")]
     OtherCollection {
-        /// The segment's place among those given, from 0.
+        /// The position of the segment, from 0.
         number: usize,
     },
-    /// A segment whose index columns are not those of the manifest.
+    /// A segment has other index columns than the manifest.
     #[error("segment {number} does not have the indexes of the manifest: a new base is needed")]
     OtherIndexes {
-        /// The segment's place among those given, from 0.
+        /// The position of the segment, from 0.
         number: usize,
     },
-    /// A manifest with other index definitions than the content was built with.
-    #[error("the manifest defines other indexes than the content has: a new base is needed")]
+    /// The manifest has other index definitions than the collection was built with.
+    #[error("the manifest defines other indexes than the collection has: a new base is needed")]
     IndexesChanged,
-    /// Segments that are not those that the manifest names.
-    #[error("the segments given are not those that the manifest names ({what})")]
+    /// The segments are not those of the manifest.
+    #[error("the segments differ from those of the manifest ({what})")]
     OtherSegments {
         /// What differs.
         what: &'static str,
     },
-    /// A base among the changes.
-    #[error("the manifest has a new base: changes cannot lead to it, build it anew")]
+    /// The manifest has a base segment that is not applied yet.
+    #[error("the manifest has a new base: build the collection again")]
     NewBase,
-    /// A manifest below the version that is served.
-    #[error("version {offered} is older than version {served}, which is served")]
+    /// The manifest is older than the served version.
+    #[error("version {offered} is older than the served version {served}")]
     Older {
         /// The version served.
         served: Version,
-        /// The version of the manifest given.
+        /// The version of the manifest.
         offered: Version,
     },
-    /// The segments do not add up to what the manifest says. After [`super::Collection::apply`] the
-    /// content is not to be trusted: build it anew.
-    #[error("the segments hold {found} records, the manifest says {expected}")]
+    /// The segments hold another number of records than the manifest states. After
+    /// [`super::Collection::apply`] the collection must be built again.
+    #[error("the segments hold {found} records, the manifest states {expected}")]
     Miscounted {
-        /// What the manifest says.
+        /// The number in the manifest.
         expected: u64,
-        /// What was counted.
+        /// The number of live records.
         found: u64,
     },
     /// More segments than a location can name.
-    #[error("too many segments since the base: build it anew")]
+    #[error("too many segments since the base: build the collection again")]
     TooManySegments,
 }
 

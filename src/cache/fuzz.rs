@@ -1,7 +1,7 @@
-//! Hostile segments on their way to readers: a file that parses is built into a collection, and
-//! applied as changes to an empty one, and every key is found as its last row says.
+//! Hostile segments: a file that parses is built into a collection, and applied as changes to an empty one, and
+//! every key must lead to its last row.
 
-// A panic is how a target says that a promise is broken.
+// A fuzz target reports a broken invariant by a panic.
 #![allow(clippy::unwrap_used)]
 
 use std::{collections::BTreeMap, sync::Arc};
@@ -22,7 +22,7 @@ use crate::{
     segment::{Decoder, Segment},
 };
 
-/// The name of the primary index; a file does not tell it.
+/// The name of the primary index, which a file does not have.
 const PRIMARY: &str = "id";
 
 /// Bytes as the only segment of a collection.
@@ -39,19 +39,19 @@ pub(crate) fn collection(bytes: &[u8]) -> bool {
     let build = |records| {
         Collection::build(Arc::new(manifest(&segment, 2, records, true)), vec![Arc::clone(&segment)], 7)
     };
-    check(&build(records).expect("it is as its manifest says"), &segment, &last);
+    check(&build(records).expect("the segment matches its manifest"), &segment, &last);
     assert!(matches!(build(records + 1), Err(Error::Miscounted { .. })));
     if segment.kind() == SegmentKind::Changes {
         let empty = Collection::build(Arc::new(manifest(&segment, 1, 0, false)), Vec::new(), 7).unwrap();
         empty
             .apply(Arc::new(manifest(&segment, 2, records, true)), vec![Arc::clone(&segment)])
-            .expect("it is as its manifest says");
+            .expect("the segment matches its manifest");
         check(&empty, &segment, &last);
     }
     true
 }
 
-/// Looks every key and every value up.
+/// Looks up every key and every value.
 fn check(collection: &Collection, segment: &Segment, last: &BTreeMap<&str, u32>) {
     assert_eq!(collection.records(), last.len() as u64);
     let (mut body, mut expected, mut decoder) = (Vec::new(), Vec::new(), Decoder::new());
@@ -87,8 +87,8 @@ fn check(collection: &Collection, segment: &Segment, last: &BTreeMap<&str, u32>)
     assert!(collection.conflicts() <= values as u64);
 }
 
-/// By secondary index and value, the row that holds it: of all that have it, the one of the lowest key.
-/// An index that has the name of one before it can never be asked.
+/// The row that holds each value of each secondary index: the one with the lowest key. An index with the name of
+/// an earlier one cannot be looked up.
 fn holders<'a>(segment: &'a Segment, last: &BTreeMap<&str, u32>) -> BTreeMap<(&'a str, &'a str), u32> {
     let mut names = vec![PRIMARY];
     let mut holders = BTreeMap::new();
@@ -107,7 +107,7 @@ fn holders<'a>(segment: &'a Segment, last: &BTreeMap<&str, u32>) -> BTreeMap<(&'
     holders
 }
 
-/// The manifest of a collection that has `segment`, or nothing yet.
+/// The manifest of a collection with `segment`, or without segments.
 fn manifest(segment: &Segment, version: u64, records: u64, is_there: bool) -> Manifest {
     let secondary = segment.secondary().iter().map(|column| (column.name.clone(), column.each));
     let primary = (IndexName::new(PRIMARY).expect("a valid name"), false);

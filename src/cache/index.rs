@@ -12,15 +12,15 @@ use super::{
     table::{Hashed, Place, Scratch, Table},
 };
 
-/// Stands in a table where an overflow set holds the locations: the bit that no location has.
+/// Marks a place of the table whose locations are in an overflow set. No location has this bit.
 const OVERFLOW: u64 = 1 << 63;
 
 /// How values are hashed.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Hashing {
-    /// Random per process, so that nobody outside can choose values that collide.
+    /// Random per process, so that no client can choose values that collide.
     pub(super) seed: u64,
-    /// The bits that are kept: all, but in tests that force collisions.
+    /// The bits that are kept: all of them, except in tests that force collisions.
     pub(super) mask: u64,
 }
 
@@ -31,30 +31,31 @@ pub(super) struct Index {
     column: usize,
     hashing: Hashing,
     table: Table,
-    /// By place. A set is here before the table says so, and until after the table says otherwise.
+    /// By place. A set is inserted before its marker appears in the table and removed after the marker is
+    /// gone. Readers therefore never see a marker without its set, unless both are just being removed.
     sets: DashMap<Place, OverflowSet, Hashed>,
     conflicts: AtomicU64,
 }
 
-/// What a look-up finds.
+/// The result of a look-up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Located {
-    /// The record lies here.
+    /// The location of the record.
     At(Location),
     /// No record holds the value.
     Nowhere,
-    /// The index speaks of a segment that the caller does not have yet, or of a set that has
-    /// just gone: take the segments again and ask again.
+    /// The index refers to a segment that the caller does not have yet, or to a set that was just removed:
+    /// load the segments again and retry.
     Stale,
 }
 
-/// One record's coming to a place, moving at it, or leaving it.
+/// A change of one record at one place: it is added, moved or removed.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Change {
     pub(super) place: Place,
-    /// Where the record lay under this place, if it stood there.
+    /// Its location at this place before, if it had one.
     pub(super) old: Option<Location>,
-    /// Where it lies now, if it stays or comes.
+    /// Its location after, if it has one.
     pub(super) new: Option<Location>,
 }
 
@@ -69,27 +70,27 @@ impl Index {
         self.table.place(xxh3_64_with_seed(value.as_bytes(), self.hashing.seed) & self.hashing.mask)
     }
 
-    /// Finds the record that holds `value`: of all that claim it the one with the lowest key.
+    /// Finds the record that holds `value`: the one with the lowest key of all that claim it.
     pub(super) fn locate(&self, segments: &Segments, value: &str) -> Located {
         let place = self.place(value);
         let Some(bits) = self.table.get(place) else { return Located::Nowhere };
         if bits != OVERFLOW {
             let at = Location::from_bits(bits);
-            return self.judge(segments, at, value).unwrap_or(Located::Nowhere);
+            return self.check(segments, at, value).unwrap_or(Located::Nowhere);
         }
         let Some(set) = self.sets.get(&place) else { return Located::Stale };
-        set.iter().find_map(|at| self.judge(segments, at, value)).unwrap_or(Located::Nowhere)
+        set.iter().find_map(|at| self.check(segments, at, value)).unwrap_or(Located::Nowhere)
     }
 
-    /// Looks whether the record at `at` has `value`: the hash alone proves nothing.
-    fn judge(&self, segments: &Segments, at: Location, value: &str) -> Option<Located> {
+    /// Checks that the record at `at` has `value`: an equal hash alone does not prove it.
+    fn check(&self, segments: &Segments, at: Location, value: &str) -> Option<Located> {
         match segments.values(self.column, at) {
             None => Some(Located::Stale),
             Some(mut values) => values.any(|stored| stored == value).then_some(Located::At(at)),
         }
     }
 
-    /// Claims (a record and a value of it) that a record with a lower key holds.
+    /// Claims (a record and a value of it) that lose to a record with a lower key.
     pub(super) fn conflicts(&self) -> u64 {
         self.conflicts.load(Ordering::Relaxed)
     }
@@ -99,13 +100,13 @@ impl Index {
         self.sets.len()
     }
 
-    /// Memory that it holds, in bytes.
+    /// Its memory in bytes.
     pub(super) fn memory(&self) -> usize {
         self.table.memory() + self.sets.iter().map(|set| set.memory() + 32).sum::<usize>()
     }
 
-    /// Makes all `changes`, in any order; readers see each place before or after its change. A record
-    /// has at most one change for a place. Leaves `changes` empty.
+    /// Makes all `changes`, in any order, and leaves `changes` empty. Readers see each place before or after its
+    /// change. A record has at most one change per place.
     pub(super) fn change(&self, segments: &Segments, changes: &mut Vec<Change>) {
         changes.sort_unstable_by_key(|change| Table::order(change.place));
         let (mut writes, mut gone) = (Vec::new(), Vec::new());
@@ -124,15 +125,15 @@ impl Index {
             }
         }
         self.table.write(&writes);
-        // A reader that has seen the table before the write may still come for a set: it finds it with
-        // its last member, or not at all and asks again.
+        // A reader that read the table before the write may still look for a set. It finds the set with its
+        // last member, or no set and retries.
         for place in gone {
             self.sets.remove(&place);
         }
         changes.clear();
     }
 
-    /// Changes a place where one record stands or none; answers what the table is to say.
+    /// Changes a place with at most one record; returns the new entry of the table.
     fn change_single(
         &self,
         segments: &Segments,
@@ -154,8 +155,8 @@ impl Index {
         here.map(Location::bits)
     }
 
-    /// Changes a place where an overflow set stands, or comes to stand when `set` is given; answers what
-    /// the table is to say.
+    /// Changes a place with an overflow set, which `set` creates when given; returns the new entry of the
+    /// table.
     fn change_set(
         &self,
         segments: &Segments,
@@ -168,7 +169,7 @@ impl Index {
         }
         let mut set = self.sets.get_mut(&place)?;
         for change in group {
-            // The values of a record that moves may differ: what it claimed goes, what it claims comes.
+            // The values of a moved record may differ: uncount its old claims, count its new ones.
             self.count(segments, place, &set, change.old, -1);
             match (change.new, change.old) {
                 (Some(new), _) => set.put(segments, new),
@@ -184,7 +185,7 @@ impl Index {
         }
     }
 
-    /// Counts the claims of the record at `at`, a member of `set`, that another member makes too.
+    /// Adds `sign` to the conflicts for each claim of the record at `at` that another member of `set` makes, too.
     fn count(&self, segments: &Segments, place: Place, set: &OverflowSet, at: Option<Location>, sign: i64) {
         let Some(at) = at.filter(|_| self.column > 0) else { return };
         for value in segments.values(self.column, at).into_iter().flatten() {
@@ -218,11 +219,16 @@ impl Index {
         self.table.fill(batch, scratch, first, clashes);
     }
 
-    /// Settles the rows of a primary index whose place was taken: of rows with one key the latest
-    /// stays, the others are `dead`; different keys make an overflow set.
-    pub(super) fn settle_keys(&self, segments: &Segments, clashes: Vec<(Place, u64)>, dead: &mut Dead) {
-        self.settle(clashes, |_, members| {
-            // The latest first, so that it is the one that is kept.
+    /// Resolves clashes of a primary index. Of rows with one key the latest stays and the others are `dead`;
+    /// different keys make an overflow set.
+    pub(super) fn resolve_key_clashes(
+        &self,
+        segments: &Segments,
+        clashes: Vec<(Place, u64)>,
+        dead: &mut Dead,
+    ) {
+        self.resolve_clashes(clashes, |_, members| {
+            // The latest first, so that it is kept.
             members.sort_unstable_by(|a, b| segments.key(*a).cmp(&segments.key(*b)).then(b.cmp(a)));
             members.dedup_by(|next, kept| {
                 let is_same = segments.key(*next) == segments.key(*kept);
@@ -235,19 +241,19 @@ impl Index {
         });
     }
 
-    /// Settles the rows of a secondary index whose place was taken: they make overflow sets.
-    pub(super) fn settle_values(&self, segments: &Segments, clashes: Vec<(Place, u64)>) {
-        self.settle(clashes, |place, members| {
+    /// Resolves clashes of a secondary index: they make overflow sets.
+    pub(super) fn resolve_value_clashes(&self, segments: &Segments, clashes: Vec<(Place, u64)>) {
+        self.resolve_clashes(clashes, |place, members| {
             members.sort_unstable_by(|a, b| segments.key(*a).cmp(&segments.key(*b)).then(a.cmp(b)));
-            // A record with two values of one place.
+            // A record may have two values with one place.
             members.dedup();
             self.claims_lost(segments, place, members)
         });
     }
 
-    /// Claims of `members` at `place` that a record with a lower key holds.
+    /// Claims of `members` at `place` that lose to a record with a lower key.
     fn claims_lost(&self, segments: &Segments, place: Place, members: &[Location]) -> u64 {
-        // One value a place, but for collisions: then a handful.
+        // A place has one value, or a few when hashes collide.
         let (mut held, mut lost) = (Vec::<&str>::new(), 0);
         for value in members.iter().filter_map(|&at| segments.values(self.column, at)).flatten() {
             if self.place(value) != place {
@@ -262,7 +268,8 @@ impl Index {
         lost
     }
 
-    fn settle(
+    /// `order` orders the members of a place and returns the claims that they lose.
+    fn resolve_clashes(
         &self,
         mut clashes: Vec<(Place, u64)>,
         mut order: impl FnMut(Place, &mut Vec<Location>) -> u64,
@@ -285,7 +292,7 @@ impl Index {
         self.table.write(&writes);
     }
 
-    /// Gives back room that building turned out not to need.
+    /// Frees capacity that building did not need.
     pub(super) fn shrink(&self) {
         self.table.shrink();
     }
@@ -296,7 +303,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_set_that_has_just_gone_is_asked_for_again() {
+    fn a_marker_without_its_set_is_stale() {
         let index = Index::new(1, Hashing { seed: 1, mask: u64::MAX }, 10);
         index.table.write(&[(index.place("a"), Some(OVERFLOW))]);
         assert_eq!(index.locate(&Segments::default(), "a"), Located::Stale);
@@ -304,7 +311,7 @@ mod tests {
     }
 
     #[test]
-    fn a_segment_that_has_just_come_is_asked_for_again() {
+    fn a_location_in_an_unknown_segment_is_stale() {
         let index = Index::new(0, Hashing { seed: 1, mask: u64::MAX }, 10);
         index.table.write(&[(index.place("a"), Some(Location::new(3, 9).bits()))]);
         assert_eq!(index.locate(&Segments::default(), "a"), Located::Stale);

@@ -1,5 +1,4 @@
-//! Where a record lies: 8 bytes that say which segment and which row; and the segments that they
-//! speak of.
+//! Locations of records, 8 bytes each: a segment and a row of it; and the segments that they refer to.
 
 use std::sync::Arc;
 
@@ -9,8 +8,8 @@ use crate::segment::{Segment, Values};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Location(u64);
 
-/// Most segments that a collection takes from its building on, dropped ones counted: the top bit
-/// of a location stays free.
+/// Most segments that a collection takes since it was built, dropped ones included: the top bit of a location
+/// stays free.
 pub(super) const SEGMENTS_MAX: usize = 1 << 31;
 
 impl Location {
@@ -36,8 +35,8 @@ impl Location {
     }
 }
 
-/// The segments of a collection by number. Numbers are never given twice; a segment that holds no
-/// live record leaves a gap.
+/// The segments of a collection by number. A number is never used again; a segment without live records is
+/// dropped and leaves a gap.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Segments(Vec<Option<Arc<Segment>>>);
 
@@ -50,7 +49,7 @@ impl Segments {
         self.0.push(Some(segment));
     }
 
-    /// Leaves a gap; true when there was a segment.
+    /// Drops a segment and returns whether it was present.
     pub(super) fn drop(&mut self, number: usize) -> bool {
         self.0[number].take().is_some()
     }

@@ -1,9 +1,9 @@
-//! Records in memory: hash indexes over segments; what a GET is answered from.
+//! Records in memory: hash indexes over segments. Look-ups are answered from here.
 //!
 //! A [`Collection`] holds its segments as they were read and, per index, a `DashMap` from a 64-bit
-//! hash of the value to the 8-byte location of a record. Readers take no lock but a shard's, for
-//! the length of one probe; one writer at a time applies changes in place. No guard of a map
-//! leaves this module.
+//! hash of the value to the 8-byte location of a record. A reader locks one shard
+//! for one probe and nothing else. One writer at a time applies changes in place. No guard of a map leaves
+//! this module.
 
 mod apply;
 mod build;

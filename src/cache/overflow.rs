@@ -1,16 +1,15 @@
-//! Overflow sets: the records that share one place of an index, ordered by primary key.
+//! Overflow sets: the records that share one place of an index, in the order of their primary keys.
 
 use super::location::{Location, Segments};
 
-/// Most locations of a piece: an insertion moves at most 4 KiB, and a million claimants of one
-/// value are some thousands of pieces.
+/// Most locations of a piece: an insertion moves at most 4 KiB, and a million claimants of one value make a few
+/// thousand pieces.
 const PIECE: usize = 512;
 
-/// Locations ordered by the primary keys (bytewise) of their records, in pieces. One record
-/// stands in it once.
+/// Locations in pieces, ordered by the bytes of their records' primary keys. A record is a member at most once.
 #[derive(Debug, Default)]
 pub(super) struct OverflowSet {
-    /// None is empty.
+    /// No piece is empty.
     pieces: Vec<Vec<Location>>,
 }
 
@@ -22,7 +21,7 @@ pub(super) enum Few {
 }
 
 impl OverflowSet {
-    /// The set of `members`, ordered already.
+    /// The set of `members`, which are in order.
     pub(super) fn from_ordered(members: &[Location]) -> Self {
         Self { pieces: members.chunks(PIECE).map(<[Location]>::to_vec).collect() }
     }
@@ -48,7 +47,7 @@ impl OverflowSet {
         }
     }
 
-    /// Puts `new`, in place of what stands there under its key.
+    /// Inserts `new`, in place of a member with its key.
     pub(super) fn put(&mut self, segments: &Segments, new: Location) {
         let (piece, at) = self.position(segments, segments.key(new));
         match at {
@@ -67,8 +66,7 @@ impl OverflowSet {
         }
     }
 
-    /// Removes `old`; false when it does not stand there, such as when a newer row of its record
-    /// does.
+    /// Removes `old` and returns whether it was a member. It is none when a newer row of its record is.
     pub(super) fn remove(&mut self, segments: &Segments, old: Location) -> bool {
         let (piece, Ok(at)) = self.position(segments, segments.key(old)) else { return false };
         let members = &mut self.pieces[piece];
@@ -82,7 +80,7 @@ impl OverflowSet {
         true
     }
 
-    /// The piece where `key` belongs, and the place in it where it is or would be.
+    /// The piece where `key` belongs, and its position there, present or not.
     fn position(&self, segments: &Segments, key: Option<&str>) -> (usize, Result<usize, usize>) {
         let after = self.pieces.partition_point(|piece| segments.key(piece[0]) <= key);
         let piece = after.saturating_sub(1);
@@ -90,7 +88,7 @@ impl OverflowSet {
         (piece, members.binary_search_by(|&member| segments.key(member).cmp(&key)))
     }
 
-    /// Memory that it holds, in bytes.
+    /// Its memory in bytes.
     pub(super) fn memory(&self) -> usize {
         self.pieces.iter().map(|piece| piece.capacity() * 8 + 24).sum::<usize>() + 64
     }

@@ -1,30 +1,30 @@
-//! How many shards a table has, how many of them are used, and how large they are made.
+//! The shape of a table: the number of shards, how many of them are used, and their capacity.
 //!
-//! A shard's table has a power of two of buckets and is full at 7/8. With all shards alike and their
-//! number a power of two as well, a collection just past a threshold would leave half of every
-//! table empty. So only as many shards are used as fill their tables to about 6/7 of what they
-//! take: 21 bytes an entry at any size, where a plain map takes between 20 and 39.
+//! A shard's table has a power of two of buckets and is full at 7/8. If all shards were used, and their number
+//! is a power of two as well, a collection just above a threshold would leave half of every table empty. Only
+//! as many shards are used as fill their tables to about 6/7 of their capacity. That is 21 bytes per entry at any
+//! size; a plain map takes between 20 and 39.
 
-/// Entries that a shard is meant for, at least: the table of one fits a core's second-level cache,
-/// and it is rebuilt in about 0.1 ms when it grows.
+/// Least entries that a shard is meant for: its table fits a core's second-level cache, and growing it takes
+/// about 0.1 ms.
 const SHARD_ENTRIES: usize = 4096;
-/// Fewest shards: a small collection that all cores read at once.
+/// Fewest shards: all cores may read a small collection at once.
 const SHARDS_MIN: usize = 16;
 /// Most shards: 128 bytes each, used or not.
 const SHARDS_MAX: usize = 1024;
 
 /// The shape of one table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Plan {
+pub(super) struct TablePlan {
     /// A power of two.
     pub(super) shards: usize,
-    /// Those that hold entries, at most `shards`.
+    /// Shards that hold entries, at most `shards`.
     pub(super) used: usize,
-    /// Entries that each of the used ones has room for at first.
+    /// Initial capacity of each used shard, in entries.
     pub(super) capacity: usize,
 }
 
-impl Plan {
+impl TablePlan {
     /// The shape for `entries` entries.
     pub(super) fn new(entries: usize) -> Self {
         let shards = entries.div_ceil(SHARD_ENTRIES).next_power_of_two().clamp(SHARDS_MIN, SHARDS_MAX);
@@ -40,8 +40,8 @@ impl Plan {
     }
 }
 
-/// How many entries a table that takes `full` is given: so many less that hashes, which do not
-/// spread evenly, rarely overfill one (four standard deviations), and with a sixteenth to grow by.
+/// The number of entries to give a table of capacity `full`. Hashes do not spread evenly: the margin is four
+/// standard deviations, and at least a sixteenth for growth.
 fn comfortable(full: usize) -> usize {
     (full - (full / 16).max(4 * full.isqrt()).min(full / 2)).max(1)
 }
@@ -51,14 +51,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn tables_are_well_filled_at_any_size() {
-        assert_eq!(Plan::new(0), Plan { shards: 16, used: 16, capacity: 0 });
+    fn tables_take_about_21_bytes_per_entry_at_any_size() {
+        assert_eq!(TablePlan::new(0), TablePlan { shards: 16, used: 16, capacity: 0 });
         for entries in (100_000..20_000_000).step_by(77_777) {
-            let Plan { shards, used, capacity } = Plan::new(entries);
+            let TablePlan { shards, used, capacity } = TablePlan::new(entries);
             assert!(shards.is_power_of_two() && used <= shards, "{entries}");
             let buckets = used * capacity / 7 * 8;
             let bytes = (buckets * 17 + shards * 128) as f64 / entries as f64;
-            assert!((19.4..23.0).contains(&bytes), "{bytes} bytes an entry for {entries}");
+            assert!((19.4..23.0).contains(&bytes), "{bytes} bytes per entry for {entries}");
             assert!(used * comfortable(capacity) >= entries);
         }
     }

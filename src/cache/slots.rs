@@ -8,15 +8,15 @@ use hashbrown::HashMap;
 use super::Collection;
 use crate::domain::name::{CollectionName, RegionName};
 
-/// What a node has under a collection's name.
+/// The state of a collection on a node.
 #[derive(Debug, Clone, Default)]
 pub enum Slot {
-    /// The catalog names no such collection.
+    /// The catalog has no such collection.
     #[default]
     Unknown,
-    /// Named, and not loaded yet.
+    /// The catalog has it and it is not loaded yet.
     Loading,
-    /// Served in these regions, not in this one.
+    /// These regions serve it, not this one.
     OtherRegion(Arc<[RegionName]>),
     /// Ready to be read.
     Loaded(Arc<Collection>),
@@ -32,13 +32,13 @@ impl Cache {
         Self::default()
     }
 
-    /// What stands under `name`.
+    /// The slot of `name`.
     pub fn collection(&self, name: &str) -> Slot {
         self.0.load().get(name).cloned().unwrap_or_default()
     }
 
-    /// Puts `slot` under `name`. Whoever reads the collection that stood there before goes on with
-    /// it until they let go. [`Slot::Unknown`] is the same as [`Cache::remove`].
+    /// Replaces the slot of `name`. A reader of the previous collection keeps it until it is done.
+    /// [`Slot::Unknown`] is the same as [`Cache::remove`].
     #[expect(clippy::needless_pass_by_value, reason = "the caller hands the collection over")]
     pub fn replace(&self, name: &CollectionName, slot: Slot) {
         if matches!(slot, Slot::Unknown) {
@@ -51,7 +51,7 @@ impl Cache {
         });
     }
 
-    /// Forgets `name`.
+    /// Removes the slot of `name`.
     pub fn remove(&self, name: &str) {
         self.0.rcu(|slots| {
             let mut slots = HashMap::clone(slots);
@@ -73,7 +73,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn slots_come_and_go() {
+    fn slots_are_replaced_and_removed() {
         let cache = Cache::new();
         let name = CollectionName::new("customer").unwrap();
         assert!(matches!(cache.collection("customer"), Slot::Unknown));

@@ -4,15 +4,15 @@ use std::hash::{BuildHasherDefault, Hasher};
 
 use dashmap::{DashMap, SharedValue};
 
-use super::plan::Plan;
+use super::plan::TablePlan;
 
 /// The place of a value in a table: its hash, with the shard's number written into it.
 pub(super) type Place = u64;
 
-/// Bits that a shard's own table takes from the top of a hash; the shard's number stands below.
+/// Bits that a shard's own table uses from the top of a hash; the shard's number is below them.
 const TAG_BITS: u32 = 7;
-/// Most entries that are written under one lock: readers of the shard wait for some microseconds, and a
-/// writer that loses its core there is rare.
+/// Most entries that are written under one lock: readers of the shard wait a few microseconds, and a writer is
+/// rarely preempted there.
 const WRITES_MAX: usize = 64;
 
 /// A hash is its own hash.
@@ -35,7 +35,7 @@ impl Hasher for PassThrough {
 
 pub(super) type Hashed = BuildHasherDefault<PassThrough>;
 
-/// Entries of 16 bytes: a place and what stands there.
+/// Entries of 16 bytes: a place and its value.
 #[derive(Debug)]
 pub(super) struct Table {
     map: DashMap<Place, u64, Hashed>,
@@ -44,9 +44,9 @@ pub(super) struct Table {
 }
 
 impl Table {
-    /// A table with room for `entries`.
+    /// A table with capacity for `entries`.
     pub(super) fn new(entries: usize) -> Self {
-        let plan = Plan::new(entries);
+        let plan = TablePlan::new(entries);
         let map = DashMap::with_capacity_and_hasher_and_shard_amount(0, Hashed::default(), plan.shards);
         for shard in &map.shards()[..plan.used] {
             shard.write().reserve(plan.capacity, |entry| entry.0);
@@ -70,13 +70,13 @@ impl Table {
         self.map.determine_shard(place as usize)
     }
 
-    /// What stands at `place`.
+    /// The value at `place`.
     pub(super) fn get(&self, place: Place) -> Option<u64> {
         self.map.get(&place).map(|entry| *entry)
     }
 
-    /// Puts what stands at each place: `None` removes. The writes are sorted by [`Table::order`],
-    /// with one for a place.
+    /// Writes the value of each place; `None` removes it. The writes are sorted by [`Table::order`], one per
+    /// place.
     pub(super) fn write(&self, writes: &[(Place, Option<u64>)]) {
         for group in writes.chunk_by(|a, b| self.shard(a.0) == self.shard(b.0)) {
             for group in group.chunks(WRITES_MAX) {
@@ -123,7 +123,7 @@ impl Table {
         }
     }
 
-    /// Gives back room that building turned out not to need.
+    /// Frees capacity that building did not need.
     pub(super) fn shrink(&self) {
         for shard in self.map.shards() {
             let mut shard = shard.write();
@@ -134,7 +134,7 @@ impl Table {
         }
     }
 
-    /// Memory that it holds, in bytes.
+    /// Its memory in bytes.
     pub(super) fn memory(&self) -> usize {
         let shards = self.map.shards();
         // One byte of control per bucket, and one group of 16 more per table.
@@ -142,7 +142,7 @@ impl Table {
     }
 }
 
-/// Entries grouped by shard, in memory that is used again.
+/// Entries grouped by shard, in reusable buffers.
 #[derive(Debug, Default)]
 pub(super) struct Scratch {
     entries: Vec<(Place, u64)>,

@@ -1,4 +1,4 @@
-//! When a sync is due: pure, from its schedule and what is known of its last run.
+//! When a sync is due: a pure function of its schedule and its last runs.
 
 use std::time::Duration;
 
@@ -10,29 +10,29 @@ use crate::domain::run::{RunRecord, RunStatus};
 
 /// First delay before a failed run is tried again; it doubles.
 const RETRY_FIRST: Duration = Duration::from_secs(10);
-/// Longest such delay for a schedule that names no interval.
+/// Longest such delay for a schedule without an interval.
 const RETRY_LONGEST: Duration = Duration::from_hours(1);
 
-/// What is known of a sync's runs.
+/// A summary of a sync's last runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct History {
-    /// Start of the last run, whoever ran it.
+    /// Start of the last run, on any process.
     pub last_started: Option<DateTime<Utc>>,
-    /// Start of the last run that came to a result: announced, unchanged or held.
+    /// Start of the last run with a result: announced, unchanged or held.
     pub last_good_started: Option<DateTime<Utc>>,
     /// End of the last run.
     pub last_finished: Option<DateTime<Utc>>,
-    /// Runs in a row, up to the last, that came to no result: failed, killed, cancelled.
+    /// Consecutive runs without a result, up to the last one: failed, killed, cancelled.
     pub failures: u32,
-    /// Whether trying again is useless until something is configured anew.
+    /// Whether a retry is useless until the configuration changes.
     pub is_hopeless: bool,
 }
 
 impl History {
-    /// From the last runs of a sync, newest first.
+    /// Summarizes the last runs of a sync, newest first.
     pub fn of(runs: &[RunRecord], is_hopeless: bool) -> Self {
         use RunStatus::{Announced, Held, Unchanged};
-        // A run under way has no result yet; its lease keeps it from being run twice.
+        // A run in progress has no result yet; its lease prevents a second one.
         let runs: Vec<&RunRecord> = runs.iter().filter(|run| !run.status.is_open()).collect();
         let good = runs.iter().position(|run| matches!(run.status, Announced | Held | Unchanged));
         Self {
@@ -63,7 +63,7 @@ pub fn next(schedule: &Schedule, history: &History) -> Option<DateTime<Utc>> {
         let doubled = RETRY_FIRST.saturating_mul(1 << (history.failures - 1).min(20));
         add(history.last_finished.unwrap_or(last_started), doubled.min(longest))
     });
-    // A run without a result is made up for, whatever the schedule: its tick was not used.
+    // A run without a result did not use up its tick, so another run makes up for it.
     Some(match (retry, schedule) {
         (None, _) => regular,
         (Some(retry), Schedule::Every(_)) => retry,
@@ -77,7 +77,7 @@ fn tick(schedule: &Schedule, moment: DateTime<Utc>) -> Option<DateTime<Utc>> {
         Schedule::Manual => None,
         Schedule::Every(interval) => Some(add(moment, *interval)),
         Schedule::Cron { expression, timezone } => {
-            // As configuration checked it.
+            // The configuration has checked the expression.
             let parser = CronParser::builder().seconds(Seconds::Optional).year(Year::Disallowed).build();
             let cron = parser.parse(expression).ok()?;
             let local = moment.with_timezone(timezone);
@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn manual_is_never_due() {
+    fn a_manual_sync_is_never_due() {
         assert_eq!(next(&Schedule::Manual, &History::default()), None);
         assert_eq!(next(&Schedule::Manual, &ran("2026-01-01T00:00:00Z", "2026-01-01T00:04:00Z", 3)), None);
     }
@@ -139,10 +139,10 @@ mod tests {
     }
 
     #[test]
-    fn missed_ticks_are_one_run() {
+    fn missed_ticks_become_one_run() {
         let schedule = cron("*/5 * * * *", chrono_tz::UTC);
         let history = ran("2026-01-01T00:00:00Z", "2026-01-01T00:00:01Z", 0);
-        // However late it is now, the next tick after the last start is what is due.
+        // At any later time the first tick after the last start is due.
         assert_eq!(next(&schedule, &history), Some(at("2026-01-01T00:05:00Z")));
     }
 
@@ -179,7 +179,7 @@ mod tests {
                 [run("2026-01-02T03:00:00Z", status), run("2026-01-01T03:00:00Z", RunStatus::Announced)];
             let history = History::of(&runs, false);
             assert_eq!(next(&nightly, &history), Some(at("2026-01-02T03:00:15Z")), "{status}");
-            // What only another configuration mends waits for the next tick.
+            // A failure that only another configuration can mend waits for the next tick.
             let history = History::of(&runs, true);
             assert_eq!(next(&nightly, &history), Some(at("2026-01-03T03:00:00Z")), "{status}");
         }

@@ -1,4 +1,4 @@
-//! When a sync is due: schedules, missed ticks, retries; and the loop that starts runs.
+//! Schedules: when a sync is due, missed ticks, retries, and the loops that start runs.
 
 mod due;
 mod schedule;

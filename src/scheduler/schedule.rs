@@ -5,9 +5,9 @@ use std::time::Duration;
 /// When a sync runs by itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Schedule {
-    /// Only when an operator asks.
+    /// Never; only an operator starts a run.
     Manual,
-    /// Every so often, counted from the start of the last run.
+    /// At this interval, from the start of the last run.
     Every(Duration),
     /// By a cron expression in a time zone.
     Cron {

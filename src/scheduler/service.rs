@@ -1,4 +1,4 @@
-//! The scheduler service: one loop a sync, a bound on runs at once, reloadable.
+//! The scheduler: one loop per sync, a limit on concurrent runs, and reloads.
 
 use std::{sync::Arc, time::Duration};
 
@@ -17,26 +17,26 @@ use crate::{
     support::{clock::Clock, shutdown::Shutdown},
 };
 
-/// Longest sleep before the clock and the last run are looked at again: clocks may be set, and
-/// another process may have run the sync.
-const LOOK_AGAIN: Duration = Duration::from_secs(30);
-/// Longest delay before a sync whose lease is held elsewhere, or whose metadata is down, is looked at
-/// again. A holder that died is waited for no longer than its lease lasts.
-const HELD_ELSEWHERE: Duration = Duration::from_secs(5);
-/// Shortest delay before a lease that is about to end is asked for again.
-const LEASE_ENDS: Duration = Duration::from_millis(250);
-/// Delay before a paused sync whose run is due is looked at again: how late a resumed one may begin.
-const PAUSED: Duration = Duration::from_secs(2);
+/// Longest sleep before the clock and the last run are checked again: the clock may be set, and another
+/// process may run the sync.
+const SLEEP_MAX: Duration = Duration::from_secs(30);
+/// Longest delay before the next attempt while the lease is held elsewhere or metadata is down. The lease of a
+/// dead holder is acquired as soon as it expires.
+const RETRY_DELAY_MAX: Duration = Duration::from_secs(5);
+/// Shortest delay before a lease that is about to expire is requested again.
+const RETRY_DELAY_MIN: Duration = Duration::from_millis(250);
+/// Poll interval of a paused sync whose run is due: a resumed sync starts at most this late.
+const PAUSE_POLL_INTERVAL: Duration = Duration::from_secs(2);
 
-/// Last runs of a sync from which the next is judged: delays stop doubling long before.
-const RUNS_LOOKED_AT: usize = 24;
+/// Latest runs of a sync that decide when the next is due: delays stop doubling long before.
+const HISTORY_MAX: usize = 24;
 
 /// A sync with its source and schedule.
 #[derive(Clone)]
 pub struct ScheduledSync {
     /// The sync.
     pub spec: SyncSpec,
-    /// Where its rows come from.
+    /// The source of its rows.
     pub source: Source,
     /// When it runs.
     pub schedule: Schedule,
@@ -46,28 +46,28 @@ pub struct ScheduledSync {
 /// elsewhere is neither.
 pub type OnEnded = Arc<dyn Fn(Result<&RunOutcome, &engine::Error>) + Send + Sync>;
 
-/// Runs syncs when they are due.
+/// Runs each sync when it is due.
 pub struct Scheduler {
-    /// Runs them.
+    /// Runs syncs.
     pub engine: Engine,
-    /// Knows when they last ran.
+    /// Stores when they last ran.
     pub metadata: Metadata,
-    /// The time.
+    /// The clock.
     pub clock: Clock,
-    /// The syncs; a new value replaces all; runs under way end as they began.
+    /// The syncs. A new value replaces all; runs in progress continue with the old one.
     pub syncs: watch::Receiver<Arc<Vec<ScheduledSync>>>,
-    /// Runs at once, at most.
+    /// Most concurrent runs.
     pub max_concurrent_runs: usize,
     /// Told how runs ended.
     pub on_ended: OnEnded,
 }
 
 impl Scheduler {
-    /// Runs until `shutdown`; runs under way are then cancelled.
+    /// Runs until `shutdown`, which also cancels runs in progress.
     pub async fn run(mut self, shutdown: Shutdown) {
         let permits = Arc::new(Semaphore::new(self.max_concurrent_runs));
-        // Loops of an earlier configuration that end with the run they are in. They hold up nobody:
-        // the lease keeps a sync's old and new loop apart.
+        // Loops of an earlier configuration, which end after their run in progress. The lease keeps the old and
+        // the new loop of a sync from running at the same time.
         let mut ending = JoinSet::new();
         loop {
             let syncs = self.syncs.borrow_and_update().clone();
@@ -105,9 +105,9 @@ impl Scheduler {
     }
 }
 
-/// When to ask again for a lease that lasts so long unless its holder renews it.
-fn look_again_in(expires_in: Duration) -> Duration {
-    expires_in.clamp(LEASE_ENDS, HELD_ELSEWHERE)
+/// The delay before the next attempt to acquire a lease that expires in `expires_in` unless it is renewed.
+fn retry_delay(expires_in: Duration) -> Duration {
+    expires_in.clamp(RETRY_DELAY_MIN, RETRY_DELAY_MAX)
 }
 
 struct SyncLoop {
@@ -117,9 +117,9 @@ struct SyncLoop {
     clock: Clock,
     permits: Arc<Semaphore>,
     on_ended: OnEnded,
-    /// No new run; one under way may end.
+    /// Start no new run; a run in progress continues.
     retire: Shutdown,
-    /// Runs under way are cancelled.
+    /// Cancel the run in progress.
     shutdown: Shutdown,
 }
 
@@ -130,7 +130,7 @@ impl SyncLoop {
         loop {
             let Some(wait) = self.due_in(is_hopeless).await else { return };
             if !wait.is_zero() {
-                if self.sleep(wait.min(LOOK_AGAIN)).await {
+                if self.sleep(wait.min(SLEEP_MAX)).await {
                     continue;
                 }
                 return;
@@ -143,12 +143,12 @@ impl SyncLoop {
             if self.retire.is_cancelled() {
                 return;
             }
-            // The turn may have come late: another process may have run the sync meanwhile.
+            // Another process may have run the sync while this one waited for its permit.
             if self.due_in(is_hopeless).await.is_none_or(|wait| !wait.is_zero()) {
                 continue;
             }
             let ran = self.run_once(&mut is_hopeless).await;
-            // Nobody waits for a turn that is not used.
+            // Release the permit before sleeping.
             drop(permit);
             if let Err(delay) = ran
                 && !self.sleep(delay).await
@@ -158,7 +158,7 @@ impl SyncLoop {
         }
     }
 
-    /// Changed serving settings need no run. What fails here is announced by the next one.
+    /// Announces changed serving settings, which need no run. After a failure the next run announces them.
     async fn announce_settings(&self) {
         let spec = &self.sync.spec;
         match self.engine.announce_settings(spec).await {
@@ -170,25 +170,25 @@ impl SyncLoop {
         }
     }
 
-    /// How long until the next run is due, or may be; `None` when only an operator starts one.
+    /// The time until the next run is due, or must be checked again; `None` when only an operator starts one.
     async fn due_in(&self, is_hopeless: bool) -> Option<Duration> {
         self.try_due_in(is_hopeless).await.unwrap_or_else(|error| {
             warn!(sync = %self.sync.spec.collection, %error, "no sync starts without metadata");
-            Some(HELD_ELSEWHERE)
+            Some(RETRY_DELAY_MAX)
         })
     }
 
     async fn try_due_in(&self, is_hopeless: bool) -> Result<Option<Duration>, metadata::Error> {
         let name = &self.sync.spec.collection;
-        let runs = self.metadata.runs(Some(name), RUNS_LOOKED_AT).await?;
+        let runs = self.metadata.runs(Some(name), HISTORY_MAX).await?;
         let due = due::next(&self.sync.schedule, &History::of(&runs, is_hopeless));
         let wait = due.map(|due| (due - self.clock.now()).to_std().unwrap_or_default());
-        // While it is paused, ticks are missed; they run once when it is resumed.
+        // A paused sync misses its ticks; it runs once when it is resumed.
         let is_paused = wait.is_some_and(|wait| wait.is_zero()) && self.is_paused().await?;
-        Ok(if is_paused { Some(PAUSED) } else { wait })
+        Ok(if is_paused { Some(PAUSE_POLL_INTERVAL) } else { wait })
     }
 
-    /// Whether the sync is paused; no longer when the rollback behind it was killed before it was announced.
+    /// Whether the sync is paused. The pause of a rollback that was killed before its announcement ends here.
     async fn is_paused(&self) -> Result<bool, metadata::Error> {
         let name = &self.sync.spec.collection;
         match self.metadata.pause(name).await? {
@@ -197,15 +197,15 @@ impl SyncLoop {
             Some(_) => {
                 if let Err(error) = self.engine.reconcile_rollback(name).await {
                     let code = error.code();
-                    warn!(sync = %name, code, %error, "it is not known whether a rollback was announced");
+                    warn!(sync = %name, code, %error, "a pending rollback could not be reconciled");
                 }
                 Ok(self.metadata.pause(name).await?.is_some())
             }
         }
     }
 
-    /// One run, or the delay before the next try when none could begin; notes whether it failed for what
-    /// only configuration mends.
+    /// Runs the sync once; the error is the delay before the next attempt when no run could begin. Sets
+    /// `is_hopeless` when only another configuration can help.
     async fn run_once(&self, is_hopeless: &mut bool) -> Result<(), Duration> {
         let (spec, source) = (&self.sync.spec, &self.sync.source);
         let request = RunRequest {
@@ -218,17 +218,17 @@ impl SyncLoop {
                 *is_hopeless = ended.kind == Some(ErrorKind::Invalid);
                 Ok(())
             }
-            Err(engine::Error::LeaseHeld { expires_in, .. }) => Err(look_again_in(expires_in)),
-            Err(engine::Error::Paused { .. }) => Err(HELD_ELSEWHERE),
+            Err(engine::Error::LeaseHeld { expires_in, .. }) => Err(retry_delay(expires_in)),
+            Err(engine::Error::Paused { .. }) => Err(RETRY_DELAY_MAX),
             Err(error) => {
                 error!(sync = %spec.collection, code = error.code(), %error, "no run could begin");
                 (self.on_ended)(Err(&error));
-                Err(HELD_ELSEWHERE)
+                Err(RETRY_DELAY_MAX)
             }
         }
     }
 
-    /// Sleeps; whether there is a reason to go on.
+    /// Sleeps, and returns whether the loop continues.
     async fn sleep(&self, duration: Duration) -> bool {
         tokio::select! {
             () = tokio::time::sleep(duration) => true,
@@ -243,10 +243,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_dead_holder_is_waited_for_until_its_lease_ends_and_no_longer() {
+    fn a_held_lease_is_requested_again_when_it_expires_and_within_bounds() {
         let seconds = Duration::from_secs;
-        assert_eq!(look_again_in(seconds(15)), seconds(5), "a living one renews it");
-        assert_eq!(look_again_in(seconds(2)), seconds(2));
-        assert_eq!(look_again_in(Duration::ZERO), LEASE_ENDS, "the database is not asked without a pause");
+        assert_eq!(retry_delay(seconds(15)), seconds(5), "a living holder renews it");
+        assert_eq!(retry_delay(seconds(2)), seconds(2));
+        assert_eq!(retry_delay(Duration::ZERO), RETRY_DELAY_MIN, "metadata is not polled without a delay");
     }
 }

@@ -1,11 +1,11 @@
-//! Waiting times that double, with jitter, up to a bound.
+//! Exponential backoff with jitter.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 use xxhash_rust::xxh3::xxh3_64;
 
-/// Doubling waiting times between `first` and `longest`.
+/// Delays that double from `first` to `longest`.
 #[derive(Debug, Clone)]
 pub struct Backoff {
     first: Duration,
@@ -15,14 +15,14 @@ pub struct Backoff {
 }
 
 impl Backoff {
-    /// Begins at `first`; never waits longer than `longest`.
+    /// The first delay is at most `first`; no delay exceeds `longest`.
     pub fn new(first: Duration, longest: Duration) -> Self {
         Self { first, longest, attempts: 0, began: Instant::now() }
     }
 
-    /// The next waiting time: the doubled one, less a part of up to a half, so that many waiters do
-    /// not come back at once. The part hangs on the nanoseconds since the beginning, which no two
-    /// waiters share; under a simulated clock it is the same each time.
+    /// The next delay: the doubled one, minus a jitter of up to a half, so that many clients do not retry at the
+    /// same moment. The jitter is derived from the nanoseconds since the backoff began; under a simulated
+    /// clock it is deterministic.
     pub fn next_delay(&mut self) -> Duration {
         let full =
             self.first.saturating_mul(1_u32.checked_shl(self.attempts).unwrap_or(u32::MAX)).min(self.longest);

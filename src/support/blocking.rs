@@ -1,15 +1,19 @@
-//! Work that blocks: files, and what takes a processor for long.
+//! Blocking work: file I/O, and computations that occupy a processor for long.
+//!
+//! The executor is not injected but follows from the runtime. There are twenty call sites in functions of
+//! `store`, `disk`, `catalog` and `replica`, most of them free of a shared handle; a parameter would cost more
+//! code than this file has.
 
 use tokio::{
     runtime::{Handle, RuntimeFlavor},
     task::{spawn_blocking, yield_now},
 };
 
-/// Runs `work` on the threads that may block and returns what it returned; `None` when the runtime is
-/// ending. A panic goes on in the caller.
+/// Runs `work` on the blocking threads of the runtime and returns its result; `None` when the runtime is
+/// shutting down. A panic of `work` continues in the caller.
 ///
-/// A runtime of one thread has it done by that thread, between two other tasks: then everything happens
-/// in an order that follows from the program alone, which is what simulations are made of.
+/// A single-threaded runtime runs `work` in place, between two other tasks. The order of events then depends on
+/// the program alone, which simulations need.
 pub async fn run<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
     if Handle::current().runtime_flavor() == RuntimeFlavor::CurrentThread {
         yield_now().await;

@@ -1,4 +1,4 @@
-//! The wall clock, passed in so that tests can set it.
+//! The wall clock, injected so that tests can set it.
 
 use std::sync::{
     Arc,
@@ -7,7 +7,7 @@ use std::sync::{
 
 use chrono::{DateTime, SubsecRound, Utc};
 
-/// Where the time comes from. Cheap to clone.
+/// A wall clock. Cheap to clone.
 #[derive(Debug, Clone, Default)]
 pub struct Clock(Source);
 
@@ -19,20 +19,20 @@ enum Source {
 }
 
 impl Clock {
-    /// A clock that stands at `now` until [`Clock::set`] moves it; for tests.
+    /// A clock that stays at `now` until [`Clock::set`] moves it; for tests.
     pub fn fixed(now: DateTime<Utc>) -> Self {
         Self(Source::Fixed(Arc::new(AtomicI64::new(now.timestamp_micros()))))
     }
 
-    /// Moves a fixed clock and all its clones; a system clock stays as it is.
+    /// Sets a fixed clock and all its clones; has no effect on the system clock.
     pub fn set(&self, now: DateTime<Utc>) {
         if let Source::Fixed(micros) = &self.0 {
             micros.store(now.timestamp_micros(), Ordering::Relaxed);
         }
     }
 
-    /// The present moment, to the microsecond (what Postgres keeps).
-    #[expect(clippy::disallowed_methods, reason = "the one place where the system's time is read")]
+    /// The current time, to the microsecond (the precision of Postgres).
+    #[expect(clippy::disallowed_methods, reason = "the only place that reads the system's time")]
     pub fn now(&self) -> DateTime<Utc> {
         match &self.0 {
             Source::System => Utc::now().trunc_subsecs(6),
