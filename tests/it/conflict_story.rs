@@ -1,5 +1,5 @@
-//! Contested index values over several runs: every record that is served claims its values, also
-//! one that stays without a row (kept, cleared, carried), and the run counts what the node counts.
+//! Contested index values over several runs. Every served record claims its values, also one that stays without
+//! a row (kept, cleared, or kept on rejection), and run and node count the same conflicts.
 
 use larder::{domain::run::RunStatus, engine::RunOutcome};
 use tempfile::TempDir;
@@ -34,14 +34,14 @@ async fn node(on_delete: &str) -> Node {
 }
 
 /// The keys that a run lists as losers, in order.
-fn losers(ended: &RunOutcome) -> Vec<&str> {
-    let conflicts = ended.rejected.iter().filter(|row| row.reason == "index_conflict");
+fn losers(outcome: &RunOutcome) -> Vec<&str> {
+    let conflicts = outcome.rejected.iter().filter(|row| row.reason == "index_conflict");
     let mut keys: Vec<&str> = conflicts.filter_map(|row| row.primary_key.as_deref()).collect();
     keys.sort_unstable();
     keys
 }
 
-/// What the node's own metric says.
+/// The conflicts in the node's metric.
 async fn counted_by_the_node(node: &Node) -> u64 {
     let mut client = Client::connect(node.server().admin_address()).await;
     let answer = client.ask("GET", "/metrics", "").await;
@@ -49,7 +49,7 @@ async fn counted_by_the_node(node: &Node) -> u64 {
     line.rsplit(' ').next().unwrap().parse().unwrap()
 }
 
-/// Runs the sync; run, listing and node agree on who loses.
+/// Runs the sync and checks that run, listing and node agree on the losers.
 async fn sync_expecting(node: &Node, status: RunStatus, expected: &[&str]) {
     let ended = node.sync_with("person", true).await;
     assert_eq!(ended.record.status, status);
@@ -64,34 +64,34 @@ async fn sync_expecting(node: &Node, status: RunStatus, expected: &[&str]) {
     soon("the node's count", agreed).await;
 }
 
-async fn a_record_without_a_row_claims_on(on_delete: &str) {
+async fn a_record_without_a_row_keeps_its_claims(on_delete: &str) {
     let node = node(on_delete).await;
     sync_expecting(&node, RunStatus::Announced, &["2"]).await;
     node.warehouse.execute("delete from people where id = 2").await;
     sync_expecting(&node, RunStatus::Announced, &["2"]).await;
     sync_expecting(&node, RunStatus::Unchanged, &["2"]).await;
-    // The one that has left holds a value, too, when its key is the lowest.
+    // A retained record also holds a value when its key is the lowest.
     node.warehouse.execute("insert into people values (3, 'a@x', 'Cy', '[]')").await;
     sync_expecting(&node, RunStatus::Announced, &["2", "3"]).await;
     node.warehouse.execute("update people set email = 'other@x' where id = 1").await;
     sync_expecting(&node, RunStatus::Announced, &["3"]).await;
-    // A new base copies what has left, and counts it as before.
+    // A new base copies retained records and counts them as before.
     let text = sections(on_delete) + NEW_INDEX;
     node.configure(&text);
     sync_expecting(&node, RunStatus::Announced, &["3"]).await;
-    // Whoever takes over deletes what left earlier.
+    // A changed `on_delete` removes records that left earlier.
     node.configure(&text.replace(on_delete, "delete"));
     sync_expecting(&node, RunStatus::Announced, &[]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_kept_record_claims_on() {
-    a_record_without_a_row_claims_on("keep").await;
+async fn a_kept_record_keeps_its_claims() {
+    a_record_without_a_row_keeps_its_claims("keep").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_cleared_record_claims_on() {
-    a_record_without_a_row_claims_on("clear").await;
+async fn a_cleared_record_keeps_its_claims() {
+    a_record_without_a_row_keeps_its_claims("clear").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -103,10 +103,10 @@ async fn a_deleted_record_claims_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_rejected_row_leaves_its_record_with_its_claims() {
+async fn the_record_of_a_rejected_row_keeps_its_claims() {
     let node = node("delete").await;
     sync_expecting(&node, RunStatus::Announced, &["2"]).await;
-    // The row is broken and claims another value: what is served claims as before.
+    // The row is broken and claims another value: the served record claims as before.
     node.warehouse.execute("update people set tags = '[', email = 'd@x' where id = 2").await;
     sync_expecting(&node, RunStatus::Unchanged, &["2"]).await;
     // The same in a new base.
@@ -117,7 +117,7 @@ async fn a_rejected_row_leaves_its_record_with_its_claims() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn twins_claim_what_is_served_and_not_what_their_rows_say() {
+async fn rows_of_a_duplicate_key_claim_nothing_and_their_served_record_keeps_its_claims() {
     let directory = TempDir::new().unwrap();
     let warehouse = Warehouse::sqlite(directory.path());
     warehouse

@@ -1,8 +1,8 @@
-//! `kill -9` at random moments of syncs, while rows change: whatever is served afterwards is one
-//! state of the warehouse, whole, that a run had announced, and never an older one than before.
+//! `kill -9` at random moments of syncs, while rows change. Afterwards the node serves one complete state of the
+//! warehouse that a run had announced, and never an older one than before.
 //!
-//! Every state of the warehouse has a generation number. The table `whole` has it in every row. In
-//! `part` a tenth of the rows has it, so that changes are small and pile up, and one row's key.
+//! Every state of the warehouse has a generation number. In the table `whole` every row has it. In `part` a tenth of
+//! the rows has it, so that changes are small and accumulate, and so has one row's key, the guest's.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -26,9 +26,9 @@ use crate::support::{
 };
 
 const COLLECTIONS: [&str; 2] = ["whole", "part"];
-/// Rows of each table, the guest not counted.
+/// Rows of each table, without the guest.
 const ROWS: i64 = 30;
-/// Keys of guests begin here: of all of them only the newest generation's is in `part`.
+/// The first key of guests. Only the guest of the newest generation is in `part`.
 const GUESTS: i64 = 1_000_000;
 /// Time between two generations.
 const GENERATION: Duration = Duration::from_millis(20);
@@ -36,7 +36,7 @@ const GENERATION: Duration = Duration::from_millis(20);
 const SERVER_KILLS: u64 = 10;
 const COMMAND_KILLS: u64 = 14;
 
-/// Made from nine generations: each row of `part` has had its turn.
+/// The state after nine generations: each row of `part` was updated once.
 const TABLES: &str = "
     create table whole (id integer primary key, seen integer, payload text);
     create table part (id integer primary key, seen integer, payload text);
@@ -59,7 +59,7 @@ fn sections(schedule: &str) -> String {
     format!("[sources.warehouse]\ntype = \"sqlite\"\npath = \"warehouse.db\"\n{whole}{part}")
 }
 
-/// What row `id` of `collection` says in a generation.
+/// The value of row `id` of `collection` in a generation.
 fn expected(collection: &str, id: i64, generation: i64) -> i64 {
     match collection {
         "whole" => generation,
@@ -68,7 +68,7 @@ fn expected(collection: &str, id: i64, generation: i64) -> i64 {
     }
 }
 
-/// Random numbers that a seed repeats.
+/// Random numbers that a seed determines.
 struct Dice(u64);
 
 impl Dice {
@@ -78,7 +78,7 @@ impl Dice {
         Self(seed)
     }
 
-    /// Below `bound`, by splitmix64.
+    /// A number below `bound`, by splitmix64.
     fn below(&mut self, bound: u64) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -88,23 +88,23 @@ impl Dice {
 }
 
 /// When a process is killed.
-enum Aim {
+enum KillMoment {
     After(Duration),
-    /// This many files and directories more are in the store.
+    /// When the store has this many more files and directories.
     Objects(usize),
 }
 
-impl Aim {
-    fn roll(dice: &mut Dice, longest_ms: u64) -> Self {
+impl KillMoment {
+    fn choose(dice: &mut Dice, longest_ms: u64) -> Self {
         match dice.below(2) {
             0 => Self::After(Duration::from_millis(dice.below(longest_ms))),
-            // A run with its announcement leaves about eight traces.
+            // A run with its announcement creates about eight.
             _ => Self::Objects(1 + dice.below(8) as usize),
         }
     }
 }
 
-/// Files and directories below `path`, temporary ones too.
+/// Files and directories below `path`, temporary ones included.
 fn count(path: &Path) -> usize {
     let entries = std::fs::read_dir(path).into_iter().flatten().flatten();
     entries.map(|entry| 1 + if entry.path().is_dir() { count(&entry.path()) } else { 0 }).sum()
@@ -151,8 +151,8 @@ impl Trial {
         self.writing.take().unwrap().await.unwrap();
     }
 
-    /// A record by itself is whole, from the warehouse, and never older than it was. What it says.
-    fn judge(&mut self, collection: &'static str, id: i64, answer: &Answer) -> Option<i64> {
+    /// Checks that a record is complete, from the warehouse, and not older than before; returns its value.
+    fn check_record(&mut self, collection: &'static str, id: i64, answer: &Answer) -> Option<i64> {
         if answer.status == 404 && answer.code() != "record_not_found" {
             let served = self.versions.keys().any(|(known, _)| *known == collection);
             assert!(!served, "{collection} is gone: {answer:?}");
@@ -173,16 +173,16 @@ impl Trial {
         Some(seen)
     }
 
-    /// Reads a record at random.
-    async fn glance(&mut self, server: &Process) {
+    /// Reads a random record.
+    async fn read_one(&mut self, server: &Process) {
         let collection = COLLECTIONS[self.dice.below(2) as usize];
         let id = 1 + self.dice.below(ROWS as u64).cast_signed();
         let answer = server.get(&self.key, collection, id).await;
-        self.judge(collection, id, &answer);
+        self.check_record(collection, id, &answer);
     }
 
-    /// Reads all of a collection: its version, and the generation when all records are of one.
-    async fn sweep(&mut self, server: &Process, collection: &'static str) -> Option<(u64, Option<i64>)> {
+    /// Reads a whole collection: its version, and its generation when all records are of one.
+    async fn read_all(&mut self, server: &Process, collection: &'static str) -> Option<(u64, Option<i64>)> {
         let mut client = Client::connect(server.public().unwrap()).await;
         let bearer = format!("Authorization: Bearer {}\r\n", self.key);
         let mut seen = BTreeMap::new();
@@ -190,7 +190,7 @@ impl Trial {
         for id in 1..=ROWS {
             let target = format!("/v1/collections/{collection}/records/id/{id}");
             let answer = client.ask("GET", target, &bearer).await;
-            seen.insert(id, self.judge(collection, id, &answer)?);
+            seen.insert(id, self.check_record(collection, id, &answer)?);
             versions.insert(version(&answer));
         }
         let newest = *seen.values().max().unwrap();
@@ -200,7 +200,7 @@ impl Trial {
                 let target = format!("/v1/collections/part/records/id/{id}");
                 let answer = client.ask("GET", target, &bearer).await;
                 versions.insert(version(&answer));
-                if self.judge(collection, id, &answer).is_some() != stands {
+                if self.check_record(collection, id, &answer).is_some() != stands {
                     return Some((*versions.last().unwrap(), None));
                 }
             }
@@ -210,8 +210,8 @@ impl Trial {
         Some((*versions.last().unwrap(), generation))
     }
 
-    /// A version is of one generation for ever, and a later one's is not older.
-    fn note(&mut self, collection: &'static str, version: u64, generation: i64) {
+    /// Checks that a version always has one generation, and that a later version has no older one.
+    fn check_version(&mut self, collection: &'static str, version: u64, generation: i64) {
         let before = self.versions.insert((collection, version), generation);
         assert!(before.is_none_or(|before| before == generation), "{collection} {version}: {before:?}");
         let mut of_one = self.versions.iter().filter(|((name, _), _)| *name == collection);
@@ -219,22 +219,22 @@ impl Trial {
         assert_eq!(of_one.next_back().unwrap().0.1, version, "an older version came back");
     }
 
-    /// Kills `process` when its moment has come, unless it ended before; reads meanwhile.
-    async fn kill_at(&mut self, aim: Aim, mut process: Process, server: Option<&Process>) {
+    /// Kills `process` at its moment, unless it ended before; reads meanwhile.
+    async fn kill_at(&mut self, moment: KillMoment, mut process: Process, server: Option<&Process>) {
         let (store, began) = (self.deployment.path("store"), Instant::now());
         let before = count(&store);
         let mut look = interval(Duration::from_millis(1));
         let mut is_ready = server.is_some();
-        let has_come = || match aim {
-            Aim::After(delay) => began.elapsed() >= delay,
-            Aim::Objects(more) => count(&store) >= before + more,
+        let is_due = || match moment {
+            KillMoment::After(delay) => began.elapsed() >= delay,
+            KillMoment::Objects(more) => count(&store) >= before + more,
         };
         let bound = Duration::from_secs(20);
-        while process.is_running() && !has_come() {
+        while process.is_running() && !is_due() {
             look.tick().await;
             assert!(began.elapsed() < bound, "the moment never comes: {}", process.log());
             if is_ready {
-                self.glance(server.unwrap_or(&process)).await;
+                self.read_one(server.unwrap_or(&process)).await;
             } else if process.public().is_some() {
                 is_ready = process.ask("/readyz").await.status == 200;
             }
@@ -242,11 +242,11 @@ impl Trial {
         process.kill();
     }
 
-    /// Runs and catalog tell one story, and nothing is open.
-    async fn check_books(&self) {
+    /// Checks that runs and catalog agree and that no run is open.
+    async fn check_runs_and_catalog(&self) {
         let runs = self.node.runs().await;
         let of = |run: &Value| runs.iter().find(|known| known["id"] == *run);
-        // The run that first brought each version; upkeep announces a version again.
+        // The run that introduced each version; compaction announces a version again.
         let mut first: BTreeMap<(&str, u64), Value> = BTreeMap::new();
         let mut newest: BTreeMap<&str, u64> = BTreeMap::new();
         for document in self.deployment.catalog() {
@@ -262,7 +262,7 @@ impl Trial {
             }
         }
         for ((name, version), run) in &first {
-            let run = of(run).unwrap_or_else(|| panic!("{name} {version} was announced by nobody"));
+            let run = of(run).unwrap_or_else(|| panic!("{name} {version} was announced by no run"));
             assert_eq!(
                 (run["status"].as_str(), run["version"].as_u64()),
                 (Some("announced"), Some(*version))
@@ -282,7 +282,7 @@ impl Trial {
     }
 }
 
-/// Makes generations until it is told to stop.
+/// Writes generations until `stop`.
 async fn write(path: std::path::PathBuf, written: Arc<AtomicI64>, stop: Shutdown) {
     let options = SqliteConnectOptions::new().filename(path).busy_timeout(Duration::from_secs(20));
     let mut connection = SqliteConnection::connect_with(&options).await.unwrap();
@@ -310,27 +310,27 @@ fn open_runs(runs: &[Value]) -> BTreeSet<String> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_killed_server_comes_back_with_what_was_announced() {
+async fn a_killed_server_restarts_with_the_announced_version() {
     let mut trial = Trial::start("every 1s").await;
     for round in 0..SERVER_KILLS {
         let server = trial.node.spawn(&["serve"]);
-        let aim = Aim::roll(&mut trial.dice, 1500);
-        trial.kill_at(aim, server, None).await;
+        let moment = KillMoment::choose(&mut trial.dice, 1500);
+        trial.kill_at(moment, server, None).await;
 
-        // Without the role that syncs nothing moves.
+        // A node without the publisher role runs no sync.
         let replica = trial.node.serve_with(&[("LARDER_ROLES", "replica")]).await;
         for collection in COLLECTIONS {
             let Some(announced) = trial.deployment.announced(collection) else { continue };
-            let (version, generation) = trial.sweep(&replica, collection).await.unwrap();
+            let (version, generation) = trial.read_all(&replica, collection).await.unwrap();
             assert_eq!(version, announced, "{collection} in round {round}");
-            let generation = generation.unwrap_or_else(|| panic!("a mixture in round {round}"));
-            trial.note(collection, version, generation);
+            let generation = generation.unwrap_or_else(|| panic!("several generations in round {round}"));
+            trial.check_version(collection, version, generation);
         }
         replica.kill();
     }
     let left_open = open_runs(&trial.node.runs().await);
     let mut server = trial.node.serve().await;
-    until("settling of killed runs", async || {
+    until("reconciled runs", async || {
         assert!(server.is_running());
         left_open.is_disjoint(&open_runs(&trial.node.runs().await)).then_some(())
     })
@@ -340,11 +340,11 @@ async fn a_killed_server_comes_back_with_what_was_announced() {
     for collection in COLLECTIONS {
         trial.node.output(&["sync", collection]).await;
     }
-    trial.check_books().await;
+    trial.check_runs_and_catalog().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_killed_command_changes_nothing_or_all() {
+async fn a_killed_sync_command_changes_nothing_or_everything() {
     let mut trial = Trial::start("manual").await;
     let server = trial.node.serve().await;
     let began = Instant::now();
@@ -355,12 +355,12 @@ async fn a_killed_command_changes_nothing_or_all() {
     for round in 0..COMMAND_KILLS {
         let collection = COLLECTIONS[trial.dice.below(2) as usize];
         let command = trial.node.spawn(&["sync", collection]);
-        let aim = Aim::roll(&mut trial.dice, usual_ms);
-        trial.kill_at(aim, command, Some(&server)).await;
+        let moment = KillMoment::choose(&mut trial.dice, usual_ms);
+        trial.kill_at(moment, command, Some(&server)).await;
         for collection in COLLECTIONS {
-            // The server may be applying what was announced a moment ago.
+            // The server may still be applying the last announcement.
             let (version, generation) = until("one generation", async || {
-                let (version, generation) = trial.sweep(&server, collection).await?;
+                let (version, generation) = trial.read_all(&server, collection).await?;
                 Some((version, generation?))
             })
             .await;
@@ -368,7 +368,7 @@ async fn a_killed_command_changes_nothing_or_all() {
                 version <= trial.deployment.announced(collection).unwrap(),
                 "{collection} in round {round}"
             );
-            trial.note(collection, version, generation);
+            trial.check_version(collection, version, generation);
         }
     }
     trial.stop_writing().await;
@@ -377,12 +377,12 @@ async fn a_killed_command_changes_nothing_or_all() {
         trial.node.output(&["sync", collection]).await;
         let announced = trial.deployment.announced(collection).unwrap();
         let (version, generation) = until("the newest generation", async || {
-            let (version, generation) = trial.sweep(&server, collection).await?;
+            let (version, generation) = trial.read_all(&server, collection).await?;
             (version == announced).then_some((version, generation?))
         })
         .await;
         assert_eq!(generation, newest);
-        trial.note(collection, version, generation);
+        trial.check_version(collection, version, generation);
     }
-    trial.check_books().await;
+    trial.check_runs_and_catalog().await;
 }

@@ -38,7 +38,7 @@ async fn open_run(node: &NodeDirectory) -> Value {
         .await
 }
 
-/// Every version of every collection comes once, in order: nobody forked, nothing was lost.
+/// Checks that the versions of every collection rise by one: no fork, no lost version.
 fn check_catalog(deployment: &Deployment) -> BTreeMap<String, u64> {
     let mut newest = BTreeMap::new();
     for (at, document) in deployment.catalog().iter().enumerate() {
@@ -55,7 +55,7 @@ fn check_catalog(deployment: &Deployment) -> BTreeMap<String, u64> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn of_two_commands_for_one_sync_the_second_follows_the_first() {
+async fn the_second_of_two_commands_for_one_sync_follows_the_first() {
     let (deployment, database, books) =
         (Deployment::new(), Postgres::database().await, Postgres::database().await);
     database.execute(ROWS).await;
@@ -69,7 +69,7 @@ async fn of_two_commands_for_one_sync_the_second_follows_the_first() {
     let first = node.spawn(&["sync", "person", "--json"]);
     let run = open_run(&node).await;
     let second = node.spawn(&["sync", "person", "--json"]);
-    // It looks at the run again and again; nobody else asks for a run by its id.
+    // It polls the run by its id, which no other process does.
     until("following", async || {
         let following = "select 1 from pg_stat_activity where datname = current_database() \
              and query like 'select id, sync, %from runs where id = $1%'";
@@ -80,15 +80,15 @@ async fn of_two_commands_for_one_sync_the_second_follows_the_first() {
     for process in [first, second] {
         let done = process.wait().await;
         assert_eq!(done.code, Some(0), "{done:?}");
-        let told: Value = serde_json::from_str(&done.stdout).unwrap();
-        assert_eq!((&told["id"], told["status"].as_str()), (&run["id"], Some("announced")));
+        let printed: Value = serde_json::from_str(&done.stdout).unwrap();
+        assert_eq!((&printed["id"], printed["status"].as_str()), (&run["id"], Some("announced")));
     }
     assert_eq!(node.runs().await.len(), 1);
     assert_eq!(check_catalog(&deployment)["person"], 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn commands_for_different_syncs_cost_each_other_nothing() {
+async fn commands_for_different_syncs_do_not_disturb_each_other() {
     let deployment = Deployment::new();
     deployment.execute("warehouse.db", ROWS).await;
     let syncs = ["one", "two", "three"];
@@ -98,7 +98,7 @@ async fn commands_for_different_syncs_cost_each_other_nothing() {
             .execute("warehouse.db", &format!("update people set name = 'Ann {round}' where id = 1"))
             .await;
         let mut processes = Vec::from(syncs.map(|sync| node.spawn(&["sync", sync])));
-        // Keys go through the same documents.
+        // Keys are announced in the same documents.
         processes.push(node.spawn(&["keys", "create", "--name", "test", "--all-collections"]));
         for process in processes {
             let done = process.wait().await;
@@ -113,7 +113,7 @@ async fn commands_for_different_syncs_cost_each_other_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn two_nodes_share_the_work_and_one_takes_over_from_a_killed_one() {
+async fn two_nodes_share_syncs_and_one_takes_over_from_the_killed_one() {
     let (deployment, database) = (Deployment::new(), Postgres::database().await);
     database.execute(ROWS).await;
     let sections = sections(&postgres(&database), "every 1s", &["person"]);
@@ -137,7 +137,7 @@ async fn two_nodes_share_the_work_and_one_takes_over_from_a_killed_one() {
         assert!(time(&pair[1], "finished_at") <= time(&pair[0], "started_at"), "runs overlap: {pair:?}");
     }
 
-    // The holder dies in the middle of a run.
+    // The lease holder is killed during a run.
     let locked = database.lock("people").await;
     let run = open_run(node).await;
     let holder =
@@ -161,7 +161,7 @@ async fn two_nodes_share_the_work_and_one_takes_over_from_a_killed_one() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_second_server_of_one_directory_is_refused_and_harms_nobody() {
+async fn a_second_server_of_one_directory_is_refused() {
     let deployment = Deployment::new();
     deployment.execute("warehouse.db", ROWS).await;
     let node = deployment.node("data", &sections(SQLITE, "manual", &["person"]));
@@ -174,14 +174,14 @@ async fn a_second_server_of_one_directory_is_refused_and_harms_nobody() {
     assert!(done.stderr.contains(directory.to_str().unwrap()), "{done:?}");
     assert!(done.stderr.contains(&format!("(process {})", first.id())), "{done:?}");
     assert_eq!(first.get(&key, "person", 1).await.status, 200);
-    // Killed, the first frees the directory at once.
+    // The directory is free as soon as the first is killed.
     first.kill();
     let second = node.serve().await;
     assert_eq!(second.get(&key, "person", 1).await.status, 200);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_killed_command_that_nobody_repeats_is_settled_by_the_server() {
+async fn a_server_reconciles_the_run_of_a_killed_command() {
     let (deployment, database) = (Deployment::new(), Postgres::database().await);
     database.execute(ROWS).await;
     let node = deployment.node("data", &sections(&postgres(&database), "manual", &["person"]));
@@ -191,7 +191,7 @@ async fn a_killed_command_that_nobody_repeats_is_settled_by_the_server() {
     command.kill();
     drop(locked);
     let _server = node.serve().await;
-    until("settling", async || {
+    until("a reconciled run", async || {
         let runs = node.runs().await;
         let known = runs.iter().find(|known| known["id"] == run["id"]).unwrap();
         (known["status"] == "interrupted" && known["finished_at"].is_string()).then_some(())
@@ -200,7 +200,7 @@ async fn a_killed_command_that_nobody_repeats_is_settled_by_the_server() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_run_that_waited_for_its_turn_is_not_run_again_after_another_process_ran_it() {
+async fn a_run_that_waited_for_its_permit_is_skipped_after_another_process_ran_it() {
     let (deployment, database) = (Deployment::new(), Postgres::database().await);
     let mut text = vec![postgres(&database), "[engine]\nmax_concurrent_runs = 1\n".to_owned()];
     let mut locks = BTreeMap::new();
@@ -214,13 +214,13 @@ async fn a_run_that_waited_for_its_turn_is_not_run_again_after_another_process_r
     }
     let node = deployment.node("data", &text.concat());
     let _server = node.serve().await;
-    // One has the only turn, the others wait for it.
+    // One run has the only permit, the others wait for it.
     let first = open_run(&node).await;
     let waiting = ["one", "two"].into_iter().find(|sync| first["sync"] != *sync).unwrap();
     locks.remove(waiting);
     node.output(&["sync", waiting]).await;
     drop(locks);
-    // Turns are taken in order: before the clock's second run, everybody had one.
+    // Permits are granted in order: before the second run of `clock` every sync had one.
     let runs_of = async |sync: &str| {
         let runs = node.runs().await;
         runs.iter().filter(|run| run["sync"] == sync && run["finished_at"].is_string()).count()

@@ -1,4 +1,4 @@
-//! The bucket of a simulated world: what stands in it, and what its replica in another region shows.
+//! The simulated bucket: its objects, and its copy in another region.
 
 use std::{collections::BTreeMap, fmt};
 
@@ -6,7 +6,7 @@ use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use object_store::{Error, ObjectMeta, Result, path::Path};
 
-use super::{chance::Chance, fate::Fate, hub::Who};
+use super::{chance::Chance, hub::Who, outcome::RequestOutcome};
 
 /// A request to the store.
 #[derive(Debug, Clone)]
@@ -17,7 +17,7 @@ pub(super) enum Request {
     Delete { path: String },
 }
 
-/// What the store answers.
+/// An answer of the store.
 #[derive(Debug)]
 pub(super) enum Answer {
     Done,
@@ -25,26 +25,26 @@ pub(super) enum Answer {
     Listed(Vec<ObjectMeta>),
 }
 
-/// One state of an object; the last one is in force.
+/// One state of an object; the last one is current.
 #[derive(Debug, Clone)]
 struct Write {
-    /// `None`: it was deleted.
+    /// `None` for a delete.
     bytes: Option<Bytes>,
     etag: String,
     modified: DateTime<Utc>,
-    /// When the other region sees it.
+    /// When it is visible in the other region.
     seen_from_ms: u64,
 }
 
 /// See the module.
 #[derive(Debug, Default)]
 pub(super) struct Bucket {
-    /// A creation overwrites what is there.
-    is_careless: bool,
+    /// A creation overwrites an object.
+    overwrites_creations: bool,
     objects: BTreeMap<String, Vec<Write>>,
     writes: u64,
-    /// From when on the other region sees at once.
-    settled_from_ms: Option<u64>,
+    /// From then on the other region has no lag.
+    no_lag_from_ms: Option<u64>,
 }
 
 impl Request {
@@ -69,7 +69,7 @@ impl Request {
         }
     }
 
-    /// The path without what is random in it.
+    /// The path without its random part.
     pub(super) fn stable_path(&self) -> &str {
         let path = self.path();
         if path.starts_with("keys/") { path.split('-').next().unwrap_or(path) } else { path }
@@ -93,45 +93,45 @@ impl fmt::Display for Answer {
 }
 
 impl Bucket {
-    pub(super) fn new(is_careless: bool) -> Self {
-        Self { is_careless, ..Self::default() }
+    pub(super) fn new(overwrites_creations: bool) -> Self {
+        Self { overwrites_creations, ..Self::default() }
     }
 
-    /// From `now_ms` on the other region has all.
-    pub(super) fn settle(&mut self, now_ms: u64) {
-        self.settled_from_ms = Some(now_ms);
+    /// From `now_ms` on the other region has no lag.
+    pub(super) fn end_lag(&mut self, now_ms: u64) {
+        self.no_lag_from_ms = Some(now_ms);
     }
 
-    /// The object in force.
+    /// The current object.
     pub(super) fn object(&self, path: &str) -> Option<&Bytes> {
         self.objects.get(path)?.last()?.bytes.as_ref()
     }
 
-    /// What stood there before the last write.
+    /// The object before the last write.
     pub(super) fn before(&self, path: &str) -> Option<&Bytes> {
         self.objects.get(path)?.iter().rev().nth(1)?.bytes.as_ref()
     }
 
-    /// When an object that was just deleted was written first: whoever lists objects may have seen it
+    /// When an object that was just deleted was first written. A process that lists objects may have seen it
     /// before it was written again.
     pub(super) fn first_written(&self, path: &str) -> Option<DateTime<Utc>> {
         let writes = self.objects.get(path)?.iter().rev().skip(1);
         writes.take_while(|write| write.bytes.is_some()).last().map(|write| write.modified)
     }
 
-    /// Does what is asked.
+    /// Carries out a request.
     pub(super) fn carry_out(
         &mut self,
         who: Who,
         request: &Request,
-        fate: Fate,
+        outcome: RequestOutcome,
         now_ms: u64,
         wall: DateTime<Utc>,
         chance: &mut Chance,
     ) -> Result<Answer> {
         match request {
             Request::Put { path, is_creation: true, .. }
-                if self.object(path).is_some() && !self.is_careless =>
+                if self.object(path).is_some() && !self.overwrites_creations =>
             {
                 Err(Error::AlreadyExists { path: path.clone(), source: "it is there".into() })
             }
@@ -147,14 +147,14 @@ impl Bucket {
                 Ok(Answer::Done)
             }
             Request::Get { path, unless } => {
-                let back = usize::from(fate == Fate::Stale);
+                let back = usize::from(outcome == RequestOutcome::Stale);
                 let Some(write) = self.seen(who, path, now_ms, back) else { return Err(missing(path)) };
                 if unless.as_ref() == Some(&write.etag) {
                     return Err(Error::NotModified { path: path.clone(), source: "it is the same".into() });
                 }
                 let Some(bytes) = write.bytes.clone() else { return Err(missing(path)) };
                 let meta = meta(path, write, bytes.len());
-                Ok(Answer::Found { meta, bytes: damaged(bytes, fate, chance) })
+                Ok(Answer::Found { meta, bytes: damaged(bytes, outcome, chance) })
             }
             Request::List { prefix } => {
                 let under = self.objects.range(format!("{prefix}/")..format!("{prefix}0"));
@@ -186,11 +186,11 @@ impl Bucket {
         writes.push(Write { bytes, etag: self.writes.to_string(), modified: wall, seen_from_ms });
     }
 
-    /// What `who` sees of an object, or of one of its states before that. Replicas with an odd
-    /// number read in the other region.
+    /// The state of an object that `who` sees, or the one that is `back` states older. Replicas with an odd number
+    /// read in the other region.
     fn seen(&self, who: Who, path: &str, now_ms: u64, back: usize) -> Option<&Write> {
-        let is_settled = self.settled_from_ms.is_some_and(|from| now_ms >= from);
-        let is_far = matches!(who, Who::Replica(number) if number % 2 == 1) && !is_settled;
+        let has_no_lag = self.no_lag_from_ms.is_some_and(|from| now_ms >= from);
+        let is_far = matches!(who, Who::Replica(number) if number % 2 == 1) && !has_no_lag;
         let mut seen =
             self.objects.get(path)?.iter().rev().filter(|write| !is_far || write.seen_from_ms <= now_ms);
         let newest = seen.next()?;
@@ -212,15 +212,15 @@ fn meta(path: &str, write: &Write, size: usize) -> ObjectMeta {
     }
 }
 
-fn damaged(bytes: Bytes, fate: Fate, chance: &mut Chance) -> Bytes {
-    match fate {
-        Fate::Corrupt if !bytes.is_empty() => {
+fn damaged(bytes: Bytes, outcome: RequestOutcome, chance: &mut Chance) -> Bytes {
+    match outcome {
+        RequestOutcome::Corrupt if !bytes.is_empty() => {
             let mut bytes = bytes.to_vec();
             let at = chance.within(0, bytes.len() as u64 - 1) as usize;
             bytes[at] ^= 1 << chance.within(0, 7);
             bytes.into()
         }
-        Fate::Truncate => bytes.slice(..bytes.len() / 2),
+        RequestOutcome::Truncate => bytes.slice(..bytes.len() / 2),
         _ => bytes,
     }
 }

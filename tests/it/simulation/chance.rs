@@ -1,13 +1,13 @@
-//! Everything that is left to chance, out of one number.
+//! Random numbers that follow from the seed.
 
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-/// Random numbers (`SplitMix64`) that follow from where they are asked for.
+/// Random numbers (`SplitMix64`) that follow from the place that requests them.
 #[derive(Debug, Clone)]
 pub(super) struct Chance(u64);
 
 impl Chance {
-    /// The numbers of `place` in the world of `seed`. They do not depend on what was asked before.
+    /// The numbers of `place` in the simulation of `seed`. They do not depend on earlier requests.
     pub(super) fn at(seed: u64, place: u64) -> Self {
         let mut chance = Self(seed ^ place.rotate_left(32));
         Self(chance.next() ^ place)
@@ -43,7 +43,7 @@ impl Chance {
     }
 }
 
-/// A place for [`Chance::at`], out of texts.
+/// A place for [`Chance::at`], made of texts.
 pub(super) fn place(texts: &[&str]) -> u64 {
     texts.iter().fold(0, |hash, text| xxh3_64_with_seed(text.as_bytes(), hash))
 }

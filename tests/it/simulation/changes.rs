@@ -1,4 +1,4 @@
-//! The changes that publishers make: to collections as the sync engine makes them, and to keys.
+//! The changes of publishers: to collections, like the sync engine's, and to keys.
 
 use std::{sync::Arc, time::Duration};
 
@@ -25,14 +25,14 @@ use tokio::time::sleep;
 use super::{
     chance::Chance,
     content::{self, Changes, Model, Rows},
-    oracle::KEEP_VERSIONS,
     publisher::{Life, deployment},
+    reference::KEEP_VERSIONS,
 };
 
 /// The answer to an announcement; `None` when there was nothing to announce.
-pub(super) type Outcome = Result<Option<Result<Announced, AnnounceError>>, Error>;
+pub(super) type AnnounceAnswer = Result<Option<Result<Announced, AnnounceError>>, Error>;
 
-/// What happens to a collection.
+/// A change of a collection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Step {
     Change,
@@ -45,29 +45,33 @@ enum Step {
     Remove,
 }
 
-/// A manifest in the making.
-struct Making<'a> {
+/// A manifest to be published.
+struct Draft<'a> {
     name: &'a CollectionName,
     run_id: RunId,
     began: DateTime<Utc>,
-    /// What it is made from.
+    /// The manifest that it is made from.
     base: Option<(CollectionEntry, Arc<Model>)>,
-    /// Segments that stay, with what they say.
+    /// Number of segments of `base` that stay.
     kept: usize,
-    /// A segment to be written.
+    /// A new segment.
     new: Option<(SegmentKind, Changes)>,
     rows: Rows,
     version: u64,
     fingerprint_seed: u64,
     serving: ServingSettings,
     data_as_of: DateTime<Utc>,
-    /// It is announced only then, when somebody approves of it.
+    /// It is held this long until it is approved.
     held_ms: Option<u64>,
 }
 
 impl Life<'_> {
-    /// One change of a collection, made from what the catalog names now.
-    pub(super) async fn change_collection(&self, name: &CollectionName, chance: &mut Chance) -> Outcome {
+    /// Makes one change of a collection, from its announced manifest.
+    pub(super) async fn change_collection(
+        &self,
+        name: &CollectionName,
+        chance: &mut Chance,
+    ) -> AnnounceAnswer {
         let began = self.hub.clock.now();
         let newest = self.store.newest(Some(deployment(self.hub.seed))).await?;
         let entry = newest.as_ref().and_then(|newest| newest.collections.get(name)).cloned();
@@ -75,7 +79,7 @@ impl Life<'_> {
         let Some(entry) = entry else {
             let rows = content::rows(chance);
             let dropped = newest.as_ref().and_then(|newest| newest.dropped.get(name));
-            let making = Making {
+            let draft = Draft {
                 name,
                 run_id,
                 began,
@@ -89,15 +93,15 @@ impl Life<'_> {
                 data_as_of: began,
                 held_ms: None,
             };
-            return self.make(making).await;
+            return self.make(draft).await;
         };
-        // Read as an engine reads it; what it stands for is known here.
+        // Read like the engine does; the reference model has its content.
         self.store.manifest(name, &entry).await?;
-        let model = self.hub.state().oracle.models[&entry.sha256].clone();
+        let model = self.hub.state().reference.models[&entry.sha256].clone();
         let step = step(&model, chance);
-        self.hub.tell(|| format!("{step:?} of {name}, from version {}", entry.version));
+        self.hub.trace(|| format!("{step:?} of {name}, from version {}", entry.version));
         let next = entry.version.0 + 1;
-        let mut making = Making {
+        let mut draft = Draft {
             name,
             run_id,
             began,
@@ -114,10 +118,10 @@ impl Life<'_> {
         match step {
             Step::Change => {
                 let changes = content::changes(chance, &model.rows);
-                making.rows = content::applied(&model.rows, &changes);
-                making.new = Some((SegmentKind::Changes, changes));
-                making.version = next;
-                making.data_as_of = began;
+                draft.rows = content::applied(&model.rows, &changes);
+                draft.new = Some((SegmentKind::Changes, changes));
+                draft.version = next;
+                draft.data_as_of = began;
             }
             Step::Confirm => {
                 let (name, version) = (name.clone(), entry.version);
@@ -130,82 +134,82 @@ impl Life<'_> {
                 for changes in &model.segments[bases..] {
                     merged.extend(changes.iter().map(|(key, change)| (*key, *change)));
                 }
-                making.kept = bases;
-                making.new = Some((SegmentKind::Changes, merged));
+                draft.kept = bases;
+                draft.new = Some((SegmentKind::Changes, merged));
             }
             Step::NewBase | Step::Rebuild => {
-                making.kept = 0;
+                draft.kept = 0;
                 if step == Step::Rebuild {
-                    making.rows = content::rows(chance);
-                    making.version = next;
-                    making.data_as_of = began;
+                    draft.rows = content::rows(chance);
+                    draft.version = next;
+                    draft.data_as_of = began;
                 }
-                making.new = Some((SegmentKind::Base, content::whole(&making.rows)));
+                draft.new = Some((SegmentKind::Base, content::whole(&draft.rows)));
             }
-            Step::Settings => making.serving = serving(chance),
-            Step::Rollback => return self.roll_back(making, chance).await,
+            Step::Settings => draft.serving = serving(chance),
+            Step::Rollback => return self.roll_back(draft, chance).await,
             Step::Remove => {
                 let change = Change::Remove { name: name.clone(), from: entry.sha256 };
                 return Ok(Some(self.announce(change).await));
             }
         }
-        self.make(making).await
+        self.make(draft).await
     }
 
-    /// An earlier version's content as a new version.
-    async fn roll_back(&self, mut making: Making<'_>, chance: &mut Chance) -> Outcome {
-        let Some((entry, _)) = making.base.clone() else { return Ok(None) };
-        let earlier = self.hub.state().oracle.earlier(making.name, &entry);
+    /// Announces the content of an earlier version as a new version.
+    async fn roll_back(&self, mut draft: Draft<'_>, chance: &mut Chance) -> AnnounceAnswer {
+        let Some((entry, _)) = draft.base.clone() else { return Ok(None) };
+        let earlier = self.hub.state().reference.earlier(draft.name, &entry);
         if earlier.is_empty() {
             return Ok(None);
         }
         let (to, model) = earlier[chance.within(0, earlier.len() as u64 - 1) as usize].clone();
-        self.store.manifest(making.name, &to).await?;
-        making.kept = model.manifest.segments.len();
-        making.rows.clone_from(&model.rows);
-        making.data_as_of = model.manifest.data_as_of;
-        making.version += 1;
-        making.fingerprint_seed = model.manifest.fingerprint_seed;
+        self.store.manifest(draft.name, &to).await?;
+        draft.kept = model.manifest.segments.len();
+        draft.rows.clone_from(&model.rows);
+        draft.data_as_of = model.manifest.data_as_of;
+        draft.version += 1;
+        draft.fingerprint_seed = model.manifest.fingerprint_seed;
         let from = entry.sha256;
-        self.publish(making, &model, Some(from)).await
+        self.publish(draft, &model, Some(from)).await
     }
 
-    async fn make(&self, making: Making<'_>) -> Outcome {
-        let none = Model::empty(making.name);
-        let base = making.base.clone();
+    async fn make(&self, draft: Draft<'_>) -> AnnounceAnswer {
+        let none = Model::empty(draft.name);
+        let base = draft.base.clone();
         let model = base.as_ref().map_or(&none, |(_, model)| &**model);
-        self.publish(making, model, base.as_ref().map(|(entry, _)| entry.sha256)).await
+        self.publish(draft, model, base.as_ref().map(|(entry, _)| entry.sha256)).await
     }
 
-    /// Publishes and announces; segments come from `model` and are followed by the new one.
-    async fn publish(&self, making: Making<'_>, model: &Model, from: Option<Digest>) -> Outcome {
-        let mut references = model.manifest.segments[..making.kept].to_vec();
-        let mut segments = model.segments[..making.kept].to_vec();
-        if let Some((kind, changes)) = making.new {
-            let draft = SegmentDraft {
-                collection: making.name.clone(),
-                run_id: making.run_id,
+    /// Publishes and announces the kept segments of `model`, followed by the new one.
+    async fn publish(&self, draft: Draft<'_>, model: &Model, from: Option<Digest>) -> AnnounceAnswer {
+        let mut references = model.manifest.segments[..draft.kept].to_vec();
+        let mut segments = model.segments[..draft.kept].to_vec();
+        if let Some((kind, changes)) = draft.new {
+            let segment = SegmentDraft {
+                collection: draft.name.clone(),
+                run_id: draft.run_id,
                 number: 0,
                 rows: changes.len() as u64,
                 deletes: changes.values().filter(|change| change.is_none()).count() as u64,
                 kind,
-                version: Version(making.version),
+                version: Version(draft.version),
             };
-            let file = content::file(making.name, kind, making.fingerprint_seed, &changes);
+            let file = content::file(draft.name, kind, draft.fingerprint_seed, &changes);
             let content = Content::Bytes(file);
-            references.push(publish_segment(&self.store, self.directory, &draft, content).await?);
+            references.push(publish_segment(&self.store, self.directory, &segment, content).await?);
             segments.push(changes);
         }
         let manifest = Manifest {
-            version: Version(making.version),
-            run_id: making.run_id,
-            created_at: making.began,
-            data_as_of: making.data_as_of,
-            fingerprint_seed: making.fingerprint_seed,
-            serving: making.serving,
+            version: Version(draft.version),
+            run_id: draft.run_id,
+            created_at: draft.began,
+            data_as_of: draft.data_as_of,
+            fingerprint_seed: draft.fingerprint_seed,
+            serving: draft.serving,
             segments: references,
-            records: making.rows.len() as u64,
-            ..Model::empty(making.name).manifest
+            records: draft.rows.len() as u64,
+            ..Model::empty(draft.name).manifest
         };
         let (object, sha256) = publish_manifest(&self.store, &manifest).await?;
         let entry = CollectionEntry {
@@ -215,27 +219,27 @@ impl Life<'_> {
             manifest: object,
             sha256,
         };
-        self.hub.state().oracle.made(sha256, Model { manifest, rows: making.rows, segments });
-        if !self.is_young(making.began) {
+        self.hub.state().reference.add_manifest(sha256, Model { manifest, rows: draft.rows, segments });
+        if !self.is_young(draft.began) {
             return Ok(None);
         }
-        let held = making.held_ms.map(|_| entry.manifest.clone());
-        if let (Some(ms), Some(held)) = (making.held_ms, &held) {
-            self.hub.tell(|| format!("{} is held for {ms} ms", making.run_id));
-            self.hub.state().oracle.held.insert(held.clone());
+        let held = draft.held_ms.map(|_| entry.manifest.clone());
+        if let (Some(ms), Some(held)) = (draft.held_ms, &held) {
+            self.hub.trace(|| format!("{} is held for {ms} ms", draft.run_id));
+            self.hub.state().reference.held.insert(held.clone());
             sleep(Duration::from_millis(ms)).await;
         }
         let change =
-            Change::Collection { name: making.name.clone(), from, entry, data_as_of: making.data_as_of };
+            Change::Collection { name: draft.name.clone(), from, entry, data_as_of: draft.data_as_of };
         let answer = self.announce(change).await;
         if let Some(held) = held {
-            self.hub.state().oracle.held.remove(&held);
+            self.hub.state().reference.held.remove(&held);
         }
         Ok(Some(answer))
     }
 
-    /// A key is made or revoked.
-    pub(super) async fn change_keys(&self, chance: &mut Chance) -> Outcome {
+    /// Creates or revokes a key.
+    pub(super) async fn change_keys(&self, chance: &mut Chance) -> AnnounceAnswer {
         let began = self.hub.clock.now();
         let newest: Option<CatalogDocument> = self.store.newest(Some(deployment(self.hub.seed))).await?;
         let present = newest.and_then(|newest| newest.keys);
@@ -251,7 +255,7 @@ impl Life<'_> {
         }
         let document = KeySetDocument::new(set.revision + 1, &keys);
         let reference = publish_key_set(&self.store, &document).await?;
-        self.hub.state().oracle.key_sets.insert(reference.object.clone(), document.into());
+        self.hub.state().reference.key_sets.insert(reference.object.clone(), document.into());
         if !self.is_young(began) {
             return Ok(None);
         }
@@ -267,12 +271,12 @@ fn step(model: &Model, chance: &mut Chance) -> Step {
     steps[chance.weighed(&[45, 10, merge, 7, 6, 8, 10, 5])]
 }
 
-/// How many of the segments are of the base.
+/// The number of base segments.
 fn bases(model: &Model) -> usize {
     model.manifest.segments.iter().filter(|segment| segment.kind == SegmentKind::Base).count()
 }
 
-/// Served everywhere, or in one region.
+/// Serving settings for all regions, or for one.
 fn serving(chance: &mut Chance) -> ServingSettings {
     let region = |name: &str| Some(vec![RegionName::new(name).unwrap()]);
     let regions = match chance.weighed(&[6, 1, 1]) {
@@ -296,7 +300,7 @@ fn key(id: &str) -> KeyEntry {
 }
 
 impl Model {
-    /// A collection without anything.
+    /// A collection without records.
     fn empty(name: &CollectionName) -> Self {
         let manifest = Manifest {
             format: FORMAT,
@@ -319,8 +323,8 @@ impl Model {
     }
 }
 
-impl super::oracle::Oracle {
-    /// Announced manifests of the last versions before `entry`, which may be rolled back to.
+impl super::reference::ReferenceModel {
+    /// Announced manifests of the versions before `entry` that a rollback may restore.
     fn earlier(&self, name: &CollectionName, entry: &CollectionEntry) -> Vec<(CollectionEntry, Arc<Model>)> {
         let entries = self.documents.iter().rev().map_while(|document| document.collections.get(name));
         let recent = entry.version.0.saturating_sub(KEEP_VERSIONS as u64 - 1);

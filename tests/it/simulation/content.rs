@@ -1,4 +1,4 @@
-//! Collections of few records, as the publishers of a simulated world make them.
+//! Collections of few records, as simulated publishers make them.
 
 use std::collections::BTreeMap;
 
@@ -31,7 +31,7 @@ pub(super) struct Row {
 
 /// Records by key.
 pub(super) type Rows = BTreeMap<u8, Row>;
-/// What a segment says: puts and deletes.
+/// The content of a segment: puts and deletes.
 pub(super) type Changes = BTreeMap<u8, Option<Row>>;
 
 /// One announced or announceable state of a collection.
@@ -39,7 +39,7 @@ pub(super) type Changes = BTreeMap<u8, Option<Row>>;
 pub(super) struct Model {
     pub(super) manifest: Manifest,
     pub(super) rows: Rows,
-    /// What each segment of the manifest says.
+    /// The content of each segment of the manifest.
     pub(super) segments: Vec<Changes>,
 }
 
@@ -75,7 +75,7 @@ pub(super) fn applied(rows: &Rows, changes: &Changes) -> Rows {
     rows
 }
 
-/// What a segment of all `rows` says.
+/// The content of a segment with all `rows`.
 pub(super) fn whole(rows: &Rows) -> Changes {
     rows.iter().map(|(key, row)| (*key, Some(*row))).collect()
 }
@@ -128,13 +128,13 @@ pub(super) fn file(collection: &CollectionName, kind: SegmentKind, seed: u64, ch
     file.into()
 }
 
-/// What is wrong with what `cache` serves of a collection that should hold exactly `rows`.
+/// The first difference between the served collection and `rows`.
 pub(super) fn difference(cache: &Cache, name: &CollectionName, rows: &Rows) -> Option<String> {
     let Slot::Loaded(collection) = cache.collection(name.as_str()) else {
         return Some("nothing is served".into());
     };
     let mut found = Vec::new();
-    let mut look = |index: &str, value: &str, expected: Option<String>| {
+    let mut compare = |index: &str, value: &str, expected: Option<String>| {
         let is_right = match (collection.lookup(index, value, &mut found), &expected) {
             (Lookup::Hit { .. }, Some(expected)) => found == expected.as_bytes(),
             (Lookup::Miss, None) => true,
@@ -147,14 +147,14 @@ pub(super) fn difference(cache: &Cache, name: &CollectionName, rows: &Rows) -> O
     };
     for key in 1..=KEYS {
         let expected = rows.get(&key).map(|row| body(key, *row));
-        if let Some(wrong) = look("id", &key.to_string(), expected) {
+        if let Some(wrong) = compare("id", &key.to_string(), expected) {
             return Some(wrong);
         }
     }
     for tag in 0..TAGS {
         let holder = rows.iter().find(|(_, row)| row.tag == tag);
         let expected = holder.map(|(key, row)| body(*key, *row));
-        if let Some(wrong) = look("tag", &format!("t{tag}"), expected) {
+        if let Some(wrong) = compare("tag", &format!("t{tag}"), expected) {
             return Some(wrong);
         }
     }

@@ -1,10 +1,8 @@
-//! The middle of a simulated world: requests on their way to the store, and the order in which they
-//! reach it.
+//! The hub of a simulation: requests on their way to the store, and their order.
 //!
-//! A request does not act when it is made. It waits in a queue under the moment when it is due; one
-//! request is carried out at a time, and time goes on only once everybody has come to rest after it.
-//! What happens to it follows from the seed, who asks, for what, and how often: never from the
-//! order in which threads happened to run.
+//! A request waits in a queue until it is due. One request is carried out at a time, and simulated time advances
+//! only when all tasks are idle after it. The outcome of a request follows from the seed, the process, the
+//! request, and its count, never from the order in which tasks ran.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -23,17 +21,17 @@ use tokio::{
 use super::{
     bucket::{Answer, Bucket, Request},
     chance::{Chance, place},
-    fate::{Fate, delay_ms, fate},
-    oracle::Oracle,
-    world::Origin,
+    outcome::{RequestOutcome, choose_outcome, delay_ms},
+    reference::ReferenceModel,
+    scenario::Scenario,
 };
 
-/// Who asks the store.
+/// A process that sends requests to the store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) enum Who {
     Publisher(u8),
-    /// Who holds the housekeeping lease.
-    Keeper,
+    /// The holder of the housekeeping lease.
+    Housekeeper,
     Replica(u8),
 }
 
@@ -42,7 +40,7 @@ impl Who {
         match self {
             Self::Publisher(number) => ["publisher 0", "publisher 1", "publisher 2"][usize::from(number)],
             Self::Replica(number) => ["replica 0", "replica 1", "replica 2"][usize::from(number)],
-            Self::Keeper => "keeper",
+            Self::Housekeeper => "housekeeper",
         }
     }
 }
@@ -53,15 +51,15 @@ impl fmt::Display for Who {
     }
 }
 
-/// One process of a world.
+/// The state of a process.
 #[derive(Debug, Default)]
 struct Process {
-    /// Which of its lives it is in; requests of earlier ones get no answer.
+    /// The number of its life; requests of earlier lives get no answer.
     life: u32,
-    /// Requests that it still makes before it is killed.
+    /// Requests until it is killed.
     requests_left: Option<u32>,
     killed: Arc<Notify>,
-    /// Until then the store cannot be reached.
+    /// Until then it cannot reach the store.
     cut_off_until_ms: u64,
 }
 
@@ -69,7 +67,7 @@ struct Event {
     who: Who,
     life: u32,
     request: Request,
-    fate: Fate,
+    outcome: RequestOutcome,
     reply: Option<oneshot::Sender<object_store::Result<Answer>>>,
 }
 
@@ -86,17 +84,17 @@ pub(super) struct Hub {
     failed: Notify,
 }
 
-/// What changes in a world.
+/// The state of a simulation.
 pub(super) struct State {
     pub(super) bucket: Bucket,
-    pub(super) oracle: Oracle,
+    pub(super) reference: ReferenceModel,
     processes: BTreeMap<Who, Process>,
     queue: BTreeMap<(u64, u64), Event>,
-    /// How often each was asked for.
-    asked: HashMap<u64, u64>,
-    /// By how much wall time was put forward.
+    /// Counts of equal requests.
+    counts: HashMap<u64, u64>,
+    /// The sum of all jumps of wall time.
     jumped: TimeDelta,
-    /// Percent of requests that meet a fault.
+    /// Percentage of requests with a fault.
     faults: u64,
     is_calm: bool,
     /// Two runs of one seed have the same.
@@ -105,8 +103,8 @@ pub(super) struct State {
 }
 
 impl Hub {
-    pub(super) fn new(Origin { seed, is_traced, is_careless }: Origin) -> Arc<Self> {
-        // Of today, as the files that are written; whole seconds, so that times have texts of one length.
+    pub(super) fn new(Scenario { seed, is_traced, overwrites_creations }: Scenario) -> Arc<Self> {
+        // Today, like the files that are written; whole seconds, so that times have texts of one length.
         let epoch = Clock::default().now().trunc_subsecs(0);
         let faults = Chance::at(seed, place(&["faults"])).weighed(&[1, 2, 2, 1]) as u64 * 12;
         Arc::new(Self {
@@ -116,11 +114,11 @@ impl Hub {
             began: Instant::now(),
             epoch,
             state: Mutex::new(State {
-                bucket: Bucket::new(is_careless),
-                oracle: Oracle::default(),
+                bucket: Bucket::new(overwrites_creations),
+                reference: ReferenceModel::default(),
                 processes: BTreeMap::new(),
                 queue: BTreeMap::new(),
-                asked: HashMap::new(),
+                counts: HashMap::new(),
                 jumped: TimeDelta::zero(),
                 faults,
                 is_calm: false,
@@ -140,7 +138,7 @@ impl Hub {
         self.began.elapsed().as_millis() as u64
     }
 
-    /// Chance for `what` of this world.
+    /// Random numbers for `what`.
     pub(super) fn chance(&self, what: &[&str]) -> Chance {
         Chance::at(self.seed, place(what))
     }
@@ -149,17 +147,17 @@ impl Hub {
         self.clock.set(self.epoch + TimeDelta::milliseconds(self.now_ms().cast_signed()) + state.jumped);
     }
 
-    /// Tells what happens, when somebody wants to know.
-    pub(super) fn tell(&self, text: impl FnOnce() -> String) {
+    /// Prints an event when the simulation is traced.
+    pub(super) fn trace(&self, text: impl FnOnce() -> String) {
         if self.is_traced {
             eprintln!("{:>7} {}", self.now_ms(), text());
         }
     }
 
-    /// Notes that something is as it must never be; the first one ends the world.
+    /// Reports a violation; the first one ends the simulation.
     pub(super) fn fail(&self, what: &str) {
         let at = self.now_ms();
-        self.tell(|| format!("!!! {what}"));
+        self.trace(|| format!("!!! {what}"));
         self.state().violation.get_or_insert_with(|| format!("at {at} ms: {what}"));
         self.failed.notify_one();
     }
@@ -174,7 +172,7 @@ impl Hub {
         }
     }
 
-    /// Checks what `check` finds out.
+    /// Reports a violation that `check` finds.
     pub(super) fn check(&self, check: impl FnOnce(&mut State) -> Result<(), String>) {
         let checked = check(&mut self.state());
         if let Err(violation) = checked {
@@ -182,7 +180,7 @@ impl Hub {
         }
     }
 
-    /// A process begins a life; it may be one that is cut short.
+    /// Begins a life of a process, which may end with a kill.
     pub(super) fn begin_life(&self, who: Who) -> (u32, Arc<Notify>) {
         let mut state = self.state();
         let is_calm = state.is_calm;
@@ -196,21 +194,21 @@ impl Hub {
         (life, Arc::clone(&process.killed))
     }
 
-    /// From now on nothing goes wrong any more, and everything becomes visible everywhere.
-    pub(super) fn calm_down(&self) {
-        self.tell(|| "faults stop".into());
+    /// Stops all faults and lags.
+    pub(super) fn stop_faults(&self) {
+        self.trace(|| "faults stop".into());
         let now = self.now_ms();
         let mut state = self.state();
         state.is_calm = true;
         state.faults = 0;
-        state.bucket.settle(now + 1000);
+        state.bucket.end_lag(now + 1000);
         for process in state.processes.values_mut() {
             process.requests_left = None;
             process.cut_off_until_ms = 0;
         }
     }
 
-    /// `who` cannot reach the store for so long.
+    /// `who` cannot reach the store for `ms` milliseconds.
     pub(super) fn cut_off(&self, who: Who, ms: u64) {
         let until = self.now_ms() + ms;
         let mut state = self.state();
@@ -218,11 +216,11 @@ impl Hub {
             state.processes.entry(who).or_default().cut_off_until_ms = until;
         }
         drop(state);
-        self.tell(|| format!("{who} is cut off for {ms} ms"));
+        self.trace(|| format!("{who} is cut off for {ms} ms"));
     }
 
-    /// Puts wall time forward, as if all machines slept. No write is on its way for hours: then nothing
-    /// happens.
+    /// Advances wall time, as if all machines slept. Returns false, without a jump, when a write would be on its
+    /// way for hours.
     pub(super) fn jump(&self, minutes: i64) -> bool {
         let mut state = self.state();
         let is_writing = state.queue.values().any(|event| event.request.is_write());
@@ -232,11 +230,11 @@ impl Hub {
         state.jumped += TimeDelta::minutes(minutes);
         self.set_clock(&state);
         drop(state);
-        self.tell(|| format!("{minutes} minutes go by"));
+        self.trace(|| format!("{minutes} minutes go by"));
         true
     }
 
-    /// Sends a request and waits for the answer. The dead wait for ever.
+    /// Sends a request and waits for the answer. A killed process waits forever.
     pub(super) async fn ask(&self, who: Who, life: u32, request: Request) -> object_store::Result<Answer> {
         let answer = self.send(who, life, request);
         match answer {
@@ -258,21 +256,25 @@ impl Hub {
         let mut guard = self.state();
         let state = &mut *guard;
         let key = place(&[who.name(), request.verb(), request.stable_path()]);
-        let count = state.asked.entry(key).and_modify(|count| *count += 1).or_insert(0);
+        let count = state.counts.entry(key).and_modify(|count| *count += 1).or_insert(0);
         let key = key.wrapping_add(*count);
         let mut chance = Chance::at(self.seed, key);
         let process = state.processes.entry(who).or_default();
         if process.life != life {
             return None;
         }
-        let mut fate = if chance.is(state.faults) { fate(who, &request, &mut chance) } else { Fate::Done };
+        let mut outcome = if chance.is(state.faults) {
+            choose_outcome(who, &request, &mut chance)
+        } else {
+            RequestOutcome::Done
+        };
         let mut due = now + delay_ms(&request, state.is_calm, &mut chance);
         if process.cut_off_until_ms > now {
-            (fate, due) = (Fate::Fail, now + 50);
+            (outcome, due) = (RequestOutcome::Fail, now + 50);
         }
         let is_killed = process.requests_left.is_some_and(|left| left == 0);
         if is_killed {
-            fate = if chance.is(50) { Fate::LoseAnswer } else { Fate::Fail };
+            outcome = if chance.is(50) { RequestOutcome::LoseAnswer } else { RequestOutcome::Fail };
             process.life += 1;
             process.requests_left = None;
             process.killed.notify_one();
@@ -283,18 +285,23 @@ impl Hub {
         let (reply, answer) = oneshot::channel();
         let mut reply = (!is_killed).then_some(reply);
         let is_earliest = earliest.is_none_or(|earliest| due < earliest);
-        if fate == Fate::Late {
-            // The answer is an error now, and it is done later all the same.
+        if outcome == RequestOutcome::Late {
+            // It fails now and is carried out later.
             let later = due + chance.within(100, 20_000);
-            let failing =
-                Event { who, life, request: request.clone(), fate: Fate::Fail, reply: reply.take() };
+            let failing = Event {
+                who,
+                life,
+                request: request.clone(),
+                outcome: RequestOutcome::Fail,
+                reply: reply.take(),
+            };
             state.queue.insert((due, key), failing);
             due = later;
         }
-        state.queue.insert((due, key), Event { who, life, request, fate, reply });
+        state.queue.insert((due, key), Event { who, life, request, outcome, reply });
         drop(guard);
         if is_killed {
-            self.tell(|| format!("{who} is killed"));
+            self.trace(|| format!("{who} is killed"));
         }
         if is_earliest {
             self.queued.notify_one();
@@ -302,7 +309,7 @@ impl Hub {
         Some(answer)
     }
 
-    /// Carries out requests, for ever.
+    /// Carries out requests, forever.
     pub(super) async fn run(self: Arc<Self>) {
         loop {
             let due = self.state().queue.first_key_value().map(|((due, _), _)| *due);
@@ -315,7 +322,7 @@ impl Hub {
                 },
                 Some(_) => {
                     self.carry_out_first();
-                    // Everybody comes to rest before time goes on.
+                    // All tasks become idle before time advances.
                     sleep(Duration::from_millis(1)).await;
                 }
             }
@@ -328,29 +335,29 @@ impl Hub {
         self.set_clock(&guard);
         let state = &mut *guard;
         let Some(((_, key), event)) = state.queue.pop_first() else { return };
-        let Event { who, life, request, fate, reply } = event;
+        let Event { who, life, request, outcome, reply } = event;
         let mut chance = Chance::at(self.seed, key ^ 1);
         let wall = self.clock.now();
         let mut problem = None;
         let mut carry_out = |state: &mut State| {
-            let answer = state.bucket.carry_out(who, &request, fate, now, wall, &mut chance);
+            let answer = state.bucket.carry_out(who, &request, outcome, now, wall, &mut chance);
             if answer.is_ok() && request.is_write() {
-                let seen = state.oracle.written(&request, &state.bucket, wall);
+                let seen = state.reference.written(&request, &state.bucket, wall);
                 problem = problem.take().or(seen.err());
             }
             answer
         };
-        let answer = match fate {
-            Fate::Fail | Fate::NeverArrives => Err(cut()),
-            Fate::Twice => {
+        let answer = match outcome {
+            RequestOutcome::Fail | RequestOutcome::NeverArrives => Err(cut()),
+            RequestOutcome::Twice => {
                 let _ = carry_out(state);
                 carry_out(state)
             }
-            Fate::LoseAnswer => carry_out(state).and(Err(cut())),
+            RequestOutcome::LoseAnswer => carry_out(state).and(Err(cut())),
             _ => carry_out(state),
         };
-        let told = answer.as_ref().map_or_else(|_| "no".to_owned(), ToString::to_string);
-        state.digest = place(&[&told]) ^ state.digest.rotate_left(5) ^ key ^ now;
+        let text = answer.as_ref().map_or_else(|_| "no".to_owned(), ToString::to_string);
+        state.digest = place(&[&text]) ^ state.digest.rotate_left(5) ^ key ^ now;
         let is_alive = state.processes.get(&who).is_some_and(|process| process.life == life);
         drop(guard);
         if self.is_traced {
@@ -358,17 +365,17 @@ impl Hub {
                 Ok(answer) => answer.to_string(),
                 Err(error) => error.to_string(),
             };
-            self.tell(|| format!("{who}: {request} [{fate:?}] → {answer}"));
+            self.trace(|| format!("{who}: {request} [{outcome:?}] → {answer}"));
         }
         if let Some(problem) = problem {
             self.fail(&problem);
         }
         if let Some(reply) = reply {
-            if matches!(fate, Fate::Hang | Fate::NeverArrives) || !is_alive {
-                // Whoever waits for it gives up on its own.
+            if matches!(outcome, RequestOutcome::Hang | RequestOutcome::NeverArrives) || !is_alive {
+                // The client times out.
                 drop(reply);
             } else {
-                // Who has given up already has no use for it.
+                // A client that timed out does not want it.
                 let _ = reply.send(answer);
             }
         }

@@ -1,27 +1,26 @@
-//! Whole worlds of publishers, an object store and replicas, each made out of one number.
+//! Simulations of publishers, an object store and replicas. One number, the seed, determines each.
 //!
-//! The code under test is the real one: announcer, publishing, retention, replica, cache, segments.
-//! Simulated are the store with its faults, the network, crashes, and time. What must hold at every
-//! step stands in [`oracle`] and [`node`]; how a world must end, in [`world`].
+//! The code under test is the real one: announcer, publishing, retention, replica, cache, segments. The store with
+//! its faults, the network, crashes, and time are simulated. [`reference`] and [`node`] check what must hold at
+//! every step; [`scenario`] checks the end.
 //!
-//! `LARDER_SIM_SEEDS=100000` lives through more worlds; `LARDER_SIM_SEED=123` through one, and
-//! tells what happens in it:
+//! `LARDER_SIM_SEEDS=100000` runs more simulations. `LARDER_SIM_SEED=123` runs one and prints its events:
 //!
 //! ```sh
-//! LARDER_SIM_SEED=123 cargo test --locked --test it simulation::worlds -- --nocapture
+//! LARDER_SIM_SEED=123 cargo test --locked --test it simulation::every -- --nocapture
 //! ```
 
 mod bucket;
 mod chance;
 mod changes;
 mod content;
-mod fate;
 mod hub;
 mod node;
-mod oracle;
+mod outcome;
 mod publisher;
+mod reference;
+mod scenario;
 mod view;
-mod world;
 
 use std::{
     any::Any,
@@ -37,14 +36,14 @@ use std::{
 
 use tempfile::TempDir;
 
-use world::Origin;
+use scenario::Scenario;
 
-/// Worlds that are lived through when nobody says how many.
-const WORLDS: u64 = 10_000;
-/// One in so many worlds is lived through twice.
+/// Simulations to run by default.
+const SIMULATIONS: u64 = 10_000;
+/// One in this many simulations runs twice.
 const REPEATED_ONE_IN: u64 = 100;
 
-/// A directory in memory, where there is one: nothing here is about disks.
+/// A directory in memory, where possible: no simulation is about disks.
 fn directory() -> TempDir {
     let memory = Path::new("/dev/shm");
     if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() }.unwrap()
@@ -54,20 +53,20 @@ fn number(variable: &str) -> Option<u64> {
     env::var(variable).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{variable} is a number")))
 }
 
-fn worlds() -> u64 {
-    number("LARDER_SIM_SEEDS").unwrap_or(WORLDS)
+fn simulations() -> u64 {
+    number("LARDER_SIM_SEEDS").unwrap_or(SIMULATIONS)
 }
 
-fn live(origin: Origin) -> Result<u64, String> {
+fn simulate(scenario: Scenario) -> Result<u64, String> {
     let root = directory();
-    let lived = catch_unwind(AssertUnwindSafe(|| world::run(origin, root.path())));
-    let lived = lived.unwrap_or_else(|panic| Err(format!("panic: {}", text(&*panic))));
-    lived.map_err(|violation| {
-        format!("world {}, {violation}\nsee it with: {}", origin.seed, replay(origin.seed, "worlds"))
+    let ended = catch_unwind(AssertUnwindSafe(|| scenario::run(scenario, root.path())));
+    let ended = ended.unwrap_or_else(|panic| Err(format!("panic: {}", text(&*panic))));
+    ended.map_err(|violation| {
+        format!("simulation {}, {violation}\nsee it with: {}", scenario.seed, replay(scenario.seed, "every"))
     })
 }
 
-/// The command that lives through one world again.
+/// The command that repeats one simulation.
 fn replay(seed: u64, test: &str) -> String {
     format!("LARDER_SIM_SEED={seed} cargo test --locked --test it simulation::{test} -- --nocapture")
 }
@@ -77,11 +76,10 @@ fn text(panic: &(dyn Any + Send)) -> String {
     text.or(panic.downcast_ref::<&str>().copied()).unwrap_or("?").to_owned()
 }
 
-/// Lives through the worlds before `worlds`, or through the one that somebody wants to see, on all
-/// cores, until one fails.
-fn live_through(worlds: u64, live: impl Fn(Origin) -> Result<(), String> + Sync) {
+/// Runs the simulations with the first `count` seeds on all cores until one fails, or the one that is requested.
+fn run_all(count: u64, run: impl Fn(Scenario) -> Result<(), String> + Sync) {
     if let Some(seed) = number("LARDER_SIM_SEED") {
-        return live(Origin { seed, is_traced: true, is_careless: false })
+        return run(Scenario { seed, is_traced: true, overwrites_creations: false })
             .unwrap_or_else(|failure| panic!("{failure}"));
     }
     let (next, failure) = (AtomicU64::new(0), Mutex::new(None));
@@ -90,10 +88,12 @@ fn live_through(worlds: u64, live: impl Fn(Origin) -> Result<(), String> + Sync)
             scope.spawn(|| {
                 loop {
                     let seed = next.fetch_add(1, Ordering::Relaxed);
-                    if seed >= worlds || failure.lock().unwrap().is_some() {
+                    if seed >= count || failure.lock().unwrap().is_some() {
                         return;
                     }
-                    if let Err(violation) = live(Origin { seed, is_traced: false, is_careless: false }) {
+                    if let Err(violation) =
+                        run(Scenario { seed, is_traced: false, overwrites_creations: false })
+                    {
                         failure.lock().unwrap().get_or_insert(violation);
                     }
                 }
@@ -106,28 +106,31 @@ fn live_through(worlds: u64, live: impl Fn(Origin) -> Result<(), String> + Sync)
 }
 
 #[test]
-fn worlds_end_well() {
-    live_through(worlds(), |origin| live(origin).map(drop));
+fn every_simulation_ends_with_all_replicas_up_to_date() {
+    run_all(simulations(), |scenario| simulate(scenario).map(drop));
 }
 
 #[test]
-fn a_world_is_the_same_each_time() {
-    live_through(worlds().div_ceil(REPEATED_ONE_IN), |origin| {
-        let (once, again) = (live(origin)?, live(origin)?);
-        let seed = origin.seed;
-        let failure =
-            || format!("world {seed} is another one each time\nsee it with: {}", replay(seed, "a_world"));
+fn a_simulation_is_the_same_each_time() {
+    run_all(simulations().div_ceil(REPEATED_ONE_IN), |scenario| {
+        let (once, again) = (simulate(scenario)?, simulate(scenario)?);
+        let seed = scenario.seed;
+        let failure = || {
+            format!(
+                "simulation {seed} is not the same each time\nsee it with: {}",
+                replay(seed, "a_simulation")
+            )
+        };
         if once == again { Ok(()) } else { Err(failure()) }
     });
 }
 
-/// What the other tests would say if something were wrong: a store that lets creations overwrite forks the
-/// catalog.
+/// A store that lets creations overwrite objects forks the catalog: the failure that the other tests would report.
 #[test]
-fn a_failure_comes_back_by_the_command_that_it_names() {
-    let fails = |seed| live(Origin { seed, is_traced: false, is_careless: true }).err();
+fn a_failure_is_reproduced_by_the_command_that_it_names() {
+    let fails = |seed| simulate(Scenario { seed, is_traced: false, overwrites_creations: true }).err();
     let (seed, failure) = (0..100).find_map(|seed| Some((seed, fails(seed)?))).unwrap();
     assert!(failure.contains(" was created under "), "{failure}");
-    assert!(failure.ends_with(&replay(seed, "worlds")), "{failure}");
+    assert!(failure.ends_with(&replay(seed, "every")), "{failure}");
     assert_eq!(fails(seed), Some(failure));
 }

@@ -1,4 +1,4 @@
-//! A replica: the real one over the real cache, and a watcher at every door of it.
+//! A replica: the real one with the real cache, and checks of everything that it shows.
 
 use std::{
     collections::BTreeMap,
@@ -38,7 +38,7 @@ pub(super) struct Node {
     hub: Arc<Hub>,
     pub(super) number: u8,
     data_dir: PathBuf,
-    /// Its present life.
+    /// Its current life.
     present: Mutex<Option<Present>>,
 }
 
@@ -48,35 +48,35 @@ struct Present {
     handle: ReplicaHandle,
 }
 
-/// What the last life left on the disk: nothing older is ever shown again.
+/// The state that the last life left on disk. Nothing older may be shown again.
 #[derive(Debug, Default, Clone)]
 struct Floor {
     n: u64,
     revision: u64,
-    /// The documents that brought what was served.
+    /// The documents that introduced the served manifests.
     served: BTreeMap<CollectionName, u64>,
 }
 
-/// How old the data of a version is said to be; the seed tells the lives of a collection apart.
+/// The freshness of each version; the fingerprint seed distinguishes collections of one name.
 type Times = BTreeMap<CollectionName, ((Version, u64), DateTime<Utc>)>;
 
-/// The cache, watched.
+/// The cache, with checks.
 struct Watched {
     hub: Arc<Hub>,
     number: u8,
     cache: Cache,
     target: CacheTarget,
-    /// The documents that brought what was served last.
+    /// The documents that introduced the last served manifests.
     served: Mutex<BTreeMap<CollectionName, u64>>,
 }
 
 impl Watched {
-    /// Compares what is served under `manifest` with what was announced.
+    /// Compares the served records of `manifest` with the announced ones.
     fn check(&self, manifest: &Manifest, how: &str) {
         let (name, version) = (&manifest.collection, manifest.version);
         let who = Who::Replica(self.number);
-        self.hub.tell(|| format!("{who} serves version {version} of {name} ({how})"));
-        let Some((n, model)) = self.hub.state().oracle.announced(manifest.run_id) else {
+        self.hub.trace(|| format!("{who} serves version {version} of {name} ({how})"));
+        let Some((n, model)) = self.hub.state().reference.announced(manifest.run_id) else {
             return self.hub.fail(&format!("{who} serves version {version} of {name}, never announced"));
         };
         if let Some(difference) = difference(&self.cache, name, &model.rows) {
@@ -104,7 +104,7 @@ impl Target for Watched {
         let applied = self.target.apply(Arc::clone(&manifest), segments);
         match &applied {
             Ok(()) => self.check(&manifest, "applied"),
-            // Removed, or served elsewhere, meanwhile; or the base was written anew and is the same.
+            // The collection was removed or moved to another region meanwhile, or its base was rewritten.
             Err(refusal) if matches!(refusal.code, "collection_gone" | "new_base_needed") => {}
             Err(refusal) => self.hub.fail(&format!("changes do not apply: {refusal}")),
         }
@@ -131,7 +131,7 @@ impl Target for Watched {
 
     fn use_keys(&self, keys: &KeySet) {
         let who = Who::Replica(self.number);
-        self.hub.check(|state| state.oracle.keys_in_force(keys).map_err(|why| format!("{who}: {why}")));
+        self.hub.check(|state| state.reference.keys_in_force(keys).map_err(|why| format!("{who}: {why}")));
     }
 
     fn remove(&self, name: &CollectionName) {
@@ -149,14 +149,14 @@ impl Node {
         RegionName::new(if self.number.is_multiple_of(2) { "near" } else { "far" }).unwrap()
     }
 
-    /// Follows for ever, however often it is killed.
+    /// Follows forever, through all kills.
     pub(super) async fn run(self: Arc<Self>) {
         let who = Who::Replica(self.number);
         let mut chance = self.hub.chance(&["starts", &who.to_string()]);
         sleep(Duration::from_millis(chance.within(0, 6_000))).await;
         loop {
             let floor = self.floor();
-            self.hub.tell(|| format!("{who} starts: {floor:?}"));
+            self.hub.trace(|| format!("{who} starts: {floor:?}"));
             let (life, killed) = self.hub.begin_life(who);
             let (replica, watched, handle) = self.open(life, &floor);
             *self.present.lock().unwrap() =
@@ -168,7 +168,7 @@ impl Node {
                 () = self.watch(&handle, &watched.cache, &floor) => {}
             }
             *self.present.lock().unwrap() = None;
-            // What it left to other tasks comes to its end.
+            // Work of the killed life in other tasks ends.
             sleep(Duration::from_millis(chance.within(5, 3_000))).await;
         }
     }
@@ -201,7 +201,7 @@ impl Node {
         (replica, watched, handle)
     }
 
-    /// Looks at all that the replica tells others.
+    /// Checks the published state of the replica.
     async fn watch(&self, handle: &ReplicaHandle, cache: &Cache, floor: &Floor) {
         let who = Who::Replica(self.number);
         let mut applied = handle.status();
@@ -225,26 +225,26 @@ impl Node {
         }
     }
 
-    /// Looks at how old the data is said to be.
+    /// Checks the freshness of the served versions.
     fn watch_times(&self, cache: &Cache, times: &mut Times) {
         let who = Who::Replica(self.number);
         for name in cache.names() {
             let Slot::Loaded(collection) = cache.collection(name.as_str()) else { continue };
             let served = collection.state();
             let (manifest, time) = (&served.manifest, served.data_as_of);
-            // One version may be made twice, when the collection is removed in between.
+            // A version may exist twice when the collection was removed in between.
             let content = (manifest.version, manifest.fingerprint_seed);
             let before = times.insert(name.clone(), (content, time));
             if before.is_some_and(|before| before.0 == content && before.1 > time) {
                 self.hub.fail(&format!("{who}: version {} of {name} has become older", content.0));
             }
-            if before != Some((content, time)) && !self.hub.state().oracle.is_time_of(&name, time) {
+            if before != Some((content, time)) && !self.hub.state().reference.is_time_of(&name, time) {
                 self.hub.fail(&format!("{who}: nobody has seen version {} of {name} at {time}", content.0));
             }
         }
     }
 
-    /// What stands on the disk.
+    /// The state on disk.
     fn floor(&self) -> Floor {
         #[derive(serde::Deserialize)]
         struct Envelope {
@@ -267,10 +267,10 @@ impl Node {
         let Ok(text) = fs::read(self.data_dir.join("state/catalog.json")) else { return Floor::default() };
         let envelope: Envelope = serde_json::from_slice(&text).unwrap();
         let state = envelope.state;
-        let world = self.hub.state();
+        let state_now = self.hub.state();
         let served = state.served.into_iter().filter_map(|(name, served)| {
-            // A collection that is begun anew, or served elsewhere meanwhile, begins anew here too.
-            Some((name, world.oracle.announced(served.run_id)?.0))
+            // A collection that was created again, or moved to another region meanwhile, starts again here.
+            Some((name, state_now.reference.announced(served.run_id)?.0))
         });
         Floor {
             n: state.document.n,
@@ -279,15 +279,15 @@ impl Node {
         }
     }
 
-    /// What is not yet as the newest document wants it.
-    pub(super) fn lacks(&self) -> Option<String> {
+    /// The first difference from the newest document.
+    pub(super) fn missing(&self) -> Option<String> {
         let Some(present) = self.present.lock().unwrap().clone() else { return Some("it is down".into()) };
         let applied: NodeStatus = present.handle.status().borrow().clone();
         let state = self.hub.state();
         if !applied.ready {
             return Some("it is not ready".into());
         }
-        let newest = state.oracle.newest()?;
+        let newest = state.reference.newest()?;
         if applied.catalog != newest.n {
             return Some(format!("it has document {} of {}", applied.catalog, newest.n));
         }
@@ -301,7 +301,7 @@ impl Node {
                 (Slot::OtherRegion(_), false) => None,
                 (Slot::Loaded(collection), true) => {
                     let is_newest = collection.state().manifest.run_id == entry.run_id;
-                    let rows = &state.oracle.models[&entry.sha256].rows;
+                    let rows = &state.reference.models[&entry.sha256].rows;
                     if is_newest {
                         difference(&present.cache, name, rows)
                     } else {

@@ -1,5 +1,5 @@
-//! A publisher: the real announcer, and lanes that make changes as a sync engine does. Leases are
-//! left out: every publisher believes that it holds them all.
+//! A publisher: the real announcer, and lanes that make changes like the sync engine. There are no leases: every
+//! publisher acts as if it held them all.
 
 use std::{
     path::Path,
@@ -28,21 +28,21 @@ use super::{
     view::View,
 };
 
-/// Times that a change is made anew because another one was first.
+/// Attempts of a change that another one preceded.
 const ATTEMPTS_MAX: usize = 3;
-/// A run older than this ends itself.
+/// Longest duration of a run.
 const RUN_AGE_MAX: TimeDelta = TimeDelta::hours(12);
 
 /// A publisher over all its lives.
 pub(super) struct Publisher {
     pub(super) hub: Arc<Hub>,
     pub(super) number: u8,
-    /// Changes still to be made, lane by lane.
+    /// Remaining changes of each lane.
     pub(super) lanes: Vec<(Lane, AtomicU64)>,
     pub(super) directory: SegmentDirectory,
 }
 
-/// What one lane works on.
+/// The subject of a lane's changes.
 #[derive(Debug, Clone)]
 pub(super) enum Lane {
     Collection(CollectionName),
@@ -69,7 +69,7 @@ impl Publisher {
         }
     }
 
-    /// Works until all changes are made, however often it is killed.
+    /// Works until all changes are made, through all kills.
     pub(super) async fn run(self) {
         let who = Who::Publisher(self.number);
         loop {
@@ -82,7 +82,7 @@ impl Publisher {
             }
             let mut chance = self.hub.chance(&["down", &who.to_string(), &life.to_string()]);
             sleep(Duration::from_millis(chance.within(5, 4_000))).await;
-            self.hub.tell(|| format!("{who} starts again"));
+            self.hub.trace(|| format!("{who} starts again"));
         }
     }
 
@@ -93,7 +93,7 @@ impl Publisher {
         let (announcer, handle) = Announcer::with_pace(store.clone(), clock, Some(deployment), pace);
         let life_of = Life { hub: &self.hub, store, directory: &self.directory, announcer: handle };
         if life > 1 {
-            life_of.settle().await;
+            life_of.reconcile().await;
         }
         let lanes = self.lanes.iter().map(|(lane, left)| self.work(&life_of, lane, left, life));
         let shutdown = Shutdown::new();
@@ -101,7 +101,7 @@ impl Publisher {
             join_all(lanes).await;
             shutdown.cancel();
         };
-        // Always in this order: what the announcer says is heard, also just before the end.
+        // In this order: the answer of the announcer is received, also just before the end.
         join(announcer.run(shutdown.clone()), work).await;
     }
 
@@ -123,7 +123,7 @@ impl Publisher {
                     Ok(Some(Err(AnnounceError::Superseded))) => {}
                     Ok(_) => break,
                     Err(error) => {
-                        self.hub.tell(|| format!("publisher {}: gives up: {error}", self.number));
+                        self.hub.trace(|| format!("publisher {}: gives up: {error}", self.number));
                         break;
                     }
                 }
@@ -133,7 +133,7 @@ impl Publisher {
     }
 }
 
-/// How many changes a lane makes.
+/// The number of changes of a lane.
 fn changes(lane: &Lane, chance: &mut Chance) -> u64 {
     match lane {
         Lane::Collection(_) => 1 + chance.weighed(&[40, 35, 25]) as u64,
@@ -141,7 +141,7 @@ fn changes(lane: &Lane, chance: &mut Chance) -> u64 {
     }
 }
 
-/// The deployment of a world.
+/// The deployment of a simulation.
 pub(super) fn deployment(seed: u64) -> DeploymentId {
     DeploymentId::from_uuid(Uuid::from_u128(u128::from(seed) + 1))
 }
@@ -152,27 +152,27 @@ impl Life<'_> {
         self.hub.clock.now() - began < RUN_AGE_MAX
     }
 
-    /// Announces `change` and compares the answer with what is known.
+    /// Announces `change` and checks the answer.
     pub(super) async fn announce(&self, change: Change) -> Result<Announced, AnnounceError> {
-        let number = self.hub.state().oracle.attempt(&change);
+        let number = self.hub.state().reference.attempt(&change);
         let answer = self.announcer.announce(change).await;
-        self.hub.tell(|| format!("change {number}: {answer:?}"));
-        self.hub.check(|state| state.oracle.answered(number, &answer));
+        self.hub.trace(|| format!("change {number}: {answer:?}"));
+        self.hub.check(|state| state.reference.answered(number, &answer));
         answer
     }
 
-    /// Looks up what became of changes that were on their way when a publisher died.
-    async fn settle(&self) {
-        let open: Vec<(CollectionName, CollectionEntry)> = self.hub.state().oracle.collections_attempted();
+    /// Reconciles changes whose publisher was killed with the catalog, and checks the result.
+    async fn reconcile(&self) {
+        let open: Vec<(CollectionName, CollectionEntry)> = self.hub.state().reference.collections_attempted();
         for (name, entry) in open.into_iter().rev().take(2) {
-            let newest = self.hub.state().oracle.documents.len() as u64;
+            let newest = self.hub.state().reference.documents.len() as u64;
             let deployment = deployment(self.hub.seed);
             let settled: Result<Settled, Error> =
                 self.store.find_announced(&name, entry.run_id, Some(deployment)).await;
             let Ok(settled) = settled else { continue };
             self.hub.check(|state| {
-                let introduced = state.oracle.announced(entry.run_id).map(|(n, _)| n);
-                // Documents are deleted some at the same time: a gap hides what is below it.
+                let introduced = state.reference.announced(entry.run_id).map(|(n, _)| n);
+                // Retention deletes several documents at a time: a gap hides the documents below it.
                 let is_there = |n: u64| {
                     let mut documents = (n..=newest).map(|n| format!("catalog/{n:020}.json"));
                     documents.all(|path| state.bucket.object(&path).is_some())
@@ -192,7 +192,7 @@ impl Life<'_> {
         }
     }
 
-    /// A number for what is made now.
+    /// A random identifier.
     pub(super) fn identifier(chance: &mut Chance) -> Uuid {
         Uuid::from_u128(u128::from(chance.next()) << 64 | u128::from(chance.next()))
     }

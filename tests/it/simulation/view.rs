@@ -1,4 +1,4 @@
-//! One process's way to the bucket, as the object store that the real code is given.
+//! The bucket as one process sees it: the object store of the real code.
 
 use std::{fmt, sync::Arc};
 
@@ -62,7 +62,7 @@ impl ObjectStore for View {
     }
 
     async fn put_multipart_opts(&self, _: &Path, _: PutMultipartOptions) -> Result<Box<dyn MultipartUpload>> {
-        unimplemented!("nothing here is that large")
+        unimplemented!("no object is that large")
     }
 
     async fn get_opts(&self, path: &Path, options: GetOptions) -> Result<GetResult> {
@@ -114,6 +114,6 @@ impl ObjectStore for View {
     }
 
     async fn copy_opts(&self, from: &Path, _: &Path, _: CopyOptions) -> Result<()> {
-        Err(Error::NotSupported { source: format!("nothing is copied, nor is {from}").into() })
+        Err(Error::NotSupported { source: format!("copying {from} is not supported").into() })
     }
 }

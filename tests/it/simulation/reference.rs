@@ -1,4 +1,4 @@
-//! What must hold, whatever happens: of the catalog, of announcements, of what is deleted.
+//! The reference model: invariants of the catalog, of announcements and of deletions.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, HashSet},
@@ -22,54 +22,54 @@ use super::{
     content::Model,
 };
 
-/// Versions of a collection that are kept.
+/// Versions of a collection that retention keeps.
 pub(super) const KEEP_VERSIONS: usize = 3;
 
 type Checked = Result<(), String>;
 
-/// A change on its way into the catalog.
+/// A change that a publisher tries to announce.
 #[derive(Debug)]
 pub(super) struct Attempt {
     change: Change,
-    /// Known not to stand.
+    /// Its publisher was told that it is not announced.
     is_refused: bool,
-    /// The document that brought it.
+    /// The document that introduced it.
     pub(super) introduced: Option<u64>,
 }
 
 /// See the module.
 #[derive(Debug, Default)]
-pub(super) struct Oracle {
+pub(super) struct ReferenceModel {
     /// Every document that was ever created; the first has number 1.
     pub(super) documents: Vec<Arc<CatalogDocument>>,
     pub(super) attempts: Vec<Attempt>,
-    /// What manifests stand for.
+    /// The content of manifests.
     pub(super) models: HashMap<Digest, Arc<Model>>,
     manifests: HashMap<RunId, Digest>,
     entries: HashMap<Digest, usize>,
-    /// Key sets that were made, by the object that holds them.
+    /// Published key sets by their object.
     pub(super) key_sets: HashMap<String, KeySet>,
     key_changes: HashMap<String, usize>,
     /// Manifests of held runs.
     pub(super) held: HashSet<String>,
-    /// When collections were seen.
+    /// Times at which collections were read.
     times: HashSet<(CollectionName, DateTime<Utc>)>,
-    /// Keys that were in force and are not any more.
+    /// Keys that were valid and are revoked.
     revoked: BTreeSet<String>,
 }
 
-impl Oracle {
+impl ReferenceModel {
     pub(super) fn newest(&self) -> Option<&Arc<CatalogDocument>> {
         self.documents.last()
     }
 
-    /// A manifest was made.
-    pub(super) fn made(&mut self, digest: Digest, model: Model) {
+    /// Adds a published manifest.
+    pub(super) fn add_manifest(&mut self, digest: Digest, model: Model) {
         self.manifests.insert(model.manifest.run_id, digest);
         self.models.insert(digest, Arc::new(model));
     }
 
-    /// `change` is about to be announced.
+    /// Adds a change that is about to be announced.
     pub(super) fn attempt(&mut self, change: &Change) -> usize {
         let number = self.attempts.len();
         if let Change::Collection { name, data_as_of, .. } | Change::Freshness { name, data_as_of, .. } =
@@ -88,7 +88,7 @@ impl Oracle {
         number
     }
 
-    /// The entries that somebody has tried to announce, in order.
+    /// The entries that publishers tried to announce, in order.
     pub(super) fn collections_attempted(&self) -> Vec<(CollectionName, CollectionEntry)> {
         let attempted = self.attempts.iter().filter_map(|attempt| match &attempt.change {
             Change::Collection { name, entry, .. } => Some((name.clone(), entry.clone())),
@@ -97,12 +97,12 @@ impl Oracle {
         attempted.collect()
     }
 
-    /// Whether somebody has seen the collection at that time.
+    /// Whether the collection was read at that time.
     pub(super) fn is_time_of(&self, name: &CollectionName, time: DateTime<Utc>) -> bool {
         self.times.contains(&(name.clone(), time))
     }
 
-    /// Whether a replica may hold these keys for valid.
+    /// Checks that these keys were announced.
     pub(super) fn keys_in_force(&self, keys: &KeySet) -> Checked {
         let named = self.documents.iter().filter_map(|document| document.keys.as_ref());
         let mut named = named.filter(|reference| reference.revision == keys.revision);
@@ -113,7 +113,7 @@ impl Oracle {
         }
     }
 
-    /// What the announcer said about it.
+    /// Checks the announcer's answer to an attempt.
     pub(super) fn answered(&mut self, number: usize, answer: &Result<Announced, AnnounceError>) -> Checked {
         match answer {
             Ok(announced) => {
@@ -125,7 +125,7 @@ impl Oracle {
                 if document.deployment != announced.deployment {
                     return Err(format!("document {n} is of another deployment"));
                 }
-                if stands(change, before, document) {
+                if introduces(change, before, document) {
                     Ok(())
                 } else {
                     Err(format!("said to be announced in document {n}, and is not: {change:?}"))
@@ -149,14 +149,14 @@ impl Oracle {
         Some((before, self.documents.get(at)?))
     }
 
-    /// The document that brought the manifest of `run`, and what the manifest stands for.
+    /// The document that introduced the manifest of `run`, and the manifest's content.
     pub(super) fn announced(&self, run: RunId) -> Option<(u64, Arc<Model>)> {
         let digest = self.manifests.get(&run)?;
         let attempt = &self.attempts[*self.entries.get(digest)?];
         Some((attempt.introduced?, Arc::clone(self.models.get(digest)?)))
     }
 
-    /// Something was written or deleted.
+    /// Checks a write or a delete.
     pub(super) fn written(&mut self, request: &Request, bucket: &Bucket, wall: DateTime<Utc>) -> Checked {
         match request {
             Request::Put { path, bytes, is_creation } => {
@@ -333,7 +333,7 @@ impl Oracle {
         Ok(())
     }
 
-    /// The manifests announced for the last versions of a collection since it was begun.
+    /// The announced manifests of the last versions of a collection since it was created.
     fn last_versions(&self, name: &CollectionName, newest: &CollectionEntry) -> Vec<(Digest, String)> {
         let mut versions = BTreeSet::new();
         let mut last = Vec::new();
@@ -359,8 +359,8 @@ fn introduce(attempt: &mut Attempt, n: u64) -> Checked {
     Ok(())
 }
 
-/// Whether `document`, and none before it, brought `change`.
-fn stands(change: &Change, before: Option<&CatalogDocument>, document: &CatalogDocument) -> bool {
+/// Whether `document`, and none before it, has `change`.
+fn introduces(change: &Change, before: Option<&CatalogDocument>, document: &CatalogDocument) -> bool {
     let earlier = |name| before.and_then(|before| before.collections.get(name)).map(|entry| entry.sha256);
     match change {
         Change::Collection { name, from, entry, .. } => {
@@ -376,7 +376,7 @@ fn stands(change: &Change, before: Option<&CatalogDocument>, document: &CatalogD
         Change::Freshness { name, version, .. } => {
             document.collections.get(name).is_some_and(|entry| entry.version == *version)
         }
-        // No publisher of a simulated world pins.
+        // Simulated publishers do not pin.
         Change::Pin { .. } | Change::Unpin { .. } => false,
     }
 }

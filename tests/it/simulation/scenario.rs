@@ -1,4 +1,4 @@
-//! One world: its processes, what happens around them, and how it must end.
+//! One simulation: its processes, its fault schedule, and the conditions at its end.
 
 use std::{future::pending, path::Path, sync::Arc, time::Duration};
 
@@ -17,49 +17,48 @@ use super::{
     chance::Chance,
     hub::{Hub, Who},
     node::Node,
-    oracle::KEEP_VERSIONS,
     publisher::{Lane, Publisher, deployment},
+    reference::KEEP_VERSIONS,
     view::View,
 };
 
-/// Faults stop after this, in the world's time.
-const TROUBLED: Duration = Duration::from_mins(1);
-/// Publishers have ended so long after faults have stopped: each change still to be made takes
-/// some seconds.
+/// Faults stop after this duration of simulated time.
+const FAULTS_MAX: Duration = Duration::from_mins(1);
+/// Publishers end at most this long after faults stopped: each remaining change takes some seconds.
 const PUBLISHING_TIMEOUT: Duration = Duration::from_mins(5);
-/// Replicas have all after that: the longest waiting time, a probe, and the work itself.
+/// Replicas are up to date at most this long after that: the longest backoff, a probe, and the work itself.
 const CATCHING_UP_TIMEOUT: Duration = Duration::from_mins(2);
-/// Time between two looks whether they have.
+/// Interval between two checks of the replicas.
 const LOOK_INTERVAL: Duration = Duration::from_millis(500);
 
-/// Which world it is.
+/// The parameters of a simulation.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Origin {
+pub(super) struct Scenario {
     pub(super) seed: u64,
-    /// It tells what happens.
+    /// Print its events.
     pub(super) is_traced: bool,
-    /// Its store lets a creation overwrite what is there: such a world must not end well.
-    pub(super) is_careless: bool,
+    /// The store lets a creation overwrite an object. Such a simulation must fail.
+    pub(super) overwrites_creations: bool,
 }
 
-/// Lives through a world. All of it runs on this thread, work that blocks too. Two runs of one origin
-/// return the same.
-pub(super) fn run(origin: Origin, root: &Path) -> Result<u64, String> {
+/// Runs a simulation and returns the digest of its events. Everything runs on this thread, blocking work included.
+/// Two runs of one scenario return the same.
+pub(super) fn run(scenario: Scenario, root: &Path) -> Result<u64, String> {
     let runtime = Builder::new_current_thread().enable_time().start_paused(true).build();
     runtime.expect("the operating system gives a clock").block_on(async {
-        let hub = Hub::new(origin);
+        let hub = Hub::new(scenario);
         tokio::select! {
             biased;
             violation = hub.failed() => Err(violation),
-            lived = live(&hub, root) => lived,
+            ended = simulate(&hub, root) => ended,
         }?;
         let digest = hub.state().digest;
         Ok(digest)
     })
 }
 
-async fn live(hub: &Arc<Hub>, root: &Path) -> Result<(), String> {
-    let mut chance = hub.chance(&["world"]);
+async fn simulate(hub: &Arc<Hub>, root: &Path) -> Result<(), String> {
+    let mut chance = hub.chance(&["simulation"]);
     let mut others = JoinSet::new();
     others.spawn(Arc::clone(hub).run());
     let nodes: Vec<_> =
@@ -75,74 +74,74 @@ async fn live(hub: &Arc<Hub>, root: &Path) -> Result<(), String> {
         lanes.push(Lane::Keys);
         publishers.spawn(Publisher::new(hub, number, lanes, root).run());
     }
-    others.spawn(keep(Arc::clone(hub)));
-    others.spawn(weather(Arc::clone(hub)));
+    others.spawn(keep_house(Arc::clone(hub)));
+    others.spawn(interrupt_connections(Arc::clone(hub)));
 
     tokio::select! {
         biased;
-        Some(Err(error)) = others.join_next() => Err(format!("somebody broke off: {error}")),
+        Some(Err(error)) = others.join_next() => Err(format!("a task panicked: {error}")),
         ended = end(hub, publishers, &nodes) => ended,
     }
 }
 
-/// How many there are of a kind.
+/// The number of processes of a kind.
 fn number(chance: &mut Chance) -> u8 {
     if chance.is(80) { 2 } else { 3 }
 }
 
-/// Waits until all publishers have done their work, makes peace, and looks whether replicas have all.
+/// Waits until all publishers are done, stops the faults on the way, and checks that all replicas catch up.
 async fn end(hub: &Hub, mut publishers: JoinSet<()>, nodes: &[Arc<Node>]) -> Result<(), String> {
     let mut done = async || {
         while let Some(joined) = publishers.join_next().await {
-            joined.map_err(|error| format!("a publisher broke off: {error}"))?;
+            joined.map_err(|error| format!("a publisher panicked: {error}"))?;
         }
         Ok::<_, String>(())
     };
-    timeout(TROUBLED, done()).await.unwrap_or(Ok(()))?;
-    hub.calm_down();
-    timeout(PUBLISHING_TIMEOUT, done()).await.map_err(|_| "publishers do not come to an end")??;
+    timeout(FAULTS_MAX, done()).await.unwrap_or(Ok(()))?;
+    hub.stop_faults();
+    timeout(PUBLISHING_TIMEOUT, done()).await.map_err(|_| "publishers do not end")??;
     let caught_up = timeout(CATCHING_UP_TIMEOUT, async {
-        while nodes.iter().any(|node| node.lacks().is_some()) {
+        while nodes.iter().any(|node| node.missing().is_some()) {
             sleep(LOOK_INTERVAL).await;
         }
     });
     if caught_up.await.is_err()
-        && let Some((number, lacks)) = nodes.iter().find_map(|node| Some((node.number, node.lacks()?)))
+        && let Some((number, missing)) = nodes.iter().find_map(|node| Some((node.number, node.missing()?)))
     {
-        return Err(format!("replica {number} never catches up: {lacks}"));
+        return Err(format!("replica {number} never catches up: {missing}"));
     }
     Ok(())
 }
 
-/// Housekeeping: now and then hours or weeks go by, and what nobody needs is removed.
-async fn keep(hub: Arc<Hub>) {
-    let mut chance = hub.chance(&["keeper"]);
+/// Housekeeping: hours or weeks pass now and then, and retention runs.
+async fn keep_house(hub: Arc<Hub>) {
+    let mut chance = hub.chance(&["housekeeper"]);
     for round in 0..chance.within(0, 4) {
         sleep(Duration::from_millis(chance.within(2_000, 12_000))).await;
         let hours = [0, 13, 25, 31 * 24][chance.weighed(&[3, 2, 4, 2])];
         if hours == 0 {
-            // Longer than a reading of the catalog may be built on.
+            // Longer than an announcer may rely on the catalog that it read.
             hub.jump(2);
         }
         if hours == 0 || !hub.jump(hours * 60) {
             continue;
         }
-        let (life, killed) = hub.begin_life(Who::Keeper);
-        let store = Store::from_object_store(Arc::new(View::new(&hub, Who::Keeper, life)));
-        let kept = Kept { keep_versions: KEEP_VERSIONS, manifests: hub.state().oracle.held.clone() };
+        let (life, killed) = hub.begin_life(Who::Housekeeper);
+        let store = Store::from_object_store(Arc::new(View::new(&hub, Who::Housekeeper, life)));
+        let kept = Kept { keep_versions: KEEP_VERSIONS, manifests: hub.state().reference.held.clone() };
         let deployment = Some(deployment(hub.seed));
         tokio::select! {
             biased;
             () = killed.notified() => {}
-            done = collect(&store, &hub.clock, deployment, &kept) => hub.tell(|| format!("{round}: {done:?}")),
+            done = collect(&store, &hub.clock, deployment, &kept) => hub.trace(|| format!("{round}: {done:?}")),
         }
     }
     pending::<()>().await;
 }
 
-/// Now and then the store cannot be reached by somebody.
-async fn weather(hub: Arc<Hub>) {
-    let mut chance = hub.chance(&["weather"]);
+/// The fault schedule of connections: a process cannot reach the store for some time.
+async fn interrupt_connections(hub: Arc<Hub>) {
+    let mut chance = hub.chance(&["connections"]);
     for _ in 0..chance.within(0, 3) {
         sleep(Duration::from_millis(chance.within(1_000, 10_000))).await;
         let number = chance.within(0, 2) as u8;
