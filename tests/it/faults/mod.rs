@@ -16,7 +16,7 @@
 //! | kill -9 | `kill::*` (reads between looks), `regions::chaos` (reads all after each kill) | `simulation` |
 //! | power loss, torn file | `damage::local_damage_*` (what runs while files are torn) | `damage::without_store_*`, `replica::restart` |
 //! | disk full | `disk::*` | |
-//! | two publishers | `publishers::two_nodes_share_the_work_*`, `regions::chaos` | `publication::announcing::two_announcers_*`, `simulation` |
+//! | two publishers | `publishers::two_nodes_share_syncs_*`, `regions::chaos` | `publication::announcing::two_announcers_*`, `simulation` |
 //! | key revoked; a region cut off keeps its keys, and a metric says how old they are | `regions::roles::rows_travel_*`, `regions::weather::a_region_that_is_cut_off_*` | `keys` |
 //! | slow or hostile clients | `slow_clients` (2,000 good ones) | `read_slow`, `read_listener` |
 //! | hostile bytes in the bucket | `damage::hostile_documents_*` | `src/fuzzing`, `replica::faults` |
