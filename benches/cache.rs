@@ -1,7 +1,7 @@
 //! Speeds and sizes of segments and the cache: `cargo bench --bench cache [-- --ten-million]`.
 //!
-//! Records are about 790 bytes of JSON with two indexes. Each measurement runs in a process of its own, so
-//! that the resident size is its own.
+//! Records are about 790 bytes of JSON with two indexes. Each measurement runs in its own process, to measure its
+//! resident size.
 
 #[path = "support/meters.rs"]
 mod meters;
@@ -94,7 +94,7 @@ fn child(task: &str, folder: &Path) {
     }
 }
 
-/// What one core does to a record on its way into a segment.
+/// The stages of writing a record into a segment, on one core.
 fn write_stages() {
     const COUNT: u64 = 100_000;
     let codec = codec();
@@ -107,7 +107,7 @@ fn write_stages() {
         .collect();
     let raw: usize = made.iter().map(|record| record.body.len()).sum();
     println!("one record of {} bytes, one core:", raw / made.len());
-    // In a run a record has just been made, so it is in the cache of its core.
+    // In a run a record was just created, so it is in its core's cache.
     let warm = || made[..1000].iter().cycle().take(made.len());
     let start = Watch::start();
     for record in warm() {
@@ -206,7 +206,7 @@ fn load(folder: &Path) {
     let segments = parse(files);
     let parsed = start.elapsed().saturating_sub(was_read);
     let count = segments.len();
-    // Changes with random keys may hit the same row twice: the count follows from the segments.
+    // Changes with random keys may hit one row twice: count the records of the segments.
     let records = count_records(&segments);
     let manifest = Arc::new(Manifest { records, ..manifest });
     let (start, busy) = (Instant::now(), all_on_core());

@@ -42,8 +42,8 @@ pub struct ScheduledSync {
     pub schedule: Schedule,
 }
 
-/// Told of every run that ended, and why one that was due could not begin; a sync that is paused or runs
-/// elsewhere is neither.
+/// Receives the outcome of every run, and the error when a due run could not begin. A sync that is paused or runs
+/// elsewhere is no error.
 pub type OnEnded = Arc<dyn Fn(Result<&RunOutcome, &engine::Error>) + Send + Sync>;
 
 /// Runs each sync when it is due.
@@ -58,7 +58,7 @@ pub struct Scheduler {
     pub syncs: watch::Receiver<Arc<Vec<ScheduledSync>>>,
     /// Most concurrent runs.
     pub max_concurrent_runs: usize,
-    /// Told how runs ended.
+    /// Receives outcomes.
     pub on_ended: OnEnded,
 }
 

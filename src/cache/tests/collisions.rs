@@ -1,4 +1,4 @@
-//! Collisions of hashes, of values, and of both: the outcome depends on the records alone.
+//! Collisions of hashes, of values, and of both: results depend on the records alone.
 
 use proptest::prelude::*;
 
@@ -33,7 +33,7 @@ fn any_changes() -> impl Strategy<Value = Changes> {
     })
 }
 
-/// Which bits of a hash remain: none (all collide), one, two, four, all.
+/// The bits of a hash that are kept: none (all collide), one, two, four, all.
 fn any_mask() -> impl Strategy<Value = u64> {
     proptest::sample::select(vec![0, 1, 3, 15, u64::MAX])
 }
@@ -42,7 +42,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(400))]
 
     #[test]
-    fn every_way_to_a_content_ends_in_the_same_answers(
+    fn every_way_to_build_a_collection_gives_the_same_records(
         base in any_changes(),
         versions in proptest::collection::vec(any_changes(), 0..6),
         mask in any_mask(),
@@ -64,10 +64,10 @@ proptest! {
 
         check(&publisher, &publisher.build(mask));
 
-        let anew = Publisher { version: publisher.version, ..Publisher::new(publisher.records.clone()) };
-        check(&anew, &anew.build(mask));
+        let fresh = Publisher { version: publisher.version, ..Publisher::new(publisher.records.clone()) };
+        check(&fresh, &fresh.build(mask));
 
-        // All changes merged into one segment, applied to the base and to a version in between.
+        // All changes merged into one segment, applied to the base and to a version after it.
         let touched: BTreeSet<_> = versions.iter().flatten().map(|(key, _)| key.clone()).collect();
         let merged: Changes =
             touched.into_iter().map(|key| (key.clone(), publisher.records.get(&key).cloned())).rev().collect();
@@ -91,9 +91,9 @@ proptest! {
 }
 
 #[test]
-fn many_claimants_of_one_value_are_served_in_the_order_of_their_keys() {
+fn the_lowest_of_many_claimants_holds_a_value() {
     const CLAIMANTS: usize = 3000;
-    // Key 0 is left out at first, and the keys come in an order that is not theirs.
+    // Key 0 is missing at first, and the keys arrive out of order.
     let key = |n: usize| format!("{:05}", (n * 1009) % CLAIMANTS);
     let records = (1..CLAIMANTS).map(|n| (key(n), model(0, Some("e0"), &["t0"]))).collect();
     let mut publisher = Publisher::new(records);
@@ -103,7 +103,7 @@ fn many_claimants_of_one_value_are_served_in_the_order_of_their_keys() {
     assert_eq!(collection.overflow_sets(), 2);
     assert_eq!(collection.conflicts(), 2 * (CLAIMANTS as u64 - 2));
 
-    // A lower key comes and takes the value; then claimants leave by halves, until one is left.
+    // A lower key arrives and takes the value; then half of the claimants go at a time, until one remains.
     let segment = publisher.change(&[(key(0), Some(model(1, Some("e0"), &["t0"])))]);
     collection.apply(publisher.manifest(), vec![segment]).unwrap();
     publisher.check(&collection, values);

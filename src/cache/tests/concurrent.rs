@@ -1,4 +1,4 @@
-//! Readers beside a writer: what is there before and after is there all the time, and whole.
+//! Readers beside a writer: a record that exists before and after a change is found at every moment, complete.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -6,8 +6,8 @@ use super::*;
 
 const KEYS: usize = 64;
 
-/// Version `round`: every record keeps its own e-mail address and one shared tag, the rest moves. Every
-/// seventh comes and goes.
+/// Version `round`: every record keeps its own e-mail address and one shared tag, the rest changes. Every seventh
+/// record is added and removed.
 fn round(round: u64) -> Changes {
     let row = |(n, key): (usize, String)| {
         let turn = n + usize::try_from(round).unwrap();
@@ -23,7 +23,7 @@ fn stays(n: usize) -> bool {
     n % 7 != 3
 }
 
-/// Reads until `is_done`, at least once through; counts the reads.
+/// Reads all records until `is_done`, at least once; returns the number of reads.
 fn read(collection: &Collection, is_done: &AtomicBool) -> u64 {
     let (mut out, mut reads) = (Vec::new(), 0);
     let mut newest = vec![0; KEYS];
@@ -59,9 +59,9 @@ fn read(collection: &Collection, is_done: &AtomicBool) -> u64 {
     }
 }
 
-/// Of a record that changes its value from version to version, either the old one leads to it or the
-/// new one: the old one goes after the new one came. (Not so when the hash of one of its other values
-/// is the same as the old one's: the record then moves there at once.)
+/// When a record's value changes from version to version, the old or the new value leads to it: the old one is
+/// removed after the new one was added. (Except when another of its values has the hash of the old one: the
+/// record then moves there at once.)
 fn follow(collection: &Collection, is_done: &AtomicBool) -> u64 {
     let (mut out, mut followed) = (Vec::new(), 0);
     while !is_done.load(Ordering::Acquire) {
@@ -72,7 +72,7 @@ fn follow(collection: &Collection, is_done: &AtomicBool) -> u64 {
                 continue;
             }
             let lookup = collection.lookup("tag", &value(version + 1), &mut out);
-            // When a further version has begun, the new value may be gone as well.
+            // When a further version has begun, the new value may already be removed, too.
             if collection.state().manifest.version.0 == version {
                 assert!(
                     matches!(lookup, Lookup::Hit { .. }),
@@ -116,16 +116,16 @@ fn run(mask: u64, rounds: u64) {
 }
 
 #[test]
-fn readers_miss_nothing() {
+fn readers_find_every_record() {
     run(u64::MAX, 300);
 }
 
 #[test]
-fn readers_miss_nothing_when_hashes_collide() {
+fn readers_find_every_record_when_hashes_collide() {
     run(7, 60);
 }
 
 #[test]
-fn readers_miss_nothing_when_all_hashes_are_one() {
+fn readers_find_every_record_when_all_hashes_are_equal() {
     run(0, 60);
 }

@@ -1,5 +1,5 @@
-//! Collections as wholes, against a model: every look-up answers what the records say, whatever the way
-//! they came in.
+//! Whole collections against a reference model: every look-up returns the model's record, however the collection
+//! was built.
 
 mod collisions;
 mod concurrent;
@@ -29,7 +29,7 @@ use crate::{
     },
 };
 
-/// A record of the model.
+/// A record of the reference model.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Model {
     round: u64,
@@ -40,7 +40,7 @@ struct Model {
 /// Puts and deletes.
 type Changes = Vec<(String, Option<Model>)>;
 
-/// A collection as its publisher sees it.
+/// The reference model of a collection.
 #[derive(Debug, Clone)]
 struct Publisher {
     records: BTreeMap<String, Model>,
@@ -106,7 +106,7 @@ fn segment(kind: SegmentKind, rows: &[(String, Option<Model>)]) -> Arc<Segment> 
 }
 
 impl Publisher {
-    /// Begins with a base of `records`, in several segments.
+    /// A collection with a base of `records`, in several segments.
     fn new(records: BTreeMap<String, Model>) -> Self {
         let mut publisher = Self { records, references: Vec::new(), segments: Vec::new(), version: 1 };
         let rows: Changes =
@@ -130,7 +130,7 @@ impl Publisher {
         self.segments.push(segment);
     }
 
-    /// Adds a version; answers its segment.
+    /// Adds a version and returns its segment.
     fn change(&mut self, changes: &[(String, Option<Model>)]) -> Arc<Segment> {
         self.version += 1;
         for (key, model) in changes {
@@ -164,12 +164,12 @@ impl Publisher {
         })
     }
 
-    /// A collection built from all segments. `mask` says which bits of a hash remain.
+    /// A collection built from all segments. `mask` keeps bits of hashes.
     fn build(&self, mask: u64) -> Collection {
         Collection::build_hashed(self.manifest(), self.segments.clone(), Hashing { seed: 7, mask }).unwrap()
     }
 
-    /// Who claims `value` under index `number`, lowest key first.
+    /// The records that claim `value` under index `number`, lowest key first.
     fn claimants<'a>(
         &'a self,
         number: usize,
@@ -182,7 +182,7 @@ impl Publisher {
         })
     }
 
-    /// That `collection` answers every value as the model does.
+    /// Checks that `collection` finds every value like the model does.
     fn check(&self, collection: &Collection, values: [&[String]; 3]) {
         let mut out = Vec::new();
         let mut conflicts = 0;
@@ -233,7 +233,7 @@ fn records_are_found_by_every_index() {
 }
 
 #[test]
-fn an_empty_collection_misses() {
+fn an_empty_collection_finds_nothing() {
     let mut publisher = Publisher::new(BTreeMap::new());
     let collection = publisher.build(u64::MAX);
     publisher.check(&collection, [&names("", 2), &names("e", 2), &names("t", 2)]);
@@ -245,7 +245,7 @@ fn an_empty_collection_misses() {
 }
 
 #[test]
-fn segments_without_live_records_go() {
+fn segments_without_live_records_are_dropped() {
     let all = |round| -> Changes {
         names("", 10).into_iter().map(|key| (key, Some(model(round, None, &[])))).collect()
     };

@@ -1,4 +1,4 @@
-//! Content that does not fit together is refused, and what was served goes on.
+//! Segments that do not fit a manifest are refused, and the served state stays.
 
 use super::*;
 use crate::domain::error::ErrorKind;
@@ -36,7 +36,7 @@ fn a_build_of_other_segments_is_refused() {
         build(with(&good, |manifest| manifest.records = 2), segments()),
         Error::Miscounted { expected: 2, found: 1 }
     );
-    // A count from elsewhere makes no room by itself.
+    // A wrong count in the manifest reserves no memory.
     assert_eq!(
         build(with(&good, |manifest| manifest.records = u64::MAX), segments()),
         Error::Miscounted { expected: u64::MAX, found: 1 }
@@ -57,7 +57,7 @@ fn a_build_of_other_segments_is_refused() {
 }
 
 #[test]
-fn changes_that_do_not_fit_are_refused_and_nothing_changes() {
+fn changes_that_do_not_fit_are_refused_without_effect() {
     let mut publisher = publisher();
     let collection = publisher.build(u64::MAX);
     let before = publisher.clone();
@@ -92,7 +92,7 @@ fn changes_that_do_not_fit_are_refused_and_nothing_changes() {
 }
 
 #[test]
-fn changes_that_do_not_add_up_are_not_announced() {
+fn changes_with_a_wrong_count_are_not_served() {
     let mut publisher = publisher();
     let collection = publisher.build(u64::MAX);
     let segment = publisher.change(&changes());
@@ -103,7 +103,7 @@ fn changes_that_do_not_add_up_are_not_announced() {
 }
 
 #[test]
-fn settings_and_freshness_change_without_content() {
+fn settings_and_freshness_change_without_segments() {
     let publisher = publisher();
     let collection = publisher.build(u64::MAX);
     let time = |seconds| DateTime::from_timestamp(seconds, 0).unwrap();
@@ -126,7 +126,7 @@ fn settings_and_freshness_change_without_content() {
 }
 
 #[test]
-fn a_damaged_body_is_told_from_a_miss() {
+fn a_damaged_body_is_not_a_miss() {
     let (bytes, sizes): (Vec<u8>, Vec<usize>) = (0..4000)
         .map(|n| {
             format!(
