@@ -1,8 +1,7 @@
 //! Blocking work: file I/O, and computations that occupy a processor for long.
 //!
-//! The executor is not injected but follows from the runtime. There are twenty call sites in functions of
-//! `store`, `disk`, `catalog` and `replica`, most of them free of a shared handle; a parameter would cost more
-//! code than this file has.
+//! The executor is not injected. It follows from the runtime: store, disk, catalog and replica do blocking work in
+//! functions that share no handle, and all of them would have to pass an executor on.
 
 use tokio::{
     runtime::{Handle, RuntimeFlavor},
