@@ -1,33 +1,28 @@
-//! HTTP: the read contract, health, metrics.
+//! HTTP: records, health, metrics and status.
 //!
-//! `router` has every path of both listeners, `layers` what surrounds every request, `codes` every
-//! refusal with its status, `error` turns a refusal into an answer, `unread` keeps an answer from overtaking a
-//! body, `openapi` describes it all, `serve` owns the sockets.
+//! `router` has every path of both listeners. `http` has what both share, `read` answers records, `ops`
+//! health, metrics and status, `admin` is the place of further admin routes, and `openapi` describes the
+//! public listener.
 
-mod codes;
-mod error;
-mod layers;
+mod admin;
+mod http;
 mod openapi;
 mod ops;
 mod read;
-mod readiness;
-mod reply;
-mod request_id;
 mod router;
-pub mod serve;
 mod settings;
-mod status;
-mod unread;
 
-pub use codes::{Answered, Code};
-pub use error::Error;
-pub use openapi::description;
-pub use ops::AdminState;
+pub use http::answer::{Body, Endpoint, ResponseFuture};
+pub use http::listener::{self, Limits, Listener, tls};
+pub use openapi::{admin_description, description};
+pub use ops::{AdminState, Readiness};
 #[cfg(any(test, fuzzing))]
 pub(crate) use read::fuzz;
 pub use read::{ReadLimits, ReadState};
-pub use readiness::Readiness;
-pub use reply::{Answering, Body};
-pub use router::{Answer, admin, public};
-pub use serve::{Limits, Listener};
+pub use router::{admin, public};
 pub use settings::Settings;
+
+/// Every code of an answer, of both listeners.
+pub fn codes() -> impl Iterator<Item = &'static str> {
+    read::Code::ALL.iter().map(|code| code.row().code).chain(admin::codes::TABLE.iter().map(|row| row.code))
+}

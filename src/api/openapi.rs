@@ -1,6 +1,6 @@
-//! The public listener described for programs, in OpenAPI 3.1. Paths, methods, codes, statuses, limits
-//! and names come from the tables and constants that the listener answers by. `docs/openapi.json`
-//! keeps the text; `tests/it/openapi.rs` compares it, and lets a fuzzer hold the server to it.
+//! The OpenAPI 3.1 descriptions of both listeners. The public one is built from the tables and constants
+//! that the listener answers by, the admin one from its routes. `docs/` has both texts;
+//! `tests/it/openapi.rs` compares them, and runs a fuzzer that checks the server against the public one.
 
 use std::{collections::BTreeMap, sync::LazyLock};
 
@@ -9,8 +9,8 @@ use hyper::{
     StatusCode,
     body::Bytes,
     header::{
-        ACCEPT_ENCODING, ALLOW, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, ETAG, IF_NONE_MATCH, VARY,
-        WWW_AUTHENTICATE,
+        ACCEPT_ENCODING, ALLOW, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, ETAG, IF_NONE_MATCH,
+        RETRY_AFTER, VARY, WWW_AUTHENTICATE,
     },
 };
 use utoipa::openapi::{
@@ -25,38 +25,42 @@ use utoipa::openapi::{
 };
 
 use super::{
-    codes::Code,
-    error::{JSON, METHODS, NO_STORE},
-    layers::{HEADER_BYTES_MAX, TARGET_BYTES_MAX},
+    http::{
+        error::{JSON, METHODS, NO_STORE},
+        layers::{HEADER_BYTES_MAX, TARGET_BYTES_MAX},
+        request_id,
+    },
     ops,
-    read::{self, Coding, OnStale, RawPath},
-    readiness, request_id,
+    read::{self, Code, Coding, OnStale, RawPath},
+    router,
 };
-use crate::domain::{duration, limits::RECORD_BYTES_MAX};
+use crate::{
+    domain::{duration, limits::RECORD_BYTES_MAX},
+    status::NodeState,
+};
 
-/// Where the description is served.
+/// The path of the description.
 pub(super) const PATH: &str = "/openapi.json";
 
-/// The media type of every body that is sent.
+/// The media type of every body.
 const JSON_TYPE: &str = "application/json";
 /// The names of the security schemes.
 const SCHEMES: [&str; 3] = ["bearer", "basic", "api_key"];
 
-/// The description, as it is served.
+/// The text that is served.
 static DESCRIPTION: LazyLock<Bytes> = LazyLock::new(|| description().into());
 
-/// `/openapi.json`.
+/// `GET /openapi.json`.
 pub(super) async fn answer() -> impl IntoResponse {
     ([(CONTENT_TYPE, JSON), (CACHE_CONTROL, NO_STORE)], DESCRIPTION.clone())
 }
 
-/// The description of the public listener: OpenAPI 3.1 in JSON, the same text from every build of a
-/// version.
+/// The description of the public listener in JSON; every build of a version makes the same text.
 pub fn description() -> String {
     let license = LicenseBuilder::new().name(env!("CARGO_PKG_LICENSE"));
     let license = license.identifier(Some(env!("CARGO_PKG_LICENSE"))).build();
     let about = format!(
-        "One record by one value of one index. A path and query have at most {TARGET_BYTES_MAX} bytes, \
+        "Looks up one record by one value of one index. A path and query have at most {TARGET_BYTES_MAX} bytes, \
          the headers of a request together {HEADER_BYTES_MAX}, a record {RECORD_BYTES_MAX}. \
          A slash at the end of a path changes nothing."
     );
@@ -72,7 +76,7 @@ pub fn description() -> String {
         .path(ops::READYZ, item(ops::READYZ, "readyz", &readyz()))
         .path(PATH, item(PATH, "openapi", &openapi()));
     let mut components = ComponentsBuilder::new().schema("Record", open_object("A record, as it is stored."));
-    for (status, codes) in by_status(&Code::ALL) {
+    for (status, codes) in by_status(Code::ALL) {
         components = components.schema(error_name(status), error_schema(&codes));
     }
     for (name, scheme) in SCHEMES.into_iter().zip(schemes()) {
@@ -82,7 +86,15 @@ pub fn description() -> String {
     whole.build().to_pretty_json().expect("texts and numbers") + "\n"
 }
 
-/// `operation` under each method that the path answers.
+/// The description of the admin listener, made from its routes.
+pub fn admin_description() -> String {
+    let info = InfoBuilder::new().title("Larder admin").version(env!("CARGO_PKG_VERSION")).build();
+    let mut document = router::admin_routes().into_openapi();
+    document.info = info;
+    document.to_pretty_json().expect("texts and numbers") + "\n"
+}
+
+/// `operation` under each method of the path.
 fn item(path: &str, name: &str, operation: &Operation) -> PathItem {
     let methods = RawPath::of(path).map_or(METHODS, |path| path.methods());
     let mut item = PathItem::default();
@@ -98,7 +110,7 @@ fn item(path: &str, name: &str, operation: &Operation) -> PathItem {
     item
 }
 
-/// The same answers, as `HEAD` gives them.
+/// The same answers without bodies, for `HEAD`.
 fn without_bodies(mut operation: Operation) -> Operation {
     for answer in operation.responses.responses.values_mut() {
         if let RefOr::T(answer) = answer {
@@ -118,7 +130,7 @@ fn record() -> Operation {
     let operation = operation
         .parameter(in_header(&IF_NONE_MATCH, "Entity tags that the caller has, or `*`."))
         .response("304", not_modified());
-    demands(operation, &[Meets::Any, Meets::Record]).build()
+    demands(operation, &[Scope::Any, Scope::Record]).build()
 }
 
 fn look_up() -> Operation {
@@ -135,36 +147,39 @@ fn look_up() -> Operation {
         .content(JSON_TYPE, lookup(any))
         .content(read::FORM, lookup(Type::String.into()))
         .build();
-    let summary = "A record, by a value that should not stand in a URL";
+    let summary = "A record, by a value that should not appear in a URL";
     let operation = path_names(OperationBuilder::new().summary(Some(summary))).request_body(Some(body));
-    demands(operation, &[Meets::Any, Meets::Record, Meets::Body]).build()
+    demands(operation, &[Scope::Any, Scope::Record, Scope::Body]).build()
 }
 
 fn livez() -> Operation {
     let operation = OperationBuilder::new().summary(Some("Whether the process runs"));
     let answer = health("The process runs and answers.", &[ops::LIVE]);
-    refusals(operation.response("200", answer), &[Meets::Any]).build()
+    refusals(operation.response("200", answer), &[Scope::Any]).build()
 }
 
 fn readyz() -> Operation {
     let operation = OperationBuilder::new().summary(Some("Whether requests should be sent here"));
-    let not = health("Send requests elsewhere.", &[readiness::STARTING, readiness::DRAINING]);
+    let not = health(
+        "Send requests elsewhere.",
+        &[NodeState::Starting, NodeState::Draining].map(NodeState::as_str),
+    );
     let yes = health(
-        "Send requests here, but to `publisher` none for records.",
-        &[readiness::READY, readiness::PUBLISHER],
+        "Send requests here; but a `publisher` serves no records.",
+        &[NodeState::Ready, NodeState::Publisher].map(NodeState::as_str),
     );
     let operation = operation.response("200", yes);
-    refusals(operation.response("503", not), &[Meets::Any]).build()
+    refusals(operation.response("503", not), &[Scope::Any]).build()
 }
 
 fn openapi() -> Operation {
     let operation = OperationBuilder::new().summary(Some("This description"));
     let answer = with_always(ResponseBuilder::new().description("This description."));
     let answer = answer.content(JSON_TYPE, content(open_object("An OpenAPI document.")));
-    refusals(operation.response("200", answer.build()), &[Meets::Any]).build()
+    refusals(operation.response("200", answer.build()), &[Scope::Any]).build()
 }
 
-/// The names that every path of a record has.
+/// The parameters that both paths of a record have.
 fn path_names(operation: OperationBuilder) -> OperationBuilder {
     operation.parameter(in_path("collection", "The collection.", "customer")).parameter(in_path(
         "index_key",
@@ -173,31 +188,34 @@ fn path_names(operation: OperationBuilder) -> OperationBuilder {
     ))
 }
 
-/// What a request for a record may carry, and what it gets.
-fn demands(operation: OperationBuilder, meets: &[Meets]) -> OperationBuilder {
+/// The parameters and answers of a request for a record.
+fn demands(operation: OperationBuilder, scopes: &[Scope]) -> OperationBuilder {
     let age = text().min_length(Some(2)).pattern(Some(duration::pattern())).build();
     let choice = text().enum_values(Some(OnStale::WORDS.map(|(word, _)| word))).build();
     let query = |name: &str, description: &str| parameter(name, ParameterIn::Query, description);
     let operation = operation
-        .parameter(query(read::MAX_AGE, "How old the data may be, as in `15m` or `1h30m`.").schema(Some(age)))
         .parameter(
-            query(read::ON_STALE, "What becomes of older data: it is a miss unless this says otherwise.")
+            query(read::MAX_AGE, "The oldest data that is accepted, as in `15m` or `1h30m`.")
+                .schema(Some(age)),
+        )
+        .parameter(
+            query(read::ON_STALE, "Whether older data is a miss, the default, or is served.")
                 .schema(Some(choice)),
         )
-        .parameter(in_header(&ACCEPT_ENCODING, "The content codings that the caller reads."))
+        .parameter(in_header(&ACCEPT_ENCODING, "The content codings that the caller accepts."))
         .parameter(in_header(
             &request_id::HEADER,
-            "The caller's own id of the request; another text is replaced.",
+            "The caller's own id of the request; an invalid one is replaced.",
         ))
         .securities(Some(SCHEMES.map(|name| SecurityRequirement::new(name, [""; 0]))))
         .response("200", hit());
-    refusals(operation, meets)
+    refusals(operation, scopes)
 }
 
 fn hit() -> Response {
     let codings = text().enum_values(Some(Coding::COMPRESSED.map(Coding::name)));
     let answer = ResponseBuilder::new()
-        .description("The record; or what the collection gives in its place, which has no `ETag`.")
+        .description("The record; or the collection's answer to a miss, which has no `ETag`.")
         .content(JSON_TYPE, content(Ref::from_schema_name("Record")))
         .header(ETAG.as_str(), tag(false))
         .header(CONTENT_ENCODING.as_str(), header(false, "How a large body is compressed.", codings));
@@ -215,17 +233,17 @@ fn health(description: &str, words: &[&str]) -> Response {
     with_always(ResponseBuilder::new().description(description)).content(JSON_TYPE, content(body)).build()
 }
 
-/// Which requests a refusal can meet.
+/// The requests that can get a refusal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Meets {
+enum Scope {
     Any,
-    /// One for a record.
+    /// Requests for a record.
     Record,
-    /// One for a record, with its value in the body.
+    /// Requests for a record with its value in the body.
     Body,
 }
 
-impl Meets {
+impl Scope {
     const fn of(code: Code) -> Self {
         match code {
             Code::RecordNotFound
@@ -243,7 +261,7 @@ impl Meets {
             | Code::KeyUnknown
             | Code::KeyMalformed
             | Code::KeyMissing
-            // A value with a slash that is not encoded makes another path.
+            // A value with an unencoded slash makes another path.
             | Code::RouteNotFound => Self::Record,
             Code::InvalidBody | Code::BodyTooLarge | Code::BodyIncomplete => Self::Body,
             Code::MethodNotAllowed
@@ -255,9 +273,10 @@ impl Meets {
     }
 }
 
-/// Adds an answer for each status that these refusals have.
-fn refusals(mut operation: OperationBuilder, meets: &[Meets]) -> OperationBuilder {
-    let codes: Vec<Code> = Code::ALL.into_iter().filter(|code| meets.contains(&Meets::of(*code))).collect();
+/// Adds an answer for each status of these refusals.
+fn refusals(mut operation: OperationBuilder, scopes: &[Scope]) -> OperationBuilder {
+    let codes: Vec<Code> =
+        Code::ALL.iter().copied().filter(|code| scopes.contains(&Scope::of(*code))).collect();
     for (status, codes) in by_status(&codes) {
         operation = operation.response(status.as_str(), refusal(status, &codes));
     }
@@ -267,13 +286,13 @@ fn refusals(mut operation: OperationBuilder, meets: &[Meets]) -> OperationBuilde
 fn by_status(codes: &[Code]) -> BTreeMap<StatusCode, Vec<Code>> {
     let mut found = BTreeMap::<StatusCode, Vec<Code>>::new();
     for &code in codes {
-        found.entry(code.status()).or_default().push(code);
+        found.entry(code.row().status).or_default().push(code);
     }
     found
 }
 
 fn refusal(status: StatusCode, codes: &[Code]) -> Response {
-    let line = |code: &Code| format!("- `{}`: {}", code.as_str(), code.message());
+    let line = |code: &Code| format!("- `{}`: {}", code.row().code, code.row().message);
     let lines: Vec<String> = codes.iter().map(line).collect();
     let mut answer = with_always(ResponseBuilder::new().description(lines.join("\n")))
         .content(JSON_TYPE, content(Ref::from_schema_name(error_name(status))));
@@ -281,12 +300,16 @@ fn refusal(status: StatusCode, codes: &[Code]) -> Response {
         answer = with_data(false, answer);
     }
     let demanded = match status {
-        StatusCode::UNAUTHORIZED => Some((WWW_AUTHENTICATE, "How to authenticate.")),
-        StatusCode::METHOD_NOT_ALLOWED => Some((ALLOW, "The methods that the path answers.")),
+        StatusCode::UNAUTHORIZED => Some((WWW_AUTHENTICATE, "How to authenticate.", text())),
+        StatusCode::METHOD_NOT_ALLOWED => Some((ALLOW, "The methods that the path supports.", text())),
+        StatusCode::TOO_MANY_REQUESTS => {
+            let seconds = ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(1));
+            Some((RETRY_AFTER, "Seconds after which the key may ask again.", seconds))
+        }
         _ => None,
     };
-    if let Some((name, description)) = demanded {
-        answer = answer.header(name.as_str(), header(true, description, text()));
+    if let Some((name, description, schema)) = demanded {
+        answer = answer.header(name.as_str(), header(true, description, schema));
     }
     answer.build()
 }
@@ -295,9 +318,9 @@ fn error_name(status: StatusCode) -> String {
     format!("Error{}", status.as_str())
 }
 
-/// The body of a refusal, with the codes that its status can have.
+/// The body of a refusal, with the codes of its status.
 fn error_schema(codes: &[Code]) -> ObjectBuilder {
-    let code = text().enum_values(Some(codes.iter().map(|code| code.as_str()).collect::<Vec<_>>()));
+    let code = text().enum_values(Some(codes.iter().map(|code| code.row().code).collect::<Vec<_>>()));
     let error = ObjectBuilder::new()
         .property("code", code.description(Some("Stays the same from release to release.")))
         .property("message", text().description(Some("For people; may change.")))
@@ -311,10 +334,10 @@ fn with_always(answer: ResponseBuilder) -> ResponseBuilder {
     let id = text().pattern(Some(request_id_pattern()));
     answer
         .header(request_id::HEADER.as_str(), header(true, "The id of the request.", id))
-        .header(CACHE_CONTROL.as_str(), header(true, "Whether the answer may be kept.", text()))
+        .header(CACHE_CONTROL.as_str(), header(true, "Whether the answer may be cached.", text()))
 }
 
-/// The headers that say which data answered; not every refusal of their status has them.
+/// The headers with version and time of the data; not every refusal of a status has them.
 fn with_data(required: bool, answer: ResponseBuilder) -> ResponseBuilder {
     let version = ObjectBuilder::new().schema_type(Type::Integer);
     let as_of = text().format(Some(utoipa::openapi::SchemaFormat::Custom("date-time".to_owned())));
@@ -326,7 +349,7 @@ fn with_data(required: bool, answer: ResponseBuilder) -> ResponseBuilder {
 }
 
 fn with_vary(answer: ResponseBuilder) -> ResponseBuilder {
-    let vary = header(false, "That the answer depends on this header of the request.", text());
+    let vary = header(false, "The request header that the answer depends on.", text());
     answer.header(VARY.as_str(), vary)
 }
 
@@ -372,7 +395,7 @@ fn request_id_pattern() -> String {
     format!("^[A-Za-z0-9_-]{{1,{}}}$", request_id::BYTES_MAX)
 }
 
-/// The forms of a credential, in the order of [`SCHEMES`].
+/// The ways to send a key, in the order of [`SCHEMES`].
 fn schemes() -> [SecurityScheme; 3] {
     let http = |scheme, description: &str| {
         SecurityScheme::Http(HttpBuilder::new().scheme(scheme).description(Some(description)).build())

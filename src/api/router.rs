@@ -3,143 +3,239 @@
 //! A record is answered by a plain call before the router is asked: the router's captures, boxes
 //! and clones cost as much as the look-up itself. All other paths go through axum.
 
-use std::{panic::AssertUnwindSafe, sync::Arc};
+use std::{sync::Arc, time::Duration};
 
-use axum::{
-    Router,
-    routing::{MethodRouter, get},
-};
-use futures::FutureExt;
+use axum::{Router, body::Body as RequestBody, middleware::from_extractor, routing::get};
 use http_body_util::BodyExt;
 use hyper::{
-    Request, Response,
-    body::{Body as _, Bytes, Incoming},
+    Request, Response, StatusCode, Uri,
+    body::{Body as _, Incoming},
+    header::{ALLOW, CONTENT_TYPE, HeaderMap, HeaderValue},
 };
-use tower::Service;
+use tower::ServiceExt;
+use tower_http::{catch_panic::CatchPanicLayer, limit::RequestBodyLimitLayer, timeout::TimeoutLayer};
+use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
-    codes::Code,
-    error::Error,
-    layers::{Arrival, Inbound, Layers},
+    admin::{self, Caller},
+    http::{
+        answer::{Body, Endpoint, ResponseFuture},
+        error::{Detail, Error, INTERNAL, Refusal},
+        layers::{Arrival, Layers},
+        request_id,
+        unread::Unread,
+    },
     openapi,
     ops::{self, AdminState},
-    read::{self, Asked, ReadState},
-    reply::{Answering, Body},
-    request_id,
-    unread::Unread,
+    read::{self, Code, ReadState, RecordRequest},
 };
 
-/// Answers the requests of one listener. A clone per connection.
-pub trait Answer: Clone + Send + Sync + Unpin + 'static {
-    /// Answers a request.
-    fn answer(&self, request: Request<Incoming>) -> Answering;
-    /// Refuses what never became a request.
-    fn refusal(&self, code: Code) -> Response<Bytes>;
+/// Largest body of an admin request, in bytes.
+const ADMIN_BODY_BYTES_MAX: usize = 1024 * 1024;
+/// Longest time for an admin request, its body included.
+const ADMIN_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// The routes of the public listener, beside records.
+fn public_routes() -> Router<ReadState> {
+    Router::new()
+        .route(ops::LIVEZ, get(ops::livez))
+        .route(ops::READYZ, get(ops::readyz))
+        .route(openapi::PATH, get(openapi::answer))
 }
 
-/// What is behind the layers of a listener.
-#[derive(Clone)]
-struct Site<F> {
-    layers: Arc<Layers>,
-    inner: F,
+/// The routes of the admin listener.
+pub(super) fn admin_routes() -> OpenApiRouter<AdminState> {
+    OpenApiRouter::new().routes(routes!(ops::show_metrics)).routes(routes!(ops::show_status))
 }
 
-impl<F> Answer for Site<F>
-where
-    F: Fn(&Arc<Layers>, Inbound) -> Answering + Clone + Send + Sync + Unpin + 'static,
-{
-    fn answer(&self, request: Request<Incoming>) -> Answering {
-        self.layers.around(request, |inbound| (self.inner)(&self.layers, inbound))
-    }
-
-    fn refusal(&self, code: Code) -> Response<Bytes> {
-        self.layers.refusal(code)
-    }
-}
-
-/// The public listener: records, health and the description of both.
-pub fn public(state: ReadState) -> impl Answer {
-    let layers = Arc::new(Layers::new(Some(state.others().clone())));
-    let routes = [
-        (ops::LIVEZ, get(ops::livez)),
-        (ops::READYZ, get(ops::readyz)),
-        (openapi::PATH, get(openapi::answer)),
+/// The name of a path's route, for the log.
+fn route_name(path: &str) -> &'static str {
+    const NAMED: [(&str, &str); 5] = [
+        (ops::LIVEZ, "livez"),
+        (ops::READYZ, "readyz"),
+        (openapi::PATH, "openapi"),
+        (ops::METRICS, "metrics"),
+        (ops::STATUS, "status"),
     ];
-    let router = routed(routes)
-        .fallback(ops::no_route)
-        .method_not_allowed_fallback(ops::no_method)
-        .with_state(state.clone());
-    let inner = move |layers: &Arc<Layers>, inbound: Inbound| match Asked::of(&inbound.request) {
-        Some(asked) if asked.is_by_post() => {
-            let Inbound { request, arrival } = inbound;
-            Answering::Routed(Box::pin(read::answer_post(state.clone(), request, arrival)))
-        }
-        Some(asked) if inbound.request.body().is_end_stream() => {
-            Answering::ready(read::answer(&state, asked, &inbound.arrival))
-        }
-        Some(_) => {
-            let Inbound { request, arrival } = inbound;
-            Answering::Routed(Box::pin(read::answer_despite_body(state.clone(), request, arrival)))
-        }
-        None => route(&router, layers, inbound),
-    };
-    Site { layers, inner }
+    if read::RawPath::of(path).is_some() {
+        return "record";
+    }
+    let path = path.strip_suffix('/').unwrap_or(path);
+    NAMED.iter().find(|(known, _)| *known == path).map_or("other", |(_, name)| name)
 }
 
-/// The admin listener: metrics and status.
-pub fn admin(state: AdminState) -> impl Answer {
-    let routes = [(ops::METRICS, get(ops::metrics)), (ops::STATUS, get(ops::show_status))];
-    let router = routed(routes)
-        .fallback(ops::no_admin_route)
-        .method_not_allowed_fallback(ops::no_method)
-        .with_state(state);
-    let inner = move |layers: &Arc<Layers>, inbound: Inbound| route(&router, layers, inbound);
-    Site { layers: Arc::new(Layers::new(None)), inner }
-}
-
-/// A router of these paths; a slash at the end changes nothing.
-fn routed<S, const N: usize>(routes: [(&str, MethodRouter<S>); N]) -> Router<S>
-where
-    S: Clone + Send + Sync + 'static,
-{
-    routes.into_iter().fold(Router::new(), |router, (path, methods)| {
-        router.route(path, methods.clone()).route(&format!("{path}/"), methods)
+/// Answers the requests of the public listener: records, health and its description.
+pub fn public(state: ReadState) -> Endpoint {
+    let counted = state.clone();
+    let layers = Layers::new(route_name, move |row, took| counted.count_other(Code::of(row), took));
+    let site = Arc::new(Site {
+        layers,
+        router: public_routes().layer(CatchPanicLayer::custom(panicked)).with_state(state.clone()),
+        refusal_of: |status| match status {
+            StatusCode::NOT_FOUND => Code::RouteNotFound.row(),
+            StatusCode::METHOD_NOT_ALLOWED => Code::MethodNotAllowed.row(),
+            _ => INTERNAL,
+        },
+        takes_bodies: false,
+    });
+    Arc::new(move |request| {
+        site.layers.around(request, |request, arrival| match RecordRequest::of(&request) {
+            Some(asked) if asked.has_value_in_body() => {
+                ResponseFuture::routed(read::answer_post(state.clone(), request, arrival))
+            }
+            Some(asked) if request.body().is_end_stream() => {
+                ResponseFuture::ready(read::answer(&state, asked, &arrival))
+            }
+            Some(_) => ResponseFuture::routed(read::answer_despite_body(state.clone(), request, arrival)),
+            None => ResponseFuture::routed(Arc::clone(&site).route(request, arrival)),
+        })
     })
 }
 
-/// Lets the router answer; a panic there ends one request only. No route takes a body.
-fn route(router: &Router, layers: &Arc<Layers>, inbound: Inbound) -> Answering {
-    let (router, layers) = (router.clone(), Arc::clone(layers));
-    let Inbound { request, arrival } = inbound;
-    let (mut head, body) = request.into_parts();
-    let unread = Unread::new(&head, body);
-    head.extensions.insert(arrival.id.clone());
-    let request = Request::from_parts(head, axum::body::Body::empty());
-    Answering::Routed(Box::pin(async move {
-        let answer = routed_answer(router, request, &layers, &arrival).await;
-        unread.before(answer).await
-    }))
+/// Answers the requests of the admin listener.
+pub fn admin(state: AdminState) -> Endpoint {
+    let (routes, _) = admin_routes().split_for_parts();
+    let site = Arc::new(admin_site(routes.with_state(state)));
+    Arc::new(move |request| {
+        let routed = |request, arrival| ResponseFuture::routed(Arc::clone(&site).route(request, arrival));
+        site.layers.around(request, routed)
+    })
 }
 
-async fn routed_answer(
-    mut router: Router,
-    request: Request<axum::body::Body>,
-    layers: &Layers,
-    arrival: &Arrival,
-) -> Response<Body> {
-    let outcome = AssertUnwindSafe(async {
-        let Ok(answer) = router.call(request).await;
-        let (head, body) = answer.into_parts();
-        // Every route answers with bytes at hand.
-        body.collect().await.map(|body| Response::from_parts(head, Body::from(body.to_bytes())))
-    });
-    let Ok(Ok(mut answer)) = outcome.catch_unwind().await else {
-        layers.count(Code::Internal, arrival);
-        return Error::from(Code::Internal).respond(&arrival.id);
-    };
-    if let Some(&code) = answer.extensions().get::<Code>() {
-        layers.count(code, arrival);
+fn admin_site(routes: Router) -> Site {
+    let router = routes
+        .route_layer(from_extractor::<Caller>())
+        .layer(RequestBodyLimitLayer::new(ADMIN_BODY_BYTES_MAX))
+        .layer(TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, ADMIN_TIMEOUT))
+        .layer(CatchPanicLayer::custom(panicked));
+    let layers = Layers::new(route_name, |_, _| {});
+    Site { layers, router, refusal_of: admin::codes::of_status, takes_bodies: true }
+}
+
+/// `target` without the slash at its end, which changes nothing.
+fn without_slash(target: &Uri) -> Option<Uri> {
+    let path = target.path().strip_suffix('/').filter(|path| !path.is_empty())?;
+    let query = target.query().map(|query| format!("?{query}")).unwrap_or_default();
+    format!("{path}{query}").parse().ok()
+}
+
+/// A panic ends one request only. Its message may hold a value: the panic hook logs its place.
+#[expect(clippy::needless_pass_by_value, reason = "the signature of the layer's handler")]
+fn panicked(_: Box<dyn std::any::Any + Send>) -> axum::response::Response {
+    axum::response::IntoResponse::into_response(Error::from(INTERNAL))
+}
+
+/// A listener's router and what surrounds it.
+struct Site {
+    layers: Layers,
+    router: Router,
+    /// The row for answers of axum and of its layers, which have no body of ours.
+    refusal_of: fn(StatusCode) -> Refusal,
+    takes_bodies: bool,
+}
+
+impl Site {
+    async fn route(self: Arc<Self>, request: Request<Incoming>, arrival: Arrival) -> Response<Body> {
+        let (mut head, body) = request.into_parts();
+        head.uri = without_slash(&head.uri).unwrap_or(head.uri);
+        if self.takes_bodies {
+            let request = Request::from_parts(head, RequestBody::new(body));
+            return self.answer(request, &arrival).await;
+        }
+        let unread = Unread::new(&head, body);
+        let request = Request::from_parts(head, RequestBody::empty());
+        unread.before(self.answer(request, &arrival).await).await
     }
-    answer.headers_mut().insert(request_id::HEADER, arrival.id.header());
-    answer
+
+    async fn answer(&self, request: Request<RequestBody>, arrival: &Arrival) -> Response<Body> {
+        let Ok(answer) = self.router.clone().oneshot(request).await;
+        let (mut head, body) = answer.into_parts();
+        let error = head.extensions.remove::<Error>().or_else(|| {
+            let is_bare = (head.status.is_client_error() || head.status.is_server_error())
+                && !head.headers.get(CONTENT_TYPE).is_some_and(is_json);
+            is_bare.then(|| Error::new((self.refusal_of)(head.status), detail(&head.headers)))
+        });
+        // Every route answers with bytes in memory.
+        let answer = match (error, body.collect().await) {
+            (None, Ok(body)) => Ok(Response::from_parts(head, Body::from(body.to_bytes()))),
+            (error, _) => Err(error.unwrap_or_else(|| INTERNAL.into())),
+        };
+        match answer {
+            Ok(mut answer) => {
+                answer.headers_mut().insert(request_id::HEADER, arrival.id.header());
+                answer
+            }
+            Err(error) => {
+                self.layers.count(error.code(), arrival);
+                error.respond(&arrival.id)
+            }
+        }
+    }
+}
+
+fn is_json(content_type: &HeaderValue) -> bool {
+    content_type.as_bytes().starts_with(b"application/json")
+}
+
+/// The methods that axum names in `Allow`.
+fn detail(headers: &HeaderMap) -> Detail {
+    let methods = headers.get(ALLOW).and_then(|methods| methods.to_str().ok());
+    let methods = methods.and_then(|methods| HeaderValue::from_str(&methods.replace(',', ", ")).ok());
+    methods.map_or(Detail::None, Detail::Methods)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use axum::{Json, routing::post};
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::api::http::request_id::RequestIds;
+
+    /// Routes as further admin routes are: they read a body, fail, panic, or take too long.
+    fn site() -> Site {
+        let routes = Router::new()
+            .route("/echo", post(async |Json(body): Json<Value>| Json(body)))
+            .route("/refused", get(async || Error::from(INTERNAL)))
+            .route("/panic", get(async || -> String { panic!("a secret") }))
+            .route("/slow", get(std::future::pending::<()>));
+        admin_site(routes)
+    }
+
+    async fn ask(method: &str, target: &str, body: impl Into<RequestBody>) -> (u16, String) {
+        let request = Request::builder().method(method).uri(target).header(CONTENT_TYPE, "application/json");
+        let arrival = Arrival { id: RequestIds::new().id_of(&HeaderMap::new()), at: Instant::now() };
+        let answer = site().answer(request.body(body.into()).unwrap(), &arrival).await;
+        assert_eq!(answer.headers()[request_id::HEADER], arrival.id.header());
+        let status = answer.status().as_u16();
+        let body = answer.into_body().into_bytes();
+        let json: Value = serde_json::from_slice(&body).unwrap();
+        match &json["error"]["code"] {
+            Value::String(code) => {
+                assert_eq!(json["error"]["request_id"], arrival.id.as_str());
+                (status, code.clone())
+            }
+            _ => (status, json.to_string()),
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn admin_routes_take_bodies_and_every_refusal_is_json() {
+        let echo = json!({ "a": 1 }).to_string();
+        assert_eq!(ask("POST", "/echo", echo.clone()).await, (200, echo));
+        let large = format!("\"{}\"", "x".repeat(ADMIN_BODY_BYTES_MAX));
+        for (method, target, body, status, code) in [
+            ("POST", "/echo", "{".to_owned(), 400, "invalid_body"),
+            ("POST", "/echo", large, 413, "body_too_large"),
+            ("GET", "/echo", String::new(), 405, "method_not_allowed"),
+            ("GET", "/nowhere", String::new(), 404, "route_not_found"),
+            ("GET", "/refused", String::new(), 500, "internal"),
+            ("GET", "/panic", String::new(), 500, "internal"),
+            ("GET", "/slow", String::new(), 408, "request_timeout"),
+        ] {
+            assert_eq!(ask(method, target, body).await, (status, code.to_owned()), "{method} {target}");
+        }
+    }
 }

@@ -3,7 +3,7 @@
 use super::parts::{configured_syncs, load_seal, open_metadata, open_read_store, open_statuses, open_store};
 use crate::{
     admin::{Error, Registry},
-    api::serve::tls::Tls,
+    api::tls::Tls,
     config::{Config, Role},
     domain::{catalog::CatalogDocument, error::ErrorKind},
     store,

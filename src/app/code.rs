@@ -4,7 +4,7 @@ use std::error::Error;
 
 use crate::{
     admin,
-    api::serve::{self, tls},
+    api::{listener, tls},
     replica, store,
     support::file_lock::LockError,
     telemetry,
@@ -20,7 +20,7 @@ pub fn code_of(error: &anyhow::Error) -> Option<&'static str> {
     }
     error.chain().find_map(|cause| {
         code(cause, LockError::code)
-            .or_else(|| code(cause, serve::Error::code))
+            .or_else(|| code(cause, listener::Error::code))
             .or_else(|| code(cause, tls::Error::code))
             .or_else(|| code(cause, telemetry::Error::code))
             .or_else(|| code(cause, replica::Error::code))

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     admin::{Publisher, Registry, fleet::FleetReader},
-    api::{self, AdminState, Limits, Listener, ReadLimits, ReadState, Readiness, serve::tls::Tls},
+    api::{self, AdminState, Limits, Listener, ReadLimits, ReadState, Readiness, tls::Tls},
     auth::KeyRing,
     cache::{Cache, Slot},
     catalog::Ages,

@@ -1,20 +1,20 @@
-//! Where a request carries its key: `Authorization: Bearer`, `Authorization: Basic` with the key
+//! Finds the key of a request: `Authorization: Bearer`, `Authorization: Basic` with the key
 //! as password, or `X-Api-Key`.
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 
 use super::Refusal;
 
-/// Room for a decoded Basic credential, most often whole: a key, a colon and a user name of up to 125
-/// bytes. Of one with a longer user name the end alone is kept.
+/// Bytes for a decoded Basic credential: a key, a colon and a user name of up to 125 bytes. Only the end
+/// of a longer one is kept.
 pub const SCRATCH_BYTES: usize = 192;
-/// Text that is decoded at once: it fills the room, and ends where a group of four characters does.
+/// Characters that are decoded at once: whole groups of four that fill the buffer.
 const BLOCK_CHARS: usize = SCRATCH_BYTES / 3 * 4;
 
-/// The text that should be a key, out of the values of the two headers.
+/// The text of the credential, from the values of the two headers.
 ///
-/// `Authorization` comes first; when it is absent, empty, or of another scheme, `X-Api-Key` is
-/// taken. A template whose placeholder stays empty sends `Bearer` with nothing after it, which is
+/// `Authorization` takes precedence; if it is absent, empty, or of another scheme, `X-Api-Key` is
+/// used. A template whose placeholder stays empty sends `Bearer` with nothing after it, which is
 /// [`Refusal::Missing`]. `scratch` holds a decoded Basic credential, so that nothing is allocated.
 pub fn credential<'a>(
     authorization: Option<&'a [u8]>,
@@ -46,13 +46,13 @@ fn split_scheme(value: &[u8]) -> (&[u8], &[u8]) {
     }
 }
 
-/// What stands after the first colon of a decoded `user:password` (RFC 7617, section 2). Nobody looks at
-/// the user name, which may be as long as a header: it is decoded block by block.
+/// The text after the first colon of a decoded `user:password` (RFC 7617, section 2). The user name is
+/// ignored and may be as long as a header: it is decoded block by block.
 fn password<'a>(encoded: &[u8], scratch: &'a mut [u8; SCRATCH_BYTES]) -> Option<&'a [u8]> {
     let mut rest = encoded;
     loop {
         let (block, after) = rest.split_at(rest.len().min(BLOCK_CHARS));
-        // Padding ends the whole.
+        // Padding is allowed only at the end.
         if !after.is_empty() && block.ends_with(b"=") {
             return None;
         }
@@ -60,7 +60,7 @@ fn password<'a>(encoded: &[u8], scratch: &'a mut [u8; SCRATCH_BYTES]) -> Option<
         match scratch[..length].iter().position(|&byte| byte == b':') {
             Some(colon) if after.is_empty() => return Some(&scratch[colon + 1..length]),
             Some(colon) => {
-                // From the group on that has the next byte; what does not fit now is no key.
+                // Decode again from the group that has the next byte. A text that does not fit now is no key.
                 let (groups, before) = ((colon + 1) / 3, (colon + 1) % 3);
                 let length = STANDARD.decode_slice(&rest[4 * groups..], scratch).ok()?;
                 return scratch[..length].get(before..);
@@ -76,7 +76,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_form_of_credential_is_found() {
+    fn credentials_of_every_form_are_found() {
         let basic = format!("Basic {}", STANDARD.encode("braze:KEY"));
         let no_user = format!("bAsIc   {}", STANDARD.encode(":KEY"));
         let no_colon = format!("Basic {}", STANDARD.encode("KEY"));
@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn a_user_name_may_be_as_long_as_a_header() {
+    fn user_name_may_be_as_long_as_a_header() {
         for length in (0..1000).chain([24_000]) {
             for password in ["", "KEY", "with:colon", &"x".repeat(100)] {
                 let basic =

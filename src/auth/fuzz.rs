@@ -1,12 +1,12 @@
 //! Hostile credentials: the values of `Authorization` and `X-Api-Key`.
 
-// A panic is how a target says that a promise is broken.
+// A target reports a broken promise by a panic.
 #![allow(clippy::unwrap_used)]
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use chrono::DateTime;
 
-use super::{ApiKey, KEY_CHARS, KeyRing, Refusal, SCRATCH_BYTES};
+use super::{ApiKey, KeyRing, Refusal, SCRATCH_BYTES, key::KEY_CHARS};
 use crate::{
     domain::{
         digest::Digest,
@@ -15,11 +15,11 @@ use crate::{
     support::clock::Clock,
 };
 
-/// The one key in force while fuzzing; the corpus has it in all forms.
+/// The only key in force while fuzzing; the corpus has it in all forms.
 const KEY: &str = "lrd_RKRcwGkBIDlf_No287qEH4uQv9vBo5cxQTXAw02KFtzjuPbCrH1FrBEB1OB8V7";
 
-/// The two header values, with a line feed between them, which no header value has. An empty one is
-/// tried as absent and as empty. Accepted is what has the form of a key.
+/// Takes the two header values, with a line feed between them, which no header value has. An empty one is
+/// tried as absent and as empty. Returns whether they hold a text of the form of a key.
 pub(crate) fn credential(bytes: &[u8]) -> bool {
     let mut lines = bytes.splitn(2, |&byte| byte == b'\n');
     let (authorization, api_key) = (lines.next().unwrap_or_default(), lines.next().unwrap_or_default());
@@ -33,7 +33,7 @@ pub(crate) fn credential(bytes: &[u8]) -> bool {
         Err(refusal) => {
             let is_text =
                 std::str::from_utf8(api_key).is_ok_and(|text| !text.as_bytes().trim_ascii().is_empty());
-            assert!(!is_text || !authorization.trim_ascii().is_empty(), "X-Api-Key was not looked at");
+            assert!(!is_text || !authorization.trim_ascii().is_empty(), "X-Api-Key was ignored");
             assert!(matches!(refusal, Refusal::Missing | Refusal::Malformed));
             false
         }
@@ -45,10 +45,9 @@ fn opens(text: &str) -> bool {
     let clock = Clock::fixed(DateTime::UNIX_EPOCH);
     assert!(KeyRing::new().authenticate(text, &clock).is_err(), "an empty ring refuses everyone");
     assert_eq!(ring().authenticate(text, &clock).is_ok(), text == KEY);
-    let Ok(key) = ApiKey::parse(text) else { return false };
+    let Some(id) = ApiKey::id_of(text) else { return false };
     assert_eq!(text.len(), KEY_CHARS);
-    assert!(text.is_ascii() && text[4..].starts_with(key.id()));
-    assert!(!format!("{key:?}").contains(&text[17..]), "the secret shows");
+    assert!(text.is_ascii() && text[4..].starts_with(id));
     for (authorization, api_key) in [
         (Some(format!("bEARER \t {text} ")), Some("Bearer")),
         (Some(format!("Basic {}", STANDARD.encode(format!("user:{text}")))), None),

@@ -1,12 +1,12 @@
 //! The text of an API key, fixed from the first release:
 //! `lrd_`, 12 characters of key id, `_`, 43 characters of secret, 6 characters of CRC-32.
 //!
-//! The prefix lets secret scanners find a leaked key, the checksum lets them (and us) tell a key
-//! from its look-alikes without a look-up.
+//! Secret scanners find a leaked key by its prefix. The checksum tells a key from similar text without a
+//! look-up.
 
 use std::fmt;
 
-use super::{Refusal, base62};
+use super::base62;
 use crate::{
     domain::digest::Digest,
     support::{
@@ -17,15 +17,15 @@ use crate::{
 
 const PREFIX: &str = "lrd_";
 /// Length of a key id, in characters.
-pub const ID_CHARS: usize = 12;
+pub(super) const ID_CHARS: usize = 12;
 const SECRET_CHARS: usize = 43;
 const CHECKSUM_CHARS: usize = 6;
 /// Length of a key's whole text, in characters; all of them are ASCII.
-pub const KEY_CHARS: usize = PREFIX.len() + ID_CHARS + 1 + SECRET_CHARS + CHECKSUM_CHARS;
+pub(super) const KEY_CHARS: usize = PREFIX.len() + ID_CHARS + 1 + SECRET_CHARS + CHECKSUM_CHARS;
 const ID_END: usize = PREFIX.len() + ID_CHARS;
 const CHECKSUM_AT: usize = KEY_CHARS - CHECKSUM_CHARS;
 
-/// A new key. Its text exists only here, until whoever made it has been shown it.
+/// A new key. Its text is stored nowhere; it is shown to its creator once.
 pub struct ApiKey(SecretString);
 
 impl ApiKey {
@@ -34,7 +34,7 @@ impl ApiKey {
         Self::from_bits(random::bytes(), random::bytes())
     }
 
-    /// The key of given bits: of the id's only its 12 lowest base-62 digits (71 bits) are used.
+    /// The key of these bits. Only the 12 lowest base-62 digits (71 bits) of `id` are used.
     fn from_bits(id: [u8; 32], secret: [u8; 32]) -> Self {
         let id = base62::from_256_bits(id);
         let mut text = String::with_capacity(KEY_CHARS);
@@ -47,21 +47,19 @@ impl ApiKey {
         Self(SecretString::from(text))
     }
 
-    /// Checks the form and the checksum of `text`; cheap, and says nothing about whether the key
-    /// opens anything. The only error is [`Refusal::Malformed`].
-    pub fn parse(text: &str) -> Result<ParsedKey<'_>, Refusal> {
+    /// The id in `text`, if it has the form and the checksum of a key. Cheap; the key may still be unknown.
+    pub fn id_of(text: &str) -> Option<&str> {
         let bytes = text.as_bytes();
-        let is_formed = bytes.len() == KEY_CHARS
+        let is_well_formed = bytes.len() == KEY_CHARS
             && bytes.starts_with(PREFIX.as_bytes())
             && bytes[ID_END] == b'_'
             && bytes[PREFIX.len()..ID_END].iter().chain(&bytes[ID_END + 1..]).all(|&b| base62::is_digit(b))
             && bytes[CHECKSUM_AT..] == base62::from_u32(crc32fast::hash(&bytes[..CHECKSUM_AT]));
-        if is_formed { Ok(ParsedKey(text)) } else { Err(Refusal::Malformed) }
+        is_well_formed.then(|| &text[PREFIX.len()..ID_END])
     }
 
-    /// The id of a text that may be a key: what stands where the id of one does, when the text is as
-    /// long. Nothing else is looked at.
-    pub(super) fn id_in(text: &str) -> Option<&[u8; ID_CHARS]> {
+    /// The bytes at the place of the id, if `text` is as long as a key. Nothing else is checked.
+    pub(super) fn unchecked_id(text: &str) -> Option<&[u8; ID_CHARS]> {
         let bytes = text.as_bytes();
         if bytes.len() == KEY_CHARS { bytes[PREFIX.len()..].first_chunk() } else { None }
     }
@@ -88,28 +86,6 @@ impl fmt::Debug for ApiKey {
     }
 }
 
-/// A text that has the form and the checksum of a key.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub struct ParsedKey<'a>(&'a str);
-
-impl<'a> ParsedKey<'a> {
-    /// The 12 characters after `lrd_`; not secret.
-    pub fn id(&self) -> &'a str {
-        &self.0[PREFIX.len()..ID_END]
-    }
-
-    /// SHA-256 of the whole text.
-    pub fn digest(&self) -> Digest {
-        Digest::of(self.0.as_bytes())
-    }
-}
-
-impl fmt::Debug for ParsedKey<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "ParsedKey({PREFIX}{}_…)", self.id())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -126,29 +102,29 @@ mod tests {
     }
 
     #[test]
-    fn what_was_generated_parses() {
+    fn generated_keys_are_unique_and_well_formed() {
         let (one, other) = (ApiKey::generate(), ApiKey::generate());
         assert_ne!(one.expose(), other.expose());
         assert_ne!(one.id(), other.id());
-        let parsed = ApiKey::parse(one.expose()).unwrap();
-        assert_eq!((parsed.id(), parsed.digest()), (one.id(), one.digest()));
+        assert_eq!(ApiKey::id_of(one.expose()), Some(one.id()));
+        assert_eq!(ApiKey::unchecked_id(one.expose()).unwrap(), one.id().as_bytes());
         assert_eq!(one.expose().len(), KEY_CHARS);
     }
 
     #[test]
-    fn whatever_is_not_a_key_is_malformed() {
+    fn any_other_text_is_malformed() {
         let key = ApiKey::generate();
         let good = key.expose();
         for bad in
             ["", "lrd_", "Bearer", "{{key}}", &good[..KEY_CHARS - 1], &format!("{good}0"), &"é".repeat(33)]
         {
-            assert_eq!(ApiKey::parse(bad), Err(Refusal::Malformed));
+            assert_eq!(ApiKey::id_of(bad), None);
         }
         for at in 0..KEY_CHARS {
             for other in [b'0', b'a', b'_', b'-'] {
                 let mut bytes = good.as_bytes().to_vec();
                 if std::mem::replace(&mut bytes[at], other) != other {
-                    assert_eq!(ApiKey::parse(std::str::from_utf8(&bytes).unwrap()), Err(Refusal::Malformed));
+                    assert_eq!(ApiKey::id_of(std::str::from_utf8(&bytes).unwrap()), None);
                 }
             }
         }
@@ -157,11 +133,9 @@ mod tests {
     #[test]
     fn debug_never_prints_the_secret() {
         let key = ApiKey::generate();
-        let parsed = ApiKey::parse(key.expose()).unwrap();
-        for printed in [format!("{key:?}"), format!("{parsed:?}")] {
-            assert!(printed.contains(key.id()));
-            assert!(!printed.contains(&key.expose()[ID_END + 1..ID_END + 6]), "{printed}");
-        }
+        let printed = format!("{key:?}");
+        assert!(printed.contains(key.id()));
+        assert!(!printed.contains(&key.expose()[ID_END + 1..ID_END + 6]), "{printed}");
     }
 
     // Computed by a separate program: Python, int.to_bytes, zlib.crc32, hashlib.sha256.

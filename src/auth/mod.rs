@@ -1,7 +1,7 @@
 //! API keys: their text, their digests, and the key ring that a request is checked against.
 //!
-//! A key is 256 random bits, so a plain SHA-256 keeps it safe at rest and costs 45 ns to check; a
-//! slow password hash would buy nothing.
+//! A key has 256 random bits, so a plain SHA-256 protects it at rest and costs 45 ns to check. A slow
+//! password hash would not make it safer.
 
 mod base62;
 mod credential;
@@ -12,6 +12,6 @@ mod refusal;
 mod ring;
 
 pub use credential::{SCRATCH_BYTES, credential};
-pub use key::{ApiKey, ID_CHARS, KEY_CHARS, ParsedKey};
+pub use key::ApiKey;
 pub use refusal::Refusal;
-pub use ring::{KeyRing, Principal};
+pub use ring::{KeyRing, ValidKey};

@@ -1,37 +1,29 @@
-//! Why a credential opens nothing.
+//! Why a credential is refused.
 
-use crate::domain::error::ErrorKind;
+use crate::domain::error::codes;
 
-/// A credential that is not accepted. Carries nothing of the credential.
+/// Why a credential is refused. Holds nothing of the credential.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
-    /// The request carries none.
+    /// The request carries no credential.
     #[error("the request carries no API key")]
     Missing,
-    /// It has not the form of a key, or its checksum is wrong: cut off, mistyped, a placeholder.
+    /// The text has not the form of a key, or its checksum is wrong: cut off, mistyped, a placeholder.
     #[error("this is not an API key: its form or its checksum is wrong")]
     Malformed,
-    /// A key that was never made, is revoked, or has not reached this node yet.
+    /// The key was never created, is revoked, or has not reached this node yet.
     #[error("the API key is unknown or revoked")]
     Unknown,
-    /// A key whose time is over.
+    /// The key has expired.
     #[error("the API key has expired")]
     Expired,
 }
 
-impl Refusal {
-    /// Always [`ErrorKind::Unauthenticated`].
-    pub const fn kind(self) -> ErrorKind {
-        ErrorKind::Unauthenticated
-    }
-
-    /// The stable code.
-    pub const fn code(self) -> &'static str {
-        match self {
-            Self::Missing => "key_missing",
-            Self::Malformed => "key_malformed",
-            Self::Unknown => "key_unknown",
-            Self::Expired => "key_expired",
-        }
+codes! {
+    Refusal {
+        "key_missing" Unauthenticated: Missing,
+        "key_malformed" Unauthenticated: Malformed,
+        "key_unknown" Unauthenticated: Unknown,
+        "key_expired" Unauthenticated: Expired,
     }
 }

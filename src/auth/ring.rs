@@ -1,4 +1,4 @@
-//! The keys that this node knows, and the check of a credential against them.
+//! The keys in force on this node, and the check of a credential against them.
 
 use std::{fmt, num::NonZeroU32, sync::Arc, time::Duration};
 
@@ -10,7 +10,7 @@ use governor::{
 };
 use hashbrown::HashMap;
 
-use super::{ApiKey, ID_CHARS, Refusal};
+use super::{ApiKey, Refusal, key::ID_CHARS};
 use crate::{
     domain::{
         digest::Digest,
@@ -19,13 +19,13 @@ use crate::{
     support::clock::Clock,
 };
 
-/// A key id, as the map keeps it: no pointer to follow.
+/// A key id in the map: without a pointer to follow.
 type Id = [u8; ID_CHARS];
 
 #[derive(Default)]
 struct Keys {
     revision: u64,
-    by_id: HashMap<Id, Arc<Held>>,
+    by_id: HashMap<Id, Arc<KeyState>>,
 }
 
 /// The keys in force on this node. Clones share them; reading takes no lock.
@@ -35,9 +35,9 @@ pub struct KeyRing {
     per_second: Option<NonZeroU32>,
 }
 
-/// A key in force, and what it may still ask.
+/// A key in force and its rate limiter.
 #[derive(Debug)]
-struct Held {
+struct KeyState {
     entry: KeyEntry,
     rate: Option<Arc<DefaultDirectRateLimiter>>,
 }
@@ -48,31 +48,31 @@ impl KeyRing {
         Self::default()
     }
 
-    /// An empty ring, each of whose keys may ask `per_second` times a second on this node, and as often at
-    /// once; `None`: as often as it likes.
+    /// A ring without keys, each of whose keys may make `per_second` requests a second on this node, and as
+    /// many at once. `None` is no limit.
     pub fn with_rate(per_second: Option<NonZeroU32>) -> Self {
         Self { per_second, ..Self::default() }
     }
 
-    /// Puts `set` in force at once and says so. A set of a lower revision than the one in force is
-    /// not taken, so that old bytes never revive a revoked key.
+    /// Puts `set` in force at once; returns whether it did. A set of a lower revision than the one in force
+    /// is ignored, so that an old set never revives a revoked key.
     pub fn replace(&self, set: &KeySet) -> bool {
         if set.revision < self.revision() {
             return false;
         }
         let before = self.keys.load();
-        let held = |key: &KeyEntry| {
+        let state = |key: &KeyEntry| {
             let id = Id::try_from(key.id.as_bytes()).ok()?;
-            // What a key has asked counts on when other keys change.
+            // The count of a key goes on when other keys change.
             let rate = match before.by_id.get(&id) {
-                Some(held) => held.rate.clone(),
+                Some(known) => known.rate.clone(),
                 None => self
                     .per_second
                     .map(|rate| Arc::new(DefaultDirectRateLimiter::direct(Quota::per_second(rate)))),
             };
-            Some((id, Arc::new(Held { entry: key.clone(), rate })))
+            Some((id, Arc::new(KeyState { entry: key.clone(), rate })))
         };
-        let by_id = set.keys.iter().filter_map(held).collect();
+        let by_id = set.keys.iter().filter_map(state).collect();
         self.keys.store(Arc::new(Keys { revision: set.revision, by_id }));
         true
     }
@@ -82,50 +82,40 @@ impl KeyRing {
         self.keys.load().revision
     }
 
-    /// How many keys are in force, expired ones included.
-    pub fn len(&self) -> usize {
-        self.keys.load().by_id.len()
-    }
-
-    /// Whether no key is in force.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    /// Whose key `credential` is. Allocates nothing; the digests are compared in constant time,
-    /// and the clock is read only for a key that expires. The digest covers the whole text, so that the
-    /// form of a key in force need not be looked at: it is, to tell why another one is refused.
-    pub fn authenticate(&self, credential: &str, clock: &Clock) -> Result<Principal, Refusal> {
+    /// Checks `credential`. Allocates nothing, compares digests in constant time, and reads the clock only
+    /// for a key that expires. The digest covers the whole text, so the form of a credential is checked
+    /// only to say why it is refused.
+    pub fn authenticate(&self, credential: &str, clock: &Clock) -> Result<ValidKey, Refusal> {
         let keys = self.keys.load();
-        let Some(held) = ApiKey::id_in(credential).and_then(|id| keys.by_id.get(id)) else {
-            return Err(why_unknown(credential));
+        let Some(key) = ApiKey::unchecked_id(credential).and_then(|id| keys.by_id.get(id)) else {
+            return Err(refusal_of(credential));
         };
-        verify_slices_are_equal(Digest::of(credential.as_bytes()).as_bytes(), held.entry.sha256.as_bytes())
-            .map_err(|_| why_unknown(credential))?;
-        match held.entry.expires_at {
+        verify_slices_are_equal(Digest::of(credential.as_bytes()).as_bytes(), key.entry.sha256.as_bytes())
+            .map_err(|_| refusal_of(credential))?;
+        match key.entry.expires_at {
             Some(end) if end <= clock.now() => Err(Refusal::Expired),
-            _ => Ok(Principal(Arc::clone(held))),
+            _ => Ok(ValidKey(Arc::clone(key))),
         }
     }
 }
 
-/// Why a text that is no key in force is refused.
-fn why_unknown(credential: &str) -> Refusal {
-    ApiKey::parse(credential).err().unwrap_or(Refusal::Unknown)
+/// Why a credential that is no key in force is refused.
+fn refusal_of(credential: &str) -> Refusal {
+    ApiKey::id_of(credential).map_or(Refusal::Malformed, |_| Refusal::Unknown)
 }
 
 impl fmt::Debug for KeyRing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("KeyRing").field("revision", &self.revision()).field("keys", &self.len()).finish()
+        f.debug_struct("KeyRing").field("revision", &self.revision()).finish_non_exhaustive()
     }
 }
 
-/// Who asks: the holder of a valid key.
+/// The valid key of a request.
 #[derive(Debug, Clone)]
-pub struct Principal(Arc<Held>);
+pub struct ValidKey(Arc<KeyState>);
 
-impl Principal {
-    /// Counts a request of the key; an error with the time to wait when it has made too many.
+impl ValidKey {
+    /// Counts a request of the key. The error is the time to wait if it has made too many.
     pub fn count(&self) -> Result<(), Duration> {
         match &self.0.rate {
             None => Ok(()),
@@ -133,22 +123,12 @@ impl Principal {
         }
     }
 
-    /// The key's id; not secret.
-    pub fn key_id(&self) -> &str {
-        &self.0.entry.id
-    }
-
-    /// What the key opens.
-    pub fn grant(&self) -> &Grant {
-        &self.0.entry.grant
-    }
-
     /// Whether the key opens `collection`.
     pub fn opens(&self, collection: &str) -> bool {
         self.0.entry.grant.opens(collection)
     }
 
-    /// Whether the key opens every collection, so that its holder may learn which exist.
+    /// Whether the key opens every collection, so that its holder may learn which ones exist.
     pub fn opens_everything(&self) -> bool {
         matches!(self.0.entry.grant, Grant::AllCollections)
     }
@@ -175,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_open_what_they_were_granted_until_they_expire_or_go() {
+    fn keys_open_their_grants_until_they_expire_or_are_revoked() {
         let (all, one, short) = (ApiKey::generate(), ApiKey::generate(), ApiKey::generate());
         let customer = Grant::Collections(vec![CollectionName::new("customer").unwrap()]);
         let end = now() + TimeDelta::hours(1);
@@ -194,7 +174,6 @@ mod tests {
         )));
         let everything = clone.authenticate(all.expose(), &clock).unwrap();
         assert!(everything.opens_everything() && everything.opens("anything"));
-        assert_eq!(everything.key_id(), all.id());
         let scoped = clone.authenticate(one.expose(), &clock).unwrap();
         assert!(!scoped.opens_everything() && scoped.opens("customer") && !scoped.opens("order"));
         assert!(clone.authenticate(short.expose(), &clock).is_ok());
@@ -206,16 +185,17 @@ mod tests {
     }
 
     #[test]
-    fn a_lower_revision_is_not_taken() {
+    fn key_set_of_a_lower_revision_is_ignored() {
         let key = ApiKey::generate();
         let ring = KeyRing::new();
         assert!(ring.replace(&set(5, vec![])));
         assert!(!ring.replace(&set(4, vec![entry(&key, Grant::AllCollections, None)])));
-        assert_eq!((ring.revision(), ring.is_empty()), (5, true));
+        assert_eq!(ring.revision(), 5);
+        assert!(ring.authenticate(key.expose(), &Clock::fixed(now())).is_err());
     }
 
     #[test]
-    fn a_known_id_with_another_secret_is_unknown() {
+    fn known_id_with_another_secret_is_unknown() {
         let (real, forged) = (ApiKey::generate(), ApiKey::generate());
         let mut stolen = entry(&real, Grant::AllCollections, None);
         forged.id().clone_into(&mut stolen.id);

@@ -44,8 +44,8 @@ const CRATES: [(&str, &[&str]); 9] = [
     ("liquid_core", &["mapping/liquid/"]),
     ("jsonwebtoken", &["auth/token.rs"]),
     ("anyhow", &["app/", "cli/", "main.rs"]),
-    ("tokio_rustls", &["api/serve/", "cli/health.rs"]),
-    ("tokio_util", &["support/background.rs", "support/shutdown.rs"]),
+    ("tokio_rustls", &["api/http/listener/"]),
+    ("tokio_util", &["support/background.rs", "support/shutdown.rs", "api/http/listener/"]),
 ];
 
 /// Modules without clock, files, sockets or async.

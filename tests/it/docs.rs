@@ -71,14 +71,15 @@ fn body(text: &str, indent: usize) -> &str {
 
 /// Every code that the sources can give, with the file that gives it.
 fn codes() -> BTreeMap<String, PathBuf> {
-    let mut codes: BTreeMap<String, PathBuf> =
-        larder::source::codes().map(|code| (code.to_owned(), "src/source".into())).collect();
+    let of_sources = larder::source::codes().map(|code| (code.to_owned(), "src/source".into()));
+    let of_answers = larder::api::codes().map(|code| (code.to_owned(), "src/api".into()));
+    let mut codes: BTreeMap<String, PathBuf> = of_sources.chain(of_answers).collect();
     for (path, text) in sources() {
         // Error kinds are no codes; their words are labels of metrics.
         if path.ends_with("domain/error.rs") {
             continue;
         }
-        for function in ["fn code(", "codes! {", "const fn row(self)", "fn list_conflict("] {
+        for function in ["fn code(", "codes! {", "fn list_conflict("] {
             for (at, _) in text.match_indices(function) {
                 let line = text[..at].rfind('\n').map_or(0, |newline| newline + 1);
                 let indent = text[line..].len() - text[line..].trim_start().len();

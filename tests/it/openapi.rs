@@ -23,18 +23,24 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-#[tokio::test]
-async fn the_kept_description_is_the_one_that_is_served() {
-    let kept = root().join("docs/openapi.json");
-    let made = api::description();
+/// Compares a kept description with the one that the code makes.
+fn is_kept(name: &str, made: &str) {
+    let kept = root().join("docs").join(name);
     if std::env::var_os("UPDATE_OPENAPI").is_some() {
-        fs::write(&kept, &made).unwrap();
+        fs::write(&kept, made).unwrap();
     }
     assert!(
         fs::read_to_string(&kept).unwrap_or_default() == made,
-        "docs/openapi.json is not what the code describes. Bring it up to date with\n\
+        "docs/{name} is out of date. Update it with\n\
          UPDATE_OPENAPI=1 cargo test --locked --test it the_kept_description"
     );
+}
+
+#[tokio::test]
+async fn the_kept_description_is_the_one_that_is_served() {
+    let made = api::description();
+    is_kept("openapi.json", &made);
+    is_kept("openapi-admin.json", &api::admin_description());
     let server = Server::start();
     let mut client = Client::connect(server.public).await;
     for target in ["/openapi.json", "/openapi.json/"] {

@@ -1,4 +1,4 @@
-//! The body of a look-up by POST, for identifiers that should not stand in a URL: one value, as
+//! The body of a look-up by POST, for identifiers that should not appear in a URL: one value, as
 //! JSON (`{"value":"..."}`) or as a form (`value=...`).
 
 use std::time::Duration;
@@ -13,15 +13,16 @@ use hyper::{
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::{api::codes::Code, domain::json};
+use super::codes::Code;
+use crate::domain::json;
 
-/// Largest body, in bytes: an index value of 1 KiB with every character escaped, and room for a form's
-/// other fields.
+/// Largest body, in bytes: an index value of 1 KiB with every character escaped, and other fields of a
+/// form.
 pub(in crate::api) const BODY_BYTES_MAX: usize = 16 * 1024;
 /// The media type of a form.
 pub(in crate::api) const FORM: &str = "application/x-www-form-urlencoded";
 
-/// Reads a body whole, within its bounds of size and time.
+/// Reads a whole body within the limits of size and time.
 pub(super) async fn collect(body: &mut Incoming, timeout: Duration) -> Result<Bytes, Code> {
     if body.size_hint().lower() > BODY_BYTES_MAX as u64 {
         return Err(Code::BodyTooLarge);
@@ -34,8 +35,8 @@ pub(super) async fn collect(body: &mut Incoming, timeout: Duration) -> Result<By
     }
 }
 
-/// The value that `body` names; empty when it is null or blank. The `Content-Type` says what the
-/// body is; when it says neither JSON nor form, the body's first character does.
+/// The value in `body`; empty if it is null or blank. `Content-Type` says whether the body is JSON or a form;
+/// if it names neither, a body that begins with `{` is JSON.
 pub(super) fn value(headers: &HeaderMap, body: &[u8]) -> Result<String, Code> {
     let said = headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes);
     let media_type = said.unwrap_or_default().split(|&byte| byte == b';').next().unwrap_or_default();
@@ -45,7 +46,7 @@ pub(super) fn value(headers: &HeaderMap, body: &[u8]) -> Result<String, Code> {
         named if named == FORM.as_bytes() => false,
         named => looks_like_json || named == b"application/json" || named.ends_with(b"+json"),
     };
-    // A struct would be read from an array, too.
+    // serde also reads a struct from an array, so only objects are passed on.
     let value = if !is_json {
         form_value(body)
     } else if looks_like_json {
@@ -56,12 +57,12 @@ pub(super) fn value(headers: &HeaderMap, body: &[u8]) -> Result<String, Code> {
     value.ok_or(Code::InvalidBody)
 }
 
-/// The member `value` of an object; others change nothing. A text, a number by its digits as records
-/// show it, a boolean by its word; null is blank.
+/// The member `value` of an object: a string, a number by its digits as in records, a boolean by its word;
+/// null is blank. Other members are ignored.
 fn json_value(body: &[u8]) -> Option<String> {
     #[derive(Deserialize)]
     struct Lookup<'a> {
-        // As it stands: a parsed value would read some objects as numbers.
+        // Raw: serde_json reads some objects as numbers.
         #[serde(borrow)]
         value: &'a RawValue,
     }
@@ -79,7 +80,7 @@ fn json_value(body: &[u8]) -> Option<String> {
     }
 }
 
-/// The field `value` of a form (URL Standard, section 5.1); others change nothing, whatever they hold.
+/// The field `value` of a form (URL Standard, section 5.1). Other fields are ignored, whatever they hold.
 fn form_value(body: &[u8]) -> Option<String> {
     let fields = body.split(|&byte| byte == b'&');
     let mut own = fields.filter_map(|field| {
@@ -90,8 +91,8 @@ fn form_value(body: &[u8]) -> Option<String> {
     own.next().is_none().then_some(value).flatten()
 }
 
-/// Whether every escape is one and the decoded bytes are text: the parser would put other
-/// characters in the place of what is not, and another record might be found.
+/// Whether every escape is valid and the decoded bytes are UTF-8. The parser would replace invalid ones,
+/// and another record might be found.
 fn is_decodable(field: &[u8]) -> bool {
     let mut decoded = Vec::with_capacity(field.len());
     let mut bytes = field.iter();
@@ -123,7 +124,7 @@ mod tests {
     const FORM: Option<&str> = Some(super::FORM);
 
     #[test]
-    fn a_body_names_one_value() {
+    fn body_has_one_value() {
         for (content_type, body, expected) in [
             (JSON, r#"{"value":"jane+tag@ex.com"}"#, "jane+tag@ex.com"),
             (JSON, r#" {"a":[1,{}],"value":"x","b":null} "#, "x"),
@@ -155,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn a_body_that_names_none_or_two_is_refused() {
+    fn body_without_exactly_one_value_is_refused() {
         for (content_type, body) in [
             (JSON, ""),
             (JSON, "{}"),
@@ -187,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn a_deep_body_overflows_nothing() {
+    fn deeply_nested_body_does_not_overflow_the_stack() {
         let deep = |what: &str| format!("{{\"{what}\":{}1{},\"b\":1}}", "[".repeat(8000), "]".repeat(8000));
         assert_eq!(value_of(JSON, &deep("value")), Err(Code::InvalidBody));
         assert_eq!(value_of(JSON, &deep("a")), Err(Code::InvalidBody));

@@ -1,8 +1,8 @@
 //! Content codings (RFC 9110, section 8.4): a large body is compressed when the caller asks.
 //!
-//! Braze asks on every call, and compressing 1.6 kB costs three times the whole request: small bodies
-//! go as they are. Larger ones are compressed where they are answered, at the fastest level; the
-//! largest record, 1 MB, takes a few milliseconds.
+//! Braze asks for gzip on every call, and compressing 1.6 kB costs three times the whole request, so small
+//! bodies are not compressed. Larger ones are compressed in the handler at the fastest level; the largest
+//! record, 1 MB, takes a few milliseconds.
 
 use std::io::{self, Write};
 
@@ -16,25 +16,20 @@ use hyper::{
 pub(in crate::api) enum Coding {
     Identity,
     Gzip,
-    Brotli,
     Zstd,
 }
 
-/// Brotli's window, as a power of two: the largest record fits.
-const BROTLI_WINDOW_BITS: u32 = 20;
 /// The fastest level of each coding: the caller waits.
 const GZIP_LEVEL: u32 = 1;
-const BROTLI_QUALITY: u32 = 1;
 const ZSTD_LEVEL: i32 = 1;
 
 impl Coding {
-    /// Those that compress, the cheapest first: what is preferred among what a caller likes equally.
-    pub(in crate::api) const COMPRESSED: [Self; 3] = [Self::Zstd, Self::Brotli, Self::Gzip];
+    /// The codings that compress, the cheapest first: the order of preference at equal weights.
+    pub(in crate::api) const COMPRESSED: [Self; 2] = [Self::Zstd, Self::Gzip];
 
-    /// The coding that the caller likes best. A caller that does not ask gets the body as it is; so
-    /// does one that says that it likes this better, and one that accepts nothing we have (RFC 9110,
-    /// section 12.5.3, allows it).
-    pub(super) fn chosen_by(headers: &HeaderMap) -> Self {
+    /// The coding with the highest weight in `Accept-Encoding`. The body is not compressed if the header is
+    /// absent, prefers `identity`, or accepts no coding we have (RFC 9110, section 12.5.3, allows that).
+    pub(super) fn negotiate(headers: &HeaderMap) -> Self {
         let mut best = (Self::Identity, 0.0);
         for coding in Self::COMPRESSED {
             let (by_name, by_star) = coding.weights_in(headers);
@@ -43,8 +38,8 @@ impl Coding {
                 best = (coding, weight);
             }
         }
-        let (as_it_is, _) = Self::Identity.weights_in(headers);
-        if as_it_is.is_some_and(|weight| weight > best.1) { Self::Identity } else { best.0 }
+        let (identity, _) = Self::Identity.weights_in(headers);
+        if identity.is_some_and(|weight| weight > best.1) { Self::Identity } else { best.0 }
     }
 
     /// The name in `Accept-Encoding` and `Content-Encoding`.
@@ -52,31 +47,29 @@ impl Coding {
         match self {
             Self::Identity => "identity",
             Self::Gzip => "gzip",
-            Self::Brotli => "br",
             Self::Zstd => "zstd",
         }
     }
 
-    /// What `Content-Encoding` says; nothing of a body as it is.
+    /// The value of `Content-Encoding`; `None` for an uncompressed body.
     pub(super) fn header(self) -> Option<HeaderValue> {
         (self != Self::Identity).then(|| HeaderValue::from_static(self.name()))
     }
 
-    /// What an entity tag ends with: another coding is another representation.
+    /// The end of an entity tag: each coding is another representation.
     pub(in crate::api) const fn tag_suffix(self) -> &'static str {
         match self {
             Self::Identity => "",
             Self::Gzip => "-gzip",
-            Self::Brotli => "-br",
             Self::Zstd => "-zstd",
         }
     }
 
     /// All codings.
-    pub(super) const ALL: [Self; 4] = [Self::Identity, Self::Gzip, Self::Brotli, Self::Zstd];
+    pub(super) const ALL: [Self; 3] = [Self::Identity, Self::Gzip, Self::Zstd];
 
-    /// The weight, in 0..=1, that the caller gives the coding by its name, and the one it gives by `*` to
-    /// codings that it does not name.
+    /// The weight, in 0..=1, of the coding's own name, and the weight of `*`, which is for all codings
+    /// without a name in the header.
     fn weights_in(self, headers: &HeaderMap) -> (Option<f32>, f32) {
         let mut of_any = 0.0;
         for line in headers.get_all(ACCEPT_ENCODING) {
@@ -99,28 +92,21 @@ impl Coding {
 
     /// `body` in this coding.
     pub(super) fn encode(self, body: &[u8]) -> io::Result<Vec<u8>> {
-        let room = Vec::with_capacity(body.len() / 2);
+        let buffer = Vec::with_capacity(body.len() / 2);
         match self {
             Self::Identity => Ok(body.to_vec()),
             Self::Gzip => {
-                let mut encoder = flate2::write::GzEncoder::new(room, flate2::Compression::new(GZIP_LEVEL));
+                let mut encoder = flate2::write::GzEncoder::new(buffer, flate2::Compression::new(GZIP_LEVEL));
                 encoder.write_all(body)?;
                 encoder.finish()
-            }
-            Self::Brotli => {
-                let mut encoder =
-                    brotli::CompressorWriter::new(room, body.len(), BROTLI_QUALITY, BROTLI_WINDOW_BITS);
-                encoder.write_all(body)?;
-                encoder.flush()?;
-                Ok(encoder.into_inner())
             }
             Self::Zstd => zstd::bulk::compress(body, ZSTD_LEVEL),
         }
     }
 }
 
-/// The weight among a coding's parameters, as in `q=0.5` (RFC 9110, section 12.4.2): 1 when there is none. One
-/// that cannot be read is a refusal; other parameters change nothing.
+/// The weight among a coding's parameters, as in `q=0.5` (RFC 9110, section 12.4.2); 1 if there is none, 0 if
+/// it is invalid. Other parameters are ignored.
 fn weight<'a>(parameters: impl Iterator<Item = &'a [u8]>) -> f32 {
     for parameter in parameters {
         let mut halves = parameter.splitn(2, |&byte| byte == b'=');
@@ -138,17 +124,17 @@ fn weight<'a>(parameters: impl Iterator<Item = &'a [u8]>) -> f32 {
 mod tests {
     use super::*;
 
-    fn chosen(lines: &[&str]) -> Coding {
+    fn negotiated(lines: &[&str]) -> Coding {
         let mut headers = HeaderMap::new();
         for line in lines {
             headers.append(ACCEPT_ENCODING, HeaderValue::from_str(line).unwrap());
         }
-        Coding::chosen_by(&headers)
+        Coding::negotiate(&headers)
     }
 
     #[test]
-    fn the_caller_is_given_what_it_likes_best() {
-        use Coding::{Brotli, Gzip, Identity, Zstd};
+    fn the_coding_with_the_highest_weight_is_negotiated() {
+        use Coding::{Gzip, Identity, Zstd};
         for (lines, expected) in [
             (&[][..], Identity),
             (&[""], Identity),
@@ -156,17 +142,17 @@ mod tests {
             (&["gzip"], Gzip),
             (&["GZIP"], Gzip),
             (&["x-gzip"], Gzip),
-            (&["br"], Brotli),
+            (&["br"], Identity),
             (&["zstd"], Zstd),
             (&["gzip, deflate, br, zstd"], Zstd),
-            (&["gzip, deflate, br"], Brotli),
-            (&["gzip;q=1.0, br;q=0.5"], Gzip),
-            (&["gzip ; q=0.3 ,br; q=0.5"], Brotli),
+            (&["gzip, deflate, br"], Gzip),
+            (&["gzip;q=1.0, zstd;q=0.5"], Gzip),
+            (&["gzip ; q=0.3 ,zstd; q=0.5"], Zstd),
             (&["deflate", "gzip"], Gzip),
             (&["gzip;q=0"], Identity),
             (&["*"], Zstd),
             (&["*;q=0.1, gzip"], Gzip),
-            (&["zstd;q=0, *"], Brotli),
+            (&["zstd;q=0, *"], Gzip),
             (&["*;q=0"], Identity),
             (&["gzip;q=x"], Identity),
             (&["gzip;q=NaN"], Identity),
@@ -181,15 +167,15 @@ mod tests {
             (&["identity;q=0.1, *;q=0.5"], Zstd),
             (&["gzip;foo=bar"], Gzip),
             (&["gzip;foo=bar;q=0"], Identity),
-            (&["br;foo;q=0.2, gzip; foo=\"q=0\" ;Q=0.3"], Gzip),
+            (&["zstd;foo;q=0.2, gzip; foo=\"q=0\" ;Q=0.3"], Gzip),
             (&["compress, deflate"], Identity),
         ] {
-            assert_eq!(chosen(lines), expected, "{lines:?}");
+            assert_eq!(negotiated(lines), expected, "{lines:?}");
         }
     }
 
     #[test]
-    fn every_coding_gives_the_body_back() {
+    fn every_coding_can_be_decoded() {
         let body: Vec<u8> = (0..200_000_u32).flat_map(|n| (n / 7 % 251).to_le_bytes()).collect();
         for coding in Coding::ALL {
             let coded = coding.encode(&body).unwrap();
@@ -198,9 +184,6 @@ mod tests {
                 Coding::Identity => back.clone_from(&coded),
                 Coding::Gzip => {
                     io::copy(&mut flate2::read::GzDecoder::new(&*coded), &mut back).unwrap();
-                }
-                Coding::Brotli => {
-                    io::copy(&mut brotli::Decompressor::new(&*coded, 4096), &mut back).unwrap();
                 }
                 Coding::Zstd => back = zstd::bulk::decompress(&coded, body.len()).unwrap(),
             }

@@ -10,7 +10,7 @@ use super::coding::Coding;
 /// A quote and 32 hexadecimal digits.
 const STEM_BYTES: usize = 33;
 
-/// The two hexadecimal digits of every byte: an entity tag is made for every hit.
+/// The two hexadecimal digits of every byte. A table, because every hit has an entity tag.
 const PAIRS: [[u8; 2]; 256] = {
     let digits = b"0123456789abcdef";
     let mut pairs = [[0; 2]; 256];
@@ -22,8 +22,8 @@ const PAIRS: [[u8; 2]; 256] = {
     pairs
 };
 
-/// The strong entity tag of a record with this fingerprint: the stem, the content coding's suffix, a
-/// quote. Representations differ by coding, and so do their tags (RFC 9110, section 8.8.3.3).
+/// The strong entity tag of a record: its fingerprint, the suffix of the content coding, a quote. Each
+/// coding is another representation with its own tag (RFC 9110, section 8.8.3.3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct EntityTag([u8; STEM_BYTES]);
 
@@ -48,13 +48,13 @@ impl EntityTag {
     }
 
     /// Whether `If-None-Match` names this record in any coding, or `*`. The comparison is weak, as the
-    /// RFC asks: whichever coding a client has, it has the record.
+    /// RFC requires: a client that has any coding has the record.
     pub(super) fn is_known_by(&self, headers: &HeaderMap) -> bool {
         headers.get_all(IF_NONE_MATCH).iter().any(|line| self.is_in(line.as_bytes()))
     }
 
-    /// Reads one line: `*`, or tags (`W/` and a quoted text) between commas. What is no tag ends
-    /// the reading: a client that sends it gets the record.
+    /// Reads one line: `*`, or tags (`W/` and a quoted text) between commas. Anything else ends the search,
+    /// and the client gets the record.
     fn is_in(&self, line: &[u8]) -> bool {
         let mut rest = line.trim_ascii();
         if rest == b"*" {
@@ -103,7 +103,8 @@ mod tests {
             (format!("\"a\", {own}"), true),
             (format!("\"a,b\",W/\"c\" ,, {own} , \"d\""), true),
             ("\"00000000000000000000000000000001-gzip\"".to_owned(), true),
-            ("W/\"00000000000000000000000000000001-br\"".to_owned(), true),
+            ("W/\"00000000000000000000000000000001-zstd\"".to_owned(), true),
+            ("W/\"00000000000000000000000000000001-br\"".to_owned(), false),
             ("\"00000000000000000000000000000001-deflate\"".to_owned(), false),
             ("\"00000000000000000000000000000001gzip\"".to_owned(), false),
             ("\"\"".to_owned(), false),

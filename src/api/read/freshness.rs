@@ -1,22 +1,23 @@
-//! What a caller demands of the data's age: `?max_age=15m&on_stale=serve|miss`.
+//! The caller's limit on the age of the data: `?max_age=15m&on_stale=serve|miss`.
 
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use crate::{api::codes::Code, domain::duration};
+use super::codes::Code;
+use crate::domain::duration;
 
-/// The parameter that says how old the data may be.
+/// The parameter for the oldest data that is accepted.
 pub(in crate::api) const MAX_AGE: &str = "max_age";
-/// The parameter that says what becomes of older data.
+/// The parameter for the answer when the data is older.
 pub(in crate::api) const ON_STALE: &str = "on_stale";
 
-/// What becomes of an answer whose data is older than the caller accepts.
+/// The answer when the data is older than the caller accepts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::api) enum OnStale {
-    /// It is given, and `X-Data-Stale` says what it is.
+    /// The record, with `X-Data-Stale`.
     Serve,
-    /// It is a miss. Who states an age and nothing else wants nothing older.
+    /// A miss; the default with `max_age`.
     Miss,
 }
 
@@ -31,7 +32,7 @@ impl OnStale {
     }
 }
 
-/// The demand of one request; without parameters any age is welcome.
+/// The parameters of one request; without them data of any age is accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Freshness {
     max_age: Option<Duration>,
@@ -39,8 +40,8 @@ pub(super) struct Freshness {
 }
 
 impl Freshness {
-    /// Reads the parameters out of a query. Others change nothing, whatever they hold; a known one
-    /// that stands twice is as wrong as one that cannot be read.
+    /// Reads the parameters of a query. A known parameter that occurs twice is refused like one with an
+    /// invalid value. Others are ignored, whatever they hold.
     pub(super) fn of(query: Option<&str>) -> Result<Self, Code> {
         let (mut max_age, mut on_stale) = (None, None);
         for (name, value) in form_urlencoded::parse(query.unwrap_or_default().as_bytes()) {
@@ -59,9 +60,9 @@ impl Freshness {
         Ok(Self { max_age, on_stale: on_stale.unwrap_or(OnStale::Miss) })
     }
 
-    /// Whether data of `as_of` is too old for the caller. `now` is asked for only when it matters.
+    /// Whether data of `as_of` is too old for the caller. The clock is read only with `max_age`.
     pub(super) fn is_stale(&self, as_of: DateTime<Utc>, now: impl FnOnce() -> DateTime<Utc>) -> bool {
-        // An age beyond what can be expressed is never exceeded.
+        // An age that is too large to represent is never exceeded.
         let max_age = self.max_age.and_then(|age| TimeDelta::from_std(age).ok());
         max_age.is_some_and(|max_age| now() - as_of > max_age)
     }
@@ -72,7 +73,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn parameters_are_read_and_others_passed_over() {
+    fn known_parameters_are_read_and_others_ignored() {
         let minutes = |n: u64| Some(Duration::from_secs(60 * n));
         for (query, expected) in [
             (None, Ok((None, OnStale::Miss))),
@@ -102,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn data_is_stale_when_it_is_older_than_asked() {
+    fn data_is_stale_if_it_is_older_than_max_age() {
         let as_of = DateTime::UNIX_EPOCH;
         let at = |ms| as_of + TimeDelta::milliseconds(ms);
         let freshness = Freshness::of(Some("max_age=10s")).unwrap();

@@ -1,6 +1,6 @@
-//! Hostile requests: the path, the query, and the body of a look-up by POST.
+//! Fuzz targets for requests: the path, the query, and the body of a look-up by POST.
 
-// A panic is how a target says that a promise is broken.
+// A target reports a broken promise by a panic.
 #![allow(clippy::unwrap_used)]
 
 use std::str;
@@ -22,7 +22,7 @@ use crate::domain::{
     row::ColumnKind,
 };
 
-/// A path, as bytes of a request and as text that some other parser let through.
+/// A path, as bytes of a request and as text that another parser accepted.
 pub(crate) fn record_path(bytes: &[u8]) -> bool {
     if let Ok(target) = Uri::try_from(bytes) {
         names(target.path());
@@ -30,14 +30,14 @@ pub(crate) fn record_path(bytes: &[u8]) -> bool {
     str::from_utf8(bytes).is_ok_and(names)
 }
 
-/// Whether `path` names a record. Holds what is promised of those that do, and of the others.
+/// Whether `path` names a record. Checks what is promised for both cases.
 fn names(path: &str) -> bool {
     let Some(raw) = RawPath::of(path) else { return false };
     if !path.ends_with('/') && raw.methods() != "POST" {
         assert_eq!(RawPath::of(&format!("{path}/")), Some(raw), "a slash at the end changes nothing");
     }
     let mut segments = path["/v1/collections/".len()..].split('/');
-    let mut next = || by_the_book(segments.next().unwrap_or_default());
+    let mut next = || decode_by_rfc(segments.next().unwrap_or_default());
     let (collection, _, index, value) = (next(), next(), next(), next());
     let Ok(found) = raw.decode() else {
         assert!(collection.is_none() || index.is_none() || value.is_none(), "refused without a reason");
@@ -49,11 +49,11 @@ fn names(path: &str) -> bool {
     assert!(c.len() + i.len() + v.len() <= path.len());
     let again = format!("/v1/collections/{}/records/{}/{}", encoded(c), encoded(i), encoded(v));
     assert_eq!(RawPath::of(&again).unwrap().decode().unwrap(), found);
-    asks(v);
+    normalise(v);
     true
 }
 
-/// A query: read or refused, and any query may follow an ampersand that ends one without known names.
+/// A query is read or refused, and unknown parameters before it change nothing.
 pub(crate) fn query(bytes: &[u8]) -> bool {
     let Ok(text) = str::from_utf8(bytes) else { return false };
     let read = Freshness::of(Some(text));
@@ -66,10 +66,10 @@ pub(crate) fn query(bytes: &[u8]) -> bool {
     read.is_ok()
 }
 
-/// What an exponent can make of a number: a sign, a point and 400 digits.
+/// The longest number that an exponent can make: a sign, a point and 400 digits.
 const NUMBER_BYTES_MAX: usize = 402;
 
-/// A body behind the first line, which is its media type.
+/// A body after a first line, which is its media type.
 pub(crate) fn body(bytes: &[u8]) -> bool {
     let mut parts = bytes.splitn(2, |&byte| byte == b'\n');
     let (media_type, body) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
@@ -89,13 +89,13 @@ pub(crate) fn body(bytes: &[u8]) -> bool {
     true
 }
 
-/// Every byte of `text`, encoded.
+/// Percent-encodes every byte of `text`.
 fn encoded(text: &str) -> String {
     text.bytes().fold(String::new(), |text, byte| text + &format!("%{byte:02X}"))
 }
 
-/// RFC 3986, section 2.1, in another way than the product's: once, from left to right.
-fn by_the_book(segment: &str) -> Option<String> {
+/// Decodes as in RFC 3986, section 2.1, with other code than the product's.
+fn decode_by_rfc(segment: &str) -> Option<String> {
     let mut pieces = segment.split('%');
     let mut decoded = pieces.next()?.as_bytes().to_vec();
     for piece in pieces {
@@ -106,8 +106,8 @@ fn by_the_book(segment: &str) -> Option<String> {
     String::from_utf8(decoded).ok()
 }
 
-/// The value goes on to an index: the normal form of a normal form is itself.
-fn asks(value: &str) {
+/// An index normalises the value; normalising it again changes nothing.
+fn normalise(value: &str) {
     use ColumnKind::{Any, Integer, Number, Text, Uuid};
     use NormalForm::{Lowercase, Trim};
     let forms: [&[NormalForm]; 5] =

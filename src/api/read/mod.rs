@@ -1,26 +1,28 @@
-//! The read path: one record, by one value of one index.
+//! The read path: one record by one value of one index.
 //!
-//! Nothing here waits: no disk, no database, no store, no lock held over I/O. A record's answer is
-//! made in one call, without a task or a box of its own; a look-up by POST waits for its body alone.
+//! It touches memory only: no disk, no database, no store, no lock held over I/O. A record's answer is
+//! made in one call, without a task or a box of its own; a look-up by POST waits only for its body.
 
+mod answer;
 mod authorised;
 mod body;
+mod codes;
 mod coding;
 mod conditional;
-mod content;
 mod freshness;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzz;
+mod handler;
 mod path;
-mod record;
-mod shown;
 mod state;
+mod version_view;
 
 pub(super) use authorised::API_KEY;
 pub(super) use body::{BODY_BYTES_MAX, FORM};
+pub(super) use codes::Code;
 pub(super) use coding::Coding;
 pub(super) use freshness::{MAX_AGE, ON_STALE, OnStale};
+pub(super) use handler::{RecordRequest, answer, answer_despite_body, answer_post};
 pub(super) use path::{BY_POST, BY_VALUE, RawPath};
-pub(super) use record::{Asked, answer, answer_despite_body, answer_post};
-pub(super) use shown::{DATA_AS_OF, DATA_STALE, DATA_VERSION};
 pub use state::{ReadLimits, ReadState};
+pub(super) use version_view::{DATA_AS_OF, DATA_STALE, DATA_VERSION};

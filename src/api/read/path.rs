@@ -1,14 +1,15 @@
-//! The path of a record: `/v1/collections/{collection}/records/{index}/{value}`, or without its value,
-//! which then comes in the body of a POST.
+//! The path of a record: `/v1/collections/{collection}/records/{index}/{value}`, or without the value,
+//! which is then in the body of a POST.
 //!
-//! It is split on `/` first and each segment decoded once afterwards, so that `%2F` is part of a
-//! value and nothing is decoded twice. A `+` is a plus sign: this is a path, not a form.
+//! It is split at `/` first, then each segment is decoded once, so that `%2F` is part of a value and nothing
+//! is decoded twice. A `+` is a plus sign: this is a path, not a form.
 
 use std::borrow::Cow;
 
 use hyper::Method;
 
-use crate::api::{codes::Code, error::METHODS};
+use super::codes::Code;
+use crate::api::http::error::METHODS;
 
 /// The path of a record as a template.
 pub(in crate::api) const BY_VALUE: &str = "/v1/collections/{collection}/records/{index_key}/{index_value}";
@@ -20,7 +21,7 @@ pub(in crate::api) const BY_POST: &str = "/v1/collections/{collection}/records/{
 pub(in crate::api) struct RawPath<'a> {
     collection: &'a str,
     index: &'a str,
-    /// `None` when the path ends with the index.
+    /// `None` if the path ends with the index.
     value: Option<&'a str>,
 }
 
@@ -29,13 +30,13 @@ pub(in crate::api) struct RawPath<'a> {
 pub(super) struct RecordPath<'a> {
     pub(super) collection: Cow<'a, str>,
     pub(super) index: Cow<'a, str>,
-    /// Empty when a template left it blank, and when the path has none.
+    /// Empty if a template left it blank, or if the path has none.
     pub(super) value: Cow<'a, str>,
 }
 
 impl<'a> RawPath<'a> {
-    /// The record that `path` points to, or `None` when it is another path. A trailing slash
-    /// changes nothing; the value may be empty.
+    /// Splits the path of a record; `None` for any other path. A trailing slash changes nothing; the value may
+    /// be empty.
     pub(in crate::api) fn of(path: &'a str) -> Option<Self> {
         let (collection, rest) = path.strip_prefix("/v1/collections/")?.split_once('/')?;
         let rest = rest.strip_prefix("records/")?;
@@ -46,8 +47,8 @@ impl<'a> RawPath<'a> {
         (!value.contains('/')).then_some(Self { collection, index, value: Some(value) })
     }
 
-    /// The methods that the path answers, as `Allow` names them: without a value a look-up by POST,
-    /// with one a GET. A slash at the end may mean either.
+    /// The methods of the path, as `Allow` names them: `POST` without a value, `GET` and `HEAD` with one. A
+    /// slash at the end may mean either.
     pub(in crate::api) fn methods(&self) -> &'static str {
         match self.value {
             None => "POST",
@@ -56,7 +57,7 @@ impl<'a> RawPath<'a> {
         }
     }
 
-    /// Whether the path answers `method`.
+    /// Whether the path supports `method`.
     pub(in crate::api) fn allows(&self, method: &Method) -> bool {
         match self.value {
             Some(value) if matches!(*method, Method::GET | Method::HEAD) || !value.is_empty() => {
@@ -77,7 +78,7 @@ impl<'a> RawPath<'a> {
     }
 }
 
-/// RFC 3986, section 2.1: `None` when a `%` is not followed by two hexadecimal digits, or when the
+/// Decodes as in RFC 3986, section 2.1. `None` if a `%` is not followed by two hexadecimal digits, or if the
 /// bytes are not UTF-8.
 fn percent_decode(segment: &str) -> Option<Cow<'_, str>> {
     if !segment.contains('%') {
@@ -147,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn a_path_says_which_methods_it_answers() {
+    fn path_decides_which_methods_are_allowed() {
         for (value, methods) in [
             ("", "POST"),
             ("/", "GET, HEAD, POST"),
@@ -165,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_decoded_is_said() {
+    fn segment_that_cannot_be_decoded_is_refused() {
         for segment in ["%", "%4", "a%", "%zz", "%+1", "%C3", "%C3%28", "%ED%A0%80", "%FF", "%2"] {
             for path in [
                 format!("/v1/collections/{segment}/records/id/1"),
@@ -179,7 +180,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_value_comes_through_whole(value in any::<String>()) {
+        fn every_value_is_decoded_unchanged(value in any::<String>()) {
             let encoded: Vec<String> = value.bytes().map(|byte| format!("%{byte:02X}")).collect();
             let encoded = encoded.concat();
             prop_assert_eq!(percent_decode(&encoded).unwrap(), value);

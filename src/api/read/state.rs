@@ -1,10 +1,13 @@
-//! What the public listener needs to answer.
+//! The state of the public listener.
 
 use std::{sync::Arc, time::Duration};
 
-use super::shown::ShownMap;
+use super::{
+    codes::{Answered, Code},
+    version_view::VersionViews,
+};
 use crate::{
-    api::{codes::Answered, readiness::Readiness},
+    api::ops::Readiness,
     auth::KeyRing,
     cache::Cache,
     support::clock::Clock,
@@ -14,10 +17,10 @@ use crate::{
     },
 };
 
-/// What a request for a record may take.
+/// The limits of a request for a record.
 #[derive(Debug, Clone, Copy)]
 pub struct ReadLimits {
-    /// Bodies of fewer bytes are never compressed.
+    /// Smaller bodies are never compressed.
     pub compress_min_bytes: usize,
     /// Longest time for the body of a look-up by POST to arrive.
     pub body_timeout: Duration,
@@ -34,13 +37,13 @@ pub(super) struct Inner {
     pub(super) clock: Clock,
     pub(super) metrics: Metrics,
     pub(super) limits: ReadLimits,
-    pub(super) shown: ShownMap,
-    others: Arc<RequestMetrics>,
+    pub(super) views: VersionViews,
+    others: RequestMetrics,
     readiness: Readiness,
 }
 
 impl ReadState {
-    /// A state with its counters at zero; `readiness` is what `/readyz` answers from.
+    /// A state with its counters at zero; `readiness` is what `/readyz` reports.
     pub fn new(
         cache: Cache,
         keys: KeyRing,
@@ -49,26 +52,26 @@ impl ReadState {
         limits: ReadLimits,
         readiness: Readiness,
     ) -> Self {
-        let others = Arc::new(metrics.requests(OTHER, OTHER, Answered::OF_NO_COLLECTION));
-        let shown = ShownMap::default();
-        Self(Arc::new(Inner { cache, keys, clock, metrics, limits, shown, others, readiness }))
+        let others = metrics.requests(OTHER, OTHER, Answered::OF_NO_COLLECTION);
+        let views = VersionViews::default();
+        Self(Arc::new(Inner { cache, keys, clock, metrics, limits, views, others, readiness }))
     }
 
     pub(super) fn inner(&self) -> &Inner {
         &self.0
     }
 
-    /// The counters of requests that belong to no loaded collection.
-    pub(in crate::api) fn others(&self) -> &Arc<RequestMetrics> {
-        &self.0.others
+    /// Counts a refusal that belongs to no loaded collection.
+    pub(in crate::api) fn count_other(&self, code: Code, took: Duration) {
+        self.0.others.record(code as usize, took);
     }
 
-    /// Whether there are no keys yet to judge a request by.
+    /// Whether the node has no API keys yet.
     pub(super) fn lacks_keys(&self) -> bool {
         self.0.keys.revision() == 0 && !self.0.readiness.is_ready()
     }
 
-    /// What the readiness check looks at.
+    /// What `/readyz` reports.
     pub(in crate::api) fn readiness(&self) -> &Readiness {
         &self.0.readiness
     }

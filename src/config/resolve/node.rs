@@ -4,7 +4,7 @@ use std::{net::SocketAddr, num::NonZeroU32, path::Path, time::Duration};
 
 use crate::settings::{item::Item, section::Section};
 use crate::{
-    api::{self, serve::tls},
+    api::{self, tls},
     config::{NodeSettings, Role},
     domain::{label::Label, limits::RECORD_BYTES_MAX, name::RegionName},
     engine,

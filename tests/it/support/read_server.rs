@@ -5,7 +5,7 @@ use std::{net::SocketAddr, num::NonZeroU32, sync::Arc, time::Duration};
 use chrono::{DateTime, Utc};
 use larder::{
     admin::fleet::FleetReader,
-    api::{self, Limits, Listener, ReadLimits, ReadState, Readiness, serve::tls::Tls},
+    api::{self, Limits, Listener, ReadLimits, ReadState, Readiness, tls::Tls},
     auth::{ApiKey, KeyRing},
     cache::{Cache, Collection, Slot},
     catalog::{Ages, StatusStore},

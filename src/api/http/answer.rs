@@ -1,46 +1,47 @@
-//! The answers of a listener: their body, and the future that brings them.
+//! The answers of a listener: their bodies, and the futures that make them.
 
 use std::{
     convert::Infallible,
     future::Future,
     mem,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll, ready},
 };
 
 use bytes::Bytes;
 use hyper::{
-    Response,
-    body::{Frame, SizeHint},
+    Request, Response,
+    body::{Frame, Incoming, SizeHint},
 };
 
-use super::serve::backlog::Held;
+use super::listener::unsent::UnsentAnswer;
 
-/// Most bytes of a body that are handed over at once; one with more is large. hyper copies them behind the
-/// head, and keeps the room for as long as the connection lives.
-pub(super) const PIECE_BYTES: usize = 32 * 1024;
+/// Most bytes that a body gives to hyper at once; a body with more is large. hyper copies them behind the
+/// head and keeps that buffer for as long as the connection lives.
+pub(in crate::api) const PIECE_BYTES: usize = 32 * 1024;
 
-/// A large answer had to go before its client took it.
+/// A large answer was dropped because its client did not read it.
 #[derive(Debug, thiserror::Error)]
-#[error("the client did not take its answer")]
+#[error("the client did not read its answer")]
 pub struct Abandoned;
 
-/// The body of an answer: bytes at hand.
+/// The body of an answer: bytes in memory.
 #[derive(Default)]
 pub struct Body {
     bytes: Bytes,
-    /// In the place of `bytes` when they are many.
-    large: Option<Box<Held>>,
+    /// Used instead of `bytes` for a large answer.
+    large: Option<Box<UnsentAnswer>>,
 }
 
 impl Body {
-    /// What has not been handed over yet, in bytes.
-    pub(super) fn len(&self) -> usize {
-        self.large.as_ref().map_or(self.bytes.len(), |large| large.left())
+    /// Bytes that were not given to hyper yet.
+    pub(in crate::api) fn len(&self) -> usize {
+        self.large.as_ref().map_or(self.bytes.len(), |large| large.unsent())
     }
 
-    /// The bytes, unless they are held elsewhere.
-    pub(super) fn into_bytes(self) -> Bytes {
+    /// The bytes of an answer that is not registered as large.
+    pub(in crate::api) fn into_bytes(self) -> Bytes {
         self.bytes
     }
 }
@@ -51,8 +52,8 @@ impl From<Bytes> for Body {
     }
 }
 
-impl From<Held> for Body {
-    fn from(large: Held) -> Self {
+impl From<UnsentAnswer> for Body {
+    fn from(large: UnsentAnswer) -> Self {
         Self { bytes: Bytes::new(), large: Some(Box::new(large)) }
     }
 }
@@ -87,22 +88,30 @@ impl hyper::body::Body for Body {
     }
 }
 
-/// An answer on its way. A record is ready at once: no task, no box.
-pub enum Answering {
-    /// The answer is here; taken by the first poll.
+/// The answer to a request. A record is ready at once: no task, no box.
+pub enum ResponseFuture {
+    /// The answer; taken by the first poll.
     Ready(Option<Response<Body>>),
-    /// The router is at work, or a body on its way.
+    /// The router works on it, or a body is being read.
     Routed(Pin<Box<dyn Future<Output = Response<Body>> + Send>>),
 }
 
-impl Answering {
-    /// An answer that is here.
+impl ResponseFuture {
+    /// An answer that is made.
     pub fn ready(answer: Response<Body>) -> Self {
         Self::Ready(Some(answer))
     }
+
+    /// An answer that takes time.
+    pub fn routed(answer: impl Future<Output = Response<Body>> + Send + 'static) -> Self {
+        Self::Routed(Box::pin(answer))
+    }
 }
 
-impl Future for Answering {
+/// Answers the requests of one listener. Cheap to clone.
+pub type Endpoint = Arc<dyn Fn(Request<Incoming>) -> ResponseFuture + Send + Sync>;
+
+impl Future for ResponseFuture {
     type Output = Result<Response<Body>, Infallible>;
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
@@ -111,7 +120,7 @@ impl Future for Answering {
                 Some(answer) => Poll::Ready(Ok(answer)),
                 None => Poll::Pending,
             },
-            Self::Routed(answering) => answering.as_mut().poll(context).map(Ok),
+            Self::Routed(answer) => answer.as_mut().poll(context).map(Ok),
         }
     }
 }

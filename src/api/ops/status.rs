@@ -18,7 +18,7 @@ use crate::{
 
 /// The status of this node, and the fleet's as the store has it.
 #[derive(Debug, Serialize)]
-pub(super) struct StatusBody {
+pub(in crate::api) struct StatusBody {
     version: Label,
     node: NodeId,
     name: Label,

@@ -1,4 +1,4 @@
-//! TLS in process: the certificate, read again when its files change, and the handshake.
+//! TLS: the certificate, which is reloaded when its files change, and the handshake.
 
 use std::{
     fs::File,
@@ -21,7 +21,7 @@ use tokio_rustls::{
     server::TlsStream,
 };
 
-use crate::{domain::error::ErrorKind, support::shutdown::Shutdown};
+use crate::{domain::error::codes, support::shutdown::Shutdown};
 
 /// Largest certificate or key file: a chain of some certificates is a few kilobytes.
 const FILE_BYTES_MAX: u64 = 1024 * 1024;
@@ -36,25 +36,25 @@ pub struct Settings {
     pub certificate_file: PathBuf,
     /// The private key in PEM: PKCS#8, PKCS#1 or SEC1, without a passphrase.
     pub key_file: PathBuf,
-    /// How often the files are looked at.
+    /// How often the files are checked for changes.
     pub reload_interval: Duration,
 }
 
 /// Why a certificate cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// A file that cannot be read.
+    /// A file cannot be read.
     #[error("cannot read [server] {key} {path}: {source}", path = path.display())]
     Read {
         /// The configuration key.
         key: &'static str,
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         #[source]
         source: io::Error,
     },
-    /// A file without what it should hold.
+    /// A file has no certificate or no key.
     #[error("[server] {key} {path} holds no {what} in PEM form", path = path.display())]
     Empty {
         /// The configuration key.
@@ -64,24 +64,18 @@ pub enum Error {
         /// A certificate, or a private key.
         what: &'static str,
     },
-    /// A certificate and a key that cannot be used together.
+    /// The certificate and the key cannot be used together.
     #[error("the certificate and the key of [server] cannot be used: {source}; do they belong together?")]
     Refused {
-        /// What the TLS library said.
+        /// The TLS library's error.
         #[source]
         source: rustls::Error,
     },
 }
 
-impl Error {
-    /// Always [`ErrorKind::Invalid`].
-    pub const fn kind(&self) -> ErrorKind {
-        ErrorKind::Invalid
-    }
-
-    /// The stable code.
-    pub const fn code(&self) -> &'static str {
-        "tls_certificate_unusable"
+codes! {
+    Error {
+        "tls_certificate_unusable" Invalid: Read | Empty | Refused,
     }
 }
 
@@ -101,8 +95,8 @@ impl Tls {
         Ok(Self(Arc::new(Inner { settings: settings.clone(), config: ArcSwap::from_pointee(config) })))
     }
 
-    /// Takes over changed files until `shutdown`. Files that cannot be used, such as a new certificate
-    /// beside the old key, change nothing and are told once; connections that are open stay as they are.
+    /// Reloads changed files until `shutdown`. Files that cannot be used, such as a new certificate beside the
+    /// old key, are logged once and change nothing. Open connections keep their certificate.
     pub async fn watch(self, shutdown: Shutdown) {
         let settings = &self.0.settings;
         let mut ticks = tokio::time::interval(settings.reload_interval);
@@ -137,13 +131,13 @@ impl Tls {
         }
     }
 
-    /// Speaks the handshake with a client.
+    /// Performs the handshake with a client.
     pub(super) async fn accept(&self, stream: TcpStream) -> io::Result<TlsStream<TcpStream>> {
         TlsAcceptor::from(self.0.config.load_full()).accept(stream).await
     }
 }
 
-/// The two files as they are.
+/// The contents of the two files.
 #[derive(PartialEq, Eq)]
 struct Pem {
     certificates: Vec<u8>,
@@ -158,7 +152,7 @@ impl Pem {
         })
     }
 
-    /// TLS 1.2 and 1.3, HTTP/2 or HTTP/1.1 as the client likes.
+    /// TLS 1.2 and 1.3; ALPN offers HTTP/2 and HTTP/1.1.
     fn config(&self, settings: &Settings) -> Result<ServerConfig, Error> {
         let empty = |key, path: &Path, what| Error::Empty { key, path: path.to_owned(), what };
         let no_certificate = || empty(CERTIFICATE, &settings.certificate_file, "certificate");

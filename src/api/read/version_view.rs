@@ -1,5 +1,5 @@
-//! How a served version is shown over HTTP: its header values and its counters, made once per
-//! version and kept, so that a request formats nothing and looks no label up.
+//! The header values and counters of a served version. They are made once per version, so that a request
+//! formats no header and looks up no label.
 
 use std::{sync::Arc, time::Duration};
 
@@ -11,9 +11,9 @@ use hyper::{
     header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderName, HeaderValue},
 };
 
+use super::codes::Answered;
 use crate::{
-    api::{
-        codes::Answered,
+    api::http::{
         error::{JSON, NO_STORE},
         request_id::{self, RequestId},
     },
@@ -25,36 +25,36 @@ use crate::{
     },
 };
 
-/// The version that answers.
+/// The version of the collection that answers.
 pub(in crate::api) const DATA_VERSION: HeaderName = HeaderName::from_static("x-data-version");
-/// When the warehouse was read for it.
+/// When the warehouse was read for that version.
 pub(in crate::api) const DATA_AS_OF: HeaderName = HeaderName::from_static("x-data-as-of");
-/// That it is older than the caller accepts.
+/// `true` if the data is older than the caller accepts.
 pub(in crate::api) const DATA_STALE: HeaderName = HeaderName::from_static("x-data-stale");
 
-/// Most headers of an answer: those of every hit, and of one that is stale and compressed.
+/// Most headers of an answer: those of a hit that is stale and compressed.
 const HEADERS_MAX: usize = 9;
 
-/// One served version as it is shown.
+/// The headers and counters of one served version.
 #[derive(Debug)]
-pub(super) struct Shown {
+pub(super) struct VersionView {
     served: Arc<Served>,
-    /// The headers of a hit, with places for those that each one has of its own.
-    of_a_hit: HeaderMap,
+    /// The headers of a hit, with empty values where each hit has its own.
+    hit_headers: HeaderMap,
     indexes: Vec<(IndexName, RequestMetrics)>,
     /// Requests for indexes that the collection does not have.
     other: RequestMetrics,
 }
 
-impl Shown {
+impl VersionView {
     fn new(served: &Arc<Served>, metrics: &Metrics) -> Self {
         let manifest = &served.manifest;
         let collection = manifest.collection.as_str();
         let counted = |index: &str| metrics.requests(collection, index, Answered::OF_AN_INDEX);
         let configured = manifest.serving.cache_control.as_deref();
-        // A full map would grow before each value that takes the place of another.
-        let mut of_a_hit = HeaderMap::with_capacity(HEADERS_MAX);
-        of_a_hit.extend([
+        // A full map would grow before each replacement of a value.
+        let mut hit_headers = HeaderMap::with_capacity(HEADERS_MAX);
+        hit_headers.extend([
             (CONTENT_TYPE, JSON),
             (ETAG, HeaderValue::from_static("")),
             (CACHE_CONTROL, configured.map_or(NO_STORE, text)),
@@ -64,7 +64,7 @@ impl Shown {
         ]);
         Self {
             served: Arc::clone(served),
-            of_a_hit,
+            hit_headers,
             indexes: manifest
                 .indexes
                 .iter()
@@ -74,10 +74,10 @@ impl Shown {
         }
     }
 
-    /// The headers of an answer with content. Copied as a whole: to put them in one by one would hash
+    /// The headers of an answer with content. The map is cloned whole, because inserting one by one hashes
     /// every name.
     pub(super) fn headers(&self, tag: Option<HeaderValue>, id: &RequestId, is_stale: bool) -> HeaderMap {
-        let mut headers = self.of_a_hit.clone();
+        let mut headers = self.hit_headers.clone();
         match tag {
             Some(tag) => headers.insert(ETAG, tag),
             None => headers.remove(ETAG),
@@ -90,64 +90,64 @@ impl Shown {
     /// `X-Data-Version`, `X-Data-As-Of` and `X-Data-Stale` of a miss.
     pub(super) fn add_data_headers(&self, is_stale: bool, headers: &mut HeaderMap) {
         for name in [DATA_VERSION, DATA_AS_OF] {
-            if let Some(value) = self.of_a_hit.get(&name) {
+            if let Some(value) = self.hit_headers.get(&name) {
                 headers.insert(name, value.clone());
             }
         }
         add_stale(is_stale, headers);
     }
 
-    /// Where the counters of `index` are, when the collection has it.
+    /// The position of the counters of `index`, if the collection has that index.
     pub(super) fn position(&self, index: &str) -> Option<usize> {
         self.indexes.iter().position(|(name, _)| name.as_str() == index)
     }
 
-    /// Counts an answer under the index at `position`, or under none.
+    /// Counts an answer for the index at `position`, or for none.
     pub(super) fn record(&self, position: Option<usize>, answered: Answered, took: Duration) {
         match position {
-            Some(at) => self.indexes[at].1.record(answered.place(), took),
+            Some(at) => self.indexes[at].1.record(answered.position(), took),
             None => self.other.record(0, took),
         }
     }
 }
 
-/// `X-Data-Stale`, when the data is older than the caller accepts.
+/// Adds `X-Data-Stale` if the data is older than the caller accepts.
 fn add_stale(is_stale: bool, headers: &mut HeaderMap) {
     if is_stale {
         headers.insert(DATA_STALE, HeaderValue::from_static("true"));
     }
 }
 
-/// A header value of a text from outside; one that cannot stand in a header is the default.
+/// `text` as a header value; `NO_STORE` if it has a character that no header may have.
 fn text(text: &str) -> HeaderValue {
     HeaderValue::from_str(text).unwrap_or(NO_STORE)
 }
 
-/// What is shown now, by collection. The map grows with a new collection only; a new version takes
-/// the place of the old one.
+/// The newest view of each collection. The map is replaced only for a new collection; a new version
+/// replaces the view in its slot.
 #[derive(Debug, Default)]
-pub(super) struct ShownMap(ArcSwap<HashMap<CollectionName, Arc<ArcSwap<Shown>>>>);
+pub(super) struct VersionViews(ArcSwap<HashMap<CollectionName, Arc<ArcSwap<VersionView>>>>);
 
-impl ShownMap {
-    /// How `served` is shown: kept from the last request, or made now.
-    pub(super) fn of(&self, served: &Arc<Served>, metrics: &Metrics) -> Arc<Shown> {
+impl VersionViews {
+    /// The view of `served`: kept from an earlier request, or made now.
+    pub(super) fn of(&self, served: &Arc<Served>, metrics: &Metrics) -> Arc<VersionView> {
         let name = &served.manifest.collection;
-        if let Some(place) = self.0.load().get(name) {
-            let kept = place.load_full();
+        if let Some(slot) = self.0.load().get(name) {
+            let kept = slot.load_full();
             if Arc::ptr_eq(&kept.served, served) {
                 return kept;
             }
-            let made = Arc::new(Shown::new(served, metrics));
-            place.store(Arc::clone(&made));
+            let made = Arc::new(VersionView::new(served, metrics));
+            slot.store(Arc::clone(&made));
             return made;
         }
-        let made = Arc::new(Shown::new(served, metrics));
-        let place = Arc::new(ArcSwap::new(Arc::clone(&made)));
+        let made = Arc::new(VersionView::new(served, metrics));
+        let slot = Arc::new(ArcSwap::new(Arc::clone(&made)));
         self.0.rcu(|map| {
             let mut map = HashMap::clone(map);
-            // Collections that nothing else holds any more have left the catalog.
-            map.retain(|_, place| Arc::strong_count(&place.load().served) > 1);
-            map.insert(name.clone(), Arc::clone(&place));
+            // Drop collections that only this map still holds: they have left the catalog.
+            map.retain(|_, slot| Arc::strong_count(&slot.load().served) > 1);
+            map.insert(name.clone(), Arc::clone(&slot));
             map
         });
         made

@@ -1,19 +1,17 @@
 //! A listener: its socket, its connections, and how it ends.
 //!
 //! When its shutdown token is cancelled, `/readyz` fails at once, and for a grace given by the
-//! caller the listener serves on: load balancers notice, and every answer asks its client to go.
-//! Then it stops accepting, lets requests in flight finish and closes idle connections, without a
-//! reset, those on which nothing has come yet and those amid a TLS handshake a moment later; what is left
-//! after the drain time is cut off.
+//! caller the listener serves on: load balancers notice, and every answer asks its client to close.
+//! Then it stops accepting, lets requests in flight finish and closes idle connections without a
+//! reset. Connections without a request and those in a TLS handshake are closed a moment later. What is
+//! still open after the drain time is cut off.
 
-pub(super) mod backlog;
-mod bare;
-mod connection;
+pub(super) mod connection;
+mod fragment;
 mod link;
 mod socket;
-mod stream;
-mod target;
 pub mod tls;
+pub(super) mod unsent;
 
 use std::{
     collections::HashMap,
@@ -30,57 +28,64 @@ use tokio::{
     time::MissedTickBehavior,
 };
 
-use self::{
-    backlog::Backlog,
-    connection::{Common, Protocol},
-    link::{Link, Order, Patience, Pulse},
-    stream::Stream,
-    tls::Tls,
-};
-use super::{Settings, router::Answer};
-use crate::{domain::error::ErrorKind, support::shutdown::Shutdown, telemetry::metrics::ConnectionMetrics};
+use tokio_rustls::server::TlsStream;
+use tokio_util::either::Either;
 
-/// How long a connection may be idle: longer than the 60 s for which clients and load balancers
-/// keep theirs, so that they close first.
+use self::{
+    connection::{Common, Protocol},
+    link::{ClientWatch, Link, Order, TickLimits},
+    tls::Tls,
+    unsent::UnsentAnswers,
+};
+use super::answer::Endpoint;
+use crate::{
+    api::Settings, domain::error::codes, support::shutdown::Shutdown, telemetry::metrics::ConnectionMetrics,
+};
+
+/// How long a connection may be idle: longer than the 60 s of clients and load balancers, so that they
+/// close first.
 pub const IDLE_TIMEOUT: Duration = Duration::from_secs(75);
-/// How long a client may take nothing of a large answer: Braze gives up after 2 s.
+/// How long a client may read nothing of a large answer: Braze gives up after 2 s.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
-/// Bytes of large answers, 64 of the largest records, above which those go first of which nothing was
-/// taken for a whole tick.
+/// Bytes of large answers, 64 of the largest records, above which those are dropped of which nothing was
+/// read for a whole tick.
 const UNSENT_BYTES_MAX: usize = 64 * 1024 * 1024;
-/// How long a connection on which nothing has come is kept when the listener ends: its client connected a
-/// moment ago, and its first request is a round trip away. So is the end of a TLS handshake.
+/// How long a connection without a request is kept when the listener ends: its client connected a moment
+/// ago, and its first request is a round trip away. So is the end of a TLS handshake.
 const FIRST_REQUEST_GRACE: Duration = Duration::from_millis(150);
-/// Connections that the system keeps while they wait to be accepted: a burst of Braze's.
+/// Connections that the system queues until they are accepted: a burst of Braze's.
 const BACKLOG: u32 = 4096;
-/// Pause after a failed accept, most often for want of file descriptors.
+/// Pause after a failed accept, most often because no file descriptor is free.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// The bytes of a connection: plain TCP, or TLS over it. TLS is boxed: its state is a kilobyte, which plain
+/// connections do not need.
+type Stream = Either<TcpStream, Box<TlsStream<TcpStream>>>;
 
 /// The bounds of a listener.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
     /// Most connections at once; one more is closed as soon as it is accepted.
     pub connections_max: usize,
-    /// Longest time for a request's head to arrive; a half more is tolerated. Above seven eighths
-    /// of the connections it is the longest idle time too.
+    /// Longest time for a request's head to arrive; up to half more is tolerated. While more than seven
+    /// eighths of `connections_max` are open it is also the longest idle time.
     pub header_timeout: Duration,
     /// Longest time without a byte in either direction.
     pub idle_timeout: Duration,
-    /// Longest time in which a client takes nothing of an answer of more than 32 kB, in whole ticks.
+    /// Longest time in which a client reads nothing of an answer of more than 32 kB, in whole ticks.
     pub answer_timeout: Duration,
-    /// Bytes of such answers in memory above which those go of which nothing was taken for a tick.
+    /// Bytes of such answers in memory above which those are dropped of which nothing was read for a tick.
     pub unsent_bytes_max: usize,
     /// How long the listener serves on after the shutdown began.
     pub grace: Duration,
-    /// How long after that a connection on which nothing has come may show its first request, and one amid
-    /// a TLS handshake may end it.
+    /// How long after that a first request may arrive on an open connection, and a TLS handshake may end.
     pub first_request_grace: Duration,
     /// Longest time for connections to end after that.
     pub drain_timeout: Duration,
 }
 
 impl Limits {
-    /// The limits that `settings` ask for, with `grace` before the listener stops accepting.
+    /// The limits of `settings`, with `grace` before the listener stops accepting.
     pub const fn new(settings: &Settings, grace: Duration) -> Self {
         Self {
             connections_max: settings.connections_max,
@@ -94,7 +99,7 @@ impl Limits {
         }
     }
 
-    /// Connections are looked at twice per header timeout.
+    /// Connections are checked twice per header timeout.
     fn tick(&self) -> Duration {
         (self.header_timeout / 2).max(Duration::from_millis(1))
     }
@@ -103,33 +108,31 @@ impl Limits {
         (time.as_nanos() / self.tick().as_nanos()).clamp(1, 1 << 30) as u32
     }
 
-    fn patience(&self, open: usize) -> Patience {
-        let is_pressed = open >= self.connections_max - self.connections_max / 8;
-        let idle = if is_pressed { self.idle_timeout.min(self.header_timeout) } else { self.idle_timeout };
-        Patience { head: self.ticks(self.header_timeout), idle: self.ticks(idle) }
+    fn tick_limits(&self, open: usize) -> TickLimits {
+        let is_nearly_full = open >= self.connections_max - self.connections_max / 8;
+        let idle =
+            if is_nearly_full { self.idle_timeout.min(self.header_timeout) } else { self.idle_timeout };
+        TickLimits { head: self.ticks(self.header_timeout), idle: self.ticks(idle) }
     }
 }
 
-/// Why a listener cannot begin.
+/// Why a listener cannot start.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot listen on {address}: {source}; is another process using the address?")]
-pub struct Error {
-    /// The address.
-    pub address: SocketAddr,
-    /// What the system said.
-    #[source]
-    pub source: io::Error,
+pub enum Error {
+    /// The address cannot be listened on.
+    #[error("cannot listen on {address}: {source}; is another process using the address?")]
+    Bind {
+        /// The address.
+        address: SocketAddr,
+        /// The system's error.
+        #[source]
+        source: io::Error,
+    },
 }
 
-impl Error {
-    /// Always [`ErrorKind::Unavailable`].
-    pub const fn kind(&self) -> ErrorKind {
-        ErrorKind::Unavailable
-    }
-
-    /// The stable code.
-    pub const fn code(&self) -> &'static str {
-        "listen_failed"
+codes! {
+    Error {
+        "listen_failed" Unavailable: Bind,
     }
 }
 
@@ -145,7 +148,7 @@ pub struct Listener {
 impl Listener {
     /// Listens on `address`; port 0 takes any free one. Must run inside a Tokio runtime.
     pub fn bind(address: SocketAddr, limits: Limits, metrics: ConnectionMetrics) -> Result<Self, Error> {
-        let bound = || {
+        let bind = || {
             let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
             socket.set_reuseaddr(true)?;
             socket.bind(address)?;
@@ -153,26 +156,26 @@ impl Listener {
             let address = socket.local_addr()?;
             io::Result::Ok(Self { socket, address, limits, metrics, tls: None })
         };
-        bound().map_err(|source| Error { address, source })
+        bind().map_err(|source| Error::Bind { address, source })
     }
 
-    /// Speaks TLS, and nothing else, when there is a certificate.
+    /// Accepts only TLS if there is a certificate.
     #[must_use]
     pub fn with_tls(self, tls: Option<Tls>) -> Self {
         Self { tls, ..self }
     }
 
-    /// Where it listens.
+    /// The address it listens on.
     pub const fn local_addr(&self) -> SocketAddr {
         self.address
     }
 
     /// Serves until `shutdown`, then drains; returns when every connection has ended or was cut
     /// off. Dropping the future cuts all off at once.
-    pub async fn serve(self, answer: impl Answer, shutdown: Shutdown) {
+    pub async fn serve(self, endpoint: Endpoint, shutdown: Shutdown) {
         let (limits, grace) = (self.limits, self.limits.grace);
-        let mut open = Open::new(answer, limits, self.metrics, self.tls);
-        let is_draining = Arc::clone(&open.common.is_draining);
+        let mut connections = Connections::new(endpoint, limits, self.metrics, self.tls);
+        let is_draining = Arc::clone(&connections.common.is_draining);
         let mut end = std::pin::pin!(async move {
             shutdown.cancelled().await;
             is_draining.store(true, Ordering::Relaxed);
@@ -183,10 +186,10 @@ impl Listener {
         loop {
             tokio::select! {
                 () = &mut end => break,
-                Some(id) = open.next_ended() => open.forget(id),
-                _ = ticks.tick() => open.judge(),
+                Some(id) = connections.next_ended() => connections.forget(id),
+                _ = ticks.tick() => connections.check_clients(),
                 accepted = self.socket.accept() => match accepted {
-                    Ok((stream, _)) => open.take(stream),
+                    Ok((stream, _)) => connections.open(stream),
                     Err(error) => {
                         tracing::warn!(error = %error.kind(), "cannot accept connections");
                         tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -194,34 +197,34 @@ impl Listener {
                 },
             }
         }
-        // Closing the socket resets whoever waits to be accepted: take them in first.
+        // Closing the socket resets connections in its queue: accept them first.
         while let Some(Ok((stream, _))) = self.socket.accept().now_or_never() {
-            open.take(stream);
+            connections.open(stream);
         }
         drop(self.socket);
-        open.drain(limits.drain_timeout).await;
+        connections.drain(limits.drain_timeout).await;
     }
 }
 
 /// The open connections of a listener.
-struct Open<A> {
+struct Connections {
     tasks: JoinSet<()>,
-    links: HashMap<Id, (Arc<Link>, Pulse)>,
+    links: HashMap<Id, (Arc<Link>, ClientWatch)>,
     protocol: Arc<Protocol>,
-    common: Common<A>,
+    common: Common,
     limits: Limits,
     metrics: ConnectionMetrics,
     tls: Option<Tls>,
 }
 
-impl<A: Answer> Open<A> {
-    fn new(answer: A, limits: Limits, metrics: ConnectionMetrics, tls: Option<Tls>) -> Self {
-        let backlog = Arc::new(Backlog::new(limits.unsent_bytes_max, metrics.clone()));
+impl Connections {
+    fn new(endpoint: Endpoint, limits: Limits, metrics: ConnectionMetrics, tls: Option<Tls>) -> Self {
+        let unsent = Arc::new(UnsentAnswers::new(limits.unsent_bytes_max, metrics.clone()));
         Self {
             tasks: JoinSet::new(),
             links: HashMap::new(),
             protocol: Arc::new(connection::protocol()),
-            common: Common { answer, is_draining: Arc::default(), backlog },
+            common: Common { endpoint, is_draining: Arc::default(), unsent },
             limits,
             metrics,
             tls,
@@ -229,13 +232,13 @@ impl<A: Answer> Open<A> {
     }
 
     /// Serves `stream` on a task of its own, unless there are too many.
-    fn take(&mut self, stream: TcpStream) {
+    fn open(&mut self, stream: TcpStream) {
         if self.tasks.len() >= self.limits.connections_max {
             self.metrics.shed.inc();
             return;
         }
         // An answer is one write: waiting for more would only delay it. A socket that refuses the
-        // option is already broken, and says so when it is read.
+        // option is already broken, which shows when it is read.
         let _ = stream.set_nodelay(true);
         let link = Arc::new(Link::default());
         let Limits { header_timeout: timeout, first_request_grace, .. } = self.limits;
@@ -245,7 +248,7 @@ impl<A: Answer> Open<A> {
         let connection = {
             let link = Arc::clone(&link);
             async move {
-                match opened(stream, tls, timeout, &link, first_request_grace).await {
+                match accept(stream, tls, timeout, &link, first_request_grace).await {
                     Ok(stream) => {
                         connection::drive(stream, protocol, common, link, first_request_grace).await;
                     }
@@ -254,7 +257,7 @@ impl<A: Answer> Open<A> {
             }
         };
         let id = self.tasks.spawn(connection).id();
-        self.links.insert(id, (link, Pulse::default()));
+        self.links.insert(id, (link, ClientWatch::default()));
         self.metrics.accepted.inc();
         self.metrics.open.inc();
     }
@@ -273,24 +276,24 @@ impl<A: Answer> Open<A> {
         }
     }
 
-    /// Ends connections that wait for their clients too long.
-    fn judge(&mut self) {
-        let patience = self.limits.patience(self.links.len());
-        for (link, pulse) in self.links.values_mut() {
-            let order = pulse.judge(link, patience);
-            if order != Order::Serve && link.give(order) == Order::Serve {
+    /// Ends connections whose clients are idle or too slow.
+    fn check_clients(&mut self) {
+        let tick_limits = self.limits.tick_limits(self.links.len());
+        for (link, watch) in self.links.values_mut() {
+            let order = watch.tick(link, tick_limits);
+            if order != Order::Serve && link.raise_order(order) == Order::Serve {
                 self.metrics.timed_out.inc();
             }
         }
-        self.common.backlog.judge(self.limits.ticks(self.limits.answer_timeout) as usize);
+        self.common.unsent.drop_stalled(self.limits.ticks(self.limits.answer_timeout) as usize);
     }
 
-    /// Lets every connection finish; cuts off what is left after `longest`.
+    /// Lets every connection finish; cuts off those that are open after `longest`.
     async fn drain(mut self, longest: Duration) {
-        // What has arrived by now is noticed by its connection before the order is.
+        // Let connections notice what has arrived before the order.
         tokio::task::yield_now().await;
         for (link, _) in self.links.values() {
-            link.give(Order::Close);
+            link.raise_order(Order::Close);
         }
         if tokio::time::timeout(longest, self.ended_in_time()).await.is_err() {
             tracing::warn!(connections = self.links.len(), "cut off at the end of the drain time");
@@ -299,7 +302,7 @@ impl<A: Answer> Open<A> {
         }
     }
 
-    /// Waits until no connection is open; clients have no more time than before.
+    /// Waits until no connection is open, and ends those of slow clients as before.
     async fn ended_in_time(&mut self) {
         let mut ticks = tokio::time::interval(self.limits.tick());
         loop {
@@ -308,7 +311,7 @@ impl<A: Answer> Open<A> {
                     Some(id) => self.forget(id),
                     None => return,
                 },
-                _ = ticks.tick() => self.judge(),
+                _ = ticks.tick() => self.check_clients(),
             }
         }
     }
@@ -321,25 +324,25 @@ impl<A: Answer> Open<A> {
     }
 }
 
-/// The stream of a new connection, after the handshake when the listener speaks TLS. Boxed: its state
+/// The stream of a new connection, after the handshake if the listener speaks TLS. Boxed: its state
 /// would make every connection's task larger.
-async fn opened(
+async fn accept(
     stream: TcpStream,
     tls: Option<Tls>,
     timeout: Duration,
     link: &Link,
     grace: Duration,
 ) -> io::Result<Stream> {
-    let Some(tls) = tls else { return Ok(Stream::Plain(stream)) };
+    let Some(tls) = tls else { return Ok(Stream::Left(stream)) };
     let handshake = async {
         tokio::select! {
             biased;
             opened = tls.accept(stream) => opened,
-            () = link.must_end(grace) => Err(io::ErrorKind::TimedOut.into()),
+            () = link.end_without_request(grace) => Err(io::ErrorKind::TimedOut.into()),
         }
     };
     let handshake = Box::pin(tokio::time::timeout(timeout, handshake));
-    Ok(Stream::Tls(Box::new(handshake.await??)))
+    Ok(Stream::Right(Box::new(handshake.await??)))
 }
 
 #[cfg(test)]
@@ -347,7 +350,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn patience_shrinks_when_the_listener_is_nearly_full() {
+    fn idle_time_shrinks_when_the_listener_is_nearly_full() {
         let limits = Limits {
             connections_max: 80,
             header_timeout: Duration::from_secs(10),
@@ -358,8 +361,8 @@ mod tests {
             first_request_grace: Duration::ZERO,
             drain_timeout: Duration::from_secs(1),
         };
-        let (calm, pressed) = (limits.patience(69), limits.patience(70));
+        let (calm, full) = (limits.tick_limits(69), limits.tick_limits(70));
         assert_eq!((calm.head, calm.idle), (2, 15));
-        assert_eq!((pressed.head, pressed.idle), (2, 2));
+        assert_eq!((full.head, full.idle), (2, 2));
     }
 }

@@ -1,4 +1,4 @@
-//! What a request for a record gets, and how it looks as an answer.
+//! The answer to a request for a record, and its response.
 
 use std::sync::Arc;
 
@@ -8,64 +8,64 @@ use hyper::{
     header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderValue, VARY},
 };
 
-use super::{coding::Coding, conditional::EntityTag, shown::Shown};
+use super::{
+    codes::{Answered, Code},
+    coding::Coding,
+    conditional::EntityTag,
+    version_view::VersionView,
+};
 use crate::{
-    api::{
-        codes::{Answered, Code},
-        error::Error,
-        layers::Arrival,
-        reply,
-    },
+    api::http::{answer, error::Error, layers::Arrival},
     domain::manifest::OnMiss,
 };
 
-/// A request for a record, judged.
-pub(super) struct Judged {
-    pub(super) answer: Result<Content, Error>,
-    /// What answered, once the collection was found.
-    pub(super) place: Option<Place>,
+/// The answer to a request for a record.
+pub(super) struct RecordAnswer {
+    pub(super) content: Result<Content, Error<Code>>,
+    /// The version that answered; `None` if no collection was found.
+    pub(super) origin: Option<Origin>,
 }
 
-/// A version of a collection, and the position of the index asked for when there is one.
-pub(super) struct Place {
-    pub(super) shown: Arc<Shown>,
+/// A version of a collection, and the position of the requested index if there is one.
+pub(super) struct Origin {
+    pub(super) view: Arc<VersionView>,
     pub(super) index: Option<usize>,
     /// The data is older than the caller accepts.
     pub(super) is_stale: bool,
 }
 
-/// What a request gets.
+/// The content of an answer that is no refusal.
 pub(super) enum Content {
     Record { body: Body, tag: EntityTag },
     NotModified { tag: EntityTag, coding: Option<Coding> },
     OnMiss { body: Body },
 }
 
-/// A body, and its coding when it is large enough for the caller's wishes to count.
+/// A body; `coding` is `None` if it is too small to be compressed.
 pub(super) struct Body {
     bytes: Bytes,
     coding: Option<Coding>,
 }
 
 impl Body {
-    /// `plain` in the coding that the caller likes best.
+    /// `plain` in this coding.
     fn new(plain: Vec<u8>, coding: Option<Coding>) -> Self {
         let coded = coding.filter(|coding| *coding != Coding::Identity).map(|coding| coding.encode(&plain));
         match coded {
             Some(Ok(coded)) => Self { bytes: coded.into(), coding },
-            // The body as it is is an answer too.
+            // An uncompressed body is a valid answer.
             Some(Err(_)) => Self { bytes: plain.into(), coding: Some(Coding::Identity) },
             None => Self { bytes: plain.into(), coding },
         }
     }
 }
 
-/// The coding of a body of `bytes`; `None` when it is too small for one.
+/// The coding of a body of `bytes`; `None` if it is too small to be compressed.
 fn coding_of(bytes: usize, bytes_min: usize, headers: &HeaderMap) -> Option<Coding> {
-    (bytes >= bytes_min).then(|| Coding::chosen_by(headers))
+    (bytes >= bytes_min).then(|| Coding::negotiate(headers))
 }
 
-/// The record, or that the caller has it when the request is a conditional one.
+/// The record, or for a conditional request that the caller has it already.
 pub(super) fn hit(
     body: Vec<u8>,
     fingerprint: u128,
@@ -81,15 +81,15 @@ pub(super) fn hit(
     Content::Record { body: Body::new(body, coding), tag }
 }
 
-/// What the collection says of a miss; `code` is its reason. An empty value is a template that was
-/// left blank: always a plain miss.
+/// The content of a miss as the collection's `on_miss` says; `code` is its reason. An empty value comes from
+/// a template that was left blank: it is always refused.
 pub(super) fn miss(
     code: Code,
     value: &str,
     on_miss: &OnMiss,
     compress_min_bytes: usize,
     headers: &HeaderMap,
-) -> Result<Content, Error> {
+) -> Result<Content, Error<Code>> {
     if value.trim().is_empty() {
         return Err(Code::RecordNotFound.into());
     }
@@ -102,14 +102,14 @@ pub(super) fn miss(
     Ok(Content::OnMiss { body: Body::new(body.to_vec(), coding) })
 }
 
-impl Judged {
+impl RecordAnswer {
     /// Refused before a collection was found.
-    pub(super) fn refused(error: impl Into<Error>) -> Self {
-        Self { answer: Err(error.into()), place: None }
+    pub(super) fn refused(error: impl Into<Error<Code>>) -> Self {
+        Self { content: Err(error.into()), origin: None }
     }
 
     pub(super) fn outcome(&self) -> Answered {
-        match &self.answer {
+        match &self.content {
             Ok(Content::Record { .. }) => Answered::Hit,
             Ok(Content::NotModified { .. }) => Answered::NotModified,
             Ok(Content::OnMiss { .. }) => Answered::MissAnswered,
@@ -117,19 +117,19 @@ impl Judged {
         }
     }
 
-    pub(super) fn respond(self, arrival: &Arrival) -> Response<reply::Body> {
-        let content = match (self.answer, &self.place) {
-            (Ok(content), Some(place)) => Ok((content, place)),
+    pub(super) fn respond(self, arrival: &Arrival) -> Response<answer::Body> {
+        let content = match (self.content, &self.origin) {
+            (Ok(content), Some(origin)) => Ok((content, origin)),
             (Err(error), _) => Err(error),
             // Only a collection answers with content.
             (Ok(_), None) => Err(Code::Internal.into()),
         };
-        let (content, place) = match content {
+        let (content, origin) = match content {
             Ok(found) => found,
             Err(error) => {
                 let mut response = error.respond(&arrival.id);
-                if let (Code::RecordNotFound | Code::DataStale, Some(place)) = (error.code(), &self.place) {
-                    place.shown.add_data_headers(place.is_stale, response.headers_mut());
+                if let (Code::RecordNotFound | Code::DataStale, Some(origin)) = (error.code(), &self.origin) {
+                    origin.view.add_data_headers(origin.is_stale, response.headers_mut());
                 }
                 return response;
             }
@@ -141,10 +141,10 @@ impl Judged {
             }
             Content::OnMiss { body } => (body.bytes, None, body.coding, StatusCode::OK),
         };
-        let mut response = Response::new(reply::Body::from(body));
+        let mut response = Response::new(answer::Body::from(body));
         *response.status_mut() = status;
         let tag = tag.map(|tag| tag.header(coding.unwrap_or(Coding::Identity)));
-        let mut headers = place.shown.headers(tag, &arrival.id, place.is_stale);
+        let mut headers = origin.view.headers(tag, &arrival.id, origin.is_stale);
         if status == StatusCode::NOT_MODIFIED {
             headers.remove(CONTENT_TYPE);
         }
@@ -164,7 +164,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_empty_value_never_obeys_on_miss() {
+    fn on_miss_does_not_apply_to_an_empty_value() {
         let miss = |value: &str, on_miss: &OnMiss| {
             miss(Code::RecordNotFound, value, on_miss, 16_000, &HeaderMap::new()).is_ok()
         };

@@ -1,0 +1,21 @@
+//! Who calls the admin listener.
+
+use axum::{extract::FromRequestParts, http::request::Parts};
+
+use crate::api::http::error::Error;
+
+/// Proof that the caller may use the admin listener. `router.rs` demands it for every route, so that no
+/// handler can forget the check. A handler that changes something takes it as an argument and makes its
+/// [`Principal`](crate::admin::Principal) from it.
+///
+/// Today whoever reaches the listener may use it: it is bound to a private address.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::api) struct Caller;
+
+impl<S: Sync> FromRequestParts<S> for Caller {
+    type Rejection = Error;
+
+    async fn from_request_parts(_: &mut Parts, _: &S) -> Result<Self, Error> {
+        Ok(Self)
+    }
+}

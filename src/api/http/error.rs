@@ -1,0 +1,173 @@
+//! Refusals, and the one place where they become answers.
+//!
+//! A [`Refusal`] is a row of a table of codes. Each listener has its own table (`read/codes.rs`,
+//! `admin/codes.rs`); the rows below are in both.
+
+use std::sync::Arc;
+
+use axum::response::IntoResponse;
+use bytes::Bytes;
+use hyper::{
+    Response, StatusCode,
+    header::{
+        ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE,
+    },
+};
+
+use super::{
+    answer::Body,
+    request_id::{self, RequestId},
+};
+use crate::domain::{json, name::RegionName};
+
+/// `Content-Type` of every JSON answer.
+pub(in crate::api) const JSON: HeaderValue = HeaderValue::from_static("application/json; charset=utf-8");
+/// `Cache-Control` of refusals: what is missing now may be there in a second.
+pub(in crate::api) const NO_STORE: HeaderValue = HeaderValue::from_static("private, no-store");
+/// The methods of a path that is only read, as `Allow` names them.
+pub(in crate::api) const METHODS: &str = "GET, HEAD";
+
+/// One row of a table of codes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::api) struct Refusal {
+    /// The stable word in bodies, metrics and `docs/errors.md`.
+    pub(in crate::api) code: &'static str,
+    /// The status of the answer.
+    pub(in crate::api) status: StatusCode,
+    /// What happened and what to do.
+    pub(in crate::api) message: &'static str,
+}
+
+impl Refusal {
+    /// A row.
+    pub(in crate::api) const fn new(code: &'static str, status: StatusCode, message: &'static str) -> Self {
+        Self { code, status, message }
+    }
+}
+
+/// The path exists, the method does not.
+pub(in crate::api) const METHOD_NOT_ALLOWED: Refusal = Refusal::new(
+    "method_not_allowed",
+    StatusCode::METHOD_NOT_ALLOWED,
+    "this path does not support this method; see the Allow header for those it supports",
+);
+/// The headers together are too large.
+pub(in crate::api) const HEADERS_TOO_LARGE: Refusal = Refusal::new(
+    "headers_too_large",
+    StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+    "the request headers together are larger than 32768 bytes",
+);
+/// The request target is too long.
+pub(in crate::api) const PATH_TOO_LONG: Refusal = Refusal::new(
+    "path_too_long",
+    StatusCode::URI_TOO_LONG,
+    "the path and query of the request are longer than 8192 bytes",
+);
+/// A request whose end is uncertain.
+pub(in crate::api) const INVALID_REQUEST: Refusal = Refusal::new(
+    "invalid_request",
+    StatusCode::BAD_REQUEST,
+    "the request is not valid HTTP; the connection is closed",
+);
+/// A bug.
+pub(in crate::api) const INTERNAL: Refusal = Refusal::new(
+    "internal",
+    StatusCode::INTERNAL_SERVER_ERROR,
+    "internal error; see the server log at the time of this request",
+);
+
+/// A refusal and the names that make it concrete. `C` is a row, or a code of a table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::api) struct Error<C = Refusal> {
+    code: C,
+    detail: Detail,
+}
+
+/// Names and numbers, never values of a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::api) enum Detail {
+    /// Nothing.
+    None,
+    /// The regions that serve the collection.
+    Regions(Arc<[RegionName]>),
+    /// The methods that the path supports.
+    Methods(HeaderValue),
+    /// Seconds after which the caller may ask again.
+    RetryAfter(u64),
+}
+
+impl<C: Copy + Into<Refusal>> Error<C> {
+    /// `code`, made concrete by `detail`.
+    pub(in crate::api) const fn new(code: C, detail: Detail) -> Self {
+        Self { code, detail }
+    }
+
+    /// The code.
+    pub(in crate::api) const fn code(&self) -> C {
+        self.code
+    }
+
+    /// The answer: status, the headers that the status demands, and one JSON object.
+    pub(in crate::api) fn respond(&self, id: &RequestId) -> Response<Body> {
+        let refusal: Refusal = self.code.into();
+        let mut response = Response::new(Body::from(self.body(refusal, id)));
+        *response.status_mut() = refusal.status;
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, JSON);
+        headers.insert(CACHE_CONTROL, NO_STORE);
+        headers.insert(request_id::HEADER, id.header());
+        self.add_demanded(refusal, headers);
+        response
+    }
+
+    fn add_demanded(&self, refusal: Refusal, headers: &mut HeaderMap) {
+        // The end of the body is unknown, or is not awaited any longer: nothing can follow it on HTTP/1.
+        if matches!(refusal.code, "body_incomplete" | "invalid_request") {
+            headers.insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        match (refusal.status, &self.detail) {
+            (StatusCode::UNAUTHORIZED, _) => {
+                headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+            }
+            (StatusCode::METHOD_NOT_ALLOWED, Detail::Methods(methods)) => {
+                headers.insert(ALLOW, methods.clone());
+            }
+            (_, Detail::RetryAfter(seconds)) => _ = headers.insert(RETRY_AFTER, HeaderValue::from(*seconds)),
+            _ => {}
+        }
+    }
+
+    fn body(&self, refusal: Refusal, id: &RequestId) -> Bytes {
+        let mut out = Vec::with_capacity(256);
+        out.extend_from_slice(b"{\"error\":{\"code\":");
+        json::write_string(&mut out, refusal.code.as_bytes());
+        out.extend_from_slice(b",\"message\":");
+        match &self.detail {
+            Detail::Regions(regions) => {
+                let names: Vec<&str> = regions.iter().map(RegionName::as_str).collect();
+                let message = format!("{}; served in: {}", refusal.message, names.join(", "));
+                json::write_string(&mut out, message.as_bytes());
+            }
+            _ => json::write_string(&mut out, refusal.message.as_bytes()),
+        }
+        out.extend_from_slice(b",\"request_id\":");
+        json::write_string(&mut out, id.as_str().as_bytes());
+        out.extend_from_slice(b"}}");
+        out.into()
+    }
+}
+
+impl<C: Copy + Into<Refusal>> From<C> for Error<C> {
+    fn from(code: C) -> Self {
+        Self::new(code, Detail::None)
+    }
+}
+
+/// For handlers of the router: `router.rs` gives the answer its body and its request id.
+impl IntoResponse for Error {
+    fn into_response(self) -> axum::response::Response {
+        let mut response = self.code.status.into_response();
+        response.extensions_mut().insert(self);
+        response
+    }
+}

@@ -1,0 +1,145 @@
+//! The layers around every request of a listener: request id, limits of the head, `HEAD`, the log
+//! line. They are plain calls without boxes, because the record route pays for each of them.
+
+use std::time::{Duration, Instant};
+
+use hyper::{
+    HeaderMap, Method, Request, Response, StatusCode, Uri,
+    body::{Body as _, Incoming},
+    header::{CONTENT_LENGTH, HeaderValue, TRANSFER_ENCODING},
+};
+
+use super::{
+    answer::{Body, ResponseFuture},
+    error::{Error, HEADERS_TOO_LARGE, INVALID_REQUEST, PATH_TOO_LONG, Refusal},
+    request_id::{RequestId, RequestIds},
+    unread,
+};
+
+/// Longest path and query, in bytes: an index value of 1 KiB, percent-encoded, twice over.
+pub(in crate::api) const TARGET_BYTES_MAX: usize = 8 * 1024;
+/// Largest sum of header names and values, in bytes: Braze sends less than 1 KiB, a browser behind
+/// proxies less than 16.
+pub(in crate::api) const HEADER_BYTES_MAX: usize = 32 * 1024;
+
+/// A request's id and the moment at which its head was read.
+#[derive(Debug, Clone)]
+pub(in crate::api) struct Arrival {
+    /// The id.
+    pub(in crate::api) id: RequestId,
+    /// When its head was read.
+    pub(in crate::api) at: Instant,
+}
+
+/// The layers of one listener.
+pub(in crate::api) struct Layers {
+    ids: RequestIds,
+    /// The route of a path, for the log.
+    route_name: fn(&str) -> &'static str,
+    count: Box<dyn Fn(Refusal, Duration) + Send + Sync>,
+}
+
+impl Layers {
+    /// Layers that log the `route_name` of a path and `count` the refusals that belong to no collection.
+    pub(in crate::api) fn new(
+        route_name: fn(&str) -> &'static str,
+        count: impl Fn(Refusal, Duration) + Send + Sync + 'static,
+    ) -> Self {
+        Self { ids: RequestIds::new(), route_name, count: Box::new(count) }
+    }
+
+    /// Passes `request` to `inner` unless its head is too large or the end of its body uncertain, and
+    /// completes the answer.
+    pub(in crate::api) fn around(
+        &self,
+        request: Request<Incoming>,
+        inner: impl FnOnce(Request<Incoming>, Arrival) -> ResponseFuture,
+    ) -> ResponseFuture {
+        let arrival = Arrival { id: self.ids.id_of(request.headers()), at: Instant::now() };
+        let is_head = *request.method() == Method::HEAD;
+        let log = tracing::enabled!(tracing::Level::DEBUG)
+            .then(|| LogLine::new(request.method(), (self.route_name)(request.uri().path()), &arrival));
+        let refused =
+            unknown_transfer_coding(&request).or_else(|| too_large(request.uri(), request.headers()));
+        let answer = match refused {
+            Some(refusal) => {
+                self.count(refusal, &arrival);
+                unread::refuse(request, Error::from(refusal).respond(&arrival.id))
+            }
+            None => inner(request, arrival),
+        };
+        if !is_head && log.is_none() {
+            return answer;
+        }
+        let complete = move |answer: Response<Body>| {
+            if let Some(log) = log {
+                log.write(answer.status());
+            }
+            if is_head { without_body(answer) } else { answer }
+        };
+        match answer {
+            ResponseFuture::Ready(answer) => ResponseFuture::Ready(answer.map(complete)),
+            ResponseFuture::Routed(answer) => ResponseFuture::routed(async move { complete(answer.await) }),
+        }
+    }
+
+    /// Counts a refusal that belongs to no collection.
+    pub(in crate::api) fn count(&self, refusal: Refusal, arrival: &Arrival) {
+        (self.count)(refusal, arrival.at.elapsed());
+    }
+}
+
+fn too_large(target: &Uri, headers: &HeaderMap) -> Option<Refusal> {
+    if target.path_and_query().is_some_and(|target| target.as_str().len() > TARGET_BYTES_MAX) {
+        return Some(PATH_TOO_LONG);
+    }
+    let bytes: usize = headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
+    (bytes > HEADER_BYTES_MAX).then_some(HEADERS_TOO_LARGE)
+}
+
+/// Refuses every transfer coding but one `chunked`. hyper reads a list that ends with `chunked` as that
+/// alone; a proxy before us may see another end of the body, and another request behind it (RFC 9112,
+/// section 6.1). Only requests with a body are checked.
+fn unknown_transfer_coding(request: &Request<Incoming>) -> Option<Refusal> {
+    if request.body().is_end_stream() {
+        return None;
+    }
+    let mut codings = request.headers().get_all(TRANSFER_ENCODING).iter();
+    let is_known = codings.next().is_none_or(|coding| coding.as_bytes().eq_ignore_ascii_case(b"chunked"));
+    (!is_known || codings.next().is_some()).then_some(INVALID_REQUEST)
+}
+
+/// The same headers, including the length, and no body (RFC 9110, section 9.3.2).
+fn without_body(answer: Response<Body>) -> Response<Body> {
+    let (mut head, body) = answer.into_parts();
+    if let (Some(length), true) = (body.size_hint().exact(), head.status != StatusCode::NOT_MODIFIED) {
+        head.headers.entry(CONTENT_LENGTH).or_insert_with(|| HeaderValue::from(length));
+    }
+    Response::from_parts(head, Body::default())
+}
+
+/// The debug line of a request: never its target, never a header but the validated request id.
+struct LogLine {
+    method: &'static str,
+    route: &'static str,
+    arrival: Arrival,
+}
+
+impl LogLine {
+    fn new(method: &Method, route: &'static str, arrival: &Arrival) -> Self {
+        const METHODS: [&str; 6] = ["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS"];
+        let method = METHODS.into_iter().find(|known| *known == method.as_str()).unwrap_or("other");
+        Self { method, route, arrival: arrival.clone() }
+    }
+
+    fn write(&self, status: StatusCode) {
+        tracing::debug!(
+            method = self.method,
+            route = self.route,
+            status = status.as_u16(),
+            micros = self.arrival.at.elapsed().as_micros() as u64,
+            request_id = self.arrival.id.as_str(),
+            "answered"
+        );
+    }
+}
