@@ -125,7 +125,7 @@ fn panicked(_: Box<dyn std::any::Any + Send>) -> axum::response::Response {
     axum::response::IntoResponse::into_response(Error::from(INTERNAL))
 }
 
-/// A listener's router and what surrounds it.
+/// A listener's router and its layers.
 struct Site {
     layers: Layers,
     router: Router,

@@ -1,5 +1,5 @@
-//! The description of the public listener: it is what the repository keeps, and the server does what it
-//! says. Schemathesis asks the server whatever the description allows and forbids.
+//! The OpenAPI descriptions: the files in `docs/` are up to date, and the server answers as the public one
+//! says. Schemathesis sends what the description allows and forbids.
 
 use std::{
     fs,
@@ -32,12 +32,12 @@ fn is_kept(name: &str, made: &str) {
     assert!(
         fs::read_to_string(&kept).unwrap_or_default() == made,
         "docs/{name} is out of date. Update it with\n\
-         UPDATE_OPENAPI=1 cargo test --locked --test it the_kept_description"
+         UPDATE_OPENAPI=1 cargo test --locked --test it descriptions_in_docs"
     );
 }
 
 #[tokio::test]
-async fn the_kept_description_is_the_one_that_is_served() {
+async fn descriptions_in_docs_are_up_to_date() {
     let made = api::description();
     is_kept("openapi.json", &made);
     is_kept("openapi-admin.json", &api::admin_description());
@@ -66,7 +66,7 @@ fn schemathesis() -> PathBuf {
     program
 }
 
-/// Longest time of a whole run of Schemathesis, many times what it takes.
+/// Longest time of a run of Schemathesis, many times what it needs.
 const RUN_MAX: Duration = Duration::from_mins(15);
 
 /// A run of Schemathesis; dropping it ends it.
@@ -94,7 +94,7 @@ impl Drop for Run {
 }
 
 #[tokio::test]
-async fn the_server_does_what_its_description_says() {
+async fn server_answers_as_its_description_says() {
     let server = Server::start();
     // Data of a certain age, a record that is compressed, misses that are answered.
     let large = format!("{{\"text\":\"{}\"}}", "larder ".repeat(1000));
@@ -134,7 +134,7 @@ fn operations() -> usize {
     paths.values().map(|item| item.as_object().unwrap().len()).sum()
 }
 
-/// Whether the questions met what matters: a run that only met refusals would prove nothing.
+/// Checks that the requests met every important outcome: a run with refusals only would prove nothing.
 async fn asked_everything(server: &Server) {
     let mut admin = Client::connect(server.admin).await;
     let metrics = admin.ask("GET", "/metrics", "").await;

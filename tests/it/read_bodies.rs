@@ -1,5 +1,5 @@
-//! Bodies that nobody reads: of refused requests, and of those whose path or method takes none. An answer
-//! does not overtake them, and where it must, HTTP/1 says that the connection ends.
+//! Request bodies that no handler reads: of refused requests, and of paths and methods without one. They are
+//! discarded before the answer; if that is impossible, HTTP/1 announces that the connection ends.
 
 use crate::support::{
     http::Client,
@@ -21,29 +21,29 @@ fn unread() -> Vec<(&'static str, String, bool, u16, &'static str)> {
     ]
 }
 
-/// Lets the server read what was sent so far: it answers another connection meanwhile.
-async fn look_round(server: &Server) {
+/// Waits until the server has read what was sent so far: it answers another connection after that.
+async fn wait_for_server(server: &Server) {
     assert_eq!(Client::connect(server.public).await.ask("GET", "/livez", "").await.status, 200);
 }
 
 #[tokio::test]
-async fn no_refusal_overtakes_a_small_body() {
+async fn small_body_is_read_before_the_answer() {
     let server = Server::start();
     let mut client = Client::connect(server.public).await;
     for (method, target, has_key, status, code) in unread() {
         let key = if has_key { server.bearer() } else { String::new() };
         client.request(method, &target, &format!("{key}Content-Length: 11\r\n")).await;
         // The server has read the head.
-        look_round(&server).await;
+        wait_for_server(&server).await;
         client.send("value=12345").await;
         let answer = client.answer().await;
         assert_eq!((answer.status, answer.code().as_str()), (status, code));
         assert_eq!(answer.header("connection"), None, "{code}");
     }
-    // Nor does a record, or a refusal of what is too large.
+    // The same for a record, and for a refusal of a body that is too large.
     let length = format!("{}Content-Length: 2\r\n", server.bearer());
     client.request("GET", RECORD, &length).await;
-    look_round(&server).await;
+    wait_for_server(&server).await;
     client.send("{}").await;
     let answer = client.answer().await;
     assert_eq!((answer.text(), answer.header("connection")), (partner_record().as_str(), None));
@@ -56,7 +56,7 @@ async fn no_refusal_overtakes_a_small_body() {
 }
 
 #[tokio::test]
-async fn an_answer_that_overtakes_a_body_says_that_the_connection_ends() {
+async fn answer_before_the_end_of_a_body_announces_that_the_connection_ends() {
     let server = Server::start();
     for held_back in ["Content-Length: 11\r\nExpect: 100-continue\r\n", "Content-Length: 2000000\r\n"] {
         for (method, target, has_key, status, code) in unread() {
@@ -69,7 +69,7 @@ async fn an_answer_that_overtakes_a_body_says_that_the_connection_ends() {
             client.closed().await;
         }
     }
-    // One that does not come is awaited for a moment only.
+    // A body that does not arrive is awaited only for a moment.
     let mut client = Client::connect(server.public).await;
     client.request("POST", "/nowhere", "Content-Length: 11\r\n").await;
     client.send("value=").await;
@@ -79,7 +79,7 @@ async fn an_answer_that_overtakes_a_body_says_that_the_connection_ends() {
 }
 
 #[tokio::test]
-async fn over_http_2_no_refusal_resets_the_stream_of_its_body() {
+async fn http2_refusal_does_not_reset_the_stream_of_its_body() {
     let server = Server::start();
     let mut client = http2::Client::connect(server.public).await;
     let bearer = format!("Bearer {}", server.all.expose());
@@ -90,7 +90,7 @@ async fn over_http_2_no_refusal_resets_the_stream_of_its_body() {
     for ((method, target, has_key, _, code), body) in all {
         let headers = [("authorization", bearer.as_str())];
         client.request(stream, method, &target, &headers[..usize::from(has_key)]).await;
-        look_round(&server).await;
+        wait_for_server(&server).await;
         client.body(stream, body).await;
         match client.end(stream).await {
             End::Answered(body) => assert!(body.contains(code), "{body}"),

@@ -356,7 +356,7 @@ async fn a_configured_limit_is_a_key_s_own() {
     assert_eq!(refused.header("retry-after"), Some("1"));
     // Another key has its own, also when the first one has used up all of its.
     assert_hit(&client.ask("GET", RECORD, &bearer(&server.scoped)).await);
-    // A key that is refused for itself counts for nobody, and health is never limited.
+    // A refused key is not counted, and health is never limited.
     assert_eq!(client.ask("GET", RECORD, "").await.status, 401);
     assert_eq!(client.ask("GET", "/readyz", "").await.status, 200);
 }

@@ -119,7 +119,7 @@ async fn large_headers_are_refused_and_the_answer_arrives() {
     let server = Server::start();
     let mut client = Client::connect(server.public).await;
     let (line, key) = (format!("X-Fat: {}\r\n", "x".repeat(8000)), server.bearer());
-    // 64 kB: refused with a reason, and the connection goes on.
+    // 64 kB: refused with a code, and the connection stays open.
     let answer = client.ask("GET", RECORD, &line.repeat(8)).await;
     assert_eq!((answer.status, answer.code().as_str()), (431, "headers_too_large"));
     assert_eq!(client.ask("GET", RECORD, &key).await.status, 200);
@@ -152,7 +152,7 @@ async fn large_heads_of_http_2_are_refused_with_a_reason() {
     answered("headers_too_large", client.end(1).await);
     client.request(3, "GET", &target(65_000), &[]).await;
     answered("path_too_long", client.end(3).await);
-    // Beyond that the protocol's own machinery refuses: one stream ends, the connection goes on.
+    // Larger heads are refused by hyper: one stream ends, the connection stays open.
     client.request(5, "GET", RECORD, &headers(22)).await;
     assert_eq!(client.end(5).await, End::Answered(String::new()));
     client.request(7, "GET", &target(70_000), &[]).await;
@@ -162,7 +162,7 @@ async fn large_heads_of_http_2_are_refused_with_a_reason() {
 }
 
 #[tokio::test]
-async fn what_is_not_http_is_refused_and_closed() {
+async fn bytes_that_are_not_http_are_refused_and_the_connection_closed() {
     let server = Server::start();
     for (hostile, is_answered) in [
         (&b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03 a TLS hello\r\n\r\n"[..], true),
@@ -193,9 +193,9 @@ async fn what_is_not_http_is_refused_and_closed() {
     assert_eq!(client.ask("GET", RECORD, &server.bearer()).await.status, 200);
 }
 
-/// Where the body of a request ends must be certain: whoever passes it on would see other requests behind it.
+/// The end of a request's body must be certain: a proxy might see other requests behind it.
 #[tokio::test]
-async fn a_body_has_one_end() {
+async fn request_with_an_uncertain_end_is_refused() {
     let server = Server::start();
     let chunked = "b\r\nvalue=12345\r\n0\r\n\r\n";
     for (version, lines, body, status, code, is_kept) in [
@@ -260,9 +260,9 @@ async fn a_body_has_one_end() {
     }
 }
 
-/// RFC 9112, section 3.2, wants a 400. Nothing here depends on the host, and no request pays for a look.
+/// RFC 9112, section 3.2, requires a 400. No answer depends on the host, and the check would cost every request.
 #[tokio::test]
-async fn the_host_is_not_looked_at() {
+async fn host_header_is_ignored() {
     let server = Server::start();
     let mut client = Client::connect(server.public).await;
     for hosts in ["", "Host: one\r\nHost: two\r\n", "Host:\r\n", "Host: a b\r\n"] {
@@ -332,7 +332,7 @@ async fn a_full_listener_sheds_new_connections_and_recovers() {
     drop(two);
     let recovered = async {
         loop {
-            // The server notices the close in its own time: ask until it has.
+            // The server notices the close later: try until it has.
             let mut client = TcpStream::connect(server.public).await.unwrap();
             let request = b"GET /livez HTTP/1.1\r\nHost: test\r\n\r\n";
             let mut answer = [0; 12];
@@ -353,7 +353,7 @@ async fn a_full_listener_sheds_new_connections_and_recovers() {
 }
 
 #[tokio::test]
-async fn slow_and_idle_clients_are_closed_and_harm_nobody() {
+async fn slow_and_idle_clients_are_closed_and_others_served() {
     let quick = Duration::from_millis(400);
     let server = Server::with(Limits { header_timeout: quick, idle_timeout: quick * 2, ..RELAXED });
     let mut slow = Client::connect(server.public).await;
@@ -373,7 +373,7 @@ async fn slow_and_idle_clients_are_closed_and_harm_nobody() {
 }
 
 #[tokio::test]
-async fn half_a_head_behind_a_request_has_the_time_of_a_head() {
+async fn incomplete_head_behind_a_request_has_the_header_timeout() {
     let server = Server::with(Limits { header_timeout: Duration::from_millis(200), ..RELAXED });
     let mut slow = Client::connect(server.public).await;
     slow.send("GET /livez HTTP/1.1\r\nHost: test\r\n\r\nGET /livez HTTP/1.1\r\nX-Slow: ").await;
@@ -383,7 +383,7 @@ async fn half_a_head_behind_a_request_has_the_time_of_a_head() {
 }
 
 #[tokio::test]
-async fn half_a_head_behind_a_request_is_awaited_when_the_listener_ends() {
+async fn incomplete_head_behind_a_request_is_awaited_at_shutdown() {
     let mut server = Server::start();
     let mut client = Client::connect(server.public).await;
     client.send(format!("GET /livez HTTP/1.1\r\nHost: test\r\n\r\nGET {RECORD} HTTP/1.1\r\nX-Note: ")).await;
@@ -424,8 +424,8 @@ async fn shutdown_fails_readiness_first_and_serves_on_for_the_grace() {
     let mut health = Client::connect(server.public).await;
     let answer = health.ask("GET", "/readyz", "").await;
     assert_eq!((answer.status, answer.text()), (503, r#"{"status":"draining"}"#));
-    // The listener notices the token on its own task: from then on every client is asked to go.
-    let asked_to_go = async {
+    // The listener notices the token later. From then on every client is asked to close.
+    let is_asked_to_close = async {
         loop {
             let answer = old.ask("GET", RECORD, &server.bearer()).await;
             assert_eq!(answer.status, 200);
@@ -434,7 +434,7 @@ async fn shutdown_fails_readiness_first_and_serves_on_for_the_grace() {
             }
         }
     };
-    soon("Connection: close", asked_to_go).await;
+    soon("Connection: close", is_asked_to_close).await;
     old.closed().await;
     let mut new = Client::connect(server.public).await;
     let answer = new.ask("GET", RECORD, &server.bearer()).await;
@@ -442,14 +442,14 @@ async fn shutdown_fails_readiness_first_and_serves_on_for_the_grace() {
 }
 
 #[tokio::test]
-async fn shutdown_closes_idle_connections_and_finishes_requests_under_way() {
+async fn shutdown_closes_idle_connections_and_finishes_requests_in_flight() {
     let mut server = Server::start();
     let mut idle = Client::connect(server.public).await;
     assert_eq!(idle.ask("GET", RECORD, &server.bearer()).await.status, 200);
     let mut fresh = Client::connect(server.public).await;
     let mut half = Client::connect(server.public).await;
     half.send(format!("GET {RECORD} HTTP/1.1\r\n{}", server.bearer())).await;
-    // Answered on another connection: by now the server has read the half request, or will before
+    // Answered on another connection: by now the server has read the incomplete request, or will before
     // it closes anything.
     assert_eq!(idle.ask("GET", "/livez", "").await.status, 200);
     server.shutdown.cancel();
@@ -466,7 +466,7 @@ async fn shutdown_closes_idle_connections_and_finishes_requests_under_way() {
 }
 
 #[tokio::test]
-async fn a_connection_opened_as_the_listener_ends_may_still_ask() {
+async fn connection_opened_just_before_shutdown_is_answered() {
     let limits = Limits { first_request_grace: Duration::from_hours(1), ..RELAXED };
     let mut server = Server::with(limits);
     let mut fresh = Client::connect(server.public).await;
@@ -483,7 +483,7 @@ async fn a_connection_opened_as_the_listener_ends_may_still_ask() {
 }
 
 #[tokio::test]
-async fn a_connection_that_never_asks_delays_the_end_for_a_moment_only() {
+async fn connection_without_a_request_delays_shutdown_only_for_a_moment() {
     let limits = Limits { first_request_grace: Duration::from_millis(50), ..RELAXED };
     let mut server = Server::with(limits);
     let mut silent = Client::connect(server.public).await;
@@ -494,7 +494,7 @@ async fn a_connection_that_never_asks_delays_the_end_for_a_moment_only() {
 }
 
 #[tokio::test]
-async fn a_request_under_way_when_the_shutdown_begins_is_asked_to_go() {
+async fn request_in_flight_at_shutdown_asks_its_client_to_close() {
     let server = Server::with(Limits { grace: Duration::from_hours(1), ..RELAXED });
     let mut client = Client::connect(server.public).await;
     let head = format!("{}Content-Length: 11\r\nExpect: 100-continue\r\n", server.bearer());
@@ -503,8 +503,9 @@ async fn a_request_under_way_when_the_shutdown_begins_is_asked_to_go() {
     assert_eq!(client.head().await.status, 100);
     server.shutdown.cancel();
     let mut other = Client::connect(server.public).await;
-    let asked_to_go = async { while other.ask("GET", "/livez", "").await.header("connection").is_none() {} };
-    soon("Connection: close", asked_to_go).await;
+    let is_asked_to_close =
+        async { while other.ask("GET", "/livez", "").await.header("connection").is_none() {} };
+    soon("Connection: close", is_asked_to_close).await;
     client.send("value=12345").await;
     let answer = client.answer().await;
     assert_eq!((answer.status, answer.header("connection")), (200, Some("close")));

@@ -98,7 +98,7 @@ async fn a_refusal_does_not_overtake_a_small_body() {
     let server = Server::start();
     let mut client = Client::connect(server.public).await;
     for _ in 0..3 {
-        // Head and body apart, as many clients send them; the connection goes on.
+        // Head and body apart, as many clients send them; the connection stays open.
         client.request("POST", LOOKUP, "Content-Length: 11\r\n").await;
         client.send("value=12345").await;
         let answer = client.answer().await;

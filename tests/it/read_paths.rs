@@ -1,4 +1,4 @@
-//! Paths as clients send them: in which order a request is judged, and what hostile paths get.
+//! Paths as clients send them: the order of the checks, and the answers to hostile paths.
 
 use crate::support::{
     http::Client,
@@ -92,7 +92,7 @@ fn hostile_values() -> Vec<(Vec<u8>, u16, &'static str)> {
 }
 
 #[tokio::test]
-async fn hostile_paths_get_a_refusal_and_harm_nothing() {
+async fn hostile_paths_are_refused_and_the_connection_stays_usable() {
     let server = Server::start();
     let mut client = Client::connect(server.public).await;
     for (value, status, code) in hostile_values() {
@@ -116,7 +116,7 @@ async fn hostile_paths_get_a_refusal_and_harm_nothing() {
 }
 
 #[tokio::test]
-async fn a_fragment_is_refused_wherever_its_request_line_stands() {
+async fn fragment_is_refused_in_every_request_line() {
     let server = Server::start();
     let before = "GET /livez HTTP/1.1\r\n\r\n";
     for (first, answers) in [

@@ -1,4 +1,4 @@
-//! Clients that do not take the answers that they asked for.
+//! Clients that do not read the answers to their requests.
 
 use std::time::Duration;
 
@@ -31,10 +31,10 @@ fn start(limits: Limits) -> (Server, String) {
     (server, record)
 }
 
-/// As many answers as the system keeps for no socket.
+/// More answers than the system's socket buffers hold.
 const ASKED: usize = 12;
 
-/// A client that has asked and reads nothing.
+/// A client that sends requests and reads nothing.
 async fn slow(server: &Server) -> TcpStream {
     let socket = TcpSocket::new_v4().unwrap();
     socket.set_recv_buffer_size(4096).unwrap();
@@ -64,14 +64,14 @@ async fn timed_out(server: &Server, count: usize) {
 }
 
 #[tokio::test]
-async fn an_answer_has_to_be_taken_in_time() {
+async fn answer_that_is_not_read_in_time_ends_the_connection() {
     let quick = Duration::from_millis(200);
     let (server, record) = start(Limits { header_timeout: quick, answer_timeout: quick, ..RELAXED });
     let stuck = slow(&server).await;
     let mut good = Client::connect(server.public).await;
     timed_out(&server, 1).await;
     assert!(answers(stuck, &record).await < ASKED);
-    // Whoever reads is served, on the same connection again and again.
+    // A client that reads is served, on the same connection again and again.
     for _ in 0..3 {
         let answer = good.ask("GET", LARGE, &server.bearer()).await;
         assert!(answer.text() == record && answer.header("connection").is_none());
@@ -80,7 +80,7 @@ async fn an_answer_has_to_be_taken_in_time() {
 }
 
 #[tokio::test]
-async fn the_bytes_of_answers_that_nobody_takes_are_bounded() {
+async fn bytes_of_unread_answers_are_bounded() {
     let quick = Duration::from_millis(200);
     let (server, record) = start(Limits { header_timeout: quick, unsent_bytes_max: 2_500_000, ..RELAXED });
     let mut clients = Vec::new();
@@ -96,7 +96,7 @@ async fn the_bytes_of_answers_that_nobody_takes_are_bounded() {
     timed_out(&server, 3).await;
 }
 
-/// Far more than may wait is asked for at once by clients that read.
+/// Clients that read request far more at once than may wait.
 #[tokio::test]
 async fn clients_that_read_are_never_cut_however_many_there_are() {
     let quick = Duration::from_millis(200);
@@ -113,7 +113,7 @@ async fn clients_that_read_are_never_cut_however_many_there_are() {
 }
 
 #[tokio::test]
-async fn one_connection_may_ask_for_more_than_it_may_hold() {
+async fn http2_connection_may_request_more_than_its_budget() {
     let (server, record) = start(Limits { unsent_bytes_max: 8_000_000, ..RELAXED });
     let stream = TcpStream::connect(server.public).await.unwrap();
     let (sender, connection) =
@@ -132,9 +132,9 @@ async fn one_connection_may_ask_for_more_than_it_may_hold() {
     timed_out(&server, 0).await;
 }
 
-/// Look-ups by POST, and a body that says nothing, wait for their turn like all others.
+/// Look-ups by POST, and requests with an ignored body, wait for the budget like all others.
 #[tokio::test]
-async fn requests_with_bodies_get_no_more_than_a_connection_may_hold() {
+async fn http2_requests_with_bodies_stay_within_the_budget() {
     let quick = Duration::from_millis(200);
     let limits = Limits { header_timeout: quick, unsent_bytes_max: 8_000_000, ..RELAXED };
     let (server, record) = start(limits);
@@ -164,7 +164,7 @@ async fn requests_with_bodies_get_no_more_than_a_connection_may_hold() {
             })
         })
         .collect();
-    // Nothing is taken for longer than a slow head is awaited. All answers would be too many, and be cut.
+    // Nothing is read for longer than a slow head is awaited. All answers together would be dropped.
     let mut slow = Client::connect(server.public).await;
     slow.send("GET /").await;
     slow.closed().await;

@@ -22,7 +22,7 @@ use crate::domain::{json, name::RegionName};
 
 /// `Content-Type` of every JSON answer.
 pub(in crate::api) const JSON: HeaderValue = HeaderValue::from_static("application/json; charset=utf-8");
-/// `Cache-Control` of refusals: what is missing now may be there in a second.
+/// `Cache-Control` of refusals: a missing record may exist a second later.
 pub(in crate::api) const NO_STORE: HeaderValue = HeaderValue::from_static("private, no-store");
 /// The methods of a path that is only read, as `Allow` names them.
 pub(in crate::api) const METHODS: &str = "GET, HEAD";

@@ -1,4 +1,4 @@
-//! What both listeners share: their sockets, the layers around every request, bodies, request ids,
+//! The common parts of both listeners: sockets, the layers around every request, bodies, request ids,
 //! and the form of a refusal.
 
 pub(super) mod answer;

@@ -76,13 +76,13 @@ pub(super) async fn readyz(State(readiness): State<Readiness>) -> Health {
 }
 
 /// The metrics in OpenMetrics text.
-#[utoipa::path(get, path = METRICS, responses((status = 200, body = String, content_type = metrics::CONTENT_TYPE)))]
+#[utoipa::path(get, path = METRICS, responses((status = 200, description = "The metrics", body = String, content_type = metrics::CONTENT_TYPE)))]
 pub(super) async fn show_metrics(State(state): State<AdminState>) -> impl IntoResponse {
     ([(CONTENT_TYPE, metrics::CONTENT_TYPE)], state.metrics.encode(&state.board.read(), state.clock.now()))
 }
 
 /// The status of the node, and under `fleet` that of all nodes.
-#[utoipa::path(get, path = STATUS, responses((status = 200, body = Value)))]
+#[utoipa::path(get, path = STATUS, responses((status = 200, description = "The status", body = Value)))]
 pub(super) async fn show_status(State(state): State<AdminState>) -> Json<StatusBody> {
     let fleet = state.fleet.read().await;
     // The node's own status is read last, because reading the fleet's takes time.

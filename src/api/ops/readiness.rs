@@ -32,7 +32,7 @@ impl Readiness {
         }
     }
 
-    /// Whether the node has what its roles need.
+    /// Whether the node has everything that its roles need.
     pub fn is_ready(&self) -> bool {
         matches!(self.state(), NodeState::Ready | NodeState::Publisher)
     }

@@ -78,7 +78,7 @@ pub(crate) fn body(bytes: &[u8]) -> bool {
         headers.insert(CONTENT_TYPE, value);
     }
     let Ok(value) = body::value(&headers, body) else { return false };
-    assert!(value.len() <= body.len() + NUMBER_BYTES_MAX, "an escape is longer than what it stands for");
+    assert!(value.len() <= body.len() + NUMBER_BYTES_MAX, "decoding does not make a value longer");
     for (media_type, body) in [
         ("application/json", serde_json::json!({ "value": value }).to_string()),
         ("application/x-www-form-urlencoded", format!("value={}", encoded(&value))),

@@ -63,7 +63,7 @@ fn customer(name: &'static str, options: &str) -> Case {
     Case::new(name, format!("{call}{NAME}"))
 }
 
-/// Keys: where they stand, and what becomes of a message without a good one.
+/// Credentials: where a message has its key, and the outcome without a valid one.
 pub(super) fn credentials() -> Vec<Case> {
     vec![
         customer("basic auth, the key as password", ":basic_auth larder").reads("Jane Doe"),

@@ -1,4 +1,4 @@
-//! One case: a template, and what each engine must make of it.
+//! One case: a template, and the message that each engine must render.
 
 use serde_json::{Value, json};
 
@@ -7,16 +7,16 @@ use super::{
     world::World,
 };
 
-/// What becomes of a message.
+/// The outcome of a message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Message {
-    /// It reads so, but for white space at its ends.
+    /// Its text, without white space at its ends.
     Reads(String),
     /// It is not sent, for this reason.
     Aborted(String),
 }
 
-/// A template and what is expected of it.
+/// A template and its expected outcome.
 pub(super) struct Case {
     name: &'static str,
     template: String,
@@ -48,7 +48,7 @@ impl Case {
         }
     }
 
-    /// A GET of `path` below `/v1/collections/`, saved as `x`, and what is written after it.
+    /// A GET of `path` below `/v1/collections/`, saved as `x`, and the text after it.
     pub(super) fn get(name: &'static str, path: &str, then: &str) -> Self {
         Self::new(name, format!("{}{then}", call(path, "")))
     }
@@ -75,7 +75,7 @@ impl Case {
         self
     }
 
-    /// What brazejs makes of it, which differs from Ruby.
+    /// The outcome in brazejs, if it differs from Ruby.
     pub(super) fn brazejs_reads(mut self, text: &str) -> Self {
         self.brazejs = Some(Message::Reads(text.to_owned()));
         self
@@ -143,7 +143,7 @@ impl Case {
     }
 }
 
-/// Renders the cases that `engine` can, and fails with all that differs. Gives what was rendered, by name.
+/// Renders the cases of `engine` and fails with all differences. Returns the rendered messages by name.
 pub(super) async fn prove(engine: Engine, world: &World, cases: &[Case]) -> Vec<(&'static str, Rendered)> {
     let cases: Vec<_> =
         cases.iter().filter_map(|case| case.expected(engine).map(|expected| (case, expected))).collect();

@@ -1,4 +1,4 @@
-//! Engines of Liquid as child processes: templates in, what they rendered out.
+//! Liquid engines as child processes: templates in, rendered messages out.
 
 use std::{
     fs::{self, File},
@@ -30,7 +30,7 @@ pub(super) enum Engine {
     Brazejs,
 }
 
-/// What an engine made of one template.
+/// The outcome of one template.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Rendered {
@@ -51,7 +51,7 @@ pub(super) struct Call {
     pub(super) status: Option<u16>,
     /// The answer's `Content-Encoding`.
     pub(super) encoding: Option<String>,
-    /// What kept the answer away.
+    /// Why there is no answer.
     #[serde(default)]
     pub(super) failure: Option<String>,
 }
@@ -85,7 +85,7 @@ impl Engine {
             Self::Ruby => Command::new("ruby"),
             Self::Brazejs => Command::new("node"),
         };
-        // Proxies, options and time zones of whoever runs the tests are not the tests'.
+        // Not the proxies, options and time zone of the environment.
         command.env_clear().env("TZ", "UTC").env("LANG", "C.UTF-8");
         command.envs(std::env::var_os("PATH").map(|path| ("PATH", path)));
         match self {

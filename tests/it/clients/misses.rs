@@ -46,7 +46,7 @@ pub(super) fn cases() -> Vec<Case> {
         Case::get("an empty record is something", "profile/records/id/999", WHEN_THERE).reads("something"),
         Case::get("an empty record is 200", "profile/records/id/999", WHEN_200).reads("yes"),
         Case::get("an empty record passes the guard", "profile/records/id/999", GUARD).reads("Hello"),
-        // A template that stayed blank asks for nobody: no sync's `on_miss` answers it.
+        // A template that stayed blank sends an empty value, to which `on_miss` does not apply.
         Case::get("a blank identifier has no empty record", "profile/records/id/{{blank}}", WHEN_THERE)
             .with(json!({"blank": ""}))
             .reads("nothing")

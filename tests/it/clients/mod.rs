@@ -1,6 +1,6 @@
-//! Real clients: engines of Liquid render messages, calling a whole server that was fed by real syncs.
-//! Shopify's own engine stands for Braze, with a `connected_content` tag made after Braze's
-//! documentation; brazejs, which Braze's users preview their messages with, brings its own.
+//! Real clients: Liquid engines render messages that call a whole server, filled by real syncs. Shopify's
+//! engine stands for Braze, with a `connected_content` tag written after Braze's documentation; brazejs, with
+//! which Braze's users preview messages, has its own.
 
 mod callers;
 mod case;
@@ -27,7 +27,7 @@ fn cases() -> Vec<Case> {
 async fn messages_read_as_expected_in_shopifys_liquid() {
     let world = World::start().await;
     let rendered = prove(Engine::Ruby, &world, &cases()).await;
-    // It asks for gzip. A server may do without, and when it does not, the record above came through it.
+    // It accepts gzip. The server need not use it; where it does, the record above came through it.
     for (name, rendered) in rendered {
         for call in rendered.calls {
             assert!(matches!(call.encoding.as_deref(), None | Some("gzip")), "{name}: {call:?}");
@@ -39,7 +39,7 @@ async fn messages_read_as_expected_in_shopifys_liquid() {
 async fn messages_read_as_expected_in_brazejs() {
     let world = World::start().await;
     let rendered = prove(Engine::Brazejs, &world, &cases()).await;
-    // It does not ask for compression, so nothing may be compressed.
+    // It accepts no compression, so nothing may be compressed.
     for (name, rendered) in rendered {
         for call in rendered.calls {
             assert_eq!(call.encoding, None, "{name}: {call:?}");

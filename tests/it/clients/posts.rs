@@ -1,4 +1,4 @@
-//! Look-ups by POST: the identifier stands in the body, so that no URL in a log has it.
+//! Look-ups by POST: the identifier is in the body, so that no URL in a log has it.
 
 use serde_json::json;
 
@@ -8,7 +8,7 @@ const NAME: &str = "{{ x.full_name | default: 'nobody' }}";
 const JSON: &str = ":content_type application/json";
 const POST: (&str, u16) = ("POST", 200);
 
-/// A POST to `path` below `/v1/collections/`, saved as `x`, and what is written after it.
+/// A POST to `path` below `/v1/collections/`, saved as `x`, and the text after it.
 fn post(name: &'static str, path: &str, options: &str, then: &str) -> Case {
     let call = format!(
         "{{% connected_content SERVER/v1/collections/{path}\n:method post \

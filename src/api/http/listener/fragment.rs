@@ -62,7 +62,7 @@ impl FragmentFilter {
 mod tests {
     use super::*;
 
-    /// What hyper gets of `pieces`.
+    /// The bytes that hyper reads of `pieces`.
     fn filtered(pieces: &[&str]) -> String {
         let mut filter = FragmentFilter::default();
         let mut seen = String::new();

@@ -1,5 +1,5 @@
-//! What a connection's task and its listener know of each other: how many bytes moved, and what
-//! the listener orders. Counting bytes instead of setting timers keeps the clock off the request path.
+//! The state that a connection's task shares with its listener: bytes received and sent, and the listener's
+//! order. Counting bytes instead of setting timers keeps the clock off the request path.
 
 use std::{
     future::poll_fn,
@@ -18,7 +18,7 @@ use futures::task::AtomicWaker;
 
 use super::Stream;
 
-/// What a listener orders a connection to do.
+/// The listener's order to a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Order {
     /// Serve on.
@@ -212,7 +212,7 @@ pub(super) struct TickLimits {
     pub(super) idle: u32,
 }
 
-/// What the listener remembers of a connection from tick to tick.
+/// The listener's record of a connection from tick to tick.
 #[derive(Debug, Default)]
 pub(super) struct ClientWatch {
     moved: u64,

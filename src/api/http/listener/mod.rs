@@ -231,7 +231,7 @@ impl Connections {
         }
     }
 
-    /// Serves `stream` on a task of its own, unless there are too many.
+    /// Serves `stream` in a new task, unless too many connections are open.
     fn open(&mut self, stream: TcpStream) {
         if self.tasks.len() >= self.limits.connections_max {
             self.metrics.shed.inc();
