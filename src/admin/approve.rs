@@ -84,7 +84,7 @@ impl Publisher {
         };
         let HeldRun { mut record, manifest: object, manifest_sha256: sha256, from } = held;
         let sync = record.sync.clone();
-        let newest = self.store.newest(Some(self.deployment)).await?;
+        let newest = self.catalog.newest(Some(self.deployment)).await?;
         let present = newest.as_ref().and_then(|document| document.collections.get(&sync));
         if present.map(|entry| entry.sha256) != from {
             // After a rollback a new run would announce data that nobody has checked.
@@ -93,7 +93,7 @@ impl Publisher {
                 None => Ok(None),
             };
         }
-        let manifest = self.store.manifest_by_digest(&sync, &object, &sha256).await?;
+        let manifest = self.catalog.manifest_by_digest(&sync, &object, &sha256).await?;
         lease.confirm().await?;
         record.status = RunStatus::Announcing;
         record.version = Some(manifest.version);

@@ -65,7 +65,7 @@ impl Publisher {
         // Another process may have dropped it since.
         let (document, entry) = self.visible(name).await?;
         // A collection whose manifest cannot be read can still be dropped.
-        let records = self.store.manifest(name, &entry).await.ok().map(|manifest| manifest.records);
+        let records = self.catalog.manifest(name, &entry).await.ok().map(|manifest| manifest.records);
         let pinned = document.pins_of(name).map(|(region, _)| region.clone()).collect();
         lease.confirm().await?;
         self.announcer.announce(Change::Remove { name: name.clone(), from: entry.sha256 }).await?;

@@ -12,7 +12,7 @@ use crate::{
     },
     engine, mapping,
     metadata::{self, Pause},
-    source, store,
+    source,
 };
 
 /// An error of a use case.
@@ -181,9 +181,9 @@ pub enum Error {
     /// The source failed.
     #[error(transparent)]
     Source(#[from] source::Error),
-    /// The object store failed.
+    /// The catalog or the object store failed.
     #[error(transparent)]
-    Publication(#[from] store::Error),
+    Catalog(#[from] catalog::Error),
     /// An announcement was refused or its outcome is not known.
     #[error(transparent)]
     Announce(#[from] catalog::AnnounceError),
@@ -229,7 +229,7 @@ codes! {
         "nodes_behind" Unavailable: NodesBehind,
         "no_live_node" Unavailable: NoLiveNode,
         "mapping_mismatch" Invalid: Mapping,
-        from: Source | Publication | Announce | Metadata | Engine | SegmentFile,
+        from: Source | Catalog | Announce | Metadata | Engine | SegmentFile,
     }
 }
 

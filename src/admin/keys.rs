@@ -6,7 +6,7 @@ use serde::Serialize;
 use super::{Admin, Principal, error::Error, publisher::Publisher};
 use crate::{
     auth::ApiKey,
-    catalog::{self, AnnounceError, Change},
+    catalog::{AnnounceError, Change},
     domain::keyset::{Grant, KeyEntry, KeySetDocument},
     metadata::StoredKey,
 };
@@ -134,11 +134,11 @@ impl Publisher {
     /// Adopts a key set of the catalog that is newer than metadata's. Metadata was then restored from a
     /// backup, and keys that were revoked since must stay revoked.
     async fn adopt_announced_keys(&self) -> Result<(), Error> {
-        let newest = self.store.newest(Some(self.deployment)).await?;
+        let newest = self.catalog.newest(Some(self.deployment)).await?;
         let Some(reference) = newest.and_then(|document| document.keys) else { return Ok(()) };
         let (revision, _) = self.metadata.active_keys().await?;
         if reference.revision > revision {
-            let set = self.store.key_set(&reference).await?;
+            let set = self.catalog.key_set(&reference).await?;
             self.metadata.adopt_key_set(&set, "catalog").await?;
         }
         Ok(())
@@ -147,14 +147,14 @@ impl Publisher {
     /// Ensures that the announced key set has `revision` or a later one.
     async fn announce_keys(&self, revision: u64) -> Result<(), Error> {
         for _ in 0..ATTEMPTS_MAX {
-            let newest = self.store.newest(Some(self.deployment)).await?;
+            let newest = self.catalog.newest(Some(self.deployment)).await?;
             let from_revision = newest.and_then(|document| document.keys).map_or(0, |keys| keys.revision);
             if from_revision >= revision {
                 return Ok(());
             }
             let (revision, keys) = self.metadata.active_keys().await?;
             let document = KeySetDocument::new(revision, &keys);
-            let reference = catalog::publish_key_set(&self.store, &document).await?;
+            let reference = self.catalog.publish_key_set(&document).await?;
             match self.announcer.announce(Change::Keys { from_revision, reference }).await {
                 Ok(_) => return Ok(()),
                 Err(AnnounceError::Superseded) => {}

@@ -9,12 +9,11 @@ use super::{
     status::Status,
 };
 use crate::{
-    catalog::StatusStore,
+    catalog::{Catalog, StatusStore},
     domain::{
         manifest::Version,
         name::{CollectionName, RegionName},
     },
-    store::Store,
     support::clock::Clock,
 };
 
@@ -22,8 +21,8 @@ use crate::{
 pub struct Overview {
     /// The configured syncs; `None` on a node that does not publish, which knows of none.
     pub registry: Option<Registry>,
-    /// The store that knows best what is announced, of those that this node may read.
-    pub store: Store,
+    /// The most recent catalog that this node may read.
+    pub catalog: Catalog,
     /// The statuses of nodes.
     pub statuses: StatusStore,
     /// The time.
@@ -35,7 +34,7 @@ impl Overview {
     /// follow with [`Overview::read_fleet`].
     pub async fn status(&self, admin: Option<&Admin>) -> Result<Status, Error> {
         let configured = self.registry.as_ref().map(Registry::names);
-        Status::read(&self.store, admin.map(|admin| &admin.metadata), configured.as_ref()).await
+        Status::read(&self.catalog, admin.map(|admin| &admin.metadata), configured.as_ref()).await
     }
 
     /// The nodes, beside what `status` has as announced.
@@ -50,15 +49,15 @@ impl Overview {
         version: Version,
         patience: Duration,
     ) -> Result<Served, Error> {
-        let (store, statuses, ages) = (&self.store, &self.statuses, Ages::default());
-        fleet::await_version(store, statuses, &self.clock, ages, collection, version, patience).await
+        let (catalog, statuses, ages) = (&self.catalog, &self.statuses, Ages::default());
+        fleet::await_version(catalog, statuses, &self.clock, ages, collection, version, patience).await
     }
 
     /// Regions from which a node has reported lately, or which a sync or an announced collection names. `None`
     /// when there are more nodes than are read.
     pub async fn known_regions(&self) -> Result<Option<BTreeSet<RegionName>>, Error> {
         let now = self.clock.now();
-        let mut known = fleet::known_regions(&self.store, &self.statuses, now, Ages::default()).await?;
+        let mut known = fleet::known_regions(&self.catalog, &self.statuses, now, Ages::default()).await?;
         if let (Some(known), Some(registry)) = (&mut known, &self.registry) {
             known.extend(registry.regions());
         }

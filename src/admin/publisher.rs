@@ -4,11 +4,10 @@ use tracing::info;
 
 use super::{Registry, error::Error};
 use crate::{
-    catalog::AnnouncerHandle,
+    catalog::{self, AnnouncerHandle, Catalog},
     domain::id::DeploymentId,
     engine::Engine,
     metadata::Metadata,
-    store::{self, Store},
     support::{clock::Clock, random},
 };
 
@@ -18,7 +17,7 @@ pub struct Publisher {
     /// The configured syncs.
     pub registry: Registry,
     /// The object store.
-    pub store: Store,
+    pub catalog: Catalog,
     /// The metadata database.
     pub metadata: Metadata,
     /// Announces changes in the catalog.
@@ -38,18 +37,21 @@ pub struct Publisher {
 /// # Errors
 /// `foreign_catalog` when both have one and they differ; `catalog_lost` when metadata knows of announced
 /// versions and the store is new; `store_overwrites` when the store is new and must not be used.
-pub async fn resolve_deployment(store: &Store, metadata: &Metadata) -> Result<(DeploymentId, u64), Error> {
+pub async fn resolve_deployment(
+    catalog: &Catalog,
+    metadata: &Metadata,
+) -> Result<(DeploymentId, u64), Error> {
     let own = metadata.deployment().await?;
     // Refuses a store of another deployment.
-    let newest = store.newest(own).await?;
+    let newest = catalog.newest(own).await?;
     if newest.is_none() {
         // A catalog that begins anew would take its followers back to an earlier state.
         if own.is_some() && metadata.has_announced().await? {
             let (there, known) = ("it is empty", "the metadata database has runs that announced to it");
-            return Err(store::Error::CatalogLost { there: there.into(), known: known.into() }.into());
+            return Err(catalog::Error::CatalogLost { found: there.into(), known: known.into() }.into());
         }
         // Every announcer of a new store tests it first; a server also does at each start.
-        store.check_conditional_create().await?;
+        catalog.check_conditional_create().await?;
     }
     let n = newest.as_ref().map_or(0, |document| document.n);
     let deployment = match (own, newest) {

@@ -11,7 +11,7 @@ use super::{
     versions::{ATTEMPTS_MAX, change_to},
 };
 use crate::{
-    catalog::{self, AnnounceError},
+    catalog::AnnounceError,
     domain::{
         catalog::CollectionEntry,
         error::ErrorKind,
@@ -148,7 +148,7 @@ impl Publisher {
                 serving: self.serving(name, &present, target).await?,
                 ..target.clone()
             };
-            let (object, sha256) = catalog::publish_manifest(&self.store, &manifest).await?;
+            let (object, sha256) = self.catalog.publish_manifest(&manifest).await?;
             let change = change_to(&manifest, object, sha256, Some(present.sha256));
             match self.announcer.announce(change).await {
                 Ok(_) => {
@@ -180,7 +180,7 @@ impl Publisher {
         present: &CollectionEntry,
         target: &Manifest,
     ) -> Result<ServingSettings, Error> {
-        match self.store.manifest(name, present).await {
+        match self.catalog.manifest(name, present).await {
             Ok(manifest) => Ok(manifest.serving),
             // A damaged or missing manifest is a reason to roll back, not an obstacle.
             Err(error) if matches!(error.kind(), ErrorKind::Corrupt | ErrorKind::NotFound) => {

@@ -7,13 +7,13 @@ use serde::Serialize;
 
 use super::{error::Error, fleet::FleetStatus};
 use crate::{
+    catalog::Catalog,
     domain::{
         id::{DeploymentId, RunId},
         name::{CollectionName, RegionName},
         run::RunRecord,
     },
     metadata::{Metadata, Pause},
-    store::Store,
 };
 
 /// The announced state of a deployment.
@@ -70,12 +70,12 @@ impl Status {
     /// Reads the store, and metadata where there is one. `configured` are the syncs' names, where they
     /// are known: a publisher's configuration alone has them.
     pub async fn read(
-        store: &Store,
+        catalog: &Catalog,
         metadata: Option<&Metadata>,
         configured: Option<&BTreeSet<CollectionName>>,
     ) -> Result<Self, Error> {
-        let newest = store.newest(None).await?;
-        let head = store.head().await?;
+        let newest = catalog.newest(None).await?;
+        let head = catalog.head().await?;
         let mut status = Self {
             deployment: newest.as_ref().map(|document| document.deployment),
             catalog: newest.as_ref().map_or(0, |document| document.n),
@@ -86,7 +86,7 @@ impl Status {
         };
         if let Some(reference) = newest.as_ref().and_then(|document| document.keys.as_ref()) {
             status.key_set_revision = Some(reference.revision);
-            status.keys = Some(store.key_set(reference).await?.keys.len());
+            status.keys = Some(catalog.key_set(reference).await?.keys.len());
         }
         let announced = newest.iter().flat_map(|document| document.collections.keys());
         let names: BTreeSet<&CollectionName> = announced.chain(configured.into_iter().flatten()).collect();
@@ -95,7 +95,7 @@ impl Status {
             if let Some((document, entry)) =
                 newest.as_ref().and_then(|document| Some((document, document.collections.get(name)?)))
             {
-                let manifest = store.manifest(name, entry).await?;
+                let manifest = catalog.manifest(name, entry).await?;
                 let hinted = head.as_ref().and_then(|head| head.data_as_of.get(name));
                 let hinted = hinted.filter(|hint| hint.version == entry.version).map(|hint| hint.data_as_of);
                 one.version = Some(entry.version.0);

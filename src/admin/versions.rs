@@ -12,7 +12,6 @@ use crate::{
         manifest::{Manifest, Version},
         name::CollectionName,
     },
-    store,
 };
 
 /// Attempts to announce a change of a collection; each is superseded by another announcement.
@@ -31,7 +30,7 @@ impl Publisher {
         &self,
         name: &CollectionName,
     ) -> Result<(CatalogDocument, CollectionEntry), Error> {
-        let newest = self.store.newest(Some(self.deployment)).await?;
+        let newest = self.catalog.newest(Some(self.deployment)).await?;
         match newest.as_ref().and_then(|document| document.collections.get(name)).cloned() {
             Some(entry) => Ok((newest.expect("it names the entry"), entry)),
             None => Err(unknown(name, newest.as_ref())),
@@ -50,7 +49,7 @@ impl Publisher {
         version: Version,
     ) -> Result<(CollectionEntry, Manifest), Error> {
         if let Some((entry, manifest)) = self.announced((document, present), name, version).await? {
-            self.store.check_segments(&manifest).await?;
+            self.catalog.check_segments(&manifest).await?;
             return Ok((entry, manifest));
         }
         let there = self.versions_there((document, present), name).await?;
@@ -64,7 +63,7 @@ impl Publisher {
         name: &CollectionName,
         version: Version,
     ) -> Result<Option<(CollectionEntry, Manifest)>, Error> {
-        let mut entry = self.store.announced_version(document, name, version).await?;
+        let mut entry = self.catalog.announced_version(document, name, version).await?;
         if entry.is_none() && version < present.version {
             // Catalog documents are deleted after a month; metadata still knows the runs.
             entry = self.metadata.announced_manifest(name, version).await?.map(|(run_id, manifest)| {
@@ -73,9 +72,9 @@ impl Publisher {
             });
         }
         let Some(entry) = entry else { return Ok(None) };
-        match self.store.manifest(name, &entry).await {
+        match self.catalog.manifest(name, &entry).await {
             Ok(manifest) => Ok(Some((entry, manifest))),
-            Err(store::Error::Missing { .. }) => Ok(None),
+            Err(error) if error.is_missing() => Ok(None),
             Err(error) => Err(error.into()),
         }
     }
@@ -87,7 +86,7 @@ impl Publisher {
         present: (&CatalogDocument, &CollectionEntry),
         name: &CollectionName,
     ) -> Result<String, Error> {
-        let listed = self.store.listed_versions(name, present.1.version).await?;
+        let listed = self.catalog.listed_versions(name, present.1.version).await?;
         let read = |version| async move {
             // A version that cannot be read cannot be served again.
             let (_, manifest) = self.announced(present, name, version).await.ok()??;

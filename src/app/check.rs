@@ -1,12 +1,14 @@
 //! Checking everything that the configuration names: certificate, keys, stores, metadata, sources.
 
-use super::parts::{configured_syncs, load_seal, open_metadata, open_read_store, open_statuses, open_store};
+use super::parts::{
+    configured_syncs, load_signing_keys, open_catalog, open_metadata, open_read_catalog, open_statuses,
+};
 use crate::{
     admin::{Error, Registry},
     api::tls::Tls,
+    catalog,
     config::{Config, Role},
     domain::{catalog::CatalogDocument, error::ErrorKind},
-    store,
     support::clock::Clock,
 };
 
@@ -97,29 +99,29 @@ pub async fn check_configuration<E>(
 /// The key that announcements are signed with, as other nodes must be configured with it; `None` when none is
 /// configured.
 fn signing_key(config: &Config) -> Result<Option<String>, Error> {
-    Ok(load_seal(config)?
+    Ok(load_signing_keys(config)?
         .verify_key()
         .map(|key| format!("other nodes: [publication] verify_key = \"{key}\"")))
 }
 
 /// A publisher may create an object in the store only where there is none.
 async fn written_store(config: &Config) -> Result<String, Error> {
-    let store = open_store(config)?;
-    store.check_conditional_create().await?;
-    Ok(description(store.newest(None).await?.as_ref()))
+    let catalog = open_catalog(config)?;
+    catalog.check_conditional_create().await?;
+    Ok(description(catalog.newest(None).await?.as_ref()))
 }
 
 /// A follower may read the store. A copy must belong to the deployment of the store that is written to, where
 /// that one can be read too.
 async fn read_store(config: &Config) -> Result<String, Error> {
-    let found = open_read_store(config)?.newest(None).await?;
+    let found = open_read_catalog(config)?.newest(None).await?;
     if let (Some(read_location), Some(copy)) = (&config.storage.read_location, &found)
-        && let Ok(Some(original)) = open_store(config)?.newest(None).await
+        && let Ok(Some(original)) = open_catalog(config)?.newest(None).await
         && original.deployment != copy.deployment
     {
         let path = format!("{}/catalog", read_location.shown());
         let (expected, found) = (original.deployment, copy.deployment);
-        return Err(store::Error::ForeignCopy { path, expected, found }.into());
+        return Err(catalog::Error::ForeignCopy { path, expected, found }.into());
     }
     Ok(description(found.as_ref()))
 }

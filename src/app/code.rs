@@ -5,7 +5,7 @@ use std::error::Error;
 use crate::{
     admin,
     api::{listener, tls},
-    replica, store,
+    catalog, replica,
     support::file_lock::LockError,
     telemetry,
 };
@@ -25,6 +25,6 @@ pub fn code_of(error: &anyhow::Error) -> Option<&'static str> {
             .or_else(|| code(cause, telemetry::Error::code))
             .or_else(|| code(cause, replica::Error::code))
             .or_else(|| code(cause, admin::Error::code))
-            .or_else(|| code(cause, store::Error::code))
+            .or_else(|| code(cause, catalog::Error::code))
     })
 }

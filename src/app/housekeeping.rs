@@ -9,10 +9,7 @@ use tracing::{info, warn};
 
 use crate::{
     admin::{Error, Publisher},
-    catalog::{
-        StatusStore,
-        retention::{self, Kept},
-    },
+    catalog::{self, RetentionRules, StatusStore},
     disk::SegmentDirectory,
     domain::error::ErrorKind,
     metadata::LeaseOutcome,
@@ -77,7 +74,7 @@ impl Housekeeping {
 /// Removes what no run has used within the last hour; the next one fetches it again.
 async fn collect_local(segments: Option<&SegmentDirectory>) -> Result<(), Error> {
     if let Some(segments) = segments {
-        segments.collect(HashSet::new()).await?;
+        segments.delete_unreferenced(HashSet::new()).await.map_err(catalog::Error::from)?;
     }
     Ok(())
 }
@@ -96,11 +93,15 @@ async fn collect(publisher: &Publisher, statuses: &StatusStore, keep_versions: u
     };
     let round = async {
         let manifests: HashSet<String> = metadata.manifests_in_use().await?.into_iter().collect();
-        let kept = Kept { keep_versions, manifests };
-        let collected =
-            retention::collect(&publisher.store, &publisher.clock, Some(publisher.deployment), &kept).await?;
-        if collected.deleted > 0 {
-            info!(objects = collected.deleted, bytes = collected.bytes, "deleted what nothing names");
+        let rules = RetentionRules { keep_versions, manifests };
+        let (clock, deployment) = (&publisher.clock, Some(publisher.deployment));
+        let deleted = publisher.catalog.delete_unreferenced(clock, deployment, &rules).await?;
+        if deleted.objects > 0 {
+            info!(
+                objects = deleted.objects,
+                bytes = deleted.bytes,
+                "deleted objects that no manifest or document references"
+            );
         }
         let now = publisher.clock.now();
         collect_statuses(statuses, now).await;

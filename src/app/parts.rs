@@ -2,40 +2,41 @@
 
 use crate::{
     admin::{Admin, Error, Overview, Registry},
-    catalog::StatusStore,
+    catalog::{self, Catalog, SigningKeys, StatusStore},
     config::{Config, Role, SyncConfig},
     disk::SegmentDirectory,
     metadata::{self, Metadata},
     scheduler::ScheduledSync,
-    store::{Location, Seal, Store},
+    store::{Location, Store},
     support::clock::Clock,
 };
 
-/// Opens the object store that is written to.
-pub(super) fn open_store(config: &Config) -> Result<Store, Error> {
+/// Opens the catalog in the store that publishers write to.
+pub(super) fn open_catalog(config: &Config) -> Result<Catalog, Error> {
     open_at(&config.storage.location, config)
 }
 
-fn open_at(location: &Location, config: &Config) -> Result<Store, Error> {
-    Ok(Store::open(location)?.with_seal(load_seal(config)?))
+fn open_at(location: &Location, config: &Config) -> Result<Catalog, Error> {
+    let store = Store::open(location).map_err(catalog::Error::from)?;
+    Ok(Catalog::new(store, load_signing_keys(config)?))
 }
 
-/// What this node signs with, and whom it believes.
-pub(super) fn load_seal(config: &Config) -> Result<Seal, Error> {
-    let storage = &config.storage;
-    let signing_key_file = storage.signing_key_file.as_deref().filter(|_| config.node.has(Role::Publisher));
-    Ok(Seal::load(signing_key_file, &storage.verify_keys)?)
+/// Loads the keys that this node signs and verifies with.
+pub(super) fn load_signing_keys(config: &Config) -> Result<SigningKeys, Error> {
+    let settings = &config.catalog;
+    let signing_key_file = settings.signing_key_file.as_deref().filter(|_| config.node.has(Role::Publisher));
+    Ok(SigningKeys::load(signing_key_file, &settings.verify_keys)?)
 }
 
-/// Opens the object store that a follower reads.
-pub(super) fn open_read_store(config: &Config) -> Result<Store, Error> {
+/// Opens the catalog in the store that followers read.
+pub(super) fn open_read_catalog(config: &Config) -> Result<Catalog, Error> {
     let storage = &config.storage;
     open_at(storage.read_location.as_ref().unwrap_or(&storage.location), config)
 }
 
-/// Opens the object store that knows best what is announced, of those that this node may read.
-fn open_known_store(config: &Config) -> Result<Store, Error> {
-    if config.node.has(Role::Publisher) { open_store(config) } else { open_read_store(config) }
+/// Opens the most recent catalog that this node may read.
+fn open_known_catalog(config: &Config) -> Result<Catalog, Error> {
+    if config.node.has(Role::Publisher) { open_catalog(config) } else { open_read_catalog(config) }
 }
 
 /// Where nodes leave their statuses: with the publishers, wherever this node reads.
@@ -82,8 +83,8 @@ pub async fn open_admin(config: &Config, clock: Clock) -> Result<Admin, Error> {
 
 /// Opens the store and the statuses of nodes, to read them.
 pub fn open_overview(config: &Config, clock: Clock) -> Result<Overview, Error> {
-    let (store, statuses) = (open_known_store(config)?, open_statuses(config));
-    Ok(Overview { registry: open_registry(config).ok(), store, statuses, clock })
+    let (catalog, statuses) = (open_known_catalog(config)?, open_statuses(config));
+    Ok(Overview { registry: open_registry(config).ok(), catalog, statuses, clock })
 }
 
 /// Migrates the metadata database.
@@ -99,6 +100,6 @@ fn metadata_settings(config: &Config) -> Result<&metadata::Settings, Error> {
 
 /// Opens the local segments, with their bound.
 pub(super) fn open_segments(config: &Config, clock: Clock) -> Result<SegmentDirectory, Error> {
-    let directory = SegmentDirectory::open(&config.node.data_dir.join("segments"), clock)?;
-    Ok(directory.bounded(config.node.segments_bytes_max))
+    let directory = SegmentDirectory::open(&config.node.data_dir.join("segments"), clock);
+    Ok(directory.map_err(catalog::Error::from)?.with_budget(config.node.segments_bytes_max))
 }

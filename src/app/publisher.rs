@@ -2,10 +2,10 @@
 
 use tokio::task::JoinHandle;
 
-use super::parts::{open_metadata, open_store};
+use super::parts::{open_catalog, open_metadata};
 use crate::{
     admin::{Error, Publisher, Registry, resolve_deployment},
-    catalog::Announcer,
+    catalog::{Announcer, AnnouncerPace},
     config::Config,
     disk::SegmentDirectory,
     engine::Engine,
@@ -20,13 +20,14 @@ pub(super) async fn start(
     clock: Clock,
     shutdown: Shutdown,
 ) -> Result<(Publisher, JoinHandle<()>), Error> {
-    let store = open_store(config)?;
+    let catalog = open_catalog(config)?;
     let metadata = open_metadata(config, clock.clone()).await?;
-    let (deployment, n) = resolve_deployment(&store, &metadata).await?;
-    let (service, announcer) = Announcer::new(store.clone(), clock.clone(), Some(deployment));
-    let announcing = tokio::spawn(service.after(n).run(shutdown));
+    let (deployment, n) = resolve_deployment(&catalog, &metadata).await?;
+    let (service, announcer) =
+        Announcer::new(catalog.clone(), clock.clone(), Some(deployment), AnnouncerPace::default());
+    let announcing = tokio::spawn(service.with_known_document(n).run(shutdown));
     let engine = Engine::new(
-        store.clone(),
+        catalog.clone(),
         directory,
         metadata.clone(),
         announcer.clone(),
@@ -34,5 +35,5 @@ pub(super) async fn start(
         clock.clone(),
         config.engine.clone(),
     );
-    Ok((Publisher { registry, store, metadata, announcer, engine, deployment, clock }, announcing))
+    Ok((Publisher { registry, catalog, metadata, announcer, engine, deployment, clock }, announcing))
 }

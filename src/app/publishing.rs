@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use tokio::{sync::watch, task::JoinHandle};
 use tracing::warn;
 
-use super::{housekeeping, parts::open_store, publisher};
+use super::{housekeeping, parts::open_catalog, publisher};
 use crate::{
     admin::{Error, Publisher, Registry},
     catalog::StatusStore,
@@ -38,7 +38,7 @@ pub(super) struct Publishing {
 impl Publishing {
     /// One attempt; the store is tried out first.
     async fn bring_up(&self, announcing_ends: Shutdown) -> Result<(Publisher, JoinHandle<()>), Error> {
-        open_store(&self.config)?.check_conditional_create().await?;
+        open_catalog(&self.config)?.check_conditional_create().await?;
         let (registry, segments) = (self.registry.clone(), self.segments.clone());
         publisher::start(&self.config, registry, segments, self.clock.clone(), announcing_ends).await
     }
@@ -97,7 +97,7 @@ impl Publishing {
             statuses: self.statuses,
             // Where a replica runs, it knows what must stay, and does it.
             segments: (!self.config.node.has(Role::Replica)).then_some(self.segments),
-            keep_versions: self.config.storage.keep_versions,
+            keep_versions: self.config.catalog.keep_versions,
         };
         let keeping = tokio::spawn(keeping.run(self.shutdown.clone()));
         // Receivers may be gone only when the server is.

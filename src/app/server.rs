@@ -7,7 +7,7 @@ use tokio::{sync::watch, task::JoinHandle};
 use tracing::{info, warn};
 
 use super::{
-    parts::{configured_syncs, open_read_store, open_segments, open_statuses},
+    parts::{configured_syncs, open_read_catalog, open_segments, open_statuses},
     publishing::Publishing,
 };
 use crate::{
@@ -15,13 +15,12 @@ use crate::{
     api::{self, AdminState, Limits, Listener, ReadLimits, ReadState, Readiness, tls::Tls},
     auth::KeyRing,
     cache::{Cache, Slot},
-    catalog::Ages,
+    catalog::{Ages, Catalog},
     config::{self, Config, Role},
     disk::SegmentDirectory,
     domain::label::Label,
     replica::{self, CacheTarget, Pace, Replica, ReplicaHandle, ReportPace, Reporter},
     status::{Board, Identity, NodeStatus},
-    store::Store,
     support::{
         background::BackgroundRuntime,
         clock::Clock,
@@ -67,7 +66,7 @@ impl Server {
     /// another server uses. A warehouse, a store or a metadata database that is down is no error:
     /// the node serves what it has and goes on trying.
     pub async fn start(config: Config, clock: Clock) -> anyhow::Result<Self> {
-        let Ground { lock, background, board, store, segments, replica, follower, cache, keys, tls } =
+        let Ground { lock, background, board, catalog, segments, replica, follower, cache, keys, tls } =
             Ground::open(&config, &clock).await?;
         let (drain, shutdown) = (Shutdown::new(), Shutdown::new());
         let metrics = Metrics::new();
@@ -110,7 +109,7 @@ impl Server {
             metrics: metrics.clone(),
             clock: clock.clone(),
             board: board.clone(),
-            fleet: Arc::new(FleetReader::new(store, statuses.clone(), clock.clone(), Ages::default())),
+            fleet: Arc::new(FleetReader::new(catalog, statuses.clone(), clock.clone(), Ages::default())),
         };
         let records = tokio::spawn(serve_records(public, state, board.clone(), drain.clone()));
         // Metrics are wanted until the end.
@@ -247,7 +246,7 @@ struct Ground {
     lock: DirectoryLock,
     background: BackgroundRuntime,
     board: Board,
-    store: Store,
+    catalog: Catalog,
     segments: SegmentDirectory,
     replica: Replica<CacheTarget>,
     follower: ReplicaHandle,
@@ -265,7 +264,7 @@ impl Ground {
             private_file::create_directory(data_dir)
                 .map_err(|source| LockError::Io { directory: data_dir.clone(), source })?;
             let lock = DirectoryLock::acquire(data_dir)?;
-            let (store, segments) = (open_read_store(&config)?, open_segments(&config, clock.clone())?);
+            let (catalog, segments) = (open_read_catalog(&config)?, open_segments(&config, clock.clone())?);
             let tls = config.server.tls.as_ref().map(Tls::load).transpose()?;
             let (cache, keys) = (Cache::new(), KeyRing::with_rate(config.server.key_requests_per_second_max));
             let target = Arc::new(CacheTarget::new(cache.clone()).with_keys(keys.clone()));
@@ -279,10 +278,17 @@ impl Ground {
             let board = Board::new(identity, clock.now());
             let background = BackgroundRuntime::start().context("no threads can be started")?;
             let (settings, pace) = (&config.replica, Pace::new(config.replica.poll_interval));
-            let (replica, follower) =
-                Replica::open(settings, pace, store.clone(), segments.clone(), target, clock, board.clone())?;
+            let (replica, follower) = Replica::open(
+                settings,
+                pace,
+                catalog.clone(),
+                segments.clone(),
+                target,
+                clock,
+                board.clone(),
+            )?;
             let replica = replica.in_background(background.handle());
-            Ok(Self { lock, background, board, store, segments, replica, follower, cache, keys, tls })
+            Ok(Self { lock, background, board, catalog, segments, replica, follower, cache, keys, tls })
         };
         tokio::task::spawn_blocking(open).await.context("opening the node's files was interrupted")?
     }

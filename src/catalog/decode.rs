@@ -1,8 +1,12 @@
-//! From bytes to documents, with every check that needs no store. Pure.
+//! Decodes documents, with every check that needs no store. Pure.
 
 use bytes::Bytes;
 use serde::{Deserialize, de::DeserializeOwned};
 
+use super::{
+    error::{Error, corrupt},
+    paths,
+};
 use crate::domain::{
     catalog::{CatalogDocument, CollectionEntry, Head, KeySetReference},
     digest::Digest,
@@ -13,14 +17,13 @@ use crate::domain::{
     name::{CollectionName, RegionName},
 };
 use crate::status::NodeStatus;
-use crate::store::error::{Error, corrupt};
-use crate::store::paths;
+use crate::store;
 
 /// Most rows of a segment, whose reader counts them in 32 bits.
 const SEGMENT_ROWS_MAX: u64 = u32::MAX as u64;
 
-/// Reads JSON whose `format` this build knows. A later format is told apart from damage first.
-pub(crate) fn json<T: DeserializeOwned>(path: &str, bytes: &[u8]) -> Result<T, Error> {
+/// Decodes JSON whose `format` this build knows. A later format is reported as such, not as damage.
+pub(super) fn json<T: DeserializeOwned>(path: &str, bytes: &[u8]) -> Result<T, Error> {
     #[derive(Deserialize)]
     struct Envelope {
         format: u32,
@@ -33,37 +36,37 @@ pub(crate) fn json<T: DeserializeOwned>(path: &str, bytes: &[u8]) -> Result<T, E
     serde_json::from_slice(bytes).map_err(malformed)
 }
 
-/// Catalog document `n`.
-pub(crate) fn document(n: u64, path: &str, bytes: &[u8]) -> Result<CatalogDocument, Error> {
+/// Decodes catalog document `n`.
+pub(super) fn document(n: u64, path: &str, bytes: &[u8]) -> Result<CatalogDocument, Error> {
     let document: CatalogDocument = json(path, bytes)?;
     if document.n != n {
-        return Err(corrupt(path, "its number is not that of its name"));
+        return Err(corrupt(path, "its number differs from its name"));
     }
     if document.n == u64::MAX {
-        return Err(corrupt(path, "no document could follow it"));
+        return Err(corrupt(path, "no document can follow it"));
     }
     if document.collections.len() > COLLECTIONS_MAX {
-        return Err(corrupt(path, "it names too many collections"));
+        return Err(corrupt(path, "it has too many collections"));
     }
     if document.pins_count() > PINS_MAX || document.dropped.len() > DROPPED_MAX {
         return Err(corrupt(path, "it has too many pins or dropped collections"));
     }
     if document.dropped.values().any(|last| last.0 == u64::MAX) {
-        return Err(corrupt(path, "no version could follow one of a dropped collection"));
+        return Err(corrupt(path, "no version can follow that of a dropped collection"));
     }
     Ok(document)
 }
 
-/// The head.
-pub(crate) fn head(path: &str, bytes: &[u8]) -> Result<Head, Error> {
+/// Decodes the head.
+pub(super) fn head(path: &str, bytes: &[u8]) -> Result<Head, Error> {
     let head: Head = json(path, bytes)?;
     if head.data_as_of.len() > COLLECTIONS_MAX {
-        return Err(corrupt(path, "it names too many collections"));
+        return Err(corrupt(path, "it has too many collections"));
     }
     Ok(head)
 }
 
-/// The manifest that `entry` names for collection `name`; its digest, shape and paths are checked.
+/// Decodes the manifest of `entry` for collection `name`; its digest, shape and paths are checked.
 pub fn manifest(name: &CollectionName, entry: &CollectionEntry, bytes: &Bytes) -> Result<Manifest, Error> {
     let path = &entry.manifest;
     let manifest = manifest_by_digest(name, path, &entry.sha256, bytes)?;
@@ -73,35 +76,36 @@ pub fn manifest(name: &CollectionName, entry: &CollectionEntry, bytes: &Bytes) -
     Ok(manifest)
 }
 
-/// A manifest whose digest is known, but not its version.
-pub(crate) fn manifest_by_digest(
+/// Decodes a manifest whose digest is known, but not its version.
+pub(super) fn manifest_by_digest(
     name: &CollectionName,
     path: &str,
     sha256: &Digest,
     bytes: &[u8],
 ) -> Result<Manifest, Error> {
     verify(path, sha256, bytes)?;
-    unnamed_manifest(name, path, bytes)
+    listed_manifest(name, path, bytes)
 }
 
-/// A manifest found by listing: all checks but those that need a catalog entry.
-pub(crate) fn unnamed_manifest(name: &CollectionName, path: &str, bytes: &[u8]) -> Result<Manifest, Error> {
+/// Decodes a manifest found by listing: all checks but those that need a catalog entry.
+pub(super) fn listed_manifest(name: &CollectionName, path: &str, bytes: &[u8]) -> Result<Manifest, Error> {
     let manifest: Manifest = json(path, bytes)?;
     if manifest.collection != *name {
         return Err(corrupt(path, "it is of another collection"));
     }
     if manifest.version.0 == u64::MAX {
-        return Err(corrupt(path, "no version could follow it"));
+        return Err(corrupt(path, "no version can follow it"));
     }
     for segment in &manifest.segments {
-        paths::named_segment(name, &segment.object, path)?;
+        paths::referenced_segment(name, &segment.object, path)?;
         if segment.bytes > SEGMENT_BYTES_MAX {
             let bytes = segment.bytes;
-            return Err(Error::TooLarge { path: segment.object.clone(), bytes, limit: SEGMENT_BYTES_MAX });
+            let path = segment.object.clone();
+            return Err(store::Error::TooLarge { path, bytes, limit: SEGMENT_BYTES_MAX }.into());
         }
-        // Rows of many segments are added up: no sum may run over.
+        // Rows of many segments are added: no sum may overflow.
         if segment.rows > SEGMENT_ROWS_MAX || segment.deletes > segment.rows {
-            return Err(corrupt(path, "it claims rows that no segment can have"));
+            return Err(corrupt(path, "it claims more rows than a segment can have"));
         }
     }
     let in_order = manifest.segments.windows(2).all(|pair| {
@@ -114,7 +118,7 @@ pub(crate) fn unnamed_manifest(name: &CollectionName, path: &str, bytes: &[u8]) 
     Ok(manifest)
 }
 
-/// The key set that a catalog document names; its digest and revision are checked.
+/// Decodes the key set of `reference`; its digest and revision are checked.
 pub fn key_set(reference: &KeySetReference, bytes: &Bytes) -> Result<KeySet, Error> {
     verify(&reference.object, &reference.sha256, bytes)?;
     let document: KeySetDocument = json(&reference.object, bytes)?;
@@ -124,8 +128,8 @@ pub fn key_set(reference: &KeySetReference, bytes: &Bytes) -> Result<KeySet, Err
     Ok(document.into())
 }
 
-/// The status of `node` in `region`.
-pub(crate) fn status(
+/// Decodes the status of `node` in `region`.
+pub(super) fn status(
     region: &RegionName,
     node: NodeId,
     path: &str,
@@ -136,7 +140,7 @@ pub(crate) fn status(
         return Err(corrupt(path, "it is of another node"));
     }
     if status.collections.len() > COLLECTIONS_MAX {
-        return Err(corrupt(path, "it names too many collections"));
+        return Err(corrupt(path, "it has too many collections"));
     }
     Ok(status)
 }
@@ -150,7 +154,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_newer_format_is_told_apart_from_damage() {
+    fn a_newer_format_is_not_reported_as_damage() {
         let newer = br#"{"format":99,"anything":"else"}"#;
         assert!(matches!(head("h", newer), Err(Error::NewerFormat { format: 99, .. })));
         assert!(matches!(head("h", b"{}"), Err(Error::Malformed { .. })));
@@ -159,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_number_is_refused_for_nothing_could_follow_it() {
+    fn the_last_number_is_refused_because_none_can_follow() {
         let of = |n: u64| {
             format!(
                 r#"{{"format":1,"deployment":"dep_{0:032x}","n":{n},"announced_by":"ann_{0:032x}","collections":{{}}}}"#,

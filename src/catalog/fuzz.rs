@@ -1,16 +1,14 @@
-//! Hostile documents: what a store, or whoever can write to it, puts where the catalog should be.
-//!
-//! What is read stays the same when it is written and read again, so that nothing is carried from one
-//! document to the next in another sense.
+//! Fuzz targets for hostile documents. A document that is accepted must be the same after it is encoded and
+//! decoded again, so that its meaning does not change from one document to the next.
 
-// A panic is how a target says that a promise is broken.
+// A target panics when a promise is broken.
 #![allow(clippy::unwrap_used)]
 
 use bytes::Bytes;
 use serde::Serialize;
 use uuid::Uuid;
 
-use crate::catalog::decode;
+use super::decode;
 use crate::domain::{
     catalog::{CollectionEntry, KeySetReference},
     digest::Digest,
@@ -24,7 +22,7 @@ use crate::domain::{
 /// The number of every catalog document of the corpus, and the revision of its key sets.
 const NUMBER: u64 = 7;
 
-fn written(document: &impl Serialize) -> Bytes {
+fn encode(document: &impl Serialize) -> Bytes {
     serde_json::to_vec(document).expect("a document is plain JSON").into()
 }
 
@@ -33,7 +31,7 @@ pub(crate) fn document(bytes: &[u8]) -> bool {
     let Ok(document) = decode::document(NUMBER, "d", bytes) else { return false };
     assert!(document.format <= FORMAT && document.collections.len() <= COLLECTIONS_MAX);
     assert!(document.pins_count() <= PINS_MAX && document.dropped.len() <= DROPPED_MAX);
-    assert_eq!(decode::document(NUMBER, "d", &written(&document)).unwrap(), document);
+    assert_eq!(decode::document(NUMBER, "d", &encode(&document)).unwrap(), document);
     assert!(decode::document(NUMBER + 1, "d", bytes).is_err(), "it has another number than its name");
     true
 }
@@ -42,21 +40,21 @@ pub(crate) fn document(bytes: &[u8]) -> bool {
 pub(crate) fn head(bytes: &[u8]) -> bool {
     let Ok(head) = decode::head("h", bytes) else { return false };
     assert!(head.format <= FORMAT && head.data_as_of.len() <= COLLECTIONS_MAX);
-    assert_eq!(decode::head("h", &written(&head)).unwrap(), head);
+    assert_eq!(decode::head("h", &encode(&head)).unwrap(), head);
     true
 }
 
 /// Bytes as a manifest of the collection `customer`.
 pub(crate) fn manifest(bytes: &[u8]) -> bool {
     let name = CollectionName::new("customer").expect("a valid name");
-    let Ok(manifest) = decode::unnamed_manifest(&name, "m", bytes) else { return false };
+    let Ok(manifest) = decode::listed_manifest(&name, "m", bytes) else { return false };
     assert!(manifest.format <= FORMAT);
     assert!(manifest.segments.iter().all(|segment| segment.bytes <= SEGMENT_BYTES_MAX));
     let prefix = "collections/customer/";
     assert!(manifest.segments.iter().all(|segment| segment.object.starts_with(prefix)));
     assert!((0.0..=1.0).contains(&manifest.garbage_ratio()));
     assert!(manifest.change_segments() <= manifest.segments.len());
-    assert_eq!(decode::unnamed_manifest(&name, "m", &written(&manifest)).unwrap(), manifest);
+    assert_eq!(decode::listed_manifest(&name, "m", &encode(&manifest)).unwrap(), manifest);
 
     let mut entry = entry(manifest.version, manifest.run_id, bytes);
     let bytes = Bytes::copy_from_slice(bytes);
@@ -84,7 +82,7 @@ pub(crate) fn key_set(bytes: &[u8]) -> bool {
     let Ok(set) = read(&Bytes::copy_from_slice(bytes)) else { return false };
     assert_eq!(set.revision, NUMBER);
     assert!(set.keys.len() + set.refused <= bytes.len());
-    let again = read(&written(&KeySetDocument::new(NUMBER, &set.keys))).unwrap();
+    let again = read(&encode(&KeySetDocument::new(NUMBER, &set.keys))).unwrap();
     assert_eq!((again.keys, again.refused), (set.keys, 0));
     true
 }
@@ -95,7 +93,7 @@ pub(crate) fn status(bytes: &[u8]) -> bool {
         (RegionName::new("us").expect("a valid name"), NodeId::from_uuid(Uuid::from_u128(7)));
     let Ok(status) = decode::status(&region, node, "s", bytes) else { return false };
     assert!(status.format <= FORMAT && status.collections.len() <= COLLECTIONS_MAX);
-    assert_eq!(decode::status(&region, node, "s", &written(&status)).unwrap(), status);
+    assert_eq!(decode::status(&region, node, "s", &encode(&status)).unwrap(), status);
     let other = NodeId::from_uuid(Uuid::from_u128(8));
     assert!(decode::status(&region, other, "s", bytes).is_err(), "it is of another node");
     true

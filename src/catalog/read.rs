@@ -1,45 +1,66 @@
 //! Reading the catalog: head, documents, manifests, key sets.
 
 use bytes::Bytes;
-use object_store::path::Path;
 
-use crate::catalog::decode;
-use crate::domain::{
-    catalog::{CatalogDocument, CollectionEntry, Head, KeySetReference},
-    digest::Digest,
-    id::{AnnouncementId, DeploymentId},
-    keyset::KeySet,
-    limits::DOCUMENT_BYTES_MAX,
-    manifest::Manifest,
-    name::CollectionName,
+use super::{Error, SigningKeys, decode, paths, signature::SignedKind};
+use crate::{
+    domain::{
+        catalog::{CatalogDocument, CollectionEntry, Head, KeySetReference},
+        digest::Digest,
+        id::{AnnouncementId, DeploymentId},
+        keyset::KeySet,
+        limits::DOCUMENT_BYTES_MAX,
+        manifest::Manifest,
+        name::CollectionName,
+        object::Object,
+    },
+    store::{ConditionalRead, Path, Store, StoredObject},
 };
-use crate::store::Kind;
-use crate::store::error::Error;
-use crate::store::paths::{self, Object};
-use crate::store::{Conditional, Store};
 
-/// Documents asked for one by one before the store is asked for a list: a head that lags is a few
-/// numbers behind; one that could not be written for hours is not worth walking after.
+/// Documents read one by one before the store is listed. A head that lags is a few numbers behind; one
+/// that could not be written for hours is many.
 const STEPS_MAX: usize = 16;
 
-/// What a conditional look at head finds.
+/// The catalog of one store. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Catalog {
+    pub(super) store: Store,
+    pub(super) keys: SigningKeys,
+}
+
+/// The result of a conditional read of head.
 #[derive(Debug, Clone)]
 pub enum HeadAnswer {
-    /// It is as it was.
+    /// It has not changed.
     Unchanged,
-    /// There is none.
+    /// It does not exist.
     Missing,
-    /// It is new to the asker.
+    /// It has changed, or was read for the first time.
     Found {
-        /// What it says.
+        /// The head.
         head: Head,
-        /// What to ask with the next time.
+        /// Identifies this content in the next conditional read.
         etag: Option<String>,
     },
 }
 
-impl Store {
-    /// The head, unless there is none.
+impl Catalog {
+    /// The catalog in `store`, signed and verified with `keys`.
+    pub fn new(store: Store, keys: SigningKeys) -> Self {
+        Self { store, keys }
+    }
+
+    /// The store that holds the catalog and the segments.
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// Checks that announcements are safe in this store: see [`Store::check_conditional_create`].
+    pub async fn check_conditional_create(&self) -> Result<(), Error> {
+        Ok(self.store.check_conditional_create().await?)
+    }
+
+    /// Reads the head; `None` when it does not exist.
     pub async fn head(&self) -> Result<Option<Head>, Error> {
         match self.head_if_changed(None).await? {
             HeadAnswer::Found { head, .. } => Ok(Some(head)),
@@ -47,74 +68,81 @@ impl Store {
         }
     }
 
-    /// The head, unless it still has `etag`: one conditional request.
+    /// Reads the head, unless it still has `etag`: one conditional request.
     pub async fn head_if_changed(&self, etag: Option<&str>) -> Result<HeadAnswer, Error> {
         let path = paths::head();
-        Ok(match self.small_if_changed(&path, etag, DOCUMENT_BYTES_MAX).await? {
-            Conditional::Unchanged => HeadAnswer::Unchanged,
-            Conditional::Missing => HeadAnswer::Missing,
-            Conditional::Found(small) => {
-                let bytes = self.seal.open(Kind::Head, path.as_ref(), small.bytes)?;
-                HeadAnswer::Found { head: decode::head(path.as_ref(), &bytes)?, etag: small.etag }
+        Ok(match self.store.read_small_if_changed(&path, etag, DOCUMENT_BYTES_MAX).await? {
+            ConditionalRead::Unchanged => HeadAnswer::Unchanged,
+            ConditionalRead::Missing => HeadAnswer::Missing,
+            ConditionalRead::Found(object) => {
+                let bytes = self.keys.verify(SignedKind::Head, path.as_ref(), object.bytes)?;
+                HeadAnswer::Found { head: decode::head(path.as_ref(), &bytes)?, etag: object.etag }
             }
         })
     }
 
-    /// Catalog document `n`, unless it does not exist.
+    /// Reads document `n`; `None` when it does not exist.
     pub async fn document(&self, n: u64) -> Result<Option<CatalogDocument>, Error> {
         let path = paths::document(n);
-        match self.small(&path, DOCUMENT_BYTES_MAX).await? {
-            Some(small) => {
-                let bytes = self.seal.open(Kind::Document, path.as_ref(), small.bytes)?;
-                decode::document(n, path.as_ref(), &bytes).map(Some)
-            }
-            None => Ok(None),
-        }
+        let object = self.store.read_small(&path, DOCUMENT_BYTES_MAX).await?;
+        object.map(|object| self.verify_document(n, &path, object.bytes)).transpose()
     }
 
-    /// Whether document `n` stands as `announced_by` made it: one conditional request. `etag` is what this
-    /// returned when it last did; what to ask with the next time comes back.
+    fn verify_document(&self, n: u64, path: &Path, object: Bytes) -> Result<CatalogDocument, Error> {
+        let bytes = self.keys.verify(SignedKind::Document, path.as_ref(), object)?;
+        decode::document(n, path.as_ref(), &bytes)
+    }
+
+    /// Reads document `n`, which a document or head refers to.
     ///
     /// # Errors
-    /// [`Error::Missing`] when it has gone, [`Error::Forked`] when it is another one, and what makes a
-    /// document unreadable.
-    pub async fn document_stands(
+    /// As [`Catalog::document`], and `object_missing`.
+    pub async fn referenced_document(&self, n: u64) -> Result<CatalogDocument, Error> {
+        self.document(n).await?.ok_or_else(|| Error::missing(paths::document(n)))
+    }
+
+    /// Checks that document `n` is still the one of `announced_by`: one conditional request. `etag` is the
+    /// result of the last call for this document.
+    ///
+    /// # Errors
+    /// `object_missing` when the document does not exist, [`Error::Forked`] when it is another one, and those
+    /// of [`Catalog::document`].
+    pub async fn check_document(
         &self,
         n: u64,
         announced_by: AnnouncementId,
         etag: Option<String>,
     ) -> Result<Option<String>, Error> {
         let path = paths::document(n);
-        let small = match self.small_if_changed(&path, etag.as_deref(), DOCUMENT_BYTES_MAX).await? {
-            Conditional::Unchanged => return Ok(etag),
-            Conditional::Missing => return Err(Error::Missing { path: path.to_string() }),
-            Conditional::Found(small) => small,
-        };
-        let bytes = self.seal.open(Kind::Document, path.as_ref(), small.bytes)?;
-        if decode::document(n, path.as_ref(), &bytes)?.announced_by == announced_by {
-            Ok(small.etag)
-        } else {
-            Err(Error::Forked { path: path.to_string() })
+        match self.store.read_small_if_changed(&path, etag.as_deref(), DOCUMENT_BYTES_MAX).await? {
+            ConditionalRead::Unchanged => Ok(etag),
+            ConditionalRead::Missing => Err(Error::missing(path)),
+            ConditionalRead::Found(object) => {
+                if self.verify_document(n, &path, object.bytes)?.announced_by == announced_by {
+                    Ok(object.etag)
+                } else {
+                    Err(Error::forked(n))
+                }
+            }
         }
     }
 
-    /// The newest document, or `None` in an empty store. Starts at the document that head names and
-    /// asks on until there is none; without a usable head it looks at a list.
+    /// Reads the newest document; `None` in an empty store. It starts at the document that head refers to and
+    /// reads on until there is none. Without a usable head it lists the documents.
     ///
-    /// A head that names a document which is not there is an error: the store has lost objects, and
-    /// building on an older document would fork the catalog.
+    /// # Errors
+    /// `object_missing` when head refers to a document that does not exist: the store has lost objects, and
+    /// an announcement based on an older document would fork the catalog.
     pub async fn newest(&self, expected: Option<DeploymentId>) -> Result<Option<CatalogDocument>, Error> {
         let head = match self.head().await {
             Ok(head) => head,
-            // A hint that cannot be read is no hint.
-            Err(error) if error.is_no_hint() => None,
+            Err(error) if error.is_unusable_head() => None,
             Err(error) => return Err(error),
         };
         let start = match &head {
             Some(head) => {
-                belongs(paths::head().as_ref(), head.deployment, expected)?;
-                let start = self.document(head.n).await?;
-                Some(start.ok_or_else(|| Error::Missing { path: paths::document(head.n).to_string() })?)
+                check_deployment(paths::head().as_ref(), head.deployment, expected)?;
+                Some(self.referenced_document(head.n).await?)
             }
             None => match self.highest_after(0).await? {
                 Some(n) => self.document(n).await?,
@@ -122,12 +150,12 @@ impl Store {
             },
         };
         let Some(start) = start else { return Ok(None) };
-        belongs(paths::document(start.n).as_ref(), start.deployment, expected)?;
+        check_deployment(paths::document(start.n).as_ref(), start.deployment, expected)?;
         let later = self.newest_after(start.n, Some(start.deployment)).await?;
         Ok(Some(later.unwrap_or(start)))
     }
 
-    /// The newest document above number `n`, or `None` when `n` is the newest.
+    /// Reads the newest document above number `n`; `None` when `n` is the newest.
     pub async fn newest_after(
         &self,
         n: u64,
@@ -137,14 +165,14 @@ impl Store {
         let mut at = n;
         for step in 1.. {
             let Some(document) = self.document(at + 1).await? else { break };
-            belongs(paths::document(document.n).as_ref(), document.deployment, expected)?;
+            check_deployment(paths::document(document.n).as_ref(), document.deployment, expected)?;
             at = document.n;
             newest = Some(document);
             if step % STEPS_MAX == 0
                 && let Some(highest) = self.highest_after(at).await?
                 && let Some(document) = self.document(highest).await?
             {
-                belongs(paths::document(document.n).as_ref(), document.deployment, expected)?;
+                check_deployment(paths::document(document.n).as_ref(), document.deployment, expected)?;
                 at = document.n;
                 newest = Some(document);
             }
@@ -152,70 +180,73 @@ impl Store {
         Ok(newest)
     }
 
-    /// The highest document number above `n`, by listing.
+    /// Finds the highest document number above `n` by listing.
     async fn highest_after(&self, n: u64) -> Result<Option<u64>, Error> {
         let mut highest = None;
-        let offset = paths::document(n);
-        self.list(&Path::from(paths::CATALOG), Some(&offset), |object| {
-            if let Some(Object::Document(found)) = Object::parse(object.location.as_ref())
+        let visit = |object: StoredObject| {
+            if let Some(Object::Document(found)) = Object::parse(object.path.as_ref())
                 && found > n
             {
                 highest = highest.max(Some(found));
             }
-        })
-        .await?;
+        };
+        self.store.list(&paths::catalog(), Some(&paths::document(n)), visit).await?;
         Ok(highest)
     }
 
-    /// The manifest that `entry` names, checked.
+    /// Reads and verifies the manifest of `entry`.
     pub async fn manifest(&self, name: &CollectionName, entry: &CollectionEntry) -> Result<Manifest, Error> {
         self.manifest_object(name, entry).await.map(|(manifest, _)| manifest)
     }
 
-    /// The manifest that `entry` names, checked, with the bytes that its digest is of.
+    /// Reads and verifies the manifest of `entry`. Also returns the bytes, which its digest is of.
     pub async fn manifest_object(
         &self,
         name: &CollectionName,
         entry: &CollectionEntry,
     ) -> Result<(Manifest, Bytes), Error> {
-        let path = paths::named_manifest(name, &entry.manifest, "the catalog")?;
-        let bytes = self.present(&path).await?;
+        let path = paths::referenced_manifest(name, &entry.manifest, "the catalog")?;
+        let bytes = self.read_referenced(&path).await?;
         Ok((decode::manifest(name, entry, &bytes)?, bytes))
     }
 
-    /// The manifest of `name` that metadata names by path and digest, checked; its version may be any.
+    /// Reads and verifies the manifest of `name` that the metadata database refers to. Its version is not checked.
     pub async fn manifest_by_digest(
         &self,
         name: &CollectionName,
         object: &str,
         sha256: &Digest,
     ) -> Result<Manifest, Error> {
-        let path = paths::named_manifest(name, object, "the metadata database")?;
-        let bytes = self.present(&path).await?;
+        let path = paths::referenced_manifest(name, object, "the metadata database")?;
+        let bytes = self.read_referenced(&path).await?;
         decode::manifest_by_digest(name, object, sha256, &bytes)
     }
 
-    /// The key set that `reference` names, checked.
+    /// Reads and verifies a key set.
     pub async fn key_set(&self, reference: &KeySetReference) -> Result<KeySet, Error> {
         self.key_set_object(reference).await.map(|(keys, _)| keys)
     }
 
-    /// The key set that `reference` names, checked, with the bytes that its digest is of.
+    /// Reads and verifies a key set. Also returns the bytes, which its digest is of.
     pub async fn key_set_object(&self, reference: &KeySetReference) -> Result<(KeySet, Bytes), Error> {
-        let path = paths::named_key_set(reference.revision, &reference.object, "the catalog")?;
-        let bytes = self.present(&path).await?;
+        let path = paths::referenced_key_set(reference.revision, &reference.object, "the catalog")?;
+        let bytes = self.read_referenced(&path).await?;
         Ok((decode::key_set(reference, &bytes)?, bytes))
     }
 
-    /// A small object that something names.
-    pub(crate) async fn present(&self, path: &Path) -> Result<Bytes, Error> {
-        let small = self.small(path, DOCUMENT_BYTES_MAX).await?;
-        small.map(|small| small.bytes).ok_or_else(|| Error::Missing { path: path.to_string() })
+    /// Reads a small object that must exist.
+    pub(super) async fn read_referenced(&self, path: &Path) -> Result<Bytes, Error> {
+        let object = self.store.read_small(path, DOCUMENT_BYTES_MAX).await?;
+        object.map(|object| object.bytes).ok_or_else(|| Error::missing(path.clone()))
     }
 }
 
 /// Refuses a document of another deployment than the expected one.
-pub(crate) fn belongs(path: &str, found: DeploymentId, expected: Option<DeploymentId>) -> Result<(), Error> {
+pub(super) fn check_deployment(
+    path: &str,
+    found: DeploymentId,
+    expected: Option<DeploymentId>,
+) -> Result<(), Error> {
     match expected {
         Some(expected) if expected != found => {
             Err(Error::ForeignCatalog { path: path.to_owned(), expected, found })

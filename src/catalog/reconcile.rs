@@ -1,63 +1,63 @@
-//! Whether a run was announced: how a run whose process died is settled.
+//! Finds out whether a run was announced, to reconcile a run whose outcome is unknown.
 
+use super::{Catalog, Error};
 use crate::domain::{
     catalog::CollectionEntry,
     id::{DeploymentId, RunId},
     name::CollectionName,
 };
-use crate::store::Store;
-use crate::store::error::Error;
 
-/// Documents looked at, newest first. At one announcement a second this reaches back well over the
-/// 12 s that a lease outlives its holder.
+/// Documents read, newest first. At one announcement a second they reach back much further than the
+/// 12 s by which a lease outlives its holder.
 const DOCUMENTS_MAX: u64 = 512;
 
 /// What the catalog says about a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Settled {
-    /// It was announced by document `n`, as `entry`.
-    Announced {
-        /// The newest document looked at that names it.
+pub enum RunAnnouncement {
+    /// It was announced.
+    Found {
+        /// The newest of the documents read that has its entry.
         n: u64,
-        /// What was announced.
+        /// The announced entry.
         entry: CollectionEntry,
     },
-    /// No document looked at names it.
+    /// None of the documents read has its entry.
     NotFound {
-        /// Whether every document that still exists was looked at.
+        /// Whether all documents that still exist were read.
         complete: bool,
     },
 }
 
-impl Store {
-    /// Looks for `run` as the announcer of `collection`, in the newest document and then backwards,
-    /// through a bounded number of documents.
+impl Catalog {
+    /// Searches for the entry of `collection` that `run` announced, from the newest document backwards,
+    /// in a bounded number of documents.
     pub async fn find_announced(
         &self,
         collection: &CollectionName,
         run: RunId,
         expected: Option<DeploymentId>,
-    ) -> Result<Settled, Error> {
+    ) -> Result<RunAnnouncement, Error> {
         let Some(mut document) = self.newest(expected).await? else {
-            return Ok(Settled::NotFound { complete: true });
+            return Ok(RunAnnouncement::NotFound { complete: true });
         };
         for _ in 0..DOCUMENTS_MAX {
             let n = document.n;
             if let Some(entry) = document.collections.remove(collection).filter(|entry| entry.run_id == run) {
-                return Ok(Settled::Announced { n, entry });
+                return Ok(RunAnnouncement::Found { n, entry });
             }
-            document = match n.checked_sub(1).filter(|before| *before > 0) {
-                Some(before) => match self.document(before).await {
-                    Ok(Some(document)) => document,
-                    // Nothing from before announcements were signed is believed.
-                    Ok(None) | Err(Error::Untrusted { .. }) => {
-                        return Ok(Settled::NotFound { complete: true });
-                    }
-                    Err(error) => return Err(error),
+            let previous = match n {
+                0 | 1 => None,
+                n => match self.document(n - 1).await {
+                    // It is from before announcements were signed.
+                    Err(Error::Untrusted { .. }) => None,
+                    previous => previous?,
                 },
-                None => return Ok(Settled::NotFound { complete: true }),
+            };
+            document = match previous {
+                Some(previous) => previous,
+                None => return Ok(RunAnnouncement::NotFound { complete: true }),
             };
         }
-        Ok(Settled::NotFound { complete: false })
+        Ok(RunAnnouncement::NotFound { complete: false })
     }
 }

@@ -1,32 +1,30 @@
-//! Finding an earlier version of a collection: what was announced under its number, and which
-//! versions are still there.
+//! Earlier versions of a collection: which entry announced a version, and which versions the store still has.
 
 use std::collections::BTreeSet;
 
 use futures::{StreamExt, TryStreamExt, stream};
-use object_store::path::Path;
 
-use crate::catalog::decode;
-use crate::domain::{
-    catalog::{CatalogDocument, CollectionEntry},
-    manifest::{Manifest, SegmentReference, Version},
-    name::CollectionName,
+use super::{Catalog, Error, decode, paths};
+use crate::{
+    domain::{
+        catalog::{CatalogDocument, CollectionEntry},
+        manifest::{Manifest, SegmentReference, Version},
+        name::CollectionName,
+        object::Object,
+    },
+    store::{Path, StoredObject},
 };
-use crate::store::Store;
-use crate::store::error::Error;
-use crate::store::paths::{self, Object};
 
-/// Manifests read to say which versions are there: a hint for people, who want the newest ones.
+/// Manifests read to list versions: users want the newest ones.
 const MANIFESTS_READ_MAX: usize = 64;
-/// Manifests read at the same time.
+/// Objects read at the same time.
 const CONCURRENCY: usize = 8;
 
-impl Store {
-    /// The newest entry that `newest`, or a document before it, names for `version` of a collection;
-    /// `None` when no document that still exists and is believed does. What was made under that number but not
-    /// announced is never found.
+impl Catalog {
+    /// Finds the newest entry for `version` of a collection in `newest` or a document before it. `None` when no
+    /// document that exists and is accepted has one. A version that was never announced is not found.
     ///
-    /// Versions rise from document to document, so this looks at no more than 64 of them.
+    /// Versions rise from document to document, so this is a binary search that reads at most 64 documents.
     pub async fn announced_version(
         &self,
         newest: &CatalogDocument,
@@ -37,13 +35,12 @@ impl Store {
         if entry.is_none_or(|entry| entry.version <= version) {
             return Ok(entry.filter(|entry| entry.version == version).cloned());
         }
-        // The document `above` names a later version; `below` does not, or is gone.
+        // Document `above` has a later version. Document `below` has none, or does not exist.
         let (mut below, mut above, mut found) = (0, newest.n, None);
         while above - below > 1 {
             let middle = below + (above - below) / 2;
             let document = match self.document(middle).await {
-                // From before announcements were signed, or by a key that is believed no more: it
-                // is as good as gone.
+                // It is unsigned, or of a key that is no longer accepted: treated as if it did not exist.
                 Err(Error::Untrusted { .. }) => None,
                 document => document?,
             };
@@ -55,41 +52,42 @@ impl Store {
         Ok(found.filter(|entry| entry.version == version))
     }
 
-    /// Checks that every segment of a manifest is there, with the length that it names.
+    /// Checks that every segment of a manifest exists with the right length.
     ///
     /// # Errors
-    /// [`Error::Missing`], [`Error::Corrupt`]; others when the store does not answer.
+    /// `object_missing` or `object_corrupt`; others when the store does not answer.
     pub async fn check_segments(&self, manifest: &Manifest) -> Result<(), Error> {
         let check = |segment: &SegmentReference| {
-            let (store, segment) = (self.clone(), segment.clone());
-            async move { store.check(&paths::any_segment(&segment.object)?, segment.bytes).await }
+            let (store, bytes) = (self.store.clone(), segment.bytes);
+            let path = paths::referenced_segment(&manifest.collection, &segment.object, "a manifest");
+            async move { Ok(store.check_length(&path?, bytes).await?) }
         };
         stream::iter(manifest.segments.iter().map(check)).buffer_unordered(CONCURRENCY).try_collect().await
     }
 
-    /// The versions up to `newest` of which the store has a manifest, the highest first: those that
-    /// the newest 64 manifests are of.
+    /// Lists the versions up to `newest` that the store has a manifest of, the highest first. Reads at most
+    /// 64 manifests, the newest ones.
     pub async fn listed_versions(
         &self,
         collection: &CollectionName,
         newest: Version,
     ) -> Result<Vec<Version>, Error> {
         let mut manifests = Vec::new();
-        self.list(&Path::from(format!("{}/{collection}", paths::COLLECTIONS)), None, |object| {
-            if matches!(Object::parse(object.location.as_ref()), Some(Object::Manifest(_))) {
-                manifests.push(object.location);
+        let visit = |object: StoredObject| {
+            if matches!(Object::parse(object.path.as_ref()), Some(Object::Manifest(_))) {
+                manifests.push(object.path);
             }
-        })
-        .await?;
+        };
+        self.store.list(&paths::collection(collection), None, visit).await?;
         // A run's id rises with time.
         manifests.sort_unstable_by(|one, other| other.cmp(one));
         manifests.truncate(MANIFESTS_READ_MAX);
         let read = |path: Path| async move {
-            let bytes = self.present(&path).await?;
-            decode::unnamed_manifest(collection, path.as_ref(), &bytes).map(|manifest| manifest.version)
+            let bytes = self.read_referenced(&path).await?;
+            decode::listed_manifest(collection, path.as_ref(), &bytes).map(|manifest| manifest.version)
         };
         let read: Vec<_> = stream::iter(manifests).map(read).buffer_unordered(CONCURRENCY).collect().await;
-        // One that cannot be read is no version to go back to.
+        // A manifest that cannot be read has no version to go back to.
         let versions: BTreeSet<Version> = read.into_iter().flatten().collect();
         Ok(versions.into_iter().rev().filter(|version| *version <= newest).collect())
     }

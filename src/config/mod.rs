@@ -23,7 +23,7 @@ use std::{
 };
 
 use crate::{
-    api,
+    api, catalog,
     domain::{
         label::Label,
         name::{CollectionName, RegionName},
@@ -54,6 +54,8 @@ pub struct Config {
     pub server: api::Settings,
     /// The object store.
     pub storage: store::Settings,
+    /// The catalog.
+    pub catalog: catalog::Settings,
     /// Where nodes leave their statuses; `None` means below the object store.
     pub status: Option<store::Location>,
     /// The follower.

@@ -1,158 +1,166 @@
-//! The bound on the bytes of local segments, and what goes when there is no room for more.
+//! The disk budget: the bound on the bytes of local segments, and the eviction of unused ones.
 
 use std::{
+    cmp::Reverse,
     collections::{BTreeMap, HashSet},
-    path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
-use crate::disk::content::{ContentDirectory, Found};
+use super::{
+    content::{ContentDirectory, LocalFile},
+    error::Error,
+};
 use crate::domain::{digest::Digest, name::CollectionName};
-use crate::store::error::Error;
 
-/// What nothing needs stays this long even when room is wanted: whoever fetched it may be about to
-/// read it.
-const PRESSED_KEPT: Duration = Duration::from_mins(1);
+/// Youngest file that may be evicted: the task that fetched a younger one may be about to read it.
+const EVICTION_AGE_MIN: Duration = Duration::from_mins(1);
 
-/// Who needs a segment.
+/// A part of the node that needs a set of segments.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Need {
-    /// The state on the disk, from which the next start serves.
+pub enum SegmentUser {
+    /// The saved state, from which the next start serves.
     State,
-    /// A collection as it is served.
+    /// The served version of a collection.
     Served(CollectionName),
-    /// What a collection is becoming.
+    /// The version of a collection that is being fetched and applied.
     Coming(CollectionName),
 }
 
-/// The room of one directory, shared by all of its handles.
+/// The budget of one directory, shared by all of its handles.
 #[derive(Debug)]
-pub(crate) struct Room {
+pub(super) struct DiskBudget {
     bytes_max: u64,
-    taken: Mutex<Taken>,
+    usage: Mutex<Usage>,
 }
 
 #[derive(Debug, Default)]
-struct Taken {
-    /// Bytes of files, as counted last and added since; `None` when they are to be counted.
-    kept: Option<u64>,
-    /// Bytes promised to files that are being written.
-    claimed: u64,
-    /// What must stay; `None` in a process that must not remove anything.
-    needed: Option<BTreeMap<Need, Vec<Digest>>>,
+struct Usage {
+    /// Bytes of whole files; `None` when they must be counted again.
+    written: Option<u64>,
+    /// Bytes reserved for files that are being written.
+    reserved: u64,
+    /// Segments that must not be evicted; `None` in a process that must not evict.
+    in_use: Option<BTreeMap<SegmentUser, Vec<Digest>>>,
 }
 
-impl Room {
-    pub(crate) fn new(bytes_max: u64) -> Self {
-        Self { bytes_max, taken: Mutex::default() }
+impl DiskBudget {
+    pub(super) fn new(bytes_max: u64) -> Self {
+        Self { bytes_max, usage: Mutex::default() }
     }
 
-    fn taken(&self) -> MutexGuard<'_, Taken> {
-        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Usage> {
+        self.usage.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Bytes taken, as far as they were counted, and the bound.
-    pub(crate) fn usage(&self) -> (u64, u64) {
-        let taken = self.taken();
-        (taken.kept.unwrap_or(0) + taken.claimed, self.bytes_max)
+    /// Bytes taken, as far as they were counted, and the budget.
+    pub(super) fn usage(&self) -> (u64, u64) {
+        let usage = self.lock();
+        (usage.written.unwrap_or(0) + usage.reserved, self.bytes_max)
     }
 
-    /// Files are counted again before the next one is written.
-    pub(crate) fn count_again(&self) {
-        self.taken().kept = None;
+    /// Counts the files again before the next one is written.
+    pub(super) fn count_again(&self) {
+        self.lock().written = None;
     }
 
-    /// From now on this process removes what nothing needs when room is wanted.
-    pub(crate) fn own(&self) {
-        self.taken().needed.get_or_insert_default();
+    pub(super) fn allow_eviction(&self) {
+        self.lock().in_use.get_or_insert_default();
     }
 
-    /// `digests` are what `need` needs; what it needed before goes.
-    pub(crate) fn need(&self, need: Need, digests: Vec<Digest>) {
-        let mut taken = self.taken();
-        let needed = taken.needed.get_or_insert_default();
+    /// Replaces the segments that `user` needs.
+    pub(super) fn set_in_use(&self, user: SegmentUser, digests: Vec<Digest>) {
+        let mut usage = self.lock();
+        let in_use = usage.in_use.get_or_insert_default();
         if digests.is_empty() {
-            needed.remove(&need);
+            in_use.remove(&user);
         } else {
-            needed.insert(need, digests);
+            in_use.insert(user, digests);
         }
     }
 
-    /// Room for a file of `bytes` bytes, which is the claim's until it is dropped. Blocks.
-    pub(crate) fn claim(self: &Arc<Self>, files: &ContentDirectory, bytes: u64) -> Result<Claim, Error> {
-        let mut taken = self.taken();
-        self.make_room(&mut taken, files, bytes)?;
-        taken.claimed += bytes;
-        Ok(Claim { room: Arc::clone(self), bytes })
+    /// Reserves `bytes` for a file to be written, until the reservation is dropped. Blocks.
+    pub(super) fn reserve(
+        self: &Arc<Self>,
+        files: &ContentDirectory,
+        bytes: u64,
+    ) -> Result<Reservation, Error> {
+        let mut usage = self.lock();
+        self.ensure_space(&mut usage, files, bytes)?;
+        usage.reserved += bytes;
+        Ok(Reservation { budget: Arc::clone(self), bytes })
     }
 
-    /// Makes sure that there is room for `bytes`, without taking it. Blocks.
-    pub(crate) fn check(&self, files: &ContentDirectory, bytes: u64) -> Result<(), Error> {
-        self.make_room(&mut self.taken(), files, bytes)
+    /// Ensures that `bytes` more fit, without reserving them. Blocks.
+    pub(super) fn check(&self, files: &ContentDirectory, bytes: u64) -> Result<(), Error> {
+        self.ensure_space(&mut self.lock(), files, bytes)
     }
 
-    fn make_room(&self, taken: &mut Taken, files: &ContentDirectory, bytes: u64) -> Result<(), Error> {
-        let wanted = taken.claimed.saturating_add(bytes);
-        let fits = |kept: u64, free: u64| kept.saturating_add(wanted) <= self.bytes_max && wanted <= free;
+    fn ensure_space(&self, usage: &mut Usage, files: &ContentDirectory, bytes: u64) -> Result<(), Error> {
+        let wanted = usage.reserved.saturating_add(bytes);
+        let fits =
+            |written: u64, free: u64| written.saturating_add(wanted) <= self.bytes_max && wanted <= free;
         let mut free = files.free_bytes();
-        if taken.kept.is_some_and(|kept| fits(kept, free)) {
+        if usage.written.is_some_and(|written| fits(written, free)) {
             return Ok(());
         }
         let found = files.list()?;
-        let mut kept: u64 = found.iter().map(|file| file.bytes).sum();
-        if !fits(kept, free) {
-            for file in taken.dispensable(found) {
-                if fits(kept, free) {
+        let mut written: u64 = found.iter().map(|file| file.bytes).sum();
+        if !fits(written, free) {
+            for file in usage.evictable(found) {
+                if fits(written, free) {
                     break;
                 }
                 if std::fs::remove_file(&file.path).is_ok() {
-                    tracing::info!(bytes = file.bytes, "a local segment that nothing needs made room");
-                    kept -= file.bytes;
+                    tracing::info!(
+                        bytes = file.bytes,
+                        "an unused local segment was deleted to free disk space"
+                    );
+                    written -= file.bytes;
                     free = free.saturating_add(file.bytes);
                 }
             }
         }
-        taken.kept = Some(kept);
-        if fits(kept, free) {
+        usage.written = Some(written);
+        if fits(written, free) {
             return Ok(());
         }
-        let (path, limit): (PathBuf, u64) = (files.root().to_owned(), self.bytes_max);
-        Err(Error::NoRoom { path, bytes, taken: kept + taken.claimed, limit, free })
+        let (path, limit) = (files.root().to_owned(), self.bytes_max);
+        Err(Error::BudgetExceeded { path, bytes, taken: written + usage.reserved, limit, free })
     }
 }
 
-impl Taken {
-    /// Files that nothing needs, those first that were used least recently.
-    fn dispensable(&self, found: Vec<Found>) -> Vec<Found> {
-        let Some(needed) = &self.needed else { return Vec::new() };
-        let needed: HashSet<&Digest> = needed.values().flatten().collect();
-        let is_dispensable = |file: &Found| {
-            file.age >= PRESSED_KEPT && file.digest.as_ref().is_none_or(|digest| !needed.contains(digest))
+impl Usage {
+    /// Unused files, the least recently used first.
+    fn evictable(&self, found: Vec<LocalFile>) -> Vec<LocalFile> {
+        let Some(in_use) = &self.in_use else { return Vec::new() };
+        let in_use: HashSet<&Digest> = in_use.values().flatten().collect();
+        let is_evictable = |file: &LocalFile| {
+            file.age >= EVICTION_AGE_MIN && file.digest.as_ref().is_none_or(|digest| !in_use.contains(digest))
         };
-        let mut dispensable: Vec<Found> = found.into_iter().filter(is_dispensable).collect();
-        dispensable.sort_by_key(|file| std::cmp::Reverse(file.age));
-        dispensable
+        let mut evictable: Vec<LocalFile> = found.into_iter().filter(is_evictable).collect();
+        evictable.sort_by_key(|file| Reverse(file.age));
+        evictable
     }
 }
 
-/// Room for a file that is being written.
+/// Bytes of the budget for a file that is being written.
 #[derive(Debug)]
-pub(crate) struct Claim {
-    room: Arc<Room>,
+pub(super) struct Reservation {
+    budget: Arc<DiskBudget>,
     bytes: u64,
 }
 
-impl Claim {
-    /// The file is whole and stays.
-    pub(crate) fn keep(self) {
-        let mut taken = self.room.taken();
-        taken.kept = taken.kept.map(|kept| kept + self.bytes);
+impl Reservation {
+    /// Counts the file as written: it is whole and stays.
+    pub(super) fn commit(self) {
+        let mut usage = self.budget.lock();
+        usage.written = usage.written.map(|written| written + self.bytes);
     }
 }
 
-impl Drop for Claim {
+impl Drop for Reservation {
     fn drop(&mut self) {
-        self.room.taken().claimed -= self.bytes;
+        self.budget.lock().reserved -= self.bytes;
     }
 }

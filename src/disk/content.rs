@@ -1,7 +1,7 @@
 //! Local files named by the SHA-256 of their content: `{sha256}.{extension}` in one directory.
 //!
-//! A file appears whole or not at all (temporary name, then rename). Syncing to disk is a step of
-//! its own, so that content can be served before the disk has it. Every reader verifies.
+//! A file appears whole or not at all: it is written under a temporary name and renamed. Syncing to disk is a
+//! separate step, so that content can be served before it is durable. Every reader verifies the content.
 
 use std::{
     collections::HashSet,
@@ -15,19 +15,19 @@ use std::{
 
 use bytes::Bytes;
 
-use crate::disk::buffer::{Buffer, allocate};
-use crate::store::error::corrupt;
-use crate::store::error::{Error, blocking};
+use super::error::{Error, local};
 use crate::{
     domain::digest::{Digest, Hasher},
+    segment::SegmentBuffer,
+    store::blocking,
     support::{clock::Clock, random},
 };
 
-/// A file that nothing names stays this long: whoever fetched it may be about to name it.
-const UNNAMED_KEPT: Duration = Duration::from_hours(1);
-/// Bytes read, hashed and written at a time: they stay in the processor's cache in between.
-pub(crate) const PIECE_BYTES: usize = 256 * 1024;
-/// How temporary files end.
+/// Age up to which an unreferenced file is kept: the task that fetched it may be about to reference it.
+const UNREFERENCED_KEPT: Duration = Duration::from_hours(1);
+/// Bytes read, hashed and written at a time: they fit the processor's cache.
+pub(super) const PIECE_BYTES: usize = 256 * 1024;
+/// Suffix of temporary files.
 const TEMPORARY: &str = ".tmp";
 
 /// A directory of files named by their content. Cheap to clone.
@@ -46,53 +46,54 @@ impl ContentDirectory {
         Ok(Self { root: Arc::new(root.to_owned()), extension, clock })
     }
 
-    /// The directory.
-    pub(crate) fn root(&self) -> &Path {
+    pub(super) fn root(&self) -> &Path {
         &self.root
     }
 
-    /// Where the content with `digest` stands, whether or not it is there.
+    /// The path of the file for `digest`, whether or not it exists.
     pub fn path(&self, digest: &Digest) -> PathBuf {
         self.root.join(format!("{digest}.{}", self.extension))
     }
 
-    /// Whether a file of `bytes` bytes is there under `digest`. Its content is not looked at.
+    /// Whether the file for `digest` exists with `bytes` bytes. The content is not verified.
     pub fn has(&self, digest: &Digest, bytes: u64) -> bool {
         fs::metadata(self.path(digest)).is_ok_and(|found| found.is_file() && found.len() == bytes)
     }
 
-    /// Marks a file as used now, which keeps [`ContentDirectory::collect`] away for an hour.
-    pub(crate) fn touch(&self, digest: &Digest) {
+    /// Marks a file as used now. [`ContentDirectory::delete_unreferenced`] then keeps it for an hour.
+    pub(super) fn touch(&self, digest: &Digest) {
         let times = FileTimes::new().set_modified(self.clock.now().into());
-        // A file that vanishes here is fetched anew by whoever reads it.
+        // A file that vanishes here is fetched again by its reader.
         let _ = File::open(self.path(digest)).and_then(|file| file.set_times(times));
     }
 
-    /// A temporary file that becomes `{digest}.{extension}` when kept. Blocks.
-    pub(crate) fn draft(&self) -> Result<Draft, Error> {
+    /// Creates a temporary file. Blocks.
+    pub(super) fn create_temporary(&self) -> Result<TemporaryFile, Error> {
         let path = self.root.join(format!("{:032x}{TEMPORARY}", u128::from_le_bytes(random::bytes())));
         let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path);
         let file = file.map_err(|source| local("create", &path, source))?;
-        Ok(Draft { file, path, kept: false })
+        Ok(TemporaryFile { file, path, is_persisted: false })
     }
 
-    /// Stores `content` under its digest, unless it is there. Not yet synced.
+    /// Writes `content` under its digest, unless it exists. The file is not synced yet.
     pub async fn put(&self, digest: Digest, content: Bytes) -> Result<(), Error> {
         let directory = self.clone();
         blocking(move || {
             if directory.has(&digest, content.len() as u64) {
                 return Ok(());
             }
-            let mut draft = directory.draft()?;
-            draft.write(&content)?;
-            draft.keep(&directory.path(&digest))
+            let mut file = directory.create_temporary()?;
+            file.write(&content)?;
+            file.persist(&directory.path(&digest))
         })
         .await
     }
 
-    /// The content with `digest`, verified. A damaged file is removed and reported as
-    /// [`Error::Corrupt`], an absent one as [`Error::Missing`]. Blocks.
-    pub(crate) fn read_verified(&self, digest: &Digest, limit: u64) -> Result<Buffer, Error> {
+    /// Reads and verifies the content with `digest`, at most `bytes_max` bytes. Blocks.
+    ///
+    /// # Errors
+    /// [`Error::Missing`], or [`Error::Corrupt`] for a damaged file, which is deleted.
+    pub(super) fn read_verified(&self, digest: &Digest, bytes_max: u64) -> Result<SegmentBuffer, Error> {
         let path = self.path(digest);
         let mut file = match File::open(&path) {
             Ok(file) => file,
@@ -102,42 +103,45 @@ impl ContentDirectory {
             Err(source) => return Err(local("read", &path, source)),
         };
         let bytes = file.metadata().map_err(|source| local("read", &path, source))?.len();
-        if bytes > limit {
-            return Err(self.damaged(digest, "it is too long"));
+        if bytes > bytes_max {
+            return Err(self.delete_damaged(digest, "it is too long"));
         }
-        let mut buffer = allocate(&path.display().to_string(), bytes)?;
+        let buffer = SegmentBuffer::with_len(bytes);
+        let mut buffer = buffer.map_err(|_| self.delete_damaged(digest, "it is too long"))?;
         let mut hasher = Hasher::new();
         for piece in buffer.as_mut_slice().chunks_mut(PIECE_BYTES) {
             match file.read_exact(piece) {
                 Ok(()) => hasher.update(piece),
                 Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
-                    return Err(self.damaged(digest, "it is cut short"));
+                    return Err(self.delete_damaged(digest, "it is cut short"));
                 }
                 Err(source) => return Err(local("read", &path, source)),
             }
         }
         if hasher.finish() != *digest {
-            return Err(self.damaged(digest, "its SHA-256 is another one"));
+            return Err(self.delete_damaged(digest, "its SHA-256 is another one"));
         }
         Ok(buffer)
     }
 
-    /// The content with `digest`, verified, as segments are (absent, damaged: the same errors); at most
-    /// `limit` bytes.
-    pub async fn read(&self, digest: Digest, limit: u64) -> Result<Buffer, Error> {
+    /// Reads and verifies the content with `digest`, at most `bytes_max` bytes.
+    ///
+    /// # Errors
+    /// [`Error::Missing`], or [`Error::Corrupt`] for a damaged file, which is deleted.
+    pub async fn read(&self, digest: Digest, bytes_max: u64) -> Result<SegmentBuffer, Error> {
         let directory = self.clone();
-        blocking(move || directory.read_verified(&digest, limit)).await
+        blocking(move || directory.read_verified(&digest, bytes_max)).await
     }
 
-    /// Removes a damaged file, so that the next fetch replaces it, and says what was wrong.
-    pub(crate) fn damaged(&self, digest: &Digest, reason: &'static str) -> Error {
+    /// Deletes a damaged file, so that the next fetch replaces it, and returns the error to report.
+    pub(super) fn delete_damaged(&self, digest: &Digest, reason: &'static str) -> Error {
         let path = self.path(digest);
         let _ = fs::remove_file(&path);
-        corrupt(&path.display().to_string(), reason)
+        Error::Corrupt { path: path.display().to_string(), reason }
     }
 
-    /// Makes files and their names durable. A file that is gone is not an error: whoever needs it
-    /// fetches it anew.
+    /// Makes files and their names durable. A file that does not exist is no error: its reader fetches it
+    /// again.
     pub async fn sync(&self, digests: Vec<Digest>) -> Result<(), Error> {
         let directory = self.clone();
         blocking(move || {
@@ -155,57 +159,53 @@ impl ContentDirectory {
         .await
     }
 
-    /// Removes what `keep` does not name, and temporary files left by a killed process; nothing
-    /// that was written or used within the last hour. Returns the number of files removed.
-    pub async fn collect(&self, keep: HashSet<Digest>) -> Result<usize, Error> {
+    /// Deletes files that are not in `referenced`, and temporary files of killed processes. Files written or
+    /// used within the last hour stay. Returns the number of deleted files.
+    pub async fn delete_unreferenced(&self, referenced: HashSet<Digest>) -> Result<usize, Error> {
         let directory = self.clone();
         blocking(move || {
-            let root: &Path = &directory.root;
-            let failed = |source| local("read", root, source);
-            let mut removed = 0;
-            for file in fs::read_dir(root).map_err(failed)? {
-                let file = file.map_err(failed)?;
-                if directory.is_garbage(&file, &keep) && fs::remove_file(file.path()).is_ok() {
-                    removed += 1;
-                }
-            }
-            Ok(removed)
+            let is_garbage = |file: &LocalFile| {
+                file.age > UNREFERENCED_KEPT
+                    && file.digest.as_ref().is_none_or(|digest| !referenced.contains(digest))
+            };
+            let garbage = directory.list()?.into_iter().filter(is_garbage);
+            Ok(garbage.filter(|file| fs::remove_file(&file.path).is_ok()).count())
         })
         .await
     }
 
-    /// All whole files, and what killed processes left behind. Blocks.
-    pub(crate) fn list(&self) -> Result<Vec<Found>, Error> {
+    /// Lists all whole files, and the temporary files of killed processes. Blocks.
+    pub(super) fn list(&self) -> Result<Vec<LocalFile>, Error> {
         let root: &Path = &self.root;
         let failed = |source| local("read", root, source);
         let mut found = Vec::new();
         for file in fs::read_dir(root).map_err(failed)? {
             let file = file.map_err(failed)?;
-            let Some(named) = self.named(&file) else { continue };
-            let digest = if let Named::Content(digest) = named { Some(digest) } else { None };
-            // One that vanishes here takes no room.
+            let Some(name) = self.parse_name(&file) else { continue };
+            let digest = if let FileName::Content(digest) = name { Some(digest) } else { None };
+            // A file that vanishes here takes no space.
             let Ok(metadata) = file.metadata() else { continue };
             let age = self.age(&metadata).unwrap_or_default();
-            if digest.is_some() || age > UNNAMED_KEPT {
-                found.push(Found { path: file.path(), digest, bytes: metadata.len(), age });
+            if digest.is_some() || age > UNREFERENCED_KEPT {
+                found.push(LocalFile { path: file.path(), digest, bytes: metadata.len(), age });
             }
         }
         Ok(found)
     }
 
-    /// Bytes that the disk has left for this user; all of them when it does not say. Blocks.
-    pub(crate) fn free_bytes(&self) -> u64 {
+    /// Bytes that the disk has free for this user; `u64::MAX` when the system does not report it. Blocks.
+    pub(super) fn free_bytes(&self) -> u64 {
         let disk = rustix::fs::statvfs(self.root.as_path());
         disk.map_or(u64::MAX, |disk| disk.f_bavail.saturating_mul(disk.f_frsize))
     }
 
-    /// What a file is by its name; `None` when it is not ours.
-    fn named(&self, file: &fs::DirEntry) -> Option<Named> {
+    /// Parses the name of a file; `None` when this program did not write it.
+    fn parse_name(&self, file: &fs::DirEntry) -> Option<FileName> {
         let name = file.file_name();
         let name = name.to_str()?;
         match name.strip_suffix(self.extension).and_then(|stem| stem.strip_suffix('.')) {
-            Some(stem) => stem.parse().ok().map(Named::Content),
-            None => name.ends_with(TEMPORARY).then_some(Named::Temporary),
+            Some(stem) => stem.parse().ok().map(FileName::Content),
+            None => name.ends_with(TEMPORARY).then_some(FileName::Temporary),
         }
     }
 
@@ -214,64 +214,49 @@ impl ContentDirectory {
         let now: std::time::SystemTime = self.clock.now().into();
         now.duration_since(metadata.modified().ok()?).ok()
     }
-
-    fn is_garbage(&self, file: &fs::DirEntry, keep: &HashSet<Digest>) -> bool {
-        let is_unnamed = match self.named(file) {
-            Some(Named::Content(digest)) => !keep.contains(&digest),
-            Some(Named::Temporary) => true,
-            None => false,
-        };
-        is_unnamed
-            && file.metadata().is_ok_and(|found| self.age(&found).is_some_and(|age| age > UNNAMED_KEPT))
-    }
 }
 
-/// What a file's name says.
-enum Named {
+enum FileName {
     Content(Digest),
     Temporary,
 }
 
-/// A file as it is found.
-pub(crate) struct Found {
-    pub(crate) path: PathBuf,
-    /// `None` when it is a temporary one.
-    pub(crate) digest: Option<Digest>,
-    pub(crate) bytes: u64,
+/// A file of the directory.
+pub(super) struct LocalFile {
+    pub(super) path: PathBuf,
+    /// `None` for a temporary file.
+    pub(super) digest: Option<Digest>,
+    pub(super) bytes: u64,
     /// Time since it was written or used.
-    pub(crate) age: Duration,
+    pub(super) age: Duration,
 }
 
-/// A file under a temporary name; removed when dropped before it is kept.
-pub(crate) struct Draft {
+/// A file under a temporary name; deleted when dropped before it is persisted.
+pub(super) struct TemporaryFile {
     file: File,
     path: PathBuf,
-    kept: bool,
+    is_persisted: bool,
 }
 
-impl Draft {
-    pub(crate) fn write(&mut self, bytes: &[u8]) -> Result<(), Error> {
+impl TemporaryFile {
+    pub(super) fn write(&mut self, bytes: &[u8]) -> Result<(), Error> {
         self.file.write_all(bytes).map_err(|source| local("write", &self.path, source))
     }
 
-    pub(crate) fn keep(mut self, path: &Path) -> Result<(), Error> {
+    /// Renames the file to its final path.
+    pub(super) fn persist(mut self, path: &Path) -> Result<(), Error> {
         fs::rename(&self.path, path).map_err(|source| local("write", path, source))?;
-        self.kept = true;
+        self.is_persisted = true;
         Ok(())
     }
 }
 
-impl Drop for Draft {
+impl Drop for TemporaryFile {
     fn drop(&mut self) {
-        if !self.kept {
+        if !self.is_persisted {
             let _ = fs::remove_file(&self.path);
         }
     }
-}
-
-/// A failure of the local file system.
-pub(crate) fn local(action: &'static str, path: &Path, source: io::Error) -> Error {
-    Error::Local { action, path: path.to_owned(), source }
 }
 
 #[cfg(test)]
@@ -286,7 +271,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn content_comes_back_and_damage_is_found_and_removed() {
+    async fn damaged_content_is_reported_and_deleted() {
         let root = tempfile::tempdir().unwrap();
         let (directory, _) = directory(root.path());
         let content = Bytes::from(vec![7; PIECE_BYTES + 1]);
@@ -303,7 +288,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn only_old_files_that_nothing_names_are_collected() {
+    async fn only_old_unreferenced_files_are_deleted() {
         let root = tempfile::tempdir().unwrap();
         let (directory, clock) = directory(root.path());
         let digests = [&b"a"[..], b"b", b"c"].map(Digest::of);
@@ -315,11 +300,11 @@ mod tests {
         fs::write(&leftover, "half").unwrap();
         fs::write(&stranger, "mine").unwrap();
         let keep = HashSet::from([digests[0]]);
-        assert_eq!(directory.collect(keep.clone()).await.unwrap(), 0, "all are young");
+        assert_eq!(directory.delete_unreferenced(keep.clone()).await.unwrap(), 0, "all are young");
 
         clock.set(clock.now() + TimeDelta::hours(2));
         directory.touch(&digests[2]);
-        assert_eq!(directory.collect(keep).await.unwrap(), 2, "b and the leftover");
+        assert_eq!(directory.delete_unreferenced(keep).await.unwrap(), 2, "b and the leftover");
         assert!(directory.has(&digests[0], 1) && directory.has(&digests[2], 1));
         assert!(!directory.has(&digests[1], 1) && !leftover.exists() && stranger.exists());
     }

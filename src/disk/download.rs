@@ -1,151 +1,180 @@
-//! From the store to memory or a local file: one path for publishers and replicas, which checks
-//! length and SHA-256 of every byte that passes.
+//! Downloads a segment from the store to memory, a local file, or both. Publishers and replicas use the same
+//! code, which checks length and SHA-256 of every byte.
 
 use std::{
     fs::File,
     io::{self, Read},
+    path::PathBuf,
     pin::pin,
 };
 
 use bytes::Bytes;
 use futures::{Stream, StreamExt, stream};
-use object_store::path::Path;
 use tokio::sync::mpsc;
 
-use crate::disk::content::PIECE_BYTES;
-use crate::domain::{digest::Hasher, limits::SEGMENT_BYTES_MAX, manifest::SegmentReference};
-use crate::store::Store;
-use crate::store::error::corrupt;
-use crate::store::error::{Error, blocking};
-use crate::store::paths;
+use super::{
+    budget::Reservation,
+    content::{PIECE_BYTES, TemporaryFile},
+    error::{Error, local},
+};
+use crate::{
+    domain::{digest::Hasher, limits::SEGMENT_BYTES_MAX, manifest::SegmentReference, object::Object},
+    segment::SegmentBuffer,
+    store::{self, Path, Store, blocking, corrupt},
+};
 
-/// Bytes asked for in one request: large enough that a round trip to the store does not count, and
-/// small enough that a cut connection loses little.
+/// Bytes of one request: large enough that a round trip to the store does not count, and small enough that
+/// a cut connection loses little.
 const RANGE_BYTES: u64 = 4 * 1024 * 1024;
-/// Ranges of one object that are asked for at the same time: one connection rarely fills a link.
+/// Ranges of one object that are requested at the same time: one connection rarely fills a link.
 const RANGES_MAX: usize = 4;
 /// Ranges that wait between network and disk.
 const RANGES_WAITING_MAX: usize = 2;
 
-/// Where a store's objects are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Distance {
-    /// Files of this machine.
-    Near,
-    /// Behind a network.
-    Far,
+/// What a download writes to.
+pub(super) struct Destination {
+    pub(super) file: Option<ReservedFile>,
+    /// A buffer of the segment's length.
+    pub(super) buffer: Option<SegmentBuffer>,
 }
 
-/// Reads the object of `reference` and hands its bytes, piece by piece, to what `start` returns;
-/// `finish` gets it back when length and SHA-256 are as named. Both run where blocking is allowed.
-pub(crate) async fn download<S: Send + 'static, T: Send + 'static>(
+/// A file in the making, with its bytes of the disk budget.
+pub(super) struct ReservedFile {
+    pub(super) file: TemporaryFile,
+    pub(super) reservation: Reservation,
+    /// The final path.
+    pub(super) path: PathBuf,
+}
+
+impl Destination {
+    fn write(&mut self, offset: u64, piece: &[u8]) -> Result<(), Error> {
+        if let Some(buffer) = &mut self.buffer {
+            let offset = offset as usize;
+            buffer.as_mut_slice()[offset..offset + piece.len()].copy_from_slice(piece);
+        }
+        self.file.as_mut().map_or(Ok(()), |file| file.file.write(piece))
+    }
+
+    fn finish(self) -> Result<Option<SegmentBuffer>, Error> {
+        if let Some(ReservedFile { file, reservation, path }) = self.file {
+            file.persist(&path)?;
+            reservation.commit();
+        }
+        Ok(self.buffer)
+    }
+}
+
+/// Downloads the object of `reference` into the destination that `open` returns. `open` may block, and is not
+/// called before the store has answered. Returns the destination's buffer.
+pub(super) async fn download(
     store: &Store,
     reference: &SegmentReference,
-    start: impl FnOnce(Distance) -> Result<S, Error> + Send + 'static,
-    write: impl Fn(&mut S, u64, &[u8]) -> Result<(), Error> + Send + 'static,
-    finish: impl FnOnce(S) -> Result<T, Error> + Send + 'static,
-) -> Result<T, Error> {
-    let path = paths::any_segment(&reference.object)?;
+    open: impl FnOnce() -> Result<Destination, Error> + Send + 'static,
+) -> Result<Option<SegmentBuffer>, Error> {
+    let path = segment_path(reference)?;
     if reference.bytes > SEGMENT_BYTES_MAX {
         let (path, bytes) = (reference.object.clone(), reference.bytes);
-        return Err(Error::TooLarge { path, bytes, limit: SEGMENT_BYTES_MAX });
+        return Err(store::Error::TooLarge { path, bytes, limit: SEGMENT_BYTES_MAX }.into());
     }
-    let file = store.file(&path, reference.bytes).await?;
-    let named = reference.clone();
+    let file = store.open_file(&path, reference.bytes).await?;
+    let expected = reference.clone();
     if let Some(mut file) = file {
         let receive = move || {
-            let mut receiver = Receiver::new(named, start(Distance::Near)?, write);
-            receiver.take_all(&mut file)?;
-            finish(receiver.end()?)
+            let mut receiver = Receiver::new(expected, open()?);
+            receiver.receive_file(&mut file)?;
+            receiver.finish()
         };
         return blocking(receive).await;
     }
     let mut ranges = pin!(ranges(store, &path, reference.bytes));
-    // Nothing is opened for a store that does not answer.
     let mut next = ranges.next().await.transpose()?;
     let (sender, mut waiting) = mpsc::channel::<Bytes>(RANGES_WAITING_MAX);
     // No thread waits for the network: each range is one piece of work that blocks.
     let receive = async move {
-        let mut receiver = blocking(move || Ok(Receiver::new(named, start(Distance::Far)?, write))).await?;
+        let mut receiver = blocking(move || Ok::<_, Error>(Receiver::new(expected, open()?))).await?;
         while let Some(range) = waiting.recv().await {
-            receiver = blocking(move || receiver.take(&range).map(|()| receiver)).await?;
+            receiver = blocking(move || receiver.receive(&range).map(|()| receiver)).await?;
         }
-        blocking(move || finish(receiver.end()?)).await
+        blocking(move || receiver.finish()).await
     };
     let forward = async move {
         while let Some(range) = next {
             if sender.send(range).await.is_err() {
-                break; // The receiver ended and says why.
+                break; // The receiver ended; its error is returned.
             }
             next = ranges.next().await.transpose()?;
         }
         Ok(())
     };
-    let (sent, taken) = tokio::join!(forward, receive);
-    // A cut stream also looks cut short to the receiver; the cause is the better story.
-    sent.and(taken)
+    let (forwarded, received) = tokio::join!(forward, receive);
+    // The receiver takes a cut connection for a short object; the error of the connection is the cause.
+    forwarded.and(received)
 }
 
-/// The ranges of an object of `bytes` bytes, in their order.
+/// The object path of a segment; refused when it is none.
+fn segment_path(reference: &SegmentReference) -> Result<Path, Error> {
+    match Object::parse(&reference.object) {
+        Some(Object::Segment(_)) => Ok(Path::from(reference.object.as_str())),
+        _ => Err(store::Error::ForeignPath { document: "a manifest".to_owned() }.into()),
+    }
+}
+
+/// The ranges of an object of `bytes` bytes, in order.
 fn ranges<'a>(store: &'a Store, path: &'a Path, bytes: u64) -> impl Stream<Item = Result<Bytes, Error>> + 'a {
     let starts = (0..bytes).step_by(RANGE_BYTES as usize);
     let ranges = starts.map(move |start| start..bytes.min(start + RANGE_BYTES));
-    stream::iter(ranges).map(move |range| store.range(path, range, bytes)).buffered(RANGES_MAX)
+    let read = move |range| async move { Ok(store.read_range(path, range, bytes).await?) };
+    stream::iter(ranges).map(read).buffered(RANGES_MAX)
 }
 
-/// Passes every byte of an object on to its sink, and vouches for all of them in the end.
-struct Receiver<S, W> {
+/// Writes every byte of an object to the destination, and verifies length and SHA-256 at the end.
+struct Receiver {
     reference: SegmentReference,
-    sink: S,
-    write: W,
+    destination: Destination,
     hasher: Hasher,
     length: u64,
 }
 
-impl<S, W: Fn(&mut S, u64, &[u8]) -> Result<(), Error>> Receiver<S, W> {
-    fn new(reference: SegmentReference, sink: S, write: W) -> Self {
-        Self { reference, sink, write, hasher: Hasher::new(), length: 0 }
+impl Receiver {
+    fn new(reference: SegmentReference, destination: Destination) -> Self {
+        Self { reference, destination, hasher: Hasher::new(), length: 0 }
     }
 
-    fn take(&mut self, bytes: &[u8]) -> Result<(), Error> {
+    fn receive(&mut self, bytes: &[u8]) -> Result<(), Error> {
         if self.length + bytes.len() as u64 > self.reference.bytes {
             return Err(self.corrupt("it is too long"));
         }
         for piece in bytes.chunks(PIECE_BYTES) {
             self.hasher.update(piece);
-            (self.write)(&mut self.sink, self.length, piece)?;
+            self.destination.write(self.length, piece)?;
             self.length += piece.len() as u64;
         }
         Ok(())
     }
 
-    fn take_all(&mut self, file: &mut File) -> Result<(), Error> {
+    fn receive_file(&mut self, file: &mut File) -> Result<(), Error> {
         let mut piece = vec![0; PIECE_BYTES];
         loop {
             match file.read(&mut piece) {
                 Ok(0) => return Ok(()),
-                Ok(read) => self.take(&piece[..read])?,
+                Ok(read) => self.receive(&piece[..read])?,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(source) => {
-                    let path = self.reference.object.clone().into();
-                    return Err(Error::Local { action: "read", path, source });
-                }
+                Err(source) => return Err(local("read", self.reference.object.as_ref(), source)),
             }
         }
     }
 
-    /// The sink, when length and SHA-256 are as named.
-    fn end(self) -> Result<S, Error> {
+    fn finish(self) -> Result<Option<SegmentBuffer>, Error> {
         if self.length != self.reference.bytes {
             return Err(self.corrupt("it is cut short"));
         }
         if self.hasher.finish() != self.reference.sha256 {
-            return Err(corrupt(&self.reference.object, "its SHA-256 is another one"));
+            return Err(corrupt(&self.reference.object, "its SHA-256 is another one").into());
         }
-        Ok(self.sink)
+        self.destination.finish()
     }
 
     fn corrupt(&self, reason: &'static str) -> Error {
-        corrupt(&self.reference.object, reason)
+        corrupt(&self.reference.object, reason).into()
     }
 }

@@ -1,13 +1,13 @@
-//! Local files of a node: segments by content, and their budget in bytes.
+//! Segment files on the local disk, named by their content, and their budget in bytes.
 
 mod budget;
-mod buffer;
 mod content;
 mod download;
+mod error;
 mod segments;
 
-pub use budget::Need;
-pub use buffer::Buffer;
+pub use crate::segment::SegmentBuffer;
+pub use budget::SegmentUser;
 pub use content::ContentDirectory;
-pub(crate) use content::{PIECE_BYTES, local};
+pub use error::Error;
 pub use segments::SegmentDirectory;

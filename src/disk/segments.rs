@@ -1,4 +1,4 @@
-//! Segments on the local disk: fetched, verified, read, collected.
+//! The local directory of segments.
 
 use std::{
     collections::HashSet,
@@ -6,165 +6,128 @@ use std::{
     sync::Arc,
 };
 
-use crate::disk::budget::{Claim, Need, Room};
-use crate::disk::buffer::{Buffer, allocate};
-use crate::disk::content::{ContentDirectory, Draft};
-use crate::disk::download::{Distance, download};
-use crate::store::Store;
-use crate::store::error::{Error, blocking};
+use super::{
+    budget::{DiskBudget, SegmentUser},
+    content::ContentDirectory,
+    download::{Destination, ReservedFile, download},
+    error::Error,
+};
 use crate::{
     domain::{digest::Digest, limits::SEGMENT_BYTES_MAX, manifest::SegmentReference},
+    segment::SegmentBuffer,
+    store::{Store, blocking, corrupt},
     support::clock::Clock,
 };
 
-/// The directory `segments` of a node: `{sha256}.arrow` files. Cheap to clone.
+/// The directory `segments` of a node, with files `{sha256}.arrow`. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct SegmentDirectory {
     files: ContentDirectory,
-    room: Arc<Room>,
-}
-
-/// A segment on its way into the directory.
-struct Arriving {
-    draft: Draft,
-    claim: Claim,
-}
-
-impl Arriving {
-    fn keep(self, path: &Path) -> Result<(), Error> {
-        self.draft.keep(path)?;
-        self.claim.keep();
-        Ok(())
-    }
+    budget: Arc<DiskBudget>,
 }
 
 impl SegmentDirectory {
-    /// Opens, and where needed creates (0700), the directory at `path`. Blocks.
+    /// Opens the directory at `path`, created with mode 0700 if needed. Its budget is not limited. Blocks.
     pub fn open(path: &Path, clock: Clock) -> Result<Self, Error> {
         let files = ContentDirectory::open(path, "arrow", clock)?;
-        Ok(Self { files, room: Arc::new(Room::new(u64::MAX)) })
+        Ok(Self { files, budget: Arc::new(DiskBudget::new(u64::MAX)) })
     }
 
-    /// The same directory, with at most `bytes_max` bytes of segments. Handles cloned before keep their
-    /// own bound.
+    /// The same directory with a budget of `bytes_max` bytes. Handles cloned before keep their own budget.
     #[must_use]
-    pub fn bounded(self, bytes_max: u64) -> Self {
-        Self { room: Arc::new(Room::new(bytes_max)), ..self }
+    pub fn with_budget(self, bytes_max: u64) -> Self {
+        Self { budget: Arc::new(DiskBudget::new(bytes_max)), ..self }
     }
 
-    /// From now on this process may remove what [`SegmentDirectory::need`] does not name, when room is
-    /// wanted. Only the server of a node may call it.
-    pub fn own(&self) {
-        self.room.own();
+    /// Lets this process delete segments without a [`SegmentUser`] when the budget is exhausted. Only a
+    /// node's server may call it.
+    pub fn allow_eviction(&self) {
+        self.budget.allow_eviction();
     }
 
-    /// `digests` are what `need` needs from now on: they stay, however little room there is. Only the
-    /// server of a node may call it.
-    pub fn need(&self, need: Need, digests: impl IntoIterator<Item = Digest>) {
-        self.room.need(need, digests.into_iter().collect());
+    /// Replaces the segments that `user` needs: they are never evicted. Only a node's server may call it.
+    pub fn set_in_use(&self, user: SegmentUser, digests: impl IntoIterator<Item = Digest>) {
+        self.budget.set_in_use(user, digests.into_iter().collect());
     }
 
-    /// Makes room for those of `segments` that are not here, if that can be.
+    /// Ensures that the budget has space for those of `segments` that are not local, evicting others.
     ///
     /// # Errors
-    /// [`Error::NoRoom`] when what is needed, and they, are more than the bound, or than the disk has.
-    pub async fn make_room(&self, segments: &[SegmentReference]) -> Result<(), Error> {
-        let (files, room, segments) = (self.files.clone(), Arc::clone(&self.room), segments.to_vec());
+    /// [`Error::BudgetExceeded`].
+    pub async fn ensure_space_for(&self, segments: &[SegmentReference]) -> Result<(), Error> {
+        let (files, budget, segments) = (self.files.clone(), Arc::clone(&self.budget), segments.to_vec());
         blocking(move || {
-            let is_lacking = |segment: &&SegmentReference| !files.has(&segment.sha256, segment.bytes);
-            match segments.iter().filter(is_lacking).map(|segment| segment.bytes).sum() {
+            let is_missing = |segment: &&SegmentReference| !files.has(&segment.sha256, segment.bytes);
+            match segments.iter().filter(is_missing).map(|segment| segment.bytes).sum() {
                 0 => Ok(()),
-                bytes => room.check(&files, bytes),
+                bytes => budget.check(&files, bytes),
             }
         })
         .await
     }
 
-    /// Bytes of segments here, as far as they were counted, and the bound.
+    /// Bytes of local segments, as far as they were counted, and the budget.
     pub fn usage(&self) -> (u64, u64) {
-        self.room.usage()
+        self.budget.usage()
     }
 
-    /// Begins a file of `bytes` bytes. Blocks.
-    fn arrive(&self, bytes: u64) -> Result<Arriving, Error> {
-        let claim = self.room.claim(&self.files, bytes)?;
-        Ok(Arriving { draft: self.files.draft()?, claim })
-    }
-
-    /// As [`SegmentDirectory::arrive`] for what is worth keeping, but can be had again: `None` when there
-    /// is no room. Blocks.
-    fn arrive_if_room(&self, bytes: u64) -> Result<Option<Arriving>, Error> {
-        match self.arrive(bytes) {
-            Ok(arriving) => Ok(Some(arriving)),
-            Err(Error::NoRoom { .. }) => Ok(None),
-            Err(error) => Err(error),
-        }
-    }
-
-    /// Where a segment stands, whether or not it is there.
+    /// The path of a segment's file, whether or not it exists.
     pub fn path(&self, digest: &Digest) -> PathBuf {
         self.files.path(digest)
     }
 
-    /// Whether a file of the right name and length is there. Its content is not looked at.
+    /// Whether a file of the right name and length exists. Its content is not verified.
     pub fn has(&self, reference: &SegmentReference) -> bool {
         self.files.has(&reference.sha256, reference.bytes)
     }
 
-    /// The local file of a segment, fetched from the store when it is not there; memory stays small.
-    /// A file that is there is not read: [`SegmentDirectory::read`] verifies. The file stays for
-    /// at least an hour.
+    /// Returns the local file of a segment, which is downloaded if it does not exist. Memory stays small.
+    /// A file that exists is not verified: [`SegmentDirectory::read`] does it. The file is kept for at least
+    /// an hour.
     pub async fn fetch(&self, store: &Store, reference: &SegmentReference) -> Result<PathBuf, Error> {
         if self.has(reference) {
             self.files.touch(&reference.sha256);
-            return Ok(self.path(&reference.sha256));
+        } else {
+            let (directory, expected) = (self.clone(), reference.clone());
+            let open = move || Ok(Destination { file: Some(directory.create(&expected)?), buffer: None });
+            download(store, reference, open).await?;
         }
-        let (directory, bytes) = (self.clone(), reference.bytes);
-        let path = self.path(&reference.sha256);
-        let start = move |_| directory.arrive(bytes);
-        let write = |arriving: &mut Arriving, _, bytes: &[u8]| arriving.draft.write(bytes);
-        let finish = move |arriving: Arriving| arriving.keep(&path).map(|()| path);
-        download(store, reference, start, write, finish).await
+        Ok(self.path(&reference.sha256))
     }
 
-    /// Reads the store's object, whatever is here, and verifies it. It is kept unless the store is
-    /// near: see [`SegmentDirectory::load`].
+    /// Reads and verifies the store's object, even if there is a local file. A local copy is kept as
+    /// [`SegmentDirectory::load`] does.
     pub(crate) async fn read_back(&self, store: &Store, reference: &SegmentReference) -> Result<(), Error> {
-        let (directory, bytes) = (self.clone(), reference.bytes);
-        let path = self.path(&reference.sha256);
-        let start = move |distance| match distance {
-            Distance::Near => Ok(None),
-            Distance::Far => directory.arrive_if_room(bytes),
-        };
-        let write = |arriving: &mut Option<Arriving>, _, bytes: &[u8]| {
-            arriving.as_mut().map_or(Ok(()), |arriving| arriving.draft.write(bytes))
-        };
-        let finish =
-            move |arriving: Option<Arriving>| arriving.map_or(Ok(()), |arriving| arriving.keep(&path));
-        download(store, reference, start, write, finish).await
+        let (directory, expected, is_local) = (self.clone(), reference.clone(), store.is_local());
+        let open =
+            move || Ok(Destination { file: directory.create_copy(&expected, is_local)?, buffer: None });
+        download(store, reference, open).await.map(drop)
     }
 
-    /// The bytes of a segment that is here, verified again. A damaged file is removed and reported
-    /// as [`Error::Corrupt`], an absent one as [`Error::Missing`].
-    pub async fn read(&self, reference: &SegmentReference) -> Result<Buffer, Error> {
-        let directory = self.files.clone();
+    /// Reads and verifies a local segment.
+    ///
+    /// # Errors
+    /// [`Error::Missing`], or [`Error::Corrupt`] for a damaged file, which is deleted.
+    pub async fn read(&self, reference: &SegmentReference) -> Result<SegmentBuffer, Error> {
+        let files = self.files.clone();
         let (digest, bytes) = (reference.sha256, reference.bytes);
         blocking(move || {
-            let buffer = directory.read_verified(&digest, SEGMENT_BYTES_MAX)?;
+            let buffer = files.read_verified(&digest, SEGMENT_BYTES_MAX)?;
             if buffer.as_slice().len() as u64 == bytes {
                 Ok(buffer)
             } else {
-                Err(directory.damaged(&digest, "its length is another one"))
+                Err(files.delete_damaged(&digest, "its length is another one"))
             }
         })
         .await
     }
 
-    /// The bytes of a segment, verified: from the local file, else from the store. What came over a
-    /// network is kept here too, when there is room. What is in a directory of this machine is not: writing a second
-    /// copy would cost more than all the rest, and [`SegmentDirectory::fetch`] can do it once the
+    /// Reads and verifies a segment: from the local file, otherwise from the store.
+    ///
+    /// A segment from a remote store is kept here if the budget has space. A segment of a local store is not: a
+    /// second copy would cost more than the rest of the work. [`SegmentDirectory::fetch`] makes it once the
     /// content is served.
-    pub async fn load(&self, store: &Store, reference: &SegmentReference) -> Result<Buffer, Error> {
+    pub async fn load(&self, store: &Store, reference: &SegmentReference) -> Result<SegmentBuffer, Error> {
         match self.read(reference).await {
             Ok(buffer) => {
                 self.files.touch(&reference.sha256);
@@ -177,36 +140,51 @@ impl SegmentDirectory {
                 "a local segment cannot be read; it is fetched again"
             ),
         }
-        let directory = self.clone();
-        let path = self.path(&reference.sha256);
-        let (object, bytes) = (reference.object.clone(), reference.bytes);
-        let start = move |distance| {
-            let is_far = distance == Distance::Far;
-            let arriving = if is_far { directory.arrive_if_room(bytes)? } else { None };
-            Ok((arriving, allocate(&object, bytes)?))
+        let (directory, expected, is_local) = (self.clone(), reference.clone(), store.is_local());
+        let too_long = |object: &str| corrupt(object, "it is too long");
+        let open = move || {
+            let file = directory.create_copy(&expected, is_local)?;
+            let buffer = SegmentBuffer::with_len(expected.bytes).map_err(|_| too_long(&expected.object))?;
+            Ok(Destination { file, buffer: Some(buffer) })
         };
-        let write = |(arriving, buffer): &mut (Option<Arriving>, Buffer), offset: u64, bytes: &[u8]| {
-            let from = offset as usize;
-            buffer.as_mut_slice()[from..from + bytes.len()].copy_from_slice(bytes);
-            arriving.as_mut().map_or(Ok(()), |arriving| arriving.draft.write(bytes))
-        };
-        let finish = move |(arriving, buffer): (Option<Arriving>, Buffer)| {
-            arriving.map_or(Ok(()), |arriving| arriving.keep(&path)).map(|()| buffer)
-        };
-        download(store, reference, start, write, finish).await
+        let buffer = download(store, reference, open).await?;
+        buffer.ok_or_else(|| too_long(&reference.object).into())
     }
 
-    /// Makes segments and their names durable; those that are gone are passed over.
+    /// Begins the file of a segment. Blocks.
+    fn create(&self, reference: &SegmentReference) -> Result<ReservedFile, Error> {
+        let reservation = self.budget.reserve(&self.files, reference.bytes)?;
+        let file = self.files.create_temporary()?;
+        Ok(ReservedFile { file, reservation, path: self.path(&reference.sha256) })
+    }
+
+    /// Begins the file of a segment that can be downloaded again: `None` if the store is local or the budget
+    /// has no space. Blocks.
+    fn create_copy(
+        &self,
+        reference: &SegmentReference,
+        is_local: bool,
+    ) -> Result<Option<ReservedFile>, Error> {
+        if is_local {
+            return Ok(None);
+        }
+        match self.create(reference) {
+            Ok(file) => Ok(Some(file)),
+            Err(Error::BudgetExceeded { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Makes segments and their names durable; those that do not exist are skipped.
     pub async fn sync(&self, digests: Vec<Digest>) -> Result<(), Error> {
         self.files.sync(digests).await
     }
 
-    /// Removes segments that `keep` does not name, and files left by a killed process; nothing that
-    /// was written or used within the last hour. Only the server of a node may call it. Returns the
-    /// number of files removed.
-    pub async fn collect(&self, keep: HashSet<Digest>) -> Result<usize, Error> {
-        let collected = self.files.collect(keep).await;
-        self.room.count_again();
-        collected
+    /// Deletes segments that are not in `referenced`, and files of killed processes. Files written or used
+    /// within the last hour stay. Only a node's server may call it. Returns the number of deleted files.
+    pub async fn delete_unreferenced(&self, referenced: HashSet<Digest>) -> Result<usize, Error> {
+        let deleted = self.files.delete_unreferenced(referenced).await;
+        self.budget.count_again();
+        deleted
     }
 }

@@ -12,6 +12,7 @@ pub mod label;
 pub mod limits;
 pub mod manifest;
 pub mod name;
+pub(crate) mod object;
 pub mod record;
 pub mod reject;
 pub mod row;

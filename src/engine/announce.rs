@@ -4,7 +4,7 @@ use tracing::info;
 
 use super::{Engine, base::Base, error::Error, lease::SyncLease, spec::SyncSpec};
 use crate::{
-    catalog::{self, Change},
+    catalog::Change,
     domain::{catalog::CollectionEntry, digest::Digest, manifest::Manifest},
 };
 
@@ -18,7 +18,7 @@ pub(super) struct PublishedManifest {
 impl Engine {
     /// Writes `manifest` to the store. No reader sees it before it is announced.
     pub(super) async fn publish(&self, manifest: Manifest) -> Result<PublishedManifest, Error> {
-        let (object, sha256) = catalog::publish_manifest(&self.store, &manifest).await?;
+        let (object, sha256) = self.catalog.publish_manifest(&manifest).await?;
         Ok(PublishedManifest { manifest, object, sha256 })
     }
 

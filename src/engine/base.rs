@@ -34,13 +34,13 @@ pub(super) struct Announced {
 impl Engine {
     /// Reads what is announced of a collection.
     pub(super) async fn announced(&self, name: &CollectionName) -> Result<Announced, Error> {
-        let newest = self.store.newest(Some(self.deployment)).await?;
+        let newest = self.catalog.newest(Some(self.deployment)).await?;
         let Some(mut document) = newest else { return Ok(Announced { base: None, last: Version(0) }) };
         let Some(entry) = document.collections.remove(name) else {
             let last = document.dropped.remove(name).unwrap_or(Version(0));
             return Ok(Announced { base: None, last });
         };
-        let manifest = self.store.manifest(name, &entry).await?;
+        let manifest = self.catalog.manifest(name, &entry).await?;
         let base = Base { sha256: entry.sha256, manifest };
         Ok(Announced { base: Some(Arc::new(base)), last: entry.version })
     }
@@ -61,7 +61,7 @@ impl SegmentReader {
     /// A reader that does its I/O in the current runtime.
     pub(super) fn new(engine: &Engine) -> Self {
         Self {
-            store: engine.store.clone(),
+            store: engine.catalog.store().clone(),
             directory: engine.directory.clone(),
             runtime: Handle::current(),
             dictionaries: Dictionaries::new(),

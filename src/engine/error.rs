@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use crate::{
     catalog::{self, AnnounceError},
+    disk,
     domain::{error::codes, name::CollectionName, run::RunError},
-    mapping, metadata, segment, source, store,
+    mapping, metadata, segment, source,
 };
 
 /// An error of a run or of another operation of the engine. Metadata stores code and message of a run's error.
@@ -82,7 +83,10 @@ pub enum Error {
     Segment(#[from] segment::Error),
     /// The object store failed.
     #[error(transparent)]
-    Publication(#[from] store::Error),
+    Catalog(#[from] catalog::Error),
+    /// A segment could not be fetched or read.
+    #[error(transparent)]
+    Disk(#[from] disk::Error),
     /// The announcement was refused or its outcome is not known.
     #[error(transparent)]
     Announce(#[from] catalog::AnnounceError),
@@ -107,7 +111,7 @@ codes! {
         "cancelled" Conflict: Cancelled,
         "thread_refused" Unavailable: ThreadRefused,
         "internal" Internal: UploadStopped | WorkerDied,
-        from: Source | Segment | Publication | Announce | Metadata,
+        from: Source | Segment | Catalog | Disk | Announce | Metadata,
     }
 }
 
@@ -119,10 +123,11 @@ impl Error {
 
     /// The code, when the object store or the catalog failed: then no sync of this publisher can announce.
     pub fn store_failure(&self) -> Option<&'static str> {
-        use store::Error::{Ending, Local, NoRoom};
         match self {
-            Self::Publication(Ending | Local { .. } | NoRoom { .. }) => None,
-            Self::Publication(_)
+            Self::Catalog(error) if error.is_local() => None,
+            Self::Disk(error) if error.is_local() => None,
+            Self::Catalog(_)
+            | Self::Disk(_)
             | Self::Announce(
                 AnnounceError::Refused(_)
                 | AnnounceError::Unreachable(_)

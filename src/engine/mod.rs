@@ -33,18 +33,17 @@ pub use settings::Settings;
 pub use spec::{Compression, GuardSettings, OnDelete, SyncSpec};
 
 use crate::{
-    catalog::AnnouncerHandle,
+    catalog::{AnnouncerHandle, Catalog},
     disk::SegmentDirectory,
     domain::id::{DeploymentId, RunId},
     metadata::Metadata,
-    store::Store,
     support::{clock::Clock, random},
 };
 
 /// Runs syncs. Cheap to clone.
 #[derive(Clone)]
 pub struct Engine {
-    store: Store,
+    catalog: Catalog,
     directory: SegmentDirectory,
     metadata: Metadata,
     announcer: AnnouncerHandle,
@@ -56,7 +55,7 @@ pub struct Engine {
 impl Engine {
     /// An engine on these parts. `deployment` is that of `metadata`; a store of another one is refused.
     pub fn new(
-        store: Store,
+        catalog: Catalog,
         directory: SegmentDirectory,
         metadata: Metadata,
         announcer: AnnouncerHandle,
@@ -64,7 +63,7 @@ impl Engine {
         clock: Clock,
         settings: Settings,
     ) -> Self {
-        Self { store, directory, metadata, announcer, deployment, clock, settings }
+        Self { catalog, directory, metadata, announcer, deployment, clock, settings }
     }
 
     fn new_run_id(&self) -> RunId {

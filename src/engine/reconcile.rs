@@ -5,7 +5,7 @@ use tracing::{info, warn};
 
 use super::{Engine, error::Error, lease::SyncLease};
 use crate::{
-    catalog::Settled,
+    catalog::RunAnnouncement,
     domain::{name::CollectionName, run::RunStatus},
 };
 
@@ -57,14 +57,14 @@ impl Engine {
     /// them, `interrupted` otherwise.
     pub(super) async fn reconcile_open_runs(&self, sync: &CollectionName) -> Result<(), Error> {
         for mut run in self.metadata.open_runs(sync).await? {
-            match self.store.find_announced(sync, run.id, Some(self.deployment)).await? {
-                Settled::Announced { entry, .. } => {
+            match self.catalog.find_announced(sync, run.id, Some(self.deployment)).await? {
+                RunAnnouncement::Found { entry, .. } => {
                     run.version = Some(entry.version);
                     run.status = RunStatus::Announced;
                     // A held run has an error until it is approved.
                     run.error = None;
                 }
-                Settled::NotFound { .. } => run.status = RunStatus::Interrupted,
+                RunAnnouncement::NotFound { .. } => run.status = RunStatus::Interrupted,
             }
             run.finished_at = Some(self.clock.now());
             info!(run = %run.id, status = %run.status, "reconciled a run that its process left open");

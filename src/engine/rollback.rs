@@ -7,7 +7,7 @@ use tracing::info;
 
 use super::{Engine, error::Error, lease::RenewedLease};
 use crate::{
-    catalog::Settled,
+    catalog::RunAnnouncement,
     domain::{id::RunId, manifest::Version, name::CollectionName},
     metadata::AuditEntry,
 };
@@ -71,11 +71,13 @@ impl Engine {
     async fn reconcile_pause(&self, name: &CollectionName) -> Result<(), Error> {
         let Some(pause) = self.metadata.pause(name).await? else { return Ok(()) };
         let Some(run) = pause.pending else { return Ok(()) };
-        match self.store.find_announced(name, run, Some(self.deployment)).await? {
-            Settled::Announced { entry, .. } => self.confirm_pause_of(name, run, Some(entry.version)).await,
+        match self.catalog.find_announced(name, run, Some(self.deployment)).await? {
+            RunAnnouncement::Found { entry, .. } => {
+                self.confirm_pause_of(name, run, Some(entry.version)).await
+            }
             // Its document may be deleted, or too far back to be searched: keeping the pause is safe.
-            Settled::NotFound { complete: false } => self.confirm_pause_of(name, run, None).await,
-            Settled::NotFound { complete: true } => {
+            RunAnnouncement::NotFound { complete: false } => self.confirm_pause_of(name, run, None).await,
+            RunAnnouncement::NotFound { complete: true } => {
                 info!(collection = %name, "a rollback whose process ended was never announced; its pause ends");
                 let detail = format!("{}: it was never announced", pause.why);
                 self.metadata.resume_sync(name, ACTOR, Some(&detail)).await?;

@@ -11,7 +11,7 @@ use super::target::{Refusal, Target};
 use crate::{
     auth::KeyRing,
     cache::{self, Cache, Collection, Slot},
-    disk::Buffer,
+    disk::SegmentBuffer,
     domain::{
         error::ErrorKind,
         keyset::KeySet,
@@ -72,7 +72,10 @@ fn outlive_readers(collection: Arc<Collection>) {
     drop(collection);
 }
 
-fn parse(buffers: Vec<Buffer>, dictionaries: &mut Dictionaries) -> Result<Vec<Arc<Segment>>, segment::Error> {
+fn parse(
+    buffers: Vec<SegmentBuffer>,
+    dictionaries: &mut Dictionaries,
+) -> Result<Vec<Arc<Segment>>, segment::Error> {
     buffers.into_iter().map(|buffer| Segment::parse(buffer, dictionaries).map(Arc::new)).collect()
 }
 
@@ -93,7 +96,7 @@ impl Target for CacheTarget {
         self.collection(name).map(|collection| collection.state().manifest.clone())
     }
 
-    fn build(&self, manifest: Arc<Manifest>, segments: Vec<Buffer>) -> Result<(), Refusal> {
+    fn build(&self, manifest: Arc<Manifest>, segments: Vec<SegmentBuffer>) -> Result<(), Refusal> {
         let segments = parse(segments, &mut Dictionaries::new())?;
         let name = manifest.collection.clone();
         let version = manifest.version;
@@ -111,7 +114,7 @@ impl Target for CacheTarget {
         Ok(())
     }
 
-    fn apply(&self, manifest: Arc<Manifest>, segments: Vec<Buffer>) -> Result<(), Refusal> {
+    fn apply(&self, manifest: Arc<Manifest>, segments: Vec<SegmentBuffer>) -> Result<(), Refusal> {
         let collection = self.loaded(&manifest.collection)?;
         let mut dictionaries = Dictionaries::new();
         let served = collection.segments();
@@ -212,7 +215,7 @@ mod tests {
         };
         SegmentBuilder::new(header).finish(&mut file).unwrap();
         let buffer = || {
-            let mut buffer = Buffer::with_len(file.len() as u64).unwrap();
+            let mut buffer = SegmentBuffer::with_len(file.len() as u64).unwrap();
             buffer.as_mut_slice().copy_from_slice(&file);
             buffer
         };

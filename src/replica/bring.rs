@@ -12,14 +12,15 @@ use super::{
     target::{Refusal, Target},
 };
 use crate::{
-    disk::{Buffer, Need, SegmentDirectory},
+    catalog::Catalog,
+    disk::{SegmentBuffer, SegmentDirectory, SegmentUser},
     domain::{
         catalog::CollectionEntry,
         digest::Digest,
         manifest::{Manifest, SegmentReference},
         name::CollectionName,
     },
-    store::{self, Store},
+    store,
     support::{background, blocking},
 };
 
@@ -30,12 +31,12 @@ const FETCHES_MAX: usize = 4;
 const BUILDS_MAX: usize = 1;
 
 /// The target's part of the work.
-type Work<T> = fn(&T, Arc<Manifest>, Vec<Buffer>) -> Result<(), Refusal>;
+type Work<T> = fn(&T, Arc<Manifest>, Vec<SegmentBuffer>) -> Result<(), Refusal>;
 
 /// What all collections share.
 #[derive(Debug)]
 pub(super) struct Tools<T> {
-    pub(super) store: Store,
+    pub(super) catalog: Catalog,
     pub(super) segments: SegmentDirectory,
     pub(super) local: Local,
     pub(super) target: Arc<T>,
@@ -47,14 +48,14 @@ pub(super) struct Tools<T> {
 
 impl<T: Target> Tools<T> {
     pub(super) fn new(
-        store: Store,
+        catalog: Catalog,
         segments: SegmentDirectory,
         local: Local,
         target: Arc<T>,
         background: Handle,
     ) -> Self {
         let (fetches, builds) = (Semaphore::new(FETCHES_MAX), Semaphore::new(BUILDS_MAX));
-        Self { store, segments, local, target, background, fetches, builds }
+        Self { catalog, segments, local, target, background, fetches, builds }
     }
 
     /// Serves what `entry` names. What was served before goes on until then, and on failure. Changes are
@@ -65,11 +66,11 @@ impl<T: Target> Tools<T> {
         entry: &CollectionEntry,
         beside_readers: bool,
     ) -> Result<Arc<Manifest>, Error> {
-        let manifest = Arc::new(self.local.manifest(&self.store, name, entry).await?);
+        let manifest = Arc::new(self.local.manifest(&self.catalog, name, entry).await?);
         let _coming = Coming::new(&self.segments, name, &manifest);
         // Before anything is fetched, and also when nothing is to be: what is served must be here at the
         // next start.
-        self.segments.make_room(&manifest.segments).await?;
+        self.segments.ensure_space_for(&manifest.segments).await?;
         let served = self.target.served(name);
         match plan(served.as_deref(), &manifest) {
             Plan::Nothing => {}
@@ -89,13 +90,13 @@ impl<T: Target> Tools<T> {
             }
             Plan::Base => self.build(name, &manifest, beside_readers).await?,
         }
-        self.segments.need(Need::Served(name.clone()), digests(&manifest));
+        self.segments.set_in_use(SegmentUser::Served(name.clone()), digests(&manifest));
         Ok(manifest)
     }
 
     /// The collection is not served here any more.
     pub(super) fn forget(&self, name: &CollectionName) {
-        self.segments.need(Need::Served(name.clone()), []);
+        self.segments.set_in_use(SegmentUser::Served(name.clone()), []);
     }
 
     async fn build(
@@ -116,7 +117,7 @@ impl<T: Target> Tools<T> {
     async fn build_here(&self, name: &CollectionName, manifest: &Arc<Manifest>) -> Result<(), Error> {
         // Downloaded before the turn comes: a slow link keeps no other collection waiting, and what
         // is on the disk takes no memory yet.
-        let is_far = !self.store.is_near();
+        let is_far = !self.catalog.store().is_local();
         let lacking = manifest.segments.iter().filter(|segment| is_far && !self.segments.has(segment));
         let fetches: Vec<_> = lacking.map(|segment| self.fetch(segment)).collect();
         stream::iter(fetches).buffer_unordered(FETCHES_MAX).try_collect::<()>().await?;
@@ -127,19 +128,19 @@ impl<T: Target> Tools<T> {
 
     async fn fetch(&self, segment: &SegmentReference) -> Result<(), Error> {
         let _turn = self.fetches.acquire().await;
-        self.segments.fetch(&self.store, segment).await?;
+        self.segments.fetch(self.catalog.store(), segment).await?;
         Ok(())
     }
 
     /// The verified bytes of segments, in order.
-    async fn load(&self, segments: &[SegmentReference]) -> Result<Vec<Buffer>, Error> {
+    async fn load(&self, segments: &[SegmentReference]) -> Result<Vec<SegmentBuffer>, Error> {
         let loads: Vec<_> = segments.iter().map(|segment| self.load_one(segment)).collect();
         stream::iter(loads).buffered(FETCHES_MAX).try_collect().await
     }
 
-    async fn load_one(&self, segment: &SegmentReference) -> Result<Buffer, Error> {
+    async fn load_one(&self, segment: &SegmentReference) -> Result<SegmentBuffer, Error> {
         let _turn = self.fetches.acquire().await;
-        Ok(self.segments.load(&self.store, segment).await?)
+        Ok(self.segments.load(self.catalog.store(), segment).await?)
     }
 
     /// Runs the target's part where it may block.
@@ -147,14 +148,14 @@ impl<T: Target> Tools<T> {
         &self,
         name: &CollectionName,
         manifest: &Arc<Manifest>,
-        buffers: Vec<Buffer>,
+        buffers: Vec<SegmentBuffer>,
         work: Work<T>,
     ) -> Result<(), Error> {
         let (target, manifest) = (Arc::clone(&self.target), Arc::clone(manifest));
         match blocking::run(move || work(&target, manifest, buffers)).await {
             Some(Ok(())) => Ok(()),
             Some(Err(refusal)) => Err(Error::Refused { collection: name.clone(), refusal }),
-            None => Err(store::Error::Ending.into()),
+            None => Err(Error::Disk(store::Error::Ending.into())),
         }
     }
 }
@@ -171,13 +172,13 @@ struct Coming {
 
 impl Coming {
     fn new(segments: &SegmentDirectory, name: &CollectionName, manifest: &Manifest) -> Self {
-        segments.need(Need::Coming(name.clone()), digests(manifest));
+        segments.set_in_use(SegmentUser::Coming(name.clone()), digests(manifest));
         Self { segments: segments.clone(), name: name.clone() }
     }
 }
 
 impl Drop for Coming {
     fn drop(&mut self) {
-        self.segments.need(Need::Coming(self.name.clone()), []);
+        self.segments.set_in_use(SegmentUser::Coming(self.name.clone()), []);
     }
 }

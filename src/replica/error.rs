@@ -2,16 +2,19 @@
 
 use super::target::Refusal;
 use crate::{
+    catalog, disk,
     domain::{error::ErrorKind, name::CollectionName},
-    store,
 };
 
 /// A failure to follow.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The store, an object in it or a local copy.
+    /// The catalog, or the store that holds it.
     #[error(transparent)]
-    Publication(#[from] store::Error),
+    Catalog(#[from] catalog::Error),
+    /// A local segment, or the object that it is a copy of.
+    #[error(transparent)]
+    Disk(#[from] disk::Error),
     /// Segments that are what they should be as files, and cannot be served.
     #[error("collection `{collection}` cannot be served as announced: {refusal}")]
     Refused {
@@ -42,7 +45,8 @@ impl Error {
     /// What a caller may do about it.
     pub fn kind(&self) -> ErrorKind {
         match self {
-            Self::Publication(error) => error.kind(),
+            Self::Catalog(error) => error.kind(),
+            Self::Disk(error) => error.kind(),
             Self::Refused { refusal, .. } => refusal.kind,
             Self::Broken { .. } | Self::State { .. } => ErrorKind::Internal,
         }
@@ -51,7 +55,8 @@ impl Error {
     /// The stable code.
     pub fn code(&self) -> &'static str {
         match self {
-            Self::Publication(error) => error.code(),
+            Self::Catalog(error) => error.code(),
+            Self::Disk(error) => error.code(),
             Self::Refused { refusal, .. } => refusal.code,
             Self::Broken { .. } => "apply_broken",
             Self::State { .. } => "state_unwritable",

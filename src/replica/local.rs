@@ -16,7 +16,7 @@ use serde_json::value::RawValue;
 
 use super::error::Error;
 use crate::{
-    catalog::{self, Fresh},
+    catalog::{self, Catalog, FreshnessByCollection},
     disk::ContentDirectory,
     domain::{
         catalog::{CatalogDocument, CollectionEntry, KeySetReference},
@@ -26,7 +26,6 @@ use crate::{
         manifest::Manifest,
         name::CollectionName,
     },
-    store::Store,
     support::clock::Clock,
 };
 
@@ -40,7 +39,7 @@ pub(super) struct State {
     /// What was served, collection by collection: it may lag behind the document.
     pub(super) served: BTreeMap<CollectionName, CollectionEntry>,
     /// How fresh the document's versions were.
-    pub(super) data_as_of: Fresh,
+    pub(super) data_as_of: FreshnessByCollection,
     /// The key set in force.
     pub(super) keys: Option<KeySetReference>,
     /// When the store last said so.
@@ -143,14 +142,14 @@ impl Local {
     /// The manifest that `entry` names: from the local file, else from the store and kept.
     pub(super) async fn manifest(
         &self,
-        store: &Store,
+        catalog: &Catalog,
         name: &CollectionName,
         entry: &CollectionEntry,
     ) -> Result<Manifest, Error> {
         if let Some(manifest) = self.kept_manifest(name, entry).await {
             return Ok(manifest);
         }
-        let (manifest, bytes) = store.manifest_object(name, entry).await?;
+        let (manifest, bytes) = catalog.manifest_object(name, entry).await?;
         self.manifests.put(entry.sha256, bytes).await?;
         Ok(manifest)
     }
@@ -174,10 +173,10 @@ impl Local {
     /// Removes manifests and key sets that the state no longer needs.
     pub(super) async fn collect(&self, state: &State) -> Result<(), Error> {
         let named = state.served.values().chain(state.document.collections.values());
-        self.manifests.collect(named.map(|entry| entry.sha256).collect()).await?;
+        self.manifests.delete_unreferenced(named.map(|entry| entry.sha256).collect()).await?;
         let keys: HashSet<_> =
             state.keys.iter().chain(&state.document.keys).map(|reference| reference.sha256).collect();
-        self.keys.collect(keys).await?;
+        self.keys.delete_unreferenced(keys).await?;
         Ok(())
     }
 }
@@ -207,7 +206,7 @@ mod tests {
                 dropped: BTreeMap::new(),
             },
             served: BTreeMap::new(),
-            data_as_of: Fresh::new(),
+            data_as_of: FreshnessByCollection::new(),
             keys: None,
             keys_at: None,
         };

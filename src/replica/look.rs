@@ -3,13 +3,12 @@
 use bytes::Bytes;
 
 use crate::{
-    catalog::HeadAnswer,
+    catalog::{Catalog, Error, HeadAnswer},
     domain::{
         catalog::{CatalogDocument, Head, KeySetReference},
         id::{AnnouncementId, DeploymentId},
         keyset::KeySet,
     },
-    store::{Error, Store},
 };
 
 /// What the follower knows before it looks.
@@ -46,11 +45,11 @@ pub(super) struct Seen {
 }
 
 /// Looks once.
-pub(super) async fn look(store: &Store, known: &Known) -> Result<Seen, Error> {
+pub(super) async fn look(catalog: &Catalog, known: &Known) -> Result<Seen, Error> {
     let mut seen = Seen::default();
     let mut named = 0;
     let mut is_missing = false;
-    match store.head_if_changed(known.etag.as_deref()).await {
+    match catalog.head_if_changed(known.etag.as_deref()).await {
         Ok(HeadAnswer::Unchanged) => {}
         Ok(HeadAnswer::Missing) => is_missing = true,
         Ok(HeadAnswer::Found { head, etag }) => {
@@ -62,40 +61,38 @@ pub(super) async fn look(store: &Store, known: &Known) -> Result<Seen, Error> {
             seen.head = Some((head, etag));
         }
         // A hint that cannot be read is no hint; documents are found without it.
-        Err(error) if known.probe && error.is_no_hint() => is_missing = true,
+        Err(error) if known.probe && error.is_unusable_head() => is_missing = true,
         Err(error) => return Err(error),
     }
     if known.n == 0 && (is_missing || named > 0) {
         // Without head the store must be listed; an empty one is not listed at every look.
         if named > 0 || known.probe {
-            seen.document = store.newest(known.deployment).await?;
+            seen.document = catalog.newest(known.deployment).await?;
         }
     } else {
-        seen.document = newer(store, known, named).await?;
+        seen.document = newer(catalog, known, named).await?;
     }
     // Nodes that start and publishers need the newest document; whoever has it can tell that it has gone.
     if let Some(announced_by) = known.announced_by.filter(|_| known.probe && seen.document.is_none()) {
         let etag = known.document_etag.clone();
-        seen.document_etag = store.document_stands(known.n, announced_by, etag).await?;
+        seen.document_etag = catalog.check_document(known.n, announced_by, etag).await?;
     }
     // The highest revision ever named, even when it cannot be read: an older set might revive a key.
     let named = seen.document.as_ref().and_then(|document| document.keys.as_ref());
     let wanted = named.into_iter().chain(&known.keys_wanted).max_by_key(|reference| reference.revision);
     let wanted = wanted.filter(|reference| reference.revision > known.revision);
     if let Some(reference) = wanted {
-        let keys = store.key_set_object(reference).await;
+        let keys = catalog.key_set_object(reference).await;
         seen.keys = Some(keys.map(|(keys, bytes)| (reference.clone(), keys, bytes)));
     }
     Ok(seen)
 }
 
 /// The newest document above the known one: head's, and when probing what comes after it.
-async fn newer(store: &Store, known: &Known, named: u64) -> Result<Option<CatalogDocument>, Error> {
+async fn newer(catalog: &Catalog, known: &Known, named: u64) -> Result<Option<CatalogDocument>, Error> {
     let mut newer = None;
     if named > known.n {
-        let document = store.document(named).await?;
-        let document =
-            document.ok_or_else(|| Error::Missing { path: format!("catalog document {named}") })?;
+        let document = catalog.referenced_document(named).await?;
         if let Some(expected) = known.deployment.filter(|expected| *expected != document.deployment) {
             let path = format!("catalog document {named}");
             return Err(Error::ForeignCatalog { path, expected, found: document.deployment });
@@ -104,7 +101,7 @@ async fn newer(store: &Store, known: &Known, named: u64) -> Result<Option<Catalo
     }
     if known.probe {
         let from = newer.as_ref().map_or(known.n, |document| document.n);
-        if let Some(document) = store.newest_after(from, known.deployment).await? {
+        if let Some(document) = catalog.newest_after(from, known.deployment).await? {
             newer = Some(document);
         }
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 
 use crate::{
-    disk::Buffer,
+    disk::SegmentBuffer,
     domain::{
         error::ErrorKind,
         keyset::KeySet,
@@ -37,11 +37,11 @@ pub trait Target: Send + Sync + 'static {
 
     /// Builds the whole of `manifest` beside what is served, then swaps. Within one version the time of
     /// the data stays, as in [`Target::adopt`].
-    fn build(&self, manifest: Arc<Manifest>, segments: Vec<Buffer>) -> Result<(), Refusal>;
+    fn build(&self, manifest: Arc<Manifest>, segments: Vec<SegmentBuffer>) -> Result<(), Refusal>;
 
     /// Applies change segments to what is served, which then is `manifest`. After a refusal the
     /// replica builds the collection anew.
-    fn apply(&self, manifest: Arc<Manifest>, segments: Vec<Buffer>) -> Result<(), Refusal>;
+    fn apply(&self, manifest: Arc<Manifest>, segments: Vec<SegmentBuffer>) -> Result<(), Refusal>;
 
     /// Serves `manifest`, whose content is what is served already: other settings, other segments
     /// with the same content, a higher version. Within one version the time of the data stays.

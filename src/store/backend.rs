@@ -1,4 +1,4 @@
-//! Clients of the storage services: the only place that knows one from another.
+//! Clients of the storage services: the only place that tells them apart.
 
 use std::{fs::DirBuilder, os::unix::fs::DirBuilderExt, path::Path, sync::Arc, time::Duration};
 
@@ -12,24 +12,26 @@ use object_store::{
 };
 use secrecy::ExposeSecret;
 
-use crate::store::error::Error;
-use crate::store::refusal::Refusal;
-use crate::store::settings::{Bucket, Location, Service};
+use super::{
+    error::Error,
+    refusal::Refusal,
+    settings::{Bucket, Location, Service},
+};
 
 /// Bound of opening a connection; a host that is up answers within a round trip or two.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// Connections that are kept for the next request, per host: more than are in use at once.
+/// Idle connections kept per host: more than are in use at once.
 const POOL_IDLE_MAX: usize = 32;
-/// Attempts of one request beyond the first, all within the time that [`super::store`] gives it:
-/// enough for a throttled or restarting server. What fails then has a backoff of its own.
+/// Attempts of one request beyond the first, all within the request's own bound: enough for a throttled or
+/// restarting server. Callers back off by themselves when all attempts fail.
 const RETRIES_MAX: usize = 3;
-/// First and longest pause between them.
+/// First and longest pause between attempts.
 const RETRY_BACKOFF: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
 /// No attempt begins later than this after the first one.
 const RETRY_TIMEOUT: Duration = Duration::from_secs(8);
 
-/// A client of the store at `location`. Nothing is asked of a service yet.
-pub(crate) fn open(location: &Location) -> Result<Arc<dyn ObjectStore>, Error> {
+/// Makes a client of the store at `location`. No request is sent to a service.
+pub(super) fn open(location: &Location) -> Result<Arc<dyn ObjectStore>, Error> {
     match location {
         Location::Directory(path) => directory(path),
         Location::Bucket(bucket) => {
@@ -49,10 +51,10 @@ pub(crate) fn open(location: &Location) -> Result<Arc<dyn ObjectStore>, Error> {
 }
 
 fn unusable(location: String, source: &object_store::Error) -> Error {
-    Error::Unusable { location, told: Refusal::of(source).told }
+    Error::Unusable { location, detail: Refusal::of(source).detail }
 }
 
-/// A directory of this machine, created 0700.
+/// Opens a directory of this machine, created with mode 0700.
 fn directory(path: &Path) -> Result<Arc<dyn ObjectStore>, Error> {
     let local = |source| Error::Local { action: "create", path: path.to_owned(), source };
     DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(local)?;
@@ -74,7 +76,7 @@ fn s3(bucket: &Bucket) -> object_store::Result<Arc<dyn ObjectStore>> {
     if is_plain(endpoint.as_deref()) {
         builder = builder.with_allow_http(true);
     }
-    // The environment may say otherwise; without the condition nothing here is safe.
+    // The environment may disable the condition; announcements are not safe without it.
     let builder = builder.with_bucket_name(&bucket.name).with_conditional_put(S3ConditionalPut::ETagMatch);
     Ok(Arc::new(builder.build()?))
 }
@@ -103,7 +105,7 @@ fn azure(bucket: &Bucket) -> object_store::Result<Arc<dyn ObjectStore>> {
     Ok(Arc::new(builder.with_container_name(&bucket.name).build()?))
 }
 
-/// The options that the service knows, in their order.
+/// The options that the service knows, in the configured order.
 fn known<K: std::str::FromStr>(bucket: &Bucket) -> impl Iterator<Item = (K, String)> + '_ {
     bucket.options.iter().filter_map(|(name, value)| {
         let key = name.to_ascii_lowercase().parse().ok()?;
@@ -111,13 +113,12 @@ fn known<K: std::str::FromStr>(bucket: &Bucket) -> impl Iterator<Item = (K, Stri
     })
 }
 
-/// Whether an address is written without TLS: only then may requests go without it.
+/// Whether an address is configured without TLS. Requests without TLS are allowed only then.
 fn is_plain(address: Option<&str>) -> bool {
     address.is_some_and(|address| address.starts_with("http://"))
 }
 
-/// Whole requests have no bound here: a large object takes its time, and every piece of it has one
-/// in [`super::store`].
+/// Whole requests have no bound here: [`Store`](super::Store) bounds each piece of a large object.
 fn client_options() -> ClientOptions {
     ClientOptions::new()
         .with_timeout_disabled()

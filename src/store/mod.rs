@@ -1,20 +1,23 @@
-//! The object store: each request is bounded, verified and retried, and a refusal comes in words.
+//! The object store: every request has a bound in time and size, is retried, and fails with a cause in words.
 //!
-//! Everything that touches the store goes through [`Store`]. No text found in the store is ever used as an
-//! address.
+//! This module knows storage services and local directories. It does not know what the objects mean: see
+//! [`catalog`](crate::catalog). Only this module names the crate `object_store`.
 
 mod backend;
 mod client;
-pub(crate) mod error;
-pub(crate) mod paths;
+mod directory;
+mod error;
 mod probe;
+mod read;
 mod refusal;
 mod settings;
-mod signature;
+mod write;
+
+pub use object_store::path::Path;
 
 pub use client::Store;
-pub(crate) use client::{Conditional, PUT_BYTES_MAX};
 pub use error::Error;
+pub(crate) use error::{blocking, corrupt};
+pub(crate) use probe::PROBES;
+pub(crate) use read::{ConditionalRead, StoredObject};
 pub use settings::{Bucket, Location, Service, Settings};
-pub(crate) use signature::Kind;
-pub use signature::{Seal, VerifyKey};

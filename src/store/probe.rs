@@ -1,40 +1,42 @@
-//! Whether a store creates an object only where none is. Announcements stand and fall with it, and
-//! there are servers that accept the condition and ignore it.
+//! Checks that a store creates an object only where none exists. Announcements depend on it, and some
+//! servers accept the condition and ignore it.
 
 use bytes::Bytes;
 use futures::future::join_all;
+use object_store::path::Path;
 
-use crate::store::client::Store;
-use crate::store::error::Error;
-use crate::store::paths;
+use super::{client::Store, error::Error};
 use crate::support::random;
 
-/// Writers that race for one object: a server that looks first and writes then lets several win.
+/// Directory of the objects that probe a store.
+pub(crate) const PROBES: &str = "probe";
+/// Writers that race for one object: a server that checks first and writes later lets several win.
 const WRITERS: usize = 8;
 
 impl Store {
-    /// Tries the store out with an object of its own, which is removed again.
+    /// Probes the store with a temporary object.
     ///
     /// # Errors
-    /// [`Error::UnconditionalCreate`] when the store must not be used; others when it does not
-    /// answer, which leaves the matter open.
+    /// [`Error::UnconditionalCreate`] when the store must not be used. Others when the store does not answer;
+    /// the question is open then.
     pub async fn check_conditional_create(&self) -> Result<(), Error> {
-        if self.is_near() {
-            return Ok(()); // The file system's own exclusive link.
+        if self.is_local() {
+            return Ok(()); // The file system creates links exclusively.
         }
-        let path = paths::probe(u128::from_le_bytes(random::bytes()));
+        let path = Path::from(format!("{PROBES}/{:032x}", u128::from_le_bytes(random::bytes())));
         let create = |writer: usize| self.create(&path, Bytes::from(format!("writer {writer}")));
         let raced = join_all((0..WRITERS).map(create)).await;
-        // Whoever comes once it is there must lose too.
+        // A writer that comes after the object exists must lose too.
         let late = create(WRITERS).await;
-        let removed = self.delete(&path).await;
-        judge(raced.into_iter().chain([late]))?;
-        removed
+        let deleted = self.delete(&path).await;
+        evaluate(raced.into_iter().chain([late]))?;
+        deleted
     }
 }
 
-/// A retried write may be told that its own object exists: no winner at all is fine, two are not.
-fn judge(outcomes: impl Iterator<Item = Result<(), Error>>) -> Result<(), Error> {
+/// Allows one winner at most. No winner is sound: the store may report to a retried write that its own
+/// object exists.
+fn evaluate(outcomes: impl Iterator<Item = Result<(), Error>>) -> Result<(), Error> {
     let (mut winners, mut writers, mut failure) = (0, 0, None);
     for outcome in outcomes {
         writers += 1;
@@ -55,21 +57,21 @@ fn judge(outcomes: impl Iterator<Item = Result<(), Error>>) -> Result<(), Error>
 mod tests {
     use super::*;
 
-    fn judged(outcomes: &str) -> &'static str {
+    fn code_of(outcomes: &str) -> &'static str {
         let outcome = |letter| match letter {
             'w' => Ok(()),
             'e' => Err(Error::Exists { path: "p".into() }),
             _ => Err(Error::Timeout { operation: "write", path: "p".into(), seconds: 10 }),
         };
-        judge(outcomes.chars().map(outcome)).map_or_else(|error| error.code(), |()| "fine")
+        evaluate(outcomes.chars().map(outcome)).map_or_else(|error| error.code(), |()| "sound")
     }
 
     #[test]
-    fn one_winner_at_most() {
+    fn a_store_with_two_winners_is_refused() {
         for (outcomes, code) in [
-            ("weeeeeeee", "fine"),
-            ("eeeeweeee", "fine"),
-            ("eeeeeeeee", "fine"),
+            ("weeeeeeee", "sound"),
+            ("eeeeweeee", "sound"),
+            ("eeeeeeeee", "sound"),
             ("wweeeeeee", "store_overwrites"),
             ("weeeeeeew", "store_overwrites"),
             ("wwwwwwwww", "store_overwrites"),
@@ -77,7 +79,7 @@ mod tests {
             ("weeteeeee", "store_timeout"),
             ("ttttttttt", "store_timeout"),
         ] {
-            assert_eq!(judged(outcomes), code, "{outcomes}");
+            assert_eq!(code_of(outcomes), code, "{outcomes}");
         }
     }
 }

@@ -1,50 +1,51 @@
-//! What a storage service says when it refuses a request: its own code and message, taken from the
-//! body of its answer. The rest of a body is never told: it may hold key ids and what was signed.
+//! Explains why a storage service refused a request: the code and message in the body of its answer.
+//!
+//! The rest of a body never leaves this module: it may contain key ids and signed text.
 
 use object_store::Error as Source;
 use serde::Deserialize;
 
-/// Longest code, message and whole text that are told, in bytes.
+/// Longest code, message and whole text that are reported, in bytes.
 const CODE_BYTES_MAX: usize = 64;
 const MESSAGE_BYTES_MAX: usize = 200;
 const TEXT_BYTES_MAX: usize = 500;
-/// From this length on a run of letters and digits in a message may be the id of a key.
+/// A run of letters and digits of this length in a message may be a key id.
 const KEY_CHARACTERS_MIN: usize = 16;
-/// What stands before status and body in the words of the store's client.
+/// The text before status and body in an error of the store's client.
 const ANSWERED: [&str; 2] = ["Server returned non-2xx status code: ", "Server returned error response: "];
-/// What its client says of a redirect that names no address: S3's answer from a wrong region.
+/// The client's text for a redirect without an address, which S3 answers from a wrong region.
 const BARE_REDIRECT: &str = "Received redirect without LOCATION";
-/// Hosts that give a machine's own identity; they are asked when no credentials are configured.
+/// Hosts that give a machine its identity; the client requests it when no credentials are configured.
 const IDENTITY_HOSTS: [&str; 2] = ["://169.254.169.254/", "://metadata.google.internal/"];
 
-/// A failed request, as far as its error tells.
+/// What is known about a failed request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Refusal {
-    /// The cause, when it is one that has advice of its own.
+    /// The cause, when it has a message of its own.
     pub(super) cause: Option<Cause>,
     /// Code and message of the service, or the status of its answer; empty without an answer.
-    pub(super) said: String,
-    /// One line of all that is known: the request and what was said, or why no answer came.
-    pub(super) told: String,
+    pub(super) answer: String,
+    /// The request and its answer, or why there is no answer, on one line.
+    pub(super) detail: String,
 }
 
-/// A cause that does not depend on what was asked for.
+/// A cause that does not depend on the requested object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Cause {
     /// The bucket, or container, does not exist.
     NoBucket,
     /// It is in another region than the one that was asked.
     OtherRegion,
-    /// Who asks is not known, or may not.
+    /// The credentials are unknown, or do not allow the request.
     Denied,
-    /// The object ends before the bytes that were asked for.
+    /// The object ends before the requested range.
     TooShort,
     /// No credentials are configured, and the machine has no identity of its own.
     NoCredentials,
 }
 
 impl Refusal {
-    /// Reads what `source` says.
+    /// Reads an error of the store's client.
     pub(super) fn of(source: &Source) -> Self {
         let mut refusal = Self::in_text(&source.to_string());
         if matches!(source, Source::PermissionDenied { .. } | Source::Unauthenticated { .. }) {
@@ -53,31 +54,31 @@ impl Refusal {
         refusal
     }
 
-    /// The store's client keeps an answer in the text of its errors alone.
+    /// Reads the text of an error: the client keeps an answer nowhere else.
     fn in_text(text: &str) -> Self {
-        let answer = ANSWERED.iter().find_map(|mark| text.split_once(mark));
-        let (request, answer) = answer.unwrap_or((text, ""));
-        let (status, body) = answer.split_once(": ").unwrap_or((answer, ""));
+        let parts = ANSWERED.iter().find_map(|mark| text.split_once(mark));
+        let (request, response) = parts.unwrap_or((text, ""));
+        let (status, body) = response.split_once(": ").unwrap_or((response, ""));
         let (code, message) =
             in_xml(body).or_else(|| in_json(body)).or_else(|| in_bulk(text)).unwrap_or_default();
         let code = Some(code).filter(|code| is_code(code)).unwrap_or_default();
         let cause = cause(&code, &message, status, text);
         let status = one_line(status, CODE_BYTES_MAX);
         let message = one_line(&without_keys(&message), MESSAGE_BYTES_MAX);
-        let said = match (code.is_empty(), message.is_empty()) {
+        let answer = match (code.is_empty(), message.is_empty()) {
             (true, true) => status.clone(),
             (true, false) => message,
             (false, true) => code,
             (false, false) => format!("{code}: {message}"),
         };
-        let mut told = one_line(&without_parameters(request), TEXT_BYTES_MAX);
+        let mut detail = one_line(&without_parameters(request), TEXT_BYTES_MAX);
         if !status.is_empty() {
-            told = format!("{told} {status}");
+            detail = format!("{detail} {status}");
         }
-        if !said.is_empty() && said != status {
-            told = format!("{told} ({said})");
+        if !answer.is_empty() && answer != status {
+            detail = format!("{detail} ({answer})");
         }
-        Self { cause, said, told }
+        Self { cause, answer, detail }
     }
 }
 
@@ -89,7 +90,7 @@ fn cause(code: &str, message: &str, status: &str, text: &str) -> Option<Cause> {
         "NoSuchBucket" | "ContainerNotFound" => Some(Cause::NoBucket),
         "InvalidRange" => Some(Cause::TooShort),
         "PermanentRedirect" | "IllegalLocationConstraintException" => Some(Cause::OtherRegion),
-        // Said of a key id that is none, too.
+        // The code for a malformed key id, too.
         "AuthorizationHeaderMalformed" if message.contains("region") => Some(Cause::OtherRegion),
         "AuthorizationHeaderMalformed"
         | "AccessDenied"
@@ -106,7 +107,7 @@ fn cause(code: &str, message: &str, status: &str, text: &str) -> Option<Cause> {
     }
 }
 
-/// Code and message of the body that S3, Google and Azure answer.
+/// Code and message of a body of S3, Google or Azure.
 fn in_xml(body: &str) -> Option<(String, String)> {
     let code = element(body, "Code")?;
     Some((code.to_owned(), unescaped(element(body, "Message").unwrap_or_default())))
@@ -125,7 +126,7 @@ fn unescaped(text: &str) -> String {
     text.replace("&amp;", "&")
 }
 
-/// Code and message of a service that gives tokens.
+/// Code and message of a body of a token service.
 fn in_json(body: &str) -> Option<(String, String)> {
     #[derive(Deserialize)]
     struct Answer {
@@ -137,7 +138,7 @@ fn in_json(body: &str) -> Option<(String, String)> {
     Some((answer.error, answer.error_description))
 }
 
-/// Code and message of one of many deletions: `...failed for key k: Message (code: Code)`.
+/// Code and message of one of many deletes: `...failed for key k: Message (code: Code)`.
 fn in_bulk(text: &str) -> Option<(String, String)> {
     let (_, failure) = text.split_once("DeleteObjects request failed for key ")?;
     let (message, code) = failure.strip_suffix(')')?.rsplit_once(" (code: ")?;
@@ -150,8 +151,8 @@ fn is_code(code: &str) -> bool {
     !code.is_empty() && code.len() <= CODE_BYTES_MAX && code.bytes().all(is_letter)
 }
 
-/// A message without what may be the id of a key, and without what follows its first line: Azure
-/// tells there what was signed.
+/// The first line of a message, without runs of characters that may be a key id. Azure quotes the signed text
+/// on the other lines.
 fn without_keys(message: &str) -> String {
     let first = message.trim_start().lines().next().unwrap_or_default();
     let is_key = |run: &str| {
@@ -168,7 +169,7 @@ fn without_keys(message: &str) -> String {
     kept
 }
 
-/// Addresses without their parameters: some hold a signature.
+/// Removes the parameters of addresses: some contain a signature.
 fn without_parameters(text: &str) -> String {
     let words = text.split(' ').map(|word| match word.split_once('?') {
         Some((address, _)) if address.contains("://") => format!("{address}?..."),
@@ -206,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn refusals_have_a_cause_and_keep_the_word_of_the_service() {
+    fn refusals_have_a_cause_and_the_code_of_the_service() {
         use Cause::{Denied, NoBucket, OtherRegion, TooShort};
         for (status, code, cause) in [
             ("404 Not Found", "NoSuchBucket", Some(NoBucket)),
@@ -227,13 +228,13 @@ mod tests {
         ] {
             let refusal = answered(status, &xml(code, "It is so.", ""));
             assert_eq!(refusal.cause, cause, "{code}");
-            assert_eq!(refusal.said, format!("{code}: It is so."));
-            assert_eq!(refusal.told, format!("{} {status} ({code}: It is so.)", REQUEST.trim_end()));
+            assert_eq!(refusal.answer, format!("{code}: It is so."));
+            assert_eq!(refusal.detail, format!("{} {status} ({code}: It is so.)", REQUEST.trim_end()));
         }
     }
 
     #[test]
-    fn a_wrong_region_is_told_from_a_wrong_key_id() {
+    fn wrong_region_and_malformed_key_id_are_distinguished() {
         let malformed = |message: &str| {
             answered(
                 "400 Bad Request",
@@ -245,9 +246,9 @@ mod tests {
         );
         assert_eq!(region.cause, Some(Cause::OtherRegion));
         assert!(
-            region.said.ends_with("the region 'us-east-1' is wrong; expecting 'eu-west-1'"),
+            region.answer.ends_with("the region 'us-east-1' is wrong; expecting 'eu-west-1'"),
             "{}",
-            region.said
+            region.answer
         );
         let key = malformed(
             "The authorization header is malformed; a non-empty Access Key (AKID) must be provided.",
@@ -260,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn no_key_and_nothing_that_was_signed_is_told() {
+    fn key_ids_and_signed_text_are_not_reported() {
         let secrets = "<AWSAccessKeyId>AKIAIOSFODNN7EXAMPLE</AWSAccessKeyId><StringToSign>AWS4-HMAC-SHA256 \
                        AKIAIOSFODNN7EXAMPLE</StringToSign><SignatureProvided>frJIUN8DYpKDtOLCwo</SignatureProvided>";
         for (message, kept) in [
@@ -273,22 +274,22 @@ mod tests {
             (&format!("long {}", "word ".repeat(1000)), "..."),
         ] {
             let refusal = answered("403 Forbidden", &xml("InvalidAccessKeyId", message, secrets));
-            assert!(refusal.said.ends_with(kept), "{}", refusal.said);
-            for text in [&refusal.said, &refusal.told] {
+            assert!(refusal.answer.ends_with(kept), "{}", refusal.answer);
+            for text in [&refusal.answer, &refusal.detail] {
                 assert!(!text.contains("AKIA") && !text.contains("frJI") && !text.contains('\n'), "{text}");
                 assert!(text.len() < 1000);
             }
         }
-        // A body that is no answer of a store is a proxy's, and says less than its status.
+        // A body without a store's code comes from a proxy; only its status is reported.
         for body in ["<html><Code>AKIAIOSFODNN7EXAMPLE and more</Code></html>", "AKIAIOSFODNN7EXAMPLE", "{}"]
         {
             let refusal = answered("502 Bad Gateway", body);
-            assert_eq!(refusal.told, format!("{} 502 Bad Gateway", REQUEST.trim_end()));
+            assert_eq!(refusal.detail, format!("{} 502 Bad Gateway", REQUEST.trim_end()));
         }
     }
 
     #[test]
-    fn who_has_no_credentials_is_told_so() {
+    fn missing_credentials_are_recognized() {
         for text in [
             "Generic GCS error: Error performing token request: Error performing GET \
              http://169.254.169.254/computeMetadata/v1/instance/service-accounts/default/token?audience=x in 6s, \
@@ -299,19 +300,19 @@ mod tests {
         ] {
             let refusal = Refusal::in_text(text);
             assert_eq!(refusal.cause, Some(Cause::NoCredentials));
-            assert!(!refusal.told.contains("audience") && !refusal.told.contains("api-version"));
-            assert_eq!(refusal.said, "");
+            assert!(!refusal.detail.contains("audience") && !refusal.detail.contains("api-version"));
+            assert_eq!(refusal.answer, "");
         }
         let refusal =
             answered("400 Bad Request", r#"{"error":"invalid_grant","error_description":"Invalid JWT."}"#);
-        assert_eq!(refusal.said, "invalid_grant: Invalid JWT.");
+        assert_eq!(refusal.answer, "invalid_grant: Invalid JWT.");
     }
 
     #[test]
-    fn one_of_many_deletions_is_refused() {
+    fn refusal_of_one_delete_among_many_is_recognized() {
         let text =
             "Generic S3 error: DeleteObjects request failed for key a/b: Access Denied (code: AccessDenied)";
         let refusal = Refusal::in_text(text);
-        assert_eq!((refusal.cause, &*refusal.said), (Some(Cause::Denied), "AccessDenied: Access Denied"));
+        assert_eq!((refusal.cause, &*refusal.answer), (Some(Cause::Denied), "AccessDenied: Access Denied"));
     }
 }

@@ -1,52 +1,44 @@
-//! What the object store is told.
+//! Settings of the object store.
 
 use std::path::PathBuf;
 
-use crate::store::paths;
-use crate::store::signature::VerifyKey;
 use crate::support::secret::SecretString;
 
-/// Where objects live.
+/// The stores of a node.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// Where publishers write, and where all read unless `read_location` says otherwise.
+    /// Where publishers write. Followers read here too, unless there is a `read_location`.
     pub location: Location,
-    /// Where a follower reads: a copy that the store's own replication keeps. Its objects may
+    /// A copy of the store that the service replicates, for followers to read. Its objects may
     /// arrive late and in any order.
     pub read_location: Option<Location>,
-    /// Versions of a collection whose manifest and segments are kept (10).
-    pub keep_versions: usize,
-    /// The key that this node signs announcements with.
-    pub signing_key_file: Option<PathBuf>,
-    /// The keys whose announcements this node believes; none believes all.
-    pub verify_keys: Vec<VerifyKey>,
 }
 
-/// A kind of store.
+/// The address of a store.
 #[derive(Debug, Clone)]
 pub enum Location {
-    /// A local directory, created 0700; every write is synced to disk.
+    /// A local directory, created with mode 0700; every write is synced to disk.
     Directory(PathBuf),
     /// A bucket of a storage service.
     Bucket(Bucket),
 }
 
-/// A bucket, or what a service calls it, and how to reach it.
+/// A bucket and how to reach it.
 #[derive(Debug, Clone)]
 pub struct Bucket {
-    /// Whose bucket it is.
+    /// The service of the bucket.
     pub service: Service,
     /// Its name.
     pub name: String,
-    /// What stands before every path in it, without slashes at its ends; empty for none.
+    /// The prefix of every path in it, without slashes at its ends; empty for none.
     pub prefix: String,
-    /// Options of crate `object_store`, by their names there (`aws_region`); a later one of the
-    /// same name counts. Names that the service does not know are passed over: the environment,
-    /// where most come from, has variables for other programs too.
+    /// Options of crate `object_store`, by their names there (`aws_region`). The last one of a name counts.
+    /// Names that the service does not know are ignored: most options come from the environment, which has
+    /// variables for other programs too.
     pub options: Vec<(String, SecretString)>,
 }
 
-/// A storage service that creates an object only where none is.
+/// A storage service. All of them can create an object only where none exists.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Service {
     /// Amazon S3 and servers that speak its protocol.
@@ -58,16 +50,16 @@ pub enum Service {
 }
 
 impl Service {
-    /// What it calls a bucket.
-    pub(crate) const fn bucket(self) -> &'static str {
+    /// The service's word for a bucket.
+    pub(super) const fn bucket(self) -> &'static str {
         match self {
             Self::S3 | Self::Gcs => "bucket",
             Self::Azure => "container",
         }
     }
 
-    /// How it is given credentials.
-    pub(crate) const fn credentials(self) -> &'static str {
+    /// How to configure credentials.
+    pub(super) const fn credentials(self) -> &'static str {
         match self {
             Self::S3 => "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or their keys in [storage.s3]",
             Self::Gcs => "set [storage.gcs] service_account_file, or GOOGLE_APPLICATION_CREDENTIALS",
@@ -77,7 +69,7 @@ impl Service {
 }
 
 impl Location {
-    /// Where it is, for people: without credentials.
+    /// The address to show, without credentials.
     pub fn shown(&self) -> String {
         match self {
             Self::Directory(path) => format!("file:{}", path.display()),
@@ -93,23 +85,21 @@ impl Location {
         }
     }
 
-    /// The directory of the store at `store` that this place lies in, when objects of the store's own
-    /// stand there.
-    pub fn lies_in_own(&self, store: &Self) -> Option<&'static str> {
-        let first = match (self, store) {
-            (Self::Directory(place), Self::Directory(root)) => {
-                place.strip_prefix(root).ok()?.components().next()?.as_os_str().to_str()?
+    /// The directory directly below `root` that contains this location; `None` when `root` does not.
+    pub(crate) fn first_directory_below(&self, root: &Self) -> Option<&str> {
+        match (self, root) {
+            (Self::Directory(inner), Self::Directory(root)) => {
+                inner.strip_prefix(root).ok()?.components().next()?.as_os_str().to_str()
             }
-            (Self::Bucket(place), Self::Bucket(root)) => {
-                if (place.service, &place.name) != (root.service, &root.name) {
+            (Self::Bucket(inner), Self::Bucket(root)) => {
+                if (inner.service, &inner.name) != (root.service, &root.name) {
                     return None;
                 }
-                let below = place.prefix.strip_prefix(root.prefix.as_str())?;
+                let below = inner.prefix.strip_prefix(root.prefix.as_str())?;
                 let below = if root.prefix.is_empty() { below } else { below.strip_prefix('/')? };
-                below.split('/').next()?
+                below.split('/').next()
             }
-            _ => return None,
-        };
-        paths::OWN.into_iter().find(|own| *own == first)
+            _ => None,
+        }
     }
 }

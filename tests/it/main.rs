@@ -4,6 +4,8 @@
 #[cfg(test)]
 mod architecture;
 #[cfg(test)]
+mod catalog;
+#[cfg(test)]
 mod clients;
 #[cfg(test)]
 mod commands;
@@ -28,8 +30,6 @@ mod openapi;
 #[cfg(test)]
 mod packaging;
 #[cfg(test)]
-mod publication;
-#[cfg(test)]
 mod read_bodies;
 #[cfg(test)]
 mod read_contract;
@@ -53,6 +53,8 @@ mod simulation;
 mod source_postgres;
 #[cfg(test)]
 mod source_sqlite;
+#[cfg(test)]
+mod store;
 #[cfg(test)]
 mod support;
 #[cfg(test)]

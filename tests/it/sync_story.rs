@@ -336,9 +336,9 @@ async fn change_segments_are_merged_and_garbage_becomes_a_new_base() {
         assert_eq!(node.record("person", "id", "2").await.unwrap()["score"], round + 100);
     }
     let publisher = node.publisher().await;
-    let newest = publisher.store.newest(None).await.unwrap().unwrap();
+    let newest = publisher.catalog.newest(None).await.unwrap().unwrap();
     let (name, entry) = newest.collections.first_key_value().unwrap();
-    let manifest = publisher.store.manifest(name, entry).await.unwrap();
+    let manifest = publisher.catalog.manifest(name, entry).await.unwrap();
     assert!(manifest.garbage_ratio() <= 0.3, "{manifest:?}");
     assert_eq!((manifest.version.0, manifest.records), (7, 3));
 }
@@ -407,9 +407,9 @@ async fn a_collection_that_began_empty_is_compressed_like_any_other() {
         .await;
     node.sync("person").await;
     let publisher = node.publisher().await;
-    let newest = publisher.store.newest(None).await.unwrap().unwrap();
+    let newest = publisher.catalog.newest(None).await.unwrap().unwrap();
     let (name, entry) = newest.collections.first_key_value().unwrap();
-    let manifest = publisher.store.manifest(name, entry).await.unwrap();
+    let manifest = publisher.catalog.manifest(name, entry).await.unwrap();
     assert_eq!((manifest.change_segments(), manifest.records, manifest.version.0), (0, 5000, 2));
     let stored: u64 = manifest.segments.iter().map(|segment| segment.bytes).sum();
     assert!(stored < 5000 * 110, "{stored} bytes: bodies are compressed");

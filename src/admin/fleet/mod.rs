@@ -15,14 +15,13 @@ pub use wait::{Served, await_version};
 
 use super::{error::Error, status::Status};
 use crate::{
-    catalog::{Fleet, FleetNode, StatusStore},
+    catalog::{Catalog, Fleet, FleetNode, StatusStore},
     domain::{
         id::NodeId,
         label::Label,
         name::{CollectionName, RegionName},
     },
     status::{CollectionStatus, LastError, NodeState, NodeStatus, Problem, PublisherStatus},
-    store::Store,
 };
 
 /// What is announced of one collection.
@@ -161,9 +160,9 @@ pub struct CollectionView {
 }
 
 /// What is announced, from catalog and head alone.
-pub async fn announcement(store: &Store) -> Result<Announcement, Error> {
-    let newest = store.newest(None).await?;
-    let fresh = store.head().await?.map(|head| head.data_as_of).unwrap_or_default();
+pub async fn announcement(catalog: &Catalog) -> Result<Announcement, Error> {
+    let newest = catalog.newest(None).await?;
+    let fresh = catalog.head().await?.map(|head| head.data_as_of).unwrap_or_default();
     let Some(newest) = newest else { return Ok(Announcement::new()) };
     let announced = newest.collections.iter().map(|(name, entry)| {
         let fresh = fresh.get(name).filter(|fresh| fresh.version == entry.version);
@@ -180,13 +179,13 @@ pub async fn announcement(store: &Store) -> Result<Announcement, Error> {
 /// Regions from which a node has reported lately, or which an announced collection names. `None` when
 /// there are more nodes than are read.
 pub async fn known_regions(
-    store: &Store,
+    catalog: &Catalog,
     statuses: &StatusStore,
     now: DateTime<Utc>,
     ages: Ages,
 ) -> Result<Option<BTreeSet<RegionName>>, Error> {
     let fleet = Fleet::read(statuses, now, ages).await?;
-    let announced = announcement(store).await?;
+    let announced = announcement(catalog).await?;
     let named = announced.into_values().filter_map(|one| one.regions).flatten();
     let known = fleet.nodes.into_iter().map(|node| node.region).chain(named).collect();
     Ok((fleet.left_off == 0).then_some(known))

@@ -10,8 +10,7 @@ use tokio::{
 use super::{FleetProblem, FleetStatus, announcement};
 use crate::{
     admin::error::Error,
-    catalog::{Ages, StatusStore},
-    store::Store,
+    catalog::{Ages, Catalog, StatusStore},
     support::clock::Clock,
 };
 
@@ -23,7 +22,7 @@ const READ_TIMEOUT: Duration = Duration::from_secs(3);
 /// Reads the fleet for many callers.
 #[derive(Debug)]
 pub struct FleetReader {
-    store: Store,
+    catalog: Catalog,
     statuses: StatusStore,
     clock: Clock,
     ages: Ages,
@@ -33,8 +32,8 @@ pub struct FleetReader {
 
 impl FleetReader {
     /// A reader that has not read yet.
-    pub fn new(store: Store, statuses: StatusStore, clock: Clock, ages: Ages) -> Self {
-        Self { store, statuses, clock, ages, last: Mutex::new(None) }
+    pub fn new(catalog: Catalog, statuses: StatusStore, clock: Clock, ages: Ages) -> Self {
+        Self { catalog, statuses, clock, ages, last: Mutex::new(None) }
     }
 
     /// The fleet, at most `FRESH` old. When the store does not answer within `READ_TIMEOUT`: the
@@ -60,7 +59,7 @@ impl FleetReader {
     }
 
     async fn read_now(&self) -> Result<FleetStatus, Error> {
-        let announced = announcement(&self.store).await?;
+        let announced = announcement(&self.catalog).await?;
         FleetStatus::read(&self.statuses, &announced, self.clock.now(), self.ages).await
     }
 }

@@ -7,12 +7,11 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 use super::reach::{Reach, Regions};
 use crate::{
     admin::error::Error,
-    catalog::{Ages, Fleet, StatusStore},
+    catalog::{Ages, Catalog, Fleet, StatusStore},
     domain::{
         manifest::Version,
         name::{CollectionName, RegionName},
     },
-    store::Store,
     support::clock::Clock,
 };
 
@@ -41,7 +40,7 @@ pub struct Served {
 /// After `patience`: [`Error::NodesBehind`], or [`Error::NoLiveNode`] when no node lives, or what
 /// kept the statuses from being read.
 pub async fn await_version(
-    store: &Store,
+    catalog: &Catalog,
     statuses: &StatusStore,
     clock: &Clock,
     ages: Ages,
@@ -56,7 +55,7 @@ pub async fn await_version(
         let next = Instant::now() + LOOK_INTERVAL;
         let look = async {
             if regions.is_none() {
-                regions = Some(regions_of(store, collection).await?);
+                regions = Some(regions_of(catalog, collection).await?);
             }
             let fleet = Fleet::read(statuses, clock.now(), ages).await?;
             Ok::<_, Error>(Reach::of(&fleet, collection, version, regions.get_or_insert_default()))
@@ -74,15 +73,16 @@ pub async fn await_version(
             return Err(last.unwrap_or_else(|| {
                 let path = "the fleet's statuses".to_owned();
                 let seconds = patience.as_secs();
-                crate::store::Error::Timeout { operation: "read", path, seconds }.into()
+                crate::catalog::Error::from(crate::store::Error::Timeout { operation: "read", path, seconds })
+                    .into()
             }));
         }
         sleep_until(next.min(deadline)).await;
     }
 }
 
-async fn regions_of(store: &Store, collection: &CollectionName) -> Result<Regions, Error> {
-    let Some(newest) = store.newest(None).await? else { return Ok(Regions::default()) };
+async fn regions_of(catalog: &Catalog, collection: &CollectionName) -> Result<Regions, Error> {
+    let Some(newest) = catalog.newest(None).await? else { return Ok(Regions::default()) };
     let serving = newest.collections.get(collection).and_then(|entry| entry.regions.clone());
     Ok(Regions { serving, pinned: newest.pins_of(collection).map(|(region, _)| region.clone()).collect() })
 }

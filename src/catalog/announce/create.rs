@@ -1,7 +1,7 @@
-//! Creating one document and finding out whether it stands.
+//! Creates one document and finds out whether it was announced.
 //!
-//! The store's answer is never taken for the outcome: object stores answer "exists" to their own
-//! retried write, and a timeout says nothing. The document under the number says it all.
+//! The store's answer is never taken for the outcome. An object store reports "exists" to its own retried
+//! write, and a timeout says nothing. Only the document under the number decides.
 
 use std::sync::Arc;
 
@@ -9,81 +9,85 @@ use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use tokio::time::sleep;
 
-use super::Pace;
-use crate::catalog::read::belongs;
-use crate::store::Store;
-use crate::store::error::Error;
-use crate::store::paths;
+use super::AnnouncerPace;
 use crate::{
+    catalog::{Catalog, Error, paths, read::check_deployment},
     domain::catalog::CatalogDocument,
+    store,
     support::{backoff::Backoff, clock::Clock, shutdown::Shutdown},
 };
 
-/// What became of a document.
+/// The outcome of creating a document.
 #[derive(Debug)]
-pub(crate) enum Outcome {
-    /// It stands.
+pub(super) enum Outcome {
+    /// It is announced.
     Announced,
-    /// Another one has its number.
+    /// Another document has its number.
     Lost(Box<CatalogDocument>),
-    /// Its number is taken by a document that this process must not build on.
+    /// Another document has its number, and this process must not build on it.
     Refused(Arc<Error>),
-    /// Before it was known the process was told to end, or slept past the life of documents or of what
-    /// this one names.
+    /// The process was told to end before the outcome was known, or slept longer than documents, or the objects
+    /// of this one, are retained.
     Unknown,
 }
 
-/// What creating a document works with.
-pub(crate) struct Creation<'a> {
-    pub(crate) store: &'a Store,
-    pub(crate) clock: &'a Clock,
-    pub(crate) pace: &'a Pace,
-    pub(crate) shutdown: &'a Shutdown,
+/// A document to create.
+pub(super) struct Draft<'a> {
+    pub(super) document: &'a CatalogDocument,
+    /// The signed object.
+    pub(super) object: Bytes,
+    /// When the catalog was read that the document is based on.
+    pub(super) read_at: DateTime<Utc>,
+    /// The document is not put again from this time on.
+    pub(super) ends_at: DateTime<Utc>,
 }
 
-enum Look {
+/// Creates documents.
+pub(super) struct Creator<'a> {
+    pub(super) catalog: &'a Catalog,
+    pub(super) clock: &'a Clock,
+    pub(super) pace: &'a AnnouncerPace,
+    pub(super) shutdown: &'a Shutdown,
+}
+
+/// The result of reading a number once.
+enum Poll {
     Known(Outcome),
-    NotThere,
+    Missing,
     NoAnswer,
 }
 
-impl Creation<'_> {
-    /// Puts `document` where nothing is until it is known who has the number. `read_at` is when the
-    /// catalog was read that it is built on; from `ends_at` on it is not put again.
-    pub(crate) async fn create(
-        &self,
-        document: &CatalogDocument,
-        bytes: &Bytes,
-        mut read_at: DateTime<Utc>,
-        ends_at: DateTime<Utc>,
-    ) -> Outcome {
+impl Creator<'_> {
+    /// Puts the document where none exists, until it is known which document has the number.
+    pub(super) async fn create(&self, draft: Draft<'_>) -> Outcome {
+        let Draft { document, object, mut read_at, ends_at } = draft;
         let path = paths::document(document.n);
-        let mut backoff = Backoff::new(self.pace.backoff.0, self.pace.backoff.1);
+        let mut backoff = self.pace.backoff();
         loop {
-            match self.store.create(&path, bytes.clone()).await {
+            match self.catalog.store.create(&path, object.clone()).await {
                 Ok(()) => return Outcome::Announced,
-                Err(Error::Exists { .. }) => {}
+                Err(store::Error::Exists { .. }) => {}
                 Err(error) => {
                     let n = document.n;
-                    tracing::warn!(code = error.code(), %error, n, "an announcement has no clear answer");
+                    tracing::warn!(code = error.code(), %error, n, "the outcome of an announcement is not known yet");
                 }
             }
-            // The first look is at once; the same bytes are put again only after a wait and a look.
+            // The first poll is at once. The same object is put again only after a wait and a poll.
             let mut has_waited = false;
             loop {
-                match self.look(document).await {
-                    Look::Known(outcome) => return outcome,
-                    Look::NotThere if self.clock.now() >= ends_at => return Outcome::Unknown,
-                    Look::NotThere if has_waited && self.is_recent(read_at) => break,
-                    Look::NotThere if has_waited => {
-                        let asked_at = self.clock.now();
-                        match self.look_after_sleep(document).await {
-                            Look::Known(outcome) => return outcome,
-                            Look::NotThere => read_at = asked_at,
-                            Look::NoAnswer => {}
+                match self.poll(document).await {
+                    Poll::Known(outcome) => return outcome,
+                    Poll::Missing if self.clock.now() >= ends_at => return Outcome::Unknown,
+                    Poll::Missing if has_waited && self.is_recent(read_at) => break,
+                    Poll::Missing if has_waited => {
+                        let polled_at = self.clock.now();
+                        match self.poll_after_sleep(document).await {
+                            Poll::Known(outcome) => return outcome,
+                            Poll::Missing => read_at = polled_at,
+                            Poll::NoAnswer => {}
                         }
                     }
-                    Look::NotThere | Look::NoAnswer => {}
+                    Poll::Missing | Poll::NoAnswer => {}
                 }
                 if !self.wait(&mut backoff).await {
                     return Outcome::Unknown;
@@ -93,54 +97,54 @@ impl Creation<'_> {
         }
     }
 
-    /// The process may have slept: the number may have come, gone and become free again. Not there
-    /// means that the catalog still ends just below it.
-    async fn look_after_sleep(&self, document: &CatalogDocument) -> Look {
-        match self.store.newest(Some(document.deployment)).await {
-            Ok(newest) if newest.as_ref().map_or(0, |newest| newest.n) + 1 == document.n => Look::NotThere,
-            Ok(_) => match self.look(document).await {
-                Look::NotThere => Look::Known(Outcome::Unknown),
-                look => look,
+    /// Polls when the process may have slept: the number may have been taken and become free again. The result is
+    /// [`Poll::Missing`] only if the catalog still ends just below the number.
+    async fn poll_after_sleep(&self, document: &CatalogDocument) -> Poll {
+        match self.catalog.newest(Some(document.deployment)).await {
+            Ok(newest) if newest.as_ref().map_or(0, |newest| newest.n) + 1 == document.n => Poll::Missing,
+            Ok(_) => match self.poll(document).await {
+                Poll::Missing => Poll::Known(Outcome::Unknown),
+                poll => poll,
             },
             Err(error) => {
                 tracing::warn!(code = error.code(), %error, "the catalog cannot be read");
-                Look::NoAnswer
+                Poll::NoAnswer
             }
         }
     }
 
     /// Reads the number once.
-    async fn look(&self, document: &CatalogDocument) -> Look {
+    async fn poll(&self, document: &CatalogDocument) -> Poll {
         let n = document.n;
-        match self.store.document(n).await {
-            Ok(Some(found)) if found.announced_by == document.announced_by => Look::Known(Outcome::Announced),
+        match self.catalog.document(n).await {
+            Ok(Some(found)) if found.announced_by == document.announced_by => Poll::Known(Outcome::Announced),
             Ok(Some(found)) => {
                 let path = paths::document(n);
-                match belongs(path.as_ref(), found.deployment, Some(document.deployment)) {
-                    Ok(()) => Look::Known(Outcome::Lost(Box::new(found))),
-                    Err(error) => Look::Known(Outcome::Refused(Arc::new(error))),
+                match check_deployment(path.as_ref(), found.deployment, Some(document.deployment)) {
+                    Ok(()) => Poll::Known(Outcome::Lost(Box::new(found))),
+                    Err(error) => Poll::Known(Outcome::Refused(Arc::new(error))),
                 }
             }
-            Ok(None) => Look::NotThere,
+            Ok(None) => Poll::Missing,
             Err(error @ (Error::NewerFormat { .. } | Error::Untrusted { .. })) => {
-                Look::Known(Outcome::Refused(Arc::new(error)))
+                Poll::Known(Outcome::Refused(Arc::new(error)))
             }
             Err(error) => {
-                tracing::warn!(code = error.code(), %error, n, "an announcement cannot be looked up");
-                Look::NoAnswer
+                tracing::warn!(code = error.code(), %error, n, "the outcome of an announcement cannot be read");
+                Poll::NoAnswer
             }
         }
     }
 
-    /// Whether a reading of the catalog may still be built on. Wall time, because the monotonic
-    /// clock stands while a machine sleeps.
-    pub(crate) fn is_recent(&self, read_at: DateTime<Utc>) -> bool {
+    /// Whether an announcement may still be based on a reading of the catalog. Wall time, because the monotonic
+    /// clock stops while a machine sleeps.
+    pub(super) fn is_recent(&self, read_at: DateTime<Utc>) -> bool {
         let age = self.clock.now() - read_at;
         age.to_std().is_ok_and(|age| age < self.pace.reading_age)
     }
 
     /// Waits before another attempt; false when the process is ending.
-    pub(crate) async fn wait(&self, backoff: &mut Backoff) -> bool {
+    pub(super) async fn wait(&self, backoff: &mut Backoff) -> bool {
         tokio::select! {
             biased;
             () = self.shutdown.cancelled() => false,

@@ -1,4 +1,4 @@
-//! The next document: changes put on the newest one. Pure.
+//! The next document: changes applied to the newest one. Pure.
 
 use std::collections::BTreeMap;
 
@@ -12,8 +12,8 @@ use crate::domain::{
     name::{CollectionName, RegionName},
 };
 
-/// The document that follows `base` (or the first), without any change yet.
-pub(crate) fn follow(
+/// The document after `base`, or the first one, without any change yet.
+pub(super) fn follow(
     base: Option<&CatalogDocument>,
     deployment: DeploymentId,
     announced_by: AnnouncementId,
@@ -33,14 +33,14 @@ pub(crate) fn follow(
     }
 }
 
-/// Puts `change` on the document, when that is still what the change was made from.
-pub(crate) fn put(document: &mut CatalogDocument, change: &Change) -> Result<(), AnnounceError> {
+/// Applies `change` to the document, if the document still has what the change is based on.
+pub(super) fn apply(document: &mut CatalogDocument, change: &Change) -> Result<(), AnnounceError> {
     match change {
-        Change::Collection { name, from, entry, .. } => put_collection(document, name, *from, entry),
+        Change::Collection { name, from, entry, .. } => set_collection(document, name, *from, entry),
         Change::Remove { name, from } => remove(document, name, *from),
         Change::Pin { region, name, from, entry } => {
-            is_pinned_at(document, region, name, *from)?;
-            // Nothing is pinned that is not there.
+            check_pin(document, region, name, *from)?;
+            // Only a collection of the catalog can be pinned.
             if !document.collections.contains_key(name) {
                 return Err(AnnounceError::Superseded);
             }
@@ -51,7 +51,7 @@ pub(crate) fn put(document: &mut CatalogDocument, change: &Change) -> Result<(),
             Ok(())
         }
         Change::Unpin { region, name, from } => {
-            is_pinned_at(document, region, name, Some(*from))?;
+            check_pin(document, region, name, Some(*from))?;
             unpin(document, name, |pinned_in| pinned_in == region);
             Ok(())
         }
@@ -67,14 +67,14 @@ pub(crate) fn put(document: &mut CatalogDocument, change: &Change) -> Result<(),
     }
 }
 
-fn put_collection(
+fn set_collection(
     document: &mut CatalogDocument,
     name: &CollectionName,
     from: Option<Digest>,
     entry: &CollectionEntry,
 ) -> Result<(), AnnounceError> {
     let present = document.collections.get(name);
-    // Versions never fall, and rise across a drop.
+    // Versions never fall, and also rise across a drop.
     let is_next = present.map(|present| present.sha256) == from
         && present.is_none_or(|present| entry.version >= present.version)
         && document.dropped.get(name).is_none_or(|last| entry.version > *last);
@@ -107,12 +107,12 @@ fn remember_dropped(dropped: &mut BTreeMap<CollectionName, Version>, name: &Coll
     {
         dropped.remove(&lowest);
     }
-    // The last number of all is in no document that can be read: nothing could follow it.
+    // Readers refuse the highest number of all, because no version can follow it.
     dropped.insert(name.clone(), last.min(Version(u64::MAX - 1)));
 }
 
-/// Refuses a change that was made from another pin, or from none.
-fn is_pinned_at(
+/// Refuses a change that is based on another pin, or on none.
+fn check_pin(
     document: &CatalogDocument,
     region: &RegionName,
     name: &CollectionName,
@@ -122,10 +122,10 @@ fn is_pinned_at(
     if present == from { Ok(()) } else { Err(AnnounceError::Superseded) }
 }
 
-/// Takes away the pins of `name` in the regions that `goes` names.
-fn unpin(document: &mut CatalogDocument, name: &CollectionName, goes: impl Fn(&RegionName) -> bool) {
+/// Removes the pins of `name` in the regions for which `is_unpinned` holds.
+fn unpin(document: &mut CatalogDocument, name: &CollectionName, is_unpinned: impl Fn(&RegionName) -> bool) {
     document.pins.retain(|region, pinned| {
-        if goes(region) {
+        if is_unpinned(region) {
             pinned.remove(name);
         }
         !pinned.is_empty()
@@ -191,11 +191,11 @@ mod tests {
     }
 
     #[test]
-    fn changes_stand_only_on_what_they_were_made_from() {
+    fn a_change_is_refused_when_its_base_was_replaced() {
         let mut document = first();
         let remove = |content: &str| Change::Remove { name: name("a"), from: Digest::of(content.as_bytes()) };
-        for (change, stands) in [
-            (collection("a", Some("a1"), 1, "a1"), false), // there is none yet
+        for (change, is_applied) in [
+            (collection("a", Some("a1"), 1, "a1"), false), // it does not exist yet
             (collection("a", None, 1, "a1"), true),
             (collection("a", None, 1, "again"), false),
             (collection("a", Some("other"), 2, "a2"), false),
@@ -209,15 +209,15 @@ mod tests {
             (pin("eu", None, 2, "a2"), false),
             (pin("eu", Some("a1"), 2, "a2"), true),
             (pin("us", None, 1, "a1"), true), // another region does not matter
-            (collection("a", Some("a2"), 3, "a3"), true), // nor does a pin to the collection
+            (collection("a", Some("a2"), 3, "a3"), true), // a pin does not matter to the collection
             (unpin("us", "a2"), false),
             (unpin("us", "a1"), true),
             (unpin("us", "a1"), false),
             (remove("a2"), false),
-            (remove("a3"), true), // its pin goes with it
+            (remove("a3"), true), // its pin is removed with it
             (remove("a3"), false),
             (unpin("eu", "a2"), false),
-            (pin("eu", None, 1, "a1"), false), // nothing is there to be pinned
+            (pin("eu", None, 1, "a1"), false), // it is not in the catalog
             (collection("a", None, 1, "a1"), false), // versions rise across a drop
             (collection("a", None, 3, "a3"), false),
             (collection("a", None, 4, "a4"), true),
@@ -230,9 +230,9 @@ mod tests {
             (keys(5, 6), true),
         ] {
             let before = document.clone();
-            let outcome = put(&mut document, &change);
-            assert_eq!(outcome.is_ok(), stands, "{change:?}");
-            assert!(stands || before == document, "a refused change leaves no trace: {change:?}");
+            let outcome = apply(&mut document, &change);
+            assert_eq!(outcome.is_ok(), is_applied, "{change:?}");
+            assert!(is_applied || before == document, "a refused change leaves no trace: {change:?}");
         }
         assert_eq!(document.collections.keys().map(CollectionName::as_str).collect::<Vec<_>>(), ["b"]);
         assert_eq!(document.keys.unwrap().revision, 6);
@@ -240,33 +240,36 @@ mod tests {
     }
 
     #[test]
-    fn what_is_neither_pinned_nor_dropped_leaves_documents_as_they_were() {
+    fn documents_without_pins_and_drops_do_not_have_their_members() {
         let mut document = first();
-        put(&mut document, &collection("a", None, 1, "a1")).unwrap();
+        apply(&mut document, &collection("a", None, 1, "a1")).unwrap();
         let text = serde_json::to_string(&document).unwrap();
         assert!(!text.contains("pins") && !text.contains("dropped"), "{text}");
         assert_eq!(serde_json::from_str::<CatalogDocument>(&text).unwrap(), document);
-        put(&mut document, &pin("eu", None, 1, "a1")).unwrap();
+        apply(&mut document, &pin("eu", None, 1, "a1")).unwrap();
         let text = serde_json::to_string(&document).unwrap();
         assert_eq!(serde_json::from_str::<CatalogDocument>(&text).unwrap(), document);
-        put(&mut document, &unpin("eu", "a1")).unwrap();
-        assert!(!serde_json::to_string(&document).unwrap().contains("pins"), "no empty region stays");
+        apply(&mut document, &unpin("eu", "a1")).unwrap();
+        assert!(!serde_json::to_string(&document).unwrap().contains("pins"), "no empty region is left");
     }
 
     #[test]
     fn the_number_of_pins_is_bounded() {
         let mut document = first();
-        put(&mut document, &collection("a", None, 1, "a1")).unwrap();
+        apply(&mut document, &collection("a", None, 1, "a1")).unwrap();
         for number in 0..PINS_MAX {
-            put(&mut document, &pin(&format!("r{number}"), None, 1, "a1")).unwrap();
+            apply(&mut document, &pin(&format!("r{number}"), None, 1, "a1")).unwrap();
         }
-        assert!(matches!(put(&mut document, &pin("one-more", None, 1, "a1")), Err(AnnounceError::PinsFull)));
-        assert!(put(&mut document, &pin("r0", Some("a1"), 1, "other")).is_ok());
+        assert!(matches!(
+            apply(&mut document, &pin("one-more", None, 1, "a1")),
+            Err(AnnounceError::PinsFull)
+        ));
+        assert!(apply(&mut document, &pin("r0", Some("a1"), 1, "other")).is_ok());
         assert!(serde_json::to_string(&document).unwrap().len() < 500 * PINS_MAX, "documents stay small");
     }
 
     #[test]
-    fn of_too_many_dropped_collections_the_lowest_version_is_forgotten() {
+    fn beyond_the_bound_the_dropped_collection_with_the_lowest_version_is_forgotten() {
         let mut dropped = BTreeMap::new();
         for number in 0..=DROPPED_MAX as u64 {
             remember_dropped(&mut dropped, &name(&format!("c{number}")), Version(number + 1));
@@ -278,10 +281,10 @@ mod tests {
     }
 
     #[test]
-    fn a_document_carries_over_what_it_does_not_change() {
+    fn a_document_keeps_what_it_does_not_change() {
         let mut base = first();
-        put(&mut base, &collection("a", None, 1, "a1")).unwrap();
-        put(&mut base, &keys(0, 1)).unwrap();
+        apply(&mut base, &collection("a", None, 1, "a1")).unwrap();
+        apply(&mut base, &keys(0, 1)).unwrap();
         let other = DeploymentId::from_uuid(Uuid::from_u128(9));
         let next = follow(Some(&base), other, AnnouncementId::from_uuid(Uuid::from_u128(2)));
         assert_eq!((next.n, next.deployment), (2, base.deployment));
@@ -294,8 +297,8 @@ mod tests {
         for number in 0..COLLECTIONS_MAX {
             document.collections.insert(name(&format!("c{number}")), entry(1, "x"));
         }
-        let one_more = put(&mut document, &collection("one-more", None, 1, "y"));
+        let one_more = apply(&mut document, &collection("one-more", None, 1, "y"));
         assert!(matches!(one_more, Err(AnnounceError::Full)));
-        assert!(put(&mut document, &collection("c0", Some("x"), 2, "y")).is_ok());
+        assert!(apply(&mut document, &collection("c0", Some("x"), 2, "y")).is_ok());
     }
 }

@@ -1,14 +1,14 @@
-//! What head should say. Pure.
+//! The content of head. Pure.
 
-use crate::catalog::freshness::Fresh;
+use crate::catalog::FreshnessByCollection;
 use crate::domain::{
     catalog::{CatalogDocument, Freshness, Head},
     limits::FORMAT,
 };
 
-/// The head for `newest`, out of what is stored and what this process knows: for every collection
-/// the latest time known for exactly the version that the document names.
-pub(crate) fn merge(newest: &CatalogDocument, stored: Option<&Head>, known: &Fresh) -> Head {
+/// The head for `newest`, from the stored head and what this process knows: for every collection, the latest time
+/// known for exactly the document's version.
+pub(super) fn merge(newest: &CatalogDocument, stored: Option<&Head>, known: &FreshnessByCollection) -> Head {
     let stored = stored.map(|head| &head.data_as_of);
     let data_as_of = newest
         .collections
@@ -31,7 +31,8 @@ mod tests {
     use chrono::DateTime;
     use uuid::Uuid;
 
-    use super::{super::super::freshness::remember, *};
+    use super::*;
+    use crate::catalog::record_freshness;
     use crate::domain::{
         catalog::CollectionEntry,
         digest::Digest,
@@ -44,17 +45,21 @@ mod tests {
         CollectionName::new(text).unwrap()
     }
 
-    fn fresh(entries: &[(&str, u64, i64)]) -> Fresh {
-        let mut fresh = Fresh::new();
+    fn fresh(entries: &[(&str, u64, i64)]) -> FreshnessByCollection {
+        let mut fresh = FreshnessByCollection::new();
         for &(collection, version, seconds) in entries {
             let data_as_of = DateTime::from_timestamp(seconds, 0).unwrap();
-            remember(&mut fresh, &name(collection), Freshness { version: Version(version), data_as_of });
+            record_freshness(
+                &mut fresh,
+                &name(collection),
+                Freshness { version: Version(version), data_as_of },
+            );
         }
         fresh
     }
 
     #[test]
-    fn head_speaks_of_the_versions_that_the_document_names() {
+    fn head_has_the_freshness_of_the_announced_versions() {
         let entry = |version| CollectionEntry {
             version: Version(version),
             run_id: RunId::from_uuid(Uuid::from_u128(1)),

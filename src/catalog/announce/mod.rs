@@ -3,6 +3,8 @@
 mod create;
 mod draft;
 mod head;
+mod head_writer;
+mod known;
 mod service;
 
 use std::{sync::Arc, time::Duration};
@@ -12,7 +14,7 @@ use tokio::sync::{mpsc, oneshot};
 
 pub use service::Announcer;
 
-use crate::store::error::Error;
+use super::Error;
 use crate::{
     domain::{
         catalog::{CollectionEntry, KeySetReference},
@@ -22,23 +24,23 @@ use crate::{
         manifest::Version,
         name::{CollectionName, RegionName},
     },
-    support::clock::Clock,
+    support::{backoff::Backoff, clock::Clock},
 };
 
-/// Changes that may wait for the announcer; a caller beyond it waits for room.
+/// Changes that may wait for the announcer; further callers wait for a free place.
 pub const CHANGES_WAITING_MAX: usize = 1024;
-/// Longest that a change waits, by wall time, until it is put into the catalog. What it names was written
-/// in the 12 h before, and goes after 24 h in which nothing named it.
+/// Longest time, by wall clock, that a change waits for its announcement. Its objects were written in the 12 h
+/// before, and retention deletes objects that are unreferenced for 24 h.
 const CHANGE_AGE_HOURS_MAX: i64 = 6;
 
-/// Something to be made visible.
+/// A change to the catalog.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Change {
     /// A collection gets another manifest.
     Collection {
         /// The collection.
         name: CollectionName,
-        /// SHA-256 of the manifest that the new one was made from; `None` when there was none.
+        /// SHA-256 of the manifest that the new one is based on; `None` when there was none.
         from: Option<Digest>,
         /// The new entry.
         entry: CollectionEntry,
@@ -49,7 +51,7 @@ pub enum Change {
     Remove {
         /// The collection.
         name: CollectionName,
-        /// SHA-256 of the manifest it has.
+        /// SHA-256 of its manifest.
         from: Digest,
     },
     /// A region follows this version of a collection instead of the newest.
@@ -58,9 +60,9 @@ pub enum Change {
         region: RegionName,
         /// The collection.
         name: CollectionName,
-        /// SHA-256 of the manifest that it is pinned to; `None` when it is not.
+        /// SHA-256 of the manifest of the present pin; `None` when there is none.
         from: Option<Digest>,
-        /// What it is pinned to.
+        /// The entry to pin.
         entry: CollectionEntry,
     },
     /// A region follows the newest version of a collection again.
@@ -69,66 +71,65 @@ pub enum Change {
         region: RegionName,
         /// The collection.
         name: CollectionName,
-        /// SHA-256 of the manifest that it is pinned to.
+        /// SHA-256 of the manifest of the present pin.
         from: Digest,
     },
     /// Another key set comes into force.
     Keys {
-        /// Revision of the set that the new one was made from; 0 when there was none.
+        /// Revision of the set that the new one is based on; 0 when there was none.
         from_revision: u64,
         /// The new set; its revision is higher.
         reference: KeySetReference,
     },
-    /// A collection was found unchanged: head alone says so.
+    /// A collection was found unchanged. Only head shows it.
     Freshness {
         /// The collection.
         name: CollectionName,
-        /// The version that was confirmed.
+        /// The confirmed version.
         version: Version,
         /// When the source had this content.
         data_as_of: DateTime<Utc>,
     },
 }
 
-/// A change that is visible.
+/// An announced change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Announced {
-    /// The document that made it so; for freshness, the newest one.
+    /// The document with the change; for freshness, the newest one.
     pub n: u64,
-    /// The catalog's deployment, for metadata to keep.
+    /// The catalog's deployment, for the metadata database to store.
     pub deployment: DeploymentId,
 }
 
-/// Why a change is not visible, or not known to be.
+/// Why a change is not announced, or not known to be.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum AnnounceError {
     /// Another announcement changed the collection or the key set first. Nothing is visible.
-    #[error("another announcement was first; what this one was made from is no longer in force")]
+    #[error("another announcement changed the same collection or key set first; nothing was announced")]
     Superseded,
-    /// The catalog cannot be built on: another deployment, a newer format. Nothing is visible.
+    /// The catalog must not be changed by this process: another deployment, a newer format. Nothing is visible.
     #[error("{0}")]
     Refused(#[source] Arc<Error>),
-    /// The catalog names as many collections as it may. Nothing is visible.
-    #[error("the catalog names {max} collections already; drop one first", max = crate::domain::limits::COLLECTIONS_MAX)]
+    /// The catalog has as many collections as it may. Nothing is visible.
+    #[error("the catalog has {max} collections already; drop one first", max = crate::domain::limits::COLLECTIONS_MAX)]
     Full,
     /// The catalog has as many pins as it may. Nothing is visible.
-    #[error("the catalog has {max} pins already; take one away first", max = crate::domain::limits::PINS_MAX)]
+    #[error("the catalog has {max} pins already; unpin one first", max = crate::domain::limits::PINS_MAX)]
     PinsFull,
-    /// The catalog could not be read for [`Pace::patience`]. Nothing is visible.
+    /// The catalog could not be read for [`AnnouncerPace::patience`]. Nothing is visible.
     #[error("the catalog cannot be read, nothing was announced: {0}")]
     Unreachable(#[source] Arc<Error>),
-    /// The change waited so long, for the store or because the machine slept, that what it names may
-    /// have been collected. Nothing is visible.
+    /// The change waited so long, for the store or because the machine slept, that retention may have deleted its
+    /// objects. Nothing is visible.
     #[error(
-        "the change waited longer than {CHANGE_AGE_HOURS_MAX} h and was not announced: what it names may be gone"
+        "the change waited longer than {CHANGE_AGE_HOURS_MAX} h and was not announced: its objects may be deleted"
     )]
     Late,
     /// The announcer ended before it began. Nothing is visible.
     #[error("the process is ending, nothing was announced")]
     Ending,
-    /// The store was asked to make it visible and did not say whether it did; the process is ending, or
-    /// it has been too long.
-    #[error("the store did not say whether the announcement stands; the catalog says")]
+    /// The store did not report whether the document was created, and the process is ending or has waited too long.
+    #[error("it is not known whether the change was announced: the store gave no answer; see the catalog")]
     Unknown,
 }
 
@@ -144,22 +145,22 @@ codes! {
     }
 }
 
-/// How fast an announcer works. Tests shorten it.
+/// The timing of an announcer. Tests shorten it.
 #[derive(Debug, Clone)]
-pub struct Pace {
-    /// Shortest time between two documents, and between two writes of head: readers poll about as
-    /// often, and object stores throttle writes to one name.
+pub struct AnnouncerPace {
+    /// Shortest time between two documents, and between two writes of head: readers poll about as often, and
+    /// object stores throttle writes to one object.
     pub interval: Duration,
     /// How long the catalog may be unreadable before waiting changes are refused.
     pub patience: Duration,
-    /// First and longest waiting time between attempts.
+    /// First and longest pause between attempts.
     pub backoff: (Duration, Duration),
-    /// Oldest reading of the catalog that an announcement may be built on. A number is free again
-    /// only days after its document was the newest, so a publisher that slept must look first.
+    /// Oldest reading of the catalog that a document may be based on. A number becomes free again
+    /// days after its document was the newest, so a publisher that slept must read the catalog first.
     pub reading_age: Duration,
 }
 
-impl Default for Pace {
+impl Default for AnnouncerPace {
     fn default() -> Self {
         Self {
             interval: Duration::from_secs(1),
@@ -170,7 +171,13 @@ impl Default for Pace {
     }
 }
 
-/// A change on its way, with whoever waits for the outcome.
+impl AnnouncerPace {
+    fn backoff(&self) -> Backoff {
+        Backoff::new(self.backoff.0, self.backoff.1)
+    }
+}
+
+/// A change to announce, and the caller that waits for the outcome.
 #[derive(Debug)]
 struct Waiting {
     change: Change,
@@ -179,18 +186,18 @@ struct Waiting {
 }
 
 impl Waiting {
-    /// When it is too late to put it into the catalog.
+    /// The change must not be announced from this time on.
     fn ends_at(&self) -> DateTime<Utc> {
         self.since + TimeDelta::hours(CHANGE_AGE_HOURS_MAX)
     }
 
     fn answer(self, outcome: Result<Announced, AnnounceError>) {
-        // A caller that has gone has no use for it.
+        // A caller that is gone does not need it.
         let _ = self.reply.send(outcome);
     }
 }
 
-/// What the rest of the process holds. Cheap to clone.
+/// Sends changes to the announcer. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct AnnouncerHandle {
     queue: mpsc::Sender<Waiting>,
@@ -198,14 +205,14 @@ pub struct AnnouncerHandle {
 }
 
 impl AnnouncerHandle {
-    /// Makes `change` visible and returns when it is, or is known not to be. While the store gives
-    /// no clear answer this waits. When the future is dropped before the store was asked, the
-    /// change is withdrawn; after that the catalog alone says whether it stands.
+    /// Announces `change`. Returns when it is visible, or known not to be; waits while the store gives no clear
+    /// answer. Dropping the future before the document is created withdraws the change. After that, only
+    /// the catalog shows whether it was announced.
     pub async fn announce(&self, change: Change) -> Result<Announced, AnnounceError> {
         let (reply, outcome) = oneshot::channel();
         let waiting = Waiting { change, since: self.clock.now(), reply };
         self.queue.send(waiting).await.map_err(|_| AnnounceError::Ending)?;
-        // An announcer that is torn down without answering leaves the outcome open.
+        // An announcer that is dropped without answering leaves the outcome unknown.
         outcome.await.unwrap_or(Err(AnnounceError::Unknown))
     }
 }

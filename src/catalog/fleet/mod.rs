@@ -11,14 +11,11 @@ use std::{
 
 use bytes::Bytes;
 use chrono::{DateTime, TimeDelta, Utc};
-use object_store::path::Path;
 
+use super::{Error, paths};
 use crate::domain::{limits::COLLECTIONS_MAX, name::RegionName};
 use crate::status::NodeStatus;
-use crate::store::Location;
-use crate::store::Store;
-use crate::store::error::{Error, blocking};
-use crate::store::paths;
+use crate::store::{self, Location, Path, Store, blocking};
 
 pub use read::{Ages, Fleet, FleetNode, NODES_MAX};
 
@@ -69,11 +66,11 @@ impl StatusStore {
 
     async fn store(&self) -> Result<&Store, Error> {
         if let (None, Some(location)) = (self.0.store.get(), self.0.location.clone()) {
-            let opened = blocking(move || Store::open(&location)).await?;
+            let opened = blocking(move || Store::open(&location).map_err(Error::from)).await?;
             // Somebody else may have been first: one store is as good as the other.
             let _ = self.0.store.set(opened);
         }
-        self.0.store.get().ok_or(Error::Ending)
+        Ok(self.0.store.get().ok_or(store::Error::Ending)?)
     }
 
     /// Writes a node's status over its last one, less what only the node may know. Ends within
@@ -85,16 +82,17 @@ impl StatusStore {
         let bytes = serde_json::to_vec(&status).map_err(malformed)?;
         let size = bytes.len() as u64;
         if size > STATUS_BYTES_MAX {
-            return Err(Error::TooLarge { path: path.to_string(), bytes: size, limit: STATUS_BYTES_MAX });
+            let (path, limit) = (path.to_string(), STATUS_BYTES_MAX);
+            return Err(store::Error::TooLarge { path, bytes: size, limit }.into());
         }
         let write = async {
             let store = self.store().await?;
-            stands(store).await?;
-            store.put(&path, bytes.into()).await
+            store.check_directory().await?;
+            Ok(store.put(&path, bytes.into()).await?)
         };
         tokio::time::timeout(WRITE_TIMEOUT, write).await.unwrap_or_else(|_| {
             let seconds = WRITE_TIMEOUT.as_secs();
-            Err(Error::Timeout { operation: "write", path: path.to_string(), seconds })
+            Err(store::Error::Timeout { operation: "write", path: path.to_string(), seconds }.into())
         })
     }
 
@@ -102,7 +100,7 @@ impl StatusStore {
     /// object that is no status; how many there are.
     ///
     /// # Errors
-    /// [`Error::Denied`] when the node may not list or write; others when the store does not answer.
+    /// `store_denied` when the node may not list or write; others when the store does not answer.
     pub async fn check(&self, region: Option<&RegionName>) -> Result<usize, Error> {
         let store = self.store().await?;
         if let Some(region) = region {
@@ -114,7 +112,7 @@ impl StatusStore {
         let mut nodes = 0;
         let prefix = &self.0.prefix;
         let mut visit = |path: &Path| nodes += usize::from(paths::parse_status(prefix, path).is_some());
-        store.list(prefix, None, |object| visit(&object.location)).await?;
+        store.list(prefix, None, |object| visit(&object.path)).await?;
         Ok(nodes)
     }
 
@@ -123,14 +121,14 @@ impl StatusStore {
     pub async fn collect(&self, now: DateTime<Utc>) -> Result<usize, Error> {
         let store = self.store().await?;
         // Below the object store, retention does it as well.
-        store.sweep_staged(now).await?;
+        store.delete_unfinished(now).await?;
         let mut doomed = Vec::new();
         store
             .list(&self.0.prefix, None, |object| {
-                let is_old = now - object.last_modified > TimeDelta::days(KEPT_DAYS);
-                let is_status = paths::parse_status(&self.0.prefix, &object.location).is_some();
+                let is_old = now - object.modified > TimeDelta::days(KEPT_DAYS);
+                let is_status = paths::parse_status(&self.0.prefix, &object.path).is_some();
                 if is_old && is_status && doomed.len() < DELETIONS_MAX {
-                    doomed.push(object.location);
+                    doomed.push(object.path);
                 }
             })
             .await?;
@@ -139,15 +137,4 @@ impl StatusStore {
         }
         Ok(doomed.len())
     }
-}
-
-/// Refuses a directory that has gone, a share that is not mounted now: to write would make it anew, on
-/// the wrong disk.
-async fn stands(store: &Store) -> Result<(), Error> {
-    let Some(root) = store.directory.clone() else { return Ok(()) };
-    blocking(move || match root.metadata() {
-        Ok(_) => Ok(()),
-        Err(source) => Err(Error::Local { action: "write", path: root.to_path_buf(), source }),
-    })
-    .await
 }

@@ -9,14 +9,13 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 use futures::{StreamExt, stream};
-use object_store::path::Path;
 
 use super::{STATUS_BYTES_MAX, StatusStore};
 use crate::{
-    catalog::decode,
+    catalog::{Error, decode, paths},
     domain::{error::ErrorKind, id::NodeId, name::RegionName},
     status::NodeStatus,
-    store::{Error, Store, paths},
+    store::{Path, Store},
 };
 
 /// Most nodes that are shown; more are counted and left off.
@@ -86,14 +85,14 @@ impl Fleet {
         let oldest = now - ages.shown;
         store
             .list(prefix, None, |object| {
-                let whose = paths::parse_status(prefix, &object.location);
-                let Some((region, node)) = whose.filter(|_| object.last_modified >= oldest) else { return };
+                let whose = paths::parse_status(prefix, &object.path);
+                let Some((region, node)) = whose.filter(|_| object.modified >= oldest) else { return };
                 if listed.len() == NODES_MAX {
                     left_off += 1;
                     return;
                 }
-                let (modified, bytes) = (object.last_modified, object.size);
-                listed.push(Listed { path: object.location, region, node, modified, bytes });
+                let (modified, bytes) = (object.modified, object.bytes);
+                listed.push(Listed { path: object.path, region, node, modified, bytes });
             })
             .await?;
         let now = listed.iter().map(|listed| listed.modified).fold(now, DateTime::max);
@@ -105,7 +104,7 @@ impl Fleet {
             async move {
                 let status = if fits { status(store, &listed).await? } else { Some(Err("object_too_large")) };
                 let age = now - listed.modified;
-                Ok(status.map(|status| FleetNode {
+                Ok::<_, Error>(status.map(|status| FleetNode {
                     region: listed.region,
                     node: listed.node,
                     age,
@@ -125,10 +124,10 @@ impl Fleet {
 
 /// What a node wrote; `None` when that was deleted since it was listed.
 async fn status(store: &Store, listed: &Listed) -> Result<Option<Result<NodeStatus, &'static str>>, Error> {
-    let read = match store.small(&listed.path, STATUS_BYTES_MAX).await {
+    let read: Result<NodeStatus, Error> = match store.read_small(&listed.path, STATUS_BYTES_MAX).await {
         Ok(None) => return Ok(None),
-        Ok(Some(small)) => decode::status(&listed.region, listed.node, listed.path.as_ref(), &small.bytes),
-        Err(error) => Err(error),
+        Ok(Some(object)) => decode::status(&listed.region, listed.node, listed.path.as_ref(), &object.bytes),
+        Err(error) => Err(error.into()),
     };
     match read {
         Ok(status) => Ok(Some(Ok(status))),

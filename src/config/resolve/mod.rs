@@ -14,13 +14,14 @@ mod sync;
 use std::{collections::BTreeMap, path::Path};
 
 use super::{Config, Role, effective::Effective};
+use crate::catalog;
 use crate::settings::Environment;
 use crate::settings::fault::{Fault, Place, Report};
 use crate::settings::item::Item;
 use crate::settings::section::Section;
 use crate::settings::tree::Table;
 use crate::source::{self, Source};
-use crate::store::{self, Location};
+use crate::store::Location;
 
 /// What only a publisher needs.
 struct Publishing {
@@ -75,7 +76,8 @@ pub(super) fn resolve(effective: Effective, env: &Environment, report: &Report) 
             poll_interval: storage.poll_interval,
         },
         status: storage.status,
-        storage: store::Settings { signing_key_file, verify_keys, ..storage.settings },
+        storage: storage.settings,
+        catalog: catalog::Settings { keep_versions: storage.keep_versions, signing_key_file, verify_keys },
         metadata,
         engine: engine?,
         telemetry: telemetry?,
@@ -154,7 +156,7 @@ fn check_status(node: &super::NodeSettings, storage: &storage::Storage, root: &S
     let Some(status) = &storage.status else { return };
     let settings = &storage.settings;
     let stores = [Some(&settings.location), settings.read_location.as_ref()];
-    let own = stores.into_iter().flatten().find_map(|store| status.lies_in_own(store));
+    let own = stores.into_iter().flatten().find_map(|store| catalog::reserved_directory(status, store));
     let message = if status.shown() == settings.location.shown() {
         "must not be storage.url itself"
     } else if matches!(status, Location::Directory(path) if *path == node.data_dir) {

@@ -8,11 +8,7 @@ use std::{
 
 use super::location::{self, Use};
 use crate::settings::{Environment, item::Item, section::Section};
-use crate::{
-    metadata,
-    store::{self, VerifyKey},
-    support::secret::SecretString,
-};
+use crate::{catalog::VerifyKey, metadata, store, support::secret::SecretString};
 
 /// Bounds of the time between two polls: a store is not hammered, a revoked key not kept for long.
 const POLL_INTERVAL_MIN: Duration = Duration::from_millis(10);
@@ -23,6 +19,7 @@ const KEEP_VERSIONS_MAX: u64 = 10_000;
 /// `[storage]`.
 pub(super) struct Storage {
     pub(super) settings: store::Settings,
+    pub(super) keep_versions: usize,
     pub(super) status: Option<store::Location>,
     pub(super) poll_interval: Duration,
 }
@@ -47,12 +44,10 @@ pub(super) fn storage(section: &Section<'_>, dir: &Path, env: &Environment) -> O
     let settings = store::Settings {
         location: location?,
         read_location: read_location.map_or(Some(None), |read| read.map(Some))?,
-        keep_versions: usize::try_from(keep_versions?).ok()?,
-        signing_key_file: None,
-        verify_keys: Vec::new(),
     };
+    let keep_versions = usize::try_from(keep_versions?).ok()?;
     let status = status.map_or(Some(None), |status| status.map(Some))?;
-    Some(Storage { settings, status, poll_interval: poll_interval? })
+    Some(Storage { settings, keep_versions, status, poll_interval: poll_interval? })
 }
 
 /// `[publication]`, which may be absent: the key to sign with, and whom to believe.

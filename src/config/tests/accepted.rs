@@ -24,7 +24,7 @@ fn the_defaults_are_whole() {
     assert_eq!(config.server.listen.to_string(), "0.0.0.0:8080");
     assert_eq!(config.server.public_url, None);
     assert_eq!(config.storage.location.shown(), "file:data/store");
-    assert_eq!(config.storage.keep_versions, 10);
+    assert_eq!(config.catalog.keep_versions, 10);
     assert_eq!(config.replica.poll_interval, Duration::from_secs(1));
     assert_eq!(config.engine.run_timeout, Duration::from_hours(12));
     assert!(

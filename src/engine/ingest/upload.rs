@@ -8,7 +8,7 @@ use tokio::sync::mpsc;
 
 use super::segment_writer::FinishedSegment;
 use crate::{
-    catalog::{self, Content, SegmentDraft},
+    catalog::{Catalog, SegmentDraft},
     disk::SegmentDirectory,
     domain::{
         id::RunId,
@@ -16,7 +16,6 @@ use crate::{
         name::CollectionName,
     },
     engine::{Engine, error::Error},
-    store::Store,
 };
 
 /// Segments that are uploaded at once: the second keeps the disk busy, and each costs its size in memory.
@@ -27,7 +26,7 @@ pub(in crate::engine) type Uploaded = BTreeMap<usize, SegmentReference>;
 
 /// Writes the segments of one run to the store and reads them back.
 pub(in crate::engine) struct Uploader {
-    store: Store,
+    catalog: Catalog,
     directory: SegmentDirectory,
     run_id: RunId,
     kind: SegmentKind,
@@ -43,8 +42,8 @@ impl Uploader {
         collection: &CollectionName,
         version: Version,
     ) -> Self {
-        let (store, directory) = (engine.store.clone(), engine.directory.clone());
-        Self { store, directory, run_id, kind, collection: collection.clone(), version }
+        let (catalog, directory) = (engine.catalog.clone(), engine.directory.clone());
+        Self { catalog, directory, run_id, kind, collection: collection.clone(), version }
     }
 
     /// Uploads segments until their sender is gone.
@@ -72,7 +71,7 @@ impl Uploader {
             kind: self.kind,
             version: self.version,
         };
-        let content = Content::Bytes(Bytes::from(segment.file));
-        Ok(catalog::publish_segment(&self.store, &self.directory, &draft, content).await?)
+        let content = Bytes::from(segment.file);
+        Ok(self.catalog.publish_segment(&self.directory, &draft, content).await?)
     }
 }

@@ -22,7 +22,6 @@ use crate::{
         request::RunRequest,
     },
     mapping::Mapping,
-    store,
 };
 
 /// The result of a run that is not yet announced.
@@ -83,9 +82,9 @@ impl Engine {
     async fn is_lost(&self, base: &Base) -> Result<bool, Error> {
         let collection = &base.manifest.collection;
         for segment in &base.manifest.segments {
-            match self.directory.load(&self.store, segment).await {
+            match self.directory.load(self.catalog.store(), segment).await {
                 Ok(_) => {}
-                Err(error @ (store::Error::Missing { .. } | store::Error::Corrupt { .. })) => {
+                Err(error) if error.is_object_lost() => {
                     let code = error.code();
                     warn!(code, %collection, %error, "the announced records cannot be read; this run writes all records anew");
                     return Ok(true);

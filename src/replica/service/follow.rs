@@ -10,7 +10,7 @@ use super::{
     Replica, named,
 };
 use crate::{
-    catalog::remember,
+    catalog::{self, record_freshness},
     domain::{
         catalog::{CatalogDocument, CollectionEntry, Freshness, KeySetReference},
         error::ErrorKind,
@@ -19,12 +19,11 @@ use crate::{
         name::CollectionName,
     },
     status::Problem,
-    store::{self},
 };
 
 impl<T: Target> Replica<T> {
     /// Takes what a look has seen.
-    pub(super) fn seen(&mut self, seen: Result<Seen, store::Error>) {
+    pub(super) fn seen(&mut self, seen: Result<Seen, catalog::Error>) {
         self.must_tell = true;
         let seen = match seen.and_then(|seen| self.in_one_catalog(seen)) {
             Ok(seen) => seen,
@@ -69,16 +68,16 @@ impl<T: Target> Replica<T> {
     }
 
     /// Refuses a document that cannot have come after the one followed.
-    fn in_one_catalog(&self, seen: Seen) -> Result<Seen, store::Error> {
+    fn in_one_catalog(&self, seen: Seen) -> Result<Seen, catalog::Error> {
         match (&self.document, &seen.document) {
             (Some(own), Some(next)) if next.n > own.n && !next.succeeds(own) => {
-                Err(store::Error::forked(next.n))
+                Err(catalog::Error::forked(next.n))
             }
             _ => Ok(seen),
         }
     }
 
-    fn has_problem(&mut self, error: &store::Error) {
+    fn has_problem(&mut self, error: &catalog::Error) {
         let (before, now) = (self.problem.as_ref(), self.clock.now());
         self.problem = Some(Problem::lasting(before, error.code(), error.to_string(), now));
     }
@@ -143,7 +142,7 @@ impl<T: Target> Replica<T> {
     pub(super) fn freshen(&mut self, name: &CollectionName, fresh: Freshness) {
         let wanted = self.tracked.get(name).and_then(|tracked| tracked.wanted.as_ref());
         if wanted.is_some_and(|wanted| wanted.version == fresh.version) {
-            remember(&mut self.fresh, name, fresh);
+            record_freshness(&mut self.fresh, name, fresh);
             self.show_freshness(name);
         }
     }

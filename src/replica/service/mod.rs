@@ -35,8 +35,8 @@ use super::{
     tracked::Tracked,
 };
 use crate::{
-    catalog::Fresh,
-    disk::{Need, SegmentDirectory},
+    catalog::{self, Catalog, FreshnessByCollection},
+    disk::{SegmentDirectory, SegmentUser},
     domain::{
         catalog::{CatalogDocument, CollectionEntry, KeySetReference},
         keyset::KeySet,
@@ -44,7 +44,6 @@ use crate::{
         name::{CollectionName, RegionName},
     },
     status::{Board, CollectionStatus, DiskUsage, NodeStatus, Problem},
-    store::{self, Store},
     support::{backoff::Backoff, blocking, clock::Clock, shutdown::Shutdown},
 };
 
@@ -53,7 +52,7 @@ const RUNNING_MAX: usize = 16;
 /// Time for saving the state while the process ends; without it the next start catches up.
 const LAST_SAVE_TIMEOUT: Duration = Duration::from_secs(5);
 
-type Looking = Pin<Box<dyn Future<Output = Result<Seen, store::Error>> + Send>>;
+type Looking = Pin<Box<dyn Future<Output = Result<Seen, catalog::Error>> + Send>>;
 type Brought = (CollectionName, CollectionEntry, Result<Arc<Manifest>, Error>);
 
 /// The service that follows the catalog. Run it once.
@@ -75,7 +74,7 @@ pub struct Replica<T> {
     keys_at: Option<DateTime<Utc>>,
     polled_at: Option<DateTime<Utc>>,
     problem: Option<Problem>,
-    fresh: Fresh,
+    fresh: FreshnessByCollection,
     tracked: BTreeMap<CollectionName, Tracked>,
     readiness: Readiness,
 
@@ -115,21 +114,21 @@ impl<T: Target> Replica<T> {
     pub fn open(
         settings: &Settings,
         pace: Pace,
-        store: Store,
+        catalog: Catalog,
         segments: SegmentDirectory,
         target: Arc<T>,
         clock: Clock,
         board: Board,
     ) -> Result<(Self, ReplicaHandle), Error> {
         let local = Local::open(&settings.data_dir, &clock)?;
-        segments.own();
+        segments.allow_eviction();
         let nudge = Arc::new(Notify::new());
         let handle = ReplicaHandle { board: board.clone(), nudge: Arc::clone(&nudge) };
         let now = Instant::now();
         let replica = Self {
             region: settings.region.clone(),
             clock,
-            tools: Arc::new(Tools::new(store, segments, local, target, Handle::current())),
+            tools: Arc::new(Tools::new(catalog, segments, local, target, Handle::current())),
             nudge,
             board,
             document: None,
@@ -141,7 +140,7 @@ impl<T: Target> Replica<T> {
             keys_at: None,
             polled_at: None,
             problem: None,
-            fresh: Fresh::new(),
+            fresh: FreshnessByCollection::new(),
             tracked: BTreeMap::new(),
             readiness: Readiness::new(now, pace.patience),
             running: JoinSet::new(),
@@ -222,7 +221,7 @@ impl<T: Target> Replica<T> {
             let manifest = self.tools.local.kept_manifest(name, entry).await;
             needed.extend(manifest.iter().flat_map(|manifest| &manifest.segments).map(|one| one.sha256));
         }
-        self.tools.segments.need(Need::State, needed);
+        self.tools.segments.set_in_use(SegmentUser::State, needed);
         let mut served = state.served;
         self.take(state.document);
         for (name, tracked) in &mut self.tracked {
@@ -253,8 +252,8 @@ impl<T: Target> Replica<T> {
         if probe {
             self.next_probe = now + self.pace.probe;
         }
-        let store = self.tools.store.clone();
-        Box::pin(async move { look(&store, &known).await })
+        let catalog = self.tools.catalog.clone();
+        Box::pin(async move { look(&catalog, &known).await })
     }
 
     fn n(&self) -> u64 {

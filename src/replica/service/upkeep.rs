@@ -21,7 +21,7 @@ use super::{
     Replica, wait,
 };
 use crate::{
-    disk::{Need, SegmentDirectory},
+    disk::{SegmentDirectory, SegmentUser},
     domain::{digest::Digest, limits::FORMAT, manifest::SegmentReference},
     status::Problem,
     store::{self, Store},
@@ -123,7 +123,7 @@ impl<T: Target> Replica<T> {
             synced: self.upkeep.synced.clone(),
             local: self.tools.local.clone(),
             directory: self.tools.segments.clone(),
-            store: self.tools.store.clone(),
+            store: self.tools.catalog.store().clone(),
         })
     }
 
@@ -148,7 +148,7 @@ impl<T: Target> Replica<T> {
         self.upkeep.saving = None;
         match saved {
             Ok(Ok(saved)) => {
-                self.tools.segments.need(Need::State, saved.digests.iter().copied());
+                self.tools.segments.set_in_use(SegmentUser::State, saved.digests.iter().copied());
                 self.upkeep.synced = saved.digests;
                 self.must_tell |= self.upkeep.problem.take().is_some();
                 self.upkeep.keys.take_if(|(digest, _)| saved.keys == Some(*digest));
@@ -205,7 +205,7 @@ impl<T: Target> Replica<T> {
             }
         }
         let collected = async {
-            let segments = self.tools.segments.collect(keep).await?;
+            let segments = self.tools.segments.delete_unreferenced(keep).await?;
             self.tools.local.collect(&state).await?;
             Ok::<_, Error>(segments)
         };
@@ -239,7 +239,7 @@ impl Saving {
         }
         let (local, state) = (self.local, self.state);
         let saved = blocking::run(move || local.save(&state)).await;
-        saved.unwrap_or_else(|| Err(store::Error::Ending.into()))?;
+        saved.unwrap_or_else(|| Err(Error::Disk(store::Error::Ending.into())))?;
         Ok(Saved { digests: self.segments.keys().chain(&self.manifests).copied().collect(), keys })
     }
 }

@@ -1,4 +1,4 @@
-//! Two regions on one store: who serves what, waiting for all of them, and nodes that fall silent.
+//! Two regions on one catalog: who serves what, waiting for all of them, and nodes that fall silent.
 
 use std::time::Duration;
 
@@ -7,13 +7,14 @@ use larder::{
     admin::{Error, fleet::await_version},
     catalog::{Ages, Fleet, StatusStore},
     domain::{manifest::Version, name::CollectionName},
-    store::{Location, Store},
+    store::Location,
     support::clock::Clock,
 };
 use rustix::process::Signal;
 use serde_json::Value;
 
 use crate::support::{
+    catalog::open_catalog,
     deployment::{Deployment, NodeDirectory},
     process::{Process, until},
 };
@@ -113,8 +114,8 @@ async fn a_version_is_awaited_in_every_region() {
 /// Moves the threshold between the age of the dead node and that of the living one.
 async fn silent_nodes_are_not_waited_for(deployment: &Deployment) {
     let location = Location::Directory(deployment.path("store"));
-    let store = Store::open(&location).unwrap();
-    let statuses = StatusStore::within(store.clone());
+    let catalog = open_catalog(&location);
+    let statuses = StatusStore::within(catalog.store().clone());
     let person = CollectionName::new("person").unwrap();
     // The living node has written since the dead one did: version 3.
     let (now, ages) = until("the status of version 3", async || {
@@ -128,13 +129,14 @@ async fn silent_nodes_are_not_waited_for(deployment: &Deployment) {
     .await;
     let fixed = Clock::fixed(now);
     let patience = Duration::from_secs(30);
-    let served = await_version(&store, &statuses, &fixed, ages, &person, Version(3), patience).await.unwrap();
+    let served =
+        await_version(&catalog, &statuses, &fixed, ages, &person, Version(3), patience).await.unwrap();
     assert_eq!((served.nodes, served.regions, served.silent.len()), (1, 1, 1), "{served:?}");
     assert!(served.silent[0].starts_with("eu/"), "{served:?}");
 
     let all_silent = Ages { silent: TimeDelta::zero(), ..ages };
     let later = Clock::fixed(now + TimeDelta::seconds(1));
-    let error = await_version(&store, &statuses, &later, all_silent, &person, Version(3), Duration::ZERO)
+    let error = await_version(&catalog, &statuses, &later, all_silent, &person, Version(3), Duration::ZERO)
         .await
         .unwrap_err();
     assert!(matches!(error, Error::NoLiveNode { .. }), "{error}");

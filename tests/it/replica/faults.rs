@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use larder::{
-    catalog::{Fresh, publish_key_set},
+    catalog::FreshnessByCollection,
     domain::{
         catalog::{CatalogDocument, Head, KeySetReference},
         digest::Digest,
@@ -158,8 +158,8 @@ async fn the_revision_of_keys_never_falls() {
     node.caught_up(&world).await;
 
     // A document that names an older set, as a publisher with a restored backup might make.
-    let older = publish_key_set(&world.store, &KeySetDocument::new(2, &[])).await.unwrap();
-    let newest = world.store.newest(None).await.unwrap().unwrap();
+    let older = world.catalog.publish_key_set(&KeySetDocument::new(2, &[])).await.unwrap();
+    let newest = world.catalog.newest(None).await.unwrap().unwrap();
     let put = |document: CatalogDocument| {
         let objects = world.objects.clone();
         async move {
@@ -242,8 +242,8 @@ async fn head_is_a_hint() {
         fresh.caught_up(&world).await;
     }
     // A head of the same deployment that promises too much is a problem, not a loss.
-    let deployment = world.store.newest(None).await.unwrap().unwrap().deployment;
-    let promise = Head { format: FORMAT, deployment, n: 99, data_as_of: Fresh::new() };
+    let deployment = world.catalog.newest(None).await.unwrap().unwrap().deployment;
+    let promise = Head { format: FORMAT, deployment, n: 99, data_as_of: FreshnessByCollection::new() };
     world.objects.put(&head, serde_json::to_vec(&promise).unwrap().into()).await.unwrap();
     node.until("a problem", |applied| {
         applied.problem.as_ref().is_some_and(|problem| problem.code == "object_missing")
@@ -258,7 +258,7 @@ async fn a_newest_document_that_is_gone_or_damaged_is_a_problem_of_those_who_hav
     let mut world = World::in_directory();
     world.base("a", &rows(&[("1", Some(1))])).await;
     world.keys().await;
-    let newest = document_path(world.store.newest(None).await.unwrap().unwrap().n);
+    let newest = document_path(world.catalog.newest(None).await.unwrap().unwrap().n);
     let good = world.objects.get(&newest).await.unwrap().bytes().await.unwrap();
     let mut other: CatalogDocument = serde_json::from_slice(&good).unwrap();
     other.announced_by = announcement();
@@ -355,9 +355,10 @@ async fn content_that_cannot_be_served_leaves_the_last_good_version() {
 
     // A base that cannot be read though its SHA-256 is right.
     let publisher = &world.segments;
-    let store = &world.store;
+    let catalog = &world.catalog;
     let poison =
-        crate::support::catalog::segment(store, publisher, &name("a"), SegmentKind::Base, 3, "poison").await;
+        crate::support::catalog::segment(catalog, publisher, &name("a"), SegmentKind::Base, 3, "poison")
+            .await;
     world.announce(manifest(&name("a"), 3, vec![poison])).await;
     let applied = node.until("failing", |applied| applied.collections["a"].problem.is_some()).await;
     assert_eq!(applied.collections["a"].problem.as_ref().unwrap().code, "refused");
@@ -371,11 +372,11 @@ async fn content_that_cannot_be_served_leaves_the_last_good_version() {
 async fn a_catalog_that_was_begun_anew_takes_nobody_back() {
     let mut world = World::in_memory();
     world.base("a", &rows(&[("1", Some(1))])).await;
-    let first = world.store.newest(None).await.unwrap().unwrap();
+    let first = world.catalog.newest(None).await.unwrap().unwrap();
     world.change("a", &rows(&[("1", Some(2))])).await;
     let node = world.node("node");
     node.caught_up(&world).await;
-    let own = world.store.newest(None).await.unwrap().unwrap();
+    let own = world.catalog.newest(None).await.unwrap().unwrap();
     let anew = CatalogDocument { n: own.n + 1, announced_by: announcement(), ..first };
     let text = Bytes::from(serde_json::to_vec(&anew).unwrap());
     world.objects.put(&document_path(anew.n), text.into()).await.unwrap();

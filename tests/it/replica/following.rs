@@ -10,14 +10,13 @@ use larder::{
         name::RegionName,
     },
     replica::{Pace, Target},
-    store::Store,
     support::clock::Clock,
 };
 use object_store::{ObjectStore, ObjectStoreExt};
 
 use super::world::{Node, World, fast, rows};
 use crate::support::{
-    catalog::{DEADLINE, at, manifest, name, run_id},
+    catalog::{DEADLINE, at, catalog_over, manifest, name, run_id},
     faulty_store::{Fault, Request},
 };
 
@@ -110,7 +109,7 @@ async fn a_pinned_region_stays_while_others_follow() {
     let fresh = Change::Freshness { name: name("a"), version: Version(3), data_as_of: at(50) };
     world.running.handle.announce(fresh).await.unwrap();
     other.until("freshness", |applied| applied.collections["a"].data_as_of == Some(at(50))).await;
-    let newest = world.store.newest(None).await.unwrap().unwrap().n;
+    let newest = world.catalog.newest(None).await.unwrap().unwrap().n;
     node.until("the newest document", |applied| applied.catalog == newest).await;
     assert_eq!(serves(&node, 1).await, (Some(at(1)), 1));
 
@@ -239,9 +238,9 @@ async fn freshness_rises_without_a_new_version() {
 #[tokio::test]
 async fn a_nudge_makes_it_look_at_once() {
     let mut world = World::in_memory();
-    let store = Store::from_object_store(Arc::clone(&world.faulty) as Arc<dyn ObjectStore>);
+    let catalog = catalog_over(Arc::clone(&world.faulty) as Arc<dyn ObjectStore>);
     let pace = Pace { poll: Duration::from_hours(1), probe: Duration::from_hours(1), ..fast() };
-    let node = Node::start(&world.root.path().join("node"), store, pace, Clock::default());
+    let node = Node::start(&world.root.path().join("node"), catalog, pace, Clock::default());
     node.until("ready", |applied| applied.ready).await;
     world.base("a", &rows(&[("1", Some(1))])).await;
     node.handle.nudge();
@@ -256,8 +255,8 @@ async fn local_files_that_nothing_names_go() {
     let clock = Clock::fixed(Clock::default().now());
     let pace = Pace { tidy: Duration::from_millis(20), ..fast() };
     let faulty = Arc::clone(&world.faulty);
-    let store = || Store::from_object_store(Arc::clone(&faulty) as Arc<dyn ObjectStore>);
-    let node = Node::start(&world.root.path().join("node"), store(), pace.clone(), clock.clone());
+    let catalog = || catalog_over(Arc::clone(&faulty) as Arc<dyn ObjectStore>);
+    let node = Node::start(&world.root.path().join("node"), catalog(), pace.clone(), clock.clone());
     node.caught_up(&world).await;
     let old = world.latest("a").segments[0].sha256;
     world.base("a", &rows(&[("2", Some(2))])).await;
@@ -277,10 +276,10 @@ async fn local_files_that_nothing_names_go() {
     .expect("old files go");
     assert!(!files("segments").contains(&format!("{old}.arrow")));
 
-    // What stayed is enough to start from without the store.
+    // What stayed is enough to start from without the catalog.
     let data_dir = node.stop().await;
     world.faulty.decide(|_, _| Fault::Fail);
-    let node = Node::start(&data_dir, store(), pace, clock);
+    let node = Node::start(&data_dir, catalog(), pace, clock);
     let applied = node.until("ready", |applied| applied.ready).await;
     assert_eq!(applied.keys_revision, 2);
     assert_eq!(node.shelf.rows("a"), Some(rows(&[("2", Some(2))])));

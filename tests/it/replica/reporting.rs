@@ -8,7 +8,7 @@ use larder::{
     domain::{id::NodeId, label::Label, name::RegionName},
     replica::{ReportPace, Reporter},
     status::{Board, Identity, NodeStatus},
-    store::{Location, Store},
+    store::Location,
     support::{clock::Clock, random, shutdown::Shutdown},
     telemetry::Metrics,
 };
@@ -20,7 +20,7 @@ use tokio::{
 
 use super::world::{Node, World, rows};
 use crate::support::{
-    catalog::DEADLINE,
+    catalog::{DEADLINE, catalog_over, open_catalog},
     faulty_store::{Fault, Request},
 };
 
@@ -43,8 +43,8 @@ struct Reporting {
 impl Reporting {
     /// Reports for `node` through the faults of `world`.
     fn start(world: &World, node: &Node, pace: ReportPace) -> Self {
-        let store = Store::from_object_store(Arc::clone(&world.faulty) as Arc<dyn ObjectStore>);
-        let statuses = StatusStore::within(store);
+        let catalog = catalog_over(Arc::clone(&world.faulty) as Arc<dyn ObjectStore>);
+        let statuses = StatusStore::within(catalog.store().clone());
         let (metrics, board) = (Metrics::new(), node.board.clone());
         let reporter =
             Reporter::new(board.clone(), statuses.clone(), metrics.clone(), Clock::default(), pace);
@@ -194,7 +194,7 @@ fn status(node: NodeId, region: &str) -> NodeStatus {
 #[tokio::test]
 async fn a_status_is_judged_by_the_store_s_time() {
     let objects: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
-    let statuses = StatusStore::within(Store::from_object_store(Arc::clone(&objects)));
+    let statuses = StatusStore::within(catalog_over(Arc::clone(&objects)).store().clone());
     let id = NodeId::from_uuid(random::uuid());
     // Its own clock is far off, which changes nothing.
     let mut told = status(id, "us");
@@ -229,9 +229,9 @@ async fn a_directory_that_has_gone_is_not_made_anew() {
     let root = tempfile::tempdir().unwrap();
     let (path, away) = (root.path().join("store"), root.path().join("away"));
     let location = Location::Directory(path.clone());
-    let store = Store::open(&location).unwrap();
+    let catalog = open_catalog(&location);
     let status = status(NodeId::from_uuid(uuid(1)), "us");
-    for statuses in [StatusStore::within(store), StatusStore::at(location)] {
+    for statuses in [StatusStore::within(catalog.store().clone()), StatusStore::at(location)] {
         statuses.write(&status).await.unwrap();
         std::fs::rename(&path, &away).unwrap();
         assert_eq!(statuses.write(&status).await.unwrap_err().code(), "local_file");
@@ -244,7 +244,7 @@ async fn a_directory_that_has_gone_is_not_made_anew() {
 #[tokio::test]
 async fn what_cannot_be_read_is_shown_as_that() {
     let objects: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
-    let statuses = StatusStore::within(Store::from_object_store(Arc::clone(&objects)));
+    let statuses = StatusStore::within(catalog_over(Arc::clone(&objects)).store().clone());
     let good = status(NodeId::from_uuid(uuid(1)), "us");
     let mut plain = serde_json::to_value(&good).unwrap();
     plain["a_later_member"] = serde_json::json!({ "deep": [1] });

@@ -1,18 +1,17 @@
-//! Starting from local files: without store, after a kill, over damaged files.
+//! Starting from local files: without catalog, after a kill, over damaged files.
 
 use std::{fs, path::Path, sync::Arc, time::Duration};
 
 use larder::{
-    domain::manifest::Version,
-    replica::Pace,
-    status::NodeStatus,
-    store::{Location, Store},
-    support::clock::Clock,
+    domain::manifest::Version, replica::Pace, status::NodeStatus, store::Location, support::clock::Clock,
 };
 use object_store::ObjectStore;
 
 use super::world::{Node, World, fast, rows};
-use crate::support::faulty_store::{Fault, Request};
+use crate::support::{
+    catalog::{catalog_over, open_catalog},
+    faulty_store::{Fault, Request},
+};
 
 /// The only files of these names, for damaging them.
 fn damage(data_dir: &Path, directory: &str, edit: impl Fn(&mut Vec<u8>)) {
@@ -72,7 +71,7 @@ async fn a_node_starts_without_its_store() {
     // An emptied store is no new catalog: what is here is served on, and the node says what it misses.
     let path = world.root.path().join("store");
     let location = Location::Directory(path);
-    let empty = Store::open(&location).unwrap();
+    let empty = open_catalog(&location);
     let node = Node::start(&data_dir, empty, fast(), Clock::default());
     let applied = node.until("ready", |applied| applied.ready && applied.problem.is_some()).await;
     assert_eq!((applied.catalog, applied.problem.unwrap().code.as_str()), (before.catalog, "object_missing"));
@@ -88,8 +87,8 @@ async fn a_store_that_refuses_is_not_waited_for_and_one_that_is_mute_no_longer_t
     node.caught_up(&world).await;
     let data_dir = node.stop().await;
     let start = |patience| {
-        let store = Store::from_object_store(Arc::clone(&world.faulty) as Arc<dyn ObjectStore>);
-        Node::start(&data_dir, store, Pace { patience, ..fast() }, Clock::default())
+        let catalog = catalog_over(Arc::clone(&world.faulty) as Arc<dyn ObjectStore>);
+        Node::start(&data_dir, catalog, Pace { patience, ..fast() }, Clock::default())
     };
     let never = Duration::from_hours(1);
     world.faulty.decide(|_, _| Fault::Fail);
@@ -232,8 +231,8 @@ async fn another_deployments_store_is_refused_and_the_last_state_served() {
         other.base("a", &rows(&[("stranger", Some(1))])).await;
     }
     other.keys().await;
-    let store = Store::from_object_store(Arc::clone(&other.faulty) as Arc<dyn ObjectStore>);
-    let node = Node::start(&data_dir, store, fast(), Clock::default());
+    let catalog = catalog_over(Arc::clone(&other.faulty) as Arc<dyn ObjectStore>);
+    let node = Node::start(&data_dir, catalog, fast(), Clock::default());
     let applied =
         node.until("ready, and says so", |applied| applied.ready && applied.problem.is_some()).await;
     assert_eq!(applied.problem.unwrap().code, "foreign_catalog");

@@ -4,15 +4,15 @@ use std::{fs, path::Path, sync::Arc};
 
 use chrono::TimeDelta;
 use larder::{
+    catalog::Catalog,
     domain::{digest::Digest, manifest::Version},
     status::NodeStatus,
-    store::Store,
     support::clock::Clock,
 };
 use object_store::ObjectStore;
 
 use super::world::{Node, Rows, World, fast, rows};
-use crate::support::faulty_store::Fault;
+use crate::support::{catalog::catalog_over, faulty_store::Fault};
 
 /// Rows that take about `bytes` bytes in a segment of these tests.
 fn sized(bytes: usize) -> Rows {
@@ -25,9 +25,9 @@ fn bytes_in(data_dir: &Path) -> u64 {
 }
 
 /// Starts a node with room for 2,000 bytes of segments.
-fn bounded(world: &World, store: Store, clock: &Clock) -> Node {
+fn bounded(world: &World, catalog: Catalog, clock: &Clock) -> Node {
     let pace = (fast(), clock.clone());
-    Node::start_bounded("local", &world.root.path().join("node"), store, pace, 2000)
+    Node::start_bounded("local", &world.root.path().join("node"), catalog, pace, 2000)
 }
 
 fn is_full(applied: &NodeStatus) -> bool {
@@ -40,10 +40,10 @@ async fn a_version_without_room_is_not_taken_and_the_present_one_stays_for_the_n
     // Objects behind a network are kept as they come, those of a directory once they are served.
     for mut world in [World::in_memory(), World::in_directory()] {
         let clock = Clock::fixed(Clock::default().now());
-        let far = Store::from_object_store(Arc::clone(&world.faulty) as Arc<dyn ObjectStore>);
-        let store = if world.store.is_near() { world.store.clone() } else { far };
+        let far = catalog_over(Arc::clone(&world.faulty) as Arc<dyn ObjectStore>);
+        let catalog = if world.catalog.store().is_local() { world.catalog.clone() } else { far };
         world.base("a", &sized(1200)).await;
-        let node = bounded(&world, store.clone(), &clock);
+        let node = bounded(&world, catalog.clone(), &clock);
         node.caught_up(&world).await;
         node.until("its state saved", |_| world.root.path().join("node/state/catalog.json").exists()).await;
 
@@ -57,9 +57,9 @@ async fn a_version_without_room_is_not_taken_and_the_present_one_stays_for_the_n
         let data_dir = node.stop().await;
         assert!(bytes_in(&data_dir) <= 2000);
 
-        // The next start serves it without the store.
+        // The next start serves it without the catalog.
         world.faulty.decide(|_, _| Fault::Fail);
-        let cut = Store::from_object_store(Arc::clone(&world.faulty) as Arc<dyn ObjectStore>);
+        let cut = catalog_over(Arc::clone(&world.faulty) as Arc<dyn ObjectStore>);
         let node = bounded(&world, cut, &clock);
         node.until("ready", |applied| applied.ready).await;
         assert_eq!(node.shelf.rows("a"), Some(sized(1200)));
@@ -68,7 +68,7 @@ async fn a_version_without_room_is_not_taken_and_the_present_one_stays_for_the_n
 
         // One that fits is taken; and then what nothing needs any more makes room for the next.
         world.base("a", &sized(300)).await;
-        let node = bounded(&world, store, &clock);
+        let node = bounded(&world, catalog, &clock);
         node.caught_up(&world).await;
         clock.set(clock.now() + TimeDelta::minutes(2));
         world.base("a", &sized(1500)).await;
@@ -99,8 +99,8 @@ async fn what_others_left_goes_first() {
     // Whoever fetched this one may be about to read it; that one is not ours.
     let fresh = leave(&named(3), 100, clock.now());
     let foreign = leave("notes.txt", 5000, old);
-    let store = Store::from_object_store(Arc::clone(&world.faulty) as Arc<dyn ObjectStore>);
-    let node = bounded(&world, store, &clock);
+    let catalog = catalog_over(Arc::clone(&world.faulty) as Arc<dyn ObjectStore>);
+    let node = bounded(&world, catalog, &clock);
     node.caught_up(&world).await;
     assert_eq!([&oldest, &older, &fresh, &foreign].map(|path| path.exists()), [false, true, true, true]);
     node.stop().await;

@@ -9,8 +9,8 @@ use std::{
 
 use chrono::{DateTime, Utc};
 use larder::{
-    catalog::{Change, publish_key_set},
-    disk::{Buffer, SegmentDirectory},
+    catalog::{Catalog, Change},
+    disk::{SegmentBuffer, SegmentDirectory},
     domain::{
         catalog::CollectionEntry,
         error::ErrorKind,
@@ -20,7 +20,7 @@ use larder::{
     },
     replica::{Pace, Refusal, Replica, ReplicaHandle, Settings, Target},
     status::{Board, NodeStatus},
-    store::{Location, Store},
+    store::Location,
     support::{clock::Clock, shutdown::Shutdown},
 };
 use object_store::{ObjectStore, local::LocalFileSystem, memory::InMemory};
@@ -29,7 +29,10 @@ use tokio::{task::JoinHandle, time::timeout};
 
 use crate::support::{
     board::board,
-    catalog::{DEADLINE, Running, announcer, change, manifest, name, publish, quick, segment},
+    catalog::{
+        DEADLINE, Running, announcer, catalog_over, change, manifest, name, open_catalog, publish, quick,
+        segment,
+    },
     faulty_store::FaultyStore,
 };
 
@@ -94,7 +97,7 @@ fn refusal(text: &str) -> Refusal {
     Refusal { kind: ErrorKind::Corrupt, code: "refused", source: text.into() }
 }
 
-fn read(into: &mut Rows, segments: &[Buffer]) -> Result<(), Refusal> {
+fn read(into: &mut Rows, segments: &[SegmentBuffer]) -> Result<(), Refusal> {
     for segment in segments {
         let rows: Rows = serde_json::from_slice(segment.as_slice()).map_err(|_| refusal("not rows"))?;
         into.extend(rows);
@@ -108,7 +111,7 @@ impl Target for Shelf {
         self.served.lock().unwrap().get(name).map(|content| Arc::clone(&content.manifest))
     }
 
-    fn build(&self, manifest: Arc<Manifest>, segments: Vec<Buffer>) -> Result<(), Refusal> {
+    fn build(&self, manifest: Arc<Manifest>, segments: Vec<SegmentBuffer>) -> Result<(), Refusal> {
         self.log.lock().unwrap().push("build");
         let mut rows = Rows::new();
         assert_eq!(segments.len(), manifest.segments.len());
@@ -117,7 +120,7 @@ impl Target for Shelf {
         Ok(())
     }
 
-    fn apply(&self, manifest: Arc<Manifest>, segments: Vec<Buffer>) -> Result<(), Refusal> {
+    fn apply(&self, manifest: Arc<Manifest>, segments: Vec<SegmentBuffer>) -> Result<(), Refusal> {
         self.log.lock().unwrap().push("apply");
         if std::mem::take(&mut *self.refuses.lock().unwrap()) {
             return Err(refusal("told to"));
@@ -170,7 +173,7 @@ pub(crate) struct World {
     /// What is behind the faults.
     pub(crate) objects: Arc<dyn ObjectStore>,
     /// The publisher's own way to it, without faults.
-    pub(crate) store: Store,
+    pub(crate) catalog: Catalog,
     pub(crate) root: TempDir,
     pub(crate) segments: SegmentDirectory,
     pub(crate) running: Running,
@@ -184,27 +187,27 @@ impl World {
     pub(crate) fn in_memory() -> Self {
         let root = tempfile::tempdir().unwrap();
         let objects: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
-        let store = Store::from_object_store(Arc::clone(&objects));
-        Self::over(root, objects, store)
+        let catalog = catalog_over(Arc::clone(&objects));
+        Self::over(root, objects, catalog)
     }
 
     pub(crate) fn in_directory() -> Self {
         let root = tempfile::tempdir().unwrap();
         let path = root.path().join("store");
         let location = Location::Directory(path.clone());
-        let store = Store::open(&location).unwrap();
+        let catalog = open_catalog(&location);
         let objects = Arc::new(LocalFileSystem::new_with_prefix(path).unwrap());
-        Self::over(root, objects, store)
+        Self::over(root, objects, catalog)
     }
 
-    fn over(root: TempDir, objects: Arc<dyn ObjectStore>, store: Store) -> Self {
+    fn over(root: TempDir, objects: Arc<dyn ObjectStore>, catalog: Catalog) -> Self {
         let segments = SegmentDirectory::open(&root.path().join("publisher"), Clock::default()).unwrap();
-        let running = announcer(&store, None, quick());
+        let running = announcer(&catalog, None, quick());
         let faulty = FaultyStore::new(Arc::clone(&objects));
         Self {
             faulty,
             objects,
-            store,
+            catalog,
             root,
             segments,
             running,
@@ -222,7 +225,7 @@ impl World {
     /// Announces `next` as what follows the present manifest.
     pub(crate) async fn announce(&mut self, next: Manifest) {
         let name = next.collection.clone();
-        let mut entry = publish(&self.store, &next).await;
+        let mut entry = publish(&self.catalog, &next).await;
         entry.regions.clone_from(&next.serving.regions);
         let from = self.latest.get(&name).map(|(entry, _)| entry);
         self.running.handle.announce(change(&name, from, &entry)).await.unwrap();
@@ -231,7 +234,7 @@ impl World {
 
     /// Ends the announcer, after which head stays as it is until the next announcement.
     pub(crate) async fn rest(&mut self) {
-        let next = announcer(&self.store, None, quick());
+        let next = announcer(&self.catalog, None, quick());
         std::mem::replace(&mut self.running, next).end().await;
     }
 
@@ -266,7 +269,7 @@ impl World {
         rows: &Rows,
     ) -> larder::domain::manifest::SegmentReference {
         let content = serde_json::to_vec(rows).unwrap();
-        segment(&self.store, &self.segments, name, kind, version, content).await
+        segment(&self.catalog, &self.segments, name, kind, version, content).await
     }
 
     pub(crate) async fn remove(&mut self, collection: &str) {
@@ -302,7 +305,7 @@ impl World {
     /// Announces an empty key set of the next revision.
     pub(crate) async fn keys(&mut self) {
         let reference =
-            publish_key_set(&self.store, &KeySetDocument::new(self.revision + 1, &[])).await.unwrap();
+            self.catalog.publish_key_set(&KeySetDocument::new(self.revision + 1, &[])).await.unwrap();
         let change = Change::Keys { from_revision: self.revision, reference };
         self.running.handle.announce(change).await.unwrap();
         self.revision += 1;
@@ -310,14 +313,14 @@ impl World {
 
     /// A node of region `local` that follows through the faults.
     pub(crate) fn node(&self, data_dir: &str) -> Node {
-        let store = Store::from_object_store(Arc::clone(&self.faulty) as Arc<dyn ObjectStore>);
-        Node::start(&self.root.path().join(data_dir), store, fast(), Clock::default())
+        let catalog = catalog_over(Arc::clone(&self.faulty) as Arc<dyn ObjectStore>);
+        Node::start(&self.root.path().join(data_dir), catalog, fast(), Clock::default())
     }
 
     /// A node of another region.
     pub(crate) fn node_in(&self, region: &str, data_dir: &str) -> Node {
-        let store = Store::from_object_store(Arc::clone(&self.faulty) as Arc<dyn ObjectStore>);
-        Node::start_in(region, &self.root.path().join(data_dir), store, fast(), Clock::default())
+        let catalog = catalog_over(Arc::clone(&self.faulty) as Arc<dyn ObjectStore>);
+        Node::start_in(region, &self.root.path().join(data_dir), catalog, fast(), Clock::default())
     }
 }
 
@@ -345,19 +348,19 @@ pub(crate) struct Node {
 }
 
 impl Node {
-    pub(crate) fn start(data_dir: &Path, store: Store, pace: Pace, clock: Clock) -> Self {
-        Self::start_in("local", data_dir, store, pace, clock)
+    pub(crate) fn start(data_dir: &Path, catalog: Catalog, pace: Pace, clock: Clock) -> Self {
+        Self::start_in("local", data_dir, catalog, pace, clock)
     }
 
-    fn start_in(region: &str, data_dir: &Path, store: Store, pace: Pace, clock: Clock) -> Self {
-        Self::start_bounded(region, data_dir, store, (pace, clock), u64::MAX)
+    fn start_in(region: &str, data_dir: &Path, catalog: Catalog, pace: Pace, clock: Clock) -> Self {
+        Self::start_bounded(region, data_dir, catalog, (pace, clock), u64::MAX)
     }
 
     /// One with at most `bytes_max` bytes of local segments.
     pub(crate) fn start_bounded(
         region: &str,
         data_dir: &Path,
-        store: Store,
+        catalog: Catalog,
         (pace, clock): (Pace, Clock),
         bytes_max: u64,
     ) -> Self {
@@ -367,11 +370,11 @@ impl Node {
             poll_interval: pace.poll,
         };
         let segments = SegmentDirectory::open(&data_dir.join("segments"), clock.clone()).unwrap();
-        let segments = segments.bounded(bytes_max);
+        let segments = segments.with_budget(bytes_max);
         let shelf = Arc::new(Shelf::default());
         let board = board(region, clock.now());
         let opened =
-            Replica::open(&settings, pace, store, segments, Arc::clone(&shelf), clock, board.clone());
+            Replica::open(&settings, pace, catalog, segments, Arc::clone(&shelf), clock, board.clone());
         let (replica, handle) = opened.unwrap();
         let shutdown = Shutdown::new();
         let task = tokio::spawn(replica.run(shutdown.clone()));
@@ -390,7 +393,7 @@ impl Node {
 
     /// Waits until it serves what the publisher announced last.
     pub(crate) async fn caught_up(&self, world: &World) -> NodeStatus {
-        let newest = world.store.newest(None).await.unwrap().unwrap();
+        let newest = world.catalog.newest(None).await.unwrap().unwrap();
         self.until("caught up", |applied| {
             applied.catalog == newest.n
                 && newest.collections.iter().all(|(name, entry)| {

@@ -4,10 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use chrono::{DateTime, Utc};
 use larder::{
-    catalog::{
-        AnnounceError, Announced, Change, Content, SegmentDraft, publish_key_set, publish_manifest,
-        publish_segment,
-    },
+    catalog::{AnnounceError, Announced, Change, Error, SegmentDraft},
     domain::{
         catalog::{CatalogDocument, CollectionEntry},
         digest::Digest,
@@ -17,7 +14,6 @@ use larder::{
         manifest::{Manifest, OnMiss, SegmentKind, ServingSettings, Version},
         name::{CollectionName, RegionName},
     },
-    store::Error,
 };
 
 use tokio::time::sleep;
@@ -73,7 +69,7 @@ impl Life<'_> {
         chance: &mut Chance,
     ) -> AnnounceAnswer {
         let began = self.hub.clock.now();
-        let newest = self.store.newest(Some(deployment(self.hub.seed))).await?;
+        let newest = self.catalog.newest(Some(deployment(self.hub.seed))).await?;
         let entry = newest.as_ref().and_then(|newest| newest.collections.get(name)).cloned();
         let run_id = RunId::from_uuid(Self::identifier(chance));
         let Some(entry) = entry else {
@@ -96,7 +92,7 @@ impl Life<'_> {
             return self.make(draft).await;
         };
         // Read like the engine does; the reference model has its content.
-        self.store.manifest(name, &entry).await?;
+        self.catalog.manifest(name, &entry).await?;
         let model = self.hub.state().reference.models[&entry.sha256].clone();
         let step = step(&model, chance);
         self.hub.trace(|| format!("{step:?} of {name}, from version {}", entry.version));
@@ -164,7 +160,7 @@ impl Life<'_> {
             return Ok(None);
         }
         let (to, model) = earlier[chance.within(0, earlier.len() as u64 - 1) as usize].clone();
-        self.store.manifest(draft.name, &to).await?;
+        self.catalog.manifest(draft.name, &to).await?;
         draft.kept = model.manifest.segments.len();
         draft.rows.clone_from(&model.rows);
         draft.data_as_of = model.manifest.data_as_of;
@@ -196,8 +192,8 @@ impl Life<'_> {
                 version: Version(draft.version),
             };
             let file = content::file(draft.name, kind, draft.fingerprint_seed, &changes);
-            let content = Content::Bytes(file);
-            references.push(publish_segment(&self.store, self.directory, &segment, content).await?);
+            let content = file;
+            references.push(self.catalog.publish_segment(self.directory, &segment, content).await?);
             segments.push(changes);
         }
         let manifest = Manifest {
@@ -211,7 +207,7 @@ impl Life<'_> {
             records: draft.rows.len() as u64,
             ..Model::empty(draft.name).manifest
         };
-        let (object, sha256) = publish_manifest(&self.store, &manifest).await?;
+        let (object, sha256) = self.catalog.publish_manifest(&manifest).await?;
         let entry = CollectionEntry {
             version: manifest.version,
             run_id: manifest.run_id,
@@ -241,10 +237,10 @@ impl Life<'_> {
     /// Creates or revokes a key.
     pub(super) async fn change_keys(&self, chance: &mut Chance) -> AnnounceAnswer {
         let began = self.hub.clock.now();
-        let newest: Option<CatalogDocument> = self.store.newest(Some(deployment(self.hub.seed))).await?;
+        let newest: Option<CatalogDocument> = self.catalog.newest(Some(deployment(self.hub.seed))).await?;
         let present = newest.and_then(|newest| newest.keys);
         let set = match &present {
-            Some(reference) => self.store.key_set(reference).await?,
+            Some(reference) => self.catalog.key_set(reference).await?,
             None => KeySet::default(),
         };
         let mut keys = set.keys;
@@ -254,7 +250,7 @@ impl Life<'_> {
             keys.push(key(&Self::identifier(chance).simple().to_string()[..12]));
         }
         let document = KeySetDocument::new(set.revision + 1, &keys);
-        let reference = publish_key_set(&self.store, &document).await?;
+        let reference = self.catalog.publish_key_set(&document).await?;
         self.hub.state().reference.key_sets.insert(reference.object.clone(), document.into());
         if !self.is_young(began) {
             return Ok(None);

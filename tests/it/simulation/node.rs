@@ -11,7 +11,7 @@ use std::{
 use chrono::{DateTime, Utc};
 use larder::{
     cache::{Cache, Slot},
-    disk::{Buffer, SegmentDirectory},
+    disk::{SegmentBuffer, SegmentDirectory},
     domain::{
         catalog::CatalogDocument,
         id::RunId,
@@ -21,7 +21,6 @@ use larder::{
     },
     replica::{CacheTarget, Pace, Refusal, Replica, ReplicaHandle, Settings, Target},
     status::NodeStatus,
-    store::Store,
     support::shutdown::Shutdown,
 };
 use tokio::time::sleep;
@@ -31,7 +30,7 @@ use super::{
     hub::{Hub, Who},
     view::View,
 };
-use crate::support::board::board;
+use crate::support::{board::board, catalog::catalog_over};
 
 /// A replica over all its lives.
 pub(super) struct Node {
@@ -94,13 +93,13 @@ impl Target for Watched {
         self.target.served(name)
     }
 
-    fn build(&self, manifest: Arc<Manifest>, segments: Vec<Buffer>) -> Result<(), Refusal> {
+    fn build(&self, manifest: Arc<Manifest>, segments: Vec<SegmentBuffer>) -> Result<(), Refusal> {
         self.target.build(Arc::clone(&manifest), segments)?;
         self.check(&manifest, "built");
         Ok(())
     }
 
-    fn apply(&self, manifest: Arc<Manifest>, segments: Vec<Buffer>) -> Result<(), Refusal> {
+    fn apply(&self, manifest: Arc<Manifest>, segments: Vec<SegmentBuffer>) -> Result<(), Refusal> {
         let applied = self.target.apply(Arc::clone(&manifest), segments);
         match &applied {
             Ok(()) => self.check(&manifest, "applied"),
@@ -193,10 +192,10 @@ impl Node {
             target: CacheTarget::new(cache),
             served: Mutex::new(floor.served.clone()),
         });
-        let store = Store::from_object_store(Arc::new(view));
+        let catalog = catalog_over(Arc::new(view));
         let target = Arc::clone(&watched);
         let board = board(settings.region.as_str(), clock.now());
-        let opened = Replica::open(&settings, pace, store, segments, target, clock, board);
+        let opened = Replica::open(&settings, pace, catalog, segments, target, clock, board);
         let (replica, handle) = opened.unwrap();
         (replica, watched, handle)
     }

@@ -13,10 +13,12 @@ use std::{
 use chrono::{DateTime, TimeDelta, Utc};
 use futures::future::{join, join_all};
 use larder::{
-    catalog::{AnnounceError, Announced, Announcer, AnnouncerHandle, Change, Pace, Settled},
+    catalog::{
+        AnnounceError, Announced, Announcer, AnnouncerHandle, AnnouncerPace, Catalog, Change, Error,
+        RunAnnouncement,
+    },
     disk::SegmentDirectory,
     domain::{catalog::CollectionEntry, id::DeploymentId, name::CollectionName},
-    store::{Error, Store},
     support::shutdown::Shutdown,
 };
 use tokio::time::sleep;
@@ -27,6 +29,7 @@ use super::{
     hub::{Hub, Who},
     view::View,
 };
+use crate::support::catalog::catalog_over;
 
 /// Attempts of a change that another one preceded.
 const ATTEMPTS_MAX: usize = 3;
@@ -52,7 +55,7 @@ pub(super) enum Lane {
 /// One life of a publisher.
 pub(super) struct Life<'a> {
     pub(super) hub: &'a Arc<Hub>,
-    pub(super) store: Store,
+    pub(super) catalog: Catalog,
     pub(super) directory: &'a SegmentDirectory,
     announcer: AnnouncerHandle,
 }
@@ -78,7 +81,7 @@ impl Publisher {
             tokio::select! {
                 biased;
                 () = killed.notified() => {}
-                () = self.live(Store::from_object_store(Arc::new(view)), life) => return,
+                () = self.live(catalog_over(Arc::new(view)), life) => return,
             }
             let mut chance = self.hub.chance(&["down", &who.to_string(), &life.to_string()]);
             sleep(Duration::from_millis(chance.within(5, 4_000))).await;
@@ -86,12 +89,15 @@ impl Publisher {
         }
     }
 
-    async fn live(&self, store: Store, life: u32) {
-        let pace = Pace { backoff: (Duration::from_millis(200), Duration::from_secs(4)), ..Pace::default() };
+    async fn live(&self, catalog: Catalog, life: u32) {
+        let pace = AnnouncerPace {
+            backoff: (Duration::from_millis(200), Duration::from_secs(4)),
+            ..AnnouncerPace::default()
+        };
         let deployment = deployment(self.hub.seed);
         let clock = self.hub.clock.clone();
-        let (announcer, handle) = Announcer::with_pace(store.clone(), clock, Some(deployment), pace);
-        let life_of = Life { hub: &self.hub, store, directory: &self.directory, announcer: handle };
+        let (announcer, handle) = Announcer::new(catalog.clone(), clock, Some(deployment), pace);
+        let life_of = Life { hub: &self.hub, catalog, directory: &self.directory, announcer: handle };
         if life > 1 {
             life_of.reconcile().await;
         }
@@ -167,8 +173,8 @@ impl Life<'_> {
         for (name, entry) in open.into_iter().rev().take(2) {
             let newest = self.hub.state().reference.documents.len() as u64;
             let deployment = deployment(self.hub.seed);
-            let settled: Result<Settled, Error> =
-                self.store.find_announced(&name, entry.run_id, Some(deployment)).await;
+            let settled: Result<RunAnnouncement, Error> =
+                self.catalog.find_announced(&name, entry.run_id, Some(deployment)).await;
             let Ok(settled) = settled else { continue };
             self.hub.check(|state| {
                 let introduced = state.reference.announced(entry.run_id).map(|(n, _)| n);
@@ -178,10 +184,12 @@ impl Life<'_> {
                     documents.all(|path| state.bucket.object(&path).is_some())
                 };
                 match settled {
-                    Settled::Announced { n, .. } if introduced.is_none_or(|introduced| introduced > n) => {
+                    RunAnnouncement::Found { n, .. }
+                        if introduced.is_none_or(|introduced| introduced > n) =>
+                    {
                         Err(format!("run {} counts as announced, and is not", entry.run_id))
                     }
-                    Settled::NotFound { complete: true }
+                    RunAnnouncement::NotFound { complete: true }
                         if introduced.is_some_and(|n| n <= newest && is_there(n)) =>
                     {
                         Err(format!("run {} counts as not announced, and is", entry.run_id))

@@ -2,11 +2,7 @@
 
 use std::{future::pending, path::Path, sync::Arc, time::Duration};
 
-use larder::{
-    catalog::retention::{Kept, collect},
-    domain::name::CollectionName,
-    store::Store,
-};
+use larder::{catalog::RetentionRules, domain::name::CollectionName};
 use tokio::{
     runtime::Builder,
     task::JoinSet,
@@ -21,6 +17,7 @@ use super::{
     reference::KEEP_VERSIONS,
     view::View,
 };
+use crate::support::catalog::catalog_over;
 
 /// Faults stop after this duration of simulated time.
 const FAULTS_MAX: Duration = Duration::from_mins(1);
@@ -127,13 +124,14 @@ async fn keep_house(hub: Arc<Hub>) {
             continue;
         }
         let (life, killed) = hub.begin_life(Who::Housekeeper);
-        let store = Store::from_object_store(Arc::new(View::new(&hub, Who::Housekeeper, life)));
-        let kept = Kept { keep_versions: KEEP_VERSIONS, manifests: hub.state().reference.held.clone() };
+        let catalog = catalog_over(Arc::new(View::new(&hub, Who::Housekeeper, life)));
+        let kept =
+            RetentionRules { keep_versions: KEEP_VERSIONS, manifests: hub.state().reference.held.clone() };
         let deployment = Some(deployment(hub.seed));
         tokio::select! {
             biased;
             () = killed.notified() => {}
-            done = collect(&store, &hub.clock, deployment, &kept) => hub.trace(|| format!("{round}: {done:?}")),
+            done = catalog.delete_unreferenced(&hub.clock, deployment, &kept) => hub.trace(|| format!("{round}: {done:?}")),
         }
     }
     pending::<()>().await;

@@ -1,13 +1,11 @@
 //! Small manifests, entries and announcers.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use larder::{
-    catalog::{
-        Announcer, AnnouncerHandle, Change, Content, Pace, SegmentDraft, publish_manifest, publish_segment,
-    },
+    catalog::{Announcer, AnnouncerHandle, AnnouncerPace, Catalog, Change, SegmentDraft, SigningKeys},
     disk::SegmentDirectory,
     domain::{
         catalog::CollectionEntry,
@@ -19,15 +17,26 @@ use larder::{
         name::{CollectionName, IndexName},
         row::ColumnKind,
     },
-    store::Store,
+    store::{Location, Store},
     support::{clock::Clock, random, shutdown::Shutdown},
 };
+use object_store::ObjectStore;
 use tokio::task::JoinHandle;
 
 pub(crate) use super::http::DEADLINE;
 
 pub(crate) fn name(text: &str) -> CollectionName {
     CollectionName::new(text).unwrap()
+}
+
+/// The catalog in a store over `objects`, without signatures.
+pub(crate) fn catalog_over(objects: Arc<dyn ObjectStore>) -> Catalog {
+    Catalog::new(Store::from_object_store(objects), SigningKeys::default())
+}
+
+/// The catalog in the store at `location`, without signatures.
+pub(crate) fn open_catalog(location: &Location) -> Catalog {
+    Catalog::new(Store::open(location).unwrap(), SigningKeys::default())
 }
 
 pub(crate) fn run_id() -> RunId {
@@ -75,8 +84,8 @@ pub(crate) fn manifest(
 }
 
 /// Publishes a manifest and returns the entry that names it.
-pub(crate) async fn publish(store: &Store, manifest: &Manifest) -> CollectionEntry {
-    let (object, sha256) = publish_manifest(store, manifest).await.unwrap();
+pub(crate) async fn publish(catalog: &Catalog, manifest: &Manifest) -> CollectionEntry {
+    let (object, sha256) = catalog.publish_manifest(manifest).await.unwrap();
     CollectionEntry {
         version: manifest.version,
         run_id: manifest.run_id,
@@ -88,7 +97,7 @@ pub(crate) async fn publish(store: &Store, manifest: &Manifest) -> CollectionEnt
 
 /// Publishes a segment of these bytes.
 pub(crate) async fn segment(
-    store: &Store,
+    catalog: &Catalog,
     directory: &SegmentDirectory,
     collection: &CollectionName,
     kind: SegmentKind,
@@ -104,7 +113,7 @@ pub(crate) async fn segment(
         kind,
         version: Version(version),
     };
-    publish_segment(store, directory, &draft, Content::Bytes(content.into())).await.unwrap()
+    catalog.publish_segment(directory, &draft, content.into()).await.unwrap()
 }
 
 /// An entry whose manifest does not exist. An announcer does not read it.
@@ -134,8 +143,8 @@ pub(crate) fn change(
 }
 
 /// A pace without waiting.
-pub(crate) fn quick() -> Pace {
-    Pace {
+pub(crate) fn quick() -> AnnouncerPace {
+    AnnouncerPace {
         interval: Duration::ZERO,
         patience: Duration::from_secs(20),
         backoff: (Duration::from_millis(1), Duration::from_millis(5)),
@@ -150,17 +159,17 @@ pub(crate) struct Running {
     pub(crate) task: JoinHandle<()>,
 }
 
-pub(crate) fn announcer(store: &Store, deployment: Option<DeploymentId>, pace: Pace) -> Running {
-    announcer_at(store, deployment, pace, Clock::default())
+pub(crate) fn announcer(catalog: &Catalog, deployment: Option<DeploymentId>, pace: AnnouncerPace) -> Running {
+    announcer_at(catalog, deployment, pace, Clock::default())
 }
 
 pub(crate) fn announcer_at(
-    store: &Store,
+    catalog: &Catalog,
     deployment: Option<DeploymentId>,
-    pace: Pace,
+    pace: AnnouncerPace,
     clock: Clock,
 ) -> Running {
-    let (announcer, handle) = Announcer::with_pace(store.clone(), clock, deployment, pace);
+    let (announcer, handle) = Announcer::new(catalog.clone(), clock, deployment, pace);
     let shutdown = Shutdown::new();
     let task = tokio::spawn(announcer.run(shutdown.clone()));
     Running { handle, shutdown, task }

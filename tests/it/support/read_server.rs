@@ -23,14 +23,13 @@ use larder::{
         Codec, Dictionaries, Entry, IndexColumn, Segment, SegmentBuffer, SegmentBuilder, SegmentHeader,
     },
     status::Board,
-    store::Store,
     support::{clock::Clock, random, shutdown::Shutdown},
     telemetry::Metrics,
 };
 use object_store::memory::InMemory;
 use tokio::{net::TcpStream, task::JoinHandle};
 
-use super::board::board;
+use super::{board::board, catalog::catalog_over};
 
 /// The partner page's example, as compact JSON.
 pub(crate) fn partner_record() -> String {
@@ -190,9 +189,9 @@ impl Server {
         let (metrics, shutdown) = (Metrics::new(), Shutdown::new());
         let board = board("local", now());
         board.update(|status| status.ready = true);
-        let store = Store::from_object_store(Arc::new(InMemory::new()));
-        let statuses = StatusStore::within(store.clone());
-        let fleet = FleetReader::new(store, statuses, clock.clone(), Ages::default());
+        let catalog = catalog_over(Arc::new(InMemory::new()));
+        let statuses = StatusStore::within(catalog.store().clone());
+        let fleet = FleetReader::new(catalog, statuses, clock.clone(), Ages::default());
         let any = "127.0.0.1:0".parse().unwrap();
         let state = ReadState::new(
             collections.0.clone(),

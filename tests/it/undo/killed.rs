@@ -4,7 +4,7 @@ use larder::{
     domain::id::RunId,
     engine::Trigger,
     metadata::{AUDIT_UNFINISHED, LeaseOutcome, Pause},
-    store::{Location, Store},
+    store::Location,
     support::random,
 };
 use rustix::process::Signal;
@@ -14,7 +14,12 @@ use super::{
     runs::{node, start},
     story::{ROWS, Reader, key, metadata, sync},
 };
-use crate::support::{catalog::name, deployment::NodeDirectory, http::soon, node::tester};
+use crate::support::{
+    catalog::{name, open_catalog},
+    deployment::NodeDirectory,
+    http::soon,
+    node::tester,
+};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_pause_of_a_rollback_that_was_never_announced_ends_by_itself() {
@@ -24,8 +29,8 @@ async fn the_pause_of_a_rollback_that_was_never_announced_ends_by_itself() {
     node.run(&["sync", "person"]).expect(0);
 
     // The rollback reads the present manifest after the pause. Opening a pipe waits for its writer.
-    let store = Store::open(&Location::Directory(node.path().join("data/store"))).unwrap();
-    let newest = store.newest(None).await.unwrap().unwrap();
+    let catalog = open_catalog(&Location::Directory(node.path().join("data/store")));
+    let newest = catalog.newest(None).await.unwrap().unwrap();
     let manifest = node.path().join("data/store").join(&newest.collections["person"].manifest);
     let aside = node.path().join("manifest.json");
     std::fs::rename(&manifest, &aside).unwrap();
@@ -105,7 +110,7 @@ async fn a_killed_rollback_is_reconciled_and_a_live_one_is_left_alone() {
     assert_eq!((kept.why.as_str(), kept.pending), ("rolled back to 1", None));
 
     // Killed after the announcement: an ordinary pause.
-    let newest = publisher.store.newest(None).await.unwrap().unwrap();
+    let newest = publisher.catalog.newest(None).await.unwrap().unwrap();
     pause(newest.collections["person"].run_id).await;
     engine.reconcile_abandoned_runs().await.unwrap();
     assert_eq!(metadata.pause(&person).await.unwrap().unwrap().pending, None);

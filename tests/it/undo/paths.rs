@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use larder::{
     cache::{Cache, Lookup, Slot},
-    disk::{Buffer, SegmentDirectory},
+    disk::{SegmentBuffer, SegmentDirectory},
     domain::manifest::{Manifest, SegmentKind, Version},
     replica::{CacheTarget, Plan, Target, plan},
     support::clock::Clock,
@@ -32,9 +32,9 @@ struct History {
 
 impl History {
     async fn note(&mut self, names: Names) {
-        let store = self.node.publisher().await.store;
-        let entry = store.newest(None).await.unwrap().unwrap().collections.remove("person").unwrap();
-        let manifest = store.manifest(&name("person"), &entry).await.unwrap();
+        let catalog = self.node.publisher().await.catalog;
+        let entry = catalog.newest(None).await.unwrap().unwrap().collections.remove("person").unwrap();
+        let manifest = catalog.manifest(&name("person"), &entry).await.unwrap();
         assert_eq!(manifest.version.0, self.versions.len() as u64 + 1);
         self.versions.push((manifest, names));
     }
@@ -126,9 +126,9 @@ async fn every_version_can_be_reached_from_every_other() {
             let cache = Cache::new();
             let target = CacheTarget::new(cache.clone());
             let load = async |wanted: &[larder::domain::manifest::SegmentReference]| {
-                let mut buffers: Vec<Buffer> = Vec::new();
+                let mut buffers: Vec<SegmentBuffer> = Vec::new();
                 for segment in wanted {
-                    buffers.push(segments.load(&publisher.store, segment).await.unwrap());
+                    buffers.push(segments.load(publisher.catalog.store(), segment).await.unwrap());
                 }
                 buffers
             };

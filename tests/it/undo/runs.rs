@@ -66,10 +66,10 @@ async fn open_run(node: &Node) -> RunRecord {
 
 /// Waits until head names the newest document; gives its number.
 async fn await_head(publisher: &Publisher) -> u64 {
-    let newest = publisher.store.newest(None).await.unwrap().unwrap().n;
+    let newest = publisher.catalog.newest(None).await.unwrap().unwrap().n;
     let mut look = interval(Duration::from_millis(5));
     soon("head at the newest document", async {
-        while publisher.store.head().await.unwrap().is_none_or(|head| head.n < newest) {
+        while publisher.catalog.head().await.unwrap().is_none_or(|head| head.n < newest) {
             look.tick().await;
         }
     })
@@ -171,7 +171,7 @@ async fn a_rollback_keeps_serving_settings_and_lists_existing_versions() {
     let back = as_of(node.get("person", "id", "1").await);
     assert!(back < bad, "{back:?} {bad:?}");
     await_head(&publisher).await;
-    let head = publisher.store.head().await.unwrap().unwrap();
+    let head = publisher.catalog.head().await.unwrap().unwrap();
     let fresh = &head.data_as_of[&person];
     assert_eq!((fresh.version, fresh.data_as_of), (Version(3), done.data_as_of));
     let pause = publisher.metadata.pause(&person).await.unwrap().unwrap();
@@ -205,7 +205,7 @@ async fn a_version_whose_documents_are_deleted_is_found_by_its_run() {
     let soon = done.data_as_of + TimeDelta::days(1);
     assert_eq!(publisher.metadata.prune_runs(1, 3, soon).await.unwrap(), 0);
     assert_eq!(publisher.metadata.prune_runs(1, 1, soon).await.unwrap(), 2);
-    let listed = publisher.store.listed_versions(&name("person"), Version(4)).await.unwrap();
+    let listed = publisher.catalog.listed_versions(&name("person"), Version(4)).await.unwrap();
     assert_eq!(listed, [4, 3, 2, 1].map(Version), "their manifests are there");
     let gone = publisher.rollback(&name("person"), Version(1), &tester()).await.unwrap_err().to_string();
     let (_, named) = gone.split_once("data: ").unwrap();
@@ -244,7 +244,7 @@ async fn approving_announces_exactly_the_held_result() {
     assert_eq!(name_of(&node).await, "Good");
     assert!(node.record("person", "id", "20").await.is_some());
     assert_eq!(node.record("person", "id", "21").await, None);
-    let newest = publisher.store.newest(None).await.unwrap().unwrap();
+    let newest = publisher.catalog.newest(None).await.unwrap().unwrap();
     assert_eq!(
         (newest.collections["person"].run_id, &newest.collections["person"].manifest),
         (run, &manifest)

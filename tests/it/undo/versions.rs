@@ -3,30 +3,32 @@
 use std::{fs, sync::Arc};
 
 use larder::{
-    catalog::{AnnouncerHandle, Change},
+    catalog::{AnnouncerHandle, Catalog, Change, RetentionRules},
     disk::SegmentDirectory,
     domain::{
         catalog::CollectionEntry,
         manifest::{SegmentKind, Version},
     },
-    store::{Location, Store},
+    store::Location,
     support::clock::Clock,
 };
 use object_store::memory::InMemory;
 
 use crate::support::{
-    catalog::{announcer, change, entry, manifest, name, publish, quick, segment},
+    catalog::{
+        announcer, catalog_over, change, entry, manifest, name, open_catalog, publish, quick, segment,
+    },
     faulty_store::{FaultyStore, Request},
 };
 
 /// Announces `version` of a collection, made from `from`.
 async fn announce(
-    (store, handle): (&Store, &AnnouncerHandle),
+    (catalog, handle): (&Catalog, &AnnouncerHandle),
     collection: &str,
     from: Option<&CollectionEntry>,
     version: u64,
 ) -> CollectionEntry {
-    let entry = publish(store, &manifest(&name(collection), version, Vec::new())).await;
+    let entry = publish(catalog, &manifest(&name(collection), version, Vec::new())).await;
     handle.announce(change(&name(collection), from, &entry)).await.unwrap();
     entry
 }
@@ -34,12 +36,12 @@ async fn announce(
 #[tokio::test]
 async fn the_newest_announced_manifest_of_a_number_is_found() {
     let faulty = FaultyStore::new(Arc::new(InMemory::new()));
-    let store = Store::from_object_store(Arc::clone(&faulty) as _);
-    let running = announcer(&store, None, quick());
-    let at = (&store, &running.handle);
+    let catalog = catalog_over(Arc::clone(&faulty) as _);
+    let running = announcer(&catalog, None, quick());
+    let at = (&catalog, &running.handle);
     let a1 = announce(at, "a", None, 1).await;
     // A manifest with the number 2 that was never announced.
-    publish(&store, &manifest(&name("a"), 2, Vec::new())).await;
+    publish(&catalog, &manifest(&name("a"), 2, Vec::new())).await;
     let a2 = announce(at, "a", Some(&a1), 2).await;
     let b1 = announce(at, "b", None, 1).await;
     let merged = announce(at, "a", Some(&a2), 2).await;
@@ -50,10 +52,10 @@ async fn the_newest_announced_manifest_of_a_number_is_found() {
     for version in 3..40 {
         last = announce(at, "a", Some(&last), version).await;
     }
-    publish(&store, &manifest(&name("a"), 2, Vec::new())).await;
-    let newest = store.newest(None).await.unwrap().unwrap();
+    publish(&catalog, &manifest(&name("a"), 2, Vec::new())).await;
+    let newest = catalog.newest(None).await.unwrap().unwrap();
     let find = async |collection: &str, version| {
-        store.announced_version(&newest, &name(collection), Version(version)).await.unwrap()
+        catalog.announced_version(&newest, &name(collection), Version(version)).await.unwrap()
     };
     assert_eq!(find("a", 2).await, Some(settings));
     assert_eq!(find("a", 1).await, Some(a1));
@@ -71,10 +73,10 @@ async fn the_newest_announced_manifest_of_a_number_is_found() {
     let read = faulty.count(Request::Get, "catalog/") - before;
     assert!(read <= 6, "{read} of {} documents", newest.n);
 
-    let listed = store.listed_versions(&name("a"), Version(39)).await.unwrap();
+    let listed = catalog.listed_versions(&name("a"), Version(39)).await.unwrap();
     assert_eq!(listed, (1..40).rev().map(Version).collect::<Vec<_>>());
-    assert_eq!(store.listed_versions(&name("a"), Version(2)).await.unwrap(), [Version(2), Version(1)]);
-    assert_eq!(store.listed_versions(&name("none"), Version(2)).await.unwrap(), []);
+    assert_eq!(catalog.listed_versions(&name("a"), Version(2)).await.unwrap(), [Version(2), Version(1)]);
+    assert_eq!(catalog.listed_versions(&name("none"), Version(2)).await.unwrap(), []);
     running.end().await;
 }
 
@@ -83,13 +85,13 @@ async fn versions_rise_across_a_drop_and_old_documents_may_be_gone() {
     let root = tempfile::tempdir().unwrap();
     let path = root.path().join("store");
     let location = Location::Directory(path.clone());
-    let store = Store::open(&location).unwrap();
-    let running = announcer(&store, None, quick());
-    let at = (&store, &running.handle);
+    let catalog = open_catalog(&location);
+    let running = announcer(&catalog, None, quick());
+    let at = (&catalog, &running.handle);
     let a1 = announce(at, "a", None, 1).await;
     let a2 = announce(at, "a", Some(&a1), 2).await;
     running.handle.announce(Change::Remove { name: name("a"), from: a2.sha256 }).await.unwrap();
-    let newest = store.newest(None).await.unwrap().unwrap();
+    let newest = catalog.newest(None).await.unwrap().unwrap();
     assert_eq!(newest.dropped, [(name("a"), Version(2))].into());
     for version in [1, 2] {
         let again = running.handle.announce(change(&name("a"), None, &entry(version))).await;
@@ -98,12 +100,13 @@ async fn versions_rise_across_a_drop_and_old_documents_may_be_gone() {
     let a3 = announce(at, "a", None, 3).await;
     let a4 = announce(at, "a", Some(&a3), 4).await;
     let a5 = announce(at, "a", Some(&a4), 5).await;
-    let newest = store.newest(None).await.unwrap().unwrap();
+    let newest = catalog.newest(None).await.unwrap().unwrap();
     assert!(newest.dropped.is_empty(), "it is there again");
     for n in 1..=newest.n - 2 {
         fs::remove_file(path.join(format!("catalog/{n:020}.json"))).unwrap();
     }
-    let find = async |version| store.announced_version(&newest, &name("a"), Version(version)).await.unwrap();
+    let find =
+        async |version| catalog.announced_version(&newest, &name("a"), Version(version)).await.unwrap();
     assert_eq!(
         (find(5).await, find(4).await, find(3).await, find(2).await),
         (Some(a5), Some(a4), None, None)
@@ -113,16 +116,15 @@ async fn versions_rise_across_a_drop_and_old_documents_may_be_gone() {
 
 #[tokio::test]
 async fn pinned_versions_are_not_deleted() {
-    use larder::catalog::retention::{Kept, collect};
     let root = tempfile::tempdir().unwrap();
-    let store = Store::from_object_store(Arc::new(InMemory::new()));
+    let catalog = catalog_over(Arc::new(InMemory::new()));
     let segments = SegmentDirectory::open(&root.path().join("segments"), Clock::default()).unwrap();
-    let running = announcer(&store, None, quick());
+    let running = announcer(&catalog, None, quick());
     let a = name("a");
     let mut entries: Vec<CollectionEntry> = Vec::new();
     for version in 1..=5 {
-        let own = segment(&store, &segments, &a, SegmentKind::Base, version, format!("v{version}")).await;
-        let entry = publish(&store, &manifest(&a, version, vec![own])).await;
+        let own = segment(&catalog, &segments, &a, SegmentKind::Base, version, format!("v{version}")).await;
+        let entry = publish(&catalog, &manifest(&a, version, vec![own])).await;
         running.handle.announce(change(&a, entries.last(), &entry)).await.unwrap();
         entries.push(entry);
     }
@@ -130,23 +132,23 @@ async fn pinned_versions_are_not_deleted() {
     let pin = Change::Pin { region: region.clone(), name: a.clone(), from: None, entry: entries[1].clone() };
     running.handle.announce(pin).await.unwrap();
     let clock = Clock::fixed(Clock::default().now() + chrono::TimeDelta::hours(25));
-    let kept = Kept { keep_versions: 2, ..Kept::default() };
+    let kept = RetentionRules { keep_versions: 2, ..RetentionRules::default() };
     let there = async || {
-        let versions = store.listed_versions(&a, Version(5)).await.unwrap();
+        let versions = catalog.listed_versions(&a, Version(5)).await.unwrap();
         versions.into_iter().map(|version| version.0).collect::<Vec<_>>()
     };
     // Manifest and segment of 1 and 3.
-    assert_eq!(collect(&store, &clock, None, &kept).await.unwrap().deleted, 4);
+    assert_eq!(catalog.delete_unreferenced(&clock, None, &kept).await.unwrap().objects, 4);
     assert_eq!(there().await, [5, 4, 2]);
-    let pinned = store.manifest(&a, &entries[1]).await.unwrap();
-    segments.load(&store, &pinned.segments[0]).await.unwrap();
+    let pinned = catalog.manifest(&a, &entries[1]).await.unwrap();
+    segments.load(catalog.store(), &pinned.segments[0]).await.unwrap();
 
     running
         .handle
         .announce(Change::Unpin { region, name: a.clone(), from: entries[1].sha256 })
         .await
         .unwrap();
-    assert_eq!(collect(&store, &clock, None, &kept).await.unwrap().deleted, 2);
+    assert_eq!(catalog.delete_unreferenced(&clock, None, &kept).await.unwrap().objects, 2);
     assert_eq!(there().await, [5, 4]);
     running.end().await;
 }

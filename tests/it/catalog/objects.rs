@@ -4,20 +4,20 @@ use std::{fs, os::unix::fs::PermissionsExt, sync::Arc};
 
 use bytes::Bytes;
 use larder::{
-    catalog::{Content, SegmentDraft, Settled, publish_segment, retention},
-    disk::SegmentDirectory,
+    catalog::{Catalog, RetentionRules, RunAnnouncement, SegmentDraft},
+    disk::{Error, SegmentDirectory},
     domain::{
         digest::Digest,
         manifest::{SegmentKind, SegmentReference, Version},
     },
-    store::{Error, Location, Store},
+    store::Location,
     support::clock::Clock,
 };
 use object_store::{ObjectStore, ObjectStoreExt, memory::InMemory, path::Path};
 use tempfile::TempDir;
 
 use crate::support::{
-    catalog::{manifest, name, publish, run_id, segment},
+    catalog::{catalog_over, manifest, name, open_catalog, publish, run_id, segment},
     faulty_store::{Fault, FaultyStore, Request},
 };
 
@@ -39,46 +39,37 @@ fn draft() -> SegmentDraft {
     }
 }
 
-fn stores() -> (TempDir, Vec<Store>) {
+fn stores() -> (TempDir, Vec<Catalog>) {
     let root = tempfile::tempdir().unwrap();
     let location = Location::Directory(root.path().join("a/store"));
-    let real = Store::open(&location).unwrap();
+    let real = open_catalog(&location);
     let mode = fs::metadata(root.path().join("a/store")).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o700);
-    (root, vec![real, Store::from_object_store(Arc::new(InMemory::new()))])
+    (root, vec![real, catalog_over(Arc::new(InMemory::new()))])
 }
 
 #[tokio::test]
 async fn segments_travel_whole_from_publisher_to_follower() {
     let (_root, stores) = stores();
-    let file = tempfile::NamedTempFile::new().unwrap();
     // Over the bound of one request: sent in parts.
     let large: Bytes = (0..70_u8).collect::<Vec<_>>().repeat(1024 * 1024).into();
-    fs::write(file.path(), &large).unwrap();
-    // A disk is slow to sync, so each store gets the large one in one way only.
-    let in_file = (Content::File(file.path().to_owned()), large.clone());
-    let in_memory = (Content::Bytes(large.clone()), large);
-    for (store, large) in stores.into_iter().zip([in_file, in_memory]) {
-        for (content, expected) in [
-            (Content::Bytes(Bytes::from_static(b"small")), Bytes::from_static(b"small")),
-            (Content::Bytes(Bytes::new()), Bytes::new()),
-            large.clone(),
-        ] {
+    for catalog in stores {
+        for expected in [Bytes::from_static(b"small"), Bytes::new(), large.clone()] {
             let (_publisher_root, publisher) = directory();
-            let reference = publish_segment(&store, &publisher, &draft(), content).await.unwrap();
+            let reference = catalog.publish_segment(&publisher, &draft(), expected.clone()).await.unwrap();
             assert_eq!((reference.bytes, reference.sha256), (expected.len() as u64, Digest::of(&expected)));
-            // What came over a network is kept; what is near is copied when asked for.
-            assert_eq!(publisher.has(&reference), !store.is_near());
+            // A copy from a remote store is kept. A local store is copied only on request.
+            assert_eq!(publisher.has(&reference), !catalog.store().is_local());
 
             let (_follower_root, follower) = directory();
             assert!(matches!(follower.read(&reference).await, Err(Error::Missing { .. })));
-            let path = follower.fetch(&store, &reference).await.unwrap();
+            let path = follower.fetch(catalog.store(), &reference).await.unwrap();
             assert_eq!(path, follower.path(&reference.sha256));
             follower.sync(vec![reference.sha256, Digest::of(b"gone")]).await.unwrap();
             assert!(follower.read(&reference).await.unwrap().as_slice() == expected);
             let (_other_root, other) = directory();
-            assert!(other.load(&store, &reference).await.unwrap().as_slice() == expected);
-            assert_eq!(other.has(&reference), !store.is_near());
+            assert!(other.load(catalog.store(), &reference).await.unwrap().as_slice() == expected);
+            assert_eq!(other.has(&reference), !catalog.store().is_local());
         }
     }
 }
@@ -86,10 +77,10 @@ async fn segments_travel_whole_from_publisher_to_follower() {
 #[tokio::test]
 async fn a_damaged_object_is_never_taken() {
     let faulty = FaultyStore::new(Arc::new(InMemory::new()));
-    let store = Store::from_object_store(Arc::clone(&faulty) as Arc<dyn ObjectStore>);
+    let catalog = catalog_over(Arc::clone(&faulty) as Arc<dyn ObjectStore>);
     let (_root, publisher) = directory();
     let content = Bytes::from(vec![1; 300_000]);
-    let reference = segment(&store, &publisher, &name("a"), SegmentKind::Base, 1, content.clone()).await;
+    let reference = segment(&catalog, &publisher, &name("a"), SegmentKind::Base, 1, content.clone()).await;
     for (fault, code) in [
         (Fault::Corrupt, "object_corrupt"),
         (Fault::Truncate, "object_corrupt"),
@@ -98,63 +89,67 @@ async fn a_damaged_object_is_never_taken() {
     ] {
         let (root, follower) = directory();
         faulty.next(Request::Get, "segment", fault, 2);
-        assert_eq!(follower.fetch(&store, &reference).await.unwrap_err().code(), code);
-        assert_eq!(follower.load(&store, &reference).await.unwrap_err().code(), code);
+        assert_eq!(follower.fetch(catalog.store(), &reference).await.unwrap_err().code(), code);
+        assert_eq!(follower.load(catalog.store(), &reference).await.unwrap_err().code(), code);
         let left = fs::read_dir(root.path().join("segments")).unwrap().count();
         assert_eq!(left, 0, "{fault:?} leaves nothing behind");
         // Once the store is well, all is well.
-        assert!(follower.load(&store, &reference).await.unwrap().as_slice() == content);
+        assert!(follower.load(catalog.store(), &reference).await.unwrap().as_slice() == content);
     }
 }
 
 #[tokio::test]
 async fn a_damaged_local_file_is_fetched_again() {
-    let store = Store::from_object_store(Arc::new(InMemory::new()));
+    let catalog = catalog_over(Arc::new(InMemory::new()));
     let (_root, local) = directory();
-    let reference = segment(&store, &local, &name("a"), SegmentKind::Base, 1, "content").await;
+    let reference = segment(&catalog, &local, &name("a"), SegmentKind::Base, 1, "content").await;
     fs::write(local.path(&reference.sha256), "contenT").unwrap();
     assert!(local.has(&reference), "its length is right");
     assert!(matches!(local.read(&reference).await, Err(Error::Corrupt { .. })));
-    assert!(local.load(&store, &reference).await.unwrap().as_slice() == Bytes::from_static(b"content"));
+    assert!(
+        local.load(catalog.store(), &reference).await.unwrap().as_slice() == Bytes::from_static(b"content")
+    );
     fs::write(local.path(&reference.sha256), "torn").unwrap();
-    assert!(local.load(&store, &reference).await.unwrap().as_slice() == Bytes::from_static(b"content"));
+    assert!(
+        local.load(catalog.store(), &reference).await.unwrap().as_slice() == Bytes::from_static(b"content")
+    );
 }
 
 #[tokio::test]
 async fn publishing_rides_out_a_store_that_fails_or_garbles() {
     for fault in [Fault::Fail, Fault::Corrupt, Fault::Truncate, Fault::Hide, Fault::LoseAnswer] {
         let faulty = FaultyStore::new(Arc::new(InMemory::new()));
-        let store = Store::from_object_store(Arc::clone(&faulty) as Arc<dyn ObjectStore>);
+        let catalog = catalog_over(Arc::clone(&faulty) as Arc<dyn ObjectStore>);
         let (_root, local) = directory();
         let request = if fault == Fault::LoseAnswer { Request::Put } else { Request::Get };
         faulty.next(request, "collections/", fault, 1);
-        let reference = segment(&store, &local, &name("a"), SegmentKind::Base, 1, "content").await;
+        let reference = segment(&catalog, &local, &name("a"), SegmentKind::Base, 1, "content").await;
         faulty.next(request, "collections/", fault, 1);
         let published = manifest(&name("a"), 1, vec![reference]);
-        let entry = publish(&store, &published).await;
+        let entry = publish(&catalog, &published).await;
         faulty.heal();
-        assert_eq!(store.manifest(&name("a"), &entry).await.unwrap(), published, "{fault:?}");
+        assert_eq!(catalog.manifest(&name("a"), &entry).await.unwrap(), published, "{fault:?}");
     }
 }
 
 #[tokio::test]
 async fn a_manifest_is_taken_only_for_what_it_is() {
     let memory = Arc::new(InMemory::new());
-    let store = Store::from_object_store(Arc::clone(&memory) as Arc<dyn ObjectStore>);
+    let catalog = catalog_over(Arc::clone(&memory) as Arc<dyn ObjectStore>);
     let (_root, local) = directory();
-    let reference = segment(&store, &local, &name("a"), SegmentKind::Base, 1, "content").await;
+    let reference = segment(&catalog, &local, &name("a"), SegmentKind::Base, 1, "content").await;
     let good = manifest(&name("a"), 1, vec![reference.clone()]);
-    let entry = publish(&store, &good).await;
+    let entry = publish(&catalog, &good).await;
 
     // The catalog names it as another collection's, as another version's, or somewhere else.
-    assert_eq!(store.manifest(&name("b"), &entry).await.unwrap_err().code(), "object_path_refused");
+    assert_eq!(catalog.manifest(&name("b"), &entry).await.unwrap_err().code(), "object_path_refused");
     let mut other = entry.clone();
     other.version = Version(2);
-    assert_eq!(store.manifest(&name("a"), &other).await.unwrap_err().code(), "object_corrupt");
+    assert_eq!(catalog.manifest(&name("a"), &other).await.unwrap_err().code(), "object_corrupt");
     for object in ["../../etc/passwd", "http://example.com/x", "catalog/head"] {
         let mut other = entry.clone();
         other.manifest = object.into();
-        assert_eq!(store.manifest(&name("a"), &other).await.unwrap_err().code(), "object_path_refused");
+        assert_eq!(catalog.manifest(&name("a"), &other).await.unwrap_err().code(), "object_path_refused");
     }
 
     // A manifest that names what it may not is refused before it is published, and by its readers.
@@ -171,25 +166,25 @@ async fn a_manifest_is_taken_only_for_what_it_is() {
         let mut other = entry.clone();
         other.sha256 = Digest::of(&text);
         memory.put(&Path::from(entry.manifest.as_str()), text.into()).await.unwrap();
-        assert_eq!(store.manifest(&name("a"), &other).await.unwrap_err().code(), code);
-        let refused = larder::catalog::publish_manifest(&store, &bad).await.unwrap_err();
+        assert_eq!(catalog.manifest(&name("a"), &other).await.unwrap_err().code(), code);
+        let refused = catalog.publish_manifest(&bad).await.unwrap_err();
         assert_eq!(refused.code(), code);
     }
     // Changed by one byte after it was announced.
-    assert_eq!(store.manifest(&name("a"), &entry).await.unwrap_err().code(), "object_corrupt");
+    assert_eq!(catalog.manifest(&name("a"), &entry).await.unwrap_err().code(), "object_corrupt");
 }
 
 #[tokio::test]
 async fn long_work_can_be_a_task_of_its_own() {
-    let store = Store::from_object_store(Arc::new(InMemory::new()));
+    let catalog = catalog_over(Arc::new(InMemory::new()));
     let (_root, local) = directory();
     let task = tokio::spawn(async move {
-        let content = Content::Bytes(Bytes::from_static(b"x"));
-        let reference = publish_segment(&store, &local, &draft(), content).await.unwrap();
-        local.fetch(&store, &reference).await.unwrap();
-        let kept = retention::Kept::default();
-        retention::collect(&store, &Clock::default(), None, &kept).await.unwrap();
-        store.find_announced(&name("a"), run_id(), None).await.unwrap()
+        let content = Bytes::from_static(b"x");
+        let reference = catalog.publish_segment(&local, &draft(), content).await.unwrap();
+        local.fetch(catalog.store(), &reference).await.unwrap();
+        let kept = RetentionRules::default();
+        catalog.delete_unreferenced(&Clock::default(), None, &kept).await.unwrap();
+        catalog.find_announced(&name("a"), run_id(), None).await.unwrap()
     });
-    assert_eq!(task.await.unwrap(), Settled::NotFound { complete: true });
+    assert_eq!(task.await.unwrap(), RunAnnouncement::NotFound { complete: true });
 }

@@ -1,9 +1,8 @@
-//! Signing what is visible, and believing only what is signed.
+//! Signatures of catalog documents and head.
 //!
-//! Whoever can write to the bucket could announce: an object is named by its path, and documents
-//! name all others by their SHA-256. With a signature on documents and head, writing to the bucket
-//! is not enough. A signed object is `{"document":…,"signature":"…"}`: Ed25519 (RFC 8032) over what
-//! kind of object it is and the document's bytes as they stand.
+//! Without signatures, everybody who can write to the bucket can announce: documents refer to all other objects by
+//! SHA-256, but nothing vouches for the documents. A signed object is `{"document":…,"signature":"…"}`, with
+//! an Ed25519 signature (RFC 8032) of the kind of object and the bytes of the document.
 
 use std::{fmt, fs, path::Path, sync::Arc};
 
@@ -13,22 +12,22 @@ use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::store::error::Error;
+use super::Error;
 
-/// What stands before the 32 bytes of a public key in its usual form (RFC 8410, DER).
+/// The DER prefix of the 32 bytes of a public key (RFC 8410).
 const PUBLIC_KEY_PREFIX: [u8; 12] = [0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00];
 const PUBLIC_KEY_BYTES: usize = 32;
-/// How a signed object begins; nothing else does.
-const SEALED: &[u8] = b"{\"document\":";
+/// The first bytes of a signed object, and of no other.
+const SIGNED_PREFIX: &[u8] = b"{\"document\":";
 
-/// What is signed: a signature of one kind says nothing about the other.
+/// The kind of a signed object. A signature for one kind is not valid for another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub(super) enum SignedKind {
     Document,
     Head,
 }
 
-impl Kind {
+impl SignedKind {
     fn message(self, bytes: &[u8]) -> Vec<u8> {
         let kind: &[u8] = match self {
             Self::Document => b"larder catalog document\n",
@@ -38,13 +37,13 @@ impl Kind {
     }
 }
 
-/// A public key whose signatures are believed.
+/// A public key whose signatures are accepted.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct VerifyKey([u8; PUBLIC_KEY_BYTES]);
 
 impl VerifyKey {
-    /// Reads base64 of the usual form, as `openssl pkey -pubout` prints it between its lines, or of
-    /// the 32 bytes alone. The error is a hint.
+    /// Parses base64 of the DER form, as `openssl pkey -pubout` prints it, or of the 32 bytes alone. The error is
+    /// a hint for the user.
     pub fn parse(text: &str) -> Result<Self, String> {
         let hint = || {
             "write the one line that `openssl pkey -in signing.pem -pubout` prints between BEGIN and END"
@@ -68,85 +67,87 @@ impl fmt::Debug for VerifyKey {
     }
 }
 
-/// Signs with one key, believes several: while keys change, the old and the new one. Without either
-/// nothing is signed and everything is believed. Cheap to clone.
+/// The key to sign with, and the keys to verify with: several, so that keys can be rotated. Without a key to sign
+/// with, nothing is signed. Without keys to verify with, everything is accepted. Cheap to clone.
 #[derive(Clone, Default)]
-pub struct Seal {
-    signer: Option<Arc<Ed25519KeyPair>>,
+pub struct SigningKeys {
+    own: Option<Arc<Ed25519KeyPair>>,
     verify_keys: Arc<[VerifyKey]>,
 }
 
-impl Seal {
-    /// Reads the signing key, PKCS#8 in PEM form. Blocks.
+impl SigningKeys {
+    /// Reads the key to sign with, PKCS#8 in PEM form. Blocks.
     ///
     /// # Errors
-    /// [`Error::SigningKey`], also when this node would not believe what it signs.
+    /// [`Error::SigningKey`], also when this node would not accept its own signatures.
     pub fn load(signing_key_file: Option<&Path>, verify_keys: &[VerifyKey]) -> Result<Self, Error> {
-        let signer = signing_key_file.map(|path| {
+        let own = signing_key_file.map(|path| {
             let unusable = |reason: String| Error::SigningKey { path: path.to_owned(), reason };
             let text = fs::read_to_string(path).map_err(|error| unusable(error.to_string()))?;
             key_pair(&text).ok_or_else(|| unusable("it holds no Ed25519 key in PEM form (PKCS#8)".to_owned()))
         });
-        let signer = signer.transpose()?.map(Arc::new);
-        let seal = Self { signer, verify_keys: verify_keys.into() };
-        match (signing_key_file, seal.verify_key()) {
+        let keys = Self { own: own.transpose()?.map(Arc::new), verify_keys: verify_keys.into() };
+        match (signing_key_file, keys.verify_key()) {
             (Some(path), Some(own)) if !verify_keys.is_empty() && !verify_keys.contains(&own) => {
                 let reason = format!("its public half is not among verify_key; add \"{own}\"");
                 Err(Error::SigningKey { path: path.to_owned(), reason })
             }
-            _ => Ok(seal),
+            _ => Ok(keys),
         }
     }
 
-    /// The public half of the signing key.
+    /// The public half of the key to sign with.
     pub fn verify_key(&self) -> Option<VerifyKey> {
-        let key = self.signer.as_ref()?.public_key().as_ref().try_into();
+        let key = self.own.as_ref()?.public_key().as_ref().try_into();
         key.ok().map(VerifyKey)
     }
 
-    /// The object of a document: signed, when there is a key.
-    pub(crate) fn close(&self, kind: Kind, document: Bytes) -> Bytes {
-        let Some(signer) = &self.signer else { return document };
-        let signature = BASE64.encode(signer.sign(&kind.message(&document)));
-        [SEALED, &document, b",\"signature\":\"", signature.as_bytes(), b"\"}"].concat().into()
+    /// Makes the object of a document: signed, if there is a key to sign with.
+    pub(super) fn sign(&self, kind: SignedKind, document: Bytes) -> Bytes {
+        let Some(own) = &self.own else { return document };
+        let signature = BASE64.encode(own.sign(&kind.message(&document)));
+        [SIGNED_PREFIX, &document, b",\"signature\":\"", signature.as_bytes(), b"\"}"].concat().into()
     }
 
-    /// The document of an object. One that must be signed and is not is [`Error::Untrusted`].
-    pub(crate) fn open(&self, kind: Kind, path: &str, object: Bytes) -> Result<Bytes, Error> {
+    /// Verifies an object and returns its document.
+    ///
+    /// # Errors
+    /// [`Error::Untrusted`] without a signature of an accepted key.
+    pub(super) fn verify(&self, kind: SignedKind, path: &str, object: Bytes) -> Result<Bytes, Error> {
         #[derive(Deserialize)]
         #[serde(deny_unknown_fields)]
-        struct Sealed<'a> {
+        struct SignedObject<'a> {
             #[serde(borrow)]
             document: &'a RawValue,
             signature: &'a str,
         }
         let untrusted = |reason| Error::Untrusted { path: path.to_owned(), reason };
-        if !object.starts_with(SEALED) {
+        if !object.starts_with(SIGNED_PREFIX) {
             let must_be_signed = !self.verify_keys.is_empty();
             return if must_be_signed { Err(untrusted("it is not signed")) } else { Ok(object) };
         }
         let malformed = |source| Error::Malformed { path: path.to_owned(), source };
-        let sealed: Sealed<'_> = serde_json::from_slice(&object).map_err(malformed)?;
-        let document = object.slice_ref(sealed.document.get().as_bytes());
+        let signed: SignedObject<'_> = serde_json::from_slice(&object).map_err(malformed)?;
+        let document = object.slice_ref(signed.document.get().as_bytes());
         if self.verify_keys.is_empty() {
             return Ok(document);
         }
         let signature =
-            BASE64.decode(sealed.signature).map_err(|_| untrusted("its signature is no base64"))?;
+            BASE64.decode(signed.signature).map_err(|_| untrusted("its signature is not base64"))?;
         let message = kind.message(&document);
-        let is_of =
+        let is_signed_by =
             |key: &VerifyKey| UnparsedPublicKey::new(&ED25519, key.0).verify(&message, &signature).is_ok();
-        if self.verify_keys.iter().any(is_of) {
+        if self.verify_keys.iter().any(is_signed_by) {
             Ok(document)
         } else {
-            Err(untrusted("no known key signed it"))
+            Err(untrusted("its signature is not of an accepted key"))
         }
     }
 }
 
-impl fmt::Debug for Seal {
+impl fmt::Debug for SigningKeys {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Seal(signs: {}, believes: {:?})", self.signer.is_some(), self.verify_keys)
+        write!(f, "SigningKeys(signs: {}, verifies: {:?})", self.own.is_some(), self.verify_keys)
     }
 }
 
@@ -160,19 +161,19 @@ fn key_pair(pem: &str) -> Option<Ed25519KeyPair> {
 mod tests {
     use super::*;
 
-    /// Made by `openssl genpkey -algorithm ed25519`; known to everybody.
+    /// The key of RFC 8032, section 7.1, test 1, in the form of `openssl genpkey`.
     const PEM: &str = "-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEIJ1hsZ3v/VpguoRK9JLsLMREScVpezJpGXA7rAMcrn9g\n-----END PRIVATE KEY-----\n";
-    /// Its public half, as the same program prints it (RFC 8032, section 7.1, test 1).
+    /// Its public half, as `openssl pkey -pubout` prints it.
     const PUBLIC: &str = "MCowBQYDK2VwAyEA11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=";
 
-    fn signer() -> Seal {
+    fn signer() -> SigningKeys {
         let file = tempfile::NamedTempFile::new().unwrap();
         fs::write(file.path(), PEM).unwrap();
-        Seal::load(Some(file.path()), &[]).unwrap()
+        SigningKeys::load(Some(file.path()), &[]).unwrap()
     }
 
-    fn believer(keys: &[VerifyKey]) -> Seal {
-        Seal::load(None, keys).unwrap()
+    fn verifier(keys: &[VerifyKey]) -> SigningKeys {
+        SigningKeys::load(None, keys).unwrap()
     }
 
     #[test]
@@ -187,59 +188,59 @@ mod tests {
         let file = tempfile::NamedTempFile::new().unwrap();
         for wrong in ["", "-----BEGIN PRIVATE KEY-----", &PEM.replace("MC4C", "MC4D")] {
             fs::write(file.path(), wrong).unwrap();
-            let error = Seal::load(Some(file.path()), &[]).unwrap_err();
+            let error = SigningKeys::load(Some(file.path()), &[]).unwrap_err();
             assert_eq!(error.code(), "signing_key_unusable");
         }
         fs::write(file.path(), PEM).unwrap();
-        assert!(Seal::load(Some(file.path()), &[VerifyKey([7; 32]), key]).is_ok());
-        let stranger = Seal::load(Some(file.path()), &[VerifyKey([7; 32])]).unwrap_err();
+        assert!(SigningKeys::load(Some(file.path()), &[VerifyKey([7; 32]), key]).is_ok());
+        let stranger = SigningKeys::load(Some(file.path()), &[VerifyKey([7; 32])]).unwrap_err();
         assert!(stranger.to_string().contains(PUBLIC), "{stranger}");
-        let gone = Seal::load(Some(Path::new("/nowhere/key.pem")), &[]).unwrap_err();
+        let gone = SigningKeys::load(Some(Path::new("/nowhere/key.pem")), &[]).unwrap_err();
         assert_eq!(gone.code(), "signing_key_unusable");
     }
 
     #[test]
-    fn only_what_a_known_key_signed_is_believed() {
+    fn only_signatures_of_accepted_keys_are_accepted() {
         let document = Bytes::from_static(br#"{"n": 1, "x":"\u00e9"}"#);
-        let (plain, sealed) = (document.clone(), signer().close(Kind::Document, document.clone()));
+        let (plain, signed) = (document.clone(), signer().sign(SignedKind::Document, document.clone()));
         let (known, other) = (VerifyKey::parse(PUBLIC).unwrap(), VerifyKey([7; 32]));
-        let code = |seal: &Seal, kind, object: &Bytes| match seal.open(kind, "p", object.clone()) {
+        let code = |keys: &SigningKeys, kind, object: &Bytes| match keys.verify(kind, "p", object.clone()) {
             Ok(opened) => {
-                assert_eq!(opened, document, "as it was written");
-                "believed"
+                assert_eq!(opened, document, "the document is unchanged");
+                "accepted"
             }
             Err(error) => error.code(),
         };
         let (all, one, two, none) =
-            (believer(&[]), believer(&[known]), believer(&[other, known]), believer(&[other]));
-        for (seal, kind, object, expected) in [
-            (&all, Kind::Document, &plain, "believed"),
-            (&all, Kind::Document, &sealed, "believed"),
-            (&one, Kind::Document, &sealed, "believed"),
-            (&two, Kind::Document, &sealed, "believed"),
-            (&one, Kind::Document, &plain, "catalog_untrusted"),
-            (&none, Kind::Document, &sealed, "catalog_untrusted"),
-            (&one, Kind::Head, &sealed, "catalog_untrusted"),
+            (verifier(&[]), verifier(&[known]), verifier(&[other, known]), verifier(&[other]));
+        for (keys, kind, object, expected) in [
+            (&all, SignedKind::Document, &plain, "accepted"),
+            (&all, SignedKind::Document, &signed, "accepted"),
+            (&one, SignedKind::Document, &signed, "accepted"),
+            (&two, SignedKind::Document, &signed, "accepted"),
+            (&one, SignedKind::Document, &plain, "catalog_untrusted"),
+            (&none, SignedKind::Document, &signed, "catalog_untrusted"),
+            (&one, SignedKind::Head, &signed, "catalog_untrusted"),
         ] {
-            assert_eq!(code(seal, kind, object), expected, "{seal:?} {kind:?}");
+            assert_eq!(code(keys, kind, object), expected, "{keys:?} {kind:?}");
         }
         // Without a signing key nothing is signed.
-        assert_eq!(all.close(Kind::Head, plain.clone()), plain);
+        assert_eq!(all.sign(SignedKind::Head, plain.clone()), plain);
     }
 
     #[test]
-    fn no_byte_may_differ() {
-        let sealed = signer().close(Kind::Head, Bytes::from_static(br#"{"n":12}"#));
-        let seal = believer(&[VerifyKey::parse(PUBLIC).unwrap()]);
-        assert!(seal.open(Kind::Head, "p", sealed.clone()).is_ok());
-        for at in 0..sealed.len() {
-            let mut changed = sealed.to_vec();
+    fn an_object_with_a_changed_byte_is_refused() {
+        let signed = signer().sign(SignedKind::Head, Bytes::from_static(br#"{"n":12}"#));
+        let keys = verifier(&[VerifyKey::parse(PUBLIC).unwrap()]);
+        assert!(keys.verify(SignedKind::Head, "p", signed.clone()).is_ok());
+        for at in 0..signed.len() {
+            let mut changed = signed.to_vec();
             changed[at] ^= 1;
-            if let Ok(opened) = seal.open(Kind::Head, "p", changed.into()) {
+            if let Ok(opened) = keys.verify(SignedKind::Head, "p", changed.into()) {
                 // White space around the members is not part of what is signed.
                 assert_eq!(opened, br#"{"n":12}"#[..], "byte {at}");
             }
-            assert!(seal.open(Kind::Head, "p", sealed.slice(..at)).is_err(), "cut at {at}");
+            assert!(keys.verify(SignedKind::Head, "p", signed.slice(..at)).is_err(), "cut at {at}");
         }
     }
 }

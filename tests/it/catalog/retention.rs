@@ -5,18 +5,17 @@ use std::{collections::HashSet, fs, sync::Arc};
 use chrono::TimeDelta;
 use futures::TryStreamExt;
 use larder::{
-    catalog::{
-        Change, publish_key_set,
-        retention::{Kept, collect},
-    },
+    catalog::{Change, RetentionRules},
     disk::SegmentDirectory,
     domain::{keyset::KeySetDocument, manifest::SegmentKind},
-    store::{Location, Store},
+    store::Location,
     support::clock::Clock,
 };
 use object_store::{ObjectStore, local::LocalFileSystem, memory::InMemory};
 
-use crate::support::catalog::{announcer, change, manifest, name, publish, quick, segment};
+use crate::support::catalog::{
+    announcer, catalog_over, change, manifest, name, open_catalog, publish, quick, segment,
+};
 
 async fn paths(objects: &dyn ObjectStore) -> Vec<String> {
     let mut paths: Vec<String> =
@@ -30,32 +29,37 @@ async fn what_nothing_names_goes_and_everything_else_stays() {
     let root = tempfile::tempdir().unwrap();
     let store_root = root.path().join("store");
     let location = Location::Directory(store_root.clone());
-    let real = Store::open(&location).unwrap();
+    let real = open_catalog(&location);
     let memory: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
     let local: Arc<dyn ObjectStore> = Arc::new(LocalFileSystem::new_with_prefix(&store_root).unwrap());
-    for (store, objects) in [(real, local), (Store::from_object_store(Arc::clone(&memory)), memory)] {
+    for (catalog, objects) in [(real, local), (catalog_over(Arc::clone(&memory)), memory)] {
         let start = Clock::default().now();
         let clock = Clock::fixed(start);
         let segments = SegmentDirectory::open(&root.path().join("segments"), Clock::default()).unwrap();
-        let running = announcer(&store, None, quick());
+        let running = announcer(&catalog, None, quick());
         let a = name("a");
-        let kept = Kept { keep_versions: 3, manifests: HashSet::new() };
-        assert_eq!(collect(&store, &clock, None, &kept).await.unwrap().deleted, 0, "an empty store");
+        let kept = RetentionRules { keep_versions: 3, manifests: HashSet::new() };
+        assert_eq!(
+            catalog.delete_unreferenced(&clock, None, &kept).await.unwrap().objects,
+            0,
+            "an empty store"
+        );
 
         let mut entries = Vec::new();
         let mut named = Vec::new();
         for version in 1..=6 {
-            let own = segment(&store, &segments, &a, SegmentKind::Base, version, format!("v{version}")).await;
+            let own =
+                segment(&catalog, &segments, &a, SegmentKind::Base, version, format!("v{version}")).await;
             let published = manifest(&a, version, vec![own.clone()]);
-            let entry = publish(&store, &published).await;
+            let entry = publish(&catalog, &published).await;
             running.handle.announce(change(&a, entries.last(), &entry)).await.unwrap();
             entries.push(entry);
             named.push(own);
         }
         let orphan =
-            segment(&store, &segments, &name("never-announced"), SegmentKind::Base, 1, "orphan").await;
+            segment(&catalog, &segments, &name("never-announced"), SegmentKind::Base, 1, "orphan").await;
         for revision in 1..=12 {
-            let reference = publish_key_set(&store, &KeySetDocument::new(revision, &[])).await.unwrap();
+            let reference = catalog.publish_key_set(&KeySetDocument::new(revision, &[])).await.unwrap();
             let change = Change::Keys { from_revision: revision - 1, reference };
             running.handle.announce(change).await.unwrap();
         }
@@ -64,14 +68,15 @@ async fn what_nothing_names_goes_and_everything_else_stays() {
 
         // Young things stay, whatever names them.
         clock.set(start + TimeDelta::hours(23));
-        let done = collect(&store, &clock, None, &kept).await.unwrap();
-        assert_eq!((done.deleted, done.complete), (0, true));
+        let done = catalog.delete_unreferenced(&clock, None, &kept).await.unwrap();
+        assert_eq!((done.objects, done.complete), (0, true));
         assert_eq!(paths(&*objects).await, before);
 
         // A day later: the three last versions and the pinned first one stay.
         clock.set(start + TimeDelta::hours(25));
-        let kept = Kept { keep_versions: 3, manifests: HashSet::from([entries[0].manifest.clone()]) };
-        let done = collect(&store, &clock, None, &kept).await.unwrap();
+        let kept =
+            RetentionRules { keep_versions: 3, manifests: HashSet::from([entries[0].manifest.clone()]) };
+        let done = catalog.delete_unreferenced(&clock, None, &kept).await.unwrap();
         let after = paths(&*objects).await;
         for (index, (entry, segment)) in entries.iter().zip(&named).enumerate() {
             let stays = index == 0 || index >= 3;
@@ -81,18 +86,18 @@ async fn what_nothing_names_goes_and_everything_else_stays() {
         assert!(!after.contains(&orphan.object));
         assert_eq!(after.iter().filter(|path| path.starts_with("keys/")).count(), 10);
         assert_eq!(after.iter().filter(|path| path.starts_with("catalog/")).count(), 18 + 1);
-        assert_eq!(done.deleted, before.len() - after.len());
+        assert_eq!(done.objects, before.len() - after.len());
 
         // A month later only the newest document is left of the catalog, and it still works.
         clock.set(start + TimeDelta::days(31));
-        collect(&store, &clock, None, &kept).await.unwrap();
-        let newest = store.newest(None).await.unwrap().unwrap();
+        catalog.delete_unreferenced(&clock, None, &kept).await.unwrap();
+        let newest = catalog.newest(None).await.unwrap().unwrap();
         assert_eq!(newest.n, 18);
-        let served = store.manifest(&a, &newest.collections[&a]).await.unwrap();
+        let served = catalog.manifest(&a, &newest.collections[&a]).await.unwrap();
         for segment in &served.segments {
             let empty = tempfile::tempdir().unwrap();
             let directory = SegmentDirectory::open(empty.path(), Clock::default()).unwrap();
-            directory.fetch(&store, segment).await.unwrap();
+            directory.fetch(catalog.store(), segment).await.unwrap();
         }
         let documents = paths(&*objects).await.into_iter().filter(|path| path.starts_with("catalog/"));
         assert_eq!(documents.count(), 2);
@@ -103,16 +108,16 @@ async fn what_nothing_names_goes_and_everything_else_stays() {
 async fn unfinished_files_of_killed_writers_go() {
     let root = tempfile::tempdir().unwrap();
     let location = Location::Directory(root.path().to_owned());
-    let store = Store::open(&location).unwrap();
+    let catalog = open_catalog(&location);
     let staged = root.path().join("collections/a/run_x");
     fs::create_dir_all(&staged).unwrap();
     let staged = staged.join("segment-00000.arrow#1");
     fs::write(&staged, "half").unwrap();
     let start = Clock::default().now();
     let clock = Clock::fixed(start + TimeDelta::hours(23));
-    collect(&store, &clock, None, &Kept::default()).await.unwrap();
+    catalog.delete_unreferenced(&clock, None, &RetentionRules::default()).await.unwrap();
     assert!(staged.exists());
     clock.set(start + TimeDelta::hours(25));
-    collect(&store, &clock, None, &Kept::default()).await.unwrap();
+    catalog.delete_unreferenced(&clock, None, &RetentionRules::default()).await.unwrap();
     assert!(!staged.exists());
 }

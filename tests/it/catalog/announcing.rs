@@ -14,7 +14,9 @@ use std::{
 use chrono::TimeDelta;
 use futures::future::join_all;
 use larder::{
-    catalog::{AnnounceError, Announced, AnnouncerHandle, Change, Pace, Settled, publish_key_set},
+    catalog::{
+        AnnounceError, Announced, AnnouncerHandle, AnnouncerPace, Catalog, Change, Error, RunAnnouncement,
+    },
     domain::{
         catalog::{CatalogDocument, CollectionEntry, KeySetReference},
         digest::Digest,
@@ -23,20 +25,23 @@ use larder::{
         manifest::Version,
         name::CollectionName,
     },
-    store::{Error, Location, Store},
+    store::{self, Location},
     support::clock::Clock,
 };
 use object_store::{ObjectStore, ObjectStoreExt, memory::InMemory, path::Path};
 use tokio::time::timeout;
 
 use crate::support::{
-    catalog::{DEADLINE, announcer, announcer_at, at, change, deployment, entry, name, quick},
+    catalog::{
+        DEADLINE, announcer, announcer_at, at, catalog_over, change, deployment, entry, name, open_catalog,
+        quick,
+    },
     faulty_store::{Fault, FaultyStore, Request},
 };
 
-fn faulty() -> (Arc<FaultyStore>, Store) {
+fn faulty() -> (Arc<FaultyStore>, Catalog) {
     let faulty = FaultyStore::new(Arc::new(InMemory::new()));
-    (Arc::clone(&faulty), Store::from_object_store(faulty))
+    (Arc::clone(&faulty), catalog_over(faulty))
 }
 
 fn document_path(n: u64) -> Path {
@@ -45,37 +50,37 @@ fn document_path(n: u64) -> Path {
 
 #[tokio::test]
 async fn the_first_document_fixes_the_deployment() {
-    let (_, store) = faulty();
-    assert_eq!(store.newest(None).await.unwrap(), None);
+    let (_, catalog) = faulty();
+    assert_eq!(catalog.newest(None).await.unwrap(), None);
     let ours = deployment();
-    let running = announcer(&store, Some(ours), quick());
+    let running = announcer(&catalog, Some(ours), quick());
     let first = entry(1);
     let announced = running.handle.announce(change(&name("a"), None, &first)).await.unwrap();
     assert_eq!(announced, Announced { n: 1, deployment: ours });
     running.end().await;
 
-    let head = store.head().await.unwrap().unwrap();
+    let head = catalog.head().await.unwrap().unwrap();
     assert_eq!((head.n, head.deployment), (1, ours));
     assert_eq!(head.data_as_of[&name("a")].data_as_of, at(1));
 
     // One without an id takes the catalog's; one with another id is refused, by document and head.
-    let running = announcer(&store, None, quick());
+    let running = announcer(&catalog, None, quick());
     let announced = running.handle.announce(change(&name("b"), None, &entry(1))).await.unwrap();
     assert_eq!(announced, Announced { n: 2, deployment: ours });
-    let stranger = announcer(&store, Some(deployment()), quick());
+    let stranger = announcer(&catalog, Some(deployment()), quick());
     let refused = stranger.handle.announce(change(&name("c"), None, &entry(1))).await.unwrap_err();
     assert_eq!(refused.code(), "foreign_catalog");
     let fresh = Change::Freshness { name: name("a"), version: Version(1), data_as_of: at(99) };
     assert_eq!(stranger.handle.announce(fresh).await.unwrap_err().code(), "foreign_catalog");
-    assert_eq!(store.newest(None).await.unwrap().unwrap().n, 2);
+    assert_eq!(catalog.newest(None).await.unwrap().unwrap().n, 2);
 }
 
 /// What an announcer remembers of the catalog may be old: another process has announced since.
 #[tokio::test]
 async fn nobody_is_refused_for_what_another_process_has_replaced() {
-    let (_, store) = faulty();
+    let (_, catalog) = faulty();
     let ours = deployment();
-    let [one, other] = [(); 2].map(|()| announcer(&store, Some(ours), quick()));
+    let [one, other] = [(); 2].map(|()| announcer(&catalog, Some(ours), quick()));
     let keys = |revision| KeySetReference { object: "keys/x".into(), sha256: Digest::of(b""), revision };
     let mut last = None;
     for version in 1..=6 {
@@ -89,14 +94,14 @@ async fn nobody_is_refused_for_what_another_process_has_replaced() {
     }
     one.end().await;
     other.end().await;
-    assert_eq!(store.newest(None).await.unwrap().unwrap().n, 12);
+    assert_eq!(catalog.newest(None).await.unwrap().unwrap().n, 12);
 }
 
 #[tokio::test]
 async fn waiting_changes_share_one_document_and_are_checked_one_by_one() {
-    let (faulty, store) = faulty();
-    let pace = Pace { interval: Duration::from_millis(300), ..quick() };
-    let running = announcer(&store, None, pace);
+    let (faulty, catalog) = faulty();
+    let pace = AnnouncerPace { interval: Duration::from_millis(300), ..quick() };
+    let running = announcer(&catalog, None, pace);
     let a = entry(1);
     running.handle.announce(change(&name("a"), None, &a)).await.unwrap();
 
@@ -123,7 +128,7 @@ async fn waiting_changes_share_one_document_and_are_checked_one_by_one() {
     }
     running.end().await;
     assert_eq!(faulty.count(Request::Put, "catalog/0"), 2, "seven changes, one document");
-    let newest = store.newest(None).await.unwrap().unwrap();
+    let newest = catalog.newest(None).await.unwrap().unwrap();
     assert_eq!(newest.collections.into_keys().collect::<Vec<_>>(), [name("b")]);
     assert_eq!(newest.keys.unwrap().revision, 1);
 }
@@ -132,8 +137,8 @@ async fn waiting_changes_share_one_document_and_are_checked_one_by_one() {
 async fn whatever_the_store_answers_the_outcome_is_what_stands() {
     for fault in [Fault::Fail, Fault::LoseAnswer, Fault::Duplicate, Fault::Late] {
         for times in [1, 3] {
-            let (faulty, store) = faulty();
-            let running = announcer(&store, None, quick());
+            let (faulty, catalog) = faulty();
+            let running = announcer(&catalog, None, quick());
             let first = entry(1);
             running.handle.announce(change(&name("a"), None, &first)).await.unwrap();
 
@@ -143,7 +148,7 @@ async fn whatever_the_store_answers_the_outcome_is_what_stands() {
             assert_eq!(announced.n, 2, "{fault:?}");
             faulty.heal();
             faulty.release().await;
-            let newest = store.newest(None).await.unwrap().unwrap();
+            let newest = catalog.newest(None).await.unwrap().unwrap();
             assert_eq!((newest.n, &newest.collections[&name("a")]), (2, &second), "{fault:?}");
 
             // The next one builds on it as if nothing had happened.
@@ -156,8 +161,8 @@ async fn whatever_the_store_answers_the_outcome_is_what_stands() {
 #[tokio::test]
 async fn reads_that_fail_while_the_outcome_is_open_are_tried_again() {
     for fault in [Fault::Fail, Fault::Corrupt, Fault::Truncate] {
-        let (faulty, store) = faulty();
-        let running = announcer(&store, None, quick());
+        let (faulty, catalog) = faulty();
+        let running = announcer(&catalog, None, quick());
         running.handle.announce(change(&name("a"), None, &entry(1))).await.unwrap();
         let (mut puts, mut gets) = (1, 4);
         faulty.decide(move |request, path| match request {
@@ -173,7 +178,7 @@ async fn reads_that_fail_while_the_outcome_is_open_are_tried_again() {
         });
         let announced = running.handle.announce(change(&name("b"), None, &entry(1))).await.unwrap();
         assert_eq!(announced.n, 2, "{fault:?}");
-        assert_eq!(store.newest(None).await.unwrap().unwrap().n, 2);
+        assert_eq!(catalog.newest(None).await.unwrap().unwrap().n, 2);
     }
 }
 
@@ -187,7 +192,7 @@ async fn two_announcers_never_lose_or_fork() {
     let location = Location::Directory(directory.path().join("store"));
     let ours = deployment();
 
-    // Two processes on one store: in memory with random faults, and a real directory.
+    // Two processes on one catalog: in memory with random faults, and a real directory.
     let dice = Arc::new(AtomicU64::new(1));
     let with_faults = || {
         let faulty = FaultyStore::new(Arc::clone(&memory));
@@ -202,12 +207,12 @@ async fn two_announcers_never_lose_or_fork() {
                 _ => Fault::None,
             }
         });
-        Store::from_object_store(faulty)
+        catalog_over(faulty)
     };
-    let real = Store::open(&location).unwrap();
+    let real = open_catalog(&location);
     for (one, two, plain) in [
-        (with_faults(), with_faults(), Store::from_object_store(Arc::clone(&memory))),
-        (real.clone(), Store::open(&location).unwrap(), real),
+        (with_faults(), with_faults(), catalog_over(Arc::clone(&memory))),
+        (real.clone(), open_catalog(&location), real),
     ] {
         let pair = [announcer(&one, Some(ours), quick()), announcer(&two, Some(ours), quick())];
         // Each announces collections of its own, and both fight over a shared one.
@@ -270,13 +275,13 @@ async fn announce_own(handle: &AnnouncerHandle, who: usize) -> Vec<(CollectionNa
 }
 
 /// All documents of a race: there are as many as announcements, and none lost what an earlier one had.
-async fn unbroken(store: &Store) -> BTreeMap<u64, CatalogDocument> {
-    let newest = store.newest(None).await.unwrap().unwrap();
+async fn unbroken(catalog: &Catalog) -> BTreeMap<u64, CatalogDocument> {
+    let newest = catalog.newest(None).await.unwrap().unwrap();
     assert!(newest.n >= 2 * EACH as u64, "{} documents", newest.n);
     let mut documents = BTreeMap::new();
     let mut names: BTreeSet<_> = BTreeSet::new();
     for n in 1..=newest.n {
-        let document = store.document(n).await.unwrap().expect("no number is missing");
+        let document = catalog.document(n).await.unwrap().expect("no number is missing");
         let now: BTreeSet<_> = document.collections.keys().cloned().collect();
         assert!(names.is_subset(&now), "document {n} lost a collection");
         names = now;
@@ -293,13 +298,13 @@ const RACE_AS: &str = "LARDER_TEST_RACE_AS";
 #[tokio::test]
 async fn race_for_another_test() {
     let (Ok(root), Ok(who)) = (env::var(RACE_IN), env::var(RACE_AS)) else { return };
-    let store = Store::open(&Location::Directory(root.into())).unwrap();
-    let running = announcer(&store, None, quick());
+    let catalog = open_catalog(&Location::Directory(root.into()));
+    let running = announcer(&catalog, None, quick());
     running.handle.announce(change(&name(&format!("ready-{who}")), None, &entry(1))).await.unwrap();
     let both = ["ready-0", "ready-1"].map(name);
     let all_ready = async {
         loop {
-            let there = store.newest(None).await.unwrap().unwrap().collections;
+            let there = catalog.newest(None).await.unwrap().unwrap().collections;
             if both.iter().all(|one| there.contains_key(one)) {
                 return;
             }
@@ -309,8 +314,8 @@ async fn race_for_another_test() {
     let own = announce_own(&running.handle, who.parse().unwrap()).await;
     running.end().await;
     for (name, entry, n) in own {
-        let before = if n == 1 { None } else { store.document(n - 1).await.unwrap() };
-        let document = store.document(n).await.unwrap().unwrap();
+        let before = if n == 1 { None } else { catalog.document(n - 1).await.unwrap() };
+        let document = catalog.document(n).await.unwrap().unwrap();
         assert_eq!(document.collections[&name], entry);
         assert!(before.is_none_or(|before| !before.collections.contains_key(&name)), "announced once");
     }
@@ -319,14 +324,14 @@ async fn race_for_another_test() {
 #[tokio::test]
 async fn two_processes_never_lose_or_fork() {
     let root = tempfile::tempdir().unwrap();
-    let store = Store::open(&Location::Directory(root.path().to_owned())).unwrap();
+    let catalog = open_catalog(&Location::Directory(root.path().to_owned()));
     // Which deployment it is was settled before: publishers have that from their metadata.
-    let running = announcer(&store, None, quick());
+    let running = announcer(&catalog, None, quick());
     running.handle.announce(change(&name("first"), None, &entry(1))).await.unwrap();
     running.end().await;
     let race = |who: &str| {
         let mut command = Command::new(env::current_exe().unwrap());
-        command.args(["--exact", "publication::announcing::race_for_another_test"]);
+        command.args(["--exact", "catalog::announcing::race_for_another_test"]);
         command.env(RACE_IN, root.path()).env(RACE_AS, who).stdout(Stdio::piped()).stderr(Stdio::piped());
         command.spawn().unwrap()
     };
@@ -334,15 +339,15 @@ async fn two_processes_never_lose_or_fork() {
         let done = process.wait_with_output().unwrap();
         assert!(done.status.success(), "{done:?}");
     }
-    let documents = unbroken(&store).await;
+    let documents = unbroken(&catalog).await;
     assert_eq!(documents.values().next_back().unwrap().collections.len(), 2 * EACH + 3);
 }
 
 #[tokio::test]
 async fn freshness_is_gathered_into_one_head_and_only_rises() {
-    let (faulty, store) = faulty();
-    let pace = Pace { interval: Duration::from_millis(200), ..quick() };
-    let running = announcer(&store, None, pace);
+    let (faulty, catalog) = faulty();
+    let pace = AnnouncerPace { interval: Duration::from_millis(200), ..quick() };
+    let running = announcer(&catalog, None, pace);
     let handle = &running.handle;
     let (_, _) = tokio::join!(
         handle.announce(change(&name("a"), None, &entry(1))),
@@ -360,13 +365,13 @@ async fn freshness_is_gathered_into_one_head_and_only_rises() {
         tokio::join!(fresh("a", 1, 100), fresh("a", 1, 50), fresh("b", 1, 70), fresh("b", 9, 999));
     assert!(a.is_ok() && late.is_ok() && b.is_ok());
     assert!(matches!(wrong, Err(AnnounceError::Superseded)), "{wrong:?}");
-    let head = store.head().await.unwrap().unwrap();
+    let head = catalog.head().await.unwrap().unwrap();
     assert_eq!(head.data_as_of[&name("a")].data_as_of, at(100));
     assert_eq!(faulty.count(Request::Put, "catalog/head") - before, 1);
     running.end().await;
 
     // Another process knows less, and takes nothing back.
-    let running = announcer(&store, None, quick());
+    let running = announcer(&catalog, None, quick());
     running
         .handle
         .announce(Change::Freshness { name: name("b"), version: Version(1), data_as_of: at(60) })
@@ -374,19 +379,19 @@ async fn freshness_is_gathered_into_one_head_and_only_rises() {
         .unwrap();
     running.handle.announce(change(&name("c"), None, &entry(1))).await.unwrap();
     running.end().await;
-    let head = store.head().await.unwrap().unwrap();
+    let head = catalog.head().await.unwrap().unwrap();
     let times: Vec<_> = head.data_as_of.values().map(|fresh| fresh.data_as_of).collect();
     assert_eq!(times, [at(100), at(70), at(1)]);
 }
 
 #[tokio::test]
 async fn a_head_that_cannot_be_written_fails_no_announcement() {
-    let (faulty, store) = faulty();
+    let (faulty, catalog) = faulty();
     faulty.decide(|request, path| match request {
         Request::Put if path.as_ref() == "catalog/head" => Fault::Fail,
         _ => Fault::None,
     });
-    let running = announcer(&store, None, quick());
+    let running = announcer(&catalog, None, quick());
     let mut present = None;
     for version in 1..=20 {
         let next = entry(version);
@@ -394,19 +399,19 @@ async fn a_head_that_cannot_be_written_fails_no_announcement() {
         present = Some(next);
     }
     // Without head the newest document is found all the same.
-    assert_eq!(store.head().await.unwrap(), None);
-    assert_eq!(store.newest(None).await.unwrap().unwrap().n, 20);
+    assert_eq!(catalog.head().await.unwrap(), None);
+    assert_eq!(catalog.newest(None).await.unwrap().unwrap().n, 20);
     faulty.heal();
     running.end().await;
-    assert_eq!(store.head().await.unwrap().unwrap().n, 20, "written at the latest when the process ends");
+    assert_eq!(catalog.head().await.unwrap().unwrap().n, 20, "written at the latest when the process ends");
 }
 
 #[tokio::test]
 async fn the_newest_document_is_found_behind_a_stale_or_broken_head() {
     let memory = Arc::new(InMemory::new());
     let faulty = FaultyStore::new(Arc::clone(&memory) as Arc<dyn ObjectStore>);
-    let store = Store::from_object_store(Arc::clone(&faulty) as Arc<dyn ObjectStore>);
-    let running = announcer(&store, None, quick());
+    let catalog = catalog_over(Arc::clone(&faulty) as Arc<dyn ObjectStore>);
+    let running = announcer(&catalog, None, quick());
     let first = entry(1);
     running.handle.announce(change(&name("a"), None, &first)).await.unwrap();
     let stale = memory.get(&Path::from("catalog/head")).await.unwrap().bytes().await.unwrap();
@@ -419,47 +424,47 @@ async fn the_newest_document_is_found_behind_a_stale_or_broken_head() {
     running.end().await;
 
     memory.put(&Path::from("catalog/head"), stale.into()).await.unwrap();
-    assert_eq!(store.newest(None).await.unwrap().unwrap().n, 40);
+    assert_eq!(catalog.newest(None).await.unwrap().unwrap().n, 40);
     memory.put(&Path::from("catalog/head"), "{\"torn".into()).await.unwrap();
-    assert_eq!(store.newest(None).await.unwrap().unwrap().n, 40);
+    assert_eq!(catalog.newest(None).await.unwrap().unwrap().n, 40);
     memory.delete(&Path::from("catalog/head")).await.unwrap();
-    assert_eq!(store.newest(None).await.unwrap().unwrap().n, 40);
+    assert_eq!(catalog.newest(None).await.unwrap().unwrap().n, 40);
 
     // An announcer on a broken head builds on the newest, and repairs it.
     memory.put(&Path::from("catalog/head"), "{\"torn".into()).await.unwrap();
-    let running = announcer(&store, None, quick());
+    let running = announcer(&catalog, None, quick());
     let announced = running.handle.announce(change(&name("b"), None, &entry(1))).await.unwrap();
     assert_eq!(announced.n, 41);
     running.end().await;
-    assert_eq!(store.head().await.unwrap().unwrap().n, 41);
+    assert_eq!(catalog.head().await.unwrap().unwrap().n, 41);
 
     // Head names what is not there: nothing is built on an older document.
     faulty.next(Request::Get, "41.json", Fault::Hide, usize::MAX);
-    assert!(matches!(store.newest(None).await, Err(Error::Missing { .. })));
+    assert!(matches!(catalog.newest(None).await, Err(Error::Store(store::Error::Missing { .. }))));
 }
 
 #[tokio::test]
 async fn a_newer_format_is_refused_and_said() {
     let memory = Arc::new(InMemory::new());
-    let store = Store::from_object_store(Arc::clone(&memory) as Arc<dyn ObjectStore>);
-    let running = announcer(&store, None, quick());
+    let catalog = catalog_over(Arc::clone(&memory) as Arc<dyn ObjectStore>);
+    let running = announcer(&catalog, None, quick());
     running.handle.announce(change(&name("a"), None, &entry(1))).await.unwrap();
     let newer = format!("{{\"format\":{}}}", FORMAT + 1);
     memory.put(&document_path(2), newer.into()).await.unwrap();
     let refused = running.handle.announce(change(&name("b"), None, &entry(1))).await.unwrap_err();
     assert_eq!(refused.code(), "newer_format");
-    assert_eq!(store.newest(None).await.unwrap_err().code(), "newer_format");
+    assert_eq!(catalog.newest(None).await.unwrap_err().code(), "newer_format");
 }
 
 #[tokio::test]
 async fn a_publisher_that_slept_looks_before_it_builds() {
     let memory = Arc::new(InMemory::new());
-    let store = Store::from_object_store(Arc::clone(&memory) as Arc<dyn ObjectStore>);
+    let catalog = catalog_over(Arc::clone(&memory) as Arc<dyn ObjectStore>);
     let clock = Clock::fixed(at(0));
-    let sleeper = announcer_at(&store, None, quick(), clock.clone());
+    let sleeper = announcer_at(&catalog, None, quick(), clock.clone());
     sleeper.handle.announce(change(&name("a"), None, &entry(1))).await.unwrap();
     // Meanwhile another process announces 2 to 4, and a month later 2 and 3 are collected.
-    let other = announcer(&store, None, quick());
+    let other = announcer(&catalog, None, quick());
     for text in ["b", "c", "d"] {
         other.handle.announce(change(&name(text), None, &entry(1))).await.unwrap();
     }
@@ -477,9 +482,9 @@ async fn a_publisher_that_slept_while_the_store_answered_looks_before_it_builds(
     for (asleep_in, asleep_at) in [(Request::Put, "1.json"), (Request::Get, "2.json")] {
         let memory = Arc::new(InMemory::new());
         let faulty = FaultyStore::new(Arc::clone(&memory) as Arc<dyn ObjectStore>);
-        let store = Store::from_object_store(Arc::clone(&faulty) as Arc<dyn ObjectStore>);
+        let catalog = catalog_over(Arc::clone(&faulty) as Arc<dyn ObjectStore>);
         let clock = Clock::fixed(at(0));
-        let sleeper = announcer_at(&store, None, quick(), clock.clone());
+        let sleeper = announcer_at(&catalog, None, quick(), clock.clone());
         faulty.decide(move |request, path| {
             if request == asleep_in && path.as_ref().ends_with(asleep_at) {
                 clock.set(at(0) + TimeDelta::days(31));
@@ -489,7 +494,7 @@ async fn a_publisher_that_slept_while_the_store_answered_looks_before_it_builds(
         sleeper.handle.announce(change(&name("a"), None, &entry(1))).await.unwrap();
         // Meanwhile another process announces 2 to 5, and a month later the older ones are collected: 2
         // in one case, in the other it is about to be.
-        let plain = Store::from_object_store(Arc::clone(&memory) as Arc<dyn ObjectStore>);
+        let plain = catalog_over(Arc::clone(&memory) as Arc<dyn ObjectStore>);
         let other = announcer(&plain, None, quick());
         for text in ["b", "c", "d", "e"] {
             other.handle.announce(change(&name(text), None, &entry(1))).await.unwrap();
@@ -512,11 +517,11 @@ async fn a_publisher_that_slept_while_the_store_answered_looks_before_it_builds(
 async fn a_publisher_that_slept_while_the_outcome_was_open_takes_no_free_number() {
     let memory = Arc::new(InMemory::new());
     let faulty = FaultyStore::new(Arc::clone(&memory) as Arc<dyn ObjectStore>);
-    let store = Store::from_object_store(Arc::clone(&faulty) as Arc<dyn ObjectStore>);
+    let catalog = catalog_over(Arc::clone(&faulty) as Arc<dyn ObjectStore>);
     let clock = Clock::fixed(at(0));
-    let sleeper = announcer_at(&store, None, quick(), clock.clone());
+    let sleeper = announcer_at(&catalog, None, quick(), clock.clone());
     sleeper.handle.announce(change(&name("a"), None, &entry(1))).await.unwrap();
-    let plain = Store::from_object_store(Arc::clone(&memory) as Arc<dyn ObjectStore>);
+    let plain = catalog_over(Arc::clone(&memory) as Arc<dyn ObjectStore>);
     let other = announcer(&plain, None, quick());
     other.handle.announce(change(&name("b"), None, &entry(1))).await.unwrap();
     other.handle.announce(change(&name("c"), None, &entry(1))).await.unwrap();
@@ -533,8 +538,8 @@ async fn a_publisher_that_slept_while_the_outcome_was_open_takes_no_free_number(
     let announcing = sleeper.handle.announce(change(&name("e"), None, &entry(1)));
     let outcome = timeout(DEADLINE, announcing).await.expect("it does not try for ever");
     assert!(matches!(outcome, Err(AnnounceError::Unknown)), "{outcome:?}");
-    assert_eq!(store.document(2).await.unwrap(), None);
-    assert_eq!(store.newest(None).await.unwrap().unwrap().n, 3);
+    assert_eq!(catalog.document(2).await.unwrap(), None);
+    assert_eq!(catalog.newest(None).await.unwrap().unwrap().n, 3);
 }
 
 #[tokio::test]
@@ -542,9 +547,9 @@ async fn a_change_that_waited_too_long_is_not_announced() {
     // The machine sleeps for a day, in which what the change names may be collected: before the change
     // is put into the catalog, or after a put that failed.
     for (asleep_at, kind) in [("head", "announcement_late"), ("1.json", "announcement_unknown")] {
-        let (faulty, store) = faulty();
+        let (faulty, catalog) = faulty();
         let clock = Clock::fixed(at(0));
-        let sleeper = announcer_at(&store, None, quick(), clock.clone());
+        let sleeper = announcer_at(&catalog, None, quick(), clock.clone());
         let mut has_slept = false;
         faulty.decide(move |request, path| {
             if has_slept || !path.as_ref().ends_with(asleep_at) {
@@ -557,7 +562,7 @@ async fn a_change_that_waited_too_long_is_not_announced() {
         let announcing = sleeper.handle.announce(change(&name("a"), None, &entry(1)));
         let outcome = timeout(DEADLINE, announcing).await.expect("it does not try for ever");
         assert_eq!(outcome.unwrap_err().code(), kind);
-        assert_eq!(store.newest(None).await.unwrap(), None);
+        assert_eq!(catalog.newest(None).await.unwrap(), None);
         // What comes now is not held up by it.
         sleeper.handle.announce(change(&name("a"), None, &entry(1))).await.unwrap();
     }
@@ -565,8 +570,8 @@ async fn a_change_that_waited_too_long_is_not_announced() {
 
 #[tokio::test]
 async fn an_open_outcome_waits_for_the_end_of_the_process_and_the_catalog_settles_it() {
-    let (faulty, store) = faulty();
-    let running = announcer(&store, None, quick());
+    let (faulty, catalog) = faulty();
+    let running = announcer(&catalog, None, quick());
     running.handle.announce(change(&name("a"), None, &entry(1))).await.unwrap();
     // The document arrives, and from then on the store is gone.
     let mut is_gone = false;
@@ -593,24 +598,24 @@ async fn an_open_outcome_waits_for_the_end_of_the_process_and_the_catalog_settle
     });
     assert!(matches!(outcome, Ok(Err(AnnounceError::Unknown))), "{outcome:?}");
     faulty.heal();
-    let settled = store.find_announced(&name("b"), open.run_id, None).await.unwrap();
-    assert_eq!(settled, Settled::Announced { n: 2, entry: open.clone() });
+    let settled = catalog.find_announced(&name("b"), open.run_id, None).await.unwrap();
+    assert_eq!(settled, RunAnnouncement::Found { n: 2, entry: open.clone() });
 
     // Also when others have announced since; and a run that never was is not found.
-    let running = announcer(&store, None, quick());
+    let running = announcer(&catalog, None, quick());
     running.handle.announce(change(&name("b"), Some(&open), &entry(2))).await.unwrap();
     running.handle.announce(change(&name("c"), None, &entry(1))).await.unwrap();
-    let settled = store.find_announced(&name("b"), open.run_id, None).await.unwrap();
-    assert_eq!(settled, Settled::Announced { n: 2, entry: open });
-    let never = store.find_announced(&name("b"), entry(1).run_id, None).await.unwrap();
-    assert_eq!(never, Settled::NotFound { complete: true });
+    let settled = catalog.find_announced(&name("b"), open.run_id, None).await.unwrap();
+    assert_eq!(settled, RunAnnouncement::Found { n: 2, entry: open });
+    let never = catalog.find_announced(&name("b"), entry(1).run_id, None).await.unwrap();
+    assert_eq!(never, RunAnnouncement::NotFound { complete: true });
 }
 
 #[tokio::test]
 async fn a_change_whose_caller_has_gone_is_withdrawn() {
-    let (faulty, store) = faulty();
+    let (faulty, catalog) = faulty();
     faulty.decide(|_, _| Fault::Fail);
-    let running = announcer(&store, None, quick());
+    let running = announcer(&catalog, None, quick());
     let mut gone = Box::pin(running.handle.announce(change(&name("gone"), None, &entry(1))));
     while faulty.count(Request::Get, "head") == 0 {
         assert!(futures::poll!(gone.as_mut()).is_pending());
@@ -619,17 +624,17 @@ async fn a_change_whose_caller_has_gone_is_withdrawn() {
     drop(gone);
     faulty.heal();
     running.handle.announce(change(&name("stays"), None, &entry(1))).await.unwrap();
-    let newest = store.newest(None).await.unwrap().unwrap();
+    let newest = catalog.newest(None).await.unwrap().unwrap();
     assert_eq!(newest.collections.into_keys().collect::<Vec<_>>(), [name("stays")]);
     assert_eq!(newest.n, 1);
 }
 
 #[tokio::test]
 async fn a_catalog_that_cannot_be_read_for_long_announces_nothing() {
-    let (faulty, store) = faulty();
+    let (faulty, catalog) = faulty();
     faulty.decide(|_, _| Fault::Fail);
-    let pace = Pace { patience: Duration::from_millis(20), ..quick() };
-    let running = announcer(&store, None, pace);
+    let pace = AnnouncerPace { patience: Duration::from_millis(20), ..quick() };
+    let running = announcer(&catalog, None, pace);
     let outcome = running.handle.announce(change(&name("a"), None, &entry(1))).await;
     assert!(matches!(outcome, Err(AnnounceError::Unreachable(_))), "{outcome:?}");
     assert_eq!(faulty.count(Request::Put, ""), 0);
@@ -637,18 +642,18 @@ async fn a_catalog_that_cannot_be_read_for_long_announces_nothing() {
 
 #[tokio::test]
 async fn key_sets_are_announced_by_revision() {
-    let (_, store) = faulty();
-    let running = announcer(&store, None, quick());
+    let (_, catalog) = faulty();
+    let running = announcer(&catalog, None, quick());
     let set = |revision| {
-        let store = store.clone();
-        async move { publish_key_set(&store, &KeySetDocument::new(revision, &[])).await.unwrap() }
+        let catalog = catalog.clone();
+        async move { catalog.publish_key_set(&KeySetDocument::new(revision, &[])).await.unwrap() }
     };
     let five = set(5).await;
     running.handle.announce(Change::Keys { from_revision: 0, reference: five.clone() }).await.unwrap();
     // A restored backup knows revision 3 and makes a 4.
     let four = Change::Keys { from_revision: 3, reference: set(4).await };
     assert!(matches!(running.handle.announce(four).await, Err(AnnounceError::Superseded)));
-    let newest = store.newest(None).await.unwrap().unwrap();
+    let newest = catalog.newest(None).await.unwrap().unwrap();
     assert_eq!(newest.keys, Some(five.clone()));
-    assert_eq!(store.key_set(&five).await.unwrap().revision, 5);
+    assert_eq!(catalog.key_set(&five).await.unwrap().revision, 5);
 }

@@ -9,18 +9,17 @@ use std::path::Path;
 use bytes::Bytes;
 use chrono::TimeDelta;
 use larder::{
-    catalog::{HeadAnswer, retention},
+    catalog::{Catalog, HeadAnswer, RetentionRules},
     config::{Environment, Overrides, load_text},
     disk::SegmentDirectory,
     domain::manifest::SegmentKind,
-    store::Store,
     support::clock::Clock,
 };
 use tempfile::TempDir;
 
 use crate::support::{
     azure::{self, Azure},
-    catalog::{announcer, change, deployment, entry, manifest, name, publish, quick, segment},
+    catalog::{announcer, change, deployment, entry, manifest, name, open_catalog, publish, quick, segment},
     deployment::Deployment,
     process::{until, version},
     s3::{S3, gcs_section, section},
@@ -44,20 +43,20 @@ async fn microsoft() -> String {
 }
 
 /// The store that a configuration names.
-fn store(text: &str) -> Store {
+fn store(text: &str) -> Catalog {
     let config = load_text(text, Path::new("larder.toml"), &Environment::default(), &Overrides::default());
-    Store::open(&config.unwrap_or_else(|faults| panic!("{faults}")).storage.location).unwrap()
+    open_catalog(&config.unwrap_or_else(|faults| panic!("{faults}")).storage.location)
 }
 
-/// Everything that is asked of a store, once.
+/// Everything that is asked of a catalog, once.
 async fn is_a_store(text: &str) {
-    let [store, other] = [(); 2].map(|()| store(text));
-    store.check_conditional_create().await.unwrap();
+    let [catalog, other] = [(); 2].map(|()| store(text));
+    catalog.check_conditional_create().await.unwrap();
 
     // Two publishers with connections of their own race; no announcement is lost.
     let ours = deployment();
-    let race = async |store: &Store, own: &str| {
-        let running = announcer(store, Some(ours), quick());
+    let race = async |catalog: &Catalog, own: &str| {
+        let running = announcer(catalog, Some(ours), quick());
         let mut last = None;
         for version in 1..=20 {
             let next = entry(version);
@@ -66,16 +65,16 @@ async fn is_a_store(text: &str) {
         }
         running.end().await;
     };
-    tokio::join!(race(&store, "one"), race(&other, "other"));
-    let newest = store.newest(None).await.unwrap().unwrap();
+    tokio::join!(race(&catalog, "one"), race(&other, "other"));
+    let newest = catalog.newest(None).await.unwrap().unwrap();
     assert_eq!(newest.n, 40);
     assert!(newest.collections.values().all(|entry| entry.version.0 == 20), "{newest:?}");
 
-    let HeadAnswer::Found { head, etag } = store.head_if_changed(None).await.unwrap() else {
+    let HeadAnswer::Found { head, etag } = catalog.head_if_changed(None).await.unwrap() else {
         panic!("there is a head")
     };
     assert_eq!(head.n, 40);
-    let again = store.head_if_changed(etag.as_deref()).await.unwrap();
+    let again = catalog.head_if_changed(etag.as_deref()).await.unwrap();
     assert!(matches!(again, HeadAnswer::Unchanged), "{again:?}");
 
     // Two ranges, there and back; what nothing names any more is listed and deleted.
@@ -83,23 +82,23 @@ async fn is_a_store(text: &str) {
     let local = SegmentDirectory::open(&root.path().join("a"), Clock::default()).unwrap();
     let content: Bytes = (0..5_000_001_u32).map(|at| (at / 7) as u8).collect::<Vec<_>>().into();
     let a = name("a");
-    let one = segment(&store, &local, &a, SegmentKind::Base, 1, content.clone()).await;
-    let two = segment(&store, &local, &a, SegmentKind::Base, 2, "two").await;
-    let first = publish(&store, &manifest(&a, 1, vec![one.clone()])).await;
-    let second = publish(&store, &manifest(&a, 2, vec![two.clone()])).await;
+    let one = segment(&catalog, &local, &a, SegmentKind::Base, 1, content.clone()).await;
+    let two = segment(&catalog, &local, &a, SegmentKind::Base, 2, "two").await;
+    let first = publish(&catalog, &manifest(&a, 1, vec![one.clone()])).await;
+    let second = publish(&catalog, &manifest(&a, 2, vec![two.clone()])).await;
     let follower = SegmentDirectory::open(&root.path().join("b"), Clock::default()).unwrap();
-    assert!(follower.load(&store, &one).await.unwrap().as_slice() == content);
-    let running = announcer(&store, Some(ours), quick());
+    assert!(follower.load(catalog.store(), &one).await.unwrap().as_slice() == content);
+    let running = announcer(&catalog, Some(ours), quick());
     running.handle.announce(change(&a, None, &first)).await.unwrap();
     running.handle.announce(change(&a, Some(&first), &second)).await.unwrap();
     running.end().await;
     let clock = Clock::fixed(Clock::default().now() + TimeDelta::hours(25));
-    let kept = retention::Kept { keep_versions: 1, ..retention::Kept::default() };
-    let collected = retention::collect(&store, &clock, None, &kept).await.unwrap();
-    assert_eq!((collected.deleted, collected.complete), (2, true), "manifest and segment of version 1");
+    let rules = RetentionRules { keep_versions: 1, ..RetentionRules::default() };
+    let deleted = catalog.delete_unreferenced(&clock, None, &rules).await.unwrap();
+    assert_eq!((deleted.objects, deleted.complete), (2, true), "manifest and segment of version 1");
     let empty = SegmentDirectory::open(&root.path().join("c"), Clock::default()).unwrap();
-    assert_eq!(empty.load(&store, &one).await.unwrap_err().code(), "object_missing");
-    assert!(empty.load(&store, &two).await.is_ok());
+    assert_eq!(empty.load(catalog.store(), &one).await.unwrap_err().code(), "object_missing");
+    assert!(empty.load(catalog.store(), &two).await.is_ok());
 }
 
 /// A node's life, by its commands.
@@ -112,7 +111,7 @@ async fn is_served(deployment: &Deployment, text: &str) {
     );
     let node = deployment.node_from("node", frame, PERSON);
     let found = node.output(&["check", "--connect"]).await;
-    assert!(found.contains("ok    store: reachable, nothing announced yet"), "{found}");
+    assert!(found.contains("ok    catalog: reachable, nothing announced yet"), "{found}");
     assert!(found.contains("ok    statuses: no node has left one yet, and this node may"), "{found}");
     node.output(&["sync", "person"]).await;
     let key = node.key().await;
@@ -153,9 +152,9 @@ async fn a_bucket_that_is_not_there_is_named() {
         (gcs_section(server, &deployment.path("")), "gs://no-such-bucket/larder", "bucket"),
         (azurite, "az://no-such-bucket/larder", "container"),
     ] {
-        let store = store(&format!("{section}[storage]\nurl = \"{url}\"\n"));
-        let read = store.newest(None).await.unwrap_err();
-        let written = store.check_conditional_create().await.unwrap_err();
+        let catalog = store(&format!("{section}[storage]\nurl = \"{url}\"\n"));
+        let read = catalog.newest(None).await.unwrap_err();
+        let written = catalog.check_conditional_create().await.unwrap_err();
         for error in [read, written] {
             assert_eq!(error.code(), "store_no_bucket", "{error}");
             let words = format!("there is no {noun} `no-such-bucket` ({url}); create it, or");

@@ -1,0 +1,158 @@
+//! Failures of reading, writing and verifying the catalog.
+
+use std::path::PathBuf;
+
+use super::paths;
+use crate::{
+    disk,
+    domain::{error::codes, id::DeploymentId},
+    store,
+};
+
+/// A failure of the catalog, or of the store that holds it.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The object store, or an object in it.
+    #[error(transparent)]
+    Store(#[from] store::Error),
+    /// A local file.
+    #[error(transparent)]
+    Disk(#[from] disk::Error),
+    /// The key for announcements cannot be used.
+    #[error("[publication] signing_key_file {} cannot be used: {reason}", path.display())]
+    SigningKey {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+    /// An object has no signature of an accepted key.
+    #[error(
+        "`{path}` is not accepted: {reason}; the publisher must sign with a key of [publication] verify_key"
+    )]
+    Untrusted {
+        /// Object path.
+        path: String,
+        /// What is wrong with its signature.
+        reason: &'static str,
+    },
+    /// A document is not the expected JSON.
+    #[error("`{path}` is not a document of its kind: {source}")]
+    Malformed {
+        /// Object path.
+        path: String,
+        /// The position of the fault.
+        #[source]
+        source: serde_json::Error,
+    },
+    /// A document was written by a later release.
+    #[error("`{path}` has format {format}, this build reads up to {known}; upgrade this node")]
+    NewerFormat {
+        /// Object path.
+        path: String,
+        /// Its format.
+        format: u32,
+        /// The newest format that this build knows.
+        known: u32,
+    },
+    /// The store belongs to another deployment than this node.
+    #[error(
+        "`{path}` belongs to deployment {found}, this node to {expected}; point the node at its own store, \
+         or give it a new metadata database and data directory"
+    )]
+    ForeignCatalog {
+        /// Object path.
+        path: String,
+        /// The node's deployment.
+        expected: DeploymentId,
+        /// The document's deployment.
+        found: DeploymentId,
+    },
+    /// The catalog was restored to an earlier state and continued from there.
+    #[error(
+        "`{path}` is not the document of this number that this node follows: the catalog was restored to an \
+         earlier state; start this node with an empty data directory"
+    )]
+    Forked {
+        /// Object path.
+        path: String,
+    },
+    /// Documents that this node knows are no longer in the store.
+    #[error(
+        "the store's catalog has lost documents: {found}, but {known}; check that [storage] url is right and its \
+         directory is mounted. After emptying a store on purpose, use a new metadata database and empty the \
+         nodes' data directories"
+    )]
+    CatalogLost {
+        /// What is in the store, in words.
+        found: String,
+        /// What was in the store, in words.
+        known: String,
+    },
+    /// The copy to read from belongs to another deployment than the store.
+    #[error(
+        "`{path}` belongs to deployment {found}, the store at [storage] url to {expected}; read_url must \
+         name a copy of that store"
+    )]
+    ForeignCopy {
+        /// The catalog of the copy.
+        path: String,
+        /// The store's deployment.
+        expected: DeploymentId,
+        /// The copy's deployment.
+        found: DeploymentId,
+    },
+}
+
+codes! {
+    Error {
+        "signing_key_unusable" Invalid: SigningKey,
+        "catalog_untrusted" Forbidden: Untrusted,
+        "document_malformed" Corrupt: Malformed,
+        "newer_format" Invalid: NewerFormat,
+        "foreign_catalog" Invalid: ForeignCatalog | ForeignCopy,
+        "catalog_forked" Invalid: Forked,
+        "catalog_lost" Invalid: CatalogLost,
+        from: Store | Disk,
+    }
+}
+
+impl Error {
+    /// Document `n` is of another catalog than the followed one.
+    pub fn forked(n: u64) -> Self {
+        Self::Forked { path: paths::document(n).to_string() }
+    }
+
+    /// The object at `path` does not exist.
+    pub(crate) fn missing(path: impl Into<String>) -> Self {
+        store::Error::Missing { path: path.into() }.into()
+    }
+
+    /// Whether an object that is referenced does not exist.
+    pub(crate) fn is_missing(&self) -> bool {
+        matches!(self, Self::Store(store::Error::Missing { .. }))
+    }
+
+    /// Whether this is a head that must be treated as absent: documents are found without it.
+    pub fn is_unusable_head(&self) -> bool {
+        use store::Error::{Corrupt, TooLarge};
+        matches!(
+            self,
+            Self::Malformed { .. } | Self::Untrusted { .. } | Self::Store(Corrupt { .. } | TooLarge { .. })
+        )
+    }
+
+    /// Whether this machine failed, and neither the store nor the catalog.
+    pub(crate) fn is_local(&self) -> bool {
+        match self {
+            Self::Disk(error) => error.is_local(),
+            Self::Store(error) => matches!(error, store::Error::Ending | store::Error::Local { .. }),
+            _ => false,
+        }
+    }
+}
+
+/// Damage of the object at `path`.
+pub(super) fn corrupt(path: &str, reason: &'static str) -> Error {
+    store::corrupt(path, reason).into()
+}

@@ -1,0 +1,5 @@
+//! Publishing, announcing and retention, against a directory, a store in memory, and a store with faults.
+
+mod announcing;
+mod objects;
+mod retention;

@@ -1,0 +1,4 @@
+//! Storage services: S3, Google Cloud Storage and Azure Blob Storage.
+
+mod buckets;
+mod services;
