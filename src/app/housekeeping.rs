@@ -16,29 +16,30 @@ use crate::{
     support::shutdown::Shutdown,
 };
 
-/// How often a key set that metadata has and the catalog has not is looked for: a process may have
-/// died between the two.
+/// Time between two checks whether the catalog has the key set of metadata: a process may have died between
+/// writing the one and announcing the other.
 const KEYS_INTERVAL: Duration = Duration::from_mins(1);
-/// How often runs that a killed process left open are looked for. Their sync's next run settles
-/// them as well; this is for syncs that nobody runs again.
+/// Time between two searches for runs that a killed process left open. The sync's next run reconciles them
+/// as well; this is for syncs that do not run again.
 const ABANDONED_INTERVAL: Duration = Duration::from_mins(1);
-/// How often old objects are looked for; they are kept for a day at least.
+/// Time between two collections of old objects, which are kept for a day at least.
 const OBJECTS_INTERVAL: Duration = Duration::from_hours(1);
-/// How often local segments that no run uses are looked for.
+/// Time between two collections of local segments that no run uses.
 const LOCAL_INTERVAL: Duration = Duration::from_hours(1);
-/// Longest time that one round may take, and how long its lease lasts.
+/// Longest time of one collection, and the time for which its lease is taken.
 const ROUND_MAX: Duration = Duration::from_mins(10);
-/// Runs kept of each sync, whatever came of them.
+/// Runs kept of each sync, whatever their outcome.
 const RUNS_KEPT: usize = 1000;
-/// Runs kept of each sync that announced a version, however old: with `keep_versions` above it as
-/// many as that, for a version whose manifest is kept must be found.
+/// Runs that announced a version, kept of each sync however old they are. `keep_versions` is used when it is
+/// larger: the run of a version must be kept as long as its manifest.
 const ANNOUNCED_RUNS_KEPT: usize = 100;
 /// Other runs are kept for a year at most.
 const RUNS_DAYS: i64 = 365;
 /// Entries of the audit log are kept for two years.
 const AUDIT_DAYS: i64 = 730;
 
-/// What a publisher's process keeps in order.
+/// The housekeeping of a publisher.
+#[derive(Clone)]
 pub(super) struct Housekeeping {
     pub(super) publisher: Publisher,
     pub(super) statuses: StatusStore,
@@ -60,7 +61,7 @@ impl Housekeeping {
             let (what, result) = tokio::select! {
                 () = shutdown.cancelled() => return,
                 _ = keys.tick() => ("keys", publisher.reconcile_keys().await),
-                _ = abandoned.tick() => ("abandoned runs", settle(publisher).await),
+                _ = abandoned.tick() => ("abandoned runs", reconcile_runs(publisher).await),
                 _ = objects.tick() => ("objects", collect(publisher, statuses, *keep_versions).await),
                 _ = local.tick() => ("local segments", collect_local(segments.as_ref()).await),
             };
@@ -71,7 +72,7 @@ impl Housekeeping {
     }
 }
 
-/// Removes what no run has used within the last hour; the next one fetches it again.
+/// Removes local segments that no run has used within the last hour. The next run fetches them again.
 async fn collect_local(segments: Option<&SegmentDirectory>) -> Result<(), Error> {
     if let Some(segments) = segments {
         segments.delete_unreferenced(HashSet::new()).await.map_err(catalog::Error::from)?;
@@ -79,12 +80,12 @@ async fn collect_local(segments: Option<&SegmentDirectory>) -> Result<(), Error>
     Ok(())
 }
 
-/// Closes runs whose process is dead.
-pub(super) async fn settle(publisher: &Publisher) -> Result<(), Error> {
+/// Gives runs whose process is dead their outcome.
+pub(super) async fn reconcile_runs(publisher: &Publisher) -> Result<(), Error> {
     Ok(publisher.engine.reconcile_abandoned_runs().await?)
 }
 
-/// One round: only the holder of the lease deletes.
+/// Deletes old objects and old entries of metadata, while it holds the lease of housekeeping.
 async fn collect(publisher: &Publisher, statuses: &StatusStore, keep_versions: usize) -> Result<(), Error> {
     let metadata = &publisher.metadata;
     let holder = format!("pid-{}", std::process::id());

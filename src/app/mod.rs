@@ -11,6 +11,8 @@ mod publisher;
 mod publishing;
 mod server;
 mod signals;
+mod supervisor;
+mod syncs;
 
 pub use check::{Checked, Fault, check_configuration};
 pub use code::code_of;
@@ -19,3 +21,4 @@ pub use parts::{migrate_metadata, open_admin, open_overview, open_registry};
 pub use process::PublisherProcess;
 pub use server::Server;
 pub use signals::Signals;
+pub use supervisor::{Supervision, TaskFault, TaskFaults};

@@ -29,7 +29,7 @@ impl PublisherProcess {
         let directory = open_segments(config, clock.clone())?;
         let (publisher, announcing) =
             publisher::start(config, registry, directory, clock, shutdown.clone()).await?;
-        Ok(Self { publisher, shutdown, announcing })
+        Ok(Self { publisher, shutdown, announcing: tokio::spawn(announcing) })
     }
 
     /// Lets the announcer write what it still has to, and ends.

@@ -1,7 +1,5 @@
 //! Bringing up the publishing side: metadata, deployment, announcer, engine.
 
-use tokio::task::JoinHandle;
-
 use super::parts::{open_catalog, open_metadata};
 use crate::{
     admin::{Error, Publisher, Registry, resolve_deployment},
@@ -12,20 +10,20 @@ use crate::{
     support::{clock::Clock, shutdown::Shutdown},
 };
 
-/// Opens everything that a publisher needs and starts its announcer, which ends with `shutdown`.
+/// Opens everything that a publisher needs. Its announcer, the future, must be run, and ends with `shutdown`.
 pub(super) async fn start(
     config: &Config,
     registry: Registry,
     directory: SegmentDirectory,
     clock: Clock,
     shutdown: Shutdown,
-) -> Result<(Publisher, JoinHandle<()>), Error> {
+) -> Result<(Publisher, impl Future<Output = ()> + Send + use<>), Error> {
     let catalog = open_catalog(config)?;
     let metadata = open_metadata(config, clock.clone()).await?;
     let (deployment, n) = resolve_deployment(&catalog, &metadata).await?;
     let (service, announcer) =
         Announcer::new(catalog.clone(), clock.clone(), Some(deployment), AnnouncerPace::default());
-    let announcing = tokio::spawn(service.with_known_document(n).run(shutdown));
+    let announcing = service.with_known_document(n).run(shutdown);
     let engine = Engine::new(
         catalog.clone(),
         directory,

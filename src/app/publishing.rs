@@ -1,11 +1,20 @@
 //! The publishing side of a server: brought up, and again when that fails; scheduler, housekeeping.
 
-use std::{sync::Arc, time::Duration};
+use std::{pin::pin, sync::Arc, time::Duration};
 
-use tokio::{sync::watch, task::JoinHandle};
+use tokio::{
+    sync::{Semaphore, watch},
+    task::JoinHandle,
+};
 use tracing::warn;
 
-use super::{housekeeping, parts::open_catalog, publisher};
+use super::{
+    housekeeping::{self, Housekeeping},
+    parts::open_catalog,
+    publisher,
+    supervisor::{End, Supervisor},
+    syncs,
+};
 use crate::{
     admin::{Error, Publisher, Registry},
     catalog::StatusStore,
@@ -21,7 +30,7 @@ use crate::{
 /// First and longest pause between attempts to bring the publishing side up.
 const PUBLISHER_RETRY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
 
-/// Brings the publishing side up, and again when that fails.
+/// The publishing side of a node.
 pub(super) struct Publishing {
     pub(super) config: Config,
     pub(super) clock: Clock,
@@ -32,25 +41,58 @@ pub(super) struct Publishing {
     pub(super) follower: ReplicaHandle,
     pub(super) statuses: StatusStore,
     pub(super) segments: SegmentDirectory,
+    pub(super) supervisor: Supervisor,
     pub(super) shutdown: Shutdown,
 }
 
 impl Publishing {
-    /// One attempt; the store is tried out first.
-    async fn bring_up(&self, announcing_ends: Shutdown) -> Result<(Publisher, JoinHandle<()>), Error> {
-        open_catalog(&self.config)?.check_conditional_create().await?;
-        let (registry, segments) = (self.registry.clone(), self.segments.clone());
-        publisher::start(&self.config, registry, segments, self.clock.clone(), announcing_ends).await
+    /// Brings the publishing side up and runs it until `shutdown`. It ends earlier when its announcer does:
+    /// then nothing can be announced until it is brought up again.
+    pub(super) async fn run(self: Arc<Self>) {
+        self.board.update_publisher(|status| status.up = false);
+        // Cancels what this starts also when this panics.
+        let stop = self.shutdown.child_token();
+        let _stops = stop.clone().drop_guard();
+        // Last of all: runs wait to be told how their announcements ended.
+        let announcing_ends = Shutdown::new();
+        let _ends = announcing_ends.clone().drop_guard();
+        let Some((publisher, mut announcing)) = self.bring_up_at_last(&announcing_ends).await else { return };
+        if let Err(error) = housekeeping::reconcile_runs(&publisher).await {
+            warn!(code = error.code(), %error, "runs that a killed process left open are reconciled later");
+        }
+        self.board.update_publisher(|status| {
+            status.up = true;
+            status.problem = None;
+        });
+        let housekeeping = self.spawn_housekeeping(&publisher, &stop);
+        let (scheduled, supervisor) = (self.registry.subscribe(), self.supervisor.clone());
+        let syncs = syncs::run(self.scheduler(&publisher), scheduled, supervisor, stop.clone());
+        let mut syncs = pin!(syncs);
+        self.publishers.send_replace(Some(publisher.clone()));
+        let is_announcing = tokio::select! {
+            () = &mut syncs => true,
+            _ = &mut announcing => {
+                warn!("the announcer ended; the publishing side is brought up anew");
+                stop.cancel();
+                syncs.await;
+                false
+            }
+        };
+        let _ = housekeeping.await;
+        announcing_ends.cancel();
+        if is_announcing {
+            let _ = announcing.await;
+        }
+        self.publishers.send_replace(None);
+        publisher.metadata.close().await;
     }
 
-    /// Runs until `shutdown`: scheduler and housekeeping first, then the announcer, which may have
-    /// to tell runs how their announcements ended.
-    pub(super) async fn run(self) {
+    /// Tries until the publishing side is up; `None` when the node ends before.
+    async fn bring_up_at_last(&self, announcing_ends: &Shutdown) -> Option<(Publisher, JoinHandle<End>)> {
         let mut backoff = Backoff::new(PUBLISHER_RETRY.0, PUBLISHER_RETRY.1);
-        let announcing_ends = Shutdown::new();
-        let (publisher, announcing) = loop {
+        loop {
             match self.bring_up(announcing_ends.clone()).await {
-                Ok(started) => break started,
+                Ok(started) => return Some(started),
                 Err(error) => {
                     let code = error.code();
                     warn!(code, %error, "no sync starts: the publishing side is not up; trying again");
@@ -60,23 +102,42 @@ impl Publishing {
             }
             tokio::select! {
                 () = tokio::time::sleep(backoff.next_delay()) => {}
-                () = self.shutdown.cancelled() => return,
+                () = self.shutdown.cancelled() => return None,
             }
-        };
-        if let Err(error) = housekeeping::settle(&publisher).await {
-            warn!(code = error.code(), %error, "runs that a killed process left open are settled later");
         }
-        self.board.update_publisher(|status| {
-            status.up = true;
-            status.problem = None;
-        });
-        let (metrics, follower, board, clock) = (self.metrics, self.follower, self.board, self.clock.clone());
-        let scheduler = Scheduler {
+    }
+
+    /// One attempt; the store is tried out first.
+    async fn bring_up(&self, announcing_ends: Shutdown) -> Result<(Publisher, JoinHandle<End>), Error> {
+        open_catalog(&self.config)?.check_conditional_create().await?;
+        let (registry, segments) = (self.registry.clone(), self.segments.clone());
+        let (publisher, announcing) =
+            publisher::start(&self.config, registry, segments, self.clock.clone(), announcing_ends).await?;
+        let supervisor = self.supervisor.clone();
+        Ok((publisher, tokio::spawn(async move { supervisor.guard("announcer", announcing).await })))
+    }
+
+    fn spawn_housekeeping(&self, publisher: &Publisher, stop: &Shutdown) -> JoinHandle<()> {
+        let housekeeping = Housekeeping {
+            publisher: publisher.clone(),
+            statuses: self.statuses.clone(),
+            // Where a replica runs, it knows what must stay, and does it.
+            segments: (!self.config.node.has(Role::Replica)).then(|| self.segments.clone()),
+            keep_versions: self.config.catalog.keep_versions,
+        };
+        let until = stop.clone();
+        let run = move || housekeeping.clone().run(until.clone());
+        self.supervisor.spawn_restartable("housekeeping", stop.clone(), run)
+    }
+
+    fn scheduler(&self, publisher: &Publisher) -> Scheduler {
+        let (metrics, follower) = (self.metrics.clone(), self.follower.clone());
+        let (board, clock) = (self.board.clone(), self.clock.clone());
+        Scheduler {
             engine: publisher.engine.clone(),
             metadata: publisher.metadata.clone(),
             clock: self.clock.clone(),
-            syncs: self.registry.subscribe(),
-            max_concurrent_runs: self.config.engine.max_concurrent_runs,
+            permits: Arc::new(Semaphore::new(self.config.engine.max_concurrent_runs)),
             on_ended: Arc::new(move |ended| match ended {
                 Ok(ended) => {
                     metrics.run_ended(&ended.record);
@@ -91,21 +152,6 @@ impl Publishing {
                     }
                 }
             }),
-        };
-        let keeping = housekeeping::Housekeeping {
-            publisher: publisher.clone(),
-            statuses: self.statuses,
-            // Where a replica runs, it knows what must stay, and does it.
-            segments: (!self.config.node.has(Role::Replica)).then_some(self.segments),
-            keep_versions: self.config.catalog.keep_versions,
-        };
-        let keeping = tokio::spawn(keeping.run(self.shutdown.clone()));
-        // Receivers may be gone only when the server is.
-        let _ = self.publishers.send(Some(publisher.clone()));
-        scheduler.run(self.shutdown.clone()).await;
-        let _ = keeping.await;
-        announcing_ends.cancel();
-        let _ = announcing.await;
-        publisher.metadata.close().await;
+        }
     }
 }

@@ -9,6 +9,7 @@ use tracing::{info, warn};
 use super::{
     parts::{configured_syncs, open_read_catalog, open_segments, open_statuses},
     publishing::Publishing,
+    supervisor::{Supervision, Supervisor},
 };
 use crate::{
     admin::{Publisher, Registry, fleet::FleetReader},
@@ -51,6 +52,7 @@ pub struct Server {
     registry: Registry,
     publisher: watch::Receiver<Option<Publisher>>,
     board: Board,
+    supervisor: Supervisor,
     /// Ends the listeners.
     drain: Shutdown,
     /// Ends everything else.
@@ -66,10 +68,21 @@ impl Server {
     /// another server uses. A warehouse, a store or a metadata database that is down is no error:
     /// the node serves what it has and goes on trying.
     pub async fn start(config: Config, clock: Clock) -> anyhow::Result<Self> {
-        let Ground { lock, background, board, catalog, segments, replica, follower, cache, keys, tls } =
-            Ground::open(&config, &clock).await?;
+        Self::start_supervised(config, clock, Supervision::default()).await
+    }
+
+    /// As [`Server::start`], with tasks that are supervised in another way.
+    pub async fn start_supervised(
+        config: Config,
+        clock: Clock,
+        supervision: Supervision,
+    ) -> anyhow::Result<Self> {
+        let Dependencies { lock, background, board, catalog, segments, replica, follower, cache, keys, tls } =
+            Dependencies::open(&config, &clock).await?;
         let (drain, shutdown) = (Shutdown::new(), Shutdown::new());
         let metrics = Metrics::new();
+        let supervisor =
+            Supervisor::new(board.clone(), metrics.clone(), clock.clone(), drain.clone(), supervision);
         let limits = Limits::new(&config.server, DRAIN_GRACE);
         let public = Listener::bind(config.server.listen, limits, metrics.connections("public"))?;
         // Nobody balances load over it.
@@ -79,20 +92,25 @@ impl Server {
 
         let mut tasks = Vec::new();
         if let Some(tls) = tls.clone() {
-            tasks.push(tokio::spawn(tls.watch(shutdown.clone())));
+            let until = shutdown.clone();
+            let watch = move || tls.clone().watch(until.clone());
+            tasks.push(supervisor.spawn_restartable("tls_reload", shutdown.clone(), watch));
         }
         let public = public.with_tls(tls);
         let statuses = open_statuses(&config);
-        let reporter = Reporter::new(
-            board.clone(),
-            statuses.clone(),
-            metrics.clone(),
-            clock.clone(),
-            ReportPace::default(),
-        );
-        tasks.push(tokio::spawn(reporter.run(shutdown.clone())));
+        let report = {
+            let (board, statuses) = (board.clone(), statuses.clone());
+            let (metrics, clock, until) = (metrics.clone(), clock.clone(), shutdown.clone());
+            move || {
+                let (board, statuses) = (board.clone(), statuses.clone());
+                let (metrics, clock) = (metrics.clone(), clock.clone());
+                Reporter::new(board, statuses, metrics, clock, ReportPace::default()).run(until.clone())
+            }
+        };
+        tasks.push(supervisor.spawn_restartable("reporter", shutdown.clone(), report));
         if config.node.has(Role::Replica) {
-            tasks.push(tokio::spawn(replica.run(shutdown.clone())));
+            let following = replica.run(shutdown.clone());
+            tasks.push(supervisor.spawn_critical("follower", shutdown.clone(), following));
         }
         let state = ReadState::new(
             cache.clone(),
@@ -111,9 +129,11 @@ impl Server {
             board: board.clone(),
             fleet: Arc::new(FleetReader::new(catalog, statuses.clone(), clock.clone(), Ages::default())),
         };
-        let records = tokio::spawn(serve_records(public, state, board.clone(), drain.clone()));
+        let records = serve_records(public, state, board.clone(), drain.clone());
+        let records = supervisor.spawn_critical("public_listener", drain.clone(), records);
         // Metrics are wanted until the end.
-        tasks.push(tokio::spawn(admin.serve(api::admin(admin_state), shutdown.clone())));
+        let admin = admin.serve(api::admin(admin_state), shutdown.clone());
+        tasks.push(supervisor.spawn_critical("admin_listener", shutdown.clone(), admin));
 
         let registry = Registry::new(Vec::new());
         let (publishers, publisher) = watch::channel(None);
@@ -128,9 +148,12 @@ impl Server {
                 follower,
                 statuses,
                 segments,
+                supervisor: supervisor.clone(),
                 shutdown: shutdown.clone(),
             };
-            tasks.push(tokio::spawn(publishing.run()));
+            let publishing = Arc::new(publishing);
+            let publish = move || Arc::clone(&publishing).run();
+            tasks.push(supervisor.spawn_restartable("publisher", shutdown.clone(), publish));
         }
         let server = Self {
             public_address,
@@ -142,6 +165,7 @@ impl Server {
             registry,
             publisher,
             board,
+            supervisor,
             drain,
             shutdown,
             records,
@@ -213,9 +237,16 @@ impl Server {
         self.registry.replace(syncs);
     }
 
+    /// Returns the name of a task that the node needs, once one has failed. The node drains by then, and
+    /// should be stopped.
+    pub async fn failed(&self) -> Label {
+        self.supervisor.failed().await
+    }
+
     /// Ends in order: `/readyz` fails, requests in flight finish, then runs are cancelled, the
-    /// announcer writes what it has, and the follower stops.
-    pub async fn stop(mut self) {
+    /// announcer writes what it has, and the follower stops. Whether all tasks that the node needs
+    /// ran until then.
+    pub async fn stop(mut self) -> bool {
         self.drain.cancel();
         self.board.update(|status| status.draining = true);
         let _ = (&mut self.records).await;
@@ -229,6 +260,7 @@ impl Server {
             warn!("some tasks did not end in time");
         }
         info!("ended");
+        !self.supervisor.has_failed()
     }
 }
 
@@ -241,8 +273,8 @@ async fn serve_records(public: Listener, state: ReadState, board: Board, drain: 
     public.serve(api::public(state), drain).await;
 }
 
-/// What a node stands on: its directory, locked, the follower over it, and its certificate.
-struct Ground {
+/// What a node needs before it can serve: its locked directory, the follower over it, and its certificate.
+struct Dependencies {
     lock: DirectoryLock,
     background: BackgroundRuntime,
     board: Board,
@@ -255,8 +287,8 @@ struct Ground {
     tls: Option<Tls>,
 }
 
-impl Ground {
-    /// Opens it where blocking is allowed: files are read and locked.
+impl Dependencies {
+    /// Opens them on a thread that may block: files are read and locked.
     async fn open(config: &Config, clock: &Clock) -> anyhow::Result<Self> {
         let (config, clock) = (config.clone(), clock.clone());
         let open = move || {

@@ -17,6 +17,8 @@ pub(super) enum Exit {
     Held = 3,
     /// Another announcement came first, or the lease is held elsewhere.
     Superseded = 4,
+    /// A task that a node needs ended unexpectedly.
+    TaskFailed = 5,
     /// Interrupted by a signal.
     Interrupted = 130,
 }

@@ -6,4 +6,4 @@ mod service;
 
 pub use due::{History, next};
 pub use schedule::Schedule;
-pub use service::{OnEnded, ScheduledSync, Scheduler};
+pub use service::{OnEnded, ScheduledSync, Scheduler, SyncLoop};

@@ -2,10 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use tokio::{
-    sync::{Semaphore, watch},
-    task::JoinSet,
-};
+use tokio::sync::Semaphore;
 use tracing::{error, warn};
 
 use super::{due, due::History, schedule::Schedule};
@@ -46,7 +43,8 @@ pub struct ScheduledSync {
 /// elsewhere is no error.
 pub type OnEnded = Arc<dyn Fn(Result<&RunOutcome, &engine::Error>) + Send + Sync>;
 
-/// Runs each sync when it is due.
+/// Runs each sync when it is due. Cheap to clone.
+#[derive(Clone)]
 pub struct Scheduler {
     /// Runs syncs.
     pub engine: Engine,
@@ -54,54 +52,17 @@ pub struct Scheduler {
     pub metadata: Metadata,
     /// The clock.
     pub clock: Clock,
-    /// The syncs. A new value replaces all; runs in progress continue with the old one.
-    pub syncs: watch::Receiver<Arc<Vec<ScheduledSync>>>,
-    /// Most concurrent runs.
-    pub max_concurrent_runs: usize,
+    /// One permit for each concurrent run.
+    pub permits: Arc<Semaphore>,
     /// Receives outcomes.
     pub on_ended: OnEnded,
 }
 
 impl Scheduler {
-    /// Runs until `shutdown`, which also cancels runs in progress.
-    pub async fn run(mut self, shutdown: Shutdown) {
-        let permits = Arc::new(Semaphore::new(self.max_concurrent_runs));
-        // Loops of an earlier configuration, which end after their run in progress. The lease keeps the old and
-        // the new loop of a sync from running at the same time.
-        let mut ending = JoinSet::new();
-        loop {
-            let syncs = self.syncs.borrow_and_update().clone();
-            let retire = Shutdown::new();
-            let mut loops = JoinSet::new();
-            for sync in syncs.iter() {
-                let one = SyncLoop {
-                    sync: sync.clone(),
-                    engine: self.engine.clone(),
-                    metadata: self.metadata.clone(),
-                    clock: self.clock.clone(),
-                    permits: permits.clone(),
-                    on_ended: self.on_ended.clone(),
-                    retire: retire.clone(),
-                    shutdown: shutdown.clone(),
-                };
-                loops.spawn(one.run());
-            }
-            let reload = tokio::select! {
-                changed = self.syncs.changed() => changed.is_ok(),
-                () = shutdown.cancelled() => false,
-            };
-            if !reload {
-                shutdown.cancelled().await;
-            }
-            retire.cancel();
-            if !reload {
-                while loops.join_next().await.is_some() {}
-                while ending.join_next().await.is_some() {}
-                return;
-            }
-            while ending.try_join_next().is_some() {}
-            ending.spawn(async move { while loops.join_next().await.is_some() {} });
-        }
+    /// The loop of `sync`. After `retire` it starts no new run, and a run in progress continues; `shutdown`
+    /// cancels the run.
+    pub fn sync_loop(self, sync: ScheduledSync, retire: Shutdown, shutdown: Shutdown) -> SyncLoop {
+        SyncLoop { sync, scheduler: self, retire, shutdown }
     }
 }
 
@@ -110,13 +71,11 @@ fn retry_delay(expires_in: Duration) -> Duration {
     expires_in.clamp(RETRY_DELAY_MIN, RETRY_DELAY_MAX)
 }
 
-struct SyncLoop {
+/// Runs one sync when it is due. Cheap to clone.
+#[derive(Clone)]
+pub struct SyncLoop {
     sync: ScheduledSync,
-    engine: Engine,
-    metadata: Metadata,
-    clock: Clock,
-    permits: Arc<Semaphore>,
-    on_ended: OnEnded,
+    scheduler: Scheduler,
     /// Start no new run; a run in progress continues.
     retire: Shutdown,
     /// Cancel the run in progress.
@@ -124,11 +83,15 @@ struct SyncLoop {
 }
 
 impl SyncLoop {
-    async fn run(self) {
+    /// Runs until it is retired.
+    pub async fn run(self) {
         self.announce_settings().await;
         let mut is_hopeless = false;
         loop {
-            let Some(wait) = self.due_in(is_hopeless).await else { return };
+            let Some(wait) = self.due_in(is_hopeless).await else {
+                // Only an operator starts a run.
+                return self.retire.cancelled().await;
+            };
             if !wait.is_zero() {
                 if self.sleep(wait.min(SLEEP_MAX)).await {
                     continue;
@@ -136,7 +99,7 @@ impl SyncLoop {
                 return;
             }
             let permit = tokio::select! {
-                permit = self.permits.clone().acquire_owned() => permit,
+                permit = self.scheduler.permits.clone().acquire_owned() => permit,
                 () = self.retire.cancelled() => return,
             };
             let Ok(permit) = permit else { return };
@@ -161,7 +124,7 @@ impl SyncLoop {
     /// Announces changed serving settings, which need no run. After a failure the next run announces them.
     async fn announce_settings(&self) {
         let spec = &self.sync.spec;
-        match self.engine.announce_settings(spec).await {
+        match self.scheduler.engine.announce_settings(spec).await {
             Ok(_) | Err(engine::Error::LeaseHeld { .. }) => {}
             Err(error) => {
                 let code = error.code();
@@ -180,9 +143,9 @@ impl SyncLoop {
 
     async fn try_due_in(&self, is_hopeless: bool) -> Result<Option<Duration>, metadata::Error> {
         let name = &self.sync.spec.collection;
-        let runs = self.metadata.runs(Some(name), HISTORY_MAX).await?;
+        let runs = self.scheduler.metadata.runs(Some(name), HISTORY_MAX).await?;
         let due = due::next(&self.sync.schedule, &History::of(&runs, is_hopeless));
-        let wait = due.map(|due| (due - self.clock.now()).to_std().unwrap_or_default());
+        let wait = due.map(|due| (due - self.scheduler.clock.now()).to_std().unwrap_or_default());
         // A paused sync misses its ticks; it runs once when it is resumed.
         let is_paused = wait.is_some_and(|wait| wait.is_zero()) && self.is_paused().await?;
         Ok(if is_paused { Some(PAUSE_POLL_INTERVAL) } else { wait })
@@ -191,15 +154,15 @@ impl SyncLoop {
     /// Whether the sync is paused. The pause of a rollback that was killed before its announcement ends here.
     async fn is_paused(&self) -> Result<bool, metadata::Error> {
         let name = &self.sync.spec.collection;
-        match self.metadata.pause(name).await? {
+        match self.scheduler.metadata.pause(name).await? {
             None => Ok(false),
             Some(pause) if pause.pending.is_none() => Ok(true),
             Some(_) => {
-                if let Err(error) = self.engine.reconcile_rollback(name).await {
+                if let Err(error) = self.scheduler.engine.reconcile_rollback(name).await {
                     let code = error.code();
                     warn!(sync = %name, code, %error, "a pending rollback could not be reconciled");
                 }
-                Ok(self.metadata.pause(name).await?.is_some())
+                Ok(self.scheduler.metadata.pause(name).await?.is_some())
             }
         }
     }
@@ -212,9 +175,9 @@ impl SyncLoop {
             cancel: self.shutdown.clone(),
             ..RunRequest::new(spec.clone(), source.clone(), Trigger::Schedule)
         };
-        match self.engine.run(&request).await {
+        match self.scheduler.engine.run(&request).await {
             Ok(ended) => {
-                (self.on_ended)(Ok(&ended));
+                (self.scheduler.on_ended)(Ok(&ended));
                 *is_hopeless = ended.kind == Some(ErrorKind::Invalid);
                 Ok(())
             }
@@ -222,7 +185,7 @@ impl SyncLoop {
             Err(engine::Error::Paused { .. }) => Err(RETRY_DELAY_MAX),
             Err(error) => {
                 error!(sync = %spec.collection, code = error.code(), %error, "no run could begin");
-                (self.on_ended)(Err(&error));
+                (self.scheduler.on_ended)(Err(&error));
                 Err(RETRY_DELAY_MAX)
             }
         }

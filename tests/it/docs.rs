@@ -201,6 +201,7 @@ fn documented_metrics_are_those_of_a_node() {
     let metrics = Metrics::new();
     metrics.requests(OTHER, OTHER, &[Outcome { status: 200, code: "hit" }]);
     metrics.connections("public");
+    metrics.task_starts("reporter");
     let now = chrono::DateTime::UNIX_EPOCH;
     let customer = CollectionName::new("customer").unwrap();
     metrics.run_ended(&RunRecord {

@@ -8,6 +8,7 @@ mod node;
 mod reporting;
 mod requests;
 mod runs;
+mod tasks;
 
 use std::sync::Arc;
 
@@ -35,6 +36,7 @@ struct Inner {
     connections: connections::Connections,
     runs: runs::Runs,
     reporting: reporting::Reporting,
+    tasks: tasks::Tasks,
 }
 
 impl Metrics {
@@ -51,6 +53,7 @@ impl Metrics {
             connections: connections::Connections::register(&mut registry),
             runs: runs::Runs::register(&mut registry),
             reporting: reporting::Reporting::register(&mut registry),
+            tasks: tasks::Tasks::register(&mut registry),
             registry,
         }))
     }

@@ -20,6 +20,8 @@
 //! | key revoked; a region cut off keeps its keys, and a metric says how old they are | `regions::roles::rows_travel_*`, `regions::weather::a_region_that_is_cut_off_*` | `keys` |
 //! | slow or hostile clients | `slow_clients` (2,000 good ones) | `read_slow`, `read_listener` |
 //! | hostile bytes in the bucket | `damage::hostile_documents_*` | `src/fuzzing`, `replica::faults` |
+//! | a task of the node panics or ends | | `tasks` |
+//! | no more processes or threads | `tasks::a_run_without_threads_*` (one reader) | `tasks` |
 //! | SIGTERM | `read_listener::shutdown_resets_no_busy_connection` (busy connections), `signals::sigterm_*` (requests under way) | |
 
 mod damage;
@@ -31,3 +33,4 @@ mod publishers;
 mod regions;
 mod signals;
 mod slow_clients;
+mod tasks;
