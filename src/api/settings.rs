@@ -1,8 +1,19 @@
 //! The `[server]` section: both listeners and their limits.
 
-use std::{net::SocketAddr, num::NonZeroU32, time::Duration};
+use std::{net::SocketAddr, num::NonZeroU32, path::Path, time::Duration};
 
 use super::tls;
+use crate::{
+    domain::limits::RECORD_BYTES_MAX,
+    settings::{Declaration, item::Item, section::Section},
+};
+
+const MS: Duration = Duration::from_millis(1);
+const HOUR: Duration = Duration::from_hours(1);
+/// Most connections that may be configured: more than one machine has ports for one peer.
+const CONNECTIONS_MAX: u64 = 1_000_000;
+/// Highest limit of a key's requests a second: more than one node answers.
+const KEY_REQUESTS_PER_SECOND_MAX: u64 = 1_000_000;
 
 /// The two listeners and their limits.
 #[derive(Debug, Clone)]
@@ -27,4 +38,84 @@ pub struct Settings {
     pub key_requests_per_second_max: Option<NonZeroU32>,
     /// Longest time for requests in flight to finish at shutdown.
     pub drain_timeout: Duration,
+}
+
+impl Settings {
+    /// The section of these settings.
+    pub(crate) const SECTION: Declaration = Declaration::read_at_start("server");
+
+    /// Reads `[server]`; relative paths are from `dir`.
+    pub(crate) fn read(section: &Section<'_>, dir: &Path) -> Option<Self> {
+        let listen = section.set("listen").and_then(|item| address(&item));
+        let admin = section.set("admin_listen");
+        let admin_listen = admin.as_ref().and_then(address);
+        let public_url = section.read("public_url", public_url);
+        let tls = tls(section, dir);
+        let connections_max = section.set("connections_max").and_then(|item| item.count(1..=CONNECTIONS_MAX));
+        let header_timeout = section.set("header_timeout").and_then(|item| item.duration(100 * MS..=HOUR));
+        let body_timeout = section.set("body_timeout").and_then(|item| item.duration(100 * MS..=HOUR));
+        let compress =
+            section.set("compress_min_bytes").and_then(|item| item.size(0..=RECORD_BYTES_MAX as u64));
+        let rate = section.read("key_requests_per_second_max", |item| {
+            let rate = item.count(1..=KEY_REQUESTS_PER_SECOND_MAX)?;
+            u32::try_from(rate).ok().and_then(NonZeroU32::new)
+        });
+        let drain_timeout =
+            section.set("drain_timeout").and_then(|item| item.duration(Duration::ZERO..=HOUR));
+        if let (Some(admin), Some(listen), true) = (&admin, listen, listen == admin_listen)
+            && listen.port() != 0
+        {
+            return admin.fail("is the same address as server.listen", None);
+        }
+        Some(Self {
+            listen: listen?,
+            admin_listen: admin_listen?,
+            public_url: public_url?,
+            tls: tls?,
+            connections_max: usize::try_from(connections_max?).ok()?,
+            header_timeout: header_timeout?,
+            body_timeout: body_timeout?,
+            compress_min_bytes: usize::try_from(compress?).ok()?,
+            key_requests_per_second_max: rate?,
+            drain_timeout: drain_timeout?,
+        })
+    }
+}
+
+/// Certificate and key, both or neither; they are read when the server starts.
+#[expect(clippy::option_option, reason = "the outer one is a reported fault, the inner one absence")]
+fn tls(section: &Section<'_>, dir: &Path) -> Option<Option<tls::Settings>> {
+    let path = |item: &Item<'_>| item.file_path(dir);
+    let certificate_file = section.read("tls_certificate_file", path);
+    let key_file = section.read("tls_key_file", path);
+    let reload_interval =
+        section.set("tls_reload_interval").and_then(|item| item.duration(100 * MS..=24 * HOUR));
+    match (certificate_file?, key_file?) {
+        (Some(certificate_file), Some(key_file)) => {
+            Some(Some(tls::Settings { certificate_file, key_file, reload_interval: reload_interval? }))
+        }
+        (None, None) => Some(None),
+        (Some(_), None) => section.fail("tls_certificate_file needs tls_key_file", None),
+        (None, Some(_)) => section.fail("tls_key_file needs tls_certificate_file", None),
+    }
+}
+
+fn address(item: &Item<'_>) -> Option<SocketAddr> {
+    item.parsed("an IP address and a port", |text| {
+        text.parse().map_err(|_| "write \"0.0.0.0:8080\", \"127.0.0.1:8080\" or \"[::]:8080\"".to_owned())
+    })
+}
+
+fn public_url(item: &Item<'_>) -> Option<String> {
+    item.parsed("a base URL", |text| {
+        let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+        let is_good = rest.is_some_and(|rest| {
+            let host = rest.split('/').next().unwrap_or_default();
+            !host.is_empty()
+                && !host.contains('@')
+                && rest.bytes().all(|byte| byte.is_ascii_graphic() && !b"?#\"'<>\\".contains(&byte))
+        });
+        let hint = "write \"https://host\" or \"http://host:port/path\", nothing behind the path";
+        if is_good { Ok(text.trim_end_matches('/').to_owned()) } else { Err(hint.to_owned()) }
+    })
 }

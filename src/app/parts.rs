@@ -41,7 +41,7 @@ fn open_known_catalog(config: &Config) -> Result<Catalog, Error> {
 
 /// Where nodes leave their statuses: with the publishers, wherever this node reads.
 pub(super) fn open_statuses(config: &Config) -> StatusStore {
-    match &config.status {
+    match &config.storage.status_location {
         None => StatusStore::below(config.storage.location.clone()),
         Some(location) => StatusStore::at(location.clone()),
     }

@@ -1,19 +1,15 @@
 //! What of a changed configuration a running node cannot take over.
 
-use super::Config;
+use super::{Config, resolve::SECTIONS};
 use crate::settings::tree::{Node, Table, Value};
-
-/// Sections that are read once, when the node starts. `sources`, `models`, `syncs` and their
-/// defaults are taken over while it runs.
-const AT_START: [&str; 7] = ["node", "server", "storage", "publication", "metadata", "engine", "log"];
 
 /// The keys that differ and count only after a restart, as in `server.listen`. Empty when the new
 /// configuration can be taken over as a whole.
 pub fn changes_needing_restart(old: &Config, new: &Config) -> Vec<String> {
     let mut changed = Vec::new();
-    for section in AT_START {
-        let of = |config: &Config| config.effective.root.table(section).cloned().unwrap_or_default();
-        compare(section, &of(old), &of(new), &mut changed);
+    for section in SECTIONS.iter().filter(|section| section.needs_restart) {
+        let of = |config: &Config| config.effective.root.table(section.name).cloned().unwrap_or_default();
+        compare(section.name, &of(old), &of(new), &mut changed);
     }
     changed
 }

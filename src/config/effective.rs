@@ -2,11 +2,11 @@
 
 use std::{path::Path, sync::Arc};
 
-use super::{DEFAULT, Overrides, document};
+use super::{DEFAULT, Overrides, document, resolve::SECTIONS};
 use crate::settings::{
-    Environment,
+    Declaration, Environment,
     fault::Report,
-    tree::{Table, Value},
+    tree::{Entry, Table, Value},
 };
 
 /// The tree and the file that it came from.
@@ -34,28 +34,28 @@ pub(super) fn build(
     let mut root = document::parse(DEFAULT, &Path::new("default.toml").into(), env, report)?;
     root.lay_over(document::parse(text, path, env, report)?);
     overrides.apply(&mut root, env);
-    fill(&mut root, "sources", "source");
-    fill(&mut root, "syncs", "sync");
+    for section in SECTIONS {
+        fill_defaults(&mut root, &section);
+    }
     Some(Effective { root, path: Arc::clone(path) })
 }
 
-/// Gives each table under `things` the keys of `[defaults.thing]` that it does not set itself.
-fn fill(root: &mut Table, things: &str, thing: &str) {
-    let Some(defaults) = root.table("defaults").and_then(|defaults| defaults.table(thing)).cloned() else {
+/// Gives each thing of a section the keys of `[defaults.NAME]` that it does not set itself.
+fn fill_defaults(root: &mut Table, section: &Declaration) {
+    let Some(name) = section.defaults else { return };
+    let Some(defaults) = root.table("defaults").and_then(|defaults| defaults.table(name)).cloned() else {
         return;
     };
-    let Some(things) = root.table_mut(things) else { return };
+    let Some(things) = root.table_mut(section.name) else { return };
     for entry in &mut things.0 {
         let Value::Table(own) = &mut entry.node.value else { continue };
-        let missing: Vec<_> =
-            defaults.0.iter().filter(|default| !replaced(own, &default.key)).cloned().collect();
+        let is_replaced = |default: &Entry| {
+            let is_alternative = |key: &str| section.alternatives.contains(&key);
+            own.0
+                .iter()
+                .any(|own| own.key == default.key || is_alternative(&own.key) && is_alternative(&default.key))
+        };
+        let missing: Vec<_> = defaults.0.iter().filter(|default| !is_replaced(default)).cloned().collect();
         own.0.extend(missing);
     }
-}
-
-/// Whether a table's own keys take the place of a default. `schedule` and `cron` are two ways to say
-/// the same, so that one's own `cron` replaces a default `schedule` and the other way round.
-fn replaced(own: &Table, key: &str) -> bool {
-    let is_schedule = |key: &str| key == "schedule" || key == "cron";
-    own.0.iter().any(|entry| entry.key == key || is_schedule(&entry.key) && is_schedule(key))
 }

@@ -7,6 +7,7 @@
 mod changes;
 mod document;
 mod effective;
+mod node;
 mod overrides;
 mod print;
 mod resolve;
@@ -14,30 +15,25 @@ mod resolve;
 #[cfg(test)]
 mod tests;
 
-use std::{
-    collections::BTreeMap,
-    fmt, fs, io,
-    io::Read as _,
-    path::{Path, PathBuf},
-    sync::Arc,
-};
-
-use crate::{
-    api, catalog,
-    domain::{
-        label::Label,
-        name::{CollectionName, RegionName},
-    },
-    engine, metadata, replica, scheduler, source, store, telemetry,
-};
+use std::{collections::BTreeMap, io, path::Path, sync::Arc};
 
 use self::effective::Effective;
 pub use self::{
     changes::changes_needing_restart,
+    node::{NodeSettings, Role},
     overrides::{Overrides, SHORTHANDS, Shorthand},
 };
-pub use crate::settings::{Environment, Fault, Faults, Place};
-use crate::settings::{fault::Report, units};
+use crate::{
+    api, catalog,
+    domain::name::CollectionName,
+    engine, metadata, replica,
+    settings::{fault::Report, printable::Printable, read_bounded},
+    source, store, telemetry,
+};
+pub use crate::{
+    scheduler::SyncConfig,
+    settings::{Environment, Fault, Faults, Place},
+};
 
 /// The defaults, with comments: what `larder config print` starts from.
 pub const DEFAULT: &str = include_str!("../../config/default.toml");
@@ -54,10 +50,8 @@ pub struct Config {
     pub server: api::Settings,
     /// The object store.
     pub storage: store::Settings,
-    /// The catalog.
+    /// Signing, verification and retention.
     pub catalog: catalog::Settings,
-    /// Where nodes leave their statuses; `None` means below the object store.
-    pub status: Option<store::Location>,
     /// The follower.
     pub replica: replica::Settings,
     /// The metadata database. `None` only on a node that does not publish, when its URL names an
@@ -72,62 +66,7 @@ pub struct Config {
     /// Syncs in the order of the file; empty on a node that does not publish.
     pub syncs: Vec<SyncConfig>,
     effective: Effective,
-}
-
-/// `[node]`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NodeSettings {
-    /// The region this node serves.
-    pub region: RegionName,
-    /// What people call it; the machine's name unless the file has another.
-    pub name: Label,
-    /// What this node does; at least one role, none twice.
-    pub roles: Vec<Role>,
-    /// Local segments, and the state as last served.
-    pub data_dir: PathBuf,
-    /// Most bytes of local segments.
-    pub segments_bytes_max: u64,
-}
-
-impl NodeSettings {
-    /// Whether the node has `role`.
-    pub fn has(&self, role: Role) -> bool {
-        self.roles.contains(&role)
-    }
-}
-
-/// What a node does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Role {
-    /// Runs syncs and announces.
-    Publisher,
-    /// Follows the catalog and serves.
-    Replica,
-}
-
-impl Role {
-    /// The word in the configuration.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Publisher => "publisher",
-            Self::Replica => "replica",
-        }
-    }
-}
-
-impl fmt::Display for Role {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-/// A sync and when it runs.
-#[derive(Debug, Clone)]
-pub struct SyncConfig {
-    /// What the engine does.
-    pub spec: engine::SyncSpec,
-    /// When it does so by itself.
-    pub schedule: scheduler::Schedule,
+    printable: Printable,
 }
 
 impl Config {
@@ -140,7 +79,7 @@ impl Config {
     /// environment stands as `${NAME}`, a password inside a URL as `***`; usable as a file in the
     /// same directory where nothing is masked.
     pub fn print(&self) -> String {
-        print::print(&self.effective)
+        print::print(&self.effective, &self.printable)
     }
 }
 
@@ -179,18 +118,4 @@ pub fn load_text(
     let config = effective::build(text, &shown, env, overrides, &report)
         .and_then(|effective| resolve::resolve(effective, env, &report));
     report.into_result(config)
-}
-
-/// The text of a regular file of at most `max` bytes.
-fn read_bounded(path: &Path, max: u64) -> io::Result<String> {
-    // Asked before opening: opening a named pipe would wait for its writer.
-    if !fs::metadata(path)?.is_file() {
-        return Err(io::Error::other("it is not a regular file"));
-    }
-    let mut bytes = Vec::new();
-    fs::File::open(path)?.take(max + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > max {
-        return Err(io::Error::other(format!("it is larger than {}", units::show_size(max))));
-    }
-    String::from_utf8(bytes).map_err(|_| io::Error::other("it is not UTF-8 text"))
 }

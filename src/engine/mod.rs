@@ -20,6 +20,7 @@ mod reconcile;
 mod request;
 mod rollback;
 mod run;
+mod section;
 mod settings;
 mod spec;
 

@@ -13,6 +13,7 @@ mod liquid;
 mod mapper;
 mod program;
 mod scan;
+pub(crate) mod settings;
 mod spec;
 mod targets;
 mod values;

@@ -1,8 +1,11 @@
 //! The settings of the metadata database.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use crate::support::secret::SecretString;
+use crate::{
+    settings::{Declaration, section::Section},
+    support::secret::SecretString,
+};
 
 /// Where metadata lives.
 #[derive(Debug, Clone)]
@@ -17,4 +20,35 @@ pub enum Settings {
         /// Its URL.
         url: SecretString,
     },
+}
+
+impl Settings {
+    /// The section of these settings.
+    pub(crate) const SECTION: Declaration = Declaration::read_at_start("metadata");
+
+    /// Reads `[metadata]`; relative paths are from `dir`.
+    pub(crate) fn read(section: &Section<'_>, dir: &Path) -> Option<Self> {
+        const HINT: &str = "write \"sqlite:./data/metadata.db\" or \"postgres://user@host/database\"";
+        let item = section.set("url")?;
+        let url = item.url()?;
+        if let Some(path) = url.strip_prefix("sqlite:") {
+            let path = path.strip_prefix("//").unwrap_or(path);
+            if path == ":memory:" {
+                return item.fail("must be a file: metadata has to survive a restart", HINT.to_owned());
+            }
+            return item.local_path(dir, path, HINT).map(|path| Self::Sqlite { path });
+        }
+        if is_postgres(url) {
+            return Some(Self::Postgres { url: SecretString::from(url) });
+        }
+        item.fail("is not the URL of a metadata database", HINT.to_owned())
+    }
+}
+
+/// Whether a URL is one of Postgres; the driver checks the rest when it connects.
+fn is_postgres(url: &str) -> bool {
+    let rest = url.strip_prefix("postgres://").or_else(|| url.strip_prefix("postgresql://"));
+    rest.is_some_and(|rest| {
+        !rest.is_empty() && !rest.contains(|letter: char| letter.is_whitespace() || letter.is_control())
+    })
 }

@@ -3,7 +3,10 @@
 //! A model resolves to a query when a run begins, not when the configuration is read. A model that
 //! changed is therefore a change of data, and the guards of the run apply to it.
 
+mod settings;
+
 use crate::source::Query;
+pub(crate) use settings::{Models, SECTION, read};
 
 /// What a sync reads of its source.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -28,4 +28,5 @@ pub use plan::{Plan, plan};
 pub use reporter::{ReportPace, Reporter};
 pub use service::{Replica, ReplicaHandle};
 pub use settings::Settings;
+pub(crate) use settings::read_poll_interval;
 pub use target::{Refusal, Target};

@@ -3,7 +3,9 @@
 mod due;
 mod schedule;
 mod service;
+mod settings;
 
 pub use due::{History, next};
 pub use schedule::Schedule;
 pub use service::{OnEnded, ScheduledSync, Scheduler, SyncLoop};
+pub use settings::SyncConfig;

@@ -26,14 +26,6 @@ pub(crate) struct Item<'a> {
 }
 
 impl<'a> Item<'a> {
-    /// The same value; its faults go to `report`.
-    pub(crate) fn with_report<'b>(self, report: &'b Report) -> Item<'b>
-    where
-        'a: 'b,
-    {
-        Item { report, ..self }
-    }
-
     /// Declares that the strings of this value may be printed whole. Strings that no reader declares are
     /// masked: read secrets with [`Item::string`] or [`Item::word`] alone.
     pub(crate) fn printable(&self) -> &Self {
@@ -248,6 +240,18 @@ impl<'a> Item<'a> {
             Ok(name) => Some(name),
             Err(error) => self.fail(format!("{} cannot be used: {error}", shown(text)), None),
         }
+    }
+
+    /// A path that stands in a URL, without parameters; `hint` shows such a URL.
+    pub(crate) fn local_path(&self, file_dir: &Path, path: &str, hint: &str) -> Option<PathBuf> {
+        if path.contains(['?', '#']) {
+            return self.fail("has parameters; a path has none", hint.to_owned());
+        }
+        let local = self.path(file_dir, path);
+        if path.is_empty() || local.as_os_str().is_empty() {
+            return self.fail("names no path", hint.to_owned());
+        }
+        Some(local)
     }
 
     /// `path` from the directory that counts for this value: the file's for values in a file, the

@@ -3,8 +3,10 @@
 //! A section is asked for its keys by name; each reader gives a typed value or reports a [`Fault`] with
 //! place, key and hint. All faults of a configuration are reported at once.
 
+pub(crate) mod declaration;
 pub(crate) mod environment;
 pub(crate) mod fault;
+pub(crate) mod file;
 pub(crate) mod interpolate;
 pub(crate) mod item;
 pub(crate) mod nearest;
@@ -13,5 +15,7 @@ pub(crate) mod section;
 pub(crate) mod tree;
 pub mod units;
 
+pub(crate) use declaration::Declaration;
 pub use environment::Environment;
 pub use fault::{Fault, Faults, Place};
+pub(crate) use file::read_bounded;

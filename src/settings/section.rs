@@ -51,6 +51,27 @@ impl<'a> Section<'a> {
         self.need(key, "")
     }
 
+    /// The table under a key; an absent one is empty.
+    pub(crate) fn section(&self, key: &'static str) -> Option<Self> {
+        const EMPTY: &Table = &Table(Vec::new());
+        match self.get(key) {
+            Some(item) => item.section(),
+            None => Some(Section::new(self.report, join(&self.key, key), self.place.clone(), EMPTY)),
+        }
+    }
+
+    /// Reads the table under a key and reports the keys that `read` did not ask for.
+    pub(crate) fn read_section<T>(
+        &self,
+        key: &'static str,
+        read: impl FnOnce(&Self) -> Option<T>,
+    ) -> Option<T> {
+        let section = self.section(key)?;
+        let value = read(&section);
+        section.finish();
+        value
+    }
+
     /// Reads a key that may be absent: `Some(None)` when it is, `None` when it is faulty.
     #[expect(clippy::option_option, reason = "the outer one is a reported fault, the inner one absence")]
     pub(crate) fn read<T>(
@@ -62,11 +83,6 @@ impl<'a> Section<'a> {
             None => Some(None),
             Some(item) => read(&item).map(Some),
         }
-    }
-
-    /// The table as it stands.
-    pub(crate) const fn table(&self) -> &'a Table {
-        self.table
     }
 
     /// Whether a key is there, without asking for it.
@@ -141,10 +157,15 @@ impl<'a> Section<'a> {
     }
 }
 
-/// A key's full name; parts that TOML would not take bare are quoted.
-fn join(section: &str, key: &str) -> String {
+/// A key's full name.
+pub(crate) fn join(section: &str, key: &str) -> String {
+    let key = quote(key);
+    if section.is_empty() { key } else { format!("{section}.{key}") }
+}
+
+/// A key as TOML has it: quoted when it cannot stand bare. A JSON string is one line of TOML, too.
+pub(crate) fn quote(key: &str) -> String {
     let is_bare = !key.is_empty()
         && key.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-');
-    let key = if is_bare { key.to_owned() } else { format!("{key:?}") };
-    if section.is_empty() { key } else { format!("{section}.{key}") }
+    if is_bare { key.to_owned() } else { serde_json::Value::from(key).to_string() }
 }

@@ -25,7 +25,7 @@ use self::{
 use crate::domain::row::{Column, RowBatch};
 
 pub use error::{Cause, Error};
-pub(crate) use settings::{check_defaults, read};
+pub(crate) use settings::{SECTION, check_defaults, read};
 
 /// Every source type.
 const TYPES: &[SourceType] = &[postgres::TYPE, sqlite::TYPE];

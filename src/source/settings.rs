@@ -6,28 +6,29 @@ use super::{
     Source, TYPES,
     driver::{OpenOptions, SourceType},
 };
-use crate::settings::{item::Item, section::Section};
+use crate::settings::{Declaration, section::Section};
 
 /// Longest query: as long as the longest run.
 const STATEMENT_TIMEOUT_MAX: Duration = Duration::from_hours(12);
 /// Longest wait for a connection: a run should fail, not hang.
 const CONNECT_TIMEOUT_MAX: Duration = Duration::from_mins(10);
 
+/// The section of all sources.
+pub(crate) const SECTION: Declaration = Declaration::reloadable("sources").with_defaults("source");
+
 /// Reads `[sources.*]`, each with the keys of its type; relative paths are from `dir`. A faulty source
 /// is `None`, so that what refers to it can still be checked.
-pub(crate) fn read(item: &Item<'_>, dir: &Path) -> Option<BTreeMap<String, Option<Source>>> {
-    let section = item.section()?;
+pub(crate) fn read(section: &Section<'_>, dir: &Path) -> BTreeMap<String, Option<Source>> {
     let sources = section.entries().map(|(entry, item)| {
         section.check_name(entry, "source");
         (entry.key.clone(), item.section().and_then(|section| source(&section, dir)))
     });
-    Some(sources.collect())
+    sources.collect()
 }
 
 /// Checks `[defaults.source]`.
-pub(crate) fn check_defaults(section: &Section<'_>) {
-    timeouts(section);
-    section.finish();
+pub(crate) fn check_defaults(section: &Section<'_>) -> Option<()> {
+    timeouts(section).map(|_| ())
 }
 
 fn source(section: &Section<'_>, dir: &Path) -> Option<Source> {

@@ -10,6 +10,7 @@ mod error;
 mod probe;
 mod read;
 mod refusal;
+mod section;
 mod settings;
 mod write;
 

@@ -12,6 +12,8 @@ pub struct Settings {
     /// A copy of the store that the service replicates, for followers to read. Its objects may
     /// arrive late and in any order.
     pub read_location: Option<Location>,
+    /// Where nodes leave their statuses; `None` means below `location`.
+    pub status_location: Option<Location>,
 }
 
 /// The address of a store.

@@ -1,5 +1,7 @@
 //! What logging is told.
 
+use crate::settings::{Declaration, section::Section};
+
 /// How log lines look and which are written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
@@ -17,4 +19,26 @@ pub enum LogFormat {
     Text,
     /// One JSON object a line.
     Json,
+}
+
+impl Settings {
+    /// The section of these settings.
+    pub(crate) const SECTION: Declaration = Declaration::read_at_start("log");
+
+    /// Reads `[log]`.
+    pub(crate) fn read(section: &Section<'_>) -> Option<Self> {
+        let format = section
+            .set("format")
+            .and_then(|item| item.one_of(&[("text", LogFormat::Text), ("json", LogFormat::Json)]));
+        let filter = section.set("filter").and_then(|item| {
+            item.parsed("a log filter", |text| match tracing_subscriber::EnvFilter::builder().parse(text) {
+                Ok(_) if !text.trim().is_empty() => Ok(text.to_owned()),
+                _ => {
+                    Err("write a level, \"info\", or levels by module, \"info,larder::replica=debug\""
+                        .to_owned())
+                }
+            })
+        });
+        Some(Self { format: format?, filter: filter? })
+    }
 }

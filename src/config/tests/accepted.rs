@@ -37,10 +37,13 @@ fn the_defaults_are_whole() {
 fn a_node_has_a_name_and_a_place_for_its_status() {
     let config = accepted("");
     assert!(!config.node.name.as_str().is_empty(), "the machine has one");
-    assert!(config.status.is_none());
+    assert!(config.storage.status_location.is_none());
     let config = accepted("[node]\nname = \"us-west-2.a\"\n[storage]\nstatus_url = \"file:./status\"\n");
     assert_eq!(config.node.name.as_str(), "us-west-2.a");
-    assert_eq!(config.status.map(|location| location.shown()).as_deref(), Some("file:status"));
+    assert_eq!(
+        config.storage.status_location.map(|location| location.shown()).as_deref(),
+        Some("file:status")
+    );
 }
 
 #[test]

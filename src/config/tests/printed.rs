@@ -6,8 +6,8 @@ use insta::assert_snapshot;
 
 use super::environment;
 use super::{accepted, indexed, set};
-use crate::config::{Config, Overrides, changes_needing_restart, load_text};
-use crate::settings::Environment;
+use crate::config::{Config, Overrides, changes_needing_restart, effective, load_text, print};
+use crate::settings::{Environment, Place, fault::Report, section::Section};
 
 #[test]
 fn the_effective_configuration() {
@@ -92,13 +92,15 @@ primary_key = "id"
 [syncs.c]
 model = "c"
 cron = "0 3 * * *"
-on_miss = { record = { at = 1979-05-27T07:32:00Z, list = [1, 0.5, "$${x}"], "a b" = { c = true } } }
 timezone = "UTC"
 on_delete = "delete"
 max_removed = "30%"
 max_rejected = "10%"
 compression = "auto"
 cache_control = "private, no-store"
+
+[syncs.c.on_miss]
+record = { at = 1979-05-27T07:32:00Z, list = [1, 0.5, "$${x}"], "a b" = { c = true } }
 
 [syncs.c.indexes]
 id = "id"
@@ -112,9 +114,11 @@ a = { c = "y" }
 
 /// Everything but the tree, in which places and ways of writing differ.
 fn settings(config: &Config) -> String {
-    let Config { node, server, storage, replica, metadata, engine, telemetry, sources, syncs, .. } = config;
+    let Config {
+        node, server, storage, catalog, replica, metadata, engine, telemetry, sources, syncs, ..
+    } = config;
     format!(
-        "{node:?} {server:?} {storage:?} {replica:?} {metadata:?} {engine:?} {telemetry:?} {sources:?} {syncs:?}"
+        "{node:?} {server:?} {storage:?} {catalog:?} {replica:?} {metadata:?} {engine:?} {telemetry:?} {sources:?} {syncs:?}"
     )
 }
 
@@ -142,6 +146,29 @@ fn what_is_printed_reads_back() {
             assert_eq!(printed, again.print(), "{example}");
         }
     }
+}
+
+#[test]
+fn a_string_that_no_reader_declares_printable_is_masked() {
+    let text = "[part]\nname = \"a\"\nurl = \"x://u:hunter2@h\"\nkey = \"hunter2\"\nlist = [\"hunter2\"]\n\
+                variable = \"${SECRET}\"\nboth = \"x${SECRET}\"\nnumber = 1\n[part.table]\nkey = \"hunter2\"\n";
+    let (path, report) = (Path::new("larder.toml").into(), Report::default());
+    let effective = effective::build(text, &path, &environment(), &Overrides::default(), &report).unwrap();
+    let place = Place::File { path, line: 0, column: 0 };
+    Section::new(&report, String::new(), place, &effective.root).read_section("part", |section| {
+        section.get("name")?.printable().word();
+        section.get("url")?.url();
+        for key in ["key", "variable", "both"] {
+            section.get(key)?.word();
+        }
+        section.get("list")?.list(|item| item.word().map(str::to_owned));
+        section.get("number")?.count(0..=1)
+    });
+    let printed = print::print(&effective, &report.take_printable());
+    assert!(printed.ends_with(
+        "[part]\nname = \"a\"\nurl = \"x://u:***@h\"\nkey = \"***\"\nlist = [\"***\"]\nvariable = \"${SECRET}\"\n\
+         both = \"***\"\nnumber = 1\n\n[part.table]\nkey = \"***\"\n"
+    ), "{printed}");
 }
 
 #[test]

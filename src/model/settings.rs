@@ -1,61 +1,49 @@
-//! `[models.*]`: one query on a source, and its primary key.
+//! Reads `[models.*]`: one query on a source, and its primary key.
 
 use std::{collections::BTreeMap, path::Path};
 
-use crate::settings::{item::Item, section::Section, tree::Entry};
 use crate::{
-    config::read_bounded,
     domain::limits::FIELDS_MAX,
+    mapping::settings::ModelColumns,
+    settings::{Declaration, item::Item, read_bounded, section::Section, tree::Entry},
     source::{Query, Source},
 };
+
+/// The section of all models.
+pub(crate) const SECTION: Declaration = Declaration::reloadable("models");
 
 /// Largest query text, in bytes: longer than anyone writes by hand, and Postgres still parses it fast.
 const SQL_BYTES_MAX: u64 = 1024 * 1024;
 
-/// A model; a part is `None` when it is faulty, so that syncs are checked as far as possible.
+/// A model of the configuration. A part is `None` when it is faulty, so that syncs are checked as far as
+/// possible.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Model {
-    pub(super) source: Option<String>,
-    pub(super) query: Option<Query>,
-    pub(super) primary_key: Option<String>,
+pub(crate) struct ModelConfig {
+    /// The source's name.
+    pub(crate) source: Option<String>,
+    /// What is read.
+    pub(crate) query: Option<Query>,
+    /// Its columns, as far as they are known.
+    pub(crate) columns: ModelColumns,
 }
 
-impl Model {
-    /// The columns, when the configuration names them.
-    pub(super) fn columns(&self) -> Option<&[String]> {
-        match &self.query {
-            Some(Query::Table { columns, .. }) => columns.as_deref(),
-            _ => None,
-        }
-    }
+/// Models by name, faulty ones included.
+pub(crate) type Models = BTreeMap<String, ModelConfig>;
 
-    /// A column's name; reports one that the model is known not to have.
-    pub(super) fn column(&self, item: &Item<'_>) -> Option<String> {
-        let name = item.word()?;
-        if let Some(columns) = self.columns() {
-            item.reference("column", columns)?;
-        }
-        Some(name.to_owned())
-    }
-}
-
+/// Sources by name; a faulty one is `None`.
 type Sources = BTreeMap<String, Option<Source>>;
 
-/// Models by name.
-pub(super) type Models = BTreeMap<String, Model>;
-
-/// All models; `sources` are those that exist, faulty ones without a value.
-pub(super) fn models(item: &Item<'_>, sources: &Sources, dir: &Path) -> Option<Models> {
-    let section = item.section()?;
+/// Reads `[models.*]`; relative paths are from `dir`.
+pub(crate) fn read(section: &Section<'_>, sources: &Sources, dir: &Path) -> Models {
     let read = |(entry, item): (&Entry, Item<'_>)| {
         section.check_name(entry, "model");
         let model = item.section().map(|section| model(&section, sources, dir));
         (entry.key.clone(), model.unwrap_or_default())
     };
-    Some(section.entries().map(read).collect())
+    section.entries().map(read).collect()
 }
 
-fn model(section: &Section<'_>, sources: &Sources, dir: &Path) -> Model {
+fn model(section: &Section<'_>, sources: &Sources, dir: &Path) -> ModelConfig {
     let names: Vec<String> = sources.keys().cloned().collect();
     let source =
         section.need("source", "name one of [sources]").and_then(|item| item.reference("source", &names));
@@ -63,9 +51,13 @@ fn model(section: &Section<'_>, sources: &Sources, dir: &Path) -> Model {
     let query = query(section, found, dir);
     let primary_key = section.need("primary_key", "name the column whose value is unique in every row");
     section.finish();
-    let model = Model { source: source.map(str::to_owned), query, primary_key: None };
-    let primary_key = primary_key.and_then(|item| model.column(&item));
-    Model { primary_key, ..model }
+    let listed = match &query {
+        Some(Query::Table { columns, .. }) => columns.clone(),
+        _ => None,
+    };
+    let mut columns = ModelColumns { primary_key: None, listed };
+    columns.primary_key = primary_key.and_then(|item| columns.read(&item));
+    ModelConfig { source: source.map(str::to_owned), query, columns }
 }
 
 fn query(section: &Section<'_>, source: Option<&Source>, dir: &Path) -> Option<Query> {
@@ -90,9 +82,9 @@ fn query(section: &Section<'_>, source: Option<&Source>, dir: &Path) -> Option<Q
         section.refuse("columns", "goes with `table` only", "name the columns in the SQL".to_owned());
     }
     let query = if sql.is_some() {
-        statement(&item, item.string()?)?
+        statement(&item, item.printable().string()?)?
     } else if sql_file.is_some() {
-        let path = item.path(dir, item.word()?);
+        let path = item.file_path(dir)?;
         match read_bounded(&path, SQL_BYTES_MAX) {
             Ok(text) => statement(&item, &text)?,
             Err(error) => {
@@ -103,7 +95,7 @@ fn query(section: &Section<'_>, source: Option<&Source>, dir: &Path) -> Option<Q
             }
         }
     } else {
-        Query::Table { name: item.word()?.to_owned(), columns: columns.clone().flatten() }
+        Query::Table { name: item.printable().word()?.to_owned(), columns: columns.clone().flatten() }
     };
     match source.map_or(Ok(()), |source| source.check_query(&query)) {
         Ok(()) => columns.map(|_| query),
@@ -125,7 +117,7 @@ fn statement(item: &Item<'_>, text: &str) -> Option<Query> {
 }
 
 fn columns(item: &Item<'_>) -> Option<Vec<String>> {
-    let columns = item.list(|item| item.word().map(str::to_owned))?;
+    let columns = item.list(|item| item.printable().word().map(str::to_owned))?;
     if columns.is_empty() || columns.len() > FIELDS_MAX {
         return item.fail(
             format!("must name from 1 to {FIELDS_MAX} columns"),

@@ -1,15 +1,37 @@
-//! Indexes and fields together: the mapping of a sync.
+//! Reads the mapping of a sync: `[syncs.NAME.indexes]` and `[syncs.NAME.fields]`.
 
-use super::{
-    field::{self, Fields},
-    index,
-    model::Model,
-};
-use crate::mapping::{self, MappingSpec};
+mod constant;
+mod field;
+mod index;
+
+pub(crate) use constant::record;
+
+use self::field::Fields;
+use super::{MappingSpec, validate};
 use crate::settings::{item::Item, section::Section};
 
+/// The columns of a model, as far as the configuration names them.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct ModelColumns {
+    /// The column of the primary key; `None` when it is faulty.
+    pub(crate) primary_key: Option<String>,
+    /// All columns, when they are listed.
+    pub(crate) listed: Option<Vec<String>>,
+}
+
+impl ModelColumns {
+    /// A column's name; reports one that the model is known not to have.
+    pub(crate) fn read(&self, item: &Item<'_>) -> Option<String> {
+        let name = item.printable().word()?;
+        if let Some(columns) = &self.listed {
+            item.reference("column", columns)?;
+        }
+        Some(name.to_owned())
+    }
+}
+
 /// The mapping of a sync. Fields are checked even when the indexes are faulty.
-pub(super) fn mapping(sync: &Section<'_>, model: &Model) -> Option<MappingSpec> {
+pub(crate) fn read(sync: &Section<'_>, model: &ModelColumns) -> Option<MappingSpec> {
     let indexes = index::indexes(sync, model);
     let fields = field::fields(sync, model);
     let knows_keys = indexes.is_some() && model.primary_key.is_some();
@@ -19,7 +41,7 @@ pub(super) fn mapping(sync: &Section<'_>, model: &Model) -> Option<MappingSpec> 
         fields: fields.spec(),
     };
     let mut is_right = knows_keys && fields.is_whole;
-    for fault in mapping::validate(&spec) {
+    for fault in validate(&spec) {
         if knows_keys || fault.path.starts_with("fields.") {
             is_right = false;
             match item_at(sync, &fields, &fault.path) {

@@ -1,11 +1,11 @@
-//! The URL of an object store, and `[storage.s3]`, `[storage.gcs]`, `[storage.azure]`: how to reach
-//! it.
+//! Reads `[storage]`: the URLs of stores, and `[storage.s3]`, `[storage.gcs]`, `[storage.azure]`: how to
+//! reach their services.
 
-use std::path::Path;
+use std::{borrow::Cow, path::Path};
 
-use crate::settings::{Environment, item::Item, section::Section};
+use super::{Bucket, Location, Service, Settings};
 use crate::{
-    store::{Bucket, Location, Service},
+    settings::{Declaration, Environment, item::Item, section::Section},
     support::secret::SecretString,
 };
 
@@ -13,6 +13,56 @@ const HINT: &str = "write \"file:./data/store\", \"s3://bucket/prefix\", \"gs://
 /// Longest name of a bucket (S3 has 63, Google 222) and of a prefix.
 const NAME_BYTES_MAX: usize = 222;
 const PREFIX_BYTES_MAX: usize = 512;
+
+impl Settings {
+    /// The section of these settings; other parts read keys of it too.
+    pub(crate) const SECTION: Declaration = Declaration::read_at_start("storage");
+
+    /// Reads the URLs and services of `[storage]`. Relative paths are from `dir`; `data_dir` is the node's own
+    /// directory, which must not be a store: the two are swept by different rules. `reserved_directory` names the store's own
+    /// directory that a place is in.
+    pub(crate) fn read(
+        section: &Section<'_>,
+        dir: &Path,
+        env: &Environment,
+        data_dir: Option<&Path>,
+        reserved_directory: fn(&Location, &Location) -> Option<&'static str>,
+    ) -> Option<Self> {
+        let services = services(section, dir, env);
+        // Without services a URL can still be wrong, and is reported.
+        let known = services.as_ref().map_or_else(Cow::default, Cow::Borrowed);
+        let is_data_dir =
+            |store: &Location| matches!(store, Location::Directory(path) if Some(&**path) == data_dir);
+        let store = |item: &Item<'_>, is_for| {
+            let store = location(item, dir, &known, is_for)?;
+            if is_data_dir(&store) {
+                let hint = "use a directory of its own, as in \"file:./data/store\"";
+                return item.fail("must not be node.data_dir itself", hint.to_owned());
+            }
+            Some(store)
+        };
+        let url = section.set("url").and_then(|item| store(&item, Use::Write));
+        let read_url = section.read("read_url", |item| store(item, Use::Read));
+        let status_url = section.read("status_url", |item| {
+            let status = location(item, dir, &known, Use::Write)?;
+            let stores = [url.as_ref(), read_url.as_ref().and_then(Option::as_ref)];
+            let message = if url.as_ref().is_some_and(|url| url.shown() == status.shown()) {
+                "must not be storage.url itself"
+            } else if is_data_dir(&status) {
+                "must not be node.data_dir itself"
+            } else if let Some(own) = stores.into_iter().flatten().find_map(|store| reserved_directory(&status, store))
+            {
+                &format!("must not be in `{own}/` of the store, which holds its own objects")
+            } else {
+                return Some(status);
+            };
+            let hint = "leave it out for `status/` below storage.url, or name a place of its own";
+            item.fail(message, hint.to_owned())
+        });
+        services.as_ref()?;
+        Some(Self { location: url?, read_location: read_url?, status_location: status_url? })
+    }
+}
 
 /// What all stores of one service share: the options of the file and of the environment.
 #[derive(Debug, Clone, Default)]
@@ -87,10 +137,10 @@ fn s3(section: &Section<'_>, env: &Environment) -> Option<(Options, Options)> {
     let read_region = section.read("read_region", word);
     let path_style = section.read("path_style", Item::boolean);
     let id = section.read("access_key_id", word);
-    let secret = section.read("secret_access_key", word);
+    let key = section.read("secret_access_key", secret);
     section.finish();
-    let (id, secret) = (id?, secret?);
-    if id.is_some() != secret.is_some() {
+    let (id, key) = (id?, key?);
+    if id.is_some() != key.is_some() {
         return section.fail(
             "access_key_id and secret_access_key go together",
             "write both, or neither: then credentials come from the environment".to_owned(),
@@ -101,7 +151,7 @@ fn s3(section: &Section<'_>, env: &Environment) -> Option<(Options, Options)> {
     add(&mut options, "aws_endpoint_url_s3", endpoint?);
     add(&mut options, "aws_region", region?);
     add(&mut options, "aws_access_key_id", id);
-    add(&mut options, "aws_secret_access_key", secret);
+    add(&mut options, "aws_secret_access_key", key);
     let virtual_hosted = path_style?.map(|path_style| (!path_style).to_string());
     add(&mut options, "aws_virtual_hosted_style_request", virtual_hosted);
     let mut read = Vec::new();
@@ -113,7 +163,7 @@ fn s3(section: &Section<'_>, env: &Environment) -> Option<(Options, Options)> {
 fn gcs(section: &Section<'_>, dir: &Path, env: &Environment) -> Option<Options> {
     let endpoint = section.read("endpoint", address);
     let file = section.read("service_account_file", |item| {
-        Some(item.path(dir, item.word()?).to_string_lossy().into_owned())
+        item.file_path(dir).map(|path| path.to_string_lossy().into_owned())
     });
     section.finish();
     let file = file?;
@@ -126,7 +176,7 @@ fn gcs(section: &Section<'_>, dir: &Path, env: &Environment) -> Option<Options> 
 fn azure(section: &Section<'_>, env: &Environment) -> Option<Options> {
     let endpoint = section.read("endpoint", address);
     let account = section.read("account", word);
-    let key = section.read("access_key", word);
+    let key = section.read("access_key", secret);
     section.finish();
     let key = key?;
     let mut options = environment(env, &AZURE, key.is_some());
@@ -150,6 +200,11 @@ fn add(options: &mut Options, name: &str, value: Option<String>) {
 }
 
 fn word(item: &Item<'_>) -> Option<String> {
+    item.printable().word().map(str::to_owned)
+}
+
+/// A string that is not empty and not printed.
+fn secret(item: &Item<'_>) -> Option<String> {
     item.word().map(str::to_owned)
 }
 
@@ -167,7 +222,7 @@ fn address(item: &Item<'_>) -> Option<String> {
 
 /// The store that a URL names. The URL itself is never part of a fault: it may hold a password.
 pub(super) fn location(item: &Item<'_>, dir: &Path, services: &Services, is_for: Use) -> Option<Location> {
-    let url = item.word()?;
+    let url = item.url()?;
     for (scheme, service) in [("s3://", Service::S3), ("gs://", Service::Gcs), ("az://", Service::Azure)] {
         if let Some(rest) = url.strip_prefix(scheme) {
             let (name, prefix) = bucket(item, rest)?;
@@ -196,7 +251,7 @@ pub(super) fn location(item: &Item<'_>, dir: &Path, services: &Services, is_for:
         Some(path) => path,
         None => path,
     };
-    super::storage::local(item, dir, path, HINT).map(Location::Directory)
+    item.local_path(dir, path, HINT).map(Location::Directory)
 }
 
 /// Bucket and prefix of what follows the scheme.

@@ -1,16 +1,20 @@
 //! `[syncs.*.indexes]`: look-up paths; the first is the primary one.
 
-use super::model::Model;
-use crate::settings::{item::Item, section::Section, tree::Value};
+use super::ModelColumns;
 use crate::{
     domain::{index::NormalForm, limits::INDEXES_MAX, name::IndexName},
     mapping::IndexSpec,
+    settings::{
+        item::Item,
+        section::Section,
+        tree::{Entry, Value},
+    },
 };
 
 const HINT: &str = "add [syncs.NAME.indexes] with the primary key first, as in id = \"user_id\"";
 
 /// The indexes of a sync.
-pub(super) fn indexes(sync: &Section<'_>, model: &Model) -> Option<Vec<IndexSpec>> {
+pub(super) fn indexes(sync: &Section<'_>, model: &ModelColumns) -> Option<Vec<IndexSpec>> {
     let item = sync.need("indexes", HINT)?;
     let section = item.section()?;
     let read: Vec<_> = section.entries().map(|(entry, item)| index(&section, entry, &item, model)).collect();
@@ -25,12 +29,7 @@ pub(super) fn indexes(sync: &Section<'_>, model: &Model) -> Option<Vec<IndexSpec
     Some(indexes)
 }
 
-fn index(
-    section: &Section<'_>,
-    entry: &crate::settings::tree::Entry,
-    item: &Item<'_>,
-    model: &Model,
-) -> Option<IndexSpec> {
+fn index(section: &Section<'_>, entry: &Entry, item: &Item<'_>, model: &ModelColumns) -> Option<IndexSpec> {
     let name = IndexName::new(&entry.key);
     if let Err(error) = &name {
         section.fault_at(entry, &error.to_string(), None);
@@ -38,14 +37,13 @@ fn index(
     let (column, each, normalize) = match &item.node.value {
         Value::Table(_) => {
             let section = item.section()?;
-            let column =
-                section.need("column", "name the model's column").and_then(|item| model.column(&item));
+            let column = section.need("column", "name the model's column").and_then(|item| model.read(&item));
             let each = section.read("each", Item::boolean);
             let normalize = section.read("normalize", normal_forms);
             section.finish();
             (column, each?.unwrap_or_default(), normalize?.unwrap_or_default())
         }
-        Value::String(_) => (model.column(item), false, Vec::new()),
+        Value::String(_) => (model.read(item), false, Vec::new()),
         other => {
             return item.fail(
                 format!("must be a column's name or a table, not {}", other.type_name()),
@@ -62,7 +60,7 @@ fn normal_forms(item: &Item<'_>) -> Option<Vec<NormalForm>> {
     item.list(|item| item.one_of(&words))
 }
 
-fn check_primary(section: &Section<'_>, indexes: &[IndexSpec], model: &Model) -> Option<()> {
+fn check_primary(section: &Section<'_>, indexes: &[IndexSpec], model: &ModelColumns) -> Option<()> {
     let (first, primary_key) = (indexes.first()?, model.primary_key.as_ref()?);
     let (_, item) = section.entries().next()?;
     if first.column != *primary_key {

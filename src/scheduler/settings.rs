@@ -1,12 +1,23 @@
-//! `schedule`, or `cron` with `timezone`.
+//! Reads `[syncs.*]`: what the engine does, and when: `schedule`, or `cron` with `timezone`.
 
 use std::time::Duration;
 
 use chrono::{TimeZone, Utc};
 use croner::parser::{CronParser, Seconds, Year};
 
-use crate::settings::{item::Item, nearest, section::Section, tree::Value};
-use crate::{domain::duration, scheduler::Schedule};
+use super::Schedule;
+use crate::{
+    domain::{duration, limits::COLLECTIONS_MAX, name::CollectionName},
+    engine::SyncSpec,
+    model::Models,
+    settings::{
+        Declaration,
+        item::{Item, shown},
+        nearest,
+        section::Section,
+        tree::{Entry, Value},
+    },
+};
 
 /// Shortest interval: a run takes longer than less.
 const EVERY_MIN: Duration = Duration::from_secs(1);
@@ -15,11 +26,54 @@ const EVERY_MAX: Duration = Duration::from_hours(366 * 24);
 
 const HINT: &str = "write \"every 5m\", \"manual\", or cron = \"*/5 * * * *\"";
 
+/// A sync and when it runs.
+#[derive(Debug, Clone)]
+pub struct SyncConfig {
+    /// What the engine does.
+    pub spec: SyncSpec,
+    /// When it does so by itself.
+    pub schedule: Schedule,
+}
+
+impl SyncConfig {
+    /// The section of all syncs.
+    pub(crate) const SECTION: Declaration =
+        Declaration::reloadable("syncs").with_defaults("sync").with_alternatives(&["schedule", "cron"]);
+
+    /// Reads `[syncs.*]`, in the order of the file.
+    pub(crate) fn read_all(section: &Section<'_>, models: &Models) -> Option<Vec<Self>> {
+        let read: Vec<_> =
+            section.entries().map(|(entry, item)| Self::read(section, entry, &item, models)).collect();
+        if read.len() > COLLECTIONS_MAX {
+            return section.fail(format!("has more than {COLLECTIONS_MAX} syncs"), None);
+        }
+        read.into_iter().collect()
+    }
+
+    fn read(parent: &Section<'_>, entry: &Entry, item: &Item<'_>, models: &Models) -> Option<Self> {
+        let collection = CollectionName::new(&entry.key);
+        if let Err(error) = &collection {
+            parent.fault_at(entry, &error.to_string(), None);
+        }
+        let section = item.section()?;
+        let spec = SyncSpec::read(&section, collection.ok(), models);
+        let schedule = schedule(&section);
+        section.finish();
+        Some(Self { spec: spec?, schedule: schedule? })
+    }
+
+    /// Checks `[defaults.sync]`.
+    pub(crate) fn check_defaults(section: &Section<'_>) -> Option<()> {
+        let schedule = schedule(section).map(|_| ());
+        SyncSpec::check_defaults(section).and(schedule)
+    }
+}
+
 /// The schedule of a section that has `schedule` or `cron`, and `timezone`.
-pub(super) fn schedule(section: &Section<'_>) -> Option<Schedule> {
-    let (schedule, cron) = (section.get("schedule"), section.get("cron"));
+fn schedule(section: &Section<'_>) -> Option<Schedule> {
+    let (interval, cron) = (section.get("schedule"), section.get("cron"));
     let timezone = section.set("timezone").and_then(|item| timezone(&item));
-    match (schedule, cron) {
+    match (interval, cron) {
         (Some(_), Some(cron)) => {
             cron.fail("comes beside `schedule`", "keep one of `schedule` and `cron`".to_owned())
         }
@@ -31,7 +85,7 @@ pub(super) fn schedule(section: &Section<'_>) -> Option<Schedule> {
 }
 
 fn words(item: &Item<'_>) -> Option<Schedule> {
-    let text = item.string()?;
+    let text = item.printable().string()?;
     if text == "manual" {
         return Some(Schedule::Manual);
     }
@@ -60,7 +114,7 @@ fn table(item: &Item<'_>, inherited: Option<chrono_tz::Tz>) -> Option<Schedule> 
 }
 
 fn timezone(item: &Item<'_>) -> Option<chrono_tz::Tz> {
-    let text = item.text()?;
+    let text = item.printable().text()?;
     if let Ok(timezone) = text.value.parse() {
         return Some(timezone);
     }
@@ -70,7 +124,7 @@ fn timezone(item: &Item<'_>) -> Option<chrono_tz::Tz> {
         || "write a name of the IANA time zone database, as in \"Europe/Berlin\" or \"UTC\"".to_owned(),
         |near| format!("did you mean \"{near}\"?"),
     );
-    item.fail(format!("{} is not a time zone", crate::settings::item::shown(text)), hint)
+    item.fail(format!("{} is not a time zone", shown(text)), hint)
 }
 
 fn expression(item: &Item<'_>, timezone: Option<chrono_tz::Tz>) -> Option<Schedule> {

@@ -1,14 +1,14 @@
 //! `[syncs.*.fields]`: what a record consists of, in the order of the file.
 
-use super::{constant, model::Model};
-use crate::settings::{
-    item::Item,
-    section::Section,
-    tree::{Table, Value},
-};
+use super::{ModelColumns, constant};
 use crate::{
     domain::limits::{DEPTH_MAX, FIELDS_MAX},
     mapping::{FieldSpec, FieldValue, FieldsSpec, TemplateOutput},
+    settings::{
+        item::Item,
+        section::Section,
+        tree::{Table, Value},
+    },
 };
 
 /// Members that tell a field from a nested object. A nested field of such a name needs a quoted
@@ -35,7 +35,7 @@ impl Fields<'_> {
 }
 
 /// The fields of a sync.
-pub(super) fn fields<'a>(sync: &Section<'a>, model: &Model) -> Fields<'a> {
+pub(super) fn fields<'a>(sync: &Section<'a>, model: &ModelColumns) -> Fields<'a> {
     let mut fields = Fields { found: Vec::new(), is_whole: true };
     if let Some(item) = sync.get("fields") {
         fields.is_whole = read(&item, model, &mut fields.found).is_some();
@@ -43,7 +43,7 @@ pub(super) fn fields<'a>(sync: &Section<'a>, model: &Model) -> Fields<'a> {
     fields
 }
 
-fn read<'a>(item: &Item<'a>, model: &Model, found: &mut Vec<(Item<'a>, FieldSpec)>) -> Option<()> {
+fn read<'a>(item: &Item<'a>, model: &ModelColumns, found: &mut Vec<(Item<'a>, FieldSpec)>) -> Option<()> {
     collect(&item.section()?, "", 1, model, found)?;
     if found.is_empty() {
         return item.fail("has no field", "leave it out for every column of the model".to_owned());
@@ -59,7 +59,7 @@ fn collect<'a>(
     section: &Section<'a>,
     prefix: &str,
     level: usize,
-    model: &Model,
+    model: &ModelColumns,
     found: &mut Vec<(Item<'a>, FieldSpec)>,
 ) -> Option<()> {
     let mut whole = Some(());
@@ -91,16 +91,16 @@ fn is_nested(item: &Item<'_>) -> bool {
     matches!(&item.node.value, Value::Table(table) if !table.0.is_empty() && !is_field(table))
 }
 
-fn field(item: &Item<'_>, target: &str, model: &Model) -> Option<FieldValue> {
+fn field(item: &Item<'_>, target: &str, model: &ModelColumns) -> Option<FieldValue> {
     match &item.node.value {
-        Value::String(_) => Some(FieldValue::Column { column: model.column(item)?, as_string: false }),
+        Value::String(_) => Some(FieldValue::Column { column: model.read(item)?, as_string: false }),
         Value::Table(table) if !table.0.is_empty() => described(item, target, model),
         _ => item.fail("is not a field", HINT.to_owned()),
     }
 }
 
 /// A field written as a table.
-fn described(item: &Item<'_>, target: &str, model: &Model) -> Option<FieldValue> {
+fn described(item: &Item<'_>, target: &str, model: &ModelColumns) -> Option<FieldValue> {
     let section = item.section()?;
     for (entry, _) in section.entries().filter(|(entry, _)| !MEMBERS.contains(&entry.key.as_str())) {
         let hint =
@@ -113,7 +113,7 @@ fn described(item: &Item<'_>, target: &str, model: &Model) -> Option<FieldValue>
     }
     if let Some(item) = section.get("column") {
         let as_string = section.read("as", |item| item.one_of(&[("string", true)]));
-        let column = model.column(&item)?;
+        let column = model.read(&item)?;
         return Some(FieldValue::Column { column, as_string: as_string?.unwrap_or_default() });
     }
     if let Some(item) = section.get("liquid") {
@@ -123,7 +123,7 @@ fn described(item: &Item<'_>, target: &str, model: &Model) -> Option<FieldValue>
             ("json", TemplateOutput::Json),
         ];
         let output = section.read("as", |item| item.one_of(&outputs));
-        let text = item.string()?.to_owned();
+        let text = item.printable().string()?.to_owned();
         return Some(FieldValue::Template { text, output: output?.unwrap_or_default() });
     }
     section.refuse("as", "goes with `column` or `liquid`", "a constant has its own type".to_owned());

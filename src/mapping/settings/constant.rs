@@ -2,17 +2,18 @@
 
 use serde_json::{Map, Number, Value as Json};
 
-use crate::domain::limits::{DEPTH_MAX, RECORD_BYTES_MAX};
-use crate::settings::{item::Item, tree::Value};
+use crate::{
+    domain::limits::{DEPTH_MAX, RECORD_BYTES_MAX},
+    settings::{item::Item, tree::Value},
+};
 
 /// The JSON of a value, `levels` deep at most; dates and times become strings.
 fn json(item: &Item<'_>, levels: usize) -> Option<Json> {
-    let inner = |key: &str, node| Item { report: item.report, key: format!("{}.{key}", item.key), node };
     if levels == 0 {
         return item.fail(format!("is deeper than {DEPTH_MAX} levels"), None);
     }
     Some(match &item.node.value {
-        Value::String(_) => Json::from(item.string()?),
+        Value::String(_) => Json::from(item.printable().string()?),
         Value::Integer(number) => Json::from(*number),
         Value::Float(number) => Json::Number(Number::from_f64(*number)?),
         Value::Boolean(boolean) => Json::from(*boolean),
@@ -22,9 +23,9 @@ fn json(item: &Item<'_>, levels: usize) -> Option<Json> {
             let read: Vec<_> = items.iter().map(|item| json(item, levels - 1)).collect();
             Json::Array(read.into_iter().collect::<Option<_>>()?)
         }
-        Value::Table(table) => {
-            let members =
-                table.0.iter().map(|entry| (entry, json(&inner(&entry.key, &entry.node), levels - 1)));
+        Value::Table(_) => {
+            let section = item.section()?;
+            let members = section.entries().map(|(entry, item)| (entry, json(&item, levels - 1)));
             let read: Vec<_> = members.map(|(entry, value)| Some((entry.key.clone(), value?))).collect();
             Json::Object(read.into_iter().collect::<Option<Map<_, _>>>()?)
         }
@@ -39,7 +40,7 @@ pub(super) fn constant(item: &Item<'_>) -> Option<Json> {
 }
 
 /// An object as compact JSON in the order of the file.
-pub(super) fn record(item: &Item<'_>) -> Option<String> {
+pub(crate) fn record(item: &Item<'_>) -> Option<String> {
     if !matches!(item.node.value, Value::Table(_)) {
         let hint = "write on_miss = { record = { found = false } }".to_owned();
         return item.fail(format!("must be a table, not {}", item.node.value.type_name()), hint);

@@ -1,0 +1,103 @@
+//! Lets each part read its own section. Every fault is reported before the first one ends the reading.
+
+use std::{collections::BTreeMap, path::Path};
+
+use super::{Config, NodeSettings, Role, effective::Effective};
+use crate::{
+    api, catalog, engine, metadata, model, replica,
+    scheduler::SyncConfig,
+    settings::{
+        Declaration, Environment,
+        fault::{Place, Report},
+        section::Section,
+    },
+    source, store, telemetry,
+};
+
+/// All sections, as their parts declare them.
+pub(super) const SECTIONS: [Declaration; 10] = [
+    NodeSettings::SECTION,
+    api::Settings::SECTION,
+    store::Settings::SECTION,
+    catalog::Settings::SECTION,
+    metadata::Settings::SECTION,
+    engine::Settings::SECTION,
+    telemetry::Settings::SECTION,
+    source::SECTION,
+    model::SECTION,
+    SyncConfig::SECTION,
+];
+
+/// Settings of every part, or `None` after reporting why not.
+pub(super) fn resolve(effective: Effective, env: &Environment, report: &Report) -> Option<Config> {
+    let place = Place::File { path: effective.path.clone(), line: 0, column: 0 };
+    let root = Section::new(report, String::new(), place.clone(), &effective.root);
+    for section in SECTIONS {
+        root.get(section.name);
+    }
+    root.get("defaults");
+    root.finish();
+
+    let dir = effective.path.parent().unwrap_or(Path::new(""));
+    let node = root.read_section(&NodeSettings::SECTION, |section| NodeSettings::read(section, dir));
+    let server = root.read_section(&api::Settings::SECTION, |section| api::Settings::read(section, dir));
+    let engine = root.read_section(&engine::Settings::SECTION, engine::Settings::read);
+    let telemetry = root.read_section(&telemetry::Settings::SECTION, telemetry::Settings::read);
+    let is_publisher = node.as_ref().map(|node| node.has(Role::Publisher));
+    let stores = root.read_section(&store::Settings::SECTION, |storage| {
+        let data_dir = node.as_ref().map(|node| &*node.data_dir);
+        let store = store::Settings::read(storage, dir, env, data_dir, catalog::reserved_directory);
+        let poll_interval = replica::read_poll_interval(storage);
+        let catalog = root.read_section(&catalog::Settings::SECTION, |publication| {
+            catalog::Settings::read(storage, publication, dir, is_publisher.unwrap_or_default())
+        });
+        Some((store?, poll_interval?, catalog?))
+    });
+
+    // A file that all nodes share may name variables that only publishers have.
+    let is_publisher = is_publisher.unwrap_or(true);
+    let inner = Report::default();
+    let shared = Section::new(&inner, String::new(), place, &effective.root);
+    let metadata =
+        shared.read_section(&metadata::Settings::SECTION, |section| metadata::Settings::read(section, dir));
+    shared.read_table("defaults", |defaults| {
+        defaults.read_table("source", source::check_defaults);
+        defaults.read_table("sync", SyncConfig::check_defaults)
+    });
+    let sources = shared.read_section(&source::SECTION, |section| Some(source::read(section, dir)));
+    let sources = sources.as_ref();
+    let models = shared.read_section(&model::SECTION, |section| {
+        Some(model::read(section, sources.unwrap_or(&BTreeMap::new()), dir))
+    });
+    let syncs = shared.read_section(&SyncConfig::SECTION, |section| {
+        SyncConfig::read_all(section, &models.unwrap_or_default())
+    });
+    report.absorb(inner, is_publisher);
+
+    let node = node?;
+    let (storage, poll_interval, catalog) = stores?;
+    let (metadata, sources, syncs) = if is_publisher {
+        let sources = sources?.iter().map(|(name, source)| Some((name.clone(), source.clone()?)));
+        (Some(metadata?), sources.collect::<Option<_>>()?, syncs?)
+    } else {
+        (metadata, BTreeMap::new(), Vec::new())
+    };
+    Some(Config {
+        server: server?,
+        replica: replica::Settings {
+            region: node.region.clone(),
+            data_dir: node.data_dir.clone(),
+            poll_interval,
+        },
+        storage,
+        catalog,
+        metadata,
+        engine: engine?,
+        telemetry: telemetry?,
+        sources,
+        syncs,
+        node,
+        printable: report.take_printable(),
+        effective,
+    })
+}
