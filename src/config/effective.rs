@@ -32,7 +32,7 @@ pub(super) fn build(
     report: &Report,
 ) -> Option<Effective> {
     let mut root = document::parse(DEFAULT, &Path::new("default.toml").into(), env, report)?;
-    root.lay_over(document::parse(text, path, env, report)?);
+    root.merge(document::parse(text, path, env, report)?);
     overrides.apply(&mut root, env);
     for section in SECTIONS {
         fill_defaults(&mut root, &section);

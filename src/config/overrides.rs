@@ -60,11 +60,11 @@ impl Overrides {
     pub(super) fn apply(&self, root: &mut Table, env: &Environment) {
         for Shorthand { key, variable, .. } in SHORTHANDS {
             if let Some(value) = env.get(variable).filter(|value| !value.is_empty()) {
-                root.lay_over(table(key, &Place::Variable(variable), Text::variable(variable, value)));
+                root.merge(table(key, &Place::Variable(variable), Text::variable(variable, value)));
             }
         }
         for table in &self.0 {
-            root.lay_over(table.clone());
+            root.merge(table.clone());
         }
     }
 }

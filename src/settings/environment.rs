@@ -1,13 +1,13 @@
-//! The environment, as a map: the process's own, or a table in tests.
+//! Environment variables: the process's own, or a table in tests.
 
 use std::{collections::BTreeMap, fmt};
 
-/// Environment variables by name. Values are never printed.
+/// Environment variables by name. `Debug` never shows values.
 #[derive(Clone, Default)]
 pub struct Environment(BTreeMap<String, String>);
 
 impl Environment {
-    /// The variables of this process; those that are not UTF-8 are left out.
+    /// The variables of this process, without those that are not UTF-8.
     pub fn process() -> Self {
         std::env::vars_os()
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))

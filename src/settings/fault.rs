@@ -1,20 +1,20 @@
-//! What is wrong with a configuration: every fault with its key, its place and a hint.
+//! Faults of a configuration, each with its key, its place and a hint.
 
 use std::{cell::RefCell, fmt, path::Path, sync::Arc};
 
 use super::printable::{Printable, Printing};
 use crate::domain::error::ErrorKind;
 
-/// Where a value was written.
+/// Where a value is written.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Place {
     /// An environment variable that overrides a key.
     Variable(&'static str),
     /// A command-line flag that overrides a key.
     Flag(&'static str),
-    /// A file; line and column count from 1, columns in characters. Line 0 means the file itself.
+    /// A place in a file. Lines and columns count from 1, columns in characters. Line 0 is the file as a whole.
     File {
-        /// The file as it was named.
+        /// The file, as it was named.
         path: Arc<Path>,
         /// Its line.
         line: u32,
@@ -33,18 +33,18 @@ impl fmt::Display for Place {
     }
 }
 
-/// One thing that is wrong. Never holds a value from the environment or of a secret key.
+/// One fault. It never contains a secret, nor a value from the environment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fault {
-    /// Where.
+    /// Where the faulty value is written.
     pub place: Place,
-    /// The key: `syncs.customer.on_delete`. Empty for faults of TOML's grammar.
+    /// The key, as in `syncs.customer.on_delete`. Empty for faults of TOML syntax.
     pub key: String,
-    /// What is wrong.
+    /// The fault.
     pub message: String,
     /// What to do.
     pub hint: Option<String>,
-    /// The environment variable that is missing, when that is the fault.
+    /// The environment variable whose absence is the fault.
     pub missing_variable: Option<String>,
 }
 
@@ -87,7 +87,7 @@ impl fmt::Display for Fault {
     }
 }
 
-/// All that is wrong with a configuration, at least one fault, in the order of the file.
+/// All faults of a configuration, at least one, in the order of the file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Faults(Vec<Fault>);
 
@@ -126,10 +126,10 @@ impl fmt::Display for Faults {
 
 impl std::error::Error for Faults {}
 
-/// Most faults told of one configuration: nobody reads more, and comparing them stays cheap.
+/// Most faults reported of one configuration: nobody reads more, and comparing them stays cheap.
 const FAULTS_MAX: usize = 500;
 
-/// Gathers faults, and what may be printed, while a configuration is read.
+/// Collects faults, and what may be printed, while a configuration is read.
 #[derive(Debug, Default)]
 pub(crate) struct Report {
     faults: RefCell<Vec<Fault>>,
@@ -142,13 +142,25 @@ impl Report {
         self.printable.borrow_mut().declare(key, printing);
     }
 
-    /// Takes out what was declared printable.
+    /// Takes out what readers declared printable.
     pub(crate) fn take_printable(&self) -> Printable {
         self.printable.take()
     }
 
-    /// Adds a fault. The same fault of the same key at the same place counts once: a bad value under
-    /// `[defaults.sync]` is met again in every sync, under that sync's name.
+    /// Adds a fault of a value.
+    pub(super) fn add(
+        &self,
+        place: &Place,
+        key: String,
+        message: impl Into<String>,
+        hint: impl Into<Option<String>>,
+    ) {
+        let (place, message, hint) = (place.clone(), message.into(), hint.into());
+        self.push(Fault { place, key, message, hint, missing_variable: None });
+    }
+
+    /// Adds a fault. The same fault of a key at the same place counts once: a faulty value of
+    /// `[defaults.sync]` is read again in every sync, under that sync's name.
     pub(crate) fn push(&self, fault: Fault) {
         let mut faults = self.faults.borrow_mut();
         let last_part = |key: &str| key.rsplit('.').next().map(str::to_owned);
@@ -165,7 +177,7 @@ impl Report {
         }
     }
 
-    /// Takes over the faults of another report; those about missing variables only when `needed`.
+    /// Takes over another report; its faults about missing variables only when `needed`.
     pub(crate) fn absorb(&self, other: Self, needed: bool) {
         self.printable.borrow_mut().extend(other.printable.into_inner());
         for fault in other.faults.into_inner() {
@@ -175,13 +187,13 @@ impl Report {
         }
     }
 
-    /// The value when there is no fault.
+    /// The value, or the faults when there is one.
     pub(crate) fn into_result<T>(self, value: Option<T>) -> Result<T, Faults> {
         let mut faults = self.faults.into_inner();
         match value {
             Some(value) if faults.is_empty() => Ok(value),
             _ => {
-                debug_assert!(!faults.is_empty(), "a value is only withheld with a fault");
+                debug_assert!(!faults.is_empty(), "a value is withheld only with a fault");
                 faults.sort_by(|a, b| a.place.cmp(&b.place));
                 Err(Faults(faults))
             }

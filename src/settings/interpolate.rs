@@ -1,8 +1,8 @@
-//! `${NAME}` inside a string is replaced from the environment; `$${` stands for `${`.
+//! Replaces `${NAME}` inside a string from the environment; `$${` stands for `${`.
 
 use super::{Environment, nearest};
 
-/// A string as written and as meant. Printing shows what was written.
+/// A string as written, and with its variables replaced.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Text {
     /// As in the file, with `${NAME}`.
@@ -11,7 +11,7 @@ pub(crate) struct Text {
     pub(crate) value: String,
     /// Whether any of `value` came from the environment.
     pub(crate) from_environment: bool,
-    /// What went wrong with replacing; reported when the string is read.
+    /// Variables that could not be replaced; reported when the string is read.
     pub(crate) problems: Vec<Problem>,
 }
 
@@ -21,7 +21,7 @@ impl std::fmt::Debug for Text {
     }
 }
 
-/// Why a string could not be completed.
+/// Why a variable could not be replaced.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Problem {
     pub(crate) message: String,
@@ -32,7 +32,7 @@ pub(crate) struct Problem {
 impl Text {
     /// A string without variables.
     pub(crate) fn plain(value: &str) -> Self {
-        // Written so that it reads back as the same text.
+        // Escaped, so that it reads back as the same string.
         let raw = value.replace("${", "$${");
         Self { raw, value: value.to_owned(), from_environment: false, problems: Vec::new() }
     }
@@ -62,7 +62,7 @@ impl Text {
             }
             text.value.push_str(before);
             if let Some(after) = from.strip_prefix("${{") {
-                // A price in a template: `${{ price }}`.
+                // A dollar sign before a template's output: `${{ price }}`.
                 text.value.push_str("${{");
                 rest = after;
                 continue;

@@ -1,4 +1,4 @@
-//! One value on its way to a typed one: each reader gives the value, or reports why it cannot.
+//! Reads a value of the tree as a typed one. A reader that cannot reports a fault and gives `None`.
 
 use std::{
     ops::RangeInclusive,
@@ -17,7 +17,7 @@ use super::{
 };
 use crate::domain::duration;
 
-/// A value, its key and where its faults go.
+/// A value that is being read.
 #[derive(Clone)]
 pub(crate) struct Item<'a> {
     pub(crate) report: &'a Report,
@@ -44,15 +44,9 @@ impl<'a> Item<'a> {
         Some(self.path(file_dir, self.printable().word()?))
     }
 
-    /// Reports a fault at the value and gives nothing, so that a reader can end with it.
+    /// Reports a fault of the value, and gives `None`.
     pub(crate) fn fail<T>(&self, message: impl Into<String>, hint: impl Into<Option<String>>) -> Option<T> {
-        self.report.push(Fault {
-            place: self.node.place.clone(),
-            key: self.key.clone(),
-            message: message.into(),
-            hint: hint.into(),
-            missing_variable: None,
-        });
+        self.report.add(&self.node.place, self.key.clone(), message, hint);
         None
     }
 
@@ -63,7 +57,7 @@ impl<'a> Item<'a> {
         }
     }
 
-    /// The string with its variables replaced; problems with them are reported here.
+    /// The string with its variables replaced. Reports variables that could not be.
     pub(crate) fn text(&self) -> Option<&'a Text> {
         let Value::String(text) = &self.node.value else { return self.wrong_type("a string") };
         for problem in &text.problems {
@@ -91,7 +85,7 @@ impl<'a> Item<'a> {
         }
     }
 
-    /// A string read by `parse`, whose error is a hint. The string is shown in faults and printed.
+    /// A string that `parse` reads; its error is a hint. The string is printable, and faults show it as written.
     pub(crate) fn parsed<T>(&self, what: &str, parse: impl FnOnce(&str) -> Result<T, String>) -> Option<T> {
         if !matches!(self.node.value, Value::String(_)) {
             return self
@@ -102,12 +96,12 @@ impl<'a> Item<'a> {
             Ok(value) => return Some(value),
             Err(hint) => hint,
         };
-        // A hint may repeat what was written; a value from the environment is not told.
+        // A hint may repeat what was written. A value from the environment is not shown.
         let tells = text.from_environment && !text.value.is_empty() && hint.contains(&text.value);
         self.fail(format!("{} is not {what}", shown(text)), (!tells).then_some(hint))
     }
 
-    /// A name that must be among `names`, which are those of all things called `what`.
+    /// A name that must be among `names`, the names of every `what`.
     pub(crate) fn reference(&self, what: &str, names: &[String]) -> Option<&'a str> {
         let text = self.printable().text()?;
         if names.contains(&text.value) {
@@ -124,14 +118,14 @@ impl<'a> Item<'a> {
         self.fail(format!("there is no {what} {}", shown(text)), hint)
     }
 
-    /// One of a few words.
+    /// One of `allowed` words.
     pub(crate) fn one_of<T: Copy>(&self, allowed: &[(&str, T)]) -> Option<T> {
         let text = self.printable().text()?;
         if let Some((_, value)) = allowed.iter().find(|(word, _)| *word == text.value) {
             return Some(*value);
         }
         let words = allowed.iter().map(|(word, _)| *word);
-        // A guess would tell something about a value from the environment.
+        // A guess would reveal something of a value from the environment.
         let near = if text.from_environment { None } else { nearest::nearest(&text.value, words.clone()) };
         self.fail(
             format!("{} is not one of {}", shown(text), nearest::quoted(words)),
@@ -207,7 +201,7 @@ impl<'a> Item<'a> {
             Value::Array(_) => self.items()?,
             _ => vec![self.clone()],
         };
-        // Every element is read before the first faulty one ends the matter.
+        // All elements are read before a faulty one ends the reading.
         let read: Vec<_> = items.iter().map(read).collect();
         let mut list = Vec::with_capacity(read.len());
         for (item, value) in items.iter().zip(read) {
@@ -233,7 +227,7 @@ impl<'a> Item<'a> {
         }
     }
 
-    /// A name that stands in URLs or metric labels, by `domain::name`'s rule.
+    /// A name of `domain::name`, which URLs and metric labels may contain.
     pub(crate) fn name<N, E: std::fmt::Display>(&self, new: impl FnOnce(&str) -> Result<N, E>) -> Option<N> {
         let text = self.printable().text()?;
         match new(&text.value) {
@@ -242,7 +236,7 @@ impl<'a> Item<'a> {
         }
     }
 
-    /// A path that stands in a URL, without parameters; `hint` shows such a URL.
+    /// The path of a URL without parameters; `hint` shows such a URL.
     pub(crate) fn local_path(&self, file_dir: &Path, path: &str, hint: &str) -> Option<PathBuf> {
         if path.contains(['?', '#']) {
             return self.fail("has parameters; a path has none", hint.to_owned());
@@ -254,15 +248,15 @@ impl<'a> Item<'a> {
         Some(local)
     }
 
-    /// `path` from the directory that counts for this value: the file's for values in a file, the
-    /// working directory for flags and variables.
+    /// `path`, relative to `file_dir` when the value is in a file, and to the working directory when it comes
+    /// from a flag or variable.
     pub(crate) fn path(&self, file_dir: &Path, path: &str) -> PathBuf {
         let dir = if matches!(self.node.place, Place::File { .. }) { file_dir } else { Path::new("") };
         dir.join(path).components().filter(|part| *part != Component::CurDir).collect()
     }
 }
 
-/// A string as it was written, in quotes: what came from the environment shows as `${NAME}`.
+/// A string as written, in quotes, with `${NAME}` for what comes from the environment.
 pub(crate) fn shown(text: &Text) -> String {
     const SHOWN_MAX: usize = 80;
     let raw = if text.from_environment { &text.raw } else { &text.value };

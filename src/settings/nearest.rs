@@ -1,6 +1,6 @@
-//! The word that was probably meant.
+//! Suggests the word that was probably meant.
 
-/// The candidate nearest to `word`, when it is near enough to be a slip: one edit in three letters.
+/// The candidate nearest to `word`, if it is near enough to be a typing error: one edit in three letters.
 pub(crate) fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let lower = word.to_lowercase();
     candidates
@@ -11,7 +11,7 @@ pub(crate) fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a s
         .map(|(_, candidate)| candidate)
 }
 
-/// `did you mean "delete"?`, or a list of what there is.
+/// `did you mean "delete"?`, or a list of the candidates, which are called `what`.
 pub(crate) fn hint<'a>(
     word: &str,
     what: &str,
@@ -24,7 +24,7 @@ pub(crate) fn hint<'a>(
     (!list.is_empty()).then(|| format!("{what}: {list}"))
 }
 
-/// `"a", "b", "c"`, shortened after twenty.
+/// `"a", "b", "c"`, cut after twenty words.
 pub(crate) fn quoted<'a>(words: impl IntoIterator<Item = &'a str>) -> String {
     const SHOWN_MAX: usize = 20;
     let mut list: Vec<String> =
@@ -40,7 +40,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn slips_are_recognised_and_strangers_are_not() {
+    fn typing_errors_are_recognised_and_other_words_are_not() {
         for (word, expected) in [
             ("delte", Some("delete")),
             ("Keep", Some("keep")),

@@ -1,52 +1,56 @@
-//! A table on its way to settings: keys are asked for by name, and what nobody asked for is unknown.
+//! Reads a table by the names of its keys. A key that no reader asks for is unknown, which is a fault.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 
 use super::{
-    fault::{Fault, Place, Report},
+    fault::{Place, Report},
     item::Item,
     nearest,
     tree::{Entry, Table},
 };
 use crate::domain::name::CollectionName;
 
-/// A table, its key and where its faults go.
+/// A table that is being read.
 pub(crate) struct Section<'a> {
     report: &'a Report,
     key: String,
     place: Place,
     table: &'a Table,
     known: RefCell<Vec<&'static str>>,
+    /// Whether its keys are names, so that none is unknown.
+    is_named: Cell<bool>,
 }
 
 impl<'a> Section<'a> {
+    /// `table`, which stands under `key` at `place`; faults go to `report`.
     pub(crate) fn new(report: &'a Report, key: String, place: Place, table: &'a Table) -> Self {
-        Self { report, key, place, table, known: RefCell::default() }
+        Self { report, key, place, table, known: RefCell::default(), is_named: Cell::new(false) }
     }
 
     /// The value of a key that may be absent.
     pub(crate) fn get(&self, key: &'static str) -> Option<Item<'a>> {
-        self.known.borrow_mut().push(key);
+        self.know(key);
         self.table.get(key).map(|entry| self.item(entry))
     }
 
-    /// The value of a key that must be there; `hint` says what to write.
+    fn know(&self, key: &'static str) {
+        let mut known = self.known.borrow_mut();
+        if !known.contains(&key) {
+            known.push(key);
+        }
+    }
+
+    /// The value of a required key; `hint` says what to write.
     pub(crate) fn need(&self, key: &'static str, hint: &str) -> Option<Item<'a>> {
         let item = self.get(key);
         if item.is_none() {
             let hint = Some(hint.to_owned()).filter(|hint| !hint.is_empty());
-            self.report.push(Fault {
-                place: self.place.clone(),
-                key: join(&self.key, key),
-                message: "is missing".to_owned(),
-                hint,
-                missing_variable: None,
-            });
+            self.report.add(&self.place, join(&self.key, key), "is missing", hint);
         }
         item
     }
 
-    /// The value of a key that has a default.
+    /// The value of a key that has a default, which `config/default.toml` sets.
     pub(crate) fn set(&self, key: &'static str) -> Option<Item<'a>> {
         self.need(key, "")
     }
@@ -60,7 +64,7 @@ impl<'a> Section<'a> {
         }
     }
 
-    /// Reads the table under a key and reports the keys that `read` did not ask for.
+    /// Reads the table under a key, and reports the keys that `read` did not ask for.
     pub(crate) fn read_section<T>(
         &self,
         key: &'static str,
@@ -72,7 +76,7 @@ impl<'a> Section<'a> {
         value
     }
 
-    /// Reads a key that may be absent: `Some(None)` when it is, `None` when it is faulty.
+    /// Reads a key that may be absent. Gives `Some(None)` when it is absent, `None` when it is faulty.
     #[expect(clippy::option_option, reason = "the outer one is a reported fault, the inner one absence")]
     pub(crate) fn read<T>(
         &self,
@@ -85,24 +89,22 @@ impl<'a> Section<'a> {
         }
     }
 
-    /// Whether a key is there, without asking for it.
+    /// Whether the table has a key. Does not make the key known.
     pub(crate) fn has(&self, key: &str) -> bool {
         self.table.get(key).is_some()
     }
 
-    /// A key that makes no sense here: reports it when it is there.
+    /// Reports a key that is known but has no meaning here.
     pub(crate) fn refuse(&self, key: &'static str, message: &str, hint: impl Into<Option<String>>) {
-        let was_known = self.known.borrow().contains(&key);
         if let Some(entry) = self.table.get(key) {
             self.fault_at(entry, message, hint);
-            if !was_known {
-                self.known.borrow_mut().push(key);
-            }
+            self.know(key);
         }
     }
 
-    /// All entries, whatever their names: for tables of named things.
+    /// All entries of a table whose keys are names.
     pub(crate) fn entries(&self) -> impl Iterator<Item = (&'a Entry, Item<'a>)> {
+        self.is_named.set(true);
         self.table.0.iter().map(|entry| (entry, self.item(entry)))
     }
 
@@ -120,31 +122,22 @@ impl<'a> Section<'a> {
         }
     }
 
-    /// The section's own table as an item would show it: a fault of the section as a whole.
+    /// Reports a fault of the table as a whole, and gives `None`.
     pub(crate) fn fail<T>(&self, message: impl Into<String>, hint: impl Into<Option<String>>) -> Option<T> {
-        self.report.push(Fault {
-            place: self.place.clone(),
-            key: self.key.clone(),
-            message: message.into(),
-            hint: hint.into(),
-            missing_variable: None,
-        });
+        self.report.add(&self.place, self.key.clone(), message, hint);
         None
     }
 
     /// Reports a fault at an entry's key.
     pub(crate) fn fault_at(&self, entry: &Entry, message: &str, hint: impl Into<Option<String>>) {
-        self.report.push(Fault {
-            place: entry.key_place.clone(),
-            key: join(&self.key, &entry.key),
-            message: message.to_owned(),
-            hint: hint.into(),
-            missing_variable: None,
-        });
+        self.report.add(&entry.key_place, join(&self.key, &entry.key), message, hint);
     }
 
-    /// Reports every key that nobody asked for.
+    /// Reports every key that no reader asked for.
     pub(crate) fn finish(&self) {
+        if self.is_named.get() {
+            return;
+        }
         let known = self.known.borrow();
         for entry in self.table.0.iter().filter(|entry| !known.contains(&entry.key.as_str())) {
             let hint = nearest::hint(&entry.key, "keys known here", known.iter().copied());
@@ -157,7 +150,7 @@ impl<'a> Section<'a> {
     }
 }
 
-/// A key's full name.
+/// The full name of a key.
 pub(crate) fn join(section: &str, key: &str) -> String {
     let key = quote(key);
     if section.is_empty() { key } else { format!("{section}.{key}") }

@@ -1,4 +1,4 @@
-//! TOML as a tree in which every value knows where it was written.
+//! TOML as a tree of values that know where they are written.
 
 use super::{fault::Place, interpolate::Text};
 
@@ -19,11 +19,11 @@ pub(crate) enum Value {
     Datetime(String),
     Array(Vec<Node>),
     Table(Table),
-    /// A number outside the range of its type; reported when it is read.
+    /// A number outside the range of its type. Reading it is a fault.
     TooLarge,
 }
 
-/// Places do not count: two values are equal when they mean the same.
+/// Places are ignored: two values are equal when they mean the same.
 impl PartialEq for Node {
     fn eq(&self, other: &Self) -> bool {
         match (&self.value, &other.value) {
@@ -34,7 +34,7 @@ impl PartialEq for Node {
 }
 
 impl Value {
-    /// The type with its article, for messages.
+    /// The name of the type with its article, for messages.
     pub(crate) const fn type_name(&self) -> &'static str {
         match self {
             Self::String(_) => "a string",
@@ -48,7 +48,7 @@ impl Value {
     }
 }
 
-/// A table; its entries stand in the order of the file.
+/// A table; its entries are in the order of the file.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Table(pub(crate) Vec<Entry>);
 
@@ -56,7 +56,7 @@ pub(crate) struct Table(pub(crate) Vec<Entry>);
 #[derive(Debug, Clone)]
 pub(crate) struct Entry {
     pub(crate) key: String,
-    /// Where the key stands; the node has the place of the value.
+    /// The place of the key; the node has that of the value.
     pub(crate) key_place: Place,
     pub(crate) node: Node,
 }
@@ -86,9 +86,9 @@ impl Table {
         })
     }
 
-    /// Lays `over` upon this table: where both have a table under a key the two become one, else
-    /// the value of `over` counts.
-    pub(crate) fn lay_over(&mut self, over: Self) {
+    /// Merges `over` into this table. Where both have a table under a key, the two are merged; else the value of
+    /// `over` wins.
+    pub(crate) fn merge(&mut self, over: Self) {
         for mut entry in over.0 {
             match self.0.iter_mut().find(|known| known.key == entry.key) {
                 None => self.0.push(entry),
@@ -96,7 +96,7 @@ impl Table {
                     if let (Value::Table(under), Value::Table(over)) =
                         (&mut known.node.value, &mut entry.node.value)
                     {
-                        under.lay_over(std::mem::take(over));
+                        under.merge(std::mem::take(over));
                         known.node.place = entry.node.place;
                         known.key_place = entry.key_place;
                     } else {

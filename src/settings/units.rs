@@ -1,9 +1,9 @@
-//! Sizes and shares as people write them, and durations and sizes as they are shown.
+//! Parses sizes and shares, and formats durations and sizes.
 
 use std::time::Duration;
 
-/// A size in bytes: a whole number with `B`, `kB`, `MB`, `GB`, `TB` (powers of 1000) or `KiB`, `MiB`,
-/// `GiB`, `TiB` (powers of 1024); case does not matter. The error is what to write instead.
+/// Parses a size in bytes: a whole number with `B`, `kB`, `MB`, `GB`, `TB` (powers of 1000) or `KiB`, `MiB`,
+/// `GiB`, `TiB` (powers of 1024), in any case. The error says what to write.
 pub fn size(text: &str) -> Result<u64, String> {
     let wrong = || "write a whole number and a unit: \"64MB\", \"2GiB\"".to_owned();
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
@@ -23,7 +23,7 @@ pub fn size(text: &str) -> Result<u64, String> {
     number.parse::<u64>().ok().and_then(|number| number.checked_mul(unit)).ok_or_else(wrong)
 }
 
-/// A share of a whole, in 0..=1, from `30%` or `12.5%`. The error is what to write instead.
+/// Parses `30%` or `12.5%` to a share in 0..=1. The error says what to write.
 pub fn share(text: &str) -> Result<f64, String> {
     let wrong = || "write a percentage, \"30%\", or a number from 0.0 to 1.0".to_owned();
     let number = text.strip_suffix('%').map(str::trim_end).ok_or_else(wrong)?;
@@ -32,7 +32,7 @@ pub fn share(text: &str) -> Result<f64, String> {
     if percent <= 100.0 { Ok(percent / 100.0) } else { Err(wrong()) }
 }
 
-/// A duration as [`crate::domain::duration::parse`] reads it.
+/// Formats a duration as [`crate::domain::duration::parse`] reads it.
 pub fn show_duration(duration: Duration) -> String {
     let ms = duration.as_millis();
     for (unit, unit_ms) in [("h", 3_600_000), ("m", 60_000), ("s", 1_000)] {
@@ -43,7 +43,7 @@ pub fn show_duration(duration: Duration) -> String {
     format!("{ms}ms")
 }
 
-/// A size as [`size`] reads it.
+/// Formats a size as [`size`] reads it.
 pub fn show_size(bytes: u64) -> String {
     let units = [
         ("TB", 1_000_000_000_000),
@@ -101,14 +101,14 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_shown_reads_back(ms in 0_u64..100_000_000_000, bytes in 0_u64..1 << 50) {
+        fn formatted_values_parse_to_the_same_values(ms in 0_u64..100_000_000_000, bytes in 0_u64..1 << 50) {
             let time = Duration::from_millis(ms);
             prop_assert_eq!(duration::parse(&show_duration(time)), Ok(time));
             prop_assert_eq!(size(&show_size(bytes)), Ok(bytes));
         }
 
         #[test]
-        fn any_text_is_read_or_refused(text in "\\PC{0,20}") {
+        fn no_text_makes_a_parser_panic(text in "\\PC{0,20}") {
             let _ = (duration::parse(&text), size(&text), share(&text));
         }
     }
