@@ -3,6 +3,7 @@
 use std::cell::{Cell, RefCell};
 
 use super::{
+    Declaration,
     fault::{Place, Report},
     item::Item,
     nearest,
@@ -55,22 +56,26 @@ impl<'a> Section<'a> {
         self.need(key, "")
     }
 
-    /// The table under a key; an absent one is empty.
-    pub(crate) fn section(&self, key: &'static str) -> Option<Self> {
-        const EMPTY: &Table = &Table(Vec::new());
-        match self.get(key) {
-            Some(item) => item.section(),
-            None => Some(Section::new(self.report, join(&self.key, key), self.place.clone(), EMPTY)),
-        }
+    /// Reads the section that a part declares. An absent one is empty.
+    pub(crate) fn read_section<T>(
+        &self,
+        section: &Declaration,
+        read: impl FnOnce(&Self) -> Option<T>,
+    ) -> Option<T> {
+        self.read_table(section.name, read)
     }
 
-    /// Reads the table under a key, and reports the keys that `read` did not ask for.
-    pub(crate) fn read_section<T>(
+    /// Reads the table under a key, and reports the keys that `read` did not ask for. An absent one is empty.
+    pub(crate) fn read_table<T>(
         &self,
         key: &'static str,
         read: impl FnOnce(&Self) -> Option<T>,
     ) -> Option<T> {
-        let section = self.section(key)?;
+        const EMPTY: &Table = &Table(Vec::new());
+        let section = match self.get(key) {
+            Some(item) => item.section()?,
+            None => Section::new(self.report, join(&self.key, key), self.place.clone(), EMPTY),
+        };
         let value = read(&section);
         section.finish();
         value
