@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, path::Path};
 
+use super::Model;
 use crate::{
     domain::limits::FIELDS_MAX,
     mapping::settings::ModelColumns,
@@ -21,8 +22,8 @@ const SQL_BYTES_MAX: u64 = 1024 * 1024;
 pub(crate) struct ModelConfig {
     /// The source's name.
     pub(crate) source: Option<String>,
-    /// What is read.
-    pub(crate) query: Option<Query>,
+    /// The model.
+    pub(crate) model: Option<Model>,
     /// Its columns, as far as they are known.
     pub(crate) columns: ModelColumns,
 }
@@ -57,7 +58,7 @@ fn model(section: &Section<'_>, sources: &Sources, dir: &Path) -> ModelConfig {
     };
     let mut columns = ModelColumns { primary_key: None, listed };
     columns.primary_key = primary_key.and_then(|item| columns.read(&item));
-    ModelConfig { source: source.map(str::to_owned), query, columns }
+    ModelConfig { source: source.map(str::to_owned), model: query.map(Model::Query), columns }
 }
 
 fn query(section: &Section<'_>, source: Option<&Source>, dir: &Path) -> Option<Query> {
