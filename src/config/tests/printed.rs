@@ -155,7 +155,7 @@ fn a_string_that_no_reader_declares_printable_is_masked() {
     let (path, report) = (Path::new("larder.toml").into(), Report::default());
     let effective = effective::build(text, &path, &environment(), &Overrides::default(), &report).unwrap();
     let place = Place::File { path, line: 0, column: 0 };
-    Section::new(&report, String::new(), place, &effective.root).read_section("part", |section| {
+    Section::new(&report, String::new(), place, &effective.root).read_table("part", |section| {
         section.get("name")?.printable().word();
         section.get("url")?.url();
         for key in ["key", "variable", "both"] {

@@ -33,7 +33,7 @@ larder.toml:3:1  node.zzz: unknown key
 "#);
     assert_snapshot!(faults("colour = 1\n[defaults.sync]\non_delte = 1\n[defaults.model]\n"), @r#"
 larder.toml:1:1  colour: unknown key
-  hint: keys known here: "node", "server", "storage", "publication", "engine", "log", "metadata", "defaults", "sources", "models", "syncs"
+  hint: keys known here: "node", "server", "storage", "publication", "metadata", "engine", "log", "sources", "models", "syncs", "defaults"
 larder.toml:3:1  defaults.sync.on_delte: unknown key
   hint: did you mean "on_delete"?
 larder.toml:4:11  defaults.model: unknown key
