@@ -50,7 +50,8 @@ impl Settings {
                 "must not be storage.url itself"
             } else if is_data_dir(&status) {
                 "must not be node.data_dir itself"
-            } else if let Some(own) = stores.into_iter().flatten().find_map(|store| reserved_directory(&status, store))
+            } else if let Some(own) =
+                stores.into_iter().flatten().find_map(|store| reserved_directory(&status, store))
             {
                 &format!("must not be in `{own}/` of the store, which holds its own objects")
             } else {
