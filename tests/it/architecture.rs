@@ -40,7 +40,7 @@ const CRATES: [(&str, &[&str]); 9] = [
     ("dashmap", &["cache/", "auth/ring.rs"]),
     ("sqlx", &["source/", "metadata/"]),
     ("axum", &["api/", "app/"]),
-    ("object_store", &["store/", "disk/", "catalog/"]),
+    ("object_store", &["store/"]),
     ("liquid_core", &["mapping/liquid/"]),
     ("jsonwebtoken", &["auth/token.rs"]),
     ("anyhow", &["app/", "cli/", "main.rs"]),
