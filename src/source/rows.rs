@@ -1,7 +1,11 @@
 //! Where decoded rows go: batches of bounded size, sent to a bounded queue.
 
-use tokio::sync::mpsc::Sender;
+use tokio::{
+    sync::mpsc::{self, Sender},
+    task::spawn_blocking,
+};
 
+use super::error::{Error, connection_lost};
 use crate::domain::{
     limits::{BATCH_BYTES, BATCH_ROWS},
     row::RowBatch,
@@ -35,7 +39,42 @@ impl RowSender {
         if self.batch.rows() == 0 {
             return Ok(());
         }
-        let batch = std::mem::replace(&mut self.batch, RowBatch::new(self.columns));
+        let batch = self.take_batch();
         self.queue.send(batch).await.map_err(|_| Closed)
+    }
+
+    /// As [`Self::send`], on a thread that may block.
+    pub(super) fn send_blocking(&mut self) -> Result<(), Closed> {
+        if self.batch.rows() == 0 {
+            return Ok(());
+        }
+        let batch = self.take_batch();
+        self.queue.blocking_send(batch).map_err(|_| Closed)
+    }
+
+    /// Runs `read` on a thread that may block and passes on the rows that it sends. When this future
+    /// is dropped, the next batch that `read` sends is [`Closed`].
+    pub(super) async fn read_blocking(
+        &mut self,
+        read: impl FnOnce(&mut Self) -> Result<(), Error> + Send + 'static,
+    ) -> Result<(), Error> {
+        let (queue, mut batches) = mpsc::channel(1);
+        let mut rows = Self::new(queue, self.columns);
+        let reading = spawn_blocking(move || {
+            read(&mut rows)?;
+            let _ = rows.send_blocking();
+            Ok(())
+        });
+        while let Some(batch) = batches.recv().await {
+            self.batch = batch;
+            if self.send().await.is_err() {
+                return Ok(());
+            }
+        }
+        reading.await.unwrap_or_else(|_| Err(connection_lost("the reading thread ended")))
+    }
+
+    fn take_batch(&mut self) -> RowBatch {
+        std::mem::replace(&mut self.batch, RowBatch::new(self.columns))
     }
 }
