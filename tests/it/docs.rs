@@ -160,6 +160,7 @@ const PAGES: [&str; 10] = [
     "docs/errors.md",
     "docs/operations.md",
     "docs/scale.md",
+    "docs/sources.md",
     "docs/sync.md",
 ];
 
