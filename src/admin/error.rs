@@ -176,7 +176,7 @@ pub enum Error {
         /// The sync.
         sync: CollectionName,
         /// Every fault found.
-        faults: Vec<mapping::Fault>,
+        faults: Vec<mapping::MappingFault>,
     },
     /// The source failed.
     #[error(transparent)]

@@ -43,7 +43,7 @@ pub enum Error {
     },
     /// The model's columns do not fit the mapping.
     #[error("the mapping does not fit the model: {}", list(.0))]
-    Mapping(Vec<mapping::Fault>),
+    Mapping(Vec<mapping::MappingFault>),
     /// The run wrote too many bytes.
     #[error(
         "the run wrote more than {bytes_max} bytes of segments; raise [engine] spool_bytes_max or narrow the model"
@@ -95,7 +95,7 @@ pub enum Error {
     Metadata(#[from] metadata::Error),
 }
 
-fn list(faults: &[mapping::Fault]) -> String {
+fn list(faults: &[mapping::MappingFault]) -> String {
     faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
 }
 

@@ -6,18 +6,17 @@ use chrono::{DateTime, Utc};
 
 use super::{
     clear::Clearing,
-    fault::Fault,
+    fault::MappingFault,
     liquid::Template,
     mapper::Mapper,
-    program::{Program, Source, Value},
-    scan,
+    program::{FieldSource, Program, Value},
     spec::{FieldSpec, FieldValue, FieldsSpec, IndexSpec, MappingSpec, TemplateOutput},
     targets::{self, Member},
     warn,
 };
 use crate::domain::{
     index::IndexDefinition,
-    limits,
+    json, limits,
     row::{Column, ColumnKind},
 };
 
@@ -49,7 +48,7 @@ pub(super) struct Plan {
 
 /// What is wrong with a mapping as far as it shows without the model's columns: targets that clash,
 /// templates that do not parse, indexes that cannot be.
-pub fn validate(spec: &MappingSpec) -> Vec<Fault> {
+pub fn validate(spec: &MappingSpec) -> Vec<MappingFault> {
     let mut faults = Vec::new();
     check_indexes(spec, &mut faults);
     targets::check_count(&spec.fields, &mut faults);
@@ -64,7 +63,7 @@ pub fn validate(spec: &MappingSpec) -> Vec<Fault> {
 
 impl Mapping {
     /// Compiles `spec` for rows with these columns, or tells every fault.
-    pub fn compile(spec: &MappingSpec, columns: &[Column]) -> Result<Self, Vec<Fault>> {
+    pub fn compile(spec: &MappingSpec, columns: &[Column]) -> Result<Self, Vec<MappingFault>> {
         let mut faults = validate(spec);
         check_columns(columns, &mut faults);
         let indexes = indexes(spec, columns, &mut faults);
@@ -127,16 +126,16 @@ fn index_path(index: &IndexSpec) -> String {
     format!("indexes.{}", index.name)
 }
 
-fn check_indexes(spec: &MappingSpec, faults: &mut Vec<Fault>) {
+fn check_indexes(spec: &MappingSpec, faults: &mut Vec<MappingFault>) {
     let Some(primary) = spec.indexes.first() else {
         faults.push(
-            Fault::new("indexes", "there is no index")
+            MappingFault::new("indexes", "there is no index")
                 .hint(format!("the first one is on the primary key: id = \"{}\"", spec.primary_key)),
         );
         return;
     };
     if primary.column != spec.primary_key {
-        faults.push(Fault::new(
+        faults.push(MappingFault::new(
             index_path(primary),
             format!(
                 "the first index is the primary one and stands on the primary key column `{}`, not on `{}`",
@@ -145,13 +144,13 @@ fn check_indexes(spec: &MappingSpec, faults: &mut Vec<Fault>) {
         ));
     }
     if primary.each {
-        faults.push(Fault::new(
+        faults.push(MappingFault::new(
             index_path(primary),
             "the primary index has one value, so that `each` is not for it",
         ));
     }
     if spec.indexes.len() > limits::INDEXES_MAX + 1 {
-        faults.push(Fault::new(
+        faults.push(MappingFault::new(
             "indexes",
             format!("{} secondary indexes are more than {}", spec.indexes.len() - 1, limits::INDEXES_MAX),
         ));
@@ -159,18 +158,18 @@ fn check_indexes(spec: &MappingSpec, faults: &mut Vec<Fault>) {
     let mut names = HashSet::new();
     for index in &spec.indexes {
         if !names.insert(&index.name) {
-            faults.push(Fault::new(index_path(index), "two indexes have this name"));
+            faults.push(MappingFault::new(index_path(index), "two indexes have this name"));
         }
     }
 }
 
-fn check_value(field: &FieldSpec, faults: &mut Vec<Fault>) {
+fn check_value(field: &FieldSpec, faults: &mut Vec<MappingFault>) {
     match &field.value {
         FieldValue::Column { .. } => {}
         FieldValue::Constant(value) => {
             let level = field.target.split('.').count();
-            if level + scan::depth(value.to_string().as_bytes()) > limits::DEPTH_MAX {
-                faults.push(Fault::new(
+            if level + json::depth(value.to_string().as_bytes()) > limits::DEPTH_MAX {
+                faults.push(MappingFault::new(
                     targets::path(field),
                     format!("a record has at most {} levels", limits::DEPTH_MAX),
                 ));
@@ -178,7 +177,7 @@ fn check_value(field: &FieldSpec, faults: &mut Vec<Fault>) {
         }
         FieldValue::Template { text, .. } => {
             if let Err(error) = Template::parse(text) {
-                let fault = Fault::new(targets::path(field), error.to_string());
+                let fault = MappingFault::new(targets::path(field), error.to_string());
                 faults.push(match error.hint {
                     Some(hint) => fault.hint(hint),
                     None => fault,
@@ -188,37 +187,40 @@ fn check_value(field: &FieldSpec, faults: &mut Vec<Fault>) {
     }
 }
 
-fn check_columns(columns: &[Column], faults: &mut Vec<Fault>) {
+fn check_columns(columns: &[Column], faults: &mut Vec<MappingFault>) {
     let mut names = HashSet::new();
     for column in columns {
         if !names.insert(&column.name) {
             faults.push(
-                Fault::new("model", format!("two columns are named `{}`", column.name))
+                MappingFault::new("model", format!("two columns are named `{}`", column.name))
                     .hint("give one of them another name with `as`"),
             );
         }
     }
     if columns.len() > limits::FIELDS_MAX {
-        faults.push(Fault::new(
+        faults.push(MappingFault::new(
             "model",
             format!("{} columns are more than {}", columns.len(), limits::FIELDS_MAX),
         ));
     }
 }
 
-fn column_named(columns: &[Column], name: &str, path: String) -> Result<usize, Fault> {
-    columns
-        .iter()
-        .position(|column| column.name == name)
-        .ok_or_else(|| Fault::unknown_column(path, name, columns.iter().map(|column| column.name.as_str())))
+fn column_named(columns: &[Column], name: &str, path: String) -> Result<usize, MappingFault> {
+    columns.iter().position(|column| column.name == name).ok_or_else(|| {
+        MappingFault::unknown_column(path, name, columns.iter().map(|column| column.name.as_str()))
+    })
 }
 
 /// The definition of every index, with its column.
-fn indexes(spec: &MappingSpec, columns: &[Column], faults: &mut Vec<Fault>) -> Vec<(IndexDefinition, usize)> {
+fn indexes(
+    spec: &MappingSpec,
+    columns: &[Column],
+    faults: &mut Vec<MappingFault>,
+) -> Vec<(IndexDefinition, usize)> {
     match column_named(columns, &spec.primary_key, "primary_key".to_owned()) {
         Err(fault) => faults.push(fault),
         Ok(at) if columns[at].kind == ColumnKind::Json => faults.push(
-            Fault::new(
+            MappingFault::new(
                 "primary_key",
                 format!(
                     "the column `{}` of type {} cannot be a key",
@@ -239,7 +241,7 @@ fn indexes(spec: &MappingSpec, columns: &[Column], faults: &mut Vec<Fault>) -> V
                 let column = &columns[at];
                 if index.each && !matches!(column.kind, ColumnKind::Json | ColumnKind::Any) {
                     faults.push(
-                        Fault::new(
+                        MappingFault::new(
                             index_path(index),
                             format!(
                                 "`each` needs a JSON array, and `{}` is of type {}",
@@ -267,10 +269,10 @@ fn indexes(spec: &MappingSpec, columns: &[Column], faults: &mut Vec<Fault>) -> V
 fn fields(
     spec: &MappingSpec,
     columns: &[Column],
-    faults: &mut Vec<Fault>,
+    faults: &mut Vec<MappingFault>,
 ) -> (Vec<Member>, Vec<Value>, Vec<FieldTemplate>) {
     let FieldsSpec::Chosen(fields) = &spec.fields else {
-        let values = (0..columns.len()).map(|column| Value::Source(Source::Column(column))).collect();
+        let values = (0..columns.len()).map(|column| Value::Source(FieldSource::Column(column))).collect();
         return (targets::of_columns(columns), values, Vec::new());
     };
     // Faults of targets and templates were told by `validate`.
@@ -285,14 +287,18 @@ fn fields(
                     faults.push(fault);
                     0
                 });
-                Value::Source(if *as_string { Source::ColumnAsString(at) } else { Source::Column(at) })
+                Value::Source(if *as_string {
+                    FieldSource::ColumnAsString(at)
+                } else {
+                    FieldSource::Column(at)
+                })
             }
             FieldValue::Template { text, output } => {
                 if let Ok(mut template) = Template::parse(text) {
                     template.bind(columns);
                     templates.push(FieldTemplate { target: field.target.clone(), template, output: *output });
                 }
-                Value::Source(Source::Template(templates.len().saturating_sub(1)))
+                Value::Source(FieldSource::Template(templates.len().saturating_sub(1)))
             }
         });
     }

@@ -2,9 +2,11 @@
 
 use std::fmt;
 
+pub(super) use crate::settings::nearest::nearest;
+
 /// One fault of a mapping.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Fault {
+pub struct MappingFault {
     /// Where, relative to the sync: `fields.tier`, `indexes.email`, `primary_key`.
     pub path: String,
     /// What is wrong.
@@ -13,7 +15,7 @@ pub struct Fault {
     pub hint: Option<String>,
 }
 
-impl Fault {
+impl MappingFault {
     pub(super) fn new(path: impl Into<String>, message: impl Into<String>) -> Self {
         Self { path: path.into(), message: message.into(), hint: None }
     }
@@ -37,7 +39,7 @@ impl Fault {
     }
 }
 
-impl fmt::Display for Fault {
+impl fmt::Display for MappingFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.path, self.message)?;
         match &self.hint {
@@ -45,18 +47,6 @@ impl fmt::Display for Fault {
             None => Ok(()),
         }
     }
-}
-
-/// The one of `known` that `name` was probably meant to be.
-pub(super) fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    /// Below this likeness a suggestion confuses more than it helps.
-    const LIKENESS_MIN: f64 = 0.8;
-    let wanted = name.to_lowercase();
-    known
-        .map(|candidate| (strsim::jaro_winkler(&wanted, &candidate.to_lowercase()), candidate))
-        .filter(|(likeness, _)| *likeness >= LIKENESS_MIN)
-        .max_by(|a, b| a.0.total_cmp(&b.0))
-        .map(|(_, candidate)| candidate)
 }
 
 /// The first few names, for a message.
@@ -80,9 +70,9 @@ mod tests {
         assert_eq!(nearest("user_ID", known.into_iter()), Some("user_id"));
         assert_eq!(nearest("fullname", known.into_iter()), Some("full_name"));
         assert_eq!(nearest("zzz", known.into_iter()), None);
-        let fault = Fault::unknown_column("fields.a", "emial", known.into_iter());
+        let fault = MappingFault::unknown_column("fields.a", "emial", known.into_iter());
         assert_eq!(fault.to_string(), "fields.a: the model has no column `emial` (did you mean `email`?)");
-        let fault = Fault::unknown_column("fields.a", "zzz", known.into_iter());
+        let fault = MappingFault::unknown_column("fields.a", "zzz", known.into_iter());
         assert_eq!(fault.hint.unwrap(), "its columns are `user_id`, `full_name`, `email`");
     }
 }

@@ -4,10 +4,8 @@ use chrono::{DateTime, Utc};
 
 use super::{
     compile::{FieldTemplate, Mapping},
-    json_value,
     liquid::Failure,
-    program::Source,
-    scan,
+    program::FieldSource,
     spec::TemplateOutput,
     values::{self, Scratch},
 };
@@ -71,17 +69,17 @@ impl Mapper {
         for (literal, step) in plan.program.steps() {
             body.extend_from_slice(literal);
             match step.source {
-                Source::Column(column) => {
+                FieldSource::Column(column) => {
                     let (kind, text) = batch.cell(row, column);
                     write_cell(kind, text, step.level, body)
                         .map_err(|reason| Rejection::of(reason, &plan.columns[column].name))?;
                 }
-                Source::ColumnAsString(column) => {
+                FieldSource::ColumnAsString(column) => {
                     let (kind, text) = batch.cell(row, column);
                     write_cell_as_string(kind, text, body)
                         .map_err(|reason| Rejection::of(reason, &plan.columns[column].name))?;
                 }
-                Source::Template(template) => {
+                FieldSource::Template(template) => {
                     let field = &plan.templates[template];
                     if let Some(rejection) = invalid_column(field, batch, row, &self.mapping) {
                         return Err(rejection);
@@ -173,18 +171,23 @@ fn write_output(
         return Ok(());
     }
     let start = body.len();
-    let depth = json_value::compact(text, body).map_err(|_| RejectReason::TemplateOutput)?;
-    if output == TemplateOutput::Number && !json_value::is_number(&body[start..]) {
+    let depth = json::compact(text, body).map_err(|_| RejectReason::TemplateOutput)?;
+    if output == TemplateOutput::Number && !is_positional_number(&body[start..]) {
         return Err(RejectReason::TemplateOutput);
     }
     if level + depth > DEPTH_MAX { Err(RejectReason::RecordTooDeep) } else { Ok(()) }
+}
+
+/// Whether compact JSON is a number without an exponent.
+fn is_positional_number(text: &[u8]) -> bool {
+    matches!(text.first(), Some(b'-' | b'0'..=b'9')) && !text.iter().any(|byte| matches!(byte, b'e' | b'E'))
 }
 
 /// Whether compact JSON with `level` objects around it stays within the bound. Every level costs two
 /// bytes, so that short text need not be looked at.
 fn check_depth(text: &[u8], level: usize) -> Result<(), RejectReason> {
     let allowed = DEPTH_MAX.saturating_sub(level);
-    if text.len() > 2 * allowed && scan::depth(text) > allowed {
+    if text.len() > 2 * allowed && json::depth(text) > allowed {
         return Err(RejectReason::RecordTooDeep);
     }
     Ok(())

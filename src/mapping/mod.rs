@@ -8,11 +8,9 @@
 mod clear;
 mod compile;
 mod fault;
-mod json_value;
 mod liquid;
 mod mapper;
 mod program;
-mod scan;
 pub(crate) mod settings;
 mod spec;
 mod targets;
@@ -23,6 +21,6 @@ mod warn;
 mod tests;
 
 pub use compile::{Mapping, validate};
-pub use fault::Fault;
+pub use fault::MappingFault;
 pub use mapper::Mapper;
 pub use spec::{FieldSpec, FieldValue, FieldsSpec, IndexSpec, MappingSpec, TemplateOutput};

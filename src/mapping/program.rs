@@ -5,7 +5,7 @@ use crate::domain::json;
 
 /// What a step writes after its literal bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Source {
+pub(super) enum FieldSource {
     /// The cell of a column, in its own type.
     Column(usize),
     /// The cell of a column, as a JSON string.
@@ -17,7 +17,7 @@ pub(super) enum Source {
 /// One field's value, in the order of the record.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Value {
-    Source(Source),
+    Source(FieldSource),
     /// Compact JSON.
     Constant(Vec<u8>),
 }
@@ -28,7 +28,7 @@ pub(super) struct Step {
     /// Where the step's literal ends in the program's literals; it begins where the last one ended.
     literal_end: usize,
     /// What comes after it.
-    pub(super) source: Source,
+    pub(super) source: FieldSource,
     /// Levels around the value: 1 in the record itself, more inside nested objects.
     pub(super) level: usize,
 }
@@ -98,14 +98,14 @@ mod tests {
         ];
         let values = [
             Value::Constant(b"1".to_vec()),
-            Value::Source(Source::Column(7)),
+            Value::Source(FieldSource::Column(7)),
             Value::Constant(b"null".to_vec()),
         ];
         let program = Program::of(&members, &values);
         let steps: Vec<_> = program.steps().collect();
         assert_eq!(steps.len(), 1);
         assert_eq!(steps[0].0, br#"{"a":1,"o":{"b\"":"#);
-        assert_eq!((steps[0].1.source, steps[0].1.level), (Source::Column(7), 2));
+        assert_eq!((steps[0].1.source, steps[0].1.level), (FieldSource::Column(7), 2));
         assert_eq!(program.tail(), br#","c":null}}"#);
     }
 }

@@ -1,7 +1,7 @@
 //! The targets of fields as a tree: `address.city` is the member `city` of the object `address`.
 
 use super::{
-    fault::Fault,
+    fault::MappingFault,
     spec::{FieldSpec, FieldsSpec},
 };
 use crate::domain::{limits, row::Column};
@@ -34,7 +34,7 @@ pub(super) fn of_columns(columns: &[Column]) -> Vec<Member> {
 
 /// The members of a record with these fields, in order; the fields of one object stand together at
 /// the place of the first of them.
-pub(super) fn of_fields(fields: &[FieldSpec], faults: &mut Vec<Fault>) -> Vec<Member> {
+pub(super) fn of_fields(fields: &[FieldSpec], faults: &mut Vec<MappingFault>) -> Vec<Member> {
     let mut root = Vec::new();
     for (field, spec) in fields.iter().enumerate() {
         if let Err(fault) = insert(&mut root, spec, field) {
@@ -44,8 +44,8 @@ pub(super) fn of_fields(fields: &[FieldSpec], faults: &mut Vec<Fault>) -> Vec<Me
     root
 }
 
-fn insert(root: &mut Vec<Member>, spec: &FieldSpec, field: usize) -> Result<(), Fault> {
-    let fault = |message: String| Fault::new(path(spec), message);
+fn insert(root: &mut Vec<Member>, spec: &FieldSpec, field: usize) -> Result<(), MappingFault> {
+    let fault = |message: String| MappingFault::new(path(spec), message);
     let segments: Vec<&str> = spec.target.split('.').collect();
     if segments.iter().any(|segment| segment.is_empty()) {
         return Err(fault(format!("the target `{}` has an empty part", spec.target))
@@ -94,16 +94,16 @@ pub(super) fn names(members: &[Member]) -> Vec<String> {
 }
 
 /// Whether there are more fields than a mapping may have.
-pub(super) fn check_count(fields: &FieldsSpec, faults: &mut Vec<Fault>) {
+pub(super) fn check_count(fields: &FieldsSpec, faults: &mut Vec<MappingFault>) {
     let FieldsSpec::Chosen(fields) = fields else { return };
     if fields.is_empty() {
         faults.push(
-            Fault::new("fields", "no field is chosen")
+            MappingFault::new("fields", "no field is chosen")
                 .hint("leave the table out to serve every column of the model"),
         );
     }
     if fields.len() > limits::FIELDS_MAX {
-        faults.push(Fault::new(
+        faults.push(MappingFault::new(
             "fields",
             format!(
                 "{} fields are more than the {} that a record may have",

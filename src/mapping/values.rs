@@ -2,9 +2,9 @@
 
 use std::borrow::Cow;
 
-use super::scan;
 use crate::domain::{
     index::IndexDefinition,
+    json,
     limits::{INDEX_ELEMENTS_MAX, INDEX_VALUE_BYTES_MAX},
     record::IndexValues,
     reject::RejectReason,
@@ -102,7 +102,7 @@ fn push_elements(
     out: &mut IndexValues,
 ) -> Result<(), RejectReason> {
     scratch.clear();
-    for (at, element) in scan::elements(array).enumerate() {
+    for (at, element) in json::elements(array).enumerate() {
         if at >= INDEX_ELEMENTS_MAX {
             return Err(RejectReason::TooManyIndexElements);
         }
@@ -141,7 +141,7 @@ fn scalar(kind: CellKind, text: &[u8]) -> Result<Option<(CellKind, Cow<'_, str>)
     }
     let kind = match text.first() {
         Some(b'"') => {
-            let text = scan::unescaped(text).ok_or(RejectReason::InvalidText)?;
+            let text = json::unescaped(text).ok_or(RejectReason::InvalidText)?;
             return Ok(Some((CellKind::Text, text)));
         }
         Some(b't' | b'f') => CellKind::Boolean,

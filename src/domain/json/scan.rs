@@ -1,7 +1,7 @@
-//! Walking compact JSON text that has been checked before: cells of a row and bodies of records.
+//! The parts of JSON text that [`super::compact()`] wrote: cells of a row and bodies of records.
 //!
-//! Nothing is parsed into values. On text that is not compact, valid JSON the walk ends early or
-//! yields nonsense, but it always ends and never panics.
+//! Nothing is parsed into values. On other text the parts are wrong, but the scan always ends and never
+//! panics.
 
 use std::borrow::Cow;
 
@@ -24,7 +24,7 @@ fn string_end(text: &[u8], at: usize) -> usize {
 fn value_end(text: &[u8], at: usize) -> usize {
     match text.get(at) {
         Some(b'"') => string_end(text, at),
-        Some(b'{' | b'[') => container_end(text, at),
+        Some(b'{' | b'[') => container(text, at).0,
         _ => text
             .get(at..)
             .and_then(|rest| rest.iter().position(|byte| matches!(byte, b',' | b'}' | b']')))
@@ -32,31 +32,9 @@ fn value_end(text: &[u8], at: usize) -> usize {
     }
 }
 
-fn container_end(text: &[u8], mut at: usize) -> usize {
-    let mut open = 0_usize;
-    while let Some(byte) = text.get(at) {
-        match byte {
-            b'"' => {
-                at = string_end(text, at);
-                continue;
-            }
-            b'{' | b'[' => open += 1,
-            b'}' | b']' => {
-                open = open.saturating_sub(1);
-                if open == 0 {
-                    return at + 1;
-                }
-            }
-            _ => {}
-        }
-        at += 1;
-    }
-    text.len()
-}
-
-/// How many arrays and objects stand inside each other; 0 for a scalar.
-pub(super) fn depth(text: &[u8]) -> usize {
-    let (mut at, mut open, mut deepest) = (0, 0_usize, 0);
+/// The place after the array or object that begins at `at`, and how many stand inside each other in it.
+fn container(text: &[u8], mut at: usize) -> (usize, usize) {
+    let (mut open, mut deepest) = (0_usize, 0);
     while let Some(byte) = text.get(at) {
         match byte {
             b'"' => {
@@ -67,16 +45,26 @@ pub(super) fn depth(text: &[u8]) -> usize {
                 open += 1;
                 deepest = deepest.max(open);
             }
-            b'}' | b']' => open = open.saturating_sub(1),
+            b'}' | b']' => {
+                open = open.saturating_sub(1);
+                if open == 0 {
+                    return (at + 1, deepest);
+                }
+            }
             _ => {}
         }
         at += 1;
     }
-    deepest
+    (text.len(), deepest)
+}
+
+/// How many arrays and objects stand inside each other; 0 for a scalar.
+pub fn depth(text: &[u8]) -> usize {
+    if matches!(text.first(), Some(b'{' | b'[')) { container(text, 0).1 } else { 0 }
 }
 
 /// The elements of an array; none when `text` is not one.
-pub(super) fn elements(text: &[u8]) -> impl Iterator<Item = &[u8]> {
+pub fn elements(text: &[u8]) -> impl Iterator<Item = &[u8]> {
     let mut at = if text.first() == Some(&b'[') { 1 } else { text.len() };
     std::iter::from_fn(move || {
         if at + 1 >= text.len() {
@@ -91,7 +79,7 @@ pub(super) fn elements(text: &[u8]) -> impl Iterator<Item = &[u8]> {
 
 /// The members of an object, keys as they are written, with their quotes; none when `text` is not
 /// one.
-pub(super) fn members(text: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
+pub fn members(text: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
     let mut at = if text.first() == Some(&b'{') { 1 } else { text.len() };
     std::iter::from_fn(move || {
         if at + 1 >= text.len() {
@@ -107,12 +95,14 @@ pub(super) fn members(text: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
 }
 
 /// The text that a JSON string stands for, or `None` when it is none.
-pub(super) fn unescaped(string: &[u8]) -> Option<Cow<'_, str>> {
+pub fn unescaped(string: &[u8]) -> Option<Cow<'_, str>> {
     let inner = string.strip_prefix(b"\"")?.strip_suffix(b"\"")?;
     if memchr::memchr(b'\\', inner).is_none() {
         return std::str::from_utf8(inner).ok().map(Cow::Borrowed);
     }
-    serde_json::from_slice::<String>(string).ok().map(Cow::Owned)
+    let mut text = Vec::new();
+    super::read_string(string, &mut text);
+    String::from_utf8(text).ok().map(Cow::Owned)
 }
 
 #[cfg(test)]
