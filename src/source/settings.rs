@@ -34,8 +34,7 @@ pub(crate) fn check_defaults(section: &Section<'_>) -> Option<()> {
 fn source(section: &Section<'_>, dir: &Path) -> Option<Source> {
     let types: Vec<(&str, &SourceType)> =
         TYPES.iter().map(|source_type| (source_type.name, source_type)).collect();
-    let names: Vec<_> = TYPES.iter().map(|source_type| format!("type = {:?}", source_type.name)).collect();
-    let source_type = section.need("type", &format!("write {}", names.join(" or ")));
+    let source_type = section.need("type", "write type = \"postgres\", or another type of docs/sources.md");
     let timeouts = timeouts(section);
     // Without its type, nobody knows which keys a section may have.
     let source_type = source_type?.one_of(&types)?;

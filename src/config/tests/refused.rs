@@ -271,15 +271,14 @@ larder.toml:5:10  node.region: "${SECRET}!" cannot be used: a region name is 1 t
 fn sources() {
     assert_snapshot!(faults("[sources.w]\n[sources.\"a b\"]\ntype = \"sqlite\"\n"), @r#"
 larder.toml:1:1  sources.w.type: is missing
-  hint: write type = "postgres" or type = "sqlite"
+  hint: write type = "postgres", or another type of docs/sources.md
 larder.toml:2:1  sources."a b".path: is missing
   hint: write path = "warehouse.db"
 larder.toml:2:10  sources."a b": a source name is 1 to 64 characters, letters, digits, `_` or `-`, and begins with a letter or digit
 "#);
-    assert_snapshot!(faults("[sources.w]\ntype = \"postgre\"\nurl = \"postgres://h\"\n"), @r#"
-larder.toml:2:8  sources.w.type: "postgre" is not one of "postgres", "sqlite"
-  hint: did you mean "postgres"?
-"#);
+    let unknown = faults("[sources.w]\ntype = \"postgre\"\nurl = \"postgres://h\"\n");
+    assert!(unknown.starts_with("larder.toml:2:8  sources.w.type: \"postgre\" is not one of "), "{unknown}");
+    assert!(unknown.ends_with("  hint: did you mean \"postgres\"?"), "{unknown}");
     assert_snapshot!(faults("[sources.w]\ntype = \"postgres\"\npath = \"x\"\nurl = \"http://u:hunter2@h\"\n"), @r#"
 larder.toml:3:1  sources.w.path: unknown key
   hint: keys known here: "type", "statement_timeout", "connect_timeout", "url"
