@@ -4,6 +4,7 @@
 //! [`TYPES`] names it. How a value looks in a record is decided once for all types, in `cell`.
 
 mod cell;
+mod csv;
 mod driver;
 mod error;
 mod postgres;
@@ -28,7 +29,7 @@ pub use error::{Cause, Error};
 pub(crate) use settings::{SECTION, check_defaults, read};
 
 /// Every source type.
-const TYPES: &[SourceType] = &[postgres::TYPE, sqlite::TYPE];
+const TYPES: &[SourceType] = &[postgres::TYPE, sqlite::TYPE, csv::TYPE];
 
 /// What a model reads.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -50,6 +50,8 @@ mod replica;
 #[cfg(test)]
 mod simulation;
 #[cfg(test)]
+mod source_csv;
+#[cfg(test)]
 mod source_postgres;
 #[cfg(test)]
 mod source_sqlite;
