@@ -24,7 +24,7 @@ pub enum SegmentUser {
     /// The served version of a collection.
     Served(CollectionName),
     /// The version of a collection that is being fetched and applied.
-    Coming(CollectionName),
+    Incoming(CollectionName),
 }
 
 /// The budget of one directory, shared by all of its handles.

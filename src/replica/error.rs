@@ -1,4 +1,4 @@
-//! Why a replica does not have what the catalog names.
+//! Errors of following the catalog.
 
 use super::target::Refusal;
 use crate::{
@@ -6,43 +6,45 @@ use crate::{
     domain::{error::ErrorKind, name::CollectionName},
 };
 
-/// A failure to follow.
+/// Why a replica cannot follow the catalog.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The catalog, or the store that holds it.
+    /// The catalog or its store failed.
     #[error(transparent)]
     Catalog(#[from] catalog::Error),
-    /// A local segment, or the object that it is a copy of.
+    /// A segment could not be read, fetched or stored.
     #[error(transparent)]
     Disk(#[from] disk::Error),
-    /// Segments that are what they should be as files, and cannot be served.
+    /// The segments passed their checksums but cannot be served.
     #[error("collection `{collection}` cannot be served as announced: {refusal}")]
     Refused {
         /// The collection.
         collection: CollectionName,
-        /// Why.
+        /// The reason.
         #[source]
         refusal: Refusal,
     },
-    /// A bug: applying a collection did not come to an end.
-    #[error("collection `{collection}` could not be applied: the work broke off; please report it")]
+    /// A bug: applying a collection panicked or was aborted.
+    #[error(
+        "collection `{collection}` could not be applied: internal error; see the server log, and report it as a bug"
+    )]
     Broken {
         /// The collection.
         collection: CollectionName,
     },
-    /// The local state cannot be written.
-    #[error("the node's state cannot be written to `{}`: {source}", path.display())]
+    /// The node's state cannot be written.
+    #[error("cannot write the node's state to `{}`: {source}", path.display())]
     State {
         /// The file.
         path: std::path::PathBuf,
-        /// What the system says.
+        /// The error of the operating system.
         #[source]
         source: std::io::Error,
     },
 }
 
 impl Error {
-    /// What a caller may do about it.
+    /// Its kind.
     pub fn kind(&self) -> ErrorKind {
         match self {
             Self::Catalog(error) => error.kind(),

@@ -1,4 +1,4 @@
-//! Who a node is: 128 random bits in `data_dir`, made once.
+//! The node's id: 128 random bits, created once and kept in `data_dir`.
 
 use std::{
     fs::{self, File},
@@ -13,31 +13,33 @@ use crate::{
 
 /// The file in `data_dir`.
 const FILE: &str = "node-id";
-/// Longest content read: an id and a line's end.
+/// Most bytes read: an id and a line break.
 const BYTES_MAX: u64 = 64;
 
-/// The node's id, from `data_dir`, or a new one that is written there (0600). One that cannot be kept
-/// holds for this process, and the log says so: a full disk keeps no node from serving. Blocks.
+/// Reads the node's id from `data_dir`, or creates one and writes it there (mode 0600). Blocks.
+///
+/// When the id cannot be written, it holds for this process and a warning is logged: a node with a full disk
+/// must still serve.
 pub fn node_id(data_dir: &Path) -> NodeId {
     let path = data_dir.join(FILE);
     match read(&path) {
         Ok(Some(id)) => return id,
         Ok(None) => {}
         Err(error) => {
-            tracing::warn!(path = %path.display(), %error, "the node's id cannot be read; it gets a new one");
+            tracing::warn!(path = %path.display(), %error, "cannot read the node's id; creating a new one");
         }
     }
     let id = NodeId::from_uuid(random::uuid());
     if let Err(error) = write(data_dir, &path, id) {
         tracing::warn!(
             path = %path.display(), %error,
-            "the node's id cannot be kept; after a restart it is another node in `larder status`"
+            "cannot write the node's id; after a restart `larder status` shows a new node"
         );
     }
     id
 }
 
-/// `None` when there is no file yet.
+/// Returns `None` when there is no file yet.
 fn read(path: &Path) -> io::Result<Option<NodeId>> {
     let mut text = String::new();
     match File::open(path) {
@@ -48,7 +50,7 @@ fn read(path: &Path) -> io::Result<Option<NodeId>> {
     text.trim().parse().map(Some).map_err(io::Error::other)
 }
 
-/// Whole or not at all: a temporary file, then its name.
+/// Writes a temporary file and renames it, so that the file is complete or absent.
 fn write(data_dir: &Path, path: &Path, id: NodeId) -> io::Result<()> {
     let temporary = path.with_extension("tmp");
     let mut file = private_file::options().write(true).create(true).truncate(true).open(&temporary)?;
@@ -65,7 +67,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_id_is_made_once_and_made_anew_when_it_is_damaged() {
+    fn node_id_is_created_once_and_replaced_when_damaged() {
         let root = tempfile::tempdir().unwrap();
         let first = node_id(root.path());
         assert_eq!(node_id(root.path()), first);
@@ -75,9 +77,9 @@ mod tests {
 
         for damaged in ["", "node_7", "\u{0}\u{0}\u{0}", &"x".repeat(1000)] {
             fs::write(&path, damaged).unwrap();
-            let anew = node_id(root.path());
-            assert_ne!(anew, first);
-            assert_eq!(node_id(root.path()), anew);
+            let replacement = node_id(root.path());
+            assert_ne!(replacement, first);
+            assert_eq!(node_id(root.path()), replacement);
         }
         let _ = node_id(&root.path().join("missing"));
     }

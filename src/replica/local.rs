@@ -1,5 +1,5 @@
-//! What a node keeps to start without store and network: the catalog document that it followed, the
-//! manifests and key sets that it names, and which of them were applied.
+//! The node's local state, from which it can start without the store: the last catalog document, the manifests
+//! and key sets that the document names, and which of them were applied.
 
 use std::{
     collections::{BTreeMap, HashSet},
@@ -29,33 +29,33 @@ use crate::{
     support::clock::Clock,
 };
 
-/// The node's state as of its last good moment.
+/// The node's state when it was last saved.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub(super) struct State {
+pub(super) struct SavedState {
     /// Format number.
     pub(super) format: u32,
     /// The newest document followed.
     pub(super) document: CatalogDocument,
-    /// What was served, collection by collection: it may lag behind the document.
+    /// The served entry of each collection; it may be behind the document.
     pub(super) served: BTreeMap<CollectionName, CollectionEntry>,
-    /// How fresh the document's versions were.
+    /// When the sources of the document's versions were last seen unchanged.
     pub(super) data_as_of: FreshnessByCollection,
     /// The key set in force.
     pub(super) keys: Option<KeySetReference>,
-    /// When the store last said so.
+    /// When the store last confirmed that.
     pub(super) keys_at: Option<DateTime<Utc>>,
 }
 
-/// The file: the state beside its own digest, so that a damaged one is never believed.
+/// The file: the state and its digest, so that damage is detected.
 #[derive(Serialize, Deserialize)]
 struct Envelope {
     sha256: Digest,
     state: Box<RawValue>,
 }
 
-impl State {
-    /// The state in the file `text`, when it can be believed.
-    pub(super) fn read(text: &[u8]) -> Option<Self> {
+impl SavedState {
+    /// Decodes the file `text`; `None` when it is damaged or of a newer format.
+    pub(super) fn decode(text: &[u8]) -> Option<Self> {
         serde_json::from_slice::<Envelope>(text)
             .ok()
             .filter(|envelope| Digest::of(envelope.state.get().as_bytes()) == envelope.sha256)
@@ -63,9 +63,9 @@ impl State {
             .filter(|state| state.format <= FORMAT)
     }
 
-    /// The text of its file.
-    pub(super) fn written(&self) -> serde_json::Result<Vec<u8>> {
-        Envelope::of(serde_json::value::to_raw_value(self)?).written()
+    /// Encodes the state as its file.
+    pub(super) fn encode(&self) -> serde_json::Result<Vec<u8>> {
+        Envelope::of(serde_json::value::to_raw_value(self)?).encode()
     }
 }
 
@@ -74,15 +74,15 @@ impl Envelope {
         Self { sha256: Digest::of(state.get().as_bytes()), state }
     }
 
-    fn written(&self) -> serde_json::Result<Vec<u8>> {
+    fn encode(&self) -> serde_json::Result<Vec<u8>> {
         serde_json::to_vec(self)
     }
 }
 
-/// The file that holds `state`, whatever that is.
+/// Encodes a file around `state`, which need not be valid.
 #[cfg(any(test, fuzzing))]
-pub(super) fn file_of(state: String) -> serde_json::Result<Vec<u8>> {
-    Envelope::of(RawValue::from_string(state)?).written()
+pub(super) fn encode_envelope(state: String) -> serde_json::Result<Vec<u8>> {
+    Envelope::of(RawValue::from_string(state)?).encode()
 }
 
 /// The directories `state`, `manifests` and `keys` of a node. Cheap to clone.
@@ -94,7 +94,7 @@ pub(super) struct Local {
 }
 
 impl Local {
-    /// Opens, and where needed creates, the directories. Blocks.
+    /// Opens the directories, and creates missing ones. Blocks.
     pub(super) fn open(data_dir: &Path, clock: &Clock) -> Result<Self, Error> {
         let directory = data_dir.join("state");
         let created = DirBuilder::new().recursive(true).mode(0o700).create(&directory);
@@ -106,27 +106,27 @@ impl Local {
         })
     }
 
-    /// The state, or `None` when there is none that can be believed. Blocks.
-    pub(super) fn load(&self) -> Option<State> {
+    /// Reads the saved state; `None` when there is none or it is damaged. Blocks.
+    pub(super) fn load(&self) -> Option<SavedState> {
         let text = match fs::read(&self.file) {
             Ok(text) => text,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
             Err(error) => {
-                tracing::warn!(%error, "the node's state cannot be read; everything is fetched anew");
+                tracing::warn!(%error, "cannot read the node's state; fetching everything from the store");
                 return None;
             }
         };
-        let state = State::read(&text);
+        let state = SavedState::decode(&text);
         if state.is_none() {
-            tracing::warn!("the node's state is damaged; everything is fetched anew");
+            tracing::warn!("the node's state is damaged; fetching everything from the store");
         }
         state
     }
 
-    /// Replaces the state: durable once this returns. Blocks.
-    pub(super) fn save(&self, state: &State) -> Result<(), Error> {
+    /// Replaces the saved state. It is durable once this returns. Blocks.
+    pub(super) fn save(&self, state: &SavedState) -> Result<(), Error> {
         let failed = |source| Error::State { path: self.file.clone(), source };
-        let text = state.written().map_err(|error| failed(error.into()))?;
+        let text = state.encode().map_err(|error| failed(error.into()))?;
         let temporary = self.file.with_extension("json.tmp");
         let write = || {
             let mut file =
@@ -139,14 +139,14 @@ impl Local {
         write().map_err(failed)
     }
 
-    /// The manifest that `entry` names: from the local file, else from the store and kept.
+    /// The manifest that `entry` names. It is read from the local file, or fetched from the store and kept.
     pub(super) async fn manifest(
         &self,
         catalog: &Catalog,
         name: &CollectionName,
         entry: &CollectionEntry,
     ) -> Result<Manifest, Error> {
-        if let Some(manifest) = self.kept_manifest(name, entry).await {
+        if let Some(manifest) = self.local_manifest(name, entry).await {
             return Ok(manifest);
         }
         let (manifest, bytes) = catalog.manifest_object(name, entry).await?;
@@ -154,8 +154,8 @@ impl Local {
         Ok(manifest)
     }
 
-    /// The manifest that `entry` names, when a good copy is here.
-    pub(super) async fn kept_manifest(
+    /// The local copy of the manifest that `entry` names, when it is intact.
+    pub(super) async fn local_manifest(
         &self,
         name: &CollectionName,
         entry: &CollectionEntry,
@@ -164,14 +164,14 @@ impl Local {
         catalog::decode_manifest(name, entry, &Bytes::copy_from_slice(bytes.as_slice())).ok()
     }
 
-    /// The key set that `reference` names, when a good copy is here.
-    pub(super) async fn kept_keys(&self, reference: &KeySetReference) -> Option<KeySet> {
+    /// The local copy of the key set that `reference` names, when it is intact.
+    pub(super) async fn local_key_set(&self, reference: &KeySetReference) -> Option<KeySet> {
         let bytes = self.keys.read(reference.sha256, DOCUMENT_BYTES_MAX).await.ok()?;
         catalog::decode_key_set(reference, &Bytes::copy_from_slice(bytes.as_slice())).ok()
     }
 
-    /// Removes manifests and key sets that the state no longer needs.
-    pub(super) async fn collect(&self, state: &State) -> Result<(), Error> {
+    /// Deletes local manifests and key sets that `state` does not reference.
+    pub(super) async fn delete_unreferenced(&self, state: &SavedState) -> Result<(), Error> {
         let named = state.served.values().chain(state.document.collections.values());
         self.manifests.delete_unreferenced(named.map(|entry| entry.sha256).collect()).await?;
         let keys: HashSet<_> =
@@ -189,11 +189,11 @@ mod tests {
     use crate::domain::id::{AnnouncementId, DeploymentId};
 
     #[test]
-    fn the_state_is_whole_or_absent() {
+    fn damaged_state_is_not_loaded() {
         let root = tempfile::tempdir().unwrap();
         let local = Local::open(root.path(), &Clock::default()).unwrap();
         assert!(local.load().is_none());
-        let mut state = State {
+        let mut state = SavedState {
             format: FORMAT,
             document: CatalogDocument {
                 format: FORMAT,

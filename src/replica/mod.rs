@@ -1,18 +1,18 @@
-//! The follower: polls the catalog, fetches what it lacks, applies it to what is served.
+//! The follower: polls the catalog, fetches new content and applies it to what is served.
 //!
-//! It needs the object store and nothing else, and without it goes on with what it has, also after
-//! a restart. Key sets never wait for collections, one collection never for another's download.
+//! It needs only the object store. Without the store it serves its local state, also after a restart.
+//! Key sets never wait for collections. A collection never waits for another collection's download.
 
-mod apply;
-mod bring;
+mod cache_target;
 mod error;
+mod fetch;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzz;
 mod identity;
 mod local;
-mod look;
 mod pace;
 mod plan;
+mod poll;
 mod readiness;
 mod reporter;
 mod service;
@@ -20,7 +20,7 @@ mod settings;
 mod target;
 mod tracked;
 
-pub use apply::CacheTarget;
+pub use cache_target::CacheTarget;
 pub use error::Error;
 pub use identity::node_id;
 pub use pace::Pace;

@@ -1,36 +1,36 @@
-//! From what is served to what the catalog names. Pure.
+//! Plans how to get from the served manifest to the announced one. Pure.
 //!
-//! A segment's version labels a content: no two different contents of one collection were ever
-//! announced with segments that end in the same base and the same version. That is what allows
-//! merged change segments to be recognised as content that is already here.
+//! A segment's version identifies content: no collection ever announces two different contents with the same
+//! base and the same last segment version. Merged change segments can therefore be recognised as content that
+//! is already served.
 
 use crate::domain::manifest::{Manifest, SegmentKind, SegmentReference, Version};
 
-/// What leads from what is served to the manifest asked for.
+/// The steps from the served manifest to the target manifest.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Plan {
-    /// It is served.
+    /// The target is served already.
     Nothing,
-    /// Its content is served; the manifest is another one (settings, merged segments, version).
+    /// The content is served; only the manifest differs (settings, merged segments, version).
     Adopt,
-    /// These change segments, in this order.
+    /// Apply these change segments, in this order.
     Changes(Vec<SegmentReference>),
-    /// Everything anew: another base or index, or content that what is served does not lead to, as
-    /// after a rollback.
+    /// Rebuild from all segments: the base or an index differs, or the target does not extend the served
+    /// content, as after a rollback.
     Base,
 }
 
-/// The plan from `served` to `target`.
+/// Plans the way from `served` to `target`.
 pub fn plan(served: Option<&Manifest>, target: &Manifest) -> Plan {
     let Some(served) = served else { return Plan::Base };
     if served == target {
         return Plan::Nothing;
     }
-    let is_kin = served.indexes == target.indexes
+    let is_related = served.indexes == target.indexes
         && served.fingerprint_seed == target.fingerprint_seed
         && served.version <= target.version
-        && same(base(served), base(target));
-    if !is_kin {
+        && is_same_content(base(served), base(target));
+    if !is_related {
         return Plan::Base;
     }
     let Some(missing) = missing(served, target) else { return Plan::Base };
@@ -39,26 +39,26 @@ pub fn plan(served: Option<&Manifest>, target: &Manifest) -> Plan {
     } else if missing.iter().all(|segment| segment.version > served.version) {
         Plan::Changes(missing.to_vec())
     } else {
-        // Segments of an abandoned line that was taken up again.
+        // A rollback was undone: these segments belong to an abandoned history that is announced again.
         Plan::Base
     }
 }
 
-/// The change segments of `target` that are not in `served`, when what is served leads to it.
+/// The change segments of `target` that `served` lacks; `None` when `target` does not extend `served`.
 fn missing<'a>(served: &Manifest, target: &'a Manifest) -> Option<&'a [SegmentReference]> {
-    let (here, there) = (changes(served), changes(target));
-    if there.len() >= here.len() && same(here, &there[..here.len()]) {
-        return Some(&there[here.len()..]);
+    let (applied, announced) = (changes(served), changes(target));
+    if announced.len() >= applied.len() && is_same_content(applied, &announced[..applied.len()]) {
+        return Some(&announced[applied.len()..]);
     }
-    // Merged: some segment of the target ends at exactly the content that is here. A merged segment
-    // that reaches beyond it may stand for a line on which what is here was undone.
-    let content = content(served)?;
-    let at = there.iter().rposition(|segment| segment.version == content)?;
-    Some(&there[at + 1..])
+    // Merged segments: one segment of the target must end at exactly the served content. A merged segment
+    // that reaches beyond it may belong to a history in which the served content was rolled back.
+    let content = content_version(served)?;
+    let at = announced.iter().rposition(|segment| segment.version == content)?;
+    Some(&announced[at + 1..])
 }
 
-/// The version that labels the content: that of the last segment.
-fn content(manifest: &Manifest) -> Option<Version> {
+/// The version that identifies the content: that of the last segment.
+fn content_version(manifest: &Manifest) -> Option<Version> {
     manifest.segments.last().map(|segment| segment.version)
 }
 
@@ -74,7 +74,7 @@ fn first_change(manifest: &Manifest) -> usize {
     manifest.segments.partition_point(|segment| segment.kind == SegmentKind::Base)
 }
 
-fn same(one: &[SegmentReference], other: &[SegmentReference]) -> bool {
+fn is_same_content(one: &[SegmentReference], other: &[SegmentReference]) -> bool {
     one.len() == other.len() && one.iter().zip(other).all(|(one, other)| one.sha256 == other.sha256)
 }
 

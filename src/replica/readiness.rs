@@ -1,4 +1,4 @@
-//! When a starting node may be sent requests. Pure.
+//! Decides when a starting node is ready for requests. Pure.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -6,87 +6,87 @@ use tokio::time::Instant;
 
 use crate::domain::{manifest::Version, name::CollectionName};
 
-/// How one needed collection stands.
+/// The state of one needed collection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Standing {
-    /// Served at the needed version or later, or no longer needed here.
-    Fine,
-    /// Not yet.
-    Pending,
-    /// It has failed to load for long, and an earlier version is served.
+pub(super) enum LoadState {
+    /// Served at the needed version or a later one, or no longer needed here.
+    Loaded,
+    /// Not served at the needed version yet.
+    Loading,
+    /// Loading has failed for [`Pace::failing_after`](super::Pace::failing_after); an earlier version is served.
     FailingWithContent,
-    /// It has failed to load for long, and nothing of it is served.
-    FailingWithout,
+    /// Loading has failed for that long; no version is served.
+    FailingWithoutContent,
 }
 
-/// Latched: once ready, always ready.
+/// The readiness of a node. A node that is ready stays ready.
 #[derive(Debug)]
 pub(super) struct Readiness {
     started: Instant,
-    patience: Duration,
-    /// What the state from before has, when there is one.
+    store_wait_max: Duration,
+    /// Versions in the local state of an earlier process, when there is one.
     local: Option<BTreeMap<CollectionName, Version>>,
-    /// Whether the store has shown its catalog since the start.
+    /// Whether the store has answered with its catalog since the start.
     has_answered: bool,
-    /// Collections that must be loaded first, at least at these versions.
+    /// Collections that must be loaded first, with their lowest versions.
     needed: Option<BTreeMap<CollectionName, Version>>,
     is_ready: bool,
 }
 
 impl Readiness {
-    pub(super) fn new(started: Instant, patience: Duration) -> Self {
-        Self { started, patience, local: None, has_answered: false, needed: None, is_ready: false }
+    pub(super) fn new(started: Instant, store_wait_max: Duration) -> Self {
+        Self { started, store_wait_max, local: None, has_answered: false, needed: None, is_ready: false }
     }
 
     pub(super) fn is_ready(&self) -> bool {
         self.is_ready
     }
 
-    /// There is a state from before, with these versions.
-    pub(super) fn has_state(&mut self, local: BTreeMap<CollectionName, Version>) {
+    /// Sets the versions in the local state of an earlier process.
+    pub(super) fn set_local_state(&mut self, local: BTreeMap<CollectionName, Version>) {
         self.local = Some(local);
     }
 
-    /// The store has shown its catalog: from now on what it names is needed.
-    pub(super) fn answered(&mut self, needed: impl FnOnce() -> BTreeMap<CollectionName, Version>) {
+    /// The store has answered for the first time: the versions that its catalog names are needed.
+    pub(super) fn store_answered(&mut self, needed: impl FnOnce() -> BTreeMap<CollectionName, Version>) {
         if !self.has_answered {
             self.has_answered = true;
             self.needed = Some(needed());
         }
     }
 
-    /// There is nothing to be patient for: the store cannot be reached, and all that is here was tried.
-    pub(super) fn is_on_its_own(&mut self) {
-        self.patience = Duration::ZERO;
+    /// Stops waiting for the store. Called when the store cannot be reached and every local collection was tried.
+    pub(super) fn skip_store_wait(&mut self) {
+        self.store_wait_max = Duration::ZERO;
     }
 
-    /// When to judge again although nothing happened.
+    /// When to evaluate again if no event comes first.
     pub(super) fn wakes_at(&self) -> Option<Instant> {
         let waits = !self.is_ready && !self.has_answered && self.local.is_some() && self.needed.is_none();
-        waits.then_some(self.started + self.patience)
+        waits.then_some(self.started + self.store_wait_max)
     }
 
-    /// Whether the node is ready. `standing` says how a collection stands, given the version that is needed.
-    pub(super) fn judge(
+    /// Returns whether the node is ready. `state_of` returns a collection's state for the needed version.
+    pub(super) fn evaluate(
         &mut self,
         now: Instant,
         has_keys: bool,
-        standing: impl Fn(&CollectionName, Version) -> Standing,
+        state_of: impl Fn(&CollectionName, Version) -> LoadState,
     ) -> bool {
         if self.is_ready {
             return true;
         }
-        if self.needed.is_none() && now >= self.started + self.patience {
+        if self.needed.is_none() && now >= self.started + self.store_wait_max {
             self.needed.clone_from(&self.local);
         }
         let Some(needed) = &self.needed else { return false };
-        let standings: Vec<_> = needed.iter().map(|(name, version)| standing(name, *version)).collect();
-        let is_any = |wanted| standings.contains(&wanted);
-        // Without a single one that loads, the fault may be this node's.
-        let without = is_any(Standing::FailingWithout)
-            && !is_any(Standing::Fine)
-            && !is_any(Standing::FailingWithContent);
-        self.is_ready = has_keys && !is_any(Standing::Pending) && !without;
+        let states: Vec<_> = needed.iter().map(|(name, version)| state_of(name, *version)).collect();
+        let is_any = |state| states.contains(&state);
+        // When no collection loads at all, the node itself may be faulty.
+        let without = is_any(LoadState::FailingWithoutContent)
+            && !is_any(LoadState::Loaded)
+            && !is_any(LoadState::FailingWithContent);
+        self.is_ready = has_keys && !is_any(LoadState::Loading) && !without;
         self.is_ready
     }
 }
@@ -94,7 +94,7 @@ impl Readiness {
 #[cfg(test)]
 mod tests {
     use super::{
-        Standing::{FailingWithContent, FailingWithout, Fine, Pending},
+        LoadState::{FailingWithContent, FailingWithoutContent, Loaded, Loading},
         *,
     };
 
@@ -106,73 +106,73 @@ mod tests {
         (0..count).map(|number| (name(number), Version(1))).collect()
     }
 
-    fn judge(readiness: &mut Readiness, now: Instant, has_keys: bool, standings: &[Standing]) -> bool {
-        readiness.judge(now, has_keys, |asked, _| {
-            standings[(0..standings.len()).position(|number| name(number) == *asked).unwrap()]
+    fn evaluate(readiness: &mut Readiness, now: Instant, has_keys: bool, states: &[LoadState]) -> bool {
+        readiness.evaluate(now, has_keys, |requested, _| {
+            states[(0..states.len()).position(|number| name(number) == *requested).unwrap()]
         })
     }
 
     #[test]
-    fn all_that_the_store_named_first_must_stand() {
-        for (has_keys, standings, expected) in [
+    fn node_is_ready_once_collections_of_first_catalog_are_loaded() {
+        for (has_keys, states, expected) in [
             (true, &[][..], true), // an empty catalog
             (false, &[], false),
-            (true, &[Fine, Fine], true),
-            (false, &[Fine, Fine], false),
-            (true, &[Fine, Pending], false),
-            (true, &[Fine, FailingWithout], true),
-            (true, &[FailingWithout, FailingWithout], false),
+            (true, &[Loaded, Loaded], true),
+            (false, &[Loaded, Loaded], false),
+            (true, &[Loaded, Loading], false),
+            (true, &[Loaded, FailingWithoutContent], true),
+            (true, &[FailingWithoutContent, FailingWithoutContent], false),
             (true, &[FailingWithContent], true),
-            (true, &[FailingWithContent, FailingWithout], true),
-            (true, &[FailingWithContent, Pending], false),
+            (true, &[FailingWithContent, FailingWithoutContent], true),
+            (true, &[FailingWithContent, Loading], false),
         ] {
             let now = Instant::now();
             let mut readiness = Readiness::new(now, Duration::from_secs(3));
-            assert!(!judge(&mut readiness, now, true, standings), "before the store has answered");
-            readiness.answered(|| needed(standings.len()));
-            assert_eq!(judge(&mut readiness, now, has_keys, standings), expected, "{standings:?}");
+            assert!(!evaluate(&mut readiness, now, true, states), "before the store has answered");
+            readiness.store_answered(|| needed(states.len()));
+            assert_eq!(evaluate(&mut readiness, now, has_keys, states), expected, "{states:?}");
         }
     }
 
     #[test]
-    fn a_silent_store_is_waited_for_only_when_there_is_a_state() {
+    fn silent_store_is_waited_for_up_to_the_limit_with_local_state() {
         let start = Instant::now();
-        let patience = Duration::from_secs(3);
-        let (before, after) = (start + patience / 2, start + patience);
-        let mut without = Readiness::new(start, patience);
-        assert!(!judge(&mut without, after, true, &[]), "there is nothing to serve");
+        let store_wait_max = Duration::from_secs(3);
+        let (before, after) = (start + store_wait_max / 2, start + store_wait_max);
+        let mut without = Readiness::new(start, store_wait_max);
+        assert!(!evaluate(&mut without, after, true, &[]), "there is nothing to serve");
         assert_eq!(without.wakes_at(), None);
 
-        let mut with = Readiness::new(start, patience);
-        with.has_state(needed(1));
-        assert!(!judge(&mut with, before, true, &[Fine]));
+        let mut with = Readiness::new(start, store_wait_max);
+        with.set_local_state(needed(1));
+        assert!(!evaluate(&mut with, before, true, &[Loaded]));
         assert_eq!(with.wakes_at(), Some(after));
-        assert!(!judge(&mut with, after, true, &[Pending]));
-        assert!(judge(&mut with, after, true, &[Fine]));
-        assert!(judge(&mut with, after, false, &[Pending]), "latched");
+        assert!(!evaluate(&mut with, after, true, &[Loading]));
+        assert!(evaluate(&mut with, after, true, &[Loaded]));
+        assert!(evaluate(&mut with, after, false, &[Loading]), "latched");
     }
 
     #[test]
-    fn a_store_that_cannot_be_reached_is_not_waited_for() {
+    fn unreachable_store_is_not_waited_for() {
         let start = Instant::now();
         let mut with = Readiness::new(start, Duration::from_secs(3));
-        with.has_state(needed(1));
-        with.is_on_its_own();
-        assert!(!judge(&mut with, start, true, &[Pending]));
-        assert!(judge(&mut with, start, true, &[Fine]));
+        with.set_local_state(needed(1));
+        with.skip_store_wait();
+        assert!(!evaluate(&mut with, start, true, &[Loading]));
+        assert!(evaluate(&mut with, start, true, &[Loaded]));
         let mut without = Readiness::new(start, Duration::from_secs(3));
-        without.is_on_its_own();
-        assert!(!judge(&mut without, start, true, &[]), "there is nothing to serve");
+        without.skip_store_wait();
+        assert!(!evaluate(&mut without, start, true, &[]), "there is nothing to serve");
     }
 
     #[test]
-    fn an_answer_that_comes_late_raises_what_is_needed() {
+    fn late_answer_of_store_adds_needed_collections() {
         let start = Instant::now();
         let mut readiness = Readiness::new(start, Duration::ZERO);
-        readiness.has_state(needed(1));
-        assert!(!judge(&mut readiness, start, true, &[Pending]));
-        readiness.answered(|| needed(2));
-        assert!(!judge(&mut readiness, start, true, &[Fine, Pending]));
-        assert!(judge(&mut readiness, start, true, &[Fine, Fine]));
+        readiness.set_local_state(needed(1));
+        assert!(!evaluate(&mut readiness, start, true, &[Loading]));
+        readiness.store_answered(|| needed(2));
+        assert!(!evaluate(&mut readiness, start, true, &[Loaded, Loading]));
+        assert!(evaluate(&mut readiness, start, true, &[Loaded, Loaded]));
     }
 }

@@ -1,9 +1,8 @@
-//! Tells the fleet how this node stands: writes its status when something that matters has changed,
-//! and as a heartbeat.
+//! Writes this node's status to the store: after a significant change, and as a heartbeat.
 //!
-//! What matters is what somebody may wait for: a version that came into service, keys in force,
-//! readiness, a publishing side that came up, a problem that came or went. Times that move on by themselves wait for the heartbeat:
-//! every write costs money at a cloud's store.
+//! A change is significant when somebody may wait for it: a served version, keys in force, readiness, the
+//! publishing side, a problem. Timestamps alone wait for the heartbeat, because cloud stores charge for every
+//! write.
 
 use std::time::Duration;
 
@@ -16,26 +15,26 @@ use crate::{
     telemetry::Metrics,
 };
 
-/// Time for the last write while the process ends; without it the node falls silent.
+/// Time limit for the last write at shutdown. Without that write the node is shown as silent.
 const LAST_WRITE_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// How often a node writes. Tests shorten it.
+/// How often a node writes its status. Tests shorten the times.
 #[derive(Debug, Clone)]
 pub struct ReportPace {
     /// Shortest time between two writes.
-    pub apart: Duration,
+    pub interval_min: Duration,
     /// Longest time between two writes.
     pub heartbeat: Duration,
-    /// First and longest waiting time after a write that failed.
+    /// First and longest delay after a failed write.
     pub retry: (Duration, Duration),
 }
 
 impl Default for ReportPace {
-    /// A heartbeat every 30 s is 88,000 writes a month, half a dollar at S3's list price; a third of
-    /// what makes a node silent, so that two may be lost.
+    /// A heartbeat every 30 s makes 88,000 writes a month: half a dollar at S3's list price. A node is silent
+    /// after three heartbeats, so two may be lost.
     fn default() -> Self {
         Self {
-            apart: Duration::from_secs(1),
+            interval_min: Duration::from_secs(1),
             heartbeat: Duration::from_secs(30),
             retry: (Duration::from_secs(1), Duration::from_mins(5)),
         }
@@ -53,13 +52,13 @@ pub struct Reporter {
     written: Option<NodeStatus>,
     is_failing: bool,
     backoff: Backoff,
-    /// Not before.
+    /// The earliest time of the next write.
     next_write: Instant,
     next_heartbeat: Instant,
 }
 
 impl Reporter {
-    /// A reporter of what `board` shows.
+    /// A reporter of the status on `board`.
     pub fn new(
         board: Board,
         statuses: StatusStore,
@@ -82,7 +81,7 @@ impl Reporter {
         }
     }
 
-    /// Runs until `shutdown`, and then writes that the node ends.
+    /// Runs until `shutdown`, then writes that the node is draining.
     pub async fn run(mut self, shutdown: Shutdown) {
         let mut watched = self.board.subscribe();
         loop {
@@ -115,21 +114,21 @@ impl Reporter {
         self.next_heartbeat = begun + self.pace.heartbeat;
         match written {
             Ok(()) => {
-                self.next_write = begun + self.pace.apart;
+                self.next_write = begun + self.pace.interval_min;
                 self.written = Some(now.clone());
                 self.backoff.reset();
                 if std::mem::take(&mut self.is_failing) {
-                    tracing::info!("the node's status is written again");
+                    tracing::info!("writing the node's status works again");
                 }
             }
             Err(error) => {
                 self.next_write = Instant::now() + self.backoff.next_delay();
-                // What was written last is out of date, whatever happens until then.
+                // The last status in the store is out of date, even if the status changes back.
                 self.written = None;
                 if !std::mem::replace(&mut self.is_failing, true) {
                     tracing::warn!(
                         code = error.code(), %error,
-                        "the node's status cannot be written; it serves on, and others see it as silent"
+                        "cannot write the node's status; the node keeps serving, and `larder status` shows it as silent"
                     );
                 }
             }

@@ -1,10 +1,11 @@
-//! What a replica is told.
+//! Settings of a replica.
 
 use std::{path::PathBuf, time::Duration};
 
 use crate::{domain::name::RegionName, settings::section::Section};
 
-/// Bounds of the time between two polls: a store is not hammered, a revoked key not kept for long.
+/// Bounds of the poll interval. The minimum protects the store; the maximum limits how long a revoked key
+/// stays valid.
 const POLL_INTERVAL_MIN: Duration = Duration::from_millis(10);
 const POLL_INTERVAL_MAX: Duration = Duration::from_hours(1);
 
@@ -13,9 +14,9 @@ const POLL_INTERVAL_MAX: Duration = Duration::from_hours(1);
 pub struct Settings {
     /// The region this node serves.
     pub region: RegionName,
-    /// Where segments and the last good state are kept.
+    /// Directory of local segments and of the node's state.
     pub data_dir: PathBuf,
-    /// Time between two looks at `catalog/head`.
+    /// Time between two polls of `catalog/head`.
     pub poll_interval: Duration,
 }
 

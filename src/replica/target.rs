@@ -1,4 +1,4 @@
-//! What a replica applies to: the cache, or a plain map in tests of faults.
+//! The interface that a replica applies collections to: the cache, or a plain map in fault tests.
 
 use std::sync::Arc;
 
@@ -19,51 +19,51 @@ use crate::{
 #[derive(Debug, thiserror::Error)]
 #[error("{source}")]
 pub struct Refusal {
-    /// What a caller may do about it.
+    /// Its kind.
     pub kind: ErrorKind,
     /// The stable code.
     pub code: &'static str,
-    /// What is wrong.
+    /// The cause.
     #[source]
     pub source: Box<dyn std::error::Error + Send + Sync>,
 }
 
-/// Where collections are served from. [`Target::build`] and [`Target::apply`] run where blocking is
-/// allowed and one at a time per collection; the others return at once. Buffers hold the bytes of
-/// the segments asked for, in the manifest's order, with the right SHA-256.
+/// Serves collections and keys.
+///
+/// [`Target::build`] and [`Target::apply`] may block and run one at a time per collection. The other methods
+/// return at once. Buffers hold the requested segments in the manifest's order; their SHA-256 is verified.
 pub trait Target: Send + Sync + 'static {
-    /// The manifest of what is served now.
+    /// The manifest of the served version.
     fn served(&self, name: &CollectionName) -> Option<Arc<Manifest>>;
 
-    /// Builds the whole of `manifest` beside what is served, then swaps. Within one version the time of
-    /// the data stays, as in [`Target::adopt`].
+    /// Builds `manifest` from all its segments while the served content stays, then swaps the two. When the
+    /// version is the same, `data_as_of` never goes back.
     fn build(&self, manifest: Arc<Manifest>, segments: Vec<SegmentBuffer>) -> Result<(), Refusal>;
 
-    /// Applies change segments to what is served, which then is `manifest`. After a refusal the
-    /// replica builds the collection anew.
+    /// Applies change segments to the served content, which then equals `manifest`. After a refusal the
+    /// replica rebuilds the collection.
     fn apply(&self, manifest: Arc<Manifest>, segments: Vec<SegmentBuffer>) -> Result<(), Refusal>;
 
-    /// Serves `manifest`, whose content is what is served already: other settings, other segments
-    /// with the same content, a higher version. Within one version the time of the data stays.
+    /// Serves `manifest`, whose content is already served: only settings, segment boundaries or the version
+    /// differ. When the version is the same, `data_as_of` never goes back.
     fn adopt(&self, manifest: Arc<Manifest>) -> Result<(), Refusal>;
 
-    /// The source was seen unchanged at `data_as_of`; an earlier time than the present one is
-    /// ignored.
+    /// Records that the source was unchanged at `data_as_of`. A time before the present value is ignored.
     fn set_freshness(&self, name: &CollectionName, data_as_of: DateTime<Utc>);
 
-    /// The catalog names the collection, and nothing of it is here yet.
+    /// Marks a collection that the catalog names and that is not loaded yet.
     fn set_loading(&self, name: &CollectionName);
 
-    /// The collection is served in these regions, not in this one; content of it goes.
+    /// Marks a collection that only `regions` serve, not this one, and removes its content.
     fn set_elsewhere(&self, name: &CollectionName, regions: Arc<[RegionName]>);
 
-    /// The catalog no longer names the collection.
+    /// Removes a collection that the catalog no longer names.
     fn remove(&self, name: &CollectionName);
 
-    /// Puts these keys in force. It happens before the node says that it has them, or that it is ready.
+    /// Puts these keys in force. Called before the node reports them and before it reports that it is ready.
     fn use_keys(&self, _keys: &KeySet) {}
 
-    /// What the collection takes in memory, when it is loaded and that is known.
+    /// Memory used by the collection, when it is loaded and the amount is known.
     fn memory_usage(&self, _name: &CollectionName) -> Option<MemoryUsage> {
         None
     }

@@ -1,4 +1,4 @@
-//! What the service remembers of one collection.
+//! What the service knows about one collection.
 
 use std::{sync::Arc, time::Duration};
 
@@ -18,22 +18,22 @@ use crate::{
     support::backoff::Backoff,
 };
 
-/// Longest wait for an object that is named and not there: a copy of the store that is kept by
-/// replication shows objects in any order, some seconds apart.
+/// Longest retry delay for an object that is named but missing. A replicated copy of a store receives objects
+/// in any order, some seconds apart.
 const MISSING_RETRY_MAX: Duration = Duration::from_secs(5);
 
-/// A collection that the catalog names, or named a moment ago.
+/// A collection that the catalog names, or named until work on it ends.
 #[derive(Debug)]
 pub(super) struct Tracked {
-    /// What the catalog names; `None` once it is removed.
+    /// The entry that the catalog names; `None` once it is removed.
     pub(super) wanted: Option<CollectionEntry>,
     /// The regions that serve it, when this node's region does not.
     pub(super) other_regions: Option<Arc<[RegionName]>>,
-    /// What is served.
+    /// The served version.
     pub(super) served: Option<(CollectionEntry, Arc<Manifest>)>,
-    /// Served before the process started: brought first, because it is all here.
+    /// The version that the previous process served. It is applied first, because all its files are local.
     pub(super) last_good: Option<CollectionEntry>,
-    pub(super) is_running: bool,
+    pub(super) is_applying: bool,
     pub(super) data_as_of: Option<DateTime<Utc>>,
     problem: Option<Problem>,
     failing_since: Option<Instant>,
@@ -48,7 +48,7 @@ impl Tracked {
             other_regions: None,
             served: None,
             last_good: None,
-            is_running: false,
+            is_applying: false,
             data_as_of: None,
             problem: None,
             failing_since: None,
@@ -57,56 +57,56 @@ impl Tracked {
         }
     }
 
-    /// The catalog names `entry` now. Another one than before is tried at once.
-    pub(super) fn want(&mut self, entry: &CollectionEntry, other_regions: Option<Arc<[RegionName]>>) {
+    /// Sets the entry that the catalog names. A changed entry is tried at once, without backoff.
+    pub(super) fn set_wanted(&mut self, entry: &CollectionEntry, other_regions: Option<Arc<[RegionName]>>) {
         if self.wanted.as_ref().map(|wanted| wanted.sha256) != Some(entry.sha256) {
             self.retry_at = None;
             self.backoff.reset();
         }
         self.wanted = Some(entry.clone());
         self.other_regions = other_regions;
-        if !self.is_here() {
+        if !self.is_served_here() {
             self.served = None;
             self.last_good = None;
             self.data_as_of = None;
-            self.recovered();
+            self.clear_failure();
         }
     }
 
-    /// Whether this node serves it, or should.
-    pub(super) fn is_here(&self) -> bool {
+    /// Whether this node serves the collection, or should.
+    pub(super) fn is_served_here(&self) -> bool {
         self.other_regions.is_none()
     }
 
-    /// What should be brought now, if anything.
-    pub(super) fn due(&self, now: Instant) -> Option<&CollectionEntry> {
+    /// The entry to fetch and apply now, if any.
+    pub(super) fn due_entry(&self, now: Instant) -> Option<&CollectionEntry> {
         let is_waiting = self.retry_at.is_some_and(|at| at > now);
-        if self.is_running || is_waiting || !self.is_here() {
+        if self.is_applying || is_waiting || !self.is_served_here() {
             return None;
         }
         let wanted = self.wanted.as_ref()?;
         self.last_good.as_ref().or(Some(wanted)).filter(|entry| self.digest() != Some(entry.sha256))
     }
 
-    /// When it is tried again, if it waits for that.
+    /// When it is tried again, if it waits for a retry.
     pub(super) fn retry_at(&self) -> Option<Instant> {
-        self.retry_at.filter(|_| !self.is_running && self.is_here() && self.wanted.is_some())
+        self.retry_at.filter(|_| !self.is_applying && self.is_served_here() && self.wanted.is_some())
     }
 
-    /// `entry` is served.
-    pub(super) fn brought(&mut self, entry: CollectionEntry, manifest: Arc<Manifest>) {
+    /// Records that `entry` is served.
+    pub(super) fn record_applied(&mut self, entry: CollectionEntry, manifest: Arc<Manifest>) {
         let is_same_version = self.version() == Some(manifest.version);
         let before = self.data_as_of.filter(|_| is_same_version);
         self.data_as_of = before.max(Some(manifest.data_as_of));
         self.last_good = None;
         if self.wanted.as_ref().map(|wanted| wanted.sha256) == Some(entry.sha256) {
-            self.recovered();
+            self.clear_failure();
         }
         self.served = Some((entry, manifest));
     }
 
-    /// `entry` could not be served.
-    pub(super) fn failed(
+    /// Records that `entry` could not be served.
+    pub(super) fn record_failure(
         &mut self,
         entry: &CollectionEntry,
         error: &Error,
@@ -116,30 +116,30 @@ impl Tracked {
         if self.last_good.take().is_some_and(|last_good| {
             self.wanted.as_ref().is_some_and(|wanted| wanted.sha256 != last_good.sha256)
         }) {
-            return; // What is wanted now is another matter.
+            return; // The local version failed; the wanted version is tried next.
         }
         if self.wanted.as_ref().map(|wanted| wanted.sha256) != Some(entry.sha256) {
-            return; // It is not wanted any more.
+            return; // The catalog names another version by now.
         }
         let problem = Problem::lasting(self.problem.as_ref(), error.code(), error.to_string(), clock);
         self.problem = Some(problem);
         self.failing_since.get_or_insert(now);
-        let is_on_its_way = error.kind() == ErrorKind::NotFound;
-        let longest = if is_on_its_way { MISSING_RETRY_MAX } else { Duration::MAX };
+        let may_arrive = error.kind() == ErrorKind::NotFound;
+        let longest = if may_arrive { MISSING_RETRY_MAX } else { Duration::MAX };
         self.retry_at = Some(now + self.backoff.next_delay().min(longest));
     }
 
-    fn recovered(&mut self) {
+    fn clear_failure(&mut self) {
         self.problem = None;
         self.failing_since = None;
         self.retry_at = None;
         self.backoff.reset();
     }
 
-    /// Whether it has come to something since the start: it is served, has failed, or is none of ours.
-    pub(super) fn is_tried(&self) -> bool {
-        let is_ours = self.wanted.is_some() && self.is_here();
-        !is_ours || self.served.is_some() || self.failing_since.is_some()
+    /// Whether it has an outcome since the start: served, failed, or not for this node.
+    pub(super) fn has_outcome(&self) -> bool {
+        let is_needed = self.wanted.is_some() && self.is_served_here();
+        !is_needed || self.served.is_some() || self.failing_since.is_some()
     }
 
     /// The version served.
@@ -157,13 +157,13 @@ impl Tracked {
         self.failing_since.is_some_and(|since| now.duration_since(since) >= bound)
     }
 
-    /// When it will have failed for `bound`.
-    pub(super) fn fails_at(&self, bound: Duration) -> Option<Instant> {
+    /// When it will have failed for `bound`, if it fails until then.
+    pub(super) fn failing_at(&self, bound: Duration) -> Option<Instant> {
         self.failing_since.map(|since| since + bound)
     }
 
-    /// Its status, `None` once it is removed. When it is behind, it is so since the time that `before` has,
-    /// else since `now`.
+    /// Its status; `None` once it is removed. A collection that was behind in `before` keeps its `behind_since`;
+    /// otherwise that is `now`.
     pub(super) fn status(
         &self,
         loaded: Option<MemoryUsage>,
@@ -172,7 +172,7 @@ impl Tracked {
     ) -> Option<CollectionStatus> {
         let wanted = self.wanted.as_ref()?.version;
         let served = self.version();
-        let is_behind = self.is_here() && served != Some(wanted);
+        let is_behind = self.is_served_here() && served != Some(wanted);
         let manifest = self.served.as_ref().map(|(_, manifest)| manifest);
         let bytes = |manifest: &Arc<Manifest>| manifest.segments.iter().map(|segment| segment.bytes).sum();
         Some(CollectionStatus {

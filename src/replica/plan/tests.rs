@@ -1,4 +1,4 @@
-//! Tables, and histories of random publishers followed by replicas that miss parts of them.
+//! Tables of cases, and random histories that a replica follows with gaps.
 
 use std::collections::BTreeMap;
 
@@ -75,7 +75,7 @@ fn labels(plan: &Plan) -> Option<Vec<&str>> {
 }
 
 #[test]
-fn only_what_is_missing_is_applied() {
+fn plan_applies_only_missing_segments() {
     let served = manifest(3, &[("b1", 1), ("s2", 2), ("s3", 3)]);
     for (target, expected) in [
         (manifest(4, &[("b1", 1), ("s2", 2), ("s3", 3), ("s4", 4)]), vec!["s4"]),
@@ -88,7 +88,7 @@ fn only_what_is_missing_is_applied() {
 }
 
 #[test]
-fn content_that_is_here_is_adopted_and_everything_else_built() {
+fn plan_adopts_served_content_and_rebuilds_other_content() {
     let served = manifest(3, &[("b1", 1), ("s2", 2), ("s3", 3)]);
     assert_eq!(plan(None, &served), Plan::Base);
     assert_eq!(plan(Some(&served), &served), Plan::Nothing);
@@ -113,7 +113,7 @@ fn content_that_is_here_is_adopted_and_everything_else_built() {
         manifest(5, &[("b1", 1), ("s5", 5)]),             // the same, and changed since
         manifest(5, &[("b1", 1), ("s2", 2), ("s5", 5)]),  // back to 2, and changed since
         manifest(5, &[("b1", 1), ("merged-4-5", 5)]),     // merged beyond what is here
-        manifest(2, &[("b1", 1), ("s2", 2), ("s3", 3)]),  // dropped and begun anew
+        manifest(2, &[("b1", 1), ("s2", 2), ("s3", 3)]),  // dropped and created again
         other_index,
         other_seed,
     ] {
@@ -149,18 +149,19 @@ fn step() -> impl Strategy<Value = Step> {
 
 /// What a replica sees after a step.
 #[derive(Debug, Clone)]
-enum Look {
-    Away,
+enum Poll {
+    /// It does not poll.
+    Missed,
     AtNewest,
     /// Its region is pinned to some announced manifest.
     AtPinned(prop::sample::Index),
 }
 
-fn look() -> impl Strategy<Value = Look> {
+fn poll() -> impl Strategy<Value = Poll> {
     prop_oneof![
-        3 => Just(Look::Away),
-        3 => Just(Look::AtNewest),
-        2 => any::<prop::sample::Index>().prop_map(Look::AtPinned),
+        3 => Just(Poll::Missed),
+        3 => Just(Poll::AtNewest),
+        2 => any::<prop::sample::Index>().prop_map(Poll::AtPinned),
     ]
 }
 
@@ -194,7 +195,7 @@ impl Publisher {
         rows
     }
 
-    fn take(&mut self, step: Step) {
+    fn publish(&mut self, step: Step) {
         let Some(last) = self.announced.last().cloned() else {
             let base = self.store(SegmentKind::Base, 1, Rows::from([(0, Some(0))]));
             return self.announced.push(of(1, vec![base]));
@@ -237,18 +238,18 @@ impl Publisher {
 
 proptest! {
     #[test]
-    fn whatever_a_replica_misses_it_ends_with_the_announced_content(
-        steps in prop::collection::vec((step(), look()), 1..40),
+    fn replica_that_missed_versions_ends_with_announced_content(
+        steps in prop::collection::vec((step(), poll()), 1..40),
     ) {
         let mut publisher = Publisher::default();
         let mut served: Option<Manifest> = None;
         let mut rows = Rows::new();
-        for (step, looks) in steps {
-            publisher.take(step);
-            let target = match looks {
-                Look::Away => continue,
-                Look::AtNewest => publisher.announced.last().unwrap().clone(),
-                Look::AtPinned(at) => at.get(&publisher.announced).clone(),
+        for (step, poll) in steps {
+            publisher.publish(step);
+            let target = match poll {
+                Poll::Missed => continue,
+                Poll::AtNewest => publisher.announced.last().unwrap().clone(),
+                Poll::AtPinned(at) => at.get(&publisher.announced).clone(),
             };
             match plan(served.as_ref(), &target) {
                 Plan::Nothing => prop_assert_eq!(served.as_ref(), Some(&target)),

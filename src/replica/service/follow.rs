@@ -1,4 +1,4 @@
-//! What the replica makes of what it sees: documents, freshness, key sets, ended work.
+//! Applies results: catalog documents, freshness, key sets and finished collections.
 
 use std::sync::Arc;
 
@@ -6,8 +6,8 @@ use bytes::Bytes;
 use tokio::time::Instant;
 
 use super::{
-    super::{error::Error, look::Seen, target::Target, tracked::Tracked},
-    Replica, named,
+    super::{error::Error, poll::PollResult, target::Target, tracked::Tracked},
+    Replica, wanted_versions,
 };
 use crate::{
     catalog::{self, record_freshness},
@@ -22,41 +22,41 @@ use crate::{
 };
 
 impl<T: Target> Replica<T> {
-    /// Takes what a look has seen.
-    pub(super) fn seen(&mut self, seen: Result<Seen, catalog::Error>) {
-        self.must_tell = true;
-        let seen = match seen.and_then(|seen| self.in_one_catalog(seen)) {
-            Ok(seen) => seen,
+    /// Applies the result of a poll.
+    pub(super) fn apply_poll(&mut self, result: Result<PollResult, catalog::Error>) {
+        self.must_publish = true;
+        let result = match result.and_then(|result| self.refuse_fork(result)) {
+            Ok(result) => result,
             Err(error) => {
-                tracing::warn!(code = error.code(), %error, "the catalog cannot be followed");
-                self.next_look = Instant::now() + self.backoff.next_delay();
-                // What this look should have found beyond head is asked for by the next one.
-                self.next_probe = self.next_look;
-                return self.has_problem(&error);
+                tracing::warn!(code = error.code(), %error, "cannot follow the catalog; serving the last version");
+                self.next_poll = Instant::now() + self.backoff.next_delay();
+                // Repeat the probe with the next poll.
+                self.next_probe = self.next_poll;
+                return self.raise_problem(&error);
             }
         };
         self.backoff.reset();
         let now = self.clock.now();
         self.polled_at = Some(now);
-        if let Some(document) = seen.document {
-            self.take(document);
+        if let Some(document) = result.document {
+            self.follow_document(document);
         }
-        self.document_etag = seen.document_etag.or(self.document_etag.take());
-        if let Some((head, etag)) = seen.head {
+        self.document_etag = result.document_etag.or(self.document_etag.take());
+        if let Some((head, etag)) = result.head {
             self.etag = etag;
-            self.upkeep.must_save |= !head.data_as_of.is_empty();
+            self.persistence.must_save |= !head.data_as_of.is_empty();
             for (name, fresh) in head.data_as_of {
-                self.freshen(&name, fresh);
+                self.apply_freshness(&name, fresh);
             }
         }
-        match seen.keys {
+        match result.keys {
             Some(Ok((reference, keys, bytes))) => {
-                self.take_keys(reference, keys, bytes);
+                self.apply_keys(reference, keys, bytes);
                 self.problem = None;
             }
             Some(Err(error)) => {
-                tracing::warn!(code = error.code(), %error, "a key set cannot be read; the last one stays in force");
-                self.has_problem(&error);
+                tracing::warn!(code = error.code(), %error, "cannot read a key set; the last one stays in force");
+                self.raise_problem(&error);
             }
             None => self.problem = None,
         }
@@ -64,27 +64,27 @@ impl<T: Target> Replica<T> {
             self.keys_at = Some(now);
         }
         let tracked = &self.tracked;
-        self.readiness.answered(|| named(tracked));
+        self.readiness.store_answered(|| wanted_versions(tracked));
     }
 
-    /// Refuses a document that cannot have come after the one followed.
-    fn in_one_catalog(&self, seen: Seen) -> Result<Seen, catalog::Error> {
-        match (&self.document, &seen.document) {
+    /// Refuses a document that cannot succeed the followed one.
+    fn refuse_fork(&self, result: PollResult) -> Result<PollResult, catalog::Error> {
+        match (&self.document, &result.document) {
             (Some(own), Some(next)) if next.n > own.n && !next.succeeds(own) => {
                 Err(catalog::Error::forked(next.n))
             }
-            _ => Ok(seen),
+            _ => Ok(result),
         }
     }
 
-    fn has_problem(&mut self, error: &catalog::Error) {
+    fn raise_problem(&mut self, error: &catalog::Error) {
         let (before, now) = (self.problem.as_ref(), self.clock.now());
         self.problem = Some(Problem::lasting(before, error.code(), error.to_string(), now));
     }
 
-    /// Follows a newer document. A lower number than the known one is ignored.
-    pub(super) fn take(&mut self, document: CatalogDocument) {
-        if document.n <= self.n() {
+    /// Follows a newer document. A document that is not newer is ignored.
+    pub(super) fn follow_document(&mut self, document: CatalogDocument) {
+        if document.n <= self.document_number() {
             return;
         }
         let in_force = self.keys.revision.max(self.keys_wanted.as_ref().map_or(0, |wanted| wanted.revision));
@@ -92,11 +92,11 @@ impl<T: Target> Replica<T> {
             self.keys_wanted = Some(keys.clone());
         }
         for (name, entry) in &document.collections {
-            // Where it is served is the collection's own affair, also while another version is pinned.
+            // The regions come from the collection's newest entry, also while another version is pinned.
             let regions = entry.regions.as_ref().filter(|_| !entry.is_served_in(&self.region));
             let other_regions = regions.map(|regions| regions.clone().into());
             let tracked = self.tracked.entry(name.clone()).or_insert_with(|| Tracked::new(&self.pace));
-            tracked.want(document.pin(&self.region, name).unwrap_or(entry), other_regions);
+            tracked.set_wanted(document.pin(&self.region, name).unwrap_or(entry), other_regions);
         }
         for (name, tracked) in &mut self.tracked {
             if !document.collections.contains_key(name) {
@@ -110,36 +110,36 @@ impl<T: Target> Replica<T> {
         self.document_etag = None;
         let names: Vec<_> = self.tracked.keys().cloned().collect();
         for name in names {
-            self.place(&name);
+            self.update_target(&name);
         }
-        self.upkeep.must_save = true;
+        self.persistence.must_save = true;
     }
 
-    /// Shows the target where a collection without content stands, and forgets removed ones.
-    fn place(&mut self, name: &CollectionName) {
+    /// Updates the target for a collection that is removed, served elsewhere or not loaded.
+    fn update_target(&mut self, name: &CollectionName) {
         let Some(tracked) = self.tracked.get(name) else { return };
-        let target = &self.tools.target;
+        let target = &self.applier.target;
         match (&tracked.wanted, &tracked.other_regions) {
             (None, _) => {
                 target.remove(name);
-                self.tools.forget(name);
-                // Its last work may still end; then it is removed once more.
-                if !tracked.is_running {
+                self.applier.release_segments(name);
+                // Work on it may still be running; it is removed again when that ends.
+                if !tracked.is_applying {
                     self.tracked.remove(name);
                 }
             }
             (Some(_), Some(regions)) => {
                 target.set_elsewhere(name, Arc::clone(regions));
-                self.tools.forget(name);
+                self.applier.release_segments(name);
             }
             (Some(_), None) if target.served(name).is_none() => target.set_loading(name),
             (Some(_), None) => {}
         }
-        self.has_moved();
+        self.mark_collections_changed();
     }
 
-    /// Notes how fresh a collection is, when that speaks of the version that the catalog names.
-    pub(super) fn freshen(&mut self, name: &CollectionName, fresh: Freshness) {
+    /// Records how fresh a collection is, if that is about the version that the catalog names.
+    pub(super) fn apply_freshness(&mut self, name: &CollectionName, fresh: Freshness) {
         let wanted = self.tracked.get(name).and_then(|tracked| tracked.wanted.as_ref());
         if wanted.is_some_and(|wanted| wanted.version == fresh.version) {
             record_freshness(&mut self.fresh, name, fresh);
@@ -151,73 +151,73 @@ impl<T: Target> Replica<T> {
         let (Some(tracked), Some(fresh)) = (self.tracked.get_mut(name), self.fresh.get(name)) else { return };
         if tracked.version() == Some(fresh.version) && tracked.data_as_of < Some(fresh.data_as_of) {
             tracked.data_as_of = Some(fresh.data_as_of);
-            self.tools.target.set_freshness(name, fresh.data_as_of);
-            self.has_moved();
+            self.applier.target.set_freshness(name, fresh.data_as_of);
+            self.mark_collections_changed();
         }
     }
 
     /// Puts `keys` in force.
     pub(super) fn use_keys(&mut self, keys: KeySet, reference: KeySetReference) {
-        self.tools.target.use_keys(&keys);
+        self.applier.target.use_keys(&keys);
         self.keys = Arc::new(keys);
         self.keys_reference = Some(reference);
     }
 
-    /// A key set of a higher revision comes into force.
-    fn take_keys(&mut self, reference: KeySetReference, keys: KeySet, bytes: Bytes) {
+    /// Puts a key set of a higher revision in force.
+    fn apply_keys(&mut self, reference: KeySetReference, keys: KeySet, bytes: Bytes) {
         let floor = self.keys_wanted.as_ref().map_or(0, |wanted| wanted.revision);
         if keys.revision > self.keys.revision && keys.revision >= floor {
             if keys.refused > 0 {
                 tracing::warn!(
                     refused = keys.refused,
-                    "keys with limits unknown to this build are refused; upgrade this node"
+                    "refusing keys with limits that this version does not know; upgrade this node"
                 );
             }
-            self.upkeep.keep_keys(reference.sha256, bytes);
+            self.persistence.set_unsaved_keys(reference.sha256, bytes);
             self.use_keys(keys, reference);
         }
         let revision = self.keys.revision;
         self.keys_wanted = self.keys_wanted.take().filter(|wanted| wanted.revision > revision);
-        self.upkeep.must_save = true;
+        self.persistence.must_save = true;
     }
 
-    /// Work on a collection has ended.
-    pub(super) fn brought(
+    /// Handles the end of work on a collection.
+    pub(super) fn finish_apply(
         &mut self,
         name: &CollectionName,
         entry: CollectionEntry,
         outcome: Result<Arc<Manifest>, Error>,
     ) {
         let Some(tracked) = self.tracked.get_mut(name) else { return };
-        tracked.is_running = false;
-        if tracked.wanted.is_none() || !tracked.is_here() {
-            return self.place(name);
+        tracked.is_applying = false;
+        if tracked.wanted.is_none() || !tracked.is_served_here() {
+            return self.update_target(name);
         }
         match outcome {
-            // Taken away again before this was noted: it is brought once more.
-            Ok(manifest) if self.tools.target.served(name).as_ref() != Some(&manifest) => {}
+            // The target has lost this version meanwhile; it is applied again.
+            Ok(manifest) if self.applier.target.served(name).as_ref() != Some(&manifest) => {}
             Ok(manifest) => {
-                tracing::info!(collection = %name, version = %manifest.version, "applied");
-                tracked.brought(entry, manifest);
-                // What was built anew may be as fresh as what it replaces.
+                tracing::info!(collection = %name, version = %manifest.version, "serving a new version");
+                tracked.record_applied(entry, manifest);
+                // A rebuild of the same version keeps its freshness.
                 if let Some(data_as_of) = tracked.data_as_of {
-                    self.tools.target.set_freshness(name, data_as_of);
+                    self.applier.target.set_freshness(name, data_as_of);
                 }
-                self.upkeep.must_save = true;
+                self.persistence.must_save = true;
                 self.show_freshness(name);
             }
             Err(error) => {
-                tracing::warn!(code = error.code(), collection = %name, %error, "a collection stays as it is");
-                // What is missing may have been collected because the catalog has moved on.
-                self.must_look |= error.kind() == ErrorKind::NotFound;
-                tracked.failed(&entry, &error, Instant::now(), self.clock.now());
+                tracing::warn!(code = error.code(), collection = %name, %error, "cannot apply a new version; serving the last one");
+                // A missing object may have been deleted because the catalog has moved on.
+                self.must_poll |= error.kind() == ErrorKind::NotFound;
+                tracked.record_failure(&entry, &error, Instant::now(), self.clock.now());
             }
         }
-        self.has_moved();
+        self.mark_collections_changed();
     }
 
-    fn has_moved(&mut self) {
-        self.has_moved = true;
-        self.must_tell = true;
+    fn mark_collections_changed(&mut self) {
+        self.collections_changed = true;
+        self.must_publish = true;
     }
 }

@@ -1,7 +1,8 @@
-//! The replica's loop: looks, brings collections, judges readiness, tells others, saves its state.
+//! The replica's loop: polls the catalog, applies collections, evaluates readiness, publishes its status and
+//! saves its state.
 
 mod follow;
-mod upkeep;
+mod persistence;
 
 use std::{
     collections::BTreeMap,
@@ -21,15 +22,15 @@ use tokio::{
     time::{Instant, sleep_until, timeout},
 };
 
-use upkeep::Upkeep;
+use persistence::Persistence;
 
 use super::{
-    bring::Tools,
     error::Error,
+    fetch::Applier,
     local::Local,
-    look::{Known, Seen, look},
     pace::Pace,
-    readiness::{Readiness, Standing},
+    poll::{Known, PollResult, poll},
+    readiness::{LoadState, Readiness},
     settings::Settings,
     target::Target,
     tracked::Tracked,
@@ -47,13 +48,13 @@ use crate::{
     support::{backoff::Backoff, blocking, clock::Clock, shutdown::Shutdown},
 };
 
-/// Collections under way at the same time: most wait for the network.
+/// Collections applied at the same time: most of them wait for the network.
 const RUNNING_MAX: usize = 16;
-/// Time for saving the state while the process ends; without it the next start catches up.
+/// Time limit for the last save at shutdown. Without it the next start catches up from the store.
 const LAST_SAVE_TIMEOUT: Duration = Duration::from_secs(5);
 
-type Looking = Pin<Box<dyn Future<Output = Result<Seen, catalog::Error>> + Send>>;
-type Brought = (CollectionName, CollectionEntry, Result<Arc<Manifest>, Error>);
+type PendingPoll = Pin<Box<dyn Future<Output = Result<PollResult, catalog::Error>> + Send>>;
+type ApplyOutcome = (CollectionName, CollectionEntry, Result<Arc<Manifest>, Error>);
 
 /// The service that follows the catalog. Run it once.
 #[derive(Debug)]
@@ -61,7 +62,7 @@ pub struct Replica<T> {
     region: RegionName,
     clock: Clock,
     pace: Pace,
-    tools: Arc<Tools<T>>,
+    applier: Arc<Applier<T>>,
     nudge: Arc<Notify>,
     board: Board,
 
@@ -78,19 +79,19 @@ pub struct Replica<T> {
     tracked: BTreeMap<CollectionName, Tracked>,
     readiness: Readiness,
 
-    running: JoinSet<Brought>,
-    upkeep: Upkeep,
-    /// What others are told of collections, and whether it is out of date.
+    running: JoinSet<ApplyOutcome>,
+    persistence: Persistence,
+    /// The published statuses of collections, and whether they are out of date.
     statuses: Arc<BTreeMap<CollectionName, CollectionStatus>>,
-    has_moved: bool,
-    must_tell: bool,
-    must_look: bool,
-    next_look: Instant,
+    collections_changed: bool,
+    must_publish: bool,
+    must_poll: bool,
+    next_poll: Instant,
     next_probe: Instant,
     backoff: Backoff,
 }
 
-/// What the rest of the process holds. Cheap to clone.
+/// The handle that the rest of the process holds. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct ReplicaHandle {
     board: Board,
@@ -103,14 +104,15 @@ impl ReplicaHandle {
         self.board.subscribe()
     }
 
-    /// Makes it look at once, also for a document that head does not name yet.
+    /// Makes the replica poll at once, also for a document that head does not name yet.
     pub fn nudge(&self) {
         self.nudge.notify_one();
     }
 }
 
 impl<T: Target> Replica<T> {
-    /// A replica and its handle; opens the local directories. It writes its status to `board`. Blocks.
+    /// Opens the local directories and returns a replica and its handle. The replica writes its status to
+    /// `board`. Blocks.
     pub fn open(
         settings: &Settings,
         pace: Pace,
@@ -128,7 +130,7 @@ impl<T: Target> Replica<T> {
         let replica = Self {
             region: settings.region.clone(),
             clock,
-            tools: Arc::new(Tools::new(catalog, segments, local, target, Handle::current())),
+            applier: Arc::new(Applier::new(catalog, segments, local, target, Handle::current())),
             nudge,
             board,
             document: None,
@@ -142,73 +144,73 @@ impl<T: Target> Replica<T> {
             problem: None,
             fresh: FreshnessByCollection::new(),
             tracked: BTreeMap::new(),
-            readiness: Readiness::new(now, pace.patience),
+            readiness: Readiness::new(now, pace.store_wait_max),
             running: JoinSet::new(),
-            upkeep: Upkeep::new(now, &pace),
+            persistence: Persistence::new(now, &pace),
             statuses: Arc::default(),
-            has_moved: false,
-            must_tell: true,
-            must_look: true,
-            next_look: now,
+            collections_changed: false,
+            must_publish: true,
+            must_poll: true,
+            next_poll: now,
             next_probe: now,
-            backoff: Backoff::new(pace.poll, pace.poll_longest),
+            backoff: Backoff::new(pace.poll, pace.poll_max),
             pace,
         };
         Ok((replica, handle))
     }
 
-    /// Does what may take long, besides the first loading, in this runtime: its threads may step back
-    /// behind those who serve. Otherwise it is done where the replica runs.
+    /// Uses `background` for rebuilds after the node is ready, and for saving the state. Its threads should have a
+    /// lower priority than those that serve requests. By default both run in the replica's own runtime.
     #[must_use]
     pub fn in_background(mut self, background: Handle) -> Self {
-        if let Some(tools) = Arc::get_mut(&mut self.tools) {
-            tools.background = background;
+        if let Some(applier) = Arc::get_mut(&mut self.applier) {
+            applier.background = background;
         }
         self
     }
 
-    /// Follows until `shutdown`. What was applied is saved at the end.
+    /// Follows the catalog until `shutdown`, then saves the state.
     pub async fn run(mut self, shutdown: Shutdown) {
         self.start_from_local_state().await;
-        let mut looking: Option<Looking> = None;
+        let mut polling: Option<PendingPoll> = None;
         loop {
             let now = Instant::now();
-            if looking.is_none() && (self.must_look || now >= self.next_look) {
-                looking = Some(self.begin_to_look(now));
+            if polling.is_none() && (self.must_poll || now >= self.next_poll) {
+                polling = Some(self.start_poll(now));
             }
-            self.bring_what_is_due(now);
-            self.judge(now);
-            self.tell();
-            self.begin_to_save(now);
-            self.tidy(now).await;
-            let wake = self.wakes_at(looking.is_some());
+            self.start_due_collections(now);
+            self.evaluate_readiness(now);
+            self.publish_status();
+            self.start_save(now);
+            self.delete_unused_files(now).await;
+            let wake = self.wakes_at(polling.is_some());
             tokio::select! {
                 biased;
                 () = shutdown.cancelled() => break,
-                seen = wait(&mut looking) => {
-                    looking = None;
-                    self.seen(seen);
+                result = wait(&mut polling) => {
+                    polling = None;
+                    self.apply_poll(result);
                 }
-                Some(brought) = self.running.join_next() => {
-                    if let Ok((name, entry, outcome)) = brought {
-                        self.brought(&name, entry, outcome);
+                Some(applied) = self.running.join_next() => {
+                    if let Ok((name, entry, outcome)) = applied {
+                        self.finish_apply(&name, entry, outcome);
                     }
                 }
-                saved = wait(&mut self.upkeep.saving) => self.saved(saved),
-                () = self.nudge.notified() => self.must_look = true,
+                saved = wait(&mut self.persistence.saving) => self.finish_save(saved),
+                () = self.nudge.notified() => self.must_poll = true,
                 () = sleep_until(wake) => {}
             }
         }
         self.running.abort_all();
-        let _ = timeout(LAST_SAVE_TIMEOUT, self.save_at_the_end()).await;
+        let _ = timeout(LAST_SAVE_TIMEOUT, self.save_before_exit()).await;
     }
 
-    /// Takes up where the last process ended. Damage is not fatal: it is fetched anew.
+    /// Continues from the state of the previous process. Damaged files are fetched again.
     async fn start_from_local_state(&mut self) {
-        let local = self.tools.local.clone();
+        let local = self.applier.local.clone();
         let Some(Some(state)) = blocking::run(move || local.load()).await else { return };
         if let Some(reference) = state.keys {
-            match self.tools.local.kept_keys(&reference).await {
+            match self.applier.local.local_key_set(&reference).await {
                 Some(keys) => {
                     self.use_keys(keys, reference);
                     self.keys_at = state.keys_at;
@@ -218,28 +220,28 @@ impl<T: Target> Replica<T> {
         }
         let mut needed = Vec::new();
         for (name, entry) in &state.served {
-            let manifest = self.tools.local.kept_manifest(name, entry).await;
+            let manifest = self.applier.local.local_manifest(name, entry).await;
             needed.extend(manifest.iter().flat_map(|manifest| &manifest.segments).map(|one| one.sha256));
         }
-        self.tools.segments.set_in_use(SegmentUser::State, needed);
+        self.applier.segments.set_in_use(SegmentUser::State, needed);
         let mut served = state.served;
-        self.take(state.document);
+        self.follow_document(state.document);
         for (name, tracked) in &mut self.tracked {
-            let is_here = tracked.is_here();
-            tracked.last_good = served.remove(name).filter(|_| is_here);
+            let is_served_here = tracked.is_served_here();
+            tracked.last_good = served.remove(name).filter(|_| is_served_here);
         }
         for (name, fresh) in state.data_as_of {
-            self.freshen(&name, fresh);
+            self.apply_freshness(&name, fresh);
         }
-        self.upkeep.must_save = false;
-        self.readiness.has_state(in_state(&self.tracked));
+        self.persistence.must_save = false;
+        self.readiness.set_local_state(last_good_versions(&self.tracked));
     }
 
-    fn begin_to_look(&mut self, now: Instant) -> Looking {
-        let probe = self.must_look || now >= self.next_probe;
+    fn start_poll(&mut self, now: Instant) -> PendingPoll {
+        let probe = self.must_poll || now >= self.next_probe;
         let known = Known {
             deployment: self.document.as_ref().map(|document| document.deployment),
-            n: self.n(),
+            n: self.document_number(),
             announced_by: self.document.as_ref().map(|document| document.announced_by),
             document_etag: self.document_etag.clone(),
             etag: self.etag.clone(),
@@ -247,83 +249,84 @@ impl<T: Target> Replica<T> {
             keys_wanted: self.keys_wanted.clone(),
             probe,
         };
-        self.must_look = false;
-        self.next_look = now + self.pace.poll;
+        self.must_poll = false;
+        self.next_poll = now + self.pace.poll;
         if probe {
             self.next_probe = now + self.pace.probe;
         }
-        let catalog = self.tools.catalog.clone();
-        Box::pin(async move { look(&catalog, &known).await })
+        let catalog = self.applier.catalog.clone();
+        Box::pin(async move { poll(&catalog, &known).await })
     }
 
-    fn n(&self) -> u64 {
+    fn document_number(&self) -> u64 {
         self.document.as_ref().map_or(0, |document| document.n)
     }
 
-    /// Begins work on collections that are not what they should be.
-    fn bring_what_is_due(&mut self, now: Instant) {
+    /// Starts work on collections whose served version is not the wanted one.
+    fn start_due_collections(&mut self, now: Instant) {
         let beside_readers = self.readiness.is_ready();
         for (name, tracked) in &mut self.tracked {
             if self.running.len() >= RUNNING_MAX {
                 return;
             }
-            let Some(entry) = tracked.due(now).cloned() else { continue };
-            tracked.is_running = true;
-            let (tools, name) = (Arc::clone(&self.tools), name.clone());
+            let Some(entry) = tracked.due_entry(now).cloned() else { continue };
+            tracked.is_applying = true;
+            let (applier, name) = (Arc::clone(&self.applier), name.clone());
             self.running.spawn(async move {
-                // A bug in one collection must not end the node.
-                let bringing =
-                    AssertUnwindSafe(tools.bring(&name, &entry, beside_readers)).catch_unwind().await;
-                let outcome = bringing.unwrap_or_else(|_| Err(Error::Broken { collection: name.clone() }));
+                // A panic in one collection must not end the node.
+                let applying = AssertUnwindSafe(applier.fetch_and_apply(&name, &entry, beside_readers))
+                    .catch_unwind()
+                    .await;
+                let outcome = applying.unwrap_or_else(|_| Err(Error::Broken { collection: name.clone() }));
                 (name, entry, outcome)
             });
         }
     }
 
-    fn judge(&mut self, now: Instant) {
+    fn evaluate_readiness(&mut self, now: Instant) {
         if self.readiness.is_ready() {
             return;
         }
-        if self.problem.is_some() && self.tracked.values().all(Tracked::is_tried) {
-            self.readiness.is_on_its_own();
+        if self.problem.is_some() && self.tracked.values().all(Tracked::has_outcome) {
+            self.readiness.skip_store_wait();
         }
-        let (tracked, failing) = (&self.tracked, self.pace.failing);
-        let standing = |name: &CollectionName, version: Version| {
-            let tracked = tracked.get(name).filter(|tracked| tracked.is_here());
+        let (tracked, failing) = (&self.tracked, self.pace.failing_after);
+        let state_of = |name: &CollectionName, version: Version| {
+            let tracked = tracked.get(name).filter(|tracked| tracked.is_served_here());
             let Some((tracked, wanted)) = tracked.and_then(|it| Some((it, it.wanted.as_ref()?))) else {
-                return Standing::Fine;
+                return LoadState::Loaded;
             };
-            // It may have been pinned to an earlier version, or begun anew, since it was needed.
+            // The collection may since have been pinned to an earlier version, or dropped and created again.
             let version = version.min(wanted.version);
             match (tracked.version(), tracked.is_failing_for(failing, now)) {
-                (Some(served), _) if served >= version => Standing::Fine,
-                (_, false) => Standing::Pending,
-                (Some(_), true) => Standing::FailingWithContent,
-                (None, true) => Standing::FailingWithout,
+                (Some(served), _) if served >= version => LoadState::Loaded,
+                (_, false) => LoadState::Loading,
+                (Some(_), true) => LoadState::FailingWithContent,
+                (None, true) => LoadState::FailingWithoutContent,
             }
         };
         let has_keys = self.keys_wanted.is_none();
-        self.must_tell |= self.readiness.judge(now, has_keys, standing);
+        self.must_publish |= self.readiness.evaluate(now, has_keys, state_of);
     }
 
     /// Writes the status to the board, if it has changed.
-    fn tell(&mut self) {
-        if !self.must_tell {
+    fn publish_status(&mut self) {
+        if !self.must_publish {
             return;
         }
-        self.must_tell = false;
-        if std::mem::take(&mut self.has_moved) {
+        self.must_publish = false;
+        if std::mem::take(&mut self.collections_changed) {
             let now = self.clock.now();
             let statuses = self.tracked.iter().filter_map(|(name, tracked)| {
-                let loaded = self.tools.target.memory_usage(name);
+                let loaded = self.applier.target.memory_usage(name);
                 Some((name.clone(), tracked.status(loaded, self.statuses.get(name), now)?))
             });
             self.statuses = Arc::new(statuses.collect());
         }
-        let problem = self.problem.clone().or_else(|| self.upkeep.problem.clone());
-        let (bytes, bytes_max) = self.tools.segments.usage();
+        let problem = self.problem.clone().or_else(|| self.persistence.problem.clone());
+        let (bytes, bytes_max) = self.applier.segments.usage();
         self.board.update(|status| {
-            // One that lasts counts once.
+            // A lasting problem is counted once.
             let is_same = |problem: &&Problem| {
                 let before = status.problem.as_ref();
                 before.is_some_and(|it| (&it.code, it.since) == (&problem.code, problem.since))
@@ -331,7 +334,7 @@ impl<T: Target> Replica<T> {
             if let Some(problem) = problem.as_ref().filter(|problem| !is_same(problem)) {
                 *status.failed_polls.entry(problem.code.clone()).or_default() += 1;
             }
-            status.catalog = self.n();
+            status.catalog = self.document_number();
             status.deployment = self.document.as_ref().map(|document| document.deployment);
             status.polled_at = self.polled_at;
             status.keys_revision = self.keys.revision;
@@ -345,37 +348,37 @@ impl<T: Target> Replica<T> {
         });
     }
 
-    /// When something is to be done although nothing happens.
-    fn wakes_at(&self, is_looking: bool) -> Instant {
+    /// When the loop must run again if no event comes first.
+    fn wakes_at(&self, is_polling: bool) -> Instant {
         let now = Instant::now();
         let is_starting = !self.readiness.is_ready();
         let collections = self.tracked.values().flat_map(|tracked| {
-            let fails_at = tracked.fails_at(self.pace.failing).filter(|_| is_starting);
-            // One whose time has come waits for others to end, and is not slept for.
-            [tracked.retry_at(), fails_at].map(|at| at.filter(|at| *at > now))
+            let failing_at = tracked.failing_at(self.pace.failing_after).filter(|_| is_starting);
+            // A retry that is due waits for a free slot, not for a time.
+            [tracked.retry_at(), failing_at].map(|at| at.filter(|at| *at > now))
         });
-        let look = (!is_looking).then_some(self.next_look);
-        let others = [look, self.readiness.wakes_at(), self.upkeep.wakes_at()];
+        let poll = (!is_polling).then_some(self.next_poll);
+        let others = [poll, self.readiness.wakes_at(), self.persistence.wakes_at()];
         let soonest = collections.chain(others).flatten().min();
         soonest.unwrap_or(now + self.pace.poll)
     }
 }
 
-/// The versions that the catalog names of collections served here.
-fn named(tracked: &BTreeMap<CollectionName, Tracked>) -> BTreeMap<CollectionName, Version> {
-    let here = tracked.iter().filter(|(_, tracked)| tracked.is_here());
+/// The versions that the catalog names, of collections served here.
+fn wanted_versions(tracked: &BTreeMap<CollectionName, Tracked>) -> BTreeMap<CollectionName, Version> {
+    let here = tracked.iter().filter(|(_, tracked)| tracked.is_served_here());
     here.filter_map(|(name, tracked)| Some((name.clone(), tracked.wanted.as_ref()?.version))).collect()
 }
 
-/// The versions that the local state has.
-fn in_state(tracked: &BTreeMap<CollectionName, Tracked>) -> BTreeMap<CollectionName, Version> {
+/// The versions in the local state.
+fn last_good_versions(tracked: &BTreeMap<CollectionName, Tracked>) -> BTreeMap<CollectionName, Version> {
     let versions = tracked
         .iter()
         .filter_map(|(name, tracked)| Some((name.clone(), tracked.last_good.as_ref()?.version)));
     versions.collect()
 }
 
-/// Waits for work that may not have begun; then for ever.
+/// Waits for `work`; for ever when there is none.
 async fn wait<F: Future + Unpin>(work: &mut Option<F>) -> F::Output {
     match work {
         Some(work) => work.await,

@@ -253,7 +253,7 @@ async fn local_files_that_nothing_names_go() {
     world.base("a", &rows(&[("1", Some(1))])).await;
     world.keys().await;
     let clock = Clock::fixed(Clock::default().now());
-    let pace = Pace { tidy: Duration::from_millis(20), ..fast() };
+    let pace = Pace { cleanup_interval: Duration::from_millis(20), ..fast() };
     let faulty = Arc::clone(&world.faulty);
     let catalog = || catalog_over(Arc::clone(&faulty) as Arc<dyn ObjectStore>);
     let node = Node::start(&world.root.path().join("node"), catalog(), pace.clone(), clock.clone());

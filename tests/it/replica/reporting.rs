@@ -29,7 +29,7 @@ const LONG: Duration = Duration::from_hours(1);
 /// Writes at once when something matters, and never as a heartbeat.
 fn eager() -> ReportPace {
     let retry = (Duration::from_millis(5), Duration::from_millis(20));
-    ReportPace { apart: Duration::from_millis(1), heartbeat: LONG, retry }
+    ReportPace { interval_min: Duration::from_millis(1), heartbeat: LONG, retry }
 }
 
 struct Reporting {
@@ -144,7 +144,7 @@ async fn a_heartbeat_comes_without_a_change_and_nothing_comes_too_soon() {
     reporting.end().await;
 
     let before = world.faulty.count(Request::Put, "status/");
-    let rare = ReportPace { apart: LONG, ..eager() };
+    let rare = ReportPace { interval_min: LONG, ..eager() };
     let reporting = Reporting::start(&world, &node, rare);
     reporting.until("the first one", |_| world.faulty.count(Request::Put, "status/") > before).await;
     world.base("person", &rows(&[("1", Some(1))])).await;

@@ -86,9 +86,9 @@ async fn a_store_that_refuses_is_not_waited_for_and_one_that_is_mute_no_longer_t
     let node = world.node("node");
     node.caught_up(&world).await;
     let data_dir = node.stop().await;
-    let start = |patience| {
+    let start = |store_wait_max| {
         let catalog = catalog_over(Arc::clone(&world.faulty) as Arc<dyn ObjectStore>);
-        Node::start(&data_dir, catalog, Pace { patience, ..fast() }, Clock::default())
+        Node::start(&data_dir, catalog, Pace { store_wait_max, ..fast() }, Clock::default())
     };
     let never = Duration::from_hours(1);
     world.faulty.decide(|_, _| Fault::Fail);

@@ -328,12 +328,12 @@ impl World {
 pub(crate) fn fast() -> Pace {
     Pace {
         poll: Duration::from_millis(5),
-        poll_longest: Duration::from_millis(20),
+        poll_max: Duration::from_millis(20),
         probe: Duration::from_millis(50),
-        patience: Duration::from_millis(100),
-        failing: Duration::from_millis(200),
+        store_wait_max: Duration::from_millis(100),
+        failing_after: Duration::from_millis(200),
         retry: (Duration::from_millis(5), Duration::from_millis(20)),
-        tidy: Duration::from_hours(1),
+        cleanup_interval: Duration::from_hours(1),
     }
 }
 

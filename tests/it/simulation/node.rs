@@ -179,7 +179,7 @@ impl Node {
         let pace = Pace {
             probe: Duration::from_secs(12),
             retry: (Duration::from_millis(500), Duration::from_secs(6)),
-            tidy: Duration::from_secs(25),
+            cleanup_interval: Duration::from_secs(25),
             ..Pace::new(poll_interval)
         };
         let clock = self.hub.clock.clone();

@@ -1,4 +1,4 @@
-//! Bringing one collection to what the catalog names: fetch, verify, apply.
+//! Fetches, verifies and applies one collection's announced version.
 
 use std::sync::Arc;
 
@@ -24,29 +24,29 @@ use crate::{
     support::{background, blocking},
 };
 
-/// Segments fetched at the same time, over all collections: enough to fill a link, and a bound on
-/// memory and on open files.
+/// Segments fetched at the same time, over all collections: enough to fill a network link, and a bound on
+/// memory and open files.
 const FETCHES_MAX: usize = 4;
-/// Collections built anew at the same time: two copies of one are in memory meanwhile.
+/// Collections rebuilt at the same time: a rebuild holds two copies in memory.
 const BUILDS_MAX: usize = 1;
 
-/// The target's part of the work.
-type Work<T> = fn(&T, Arc<Manifest>, Vec<SegmentBuffer>) -> Result<(), Refusal>;
+/// A method of the target that may block.
+type BlockingStep<T> = fn(&T, Arc<Manifest>, Vec<SegmentBuffer>) -> Result<(), Refusal>;
 
-/// What all collections share.
+/// Brings collections to the announced version. All collections share it.
 #[derive(Debug)]
-pub(super) struct Tools<T> {
+pub(super) struct Applier<T> {
     pub(super) catalog: Catalog,
     pub(super) segments: SegmentDirectory,
     pub(super) local: Local,
     pub(super) target: Arc<T>,
-    /// Where collections are built beside readers.
+    /// The runtime for rebuilds while the node serves requests.
     pub(super) background: Handle,
     fetches: Semaphore,
     builds: Semaphore,
 }
 
-impl<T: Target> Tools<T> {
+impl<T: Target> Applier<T> {
     pub(super) fn new(
         catalog: Catalog,
         segments: SegmentDirectory,
@@ -58,18 +58,19 @@ impl<T: Target> Tools<T> {
         Self { catalog, segments, local, target, background, fetches, builds }
     }
 
-    /// Serves what `entry` names. What was served before goes on until then, and on failure. Changes are
-    /// applied at once; to build a collection takes so much longer that, `beside_readers`, it steps back.
-    pub(super) async fn bring(
+    /// Fetches and applies the version that `entry` names. The previous version is served until then, and on
+    /// failure. A rebuild takes much longer than applying changes: with `beside_readers` it runs in the
+    /// background runtime, at low priority.
+    pub(super) async fn fetch_and_apply(
         self: &Arc<Self>,
         name: &CollectionName,
         entry: &CollectionEntry,
         beside_readers: bool,
     ) -> Result<Arc<Manifest>, Error> {
         let manifest = Arc::new(self.local.manifest(&self.catalog, name, entry).await?);
-        let _coming = Coming::new(&self.segments, name, &manifest);
-        // Before anything is fetched, and also when nothing is to be: what is served must be here at the
-        // next start.
+        let _incoming = IncomingSegments::new(&self.segments, name, &manifest);
+        // Reserve the space before any fetch, and also when nothing is fetched: the next start needs local copies
+        // of all served segments.
         self.segments.ensure_space_for(&manifest.segments).await?;
         let served = self.target.served(name);
         match plan(served.as_deref(), &manifest) {
@@ -80,9 +81,9 @@ impl<T: Target> Tools<T> {
             }
             Plan::Changes(segments) => {
                 let buffers = self.load(&segments).await?;
-                match self.work(name, &manifest, buffers, T::apply).await {
+                match self.run_blocking(name, &manifest, buffers, T::apply).await {
                     Err(Error::Refused { refusal, .. }) => {
-                        tracing::warn!(code = refusal.code, collection = %name, "changes do not apply; it is built anew");
+                        tracing::warn!(code = refusal.code, collection = %name, "changes cannot be applied; rebuilding the collection");
                         self.build(name, &manifest, beside_readers).await?;
                     }
                     outcome => outcome?,
@@ -94,8 +95,8 @@ impl<T: Target> Tools<T> {
         Ok(manifest)
     }
 
-    /// The collection is not served here any more.
-    pub(super) fn forget(&self, name: &CollectionName) {
+    /// Releases the segments of a collection that is no longer served here.
+    pub(super) fn release_segments(&self, name: &CollectionName) {
         self.segments.set_in_use(SegmentUser::Served(name.clone()), []);
     }
 
@@ -108,51 +109,51 @@ impl<T: Target> Tools<T> {
         if !beside_readers {
             return self.build_here(name, manifest).await;
         }
-        let (tools, to_build, manifest) = (Arc::clone(self), name.clone(), Arc::clone(manifest));
-        let building = async move { tools.build_here(&to_build, &manifest).await };
+        let (applier, to_build, manifest) = (Arc::clone(self), name.clone(), Arc::clone(manifest));
+        let building = async move { applier.build_here(&to_build, &manifest).await };
         let built = background::run_on(&self.background, building).await;
         built.unwrap_or_else(|_| Err(Error::Broken { collection: name.clone() }))
     }
 
     async fn build_here(&self, name: &CollectionName, manifest: &Arc<Manifest>) -> Result<(), Error> {
-        // Downloaded before the turn comes: a slow link keeps no other collection waiting, and what
-        // is on the disk takes no memory yet.
-        let is_far = !self.catalog.store().is_local();
-        let lacking = manifest.segments.iter().filter(|segment| is_far && !self.segments.has(segment));
-        let fetches: Vec<_> = lacking.map(|segment| self.fetch(segment)).collect();
+        // Download before acquiring the build permit: a slow link then delays no other collection, and files on
+        // disk take no memory yet.
+        let is_remote = !self.catalog.store().is_local();
+        let missing = manifest.segments.iter().filter(|segment| is_remote && !self.segments.has(segment));
+        let fetches: Vec<_> = missing.map(|segment| self.fetch(segment)).collect();
         stream::iter(fetches).buffer_unordered(FETCHES_MAX).try_collect::<()>().await?;
-        let _turn = self.builds.acquire().await;
+        let _permit = self.builds.acquire().await;
         let buffers = self.load(&manifest.segments).await?;
-        self.work(name, manifest, buffers, T::build).await
+        self.run_blocking(name, manifest, buffers, T::build).await
     }
 
     async fn fetch(&self, segment: &SegmentReference) -> Result<(), Error> {
-        let _turn = self.fetches.acquire().await;
+        let _permit = self.fetches.acquire().await;
         self.segments.fetch(self.catalog.store(), segment).await?;
         Ok(())
     }
 
-    /// The verified bytes of segments, in order.
+    /// Loads the verified bytes of segments, in order.
     async fn load(&self, segments: &[SegmentReference]) -> Result<Vec<SegmentBuffer>, Error> {
         let loads: Vec<_> = segments.iter().map(|segment| self.load_one(segment)).collect();
         stream::iter(loads).buffered(FETCHES_MAX).try_collect().await
     }
 
     async fn load_one(&self, segment: &SegmentReference) -> Result<SegmentBuffer, Error> {
-        let _turn = self.fetches.acquire().await;
+        let _permit = self.fetches.acquire().await;
         Ok(self.segments.load(self.catalog.store(), segment).await?)
     }
 
-    /// Runs the target's part where it may block.
-    async fn work(
+    /// Runs a step of the target on a thread that may block.
+    async fn run_blocking(
         &self,
         name: &CollectionName,
         manifest: &Arc<Manifest>,
         buffers: Vec<SegmentBuffer>,
-        work: Work<T>,
+        step: BlockingStep<T>,
     ) -> Result<(), Error> {
         let (target, manifest) = (Arc::clone(&self.target), Arc::clone(manifest));
-        match blocking::run(move || work(&target, manifest, buffers)).await {
+        match blocking::run(move || step(&target, manifest, buffers)).await {
             Some(Ok(())) => Ok(()),
             Some(Err(refusal)) => Err(Error::Refused { collection: name.clone(), refusal }),
             None => Err(Error::Disk(store::Error::Ending.into())),
@@ -164,21 +165,21 @@ fn digests(manifest: &Manifest) -> impl Iterator<Item = Digest> + '_ {
     manifest.segments.iter().map(|segment| segment.sha256)
 }
 
-/// Keeps the segments of what a collection is becoming, until it is dropped.
-struct Coming {
+/// Protects the segments of a version that is being applied from eviction, until dropped.
+struct IncomingSegments {
     segments: SegmentDirectory,
     name: CollectionName,
 }
 
-impl Coming {
+impl IncomingSegments {
     fn new(segments: &SegmentDirectory, name: &CollectionName, manifest: &Manifest) -> Self {
-        segments.set_in_use(SegmentUser::Coming(name.clone()), digests(manifest));
+        segments.set_in_use(SegmentUser::Incoming(name.clone()), digests(manifest));
         Self { segments: segments.clone(), name: name.clone() }
     }
 }
 
-impl Drop for Coming {
+impl Drop for IncomingSegments {
     fn drop(&mut self) {
-        self.segments.set_in_use(SegmentUser::Coming(self.name.clone()), []);
+        self.segments.set_in_use(SegmentUser::Incoming(self.name.clone()), []);
     }
 }

@@ -1,4 +1,4 @@
-//! One look at the catalog: head, the document that it names, the key set that this names.
+//! One poll of the catalog: head, the document that head names, the key set that the document names.
 
 use bytes::Bytes;
 
@@ -11,42 +11,42 @@ use crate::{
     },
 };
 
-/// What the follower knows before it looks.
+/// What the follower knows before a poll.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Known {
     pub(super) deployment: Option<DeploymentId>,
-    /// Its document's number; 0 when it has none.
+    /// Number of the known document; 0 when there is none.
     pub(super) n: u64,
-    /// Who announced that document.
+    /// The announcement that wrote that document.
     pub(super) announced_by: Option<AnnouncementId>,
-    /// What that document answered with when it was last seen to stand in the store.
+    /// ETag of that document when the store last had it.
     pub(super) document_etag: Option<String>,
-    /// What head answered with last, once all that it named was taken.
+    /// ETag of the last head whose contents were applied in full.
     pub(super) etag: Option<String>,
     /// Revision of the keys in force.
     pub(super) revision: u64,
-    /// A key set that should be in force and is not here.
+    /// A key set that should be in force and is not loaded.
     pub(super) keys_wanted: Option<KeySetReference>,
-    /// Whether to ask for documents that head does not name.
+    /// Whether to probe for documents that head does not name.
     pub(super) probe: bool,
 }
 
-/// What it knows afterwards.
+/// The result of a poll.
 #[derive(Debug, Default)]
-pub(super) struct Seen {
-    /// The head, when it is another one than before.
+pub(super) struct PollResult {
+    /// The head and its ETag, when the head has changed.
     pub(super) head: Option<(Head, Option<String>)>,
-    /// A newer document than the known one.
+    /// A document newer than the known one.
     pub(super) document: Option<CatalogDocument>,
-    /// What the known document answered with, when it was looked for and is the newest.
+    /// ETag of the known document, when it was checked and is still the newest.
     pub(super) document_etag: Option<String>,
-    /// The key set asked for or named by the newer document, or why it is not here.
+    /// The wanted key set or the one that the newer document names, or why it could not be read.
     pub(super) keys: Option<Result<(KeySetReference, KeySet, Bytes), Error>>,
 }
 
-/// Looks once.
-pub(super) async fn look(catalog: &Catalog, known: &Known) -> Result<Seen, Error> {
-    let mut seen = Seen::default();
+/// Polls once.
+pub(super) async fn poll(catalog: &Catalog, known: &Known) -> Result<PollResult, Error> {
+    let mut result = PollResult::default();
     let mut named = 0;
     let mut is_missing = false;
     match catalog.head_if_changed(known.etag.as_deref()).await {
@@ -58,37 +58,37 @@ pub(super) async fn look(catalog: &Catalog, known: &Known) -> Result<Seen, Error
                 return Err(Error::ForeignCatalog { path: "catalog/head".into(), expected, found });
             }
             named = head.n;
-            seen.head = Some((head, etag));
+            result.head = Some((head, etag));
         }
-        // A hint that cannot be read is no hint; documents are found without it.
+        // Head is only a hint. When it is unusable, the probe finds documents without it.
         Err(error) if known.probe && error.is_unusable_head() => is_missing = true,
         Err(error) => return Err(error),
     }
     if known.n == 0 && (is_missing || named > 0) {
-        // Without head the store must be listed; an empty one is not listed at every look.
+        // Without head the store must be listed. An empty store is listed only when probing.
         if named > 0 || known.probe {
-            seen.document = catalog.newest(known.deployment).await?;
+            result.document = catalog.newest(known.deployment).await?;
         }
     } else {
-        seen.document = newer(catalog, known, named).await?;
+        result.document = newer(catalog, known, named).await?;
     }
-    // Nodes that start and publishers need the newest document; whoever has it can tell that it has gone.
-    if let Some(announced_by) = known.announced_by.filter(|_| known.probe && seen.document.is_none()) {
+    // Starting nodes and publishers need the newest document. A node that has it checks that it still exists.
+    if let Some(announced_by) = known.announced_by.filter(|_| known.probe && result.document.is_none()) {
         let etag = known.document_etag.clone();
-        seen.document_etag = catalog.check_document(known.n, announced_by, etag).await?;
+        result.document_etag = catalog.check_document(known.n, announced_by, etag).await?;
     }
-    // The highest revision ever named, even when it cannot be read: an older set might revive a key.
-    let named = seen.document.as_ref().and_then(|document| document.keys.as_ref());
+    // Always the highest revision named, even if it cannot be read: an older set might revive a revoked key.
+    let named = result.document.as_ref().and_then(|document| document.keys.as_ref());
     let wanted = named.into_iter().chain(&known.keys_wanted).max_by_key(|reference| reference.revision);
     let wanted = wanted.filter(|reference| reference.revision > known.revision);
     if let Some(reference) = wanted {
         let keys = catalog.key_set_object(reference).await;
-        seen.keys = Some(keys.map(|(keys, bytes)| (reference.clone(), keys, bytes)));
+        result.keys = Some(keys.map(|(keys, bytes)| (reference.clone(), keys, bytes)));
     }
-    Ok(seen)
+    Ok(result)
 }
 
-/// The newest document above the known one: head's, and when probing what comes after it.
+/// The newest document above the known one: the one that head names or, when probing, one after it.
 async fn newer(catalog: &Catalog, known: &Known, named: u64) -> Result<Option<CatalogDocument>, Error> {
     let mut newer = None;
     if named > known.n {

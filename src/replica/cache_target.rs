@@ -1,4 +1,4 @@
-//! Applying to the cache.
+//! Applies collections to the cache and keys to the key ring.
 
 use std::{
     sync::Arc,
@@ -23,24 +23,24 @@ use crate::{
     support::random,
 };
 
-/// Longest wait for the end of a collection's last look-ups, which take microseconds.
+/// Longest wait for the last look-ups in a replaced collection, which take microseconds.
 const READERS_WAIT_MAX: Duration = Duration::from_millis(100);
 
 /// The cache and the key ring as a replica's target.
 pub struct CacheTarget {
     cache: Cache,
     keys: KeyRing,
-    /// Seed of the index hashes: random per process, so that nobody can aim collisions at it.
+    /// Seed of the index hashes. It is random per process, so that a client cannot choose colliding values.
     seed: u64,
 }
 
 impl CacheTarget {
-    /// Serves from `cache`, to nobody until it has keys.
+    /// Serves from `cache`. Every request is refused until keys are in force.
     pub fn new(cache: Cache) -> Self {
         Self { cache, keys: KeyRing::new(), seed: random::seed() }
     }
 
-    /// Puts the keys that are announced in force in `keys`.
+    /// Puts announced keys in force in `keys`.
     #[must_use]
     pub fn with_keys(self, keys: KeyRing) -> Self {
         Self { keys, ..self }
@@ -57,14 +57,14 @@ impl CacheTarget {
         self.collection(name).ok_or_else(|| Refusal {
             kind: ErrorKind::Conflict,
             code: "collection_gone",
-            source: "the collection is not served any more".into(),
+            source: "the collection is no longer served".into(),
         })
     }
 }
 
-/// Frees a collection that was replaced. Whoever lets go of it last does that, and a million records keep
-/// them for a good part of a second: no reader should be it.
-fn outlive_readers(collection: Arc<Collection>) {
+/// Frees a replaced collection once no reader holds it. Freeing a million records takes a large part of a
+/// second, and the holder of the last reference pays for it: that must not be a reader.
+fn free_after_readers(collection: Arc<Collection>) {
     let deadline = Instant::now() + READERS_WAIT_MAX;
     while Arc::strong_count(&collection) > 1 && Instant::now() < deadline {
         std::thread::yield_now();
@@ -109,7 +109,7 @@ impl Target for CacheTarget {
         }
         self.cache.replace(&name, Slot::Loaded(Arc::new(collection)));
         if let Some(before) = before {
-            outlive_readers(before);
+            free_after_readers(before);
         }
         Ok(())
     }
@@ -204,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn a_new_base_of_one_version_is_as_fresh_as_what_it_replaces() {
+    fn rebuild_of_same_version_keeps_data_as_of() {
         let mut file = Vec::new();
         let header = SegmentHeader {
             collection: CollectionName::new("a").unwrap(),
@@ -239,6 +239,6 @@ mod tests {
         build(1);
         assert_eq!(data_as_of(), seen);
         build(2);
-        assert_eq!(data_as_of(), DateTime::UNIX_EPOCH, "a new version begins anew");
+        assert_eq!(data_as_of(), DateTime::UNIX_EPOCH, "a new version takes the manifest's time");
     }
 }

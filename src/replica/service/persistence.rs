@@ -1,4 +1,4 @@
-//! Saving the state, and removing local files that nothing names.
+//! Saves the node's state, and deletes local files that nothing references.
 
 use std::{
     collections::{BTreeMap, HashSet},
@@ -14,7 +14,7 @@ use tokio::{
 use super::{
     super::{
         error::Error,
-        local::{Local, State},
+        local::{Local, SavedState},
         pace::Pace,
         target::Target,
     },
@@ -28,38 +28,38 @@ use crate::{
     support::{backoff::Backoff, blocking},
 };
 
-/// First and longest waiting time after the state could not be saved.
+/// First and longest delay after a failed save.
 const SAVE_RETRY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_mins(1));
 
-/// What was made durable.
+/// What a save made durable.
 #[derive(Debug)]
 pub(super) struct Saved {
     /// Segments and manifests.
     digests: HashSet<Digest>,
-    /// The key set that was new.
+    /// The key set that was written.
     keys: Option<Digest>,
 }
 
-/// The state of saving and tidying.
+/// The progress of saves and deletions.
 #[derive(Debug)]
-pub(super) struct Upkeep {
+pub(super) struct Persistence {
     pub(super) must_save: bool,
     pub(super) saving: Option<JoinHandle<Result<Saved, Error>>>,
     /// Segments and manifests that are durable.
     synced: HashSet<Digest>,
-    /// A key set that is not on the disk yet.
+    /// A key set that is not on disk yet.
     keys: Option<(Digest, Bytes)>,
-    /// Why the state on the disk is an older one.
+    /// Why the state on disk is out of date.
     pub(super) problem: Option<Problem>,
     backoff: Backoff,
     next_save: Instant,
-    next_tidy: Instant,
-    tidy: Duration,
+    next_cleanup: Instant,
+    cleanup_interval: Duration,
 }
 
-/// One saving: everything that the state names, then the state.
-struct Saving {
-    state: State,
+/// One save: first everything that the state references, then the state.
+struct SaveJob {
+    state: SavedState,
     keys: Option<(Digest, Bytes)>,
     segments: BTreeMap<Digest, SegmentReference>,
     manifests: HashSet<Digest>,
@@ -69,7 +69,7 @@ struct Saving {
     store: Store,
 }
 
-impl Upkeep {
+impl Persistence {
     pub(super) fn new(now: Instant, pace: &Pace) -> Self {
         Self {
             must_save: false,
@@ -79,33 +79,36 @@ impl Upkeep {
             problem: None,
             backoff: Backoff::new(SAVE_RETRY.0, SAVE_RETRY.1),
             next_save: now,
-            next_tidy: now + pace.tidy,
-            tidy: pace.tidy,
+            next_cleanup: now + pace.cleanup_interval,
+            cleanup_interval: pace.cleanup_interval,
         }
     }
 
-    /// The next saving stores this key set too.
-    pub(super) fn keep_keys(&mut self, digest: Digest, bytes: Bytes) {
+    /// Adds this key set to the next save.
+    pub(super) fn set_unsaved_keys(&mut self, digest: Digest, bytes: Bytes) {
         self.keys = Some((digest, bytes));
     }
 
-    /// When there is something to do.
+    /// When a save or a deletion is due.
     pub(super) fn wakes_at(&self) -> Option<Instant> {
         let save = (self.must_save && self.saving.is_none()).then_some(self.next_save);
-        save.into_iter().chain([self.next_tidy]).min()
+        save.into_iter().chain([self.next_cleanup]).min()
     }
 }
 
 impl<T: Target> Replica<T> {
-    /// Begins to save the state, if it has changed and no saving is under way.
-    pub(super) fn begin_to_save(&mut self, now: Instant) {
-        if self.upkeep.must_save && self.upkeep.saving.is_none() && now >= self.upkeep.next_save {
-            self.upkeep.must_save = false;
-            self.upkeep.saving = self.saving().map(|saving| self.tools.background.spawn(saving.run()));
+    /// Starts to save the state, if it has changed and no save is running.
+    pub(super) fn start_save(&mut self, now: Instant) {
+        if self.persistence.must_save
+            && self.persistence.saving.is_none()
+            && now >= self.persistence.next_save
+        {
+            self.persistence.must_save = false;
+            self.persistence.saving = self.save_job().map(|job| self.applier.background.spawn(job.run()));
         }
     }
 
-    fn saving(&self) -> Option<Saving> {
+    fn save_job(&self) -> Option<SaveJob> {
         let state = self.state()?;
         let manifests = state.served.values().map(|entry| entry.sha256).collect();
         let segments = self
@@ -115,25 +118,25 @@ impl<T: Target> Replica<T> {
             .flat_map(|(_, manifest)| manifest.segments.iter())
             .map(|segment| (segment.sha256, segment.clone()))
             .collect();
-        Some(Saving {
+        Some(SaveJob {
             state,
-            keys: self.upkeep.keys.clone(),
+            keys: self.persistence.keys.clone(),
             segments,
             manifests,
-            synced: self.upkeep.synced.clone(),
-            local: self.tools.local.clone(),
-            directory: self.tools.segments.clone(),
-            store: self.tools.catalog.store().clone(),
+            synced: self.persistence.synced.clone(),
+            local: self.applier.local.clone(),
+            directory: self.applier.segments.clone(),
+            store: self.applier.catalog.store().clone(),
         })
     }
 
-    fn state(&self) -> Option<State> {
+    fn state(&self) -> Option<SavedState> {
         let served = self.tracked.iter().filter_map(|(name, tracked)| {
-            // What is still being loaded from the last state is not forgotten.
+            // Keep collections of the last state that are still loading.
             let served = tracked.served.as_ref().map(|(entry, _)| entry).or(tracked.last_good.as_ref())?;
             Some((name.clone(), served.clone()))
         });
-        Some(State {
+        Some(SavedState {
             format: FORMAT,
             document: self.document.clone()?,
             served: served.collect::<BTreeMap<_, _>>(),
@@ -143,85 +146,86 @@ impl<T: Target> Replica<T> {
         })
     }
 
-    /// A saving has ended.
-    pub(super) fn saved(&mut self, saved: Result<Result<Saved, Error>, JoinError>) {
-        self.upkeep.saving = None;
+    /// Handles the end of a save.
+    pub(super) fn finish_save(&mut self, saved: Result<Result<Saved, Error>, JoinError>) {
+        self.persistence.saving = None;
         match saved {
             Ok(Ok(saved)) => {
-                self.tools.segments.set_in_use(SegmentUser::State, saved.digests.iter().copied());
-                self.upkeep.synced = saved.digests;
-                self.must_tell |= self.upkeep.problem.take().is_some();
-                self.upkeep.keys.take_if(|(digest, _)| saved.keys == Some(*digest));
-                self.upkeep.backoff.reset();
+                self.applier.segments.set_in_use(SegmentUser::State, saved.digests.iter().copied());
+                self.persistence.synced = saved.digests;
+                self.must_publish |= self.persistence.problem.take().is_some();
+                self.persistence.keys.take_if(|(digest, _)| saved.keys == Some(*digest));
+                self.persistence.backoff.reset();
             }
             Ok(Err(error)) => {
-                tracing::warn!(code = error.code(), %error, "the node's state is not saved; a restart would begin with an older one");
-                let (before, now) = (self.upkeep.problem.as_ref(), self.clock.now());
-                self.upkeep.problem = Some(Problem::lasting(before, error.code(), error.to_string(), now));
-                self.must_tell = true;
-                self.save_again();
+                tracing::warn!(code = error.code(), %error, "cannot save the node's state; a restart would begin with an older one");
+                let (before, now) = (self.persistence.problem.as_ref(), self.clock.now());
+                self.persistence.problem =
+                    Some(Problem::lasting(before, error.code(), error.to_string(), now));
+                self.must_publish = true;
+                self.schedule_save_retry();
             }
             Err(error) => {
-                tracing::error!(%error, "saving the node's state broke off");
-                self.save_again();
+                tracing::error!(%error, "saving the node's state was interrupted by an internal error; trying again");
+                self.schedule_save_retry();
             }
         }
     }
 
-    fn save_again(&mut self) {
-        self.upkeep.must_save = true;
-        self.upkeep.next_save = Instant::now() + self.upkeep.backoff.next_delay();
+    fn schedule_save_retry(&mut self) {
+        self.persistence.must_save = true;
+        self.persistence.next_save = Instant::now() + self.persistence.backoff.next_delay();
     }
 
-    /// Saves what is not saved yet.
-    pub(super) async fn save_at_the_end(&mut self) {
-        if self.upkeep.saving.is_some() {
-            let saved = wait(&mut self.upkeep.saving).await;
-            self.saved(saved);
+    /// Saves unsaved changes at shutdown.
+    pub(super) async fn save_before_exit(&mut self) {
+        if self.persistence.saving.is_some() {
+            let saved = wait(&mut self.persistence.saving).await;
+            self.finish_save(saved);
         }
-        if self.upkeep.must_save
-            && let Some(saving) = self.saving()
+        if self.persistence.must_save
+            && let Some(job) = self.save_job()
         {
-            let saved = saving.run().await;
-            self.saved(Ok(saved));
+            let saved = job.run().await;
+            self.finish_save(Ok(saved));
         }
     }
 
-    /// Removes local files that nothing names, now and then. Not while something that the catalog
-    /// names is yet to come: its files may be here already.
-    pub(super) async fn tidy(&mut self, now: Instant) {
-        if now < self.upkeep.next_tidy {
+    /// Deletes local files that nothing references, once per interval. Skipped while a collection is not loaded:
+    /// its files may be local already.
+    pub(super) async fn delete_unused_files(&mut self, now: Instant) {
+        if now < self.persistence.next_cleanup {
             return;
         }
-        self.upkeep.next_tidy = now + self.upkeep.tidy;
-        // Keeps the times in it recent, and is on the disk before anything goes.
-        self.upkeep.must_save = true;
+        self.persistence.next_cleanup = now + self.persistence.cleanup_interval;
+        // A regular save also keeps the timestamps in the state recent.
+        self.persistence.must_save = true;
         let Some(state) = self.state() else { return };
         let mut keep = HashSet::new();
-        for tracked in self.tracked.values().filter(|tracked| tracked.is_here()) {
+        for tracked in self.tracked.values().filter(|tracked| tracked.is_served_here()) {
             match &tracked.served {
                 Some((_, manifest)) => keep.extend(manifest.segments.iter().map(|segment| segment.sha256)),
                 None => return,
             }
         }
-        let collected = async {
-            let segments = self.tools.segments.delete_unreferenced(keep).await?;
-            self.tools.local.collect(&state).await?;
+        let deleted = async {
+            let segments = self.applier.segments.delete_unreferenced(keep).await?;
+            self.applier.local.delete_unreferenced(&state).await?;
             Ok::<_, Error>(segments)
         };
-        match collected.await {
-            Ok(segments) => tracing::debug!(segments, "local segments removed"),
-            Err(error) => tracing::warn!(code = error.code(), %error, "local files cannot be removed"),
+        match deleted.await {
+            Ok(segments) => tracing::debug!(segments, "deleted unused local segments"),
+            Err(error) => tracing::warn!(code = error.code(), %error, "cannot delete unused local files"),
         }
     }
 }
 
-impl Saving {
+impl SaveJob {
     async fn run(self) -> Result<Saved, Error> {
         let is_new = |digest: &Digest| !self.synced.contains(digest);
         let mut segments = Vec::new();
         for (digest, segment) in self.segments.iter().filter(|(digest, _)| is_new(digest)) {
-            // Loading from a near store left no local copy.
+            // Loading from a store on the local disk leaves no copy in this directory.
             self.directory.fetch(&self.store, segment).await?;
             segments.push(*digest);
         }
