@@ -1,4 +1,4 @@
-//! What is announced, and what metadata knows about it.
+//! The announced collections, with their runs, held runs and pauses from metadata.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -29,7 +29,7 @@ pub struct Status {
     pub keys: Option<usize>,
     /// Every announced collection, and every sync that has not announced one yet.
     pub collections: Vec<CollectionStatus>,
-    /// The nodes, when somebody has read their statuses.
+    /// The nodes, when their statuses were read.
     pub fleet: Option<FleetStatus>,
 }
 
@@ -42,7 +42,7 @@ pub struct CollectionStatus {
     pub version: Option<u64>,
     /// Records served.
     pub records: u64,
-    /// Records among them whose row has left the model.
+    /// Records among them that are retained although their row has left the model.
     pub left: u64,
     /// Bytes of all segments.
     pub bytes: u64,
@@ -50,25 +50,26 @@ pub struct CollectionStatus {
     pub segments: (usize, usize),
     /// Share of stored rows that serve no record, in 0..=1.
     pub garbage: f64,
-    /// How fresh it is.
+    /// When the source was last seen with this content.
     pub data_as_of: Option<DateTime<Utc>>,
     /// Regions that serve it; `None` means all.
     pub regions: Option<Vec<RegionName>>,
-    /// Announced, but no longer configured: served on until it is dropped. False where no sync is known.
+    /// Whether it is announced but no longer configured. It is served until it is dropped. Always false where the
+    /// syncs are not known.
     pub orphaned: bool,
     /// The last run.
     pub last_run: Option<RunRecord>,
     /// A run that waits for an operator.
     pub held_run: Option<RunId>,
-    /// Why scheduled runs wait, when they do.
+    /// Why scheduled runs are paused, if they are.
     pub paused: Option<Pause>,
-    /// Regions that serve another version, and which.
+    /// Pinned regions, and their versions.
     pub pins: BTreeMap<RegionName, u64>,
 }
 
 impl Status {
-    /// Reads the store, and metadata where there is one. `configured` are the syncs' names, where they
-    /// are known: a publisher's configuration alone has them.
+    /// Reads the store, and metadata if given. `configured` has the names of the configured syncs; only a publisher's
+    /// configuration knows them.
     pub async fn read(
         catalog: &Catalog,
         metadata: Option<&Metadata>,

@@ -1,4 +1,4 @@
-//! Checking everything that the configuration names: certificate, keys, stores, metadata, sources.
+//! Checks everything that the configuration names: certificate, keys, stores, metadata, sources.
 
 use super::parts::{
     configured_syncs, load_signing_keys, open_catalog, open_metadata, open_read_catalog, open_statuses,
@@ -17,9 +17,9 @@ use crate::{
 pub struct Checked {
     /// The part.
     pub part: String,
-    /// What was found, in words that may be empty.
+    /// A description of the result, which may be empty.
     pub result: Result<String, Fault>,
-    /// Weaknesses that stop nothing.
+    /// Warnings that do not fail the check.
     pub warnings: Vec<String>,
 }
 
@@ -58,7 +58,7 @@ impl From<Error> for Fault {
     }
 }
 
-/// Tries everything that `config` names, and calls `report` for each part in turn.
+/// Checks everything that `config` names, and calls `report` for each part in turn.
 ///
 /// # Errors
 /// That of `report`.

@@ -7,8 +7,8 @@ use tracing::warn;
 /// Descriptors beside connections: listeners, segments while they are read, databases, the store.
 const OTHERS: u64 = 512;
 
-/// Raises the soft limit of this process as far as `connections_max` needs and the hard limit allows, and
-/// says so when that is too little: connections that find no descriptor wait to be accepted.
+/// Raises the soft limit of this process to what `connections_max` needs, within the hard limit. Logs a warning when
+/// that is too low: connections beyond it wait to be accepted.
 pub fn provide(connections_max: usize) {
     let wanted = connections_max as u64 + OTHERS;
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);

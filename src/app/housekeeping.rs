@@ -22,11 +22,11 @@ const KEYS_INTERVAL: Duration = Duration::from_mins(1);
 /// Time between two searches for runs that a killed process left open. The sync's next run reconciles them
 /// as well; this is for syncs that do not run again.
 const ABANDONED_INTERVAL: Duration = Duration::from_mins(1);
-/// Time between two collections of old objects, which are kept for a day at least.
+/// Time between two deletions of old objects, which are kept for at least a day.
 const OBJECTS_INTERVAL: Duration = Duration::from_hours(1);
-/// Time between two collections of local segments that no run uses.
+/// Time between two deletions of local segments that no run uses.
 const LOCAL_INTERVAL: Duration = Duration::from_hours(1);
-/// Longest time of one collection, and the time for which its lease is taken.
+/// Time limit of one deletion, and the duration of its lease.
 const ROUND_MAX: Duration = Duration::from_mins(10);
 /// Runs kept of each sync, whatever their outcome.
 const RUNS_KEPT: usize = 1000;
@@ -55,7 +55,7 @@ impl Housekeeping {
         let mut keys = tokio::time::interval(KEYS_INTERVAL);
         let mut objects = tokio::time::interval(OBJECTS_INTERVAL);
         let mut local = tokio::time::interval(LOCAL_INTERVAL);
-        // The first time is before the first run: a lease that is looked at makes a run wait.
+        // Not at once: checking a lease makes the first run wait.
         let mut abandoned = tokio::time::interval_at(Instant::now() + ABANDONED_INTERVAL, ABANDONED_INTERVAL);
         loop {
             let (what, result) = tokio::select! {
@@ -66,7 +66,7 @@ impl Housekeeping {
                 _ = local.tick() => ("local segments", collect_local(segments.as_ref()).await),
             };
             if let Err(error) = result {
-                warn!(what, code = error.code(), %error, "housekeeping failed; it is tried again");
+                warn!(what, code = error.code(), %error, "housekeeping failed; trying again at the next interval");
             }
         }
     }
@@ -80,7 +80,7 @@ async fn collect_local(segments: Option<&SegmentDirectory>) -> Result<(), Error>
     Ok(())
 }
 
-/// Gives runs whose process is dead their outcome.
+/// Resolves the outcome of runs whose process is dead.
 pub(super) async fn reconcile_runs(publisher: &Publisher) -> Result<(), Error> {
     Ok(publisher.engine.reconcile_abandoned_runs().await?)
 }
@@ -116,13 +116,15 @@ async fn collect(publisher: &Publisher, statuses: &StatusStore, keep_versions: u
     result
 }
 
-/// Removes the statuses of nodes that are gone. A publisher that may not write there leaves them to
-/// another one: they are small, and no reader looks at them.
+/// Deletes the statuses of nodes that are gone. A publisher that may not delete them leaves them to another one:
+/// they are small, and readers ignore them.
 async fn collect_statuses(statuses: &StatusStore, now: DateTime<Utc>) {
     match statuses.collect(now).await {
         Ok(0) => {}
         Ok(nodes) => info!(nodes, "deleted statuses of nodes that are gone"),
         Err(error) if error.kind() == ErrorKind::Forbidden => {}
-        Err(error) => warn!(code = error.code(), %error, "old statuses cannot be deleted; it is tried again"),
+        Err(error) => {
+            warn!(code = error.code(), %error, "cannot delete old statuses; trying again at the next interval")
+        }
     }
 }

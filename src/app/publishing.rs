@@ -1,4 +1,4 @@
-//! The publishing side of a server: brought up, and again when that fails; scheduler, housekeeping.
+//! The publishing side of a server: its start with retries, the scheduler and housekeeping.
 
 use std::{pin::pin, sync::Arc, time::Duration};
 
@@ -27,7 +27,7 @@ use crate::{
     telemetry::Metrics,
 };
 
-/// First and longest pause between attempts to bring the publishing side up.
+/// First and longest pause between attempts to start the publishing side.
 const PUBLISHER_RETRY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
 
 /// The publishing side of a node.
@@ -46,19 +46,21 @@ pub(super) struct Publishing {
 }
 
 impl Publishing {
-    /// Brings the publishing side up and runs it until `shutdown`. It ends earlier when its announcer does:
-    /// then nothing can be announced until it is brought up again.
+    /// Starts the publishing side and runs it until `shutdown`. It also ends when its announcer ends, because nothing
+    /// can be announced then; the supervisor restarts it.
     pub(super) async fn run(self: Arc<Self>) {
         self.board.update_publisher(|status| status.up = false);
-        // Cancels what this starts also when this panics.
+        // Cancels the tasks started here, also on a panic.
         let stop = self.shutdown.child_token();
         let _stops = stop.clone().drop_guard();
-        // Last of all: runs wait to be told how their announcements ended.
+        // The announcer ends last: runs wait for the outcome of their announcements.
         let announcing_ends = Shutdown::new();
         let _ends = announcing_ends.clone().drop_guard();
-        let Some((publisher, mut announcing)) = self.bring_up_at_last(&announcing_ends).await else { return };
+        let Some((publisher, mut announcing)) = self.start_with_retries(&announcing_ends).await else {
+            return;
+        };
         if let Err(error) = housekeeping::reconcile_runs(&publisher).await {
-            warn!(code = error.code(), %error, "runs that a killed process left open are reconciled later");
+            warn!(code = error.code(), %error, "cannot reconcile runs that a killed process left open; trying again later");
         }
         self.board.update_publisher(|status| {
             status.up = true;
@@ -72,7 +74,7 @@ impl Publishing {
         let is_announcing = tokio::select! {
             () = &mut syncs => true,
             _ = &mut announcing => {
-                warn!("the announcer ended; the publishing side is brought up anew");
+                warn!("the announcer ended; restarting the publishing side");
                 stop.cancel();
                 syncs.await;
                 false
@@ -87,15 +89,15 @@ impl Publishing {
         publisher.metadata.close().await;
     }
 
-    /// Tries until the publishing side is up; `None` when the node ends before.
-    async fn bring_up_at_last(&self, announcing_ends: &Shutdown) -> Option<(Publisher, JoinHandle<End>)> {
+    /// Tries until the publishing side is up; `None` when the node shuts down first.
+    async fn start_with_retries(&self, announcing_ends: &Shutdown) -> Option<(Publisher, JoinHandle<End>)> {
         let mut backoff = Backoff::new(PUBLISHER_RETRY.0, PUBLISHER_RETRY.1);
         loop {
-            match self.bring_up(announcing_ends.clone()).await {
+            match self.start_once(announcing_ends.clone()).await {
                 Ok(started) => return Some(started),
                 Err(error) => {
                     let code = error.code();
-                    warn!(code, %error, "no sync starts: the publishing side is not up; trying again");
+                    warn!(code, %error, "cannot start the publishing side, so no sync runs; trying again");
                     let now = self.clock.now();
                     self.board.update_publisher(|status| status.raise(code, error.to_string(), now));
                 }
@@ -107,8 +109,8 @@ impl Publishing {
         }
     }
 
-    /// One attempt; the store is tried out first.
-    async fn bring_up(&self, announcing_ends: Shutdown) -> Result<(Publisher, JoinHandle<End>), Error> {
+    /// Makes one attempt, after checking the store.
+    async fn start_once(&self, announcing_ends: Shutdown) -> Result<(Publisher, JoinHandle<End>), Error> {
         open_catalog(&self.config)?.check_conditional_create().await?;
         let (registry, segments) = (self.registry.clone(), self.segments.clone());
         let (publisher, announcing) =
@@ -121,7 +123,7 @@ impl Publishing {
         let housekeeping = Housekeeping {
             publisher: publisher.clone(),
             statuses: self.statuses.clone(),
-            // Where a replica runs, it knows what must stay, and does it.
+            // On a node with a replica, the replica deletes unused segments.
             segments: (!self.config.node.has(Role::Replica)).then(|| self.segments.clone()),
             keep_versions: self.config.catalog.keep_versions,
         };

@@ -2,7 +2,7 @@
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// SIGTERM, SIGINT and SIGHUP, from the moment this is made.
+/// Receives SIGTERM, SIGINT and SIGHUP from its creation on.
 pub struct Signals {
     terminate: Option<Signal>,
     interrupt: Option<Signal>,
@@ -10,7 +10,7 @@ pub struct Signals {
 }
 
 impl Signals {
-    /// Begins to listen. A signal that cannot be listened to keeps its default effect.
+    /// Starts to listen. A signal that cannot be handled keeps its default effect.
     pub fn new() -> Self {
         let listen = |kind| signal(kind).ok();
         Self {

@@ -29,7 +29,7 @@ pub struct Supervision {
     pub retry: (Duration, Duration),
     /// How long a task runs before its problem is over.
     pub steady_after: Duration,
-    /// TaskFaults that strike tasks.
+    /// Faults injected into tasks.
     pub faults: TaskFaults,
 }
 
@@ -40,32 +40,32 @@ impl Default for Supervision {
     }
 }
 
-/// What a test makes a task do.
+/// A fault that a test injects into a task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TaskFault {
     /// It panics.
     Panic,
-    /// It returns before it is told to.
+    /// It returns before it is told to stop.
     Return,
 }
 
-/// TaskFaults that a test injects; none by default.
+/// The source of injected faults; none by default.
 #[derive(Debug, Clone, Default)]
 pub struct TaskFaults(Option<watch::Receiver<Option<(String, TaskFault)>>>);
 
 impl TaskFaults {
-    /// The faults that the sender sets: a fault strikes the task of this name whenever it runs.
+    /// Faults that the sender sets. A fault hits the named task whenever it runs.
     pub fn channel() -> (watch::Sender<Option<(String, TaskFault)>>, Self) {
         let (sender, faults) = watch::channel(None);
         (sender, Self(Some(faults)))
     }
 
-    /// Returns when a fault strikes `task`.
-    async fn strike(mut self, task: &str) -> TaskFault {
-        let strikes =
+    /// Waits for a fault of `task`.
+    async fn wait(mut self, task: &str) -> TaskFault {
+        let is_hit =
             |fault: &Option<(String, TaskFault)>| fault.as_ref().is_some_and(|(name, _)| name == task);
         if let Some(faults) = &mut self.0
-            && let Ok(fault) = faults.wait_for(strikes).await
+            && let Ok(fault) = faults.wait_for(is_hit).await
             && let Some((_, fault)) = *fault
         {
             return fault;
@@ -91,8 +91,8 @@ impl End {
 
     const fn verb(self) -> &'static str {
         match self {
-            Self::Returned => "ended without being told to",
-            Self::Panicked => "panicked; the log has the place",
+            Self::Returned => "ended unexpectedly",
+            Self::Panicked => "panicked (see the log)",
         }
     }
 }
@@ -137,7 +137,7 @@ impl Supervisor {
         tokio::spawn(async move {
             let end = supervisor.guard(task, work).await;
             if end == End::Panicked || !stop.is_cancelled() {
-                // First of all nobody sends requests here any more.
+                // Readiness must fail before anything else, so that no more requests arrive.
                 supervisor.0.drain.cancel();
                 error!(
                     task,
@@ -208,7 +208,7 @@ impl Supervisor {
         let faulty = async {
             tokio::select! {
                 () = work => {}
-                fault = faults.strike(task) => assert!(fault == TaskFault::Return, "a fault injected by a test"),
+                fault = faults.wait(task) => assert!(fault == TaskFault::Return, "a fault injected by a test"),
             }
         };
         match AssertUnwindSafe(faulty).catch_unwind().await {
@@ -222,7 +222,7 @@ impl Supervisor {
         let mut failed = self.0.failed.subscribe();
         match failed.wait_for(Option::is_some).await.ok().and_then(|failed| failed.clone()) {
             Some(task) => task,
-            // The sender lives as long as this does.
+            // The sender lives as long as `self`.
             None => std::future::pending().await,
         }
     }

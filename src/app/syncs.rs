@@ -1,4 +1,4 @@
-//! The loops of the syncs: one supervised task each, started anew when the configuration changes.
+//! The loops of the syncs: one supervised task each, restarted when the configuration changes.
 
 use std::sync::Arc;
 
@@ -10,16 +10,16 @@ use crate::{
     support::shutdown::Shutdown,
 };
 
-/// Runs a loop for each of `syncs`, until `stop`; runs under way are then cancelled. A new value replaces
-/// all loops; runs under way end as they began.
+/// Runs a loop for each of `syncs` until `stop`, which cancels active runs. A new value replaces all loops; active
+/// runs finish with their old configuration.
 pub(super) async fn run(
     scheduler: Scheduler,
     mut syncs: watch::Receiver<Arc<Vec<ScheduledSync>>>,
     supervisor: Supervisor,
     stop: Shutdown,
 ) {
-    // Loops of an earlier configuration that end with the run they are in. They hold up nobody: the
-    // lease keeps a sync's old and new loop apart.
+    // Loops of earlier configurations, which end after their active run. The lease of a sync keeps its old and new
+    // loop from running at the same time.
     let mut ending: Vec<JoinHandle<()>> = Vec::new();
     loop {
         let retire = stop.child_token();
@@ -38,7 +38,7 @@ pub(super) async fn run(
         ending.retain(|one| !one.is_finished());
     }
     for one in ending {
-        // It ended; the supervisor has told how.
+        // The supervisor has logged how it ended.
         let _ = one.await;
     }
 }

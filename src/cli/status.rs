@@ -1,4 +1,4 @@
-//! `larder status`: what is announced, and which node serves what.
+//! `larder status`: the announced collections, and the versions that each node serves.
 
 use chrono::{DateTime, Utc};
 
@@ -92,11 +92,11 @@ fn row(one: &CollectionStatus, now: DateTime<Utc>) -> Vec<String> {
     ]
 }
 
-/// One table of nodes, and one of what each of them serves.
+/// Prints a table of nodes, and a table of the collections that each node serves.
 fn show_fleet(fleet: &FleetStatus) -> Result<(), Failure> {
     if fleet.nodes.is_empty() {
         let hours = Ages::default().shown.num_hours();
-        return print(&format!("no node has left a status within {hours} hours"));
+        return print(&format!("no node has written a status within {hours} hours"));
     }
     let heading = [
         "REGION",
@@ -142,7 +142,7 @@ fn node_row(node: &NodeView) -> Vec<String> {
             let of = error.collection.as_ref().map(|name| format!(" of {name}")).unwrap_or_default();
             format!("{}{of}, {}", error.code, moment(error.at))
         });
-        // What only publishes follows neither catalog nor keys.
+        // A node that only publishes follows neither the catalog nor the keys.
         let follows = |number: u64| if publishes_only(&details.roles) { dash() } else { number.to_string() };
         row.extend([
             follows(details.catalog),
@@ -160,7 +160,7 @@ fn node_row(node: &NodeView) -> Vec<String> {
     row
 }
 
-/// Why it does not follow; else why it does not publish; else which task fails.
+/// The problem of following; else of publishing; else of the first failing task.
 fn node_problem(details: &NodeDetails) -> Option<&Problem> {
     let publisher = details.publisher.as_ref().and_then(|publisher| publisher.problem.as_ref());
     details.problem.as_ref().or(publisher).or(details.tasks.values().next())

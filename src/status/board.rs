@@ -17,7 +17,7 @@ impl Board {
         Self(Arc::new(watch::Sender::new(NodeStatus::new(identity, now))))
     }
 
-    /// Changes the status and wakes whoever watches. `change` must not read the board.
+    /// Changes the status and wakes all watchers. `change` must not read the board.
     pub fn update(&self, change: impl FnOnce(&mut NodeStatus)) {
         self.0.send_modify(|status| {
             let before = Arc::clone(&status.collections);
@@ -36,9 +36,9 @@ impl Board {
         self.0.borrow().clone()
     }
 
-    /// What `look` sees in the status now. It must be short, and must not update the board.
-    pub fn view<T>(&self, look: impl FnOnce(&NodeStatus) -> T) -> T {
-        look(&self.0.borrow())
+    /// Applies `read` to the current status. `read` must be short and must not update the board.
+    pub fn view<T>(&self, read: impl FnOnce(&NodeStatus) -> T) -> T {
+        read(&self.0.borrow())
     }
 
     /// The status now, and whenever it changes.

@@ -15,7 +15,7 @@ pub struct CollectionStatus {
     pub wanted: Version,
     /// The version served.
     pub served: Option<Version>,
-    /// Since when it serves another version than it wants: an older one, none, or one above its pin.
+    /// Since when the served version is not the wanted one: it is older, missing or above the pin.
     pub behind_since: Option<DateTime<Utc>>,
     /// When the source was last seen with the content that is served.
     pub data_as_of: Option<DateTime<Utc>>,
@@ -23,17 +23,17 @@ pub struct CollectionStatus {
     pub records: u64,
     /// Bytes of the segments served.
     pub bytes: u64,
-    /// Why what is served is not what is wanted. The last good version is served on.
+    /// Why the wanted version is not served. The last good version is served meanwhile.
     pub problem: Option<Problem>,
     /// The regions that serve it, when this node's region does not. Only the node itself knows.
     #[serde(skip)]
     pub other_regions: Option<Arc<[RegionName]>>,
-    /// What it takes in memory, when it is loaded. Only the node itself knows.
+    /// Memory used, when loaded. Only the node itself knows.
     #[serde(skip)]
     pub loaded: Option<MemoryUsage>,
 }
 
-/// What a loaded collection takes.
+/// The memory use of a loaded collection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct MemoryUsage {
     /// Records served.
@@ -50,12 +50,12 @@ impl CollectionStatus {
         self.other_regions.is_none()
     }
 
-    /// Whether the node has loaded it or failed to, or need not.
-    pub(super) fn is_settled(&self) -> bool {
+    /// Whether it has a load outcome: loaded, failed, or not needed here.
+    pub(super) fn has_load_outcome(&self) -> bool {
         !self.is_here() || self.served.is_some() || self.problem.is_some()
     }
 
-    /// Versions that are wanted beyond the one served; all of them when none is served.
+    /// Versions between the served and the wanted one; all of them when none is served.
     pub fn versions_behind(&self) -> u64 {
         self.wanted.0.saturating_sub(self.served_number())
     }

@@ -1,4 +1,4 @@
-//! A node: what it is, what it serves and what is wrong with it.
+//! The status of a node: its identity, its collections and its problems.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -13,7 +13,7 @@ use crate::domain::{
     name::{CollectionName, RegionName},
 };
 
-/// Who a node is.
+/// The identity of a node.
 #[derive(Debug, Clone)]
 pub struct Identity {
     /// The node.
@@ -22,17 +22,17 @@ pub struct Identity {
     pub name: Label,
     /// The region that it serves.
     pub region: RegionName,
-    /// What it does.
+    /// Its roles.
     pub roles: Vec<Label>,
 }
 
-/// What a node says of itself. Times are those of its own clock.
+/// The status of a node. Times are those of its own clock.
 ///
-/// As JSON it is the object that a node writes to the store; a reader ignores members that it does not
-/// know. Members without a place there are known to the node alone.
+/// Its JSON form is the object that a node writes to the store. Readers ignore unknown members. Skipped members
+/// are known only to the node itself.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NodeStatus {
-    /// Format number; a reader refuses one above its own.
+    /// Format number. A reader refuses a higher one than its own.
     pub format: u32,
     /// The node.
     pub node: NodeId,
@@ -40,7 +40,7 @@ pub struct NodeStatus {
     pub name: Label,
     /// The region that it serves.
     pub region: RegionName,
-    /// What it does.
+    /// Its roles.
     pub roles: Vec<Label>,
     /// The version of the program.
     pub build: Label,
@@ -48,9 +48,10 @@ pub struct NodeStatus {
     pub started_at: DateTime<Utc>,
     /// When this status was written.
     pub written_at: DateTime<Utc>,
-    /// Whether it has loaded what it should serve; stays so. Never on a node that only publishes.
+    /// Whether it has loaded the collections that it should serve; never goes back to false. Always false on a node
+    /// that only publishes.
     pub ready: bool,
-    /// Whether it ends.
+    /// Whether it is shutting down.
     pub draining: bool,
     /// The newest catalog document that it knows; 0 before the first.
     pub catalog: u64,
@@ -59,7 +60,7 @@ pub struct NodeStatus {
     pub deployment: Option<DeploymentId>,
     /// When the store last answered a poll of the catalog.
     pub polled_at: Option<DateTime<Utc>>,
-    /// Polls that failed since the start, by code; those that fail one after the other count once.
+    /// Failed polls since the start, by code. Consecutive failures with one code count once.
     #[serde(skip)]
     pub failed_polls: BTreeMap<Label, u64>,
     /// Revision of the keys in force; never falls.
@@ -67,22 +68,22 @@ pub struct NodeStatus {
     /// How many keys are in force.
     #[serde(skip)]
     pub keys: usize,
-    /// Entries of the key set that this build does not understand.
+    /// Entries of the key set that this version does not understand.
     #[serde(skip)]
     pub keys_refused: usize,
-    /// When the store last said that these are the keys in force.
+    /// When the store last confirmed the keys in force.
     pub keys_at: Option<DateTime<Utc>>,
     /// Local segments.
     #[serde(skip)]
     pub disk: DiskUsage,
-    /// Why the catalog or the keys cannot be followed now.
+    /// Why the node cannot follow the catalog or the keys now.
     pub problem: Option<Problem>,
-    /// The last problem of the node or of a collection, or the last run that failed here; also when it
+    /// The last problem of the node or of a collection, or the last run that failed here. It stays after the problem
     /// is over.
     pub last_error: Option<LastError>,
-    /// The collections that the catalog names. In the store, those that it gives to the node's region.
+    /// The collections that the catalog names. In the store, only those of the node's region.
     pub collections: Arc<BTreeMap<CollectionName, CollectionStatus>>,
-    /// The publishing side, on a node that has one; older builds do not tell.
+    /// The publishing side, on a node that has one. Older versions do not report it.
     #[serde(default)]
     pub publisher: Option<PublisherStatus>,
     /// Tasks of the process that ended unexpectedly and are started again.
@@ -95,7 +96,7 @@ pub struct NodeStatus {
 pub struct DiskUsage {
     /// Bytes used.
     pub bytes: u64,
-    /// Most bytes.
+    /// The limit in bytes.
     pub bytes_max: u64,
 }
 
@@ -103,22 +104,22 @@ pub struct DiskUsage {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum NodeState {
-    /// It may be sent requests.
+    /// It is ready for requests.
     Ready,
-    /// It has not loaded yet what it should serve, or its publishing side is not up yet.
+    /// It has not loaded its collections yet, or its publishing side is not up yet.
     Starting,
-    /// It publishes, and serves no records.
+    /// It only publishes and serves no records.
     Publisher,
-    /// It ends.
+    /// It is shutting down.
     Draining,
-    /// It has not written for three heartbeats: it is dead, cut off, or may not write.
+    /// It has missed three heartbeats: it is dead, cut off, or may not write.
     Silent,
-    /// What it wrote lately cannot be read.
+    /// Its recent status cannot be read.
     Unreadable,
 }
 
 impl NodeState {
-    /// The word that is shown.
+    /// The state as shown.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Ready => "ready",
@@ -164,12 +165,12 @@ impl NodeStatus {
         }
     }
 
-    /// Whether the node only publishes: nobody waits for it to serve anything.
+    /// Whether the node only publishes and serves no records.
     pub fn is_publisher_only(&self) -> bool {
         publishes_only(&self.roles)
     }
 
-    /// Its state, as it shows itself and as others see it while it writes.
+    /// Its state. Other nodes see the same while it writes its status.
     pub fn state(&self) -> NodeState {
         let is_up = self.publisher.as_ref().is_some_and(|publisher| publisher.up);
         match () {
@@ -180,18 +181,18 @@ impl NodeStatus {
         }
     }
 
-    /// Whether it can answer: it has keys, and has tried to load all that its own files have.
+    /// Whether it can answer requests: it has keys and has tried to load every collection.
     pub fn can_answer(&self) -> bool {
-        let is_settled = || self.collections.values().all(CollectionStatus::is_settled);
-        self.is_publisher_only() || self.ready || (self.keys_revision > 0 && is_settled())
+        let have_outcomes = || self.collections.values().all(CollectionStatus::has_load_outcome);
+        self.is_publisher_only() || self.ready || (self.keys_revision > 0 && have_outcomes())
     }
 
-    /// The collections that the catalog gives to this node.
+    /// The collections that this node serves or should serve.
     pub fn collections_here(&self) -> impl Iterator<Item = (&CollectionName, &CollectionStatus)> {
         self.collections.iter().filter(|(_, status)| status.is_here())
     }
 
-    /// The status as the store may have it: no messages, and only the collections of its region.
+    /// The status for the store: without messages, and only with the collections of its region.
     pub fn for_store(&self) -> Self {
         let mut status = self.clone();
         let here = self.collections_here().map(|(name, one)| (name.clone(), one.clone()));
@@ -206,8 +207,8 @@ impl NodeStatus {
         status
     }
 
-    /// Whether something differs that somebody may wait for: a version served, the keys in force, the
-    /// state, a problem. Times that move on by themselves do not count.
+    /// Whether a significant part differs, which somebody may wait for: a served version, the keys in force, the state,
+    /// a problem. Timestamps alone are not significant.
     pub fn differs_from(&self, other: &Self) -> bool {
         let code = |problem: &Option<Problem>| problem.as_ref().map(|problem| problem.code.clone());
         let of_node = |status: &Self| {
@@ -224,7 +225,7 @@ impl NodeStatus {
                 && of_collections(self) != of_collections(other))
     }
 
-    /// Notes the problem that began last. `collections_changed` spares a look at each of them.
+    /// Records the most recent problem. Collections are read only with `collections_changed`.
     pub(super) fn note_last_error(&mut self, collections_changed: bool) {
         let of_publisher = self.publisher.as_ref().and_then(|side| side.problem.as_ref());
         let of_node = self.problem.iter().chain(of_publisher).chain(self.tasks.values());
@@ -247,7 +248,7 @@ impl NodeStatus {
     }
 }
 
-/// Whether a node of these roles only publishes: it follows no catalog and serves nothing.
+/// Whether a node with these roles only publishes: it follows no catalog and serves no records.
 pub fn publishes_only(roles: &[Label]) -> bool {
     has_role(roles, "publisher") && !has_role(roles, "replica")
 }

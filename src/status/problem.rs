@@ -1,17 +1,16 @@
-//! Problems: what goes wrong now, and what went wrong last.
+//! Current problems, and the last error.
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::domain::{label::Label, name::CollectionName};
 
-/// Something that goes wrong and is tried again.
+/// A lasting failure that is retried.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Problem {
     /// The stable code.
     pub code: Label,
-    /// What happened. Empty in the status that a node writes to the store: whoever can list statuses
-    /// reads it.
+    /// What happened. Empty in the status in the store, which has more readers than the node.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub message: String,
     /// Since when, by the node's clock.
@@ -19,7 +18,7 @@ pub struct Problem {
 }
 
 impl Problem {
-    /// A problem that `before`, when there is one, is an earlier sight of: it lasts since then.
+    /// A problem that continues `before`, if given: it keeps the time at which that began.
     pub fn lasting(before: Option<&Self>, code: &str, message: String, now: DateTime<Utc>) -> Self {
         let since = before.map_or(now, |before| before.since);
         Self { code: Label::fitted(code), message, since }
@@ -31,7 +30,7 @@ impl Problem {
     }
 }
 
-/// The last thing that went wrong.
+/// The most recent error.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LastError {
     /// The stable code.

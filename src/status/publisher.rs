@@ -12,9 +12,9 @@ use crate::domain::{
 /// The publishing side of a node.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PublisherStatus {
-    /// Whether syncs that are due run here. Which of several publishers runs one, its lease decides.
+    /// Whether due syncs run here. With several publishers, a sync's lease decides which one runs it.
     pub up: bool,
-    /// When a run last ended here. On a standby that is long ago, or never.
+    /// When a run last ended here. On a standby publisher that is long ago, or never.
     pub last_run_at: Option<DateTime<Utc>>,
     /// The last run that failed here.
     #[serde(default)]
@@ -24,8 +24,8 @@ pub struct PublisherStatus {
 }
 
 impl PublisherStatus {
-    /// Records the end of a run. `store_failure` is the code when the store or the catalog failed it:
-    /// then nothing is announced from here until a later run ends well.
+    /// Records the end of a run. `store_failure` is the code when the store or the catalog made it fail. The problem
+    /// lasts until a later run succeeds.
     pub fn record_run(
         &mut self,
         record: &RunRecord,
@@ -46,7 +46,7 @@ impl PublisherStatus {
         }
     }
 
-    /// Nothing is announced from here, because of `code`.
+    /// Raises the problem that keeps this publisher from announcing.
     pub fn raise(&mut self, code: &'static str, message: String, now: DateTime<Utc>) {
         let same = self.problem.as_ref().filter(|problem| problem.code.as_str() == code);
         self.problem = Some(Problem::lasting(same, code, message, now));

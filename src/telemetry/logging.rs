@@ -14,31 +14,31 @@ use tracing_subscriber::{
 use super::{LogFormat, Settings};
 use crate::domain::error::ErrorKind;
 
-/// Libraries that see requests or rows. Whatever the filter says, they log warnings at most: at
-/// `debug` and below some of them print headers or statements.
+/// Libraries that handle requests or rows. They log at most warnings, regardless of the filter: at `debug` and
+/// `trace` some of them print headers or statements.
 const QUIET: [&str; 6] = ["h2", "hyper", "axum", "tower", "sqlx", "rustls"];
 
-/// The object store's client. At `info` it logs every attempt that it makes again: a store that is down
-/// would fill the log, which has the outcome anyway. It logs warnings at most, unless the filter names it.
+/// The object store's client. At `info` it logs every retry, which would fill the log while a store is down; the
+/// outcome is logged anyway. It logs at most warnings, unless the filter names it.
 const STORE_CLIENT: &str = "object_store";
 
-/// Why logging could not begin.
+/// Why logging could not start.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The filter is not one.
+    /// The filter is invalid.
     #[error("the log filter is not valid: {source}; write a level such as `info`, or `info,larder=debug`")]
     Filter {
-        /// What the parser found.
+        /// The error of the parser.
         #[source]
         source: tracing_subscriber::filter::ParseError,
     },
-    /// This process logs already; the first setting stays.
+    /// Logging was already set up in this process. The first settings stay.
     #[error("logging was set up before in this process")]
     AlreadySet,
 }
 
 impl Error {
-    /// What the error means to whoever meets it.
+    /// The kind of the error.
     pub const fn kind(&self) -> ErrorKind {
         match self {
             Self::Filter { .. } => ErrorKind::Invalid,
@@ -55,15 +55,15 @@ impl Error {
     }
 }
 
-/// Makes this process log to stderr. The one global thing of a node: a second call in the same
-/// process changes nothing and answers [`Error::AlreadySet`].
+/// Makes this process log to stderr. Logging is the only global state of a node. A second call in the same process
+/// changes nothing and returns [`Error::AlreadySet`].
 pub fn init(settings: &Settings) -> Result<(), Error> {
     let colours = std::io::stderr().is_terminal();
     build(settings, std::io::stderr, colours)?.try_init().map_err(|_| Error::AlreadySet)
 }
 
-/// Makes a command show this program's own warnings on stderr, a line each. Changes nothing in a process
-/// that logs.
+/// Makes a command print this program's own warnings to stderr, one per line. Changes nothing in a process that
+/// logs.
 pub fn show_warnings() {
     let is_own = |metadata: &Metadata<'_>| {
         *metadata.level() <= tracing::Level::WARN && metadata.target().starts_with("larder")
@@ -72,11 +72,11 @@ pub fn show_warnings() {
     let colours = std::io::stderr().is_terminal();
     let lines =
         fmt::layer().with_writer(std::io::stderr).with_ansi(colours).without_time().with_target(false);
-    // In a process that logs they stand in its log.
+    // In a process that logs, the warnings are in its log.
     let _ = tracing_subscriber::registry().with(lines.with_filter(own)).try_init();
 }
 
-/// What [`init`] installs, writing to `writer` without colours.
+/// The subscriber that [`init`] installs, writing to `writer` without colours.
 pub fn subscriber<W>(settings: &Settings, writer: W) -> Result<impl Subscriber + Send + Sync + use<W>, Error>
 where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
@@ -93,7 +93,7 @@ where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
     let asked = EnvFilter::builder().parse(&settings.filter).map_err(|source| Error::Filter { source })?;
-    // The hint keeps the cheap global level check: without it every event is looked at.
+    // The hint keeps the cheap global level check. Without it every event is filtered.
     let shows_store = settings.filter.contains(STORE_CLIENT);
     let is_fit =
         move |metadata: &Metadata<'_>| is_fit_to_log(metadata) && (shows_store || !is_retry(metadata));
@@ -108,7 +108,7 @@ where
 
 fn is_fit_to_log(metadata: &Metadata<'_>) -> bool {
     let library = metadata.target().split("::").next().unwrap_or_default();
-    // `hyper_util` and `sqlx_core` are of the family.
+    // Also matches crates of the same family, such as `hyper_util` and `sqlx_core`.
     let family = library.split('_').next().unwrap_or_default();
     *metadata.level() <= tracing::Level::WARN || !QUIET.contains(&family)
 }
@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_have_the_shape_and_the_level_that_was_asked_for() {
+    fn lines_have_configured_format_and_level() {
         let text = logged(LogFormat::Text, "info");
         assert!(text.contains("announced collection=\"customer\"") && !text.contains("details"), "{text}");
         let json = logged(LogFormat::Json, "info");
@@ -169,14 +169,14 @@ mod tests {
     }
 
     #[test]
-    fn libraries_that_see_requests_stay_quiet_whatever_the_filter_says() {
+    fn libraries_that_handle_requests_never_log_below_warn() {
         let text = logged(LogFormat::Text, "trace,h2::codec=trace,sqlx::query=trace");
         assert!(text.contains("details") && text.contains("a warning"), "{text}");
         assert!(!text.contains("a header") && !text.contains("a statement"), "{text}");
     }
 
     #[test]
-    fn attempts_of_the_store_s_client_are_logged_when_the_filter_names_it() {
+    fn retries_of_store_client_are_logged_only_when_filter_names_it() {
         for (filter, attempts, warnings) in [
             ("info", false, true),
             ("trace", false, true),
@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_filter_is_an_error_and_a_second_start_is_no_panic() {
+    fn invalid_filter_and_second_init_are_errors() {
         let settings = Settings { format: LogFormat::Text, filter: "larder=loud".to_owned() };
         assert_eq!(init(&settings).unwrap_err().code(), "log_filter_invalid");
         let settings = Settings { filter: "off".to_owned(), ..settings };

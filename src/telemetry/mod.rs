@@ -1,4 +1,4 @@
-//! Logs and metrics: how a node tells what it does, without telling whose data it holds.
+//! Logs and metrics of a node. Neither ever contains data of a record, an index value or a key.
 
 mod logging;
 pub mod metrics;

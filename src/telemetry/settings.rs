@@ -1,8 +1,8 @@
-//! What logging is told.
+//! Settings of logging.
 
 use crate::settings::{Declaration, section::Section};
 
-/// How log lines look and which are written.
+/// The format of log lines and the filter that selects them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
     /// Text for people or JSON for machines.
@@ -11,13 +11,13 @@ pub struct Settings {
     pub filter: String,
 }
 
-/// The shape of a log line.
+/// The format of a log line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum LogFormat {
     /// For people.
     #[default]
     Text,
-    /// One JSON object a line.
+    /// One JSON object per line.
     Json,
 }
 

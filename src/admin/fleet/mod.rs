@@ -1,4 +1,4 @@
-//! Who serves what, where, and how far behind: the fleet's statuses beside what is announced.
+//! Compares the statuses of all nodes with the announced versions: who serves what, and how far behind.
 
 mod reach;
 mod reader;
@@ -24,36 +24,36 @@ use crate::{
     status::{CollectionStatus, LastError, NodeState, NodeStatus, Problem, PublisherStatus},
 };
 
-/// What is announced of one collection.
+/// The announced version of one collection.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Announced {
     /// The version.
     pub version: u64,
-    /// How fresh it is, where that is known.
+    /// When the source was last seen with this content, if known.
     pub data_as_of: Option<DateTime<Utc>>,
     /// Regions that serve it; `None` means all.
     pub regions: Option<Vec<RegionName>>,
-    /// Regions that are held at another version, and that version.
+    /// Regions that are pinned, and their versions.
     pub pins: BTreeMap<RegionName, u64>,
 }
 
-/// What is announced, by collection.
+/// The announced versions, by collection.
 pub type Announcement = BTreeMap<CollectionName, Announced>;
 
-/// The fleet, for people and programs.
+/// The statuses of all nodes, for people and programs.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct FleetStatus {
-    /// When it was read, by the reader's clock; `None` when it never could be.
+    /// When the statuses were last read, by the reader's clock; `None` when no read has succeeded.
     pub read_at: Option<DateTime<Utc>>,
-    /// Why it could not be read the last time; the nodes are those of `read_at`.
+    /// Why the last read failed. `nodes` are then those of `read_at`.
     pub problem: Option<FleetProblem>,
-    /// Nodes beyond the most that are shown.
+    /// Nodes left off because there are too many to show.
     pub left_off: usize,
-    /// Nodes by region and name.
+    /// Nodes, ordered by region and name.
     pub nodes: Vec<NodeView>,
 }
 
-/// Why the fleet could not be read.
+/// Why the statuses could not be read.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct FleetProblem {
     /// The stable code.
@@ -62,7 +62,7 @@ pub struct FleetProblem {
     pub message: String,
 }
 
-/// The state of `node`, as others see it.
+/// The state of `node`, as other nodes see it.
 fn state_of(node: &FleetNode) -> NodeState {
     match &node.status {
         _ if node.is_silent => NodeState::Silent,
@@ -71,7 +71,7 @@ fn state_of(node: &FleetNode) -> NodeState {
     }
 }
 
-/// Whether a node in this state lives and goes on: what a waiting command waits for.
+/// Whether a node in this state is live, so that a waiting command waits for it.
 const fn is_live(state: NodeState) -> bool {
     matches!(state, NodeState::Ready | NodeState::Starting | NodeState::Unreadable)
 }
@@ -83,45 +83,45 @@ pub struct NodeView {
     pub region: RegionName,
     /// Its id.
     pub node: NodeId,
-    /// How it stands.
+    /// Its state.
     pub state: NodeState,
-    /// How long ago it wrote, by the store's clock.
+    /// Seconds since it wrote its status, by the store's clock.
     pub seen_seconds: i64,
-    /// Why what it wrote cannot be read.
+    /// The code of the error that makes its status unreadable.
     pub unreadable: Option<&'static str>,
-    /// What it wrote.
+    /// Its status, when readable.
     #[serde(flatten)]
     pub details: Option<NodeDetails>,
 }
 
-/// What a node wrote of itself. Ages are those of the moment at which it wrote.
+/// The status that a node wrote. Ages are as of `written_at`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct NodeDetails {
     /// Its name, for people.
     pub name: Label,
-    /// What it does.
+    /// Its roles.
     pub roles: Vec<Label>,
     /// The version of the program.
     pub build: Label,
     /// When the process started, by its own clock.
     pub started_at: DateTime<Utc>,
-    /// When it wrote, by its own clock.
+    /// When it wrote the status, by its own clock.
     pub written_at: DateTime<Utc>,
-    /// Whether requests may come.
+    /// Whether it is ready for requests.
     pub ready: bool,
     /// The newest catalog document that it knows.
     pub catalog: u64,
-    /// Time since the store had last answered a look at the catalog.
+    /// Seconds since the store last answered a poll of the catalog.
     pub catalog_age_seconds: Option<f64>,
     /// Revision of the keys in force.
     pub keys_revision: u64,
-    /// Time since the store had last said that these are the keys in force.
+    /// Seconds since the store last confirmed the keys in force.
     pub keys_age_seconds: Option<f64>,
-    /// Why catalog or keys cannot be followed.
+    /// Why it cannot follow the catalog or the keys.
     pub problem: Option<Problem>,
     /// The last problem, also when it is over.
     pub last_error: Option<LastError>,
-    /// Every collection that is announced for its region, and those it goes on serving; none on a node
+    /// Every collection that is announced for its region, and every other that it still serves. Empty on a node
     /// that only publishes.
     pub collections: BTreeMap<CollectionName, CollectionView>,
     /// Its publishing side, when it has one.
@@ -134,20 +134,20 @@ pub struct NodeDetails {
 /// One collection on one node.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct CollectionView {
-    /// The version that is announced; `None` when it is no more.
+    /// The announced version; `None` when the collection is no longer announced.
     pub announced_version: Option<u64>,
     /// The version that the node serves.
     pub served_version: Option<u64>,
-    /// The version that its region is pinned to, which is then the announced one.
+    /// The version that its region is pinned to. It is then also `announced_version`.
     pub pinned_version: Option<u64>,
-    /// Versions between the two; all of them when none is served.
+    /// Versions between the served and the announced one; all of them when none is served.
     pub versions_behind: u64,
-    /// Versions by which what is served is above the pin: it is not in force on this node yet.
+    /// Versions by which the served one is above the pin, which is not in force on this node yet.
     pub versions_above_pin: u64,
-    /// How much newer the announced data is; `None` when nothing is served or that is not known. 0
-    /// at the announced version: a run without changes moves only the time, which a node tells later.
+    /// Seconds by which the announced data is newer; `None` when nothing is served or the time is not known. 0
+    /// at the announced version: after a run without changes only the time differs, and nodes report it later.
     pub seconds_behind: Option<f64>,
-    /// Since when the node serves another version than it knows to be announced, by its clock.
+    /// Since when the served version differs from the announced one that the node knows, by its clock.
     pub behind_since: Option<DateTime<Utc>>,
     /// When the source was last seen with the content that is served.
     pub data_as_of: Option<DateTime<Utc>>,
@@ -155,11 +155,11 @@ pub struct CollectionView {
     pub records: u64,
     /// Bytes of the segments served.
     pub bytes: u64,
-    /// Why it is not what is announced.
+    /// Why the node does not serve the announced version.
     pub problem: Option<Problem>,
 }
 
-/// What is announced, from catalog and head alone.
+/// Reads the announced versions from the catalog and its head.
 pub async fn announcement(catalog: &Catalog) -> Result<Announcement, Error> {
     let newest = catalog.newest(None).await?;
     let fresh = catalog.head().await?.map(|head| head.data_as_of).unwrap_or_default();
@@ -176,8 +176,8 @@ pub async fn announcement(catalog: &Catalog) -> Result<Announcement, Error> {
     Ok(announced.collect())
 }
 
-/// Regions from which a node has reported lately, or which an announced collection names. `None` when
-/// there are more nodes than are read.
+/// Regions with a recent status, and regions that an announced collection names. `None` when there are too many
+/// nodes to read.
 pub async fn known_regions(
     catalog: &Catalog,
     statuses: &StatusStore,
@@ -192,7 +192,7 @@ pub async fn known_regions(
 }
 
 impl Status {
-    /// What is announced, as this status tells it.
+    /// The announced versions in this status.
     pub fn announcement(&self) -> Announcement {
         let announced = self.collections.iter().filter_map(|one| {
             let (version, data_as_of) = (one.version?, one.data_as_of);
@@ -204,7 +204,7 @@ impl Status {
 }
 
 impl FleetStatus {
-    /// Reads all statuses and lays them beside what is announced.
+    /// Reads all statuses and compares them with `announced`.
     pub async fn read(
         statuses: &StatusStore,
         announced: &Announcement,
@@ -213,7 +213,7 @@ impl FleetStatus {
     ) -> Result<Self, Error> {
         let fleet = Fleet::read(statuses, now, ages).await?;
         let mut nodes: Vec<NodeView> = fleet.nodes.iter().map(|node| NodeView::of(node, announced)).collect();
-        nodes.sort_by(|a, b| a.place().cmp(&b.place()));
+        nodes.sort_by(|a, b| a.sort_key().cmp(&b.sort_key()));
         Ok(Self { read_at: Some(now), problem: None, left_off: fleet.left_off, nodes })
     }
 }
@@ -230,8 +230,8 @@ impl NodeView {
         }
     }
 
-    /// By which nodes are ordered.
-    fn place(&self) -> (&RegionName, Option<&Label>, NodeId) {
+    /// Nodes are sorted by this key.
+    fn sort_key(&self) -> (&RegionName, Option<&Label>, NodeId) {
         (&self.region, self.details.as_ref().map(|details| &details.name), self.node)
     }
 }
@@ -247,7 +247,7 @@ impl NodeDetails {
             .collect();
         let is_for_it = |one: &Announced| !status.is_publisher_only() && one.is_served_in(&status.region);
         for (name, _) in announced.iter().filter(|(_, one)| is_for_it(one)) {
-            // The node has not heard of it yet.
+            // The node does not know of the collection yet.
             let view = || CollectionView::of(None, here(name).as_ref());
             collections.entry(name.clone()).or_insert_with(view);
         }
@@ -272,8 +272,8 @@ impl NodeDetails {
 }
 
 impl Announced {
-    /// The same as `region` should serve it, with no pin but its own: a pinned version has its own time,
-    /// which is not known here.
+    /// The version that `region` should serve, with only this region's pin. The data time of a pinned version is
+    /// not known.
     fn in_region(&self, region: &RegionName) -> Self {
         match self.pins.get(region) {
             Some(&version) => {
@@ -294,7 +294,8 @@ impl CollectionView {
         let version = announced.map(|announced| announced.version);
         let data_as_of = one.and_then(|one| one.data_as_of);
         let pinned = announced.and_then(|announced| announced.pins.values().next().copied());
-        // Without a pin the node knows of a newer document than its reader.
+        // A version above the announced one counts only with a pin. Without one, the node knows a newer document
+        // than this reader.
         let above = pinned.map_or(0, |pinned| served.unwrap_or(0).saturating_sub(pinned));
         let behind = version.map_or(0, |version| version.saturating_sub(served.unwrap_or(0)));
         let between = announced.and_then(|announced| announced.data_as_of).zip(data_as_of);
@@ -318,7 +319,7 @@ impl CollectionView {
     }
 }
 
-/// To the millisecond; never negative, as clocks move.
+/// Seconds, rounded to milliseconds. Never negative, although clocks may be set back.
 fn seconds(span: TimeDelta) -> f64 {
     span.num_milliseconds().max(0) as f64 / 1000.0
 }

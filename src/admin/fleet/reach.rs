@@ -1,4 +1,4 @@
-//! Whether a version is served everywhere. Pure.
+//! Decides whether all nodes serve a version. Pure.
 
 use std::{collections::BTreeSet, fmt};
 
@@ -14,38 +14,38 @@ use crate::{
     status::{NodeState, NodeStatus},
 };
 
-/// Most nodes that a message names; more are counted.
+/// Most nodes that a message names. Further ones are counted.
 const NAMED_MAX: usize = 20;
 
-/// A node that has not written for so long has missed a heartbeat of 30 s, and may be dead.
+/// Age of a status that has missed a heartbeat of 30 s: its node may be dead.
 const LATE: TimeDelta = TimeDelta::seconds(45);
 
-/// How far a version has come.
+/// The nodes and regions that a version has reached.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Reach {
-    /// Live nodes that serve it.
+    /// Number of live nodes that serve it.
     pub(super) nodes: usize,
-    /// The regions of those nodes.
+    /// Number of their regions.
     pub(super) regions: usize,
-    /// Live nodes that do not, in words.
+    /// Descriptions of live nodes that do not serve it.
     pub(super) behind: Vec<String>,
-    /// Nodes of regions that should serve it, and have fallen silent or were replaced, in words.
+    /// Descriptions of silent and replaced nodes in regions that should serve it.
     pub(super) silent: Vec<String>,
     /// Regions with a live node that are pinned to another version.
     pub(super) pinned: BTreeSet<RegionName>,
 }
 
-/// Who serves a collection.
+/// The regions that serve a collection.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Regions {
     /// `None` means all.
     pub(super) serving: Option<Vec<RegionName>>,
-    /// Those that are pinned to a version, whatever is announced.
+    /// Regions that are pinned to a version.
     pub(super) pinned: BTreeSet<RegionName>,
 }
 
 impl Reach {
-    /// How far `version` of `collection` has come in `regions`.
+    /// Finds out which nodes in `regions` serve `version` of `collection`.
     pub(super) fn of(
         fleet: &Fleet,
         collection: &CollectionName,
@@ -68,11 +68,11 @@ impl Reach {
             } else if state == NodeState::Silent {
                 reach.silent.push(format!("{} is silent for {} s", name(node), node.age.num_seconds()));
             } else if is_live(state) {
-                if let Some(lack) = lack(node, collection, version) {
+                if let Some(gap) = gap(node, collection, version) {
                     if is_replaced(node, fleet) {
                         reach.silent.push(format!("{} was replaced ({})", name(node), node.node));
                     } else {
-                        reach.behind.push(format!("{} {lack}{}", name(node), last_heard_of(node)));
+                        reach.behind.push(format!("{} {gap}{}", name(node), late_status_age(node)));
                     }
                 } else {
                     reach.nodes += 1;
@@ -84,18 +84,18 @@ impl Reach {
         reach
     }
 
-    /// Whether every live node serves it, and there is one.
+    /// Whether every live node serves it and there is at least one, or all live nodes are pinned.
     pub(super) fn is_everywhere(&self) -> bool {
         self.behind.is_empty() && (self.nodes > 0 || !self.pinned.is_empty())
     }
 
-    /// Whether any node lives.
+    /// Whether any node is live.
     pub(super) fn has_live_node(&self) -> bool {
         self.nodes > 0 || !self.behind.is_empty()
     }
 }
 
-/// The nodes that are behind or silent.
+/// Lists the nodes that are behind or silent.
 impl fmt::Display for Reach {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let all: Vec<&str> = self.behind.iter().chain(&self.silent).map(String::as_str).collect();
@@ -115,8 +115,8 @@ fn name(node: &FleetNode) -> String {
     }
 }
 
-/// Whether a process of the same name began after the last word of this node, which has missed a
-/// heartbeat since: a machine that lost its `data_dir`, and with it its id.
+/// Whether this node has missed a heartbeat and a node of the same name started after its last status. That
+/// happens when a machine loses its `data_dir`, and with it the node's id.
 fn is_replaced(node: &FleetNode, fleet: &Fleet) -> bool {
     let Ok(status) = &node.status else { return false };
     let is_successor = |other: &FleetNode| {
@@ -130,14 +130,13 @@ fn is_replaced(node: &FleetNode, fleet: &Fleet) -> bool {
     node.age > LATE && fleet.nodes.iter().any(is_successor)
 }
 
-/// When a node was last heard of, when that is worth telling: a dead one counts as behind until it is
-/// silent.
-fn last_heard_of(node: &FleetNode) -> String {
-    if node.age > LATE { format!(", last heard of {} s ago", node.age.num_seconds()) } else { String::new() }
+/// The age of a status that has missed a heartbeat, else empty. A dead node counts as behind until it is silent.
+fn late_status_age(node: &FleetNode) -> String {
+    if node.age > LATE { format!(", last status {} s ago", node.age.num_seconds()) } else { String::new() }
 }
 
-/// What keeps a node from serving the version; `None` when it serves it.
-fn lack(node: &FleetNode, collection: &CollectionName, version: Version) -> Option<String> {
+/// Describes why a node does not serve the version; `None` when it does.
+fn gap(node: &FleetNode, collection: &CollectionName, version: Version) -> Option<String> {
     let status = match &node.status {
         Ok(status) => status,
         Err(code) => return Some(format!("cannot be read ({code})")),

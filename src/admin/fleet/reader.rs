@@ -1,4 +1,4 @@
-//! The fleet as a server shows it: read from the store now and then, for all who ask.
+//! Caches the fleet's statuses for a server, so that many callers share one read of the store.
 
 use std::{sync::Arc, time::Duration};
 
@@ -14,9 +14,9 @@ use crate::{
     support::clock::Clock,
 };
 
-/// How long what was read is shown: however many ask, the store is asked twelve times a minute.
+/// How long a read is reused: the store is read at most twelve times a minute.
 const FRESH: Duration = Duration::from_secs(5);
-/// Longest time that the store may take; whoever asks gets the local part by then.
+/// Longest time that the store may take. Callers then get the local part.
 const READ_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Reads the fleet for many callers.
@@ -26,18 +26,18 @@ pub struct FleetReader {
     statuses: StatusStore,
     clock: Clock,
     ages: Ages,
-    /// Whoever holds it reads; the others wait for that and find it fresh.
+    /// The caller that holds the lock reads; the others wait and find a fresh result.
     last: Mutex<Option<(Instant, Arc<FleetStatus>)>>,
 }
 
 impl FleetReader {
-    /// A reader that has not read yet.
+    /// A reader without a cached result.
     pub fn new(catalog: Catalog, statuses: StatusStore, clock: Clock, ages: Ages) -> Self {
         Self { catalog, statuses, clock, ages, last: Mutex::new(None) }
     }
 
-    /// The fleet, at most `FRESH` old. When the store does not answer within `READ_TIMEOUT`: the
-    /// fleet as it was last read, and the problem.
+    /// Returns the fleet, at most `FRESH` old. When the store fails or does not answer within `READ_TIMEOUT`, returns
+    /// the last result with the problem.
     pub async fn read(&self) -> Arc<FleetStatus> {
         let mut last = self.last.lock().await;
         if let Some((at, fleet)) = &*last
@@ -47,10 +47,10 @@ impl FleetReader {
         }
         let read = match timeout(READ_TIMEOUT, self.read_now()).await {
             Ok(Ok(fleet)) => fleet,
-            Ok(Err(error)) => known(last.take(), error.code(), error.to_string()),
+            Ok(Err(error)) => last_known(last.take(), error.code(), error.to_string()),
             Err(_) => {
                 let message = format!("the store did not answer within {} s", READ_TIMEOUT.as_secs());
-                known(last.take(), "store_timeout", message)
+                last_known(last.take(), "store_timeout", message)
             }
         };
         let fleet = Arc::new(read);
@@ -64,8 +64,8 @@ impl FleetReader {
     }
 }
 
-/// What is known while the store cannot be read.
-fn known(last: Option<(Instant, Arc<FleetStatus>)>, code: &'static str, message: String) -> FleetStatus {
+/// The last result, with the problem that keeps the store from being read.
+fn last_known(last: Option<(Instant, Arc<FleetStatus>)>, code: &'static str, message: String) -> FleetStatus {
     let empty = FleetStatus { read_at: None, problem: None, left_off: 0, nodes: Vec::new() };
     let last = last.map_or(empty, |(_, fleet)| FleetStatus::clone(&fleet));
     FleetStatus { problem: Some(FleetProblem { code, message }), ..last }

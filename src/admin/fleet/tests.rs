@@ -77,7 +77,7 @@ fn unreadable(place: &str) -> FleetNode {
 }
 
 #[test]
-fn states() {
+fn node_state_follows_from_status_and_age() {
     let of = |change: fn(&mut NodeStatus)| {
         let mut status = status(1, "us", Some(7));
         change(&mut status);
@@ -99,7 +99,7 @@ fn states() {
 }
 
 #[test]
-fn how_far_behind() {
+fn versions_and_seconds_behind_are_computed() {
     let announced =
         |version, data_as_of| Announced { version, data_as_of, regions: None, pins: BTreeMap::new() };
     for (served, announced, versions, seconds) in [
@@ -125,7 +125,7 @@ fn how_far_behind() {
 }
 
 #[test]
-fn a_pin_that_is_not_in_force_shows() {
+fn pin_not_in_force_is_shown() {
     let announced = |pins: &[(&str, u64)]| -> Announcement {
         let pins = pins.iter().map(|(name, version)| (region(name), *version)).collect();
         [(customer(), Announced { version: 8, data_as_of: None, regions: None, pins })].into()
@@ -152,7 +152,7 @@ fn a_pin_that_is_not_in_force_shows() {
 }
 
 #[test]
-fn a_node_shows_what_is_announced_for_its_region_though_it_has_not_heard_of_it() {
+fn node_view_lists_announced_collections_unknown_to_node() {
     let announced = |regions: Option<&str>| Announced {
         version: 1,
         data_as_of: None,
@@ -183,7 +183,7 @@ fn a_node_shows_what_is_announced_for_its_region_though_it_has_not_heard_of_it()
 }
 
 #[test]
-fn how_far_a_version_has_come() {
+fn reach_counts_live_nodes_and_lists_others() {
     let us = || node(status(1, "us", Some(7)));
     let eu = |served| node(status(2, "eu", served));
     let draining = node(NodeStatus { draining: true, ..status(3, "eu", Some(5)) });
@@ -219,7 +219,7 @@ fn how_far_a_version_has_come() {
 }
 
 #[test]
-fn a_pinned_region_is_not_waited_for() {
+fn pinned_region_is_not_waited_for() {
     let pinned = Regions { serving: None, pinned: [region("eu")].into() };
     let (us, eu) = (node(status(1, "us", Some(7))), node(status(2, "eu", Some(3))));
     for (nodes, is_everywhere, count) in [
@@ -235,9 +235,9 @@ fn a_pinned_region_is_not_waited_for() {
 }
 
 #[test]
-fn a_node_that_came_back_under_another_id_is_waited_for_once() {
+fn replaced_node_is_not_waited_for() {
     let aged = |seconds, status| FleetNode { age: TimeDelta::seconds(seconds), ..node(status) };
-    let late = "us/host-1 serves version 6, last heard of 60 s ago";
+    let late = "us/host-1 serves version 6, last status 60 s ago";
     let replaced = "us/host-1 was replaced (node_00000000000000000000000000000001)";
     // The successor's place, name and start, the old node's age, and what is said of it.
     for (place, name, started, age, words, is_everywhere) in [
@@ -262,7 +262,7 @@ fn a_node_that_came_back_under_another_id_is_waited_for_once() {
 }
 
 #[test]
-fn a_problem_is_named_and_long_lists_are_cut() {
+fn reach_message_names_problems_and_truncates_lists() {
     let mut ill = status(2, "eu", Some(6));
     Arc::make_mut(&mut ill.collections).get_mut(&customer()).unwrap().problem =
         Some(Problem::lasting(None, "object_corrupt", String::new(), at(0)));

@@ -1,4 +1,4 @@
-//! Waiting until a version is served everywhere.
+//! Waits until all nodes serve a version.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -15,30 +15,30 @@ use crate::{
     support::clock::Clock,
 };
 
-/// Time between two looks at the statuses, which are written once a second at most.
-const LOOK_INTERVAL: Duration = Duration::from_millis(500);
-/// Longest time of the look that is under way, or begins, when patience ends.
-const LAST_LOOK_MAX: Duration = Duration::from_secs(2);
+/// Time between two polls of the statuses. A node writes its status at most once a second.
+const POLL_INTERVAL: Duration = Duration::from_millis(500);
+/// Longest time of the poll that is running, or starts, at the deadline.
+const LAST_POLL_MAX: Duration = Duration::from_secs(2);
 
-/// Where a version is served.
+/// The nodes and regions that serve a version.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Served {
-    /// Live nodes: all of them.
+    /// Number of live nodes, which all serve it.
     pub nodes: usize,
-    /// Their regions.
+    /// Number of their regions.
     pub regions: usize,
-    /// Nodes that have fallen silent or were replaced, in words; they were not waited for.
+    /// Descriptions of silent and replaced nodes, which were not waited for.
     pub silent: Vec<String>,
-    /// Regions that are pinned to a version of their own; they were not waited for.
+    /// Pinned regions, which were not waited for.
     pub pinned: BTreeSet<RegionName>,
 }
 
-/// Returns when every live node of every region that serves `collection` serves `version` or a later
-/// one. A node that is silent, drains or was replaced is not waited for, nor a region that is pinned.
+/// Waits until every live node of every region that serves `collection` serves `version` or a later one. Nodes
+/// that are silent, draining or replaced are not waited for. Neither are pinned regions.
 ///
 /// # Errors
-/// After `patience`: [`Error::NodesBehind`], or [`Error::NoLiveNode`] when no node lives, or what
-/// kept the statuses from being read.
+/// After `wait_max`: [`Error::NodesBehind`]; [`Error::NoLiveNode`] when no node is live; or the error of reading
+/// the statuses.
 pub async fn await_version(
     catalog: &Catalog,
     statuses: &StatusStore,
@@ -46,33 +46,33 @@ pub async fn await_version(
     ages: Ages,
     collection: &CollectionName,
     version: Version,
-    patience: Duration,
+    wait_max: Duration,
 ) -> Result<Served, Error> {
-    let deadline = Instant::now() + patience;
+    let deadline = Instant::now() + wait_max;
     let mut last: Option<Error> = None;
     let mut regions: Option<Regions> = None;
     loop {
-        let next = Instant::now() + LOOK_INTERVAL;
-        let look = async {
+        let next = Instant::now() + POLL_INTERVAL;
+        let poll = async {
             if regions.is_none() {
                 regions = Some(regions_of(catalog, collection).await?);
             }
             let fleet = Fleet::read(statuses, clock.now(), ages).await?;
             Ok::<_, Error>(Reach::of(&fleet, collection, version, regions.get_or_insert_default()))
         };
-        match timeout_at(deadline + LAST_LOOK_MAX, look).await {
+        match timeout_at(deadline + LAST_POLL_MAX, poll).await {
             Ok(Ok(reach)) if reach.is_everywhere() => {
                 let Reach { nodes, regions, silent, pinned, .. } = reach;
                 return Ok(Served { nodes, regions, silent, pinned });
             }
-            Ok(Ok(reach)) => last = Some(failed(collection, version, patience, &reach)),
+            Ok(Ok(reach)) => last = Some(failed(collection, version, wait_max, &reach)),
             Ok(Err(error)) => last = Some(error),
             Err(_) => {}
         }
         if Instant::now() >= deadline {
             return Err(last.unwrap_or_else(|| {
                 let path = "the fleet's statuses".to_owned();
-                let seconds = patience.as_secs();
+                let seconds = wait_max.as_secs();
                 crate::catalog::Error::from(crate::store::Error::Timeout { operation: "read", path, seconds })
                     .into()
             }));
@@ -87,8 +87,8 @@ async fn regions_of(catalog: &Catalog, collection: &CollectionName) -> Result<Re
     Ok(Regions { serving, pinned: newest.pins_of(collection).map(|(region, _)| region.clone()).collect() })
 }
 
-fn failed(collection: &CollectionName, version: Version, patience: Duration, reach: &Reach) -> Error {
-    let (collection, seconds) = (collection.clone(), patience.as_secs());
+fn failed(collection: &CollectionName, version: Version, wait_max: Duration, reach: &Reach) -> Error {
+    let (collection, seconds) = (collection.clone(), wait_max.as_secs());
     if reach.has_live_node() {
         Error::NodesBehind { collection, version, seconds, nodes: reach.to_string() }
     } else {

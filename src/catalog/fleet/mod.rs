@@ -1,6 +1,5 @@
-//! The fleet's statuses: one small object per node, `{region}/{node id}.json`, which its node alone
-//! writes, over and over. They are for people, and for commands that wait; nothing that is served
-//! depends on them.
+//! The statuses of all nodes: one small object per node, `{region}/{node id}.json`. Only that node writes it, and
+//! overwrites it each time. Statuses are for people and for commands that wait; serving does not depend on them.
 
 mod read;
 
@@ -19,61 +18,61 @@ use crate::store::{self, Location, Path, Store, blocking};
 
 pub use read::{Ages, Fleet, FleetNode, NODES_MAX};
 
-/// Largest status object, in bytes: as many collections as a catalog may have ([`COLLECTIONS_MAX`]),
-/// each with the longest name and a problem, fit.
+/// Largest status object, in bytes. It fits as many collections as a catalog may have ([`COLLECTIONS_MAX`]), each
+/// with the longest name and a problem.
 pub const STATUS_BYTES_MAX: u64 = 4 * 1024 * 1024;
-/// Bytes of one collection in a status at most: a name and a code of 64, four numbers, three times.
+/// Most bytes of one collection in a status: a name and a code of 64 each, four numbers and three times.
 const COLLECTION_BYTES_MAX: u64 = 410;
 const _: () = assert!(COLLECTIONS_MAX as u64 * COLLECTION_BYTES_MAX < STATUS_BYTES_MAX);
-/// Longest time of one write: a status is small, and a later one replaces it.
+/// Time limit of one write: a status is small, and a later one replaces it.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
-/// A status that was not written for so many days is deleted: its node is gone for good.
+/// Age in days at which a status is deleted: its node is gone for good.
 const KEPT_DAYS: i64 = 7;
-/// Most statuses deleted by one call: a call ends soon, the next one goes on.
+/// Most statuses deleted by one call. The next call continues.
 const DELETIONS_MAX: usize = 1000;
 
-/// Where nodes leave their statuses. Cheap to clone.
+/// The part of a store that holds the statuses. Cheap to clone.
 #[derive(Debug, Clone)]
-pub struct StatusStore(Arc<Place>);
+pub struct StatusStore(Arc<StatusLocation>);
 
 #[derive(Debug)]
-struct Place {
+struct StatusLocation {
     prefix: Path,
-    /// It is opened when it is first needed: one that cannot be opened keeps no node from serving.
+    /// The store to open on first use. A node serves also when it cannot be opened.
     location: Option<Location>,
     store: OnceLock<Store>,
 }
 
 impl StatusStore {
-    /// `status/` in the object store at `location`, opened when it is needed.
+    /// Statuses in `status/` of the store at `location`, which is opened on first use.
     pub fn below(location: Location) -> Self {
         Self::new(Path::from(paths::STATUS), Some(location), OnceLock::new())
     }
 
-    /// A place of its own, opened when it is needed.
+    /// Statuses directly in `location`, which is opened on first use.
     pub fn at(location: Location) -> Self {
         Self::new(Path::default(), Some(location), OnceLock::new())
     }
 
-    /// `status/` in an object store that is open.
+    /// Statuses in `status/` of an open store.
     pub fn within(store: Store) -> Self {
         Self::new(Path::from(paths::STATUS), None, OnceLock::from(store))
     }
 
     fn new(prefix: Path, location: Option<Location>, store: OnceLock<Store>) -> Self {
-        Self(Arc::new(Place { prefix, location, store }))
+        Self(Arc::new(StatusLocation { prefix, location, store }))
     }
 
     async fn store(&self) -> Result<&Store, Error> {
         if let (None, Some(location)) = (self.0.store.get(), self.0.location.clone()) {
             let opened = blocking(move || Store::open(&location).map_err(Error::from)).await?;
-            // Somebody else may have been first: one store is as good as the other.
+            // When another caller was first, its store is used.
             let _ = self.0.store.set(opened);
         }
         Ok(self.0.store.get().ok_or(store::Error::Ending)?)
     }
 
-    /// Writes a node's status over its last one, less what only the node may know. Ends within
+    /// Overwrites a node's status, without the members that only the node may know. Ends within
     /// `WRITE_TIMEOUT`.
     pub async fn write(&self, status: &NodeStatus) -> Result<(), Error> {
         let status = status.for_store();
@@ -96,17 +95,17 @@ impl StatusStore {
         })
     }
 
-    /// Lists the statuses, and with `region` also tries whether a node of it may write one, with an
-    /// object that is no status; how many there are.
+    /// Returns the number of statuses. With `region`, also checks that a node of that region may write one, with an
+    /// object that is not a status.
     ///
     /// # Errors
-    /// `store_denied` when the node may not list or write; others when the store does not answer.
+    /// `store_denied` when the node may not list or write; other codes when the store does not answer.
     pub async fn check(&self, region: Option<&RegionName>) -> Result<usize, Error> {
         let store = self.store().await?;
         if let Some(region) = region {
             let path = paths::status_trial(&self.0.prefix, region);
             store.put(&path, Bytes::from_static(b"{}")).await?;
-            // Nodes need no right to delete; what stays is written over by the next check.
+            // Nodes need no right to delete. A remaining object is overwritten by the next check.
             let _ = store.delete(&path).await;
         }
         let mut nodes = 0;
@@ -116,25 +115,25 @@ impl StatusStore {
         Ok(nodes)
     }
 
-    /// Deletes statuses that were not written for `KEPT_DAYS` by the store's own last-modified
-    /// time; how many. Only the holder of the housekeeping lease may call it.
+    /// Deletes statuses older than `KEPT_DAYS` by the store's last-modified time, and returns their number. Only the
+    /// holder of the housekeeping lease may call it.
     pub async fn collect(&self, now: DateTime<Utc>) -> Result<usize, Error> {
         let store = self.store().await?;
-        // Below the object store, retention does it as well.
+        // In the catalog's own store, retention does this too; `status_url` may name another store.
         store.delete_unfinished(now).await?;
-        let mut doomed = Vec::new();
+        let mut expired = Vec::new();
         store
             .list(&self.0.prefix, None, |object| {
                 let is_old = now - object.modified > TimeDelta::days(KEPT_DAYS);
                 let is_status = paths::parse_status(&self.0.prefix, &object.path).is_some();
-                if is_old && is_status && doomed.len() < DELETIONS_MAX {
-                    doomed.push(object.path);
+                if is_old && is_status && expired.len() < DELETIONS_MAX {
+                    expired.push(object.path);
                 }
             })
             .await?;
-        for path in &doomed {
+        for path in &expired {
             store.delete(path).await?;
         }
-        Ok(doomed.len())
+        Ok(expired.len())
     }
 }

@@ -1,11 +1,10 @@
-//! Reading what all nodes wrote lately.
+//! Reads the recent statuses of all nodes.
 //!
-//! How old a status is, the store's last-modified time says, which is one clock for all nodes; what
-//! nodes write by their own clocks is never compared with another clock. The reader's own clock says
-//! what time it is now, unless an object is younger than that: then the newest object does. So a
-//! reader that is behind shows no dead node as alive, and one that is ahead shows living ones as
-//! silent, which is the safer mistake. The newest object alone would not do: when every node is dead,
-//! it is the newest still.
+//! The age of a status comes from the store's last-modified time, which is one clock for all nodes. Times that
+//! nodes write by their own clocks are never compared with another clock. "Now" is the reader's clock, or the time
+//! of the newest object if that is later. A reader whose clock is behind therefore shows no dead node as alive. A
+//! reader whose clock is ahead shows live nodes as silent, which is the safer error. The time of the newest object
+//! alone is not enough: when every node is dead, it would never age.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use futures::{StreamExt, stream};
@@ -18,10 +17,10 @@ use crate::{
     store::{Path, Store},
 };
 
-/// Most nodes that are shown; more are counted and left off.
+/// Most nodes that are shown. Further nodes are only counted.
 pub const NODES_MAX: usize = 4096;
-/// Most bytes of statuses read together, so that nobody who writes to the store can fill the memory
-/// of those who read: 4,096 nodes with 100 collections each.
+/// Most bytes of statuses in one read, so that a writer of the store cannot exhaust a reader's memory. It fits
+/// 4,096 nodes with 100 collections each.
 const FLEET_BYTES_MAX: u64 = 128 * 1024 * 1024;
 /// Statuses read at the same time.
 const CONCURRENCY: usize = 16;
@@ -29,9 +28,9 @@ const CONCURRENCY: usize = 16;
 /// How old a status may be.
 #[derive(Debug, Clone, Copy)]
 pub struct Ages {
-    /// From this age on its node is silent: three heartbeats.
+    /// A node is silent above this age: three heartbeats.
     pub silent: TimeDelta,
-    /// Beyond this age it is not shown.
+    /// A node is not shown above this age.
     pub shown: TimeDelta,
 }
 
@@ -41,10 +40,10 @@ impl Default for Ages {
     }
 }
 
-/// All nodes that wrote lately, by region and id.
+/// All nodes with a recent status.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Fleet {
-    /// The nodes.
+    /// The nodes, ordered by region and id.
     pub nodes: Vec<FleetNode>,
     /// Nodes beyond [`NODES_MAX`], which were not read.
     pub left_off: usize,
@@ -57,11 +56,11 @@ pub struct FleetNode {
     pub region: RegionName,
     /// Its id.
     pub node: NodeId,
-    /// How long ago it wrote; never negative.
+    /// Time since it wrote its status; never negative.
     pub age: TimeDelta,
-    /// Whether that is too long ago for a node that lives.
+    /// Whether that is too long ago for a live node.
     pub is_silent: bool,
-    /// What it wrote, or the code of why that cannot be read.
+    /// Its status, or the code of the error that makes it unreadable.
     pub status: Result<NodeStatus, &'static str>,
 }
 
@@ -75,8 +74,8 @@ struct Listed {
 }
 
 impl Fleet {
-    /// Lists and reads all statuses of at most [`Ages::shown`]. One that is damaged, too large or of a
-    /// newer format is shown as unreadable; a store that does not answer is an error.
+    /// Lists and reads all statuses of at most [`Ages::shown`]. A damaged, too large or newer status is unreadable.
+    /// A store that does not answer is an error.
     pub async fn read(statuses: &StatusStore, now: DateTime<Utc>, ages: Ages) -> Result<Self, Error> {
         let prefix = &statuses.0.prefix;
         let store = statuses.store().await?;
@@ -85,8 +84,8 @@ impl Fleet {
         let oldest = now - ages.shown;
         store
             .list(prefix, None, |object| {
-                let whose = paths::parse_status(prefix, &object.path);
-                let Some((region, node)) = whose.filter(|_| object.modified >= oldest) else { return };
+                let owner = paths::parse_status(prefix, &object.path);
+                let Some((region, node)) = owner.filter(|_| object.modified >= oldest) else { return };
                 if listed.len() == NODES_MAX {
                     left_off += 1;
                     return;
@@ -97,10 +96,10 @@ impl Fleet {
             .await?;
         let now = listed.iter().map(|listed| listed.modified).fold(now, DateTime::max);
         listed.sort_by(|a, b| (&a.region, a.node).cmp(&(&b.region, b.node)));
-        let mut room = FLEET_BYTES_MAX;
+        let mut bytes_left = FLEET_BYTES_MAX;
         let reading = listed.into_iter().map(|listed| {
-            let fits = listed.bytes <= STATUS_BYTES_MAX.min(room);
-            room -= if fits { listed.bytes } else { 0 };
+            let fits = listed.bytes <= STATUS_BYTES_MAX.min(bytes_left);
+            bytes_left -= if fits { listed.bytes } else { 0 };
             async move {
                 let status = if fits { status(store, &listed).await? } else { Some(Err("object_too_large")) };
                 let age = now - listed.modified;
@@ -122,7 +121,7 @@ impl Fleet {
     }
 }
 
-/// What a node wrote; `None` when that was deleted since it was listed.
+/// Reads a listed status; `None` when it was deleted since.
 async fn status(store: &Store, listed: &Listed) -> Result<Option<Result<NodeStatus, &'static str>>, Error> {
     let read: Result<NodeStatus, Error> = match store.read_small(&listed.path, STATUS_BYTES_MAX).await {
         Ok(None) => return Ok(None),

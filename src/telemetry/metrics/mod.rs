@@ -1,7 +1,7 @@
-//! What a node counts, in OpenMetrics text.
+//! Metrics of a node, in OpenMetrics text.
 //!
-//! There is no global registry: two servers in one process count apart. Labels are names from the
-//! loaded catalog and closed sets of codes; nothing that a client sends ever becomes a label.
+//! There is no global registry: two servers in one process count separately. Labels are names from the loaded
+//! catalog and closed sets of codes. Nothing that a client sends becomes a label.
 
 mod connections;
 mod node;
@@ -23,7 +23,7 @@ pub use requests::{OTHER, Outcome, RequestMetrics};
 /// `Content-Type` of [`Metrics::encode`].
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-/// What every name begins with.
+/// Prefix of every metric name.
 const PREFIX: &str = "larder";
 
 /// All counters of one node. Cheap to clone; clones share them.
@@ -58,7 +58,7 @@ impl Metrics {
         }))
     }
 
-    /// The counters, and what `status` shows, as OpenMetrics text. Ages are counted from `now`.
+    /// Encodes the counters and the metrics of `status` as OpenMetrics text. Ages are relative to `now`.
     pub fn encode(&self, status: &NodeStatus, now: DateTime<Utc>) -> String {
         let mut lines = String::new();
         text::encode_registry(&mut lines, &self.0.registry)
@@ -89,7 +89,7 @@ impl std::fmt::Debug for Metrics {
     }
 }
 
-/// Seconds from `then` to `now`; never negative, as clocks of two machines differ.
+/// Seconds from `then` to `now`. Never negative, although clocks of two machines differ.
 fn age(then: DateTime<Utc>, now: DateTime<Utc>) -> f64 {
     (now - then).as_seconds_f64().max(0.0)
 }

@@ -1,4 +1,4 @@
-//! What the status of a node shows: made from it at each scrape, and kept nowhere.
+//! Metrics of a node's status. They are computed from the status at each scrape.
 
 use std::sync::atomic::AtomicU64;
 
@@ -36,7 +36,7 @@ struct CollectionProblem {
 
 type Seconds = Gauge<f64, AtomicU64>;
 
-/// The metrics of `status`. Ages are counted from `now`.
+/// The metrics of `status`. Ages are relative to `now`.
 pub(super) fn registry(status: &NodeStatus, now: DateTime<Utc>) -> Registry {
     let mut registry = Registry::with_prefix(PREFIX);
     register_catalog(&mut registry, status, now);
@@ -127,7 +127,7 @@ fn register_collections(registry: &mut Registry, status: &NodeStatus, now: DateT
     registry.register_with_unit("collection_data_age", help, Unit::Seconds, ages);
 }
 
-/// What one gauge shows of a collection, if anything.
+/// The value of one gauge for a collection, if it has one.
 type Value = fn(&CollectionStatus) -> Option<u64>;
 
 fn register_problems(registry: &mut Registry, status: &NodeStatus) {
@@ -232,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn a_collection_shows_its_size_and_age_until_it_goes() {
+    fn collection_metrics_last_until_collection_is_removed() {
         let metrics = Metrics::new();
         let text = metrics.encode(&with_customer(customer(None)), now());
         assert_lines(&text, &[r#"larder_collection_loaded{collection="customer"} 0"#]);
@@ -256,14 +256,14 @@ mod tests {
     }
 
     #[test]
-    fn a_collection_of_other_regions_is_not_shown() {
+    fn collection_of_other_regions_has_no_metrics() {
         let abroad = Some([RegionName::new("eu").unwrap()].into());
         let status = with_customer(CollectionStatus { other_regions: abroad, ..customer(None) });
         assert!(!Metrics::new().encode(&status, now()).contains("customer"));
     }
 
     #[test]
-    fn ages_grow_from_the_last_confirmation() {
+    fn ages_count_from_last_confirmation() {
         let metrics = Metrics::new();
         assert_lines(&metrics.encode(&status(), now()), &["larder_keys_age_seconds NaN"]);
         let status = NodeStatus {
@@ -288,13 +288,13 @@ mod tests {
                 "larder_keys_age_seconds 15.0",
             ],
         );
-        // A clock that is behind the other machine's makes no negative age.
+        // A clock that is behind the other machine's gives no negative age.
         let text = metrics.encode(&status, now() - TimeDelta::days(1));
         assert_lines(&text, &["larder_catalog_age_seconds 0.0"]);
     }
 
     #[test]
-    fn a_problem_is_shown_by_its_code_while_it_lasts() {
+    fn problem_has_metric_with_its_code_while_it_lasts() {
         let status = NodeStatus {
             problem: problem("object_missing"),
             publisher: Some(PublisherStatus { problem: problem("store_overwrites"), ..Default::default() }),

@@ -1,4 +1,4 @@
-//! Writing this node's status for the fleet.
+//! Counts writes of this node's status.
 
 use prometheus_client::{
     encoding::EncodeLabelSet,
@@ -21,7 +21,7 @@ impl Reporting {
     pub(super) fn register(registry: &mut Registry) -> Self {
         let this = Self { writes: Family::default() };
         for outcome in [true, false].map(outcome) {
-            // From the start, so that the first failure is an increase.
+            // Both series start at zero, so that the first failure is an increase.
             drop(this.writes.get_or_create(&outcome));
         }
         registry.register("status_writes", "Writes of this node's status", this.writes.clone());
@@ -34,7 +34,7 @@ fn outcome(is_written: bool) -> Outcome {
 }
 
 impl Metrics {
-    /// The node's status was written, or could not be.
+    /// Counts a write of the node's status that succeeded or failed.
     pub fn status_written(&self, is_written: bool) {
         self.0.reporting.writes.get_or_create(&outcome(is_written)).inc();
     }

@@ -1,4 +1,4 @@
-//! Requests: by collection, index, status and code, and how long they took.
+//! Counts requests by collection, index, status and code, and measures their duration.
 
 use std::time::Duration;
 
@@ -10,20 +10,20 @@ use prometheus_client::{
 
 use super::Metrics;
 
-/// The label of whatever does not come from the loaded catalog.
+/// Label of every name that is not in the loaded catalog.
 pub const OTHER: &str = "other";
 
-/// Upper bounds in seconds: fine where a look-up ends, and up to the 2 s after which Braze gives up.
+/// Upper bounds in seconds: fine around the time of a look-up, and up to Braze's timeout of 2 s.
 const SECONDS: [f64; 13] = [
     0.000_005, 0.000_01, 0.000_025, 0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.005, 0.025, 0.1, 0.5, 2.0,
 ];
 
-/// One kind of answer, as it is labelled.
+/// The labels of one kind of response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Outcome {
     /// The HTTP status.
     pub status: u16,
-    /// A code of a closed set.
+    /// A code from a closed set.
     pub code: &'static str,
 }
 
@@ -67,8 +67,8 @@ impl Requests {
     }
 }
 
-/// The counters of one collection and index, held by whoever answers: counting costs a few
-/// nanoseconds and looks nothing up.
+/// The counters of one collection and index. A loaded collection holds them, so that counting takes a few
+/// nanoseconds and no look-up.
 #[derive(Debug)]
 pub struct RequestMetrics {
     answers: Box<[Counter]>,
@@ -76,7 +76,7 @@ pub struct RequestMetrics {
 }
 
 impl RequestMetrics {
-    /// Counts one answer: `outcome` is a position in the outcomes given to [`Metrics::requests`].
+    /// Counts one response. `outcome` is an index into the outcomes given to [`Metrics::requests`].
     pub fn record(&self, outcome: usize, took: Duration) {
         if let Some(answers) = self.answers.get(outcome) {
             answers.inc();
@@ -86,8 +86,8 @@ impl RequestMetrics {
 }
 
 impl Metrics {
-    /// The counters of `index` of `collection`, one per outcome. To be called once per loaded
-    /// collection and kept.
+    /// The counters of `index` of `collection`, one per outcome. Call it once per loaded collection and keep the
+    /// result.
     pub fn requests(&self, collection: &str, index: &str, outcomes: &[Outcome]) -> RequestMetrics {
         let requests = &self.0.requests;
         let answers = outcomes.iter().map(|&Outcome { status, code }| {
@@ -107,7 +107,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn answers_are_counted_by_place_and_outcome_and_nodes_count_apart() {
+    fn requests_are_counted_by_index_and_outcome_per_node() {
         let outcomes =
             [Outcome { status: 200, code: "hit" }, Outcome { status: 404, code: "record_not_found" }];
         let (metrics, other) = (Metrics::new(), Metrics::new());

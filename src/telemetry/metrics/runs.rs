@@ -1,4 +1,4 @@
-//! Sync runs that ended on this node.
+//! Counts sync runs that ended on this node.
 
 use prometheus_client::{
     encoding::EncodeLabelSet,
@@ -12,7 +12,7 @@ use crate::domain::{
     run::{RunRecord, RunStatus},
 };
 
-/// Upper bounds in seconds: from an unchanged small model to an hour.
+/// Upper bounds in seconds: from an unchanged small model up to an hour.
 const SECONDS: [f64; 10] = [0.1, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0, 300.0, 900.0, 3600.0];
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -53,8 +53,7 @@ impl Runs {
 }
 
 impl Metrics {
-    /// Runs of `sync` may end on this node: their counters begin at zero, so that the first of a kind is an
-    /// increase.
+    /// Creates the counters of `sync` at zero, so that its first run of each status is an increase.
     pub fn runs_may_end(&self, sync: &CollectionName) {
         for status in RunStatus::ENDS.map(RunStatus::as_str) {
             drop(self.0.runs.ended.get_or_create(&Run { sync: sync.to_string(), status }));
@@ -87,7 +86,7 @@ mod tests {
     };
 
     #[test]
-    fn runs_are_counted_by_result_with_their_rows() {
+    fn runs_are_counted_by_status_with_their_rows() {
         let metrics = Metrics::new();
         let sync = CollectionName::new("customer").unwrap();
         let record = |status, rows, rejected| RunRecord {

@@ -1,4 +1,4 @@
-//! Tasks of the process that were started again.
+//! Counts restarts of tasks.
 
 use prometheus_client::{
     encoding::EncodeLabelSet,
@@ -27,12 +27,12 @@ impl Tasks {
 }
 
 impl Metrics {
-    /// `task` runs on this node: its restarts count from zero, so that the first is an increase.
+    /// Creates the counter of `task` at zero, so that its first restart is an increase.
     pub fn task_starts(&self, task: &str) {
         drop(self.0.tasks.restarts.get_or_create(&Task { task: task.to_owned() }));
     }
 
-    /// `task` ended unexpectedly and is started again.
+    /// Counts a restart of `task` after an unexpected end.
     pub fn task_restarted(&self, task: &str) {
         self.0.tasks.restarts.get_or_create(&Task { task: task.to_owned() }).inc();
     }

@@ -153,7 +153,7 @@ async fn without_a_node_nothing_is_awaited() {
     assert!(done.stdout.contains("announced version 1"), "{done:?}");
     assert!(done.stderr.contains("no live node") && done.stderr.contains("code: no_live_node"), "{done:?}");
     let table = node.output(&["status"]).await;
-    assert!(table.contains("no node has left a status within 24 hours"), "{table}");
+    assert!(table.contains("no node has written a status within 24 hours"), "{table}");
     for arguments in
         [&["sync", "person", "--wait", "5"][..], &["sync", "person", "--wait", "5s", "--dry-run"]]
     {
