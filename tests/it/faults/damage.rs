@@ -1,4 +1,4 @@
-//! Damaged and missing files, in the store and on the node: never a wrong record.
+//! Damaged and missing files in the store and on the node. A wrong record is never served.
 
 use std::{
     collections::BTreeMap,
@@ -53,7 +53,7 @@ impl Damage {
     }
 }
 
-/// A deployment with one version announced; commands publish at one node, the other follows.
+/// A deployment with one announced version. Commands publish on one node; the other node follows.
 async fn announced() -> (Deployment, NodeDirectory, NodeDirectory, String) {
     let deployment = Deployment::new();
     deployment.execute("warehouse.db", ROWS).await;
@@ -68,7 +68,7 @@ async fn follow(node: &NodeDirectory) -> Process {
     node.serve_with(&[("LARDER_ROLES", "replica")]).await
 }
 
-/// Some rows change; a sync announces them.
+/// Changes some rows and announces them.
 async fn change(deployment: &Deployment, publisher: &NodeDirectory, word: &str) {
     deployment
         .execute("warehouse.db", &format!("update people set name = '{word} ' || id where id < 5 or id = 17"))
@@ -76,7 +76,7 @@ async fn change(deployment: &Deployment, publisher: &NodeDirectory, word: &str) 
     publisher.output(&["sync", "person"]).await;
 }
 
-/// What is served says `word`, in `version`.
+/// Asserts that the served record contains `word` and has version `served`.
 async fn check(server: &Process, key: &str, served: u64, word: &str) {
     for id in IDS {
         let answer = server.get(key, "person", id).await;
@@ -94,14 +94,14 @@ async fn await_version(server: &Process, key: &str, wanted: u64) {
     .await;
 }
 
-/// Everything that a node keeps, but its lock.
+/// All files of a node except its lock.
 fn local_files(deployment: &Deployment) -> Vec<PathBuf> {
     let names = ["segments", "manifests", "keys", "state"];
     let all = names.iter().flat_map(|name| files(&deployment.path("follower").join(name)));
     all.filter(|path| !has_suffix(path, ".tmp")).collect()
 }
 
-/// Every segment that the newest manifest names is at the node, as it is in the store.
+/// Asserts that the node has an intact copy of every segment of the newest manifest.
 fn are_segments_whole(deployment: &Deployment) -> bool {
     let manifest = deployment.manifest("person");
     manifest["segments"].as_array().unwrap().iter().all(|segment| {
@@ -111,9 +111,9 @@ fn are_segments_whole(deployment: &Deployment) -> bool {
     })
 }
 
-/// Its syncs are due every second and fail, which nobody sees at a node that serves nothing.
+/// Its syncs are due every second and fail. On a node that serves nothing, only the status can show that.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_publisher_without_the_newest_document_says_so_until_it_announces_again() {
+async fn publisher_without_newest_document_reports_it_until_it_announces_again() {
     let deployment = Deployment::new();
     deployment.execute("warehouse.db", ROWS).await;
     let node = deployment.node("publisher", &format!("{SECTIONS}schedule = \"every 1s\"\n"));
@@ -147,7 +147,7 @@ async fn a_publisher_without_the_newest_document_says_so_until_it_announces_agai
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn local_damage_is_mended_from_the_store_and_never_served() {
+async fn local_damage_is_repaired_from_the_store_and_never_served() {
     let (deployment, publisher, follower, key) = announced().await;
     let mut server = follow(&follower).await;
     change(&deployment, &publisher, "second").await;
@@ -184,14 +184,14 @@ async fn local_damage_is_mended_from_the_store_and_never_served() {
             are_segments_whole(&deployment).then_some(())
         })
         .await;
-        // A file that nothing names any more may stay damaged.
+        // An unreferenced file may stay damaged.
         server.signal(Signal::TERM);
         assert_eq!(server.wait().await.code, Some(0));
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn without_store_a_damaged_segment_is_not_served() {
+async fn damaged_segment_is_not_served_without_the_store() {
     let (deployment, _publisher, follower, key) = announced().await;
     for damage in DAMAGES {
         let server = follow(&follower).await;
@@ -212,7 +212,7 @@ async fn without_store_a_damaged_segment_is_not_served() {
         let answer = server.get(&key, "person", 1).await;
         assert_eq!((answer.status, answer.code().as_str()), (404, "collection_loading"), "{damage:?}");
         assert_eq!(server.ask("/readyz").await.status, 503);
-        // The store comes back beside the directory that the node has made for itself.
+        // The store is restored next to the directory that the node has created.
         fs::remove_dir_all(deployment.path("store")).unwrap();
         fs::rename(deployment.path("away"), deployment.path("store")).unwrap();
         await_version(&server, &key, 1).await;
@@ -222,7 +222,7 @@ async fn without_store_a_damaged_segment_is_not_served() {
     }
 }
 
-/// Which object of an announcement is damaged, and the code that says so.
+/// A damaged object of an announcement, and the expected code.
 #[derive(Debug, Clone, Copy)]
 enum Victim {
     Segment,
@@ -254,7 +254,7 @@ impl Victim {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn damage_in_the_store_keeps_the_last_good_version_until_it_is_mended() {
+async fn damage_in_the_store_keeps_last_good_version_until_repaired() {
     let (deployment, publisher, follower, key) = announced().await;
     let mut server = follow(&follower).await;
     check(&server, &key, 1, "first").await;
@@ -263,7 +263,7 @@ async fn damage_in_the_store_keeps_the_last_good_version_until_it_is_mended() {
     for victim in [Victim::Segment, Victim::Manifest, Victim::Document, Victim::Head] {
         for damage in DAMAGES {
             if matches!((victim, damage), (Victim::Head, Damage::Remove)) {
-                // No head is no damage: documents are found without it.
+                // A missing head is no damage: documents are found without it.
                 continue;
             }
             // Stopped, it cannot fetch before the damage is done.
@@ -274,7 +274,7 @@ async fn damage_in_the_store_keeps_the_last_good_version_until_it_is_mended() {
             let good = fs::read(&path).unwrap();
             match victim {
                 Victim::Segment | Victim::Manifest => damage.strike(&path),
-                // Nothing names their digest: what can be found is that they are not JSON.
+                // Documents are not named by a digest. The damage shows only as invalid JSON.
                 Victim::Document | Victim::Head => damage.strike_at(&path, 0),
             }
             server.signal(Signal::CONT);
@@ -305,7 +305,7 @@ async fn damage_in_the_store_keeps_the_last_good_version_until_it_is_mended() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_damaged_key_set_in_the_store_keeps_the_last_keys_in_force() {
+async fn damaged_key_set_in_the_store_keeps_last_keys_in_force() {
     let (deployment, publisher, follower, key) = announced().await;
     let mut server = follow(&follower).await;
     let reader = Reader::start(&server, &key);
@@ -327,7 +327,7 @@ async fn a_damaged_key_set_in_the_store_keeps_the_last_keys_in_force() {
     reader.end(&BTreeMap::from([(1, "first 1")])).await;
 }
 
-/// What somebody who may write to the bucket puts there: the entry of a collection in the next document.
+/// Hostile content from a writer of the bucket: the entry of a collection in the next document.
 fn hostile_entries(entry: &Value) -> Vec<(&'static str, Value)> {
     let with = |member: &str, value: Value| {
         let mut entry = entry.clone();
@@ -353,7 +353,7 @@ fn hostile_entries(entry: &Value) -> Vec<(&'static str, Value)> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn hostile_documents_in_the_store_change_nothing_for_readers() {
+async fn hostile_documents_in_the_store_do_not_affect_readers() {
     let (deployment, publisher, follower, key) = announced().await;
     let mut server = follow(&follower).await;
     let reader = Reader::start(&server, &key);
@@ -386,7 +386,7 @@ async fn has_problem(server: &mut Process) -> bool {
     !status["problem"].is_null() || !status["collections"]["person"]["problem"].is_null()
 }
 
-/// Puts the next catalog document and makes head name it, as publishers do. A document tells its number.
+/// Writes the next catalog document and a head that names it, as publishers do.
 fn announce(deployment: &Deployment, mut text: Vec<u8>) {
     let path = deployment.path("store/catalog/head");
     let mut head: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();

@@ -1,4 +1,4 @@
-//! Disks that are full or cannot be written: the run fails with a code, readers notice nothing.
+//! Full and unwritable disks: the run fails with a code, and readers are not affected.
 
 use std::{
     collections::BTreeMap,
@@ -53,7 +53,7 @@ impl Served {
         assert_eq!(self.deployment.announced("person"), Some(1));
     }
 
-    /// A sync fails with `code`, in its exit code, on stderr and in its record; readers see nothing.
+    /// Asserts that a sync fails with `code` on stderr and in its record, and that readers are not affected.
     async fn fails_with(&self, code: &str) {
         let done = self.node.spawn(&["sync", "person"]).wait().await;
         assert_eq!(done.code, Some(1), "{done:?}");
@@ -63,7 +63,7 @@ impl Served {
         self.check().await;
     }
 
-    /// The trouble is over: a small change comes through.
+    /// Asserts that a small change is served once the fault is over.
     async fn recovers(&mut self) {
         self.deployment.execute("warehouse.db", "update people set name = 'second ' || id").await;
         self.node.output(&["sync", "person"]).await;
@@ -71,14 +71,14 @@ impl Served {
             (self.server.get(&self.key, "person", 1).await.json()["name"] == "second 1").then_some(())
         })
         .await;
-        // Where a run could announce meanwhile, it was of another person.
+        // A run that could announce meanwhile changed another person.
         let announced = BTreeMap::from([(1, "first 1"), (2, "first 1"), (3, "second 1")]);
         self.reader.take().unwrap().end(&announced).await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_run_that_outgrows_its_spool_fails_and_changes_nothing() {
+async fn run_beyond_spool_limit_fails_and_changes_nothing() {
     let mut served = Served::start(Deployment::new()).await;
     served.deployment.execute("warehouse.db", BIG).await;
     served.fails_with("spool_full").await;
@@ -86,8 +86,8 @@ async fn a_run_that_outgrows_its_spool_fails_and_changes_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn directories_that_cannot_be_written_fail_the_run_alone() {
-    // A file in place of a directory stops root as well.
+async fn unwritable_directories_fail_only_the_run() {
+    // A file in place of a directory also stops root.
     for (directory, code) in [("store/collections", "store_unavailable"), ("data/segments", "local_file")] {
         let mut served = Served::start(Deployment::new()).await;
         let path = served.deployment.path(directory);
@@ -139,9 +139,9 @@ impl Drop for Small {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_full_disk_fails_the_run_alone() {
-    // A full data_dir is no reason for a run to fail beside a store in a directory; the node
-    // goes on with what it has until there is room.
+async fn full_disk_fails_only_the_run() {
+    // With a directory store, a full data_dir does not fail the run. The node serves the last version until
+    // there is space.
     for (directory, code) in [("store", Some("store_unavailable")), ("data", None)] {
         let deployment = Deployment::new();
         let Some(small) = Small::mount(&deployment.path(directory), 8) else {
@@ -159,7 +159,7 @@ async fn a_full_disk_fails_the_run_alone() {
         }
         small.clear();
         served.recovers().await;
-        // What was half written before does no harm to the next start.
+        // Incomplete files do not affect the next start.
         let Served { deployment, node, key, server, .. } = served;
         small.fill();
         server.kill();

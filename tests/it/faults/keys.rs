@@ -1,4 +1,4 @@
-//! Keys made, revoked and expired by commands beside a running server.
+//! Keys created, revoked and expired by commands while a server runs.
 
 use rustix::process::Signal;
 
@@ -12,7 +12,7 @@ const SECTIONS: &str = "[sources.warehouse]\ntype = \"sqlite\"\npath = \"warehou
     [syncs.human]\nmodel = \"people\"\nindexes = { id = \"id\" }\n";
 
 #[tokio::test(flavor = "multi_thread")]
-async fn keys_come_and_go_beside_a_running_server() {
+async fn created_and_revoked_keys_take_effect_on_a_running_server() {
     let deployment = Deployment::new();
     deployment.execute("warehouse.db", ROWS).await;
     let node = deployment.node("data", SECTIONS);
@@ -33,7 +33,7 @@ async fn keys_come_and_go_beside_a_running_server() {
         until("a new key", async || (server.get(key, "person", 1).await.status == expected).then_some(()))
             .await;
     }
-    // The last key came with a later document than the others: it is known once it is no stranger.
+    // The last key came with the latest document. Once it is known, all keys are.
     let expired = until("the expiry", async || {
         let answer = server.get(&brief, "person", 1).await;
         let code = if answer.status == 200 { String::new() } else { answer.code() };
@@ -71,14 +71,14 @@ async fn keys_come_and_go_beside_a_running_server() {
         assert_eq!(server.get(&person, "person", 1).await.status, 401, "store gone: {gone}");
         assert_eq!(server.get(&brief, "person", 1).await.status, 401, "store gone: {gone}");
         assert_eq!(server.get(&all, "person", 1).await.status, 200, "store gone: {gone}");
-        // In order, so that what it knows of keys is on its disk.
+        // A graceful stop, so that its keys are on disk.
         server.signal(Signal::TERM);
         assert_eq!(server.wait().await.code, Some(0));
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_restored_backup_of_metadata_revives_no_key() {
+async fn restored_metadata_backup_revives_no_key() {
     let deployment = Deployment::new();
     deployment.execute("warehouse.db", ROWS).await;
     let node = deployment.node("data", SECTIONS);

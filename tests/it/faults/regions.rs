@@ -1,4 +1,4 @@
-//! Two regions on one catalog: who serves what, waiting for all of them, and nodes that fall silent.
+//! Two regions on one catalog: statuses, `sync --wait`, and silent nodes.
 
 use std::time::Duration;
 
@@ -45,13 +45,13 @@ async fn fleet(node: &NodeDirectory) -> Vec<Value> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_version_is_awaited_in_every_region() {
+async fn sync_wait_covers_every_region() {
     let deployment = Deployment::new();
     deployment.execute("warehouse.db", ROWS).await;
     let (us_node, eu_node) = (deployment.node("us", PERSON), deployment.node("eu", PERSON));
     let mut us = us_node.serve_with(&[("LARDER_REGION", "us")]).await;
     let mut eu = eu_node.serve_with(&EU).await;
-    // Both have left their first status: from now on both are waited for.
+    // Both have written their first status, so both are waited for.
     until("both nodes", async || (fleet(&us_node).await.len() == 2).then_some(())).await;
     for version in 1..=2 {
         deployment.execute("warehouse.db", &format!("update people set name = 'Ann {version}'")).await;
@@ -104,7 +104,7 @@ async fn a_version_is_awaited_in_every_region() {
     assert!(!done.stderr.contains("us/") && done.stderr.contains("code: nodes_behind"), "{done:?}");
     silent_nodes_are_not_waited_for(&deployment).await;
 
-    // One that ends in order says so, and is waited for no more.
+    // A node that shuts down is shown as draining and is no longer waited for.
     us.signal(Signal::TERM);
     assert_eq!(us.wait().await.code, Some(0));
     let nodes = fleet(&us_node).await;
@@ -144,7 +144,7 @@ async fn silent_nodes_are_not_waited_for(deployment: &Deployment) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn without_a_node_nothing_is_awaited() {
+async fn sync_wait_without_a_live_node_fails() {
     let deployment = Deployment::new();
     deployment.execute("warehouse.db", ROWS).await;
     let node = deployment.node("us", PERSON);
@@ -162,14 +162,14 @@ async fn without_a_node_nothing_is_awaited() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_node_whose_status_cannot_be_written_serves_on() {
+async fn node_whose_status_cannot_be_written_keeps_serving() {
     let deployment = Deployment::new();
     deployment.execute("warehouse.db", ROWS).await;
     let node = deployment.node("us", PERSON);
     let text = std::fs::read_to_string(deployment.path("us.toml")).unwrap();
     let text = text.replace("[storage]\n", "[storage]\nstatus_url = \"file:./blocked/status\"\n");
     std::fs::write(deployment.path("us.toml"), text).unwrap();
-    // A file stands where the directory should be, which stops root as well.
+    // A file in place of the directory also stops root.
     std::fs::write(deployment.path("blocked"), "").unwrap();
     let mut server = node.serve().await;
     let failing = "the node's status cannot be written; it serves on, and others see it as silent";
@@ -177,7 +177,7 @@ async fn a_node_whose_status_cannot_be_written_serves_on() {
     node.output(&["sync", "person"]).await;
     until("the version", async || (served(&mut server).await == Some(1)).then_some(())).await;
     assert_eq!(server.ask("/readyz").await.status, 200);
-    // The local part is shown, and says why the fleet is not.
+    // The local part is shown, with the reason why the fleet is not.
     let shown = server.status().await;
     assert_eq!(shown["fleet"]["problem"]["code"], "local_file", "{shown}");
     assert_eq!(shown["fleet"]["nodes"], Value::Array(Vec::new()));

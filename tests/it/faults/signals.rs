@@ -1,4 +1,4 @@
-//! Signals: an ordered end, an end at once, and another configuration while the server runs.
+//! Signals: graceful shutdown, immediate exit, and configuration reload.
 
 use rustix::process::Signal;
 use sqlx::{Connection as _, PgConnection};
@@ -30,17 +30,17 @@ async fn started(schedule: &str) -> (Deployment, NodeDirectory, String, Process)
     (deployment, node, key, server)
 }
 
-/// A connection on which a request has begun and not ended.
+/// A connection with an incomplete request.
 async fn half(server: &Process, target: &str, key: &str) -> Client {
     let mut client = Client::connect(server.public().unwrap()).await;
-    // One whole request first: the server surely has the connection.
+    // A complete request first, so that the server has accepted the connection.
     assert_eq!(client.ask("GET", "/livez", "").await.status, 200);
     client.send(format!("GET {target} HTTP/1.1\r\nHost: test\r\nAuthorization: Bearer {key}\r\n")).await;
     client
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn sigterm_ends_in_order_and_resets_nobody() {
+async fn sigterm_drains_without_resetting_connections() {
     let (_deployment, _node, key, mut server) = started("manual").await;
     let mut health = half(&server, "/readyz", &key).await;
     let mut record = half(&server, "/v1/collections/person/records/id/2", &key).await;
@@ -73,7 +73,7 @@ async fn sigterm_ends_in_order_and_resets_nobody() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_second_signal_ends_at_once() {
+async fn second_signal_ends_at_once() {
     for (first, second) in [(Signal::TERM, Signal::TERM), (Signal::INT, Signal::TERM)] {
         let (_deployment, _node, key, mut server) = started("manual").await;
         // Nobody finishes this request: the first signal alone would wait for it.
@@ -89,11 +89,11 @@ async fn a_second_signal_ends_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn sighup_takes_over_all_of_a_configuration_or_nothing() {
+async fn sighup_applies_a_whole_configuration_or_nothing() {
     let (deployment, node, key, mut server) = started("manual").await;
     deployment.execute("warehouse.db", "update people set name = 'Anna' where id = 1").await;
 
-    // Half of it is right: nothing of it counts.
+    // One part is faulty: nothing of it is applied.
     node.configure(&format!("{}unknown = 1\n", sections("every 1s")));
     server.signal(Signal::HUP);
     server.logged("the configuration is wrong; the old one stays in force").await;
@@ -101,7 +101,7 @@ async fn sighup_takes_over_all_of_a_configuration_or_nothing() {
     let runs = deployment.text("metadata.db", "select count(*) || '' from runs").await;
     assert_eq!(runs.as_deref(), Some("1"), "a schedule of a wrong configuration");
 
-    // Another schedule, and one sync more.
+    // Another schedule, and one more sync.
     let more = "[syncs.human]\nmodel = \"people\"\nschedule = \"every 1s\"\nindexes = { id = \"id\" }\n";
     node.configure(&format!("{}{more}", sections("every 1s")));
     server.signal(Signal::HUP);
@@ -132,10 +132,10 @@ async fn sighup_takes_over_all_of_a_configuration_or_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_signal_cancels_the_runs_of_a_server_and_leaves_none_open() {
+async fn signal_cancels_runs_of_a_server_and_leaves_none_open() {
     let deployment = Deployment::new();
     deployment.execute("warehouse.db", ROWS).await;
-    // Rows without end: only a signal ends this run.
+    // Endless rows: only a signal ends this run.
     let endless = "[sources.warehouse]\ntype = \"sqlite\"\npath = \"warehouse.db\"\n\
         [models.endless]\nsource = \"warehouse\"\nprimary_key = \"i\"\n\
         sql = \"with recursive n(i) as (select 1 union all select 1 from n) select i from n\"\n\
@@ -159,7 +159,7 @@ async fn a_signal_cancels_the_runs_of_a_server_and_leaves_none_open() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_second_signal_ends_a_command_that_cannot_announce() {
+async fn second_signal_ends_a_command_that_cannot_announce() {
     let (deployment, database) = (Deployment::new(), Postgres::database().await);
     database.execute(ROWS).await;
     let warehouse = format!("type = \"postgres\"\nurl = \"{}\"", database.url());
@@ -190,7 +190,7 @@ async fn a_second_signal_ends_a_command_that_cannot_announce() {
     status("announcing").await;
     command.signal(Signal::TERM);
     until("cancelling", async || command.log().contains("cancelling the run").then_some(())).await;
-    // Whether it was announced is not known yet: it goes on to find out.
+    // The outcome of the announcement is unknown, so the command keeps trying to find out.
     status("announcing").await;
     assert!(command.is_running());
     command.signal(Signal::TERM);

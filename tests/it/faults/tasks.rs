@@ -1,5 +1,5 @@
-//! Tasks of a node that panic or end too early, and a limit of processes: what a load balancer, `/status`,
-//! the metrics, `larder status` and the process's end show.
+//! Tasks that panic or end early, and process limits: what a load balancer, `/status`, the metrics, `larder status`
+//! and the exit code show.
 
 use std::{path::Path, time::Duration};
 
@@ -29,7 +29,7 @@ const SYNCS: &str = "[models.people]\nsource = \"warehouse\"\ntable = \"people\"
     [models.pets]\nsource = \"warehouse\"\ntable = \"pets\"\nprimary_key = \"id\"\n\
     [syncs.pet]\nmodel = \"pets\"\nschedule = \"every 1s\"\nindexes = { id = \"id\" }\n";
 
-/// A node whose tasks a test strikes.
+/// A node with faults injected into its tasks.
 struct Struck {
     directory: TempDir,
     warehouse: Warehouse,
@@ -91,14 +91,14 @@ fn problem_of(task: &str) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_node_without_a_task_that_it_needs_drains_and_says_so() {
+async fn failed_critical_task_drains_the_node() {
     for task in ["follower", "public_listener", "admin_listener"] {
         for fault in [TaskFault::Panic, TaskFault::Return] {
             let node = Struck::start("").await;
             let mut balancer = Client::connect(node.server.public_address()).await;
             let mut operator = Client::connect(node.server.admin_address()).await;
             assert_eq!(balancer.ask("GET", "/readyz", "").await.status, 200);
-            // A check that has begun is answered, however long the rest takes.
+            // A health check that has started is answered.
             balancer.send("GET /readyz HTTP/1.1\r\nHost: test\r\n").await;
             assert_eq!(operator.ask("GET", "/livez", "").await.status, 404);
             node.strike(task, fault);
@@ -126,7 +126,7 @@ async fn a_node_without_a_task_that_it_needs_drains_and_says_so() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_restartable_task_runs_again_and_its_problem_shows_while_it_lasts() {
+async fn restartable_task_is_restarted_and_its_problem_shown_meanwhile() {
     let files = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/support/tls");
     let tls =
         format!("tls_certificate_file = \"{files}/certificate.pem\"\ntls_key_file = \"{files}/key.pem\"\n");
@@ -134,7 +134,7 @@ async fn a_restartable_task_runs_again_and_its_problem_shows_while_it_lasts() {
         ("reporter", "reporter", ""),
         ("housekeeping", "housekeeping", ""),
         ("publisher", "publisher", ""),
-        // Nothing can be announced without it: the publishing side is brought up anew.
+        // Nothing can be announced without it, so the publishing side is restarted.
         ("announcer", "publisher", ""),
         ("sync.person", "sync.person", ""),
         ("tls_reload", "tls_reload", tls.as_str()),
@@ -196,7 +196,7 @@ async fn a_restartable_task_runs_again_and_its_problem_shows_while_it_lasts() {
     }
 }
 
-/// A user that has no other process.
+/// A user without other processes.
 fn user() -> String {
     (50_000 + std::process::id() % 10_000).to_string()
 }
@@ -217,7 +217,7 @@ fn may_change_user() -> bool {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_run_without_threads_fails_with_a_code_and_the_next_one_succeeds() {
+async fn run_without_threads_fails_with_a_code_and_the_next_one_succeeds() {
     if !may_change_user() {
         return;
     }
@@ -256,7 +256,7 @@ async fn a_run_without_threads_fails_with_a_code_and_the_next_one_succeeds() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_server_that_gets_no_thread_does_not_start_and_says_why() {
+async fn server_without_threads_does_not_start_and_reports_the_cause() {
     if !may_change_user() {
         return;
     }

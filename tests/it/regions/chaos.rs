@@ -51,7 +51,7 @@ async fn all_notes(address: SocketAddr, key: &str) -> Vec<Option<u64>> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn after_random_kills_every_region_serves_exactly_the_warehouse() {
+async fn every_region_serves_exactly_the_warehouse_after_random_kills() {
     let seed = random::seed();
     println!("seed {seed}");
     let mut dice = seed;
@@ -72,7 +72,7 @@ async fn after_random_kills_every_region_serves_exactly_the_warehouse() {
     }
     let mut written = BTreeSet::from([0]);
     for kill in 1..=KILLS {
-        // One person changes, one leaves or comes back, and somebody dies.
+        // One person changes, one leaves or returns, and one process is killed.
         let (person, other) = (roll(u64::from(ROWS)) + 1, roll(u64::from(ROWS)) + 1);
         let changes = format!(
             "update people set note = {kill} where id = {person}; \

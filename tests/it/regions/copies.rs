@@ -36,7 +36,7 @@ async fn copy(from: &impl ObjectStore, to: &impl ObjectStore, part: &str) -> usi
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_version_is_served_when_all_of_it_has_arrived() {
+async fn version_is_served_once_all_its_objects_have_arrived() {
     let world = World::new(30).await;
     let store = world.store().await;
     let hub = world.publisher("hub", store, "manual");

@@ -4,7 +4,7 @@
 mod chaos;
 mod copies;
 mod network;
+mod network_faults;
 mod roles;
 mod signing;
-mod weather;
 mod world;

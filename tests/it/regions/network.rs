@@ -1,7 +1,7 @@
-//! A region cut off as a network cuts it: packets vanish, and nobody is told. The replica lives in a
-//! network namespace with one link to the store and one to its readers.
+//! A region whose network drops all packets. The replica runs in a network namespace with one link to the store and
+//! one to its readers.
 //!
-//! Namespaces take root and Linux's `ip`; where they are not to be had, the test says so and ends.
+//! Namespaces need root and Linux's `ip`. Without them the test prints a note and ends.
 
 use std::{collections::BTreeMap, net::SocketAddr, process::Command, time::Duration};
 
@@ -68,7 +68,7 @@ fn ip(arguments: &str) -> bool {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_region_whose_packets_vanish_serves_on_and_catches_up() {
+async fn region_without_network_keeps_serving_and_catches_up() {
     let Some(network) = Network::create() else {
         eprintln!("not tried: network namespaces take root and `ip`");
         return;
@@ -98,7 +98,7 @@ async fn a_region_whose_packets_vanish_serves_on_and_catches_up() {
     reader.end(&announced).await;
 }
 
-/// Longer than most waits: packets are sent again after pauses that have doubled during the cut.
+/// Longer than most waits, because the pauses between retransmissions have doubled during the cut.
 async fn await_long(node: &crate::support::process::Process, key: &str, expected: u64) {
     let wait = async {
         while note(node, key).await != Some(expected) {

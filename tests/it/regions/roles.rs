@@ -1,4 +1,4 @@
-//! Publishers and replicas apart, and collections that belong to some regions.
+//! Publishers and replicas on separate nodes, and collections of some regions.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -14,7 +14,7 @@ use crate::support::{
 };
 
 #[tokio::test(flavor = "multi_thread")]
-async fn rows_travel_from_a_publisher_to_the_regions_of_their_sync() {
+async fn rows_reach_only_the_regions_of_their_sync() {
     let world = World::new(20).await;
     let store = world.store().await;
     let hub = world.publisher("hub", store, "manual");
@@ -49,7 +49,7 @@ async fn rows_travel_from_a_publisher_to_the_regions_of_their_sync() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_replica_has_no_syncs_and_says_so() {
+async fn sync_command_on_a_replica_is_refused() {
     let world = World::new(1).await;
     let replica = world.replica("eu", "eu", world.store().await);
     assert!(replica.output(&["check", "--connect"]).await.contains("ok    store: reachable"));
@@ -61,9 +61,9 @@ async fn a_replica_has_no_syncs_and_says_so() {
     }
 }
 
-/// A holder that was killed keeps its lease for 12 s at most; then another one goes on.
+/// The lease of a killed holder ends within 12 s; then another publisher takes over.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_standby_goes_on_when_the_publisher_dies() {
+async fn standby_takes_over_when_the_publisher_dies() {
     let world = World::new(5).await;
     let store = world.store().await;
     let nodes = ["a", "b"].map(|name| world.publisher(name, store, "every 1s"));
@@ -105,9 +105,9 @@ async fn problems(node: &mut Process) -> String {
     answer.text().lines().filter(|line| line.starts_with("larder_problem{")).collect()
 }
 
-/// A store that ignores conditions is refused, and everybody can see why.
+/// A store that ignores conditional writes is refused, and the status shows why.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_node_that_only_publishes_says_how_it_stands_and_is_waited_for_by_nobody() {
+async fn publisher_only_node_reports_its_state_and_is_not_waited_for() {
     let world = World::new(3).await;
     let store = world.store().await;
     let proxy = Proxy::start(store).await;
@@ -140,7 +140,7 @@ async fn a_node_that_only_publishes_says_how_it_stands_and_is_waited_for_by_nobo
     );
     await_note(&eu, &key, 1).await;
 
-    // The store has learnt it: the server goes on by itself.
+    // The store now honours conditions: the server continues by itself.
     proxy.set(NetworkFault::None);
     let node =
         until("the publisher", async || hub_of(&eu_node).await.filter(|node| node["state"] == "publisher"))

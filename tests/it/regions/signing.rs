@@ -1,5 +1,4 @@
-//! Signed announcements: a node believes those of a known key and no others, whoever writes to the
-//! store.
+//! Signed announcements: a node accepts only those of a known key, whoever writes to the store.
 
 use std::fs;
 
@@ -46,7 +45,7 @@ async fn await_note(node: &Process, key: &str, note: u64) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_node_believes_whom_it_is_told_to_believe() {
+async fn node_accepts_only_announcements_of_its_verify_keys() {
     let deployment = Deployment::new();
     deployment.execute("warehouse.db", ROWS).await;
     let (old, new) = (key(&deployment, "old.pem"), key(&deployment, "new.pem"));
@@ -54,7 +53,7 @@ async fn a_node_believes_whom_it_is_told_to_believe() {
     let secret = publisher.key().await;
     announce(&deployment, &publisher, 1).await;
 
-    // Nothing is signed yet: who believes one key alone has nothing to serve.
+    // Nothing is signed yet: a node with a verify key has nothing to serve.
     let strict = format!("[publication]\nverify_key = \"{old}\"\n");
     let reading = deployment.node_from("strict", reader("strict"), &strict);
     let mut node = reading.spawn(&["serve"]);
@@ -81,7 +80,7 @@ async fn a_node_believes_whom_it_is_told_to_believe() {
     .await;
     assert_eq!(node.get(&secret, "person", 1).await.json()["note"], 2);
 
-    // Keys change: the old and the new one are believed, then the new one alone.
+    // Key rotation: nodes accept the old and the new key, then only the new one.
     node.kill();
     reading.configure(&format!("[publication]\nverify_key = [\"{old}\", \"{new}\"]\n"));
     publisher.configure(&signing("new.pem"));
@@ -90,8 +89,7 @@ async fn a_node_believes_whom_it_is_told_to_believe() {
     announce(&deployment, &publisher, 4).await;
     await_note(&node, &secret, 4).await;
 
-    // A publisher that believes the new key alone goes back to what that announced; older documents
-    // are as good as gone.
+    // A publisher that accepts only the new key can roll back only to versions signed with it.
     let strict = format!("{}verify_key = \"{new}\"\n", signing("new.pem"));
     publisher.configure(&strict);
     announce(&deployment, &publisher, 5).await;
@@ -100,7 +98,7 @@ async fn a_node_believes_whom_it_is_told_to_believe() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_publisher_does_not_build_on_what_it_does_not_believe() {
+async fn publisher_does_not_extend_an_untrusted_catalog() {
     let deployment = Deployment::new();
     deployment.execute("warehouse.db", ROWS).await;
     let known = key(&deployment, "known.pem");
@@ -114,7 +112,7 @@ async fn a_publisher_does_not_build_on_what_it_does_not_believe() {
     assert!(done.stderr.contains("is not believed: it is not signed"), "{done:?}");
     assert_eq!(deployment.announced("person"), Some(1));
 
-    // One that would not believe itself never begins.
+    // A publisher that would refuse its own announcements does not start.
     let other = BASE64.encode([7; 32]);
     publisher.configure(&strict.replace(&known, &other));
     let done = publisher.spawn(&["sync", "person"]).wait().await;

@@ -11,7 +11,7 @@ use crate::support::{
     s3::{S3, section},
 };
 
-/// Looks and runs follow each other quickly here.
+/// Short intervals of polls and runs.
 const POLL: &str = "100ms";
 
 /// See the module.

@@ -1,4 +1,4 @@
-//! What a replica does while the store misbehaves: it serves what it has, and recovers.
+//! A replica under faults of the store: it serves its last version and recovers.
 
 use bytes::Bytes;
 use larder::{
@@ -31,7 +31,7 @@ fn announcement() -> AnnouncementId {
 }
 
 #[tokio::test]
-async fn a_bad_segment_is_never_applied_and_harms_no_other_collection() {
+async fn damaged_segment_is_never_applied_and_affects_no_other_collection() {
     for (fault, code) in [
         (Fault::Corrupt, "object_corrupt"),
         (Fault::Truncate, "object_corrupt"),
@@ -84,7 +84,7 @@ async fn a_bad_segment_is_never_applied_and_harms_no_other_collection() {
 }
 
 #[tokio::test]
-async fn a_newer_announcement_overtakes_one_that_cannot_be_fetched() {
+async fn newer_version_is_applied_when_an_older_one_cannot_be_fetched() {
     let mut world = World::in_memory();
     world.base("a", &rows(&[("1", Some(1))])).await;
     let node = world.node("node");
@@ -104,7 +104,7 @@ async fn a_newer_announcement_overtakes_one_that_cannot_be_fetched() {
 }
 
 #[tokio::test]
-async fn a_collection_that_never_loads_holds_readiness_only_for_a_while() {
+async fn collection_that_never_loads_delays_readiness_up_to_the_limit() {
     let mut world = World::in_memory();
     world.base("bad", &rows(&[("1", Some(1))])).await;
     world.base("good", &rows(&[("1", Some(1))])).await;
@@ -116,7 +116,7 @@ async fn a_collection_that_never_loads_holds_readiness_only_for_a_while() {
     assert!(applied.collections["bad"].problem.is_some(), "status says which");
     assert_eq!(node.shelf.other("bad").as_deref(), Some("loading"));
 
-    // When none loads, the fault may be this node's: it takes no requests.
+    // When no collection loads, the node itself may be faulty: it is not ready.
     world.faulty.next(Request::Get, "collections/", Fault::Fail, usize::MAX);
     let other = world.node("other");
     let head = world.faulty.count(Request::Get, "collections/");
@@ -127,7 +127,7 @@ async fn a_collection_that_never_loads_holds_readiness_only_for_a_while() {
 }
 
 #[tokio::test]
-async fn keys_do_not_wait_for_a_download() {
+async fn keys_are_applied_during_a_download() {
     let mut world = World::in_memory();
     world.base("a", &rows(&[("1", Some(1))])).await;
     world.keys().await;
@@ -148,7 +148,7 @@ async fn keys_do_not_wait_for_a_download() {
 }
 
 #[tokio::test]
-async fn the_revision_of_keys_never_falls() {
+async fn key_set_revision_never_decreases() {
     let mut world = World::in_memory();
     world.base("a", &rows(&[("1", Some(1))])).await;
     for _ in 0..3 {
@@ -179,8 +179,8 @@ async fn the_revision_of_keys_never_falls() {
         assert_eq!(applied.keys_revision, 3);
     }
 
-    // Not over a restart either, and not when the last set is damaged here and gone there: no key
-    // opens anything until it is back.
+    // Nor after a restart, nor when the last set is damaged locally and missing in the store: until it is back,
+    // every key is refused.
     let data_dir = node.stop().await;
     for file in std::fs::read_dir(data_dir.join("keys")).unwrap() {
         std::fs::write(file.unwrap().path(), "torn").unwrap();
@@ -199,7 +199,7 @@ async fn the_revision_of_keys_never_falls() {
     let applied = node.until("ready", |applied| applied.ready).await;
     assert_eq!(applied.keys_revision, 3);
 
-    // A newer set that cannot be read leaves the last one in force.
+    // When a newer set cannot be read, the last one stays in force.
     let missing = KeySetReference {
         object: format!("keys/{:020}-{}.json", 9, "0".repeat(32)),
         sha256: Digest::of(b"missing"),
@@ -213,7 +213,7 @@ async fn the_revision_of_keys_never_falls() {
         (newest.n + 4, 3),
         "the document is followed all the same"
     );
-    // It says how old the keys in force are.
+    // The status has the age of the keys in force.
     let confirmed = applied.keys_at;
     let later = applied.polled_at;
     let applied = node.until("polled again", |applied| applied.polled_at > later).await;
@@ -221,7 +221,7 @@ async fn the_revision_of_keys_never_falls() {
 }
 
 #[tokio::test]
-async fn head_is_a_hint() {
+async fn documents_are_found_without_a_usable_head() {
     let mut world = World::in_directory();
     let head = Path::from("catalog/head");
     world.base("a", &rows(&[("1", Some(1))])).await;
@@ -241,7 +241,7 @@ async fn head_is_a_hint() {
         let fresh = world.node(&format!("fresh-{version}"));
         fresh.caught_up(&world).await;
     }
-    // A head of the same deployment that promises too much is a problem, not a loss.
+    // A head that names a missing document is a problem, but changes nothing that is served.
     let deployment = world.catalog.newest(None).await.unwrap().unwrap().deployment;
     let promise = Head { format: FORMAT, deployment, n: 99, data_as_of: FreshnessByCollection::new() };
     world.objects.put(&head, serde_json::to_vec(&promise).unwrap().into()).await.unwrap();
@@ -252,9 +252,9 @@ async fn head_is_a_hint() {
     assert_eq!(node.shelf.rows("a").unwrap().len(), 4);
 }
 
-/// What may become of the newest document in a store that loses things: gone, empty, torn, another one.
+/// The newest document is missing, empty, truncated or replaced.
 #[tokio::test]
-async fn a_newest_document_that_is_gone_or_damaged_is_a_problem_of_those_who_have_it_too() {
+async fn missing_or_damaged_newest_document_is_a_problem_on_nodes_that_have_it() {
     let mut world = World::in_directory();
     world.base("a", &rows(&[("1", Some(1))])).await;
     world.keys().await;
@@ -282,7 +282,7 @@ async fn a_newest_document_that_is_gone_or_damaged_is_a_problem_of_those_who_hav
         let has = |applied: &NodeStatus| applied.problem.as_ref().is_some_and(|problem| problem.code == code);
         let applied = node.until(code, has).await;
         assert!(applied.ready, "it serves on");
-        // It stays a problem, and the time of the last good look with it, until somebody mends it.
+        // The problem and the time of the last successful poll stay until the document is restored.
         let asked = world.faulty.count(Request::Get, "head");
         while world.faulty.count(Request::Get, "head") < asked + 5 {
             tokio::task::yield_now().await;
@@ -290,13 +290,13 @@ async fn a_newest_document_that_is_gone_or_damaged_is_a_problem_of_those_who_hav
         let later = node.handle.status().borrow().clone();
         assert_eq!((later.polled_at, later.problem), (applied.polled_at, applied.problem), "{code}");
 
-        // A restart serves what is here, and says the same.
+        // After a restart the node serves its local state with the same problem.
         let warm = format!("warm-{number}");
         copy(&saved, &world.root.path().join(&warm));
         let warm = world.node(&warm);
         warm.until("ready", |applied| applied.ready && has(applied)).await;
         assert_eq!(warm.shelf.rows("a"), Some(rows(&[("1", Some(1))])));
-        // One that has nothing is not ready, and says why; to it, another document is as good.
+        // A node without state is not ready and reports why. It accepts another valid document.
         if code != "catalog_forked" {
             let cold = world.node(&format!("cold-{number}"));
             assert!(!cold.until("a problem", has).await.ready);
@@ -309,7 +309,7 @@ async fn a_newest_document_that_is_gone_or_damaged_is_a_problem_of_those_who_hav
         }
         warm.stop().await;
     }
-    // Nothing was lost: the next version comes as always.
+    // The next version is applied as usual.
     world.base("a", &rows(&[("2", Some(2))])).await;
     node.caught_up(&world).await;
 }
@@ -326,7 +326,7 @@ fn copy(from: &std::path::Path, to: &std::path::Path) {
 }
 
 #[tokio::test]
-async fn a_newer_format_is_said_and_what_is_here_served() {
+async fn newer_format_is_reported_and_last_version_served() {
     let mut world = World::in_memory();
     world.base("a", &rows(&[("1", Some(1))])).await;
     let node = world.node("node");
@@ -340,14 +340,14 @@ async fn a_newer_format_is_said_and_what_is_here_served() {
 }
 
 #[tokio::test]
-async fn content_that_cannot_be_served_leaves_the_last_good_version() {
+async fn unservable_content_keeps_last_good_version() {
     let mut world = World::in_memory();
     world.base("a", &rows(&[("1", Some(1))])).await;
     let node = world.node("node");
     node.caught_up(&world).await;
     node.shelf.take_log();
 
-    // Changes that do not apply: the collection is built anew.
+    // Changes that cannot be applied: the collection is rebuilt.
     *node.shelf.refuses.lock().unwrap() = true;
     world.change("a", &rows(&[("2", Some(2))])).await;
     node.caught_up(&world).await;
@@ -367,9 +367,9 @@ async fn content_that_cannot_be_served_leaves_the_last_good_version() {
     node.caught_up(&world).await;
 }
 
-/// A catalog that was begun anew, and has gone past the number that a node follows, says lower versions.
+/// A recreated catalog, past the number that a node follows, names lower versions.
 #[tokio::test]
-async fn a_catalog_that_was_begun_anew_takes_nobody_back() {
+async fn recreated_catalog_is_refused() {
     let mut world = World::in_memory();
     world.base("a", &rows(&[("1", Some(1))])).await;
     let first = world.catalog.newest(None).await.unwrap().unwrap();

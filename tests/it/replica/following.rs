@@ -1,4 +1,4 @@
-//! What a healthy replica does with every kind of announcement.
+//! A healthy replica follows every kind of announcement.
 
 use std::{collections::BTreeSet, fs, sync::Arc, time::Duration};
 
@@ -21,7 +21,7 @@ use crate::support::{
 };
 
 #[tokio::test]
-async fn an_empty_catalog_is_ready() {
+async fn node_with_empty_catalog_is_ready() {
     for world in [World::in_memory(), World::in_directory()] {
         let node = world.node("node");
         let applied = node.until("ready", |applied| applied.ready).await;
@@ -31,7 +31,7 @@ async fn an_empty_catalog_is_ready() {
 }
 
 #[tokio::test]
-async fn content_follows_every_announcement() {
+async fn served_content_follows_every_announcement() {
     for mut world in [World::in_memory(), World::in_directory()] {
         world.base("a", &rows(&[("1", Some(1)), ("2", Some(2))])).await;
         world.keys().await;
@@ -47,7 +47,7 @@ async fn content_follows_every_announcement() {
         assert_eq!(node.shelf.rows("a"), Some(rows(&[("2", Some(2)), ("3", Some(3))])));
         assert_eq!(node.shelf.take_log(), ["apply"]);
 
-        // Settings alone.
+        // Only settings changed.
         let mut settings = world.latest("a");
         settings.version = Version(settings.version.0 + 1);
         settings.run_id = run_id();
@@ -73,7 +73,7 @@ async fn content_follows_every_announcement() {
         assert_eq!(node.shelf.rows("a"), Some(rows(&[("1", Some(1)), ("2", Some(2))])));
         assert_eq!(node.shelf.take_log(), ["build"]);
 
-        // Dropped, and begun anew.
+        // Dropped and created again.
         world.remove("a").await;
         node.until("removed", |applied| !applied.collections.contains_key("a")).await;
         assert_eq!((node.shelf.rows("a"), node.shelf.other("a")), (None, None));
@@ -85,7 +85,7 @@ async fn content_follows_every_announcement() {
 }
 
 #[tokio::test]
-async fn a_pinned_region_stays_while_others_follow() {
+async fn pinned_region_keeps_its_version_while_others_follow() {
     let mut world = World::in_memory();
     world.base("a", &rows(&[("1", Some(1))])).await;
     let first = world.entry("a");
@@ -105,7 +105,7 @@ async fn a_pinned_region_stays_while_others_follow() {
     assert_eq!(serves(&node, 1).await, (Some(at(1)), 1), "back in content and in time");
     world.change("a", &rows(&[("3", Some(3))])).await;
     assert_eq!(serves(&other, 3).await, (Some(at(3)), 3));
-    // What head says of the newest version is not said of this one.
+    // The freshness in head is about the newest version, not about this one.
     let fresh = Change::Freshness { name: name("a"), version: Version(3), data_as_of: at(50) };
     world.running.handle.announce(fresh).await.unwrap();
     other.until("freshness", |applied| applied.collections["a"].data_as_of == Some(at(50))).await;
@@ -128,7 +128,7 @@ async fn a_pinned_region_stays_while_others_follow() {
 }
 
 #[tokio::test]
-async fn a_node_that_is_pinned_while_it_starts_becomes_ready() {
+async fn node_pinned_during_its_start_becomes_ready() {
     let mut world = World::in_memory();
     world.base("a", &rows(&[("1", Some(1))])).await;
     let first = world.entry("a");
@@ -147,7 +147,7 @@ async fn a_node_that_is_pinned_while_it_starts_becomes_ready() {
 }
 
 #[tokio::test]
-async fn a_follower_that_is_behind_jumps() {
+async fn node_that_is_behind_goes_directly_to_newest_version() {
     let mut world = World::in_memory();
     world.base("a", &rows(&[("0", Some(0))])).await;
     let node = world.node("node");
@@ -167,7 +167,7 @@ async fn a_follower_that_is_behind_jumps() {
 }
 
 #[tokio::test]
-async fn regions_decide_what_is_here() {
+async fn node_serves_only_collections_of_its_region() {
     let mut world = World::in_memory();
     world.base("a", &rows(&[("1", Some(1))])).await;
     let node = world.node("node");
@@ -194,7 +194,7 @@ async fn regions_decide_what_is_here() {
     assert_eq!(node.shelf.rows("a"), Some(rows(&[("1", Some(1))])));
     assert_eq!(node.shelf.other("a"), None);
 
-    // A node that starts and has nothing of it is ready too.
+    // A starting node without local data of it is ready too.
     let elsewhere = with_regions(&world, &["mars"]);
     world.announce(elsewhere).await;
     let other = world.node("other");
@@ -203,7 +203,7 @@ async fn regions_decide_what_is_here() {
 }
 
 #[tokio::test]
-async fn freshness_rises_without_a_new_version() {
+async fn data_as_of_rises_without_a_new_version() {
     let mut world = World::in_memory();
     world.base("a", &rows(&[("1", Some(1))])).await;
     let node = world.node("node");
@@ -236,7 +236,7 @@ async fn freshness_rises_without_a_new_version() {
 }
 
 #[tokio::test]
-async fn a_nudge_makes_it_look_at_once() {
+async fn nudge_polls_at_once() {
     let mut world = World::in_memory();
     let catalog = catalog_over(Arc::clone(&world.faulty) as Arc<dyn ObjectStore>);
     let pace = Pace { poll: Duration::from_hours(1), probe: Duration::from_hours(1), ..fast() };
@@ -248,7 +248,7 @@ async fn a_nudge_makes_it_look_at_once() {
 }
 
 #[tokio::test]
-async fn local_files_that_nothing_names_go() {
+async fn unreferenced_local_files_are_deleted() {
     let mut world = World::in_memory();
     world.base("a", &rows(&[("1", Some(1))])).await;
     world.keys().await;
@@ -276,7 +276,7 @@ async fn local_files_that_nothing_names_go() {
     .expect("old files go");
     assert!(!files("segments").contains(&format!("{old}.arrow")));
 
-    // What stayed is enough to start from without the catalog.
+    // The remaining files are enough to start without the catalog.
     let data_dir = node.stop().await;
     world.faulty.decide(|_, _| Fault::Fail);
     let node = Node::start(&data_dir, catalog(), pace, clock);

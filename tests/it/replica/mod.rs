@@ -1,8 +1,8 @@
-//! Following a catalog: against a directory, a store in memory, and a store that misbehaves.
+//! Following a catalog in a directory, in memory, and in a store with injected faults.
 
+mod disk_budget;
 mod faults;
 mod following;
 mod reporting;
 mod restart;
-mod room;
 mod world;

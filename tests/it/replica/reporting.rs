@@ -1,4 +1,4 @@
-//! A node tells the fleet how it stands, and others read it.
+//! A node writes its status, and other nodes read it.
 
 use std::{sync::Arc, time::Duration};
 
@@ -26,7 +26,7 @@ use crate::support::{
 
 const LONG: Duration = Duration::from_hours(1);
 
-/// Writes at once when something matters, and never as a heartbeat.
+/// Writes significant changes at once, and no heartbeats.
 fn eager() -> ReportPace {
     let retry = (Duration::from_millis(5), Duration::from_millis(20));
     ReportPace { interval_min: Duration::from_millis(1), heartbeat: LONG, retry }
@@ -84,7 +84,7 @@ fn served(status: &NodeStatus, collection: &str) -> Option<u64> {
 }
 
 #[tokio::test]
-async fn what_matters_is_written_at_once() {
+async fn significant_changes_are_written_at_once() {
     let mut world = World::in_memory();
     let node = world.node("a");
     let reporting = Reporting::start(&world, &node, eager());
@@ -100,7 +100,7 @@ async fn what_matters_is_written_at_once() {
     world.keys().await;
     reporting.until("keys", |status| status.keys_revision == 1).await;
 
-    // A segment that cannot be read is a problem, which is told by its code and remembered.
+    // An unreadable segment is a problem. Its code is reported and stays as the last error.
     world.faulty.next(Request::Get, "segment", Fault::Corrupt, usize::MAX);
     world.base("person", &rows(&[("1", Some(4))])).await;
     let ill = |status: &NodeStatus| status.collections.values().any(|one| one.problem.is_some());
@@ -121,7 +121,7 @@ async fn what_matters_is_written_at_once() {
 }
 
 #[tokio::test]
-async fn the_end_is_told_though_nobody_said_that_the_node_drains() {
+async fn last_status_is_draining_without_a_drain_signal() {
     let world = World::in_memory();
     let node = world.node("a");
     let reporting = Reporting::start(&world, &node, eager());
@@ -134,7 +134,7 @@ async fn the_end_is_told_though_nobody_said_that_the_node_drains() {
 }
 
 #[tokio::test]
-async fn a_heartbeat_comes_without_a_change_and_nothing_comes_too_soon() {
+async fn heartbeat_is_written_without_changes_and_minimum_interval_is_kept() {
     let mut world = World::in_memory();
     let node = world.node("a");
     let pace = ReportPace { heartbeat: Duration::from_millis(10), ..eager() };
@@ -157,7 +157,7 @@ async fn a_heartbeat_comes_without_a_change_and_nothing_comes_too_soon() {
 }
 
 #[tokio::test]
-async fn a_node_that_may_not_write_serves_on_and_tries_again() {
+async fn node_that_may_not_write_its_status_keeps_serving_and_retries() {
     let mut world = World::in_memory();
     world.faulty.decide(|request, path| {
         let is_status = request == Request::Put && path.as_ref().starts_with("status/");
@@ -192,11 +192,11 @@ fn status(node: NodeId, region: &str) -> NodeStatus {
 }
 
 #[tokio::test]
-async fn a_status_is_judged_by_the_store_s_time() {
+async fn age_of_status_comes_from_the_store() {
     let objects: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
     let statuses = StatusStore::within(catalog_over(Arc::clone(&objects)).store().clone());
     let id = NodeId::from_uuid(random::uuid());
-    // Its own clock is far off, which changes nothing.
+    // The node's own clock is wrong, which does not matter.
     let mut told = status(id, "us");
     told.written_at -= TimeDelta::days(400);
     statuses.write(&told).await.unwrap();
@@ -217,7 +217,7 @@ async fn a_status_is_judged_by_the_store_s_time() {
         use futures::StreamExt;
         objects.list(None).count().await
     };
-    // What is not a status stays, however old.
+    // An object that is not a status is kept, whatever its age.
     objects.put(&Path::from("status/us/notes.txt"), "mine".into()).await.unwrap();
     assert_eq!(statuses.collect(now + TimeDelta::days(6)).await.unwrap(), 0);
     assert_eq!(statuses.collect(now + TimeDelta::days(8)).await.unwrap(), 1);
@@ -225,7 +225,7 @@ async fn a_status_is_judged_by_the_store_s_time() {
 }
 
 #[tokio::test]
-async fn a_directory_that_has_gone_is_not_made_anew() {
+async fn missing_store_directory_is_not_created_again() {
     let root = tempfile::tempdir().unwrap();
     let (path, away) = (root.path().join("store"), root.path().join("away"));
     let location = Location::Directory(path.clone());
@@ -242,7 +242,7 @@ async fn a_directory_that_has_gone_is_not_made_anew() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_read_is_shown_as_that() {
+async fn unreadable_status_is_shown_as_unreadable() {
     let objects: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
     let statuses = StatusStore::within(catalog_over(Arc::clone(&objects)).store().clone());
     let good = status(NodeId::from_uuid(uuid(1)), "us");

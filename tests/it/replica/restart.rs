@@ -1,4 +1,4 @@
-//! Starting from local files: without catalog, after a kill, over damaged files.
+//! Starts from local files: without the catalog, after a kill, with damaged files.
 
 use std::{fs, path::Path, sync::Arc, time::Duration};
 
@@ -27,7 +27,7 @@ fn damage(data_dir: &Path, directory: &str, edit: impl Fn(&mut Vec<u8>)) {
 }
 
 #[tokio::test]
-async fn a_collection_begun_anew_while_a_node_starts_does_not_keep_it_waiting() {
+async fn collection_recreated_during_a_start_does_not_delay_readiness() {
     let mut world = World::in_memory();
     world.base("a", &rows(&[("1", Some(1))])).await;
     world.change("a", &rows(&[("2", Some(2))])).await;
@@ -42,7 +42,7 @@ async fn a_collection_begun_anew_while_a_node_starts_does_not_keep_it_waiting() 
 }
 
 #[tokio::test]
-async fn a_node_starts_without_its_store() {
+async fn node_starts_from_local_state_without_its_store() {
     let mut world = World::in_directory();
     world.base("a", &rows(&[("1", Some(1))])).await;
     world.change("a", &rows(&[("2", Some(2))])).await;
@@ -55,7 +55,7 @@ async fn a_node_starts_without_its_store() {
     fs::remove_dir_all(world.root.path().join("store")).unwrap();
 
     for _ in 0..2 {
-        // The directory is gone, and does not come back by itself.
+        // The directory is missing, and the node does not create it.
         world.faulty.decide(|_, _| Fault::Fail);
         let node = world.node(data_dir.file_name().unwrap().to_str().unwrap());
         let applied = node.until("ready", |applied| applied.ready).await;
@@ -68,7 +68,7 @@ async fn a_node_starts_without_its_store() {
         node.stop().await;
     }
 
-    // An emptied store is no new catalog: what is here is served on, and the node says what it misses.
+    // An emptied store is not a new catalog: the node serves its local state and reports the missing object.
     let path = world.root.path().join("store");
     let location = Location::Directory(path);
     let empty = open_catalog(&location);
@@ -78,9 +78,9 @@ async fn a_node_starts_without_its_store() {
     assert_eq!(node.shelf.rows("b"), Some(rows(&[("b", Some(7))])));
 }
 
-/// Patience is longer than any test: what is asserted is the order of events.
+/// The time limit is longer than any test, so only the order of events is asserted.
 #[tokio::test]
-async fn a_store_that_refuses_is_not_waited_for_and_one_that_is_mute_no_longer_than_patience() {
+async fn failing_store_is_not_waited_for_and_silent_one_only_up_to_the_limit() {
     let mut world = World::in_memory();
     world.base("a", &rows(&[("1", Some(1))])).await;
     let node = world.node("node");
@@ -97,14 +97,14 @@ async fn a_store_that_refuses_is_not_waited_for_and_one_that_is_mute_no_longer_t
     assert_eq!(node.shelf.rows("a"), Some(rows(&[("1", Some(1))])));
     node.stop().await;
 
-    // While it is waited for, everything local is loaded.
+    // While the node waits for the store, it loads all local collections.
     world.faulty.decide(|_, _| Fault::Hold);
     let node = start(never);
     let is_served = |applied: &NodeStatus| applied.collections.values().any(|one| one.served.is_some());
     let applied = node.until("loaded", is_served).await;
     assert!(!applied.ready && node.shelf.rows("a").is_some());
     node.stop().await;
-    // The look is never answered, and holds up nothing.
+    // The poll is never answered and delays nothing.
     let asked = world.faulty.count(Request::Get, "head");
     let node = start(Duration::from_millis(10));
     node.until("ready", |applied| applied.ready).await;
@@ -113,12 +113,12 @@ async fn a_store_that_refuses_is_not_waited_for_and_one_that_is_mute_no_longer_t
 }
 
 #[tokio::test]
-async fn a_node_without_state_waits_for_its_store() {
+async fn node_without_state_waits_for_its_store() {
     let mut world = World::in_memory();
     world.base("a", &rows(&[("1", Some(1))])).await;
     world.faulty.decide(|_, _| Fault::Fail);
     let node = world.node("node");
-    // Well past the patience for a node that has a state.
+    // Well past the time limit of a node with local state.
     let problem = node.until("trying", |applied| applied.problem.is_some()).await;
     assert_eq!(problem.problem.unwrap().code, "store_unavailable");
     let asked = world.faulty.count(Request::Get, "head");
@@ -132,7 +132,7 @@ async fn a_node_without_state_waits_for_its_store() {
 }
 
 #[tokio::test]
-async fn a_starting_node_catches_up_before_it_is_ready() {
+async fn starting_node_catches_up_before_it_is_ready() {
     let mut world = World::in_memory();
     world.base("a", &rows(&[("1", Some(1))])).await;
     world.keys().await;
@@ -149,7 +149,7 @@ async fn a_starting_node_catches_up_before_it_is_ready() {
 }
 
 #[tokio::test]
-async fn damaged_local_files_are_fetched_anew() {
+async fn damaged_local_files_are_fetched_again() {
     type Damage = fn(&mut Vec<u8>);
     let flip: Damage = |bytes| {
         let middle = bytes.len() / 2;
@@ -173,7 +173,7 @@ async fn damaged_local_files_are_fetched_anew() {
             assert_eq!(node.shelf.rows("a"), Some(rows(&[("1", Some(1)), ("2", Some(2))])), "{directory}");
             let data_dir = node.stop().await;
 
-            // And whatever was repaired is whole: it starts without the store again.
+            // The repaired files are complete: the node starts without the store again.
             world.faulty.decide(|_, _| Fault::Fail);
             let node = world.node(data_dir.file_name().unwrap().to_str().unwrap());
             let applied = node.until("ready", |applied| applied.ready).await;
@@ -186,7 +186,7 @@ async fn damaged_local_files_are_fetched_anew() {
 }
 
 #[tokio::test]
-async fn a_killed_node_starts_from_what_it_saved() {
+async fn killed_node_starts_from_its_saved_state() {
     let mut world = World::in_memory();
     world.base("a", &rows(&[("0", Some(0))])).await;
     let mut expected = rows(&[("0", Some(0))]);
@@ -196,7 +196,7 @@ async fn a_killed_node_starts_from_what_it_saved() {
         let change = rows(&[(&round.to_string(), Some(round))]);
         world.change("a", &change).await;
         expected.extend(change);
-        // Killed somewhere between seeing and having saved it.
+        // Killed between the poll and the end of the save.
         for _ in 0..round * 3 {
             tokio::task::yield_now().await;
         }
@@ -219,7 +219,7 @@ async fn a_killed_node_starts_from_what_it_saved() {
 }
 
 #[tokio::test]
-async fn another_deployments_store_is_refused_and_the_last_state_served() {
+async fn store_of_another_deployment_is_refused_and_last_state_served() {
     let mut world = World::in_memory();
     world.base("a", &rows(&[("1", Some(1))])).await;
     let node = world.node("node");

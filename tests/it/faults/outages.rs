@@ -1,4 +1,4 @@
-//! Databases that go away while a node runs: reads go on, runs fail with a code and come back.
+//! Outages of databases while a node runs: reads continue, runs fail with a code and recover.
 
 use std::{
     collections::BTreeMap,
@@ -36,7 +36,7 @@ fn sections(warehouse: &str, schedule: &str) -> String {
 
 const SQLITE: &str = "type = \"sqlite\"\npath = \"warehouse.db\"";
 
-/// A network to a database that can be cut: connections die, and new ones are closed at once.
+/// A proxy to a database that can be cut: connections break, and new ones are closed at once.
 struct Link {
     address: SocketAddr,
     is_cut: Arc<AtomicBool>,
@@ -61,7 +61,7 @@ impl Link {
                         }
                         open.spawn(async move {
                             let mut far = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
-                            // However it ends, it is over.
+                            // The outcome does not matter.
                             let _ = copy_bidirectional(&mut near, &mut far).await;
                         });
                     }
@@ -92,7 +92,7 @@ impl Link {
     }
 }
 
-/// A node that serves what one sync announced; none runs by itself.
+/// A node that serves the result of one sync. No sync is scheduled.
 async fn serving() -> (Deployment, NodeDirectory, String, Process) {
     let deployment = Deployment::new();
     deployment.execute("warehouse.db", ROWS).await;
@@ -117,7 +117,7 @@ async fn check(server: &Process, key: &str, name: &str) {
     assert_eq!(server.ask("/readyz").await.status, 200);
 }
 
-/// Every command that needs metadata ends, with an exit code and a code.
+/// Asserts that every command that needs metadata fails with `exit` and `code`.
 async fn commands_fail(node: &NodeDirectory, exit: i32, code: &str) {
     for arguments in [
         &["sync", "person"][..],
@@ -129,14 +129,14 @@ async fn commands_fail(node: &NodeDirectory, exit: i32, code: &str) {
         assert_eq!(done.code, Some(exit), "{arguments:?}: {done:?}");
         assert!(done.stderr.contains(&format!("code: {code}")), "{arguments:?}: {done:?}");
     }
-    // What is announced is in the store.
+    // The announced state is in the store.
     let done = node.spawn(&["status"]).wait().await;
     assert_eq!(done.code, Some(0), "{done:?}");
     assert!(done.stderr.contains("last and held runs are not shown"), "{done:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn without_metadata_in_postgres_reads_go_on_and_syncs_come_back() {
+async fn metadata_outage_in_postgres_keeps_reads_and_delays_syncs() {
     let (deployment, books) = (Deployment::new(), Postgres::database().await);
     deployment.execute("warehouse.db", ROWS).await;
     let link = Link::to(&books).await;
@@ -153,7 +153,7 @@ async fn without_metadata_in_postgres_reads_go_on_and_syncs_come_back() {
     link.cut();
     deployment.execute("warehouse.db", "update people set name = 'Anna' where id = 1").await;
     commands_fail(&node, 1, "metadata_unavailable").await;
-    // A run that was announcing when the link was cut may have read the new name; none begins now.
+    // A run that was announcing during the cut may have read the new name. No run starts now.
     if deployment.announced("person") == announced {
         check(&server, &key, "Ann").await;
     }
@@ -172,7 +172,7 @@ async fn without_metadata_in_postgres_reads_go_on_and_syncs_come_back() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn without_the_metadata_file_reads_go_on_and_commands_say_so() {
+async fn missing_metadata_file_keeps_reads_and_fails_commands() {
     let (deployment, node, key, server) = serving().await;
     let reader = Reader::start(&server, &key);
     let path = deployment.path("metadata.db");
@@ -196,7 +196,7 @@ async fn without_the_metadata_file_reads_go_on_and_commands_say_so() {
     check(&server, &key, "Ann").await;
     let reader = Reader::start(&server, &key);
 
-    // The publishing side of the running server comes up by itself once the file is back.
+    // The publishing side of the running server starts by itself once the file is back.
     fs::write(&path, kept).unwrap();
     deployment.execute("warehouse.db", "update people set name = 'Anna' where id = 1").await;
     node.output(&["sync", "person"]).await;
@@ -204,8 +204,8 @@ async fn without_the_metadata_file_reads_go_on_and_commands_say_so() {
     reader.end(&BTreeMap::from([(1, "Ann"), (2, "Anna")])).await;
 }
 
-/// A scheduled run fails with one of `codes` and a hint, readers see nothing, and the retry succeeds after
-/// `mend`.
+/// Asserts that a scheduled run fails with one of `codes` and a hint, that readers are not affected, and that the
+/// retry succeeds after `mend`.
 async fn fails_and_is_retried(
     node: &NodeDirectory,
     server: &Process,
@@ -232,7 +232,7 @@ async fn fails_and_is_retried(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn without_the_warehouse_file_runs_fail_and_are_retried() {
+async fn missing_warehouse_file_fails_runs_which_are_retried() {
     let deployment = Deployment::new();
     deployment.execute("warehouse.db", ROWS).await;
     let node = deployment.node("data", &sections(SQLITE, "every 1s"));
@@ -248,7 +248,7 @@ async fn without_the_warehouse_file_runs_fail_and_are_retried() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn without_the_warehouse_server_runs_fail_and_are_retried() {
+async fn warehouse_server_outage_fails_runs_which_are_retried() {
     let (deployment, database) = (Deployment::new(), Postgres::database().await);
     database.execute(ROWS).await;
     let link = Link::to(&database).await;
@@ -268,7 +268,7 @@ async fn without_the_warehouse_server_runs_fail_and_are_retried() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_warehouse_that_fails_in_any_way_costs_readers_nothing() {
+async fn failing_warehouse_does_not_affect_readers() {
     let (deployment, database) = (Deployment::new(), Postgres::database().await);
     database.execute(ROWS).await;
     let warehouse = |url: &str| format!("type = \"postgres\"\nurl = \"{url}\"");
@@ -294,7 +294,7 @@ async fn a_warehouse_that_fails_in_any_way_costs_readers_nothing() {
         assert!(done.stderr.contains(code), "{done:?}");
         check(&server, &key, "Ann").await;
     }
-    // The table changes beneath its model.
+    // The table's columns change.
     node.configure(&right);
     database.execute("alter table people rename name to first_name").await;
     let done = node.spawn(&["sync", "person"]).wait().await;
@@ -306,9 +306,9 @@ async fn a_warehouse_that_fails_in_any_way_costs_readers_nothing() {
     reader.end(&BTreeMap::from([(1, "Ann"), (2, "Anna")])).await;
 }
 
-/// A store that was announced to and is empty: a mount that is missing, a wrong prefix.
+/// The store had announcements and is now empty, as with a missing mount or a wrong prefix.
 #[tokio::test(flavor = "multi_thread")]
-async fn an_emptied_store_is_not_begun_anew() {
+async fn emptied_store_starts_no_new_catalog() {
     let (deployment, node, key, server) = serving().await;
     check(&server, &key, "Ann").await;
     deployment.execute("warehouse.db", "update people set name = 'Anna' where id = 1").await;
@@ -327,9 +327,9 @@ async fn an_emptied_store_is_not_begun_anew() {
     await_name(&server, &key, "Anna").await;
 }
 
-/// A segment of what is announced is gone, here and in the store: nothing can be compared with it.
+/// An announced segment is missing locally and in the store, so a run cannot compare with it.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_lost_segment_is_written_anew_by_who_accepts_that() {
+async fn lost_segment_is_written_again_by_an_accepted_run() {
     let (deployment, _node, key, server) = serving().await;
     check(&server, &key, "Ann").await;
     let object = deployment.manifest("person")["segments"][0]["object"].as_str().unwrap().to_owned();

@@ -1,4 +1,4 @@
-//! Local segments within their bound: what nothing needs goes first, then a version is not taken.
+//! The disk budget of local segments: unneeded segments are evicted first, then a new version is refused.
 
 use std::{fs, path::Path, sync::Arc};
 
@@ -24,7 +24,7 @@ fn bytes_in(data_dir: &Path) -> u64 {
     files.map(|file| file.unwrap().metadata().unwrap().len()).sum()
 }
 
-/// Starts a node with room for 2,000 bytes of segments.
+/// Starts a node with a disk budget of 2,000 bytes.
 fn bounded(world: &World, catalog: Catalog, clock: &Clock) -> Node {
     let pace = (fast(), clock.clone());
     Node::start_bounded("local", &world.root.path().join("node"), catalog, pace, 2000)
@@ -36,8 +36,8 @@ fn is_full(applied: &NodeStatus) -> bool {
 }
 
 #[tokio::test]
-async fn a_version_without_room_is_not_taken_and_the_present_one_stays_for_the_next_start() {
-    // Objects behind a network are kept as they come, those of a directory once they are served.
+async fn version_beyond_disk_budget_is_refused_and_current_one_survives_a_restart() {
+    // Objects of a remote store are stored when fetched, those of a directory once they are served.
     for mut world in [World::in_memory(), World::in_directory()] {
         let clock = Clock::fixed(Clock::default().now());
         let far = catalog_over(Arc::clone(&world.faulty) as Arc<dyn ObjectStore>);
@@ -47,7 +47,7 @@ async fn a_version_without_room_is_not_taken_and_the_present_one_stays_for_the_n
         node.caught_up(&world).await;
         node.until("its state saved", |_| world.root.path().join("node/state/catalog.json").exists()).await;
 
-        // What is served and what comes do not fit together, however long ago the former was used.
+        // The served and the new version do not fit together. The served one is never evicted, whatever its age.
         clock.set(clock.now() + TimeDelta::hours(2));
         world.base("a", &sized(1300)).await;
         let applied = node.until("full", is_full).await;
@@ -66,7 +66,7 @@ async fn a_version_without_room_is_not_taken_and_the_present_one_stays_for_the_n
         node.stop().await;
         world.faulty.heal();
 
-        // One that fits is taken; and then what nothing needs any more makes room for the next.
+        // A version that fits is applied. Segments that are then unneeded make space for the next.
         world.base("a", &sized(300)).await;
         let node = bounded(&world, catalog, &clock);
         node.caught_up(&world).await;
@@ -80,7 +80,7 @@ async fn a_version_without_room_is_not_taken_and_the_present_one_stays_for_the_n
 }
 
 #[tokio::test]
-async fn what_others_left_goes_first() {
+async fn unneeded_segments_are_evicted_first() {
     let mut world = World::in_memory();
     let clock = Clock::default();
     world.base("a", &sized(1200)).await;
@@ -96,7 +96,7 @@ async fn what_others_left_goes_first() {
     let named = |number: u8| format!("{}.arrow", Digest::of(&[number]));
     let oldest = leave(&named(1), 900, old - TimeDelta::minutes(1));
     let older = leave(&named(2), 500, old);
-    // Whoever fetched this one may be about to read it; that one is not ours.
+    // The first was fetched recently and may be about to be read; the second is not a segment.
     let fresh = leave(&named(3), 100, clock.now());
     let foreign = leave("notes.txt", 5000, old);
     let catalog = catalog_over(Arc::clone(&world.faulty) as Arc<dyn ObjectStore>);

@@ -1,4 +1,4 @@
-//! The network between nodes and the store fails in every way, while readers read.
+//! Faults of the network between nodes and the store, while readers read.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -12,13 +12,12 @@ use crate::support::{
     reader::Reader,
 };
 
-/// Everything that may happen to a replica's requests. Each is told apart from fair weather by what
-/// the node says of itself.
-const BAD: [NetworkFault; 5] =
+/// Faults of a replica's requests. Each of them shows in the node's status.
+const FAULTS: [NetworkFault; 5] =
     [NetworkFault::Refuse, NetworkFault::Cut(200), SLOW_DOWN, INTERNAL_ERROR, NetworkFault::Silent];
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_replica_serves_on_in_any_weather_and_catches_up() {
+async fn replica_keeps_serving_under_network_faults_and_catches_up() {
     let world = World::new(50).await;
     let (store, proxy) = (world.store().await, Proxy::start(world.store().await).await);
     let hub = world.publisher("hub", store, "manual");
@@ -28,29 +27,29 @@ async fn a_replica_serves_on_in_any_weather_and_catches_up() {
     let us = world.replica("us", "us", store).serve().await;
     await_note(&eu, &key, 1).await;
     let readers = [Reader::start(&eu, &key), Reader::start(&us, &key)];
-    for (at, weather) in BAD.into_iter().enumerate() {
+    for (at, fault) in FAULTS.into_iter().enumerate() {
         let (before, next) = (at as u64 + 1, at as u64 + 2);
-        proxy.set(weather);
+        proxy.set(fault);
         announced.insert(world.announce(&hub, next).await, next);
         await_note(&us, &key, next).await;
-        // The node has noticed, and says how old its catalog is; it serves what it has.
+        // The node reports the problem and serves the last version.
         let status = until("trouble", async || {
             let status = eu.status().await;
             status["problem"]["code"].is_string().then_some(status)
         });
         let status = status.await;
-        assert_eq!(eu.ask("/readyz").await.status, 200, "{weather:?}: {status}");
-        assert_eq!(note(&eu, &key).await, Some(before), "{weather:?}");
+        assert_eq!(eu.ask("/readyz").await.status, 200, "{fault:?}: {status}");
+        assert_eq!(note(&eu, &key).await, Some(before), "{fault:?}");
         proxy.set(NetworkFault::None);
         await_note(&eu, &key, next).await;
     }
-    // Slow is not broken.
-    for (at, weather) in [NetworkFault::Throttle(200_000), NetworkFault::Delay(Duration::from_millis(30))]
+    // A slow network is not a fault.
+    for (at, fault) in [NetworkFault::Throttle(200_000), NetworkFault::Delay(Duration::from_millis(30))]
         .into_iter()
         .enumerate()
     {
-        let next = (BAD.len() + at) as u64 + 2;
-        proxy.set(weather);
+        let next = (FAULTS.len() + at) as u64 + 2;
+        proxy.set(fault);
         announced.insert(world.announce(&hub, next).await, next);
         await_note(&eu, &key, next).await;
     }
@@ -59,10 +58,10 @@ async fn a_replica_serves_on_in_any_weather_and_catches_up() {
     }
 }
 
-/// The first request after a start finds what it would have found before; a node with nothing, and without a
-/// store, does not call a good key unknown.
+/// The first request after a start gets the same record as before. A node without state and store does not refuse a
+/// valid key as unknown.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_starting_node_answers_what_it_knows() {
+async fn starting_node_serves_its_local_records() {
     let world = World::new(50).await;
     let (store, proxy) = (world.store().await, Proxy::start(world.store().await).await);
     let hub = world.publisher("hub", store, "manual");
@@ -73,11 +72,11 @@ async fn a_starting_node_answers_what_it_knows() {
     await_note(&eu, &key, 1).await;
     eu.signal(Signal::TERM);
     assert_eq!(eu.wait().await.code, Some(0));
-    for weather in [NetworkFault::None, NetworkFault::Refuse] {
-        proxy.set(weather);
+    for fault in [NetworkFault::None, NetworkFault::Refuse] {
+        proxy.set(fault);
         let mut eu = node.spawn(&["serve"]);
         eu.logged("larder serves").await;
-        assert_eq!(note(&eu, &key).await, Some(1), "{weather:?}");
+        assert_eq!(note(&eu, &key).await, Some(1), "{fault:?}");
         eu.signal(Signal::TERM);
         assert_eq!(eu.wait().await.code, Some(0));
     }
@@ -90,7 +89,7 @@ async fn a_starting_node_answers_what_it_knows() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_publisher_in_bad_weather_announces_once_or_not_at_all() {
+async fn publisher_under_network_faults_announces_once_or_not_at_all() {
     let world = World::new(50).await;
     let (store, proxy) = (world.store().await, Proxy::start(world.store().await).await);
     let hub = world.publisher("hub", proxy.address(), "manual");
@@ -99,13 +98,13 @@ async fn a_publisher_in_bad_weather_announces_once_or_not_at_all() {
     let us = world.replica("us", "us", store).serve().await;
     await_note(&us, &key, 1).await;
     let reader = Reader::start(&us, &key);
-    for (at, weather) in [NetworkFault::Refuse, SLOW_DOWN, INTERNAL_ERROR].into_iter().enumerate() {
+    for (at, fault) in [NetworkFault::Refuse, SLOW_DOWN, INTERNAL_ERROR].into_iter().enumerate() {
         let next = at as u64 + 2;
         world.note(next).await;
-        proxy.set(weather);
+        proxy.set(fault);
         let done = hub.spawn(&["sync", "person", "--json"]).wait().await;
-        assert_eq!(done.code, Some(1), "{weather:?}: {done:?}");
-        assert!(done.stderr.contains("the object store"), "{weather:?}: {done:?}");
+        assert_eq!(done.code, Some(1), "{fault:?}: {done:?}");
+        assert!(done.stderr.contains("the object store"), "{fault:?}: {done:?}");
         proxy.set(NetworkFault::None);
         announced.insert(world.announce(&hub, next).await, next);
         await_note(&us, &key, next).await;
@@ -115,7 +114,7 @@ async fn a_publisher_in_bad_weather_announces_once_or_not_at_all() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_region_that_is_cut_off_restarts_from_its_disk_and_jumps_to_the_newest() {
+async fn cut_off_region_restarts_from_disk_and_goes_to_newest_version() {
     let world = World::new(200).await;
     let (store, proxy) = (world.store().await, Proxy::start(world.store().await).await);
     let hub = world.publisher("hub", store, "manual");
@@ -131,13 +130,13 @@ async fn a_region_that_is_cut_off_restarts_from_its_disk_and_jumps_to_the_newest
     }
     hub.output(&["keys", "revoke", &revoked[4..16]]).await;
     assert_eq!(note(&eu, &key).await, Some(1));
-    // It cannot know of the revocation, and says since when it may have missed one.
+    // It cannot know of the revocation. Its metrics show the age of its keys.
     let age = keys_age(&mut eu).await;
     until("older keys", async || (keys_age(&mut eu).await > age).then_some(())).await;
     assert_eq!(note(&eu, &revoked).await, Some(1));
     reader.end(&announced).await;
     eu.kill();
-    // Neither store nor network: what it had, it serves, and knows its keys.
+    // Without the network, it serves its local state with its keys.
     let mut eu = node.serve().await;
     let reader = Reader::start(&eu, &key);
     assert_eq!(note(&eu, &key).await, Some(1));
@@ -146,7 +145,7 @@ async fn a_region_that_is_cut_off_restarts_from_its_disk_and_jumps_to_the_newest
     assert_eq!(version(&answer), 1);
     assert!(answer.header("x-data-as-of").is_some());
     assert!(eu.status().await["problem"]["code"].is_string());
-    // A node without anything is not ready, and does not call records missing.
+    // A node without state is not ready, and does not answer that records are missing.
     let empty = world.replica("new", "eu", proxy.address());
     let mut empty = empty.spawn(&["serve"]);
     empty.logged("larder serves").await;
