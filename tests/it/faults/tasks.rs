@@ -233,7 +233,7 @@ async fn run_without_threads_fails_with_a_code_and_the_next_one_succeeds() {
     let key = node.spawn_within(&wrapper, &create).wait().await.expect(0).stdout.trim().to_owned();
     let mut server = node.spawn_within(&wrapper, &["serve"]);
     server.ready().await;
-    server.until("a record", |server| server.log().contains("\"applied\"").then_some(())).await;
+    server.until("a record", |server| server.log().contains("serving a new version").then_some(())).await;
     until("a record", async || (server.get(&key, "person", 1).await.status == 200).then_some(())).await;
 
     let pid = Pid::from_raw(i32::try_from(server.id()).unwrap());
