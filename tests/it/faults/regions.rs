@@ -172,7 +172,8 @@ async fn node_whose_status_cannot_be_written_keeps_serving() {
     // A file in place of the directory also stops root.
     std::fs::write(deployment.path("blocked"), "").unwrap();
     let mut server = node.serve().await;
-    let failing = "cannot write the node's status";
+    let failing =
+        "cannot write the node's status; the node keeps serving, and `larder status` shows it as silent";
     server.logged(failing).await;
     node.output(&["sync", "person"]).await;
     until("the version", async || (served(&mut server).await == Some(1)).then_some(())).await;
