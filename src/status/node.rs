@@ -193,6 +193,7 @@ impl NodeStatus {
     }
 
     /// The status for the store: without messages, and only with the collections of its region.
+    #[must_use]
     pub fn for_store(&self) -> Self {
         let mut status = self.clone();
         let here = self.collections_here().map(|(name, one)| (name.clone(), one.clone()));
