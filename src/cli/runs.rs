@@ -73,7 +73,7 @@ fn remarks(counts: &RunCounts) -> Vec<String> {
     let records = |count: u64, what: &str| format!("{} {what}", counted(count, "record"));
     let remarks = [
         (counts.records, records(counts.records, "after the run")),
-        (counts.carried, records(counts.carried, "left as before, because of rejected rows")),
+        (counts.carried, records(counts.carried, "kept as before, because their rows were rejected")),
         (counts.left, records(counts.left, "whose row has left the model, kept by on_delete")),
         (
             counts.conflicts,

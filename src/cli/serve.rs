@@ -1,4 +1,4 @@
-//! `larder serve`: a node, until it is told to end.
+//! `larder serve`: runs a node until a signal ends it.
 
 use tracing::{error, info, warn};
 
@@ -40,7 +40,7 @@ pub(super) async fn until_stopped(server: Server, mut signals: Signals, argument
     }
 }
 
-/// All of the new configuration, or none of it.
+/// Takes over the new configuration as a whole, or keeps the old one.
 fn reload(server: &Server, arguments: &ConfigArguments) {
     match arguments.load() {
         Ok(config) => server.reload(&config),

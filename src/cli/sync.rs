@@ -155,7 +155,7 @@ async fn watch<T>(run: impl Future<Output = T>, progress: &Progress, cancel: &Sh
             () = signals.stop() => {
                 if cancel.is_cancelled() {
                     bar.finish_and_clear();
-                    complain("ended at once by a second signal; the next run of this sync finds out the outcome");
+                    complain("ended at once by a second signal; the next run of this sync records the outcome");
                     return None;
                 }
                 cancel.cancel();
@@ -191,7 +191,7 @@ fn show(ended: &RunOutcome, dry_run: bool) -> Result<(), Failure> {
     Ok(())
 }
 
-/// What a run counted, on one line.
+/// The counts of a run, on one line.
 fn counts(counts: &RunCounts) -> String {
     let (rows, records) = (counted(counts.rows, "row"), counted(counts.records, "record"));
     format!(
@@ -200,7 +200,7 @@ fn counts(counts: &RunCounts) -> String {
     )
 }
 
-/// Says that a sync stays paused, when it is.
+/// Warns that a sync stays paused, when it is.
 fn warn_paused(sync: &CollectionName, pause: Option<&Pause>) {
     if let Some(pause) = pause {
         complain(&format!(
@@ -209,7 +209,7 @@ fn warn_paused(sync: &CollectionName, pause: Option<&Pause>) {
     }
 }
 
-/// What went less well, on stderr.
+/// Warns of rejected rows, conflicts and replaced values, on stderr.
 fn warn(ended: &RunOutcome, dry_run: bool) {
     let counts = &ended.record.counts;
     let listed =
@@ -232,7 +232,7 @@ fn warn(ended: &RunOutcome, dry_run: bool) {
     }
     if counts.carried > 0 {
         let records = counted(counts.carried, "record");
-        complain(&format!("warning: {records} left as before, because of rejected rows"));
+        complain(&format!("warning: {records} kept as before, because their rows were rejected"));
     }
     if counts.nulled > 0 {
         let values = counted(counts.nulled, "value");
