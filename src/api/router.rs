@@ -120,7 +120,6 @@ fn without_slash(target: &Uri) -> Option<Uri> {
 }
 
 /// A panic ends one request only. Its message may hold a value: the panic hook logs its place.
-#[expect(clippy::needless_pass_by_value, reason = "the signature of the layer's handler")]
 fn panicked(_: Box<dyn std::any::Any + Send>) -> axum::response::Response {
     axum::response::IntoResponse::into_response(Error::from(INTERNAL))
 }

@@ -112,7 +112,7 @@ impl RecordAnswer {
         match &self.content {
             Ok(Content::Record { .. }) => Answered::Hit,
             Ok(Content::NotModified { .. }) => Answered::NotModified,
-            Ok(Content::OnMiss { .. }) => Answered::MissAnswered,
+            Ok(Content::OnMiss { .. }) => Answered::OnMiss,
             Err(error) => Answered::Refused(error.code()),
         }
     }

@@ -178,7 +178,7 @@ pub(in crate::api) enum Answered {
     /// 304.
     NotModified,
     /// A miss, answered 200 as the collection's `on_miss` says.
-    MissAnswered,
+    OnMiss,
     /// Refused.
     Refused(Code),
 }
@@ -214,7 +214,7 @@ impl Answered {
         match self {
             Self::Hit => 0,
             Self::NotModified => 1,
-            Self::MissAnswered => 2,
+            Self::OnMiss => 2,
             Self::Refused(code) => 3 + code as usize,
         }
     }

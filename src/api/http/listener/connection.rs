@@ -94,8 +94,9 @@ pub(in crate::api) struct Budget(Arc<Semaphore>);
 pub(in crate::api) struct Reserved(Arc<OwnedSemaphorePermit>);
 
 impl Budget {
-    fn try_reserve(&self) -> Option<OwnedSemaphorePermit> {
-        Arc::clone(&self.0).try_acquire_many_owned(RECORD_BYTES_MAX as u32).ok()
+    fn try_reserve(&self) -> Option<Reserved> {
+        let reserved = Arc::clone(&self.0).try_acquire_many_owned(RECORD_BYTES_MAX as u32);
+        reserved.ok().map(|reserved| Reserved(Arc::new(reserved)))
     }
 
     /// Waits for the client to read earlier answers. A request with a body calls this after it has read the
@@ -129,17 +130,15 @@ impl Service<Request<Incoming>> for Served {
             request.extensions_mut().insert(self.budget.clone());
             return self.answer(request, false, None);
         }
-        match self.budget.try_reserve() {
-            Some(reserved) => self.answer(request, false, Some(Reserved(Arc::new(reserved)))),
-            None => {
-                let served = self.clone();
-                ResponseFuture::routed(async move {
-                    let reserved = served.budget.reserve().await;
-                    let Ok(answer) = served.answer(request, false, reserved).await;
-                    answer
-                })
-            }
+        if let Some(reserved) = self.budget.try_reserve() {
+            return self.answer(request, false, Some(reserved));
         }
+        let served = self.clone();
+        ResponseFuture::routed(async move {
+            let reserved = served.budget.reserve().await;
+            let Ok(answer) = served.answer(request, false, reserved).await;
+            answer
+        })
     }
 }
 

@@ -120,7 +120,9 @@ mod tests {
             (&["GET / HTTP/1.1\r\nX: #\r\n\r\n"], true),
         ] {
             let mut filter = FragmentFilter::default();
-            pieces.iter().for_each(|piece| filter.apply(&mut piece.as_bytes().to_vec()));
+            for piece in pieces {
+                filter.apply(&mut piece.as_bytes().to_vec());
+            }
             assert_eq!(filter.is_at_end_of_head(), expected, "{pieces:?}");
         }
     }
