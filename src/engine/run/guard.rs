@@ -125,7 +125,7 @@ mod tests {
             (0, 0, 20, 11, Some("max_rejected")),
             (0, 0, 20, 10, None),
         ] {
-            let counts = RunCounts { removed, rows, rejected, ..RunCounts::default() };
+            let counts = RunCounts { rows, removed, rejected, ..RunCounts::default() };
             let code =
                 |fields_changed| evaluate(&settings, &counts, served, fields_changed).map(|hold| hold.code());
             assert_eq!(code(false), expected, "{served} {counts:?}");
