@@ -40,7 +40,7 @@ impl Publisher {
             return Err(Error::SyncConfigured { name: name.clone() });
         }
         self.visible(name).await?;
-        let act = self.remove(name);
+        let act = Box::pin(self.remove(name));
         let dropped = self.audited(principal, "collection.drop", name, act, |dropped| {
             let records = dropped.records.map(|records| format!("{records} records"));
             format!("version {}, {}", dropped.version, records.unwrap_or("records unknown".to_owned()))
