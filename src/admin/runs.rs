@@ -25,9 +25,10 @@ impl Admin {
     /// [`Error::UnknownSync`] for a name that is not configured and has no runs.
     pub async fn runs(&self, filter: RunsFilter<'_>) -> Result<Vec<RunRecord>, Error> {
         let RunsFilter { sync, announced, limit } = filter;
-        let runs = match announced {
-            true => self.metadata.announced_runs(sync, limit).await?,
-            false => self.metadata.runs(sync, limit).await?,
+        let runs = if announced {
+            self.metadata.announced_runs(sync, limit).await?
+        } else {
+            self.metadata.runs(sync, limit).await?
         };
         if let Some(name) = sync.filter(|_| runs.is_empty()) {
             self.registry.find(name.as_str())?;

@@ -21,4 +21,4 @@ pub use parts::{migrate_metadata, open_admin, open_overview, open_registry};
 pub use process::PublisherProcess;
 pub use server::Server;
 pub use signals::Signals;
-pub use supervisor::{Supervision, TaskFault, TaskFaults};
+pub use supervisor::{Supervision, TASK_FAILED, TaskFault, TaskFaults};

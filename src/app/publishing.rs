@@ -113,10 +113,13 @@ impl Publishing {
     async fn start_once(&self, announcing_ends: Shutdown) -> Result<(Publisher, JoinHandle<End>), Error> {
         open_catalog(&self.config)?.check_conditional_create().await?;
         let (registry, segments) = (self.registry.clone(), self.segments.clone());
-        let (publisher, announcing) =
-            publisher::start(&self.config, registry, segments, self.clock.clone(), announcing_ends).await?;
+        let start = publisher::start(&self.config, registry, segments, self.clock.clone(), announcing_ends);
+        let (publisher, announcing) = Box::pin(start).await?;
         let supervisor = self.supervisor.clone();
-        Ok((publisher, tokio::spawn(async move { supervisor.guard("announcer", announcing).await })))
+        Ok((
+            publisher,
+            tokio::spawn(async move { Box::pin(supervisor.guard("announcer", announcing)).await }),
+        ))
     }
 
     fn spawn_housekeeping(&self, publisher: &Publisher, stop: &Shutdown) -> JoinHandle<()> {

@@ -98,15 +98,9 @@ impl Server {
         }
         let public = public.with_tls(tls);
         let statuses = open_statuses(&config);
-        let report = {
-            let (board, statuses) = (board.clone(), statuses.clone());
-            let (metrics, clock, until) = (metrics.clone(), clock.clone(), shutdown.clone());
-            move || {
-                let (board, statuses) = (board.clone(), statuses.clone());
-                let (metrics, clock) = (metrics.clone(), clock.clone());
-                Reporter::new(board, statuses, metrics, clock, ReportPace::default()).run(until.clone())
-            }
-        };
+        let (pace, until) = (ReportPace::default(), shutdown.clone());
+        let reporter = Reporter::new(board.clone(), statuses.clone(), metrics.clone(), clock.clone(), pace);
+        let report = move || reporter.clone().run(until.clone());
         tasks.push(supervisor.spawn_restartable("reporter", shutdown.clone(), report));
         if config.node.has(Role::Replica) {
             let following = replica.run(shutdown.clone());

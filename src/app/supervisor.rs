@@ -83,12 +83,10 @@ pub(super) enum End {
     Panicked,
 }
 
-impl End {
-    /// The code of the problem, however the task ended.
-    const fn code(self) -> &'static str {
-        "task_failed"
-    }
+/// The code of the problem of a task, however it ended.
+pub const TASK_FAILED: &str = "task_failed";
 
+impl End {
     const fn verb(self) -> &'static str {
         match self {
             Self::Returned => "ended unexpectedly",
@@ -141,7 +139,7 @@ impl Supervisor {
                 supervisor.0.drain.cancel();
                 error!(
                     task,
-                    code = end.code(),
+                    code = TASK_FAILED,
                     "a task that the node needs {}; the process ends",
                     end.verb()
                 );
@@ -178,13 +176,12 @@ impl Supervisor {
         self.0.metrics.task_starts(task);
         loop {
             let mut work = pin!(self.guard(task, async { start().await }));
-            let end = match timeout(steady_after, &mut work).await {
-                Ok(end) => end,
-                Err(_) => {
-                    self.resolve(task);
-                    backoff.reset();
-                    work.await
-                }
+            let end = if let Ok(end) = timeout(steady_after, &mut work).await {
+                end
+            } else {
+                self.resolve(task);
+                backoff.reset();
+                work.await
             };
             if stop.is_cancelled() {
                 break;
@@ -193,7 +190,7 @@ impl Supervisor {
             self.raise(task, end);
             let delay = backoff.next_delay();
             let delay_ms = delay.as_millis() as u64;
-            error!(task, code = end.code(), delay_ms, "a task {}; it is started again", end.verb());
+            error!(task, code = TASK_FAILED, delay_ms, "a task {}; it is started again", end.verb());
             tokio::select! {
                 () = sleep(delay) => {}
                 () = stop.cancelled() => break,
@@ -236,7 +233,7 @@ impl Supervisor {
         let (label, message) = (Label::fitted(task), format!("task {task} {}", end.verb()));
         let (now, is_draining) = (self.0.clock.now(), self.0.drain.is_cancelled());
         self.0.board.update(|status| {
-            let problem = Problem::lasting(status.tasks.get(&label), end.code(), message, now);
+            let problem = Problem::lasting(status.tasks.get(&label), TASK_FAILED, message, now);
             status.tasks.insert(label, problem);
             status.draining |= is_draining;
         });

@@ -72,10 +72,10 @@ fn exit_of(error: &admin::Error) -> Exit {
     use admin::Error::{Announce, Catalog, Engine, Mapping, Metadata, SegmentFile, Source};
     match (error, error.kind()) {
         _ if error.is_cancelled() => Exit::Interrupted,
-        // A run of the same sync would end with this code.
-        (Source(_) | Mapping { .. } | SegmentFile(_), _) => Exit::Failed,
-        // An object is missing, not the thing that an argument names.
-        (Catalog(_) | Announce(_) | Metadata(_) | Engine(_), ErrorKind::NotFound) => Exit::Failed,
+        // A run of the same sync would end with this code; or an object is missing, not the thing that an
+        // argument names.
+        (Source(_) | Mapping { .. } | SegmentFile(_), _)
+        | (Catalog(_) | Announce(_) | Metadata(_) | Engine(_), ErrorKind::NotFound) => Exit::Failed,
         (_, ErrorKind::Invalid | ErrorKind::NotFound) => Exit::Usage,
         (_, ErrorKind::Conflict) => Exit::Superseded,
         _ => Exit::Failed,

@@ -24,7 +24,7 @@ pub(super) async fn run(config: &ConfigArguments, arguments: Preview) -> Result<
         }
         Err(rejection) => {
             rejected += 1;
-            let field = rejection.field.map(|field| field.to_string());
+            let field = rejection.field;
             let key = Some(record.key.as_str()).filter(|key| !key.is_empty());
             let row = rejected_row(&rejection.reason.to_string(), field.as_deref(), key);
             complain(&format!("rejected: {row}"));

@@ -23,10 +23,12 @@ pub(super) async fn run(arguments: &ConfigArguments) -> Result<Exit, Failure> {
 pub(super) async fn until_stopped(server: Server, mut signals: Signals, arguments: &ConfigArguments) -> Exit {
     loop {
         tokio::select! {
-            is_reload = signals.stop_or_reload() => match is_reload {
-                true => reload(&server, arguments),
-                false => break,
-            },
+            is_reload = signals.stop_or_reload() => {
+                if !is_reload {
+                    break;
+                }
+                reload(&server, arguments);
+            }
             _ = server.failed() => break,
         }
     }

@@ -37,7 +37,7 @@ impl AuditEntry {
         at: DateTime<Utc>,
         actor: &str,
         action: &str,
-        subject: impl ToString,
+        subject: &(impl ToString + ?Sized),
         detail: Option<String>,
     ) -> Self {
         let (actor, action) = (actor.to_owned(), action.to_owned());

@@ -152,7 +152,7 @@ impl Metadata {
         };
         let subject = format!("revision {}", set.revision);
         let detail = Some("the announced key set was ahead of this database".to_owned());
-        let action = AuditEntry::new(now, actor, "keys.adopt", subject, detail);
+        let action = AuditEntry::new(now, actor, "keys.adopt", &subject, detail);
         audit::add(&mut transaction, &action).await?;
         transaction.commit().await?;
         Ok(revision)

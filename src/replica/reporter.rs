@@ -42,7 +42,7 @@ impl Default for ReportPace {
 }
 
 /// The service that writes a node's status. Run it once.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Reporter {
     board: Board,
     statuses: StatusStore,

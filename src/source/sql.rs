@@ -10,6 +10,7 @@ use super::{
 
 /// What of its lexical grammar tells one SQL database from another.
 #[derive(Debug, Clone, Copy)]
+#[expect(clippy::struct_excessive_bools, reason = "independent features of a grammar")]
 pub(super) struct Dialect {
     /// The quote around an identifier.
     pub(super) identifier_quote: char,

@@ -46,7 +46,7 @@ impl KnownCatalog {
     }
 
     /// The error for a reading that took longer than `bound`.
-    pub(super) fn timeout(&self, bound: Duration) -> Error {
+    pub(super) fn timeout(bound: Duration) -> Error {
         let (path, seconds) = (paths::catalog().to_string(), bound.as_secs());
         store::Error::Timeout { operation: "read", path, seconds }.into()
     }

@@ -209,7 +209,7 @@ impl Announcer {
         if self.creator(shutdown).is_recent(read_at) {
             Ok((read_at, false))
         } else {
-            Err(self.known.timeout(self.pace.reading_age))
+            Err(KnownCatalog::timeout(self.pace.reading_age))
         }
     }
 

@@ -13,7 +13,7 @@ use crate::{
 
 fn source(directory: &Path) -> Source {
     let driver = Arc::new(Csv { directory: directory.to_owned() });
-    Source { driver, statement_timeout: Duration::from_secs(60) }
+    Source { driver, statement_timeout: Duration::from_mins(1) }
 }
 
 fn table(name: &str, columns: Option<&[&str]>) -> Query {

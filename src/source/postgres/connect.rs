@@ -92,14 +92,12 @@ impl Connector {
     }
 
     pub(super) async fn connect(&self) -> Result<PgConnection, Error> {
-        match tokio::time::timeout(self.timeout, self.attempt()).await {
-            Ok(result) => result,
-            Err(_) => {
-                let (address, timeout_ms) = (&self.address, self.timeout.as_millis());
-                let message = format!("no connection to {address} within {timeout_ms} ms");
-                Err(Error::new(cause::CONNECT_TIMEOUT, message).with_hint("check host, port and firewalls"))
-            }
+        if let Ok(result) = tokio::time::timeout(self.timeout, self.attempt()).await {
+            return result;
         }
+        let (address, timeout_ms) = (&self.address, self.timeout.as_millis());
+        let message = format!("no connection to {address} within {timeout_ms} ms");
+        Err(Error::new(cause::CONNECT_TIMEOUT, message).with_hint("check host, port and firewalls"))
     }
 
     async fn attempt(&self) -> Result<PgConnection, Error> {

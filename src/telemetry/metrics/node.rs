@@ -202,8 +202,8 @@ mod tests {
         NodeStatus::new(identity, now())
     }
 
-    fn problem(code: &str) -> Option<Problem> {
-        Some(Problem::lasting(None, code, "jane@example.com".to_owned(), now()))
+    fn problem(code: &str) -> Problem {
+        Problem::lasting(None, code, "jane@example.com".to_owned(), now())
     }
 
     fn customer(served: Option<u64>) -> CollectionStatus {
@@ -296,10 +296,13 @@ mod tests {
     #[test]
     fn problem_has_metric_with_its_code_while_it_lasts() {
         let status = NodeStatus {
-            problem: problem("object_missing"),
-            publisher: Some(PublisherStatus { problem: problem("store_overwrites"), ..Default::default() }),
-            tasks: [(Label::fitted("reporter"), problem("task_failed").unwrap())].into(),
-            ..with_customer(CollectionStatus { problem: problem("segments_full"), ..customer(None) })
+            problem: Some(problem("object_missing")),
+            publisher: Some(PublisherStatus {
+                problem: Some(problem("store_overwrites")),
+                ..Default::default()
+            }),
+            tasks: [(Label::fitted("reporter"), problem("task_failed"))].into(),
+            ..with_customer(CollectionStatus { problem: Some(problem("segments_full")), ..customer(None) })
         };
         let text = Metrics::new().encode(&status, now());
         assert!(!text.contains("jane@example.com"), "{text}");
