@@ -124,7 +124,7 @@ async fn collect_statuses(statuses: &StatusStore, now: DateTime<Utc>) {
         Ok(nodes) => info!(nodes, "deleted statuses of nodes that are gone"),
         Err(error) if error.kind() == ErrorKind::Forbidden => {}
         Err(error) => {
-            warn!(code = error.code(), %error, "cannot delete old statuses; trying again at the next interval")
+            warn!(code = error.code(), %error, "cannot delete old statuses; trying again at the next interval");
         }
     }
 }

@@ -73,7 +73,8 @@ fn body(text: &str, indent: usize) -> &str {
 fn codes() -> BTreeMap<String, PathBuf> {
     let of_sources = larder::source::codes().map(|code| (code.to_owned(), "src/source".into()));
     let of_answers = larder::api::codes().map(|code| (code.to_owned(), "src/api".into()));
-    let mut codes: BTreeMap<String, PathBuf> = of_sources.chain(of_answers).collect();
+    let of_tasks = [(larder::app::TASK_FAILED.to_owned(), "src/app".into())];
+    let mut codes: BTreeMap<String, PathBuf> = of_sources.chain(of_answers).chain(of_tasks).collect();
     for (path, text) in sources() {
         // Error kinds are no codes; their words are labels of metrics.
         if path.ends_with("domain/error.rs") {

@@ -313,7 +313,7 @@ async fn what_a_file_alone_shows_needs_no_connection() {
         ),
         (
             model("table = \"people\"").replace("type = \"postgres\"", "type = \"sqlite\""),
-            ["sources.warehouse.url: is for type = \"postgres\"", "path"],
+            ["sources.warehouse.url: unknown key", "path"],
         ),
         (
             model("table = \"people\"").replace("postgres://u@", "mysql://u@"),

@@ -356,6 +356,8 @@ LARDER_LISTEN  server.listen: "${LARDER_LISTEN}" is not an IP address and a port
 LARDER_ROLES  node.roles: "${LARDER_ROLES}" is not a list of roles
   hint: write "publisher,replica"
 --region  node.region: "no way" cannot be used: a region name is 1 to 64 characters, letters, digits, `_` or `-`, and begins with a letter or digit
+--set  nod: unknown key
+  hint: did you mean "node"?
 --set  node.reigon: unknown key
   hint: did you mean "region"?
 --set  server.connections_max: must be an integer, not a string
@@ -363,8 +365,6 @@ LARDER_ROLES  node.roles: "${LARDER_ROLES}" is not a list of roles
   hint: write a level, "info", or levels by module, "info,larder::replica=debug"
 --set  log.reigon: unknown key
   hint: keys known here: "format", "filter"
---set  nod: unknown key
-  hint: did you mean "node"?
 "#);
 }
 
