@@ -317,7 +317,7 @@ async fn what_a_file_alone_shows_needs_no_connection() {
         ),
         (
             model("table = \"people\"").replace("postgres://u@", "mysql://u@"),
-            ["sources.warehouse.url: is not a Postgres URL", "postgres://user:password@host"],
+            ["sources.warehouse.url: cannot be used", "postgres://user:password@host"],
         ),
         (
             model("table = \"people\"").replace("model = \"people\"", "model = \"persons\""),
