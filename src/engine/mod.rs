@@ -1,8 +1,8 @@
 //! The sync engine.
 //!
-//! - [`run`]: one run of a sync, from its lease to its announcement;
-//! - [`ingest`]: input → records → changes → segments in the store;
-//! - [`compact`]: rewriting the segments of a collection whose records do not change;
+//! - `run`: one run of a sync, from its lease to its announcement;
+//! - `ingest`: input → records → changes → segments in the store;
+//! - `compact`: rewriting the segments of a collection whose records do not change;
 //! - beside them, the operations that read no rows: serving settings, and what a killed process left open.
 //!
 //! Nothing of a run is visible before its announcement. A failed, cancelled or killed run changes

@@ -14,7 +14,7 @@ pub struct Error {
 }
 
 /// Why a source failed, as callers tell it apart. Drivers have causes of their own beside those of
-/// [`cause`].
+/// `cause`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Cause {
     /// The stable code, a section of `docs/errors.md`.

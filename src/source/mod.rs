@@ -1,7 +1,7 @@
 //! Where rows come from: one read-only query, streamed in one snapshot.
 //!
 //! Each source type is a folder with its settings, its driver and the hints of its errors; only
-//! [`TYPES`] names it. How a value looks in a record is decided once for all types, in `cell`.
+//! `TYPES` names it. How a value looks in a record is decided once for all types, in `cell`.
 
 mod cell;
 mod csv;

@@ -111,7 +111,7 @@ async fn is_served(deployment: &Deployment, text: &str) {
     );
     let node = deployment.node_from("node", frame, PERSON);
     let found = node.output(&["check", "--connect"]).await;
-    assert!(found.contains("ok    catalog: reachable, nothing announced yet"), "{found}");
+    assert!(found.contains("ok    store: reachable, nothing announced yet"), "{found}");
     assert!(found.contains("ok    statuses: no node has left one yet, and this node may"), "{found}");
     node.output(&["sync", "person"]).await;
     let key = node.key().await;
