@@ -8,7 +8,7 @@ use crate::api::http::error::Error;
 /// handler can forget the check. A handler that changes something takes it as an argument and makes its
 /// [`Principal`](crate::admin::Principal) from it.
 ///
-/// Today whoever reaches the listener may use it: it is bound to a private address.
+/// Every client that reaches the listener may use it: the listener is bound to a private address.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::api) struct Caller;
 
