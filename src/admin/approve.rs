@@ -2,7 +2,7 @@
 
 use tracing::{info, warn};
 
-use super::{Pause, Principal, SyncRequest, error::Error, publisher::Publisher, versions::change_to};
+use super::{Pause, Principal, error::Error, publisher::Publisher, versions::change_to};
 use crate::{
     catalog::AnnounceError,
     domain::{
@@ -10,74 +10,59 @@ use crate::{
         name::CollectionName,
         run::{RunError, RunRecord, RunStatus},
     },
-    engine::{Progress, RunOutcome, SyncLease},
+    engine::SyncLease,
     metadata::{HeldRun, RUNS_LISTED_MAX},
     support::shutdown::Shutdown,
 };
 
-/// The outcome of an approval.
+/// A held run whose result is announced.
 #[derive(Debug)]
-pub enum Approved {
-    /// Exactly the held result is announced.
-    Announced {
-        /// The run.
-        record: RunRecord,
-        /// Why the sync is paused, when it is.
-        pause: Option<Pause>,
-    },
-    /// The collection had changed since, so the sync ran again without guards.
-    RanAgain {
-        /// The new run.
-        ended: RunOutcome,
-        /// Why the sync is paused, when it is.
-        pause: Option<Pause>,
-    },
+pub struct Approved {
+    /// The run.
+    pub record: RunRecord,
+    /// Why the sync is paused, when it is.
+    pub pause: Option<Pause>,
 }
 
 impl Publisher {
     /// Announces exactly what the held run `id` has published, when its collection is still what the run was
-    /// compared with. Otherwise runs the sync again without guards, unless it is paused; `on_rerun` is called
-    /// before that run.
+    /// compared with. Waits for a run of the sync that is in progress. `cancel` ends the wait.
     ///
     /// # Errors
-    /// [`Error::UnknownRun`], [`Error::NotHeld`], [`Error::HeldRunSuperseded`]; [`Error::HeldWhilePaused`];
-    /// a lease that is held elsewhere; [`Error::UnknownSync`] when the sync had to run again and is not
-    /// configured.
+    /// [`Error::UnknownRun`], [`Error::NotHeld`], [`Error::HeldRunSuperseded`]; [`Error::HeldRunOutdated`];
+    /// a lease that is held for long without a run.
     pub async fn approve(
         &self,
         id: RunId,
         principal: &Principal,
-        progress: &Progress,
         cancel: &Shutdown,
-        on_rerun: impl FnOnce(&CollectionName),
     ) -> Result<Approved, Error> {
         let Some(held) = self.metadata.held_run_by_id(id).await? else {
             return Err(self.not_held(id).await?);
         };
         let sync = &held.record.sync;
-        let act = Box::pin(self.announce_held(id, sync));
-        let announced = self.audited(principal, "run.approve", sync, act, |record| match record {
-            Some(RunRecord { version: Some(version), .. }) => format!("{id} as {version}"),
-            _ => format!("{id}: the collection has changed since; it runs again"),
+        let act = Box::pin(self.announce_held(id, sync, cancel));
+        let announced = self.audited(principal, "run.approve", sync, act, |record| {
+            let version = record.version.map(|version| format!(" as {version}")).unwrap_or_default();
+            format!("{id}{version}")
         });
-        if let Some(record) = announced.await? {
-            return Ok(Approved::Announced { record, pause: self.pause_beside(sync).await });
-        }
-        on_rerun(sync);
-        let request = SyncRequest { sync, accept: true, dry_run: false, progress, cancel };
-        let outcome = self.sync(request, principal).await?;
-        Ok(Approved::RanAgain { ended: outcome.ended, pause: outcome.pause })
+        Ok(Approved { record: announced.await?, pause: self.pause_beside(sync).await })
     }
 
-    /// `None` when the collection has changed since the run was held.
-    async fn announce_held(&self, id: RunId, sync: &CollectionName) -> Result<Option<RunRecord>, Error> {
-        let lease = self.engine.acquire_lease(sync).await?;
+    async fn announce_held(
+        &self,
+        id: RunId,
+        sync: &CollectionName,
+        cancel: &Shutdown,
+    ) -> Result<RunRecord, Error> {
+        let acquire = async || self.engine.acquire_lease(sync).await;
+        let lease = self.when_lease_is_free(sync, cancel, acquire, |_| None).await?;
         let announced = self.announce_held_leased(&lease, id).await;
         lease.release().await;
         announced
     }
 
-    async fn announce_held_leased(&self, lease: &SyncLease, id: RunId) -> Result<Option<RunRecord>, Error> {
+    async fn announce_held_leased(&self, lease: &SyncLease, id: RunId) -> Result<RunRecord, Error> {
         // Another run may have taken its place before the lease was acquired.
         let Some(held) = self.metadata.held_run_by_id(id).await? else {
             return Err(self.not_held(id).await?);
@@ -87,11 +72,8 @@ impl Publisher {
         let newest = self.catalog.newest(Some(self.deployment)).await?;
         let present = newest.as_ref().and_then(|document| document.collections.get(&sync));
         if present.map(|entry| entry.sha256) != from {
-            // After a rollback a new run would announce data that nobody has checked.
-            return match self.metadata.pause(&sync).await? {
-                Some(pause) => Err(Error::HeldWhilePaused { run: id, sync, pause }),
-                None => Ok(None),
-            };
+            // A new run would announce data that nobody has checked.
+            return Err(Error::HeldRunOutdated { run: id, sync });
         }
         let manifest = self.catalog.manifest_by_digest(&sync, &object, &sha256).await?;
         lease.confirm().await?;
@@ -120,7 +102,7 @@ impl Publisher {
         }
         announced?;
         info!(run = %id, %sync, version = %manifest.version, "announced a held run");
-        Ok(Some(record))
+        Ok(record)
     }
 
     /// Why the run `id` cannot be approved.

@@ -10,9 +10,7 @@ use crate::{
         name::{CollectionName, RegionName},
         run::RunStatus,
     },
-    engine, mapping,
-    metadata::{self, Pause},
-    source,
+    engine, mapping, metadata, source,
 };
 
 /// An error of a use case.
@@ -56,19 +54,17 @@ pub enum Error {
         /// The run that took its place, and the status of that one.
         by: Option<(RunId, RunStatus)>,
     },
-    /// The collection of a held run has changed, and its sync must not run by itself.
+    /// The collection of a held run has changed since.
     #[error(
-        "{sync} has changed since {run} was held, so the held result can no longer be announced; the sync is \
-         paused ({pause}), so it does not run again by itself; look at `larder sync {sync} --dry-run`, then \
-         give `larder sync {sync}`, with --accept when its guards are wrong"
+        "{sync} has changed since {run} was held, so its result can no longer be announced, and nothing was; \
+         look at `larder sync {sync} --dry-run`, then give `larder sync {sync}`, with --accept when its guards \
+         are wrong"
     )]
-    HeldWhilePaused {
+    HeldRunOutdated {
         /// The held run.
         run: RunId,
         /// Its sync.
         sync: CollectionName,
-        /// Why it is paused.
-        pause: Pause,
     },
     /// No collection of this name is announced.
     #[error("no collection is named {name:?}; announced are: {known}")]
@@ -217,7 +213,7 @@ codes! {
         "unknown_run" NotFound: UnknownRun,
         "run_not_held" Invalid: NotHeld,
         "run_not_held" Conflict: HeldRunSuperseded,
-        "held_while_paused" Conflict: HeldWhilePaused,
+        "held_run_outdated" Conflict: HeldRunOutdated,
         "unknown_collection" NotFound: UnknownCollection,
         "unknown_version" NotFound: UnknownVersion,
         "version_in_force" Invalid: VersionInForce,

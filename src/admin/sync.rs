@@ -81,34 +81,54 @@ impl Publisher {
     }
 
     async fn run_until_ended(&self, run: &RunRequest) -> Result<RunOutcome, Error> {
+        let act = async || self.engine.run(run).await;
+        let use_followed = |ended| (!run.accept).then_some(ended);
+        self.when_lease_is_free(&run.spec.collection, &run.cancel, act, use_followed).await
+    }
+
+    /// Repeats `act` while the lease of `sync` is held elsewhere, each time after the run that is in progress
+    /// there has ended. `use_followed` may take the outcome of that run in place of `act`'s.
+    ///
+    /// # Errors
+    /// A lease that is held for [`BETWEEN_RUNS`] without a run; cancelled; those of `act`.
+    pub(super) async fn when_lease_is_free<T>(
+        &self,
+        sync: &CollectionName,
+        cancel: &Shutdown,
+        act: impl AsyncFn() -> Result<T, engine::Error>,
+        use_followed: impl Fn(RunOutcome) -> Option<T>,
+    ) -> Result<T, Error> {
         let mut idle = Duration::ZERO;
         loop {
-            match self.engine.run(run).await {
-                Ok(ended) => return Ok(ended),
+            match act().await {
                 Err(error @ engine::Error::LeaseHeld { .. }) => {
-                    match self.follow(run).await? {
-                        Some(ended) if !run.accept => return Ok(ended),
-                        Some(_) => idle = Duration::ZERO,
+                    match self.follow(sync, cancel).await?.map(&use_followed) {
+                        Some(Some(outcome)) => return Ok(outcome),
+                        Some(None) => idle = Duration::ZERO,
                         None if idle >= BETWEEN_RUNS => return Err(error.into()),
                         None => idle += FOLLOW_INTERVAL,
                     }
-                    pause_before_poll(&run.cancel).await?;
+                    pause_before_poll(cancel).await?;
                 }
-                Err(error) => return Err(error.into()),
+                outcome => return Ok(outcome?),
             }
         }
     }
 
     /// Waits for the open run of a sync to end; `None` when there is none.
-    async fn follow(&self, run: &RunRequest) -> Result<Option<RunOutcome>, Error> {
-        let sync = &run.spec.collection;
+    async fn follow(&self, sync: &CollectionName, cancel: &Shutdown) -> Result<Option<RunOutcome>, Error> {
         let Some(open) = self.metadata.open_runs(sync).await?.pop() else { return Ok(None) };
-        info!(run = %open.id, accept = run.accept, "a run of this sync is in progress elsewhere; following it");
+        info!(run = %open.id, "a run of this sync is in progress elsewhere; following it");
         loop {
-            let Some(record) = self.metadata.run(open.id).await? else { return Ok(None) };
+            let Some(mut record) = self.metadata.run(open.id).await? else { return Ok(None) };
             if !record.status.is_open() {
                 if record.status == RunStatus::Interrupted {
                     return Ok(None);
+                }
+                if record.status == RunStatus::StillHeld
+                    && let Some(held) = self.metadata.held_run(sync).await?
+                {
+                    record = RunRecord { id: held.record.id, status: RunStatus::Held, ..record };
                 }
                 let rejected = self.metadata.rejected(record.id).await?;
                 return Ok(Some(RunOutcome {
@@ -119,7 +139,7 @@ impl Publisher {
                     rejected,
                 }));
             }
-            pause_before_poll(&run.cancel).await?;
+            pause_before_poll(cancel).await?;
         }
     }
 }

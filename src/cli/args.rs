@@ -253,8 +253,7 @@ pub(super) struct Runs {
 pub(super) struct Approve {
     #[command(flatten)]
     pub(super) actor: ActorArgument,
-    /// The held run's id, as `larder status` shows it; when its collection has changed since, the
-    /// sync runs again without guards, unless it is paused
+    /// The held run's id, as `larder status` shows it
     #[arg(value_name = "RUN")]
     pub(super) run: String,
     /// Print the run as JSON

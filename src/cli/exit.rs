@@ -28,7 +28,7 @@ impl Exit {
     pub(super) fn of_run(status: RunStatus, kind: Option<ErrorKind>) -> Self {
         match status {
             RunStatus::Announced | RunStatus::Unchanged => Self::Success,
-            RunStatus::Held => Self::Held,
+            RunStatus::Held | RunStatus::StillHeld => Self::Held,
             RunStatus::Superseded => Self::Superseded,
             RunStatus::Cancelled => Self::Interrupted,
             RunStatus::Failed if kind == Some(ErrorKind::Conflict) => Self::Superseded,

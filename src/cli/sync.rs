@@ -65,25 +65,19 @@ pub(super) async fn approve(config: &ConfigArguments, arguments: Approve) -> Res
     let principal = session::principal(&arguments.actor);
     let (progress, cancel) = (Progress::default(), Shutdown::new());
     let process = session::publisher(&config).await?;
-    let approval = process.publisher.approve(id, &principal, &progress, &cancel, |sync| {
-        complain(&format!("{sync} has changed since {id} was held; the sync runs again, without guards."));
-    });
+    let approval = process.publisher.approve(id, &principal, &cancel);
     let Some(approved) = watch(approval, &progress, &cancel).await else { return Ok(Exit::Interrupted) };
     process.stop().await;
-    match approved? {
-        Approved::RanAgain { ended, pause } => show_ended(&ended, pause.as_ref(), false, arguments.json),
-        Approved::Announced { record, pause } => {
-            if arguments.json {
-                print_json(&record)?;
-            } else {
-                let (sync, version) = (&record.sync, record.version.map_or(0, |version| version.0));
-                print(&format!("{sync}: announced version {version}, exactly what {id} had made"))?;
-                print(&counts(&record.counts))?;
-            }
-            warn_paused(&record.sync, pause.as_ref());
-            Ok(Exit::Success)
-        }
+    let Approved { record, pause } = approved?;
+    if arguments.json {
+        print_json(&record)?;
+    } else {
+        let (sync, version) = (&record.sync, record.version.map_or(0, |version| version.0));
+        print(&format!("{sync}: announced version {version}, exactly what {id} had made"))?;
+        print(&counts(&record.counts))?;
     }
+    warn_paused(&record.sync, pause.as_ref());
+    Ok(Exit::Success)
 }
 
 fn show_ended(ended: &RunOutcome, pause: Option<&Pause>, dry_run: bool, json: bool) -> Result<Exit, Failure> {
@@ -182,8 +176,8 @@ fn show(ended: &RunOutcome, dry_run: bool) -> Result<(), Failure> {
                 .to_owned()
         } else {
             format!(
-                "A guard holds this run: nothing changed for readers. Look at the model; then announce \
-                 exactly this result with `larder approve {id}`, or run again with --accept."
+                "A guard holds run {id}: nothing changed for readers. Look at the model; then announce exactly \
+                 what that run made with `larder approve {id}`, or run again with --accept."
             )
         });
     }

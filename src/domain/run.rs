@@ -29,6 +29,8 @@ pub enum RunStatus {
     Unchanged,
     /// A guard holds it. Nothing changed for readers.
     Held,
+    /// A guard would hold it as it holds an earlier run, which stays held in its place. It wrote nothing.
+    StillHeld,
     /// It failed with an error.
     Failed,
     /// An operator or a shutdown cancelled it.
@@ -41,10 +43,11 @@ pub enum RunStatus {
 
 impl RunStatus {
     /// Every status in which a run can end.
-    pub const ENDS: [Self; 7] = [
+    pub const ENDS: [Self; 8] = [
         Self::Announced,
         Self::Unchanged,
         Self::Held,
+        Self::StillHeld,
         Self::Failed,
         Self::Cancelled,
         Self::Superseded,

@@ -12,6 +12,9 @@ use crate::domain::run::{RunRecord, RunStatus};
 const RETRY_FIRST: Duration = Duration::from_secs(10);
 /// Longest such delay for a schedule without an interval.
 const RETRY_LONGEST: Duration = Duration::from_hours(1);
+/// Longest delay before a held run's model is compared again. Every comparison counts as a held run, and the
+/// example alert looks back an hour.
+const HELD_LONGEST: Duration = Duration::from_mins(30);
 
 /// A summary of a sync's last runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -24,6 +27,8 @@ pub struct History {
     pub last_finished: Option<DateTime<Utc>>,
     /// Consecutive runs without a result, up to the last one: failed, killed, cancelled.
     pub failures: u32,
+    /// Whether a guard holds the last run; then, how often the model was compared again since.
+    pub held: Option<u32>,
     /// Whether a retry is useless until the configuration changes.
     pub is_hopeless: bool,
 }
@@ -31,15 +36,18 @@ pub struct History {
 impl History {
     /// Summarizes the last runs of a sync, newest first.
     pub fn of(runs: &[RunRecord], is_hopeless: bool) -> Self {
-        use RunStatus::{Announced, Held, Unchanged};
+        use RunStatus::{Announced, Held, StillHeld, Unchanged};
         // A run in progress has no result yet; its lease prevents a second one.
         let runs: Vec<&RunRecord> = runs.iter().filter(|run| !run.status.is_open()).collect();
-        let good = runs.iter().position(|run| matches!(run.status, Announced | Held | Unchanged));
+        let good = runs.iter().position(|run| matches!(run.status, Announced | Held | StillHeld | Unchanged));
+        let is_held = runs.first().is_some_and(|run| matches!(run.status, Held | StillHeld));
+        let repeats = runs.iter().take_while(|run| run.status == StillHeld).count() as u32;
         Self {
             last_started: runs.first().map(|run| run.started_at),
             last_good_started: good.map(|at| runs[at].started_at),
             last_finished: runs.first().and_then(|run| run.finished_at),
             failures: good.unwrap_or(runs.len()) as u32,
+            held: is_held.then_some(repeats),
             is_hopeless,
         }
     }
@@ -51,8 +59,12 @@ pub fn next(schedule: &Schedule, history: &History) -> Option<DateTime<Utc>> {
     let Some(last_started) = history.last_started else {
         return (*schedule != Schedule::Manual).then_some(DateTime::UNIX_EPOCH);
     };
+    let ended = history.last_finished.unwrap_or(last_started);
+    let doubled = |times: u32, longest| RETRY_FIRST.saturating_mul(1 << times.min(20)).min(longest);
     if history.failures == 0 {
-        return tick(schedule, history.last_good_started.unwrap_or(last_started));
+        let regular = tick(schedule, history.last_good_started.unwrap_or(last_started))?;
+        let repeat = history.held.map(|repeats| add(ended, doubled(repeats, HELD_LONGEST)));
+        return Some(repeat.map_or(regular, |repeat| repeat.max(regular)));
     }
     let regular = tick(schedule, last_started)?;
     let retry = (!history.is_hopeless).then(|| {
@@ -60,8 +72,7 @@ pub fn next(schedule: &Schedule, history: &History) -> Option<DateTime<Utc>> {
             Schedule::Every(interval) => (*interval).max(RETRY_FIRST),
             _ => RETRY_LONGEST,
         };
-        let doubled = RETRY_FIRST.saturating_mul(1 << (history.failures - 1).min(20));
-        add(history.last_finished.unwrap_or(last_started), doubled.min(longest))
+        add(ended, doubled(history.failures - 1, longest))
     });
     // A run without a result did not use up its tick, so another run makes up for it.
     Some(match (retry, schedule) {
@@ -96,6 +107,7 @@ fn add(moment: DateTime<Utc>, duration: Duration) -> DateTime<Utc> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use RunStatus::{Failed, Held, StillHeld, Unchanged};
 
     fn at(text: &str) -> DateTime<Utc> {
         text.parse().unwrap()
@@ -108,6 +120,7 @@ mod tests {
             last_good_started: good,
             last_finished: Some(at(finished)),
             failures,
+            held: None,
             is_hopeless: false,
         }
     }
@@ -160,6 +173,19 @@ mod tests {
     }
 
     #[test]
+    fn held_run_is_compared_again_with_doubling_delays_but_not_before_its_tick() {
+        let every = Schedule::Every(Duration::from_mins(1));
+        let nightly = cron("0 3 * * *", chrono_tz::UTC);
+        for (repeats, delay_s) in [(0, 40), (2, 40), (3, 80), (5, 320), (8, 1800), (40, 1800)] {
+            let ended = "2026-01-01T00:00:20Z";
+            let history = History { held: Some(repeats), ..ran("2026-01-01T00:00:00Z", ended, 0) };
+            let expected = at(ended) + chrono::TimeDelta::seconds(delay_s);
+            assert_eq!(next(&every, &history), Some(expected), "{repeats}");
+            assert_eq!(next(&nightly, &history), Some(at("2026-01-01T03:00:00Z")), "{repeats}");
+        }
+    }
+
+    #[test]
     fn a_run_without_a_result_does_not_use_up_its_tick() {
         let nightly = cron("0 3 * * *", chrono_tz::UTC);
         let run = |started: &str, status| RunRecord {
@@ -182,6 +208,16 @@ mod tests {
             // A failure that only another configuration can mend waits for the next tick.
             let history = History::of(&runs, true);
             assert_eq!(next(&nightly, &history), Some(at("2026-01-03T03:00:00Z")), "{status}");
+        }
+        for (statuses, held, failures) in [
+            (&[Held][..], Some(0), 0),
+            (&[StillHeld, StillHeld, Held], Some(2), 0),
+            (&[Failed, StillHeld, Held], None, 1),
+            (&[Unchanged, StillHeld], None, 0),
+        ] {
+            let runs: Vec<_> = statuses.iter().map(|&status| run("2026-01-02T03:00:00Z", status)).collect();
+            let history = History::of(&runs, false);
+            assert_eq!((history.held, history.failures), (held, failures), "{statuses:?}");
         }
         let runs = [run("2026-01-02T03:00:00Z", RunStatus::Unchanged)];
         assert_eq!(next(&nightly, &History::of(&runs, false)), Some(at("2026-01-03T03:00:00Z")));

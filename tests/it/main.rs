@@ -18,6 +18,8 @@ mod faults;
 #[cfg(test)]
 mod fidelity;
 #[cfg(test)]
+mod held_story;
+#[cfg(test)]
 mod liquid_story;
 #[cfg(test)]
 mod metadata;

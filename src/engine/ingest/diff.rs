@@ -197,11 +197,6 @@ impl BaseTable {
         self.remaining(|state| state & (DUPLICATE | REJECTED) != 0)
     }
 
-    /// Served records whose row left the model before this run.
-    pub(super) fn retained(&self) -> u64 {
-        self.remaining(|state| state & (RETAINED | DEAD) == RETAINED).count() as u64
-    }
-
     fn remaining(&self, wanted: impl Fn(u8) -> bool) -> impl Iterator<Item = Remaining> {
         (0_u32..).zip(&self.served).filter_map(move |(entry, served)| {
             let state = served.state();

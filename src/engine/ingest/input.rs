@@ -12,6 +12,7 @@ use crate::{
 };
 
 /// What a run reads.
+#[derive(Clone)]
 pub(in crate::engine) enum Input {
     /// All rows of a query in one snapshot. A served record without a row has therefore left the model.
     Snapshot { source: Source, query: Query },

@@ -61,8 +61,6 @@ pub(super) struct Ingest {
 /// The result of an ingest.
 pub(super) struct Ingested {
     pub(super) counts: RunCounts,
-    /// Records served before the run, without those whose row had left the model before.
-    pub(super) served: u64,
     /// The new segments, in order.
     pub(super) segments: Vec<SegmentReference>,
     pub(super) rejected: Vec<RejectedRow>,
@@ -75,7 +73,7 @@ impl Engine {
         let plan = ingest.plan.clone();
         let uploader = Uploader::new(self, ingest.run_id, plan.kind(), &plan.spec.collection, plan.version);
         let (mut streamed, mut uploaded) = self.stream(ingest, &uploader).await?;
-        let (counts, served) = (streamed.counts, streamed.served);
+        let counts = streamed.counts;
         let mut reader = SegmentReader::new(self);
         let segments = uploaded.clone();
         let retract = move || {
@@ -92,7 +90,7 @@ impl Engine {
                 uploaded.insert(segment.replaces, uploader.upload(segment.by).await?);
             }
         }
-        Ok(Ingested { counts, served, segments: uploaded.into_values().collect(), rejected })
+        Ok(Ingested { counts, segments: uploaded.into_values().collect(), rejected })
     }
 
     /// Runs the source, the ingesting thread and the upload side by side. Of several errors the cause of the

@@ -38,8 +38,6 @@ pub(super) struct Streamed {
     pub(super) table: BaseTable,
     pub(super) codec: Codec,
     pub(super) counts: RunCounts,
-    /// Records served before the run, without those whose row had left the model before.
-    pub(super) served: u64,
     pub(super) contested: Vec<Contested>,
 }
 
@@ -91,8 +89,7 @@ impl Comparison {
             // Their keys are in segments that a dry run does not write.
             contested.clear();
         }
-        let served = table.len() as u64 - table.retained();
-        Ok(Streamed { sequencer, table, codec, counts, served, contested })
+        Ok(Streamed { sequencer, table, codec, counts, contested })
     }
 }
 

@@ -18,7 +18,7 @@ pub enum Hold {
     MaxRemoved {
         /// Records that the run would remove.
         removed: u64,
-        /// Records served.
+        /// Records served before the run.
         served: u64,
         /// The configured limit, in 0..=1.
         limit: f64,
@@ -83,20 +83,39 @@ fn percent(share: f64) -> f64 {
     (share * 10_000.0).round() / 100.0
 }
 
-/// The first reason to hold a run, if there is one. `served` counts the records before the run, without those
-/// whose row had left the model before.
+/// What the base of a run serves, as its manifest counts it.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct ServedBefore {
+    /// All records.
+    pub(super) records: u64,
+    /// Records among them whose row had left the model before.
+    pub(super) retained: u64,
+}
+
+/// The first reason to hold a run, if there is one.
+///
+/// Two losses are evaluated: rows that left the model, as a share of the records that had a row; and the records
+/// that the collection would have less, as a share of all. The second one needs no common primary key: it also
+/// covers a run that compares with nothing, and retained records that a changed `on_delete` deletes.
 pub(super) fn evaluate(
     settings: &GuardSettings,
     counts: &RunCounts,
-    served: u64,
+    before: ServedBefore,
     fields_changed: bool,
 ) -> Option<Hold> {
-    let RunCounts { rows, removed, rejected, .. } = *counts;
+    let RunCounts { rows, rejected, .. } = *counts;
     let share = |part: u64, whole: u64| part as f64 / whole.max(1) as f64;
-    if rows == 0 && removed > RECORDS_FLOOR {
+    let left = (counts.removed, before.records.saturating_sub(before.retained));
+    let lost = (before.records.saturating_sub(counts.records), before.records);
+    let mut losses = [left, lost].into_iter().filter(|(removed, _)| *removed > RECORDS_FLOOR);
+    if rows == 0
+        && let Some((_, served)) = losses.clone().next()
+    {
         return Some(Hold::Empty { served });
     }
-    if removed > RECORDS_FLOOR && share(removed, served) > settings.max_removed {
+    if let Some((removed, served)) =
+        losses.find(|&(removed, served)| share(removed, served) > settings.max_removed)
+    {
         return Some(Hold::MaxRemoved { removed, served, limit: settings.max_removed });
     }
     if rejected > RECORDS_FLOOR && share(rejected, rows) > settings.max_rejected {
@@ -112,7 +131,7 @@ mod tests {
     #[test]
     fn runs_above_a_limit_are_held_and_others_are_not() {
         let settings = GuardSettings { max_removed: 0.3, max_rejected: 0.1 };
-        for (served, removed, rows, rejected, expected) in [
+        for (records, removed, rows, rejected, expected) in [
             (0, 0, 100, 0, None),
             (100, 30, 70, 0, None),
             (100, 31, 69, 0, Some("max_removed")),
@@ -125,11 +144,39 @@ mod tests {
             (0, 0, 20, 11, Some("max_rejected")),
             (0, 0, 20, 10, None),
         ] {
-            let counts = RunCounts { rows, removed, rejected, ..RunCounts::default() };
+            let after = records - removed;
+            let counts = RunCounts { rows, removed, rejected, records: after, ..RunCounts::default() };
+            let before = ServedBefore { records, retained: 0 };
             let code =
-                |fields_changed| evaluate(&settings, &counts, served, fields_changed).map(|hold| hold.code());
-            assert_eq!(code(false), expected, "{served} {counts:?}");
-            assert_eq!(code(true), expected.or(Some("fields_changed")), "{served} {counts:?}");
+                |fields_changed| evaluate(&settings, &counts, before, fields_changed).map(|hold| hold.code());
+            assert_eq!(code(false), expected, "{before:?} {counts:?}");
+            assert_eq!(code(true), expected.or(Some("fields_changed")), "{before:?} {counts:?}");
+        }
+    }
+
+    #[test]
+    fn losses_are_shares_of_the_base_whatever_the_run_was_compared_with() {
+        let settings = GuardSettings { max_removed: 0.3, max_rejected: 0.1 };
+        for ((records, retained), removed, rows, after, expected) in [
+            // Compared with nothing, as after a change of the primary key: nothing counts as removed.
+            ((1000, 0), 0, 0, 0, Some("no_rows")),
+            ((1000, 0), 0, 699, 699, Some("max_removed")),
+            ((1000, 0), 0, 700, 700, None),
+            ((1000, 900), 0, 100, 100, Some("max_removed")),
+            // A record that is retained already does not count as one that could leave.
+            ((1000, 900), 31, 69, 1000, Some("max_removed")),
+            ((1000, 900), 30, 70, 1000, None),
+            // `on_delete` was changed to delete: retained records go.
+            ((1000, 400), 0, 600, 600, Some("max_removed")),
+            ((1000, 300), 0, 700, 700, None),
+            // New rows take the place of those that left.
+            ((1000, 0), 400, 1000, 1000, Some("max_removed")),
+            // Few rows leave, many retained records go.
+            ((410, 400), 9, 1, 1, Some("max_removed")),
+        ] {
+            let counts = RunCounts { rows, removed, records: after, ..RunCounts::default() };
+            let hold = evaluate(&settings, &counts, ServedBefore { records, retained }, false);
+            assert_eq!(hold.map(|hold| hold.code()), expected, "{records} {retained} {counts:?}");
         }
     }
 

@@ -93,14 +93,16 @@ impl Engine {
             () = tokio::time::sleep(timeout) => Err(Error::RunTimeout { seconds: timeout.as_secs() }),
         };
         let mut hold = None;
+        let mut held_before = None;
         let mut rejected = Vec::new();
         let concluded = match prepared {
             Ok(prepared) => {
                 record.counts = prepared.counts;
                 record.data_as_of = Some(prepared.data_as_of);
-                hold = prepared.hold;
+                (hold, held_before) = (prepared.hold, prepared.held_before);
                 let concluded = self.conclude(lease, &mut record, &prepared).await;
-                rejected = prepared.rejected;
+                // The rows that the held run lists are those of its result.
+                rejected = if held_before.is_none() { prepared.rejected } else { Vec::new() };
                 concluded
             }
             Err(error) => Err(error),
@@ -112,6 +114,11 @@ impl Engine {
             record.error = Some(error.as_run_error());
         }
         self.record_end(&mut record, &rejected).await;
+        let record = match held_before {
+            // The run to approve is the one that wrote.
+            Some(id) => RunRecord { id, status: RunStatus::Held, ..record },
+            None => record,
+        };
         Ok(RunOutcome { record, hold, kind, store_failure, rejected })
     }
 
@@ -123,6 +130,11 @@ impl Engine {
         prepared: &PreparedRun,
     ) -> Result<(), Error> {
         let base = prepared.base.as_ref();
+        if let (Some(hold), Some(_)) = (&prepared.hold, prepared.held_before) {
+            record.status = RunStatus::StillHeld;
+            record.error = Some(hold.as_error());
+            return Ok(());
+        }
         if let (Some(hold), Some(published)) = (&prepared.hold, &prepared.published) {
             record.status = RunStatus::Held;
             record.error = Some(hold.as_error());

@@ -6,11 +6,11 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use tracing::warn;
 
-use super::guard::{self, Hold};
+use super::guard::{self, Hold, ServedBefore};
 use crate::{
     domain::{
         id::RunId,
-        run::{RejectedRow, RunCounts},
+        run::{RejectedRow, RunCounts, RunRecord},
     },
     engine::{
         Engine,
@@ -30,15 +30,42 @@ pub(super) struct PreparedRun {
     pub(super) counts: RunCounts,
     pub(super) rejected: Vec<RejectedRow>,
     pub(super) hold: Option<Hold>,
+    /// The run that is held already, on the same base and for the same reason. Then nothing was written.
+    pub(super) held_before: Option<RunId>,
     pub(super) base: Option<Arc<Base>>,
-    /// `None` when nothing changed, and in a dry run.
+    /// `None` when nothing changed, and when nothing was written.
     pub(super) published: Option<PublishedManifest>,
     /// Whether a record or a setting differs from the announced one.
     pub(super) is_changed: bool,
 }
 
+/// A run whose input is described and whose mapping fits it. No row is read yet.
+struct PlannedRun<'a> {
+    run_id: RunId,
+    request: &'a RunRequest,
+    input: Input,
+    plan: Arc<RunPlan>,
+}
+
+impl PlannedRun<'_> {
+    /// The result when the columns alone hold the run.
+    fn hold_unread(&self, data_as_of: DateTime<Utc>) -> PreparedRun {
+        PreparedRun {
+            data_as_of,
+            counts: RunCounts::default(),
+            rejected: Vec::new(),
+            hold: Some(Hold::FieldsChanged),
+            held_before: None,
+            base: self.plan.base.clone(),
+            published: None,
+            is_changed: true,
+        }
+    }
+}
+
 impl Engine {
-    /// Reads the input, compares it with the base, evaluates the guards and publishes.
+    /// Reads the input, compares it with the base, evaluates the guards and publishes. While a run is held, the
+    /// input is only compared, until the guards come to another result.
     pub(super) async fn prepare(&self, run_id: RunId, request: &RunRequest) -> Result<PreparedRun, Error> {
         let RunRequest { spec, accept, dry_run, progress, .. } = request;
         let announced = self.announced(&spec.collection).await?;
@@ -51,30 +78,75 @@ impl Engine {
             _ => false,
         };
         let plan = Arc::new(RunPlan::new(spec.clone(), columns, mapping, announced, is_base_lost));
+        let planned = PlannedRun { run_id, request, input, plan };
+        if !accept
+            && !dry_run
+            && let Some(held) = self.held_before(&planned.plan).await?
+        {
+            let reason = held.error.map(|error| error.code);
+            let is_same = |hold: &Hold| Some(hold.code()) == reason.as_deref();
+            let prepared = if planned.plan.fields_changed && is_same(&Hold::FieldsChanged) {
+                planned.hold_unread(self.clock.now())
+            } else {
+                self.compare(&planned, true).await?
+            };
+            if prepared.hold.as_ref().is_some_and(is_same) {
+                return Ok(PreparedRun { held_before: Some(held.id), ..prepared });
+            }
+            progress.begin(progress.expected());
+        }
+        self.compare(&planned, *dry_run).await
+    }
+
+    /// Reads the input, compares it with the base and evaluates the guards. Publishes unless `is_dry`.
+    async fn compare(&self, planned: &PlannedRun<'_>, is_dry: bool) -> Result<PreparedRun, Error> {
+        let PlannedRun { run_id, request, input, plan } = planned;
         let data_as_of = self.clock.now();
         let ingest = Ingest {
-            input,
+            input: input.clone(),
             plan: plan.clone(),
-            run_id,
+            run_id: *run_id,
             data_as_of,
-            progress: progress.clone(),
-            dry_run: *dry_run,
+            progress: request.progress.clone(),
+            dry_run: is_dry,
         };
-        let Ingested { counts, served, segments, rejected } = self.ingest(ingest).await?;
-        let hold = guard::evaluate(&spec.guards, &counts, served, plan.fields_changed).filter(|_| !accept);
+        let Ingested { counts, segments, rejected } = self.ingest(ingest).await?;
+        let before = plan.base.as_ref().map_or_else(ServedBefore::default, |base| ServedBefore {
+            records: base.manifest.records,
+            retained: base.manifest.left,
+        });
+        let hold = guard::evaluate(&request.spec.guards, &counts, before, plan.fields_changed);
+        let hold = hold.filter(|_| !request.accept);
         let has_records_changed = counts.added + counts.changed + counts.removed > 0;
-        let is_changed = plan.rebuild
-            || plan.settings_differ()
-            || !segments.is_empty()
-            || (*dry_run && has_records_changed);
+        let is_changed =
+            plan.rebuild || plan.settings_differ() || !segments.is_empty() || (is_dry && has_records_changed);
         // A held run publishes also when it wrote no segment: an operator may approve it.
-        let published = if (is_changed || hold.is_some()) && !dry_run {
-            let manifest = plan.manifest(run_id, self.clock.now(), data_as_of, &counts, segments);
+        let published = if (is_changed || hold.is_some()) && !is_dry {
+            let manifest = plan.manifest(*run_id, self.clock.now(), data_as_of, &counts, segments);
             Some(self.publish(manifest).await?)
         } else {
             None
         };
-        Ok(PreparedRun { data_as_of, counts, rejected, hold, base: plan.base.clone(), published, is_changed })
+        let base = plan.base.clone();
+        Ok(PreparedRun { data_as_of, counts, rejected, hold, held_before: None, base, published, is_changed })
+    }
+
+    /// The held run of the sync, if it was compared with the present base and made with the present mapping and
+    /// serving settings: what it has published is what this run would publish if the model is as it was.
+    async fn held_before(&self, plan: &RunPlan) -> Result<Option<RunRecord>, Error> {
+        let (spec, base) = (&plan.spec, plan.base.as_ref().map(|base| base.sha256));
+        let held = self.metadata.held_run(&spec.collection).await?;
+        let Some(held) = held.filter(|held| held.from == base) else { return Ok(None) };
+        let (object, sha256) = (&held.manifest, &held.manifest_sha256);
+        let manifest = match self.catalog.manifest_by_digest(&spec.collection, object, sha256).await {
+            Ok(manifest) => manifest,
+            Err(error) if error.is_missing() => return Ok(None),
+            Err(error) => return Err(error.into()),
+        };
+        let is_current = manifest.fields == plan.mapping.fields()
+            && manifest.mapping == spec.mapping_digest()
+            && manifest.serving == spec.serving;
+        Ok(is_current.then_some(held.record))
     }
 
     /// Whether a segment of the base is gone or damaged, both here and in the store. Then no run can be

@@ -9,7 +9,7 @@ use larder::{
         manifest::Version,
         run::{RunRecord, RunStatus},
     },
-    engine::{self, Progress, RunOutcome, RunRequest, Trigger},
+    engine::{self, RunOutcome, RunRequest, Trigger},
     support::{random, shutdown::Shutdown},
 };
 use sqlx::{Connection, PgConnection};
@@ -214,8 +214,8 @@ async fn a_version_whose_documents_are_deleted_is_found_by_its_run() {
 }
 
 async fn approve(publisher: &Publisher, run: RunId) -> Result<Approved, Error> {
-    let (progress, cancel, by) = (Progress::default(), Shutdown::new(), tester());
-    soon("approval", Box::pin(publisher.approve(run, &by, &progress, &cancel, |_| ()))).await
+    let (cancel, by) = (Shutdown::new(), tester());
+    soon("approval", Box::pin(publisher.approve(run, &by, &cancel))).await
 }
 
 async fn held(node: &Node, sql: &str) -> RunId {
@@ -234,9 +234,7 @@ async fn approving_announces_exactly_the_held_result() {
     // Later changes of the model do not matter.
     node.warehouse.execute("delete from people where id > 10; update people set name = 'Later'").await;
     let manifest = publisher.metadata.held_run_by_id(run).await.unwrap().unwrap().manifest;
-    let Approved::Announced { record, .. } = approve(&publisher, run).await.unwrap() else {
-        panic!("announced")
-    };
+    let record = approve(&publisher, run).await.unwrap().record;
     assert_eq!((record.id, record.status, record.version), (run, RunStatus::Announced, Some(Version(2))));
     assert_eq!(publisher.metadata.run(run).await.unwrap(), Some(record));
     assert_eq!(publisher.metadata.held_run(&name("person")).await.unwrap(), None);
@@ -269,10 +267,19 @@ async fn a_held_result_is_not_announced_on_a_changed_collection() {
     let run = held(&node, "delete from people where id > 20").await;
     let held_run = publisher.metadata.held_run_by_id(run).await.unwrap();
     publisher.rollback(&name("person"), Version(1), &tester()).await.unwrap();
-    let paused = approve(&publisher, run).await.unwrap_err();
-    assert_eq!((paused.code(), paused.kind()), ("held_while_paused", ErrorKind::Conflict));
-    assert_eq!(publisher.metadata.held_run_by_id(run).await.unwrap(), held_run, "it is held on");
-    publisher.metadata.resume_sync(&name("person"), "test", None).await.unwrap();
+    // Neither while the sync is paused nor later, whatever the warehouse has meanwhile.
+    node.warehouse.execute("create table kept as select * from people; delete from people").await;
+    for _ in 0..2 {
+        let refused = approve(&publisher, run).await.unwrap_err();
+        assert_eq!((refused.code(), refused.kind()), ("held_run_outdated", ErrorKind::Conflict));
+        assert_eq!(publisher.metadata.held_run_by_id(run).await.unwrap(), held_run, "it is held on");
+        assert_eq!(
+            publisher.catalog.newest(None).await.unwrap().unwrap().collections["person"].version,
+            Version(3)
+        );
+        publisher.metadata.resume_sync(&name("person"), "test", None).await.unwrap();
+    }
+    node.warehouse.execute("insert into people select * from kept").await;
     // The run that took its place: the one that is held now, or the one that passed.
     let successor = async |run| match approve(&publisher, run).await.unwrap_err() {
         error @ Error::HeldRunSuperseded { by, .. } => {
@@ -285,13 +292,53 @@ async fn a_held_result_is_not_announced_on_a_changed_collection() {
     assert_eq!(successor(run).await, Some((later, RunStatus::Held)));
     publisher.rollback(&name("person"), Version(2), &tester()).await.unwrap();
     publisher.metadata.resume_sync(&name("person"), "test", None).await.unwrap();
-    let Approved::RanAgain { ended, .. } = approve(&publisher, later).await.unwrap() else {
-        panic!("the rollback has changed the collection since")
-    };
+    assert_eq!(approve(&publisher, later).await.unwrap_err().code(), "held_run_outdated");
+    let ended = node.sync_with("person", true).await;
     assert_eq!((ended.record.status, ended.record.version), (RunStatus::Announced, Some(Version(5))));
     node.await_version("person", 5).await;
     assert_eq!(name_of(&node).await, "Third");
     assert_eq!(successor(run).await, Some((ended.record.id, RunStatus::Announced)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn approval_waits_for_the_run_in_progress() {
+    let node = node(true).await;
+    let publisher = node.publisher().await;
+    node.sync("person").await;
+    let run = held(&node, "delete from people where id > 20").await;
+    let Warehouse::Postgres(database) = &node.warehouse else { panic!("Postgres") };
+    let mut locked = PgConnection::connect(&database.url()).await.unwrap();
+    let lock = "begin; lock table people in access exclusive mode";
+    sqlx::raw_sql(lock).execute(&mut locked).await.unwrap();
+    let running = start(&node, Trigger::Schedule).await;
+    let open = open_run(&node).await;
+    let unlock = async {
+        // The approval has begun once its audit entry is there.
+        let begun = async || {
+            let log = publisher.metadata.audit_log(None, 10).await.unwrap();
+            log.iter().any(|entry| entry.action == "run.approve")
+        };
+        let mut look = interval(Duration::from_millis(5));
+        while !begun().await {
+            look.tick().await;
+        }
+        assert!(publisher.metadata.run(open.id).await.unwrap().unwrap().status.is_open());
+        sqlx::raw_sql("commit").execute(&mut locked).await.unwrap();
+        running.await.unwrap().unwrap().record
+    };
+    let (approved, ended) = tokio::join!(approve(&publisher, run), soon("end of the run", unlock));
+    assert_eq!((ended.id, ended.status), (run, RunStatus::Held));
+    let record = approved.unwrap().record;
+    assert_eq!((record.id, record.status, record.version), (run, RunStatus::Announced, Some(Version(2))));
+
+    // An interrupt ends the wait.
+    let run = held(&node, "delete from people where id > 5").await;
+    let lease = publisher.engine.acquire_lease(&name("person")).await.unwrap();
+    let cancel = Shutdown::new();
+    cancel.cancel();
+    let cancelled = publisher.approve(run, &tester(), &cancel).await.unwrap_err();
+    assert!(cancelled.is_cancelled(), "{cancelled}");
+    lease.release().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -182,20 +182,17 @@ async fn a_held_run_is_approved() {
     assert_eq!(status["collections"][0]["held_run"], Value::Null);
     let first = run;
 
-    // When the collection has changed since, approving runs the sync again without guards, unless it is paused.
+    // When the collection has changed since, approving announces nothing.
     node.execute("delete from people where id > 5").await;
     let run = held(&node);
     node.run(&["rollback", "person", "--to", "1"]).expect(0);
-    let paused = node.run(&["approve", &run]).expect(4);
-    assert!(paused.stderr.contains(&run) && paused.stderr.contains("(rolled back to 1)"), "{paused:?}");
-    assert!(paused.stderr.ends_with("  code: held_while_paused\n"), "{paused:?}");
+    let refused = node.run(&["approve", &run]).expect(4);
+    assert!(refused.stderr.contains(&run), "{refused:?}");
+    assert!(refused.stderr.ends_with("  code: held_run_outdated\n"), "{refused:?}");
     assert_eq!(reader.until("person", "Good", 3).await, 3, "nothing ran");
     node.run(&["resume", "person"]).expect(0);
-    let again = node.run(&["approve", &run]).expect(0);
-    assert!(
-        again.stderr.starts_with(&format!("person has changed since {run} was held; the sync runs again")),
-        "{again:?}"
-    );
+    node.run(&["approve", &run]).expect(4);
+    let again = node.run(&["sync", "person", "--accept"]).expect(0);
     assert!(again.stdout.starts_with("person: announced version 4 in "), "{again:?}");
     let runs = node.run(&["runs", "person", "--json"]).expect(0).json();
     let last = runs[0]["id"].as_str().unwrap();
@@ -220,8 +217,8 @@ async fn a_held_run_is_approved() {
     let details: Vec<_> = approvals.iter().filter_map(|entry| entry.detail.as_deref()).collect();
     let expected = [
         format!("{first} as 2"),
-        "failed: held_while_paused".to_owned(),
-        format!("{run}: the collection has changed since; it runs again"),
+        "failed: held_run_outdated".to_owned(),
+        "failed: held_run_outdated".to_owned(),
     ];
     assert_eq!(details, expected);
 }
