@@ -14,7 +14,7 @@ mod settings;
 
 pub use http::answer::{Body, Endpoint, ResponseFuture};
 pub use http::listener::{self, Limits, Listener, tls};
-pub use openapi::{admin_description, description};
+pub use openapi::{DESCRIPTION, admin_description};
 pub use ops::{AdminState, Readiness};
 #[cfg(any(test, fuzzing))]
 pub(crate) use read::fuzz;

@@ -13,7 +13,7 @@ use hyper::{
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::codes::Code;
+use super::{codes::Code, path::percent_decode};
 use crate::domain::json;
 
 /// Largest body, in bytes: an index value of 1 KiB with every character escaped, and other fields of a
@@ -85,27 +85,11 @@ fn form_value(body: &[u8]) -> Option<String> {
     let fields = body.split(|&byte| byte == b'&');
     let mut own = fields.filter_map(|field| {
         let (name, value) = form_urlencoded::parse(field).next()?;
-        (name == "value").then(|| is_decodable(field).then(|| value.into_owned()))
+        // The parser would replace an invalid escape, and another record might be found.
+        (name == "value").then(|| percent_decode(field).map(|_| value.into_owned()))
     });
     let value = own.next()?;
     own.next().is_none().then_some(value).flatten()
-}
-
-/// Whether every escape is valid and the decoded bytes are UTF-8. The parser would replace invalid ones,
-/// and another record might be found.
-fn is_decodable(field: &[u8]) -> bool {
-    let mut decoded = Vec::with_capacity(field.len());
-    let mut bytes = field.iter();
-    let digit = |byte: Option<&u8>| byte.and_then(|&byte| char::from(byte).to_digit(16));
-    while let Some(&byte) = bytes.next() {
-        if byte == b'%' {
-            let (Some(high), Some(low)) = (digit(bytes.next()), digit(bytes.next())) else { return false };
-            decoded.push((high << 4 | low) as u8);
-        } else {
-            decoded.push(byte);
-        }
-    }
-    std::str::from_utf8(&decoded).is_ok()
 }
 
 #[cfg(test)]

@@ -17,12 +17,15 @@ mod path;
 mod state;
 mod version_view;
 
-pub(super) use authorised::API_KEY;
-pub(super) use body::{BODY_BYTES_MAX, FORM};
 pub(super) use codes::Code;
-pub(super) use coding::Coding;
-pub(super) use freshness::{MAX_AGE, ON_STALE, OnStale};
 pub(super) use handler::{RecordRequest, answer, answer_despite_body, answer_post};
-pub(super) use path::{BY_POST, BY_VALUE, RawPath};
+pub(super) use path::RawPath;
 pub use state::{ReadLimits, ReadState};
-pub(super) use version_view::{DATA_AS_OF, DATA_STALE, DATA_VERSION};
+#[cfg(test)] // the description of the listener names them
+pub(super) use {
+    authorised::API_KEY,
+    body::{BODY_BYTES_MAX, FORM},
+    coding::Coding,
+    freshness::{MAX_AGE, ON_STALE, OnStale},
+    version_view::{DATA_AS_OF, DATA_STALE, DATA_VERSION},
+};

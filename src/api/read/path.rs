@@ -11,11 +11,6 @@ use hyper::Method;
 use super::codes::Code;
 use crate::api::http::error::METHODS;
 
-/// The path of a record as a template.
-pub(in crate::api) const BY_VALUE: &str = "/v1/collections/{collection}/records/{index_key}/{index_value}";
-/// The path of a look-up by POST as a template.
-pub(in crate::api) const BY_POST: &str = "/v1/collections/{collection}/records/{index_key}";
-
 /// The three names of a record's path, still encoded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::api) struct RawPath<'a> {
@@ -69,7 +64,7 @@ impl<'a> RawPath<'a> {
 
     /// Decodes each segment once.
     pub(super) fn decode(&self) -> Result<RecordPath<'a>, Code> {
-        let decoded = |segment| percent_decode(segment).ok_or(Code::InvalidPath);
+        let decoded = |segment: &'a str| percent_decode(segment.as_bytes()).ok_or(Code::InvalidPath);
         Ok(RecordPath {
             collection: decoded(self.collection)?,
             index: decoded(self.index)?,
@@ -80,20 +75,17 @@ impl<'a> RawPath<'a> {
 
 /// Decodes as in RFC 3986, section 2.1. `None` if a `%` is not followed by two hexadecimal digits, or if the
 /// bytes are not UTF-8.
-fn percent_decode(segment: &str) -> Option<Cow<'_, str>> {
-    if !segment.contains('%') {
-        return Some(Cow::Borrowed(segment));
+pub(super) fn percent_decode(encoded: &[u8]) -> Option<Cow<'_, str>> {
+    if memchr::memchr(b'%', encoded).is_none() {
+        return std::str::from_utf8(encoded).ok().map(Cow::Borrowed);
     }
-    let mut decoded = Vec::with_capacity(segment.len());
-    let mut bytes = segment.bytes();
-    while let Some(byte) = bytes.next() {
-        decoded.push(if byte == b'%' { nibble(bytes.next()?)? << 4 | nibble(bytes.next()?)? } else { byte });
+    let mut decoded = Vec::with_capacity(encoded.len());
+    let mut bytes = encoded.iter();
+    let digit = |byte: Option<&u8>| char::from(*byte?).to_digit(16).map(|value| value as u8);
+    while let Some(&byte) = bytes.next() {
+        decoded.push(if byte == b'%' { digit(bytes.next())? << 4 | digit(bytes.next())? } else { byte });
     }
     String::from_utf8(decoded).ok().map(Cow::Owned)
-}
-
-fn nibble(digit: u8) -> Option<u8> {
-    char::from(digit).to_digit(16).map(|value| value as u8)
 }
 
 #[cfg(test)]
@@ -140,14 +132,6 @@ mod tests {
     }
 
     #[test]
-    fn templates_are_paths_of_records() {
-        for (template, value) in [(BY_VALUE, Some("{index_value}")), (BY_POST, None)] {
-            let expected = RawPath { collection: "{collection}", index: "{index_key}", value };
-            assert_eq!(RawPath::of(template), Some(expected));
-        }
-    }
-
-    #[test]
     fn path_decides_which_methods_are_allowed() {
         for (value, methods) in [
             ("", "POST"),
@@ -183,7 +167,7 @@ mod tests {
         fn every_value_is_decoded_unchanged(value in any::<String>()) {
             let encoded: Vec<String> = value.bytes().map(|byte| format!("%{byte:02X}")).collect();
             let encoded = encoded.concat();
-            prop_assert_eq!(percent_decode(&encoded).unwrap(), value);
+            prop_assert_eq!(percent_decode(encoded.as_bytes()).unwrap(), value);
         }
 
         #[test]
@@ -191,7 +175,7 @@ mod tests {
             if let Some(raw) = RawPath::of(&path) {
                 let _ = raw.decode();
             }
-            let _ = percent_decode(&path);
+            let _ = percent_decode(path.as_bytes());
         }
     }
 }
