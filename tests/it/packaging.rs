@@ -45,12 +45,11 @@ fn files_included_by_the_sources_are_copied() {
             }
             let text = fs::read_to_string(&path).unwrap();
             let code = text.split("#[cfg(test)]").next().unwrap();
-            for part in ["include_str!(\"", "include_bytes!(\"", "migrate!(\""] {
+            for part in ["include_str!(\"", "include_bytes!(\"", "include_str!(concat!(\""] {
                 for included in code.split(part).skip(1) {
                     let name = included.split('"').next().unwrap();
-                    let base = if part == "migrate!(\"" { root() } else { path.parent().unwrap() };
-                    let whole =
-                        base.join(name).canonicalize().unwrap_or_else(|error| panic!("{name}: {error}"));
+                    let whole = path.parent().unwrap().join(name);
+                    let whole = whole.canonicalize().unwrap_or_else(|error| panic!("{name}: {error}"));
                     let relative = whole.strip_prefix(root()).unwrap();
                     assert!(
                         copied.iter().any(|copied| relative.starts_with(copied)),
