@@ -12,7 +12,7 @@ use tracing_subscriber::{
 };
 
 use super::{LogFormat, Settings};
-use crate::domain::error::ErrorKind;
+use crate::domain::error::codes;
 
 /// Libraries that handle requests or rows. They log at most warnings, regardless of the filter: at `debug` and
 /// `trace` some of them print headers or statements.
@@ -37,21 +37,10 @@ pub enum Error {
     AlreadySet,
 }
 
-impl Error {
-    /// The kind of the error.
-    pub const fn kind(&self) -> ErrorKind {
-        match self {
-            Self::Filter { .. } => ErrorKind::Invalid,
-            Self::AlreadySet => ErrorKind::Conflict,
-        }
-    }
-
-    /// The stable code.
-    pub const fn code(&self) -> &'static str {
-        match self {
-            Self::Filter { .. } => "log_filter_invalid",
-            Self::AlreadySet => "log_already_set",
-        }
+codes! {
+    Error {
+        "log_filter_invalid" Invalid: Filter,
+        "log_already_set" Conflict: AlreadySet,
     }
 }
 

@@ -1,53 +1,38 @@
 //! Connections of a listener.
 
 use prometheus_client::{
-    encoding::EncodeLabelSet,
     metrics::{counter::Counter, family::Family, gauge::Gauge},
     registry::Registry,
 };
 
-use super::Metrics;
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Listener {
-    listener: &'static str,
-}
+use super::{Labels, Metrics, family, label};
 
 pub(super) struct Connections {
-    open: Family<Listener, Gauge>,
-    accepted: Family<Listener, Counter>,
-    shed: Family<Listener, Counter>,
-    timed_out: Family<Listener, Counter>,
-    tls_failed: Family<Listener, Counter>,
+    open: Family<Labels<1>, Gauge>,
+    accepted: Family<Labels<1>, Counter>,
+    shed: Family<Labels<1>, Counter>,
+    timed_out: Family<Labels<1>, Counter>,
+    tls_failed: Family<Labels<1>, Counter>,
 }
 
 impl Connections {
     pub(super) fn register(registry: &mut Registry) -> Self {
-        let this = Self {
-            open: Family::default(),
-            accepted: Family::default(),
-            shed: Family::default(),
-            timed_out: Family::default(),
-            tls_failed: Family::default(),
-        };
-        registry.register("connections_open", "Connections open now", this.open.clone());
-        registry.register("connections_accepted", "Connections accepted", this.accepted.clone());
-        registry.register(
-            "connections_shed",
-            "Connections closed at once because the listener was full",
-            this.shed.clone(),
-        );
-        registry.register(
-            "connections_timed_out",
-            "Connections closed because their client was idle or too slow",
-            this.timed_out.clone(),
-        );
-        registry.register(
-            "connections_tls_failed",
-            "Connections closed because the TLS handshake failed or took too long",
-            this.tls_failed.clone(),
-        );
-        this
+        let closed = |why| format!("Connections closed {why}");
+        Self {
+            open: family(registry, "connections_open", "Connections open now"),
+            accepted: family(registry, "connections_accepted", "Connections accepted"),
+            shed: family(registry, "connections_shed", closed("at once because the listener was full")),
+            timed_out: family(
+                registry,
+                "connections_timed_out",
+                closed("because their client was idle or too slow"),
+            ),
+            tls_failed: family(
+                registry,
+                "connections_tls_failed",
+                closed("because the TLS handshake failed or took too long"),
+            ),
+        }
     }
 }
 
@@ -69,13 +54,13 @@ pub struct ConnectionMetrics {
 impl Metrics {
     /// The counters of `listener`, `public` or `admin`.
     pub fn connections(&self, listener: &'static str) -> ConnectionMetrics {
-        let (families, label) = (&self.0.connections, Listener { listener });
+        let (families, labels) = (&self.0.connections, [label("listener", listener)]);
         ConnectionMetrics {
-            open: families.open.get_or_create_owned(&label),
-            accepted: families.accepted.get_or_create_owned(&label),
-            shed: families.shed.get_or_create_owned(&label),
-            timed_out: families.timed_out.get_or_create_owned(&label),
-            tls_failed: families.tls_failed.get_or_create_owned(&label),
+            open: families.open.get_or_create_owned(&labels),
+            accepted: families.accepted.get_or_create_owned(&labels),
+            shed: families.shed.get_or_create_owned(&labels),
+            timed_out: families.timed_out.get_or_create_owned(&labels),
+            tls_failed: families.tls_failed.get_or_create_owned(&labels),
         }
     }
 }

@@ -5,15 +5,17 @@
 
 mod connections;
 mod node;
-mod reporting;
 mod requests;
-mod runs;
-mod tasks;
+mod work;
 
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use prometheus_client::{encoding::text, metrics::info::Info, registry::Registry};
+use prometheus_client::{
+    encoding::text,
+    metrics::{family::Family, histogram::Histogram, info::Info},
+    registry::{Metric, Registry, Unit},
+};
 
 use crate::status::NodeStatus;
 
@@ -34,9 +36,7 @@ struct Inner {
     registry: Registry,
     requests: requests::Requests,
     connections: connections::Connections,
-    runs: runs::Runs,
-    reporting: reporting::Reporting,
-    tasks: tasks::Tasks,
+    work: work::Work,
 }
 
 impl Metrics {
@@ -51,9 +51,7 @@ impl Metrics {
         Self(Arc::new(Inner {
             requests: requests::Requests::register(&mut registry),
             connections: connections::Connections::register(&mut registry),
-            runs: runs::Runs::register(&mut registry),
-            reporting: reporting::Reporting::register(&mut registry),
-            tasks: tasks::Tasks::register(&mut registry),
+            work: work::Work::register(&mut registry),
             registry,
         }))
     }
@@ -87,6 +85,35 @@ impl std::fmt::Debug for Metrics {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Metrics")
     }
+}
+
+/// The labels of one series: names and values.
+type Labels<const N: usize> = [(&'static str, String); N];
+
+fn label(name: &'static str, value: &(impl ToString + ?Sized)) -> (&'static str, String) {
+    (name, value.to_string())
+}
+
+/// Registers a metric with labels.
+fn family<L, M>(registry: &mut Registry, name: &str, help: impl Into<String>) -> Family<L, M>
+where
+    Family<L, M>: Default + Clone + Metric,
+{
+    let family = Family::default();
+    registry.register(name, help, family.clone());
+    family
+}
+
+/// Registers a histogram of seconds with labels.
+fn durations(
+    registry: &mut Registry,
+    name: &str,
+    help: &str,
+    new: fn() -> Histogram,
+) -> Family<Labels<2>, Histogram> {
+    let family = Family::new_with_constructor(new);
+    registry.register_with_unit(name, help, Unit::Seconds, family.clone());
+    family
 }
 
 /// Seconds from `then` to `now`. Never negative, although clocks of two machines differ.

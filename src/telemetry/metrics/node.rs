@@ -4,164 +4,119 @@ use std::sync::atomic::AtomicU64;
 
 use chrono::{DateTime, Utc};
 use prometheus_client::{
-    encoding::EncodeLabelSet,
     metrics::{counter::Counter, family::Family, gauge::Gauge},
     registry::{Registry, Unit},
 };
 
-use super::{PREFIX, age};
-use crate::status::{CollectionStatus, NodeStatus, Problem};
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct OfCollection {
-    collection: String,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct OfCode {
-    code: String,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct PartProblem {
-    part: String,
-    code: String,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct CollectionProblem {
-    collection: String,
-    code: String,
-}
+use super::{Labels, PREFIX, age, family, label};
+use crate::status::{CollectionStatus, NodeStatus};
 
 type Seconds = Gauge<f64, AtomicU64>;
 
 /// The metrics of `status`. Ages are relative to `now`.
 pub(super) fn registry(status: &NodeStatus, now: DateTime<Utc>) -> Registry {
     let mut registry = Registry::with_prefix(PREFIX);
-    register_catalog(&mut registry, status, now);
-    register_keys(&mut registry, status, now);
-    register_segments(&mut registry, status);
+    register_node(&mut registry, status, now);
     register_collections(&mut registry, status, now);
     register_problems(&mut registry, status);
     registry
 }
 
-fn register_catalog(registry: &mut Registry, status: &NodeStatus, now: DateTime<Utc>) {
-    let poll_errors = Family::<OfCode, Counter>::default();
+fn register_node(registry: &mut Registry, status: &NodeStatus, now: DateTime<Utc>) {
+    let poll_errors: Family<_, Counter> = family(registry, "poll_errors", "Polls of the catalog that failed");
     for (code, count) in &status.failed_polls {
-        poll_errors.get_or_create(&OfCode { code: code.to_string() }).inc_by(*count);
+        poll_errors.get_or_create(&[label("code", code)]).inc_by(*count);
     }
-    registry.register("poll_errors", "Polls of the catalog that failed", poll_errors);
-    let number = "Number of the catalog document applied";
-    registry.register("catalog_number", number, gauge(status.catalog));
-    let help = "Time since the store confirmed that the catalog applied is the newest; NaN before";
-    registry.register_with_unit("catalog_age", help, Unit::Seconds, age_or_nan(status.polled_at, now));
+    for (name, help, value) in [
+        ("catalog_number", "Number of the catalog document applied", status.catalog),
+        ("keys", "API keys in force", status.keys as u64),
+        ("keys_refused", "Key entries that this build does not understand", status.keys_refused as u64),
+        ("keys_revision", "Revision of the key set in force", status.keys_revision),
+    ] {
+        registry.register(name, help, gauge(value));
+    }
+    let (bytes, max) = (gauge(status.disk.bytes), gauge(status.disk.bytes_max));
+    registry.register_with_unit("segments", "Segments in data_dir", Unit::Bytes, bytes);
+    registry.register_with_unit("segments_max", "Most bytes of segments in data_dir", Unit::Bytes, max);
+    for (name, what, confirmed_at) in [
+        ("catalog_age", "the catalog applied", status.polled_at),
+        ("keys_age", "the key set in force", status.keys_at),
+    ] {
+        let (help, gauge) =
+            (format!("Time since the store confirmed {what}; NaN before"), Seconds::default());
+        gauge.set(confirmed_at.map_or(f64::NAN, |then| age(then, now)));
+        registry.register_with_unit(name, help, Unit::Seconds, gauge);
+    }
 }
 
-fn register_keys(registry: &mut Registry, status: &NodeStatus, now: DateTime<Utc>) {
-    registry.register("keys", "API keys in force", gauge(status.keys as u64));
-    let refused = gauge(status.keys_refused as u64);
-    registry.register("keys_refused", "Key entries that this build does not understand", refused);
-    registry.register("keys_revision", "Revision of the key set in force", gauge(status.keys_revision));
-    let help = "Time since the store confirmed that the key set in force is the newest; NaN before";
-    registry.register_with_unit("keys_age", help, Unit::Seconds, age_or_nan(status.keys_at, now));
-}
-
-fn register_segments(registry: &mut Registry, status: &NodeStatus) {
-    let disk = status.disk;
-    registry.register_with_unit("segments", "Segments in data_dir", Unit::Bytes, gauge(disk.bytes));
-    let help = "Most bytes of segments in data_dir";
-    registry.register_with_unit("segments_max", help, Unit::Bytes, gauge(disk.bytes_max));
-}
+/// Name, help and unit of a gauge, and its value for a collection, if it has one.
+type OfCollection = (&'static str, &'static str, Option<Unit>, fn(&CollectionStatus) -> Option<u64>);
 
 fn register_collections(registry: &mut Registry, status: &NodeStatus, now: DateTime<Utc>) {
-    let mut register = |name: &str, help: &str, unit: Option<Unit>, value: Value| {
-        let family = Family::<OfCollection, Gauge>::default();
-        for (name, one) in status.collections_here() {
+    let gauges: [OfCollection; 7] = [
+        ("loaded", "1 when the collection is served, 0 when this node has not loaded it", None, |one| {
+            Some(u64::from(one.loaded.is_some()))
+        }),
+        ("version", "Version served", None, |one| one.served.map(|served| served.0)),
+        ("versions_behind", "Versions that are announced beyond the one served", None, |one| {
+            Some(one.versions_behind())
+        }),
+        (
+            "versions_above_pin",
+            "Versions by which the one served is above the pin of this region",
+            None,
+            |one| Some(one.versions_above_pin()),
+        ),
+        ("records", "Records served", None, |one| Some(one.loaded?.records)),
+        ("conflicts", "Records that share an index value with one of a lower primary key", None, |one| {
+            Some(one.loaded?.conflicts)
+        }),
+        ("memory", "Memory that the collection holds", Some(Unit::Bytes), |one| Some(one.loaded?.bytes)),
+    ];
+    for (name, help, unit, value) in gauges {
+        let (name, family) = (format!("collection_{name}"), Family::<Labels<1>, Gauge>::default());
+        for (collection, one) in status.collections_here() {
             if let Some(value) = value(one) {
-                family.get_or_create(&OfCollection { collection: name.to_string() }).set(bounded(value));
+                family.get_or_create(&[label("collection", collection)]).set(bounded(value));
             }
         }
         match unit {
             Some(unit) => registry.register_with_unit(name, help, unit, family),
             None => registry.register(name, help, family),
         }
-    };
-    register(
-        "collection_loaded",
-        "1 when the collection is served, 0 when this node has not loaded it",
-        None,
-        |one| Some(u64::from(one.loaded.is_some())),
-    );
-    register("collection_version", "Version served", None, |one| one.served.map(|served| served.0));
-    register(
-        "collection_versions_behind",
-        "Versions that are announced beyond the one served",
-        None,
-        |one| Some(one.versions_behind()),
-    );
-    register(
-        "collection_versions_above_pin",
-        "Versions by which the one served is above the one that this region is pinned to",
-        None,
-        |one| Some(one.versions_above_pin()),
-    );
-    register("collection_records", "Records served", None, |one| Some(one.loaded?.records));
-    register(
-        "collection_conflicts",
-        "Records that share an index value with one of a lower primary key",
-        None,
-        |one| Some(one.loaded?.conflicts),
-    );
-    register("collection_memory", "Memory that the collection holds", Some(Unit::Bytes), |one| {
-        Some(one.loaded?.bytes)
-    });
-    let ages = Family::<OfCollection, Seconds>::default();
-    for (name, one) in status.collections_here() {
+    }
+    let ages = Family::<Labels<1>, Seconds>::default();
+    for (collection, one) in status.collections_here() {
         if let Some(then) = one.data_as_of {
-            ages.get_or_create(&OfCollection { collection: name.to_string() }).set(age(then, now));
+            ages.get_or_create(&[label("collection", collection)]).set(age(then, now));
         }
     }
     let help = "Time since the warehouse was read for what is served";
     registry.register_with_unit("collection_data_age", help, Unit::Seconds, ages);
 }
 
-/// The value of one gauge for a collection, if it has one.
-type Value = fn(&CollectionStatus) -> Option<u64>;
-
 fn register_problems(registry: &mut Registry, status: &NodeStatus) {
     let of_publisher = status.publisher.as_ref().and_then(|publisher| publisher.problem.as_ref());
     let of_parts = [("replica", status.problem.as_ref()), ("publisher", of_publisher)];
     let of_tasks = status.tasks.iter().map(|(task, problem)| (task.as_str(), Some(problem)));
-    let parts = Family::<PartProblem, Gauge>::default();
+    let parts: Family<_, Gauge> = family(registry, "problem", "1 while a part of the node has this problem");
     for (part, problem) in of_parts.into_iter().chain(of_tasks) {
-        if let Some(Problem { code, .. }) = problem {
-            let (part, code) = (part.to_owned(), code.to_string());
-            parts.get_or_create(&PartProblem { part, code }).set(1);
-        }
-    }
-    registry.register("problem", "1 while a part of the node has this problem", parts);
-    let collections = Family::<CollectionProblem, Gauge>::default();
-    for (name, one) in status.collections_here() {
-        if let Some(Problem { code, .. }) = &one.problem {
-            let (collection, code) = (name.to_string(), code.to_string());
-            collections.get_or_create(&CollectionProblem { collection, code }).set(1);
+        if let Some(problem) = problem {
+            parts.get_or_create(&[label("part", part), label("code", &problem.code)]).set(1);
         }
     }
     let help = "1 while this keeps the collection from the version announced";
-    registry.register("collection_problem", help, collections);
+    let collections: Family<_, Gauge> = family(registry, "collection_problem", help);
+    for (name, one) in status.collections_here() {
+        if let Some(problem) = &one.problem {
+            collections.get_or_create(&[label("collection", name), label("code", &problem.code)]).set(1);
+        }
+    }
 }
 
 fn gauge(value: u64) -> Gauge {
     let gauge = Gauge::default();
     gauge.set(bounded(value));
-    gauge
-}
-
-fn age_or_nan(then: Option<DateTime<Utc>>, now: DateTime<Utc>) -> Seconds {
-    let gauge = Seconds::default();
-    gauge.set(then.map_or(f64::NAN, |then| age(then, now)));
     gauge
 }
 
@@ -183,7 +138,7 @@ mod tests {
             manifest::Version,
             name::{CollectionName, RegionName},
         },
-        status::{Identity, MemoryUsage, PublisherStatus},
+        status::{Identity, MemoryUsage, Problem, PublisherStatus},
         support::random,
         telemetry::Metrics,
     };

@@ -3,12 +3,11 @@
 use std::time::Duration;
 
 use prometheus_client::{
-    encoding::EncodeLabelSet,
     metrics::{counter::Counter, family::Family, histogram::Histogram},
-    registry::{Registry, Unit},
+    registry::Registry,
 };
 
-use super::Metrics;
+use super::{Labels, Metrics, durations, family, label};
 
 /// Label of every name that is not in the loaded catalog.
 pub const OTHER: &str = "other";
@@ -27,43 +26,19 @@ pub struct Outcome {
     pub code: &'static str,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Answer {
-    collection: String,
-    index: String,
-    status: u16,
-    code: &'static str,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Place {
-    collection: String,
-    index: String,
-}
-
 pub(super) struct Requests {
-    answers: Family<Answer, Counter>,
-    durations: Family<Place, Histogram>,
+    answers: Family<Labels<4>, Counter>,
+    durations: Family<Labels<2>, Histogram>,
 }
 
 impl Requests {
     pub(super) fn register(registry: &mut Registry) -> Self {
-        let this = Self {
-            answers: Family::default(),
-            durations: Family::new_with_constructor(|| Histogram::new(SECONDS)),
-        };
-        registry.register(
-            "requests",
-            "Requests answered, by collection, index, status and code",
-            this.answers.clone(),
-        );
-        registry.register_with_unit(
-            "request_duration",
-            "Time from a request's head to its answer, without the socket",
-            Unit::Seconds,
-            this.durations.clone(),
-        );
-        this
+        let answered = "Requests answered, by collection, index, status and code";
+        let took = "Time from a request's head to its answer, without the socket";
+        Self {
+            answers: family(registry, "requests", answered),
+            durations: durations(registry, "request_duration", took, || Histogram::new(SECONDS)),
+        }
     }
 }
 
@@ -90,15 +65,13 @@ impl Metrics {
     /// result.
     pub fn requests(&self, collection: &str, index: &str, outcomes: &[Outcome]) -> RequestMetrics {
         let requests = &self.0.requests;
-        let answers = outcomes.iter().map(|&Outcome { status, code }| {
-            let (collection, index) = (collection.to_owned(), index.to_owned());
-            requests.answers.get_or_create_owned(&Answer { collection, index, status, code })
+        let of = [label("collection", collection), label("index", index)];
+        let answers = outcomes.iter().map(|Outcome { status, code }| {
+            let [collection, index] = of.clone();
+            let labels = [collection, index, label("status", status), label("code", code)];
+            requests.answers.get_or_create_owned(&labels)
         });
-        let place = Place { collection: collection.to_owned(), index: index.to_owned() };
-        RequestMetrics {
-            answers: answers.collect(),
-            durations: requests.durations.get_or_create_owned(&place),
-        }
+        RequestMetrics { answers: answers.collect(), durations: requests.durations.get_or_create_owned(&of) }
     }
 }
 
