@@ -299,7 +299,7 @@ impl Dependencies {
                 node: replica::node_id(data_dir),
                 name: settings.name.clone(),
                 region: settings.region.clone(),
-                roles: settings.roles.iter().map(|role| Label::fitted(role.as_str())).collect(),
+                roles: settings.roles.iter().map(|role| Label::fitted((*role).into())).collect(),
             };
             let board = Board::new(identity, clock.now());
             let background = BackgroundRuntime::start().context("no threads can be started")?;

@@ -1,9 +1,6 @@
 //! `[node]`: what a node is. The section of `config` itself: roles decide which others are needed.
 
-use std::{
-    fmt,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 use crate::{
     domain::{label::Label, name::RegionName},
@@ -59,28 +56,13 @@ impl NodeSettings {
 }
 
 /// What a node does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, strum::Display, strum::IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
 pub enum Role {
     /// Runs syncs and announces.
     Publisher,
     /// Follows the catalog and serves.
     Replica,
-}
-
-impl Role {
-    /// The word in the configuration.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Publisher => "publisher",
-            Self::Replica => "replica",
-        }
-    }
-}
-
-impl fmt::Display for Role {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
 }
 
 /// The machine's name; a container's is what its orchestrator calls it.
@@ -90,7 +72,7 @@ fn host_name() -> Label {
 
 /// An array of roles, or text with commas as a variable has it.
 fn roles(item: &Item<'_>) -> Option<Vec<Role>> {
-    let all = [Role::Publisher, Role::Replica].map(|role| (role.as_str(), role));
+    let all = [Role::Publisher, Role::Replica].map(|role| (role.into(), role));
     let roles = match &item.node.value {
         Value::String(text) if text.value.contains(',') => {
             let parse = |word: &str| {

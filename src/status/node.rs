@@ -101,8 +101,9 @@ pub struct DiskUsage {
 }
 
 /// The state of a node in one word.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, strum::IntoStaticStr)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub enum NodeState {
     /// It is ready for requests.
     Ready,
@@ -120,15 +121,8 @@ pub enum NodeState {
 
 impl NodeState {
     /// The state as shown.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Ready => "ready",
-            Self::Starting => "starting",
-            Self::Publisher => "publisher",
-            Self::Draining => "draining",
-            Self::Silent => "silent",
-            Self::Unreadable => "unreadable",
-        }
+    pub fn as_str(self) -> &'static str {
+        self.into()
     }
 }
 

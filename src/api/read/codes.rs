@@ -11,133 +11,71 @@ use crate::{
     telemetry::metrics::Outcome,
 };
 
-/// Declares the codes with their rows; the position of a code is its place in the metrics.
+/// Declares the codes of this listener, `CODE STATUS "word": "message";`, and behind `=>` those that both
+/// listeners have, `CODE = ROW;`.
+/// The position of a code is its place in the metrics.
 macro_rules! table {
-    ($($code:ident $row:expr;)+) => {
+    ($($code:ident $status:ident $word:literal: $message:literal;)+ => $($shared:ident = $row:ident;)+) => {
         /// Why a request was refused: from the record outwards, the reverse of the order in which a
         /// request is checked.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
         pub(in crate::api) enum Code {
-            $($code),+
+            $($code,)+
+            $($shared),+
         }
 
         impl Code {
             /// Every code, at the position of its discriminant.
-            pub(in crate::api) const ALL: &[Self] = &[$(Self::$code),+];
+            pub(in crate::api) const ALL: &[Self] = &[$(Self::$code,)+ $(Self::$shared),+];
+
             /// The rows, at the positions of their codes.
-            const ROWS: &[Refusal] = &[$($row),+];
+            const ROWS: &[Refusal] = &[$(Refusal::new($word, StatusCode::$status, $message),)+ $($row),+];
         }
     };
 }
 
-const fn row(status: StatusCode, code: &'static str, message: &'static str) -> Refusal {
-    Refusal::new(code, status, message)
-}
-
 table! {
-    RecordNotFound row(
-        StatusCode::NOT_FOUND,
-        "record_not_found",
-        "the collection has no record with this value",
-    );
-    DataStale row(
-        StatusCode::NOT_FOUND,
-        "data_stale",
-        "the collection's data is older than max_age; X-Data-As-Of has its time",
-    );
-    IndexNotFound row(
-        StatusCode::NOT_FOUND,
-        "index_not_found",
-        "the collection has no index of this name",
-    );
-    CollectionInOtherRegion row(
-        StatusCode::NOT_FOUND,
-        "collection_in_other_region",
-        "this region does not serve the collection",
-    );
-    CollectionLoading row(
-        StatusCode::NOT_FOUND,
-        "collection_loading",
-        "this node has not loaded the collection yet; try again later",
-    );
-    CollectionNotFound row(
-        StatusCode::NOT_FOUND,
-        "collection_not_found",
-        "there is no collection of this name",
-    );
-    Forbidden row(
-        StatusCode::FORBIDDEN,
-        "forbidden",
-        "the API key does not open this collection, or there is no such collection",
-    );
-    InvalidBody row(
-        StatusCode::BAD_REQUEST,
-        "invalid_body",
-        "the body has no value to look up; send {\"value\":\"...\"} as JSON or value=... as a form",
-    );
-    BodyTooLarge row(
-        StatusCode::PAYLOAD_TOO_LARGE,
-        "body_too_large",
-        "the body is larger than 16384 bytes",
-    );
-    BodyIncomplete row(
-        StatusCode::BAD_REQUEST,
-        "body_incomplete",
-        "the body did not arrive whole within the server's body_timeout",
-    );
-    InvalidParameter row(
-        StatusCode::BAD_REQUEST,
-        "invalid_parameter",
-        "invalid query parameter: max_age must be a duration such as 90s, 15m or 24h, on_stale must be serve \
-         or miss, and each may be given once",
-    );
-    InvalidPath row(
-        StatusCode::BAD_REQUEST,
-        "invalid_path",
+    RecordNotFound NOT_FOUND "record_not_found": "the collection has no record with this value";
+    DataStale NOT_FOUND "data_stale":
+        "the collection's data is older than max_age; X-Data-As-Of has its time";
+    IndexNotFound NOT_FOUND "index_not_found": "the collection has no index of this name";
+    CollectionInOtherRegion NOT_FOUND "collection_in_other_region":
+        "this region does not serve the collection";
+    CollectionLoading NOT_FOUND "collection_loading":
+        "this node has not loaded the collection yet; try again later";
+    CollectionNotFound NOT_FOUND "collection_not_found": "there is no collection of this name";
+    Forbidden FORBIDDEN "forbidden":
+        "the API key does not open this collection, or there is no such collection";
+    InvalidBody BAD_REQUEST "invalid_body":
+        "the body has no value to look up; send {\"value\":\"...\"} as JSON or value=... as a form";
+    BodyTooLarge PAYLOAD_TOO_LARGE "body_too_large": "the body is larger than 16384 bytes";
+    BodyIncomplete BAD_REQUEST "body_incomplete":
+        "the body did not arrive whole within the server's body_timeout";
+    InvalidParameter BAD_REQUEST "invalid_parameter":
+        "invalid query parameter: max_age must be a duration such as 90s, 15m or 24h, on_stale must be \
+         serve or miss, and each may be given once";
+    InvalidPath BAD_REQUEST "invalid_path":
         "a segment of the path cannot be decoded: a % must be followed by two hexadecimal digits, and the \
-         decoded bytes must be UTF-8",
-    );
-    TooManyRequests row(
-        StatusCode::TOO_MANY_REQUESTS,
-        "too_many_requests",
-        "this API key has sent more requests to this node than it may; wait for the seconds in Retry-After",
-    );
-    KeyExpired row(
-        StatusCode::UNAUTHORIZED,
-        "key_expired",
-        "the API key has expired; ask for a new one",
-    );
-    NodeStarting row(
-        StatusCode::SERVICE_UNAVAILABLE,
-        "node_starting",
-        "this node has just started and has not loaded the API keys; try again, or use another node",
-    );
-    KeyUnknown row(
-        StatusCode::UNAUTHORIZED,
-        "key_unknown",
-        "the API key is unknown or revoked",
-    );
-    KeyMalformed row(
-        StatusCode::UNAUTHORIZED,
-        "key_malformed",
-        "the credential is not an API key: its form or its checksum is wrong; check for a cut-off or mistyped \
-         key",
-    );
-    KeyMissing row(
-        StatusCode::UNAUTHORIZED,
-        "key_missing",
-        "the request carries no API key; send it as `Authorization: Bearer <key>`",
-    );
-    MethodNotAllowed METHOD_NOT_ALLOWED;
-    RouteNotFound row(
-        StatusCode::NOT_FOUND,
-        "route_not_found",
-        "there is nothing at this path; a record is at /v1/collections/{collection}/records/{index}/{value}",
-    );
-    HeadersTooLarge HEADERS_TOO_LARGE;
-    PathTooLong PATH_TOO_LONG;
-    InvalidRequest INVALID_REQUEST;
-    Internal INTERNAL;
+         decoded bytes must be UTF-8";
+    TooManyRequests TOO_MANY_REQUESTS "too_many_requests":
+        "this API key has sent more requests to this node than it may; wait for the seconds in Retry-After";
+    KeyExpired UNAUTHORIZED "key_expired": "the API key has expired; ask for a new one";
+    NodeStarting SERVICE_UNAVAILABLE "node_starting":
+        "this node has just started and has not loaded the API keys; try again, or use another node";
+    KeyUnknown UNAUTHORIZED "key_unknown": "the API key is unknown or revoked";
+    KeyMalformed UNAUTHORIZED "key_malformed":
+        "the credential is not an API key: its form or its checksum is wrong; check for a cut-off or \
+         mistyped key";
+    KeyMissing UNAUTHORIZED "key_missing":
+        "the request carries no API key; send it as `Authorization: Bearer <key>`";
+    RouteNotFound NOT_FOUND "route_not_found":
+        "there is nothing at this path; a record is at /v1/collections/{collection}/records/{index}/{value}";
+    =>
+    MethodNotAllowed = METHOD_NOT_ALLOWED;
+    HeadersTooLarge = HEADERS_TOO_LARGE;
+    PathTooLong = PATH_TOO_LONG;
+    InvalidRequest = INVALID_REQUEST;
+    Internal = INTERNAL;
 }
 
 impl Code {

@@ -12,7 +12,8 @@ use hyper::{
 };
 
 /// How a body is coded.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, strum::IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
 pub(in crate::api) enum Coding {
     Identity,
     Gzip,
@@ -43,12 +44,8 @@ impl Coding {
     }
 
     /// The name in `Accept-Encoding` and `Content-Encoding`.
-    pub(in crate::api) const fn name(self) -> &'static str {
-        match self {
-            Self::Identity => "identity",
-            Self::Gzip => "gzip",
-            Self::Zstd => "zstd",
-        }
+    pub(in crate::api) fn name(self) -> &'static str {
+        self.into()
     }
 
     /// The value of `Content-Encoding`; `None` for an uncompressed body.

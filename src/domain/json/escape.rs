@@ -33,14 +33,17 @@ pub fn write_string(out: &mut Vec<u8>, text: &[u8]) {
         }
         out.extend_from_slice(&text[from..at]);
         from = at + 1;
-        out.extend_from_slice(&[b'\\', escape]);
-        if escape == b'u' {
-            out.extend_from_slice(b"00");
-            out.extend_from_slice(&[HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]]);
-        }
+        write_escape(out, byte, escape);
     }
     out.extend_from_slice(&text[from..]);
     out.push(b'"');
+}
+
+fn write_escape(out: &mut Vec<u8>, byte: u8, escape: u8) {
+    out.extend_from_slice(&[b'\\', escape]);
+    if escape == b'u' {
+        out.extend_from_slice(&[b'0', b'0', HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]]);
+    }
 }
 
 /// Appends one character of a JSON string, escaped when it must be.
@@ -49,12 +52,7 @@ pub(super) fn write_char(out: &mut Vec<u8>, character: char) {
     let text = character.encode_utf8(&mut utf8).as_bytes();
     match ESCAPE[usize::from(text[0])] {
         0 => out.extend_from_slice(text),
-        b'u' => {
-            let byte = text[0];
-            out.extend_from_slice(b"\\u00");
-            out.extend_from_slice(&[HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]]);
-        }
-        escape => out.extend_from_slice(&[b'\\', escape]),
+        escape => write_escape(out, text[0], escape),
     }
 }
 
@@ -63,6 +61,7 @@ pub(super) fn write_char(out: &mut Vec<u8>, character: char) {
 pub fn read_string(string: &[u8], out: &mut Vec<u8>) {
     let mut rest = string.strip_prefix(b"\"").unwrap_or(string);
     rest = rest.strip_suffix(b"\"").unwrap_or(rest);
+    let digit = |digit: u8| char::from(digit).to_digit(16).unwrap_or_default() as u8;
     while let Some(at) = memchr::memchr(b'\\', rest) {
         out.extend_from_slice(&rest[..at]);
         let escape = rest.get(at + 1).copied().unwrap_or(b'\\');
@@ -75,22 +74,13 @@ pub fn read_string(string: &[u8], out: &mut Vec<u8>) {
             b'r' => b'\r',
             b'u' => {
                 length = 6;
-                rest.get(at + 4..at + 6).map_or(0, |hex| hex_value(hex[0]) << 4 | hex_value(hex[1]))
+                rest.get(at + 4..at + 6).map_or(0, |hex| digit(hex[0]) << 4 | digit(hex[1]))
             }
             other => other,
         });
         rest = rest.get(at + length..).unwrap_or_default();
     }
     out.extend_from_slice(rest);
-}
-
-const fn hex_value(digit: u8) -> u8 {
-    match digit {
-        b'0'..=b'9' => digit - b'0',
-        b'a'..=b'f' => digit - b'a' + 10,
-        b'A'..=b'F' => digit - b'A' + 10,
-        _ => 0,
-    }
 }
 
 #[cfg(test)]
