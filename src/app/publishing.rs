@@ -139,6 +139,7 @@ impl Publishing {
         let (metrics, follower) = (self.metrics.clone(), self.follower.clone());
         let (board, clock) = (self.board.clone(), self.clock.clone());
         Scheduler {
+            board: board.clone(),
             engine: publisher.engine.clone(),
             metadata: publisher.metadata.clone(),
             clock: self.clock.clone(),

@@ -1,5 +1,7 @@
 //! Limits that several layers share, each with its reason.
 
+use chrono::TimeDelta;
+
 /// Largest record, in bytes of JSON: Braze Connected Content drops bodies over 1 MB.
 pub const RECORD_BYTES_MAX: usize = 1_000_000;
 /// Deepest record, in levels: Ruby's JSON parser refuses more than 100, templates never need 64.
@@ -37,3 +39,6 @@ pub const PINS_MAX: usize = 1_000;
 pub const DROPPED_MAX: usize = 10_000;
 /// The format of segments and documents that this build writes, and the newest that it reads.
 pub const FORMAT: u32 = 1;
+/// How far a time that another node wrote may be ahead of this node's clock: clocks that NTP keeps differ by
+/// less. A time beyond it comes from a fast clock, and counts as the time at which it was read.
+pub const CLOCK_SKEW_MAX: TimeDelta = TimeDelta::seconds(10);

@@ -17,11 +17,12 @@ use crate::{
     domain::{
         catalog::CollectionEntry,
         digest::Digest,
+        limits::CLOCK_SKEW_MAX,
         manifest::{Manifest, SegmentReference},
         name::CollectionName,
     },
     store,
-    support::{background, blocking},
+    support::{background, blocking, clock::Clock},
 };
 
 /// Segments fetched at the same time, over all collections: enough to fill a network link, and a bound on
@@ -42,6 +43,7 @@ pub(super) struct Applier<T> {
     pub(super) target: Arc<T>,
     /// The runtime for rebuilds while the node serves requests.
     pub(super) background: Handle,
+    clock: Clock,
     fetches: Semaphore,
     builds: Semaphore,
 }
@@ -53,9 +55,10 @@ impl<T: Target> Applier<T> {
         local: Local,
         target: Arc<T>,
         background: Handle,
+        clock: Clock,
     ) -> Self {
         let (fetches, builds) = (Semaphore::new(FETCHES_MAX), Semaphore::new(BUILDS_MAX));
-        Self { catalog, segments, local, target, background, fetches, builds }
+        Self { catalog, segments, local, target, background, clock, fetches, builds }
     }
 
     /// Fetches and applies the version that `entry` names. The previous version is served until then, and on
@@ -67,7 +70,12 @@ impl<T: Target> Applier<T> {
         entry: &CollectionEntry,
         beside_readers: bool,
     ) -> Result<Arc<Manifest>, Error> {
-        let manifest = Arc::new(self.local.manifest(&self.catalog, name, entry).await?);
+        let mut manifest = self.local.manifest(&self.catalog, name, entry).await?;
+        let now = self.clock.now();
+        if manifest.data_as_of > now + CLOCK_SKEW_MAX {
+            manifest.data_as_of = now;
+        }
+        let manifest = Arc::new(manifest);
         let _incoming = IncomingSegments::new(&self.segments, name, &manifest);
         // Reserve the space before any fetch, and also when nothing is fetched: the next start needs local copies
         // of all served segments.

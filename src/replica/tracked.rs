@@ -11,10 +11,11 @@ use crate::{
         catalog::CollectionEntry,
         digest::Digest,
         error::ErrorKind,
+        limits::CLOCK_SKEW_MAX,
         manifest::{Manifest, Version},
         name::RegionName,
     },
-    status::{CollectionStatus, MemoryUsage, Problem},
+    status::{CLOCK_AHEAD, CollectionStatus, MemoryUsage, Problem},
     support::backoff::Backoff,
 };
 
@@ -35,6 +36,8 @@ pub(super) struct Tracked {
     pub(super) last_good: Option<CollectionEntry>,
     pub(super) is_applying: bool,
     pub(super) data_as_of: Option<DateTime<Utc>>,
+    /// A time that was ahead of this node's clock, and when it arrived.
+    ahead: Option<(DateTime<Utc>, DateTime<Utc>)>,
     problem: Option<Problem>,
     failing_since: Option<Instant>,
     retry_at: Option<Instant>,
@@ -50,6 +53,7 @@ impl Tracked {
             last_good: None,
             is_applying: false,
             data_as_of: None,
+            ahead: None,
             problem: None,
             failing_since: None,
             retry_at: None,
@@ -70,6 +74,22 @@ impl Tracked {
             self.last_good = None;
             self.data_as_of = None;
             self.clear_failure();
+        }
+    }
+
+    /// The time for which `data_as_of` counts. One that is ahead of this node's clock counts as the time at which
+    /// it arrived; otherwise it would hide that later data is missing.
+    pub(super) fn without_skew(&mut self, data_as_of: DateTime<Utc>, now: DateTime<Utc>) -> DateTime<Utc> {
+        match self.ahead {
+            Some((ahead, arrived)) if ahead == data_as_of => arrived,
+            _ if data_as_of <= now + CLOCK_SKEW_MAX => {
+                self.ahead = None;
+                data_as_of
+            }
+            _ => {
+                self.ahead = Some((data_as_of, now));
+                now
+            }
         }
     }
 
@@ -129,6 +149,14 @@ impl Tracked {
         self.retry_at = Some(now + self.backoff.next_delay().min(longest));
     }
 
+    fn clock_problem(&self) -> Option<Problem> {
+        let (ahead, arrived) = self.ahead?;
+        let message = format!(
+            "its data is dated {ahead}, ahead of this node's clock; set the publisher's clock or this one"
+        );
+        Some(Problem::lasting(None, CLOCK_AHEAD, message, arrived))
+    }
+
     fn clear_failure(&mut self) {
         self.problem = None;
         self.failing_since = None;
@@ -182,7 +210,7 @@ impl Tracked {
             data_as_of: self.data_as_of,
             records: manifest.map_or(0, |manifest| manifest.records),
             bytes: manifest.map_or(0, bytes),
-            problem: self.problem.clone(),
+            problem: self.problem.clone().or_else(|| self.clock_problem()),
             other_regions: self.other_regions.clone(),
             loaded,
         })

@@ -34,8 +34,9 @@ pub struct History {
 }
 
 impl History {
-    /// Summarizes the last runs of a sync, newest first.
-    pub fn of(runs: &[RunRecord], is_hopeless: bool) -> Self {
+    /// Summarizes the last runs of a sync that began by `until`, newest first. An end after it is not known: it
+    /// was written by another clock.
+    pub fn of(runs: &[RunRecord], until: DateTime<Utc>, is_hopeless: bool) -> Self {
         use RunStatus::{Announced, Held, StillHeld, Unchanged};
         // A run in progress has no result yet; its lease prevents a second one.
         let runs: Vec<&RunRecord> = runs.iter().filter(|run| !run.status.is_open()).collect();
@@ -45,7 +46,7 @@ impl History {
         Self {
             last_started: runs.first().map(|run| run.started_at),
             last_good_started: good.map(|at| runs[at].started_at),
-            last_finished: runs.first().and_then(|run| run.finished_at),
+            last_finished: runs.first().and_then(|run| run.finished_at).filter(|end| *end <= until),
             failures: good.unwrap_or(runs.len()) as u32,
             held: is_held.then_some(repeats),
             is_hopeless,
@@ -203,10 +204,13 @@ mod tests {
         for status in [RunStatus::Interrupted, RunStatus::Cancelled, RunStatus::Failed] {
             let runs =
                 [run("2026-01-02T03:00:00Z", status), run("2026-01-01T03:00:00Z", RunStatus::Announced)];
-            let history = History::of(&runs, false);
+            let history = History::of(&runs, at("2026-01-02T04:00:00Z"), false);
             assert_eq!(next(&nightly, &history), Some(at("2026-01-02T03:00:15Z")), "{status}");
+            // The clock was set back while the run was under way.
+            let history = History::of(&runs, at("2026-01-02T03:00:01Z"), false);
+            assert_eq!(next(&nightly, &history), Some(at("2026-01-02T03:00:10Z")), "{status}");
             // A failure that only another configuration can mend waits for the next tick.
-            let history = History::of(&runs, true);
+            let history = History::of(&runs, at("2026-01-02T04:00:00Z"), true);
             assert_eq!(next(&nightly, &history), Some(at("2026-01-03T03:00:00Z")), "{status}");
         }
         for (statuses, held, failures) in [
@@ -216,10 +220,11 @@ mod tests {
             (&[Unchanged, StillHeld], None, 0),
         ] {
             let runs: Vec<_> = statuses.iter().map(|&status| run("2026-01-02T03:00:00Z", status)).collect();
-            let history = History::of(&runs, false);
+            let history = History::of(&runs, at("2026-01-02T04:00:00Z"), false);
             assert_eq!((history.held, history.failures), (held, failures), "{statuses:?}");
         }
         let runs = [run("2026-01-02T03:00:00Z", RunStatus::Unchanged)];
-        assert_eq!(next(&nightly, &History::of(&runs, false)), Some(at("2026-01-03T03:00:00Z")));
+        let history = History::of(&runs, at("2026-01-02T04:00:00Z"), false);
+        assert_eq!(next(&nightly, &history), Some(at("2026-01-03T03:00:00Z")));
     }
 }

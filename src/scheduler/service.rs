@@ -7,10 +7,11 @@ use tracing::{error, warn};
 
 use super::{due, due::History, schedule::Schedule};
 use crate::{
-    domain::error::ErrorKind,
+    domain::{error::ErrorKind, label::Label, limits::CLOCK_SKEW_MAX},
     engine::{self, Engine, RunOutcome, RunRequest, SyncSpec, Trigger},
     metadata::{self, Metadata},
     source::Source,
+    status::{Board, CLOCK_AHEAD, Problem},
     support::{clock::Clock, shutdown::Shutdown},
 };
 
@@ -56,6 +57,8 @@ pub struct Scheduler {
     pub permits: Arc<Semaphore>,
     /// Receives outcomes.
     pub on_ended: OnEnded,
+    /// Shows problems of schedules.
+    pub board: Board,
 }
 
 impl Scheduler {
@@ -143,12 +146,39 @@ impl SyncLoop {
 
     async fn try_due_in(&self, is_hopeless: bool) -> Result<Option<Duration>, metadata::Error> {
         let name = &self.sync.spec.collection;
-        let runs = self.scheduler.metadata.runs(Some(name), HISTORY_MAX).await?;
-        let due = due::next(&self.sync.schedule, &History::of(&runs, is_hopeless));
-        let wait = due.map(|due| (due - self.scheduler.clock.now()).to_std().unwrap_or_default());
+        let (metadata, now) = (&self.scheduler.metadata, self.scheduler.clock.now());
+        let until = now + CLOCK_SKEW_MAX;
+        let mut runs = metadata.runs(Some(name), HISTORY_MAX).await?;
+        let is_ahead = runs.first().is_some_and(|run| run.started_at > until);
+        if is_ahead {
+            // Such a run would stop the schedule until its time has come.
+            runs = metadata.runs_until(name, until, HISTORY_MAX).await?;
+        }
+        self.show_clock(is_ahead);
+        let due = due::next(&self.sync.schedule, &History::of(&runs, until, is_hopeless));
+        let wait = due.map(|due| (due - now).to_std().unwrap_or_default());
         // A paused sync misses its ticks; it runs once when it is resumed.
         let is_paused = wait.is_some_and(|wait| wait.is_zero()) && self.is_paused().await?;
         Ok(if is_paused { Some(PAUSE_POLL_INTERVAL) } else { wait })
+    }
+
+    /// Shows whether runs are dated in the future.
+    fn show_clock(&self, is_ahead: bool) {
+        let name = &self.sync.spec.collection;
+        let label = Label::fitted(&format!("schedule.{name}"));
+        let board = &self.scheduler.board;
+        if is_ahead == board.view(|status| status.tasks.contains_key(&label)) {
+            return;
+        }
+        if !is_ahead {
+            return board.update(|status| drop(status.tasks.remove(&label)));
+        }
+        let message = format!(
+            "a run of {name} is dated in the future and left out of the schedule; set the clocks of the publishers"
+        );
+        warn!(sync = %name, code = CLOCK_AHEAD, "{message}");
+        let problem = Problem::lasting(None, CLOCK_AHEAD, message, self.scheduler.clock.now());
+        board.update(|status| drop(status.tasks.insert(label, problem)));
     }
 
     /// Whether the sync is paused. The pause of a rollback that was killed before its announcement ends here.

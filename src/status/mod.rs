@@ -12,5 +12,5 @@ mod publisher;
 pub use board::Board;
 pub use collection::{CollectionStatus, MemoryUsage};
 pub use node::{DiskUsage, Identity, NodeState, NodeStatus, publishes_only};
-pub use problem::{LastError, Problem};
+pub use problem::{CLOCK_AHEAD, LastError, Problem};
 pub use publisher::PublisherStatus;

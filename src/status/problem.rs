@@ -5,6 +5,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::{label::Label, name::CollectionName};
 
+/// The code of a time that another node wrote and that is ahead of this node's clock.
+pub const CLOCK_AHEAD: &str = "clock_ahead";
+
 /// A lasting failure that is retried.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Problem {

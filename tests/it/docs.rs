@@ -75,7 +75,8 @@ fn body(text: &str, indent: usize) -> &str {
 fn codes() -> BTreeMap<String, PathBuf> {
     let of_sources = larder::source::codes().map(|code| (code.to_owned(), "src/source".into()));
     let of_answers = larder::api::codes().map(|code| (code.to_owned(), "src/api".into()));
-    let of_tasks = [(larder::app::TASK_FAILED.to_owned(), "src/app".into())];
+    let of_tasks = [(larder::app::TASK_FAILED, "src/app"), (larder::status::CLOCK_AHEAD, "src/status")];
+    let of_tasks = of_tasks.map(|(code, file)| (code.to_owned(), file.into()));
     let of_rows = RejectReason::VARIANTS.iter().map(|row| (row.code().to_owned(), "src/domain".into()));
     let mut codes: BTreeMap<String, PathBuf> =
         of_sources.chain(of_answers).chain(of_tasks).chain(of_rows).collect();

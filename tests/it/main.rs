@@ -8,6 +8,8 @@ mod catalog;
 #[cfg(test)]
 mod clients;
 #[cfg(test)]
+mod clock_story;
+#[cfg(test)]
 mod commands;
 #[cfg(test)]
 mod conflict_story;

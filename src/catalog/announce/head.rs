@@ -1,5 +1,7 @@
 //! The content of head. Pure.
 
+use chrono::{DateTime, Utc};
+
 use crate::catalog::FreshnessByCollection;
 use crate::domain::{
     catalog::{CatalogDocument, Freshness, Head},
@@ -7,8 +9,14 @@ use crate::domain::{
 };
 
 /// The head for `newest`, from the stored head and what this process knows: for every collection, the latest time
-/// known for exactly the document's version.
-pub(super) fn merge(newest: &CatalogDocument, stored: Option<&Head>, known: &FreshnessByCollection) -> Head {
+/// known for exactly the document's version. A time after `until` comes from a fast clock and counts as `until`, so
+/// that it does not outlast later ones.
+pub(super) fn merge(
+    newest: &CatalogDocument,
+    stored: Option<&Head>,
+    known: &FreshnessByCollection,
+    until: DateTime<Utc>,
+) -> Head {
     let stored = stored.map(|head| &head.data_as_of);
     let data_as_of = newest
         .collections
@@ -18,7 +26,7 @@ pub(super) fn merge(newest: &CatalogDocument, stored: Option<&Head>, known: &Fre
                 .into_iter()
                 .flatten()
                 .filter(|fresh| fresh.version == entry.version)
-                .map(|fresh| fresh.data_as_of)
+                .map(|fresh| fresh.data_as_of.min(until))
                 .max()
                 .map(|data_as_of| (name.clone(), Freshness { version: entry.version, data_as_of }))
         })
@@ -28,7 +36,6 @@ pub(super) fn merge(newest: &CatalogDocument, stored: Option<&Head>, known: &Fre
 
 #[cfg(test)]
 mod tests {
-    use chrono::DateTime;
     use uuid::Uuid;
 
     use super::*;
@@ -86,9 +93,13 @@ mod tests {
             data_as_of: fresh(&[("a", 1, 99), ("b", 5, 50), ("c", 1, 10), ("removed", 1, 1)]),
         };
         let known = fresh(&[("a", 2, 20), ("b", 5, 40), ("c", 1, 30)]);
-        let head = merge(&newest, Some(&stored), &known);
+        let until = DateTime::from_timestamp(60, 0).unwrap();
+        let head = merge(&newest, Some(&stored), &known, until);
         assert_eq!(head.n, 7);
         assert_eq!(head.data_as_of, fresh(&[("a", 2, 20), ("b", 5, 50), ("c", 1, 30)]));
-        assert_eq!(merge(&newest, Some(&head), &known), head, "merging again changes nothing");
+        assert_eq!(merge(&newest, Some(&head), &known, until), head, "merging again changes nothing");
+        let until = DateTime::from_timestamp(45, 0).unwrap();
+        let head = merge(&newest, Some(&stored), &known, until);
+        assert_eq!(head.data_as_of["b"], fresh(&[("b", 5, 45)])["b"], "no time is in the future");
     }
 }

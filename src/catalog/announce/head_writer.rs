@@ -19,6 +19,7 @@ use crate::{
     },
     domain::{
         catalog::{Freshness, Head},
+        limits::CLOCK_SKEW_MAX,
         manifest::Version,
         name::CollectionName,
     },
@@ -187,7 +188,8 @@ impl HeadWriter {
                 record_freshness(&mut self.fresh, name, fresh);
             }
         }
-        let head = head::merge(newest, stored.as_ref(), &self.fresh);
+        let until = clock.now() + CLOCK_SKEW_MAX;
+        let head = head::merge(newest, stored.as_ref(), &self.fresh, until);
         let must_write = stored.as_ref() != Some(&head);
         if must_write {
             let (bytes, _) = publish::encode(&path, &head)?;

@@ -139,9 +139,10 @@ impl<T: Target> Replica<T> {
     }
 
     /// Records how fresh a collection is, if that is about the version that the catalog names.
-    pub(super) fn apply_freshness(&mut self, name: &CollectionName, fresh: Freshness) {
-        let wanted = self.tracked.get(name).and_then(|tracked| tracked.wanted.as_ref());
-        if wanted.is_some_and(|wanted| wanted.version == fresh.version) {
+    pub(super) fn apply_freshness(&mut self, name: &CollectionName, mut fresh: Freshness) {
+        let Some(tracked) = self.tracked.get_mut(name) else { return };
+        if tracked.wanted.as_ref().is_some_and(|wanted| wanted.version == fresh.version) {
+            fresh.data_as_of = tracked.without_skew(fresh.data_as_of, self.clock.now());
             record_freshness(&mut self.fresh, name, fresh);
             self.show_freshness(name);
         }

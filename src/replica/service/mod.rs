@@ -129,8 +129,15 @@ impl<T: Target> Replica<T> {
         let now = Instant::now();
         let replica = Self {
             region: settings.region.clone(),
+            applier: Arc::new(Applier::new(
+                catalog,
+                segments,
+                local,
+                target,
+                Handle::current(),
+                clock.clone(),
+            )),
             clock,
-            applier: Arc::new(Applier::new(catalog, segments, local, target, Handle::current())),
             nudge,
             board,
             document: None,

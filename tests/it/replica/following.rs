@@ -236,6 +236,40 @@ async fn data_as_of_rises_without_a_new_version() {
 }
 
 #[tokio::test]
+async fn data_dated_in_the_future_counts_from_its_arrival() {
+    let mut world = World::in_memory();
+    world.base("a", &rows(&[("1", Some(1))])).await;
+    let (directory, clock) = (tempfile::tempdir().unwrap(), Clock::fixed(at(1000)));
+    let node = Node::start(directory.path(), world.catalog.clone(), fast(), clock.clone());
+    node.caught_up(&world).await;
+    let fresh = |seconds| Change::Freshness { name: name("a"), version: Version(1), data_as_of: at(seconds) };
+    world.running.handle.announce(fresh(5000)).await.unwrap();
+    let applied = node.until("fresh", |applied| applied.collections["a"].data_as_of > Some(at(1))).await;
+    let one = &applied.collections["a"];
+    assert_eq!((one.data_as_of, node.shelf.data_as_of("a")), (Some(at(1000)), Some(at(1000))));
+    assert_eq!(one.problem.as_ref().unwrap().code.as_str(), "clock_ahead");
+    // It is read again with every change of head, also when its time has come.
+    for (seconds, other) in [(3000, "b"), (6000, "c")] {
+        clock.set(at(seconds));
+        world.base(other, &rows(&[("1", Some(1))])).await;
+        node.caught_up(&world).await;
+        assert_eq!(node.shelf.data_as_of("a"), Some(at(1000)), "{seconds}");
+    }
+    world.running.handle.announce(fresh(5500)).await.unwrap();
+    node.until("a time that is right", |applied| {
+        let one = &applied.collections["a"];
+        one.data_as_of == Some(at(5500)) && one.problem.is_none()
+    })
+    .await;
+    // The same of a new version.
+    let mut next = world.latest("a");
+    (next.version, next.run_id, next.data_as_of) = (Version(2), run_id(), at(90_000));
+    world.announce(next).await;
+    node.caught_up(&world).await;
+    assert_eq!(node.shelf.data_as_of("a"), Some(at(6000)));
+}
+
+#[tokio::test]
 async fn nudge_polls_at_once() {
     let mut world = World::in_memory();
     let catalog = catalog_over(Arc::clone(&world.faulty) as Arc<dyn ObjectStore>);
