@@ -5,7 +5,7 @@ use std::{io, path::PathBuf, time::Duration};
 use sqlx::{postgres::PgDatabaseError, sqlite::SqliteError};
 
 use super::refusal::Refusal;
-use crate::domain::error::codes;
+use crate::{domain::error::codes, support::result_code::Phase};
 
 /// An error of the metadata database.
 #[derive(Debug, thiserror::Error)]
@@ -125,10 +125,17 @@ impl Error {
 /// Keeps only the safe parts of sqlx's errors: their text may hold DETAIL and messages with values of rows.
 impl From<sqlx::Error> for Error {
     fn from(error: sqlx::Error) -> Self {
+        Self::of(error, Phase::OwnStatement)
+    }
+}
+
+impl Error {
+    /// An error that came in `phase`.
+    pub(super) fn of(error: sqlx::Error, phase: Phase) -> Self {
         match error {
             sqlx::Error::Database(error) => {
                 if let Some(error) = error.try_downcast_ref::<PgDatabaseError>() {
-                    Self::Database(Box::new(Refusal::of_postgres(error)))
+                    Self::Database(Box::new(Refusal::of_postgres(error, phase)))
                 } else if let Some(error) = error.try_downcast_ref::<SqliteError>() {
                     Self::Database(Box::new(Refusal::of_sqlite(error)))
                 } else {

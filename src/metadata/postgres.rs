@@ -14,6 +14,7 @@ use super::{
 use crate::support::{
     clock::Clock,
     postgres_url,
+    result_code::Phase,
     secret::{ExposeSecret, SecretString},
 };
 
@@ -58,7 +59,7 @@ async fn connect(options: &PgConnectOptions) -> Result<PgConnection, Error> {
     let connected = tokio::time::timeout(ACQUIRE_TIMEOUT, PgConnection::connect_with(options)).await;
     connected
         .map_or(Err(Error::TimedOut { doing: "connecting", limit: ACQUIRE_TIMEOUT }), |it| {
-            it.map_err(Error::from)
+            it.map_err(|error| Error::of(error, Phase::Login))
         })
         .map_err(|error| Error::Connect { place: place(options), source: Box::new(error) })
 }

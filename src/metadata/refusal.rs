@@ -6,14 +6,19 @@ use sqlx::{
     sqlite::SqliteError,
 };
 
-use crate::{domain::error::ErrorKind, support::sqlstate};
+use crate::{
+    domain::error::ErrorKind,
+    support::result_code::{Meaning, Phase, sqlite, sqlstate},
+};
 
 /// A database's error, without the parts that may hold a value of a row.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {
     /// SQLSTATE of Postgres, or the extended result code of SQLite.
     pub state: String,
-    /// Its message; for Postgres only of the classes 08, 28, 3D, 42, 53 and 57.
+    /// The name that the database's manual has for it; empty for a code that it does not have.
+    pub name: &'static str,
+    /// Its message, unless it may hold a value.
     pub message: Option<String>,
     /// Where in the statement, in characters from 1.
     pub position: Option<usize>,
@@ -28,7 +33,10 @@ pub struct Refusal {
 
 impl std::fmt::Display for Refusal {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}", self.state)?;
+        f.write_str(&self.state)?;
+        if self.message.is_none() && !self.name.is_empty() {
+            write!(f, " {}", self.name)?;
+        }
         for (what, name) in
             [("table", &self.table), ("column", &self.column), ("constraint", &self.constraint)]
         {
@@ -59,12 +67,15 @@ impl Refusal {
         }
     }
 
-    pub(super) fn of_postgres(error: &PgDatabaseError) -> Self {
-        let state = error.code();
-        let owned = |name: Option<&str>| name.map(str::to_owned);
+    pub(super) fn of_postgres(error: &PgDatabaseError, phase: Phase) -> Self {
+        let code = sqlstate::lookup(error.code());
+        // What a function raises, a trigger's for instance, may hold anything under any code.
+        let is_raised = error.r#where().is_some();
+        let owned = |name: Option<&str>| name.filter(|_| !is_raised).map(str::to_owned);
         Self {
-            state: state.to_owned(),
-            message: sqlstate::has_safe_message(state).then(|| error.message().to_owned()),
+            state: error.code().to_owned(),
+            name: code.name,
+            message: owned(code.shows_words(phase).then(|| error.message())),
             position: match error.position() {
                 Some(PgErrorPosition::Original(position)) => Some(position),
                 _ => None,
@@ -72,35 +83,50 @@ impl Refusal {
             table: owned(error.table()),
             column: owned(error.column()),
             constraint: owned(error.constraint()),
-            kind: match sqlstate::class(state) {
-                "08" | "40" | "53" | "55" | "57" => ErrorKind::Unavailable,
-                "28" | "3D" | "42" => ErrorKind::Invalid,
-                "23" => ErrorKind::Conflict,
-                "XX" => ErrorKind::Corrupt,
-                _ => ErrorKind::Internal,
-            },
+            // A server that became a standby is left for the one that took over.
+            kind: if code.meaning == Meaning::ReadOnly { ErrorKind::Unavailable } else { kind(code.meaning) },
         }
     }
 
-    /// SQLite's messages name tables and columns, never values. The low byte of a result code is the primary
-    /// code: <https://www.sqlite.org/rescode.html>.
     pub(super) fn of_sqlite(error: &SqliteError) -> Self {
-        let state = error.code().unwrap_or_default().into_owned();
-        let primary = state.parse::<i32>().unwrap_or_default() & 0xff;
+        let code = error.code().unwrap_or_default();
+        let found = sqlite::lookup(&code);
         Self {
-            kind: match primary {
-                5 | 6 => ErrorKind::Unavailable,       // BUSY, LOCKED
-                3 | 8 | 14 | 23 => ErrorKind::Invalid, // PERM, READONLY, CANTOPEN, AUTH
-                11 | 26 => ErrorKind::Corrupt,         // CORRUPT, NOTADB
-                19 => ErrorKind::Conflict,             // CONSTRAINT
-                _ => ErrorKind::Internal,              // IOERR, FULL and bugs
-            },
-            state: format!("SQLite {state}"),
-            message: Some(error.message().to_owned()),
+            kind: kind(found.meaning),
+            message: found.shows_words(Phase::OwnStatement).then(|| error.message().to_owned()),
+            state: format!("SQLite {code}"),
+            name: found.name,
             position: None,
             table: None,
             column: None,
             constraint: None,
         }
+    }
+}
+
+fn kind(meaning: Meaning) -> ErrorKind {
+    match meaning {
+        Meaning::ConnectionLost
+        | Meaning::Unavailable
+        | Meaning::PoolerRefused
+        | Meaning::SessionTimeout
+        | Meaning::Conflict
+        | Meaning::Locked
+        | Meaning::Cancelled
+        | Meaning::FileFailed
+        | Meaning::HotJournal => ErrorKind::Unavailable,
+        Meaning::WrongPassword
+        | Meaning::LoginRefused
+        | Meaning::UnknownDatabase
+        | Meaning::UnknownTable
+        | Meaning::UnknownColumn
+        | Meaning::Syntax
+        | Meaning::PermissionDenied
+        | Meaning::ReadOnly
+        | Meaning::Statement
+        | Meaning::FileUnreadable => ErrorKind::Invalid,
+        Meaning::Constraint => ErrorKind::Conflict,
+        Meaning::Damaged => ErrorKind::Corrupt,
+        Meaning::Data | Meaning::Other => ErrorKind::Internal,
     }
 }

@@ -1,8 +1,8 @@
 //! What may go wrong with a source: a cause, a message, and what to do about it.
 
-use std::{borrow::Cow, fmt, path::Path, time::Duration};
+use std::{borrow::Cow, fmt, io, path::Path, time::Duration};
 
-use crate::domain::error::ErrorKind;
+use crate::{domain::error::ErrorKind, support::result_code::Meaning};
 
 /// A failure of a source. Neither message nor hint holds a row's value, a password or a URL.
 #[derive(Debug, thiserror::Error)]
@@ -51,8 +51,14 @@ pub(super) mod cause {
             SYNTAX_ERROR: "source_syntax_error" Invalid;
             PERMISSION_DENIED: "source_permission_denied" Forbidden;
             STATEMENT_TIMEOUT: "source_statement_timeout" Unavailable;
+            QUERY_CANCELLED: "source_query_cancelled" Unavailable;
+            SESSION_TIMEOUT: "source_session_timeout" Unavailable;
             CONNECTION_LOST: "source_connection_lost" Unavailable;
+            POOLER_REFUSED: "source_pooler_refused" Unavailable;
             UNAVAILABLE: "source_unavailable" Unavailable;
+            CONFLICT: "source_conflict" Unavailable;
+            LOCKED: "source_locked" Unavailable;
+            DAMAGED: "source_damaged" Corrupt;
             QUERY_FAILED: "source_query_failed" Unavailable;
             ANSWER_MALFORMED: "source_answer_malformed" Corrupt;
             QUERY_EMPTY: "source_query_empty" Invalid;
@@ -64,6 +70,8 @@ pub(super) mod cause {
             COLUMNS_CHANGED: "columns_changed" Conflict;
             FILE_MISSING: "source_file_missing" Invalid;
             FILE_UNREADABLE: "source_file_unreadable" Forbidden;
+            FILE_FAILED: "source_file_failed" Unavailable;
+            FILE_CHANGED: "source_file_changed" Unavailable;
         }
     }
 }
@@ -107,15 +115,9 @@ impl Error {
 }
 
 pub(super) fn statement_timeout(timeout: Duration) -> Error {
-    Error::new(
-        cause::STATEMENT_TIMEOUT,
-        format!(
-            "the query was cancelled: it took longer than its timeout of {} ms, or an administrator \
-             cancelled it",
-            timeout.as_millis()
-        ),
-    )
-    .with_hint("make the query faster or raise the source's statement_timeout")
+    let message = format!("the query took longer than its timeout of {} ms", timeout.as_millis());
+    Error::new(cause::STATEMENT_TIMEOUT, message)
+        .with_hint("make the query faster or raise the source's statement_timeout")
 }
 
 pub(super) fn connection_lost(reason: impl fmt::Display) -> Error {
@@ -132,20 +134,84 @@ pub(super) fn no_columns() -> Error {
     Error::new(cause::NO_COLUMNS, "the model yields no columns").with_hint("write a select statement")
 }
 
-pub(super) fn file_missing(path: &Path) -> Error {
-    Error::new(cause::FILE_MISSING, format!("there is no file {}", path.display()))
-        .with_hint("check the source's path")
+/// A file that cannot be opened, by what the operating system says: a right that is missing is not a file
+/// that is missing.
+pub(super) fn file_error(path: &Path, error: &io::Error) -> Error {
+    if error.kind() == io::ErrorKind::NotFound {
+        return Error::new(cause::FILE_MISSING, format!("there is no file {}", path.display()))
+            .with_hint("check the source's path");
+    }
+    file_unreadable(path, error)
 }
 
-pub(super) fn file_unreadable(path: &Path) -> Error {
-    Error::new(cause::FILE_UNREADABLE, format!("cannot open {}", path.display()))
-        .with_hint("check that it is a file and that this user may read it and its directory")
+pub(super) fn file_unreadable(path: &Path, reason: impl fmt::Display) -> Error {
+    Error::new(cause::FILE_UNREADABLE, format!("cannot open {}: {reason}", path.display())).with_hint(
+        "check that it is a file, that this user may read it, and that it may enter (x) every directory above it",
+    )
 }
 
 /// What a database says of an error. `message` is `None` when it may hold a row's value.
-pub(super) fn database_words(code: &str, message: Option<&str>) -> String {
+pub(super) fn database_words(code: &str, name: &str, message: Option<&str>) -> String {
     match message {
         Some(message) => format!("{message} (code {code})"),
-        None => format!("the database answered with code {code}"),
+        None if name.is_empty() => format!("the database answered with code {code}"),
+        None => format!("the database answered with code {code}, {name}"),
+    }
+}
+
+/// An error of a database by what its code means; for meanings that are alike for all of them.
+pub(super) fn of_database(meaning: Meaning, words: String) -> Error {
+    let query_failed =
+        |kind, words| Error::new(Cause { kind, ..cause::QUERY_FAILED }, format!("the query failed: {words}"));
+    match meaning {
+        Meaning::ConnectionLost => connection_lost(words),
+        Meaning::PoolerRefused => {
+            Error::new(cause::POOLER_REFUSED, format!("a connection pooler, or the server, refused: {words}"))
+                .with_hint("look at the pooler's log, and at its databases, users and limits")
+        }
+        Meaning::Unavailable => {
+            Error::new(cause::UNAVAILABLE, format!("the database cannot work now: {words}"))
+        }
+        Meaning::SessionTimeout => {
+            Error::new(cause::SESSION_TIMEOUT, format!("a timeout of the session ended it: {words}"))
+                .with_hint("raise that timeout for the source's user, as in ALTER ROLE ... SET")
+        }
+        Meaning::Conflict => Error::new(cause::CONFLICT, format!("the query was in conflict: {words}"))
+            .with_hint(
+                "the run will be tried again; on a standby, hot_standby_feedback = on or a longer \
+                 max_standby_streaming_delay lets it finish",
+            ),
+        Meaning::Locked => Error::new(cause::LOCKED, format!("somebody else holds a lock: {words}"))
+            .with_hint("the run will be tried again; look for a transaction that stays open"),
+        Meaning::Cancelled => Error::new(cause::QUERY_CANCELLED, format!("the query was cancelled: {words}"))
+            .with_hint("the run will be tried again; ask who ends queries, a person or a pooler's timeout"),
+        Meaning::WrongPassword => {
+            Error::new(cause::WRONG_PASSWORD, words).with_hint("check user and password in the URL")
+        }
+        Meaning::LoginRefused => Error::new(cause::LOGIN_REFUSED, words)
+            .with_hint("check user and database in the URL, and pg_hba.conf"),
+        Meaning::UnknownDatabase => Error::new(cause::UNKNOWN_DATABASE, words)
+            .with_hint("check the database's name at the end of the URL"),
+        Meaning::UnknownTable => Error::new(cause::UNKNOWN_TABLE, words)
+            .with_hint("check its name, schema and case (names written in capitals are kept as written)"),
+        Meaning::UnknownColumn => {
+            Error::new(cause::UNKNOWN_COLUMN, words).with_hint("check its name and case in the model")
+        }
+        Meaning::Syntax => Error::new(cause::SYNTAX_ERROR, words).with_hint("correct the model's SQL"),
+        Meaning::PermissionDenied => Error::new(cause::PERMISSION_DENIED, words)
+            .with_hint("grant SELECT on it (and USAGE on its schema) to the source's user"),
+        Meaning::ReadOnly => {
+            query_failed(ErrorKind::Invalid, words).with_hint("a model only reads: take the write out of it")
+        }
+        Meaning::Statement => query_failed(ErrorKind::Invalid, words),
+        Meaning::Damaged => Error::new(cause::DAMAGED, format!("stored data is damaged: {words}"))
+            .with_hint("check the database, and restore a backup if need be"),
+        // Other data may pass, and a bug may pass by.
+        Meaning::Data
+        | Meaning::Constraint
+        | Meaning::FileUnreadable
+        | Meaning::FileFailed
+        | Meaning::HotJournal
+        | Meaning::Other => query_failed(cause::QUERY_FAILED.kind, words),
     }
 }

@@ -7,6 +7,7 @@ mod cell;
 mod csv;
 mod driver;
 mod error;
+mod file;
 mod postgres;
 mod rows;
 pub mod sample;

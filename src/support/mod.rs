@@ -1,5 +1,5 @@
-//! Small parts that every layer may use: clock, randomness, backoff, blocking work, secrets, shutdown, file
-//! locks.
+//! Small parts that every layer may use: clock, randomness, backoff, blocking work, result codes of databases,
+//! secrets, shutdown, file locks.
 
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 pub mod allocator;
@@ -11,6 +11,6 @@ pub mod file_lock;
 pub mod postgres_url;
 pub mod private_file;
 pub mod random;
+pub mod result_code;
 pub mod secret;
 pub mod shutdown;
-pub mod sqlstate;

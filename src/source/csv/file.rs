@@ -1,15 +1,13 @@
 //! One CSV file (RFC 4180): a header line, then records with as many fields.
 
 use std::{
-    fs::{self, File},
+    fs::File,
     io::{self, Read},
     path::{Path, PathBuf},
-    time::SystemTime,
 };
 
 use csv::{ByteRecord, ErrorKind, Reader, ReaderBuilder};
 
-use super::FILE_CHANGED;
 use crate::{
     domain::{
         reject::RejectReason,
@@ -17,7 +15,8 @@ use crate::{
     },
     source::{
         cell::{self, CELL_BYTES_MAX, ROW_BYTES_MAX},
-        error::{Error, cause, file_missing, file_unreadable, malformed, no_columns},
+        error::{Error, cause, file_error, malformed, no_columns},
+        file::{Stamp, regular},
     },
 };
 
@@ -37,13 +36,6 @@ pub(super) struct CsvFile {
     record: ByteRecord,
 }
 
-/// What changes when a file is written to.
-#[derive(Debug, PartialEq, Eq)]
-struct Stamp {
-    bytes: u64,
-    modified: Option<SystemTime>,
-}
-
 /// Bounds what is read for one record, and counts quotes: a whole file has an even number of them.
 #[derive(Debug)]
 struct Bounded {
@@ -56,13 +48,11 @@ struct Bounded {
 impl CsvFile {
     /// Opens the file and reads its header line. `chosen` are the columns wanted; `None` means all.
     pub(super) fn open(path: &Path, chosen: Option<&[String]>) -> Result<Self, Error> {
-        // Asked before opening: opening a named pipe would wait for its writer.
-        let is_file = fs::metadata(path).map_err(|error| unopened(path, &error))?.is_file();
-        if !is_file {
-            return Err(file_unreadable(path));
-        }
-        let file = File::open(path).map_err(|error| unopened(path, &error))?;
-        let opened = Stamp::of(&file, path)?;
+        let opened = regular(path).and_then(|_| {
+            let file = File::open(path)?;
+            Ok((Stamp::of(&file.metadata()?), file))
+        });
+        let (opened, file) = opened.map_err(|error| unopened(path, &error))?;
         let reader = Bounded { file, left: RECORD_BYTES_MAX, has_open_quote: false };
         let reader = ReaderBuilder::new().has_headers(false).from_reader(reader);
         let mut file = Self {
@@ -106,11 +96,7 @@ impl CsvFile {
     /// Fails when the file was written to since it was opened. A file that was renamed over it meanwhile
     /// does no harm.
     pub(super) fn check_unchanged(&self) -> Result<(), Error> {
-        if Stamp::of(&self.reader.get_ref().file, &self.path)? == self.opened {
-            return Ok(());
-        }
-        let message = format!("{} changed while it was read", self.path.display());
-        Err(Error::new(FILE_CHANGED, message).with_hint("write a new file, then rename it to this name"))
+        self.opened.check(&self.reader.get_ref().file, &self.path)
     }
 
     /// Names the columns after the header line, which was just read.
@@ -196,18 +182,10 @@ impl Read for Bounded {
     }
 }
 
-impl Stamp {
-    fn of(file: &File, path: &Path) -> Result<Self, Error> {
-        let metadata = file.metadata().map_err(|error| unopened(path, &error))?;
-        Ok(Self { bytes: metadata.len(), modified: metadata.modified().ok() })
-    }
-}
-
 fn unopened(path: &Path, error: &io::Error) -> Error {
-    match error.kind() {
-        io::ErrorKind::NotFound => {
-            file_missing(path).with_hint("check the source's `path` and the model's `table`")
-        }
-        _ => file_unreadable(path),
+    let opened = file_error(path, error);
+    if opened.code() == cause::FILE_MISSING.code {
+        return opened.with_hint("check the source's `path` and the model's `table`");
     }
+    opened
 }

@@ -14,7 +14,7 @@ use self::file::CsvFile;
 use super::{
     Query, check_unchanged,
     driver::{Driver, SourceType},
-    error::{Error, cause, causes, connection_lost, file_missing, file_unreadable},
+    error::{Error, cause, causes, connection_lost, file_error},
     rows::RowSender,
 };
 use crate::domain::row::Column;
@@ -24,7 +24,6 @@ pub(super) const TYPE: SourceType = SourceType { name: "csv", causes: CAUSES, op
 causes! {
     CAUSES {
         SQL_UNSUPPORTED: "source_sql_unsupported" Invalid;
-        FILE_CHANGED: "source_file_changed" Unavailable;
     }
 }
 
@@ -42,12 +41,7 @@ impl Driver for Csv {
 
     async fn check(&self) -> Result<(), Error> {
         let directory = self.directory.clone();
-        blocking(move || match directory.read_dir() {
-            Ok(_) => Ok(()),
-            Err(_) if directory.exists() => Err(file_unreadable(&directory)),
-            Err(_) => Err(file_missing(&directory)),
-        })
-        .await
+        blocking(move || directory.read_dir().map(drop).map_err(|error| file_error(&directory, &error))).await
     }
 
     async fn describe(&self, query: &Query) -> Result<Vec<Column>, Error> {

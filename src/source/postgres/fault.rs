@@ -1,27 +1,37 @@
 //! What is kept of an error: its SQLSTATE, its place, the names of table, column and constraint, and its
-//! message where its class cannot hold a row's value. Detail, hint and context are dropped.
+//! message where it cannot hold a row's value. Detail, hint and context are dropped.
 
-use std::{error::Error as _, fmt::Write as _, io, time::Duration};
+use std::{
+    error::Error as _,
+    fmt::Write as _,
+    io,
+    time::{Duration, Instant},
+};
 
 use sqlx::postgres::{PgDatabaseError, PgErrorPosition};
 
 use crate::{
-    domain::error::ErrorKind,
-    source::{
-        Cause,
-        error::{Error, cause, connection_lost, database_words, malformed, statement_timeout},
+    source::error::{
+        Error, cause, connection_lost, database_words, malformed, of_database, statement_timeout,
     },
-    support::sqlstate,
+    support::result_code::{Meaning, Phase, ResultCode, sqlstate},
 };
 
 /// How sqlx words the end of a connection that was closed before the server said whether it speaks
 /// TLS: it takes the byte that never came for a zero. Load balancers without a server do that.
 const CLOSED_BEFORE_TLS: &str = "unexpected response from SSLRequest: 0x00";
 
-/// What was asked when an error came: where the model's SQL stands in it, and for how long.
+/// A server counts its timeout from when it has read the statement, and its clock may run a little faster.
+const TIMEOUT_TOLERANCE: Duration = Duration::from_millis(50);
+
+/// What was asked when an error came: what was going on, for how long, and where the model's SQL stands.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Asked<'a> {
     pub(super) address: &'a str,
+    pub(super) phase: Phase,
+    /// When the statement was sent.
+    pub(super) since: Instant,
+    /// The server ends it after this.
     pub(super) timeout: Duration,
     /// The model's SQL as written, and the number of characters before it. `None` when it is not
     /// the user's text.
@@ -41,7 +51,10 @@ pub(super) fn of_connecting(error: sqlx::Error, address: &str) -> Error {
         sqlx::Error::Protocol(what) if what.starts_with(CLOSED_BEFORE_TLS) => {
             connection_lost(format_args!("{address} closed it before any answer"))
         }
-        other => of_query(other, Asked { address, timeout: Duration::ZERO, model: None }),
+        other => {
+            let (phase, since) = (Phase::Login, Instant::now());
+            of_query(other, Asked { address, phase, since, timeout: Duration::MAX, model: None })
+        }
     }
 }
 
@@ -57,7 +70,7 @@ pub(super) fn of_query(error: sqlx::Error, asked: Asked<'_>) -> Error {
     match error {
         sqlx::Error::Database(error) => of_server(error.downcast_ref::<PgDatabaseError>(), asked),
         sqlx::Error::Io(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
-            connection_lost("the server closed it")
+            connection_lost("the server closed it; its log says why")
         }
         sqlx::Error::Io(error) => connection_lost(error),
         sqlx::Error::Tls(error) => connection_lost(error),
@@ -76,47 +89,37 @@ fn kind_of(error: &sqlx::Error) -> String {
 }
 
 fn of_server(error: &PgDatabaseError, asked: Asked<'_>) -> Error {
-    let code = error.code();
-    let words = words(error, asked.model);
+    let code = sqlstate::lookup(error.code());
+    let words = words(error, code, asked);
     let address = asked.address;
-    match (sqlstate::class(code), code) {
-        ("28", _) => {
-            let cause = if code == "28P01" { cause::WRONG_PASSWORD } else { cause::LOGIN_REFUSED };
-            Error::new(cause, format!("{address} refused the login: {words}"))
-                .with_hint("check user and password in the URL, and pg_hba.conf")
-        }
-        (_, "3D000") => Error::new(cause::UNKNOWN_DATABASE, words)
-            .with_hint("check the database's name at the end of the URL"),
-        (_, "42P01" | "3F000") => Error::new(cause::UNKNOWN_TABLE, words)
-            .with_hint("check its name, schema and case (names written in capitals are kept as written)"),
-        (_, "42703") => {
-            Error::new(cause::UNKNOWN_COLUMN, words).with_hint("check its name and case in the model")
-        }
-        (_, "42601") => Error::new(cause::SYNTAX_ERROR, words).with_hint("correct the model's SQL"),
-        (_, "42501") => Error::new(cause::PERMISSION_DENIED, words)
-            .with_hint("grant SELECT on it (and USAGE on its schema) to the source's user"),
-        (_, "57014") => statement_timeout(asked.timeout),
-        ("08", _) => connection_lost(words),
-        ("53" | "57", _) => {
-            Error::new(cause::UNAVAILABLE, format!("the server refuses to work now: {words}"))
-        }
-        (class, _) => {
-            // A rule that is broken, a feature that is missing and a write in a read-only transaction
-            // blame the SQL. Other failures may go away: a division by zero, a deadlock.
-            let kind = match class {
-                "42" | "0A" | "25" => ErrorKind::Invalid,
-                _ => cause::QUERY_FAILED.kind,
+    match (code.meaning, asked.phase) {
+        (Meaning::WrongPassword | Meaning::LoginRefused, _)
+        // A setting of the URL that the server does not take, for instance.
+        | (Meaning::Data | Meaning::Statement | Meaning::PermissionDenied | Meaning::Other, Phase::Login) => {
+            let meaning = match code.meaning {
+                Meaning::WrongPassword => Meaning::WrongPassword,
+                _ => Meaning::LoginRefused,
             };
-            let cause = Cause { kind, ..cause::QUERY_FAILED };
-            Error::new(cause, format!("the query failed: {words}"))
+            of_database(meaning, format!("{address} refused the login: {words}"))
         }
+        // Two causes have one code, and words in the language of the server.
+        (Meaning::Cancelled, _) if asked.since.elapsed() + TIMEOUT_TOLERANCE >= asked.timeout => {
+            statement_timeout(asked.timeout)
+        }
+        (meaning, _) => of_database(meaning, words),
     }
 }
 
 /// What the server says, without what may hold a row's value.
-fn words(error: &PgDatabaseError, model: Option<(&str, usize)>) -> String {
-    let code = error.code();
-    let mut words = database_words(code, sqlstate::has_safe_message(code).then(|| error.message()));
+fn words(error: &PgDatabaseError, code: ResultCode, asked: Asked<'_>) -> String {
+    // A function of the user can raise any text and any name under any code, and can have read a row for it.
+    // The server then says in which function it was.
+    let is_raised = asked.phase != Phase::Login && error.r#where().is_some();
+    let is_shown = !is_raised && code.shows_words(asked.phase);
+    let mut words = database_words(error.code(), code.name, is_shown.then(|| error.message()));
+    if is_raised {
+        return words;
+    }
     for (what, name) in
         [("table", error.table()), ("column", error.column()), ("constraint", error.constraint())]
     {
@@ -124,7 +127,7 @@ fn words(error: &PgDatabaseError, model: Option<(&str, usize)>) -> String {
             let _ = write!(words, ", {what} `{name}`");
         }
     }
-    if let (Some(PgErrorPosition::Original(at)), Some((sql, before))) = (error.position(), model)
+    if let (Some(PgErrorPosition::Original(at)), Some((sql, before))) = (error.position(), asked.model)
         && let Some((line, column)) = position(sql, at, before)
     {
         let _ = write!(words, " at line {line}, column {column}");

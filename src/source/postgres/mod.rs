@@ -12,7 +12,7 @@ mod plan;
 mod settings;
 mod types;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use futures::StreamExt as _;
@@ -26,7 +26,7 @@ use super::{
     rows::RowSender,
     sql::Dialect,
 };
-use crate::domain::row::Column;
+use crate::{domain::row::Column, support::result_code::Phase};
 
 pub(super) const TYPE: SourceType = SourceType { name: "postgres", causes: &[], open: settings::open };
 
@@ -66,7 +66,7 @@ impl Driver for Postgres {
 
     async fn check(&self) -> Result<(), Error> {
         let mut connection = self.connector.connect().await?;
-        run(&mut connection, "select 1".to_owned(), self.asked(None)).await?;
+        run(&mut connection, "select 1".to_owned(), self.asked(Phase::OwnStatement, None)).await?;
         farewell(connection, "").await;
         Ok(())
     }
@@ -74,7 +74,7 @@ impl Driver for Postgres {
     async fn describe(&self, query: &Query) -> Result<Vec<Column>, Error> {
         let sql = DIALECT.statement(query)?;
         let mut connection = self.begin().await?;
-        let plan = Plan::make(&mut connection, &sql, self.asked(model(query, &sql))).await?;
+        let plan = Plan::make(&mut connection, &sql, self.asked(Phase::Planning, model(query, &sql))).await?;
         farewell(connection, plan::FORGET).await;
         Ok(plan.columns)
     }
@@ -88,12 +88,13 @@ impl Driver for Postgres {
     ) -> Result<(), Error> {
         let sql = DIALECT.statement(query)?;
         let mut connection = self.begin().await?;
-        let plan = Plan::make(&mut connection, &sql, self.asked(model(query, &sql))).await?;
+        let plan = Plan::make(&mut connection, &sql, self.asked(Phase::Planning, model(query, &sql))).await?;
         check_unchanged(columns, &plan.columns)?;
 
         let copy = plan.copy(&sql, limit);
         let mut reader = CopyReader::new(plan.readers);
-        let failed = |error| fault::of_query(error, self.asked(None));
+        let asked = self.asked(Phase::Reading, None);
+        let failed = |error| fault::of_query(error, asked);
         let mut messages = connection.copy_out_raw(&copy).await.map_err(failed)?;
         while let Some(message) = messages.next().await {
             reader.read(&message.map_err(failed)?, &mut rows.batch)?;
@@ -129,19 +130,22 @@ impl Postgres {
              {EXACT_FLOATS}; \
              select pg_catalog.current_setting('server_encoding')"
         );
-        let failed = |error| fault::of_query(error, self.asked(None));
+        let asked = self.asked(Phase::OwnStatement, None);
+        let failed = |error| fault::of_query(error, asked);
         let row = raw_sql(AssertSqlSafe(begin)).fetch_one(&mut connection).await.map_err(failed)?;
         if row.try_get::<String, _>(0).is_ok_and(|encoding| encoding == "SQL_ASCII") {
             // Such a database does not know what its text is. Left alone it would check that all
             // of it is UTF-8 and end the whole query; here one cell is refused.
             let encoding = "set local client_encoding = 'SQL_ASCII'".to_owned();
-            run(&mut connection, encoding, self.asked(None)).await?;
+            run(&mut connection, encoding, self.asked(Phase::OwnStatement, None)).await?;
         }
         Ok(connection)
     }
 
-    fn asked<'a>(&'a self, model: Option<(&'a str, usize)>) -> Asked<'a> {
-        Asked { address: self.connector.address(), timeout: self.statement_timeout, model }
+    /// What an error of the statement that is sent now is told by.
+    fn asked<'a>(&'a self, phase: Phase, model: Option<(&'a str, usize)>) -> Asked<'a> {
+        let (address, timeout) = (self.connector.address(), self.statement_timeout);
+        Asked { address, phase, since: Instant::now(), timeout, model }
     }
 }
 

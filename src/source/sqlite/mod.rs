@@ -1,12 +1,12 @@
 //! SQLite: a file that other processes may write meanwhile, read in one deferred transaction.
 
+mod access;
 mod columns;
 mod fault;
 mod settings;
 mod values;
 
 use std::{
-    path::PathBuf,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -16,20 +16,24 @@ use std::{
 
 use async_trait::async_trait;
 use futures::StreamExt as _;
-use sqlx::{
-    AssertSqlSafe, ConnectOptions as _, Connection as _, SqliteConnection, raw_sql,
-    sqlite::SqliteConnectOptions,
-};
+use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, SqliteConnection, raw_sql};
 
-use self::{columns::describe, values::ValueReader};
+use self::{
+    access::{DatabaseFile, FileAccess},
+    columns::describe,
+    values::ValueReader,
+};
 use super::{
     Query, check_unchanged,
     driver::{Driver, SourceType},
-    error::{Error, file_missing, file_unreadable},
+    error::{Error, connection_lost},
     rows::RowSender,
     sql::Dialect,
 };
-use crate::domain::row::Column;
+use crate::{
+    domain::row::Column,
+    support::{blocking, result_code::Phase},
+};
 
 pub(super) const TYPE: SourceType =
     SourceType { name: "sqlite", causes: fault::CAUSES, open: settings::open };
@@ -52,7 +56,7 @@ const ROWS_AHEAD: usize = 256;
 /// A SQLite file.
 #[derive(Debug)]
 struct Sqlite {
-    path: PathBuf,
+    file: Arc<DatabaseFile>,
     /// Longest wait for another process's lock.
     lock_timeout: Duration,
     statement_timeout: Duration,
@@ -74,19 +78,29 @@ impl Driver for Sqlite {
     }
 
     async fn check(&self) -> Result<(), Error> {
-        let (mut connection, _interrupt) = self.begin().await?;
+        let access = self.access().await?;
         // Opening reads nothing; this reads the header.
-        self.run(&mut connection, "select count(*) from sqlite_schema").await?;
-        let _ = connection.close().await;
-        Ok(())
+        let checked = async {
+            let (mut connection, _interrupt) = self.begin(&access).await?;
+            self.run(&mut connection, "select count(*) from sqlite_schema").await?;
+            let _ = connection.close().await;
+            Ok(())
+        };
+        let checked = checked.await;
+        access.check_unchanged().and(checked)
     }
 
     async fn describe(&self, query: &Query) -> Result<Vec<Column>, Error> {
         let sql = DIALECT.statement(query)?;
-        let (mut connection, _interrupt) = self.begin().await?;
-        let columns = describe(&mut connection, &sql).await.map_err(|error| self.planning(&error))?;
-        let _ = connection.close().await;
-        Ok(columns)
+        let access = self.access().await?;
+        let described = async {
+            let (mut connection, _interrupt) = self.begin(&access).await?;
+            let columns = describe(&mut connection, &sql).await.map_err(|error| self.planning(&error))?;
+            let _ = connection.close().await;
+            Ok(columns)
+        };
+        let described = described.await;
+        access.check_unchanged().and(described)
     }
 
     async fn stream(
@@ -97,7 +111,29 @@ impl Driver for Sqlite {
         rows: &mut RowSender,
     ) -> Result<(), Error> {
         let sql = DIALECT.statement(query)?;
-        let (mut connection, _interrupt) = self.begin().await?;
+        let access = self.access().await?;
+        let read = self.read(&access, sql, columns, limit, rows).await;
+        // Also after an error: a file that changes while it is read without locks looks damaged.
+        access.check_unchanged().and(read)
+    }
+}
+
+impl Sqlite {
+    async fn access(&self) -> Result<FileAccess, Error> {
+        let file = Arc::clone(&self.file);
+        let access = blocking::run(move || file.access()).await;
+        access.unwrap_or_else(|| Err(connection_lost("this process ends")))
+    }
+
+    async fn read(
+        &self,
+        access: &FileAccess,
+        sql: String,
+        columns: &[Column],
+        limit: Option<u64>,
+        rows: &mut RowSender,
+    ) -> Result<(), Error> {
+        let (mut connection, _interrupt) = self.begin(access).await?;
         let described = describe(&mut connection, &sql).await.map_err(|error| self.planning(&error))?;
         check_unchanged(columns, &described)?;
 
@@ -116,25 +152,15 @@ impl Driver for Sqlite {
         let _ = connection.close().await;
         Ok(())
     }
-}
 
-impl Sqlite {
     /// A connection inside a read transaction, and what ends its statement when it is dropped.
-    async fn begin(&self) -> Result<(SqliteConnection, Interrupt), Error> {
-        if !self.path.exists() {
-            return Err(file_missing(&self.path));
-        }
-        if self.path.is_dir() {
-            return Err(file_unreadable(&self.path));
-        }
-        let options = SqliteConnectOptions::new()
-            .filename(&self.path)
-            .read_only(true)
-            .create_if_missing(false)
+    async fn begin(&self, access: &FileAccess) -> Result<(SqliteConnection, Interrupt), Error> {
+        let options = access
+            .options()
             .busy_timeout(self.lock_timeout)
             .row_buffer_size(ROWS_AHEAD)
             .disable_statement_logging();
-        let mut connection = options.connect().await.map_err(|error| self.running(&error))?;
+        let mut connection = options.connect().await.map_err(|error| self.planning(&error))?;
         let interrupt = Interrupt(Arc::default());
         let is_over = Arc::clone(&interrupt.0);
         connection
@@ -147,16 +173,16 @@ impl Sqlite {
     }
 
     async fn run(&self, connection: &mut SqliteConnection, sql: &'static str) -> Result<(), Error> {
-        raw_sql(sql).execute(connection).await.map(|_| ()).map_err(|error| self.running(&error))
+        raw_sql(sql).execute(connection).await.map(|_| ()).map_err(|error| self.planning(&error))
     }
 
     /// An error before the first row: its message speaks of the schema and the SQL.
     fn planning(&self, error: &sqlx::Error) -> Error {
-        fault::of(error, self, true)
+        fault::of(error, self, Phase::Planning)
     }
 
     /// An error after that: its message may hold a value.
     fn running(&self, error: &sqlx::Error) -> Error {
-        fault::of(error, self, false)
+        fault::of(error, self, Phase::Reading)
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::Sqlite;
+use super::{Sqlite, access::DatabaseFile};
 use crate::{
     settings::section::Section,
     source::driver::{Driver, OpenOptions},
@@ -16,7 +16,7 @@ pub(super) fn open(section: &Section<'_>, options: &OpenOptions<'_>) -> Option<A
         return item.fail("is a URL", "write the path alone, as in \"warehouse.db\"".to_owned());
     }
     Some(Arc::new(Sqlite {
-        path: item.path(options.dir, path),
+        file: Arc::new(DatabaseFile::new(item.path(options.dir, path))),
         lock_timeout: options.connect_timeout,
         statement_timeout: options.statement_timeout,
     }))

@@ -12,7 +12,7 @@ use tokio::{
 use super::{section, sql};
 use crate::support::{
     postgres::Postgres,
-    source::{open, open_within, read, read_query},
+    source::{open, open_within, read, read_query, wait_until},
 };
 
 async fn failure(source: &Source, query: &Query) -> Error {
@@ -55,6 +55,106 @@ async fn errors_say_what_happened_and_what_to_do() {
     // A value that a conversion complains about is not repeated.
     let secret = failure(&source, &sql("select ('hush' || id)::int as x from t")).await;
     assert!(!format!("{secret} {secret:?}").contains("hush"), "{secret:?}");
+}
+
+#[tokio::test]
+async fn a_value_is_never_in_the_words_of_an_error() {
+    let database = Postgres::database().await;
+    database
+        .execute(
+            "create table t (v text); insert into t values ('hush');
+             create function fail(code text, v text) returns text language plpgsql as
+             $$ begin raise exception using errcode = code, message = v, table = v, column = v, constraint = v; end $$",
+        )
+        .await;
+    let source = open(&section(&database.url()));
+    for (query, code) in [
+        ("select v::regclass::text as x from t", "source_unknown_table"),
+        ("select v::regnamespace::text as x from t", "source_unknown_table"),
+        ("select v::regtype::text as x from t", "source_query_failed"),
+        ("select to_tsquery('simple', v || ' &')::text as x from t", "source_syntax_error"),
+        ("select date_trunc(v, now()) as x from t", "source_query_failed"),
+        ("select current_setting(v) as x from t", "source_query_failed"),
+        ("select pg_database_size(v) as x from t", "source_unknown_database"),
+        ("select fail('57014', v) as x from t", "source_query_cancelled"),
+        ("select fail('42P01', v) as x from t", "source_unknown_table"),
+        ("select fail('40001', v) as x from t", "source_conflict"),
+        ("select fail('08006', v) as x from t", "source_connection_lost"),
+        ("select fail('U0001', v) as x from t", "source_query_failed"),
+    ] {
+        let error = failure(&source, &sql(query)).await;
+        assert_eq!(error.code(), code, "{query}: {error}");
+        assert!(!format!("{error} {error:?}").contains("hush"), "{query}: {error:?}");
+    }
+}
+
+#[tokio::test]
+async fn the_servers_words_are_shown_where_no_value_can_be_in_them() {
+    let database = Postgres::database().await;
+    let url = |login: &str, parameters: &str| format!("{}{parameters}", database.url_of(login));
+    database.execute("create table t (id int); insert into t values (0); create materialized view m as select 1 as x with no data").await;
+    database.execute("create role hurried login; alter role hurried set lock_timeout = '50ms'; grant select on t to hurried").await;
+    database.execute("create role refused login connection limit 0").await;
+    for (login, query, code, part) in [
+        (
+            "postgres",
+            "with d as (delete from t returning id) select id from d",
+            "source_query_failed",
+            "WITH",
+        ),
+        ("postgres", "select 'x'::int as x", "source_query_failed", "integer"),
+        ("postgres", "select no_function(id) as x from t", "source_query_failed", "no_function(integer)"),
+        ("postgres", "select x from m", "source_query_failed", "has not been populated"),
+        ("postgres", "select 1 / id as x from t", "source_query_failed", "division by zero"),
+        (
+            "postgres",
+            "select (select 1 from generate_series(id, 2)) as x from t",
+            "source_query_failed",
+            "more than one row",
+        ),
+        ("refused", "select 1 as x", "source_unavailable", "too many connections"),
+    ] {
+        let error = failure(&open(&section(&url(login, ""))), &sql(query)).await;
+        assert_eq!(error.code(), code, "{query}: {error}");
+        assert!(error.to_string().contains(part), "{query}: {error}");
+    }
+    let options = url("postgres", "?options=-c%20no_such_setting%3D1");
+    let error = open(&section(&options)).check().await.unwrap_err();
+    assert_eq!(error.code(), "source_login_refused", "{error}");
+    assert!(error.to_string().contains("no_such_setting"), "{error}");
+
+    let _locked = database.lock("t").await;
+    let error = failure(&open(&section(&url("hurried", ""))), &sql("select id from t")).await;
+    assert_eq!(error.code(), "source_locked", "{error}");
+    assert!(error.to_string().contains("lock timeout"), "{error}");
+}
+
+#[tokio::test]
+async fn a_query_that_somebody_ends_says_who_did() {
+    let database = Postgres::database().await;
+    let source = open_within(&section(&database.url()), "1h", "30s");
+    for (end, code, part) in [
+        ("pg_cancel_backend", "source_query_cancelled", "user request"),
+        // sqlx reads on after the last words of a session, and finds its end.
+        ("pg_terminate_backend", "source_connection_lost", "log"),
+    ] {
+        let query = sql("select pg_sleep(3600)::text as x");
+        let columns = source.describe(&query).await.unwrap();
+        let (sender, _receiver) = mpsc::channel::<RowBatch>(1);
+        let running = "from pg_stat_activity where datname = current_database() and state = 'active' \
+                       and query like 'copy%pg_sleep%'";
+        let end = async {
+            wait_until("the query runs", async || {
+                database.value(&format!("select count(*) {running}")).await.as_deref() == Some("1")
+            })
+            .await;
+            database.value(&format!("select {end}(pid) {running}")).await;
+        };
+        let (result, ()) = tokio::join!(source.stream(&query, sender, &columns, None), end);
+        let error = result.unwrap_err();
+        assert_eq!(error.code(), code, "{error}");
+        assert!(error.to_string().contains(part), "{error}");
+    }
 }
 
 #[tokio::test]

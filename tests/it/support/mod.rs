@@ -16,3 +16,4 @@ pub(crate) mod reader;
 pub(crate) mod s3;
 pub(crate) mod service;
 pub(crate) mod source;
+pub(crate) mod user;

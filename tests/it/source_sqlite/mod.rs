@@ -1,5 +1,7 @@
 //! The SQLite source against real files: every storage class, every error, writers meanwhile.
 
+mod access;
+
 use std::{
     path::{Path, PathBuf},
     time::Duration,
