@@ -44,11 +44,31 @@ const DIALECT: Dialect = Dialect {
 const SILENCE_MAX: Duration = Duration::from_secs(10);
 /// A farewell is a courtesy; longer than this it does not take.
 const FAREWELL_MAX: Duration = Duration::from_secs(1);
-/// How often a server (Postgres 14 and later) looks whether a query still has a client.
-const CLIENT_CHECK: &str = "set client_connection_check_interval = '2s'";
-/// Floats inside arrays and composites, which the server makes text of, keep all their digits
-/// whatever the database's or the role's own setting is.
-const EXACT_FLOATS: &str = "set local extra_float_digits = 3";
+/// How often a server (Postgres 14 and later) looks whether a query still has a client. Some systems cannot
+/// do it; a query that outlives its client then ends at its timeout.
+const CLIENT_CHECK: &str =
+    "savepoint larder; set local client_connection_check_interval = '2s'; release savepoint larder";
+/// Settings that change how a value is printed, or what a query yields, with the value that each has while a
+/// model is read: the database's and the role's own count for nothing.
+const SETTINGS: [(&str, &str); 16] = [
+    ("array_nulls", "on"),
+    ("bytea_output", "hex"),
+    ("datestyle", "ISO, MDY"),
+    // Floats inside arrays and composites keep all their digits.
+    ("extra_float_digits", "3"),
+    ("gin_fuzzy_search_limit", "0"),
+    ("intervalstyle", "postgres"),
+    ("lc_monetary", "C"),
+    ("lc_numeric", "C"),
+    ("lc_time", "C"),
+    ("quote_all_identifiers", "off"),
+    ("standard_conforming_strings", "on"),
+    ("timezone", "UTC"),
+    ("timezone_abbreviations", "Default"),
+    ("transform_null_equals", "off"),
+    ("xmlbinary", "base64"),
+    ("xmloption", "content"),
+];
 
 /// A Postgres server.
 #[derive(Debug)]
@@ -117,23 +137,31 @@ impl Postgres {
     /// A connection inside a read-only snapshot.
     async fn begin(&self) -> Result<PgConnection, Error> {
         let mut connection = self.connector.connect().await?;
-        if connection.server_version_num().is_some_and(|version| version >= 140_000) {
-            // Some systems cannot do it; a query that outlives its client then ends at its timeout.
-            let _ = raw_sql(CLIENT_CHECK).execute(&mut connection).await;
-        }
         // Zero would mean no timeout; the server counts in 32 bits.
         let timeout_ms = self.statement_timeout.as_millis().clamp(1, i32::MAX as u128);
+        let settings = SETTINGS.map(|(name, value)| format!("('{name}', '{value}')")).join(", ");
+        // Everything is set for the transaction only: a pooler gives the session to others. A server may lack
+        // a setting.
         let begin = format!(
             "begin isolation level repeatable read read only; \
              set local statement_timeout = {timeout_ms}; \
              set local client_min_messages = error; \
-             {EXACT_FLOATS}; \
+             select pg_catalog.set_config(known.name, pinned.value, true) \
+             from (values {settings}) as pinned (name, value) \
+             join pg_catalog.pg_settings as known on pg_catalog.lower(known.name) = pinned.name; \
              select pg_catalog.current_setting('server_encoding')"
         );
         let asked = self.asked(Phase::OwnStatement, None);
         let failed = |error| fault::of_query(error, asked);
-        let row = raw_sql(AssertSqlSafe(begin)).fetch_one(&mut connection).await.map_err(failed)?;
-        if row.try_get::<String, _>(0).is_ok_and(|encoding| encoding == "SQL_ASCII") {
+        let rows = raw_sql(AssertSqlSafe(begin)).fetch_all(&mut connection).await.map_err(failed)?;
+        if connection.server_version_num().is_some_and(|version| version >= 140_000)
+            && raw_sql(CLIENT_CHECK).execute(&mut connection).await.is_err()
+        {
+            let undo = "rollback to savepoint larder; release savepoint larder".to_owned();
+            run(&mut connection, undo, self.asked(Phase::OwnStatement, None)).await?;
+        }
+        let encoding = rows.last().and_then(|row| row.try_get::<String, _>(0).ok());
+        if encoding.is_some_and(|encoding| encoding == "SQL_ASCII") {
             // Such a database does not know what its text is. Left alone it would check that all
             // of it is UTF-8 and end the whole query; here one cell is refused.
             let encoding = "set local client_encoding = 'SQL_ASCII'".to_owned();

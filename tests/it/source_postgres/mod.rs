@@ -1,6 +1,7 @@
 //! The Postgres source against a real server.
 
 mod errors;
+mod settings;
 mod streams;
 mod types;
 
