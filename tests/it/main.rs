@@ -6,6 +6,8 @@ mod architecture;
 #[cfg(test)]
 mod catalog;
 #[cfg(test)]
+mod checker;
+#[cfg(test)]
 mod clients;
 #[cfg(test)]
 mod clock_story;

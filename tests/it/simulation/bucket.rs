@@ -6,7 +6,8 @@ use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use object_store::{Error, ObjectMeta, Result, path::Path};
 
-use super::{chance::Chance, hub::Who, outcome::RequestOutcome};
+use super::{hub::Who, outcome::RequestOutcome};
+use crate::support::chance::Chance;
 
 /// A request to the store.
 #[derive(Debug, Clone)]

@@ -19,11 +19,11 @@ use larder::{
 use tokio::time::sleep;
 
 use super::{
-    chance::Chance,
     content::{self, Changes, Model, Rows},
     publisher::{Life, deployment},
     reference::KEEP_VERSIONS,
 };
+use crate::support::chance::Chance;
 
 /// The answer to an announcement; `None` when there was nothing to announce.
 pub(super) type AnnounceAnswer = Result<Option<Result<Announced, AnnounceError>>, Error>;

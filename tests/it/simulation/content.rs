@@ -15,7 +15,7 @@ use larder::{
     segment::{self, Codec, Entry, IndexColumn, SegmentBuilder, SegmentHeader},
 };
 
-use super::chance::Chance;
+use crate::support::chance::Chance;
 
 /// Records have the keys 1 to this; of one digit, so that their order is that of their texts.
 const KEYS: u8 = 5;

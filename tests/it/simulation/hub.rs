@@ -20,11 +20,11 @@ use tokio::{
 
 use super::{
     bucket::{Answer, Bucket, Request},
-    chance::{Chance, place},
     outcome::{RequestOutcome, choose_outcome, delay_ms},
     reference::ReferenceModel,
     scenario::Scenario,
 };
+use crate::support::chance::{Chance, place};
 
 /// A process that sends requests to the store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -11,7 +11,6 @@
 //! ```
 
 mod bucket;
-mod chance;
 mod changes;
 mod content;
 mod hub;

@@ -1,6 +1,7 @@
 //! The possible outcomes of a request.
 
-use super::{bucket::Request, chance::Chance, hub::Who};
+use super::{bucket::Request, hub::Who};
+use crate::support::chance::Chance;
 
 /// The outcome of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

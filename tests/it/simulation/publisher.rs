@@ -25,11 +25,10 @@ use tokio::time::sleep;
 use uuid::Uuid;
 
 use super::{
-    chance::Chance,
     hub::{Hub, Who},
     view::View,
 };
-use crate::support::catalog::catalog_over;
+use crate::support::{catalog::catalog_over, chance::Chance};
 
 /// Attempts of a change that another one preceded.
 const ATTEMPTS_MAX: usize = 3;

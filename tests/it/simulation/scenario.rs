@@ -10,14 +10,13 @@ use tokio::{
 };
 
 use super::{
-    chance::Chance,
     hub::{Hub, Who},
     node::Node,
     publisher::{Lane, Publisher, deployment},
     reference::KEEP_VERSIONS,
     view::View,
 };
-use crate::support::catalog::catalog_over;
+use crate::support::{catalog::catalog_over, chance::Chance};
 
 /// Faults stop after this duration of simulated time.
 const FAULTS_MAX: Duration = Duration::from_mins(1);

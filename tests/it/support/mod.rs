@@ -3,6 +3,7 @@
 pub(crate) mod azure;
 pub(crate) mod board;
 pub(crate) mod catalog;
+pub(crate) mod chance;
 pub(crate) mod deployment;
 pub(crate) mod faulty_store;
 pub(crate) mod http;
