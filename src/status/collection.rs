@@ -12,8 +12,10 @@ use crate::domain::{manifest::Version, name::RegionName};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CollectionStatus {
     /// The version that the catalog names, as the node knows it.
+    #[serde(rename = "announced_version")]
     pub wanted: Version,
     /// The version served.
+    #[serde(rename = "served_version")]
     pub served: Option<Version>,
     /// Since when the served version is not the wanted one: it is older, missing or above the pin.
     pub behind_since: Option<DateTime<Utc>>,
@@ -25,16 +27,16 @@ pub struct CollectionStatus {
     pub bytes: u64,
     /// Why the wanted version is not served. The last good version is served meanwhile.
     pub problem: Option<Problem>,
-    /// The regions that serve it, when this node's region does not. Only the node itself knows.
-    #[serde(skip)]
+    /// The regions that serve it, when this node's region does not. Such a collection is not in the store.
+    #[serde(default, rename = "served_in_other_regions", skip_serializing_if = "Option::is_none")]
     pub other_regions: Option<Arc<[RegionName]>>,
-    /// Memory used, when loaded. Only the node itself knows.
-    #[serde(skip)]
+    /// Memory used, when loaded.
+    #[serde(default)]
     pub loaded: Option<MemoryUsage>,
 }
 
 /// The memory use of a loaded collection.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MemoryUsage {
     /// Records served.
     pub records: u64,

@@ -28,8 +28,8 @@ pub struct Identity {
 
 /// The status of a node. Times are those of its own clock.
 ///
-/// Its JSON form is the object that a node writes to the store. Readers ignore unknown members. Skipped members
-/// are known only to the node itself.
+/// Its JSON form is in `GET /status`, and in the object that a node writes to the store. Readers ignore unknown
+/// members.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NodeStatus {
     /// Format number. A reader refuses a higher one than its own.
@@ -56,25 +56,25 @@ pub struct NodeStatus {
     /// The newest catalog document that it knows; 0 before the first.
     pub catalog: u64,
     /// The deployment of that document.
-    #[serde(skip)]
+    #[serde(default)]
     pub deployment: Option<DeploymentId>,
     /// When the store last answered a poll of the catalog.
     pub polled_at: Option<DateTime<Utc>>,
     /// Failed polls since the start, by code. Consecutive failures with one code count once.
-    #[serde(skip)]
+    #[serde(default)]
     pub failed_polls: BTreeMap<Label, u64>,
     /// Revision of the keys in force; never falls.
     pub keys_revision: u64,
     /// How many keys are in force.
-    #[serde(skip)]
+    #[serde(default)]
     pub keys: usize,
     /// Entries of the key set that this version does not understand.
-    #[serde(skip)]
+    #[serde(default)]
     pub keys_refused: usize,
     /// When the store last confirmed the keys in force.
     pub keys_at: Option<DateTime<Utc>>,
     /// Local segments.
-    #[serde(skip)]
+    #[serde(default)]
     pub disk: DiskUsage,
     /// Why the node cannot follow the catalog or the keys now.
     pub problem: Option<Problem>,
@@ -87,12 +87,12 @@ pub struct NodeStatus {
     #[serde(default)]
     pub publisher: Option<PublisherStatus>,
     /// Tasks of the process that ended unexpectedly and are started again.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(default)]
     pub tasks: BTreeMap<Label, Problem>,
 }
 
 /// Bytes of local segments.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DiskUsage {
     /// Bytes used.
     pub bytes: u64,

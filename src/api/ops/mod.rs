@@ -1,8 +1,5 @@
 //! Health, metrics and status.
 
-mod readiness;
-mod status;
-
 use std::sync::Arc;
 
 use axum::{
@@ -14,16 +11,14 @@ use axum::{
     },
     response::IntoResponse,
 };
+use serde::Serialize;
 use serde_json::{Value, json};
 
-pub use readiness::Readiness;
-
-use self::status::StatusBody;
 use super::{http::error::NO_STORE, read::ReadState};
 use crate::{
-    admin::fleet::FleetReader,
-    status::Board,
-    support::clock::Clock,
+    admin::fleet::{FleetReader, FleetStatus},
+    status::{Board, NodeState, NodeStatus},
+    support::{clock::Clock, shutdown::Shutdown},
     telemetry::{Metrics, metrics},
 };
 
@@ -31,13 +26,45 @@ use crate::{
 pub(super) const LIVEZ: &str = "/livez";
 /// Whether a load balancer should send requests here.
 pub(super) const READYZ: &str = "/readyz";
-/// The metrics.
 pub(super) const METRICS: &str = "/metrics";
 /// The status of the node and of the fleet.
 pub(super) const STATUS: &str = "/status";
 
 /// The word of a process that runs.
 pub(super) const LIVE: &str = "live";
+
+/// The state behind `/readyz`. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Readiness {
+    board: Board,
+    drain: Shutdown,
+}
+
+impl Readiness {
+    /// The readiness of the node that `board` shows. `drain` is the token that the listener drains on, and
+    /// ends readiness at once.
+    pub fn new(board: Board, drain: Shutdown) -> Self {
+        Self { board, drain }
+    }
+
+    /// `ready`, `starting`, `draining` or `publisher`. A node that only publishes has nothing to load, and is
+    /// not `starting`.
+    pub fn state(&self) -> NodeState {
+        let (is_publisher_only, is_ready) =
+            self.board.view(|status| (status.is_publisher_only(), status.ready));
+        match () {
+            () if self.drain.is_cancelled() => NodeState::Draining,
+            () if is_publisher_only => NodeState::Publisher,
+            () if is_ready => NodeState::Ready,
+            () => NodeState::Starting,
+        }
+    }
+
+    /// Whether the node has everything that its roles need.
+    pub fn is_ready(&self) -> bool {
+        matches!(self.state(), NodeState::Ready | NodeState::Publisher)
+    }
+}
 
 impl FromRef<ReadState> for Readiness {
     fn from_ref(state: &ReadState) -> Self {
@@ -81,10 +108,20 @@ pub(super) async fn show_metrics(State(state): State<AdminState>) -> impl IntoRe
     ([(CONTENT_TYPE, metrics::CONTENT_TYPE)], state.metrics.encode(&state.board.read(), state.clock.now()))
 }
 
+/// The status of this node, and under `fleet` that of all nodes as the store has it.
+#[derive(Serialize)]
+pub(super) struct StatusBody {
+    state: NodeState,
+    #[serde(flatten)]
+    node: NodeStatus,
+    fleet: Arc<FleetStatus>,
+}
+
 /// The status of the node, and under `fleet` that of all nodes.
 #[utoipa::path(get, path = STATUS, responses((status = 200, description = "The status", body = Value)))]
 pub(super) async fn show_status(State(state): State<AdminState>) -> Json<StatusBody> {
     let fleet = state.fleet.read().await;
     // The node's own status is read last, because reading the fleet's takes time.
-    Json(StatusBody::new(state.board.read(), fleet))
+    let node = state.board.read();
+    Json(StatusBody { state: node.state(), node, fleet })
 }
