@@ -8,7 +8,7 @@ use std::{
 
 use super::{
     TARGETS,
-    mutate::{MUTANT_BYTES_MAX, Random, mutant},
+    mutate::{self, MUTANT_BYTES_MAX, mutant},
 };
 
 /// Most inputs of a corpus: every test run tries each with all its mutations.
@@ -52,7 +52,7 @@ pub(super) fn replay(target: &str, corpus: &str, mutations: usize, run: fn(&[u8]
         }
     }
     assert!(wrong.is_empty(), "{target} accepted or refused against their names {wrong:?}");
-    let mut random = Random::of(target);
+    let mut random = mutate::random(target);
     for (at, (name, bytes)) in inputs.iter().enumerate() {
         for number in 0..mutations {
             let other = &inputs[(at + number) % inputs.len()].1;
