@@ -1,4 +1,4 @@
-//! Clearing a served record whose row has left the model (`on_delete = "clear"`).
+//! Clears a served record whose row has left the model (`on_delete = "clear"`).
 
 use super::{
     program::{FieldSource, Value},

@@ -1,4 +1,4 @@
-//! From a mapping as configured to one that runs, with every fault found on the way.
+//! Compiles a mapping, or reports every fault of it.
 
 use std::{collections::HashSet, sync::Arc};
 
@@ -24,7 +24,6 @@ use crate::domain::{
 #[derive(Debug, Clone)]
 pub struct Mapping(Arc<Plan>);
 
-/// A template field.
 #[derive(Debug)]
 pub(super) struct FieldTemplate {
     pub(super) target: String,
@@ -37,7 +36,6 @@ pub(super) struct Plan {
     pub(super) columns: Vec<Column>,
     /// The first is the primary one.
     pub(super) indexes: Vec<IndexDefinition>,
-    /// The column of each index.
     pub(super) index_columns: Vec<usize>,
     pub(super) program: Program,
     pub(super) templates: Vec<FieldTemplate>,
@@ -46,13 +44,13 @@ pub(super) struct Plan {
     warnings: Vec<String>,
 }
 
-/// What is wrong with a mapping as far as it shows without the model's columns: targets that clash,
-/// templates that do not parse, indexes that cannot be.
+/// The faults of a mapping that show without the model's columns: targets that clash, templates that do not
+/// parse, indexes that break their rules.
 pub fn validate(spec: &MappingSpec) -> Vec<MappingFault> {
     let mut faults = Vec::new();
     check_indexes(spec, &mut faults);
-    targets::check_count(&spec.fields, &mut faults);
     if let FieldsSpec::Chosen(fields) = &spec.fields {
+        check_count(&mut faults, "fields", "fields", fields.len(), limits::FIELDS_MAX);
         targets::of_fields(fields, &mut faults);
         for field in fields {
             check_value(field, &mut faults);
@@ -62,7 +60,10 @@ pub fn validate(spec: &MappingSpec) -> Vec<MappingFault> {
 }
 
 impl Mapping {
-    /// Compiles `spec` for rows with these columns, or tells every fault.
+    /// Compiles `spec` for rows with these columns.
+    ///
+    /// # Errors
+    /// Every fault.
     pub fn compile(spec: &MappingSpec, columns: &[Column]) -> Result<Self, Vec<MappingFault>> {
         let mut faults = validate(spec);
         check_columns(columns, &mut faults);
@@ -99,13 +100,12 @@ impl Mapping {
         &self.0.columns
     }
 
-    /// What works, but probably not as meant: keys that Liquid handles badly, templates that read
-    /// the clock or no known column.
+    /// Warnings: keys that Liquid handles badly, templates that read the clock or an unknown column.
     pub fn warnings(&self) -> Vec<String> {
         self.0.warnings.clone()
     }
 
-    /// A mapper for one thread. `data_as_of` is what `'now'` means in a template.
+    /// A mapper for one thread. `'now'` in a template is `data_as_of`.
     pub fn mapper(&self, data_as_of: DateTime<Utc>) -> Mapper {
         Mapper::new(self.clone(), data_as_of)
     }
@@ -127,39 +127,34 @@ fn index_path(index: &IndexSpec) -> String {
 }
 
 fn check_indexes(spec: &MappingSpec, faults: &mut Vec<MappingFault>) {
-    let Some(primary) = spec.indexes.first() else {
-        faults.push(
-            MappingFault::new("indexes", "there is no index")
-                .hint(format!("the first one is on the primary key: id = \"{}\"", spec.primary_key)),
-        );
+    let MappingSpec { primary_key, indexes, .. } = spec;
+    let Some(primary) = indexes.first() else {
+        let fault = MappingFault::new("indexes", "there is no index");
+        faults.push(fault.hint(format!("the first one is on the primary key: id = \"{primary_key}\"")));
         return;
     };
-    if primary.column != spec.primary_key {
-        faults.push(MappingFault::new(
-            index_path(primary),
-            format!(
-                "the first index is the primary one and stands on the primary key column `{}`, not on `{}`",
-                spec.primary_key, primary.column
-            ),
-        ));
+    if primary.column != *primary_key {
+        let what = format!("the first index must be on the primary key column `{primary_key}`");
+        let other = indexes.iter().find(|index| index.column == *primary_key && !index.each);
+        faults.push(MappingFault::new(index_path(primary), what).hint(match other {
+            Some(index) => format!("move `{}` to the first place", index.name),
+            None => format!("begin with an index on it, as in id = \"{primary_key}\""),
+        }));
     }
     if primary.each {
-        faults.push(MappingFault::new(
-            index_path(primary),
-            "the primary index has one value, so that `each` is not for it",
-        ));
+        let what = "the primary index cannot have `each`: a record has one primary key";
+        faults.push(MappingFault::new(index_path(primary), what));
     }
-    if spec.indexes.len() > limits::INDEXES_MAX + 1 {
-        faults.push(MappingFault::new(
-            "indexes",
-            format!("{} secondary indexes are more than {}", spec.indexes.len() - 1, limits::INDEXES_MAX),
-        ));
-    }
+    check_count(faults, "indexes", "secondary indexes", indexes.len() - 1, limits::INDEXES_MAX);
     let mut names = HashSet::new();
-    for index in &spec.indexes {
-        if !names.insert(&index.name) {
-            faults.push(MappingFault::new(index_path(index), "two indexes have this name"));
-        }
+    for index in indexes.iter().filter(|index| !names.insert(&index.name)) {
+        faults.push(MappingFault::new(index_path(index), "two indexes have this name"));
+    }
+}
+
+fn check_count(faults: &mut Vec<MappingFault>, path: &str, what: &str, count: usize, count_max: usize) {
+    if count > count_max {
+        faults.push(MappingFault::new(path, format!("{count} {what} are more than {count_max}")));
     }
 }
 
@@ -169,19 +164,14 @@ fn check_value(field: &FieldSpec, faults: &mut Vec<MappingFault>) {
         FieldValue::Constant(value) => {
             let level = field.target.split('.').count();
             if level + json::depth(value.to_string().as_bytes()) > limits::DEPTH_MAX {
-                faults.push(MappingFault::new(
-                    targets::path(field),
-                    format!("a record has at most {} levels", limits::DEPTH_MAX),
-                ));
+                let what = format!("a record has at most {} levels", limits::DEPTH_MAX);
+                faults.push(MappingFault::new(targets::path(field), what));
             }
         }
         FieldValue::Template { text, .. } => {
             if let Err(error) = Template::parse(text) {
                 let fault = MappingFault::new(targets::path(field), error.to_string());
-                faults.push(match error.hint {
-                    Some(hint) => fault.hint(hint),
-                    None => fault,
-                });
+                faults.push(MappingFault { hint: error.hint, ..fault });
             }
         }
     }
@@ -189,20 +179,11 @@ fn check_value(field: &FieldSpec, faults: &mut Vec<MappingFault>) {
 
 fn check_columns(columns: &[Column], faults: &mut Vec<MappingFault>) {
     let mut names = HashSet::new();
-    for column in columns {
-        if !names.insert(&column.name) {
-            faults.push(
-                MappingFault::new("model", format!("two columns are named `{}`", column.name))
-                    .hint("give one of them another name with `as`"),
-            );
-        }
+    for column in columns.iter().filter(|column| !names.insert(&column.name)) {
+        let fault = MappingFault::new("model", format!("two columns are named `{}`", column.name));
+        faults.push(fault.hint("give one of them another name with `as`"));
     }
-    if columns.len() > limits::FIELDS_MAX {
-        faults.push(MappingFault::new(
-            "model",
-            format!("{} columns are more than {}", columns.len(), limits::FIELDS_MAX),
-        ));
-    }
+    check_count(faults, "model", "columns", columns.len(), limits::FIELDS_MAX);
 }
 
 fn column_named(columns: &[Column], name: &str, path: String) -> Result<usize, MappingFault> {
@@ -219,37 +200,26 @@ fn indexes(
 ) -> Vec<(IndexDefinition, usize)> {
     match column_named(columns, &spec.primary_key, "primary_key".to_owned()) {
         Err(fault) => faults.push(fault),
-        Ok(at) if columns[at].kind == ColumnKind::Json => faults.push(
-            MappingFault::new(
-                "primary_key",
-                format!(
-                    "the column `{}` of type {} cannot be a key",
-                    spec.primary_key, columns[at].type_name
-                ),
-            )
-            .hint("cast it to text in the model's query"),
-        ),
+        Ok(at) if columns[at].kind == ColumnKind::Json => {
+            let Column { name, type_name, .. } = &columns[at];
+            let what = format!("the column `{name}` of type {type_name} cannot be a key");
+            faults.push(MappingFault::new("primary_key", what).hint("cast it to text in the model's query"));
+        }
         Ok(_) => {}
     }
     let mut found = Vec::new();
     for index in &spec.indexes {
         match column_named(columns, &index.column, index_path(index)) {
-            // Told once, as a fault of the primary key.
+            // Reported once, as a fault of the primary key.
             Err(_) if index.column == spec.primary_key => {}
             Err(fault) => faults.push(fault),
             Ok(at) => {
                 let column = &columns[at];
                 if index.each && !matches!(column.kind, ColumnKind::Json | ColumnKind::Any) {
-                    faults.push(
-                        MappingFault::new(
-                            index_path(index),
-                            format!(
-                                "`each` needs a JSON array, and `{}` is of type {}",
-                                column.name, column.type_name
-                            ),
-                        )
-                        .hint("leave `each` out, or make the column JSON or an array in the model's query"),
-                    );
+                    let Column { name, type_name, .. } = column;
+                    let what = format!("`each` needs a JSON array, and `{name}` is of type {type_name}");
+                    let hint = "leave `each` out, or make the column JSON or an array in the model's query";
+                    faults.push(MappingFault::new(index_path(index), what).hint(hint));
                 }
                 let definition = IndexDefinition {
                     name: index.name.clone(),
@@ -275,7 +245,7 @@ fn fields(
         let values = (0..columns.len()).map(|column| Value::Source(FieldSource::Column(column))).collect();
         return (targets::of_columns(columns), values, Vec::new());
     };
-    // Faults of targets and templates were told by `validate`.
+    // `validate` has reported the faults of targets and templates.
     let members = targets::of_fields(fields, &mut Vec::new());
     let mut values = Vec::with_capacity(fields.len());
     let mut templates = Vec::new();

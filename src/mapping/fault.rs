@@ -1,4 +1,4 @@
-//! What is wrong with a mapping, told all at once and by place.
+//! Faults of a mapping, each with its place; all are reported at once.
 
 use std::fmt;
 
@@ -7,11 +7,11 @@ pub(super) use crate::settings::nearest::nearest;
 /// One fault of a mapping.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MappingFault {
-    /// Where, relative to the sync: `fields.tier`, `indexes.email`, `primary_key`.
+    /// The key, relative to the sync: `fields.tier`, `indexes.email`, `primary_key`.
     pub path: String,
-    /// What is wrong.
+    /// The fault.
     pub message: String,
-    /// What to do about it, when that is known.
+    /// What to do, if known.
     pub hint: Option<String>,
 }
 

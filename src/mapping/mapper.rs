@@ -1,4 +1,4 @@
-//! Making records of rows: the hot loop of a sync.
+//! Makes a record of a row: the hot loop of a sync.
 
 use chrono::{DateTime, Utc};
 
@@ -22,7 +22,7 @@ use crate::domain::{
 pub struct Mapper {
     mapping: Mapping,
     data_as_of: DateTime<Utc>,
-    /// What the template at work has written.
+    /// The output of the template that is being rendered.
     rendered: Vec<u8>,
     scratch: Scratch,
 }
@@ -32,11 +32,11 @@ impl Mapper {
         Self { mapping, data_as_of, rendered: Vec::new(), scratch: Scratch::default() }
     }
 
-    /// Makes the record of `row` (counted from 0, in range), whose cells stand in the order of the
-    /// columns that the mapping was compiled with.
+    /// Makes the record of `row` (counted from 0, in range), whose cells have the order of the columns that the
+    /// mapping was compiled with.
     ///
     /// `out` is emptied first. Its key is set whenever the row's key is valid, also when the row is
-    /// rejected for another reason; body and values of a rejected row mean nothing.
+    /// rejected for another reason; body and values of a rejected row are undefined.
     pub fn map(&mut self, batch: &RowBatch, row: usize, out: &mut Record) -> Result<(), Rejection> {
         out.clear();
         self.write_key(batch, row, out)?;
@@ -154,7 +154,7 @@ fn write_cell_as_string(kind: CellKind, text: &[u8], body: &mut Vec<u8>) -> Resu
     Ok(())
 }
 
-/// Appends the output of a template as what its field is said to be.
+/// Appends the output of a template in the type of its field.
 fn write_output(
     output: TemplateOutput,
     rendered: &[u8],
@@ -183,8 +183,8 @@ fn is_positional_number(text: &[u8]) -> bool {
     matches!(text.first(), Some(b'-' | b'0'..=b'9')) && !text.iter().any(|byte| matches!(byte, b'e' | b'E'))
 }
 
-/// Whether compact JSON with `level` objects around it stays within the bound. Every level costs two
-/// bytes, so that short text need not be looked at.
+/// Checks that compact JSON with `level` objects around it is not too deep. A level takes two bytes, so short text
+/// is not scanned.
 fn check_depth(text: &[u8], level: usize) -> Result<(), RejectReason> {
     let allowed = DEPTH_MAX.saturating_sub(level);
     if text.len() > 2 * allowed && json::depth(text) > allowed {

@@ -1,9 +1,8 @@
 //! From a row to a record: fields, templates, keys and index values.
 //!
-//! A [`Mapping`] is compiled once per run from what the configuration says and from the columns that
-//! the source describes. Compiling turns the fields into a flat program of steps (literal bytes, a
-//! column, a template), so that making a record of a row is one loop that allocates nothing. Every
-//! thread that maps rows has its own [`Mapper`].
+//! A [`Mapping`] is compiled once per run from the configuration and from the columns that the source describes.
+//! The result is a flat program of steps (literal bytes, a column, a template), so that one loop makes a record
+//! and allocates nothing. Every thread that maps rows has its own [`Mapper`].
 
 mod clear;
 mod compile;

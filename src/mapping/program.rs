@@ -1,4 +1,4 @@
-//! A record's shape as a flat program: literal bytes and the values between them.
+//! The form of a record as a flat program: literal bytes and the values between them.
 
 use super::targets::{Content, Member};
 use crate::domain::json;

@@ -1,4 +1,4 @@
-//! What a mapping is told.
+//! A mapping as configured.
 
 use serde::Serialize;
 
@@ -40,7 +40,7 @@ pub enum FieldsSpec {
 /// One field of a record.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct FieldSpec {
-    /// Where it stands: `name`, or `address.city` for a nested object. A dot always nests.
+    /// Its path in the record: `name`, or `address.city` in a nested object. A dot always nests.
     pub target: String,
     /// Where its value comes from.
     pub value: FieldValue,
@@ -62,12 +62,12 @@ pub enum FieldValue {
     Template {
         /// The template.
         text: String,
-        /// What its output is taken for.
+        /// The type of its output.
         output: TemplateOutput,
     },
 }
 
-/// What the output of a template is taken for (`as`).
+/// The type of a template's output (`as`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 pub enum TemplateOutput {
     /// A string.

@@ -1,9 +1,6 @@
-//! The targets of fields as a tree: `address.city` is the member `city` of the object `address`.
+//! The tree of targets: `address.city` is the member `city` of the object `address`.
 
-use super::{
-    fault::MappingFault,
-    spec::{FieldSpec, FieldsSpec},
-};
+use super::{fault::MappingFault, spec::FieldSpec};
 use crate::domain::{limits, row::Column};
 
 /// One member of a record, or of an object inside it.
@@ -11,7 +8,7 @@ use crate::domain::{limits, row::Column};
 pub(super) struct Member {
     /// Its key.
     pub(super) name: String,
-    /// What stands there.
+    /// Its value.
     pub(super) content: Content,
 }
 
@@ -23,7 +20,7 @@ pub(super) enum Content {
     Object(Vec<Member>),
 }
 
-/// The members of a record in which every column stands under its own, verbatim name.
+/// The members of a record with every column under its own name.
 pub(super) fn of_columns(columns: &[Column]) -> Vec<Member> {
     columns
         .iter()
@@ -32,8 +29,8 @@ pub(super) fn of_columns(columns: &[Column]) -> Vec<Member> {
         .collect()
 }
 
-/// The members of a record with these fields, in order; the fields of one object stand together at
-/// the place of the first of them.
+/// The members of a record with these fields, in order. The fields of one object follow each other at the
+/// position of the first of them.
 pub(super) fn of_fields(fields: &[FieldSpec], faults: &mut Vec<MappingFault>) -> Vec<Member> {
     let mut root = Vec::new();
     for (field, spec) in fields.iter().enumerate() {
@@ -91,27 +88,6 @@ pub(super) fn path(spec: &FieldSpec) -> String {
 /// Names of the top-level members.
 pub(super) fn names(members: &[Member]) -> Vec<String> {
     members.iter().map(|member| member.name.clone()).collect()
-}
-
-/// Whether there are more fields than a mapping may have.
-pub(super) fn check_count(fields: &FieldsSpec, faults: &mut Vec<MappingFault>) {
-    let FieldsSpec::Chosen(fields) = fields else { return };
-    if fields.is_empty() {
-        faults.push(
-            MappingFault::new("fields", "no field is chosen")
-                .hint("leave the table out to serve every column of the model"),
-        );
-    }
-    if fields.len() > limits::FIELDS_MAX {
-        faults.push(MappingFault::new(
-            "fields",
-            format!(
-                "{} fields are more than the {} that a record may have",
-                fields.len(),
-                limits::FIELDS_MAX
-            ),
-        ));
-    }
 }
 
 #[cfg(test)]

@@ -60,7 +60,7 @@ impl Scratch {
         &self.text[start..end]
     }
 
-    /// Gives the values on, each once, in the order of their first place.
+    /// Appends the distinct values in the order of their first occurrence.
     fn push_distinct(&mut self, number: u16, out: &mut IndexValues) {
         let mut order = std::mem::take(&mut self.order);
         order.extend(0..self.spans.len());
@@ -133,7 +133,7 @@ fn value_of<'a>(
     }
 }
 
-/// The scalar in a cell, with the kind that it has as a cell of its own: a JSON string is text.
+/// The scalar in a cell, and its kind outside of JSON: a JSON string is text.
 fn scalar(kind: CellKind, text: &[u8]) -> Result<Option<(CellKind, Cow<'_, str>)>, RejectReason> {
     if kind != CellKind::Json {
         let text = std::str::from_utf8(text).map_err(|_| RejectReason::InvalidText)?;

@@ -1,4 +1,4 @@
-//! What works, but probably not as meant.
+//! Warnings about mappings that work, but probably not as intended.
 
 use super::{
     compile::FieldTemplate,
@@ -34,7 +34,7 @@ fn trouble(key: &str) -> Option<&'static str> {
         return Some("is one that Braze Connected Content sets itself: the record's value is lost there");
     }
     if key.is_empty() {
-        return Some("is empty: Liquid cannot name it");
+        return Some("is empty: Liquid cannot read it");
     }
     if !key.is_ascii() {
         return Some(
@@ -51,7 +51,7 @@ fn about_template(field: &FieldTemplate, warnings: &mut Vec<String>) {
     let target = &field.target;
     if field.template.reads_clock() {
         warnings.push(format!(
-            "the template of `{target}` says 'now', which is the start of each run: the record may change with every run"
+            "the template of `{target}` reads 'now', which is the start of each run: the record may change with every run"
         ));
     }
     for (name, near) in field.template.unknown_names() {

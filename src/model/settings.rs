@@ -10,19 +10,16 @@ use crate::{
     source::{Query, Source},
 };
 
-/// The section of all models.
 pub(crate) const SECTION: Declaration = Declaration::reloadable("models");
 
 /// Largest query text, in bytes: longer than anyone writes by hand, and Postgres still parses it fast.
 const SQL_BYTES_MAX: u64 = 1024 * 1024;
 
-/// A model of the configuration. A part is `None` when it is faulty, so that syncs are checked as far as
-/// possible.
+/// A model as configured. A faulty part is `None`, so that syncs are checked as far as possible.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct ModelConfig {
     /// The source's name.
     pub(crate) source: Option<String>,
-    /// The model.
     pub(crate) model: Option<Model>,
     /// Its columns, as far as they are known.
     pub(crate) columns: ModelColumns,

@@ -1,4 +1,4 @@
-//! Reads `[syncs.*]`: what the engine does, and when: `schedule`, or `cron` with `timezone`.
+//! Reads `[syncs.*]`: the sync, and its schedule (`schedule`, or `cron` with `timezone`).
 
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ use crate::{
 
 /// Shortest interval: a run takes longer than less.
 const EVERY_MIN: Duration = Duration::from_secs(1);
-/// Longest interval, a year: longer ones are slips.
+/// Longest interval, a year: a longer one is a mistake.
 const EVERY_MAX: Duration = Duration::from_hours(366 * 24);
 
 const HINT: &str = "write \"every 5m\", \"manual\", or cron = \"*/5 * * * *\"";
@@ -37,8 +37,11 @@ pub struct SyncConfig {
 
 impl SyncConfig {
     /// The section of all syncs.
-    pub(crate) const SECTION: Declaration =
-        Declaration::reloadable("syncs").with_defaults("sync").with_alternatives(&["schedule", "cron"]);
+    pub(crate) const SECTION: Declaration = Declaration {
+        defaults: Some("sync"),
+        alternatives: &["schedule", "cron"],
+        ..Declaration::reloadable("syncs")
+    };
 
     /// Reads `[syncs.*]`, in the order of the file.
     pub(crate) fn read_all(section: &Section<'_>, models: &Models) -> Option<Vec<Self>> {

@@ -61,8 +61,8 @@ fn a_sync_takes_the_defaults() {
     assert_eq!(sync.spec.compression, Compression::Auto);
     assert_eq!(sync.spec.mapping.fields, FieldsSpec::All);
     let source = &config.sources["warehouse"];
-    let expected = "Sqlite { path: \"warehouse.db\", lock_timeout: 10s, statement_timeout: 3600s }";
-    assert!(format!("{source:?}").contains(expected), "{source:?}");
+    let timeouts = "lock_timeout: 10s, statement_timeout: 3600s";
+    assert!(format!("{source:?}").contains(timeouts), "{source:?}");
     assert!(config.sync(&sync.spec.collection).is_some());
 }
 

@@ -48,6 +48,22 @@ fn faults(text: &str) -> String {
     faults
 }
 
+/// Asserts the places and keys of the faults of a wrong configuration, in their order.
+#[track_caller]
+fn assert_faults(text: &str, expected: &[&str]) {
+    faults(text);
+    assert_eq!(places(&load(text).unwrap_err()), expected);
+}
+
+/// The place and key of each fault.
+fn places(faults: &Faults) -> Vec<String> {
+    faults
+        .as_slice()
+        .iter()
+        .map(|fault| format!("{} {}", fault.place, fault.key).trim_end().to_owned())
+        .collect()
+}
+
 /// Nine lines that a sync needs, with `lines` in the sync's table from line 10 on.
 fn sync(lines: &str) -> String {
     format!(

@@ -1,8 +1,7 @@
-//! `[syncs.*.fields]`: what a record consists of, in the order of the file.
+//! `[syncs.*.fields]`: the fields of a record, in the order of the file.
 
 use super::{ModelColumns, constant};
 use crate::{
-    domain::limits::{DEPTH_MAX, FIELDS_MAX},
     mapping::{FieldSpec, FieldValue, FieldsSpec, TemplateOutput},
     settings::{
         item::Item,
@@ -11,16 +10,16 @@ use crate::{
     },
 };
 
-/// Members that tell a field from a nested object. A nested field of such a name needs a quoted
-/// key: `"address.value" = "..."`.
+/// A table with one of these keys is a field, any other a nested object. A nested field of such a name needs a
+/// quoted key: `"address.value" = "..."`.
 const MEMBERS: [&str; 4] = ["column", "liquid", "value", "as"];
 
 const HINT: &str = "write \"column\", { column = \"...\" }, { liquid = \"...\" } or { value = ... }";
 
-/// The fields that are right, each with the value that it was read from.
+/// The fields without a fault, each with the value that it was read from.
 pub(super) struct Fields<'a> {
     pub(super) found: Vec<(Item<'a>, FieldSpec)>,
-    /// Whether no field was faulty.
+    /// Whether no field had a fault.
     pub(super) is_whole: bool,
 }
 
@@ -34,7 +33,6 @@ impl Fields<'_> {
     }
 }
 
-/// The fields of a sync.
 pub(super) fn fields<'a>(sync: &Section<'a>, model: &ModelColumns) -> Fields<'a> {
     let mut fields = Fields { found: Vec::new(), is_whole: true };
     if let Some(item) = sync.get("fields") {
@@ -44,12 +42,9 @@ pub(super) fn fields<'a>(sync: &Section<'a>, model: &ModelColumns) -> Fields<'a>
 }
 
 fn read<'a>(item: &Item<'a>, model: &ModelColumns, found: &mut Vec<(Item<'a>, FieldSpec)>) -> Option<()> {
-    collect(&item.section()?, "", 1, model, found)?;
+    collect(&item.section()?, "", model, found)?;
     if found.is_empty() {
         return item.fail("has no field", "leave it out for every column of the model".to_owned());
-    }
-    if found.len() > FIELDS_MAX {
-        return item.fail(format!("has more than {FIELDS_MAX} fields"), None);
     }
     Some(())
 }
@@ -58,23 +53,14 @@ fn read<'a>(item: &Item<'a>, model: &ModelColumns, found: &mut Vec<(Item<'a>, Fi
 fn collect<'a>(
     section: &Section<'a>,
     prefix: &str,
-    level: usize,
     model: &ModelColumns,
     found: &mut Vec<(Item<'a>, FieldSpec)>,
 ) -> Option<()> {
     let mut whole = Some(());
     for (entry, item) in section.entries() {
         let target = if prefix.is_empty() { entry.key.clone() } else { format!("{prefix}.{}", entry.key) };
-        let levels = level + entry.key.matches('.').count();
-        if entry.key.split('.').any(str::is_empty) {
-            section.fault_at(entry, "a field's name has an empty part", None);
-            whole = None;
-        } else if levels > DEPTH_MAX {
-            section.fault_at(entry, &format!("is deeper than {DEPTH_MAX} levels"), None);
-            whole = None;
-        } else if is_nested(&item) {
-            let nested = item.section()?;
-            whole = whole.and(collect(&nested, &target, levels + 1, model, found));
+        if is_nested(&item) {
+            whole = whole.and(collect(&item.section()?, &target, model, found));
         } else {
             match field(&item, &target, model) {
                 Some(value) => found.push((item, FieldSpec { target, value })),
@@ -85,7 +71,7 @@ fn collect<'a>(
     whole
 }
 
-/// A table without any member of a field's own is an object of fields.
+/// Whether a table is an object of fields.
 fn is_nested(item: &Item<'_>) -> bool {
     let is_field = |table: &Table| MEMBERS.iter().any(|member| table.get(member).is_some());
     matches!(&item.node.value, Value::Table(table) if !table.0.is_empty() && !is_field(table))

@@ -2,7 +2,7 @@
 
 use super::ModelColumns;
 use crate::{
-    domain::{index::NormalForm, limits::INDEXES_MAX, name::IndexName},
+    domain::{index::NormalForm, name::IndexName},
     mapping::IndexSpec,
     settings::{
         item::Item,
@@ -13,20 +13,11 @@ use crate::{
 
 const HINT: &str = "add [syncs.NAME.indexes] with the primary key first, as in id = \"user_id\"";
 
-/// The indexes of a sync.
 pub(super) fn indexes(sync: &Section<'_>, model: &ModelColumns) -> Option<Vec<IndexSpec>> {
     let item = sync.need("indexes", HINT)?;
     let section = item.section()?;
     let read: Vec<_> = section.entries().map(|(entry, item)| index(&section, entry, &item, model)).collect();
-    if read.is_empty() {
-        return item.fail("has no index", HINT.to_owned());
-    }
-    if read.len() > INDEXES_MAX + 1 {
-        return item.fail(format!("has more than {} indexes", INDEXES_MAX + 1), None);
-    }
-    let indexes = read.into_iter().collect::<Option<Vec<_>>>()?;
-    check_primary(&section, &indexes, model)?;
-    Some(indexes)
+    read.into_iter().collect()
 }
 
 fn index(section: &Section<'_>, entry: &Entry, item: &Item<'_>, model: &ModelColumns) -> Option<IndexSpec> {
@@ -58,22 +49,4 @@ fn normal_forms(item: &Item<'_>) -> Option<Vec<NormalForm>> {
     let words =
         [("trim", NormalForm::Trim), ("lowercase", NormalForm::Lowercase), ("integer", NormalForm::Integer)];
     item.list(|item| item.one_of(&words))
-}
-
-fn check_primary(section: &Section<'_>, indexes: &[IndexSpec], model: &ModelColumns) -> Option<()> {
-    let (first, primary_key) = (indexes.first()?, model.primary_key.as_ref()?);
-    let (_, item) = section.entries().next()?;
-    if first.column != *primary_key {
-        let other = indexes.iter().find(|index| index.column == *primary_key && !index.each);
-        let hint = match other {
-            Some(index) => format!("move \"{}\" to the first place", index.name),
-            None => format!("begin with an index on it, as in id = \"{primary_key}\""),
-        };
-        let message = format!("the first index must be on the model's primary key, column \"{primary_key}\"");
-        return item.fail(message, hint);
-    }
-    if first.each {
-        return item.fail("the primary index cannot have `each`: a record has one primary key", None);
-    }
-    Some(())
 }

@@ -10,7 +10,7 @@ use self::field::Fields;
 use super::{MappingSpec, validate};
 use crate::settings::{item::Item, section::Section};
 
-/// The columns of a model, as far as the configuration names them.
+/// The columns of a model that the configuration names.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct ModelColumns {
     /// The column of the primary key; `None` when it is faulty.
@@ -20,7 +20,7 @@ pub(crate) struct ModelColumns {
 }
 
 impl ModelColumns {
-    /// A column's name; reports one that the model is known not to have.
+    /// Reads the name of a column. Reports one that is not listed.
     pub(crate) fn read(&self, item: &Item<'_>) -> Option<String> {
         let name = item.printable().word()?;
         if let Some(columns) = &self.listed {
@@ -42,7 +42,7 @@ pub(crate) fn read(sync: &Section<'_>, model: &ModelColumns) -> Option<MappingSp
     };
     let mut is_right = knows_keys && fields.is_whole;
     for fault in validate(&spec) {
-        if knows_keys || fault.path.starts_with("fields.") {
+        if knows_keys || fault.path.starts_with("fields") {
             is_right = false;
             match item_at(sync, &fields, &fault.path) {
                 Some(item) => item.fail::<()>(fault.message, fault.hint),
@@ -53,14 +53,14 @@ pub(crate) fn read(sync: &Section<'_>, model: &ModelColumns) -> Option<MappingSp
     is_right.then_some(spec)
 }
 
-/// The value that `fields.TARGET` or `indexes.NAME` was read from.
+/// The value that `fields`, `fields.TARGET`, `indexes` or `indexes.NAME` was read from.
 fn item_at<'a>(sync: &Section<'a>, fields: &Fields<'a>, path: &str) -> Option<Item<'a>> {
     if let Some(target) = path.strip_prefix("fields.") {
-        // Of two fields with one target the second is to blame.
+        // Of two fields with one target the second is at fault.
         let item = fields.found.iter().rev().find(|(_, spec)| spec.target == target);
         return item.map(|(item, _)| item.clone());
     }
-    let name = path.strip_prefix("indexes.")?;
-    let section = sync.get("indexes")?.section()?;
-    section.entries().find(|(entry, _)| entry.key == name).map(|(_, item)| item)
+    let indexes = sync.get(if path == "fields" { "fields" } else { "indexes" })?;
+    let Some(name) = path.strip_prefix("indexes.") else { return Some(indexes) };
+    indexes.section()?.entries().find(|(entry, _)| entry.key == name).map(|(_, item)| item)
 }

@@ -34,7 +34,7 @@ fn columns_must_exist() {
 fn indexes_follow_their_rules() {
     let mut spec = super::spec(FieldsSpec::All);
     spec.indexes[0].column = "email".to_owned();
-    assert_fault(&spec, "indexes.id", "stands on the primary key column `user_id`, not on `email`");
+    assert_fault(&spec, "indexes.id", "must be on the primary key column `user_id`");
     let mut spec = super::spec(FieldsSpec::All);
     spec.indexes.push(IndexSpec { each: true, ..index("mail", "email") });
     assert_fault(&spec, "indexes.mail", "`each` needs a JSON array, and `email` is of type text");
@@ -71,9 +71,8 @@ fn each_is_fine_on_json_and_on_columns_of_any_type() {
 
 #[test]
 fn fields_follow_their_rules() {
-    assert_fault(&chosen(vec![]), "fields", "no field is chosen");
     let many = (0..=limits::FIELDS_MAX).map(|number| field(&format!("f{number}"), from("email"))).collect();
-    assert_fault(&chosen(many), "fields", "1601 fields are more than the 1600");
+    assert_fault(&chosen(many), "fields", "1601 fields are more than 1600");
     let clash = vec![field("a", from("email")), field("a.b", from("email"))];
     assert_fault(&chosen(clash), "fields.a.b", "cannot be an object too");
     let broken = vec![field("a", liquid("x\n{{ ltv | nope }}", TemplateOutput::String))];
