@@ -3,7 +3,18 @@
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 
-use super::Refusal;
+/// Why a credential is refused. Holds nothing of the credential.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refusal {
+    /// The request carries no credential.
+    Missing,
+    /// The text does not have the form of a key, or its checksum is wrong: cut off, mistyped, a placeholder.
+    Malformed,
+    /// The key was never created, is revoked, or has not reached this node yet.
+    Unknown,
+    /// The key has expired.
+    Expired,
+}
 
 /// Bytes for a decoded Basic credential: a key, a colon and a user name of up to 125 bytes. Only the end
 /// of a longer one is kept.

@@ -8,10 +8,8 @@ mod credential;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzz;
 mod key;
-mod refusal;
 mod ring;
 
-pub use credential::{SCRATCH_BYTES, credential};
+pub use credential::{Refusal, SCRATCH_BYTES, credential};
 pub use key::ApiKey;
-pub use refusal::Refusal;
 pub use ring::{KeyRing, ValidKey};

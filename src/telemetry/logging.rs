@@ -26,12 +26,8 @@ const STORE_CLIENT: &str = "object_store";
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The filter is invalid.
-    #[error("the log filter is not valid: {source}; write a level such as `info`, or `info,larder=debug`")]
-    Filter {
-        /// The error of the parser.
-        #[source]
-        source: tracing_subscriber::filter::ParseError,
-    },
+    #[error("the log filter is not valid: {0}; write a level such as `info`, or `info,larder=debug`")]
+    Filter(#[source] tracing_subscriber::filter::ParseError),
     /// Logging was already set up in this process. The first settings stay.
     #[error("logging was set up before in this process")]
     AlreadySet,
@@ -81,7 +77,7 @@ fn build<W>(
 where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
-    let asked = EnvFilter::builder().parse(&settings.filter).map_err(|source| Error::Filter { source })?;
+    let asked = EnvFilter::builder().parse(&settings.filter).map_err(Error::Filter)?;
     // The hint keeps the cheap global level check. Without it every event is filtered.
     let shows_store = settings.filter.contains(STORE_CLIENT);
     let is_fit =

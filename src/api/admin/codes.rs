@@ -5,32 +5,21 @@
 
 use hyper::StatusCode;
 
-use crate::api::http::error::{INTERNAL, METHOD_NOT_ALLOWED, Refusal};
+use crate::api::http::error::{INTERNAL, METHOD_NOT_ALLOWED, Refusal, rows};
 
-/// The listener has no such path.
-const ROUTE_NOT_FOUND: Refusal = Refusal::new(
-    "route_not_found",
-    StatusCode::NOT_FOUND,
-    "there is nothing at this path of the admin listener; it has /metrics and /status",
-);
-/// The body is no JSON, or not of the form that the route needs.
-const INVALID_BODY: Refusal = Refusal::new(
-    "invalid_body",
-    StatusCode::BAD_REQUEST,
-    "the path, query or body is not what this route needs; see the route's description",
-);
-/// The body is too large.
-const BODY_TOO_LARGE: Refusal = Refusal::new(
-    "body_too_large",
-    StatusCode::PAYLOAD_TOO_LARGE,
-    "the body is larger than an admin request may be",
-);
-/// The request took too long.
-const REQUEST_TIMEOUT: Refusal = Refusal::new(
-    "request_timeout",
-    StatusCode::REQUEST_TIMEOUT,
-    "the request was not answered in time; it may have taken effect",
-);
+rows! {
+    /// The listener has no such path.
+    ROUTE_NOT_FOUND NOT_FOUND "route_not_found":
+        "there is nothing at this path of the admin listener; it has /metrics and /status";
+    /// The body is no JSON, or not of the form that the route needs.
+    INVALID_BODY BAD_REQUEST "invalid_body":
+        "the path, query or body is not what this route needs; see the route's description";
+    /// The body is too large.
+    BODY_TOO_LARGE PAYLOAD_TOO_LARGE "body_too_large": "the body is larger than an admin request may be";
+    /// The request took too long.
+    REQUEST_TIMEOUT REQUEST_TIMEOUT "request_timeout":
+        "the request was not answered in time; it may have taken effect";
+}
 
 /// The rows of this listener alone.
 pub(in crate::api) const TABLE: &[Refusal] =

@@ -45,36 +45,30 @@ impl Refusal {
     }
 }
 
-/// The path exists, the method does not.
-pub(in crate::api) const METHOD_NOT_ALLOWED: Refusal = Refusal::new(
-    "method_not_allowed",
-    StatusCode::METHOD_NOT_ALLOWED,
-    "this path does not support this method; see the Allow header for those it supports",
-);
-/// The headers together are too large.
-pub(in crate::api) const HEADERS_TOO_LARGE: Refusal = Refusal::new(
-    "headers_too_large",
-    StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
-    "the request headers together are larger than 32768 bytes",
-);
-/// The request target is too long.
-pub(in crate::api) const PATH_TOO_LONG: Refusal = Refusal::new(
-    "path_too_long",
-    StatusCode::URI_TOO_LONG,
-    "the path and query of the request are longer than 8192 bytes",
-);
-/// A request whose end is uncertain.
-pub(in crate::api) const INVALID_REQUEST: Refusal = Refusal::new(
-    "invalid_request",
-    StatusCode::BAD_REQUEST,
-    "the request is not valid HTTP; the connection is closed",
-);
-/// A bug.
-pub(in crate::api) const INTERNAL: Refusal = Refusal::new(
-    "internal",
-    StatusCode::INTERNAL_SERVER_ERROR,
-    "internal error; see the server log at the time of this request",
-);
+/// Declares rows: `/// Doc` `NAME STATUS "word": "message";`.
+macro_rules! rows {
+    ($($(#[$doc:meta])* $name:ident $status:ident $word:literal: $message:literal;)+) => {
+        $($(#[$doc])*
+        pub(in crate::api) const $name: Refusal = Refusal::new($word, StatusCode::$status, $message);)+
+    };
+}
+pub(in crate::api) use rows;
+
+rows! {
+    /// The path exists, the method does not.
+    METHOD_NOT_ALLOWED METHOD_NOT_ALLOWED "method_not_allowed":
+        "this path does not support this method; see the Allow header for those it supports";
+    /// The headers together are too large.
+    HEADERS_TOO_LARGE REQUEST_HEADER_FIELDS_TOO_LARGE "headers_too_large":
+        "the request headers together are larger than 32768 bytes";
+    /// The request target is too long.
+    PATH_TOO_LONG URI_TOO_LONG "path_too_long": "the path and query of the request are longer than 8192 bytes";
+    /// A request whose end is uncertain.
+    INVALID_REQUEST BAD_REQUEST "invalid_request": "the request is not valid HTTP; the connection is closed";
+    /// A bug.
+    INTERNAL INTERNAL_SERVER_ERROR "internal":
+        "internal error; see the server log at the time of this request";
+}
 
 /// A refusal and the names that make it concrete. `C` is a row, or a code of a table.
 #[derive(Debug, Clone, PartialEq, Eq)]

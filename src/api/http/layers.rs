@@ -25,7 +25,6 @@ pub(in crate::api) const HEADER_BYTES_MAX: usize = 32 * 1024;
 /// A request's id and the moment at which its head was read.
 #[derive(Debug, Clone)]
 pub(in crate::api) struct Arrival {
-    /// The id.
     pub(in crate::api) id: RequestId,
     /// When its head was read.
     pub(in crate::api) at: Instant,

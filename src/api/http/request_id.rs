@@ -26,7 +26,6 @@ impl RequestId {
         self.0.to_str().unwrap_or_default()
     }
 
-    /// As a header value.
     pub(in crate::api) fn header(&self) -> HeaderValue {
         self.0.clone()
     }

@@ -48,7 +48,6 @@ pub(super) struct Body {
 }
 
 impl Body {
-    /// `plain` in this coding.
     fn new(plain: Vec<u8>, coding: Option<Coding>) -> Self {
         let coded = coding.filter(|coding| *coding != Coding::Identity).map(|coding| coding.encode(&plain));
         match coded {

@@ -187,14 +187,6 @@ mod tests {
     }
 
     #[test]
-    fn codes_of_a_credential_are_those_of_auth() {
-        use auth::Refusal::{Expired, Malformed, Missing, Unknown};
-        for refusal in [Missing, Malformed, Unknown, Expired] {
-            assert_eq!(Code::from(refusal).row().code, refusal.code());
-        }
-    }
-
-    #[test]
     fn no_status_of_the_data_path_feeds_an_unhealthy_host_breaker() {
         // Braze counts these per host name: one bad template must not halt all calls. The exceptions are sent by
         // a process that cannot answer at all, and where a limit is configured.

@@ -39,7 +39,6 @@ impl<'a> RecordRequest<'a> {
         Some(Self { path, query, method: request.method(), headers: request.headers() })
     }
 
-    /// Whether the value is in the body.
     pub(in crate::api) fn has_value_in_body(&self) -> bool {
         *self.method == Method::POST && self.path.allows(self.method)
     }

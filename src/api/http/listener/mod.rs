@@ -120,14 +120,8 @@ impl Limits {
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The address cannot be listened on.
-    #[error("cannot listen on {address}: {source}; is another process using the address?")]
-    Bind {
-        /// The address.
-        address: SocketAddr,
-        /// The system's error.
-        #[source]
-        source: io::Error,
-    },
+    #[error("cannot listen on {0}: {1}; is another process using the address?")]
+    Bind(SocketAddr, #[source] io::Error),
 }
 
 codes! {
@@ -156,7 +150,7 @@ impl Listener {
             let address = socket.local_addr()?;
             io::Result::Ok(Self { socket, address, limits, metrics, tls: None })
         };
-        bind().map_err(|source| Error::Bind { address, source })
+        bind().map_err(|error| Error::Bind(address, error))
     }
 
     /// Accepts only TLS if there is a certificate.

@@ -40,42 +40,17 @@ pub struct Settings {
     pub reload_interval: Duration,
 }
 
-/// Why a certificate cannot be used.
+/// Why a listener cannot speak TLS.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// A file cannot be read.
-    #[error("cannot read [server] {key} {path}: {source}", path = path.display())]
-    Read {
-        /// The configuration key.
-        key: &'static str,
-        /// The file.
-        path: PathBuf,
-        /// The system's error.
-        #[source]
-        source: io::Error,
-    },
-    /// A file has no certificate or no key.
-    #[error("[server] {key} {path} holds no {what} in PEM form", path = path.display())]
-    Empty {
-        /// The configuration key.
-        key: &'static str,
-        /// The file.
-        path: PathBuf,
-        /// A certificate, or a private key.
-        what: &'static str,
-    },
-    /// The certificate and the key cannot be used together.
-    #[error("the certificate and the key of [server] cannot be used: {source}; do they belong together?")]
-    Refused {
-        /// The TLS library's error.
-        #[source]
-        source: rustls::Error,
-    },
+    /// A file cannot be read or holds nothing of its kind, or certificate and key do not belong together: in words.
+    #[error("{0}")]
+    Unusable(String),
 }
 
 codes! {
     Error {
-        "tls_certificate_unusable" Invalid: Read | Empty | Refused,
+        "tls_certificate_unusable" Invalid: Unusable,
     }
 }
 
@@ -154,13 +129,19 @@ impl Pem {
 
     /// TLS 1.2 and 1.3; ALPN offers HTTP/2 and HTTP/1.1.
     fn config(&self, settings: &Settings) -> Result<ServerConfig, Error> {
-        let empty = |key, path: &Path, what| Error::Empty { key, path: path.to_owned(), what };
+        let empty = |key: &str, path: &Path, what: &str| {
+            Error::Unusable(format!("[server] {key} {} holds no {what} in PEM form", path.display()))
+        };
         let no_certificate = || empty(CERTIFICATE, &settings.certificate_file, "certificate");
         let chain = CertificateDer::pem_slice_iter(&self.certificates).collect::<Result<Vec<_>, _>>();
         let chain = chain.ok().filter(|chain| !chain.is_empty()).ok_or_else(no_certificate)?;
         let key = PrivateKeyDer::from_pem_slice(&self.key)
             .map_err(|_| empty(KEY, &settings.key_file, "private key"))?;
-        let refused = |source| Error::Refused { source };
+        let refused = |error: rustls::Error| {
+            Error::Unusable(format!(
+                "the certificate and the key of [server] cannot be used: {error}; do they belong together?"
+            ))
+        };
         let mut config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
             .with_protocol_versions(&[&TLS13, &TLS12])
             .map_err(refused)?
@@ -179,5 +160,7 @@ fn read(key: &'static str, path: &Path) -> Result<Vec<u8>, Error> {
         File::open(path)?.take(FILE_BYTES_MAX).read_to_end(&mut bytes)?;
         Ok(bytes)
     };
-    read().map_err(|source| Error::Read { key, path: path.to_owned(), source })
+    let failed =
+        |error: io::Error| Error::Unusable(format!("cannot read [server] {key} {}: {error}", path.display()));
+    read().map_err(failed)
 }
