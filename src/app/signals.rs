@@ -28,12 +28,7 @@ impl Signals {
         }
     }
 
-    /// Waits until the process is asked to read its configuration again.
-    pub async fn reload(&mut self) {
-        next(&mut self.hang_up).await;
-    }
-
-    /// Waits for either; whether it is a reload.
+    /// Waits until the process is asked to end, or to read its configuration again; whether it is the latter.
     pub async fn stop_or_reload(&mut self) -> bool {
         tokio::select! {
             () = next(&mut self.terminate) => false,

@@ -1,6 +1,6 @@
-//! TOML text becomes a [`Table`] with places; faults of grammar are reported, all of them.
+//! Parses TOML into a [`Table`] with places, and reports every fault of grammar.
 //!
-//! The tables of crate `toml` are sorted by key; the places of the keys give back the file's order.
+//! Crate `toml` sorts tables by key; the places of the keys restore the order of the file.
 
 use std::{ops::Range, path::Path, sync::Arc};
 
@@ -43,7 +43,7 @@ pub(super) fn parse_flag(text: &str, flag: &'static str) -> Option<Table> {
     Some(Reader { place: &|_| Place::Flag(flag), text: &Text::plain }.table(root.get_ref()))
 }
 
-/// How offsets become places, and strings texts.
+/// Converts offsets to places, and strings to texts.
 struct Reader<'a> {
     place: &'a dyn Fn(usize) -> Place,
     text: &'a dyn Fn(&str) -> Text,

@@ -1,12 +1,12 @@
-//! Defaults, file and overrides laid over each other: one tree of everything that counts.
+//! Defaults, file and overrides merged into one tree, and the comparison of two such trees.
 
 use std::{path::Path, sync::Arc};
 
-use super::{DEFAULT, Overrides, document, resolve::SECTIONS};
+use super::{Config, DEFAULT, Overrides, document, resolve::SECTIONS};
 use crate::settings::{
     Declaration, Environment,
     fault::Report,
-    tree::{Entry, Table, Value},
+    tree::{Entry, Node, Table, Value},
 };
 
 /// The tree and the file that it came from.
@@ -57,5 +57,31 @@ fn fill_defaults(root: &mut Table, section: &Declaration) {
         };
         let missing: Vec<_> = defaults.0.iter().filter(|default| !is_replaced(default)).cloned().collect();
         own.0.extend(missing);
+    }
+}
+
+/// The keys that differ and count only after a restart, as in `server.listen`. Empty when the new
+/// configuration can be taken over as a whole.
+pub fn changes_needing_restart(old: &Config, new: &Config) -> Vec<String> {
+    let mut changed = Vec::new();
+    for section in SECTIONS.iter().filter(|section| section.needs_restart) {
+        let of = |config: &Config| config.effective.root.table(section.name).cloned().unwrap_or_default();
+        compare(section.name, &of(old), &of(new), &mut changed);
+    }
+    changed
+}
+
+fn compare(key: &str, old: &Table, new: &Table, changed: &mut Vec<String>) {
+    let keys = old.0.iter().chain(new.0.iter().filter(|entry| old.get(&entry.key).is_none()));
+    for entry in keys {
+        let name = format!("{key}.{}", entry.key);
+        let of = |table: &Table| table.get(&entry.key).map(|entry| entry.node.clone());
+        match (of(old), of(new)) {
+            (Some(Node { value: Value::Table(old), .. }), Some(Node { value: Value::Table(new), .. })) => {
+                compare(&name, &old, &new, changed);
+            }
+            (old, new) if old != new => changed.push(name),
+            _ => {}
+        }
     }
 }

@@ -4,7 +4,6 @@
 //! over each other (`effective`) → `resolve`, which reads typed values and gathers every fault.
 //! Defaults stand in `config/default.toml` and nowhere else.
 
-mod changes;
 mod document;
 mod effective;
 mod node;
@@ -19,7 +18,7 @@ use std::{collections::BTreeMap, io, path::Path, sync::Arc};
 
 use self::effective::Effective;
 pub use self::{
-    changes::changes_needing_restart,
+    effective::changes_needing_restart,
     node::{NodeSettings, Role},
     overrides::{Overrides, SHORTHANDS, Shorthand},
 };

@@ -39,16 +39,16 @@ pub(super) fn resolve(effective: Effective, env: &Environment, report: &Report) 
     root.finish();
 
     let dir = effective.path.parent().unwrap_or(Path::new(""));
-    let node = root.read_section(&NodeSettings::SECTION, |section| NodeSettings::read(section, dir));
-    let server = root.read_section(&api::Settings::SECTION, |section| api::Settings::read(section, dir));
-    let engine = root.read_section(&engine::Settings::SECTION, engine::Settings::read);
-    let telemetry = root.read_section(&telemetry::Settings::SECTION, telemetry::Settings::read);
+    let node = root.read_table(NodeSettings::SECTION.name, |section| NodeSettings::read(section, dir));
+    let server = root.read_table(api::Settings::SECTION.name, |section| api::Settings::read(section, dir));
+    let engine = root.read_table(engine::Settings::SECTION.name, engine::Settings::read);
+    let telemetry = root.read_table(telemetry::Settings::SECTION.name, telemetry::Settings::read);
     let is_publisher = node.as_ref().map(|node| node.has(Role::Publisher));
-    let stores = root.read_section(&store::Settings::SECTION, |storage| {
+    let stores = root.read_table(store::Settings::SECTION.name, |storage| {
         let data_dir = node.as_ref().map(|node| &*node.data_dir);
         let store = store::Settings::read(storage, dir, env, data_dir, catalog::reserved_directory);
         let poll_interval = replica::read_poll_interval(storage);
-        let catalog = root.read_section(&catalog::Settings::SECTION, |publication| {
+        let catalog = root.read_table(catalog::Settings::SECTION.name, |publication| {
             catalog::Settings::read(storage, publication, dir, is_publisher.unwrap_or_default())
         });
         Some((store?, poll_interval?, catalog?))
@@ -59,17 +59,17 @@ pub(super) fn resolve(effective: Effective, env: &Environment, report: &Report) 
     let inner = Report::default();
     let shared = Section::new(&inner, String::new(), place, &effective.root);
     let metadata =
-        shared.read_section(&metadata::Settings::SECTION, |section| metadata::Settings::read(section, dir));
+        shared.read_table(metadata::Settings::SECTION.name, |section| metadata::Settings::read(section, dir));
     shared.read_table("defaults", |defaults| {
         defaults.read_table("source", source::check_defaults);
         defaults.read_table("sync", SyncConfig::check_defaults)
     });
-    let sources = shared.read_section(&source::SECTION, |section| Some(source::read(section, dir)));
+    let sources = shared.read_table(source::SECTION.name, |section| Some(source::read(section, dir)));
     let sources = sources.as_ref();
-    let models = shared.read_section(&model::SECTION, |section| {
+    let models = shared.read_table(model::SECTION.name, |section| {
         Some(model::read(section, sources.unwrap_or(&BTreeMap::new()), dir))
     });
-    let syncs = shared.read_section(&SyncConfig::SECTION, |section| {
+    let syncs = shared.read_table(SyncConfig::SECTION.name, |section| {
         SyncConfig::read_all(section, &models.unwrap_or_default())
     });
     report.absorb(inner, is_publisher);

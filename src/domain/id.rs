@@ -2,7 +2,6 @@
 
 use std::{fmt, str::FromStr};
 
-use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 /// Text that is not an identifier of the expected kind.
@@ -16,8 +15,7 @@ pub struct InvalidId {
 macro_rules! uuid_id {
     ($(#[$doc:meta])* $type:ident, $prefix:literal, $what:literal) => {
         $(#[$doc])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-        #[serde(try_from = "String", into = "String")]
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub struct $type(Uuid);
 
         impl $type {
@@ -44,18 +42,7 @@ macro_rules! uuid_id {
             }
         }
 
-        impl TryFrom<String> for $type {
-            type Error = InvalidId;
-            fn try_from(text: String) -> Result<Self, InvalidId> {
-                text.parse()
-            }
-        }
-
-        impl From<$type> for String {
-            fn from(id: $type) -> Self {
-                id.to_string()
-            }
-        }
+        serde_by_text!($type);
     };
 }
 

@@ -1,8 +1,6 @@
 //! Short texts that are safe to show anywhere.
 
-use std::{fmt, sync::Arc};
-
-use serde::{Deserialize, Serialize};
+use std::{fmt, str::FromStr, sync::Arc};
 
 /// Longest label, in characters: as long as a host name of Linux, and a column of a table.
 pub const LABEL_CHARACTERS_MAX: usize = 64;
@@ -15,8 +13,7 @@ const UNNAMED: &str = "node";
 pub struct InvalidLabel;
 
 /// A short text that is safe to show anywhere: a node's name, a build, a code, a role.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Label(Arc<str>);
 
 impl Label {
@@ -57,18 +54,15 @@ impl PartialEq<&str> for Label {
     }
 }
 
-impl TryFrom<String> for Label {
-    type Error = InvalidLabel;
-    fn try_from(text: String) -> Result<Self, InvalidLabel> {
-        Self::new(&text)
+impl FromStr for Label {
+    type Err = InvalidLabel;
+
+    fn from_str(text: &str) -> Result<Self, InvalidLabel> {
+        Self::new(text)
     }
 }
 
-impl From<Label> for String {
-    fn from(label: Label) -> Self {
-        label.0.as_ref().to_owned()
-    }
-}
+serde_by_text!(Label);
 
 impl fmt::Display for Label {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

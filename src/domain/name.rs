@@ -2,8 +2,6 @@
 
 use std::{borrow::Borrow, fmt, str::FromStr, sync::Arc};
 
-use serde::{Deserialize, Serialize};
-
 /// Longest collection, index or region name, in bytes. Names appear in URLs and metric labels.
 pub const NAME_BYTES_MAX: usize = 64;
 
@@ -27,8 +25,7 @@ fn is_valid(text: &str) -> bool {
 macro_rules! name {
     ($(#[$doc:meta])* $type:ident, $what:literal) => {
         $(#[$doc])*
-        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-        #[serde(try_from = "String", into = "String")]
+        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub struct $type(Arc<str>);
 
         impl $type {
@@ -54,18 +51,7 @@ macro_rules! name {
             }
         }
 
-        impl TryFrom<String> for $type {
-            type Error = InvalidName;
-            fn try_from(text: String) -> Result<Self, InvalidName> {
-                Self::new(&text)
-            }
-        }
-
-        impl From<$type> for String {
-            fn from(name: $type) -> Self {
-                name.0.as_ref().to_owned()
-            }
-        }
+        serde_by_text!($type);
 
         impl Borrow<str> for $type {
             fn borrow(&self) -> &str {

@@ -23,14 +23,4 @@ impl Declaration {
     pub(crate) const fn reloadable(name: &'static str) -> Self {
         Self { name, needs_restart: false, defaults: None, alternatives: &[] }
     }
-
-    /// The same section, whose things take over the keys of `[defaults.NAME]`.
-    pub(crate) const fn with_defaults(self, name: &'static str) -> Self {
-        Self { defaults: Some(name), ..self }
-    }
-
-    /// The same section, in whose things one of `keys` replaces a default for another.
-    pub(crate) const fn with_alternatives(self, keys: &'static [&'static str]) -> Self {
-        Self { alternatives: keys, ..self }
-    }
 }

@@ -56,14 +56,6 @@ impl Fault {
             _ => None,
         }
     }
-
-    /// The character in the line, from 1.
-    pub fn column(&self) -> Option<u32> {
-        match self.place {
-            Place::File { line, column, .. } if line > 0 => Some(column),
-            _ => None,
-        }
-    }
 }
 
 impl Default for Fault {

@@ -72,7 +72,6 @@ impl<'a> Item<'a> {
         text.problems.is_empty().then_some(text)
     }
 
-    /// The string.
     pub(crate) fn string(&self) -> Option<&'a str> {
         self.text().map(|text| text.value.as_str())
     }
@@ -142,7 +141,6 @@ impl<'a> Item<'a> {
         }
     }
 
-    /// A boolean.
     pub(crate) fn boolean(&self) -> Option<bool> {
         match self.node.value {
             Value::Boolean(boolean) => Some(boolean),
@@ -176,7 +174,6 @@ impl<'a> Item<'a> {
         self.fail(format!("must be from {start} to {end}"), None)
     }
 
-    /// A share in 0..=1: `"30%"` or `0.3`.
     pub(crate) fn share(&self) -> Option<f64> {
         let hint = "write a percentage, \"30%\", or a number from 0.0 to 1.0".to_owned();
         match self.node.value {

@@ -3,7 +3,6 @@
 use std::cell::{Cell, RefCell};
 
 use super::{
-    Declaration,
     fault::{Place, Report},
     item::Item,
     nearest,
@@ -54,15 +53,6 @@ impl<'a> Section<'a> {
     /// The value of a key that has a default, which `config/default.toml` sets.
     pub(crate) fn set(&self, key: &'static str) -> Option<Item<'a>> {
         self.need(key, "")
-    }
-
-    /// Reads the section that a part declares. An absent one is empty.
-    pub(crate) fn read_section<T>(
-        &self,
-        section: &Declaration,
-        read: impl FnOnce(&Self) -> Option<T>,
-    ) -> Option<T> {
-        self.read_table(section.name, read)
     }
 
     /// Reads the table under a key, and reports the keys that `read` did not ask for. An absent one is empty.

@@ -13,8 +13,8 @@ const STATEMENT_TIMEOUT_MAX: Duration = Duration::from_hours(12);
 /// Longest wait for a connection: a run should fail, not hang.
 const CONNECT_TIMEOUT_MAX: Duration = Duration::from_mins(10);
 
-/// The section of all sources.
-pub(crate) const SECTION: Declaration = Declaration::reloadable("sources").with_defaults("source");
+pub(crate) const SECTION: Declaration =
+    Declaration { defaults: Some("source"), ..Declaration::reloadable("sources") };
 
 /// Reads `[sources.*]`, each with the keys of its type; relative paths are from `dir`. A faulty source
 /// is `None`, so that what refers to it can still be checked.

@@ -1,4 +1,4 @@
-//! Checking and compacting one JSON value in one pass, without recursion.
+//! Checks and compacts one JSON value in one pass, without recursion.
 
 use super::{
     escape,
@@ -17,9 +17,9 @@ const WORKING_BYTES_MAX: usize = 4 * RECORD_BYTES_MAX;
 /// Appends `raw`, one JSON value (RFC 8259), to `out` in canonical form and returns its depth in
 /// levels: 0 for a scalar, 1 for `[]`.
 ///
-/// White space is dropped. Of members with one name the last stays, where it stands. Escapes are
-/// written only where they must be. Digits stay as they are, `-0` is `0`, exponents are written
-/// out. On an error `out` is as it was.
+/// White space is dropped. Of members with one name only the last stays, at its place. Escapes are written only
+/// where they must be. Digits stay as they are, `-0` is `0`, exponents are written out. On an error `out` is as
+/// it was.
 ///
 /// # Errors
 /// `InvalidText` for bytes that are not UTF-8; `InvalidJson` for what is not JSON, `\u0000`, a lone
@@ -30,7 +30,7 @@ pub fn compact(raw: &[u8], out: &mut Vec<u8>) -> Result<usize, RejectReason> {
     Compactor::default().compact(raw, out)
 }
 
-/// [`compact`] with buffers that are reused from value to value.
+/// [`compact`] with reusable buffers.
 #[derive(Debug, Default)]
 pub struct Compactor {
     members: Members,
@@ -116,11 +116,11 @@ impl Scan<'_> {
         }
     }
 
-    /// Whether the value just begun is an array or object that is not empty; then the first
-    /// member's key is written. An empty one is left for its closing bracket to be read.
+    /// Whether the value just begun is an array or object that is not empty; then writes the first member's
+    /// key. The closing bracket of an empty one is read later.
     fn opened_with_content(&mut self) -> Result<bool, RejectReason> {
         match self.out.last().copied() {
-            // A string's text never ends the output: its quote does. So a bracket is a bracket.
+            // A string ends with its quote, so a bracket at the end is not text.
             Some(b'{') if self.next_token() != Some(b'}') => self.key().map(|()| true),
             Some(b'[') if self.next_token() != Some(b']') => Ok(true),
             _ => Ok(false),

@@ -1,8 +1,8 @@
-//! Writing a JSON string, and reading back what was written.
+//! Writes a JSON string, and reads one that was written here.
 
 const HEX: &[u8; 16] = b"0123456789abcdef";
 
-/// For each byte: 0 when it stands as it is, else what follows the backslash (`u` for `\u00XX`).
+/// For each byte: 0 when it needs no escape, else the character after the backslash (`u` for `\u00XX`).
 const ESCAPE: [u8; 256] = {
     let mut table = [0; 256];
     let mut byte = 0;

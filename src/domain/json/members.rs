@@ -1,23 +1,22 @@
-//! The members of the objects that are open during a scan: finds duplicates, drops the earlier ones.
+//! The members of the open objects of a scan. Of members with one key only the last is kept.
 
 /// Up to this many members an object is searched from end to end for each new one; an object with
 /// more is sorted once, when it ends.
 const LINEAR_MAX: usize = 32;
 
-/// One member as written, in offsets from the start of the value.
+/// The offsets of one member from the start of the value.
 #[derive(Debug, Clone, Copy)]
 struct Member {
     /// Where it begins: the opening quote of its key.
     from: u32,
     /// Just after the closing quote of its key.
     key_to: u32,
-    /// Equal keys have equal tags; most others differ.
+    /// Equal keys have equal tags; different keys rarely do.
     tag: u64,
     /// A later member has the same key.
     dead: bool,
 }
 
-/// One open object.
 #[derive(Debug)]
 pub(super) struct OpenObject {
     first: usize,

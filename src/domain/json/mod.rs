@@ -1,4 +1,4 @@
-//! JSON text: writing strings, and checking and compacting values that a source hands over.
+//! JSON text: writes strings, and checks and compacts the values of a source.
 
 mod compact;
 mod escape;
