@@ -5,8 +5,9 @@ use larder::{domain::run::RunStatus, engine::RunOutcome};
 use tempfile::TempDir;
 
 use crate::support::{
-    http::{Client, soon},
+    http::Client,
     node::{Node, Warehouse},
+    process::wait_until,
 };
 
 const ROWS: &str = "
@@ -55,13 +56,7 @@ async fn sync_expecting(node: &Node, status: RunStatus, expected: &[&str]) {
     assert_eq!(ended.record.status, status);
     assert_eq!(losers(&ended), expected);
     assert_eq!(ended.record.counts.conflicts, expected.len() as u64);
-    let agreed = async {
-        let mut look = tokio::time::interval(std::time::Duration::from_millis(10));
-        while counted_by_the_node(node).await != expected.len() as u64 {
-            look.tick().await;
-        }
-    };
-    soon("the node's count", agreed).await;
+    wait_until("the node's count", async || counted_by_the_node(node).await == expected.len() as u64).await;
 }
 
 async fn a_record_without_a_row_keeps_its_claims(on_delete: &str) {

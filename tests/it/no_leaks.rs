@@ -14,6 +14,7 @@ use crate::support::{
     deployment::NodeDirectory,
     http::{Client, soon},
     postgres::{Database, Postgres},
+    process::wait_until,
 };
 
 /// Stands in everything that is to stay secret, whatever else stands there.
@@ -216,20 +217,14 @@ async fn nothing_leaks(format: &str) {
     let unknown = ApiKey::generate().expose().to_owned();
 
     // Every sync has run, and the good one is served to both keys.
-    let mut look = tokio::time::interval(std::time::Duration::from_millis(50));
-    soon("ends of all runs", async {
-        loop {
-            let metrics = get(admin, "/metrics").await;
-            let has_run = |name: &str| {
-                let counter = format!("larder_sync_runs_total{{sync=\"{name}\"");
-                metrics.lines().any(|line| line.starts_with(&counter) && !line.ends_with(" 0"))
-            };
-            let serves = metrics.contains("larder_collection_loaded{collection=\"good\"} 1");
-            if SYNCS.iter().all(|sync| has_run(sync.0)) && serves && metrics.contains("\nlarder_keys 2\n") {
-                return;
-            }
-            look.tick().await;
-        }
+    wait_until("ends of all runs", async || {
+        let metrics = get(admin, "/metrics").await;
+        let has_run = |name: &str| {
+            let counter = format!("larder_sync_runs_total{{sync=\"{name}\"");
+            metrics.lines().any(|line| line.starts_with(&counter) && !line.ends_with(" 0"))
+        };
+        let serves = metrics.contains("larder_collection_loaded{collection=\"good\"} 1");
+        SYNCS.iter().all(|sync| has_run(sync.0)) && serves && metrics.contains("\nlarder_keys 2\n")
     })
     .await;
     ask_everything(address, &key, &unknown, &narrow, &mut said).await;

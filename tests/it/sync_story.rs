@@ -7,8 +7,8 @@ use tempfile::TempDir;
 
 use crate::support::{
     catalog::name,
-    http::soon,
     node::{Node, Warehouse},
+    process::wait_until,
 };
 
 const ROWS: &str = "
@@ -351,13 +351,7 @@ async fn changed_serving_settings_are_announced_without_a_run() {
     let text = sections("delete", "").replace("on_delete", "on_miss = \"empty\"\non_delete");
     node.configure(&text);
     node.server().reload(&node.config());
-    let mut look = tokio::time::interval(tokio::time::Duration::from_millis(10));
-    soon("announced settings", async {
-        while node.get("person", "id", "99").await.status != 200 {
-            look.tick().await;
-        }
-    })
-    .await;
+    wait_until("announced settings", async || node.get("person", "id", "99").await.status == 200).await;
     let answer = node.get("person", "id", "99").await;
     assert_eq!((answer.text(), answer.header("x-data-version")), ("{}", Some("1")));
     let publisher = node.publisher().await;

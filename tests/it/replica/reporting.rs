@@ -13,15 +13,13 @@ use larder::{
     telemetry::Metrics,
 };
 use object_store::{ObjectStore, ObjectStoreExt, memory::InMemory, path::Path};
-use tokio::{
-    task::JoinHandle,
-    time::{interval, timeout},
-};
+use tokio::{task::JoinHandle, time::timeout};
 
 use super::world::{Node, World, rows};
 use crate::support::{
     catalog::{DEADLINE, catalog_over, open_catalog},
     faulty_store::{Fault, Request},
+    process::{until, wait_until},
 };
 
 const LONG: Duration = Duration::from_hours(1);
@@ -59,17 +57,11 @@ impl Reporting {
 
     /// Waits until the one node's status is as asked.
     async fn until(&self, what: &str, reached: impl Fn(&NodeStatus) -> bool) -> NodeStatus {
-        let mut look = interval(Duration::from_millis(5));
-        let found = timeout(DEADLINE, async {
-            loop {
-                look.tick().await;
-                let status = self.read().await.pop().and_then(|node| node.status.ok());
-                if let Some(status) = status.filter(|status| reached(status)) {
-                    return status;
-                }
-            }
-        });
-        found.await.unwrap_or_else(|_| panic!("never {what}"))
+        until(what, async || {
+            let status = self.read().await.pop().and_then(|node| node.status.ok());
+            status.filter(|status| reached(status))
+        })
+        .await
     }
 
     async fn end(self) {
@@ -167,10 +159,7 @@ async fn node_that_may_not_write_its_status_keeps_serving_and_retries() {
     let reporting = Reporting::start(&world, &node, eager());
     world.base("person", &rows(&[("1", Some(1))])).await;
     node.caught_up(&world).await;
-    let mut look = interval(Duration::from_millis(5));
-    while world.faulty.count(Request::Put, "status/") < 3 {
-        look.tick().await;
-    }
+    wait_until("three attempts", async || world.faulty.count(Request::Put, "status/") >= 3).await;
     assert_eq!(reporting.read().await, []);
     let text = reporting.metrics.encode(&reporting.board.read(), Clock::default().now());
     assert!(text.contains(r#"larder_status_writes_total{outcome="written"} 0"#), "{text}");

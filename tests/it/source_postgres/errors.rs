@@ -12,7 +12,8 @@ use tokio::{
 use super::{section, sql};
 use crate::support::{
     postgres::Postgres,
-    source::{open, open_within, read, read_query, wait_until},
+    process::wait_until,
+    source::{open, open_within, read, read_query},
 };
 
 async fn failure(source: &Source, query: &Query) -> Error {

@@ -12,7 +12,8 @@ use tokio::sync::mpsc;
 use super::{section, sql};
 use crate::support::{
     postgres::{Database, Postgres},
-    source::{open, read, wait_until},
+    process::wait_until,
+    source::{open, read},
 };
 
 /// A table too large for the buffers between server and receiver, and its query.

@@ -15,7 +15,10 @@ use sqlx::{AssertSqlSafe, ConnectOptions as _, SqliteConnection, raw_sql, sqlite
 use tempfile::TempDir;
 use tokio::sync::mpsc;
 
-use crate::support::source::{open, open_within, read, read_query, wait_until};
+use crate::support::{
+    process::wait_until,
+    source::{open, open_within, read, read_query},
+};
 
 /// A file that is gone with the test.
 struct File {

@@ -36,6 +36,11 @@ pub(crate) async fn until<T>(what: &str, mut condition: impl AsyncFnMut() -> Opt
     .await
 }
 
+/// Checks until `is_so`; fails after the deadline.
+pub(crate) async fn wait_until(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
+    until(what, async || is_so().await.then_some(())).await;
+}
+
 /// How a command ended and what it printed.
 #[derive(Debug)]
 pub(crate) struct CommandOutput {

@@ -73,8 +73,3 @@ impl Table {
         self.batches.iter().flat_map(|batch| (0..batch.rows()).map(move |at| row(batch, at))).collect()
     }
 }
-
-/// Checks until `is_so`; fails after the deadline.
-pub(crate) async fn wait_until(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
-    until(what, async || is_so().await.then_some(())).await;
-}

@@ -8,7 +8,7 @@ use larder::{
     support::random,
 };
 use rustix::process::Signal;
-use tokio::time::{Duration, interval};
+use tokio::time::Duration;
 
 use super::{
     runs::{node, start},
@@ -17,8 +17,8 @@ use super::{
 use crate::support::{
     catalog::{name, open_catalog},
     deployment::NodeDirectory,
-    http::soon,
     node::tester,
+    process::until,
 };
 
 #[tokio::test(flavor = "multi_thread")]
@@ -37,16 +37,8 @@ async fn the_pause_of_a_rollback_that_was_never_announced_ends_by_itself() {
     assert!(std::process::Command::new("mkfifo").arg(&manifest).status().unwrap().success());
     let rollback = node.spawn(&["rollback", "person", "--to", "1"]);
     let books = metadata(&node).await;
-    let mut look = interval(Duration::from_millis(10));
-    let pause = soon("the pause", async {
-        loop {
-            look.tick().await;
-            if let Some(pause) = books.pause(&name("person")).await.unwrap() {
-                return pause;
-            }
-        }
-    });
-    assert!(pause.await.pending.is_some());
+    let pause = until("the pause", async || books.pause(&name("person")).await.unwrap()).await;
+    assert!(pause.pending.is_some());
     rollback.signal(Signal::KILL);
     rollback.wait().await;
     std::fs::remove_file(&manifest).unwrap();

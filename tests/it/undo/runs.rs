@@ -14,15 +14,13 @@ use larder::{
 };
 use sqlx::{Connection, PgConnection};
 use tempfile::TempDir;
-use tokio::{
-    task::JoinHandle,
-    time::{Duration, interval},
-};
+use tokio::{task::JoinHandle, time::Duration};
 
 use crate::support::{
     catalog::name,
     http::{Answer, soon},
     node::{Node, Warehouse, tester},
+    process::{until, wait_until},
 };
 
 const SECTIONS: &str = "[models.people]\nsource = \"warehouse\"\nsql = \"select * from people\"\nprimary_key = \"id\"\n\
@@ -52,26 +50,14 @@ pub(super) async fn start(node: &Node, trigger: Trigger) -> JoinHandle<Result<Ru
 
 async fn open_run(node: &Node) -> RunRecord {
     let metadata = node.publisher().await.metadata;
-    let mut look = interval(Duration::from_millis(5));
-    soon("a run under way", async {
-        loop {
-            look.tick().await;
-            if let Some(run) = metadata.open_runs(&name("person")).await.unwrap().pop() {
-                return run;
-            }
-        }
-    })
-    .await
+    until("a run under way", async || metadata.open_runs(&name("person")).await.unwrap().pop()).await
 }
 
 /// Waits until head names the newest document; gives its number.
 async fn await_head(publisher: &Publisher) -> u64 {
     let newest = publisher.catalog.newest(None).await.unwrap().unwrap().n;
-    let mut look = interval(Duration::from_millis(5));
-    soon("head at the newest document", async {
-        while publisher.catalog.head().await.unwrap().is_none_or(|head| head.n < newest) {
-            look.tick().await;
-        }
+    wait_until("head at the newest document", async || {
+        publisher.catalog.head().await.unwrap().is_some_and(|head| head.n >= newest)
     })
     .await;
     newest
@@ -314,14 +300,11 @@ async fn approval_waits_for_the_run_in_progress() {
     let open = open_run(&node).await;
     let unlock = async {
         // The approval has begun once its audit entry is there.
-        let begun = async || {
+        wait_until("the audit entry", async || {
             let log = publisher.metadata.audit_log(None, 10).await.unwrap();
             log.iter().any(|entry| entry.action == "run.approve")
-        };
-        let mut look = interval(Duration::from_millis(5));
-        while !begun().await {
-            look.tick().await;
-        }
+        })
+        .await;
         assert!(publisher.metadata.run(open.id).await.unwrap().unwrap().status.is_open());
         sqlx::raw_sql("commit").execute(&mut locked).await.unwrap();
         running.await.unwrap().unwrap().record
@@ -357,13 +340,7 @@ async fn a_dropped_collection_begins_anew_with_a_higher_version() {
     let removed = without_syncs.drop_collection(&person, &tester()).await.unwrap();
     assert_eq!((removed.version, removed.records), (Version(3), Some(40)));
     assert_eq!(publisher.metadata.pause(&person).await.unwrap(), None);
-    let mut look = interval(Duration::from_millis(5));
-    soon("the end of the collection", async {
-        while node.get("person", "id", "1").await.status != 404 {
-            look.tick().await;
-        }
-    })
-    .await;
+    wait_until("the end of the collection", async || node.get("person", "id", "1").await.status == 404).await;
     assert_eq!(node.get("person", "id", "1").await.code(), "collection_not_found");
     let unknown = without_syncs.drop_collection(&person, &tester()).await.unwrap_err();
     assert_eq!(

@@ -13,7 +13,7 @@ use tokio::time::{Duration, interval};
 use crate::support::{
     deployment::NodeDirectory,
     http::{Answer, Client, soon},
-    process::Process,
+    process::{Process, until, wait_until},
 };
 
 pub(super) const ROWS: &str = "create table people (id integer primary key, name text);
@@ -69,15 +69,9 @@ impl Reader {
 
     /// Waits until the record has `part`, at `version` or a later one.
     pub(super) async fn until(&self, collection: &str, part: &str, version: u64) -> u64 {
-        let mut look = interval(Duration::from_millis(10));
-        soon(&format!("{part} at version {version}"), async {
-            loop {
-                look.tick().await;
-                let (text, seen) = self.sees(collection).await;
-                if text.contains(part) && seen >= version {
-                    return seen;
-                }
-            }
+        until(&format!("{part} at version {version}"), async || {
+            let (text, seen) = self.sees(collection).await;
+            (text.contains(part) && seen >= version).then_some(seen)
         })
         .await
     }
@@ -255,12 +249,8 @@ async fn one_region_is_pinned_and_a_collection_dropped() {
     assert!(done.stderr.contains("warning: region eu is pinned and does not follow"), "{done:?}");
     here.until("person", "Second", 4).await;
 
-    let mut look = interval(Duration::from_millis(50));
-    soon("two nodes in the fleet", async {
-        while node.run(&["status", "--json"]).expect(0).json()["fleet"]["nodes"].as_array().unwrap().len() < 2
-        {
-            look.tick().await;
-        }
+    wait_until("two nodes in the fleet", async || {
+        node.run(&["status", "--json"]).expect(0).json()["fleet"]["nodes"].as_array().unwrap().len() >= 2
     })
     .await;
     // An unknown region may have nodes that are still to start.
