@@ -77,7 +77,7 @@ async fn the_first_document_fixes_the_deployment() {
 
 /// What an announcer remembers of the catalog may be old: another process has announced since.
 #[tokio::test]
-async fn nobody_is_refused_for_what_another_process_has_replaced() {
+async fn change_is_checked_against_the_newest_document() {
     let (_, catalog) = faulty();
     let ours = deployment();
     let [one, other] = [(); 2].map(|()| announcer(&catalog, Some(ours), quick()));
@@ -134,7 +134,7 @@ async fn waiting_changes_share_one_document_and_are_checked_one_by_one() {
 }
 
 #[tokio::test]
-async fn whatever_the_store_answers_the_outcome_is_what_stands() {
+async fn outcome_is_that_of_the_catalog_whatever_the_store_answers() {
     for fault in [Fault::Fail, Fault::LoseAnswer, Fault::Duplicate, Fault::Late] {
         for times in [1, 3] {
             let (faulty, catalog) = faulty();
@@ -159,7 +159,7 @@ async fn whatever_the_store_answers_the_outcome_is_what_stands() {
 }
 
 #[tokio::test]
-async fn reads_that_fail_while_the_outcome_is_open_are_tried_again() {
+async fn reads_that_fail_while_the_outcome_is_unknown_are_retried() {
     for fault in [Fault::Fail, Fault::Corrupt, Fault::Truncate] {
         let (faulty, catalog) = faulty();
         let running = announcer(&catalog, None, quick());
@@ -186,7 +186,7 @@ async fn reads_that_fail_while_the_outcome_is_open_are_tried_again() {
 const EACH: usize = 100;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn two_announcers_never_lose_or_fork() {
+async fn two_announcers_lose_no_change_and_never_fork() {
     let memory: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
     let directory = tempfile::tempdir().unwrap();
     let location = Location::Directory(directory.path().join("store"));
@@ -322,7 +322,7 @@ async fn race_for_another_test() {
 }
 
 #[tokio::test]
-async fn two_processes_never_lose_or_fork() {
+async fn two_processes_lose_no_change_and_never_fork() {
     let root = tempfile::tempdir().unwrap();
     let catalog = open_catalog(&Location::Directory(root.path().to_owned()));
     // Which deployment it is was settled before: publishers have that from their metadata.
@@ -385,7 +385,7 @@ async fn freshness_is_gathered_into_one_head_and_only_rises() {
 }
 
 #[tokio::test]
-async fn a_head_that_cannot_be_written_fails_no_announcement() {
+async fn announcement_succeeds_when_head_cannot_be_written() {
     let (faulty, catalog) = faulty();
     faulty.decide(|request, path| match request {
         Request::Put if path.as_ref() == "catalog/head" => Fault::Fail,
@@ -444,7 +444,7 @@ async fn the_newest_document_is_found_behind_a_stale_or_broken_head() {
 }
 
 #[tokio::test]
-async fn a_newer_format_is_refused_and_said() {
+async fn newer_format_is_refused_with_its_code() {
     let memory = Arc::new(InMemory::new());
     let catalog = catalog_over(Arc::clone(&memory) as Arc<dyn ObjectStore>);
     let running = announcer(&catalog, None, quick());
@@ -457,7 +457,7 @@ async fn a_newer_format_is_refused_and_said() {
 }
 
 #[tokio::test]
-async fn a_publisher_that_slept_looks_before_it_builds() {
+async fn suspended_publisher_reads_the_catalog_before_it_announces() {
     let memory = Arc::new(InMemory::new());
     let catalog = catalog_over(Arc::clone(&memory) as Arc<dyn ObjectStore>);
     let clock = Clock::fixed(at(0));
@@ -477,7 +477,7 @@ async fn a_publisher_that_slept_looks_before_it_builds() {
 }
 
 #[tokio::test]
-async fn a_publisher_that_slept_while_the_store_answered_looks_before_it_builds() {
+async fn publisher_suspended_during_the_answer_reads_the_catalog_first() {
     // It sleeps while it puts document 1, or while it looks at document 2, which was first.
     for (asleep_in, asleep_at) in [(Request::Put, "1.json"), (Request::Get, "2.json")] {
         let memory = Arc::new(InMemory::new());
@@ -514,7 +514,7 @@ async fn a_publisher_that_slept_while_the_store_answered_looks_before_it_builds(
 }
 
 #[tokio::test]
-async fn a_publisher_that_slept_while_the_outcome_was_open_takes_no_free_number() {
+async fn suspended_publisher_with_unknown_outcome_takes_no_free_number() {
     let memory = Arc::new(InMemory::new());
     let faulty = FaultyStore::new(Arc::clone(&memory) as Arc<dyn ObjectStore>);
     let catalog = catalog_over(Arc::clone(&faulty) as Arc<dyn ObjectStore>);
@@ -543,7 +543,7 @@ async fn a_publisher_that_slept_while_the_outcome_was_open_takes_no_free_number(
 }
 
 #[tokio::test]
-async fn a_change_that_waited_too_long_is_not_announced() {
+async fn change_that_waits_too_long_is_not_announced() {
     // The machine sleeps for a day, in which what the change names may be collected: before the change
     // is put into the catalog, or after a put that failed.
     for (asleep_at, kind) in [("head", "announcement_late"), ("1.json", "announcement_unknown")] {
@@ -569,7 +569,7 @@ async fn a_change_that_waited_too_long_is_not_announced() {
 }
 
 #[tokio::test]
-async fn an_open_outcome_waits_for_the_end_of_the_process_and_the_catalog_settles_it() {
+async fn unknown_outcome_lasts_until_shutdown_and_is_reconciled_from_the_catalog() {
     let (faulty, catalog) = faulty();
     let running = announcer(&catalog, None, quick());
     running.handle.announce(change(&name("a"), None, &entry(1))).await.unwrap();
@@ -612,7 +612,7 @@ async fn an_open_outcome_waits_for_the_end_of_the_process_and_the_catalog_settle
 }
 
 #[tokio::test]
-async fn a_change_whose_caller_has_gone_is_withdrawn() {
+async fn change_is_withdrawn_when_its_caller_is_dropped() {
     let (faulty, catalog) = faulty();
     faulty.decide(|_, _| Fault::Fail);
     let running = announcer(&catalog, None, quick());
@@ -630,7 +630,7 @@ async fn a_change_whose_caller_has_gone_is_withdrawn() {
 }
 
 #[tokio::test]
-async fn a_catalog_that_cannot_be_read_for_long_announces_nothing() {
+async fn nothing_is_announced_while_the_catalog_cannot_be_read() {
     let (faulty, catalog) = faulty();
     faulty.decide(|_, _| Fault::Fail);
     let pace = AnnouncerPace { patience: Duration::from_millis(20), ..quick() };

@@ -49,7 +49,7 @@ fn stores() -> (TempDir, Vec<Catalog>) {
 }
 
 #[tokio::test]
-async fn segments_travel_whole_from_publisher_to_follower() {
+async fn segments_reach_the_follower_unchanged() {
     let (_root, stores) = stores();
     // Over the bound of one request: sent in parts.
     let large: Bytes = (0..70_u8).collect::<Vec<_>>().repeat(1024 * 1024).into();
@@ -75,7 +75,7 @@ async fn segments_travel_whole_from_publisher_to_follower() {
 }
 
 #[tokio::test]
-async fn a_damaged_object_is_never_taken() {
+async fn damaged_object_is_never_accepted() {
     let faulty = FaultyStore::new(Arc::new(InMemory::new()));
     let catalog = catalog_over(Arc::clone(&faulty) as Arc<dyn ObjectStore>);
     let (_root, publisher) = directory();
@@ -99,7 +99,7 @@ async fn a_damaged_object_is_never_taken() {
 }
 
 #[tokio::test]
-async fn a_damaged_local_file_is_fetched_again() {
+async fn damaged_local_file_is_fetched_again() {
     let catalog = catalog_over(Arc::new(InMemory::new()));
     let (_root, local) = directory();
     let reference = segment(&catalog, &local, &name("a"), SegmentKind::Base, 1, "content").await;
@@ -116,7 +116,7 @@ async fn a_damaged_local_file_is_fetched_again() {
 }
 
 #[tokio::test]
-async fn publishing_rides_out_a_store_that_fails_or_garbles() {
+async fn publishing_succeeds_while_the_store_fails_or_returns_garbage() {
     for fault in [Fault::Fail, Fault::Corrupt, Fault::Truncate, Fault::Hide, Fault::LoseAnswer] {
         let faulty = FaultyStore::new(Arc::new(InMemory::new()));
         let catalog = catalog_over(Arc::clone(&faulty) as Arc<dyn ObjectStore>);
@@ -133,7 +133,7 @@ async fn publishing_rides_out_a_store_that_fails_or_garbles() {
 }
 
 #[tokio::test]
-async fn a_manifest_is_taken_only_for_what_it_is() {
+async fn manifest_is_accepted_only_for_its_collection_and_version() {
     let memory = Arc::new(InMemory::new());
     let catalog = catalog_over(Arc::clone(&memory) as Arc<dyn ObjectStore>);
     let (_root, local) = directory();
@@ -175,7 +175,7 @@ async fn a_manifest_is_taken_only_for_what_it_is() {
 }
 
 #[tokio::test]
-async fn long_work_can_be_a_task_of_its_own() {
+async fn catalog_futures_are_send() {
     let catalog = catalog_over(Arc::new(InMemory::new()));
     let (_root, local) = directory();
     let task = tokio::spawn(async move {

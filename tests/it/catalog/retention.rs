@@ -25,7 +25,7 @@ async fn paths(objects: &dyn ObjectStore) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn what_nothing_names_goes_and_everything_else_stays() {
+async fn unreferenced_objects_are_deleted_and_all_others_kept() {
     let root = tempfile::tempdir().unwrap();
     let store_root = root.path().join("store");
     let location = Location::Directory(store_root.clone());
@@ -105,7 +105,7 @@ async fn what_nothing_names_goes_and_everything_else_stays() {
 }
 
 #[tokio::test]
-async fn unfinished_files_of_killed_writers_go() {
+async fn unfinished_files_of_killed_writers_are_deleted() {
     let root = tempfile::tempdir().unwrap();
     let location = Location::Directory(root.path().to_owned());
     let catalog = open_catalog(&location);

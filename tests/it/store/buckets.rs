@@ -37,7 +37,7 @@ fn directory() -> (TempDir, SegmentDirectory) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn segments_travel_in_ranges_and_are_verified() {
+async fn segments_are_fetched_in_ranges_and_verified() {
     // Three ranges, the last one short.
     let content: Bytes = (0..9_000_001_u32).map(|at| (at / 7) as u8).collect::<Vec<_>>().into();
     for prefix in ["", "larder/eu"] {
@@ -60,7 +60,7 @@ async fn segments_travel_in_ranges_and_are_verified() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_upload_in_parts_comes_back_whole() {
+async fn multipart_upload_reads_back_whole() {
     let catalog = bucket("").await;
     let (_root, publisher) = directory();
     // Over the bound of one request.
@@ -71,7 +71,7 @@ async fn an_upload_in_parts_comes_back_whole() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_poll_is_one_conditional_request() {
+async fn poll_is_one_conditional_request() {
     let catalog = bucket("p").await;
     assert!(matches!(catalog.head_if_changed(None).await.unwrap(), HeadAnswer::Missing));
     let running = announcer(&catalog, None, quick());
@@ -92,7 +92,7 @@ async fn a_poll_is_one_conditional_request() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_store_that_overwrites_is_found_out() {
+async fn store_that_overwrites_is_detected() {
     bucket("").await.check_conditional_create().await.unwrap();
     bucket("prefix").await.check_conditional_create().await.unwrap();
 
@@ -142,7 +142,7 @@ async fn of_two_publishers_racing_for_200_announcements_none_is_lost() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn in_bad_weather_requests_fail_in_time_and_nothing_half_stays() {
+async fn requests_fail_in_time_under_faults_and_leave_no_partial_object() {
     let proxy = Proxy::start(S3::server().await.address()).await;
     let catalog = open_catalog(&location(proxy.address(), &S3::bucket().await, ""));
     let (_root, publisher) = directory();
@@ -167,7 +167,7 @@ async fn in_bad_weather_requests_fail_in_time_and_nothing_half_stays() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_nothing_names_is_deleted_from_a_bucket() {
+async fn unreferenced_objects_are_deleted_from_a_bucket() {
     let catalog = bucket("larder").await;
     let (_root, local) = directory();
     let clock = Clock::fixed(Clock::default().now());

@@ -112,7 +112,7 @@ async fn is_served(deployment: &Deployment, text: &str) {
     let node = deployment.node_from("node", frame, PERSON);
     let found = node.output(&["check", "--connect"]).await;
     assert!(found.contains("ok    store: reachable, nothing announced yet"), "{found}");
-    assert!(found.contains("ok    statuses: no node has left one yet, and this node may"), "{found}");
+    assert!(found.contains("ok    statuses: no node has reported yet, and this node may"), "{found}");
     node.output(&["sync", "person"]).await;
     let key = node.key().await;
     let server = node.serve().await;
@@ -144,7 +144,7 @@ async fn azure_blob_storage() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_bucket_that_is_not_there_is_named() {
+async fn missing_bucket_is_named_in_the_error() {
     let (server, deployment) = (S3::server().await.address(), Deployment::new());
     let azurite = azure::section(Azure::server().await.address());
     for (section, url, noun) in [
