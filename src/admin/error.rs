@@ -153,7 +153,7 @@ pub enum Error {
     /// A version is announced, and no live node could serve it.
     #[error(
         "version {version} of {collection} is announced and stays so, but within {seconds} s no live node of \
-         its regions has left a status{silent}; start a node, or see whether nodes may write to \
+         its regions has reported{silent}; start a node, or see whether nodes may write to \
          [storage] status_url"
     )]
     NoLiveNode {

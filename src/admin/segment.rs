@@ -35,7 +35,7 @@ pub enum SegmentFileError {
 
 fn hint(error: &segment::Error) -> &'static str {
     match error {
-        segment::Error::DictionaryUnknown { .. } => "; name a segment of the base with --base FILE",
+        segment::Error::DictionaryUnknown(_) => "; name a segment of the base with --base FILE",
         _ => "",
     }
 }

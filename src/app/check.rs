@@ -141,9 +141,9 @@ async fn statuses(config: &Config) -> Checked {
         Err(error) => return Checked::new(part, Err(error.into())),
     };
     let found = match nodes {
-        0 => "no node has left one yet".to_owned(),
-        1 => "1 node has left one".to_owned(),
-        nodes => format!("{nodes} nodes have left one"),
+        0 => "no node has reported yet".to_owned(),
+        1 => "1 node has reported".to_owned(),
+        nodes => format!("{nodes} nodes have reported"),
     };
     Checked::sound(
         part,

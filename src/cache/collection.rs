@@ -224,7 +224,7 @@ impl Collection {
                 Located::Stale => {}
             }
         }
-        Lookup::Unreadable(segment::Error::Corrupt { what: "an index leads to no record" })
+        Lookup::Unreadable(segment::Error::Corrupt("an index leads to no record"))
     }
 
     /// The state that is served now.
@@ -284,12 +284,12 @@ fn check_segments(manifest: &Manifest, segments: &[Arc<Segment>]) -> Result<(), 
     let secondary = manifest.indexes.get(1..).ok_or(Error::IndexesChanged)?;
     for (number, segment) in segments.iter().enumerate() {
         if *segment.collection() != manifest.collection {
-            return Err(Error::OtherCollection { number });
+            return Err(Error::OtherCollection(number));
         }
         let is_same = segment.secondary().len() == secondary.len()
             && segment.secondary().iter().zip(secondary).all(|(a, b)| a.name == b.name && a.each == b.each);
         if !is_same {
-            return Err(Error::OtherIndexes { number });
+            return Err(Error::OtherIndexes(number));
         }
     }
     Ok(())
@@ -298,14 +298,14 @@ fn check_segments(manifest: &Manifest, segments: &[Arc<Segment>]) -> Result<(), 
 /// Checks that the segments match their references, as far as kinds and counts tell.
 fn check_references(references: &[&SegmentReference], segments: &[Arc<Segment>]) -> Result<(), Error> {
     if references.len() != segments.len() {
-        return Err(Error::OtherSegments { what: "their number" });
+        return Err(Error::OtherSegments("their number"));
     }
     for (reference, segment) in references.iter().zip(segments) {
         if reference.kind != segment.kind() {
-            return Err(Error::OtherSegments { what: "base or changes" });
+            return Err(Error::OtherSegments("base or changes"));
         }
         if reference.rows != u64::from(segment.rows()) || reference.deletes != u64::from(segment.deletes()) {
-            return Err(Error::OtherSegments { what: "their rows" });
+            return Err(Error::OtherSegments("their rows"));
         }
     }
     Ok(())

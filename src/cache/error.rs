@@ -6,27 +6,18 @@ use crate::domain::{error::codes, manifest::Version};
 /// [`Error::Miscounted`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
-    /// A segment belongs to another collection.
-    #[error("segment {number} belongs to another collection")]
-    OtherCollection {
-        /// The position of the segment, from 0.
-        number: usize,
-    },
-    /// A segment has other index columns than the manifest.
-    #[error("segment {number} does not have the indexes of the manifest: a new base is needed")]
-    OtherIndexes {
-        /// The position of the segment, from 0.
-        number: usize,
-    },
+    /// The segment at this position, from 0, belongs to another collection.
+    #[error("segment {0} belongs to another collection")]
+    OtherCollection(usize),
+    /// The segment at this position, from 0, has other index columns than the manifest.
+    #[error("segment {0} does not have the indexes of the manifest: a new base is needed")]
+    OtherIndexes(usize),
     /// The manifest has other index definitions than the collection was built with.
     #[error("the manifest defines other indexes than the collection has: a new base is needed")]
     IndexesChanged,
-    /// The segments are not those of the manifest.
-    #[error("the segments differ from those of the manifest ({what})")]
-    OtherSegments {
-        /// What differs.
-        what: &'static str,
-    },
+    /// This property of the segments is not that of the manifest.
+    #[error("the segments differ from those of the manifest ({0})")]
+    OtherSegments(&'static str),
     /// The manifest has a base segment that is not applied yet.
     #[error("the manifest has a new base: build the collection again")]
     NewBase,

@@ -65,7 +65,6 @@ impl Index {
         Self { column, hashing, table: Table::new(entries), sets, conflicts: AtomicU64::new(0) }
     }
 
-    /// The place of a value.
     pub(super) fn place(&self, value: &str) -> Place {
         self.table.place(xxh3_64_with_seed(value.as_bytes(), self.hashing.seed) & self.hashing.mask)
     }

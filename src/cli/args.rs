@@ -16,19 +16,19 @@ Examples:
   larder quickstart
       try it: sample data, a key, a running server
   larder check --connect
-      is larder.toml right, and does everything it names answer?
+      check larder.toml and everything that it names
   larder keys create --name braze --collection customer
-      a key for one collection; it is printed once
+      create a key for one collection; it is printed once
   larder serve
       run a node
   larder rollback customer --to 41
-      serve version 41 again, now
+      serve version 41 again
 
 Commands read larder.toml in the working directory, unless --config or LARDER_CONFIG names another
 file.
 Exit codes: 0 done, 1 failed, 2 wrong configuration or usage, 3 held by a guard, 4 superseded or run
 elsewhere, 130 interrupted.";
-/// Above the flags that set keys.
+/// The heading of flags that set keys.
 const INSTEAD: &str = "Instead of the configuration file";
 
 /// Serves rows of your data warehouse from memory, one record at a time.
@@ -120,68 +120,67 @@ impl FromArgMatches for OverrideArguments {
     }
 }
 
-/// What clap calls a flag: `region` for `--region`.
+/// The id of a flag in clap: `region` for `--region`.
 fn id(flag: &'static str) -> &'static str {
     flag.trim_start_matches('-')
 }
 
-/// Who gives a command.
+/// The name of the caller.
 #[derive(Debug, Clone, Args)]
 pub(super) struct ActorArgument {
-    /// Who does it, for the audit log, instead of the system's user@host; it keeps 128 characters
+    /// The name in the audit log, instead of the system's user@host; at most 128 characters
     #[arg(long, env = "LARDER_ACTOR", value_name = "NAME", hide_short_help = true)]
     pub(super) actor: Option<String>,
 }
 
-/// The commands.
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
-    /// Try it: create larder.toml, and in ./data a sample warehouse and a key, and serve them
+    /// Try it: create larder.toml, a sample warehouse and a key in ./data, and serve them
     Quickstart(Quickstart),
     /// Run a node: serve records, run syncs
     Serve,
-    /// Check the configuration; every fault at once
+    /// Check the configuration, and report every fault at once
     Check {
         /// Also connect to store, metadata database and sources, and compare mappings with the models'
         /// columns
         #[arg(long)]
         connect: bool,
     },
-    /// Show records as they would be served, as JSON lines; rejected rows on stderr
+    /// Print records as they would be served, as JSON lines; rejected rows on stderr
     Preview(Preview),
-    /// Run one sync now; when it is running elsewhere, follow that run to its end
+    /// Run one sync now; if it runs elsewhere already, follow that run to its end
     Sync(Sync),
     /// List sync runs, or show one with its rejected rows
     Runs(Runs),
-    /// Announce exactly what a held run made
+    /// Announce the result of a held run
     Approve(Approve),
-    /// Serve an earlier version of a collection again; its scheduled runs wait for `resume`
+    /// Serve an earlier version of a collection again, and pause its sync until `resume`
     Rollback(Rollback),
     /// Let a sync run by its schedule again, after a rollback
     Resume(Change),
-    /// Hold one region at a version of a collection, while the others follow the newest
+    /// Pin one region to a version of a collection, while the others follow the newest
     Pin(Pin),
     /// Let a pinned region follow the newest version again
     Unpin(Unpin),
-    /// Remove a collection that is no longer synced; readers see it as one that never was
+    /// Remove a collection that is no longer synced; readers then get a 404
     Drop(Change),
     /// Create, list and revoke API keys
     #[command(subcommand)]
     Keys(KeysCommand),
-    /// Show what is announced, and which node serves what, how fresh and how far behind
+    /// Show the announced versions, and the version, freshness and lag of every node
     Status {
         /// Print JSON instead of a table
         #[arg(long)]
         json: bool,
     },
-    /// Show who did what: keys, runs on request, and everything that undoes
+    /// Show the audit log: changes of keys, requested runs, rollbacks, pins
     Audit(Audit),
-    /// Look into segment files
+    /// Inspect segment files
     #[command(subcommand)]
     Segment(SegmentCommand),
-    /// Ask a node whether it is ready; exit code 0 when it is
+    /// Check whether a node is ready; exit code 0 if it is
     Health(Health),
-    /// Bring the metadata database's schema up to date (Postgres; SQLite does it by itself)
+    /// Migrate the metadata database (Postgres; SQLite is migrated when it is opened)
     Migrate,
     /// Show the configuration in force
     #[command(subcommand)]
@@ -202,7 +201,7 @@ pub(super) struct Preview {
     /// The sync, by its collection's name
     #[arg(value_name = "SYNC")]
     pub(super) sync: String,
-    /// Read so many rows at most
+    /// Read at most this many rows
     #[arg(long, default_value_t = 100, value_name = "ROWS", value_parser = clap::value_parser!(u64).range(1..=100_000))]
     pub(super) limit: u64,
 }
@@ -215,14 +214,14 @@ pub(super) struct Sync {
     /// The sync, by its collection's name
     #[arg(value_name = "SYNC")]
     pub(super) name: String,
-    /// Read the rows and say what would change; nothing is announced or recorded
+    /// Read the rows and report what would change; nothing is announced or recorded
     #[arg(long)]
     pub(super) dry_run: bool,
-    /// Announce the result even when a guard would hold it, and write all rows anew when what is announced
+    /// Announce the result even if a guard would hold it, and write all rows again if the announced version
     /// cannot be read
     #[arg(long, conflicts_with = "dry_run")]
     pub(super) accept: bool,
-    /// Then wait, so long at most, until every live node that serves the collection has this version:
+    /// Then wait until every live node that serves the collection has this version, at most this long:
     /// 60s, 5m
     #[arg(long, value_name = "DURATION", value_parser = duration::parse, conflicts_with = "dry_run")]
     pub(super) wait: Option<Duration>,
@@ -234,13 +233,13 @@ pub(super) struct Sync {
 /// `larder runs`
 #[derive(Debug, Args)]
 pub(super) struct Runs {
-    /// A sync's name: its runs; a run's id: that run and its rejected rows; nothing: all runs
+    /// A sync's name lists its runs; a run's id shows that run and its rejected rows
     #[arg(value_name = "SYNC|RUN")]
     pub(super) subject: Option<String>,
-    /// The newest so many runs
+    /// List at most this many runs, the newest first
     #[arg(long, default_value_t = 20, value_name = "RUNS", value_parser = clap::value_parser!(u64).range(1..=1000))]
     pub(super) limit: u64,
-    /// Only runs that announced a version: those to go back to with `rollback` or `pin`
+    /// List only runs that announced a version, for `rollback` and `pin`
     #[arg(long)]
     pub(super) announced: bool,
     /// Print JSON instead of a table
@@ -261,7 +260,7 @@ pub(super) struct Approve {
     pub(super) json: bool,
 }
 
-/// What the commands have in common that change one collection.
+/// The arguments of commands that change one collection.
 #[derive(Debug, Args)]
 pub(super) struct Change {
     #[command(flatten)]
@@ -279,7 +278,7 @@ pub(super) struct Change {
 pub(super) struct Rollback {
     #[command(flatten)]
     pub(super) change: Change,
-    /// The version whose content is announced again, under a new number
+    /// The version whose content is announced again under a new number
     #[arg(long, value_name = "VERSION", value_parser = version)]
     pub(super) to: u64,
 }
@@ -318,7 +317,7 @@ fn version(text: &str) -> Result<u64, &'static str> {
 pub(super) enum KeysCommand {
     /// Create a key; it is printed once, alone on stdout
     Create(CreateKey),
-    /// List keys: what they open and when they expire; revoked ones too
+    /// List keys with their grants and expiry; revoked ones too
     List {
         /// Print JSON instead of a table
         #[arg(long)]
@@ -334,16 +333,16 @@ pub(super) enum KeysCommand {
 pub(super) struct CreateKey {
     #[command(flatten)]
     pub(super) actor: ActorArgument,
-    /// What the key is for, as people will read it in lists
+    /// The purpose of the key, as lists show it
     #[arg(long, value_name = "NAME")]
     pub(super) name: String,
-    /// A collection that the key opens; may be given several times
+    /// A collection that the key grants access to; may be given several times
     #[arg(long = "collection", value_name = "COLLECTION", group = "grant")]
     pub(super) collections: Vec<String>,
-    /// The key opens every collection, present and future
+    /// The key grants access to every collection, present and future
     #[arg(long, group = "grant")]
     pub(super) all_collections: bool,
-    /// How long the key works, from now: 90d, 12h; without it, until it is revoked
+    /// How long the key is valid, from now: 90d, 12h; without it the key does not expire
     #[arg(long, value_name = "DURATION")]
     pub(super) expires: Option<String>,
 }
@@ -360,10 +359,10 @@ pub(super) struct RevokeKey {
 /// `larder audit`
 #[derive(Debug, Args)]
 pub(super) struct Audit {
-    /// A collection, or a key's id: what was done to it; nothing: everything
+    /// Only entries about this collection or key id
     #[arg(value_name = "COLLECTION|KEY")]
     pub(super) subject: Option<String>,
-    /// The newest so many entries
+    /// List at most this many entries, the newest first
     #[arg(long, default_value_t = 50, value_name = "ENTRIES", value_parser = clap::value_parser!(u64).range(1..=AUDIT_LISTED_MAX as u64))]
     pub(super) limit: u64,
     /// Print JSON instead of a table
@@ -383,7 +382,7 @@ pub(super) enum SegmentCommand {
 pub(super) struct SegmentCat {
     /// The segment file
     pub(super) file: PathBuf,
-    /// A segment of the base that a change segment was made for: it holds the dictionary
+    /// A segment of the base of a change segment, which has the dictionary
     #[arg(long, value_name = "FILE")]
     pub(super) base: Option<PathBuf>,
 }
@@ -391,7 +390,7 @@ pub(super) struct SegmentCat {
 /// `larder health`
 #[derive(Debug, Args)]
 pub(super) struct Health {
-    /// What to ask; /readyz: should requests be sent here, /livez: does the process run
+    /// The URL to request: /readyz (ready for requests) or /livez (the process runs)
     #[arg(long, default_value = "http://127.0.0.1:8080/readyz", value_name = "URL")]
     pub(super) url: String,
 }

@@ -9,7 +9,6 @@ use crate::domain::{error::ErrorKind, run::RunStatus};
 pub(super) enum Exit {
     /// Announced or unchanged; rejected rows are a warning.
     Success = 0,
-    /// It failed.
     Failed = 1,
     /// Configuration or usage is wrong.
     Usage = 2,

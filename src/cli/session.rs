@@ -52,7 +52,6 @@ pub(super) fn change(arguments: &Change) -> Result<(CollectionName, Principal), 
     Ok((name, principal(actor)))
 }
 
-/// The region that `--region` names.
 pub(super) fn region(text: &str) -> Result<RegionName, Failure> {
     RegionName::new(text).map_err(|error| Failure::Usage(format!("--region {text:?}: {error}")))
 }

@@ -14,7 +14,6 @@ pub(super) enum Row {
 }
 
 impl Row {
-    /// A text that may be null.
     pub(super) fn text_or_null(&self, column: &'static str) -> Result<Option<String>, Error> {
         match self {
             Self::Sqlite(row) => row.try_get(column),
@@ -23,12 +22,10 @@ impl Row {
         .map_err(|_| Error::Unreadable { column })
     }
 
-    /// A text.
     pub(super) fn text(&self, column: &'static str) -> Result<String, Error> {
         self.text_or_null(column)?.ok_or(Error::Unreadable { column })
     }
 
-    /// A number that may be null.
     pub(super) fn number_or_null(&self, column: &'static str) -> Result<Option<i64>, Error> {
         match self {
             Self::Sqlite(row) => row.try_get(column),
@@ -37,7 +34,6 @@ impl Row {
         .map_err(|_| Error::Unreadable { column })
     }
 
-    /// A number.
     pub(super) fn number(&self, column: &'static str) -> Result<i64, Error> {
         self.number_or_null(column)?.ok_or(Error::Unreadable { column })
     }
@@ -47,14 +43,12 @@ impl Row {
         u64::try_from(self.number(column)?).map_err(|_| Error::Unreadable { column })
     }
 
-    /// A time that may be null.
     pub(super) fn time_or_null(&self, column: &'static str) -> Result<Option<DateTime<Utc>>, Error> {
         self.number_or_null(column)?
             .map(|micros| DateTime::from_timestamp_micros(micros).ok_or(Error::Unreadable { column }))
             .transpose()
     }
 
-    /// A time.
     pub(super) fn time(&self, column: &'static str) -> Result<DateTime<Utc>, Error> {
         self.time_or_null(column)?.ok_or(Error::Unreadable { column })
     }

@@ -1,4 +1,4 @@
-//! Aligned memory that a segment file is read into and stays in.
+//! Aligned memory that holds a segment file.
 
 use arrow_buffer::{Buffer, MutableBuffer};
 
@@ -14,8 +14,8 @@ pub(super) const ALIGNMENT: usize = 64;
 pub struct SegmentBuffer(MutableBuffer);
 
 impl SegmentBuffer {
-    /// Room for a file of `len` bytes, all zero. Refuses more than [`SEGMENT_BYTES_MAX`] before it
-    /// allocates, so a length from elsewhere may be passed as it is.
+    /// A zeroed buffer of `len` bytes. More than [`SEGMENT_BYTES_MAX`] is an error before anything is
+    /// allocated, so `len` may come from an untrusted source.
     pub fn with_len(len: u64) -> Result<Self, Error> {
         let too_large = || Error::TooLarge { bytes: len, limit: SEGMENT_BYTES_MAX };
         let size = usize::try_from(len).map_err(|_| too_large())?;

@@ -1,4 +1,4 @@
-//! Writing a segment: entries go into columns, the columns into one Arrow IPC file.
+//! Writes a segment: collects entries in columns, and writes the columns as one Arrow IPC file.
 
 use std::{io::Write, sync::Arc};
 
@@ -28,17 +28,17 @@ use crate::domain::{
 pub struct Entry<'a> {
     /// Canonical primary key.
     pub key: &'a str,
-    /// See [`super::fingerprint()`]; of a delete it is not looked at.
+    /// See [`super::fingerprint()`]. Ignored for a delete.
     pub fingerprint: u128,
-    /// Facts about the record.
+    /// The flags of the record.
     pub flags: RecordFlags,
     /// The body as an [`super::Encoder`] made it; `None` is a delete.
     pub body: Option<&'a [u8]>,
-    /// Values of the secondary indexes; a delete has none, whatever stands here.
+    /// Values of the secondary indexes. Ignored for a delete.
     pub values: &'a IndexValues,
 }
 
-/// What was written.
+/// The size of a written segment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Written {
     /// Puts and deletes together.
@@ -62,19 +62,19 @@ pub struct SegmentBuilder {
     deletes: u32,
 }
 
-/// Texts or bodies, one after the other.
+/// Concatenated texts or bodies.
 #[derive(Debug)]
 struct Pieces {
     ends: Vec<i32>,
     bytes: Vec<u8>,
 }
 
-/// The values of one index: rows over values, and values over text.
+/// The values of one index: the offsets of rows into values, and of values into text.
 #[derive(Debug)]
 struct Secondary {
     values: Pieces,
     present: BooleanBufferBuilder,
-    /// Ends of rows in `values`; only of an index with many values a record.
+    /// Ends of rows in `values`; only for an index with many values per record.
     rows: Option<Vec<i32>>,
 }
 
@@ -119,7 +119,7 @@ impl Secondary {
         Self { values: Pieces::new(), present: BooleanBufferBuilder::new(0), rows: each.then(|| vec![0]) }
     }
 
-    /// Closes the present row, which begins at value `first`.
+    /// Ends the current row, whose first value has the number `first`.
     fn close(&mut self, first: usize) {
         self.present.append(self.values.len() > first);
         match &mut self.rows {
@@ -161,8 +161,8 @@ impl SegmentBuilder {
         }
     }
 
-    /// Appends a row. Refuses one that does not fit the header, and one that would make the file
-    /// larger than [`SEGMENT_BYTES_MAX`]; both leave the segment as it was.
+    /// Appends a row. One that does not fit the header, or that makes the file larger than
+    /// [`SEGMENT_BYTES_MAX`], is an error and changes nothing.
     pub fn push(&mut self, entry: Entry<'_>) -> Result<(), Error> {
         self.check(&entry)?;
         self.keys.push(entry.key.as_bytes());
@@ -185,19 +185,19 @@ impl SegmentBuilder {
         let mut last = 0;
         for (index, value) in entry.values.iter() {
             let Some(column) = usize::from(index).checked_sub(1).and_then(|at| self.secondary.get(at)) else {
-                return Err(Error::Misfit { what: "a value under an index that the segment has not" });
+                return Err(Error::Misfit("a value under an index that the segment has not"));
             };
             if index < last {
-                return Err(Error::Misfit { what: "values out of the order of the indexes" });
+                return Err(Error::Misfit("values out of the order of the indexes"));
             }
             if index == last && column.rows.is_none() {
-                return Err(Error::Misfit { what: "a second value under an index that takes one" });
+                return Err(Error::Misfit("a second value under an index that takes one"));
             }
             last = index;
             size += value.len() + 4;
         }
         if entry.body.is_none() && self.header.kind == SegmentKind::Base {
-            return Err(Error::Misfit { what: "a delete in a base" });
+            return Err(Error::Misfit("a delete in a base"));
         }
         if size as u64 > SEGMENT_BYTES_MAX {
             return Err(Error::TooLarge { bytes: size as u64, limit: SEGMENT_BYTES_MAX });
@@ -221,7 +221,7 @@ impl SegmentBuilder {
         self.flags.len() as u32
     }
 
-    /// About the length that the file would have now; what a writer compares with
+    /// The approximate length of the file. A writer compares it with
     /// [`crate::domain::limits::SEGMENT_BYTES_TARGET`].
     pub fn bytes(&self) -> usize {
         let fixed = 4096 + 2 * self.dictionary_bytes();
@@ -234,7 +234,7 @@ impl SegmentBuilder {
             + self.secondary.iter().map(Secondary::memory).sum::<usize>()
     }
 
-    /// The schema stands in a file twice, so the dictionary does; as base64.
+    /// A file has the schema twice, and with it the dictionary in base64.
     fn dictionary_bytes(&self) -> usize {
         match &self.header.codec {
             super::Codec::Zstd(dictionary) if self.header.embed_dictionary => {
@@ -244,9 +244,9 @@ impl SegmentBuilder {
         }
     }
 
-    /// Writes the file to `out`, in pieces as large as its columns and without another copy.
+    /// Writes the file to `out` column by column, without another copy.
     pub fn finish(self, out: &mut impl Write) -> Result<Written, Error> {
-        let failed = |source| Error::Write { source };
+        let failed = Error::Write;
         let counts = Counts { rows: self.rows(), deletes: self.deletes };
         let schema = Arc::new(schema(&self.header, counts));
         let columns = self.into_columns().map_err(failed)?;
@@ -277,7 +277,7 @@ impl SegmentBuilder {
     }
 }
 
-/// Counts what passes through.
+/// Counts the bytes that are written.
 struct Counted<'a, W> {
     out: &'a mut W,
     bytes: u64,

@@ -1,4 +1,4 @@
-//! Rows of a segment as JSON lines, for eyes and scripts.
+//! Rows of a segment as JSON lines, for people and scripts.
 
 use super::{Decoder, Error, Segment};
 use crate::domain::json::write_string;

@@ -1,5 +1,4 @@
-//! How bodies are stored: as they are, or as one zstd frame each, without what a frame can do
-//! without (magic number, dictionary id, checksum).
+//! The storage of bodies: plain, or one zstd frame each, without magic number, dictionary id and checksum.
 
 use std::sync::Arc;
 
@@ -8,11 +7,11 @@ use zstd::zstd_safe::{CCtx, CParameter, DCtx, DParameter, FrameFormat, compress_
 use super::{Dictionary, Error, Segment};
 use crate::domain::limits::RECORD_BYTES_MAX;
 
-/// zstd's level: 1 packs realistic records as well as 3 does, at less cost; 9 and above cost far
-/// more than they save.
+/// zstd's level: 1 compresses realistic records as well as 3 does, at less cost; 9 and above cost far more than
+/// they save.
 const LEVEL: i32 = 1;
-/// Entries of zstd's table of positions, as a power of two: double the level's own, which finds more
-/// of the dictionary again.
+/// Entries of zstd's table of positions, as a power of two: twice the level's default, which finds more matches
+/// in the dictionary.
 const HASH_LOG: u32 = 15;
 
 /// How the bodies of a segment are stored.
@@ -24,7 +23,7 @@ pub enum Codec {
     Zstd(Arc<Dictionary>),
 }
 
-/// Turns bodies into stored bodies; one per thread.
+/// Encodes bodies for storage; one per thread.
 #[derive(Debug)]
 pub struct Encoder(Option<Compressor>);
 
@@ -37,7 +36,7 @@ impl std::fmt::Debug for Compressor {
 }
 
 impl Encoder {
-    /// An encoder for `codec`. With zstd it copies and prepares the dictionary: keep it.
+    /// An encoder for `codec`. With zstd this copies and prepares the dictionary, so reuse the encoder.
     pub fn new(codec: &Codec) -> Result<Self, Error> {
         let Codec::Zstd(dictionary) = codec else { return Ok(Self(None)) };
         let failed =
@@ -47,7 +46,7 @@ impl Encoder {
             CParameter::CompressionLevel(LEVEL),
             CParameter::HashLog(HASH_LOG),
             CParameter::Format(FrameFormat::Magicless),
-            // A reader takes the length from the frame before it makes room.
+            // A reader takes the length from the frame before it allocates.
             CParameter::ContentSizeFlag(true),
             CParameter::ChecksumFlag(false),
             CParameter::DictIdFlag(false),
@@ -58,7 +57,7 @@ impl Encoder {
         Ok(Self(Some(Compressor(context))))
     }
 
-    /// Puts the stored form of `raw` into `out`, which it clears first.
+    /// Replaces `out` with the stored form of `raw`.
     pub fn encode(&mut self, raw: &[u8], out: &mut Vec<u8>) -> Result<(), Error> {
         out.clear();
         let Some(Compressor(context)) = &mut self.0 else {
@@ -73,7 +72,7 @@ impl Encoder {
     }
 }
 
-/// Turns stored bodies into bodies; one per thread, for segments of any codec.
+/// Decodes stored bodies; one per thread, for segments of any codec.
 pub struct Decoder(DCtx<'static>);
 
 impl Decoder {
@@ -87,8 +86,8 @@ impl Decoder {
         Self(context)
     }
 
-    /// Puts the body of `row` into `out`, which it clears first. At most [`RECORD_BYTES_MAX`] bytes,
-    /// whatever the segment says. A row beyond the last or without a body is an error.
+    /// Replaces `out` with the body of `row`: at most [`RECORD_BYTES_MAX`] bytes, whatever the segment states.
+    /// A row beyond the last or without a body is an error.
     pub fn decode(&mut self, segment: &Segment, row: u32, out: &mut Vec<u8>) -> Result<(), Error> {
         let undecodable = |what| Error::Undecodable { row, what };
         let stored = segment.stored_body(row).ok_or_else(|| undecodable("it has no body"))?;

@@ -25,13 +25,13 @@ impl Span {
         self.start.checked_add(self.length)
     }
 
-    /// For slices that check it.
+    /// The range, for slices that check it.
     pub(super) fn range(&self) -> Range<usize> {
         self.start..self.end().unwrap_or(usize::MAX)
     }
 }
 
-/// What a batch says of one column or list child.
+/// The metadata of one column or list child of a batch.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Node {
     length: usize,
@@ -144,7 +144,7 @@ impl<'a> Body<'a> {
         Ok((ends, text))
     }
 
-    /// That all of the batch was read.
+    /// Checks that all of the batch was read.
     pub(super) fn finish(mut self) -> Result<(), Error> {
         if self.nodes.next().is_some() || self.buffers.next().is_some() {
             return Err(corrupt("it has more columns than its schema"));
@@ -184,7 +184,7 @@ impl<'a> Body<'a> {
     }
 }
 
-/// Reads the ends of `count` pieces of `limit` bytes or elements: rising, and all within.
+/// Reads the offsets of `count` pieces. Checks that they increase and stay within `limit` bytes or elements.
 fn offsets(bytes: &Buffer, count: usize, limit: usize) -> Result<OffsetBuffer<i32>, Error> {
     if count == 0 && bytes.is_empty() {
         return Ok(OffsetBuffer::new_empty());
@@ -193,7 +193,7 @@ fn offsets(bytes: &Buffer, count: usize, limit: usize) -> Result<OffsetBuffer<i3
     if needed.is_none_or(|needed| needed > bytes.len()) {
         return Err(corrupt("a column is too short"));
     }
-    // In place or not at all: Arrow would panic, and a copy would double what a column takes.
+    // Arrow panics on an unaligned buffer, and a copy would double the memory of a column.
     if bytes.as_ptr().align_offset(align_of::<i32>()) != 0 {
         return Err(corrupt("a column is not aligned"));
     }

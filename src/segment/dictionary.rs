@@ -1,4 +1,4 @@
-//! zstd dictionaries: what small records have in common, kept once.
+//! zstd dictionaries: the content that small records share, stored once.
 
 use std::{
     collections::HashMap,
@@ -11,17 +11,17 @@ use zstd::zstd_safe::DDict;
 use super::{Codec, Encoder, Error, error::corrupt};
 use crate::domain::digest::Digest;
 
-/// Largest dictionary that a reader takes, in bytes: room for a writer that makes larger ones.
+/// Largest dictionary that a reader accepts, in bytes: later writers may make larger ones than this.
 pub(super) const DICTIONARY_BYTES_MAX: usize = 128 * 1024;
-/// Largest dictionary that a writer makes, in bytes: 64 KiB packed realistic records no better, and
-/// this one stays in a core's second-level cache.
+/// Largest dictionary that a writer makes, in bytes: 64 KiB did not compress realistic records better, and this
+/// fits a core's second-level cache.
 const TRAINED_BYTES_MAX: usize = 32 * 1024;
-/// Most samples that training looks at: enough that small records fill [`SAMPLE_BYTES_MAX`].
+/// Most samples that training uses: enough that small records fill [`SAMPLE_BYTES_MAX`].
 pub const SAMPLES_MAX: usize = 8000;
-/// Most bytes of samples that training looks at, which takes about 80 ms: its time is on the way of a
-/// first sync, and ten times as many packed no better.
+/// Most bytes of samples that training uses. They take about 80 ms, which delays a first sync; ten times as
+/// many did not compress better.
 pub const SAMPLE_BYTES_MAX: usize = 3 * 512 * 1024;
-/// Fewest bytes of samples worth a dictionary: below, what it takes in memory is more than it saves.
+/// Fewest bytes of samples: with less, a dictionary takes more memory than it saves.
 const SAMPLE_BYTES_MIN: usize = 256 * 1024;
 /// A dictionary is at most this part of its samples, so that it holds what is common to them
 /// rather than the samples themselves.
@@ -40,9 +40,9 @@ pub struct Dictionary {
 }
 
 impl Dictionary {
-    /// Makes a dictionary from `samples`, which stand one after the other with these `sizes`.
-    /// `None` when they are too few, too small or too unlike each other. Looks at no more than
-    /// [`SAMPLES_MAX`] samples and [`SAMPLE_BYTES_MAX`] bytes, spread evenly.
+    /// Trains a dictionary on the concatenated `samples` of these `sizes`. `None` when they are too few, too
+    /// small or too unlike each other. Looks at no more than [`SAMPLES_MAX`] samples and [`SAMPLE_BYTES_MAX`]
+    /// bytes, spread evenly.
     pub fn train(samples: &[u8], sizes: &[usize]) -> Option<Self> {
         let (samples, sizes) = spread(samples, sizes)?;
         if samples.len() < SAMPLE_BYTES_MIN {
@@ -53,7 +53,7 @@ impl Dictionary {
         Self::from_bytes(bytes).ok()
     }
 
-    /// Takes a dictionary as it was trained.
+    /// The dictionary with these bytes.
     pub fn from_bytes(bytes: Vec<u8>) -> Result<Self, Error> {
         if bytes.len() > DICTIONARY_BYTES_MAX {
             return Err(corrupt("its dictionary is too large"));
@@ -62,7 +62,7 @@ impl Dictionary {
         Ok(Self { digest: Digest::of(&bytes), bytes, prepared })
     }
 
-    /// SHA-256 of its bytes: its name.
+    /// SHA-256 of its bytes, which identifies it.
     pub fn digest(&self) -> Digest {
         self.digest
     }
@@ -109,8 +109,7 @@ fn spread(samples: &[u8], sizes: &[usize]) -> Option<(Vec<u8>, Vec<usize>)> {
     Some((bytes, lengths))
 }
 
-/// Whether storing bodies with `dictionary` makes them small enough to be worth it; asked of
-/// some of `samples`.
+/// Whether `dictionary` makes bodies small enough to be worth its cost; tested on some of `samples`.
 pub fn pays(samples: &[u8], sizes: &[usize], dictionary: &Arc<Dictionary>) -> bool {
     let Ok(mut encoder) = Encoder::new(&Codec::Zstd(Arc::clone(dictionary))) else { return false };
     let step = sizes.len().div_ceil(PAYS_SAMPLES).max(1);
@@ -133,7 +132,7 @@ pub fn pays(samples: &[u8], sizes: &[usize], dictionary: &Arc<Dictionary>) -> bo
 pub struct Dictionaries(HashMap<Digest, Weak<Dictionary>>);
 
 impl Dictionaries {
-    /// Knows none.
+    /// An empty set.
     pub fn new() -> Self {
         Self::default()
     }
@@ -143,7 +142,7 @@ impl Dictionaries {
         self.0.get(digest)?.upgrade()
     }
 
-    /// Remembers `dictionary` as long as somebody holds it.
+    /// Adds `dictionary`, for as long as a segment holds it.
     pub fn insert(&mut self, dictionary: &Arc<Dictionary>) {
         self.0.retain(|_, known| known.strong_count() > 0);
         self.0.insert(dictionary.digest(), Arc::downgrade(dictionary));

@@ -1,4 +1,4 @@
-//! What can be wrong with a segment.
+//! Errors of segments.
 
 use arrow_schema::ArrowError;
 
@@ -10,7 +10,7 @@ pub enum Error {
     /// Larger than any segment may be.
     #[error("a segment of {bytes} bytes is larger than the limit of {limit} bytes")]
     TooLarge {
-        /// The size asked for or met.
+        /// The requested or found size.
         bytes: u64,
         /// The limit that it breaks.
         limit: u64,
@@ -23,18 +23,12 @@ pub enum Error {
         /// The newest that this build reads.
         known: u32,
     },
-    /// Bytes that are not a segment.
-    #[error("the segment is corrupt: {what}")]
-    Corrupt {
-        /// What was found wrong first.
-        what: &'static str,
-    },
-    /// A change segment whose base has not been read.
-    #[error("the segment needs dictionary {digest}, which comes with its base: read the base first")]
-    DictionaryUnknown {
-        /// SHA-256 of the dictionary.
-        digest: Digest,
-    },
+    /// Bytes that are not a segment, with the first fault found.
+    #[error("the segment is corrupt: {0}")]
+    Corrupt(&'static str),
+    /// A change segment whose base has not been read, with the SHA-256 of its dictionary.
+    #[error("the segment needs dictionary {0}, which comes with its base: read the base first")]
+    DictionaryUnknown(Digest),
     /// A record that cannot be decoded.
     #[error("row {row} of the segment cannot be decoded: {what}")]
     Undecodable {
@@ -46,25 +40,18 @@ pub enum Error {
     /// zstd refuses to compress or to take a dictionary.
     #[error("zstd failed while {during}: {reason}")]
     Compression {
-        /// What was being done.
+        /// The operation.
         during: &'static str,
         /// zstd's name of the error.
         reason: &'static str,
     },
     /// An entry that does not fit the header: a value under an index that is not there, a second
     /// value under an index that takes one, a delete in a base.
-    #[error("an entry does not fit the segment's header: {what}")]
-    Misfit {
-        /// What does not fit.
-        what: &'static str,
-    },
+    #[error("an entry does not fit the segment's header: {0}")]
+    Misfit(&'static str),
     /// The target refuses the bytes.
     #[error("writing the segment failed")]
-    Write {
-        /// What Arrow or the target said.
-        #[source]
-        source: ArrowError,
-    },
+    Write(#[source] ArrowError),
 }
 
 codes! {
@@ -80,7 +67,7 @@ codes! {
     }
 }
 
-/// Shorthand of the many checks of a reader.
+/// Shorthand for the checks of a reader.
 pub(super) fn corrupt(what: &'static str) -> Error {
-    Error::Corrupt { what }
+    Error::Corrupt(what)
 }

@@ -1,4 +1,4 @@
-//! Finding the one record batch of an Arrow IPC file, by hand.
+//! Finds the one record batch of an Arrow IPC file.
 //!
 //! The bytes come from a bucket that others may write to. Arrow's own file decoder slices by offsets
 //! that it does not check and panics on bad ones; here every offset, length and count is checked
@@ -93,7 +93,7 @@ pub(super) fn body<'a>(file: &'a Buffer, footer: &Footer<'_>) -> Result<Body<'a>
     }
 }
 
-/// Where the header and the body of `block` lie, if within a file of `len` bytes.
+/// The header and the body of `block`, if they are within a file of `len` bytes.
 fn extent(len: usize, block: &Block) -> Option<(Span, Span)> {
     let header = Span::new(block.offset(), i64::from(block.metaDataLength()))?;
     let body = Span { start: header.end()?, length: usize::try_from(block.bodyLength()).ok()? };

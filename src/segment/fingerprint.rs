@@ -1,4 +1,4 @@
-//! Fingerprints: how a run knows that a record has not changed, and what an `ETag` is made of.
+//! Fingerprints: a run compares them to find changed records, and an `ETag` is made of one.
 
 use xxhash_rust::xxh3::{xxh3_128, xxh3_128_with_seed};
 
@@ -32,7 +32,7 @@ fn link(seed: u64, chain: u128, place: u16, length: u64, part: &[u8]) -> u128 {
     xxh3_128(&input)
 }
 
-/// The hash by which a run tells keys apart: 128 bits, so that a billion keys do not collide.
+/// The hash by which a run distinguishes keys: 128 bits, so that a billion keys do not collide.
 pub fn key_hash(key: &str) -> u128 {
     xxh3_128(key.as_bytes())
 }

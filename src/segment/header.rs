@@ -1,4 +1,4 @@
-//! What a segment says of itself: the schema and its metadata.
+//! The schema of a segment and its metadata.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -17,7 +17,7 @@ pub(super) const KEY: &str = "key";
 pub(super) const FINGERPRINT: &str = "fingerprint";
 pub(super) const FLAGS: &str = "flags";
 pub(super) const BODY: &str = "body";
-/// Stands before the name of an index in the name of its column; no index name has a colon.
+/// The prefix of an index's name in the name of its column; no index name has a colon.
 pub(super) const INDEX_PREFIX: &str = "index:";
 /// The name of a list's elements, by Arrow's convention.
 const ELEMENT: &str = "item";
@@ -31,7 +31,7 @@ pub struct IndexColumn {
     pub each: bool,
 }
 
-/// What a new segment is to be.
+/// The properties of a new segment.
 #[derive(Debug, Clone)]
 pub struct SegmentHeader {
     /// The collection that it belongs to.
@@ -104,7 +104,7 @@ const fn kind_name(kind: SegmentKind) -> &'static str {
     }
 }
 
-/// What the metadata of a file says.
+/// The metadata of a file.
 #[derive(Debug)]
 pub(super) struct Facts {
     pub(super) collection: CollectionName,
@@ -113,8 +113,7 @@ pub(super) struct Facts {
     pub(super) codec: Codec,
 }
 
-/// Reads the metadata of a file. The format comes first: what a newer one means by the rest is
-/// not known here.
+/// Reads the metadata of a file. Checks the format first, because the rest may differ in a newer one.
 pub(super) fn facts(metadata: &HashMap<&str, &str>, dictionaries: &mut Dictionaries) -> Result<Facts, Error> {
     let get = |name: &str| metadata.get(name).copied().ok_or_else(|| corrupt("its metadata is incomplete"));
     let number = |name: &str| -> Result<u32, Error> {
@@ -156,7 +155,7 @@ fn dictionary(
     if let Some(known) = dictionaries.get(&digest) {
         return Ok(known);
     }
-    let text = embedded.ok_or(Error::DictionaryUnknown { digest })?;
+    let text = embedded.ok_or(Error::DictionaryUnknown(digest))?;
     if text.len() > DICTIONARY_BYTES_MAX.div_ceil(3) * 4 {
         return Err(corrupt("its dictionary is too large"));
     }

@@ -37,7 +37,7 @@ pub struct Segment {
 #[derive(Debug)]
 struct Secondary {
     text: StringArray,
-    /// Where the values of each row end; only of an index with many values a record.
+    /// Where the values of each row end; only for an index with many values per record.
     rows: Option<OffsetBuffer<i32>>,
 }
 
@@ -85,7 +85,7 @@ impl Segment {
         self.facts.kind
     }
 
-    /// The collection that it says it belongs to.
+    /// The collection that it names.
     pub fn collection(&self) -> &CollectionName {
         &self.facts.collection
     }
@@ -127,7 +127,7 @@ impl Segment {
         RecordFlags(self.flags[row as usize])
     }
 
-    /// Whether the row says that a record is gone.
+    /// Whether the row deletes a record.
     pub fn is_delete(&self, row: u32) -> bool {
         self.bodies.is_null(row as usize)
     }
@@ -145,13 +145,13 @@ impl Segment {
         Values { text: &column.text, range: column.range(row as usize) }
     }
 
-    /// How many values all rows have together under secondary index `number`, from 1.
+    /// The number of values of all rows under secondary index `number`, from 1.
     pub fn value_count(&self, number: usize) -> usize {
         let column = &self.secondary[number - 1];
         column.text.len() - column.text.null_count()
     }
 
-    /// Replaces what is in `values` by all values of a row.
+    /// Replaces `values` with all values of a row.
     pub fn all_values(&self, row: u32, values: &mut IndexValues) {
         values.clear();
         for number in 1..=self.secondary.len() {

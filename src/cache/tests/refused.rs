@@ -23,14 +23,14 @@ fn a_build_of_other_segments_is_refused() {
     let good = publisher.manifest();
     let build = |manifest, segments| Collection::build(manifest, segments, 1).map(|_| ()).unwrap_err();
     let segments = || publisher.segments.clone();
-    assert_eq!(build(Arc::clone(&good), vec![]), Error::OtherSegments { what: "their number" });
+    assert_eq!(build(Arc::clone(&good), vec![]), Error::OtherSegments("their number"));
     assert_eq!(
         build(with(&good, |manifest| manifest.segments[0].rows = 2), segments()),
-        Error::OtherSegments { what: "their rows" }
+        Error::OtherSegments("their rows")
     );
     assert_eq!(
         build(with(&good, |manifest| manifest.segments[0].kind = SegmentKind::Changes), segments()),
-        Error::OtherSegments { what: "base or changes" }
+        Error::OtherSegments("base or changes")
     );
     assert_eq!(
         build(with(&good, |manifest| manifest.records = 2), segments()),
@@ -44,14 +44,14 @@ fn a_build_of_other_segments_is_refused() {
     let other = CollectionName::new("other").unwrap();
     assert_eq!(
         build(with(&good, |manifest| manifest.collection = other), segments()),
-        Error::OtherCollection { number: 0 }
+        Error::OtherCollection(0)
     );
     let fewer = with(&good, |manifest| drop(manifest.indexes.pop()));
     let error = build(fewer, segments());
-    assert_eq!((&error, error.kind()), (&Error::OtherIndexes { number: 0 }, ErrorKind::Conflict));
+    assert_eq!((&error, error.kind()), (&Error::OtherIndexes(0), ErrorKind::Conflict));
     assert_eq!(
         build(with(&good, |manifest| manifest.indexes[2].each = false), segments()),
-        Error::OtherIndexes { number: 0 }
+        Error::OtherIndexes(0)
     );
     assert_eq!(build(with(&good, |manifest| manifest.indexes.clear()), segments()), Error::IndexesChanged);
 }
@@ -79,9 +79,9 @@ fn changes_that_do_not_fit_are_refused_without_effect() {
         (
             with(&good, |manifest| drop(manifest.segments.pop())),
             segment.clone(),
-            Error::OtherSegments { what: "their number" },
+            Error::OtherSegments("their number"),
         ),
-        (Arc::clone(&good), base, Error::OtherSegments { what: "base or changes" }),
+        (Arc::clone(&good), base, Error::OtherSegments("base or changes")),
     ];
     for (manifest, segment, expected) in cases {
         assert_eq!(collection.apply(manifest, vec![segment]).unwrap_err(), expected);

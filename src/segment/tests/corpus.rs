@@ -116,7 +116,7 @@ fn refused() -> Files {
     let mut judge = |file: Vec<u8>| {
         if let Err(error) = fuzz::parse(&file) {
             let reason = match error {
-                Error::Corrupt { what } => what.replace(|c: char| !c.is_ascii_alphanumeric(), "-"),
+                Error::Corrupt(what) => what.replace(|c: char| !c.is_ascii_alphanumeric(), "-"),
                 other => other.code().replace('_', "-"),
             };
             found.entry(format!("refused-{reason}")).or_insert(file);

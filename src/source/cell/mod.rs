@@ -47,13 +47,11 @@ pub(super) fn bytes(value: &[u8], out: &mut Vec<u8>) -> CellKind {
     }
 }
 
-/// An integer.
 pub(super) fn integer(value: impl itoa::Integer, out: &mut Vec<u8>) -> CellKind {
     out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
     CellKind::Integer
 }
 
-/// A boolean.
 pub(super) fn boolean(value: bool, out: &mut Vec<u8>) -> CellKind {
     out.extend_from_slice(if value { b"true" } else { b"false" });
     CellKind::Boolean

@@ -277,7 +277,7 @@ async fn check_reports_each_part_that_answers_or_fails() {
         ran.stdout,
         "larder.toml: no faults, 1 sync configured\nok    store: reachable, nothing announced yet\n\
          ok    metadata: reachable, new\n\
-         ok    statuses: no node has left one yet, and this node may write its own\n\
+         ok    statuses: no node has reported yet, and this node may write its own\n\
          ok    sync person: 4 columns, 4 fields\n"
     );
     node.run(&["sync", "person"]).expect(0);
@@ -290,7 +290,7 @@ async fn check_reports_each_part_that_answers_or_fails() {
         "{ran:?}"
     );
     let publisher = node.run(&["check", "--connect", "--roles", "publisher"]).expect(1);
-    assert!(publisher.stdout.contains("\nok    statuses: no node has left one yet\n"), "{publisher:?}");
+    assert!(publisher.stdout.contains("\nok    statuses: no node has reported yet\n"), "{publisher:?}");
     assert_eq!(node.files("data/store/status"), [], "what is tried out does not stay");
     let replica = node.run(&["check", "--connect", "--roles", "replica"]).expect(0);
     assert!(
