@@ -49,16 +49,6 @@ impl IndexValues {
         })
     }
 
-    /// How many values there are.
-    pub fn len(&self) -> usize {
-        self.spans.len()
-    }
-
-    /// Whether there is none.
-    pub fn is_empty(&self) -> bool {
-        self.spans.is_empty()
-    }
-
     /// Empties it and keeps its buffers.
     pub fn clear(&mut self) {
         self.text.clear();

@@ -95,11 +95,6 @@ impl Mapping {
         self.0.fields.clone()
     }
 
-    /// The columns that rows must have, in order.
-    pub fn columns(&self) -> &[Column] {
-        &self.0.columns
-    }
-
     /// Warnings: keys that Liquid handles badly, templates that read the clock or an unknown column.
     pub fn warnings(&self) -> Vec<String> {
         self.0.warnings.clone()

@@ -3,7 +3,6 @@
 use std::{cell::RefCell, fmt, path::Path, sync::Arc};
 
 use super::printable::{Printable, Printing};
-use crate::domain::error::ErrorKind;
 
 /// Where a value is written.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -91,11 +90,6 @@ impl Faults {
     /// The faults.
     pub fn as_slice(&self) -> &[Fault] {
         &self.0
-    }
-
-    /// Always [`ErrorKind::Invalid`].
-    pub const fn kind(&self) -> ErrorKind {
-        ErrorKind::Invalid
     }
 
     /// The stable code.
