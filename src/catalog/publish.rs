@@ -78,6 +78,16 @@ impl Catalog {
         Ok(reference)
     }
 
+    /// Deletes a segment that a run has published and that its manifest will not reference.
+    pub async fn discard_segment(
+        &self,
+        collection: &CollectionName,
+        run_id: RunId,
+        number: u32,
+    ) -> Result<(), Error> {
+        Ok(self.store.delete(&paths::segment(collection, run_id, number)).await?)
+    }
+
     /// Writes a manifest and reads it back. Returns its path and digest, for a catalog entry.
     pub async fn publish_manifest(&self, manifest: &Manifest) -> Result<(String, Digest), Error> {
         let path = paths::manifest(&manifest.collection, manifest.run_id);

@@ -23,8 +23,8 @@ pub const SEGMENT_BYTES_MAX: u64 = 512 * 1024 * 1024;
 /// A segment writer starts a new segment when the current one holds this many bytes: small enough that a
 /// few of them in memory cost little, large enough that a million records make about twenty objects.
 pub const SEGMENT_BYTES_TARGET: usize = 16 * 1024 * 1024;
-/// Most change segments of a collection; beyond it they are compacted into one.
-pub const CHANGE_SEGMENTS_MAX: usize = 64;
+/// Most versions of a collection whose changes are stored apart; beyond it those before the last are merged.
+pub const CHANGED_VERSIONS_MAX: usize = 64;
 /// Share of a collection's stored rows that may be superseded before a new base is written.
 pub const GARBAGE_RATIO_MAX: f64 = 0.3;
 /// Largest catalog document, manifest or key set read from a store, in bytes.

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use tokio::{task::JoinHandle, time::Instant};
+use tokio::{runtime::Handle, task::JoinHandle, time::Instant};
 use tracing::warn;
 
 use super::error::Error;
@@ -26,12 +26,14 @@ pub(super) struct Holder {
     pub(super) expires_in: Duration,
 }
 
-/// A lease that renews itself until it is dropped or released.
+/// A lease that renews itself until it is released. One that is dropped, because its task panicked or was cancelled, is
+/// released in the background: otherwise the next holder would wait until it expires.
 pub(super) struct RenewedLease {
     metadata: Metadata,
     lease: Arc<Lease>,
     lost: Shutdown,
     renewal: JoinHandle<()>,
+    is_released: bool,
 }
 
 impl RenewedLease {
@@ -44,7 +46,7 @@ impl RenewedLease {
                 let lease = Arc::new(lease);
                 let lost = Shutdown::new();
                 let renewal = tokio::spawn(renew(metadata.clone(), lease.clone(), lost.clone()));
-                Ok(Self { metadata: metadata.clone(), lease, lost, renewal })
+                Ok(Self { metadata: metadata.clone(), lease, lost, renewal, is_released: false })
             }
         })
     }
@@ -59,17 +61,28 @@ impl RenewedLease {
     }
 
     /// Releases the lease.
-    pub(super) async fn release(self) {
+    pub(super) async fn release(mut self) {
         self.renewal.abort();
-        if let Err(error) = self.metadata.release_lease(&self.lease).await {
-            warn!(%error, "the lease could not be released; it expires by itself");
-        }
+        release(&self.metadata, &self.lease).await;
+        self.is_released = true;
     }
 }
 
 impl Drop for RenewedLease {
     fn drop(&mut self) {
         self.renewal.abort();
+        if !self.is_released
+            && let Ok(runtime) = Handle::try_current()
+        {
+            let (metadata, lease) = (self.metadata.clone(), self.lease.clone());
+            runtime.spawn(async move { release(&metadata, &lease).await });
+        }
+    }
+}
+
+async fn release(metadata: &Metadata, lease: &Lease) {
+    if let Err(error) = metadata.release_lease(lease).await {
+        warn!(%error, "the lease could not be released; it expires by itself");
     }
 }
 

@@ -4,6 +4,7 @@ use std::{collections::HashMap, fmt::Write};
 
 use super::{
     Error, Metadata,
+    runs::RUNS_LISTED_MAX,
     statement::{Statement, storable},
 };
 use crate::domain::{
@@ -14,6 +15,9 @@ use crate::domain::{
 
 /// Columns of one inserted row.
 const COLUMNS: usize = 5;
+/// Runs of a sync, the newest ones, whose rejected rows are kept beside those of its held run: a sync that runs every
+/// second would store 3.6 million rows an hour.
+const REJECTED_RUNS_MAX: usize = 10;
 
 /// The rows that still fit the bounds, given the number stored of each reason.
 fn admitted(mut stored: HashMap<String, usize>, rows: &[RejectedRow]) -> Vec<&RejectedRow> {
@@ -57,7 +61,8 @@ fn insert(run: RunId, first_place: usize, rows: &[&RejectedRow]) -> Statement {
 
 impl Metadata {
     /// Adds rejected rows of a run, as many as [`REJECTED_PER_REASON_MAX`] and [`REJECTED_PER_RUN_MAX`] allow,
-    /// counting those stored already. Texts are cut at 1 KiB. The run must exist.
+    /// counting those stored already. Texts are cut at 1 KiB. The run must exist. Deletes the rejected rows of all
+    /// runs of its sync but the last [`REJECTED_RUNS_MAX`] that have some, and the held one.
     pub async fn add_rejected(&self, run: RunId, rows: &[RejectedRow]) -> Result<(), Error> {
         if rows.is_empty() {
             return Ok(());
@@ -73,6 +78,16 @@ impl Metadata {
         let rows = admitted(stored, rows);
         if !rows.is_empty() {
             transaction.execute(insert(run, first_place, &rows)).await?;
+            let recent = Statement::new(
+                "select id from runs where sync = (select sync from runs where id = $1) and status <> 'held'
+                    and exists (select 1 from rejected_rows where run_id = runs.id)
+                 order by started_at desc, id desc limit $2",
+            );
+            let recent = recent.bind(run.to_string()).bind(REJECTED_RUNS_MAX + RUNS_LISTED_MAX);
+            for row in transaction.rows(recent).await?.iter().skip(REJECTED_RUNS_MAX) {
+                let delete = Statement::new("delete from rejected_rows where run_id = $1");
+                transaction.execute(delete.bind(row.text("id")?)).await?;
+            }
         }
         transaction.commit().await
     }

@@ -69,6 +69,11 @@ impl Scheduler {
     }
 }
 
+/// Whether only another configuration can help after a run whose error has this kind.
+fn is_hopeless_after(kind: Option<ErrorKind>) -> bool {
+    kind == Some(ErrorKind::Invalid)
+}
+
 /// The delay before the next attempt to acquire a lease that expires in `expires_in` unless it is renewed.
 fn retry_delay(expires_in: Duration) -> Duration {
     expires_in.clamp(RETRY_DELAY_MIN, RETRY_DELAY_MAX)
@@ -208,7 +213,7 @@ impl SyncLoop {
         match self.scheduler.engine.run(&request).await {
             Ok(ended) => {
                 (self.scheduler.on_ended)(Ok(&ended));
-                *is_hopeless = ended.kind == Some(ErrorKind::Invalid);
+                *is_hopeless = is_hopeless_after(ended.kind);
                 Ok(())
             }
             Err(engine::Error::LeaseHeld { expires_in, .. }) => Err(retry_delay(expires_in)),
@@ -234,6 +239,15 @@ impl SyncLoop {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_a_wrong_configuration_is_hopeless() {
+        assert!(is_hopeless_after(Some(ErrorKind::Invalid)));
+        for kind in [ErrorKind::Unavailable, ErrorKind::Corrupt, ErrorKind::Conflict, ErrorKind::Internal] {
+            assert!(!is_hopeless_after(Some(kind)), "{kind:?}");
+        }
+        assert!(!is_hopeless_after(None));
+    }
 
     #[test]
     fn a_held_lease_is_requested_again_when_it_expires_and_within_bounds() {

@@ -14,6 +14,8 @@ mod clock_story;
 #[cfg(test)]
 mod commands;
 #[cfg(test)]
+mod compact_story;
+#[cfg(test)]
 mod conflict_story;
 #[cfg(test)]
 mod docs;
@@ -23,6 +25,8 @@ mod faults;
 mod fidelity;
 #[cfg(test)]
 mod held_story;
+#[cfg(test)]
+mod lease_story;
 #[cfg(test)]
 mod liquid_story;
 #[cfg(test)]

@@ -310,6 +310,34 @@ async fn a_new_index_makes_a_new_base() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn kept_records_keep_their_index_values_when_indexes_change_places() {
+    let node = node(false, "keep", "").await;
+    node.sync("person").await;
+    node.warehouse.execute("delete from people where id = 1").await;
+    node.sync("person").await;
+    let by_name = "id = \"id\"\nname = \"name\"\n";
+    let email = "email = { column = \"email\", normalize = [\"trim\", \"lowercase\"] }\n";
+    let original = sections("keep", "");
+    // A new index before the others; one less; the same in another order.
+    for text in [
+        original.replace("id = \"id\"\n", by_name),
+        original.replace(email, ""),
+        format!("{}{email}", original.replace(email, "")),
+    ] {
+        node.configure(&text);
+        let ended = node.sync("person").await.record;
+        assert_eq!((ended.status, ended.counts.left), (RunStatus::Announced, 1), "{text}");
+        for tag in ["a", "b"] {
+            assert_eq!(node.record("person", "tag", tag).await.unwrap()["id"], 1, "{text}");
+        }
+        assert_eq!(node.record("person", "tag", "ann@example.com").await, None, "{text}");
+    }
+    // An index that is gone for a while has lost the values of records without a row.
+    assert_eq!(node.record("person", "email", "bob@example.com").await.unwrap()["id"], 2);
+    assert_eq!(node.record("person", "email", "a").await, None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_node_restarts_from_its_own_files_with_everything_else_gone() {
     let mut node = node(false, "delete", "").await;
     node.sync("person").await;

@@ -3,6 +3,8 @@
 
 mod rewrite;
 
+use std::ops::Range;
+
 use tracing::{info, warn};
 
 use self::rewrite::Rewrite;
@@ -15,17 +17,17 @@ use super::{
 };
 use crate::{
     domain::{
-        limits::{CHANGE_SEGMENTS_MAX, GARBAGE_RATIO_MAX},
+        limits::{CHANGED_VERSIONS_MAX, GARBAGE_RATIO_MAX},
         manifest::{Manifest, SegmentKind},
     },
     support::background,
 };
 
 /// How a collection is compacted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 enum Compaction {
-    /// All change segments into one.
-    Merge,
+    /// These change segments into as few as hold their records.
+    Merge(Range<usize>),
     /// All records into a new base.
     NewBase,
 }
@@ -44,11 +46,22 @@ fn due(manifest: &Manifest) -> Option<Compaction> {
     let is_garbage = manifest.garbage_ratio() > GARBAGE_RATIO_MAX && changes > 0;
     if has_outgrown_base || is_garbage {
         Some(Compaction::NewBase)
-    } else if manifest.change_segments() > CHANGE_SEGMENTS_MAX {
-        Some(Compaction::Merge)
     } else {
-        None
+        let merged = mergeable(manifest);
+        let versions = manifest.segments[merged.clone()].chunk_by(|a, b| a.version == b.version).count();
+        (versions >= CHANGED_VERSIONS_MAX).then_some(Compaction::Merge(merged))
     }
+}
+
+/// The change segments that a merge takes: all before those of the last version. A follower that does not have the
+/// last version yet finds what it serves at the end of the merged segments, and applies the last changes as ever. If
+/// they were merged too, it would have to rebuild the collection.
+fn mergeable(manifest: &Manifest) -> Range<usize> {
+    let segments = &manifest.segments;
+    let first = segments.partition_point(|segment| segment.kind == SegmentKind::Base);
+    let last = segments.last().map(|segment| segment.version);
+    let end = segments.iter().position(|segment| Some(segment.version) == last).unwrap_or(first);
+    first..end.max(first)
 }
 
 impl Engine {
@@ -66,25 +79,27 @@ impl Engine {
         let Some(base) = self.announced(name).await?.base else { return Ok(()) };
         let Some(compaction) = due(&base.manifest) else { return Ok(()) };
         let (run_id, created_at) = (self.new_run_id(), self.clock.now());
-        let kind = match compaction {
-            Compaction::Merge => SegmentKind::Changes,
-            Compaction::NewBase => SegmentKind::Base,
+        let mut segments = base.manifest.segments.clone();
+        let (kind, version, replaced) = match &compaction {
+            Compaction::Merge(merged) => {
+                (SegmentKind::Changes, segments[merged.end - 1].version, merged.clone())
+            }
+            Compaction::NewBase => (SegmentKind::Base, base.manifest.version, 0..segments.len()),
         };
-        let uploader = Uploader::new(self, run_id, kind, name, base.manifest.version);
-        let (sender, segments) = tokio::sync::mpsc::channel(1);
+        let uploader = Uploader::new(self, run_id, kind, name, version);
+        let (sender, written_segments) = tokio::sync::mpsc::channel(1);
         let rewrite = Rewrite::new(self, base.clone(), spec.compression);
         let queue = UploadQueue::Upload(sender);
-        let work = move || match compaction {
-            Compaction::Merge => rewrite.merge_changes(queue),
+        let compacting = compaction.clone();
+        let work = move || match compacting {
+            Compaction::Merge(merged) => rewrite.merge_changes(merged, queue),
             Compaction::NewBase => rewrite.write_base(queue),
         };
         let written = background::spawn_thread("larder-compact", work).map_err(Error::ThreadRefused)?;
-        let (written, uploaded) = tokio::join!(written, uploader.run(segments));
+        let (written, uploaded) = tokio::join!(written, uploader.run(written_segments));
         let uploaded = uploaded?;
         written.map_err(|_| Error::WorkerDied)??;
-        let mut segments = base.manifest.segments.clone();
-        segments.retain(|segment| compaction == Compaction::Merge && segment.kind == SegmentKind::Base);
-        segments.extend(uploaded.into_values());
+        segments.splice(replaced, uploaded.into_values());
         let manifest = Manifest { run_id, created_at, segments, ..base.manifest.clone() };
         self.replace_manifest(lease, &base, manifest).await?;
         info!(sync = %name, ?compaction, "compacted segments");

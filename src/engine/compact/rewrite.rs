@@ -1,6 +1,6 @@
 //! Rewriting the segments of a manifest. Its functions block.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, ops::Range, sync::Arc};
 
 use crate::{
     domain::{
@@ -74,15 +74,13 @@ impl Rewrite {
         Ok(train_codec(&samples, &sizes))
     }
 
-    /// Writes the last put or delete of every key in the change segments.
-    pub(super) fn merge_changes(mut self, queue: UploadQueue) -> Result<(), Error> {
+    /// Writes the last put or delete of every key in these change segments.
+    pub(super) fn merge_changes(mut self, merged: Range<usize>, queue: UploadQueue) -> Result<(), Error> {
         let base = self.base.clone();
-        let is_change = |number: &usize| base.manifest.segments[*number].kind == SegmentKind::Changes;
-        let changes: Vec<usize> = (0..base.manifest.segments.len()).filter(is_change).collect();
         // The base has the dictionary that change segments name.
         let codec = self.reader.open(&base.manifest.segments[0])?.codec().clone();
         let mut last: HashMap<u128, Location> = HashMap::new();
-        for &number in &changes {
+        for number in merged.clone() {
             let segment = self.reader.open(&base.manifest.segments[number])?;
             for row in 0..segment.rows() {
                 last.insert(segment::key_hash(segment.key(row)), location(number, row));
@@ -90,7 +88,7 @@ impl Rewrite {
         }
         let mut writer = self.writer(SegmentKind::Changes, &codec, queue);
         let mut values = IndexValues::default();
-        for &number in &changes {
+        for number in merged {
             let segment = self.reader.open(&base.manifest.segments[number])?;
             for row in 0..segment.rows() {
                 if last.get(&segment::key_hash(segment.key(row))) == Some(&location(number, row)) {

@@ -75,19 +75,23 @@ impl Engine {
         let (mut streamed, mut uploaded) = self.stream(ingest, &uploader).await?;
         let counts = streamed.counts;
         let mut reader = SegmentReader::new(self);
-        let segments = uploaded.clone();
+        let streamed_segments = uploaded.clone();
+        let (sender, segments) = mpsc::channel(1);
         let retract = move || {
             reader.add_dictionary(&streamed.codec);
-            list_conflicts(&plan, &mut streamed, &segments, &mut reader)?;
-            let rewritten = retract_duplicates(&plan, &streamed, &segments, &mut reader)?;
-            Ok::<_, Error>((rewritten, streamed.sequencer.rejected.into_rows()))
+            list_conflicts(&plan, &mut streamed, &streamed_segments, &mut reader)?;
+            let replacements =
+                retract_duplicates(&plan, &streamed, &streamed_segments, &mut reader, &sender)?;
+            Ok((replacements, streamed.sequencer.rejected.into_rows()))
         };
         let retracted = background::spawn_thread("larder-retract", retract).map_err(Error::ThreadRefused)?;
-        let (rewritten, rejected) = retracted.await.map_err(|_| Error::WorkerDied)??;
-        for segment in rewritten {
-            uploaded.remove(&segment.replaces);
-            if segment.by.rows > 0 {
-                uploaded.insert(segment.replaces, uploader.upload(segment.by).await?);
+        let (retracted, rewritten) = tokio::join!(retracted, uploader.run(segments));
+        let ((replacements, rejected), mut rewritten) = first_cause(retracted, rewritten)?;
+        for (replaced, by) in replacements {
+            uploaded.remove(&replaced);
+            match by.and_then(|by| rewritten.remove(&by)) {
+                Some(reference) => drop(uploaded.insert(replaced, reference)),
+                None => uploader.discard(replaced).await,
             }
         }
         Ok(Ingested { counts, segments: uploaded.into_values().collect(), rejected })
@@ -112,11 +116,20 @@ impl Engine {
         let read = input.read(plan, batch_sender, end_sender);
         let (read, streamed, uploaded) = tokio::join!(read, streamed, uploader.run(segments));
         read?;
-        match streamed {
-            Ok(Ok(streamed)) => Ok((streamed, uploaded?)),
-            Ok(Err(Error::UploadStopped)) => Err(uploaded.err().unwrap_or(Error::UploadStopped)),
-            Ok(Err(error)) => Err(error),
-            Err(_) => Err(Error::WorkerDied),
-        }
+        first_cause(streamed, uploaded)
+    }
+}
+
+/// The results of a thread that queues segments and of the uploader. Of two errors the cause of the other one is
+/// returned.
+fn first_cause<T, E>(
+    written: Result<Result<T, Error>, E>,
+    uploaded: Result<Uploaded, Error>,
+) -> Result<(T, Uploaded), Error> {
+    match written {
+        Ok(Ok(written)) => Ok((written, uploaded?)),
+        Ok(Err(Error::UploadStopped)) => Err(uploaded.err().unwrap_or(Error::UploadStopped)),
+        Ok(Err(error)) => Err(error),
+        Err(_) => Err(Error::WorkerDied),
     }
 }

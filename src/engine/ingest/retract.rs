@@ -1,6 +1,10 @@
 //! Retracting puts of duplicate keys from segments that were uploaded while the rows still streamed: the
 //! segments that hold one are written again without it. Duplicate keys are rare, so this is too.
 
+use std::collections::BTreeMap;
+
+use tokio::sync::mpsc;
+
 use super::{
     segment_writer::{FinishedSegment, segment_header},
     stream::Streamed,
@@ -12,25 +16,28 @@ use crate::{
     segment::{Entry, SegmentBuilder},
 };
 
-/// A segment that takes the place of an uploaded one.
-pub(super) struct Rewritten {
-    /// The number of the segment that goes.
-    pub(super) replaces: usize,
-    /// Its replacement; without rows when no row is left.
-    pub(super) by: FinishedSegment,
-}
+/// The segments that took the place of uploaded ones, by the number of the one that goes; `None` when no row is
+/// left.
+pub(super) type Replacements = BTreeMap<usize, Option<usize>>;
 
-/// Writes the segments that hold retracted puts again, without them. Blocks.
+/// Writes the segments that hold retracted puts again, without them, and queues each at once. Blocks.
 pub(super) fn retract_duplicates(
     plan: &RunPlan,
     streamed: &Streamed,
     uploaded: &Uploaded,
     reader: &mut SegmentReader,
-) -> Result<Vec<Rewritten>, Error> {
+    queue: &mpsc::Sender<FinishedSegment>,
+) -> Result<Replacements, Error> {
     let Streamed { sequencer, table, codec, .. } = streamed;
-    let mut rewritten = Vec::new();
+    let mut replacements = Replacements::new();
+    // An object is never overwritten: the numbers follow those of all segments of the run.
+    let mut numbers = sequencer.writer.origins().count()..;
     for retracted in sequencer.writer.retracted(table, &sequencer.new) {
         let Some(reference) = uploaded.get(&retracted.segment) else { continue };
+        let rows = reference.rows - retracted.rows.len() as u64;
+        let number = numbers.next().filter(|_| rows > 0);
+        replacements.insert(retracted.segment, number);
+        let Some(number) = number else { continue };
         let segment = reader.open(reference)?;
         let indexes = plan.mapping.indexes();
         let mut builder =
@@ -46,13 +53,11 @@ pub(super) fn retract_duplicates(
                 values: &values,
             })?;
         }
-        let rows = reference.rows - retracted.rows.len() as u64;
         let mut file = Vec::new();
         builder.finish(&mut file)?;
-        // An object is never overwritten: the number follows those of all segments of the run.
-        let number = sequencer.writer.origins().count() + rewritten.len();
-        let by = FinishedSegment { number, file, rows, deletes: reference.deletes };
-        rewritten.push(Rewritten { replaces: retracted.segment, by });
+        let (deletes, replaces) = (reference.deletes, Some(retracted.segment));
+        let by = FinishedSegment { number, file, rows, deletes, replaces };
+        queue.blocking_send(by).map_err(|_| Error::UploadStopped)?;
     }
-    Ok(rewritten)
+    Ok(replacements)
 }

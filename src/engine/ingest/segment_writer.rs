@@ -22,6 +22,8 @@ pub(in crate::engine) struct FinishedSegment {
     pub(super) file: Vec<u8>,
     pub(super) rows: u64,
     pub(super) deletes: u64,
+    /// The number of an uploaded segment that this one replaces.
+    pub(super) replaces: Option<usize>,
 }
 
 /// Where finished segments go.
@@ -110,7 +112,7 @@ impl SegmentWriter {
         }
         match &self.queue {
             UploadQueue::Upload(queue) => queue
-                .blocking_send(FinishedSegment { number, file, rows, deletes })
+                .blocking_send(FinishedSegment { number, file, rows, deletes, replaces: None })
                 .map_err(|_| Error::UploadStopped),
             UploadQueue::Discard => Ok(()),
         }

@@ -55,13 +55,28 @@ impl Uploader {
             segments,
             |mut segments| async move { Some((segments.recv().await?, segments)) },
         )
-        .map(|segment| async { Ok((segment.number, self.upload(segment).await?)) })
+        .map(|segment| async {
+            let (number, replaces) = (segment.number, segment.replaces);
+            let reference = self.upload(segment).await?;
+            if let Some(replaced) = replaces {
+                // At once, so that the store never holds two copies of a run.
+                self.discard(replaced).await;
+            }
+            Ok((number, reference))
+        })
         .buffer_unordered(UPLOADS_MAX)
         .try_collect()
         .await
     }
 
-    pub(super) async fn upload(&self, segment: FinishedSegment) -> Result<SegmentReference, Error> {
+    /// Deletes a segment of this run that another one replaces. If that fails, retention deletes it later.
+    pub(super) async fn discard(&self, number: usize) {
+        if let Err(error) = self.catalog.discard_segment(&self.collection, self.run_id, number as u32).await {
+            tracing::warn!(code = error.code(), %error, "a replaced segment of a run could not be deleted");
+        }
+    }
+
+    async fn upload(&self, segment: FinishedSegment) -> Result<SegmentReference, Error> {
         let draft = SegmentDraft {
             collection: self.collection.clone(),
             run_id: self.run_id,

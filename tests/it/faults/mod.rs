@@ -24,6 +24,24 @@
 //! | no more processes or threads | `tasks::run_without_threads_*` (one reader) | `tasks` |
 //! | SIGTERM | `read_listener::shutdown_resets_no_busy_connection` (busy connections), `signals::sigterm_*` (requests under way) | |
 
+/// Every test or module that the table names exists.
+#[test]
+fn the_table_of_faults_names_existing_tests() {
+    let list = std::process::Command::new(std::env::current_exe().unwrap()).arg("--list").output().unwrap();
+    let tests = String::from_utf8(list.stdout).unwrap();
+    let rows = include_str!("mod.rs").lines().filter(|line| line.starts_with("//! | "));
+    let named: Vec<&str> = rows
+        .flat_map(|row| row.split('`').skip(1).step_by(2))
+        .filter(|name| !name.contains('/'))
+        .map(|name| name.trim_end_matches('*').trim_end_matches("::"))
+        .collect();
+    assert!(named.len() > 20, "{named:?}");
+    for name in named {
+        let is_there = tests.lines().any(|test| format!("::{test}").contains(&format!("::{name}")));
+        assert!(is_there, "{name}");
+    }
+}
+
 mod damage;
 mod disk;
 mod keys;

@@ -40,8 +40,8 @@ async fn story(settings: &Settings) {
     runs::lifecycle(&metadata).await;
     runs::ended_runs_stay_ended(&metadata).await;
     runs::held_runs(&metadata).await;
-    runs::rejected_rows(&metadata).await;
     runs::pruning(&metadata).await;
+    runs::rejected_rows(&metadata).await;
     keys::audit_log(&metadata).await;
     pauses::paused_and_resumed(&metadata, &other).await;
     leases::one_after_another(&metadata, &other).await;

@@ -174,6 +174,34 @@ pub(super) async fn rejected_rows(metadata: &Metadata) {
         metadata.add_rejected(it.id, &rows).await.unwrap();
     }
     assert_eq!(metadata.rejected(it.id).await.unwrap().len(), 1000);
+
+    // Only the last runs of a sync keep theirs, and a held one.
+    let (held, other) =
+        (run("rejecting", 1, RunStatus::Running), run("rejecting-too", 0, RunStatus::Running));
+    metadata.insert_run(&held).await.unwrap();
+    assert!(metadata.hold_run(&held, "manifest", Digest::of(b"manifest"), None).await.unwrap());
+    metadata.insert_run(&other).await.unwrap();
+    for one in [&held, &other] {
+        metadata.add_rejected(one.id, &first).await.unwrap();
+    }
+    let mut runs = Vec::new();
+    for minute in 2..14 {
+        // Runs without rejected rows do not count.
+        metadata.insert_run(&run("rejecting", minute, RunStatus::Unchanged)).await.unwrap();
+        let one = run("rejecting", minute, RunStatus::Unchanged);
+        metadata.insert_run(&one).await.unwrap();
+        metadata.add_rejected(one.id, &first).await.unwrap();
+        runs.push(one.id);
+    }
+    let mut kept = Vec::new();
+    for id in runs {
+        kept.push(metadata.rejected(id).await.unwrap().len());
+    }
+    assert_eq!(kept, [[0; 2].as_slice(), &[2; 10]].concat());
+    assert_eq!(metadata.rejected(it.id).await.unwrap(), []);
+    for one in [&held, &other] {
+        assert_eq!(metadata.rejected(one.id).await.unwrap().len(), 2, "{}", one.sync);
+    }
     let nobody = RunId::from_uuid(random::uuid());
     assert_eq!(metadata.rejected(nobody).await.unwrap(), []);
     let error = metadata.add_rejected(nobody, &first).await.unwrap_err();

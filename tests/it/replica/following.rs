@@ -270,6 +270,55 @@ async fn data_dated_in_the_future_counts_from_its_arrival() {
 }
 
 #[tokio::test]
+async fn local_files_stay_while_a_collection_is_not_loaded() {
+    let mut world = World::in_memory();
+    for collection in ["a", "b"] {
+        world.base(collection, &rows(&[("1", Some(1))])).await;
+    }
+    let clock = Clock::fixed(Clock::default().now());
+    let pace = Pace { cleanup_interval: Duration::from_millis(20), ..fast() };
+    let catalog = || catalog_over(Arc::clone(&world.faulty) as Arc<dyn ObjectStore>);
+    let node = Node::start(&world.root.path().join("node"), catalog(), pace.clone(), clock.clone());
+    node.caught_up(&world).await;
+    let data_dir = node.stop().await;
+    // The segments are old, and the manifest of b is neither here nor can it be fetched.
+    clock.set(clock.now() + TimeDelta::hours(2));
+    fs::remove_dir_all(data_dir.join("manifests")).unwrap();
+    world.faulty.decide(|request, path| {
+        let is_hidden = request == Request::Get && path.as_ref().starts_with("collections/b/");
+        if is_hidden { Fault::Fail } else { Fault::None }
+    });
+    let node = Node::start(&data_dir, catalog(), pace, clock);
+    node.until("a problem", |applied| {
+        let one = |name: &str| applied.collections.get(name);
+        one("a").is_some_and(|a| a.served.is_some()) && one("b").is_some_and(|b| b.problem.is_some())
+    })
+    .await;
+    // Every cleanup saves the state.
+    let saved = || {
+        let files = fs::read_dir(data_dir.join("state")).unwrap();
+        files.map(|file| file.unwrap().metadata().unwrap().modified().unwrap()).max()
+    };
+    tokio::time::timeout(DEADLINE, async {
+        for _ in 0..4 {
+            let before = saved();
+            while saved() == before {
+                tokio::task::yield_now().await;
+            }
+        }
+    })
+    .await
+    .expect("cleanups");
+    for collection in ["a", "b"] {
+        let segment = world.latest(collection).segments[0].sha256;
+        assert!(data_dir.join(format!("segments/{segment}.arrow")).exists(), "{collection}");
+    }
+    world.faulty.heal();
+    node.caught_up(&world).await;
+    assert_eq!(node.shelf.rows("b"), Some(rows(&[("1", Some(1))])));
+}
+
+#[tokio::test]
 async fn nudge_polls_at_once() {
     let mut world = World::in_memory();
     let catalog = catalog_over(Arc::clone(&world.faulty) as Arc<dyn ObjectStore>);

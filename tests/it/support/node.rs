@@ -10,7 +10,7 @@ use larder::{
     app::{self, Server},
     config::{self, Config, Environment, Overrides},
     domain::{keyset::Grant, name::CollectionName, run::RunStatus},
-    engine::{Progress, RunOutcome},
+    engine::{Progress, RunOutcome, RunRequest, Trigger},
     support::{clock::Clock, shutdown::Shutdown},
 };
 use serde_json::Value;
@@ -149,6 +149,13 @@ impl Node {
             self.await_version(name, ended.record.version.unwrap().0).await;
         }
         ended
+    }
+
+    /// A run of a sync of the configuration file, for the engine.
+    pub(crate) fn run_request(&self, sync: &str, trigger: Trigger) -> RunRequest {
+        let config = self.config();
+        let sync = config.sync(&CollectionName::new(sync).unwrap()).unwrap();
+        RunRequest::new(sync.spec.clone(), config.sources[&sync.spec.source].clone(), trigger)
     }
 
     /// Waits until `collection` serves `version` or a later one.

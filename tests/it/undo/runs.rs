@@ -9,7 +9,7 @@ use larder::{
         manifest::Version,
         run::{RunRecord, RunStatus},
     },
-    engine::{self, RunOutcome, RunRequest, Trigger},
+    engine::{self, RunOutcome, Trigger},
     support::{random, shutdown::Shutdown},
 };
 use sqlx::{Connection, PgConnection};
@@ -41,11 +41,8 @@ pub(super) async fn node(postgres: bool) -> Node {
 
 /// A run as the scheduler or an operator starts it.
 pub(super) async fn start(node: &Node, trigger: Trigger) -> JoinHandle<Result<RunOutcome, engine::Error>> {
-    let config = node.config();
-    let sync = config.sync(&name("person")).unwrap();
-    let source = config.sources[&sync.spec.source].clone();
-    let (engine, spec) = (node.publisher().await.engine, sync.spec.clone());
-    tokio::spawn(async move { engine.run(&RunRequest::new(spec, source, trigger)).await })
+    let (engine, request) = (node.publisher().await.engine, node.run_request("person", trigger));
+    tokio::spawn(async move { engine.run(&request).await })
 }
 
 async fn open_run(node: &Node) -> RunRecord {

@@ -376,6 +376,13 @@ async fn a_pin_that_is_not_in_force_shows() {
     node.execute("update people set name = 'Second'").await;
     node.run(&["sync", "person"]).expect(0);
     reader.until("person", "Second", 2).await;
+    // The node copies segments of a local store after it serves them: a copy made later would bring version 1 back.
+    until("local copies of both versions", async || {
+        let copies = node.files("data/segments");
+        (copies.iter().filter(|(path, _)| path.extension().is_some_and(|end| end == "arrow")).count() == 2)
+            .then_some(())
+    })
+    .await;
     // The segments of both versions are deleted locally and damaged in the store.
     for (path, bytes) in node.files("data") {
         if path.extension().is_some_and(|extension| extension == "arrow") {

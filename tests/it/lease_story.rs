@@ -1,0 +1,101 @@
+//! Leases of syncs in Postgres, where no lock of the operating system helps: renewed, lost, confirmed, released.
+
+use larder::{domain::run::RunStatus, engine::Trigger, metadata};
+use sqlx::{Connection, PgConnection};
+use tempfile::TempDir;
+
+use crate::support::{
+    catalog::name,
+    http::soon,
+    node::{Node, Warehouse},
+    postgres::{Database, Postgres},
+    process::until,
+};
+
+const SECTIONS: &str = "[models.people]\nsource = \"warehouse\"\ntable = \"people\"\nprimary_key = \"id\"\n\
+    [syncs.person]\nmodel = \"people\"\nindexes = { id = \"id\" }\n";
+const LEASE: &str = "sync:person";
+
+/// A node whose metadata is in Postgres, with the connection that stands in for another process.
+async fn node() -> (Node, Database, PgConnection) {
+    let database = Postgres::database().await;
+    let settings = metadata::Settings::Postgres { url: database.url().into() };
+    metadata::Metadata::migrate(&settings).await.unwrap();
+    let other = PgConnection::connect(&database.url()).await.unwrap();
+    let warehouse = Warehouse::postgres().await;
+    warehouse
+        .execute(
+            "create table people (id integer primary key, name text); insert into people values (1, 'Ann')",
+        )
+        .await;
+    let sections = format!("[metadata]\nurl = \"{}\"\n{SECTIONS}", database.url());
+    let node = Node::start(TempDir::new().unwrap(), warehouse, &sections).await;
+    (node, database, other)
+}
+
+async fn expires_at(other: &mut PgConnection) -> i64 {
+    let select = sqlx::query_scalar("select expires_at from leases where name = $1").bind(LEASE);
+    select.fetch_one(other).await.unwrap()
+}
+
+/// Takes the lease as another process does after its expiry.
+async fn take(other: &mut PgConnection) {
+    let take = "update leases set holder = 'other', fencing = fencing + 1 where name = $1";
+    assert_eq!(sqlx::query(take).bind(LEASE).execute(other).await.unwrap().rows_affected(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lease_is_renewed_while_it_is_held_and_released_when_it_is_dropped() {
+    let (node, _database, mut other) = node().await;
+    let engine = node.publisher().await.engine;
+    let lease = engine.acquire_lease(&name("person")).await.unwrap();
+    let first = expires_at(&mut other).await;
+    until("renewal", async || (expires_at(&mut other).await > first).then_some(())).await;
+    lease.confirm().await.unwrap();
+    // As when its task panics.
+    let panics = tokio::spawn(async move {
+        let _held = lease;
+        panic!("a fault injected by a test");
+    });
+    assert!(panics.await.unwrap_err().is_panic());
+    until("release", async || (expires_at(&mut other).await == 0).then_some(())).await;
+    let lease = engine.acquire_lease(&name("person")).await.unwrap();
+    lease.release().await;
+    assert_eq!(expires_at(&mut other).await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lost_lease_ends_a_run_and_confirms_nothing() {
+    let (node, _database, mut other) = node().await;
+    let publisher = node.publisher().await;
+    node.sync("person").await;
+    let lease = publisher.engine.acquire_lease(&name("person")).await.unwrap();
+    lease.confirm().await.unwrap();
+    take(&mut other).await;
+    assert_eq!(lease.confirm().await.unwrap_err().code(), "lease_lost");
+    lease.release().await;
+    assert!(expires_at(&mut other).await > 0, "that of the other holder stays");
+
+    let Warehouse::Postgres(database) = &node.warehouse else { panic!("Postgres") };
+    for unlocks_at_once in [false, true] {
+        sqlx::query("update leases set expires_at = 0").execute(&mut other).await.unwrap();
+        let mut locked = PgConnection::connect(&database.url()).await.unwrap();
+        sqlx::raw_sql("begin; lock table people in access exclusive mode; update people set name = 'Bob'")
+            .execute(&mut locked)
+            .await
+            .unwrap();
+        let (engine, request) = (publisher.engine.clone(), node.run_request("person", Trigger::Operator));
+        let running = tokio::spawn(async move { engine.run(&request).await });
+        until("a run under way", async || publisher.metadata.open_runs(&name("person")).await.unwrap().pop())
+            .await;
+        take(&mut other).await;
+        // The run notices the loss while it waits for its rows, or before it announces.
+        if unlocks_at_once {
+            sqlx::raw_sql("commit").execute(&mut locked).await.unwrap();
+        }
+        let record = soon("end of the run", running).await.unwrap().unwrap().record;
+        assert_eq!((record.status, record.version), (RunStatus::Failed, None));
+        assert_eq!(record.error.unwrap().code, "lease_lost");
+        assert_eq!(node.version("person").await, Some(1));
+    }
+}
