@@ -26,6 +26,8 @@ mod held_story;
 #[cfg(test)]
 mod liquid_story;
 #[cfg(test)]
+mod load_balancers;
+#[cfg(test)]
 mod metadata;
 #[cfg(test)]
 mod model_story;
