@@ -161,6 +161,9 @@ fn write_output(
     level: usize,
     body: &mut Vec<u8>,
 ) -> Result<(), RejectReason> {
+    if memchr::memchr(0, rendered).is_some() {
+        return Err(RejectReason::TemplateOutput);
+    }
     if output == TemplateOutput::String {
         json::write_string(body, rendered);
         return Ok(());
