@@ -97,6 +97,7 @@ timezone = "UTC"
 on_delete = "delete"
 max_removed = "30%"
 max_rejected = "10%"
+allow_empty = false
 compression = "auto"
 cache_control = "private, no-store"
 

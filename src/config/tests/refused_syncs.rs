@@ -63,7 +63,7 @@ fn defaults_are_blamed_once() {
     assert_snapshot!(faults(&text), @r#"
 larder.toml:13:13  defaults.sync.on_delete: "gone" is not one of "delete", "keep", "clear"
 larder.toml:14:1  defaults.sync.model: unknown key
-  hint: keys known here: "schedule", "cron", "timezone", "on_delete", "on_miss", "max_removed", "max_rejected", "compression", "cache_control", "regions"
+  hint: keys known here: "schedule", "cron", "timezone", "on_delete", "on_miss", "max_removed", "max_rejected", "allow_empty", "compression", "cache_control", "regions"
 "#);
 }
 
@@ -88,7 +88,11 @@ larder.toml:13:8  syncs.customer.cron: comes beside `schedule`
 "#);
     assert_snapshot!(faults(&indexed("cron = \"61 * * * *\"\n")), @r#"
 larder.toml:12:8  syncs.customer.cron: "61 * * * *" is not a cron expression
-  hint: write five fields, minute hour day month weekday ("*/5 * * * *"), or six with seconds first
+  hint: the minute is from 0 to 59, not 61
+"#);
+    assert_snapshot!(faults(&indexed("cron = \"0 0-24/2 * * *\"\n")), @r#"
+larder.toml:12:8  syncs.customer.cron: "0 0-24/2 * * *" is not a cron expression
+  hint: the hour is from 0 to 23, not 0-24/2
 "#);
     assert_snapshot!(faults(&indexed("cron = \"0 0 30 2 *\"\n")), @r#"
 larder.toml:12:8  syncs.customer.cron: "0 0 30 2 *" is not a cron expression
