@@ -22,6 +22,8 @@ mod faults;
 #[cfg(test)]
 mod fidelity;
 #[cfg(test)]
+mod first_run_story;
+#[cfg(test)]
 mod held_story;
 #[cfg(test)]
 mod liquid_story;
