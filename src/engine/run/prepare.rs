@@ -46,7 +46,9 @@ pub(super) struct PreparedRun {
 const MISSING_TABLE_WAIT: Duration = Duration::from_secs(3);
 
 /// Describes the input, and once more a little later when its table is missing.
-async fn once_more_without_table<T>(mut describe: impl AsyncFnMut() -> Result<T, Error>) -> Result<T, Error> {
+async fn once_more_without_table<T, F: Future<Output = Result<T, Error>>>(
+    mut describe: impl FnMut() -> F,
+) -> Result<T, Error> {
     match describe().await {
         Err(Error::Source(error)) if error.is_table_missing() => {
             debug!(%error, "the run waits for the table of its model");
@@ -90,7 +92,7 @@ impl Engine {
         let announced = self.announced(&spec.collection).await?;
         progress.begin(announced.base.as_ref().map_or(0, |base| base.manifest.records));
         let input = Input::resolve(spec, &request.source);
-        let columns = once_more_without_table(async || input.describe().await).await?;
+        let columns = once_more_without_table(|| input.describe()).await?;
         let mapping = Mapping::compile(&spec.mapping, &columns).map_err(Error::Mapping)?;
         let is_base_lost = match &announced.base {
             Some(base) if *accept => self.is_lost(base).await?,
@@ -206,12 +208,11 @@ mod tests {
     async fn table_that_is_missing_for_a_moment_is_looked_for_once_more() {
         for (missing, is_found, expected) in [(0, true, 1), (1, true, 2), (9, false, 2)] {
             let mut attempts = 0;
-            let described = once_more_without_table(async || {
+            let described = once_more_without_table(|| {
                 attempts += 1;
-                if attempts > missing {
-                    Ok(())
-                } else {
-                    Err(Error::Source(source::Error::of_missing_table()))
+                let is_there = attempts > missing;
+                async move {
+                    if is_there { Ok(()) } else { Err(Error::Source(source::Error::of_missing_table())) }
                 }
             })
             .await;
