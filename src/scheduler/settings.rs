@@ -152,15 +152,13 @@ fn out_of_range(text: &str) -> Option<String> {
 
 fn expression(item: &Item<'_>, timezone: Option<chrono_tz::Tz>) -> Option<Schedule> {
     let expression = item.parsed("a cron expression", |text| {
-        {
-            let parser = CronParser::builder().seconds(Seconds::Optional).year(Year::Disallowed).build();
-            let cron =
-                parser.parse(text).map_err(|_| out_of_range(text).unwrap_or_else(|| CRON_HINT.to_owned()))?;
-            // Any moment does: an expression either has a next time or never had one.
-            let start = Utc.with_ymd_and_hms(2000, 1, 1, 0, 0, 0).single().ok_or_else(String::new)?;
-            cron.find_next_occurrence(&start, false).map_err(|_| "no day ever matches it".to_owned())?;
-            Ok(text.trim().to_owned())
-        }
+        let parser = CronParser::builder().seconds(Seconds::Optional).year(Year::Disallowed).build();
+        let cron =
+            parser.parse(text).map_err(|_| out_of_range(text).unwrap_or_else(|| CRON_HINT.to_owned()))?;
+        // Any moment does: an expression either has a next time or never had one.
+        let start = Utc.with_ymd_and_hms(2000, 1, 1, 0, 0, 0).single().ok_or_else(String::new)?;
+        cron.find_next_occurrence(&start, false).map_err(|_| "no day ever matches it".to_owned())?;
+        Ok(text.trim().to_owned())
     })?;
     Some(Schedule::Cron { expression, timezone: timezone? })
 }
