@@ -43,6 +43,9 @@ install_missing() {
   command -v cc >/dev/null 2>&1 || missing+=(gcc libc6-dev)
   has_postgres || missing+=(postgresql)
   has_liquid || missing+=(ruby ruby-liquid)
+  # Debian keeps both out of the path of users.
+  [ -x /usr/sbin/haproxy ] || missing+=(haproxy)
+  [ -x /usr/sbin/nginx ] || missing+=(nginx-light)
   command -v node >/dev/null 2>&1 || missing+=(nodejs)
   command -v npm >/dev/null 2>&1 || missing+=(npm)
   # Debian's python3 lacks the modules for virtual environments.

@@ -101,7 +101,7 @@ impl Registry {
         data_as_of: DateTime<Utc>,
         limit: u64,
         mut show: impl FnMut(&Record, Result<(), Rejection>),
-    ) -> Result<(), Error> {
+    ) -> Result<Vec<String>, Error> {
         let sync = self.find(name)?;
         let checked = check(&sync).await?;
         let (sender, mut batches) = mpsc::channel(BATCHES_WAITING_MAX);
@@ -118,7 +118,8 @@ impl Registry {
             }
         };
         let (read, ()) = tokio::join!(read, map);
-        Ok(read?)
+        read?;
+        Ok(checked.mapping.warnings())
     }
 }
 

@@ -137,6 +137,7 @@ impl Publisher {
                     kind: None,
                     store_failure: None,
                     rejected,
+                    warnings: Vec::new(),
                 }));
             }
             pause_before_poll(cancel).await?;

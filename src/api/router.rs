@@ -38,8 +38,9 @@ const ADMIN_TIMEOUT: Duration = Duration::from_secs(30);
 /// The routes of the public listener, beside records.
 fn public_routes() -> Router<ReadState> {
     Router::new()
-        .route(ops::LIVEZ, get(ops::livez))
-        .route(ops::READYZ, get(ops::readyz))
+        // HAProxy checks with OPTIONS.
+        .route(ops::LIVEZ, get(ops::livez).options(ops::livez))
+        .route(ops::READYZ, get(ops::readyz).options(ops::readyz))
         .route(openapi::PATH, get(openapi::answer))
 }
 

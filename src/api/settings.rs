@@ -30,6 +30,8 @@ pub struct Settings {
     pub connections_max: usize,
     /// Longest time for a request's head to arrive.
     pub header_timeout: Duration,
+    /// Longest time without a byte in either direction.
+    pub idle_timeout: Duration,
     /// Longest time for the body of a look-up by POST to arrive.
     pub body_timeout: Duration,
     /// Smaller bodies are never compressed.
@@ -53,6 +55,8 @@ impl Settings {
         let tls = tls(section, dir);
         let connections_max = section.set("connections_max").and_then(|item| item.count(1..=CONNECTIONS_MAX));
         let header_timeout = section.set("header_timeout").and_then(|item| item.duration(100 * MS..=HOUR));
+        let idle_timeout =
+            section.set("idle_timeout").and_then(|item| item.duration(Duration::from_secs(1)..=HOUR));
         let body_timeout = section.set("body_timeout").and_then(|item| item.duration(100 * MS..=HOUR));
         let compress =
             section.set("compress_min_bytes").and_then(|item| item.size(0..=RECORD_BYTES_MAX as u64));
@@ -74,6 +78,7 @@ impl Settings {
             tls: tls?,
             connections_max: usize::try_from(connections_max?).ok()?,
             header_timeout: header_timeout?,
+            idle_timeout: idle_timeout?,
             body_timeout: body_timeout?,
             compress_min_bytes: usize::try_from(compress?).ok()?,
             key_requests_per_second_max: rate?,

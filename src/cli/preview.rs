@@ -14,15 +14,17 @@ pub(super) async fn run(config: &ConfigArguments, arguments: Preview) -> Result<
     let registry = session::registry(&session::load(config)?)?;
     let mut stdout = io::BufWriter::new(io::stdout().lock());
     let mut written = Ok(());
-    let mut rejected = 0_u64;
+    let (mut rows, mut rejected) = (0_u64, 0_u64);
     let now = Clock::default().now();
     let show = registry.preview(&arguments.sync, now, arguments.limit, |record, mapped| match mapped {
         Ok(()) => {
+            rows += 1;
             if written.is_ok() {
                 written = stdout.write_all(&record.body).and_then(|()| stdout.write_all(b"\n"));
             }
         }
         Err(rejection) => {
+            rows += 1;
             rejected += 1;
             let field = rejection.field;
             let key = Some(record.key.as_str()).filter(|key| !key.is_empty());
@@ -30,8 +32,16 @@ pub(super) async fn run(config: &ConfigArguments, arguments: Preview) -> Result<
             complain(&format!("rejected: {row}"));
         }
     });
-    show.await?;
+    let warnings = show.await?;
     written.and_then(|()| stdout.flush()).map_err(Failure::of_output)?;
+    for warning in warnings {
+        complain(&format!("warning: {warning}"));
+    }
+    if rows == 0 {
+        complain(
+            "warning: the model has no rows; look at the query, and at row-level security of its tables",
+        );
+    }
     if rejected > 0 {
         complain(&format!("{} rejected", counted(rejected, "row")));
     }

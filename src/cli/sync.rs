@@ -163,9 +163,7 @@ fn show(ended: &RunOutcome, dry_run: bool) -> Result<(), Failure> {
     let record = &ended.record;
     let counts = &record.counts;
     print(&headline(record, dry_run))?;
-    if counts.rows > 0 || counts.records > 0 {
-        print(&self::counts(counts))?;
-    }
+    print(&self::counts(counts))?;
     if let Some(error) = &record.error {
         complain(&format!("{}: {}", error.code, error.message));
     }
@@ -203,9 +201,12 @@ fn warn_paused(sync: &CollectionName, pause: Option<&Pause>) {
     }
 }
 
-/// Warns of rejected rows, conflicts and replaced values, on stderr.
+/// Warns of what the mapping probably does not mean, of rejected rows, conflicts and replaced values, on stderr.
 fn warn(ended: &RunOutcome, dry_run: bool) {
     let counts = &ended.record.counts;
+    for warning in &ended.warnings {
+        complain(&format!("warning: {warning}"));
+    }
     let listed =
         if dry_run { String::new() } else { format!("; larder runs {} lists them", ended.record.id) };
     if counts.rejected > 0 {

@@ -6,9 +6,12 @@
 
 use std::borrow::Cow;
 
+use icu_casemap::CaseMapper;
+use icu_normalizer::{ComposingNormalizer, DecomposingNormalizer};
 use serde::{Deserialize, Serialize};
 
 use super::{
+    json,
     name::IndexName,
     row::{CellKind, ColumnKind},
 };
@@ -21,6 +24,11 @@ pub enum NormalForm {
     Trim,
     /// Unicode lower case, locale-independent.
     Lowercase,
+    /// Unicode normalization form C: an `e` with an accent behind it is an `é`.
+    Nfc,
+    /// Equal for texts that differ in case or in their Unicode form only: full case folding of the decomposed
+    /// text (Unicode Standard, section 3.13, canonical caseless matching), then form C. `ß` is `ss`.
+    Casefold,
     /// Whole numbers in canonical form. Any other value counts as absent.
     Integer,
 }
@@ -55,8 +63,12 @@ impl IndexDefinition {
         normalize(&self.normalize, canonical)
     }
 
-    /// The text to look up for the requested value `text`, or `None` when no record can hold it.
+    /// The text to look up for the requested value `text`, or `None` when no record can hold it: a NUL
+    /// character, for one.
     pub fn requested<'a>(&self, text: &'a str) -> Option<Cow<'a, str>> {
+        if text.contains('\0') {
+            return None;
+        }
         normalize(&self.normalize, self.by_column(text))
     }
 
@@ -86,6 +98,17 @@ fn normalize<'a>(forms: &[NormalForm], mut value: Cow<'a, str>) -> Option<Cow<'a
             },
             NormalForm::Lowercase if is_lowercase_ascii(&value) => value,
             NormalForm::Lowercase => Cow::Owned(value.to_lowercase()),
+            NormalForm::Nfc if value.is_ascii() => value,
+            NormalForm::Nfc => Cow::Owned(ComposingNormalizer::new_nfc().normalize(&value).into_owned()),
+            NormalForm::Casefold if value.is_ascii() => match value {
+                lower if is_lowercase_ascii(&lower) => lower,
+                upper => Cow::Owned(upper.to_ascii_lowercase()),
+            },
+            NormalForm::Casefold => {
+                let decomposed = DecomposingNormalizer::new_nfd().normalize(&value).into_owned();
+                let folded = CaseMapper::new().fold_string(&decomposed).into_owned();
+                Cow::Owned(ComposingNormalizer::new_nfc().normalize(&folded).into_owned())
+            }
             NormalForm::Integer => match whole(&value)? {
                 Cow::Borrowed(_) => value,
                 Cow::Owned(text) => Cow::Owned(text),
@@ -99,9 +122,15 @@ fn is_lowercase_ascii(text: &str) -> bool {
     text.bytes().all(|byte| byte.is_ascii() && !byte.is_ascii_uppercase())
 }
 
-/// The canonical text of a whole number: `+007.00` → `7`, `-0` → `0`. `None` when `text` is not a
-/// whole number in positional notation. Borrowed when `text` is canonical already.
+/// The canonical text of a whole number: `+007.00` → `7`, `-0` → `0`, `1.5e3` → `1500`. `None` when `text` is
+/// not a whole number. Borrowed when `text` is canonical already.
 pub fn whole(text: &str) -> Option<Cow<'_, str>> {
+    if text.contains(['e', 'E']) {
+        let mut digits = Vec::new();
+        let length = json::number(text.as_bytes(), &mut digits).ok()?;
+        let digits = String::from_utf8(digits).ok().filter(|_| length == text.len())?;
+        return Some(Cow::Owned(whole(&digits)?.into_owned()));
+    }
     let (negative, unsigned) = match text.as_bytes().first()? {
         b'-' => (true, &text[1..]),
         b'+' => (false, &text[1..]),
@@ -149,7 +178,12 @@ mod tests {
             ("12.", None),
             (".0", None),
             ("1.5", None),
-            ("1e3", None),
+            ("1e3", Some("1000")),
+            ("-1.50E+2", Some("-150")),
+            ("1e-2", None),
+            ("1e", None),
+            ("1e3x", None),
+            ("1e999999999", None),
             ("", None),
             ("-", None),
             ("123456789012345678901234567890", Some("123456789012345678901234567890")),
@@ -165,6 +199,30 @@ mod tests {
         assert_eq!(email.stored(CellKind::Text, " Jäne@EX.com ").as_deref(), Some("jäne@ex.com"));
         assert_eq!(email.requested("jÄNE@ex.com").as_deref(), Some("jäne@ex.com"));
         assert_eq!(email.stored(CellKind::Text, "  "), None);
+        // The texts of each line are equal for people.
+        for (forms, texts) in [
+            (&[NormalForm::Nfc][..], &["Jos\u{e9}", "Jose\u{301}"][..]),
+            (&[NormalForm::Nfc], &["\u{212b}", "\u{c5}", "A\u{30a}"]),
+            (&[NormalForm::Casefold], &["JOSE\u{301}@ex.com", "jos\u{e9}@EX.com", "JOS\u{c9}@ex.com"]),
+            (&[NormalForm::Casefold], &["ΟΔΥΣΣΕΥΣ", "οδυσσευς", "οδυσσευσ"]),
+            (&[NormalForm::Casefold], &["STRASSE", "straße", "Strasse"]),
+            (&[NormalForm::Casefold], &["\u{1e9b}\u{323}", "\u{1e69}"]),
+            (&[Trim, NormalForm::Casefold], &[" Ab ", "aB"]),
+        ] {
+            let index = index(ColumnKind::Text, forms);
+            let found: Vec<_> =
+                texts.iter().map(|text| index.requested(text).unwrap().into_owned()).collect();
+            for (text, found_one) in texts.iter().zip(&found) {
+                assert_eq!(found_one, &found[0], "{texts:?}");
+                assert_eq!(index.stored(CellKind::Text, text).as_deref(), Some(found[0].as_str()), "{text}");
+                assert_eq!(index.requested(found_one).as_deref(), Some(found[0].as_str()), "idempotent");
+            }
+        }
+        let plain = index(ColumnKind::Text, &[]);
+        assert_eq!(plain.requested("a\0b"), None);
+        assert_ne!(plain.requested("Jos\u{e9}"), plain.requested("Jose\u{301}"));
+        let number = index(ColumnKind::Number, &[]);
+        assert_eq!(number.stored(CellKind::Number, "1e+21"), number.requested("1000000000000000000000"));
         let id = index(ColumnKind::Integer, &[]);
         assert_eq!(id.stored(CellKind::Integer, "12").as_deref(), Some("12"));
         assert_eq!(id.requested("0012").as_deref(), Some("12"));

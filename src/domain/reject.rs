@@ -31,7 +31,7 @@ pub enum RejectReason {
     InvalidPrimaryKey,
     /// Another row of the same run has the same primary key; both are rejected.
     DuplicatePrimaryKey,
-    /// The row has text that is not UTF-8.
+    /// The row has text that is not UTF-8, or has a NUL character.
     InvalidText,
     /// Text that is not JSON, or JSON with `\u0000` or a lone surrogate.
     InvalidJson,

@@ -63,6 +63,7 @@ impl Options {
         let on_miss = section.set("on_miss").and_then(|item| on_miss(&item));
         let max_removed = section.set("max_removed").and_then(|item| item.share());
         let max_rejected = section.set("max_rejected").and_then(|item| item.share());
+        let allow_empty = section.set("allow_empty").and_then(|item| item.boolean());
         let compression = section
             .set("compression")
             .and_then(|item| item.one_of(&[("auto", Compression::Auto), ("none", Compression::None)]));
@@ -70,7 +71,11 @@ impl Options {
         let regions = section.read("regions", regions);
         Some(Self {
             on_delete: on_delete?,
-            guards: GuardSettings { max_removed: max_removed?, max_rejected: max_rejected? },
+            guards: GuardSettings {
+                max_removed: max_removed?,
+                max_rejected: max_rejected?,
+                allow_empty: allow_empty?,
+            },
             serving: ServingSettings {
                 on_miss: on_miss?,
                 cache_control: Some(cache_control?),

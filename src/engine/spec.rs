@@ -59,11 +59,13 @@ pub enum Compression {
     None,
 }
 
-/// Shares above which a run is held, in 0..=1.
+/// When a run is held; shares are in 0..=1.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct GuardSettings {
     /// Largest share of records that may leave in one run (0.3).
     pub max_removed: f64,
     /// Largest share of rows that may be rejected in one run (0.1).
     pub max_rejected: f64,
+    /// Whether a first run without a row is announced (no).
+    pub allow_empty: bool,
 }

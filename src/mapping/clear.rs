@@ -24,11 +24,11 @@ impl Clearing {
             let how = match &member.content {
                 Content::Object(inner) => Kept::Members(Self::of(inner, values, kept_columns)),
                 Content::Field(field) => match &values[*field] {
-                    Value::Source(FieldSource::Column(column) | FieldSource::ColumnAsString(column))
-                        if kept_columns.contains(column) =>
-                    {
-                        Kept::Whole
-                    }
+                    Value::Source(
+                        FieldSource::Column(column)
+                        | FieldSource::ColumnAsString(column)
+                        | FieldSource::NumberAsString(column),
+                    ) if kept_columns.contains(column) => Kept::Whole,
                     _ => return None,
                 },
             };

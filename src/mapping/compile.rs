@@ -9,6 +9,7 @@ use super::{
     fault::MappingFault,
     liquid::Template,
     mapper::Mapper,
+    omit::Omission,
     program::{FieldSource, Program, Value},
     spec::{FieldSpec, FieldValue, FieldsSpec, IndexSpec, MappingSpec, TemplateOutput},
     targets::{self, Member},
@@ -41,6 +42,8 @@ pub(super) struct Plan {
     pub(super) templates: Vec<FieldTemplate>,
     fields: Vec<String>,
     clearing: Clearing,
+    /// Present when null members are left out.
+    pub(super) omission: Option<Omission>,
     warnings: Vec<String>,
 }
 
@@ -78,6 +81,7 @@ impl Mapping {
             program: Program::of(&members, &values),
             fields: targets::names(&members),
             clearing: Clearing::of(&members, &values, &index_columns),
+            omission: spec.omit_nulls.then(|| Omission::of(&members)),
             warnings: warn::warnings(&members, &templates),
             indexes,
             index_columns,
@@ -109,7 +113,10 @@ impl Mapping {
     /// the primary key column or an index column. Nested objects keep their shape. A field of
     /// `body` that the mapping does not know (made by an earlier one) becomes null as well.
     pub fn clear_fields(&self, body: &[u8], out: &mut Vec<u8>) {
-        self.0.clearing.write(body, out);
+        let Some(omission) = &self.0.omission else { return self.0.clearing.write(body, out) };
+        let mut cleared = Vec::new();
+        self.0.clearing.write(body, &mut cleared);
+        omission.write(&cleared, out);
     }
 
     pub(super) fn plan(&self) -> &Plan {
@@ -236,8 +243,9 @@ fn fields(
     columns: &[Column],
     faults: &mut Vec<MappingFault>,
 ) -> (Vec<Member>, Vec<Value>, Vec<FieldTemplate>) {
+    let own = if spec.numbers_as_strings { FieldSource::NumberAsString } else { FieldSource::Column };
     let FieldsSpec::Chosen(fields) = &spec.fields else {
-        let values = (0..columns.len()).map(|column| Value::Source(FieldSource::Column(column))).collect();
+        let values = (0..columns.len()).map(|column| Value::Source(own(column))).collect();
         return (targets::of_columns(columns), values, Vec::new());
     };
     // `validate` has reported the faults of targets and templates.
@@ -252,11 +260,7 @@ fn fields(
                     faults.push(fault);
                     0
                 });
-                Value::Source(if *as_string {
-                    FieldSource::ColumnAsString(at)
-                } else {
-                    FieldSource::Column(at)
-                })
+                Value::Source(if *as_string { FieldSource::ColumnAsString(at) } else { own(at) })
             }
             FieldValue::Template { text, output } => {
                 if let Ok(mut template) = Template::parse(text) {

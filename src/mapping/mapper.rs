@@ -79,6 +79,14 @@ impl Mapper {
                     write_cell_as_string(kind, text, body)
                         .map_err(|reason| Rejection::of(reason, &plan.columns[column].name))?;
                 }
+                FieldSource::NumberAsString(column) => {
+                    let (kind, text) = batch.cell(row, column);
+                    let written = match kind {
+                        CellKind::Integer | CellKind::Number => write_cell_as_string(kind, text, body),
+                        _ => write_cell(kind, text, step.level, body),
+                    };
+                    written.map_err(|reason| Rejection::of(reason, &plan.columns[column].name))?;
+                }
                 FieldSource::Template(template) => {
                     let field = &plan.templates[template];
                     if let Some(rejection) = invalid_column(field, batch, row, &self.mapping) {
@@ -95,6 +103,13 @@ impl Mapper {
             }
         }
         body.extend_from_slice(plan.program.tail());
+        if let Some(omission) = &plan.omission
+            && memchr::memmem::find(body, b":null").is_some()
+        {
+            self.rendered.clear();
+            omission.write(body, &mut self.rendered);
+            std::mem::swap(body, &mut self.rendered);
+        }
         if body.len() > RECORD_BYTES_MAX {
             return Err(RejectReason::RecordTooLarge.into());
         }
@@ -161,6 +176,9 @@ fn write_output(
     level: usize,
     body: &mut Vec<u8>,
 ) -> Result<(), RejectReason> {
+    if memchr::memchr(0, rendered).is_some() {
+        return Err(RejectReason::TemplateOutput);
+    }
     if output == TemplateOutput::String {
         json::write_string(body, rendered);
         return Ok(());

@@ -9,6 +9,7 @@ mod compile;
 mod fault;
 mod liquid;
 mod mapper;
+mod omit;
 mod program;
 pub(crate) mod settings;
 mod spec;

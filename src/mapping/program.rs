@@ -10,6 +10,8 @@ pub(super) enum FieldSource {
     Column(usize),
     /// The cell of a column, as a JSON string.
     ColumnAsString(usize),
+    /// The cell of a column, as a JSON string when it is a number.
+    NumberAsString(usize),
     /// The output of the template with this number.
     Template(usize),
 }

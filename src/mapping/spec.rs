@@ -13,6 +13,10 @@ pub struct MappingSpec {
     pub indexes: Vec<IndexSpec>,
     /// The fields of a record.
     pub fields: FieldsSpec,
+    /// Whether numbers of columns are written as strings.
+    pub numbers_as_strings: bool,
+    /// Whether fields that are null are left out.
+    pub omit_nulls: bool,
 }
 
 /// One index as configured.

@@ -130,19 +130,38 @@ fn timezone(item: &Item<'_>) -> Option<chrono_tz::Tz> {
     item.fail(format!("{} is not a time zone", shown(text)), hint)
 }
 
+const CRON_HINT: &str =
+    "write five fields, minute hour day month weekday (\"*/5 * * * *\"), or six with seconds first";
+
+/// What a field of a cron expression may be, when a number in it is out of range.
+fn out_of_range(text: &str) -> Option<String> {
+    const FIELDS: [(&str, u32, u32); 6] = [
+        ("second", 0, 59),
+        ("minute", 0, 59),
+        ("hour", 0, 23),
+        ("day of the month", 1, 31),
+        ("month", 1, 12),
+        ("weekday", 0, 7),
+    ];
+    let fields: Vec<&str> = text.split_whitespace().collect();
+    let known = FIELDS.get(FIELDS.len().checked_sub(fields.len())?..).filter(|known| known.len() >= 5)?;
+    fields.iter().zip(known).find_map(|(field, (name, least, most))| {
+        let mut ranges = field.split(',').map(|part| part.split('/').next().unwrap_or_default());
+        let is_outside = |number: &str| number.parse::<u32>().is_ok_and(|it| it < *least || it > *most);
+        let is_wrong = ranges.any(|range| range.split('-').any(is_outside));
+        is_wrong.then(|| format!("the {name} is from {least} to {most}, not {field}"))
+    })
+}
+
 fn expression(item: &Item<'_>, timezone: Option<chrono_tz::Tz>) -> Option<Schedule> {
     let expression = item.parsed("a cron expression", |text| {
-        {
-            let parser = CronParser::builder().seconds(Seconds::Optional).year(Year::Disallowed).build();
-            let cron = parser.parse(text).map_err(|_| {
-            "write five fields, minute hour day month weekday (\"*/5 * * * *\"), or six with seconds first"
-        })?;
-            // Any moment does: an expression either has a next time or never had one.
-            let start = Utc.with_ymd_and_hms(2000, 1, 1, 0, 0, 0).single().ok_or("")?;
-            cron.find_next_occurrence(&start, false).map_err(|_| "no day ever matches it")?;
-            Ok(text.trim().to_owned())
-        }
-        .map_err(str::to_owned)
+        let parser = CronParser::builder().seconds(Seconds::Optional).year(Year::Disallowed).build();
+        let cron =
+            parser.parse(text).map_err(|_| out_of_range(text).unwrap_or_else(|| CRON_HINT.to_owned()))?;
+        // Any moment does: an expression either has a next time or never had one.
+        let start = Utc.with_ymd_and_hms(2000, 1, 1, 0, 0, 0).single().ok_or_else(String::new)?;
+        cron.find_next_occurrence(&start, false).map_err(|_| "no day ever matches it".to_owned())?;
+        Ok(text.trim().to_owned())
     })?;
     Some(Schedule::Cron { expression, timezone: timezone? })
 }

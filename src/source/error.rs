@@ -103,6 +103,17 @@ impl Error {
         self.cause.code
     }
 
+    /// Whether the model names a table that is not there.
+    pub fn is_table_missing(&self) -> bool {
+        self.cause == cause::UNKNOWN_TABLE
+    }
+
+    /// For tests of what a run does about a missing table.
+    #[cfg(test)]
+    pub(crate) fn of_missing_table() -> Self {
+        Self::new(cause::UNKNOWN_TABLE, "no such table")
+    }
+
     /// What happened, to which thing.
     pub fn message(&self) -> &str {
         &self.message

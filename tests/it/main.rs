@@ -24,11 +24,15 @@ mod faults;
 #[cfg(test)]
 mod fidelity;
 #[cfg(test)]
+mod first_run_story;
+#[cfg(test)]
 mod held_story;
 #[cfg(test)]
 mod lease_story;
 #[cfg(test)]
 mod liquid_story;
+#[cfg(test)]
+mod load_balancers;
 #[cfg(test)]
 mod metadata;
 #[cfg(test)]

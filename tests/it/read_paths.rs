@@ -118,7 +118,7 @@ async fn hostile_paths_are_refused_and_the_connection_stays_usable() {
 #[tokio::test]
 async fn fragment_is_refused_in_every_request_line() {
     let server = Server::start();
-    let before = "GET /livez HTTP/1.1\r\n\r\n";
+    let before = "GET /livez HTTP/1.1\r\nHost: test\r\n\r\n";
     for (first, answers) in [
         ("\r\n".to_owned(), 0),
         (before.to_owned(), 1),
@@ -126,7 +126,7 @@ async fn fragment_is_refused_in_every_request_line() {
         (before.replace('\r', ""), 1),
     ] {
         let mut client = Client::connect(server.public).await;
-        client.send(format!("{first}GET {RECORD}#x HTTP/1.1\r\n{}\r\n", server.bearer())).await;
+        client.send(format!("{first}GET {RECORD}#x HTTP/1.1\r\nHost: test\r\n{}\r\n", server.bearer())).await;
         for _ in 0..answers {
             assert_eq!(client.answer().await.status, 200, "{first:?}");
         }
@@ -134,6 +134,48 @@ async fn fragment_is_refused_in_every_request_line() {
         assert_eq!((answer.status, answer.text()), (400, ""), "{first:?}");
         client.closed().await;
     }
+}
+
+#[tokio::test]
+async fn body_that_looks_like_a_request_line_with_a_fragment_is_read_as_it_is() {
+    let server = Server::start();
+    let mut client = Client::connect(server.public).await;
+    // The value is looked up with its line feeds; were a byte changed, the form would not parse.
+    for body in [
+        "value=12345&note=GET /a%23b HTTP/1.1\r\n",
+        "{\"value\":\"12345\",\n\"#\":\"x HTTP/1.1\"\n}",
+        "{\"value\":\"12345\",\"#\":\n\"GET /a#b HTTP/1.1\"\n\n}",
+    ] {
+        let extra = format!("{}Content-Length: {}\r\n", server.bearer(), body.len());
+        let target = "/v1/collections/customer/records/id";
+        client.request("POST", target, &extra).await;
+        client.send(body).await;
+        let whole = client.answer().await;
+        // The same in one packet with what follows it.
+        let again = format!("POST {target} HTTP/1.1\r\nHost: test\r\n{extra}\r\n{body}");
+        client.send(format!("{again}GET /livez HTTP/1.1\r\nHost: test\r\n\r\n")).await;
+        let answer = client.answer().await;
+        assert_eq!((answer.status, &answer.body), (whole.status, &whole.body), "{body:?}");
+        assert_eq!(client.answer().await.status, 200, "{body:?}");
+        // And with a request line that has a fragment behind it.
+        let mut other = Client::connect(server.public).await;
+        other.send(format!("{again}GET {RECORD}#x HTTP/1.1\r\nHost: test\r\n\r\n")).await;
+        assert_eq!(other.answer().await.status, whole.status, "{body:?}");
+        assert_eq!(other.answer().await.status, 400, "{body:?}");
+        other.closed().await;
+    }
+}
+
+#[tokio::test]
+async fn chunked_body_ends_its_connection_with_the_answer() {
+    let server = Server::start();
+    let mut client = Client::connect(server.public).await;
+    let extra = format!("{}Transfer-Encoding: chunked\r\n", server.bearer());
+    client.request("POST", "/v1/collections/customer/records/id", &extra).await;
+    client.send("b\r\nvalue=12345\r\n0\r\n\r\n").await;
+    let answer = client.answer().await;
+    assert_eq!((answer.status, answer.header("connection")), (200, Some("close")));
+    client.closed().await;
 }
 
 #[tokio::test]

@@ -420,7 +420,7 @@ async fn a_collection_that_began_empty_is_compressed_like_any_other() {
         )
         .await;
     let node = Node::start(directory, warehouse, &sections("delete", "")).await;
-    node.sync("person").await;
+    node.sync_with("person", true).await;
     node.warehouse
         .execute(
             "with recursive n(i) as (select 1 union all select i + 1 from n where i < 5000)

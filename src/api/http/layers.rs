@@ -12,6 +12,7 @@ use hyper::{
 use super::{
     answer::{Body, ResponseFuture},
     error::{Error, HEADERS_TOO_LARGE, INVALID_REQUEST, PATH_TOO_LONG, Refusal},
+    host,
     request_id::{RequestId, RequestIds},
     unread,
 };
@@ -58,8 +59,9 @@ impl Layers {
         let is_head = *request.method() == Method::HEAD;
         let log = tracing::enabled!(tracing::Level::DEBUG)
             .then(|| LogLine::new(request.method(), (self.route_name)(request.uri().path()), &arrival));
-        let refused =
-            unknown_transfer_coding(&request).or_else(|| too_large(request.uri(), request.headers()));
+        let refused = unknown_transfer_coding(&request)
+            .or_else(|| too_large(request.uri(), request.headers()))
+            .or_else(|| (!host::is_valid(&request)).then_some(INVALID_REQUEST));
         let answer = match refused {
             Some(refusal) => {
                 self.count(refusal, &arrival);

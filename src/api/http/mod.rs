@@ -3,6 +3,7 @@
 
 pub(super) mod answer;
 pub(super) mod error;
+mod host;
 pub(super) mod layers;
 pub mod listener;
 pub(super) mod request_id;

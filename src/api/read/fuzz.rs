@@ -110,8 +110,13 @@ fn decode_by_rfc(segment: &str) -> Option<String> {
 fn normalise(value: &str) {
     use ColumnKind::{Any, Integer, Number, Text, Uuid};
     use NormalForm::{Lowercase, Trim};
-    let forms: [&[NormalForm]; 5] =
-        [&[], &[Trim], &[Trim, Lowercase], &[Lowercase, Trim], &[Trim, NormalForm::Integer]];
+    let forms: [&[NormalForm]; 5] = [
+        &[],
+        &[Trim, NormalForm::Nfc],
+        &[Trim, Lowercase],
+        &[NormalForm::Casefold, Trim],
+        &[Trim, NormalForm::Integer],
+    ];
     for kind in [Integer, Number, Text, Uuid, Any] {
         for normalize in forms.map(<[NormalForm]>::to_vec) {
             let (name, column) = (IndexName::new("id").unwrap(), String::new());

@@ -53,6 +53,7 @@ admin_listen = "127.0.0.1:8081"
 tls_reload_interval = "10s"
 connections_max = 10000
 header_timeout = "10s"
+idle_timeout = "75s"
 body_timeout = "10s"
 compress_min_bytes = "16kB"
 drain_timeout = "20s"
@@ -96,6 +97,7 @@ timezone = "UTC"
 on_delete = "delete"
 max_removed = "30%"
 max_rejected = "10%"
+allow_empty = false
 compression = "auto"
 cache_control = "private, no-store"
 

@@ -23,7 +23,7 @@ const WORKING_BYTES_MAX: usize = 4 * RECORD_BYTES_MAX;
 ///
 /// # Errors
 /// `InvalidText` for bytes that are not UTF-8; `InvalidJson` for what is not JSON, `\u0000`, a lone
-/// surrogate or an exponent that prints more than 400 digits; `RecordTooDeep` past [`DEPTH_MAX`]
+/// surrogate or a number of more than [`super::NUMBER_DIGITS_MAX`] digits; `RecordTooDeep` past [`DEPTH_MAX`]
 /// levels; `RecordTooLarge` when the result is over [`RECORD_BYTES_MAX`]. What a duplicate hides
 /// counts too.
 pub fn compact(raw: &[u8], out: &mut Vec<u8>) -> Result<usize, RejectReason> {

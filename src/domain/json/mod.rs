@@ -9,6 +9,6 @@ mod squeeze;
 
 pub use compact::{Compactor, compact};
 pub use escape::{read_string, write_string};
-pub use number::{number, write_decimal};
+pub use number::{NUMBER_DIGITS_MAX, number, write_decimal};
 pub use scan::{depth, elements, members, unescaped};
 pub use squeeze::squeeze;

@@ -2,16 +2,18 @@
 
 use crate::domain::reject::RejectReason;
 
-/// Most digits that an exponent may print: `1e308`, the largest double, has 309, and nobody reads
-/// more from a number with an exponent.
-const EXPANDED_DIGITS_MAX: usize = 400;
+/// Most digits of a number, written out: what Postgres' `numeric`, and so `jsonb`, can hold before and behind
+/// the point (<https://www.postgresql.org/docs/current/datatype-numeric.html>). One bound for numbers of every
+/// type of column, with an exponent or without.
+pub const NUMBER_DIGITS_MAX: usize = 131_072 + 16_383;
 
 /// Appends the number at the start of `raw` to `out` and returns its length in `raw`.
 ///
 /// Digits stay as they are, `-0` is `0`, an exponent is written out (`1.50e1` is `15.0`).
 ///
 /// # Errors
-/// `InvalidJson` when there is no number, or its exponent prints more than 400 digits.
+/// `InvalidJson` when there is no number, or it has more than [`NUMBER_DIGITS_MAX`] digits when it is written
+/// out.
 pub fn number(raw: &[u8], out: &mut Vec<u8>) -> Result<usize, RejectReason> {
     let negative = raw.first() == Some(&b'-');
     let whole_from = usize::from(negative);
@@ -29,6 +31,9 @@ pub fn number(raw: &[u8], out: &mut Vec<u8>) -> Result<usize, RejectReason> {
         let (exponent, end) = exponent(raw, end + 1)?;
         expand(negative, &raw[whole_from..whole_to], fraction, exponent, out)?;
         return Ok(end);
+    }
+    if end - whole_from > NUMBER_DIGITS_MAX + 1 {
+        return Err(RejectReason::InvalidJson);
     }
     let is_zero = negative && raw[whole_from..end].iter().all(|byte| matches!(byte, b'0' | b'.'));
     out.extend_from_slice(&raw[if is_zero { whole_from } else { 0 }..end]);
@@ -62,7 +67,7 @@ fn expand(
     exponent: i64,
     out: &mut Vec<u8>,
 ) -> Result<(), RejectReason> {
-    if whole.len() + fraction.len() > EXPANDED_DIGITS_MAX {
+    if whole.len() + fraction.len() > NUMBER_DIGITS_MAX {
         return Err(RejectReason::InvalidJson);
     }
     let all = [whole, fraction].concat();
@@ -76,7 +81,7 @@ fn expand(
     let point = exponent.saturating_add_unsigned(whole.len() as u64).saturating_sub_unsigned(zeros as u64);
     let places = point.unsigned_abs() as usize;
     let printed = if point > 0 { places } else { 1 + places + digits.len() };
-    if printed > EXPANDED_DIGITS_MAX {
+    if printed > NUMBER_DIGITS_MAX {
         return Err(RejectReason::InvalidJson);
     }
     if negative {
@@ -110,7 +115,8 @@ mod tests {
 
     #[test]
     fn numbers_are_positional() {
-        let long = format!("1{}", "0".repeat(399));
+        let long = format!("1{}", "0".repeat(400));
+        let (longest, too_long) = ("7".repeat(NUMBER_DIGITS_MAX), "7".repeat(NUMBER_DIGITS_MAX + 2));
         for (raw, expected) in [
             ("0", Some("0")),
             ("-0", Some("0")),
@@ -127,9 +133,12 @@ mod tests {
             ("0.0001e4", Some("1")),
             ("0.00012e2", Some("0.012")),
             ("0e999999999999999999999", Some("0")),
-            ("1e399", Some(long.as_str())),
-            ("1e400", None),
-            ("1e-400", None),
+            ("1e400", Some(long.as_str())),
+            (long.as_str(), Some(long.as_str())),
+            (longest.as_str(), Some(longest.as_str())),
+            (too_long.as_str(), None),
+            ("1e147455", None),
+            ("1e-147455", None),
             ("1e99999999999999999999999", None),
             ("01", None),
             ("-", None),

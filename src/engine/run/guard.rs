@@ -28,6 +28,8 @@ pub enum Hold {
         /// Records served.
         served: u64,
     },
+    /// The first run of a sync read no row.
+    FirstEmpty,
     /// More than `max_rejected` of the rows were rejected.
     MaxRejected {
         /// Rows rejected.
@@ -46,7 +48,7 @@ impl Hold {
     pub const fn code(&self) -> &'static str {
         match self {
             Self::MaxRemoved { .. } => "max_removed",
-            Self::Empty { .. } => "no_rows",
+            Self::Empty { .. } | Self::FirstEmpty => "no_rows",
             Self::MaxRejected { .. } => "max_rejected",
             Self::FieldsChanged => "fields_changed",
         }
@@ -67,6 +69,10 @@ impl fmt::Display for Hold {
                 percent(*limit)
             ),
             Self::Empty { served } => write!(f, "the model has no rows while {served} records are served"),
+            Self::FirstEmpty => f.write_str(
+                "the model has no rows in the sync's first run, most often because of a wrong query or row-level \
+                 security; allow_empty = true allows it",
+            ),
             Self::MaxRejected { rejected, rows, limit } => write!(
                 f,
                 "{rejected} of {rows} rows were rejected, more than max_rejected = {}%",
@@ -86,6 +92,8 @@ fn percent(share: f64) -> f64 {
 /// What the base of a run serves, as its manifest counts it.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct ServedBefore {
+    /// Whether there is a base at all.
+    pub(super) is_served: bool,
     /// All records.
     pub(super) records: u64,
     /// Records among them whose row had left the model before.
@@ -104,6 +112,9 @@ pub(super) fn evaluate(
     fields_changed: bool,
 ) -> Option<Hold> {
     let RunCounts { rows, rejected, .. } = *counts;
+    if rows == 0 && !before.is_served && !settings.allow_empty {
+        return Some(Hold::FirstEmpty);
+    }
     let share = |part: u64, whole: u64| part as f64 / whole.max(1) as f64;
     let left = (counts.removed, before.records.saturating_sub(before.retained));
     let lost = (before.records.saturating_sub(counts.records), before.records);
@@ -130,7 +141,7 @@ mod tests {
 
     #[test]
     fn runs_above_a_limit_are_held_and_others_are_not() {
-        let settings = GuardSettings { max_removed: 0.3, max_rejected: 0.1 };
+        let settings = GuardSettings { max_removed: 0.3, max_rejected: 0.1, allow_empty: false };
         for (records, removed, rows, rejected, expected) in [
             (0, 0, 100, 0, None),
             (100, 30, 70, 0, None),
@@ -146,7 +157,7 @@ mod tests {
         ] {
             let after = records - removed;
             let counts = RunCounts { rows, removed, rejected, records: after, ..RunCounts::default() };
-            let before = ServedBefore { records, retained: 0 };
+            let before = ServedBefore { is_served: true, records, retained: 0 };
             let code =
                 |fields_changed| evaluate(&settings, &counts, before, fields_changed).map(|hold| hold.code());
             assert_eq!(code(false), expected, "{before:?} {counts:?}");
@@ -156,7 +167,7 @@ mod tests {
 
     #[test]
     fn losses_are_shares_of_the_base_whatever_the_run_was_compared_with() {
-        let settings = GuardSettings { max_removed: 0.3, max_rejected: 0.1 };
+        let settings = GuardSettings { max_removed: 0.3, max_rejected: 0.1, allow_empty: false };
         for ((records, retained), removed, rows, after, expected) in [
             // Compared with nothing, as after a change of the primary key: nothing counts as removed.
             ((1000, 0), 0, 0, 0, Some("no_rows")),
@@ -175,8 +186,25 @@ mod tests {
             ((410, 400), 9, 1, 1, Some("max_removed")),
         ] {
             let counts = RunCounts { rows, removed, records: after, ..RunCounts::default() };
-            let hold = evaluate(&settings, &counts, ServedBefore { records, retained }, false);
+            let before = ServedBefore { is_served: true, records, retained };
+            let hold = evaluate(&settings, &counts, before, false);
             assert_eq!(hold.map(|hold| hold.code()), expected, "{records} {retained} {counts:?}");
+        }
+    }
+
+    #[test]
+    fn first_run_without_rows_is_held_unless_that_is_allowed() {
+        for (allow_empty, rows, is_served, expected) in [
+            (false, 0, false, Some("no_rows")),
+            (true, 0, false, None),
+            (false, 1, false, None),
+            (false, 0, true, None),
+        ] {
+            let settings = GuardSettings { max_removed: 0.3, max_rejected: 0.1, allow_empty };
+            let counts = RunCounts { rows, ..RunCounts::default() };
+            let before = ServedBefore { is_served, ..ServedBefore::default() };
+            let hold = evaluate(&settings, &counts, before, false);
+            assert_eq!(hold.map(|hold| hold.code()), expected, "{allow_empty} {rows} {is_served}");
         }
     }
 

@@ -38,6 +38,8 @@ pub struct RunOutcome {
     pub store_failure: Option<&'static str>,
     /// The listed rejected rows and losers of index values.
     pub rejected: Vec<RejectedRow>,
+    /// What works in the mapping, but probably not as meant.
+    pub warnings: Vec<String>,
 }
 
 impl Engine {
@@ -94,13 +96,14 @@ impl Engine {
         };
         let mut hold = None;
         let mut held_before = None;
-        let mut rejected = Vec::new();
+        let (mut rejected, mut warnings) = (Vec::new(), Vec::new());
         let concluded = match prepared {
             Ok(prepared) => {
                 record.counts = prepared.counts;
                 record.data_as_of = Some(prepared.data_as_of);
                 (hold, held_before) = (prepared.hold, prepared.held_before);
                 let concluded = self.conclude(lease, &mut record, &prepared).await;
+                warnings = prepared.warnings;
                 // The rows that the held run lists are those of its result.
                 rejected = if held_before.is_none() { prepared.rejected } else { Vec::new() };
                 concluded
@@ -119,7 +122,7 @@ impl Engine {
             Some(id) => RunRecord { id, status: RunStatus::Held, ..record },
             None => record,
         };
-        Ok(RunOutcome { record, hold, kind, store_failure, rejected })
+        Ok(RunOutcome { record, hold, kind, store_failure, rejected, warnings })
     }
 
     /// Holds, announces or confirms a prepared run.
@@ -204,8 +207,8 @@ impl Engine {
             (None, false) => RunStatus::Unchanged,
         };
         record.error = prepared.hold.as_ref().map(Hold::as_error);
-        let (hold, rejected) = (prepared.hold, prepared.rejected);
-        Ok(RunOutcome { record, hold, kind: None, store_failure: None, rejected })
+        let PreparedRun { hold, rejected, warnings, .. } = prepared;
+        Ok(RunOutcome { record, hold, kind: None, store_failure: None, rejected, warnings })
     }
 
     fn new_record(&self, request: &RunRequest) -> RunRecord {

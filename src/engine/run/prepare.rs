@@ -1,10 +1,10 @@
 //! A run up to its announcement: from the input to a published manifest. No reader sees anything of it,
 //! and it may be dropped at any moment.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use chrono::{DateTime, Utc};
-use tracing::warn;
+use tracing::{debug, warn};
 
 use super::guard::{self, Hold, ServedBefore};
 use crate::{
@@ -37,6 +37,26 @@ pub(super) struct PreparedRun {
     pub(super) published: Option<PublishedManifest>,
     /// Whether a record or a setting differs from the announced one.
     pub(super) is_changed: bool,
+    /// The warnings of the mapping.
+    pub(super) warnings: Vec<String>,
+}
+
+/// How long a run waits for a table that is not there: tools that build tables put the new one in the place of
+/// the old one in two steps.
+const MISSING_TABLE_WAIT: Duration = Duration::from_secs(3);
+
+/// Describes the input, and once more a little later when its table is missing.
+async fn once_more_without_table<T, F: Future<Output = Result<T, Error>>>(
+    mut describe: impl FnMut() -> F,
+) -> Result<T, Error> {
+    match describe().await {
+        Err(Error::Source(error)) if error.is_table_missing() => {
+            debug!(%error, "the run waits for the table of its model");
+            tokio::time::sleep(MISSING_TABLE_WAIT).await;
+            describe().await
+        }
+        described => described,
+    }
 }
 
 /// A run whose input is described and whose mapping fits it. No row is read yet.
@@ -59,6 +79,7 @@ impl PlannedRun<'_> {
             base: self.plan.base.clone(),
             published: None,
             is_changed: true,
+            warnings: self.plan.mapping.warnings(),
         }
     }
 }
@@ -71,7 +92,7 @@ impl Engine {
         let announced = self.announced(&spec.collection).await?;
         progress.begin(announced.base.as_ref().map_or(0, |base| base.manifest.records));
         let input = Input::resolve(spec, &request.source);
-        let columns = input.describe().await?;
+        let columns = once_more_without_table(|| input.describe()).await?;
         let mapping = Mapping::compile(&spec.mapping, &columns).map_err(Error::Mapping)?;
         let is_base_lost = match &announced.base {
             Some(base) if *accept => self.is_lost(base).await?,
@@ -112,6 +133,7 @@ impl Engine {
         };
         let Ingested { counts, segments, rejected } = self.ingest(ingest).await?;
         let before = plan.base.as_ref().map_or_else(ServedBefore::default, |base| ServedBefore {
+            is_served: true,
             records: base.manifest.records,
             retained: base.manifest.left,
         });
@@ -127,8 +149,17 @@ impl Engine {
         } else {
             None
         };
-        let base = plan.base.clone();
-        Ok(PreparedRun { data_as_of, counts, rejected, hold, held_before: None, base, published, is_changed })
+        Ok(PreparedRun {
+            data_as_of,
+            counts,
+            rejected,
+            hold,
+            held_before: None,
+            base: plan.base.clone(),
+            published,
+            is_changed,
+            warnings: plan.mapping.warnings(),
+        })
     }
 
     /// The held run of the sync, if it was compared with the present base and made with the present mapping and
@@ -165,5 +196,27 @@ impl Engine {
             }
         }
         Ok(false)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::source;
+
+    #[tokio::test(start_paused = true)]
+    async fn table_that_is_missing_for_a_moment_is_looked_for_once_more() {
+        for (missing, is_found, expected) in [(0, true, 1), (1, true, 2), (9, false, 2)] {
+            let mut attempts = 0;
+            let described = once_more_without_table(|| {
+                attempts += 1;
+                let is_there = attempts > missing;
+                async move {
+                    if is_there { Ok(()) } else { Err(Error::Source(source::Error::of_missing_table())) }
+                }
+            })
+            .await;
+            assert_eq!((described.is_ok(), attempts), (is_found, expected));
+        }
     }
 }

@@ -13,7 +13,13 @@ fn json(item: &Item<'_>, levels: usize) -> Option<Json> {
         return item.fail(format!("is deeper than {DEPTH_MAX} levels"), None);
     }
     Some(match &item.node.value {
-        Value::String(_) => Json::from(item.printable().string()?),
+        Value::String(_) => {
+            let text = item.printable().string()?;
+            if text.contains('\0') {
+                return item.fail("has a NUL character, which clients' parsers refuse", None);
+            }
+            Json::from(text)
+        }
         Value::Integer(number) => Json::from(*number),
         Value::Float(number) => Json::Number(Number::from_f64(*number)?),
         Value::Boolean(boolean) => Json::from(*boolean),

@@ -46,7 +46,12 @@ fn index(section: &Section<'_>, entry: &Entry, item: &Item<'_>, model: &ModelCol
 }
 
 fn normal_forms(item: &Item<'_>) -> Option<Vec<NormalForm>> {
-    let words =
-        [("trim", NormalForm::Trim), ("lowercase", NormalForm::Lowercase), ("integer", NormalForm::Integer)];
+    let words = [
+        ("trim", NormalForm::Trim),
+        ("lowercase", NormalForm::Lowercase),
+        ("nfc", NormalForm::Nfc),
+        ("casefold", NormalForm::Casefold),
+        ("integer", NormalForm::Integer),
+    ];
     item.list(|item| item.one_of(&words))
 }

@@ -34,11 +34,15 @@ impl ModelColumns {
 pub(crate) fn read(sync: &Section<'_>, model: &ModelColumns) -> Option<MappingSpec> {
     let indexes = index::indexes(sync, model);
     let fields = field::fields(sync, model);
+    let numbers = sync.read("numbers", |item| item.one_of(&[("number", false), ("string", true)]));
+    let nulls = sync.read("nulls", |item| item.one_of(&[("null", false), ("omit", true)]));
     let knows_keys = indexes.is_some() && model.primary_key.is_some();
     let spec = MappingSpec {
         primary_key: model.primary_key.clone().unwrap_or_default(),
         indexes: indexes.unwrap_or_default(),
         fields: fields.spec(),
+        numbers_as_strings: numbers?.unwrap_or_default(),
+        omit_nulls: nulls?.unwrap_or_default(),
     };
     let mut is_right = knows_keys && fields.is_whole;
     for fault in validate(&spec) {

@@ -73,7 +73,13 @@ fn liquid(text: &str, output: TemplateOutput) -> FieldValue {
 }
 
 fn spec(fields: FieldsSpec) -> MappingSpec {
-    MappingSpec { primary_key: "user_id".to_owned(), indexes: vec![index("id", "user_id")], fields }
+    MappingSpec {
+        primary_key: "user_id".to_owned(),
+        indexes: vec![index("id", "user_id")],
+        fields,
+        numbers_as_strings: false,
+        omit_nulls: false,
+    }
 }
 
 fn chosen(fields: Vec<FieldSpec>) -> MappingSpec {

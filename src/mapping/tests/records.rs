@@ -49,6 +49,47 @@ fn chosen_fields_nest_and_convert() {
 }
 
 #[test]
+fn all_numbers_of_a_sync_are_strings_when_it_says_so() {
+    let all = MappingSpec { numbers_as_strings: true, ..spec(FieldsSpec::All) };
+    assert_eq!(
+        body(&compiled(&all), &ROW),
+        r#"{"user_id":"7","email":" Jane@Example.com ","ltv":"12.50","active":true,"profile":{"city":"Oslo"},"tags":["a","b","a"]}"#
+    );
+    let fields = vec![
+        field("a.ltv", from("ltv")),
+        field("on", from("active")),
+        field("n", liquid("{{ ltv }}", TemplateOutput::Number)),
+    ];
+    let some = MappingSpec { numbers_as_strings: true, ..chosen(fields) };
+    assert_eq!(body(&compiled(&some), &ROW), r#"{"a":{"ltv":"12.50"},"on":true,"n":12.50}"#);
+}
+
+#[test]
+fn fields_without_a_value_are_left_out_when_the_sync_says_so() {
+    let fields = vec![
+        field("mail", from("email")),
+        field("a.b.ltv", from("ltv")),
+        field("a.id", from("user_id")),
+        field("empty.tags", from("tags")),
+        field("profile", from("profile")),
+        field("n", liquid("{{ nothing }}", TemplateOutput::Number)),
+        field("last", from("active")),
+    ];
+    let mapping = compiled(&MappingSpec { omit_nulls: true, ..chosen(fields) });
+    let null = (CellKind::Null, "");
+    let profile = (CellKind::Json, r#"{"x":null,"s":":null"}"#);
+    assert_eq!(
+        body(&mapping, &[ROW[0], null, null, null, profile, null]),
+        r#"{"a":{"b":{},"id":7},"empty":{},"profile":{"x":null,"s":":null"}}"#
+    );
+    let mut cleared = Vec::new();
+    mapping.clear_fields(br#"{"mail":"x","a":{"b":{"ltv":1},"id":7},"last":true}"#, &mut cleared);
+    assert_eq!(String::from_utf8(cleared).unwrap(), r#"{"a":{"b":{},"id":7}}"#);
+    let whole = MappingSpec { omit_nulls: true, ..spec(FieldsSpec::All) };
+    assert_eq!(body(&compiled(&whole), &ROW), body(&compiled(&spec(FieldsSpec::All)), &ROW));
+}
+
+#[test]
 fn templates_become_what_their_field_says() {
     use TemplateOutput::{Json, Number, String};
     for (output, text, expected) in [

@@ -25,9 +25,10 @@ pub(super) fn invalid(reason: RejectReason, out: &mut Vec<u8>) -> CellKind {
     CellKind::Invalid
 }
 
-/// Text as it is; it must be UTF-8.
+/// Text as it is; it must be UTF-8 without a NUL character, which JSON text cannot have either: parsers of
+/// clients cut it off there or refuse the record.
 pub(super) fn text(value: &[u8], out: &mut Vec<u8>) -> CellKind {
-    if std::str::from_utf8(value).is_err() {
+    if std::str::from_utf8(value).is_err() || memchr::memchr(0, value).is_some() {
         return invalid(RejectReason::InvalidText, out);
     }
     out.extend_from_slice(value);
@@ -85,6 +86,7 @@ mod tests {
         let mut out = Vec::new();
         assert_eq!(text("é".as_bytes(), &mut out), CellKind::Text);
         assert_eq!(text(b"\xe9", &mut out), CellKind::Invalid);
-        assert_eq!(out, "éinvalid_text".as_bytes());
+        assert_eq!(text(b"a\0b", &mut out), CellKind::Invalid);
+        assert_eq!(out, "éinvalid_textinvalid_text".as_bytes());
     }
 }

@@ -224,8 +224,10 @@ impl FileAccess {
         }
         self.stamp.check(&self.file, &self.path)?;
         let now = regular(&self.path).map_err(|error| file_error(&self.path, &error))?;
+        // SQLite opened the path after this process looked at the file.
+        let is_same = self.file.metadata().is_ok_and(|file| is_same(&file, &now));
         let is_quiet = facts(&self.path, &now, true).is_ok_and(|now| now.decide() == Ok(Mode::Immutable));
-        if is_quiet { Ok(()) } else { Err(changed(&self.path)) }
+        if is_same && is_quiet { Ok(()) } else { Err(changed(&self.path)) }
     }
 }
 

@@ -89,6 +89,9 @@ fn values() -> Vec<(&'static str, &'static str, ColumnKind, CellKind, &'static s
         ("'null'::jsonb", "jsonb", Json, Cell::Json, "null"),
         ("'7'::jsonb", "jsonb", Json, Cell::Json, "7"),
         ("'\"\\u0000\"'::json", "json", Json, Cell::Invalid, "invalid_json"),
+        ("'[1e30,-2.5E-3]'::json", "json", Json, Cell::Json, "[1000000000000000000000000000000,-0.0025]"),
+        ("'[1e30,-2.5E-3]'::jsonb", "jsonb", Json, Cell::Json, "[1000000000000000000000000000000,-0.0025]"),
+        ("'0e999999999'::json", "json", Json, Cell::Json, "0"),
         ("'\"\\ud800\"'::json", "json", Json, Cell::Invalid, "invalid_json"),
         ("'1e401'::json", "json", Json, Cell::Invalid, "invalid_json"),
         ("(repeat('[', 65) || repeat(']', 65))::json", "json", Json, Cell::Invalid, "record_too_deep"),
@@ -287,5 +290,18 @@ async fn queries_of_every_shape_are_read() {
             .map(|row| row.into_iter().map(|(_, text)| text).collect::<Vec<_>>().join(","))
             .collect();
         assert_eq!(rows.join("|"), expected, "{query:?}");
+    }
+}
+
+#[tokio::test]
+async fn number_with_an_exponent_has_one_text_in_every_type() {
+    let database = Postgres::database().await;
+    let source = open(&section(&database.url()));
+    for number in ["1e399", "1e400", "-1.5e5000", "1e131071", "2.5e-400", "1e-16383", "0e400"] {
+        let query = format!("select '{number}'::json as a, '{number}'::jsonb as b, '{number}'::numeric as c");
+        let row = &read(&source, &query).await.unwrap().rows()[0];
+        assert_eq!(row[0].0, CellKind::Json, "{number}");
+        assert_eq!(row[0].1.trim_end_matches('0'), row[1].1.trim_end_matches('0'), "{number}");
+        assert_eq!((row[0].1.len(), &row[1].1), (row[1].1.len(), &row[2].1), "{number}");
     }
 }

@@ -29,6 +29,7 @@ use tokio::{
 
 use super::{
     Stream,
+    fragment::BodyLength,
     link::{Link, Order},
     socket::Socket,
     unsent::UnsentAnswers,
@@ -123,7 +124,8 @@ impl Service<Request<Incoming>> for Served {
     fn call(&self, mut request: Request<Incoming>) -> ResponseFuture {
         let has_body = !request.body().is_end_stream();
         if request.version() < Version::HTTP_2 {
-            self.link.set_has_body(has_body);
+            let length = if has_body { request.body().size_hint().exact() } else { Some(0) };
+            self.link.set_body(length.map_or(BodyLength::Chunked, BodyLength::Known));
             return self.answer(request, true, None);
         }
         if has_body {
@@ -165,14 +167,14 @@ impl Served {
     }
 
     /// Asks HTTP/1 clients to close while the listener drains, also those whose request began before, and
-    /// registers large answers.
+    /// those whose request has a chunked body: nobody looks for a `#` behind it. Registers large answers.
     fn complete(
         &self,
         mut answer: Response<Body>,
         is_http1: bool,
         reserved: Option<Reserved>,
     ) -> Response<Body> {
-        if is_http1 && self.common.is_draining.load(Ordering::Relaxed) {
+        if is_http1 && (self.common.is_draining.load(Ordering::Relaxed) || self.link.has_chunked_body()) {
             answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }
         if answer.body().len() <= PIECE_BYTES {

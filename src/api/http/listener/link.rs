@@ -16,7 +16,7 @@ use std::{
 
 use futures::task::AtomicWaker;
 
-use super::Stream;
+use super::{Stream, fragment::BodyLength};
 
 /// The listener's order to a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,6 +42,9 @@ impl Order {
 /// The first bytes of every HTTP/2 connection (RFC 9113, section 3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
+/// A body whose length no field tells.
+const CHUNKED: u64 = u64::MAX;
+
 /// Shared by a connection's task, its socket and the listener.
 #[derive(Default)]
 pub(super) struct Link {
@@ -52,8 +55,11 @@ pub(super) struct Link {
     answered: AtomicU64,
     /// The last byte received does not end a head: it belongs to a head or to a body.
     is_within_head_or_body: AtomicBool,
-    /// The newest request has a body, so that the last byte says nothing about a head.
-    has_body: AtomicBool,
+    /// The length of the newest request's body; [`CHUNKED`] when it is not told. With a body the last byte says
+    /// nothing about a head.
+    body: AtomicU64,
+    /// The socket has not asked for it yet.
+    is_body_new: AtomicBool,
     /// The first bytes are not the [`PREFACE`].
     is_http1: AtomicBool,
     /// The whole [`PREFACE`] was received.
@@ -93,9 +99,24 @@ impl Link {
         self.is_within_head_or_body.store(!is_at_end, Relaxed);
     }
 
-    /// Whether the newest request has a body.
-    pub(super) fn set_has_body(&self, has_body: bool) {
-        self.has_body.store(has_body, Relaxed);
+    /// hyper has read the head of a request with this body.
+    pub(super) fn set_body(&self, length: BodyLength) {
+        let body = if let BodyLength::Known(length) = length { length } else { CHUNKED };
+        self.body.store(body, Relaxed);
+        self.is_body_new.store(true, Relaxed);
+    }
+
+    /// The body of a request whose head hyper has read since the last call.
+    pub(super) fn take_body(&self) -> Option<BodyLength> {
+        self.is_body_new.swap(false, Relaxed).then(|| match self.body.load(Relaxed) {
+            CHUNKED => BodyLength::Chunked,
+            length => BodyLength::Known(length),
+        })
+    }
+
+    /// Whether the newest request has a body that ends with its last chunk.
+    pub(super) fn has_chunked_body(&self) -> bool {
+        self.body.load(Relaxed) == CHUNKED
     }
 
     /// `count` bytes were sent to the client.
@@ -118,7 +139,7 @@ impl Link {
     /// answer, and behind a request with a body.
     pub(super) fn is_receiving_head(&self) -> bool {
         let is_unanswered = self.received.load(Relaxed) > self.answered.load(Relaxed);
-        let is_behind_request = self.is_within_head_or_body.load(Relaxed) && !self.has_body.load(Relaxed);
+        let is_behind_request = self.is_within_head_or_body.load(Relaxed) && self.body.load(Relaxed) == 0;
         (is_unanswered || is_behind_request)
             && self.in_flight.load(Relaxed) == 0
             && !self.is_http2.load(Relaxed)

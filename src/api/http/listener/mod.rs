@@ -42,9 +42,6 @@ use crate::{
     api::Settings, domain::error::codes, support::shutdown::Shutdown, telemetry::metrics::ConnectionMetrics,
 };
 
-/// How long a connection may be idle: longer than the 60 s of clients and load balancers, so that they
-/// close first.
-pub const IDLE_TIMEOUT: Duration = Duration::from_secs(75);
 /// How long a client may read nothing of a large answer: Braze gives up after 2 s.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 /// Bytes of large answers, 64 of the largest records, above which those are dropped of which nothing was
@@ -90,7 +87,7 @@ impl Limits {
         Self {
             connections_max: settings.connections_max,
             header_timeout: settings.header_timeout,
-            idle_timeout: IDLE_TIMEOUT,
+            idle_timeout: settings.idle_timeout,
             answer_timeout: ANSWER_TIMEOUT,
             unsent_bytes_max: UNSENT_BYTES_MAX,
             grace,

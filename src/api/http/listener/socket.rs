@@ -17,11 +17,13 @@ pub(super) struct Socket {
     stream: Option<Stream>,
     link: Arc<Link>,
     fragments: FragmentFilter,
+    /// Bytes of the client behind the head that hyper reads.
+    ahead: Vec<u8>,
 }
 
 impl Socket {
     pub(super) fn new(stream: Stream, link: Arc<Link>) -> Self {
-        Self { stream: Some(stream), link, fragments: FragmentFilter::default() }
+        Self { stream: Some(stream), link, fragments: FragmentFilter::default(), ahead: Vec::new() }
     }
 
     fn stream(&mut self) -> Pin<&mut Stream> {
@@ -44,18 +46,32 @@ impl AsyncRead for Socket {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
-        let read = ready!(self.stream().poll_read(context, buffer));
-        match buffer.filled_mut().get_mut(before..) {
-            Some(bytes) if !bytes.is_empty() => {
-                self.link.received(bytes);
-                if !self.link.is_http2() {
-                    self.fragments.apply(bytes);
-                    self.link.set_at_end_of_head(self.fragments.is_at_end_of_head());
-                }
+        if self.ahead.is_empty() {
+            ready!(self.stream().poll_read(context, buffer))?;
+            match &buffer.filled()[before..] {
+                [] => self.link.end(),
+                bytes => self.link.received(bytes),
             }
-            _ => self.link.end(),
+        } else {
+            let count = self.ahead.len().min(buffer.remaining());
+            buffer.put_slice(&self.ahead[..count]);
+            self.ahead.drain(..count);
         }
-        Poll::Ready(read)
+        if !self.link.is_http2() && buffer.filled().len() > before {
+            let body = self.link.take_body();
+            let bytes = &mut buffer.filled_mut()[before..];
+            let read = self.fragments.apply(bytes, body);
+            let rest = bytes[read..].to_vec();
+            buffer.set_filled(before + read);
+            self.ahead.splice(..0, rest);
+            let ahead = &self.ahead;
+            let is_at_end = match ahead.len() {
+                0 => self.fragments.is_at_end_of_head(),
+                _ => ahead.ends_with(b"\n\r\n") || ahead.ends_with(b"\n\n"),
+            };
+            self.link.set_at_end_of_head(is_at_end);
+        }
+        Poll::Ready(Ok(()))
     }
 }
 

@@ -1,4 +1,4 @@
-//! The filter `date`.
+//! The filters `date` and `time_zone`.
 
 use chrono::{DateTime, Datelike, FixedOffset, NaiveDate, NaiveDateTime, NaiveTime, Offset, TimeDelta, Utc};
 use liquid_core::{Value, model::DateTime as Moment};
@@ -9,7 +9,8 @@ use crate::mapping::liquid::{
     meter::Meter,
 };
 
-pub(super) const FILTERS: &[Definition] = &[total("date", (1, 1), date)];
+pub(super) const FILTERS: &[Definition] =
+    &[total("date", (1, 1), date), total("time_zone", (1, 1), time_zone)];
 
 /// Formats of dates and times that people write, besides ISO 8601.
 const FORMATS: [&str; 6] = [
@@ -28,6 +29,17 @@ fn date(call: &Call<'_>) -> Value {
     let time = if format.is_empty() || is_unbounded(&format) { None } else { time_of(call) };
     let formatted = time.and_then(|time| formatted(time, &format));
     formatted.map_or_else(|| call.input.to_value(), Value::scalar)
+}
+
+/// The time in a zone of the IANA's database, such as `Europe/Berlin`, with its offset: `date` after it prints
+/// that zone's. What is no time, and an unknown zone, leave the input as it is.
+fn time_zone(call: &Call<'_>) -> Value {
+    let zone = call.text_argument(0).parse::<chrono_tz::Tz>().ok();
+    let local = zone.and_then(|zone| Some(time_of(call)?.with_timezone(&zone)));
+    local.map_or_else(
+        || call.input.to_value(),
+        |local| Value::scalar(local.format("%Y-%m-%d %H:%M:%S%.f %z").to_string()),
+    )
 }
 
 /// Whether a field of the format asks for absurd padding.

@@ -137,6 +137,11 @@ fn dates_in_every_common_form() {
         ("{{ signed_up | date: '%s %z %Z %L' }}", "1709622489 +0000 UTC 250"),
         ("{{ born | date: '%b %-d, %Y' }}", "Dec 31, 1990"),
         ("{{ local | date: '%H:%M %z %s' }}", "23:30 +0200 1709674200"),
+        ("{{ signed_up | time_zone: 'America/New_York' | date: '%F %H:%M %z' }}", "2024-03-05 02:08 -0500"),
+        ("{{ signed_up | time_zone: 'Europe/Berlin' }}", "2024-03-05 08:08:09.250 +0100"),
+        ("{{ 1719835200 | time_zone: 'Europe/Berlin' | date: '%H:%M' }}", "14:00"),
+        ("{{ 'now' | time_zone: 'Asia/Kolkata' | date: '%H:%M:%S' }}", "06:32:03"),
+        ("{{ 'soon' | time_zone: 'Asia/Kolkata' }}{{ 0 | time_zone: 'Nowhere' }}", "soon0"),
         ("{{ 0 | date: '%Y' }}{{ '1709622489' | date: '%Y' }}{{ -1 | date: '%Y' }}", "197020241969"),
         ("{{ 'now' | date: '%Y-%m-%dT%H:%M:%S' }}{{ 'Today' | date: '%d' }}", "2026-11-05T01:02:0305"),
         (
