@@ -282,7 +282,7 @@ larder.toml:2:10  sources."a b": a source name is 1 to 64 characters, letters, d
     assert_snapshot!(faults("[sources.w]\ntype = \"postgres\"\npath = \"x\"\nurl = \"http://u:hunter2@h\"\n"), @r#"
 larder.toml:3:1  sources.w.path: unknown key
   hint: keys known here: "type", "statement_timeout", "connect_timeout", "url"
-larder.toml:4:7  sources.w.url: cannot be used: it does not begin with postgres://
+larder.toml:4:7  sources.w.url: is not a Postgres URL
   hint: write "postgres://user:password@host:5432/database"
 "#);
     assert_snapshot!(faults("[sources.w]\ntype = \"sqlite\"\nurl = \"x\"\npath = \"sqlite:x\"\nstatement_timeout = \"13h\"\n"), @r#"
