@@ -42,6 +42,10 @@ install_missing() {
   local missing=()
   command -v cc >/dev/null 2>&1 || missing+=(gcc libc6-dev)
   has_postgres || missing+=(postgresql)
+  command -v openssl >/dev/null 2>&1 || missing+=(openssl)
+  command -v psql >/dev/null 2>&1 || missing+=(postgresql-client)
+  # Debian has it in /usr/sbin, which is not on everybody's path.
+  [ -x /usr/sbin/pgbouncer ] || command -v pgbouncer >/dev/null 2>&1 || missing+=(pgbouncer)
   has_liquid || missing+=(ruby ruby-liquid)
   # Debian keeps both out of the path of users.
   [ -x /usr/sbin/haproxy ] || missing+=(haproxy)

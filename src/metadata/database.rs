@@ -1,10 +1,15 @@
 //! Running a statement on SQLite or Postgres: the differences between the two.
 
-use std::{future::Future, time::Duration};
+use std::{future::Future, sync::Arc, time::Duration};
 
-use sqlx::{PgPool, Postgres, Sqlite, SqlitePool};
+use sqlx::{Sqlite, SqlitePool};
 
-use super::{Error, row::Row, statement::Statement};
+use super::{
+    Error,
+    pool::{self, Pool},
+    row::Row,
+    statement::Statement,
+};
 
 /// Most connections of one handle. A node needs a few statements per run and every five seconds.
 pub(super) const CONNECTIONS_MAX: u32 = 4;
@@ -15,20 +20,18 @@ pub(super) const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 const STATEMENT_ANSWER_TIMEOUT: Duration = Duration::from_secs(15);
 /// SQLite's clock in microseconds (its resolution is milliseconds).
 const SQLITE_NOW: &str = "cast(unixepoch('subsec') * 1000000 as integer)";
-/// Postgres's clock in microseconds, at the moment of evaluation and not of the transaction.
-const POSTGRES_NOW: &str = "cast(extract(epoch from clock_timestamp()) * 1000000 as bigint)";
 
 /// A pool of either database.
 #[derive(Debug, Clone)]
 pub(super) enum Database {
     Sqlite(SqlitePool),
-    Postgres(PgPool),
+    Postgres(Arc<Pool>),
 }
 
 /// A write transaction; rolled back when dropped.
 pub(super) enum Transaction {
     Sqlite(sqlx::Transaction<'static, Sqlite>),
-    Postgres(sqlx::Transaction<'static, Postgres>),
+    Postgres(Box<pool::Transaction>),
 }
 
 impl Database {
@@ -37,7 +40,12 @@ impl Database {
         answer(async {
             Ok(match self {
                 Self::Sqlite(pool) => statement.query(SQLITE_NOW).execute(pool).await?.rows_affected(),
-                Self::Postgres(pool) => statement.query(POSTGRES_NOW).execute(pool).await?.rows_affected(),
+                Self::Postgres(pool) => {
+                    let mut transaction = pool.begin().await?;
+                    let changed = transaction.execute(statement).await?;
+                    transaction.commit().await?;
+                    changed
+                }
             })
         })
         .await
@@ -52,8 +60,10 @@ impl Database {
                     rows.into_iter().map(Row::Sqlite).collect()
                 }
                 Self::Postgres(pool) => {
-                    let rows = statement.query(POSTGRES_NOW).fetch_all(pool).await?;
-                    rows.into_iter().map(Row::Postgres).collect()
+                    let mut transaction = pool.begin().await?;
+                    let rows = transaction.rows(statement).await?;
+                    transaction.commit().await?;
+                    rows
                 }
             })
         })
@@ -71,9 +81,7 @@ impl Database {
         answer(async {
             Ok(match self {
                 Self::Sqlite(pool) => Transaction::Sqlite(pool.begin_with("begin immediate").await?),
-                Self::Postgres(pool) => {
-                    Transaction::Postgres(pool.begin_with("begin isolation level read committed").await?)
-                }
+                Self::Postgres(pool) => Transaction::Postgres(Box::new(pool.begin().await?)),
             })
         })
         .await
@@ -94,7 +102,7 @@ impl Transaction {
         answer(async {
             Ok(match self {
                 Self::Sqlite(it) => statement.query(SQLITE_NOW).execute(&mut **it).await?.rows_affected(),
-                Self::Postgres(it) => statement.query(POSTGRES_NOW).execute(&mut **it).await?.rows_affected(),
+                Self::Postgres(it) => it.execute(statement).await?,
             })
         })
         .await
@@ -108,10 +116,7 @@ impl Transaction {
                     let rows = statement.query(SQLITE_NOW).fetch_all(&mut **it).await?;
                     rows.into_iter().map(Row::Sqlite).collect()
                 }
-                Self::Postgres(it) => {
-                    let rows = statement.query(POSTGRES_NOW).fetch_all(&mut **it).await?;
-                    rows.into_iter().map(Row::Postgres).collect()
-                }
+                Self::Postgres(it) => it.rows(statement).await?,
             })
         })
         .await
@@ -137,7 +142,7 @@ impl Transaction {
 
 /// Bounds the wait for an answer.
 pub(super) async fn answer<T>(work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
-    tokio::time::timeout(STATEMENT_ANSWER_TIMEOUT, work)
+    tokio::time::timeout(STATEMENT_ANSWER_TIMEOUT, Box::pin(work))
         .await
         .unwrap_or(Err(Error::TimedOut { doing: "waiting for an answer", limit: STATEMENT_ANSWER_TIMEOUT }))
 }

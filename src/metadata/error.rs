@@ -5,15 +5,15 @@ use std::{io, path::PathBuf, time::Duration};
 use sqlx::{postgres::PgDatabaseError, sqlite::SqliteError};
 
 use super::refusal::Refusal;
-use crate::{domain::error::codes, support::result_code::Phase};
+use crate::{domain::error::codes, postgres, support::result_code::Phase};
 
 /// An error of the metadata database.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The configured URL cannot be used. The URL itself is never shown.
-    #[error("the metadata url is not a usable postgres:// URL: {reason}")]
-    InvalidUrl {
-        /// The fault.
+    /// A file of certificates that the URL names cannot be used.
+    #[error("{reason}")]
+    CertificateFile {
+        /// The parameter, the file, and what is wrong.
         reason: String,
     },
     /// A connection could not be made.
@@ -64,6 +64,11 @@ pub enum Error {
         /// Its number.
         version: i64,
     },
+    /// A pooler gives each statement another connection.
+    #[error(
+        "the metadata database is behind a pooler of single statements; use session or transaction pooling"
+    )]
+    StatementPooling,
     /// The database refused a statement.
     #[error("the metadata database refused: {0}")]
     Database(Box<Refusal>),
@@ -99,7 +104,8 @@ pub enum Error {
 
 codes! {
     Error {
-        "metadata_url_invalid" Invalid: InvalidUrl,
+        "metadata_certificate_file" Invalid: CertificateFile,
+        "metadata_statement_pooling" Invalid: StatementPooling,
         "metadata_file_unusable" Invalid: File,
         "metadata_unavailable" Unavailable: Busy | Connection | TimedOut | Closed,
         "metadata_not_migrated" Invalid: NotMigrated,
@@ -109,16 +115,6 @@ codes! {
         "lease_name_invalid" Invalid: InvalidLeaseName,
         from: Database,
         source: Connect,
-    }
-}
-
-impl Error {
-    /// The SQLSTATE or SQLite code, when the database gave one.
-    pub(super) fn state(&self) -> Option<&str> {
-        match self {
-            Self::Database(refusal) => Some(&refusal.state),
-            _ => None,
-        }
     }
 }
 
@@ -135,6 +131,9 @@ impl Error {
         match error {
             sqlx::Error::Database(error) => {
                 if let Some(error) = error.try_downcast_ref::<PgDatabaseError>() {
+                    if postgres::is_statement_pooling(error.message()) {
+                        return Self::StatementPooling;
+                    }
                     Self::Database(Box::new(Refusal::of_postgres(error, phase)))
                 } else if let Some(error) = error.try_downcast_ref::<SqliteError>() {
                     Self::Database(Box::new(Refusal::of_sqlite(error)))
@@ -142,7 +141,6 @@ impl Error {
                     Self::Connection { reason: "the error of an unknown driver".to_owned() }
                 }
             }
-            sqlx::Error::Configuration(reason) => Self::InvalidUrl { reason: reason.to_string() },
             sqlx::Error::Io(error) => Self::Connection { reason: error.to_string() },
             sqlx::Error::Tls(error) => Self::Connection { reason: format!("TLS: {error}") },
             sqlx::Error::PoolTimedOut => {
@@ -156,4 +154,24 @@ impl Error {
             _ => Self::Connection { reason: "the database driver failed unexpectedly".to_owned() },
         }
     }
+}
+
+impl From<postgres::Error> for Error {
+    fn from(error: postgres::Error) -> Self {
+        match error {
+            postgres::Error::Login { source, words, .. } => match (Self::of(*source, Phase::Login), words) {
+                (Self::Database(refusal), Some(words)) => {
+                    Self::Database(Box::new(Refusal { message: Some(words), ..*refusal }))
+                }
+                (Self::Connection { .. }, Some(reason)) => Self::Connection { reason },
+                (error, _) => error,
+            },
+            postgres::Error::File { .. } => Self::CertificateFile { reason: explain(&error) },
+            _ => Self::Connection { reason: explain(&error) },
+        }
+    }
+}
+
+fn explain(error: &postgres::Error) -> String {
+    format!("{error}; {}", error.hint())
 }

@@ -11,6 +11,7 @@ mod error;
 mod keys;
 mod leases;
 mod pauses;
+mod pool;
 mod postgres;
 mod refusal;
 mod rejected;
@@ -50,7 +51,7 @@ impl Metadata {
     pub async fn open(settings: &Settings, clock: Clock) -> Result<Self, Error> {
         match settings {
             Settings::Sqlite { path } => sqlite::open(path, clock).await,
-            Settings::Postgres { url } => postgres::open(url, clock).await,
+            Settings::Postgres(parameters) => postgres::open(parameters, clock).await,
         }
     }
 
@@ -58,7 +59,7 @@ impl Metadata {
     pub async fn migrate(settings: &Settings) -> Result<(), Error> {
         match settings {
             Settings::Sqlite { path } => sqlite::prepare(path).await.map(drop),
-            Settings::Postgres { url } => postgres::migrate(url).await,
+            Settings::Postgres(parameters) => postgres::migrate(parameters).await,
         }
     }
 

@@ -28,7 +28,7 @@ pub struct Refusal {
     pub column: Option<String>,
     /// The constraint at fault.
     pub constraint: Option<String>,
-    kind: ErrorKind,
+    pub(super) kind: ErrorKind,
 }
 
 impl std::fmt::Display for Refusal {

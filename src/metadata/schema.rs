@@ -32,10 +32,7 @@ fn migrator(migrations: &[(&str, &'static str, &'static str)]) -> Migrator {
     Migrator::with_migrations(migrations.iter().map(migration).collect())
 }
 
-/// SQLSTATE of a table that does not exist.
-const UNDEFINED_TABLE: &str = "42P01";
-
-/// Applies the missing migrations. A schema newer than this build is left alone.
+/// Applies the missing migrations to a SQLite file. A schema newer than this build is left alone.
 pub(super) async fn migrate<C: Migrate>(migrator: &Migrator, connection: &mut C) -> Result<(), Error> {
     match migrator.run_direct(None, connection, false).await {
         Err(MigrateError::VersionMissing(found)) => {
@@ -50,16 +47,8 @@ pub(super) async fn migrate<C: Migrate>(migrator: &Migrator, connection: &mut C)
     }
 }
 
-/// Checks that the database has exactly this build's migrations; changes nothing.
-pub(super) async fn check<C: Migrate>(migrator: &Migrator, connection: &mut C) -> Result<(), Error> {
-    let applied = match connection.list_applied_migrations(&migrator.table_name).await.map_err(convert) {
-        Err(error) if error.state() == Some(UNDEFINED_TABLE) => Vec::new(),
-        applied => applied?,
-    };
-    compare(migrator, &applied)
-}
-
-fn compare(migrator: &Migrator, applied: &[AppliedMigration]) -> Result<(), Error> {
+/// Checks that a database with the migrations `applied` has exactly this build's.
+pub(super) fn compare(migrator: &Migrator, applied: &[AppliedMigration]) -> Result<(), Error> {
     let known = newest(migrator);
     let found = applied.iter().map(|migration| migration.version).max().unwrap_or(0);
     if found > known {

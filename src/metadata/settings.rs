@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use crate::{
+    postgres::Parameters,
     settings::{Declaration, section::Section},
-    support::secret::SecretString,
 };
 
 /// Where metadata lives.
@@ -16,10 +16,7 @@ pub enum Settings {
         path: PathBuf,
     },
     /// A Postgres database, migrated by `larder migrate`.
-    Postgres {
-        /// Its URL.
-        url: SecretString,
-    },
+    Postgres(Box<Parameters>),
 }
 
 impl Settings {
@@ -38,17 +35,12 @@ impl Settings {
             }
             return item.local_path(dir, path, HINT).map(|path| Self::Sqlite { path });
         }
-        if is_postgres(url) {
-            return Some(Self::Postgres { url: SecretString::from(url) });
+        if url.starts_with("postgres") {
+            return match Parameters::parse(url, &|path| item.path(dir, path)) {
+                Ok(parameters) => Some(Self::Postgres(Box::new(parameters))),
+                Err(fault) => item.fail(fault.message, fault.hint),
+            };
         }
         item.fail("is not the URL of a metadata database", HINT.to_owned())
     }
-}
-
-/// Whether a URL is one of Postgres; the driver checks the rest when it connects.
-fn is_postgres(url: &str) -> bool {
-    let rest = url.strip_prefix("postgres://").or_else(|| url.strip_prefix("postgresql://"));
-    rest.is_some_and(|rest| {
-        !rest.is_empty() && !rest.contains(|letter: char| letter.is_whitespace() || letter.is_control())
-    })
 }

@@ -33,10 +33,25 @@ impl<'a> Item<'a> {
         self
     }
 
-    /// A string that is not empty, printed without its passwords.
+    /// A string that is not empty, printed without its passwords. White space and quotes around it come from the way
+    /// of a variable's value, and are named.
     pub(crate) fn url(&self) -> Option<&'a str> {
+        const FILE_HINT: &str = "remove it: a secret that is made of a file keeps the line break at its end";
+        const QUOTES_HINT: &str =
+            "remove them: `docker --env-file` and Kubernetes take quotes as a part of the value";
         self.report.declare(&self.key, Printing::Url);
-        self.word()
+        let url = self.word()?;
+        let has_quote = |quote| url.starts_with(quote) || url.ends_with(quote);
+        if url.trim_end() != url {
+            return self.fail("ends in white space or a line break", FILE_HINT.to_owned());
+        }
+        if url.trim_start() != url {
+            return self.fail("begins with white space", "remove it".to_owned());
+        }
+        if has_quote('"') || has_quote('\'') {
+            return self.fail("has quotes around it", QUOTES_HINT.to_owned());
+        }
+        Some(url)
     }
 
     /// A path, printable. A relative one is from `file_dir` or the working directory, as [`Item::path`] says.

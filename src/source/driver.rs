@@ -6,7 +6,7 @@ use async_trait::async_trait;
 
 use super::{
     Query,
-    error::{Cause, Error},
+    error::{Cause, Error, statement_timeout},
     rows::RowSender,
 };
 use crate::{domain::row::Column, settings::section::Section};
@@ -64,5 +64,10 @@ pub(super) trait Driver: fmt::Debug + Send + Sync {
     /// its timeout by themselves and say so.
     fn grace(&self) -> Duration {
         Duration::ZERO
+    }
+
+    /// The error of a call that took longer than `timeout` and the grace.
+    fn overdue(&self, timeout: Duration) -> Error {
+        statement_timeout(timeout)
     }
 }

@@ -43,6 +43,8 @@ pub(super) mod cause {
             UNREACHABLE: "source_unreachable" Unavailable;
             CONNECT_TIMEOUT: "source_connect_timeout" Unavailable;
             TLS_REFUSED: "source_tls_refused" Unavailable;
+            CERTIFICATE_FILE: "source_certificate_file" Invalid;
+            STATEMENT_POOLING: "source_statement_pooling" Invalid;
             WRONG_PASSWORD: "source_wrong_password" Unauthenticated;
             LOGIN_REFUSED: "source_login_refused" Unauthenticated;
             UNKNOWN_DATABASE: "source_unknown_database" Invalid;

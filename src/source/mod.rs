@@ -118,7 +118,7 @@ impl Source {
     async fn bounded<T>(&self, work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
         let bound = self.statement_timeout.saturating_add(self.driver.grace());
         let result = tokio::time::timeout(bound, work).await;
-        result.unwrap_or_else(|_| Err(error::statement_timeout(self.statement_timeout)))
+        result.unwrap_or_else(|_| Err(self.driver.overdue(self.statement_timeout)))
     }
 }
 

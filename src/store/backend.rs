@@ -3,7 +3,7 @@
 use std::{fs::DirBuilder, os::unix::fs::DirBuilderExt, path::Path, sync::Arc, time::Duration};
 
 use object_store::{
-    BackoffConfig, ClientConfigKey, ClientOptions, ObjectStore, RetryConfig,
+    BackoffConfig, Certificate, ClientConfigKey, ClientOptions, ObjectStore, RetryConfig,
     aws::{AmazonS3Builder, AmazonS3ConfigKey, S3ConditionalPut},
     azure::{AzureConfigKey, MicrosoftAzureBuilder},
     gcp::{GoogleCloudStorageBuilder, GoogleConfigKey},
@@ -17,9 +17,12 @@ use super::{
     refusal::Refusal,
     settings::{Bucket, Location, Service},
 };
+use crate::settings::read_bounded;
 
 /// Bound of opening a connection; a host that is up answers within a round trip or two.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// Largest file of authorities: all public ones have 300 kB.
+const CA_FILE_BYTES_MAX: u64 = 4 << 20;
 /// Idle connections kept per host: more than are in use at once.
 const POOL_IDLE_MAX: usize = 32;
 /// Attempts of one request beyond the first, all within the request's own bound: enough for a throttled or
@@ -35,10 +38,11 @@ pub(super) fn open(location: &Location) -> Result<Arc<dyn ObjectStore>, Error> {
     match location {
         Location::Directory(path) => directory(path),
         Location::Bucket(bucket) => {
+            let options = client_options(bucket)?;
             let client = match bucket.service {
-                Service::S3 => s3(bucket),
-                Service::Gcs => gcs(bucket),
-                Service::Azure => azure(bucket),
+                Service::S3 => s3(bucket, options),
+                Service::Gcs => gcs(bucket, options),
+                Service::Azure => azure(bucket, options),
             };
             let client = client.map_err(|source| unusable(location.shown(), &source))?;
             Ok(if bucket.prefix.is_empty() {
@@ -66,8 +70,8 @@ fn directory(path: &Path) -> Result<Arc<dyn ObjectStore>, Error> {
     Ok(Arc::new(store))
 }
 
-fn s3(bucket: &Bucket) -> object_store::Result<Arc<dyn ObjectStore>> {
-    let mut builder = AmazonS3Builder::new().with_client_options(client_options()).with_retry(retry_config());
+fn s3(bucket: &Bucket, options: ClientOptions) -> object_store::Result<Arc<dyn ObjectStore>> {
+    let mut builder = AmazonS3Builder::new().with_client_options(options).with_retry(retry_config());
     for (key, value) in known::<AmazonS3ConfigKey>(bucket) {
         builder = builder.with_config(key, value);
     }
@@ -81,9 +85,9 @@ fn s3(bucket: &Bucket) -> object_store::Result<Arc<dyn ObjectStore>> {
     Ok(Arc::new(builder.build()?))
 }
 
-fn gcs(bucket: &Bucket) -> object_store::Result<Arc<dyn ObjectStore>> {
+fn gcs(bucket: &Bucket, options: ClientOptions) -> object_store::Result<Arc<dyn ObjectStore>> {
     let mut builder =
-        GoogleCloudStorageBuilder::new().with_client_options(client_options()).with_retry(retry_config());
+        GoogleCloudStorageBuilder::new().with_client_options(options).with_retry(retry_config());
     for (key, value) in known::<GoogleConfigKey>(bucket) {
         builder = builder.with_config(key, value);
     }
@@ -93,9 +97,8 @@ fn gcs(bucket: &Bucket) -> object_store::Result<Arc<dyn ObjectStore>> {
     Ok(Arc::new(builder.with_bucket_name(&bucket.name).build()?))
 }
 
-fn azure(bucket: &Bucket) -> object_store::Result<Arc<dyn ObjectStore>> {
-    let mut builder =
-        MicrosoftAzureBuilder::new().with_client_options(client_options()).with_retry(retry_config());
+fn azure(bucket: &Bucket, options: ClientOptions) -> object_store::Result<Arc<dyn ObjectStore>> {
+    let mut builder = MicrosoftAzureBuilder::new().with_client_options(options).with_retry(retry_config());
     for (key, value) in known::<AzureConfigKey>(bucket) {
         builder = builder.with_config(key, value);
     }
@@ -119,11 +122,30 @@ fn is_plain(address: Option<&str>) -> bool {
 }
 
 /// Whole requests have no bound here: [`Store`](super::Store) bounds each piece of a large object.
-fn client_options() -> ClientOptions {
-    ClientOptions::new()
+fn client_options(bucket: &Bucket) -> Result<ClientOptions, Error> {
+    let mut options = ClientOptions::new()
         .with_timeout_disabled()
         .with_connect_timeout(CONNECT_TIMEOUT)
-        .with_pool_max_idle_per_host(POOL_IDLE_MAX)
+        .with_pool_max_idle_per_host(POOL_IDLE_MAX);
+    if let Some(path) = &bucket.ca_file {
+        let certificates = certificates(path).map_err(|reason| Error::Unusable {
+            location: Location::Bucket(bucket.clone()).shown(),
+            detail: format!("[storage] ca_file names {}: {reason}", path.display()),
+        })?;
+        options = certificates.into_iter().fold(options, ClientOptions::with_root_certificate);
+    }
+    Ok(options)
+}
+
+/// All certificates of a PEM file, at least one.
+fn certificates(path: &Path) -> Result<Vec<Certificate>, String> {
+    let pem = read_bounded(path, CA_FILE_BYTES_MAX).map_err(|error| error.to_string())?;
+    let found = Certificate::from_pem_bundle(pem.as_bytes()).map_err(|_| "it is not PEM".to_owned())?;
+    if found.is_empty() {
+        Err("it holds no certificate in PEM (BEGIN CERTIFICATE)".to_owned())
+    } else {
+        Ok(found)
+    }
 }
 
 fn retry_config() -> RetryConfig {

@@ -8,6 +8,7 @@ mod client;
 mod directory;
 mod error;
 mod probe;
+mod profile;
 mod read;
 mod refusal;
 mod section;

@@ -2,7 +2,7 @@
 //!
 //! The rest of a body never leaves this module: it may contain key ids and signed text.
 
-use object_store::Error as Source;
+use object_store::{Error as Source, client::HttpError};
 use serde::Deserialize;
 
 /// Longest code, message and whole text that are reported, in bytes.
@@ -48,6 +48,9 @@ impl Refusal {
     /// Reads an error of the store's client.
     pub(super) fn of(source: &Source) -> Self {
         let mut refusal = Self::in_text(&source.to_string());
+        if let Some(reason) = root_cause(source).filter(|reason| !refusal.detail.contains(reason.as_str())) {
+            refusal.detail = format!("{}: {}", refusal.detail, one_line(&reason, TEXT_BYTES_MAX));
+        }
         if matches!(source, Source::PermissionDenied { .. } | Source::Unauthenticated { .. }) {
             refusal.cause = refusal.cause.or(Some(Cause::Denied));
         }
@@ -80,6 +83,26 @@ impl Refusal {
         }
         Self { cause, answer, detail }
     }
+}
+
+/// Why a request got no answer: the system's, DNS' or TLS' own words and what to do, which the client's text lacks.
+/// `None` for requests that were answered.
+fn root_cause(source: &Source) -> Option<String> {
+    /// Words of rustls, and what they mean for the configuration.
+    const HINTS: [(&str, &str); 6] = [
+        ("UnknownIssuer", "trust its authority with [storage] ca_file or the variable SSL_CERT_FILE"),
+        ("CaUsedAsEndEntity", "trust its authority with [storage] ca_file or the variable SSL_CERT_FILE"),
+        ("NotValidForName", "the certificate is for another name than the endpoint's host"),
+        ("not valid for name", "the certificate is for another name than the endpoint's host"),
+        ("handshake eof", "the port may not speak TLS: write http:// if that is meant"),
+        ("InvalidContentType", "the port does not speak TLS: write http:// if that is meant"),
+    ];
+    let first: &dyn std::error::Error = source;
+    let mut chain = std::iter::successors(Some(first), |error| error.source());
+    chain.find(|error| error.is::<HttpError>())?;
+    let reason = without_parameters(&chain.last()?.to_string());
+    let hint = HINTS.iter().find(|(word, _)| reason.contains(word));
+    Some(hint.map_or(reason.clone(), |(_, hint)| format!("{reason}; {hint}")))
 }
 
 fn cause(code: &str, message: &str, status: &str, text: &str) -> Option<Cause> {

@@ -1,11 +1,14 @@
 //! Reads `[storage]`: the URLs of stores, and `[storage.s3]`, `[storage.gcs]`, `[storage.azure]`: how to
 //! reach their services.
 
-use std::{borrow::Cow, path::Path};
+use std::{
+    borrow::Cow,
+    path::{Path, PathBuf},
+};
 
-use super::{Bucket, Location, Service, Settings};
+use super::{Bucket, Location, Service, Settings, profile};
 use crate::{
-    settings::{Declaration, Environment, item::Item, section::Section},
+    settings::{Declaration, Environment, item::Item, section::Section, tree::Value},
     support::secret::SecretString,
 };
 
@@ -73,6 +76,8 @@ pub(super) struct Services {
     s3_read: Vec<(String, SecretString)>,
     gcs: Vec<(String, SecretString)>,
     azure: Vec<(String, SecretString)>,
+    /// Authorities that are trusted beside those of the machine.
+    ca_file: Option<PathBuf>,
 }
 
 /// Which of the node's stores a URL is of.
@@ -117,11 +122,17 @@ const AZURE: Words = Words {
 
 /// Reads the sections of the services; each may be absent.
 pub(super) fn services(section: &Section<'_>, dir: &Path, env: &Environment) -> Option<Services> {
-    let s3 = section.read("s3", |item| s3(&item.section()?, env));
+    let ca_file = section.read("ca_file", |item| item.file_path(dir));
+    let s3 = section.read("s3", |item| s3(&item.section()?, dir, env));
     let gcs = section.read("gcs", |item| gcs(&item.section()?, dir, env));
     let azure = section.read("azure", |item| azure(&item.section()?, env));
-    let (s3, s3_read) = s3?.unwrap_or_else(|| (environment(env, &S3, false), Vec::new()));
+    let (s3, s3_read) = match s3? {
+        Some(read) => read,
+        None if is_s3_used(section) => (s3_environment(section, None, None, env)?, Vec::new()),
+        None => (Vec::new(), Vec::new()),
+    };
     Some(Services {
+        ca_file: ca_file?,
         s3,
         s3_read,
         gcs: gcs?.unwrap_or_else(|| environment(env, &GCS, false)),
@@ -129,9 +140,16 @@ pub(super) fn services(section: &Section<'_>, dir: &Path, env: &Environment) -> 
     })
 }
 
+/// Whether a store is a bucket of S3. If not, the environment's profile need not exist.
+fn is_s3_used(section: &Section<'_>) -> bool {
+    let is_s3 =
+        |item: Item<'_>| matches!(&item.node.value, Value::String(url) if url.value.starts_with("s3://"));
+    ["url", "read_url", "status_url"].into_iter().filter_map(|key| section.get(key)).any(is_s3)
+}
+
 type Options = Vec<(String, SecretString)>;
 
-fn s3(section: &Section<'_>, env: &Environment) -> Option<(Options, Options)> {
+fn s3(section: &Section<'_>, dir: &Path, env: &Environment) -> Option<(Options, Options)> {
     let endpoint = section.read("endpoint", address);
     let region = section.read("region", word);
     let read_endpoint = section.read("read_endpoint", address);
@@ -139,26 +157,61 @@ fn s3(section: &Section<'_>, env: &Environment) -> Option<(Options, Options)> {
     let path_style = section.read("path_style", Item::boolean);
     let id = section.read("access_key_id", word);
     let key = section.read("secret_access_key", secret);
+    let token = section.read("session_token", secret);
+    let profile = section.read("profile", word);
+    let file = section.read("credentials_file", |item| item.file_path(dir));
     section.finish();
-    let (id, key) = (id?, key?);
+    let (id, key, token, profile) = (id?, key?, token?, profile?);
     if id.is_some() != key.is_some() {
         return section.fail(
             "access_key_id and secret_access_key go together",
             "write both, or neither: then credentials come from the environment".to_owned(),
         );
     }
-    let mut options = environment(env, &S3, id.is_some());
+    if (token.is_some() && id.is_none()) || (profile.is_some() && id.is_some()) {
+        return section.fail(
+            "has session_token without access_key_id, or profile beside it",
+            "write access_key_id, secret_access_key and session_token, or profile alone".to_owned(),
+        );
+    }
+    let mut options = match id {
+        Some(_) => environment(env, &S3, true),
+        None => s3_environment(section, profile, file?, env)?,
+    };
     // This name goes before all others that an endpoint has in the environment.
     add(&mut options, "aws_endpoint_url_s3", endpoint?);
     add(&mut options, "aws_region", region?);
     add(&mut options, "aws_access_key_id", id);
     add(&mut options, "aws_secret_access_key", key);
+    add(&mut options, "aws_session_token", token);
     let virtual_hosted = path_style?.map(|path_style| (!path_style).to_string());
     add(&mut options, "aws_virtual_hosted_style_request", virtual_hosted);
     let mut read = Vec::new();
     add(&mut read, "aws_endpoint_url_s3", read_endpoint?);
     add(&mut read, "aws_region", read_region?);
     Some((options, read))
+}
+
+/// Options of the environment; with the credentials of a profile, if the file names one or, without keys, the
+/// environment does.
+fn s3_environment(
+    section: &Section<'_>,
+    profile: Option<String>,
+    file: Option<PathBuf>,
+    env: &Environment,
+) -> Option<Options> {
+    let variable = |name: &str| env.get(name).filter(|value| !value.is_empty());
+    let has_keys = variable("AWS_ACCESS_KEY_ID").is_some() && profile.is_none() && file.is_none();
+    let default = file.is_some().then(|| "default".to_owned());
+    let name = profile.or_else(|| variable("AWS_PROFILE").map(str::to_owned)).or(default);
+    match (name.filter(|_| !has_keys), profile::file(file, env)) {
+        (Some(name), Some(file)) => {
+            let mut options = environment(env, &S3, true);
+            options.extend(profile::read(section, &name, &file)?);
+            Some(options)
+        }
+        _ => Some(environment(env, &S3, false)),
+    }
 }
 
 fn gcs(section: &Section<'_>, dir: &Path, env: &Environment) -> Option<Options> {
@@ -235,7 +288,8 @@ pub(super) fn location(item: &Item<'_>, dir: &Path, services: &Services, is_for:
             if service == Service::S3 && is_for == Use::Read {
                 options.extend(services.s3_read.iter().cloned());
             }
-            return Some(Location::Bucket(Bucket { service, name, prefix, options }));
+            let ca_file = services.ca_file.clone();
+            return Some(Location::Bucket(Bucket { service, name, prefix, options, ca_file }));
         }
     }
     let Some(path) = url.strip_prefix("file:") else {

@@ -38,6 +38,8 @@ pub struct Bucket {
     /// Names that the service does not know are ignored: most options come from the environment, which has
     /// variables for other programs too.
     pub options: Vec<(String, SecretString)>,
+    /// A PEM file of authorities that are trusted beside those of the machine.
+    pub ca_file: Option<PathBuf>,
 }
 
 /// A storage service. All of them can create an object only where none exists.
@@ -63,7 +65,9 @@ impl Service {
     /// How to configure credentials.
     pub(super) const fn credentials(self) -> &'static str {
         match self {
-            Self::S3 => "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or their keys in [storage.s3]",
+            Self::S3 => {
+                "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE, or their keys in [storage.s3]"
+            }
             Self::Gcs => "set [storage.gcs] service_account_file, or GOOGLE_APPLICATION_CREDENTIALS",
             Self::Azure => "set [storage.azure] access_key, or AZURE_STORAGE_SAS_TOKEN",
         }

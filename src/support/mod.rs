@@ -8,7 +8,6 @@ pub mod backoff;
 pub mod blocking;
 pub mod clock;
 pub mod file_lock;
-pub mod postgres_url;
 pub mod private_file;
 pub mod random;
 pub mod result_code;

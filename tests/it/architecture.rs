@@ -7,11 +7,12 @@ use std::{
 };
 
 /// The layer of each module. A module imports strictly lower layers only.
-const LAYERS: [(&str, u8); 25] = [
+const LAYERS: [(&str, u8); 26] = [
     ("domain", 0),
     ("support", 0),
     ("settings", 1),
     ("status", 1),
+    ("postgres", 2),
     ("segment", 2),
     ("store", 2),
     ("telemetry", 2),
@@ -38,13 +39,13 @@ const LAYERS: [(&str, u8); 25] = [
 /// Crates that only the modules beside them name.
 const CRATES: [(&str, &[&str]); 9] = [
     ("dashmap", &["cache/", "auth/ring.rs"]),
-    ("sqlx", &["source/", "metadata/"]),
+    ("sqlx", &["postgres/", "source/", "metadata/"]),
     ("axum", &["api/", "app/"]),
     ("object_store", &["store/"]),
     ("liquid_core", &["mapping/liquid/"]),
     ("jsonwebtoken", &["auth/token.rs"]),
     ("anyhow", &["app/", "cli/", "main.rs"]),
-    ("tokio_rustls", &["api/http/listener/"]),
+    ("tokio_rustls", &["api/http/listener/", "postgres/"]),
     ("tokio_util", &["support/background.rs", "support/shutdown.rs", "api/http/listener/"]),
 ];
 

@@ -44,6 +44,8 @@ mod openapi;
 #[cfg(test)]
 mod packaging;
 #[cfg(test)]
+mod postgres;
+#[cfg(test)]
 mod read_bodies;
 #[cfg(test)]
 mod read_contract;

@@ -77,6 +77,64 @@ fn a_service_gets_its_own_variables_and_the_file_goes_first() {
 }
 
 #[test]
+fn a_profile_and_a_session_token_give_credentials() {
+    let home = tempfile::tempdir().unwrap();
+    std::fs::create_dir(home.path().join(".aws")).unwrap();
+    let file = home.path().join(".aws/credentials");
+    std::fs::write(
+        &file,
+        format!(
+            "[default]\naws_access_key_id = d\naws_secret_access_key = {SECRET}\n\
+        [work]\naws_access_key_id = w\naws_secret_access_key = {SECRET}\naws_session_token = t\n"
+        ),
+    )
+    .unwrap();
+    let (home, file) = (home.path().to_str().unwrap(), file.to_str().unwrap());
+    let in_file = |keys: &str| format!("[storage]\nurl = \"s3://b\"\n[storage.s3]\n{keys}");
+    let plain = "[storage]\nurl = \"s3://b\"\n".to_owned();
+    let own = "access_key_id = \"x\"\nsecret_access_key = \"y\"\nsession_token = \"z\"\n";
+    for (text, variables, id, token) in [
+        (&plain, vec![("HOME", home), ("AWS_PROFILE", "work")], Some("w"), Some("t")),
+        (&plain, vec![("AWS_SHARED_CREDENTIALS_FILE", file), ("AWS_PROFILE", "default")], Some("d"), None),
+        (&plain, vec![("HOME", home), ("AWS_PROFILE", "work"), ("AWS_ACCESS_KEY_ID", "e")], Some("e"), None),
+        (&plain, vec![("HOME", home)], None, None),
+        (
+            &in_file("profile = \"work\"\n"),
+            vec![("HOME", home), ("AWS_ACCESS_KEY_ID", "e")],
+            Some("w"),
+            Some("t"),
+        ),
+        (&in_file(&format!("credentials_file = {file:?}\n")), vec![], Some("d"), None),
+        (
+            &in_file(own),
+            vec![("HOME", home), ("AWS_PROFILE", "work"), ("AWS_SESSION_TOKEN", "e")],
+            Some("x"),
+            Some("z"),
+        ),
+    ] {
+        let config = accepted(text, &variables);
+        let found = bucket(&config.storage.location);
+        assert_eq!(
+            (option(found, "aws_access_key_id"), option(found, "aws_session_token")),
+            (id, token),
+            "{text}"
+        );
+        assert!(!config.print().contains(SECRET));
+    }
+    for (text, variables) in [
+        (&plain, vec![("HOME", home), ("AWS_PROFILE", "none")]),
+        (&plain, vec![("HOME", "/nowhere"), ("AWS_PROFILE", "work")]),
+        (&in_file("session_token = \"z\"\n"), vec![]),
+        (&in_file(&format!("{own}profile = \"work\"\n")), vec![("HOME", home)]),
+    ] {
+        let environment: Environment = variables.into_iter().collect();
+        let faults =
+            load_text(text, Path::new("larder.toml"), &environment, &Overrides::default()).unwrap_err();
+        assert!(faults.to_string().contains("storage"), "{faults}");
+    }
+}
+
+#[test]
 fn credentials_of_the_file_do_not_mix_with_those_of_the_environment() {
     let text = "[storage]\nurl = \"s3://b\"\n[storage.s3]\naccess_key_id = \"${ID}\"\nsecret_access_key = \"${SECRET}\"\n";
     let variables = [

@@ -8,18 +8,18 @@ use std::{
     time::{Duration, Instant},
 };
 
-use sqlx::postgres::{PgDatabaseError, PgErrorPosition};
+use sqlx::{
+    error::DatabaseError,
+    postgres::{PgDatabaseError, PgErrorPosition},
+};
 
 use crate::{
+    postgres,
     source::error::{
         Error, cause, connection_lost, database_words, malformed, of_database, statement_timeout,
     },
     support::result_code::{Meaning, Phase, ResultCode, sqlstate},
 };
-
-/// How sqlx words the end of a connection that was closed before the server said whether it speaks
-/// TLS: it takes the byte that never came for a zero. Load balancers without a server do that.
-const CLOSED_BEFORE_TLS: &str = "unexpected response from SSLRequest: 0x00";
 
 /// A server counts its timeout from when it has read the statement, and its clock may run a little faster.
 const TIMEOUT_TOLERANCE: Duration = Duration::from_millis(50);
@@ -39,36 +39,34 @@ pub(super) struct Asked<'a> {
 }
 
 /// An error while a connection was made.
-pub(super) fn of_connecting(error: sqlx::Error, address: &str) -> Error {
-    match error {
-        // The TLS library's errors arrive as input and output errors.
-        sqlx::Error::Io(error) if error.kind() == io::ErrorKind::InvalidData => tls_refused(address, &error),
-        sqlx::Error::Io(error) => {
-            Error::new(cause::UNREACHABLE, format!("cannot connect to {address}: {error}"))
-                .with_hint("check that the server runs, host and port, and firewalls")
+pub(super) fn of_connecting(error: &postgres::Error, asked: Asked<'_>) -> Error {
+    use postgres::Error as Fault;
+    let cause = match error {
+        Fault::HostUnknown { .. } => cause::HOST_UNKNOWN,
+        Fault::Unreachable { .. } => cause::UNREACHABLE,
+        Fault::Timeout { .. } => cause::CONNECT_TIMEOUT,
+        Fault::Closed { .. } => cause::CONNECTION_LOST,
+        Fault::OtherProtocol { .. } => cause::ANSWER_MALFORMED,
+        Fault::NoTls { .. } | Fault::Tls { .. } | Fault::NoAuthorities => cause::TLS_REFUSED,
+        Fault::File { .. } => cause::CERTIFICATE_FILE,
+        Fault::Login { source, words, .. } => {
+            let refused = source.as_database_error().and_then(<dyn DatabaseError>::try_downcast_ref);
+            return match (refused, words) {
+                (Some(error), _) => of_server(error, words.as_deref(), asked),
+                (None, Some(words)) => {
+                    Error::new(cause::LOGIN_REFUSED, format!("{error}: {words}")).with_hint(error.hint())
+                }
+                (None, None) => malformed(kind_of(source)),
+            };
         }
-        sqlx::Error::Tls(error) => tls_refused(address, &error),
-        sqlx::Error::Protocol(what) if what.starts_with(CLOSED_BEFORE_TLS) => {
-            connection_lost(format_args!("{address} closed it before any answer"))
-        }
-        other => {
-            let (phase, since) = (Phase::Login, Instant::now());
-            of_query(other, Asked { address, phase, since, timeout: Duration::MAX, model: None })
-        }
-    }
-}
-
-fn tls_refused(address: &str, reason: &dyn std::fmt::Display) -> Error {
-    Error::new(cause::TLS_REFUSED, format!("no TLS connection to {address}: {reason}")).with_hint(
-        "name a private authority's certificate with ?sslrootcert=FILE, or write a weaker sslmode \
-         (require, prefer, disable) into the URL",
-    )
+    };
+    Error::new(cause, error.to_string()).with_hint(error.hint())
 }
 
 /// An error of a connection that was made.
 pub(super) fn of_query(error: sqlx::Error, asked: Asked<'_>) -> Error {
     match error {
-        sqlx::Error::Database(error) => of_server(error.downcast_ref::<PgDatabaseError>(), asked),
+        sqlx::Error::Database(error) => of_server(error.downcast_ref::<PgDatabaseError>(), None, asked),
         sqlx::Error::Io(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
             connection_lost("the server closed it; its log says why")
         }
@@ -88,11 +86,16 @@ fn kind_of(error: &sqlx::Error) -> String {
     }
 }
 
-fn of_server(error: &PgDatabaseError, asked: Asked<'_>) -> Error {
+/// An error that the server sent. `at_login` are its words without parts of the URL.
+fn of_server(error: &PgDatabaseError, at_login: Option<&str>, asked: Asked<'_>) -> Error {
     let code = sqlstate::lookup(error.code());
-    let words = words(error, code, asked);
+    let words = words(error, at_login, code, asked);
     let address = asked.address;
     match (code.meaning, asked.phase) {
+        (Meaning::PoolerRefused, _) if postgres::is_statement_pooling(error.message()) => {
+            Error::new(cause::STATEMENT_POOLING, format!("{address} pools single statements: {words}"))
+                .with_hint("use session or transaction pooling: a model is read in one transaction")
+        }
         (Meaning::WrongPassword | Meaning::LoginRefused, _)
         // A setting of the URL that the server does not take, for instance.
         | (Meaning::Data | Meaning::Statement | Meaning::PermissionDenied | Meaning::Other, Phase::Login) => {
@@ -111,12 +114,13 @@ fn of_server(error: &PgDatabaseError, asked: Asked<'_>) -> Error {
 }
 
 /// What the server says, without what may hold a row's value.
-fn words(error: &PgDatabaseError, code: ResultCode, asked: Asked<'_>) -> String {
+fn words(error: &PgDatabaseError, at_login: Option<&str>, code: ResultCode, asked: Asked<'_>) -> String {
     // A function of the user can raise any text and any name under any code, and can have read a row for it.
     // The server then says in which function it was.
     let is_raised = asked.phase != Phase::Login && error.r#where().is_some();
     let is_shown = !is_raised && code.shows_words(asked.phase);
-    let mut words = database_words(error.code(), code.name, is_shown.then(|| error.message()));
+    let mut words =
+        database_words(error.code(), code.name, at_login.or_else(|| is_shown.then(|| error.message())));
     if is_raised {
         return words;
     }

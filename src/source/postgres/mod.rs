@@ -3,30 +3,34 @@
 //! sqlx is the transport. Only the simple protocol is used, so that a connection pooler between
 //! needs to know nothing of prepared statements.
 
-mod connect;
 mod copy;
 mod decode;
 mod fault;
 mod numeric;
 mod plan;
 mod settings;
+mod silence;
 mod types;
 
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use futures::StreamExt as _;
-use sqlx::{AssertSqlSafe, Connection as _, Row as _, postgres::PgConnection, raw_sql};
+use sqlx::{AssertSqlSafe, Row as _, postgres::PgConnection, raw_sql};
 
-use self::{connect::Connector, copy::CopyReader, fault::Asked, plan::Plan};
+use self::{copy::CopyReader, fault::Asked, plan::Plan, silence::Backend};
 use super::{
     Query, check_unchanged,
     driver::{Driver, SourceType},
-    error::Error,
+    error::{Error, connection_lost},
     rows::RowSender,
     sql::Dialect,
 };
-use crate::{domain::row::Column, support::result_code::Phase};
+use crate::{
+    domain::row::Column,
+    postgres::{Connection, Parameters},
+    support::result_code::Phase,
+};
 
 pub(super) const TYPE: SourceType = SourceType { name: "postgres", causes: &[], open: settings::open };
 
@@ -42,12 +46,14 @@ const DIALECT: Dialect = Dialect {
 /// The server ends a query at its timeout; a network that swallows everything is waited for this
 /// much longer.
 const SILENCE_MAX: Duration = Duration::from_secs(10);
+/// Longest wait for a transaction. A pooler without a free connection makes clients wait.
+const BEGIN_TIMEOUT: Duration = Duration::from_secs(55);
 /// A farewell is a courtesy; longer than this it does not take.
 const FAREWELL_MAX: Duration = Duration::from_secs(1);
-/// How often a server (Postgres 14 and later) looks whether a query still has a client. Some systems cannot
-/// do it; a query that outlives its client then ends at its timeout.
-const CLIENT_CHECK: &str =
-    "savepoint larder; set local client_connection_check_interval = '2s'; release savepoint larder";
+/// Where the server can (Postgres 14 and later, on Linux), it looks every two seconds whether a query still has a
+/// client.
+const CLIENT_CHECK: &str = "(select pg_catalog.set_config(name, '2s', true) from pg_catalog.pg_settings \
+     where name = 'client_connection_check_interval' and pg_catalog.version() like '%linux%')";
 /// Settings that change how a value is printed, or what a query yields, with the value that each has while a
 /// model is read: the database's and the role's own count for nothing.
 const SETTINGS: [(&str, &str); 16] = [
@@ -73,7 +79,10 @@ const SETTINGS: [(&str, &str); 16] = [
 /// A Postgres server.
 #[derive(Debug)]
 struct Postgres {
-    connector: Connector,
+    parameters: Parameters,
+    /// What messages call the server.
+    address: String,
+    connect_timeout: Duration,
     /// The server ends a query at it.
     statement_timeout: Duration,
 }
@@ -85,16 +94,17 @@ impl Driver for Postgres {
     }
 
     async fn check(&self) -> Result<(), Error> {
-        let mut connection = self.connector.connect().await?;
-        run(&mut connection, "select 1".to_owned(), self.asked(Phase::OwnStatement, None)).await?;
-        farewell(connection, "").await;
+        // With a transaction: a pooler may be there that has none.
+        let (connection, _) = self.begin().await?;
+        farewell(connection, "rollback").await;
         Ok(())
     }
 
     async fn describe(&self, query: &Query) -> Result<Vec<Column>, Error> {
         let sql = DIALECT.statement(query)?;
-        let mut connection = self.begin().await?;
-        let plan = Plan::make(&mut connection, &sql, self.asked(Phase::Planning, model(query, &sql))).await?;
+        let (mut connection, backend) = self.begin().await?;
+        let plan = Plan::make(&mut connection, &sql, self.asked(Phase::Planning, model(query, &sql)));
+        let plan = self.while_alive(&backend, plan).await?;
         farewell(connection, plan::FORGET).await;
         Ok(plan.columns)
     }
@@ -107,17 +117,20 @@ impl Driver for Postgres {
         rows: &mut RowSender,
     ) -> Result<(), Error> {
         let sql = DIALECT.statement(query)?;
-        let mut connection = self.begin().await?;
-        let plan = Plan::make(&mut connection, &sql, self.asked(Phase::Planning, model(query, &sql))).await?;
+        let (mut connection, backend) = self.begin().await?;
+        let plan = Plan::make(&mut connection, &sql, self.asked(Phase::Planning, model(query, &sql)));
+        let plan = self.while_alive(&backend, plan).await?;
         check_unchanged(columns, &plan.columns)?;
 
         let copy = plan.copy(&sql, limit);
         let mut reader = CopyReader::new(plan.readers);
         let asked = self.asked(Phase::Reading, None);
         let failed = |error| fault::of_query(error, asked);
-        let mut messages = connection.copy_out_raw(&copy).await.map_err(failed)?;
-        while let Some(message) = messages.next().await {
-            reader.read(&message.map_err(failed)?, &mut rows.batch)?;
+        let messages = async { connection.copy_out_raw(&copy).await.map_err(failed) };
+        let mut messages = self.while_alive(&backend, messages).await?;
+        let mut next = async || messages.next().await.transpose().map_err(failed);
+        while let Some(message) = self.while_alive(&backend, next()).await? {
+            reader.read(&message, &mut rows.batch)?;
             if rows.is_full() && rows.send().await.is_err() {
                 return Ok(());
             }
@@ -131,12 +144,19 @@ impl Driver for Postgres {
     fn grace(&self) -> Duration {
         SILENCE_MAX
     }
+
+    /// The server would have said that it cancelled the query.
+    fn overdue(&self, timeout: Duration) -> Error {
+        self.unanswered(timeout.saturating_add(SILENCE_MAX))
+    }
 }
 
 impl Postgres {
     /// A connection inside a read-only snapshot.
-    async fn begin(&self) -> Result<PgConnection, Error> {
-        let mut connection = self.connector.connect().await?;
+    async fn begin(&self) -> Result<(Connection, Backend), Error> {
+        let connected = self.parameters.connect(self.connect_timeout).await;
+        let mut connection =
+            connected.map_err(|error| fault::of_connecting(&error, self.asked(Phase::Login, None)))?;
         // Zero would mean no timeout; the server counts in 32 bits.
         let timeout_ms = self.statement_timeout.as_millis().clamp(1, i32::MAX as u128);
         let settings = SETTINGS.map(|(name, value)| format!("('{name}', '{value}')")).join(", ");
@@ -149,30 +169,33 @@ impl Postgres {
              select pg_catalog.set_config(known.name, pinned.value, true) \
              from (values {settings}) as pinned (name, value) \
              join pg_catalog.pg_settings as known on pg_catalog.lower(known.name) = pinned.name; \
-             select pg_catalog.current_setting('server_encoding')"
+             select pg_catalog.current_setting('server_encoding'), pg_catalog.pg_backend_pid()::pg_catalog.text, \
+             pg_catalog.pg_postmaster_start_time()::pg_catalog.text, {CLIENT_CHECK}"
         );
         let asked = self.asked(Phase::OwnStatement, None);
         let failed = |error| fault::of_query(error, asked);
-        let rows = raw_sql(AssertSqlSafe(begin)).fetch_all(&mut connection).await.map_err(failed)?;
-        if connection.server_version_num().is_some_and(|version| version >= 140_000)
-            && raw_sql(CLIENT_CHECK).execute(&mut connection).await.is_err()
-        {
-            let undo = "rollback to savepoint larder; release savepoint larder".to_owned();
-            run(&mut connection, undo, self.asked(Phase::OwnStatement, None)).await?;
-        }
-        let encoding = rows.last().and_then(|row| row.try_get::<String, _>(0).ok());
-        if encoding.is_some_and(|encoding| encoding == "SQL_ASCII") {
+        let rows = raw_sql(AssertSqlSafe(begin)).fetch_all(&mut *connection);
+        let rows = tokio::time::timeout(BEGIN_TIMEOUT, rows).await;
+        let rows = rows.map_err(|_| self.unanswered(BEGIN_TIMEOUT))?.map_err(failed)?;
+        let text =
+            |at: usize| rows.last().and_then(|row| row.try_get::<String, _>(at).ok()).unwrap_or_default();
+        let backend = Backend { link: connection.link(), id: text(1), server: text(2) };
+        if text(0) == "SQL_ASCII" {
             // Such a database does not know what its text is. Left alone it would check that all
             // of it is UTF-8 and end the whole query; here one cell is refused.
             let encoding = "set local client_encoding = 'SQL_ASCII'".to_owned();
             run(&mut connection, encoding, self.asked(Phase::OwnStatement, None)).await?;
         }
-        Ok(connection)
+        Ok((connection, backend))
+    }
+
+    fn unanswered(&self, limit: Duration) -> Error {
+        connection_lost(format_args!("{} did not answer within {} ms", self.address, limit.as_millis()))
     }
 
     /// What an error of the statement that is sent now is told by.
     fn asked<'a>(&'a self, phase: Phase, model: Option<(&'a str, usize)>) -> Asked<'a> {
-        let (address, timeout) = (self.connector.address(), self.statement_timeout);
+        let (address, timeout) = (self.address.as_str(), self.statement_timeout);
         Asked { address, phase, since: Instant::now(), timeout, model }
     }
 }
@@ -188,9 +211,9 @@ async fn run(connection: &mut PgConnection, sql: String, asked: Asked<'_>) -> Re
 }
 
 /// Leaves nothing behind and closes; all has been read, so nothing can go wrong that matters.
-async fn farewell(mut connection: PgConnection, last: &'static str) {
+async fn farewell(mut connection: Connection, last: &'static str) {
     let _ = tokio::time::timeout(FAREWELL_MAX, async {
-        let _ = raw_sql(last).execute(&mut connection).await;
+        let _ = raw_sql(last).execute(&mut *connection).await;
         let _ = connection.close().await;
     })
     .await;

@@ -2,22 +2,23 @@
 
 use std::sync::Arc;
 
-use super::{Postgres, connect::Connector};
+use super::Postgres;
 use crate::{
+    postgres::Parameters,
     settings::section::Section,
     source::driver::{Driver, OpenOptions},
-    support::secret::{ExposeSecret as _, SecretString},
 };
 
 /// Reads `url`, a secret: a password may be in it.
 pub(super) fn open(section: &Section<'_>, options: &OpenOptions<'_>) -> Option<Arc<dyn Driver>> {
     let item = section.need("url", "write url = \"${WAREHOUSE_URL}\"")?;
-    let url = SecretString::from(item.url()?);
-    match Connector::open(url.expose_secret(), options.connect_timeout) {
-        Ok(connector) => Some(Arc::new(Postgres { connector, statement_timeout: options.statement_timeout })),
-        Err(reason) => item.fail(
-            format!("cannot be used: {reason}"),
-            "write \"postgres://user:password@host:5432/database\"".to_owned(),
-        ),
+    match Parameters::parse(item.url()?, &|path| item.path(options.dir, path)) {
+        Ok(parameters) => Some(Arc::new(Postgres {
+            address: parameters.address(),
+            parameters,
+            connect_timeout: options.connect_timeout,
+            statement_timeout: options.statement_timeout,
+        })),
+        Err(fault) => item.fail(fault.message, fault.hint),
     }
 }

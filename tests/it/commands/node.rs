@@ -248,21 +248,18 @@ async fn a_source_s_url_is_checked_with_everything_else() {
     let node = people().await;
     let text = std::fs::read_to_string(node.path().join("larder.toml")).unwrap();
     for (url, message) in [
-        (
-            "postgres://u:hunter2@h/d?sslpassword=hunter2",
-            "it has a parameter `sslpassword` that is not understood",
-        ),
-        ("postgres://u:hunter2@h/d?sslmode=maybe", "cannot be used: unknown value \"maybe\" for `ssl_mode`"),
-        ("postgres://u:hunter2@h:port/d", "port"),
+        ("postgres://u:hunter2@h/d?sslpassword=hunter2", "sslpassword"),
+        ("postgres://u:hunter2@h/d?sslmode=maybe", "sslmode"),
+        ("postgres://u:hunter2@h:port/d", ":5432"),
+        ("postgres://u:hunt#er2@h/d", "%23"),
+        ("postgres://u:hunter2@h/d\\n", "line break"),
+        ("'postgres://u:hunter2@h/d'", "quotes"),
     ] {
         let other = format!("[sources.other]\ntype = \"postgres\"\nurl = \"{url}\"\n");
         node.write("larder.toml", &format!("{text}{other}"));
         let ran = node.run(&["check"]).expect(2);
-        assert!(
-            ran.stderr.contains("  sources.other.url: cannot be used: ") && ran.stderr.contains(message),
-            "{ran:?}"
-        );
-        assert!(!ran.stderr.contains("hunter2"), "{ran:?}");
+        assert!(ran.stderr.contains("  sources.other.url: ") && ran.stderr.contains(message), "{ran:?}");
+        assert!(!ran.stderr.contains("hunt") && !ran.stderr.contains("er2"), "{ran:?}");
     }
 }
 

@@ -30,7 +30,7 @@ fn name(text: &str) -> CollectionName {
 }
 
 /// Everything that both databases must do alike, through two handles on one database.
-async fn story(settings: &Settings) {
+pub(crate) async fn story(settings: &Settings) {
     let metadata = Metadata::open(settings, clock()).await.unwrap();
     let other = Metadata::open(settings, clock()).await.unwrap();
     keys::deployment(&metadata, &other).await;

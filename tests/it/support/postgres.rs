@@ -56,6 +56,18 @@ impl Postgres {
     /// A fresh database, created with `options`, such as `encoding 'SQL_ASCII'`.
     pub(crate) async fn database_with(options: &str) -> Database {
         let server = SERVER.get_or_init(Self::start).await;
+        server.new_database(options).await
+    }
+
+    /// A fresh database on a server of its own, whose certificate and access rules may be changed. The server runs
+    /// until the test process ends.
+    pub(crate) async fn own_server() -> Database {
+        let server: &'static Self = Box::leak(Box::new(Self::start().await));
+        server.new_database("").await
+    }
+
+    async fn new_database(&'static self, options: &str) -> Database {
+        let server = self;
         let name = format!("test_{}", server.databases.fetch_add(1, Ordering::Relaxed));
         let database = Database { name, server };
         let create = format!("create database {} template template0 {options}", database.name);
@@ -139,6 +151,11 @@ impl Postgres {
 }
 
 impl Database {
+    /// Its name.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
     /// The URL of a superuser over TCP, without a password.
     pub(crate) fn url(&self) -> String {
         self.url_of("postgres")
@@ -158,6 +175,25 @@ impl Database {
     /// The file with the server's certificate.
     pub(crate) fn certificate(&self) -> PathBuf {
         self.server.directory.join("data/server.crt")
+    }
+
+    /// Replaces files in the server's data directory, readable for the server alone, and waits until the server has
+    /// read its configuration again.
+    pub(crate) async fn reload(&self, files: &[(&str, &str)]) {
+        for (name, text) in files {
+            let path = self.server.directory.join("data").join(name);
+            let _ = fs::remove_file(&path);
+            fs::write(&path, text).unwrap();
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+            if let Some((user, group)) = other_user() {
+                chown(&path, Some(user), Some(group)).unwrap();
+            }
+        }
+        let loaded = "select pg_conf_load_time()";
+        let before = self.value(loaded).await;
+        self.execute("select pg_reload_conf()").await;
+        let ready = async || (self.value(loaded).await != before).then_some(());
+        super::process::until("the configuration is loaded", ready).await;
     }
 
     /// The server's port on 127.0.0.1.
@@ -216,7 +252,7 @@ fn programs() -> PathBuf {
 }
 
 /// The user and group of the server if the tests run as root, which Postgres refuses.
-fn other_user() -> Option<(u32, u32)> {
+pub(super) fn other_user() -> Option<(u32, u32)> {
     let is_root =
         fs::metadata("/proc/self").is_ok_and(|myself| std::os::unix::fs::MetadataExt::uid(&myself) == 0);
     if !is_root {

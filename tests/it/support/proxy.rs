@@ -24,6 +24,8 @@ pub(crate) enum NetworkFault {
     Throttle(u64),
     /// A connection is cut after this many bytes of answers.
     Cut(u64),
+    /// After this many bytes of answers nothing is forwarded, and nothing is closed: a NAT that forgets.
+    Swallow(u64),
     /// Requests lose their `If-None-Match`.
     DropCondition,
     /// Each request is answered with this status line and body, and is not forwarded.
@@ -148,7 +150,10 @@ async fn forward_answers(
     mut to: impl AsyncWriteExt + Unpin,
     fault: NetworkFault,
 ) {
-    let mut left = if let NetworkFault::Cut(bytes) = fault { bytes } else { u64::MAX };
+    let mut left = match fault {
+        NetworkFault::Cut(bytes) | NetworkFault::Swallow(bytes) => bytes,
+        _ => u64::MAX,
+    };
     let mut bytes = vec![0; PIECE_BYTES];
     loop {
         let most = usize::try_from(left).unwrap_or(PIECE_BYTES).min(PIECE_BYTES);
@@ -165,6 +170,9 @@ async fn forward_answers(
         }
         left -= count as u64;
         if left == 0 {
+            if matches!(fault, NetworkFault::Swallow(_)) {
+                std::future::pending::<()>().await;
+            }
             return;
         }
     }

@@ -69,6 +69,7 @@ pub(crate) fn location(address: SocketAddr, bucket: &str, prefix: &str) -> Locat
         name: bucket.to_owned(),
         prefix: prefix.to_owned(),
         options: options.map(|(name, value)| (name.to_owned(), value.into())).into(),
+        ca_file: None,
     })
 }
 

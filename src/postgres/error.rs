@@ -1,0 +1,145 @@
+//! Why there is no connection to a server.
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+/// What replaces the user's name in the server's words: of a URL, messages show host, port and database alone.
+pub(super) const HIDDEN: &str = "...";
+
+/// Why there is no connection to a server. Holds no part of the URL but host, port and the paths of certificates.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    /// DNS does not know the host, or does not answer.
+    #[error("cannot find the host `{host}`: {source}")]
+    HostUnknown {
+        /// The host.
+        host: String,
+        /// The resolver's error.
+        source: io::Error,
+    },
+    /// No connection of TCP, or to the socket.
+    #[error("cannot connect to {address}: {reason}")]
+    Unreachable {
+        /// The server.
+        address: String,
+        /// The system's error.
+        reason: String,
+    },
+    /// A step took too long.
+    #[error("{address} did not answer within {} ms ({step})", timeout.as_millis())]
+    Timeout {
+        /// The server.
+        address: String,
+        /// What was waited for.
+        step: &'static str,
+        /// The limit of the whole connection.
+        timeout: Duration,
+    },
+    /// The server, or something before it, closed the connection before it was ready.
+    #[error("{address} closed the connection before any answer ({step})")]
+    Closed {
+        /// The server.
+        address: String,
+        /// What was waited for.
+        step: &'static str,
+    },
+    /// The answer is not that of a Postgres server.
+    #[error("what listens on {address} does not speak the protocol of Postgres")]
+    OtherProtocol {
+        /// The server.
+        address: String,
+    },
+    /// The server has no TLS and the URL demands it.
+    #[error("{address} does not offer TLS, which the URL's sslmode demands")]
+    NoTls {
+        /// The server.
+        address: String,
+    },
+    /// The handshake failed.
+    #[error("no TLS connection to {address}: {reason}")]
+    Tls {
+        /// The server.
+        address: String,
+        /// The TLS library's error.
+        reason: String,
+        /// What to do.
+        hint: &'static str,
+    },
+    /// A file of certificates cannot be used.
+    #[error("{parameter} in the URL names {}: {reason}", path.display())]
+    File {
+        /// The parameter that names it.
+        parameter: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+    },
+    /// This machine trusts nobody.
+    #[error("this machine has no public authorities to verify the server's certificate with")]
+    NoAuthorities,
+    /// The server refused the login, or its answers cannot be read.
+    #[error("the login at {address} failed")]
+    Login {
+        /// The server.
+        address: String,
+        /// The server's answer, or sqlx's fault.
+        source: Box<sqlx::Error>,
+        /// The server's words, without the user's name and other parts of the URL.
+        words: Option<String>,
+    },
+}
+
+impl Error {
+    pub(super) fn file(parameter: &'static str, path: &Path, reason: String) -> Self {
+        Self::File { parameter, path: path.to_owned(), reason }
+    }
+
+    /// A fault of the handshake's configuration.
+    pub(super) fn tls_setup(reason: &dyn std::fmt::Display) -> Self {
+        Self::Tls {
+            address: "the server".to_owned(),
+            reason: reason.to_string(),
+            hint: "check sslmode in the URL",
+        }
+    }
+
+    /// Whether a connection with or without TLS, where this one had the other, may succeed.
+    pub(super) fn depends_on_tls(&self) -> bool {
+        /// SQLSTATE of a login that `pg_hba.conf` does not allow.
+        const NOT_ALLOWED: &str = "28000";
+        match self {
+            Self::Tls { .. } => true,
+            Self::Login { source, .. } => {
+                source.as_database_error().and_then(sqlx::error::DatabaseError::code).as_deref()
+                    == Some(NOT_ALLOWED)
+            }
+            _ => false,
+        }
+    }
+
+    /// What to do about it.
+    pub(crate) fn hint(&self) -> &'static str {
+        match self {
+            Self::HostUnknown { .. } => "check the name in the URL, and this machine's DNS",
+            Self::Unreachable { .. } => "check that the server runs, host and port, and firewalls",
+            Self::Timeout { .. } => "check host, port and firewalls",
+            Self::Closed { .. } => "check that a server is behind the proxy or load balancer, and its log",
+            Self::OtherProtocol { .. } => "check host and port",
+            Self::NoTls { .. } => {
+                "enable TLS on the server, or write a weaker sslmode (prefer, disable) into the URL"
+            }
+            Self::Tls { hint, .. } => hint,
+            Self::File { .. } => {
+                "correct the path or the file; relative paths are from the configuration file"
+            }
+            Self::NoAuthorities => {
+                "install ca-certificates, set SSL_CERT_FILE, or name the server's authority with sslrootcert=FILE"
+            }
+            Self::Login { .. } => "check user and password in the URL, and pg_hba.conf",
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! Gives sqlx a connection that this process has made: sqlx connects to a local socket, and a task copies between
+//! the two.
+
+use std::{
+    io,
+    path::PathBuf,
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::{UnixListener, UnixStream},
+    time::timeout,
+};
+
+use super::dial::Stream;
+use crate::support::random;
+
+/// Bytes copied at once: many rows, and less than a socket's own buffer.
+const BUFFER_BYTES: usize = 64 * 1024;
+/// Longest wait for sqlx, which connects at once unless its caller has given up.
+const ACCEPT_TIMEOUT: Duration = Duration::from_secs(10);
+/// Longest farewell to a server: the connection ends in any case.
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(1);
+/// Port in the name of the socket: sqlx builds the name from directory and port.
+pub(super) const PORT: u16 = 1;
+
+/// What the relay knows of its connection to the server.
+#[derive(Debug)]
+pub(crate) struct Link {
+    opened: Instant,
+    /// Milliseconds after `opened` since when the relay waits for the server; [`NOT_WAITING`] while it does not.
+    waiting_since_ms: AtomicU64,
+    lost: OnceLock<String>,
+}
+
+const NOT_WAITING: u64 = u64::MAX;
+
+impl Link {
+    fn new() -> Self {
+        Self { opened: Instant::now(), waiting_since_ms: AtomicU64::new(NOT_WAITING), lost: OnceLock::new() }
+    }
+
+    fn now_ms(&self) -> u64 {
+        u64::try_from(self.opened.elapsed().as_millis()).unwrap_or(NOT_WAITING - 1)
+    }
+
+    /// How long nothing has come from the server while this side was ready for it.
+    pub(crate) fn silence(&self) -> Duration {
+        match self.waiting_since_ms.load(Ordering::Relaxed) {
+            NOT_WAITING => Duration::ZERO,
+            since_ms => Duration::from_millis(self.now_ms().saturating_sub(since_ms)),
+        }
+    }
+
+    /// Why the connection to the server ended, if it was not closed: the system's error.
+    pub(crate) fn lost(&self) -> Option<&str> {
+        self.lost.get().map(String::as_str)
+    }
+}
+
+/// A local socket that waits for sqlx.
+pub(super) struct Relay {
+    listener: UnixListener,
+    /// The directory in whose place sqlx takes the socket to be.
+    pub(super) directory: PathBuf,
+}
+
+impl Relay {
+    /// Listens on a name in Linux' abstract namespace: it needs no directory and vanishes with the listener. The name
+    /// is random, and only this process is let in.
+    pub(super) fn bind() -> io::Result<Self> {
+        let directory = PathBuf::from(format!("\0larder-{}", random::uuid().simple()));
+        let listener = UnixListener::bind(directory.join(format!(".s.PGSQL.{PORT}")))?;
+        Ok(Self { listener, directory })
+    }
+
+    /// Copies between `server` and the first connection of this process, until either side ends.
+    pub(super) fn serve(self, server: Box<dyn Stream>) -> Arc<Link> {
+        let link = Arc::new(Link::new());
+        let task_link = Arc::clone(&link);
+        tokio::spawn(async move {
+            while let Ok(Ok((client, _))) = timeout(ACCEPT_TIMEOUT, self.listener.accept()).await {
+                if is_this_process(&client) {
+                    drop(self.listener);
+                    return copy(server, client, &task_link).await;
+                }
+            }
+        });
+        link
+    }
+}
+
+fn is_this_process(client: &UnixStream) -> bool {
+    let own = i32::try_from(std::process::id()).ok();
+    own.is_some() && client.peer_cred().is_ok_and(|peer| peer.pid() == own)
+}
+
+async fn copy(server: Box<dyn Stream>, client: UnixStream, link: &Link) {
+    let (mut from_server, mut to_server) = tokio::io::split(server);
+    let (mut from_client, mut to_client) = client.into_split();
+    let answers = async {
+        let mut buffer = vec![0; BUFFER_BYTES];
+        loop {
+            link.waiting_since_ms.store(link.now_ms(), Ordering::Relaxed);
+            let read = from_server.read(&mut buffer).await;
+            link.waiting_since_ms.store(NOT_WAITING, Ordering::Relaxed);
+            match read {
+                Ok(0) => return,
+                Ok(count) => {
+                    if to_client.write_all(&buffer[..count]).await.is_err() {
+                        return;
+                    }
+                }
+                // TLS without a farewell: the server has ended.
+                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return,
+                Err(error) => {
+                    let _ = link.lost.set(error.to_string());
+                    return;
+                }
+            }
+        }
+    };
+    let requests = async {
+        let mut buffer = vec![0; BUFFER_BYTES];
+        while let Ok(count @ 1..) = from_client.read(&mut buffer).await {
+            let sent = async {
+                to_server.write_all(&buffer[..count]).await?;
+                to_server.flush().await
+            };
+            if sent.await.is_err() {
+                // The other direction has the server's last words, or the cause.
+                return std::future::pending().await;
+            }
+        }
+        let _ = timeout(SHUTDOWN_TIMEOUT, to_server.shutdown()).await;
+    };
+    tokio::select! {
+        () = answers => {}
+        () = requests => {}
+    }
+}

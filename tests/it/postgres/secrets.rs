@@ -1,0 +1,98 @@
+//! No part of a URL but host, port and database comes out: not in a fault, a log line, a run or the audit log,
+//! whatever characters a password has.
+
+use rustix::process::Signal;
+
+use crate::support::{deployment::NodeDirectory, postgres::Postgres};
+
+/// Parts of passwords; what stands between them must be percent-encoded, and is not.
+const PARTS: [&str; 2] = ["Zqx1", "Zqx2"];
+const USER: &str = "zqxuser";
+
+fn never(by: &str, text: &str) {
+    for secret in PARTS.iter().chain([&USER]) {
+        assert!(!text.to_lowercase().contains(&secret.to_lowercase()), "{by} holds {secret}: {text}");
+    }
+}
+
+async fn people() -> NodeDirectory {
+    let sync = "[models.m]\nsource = \"warehouse\"\ntable = \"people\"\nprimary_key = \"id\"\n\
+                [syncs.c]\nmodel = \"m\"\n[syncs.c.indexes]\nid = \"id\"\n";
+    NodeDirectory::new("create table people (id); insert into people values (1);", sync).await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn faults_of_urls_have_no_part_of_them() {
+    let node = people().await;
+    let good = std::fs::read_to_string(node.path().join("larder.toml")).unwrap();
+    let mut server = node.serve_with(&[("LARDER_LOG", "trace")]).await;
+    for (number, letter) in ["?", "#", "/", "@", "%", " ", "\\n"].into_iter().enumerate() {
+        let password = PARTS.join(letter);
+        let url = format!("postgres://{USER}:{password}@db.example.com:5432/d");
+        for (key, text) in [
+            ("sources.other.url", format!("{good}[sources.other]\ntype = \"postgres\"\nurl = \"{url}\"\n")),
+            ("metadata.url", format!("{good}[metadata]\nurl = \"{url}\"\n")),
+            (
+                "storage.url",
+                good.replace(
+                    "[storage]\n",
+                    &format!("[storage]\nurl = \"s3://{USER}:{password}@bucket/prefix\"\n"),
+                ),
+            ),
+        ] {
+            node.write("larder.toml", &text);
+            for arguments in
+                [&["check"][..], &["check", "--connect"], &["sync", "c"], &["migrate"], &["serve"]]
+            {
+                let ran = node.run_with(arguments, &[("LARDER_LOG", "trace")]).expect(2);
+                assert!(ran.stderr.contains(&format!("{key}: ")), "{letter:?}: {ran:?}");
+                assert!(key == "storage.url" || ran.stderr.contains("%40"), "{letter:?}: {ran:?}");
+                never(&format!("larder {arguments:?}"), &(ran.stdout + &ran.stderr));
+            }
+            server.signal(Signal::HUP);
+            let seen = |log: &str| log.matches(&format!("{key}: ")).count();
+            server.until("the fault", |process| (seen(&process.log()) > number).then_some(())).await;
+        }
+    }
+    node.write("larder.toml", &good);
+    server.signal(Signal::TERM);
+    let ended = server.wait().await.expect(0);
+    never("the log", &(ended.stdout + &ended.stderr));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn failing_connections_say_nothing_of_user_and_password() {
+    let database = Postgres::database().await;
+    let node = people().await;
+    let good = std::fs::read_to_string(node.path().join("larder.toml")).unwrap();
+    let password = format!("{}%40{}", PARTS[0], PARTS[1]);
+    let urls = [
+        ("unknown", database.url_of(&format!("{USER}:{password}"))),
+        ("closed", format!("postgres://{USER}:{password}@127.0.0.1:1/d")),
+        ("wrong", database.url_of(&format!("locked:{password}"))),
+        ("options", format!("{}?options=-c%20statement_timeout%3D{password}", database.url())),
+    ];
+    let mut sections = String::new();
+    for (name, url) in &urls {
+        sections += &format!(
+            "[sources.{name}]\ntype = \"postgres\"\nurl = \"{url}\"\n[models.{name}]\nsource = \"{name}\"\n\
+             table = \"t\"\nprimary_key = \"id\"\n[syncs.{name}]\nmodel = \"{name}\"\nschedule = \"every 1m\"\n\
+             [syncs.{name}.indexes]\nid = \"id\"\n"
+        );
+    }
+    node.write("larder.toml", &format!("{good}{sections}"));
+    let mut server = node.spawn_with(&["serve"], &[("LARDER_LOG", "trace")]);
+    let codes = ["source_login_refused", "source_unreachable", "source_wrong_password"];
+    server.until("failed runs", |it| codes.iter().all(|code| it.log().contains(code)).then_some(())).await;
+    for name in ["unknown", "closed", "wrong", "options"] {
+        for arguments in
+            [&["sync", name][..], &["runs", name, "--json"], &["preview", name], &["audit", "--json"]]
+        {
+            let ran = node.run_with(arguments, &[("LARDER_LOG", "trace")]);
+            never(&format!("larder {arguments:?}"), &(ran.stdout + &ran.stderr));
+        }
+    }
+    server.signal(Signal::TERM);
+    let ended = server.wait().await.expect(0);
+    never("the log", &(ended.stdout + &ended.stderr));
+}
