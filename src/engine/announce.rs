@@ -38,7 +38,7 @@ impl Engine {
             sha256: published.sha256,
         };
         let (name, data_as_of) = (collection.clone(), *data_as_of);
-        self.announcer.announce(Change::Collection { name, from, entry, data_as_of }).await?;
+        self.announcer.announce(Change::Collection { name, from, entry, data_as_of, pause: None }).await?;
         Ok(())
     }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::{
     catalog::{self, AnnounceError},
     disk,
-    domain::{error::codes, name::CollectionName, run::RunError},
+    domain::{error::codes, manifest::Version, name::CollectionName, run::RunError},
     mapping, metadata, segment, source,
 };
 
@@ -33,6 +33,16 @@ pub enum Error {
     /// The lease could not be renewed in time.
     #[error("the lease of the sync was lost; the run ended and announced nothing")]
     LeaseLost,
+    /// The collection was dropped; its schedule does not bring it back.
+    #[error(
+        "{sync} was dropped at version {last}, so its schedule does not run; `larder sync {sync}` brings it back"
+    )]
+    Dropped {
+        /// The sync.
+        sync: CollectionName,
+        /// The last version.
+        last: Version,
+    },
     /// The sync is paused, or was paused while the run was under way.
     #[error("sync {sync} is paused ({why}); `larder resume {sync}` lets it run by its schedule again")]
     Paused {
@@ -104,6 +114,7 @@ codes! {
         "lease_held" Conflict: LeaseHeld,
         "rollback_under_way" Conflict: RollbackUnderWay,
         "lease_lost" Conflict: LeaseLost,
+        "sync_dropped" Conflict: Dropped,
         "sync_paused" Conflict: Paused,
         "mapping_mismatch" Invalid: Mapping,
         "spool_full" Invalid: SpoolFull,

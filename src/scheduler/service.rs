@@ -23,7 +23,7 @@ const SLEEP_MAX: Duration = Duration::from_secs(30);
 const RETRY_DELAY_MAX: Duration = Duration::from_secs(5);
 /// Shortest delay before a lease that is about to expire is requested again.
 const RETRY_DELAY_MIN: Duration = Duration::from_millis(250);
-/// Poll interval of a paused sync whose run is due: a resumed sync starts at most this late.
+/// Poll interval of a paused or dropped sync whose run is due: a resumed sync starts at most this late.
 const PAUSE_POLL_INTERVAL: Duration = Duration::from_secs(2);
 
 /// Latest runs of a sync that decide when the next is due: delays stop doubling long before.
@@ -69,6 +69,19 @@ impl Scheduler {
     }
 }
 
+/// What the last attempt to run the sync says about the next one.
+#[derive(Debug, Default)]
+struct LastAttempt {
+    /// Only another configuration can help.
+    is_hopeless: bool,
+    /// The sync is paused or its collection was dropped.
+    waits_for_operator: bool,
+}
+
+fn waits_for_operator(error: &engine::Error) -> bool {
+    matches!(error, engine::Error::Paused { .. } | engine::Error::Dropped { .. })
+}
+
 /// The delay before the next attempt to acquire a lease that expires in `expires_in` unless it is renewed.
 fn retry_delay(expires_in: Duration) -> Duration {
     expires_in.clamp(RETRY_DELAY_MIN, RETRY_DELAY_MAX)
@@ -89,9 +102,9 @@ impl SyncLoop {
     /// Runs until it is retired.
     pub async fn run(self) {
         self.announce_settings().await;
-        let mut is_hopeless = false;
+        let mut last = LastAttempt::default();
         loop {
-            let Some(wait) = self.due_in(is_hopeless).await else {
+            let Some(wait) = self.due_in(&last).await else {
                 // Only an operator starts a run.
                 return self.retire.cancelled().await;
             };
@@ -110,10 +123,10 @@ impl SyncLoop {
                 return;
             }
             // Another process may have run the sync while this one waited for its permit.
-            if self.due_in(is_hopeless).await.is_none_or(|wait| !wait.is_zero()) {
+            if self.due_in(&last).await.is_none_or(|wait| !wait.is_zero()) {
                 continue;
             }
-            let ran = self.run_once(&mut is_hopeless).await;
+            let ran = self.run_once(&mut last).await;
             // Release the permit before sleeping.
             drop(permit);
             if let Err(delay) = ran
@@ -137,14 +150,14 @@ impl SyncLoop {
     }
 
     /// The time until the next run is due, or must be checked again; `None` when only an operator starts one.
-    async fn due_in(&self, is_hopeless: bool) -> Option<Duration> {
-        self.try_due_in(is_hopeless).await.unwrap_or_else(|error| {
+    async fn due_in(&self, last: &LastAttempt) -> Option<Duration> {
+        self.try_due_in(last).await.unwrap_or_else(|error| {
             warn!(sync = %self.sync.spec.collection, %error, "no sync starts without metadata");
             Some(RETRY_DELAY_MAX)
         })
     }
 
-    async fn try_due_in(&self, is_hopeless: bool) -> Result<Option<Duration>, metadata::Error> {
+    async fn try_due_in(&self, last: &LastAttempt) -> Result<Option<Duration>, metadata::Error> {
         let name = &self.sync.spec.collection;
         let (metadata, now) = (&self.scheduler.metadata, self.scheduler.clock.now());
         let until = now + CLOCK_SKEW_MAX;
@@ -155,11 +168,13 @@ impl SyncLoop {
             runs = metadata.runs_until(name, until, HISTORY_MAX).await?;
         }
         self.show_clock(is_ahead);
-        let due = due::next(&self.sync.schedule, &History::of(&runs, until, is_hopeless));
+        let due = due::next(&self.sync.schedule, &History::of(&runs, until, last.is_hopeless));
         let wait = due.map(|due| (due - now).to_std().unwrap_or_default());
-        // A paused sync misses its ticks; it runs once when it is resumed.
-        let is_paused = wait.is_some_and(|wait| wait.is_zero()) && self.is_paused().await?;
-        Ok(if is_paused { Some(PAUSE_POLL_INTERVAL) } else { wait })
+        // It misses its ticks, and runs once when an operator lets it. Meanwhile it takes no lease.
+        let waits = last.waits_for_operator
+            && wait.is_some_and(|wait| wait.is_zero())
+            && matches!(self.scheduler.engine.check_schedule(name).await, Err(error) if waits_for_operator(&error));
+        Ok(if waits { Some(PAUSE_POLL_INTERVAL) } else { wait })
     }
 
     /// Shows whether runs are dated in the future.
@@ -181,38 +196,23 @@ impl SyncLoop {
         board.update(|status| drop(status.tasks.insert(label, problem)));
     }
 
-    /// Whether the sync is paused. The pause of a rollback that was killed before its announcement ends here.
-    async fn is_paused(&self) -> Result<bool, metadata::Error> {
-        let name = &self.sync.spec.collection;
-        match self.scheduler.metadata.pause(name).await? {
-            None => Ok(false),
-            Some(pause) if pause.pending.is_none() => Ok(true),
-            Some(_) => {
-                if let Err(error) = self.scheduler.engine.reconcile_rollback(name).await {
-                    let code = error.code();
-                    warn!(sync = %name, code, %error, "a pending rollback could not be reconciled");
-                }
-                Ok(self.scheduler.metadata.pause(name).await?.is_some())
-            }
-        }
-    }
-
-    /// Runs the sync once; the error is the delay before the next attempt when no run could begin. Sets
-    /// `is_hopeless` when only another configuration can help.
-    async fn run_once(&self, is_hopeless: &mut bool) -> Result<(), Duration> {
+    /// Runs the sync once; the error is the delay before the next attempt when no run could begin.
+    async fn run_once(&self, last: &mut LastAttempt) -> Result<(), Duration> {
         let (spec, source) = (&self.sync.spec, &self.sync.source);
         let request = RunRequest {
             cancel: self.shutdown.clone(),
             ..RunRequest::new(spec.clone(), source.clone(), Trigger::Schedule)
         };
-        match self.scheduler.engine.run(&request).await {
+        let outcome = self.scheduler.engine.run(&request).await;
+        last.waits_for_operator = outcome.as_ref().is_err_and(waits_for_operator);
+        match outcome {
             Ok(ended) => {
                 (self.scheduler.on_ended)(Ok(&ended));
-                *is_hopeless = ended.kind == Some(ErrorKind::Invalid);
+                last.is_hopeless = ended.kind == Some(ErrorKind::Invalid);
                 Ok(())
             }
             Err(engine::Error::LeaseHeld { expires_in, .. }) => Err(retry_delay(expires_in)),
-            Err(engine::Error::Paused { .. }) => Err(RETRY_DELAY_MAX),
+            Err(_) if last.waits_for_operator => Err(PAUSE_POLL_INTERVAL),
             Err(error) => {
                 error!(sync = %spec.collection, code = error.code(), %error, "no run could begin");
                 (self.scheduler.on_ended)(Err(&error));

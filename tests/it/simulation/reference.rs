@@ -82,7 +82,12 @@ impl ReferenceModel {
             Change::Keys { reference, .. } => {
                 self.key_changes.insert(reference.object.clone(), number);
             }
-            Change::Remove { .. } | Change::Freshness { .. } | Change::Pin { .. } | Change::Unpin { .. } => {}
+            Change::Remove { .. }
+            | Change::Freshness { .. }
+            | Change::Pin { .. }
+            | Change::Unpin { .. }
+            | Change::Resume { .. }
+            | Change::Takeover { .. } => {}
         }
         self.attempts.push(Attempt { change: change.clone(), is_refused: false, introduced: None });
         number
@@ -376,8 +381,11 @@ fn introduces(change: &Change, before: Option<&CatalogDocument>, document: &Cata
         Change::Freshness { name, version, .. } => {
             document.collections.get(name).is_some_and(|entry| entry.version == *version)
         }
-        // Simulated publishers do not pin.
-        Change::Pin { .. } | Change::Unpin { .. } => false,
+        Change::Takeover { from, to } => {
+            document.metadata == Some(*to) && before.and_then(|before| before.metadata) == *from
+        }
+        // Simulated publishers do not pin and do not resume.
+        Change::Pin { .. } | Change::Unpin { .. } | Change::Resume { .. } => false,
     }
 }
 

@@ -139,6 +139,7 @@ pub(crate) fn change(
         from: from.map(|from| from.sha256),
         entry: entry.clone(),
         data_as_of: at(entry.version.0),
+        pause: None,
     }
 }
 
