@@ -109,6 +109,7 @@ impl RunPlan {
             columns: self.columns.clone(),
             fields: self.mapping.fields(),
             mapping: self.spec.mapping_digest(),
+            configuration: Some(self.spec.configuration()),
             fingerprint_seed: self.fingerprint_seed,
             serving: self.spec.serving.clone(),
             segments,

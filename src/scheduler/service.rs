@@ -74,12 +74,17 @@ impl Scheduler {
 struct LastAttempt {
     /// Only another configuration can help.
     is_hopeless: bool,
-    /// The sync is paused or its collection was dropped.
+    /// The sync is paused, its collection was dropped, or another publisher has a newer configuration.
     waits_for_operator: bool,
 }
 
-fn waits_for_operator(error: &engine::Error) -> bool {
-    matches!(error, engine::Error::Paused { .. } | engine::Error::Dropped { .. })
+/// The poll interval of a sync that only an operator lets run; `None` for other errors.
+fn poll_interval(error: &engine::Error) -> Option<Duration> {
+    match error {
+        engine::Error::Paused { .. } | engine::Error::Dropped { .. } => Some(PAUSE_POLL_INTERVAL),
+        engine::Error::ConfigurationOutdated { .. } => Some(RETRY_DELAY_MAX),
+        _ => None,
+    }
 }
 
 /// The delay before the next attempt to acquire a lease that expires in `expires_in` unless it is renewed.
@@ -171,28 +176,33 @@ impl SyncLoop {
         let due = due::next(&self.sync.schedule, &History::of(&runs, until, last.is_hopeless));
         let wait = due.map(|due| (due - now).to_std().unwrap_or_default());
         // It misses its ticks, and runs once when an operator lets it. Meanwhile it takes no lease.
-        let waits = last.waits_for_operator
-            && wait.is_some_and(|wait| wait.is_zero())
-            && matches!(self.scheduler.engine.check_schedule(name).await, Err(error) if waits_for_operator(&error));
-        Ok(if waits { Some(PAUSE_POLL_INTERVAL) } else { wait })
+        if last.waits_for_operator && wait.is_some_and(|wait| wait.is_zero()) {
+            let checked = self.scheduler.engine.check_schedule(&self.sync.spec).await;
+            return Ok(checked.err().as_ref().and_then(poll_interval).or(wait));
+        }
+        Ok(wait)
     }
 
     /// Shows whether runs are dated in the future.
     fn show_clock(&self, is_ahead: bool) {
         let name = &self.sync.spec.collection;
-        let label = Label::fitted(&format!("schedule.{name}"));
+        self.show("schedule", is_ahead.then_some(CLOCK_AHEAD), || format!(
+            "a run of {name} is dated in the future and left out of the schedule; set the clocks of the publishers"
+        ));
+    }
+
+    /// Shows a problem of `part` of the sync, or that it is over.
+    fn show(&self, part: &str, code: Option<&'static str>, message: impl FnOnce() -> String) {
+        let name = &self.sync.spec.collection;
+        let label = Label::fitted(&format!("{part}.{name}"));
         let board = &self.scheduler.board;
-        if is_ahead == board.view(|status| status.tasks.contains_key(&label)) {
+        if code.is_some() == board.view(|status| status.tasks.contains_key(&label)) {
             return;
         }
-        if !is_ahead {
-            return board.update(|status| drop(status.tasks.remove(&label)));
-        }
-        let message = format!(
-            "a run of {name} is dated in the future and left out of the schedule; set the clocks of the publishers"
-        );
-        warn!(sync = %name, code = CLOCK_AHEAD, "{message}");
-        let problem = Problem::lasting(None, CLOCK_AHEAD, message, self.scheduler.clock.now());
+        let Some(code) = code else { return board.update(|status| drop(status.tasks.remove(&label))) };
+        let message = message();
+        warn!(sync = %name, code, "{message}");
+        let problem = Problem::lasting(None, code, message, self.scheduler.clock.now());
         board.update(|status| drop(status.tasks.insert(label, problem)));
     }
 
@@ -204,7 +214,13 @@ impl SyncLoop {
             ..RunRequest::new(spec.clone(), source.clone(), Trigger::Schedule)
         };
         let outcome = self.scheduler.engine.run(&request).await;
-        last.waits_for_operator = outcome.as_ref().is_err_and(waits_for_operator);
+        let poll_interval = outcome.as_ref().err().and_then(poll_interval);
+        last.waits_for_operator = poll_interval.is_some();
+        if let Err(error @ engine::Error::ConfigurationOutdated { .. }) = &outcome {
+            self.show("configuration", Some(error.code()), || error.to_string());
+        } else if outcome.is_ok() {
+            self.show("configuration", None, String::new);
+        }
         match outcome {
             Ok(ended) => {
                 (self.scheduler.on_ended)(Ok(&ended));
@@ -212,8 +228,10 @@ impl SyncLoop {
                 Ok(())
             }
             Err(engine::Error::LeaseHeld { expires_in, .. }) => Err(retry_delay(expires_in)),
-            Err(_) if last.waits_for_operator => Err(PAUSE_POLL_INTERVAL),
             Err(error) => {
+                if let Some(delay) = poll_interval {
+                    return Err(delay);
+                }
                 error!(sync = %spec.collection, code = error.code(), %error, "no run could begin");
                 (self.scheduler.on_ended)(Err(&error));
                 Err(RETRY_DELAY_MAX)

@@ -14,12 +14,12 @@ use super::{
     error::Error,
     lease::SyncLease,
     request::{RunRequest, Trigger},
+    spec::SyncSpec,
 };
 use crate::{
     catalog::{self, AnnounceError, Change},
     domain::{
         error::ErrorKind,
-        name::CollectionName,
         run::{RejectedRow, RunCounts, RunRecord, RunStatus},
     },
 };
@@ -47,7 +47,7 @@ impl Engine {
     ///
     /// # Errors
     /// When no run could begin: [`Error::LeaseHeld`]; [`Error::Paused`] or [`Error::Dropped`] for a scheduled
-    /// run; another metadata database publishes; metadata is down. A dry run gives all its errors here.
+    /// run; [`Error::ConfigurationOutdated`]; another metadata database publishes; metadata is down. A dry run gives all its errors here.
     pub async fn run(&self, request: &RunRequest) -> Result<RunOutcome, Error> {
         if request.dry_run {
             return Box::pin(self.dry_run(request)).await;
@@ -62,15 +62,15 @@ impl Engine {
     /// Checks whether the catalog lets a sync run by its schedule. Takes no lease.
     ///
     /// # Errors
-    /// [`Error::Paused`], [`Error::Dropped`]; the catalog cannot be read.
-    pub async fn check_schedule(&self, name: &CollectionName) -> Result<(), Error> {
-        may_run(name, Trigger::Schedule, self.announced(name).await)?.map(drop)
+    /// [`Error::Paused`], [`Error::Dropped`], [`Error::ConfigurationOutdated`]; the catalog cannot be read.
+    pub async fn check_schedule(&self, spec: &SyncSpec) -> Result<(), Error> {
+        may_run(spec, Trigger::Schedule, self.announced(&spec.collection).await)?.map(drop)
     }
 
     async fn run_leased(&self, lease: &SyncLease, request: &RunRequest) -> Result<RunOutcome, Error> {
         let name = &request.spec.collection;
         self.reconcile_open_runs(name).await?;
-        let mut announced = may_run(name, request.trigger, self.announced(name).await)?;
+        let mut announced = may_run(&request.spec, request.trigger, self.announced(name).await)?;
         let mut attempt = 1;
         loop {
             let before = announced.as_ref().ok().map(Announced::control);
@@ -253,11 +253,14 @@ impl Engine {
 
 /// Whether the catalog lets a run begin. One that cannot be read fails the run, which has a record then.
 fn may_run(
-    sync: &CollectionName,
+    spec: &SyncSpec,
     trigger: Trigger,
     announced: Result<Announced, Error>,
 ) -> Result<Result<Announced, Error>, Error> {
-    let is_scheduled = trigger == Trigger::Schedule;
+    let (sync, is_scheduled) = (&spec.collection, trigger == Trigger::Schedule);
+    if let Ok(Announced { base: Some(base), .. }) = &announced {
+        spec.check_newest(&base.manifest)?;
+    }
     match announced {
         Err(error @ Error::Catalog(catalog::Error::ForeignMetadata { .. })) => Err(error),
         Ok(Announced { pause: Some(pause), .. }) if is_scheduled => {

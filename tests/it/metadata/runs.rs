@@ -134,8 +134,8 @@ pub(super) async fn held_runs(metadata: &Metadata) {
     assert!(metadata.update_run(&approved).await.unwrap(), "held on, when nothing came of it");
     approved.status = RunStatus::Announced;
     assert!(metadata.update_run(&approved).await.unwrap());
-    let (run, found) = metadata.announced_run(&sync, Version(7)).await.unwrap().unwrap();
-    assert_eq!((run.id, found.object.as_str(), found.sha256), (two.id, "manifests/two", manifest));
+    let (last, found) = metadata.announced_run(&sync, Version(7)).await.unwrap().unwrap();
+    assert_eq!((last.id, found.object.as_str(), found.sha256), (two.id, "manifests/two", manifest));
     assert_eq!(metadata.announced_run(&name("other"), Version(7)).await.unwrap(), None);
     assert!(metadata.manifests_in_use().await.unwrap().is_empty());
     assert_eq!(metadata.supersede_held(&sync).await.unwrap(), None);

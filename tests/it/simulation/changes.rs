@@ -309,6 +309,7 @@ impl Model {
             columns: Vec::new(),
             fields: Vec::new(),
             mapping: Digest::of(b"mapping"),
+            configuration: None,
             fingerprint_seed: 0,
             serving: ServingSettings::default(),
             segments: Vec::new(),
