@@ -81,11 +81,13 @@ impl Engine {
                 }
                 return Ok(outcome);
             }
-            announced = self.announced(name).await;
+            let next = self.announced(name).await;
             // What a rollback or a drop undid meanwhile must not come back.
-            if announced.as_ref().ok().map(Announced::control) != before {
-                return Ok(self.stopped(outcome, announced).await);
+            if next.as_ref().ok().map(Announced::control) != before {
+                return Ok(self.stopped(outcome, next).await);
             }
+            let Ok(next) = may_run(&request.spec, request.trigger, next) else { return Ok(outcome) };
+            announced = next;
             attempt += 1;
             info!(sync = %name, attempt, "another announcement came first; the run starts again");
         }
