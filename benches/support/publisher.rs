@@ -65,6 +65,7 @@ impl<'a> Publisher<'a> {
             columns: vec![],
             fields: vec![],
             mapping: Digest::of(b""),
+            configuration: None,
             fingerprint_seed: SEED,
             serving: ServingSettings::default(),
             segments: vec![],

@@ -10,7 +10,7 @@ use crate::{
         name::CollectionName,
         run::{RunError, RunRecord, RunStatus},
     },
-    engine::SyncLease,
+    engine::{SyncLease, Trigger},
     metadata::{HeldRun, RUNS_LISTED_MAX},
     support::shutdown::Shutdown,
 };
@@ -69,7 +69,7 @@ impl Publisher {
         };
         let HeldRun { mut record, manifest: object, manifest_sha256: sha256, from } = held;
         let sync = record.sync.clone();
-        let newest = self.catalog.newest(Some(self.deployment)).await?;
+        let newest = self.catalog.newest_of(&self.authority).await?;
         let present = newest.as_ref().and_then(|document| document.collections.get(&sync));
         if present.map(|entry| entry.sha256) != from {
             // A new run would announce data that nobody has checked.
@@ -80,7 +80,7 @@ impl Publisher {
         record.status = RunStatus::Announcing;
         record.version = Some(manifest.version);
         self.metadata.update_run(&record).await?;
-        let announced = self.announcer.announce(change_to(&manifest, object, sha256, from)).await;
+        let announced = self.announcer.announce(change_to(&manifest, object, sha256, from, None)).await;
         match &announced {
             Ok(_) => {
                 record.status = RunStatus::Announced;
@@ -122,9 +122,11 @@ impl Publisher {
             return Ok(Some((held.record.id, held.record.status)));
         }
         let runs = self.metadata.runs(Some(&run.sync), RUNS_LISTED_MAX).await?;
+        let is_rollback = |run: &RunRecord| run.trigger == Trigger::Rollback.as_str();
         let passed = runs
             .into_iter()
             .take_while(|later| later.id != run.id)
+            .filter(|later| !is_rollback(later))
             .filter(|later| matches!(later.status, RunStatus::Announced | RunStatus::Unchanged));
         Ok(passed.last().map(|later| (later.id, later.status)))
     }

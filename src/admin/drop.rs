@@ -1,7 +1,7 @@
 //! Removing a collection that is no longer synced.
 
 use serde::Serialize;
-use tracing::{info, warn};
+use tracing::info;
 
 use super::{Principal, error::Error, publisher::Publisher};
 use crate::{
@@ -27,30 +27,23 @@ pub struct Dropped {
 }
 
 impl Publisher {
-    /// Drops a collection from the catalog. For readers it is then a collection that does not exist.
+    /// Drops a collection from the catalog. For readers it is then a collection that does not exist. Publishers
+    /// that still have its sync do not bring it back: that takes a run that an operator requests. A pause stays.
     ///
     /// # Errors
-    /// [`Error::SyncConfigured`], [`Error::UnknownCollection`], a lease that is held elsewhere.
+    /// [`Error::UnknownCollection`], a lease that is held elsewhere.
     pub async fn drop_collection(
         &self,
         name: &CollectionName,
         principal: &Principal,
     ) -> Result<Dropped, Error> {
-        if self.registry.has(name) {
-            return Err(Error::SyncConfigured { name: name.clone() });
-        }
         self.visible(name).await?;
         let act = Box::pin(self.remove(name));
         let dropped = self.audited(principal, "collection.drop", name, act, |dropped| {
             let records = dropped.records.map(|records| format!("{records} records"));
             format!("version {}, {}", dropped.version, records.unwrap_or("records unknown".to_owned()))
         });
-        let dropped = dropped.await?;
-        // A later sync of this name does not inherit the pause.
-        if let Err(error) = self.metadata.resume_sync(name, principal.as_str(), Some("dropped")).await {
-            warn!(collection = %name, %error, "the pause of its sync could not be ended");
-        }
-        Ok(dropped)
+        dropped.await
     }
 
     async fn remove(&self, name: &CollectionName) -> Result<Dropped, Error> {

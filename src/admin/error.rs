@@ -94,15 +94,6 @@ pub enum Error {
         /// Its version.
         version: Version,
     },
-    /// The next run of a configured sync would bring the collection back.
-    #[error(
-        "a sync named {name} is configured and would bring the collection back; take [syncs.{name}] out of \
-         the configuration of every publisher, let them read it again (SIGHUP), then drop it"
-    )]
-    SyncConfigured {
-        /// The collection.
-        name: CollectionName,
-    },
     /// The collection is not announced for this region.
     #[error("{collection} is not served in region {region}; it is served in: {regions}")]
     NotServedThere {
@@ -134,6 +125,15 @@ pub enum Error {
     KeysContended {
         /// The number of attempts.
         attempts: usize,
+    },
+    /// A change of keys is stored, and no node knows of it yet.
+    #[error(
+        "the change of keys is stored and not announced, so it is not in force on any node yet; the next publisher \
+         that reaches the store announces it: {cause}"
+    )]
+    KeysNotAnnounced {
+        /// Why the store did not take it.
+        cause: Box<Error>,
     },
     /// A version is announced, and some nodes do not serve it yet.
     #[error(
@@ -217,11 +217,11 @@ codes! {
         "unknown_collection" NotFound: UnknownCollection,
         "unknown_version" NotFound: UnknownVersion,
         "version_in_force" Invalid: VersionInForce,
-        "sync_configured" Invalid: SyncConfigured,
         "region_not_served" Invalid: NotServedThere,
         "not_pinned" Invalid: NotPinned,
         "no_metadata" Invalid: NoMetadata,
         "keys_contended" Conflict: KeysContended,
+        "keys_not_announced" Unavailable: KeysNotAnnounced,
         "nodes_behind" Unavailable: NodesBehind,
         "no_live_node" Unavailable: NoLiveNode,
         "mapping_mismatch" Invalid: Mapping,
@@ -230,6 +230,18 @@ codes! {
 }
 
 impl Error {
+    /// Whether the store belongs to another publisher or deployment.
+    pub fn is_foreign(&self) -> bool {
+        let is_foreign = |error: &catalog::Error| {
+            matches!(error, catalog::Error::ForeignMetadata { .. } | catalog::Error::ForeignCatalog { .. })
+        };
+        match self {
+            Self::Catalog(error) => is_foreign(error),
+            Self::Announce(catalog::AnnounceError::Refused(error)) => is_foreign(error),
+            _ => false,
+        }
+    }
+
     /// Whether a signal ended the run.
     pub fn is_cancelled(&self) -> bool {
         matches!(self, Self::Engine(engine::Error::Cancelled))

@@ -76,11 +76,19 @@ impl Admin {
     }
 }
 
-impl Publisher {
-    /// Creates a key and returns it once its announcement is known.
+/// A change of keys that is stored in metadata.
+#[derive(Debug)]
+pub struct KeyChange<T> {
+    /// The key, or its id.
+    pub done: T,
+    /// [`Error::KeysNotAnnounced`], when no node knows of the change yet. The next publisher that reaches the store
+    /// announces it.
+    pub pending: Option<Error>,
+}
+
+impl Admin {
+    /// Stores a new key. It works once it is announced.
     pub async fn create_key(&self, new: NewKey, principal: &Principal) -> Result<ApiKey, Error> {
-        let actor = principal.as_str();
-        self.adopt_announced_keys().await?;
         let key = ApiKey::generate();
         let entry = KeyEntry {
             id: key.id().to_owned(),
@@ -90,12 +98,38 @@ impl Publisher {
             created_at: self.clock.now(),
             expires_at: new.expires_at,
         };
-        let revision = self.metadata.create_key(&entry, actor).await?;
-        match self.announce_keys(revision).await {
-            Ok(()) => Ok(key),
+        self.metadata.create_key(&entry, principal.as_str()).await?;
+        Ok(key)
+    }
+
+    /// Stores the revocation of the key that `key` names, by its id or as a whole, and returns the id. Nodes refuse
+    /// the key once the revocation is announced.
+    ///
+    /// # Errors
+    /// [`Error::UnknownKey`].
+    pub async fn revoke_key(&self, key: &str, principal: &Principal) -> Result<String, Error> {
+        let id = key.strip_prefix("lrd_").unwrap_or(key);
+        let id = id.split('_').next().unwrap_or(id);
+        let revoked = self.metadata.revoke_key(id, principal.as_str(), self.clock.now()).await?;
+        revoked.map(|_| id.to_owned()).ok_or_else(|| Error::UnknownKey { id: id.to_owned() })
+    }
+
+    /// Whether metadata has changes of keys that are still to be announced.
+    pub async fn has_unannounced_keys(&self) -> Result<bool, Error> {
+        Ok(self.metadata.keys().await?.revision > self.metadata.announced_keys_revision().await?)
+    }
+}
+
+impl Publisher {
+    /// Creates a key and returns it once its announcement is known, or known to be late.
+    pub async fn create_key(&self, new: NewKey, principal: &Principal) -> Result<KeyChange<ApiKey>, Error> {
+        announced_later(self.reconcile_keys().await)?;
+        let done = self.admin().create_key(new, principal).await?;
+        match announced_later(self.reconcile_keys().await) {
+            Ok(pending) => Ok(KeyChange { done, pending }),
             Err(error) => {
                 // The caller never sees this key: a later announcement must not make it valid.
-                self.metadata.revoke_key(&entry.id, actor, self.clock.now()).await?;
+                self.admin().revoke_key(done.id(), principal).await?;
                 Err(error)
             }
         }
@@ -106,14 +140,15 @@ impl Publisher {
     ///
     /// # Errors
     /// [`Error::UnknownKey`].
-    pub async fn revoke_key(&self, key: &str, principal: &Principal) -> Result<String, Error> {
-        let id = key.strip_prefix("lrd_").unwrap_or(key);
-        let id = id.split('_').next().unwrap_or(id);
-        self.adopt_announced_keys().await?;
-        let revoked = self.metadata.revoke_key(id, principal.as_str(), self.clock.now()).await?;
-        let revision = revoked.ok_or_else(|| Error::UnknownKey { id: id.to_owned() })?;
-        self.announce_keys(revision).await?;
-        Ok(id.to_owned())
+    pub async fn revoke_key(&self, key: &str, principal: &Principal) -> Result<KeyChange<String>, Error> {
+        // A key that only the announced set has can be revoked, too.
+        announced_later(self.reconcile_keys().await)?;
+        let done = self.admin().revoke_key(key, principal).await?;
+        Ok(KeyChange { done, pending: announced_later(self.reconcile_keys().await)? })
+    }
+
+    fn admin(&self) -> Admin {
+        Admin::new(self.registry.clone(), self.metadata.clone(), self.clock.clone())
     }
 
     /// Whether `key` is one of this deployment and not revoked.
@@ -123,44 +158,48 @@ impl Publisher {
         Ok(active.iter().any(|entry| entry.id == id))
     }
 
-    /// Announces metadata's key set when the catalog has an older one: a process may have died
-    /// between storing and announcing it.
+    /// Makes the announced key set and metadata's equal. Adopts a set that metadata does not know: metadata was
+    /// restored from a backup, or another database published meanwhile, and keys that were revoked since must stay
+    /// revoked. Announces metadata's changes that are not announced: a process may have died between storing and
+    /// announcing them, or the store did not answer.
     pub async fn reconcile_keys(&self) -> Result<(), Error> {
-        self.adopt_announced_keys().await?;
-        let (revision, _) = self.metadata.active_keys().await?;
-        self.announce_keys(revision).await
-    }
-
-    /// Adopts a key set of the catalog that is newer than metadata's. Metadata was then restored from a
-    /// backup, and keys that were revoked since must stay revoked.
-    async fn adopt_announced_keys(&self) -> Result<(), Error> {
-        let newest = self.catalog.newest(Some(self.deployment)).await?;
-        let Some(reference) = newest.and_then(|document| document.keys) else { return Ok(()) };
-        let (revision, _) = self.metadata.active_keys().await?;
-        if reference.revision > revision {
-            let set = self.catalog.key_set(&reference).await?;
-            self.metadata.adopt_key_set(&set, "catalog").await?;
-        }
-        Ok(())
-    }
-
-    /// Ensures that the announced key set has `revision` or a later one.
-    async fn announce_keys(&self, revision: u64) -> Result<(), Error> {
         for _ in 0..ATTEMPTS_MAX {
-            let newest = self.catalog.newest(Some(self.deployment)).await?;
-            let from_revision = newest.and_then(|document| document.keys).map_or(0, |keys| keys.revision);
+            let newest = self.catalog.newest_of(&self.authority).await?;
+            let announced = newest.and_then(|document| document.keys);
+            let from_revision = announced.as_ref().map_or(0, |keys| keys.revision);
+            if let Some(reference) = announced
+                && reference.revision > self.metadata.announced_keys_revision().await?
+            {
+                let set = self.catalog.key_set(&reference).await?;
+                self.metadata.adopt_key_set(&set, "catalog").await?;
+            }
+            let (revision, keys) = self.metadata.active_keys().await?;
             if from_revision >= revision {
                 return Ok(());
             }
-            let (revision, keys) = self.metadata.active_keys().await?;
             let document = KeySetDocument::new(revision, &keys);
             let reference = self.catalog.publish_key_set(&document).await?;
             match self.announcer.announce(Change::Keys { from_revision, reference }).await {
-                Ok(_) => return Ok(()),
+                Ok(_) => return Ok(self.metadata.keys_announced(revision).await?),
                 Err(AnnounceError::Superseded) => {}
                 Err(error) => return Err(error.into()),
             }
         }
         Err(Error::KeysContended { attempts: ATTEMPTS_MAX })
+    }
+}
+
+/// Why a change of keys is not announced yet; `None` when it is.
+///
+/// # Errors
+/// Those that are not the store's, and those of a store that belongs to another publisher.
+pub fn announced_later(outcome: Result<(), Error>) -> Result<Option<Error>, Error> {
+    match outcome {
+        Ok(()) => Ok(None),
+        Err(error) if error.is_foreign() => Err(error),
+        Err(error @ (Error::Catalog(_) | Error::Announce(_))) => {
+            Ok(Some(Error::KeysNotAnnounced { cause: Box::new(error) }))
+        }
+        Err(error) => Err(error),
     }
 }

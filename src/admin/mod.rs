@@ -20,26 +20,30 @@ mod runs;
 mod segment;
 mod status;
 mod sync;
+mod takeover;
 mod versions;
 
 pub use approve::Approved;
 pub use drop::Dropped;
 pub use error::Error;
-pub use keys::{KeyState, KeyView, NewKey};
+pub use keys::{KeyChange, KeyState, KeyView, NewKey, announced_later};
 pub use overview::Overview;
 pub use pin::{Pinned, Unpinned};
 pub use principal::Principal;
-pub use publisher::{Publisher, resolve_deployment};
+pub use publisher::{Publisher, resolve_authority};
 pub use registry::{CheckedSync, Registry};
 pub use rollback::RolledBack;
 pub use runs::RunsFilter;
 pub use segment::{SegmentFileError, read_segment};
 pub use status::{CollectionStatus, Status};
 pub use sync::{SyncOutcome, SyncRequest};
+pub use takeover::TakenOver;
+pub use versions::{ServableVersion, VERSIONS_LISTED_MAX};
 
 pub use crate::{
+    domain::catalog::Pause,
     engine::{Progress, RunOutcome},
-    metadata::{AUDIT_LISTED_MAX, AuditEntry, Pause},
+    metadata::{AUDIT_LISTED_MAX, AuditEntry},
 };
 use crate::{metadata::Metadata, support::clock::Clock};
 

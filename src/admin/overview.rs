@@ -7,6 +7,7 @@ use super::{
     error::Error,
     fleet::{self, Ages, FleetStatus, Served},
     status::Status,
+    versions::{ServableVersion, VERSIONS_LISTED_MAX, Versions, entry_of},
 };
 use crate::{
     catalog::{Catalog, StatusStore},
@@ -35,6 +36,24 @@ impl Overview {
     pub async fn status(&self, admin: Option<&Admin>) -> Result<Status, Error> {
         let configured = self.registry.as_ref().map(Registry::names);
         Status::read(&self.catalog, admin.map(|admin| &admin.metadata), configured.as_ref()).await
+    }
+
+    /// The versions of a collection that can be served, the newest first, with their runs where `admin` gives access
+    /// to them. At most the newest `limit` manifests are read.
+    ///
+    /// # Errors
+    /// [`Error::UnknownCollection`].
+    pub async fn versions(
+        &self,
+        admin: Option<&Admin>,
+        name: &CollectionName,
+        limit: usize,
+    ) -> Result<Vec<ServableVersion>, Error> {
+        let (document, present) = entry_of(self.catalog.newest(None).await?, name)?;
+        let (document, present) = (&document, &present);
+        let metadata = admin.map(|admin| &admin.metadata);
+        let versions = Versions { catalog: &self.catalog, metadata, document, name, present };
+        versions.list(limit.min(VERSIONS_LISTED_MAX)).await
     }
 
     /// The nodes, beside what `status` has as announced.

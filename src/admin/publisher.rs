@@ -4,7 +4,7 @@ use tracing::info;
 
 use super::{Registry, error::Error};
 use crate::{
-    catalog::{self, AnnouncerHandle, Catalog},
+    catalog::{self, AnnouncerHandle, Authority, Catalog},
     domain::id::DeploymentId,
     engine::Engine,
     metadata::Metadata,
@@ -24,43 +24,51 @@ pub struct Publisher {
     pub announcer: AnnouncerHandle,
     /// Runs syncs.
     pub engine: Engine,
-    /// The deployment that store and metadata belong to.
-    pub deployment: DeploymentId,
+    /// The deployment that store and metadata belong to, and the metadata database.
+    pub authority: Authority,
     /// The time.
     pub clock: Clock,
 }
 
-/// The deployment that store and metadata belong to, and the number of the newest catalog document (0 when
-/// there is none). A new metadata database adopts the store's deployment, a new store gets metadata's, and
-/// when both are new the deployment is created.
+/// With what a publisher announces, and the number of the newest catalog document (0 when there is none). A new
+/// metadata database adopts the store's deployment, a new store gets metadata's, and when both are new the
+/// deployment is created. With `takes_over` another database may publish at present.
 ///
 /// # Errors
-/// `foreign_catalog` when both have one and they differ; `catalog_lost` when metadata knows of announced
-/// versions and the store is new; `store_overwrites` when the store is new and must not be used.
-pub async fn resolve_deployment(
+/// `foreign_metadata` when another database publishes; `foreign_catalog` when metadata has announced in another
+/// deployment than the store's; `catalog_lost` when metadata knows of announced versions and the store is new;
+/// `store_overwrites` when the store is new and must not be used.
+pub async fn resolve_authority(
     catalog: &Catalog,
     metadata: &Metadata,
-) -> Result<(DeploymentId, u64), Error> {
-    let own = metadata.deployment().await?;
-    // Refuses a store of another deployment.
-    let newest = catalog.newest(own).await?;
-    if newest.is_none() {
+    takes_over: bool,
+) -> Result<(Authority, u64), Error> {
+    let (id, own) = (metadata.id().await?, metadata.deployment().await?);
+    let has_announced = metadata.has_announced().await?;
+    // A database with which nothing was announced belongs to no store yet.
+    let newest = catalog.newest(own.filter(|_| has_announced)).await?;
+    let Some(document) = newest else {
         // A catalog that begins anew would take its followers back to an earlier state.
-        if own.is_some() && metadata.has_announced().await? {
-            let (there, known) = ("it is empty", "the metadata database has runs that announced to it");
+        if own.is_some() && has_announced {
+            let (there, known) = ("it is empty", "the metadata database has announced to it");
             return Err(catalog::Error::CatalogLost { found: there.into(), known: known.into() }.into());
         }
         // Every announcer of a new store tests it first; a server also does at each start.
         catalog.check_conditional_create().await?;
-    }
-    let n = newest.as_ref().map_or(0, |document| document.n);
-    let deployment = match (own, newest) {
-        (Some(own), _) => own,
-        (None, Some(document)) => {
-            info!(deployment = %document.deployment, "metadata is new; it takes the store's deployment");
-            metadata.fix_deployment(document.deployment).await?
-        }
-        (None, None) => metadata.fix_deployment(DeploymentId::from_uuid(random::uuid())).await?,
+        let deployment = metadata.fix_deployment(DeploymentId::from_uuid(random::uuid())).await?;
+        return Ok((Authority::new(deployment, id), 0));
     };
-    Ok((deployment, n))
+    let deployment = document.deployment;
+    let authority = Authority::new(deployment, id);
+    if !takes_over {
+        authority.check(&document)?;
+    }
+    if let Some(other) = own.filter(|own| *own != deployment) {
+        metadata.forget_deployment(other).await?;
+    }
+    if own != Some(deployment) {
+        info!(%deployment, "metadata takes the store's deployment");
+        metadata.fix_deployment(deployment).await?;
+    }
+    Ok((authority, document.n))
 }

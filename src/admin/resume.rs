@@ -1,19 +1,46 @@
 //! Letting a paused sync run by its schedule again.
 
-use super::{Admin, Pause, Principal, error::Error};
-use crate::domain::name::CollectionName;
+use super::{Pause, Principal, error::Error, publisher::Publisher, versions::ATTEMPTS_MAX};
+use crate::{
+    catalog::{AnnounceError, Change},
+    domain::name::CollectionName,
+};
 
-impl Admin {
+impl Publisher {
     /// Ends the pause of a sync and gives it; `None` when the sync had none. A server that runs the sync
     /// notices within two seconds.
     ///
     /// # Errors
     /// [`Error::UnknownSync`] for a name that is neither configured nor paused.
     pub async fn resume(&self, name: &CollectionName, principal: &Principal) -> Result<Option<Pause>, Error> {
-        let ended = self.metadata.resume_sync(name, principal.as_str(), None).await?;
-        if ended.is_none() {
+        if self.pause(name).await?.is_none() {
             self.registry.find(name.as_str())?;
+            return Ok(None);
         }
-        Ok(ended)
+        let act = Box::pin(self.end_pause(name));
+        self.audited(principal, "sync.resume", name, act, |ended| match ended {
+            Some(pause) => pause.to_string(),
+            None => "it was resumed meanwhile".to_owned(),
+        })
+        .await
+    }
+
+    async fn end_pause(&self, name: &CollectionName) -> Result<Option<Pause>, Error> {
+        for _ in 0..ATTEMPTS_MAX {
+            let Some(pause) = self.pause(name).await? else { return Ok(None) };
+            let change = Change::Resume { name: name.clone(), pause: pause.clone() };
+            match self.announcer.announce(change).await {
+                Ok(_) => return Ok(Some(pause)),
+                Err(AnnounceError::Superseded) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(AnnounceError::Superseded.into())
+    }
+
+    /// The pause of a sync.
+    pub(super) async fn pause(&self, name: &CollectionName) -> Result<Option<Pause>, Error> {
+        let newest = self.catalog.newest_of(&self.authority).await?;
+        Ok(newest.and_then(|mut document| document.pauses.remove(name)))
     }
 }

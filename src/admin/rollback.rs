@@ -13,14 +13,17 @@ use super::{
 use crate::{
     catalog::AnnounceError,
     domain::{
-        catalog::CollectionEntry,
+        catalog::{CollectionEntry, Pause},
+        digest::Digest,
         error::ErrorKind,
         id::RunId,
         limits::FORMAT,
         manifest::{Manifest, ServingSettings, Version},
         name::{CollectionName, RegionName},
+        run::{RunCounts, RunError, RunRecord, RunStatus},
     },
-    metadata::Pause,
+    engine::Trigger,
+    metadata::AuditEntry,
     support::random,
 };
 
@@ -45,7 +48,7 @@ pub struct RolledBack {
 
 impl Publisher {
     /// Announces the content of version `to` as a new version, and pauses the sync: its scheduled runs wait
-    /// for [`super::Admin::resume`]. A run in progress is not waited for. The version that it was compared
+    /// for [`Publisher::resume`]. A run in progress is not waited for. The version that it was compared
     /// with is no longer the newest, so it ends as superseded.
     ///
     /// # Errors
@@ -74,83 +77,53 @@ impl Publisher {
             return Err(Error::VersionInForce { collection: name.clone(), version: to });
         }
         let (_, target) = self.find_version((&document, &present), name, to).await?;
-        let act = Box::pin(self.pause_and_announce(name, &target, principal));
-        self.audited(principal, "collection.rollback", name, act, |done| {
+        let act = Box::pin(self.announce_again(name, &target, principal));
+        let done = self.audited(principal, "collection.rollback", name, act, |done| {
             format!("from {} to {to} as {}", done.from, done.version)
-        })
-        .await
+        });
+        let done = done.await?;
+        info!(collection = %name, from = %done.from, %to, version = %done.version, "rolled back");
+        let paused = AuditEntry {
+            at: self.clock.now(),
+            actor: principal.to_string(),
+            action: "sync.pause".to_owned(),
+            subject: name.to_string(),
+            detail: Some(format!("rolled back to {to}")),
+        };
+        if let Err(error) = self.metadata.audit(&paused).await {
+            warn!(sync = %name, %error, "the pause of the sync could not be written to the audit log");
+        }
+        Ok(done)
     }
 
-    async fn pause_and_announce(
+    /// Announces the content of `target` as the version after the present one, together with the pause: a run that
+    /// starts from the announcement sees it, and a rollback that is not announced leaves none.
+    async fn announce_again(
         &self,
         name: &CollectionName,
         target: &Manifest,
         principal: &Principal,
     ) -> Result<RolledBack, Error> {
-        let (to, now) = (target.version, self.clock.now());
-        // The pause comes first: a run that starts from the announcement below must see it.
-        let why = format!("rolled back to {to}");
-        let mut pause = Pause { at: now, by: principal.to_string(), why, pending: Some(self.new_run()) };
-        let before = self.metadata.pause_sync(name, &pause).await?;
-        match self.announce_again(name, target, &mut pause).await {
-            Ok(done) => {
-                let RolledBack { from, version, .. } = done;
-                info!(collection = %name, %from, %to, %version, "rolled back");
-                self.keep_pause(name, pause).await;
-                Ok(done)
-            }
-            Err(error @ Error::Announce(AnnounceError::Unknown)) => {
-                warn!(sync = %name, "it is not known whether the rollback was announced; its sync stays paused");
-                self.keep_pause(name, pause).await;
-                Err(error)
-            }
-            Err(error) => {
-                self.undo_pause(name, &pause, before).await;
-                Err(error)
-            }
-        }
-    }
-
-    /// Makes the pending pause an ordinary one. When that fails, the next reconciliation learns the same from
-    /// the catalog.
-    async fn keep_pause(&self, name: &CollectionName, pause: Pause) {
-        let Some(run) = pause.pending else { return };
-        let kept = match self.metadata.confirm_pause(name, run).await {
-            // An operator ended the pause before the rollback was announced.
-            Ok(false) => self.metadata.pause_sync(name, &Pause { pending: None, ..pause }).await.map(drop),
-            kept => kept.map(drop),
-        };
-        if let Err(error) = kept {
-            warn!(sync = %name, %error, "the pause of its sync could not be confirmed; a publisher does that later");
-        }
-    }
-
-    fn new_run(&self) -> RunId {
-        RunId::from_uuid(random::uuid_at(self.clock.now().timestamp_millis().unsigned_abs()))
-    }
-
-    /// Announces the content of `target` as the version after the present one, under the run id that `pause`
-    /// has as pending.
-    async fn announce_again(
-        &self,
-        name: &CollectionName,
-        target: &Manifest,
-        pause: &mut Pause,
-    ) -> Result<RolledBack, Error> {
+        let why = format!("rolled back to {}", target.version);
         for _ in 0..ATTEMPTS_MAX {
-            let run_id = *pause.pending.get_or_insert_with(|| self.new_run());
             let (document, present) = self.visible(name).await?;
+            let now = self.clock.now();
+            // No object is written twice: each attempt publishes a manifest of its own.
             let manifest = Manifest {
                 format: FORMAT,
                 version: Version(present.version.0.saturating_add(1)),
-                run_id,
-                created_at: self.clock.now(),
+                run_id: RunId::from_uuid(random::uuid_at(now.timestamp_millis().unsigned_abs())),
+                created_at: now,
                 serving: self.serving(name, &present, target).await?,
                 ..target.clone()
             };
             let (object, sha256) = self.catalog.publish_manifest(&manifest).await?;
-            let change = change_to(&manifest, object, sha256, Some(present.sha256));
-            match self.announcer.announce(change).await {
+            let mut run = self.begin_run(&manifest, &object, sha256).await?;
+            let pause = Pause { at: now, by: principal.to_string(), why: why.clone() };
+            let change = change_to(&manifest, object, sha256, Some(present.sha256), Some(pause));
+            let announced = self.announcer.announce(change).await;
+            self.end_run(&mut run, announced.as_ref().err()).await;
+            match announced {
                 Ok(_) => {
                     return Ok(RolledBack {
                         collection: name.clone(),
@@ -162,15 +135,46 @@ impl Publisher {
                         pinned: document.pins_of(name).map(|(region, _)| region.clone()).collect(),
                     });
                 }
-                Err(AnnounceError::Superseded) => {
-                    // No object is written twice: the next attempt publishes a manifest of its own.
-                    pause.pending = Some(self.new_run());
-                    self.metadata.pause_sync(name, pause).await?;
-                }
+                Err(AnnounceError::Superseded) => {}
                 Err(error) => return Err(error.into()),
             }
         }
         Err(AnnounceError::Superseded.into())
+    }
+
+    /// Stores the run of a rollback: it leads to the version when the catalog's documents are deleted, and
+    /// housekeeping keeps its objects while the outcome of the announcement is unknown.
+    async fn begin_run(&self, manifest: &Manifest, object: &str, sha256: Digest) -> Result<RunRecord, Error> {
+        let run = RunRecord {
+            id: manifest.run_id,
+            sync: manifest.collection.clone(),
+            status: RunStatus::Announcing,
+            trigger: Trigger::Rollback.as_str().to_owned(),
+            started_at: manifest.created_at,
+            finished_at: None,
+            data_as_of: Some(manifest.data_as_of),
+            version: Some(manifest.version),
+            counts: RunCounts { records: manifest.records, left: manifest.left, ..RunCounts::default() },
+            error: None,
+        };
+        self.metadata.insert_run(&run).await?;
+        self.metadata.set_run_manifest(run.id, object, sha256).await?;
+        Ok(run)
+    }
+
+    async fn end_run(&self, run: &mut RunRecord, error: Option<&AnnounceError>) {
+        run.status = match error {
+            None => RunStatus::Announced,
+            // The next run of the sync reconciles it with the catalog.
+            Some(AnnounceError::Unknown) => return,
+            Some(AnnounceError::Superseded) => RunStatus::Superseded,
+            Some(_) => RunStatus::Failed,
+        };
+        run.finished_at = Some(self.clock.now());
+        run.error = error.map(|error| RunError { code: error.code().to_owned(), message: error.to_string() });
+        if let Err(error) = self.metadata.update_run(run).await {
+            warn!(run = %run.id, %error, "the end of a rollback could not be recorded");
+        }
     }
 
     /// The present serving settings, which a rollback keeps.
@@ -190,24 +194,4 @@ impl Publisher {
             Err(error) => Err(error.into()),
         }
     }
-
-    /// Restores the pause that a sync had before a failed rollback, unless `own` has been replaced since.
-    async fn undo_pause(&self, name: &CollectionName, own: &Pause, before: Option<Pause>) {
-        let undone = match self.metadata.pause(name).await {
-            Ok(present) if present.as_ref().is_none_or(|present| !is_same(present, own)) => return,
-            Ok(_) => match before {
-                Some(before) => self.metadata.pause_sync(name, &before).await,
-                None => self.metadata.resume_sync(name, &own.by, Some("the rollback failed")).await,
-            },
-            Err(error) => Err(error),
-        };
-        if let Err(error) = undone {
-            warn!(sync = %name, %error, "nothing was rolled back, but the sync stays paused; give `larder resume`");
-        }
-    }
-}
-
-/// Compares times to the microsecond, as databases keep them.
-fn is_same(one: &Pause, other: &Pause) -> bool {
-    one.at.timestamp_micros() == other.at.timestamp_micros() && one.why == other.why
 }

@@ -9,11 +9,12 @@ use super::{error::Error, fleet::FleetStatus};
 use crate::{
     catalog::Catalog,
     domain::{
-        id::{DeploymentId, RunId},
+        catalog::{CatalogDocument, Pause},
+        id::{DeploymentId, MetadataId, RunId},
         name::{CollectionName, RegionName},
         run::RunRecord,
     },
-    metadata::{Metadata, Pause},
+    metadata::Metadata,
 };
 
 /// The announced state of a deployment.
@@ -21,6 +22,10 @@ use crate::{
 pub struct Status {
     /// The deployment; `None` while nothing was announced.
     pub deployment: Option<DeploymentId>,
+    /// The metadata database that publishes.
+    pub metadata: Option<MetadataId>,
+    /// Whether that is this node's; `None` when this node's is not known.
+    pub publishes_here: Option<bool>,
     /// Number of the newest catalog document.
     pub catalog: u64,
     /// Revision of the announced key set.
@@ -61,6 +66,8 @@ pub struct CollectionStatus {
     pub last_run: Option<RunRecord>,
     /// A run that waits for an operator.
     pub held_run: Option<RunId>,
+    /// The version at which it was dropped. Only a requested run brings it back.
+    pub dropped: Option<u64>,
     /// Why scheduled runs are paused, if they are.
     pub paused: Option<Pause>,
     /// Pinned regions, and their versions.
@@ -79,20 +86,27 @@ impl Status {
         let head = catalog.head().await?;
         let mut status = Self {
             deployment: newest.as_ref().map(|document| document.deployment),
+            metadata: newest.as_ref().and_then(|document| document.metadata),
+            publishes_here: None,
             catalog: newest.as_ref().map_or(0, |document| document.n),
             key_set_revision: None,
             keys: None,
             collections: Vec::new(),
             fleet: None,
         };
+        if let (Some(found), Some(metadata)) = (status.metadata, metadata) {
+            status.publishes_here = Some(metadata.id().await? == found);
+        }
         if let Some(reference) = newest.as_ref().and_then(|document| document.keys.as_ref()) {
             status.key_set_revision = Some(reference.revision);
             status.keys = Some(catalog.key_set(reference).await?.keys.len());
         }
         let announced = newest.iter().flat_map(|document| document.collections.keys());
-        let names: BTreeSet<&CollectionName> = announced.chain(configured.into_iter().flatten()).collect();
+        let paused = newest.iter().flat_map(|document| document.pauses.keys());
+        let names: BTreeSet<&CollectionName> =
+            announced.chain(paused).chain(configured.into_iter().flatten()).collect();
         for name in names {
-            let mut one = CollectionStatus::absent(name, metadata).await?;
+            let mut one = CollectionStatus::absent(name, newest.as_ref(), metadata).await?;
             if let Some((document, entry)) =
                 newest.as_ref().and_then(|document| Some((document, document.collections.get(name)?)))
             {
@@ -120,13 +134,17 @@ impl Status {
 }
 
 impl CollectionStatus {
-    async fn absent(name: &CollectionName, metadata: Option<&Metadata>) -> Result<Self, Error> {
-        let (last_run, held_run, paused) = match metadata {
+    async fn absent(
+        name: &CollectionName,
+        newest: Option<&CatalogDocument>,
+        metadata: Option<&Metadata>,
+    ) -> Result<Self, Error> {
+        let (last_run, held_run) = match metadata {
             Some(metadata) => {
                 let held = metadata.held_run(name).await?.map(|held| held.record.id);
-                (metadata.last_run(name).await?, held, metadata.pause(name).await?)
+                (metadata.last_run(name).await?, held)
             }
-            None => (None, None, None),
+            None => (None, None),
         };
         Ok(Self {
             collection: name.clone(),
@@ -141,7 +159,8 @@ impl CollectionStatus {
             orphaned: false,
             last_run,
             held_run,
-            paused,
+            dropped: newest.and_then(|document| document.dropped.get(name)).map(|last| last.0),
+            paused: newest.and_then(|document| document.pauses.get(name)).cloned(),
             pins: BTreeMap::new(),
         })
     }

@@ -77,7 +77,7 @@ impl Publisher {
 
     /// The pause of a sync, to be reported beside an outcome that stands without it.
     pub(super) async fn pause_beside(&self, name: &CollectionName) -> Option<Pause> {
-        self.metadata.pause(name).await.unwrap_or_default()
+        self.pause(name).await.unwrap_or_default()
     }
 
     async fn run_until_ended(&self, run: &RunRequest) -> Result<RunOutcome, Error> {
@@ -117,7 +117,9 @@ impl Publisher {
 
     /// Waits for the open run of a sync to end; `None` when there is none.
     async fn follow(&self, sync: &CollectionName, cancel: &Shutdown) -> Result<Option<RunOutcome>, Error> {
-        let Some(open) = self.metadata.open_runs(sync).await?.pop() else { return Ok(None) };
+        let open = self.metadata.open_runs(sync).await?;
+        let is_run = |run: &RunRecord| run.trigger != Trigger::Rollback.as_str();
+        let Some(open) = open.into_iter().rfind(is_run) else { return Ok(None) };
         info!(run = %open.id, "a run of this sync is in progress elsewhere; following it");
         loop {
             let Some(mut record) = self.metadata.run(open.id).await? else { return Ok(None) };

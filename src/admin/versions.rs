@@ -1,25 +1,154 @@
 //! Finding a collection in the catalog, and its earlier versions.
 
+use std::collections::HashSet;
+
 use chrono::{DateTime, Utc};
 use futures::{StreamExt, stream};
+use serde::Serialize;
 
 use super::{error::Error, publisher::Publisher};
 use crate::{
-    catalog::Change,
+    catalog::{Catalog, Change},
     domain::{
-        catalog::{CatalogDocument, CollectionEntry},
+        catalog::{CatalogDocument, CollectionEntry, Pause},
         digest::Digest,
+        error::ErrorKind,
+        id::RunId,
         manifest::{Manifest, Version},
-        name::CollectionName,
+        name::{CollectionName, RegionName},
+        run::{RunCounts, RunRecord},
     },
+    metadata::{Metadata, RunManifest},
 };
 
 /// Attempts to announce a change of a collection; each is superseded by another announcement.
 pub(super) const ATTEMPTS_MAX: usize = 5;
 /// Most versions that an error names, the newest first.
 const VERSIONS_NAMED_MAX: usize = 20;
-/// Versions that are read at the same time, to name them.
+/// Manifests that are read to name versions in an error.
+const NAMED_MANIFESTS_MAX: usize = 64;
+/// Most manifests that are read to list versions: a held run leaves one, too.
+pub const VERSIONS_LISTED_MAX: usize = 1_000;
+/// Versions that are read at the same time.
 const CONCURRENCY: usize = 8;
+
+/// A version that can be served: `rollback` and `pin` can name it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ServableVersion {
+    /// The version.
+    pub version: Version,
+    /// Whether it is the newest one.
+    pub newest: bool,
+    /// Regions that are pinned to it.
+    pub pinned: Vec<RegionName>,
+    /// What announced it: `schedule`, `operator`, `rollback`. `None` when metadata does not know its run.
+    pub origin: Option<String>,
+    /// The run that announced it.
+    pub run: Option<RunId>,
+    /// When its manifest was made, also by a later compaction.
+    pub created_at: DateTime<Utc>,
+    /// When the source had its content.
+    pub data_as_of: DateTime<Utc>,
+    /// Records served.
+    pub records: u64,
+    /// Bytes of its segments.
+    pub bytes: u64,
+    /// The counts of its run.
+    pub counts: Option<RunCounts>,
+}
+
+/// The versions of one collection, in the store and in metadata.
+pub(super) struct Versions<'a> {
+    pub(super) catalog: &'a Catalog,
+    /// Knows the runs of versions whose catalog documents are deleted.
+    pub(super) metadata: Option<&'a Metadata>,
+    /// The newest document.
+    pub(super) document: &'a CatalogDocument,
+    /// The collection.
+    pub(super) name: &'a CollectionName,
+    /// Its entry in that document.
+    pub(super) present: &'a CollectionEntry,
+}
+
+impl Versions<'_> {
+    /// The last entry that announced `version`, and its manifest, as long as that exists.
+    async fn announced(&self, version: Version) -> Result<Option<(CollectionEntry, Manifest)>, Error> {
+        let mut entry = self.catalog.announced_version(self.document, self.name, version).await?;
+        if entry.is_none() && version < self.present.version {
+            // Catalog documents are deleted after a month; metadata still knows the runs.
+            entry = self.run(version).await?.map(|(run, manifest)| {
+                let (manifest, sha256) = (manifest.object, manifest.sha256);
+                let regions = self.present.regions.clone();
+                CollectionEntry { version, run_id: run.id, regions, manifest, sha256 }
+            });
+        }
+        let Some(entry) = entry else { return Ok(None) };
+        match self.catalog.manifest(self.name, &entry).await {
+            Ok(manifest) => Ok(Some((entry, manifest))),
+            Err(error) if error.is_missing() => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    async fn run(&self, version: Version) -> Result<Option<(RunRecord, RunManifest)>, Error> {
+        match self.metadata {
+            Some(metadata) => Ok(metadata.announced_run(self.name, version).await?),
+            None => Ok(None),
+        }
+    }
+
+    /// The versions that can be served, the newest first. A manifest alone is no version: a run that was held or
+    /// superseded leaves one with the same number. Reads the newest `manifests_max` manifests.
+    pub(super) async fn list(&self, manifests_max: usize) -> Result<Vec<ServableVersion>, Error> {
+        let listed = self.catalog.listed_versions(self.name, self.present.version, manifests_max).await?;
+        // A version that cannot be read cannot be served again.
+        let read = |version| async move { self.announced(version).await.ok().flatten() };
+        let found: Vec<_> = stream::iter(listed).map(read).buffered(CONCURRENCY).collect().await;
+        let (mut versions, mut sound) = (Vec::new(), HashSet::new());
+        for (entry, manifest) in found.into_iter().flatten() {
+            let mut unchecked = manifest.clone();
+            unchecked.segments.retain(|segment| !sound.contains(&segment.object));
+            match self.catalog.check_segments(&unchecked).await {
+                Ok(()) => sound.extend(unchecked.segments.into_iter().map(|segment| segment.object)),
+                Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::Corrupt) => continue,
+                Err(error) => return Err(error.into()),
+            }
+            versions.push(self.view(entry.version, &manifest).await?);
+        }
+        Ok(versions)
+    }
+
+    async fn view(&self, version: Version, manifest: &Manifest) -> Result<ServableVersion, Error> {
+        let run = self.run(version).await?.map(|(run, _)| run);
+        let pins = self.document.pins_of(self.name).filter(|(_, pinned)| pinned.version == version);
+        Ok(ServableVersion {
+            version,
+            newest: version == self.present.version,
+            pinned: pins.map(|(region, _)| region.clone()).collect(),
+            origin: run.as_ref().map(|run| run.trigger.clone()),
+            run: run.as_ref().map(|run| run.id),
+            created_at: manifest.created_at,
+            data_as_of: manifest.data_as_of,
+            records: manifest.records,
+            bytes: manifest.segments.iter().map(|segment| segment.bytes).sum(),
+            counts: run.map(|run| run.counts),
+        })
+    }
+}
+
+/// The entry of `name` in the newest document.
+///
+/// # Errors
+/// [`Error::UnknownCollection`].
+pub(super) fn entry_of(
+    newest: Option<CatalogDocument>,
+    name: &CollectionName,
+) -> Result<(CatalogDocument, CollectionEntry), Error> {
+    match newest.as_ref().and_then(|document| document.collections.get(name)).cloned() {
+        Some(entry) => Ok((newest.expect("it names the entry"), entry)),
+        None => Err(unknown(name, newest.as_ref())),
+    }
+}
 
 impl Publisher {
     /// The newest document and its entry for `name`.
@@ -30,11 +159,7 @@ impl Publisher {
         &self,
         name: &CollectionName,
     ) -> Result<(CatalogDocument, CollectionEntry), Error> {
-        let newest = self.catalog.newest(Some(self.deployment)).await?;
-        match newest.as_ref().and_then(|document| document.collections.get(name)).cloned() {
-            Some(entry) => Ok((newest.expect("it names the entry"), entry)),
-            None => Err(unknown(name, newest.as_ref())),
-        }
+        entry_of(self.catalog.newest_of(&self.authority).await?, name)
     }
 
     /// The entry and manifest under which `version` of `name` was announced last.
@@ -48,52 +173,15 @@ impl Publisher {
         name: &CollectionName,
         version: Version,
     ) -> Result<(CollectionEntry, Manifest), Error> {
-        if let Some((entry, manifest)) = self.announced((document, present), name, version).await? {
+        let (catalog, metadata) = (&self.catalog, Some(&self.metadata));
+        let versions = Versions { catalog, metadata, document, name, present };
+        if let Some((entry, manifest)) = versions.announced(version).await? {
             self.catalog.check_segments(&manifest).await?;
             return Ok((entry, manifest));
         }
-        let there = self.versions_there((document, present), name).await?;
-        Err(Error::UnknownVersion { collection: name.clone(), version, there })
-    }
-
-    /// The last entry that announced `version`, and its manifest, as long as that exists.
-    async fn announced(
-        &self,
-        (document, present): (&CatalogDocument, &CollectionEntry),
-        name: &CollectionName,
-        version: Version,
-    ) -> Result<Option<(CollectionEntry, Manifest)>, Error> {
-        let mut entry = self.catalog.announced_version(document, name, version).await?;
-        if entry.is_none() && version < present.version {
-            // Catalog documents are deleted after a month; metadata still knows the runs.
-            entry = self.metadata.announced_manifest(name, version).await?.map(|(run_id, manifest)| {
-                let (manifest, sha256) = (manifest.object, manifest.sha256);
-                CollectionEntry { version, run_id, regions: present.regions.clone(), manifest, sha256 }
-            });
-        }
-        let Some(entry) = entry else { return Ok(None) };
-        match self.catalog.manifest(name, &entry).await {
-            Ok(manifest) => Ok(Some((entry, manifest))),
-            Err(error) if error.is_missing() => Ok(None),
-            Err(error) => Err(error.into()),
-        }
-    }
-
-    /// The versions that a rollback or pin can name, for people. A manifest alone is no version: a run that was
-    /// held or superseded leaves one with the same number.
-    async fn versions_there(
-        &self,
-        present: (&CatalogDocument, &CollectionEntry),
-        name: &CollectionName,
-    ) -> Result<String, Error> {
-        let listed = self.catalog.listed_versions(name, present.1.version).await?;
-        let read = |version| async move {
-            // A version that cannot be read cannot be served again.
-            let (_, manifest) = self.announced(present, name, version).await.ok()??;
-            Some((version, manifest.data_as_of))
-        };
-        let found = stream::iter(listed).map(read).buffered(CONCURRENCY);
-        Ok(named(&found.filter_map(async |found| found).collect::<Vec<_>>().await))
+        let there = versions.list(NAMED_MANIFESTS_MAX).await?;
+        let there: Vec<_> = there.iter().map(|one| (one.version, one.data_as_of)).collect();
+        Err(Error::UnknownVersion { collection: name.clone(), version, there: named(&there) })
     }
 }
 
@@ -111,12 +199,19 @@ fn named(versions: &[(Version, DateTime<Utc>)]) -> String {
     }
 }
 
-/// The change that announces `manifest`, which was made from the one with the digest `from`.
-pub(super) fn change_to(manifest: &Manifest, object: String, sha256: Digest, from: Option<Digest>) -> Change {
+/// The change that announces `manifest`, which was made from the one with the digest `from`, and pauses its sync
+/// when there is a `pause`.
+pub(super) fn change_to(
+    manifest: &Manifest,
+    object: String,
+    sha256: Digest,
+    from: Option<Digest>,
+    pause: Option<Pause>,
+) -> Change {
     let Manifest { collection, version, run_id, serving, data_as_of, .. } = manifest;
     let regions = serving.regions.clone();
     let entry = CollectionEntry { version: *version, run_id: *run_id, regions, manifest: object, sha256 };
-    Change::Collection { name: collection.clone(), from, entry, data_as_of: *data_as_of }
+    Change::Collection { name: collection.clone(), from, entry, data_as_of: *data_as_of, pause }
 }
 
 /// The error for a collection that `newest` does not name.

@@ -6,7 +6,7 @@ use super::parts::{
 use crate::{
     admin::{Error, Registry},
     api::tls::Tls,
-    catalog,
+    catalog::{self, Authority},
     config::{Config, Role},
     domain::{catalog::CatalogDocument, error::ErrorKind},
     support::clock::Clock,
@@ -162,8 +162,12 @@ fn description(newest: Option<&CatalogDocument>) -> String {
 
 async fn metadata(config: &Config, clock: Clock) -> Result<String, Error> {
     let metadata = open_metadata(config, clock).await?;
-    let found = metadata.deployment().await?;
+    let (found, id) = (metadata.deployment().await?, metadata.id().await?);
     metadata.close().await;
+    // A store that does not answer is a fault of its own.
+    if let Ok(Some(document)) = open_catalog(config)?.newest(None).await {
+        Authority::new(document.deployment, id).check(&document)?;
+    }
     Ok(found.map_or("reachable, new".to_owned(), |deployment| format!("reachable, {deployment}")))
 }
 

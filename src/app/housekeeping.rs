@@ -95,7 +95,9 @@ async fn collect(publisher: &Publisher, statuses: &StatusStore, keep_versions: u
     let round = async {
         let manifests: HashSet<String> = metadata.manifests_in_use().await?.into_iter().collect();
         let rules = RetentionRules { keep_versions, manifests };
-        let (clock, deployment) = (&publisher.clock, Some(publisher.deployment));
+        let (clock, deployment) = (&publisher.clock, Some(publisher.authority.deployment()));
+        // Another database knows other held runs, whose objects must stay.
+        publisher.catalog.newest_of(&publisher.authority).await?;
         let deleted = publisher.catalog.delete_unreferenced(clock, deployment, &rules).await?;
         if deleted.objects > 0 {
             info!(

@@ -23,12 +23,15 @@ pub struct PublisherProcess {
 
 impl PublisherProcess {
     /// Opens store and metadata and starts the announcer.
-    pub async fn start(config: &Config, clock: Clock) -> Result<Self, Error> {
+    ///
+    /// # Errors
+    /// `foreign_metadata` when another metadata database publishes, unless this command `takes_over`.
+    pub async fn start(config: &Config, clock: Clock, takes_over: bool) -> Result<Self, Error> {
         let registry = open_registry(config)?;
         let shutdown = Shutdown::new();
         let directory = open_segments(config, clock.clone())?;
         let (publisher, announcing) =
-            publisher::start(config, registry, directory, clock, shutdown.clone()).await?;
+            publisher::start(config, registry, directory, clock, shutdown.clone(), takes_over).await?;
         Ok(Self { publisher, shutdown, announcing: tokio::spawn(announcing) })
     }
 

@@ -2,7 +2,7 @@
 
 use super::parts::{open_catalog, open_metadata};
 use crate::{
-    admin::{Error, Publisher, Registry, resolve_deployment},
+    admin::{Error, Publisher, Registry, resolve_authority},
     catalog::{Announcer, AnnouncerPace},
     config::Config,
     disk::SegmentDirectory,
@@ -10,28 +10,28 @@ use crate::{
     support::{clock::Clock, shutdown::Shutdown},
 };
 
-/// Opens everything that a publisher needs. Its announcer, the future, must be run, and ends with `shutdown`.
+/// Opens everything that a publisher needs. With `takes_over` another metadata database may publish at present. Its announcer, the future, must be run, and ends with `shutdown`.
 pub(super) async fn start(
     config: &Config,
     registry: Registry,
     directory: SegmentDirectory,
     clock: Clock,
     shutdown: Shutdown,
+    takes_over: bool,
 ) -> Result<(Publisher, impl Future<Output = ()> + Send + use<>), Error> {
     let catalog = open_catalog(config)?;
     let metadata = open_metadata(config, clock.clone()).await?;
-    let (deployment, n) = resolve_deployment(&catalog, &metadata).await?;
-    let (service, announcer) =
-        Announcer::new(catalog.clone(), clock.clone(), Some(deployment), AnnouncerPace::default());
-    let announcing = service.with_known_document(n).run(shutdown);
+    let (authority, n) = resolve_authority(&catalog, &metadata, takes_over).await?;
+    let (service, announcer) = Announcer::new(catalog.clone(), clock.clone(), None, AnnouncerPace::default());
+    let announcing = service.with_authority(authority.clone()).with_known_document(n).run(shutdown);
     let engine = Engine::new(
         catalog.clone(),
         directory,
         metadata.clone(),
         announcer.clone(),
-        deployment,
+        authority.clone(),
         clock.clone(),
         config.engine.clone(),
     );
-    Ok((Publisher { registry, catalog, metadata, announcer, engine, deployment, clock }, announcing))
+    Ok((Publisher { registry, catalog, metadata, announcer, engine, authority, clock }, announcing))
 }

@@ -49,6 +49,12 @@ impl Publishing {
     /// Starts the publishing side and runs it until `shutdown`. It also ends when its announcer ends, because nothing
     /// can be announced then; the supervisor restarts it.
     pub(super) async fn run(self: Arc<Self>) {
+        while self.run_until_refused().await {}
+    }
+
+    /// Runs until `shutdown`, or until the announcer ends. Returns whether the catalog names another metadata
+    /// database: then nothing runs until this one may publish again.
+    async fn run_until_refused(&self) -> bool {
         self.board.update_publisher(|status| status.up = false);
         // Cancels the tasks started here, also on a panic.
         let stop = self.shutdown.child_token();
@@ -57,7 +63,7 @@ impl Publishing {
         let announcing_ends = Shutdown::new();
         let _ends = announcing_ends.clone().drop_guard();
         let Some((publisher, mut announcing)) = self.start_with_retries(&announcing_ends).await else {
-            return;
+            return false;
         };
         if let Err(error) = housekeeping::reconcile_runs(&publisher).await {
             warn!(code = error.code(), %error, "cannot reconcile runs that a killed process left open; trying again later");
@@ -71,13 +77,19 @@ impl Publishing {
         let syncs = syncs::run(self.scheduler(&publisher), scheduled, supervisor, stop.clone());
         let mut syncs = pin!(syncs);
         self.publishers.send_replace(Some(publisher.clone()));
-        let is_announcing = tokio::select! {
-            () = &mut syncs => true,
+        let (is_announcing, is_refused) = tokio::select! {
+            () = &mut syncs => (true, false),
+            () = publisher.authority.refused() => {
+                warn!("another metadata database publishes to this store; the publishing side stops");
+                stop.cancel();
+                syncs.await;
+                (true, true)
+            }
             _ = &mut announcing => {
                 warn!("the announcer ended; restarting the publishing side");
                 stop.cancel();
                 syncs.await;
-                false
+                (false, false)
             }
         };
         let _ = housekeeping.await;
@@ -87,6 +99,7 @@ impl Publishing {
         }
         self.publishers.send_replace(None);
         publisher.metadata.close().await;
+        is_refused
     }
 
     /// Tries until the publishing side is up; `None` when the node shuts down first.
@@ -113,7 +126,8 @@ impl Publishing {
     async fn start_once(&self, announcing_ends: Shutdown) -> Result<(Publisher, JoinHandle<End>), Error> {
         open_catalog(&self.config)?.check_conditional_create().await?;
         let (registry, segments) = (self.registry.clone(), self.segments.clone());
-        let start = publisher::start(&self.config, registry, segments, self.clock.clone(), announcing_ends);
+        let start =
+            publisher::start(&self.config, registry, segments, self.clock.clone(), announcing_ends, false);
         let (publisher, announcing) = Box::pin(start).await?;
         let supervisor = self.supervisor.clone();
         Ok((

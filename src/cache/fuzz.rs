@@ -138,6 +138,7 @@ fn manifest(segment: &Segment, version: u64, records: u64, is_there: bool) -> Ma
         columns: Vec::new(),
         fields: Vec::new(),
         mapping: Digest::of(b""),
+        configuration: None,
         fingerprint_seed: 0,
         serving: ServingSettings::default(),
         segments: is_there.then_some(reference).into_iter().collect(),

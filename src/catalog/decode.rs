@@ -12,7 +12,7 @@ use crate::domain::{
     digest::Digest,
     id::NodeId,
     keyset::{KeySet, KeySetDocument},
-    limits::{COLLECTIONS_MAX, DROPPED_MAX, FORMAT, PINS_MAX, SEGMENT_BYTES_MAX},
+    limits::{COLLECTIONS_MAX, DROPPED_MAX, FORMAT, PAUSES_MAX, PINS_MAX, SEGMENT_BYTES_MAX},
     manifest::{Manifest, SegmentKind},
     name::{CollectionName, RegionName},
 };
@@ -50,6 +50,9 @@ pub(super) fn document(n: u64, path: &str, bytes: &[u8]) -> Result<CatalogDocume
     }
     if document.pins_count() > PINS_MAX || document.dropped.len() > DROPPED_MAX {
         return Err(corrupt(path, "it has too many pins or dropped collections"));
+    }
+    if document.pauses.len() > PAUSES_MAX {
+        return Err(corrupt(path, "it has too many pauses"));
     }
     if document.dropped.values().any(|last| last.0 == u64::MAX) {
         return Err(corrupt(path, "no version can follow that of a dropped collection"));

@@ -5,7 +5,10 @@ use std::path::PathBuf;
 use super::paths;
 use crate::{
     disk,
-    domain::{error::codes, id::DeploymentId},
+    domain::{
+        error::codes,
+        id::{DeploymentId, MetadataId},
+    },
     store,
 };
 
@@ -68,6 +71,19 @@ pub enum Error {
         /// The document's deployment.
         found: DeploymentId,
     },
+    /// Another metadata database publishes to this catalog.
+    #[error(
+        "`{path}` is published with the metadata database {found}, this one is {expected}, so nothing is announced \
+         from here; use that database, or give `larder takeover` if it is gone for good"
+    )]
+    ForeignMetadata {
+        /// Object path.
+        path: String,
+        /// The node's database.
+        expected: MetadataId,
+        /// The database that the document names.
+        found: MetadataId,
+    },
     /// The catalog was restored to an earlier state and continued from there.
     #[error(
         "`{path}` is not the document of this number that this node follows: the catalog was restored to an \
@@ -111,6 +127,7 @@ codes! {
         "document_malformed" Corrupt: Malformed,
         "newer_format" Invalid: NewerFormat,
         "foreign_catalog" Invalid: ForeignCatalog | ForeignCopy,
+        "foreign_metadata" Conflict: ForeignMetadata,
         "catalog_forked" Invalid: Forked,
         "catalog_lost" Invalid: CatalogLost,
         from: Store | Disk,

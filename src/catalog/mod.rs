@@ -4,6 +4,7 @@
 //! SHA-256 and its shape are checked, and no text found in the store is used as an address.
 
 mod announce;
+mod authority;
 mod decode;
 mod error;
 mod fleet;
@@ -22,6 +23,7 @@ mod versions;
 pub use announce::{
     AnnounceError, Announced, Announcer, AnnouncerHandle, AnnouncerPace, CHANGES_WAITING_MAX, Change,
 };
+pub use authority::Authority;
 pub use decode::{key_set as decode_key_set, manifest as decode_manifest};
 pub use error::Error;
 pub use fleet::{Ages, Fleet, FleetNode, NODES_MAX, STATUS_BYTES_MAX, StatusStore};

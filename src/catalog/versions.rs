@@ -15,8 +15,6 @@ use crate::{
     store::{Path, StoredObject},
 };
 
-/// Manifests read to list versions: users want the newest ones.
-const MANIFESTS_READ_MAX: usize = 64;
 /// Objects read at the same time.
 const CONCURRENCY: usize = 8;
 
@@ -66,11 +64,12 @@ impl Catalog {
     }
 
     /// Lists the versions up to `newest` that the store has a manifest of, the highest first. Reads at most
-    /// 64 manifests, the newest ones.
+    /// `manifests_max` manifests, the newest ones.
     pub async fn listed_versions(
         &self,
         collection: &CollectionName,
         newest: Version,
+        manifests_max: usize,
     ) -> Result<Vec<Version>, Error> {
         let mut manifests = Vec::new();
         let visit = |object: StoredObject| {
@@ -81,7 +80,7 @@ impl Catalog {
         self.store.list(&paths::collection(collection), None, visit).await?;
         // A run's id rises with time.
         manifests.sort_unstable_by(|one, other| other.cmp(one));
-        manifests.truncate(MANIFESTS_READ_MAX);
+        manifests.truncate(manifests_max);
         let read = |path: Path| async move {
             let bytes = self.read_referenced(&path).await?;
             decode::listed_manifest(collection, path.as_ref(), &bytes).map(|manifest| manifest.version)

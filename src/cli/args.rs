@@ -5,7 +5,7 @@ use std::{ffi::OsString, path::PathBuf, time::Duration};
 use clap::{Arg, ArgAction, ArgMatches, Args, FromArgMatches, Parser, Subcommand, error::ErrorKind};
 
 use crate::{
-    admin::AUDIT_LISTED_MAX,
+    admin::{AUDIT_LISTED_MAX, VERSIONS_LISTED_MAX},
     config::{self, Config, Environment, Faults, Overrides, SHORTHANDS, Shorthand},
     domain::duration,
 };
@@ -152,6 +152,8 @@ pub(super) enum Command {
     Sync(Sync),
     /// List sync runs, or show one with its rejected rows
     Runs(Runs),
+    /// List the versions of a collection that can be served: those to go back to with `rollback` or `pin`
+    Versions(Versions),
     /// Announce the result of a held run
     Approve(Approve),
     /// Serve an earlier version of a collection again, and pause its sync until `resume`
@@ -162,8 +164,10 @@ pub(super) enum Command {
     Pin(Pin),
     /// Let a pinned region follow the newest version again
     Unpin(Unpin),
-    /// Remove a collection that is no longer synced; readers then get a 404
+    /// Remove a collection; readers see it as one that never was, until `larder sync` brings it back
     Drop(Change),
+    /// Let this node's metadata database publish in place of the one that does
+    Takeover(Takeover),
     /// Create, list and revoke API keys
     #[command(subcommand)]
     Keys(KeysCommand),
@@ -247,6 +251,20 @@ pub(super) struct Runs {
     pub(super) json: bool,
 }
 
+/// `larder versions`
+#[derive(Debug, Args)]
+pub(super) struct Versions {
+    /// The collection
+    #[arg(value_name = "COLLECTION")]
+    pub(super) name: String,
+    /// Look at so many manifests at most, the newest ones
+    #[arg(long, default_value_t = 100, value_name = "MANIFESTS", value_parser = clap::value_parser!(u64).range(1..=VERSIONS_LISTED_MAX as u64))]
+    pub(super) limit: u64,
+    /// Print JSON instead of a table
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
 /// `larder approve`
 #[derive(Debug, Args)]
 pub(super) struct Approve {
@@ -306,10 +324,20 @@ pub(super) struct Unpin {
     pub(super) region: String,
 }
 
+/// `larder takeover`
+#[derive(Debug, Args)]
+pub(super) struct Takeover {
+    #[command(flatten)]
+    pub(super) actor: ActorArgument,
+    /// Print both databases as JSON
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
 /// The number of a version.
 fn version(text: &str) -> Result<u64, &'static str> {
     let number = text.parse::<u64>().ok().filter(|number| *number > 0);
-    number.ok_or("a version is a whole number from 1; `larder runs COLLECTION` shows which there are")
+    number.ok_or("a version is a whole number from 1; `larder versions COLLECTION` shows which there are")
 }
 
 /// The commands of `larder keys`.

@@ -9,7 +9,9 @@ use super::{
     session,
 };
 use crate::{
-    admin::{KeyState, KeyView, NewKey},
+    admin::{Admin, Error, KeyChange, KeyState, KeyView, NewKey, Publisher, announced_later},
+    app,
+    config::Config,
     domain::{duration, keyset::Grant, name::CollectionName},
     support::clock::Clock,
 };
@@ -27,14 +29,20 @@ pub(super) async fn create(config: &ConfigArguments, arguments: CreateKey) -> Re
         }
     }
     let principal = session::principal(&arguments.actor);
-    let key =
-        session::publish(&config, async |publisher| publisher.create_key(new, &principal).await).await?;
+    let stored = new.clone();
+    let KeyChange { done: key, pending } = change(
+        &config,
+        async |publisher| publisher.create_key(new, &principal).await,
+        async |admin| admin.create_key(stored, &principal).await,
+    )
+    .await?;
     print(key.expose())?;
+    let announced = if pending.is_none() { " and announced" } else { "" };
     complain(&format!(
-        "Key {} was created and announced. The key is shown only once; store it with your secrets.",
+        "Key {} was created{announced}. The key is shown only once; store it with your secrets.",
         key.id()
     ));
-    Ok(Exit::Success)
+    pending.map_or(Ok(Exit::Success), |pending| Err(pending.into()))
 }
 
 fn requested(arguments: &CreateKey) -> Result<NewKey, Failure> {
@@ -71,7 +79,11 @@ fn requested(arguments: &CreateKey) -> Result<NewKey, Failure> {
 }
 
 pub(super) async fn list(config: &ConfigArguments, json: bool) -> Result<Exit, Failure> {
-    let keys = session::admin(config).await?.keys().await?;
+    let admin = session::admin(config).await?;
+    let keys = admin.keys().await?;
+    if admin.has_unannounced_keys().await? {
+        complain("warning: the last changes are not announced yet, and not in force on any node");
+    }
     if json {
         print_json(&keys)?;
     } else if keys.is_empty() {
@@ -107,7 +119,37 @@ pub(super) async fn revoke(config: &ConfigArguments, arguments: RevokeKey) -> Re
     let config = session::load(config)?;
     let principal = session::principal(&arguments.actor);
     let key = &arguments.id;
-    let id = session::publish(&config, async |publisher| publisher.revoke_key(key, &principal).await).await?;
+    let KeyChange { done: id, pending } = change(
+        &config,
+        async |publisher| publisher.revoke_key(key, &principal).await,
+        async |admin| admin.revoke_key(key, &principal).await,
+    )
+    .await?;
+    if let Some(pending) = pending {
+        print(&format!("key {id} is revoked in metadata"))?;
+        return Err(pending.into());
+    }
     print(&format!("key {id} is revoked; every region refuses it within two poll intervals"))?;
     Ok(Exit::Success)
+}
+
+/// Changes keys with the publishing side, or in metadata alone when the store keeps that from starting.
+async fn change<T>(
+    config: &Config,
+    publish: impl AsyncFnOnce(&Publisher) -> Result<KeyChange<T>, Error>,
+    store: impl AsyncFnOnce(&Admin) -> Result<T, Error>,
+) -> Result<KeyChange<T>, Failure> {
+    match session::publisher(config).await {
+        Ok(process) => {
+            let done = publish(&process.publisher).await;
+            process.stop().await;
+            Ok(done?)
+        }
+        Err(Failure::Admin(error)) => {
+            let pending = announced_later(Err(error))?;
+            let admin = app::open_admin(config, Clock::default()).await?;
+            Ok(KeyChange { done: store(&admin).await?, pending })
+        }
+        Err(failure) => Err(failure),
+    }
 }

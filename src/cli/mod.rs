@@ -17,6 +17,7 @@ mod session;
 mod status;
 mod sync;
 mod undo;
+mod versions;
 
 use std::process::ExitCode;
 
@@ -75,12 +76,14 @@ async fn run(Arguments { config, command }: Arguments) -> Result<Exit, Failure> 
         Command::Preview(arguments) => preview::run(config, arguments).await,
         Command::Sync(arguments) => sync::run(config, arguments).await,
         Command::Runs(arguments) => runs::run(config, arguments).await,
+        Command::Versions(arguments) => versions::run(config, arguments).await,
         Command::Approve(arguments) => sync::approve(config, arguments).await,
         Command::Rollback(arguments) => undo::rollback(config, arguments).await,
         Command::Resume(arguments) => undo::resume(config, arguments).await,
         Command::Pin(arguments) => undo::pin(config, arguments).await,
         Command::Unpin(arguments) => undo::unpin(config, arguments).await,
         Command::Drop(arguments) => undo::drop(config, arguments).await,
+        Command::Takeover(arguments) => undo::take_over(config, arguments).await,
         Command::Keys(KeysCommand::Create(arguments)) => keys::create(config, arguments).await,
         Command::Keys(KeysCommand::List { json }) => keys::list(config, json).await,
         Command::Keys(KeysCommand::Revoke(arguments)) => keys::revoke(config, arguments).await,

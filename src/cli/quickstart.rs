@@ -81,7 +81,7 @@ async fn sample_key(server: &Server, file: &Path) -> Result<String, Failure> {
         }
     }
     let new = NewKey { name: "quickstart".to_owned(), grant: Grant::AllCollections, expires_at: None };
-    let key = publisher.create_key(new, &Principal::internal("quickstart")).await?;
+    let key = publisher.create_key(new, &Principal::internal("quickstart")).await?.done;
     let _ = fs::remove_file(file);
     write_new(file, key.expose(), 0o600)?;
     Ok(key.expose().to_owned())

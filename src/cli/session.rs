@@ -2,10 +2,10 @@
 
 use super::{
     args::{ActorArgument, Change, ConfigArguments},
-    output::Failure,
+    output::{Failure, complain},
 };
 use crate::{
-    admin::{Admin, Error, Principal, Publisher, Registry},
+    admin::{Admin, Error, Principal, Publisher, Registry, TakenOver},
     app::{self, PublisherProcess},
     config::Config,
     domain::name::{CollectionName, RegionName},
@@ -23,6 +23,18 @@ pub(super) async fn admin(arguments: &ConfigArguments) -> Result<Admin, Failure>
     Ok(app::open_admin(&load(arguments)?, Clock::default()).await?)
 }
 
+/// The same, as far as there is a metadata database that answers. Warns when it does not.
+pub(super) async fn admin_if_publisher(config: &Config) -> Option<Admin> {
+    match app::open_admin(config, Clock::default()).await {
+        Ok(admin) => Some(admin),
+        Err(Error::NoMetadata) => None,
+        Err(error) => {
+            complain(&format!("warning: runs and held runs are not shown: {error}"));
+            None
+        }
+    }
+}
+
 /// The configured syncs.
 pub(super) fn registry(config: &Config) -> Result<Registry, Failure> {
     Ok(app::open_registry(config)?)
@@ -31,7 +43,7 @@ pub(super) fn registry(config: &Config) -> Result<Registry, Failure> {
 /// The publishing side of this process, whose warnings are shown from now on.
 pub(super) async fn publisher(config: &Config) -> Result<PublisherProcess, Failure> {
     telemetry::show_warnings();
-    Ok(PublisherProcess::start(config, Clock::default()).await?)
+    Ok(PublisherProcess::start(config, Clock::default(), false).await?)
 }
 
 /// Runs one use case of the publishing side, and ends that side.
@@ -45,11 +57,24 @@ pub(super) async fn publish<T>(
     Ok(done?)
 }
 
+/// Makes the metadata database of `config` the one that publishes.
+pub(super) async fn take_over(config: &Config, principal: &Principal) -> Result<TakenOver, Failure> {
+    telemetry::show_warnings();
+    let process = PublisherProcess::start(config, Clock::default(), true).await?;
+    let done = Box::pin(process.publisher.take_over(principal)).await;
+    process.stop().await;
+    Ok(done?)
+}
+
 /// The collection that a command changes, and who gives the command.
 pub(super) fn change(arguments: &Change) -> Result<(CollectionName, Principal), Failure> {
     let Change { name, actor, .. } = arguments;
-    let name = CollectionName::new(name).map_err(|error| Failure::Usage(format!("{name:?}: {error}")))?;
-    Ok((name, principal(actor)))
+    Ok((collection(name)?, principal(actor)))
+}
+
+/// The collection of this name.
+pub(super) fn collection(name: &str) -> Result<CollectionName, Failure> {
+    CollectionName::new(name).map_err(|error| Failure::Usage(format!("{name:?}: {error}")))
 }
 
 pub(super) fn region(text: &str) -> Result<RegionName, Failure> {

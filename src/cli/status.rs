@@ -23,14 +23,7 @@ pub(super) async fn run(arguments: &ConfigArguments, json: bool) -> Result<Exit,
     let config = session::load(arguments)?;
     let clock = Clock::default();
     let overview = app::open_overview(&config, clock.clone())?;
-    let admin = match app::open_admin(&config, clock.clone()).await {
-        Ok(admin) => Some(admin),
-        Err(admin::Error::NoMetadata) => None,
-        Err(error) => {
-            complain(&format!("warning: runs, held runs and pauses are not shown: {error}"));
-            None
-        }
-    };
+    let admin = session::admin_if_publisher(&config).await;
     let mut status = overview.status(admin.as_ref()).await?;
     match overview.read_fleet(&status).await {
         Ok(fleet) => status.fleet = Some(fleet),
@@ -56,6 +49,9 @@ fn show_announced(status: &admin::Status, now: DateTime<Utc>) -> Result<(), Fail
         }
         _ => print(&format!("catalog {}, no keys yet", status.catalog))?,
     }
+    if let (Some(metadata), Some(false)) = (status.metadata, status.publishes_here) {
+        print(&format!("published with the metadata database {metadata}, which is not this node's"))?;
+    }
     if status.collections.is_empty() {
         return print("no collections yet");
     }
@@ -74,6 +70,9 @@ fn row(one: &CollectionStatus, now: DateTime<Utc>) -> Vec<String> {
     }
     if let Some(paused) = &one.paused {
         notes.push(format!("paused: {paused} at {} by {}", moment(paused.at), paused.by));
+    }
+    if let Some(last) = one.dropped {
+        notes.push(format!("dropped at {last}: larder sync {} brings it back", one.collection));
     }
     notes.extend(one.pins.iter().map(|(region, version)| format!("pinned: {region} at {version}")));
     vec![

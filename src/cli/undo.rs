@@ -1,7 +1,7 @@
-//! `larder rollback`, `resume`, `drop`, `pin` and `unpin`: undoing what was announced.
+//! `larder rollback`, `resume`, `drop`, `pin`, `unpin` and `takeover`: what an operator decides.
 
 use super::{
-    args::{Change, ConfigArguments, Pin, Rollback, Unpin},
+    args::{Change, ConfigArguments, Pin, Rollback, Takeover, Unpin},
     exit::Exit,
     output::{Failure, complain, counted, moment, print, print_json},
     session,
@@ -42,14 +42,10 @@ pub(super) async fn rollback(config: &ConfigArguments, arguments: Rollback) -> R
 }
 
 pub(super) async fn resume(config: &ConfigArguments, arguments: Change) -> Result<Exit, Failure> {
-    let admin = session::admin(config).await?;
+    let config = session::load(config)?;
     let (name, principal) = session::change(&arguments)?;
-    let ended = admin.resume(&name, &principal).await?;
-    if ended.as_ref().is_some_and(|ended| ended.pending.is_some()) {
-        complain(&format!(
-            "warning: that rollback is under way, or was killed; `larder status` shows which version of {name} is in force"
-        ));
-    }
+    let ended =
+        session::publish(&config, async |publisher| publisher.resume(&name, &principal).await).await?;
     if arguments.json {
         print_json(&serde_json::json!({ "sync": name, "pause": ended }))?;
     } else if let Some(ended) = ended {
@@ -71,6 +67,7 @@ pub(super) async fn drop(config: &ConfigArguments, arguments: Change) -> Result<
     } else {
         let records = dropped.records.map(|records| format!(", {}", counted(records, "record")));
         print(&format!("{name}: dropped version {}{}", dropped.version, records.unwrap_or_default()))?;
+        complain(&format!("A publisher that still has its sync waits until you give `larder sync {name}`."));
     }
     Ok(Exit::Success)
 }
@@ -131,6 +128,22 @@ pub(super) async fn unpin(config: &ConfigArguments, arguments: Unpin) -> Result<
             "{name}: region {region} leaves version {} and follows the newest again, which is {}",
             unpinned.from, unpinned.version
         ))?;
+    }
+    Ok(Exit::Success)
+}
+
+pub(super) async fn take_over(config: &ConfigArguments, arguments: Takeover) -> Result<Exit, Failure> {
+    let config = session::load(config)?;
+    let done = session::take_over(&config, &session::principal(&arguments.actor)).await?;
+    if arguments.json {
+        print_json(&done)?;
+    } else if done.from == Some(done.to) {
+        print(&format!("{} publishes already", done.to))?;
+    } else {
+        print(&format!("{} publishes from now on", done.to))?;
+        if let Some(from) = done.from {
+            complain(&format!("Publishers with the metadata database {from} are refused."));
+        }
     }
     Ok(Exit::Success)
 }

@@ -26,7 +26,7 @@ use crate::{
     api, catalog,
     domain::name::CollectionName,
     engine, metadata, replica,
-    settings::{fault::Report, printable::Printable, read_bounded},
+    settings::{fault::Report, modified_at, printable::Printable, read_bounded},
     source, store, telemetry,
 };
 pub use crate::{
@@ -100,7 +100,12 @@ pub fn load(path: Option<&Path>, env: &Environment, overrides: &Overrides) -> Re
                 });
                 Faults::one(Fault { place, message, hint, ..Fault::default() })
             })?;
-            load_text(&text, path, env, overrides)
+            let mut config = load_text(&text, path, env, overrides)?;
+            let changed_at = modified_at(path);
+            for sync in &mut config.syncs {
+                sync.spec.changed_at = sync.spec.changed_at.max(changed_at);
+            }
+            Ok(config)
         }
     }
 }

@@ -1,14 +1,14 @@
 //! The catalog decides which versions are visible: numbered, immutable documents, and `head`, a hint at the
 //! newest one.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt};
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::{
     digest::Digest,
-    id::{AnnouncementId, DeploymentId, RunId},
+    id::{AnnouncementId, DeploymentId, MetadataId, RunId},
     limits::DROPPED_MAX,
     manifest::Version,
     name::{CollectionName, RegionName},
@@ -40,6 +40,24 @@ pub struct CollectionEntry {
     pub sha256: Digest,
 }
 
+/// Why the scheduled runs of a sync wait for an operator.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pause {
+    /// Since when, by the publisher's clock.
+    pub at: DateTime<Utc>,
+    /// Who paused it: `cli:jane@host`.
+    pub by: String,
+    /// Why: `rolled back to 41`.
+    pub why: String,
+}
+
+/// Why, for people.
+impl fmt::Display for Pause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.why)
+    }
+}
+
 /// `catalog/{n:020}.json`: immutable, created only if absent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CatalogDocument {
@@ -47,6 +65,10 @@ pub struct CatalogDocument {
     pub format: u32,
     /// The same in every document of a catalog.
     pub deployment: DeploymentId,
+    /// The metadata database whose publishers may announce; only a takeover changes it. `None` until a publisher
+    /// with a database announces.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub metadata: Option<MetadataId>,
     /// Its number; the first is 1.
     pub n: u64,
     /// Random, so that an announcer recognises its own document.
@@ -67,6 +89,11 @@ pub struct CatalogDocument {
     /// [`DROPPED_MAX`]: super::limits::DROPPED_MAX
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub dropped: BTreeMap<CollectionName, Version>,
+    /// Paused syncs, of visible and of dropped collections. At most [`PAUSES_MAX`].
+    ///
+    /// [`PAUSES_MAX`]: super::limits::PAUSES_MAX
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub pauses: BTreeMap<CollectionName, Pause>,
 }
 
 impl CatalogDocument {
@@ -154,12 +181,14 @@ mod tests {
         CatalogDocument {
             format: FORMAT,
             deployment: DeploymentId::from_uuid(random::uuid()),
+            metadata: None,
             n: 1,
             announced_by: AnnouncementId::from_uuid(random::uuid()),
             keys: None,
             collections: served.iter().map(|(of, version)| (name(of), entry(*version))).collect(),
             pins: BTreeMap::new(),
             dropped: dropped.iter().map(|(of, version)| (name(of), Version(*version))).collect(),
+            pauses: BTreeMap::new(),
         }
     }
 

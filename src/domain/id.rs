@@ -59,6 +59,12 @@ uuid_id!(
     "deployment"
 );
 uuid_id!(
+    /// 128 random bits of one metadata database, made by its migration: which database may publish to a catalog.
+    MetadataId,
+    "meta_",
+    "metadata"
+);
+uuid_id!(
     /// 128 random bits of one node, made once and kept in its `data_dir`.
     NodeId,
     "node_",

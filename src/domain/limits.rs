@@ -37,6 +37,8 @@ pub const PINS_MAX: usize = 1_000;
 /// Most dropped collections whose last version a catalog keeps; beyond it the lowest version is removed
 /// first.
 pub const DROPPED_MAX: usize = 10_000;
+/// Most paused syncs of a catalog: every visible and every dropped collection may have one.
+pub const PAUSES_MAX: usize = COLLECTIONS_MAX + DROPPED_MAX;
 /// The format of segments and documents that this build writes, and the newest that it reads.
 pub const FORMAT: u32 = 1;
 /// How far a time that another node wrote may be ahead of this node's clock: clocks that NTP keeps differ by

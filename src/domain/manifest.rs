@@ -78,6 +78,24 @@ pub struct SegmentReference {
     pub version: Version,
 }
 
+/// The configuration of a sync that a manifest was made with.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Configuration {
+    /// `revision` of the sync; a higher one is newer, whatever its time.
+    pub revision: u64,
+    /// When its files were last changed, by the publisher's file system.
+    pub changed_at: DateTime<Utc>,
+    /// Digest of all that decides what is announced.
+    pub sha256: Digest,
+}
+
+impl Configuration {
+    /// Whether this is another and a newer configuration than `other`.
+    pub fn supersedes(&self, other: &Self) -> bool {
+        self.sha256 != other.sha256 && (self.revision, self.changed_at) > (other.revision, other.changed_at)
+    }
+}
+
 /// One version of one collection.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Manifest {
@@ -101,6 +119,9 @@ pub struct Manifest {
     pub fields: Vec<String>,
     /// Digest of the mapping and model as configured: a changed one explains changed fields.
     pub mapping: Digest,
+    /// The configuration that it was made with; `None` in manifests of earlier builds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub configuration: Option<Configuration>,
     /// Seed of fingerprints; chosen with the first version of the collection.
     pub fingerprint_seed: u64,
     /// How the collection is served.
@@ -123,5 +144,29 @@ impl Manifest {
     /// The number of change segments.
     pub fn change_segments(&self) -> usize {
         self.segments.iter().filter(|segment| segment.kind == SegmentKind::Changes).count()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_higher_revision_is_newer_and_then_the_later_time() {
+        let of = |revision, seconds, text: &str| Configuration {
+            revision,
+            changed_at: DateTime::UNIX_EPOCH + std::time::Duration::from_secs(seconds),
+            sha256: Digest::of(text.as_bytes()),
+        };
+        for (one, other, expected) in [
+            (of(0, 2, "a"), of(0, 1, "b"), true),
+            (of(0, 1, "a"), of(0, 2, "b"), false),
+            (of(0, 1, "a"), of(0, 1, "b"), false), // neither is newer
+            (of(1, 1, "a"), of(0, 2, "b"), true),
+            (of(0, 2, "a"), of(1, 1, "b"), false),
+            (of(1, 2, "a"), of(0, 1, "a"), false), // it is the same configuration
+        ] {
+            assert_eq!(one.supersedes(&other), expected, "{one:?} {other:?}");
+        }
     }
 }

@@ -117,7 +117,7 @@ pub struct RunRecord {
     pub sync: CollectionName,
     /// Its status.
     pub status: RunStatus,
-    /// What started it: `schedule` or `operator`.
+    /// What started it: `schedule` or `operator`; `rollback` for a rollback, which reads no row.
     pub trigger: String,
     /// When it started.
     pub started_at: DateTime<Utc>,

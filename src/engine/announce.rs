@@ -38,7 +38,7 @@ impl Engine {
             sha256: published.sha256,
         };
         let (name, data_as_of) = (collection.clone(), *data_as_of);
-        self.announcer.announce(Change::Collection { name, from, entry, data_as_of }).await?;
+        self.announcer.announce(Change::Collection { name, from, entry, data_as_of, pause: None }).await?;
         Ok(())
     }
 
@@ -58,19 +58,22 @@ impl Engine {
     /// returns whether they did. No row is read; no record and no version changes.
     ///
     /// # Errors
-    /// [`Error::LeaseHeld`] when a run of the sync is in progress, which announces them itself.
+    /// [`Error::LeaseHeld`] when a run of the sync is in progress, which announces them itself;
+    /// [`Error::ConfigurationOutdated`].
     pub async fn announce_settings(&self, spec: &SyncSpec) -> Result<bool, Error> {
         let name = &spec.collection;
         let Some(base) = self.announced(name).await?.base else { return Ok(false) };
         if base.manifest.serving == spec.serving {
             return Ok(false);
         }
+        spec.check_newest(&base.manifest)?;
         let lease = SyncLease::acquire(&self.metadata, name).await?;
         let created_at = self.clock.now();
         let manifest = Manifest {
             run_id: self.new_run_id(),
             created_at,
             serving: spec.serving.clone(),
+            configuration: Some(spec.configuration()),
             ..base.manifest.clone()
         };
         let replaced = self.replace_manifest(&lease, &base, manifest).await;

@@ -8,6 +8,7 @@ use super::{Engine, error::Error};
 use crate::{
     disk::SegmentDirectory,
     domain::{
+        catalog::Pause,
         digest::Digest,
         manifest::{Manifest, SegmentReference, Version},
         name::CollectionName,
@@ -29,20 +30,37 @@ pub(super) struct Announced {
     pub(super) base: Option<Arc<Base>>,
     /// The last version that the collection had, also when it was dropped; 0 when it never had one.
     pub(super) last: Version,
+    /// Why its scheduled runs wait.
+    pub(super) pause: Option<Pause>,
+}
+
+impl Announced {
+    /// Whether the collection was dropped and not announced since.
+    pub(super) fn is_dropped(&self) -> bool {
+        self.base.is_none() && self.last > Version(0)
+    }
+
+    /// What decides whether the sync runs by its schedule.
+    pub(super) fn control(&self) -> (Option<Pause>, bool) {
+        (self.pause.clone(), self.is_dropped())
+    }
 }
 
 impl Engine {
     /// Reads what is announced of a collection.
     pub(super) async fn announced(&self, name: &CollectionName) -> Result<Announced, Error> {
-        let newest = self.catalog.newest(Some(self.deployment)).await?;
-        let Some(mut document) = newest else { return Ok(Announced { base: None, last: Version(0) }) };
+        let newest = self.catalog.newest_of(&self.authority).await?;
+        let Some(mut document) = newest else {
+            return Ok(Announced { base: None, last: Version(0), pause: None });
+        };
+        let pause = document.pauses.remove(name);
         let Some(entry) = document.collections.remove(name) else {
             let last = document.dropped.remove(name).unwrap_or(Version(0));
-            return Ok(Announced { base: None, last });
+            return Ok(Announced { base: None, last, pause });
         };
         let manifest = self.catalog.manifest(name, &entry).await?;
         let base = Base { sha256: entry.sha256, manifest };
-        Ok(Announced { base: Some(Arc::new(base)), last: entry.version })
+        Ok(Announced { base: Some(Arc::new(base)), last: entry.version, pause })
     }
 }
 

@@ -5,9 +5,17 @@ use std::time::Duration;
 use crate::{
     catalog::{self, AnnounceError},
     disk,
-    domain::{error::codes, name::CollectionName, run::RunError},
+    domain::{
+        error::codes,
+        manifest::{Configuration, Version},
+        name::CollectionName,
+        run::RunError,
+    },
     mapping, metadata, segment, source,
 };
+
+/// How messages show a time.
+const SECONDS: &str = "%Y-%m-%dT%H:%M:%SZ";
 
 /// An error of a run or of another operation of the engine. Metadata stores code and message of a run's error.
 #[derive(Debug, thiserror::Error)]
@@ -33,6 +41,31 @@ pub enum Error {
     /// The lease could not be renewed in time.
     #[error("the lease of the sync was lost; the run ended and announced nothing")]
     LeaseLost,
+    /// Another publisher has announced with a newer configuration of the sync.
+    #[error(
+        "sync {sync} was announced with a newer configuration (revision {}, changed at {}) than this publisher's \
+         (revision {}, changed at {}), so it does not run here; give both the same configuration, or a higher \
+         `revision` in [syncs.{sync}] to the one that is right",
+        newest.revision, newest.changed_at.format(SECONDS), own.revision, own.changed_at.format(SECONDS)
+    )]
+    ConfigurationOutdated {
+        /// The sync.
+        sync: CollectionName,
+        /// The announced configuration.
+        newest: Configuration,
+        /// This publisher's.
+        own: Configuration,
+    },
+    /// The collection was dropped; its schedule does not bring it back.
+    #[error(
+        "{sync} was dropped at version {last}, so its schedule does not run; `larder sync {sync}` brings it back"
+    )]
+    Dropped {
+        /// The sync.
+        sync: CollectionName,
+        /// The last version.
+        last: Version,
+    },
     /// The sync is paused, or was paused while the run was under way.
     #[error("sync {sync} is paused ({why}); `larder resume {sync}` lets it run by its schedule again")]
     Paused {
@@ -104,6 +137,8 @@ codes! {
         "lease_held" Conflict: LeaseHeld,
         "rollback_under_way" Conflict: RollbackUnderWay,
         "lease_lost" Conflict: LeaseLost,
+        "configuration_outdated" Conflict: ConfigurationOutdated,
+        "sync_dropped" Conflict: Dropped,
         "sync_paused" Conflict: Paused,
         "mapping_mismatch" Invalid: Mapping,
         "spool_full" Invalid: SpoolFull,

@@ -8,7 +8,7 @@ use tracing::warn;
 use super::error::Error;
 use crate::{
     domain::name::CollectionName,
-    metadata::{Lease, LeaseOutcome, Metadata, Pause},
+    metadata::{Lease, LeaseOutcome, Metadata},
     support::{random, shutdown::Shutdown},
 };
 
@@ -87,12 +87,7 @@ async fn release(metadata: &Metadata, lease: &Lease) {
 }
 
 /// The lease of a sync: no other process runs it or announces its collection meanwhile.
-pub struct SyncLease {
-    sync: CollectionName,
-    /// The sync's pause when the lease was acquired.
-    paused: Option<Pause>,
-    lease: RenewedLease,
-}
+pub struct SyncLease(RenewedLease);
 
 impl SyncLease {
     /// Acquires the lease of a sync.
@@ -100,10 +95,8 @@ impl SyncLease {
     /// # Errors
     /// [`Error::LeaseHeld`].
     pub(super) async fn acquire(metadata: &Metadata, sync: &CollectionName) -> Result<Self, Error> {
-        // Before anything else is read: [`SyncLease::confirm`] notices a later pause.
-        let paused = metadata.pause(sync).await?;
         match RenewedLease::acquire(metadata, &format!("sync:{sync}")).await? {
-            Ok(lease) => Ok(Self { sync: sync.clone(), paused, lease }),
+            Ok(lease) => Ok(Self(lease)),
             Err(Holder { holder, expires_in }) => {
                 Err(Error::LeaseHeld { sync: sync.clone(), holder, expires_in })
             }
@@ -112,37 +105,20 @@ impl SyncLease {
 
     /// Resolves when the lease is lost.
     pub(super) async fn lost(&self) {
-        self.lease.lost.cancelled().await;
+        self.0.lost.cancelled().await;
     }
 
-    /// The sync's pause when the lease was acquired.
-    pub(super) fn paused(&self) -> Option<&Pause> {
-        self.paused.as_ref()
-    }
-
-    /// Confirms that nobody has paused the sync since the lease was acquired.
-    pub(super) async fn confirm_not_paused(&self) -> Result<(), Error> {
-        match self.lease.metadata.pause(&self.sync).await? {
-            Some(pause) if self.paused.as_ref() != Some(&pause) => {
-                Err(Error::Paused { sync: self.sync.clone(), why: pause.to_string() })
-            }
-            _ => Ok(()),
-        }
-    }
-
-    /// Confirms that the lease is still held, and that nobody has paused the sync since: the last check before
-    /// an announcement.
+    /// Confirms that the lease is still held: the last check before an announcement.
     ///
     /// # Errors
-    /// [`Error::LeaseLost`], [`Error::Paused`].
+    /// [`Error::LeaseLost`].
     pub async fn confirm(&self) -> Result<(), Error> {
-        self.confirm_not_paused().await?;
-        self.lease.confirm().await
+        self.0.confirm().await
     }
 
     /// Releases the lease.
     pub async fn release(self) {
-        self.lease.release().await;
+        self.0.release().await;
     }
 }
 

@@ -34,9 +34,9 @@ pub use settings::Settings;
 pub use spec::{Compression, GuardSettings, OnDelete, SyncSpec};
 
 use crate::{
-    catalog::{AnnouncerHandle, Catalog},
+    catalog::{AnnouncerHandle, Authority, Catalog},
     disk::SegmentDirectory,
-    domain::id::{DeploymentId, RunId},
+    domain::id::RunId,
     metadata::Metadata,
     support::{clock::Clock, random},
 };
@@ -48,23 +48,24 @@ pub struct Engine {
     directory: SegmentDirectory,
     metadata: Metadata,
     announcer: AnnouncerHandle,
-    deployment: DeploymentId,
+    authority: Authority,
     clock: Clock,
     settings: Settings,
 }
 
 impl Engine {
-    /// An engine on these parts. `deployment` is that of `metadata`; a store of another one is refused.
+    /// An engine on these parts. `authority` is that of `metadata`; a store that another database publishes to is
+    /// refused.
     pub fn new(
         catalog: Catalog,
         directory: SegmentDirectory,
         metadata: Metadata,
         announcer: AnnouncerHandle,
-        deployment: DeploymentId,
+        authority: Authority,
         clock: Clock,
         settings: Settings,
     ) -> Self {
-        Self { catalog, directory, metadata, announcer, deployment, clock, settings }
+        Self { catalog, directory, metadata, announcer, authority, clock, settings }
     }
 
     fn new_run_id(&self) -> RunId {

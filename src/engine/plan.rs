@@ -45,7 +45,7 @@ impl RunPlan {
         announced: Announced,
         is_base_lost: bool,
     ) -> Self {
-        let Announced { base, last } = announced;
+        let Announced { base, last, .. } = announced;
         let manifest = base.as_deref().map(|base| &base.manifest);
         let key = &spec.mapping.primary_key;
         let has_other_key = |manifest: &Manifest| manifest.indexes.first().map(|i| &i.column) != Some(key);
@@ -109,6 +109,7 @@ impl RunPlan {
             columns: self.columns.clone(),
             fields: self.mapping.fields(),
             mapping: self.spec.mapping_digest(),
+            configuration: Some(self.spec.configuration()),
             fingerprint_seed: self.fingerprint_seed,
             serving: self.spec.serving.clone(),
             segments,

@@ -3,17 +3,19 @@
 
 use tracing::{info, warn};
 
-use super::{Engine, error::Error, lease::SyncLease};
+use super::{Engine, error::Error, lease::SyncLease, request::Trigger, rollback::RollbackLease};
 use crate::{
     catalog::RunAnnouncement,
-    domain::{name::CollectionName, run::RunStatus},
+    domain::{
+        name::CollectionName,
+        run::{RunRecord, RunStatus},
+    },
 };
 
 impl Engine {
-    /// Reconciles pending rollbacks and the open runs of every sync whose lease is free: their processes are
+    /// Reconciles the open runs of every sync whose lease is free: their processes are
     /// dead. A sync that is running is left alone.
     pub async fn reconcile_abandoned_runs(&self) -> Result<(), Error> {
-        self.reconcile_rollbacks().await?;
         for sync in self.metadata.syncs_with_open_runs().await? {
             match SyncLease::acquire(&self.metadata, &sync).await {
                 Ok(lease) => {
@@ -34,7 +36,6 @@ impl Engine {
     /// # Errors
     /// [`Error::LeaseHeld`] while a run of the sync is in progress.
     pub async fn acquire_lease(&self, sync: &CollectionName) -> Result<SyncLease, Error> {
-        self.reconcile_rollback(sync).await?;
         let lease = SyncLease::acquire(&self.metadata, sync).await?;
         match self.reconcile_open_runs(sync).await {
             Ok(()) => Ok(lease),
@@ -54,22 +55,46 @@ impl Engine {
     }
 
     /// Closes the open runs of a sync whose lease this process holds: `announced` when the catalog has
-    /// them, `interrupted` otherwise.
+    /// them, `interrupted` otherwise. A rollback in progress, which has a lease of its own, is left alone.
     pub(super) async fn reconcile_open_runs(&self, sync: &CollectionName) -> Result<(), Error> {
-        for mut run in self.metadata.open_runs(sync).await? {
-            match self.catalog.find_announced(sync, run.id, Some(self.deployment)).await? {
-                RunAnnouncement::Found { entry, .. } => {
-                    run.version = Some(entry.version);
-                    run.status = RunStatus::Announced;
-                    // A held run has an error until it is approved.
-                    run.error = None;
-                }
-                RunAnnouncement::NotFound { .. } => run.status = RunStatus::Interrupted,
-            }
-            run.finished_at = Some(self.clock.now());
-            info!(run = %run.id, status = %run.status, "reconciled a run that its process left open");
-            self.metadata.update_run(&run).await?;
+        let (rollbacks, runs): (Vec<_>, Vec<_>) = self
+            .metadata
+            .open_runs(sync)
+            .await?
+            .into_iter()
+            .partition(|run| run.trigger == Trigger::Rollback.as_str());
+        for run in runs {
+            self.reconcile_run(run).await?;
         }
+        if rollbacks.is_empty() {
+            return Ok(());
+        }
+        let lease = match RollbackLease::acquire(&self.metadata, sync).await {
+            Err(Error::RollbackUnderWay { .. }) => return Ok(()),
+            lease => lease?,
+        };
+        let mut reconciled = Ok(());
+        for run in rollbacks {
+            reconciled = reconciled.and(self.reconcile_run(run).await);
+        }
+        lease.release().await;
+        reconciled
+    }
+
+    async fn reconcile_run(&self, mut run: RunRecord) -> Result<(), Error> {
+        let deployment = self.authority.deployment();
+        match self.catalog.find_announced(&run.sync, run.id, Some(deployment)).await? {
+            RunAnnouncement::Found { entry, .. } => {
+                run.version = Some(entry.version);
+                run.status = RunStatus::Announced;
+                // A held run has an error until it is approved.
+                run.error = None;
+            }
+            RunAnnouncement::NotFound { .. } => run.status = RunStatus::Interrupted,
+        }
+        run.finished_at = Some(self.clock.now());
+        info!(run = %run.id, status = %run.status, "reconciled a run that its process left open");
+        self.metadata.update_run(&run).await?;
         Ok(())
     }
 }

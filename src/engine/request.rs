@@ -10,13 +10,17 @@ pub enum Trigger {
     Schedule,
     /// An operator.
     Operator,
+    /// A rollback: it announces an earlier content and reads no row.
+    Rollback,
 }
 
 impl Trigger {
-    pub(super) const fn as_str(self) -> &'static str {
+    /// As run records have it.
+    pub const fn as_str(self) -> &'static str {
         match self {
             Self::Schedule => "schedule",
             Self::Operator => "operator",
+            Self::Rollback => "rollback",
         }
     }
 }

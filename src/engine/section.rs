@@ -14,6 +14,9 @@ use crate::{
 /// Longest `Cache-Control`, in bytes: it is sent with every record.
 const CACHE_CONTROL_BYTES_MAX: usize = 256;
 
+/// Highest `revision`: a date and a time of day as a number fit.
+const REVISION_MAX: u64 = 999_999_999_999_999;
+
 impl SyncSpec {
     /// Reads a sync; `collection` is `None` when the section's name is faulty.
     pub(crate) fn read(
@@ -38,6 +41,8 @@ impl SyncSpec {
             guards: options.guards,
             serving: options.serving,
             compression: options.compression,
+            revision: options.revision,
+            changed_at: model.changed_at,
         })
     }
 
@@ -53,6 +58,7 @@ struct Options {
     guards: GuardSettings,
     serving: ServingSettings,
     compression: Compression,
+    revision: u64,
 }
 
 impl Options {
@@ -69,6 +75,7 @@ impl Options {
             .and_then(|item| item.one_of(&[("auto", Compression::Auto), ("none", Compression::None)]));
         let cache_control = section.set("cache_control").and_then(|item| cache_control(&item));
         let regions = section.read("regions", regions);
+        let revision = section.read("revision", |item| item.count(0..=REVISION_MAX));
         Some(Self {
             on_delete: on_delete?,
             guards: GuardSettings {
@@ -82,6 +89,7 @@ impl Options {
                 regions: regions?,
             },
             compression: compression?,
+            revision: revision?.unwrap_or_default(),
         })
     }
 }

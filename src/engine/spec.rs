@@ -1,7 +1,14 @@
 //! What a sync is.
 
+use chrono::{DateTime, Utc};
+
+use super::error::Error;
 use crate::{
-    domain::{digest::Digest, manifest::ServingSettings, name::CollectionName},
+    domain::{
+        digest::Digest,
+        manifest::{Configuration, Manifest, ServingSettings},
+        name::CollectionName,
+    },
     mapping::MappingSpec,
     model::Model,
 };
@@ -25,6 +32,10 @@ pub struct SyncSpec {
     pub serving: ServingSettings,
     /// Whether bodies are compressed.
     pub compression: Compression,
+    /// Which of two configurations of the sync is newer; 0 unless it is written.
+    pub revision: u64,
+    /// When the files were last changed that the sync is configured in.
+    pub changed_at: DateTime<Utc>,
 }
 
 impl SyncSpec {
@@ -34,6 +45,31 @@ impl SyncSpec {
     /// so fields that change with the query alone are caught by the `fields_changed` guard.
     pub fn mapping_digest(&self) -> Digest {
         Digest::of(&serde_json::to_vec(&self.mapping).expect("a mapping is plain data"))
+    }
+
+    /// The configuration, as a manifest has it. The digest is of what decides the announced records and how they
+    /// are served, and so not of guards and schedule. Another build may have another digest.
+    pub fn configuration(&self) -> Configuration {
+        let Self { model, on_delete, serving, compression, .. } = self;
+        let text = format!("{model:?} {} {on_delete:?} {serving:?} {compression:?}", self.mapping_digest());
+        let sha256 = Digest::of(text.as_bytes());
+        Configuration { revision: self.revision, changed_at: self.changed_at, sha256 }
+    }
+
+    /// Checks that no newer configuration made `manifest`.
+    ///
+    /// # Errors
+    /// [`Error::ConfigurationOutdated`].
+    pub(super) fn check_newest(&self, manifest: &Manifest) -> Result<(), Error> {
+        let own = self.configuration();
+        match &manifest.configuration {
+            Some(newest) if newest.supersedes(&own) => Err(Error::ConfigurationOutdated {
+                sync: self.collection.clone(),
+                newest: newest.clone(),
+                own,
+            }),
+            _ => Ok(()),
+        }
     }
 }
 

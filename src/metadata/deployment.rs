@@ -1,9 +1,15 @@
-//! Which deployment this database belongs to.
+//! Which database this is, and which deployment it belongs to.
 
 use super::{Error, Metadata, statement::Statement};
-use crate::domain::id::DeploymentId;
+use crate::domain::id::{DeploymentId, MetadataId};
 
 impl Metadata {
+    /// The id of this database, which its migration has made. A restored backup has the same.
+    pub async fn id(&self) -> Result<MetadataId, Error> {
+        let row = self.database.row(Statement::new("select id from database_id where only_row = 1")).await?;
+        row.ok_or(Error::Unreadable { column: "id" })?.parsed("id")
+    }
+
     /// The deployment; `None` before the first catalog document.
     pub async fn deployment(&self) -> Result<Option<DeploymentId>, Error> {
         let row = self.database.row(Statement::new("select id from deployment where only_row = 1")).await?;
@@ -17,5 +23,11 @@ impl Metadata {
         );
         self.database.execute(insert.bind(id.to_string()).bind(self.clock.now())).await?;
         self.deployment().await?.ok_or(Error::Unreadable { column: "id" })
+    }
+
+    /// Removes the deployment `id`, in which nothing was announced with this database.
+    pub async fn forget_deployment(&self, id: DeploymentId) -> Result<(), Error> {
+        let delete = Statement::new("delete from deployment where id = $1");
+        self.database.execute(delete.bind(id.to_string())).await.map(drop)
     }
 }

@@ -33,8 +33,6 @@ const ACTIVE_KEYS: &str = "select s.revision, k.entry, k.revoked_at from key_set
     left join api_keys k on k.revoked_at is null
     where s.only_row = 1 order by k.created_at, k.id";
 
-const REVISION: &str = "select revision from key_set where only_row = 1";
-
 fn key_list(rows: &[Row]) -> Result<KeyList, Error> {
     let mut list = KeyList::default();
     for row in rows {
@@ -62,10 +60,12 @@ fn described(entry: &KeyEntry) -> String {
     format!("{}: opens {opens}", entry.name)
 }
 
-fn insert_key(entry: &KeyEntry, on_conflict: &'static str) -> Statement {
-    let sql = format!("insert into api_keys (id, entry, created_at) values ($1, $2, $3){on_conflict}");
+fn insert_key(entry: &KeyEntry, revision: u64, on_conflict: &'static str) -> Statement {
+    let sql = format!(
+        "insert into api_keys (id, entry, created_at, revision) values ($1, $2, $3, $4){on_conflict}"
+    );
     let json = serde_json::to_string(entry).expect("a key entry is plain JSON");
-    Statement::assembled(sql).bind(entry.id.as_str()).bind(json).bind(entry.created_at)
+    Statement::assembled(sql).bind(entry.id.as_str()).bind(json).bind(entry.created_at).bind(revision)
 }
 
 impl Metadata {
@@ -74,7 +74,7 @@ impl Metadata {
     pub async fn create_key(&self, entry: &KeyEntry, actor: &str) -> Result<u64, Error> {
         let mut transaction = self.database.begin().await?;
         let revision = next_revision(&mut transaction).await?;
-        transaction.execute(insert_key(entry, "")).await?;
+        transaction.execute(insert_key(entry, revision, "")).await?;
         let detail = Some(described(entry));
         let action = AuditEntry::new(self.clock.now(), actor, "key.create", &entry.id, detail);
         audit::add(&mut transaction, &action).await?;
@@ -111,50 +111,75 @@ impl Metadata {
         Ok((list.revision, list.keys.into_iter().map(|key| key.entry).collect()))
     }
 
-    /// Adopts an announced key set that is ahead of this database, which was then restored from a backup.
-    /// Keys that the set lacks become revoked, keys that only the set has are added, and the revision becomes
-    /// the set's; one more when a key of the set is revoked here, for it stays revoked. A set that is not
-    /// ahead changes nothing. Returns the present revision.
+    /// The newest revision that this database has announced or adopted; 0 when there is none.
+    pub async fn announced_keys_revision(&self) -> Result<u64, Error> {
+        let select = Statement::new("select announced from key_set where only_row = 1");
+        let row = self.database.row(select).await?;
+        row.ok_or(Error::Unreadable { column: "announced" })?.natural("announced")
+    }
+
+    /// Records that `revision` is announced.
+    pub async fn keys_announced(&self, revision: u64) -> Result<(), Error> {
+        let update = "update key_set set announced = $1 where only_row = 1 and announced < $1";
+        self.database.execute(Statement::new(update).bind(revision)).await.map(drop)
+    }
+
+    /// Adopts an announced key set that this database does not know: it was restored from a backup, or another
+    /// database published meanwhile. Keys that the set lacks become revoked, unless they are still to be
+    /// announced. Keys that only the set has are added, and keys that are revoked here stay revoked. When the
+    /// result differs from the set it gets a revision of its own. A set that is known changes nothing.
     ///
     /// # Errors
     /// [`Error::Unreadable`] for a set with entries that this build refused: they would be lost.
-    pub async fn adopt_key_set(&self, set: &KeySet, actor: &str) -> Result<u64, Error> {
+    pub async fn adopt_key_set(&self, set: &KeySet, actor: &str) -> Result<(), Error> {
         if set.refused > 0 {
             return Err(Error::Unreadable { column: "entry" });
         }
         let now = self.clock.now();
         let mut transaction = self.database.begin().await?;
-        let raise = "update key_set set revision = $1 where only_row = 1 and revision < $1";
-        if transaction.execute(Statement::new(raise).bind(set.revision)).await? == 0 {
-            let row = transaction.row(Statement::new(REVISION)).await?;
-            return row.ok_or(Error::Unreadable { column: "revision" })?.natural("revision");
+        // The update locks the row until the end.
+        let lock = "update key_set set announced = announced where only_row = 1 returning announced";
+        let row = transaction.row(Statement::new(lock)).await?;
+        let announced = row.ok_or(Error::Unreadable { column: "announced" })?.natural("announced")?;
+        if set.revision <= announced {
+            return Ok(());
         }
-        for row in
-            transaction.rows(Statement::new("select id from api_keys where revoked_at is null")).await?
-        {
-            let id = row.text("id")?;
-            if !set.keys.iter().any(|key| key.id == id) {
-                let revoke = Statement::new("update api_keys set revoked_at = $2 where id = $1");
-                transaction.execute(revoke.bind(id).bind(now)).await?;
-            }
-        }
+        let mut changed = 0;
         for entry in &set.keys {
-            transaction.execute(insert_key(entry, " on conflict (id) do nothing")).await?;
+            let insert = insert_key(entry, set.revision, " on conflict (id) do nothing");
+            changed += transaction.execute(insert).await?;
         }
-        let count = "select count(*) as keys_active from api_keys where revoked_at is null";
-        let active = transaction.row(Statement::new(count)).await?;
-        let active = active.ok_or(Error::Unreadable { column: "keys_active" })?.natural("keys_active")?;
-        // A key of the set that is revoked here must be revoked there too, which takes a revision of its own.
-        let revision = if active == set.keys.len() as u64 {
-            set.revision
-        } else {
-            next_revision(&mut transaction).await?
-        };
-        let subject = format!("revision {}", set.revision);
-        let detail = Some("the announced key set was ahead of this database".to_owned());
-        let action = AuditEntry::new(now, actor, "keys.adopt", &subject, detail);
-        audit::add(&mut transaction, &action).await?;
-        transaction.commit().await?;
-        Ok(revision)
+        let (mut active, mut pending) = (0, 0);
+        let select = "select id, revision from api_keys where revoked_at is null";
+        for row in transaction.rows(Statement::new(select)).await? {
+            let (id, created) = (row.text("id")?, row.natural("revision")?);
+            active += 1;
+            if set.keys.iter().any(|key| key.id == id) {
+                continue;
+            }
+            if created > announced {
+                pending += 1;
+                continue;
+            }
+            let revoke = Statement::new("update api_keys set revoked_at = $2 where id = $1");
+            changed += transaction.execute(revoke.bind(id).bind(now)).await?;
+            active -= 1;
+        }
+        // A key of the set that is revoked here must be revoked there too.
+        let differs = pending > 0 || active < set.keys.len();
+        let raise =
+            "update key_set set announced = $1, revision = case when revision < $1 then $1 else revision end
+            where only_row = 1";
+        transaction.execute(Statement::new(raise).bind(set.revision)).await?;
+        if differs {
+            next_revision(&mut transaction).await?;
+        }
+        if differs || changed > 0 {
+            let subject = format!("revision {}", set.revision);
+            let detail = Some("the announced key set was ahead of this database".to_owned());
+            let action = AuditEntry::new(now, actor, "keys.adopt", &subject, detail);
+            audit::add(&mut transaction, &action).await?;
+        }
+        transaction.commit().await
     }
 }

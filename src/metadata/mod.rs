@@ -1,5 +1,4 @@
-//! The metadata database: deployment, keys, runs, rejected rows, audit log, leases,
-//! pauses.
+//! The metadata database: its id and deployment, keys, runs, rejected rows, audit log, leases.
 //!
 //! One SQL text serves both databases; `database` holds the differences, and `migrations/README.md` the mapping
 //! of types.
@@ -10,7 +9,6 @@ mod deployment;
 mod error;
 mod keys;
 mod leases;
-mod pauses;
 mod pool;
 mod postgres;
 mod refusal;
@@ -28,7 +26,6 @@ pub use audit::{AUDIT_LISTED_MAX, AUDIT_UNFINISHED, AuditEntry, AuditId};
 pub use error::Error;
 pub use keys::{KeyList, StoredKey};
 pub use leases::{LEASE_NAME_BYTES_MAX, Lease, LeaseOutcome};
-pub use pauses::Pause;
 pub use refusal::Refusal;
 pub use runs::{HeldRun, RUNS_LISTED_MAX, RunManifest};
 pub use settings::Settings;

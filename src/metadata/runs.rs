@@ -233,18 +233,21 @@ impl Metadata {
         self.database.rows(select).await?.iter().map(|row| row.text("manifest")).collect()
     }
 
-    /// Whether any run has announced a version.
+    /// Whether anything was announced with this database: a version or a key set.
     pub async fn has_announced(&self) -> Result<bool, Error> {
-        let select = Statement::new("select id from runs where status = 'announced' limit 1");
+        let select = Statement::new(
+            "select only_row from key_set where announced > 0 \
+             or exists (select id from runs where status = 'announced')",
+        );
         Ok(self.database.row(select).await?.is_some())
     }
 
-    /// The manifest of the newest run that announced `version` of a sync's collection.
-    pub async fn announced_manifest(
+    /// The newest run that announced `version` of a sync's collection, and its manifest.
+    pub async fn announced_run(
         &self,
         sync: &CollectionName,
         version: Version,
-    ) -> Result<Option<(RunId, RunManifest)>, Error> {
+    ) -> Result<Option<(RunRecord, RunManifest)>, Error> {
         let select = select_runs!(
             "where sync = $1 and version = $2 and status = 'announced' and manifest is not null \
              order by started_at desc, id desc limit 1"
@@ -253,7 +256,7 @@ impl Metadata {
         row.map(|row| {
             let manifest =
                 RunManifest { object: row.text("manifest")?, sha256: row.parsed("manifest_sha256")? };
-            Ok((row.parsed("id")?, manifest))
+            Ok((record(&row)?, manifest))
         })
         .transpose()
     }

@@ -2,11 +2,13 @@
 
 use std::{collections::BTreeMap, path::Path};
 
+use chrono::{DateTime, Utc};
+
 use super::Model;
 use crate::{
     domain::limits::FIELDS_MAX,
     mapping::settings::ModelColumns,
-    settings::{Declaration, item::Item, read_bounded, section::Section, tree::Entry},
+    settings::{Declaration, item::Item, modified_at, read_bounded, section::Section, tree::Entry},
     source::{Query, Source},
 };
 
@@ -23,6 +25,8 @@ pub(crate) struct ModelConfig {
     pub(crate) model: Option<Model>,
     /// Its columns, as far as they are known.
     pub(crate) columns: ModelColumns,
+    /// When its SQL file was last changed.
+    pub(crate) changed_at: DateTime<Utc>,
 }
 
 /// Models by name, faulty ones included.
@@ -55,7 +59,9 @@ fn model(section: &Section<'_>, sources: &Sources, dir: &Path) -> ModelConfig {
     };
     let mut columns = ModelColumns { primary_key: None, listed };
     columns.primary_key = primary_key.and_then(|item| columns.read(&item));
-    ModelConfig { source: source.map(str::to_owned), model: query.map(Model::Query), columns }
+    let file = section.get("sql_file").filter(|_| query.is_some()).and_then(|item| item.file_path(dir));
+    let changed_at = file.map_or(DateTime::UNIX_EPOCH, |file| modified_at(&file));
+    ModelConfig { source: source.map(str::to_owned), model: query.map(Model::Query), columns, changed_at }
 }
 
 fn query(section: &Section<'_>, source: Option<&Source>, dir: &Path) -> Option<Query> {

@@ -195,6 +195,7 @@ mod tests {
             columns: Vec::new(),
             fields: Vec::new(),
             mapping: Digest::of(b""),
+            configuration: None,
             fingerprint_seed: 7,
             serving: ServingSettings::default(),
             segments,

@@ -6,7 +6,10 @@ use chrono::{DateTime, Utc};
 use croner::parser::{CronParser, Seconds, Year};
 
 use super::schedule::Schedule;
-use crate::domain::run::{RunRecord, RunStatus};
+use crate::{
+    domain::run::{RunRecord, RunStatus},
+    engine::Trigger,
+};
 
 /// First delay before a failed run is tried again; it doubles.
 const RETRY_FIRST: Duration = Duration::from_secs(10);
@@ -38,8 +41,10 @@ impl History {
     /// was written by another clock.
     pub fn of(runs: &[RunRecord], until: DateTime<Utc>, is_hopeless: bool) -> Self {
         use RunStatus::{Announced, Held, StillHeld, Unchanged};
-        // A run in progress has no result yet; its lease prevents a second one.
-        let runs: Vec<&RunRecord> = runs.iter().filter(|run| !run.status.is_open()).collect();
+        // A run in progress has no result yet; its lease prevents a second one. A rollback reads no row.
+        let is_ended_run =
+            |run: &&RunRecord| !run.status.is_open() && run.trigger != Trigger::Rollback.as_str();
+        let runs: Vec<&RunRecord> = runs.iter().filter(is_ended_run).collect();
         let good = runs.iter().position(|run| matches!(run.status, Announced | Held | StillHeld | Unchanged));
         let is_held = runs.first().is_some_and(|run| matches!(run.status, Held | StillHeld));
         let repeats = runs.iter().take_while(|run| run.status == StillHeld).count() as u32;

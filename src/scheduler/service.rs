@@ -23,7 +23,7 @@ const SLEEP_MAX: Duration = Duration::from_secs(30);
 const RETRY_DELAY_MAX: Duration = Duration::from_secs(5);
 /// Shortest delay before a lease that is about to expire is requested again.
 const RETRY_DELAY_MIN: Duration = Duration::from_millis(250);
-/// Poll interval of a paused sync whose run is due: a resumed sync starts at most this late.
+/// Poll interval of a paused or dropped sync whose run is due: a resumed sync starts at most this late.
 const PAUSE_POLL_INTERVAL: Duration = Duration::from_secs(2);
 
 /// Latest runs of a sync that decide when the next is due: delays stop doubling long before.
@@ -74,6 +74,24 @@ fn is_hopeless_after(kind: Option<ErrorKind>) -> bool {
     kind == Some(ErrorKind::Invalid)
 }
 
+/// What the last attempt to run the sync says about the next one.
+#[derive(Debug, Default)]
+struct LastAttempt {
+    /// Only another configuration can help.
+    is_hopeless: bool,
+    /// The sync is paused, its collection was dropped, or another publisher has a newer configuration.
+    waits_for_operator: bool,
+}
+
+/// The poll interval of a sync that only an operator lets run; `None` for other errors.
+fn poll_interval(error: &engine::Error) -> Option<Duration> {
+    match error {
+        engine::Error::Paused { .. } | engine::Error::Dropped { .. } => Some(PAUSE_POLL_INTERVAL),
+        engine::Error::ConfigurationOutdated { .. } => Some(RETRY_DELAY_MAX),
+        _ => None,
+    }
+}
+
 /// The delay before the next attempt to acquire a lease that expires in `expires_in` unless it is renewed.
 fn retry_delay(expires_in: Duration) -> Duration {
     expires_in.clamp(RETRY_DELAY_MIN, RETRY_DELAY_MAX)
@@ -94,9 +112,9 @@ impl SyncLoop {
     /// Runs until it is retired.
     pub async fn run(self) {
         self.announce_settings().await;
-        let mut is_hopeless = false;
+        let mut last = LastAttempt::default();
         loop {
-            let Some(wait) = self.due_in(is_hopeless).await else {
+            let Some(wait) = self.due_in(&last).await else {
                 // Only an operator starts a run.
                 return self.retire.cancelled().await;
             };
@@ -115,10 +133,10 @@ impl SyncLoop {
                 return;
             }
             // Another process may have run the sync while this one waited for its permit.
-            if self.due_in(is_hopeless).await.is_none_or(|wait| !wait.is_zero()) {
+            if self.due_in(&last).await.is_none_or(|wait| !wait.is_zero()) {
                 continue;
             }
-            let ran = self.run_once(&mut is_hopeless).await;
+            let ran = self.run_once(&mut last).await;
             // Release the permit before sleeping.
             drop(permit);
             if let Err(delay) = ran
@@ -142,14 +160,14 @@ impl SyncLoop {
     }
 
     /// The time until the next run is due, or must be checked again; `None` when only an operator starts one.
-    async fn due_in(&self, is_hopeless: bool) -> Option<Duration> {
-        self.try_due_in(is_hopeless).await.unwrap_or_else(|error| {
+    async fn due_in(&self, last: &LastAttempt) -> Option<Duration> {
+        self.try_due_in(last).await.unwrap_or_else(|error| {
             warn!(sync = %self.sync.spec.collection, %error, "no sync starts without metadata");
             Some(RETRY_DELAY_MAX)
         })
     }
 
-    async fn try_due_in(&self, is_hopeless: bool) -> Result<Option<Duration>, metadata::Error> {
+    async fn try_due_in(&self, last: &LastAttempt) -> Result<Option<Duration>, metadata::Error> {
         let name = &self.sync.spec.collection;
         let (metadata, now) = (&self.scheduler.metadata, self.scheduler.clock.now());
         let until = now + CLOCK_SKEW_MAX;
@@ -160,65 +178,65 @@ impl SyncLoop {
             runs = metadata.runs_until(name, until, HISTORY_MAX).await?;
         }
         self.show_clock(is_ahead);
-        let due = due::next(&self.sync.schedule, &History::of(&runs, until, is_hopeless));
+        let due = due::next(&self.sync.schedule, &History::of(&runs, until, last.is_hopeless));
         let wait = due.map(|due| (due - now).to_std().unwrap_or_default());
-        // A paused sync misses its ticks; it runs once when it is resumed.
-        let is_paused = wait.is_some_and(|wait| wait.is_zero()) && self.is_paused().await?;
-        Ok(if is_paused { Some(PAUSE_POLL_INTERVAL) } else { wait })
+        // It misses its ticks, and runs once when an operator lets it. Meanwhile it takes no lease.
+        if last.waits_for_operator && wait.is_some_and(|wait| wait.is_zero()) {
+            let checked = self.scheduler.engine.check_schedule(&self.sync.spec).await;
+            return Ok(checked.err().as_ref().and_then(poll_interval).or(wait));
+        }
+        Ok(wait)
     }
 
     /// Shows whether runs are dated in the future.
     fn show_clock(&self, is_ahead: bool) {
         let name = &self.sync.spec.collection;
-        let label = Label::fitted(&format!("schedule.{name}"));
+        self.show("schedule", is_ahead.then_some(CLOCK_AHEAD), || format!(
+            "a run of {name} is dated in the future and left out of the schedule; set the clocks of the publishers"
+        ));
+    }
+
+    /// Shows a problem of `part` of the sync, or that it is over.
+    fn show(&self, part: &str, code: Option<&'static str>, message: impl FnOnce() -> String) {
+        let name = &self.sync.spec.collection;
+        let label = Label::fitted(&format!("{part}.{name}"));
         let board = &self.scheduler.board;
-        if is_ahead == board.view(|status| status.tasks.contains_key(&label)) {
+        if code.is_some() == board.view(|status| status.tasks.contains_key(&label)) {
             return;
         }
-        if !is_ahead {
-            return board.update(|status| drop(status.tasks.remove(&label)));
-        }
-        let message = format!(
-            "a run of {name} is dated in the future and left out of the schedule; set the clocks of the publishers"
-        );
-        warn!(sync = %name, code = CLOCK_AHEAD, "{message}");
-        let problem = Problem::lasting(None, CLOCK_AHEAD, message, self.scheduler.clock.now());
+        let Some(code) = code else { return board.update(|status| drop(status.tasks.remove(&label))) };
+        let message = message();
+        warn!(sync = %name, code, "{message}");
+        let problem = Problem::lasting(None, code, message, self.scheduler.clock.now());
         board.update(|status| drop(status.tasks.insert(label, problem)));
     }
 
-    /// Whether the sync is paused. The pause of a rollback that was killed before its announcement ends here.
-    async fn is_paused(&self) -> Result<bool, metadata::Error> {
-        let name = &self.sync.spec.collection;
-        match self.scheduler.metadata.pause(name).await? {
-            None => Ok(false),
-            Some(pause) if pause.pending.is_none() => Ok(true),
-            Some(_) => {
-                if let Err(error) = self.scheduler.engine.reconcile_rollback(name).await {
-                    let code = error.code();
-                    warn!(sync = %name, code, %error, "a pending rollback could not be reconciled");
-                }
-                Ok(self.scheduler.metadata.pause(name).await?.is_some())
-            }
-        }
-    }
-
-    /// Runs the sync once; the error is the delay before the next attempt when no run could begin. Sets
-    /// `is_hopeless` when only another configuration can help.
-    async fn run_once(&self, is_hopeless: &mut bool) -> Result<(), Duration> {
+    /// Runs the sync once; the error is the delay before the next attempt when no run could begin.
+    async fn run_once(&self, last: &mut LastAttempt) -> Result<(), Duration> {
         let (spec, source) = (&self.sync.spec, &self.sync.source);
         let request = RunRequest {
             cancel: self.shutdown.clone(),
             ..RunRequest::new(spec.clone(), source.clone(), Trigger::Schedule)
         };
-        match self.scheduler.engine.run(&request).await {
+        let outcome = self.scheduler.engine.run(&request).await;
+        let poll_interval = outcome.as_ref().err().and_then(poll_interval);
+        last.waits_for_operator = poll_interval.is_some();
+        if let Err(error @ engine::Error::ConfigurationOutdated { .. }) = &outcome {
+            self.show("configuration", Some(error.code()), || error.to_string());
+        } else if outcome.is_ok() {
+            self.show("configuration", None, String::new);
+        }
+        match outcome {
             Ok(ended) => {
                 (self.scheduler.on_ended)(Ok(&ended));
-                *is_hopeless = is_hopeless_after(ended.kind);
+                last.is_hopeless = is_hopeless_after(ended.kind);
                 Ok(())
             }
             Err(engine::Error::LeaseHeld { expires_in, .. }) => Err(retry_delay(expires_in)),
-            Err(engine::Error::Paused { .. }) => Err(RETRY_DELAY_MAX),
             Err(error) => {
+                if let Some(delay) = poll_interval {
+                    return Err(delay);
+                }
                 error!(sync = %spec.collection, code = error.code(), %error, "no run could begin");
                 (self.scheduler.on_ended)(Err(&error));
                 Err(RETRY_DELAY_MAX)

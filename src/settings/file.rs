@@ -6,7 +6,15 @@ use std::{
     path::Path,
 };
 
+use chrono::{DateTime, Utc};
+
 use super::units;
+
+/// When a file was last changed; long ago when that is not known.
+pub(crate) fn modified_at(path: &Path) -> DateTime<Utc> {
+    let modified = fs::metadata(path).and_then(|metadata| metadata.modified());
+    modified.map_or(DateTime::UNIX_EPOCH, DateTime::from)
+}
 
 /// The text of a regular file of at most `max` bytes.
 pub(crate) fn read_bounded(path: &Path, max: u64) -> io::Result<String> {

@@ -18,4 +18,4 @@ pub mod units;
 pub(crate) use declaration::Declaration;
 pub use environment::Environment;
 pub use fault::{Fault, Faults, Place};
-pub(crate) use file::read_bounded;
+pub(crate) use file::{modified_at, read_bounded};

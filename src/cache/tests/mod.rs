@@ -156,6 +156,7 @@ impl Publisher {
             columns: Vec::new(),
             fields: Vec::new(),
             mapping: Digest::of(b""),
+            configuration: None,
             fingerprint_seed: 0,
             serving: ServingSettings::default(),
             segments: self.references.clone(),

@@ -1,15 +1,18 @@
 //! The next document: changes applied to the newest one. Pure.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use super::{AnnounceError, Change};
-use crate::domain::{
-    catalog::{CatalogDocument, CollectionEntry},
-    digest::Digest,
-    id::{AnnouncementId, DeploymentId},
-    limits::{COLLECTIONS_MAX, DROPPED_MAX, FORMAT, PINS_MAX},
-    manifest::Version,
-    name::{CollectionName, RegionName},
+use crate::{
+    catalog::Authority,
+    domain::{
+        catalog::{CatalogDocument, CollectionEntry, Pause},
+        digest::Digest,
+        id::{AnnouncementId, DeploymentId},
+        limits::{COLLECTIONS_MAX, DROPPED_MAX, FORMAT, PINS_MAX},
+        manifest::Version,
+        name::{CollectionName, RegionName},
+    },
 };
 
 /// The document after `base`, or the first one, without any change yet.
@@ -23,20 +26,50 @@ pub(super) fn follow(
         None => CatalogDocument {
             format: FORMAT,
             deployment,
+            metadata: None,
             n: 1,
             announced_by,
             keys: None,
             collections: BTreeMap::new(),
             pins: BTreeMap::new(),
             dropped: BTreeMap::new(),
+            pauses: BTreeMap::new(),
         },
     }
 }
 
-/// Applies `change` to the document, if the document still has what the change is based on.
-pub(super) fn apply(document: &mut CatalogDocument, change: &Change) -> Result<(), AnnounceError> {
+/// Applies `change` to the document, if the document still has what the change is based on and `authority` may
+/// change it.
+pub(super) fn apply(
+    document: &mut CatalogDocument,
+    change: &Change,
+    authority: Option<&Authority>,
+) -> Result<(), AnnounceError> {
+    if let Change::Takeover { from, to } = change {
+        if document.metadata != *from {
+            return Err(AnnounceError::Superseded);
+        }
+        document.metadata = Some(*to);
+        return Ok(());
+    }
+    if let Some(authority) = authority {
+        authority.check(document).map_err(|error| AnnounceError::Refused(Arc::new(error)))?;
+    }
+    apply_content(document, change)?;
+    document.metadata = document.metadata.or(authority.map(Authority::metadata));
+    Ok(())
+}
+
+fn apply_content(document: &mut CatalogDocument, change: &Change) -> Result<(), AnnounceError> {
     match change {
-        Change::Collection { name, from, entry, .. } => set_collection(document, name, *from, entry),
+        Change::Collection { name, from, entry, pause, .. } => {
+            set_collection(document, name, *from, entry)?;
+            if let Some(pause) = pause {
+                document.pauses.insert(name.clone(), pause.clone());
+            }
+            Ok(())
+        }
+        Change::Resume { name, pause } => resume(document, name, pause),
         Change::Remove { name, from } => remove(document, name, *from),
         Change::Pin { region, name, from, entry } => {
             check_pin(document, region, name, *from)?;
@@ -63,8 +96,16 @@ pub(super) fn apply(document: &mut CatalogDocument, change: &Change) -> Result<(
             document.keys = Some(reference.clone());
             Ok(())
         }
-        Change::Freshness { .. } => Ok(()),
+        Change::Freshness { .. } | Change::Takeover { .. } => Ok(()),
     }
+}
+
+fn resume(document: &mut CatalogDocument, name: &CollectionName, pause: &Pause) -> Result<(), AnnounceError> {
+    if document.pauses.get(name) != Some(pause) {
+        return Err(AnnounceError::Superseded);
+    }
+    document.pauses.remove(name);
+    Ok(())
 }
 
 fn set_collection(
@@ -97,6 +138,9 @@ fn remove(document: &mut CatalogDocument, name: &CollectionName, from: Digest) -
         remember_dropped(&mut document.dropped, name, entry.version);
     }
     unpin(document, name, |_| true);
+    // The pause of a dropped collection stays, as long as the catalog knows the collection.
+    let CatalogDocument { collections, dropped, pauses, .. } = document;
+    pauses.retain(|name, _| collections.contains_key(name) || dropped.contains_key(name));
     Ok(())
 }
 
@@ -138,7 +182,14 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
-    use crate::domain::{catalog::KeySetReference, id::RunId};
+    use crate::domain::{
+        catalog::KeySetReference,
+        id::{MetadataId, RunId},
+    };
+
+    fn apply(document: &mut CatalogDocument, change: &Change) -> Result<(), AnnounceError> {
+        super::apply(document, change, None)
+    }
 
     fn name(text: &str) -> CollectionName {
         CollectionName::new(text).unwrap()
@@ -160,6 +211,7 @@ mod tests {
             from: from.map(|content| Digest::of(content.as_bytes())),
             entry: entry(version, content),
             data_as_of: DateTime::UNIX_EPOCH,
+            pause: None,
         }
     }
 
@@ -278,6 +330,59 @@ mod tests {
         assert!(!dropped.contains_key(&name("c0")) && dropped.contains_key(&name("c1")));
         remember_dropped(&mut dropped, &name("last"), Version(u64::MAX));
         assert_eq!(dropped[&name("last")], Version(u64::MAX - 1));
+    }
+
+    #[test]
+    fn only_the_database_that_the_document_names_changes_it() {
+        let id = |number| MetadataId::from_uuid(Uuid::from_u128(number));
+        let mut document = first();
+        let [one, two] = [1, 2].map(|number| Authority::new(document.deployment, id(number)));
+        let take = |from, to| Change::Takeover { from, to };
+        let (a, b) = (collection("a", None, 1, "a1"), collection("b", None, 1, "b1"));
+        for (change, by, code) in [
+            (&a, &one, None), // the first change names the database
+            (&b, &two, Some("foreign_metadata")),
+            (&b, &one, None),
+            (&take(None, id(2)), &two, Some("superseded")),
+            (&take(Some(id(1)), id(2)), &two, None),
+            (&take(Some(id(1)), id(3)), &two, Some("superseded")),
+            (&collection("a", Some("a1"), 2, "a2"), &one, Some("foreign_metadata")),
+            (&Change::Remove { name: name("a"), from: Digest::of(b"a1") }, &one, Some("foreign_metadata")),
+            (&pin("eu", None, 1, "a1"), &one, Some("foreign_metadata")),
+            (&keys(0, 1), &one, Some("foreign_metadata")),
+            (&keys(0, 1), &two, None),
+        ] {
+            let before = document.clone();
+            let outcome = super::apply(&mut document, change, Some(by));
+            assert_eq!(outcome.as_ref().err().map(AnnounceError::code), code, "{change:?}");
+            assert!(code.is_none() || before == document, "a refused change leaves no trace: {change:?}");
+        }
+        assert_eq!(document.metadata, Some(id(2)));
+    }
+
+    #[test]
+    fn a_pause_comes_with_a_change_and_survives_a_drop() {
+        let mut document = first();
+        let pause = |why: &str| Pause { at: DateTime::UNIX_EPOCH, by: "test".into(), why: why.into() };
+        let paused = |from, version, content, why| match collection("a", from, version, content) {
+            Change::Collection { name, from, entry, data_as_of, .. } => {
+                Change::Collection { name, from, entry, data_as_of, pause: Some(pause(why)) }
+            }
+            change => change,
+        };
+        let resume = |why| Change::Resume { name: name("a"), pause: pause(why) };
+        apply(&mut document, &collection("a", None, 1, "a1")).unwrap();
+        let superseded = apply(&mut document, &paused(Some("other"), 2, "a2", "one"));
+        assert!(superseded.is_err() && document.pauses.is_empty(), "both or none");
+        apply(&mut document, &paused(Some("a1"), 2, "a2", "one")).unwrap();
+        apply(&mut document, &collection("a", Some("a2"), 3, "a3")).unwrap();
+        apply(&mut document, &Change::Remove { name: name("a"), from: Digest::of(b"a3") }).unwrap();
+        apply(&mut document, &collection("a", None, 4, "a4")).unwrap();
+        assert_eq!(document.pauses, [(name("a"), pause("one"))].into());
+        apply(&mut document, &paused(Some("a4"), 5, "a5", "two")).unwrap();
+        assert!(apply(&mut document, &resume("one")).is_err(), "another pause has replaced it");
+        apply(&mut document, &resume("two")).unwrap();
+        assert!(document.pauses.is_empty() && apply(&mut document, &resume("two")).is_err());
     }
 
     #[test]

@@ -77,6 +77,7 @@ mod tests {
         let newest = CatalogDocument {
             format: FORMAT,
             deployment: DeploymentId::from_uuid(Uuid::from_u128(1)),
+            metadata: None,
             n: 7,
             announced_by: AnnouncementId::from_uuid(Uuid::from_u128(1)),
             keys: None,
@@ -85,6 +86,7 @@ mod tests {
                 .into(),
             pins: std::collections::BTreeMap::new(),
             dropped: std::collections::BTreeMap::new(),
+            pauses: std::collections::BTreeMap::new(),
         };
         let stored = Head {
             format: FORMAT,

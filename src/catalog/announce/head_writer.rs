@@ -127,7 +127,10 @@ impl HeadWriter {
         tracing::warn!(code = error.code(), %error, "the catalog's head cannot be written; it is tried again");
         let error = Arc::new(error);
         let now = Instant::now();
-        let is_final = matches!(*error, Error::ForeignCatalog { .. } | Error::NewerFormat { .. });
+        let is_final = matches!(
+            *error,
+            Error::ForeignCatalog { .. } | Error::ForeignMetadata { .. } | Error::NewerFormat { .. }
+        );
         let has_ended = |waiting: &mut Confirmation| is_final || now - waiting.since >= pace.patience;
         for waiting in self.waiting.extract_if(.., has_ended) {
             let error = Arc::clone(&error);
@@ -177,6 +180,7 @@ impl HeadWriter {
             }
             return Ok(false);
         };
+        known.check_authority()?;
         known.deployment = Some(newest.deployment);
         let is_announced = |name: &CollectionName, version: Version| {
             newest.collections.get(name).is_some_and(|entry| entry.version == version)

@@ -5,7 +5,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 
 use crate::{
-    catalog::{Catalog, Error, paths},
+    catalog::{Authority, Catalog, Error, paths},
     domain::{catalog::CatalogDocument, id::DeploymentId},
     store,
     support::clock::Clock,
@@ -15,6 +15,8 @@ use crate::{
 #[derive(Debug)]
 pub(super) struct KnownCatalog {
     pub(super) deployment: Option<DeploymentId>,
+    /// The metadata database of this process; without it, any document may be followed.
+    pub(super) authority: Option<Authority>,
     pub(super) newest: Option<Newest>,
     /// The highest document number that this process has seen: a store without it has lost documents.
     pub(super) highest_seen: u64,
@@ -43,6 +45,14 @@ impl KnownCatalog {
             self.deployment = Some(newest.document.deployment);
         }
         Ok(read_at)
+    }
+
+    /// Checks that this process may follow the newest known document.
+    pub(super) fn check_authority(&self) -> Result<(), Error> {
+        match (&self.authority, &self.newest) {
+            (Some(authority), Some(newest)) => authority.check(&newest.document),
+            _ => Ok(()),
+        }
     }
 
     /// The error for a reading that took longer than `bound`.

@@ -17,10 +17,10 @@ pub use service::Announcer;
 use super::Error;
 use crate::{
     domain::{
-        catalog::{CollectionEntry, KeySetReference},
+        catalog::{CollectionEntry, KeySetReference, Pause},
         digest::Digest,
         error::codes,
-        id::DeploymentId,
+        id::{DeploymentId, MetadataId},
         manifest::Version,
         name::{CollectionName, RegionName},
     },
@@ -46,6 +46,22 @@ pub enum Change {
         entry: CollectionEntry,
         /// When the source had this content.
         data_as_of: DateTime<Utc>,
+        /// Pauses its sync in the same document, in place of a pause that it has.
+        pause: Option<Pause>,
+    },
+    /// The pause of a sync ends.
+    Resume {
+        /// The sync, by its collection's name.
+        name: CollectionName,
+        /// The pause that ends; another one stays.
+        pause: Pause,
+    },
+    /// Another metadata database may publish from now on, and the present one may not.
+    Takeover {
+        /// The database that the catalog names.
+        from: Option<MetadataId>,
+        /// The database that takes over.
+        to: MetadataId,
     },
     /// A collection leaves the catalog, and its pins with it.
     Remove {
@@ -104,10 +120,13 @@ pub struct Announced {
 /// Why a change is not announced, or not known to be.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum AnnounceError {
-    /// Another announcement changed the collection or the key set first. Nothing is visible.
-    #[error("another announcement changed the same collection or key set first; nothing was announced")]
+    /// Another announcement changed the same part of the catalog first. Nothing is visible.
+    #[error(
+        "another announcement changed the same collection, pause or key set first; nothing was announced"
+    )]
     Superseded,
-    /// The catalog must not be changed by this process: another deployment, a newer format. Nothing is visible.
+    /// The catalog must not be changed by this process: another deployment or metadata database, a newer
+    /// format. Nothing is visible.
     #[error("{0}")]
     Refused(#[source] Arc<Error>),
     /// The catalog has as many collections as it may. Nothing is visible.

@@ -17,7 +17,7 @@ use super::{
     known::{KnownCatalog, Newest},
 };
 use crate::{
-    catalog::{Catalog, Error, paths, publish, signature::SignedKind},
+    catalog::{Authority, Catalog, Error, paths, publish, signature::SignedKind},
     domain::{
         catalog::{CatalogDocument, Head},
         id::{AnnouncementId, DeploymentId},
@@ -60,8 +60,17 @@ impl Announcer {
         let now = Instant::now();
         let head = HeadWriter::new(&pace, now);
         let handle = AnnouncerHandle { queue: sender, clock: clock.clone() };
-        let known = KnownCatalog { deployment, newest: None, highest_seen: 0 };
+        let known = KnownCatalog { deployment, authority: None, newest: None, highest_seen: 0 };
         (Self { catalog, clock, pace, queue, known, next_document: now, head }, handle)
+    }
+
+    /// The same announcer for the publishers of one metadata database: a catalog that names another one is not
+    /// changed, and one that names none will name this one.
+    #[must_use]
+    pub fn with_authority(mut self, authority: Authority) -> Self {
+        self.known.deployment = Some(authority.deployment());
+        self.known.authority = Some(authority);
+        self
     }
 
     /// The same announcer, knowing that document `n` exists: a store without it has lost documents.
@@ -157,7 +166,7 @@ impl Announcer {
                 }
                 // It was created after the reading; later documents are not known.
                 Outcome::Lost(winner) => self.known.newest = Some(Newest { document: *winner, read_at }),
-                Outcome::Refused(error) => return answer_all(changes, &AnnounceError::Refused(error)),
+                Outcome::Refused(error) => return answer_all(changes, &self.refused(error)),
                 Outcome::Unknown => {
                     self.known.newest = None;
                     return answer_all(changes, &AnnounceError::Unknown);
@@ -183,7 +192,7 @@ impl Announcer {
             Ok((read_at, _)) => Base::Read(read_at),
             Err(
                 error @ (Error::ForeignCatalog { .. } | Error::NewerFormat { .. } | Error::Untrusted { .. }),
-            ) => Base::Failed(AnnounceError::Refused(Arc::new(error))),
+            ) => Base::Failed(self.refused(Arc::new(error))),
             Err(error) if began.elapsed() >= self.pace.patience => {
                 Base::Failed(AnnounceError::Unreachable(Arc::new(error)))
             }
@@ -226,6 +235,14 @@ impl Announcer {
         }
     }
 
+    /// The answer to changes of a catalog that this process must not change.
+    fn refused(&self, error: Arc<Error>) -> AnnounceError {
+        if let Some(authority) = &self.known.authority {
+            authority.note(&error);
+        }
+        AnnounceError::Refused(error)
+    }
+
     fn creator<'a>(&'a self, shutdown: &'a Shutdown) -> Creator<'a> {
         Creator { catalog: &self.catalog, clock: &self.clock, pace: &self.pace, shutdown }
     }
@@ -234,7 +251,8 @@ impl Announcer {
     fn would_refuse(&self, changes: &[Waiting]) -> bool {
         let Some(newest) = &self.known.newest else { return false };
         let mut document = newest.document.clone();
-        changes.iter().any(|waiting| draft::apply(&mut document, &waiting.change).is_err())
+        let authority = self.known.authority.as_ref();
+        changes.iter().any(|waiting| draft::apply(&mut document, &waiting.change, authority).is_err())
     }
 
     /// The next document with every change that is still valid. The other changes are answered.
@@ -249,7 +267,7 @@ impl Announcer {
                 waiting.answer(Err(AnnounceError::Late));
                 continue;
             }
-            match draft::apply(&mut document, &waiting.change) {
+            match draft::apply(&mut document, &waiting.change, self.known.authority.as_ref()) {
                 Ok(()) => valid.push(waiting),
                 Err(error) => waiting.answer(Err(error)),
             }

@@ -10,12 +10,14 @@ use tracing::{debug, info, warn};
 use self::prepare::PreparedRun;
 use super::{
     Engine,
+    base::Announced,
     error::Error,
     lease::SyncLease,
     request::{RunRequest, Trigger},
+    spec::SyncSpec,
 };
 use crate::{
-    catalog::{AnnounceError, Change},
+    catalog::{self, AnnounceError, Change},
     domain::{
         error::ErrorKind,
         run::{RejectedRow, RunCounts, RunRecord, RunStatus},
@@ -46,50 +48,76 @@ impl Engine {
     /// Runs a sync once. The outcome has the errors of a run that began.
     ///
     /// # Errors
-    /// When no run could begin: [`Error::LeaseHeld`], [`Error::Paused`] for a scheduled run, or metadata is
-    /// down. A dry run gives all its errors here.
+    /// When no run could begin: [`Error::LeaseHeld`]; [`Error::Paused`] or [`Error::Dropped`] for a scheduled
+    /// run; [`Error::ConfigurationOutdated`]; another metadata database publishes; metadata is down. A dry run gives all its errors here.
     pub async fn run(&self, request: &RunRequest) -> Result<RunOutcome, Error> {
         if request.dry_run {
             return Box::pin(self.dry_run(request)).await;
         }
         let name = &request.spec.collection;
-        self.reconcile_rollback(name).await?;
         let lease = SyncLease::acquire(&self.metadata, name).await?;
         let result = Box::pin(self.run_leased(&lease, request)).await;
         lease.release().await;
         result
     }
 
+    /// Checks whether the catalog lets a sync run by its schedule. Takes no lease.
+    ///
+    /// # Errors
+    /// [`Error::Paused`], [`Error::Dropped`], [`Error::ConfigurationOutdated`]; the catalog cannot be read.
+    pub async fn check_schedule(&self, spec: &SyncSpec) -> Result<(), Error> {
+        may_run(spec, Trigger::Schedule, self.announced(&spec.collection).await)?.map(drop)
+    }
+
     async fn run_leased(&self, lease: &SyncLease, request: &RunRequest) -> Result<RunOutcome, Error> {
         let name = &request.spec.collection;
         self.reconcile_open_runs(name).await?;
-        if let (Trigger::Schedule, Some(pause)) = (request.trigger, lease.paused()) {
-            return Err(Error::Paused { sync: name.clone(), why: pause.to_string() });
-        }
+        let mut announced = may_run(&request.spec, request.trigger, self.announced(name).await)?;
         let mut attempt = 1;
         loop {
-            let outcome = self.attempt(lease, request).await?;
+            let before = announced.as_ref().ok().map(Announced::control);
+            let outcome = self.attempt(lease, request, announced).await?;
             if outcome.record.status != RunStatus::Superseded || attempt == ATTEMPTS_MAX {
                 if outcome.record.status == RunStatus::Announced {
                     self.compact(lease, &request.spec).await;
                 }
                 return Ok(outcome);
             }
-            // A rollback meanwhile paused the sync: what it undid must not come back.
-            if lease.confirm_not_paused().await.is_err() {
-                return Ok(outcome);
+            let next = self.announced(name).await;
+            // What a rollback or a drop undid meanwhile must not come back.
+            if next.as_ref().ok().map(Announced::control) != before {
+                return Ok(self.stopped(outcome, next).await);
             }
+            let Ok(next) = may_run(&request.spec, request.trigger, next) else { return Ok(outcome) };
+            announced = next;
             attempt += 1;
             info!(sync = %name, attempt, "another announcement came first; the run starts again");
         }
     }
 
-    async fn attempt(&self, lease: &SyncLease, request: &RunRequest) -> Result<RunOutcome, Error> {
+    /// A superseded run that does not start again, with its reason when that is a pause.
+    async fn stopped(&self, mut outcome: RunOutcome, announced: Result<Announced, Error>) -> RunOutcome {
+        if let Ok(Announced { pause: Some(pause), .. }) = announced {
+            let (sync, why) = (outcome.record.sync.clone(), pause.to_string());
+            outcome.record.error = Some(Error::Paused { sync, why }.as_run_error());
+            if let Err(error) = self.metadata.update_run(&outcome.record).await {
+                warn!(run = %outcome.record.id, %error, "the reason of a superseded run could not be recorded");
+            }
+        }
+        outcome
+    }
+
+    async fn attempt(
+        &self,
+        lease: &SyncLease,
+        request: &RunRequest,
+        announced: Result<Announced, Error>,
+    ) -> Result<RunOutcome, Error> {
         let mut record = self.new_record(request);
         self.metadata.insert_run(&record).await?;
         let timeout = self.settings.run_timeout;
         let prepared = tokio::select! {
-            prepared = Box::pin(self.prepare(record.id, request)) => prepared,
+            prepared = Box::pin(async { self.prepare(record.id, request, announced?).await }) => prepared,
             () = lease.lost() => Err(Error::LeaseLost),
             () = request.cancel.cancelled() => Err(Error::Cancelled),
             () = tokio::time::sleep(timeout) => Err(Error::RunTimeout { seconds: timeout.as_secs() }),
@@ -194,8 +222,9 @@ impl Engine {
 
     async fn dry_run(&self, request: &RunRequest) -> Result<RunOutcome, Error> {
         let mut record = self.new_record(request);
+        let announced = self.announced(&record.sync).await?;
         let prepared = tokio::select! {
-            prepared = self.prepare(record.id, request) => prepared?,
+            prepared = self.prepare(record.id, request, announced) => prepared?,
             () = request.cancel.cancelled() => return Err(Error::Cancelled),
         };
         record.counts = prepared.counts;
@@ -224,6 +253,28 @@ impl Engine {
             counts: RunCounts::default(),
             error: None,
         }
+    }
+}
+
+/// Whether the catalog lets a run begin. One that cannot be read fails the run, which has a record then.
+fn may_run(
+    spec: &SyncSpec,
+    trigger: Trigger,
+    announced: Result<Announced, Error>,
+) -> Result<Result<Announced, Error>, Error> {
+    let (sync, is_scheduled) = (&spec.collection, trigger == Trigger::Schedule);
+    if let Ok(Announced { base: Some(base), .. }) = &announced {
+        spec.check_newest(&base.manifest)?;
+    }
+    match announced {
+        Err(error @ Error::Catalog(catalog::Error::ForeignMetadata { .. })) => Err(error),
+        Ok(Announced { pause: Some(pause), .. }) if is_scheduled => {
+            Err(Error::Paused { sync: sync.clone(), why: pause.to_string() })
+        }
+        Ok(announced) if is_scheduled && announced.is_dropped() => {
+            Err(Error::Dropped { sync: sync.clone(), last: announced.last })
+        }
+        announced => Ok(announced),
     }
 }
 

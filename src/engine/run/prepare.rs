@@ -15,7 +15,7 @@ use crate::{
     engine::{
         Engine,
         announce::PublishedManifest,
-        base::Base,
+        base::{Announced, Base},
         error::Error,
         ingest::{Ingest, Ingested, Input},
         plan::RunPlan,
@@ -87,9 +87,13 @@ impl PlannedRun<'_> {
 impl Engine {
     /// Reads the input, compares it with the base, evaluates the guards and publishes. While a run is held, the
     /// input is only compared, until the guards come to another result.
-    pub(super) async fn prepare(&self, run_id: RunId, request: &RunRequest) -> Result<PreparedRun, Error> {
+    pub(super) async fn prepare(
+        &self,
+        run_id: RunId,
+        request: &RunRequest,
+        announced: Announced,
+    ) -> Result<PreparedRun, Error> {
         let RunRequest { spec, accept, dry_run, progress, .. } = request;
-        let announced = self.announced(&spec.collection).await?;
         progress.begin(announced.base.as_ref().map_or(0, |base| base.manifest.records));
         let input = Input::resolve(spec, &request.source);
         let columns = once_more_without_table(|| input.describe()).await?;

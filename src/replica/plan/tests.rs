@@ -59,6 +59,7 @@ fn of(version: u64, segments: Vec<SegmentReference>) -> Manifest {
         columns: Vec::new(),
         fields: Vec::new(),
         mapping: Digest::of(b""),
+        configuration: None,
         fingerprint_seed: 1,
         serving: ServingSettings::default(),
         segments,

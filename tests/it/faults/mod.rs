@@ -17,6 +17,7 @@
 //! | power loss, torn file | `damage::local_damage_*` (what runs while files are torn) | `damage::damaged_segment_is_not_served_*`, `replica::restart` |
 //! | disk full | `disk::*` | |
 //! | two publishers | `publishers::two_nodes_share_syncs_*`, `regions::chaos` | `catalog::announcing::two_announcers_*`, `simulation` |
+//! | two metadata databases on one store; an older or new database | | `databases` |
 //! | key revoked; a region cut off keeps its keys, and a metric says how old they are | `regions::roles::rows_reach_*`, `regions::network_faults::cut_off_region_*` | `keys` |
 //! | slow or hostile clients | `slow_clients` (2,000 good ones) | `read_slow`, `read_listener` |
 //! | hostile bytes in the bucket | `damage::hostile_documents_*` | `src/fuzzing`, `replica::faults` |
@@ -43,6 +44,7 @@ fn the_table_of_faults_names_existing_tests() {
 }
 
 mod damage;
+mod databases;
 mod disk;
 mod keys;
 mod kill;

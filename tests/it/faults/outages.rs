@@ -132,7 +132,7 @@ async fn commands_fail(node: &NodeDirectory, exit: i32, code: &str) {
     // The announced state is in the store.
     let done = node.spawn(&["status"]).wait().await;
     assert_eq!(done.code, Some(0), "{done:?}");
-    assert!(done.stderr.contains("runs, held runs and pauses are not shown"), "{done:?}");
+    assert!(done.stderr.contains("runs and held runs are not shown"), "{done:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -9,7 +9,7 @@ use crate::support::postgres::{Database, Postgres};
 use crate::support::reader::Reader;
 use crate::support::{
     deployment::{Deployment, NodeDirectory},
-    process::until,
+    process::{Process, until},
 };
 
 const ROWS: &str = "create table people (id integer primary key, name text);
@@ -226,4 +226,51 @@ async fn a_run_that_waited_for_its_permit_is_skipped_after_another_process_ran_i
     };
     until("two runs of the clock", async || (runs_of("clock").await >= 2).then_some(())).await;
     assert_eq!(runs_of(waiting).await, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_two_configurations_of_a_sync_the_newer_one_wins() {
+    let deployment = Deployment::new();
+    deployment.execute("warehouse.db", ROWS).await;
+    let old = sections(SQLITE, "every 1s", &["person"]);
+    let new = old.replace("select * from people", "select id, 'new ' || name as name from people");
+    let outdated = async |server: &mut Process, expected: bool| {
+        until("the problem of the older configuration", async || {
+            let problem = server.status().await["tasks"]["configuration.person"]["code"].clone();
+            (problem == "configuration_outdated" || !expected && problem.is_null())
+                .then_some(problem.is_string())
+        })
+        .await
+    };
+    let older = deployment.node("older", &old);
+    let mut first = older.serve().await;
+    let key = older.key().await;
+    let shows = async |server: &Process, text: &str| {
+        let text = format!("\"name\":\"{text}\"");
+        until(&text, async || server.get(&key, "person", 1).await.text().contains(&text).then_some(())).await;
+    };
+    shows(&first, "Ann").await;
+    let newer = deployment.node("newer", &new);
+    let second = newer.serve().await;
+    shows(&first, "new Ann").await;
+    assert!(outdated(&mut first, true).await);
+    for name in ["one", "two", "three"] {
+        let update = format!("update people set name = '{name}' where id = 1");
+        deployment.execute("warehouse.db", &update).await;
+        shows(&first, &format!("new {name}")).await;
+    }
+    assert_eq!(deployment.announced("person"), Some(5), "the configurations did not take turns");
+    let refused = older.spawn(&["sync", "person"]).wait().await.expect(4);
+    assert!(refused.stderr.contains("code: configuration_outdated"), "{refused:?}");
+
+    // A higher revision wins, also of an older file.
+    let file = older.path().join("older.toml");
+    let changed = std::fs::metadata(&file).unwrap().modified().unwrap();
+    older.configure(&old.replace("model = \"people\"", "model = \"people\"\nrevision = 1"));
+    std::fs::File::options().append(true).open(&file).unwrap().set_modified(changed).unwrap();
+    first.signal(rustix::process::Signal::HUP);
+    shows(&second, "three").await;
+    assert!(!outdated(&mut first, false).await);
+    let refused = newer.spawn(&["sync", "person", "--accept"]).wait().await.expect(4);
+    assert!(refused.stderr.contains("code: configuration_outdated"), "{refused:?}");
 }

@@ -105,13 +105,14 @@ pub(super) async fn restored_backup(metadata: &Metadata) {
     let lost = announced.remove(0);
     announced.push(unknown.clone());
     let set = |revision, keys: &[KeyEntry], refused| KeySet { revision, keys: keys.to_vec(), refused };
-    assert_eq!(metadata.adopt_key_set(&set(revision, &announced, 0), "test").await.unwrap(), revision);
-    assert_eq!(metadata.active_keys().await.unwrap().1, active, "a set that is behind changes nothing");
+    metadata.keys_announced(revision).await.unwrap();
+    metadata.keys_announced(revision - 1).await.unwrap();
+    assert_eq!(metadata.announced_keys_revision().await.unwrap(), revision, "it only rises");
+    metadata.adopt_key_set(&set(revision, &announced, 0), "test").await.unwrap();
+    assert_eq!(metadata.active_keys().await.unwrap().1, active, "a set that is known changes nothing");
     metadata.adopt_key_set(&set(revision + 9, &announced, 1), "test").await.unwrap_err();
-    assert_eq!(
-        metadata.adopt_key_set(&set(revision + 9, &announced, 0), "test").await.unwrap(),
-        revision + 9
-    );
+    metadata.adopt_key_set(&set(revision + 9, &announced, 0), "test").await.unwrap();
+    assert_eq!(metadata.announced_keys_revision().await.unwrap(), revision + 9);
     let (adopted, mut keys) = metadata.active_keys().await.unwrap();
     assert_eq!(adopted, revision + 9);
     keys.sort_by(|a, b| a.id.cmp(&b.id));
@@ -125,8 +126,14 @@ pub(super) async fn restored_backup(metadata: &Metadata) {
 
     // A key revoked here that the announced set still opens is never revived: the revision moves on.
     let revived = KeySet { revision: revision + 20, keys: vec![unknown, announced.remove(0)], refused: 0 };
-    assert_eq!(metadata.adopt_key_set(&revived, "test").await.unwrap(), revision + 21);
+    metadata.adopt_key_set(&revived, "test").await.unwrap();
     assert_eq!(metadata.active_keys().await.unwrap(), (revision + 21, vec![revived.keys[1].clone()]));
+
+    // Changes that are still to be announced stay, although the announced set has a higher revision.
+    let pending = key("pendingpendi", Grant::AllCollections);
+    assert_eq!(metadata.create_key(&pending, "test").await.unwrap(), revision + 22);
+    metadata.adopt_key_set(&set(revision + 30, &[], 0), "test").await.unwrap();
+    assert_eq!(metadata.active_keys().await.unwrap(), (revision + 31, vec![pending]));
 }
 
 pub(super) async fn audit_log(metadata: &Metadata) {

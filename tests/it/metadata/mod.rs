@@ -2,7 +2,6 @@
 
 mod keys;
 mod leases;
-mod pauses;
 mod postgres;
 mod runs;
 
@@ -43,7 +42,6 @@ pub(crate) async fn story(settings: &Settings) {
     runs::pruning(&metadata).await;
     runs::rejected_rows(&metadata).await;
     keys::audit_log(&metadata).await;
-    pauses::paused_and_resumed(&metadata, &other).await;
     leases::one_after_another(&metadata, &other).await;
     leases::competing_for_one_lease(&metadata, &other).await;
     metadata.close().await;

@@ -43,7 +43,7 @@ pub(super) async fn lifecycle(metadata: &Metadata) {
 
     let digest = Digest::of(b"manifest");
     assert!(metadata.set_run_manifest(first.id, "manifests/1.json", digest).await.unwrap());
-    assert_eq!(metadata.announced_manifest(&customer, Version(41)).await.unwrap(), None);
+    assert_eq!(metadata.announced_run(&customer, Version(41)).await.unwrap(), None);
 
     first.status = RunStatus::Announced;
     first.finished_at = Some(noon() + TimeDelta::milliseconds(1500));
@@ -55,9 +55,9 @@ pub(super) async fn lifecycle(metadata: &Metadata) {
     assert_eq!(metadata.run(first.id).await.unwrap(), Some(first.clone()), "all of it is stored");
     assert!(metadata.open_runs(&customer).await.unwrap().is_empty());
     assert!(!metadata.set_run_manifest(first.id, "manifests/2.json", digest).await.unwrap());
-    let manifest = metadata.announced_manifest(&customer, Version(41)).await.unwrap();
+    let manifest = metadata.announced_run(&customer, Version(41)).await.unwrap();
     let object = "manifests/1.json".to_owned();
-    assert_eq!(manifest, Some((first.id, RunManifest { object, sha256: digest })));
+    assert_eq!(manifest, Some((first.clone(), RunManifest { object, sha256: digest })));
 
     let mut failed = run("customer", 2, RunStatus::Running);
     let elsewhere = run("product", 1, RunStatus::Announcing);
@@ -129,14 +129,14 @@ pub(super) async fn held_runs(metadata: &Metadata) {
     approved.version = Some(Version(7));
     assert!(metadata.update_run(&approved).await.unwrap(), "but it may be approved");
     assert_eq!(metadata.manifests_in_use().await.unwrap(), ["manifests/two"], "it may be needed still");
-    assert_eq!(metadata.announced_manifest(&sync, Version(7)).await.unwrap(), None);
+    assert_eq!(metadata.announced_run(&sync, Version(7)).await.unwrap(), None);
     approved.status = RunStatus::Held;
     assert!(metadata.update_run(&approved).await.unwrap(), "held on, when nothing came of it");
     approved.status = RunStatus::Announced;
     assert!(metadata.update_run(&approved).await.unwrap());
-    let (id, found) = metadata.announced_manifest(&sync, Version(7)).await.unwrap().unwrap();
-    assert_eq!((id, found.object.as_str(), found.sha256), (two.id, "manifests/two", manifest));
-    assert_eq!(metadata.announced_manifest(&name("other"), Version(7)).await.unwrap(), None);
+    let (last, found) = metadata.announced_run(&sync, Version(7)).await.unwrap().unwrap();
+    assert_eq!((last.id, found.object.as_str(), found.sha256), (two.id, "manifests/two", manifest));
+    assert_eq!(metadata.announced_run(&name("other"), Version(7)).await.unwrap(), None);
     assert!(metadata.manifests_in_use().await.unwrap().is_empty());
     assert_eq!(metadata.supersede_held(&sync).await.unwrap(), None);
 

@@ -225,8 +225,8 @@ impl Life<'_> {
             self.hub.state().reference.held.insert(held.clone());
             sleep(Duration::from_millis(ms)).await;
         }
-        let change =
-            Change::Collection { name: draft.name.clone(), from, entry, data_as_of: draft.data_as_of };
+        let (name, data_as_of) = (draft.name.clone(), draft.data_as_of);
+        let change = Change::Collection { name, from, entry, data_as_of, pause: None };
         let answer = self.announce(change).await;
         if let Some(held) = held {
             self.hub.state().reference.held.remove(&held);
@@ -309,6 +309,7 @@ impl Model {
             columns: Vec::new(),
             fields: Vec::new(),
             mapping: Digest::of(b"mapping"),
+            configuration: None,
             fingerprint_seed: 0,
             serving: ServingSettings::default(),
             segments: Vec::new(),

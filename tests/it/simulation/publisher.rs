@@ -14,17 +14,22 @@ use chrono::{DateTime, TimeDelta, Utc};
 use futures::future::{join, join_all};
 use larder::{
     catalog::{
-        AnnounceError, Announced, Announcer, AnnouncerHandle, AnnouncerPace, Catalog, Change, Error,
-        RunAnnouncement,
+        AnnounceError, Announced, Announcer, AnnouncerHandle, AnnouncerPace, Authority, Catalog, Change,
+        Error, RunAnnouncement,
     },
     disk::SegmentDirectory,
-    domain::{catalog::CollectionEntry, id::DeploymentId, name::CollectionName},
+    domain::{
+        catalog::CollectionEntry,
+        id::{DeploymentId, MetadataId},
+        name::CollectionName,
+    },
     support::shutdown::Shutdown,
 };
 use tokio::time::sleep;
 use uuid::Uuid;
 
 use super::{
+    changes::AnnounceAnswer,
     hub::{Hub, Who},
     view::View,
 };
@@ -39,6 +44,8 @@ const RUN_AGE_MAX: TimeDelta = TimeDelta::hours(12);
 pub(super) struct Publisher {
     pub(super) hub: Arc<Hub>,
     pub(super) number: u8,
+    /// Its metadata database; publishers with another one take turns with it.
+    metadata: MetadataId,
     /// Remaining changes of each lane.
     pub(super) lanes: Vec<(Lane, AtomicU64)>,
     pub(super) directory: SegmentDirectory,
@@ -49,6 +56,8 @@ pub(super) struct Publisher {
 pub(super) enum Lane {
     Collection(CollectionName),
     Keys,
+    /// It lets its metadata database publish.
+    Takeover,
 }
 
 /// One life of a publisher.
@@ -57,15 +66,17 @@ pub(super) struct Life<'a> {
     pub(super) catalog: Catalog,
     pub(super) directory: &'a SegmentDirectory,
     announcer: AnnouncerHandle,
+    metadata: MetadataId,
 }
 
 impl Publisher {
-    pub(super) fn new(hub: &Arc<Hub>, number: u8, lanes: Vec<Lane>, root: &Path) -> Self {
+    pub(super) fn new(hub: &Arc<Hub>, number: u8, database: u8, lanes: Vec<Lane>, root: &Path) -> Self {
         let mut chance = hub.chance(&["changes", &number.to_string()]);
         let root = root.join(format!("publisher-{number}"));
         Self {
             hub: Arc::clone(hub),
             number,
+            metadata: MetadataId::from_uuid(Uuid::from_u128(u128::from(database) + 1)),
             lanes: lanes.into_iter().map(|lane| (lane.clone(), changes(&lane, &mut chance).into())).collect(),
             directory: SegmentDirectory::open(&root, hub.clock.clone()).unwrap(),
         }
@@ -95,8 +106,10 @@ impl Publisher {
         };
         let deployment = deployment(self.hub.seed);
         let clock = self.hub.clock.clone();
-        let (announcer, handle) = Announcer::new(catalog.clone(), clock, Some(deployment), pace);
-        let life_of = Life { hub: &self.hub, catalog, directory: &self.directory, announcer: handle };
+        let (announcer, handle) = Announcer::new(catalog.clone(), clock, None, pace);
+        let announcer = announcer.with_authority(Authority::new(deployment, self.metadata));
+        let (directory, metadata) = (&self.directory, self.metadata);
+        let life_of = Life { hub: &self.hub, catalog, directory, announcer: handle, metadata };
         if life > 1 {
             life_of.reconcile().await;
         }
@@ -123,6 +136,7 @@ impl Publisher {
                 let made = match lane {
                     Lane::Collection(name) => life.change_collection(name, &mut chance).await,
                     Lane::Keys => life.change_keys(&mut chance).await,
+                    Lane::Takeover => life.take_over().await,
                 };
                 match made {
                     Ok(Some(Err(AnnounceError::Superseded))) => {}
@@ -143,6 +157,7 @@ fn changes(lane: &Lane, chance: &mut Chance) -> u64 {
     match lane {
         Lane::Collection(_) => 1 + chance.weighed(&[40, 35, 25]) as u64,
         Lane::Keys => chance.within(0, 2),
+        Lane::Takeover => chance.within(1, 2),
     }
 }
 
@@ -159,11 +174,21 @@ impl Life<'_> {
 
     /// Announces `change` and checks the answer.
     pub(super) async fn announce(&self, change: Change) -> Result<Announced, AnnounceError> {
-        let number = self.hub.state().reference.attempt(&change);
+        let number = self.hub.state().reference.attempt(&change, self.metadata);
         let answer = self.announcer.announce(change).await;
         self.hub.trace(|| format!("change {number}: {answer:?}"));
         self.hub.check(|state| state.reference.answered(number, &answer));
         answer
+    }
+
+    /// Lets this publisher's metadata database publish, unless it does.
+    async fn take_over(&self) -> AnnounceAnswer {
+        let newest = self.catalog.newest(Some(deployment(self.hub.seed))).await?;
+        let (from, to) = (newest.as_ref().and_then(|newest| newest.metadata), self.metadata);
+        if newest.is_none() || from == Some(to) {
+            return Ok(None);
+        }
+        Ok(Some(self.announce(Change::Takeover { from, to }).await))
     }
 
     /// Reconciles changes whose publisher was killed with the catalog, and checks the result.

@@ -11,7 +11,7 @@ use larder::{
     domain::{
         catalog::{CatalogDocument, CollectionEntry, Head, KeySetReference},
         digest::Digest,
-        id::RunId,
+        id::{MetadataId, RunId},
         keyset::KeySet,
         name::CollectionName,
     },
@@ -31,6 +31,8 @@ type Checked = Result<(), String>;
 #[derive(Debug)]
 pub(super) struct Attempt {
     change: Change,
+    /// The metadata database of its publisher.
+    by: MetadataId,
     /// Its publisher was told that it is not announced.
     is_refused: bool,
     /// The document that introduced it.
@@ -70,7 +72,7 @@ impl ReferenceModel {
     }
 
     /// Adds a change that is about to be announced.
-    pub(super) fn attempt(&mut self, change: &Change) -> usize {
+    pub(super) fn attempt(&mut self, change: &Change, by: MetadataId) -> usize {
         let number = self.attempts.len();
         if let Change::Collection { name, data_as_of, .. } | Change::Freshness { name, data_as_of, .. } =
             change
@@ -82,9 +84,14 @@ impl ReferenceModel {
             Change::Keys { reference, .. } => {
                 self.key_changes.insert(reference.object.clone(), number);
             }
-            Change::Remove { .. } | Change::Freshness { .. } | Change::Pin { .. } | Change::Unpin { .. } => {}
+            Change::Remove { .. }
+            | Change::Freshness { .. }
+            | Change::Pin { .. }
+            | Change::Unpin { .. }
+            | Change::Resume { .. }
+            | Change::Takeover { .. } => {}
         }
-        self.attempts.push(Attempt { change: change.clone(), is_refused: false, introduced: None });
+        self.attempts.push(Attempt { change: change.clone(), by, is_refused: false, introduced: None });
         number
     }
 
@@ -188,21 +195,36 @@ impl ReferenceModel {
         if before.as_ref().is_some_and(|before| before.deployment != document.deployment) {
             return Err(format!("document {n} is of another deployment"));
         }
+        let (from, to) = (before.as_ref().and_then(|before| before.metadata), document.metadata);
+        let by = to.ok_or_else(|| format!("document {n} names no metadata database"))?;
+        if from.is_some() && from != to {
+            let takeover = Change::Takeover { from, to: by };
+            let is_it = |attempt: &&mut Attempt| {
+                attempt.change == takeover && !attempt.is_refused && attempt.introduced.is_none()
+            };
+            let attempt = self.attempts.iter_mut().find(is_it);
+            introduce(
+                attempt.ok_or_else(|| format!("document {n} has a takeover that nobody made"))?,
+                by,
+                n,
+            )?;
+        }
         let none = BTreeMap::new();
         let earlier = before.as_ref().map_or(&none, |before| &before.collections);
         let names: BTreeSet<_> = earlier.keys().chain(document.collections.keys()).collect();
         for name in names {
-            self.changed_collection(n, name, earlier.get(name), document.collections.get(name), bucket)?;
+            let (earlier, entry) = (earlier.get(name), document.collections.get(name));
+            self.changed_collection((n, by), name, earlier, entry, bucket)?;
         }
         let keys = before.as_ref().and_then(|before| before.keys.as_ref());
-        self.changed_keys(n, keys, document.keys.as_ref(), bucket)?;
+        self.changed_keys((n, by), keys, document.keys.as_ref(), bucket)?;
         self.documents.push(Arc::new(document));
         Ok(())
     }
 
     fn changed_collection(
         &mut self,
-        n: u64,
+        (n, by): (u64, MetadataId),
         name: &CollectionName,
         before: Option<&CollectionEntry>,
         after: Option<&CollectionEntry>,
@@ -216,6 +238,7 @@ impl ReferenceModel {
             let is_asked = |attempt: &Attempt| {
                 matches!(&attempt.change, Change::Remove { name: removed, from: asked }
                     if removed == name && Some(*asked) == from)
+                    && attempt.by == by
             };
             let is_asked = self.attempts.iter().any(is_asked);
             return if is_asked { Ok(()) } else { Err(format!("document {n} has lost collection {name}")) };
@@ -234,7 +257,7 @@ impl ReferenceModel {
                 entry.version
             ));
         }
-        introduce(attempt, n)?;
+        introduce(attempt, by, n)?;
         let model = self.models.get(&entry.sha256).ok_or("a manifest that nobody made")?;
         let segments = model.manifest.segments.iter().map(|segment| &segment.object);
         for object in segments.chain([&entry.manifest]) {
@@ -250,7 +273,7 @@ impl ReferenceModel {
 
     fn changed_keys(
         &mut self,
-        n: u64,
+        (n, by): (u64, MetadataId),
         before: Option<&KeySetReference>,
         after: Option<&KeySetReference>,
         bucket: &Bucket,
@@ -271,7 +294,7 @@ impl ReferenceModel {
         if from_revision != revision || after.revision <= revision {
             return Err(format!("document {n}: key set {} follows {revision}", after.revision));
         }
-        introduce(attempt, n)?;
+        introduce(attempt, by, n)?;
         if bucket.object(&after.object).is_none() {
             return Err(format!("document {n} announces a key set that is not there"));
         }
@@ -349,7 +372,11 @@ impl ReferenceModel {
     }
 }
 
-fn introduce(attempt: &mut Attempt, n: u64) -> Checked {
+/// Document `n`, which names the metadata database `by`, has the change of `attempt`.
+fn introduce(attempt: &mut Attempt, by: MetadataId, n: u64) -> Checked {
+    if attempt.by != by {
+        return Err(format!("document {n} has a change of a metadata database that may not publish"));
+    }
     if attempt.is_refused {
         return Err(format!("document {n} has a change that was said to be refused"));
     }
@@ -376,8 +403,11 @@ fn introduces(change: &Change, before: Option<&CatalogDocument>, document: &Cata
         Change::Freshness { name, version, .. } => {
             document.collections.get(name).is_some_and(|entry| entry.version == *version)
         }
-        // Simulated publishers do not pin.
-        Change::Pin { .. } | Change::Unpin { .. } => false,
+        Change::Takeover { from, to } => {
+            document.metadata == Some(*to) && before.and_then(|before| before.metadata) == *from
+        }
+        // Simulated publishers do not pin and do not resume.
+        Change::Pin { .. } | Change::Unpin { .. } | Change::Resume { .. } => false,
     }
 }
 

@@ -64,11 +64,16 @@ async fn simulate(hub: &Arc<Hub>, root: &Path) -> Result<(), String> {
     }
     let collections = if chance.is(70) { &["a"][..] } else { &["a", "b"] };
     let mut publishers = JoinSet::new();
+    // Now and then publishers have two metadata databases, which take turns.
+    let databases = if hub.chance(&["databases"]).is(25) { 2 } else { 1 };
     for number in 0..number(&mut chance) {
         let names = collections.iter().map(|name| CollectionName::new(name).unwrap());
         let mut lanes: Vec<_> = names.map(Lane::Collection).collect();
         lanes.push(Lane::Keys);
-        publishers.spawn(Publisher::new(hub, number, lanes, root).run());
+        if databases > 1 {
+            lanes.push(Lane::Takeover);
+        }
+        publishers.spawn(Publisher::new(hub, number, number % databases, lanes, root).run());
     }
     others.spawn(keep_house(Arc::clone(hub)));
     others.spawn(interrupt_connections(Arc::clone(hub)));

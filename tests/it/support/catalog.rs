@@ -75,6 +75,7 @@ pub(crate) fn manifest(
         columns: Vec::new(),
         fields: Vec::new(),
         mapping: Digest::of(b"mapping"),
+        configuration: None,
         fingerprint_seed: 7,
         serving: ServingSettings::default(),
         records: segments.iter().map(|segment| segment.rows).sum(),
@@ -139,6 +140,7 @@ pub(crate) fn change(
         from: from.map(|from| from.sha256),
         entry: entry.clone(),
         data_as_of: at(entry.version.0),
+        pause: None,
     }
 }
 

@@ -92,7 +92,14 @@ impl Node {
         node.configure(sections);
         node.resume().await;
         let new = NewKey { name: "test".to_owned(), grant: Grant::AllCollections, expires_at: None };
-        node.publisher().await.create_key(new, &tester()).await.unwrap().expose().clone_into(&mut node.key);
+        node.publisher()
+            .await
+            .create_key(new, &tester())
+            .await
+            .unwrap()
+            .done
+            .expose()
+            .clone_into(&mut node.key);
         until("key", async || node.server().knows_key(&node.key).then_some(())).await;
         node
     }

@@ -124,6 +124,7 @@ fn manifest(
         columns: vec![],
         fields: vec![],
         mapping: Digest::of(b""),
+        configuration: None,
         fingerprint_seed: 0,
         serving,
         records: u64::from(segment.rows()),

@@ -1,34 +1,38 @@
-//! A rollback that is killed between its two steps, the pause and the announcement.
+//! A rollback that is killed before or after its announcement.
 
 use larder::{
-    domain::id::RunId,
+    catalog::Change,
+    domain::{
+        catalog::{CollectionEntry, Pause},
+        manifest::{Manifest, Version},
+        run::{RunCounts, RunRecord, RunStatus},
+    },
     engine::Trigger,
-    metadata::{AUDIT_UNFINISHED, LeaseOutcome, Pause},
+    metadata::{AUDIT_UNFINISHED, LeaseOutcome},
     store::Location,
-    support::random,
 };
 use rustix::process::Signal;
 use tokio::time::Duration;
 
 use super::{
-    runs::{node, start},
+    runs::{node, pause_of, start},
     story::{ROWS, Reader, key, metadata, sync},
 };
 use crate::support::{
-    catalog::{name, open_catalog},
+    catalog::{name, open_catalog, run_id},
     deployment::NodeDirectory,
     node::tester,
     process::until,
 };
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_pause_of_a_rollback_that_was_never_announced_ends_by_itself() {
+async fn a_rollback_that_was_never_announced_leaves_no_pause() {
     let node = NodeDirectory::new(ROWS, &sync("person", "people", "every 1s")).await;
     node.run(&["sync", "person"]).expect(0);
     node.execute("update people set name = 'Second'").await;
     node.run(&["sync", "person"]).expect(0);
 
-    // The rollback reads the present manifest after the pause. Opening a pipe waits for its writer.
+    // The rollback reads the present manifest before it announces. Opening a pipe waits for its writer.
     let catalog = open_catalog(&Location::Directory(node.path().join("data/store")));
     let newest = catalog.newest(None).await.unwrap().unwrap();
     let manifest = node.path().join("data/store").join(&newest.collections["person"].manifest);
@@ -37,33 +41,30 @@ async fn the_pause_of_a_rollback_that_was_never_announced_ends_by_itself() {
     assert!(std::process::Command::new("mkfifo").arg(&manifest).status().unwrap().success());
     let rollback = node.spawn(&["rollback", "person", "--to", "1"]);
     let books = metadata(&node).await;
-    let pause = until("the pause", async || books.pause(&name("person")).await.unwrap()).await;
-    assert!(pause.pending.is_some());
+    until("the audit entry", async || {
+        let log = books.audit_log(Some("person"), 1).await.unwrap();
+        (log[0].action == "collection.rollback").then_some(())
+    })
+    .await;
     rollback.signal(Signal::KILL);
     rollback.wait().await;
     std::fs::remove_file(&manifest).unwrap();
     std::fs::rename(&aside, &manifest).unwrap();
 
-    let status = node.run(&["status"]).expect(0).stdout;
-    assert!(status.contains("paused: rolled back to 1, not announced yet at 2"), "{status}");
+    let status = node.run(&["status", "--json"]).expect(0).json();
+    assert!(status["collections"][0]["paused"].is_null(), "{status}");
     node.execute("update people set name = 'Third'").await;
     let mut server = node.spawn(&["serve"]);
     let reader = Reader::new(&mut server, &key(&node)).await;
-    assert_eq!(reader.until("person", "Third", 3).await, 3, "it runs by its schedule again");
-    assert_eq!(books.pause(&name("person")).await.unwrap(), None);
+    assert_eq!(reader.until("person", "Third", 3).await, 3, "it runs by its schedule");
 
     let log = books.audit_log(Some("person"), 100).await.unwrap();
-    let told: Vec<_> = log.iter().rev().filter(|entry| entry.action != "sync.run").collect();
-    let told: Vec<_> = told
-        .iter()
-        .map(|entry| (entry.actor == "larder", entry.action.as_str(), entry.detail.as_deref().unwrap()))
-        .collect();
-    let expected = [
-        (false, "collection.rollback", AUDIT_UNFINISHED),
-        (false, "sync.pause", "rolled back to 1"),
-        (true, "sync.resume", "rolled back to 1: it was never announced"),
-    ];
-    assert_eq!(told, expected);
+    let undone: Vec<_> = log.iter().filter(|entry| entry.action != "sync.run").collect();
+    assert_eq!(undone.len(), 1, "{undone:?}");
+    assert_eq!(
+        (undone[0].action.as_str(), undone[0].detail.as_deref()),
+        ("collection.rollback", Some(AUDIT_UNFINISHED))
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -74,42 +75,58 @@ async fn a_killed_rollback_is_reconciled_and_a_live_one_is_left_alone() {
     node.sync("person").await;
     node.warehouse.execute("update people set name = 'Second'").await;
     node.sync("person").await;
-    let pause = async |pending| {
-        let why = "rolled back to 1".to_owned();
-        let pause = Pause { at: publisher.clock.now(), by: "test".to_owned(), why, pending: Some(pending) };
-        metadata.pause_sync(&person, &pause).await.unwrap();
+    let open = async || {
+        let record = RunRecord {
+            id: run_id(),
+            sync: person.clone(),
+            status: RunStatus::Announcing,
+            trigger: Trigger::Rollback.as_str().to_owned(),
+            started_at: publisher.clock.now(),
+            finished_at: None,
+            data_as_of: None,
+            version: Some(Version(3)),
+            counts: RunCounts::default(),
+            error: None,
+        };
+        metadata.insert_run(&record).await.unwrap();
+        record.id
     };
-    let never = || RunId::from_uuid(random::uuid());
+    let status = async |id| metadata.run(id).await.unwrap().unwrap().status;
 
-    // A live rollback is left alone, and there is one at a time.
+    // A live rollback is left alone, and there is one at a time. Runs do not wait for it.
     let held = metadata.acquire_lease("rollback:person", "somebody", Duration::from_mins(1)).await.unwrap();
     let LeaseOutcome::Held(lease) = held else { panic!("it is free") };
-    pause(never()).await;
-    engine.reconcile_rollback(&person).await.unwrap();
-    assert!(metadata.pause(&person).await.unwrap().unwrap().pending.is_some());
-    let second = publisher.rollback(&person, larder::domain::manifest::Version(1), &tester()).await;
+    let live = open().await;
+    let ran = start(&node, Trigger::Schedule).await.await.unwrap().unwrap();
+    assert_eq!((ran.record.status, status(live).await), (RunStatus::Unchanged, RunStatus::Announcing));
+    let second = publisher.rollback(&person, Version(1), &tester()).await;
     assert_eq!(second.unwrap_err().code(), "rollback_under_way");
-    let refused = start(&node, Trigger::Schedule).await.await.unwrap().unwrap_err();
-    assert!(refused.to_string().contains("paused (rolled back to 1, not announced yet)"), "{refused}");
     metadata.release_lease(&lease).await.unwrap();
 
-    // The next run reconciles it, and so does the next rollback.
+    // Killed before its announcement: the next run reconciles it.
     start(&node, Trigger::Schedule).await.await.unwrap().unwrap();
-    assert_eq!(metadata.pause(&person).await.unwrap(), None);
-    pause(never()).await;
-    let done = publisher.rollback(&person, larder::domain::manifest::Version(1), &tester()).await.unwrap();
-    let kept = metadata.pause(&person).await.unwrap().unwrap();
-    assert_eq!((kept.why.as_str(), kept.pending), ("rolled back to 1", None));
+    assert_eq!((status(live).await, pause_of(&publisher).await), (RunStatus::Interrupted, None));
 
-    // Killed after the announcement: an ordinary pause.
+    // Killed after its announcement: the pause is there, and the run is announced.
+    let killed = open().await;
     let newest = publisher.catalog.newest(None).await.unwrap().unwrap();
-    pause(newest.collections["person"].run_id).await;
+    let present = &newest.collections[&person];
+    let manifest = publisher.catalog.manifest(&person, present).await.unwrap();
+    let manifest = Manifest { run_id: killed, version: Version(3), ..manifest };
+    let (object, sha256) = publisher.catalog.publish_manifest(&manifest).await.unwrap();
+    let entry =
+        CollectionEntry { version: Version(3), run_id: killed, regions: None, manifest: object, sha256 };
+    let pause = Pause { at: publisher.clock.now(), by: "test".into(), why: "rolled back to 1".into() };
+    let change = Change::Collection {
+        name: person.clone(),
+        from: Some(present.sha256),
+        entry,
+        data_as_of: manifest.data_as_of,
+        pause: Some(pause.clone()),
+    };
+    publisher.announcer.announce(change).await.unwrap();
     engine.reconcile_abandoned_runs().await.unwrap();
-    assert_eq!(metadata.pause(&person).await.unwrap().unwrap().pending, None);
+    assert_eq!((status(killed).await, pause_of(&publisher).await), (RunStatus::Announced, Some(pause)));
     let refused = start(&node, Trigger::Schedule).await.await.unwrap().unwrap_err();
     assert_eq!(refused.code(), "sync_paused");
-    let log = metadata.audit_log(Some("person"), 1).await.unwrap();
-    assert_eq!((log[0].actor.as_str(), log[0].action.as_str()), ("larder", "collection.rollback"));
-    let told = format!("it was announced as {}, and its process ended", done.version);
-    assert_eq!(log[0].detail.as_ref(), Some(&told));
 }

@@ -2,6 +2,7 @@
 
 mod audit;
 mod killed;
+mod listed;
 mod paths;
 mod runs;
 mod story;

@@ -2,8 +2,9 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 use larder::{
-    admin::{Approved, Error, Publisher, Registry},
+    admin::{Approved, Error, Publisher},
     domain::{
+        catalog::Pause,
         error::ErrorKind,
         id::RunId,
         manifest::Version,
@@ -43,6 +44,17 @@ pub(super) async fn node(postgres: bool) -> Node {
 pub(super) async fn start(node: &Node, trigger: Trigger) -> JoinHandle<Result<RunOutcome, engine::Error>> {
     let (engine, request) = (node.publisher().await.engine, node.run_request("person", trigger));
     tokio::spawn(async move { engine.run(&request).await })
+}
+
+/// Why the sync is paused.
+pub(super) async fn pause_of(publisher: &Publisher) -> Option<Pause> {
+    publisher.catalog.newest(None).await.unwrap().unwrap().pauses.remove("person")
+}
+
+/// The last run that read rows.
+async fn last_run(publisher: &Publisher) -> RunId {
+    let runs = publisher.metadata.runs(Some(&name("person")), 10).await.unwrap();
+    runs.iter().find(|run| run.trigger != Trigger::Rollback.as_str()).unwrap().id
 }
 
 async fn open_run(node: &Node) -> RunRecord {
@@ -98,8 +110,7 @@ async fn a_rollback_supersedes_a_run_in_progress_without_waiting() {
         let ended = soon("end of the run", running).await.unwrap().unwrap();
         assert_eq!((ended.record.id, ended.record.status), (open.id, RunStatus::Superseded), "{ended:?}");
         assert_eq!(ended.record.error.unwrap().code, "sync_paused");
-        let last = publisher.metadata.last_run(&name("person")).await.unwrap().unwrap();
-        assert_eq!(last.id, open.id, "it did not start again");
+        assert_eq!(last_run(&publisher).await, open.id, "it did not start again");
         assert_eq!(
             (name_of(&node).await.as_str(), node.version("person").await),
             ("Good", Some(done.version.0))
@@ -108,13 +119,13 @@ async fn a_rollback_supersedes_a_run_in_progress_without_waiting() {
         // No scheduled run starts. A requested run does, and the sync stays paused.
         let refused = start(&node, Trigger::Schedule).await.await.unwrap().unwrap_err();
         assert_eq!(refused.code(), "sync_paused");
-        assert_eq!(publisher.metadata.last_run(&name("person")).await.unwrap().unwrap().id, open.id);
+        assert_eq!(last_run(&publisher).await, open.id);
         let asked = node.sync("person").await.record;
         assert_eq!((asked.status, asked.version), (RunStatus::Announced, Some(Version(done.version.0 + 1))));
         assert_eq!(name_of(&node).await, "Worse");
-        assert!(publisher.metadata.pause(&name("person")).await.unwrap().is_some());
+        assert!(pause_of(&publisher).await.is_some());
 
-        publisher.metadata.resume_sync(&name("person"), "test", None).await.unwrap();
+        publisher.resume(&name("person"), &tester()).await.unwrap();
         let ended = start(&node, Trigger::Schedule).await.await.unwrap().unwrap();
         assert_eq!(ended.record.status, RunStatus::Unchanged);
     }
@@ -142,7 +153,7 @@ async fn a_rollback_keeps_serving_settings_and_lists_existing_versions() {
     let rollback = async |to| publisher.rollback(&person, Version(to), &tester()).await;
     for (to, message) in [(7, unknown.as_str()), (2, "person is at version 2; roll back to an earlier one")] {
         assert_eq!(rollback(to).await.unwrap_err().to_string(), message);
-        assert_eq!(publisher.metadata.pause(&person).await.unwrap(), None, "nothing was paused");
+        assert_eq!(pause_of(&publisher).await, None, "nothing was paused");
     }
     let none = publisher.rollback(&name("nosuch"), Version(1), &tester()).await.unwrap_err();
     assert_eq!(none.to_string(), "no collection is named \"nosuch\"; announced are: person");
@@ -157,7 +168,7 @@ async fn a_rollback_keeps_serving_settings_and_lists_existing_versions() {
     let head = publisher.catalog.head().await.unwrap().unwrap();
     let fresh = &head.data_as_of[&person];
     assert_eq!((fresh.version, fresh.data_as_of), (Version(3), done.data_as_of));
-    let pause = publisher.metadata.pause(&person).await.unwrap().unwrap();
+    let pause = pause_of(&publisher).await.unwrap();
     assert_eq!((pause.by.as_str(), pause.why.as_str()), ("test", "rolled back to 1"));
     let log = publisher.metadata.audit_log(None, 10).await.unwrap();
     let rollback = log.iter().find(|entry| entry.action == "collection.rollback").unwrap();
@@ -186,9 +197,9 @@ async fn a_version_whose_documents_are_deleted_is_found_by_its_run() {
 
     // After thousands of runs that announced nothing, and then some that did.
     let soon = done.data_as_of + TimeDelta::days(1);
-    assert_eq!(publisher.metadata.prune_runs(1, 3, soon).await.unwrap(), 0);
-    assert_eq!(publisher.metadata.prune_runs(1, 1, soon).await.unwrap(), 2);
-    let listed = publisher.catalog.listed_versions(&name("person"), Version(4)).await.unwrap();
+    assert_eq!(publisher.metadata.prune_runs(1, 4, soon).await.unwrap(), 0);
+    assert_eq!(publisher.metadata.prune_runs(1, 1, soon).await.unwrap(), 3);
+    let listed = publisher.catalog.listed_versions(&name("person"), Version(4), 64).await.unwrap();
     assert_eq!(listed, [4, 3, 2, 1].map(Version), "their manifests are there");
     let gone = publisher.rollback(&name("person"), Version(1), &tester()).await.unwrap_err().to_string();
     let (_, named) = gone.split_once("data: ").unwrap();
@@ -260,7 +271,7 @@ async fn a_held_result_is_not_announced_on_a_changed_collection() {
             publisher.catalog.newest(None).await.unwrap().unwrap().collections["person"].version,
             Version(3)
         );
-        publisher.metadata.resume_sync(&name("person"), "test", None).await.unwrap();
+        publisher.resume(&name("person"), &tester()).await.unwrap();
     }
     node.warehouse.execute("insert into people select * from kept").await;
     // The run that took its place: the one that is held now, or the one that passed.
@@ -274,7 +285,7 @@ async fn a_held_result_is_not_announced_on_a_changed_collection() {
     let later = held(&node, "update people set name = 'Third'").await;
     assert_eq!(successor(run).await, Some((later, RunStatus::Held)));
     publisher.rollback(&name("person"), Version(2), &tester()).await.unwrap();
-    publisher.metadata.resume_sync(&name("person"), "test", None).await.unwrap();
+    publisher.resume(&name("person"), &tester()).await.unwrap();
     assert_eq!(approve(&publisher, later).await.unwrap_err().code(), "held_run_outdated");
     let ended = node.sync_with("person", true).await;
     assert_eq!((ended.record.status, ended.record.version), (RunStatus::Announced, Some(Version(5))));
@@ -331,23 +342,27 @@ async fn a_dropped_collection_begins_anew_with_a_higher_version() {
     node.sync("person").await;
     let run = held(&node, "delete from people where id > 20").await;
     publisher.rollback(&person, Version(1), &tester()).await.unwrap();
-    let refused = publisher.drop_collection(&person, &tester()).await.unwrap_err();
-    assert_eq!(refused.code(), "sync_configured");
-    let without_syncs = Publisher { registry: Registry::new(Vec::new()), ..publisher.clone() };
-    let removed = without_syncs.drop_collection(&person, &tester()).await.unwrap();
+    let removed = publisher.drop_collection(&person, &tester()).await.unwrap();
     assert_eq!((removed.version, removed.records), (Version(3), Some(40)));
-    assert_eq!(publisher.metadata.pause(&person).await.unwrap(), None);
+    let pause = pause_of(&publisher).await.expect("a pause survives a drop");
+    assert_eq!(pause.why, "rolled back to 1");
     wait_until("the end of the collection", async || node.get("person", "id", "1").await.status == 404).await;
     assert_eq!(node.get("person", "id", "1").await.code(), "collection_not_found");
-    let unknown = without_syncs.drop_collection(&person, &tester()).await.unwrap_err();
+    let unknown = publisher.drop_collection(&person, &tester()).await.unwrap_err();
     assert_eq!(
         (unknown.code(), unknown.to_string().contains("announced are: none")),
         ("unknown_collection", true)
     );
     assert_eq!(approve(&publisher, run).await.unwrap_err().code(), "run_not_held");
 
+    // Only an operator brings it back; the schedule does not, also after the pause.
+    let refused = async || start(&node, Trigger::Schedule).await.await.unwrap().unwrap_err();
+    assert_eq!(refused().await.code(), "sync_paused");
+    assert!(publisher.resume(&person, &tester()).await.unwrap().is_some());
+    assert_eq!(refused().await.code(), "sync_dropped");
     let ended = node.sync("person").await;
     assert_eq!((ended.record.status, ended.record.version), (RunStatus::Announced, Some(Version(4))));
+    start(&node, Trigger::Schedule).await.await.unwrap().unwrap();
     assert_eq!(node.version("person").await, Some(4));
     node.warehouse.execute("update people set name = 'Fifth'").await;
     assert_eq!(node.sync("person").await.record.version, Some(Version(5)));

@@ -73,10 +73,10 @@ async fn the_newest_announced_manifest_of_a_number_is_found() {
     let read = faulty.count(Request::Get, "catalog/") - before;
     assert!(read <= 6, "{read} of {} documents", newest.n);
 
-    let listed = catalog.listed_versions(&name("a"), Version(39)).await.unwrap();
+    let listed = catalog.listed_versions(&name("a"), Version(39), 64).await.unwrap();
     assert_eq!(listed, (1..40).rev().map(Version).collect::<Vec<_>>());
-    assert_eq!(catalog.listed_versions(&name("a"), Version(2)).await.unwrap(), [Version(2), Version(1)]);
-    assert_eq!(catalog.listed_versions(&name("none"), Version(2)).await.unwrap(), []);
+    assert_eq!(catalog.listed_versions(&name("a"), Version(2), 64).await.unwrap(), [Version(2), Version(1)]);
+    assert_eq!(catalog.listed_versions(&name("none"), Version(2), 64).await.unwrap(), []);
     running.end().await;
 }
 
@@ -134,7 +134,7 @@ async fn pinned_versions_are_not_deleted() {
     let clock = Clock::fixed(Clock::default().now() + chrono::TimeDelta::hours(25));
     let kept = RetentionRules { keep_versions: 2, ..RetentionRules::default() };
     let there = async || {
-        let versions = catalog.listed_versions(&a, Version(5)).await.unwrap();
+        let versions = catalog.listed_versions(&a, Version(5), 64).await.unwrap();
         versions.into_iter().map(|version| version.0).collect::<Vec<_>>()
     };
     // Manifest and segment of 1 and 3.
