@@ -48,7 +48,10 @@ impl Publisher {
         name: &CollectionName,
         version: Version,
     ) -> Result<(CollectionEntry, Manifest), Error> {
-        if let Some((entry, manifest)) = self.announced((document, present), name, version).await? {
+        if let Some((entry, manifest)) = self.announced((document, present), name, version).await?
+            // Retention must not delete what is about to be announced.
+            && self.catalog.is_selectable(document, name, version, self.keep_versions).await?
+        {
             self.catalog.check_segments(&manifest).await?;
             return Ok((entry, manifest));
         }
@@ -87,12 +90,15 @@ impl Publisher {
         name: &CollectionName,
     ) -> Result<String, Error> {
         let listed = self.catalog.listed_versions(name, present.1.version).await?;
+        let lowest = self.catalog.lowest_selectable(present.0, name, self.keep_versions).await?;
+        let is_pinned = |version| present.0.pins_of(name).any(|(_, pinned)| pinned.version == version);
+        let listed = listed.into_iter().filter(|version| *version >= lowest || is_pinned(*version));
         let read = |version| async move {
             // A version that cannot be read cannot be served again.
             let (_, manifest) = self.announced(present, name, version).await.ok()??;
             Some((version, manifest.data_as_of))
         };
-        let found = stream::iter(listed).map(read).buffered(CONCURRENCY);
+        let found = stream::iter(listed.collect::<Vec<_>>()).map(read).buffered(CONCURRENCY);
         Ok(named(&found.filter_map(async |found| found).collect::<Vec<_>>().await))
     }
 }

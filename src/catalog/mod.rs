@@ -30,6 +30,6 @@ pub use paths::reserved_directory;
 pub use publish::SegmentDraft;
 pub use read::{Catalog, HeadAnswer};
 pub use reconcile::RunAnnouncement;
-pub use retention::{Deletions, RetentionRules};
+pub use retention::{Deletions, Retention, RetentionRules};
 pub use settings::Settings;
 pub use signature::{SigningKeys, VerifyKey};

@@ -9,6 +9,8 @@ use std::borrow::Cow;
 use serde::{Deserialize, Serialize};
 
 use super::{
+    bounded::list,
+    limits::NORMAL_FORMS_MAX,
     name::IndexName,
     row::{CellKind, ColumnKind},
 };
@@ -36,7 +38,7 @@ pub struct IndexDefinition {
     #[serde(default)]
     pub each: bool,
     /// Applied in order to stored and to requested values.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "list::<_, _, NORMAL_FORMS_MAX>")]
     pub normalize: Vec<NormalForm>,
     /// The type class of the column; `Any` for `each` indexes.
     pub kind: ColumnKind,

@@ -1,5 +1,6 @@
 //! Nouns, pure: names, ids, rows, documents. No clock, no randomness, no files, no async.
 
+pub(crate) mod bounded;
 pub mod catalog;
 pub mod digest;
 pub mod duration;

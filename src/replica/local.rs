@@ -204,6 +204,7 @@ mod tests {
                 collections: BTreeMap::new(),
                 pins: BTreeMap::new(),
                 dropped: BTreeMap::new(),
+                last_release: 0,
             },
             served: BTreeMap::new(),
             data_as_of: FreshnessByCollection::new(),

@@ -7,7 +7,7 @@ use crate::domain::{
     catalog::{CatalogDocument, CollectionEntry},
     digest::Digest,
     id::{AnnouncementId, DeploymentId},
-    limits::{COLLECTIONS_MAX, DROPPED_MAX, FORMAT, PINS_MAX},
+    limits::{COLLECTIONS_MAX, DROPPED_MAX, FORMAT, NUMBER_MAX, PINS_MAX},
     manifest::Version,
     name::{CollectionName, RegionName},
 };
@@ -29,6 +29,7 @@ pub(super) fn follow(
             collections: BTreeMap::new(),
             pins: BTreeMap::new(),
             dropped: BTreeMap::new(),
+            last_release: 0,
         },
     }
 }
@@ -47,12 +48,17 @@ pub(super) fn apply(document: &mut CatalogDocument, change: &Change) -> Result<(
             if from.is_none() && document.pins_count() >= PINS_MAX {
                 return Err(AnnounceError::PinsFull);
             }
-            document.pins.entry(region.clone()).or_default().insert(name.clone(), entry.clone());
+            let replaced =
+                document.pins.entry(region.clone()).or_default().insert(name.clone(), entry.clone());
+            if replaced.is_some() {
+                document.last_release = document.n;
+            }
             Ok(())
         }
         Change::Unpin { region, name, from } => {
             check_pin(document, region, name, Some(*from))?;
             unpin(document, name, |pinned_in| pinned_in == region);
+            document.last_release = document.n;
             Ok(())
         }
         Change::Keys { from_revision, reference } => {
@@ -97,6 +103,7 @@ fn remove(document: &mut CatalogDocument, name: &CollectionName, from: Digest) -
         remember_dropped(&mut document.dropped, name, entry.version);
     }
     unpin(document, name, |_| true);
+    document.last_release = document.n;
     Ok(())
 }
 
@@ -108,7 +115,7 @@ fn remember_dropped(dropped: &mut BTreeMap<CollectionName, Version>, name: &Coll
         dropped.remove(&lowest);
     }
     // Readers refuse the highest number of all, because no version can follow it.
-    dropped.insert(name.clone(), last.min(Version(u64::MAX - 1)));
+    dropped.insert(name.clone(), last.min(Version(NUMBER_MAX)));
 }
 
 /// Refuses a change that is based on another pin, or on none.
@@ -277,7 +284,7 @@ mod tests {
         assert_eq!(dropped.len(), DROPPED_MAX);
         assert!(!dropped.contains_key(&name("c0")) && dropped.contains_key(&name("c1")));
         remember_dropped(&mut dropped, &name("last"), Version(u64::MAX));
-        assert_eq!(dropped[&name("last")], Version(u64::MAX - 1));
+        assert_eq!(dropped[&name("last")], Version(NUMBER_MAX));
     }
 
     #[test]

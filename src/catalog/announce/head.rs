@@ -85,6 +85,7 @@ mod tests {
                 .into(),
             pins: std::collections::BTreeMap::new(),
             dropped: std::collections::BTreeMap::new(),
+            last_release: 0,
         };
         let stored = Head {
             format: FORMAT,
