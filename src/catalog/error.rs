@@ -146,7 +146,7 @@ impl Error {
     pub(crate) fn is_of_object(&self) -> bool {
         match self {
             Self::Untrusted { .. } | Self::Malformed { .. } | Self::NewerFormat { .. } => true,
-            Self::Store(error) => !error.is_of_store() && !self.is_local(),
+            Self::Store(error) => !error.is_of_store() && !error.is_refusal() && !self.is_local(),
             _ => false,
         }
     }

@@ -38,6 +38,7 @@ impl Store {
     }
 
     async fn put_with(&self, mode: PutMode, path: &Path, bytes: Bytes) -> Result<(), Error> {
+        self.prepare_directory(path);
         within(upload_timeout(bytes.len()), "write", path, async {
             let put = self.inner.put_opts(path, PutPayload::from_bytes(bytes), mode.into()).await;
             put.map(drop).map_err(|source| self.failed("write", path, &source))
@@ -47,6 +48,7 @@ impl Store {
 
     /// Writes a large object in parts; the bound in time is on each part.
     async fn put_parts(&self, path: &Path, mut bytes: Bytes) -> Result<(), Error> {
+        self.prepare_directory(path);
         let failed = |source| self.failed("write", path, &source);
         let upload = within(REQUEST_TIMEOUT, "write", path, async {
             self.inner.put_multipart(path).await.map_err(failed)

@@ -14,10 +14,12 @@ use tokio::sync::{mpsc, oneshot};
 
 pub use service::Announcer;
 
-use super::Error;
+pub(super) use create::create_alone;
+
+use super::{Error, FreshnessByCollection};
 use crate::{
     domain::{
-        catalog::{CollectionEntry, KeySetReference},
+        catalog::{CatalogDocument, CollectionEntry, Head, KeySetReference},
         digest::Digest,
         error::codes,
         id::DeploymentId,
@@ -107,7 +109,8 @@ pub enum AnnounceError {
     /// Another announcement changed the collection or the key set first. Nothing is visible.
     #[error("another announcement changed the same collection or key set first; nothing was announced")]
     Superseded,
-    /// The catalog must not be changed by this process: another deployment, a newer format. Nothing is visible.
+    /// The catalog must not be changed by this process: another deployment, a newer format, no right to write.
+    /// Nothing is visible.
     #[error("{0}")]
     Refused(#[source] Arc<Error>),
     /// The catalog has as many collections as it may. Nothing is visible.
@@ -175,6 +178,11 @@ impl AnnouncerPace {
     fn backoff(&self) -> Backoff {
         Backoff::new(self.backoff.0, self.backoff.1)
     }
+}
+
+/// The head for `document`, with the freshness that `stored` has for its versions.
+pub(super) fn merge_head(document: &CatalogDocument, stored: Option<&Head>) -> Head {
+    head::merge(document, stored, &FreshnessByCollection::new())
 }
 
 /// A change to announce, and the caller that waits for the outcome.

@@ -96,7 +96,7 @@ async fn await_version(server: &Process, key: &str, wanted: u64) {
 
 /// All files of a node except its lock.
 fn local_files(deployment: &Deployment) -> Vec<PathBuf> {
-    let names = ["segments", "manifests", "keys", "state"];
+    let names = ["segments", "manifests", "state"];
     let all = names.iter().flat_map(|name| files(&deployment.path("follower").join(name)));
     all.filter(|path| !has_suffix(path, ".tmp")).collect()
 }

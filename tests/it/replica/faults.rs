@@ -384,3 +384,42 @@ async fn recreated_catalog_is_refused() {
     assert_eq!((applied.problem.unwrap().code.as_str(), applied.catalog), ("catalog_forked", own.n));
     assert_eq!(node.shelf.rows("a"), Some(rows(&[("1", Some(2))])));
 }
+
+/// Head names a document that is lost, or is that of another deployment: what was announced before, and a revocation
+/// above all, arrives all the same.
+#[tokio::test]
+async fn announcements_arrive_although_head_is_of_no_use() {
+    for code in ["object_missing", "foreign_catalog"] {
+        let mut world = World::in_memory();
+        world.base("a", &rows(&[("1", Some(1))])).await;
+        world.keys().await;
+        let node = world.node("node");
+        let before = node.caught_up(&world).await.keys_revision;
+        let head = Path::from("catalog/head");
+        if code == "object_missing" {
+            world.faulty.next(Request::Get, "catalog/head", Fault::Fail, usize::MAX);
+            world.keys().await;
+            world.change("a", &rows(&[("2", Some(2))])).await;
+            world.faulty.next(Request::Get, "0004.json", Fault::Hide, usize::MAX);
+        } else {
+            let text = world.objects.get(&head).await.unwrap().bytes().await.unwrap();
+            let mut foreign: Head = serde_json::from_slice(&text).unwrap();
+            foreign.deployment = crate::support::catalog::deployment();
+            let foreign = serde_json::to_vec(&foreign).unwrap();
+            world.objects.put(&head, foreign.into()).await.unwrap();
+            world.keys().await;
+        }
+        let applied = node
+            .until("the keys and the problem", |applied| {
+                let problem = applied.problem.as_ref().map(|problem| problem.code.as_str());
+                applied.keys_revision > before && problem == Some(code)
+            })
+            .await;
+        assert!(applied.ready);
+        assert_eq!(node.shelf.rows("a"), Some(rows(&[("1", Some(1))])));
+        world.faulty.heal();
+        if code == "object_missing" {
+            assert_eq!(node.caught_up(&world).await.problem, None);
+        }
+    }
+}

@@ -1,4 +1,5 @@
 //! Storage services: S3, Google Cloud Storage and Azure Blob Storage.
 
 mod buckets;
+mod private;
 mod services;
