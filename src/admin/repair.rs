@@ -84,7 +84,7 @@ pub async fn repair_catalog(
     if let Some(kept) = kept.as_ref().filter(|kept| kept.n > found && kept.n == highest)
         && catalog.restore_document(kept, clock).await?
     {
-        catalog.rewrite_head(kept).await?;
+        catalog.rewrite_head(kept, clock).await?;
         return Ok(CatalogRepair::DocumentRestored { catalog: kept.n });
     }
     let best = kept.into_iter().chain(last.document).max_by_key(|document| document.n);
@@ -93,7 +93,7 @@ pub async fn repair_catalog(
         return Err(catalog::Error::CatalogLost { found: found.into(), known: known.into() }.into());
     };
     if best.n == highest {
-        catalog.rewrite_head(&best).await?;
+        catalog.rewrite_head(&best, clock).await?;
         return Ok(CatalogRepair::HeadRewritten { catalog: best.n });
     }
     let raised = later_versions(catalog, metadata, &best).await?;
@@ -102,7 +102,7 @@ pub async fn repair_catalog(
         return Err(crate::catalog::AnnounceError::Superseded.into());
     }
     let newest = catalog.referenced_document(n).await?;
-    catalog.rewrite_head(&newest).await?;
+    catalog.rewrite_head(&newest, clock).await?;
     Ok(CatalogRepair::AnnouncedAgain { catalog: n, from: best.n })
 }
 

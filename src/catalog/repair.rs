@@ -107,12 +107,12 @@ impl Catalog {
     }
 
     /// Writes a head for `document`, and keeps the freshness that the stored head has for its versions.
-    pub async fn rewrite_head(&self, document: &CatalogDocument) -> Result<(), Error> {
+    pub async fn rewrite_head(&self, document: &CatalogDocument, clock: &Clock) -> Result<(), Error> {
         let stored = self.usable_head().await?;
         let stored = stored.filter(|head| {
             check_deployment(paths::head().as_ref(), head.deployment, Some(document.deployment)).is_ok()
         });
-        let head = announce::merge_head(document, stored.as_ref());
+        let head = announce::merge_head(document, stored.as_ref(), clock.now());
         let path = paths::head();
         let (bytes, _) = publish::encode(&path, &head)?;
         Ok(self.store.put(&path, self.keys.sign(SignedKind::Head, bytes)).await?)

@@ -180,9 +180,9 @@ impl AnnouncerPace {
     }
 }
 
-/// The head for `document`, with the freshness that `stored` has for its versions.
-pub(super) fn merge_head(document: &CatalogDocument, stored: Option<&Head>) -> Head {
-    head::merge(document, stored, &FreshnessByCollection::new())
+/// The head for `document`, with the freshness until `until` that `stored` has for its versions.
+pub(super) fn merge_head(document: &CatalogDocument, stored: Option<&Head>, until: DateTime<Utc>) -> Head {
+    head::merge(document, stored, &FreshnessByCollection::new(), until)
 }
 
 /// A change to announce, and the caller that waits for the outcome.
