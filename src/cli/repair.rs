@@ -42,7 +42,7 @@ pub(super) async fn repair(
         let name = &one.collection;
         complain(&format!(
             "{name}: this node has no whole copy of version {}; run `larder repair` on a node that serves it, or \
-             `larder rollback {name} --to VERSION`, or `larder sync {name} --accept`, which writes all rows anew",
+             `larder rollback {name} --to VERSION`",
             one.version
         ));
     }

@@ -41,6 +41,8 @@ pub(super) struct SavedState {
     pub(super) served: BTreeMap<CollectionName, CollectionEntry>,
     /// When the sources of the document's versions were last seen unchanged.
     pub(super) data_as_of: FreshnessByCollection,
+    /// The key set in force, or the one that should be. An older set must not come back.
+    pub(super) keys: Option<KeySetReference>,
     /// When the store last confirmed the keys in force.
     pub(super) keys_at: Option<DateTime<Utc>>,
 }
@@ -263,6 +265,7 @@ mod tests {
             },
             served: BTreeMap::new(),
             data_as_of: FreshnessByCollection::new(),
+            keys: None,
             keys_at: None,
         };
         local.save(&state).unwrap();

@@ -166,9 +166,10 @@ impl<T: Target> Replica<T> {
     }
 
     /// Puts `keys` in force.
-    pub(super) fn use_keys(&mut self, keys: KeySet) {
+    pub(super) fn use_keys(&mut self, keys: KeySet, reference: KeySetReference) {
         self.applier.target.use_keys(&keys);
         self.keys = Arc::new(keys);
+        self.keys_reference = Some(reference);
     }
 
     /// Puts a key set of a higher revision in force.
@@ -181,8 +182,8 @@ impl<T: Target> Replica<T> {
                     "refusing keys with limits that this version does not know; upgrade this node"
                 );
             }
-            self.persistence.set_unsaved_keys(reference, bytes);
-            self.use_keys(keys);
+            self.persistence.set_unsaved_keys(reference.clone(), bytes);
+            self.use_keys(keys, reference);
         }
         let revision = self.keys.revision;
         self.keys_wanted = self.keys_wanted.take().filter(|wanted| wanted.revision > revision);

@@ -70,6 +70,7 @@ pub struct Replica<T> {
     document_etag: Option<String>,
     etag: Option<String>,
     keys: Arc<KeySet>,
+    keys_reference: Option<KeySetReference>,
     keys_wanted: Option<KeySetReference>,
     keys_at: Option<DateTime<Utc>>,
     polled_at: Option<DateTime<Utc>>,
@@ -143,6 +144,7 @@ impl<T: Target> Replica<T> {
             document_etag: None,
             etag: None,
             keys: Arc::default(),
+            keys_reference: None,
             keys_wanted: None,
             keys_at: None,
             polled_at: None,
@@ -215,17 +217,20 @@ impl<T: Target> Replica<T> {
     /// Continues from the state of the previous process. Damaged files are fetched again.
     async fn start_from_local_state(&mut self) {
         let local = self.applier.local.clone();
-        let Some((keys, state)) =
-            blocking::run(move || (local.load_keys().map(|(_, keys)| keys), local.load())).await
-        else {
+        let Some((keys, state)) = blocking::run(move || (local.load_keys(), local.load())).await else {
             return;
         };
-        let has_keys = keys.is_some();
-        if let Some(keys) = keys {
-            self.use_keys(keys);
+        let wanted = state.as_ref().and_then(|state| state.keys.clone());
+        let revision = wanted.as_ref().map_or(0, |wanted| wanted.revision);
+        match keys {
+            Some((reference, keys)) if reference.revision >= revision => {
+                self.use_keys(keys, reference);
+                self.keys_at = state.as_ref().and_then(|state| state.keys_at);
+            }
+            // Every key is refused until the store has answered.
+            _ => self.keys_wanted = wanted,
         }
         let Some(state) = state else { return };
-        self.keys_at = state.keys_at.filter(|_| has_keys);
         let mut needed = Vec::new();
         for (name, entry) in &state.served {
             let manifest = self.applier.local.local_manifest(name, entry).await;

@@ -242,7 +242,8 @@ async fn nothing_is_deleted_while_the_past_is_not_known() {
     assert!(bucket.retention.run(None, &rules(1), TIME_MAX).await.is_err());
     assert_eq!(bucket.paths().await, before);
     bucket.store.put(&path, document.into()).await.unwrap();
-    assert_eq!(bucket.delete(&rules(1)).await.objects, 4, "1 and 2; 3 was dropped an hour ago");
+    // Version 1: the document of 3 counts as young since it was put back, and 3 was dropped an hour ago.
+    assert_eq!(bucket.delete(&rules(1)).await.objects, 2);
 }
 
 #[tokio::test]

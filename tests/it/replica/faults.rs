@@ -182,9 +182,7 @@ async fn key_set_revision_never_decreases() {
     // Nor after a restart, nor when the last set is damaged locally and missing in the store: until it is back,
     // every key is refused.
     let data_dir = node.stop().await;
-    for file in std::fs::read_dir(data_dir.join("keys")).unwrap() {
-        std::fs::write(file.unwrap().path(), "torn").unwrap();
-    }
+    std::fs::write(data_dir.join("state/keys.json"), "torn").unwrap();
     world.faulty.next(Request::Get, "keys/00000000000000000003", Fault::Hide, usize::MAX);
     let node = world.node(data_dir.file_name().unwrap().to_str().unwrap());
     let applied = node.until("a problem", |applied| applied.problem.is_some()).await;
@@ -316,7 +314,7 @@ async fn missing_or_damaged_newest_document_is_a_problem_on_nodes_that_have_it()
 
 /// A directory of directories of files.
 fn copy(from: &std::path::Path, to: &std::path::Path) {
-    for directory in ["segments", "manifests", "keys", "state"] {
+    for directory in ["segments", "manifests", "state"] {
         std::fs::create_dir_all(to.join(directory)).unwrap();
         for file in std::fs::read_dir(from.join(directory)).unwrap() {
             let file = file.unwrap();

@@ -119,7 +119,9 @@ impl ObjectStore for AgedStore {
     fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
         let (store, prefix) = (self.clone(), prefix.cloned());
         let listed = async move {
-            let listed: Vec<ObjectMeta> = store.inner.list(prefix.as_ref()).try_collect().await?;
+            let mut listed: Vec<ObjectMeta> = store.inner.list(prefix.as_ref()).try_collect().await?;
+            // As services do.
+            listed.sort_by(|one, other| one.location.cmp(&other.location));
             for _ in 0..=listed.len() / BULK {
                 store.request("list").await;
             }
