@@ -80,7 +80,8 @@ pub(super) async fn poll(catalog: &Catalog, known: &Known) -> Result<PollResult,
         follow_head(catalog, known, named, &mut result).await?;
     }
     // Starting nodes and publishers need the newest document. A node that has it checks that it still exists.
-    if let Some(announced_by) = known.announced_by.filter(|_| known.probe && result.document.is_none()) {
+    let is_newest = known.probe && result.document.is_none() && result.problem.is_none();
+    if let Some(announced_by) = known.announced_by.filter(|_| is_newest) {
         let etag = known.document_etag.clone();
         result.document_etag = catalog.check_document(known.n, announced_by, etag).await?;
     }

@@ -12,7 +12,7 @@ use crate::support::random;
 /// Directory of the objects that probe a store.
 pub(crate) const PROBES: &str = "probe";
 /// The object that shows the store's time. It is overwritten, always with the same content.
-const CLOCK: &str = "probe/clock";
+pub(crate) const CLOCK: &str = "probe/clock";
 /// Writers that race for one object: a server that checks first and writes later lets several win.
 const WRITERS: usize = 8;
 

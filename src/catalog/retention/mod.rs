@@ -20,7 +20,7 @@ use self::{manifests::KnownManifests, named::Named};
 use super::{Catalog, Error, paths};
 use crate::{
     domain::{id::DeploymentId, name::CollectionName, object::Object},
-    store::{PROBES, Path, StoredObject},
+    store::{CLOCK, PROBES, Path, StoredObject},
 };
 
 /// Collections whose deletions are decided together: one look at the catalog before the deletions serves all of
@@ -195,7 +195,9 @@ impl Retention {
         }
         // Objects of processes that were killed while they probed the store.
         let probes = catalog.list(&Path::from(PROBES)).await?;
-        let probes = probes.into_iter().filter(|probe| plan::is_past_grace(now, rules, probe));
+        let is_left =
+            |probe: &StoredObject| probe.path.as_ref() != CLOCK && plan::is_past_grace(now, rules, probe);
+        let probes = probes.into_iter().filter(is_left);
         catalog.delete(probes.collect(), done).await
     }
 }

@@ -291,7 +291,11 @@ async fn damage_in_the_store_keeps_last_good_version_until_repaired() {
                 Victim::Segment | Victim::Manifest => assert!(of_collection.is_some(), "{next}"),
                 Victim::Document | Victim::Head => assert!(of_node.is_some(), "{next}"),
             }
-            check(&server, &key, served, &word).await;
+            match victim {
+                // The next document is found without head.
+                Victim::Head => await_version(&server, &key, served + 1).await,
+                _ => check(&server, &key, served, &word).await,
+            }
             assert_eq!(server.ask("/readyz").await.status, 200, "{next}");
             fs::write(&path, good).unwrap();
             (served, word) = (served + 1, next);
