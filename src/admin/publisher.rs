@@ -26,6 +26,8 @@ pub struct Publisher {
     pub engine: Engine,
     /// The deployment that store and metadata belong to, and the metadata database.
     pub authority: Authority,
+    /// Number of newest versions of a collection that are retained.
+    pub keep_versions: usize,
     /// The time.
     pub clock: Clock,
 }

@@ -5,12 +5,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
-use super::{error::Error, fleet::FleetStatus};
+use super::{
+    error::Error,
+    fleet::{FleetStatus, StoreProblem},
+};
 use crate::{
     catalog::Catalog,
     domain::{
-        catalog::{CatalogDocument, Pause},
+        catalog::{CatalogDocument, CollectionEntry, Pause},
         id::{DeploymentId, MetadataId, RunId},
+        manifest::Manifest,
         name::{CollectionName, RegionName},
         run::RunRecord,
     },
@@ -32,6 +36,9 @@ pub struct Status {
     pub key_set_revision: Option<u64>,
     /// Keys in it.
     pub keys: Option<usize>,
+    /// Why the newest document, its key set or head cannot be read. The status is then that of the last document that
+    /// can be.
+    pub problem: Option<StoreProblem>,
     /// Every announced collection, and every sync that has not announced one yet.
     pub collections: Vec<CollectionStatus>,
     /// The nodes, when their statuses were read.
@@ -72,6 +79,8 @@ pub struct CollectionStatus {
     pub paused: Option<Pause>,
     /// Pinned regions, and their versions.
     pub pins: BTreeMap<RegionName, u64>,
+    /// Why the manifest of the announced version, or of a pinned one, cannot be read. Counts are then 0.
+    pub problem: Option<StoreProblem>,
 }
 
 impl Status {
@@ -82,8 +91,9 @@ impl Status {
         metadata: Option<&Metadata>,
         configured: Option<&BTreeSet<CollectionName>>,
     ) -> Result<Self, Error> {
-        let newest = catalog.newest(None).await?;
-        let head = catalog.head().await?;
+        let last = catalog.last_readable(None).await?;
+        let newest = last.document;
+        let head = catalog.usable_head().await?;
         let mut status = Self {
             deployment: newest.as_ref().map(|document| document.deployment),
             metadata: newest.as_ref().and_then(|document| document.metadata),
@@ -91,6 +101,7 @@ impl Status {
             catalog: newest.as_ref().map_or(0, |document| document.n),
             key_set_revision: None,
             keys: None,
+            problem: last.problem.as_ref().map(StoreProblem::of),
             collections: Vec::new(),
             fleet: None,
         };
@@ -99,7 +110,13 @@ impl Status {
         }
         if let Some(reference) = newest.as_ref().and_then(|document| document.keys.as_ref()) {
             status.key_set_revision = Some(reference.revision);
-            status.keys = Some(catalog.key_set(reference).await?.keys.len());
+            match catalog.key_set(reference).await {
+                Ok(set) => status.keys = Some(set.keys.len()),
+                Err(error) if error.is_of_object() => {
+                    status.problem.get_or_insert_with(|| StoreProblem::of(&error));
+                }
+                Err(error) => return Err(error.into()),
+            }
         }
         let announced = newest.iter().flat_map(|document| document.collections.keys());
         let paused = newest.iter().flat_map(|document| document.pauses.keys());
@@ -110,22 +127,26 @@ impl Status {
             if let Some((document, entry)) =
                 newest.as_ref().and_then(|document| Some((document, document.collections.get(name)?)))
             {
-                let manifest = catalog.manifest(name, entry).await?;
-                let hinted = head.as_ref().and_then(|head| head.data_as_of.get(name));
-                let hinted = hinted.filter(|hint| hint.version == entry.version).map(|hint| hint.data_as_of);
                 one.version = Some(entry.version.0);
-                one.records = manifest.records;
-                one.left = manifest.left;
-                one.bytes = manifest.segments.iter().map(|segment| segment.bytes).sum();
-                let changes = manifest.change_segments();
-                one.segments = (manifest.segments.len() - changes, changes);
-                one.garbage = (manifest.garbage_ratio() * 1000.0).round() / 1000.0;
-                one.data_as_of =
-                    Some(hinted.map_or(manifest.data_as_of, |hint| hint.max(manifest.data_as_of)));
                 one.regions.clone_from(&entry.regions);
                 one.orphaned = configured.is_some_and(|configured| !configured.contains(name));
                 let pins = document.pins_of(name);
                 one.pins = pins.map(|(region, pinned)| (region.clone(), pinned.version.0)).collect();
+                let hinted = head.as_ref().and_then(|head| head.data_as_of.get(name));
+                let hinted = hinted.filter(|hint| hint.version == entry.version).map(|hint| hint.data_as_of);
+                one.data_as_of = hinted;
+                for (_, pinned) in document.pins_of(name) {
+                    one.read_manifest(catalog, name, pinned).await?;
+                }
+                if let Some(manifest) = one.read_manifest(catalog, name, entry).await? {
+                    one.records = manifest.records;
+                    one.left = manifest.left;
+                    one.bytes = manifest.segments.iter().map(|segment| segment.bytes).sum();
+                    let changes = manifest.change_segments();
+                    one.segments = (manifest.segments.len() - changes, changes);
+                    one.garbage = (manifest.garbage_ratio() * 1000.0).round() / 1000.0;
+                    one.data_as_of = hinted.max(Some(manifest.data_as_of));
+                }
             }
             status.collections.push(one);
         }
@@ -162,6 +183,24 @@ impl CollectionStatus {
             dropped: newest.and_then(|document| document.dropped.get(name)).map(|last| last.0),
             paused: newest.and_then(|document| document.pauses.get(name)).cloned(),
             pins: BTreeMap::new(),
+            problem: None,
         })
+    }
+
+    /// Reads a manifest. One that is lost or damaged becomes the problem of the collection.
+    async fn read_manifest(
+        &mut self,
+        catalog: &Catalog,
+        name: &CollectionName,
+        entry: &CollectionEntry,
+    ) -> Result<Option<Manifest>, Error> {
+        match catalog.manifest(name, entry).await {
+            Ok(manifest) => Ok(Some(manifest)),
+            Err(error) if error.is_of_object() => {
+                self.problem = Some(StoreProblem::of(&error));
+                Ok(None)
+            }
+            Err(error) => Err(error.into()),
+        }
     }
 }

@@ -175,12 +175,18 @@ impl Publisher {
     ) -> Result<(CollectionEntry, Manifest), Error> {
         let (catalog, metadata) = (&self.catalog, Some(&self.metadata));
         let versions = Versions { catalog, metadata, document, name, present };
-        if let Some((entry, manifest)) = versions.announced(version).await? {
-            self.catalog.check_segments(&manifest).await?;
+        if let Some((entry, manifest)) = versions.announced(version).await?
+            // Retention must not delete what is about to be announced.
+            && catalog.is_selectable(document, name, version, self.keep_versions).await?
+        {
+            catalog.check_segments(&manifest).await?;
             return Ok((entry, manifest));
         }
+        let lowest = catalog.lowest_selectable(document, name, self.keep_versions).await?;
+        let is_pinned = |version| document.pins_of(name).any(|(_, pinned)| pinned.version == version);
         let there = versions.list(NAMED_MANIFESTS_MAX).await?;
-        let there: Vec<_> = there.iter().map(|one| (one.version, one.data_as_of)).collect();
+        let there = there.iter().filter(|one| one.version >= lowest || is_pinned(one.version));
+        let there: Vec<_> = there.map(|one| (one.version, one.data_as_of)).collect();
         Err(Error::UnknownVersion { collection: name.clone(), version, there: named(&there) })
     }
 }

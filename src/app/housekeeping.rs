@@ -3,17 +3,15 @@
 
 use std::{collections::HashSet, time::Duration};
 
-use chrono::{DateTime, TimeDelta, Utc};
-use tokio::time::Instant;
-use tracing::{info, warn};
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval, interval_at};
+use tracing::warn;
 
 use crate::{
-    admin::{Error, Publisher},
-    catalog::{self, RetentionRules, StatusStore},
+    admin::{Error, Housekeeper, Publisher},
+    catalog::{self, StatusStore},
     disk::SegmentDirectory,
-    domain::error::ErrorKind,
-    metadata::LeaseOutcome,
     support::shutdown::Shutdown,
+    telemetry::Metrics,
 };
 
 /// Time between two checks whether the catalog has the key set of metadata: a process may have died between
@@ -22,21 +20,11 @@ const KEYS_INTERVAL: Duration = Duration::from_mins(1);
 /// Time between two searches for runs that a killed process left open. The sync's next run reconciles them
 /// as well; this is for syncs that do not run again.
 const ABANDONED_INTERVAL: Duration = Duration::from_mins(1);
-/// Time between two deletions of old objects, which are kept for at least a day.
+/// Time between two deletions of old objects, which are kept for at least a day. A round that was cut off is followed
+/// by the next one at once.
 const OBJECTS_INTERVAL: Duration = Duration::from_hours(1);
-/// Time between two deletions of local segments that no run uses.
-const LOCAL_INTERVAL: Duration = Duration::from_hours(1);
-/// Time limit of one deletion, and the duration of its lease.
-const ROUND_MAX: Duration = Duration::from_mins(10);
-/// Runs kept of each sync, whatever their outcome.
-const RUNS_KEPT: usize = 1000;
-/// Runs that announced a version, kept of each sync however old they are. `keep_versions` is used when it is
-/// larger: the run of a version must be kept as long as its manifest.
-const ANNOUNCED_RUNS_KEPT: usize = 100;
-/// Other runs are kept for a year at most.
-const RUNS_DAYS: i64 = 365;
-/// Entries of the audit log are kept for two years.
-const AUDIT_DAYS: i64 = 730;
+/// Time between two deletions of old runs, audit entries and statuses, and of local segments that no run uses.
+const OTHERS_INTERVAL: Duration = Duration::from_hours(1);
 
 /// The housekeeping of a publisher.
 #[derive(Clone)]
@@ -45,88 +33,76 @@ pub(super) struct Housekeeping {
     pub(super) statuses: StatusStore,
     /// Local segments, on a node that serves nothing from them.
     pub(super) segments: Option<SegmentDirectory>,
-    pub(super) keep_versions: usize,
+    pub(super) metrics: Metrics,
 }
 
 impl Housekeeping {
-    /// Runs until `shutdown`.
+    /// Runs until `shutdown`. Deleting objects may take long, and nothing else waits for it.
     pub(super) async fn run(self, shutdown: Shutdown) {
-        let Self { publisher, statuses, segments, keep_versions } = &self;
-        let mut keys = tokio::time::interval(KEYS_INTERVAL);
-        let mut objects = tokio::time::interval(OBJECTS_INTERVAL);
-        let mut local = tokio::time::interval(LOCAL_INTERVAL);
+        tokio::select! {
+            () = shutdown.cancelled() => {}
+            ((), ()) = futures::future::join(self.reconcile(), self.delete_objects()) => {}
+        }
+    }
+
+    /// Everything that takes little time.
+    async fn reconcile(&self) {
+        let publisher = &self.publisher;
+        let mut keys = every(KEYS_INTERVAL, Duration::ZERO);
         // Not at once: checking a lease makes the first run wait.
-        let mut abandoned = tokio::time::interval_at(Instant::now() + ABANDONED_INTERVAL, ABANDONED_INTERVAL);
+        let mut abandoned = every(ABANDONED_INTERVAL, ABANDONED_INTERVAL);
+        let mut others = every(OTHERS_INTERVAL, Duration::ZERO);
         loop {
-            let (what, result) = tokio::select! {
-                () = shutdown.cancelled() => return,
-                _ = keys.tick() => ("keys", publisher.reconcile_keys().await),
-                _ = abandoned.tick() => ("abandoned runs", reconcile_runs(publisher).await),
-                _ = objects.tick() => ("objects", collect(publisher, statuses, *keep_versions).await),
-                _ = local.tick() => ("local segments", collect_local(segments.as_ref()).await),
-            };
-            if let Err(error) = result {
-                warn!(what, code = error.code(), %error, "housekeeping failed; trying again at the next interval");
+            tokio::select! {
+                _ = keys.tick() => report("keys", publisher.reconcile_keys().await),
+                _ = abandoned.tick() => report("abandoned runs", publisher.reconcile_runs().await),
+                _ = others.tick() => {
+                    report("metadata", publisher.prune_metadata().await);
+                    report("statuses", publisher.delete_old_statuses(&self.statuses).await);
+                    report("local segments", self.delete_local_segments().await);
+                }
             }
         }
     }
-}
 
-/// Removes local segments that no run has used within the last hour. The next run fetches them again.
-async fn collect_local(segments: Option<&SegmentDirectory>) -> Result<(), Error> {
-    if let Some(segments) = segments {
-        segments.delete_unreferenced(HashSet::new()).await.map_err(catalog::Error::from)?;
+    async fn delete_objects(&self) {
+        let mut housekeeper = Housekeeper::new(self.publisher.clone());
+        let mut rounds = every(OBJECTS_INTERVAL, Duration::ZERO);
+        loop {
+            rounds.tick().await;
+            match housekeeper.delete_objects().await {
+                Ok(None) => {}
+                Ok(Some(round)) => {
+                    let is_cut_off = round.collections_left > 0;
+                    self.metrics.housekeeping_round_ended(round.objects, is_cut_off);
+                    if is_cut_off {
+                        rounds.reset_immediately();
+                    }
+                }
+                Err(error) => report("objects", Err(error)),
+            }
+        }
     }
-    Ok(())
-}
 
-/// Resolves the outcome of runs whose process is dead.
-pub(super) async fn reconcile_runs(publisher: &Publisher) -> Result<(), Error> {
-    Ok(publisher.engine.reconcile_abandoned_runs().await?)
-}
-
-/// Deletes old objects and old entries of metadata, while it holds the lease of housekeeping.
-async fn collect(publisher: &Publisher, statuses: &StatusStore, keep_versions: usize) -> Result<(), Error> {
-    let metadata = &publisher.metadata;
-    let holder = format!("pid-{}", std::process::id());
-    let LeaseOutcome::Held(lease) = metadata.acquire_lease("housekeeping", &holder, ROUND_MAX).await? else {
-        return Ok(());
-    };
-    let round = async {
-        let manifests: HashSet<String> = metadata.manifests_in_use().await?.into_iter().collect();
-        let rules = RetentionRules { keep_versions, manifests };
-        let (clock, deployment) = (&publisher.clock, Some(publisher.authority.deployment()));
-        // Another database knows other held runs, whose objects must stay.
-        publisher.catalog.newest_of(&publisher.authority).await?;
-        let deleted = publisher.catalog.delete_unreferenced(clock, deployment, &rules).await?;
-        if deleted.objects > 0 {
-            info!(
-                objects = deleted.objects,
-                bytes = deleted.bytes,
-                "deleted objects that no manifest or document references"
-            );
+    /// Removes local segments that no run has used within the last hour. The next run fetches them again.
+    async fn delete_local_segments(&self) -> Result<(), Error> {
+        if let Some(segments) = &self.segments {
+            segments.delete_unreferenced(HashSet::new()).await.map_err(catalog::Error::from)?;
         }
-        let now = publisher.clock.now();
-        collect_statuses(statuses, now).await;
-        let announced = keep_versions.max(ANNOUNCED_RUNS_KEPT);
-        metadata.prune_runs(RUNS_KEPT, announced, now - TimeDelta::days(RUNS_DAYS)).await?;
-        metadata.prune_audit_log(now - TimeDelta::days(AUDIT_DAYS)).await?;
         Ok(())
-    };
-    let result = tokio::time::timeout(ROUND_MAX, round).await.unwrap_or(Ok(()));
-    metadata.release_lease(&lease).await?;
-    result
+    }
 }
 
-/// Deletes the statuses of nodes that are gone. A publisher that may not delete them leaves them to another one:
-/// they are small, and readers ignore them.
-async fn collect_statuses(statuses: &StatusStore, now: DateTime<Utc>) {
-    match statuses.collect(now).await {
-        Ok(0) => {}
-        Ok(nodes) => info!(nodes, "deleted statuses of nodes that are gone"),
-        Err(error) if error.kind() == ErrorKind::Forbidden => {}
-        Err(error) => {
-            warn!(code = error.code(), %error, "cannot delete old statuses; trying again at the next interval");
-        }
+/// Ticks once per `interval`, first after `delay`. Missed ticks are left out.
+fn every(period: Duration, delay: Duration) -> Interval {
+    let mut ticks =
+        if delay.is_zero() { interval(period) } else { interval_at(Instant::now() + delay, period) };
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    ticks
+}
+
+fn report(what: &str, outcome: Result<(), Error>) {
+    if let Err(error) = outcome {
+        warn!(what, code = error.code(), %error, "housekeeping failed; trying again at the next interval");
     }
 }

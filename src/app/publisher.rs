@@ -33,5 +33,8 @@ pub(super) async fn start(
         clock.clone(),
         config.engine.clone(),
     );
-    Ok((Publisher { registry, catalog, metadata, announcer, engine, authority, clock }, announcing))
+    let keep_versions = config.catalog.keep_versions;
+    let publisher =
+        Publisher { registry, catalog, metadata, announcer, engine, authority, keep_versions, clock };
+    Ok((publisher, announcing))
 }

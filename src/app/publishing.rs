@@ -9,7 +9,7 @@ use tokio::{
 use tracing::warn;
 
 use super::{
-    housekeeping::{self, Housekeeping},
+    housekeeping::Housekeeping,
     parts::open_catalog,
     publisher,
     supervisor::{End, Supervisor},
@@ -65,7 +65,7 @@ impl Publishing {
         let Some((publisher, mut announcing)) = self.start_with_retries(&announcing_ends).await else {
             return false;
         };
-        if let Err(error) = housekeeping::reconcile_runs(&publisher).await {
+        if let Err(error) = publisher.reconcile_runs().await {
             warn!(code = error.code(), %error, "cannot reconcile runs that a killed process left open; trying again later");
         }
         self.board.update_publisher(|status| {
@@ -142,7 +142,7 @@ impl Publishing {
             statuses: self.statuses.clone(),
             // On a node with a replica, the replica deletes unused segments.
             segments: (!self.config.node.has(Role::Replica)).then(|| self.segments.clone()),
-            keep_versions: self.config.catalog.keep_versions,
+            metrics: self.metrics.clone(),
         };
         let until = stop.clone();
         let run = move || housekeeping.clone().run(until.clone());

@@ -1,5 +1,7 @@
 //! Decodes documents, with every check that needs no store. Pure.
 
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
 use serde::{Deserialize, de::DeserializeOwned};
 
@@ -12,7 +14,7 @@ use crate::domain::{
     digest::Digest,
     id::NodeId,
     keyset::{KeySet, KeySetDocument},
-    limits::{COLLECTIONS_MAX, DROPPED_MAX, FORMAT, PAUSES_MAX, PINS_MAX, SEGMENT_BYTES_MAX},
+    limits::{COLLECTIONS_MAX, FORMAT, NUMBER_MAX, PINS_MAX, ROW_BYTES_MIN, SEGMENT_BYTES_MAX},
     manifest::{Manifest, SegmentKind},
     name::{CollectionName, RegionName},
 };
@@ -42,30 +44,33 @@ pub(super) fn document(n: u64, path: &str, bytes: &[u8]) -> Result<CatalogDocume
     if document.n != n {
         return Err(corrupt(path, "its number differs from its name"));
     }
-    if document.n == u64::MAX {
-        return Err(corrupt(path, "no document can follow it"));
+    let entries = document.collections.values().chain(document.pins.values().flat_map(BTreeMap::values));
+    let versions = entries.map(|entry| entry.version).chain(document.dropped.values().copied());
+    let revision = document.keys.as_ref().map_or(0, |keys| keys.revision);
+    let numbers = versions.map(|version| version.0).chain([document.n, revision]);
+    check_numbers(path, numbers)?;
+    if document.last_release > document.n {
+        return Err(corrupt(path, "it names a later document"));
     }
-    if document.collections.len() > COLLECTIONS_MAX {
-        return Err(corrupt(path, "it has too many collections"));
-    }
-    if document.pins_count() > PINS_MAX || document.dropped.len() > DROPPED_MAX {
-        return Err(corrupt(path, "it has too many pins or dropped collections"));
-    }
-    if document.pauses.len() > PAUSES_MAX {
-        return Err(corrupt(path, "it has too many pauses"));
-    }
-    if document.dropped.values().any(|last| last.0 == u64::MAX) {
-        return Err(corrupt(path, "no version can follow that of a dropped collection"));
+    if document.pins_count() > PINS_MAX {
+        return Err(corrupt(path, "it has too many pins"));
     }
     Ok(document)
+}
+
+/// Refuses numbers that none can follow.
+fn check_numbers(path: &str, mut numbers: impl Iterator<Item = u64>) -> Result<(), Error> {
+    if numbers.any(|number| number > NUMBER_MAX) {
+        return Err(corrupt(path, "no number can follow one of its numbers"));
+    }
+    Ok(())
 }
 
 /// Decodes the head.
 pub(super) fn head(path: &str, bytes: &[u8]) -> Result<Head, Error> {
     let head: Head = json(path, bytes)?;
-    if head.data_as_of.len() > COLLECTIONS_MAX {
-        return Err(corrupt(path, "it has too many collections"));
-    }
+    let versions = head.data_as_of.values().map(|fresh| fresh.version.0);
+    check_numbers(path, versions.chain([head.n]))?;
     Ok(head)
 }
 
@@ -96,9 +101,7 @@ pub(super) fn listed_manifest(name: &CollectionName, path: &str, bytes: &[u8]) -
     if manifest.collection != *name {
         return Err(corrupt(path, "it is of another collection"));
     }
-    if manifest.version.0 == u64::MAX {
-        return Err(corrupt(path, "no version can follow it"));
-    }
+    check_numbers(path, [manifest.version.0].into_iter())?;
     for segment in &manifest.segments {
         paths::referenced_segment(name, &segment.object, path)?;
         if segment.bytes > SEGMENT_BYTES_MAX {
@@ -106,10 +109,14 @@ pub(super) fn listed_manifest(name: &CollectionName, path: &str, bytes: &[u8]) -
             let path = segment.object.clone();
             return Err(store::Error::TooLarge { path, bytes, limit: SEGMENT_BYTES_MAX }.into());
         }
-        // Rows of many segments are added: no sum may overflow.
-        if segment.rows > SEGMENT_ROWS_MAX || segment.deletes > segment.rows {
+        // Memory is reserved for rows before the segment is read.
+        let rows_max = SEGMENT_ROWS_MAX.min(segment.bytes / ROW_BYTES_MIN);
+        if segment.rows > rows_max || segment.deletes > segment.rows {
             return Err(corrupt(path, "it claims more rows than a segment can have"));
         }
+    }
+    if manifest.records > manifest.puts() || manifest.left > manifest.records {
+        return Err(corrupt(path, "it claims more records than its segments can have"));
     }
     let in_order = manifest.segments.windows(2).all(|pair| {
         pair[0].version <= pair[1].version
@@ -125,6 +132,7 @@ pub(super) fn listed_manifest(name: &CollectionName, path: &str, bytes: &[u8]) -
 pub fn key_set(reference: &KeySetReference, bytes: &Bytes) -> Result<KeySet, Error> {
     verify(&reference.object, &reference.sha256, bytes)?;
     let document: KeySetDocument = json(&reference.object, bytes)?;
+    check_numbers(&reference.object, [document.revision].into_iter())?;
     if document.revision != reference.revision {
         return Err(corrupt(&reference.object, "its revision is not the announced one"));
     }
@@ -173,8 +181,32 @@ mod tests {
                 1
             )
         };
-        for (n, is_read) in [(1, true), (u64::MAX - 1, true), (u64::MAX, false)] {
+        for (n, is_read) in [(1, true), (NUMBER_MAX, true), (NUMBER_MAX + 1, false), (u64::MAX, false)] {
             assert_eq!(document(n, "d", of(n).as_bytes()).is_ok(), is_read, "{n}");
         }
+    }
+
+    #[test]
+    fn a_manifest_claims_no_more_than_its_segments_can_hold() {
+        let whole = include_bytes!("../../tests/corpora/manifest/accepted-whole");
+        let name = CollectionName::new("customer").unwrap();
+        let manifest: Manifest = serde_json::from_slice(whole).unwrap();
+        let refused = |change: &dyn Fn(&mut Manifest)| {
+            let mut changed = manifest.clone();
+            change(&mut changed);
+            let text = serde_json::to_vec(&changed).unwrap();
+            listed_manifest(&name, "m", &text).err().map(|error| error.code())
+        };
+        assert_eq!(refused(&|_| {}), None);
+        assert_eq!(refused(&|manifest| manifest.records = manifest.puts()), None);
+        assert_eq!(refused(&|manifest| manifest.records = manifest.puts() + 1), Some("object_corrupt"));
+        assert_eq!(refused(&|manifest| manifest.records = 100_000_000_000_000), Some("object_corrupt"));
+        assert_eq!(refused(&|manifest| manifest.left = manifest.records + 1), Some("object_corrupt"));
+        assert_eq!(refused(&|manifest| manifest.segments[0].rows = 4096 / 16), None);
+        assert_eq!(refused(&|manifest| manifest.segments[0].rows = 4096 / 16 + 1), Some("object_corrupt"));
+        let many = manifest.indexes[0].clone();
+        let indexes = |number| vec![many.clone(); number];
+        assert_eq!(refused(&|manifest| manifest.indexes = indexes(17)), None);
+        assert_eq!(refused(&|manifest| manifest.indexes = indexes(18)), Some("document_malformed"));
     }
 }

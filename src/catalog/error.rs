@@ -159,6 +159,15 @@ impl Error {
         )
     }
 
+    /// Whether an object is lost, damaged or not to be trusted, while the store answers.
+    pub(crate) fn is_of_object(&self) -> bool {
+        match self {
+            Self::Untrusted { .. } | Self::Malformed { .. } | Self::NewerFormat { .. } => true,
+            Self::Store(error) => !error.is_of_store() && !error.is_refusal() && !self.is_local(),
+            _ => false,
+        }
+    }
+
     /// Whether this machine failed, and neither the store nor the catalog.
     pub(crate) fn is_local(&self) -> bool {
         match self {

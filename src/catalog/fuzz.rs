@@ -14,7 +14,7 @@ use crate::domain::{
     digest::Digest,
     id::{NodeId, RunId},
     keyset::KeySetDocument,
-    limits::{COLLECTIONS_MAX, DROPPED_MAX, FORMAT, PINS_MAX, SEGMENT_BYTES_MAX},
+    limits::{COLLECTIONS_MAX, DROPPED_MAX, FORMAT, NUMBER_MAX, PINS_MAX, ROW_BYTES_MIN, SEGMENT_BYTES_MAX},
     manifest::Version,
     name::{CollectionName, RegionName},
 };
@@ -31,6 +31,8 @@ pub(crate) fn document(bytes: &[u8]) -> bool {
     let Ok(document) = decode::document(NUMBER, "d", bytes) else { return false };
     assert!(document.format <= FORMAT && document.collections.len() <= COLLECTIONS_MAX);
     assert!(document.pins_count() <= PINS_MAX && document.dropped.len() <= DROPPED_MAX);
+    assert!(document.collections.values().all(|entry| entry.version.0 <= NUMBER_MAX));
+    assert!(document.n <= NUMBER_MAX && document.last_release <= document.n);
     assert_eq!(decode::document(NUMBER, "d", &encode(&document)).unwrap(), document);
     assert!(decode::document(NUMBER + 1, "d", bytes).is_err(), "it has another number than its name");
     true
@@ -54,6 +56,9 @@ pub(crate) fn manifest(bytes: &[u8]) -> bool {
     assert!(manifest.segments.iter().all(|segment| segment.object.starts_with(prefix)));
     assert!((0.0..=1.0).contains(&manifest.garbage_ratio()));
     assert!(manifest.change_segments() <= manifest.segments.len());
+    assert!(manifest.left <= manifest.records && manifest.records <= manifest.puts());
+    let bytes_max: u64 = manifest.segments.iter().map(|segment| segment.bytes).sum();
+    assert!(manifest.puts() <= bytes_max / ROW_BYTES_MIN);
     assert_eq!(decode::listed_manifest(&name, "m", &encode(&manifest)).unwrap(), manifest);
 
     let mut entry = entry(manifest.version, manifest.run_id, bytes);

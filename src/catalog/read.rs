@@ -150,6 +150,7 @@ impl Catalog {
             },
         };
         let Some(start) = start else { return Ok(None) };
+        let expected = expected.or(head.map(|head| head.deployment));
         check_deployment(paths::document(start.n).as_ref(), start.deployment, expected)?;
         let later = self.newest_after(start.n, Some(start.deployment)).await?;
         Ok(Some(later.unwrap_or(start)))

@@ -15,6 +15,8 @@ use crate::{
     store::{Path, StoredObject},
 };
 
+/// Documents tried in place of one that cannot be read.
+const TRIES_MAX: u64 = 4;
 /// Objects read at the same time.
 const CONCURRENCY: usize = 8;
 
@@ -22,7 +24,7 @@ impl Catalog {
     /// Finds the newest entry for `version` of a collection in `newest` or a document before it. `None` when no
     /// document that exists and is accepted has one. A version that was never announced is not found.
     ///
-    /// Versions rise from document to document, so this is a binary search that reads at most 64 documents.
+    /// Versions rise from document to document, so this is a binary search that reads at most 256 documents.
     pub async fn announced_version(
         &self,
         newest: &CatalogDocument,
@@ -37,17 +39,39 @@ impl Catalog {
         let (mut below, mut above, mut found) = (0, newest.n, None);
         while above - below > 1 {
             let middle = below + (above - below) / 2;
-            let document = match self.document(middle).await {
-                // It is unsigned, or of a key that is no longer accepted: treated as if it did not exist.
-                Err(Error::Untrusted { .. }) => None,
-                document => document?,
-            };
+            let (at, document) = self.readable_document(middle, above).await?;
             match document.and_then(|mut document| document.collections.remove(collection)) {
-                Some(entry) if entry.version > version => above = middle,
-                entry => (below, found) = (middle, entry),
+                Some(entry) if entry.version > version => above = at,
+                entry => (below, found) = (at, entry),
             }
         }
         Ok(found.filter(|entry| entry.version == version))
+    }
+
+    /// Document `n`, or the next one below `end` that can be read: one that is damaged or lost must not hide the
+    /// others. None is found where documents are deleted, or unsigned or of a key that is no longer accepted.
+    async fn readable_document(&self, n: u64, end: u64) -> Result<(u64, Option<CatalogDocument>), Error> {
+        for at in n..end.min(n + TRIES_MAX) {
+            match self.document(at).await {
+                Ok(Some(document)) => return Ok((at, Some(document))),
+                Ok(None) => {}
+                Err(error) if error.is_of_object() => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok((n, None))
+    }
+
+    /// Checks that the segments that the manifest's own run wrote exist with the right length: no document refers to
+    /// them yet. The others belong to its base.
+    ///
+    /// # Errors
+    /// As [`Catalog::check_segments`].
+    pub async fn check_own_segments(&self, manifest: &Manifest) -> Result<(), Error> {
+        let run = manifest.run_id.to_string();
+        let mut own = manifest.clone();
+        own.segments.retain(|segment| segment.object.split('/').nth(2) == Some(run.as_str()));
+        self.check_segments(&own).await
     }
 
     /// Checks that every segment of a manifest exists with the right length.

@@ -177,6 +177,20 @@ pub(super) enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Put lost catalog documents, manifests and segments back, as far as this node has copies of them
+    Repair {
+        #[command(flatten)]
+        actor: ActorArgument,
+        /// Print what was done as JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Delete what nothing needs any more, as servers do each hour: for deployments without a server that publishes
+    Housekeeping {
+        /// Print what was done as JSON
+        #[arg(long)]
+        json: bool,
+    },
     /// Show the audit log: changes of keys, requested runs, rollbacks, pins
     Audit(Audit),
     /// Inspect segment files

@@ -10,6 +10,7 @@ mod output;
 mod panics;
 mod preview;
 mod quickstart;
+mod repair;
 mod runs;
 mod segment;
 mod serve;
@@ -88,6 +89,8 @@ async fn run(Arguments { config, command }: Arguments) -> Result<Exit, Failure> 
         Command::Keys(KeysCommand::List { json }) => keys::list(config, json).await,
         Command::Keys(KeysCommand::Revoke(arguments)) => keys::revoke(config, arguments).await,
         Command::Status { json } => status::run(config, json).await,
+        Command::Repair { actor, json } => repair::repair(config, &actor, json).await,
+        Command::Housekeeping { json } => repair::housekeeping(config, json).await,
         Command::Audit(arguments) => audit::run(config, arguments).await,
         Command::Segment(SegmentCommand::Cat(arguments)) => segment::cat(&arguments),
         Command::Health(arguments) => health::run(arguments).await,

@@ -52,6 +52,9 @@ fn show_announced(status: &admin::Status, now: DateTime<Utc>) -> Result<(), Fail
     if let (Some(metadata), Some(false)) = (status.metadata, status.publishes_here) {
         print(&format!("published with the metadata database {metadata}, which is not this node's"))?;
     }
+    if let Some(problem) = &status.problem {
+        print(&format!("problem: {} ({}); see `larder repair`", problem.message, problem.code))?;
+    }
     if status.collections.is_empty() {
         return print("no collections yet");
     }
@@ -62,6 +65,9 @@ fn show_announced(status: &admin::Status, now: DateTime<Utc>) -> Result<(), Fail
 
 fn row(one: &CollectionStatus, now: DateTime<Utc>) -> Vec<String> {
     let mut notes = Vec::new();
+    if let Some(problem) = &one.problem {
+        notes.push(format!("problem: {}; see `larder repair`", problem.code));
+    }
     if one.orphaned {
         notes.push("orphaned: no longer configured".to_owned());
     }

@@ -16,6 +16,10 @@ use crate::domain::{digest::Digest, name::CollectionName};
 /// Youngest file that may be evicted: the task that fetched a younger one may be about to read it.
 const EVICTION_AGE_MIN: Duration = Duration::from_mins(1);
 
+/// Bytes of the disk that segments leave free, for the key set and the state: a revocation must be saved also when no
+/// further segment fits.
+const FREE_BYTES_MIN: u64 = 1024 * 1024;
+
 /// A part of the node that needs a set of segments.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum SegmentUser {
@@ -98,8 +102,10 @@ impl DiskBudget {
 
     fn ensure_space(&self, usage: &mut Usage, files: &ContentDirectory, bytes: u64) -> Result<(), Error> {
         let wanted = usage.reserved.saturating_add(bytes);
-        let fits =
-            |written: u64, free: u64| written.saturating_add(wanted) <= self.bytes_max && wanted <= free;
+        let fits = |written: u64, free: u64| {
+            let is_free = wanted.saturating_add(FREE_BYTES_MIN) <= free;
+            written.saturating_add(wanted) <= self.bytes_max && is_free
+        };
         let mut free = files.free_bytes();
         if usage.written.is_some_and(|written| fits(written, free)) {
             return Ok(());

@@ -7,9 +7,10 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::{
+    bounded::{list_or_null, map},
     digest::Digest,
     id::{AnnouncementId, DeploymentId, MetadataId, RunId},
-    limits::DROPPED_MAX,
+    limits::{COLLECTIONS_MAX, DROPPED_MAX, PAUSES_MAX, PINS_MAX, REGIONS_MAX},
     manifest::Version,
     name::{CollectionName, RegionName},
 };
@@ -33,6 +34,7 @@ pub struct CollectionEntry {
     /// The run that announced it.
     pub run_id: RunId,
     /// Regions that serve it; `None` means all.
+    #[serde(default, deserialize_with = "list_or_null::<_, _, REGIONS_MAX>")]
     pub regions: Option<Vec<RegionName>>,
     /// Object path of the manifest.
     pub manifest: String,
@@ -76,24 +78,40 @@ pub struct CatalogDocument {
     /// The key set, once a key exists.
     pub keys: Option<KeySetReference>,
     /// Every visible collection.
+    #[serde(deserialize_with = "map::<_, _, _, COLLECTIONS_MAX>")]
     pub collections: BTreeMap<CollectionName, CollectionEntry>,
     /// Pins: regions that serve another version of a collection than the one above. Only visible
     /// collections are pinned, and no region has an empty map. At most [`PINS_MAX`] pins in all.
-    ///
-    /// [`PINS_MAX`]: super::limits::PINS_MAX
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(
+        default,
+        skip_serializing_if = "BTreeMap::is_empty",
+        deserialize_with = "map::<_, _, _, PINS_MAX>"
+    )]
     pub pins: BTreeMap<RegionName, BTreeMap<CollectionName, CollectionEntry>>,
     /// The last version of each dropped collection. A collection that is announced again continues from
     /// that version. At most [`DROPPED_MAX`].
-    ///
-    /// [`DROPPED_MAX`]: super::limits::DROPPED_MAX
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(
+        default,
+        skip_serializing_if = "BTreeMap::is_empty",
+        deserialize_with = "map::<_, _, _, DROPPED_MAX>"
+    )]
     pub dropped: BTreeMap<CollectionName, Version>,
     /// Paused syncs, of visible and of dropped collections. At most [`PAUSES_MAX`].
-    ///
-    /// [`PAUSES_MAX`]: super::limits::PAUSES_MAX
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(
+        default,
+        skip_serializing_if = "BTreeMap::is_empty",
+        deserialize_with = "map::<_, _, _, PAUSES_MAX>"
+    )]
     pub pauses: BTreeMap<CollectionName, Pause>,
+    /// The number of the newest document, up to this one, that dropped a collection or ended a pin; 0 when none
+    /// did. The document before that one names what was released: see `catalog::retention`.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub last_release: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 impl CatalogDocument {
@@ -158,6 +176,7 @@ pub struct Head {
     /// The number of the newest document that the writer knew of.
     pub n: u64,
     /// Freshness per collection.
+    #[serde(deserialize_with = "map::<_, _, _, COLLECTIONS_MAX>")]
     pub data_as_of: BTreeMap<CollectionName, Freshness>,
 }
 
@@ -189,6 +208,7 @@ mod tests {
             pins: BTreeMap::new(),
             dropped: dropped.iter().map(|(of, version)| (name(of), Version(*version))).collect(),
             pauses: BTreeMap::new(),
+            last_release: 0,
         }
     }
 

@@ -11,7 +11,9 @@ use icu_normalizer::{ComposingNormalizer, DecomposingNormalizer};
 use serde::{Deserialize, Serialize};
 
 use super::{
+    bounded::list,
     json,
+    limits::NORMAL_FORMS_MAX,
     name::IndexName,
     row::{CellKind, ColumnKind},
 };
@@ -44,7 +46,7 @@ pub struct IndexDefinition {
     #[serde(default)]
     pub each: bool,
     /// Applied in order to stored and to requested values.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "list::<_, _, NORMAL_FORMS_MAX>")]
     pub normalize: Vec<NormalForm>,
     /// The type class of the column; `Any` for `each` indexes.
     pub kind: ColumnKind,

@@ -3,7 +3,12 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::{digest::Digest, name::CollectionName};
+use super::{
+    bounded::list,
+    digest::Digest,
+    limits::{COLLECTIONS_MAX, KEYS_MAX},
+    name::CollectionName,
+};
 
 /// The collections that a key grants access to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -12,7 +17,7 @@ pub enum Grant {
     /// Every collection, present and future.
     AllCollections,
     /// These collections only.
-    Collections(Vec<CollectionName>),
+    Collections(#[serde(deserialize_with = "list::<_, _, COLLECTIONS_MAX>")] Vec<CollectionName>),
 }
 
 impl Grant {
@@ -53,6 +58,7 @@ pub struct KeySetDocument {
     /// Increases with every change.
     pub revision: u64,
     /// Valid keys; revoked ones are absent.
+    #[serde(deserialize_with = "list::<_, _, KEYS_MAX>")]
     pub keys: Vec<serde_json::Value>,
 }
 

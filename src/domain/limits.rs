@@ -29,6 +29,21 @@ pub const CHANGED_VERSIONS_MAX: usize = 64;
 pub const GARBAGE_RATIO_MAX: f64 = 0.3;
 /// Largest catalog document, manifest or key set read from a store, in bytes.
 pub const DOCUMENT_BYTES_MAX: u64 = 64 * 1024 * 1024;
+/// Highest number of a document, a version or a key set: databases keep signed 64-bit numbers, and another one must be
+/// able to follow.
+pub const NUMBER_MAX: u64 = i64::MAX as u64 - 1;
+/// Most segments of a manifest: a terabyte of segments of [`SEGMENT_BYTES_TARGET`].
+pub const SEGMENTS_MAX: usize = 65_536;
+/// Fewest bytes that a row takes in a segment: its fingerprint.
+pub const ROW_BYTES_MIN: u64 = 16;
+/// Most columns of a model, as many as SQLite allows.
+pub const COLUMNS_MAX: usize = 32_767;
+/// Most normal forms of an index: there are three.
+pub const NORMAL_FORMS_MAX: usize = 16;
+/// Most regions that serve a collection: clouds have fewer than a hundred.
+pub const REGIONS_MAX: usize = 1_000;
+/// Most keys of a key set: about 30 MB.
+pub const KEYS_MAX: usize = 100_000;
 /// Most collections of a catalog.
 pub const COLLECTIONS_MAX: usize = 10_000;
 /// Most pins of a catalog, over all regions and collections: pins are for emergencies and trials, and a

@@ -4,9 +4,11 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::{
+    bounded::{list, list_or_null},
     digest::Digest,
     id::RunId,
     index::IndexDefinition,
+    limits::{COLUMNS_MAX, FIELDS_MAX, INDEXES_MAX, REGIONS_MAX, SEGMENTS_MAX},
     name::{CollectionName, RegionName},
     row::Column,
 };
@@ -45,7 +47,7 @@ pub struct ServingSettings {
     #[serde(default)]
     pub cache_control: Option<String>,
     /// Regions that serve the collection; `None` means all.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "list_or_null::<_, _, REGIONS_MAX>")]
     pub regions: Option<Vec<RegionName>>,
 }
 
@@ -112,10 +114,13 @@ pub struct Manifest {
     /// The publisher's clock just before the read transaction opened.
     pub data_as_of: DateTime<Utc>,
     /// The first one is the primary index.
+    #[serde(deserialize_with = "list::<_, _, { 1 + INDEXES_MAX }>")]
     pub indexes: Vec<IndexDefinition>,
     /// The model's columns when the version was created.
+    #[serde(deserialize_with = "list::<_, _, COLUMNS_MAX>")]
     pub columns: Vec<Column>,
     /// Top-level field names of a record, in order; what the `fields_changed` guard compares.
+    #[serde(deserialize_with = "list::<_, _, FIELDS_MAX>")]
     pub fields: Vec<String>,
     /// Digest of the mapping and model as configured: a changed one explains changed fields.
     pub mapping: Digest,
@@ -127,6 +132,7 @@ pub struct Manifest {
     /// How the collection is served.
     pub serving: ServingSettings,
     /// Base segments, then change segments in the order in which they are applied.
+    #[serde(deserialize_with = "list::<_, _, SEGMENTS_MAX>")]
     pub segments: Vec<SegmentReference>,
     /// Records served.
     pub records: u64,
@@ -135,6 +141,11 @@ pub struct Manifest {
 }
 
 impl Manifest {
+    /// Records that the segments can hold.
+    pub fn puts(&self) -> u64 {
+        self.segments.iter().map(|segment| segment.rows.saturating_sub(segment.deletes)).sum()
+    }
+
     /// The share of stored rows that serve no record, in 0..=1.
     pub fn garbage_ratio(&self) -> f64 {
         let rows: u64 = self.segments.iter().map(|segment| segment.rows).sum();

@@ -18,6 +18,7 @@ macro_rules! serde_by_text {
     };
 }
 
+pub(crate) mod bounded;
 pub mod catalog;
 pub mod digest;
 pub mod duration;

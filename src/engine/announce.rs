@@ -23,7 +23,8 @@ impl Engine {
     }
 
     /// Announces `published`, which was made from the manifest with the digest `from`. Returns when
-    /// the outcome is known.
+    /// the outcome is known. A run that was suspended for long may have lost its segments to retention, so they are
+    /// checked first.
     pub(super) async fn announce(
         &self,
         from: Option<Digest>,
@@ -37,6 +38,7 @@ impl Engine {
             manifest: published.object.clone(),
             sha256: published.sha256,
         };
+        self.catalog.check_own_segments(&published.manifest).await?;
         let (name, data_as_of) = (collection.clone(), *data_as_of);
         self.announcer.announce(Change::Collection { name, from, entry, data_as_of, pause: None }).await?;
         Ok(())

@@ -12,7 +12,7 @@ use super::{
 };
 
 /// Most inputs of a corpus: every test run tries each with all its mutations.
-const INPUTS_MAX: usize = 60;
+const INPUTS_MAX: usize = 70;
 
 /// An input and the name of its file.
 type Input = (String, Vec<u8>);

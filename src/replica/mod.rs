@@ -23,6 +23,7 @@ mod tracked;
 pub use cache_target::CacheTarget;
 pub use error::Error;
 pub use identity::node_id;
+pub use local::{kept_document, kept_manifests};
 pub use pace::Pace;
 pub use plan::{Plan, plan};
 pub use reporter::{ReportPace, Reporter};

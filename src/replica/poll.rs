@@ -1,4 +1,7 @@
 //! One poll of the catalog: head, the document that head names, the key set that the document names.
+//!
+//! Head is a hint. When it is damaged, of another deployment, or names a document that is lost, damaged or of another
+//! deployment, a follower asks for the number after its own, so that announcements still arrive.
 
 use bytes::Bytes;
 
@@ -40,6 +43,8 @@ pub(super) struct PollResult {
     pub(super) document: Option<CatalogDocument>,
     /// ETag of the known document, when it was checked and is still the newest.
     pub(super) document_etag: Option<String>,
+    /// Why head, or the document that it names, was left out.
+    pub(super) problem: Option<Error>,
     /// The wanted key set or the one that the newer document names, or why it could not be read.
     pub(super) keys: Option<Result<(KeySetReference, KeySet, Bytes), Error>>,
 }
@@ -55,12 +60,14 @@ pub(super) async fn poll(catalog: &Catalog, known: &Known) -> Result<PollResult,
         Ok(HeadAnswer::Found { head, etag }) => {
             if let Some(expected) = known.deployment.filter(|expected| *expected != head.deployment) {
                 let found = head.deployment;
-                return Err(Error::ForeignCatalog { path: "catalog/head".into(), expected, found });
+                let path = "catalog/head".into();
+                result.problem = Some(Error::ForeignCatalog { path, expected, found });
+            } else {
+                named = head.n;
+                result.head = Some((head, etag));
             }
-            named = head.n;
-            result.head = Some((head, etag));
         }
-        // Head is only a hint. When it is unusable, the probe finds documents without it.
+        Err(error) if error.is_of_object() && known.n > 0 => result.problem = Some(error),
         Err(error) if known.probe && error.is_unusable_head() => is_missing = true,
         Err(error) => return Err(error),
     }
@@ -70,10 +77,11 @@ pub(super) async fn poll(catalog: &Catalog, known: &Known) -> Result<PollResult,
             result.document = catalog.newest(known.deployment).await?;
         }
     } else {
-        result.document = newer(catalog, known, named).await?;
+        follow_head(catalog, known, named, &mut result).await?;
     }
     // Starting nodes and publishers need the newest document. A node that has it checks that it still exists.
-    if let Some(announced_by) = known.announced_by.filter(|_| known.probe && result.document.is_none()) {
+    let is_newest = known.probe && result.document.is_none() && result.problem.is_none();
+    if let Some(announced_by) = known.announced_by.filter(|_| is_newest) {
         let etag = known.document_etag.clone();
         result.document_etag = catalog.check_document(known.n, announced_by, etag).await?;
     }
@@ -88,22 +96,48 @@ pub(super) async fn poll(catalog: &Catalog, known: &Known) -> Result<PollResult,
     Ok(result)
 }
 
-/// The newest document above the known one: the one that head names or, when probing, one after it.
-async fn newer(catalog: &Catalog, known: &Known, named: u64) -> Result<Option<CatalogDocument>, Error> {
-    let mut newer = None;
+/// Finds the newest document above the known one: the one that head names or, when probing, one after it. When head
+/// is of no use, it always probes, and the next poll reads head again.
+async fn follow_head(
+    catalog: &Catalog,
+    known: &Known,
+    named: u64,
+    result: &mut PollResult,
+) -> Result<(), Error> {
     if named > known.n {
-        let document = catalog.referenced_document(named).await?;
-        if let Some(expected) = known.deployment.filter(|expected| *expected != document.deployment) {
-            let path = format!("catalog document {named}");
-            return Err(Error::ForeignCatalog { path, expected, found: document.deployment });
-        }
-        newer = Some(document);
-    }
-    if known.probe {
-        let from = newer.as_ref().map_or(known.n, |document| document.n);
-        if let Some(document) = catalog.newest_after(from, known.deployment).await? {
-            newer = Some(document);
+        match of_deployment(known, catalog.referenced_document(named).await) {
+            Ok(document) => result.document = Some(document),
+            Err(error) if is_of_document(&error) => result.problem = Some(error),
+            Err(error) => return Err(error),
         }
     }
-    Ok(newer)
+    if known.probe || result.problem.is_some() {
+        let from = result.document.as_ref().map_or(known.n, |document| document.n);
+        match catalog.newest_after(from, known.deployment).await {
+            Ok(Some(document)) => result.document = Some(document),
+            Ok(None) => {}
+            Err(error) if is_of_document(&error) => result.problem = result.problem.take().or(Some(error)),
+            Err(error) => return Err(error),
+        }
+    }
+    if result.problem.is_some() {
+        result.head = None;
+    }
+    Ok(())
+}
+
+/// Whether a document is of no use, while the store answers.
+fn is_of_document(error: &Error) -> bool {
+    error.is_of_object() || matches!(error, Error::ForeignCatalog { .. })
+}
+
+fn of_deployment(known: &Known, document: Result<CatalogDocument, Error>) -> Result<CatalogDocument, Error> {
+    let document = document?;
+    match known.deployment.filter(|expected| *expected != document.deployment) {
+        None => Ok(document),
+        Some(expected) => {
+            let (path, found) = (format!("catalog document {}", document.n), document.deployment);
+            Err(Error::ForeignCatalog { path, expected, found })
+        }
+    }
 }

@@ -58,7 +58,7 @@ fn unusable(location: String, source: &object_store::Error) -> Error {
     Error::Unusable { location, detail: Refusal::of(source).detail }
 }
 
-/// Opens a directory of this machine, created with mode 0700.
+/// Opens a directory of this machine, created with mode 0700 if it does not exist.
 fn directory(path: &Path) -> Result<Arc<dyn ObjectStore>, Error> {
     let local = |source| Error::Local { action: "create", path: path.to_owned(), source };
     DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(local)?;

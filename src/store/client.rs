@@ -5,7 +5,7 @@ use std::{future::Future, path::PathBuf, sync::Arc, time::Duration};
 use object_store::{ObjectStore, path::Path};
 
 use super::{
-    backend,
+    backend, directory,
     error::{Error, corrupt},
     refusal::{Cause, Refusal},
     settings::{Location, Service},
@@ -44,7 +44,9 @@ impl Store {
         let (directory, bucket) = match location {
             Location::Directory(path) => {
                 let local = |source| Error::Local { action: "read", path: path.clone(), source };
-                (Some(Arc::new(path.canonicalize().map_err(local)?)), None)
+                let root = path.canonicalize().map_err(local)?;
+                directory::protect(&root);
+                (Some(Arc::new(root)), None)
             }
             Location::Bucket(bucket) => {
                 let (service, bucket, location) = (bucket.service, bucket.name.clone(), location.shown());

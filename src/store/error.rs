@@ -175,6 +175,19 @@ codes! {
 }
 
 impl Error {
+    /// Whether the store answered that it does not carry the request out, and will not before somebody changes
+    /// rights or configuration.
+    pub(crate) fn is_refusal(&self) -> bool {
+        matches!(
+            self,
+            Self::NoBucket { .. }
+                | Self::OtherRegion { .. }
+                | Self::NoCredentials { .. }
+                | Self::Denied { .. }
+                | Self::Unusable { .. }
+        )
+    }
+
     /// Whether the store or the way to it failed, and not only the requested object.
     pub(crate) fn is_of_store(&self) -> bool {
         matches!(

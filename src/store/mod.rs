@@ -20,6 +20,6 @@ pub use object_store::path::Path;
 pub use client::Store;
 pub use error::Error;
 pub(crate) use error::{blocking, corrupt};
-pub(crate) use probe::PROBES;
+pub(crate) use probe::{CLOCK, PROBES};
 pub(crate) use read::{ConditionalRead, StoredObject};
 pub use settings::{Bucket, Location, Service, Settings};

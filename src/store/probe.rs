@@ -1,7 +1,8 @@
-//! Checks that a store creates an object only where none exists. Announcements depend on it, and some
-//! servers accept the condition and ignore it.
+//! Probes of a store: whether it creates an object only where none exists, and what time it is by its clock.
+//! Announcements depend on the former, and some servers accept the condition and ignore it.
 
 use bytes::Bytes;
+use chrono::{DateTime, Utc};
 use futures::future::join_all;
 use object_store::path::Path;
 
@@ -10,10 +11,20 @@ use crate::support::random;
 
 /// Directory of the objects that probe a store.
 pub(crate) const PROBES: &str = "probe";
+/// The object that shows the store's time. It is overwritten, always with the same content.
+pub(crate) const CLOCK: &str = "probe/clock";
 /// Writers that race for one object: a server that checks first and writes later lets several win.
 const WRITERS: usize = 8;
 
 impl Store {
+    /// The present time by the store's clock, which last-modified times are of: that of an object just written. It is
+    /// never ahead of that clock, and behind by a second at most beside the duration of two requests.
+    pub(crate) async fn now(&self) -> Result<DateTime<Utc>, Error> {
+        let path = Path::from(CLOCK);
+        self.put(&path, Bytes::from_static(b"clock")).await?;
+        self.modified(&path).await?.ok_or_else(|| Error::Missing { path: path.to_string() })
+    }
+
     /// Probes the store with a temporary object.
     ///
     /// # Errors

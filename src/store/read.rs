@@ -169,6 +169,20 @@ impl Store {
         .await
     }
 
+    /// When an object was last written, by the store's clock; `None` when it does not exist.
+    pub(crate) async fn modified(&self, path: &Path) -> Result<Option<DateTime<Utc>>, Error> {
+        within(REQUEST_TIMEOUT, "read", path, async {
+            match self.inner.head(path).await {
+                Ok(found) => Ok(Some(found.last_modified)),
+                Err(source) => match self.failed("read", path, &source) {
+                    Error::Missing { .. } => Ok(None),
+                    error => Err(error),
+                },
+            }
+        })
+        .await
+    }
+
     /// Lists the names directly below `prefix` that have objects below them.
     pub(crate) async fn list_directories(&self, prefix: &Path) -> Result<Vec<String>, Error> {
         within(LIST_TIMEOUT, "list", prefix, async {
@@ -177,6 +191,23 @@ impl Store {
             Ok(listed.common_prefixes.iter().filter_map(|path| path.filename()).map(str::to_owned).collect())
         })
         .await
+    }
+
+    /// Lists the objects below `prefix` whose path is below `end`. A service lists in order, so the others are not
+    /// read.
+    pub(crate) async fn list_below(&self, prefix: &Path, end: &Path) -> Result<Vec<StoredObject>, Error> {
+        let mut objects = self.inner.list(Some(prefix));
+        let mut below = Vec::new();
+        loop {
+            let next = async { Ok(objects.next().await) };
+            match within(STALL_TIMEOUT, "list", prefix, next).await? {
+                Some(Ok(object)) if object.location < *end => below.push(object.into()),
+                // A directory has no order.
+                Some(Ok(_)) if self.is_local() => {}
+                Some(Err(source)) => return Err(self.failed("list", prefix, &source)),
+                Some(Ok(_)) | None => return Ok(below),
+            }
+        }
     }
 
     /// Calls `visit` with every object below `prefix` whose path is above `after`, in any order.

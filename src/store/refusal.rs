@@ -2,6 +2,8 @@
 //!
 //! The rest of a body never leaves this module: it may contain key ids and signed text.
 
+use std::io::{self, ErrorKind};
+
 use object_store::{Error as Source, client::HttpError};
 use serde::Deserialize;
 
@@ -54,6 +56,10 @@ impl Refusal {
         if matches!(source, Source::PermissionDenied { .. } | Source::Unauthenticated { .. }) {
             refusal.cause = refusal.cause.or(Some(Cause::Denied));
         }
+        if let Some(denied) = denied_by_system(source) {
+            refusal.cause = Some(Cause::Denied);
+            refusal.answer = one_line(&denied.to_string(), MESSAGE_BYTES_MAX);
+        }
         refusal
     }
 
@@ -103,6 +109,21 @@ fn root_cause(source: &Source) -> Option<String> {
     let reason = without_parameters(&chain.last()?.to_string());
     let hint = HINTS.iter().find(|(word, _)| reason.contains(word));
     Some(hint.map_or(reason.clone(), |(_, hint)| format!("{reason}; {hint}")))
+}
+
+/// The system's error when this process may not do it in a directory of this machine.
+fn denied_by_system(source: &Source) -> Option<&io::Error> {
+    let Source::Generic { store: "LocalFileSystem", source } = source else { return None };
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(source.as_ref());
+    while let Some(error) = cause {
+        let system = error.downcast_ref::<io::Error>();
+        let kinds = [ErrorKind::PermissionDenied, ErrorKind::ReadOnlyFilesystem];
+        if let Some(system) = system.filter(|system| kinds.contains(&system.kind())) {
+            return Some(system);
+        }
+        cause = error.source();
+    }
+    None
 }
 
 fn cause(code: &str, message: &str, status: &str, text: &str) -> Option<Cause> {

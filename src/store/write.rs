@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures::{StreamExt, stream};
 use object_store::{ObjectStoreExt, PutMode, PutPayload, WriteMultipart, path::Path};
 
 use super::{
@@ -16,6 +17,8 @@ const UPLOAD_TIMEOUT: Duration = Duration::from_secs(15);
 const UPLOAD_RATE_MIN: u64 = 512 * 1024;
 /// Largest object put in one request; larger ones go in parts, so that a slow link repeats little of them.
 const PUT_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// Longest wait for the next answer of a bulk deletion: a service answers for up to 1,000 objects at once.
+const BULK_TIMEOUT: Duration = Duration::from_mins(1);
 /// Bytes of one part of a larger upload; S3 requires at least 5 MiB.
 const PART_BYTES: usize = 16 * 1024 * 1024;
 
@@ -35,6 +38,7 @@ impl Store {
     }
 
     async fn put_with(&self, mode: PutMode, path: &Path, bytes: Bytes) -> Result<(), Error> {
+        self.prepare_directory(path);
         within(upload_timeout(bytes.len()), "write", path, async {
             let put = self.inner.put_opts(path, PutPayload::from_bytes(bytes), mode.into()).await;
             put.map(drop).map_err(|source| self.failed("write", path, &source))
@@ -44,6 +48,7 @@ impl Store {
 
     /// Writes a large object in parts; the bound in time is on each part.
     async fn put_parts(&self, path: &Path, mut bytes: Bytes) -> Result<(), Error> {
+        self.prepare_directory(path);
         let failed = |source| self.failed("write", path, &source);
         let upload = within(REQUEST_TIMEOUT, "write", path, async {
             self.inner.put_multipart(path).await.map_err(failed)
@@ -67,16 +72,26 @@ impl Store {
 
     /// Deletes an object; one that does not exist is no error.
     pub(crate) async fn delete(&self, path: &Path) -> Result<(), Error> {
-        within(REQUEST_TIMEOUT, "delete", path, async {
-            match self.inner.delete(path).await {
-                Ok(()) => Ok(()),
-                Err(source) => match self.failed("delete", path, &source) {
-                    Error::Missing { .. } => Ok(()),
-                    error => Err(error),
+        self.delete_all(vec![path.clone()]).await
+    }
+
+    /// Deletes objects, where the service allows it many with one request; one that does not exist is no error.
+    /// After a failure it goes on with the others, and returns the first failure.
+    pub(crate) async fn delete_all(&self, paths: Vec<Path>) -> Result<(), Error> {
+        let Some(first) = paths.first().cloned() else { return Ok(()) };
+        let mut deleting = self.inner.delete_stream(stream::iter(paths.into_iter().map(Ok)).boxed());
+        let mut outcome = Ok(());
+        loop {
+            let next = async { Ok(deleting.next().await) };
+            match within(BULK_TIMEOUT, "delete", &first, next).await? {
+                Some(Ok(_)) => {}
+                Some(Err(source)) => match self.failed("delete", &first, &source) {
+                    Error::Missing { .. } => {}
+                    error => outcome = outcome.and(Err(error)),
                 },
+                None => return outcome,
             }
-        })
-        .await
+        }
     }
 }
 

@@ -46,20 +46,26 @@ pub struct FleetStatus {
     /// When the statuses were last read, by the reader's clock; `None` when no read has succeeded.
     pub read_at: Option<DateTime<Utc>>,
     /// Why the last read failed. `nodes` are then those of `read_at`.
-    pub problem: Option<FleetProblem>,
+    pub problem: Option<StoreProblem>,
     /// Nodes left off because there are too many to show.
     pub left_off: usize,
     /// Nodes, ordered by region and name.
     pub nodes: Vec<NodeView>,
 }
 
-/// Why the statuses could not be read.
+/// Why something could not be read from the store.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct FleetProblem {
+pub struct StoreProblem {
     /// The stable code.
     pub code: &'static str,
     /// What happened.
     pub message: String,
+}
+
+impl StoreProblem {
+    pub(super) fn of(error: &crate::catalog::Error) -> Self {
+        Self { code: error.code(), message: error.to_string() }
+    }
 }
 
 /// The state of `node`, as other nodes see it.
@@ -161,8 +167,8 @@ pub struct CollectionView {
 
 /// Reads the announced versions from the catalog and its head.
 pub async fn announcement(catalog: &Catalog) -> Result<Announcement, Error> {
-    let newest = catalog.newest(None).await?;
-    let fresh = catalog.head().await?.map(|head| head.data_as_of).unwrap_or_default();
+    let newest = catalog.last_readable(None).await?.document;
+    let fresh = catalog.usable_head().await?.map(|head| head.data_as_of).unwrap_or_default();
     let Some(newest) = newest else { return Ok(Announcement::new()) };
     let announced = newest.collections.iter().map(|(name, entry)| {
         let fresh = fresh.get(name).filter(|fresh| fresh.version == entry.version);

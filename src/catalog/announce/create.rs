@@ -6,16 +6,23 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use tokio::time::sleep;
 
 use super::AnnouncerPace;
 use crate::{
-    catalog::{Catalog, Error, paths, read::check_deployment},
+    catalog::{Catalog, Error, paths, publish, read::check_deployment, signature::SignedKind},
     domain::catalog::CatalogDocument,
     store,
     support::{backoff::Backoff, clock::Clock, shutdown::Shutdown},
 };
+
+/// Refusals in a row, by the store, after which a document is not put again: credentials that are being exchanged work
+/// again by then (6 s), and a missing right does not return by itself.
+pub(super) const REFUSALS_MAX: u32 = 6;
+
+/// How long a repair tries to create a document, in seconds.
+const ALONE_SECONDS_MAX: i64 = 30;
 
 /// The outcome of creating a document.
 #[derive(Debug)]
@@ -24,11 +31,34 @@ pub(super) enum Outcome {
     Announced,
     /// Another document has its number.
     Lost(Box<CatalogDocument>),
-    /// Another document has its number, and this process must not build on it.
+    /// Another document has its number, and this process must not build on it. Or the store refuses to write it, each
+    /// time that it was put.
     Refused(Arc<Error>),
     /// The process was told to end before the outcome was known, or slept longer than documents, or the objects
     /// of this one, are retained.
     Unknown,
+}
+
+/// Creates one document outside of an announcer, to repair the catalog. Returns whether the store has it.
+pub(in crate::catalog) async fn create_alone(
+    catalog: &Catalog,
+    clock: &Clock,
+    document: &CatalogDocument,
+) -> Result<bool, Error> {
+    let (pace, shutdown) = (AnnouncerPace::default(), Shutdown::new());
+    let (bytes, _) = publish::encode(&paths::document(document.n), document)?;
+    let object = catalog.keys.sign(SignedKind::Document, bytes);
+    let read_at = clock.now();
+    let ends_at = read_at + TimeDelta::seconds(ALONE_SECONDS_MAX);
+    let creator = Creator { catalog, clock, pace: &pace, shutdown: &shutdown };
+    match creator.create(Draft { document, object, read_at, ends_at }).await {
+        Outcome::Announced => Ok(true),
+        Outcome::Lost(_) | Outcome::Unknown => Ok(false),
+        Outcome::Refused(error) => match Arc::into_inner(error) {
+            Some(error @ Error::Store(_)) => Err(error),
+            _ => Ok(false),
+        },
+    }
 }
 
 /// A document to create.
@@ -55,6 +85,39 @@ enum Poll {
     Known(Outcome),
     Missing,
     NoAnswer,
+    /// The store refuses to read it.
+    Denied,
+}
+
+/// The refusals of the store to write one document, and to read it.
+#[derive(Default)]
+struct Refusals {
+    /// The last ones in a row.
+    writes: u32,
+    reads: u32,
+    last: Option<Arc<Error>>,
+    /// Whether a write may still be carried out: it was answered with something else than a refusal.
+    is_on_its_way: bool,
+}
+
+impl Refusals {
+    /// Records that the store did not write the document.
+    fn record(&mut self, error: store::Error) {
+        if error.is_refusal() {
+            self.writes += 1;
+            self.last = Some(Arc::new(error.into()));
+        } else {
+            self.writes = 0;
+            self.is_on_its_way = true;
+        }
+    }
+
+    /// The outcome when the store refuses for good, and the document does not exist or cannot be read.
+    fn outcome(&self) -> Option<Outcome> {
+        let is_final = self.writes >= REFUSALS_MAX || (self.writes > 0 && self.reads >= REFUSALS_MAX);
+        let last = self.last.clone().filter(|_| is_final)?;
+        Some(if self.is_on_its_way { Outcome::Unknown } else { Outcome::Refused(last) })
+    }
 }
 
 impl Creator<'_> {
@@ -63,19 +126,29 @@ impl Creator<'_> {
         let Draft { document, object, mut read_at, ends_at } = draft;
         let path = paths::document(document.n);
         let mut backoff = self.pace.backoff();
+        let mut refusals = Refusals::default();
         loop {
             match self.catalog.store.create(&path, object.clone()).await {
                 Ok(()) => return Outcome::Announced,
-                Err(store::Error::Exists { .. }) => {}
                 Err(error) => {
-                    let n = document.n;
-                    tracing::warn!(code = error.code(), %error, n, "the outcome of an announcement is not known yet");
+                    if !matches!(error, store::Error::Exists { .. }) {
+                        let n = document.n;
+                        tracing::warn!(code = error.code(), %error, n, "the outcome of an announcement is not known yet");
+                    }
+                    refusals.record(error);
                 }
             }
             // The first poll is at once. The same object is put again only after a wait and a poll.
             let mut has_waited = false;
             loop {
-                match self.poll(document).await {
+                let poll = self.poll(document).await;
+                refusals.reads = if matches!(poll, Poll::Denied) { refusals.reads + 1 } else { 0 };
+                if matches!(poll, Poll::Missing | Poll::Denied)
+                    && let Some(outcome) = refusals.outcome()
+                {
+                    return outcome;
+                }
+                match poll {
                     Poll::Known(outcome) => return outcome,
                     Poll::Missing if self.clock.now() >= ends_at => return Outcome::Unknown,
                     Poll::Missing if has_waited && self.is_recent(read_at) => break,
@@ -84,10 +157,10 @@ impl Creator<'_> {
                         match self.poll_after_sleep(document).await {
                             Poll::Known(outcome) => return outcome,
                             Poll::Missing => read_at = polled_at,
-                            Poll::NoAnswer => {}
+                            Poll::NoAnswer | Poll::Denied => {}
                         }
                     }
-                    Poll::Missing | Poll::NoAnswer => {}
+                    Poll::Missing | Poll::NoAnswer | Poll::Denied => {}
                 }
                 if !self.wait(&mut backoff).await {
                     return Outcome::Unknown;
@@ -131,7 +204,8 @@ impl Creator<'_> {
             }
             Err(error) => {
                 tracing::warn!(code = error.code(), %error, n, "the outcome of an announcement cannot be read");
-                Poll::NoAnswer
+                let is_denied = matches!(&error, Error::Store(error) if error.is_refusal());
+                if is_denied { Poll::Denied } else { Poll::NoAnswer }
             }
         }
     }

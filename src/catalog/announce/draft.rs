@@ -9,7 +9,7 @@ use crate::{
         catalog::{CatalogDocument, CollectionEntry, Pause},
         digest::Digest,
         id::{AnnouncementId, DeploymentId},
-        limits::{COLLECTIONS_MAX, DROPPED_MAX, FORMAT, PINS_MAX},
+        limits::{COLLECTIONS_MAX, DROPPED_MAX, FORMAT, NUMBER_MAX, PINS_MAX},
         manifest::Version,
         name::{CollectionName, RegionName},
     },
@@ -34,6 +34,7 @@ pub(super) fn follow(
             pins: BTreeMap::new(),
             dropped: BTreeMap::new(),
             pauses: BTreeMap::new(),
+            last_release: 0,
         },
     }
 }
@@ -80,12 +81,17 @@ fn apply_content(document: &mut CatalogDocument, change: &Change) -> Result<(), 
             if from.is_none() && document.pins_count() >= PINS_MAX {
                 return Err(AnnounceError::PinsFull);
             }
-            document.pins.entry(region.clone()).or_default().insert(name.clone(), entry.clone());
+            let replaced =
+                document.pins.entry(region.clone()).or_default().insert(name.clone(), entry.clone());
+            if replaced.is_some() {
+                document.last_release = document.n;
+            }
             Ok(())
         }
         Change::Unpin { region, name, from } => {
             check_pin(document, region, name, Some(*from))?;
             unpin(document, name, |pinned_in| pinned_in == region);
+            document.last_release = document.n;
             Ok(())
         }
         Change::Keys { from_revision, reference } => {
@@ -141,6 +147,7 @@ fn remove(document: &mut CatalogDocument, name: &CollectionName, from: Digest) -
     // The pause of a dropped collection stays, as long as the catalog knows the collection.
     let CatalogDocument { collections, dropped, pauses, .. } = document;
     pauses.retain(|name, _| collections.contains_key(name) || dropped.contains_key(name));
+    document.last_release = document.n;
     Ok(())
 }
 
@@ -152,7 +159,7 @@ fn remember_dropped(dropped: &mut BTreeMap<CollectionName, Version>, name: &Coll
         dropped.remove(&lowest);
     }
     // Readers refuse the highest number of all, because no version can follow it.
-    dropped.insert(name.clone(), last.min(Version(u64::MAX - 1)));
+    dropped.insert(name.clone(), last.min(Version(NUMBER_MAX)));
 }
 
 /// Refuses a change that is based on another pin, or on none.
@@ -329,7 +336,7 @@ mod tests {
         assert_eq!(dropped.len(), DROPPED_MAX);
         assert!(!dropped.contains_key(&name("c0")) && dropped.contains_key(&name("c1")));
         remember_dropped(&mut dropped, &name("last"), Version(u64::MAX));
-        assert_eq!(dropped[&name("last")], Version(u64::MAX - 1));
+        assert_eq!(dropped[&name("last")], Version(NUMBER_MAX));
     }
 
     #[test]

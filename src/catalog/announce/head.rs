@@ -87,6 +87,7 @@ mod tests {
             pins: std::collections::BTreeMap::new(),
             dropped: std::collections::BTreeMap::new(),
             pauses: std::collections::BTreeMap::new(),
+            last_release: 0,
         };
         let stored = Head {
             format: FORMAT,

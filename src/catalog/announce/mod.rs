@@ -14,10 +14,12 @@ use tokio::sync::{mpsc, oneshot};
 
 pub use service::Announcer;
 
-use super::Error;
+pub(super) use create::create_alone;
+
+use super::{Error, FreshnessByCollection};
 use crate::{
     domain::{
-        catalog::{CollectionEntry, KeySetReference, Pause},
+        catalog::{CatalogDocument, CollectionEntry, Head, KeySetReference, Pause},
         digest::Digest,
         error::codes,
         id::{DeploymentId, MetadataId},
@@ -125,8 +127,8 @@ pub enum AnnounceError {
         "another announcement changed the same collection, pause or key set first; nothing was announced"
     )]
     Superseded,
-    /// The catalog must not be changed by this process: another deployment or metadata database, a newer
-    /// format. Nothing is visible.
+    /// The catalog must not be changed by this process: another deployment or metadata database, a newer format, no
+    /// right to write. Nothing is visible.
     #[error("{0}")]
     Refused(#[source] Arc<Error>),
     /// The catalog has as many collections as it may. Nothing is visible.
@@ -194,6 +196,11 @@ impl AnnouncerPace {
     fn backoff(&self) -> Backoff {
         Backoff::new(self.backoff.0, self.backoff.1)
     }
+}
+
+/// The head for `document`, with the freshness until `until` that `stored` has for its versions.
+pub(super) fn merge_head(document: &CatalogDocument, stored: Option<&Head>, until: DateTime<Utc>) -> Head {
+    head::merge(document, stored, &FreshnessByCollection::new(), until)
 }
 
 /// A change to announce, and the caller that waits for the outcome.

@@ -9,12 +9,12 @@ use std::{
 };
 
 use bytes::Bytes;
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::TimeDelta;
 
 use super::{Error, paths};
 use crate::domain::{limits::COLLECTIONS_MAX, name::RegionName};
 use crate::status::NodeStatus;
-use crate::store::{self, Location, Path, Store, blocking};
+use crate::store::{self, Location, Path, Store, StoredObject, blocking};
 
 pub use read::{Ages, Fleet, FleetNode, NODES_MAX};
 
@@ -115,25 +115,26 @@ impl StatusStore {
         Ok(nodes)
     }
 
-    /// Deletes statuses older than `KEPT_DAYS` by the store's last-modified time, and returns their number. Only the
-    /// holder of the housekeeping lease may call it.
-    pub async fn collect(&self, now: DateTime<Utc>) -> Result<usize, Error> {
+    /// Deletes statuses that are older than `KEPT_DAYS` by the store's clock, and returns their number. The newest
+    /// status stands for the present time. Only the holder of the housekeeping lease may call it.
+    pub async fn collect(&self) -> Result<usize, Error> {
         let store = self.store().await?;
-        // In the catalog's own store, retention does this too; `status_url` may name another store.
-        store.delete_unfinished(now).await?;
-        let mut expired = Vec::new();
+        let mut statuses = Vec::new();
         store
             .list(&self.0.prefix, None, |object| {
-                let is_old = now - object.modified > TimeDelta::days(KEPT_DAYS);
-                let is_status = paths::parse_status(&self.0.prefix, &object.path).is_some();
-                if is_old && is_status && expired.len() < DELETIONS_MAX {
-                    expired.push(object.path);
+                if paths::parse_status(&self.0.prefix, &object.path).is_some() {
+                    statuses.push(object);
                 }
             })
             .await?;
-        for path in &expired {
-            store.delete(path).await?;
-        }
-        Ok(expired.len())
+        let Some(now) = statuses.iter().map(|status| status.modified).max() else { return Ok(0) };
+        // In the catalog's own store, retention does this too; `status_url` may name another store.
+        store.delete_unfinished(now).await?;
+        let is_expired = |status: &StoredObject| now - status.modified > TimeDelta::days(KEPT_DAYS);
+        let expired = statuses.into_iter().filter(is_expired).take(DELETIONS_MAX);
+        let expired: Vec<Path> = expired.map(|status| status.path).collect();
+        let number = expired.len();
+        store.delete_all(expired).await?;
+        Ok(number)
     }
 }

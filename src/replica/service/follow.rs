@@ -49,6 +49,7 @@ impl<T: Target> Replica<T> {
                 self.apply_freshness(&name, fresh);
             }
         }
+        let problem = result.problem;
         match result.keys {
             Some(Ok((reference, keys, bytes))) => {
                 self.apply_keys(reference, keys, bytes);
@@ -58,9 +59,16 @@ impl<T: Target> Replica<T> {
                 tracing::warn!(code = error.code(), %error, "cannot read a key set; the last one stays in force");
                 self.raise_problem(&error);
             }
+            // A lasting problem keeps its time.
+            None if problem.is_some() => {}
             None => self.problem = None,
         }
-        if self.keys_wanted.is_none() {
+        if let Some(error) = &problem {
+            tracing::warn!(code = error.code(), %error, "head of the catalog is of no use; following document by document");
+            self.raise_problem(error);
+        }
+        // Without a usable head, later documents may be lost, and keys revoked in them.
+        if self.keys_wanted.is_none() && problem.is_none() {
             self.keys_at = Some(now);
         }
         let tracked = &self.tracked;
@@ -174,7 +182,7 @@ impl<T: Target> Replica<T> {
                     "refusing keys with limits that this version does not know; upgrade this node"
                 );
             }
-            self.persistence.set_unsaved_keys(reference.sha256, bytes);
+            self.persistence.set_unsaved_keys(reference.clone(), bytes);
             self.use_keys(keys, reference);
         }
         let revision = self.keys.revision;

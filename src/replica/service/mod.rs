@@ -188,6 +188,7 @@ impl<T: Target> Replica<T> {
             self.start_due_collections(now);
             self.evaluate_readiness(now);
             self.publish_status();
+            self.start_save_of_keys(now);
             self.start_save(now);
             self.delete_unused_files(now).await;
             let wake = self.wakes_at(polling.is_some());
@@ -203,6 +204,7 @@ impl<T: Target> Replica<T> {
                         self.finish_apply(&name, entry, outcome);
                     }
                 }
+                saved = wait(&mut self.persistence.saving_keys) => self.finish_save_of_keys(saved),
                 saved = wait(&mut self.persistence.saving) => self.finish_save(saved),
                 () = self.nudge.notified() => self.must_poll = true,
                 () = sleep_until(wake) => {}
@@ -215,16 +217,20 @@ impl<T: Target> Replica<T> {
     /// Continues from the state of the previous process. Damaged files are fetched again.
     async fn start_from_local_state(&mut self) {
         let local = self.applier.local.clone();
-        let Some(Some(state)) = blocking::run(move || local.load()).await else { return };
-        if let Some(reference) = state.keys {
-            match self.applier.local.local_key_set(&reference).await {
-                Some(keys) => {
-                    self.use_keys(keys, reference);
-                    self.keys_at = state.keys_at;
-                }
-                None => self.keys_wanted = Some(reference),
+        let Some((keys, state)) = blocking::run(move || (local.load_keys(), local.load())).await else {
+            return;
+        };
+        let wanted = state.as_ref().and_then(|state| state.keys.clone());
+        let revision = wanted.as_ref().map_or(0, |wanted| wanted.revision);
+        match keys {
+            Some((reference, keys)) if reference.revision >= revision => {
+                self.use_keys(keys, reference);
+                self.keys_at = state.as_ref().and_then(|state| state.keys_at);
             }
+            // Every key is refused until the store has answered.
+            _ => self.keys_wanted = wanted,
         }
+        let Some(state) = state else { return };
         let mut needed = Vec::new();
         for (name, entry) in &state.served {
             let manifest = self.applier.local.local_manifest(name, entry).await;
@@ -330,7 +336,7 @@ impl<T: Target> Replica<T> {
             });
             self.statuses = Arc::new(statuses.collect());
         }
-        let problem = self.problem.clone().or_else(|| self.persistence.problem.clone());
+        let problem = self.problem.as_ref().or(self.persistence.problem()).cloned();
         let (bytes, bytes_max) = self.applier.segments.usage();
         self.board.update(|status| {
             // A lasting problem is counted once.

@@ -22,7 +22,7 @@ use super::{
 };
 use crate::{
     disk::{SegmentDirectory, SegmentUser},
-    domain::{digest::Digest, limits::FORMAT, manifest::SegmentReference},
+    domain::{catalog::KeySetReference, digest::Digest, limits::FORMAT, manifest::SegmentReference},
     status::Problem,
     store::{self, Store},
     support::{backoff::Backoff, blocking},
@@ -31,14 +31,9 @@ use crate::{
 /// First and longest delay after a failed save.
 const SAVE_RETRY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_mins(1));
 
-/// What a save made durable.
+/// What a save made durable: segments and manifests.
 #[derive(Debug)]
-pub(super) struct Saved {
-    /// Segments and manifests.
-    digests: HashSet<Digest>,
-    /// The key set that was written.
-    keys: Option<Digest>,
-}
+pub(super) struct Saved(HashSet<Digest>);
 
 /// The progress of saves and deletions.
 #[derive(Debug)]
@@ -48,9 +43,14 @@ pub(super) struct Persistence {
     /// Segments and manifests that are durable.
     synced: HashSet<Digest>,
     /// A key set that is not on disk yet.
-    keys: Option<(Digest, Bytes)>,
-    /// Why the state on disk is out of date.
-    pub(super) problem: Option<Problem>,
+    keys: Option<(KeySetReference, Bytes)>,
+    /// The key set that is being saved. It waits for nothing else.
+    pub(super) saving_keys: Option<JoinHandle<Result<Digest, Error>>>,
+    next_save_of_keys: Instant,
+    /// Why the key set, and the rest of the state, on disk is out of date.
+    keys_problem: Option<Problem>,
+    problem: Option<Problem>,
+    keys_backoff: Backoff,
     backoff: Backoff,
     next_save: Instant,
     next_cleanup: Instant,
@@ -60,7 +60,6 @@ pub(super) struct Persistence {
 /// One save: first everything that the state references, then the state.
 struct SaveJob {
     state: SavedState,
-    keys: Option<(Digest, Bytes)>,
     segments: BTreeMap<Digest, SegmentReference>,
     manifests: HashSet<Digest>,
     synced: HashSet<Digest>,
@@ -76,7 +75,11 @@ impl Persistence {
             saving: None,
             synced: HashSet::new(),
             keys: None,
+            saving_keys: None,
+            next_save_of_keys: now,
+            keys_problem: None,
             problem: None,
+            keys_backoff: Backoff::new(SAVE_RETRY.0, SAVE_RETRY.1),
             backoff: Backoff::new(SAVE_RETRY.0, SAVE_RETRY.1),
             next_save: now,
             next_cleanup: now + pace.cleanup_interval,
@@ -84,19 +87,62 @@ impl Persistence {
         }
     }
 
-    /// Adds this key set to the next save.
-    pub(super) fn set_unsaved_keys(&mut self, digest: Digest, bytes: Bytes) {
-        self.keys = Some((digest, bytes));
+    /// Saves this key set at once.
+    pub(super) fn set_unsaved_keys(&mut self, reference: KeySetReference, bytes: Bytes) {
+        self.keys = Some((reference, bytes));
+        self.next_save_of_keys = Instant::now();
+    }
+
+    /// Why what is on disk is out of date.
+    pub(super) fn problem(&self) -> Option<&Problem> {
+        self.keys_problem.as_ref().or(self.problem.as_ref())
     }
 
     /// When a save or a deletion is due.
     pub(super) fn wakes_at(&self) -> Option<Instant> {
         let save = (self.must_save && self.saving.is_none()).then_some(self.next_save);
-        save.into_iter().chain([self.next_cleanup]).min()
+        let keys = (self.keys.is_some() && self.saving_keys.is_none()).then_some(self.next_save_of_keys);
+        [save, keys, Some(self.next_cleanup)].into_iter().flatten().min()
     }
 }
 
 impl<T: Target> Replica<T> {
+    /// Starts to save the key set, if it is not on disk and is not being saved.
+    pub(super) fn start_save_of_keys(&mut self, now: Instant) {
+        if self.persistence.saving_keys.is_none()
+            && now >= self.persistence.next_save_of_keys
+            && let Some((reference, bytes)) = self.persistence.keys.clone()
+        {
+            let saving = save_keys(self.applier.local.clone(), reference, bytes);
+            self.persistence.saving_keys = Some(self.applier.background.spawn(saving));
+        }
+    }
+
+    /// Handles the end of a save of the key set.
+    pub(super) fn finish_save_of_keys(&mut self, saved: Result<Result<Digest, Error>, JoinError>) {
+        let persistence = &mut self.persistence;
+        persistence.saving_keys = None;
+        match saved {
+            Ok(Ok(digest)) => {
+                persistence.keys.take_if(|(reference, _)| reference.sha256 == digest);
+                persistence.keys_backoff.reset();
+                self.must_publish |= persistence.keys_problem.take().is_some();
+            }
+            Ok(Err(error)) => {
+                tracing::warn!(code = error.code(), %error, "cannot save the key set; after a restart without the store, keys are refused or older ones are in force");
+                let before = persistence.keys_problem.as_ref();
+                let problem = Problem::lasting(before, error.code(), error.to_string(), self.clock.now());
+                persistence.keys_problem = Some(problem);
+                persistence.next_save_of_keys = Instant::now() + persistence.keys_backoff.next_delay();
+                self.must_publish = true;
+            }
+            Err(error) => {
+                tracing::error!(%error, "saving the key set was interrupted by an internal error; trying again");
+                persistence.next_save_of_keys = Instant::now() + persistence.keys_backoff.next_delay();
+            }
+        }
+    }
+
     /// Starts to save the state, if it has changed and no save is running.
     pub(super) fn start_save(&mut self, now: Instant) {
         if self.persistence.must_save
@@ -120,7 +166,6 @@ impl<T: Target> Replica<T> {
             .collect();
         Some(SaveJob {
             state,
-            keys: self.persistence.keys.clone(),
             segments,
             manifests,
             synced: self.persistence.synced.clone(),
@@ -150,11 +195,10 @@ impl<T: Target> Replica<T> {
     pub(super) fn finish_save(&mut self, saved: Result<Result<Saved, Error>, JoinError>) {
         self.persistence.saving = None;
         match saved {
-            Ok(Ok(saved)) => {
-                self.applier.segments.set_in_use(SegmentUser::State, saved.digests.iter().copied());
-                self.persistence.synced = saved.digests;
+            Ok(Ok(Saved(digests))) => {
+                self.applier.segments.set_in_use(SegmentUser::State, digests.iter().copied());
+                self.persistence.synced = digests;
                 self.must_publish |= self.persistence.problem.take().is_some();
-                self.persistence.keys.take_if(|(digest, _)| saved.keys == Some(*digest));
                 self.persistence.backoff.reset();
             }
             Ok(Err(error)) => {
@@ -179,6 +223,14 @@ impl<T: Target> Replica<T> {
 
     /// Saves unsaved changes at shutdown.
     pub(super) async fn save_before_exit(&mut self) {
+        if self.persistence.saving_keys.is_some() {
+            let saved = wait(&mut self.persistence.saving_keys).await;
+            self.finish_save_of_keys(saved);
+        }
+        if let Some((reference, bytes)) = self.persistence.keys.clone() {
+            let saved = save_keys(self.applier.local.clone(), reference, bytes).await;
+            self.finish_save_of_keys(Ok(saved));
+        }
         if self.persistence.saving.is_some() {
             let saved = wait(&mut self.persistence.saving).await;
             self.finish_save(saved);
@@ -236,14 +288,17 @@ impl SaveJob {
         if !manifests.is_empty() {
             self.local.manifests.sync(manifests).await?;
         }
-        let keys = self.keys.as_ref().map(|(digest, _)| *digest);
-        if let Some((digest, bytes)) = self.keys {
-            self.local.keys.put(digest, bytes).await?;
-            self.local.keys.sync(vec![digest]).await?;
-        }
         let (local, state) = (self.local, self.state);
         let saved = blocking::run(move || local.save(&state)).await;
         saved.unwrap_or_else(|| Err(Error::Disk(store::Error::Ending.into())))?;
-        Ok(Saved { digests: self.segments.keys().chain(&self.manifests).copied().collect(), keys })
+        Ok(Saved(self.segments.keys().chain(&self.manifests).copied().collect()))
     }
+}
+
+/// Makes a key set durable. Returns the digest of its object.
+async fn save_keys(local: Local, reference: KeySetReference, bytes: Bytes) -> Result<Digest, Error> {
+    let digest = reference.sha256;
+    let saved = blocking::run(move || local.save_keys(reference, &bytes)).await;
+    saved.unwrap_or_else(|| Err(Error::Disk(store::Error::Ending.into())))?;
+    Ok(digest)
 }

@@ -1,4 +1,4 @@
-//! Counters of work in the background: sync runs that ended on this node, writes of its status, restarts of tasks.
+//! Counters of work in the background: sync runs that ended on this node, writes of its status, restarts of tasks, housekeeping.
 
 use prometheus_client::{
     metrics::{counter::Counter, family::Family, histogram::Histogram},
@@ -20,6 +20,8 @@ pub(super) struct Work {
     rows: Family<Labels<2>, Counter>,
     status_writes: Family<Labels<1>, Counter>,
     task_restarts: Family<Labels<1>, Counter>,
+    objects_deleted: Counter,
+    rounds_cut_off: Counter,
 }
 
 impl Work {
@@ -32,7 +34,13 @@ impl Work {
             rows: family(registry, "sync_rows", "Rows read from sources, by outcome"),
             status_writes: family(registry, "status_writes", "Writes of this node's status"),
             task_restarts: family(registry, "task_restarts", restarts),
+            objects_deleted: Counter::default(),
+            rounds_cut_off: Counter::default(),
         };
+        let deleted = "Objects of the store that housekeeping deleted";
+        registry.register("housekeeping_objects_deleted", deleted, this.objects_deleted.clone());
+        let cut_off = "Rounds of housekeeping that ended before every collection was checked";
+        registry.register("housekeeping_rounds_cut_off", cut_off, this.rounds_cut_off.clone());
         for outcome in ["written", "failed"] {
             // Both series start at zero, so that the first failure is an increase.
             drop(this.status_writes.get_or_create(&[label("outcome", outcome)]));
@@ -77,6 +85,12 @@ impl Metrics {
     /// Counts a restart of `task` after an unexpected end.
     pub fn task_restarted(&self, task: &str) {
         self.0.work.task_restarts.get_or_create(&[label("task", task)]).inc();
+    }
+
+    /// Counts a round of housekeeping that deleted `objects` objects.
+    pub fn housekeeping_round_ended(&self, objects: usize, is_cut_off: bool) {
+        self.0.work.objects_deleted.inc_by(objects as u64);
+        self.0.work.rounds_cut_off.inc_by(u64::from(is_cut_off));
     }
 }
 

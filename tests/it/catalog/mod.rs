@@ -2,4 +2,5 @@
 
 mod announcing;
 mod objects;
+mod refusals;
 mod retention;

@@ -1,10 +1,10 @@
 //! Segments, manifests and key sets: written, read back, fetched, verified.
 
-use std::{fs, os::unix::fs::PermissionsExt, sync::Arc};
+use std::{fs, os::unix::fs::PermissionsExt, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use larder::{
-    catalog::{Catalog, RetentionRules, RunAnnouncement, SegmentDraft},
+    catalog::{Catalog, Retention, RetentionRules, RunAnnouncement, SegmentDraft},
     disk::{Error, SegmentDirectory},
     domain::{
         digest::Digest,
@@ -182,8 +182,8 @@ async fn catalog_futures_are_send() {
         let content = Bytes::from_static(b"x");
         let reference = catalog.publish_segment(&local, &draft(), content).await.unwrap();
         local.fetch(catalog.store(), &reference).await.unwrap();
-        let kept = RetentionRules::default();
-        catalog.delete_unreferenced(&Clock::default(), None, &kept).await.unwrap();
+        let time_max = Duration::from_mins(1);
+        Retention::new(catalog.clone()).run(None, &RetentionRules::default(), time_max).await.unwrap();
         catalog.find_announced(&name("a"), run_id(), None).await.unwrap()
     });
     assert_eq!(task.await.unwrap(), RunAnnouncement::NotFound { complete: true });

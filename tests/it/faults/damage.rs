@@ -96,7 +96,7 @@ async fn await_version(server: &Process, key: &str, wanted: u64) {
 
 /// All files of a node except its lock.
 fn local_files(deployment: &Deployment) -> Vec<PathBuf> {
-    let names = ["segments", "manifests", "keys", "state"];
+    let names = ["segments", "manifests", "state"];
     let all = names.iter().flat_map(|name| files(&deployment.path("follower").join(name)));
     all.filter(|path| !has_suffix(path, ".tmp")).collect()
 }
@@ -291,7 +291,11 @@ async fn damage_in_the_store_keeps_last_good_version_until_repaired() {
                 Victim::Segment | Victim::Manifest => assert!(of_collection.is_some(), "{next}"),
                 Victim::Document | Victim::Head => assert!(of_node.is_some(), "{next}"),
             }
-            check(&server, &key, served, &word).await;
+            match victim {
+                // The next document is found without head.
+                Victim::Head => await_version(&server, &key, served + 1).await,
+                _ => check(&server, &key, served, &word).await,
+            }
             assert_eq!(server.ask("/readyz").await.status, 200, "{next}");
             fs::write(&path, good).unwrap();
             (served, word) = (served + 1, next);

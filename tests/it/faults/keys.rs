@@ -100,3 +100,45 @@ async fn restored_metadata_backup_revives_no_key() {
     assert_eq!(server.get(&kept, "person", 1).await.status, 200);
     assert_eq!(server.get(&revoked, "person", 1).await.status, 401);
 }
+
+/// The new key set cannot be written, as on a full disk. The node refuses the revoked key after a kill, also without
+/// the store; until the store is back it refuses the others, too.
+#[tokio::test(flavor = "multi_thread")]
+async fn revoked_key_is_refused_after_a_restart_although_the_revocation_could_not_be_saved() {
+    let deployment = Deployment::new();
+    deployment.execute("warehouse.db", ROWS).await;
+    let node = deployment.node("data", SECTIONS);
+    let (kept, revoked) = (node.key().await, node.key().await);
+    node.output(&["sync", "person"]).await;
+    let mut server = node.serve().await;
+    let (saved, obstacle) =
+        (deployment.path("data/state/keys.json"), deployment.path("data/state/keys.json.tmp"));
+    until("the saved keys", async || {
+        let is_served = server.get(&revoked, "person", 1).await.status == 200;
+        (is_served && saved.exists() && !obstacle.exists()).then_some(())
+    })
+    .await;
+    std::fs::create_dir(&obstacle).unwrap();
+    node.output(&["keys", "revoke", &revoked]).await;
+    until("the refusal", async || (server.get(&revoked, "person", 1).await.status == 401).then_some(()))
+        .await;
+    until("the problem", async || {
+        let status = server.status().await;
+        (status["problem"]["code"] == "state_unwritable").then_some(())
+    })
+    .await;
+    server.kill();
+    let (store, gone) = (deployment.path("store"), deployment.path("store.gone"));
+    std::fs::rename(&store, &gone).unwrap();
+    let mut server = node.spawn(&["serve"]);
+    server.listening().await;
+    assert_ne!(server.get(&revoked, "person", 1).await.status, 200);
+    assert_ne!(server.get(&kept, "person", 1).await.status, 200);
+    server.kill();
+
+    std::fs::rename(&gone, &store).unwrap();
+    std::fs::remove_dir(&obstacle).unwrap();
+    let server = node.serve().await;
+    until("the other key", async || (server.get(&kept, "person", 1).await.status == 200).then_some(())).await;
+    assert_eq!(server.get(&revoked, "person", 1).await.status, 401);
+}

@@ -182,9 +182,7 @@ async fn key_set_revision_never_decreases() {
     // Nor after a restart, nor when the last set is damaged locally and missing in the store: until it is back,
     // every key is refused.
     let data_dir = node.stop().await;
-    for file in std::fs::read_dir(data_dir.join("keys")).unwrap() {
-        std::fs::write(file.unwrap().path(), "torn").unwrap();
-    }
+    std::fs::write(data_dir.join("state/keys.json"), "torn").unwrap();
     world.faulty.next(Request::Get, "keys/00000000000000000003", Fault::Hide, usize::MAX);
     let node = world.node(data_dir.file_name().unwrap().to_str().unwrap());
     let applied = node.until("a problem", |applied| applied.problem.is_some()).await;
@@ -316,7 +314,7 @@ async fn missing_or_damaged_newest_document_is_a_problem_on_nodes_that_have_it()
 
 /// A directory of directories of files.
 fn copy(from: &std::path::Path, to: &std::path::Path) {
-    for directory in ["segments", "manifests", "keys", "state"] {
+    for directory in ["segments", "manifests", "state"] {
         std::fs::create_dir_all(to.join(directory)).unwrap();
         for file in std::fs::read_dir(from.join(directory)).unwrap() {
             let file = file.unwrap();
@@ -383,4 +381,43 @@ async fn recreated_catalog_is_refused() {
     let applied = node.until("a problem", |applied| applied.problem.is_some()).await;
     assert_eq!((applied.problem.unwrap().code.as_str(), applied.catalog), ("catalog_forked", own.n));
     assert_eq!(node.shelf.rows("a"), Some(rows(&[("1", Some(2))])));
+}
+
+/// Head names a document that is lost, or is that of another deployment: what was announced before, and a revocation
+/// above all, arrives all the same.
+#[tokio::test]
+async fn announcements_arrive_although_head_is_of_no_use() {
+    for code in ["object_missing", "foreign_catalog"] {
+        let mut world = World::in_memory();
+        world.base("a", &rows(&[("1", Some(1))])).await;
+        world.keys().await;
+        let node = world.node("node");
+        let before = node.caught_up(&world).await.keys_revision;
+        let head = Path::from("catalog/head");
+        if code == "object_missing" {
+            world.faulty.next(Request::Get, "catalog/head", Fault::Fail, usize::MAX);
+            world.keys().await;
+            world.change("a", &rows(&[("2", Some(2))])).await;
+            world.faulty.next(Request::Get, "0004.json", Fault::Hide, usize::MAX);
+        } else {
+            let text = world.objects.get(&head).await.unwrap().bytes().await.unwrap();
+            let mut foreign: Head = serde_json::from_slice(&text).unwrap();
+            foreign.deployment = crate::support::catalog::deployment();
+            let foreign = serde_json::to_vec(&foreign).unwrap();
+            world.objects.put(&head, foreign.into()).await.unwrap();
+            world.keys().await;
+        }
+        let applied = node
+            .until("the keys and the problem", |applied| {
+                let problem = applied.problem.as_ref().map(|problem| problem.code.as_str());
+                applied.keys_revision > before && problem == Some(code)
+            })
+            .await;
+        assert!(applied.ready);
+        assert_eq!(node.shelf.rows("a"), Some(rows(&[("1", Some(1))])));
+        world.faulty.heal();
+        if code == "object_missing" {
+            assert_eq!(node.caught_up(&world).await.problem, None);
+        }
+    }
 }

@@ -351,7 +351,7 @@ async fn unreferenced_local_files_are_deleted() {
         entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
     };
     tokio::time::timeout(DEADLINE, async {
-        while ["segments", "manifests", "keys"].iter().any(|directory| files(directory).len() != 1) {
+        while ["segments", "manifests"].iter().any(|directory| files(directory).len() != 1) {
             tokio::task::yield_now().await;
         }
     })

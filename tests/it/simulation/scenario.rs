@@ -2,7 +2,10 @@
 
 use std::{future::pending, path::Path, sync::Arc, time::Duration};
 
-use larder::{catalog::RetentionRules, domain::name::CollectionName};
+use larder::{
+    catalog::{Retention, RetentionRules},
+    domain::name::CollectionName,
+};
 use tokio::{
     runtime::Builder,
     task::JoinSet,
@@ -129,13 +132,17 @@ async fn keep_house(hub: Arc<Hub>) {
         }
         let (life, killed) = hub.begin_life(Who::Housekeeper);
         let catalog = catalog_over(Arc::new(View::new(&hub, Who::Housekeeper, life)));
-        let kept =
-            RetentionRules { keep_versions: KEEP_VERSIONS, manifests: hub.state().reference.held.clone() };
+        let kept = RetentionRules {
+            keep_versions: KEEP_VERSIONS,
+            manifests: hub.state().reference.held.clone(),
+            ..RetentionRules::default()
+        };
+        let mut retention = Retention::new(catalog);
         let deployment = Some(deployment(hub.seed));
         tokio::select! {
             biased;
             () = killed.notified() => {}
-            done = catalog.delete_unreferenced(&hub.clock, deployment, &kept) => hub.trace(|| format!("{round}: {done:?}")),
+            done = retention.run(deployment, &kept, Duration::from_hours(1)) => hub.trace(|| format!("{round}: {done:?}")),
         }
     }
     pending::<()>().await;

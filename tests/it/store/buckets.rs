@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use bytes::Bytes;
 use chrono::TimeDelta;
 use larder::{
-    catalog::{Catalog, HeadAnswer, RetentionRules},
+    catalog::{Catalog, HeadAnswer, Retention, RetentionRules},
     disk::{Error, SegmentDirectory},
     domain::manifest::{SegmentKind, SegmentReference},
     store,
@@ -170,7 +170,6 @@ async fn requests_fail_in_time_under_faults_and_leave_no_partial_object() {
 async fn unreferenced_objects_are_deleted_from_a_bucket() {
     let catalog = bucket("larder").await;
     let (_root, local) = directory();
-    let clock = Clock::fixed(Clock::default().now());
     let a = name("a");
     let one = segment(&catalog, &local, &a, SegmentKind::Base, 1, "one").await;
     let first = publish(&catalog, &manifest(&a, 1, vec![one.clone()])).await;
@@ -180,10 +179,10 @@ async fn unreferenced_objects_are_deleted_from_a_bucket() {
     running.handle.announce(change(&a, None, &first)).await.unwrap();
     running.handle.announce(change(&a, Some(&first), &second)).await.unwrap();
     running.end().await;
-    clock.set(clock.now() + TimeDelta::hours(25));
-    let rules = RetentionRules { keep_versions: 1, ..RetentionRules::default() };
-    let deleted = catalog.delete_unreferenced(&clock, None, &rules).await.unwrap();
-    assert_eq!((deleted.objects, deleted.complete), (2, true), "manifest and segment of version 1");
+    let rules = RetentionRules { keep_versions: 1, grace: TimeDelta::zero(), ..RetentionRules::default() };
+    let mut retention = Retention::new(catalog.clone());
+    let deleted = retention.run(None, &rules, Duration::from_mins(1)).await.unwrap();
+    assert_eq!((deleted.objects, deleted.collections_left), (2, 0), "manifest and segment of version 1");
     let (_root, follower) = directory();
     assert!(follower.load(catalog.store(), &two).await.is_ok());
     assert!(matches!(

@@ -2,4 +2,5 @@
 
 mod authorities;
 mod buckets;
+mod private;
 mod services;

@@ -4,12 +4,12 @@
 //! Google's is played by the server that plays S3, whose XML it speaks but for one header; Azure's by
 //! Azurite.
 
-use std::path::Path;
+use std::{path::Path, time::Duration};
 
 use bytes::Bytes;
 use chrono::TimeDelta;
 use larder::{
-    catalog::{Catalog, HeadAnswer, RetentionRules},
+    catalog::{Catalog, HeadAnswer, Retention, RetentionRules},
     config::{Environment, Overrides, load_text},
     disk::SegmentDirectory,
     domain::manifest::SegmentKind,
@@ -92,10 +92,10 @@ async fn is_a_store(text: &str) {
     running.handle.announce(change(&a, None, &first)).await.unwrap();
     running.handle.announce(change(&a, Some(&first), &second)).await.unwrap();
     running.end().await;
-    let clock = Clock::fixed(Clock::default().now() + TimeDelta::hours(25));
-    let rules = RetentionRules { keep_versions: 1, ..RetentionRules::default() };
-    let deleted = catalog.delete_unreferenced(&clock, None, &rules).await.unwrap();
-    assert_eq!((deleted.objects, deleted.complete), (2, true), "manifest and segment of version 1");
+    let rules = RetentionRules { keep_versions: 1, grace: TimeDelta::zero(), ..RetentionRules::default() };
+    let mut retention = Retention::new(catalog.clone());
+    let deleted = retention.run(None, &rules, Duration::from_mins(1)).await.unwrap();
+    assert_eq!((deleted.objects, deleted.collections_left), (2, 0), "manifest and segment of version 1");
     let empty = SegmentDirectory::open(&root.path().join("c"), Clock::default()).unwrap();
     assert_eq!(empty.load(catalog.store(), &one).await.unwrap_err().code(), "object_missing");
     assert!(empty.load(catalog.store(), &two).await.is_ok());

@@ -105,16 +105,18 @@ pub(crate) async fn segment(
     version: u64,
     content: impl Into<Bytes>,
 ) -> SegmentReference {
+    let content = content.into();
     let draft = SegmentDraft {
         collection: collection.clone(),
         run_id: run_id(),
         number: 0,
-        rows: 1,
+        // A row takes at least 16 bytes.
+        rows: u64::from(content.len() >= 16),
         deletes: 0,
         kind,
         version: Version(version),
     };
-    catalog.publish_segment(directory, &draft, content.into()).await.unwrap()
+    catalog.publish_segment(directory, &draft, content).await.unwrap()
 }
 
 /// An entry whose manifest does not exist. An announcer does not read it.

@@ -28,6 +28,8 @@ pub(crate) enum Fault {
     None,
     /// It fails and has no effect.
     Fail,
+    /// The store refuses it, for lack of a right.
+    Deny,
     /// It is carried out, and its answer is lost.
     LoseAnswer,
     /// It is carried out twice, as by a client that retries. The second answer is returned.
@@ -118,6 +120,10 @@ fn cut() -> Error {
     Error::Generic { store: "faulty", source: "connection reset".into() }
 }
 
+fn denied(path: &Path) -> Error {
+    Error::PermissionDenied { path: path.to_string(), source: "no right to do that".into() }
+}
+
 impl fmt::Debug for FaultyStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("FaultyStore")
@@ -148,6 +154,7 @@ impl ObjectStore for FaultyStore {
                 self.late.lock().unwrap().push((path.clone(), payload, options));
                 Err(cut())
             }
+            Fault::Deny => Err(denied(path)),
             _ => Err(cut()),
         }
     }
@@ -171,6 +178,7 @@ impl ObjectStore for FaultyStore {
                 self.released.notified().await;
                 self.inner.get_opts(path, options).await
             }
+            Fault::Deny => Err(denied(path)),
             Fault::Hide => Err(Error::NotFound { path: path.to_string(), source: "hidden".into() }),
             Fault::Corrupt | Fault::Truncate => {
                 let result = self.inner.get_opts(path, options).await?;

@@ -1,9 +1,9 @@
 //! Which manifest a version's number stands for.
 
-use std::{fs, sync::Arc};
+use std::{fs, sync::Arc, time::Duration};
 
 use larder::{
-    catalog::{AnnouncerHandle, Catalog, Change, RetentionRules},
+    catalog::{AnnouncerHandle, Catalog, Change, Retention, RetentionRules},
     disk::SegmentDirectory,
     domain::{
         catalog::CollectionEntry,
@@ -15,6 +15,7 @@ use larder::{
 use object_store::memory::InMemory;
 
 use crate::support::{
+    aged_store::AgedStore,
     catalog::{
         announcer, catalog_over, change, entry, manifest, name, open_catalog, publish, quick, segment,
     },
@@ -117,7 +118,8 @@ async fn versions_rise_across_a_drop_and_old_documents_may_be_gone() {
 #[tokio::test]
 async fn pinned_versions_are_not_deleted() {
     let root = tempfile::tempdir().unwrap();
-    let catalog = catalog_over(Arc::new(InMemory::new()));
+    let store = AgedStore::new(Arc::new(InMemory::new()));
+    let catalog = catalog_over(Arc::new(store.clone()));
     let segments = SegmentDirectory::open(&root.path().join("segments"), Clock::default()).unwrap();
     let running = announcer(&catalog, None, quick());
     let a = name("a");
@@ -131,14 +133,18 @@ async fn pinned_versions_are_not_deleted() {
     let region = larder::domain::name::RegionName::new("eu").unwrap();
     let pin = Change::Pin { region: region.clone(), name: a.clone(), from: None, entry: entries[1].clone() };
     running.handle.announce(pin).await.unwrap();
-    let clock = Clock::fixed(Clock::default().now() + chrono::TimeDelta::hours(25));
-    let kept = RetentionRules { keep_versions: 2, ..RetentionRules::default() };
+    store.advance_hours(25);
+    let mut retention = Retention::new(catalog.clone());
+    let mut delete = async || {
+        let kept = RetentionRules { keep_versions: 2, ..RetentionRules::default() };
+        retention.run(None, &kept, Duration::from_mins(1)).await.unwrap().objects
+    };
     let there = async || {
         let versions = catalog.listed_versions(&a, Version(5), 64).await.unwrap();
         versions.into_iter().map(|version| version.0).collect::<Vec<_>>()
     };
     // Manifest and segment of 1 and 3.
-    assert_eq!(catalog.delete_unreferenced(&clock, None, &kept).await.unwrap().objects, 4);
+    assert_eq!(delete().await, 4);
     assert_eq!(there().await, [5, 4, 2]);
     let pinned = catalog.manifest(&a, &entries[1]).await.unwrap();
     segments.load(catalog.store(), &pinned.segments[0]).await.unwrap();
@@ -148,7 +154,11 @@ async fn pinned_versions_are_not_deleted() {
         .announce(Change::Unpin { region, name: a.clone(), from: entries[1].sha256 })
         .await
         .unwrap();
-    assert_eq!(catalog.delete_unreferenced(&clock, None, &kept).await.unwrap().objects, 2);
+    // A day after the pin has ended.
+    for (hours, deleted) in [(0, 0), (23, 0), (2, 2)] {
+        store.advance_hours(hours);
+        assert_eq!(delete().await, deleted, "{hours}");
+    }
     assert_eq!(there().await, [5, 4]);
     running.end().await;
 }

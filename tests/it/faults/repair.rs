@@ -1,0 +1,234 @@
+//! `larder repair`, `larder status` on a store that has lost objects, and `larder housekeeping`.
+
+use std::{
+    fs::{self, File},
+    path::{Path, PathBuf},
+    time::{Duration, SystemTime},
+};
+
+use larder::support::clock::Clock;
+use serde_json::Value;
+
+use crate::support::{
+    deployment::{Deployment, NodeDirectory, files, has_suffix},
+    process::{Process, until, version},
+};
+
+const ROWS: &str = "create table people (id integer primary key, name text);
+    insert into people values (1, 'first');";
+const SECTIONS: &str = "[sources.warehouse]\ntype = \"sqlite\"\npath = \"warehouse.db\"\n\
+    [models.people]\nsource = \"warehouse\"\ntable = \"people\"\nprimary_key = \"id\"\n\
+    [syncs.person]\nmodel = \"people\"\nindexes = { id = \"id\" }\n\
+    [syncs.human]\nmodel = \"people\"\nindexes = { id = \"id\" }\n";
+
+/// A server with two collections and two keys.
+struct Served {
+    deployment: Deployment,
+    node: NodeDirectory,
+    server: Process,
+    kept: String,
+    revoked: String,
+}
+
+impl Served {
+    async fn start() -> Self {
+        let deployment = Deployment::new();
+        deployment.execute("warehouse.db", ROWS).await;
+        let node = deployment.node("data", SECTIONS);
+        let (kept, revoked) = (node.key().await, node.key().await);
+        for sync in ["person", "human"] {
+            node.output(&["sync", sync]).await;
+        }
+        let server = node.serve().await;
+        let served = Self { deployment, node, server, kept, revoked };
+        served.serves("first").await;
+        let newest = served.newest()["n"].clone();
+        until("the saved state", async || {
+            let saved = fs::read(served.deployment.path("data/state/catalog.json")).ok()?;
+            let saved: Value = serde_json::from_slice(&saved).ok()?;
+            (saved["state"]["document"]["n"] == newest).then_some(())
+        })
+        .await;
+        served
+    }
+
+    async fn serves(&self, name: &str) {
+        until("the record", async || {
+            let answer = self.server.get(&self.kept, "person", 1).await;
+            (answer.status == 200 && answer.json()["name"] == name).then_some(())
+        })
+        .await;
+    }
+
+    fn newest(&self) -> Value {
+        self.deployment.catalog().pop().unwrap()
+    }
+
+    fn document(&self, n: &Value) -> PathBuf {
+        self.deployment.path(&format!("store/catalog/{:020}.json", n.as_u64().unwrap()))
+    }
+
+    /// Asserts that a change and a revocation arrive.
+    async fn works(self) {
+        self.deployment.execute("warehouse.db", "update people set name = 'second'").await;
+        self.node.output(&["sync", "person"]).await;
+        self.serves("second").await;
+        self.node.output(&["keys", "revoke", &self.revoked]).await;
+        until("the revocation", async || {
+            (self.server.get(&self.revoked, "person", 1).await.status == 401).then_some(())
+        })
+        .await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lost_manifest_is_a_problem_of_its_collection_and_is_restored() {
+    let served = Served::start().await;
+    let lost = served.newest()["collections"]["person"]["manifest"].as_str().unwrap().to_owned();
+    let lost = served.deployment.path("store").join(lost);
+    let segment = served.deployment.manifest("person")["segments"][0]["object"].as_str().unwrap().to_owned();
+    let segment = served.deployment.path("store").join(segment);
+    let whole = [fs::read(&lost).unwrap(), fs::read(&segment).unwrap()];
+    fs::remove_file(&lost).unwrap();
+    fs::write(&segment, "damaged").unwrap();
+
+    let status: Value = serde_json::from_str(&served.node.output(&["status", "--json"]).await).unwrap();
+    let code = |at: usize| status["collections"][at]["problem"]["code"].as_str().map(str::to_owned);
+    assert_eq!((code(0), code(1)), (None, Some("object_missing".to_owned())), "{status}");
+    assert_eq!(status["collections"][0]["records"], 1);
+    assert!(served.node.output(&["status"]).await.contains("object_missing"));
+    let failed = served.node.run(&["sync", "person"]);
+    assert_eq!(failed.code, Some(1));
+
+    let repaired: Value = serde_json::from_str(&served.node.output(&["repair", "--json"]).await).unwrap();
+    assert_eq!(repaired["versions"][0]["restored"], true, "{repaired}");
+    assert_eq!([fs::read(&lost).unwrap(), fs::read(&segment).unwrap()], whole);
+    served.works().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn version_without_a_copy_is_reported_with_what_to_do() {
+    let served = Served::start().await;
+    served.deployment.execute("warehouse.db", "update people set name = 'lost'").await;
+    served.node.output(&["sync", "person"]).await;
+    served.serves("lost").await;
+    let lost = served.newest()["collections"]["person"]["manifest"].as_str().unwrap().to_owned();
+    fs::remove_file(served.deployment.path("store").join(lost)).unwrap();
+    // A node without copies.
+    let other = served.deployment.node("other", SECTIONS);
+    let repaired = other.run(&["repair"]);
+    assert_eq!(repaired.code, Some(1));
+    assert!(repaired.stderr.contains("larder rollback person --to"), "{repaired:?}");
+    other.output(&["rollback", "person", "--to", "1"]).await;
+    served.serves("first").await;
+    served.works().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lost_document_is_put_back_from_the_nodes_copy() {
+    let served = Served::start().await;
+    let newest = served.newest();
+    let path = served.document(&newest["n"]);
+    let before: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+    fs::remove_file(&path).unwrap();
+    assert!(served.node.run(&["keys", "revoke", &served.revoked]).stderr.contains("object_missing"));
+    let repaired: Value = serde_json::from_str(&served.node.output(&["repair", "--json"]).await).unwrap();
+    assert_eq!(repaired["catalog"]["document_restored"]["catalog"], newest["n"], "{repaired}");
+    let after: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+    assert_eq!(after, before);
+    served.works().await;
+}
+
+/// The last documents are lost and no node has them: what metadata knows is announced again, above all numbers that
+/// nodes may have seen.
+#[tokio::test(flavor = "multi_thread")]
+async fn lost_documents_without_a_copy_are_announced_again() {
+    let served = Served::start().await;
+    let newest = served.newest()["n"].clone();
+    fs::remove_file(served.document(&newest)).unwrap();
+    let other = served.deployment.node("other", SECTIONS);
+    let repaired: Value = serde_json::from_str(&other.output(&["repair", "--json"]).await).unwrap();
+    let announced = repaired["catalog"]["announced_again"]["catalog"].as_u64().unwrap();
+    assert_eq!(announced, newest.as_u64().unwrap() + 1, "{repaired}");
+    assert_eq!(served.newest()["collections"]["human"]["version"], 1, "its only document was the lost one");
+    served.works().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn head_of_no_use_is_written_again_and_readers_notice_nothing() {
+    for (member, value, kind) in [
+        ("n", Value::from(1_000), "announced_again"),
+        ("deployment", Value::from(format!("dep_{:032x}", 7)), "head_rewritten"),
+    ] {
+        let mut served = Served::start().await;
+        let path = served.deployment.path("store/catalog/head");
+        let mut head: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+        head[member] = value;
+        fs::write(&path, serde_json::to_vec(&head).unwrap()).unwrap();
+        until("the problem", async || (!served.server.status().await["problem"].is_null()).then_some(()))
+            .await;
+        served.serves("first").await;
+        let status: Value = serde_json::from_str(&served.node.output(&["status", "--json"]).await).unwrap();
+        assert!(status["problem"]["code"].is_string(), "{status}");
+        assert_eq!(status["collections"][1]["version"], 1, "{status}");
+        let repaired: Value = serde_json::from_str(&served.node.output(&["repair", "--json"]).await).unwrap();
+        assert!(repaired["catalog"][kind].is_object(), "{member}: {repaired}");
+        until("no problem", async || served.server.status().await["problem"].is_null().then_some(())).await;
+        served.works().await;
+    }
+}
+
+/// All files below a directory.
+fn below(directory: &Path) -> Vec<PathBuf> {
+    let mut found = files(directory);
+    for entry in fs::read_dir(directory).unwrap().flatten().filter(|entry| entry.path().is_dir()) {
+        found.extend(below(&entry.path()));
+    }
+    found
+}
+
+/// Makes every object of the store older.
+fn age(deployment: &Deployment, hours: u64) {
+    let written = SystemTime::from(Clock::default().now()) - Duration::from_hours(hours);
+    for path in below(&deployment.path("store")) {
+        File::options().write(true).open(path).unwrap().set_modified(written).unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn housekeeping_deletes_without_a_server() {
+    let deployment = Deployment::new();
+    deployment.execute("warehouse.db", ROWS).await;
+    let node = deployment.node("data", SECTIONS);
+    node.output(&["sync", "person"]).await;
+    age(&deployment, 100);
+    for name in ["second", "third"] {
+        deployment.execute("warehouse.db", &format!("update people set name = '{name}'")).await;
+        node.output(&["sync", "person"]).await;
+    }
+    let old_manifests = || {
+        let manifests = below(&deployment.path("store/collections"));
+        let manifests = manifests.into_iter().filter(|path| has_suffix(path, "manifest.json"));
+        let versions = manifests.map(|path| {
+            let manifest: Value = serde_json::from_slice(&fs::read(path).unwrap()).unwrap();
+            manifest["version"].as_u64().unwrap()
+        });
+        versions.filter(|version| *version < 3).count()
+    };
+    let delete = async || {
+        let printed = node.output(&["housekeeping", "--json", "--set", "storage.keep_versions=1"]).await;
+        let round: Value = serde_json::from_str(&printed).unwrap();
+        round["objects"].as_u64().unwrap()
+    };
+    assert_eq!(delete().await, 0, "version 1 was in force within the last day");
+    age(&deployment, 25);
+    assert!(delete().await > 0);
+    assert_eq!(old_manifests(), 0);
+    let server = node.serve().await;
+    let key = node.key().await;
+    until("the last version", async || {
+        let answer = server.get(&key, "person", 1).await;
+        (answer.status == 200 && version(&answer) == 3).then_some(())
+    })
+    .await;
+}
