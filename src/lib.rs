@@ -6,6 +6,7 @@
 pub mod domain;
 pub mod support;
 
+pub mod liquid;
 pub mod segment;
 pub mod settings;
 pub mod status;

@@ -7,17 +7,19 @@ use chrono::{DateTime, Utc};
 use super::{
     clear::Clearing,
     fault::MappingFault,
-    liquid::Template,
     mapper::Mapper,
     program::{FieldSource, Program, Value},
     spec::{FieldSpec, FieldValue, FieldsSpec, IndexSpec, MappingSpec, TemplateOutput},
     targets::{self, Member},
     warn,
 };
-use crate::domain::{
-    index::IndexDefinition,
-    json, limits,
-    row::{Column, ColumnKind},
+use crate::{
+    domain::{
+        index::IndexDefinition,
+        json, limits,
+        row::{Column, ColumnKind},
+    },
+    liquid::Template,
 };
 
 /// A mapping that is ready to run; cheap to clone.
@@ -176,12 +178,9 @@ fn check_value(field: &FieldSpec, faults: &mut Vec<MappingFault>) {
             }
         }
         FieldValue::Template { text, .. } => {
-            if let Err(error) = Template::parse(text) {
+            for error in Template::parse(text).err().unwrap_or_default() {
                 let fault = MappingFault::new(targets::path(field), error.to_string());
-                faults.push(match error.hint {
-                    Some(hint) => fault.hint(hint),
-                    None => fault,
-                });
+                faults.push(MappingFault { hint: error.hint, ..fault });
             }
         }
     }

@@ -8,7 +8,6 @@
 mod clear;
 mod compile;
 mod fault;
-mod liquid;
 mod mapper;
 mod program;
 pub(crate) mod settings;

@@ -24,6 +24,7 @@ mod fidelity;
 #[cfg(test)]
 mod held_story;
 #[cfg(test)]
+mod liquid;
 mod liquid_story;
 #[cfg(test)]
 mod metadata;
