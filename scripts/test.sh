@@ -85,6 +85,7 @@ install_node_program() {
 command -v cargo >/dev/null 2>&1 || { echo "cargo is missing: install Rust 1.95 or newer" >&2; exit 1; }
 install_missing
 install_node_program clients tests/it/clients # brazejs
+install_node_program liquid tests/it/liquid # liquidjs
 install_node_program azurite tests/it/support/azurite
 install_python_programs
 

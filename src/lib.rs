@@ -6,6 +6,7 @@
 pub mod domain;
 pub mod support;
 
+pub mod liquid;
 pub mod postgres;
 pub mod segment;
 pub mod settings;

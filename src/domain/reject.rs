@@ -39,8 +39,12 @@ pub enum RejectReason {
     RecordTooLarge,
     /// The record is deeper than [`super::limits::DEPTH_MAX`] levels.
     RecordTooDeep,
-    /// A template failed on this row.
+    /// A filter of a template cannot work with a value of this row.
     TemplateError,
+    /// A template takes more work on this row than it may.
+    TemplateLimit,
+    /// A template divides by zero.
+    DivisionByZero,
     /// A template's output is not JSON or not a number, as its `as` requires.
     TemplateOutput,
     /// An index value is longer than [`super::limits::INDEX_VALUE_BYTES_MAX`].

@@ -60,5 +60,6 @@ targets! {
     manifest, "manifest", 500: crate::catalog::fuzz::manifest;
     key_set, "key_set", 1000: crate::catalog::fuzz::key_set;
     node_status, "node_status", 500: crate::catalog::fuzz::status;
+    template, "template", 500: crate::liquid::fuzz::template;
     node_state, "node_state", 500: crate::replica::fuzz::state;
 }

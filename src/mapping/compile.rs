@@ -7,7 +7,6 @@ use chrono::{DateTime, Utc};
 use super::{
     clear::Clearing,
     fault::MappingFault,
-    liquid::Template,
     mapper::Mapper,
     omit::Omission,
     program::{FieldSource, Program, Value},
@@ -15,10 +14,13 @@ use super::{
     targets::{self, Member},
     warn,
 };
-use crate::domain::{
-    index::IndexDefinition,
-    json, limits,
-    row::{Column, ColumnKind},
+use crate::{
+    domain::{
+        index::IndexDefinition,
+        json, limits,
+        row::{Column, ColumnKind},
+    },
+    liquid::Template,
 };
 
 /// A mapping that is ready to run; cheap to clone.
@@ -171,7 +173,7 @@ fn check_value(field: &FieldSpec, faults: &mut Vec<MappingFault>) {
             }
         }
         FieldValue::Template { text, .. } => {
-            if let Err(error) = Template::parse(text) {
+            for error in Template::parse(text).err().unwrap_or_default() {
                 let fault = MappingFault::new(targets::path(field), error.to_string());
                 faults.push(MappingFault { hint: error.hint, ..fault });
             }

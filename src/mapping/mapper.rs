@@ -3,18 +3,20 @@
 use chrono::{DateTime, Utc};
 
 use super::{
-    compile::{FieldTemplate, Mapping},
-    liquid::Failure,
+    compile::{Mapping, Plan},
     program::FieldSource,
     spec::TemplateOutput,
     values::{self, Scratch},
 };
-use crate::domain::{
-    json,
-    limits::{DEPTH_MAX, RECORD_BYTES_MAX},
-    record::Record,
-    reject::{RejectReason, Rejection},
-    row::{CellKind, RowBatch},
+use crate::{
+    domain::{
+        json,
+        limits::{DEPTH_MAX, RECORD_BYTES_MAX},
+        record::Record,
+        reject::{RejectReason, Rejection},
+        row::{CellKind, RowBatch},
+    },
+    liquid::Failure,
 };
 
 /// Makes records of rows; one per thread, so that its buffers are reused.
@@ -23,13 +25,13 @@ pub struct Mapper {
     mapping: Mapping,
     data_as_of: DateTime<Utc>,
     /// The output of the template that is being rendered.
-    rendered: Vec<u8>,
+    rendered: String,
     scratch: Scratch,
 }
 
 impl Mapper {
     pub(super) fn new(mapping: Mapping, data_as_of: DateTime<Utc>) -> Self {
-        Self { mapping, data_as_of, rendered: Vec::new(), scratch: Scratch::default() }
+        Self { mapping, data_as_of, rendered: String::new(), scratch: Scratch::default() }
     }
 
     /// Makes the record of `row` (counted from 0, in range), whose cells have the order of the columns that the
@@ -89,15 +91,19 @@ impl Mapper {
                 }
                 FieldSource::Template(template) => {
                     let field = &plan.templates[template];
-                    if let Some(rejection) = invalid_column(field, batch, row, &self.mapping) {
-                        return Err(rejection);
+                    for column in field.template.columns() {
+                        if batch.cell(row, column).0 == CellKind::Invalid {
+                            return Err(invalid_column(plan, batch, row, column));
+                        }
                     }
                     self.rendered.clear();
-                    field
-                        .template
-                        .render(batch, row, self.data_as_of, &mut self.rendered)
-                        .map_err(|failure| Rejection::of(reason_of(failure), &field.target))?;
-                    write_output(field.output, &self.rendered, step.level, body)
+                    field.template.render(batch, row, self.data_as_of, &mut self.rendered).map_err(
+                        |failure| match failure {
+                            Failure::InvalidColumn(column) => invalid_column(plan, batch, row, column),
+                            failure => Rejection::of(reason_of(failure), &field.target),
+                        },
+                    )?;
+                    write_output(field.output, self.rendered.as_bytes(), step.level, body)
                         .map_err(|reason| Rejection::of(reason, &field.target))?;
                 }
             }
@@ -117,25 +123,17 @@ impl Mapper {
     }
 }
 
-/// The rejection of a row in which a column that the template reads is invalid.
-fn invalid_column(
-    field: &FieldTemplate,
-    batch: &RowBatch,
-    row: usize,
-    mapping: &Mapping,
-) -> Option<Rejection> {
-    field.template.columns().find_map(|column| match batch.cell(row, column) {
-        (CellKind::Invalid, text) => {
-            Some(Rejection::of(values::invalid(text), &mapping.plan().columns[column].name))
-        }
-        _ => None,
-    })
+/// The rejection of a row because a template reads this column, whose cell is invalid.
+fn invalid_column(plan: &Plan, batch: &RowBatch, row: usize, column: usize) -> Rejection {
+    Rejection::of(values::invalid(batch.cell(row, column).1), &plan.columns[column].name)
 }
 
 fn reason_of(failure: Failure) -> RejectReason {
     match failure {
         Failure::TooLarge => RejectReason::RecordTooLarge,
-        Failure::Failed => RejectReason::TemplateError,
+        Failure::Limit => RejectReason::TemplateLimit,
+        Failure::DivisionByZero => RejectReason::DivisionByZero,
+        Failure::Failed | Failure::InvalidColumn(_) => RejectReason::TemplateError,
     }
 }
 

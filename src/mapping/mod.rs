@@ -7,7 +7,6 @@
 mod clear;
 mod compile;
 mod fault;
-mod liquid;
 mod mapper;
 mod omit;
 mod program;

@@ -54,10 +54,15 @@ fn about_template(field: &FieldTemplate, warnings: &mut Vec<String>) {
             "the template of `{target}` reads 'now', which is the start of each run: the record may change with every run"
         ));
     }
-    for (name, near) in field.template.unknown_names() {
-        let near = near.as_ref().map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
+    if field.template.prints_nothing() {
+        warnings.push(format!("the template of `{target}` prints nothing: its output is always empty"));
+    }
+    for unknown in field.template.unknown_names() {
+        let (line, column) = unknown.place;
+        let near = unknown.near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
         warnings.push(format!(
-            "the template of `{target}` reads `{name}`, which is no column and always empty{near}"
+            "the template of `{target}` reads `{}`, which is no column and always empty{near} (line {line}, column {column})",
+            unknown.name
         ));
     }
 }

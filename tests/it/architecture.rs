@@ -7,11 +7,12 @@ use std::{
 };
 
 /// The layer of each module. A module imports strictly lower layers only.
-const LAYERS: [(&str, u8); 26] = [
+const LAYERS: [(&str, u8); 27] = [
     ("domain", 0),
     ("support", 0),
     ("settings", 1),
     ("status", 1),
+    ("liquid", 2),
     ("postgres", 2),
     ("segment", 2),
     ("store", 2),
@@ -37,12 +38,13 @@ const LAYERS: [(&str, u8); 26] = [
 ];
 
 /// Crates that only the modules beside them name.
-const CRATES: [(&str, &[&str]); 9] = [
+const CRATES: [(&str, &[&str]); 10] = [
     ("dashmap", &["cache/", "auth/ring.rs"]),
     ("sqlx", &["postgres/", "source/", "metadata/"]),
     ("axum", &["api/", "app/"]),
     ("object_store", &["store/"]),
-    ("liquid_core", &["mapping/liquid/"]),
+    ("bigdecimal", &["liquid/"]),
+    ("md5", &["liquid/filters/codes.rs"]),
     ("jsonwebtoken", &["auth/token.rs"]),
     ("anyhow", &["app/", "cli/", "main.rs"]),
     ("tokio_rustls", &["api/http/listener/", "postgres/"]),
@@ -50,8 +52,9 @@ const CRATES: [(&str, &[&str]); 9] = [
 ];
 
 /// Modules without clock, files, sockets or async.
-const PURE: [&str; 9] = [
+const PURE: [&str; 10] = [
     "domain/",
+    "liquid/",
     "mapping/",
     "segment/",
     "cache/",

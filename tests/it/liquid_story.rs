@@ -288,8 +288,8 @@ async fn a_template_that_fails_rejects_its_row_and_nothing_else() {
     assert_eq!(ended.record.status, RunStatus::Announced);
     let failed = [
         row("1", "template_output", "number"),
-        row("3", "template_error", "share"),
-        row("5", "template_error", "share"),
+        row("3", "division_by_zero", "share"),
+        row("5", "division_by_zero", "share"),
     ];
     assert_eq!(listed(&ended), failed);
     assert_eq!((ended.record.counts.carried, ended.record.counts.removed), (1, 0));
@@ -301,11 +301,11 @@ async fn a_template_that_fails_rejects_its_row_and_nothing_else() {
     }
     // No value of a row is told.
     let runs = larder(node.directory.path(), &["runs", &ended.record.id.to_string()]);
-    assert!(runs.stdout.contains("template_error") && runs.stdout.contains("share"), "{runs:?}");
+    assert!(runs.stdout.contains("division_by_zero") && runs.stdout.contains("share"), "{runs:?}");
     assert!(!runs.text().contains("there"), "{runs:?}");
     let shown = larder(node.directory.path(), &["preview", "person"]);
     assert_eq!((shown.code, shown.stdout.lines().count()), (Some(0), 2));
-    assert!(shown.stderr.contains("rejected: template_error in share (primary key 3)"), "{shown:?}");
+    assert!(shown.stderr.contains("rejected: division_by_zero in share (primary key 3)"), "{shown:?}");
 
     // The cause goes, and so does the rest of it.
     node.warehouse
@@ -340,7 +340,7 @@ async fn templates_that_do_not_parse_stop_every_command() {
             (
                 1,
                 "tier",
-                "the filter `upcas` is not supported (line 1, column 9)\n  hint: did you mean `upcase`?",
+                "the filter `upcas` is not supported (line 1, column 9)\n{{ id | upcas }}\n        ^\n  hint: did you mean `upcase`?",
             ),
             (2, "address.label", "`endfor` stands where `endif` is expected (line 2, column 22)"),
             (5, "open", "`{{` is never closed (line 1, column 3)"),

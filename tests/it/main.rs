@@ -30,6 +30,8 @@ mod held_story;
 #[cfg(test)]
 mod lease_story;
 #[cfg(test)]
+mod liquid;
+#[cfg(test)]
 mod liquid_story;
 #[cfg(test)]
 mod load_balancers;

@@ -107,8 +107,9 @@ fn templates_become_what_their_field_says() {
         (Json, "", Ok("null")),
         (Json, "{\"a\":1,}", Err(RejectReason::TemplateOutput)),
         (Json, "{{ email }}", Err(RejectReason::TemplateOutput)),
-        (String, "{{ 1 | divided_by: 0 }}", Err(RejectReason::TemplateError)),
-        (String, "{% for i in (1..99999999999) %}{% endfor %}", Err(RejectReason::TemplateError)),
+        (String, "{{ 1 | divided_by: 0 }}", Err(RejectReason::DivisionByZero)),
+        (String, "{{ '!' | base64_decode }}", Err(RejectReason::TemplateError)),
+        (String, "{% for i in (1..99999999999) %}{% endfor %}", Err(RejectReason::TemplateLimit)),
         (String, "{% for i in (1..120000) %}0123456789{% endfor %}", Err(RejectReason::RecordTooLarge)),
     ] {
         let mapping = compiled(&chosen(vec![field("o.t", liquid(text, output))]));

@@ -1,0 +1,87 @@
+//! Filters on dates and times.
+
+use chrono::{DateTime, FixedOffset, Offset, TimeZone, Utc};
+use chrono_tz::Tz;
+
+use super::{Call, Filter, Made, filter, parse_date, strftime};
+use crate::liquid::{Failure, number::Number, value::Value};
+
+/// A number of so many seconds since 1970, which is the year 5138, or more is one of milliseconds.
+const MILLISECONDS_FROM: i64 = 100_000_000_000;
+/// Work of reading or writing a date.
+const DATE_UNITS: usize = 25;
+/// What `time_zone` makes: a form that `date` reads.
+const ZONED: &str = "%Y-%m-%d %H:%M:%S %z";
+
+pub(super) const FILTERS: &[Filter] = &[
+    filter("date", (1, 2), |call| {
+        let format = call.argument(0)?;
+        let zone = call.arguments[1].clone();
+        formatted(call, &format, &zone)
+    }),
+    filter("date_to_rfc822", (0, 0), |call| formatted(call, "%a, %d %b %Y %H:%M:%S %z", &Value::Nil)),
+    filter("date_to_xmlschema", (0, 0), |call| formatted(call, "%Y-%m-%dT%H:%M:%S%:z", &Value::Nil)),
+    filter("time_zone", (1, 1), |call| {
+        let zone = call.arguments[0].clone();
+        formatted(call, ZONED, &zone)
+    }),
+];
+
+/// Formats the input in a zone; what is no date stays as it is, and what is no zone fails.
+fn formatted<'r>(call: &Call<'_, 'r>, format: &str, zone: &Value<'r>) -> Made<'r> {
+    call.meter().spend(DATE_UNITS)?;
+    let time = if format.is_empty() { None } else { time_of(call)? };
+    let Some(time) = time else { return Ok(call.input.clone()) };
+    let time = match zone {
+        Value::Nil => time,
+        // Minutes west of UTC, as in JavaScript.
+        Value::Int(minutes) => {
+            let seconds = i32::try_from(minutes.saturating_mul(-60)).map_err(|_| Failure::Failed)?;
+            time.with_timezone(&FixedOffset::east_opt(seconds).ok_or(Failure::Failed)?)
+        }
+        zone => {
+            let zone: Tz = call.text_of(zone)?.trim().parse().map_err(|_| Failure::Failed)?;
+            let offset = zone.offset_from_utc_datetime(&time.naive_utc()).fix();
+            time.with_timezone(&offset)
+        }
+    };
+    call.meter().spend(4 * format.len())?;
+    match strftime::format(time, format) {
+        Some(text) => {
+            call.meter().spend(text.len())?;
+            call.made(text)
+        }
+        None => Ok(call.input.clone()),
+    }
+}
+
+fn time_of(call: &Call<'_, '_>) -> Result<Option<DateTime<FixedOffset>>, Failure> {
+    let time = match &call.input {
+        Value::Int(seconds) => since_1970(*seconds),
+        Value::Decimal(_) => {
+            let micros = Number::of(&call.input, call.meter())?.float() * 1e6;
+            DateTime::from_timestamp_micros(micros as i64).map(|time| time.fixed_offset())
+        }
+        Value::Text(text) => {
+            let text = text.trim();
+            if text.eq_ignore_ascii_case("now") || text.eq_ignore_ascii_case("today") {
+                Some(call.render.now.fixed_offset())
+            } else if text.bytes().all(|byte| byte.is_ascii_digit()) {
+                text.parse().ok().and_then(since_1970)
+            } else {
+                parse_date::parse(text, call.render.now)
+            }
+        }
+        _ => None,
+    };
+    Ok(time)
+}
+
+fn since_1970(number: i64) -> Option<DateTime<FixedOffset>> {
+    let time = if number.abs() < MILLISECONDS_FROM {
+        DateTime::<Utc>::from_timestamp(number, 0)
+    } else {
+        DateTime::from_timestamp_millis(number)
+    };
+    time.map(|time| time.fixed_offset())
+}

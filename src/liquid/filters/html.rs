@@ -1,0 +1,173 @@
+//! Filters that escape text for HTML and URLs, and `default` and `json`.
+
+use super::{Call, Filter, Made, filter};
+use crate::liquid::{
+    Failure,
+    print::Json,
+    value::{Text, Value},
+};
+
+pub(super) const FILTERS: &[Filter] = &[
+    filter("as_json_string", (0, 0), |call| json(call, 0)),
+    filter("cgi_escape", (0, 0), |call| percent(call, b"-_.", true)),
+    Filter {
+        name: "default",
+        arguments: (0, 1),
+        labels: &["allow_false"],
+        takes_expression: false,
+        run: default,
+    },
+    filter("escape", (0, 0), |call| escape(call, false)),
+    filter("escape_once", (0, 0), |call| escape(call, true)),
+    filter("h", (0, 0), |call| escape(call, false)),
+    filter("inspect", (0, 1), |call| json(call, 0)),
+    filter("json", (0, 1), |call| json(call, call.integer_or(0, 0)?)),
+    filter("json_escape", (0, 0), |call| {
+        let Value::Text(quoted) = json(call, 0)? else { return Ok(Value::Nil) };
+        Ok(Value::Text(quoted.slice(quoted.trim_matches('"'))))
+    }),
+    filter("jsonify", (0, 1), |call| json(call, call.integer_or(0, 0)?)),
+    filter("raw", (0, 0), |call| Ok(call.input.clone())),
+    filter("strip_html", (0, 0), |call| {
+        let text = call.text()?;
+        call.meter().spend(text.len() / 2)?;
+        let out = without_parts(&text, &[("<script", "</script>"), ("<!--", "-->"), ("<style", "</style>")]);
+        call.made(without_parts(&out, &[("<", ">")]))
+    }),
+    filter("uri_escape", (0, 0), |call| percent(call, b"-_.!~*'();/?:@&=+$,#[]", false)),
+    filter("url_decode", (0, 0), |call| {
+        let decoded = percent_decoded(&call.text()?);
+        String::from_utf8(decoded).map_or(Err(Failure::Failed), |text| call.made(text))
+    }),
+    filter("url_encode", (0, 0), |call| percent(call, b"-_.~", true)),
+    filter("url_escape", (0, 0), |call| percent(call, b"-_.!~*'();/?:@&=+$,#[]", false)),
+    filter("url_param_escape", (0, 0), |call| percent(call, b"-_.~", false)),
+    filter("xml_escape", (0, 0), |call| escape(call, false)),
+];
+
+fn default<'r>(call: &mut Call<'_, 'r>) -> Made<'r> {
+    let keeps_false = call.labelled("allow_false")?.is_truthy();
+    let is_missing = match &call.input {
+        Value::Bool(false) => !keeps_false,
+        value => !value.is_truthy() || value.is_empty(),
+    };
+    Ok(match (is_missing, call.given()) {
+        (false, _) => call.input.clone(),
+        (true, 0) => Value::Text(Text::Borrowed("")),
+        (true, _) => call.arguments[0].clone(),
+    })
+}
+
+fn json<'r>(call: &Call<'_, 'r>, indent: i64) -> Made<'r> {
+    let indent = usize::try_from(indent.min(10)).unwrap_or(0);
+    let mut out = String::new();
+    Json { indent, meter: call.meter() }.write(&call.input, 0, &mut out)?;
+    call.made(out)
+}
+
+/// What Ruby's `escape_once` leaves alone: `&name;` and `&#1;`.
+fn begins_with_entity(text: &str) -> bool {
+    /// Longest entity that is looked for, so that the time stays linear.
+    const ENTITY_BYTES_MAX: usize = 40;
+    let head = &text.as_bytes()[1..text.len().min(ENTITY_BYTES_MAX)];
+    let (name, is_part): (_, fn(&u8) -> bool) = match head {
+        [b'#', digits @ ..] => (digits, u8::is_ascii_digit),
+        letters => (letters, u8::is_ascii_alphabetic),
+    };
+    let length = name.iter().take_while(|byte| is_part(byte)).count();
+    length > 0 && name.get(length) == Some(&b';')
+}
+
+fn escape<'r>(call: &Call<'_, 'r>, once: bool) -> Made<'r> {
+    if matches!(call.input, Value::Nil) && !once {
+        return Ok(Value::Nil);
+    }
+    let text = call.text()?;
+    if memchr::memchr3(b'&', b'<', b'>', text.as_bytes())
+        .or(memchr::memchr2(b'"', b'\'', text.as_bytes()))
+        .is_none()
+    {
+        return Ok(Value::Text(text));
+    }
+    let mut out = String::with_capacity(text.len() + text.len() / 8);
+    for (at, character) in text.char_indices() {
+        match character {
+            '&' if once && begins_with_entity(&text[at..]) => out.push('&'),
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '"' => out.push_str("&quot;"),
+            '\'' => out.push_str("&#39;"),
+            _ => out.push(character),
+        }
+    }
+    call.made(out)
+}
+
+/// `text` without what stands from an opening to the next closing that belongs to it.
+fn without_parts(text: &str, parts: &[(&str, &str)]) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut is_open = [true; 3];
+    let (mut kept, mut at) = (0, 0);
+    while let Some(found) = memchr::memchr(b'<', &text.as_bytes()[at..]) {
+        let start = at + found;
+        at = start + 1;
+        for (number, (open, close)) in parts.iter().enumerate() {
+            if !is_open[number] || !text[start..].starts_with(open) {
+                continue;
+            }
+            match memchr::memmem::find(&text.as_bytes()[start + open.len()..], close.as_bytes()) {
+                Some(length) => {
+                    out.push_str(&text[kept..start]);
+                    at = start + open.len() + length + close.len();
+                    kept = at;
+                    break;
+                }
+                None => is_open[number] = false,
+            }
+        }
+    }
+    out.push_str(&text[kept..]);
+    out
+}
+
+fn percent<'r>(call: &Call<'_, 'r>, kept: &[u8], plus: bool) -> Made<'r> {
+    const HEX: &[u8; 16] = b"0123456789ABCDEF";
+    if matches!(call.input, Value::Nil) {
+        return Ok(Value::Nil);
+    }
+    let text = call.text()?;
+    call.meter().spend_bytes(2 * text.len())?;
+    let mut out = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        match byte {
+            b' ' if plus => out.push('+'),
+            byte if byte.is_ascii_alphanumeric() || kept.contains(&byte) => out.push(char::from(byte)),
+            _ => {
+                let digits = [b'%', HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]];
+                out.extend(digits.map(char::from));
+            }
+        }
+    }
+    call.made(out)
+}
+
+/// A `%` without two hexadecimal digits stays as it is.
+fn percent_decoded(text: &str) -> Vec<u8> {
+    let bytes = text.as_bytes();
+    let digit = |at: usize| bytes.get(at).and_then(|byte| char::from(*byte).to_digit(16));
+    let mut out = Vec::with_capacity(bytes.len());
+    let mut at = 0;
+    while let Some(&byte) = bytes.get(at) {
+        match (byte, digit(at + 1), digit(at + 2)) {
+            (b'%', Some(high), Some(low)) => {
+                out.push((high * 16 + low) as u8);
+                at += 2;
+            }
+            (b'+', ..) => out.push(b' '),
+            _ => out.push(byte),
+        }
+        at += 1;
+    }
+    out
+}

@@ -1,0 +1,306 @@
+//! Filters on lists and objects.
+
+use std::{
+    cmp::Ordering,
+    collections::{HashMap, HashSet},
+    rc::Rc,
+};
+
+use super::{Call, Filter, Made, expression, filter};
+use crate::liquid::{
+    Failure, compare,
+    number::Number,
+    print::Json,
+    render,
+    value::{Text, Value},
+};
+
+/// Most levels of a value that a filter makes: printing recurses over them.
+const DEPTH_MAX: usize = 100;
+
+pub(super) const FILTERS: &[Filter] =
+    &[
+        filter("array_to_sentence_string", (0, 1), |call| {
+            let connector = format!(" {} ", &*call.argument_or(0, "and")?);
+            let list = call.list()?;
+            let last = format!(",{connector}");
+            let last = if list.len() == 2 { &connector } else { &last };
+            join(call, &list, ", ", last)
+        }),
+        filter("compact", (0, 1), |call| {
+            kept(call, |call, item| Ok(!matches!(property(call, item)?, Value::Nil)))
+        }),
+        filter("concat", (1, 1), |call| {
+            if !matches!(call.arguments[0], Value::Array(_) | Value::Range(..)) {
+                return Err(Failure::Failed);
+            }
+            let mut list = call.list()?;
+            list.append(&mut list_of(call, 0)?);
+            Ok(Value::array(list))
+        }),
+        filter("find", (1, 2), |call| Ok(first_match(call)?.map_or(Value::Nil, |(_, item)| item))),
+        expression("find_exp", |call| Ok(first_match(call)?.map_or(Value::Nil, |(_, item)| item))),
+        filter("find_index", (1, 2), |call| {
+            Ok(first_match(call)?.map_or(Value::Nil, |(at, _)| Value::count(at)))
+        }),
+        expression("find_index_exp", |call| {
+            Ok(first_match(call)?.map_or(Value::Nil, |(at, _)| Value::count(at)))
+        }),
+        filter("first", (0, 0), |call| Ok(render::end(&call.input, true))),
+        filter("group_by", (1, 1), group_by),
+        expression("group_by_exp", group_by),
+        filter("has", (1, 2), |call| Ok(Value::Bool(first_match(call)?.is_some()))),
+        expression("has_exp", |call| Ok(Value::Bool(first_match(call)?.is_some()))),
+        filter("join", (0, 1), |call| {
+            let (separator, list) = (call.argument_or(0, " ")?, call.list()?);
+            join(call, &list, &separator, &separator)
+        }),
+        filter("last", (0, 0), |call| match call.input {
+            Value::Object(_) => Ok(Value::Nil),
+            ref input => Ok(render::end(input, false)),
+        }),
+        filter("map", (1, 1), |call| {
+            let mut values = call.list()?;
+            for value in &mut values {
+                *value = property(call, value)?;
+            }
+            Ok(Value::array(values))
+        }),
+        filter("pop", (0, 0), |call| {
+            let mut list = call.list()?;
+            list.pop();
+            Ok(Value::array(list))
+        }),
+        filter("property_accessor", (1, 1), |call| property(call, &call.input.clone())),
+        filter("push", (1, 1), |call| {
+            let mut list = items(call)?;
+            list.push(shallow(call, call.arguments[0].clone())?);
+            Ok(Value::array(list))
+        }),
+        filter("reject", (1, 2), |call| selected(call, false)),
+        expression("reject_exp", |call| selected(call, false)),
+        filter("reverse", (0, 0), |call| {
+            let mut list = call.list()?;
+            list.reverse();
+            Ok(Value::array(list))
+        }),
+        filter("shift", (0, 0), |call| Ok(Value::array(items(call)?.into_iter().skip(1)))),
+        filter("size", (0, 0), |call| {
+            if let Value::Text(text) = &call.input {
+                call.meter().spend_bytes(text.len() / 2)?;
+            }
+            Ok(Value::count(render::size(&call.input).unwrap_or(0)))
+        }),
+        filter("sort", (0, 1), |call| sorted(call, |_, value| Ok(value.clone()))),
+        filter("sort_natural", (0, 1), |call| {
+            sorted(call, |call, value| match value {
+                Value::Nil => Ok(Value::Nil),
+                value => Ok(Value::text(call.text_of(value)?.to_lowercase())),
+            })
+        }),
+        filter("sum", (0, 1), |call| {
+            let mut sum = Number::Int(0);
+            for item in call.list()? {
+                let value = property(call, &item)?;
+                sum = sum.plus(&Number::of(&value, call.meter())?)?;
+            }
+            Ok(sum.value())
+        }),
+        filter("uniq", (0, 1), |call| {
+            let mut seen = HashSet::new();
+            kept(call, |call, item| {
+                let value = property(call, item)?;
+                Ok(seen.insert(key(call, &value)?))
+            })
+        }),
+        filter("unshift", (1, 1), |call| {
+            let mut list = items(call)?;
+            list.insert(0, shallow(call, call.arguments[0].clone())?);
+            Ok(Value::array(list))
+        }),
+        filter("where", (1, 2), |call| selected(call, true)),
+        expression("where_exp", |call| selected(call, true)),
+    ];
+
+fn list_of<'r>(call: &Call<'_, 'r>, at: usize) -> Result<Vec<Value<'r>>, Failure> {
+    let mut items = Vec::new();
+    super::flatten(&call.arguments[at], call.meter(), &mut items)?;
+    Ok(items)
+}
+
+/// The input as a list whose elements keep their levels.
+fn items<'r>(call: &Call<'_, 'r>) -> Result<Vec<Value<'r>>, Failure> {
+    match &call.input {
+        Value::Array(values) => {
+            call.meter().spend(1 + values.len())?;
+            Ok(values.to_vec())
+        }
+        _ => call.list(),
+    }
+}
+
+/// A value whose levels are few enough for it to become an element.
+fn shallow<'r>(call: &Call<'_, 'r>, value: Value<'r>) -> Made<'r> {
+    fn check(call: &Call<'_, '_>, value: &Value<'_>, levels: usize) -> Result<(), Failure> {
+        call.meter().spend(1)?;
+        let levels = levels.checked_sub(1).ok_or(Failure::Limit)?;
+        match value {
+            Value::Array(values) => values.iter().try_for_each(|value| check(call, value, levels)),
+            Value::Object(members) => members.iter().try_for_each(|(_, value)| check(call, value, levels)),
+            _ => Ok(()),
+        }
+    }
+    check(call, &value, DEPTH_MAX)?;
+    Ok(value)
+}
+
+/// The items that a test keeps.
+fn kept<'c, 'r>(
+    call: &mut Call<'c, 'r>,
+    mut is_kept: impl FnMut(&mut Call<'c, 'r>, &Value<'r>) -> Result<bool, Failure>,
+) -> Made<'r> {
+    let mut items = Vec::new();
+    for item in call.list()? {
+        if is_kept(call, &item)? {
+            items.push(item);
+        }
+    }
+    Ok(Value::array(items))
+}
+
+fn join<'r>(call: &Call<'_, 'r>, list: &[Value<'r>], separator: &str, last: &str) -> Made<'r> {
+    let mut out = String::new();
+    for (at, item) in list.iter().enumerate() {
+        if at > 0 {
+            out.push_str(if at + 1 == list.len() { last } else { separator });
+        }
+        crate::liquid::print::write(item, &mut out, call.meter())?;
+        call.meter().spend_text(separator.len())?;
+        call.meter().check_size(out.len())?;
+    }
+    call.made(out)
+}
+
+/// The property of an item that the first argument names; the item itself without an argument.
+fn property<'r>(call: &Call<'_, 'r>, item: &Value<'r>) -> Made<'r> {
+    call.meter().spend(1)?;
+    let name = &call.arguments[0];
+    if matches!(name, Value::Nil) && call.syntax.filter.arguments.0 == 0 {
+        return Ok(item.clone());
+    }
+    match (item, name) {
+        (Value::Object(members), Value::Text(name)) => {
+            call.meter().spend(members.len() / 4)?;
+            let nested = || name.split('.').try_fold(item, |value, part| value.member(part));
+            Ok(item.member(name).or_else(nested).cloned().unwrap_or(Value::Nil))
+        }
+        // Ruby reads a part of a text, which is there or not.
+        (Value::Text(text), Value::Text(name)) => {
+            let is_there = compare::has_part(text, name, call.meter())?;
+            Ok(if is_there { Value::Text(name.clone()) } else { Value::Nil })
+        }
+        (Value::Int(_), Value::Text(_)) | (Value::Text(_), Value::Nil) => Err(Failure::Failed),
+        _ => Ok(Value::Nil),
+    }
+}
+
+/// Whether an item has the property, or the value of it that is asked for, or fulfils the expression.
+fn is_match<'r>(call: &mut Call<'_, 'r>, item: &Value<'r>) -> Result<bool, Failure> {
+    if let Some((slot, chain)) = &call.syntax.expression {
+        return Ok(call.render.for_item(*slot, item.clone(), chain)?.is_truthy());
+    }
+    // A number without properties is compared itself.
+    if call.given() == 1 && matches!((item, &call.arguments[0]), (Value::Int(_), Value::Int(_))) {
+        return compare::are_equal(item, &call.arguments[0].clone(), call.meter());
+    }
+    let value = property(call, item)?;
+    match &call.arguments[1] {
+        Value::Nil => Ok(value.is_truthy()),
+        wanted => compare::are_equal(&value, wanted, call.meter()),
+    }
+}
+
+fn first_match<'r>(call: &mut Call<'_, 'r>) -> Result<Option<(usize, Value<'r>)>, Failure> {
+    for (at, item) in call.list()?.into_iter().enumerate() {
+        if is_match(call, &item)? {
+            return Ok(Some((at, item)));
+        }
+    }
+    Ok(None)
+}
+
+fn selected<'r>(call: &mut Call<'_, 'r>, wanted: bool) -> Made<'r> {
+    kept(call, |call, item| match &call.syntax.expression {
+        // As in liquidjs, neither keeps an item for which the expression is no boolean.
+        Some((slot, chain)) => {
+            let value = call.render.for_item(*slot, item.clone(), chain)?;
+            Ok(matches!(value, Value::Bool(value) if value == wanted))
+        }
+        None => Ok(is_match(call, item)? == wanted),
+    })
+}
+
+/// What two values have in common if they are the same.
+fn key(call: &Call<'_, '_>, value: &Value<'_>) -> Result<String, Failure> {
+    let mut out = String::new();
+    call.meter().spend(3)?;
+    Json { indent: 0, meter: call.meter() }.write(value, 0, &mut out)?;
+    call.meter().spend_bytes(out.len())?;
+    Ok(out)
+}
+
+fn group_by<'r>(call: &mut Call<'_, 'r>) -> Made<'r> {
+    let mut groups: Vec<(Value<'r>, Vec<Value<'r>>)> = Vec::new();
+    let mut numbers = HashMap::new();
+    for item in call.list()? {
+        let item = shallow(call, item)?;
+        let name = match &call.syntax.expression {
+            Some((slot, chain)) => call.render.for_item(*slot, item.clone(), chain)?,
+            None => property(call, &item)?,
+        };
+        let number = *numbers.entry(key(call, &name)?).or_insert(groups.len());
+        if number == groups.len() {
+            call.meter().spend(5)?;
+            groups.push((name, Vec::new()));
+        }
+        groups[number].1.push(item);
+    }
+    Ok(Value::array(groups.into_iter().map(|(name, items)| {
+        let size = Value::count(items.len());
+        let members = [("name", name), ("items", Value::array(items)), ("size", size)];
+        Value::Object(
+            members.into_iter().map(|(key, value)| (Text::Borrowed(key), value)).collect::<Rc<[_]>>(),
+        )
+    })))
+}
+
+/// Sorts by what `key` makes of the values; nil comes last.
+fn sorted<'c, 'r>(call: &mut Call<'c, 'r>, key: impl Fn(&Call<'c, 'r>, &Value<'r>) -> Made<'r>) -> Made<'r> {
+    let list = call.list()?;
+    // The logarithm, at least 1: comparisons an element takes part in.
+    let rounds = usize::BITS as usize - list.len().leading_zeros() as usize;
+    call.meter().spend(list.len().saturating_mul(rounds))?;
+    let mut keyed = Vec::with_capacity(list.len());
+    for item in list {
+        keyed.push((key(call, &property(call, &item)?)?, item));
+    }
+    let mut failure = None;
+    keyed.sort_by(|(a, _), (b, _)| {
+        let order = match (a, b) {
+            (Value::Nil, Value::Nil) => Ok(Some(Ordering::Equal)),
+            (Value::Nil, _) => Ok(Some(Ordering::Greater)),
+            (_, Value::Nil) => Ok(Some(Ordering::Less)),
+            _ if failure.is_some() => Ok(Some(Ordering::Equal)),
+            (Value::Bool(a), Value::Bool(b)) if a == b => Ok(Some(Ordering::Equal)),
+            _ => compare::order(a, b, call.meter()),
+        };
+        order.and_then(|order| order.ok_or(Failure::Failed)).unwrap_or_else(|why| {
+            failure.get_or_insert(why);
+            Ordering::Equal
+        })
+    });
+    match failure {
+        Some(failure) => Err(failure),
+        None => Ok(Value::array(keyed.into_iter().map(|(_, item)| item))),
+    }
+}

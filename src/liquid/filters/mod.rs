@@ -1,0 +1,181 @@
+//! Filters: tables of names, numbers of arguments, and functions.
+
+mod codes;
+mod dates;
+mod html;
+mod lists;
+mod numbers;
+mod parse_date;
+mod strftime;
+mod text;
+
+use std::{collections::HashMap, sync::LazyLock};
+
+use super::{
+    Failure,
+    meter::Meter,
+    number::Number,
+    print,
+    render::Render,
+    tree::FilterCall,
+    value::{Text, Value, range_size},
+};
+
+/// Work of copying an element.
+const ELEMENT_UNITS: usize = 2;
+
+/// What a filter makes of a value.
+pub(super) type Made<'r> = Result<Value<'r>, Failure>;
+
+/// A filter.
+pub(super) struct Filter {
+    pub(super) name: &'static str,
+    /// Fewest and most arguments without labels, at most 3.
+    pub(super) arguments: (usize, usize),
+    pub(super) labels: &'static [&'static str],
+    /// Whether its arguments are the name of a variable and an expression with it.
+    pub(super) takes_expression: bool,
+    pub(super) run: for<'c, 'r> fn(&mut Call<'c, 'r>) -> Made<'r>,
+}
+
+impl std::fmt::Debug for Filter {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name)
+    }
+}
+
+const fn filter(
+    name: &'static str,
+    arguments: (usize, usize),
+    run: for<'c, 'r> fn(&mut Call<'c, 'r>) -> Made<'r>,
+) -> Filter {
+    Filter { name, arguments, labels: &[], takes_expression: false, run }
+}
+
+/// A filter that evaluates an expression for each item.
+const fn expression(name: &'static str, run: for<'c, 'r> fn(&mut Call<'c, 'r>) -> Made<'r>) -> Filter {
+    Filter { name, arguments: (2, 2), labels: &[], takes_expression: true, run }
+}
+
+static FILTERS: LazyLock<HashMap<&str, &Filter>> = LazyLock::new(|| {
+    let tables =
+        [codes::FILTERS, dates::FILTERS, html::FILTERS, lists::FILTERS, numbers::FILTERS, text::FILTERS];
+    tables.into_iter().flatten().map(|filter| (filter.name, filter)).collect()
+});
+
+/// The filter of this name.
+pub(super) fn find(name: &str) -> Option<&'static Filter> {
+    FILTERS.get(name).copied()
+}
+
+/// The names of all filters, in no order.
+pub(super) fn names() -> impl Iterator<Item = &'static str> {
+    FILTERS.keys().copied()
+}
+
+/// One call of a filter.
+pub(super) struct Call<'c, 'r> {
+    pub(super) input: Value<'r>,
+    /// The arguments without labels; nil where there is none.
+    pub(super) arguments: [Value<'r>; 3],
+    pub(super) syntax: &'r FilterCall,
+    pub(super) render: &'c mut Render<'r>,
+}
+
+impl<'r> Call<'_, 'r> {
+    fn meter(&self) -> &Meter {
+        &self.render.meter
+    }
+
+    /// The input as text; reading it is paid for.
+    fn text(&self) -> Result<Text<'r>, Failure> {
+        self.text_of(&self.input)
+    }
+
+    fn text_of(&self, value: &Value<'r>) -> Result<Text<'r>, Failure> {
+        let text = print::text(value, self.meter())?;
+        self.meter().spend_bytes(text.len())?;
+        Ok(text)
+    }
+
+    /// An argument as text.
+    fn argument(&self, at: usize) -> Result<Text<'r>, Failure> {
+        self.text_of(&self.arguments[at])
+    }
+
+    /// How many arguments are given.
+    fn given(&self) -> usize {
+        self.syntax.arguments.len()
+    }
+
+    /// The text that an argument gives, or the default if it is not given.
+    fn argument_or(&self, at: usize, default: &'static str) -> Result<Text<'r>, Failure> {
+        if self.given() > at { self.argument(at) } else { Ok(Text::Borrowed(default)) }
+    }
+
+    /// The integer that an argument gives, or the default if it is not given.
+    fn integer_or(&self, at: usize, default: i64) -> Result<i64, Failure> {
+        if self.given() > at { integer(&self.arguments[at]) } else { Ok(default) }
+    }
+
+    /// The value of an argument with a label.
+    fn labelled(&mut self, label: &str) -> Made<'r> {
+        match self.syntax.labelled.iter().find(|(given, _)| **given == *label) {
+            Some((_, expr)) => self.render.expr(expr),
+            None => Ok(Value::Nil),
+        }
+    }
+
+    /// A text that is made, and paid for.
+    fn made(&self, text: String) -> Made<'r> {
+        self.meter().spend_text(text.len())?;
+        Ok(Value::text(text))
+    }
+
+    /// The input as a list: the elements of an array in all its levels, the numbers of a range, nothing
+    /// for nil, any other value alone.
+    fn list(&self) -> Result<Vec<Value<'r>>, Failure> {
+        let mut items = Vec::new();
+        flatten(&self.input, self.meter(), &mut items)?;
+        Ok(items)
+    }
+}
+
+fn flatten<'r>(value: &Value<'r>, meter: &Meter, items: &mut Vec<Value<'r>>) -> Result<(), Failure> {
+    match value {
+        Value::Nil => {}
+        Value::Range(first, last) => {
+            meter.spend(range_size(*first, *last).saturating_mul(ELEMENT_UNITS))?;
+            items.extend((*first..=*last).map(Value::Int));
+        }
+        Value::Array(values) => {
+            meter.spend(1 + ELEMENT_UNITS * values.len())?;
+            for value in values.iter() {
+                match value {
+                    Value::Array(_) => flatten(value, meter, items)?,
+                    value => items.push(value.clone()),
+                }
+            }
+        }
+        value => items.push(value.clone()),
+    }
+    Ok(())
+}
+
+/// Ruby's `Integer()`: an integer, or text that is one.
+pub(super) fn integer(value: &Value<'_>) -> Result<i64, Failure> {
+    match value {
+        Value::Int(whole) => Ok(*whole),
+        Value::Text(text) => text.trim().parse().map_err(|_| Failure::Failed),
+        _ => Err(Failure::Failed),
+    }
+}
+
+/// Ruby's `to_i`: fractions are cut off, text counts by its leading digits, all else as 0.
+pub(super) fn leading_integer(value: &Value<'_>, meter: &Meter) -> Result<i64, Failure> {
+    if let Value::Int(whole) = value {
+        return Ok(*whole);
+    }
+    // The cast saturates.
+    Ok(Number::of(value, meter)?.float() as i64)
+}

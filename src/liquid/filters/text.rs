@@ -1,0 +1,267 @@
+//! Filters on text.
+
+use memchr::memmem;
+
+use super::{Call, Filter, Made, filter};
+use crate::liquid::{
+    Failure,
+    value::{Text, Value, signed},
+};
+
+pub(super) const FILTERS: &[Filter] = &[
+    filter("append", (1, 1), |call| joined(call, &[&call.text()?, &call.argument(0)?])),
+    filter("capitalize", (0, 0), |call| changed(call, capitalized)),
+    filter("downcase", (0, 0), |call| changed(call, str::to_lowercase)),
+    filter("lstrip", (0, 0), |call| trimmed(call, |text| text.trim_start_matches(is_space))),
+    filter("newline_to_br", (0, 0), |call| {
+        changed(call, |text| text.replace("\r\n", "\n").replace('\n', "<br />\n"))
+    }),
+    filter("normalize_whitespace", (0, 0), |call| changed(call, squeezed)),
+    filter("number_of_words", (0, 1), |call| {
+        let (text, mode) = (call.text()?, call.argument(0)?);
+        Ok(Value::count(number_of_words(&text, &mode)))
+    }),
+    filter("prepend", (1, 1), |call| joined(call, &[&call.argument(0)?, &call.text()?])),
+    filter("remove", (1, 1), |call| replaced(call, Which::All, false)),
+    filter("remove_first", (1, 1), |call| replaced(call, Which::First, false)),
+    filter("remove_last", (1, 1), |call| replaced(call, Which::Last, false)),
+    filter("replace", (1, 2), |call| replaced(call, Which::All, true)),
+    filter("replace_first", (1, 2), |call| replaced(call, Which::First, true)),
+    filter("replace_last", (2, 2), |call| replaced(call, Which::Last, true)),
+    filter("rstrip", (0, 0), |call| trimmed(call, |text| text.trim_end_matches(is_space))),
+    filter("slice", (1, 2), slice),
+    filter("slugify", (0, 2), |call| {
+        let (text, mode) = (call.text()?, call.argument_or(0, "default")?);
+        call.meter().spend(text.len() / 2)?;
+        let slug = slugified(&text, &mode);
+        call.made(if call.arguments[1].is_truthy() { slug } else { slug.to_lowercase() })
+    }),
+    filter("split", (1, 1), split),
+    filter("squish", (0, 0), |call| changed(call, |text| squeezed(text.trim()))),
+    filter("strip", (0, 0), |call| trimmed(call, |text| text.trim_matches(is_space))),
+    filter("strip_newlines", (0, 0), |call| changed(call, |text| text.replace("\r\n", "").replace('\n', ""))),
+    filter("truncate", (0, 2), truncate),
+    filter("truncatewords", (0, 2), truncate_words),
+    filter("upcase", (0, 0), |call| changed(call, str::to_uppercase)),
+];
+
+fn is_space(c: char) -> bool {
+    c.is_ascii_whitespace() || c == '\x0b' || c == '\0'
+}
+
+fn changed<'r>(call: &Call<'_, 'r>, change: impl Fn(&str) -> String) -> Made<'r> {
+    let text = call.text()?;
+    call.made(change(&text))
+}
+
+fn trimmed<'r>(call: &Call<'_, 'r>, trim: impl Fn(&str) -> &str) -> Made<'r> {
+    let text = call.text()?;
+    Ok(Value::Text(text.slice(trim(&text))))
+}
+
+fn joined<'r>(call: &Call<'_, 'r>, parts: &[&str]) -> Made<'r> {
+    call.meter().spend_text(parts.iter().map(|part| part.len()).sum())?;
+    Ok(Value::text(parts.concat()))
+}
+
+fn capitalized(text: &str) -> String {
+    let mut chars = text.chars();
+    match chars.next() {
+        Some(first) => first.to_uppercase().chain(chars.as_str().to_lowercase().chars()).collect(),
+        None => String::new(),
+    }
+}
+
+/// `text` with one space for each run of white space.
+fn squeezed(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c.is_whitespace() {
+            true if out.ends_with(' ') => {}
+            true => out.push(' '),
+            false => out.push(c),
+        }
+    }
+    out
+}
+
+fn is_cjk(c: char) -> bool {
+    matches!(c, '\u{4E00}'..='\u{9FFF}' | '\u{F900}'..='\u{FAFF}' | '\u{3400}'..='\u{4DBF}'
+        | '\u{3040}'..='\u{30FF}' | '\u{AC00}'..='\u{D7AF}')
+}
+
+/// Words between white space; in the modes `cjk` and `auto` each Chinese, Japanese or Korean character
+/// is one.
+fn number_of_words(text: &str, mode: &str) -> usize {
+    let counts_cjk = mode == "cjk" || (mode == "auto" && text.chars().any(is_cjk));
+    if !counts_cjk {
+        return text.split_whitespace().count();
+    }
+    let others = text.split(|c: char| c.is_whitespace() || is_cjk(c)).filter(|word| !word.is_empty());
+    text.chars().filter(|c| is_cjk(*c)).count() + others.count()
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Which {
+    All,
+    First,
+    Last,
+}
+
+/// Replaces places of the first argument by the second.
+fn replaced<'r>(call: &Call<'_, 'r>, which: Which, has_new: bool) -> Made<'r> {
+    let (text, part) = (call.text()?, call.argument(0)?);
+    let new = if has_new { call.argument(1)? } else { Text::Borrowed("") };
+    let found = match which {
+        Which::All => None,
+        Which::First => memmem::find(text.as_bytes(), part.as_bytes()),
+        Which::Last => memmem::rfind(text.as_bytes(), part.as_bytes()),
+    };
+    match (which, found) {
+        (Which::All, _) if part.is_empty() => {
+            call.meter().spend_text((text.len() + 1).saturating_mul(new.len() + 1))?;
+            Ok(Value::text(text.replace("", &new)))
+        }
+        (Which::All, _) => {
+            let places = memmem::find_iter(text.as_bytes(), part.as_bytes()).count();
+            call.meter().spend(places)?;
+            call.meter().spend_text(text.len().saturating_add(places.saturating_mul(new.len())))?;
+            if places == 0 { Ok(Value::Text(text)) } else { Ok(Value::text(text.replace(&*part, &new))) }
+        }
+        (_, None) => Ok(Value::Text(text)),
+        (_, Some(at)) => joined(call, &[&text[..at], &new, &text[at + part.len()..]]),
+    }
+}
+
+/// The bytes of the characters in `from..from + length`.
+fn chars(text: &str, from: usize, length: usize) -> (usize, usize) {
+    if text.is_ascii() {
+        let from = from.min(text.len());
+        return (from, from.saturating_add(length).min(text.len()));
+    }
+    let at = |text: &str, count| text.char_indices().nth(count).map_or(text.len(), |(at, _)| at);
+    let start = at(text, from);
+    (start, start + at(&text[start..], length))
+}
+
+/// From a place, counted from the end if it is negative, so many characters or elements.
+fn slice<'r>(call: &mut Call<'_, 'r>) -> Made<'r> {
+    let from = integer_argument(call, 0)?;
+    let length = if matches!(call.arguments[1], Value::Nil) { 1 } else { integer_argument(call, 1)? };
+    let span = |size: usize| {
+        let from = if from < 0 { from.saturating_add(signed(size)) } else { from };
+        let from = usize::try_from(from).ok().filter(|from| *from <= size)?;
+        let length = usize::try_from(length).ok()?;
+        Some((from, length.min(size - from)))
+    };
+    if let Value::Array(values) = &call.input {
+        let (from, length) = span(values.len()).unwrap_or((0, 0));
+        call.meter().spend(length)?;
+        return Ok(Value::array(values[from..from + length].iter().cloned()));
+    }
+    let text = call.text()?;
+    let (from, length) = span(text.chars().count()).unwrap_or((0, 0));
+    let (start, end) = chars(&text, from, length);
+    Ok(Value::Text(text.part(start, end)))
+}
+
+fn integer_argument(call: &Call<'_, '_>, at: usize) -> Result<i64, Failure> {
+    super::integer(&call.arguments[at])
+}
+
+fn slugified(text: &str, mode: &str) -> String {
+    let keeps: fn(char) -> bool = match mode {
+        "none" => return text.to_owned(),
+        "raw" => |c| !c.is_whitespace(),
+        "pretty" => |c| c.is_alphanumeric() || "._~!$&'()+,;=@".contains(c),
+        "ascii" => |c| c.is_ascii_alphanumeric(),
+        _ => char::is_alphanumeric,
+    };
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        if !keeps(c) {
+            if !out.ends_with('-') || out.is_empty() {
+                out.push('-');
+            }
+        } else if mode == "latin" && !c.is_ascii() {
+            out.push_str(without_accent(c).unwrap_or(c.encode_utf8(&mut [0; 4])));
+        } else {
+            out.push(c);
+        }
+    }
+    let out = out.strip_prefix('-').unwrap_or(&out);
+    out.strip_suffix('-').unwrap_or(out).to_owned()
+}
+
+fn without_accent(c: char) -> Option<&'static str> {
+    const LETTERS: [(&str, &str); 16] = [
+        ("àáâãäå", "a"),
+        ("æ", "ae"),
+        ("ç", "c"),
+        ("èéêë", "e"),
+        ("ìíîï", "i"),
+        ("ð", "d"),
+        ("ñ", "n"),
+        ("òóôõöø", "o"),
+        ("ùúûü", "u"),
+        ("ýÿ", "y"),
+        ("ß", "ss"),
+        ("œ", "oe"),
+        ("þ", "th"),
+        ("ẞ", "SS"),
+        ("Œ", "OE"),
+        ("Þ", "TH"),
+    ];
+    LETTERS.iter().find(|(letters, _)| letters.contains(c)).map(|(_, plain)| *plain)
+}
+
+/// The parts between a separator; empty ones at the end are left out. A space separates by any white
+/// space, nothing separates the characters.
+fn split<'r>(call: &mut Call<'_, 'r>) -> Made<'r> {
+    let (text, separator) = (call.text()?, call.argument(0)?);
+    let mut ends = Vec::new();
+    let mut add = |part: &str| {
+        let from = part.as_ptr() as usize - text.as_ptr() as usize;
+        ends.push((from, from + part.len()));
+        call.render.meter.spend(3)
+    };
+    match &*separator {
+        " " => text.split(is_space).filter(|part| !part.is_empty()).try_for_each(&mut add)?,
+        "" => text.split("").filter(|part| !part.is_empty()).try_for_each(&mut add)?,
+        separator => text.split(separator).try_for_each(&mut add)?,
+    }
+    while ends.last().is_some_and(|(from, to)| from == to) {
+        ends.pop();
+    }
+    Ok(Value::array(ends.into_iter().map(|(from, to)| Value::Text(text.part(from, to)))))
+}
+
+/// At most so many characters, those of the ellipsis among them.
+fn truncate<'r>(call: &mut Call<'_, 'r>) -> Made<'r> {
+    if matches!(call.input, Value::Nil) {
+        return Ok(Value::Nil);
+    }
+    let (text, ellipsis) = (call.text()?, call.argument_or(1, "...")?);
+    let length = usize::try_from(call.integer_or(0, 50)?).unwrap_or(0);
+    if chars(&text, 0, length).1 == text.len() {
+        return Ok(Value::Text(text));
+    }
+    let kept = length.saturating_sub(ellipsis.chars().count());
+    joined(call, &[&text[..chars(&text, 0, kept).1], &ellipsis])
+}
+
+/// At most so many words, and at least one.
+fn truncate_words<'r>(call: &mut Call<'_, 'r>) -> Made<'r> {
+    if matches!(call.input, Value::Nil) {
+        return Ok(Value::Nil);
+    }
+    let (text, ellipsis) = (call.text()?, call.argument_or(1, "...")?);
+    let count = usize::try_from(call.integer_or(0, 15)?).unwrap_or(0).max(1);
+    let mut words = text.split(is_space).filter(|word| !word.is_empty());
+    let kept: Vec<&str> = words.by_ref().take(count).collect();
+    call.meter().spend(2 * kept.len())?;
+    if words.next().is_none() {
+        return Ok(Value::Text(text));
+    }
+    joined(call, &[&kept.join(" "), &ellipsis])
+}

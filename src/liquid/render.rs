@@ -1,0 +1,558 @@
+//! Running a template over one row.
+
+use std::{collections::HashMap, fmt::Write as _, rc::Rc};
+
+use chrono::{DateTime, Utc};
+
+use super::{
+    Failure, Template, compare,
+    filters::Call,
+    looping::Loop,
+    meter::Meter,
+    print,
+    tree::{
+        Chain, Condition, Expr, FilterCall, Junction, Node, Operator, Path, Repeat, Root, Slot, Step, Term,
+    },
+    value::{Decimal, Text, Value, range_size, signed},
+};
+use crate::domain::{
+    limits::RECORD_BYTES_MAX,
+    row::{CellKind, RowBatch},
+};
+
+/// What comes after a node: the next one, or the end of a turn or of the loop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Flow {
+    Next,
+    Break,
+    Continue,
+}
+
+/// The values of a name.
+#[derive(Debug, Clone, Default)]
+struct Binding<'r> {
+    /// The item of a loop, or a loop itself.
+    local: Option<Value<'r>>,
+    assigned: Option<Value<'r>>,
+    counter: Option<i64>,
+    /// The column, once it is read.
+    cell: Option<Value<'r>>,
+}
+
+/// One row, and what the template has made of it so far.
+#[derive(Debug)]
+pub(super) struct Render<'r> {
+    template: &'r Template,
+    batch: &'r RowBatch,
+    row: usize,
+    /// What `'now'` means.
+    pub(super) now: DateTime<Utc>,
+    pub(super) meter: Meter,
+    bindings: Vec<Binding<'r>>,
+    /// The loops that run, the innermost last.
+    loops: Vec<Rc<Loop>>,
+    /// Where each loop ended, for `offset: continue`.
+    offsets: Vec<usize>,
+    cycles: HashMap<String, usize>,
+    last_if_changed: Option<String>,
+}
+
+/// What a loop goes through.
+enum Items<'r> {
+    Values(Rc<[Value<'r>]>),
+    Range(i64),
+}
+
+impl<'r> Render<'r> {
+    pub(super) fn new(template: &'r Template, batch: &'r RowBatch, row: usize, now: DateTime<Utc>) -> Self {
+        Self {
+            template,
+            batch,
+            row,
+            now,
+            meter: Meter::new(),
+            bindings: vec![Binding::default(); template.names.len()],
+            loops: Vec::new(),
+            offsets: Vec::new(),
+            cycles: HashMap::new(),
+            last_if_changed: None,
+        }
+    }
+
+    pub(super) fn run(&mut self, out: &mut String) -> Result<(), Failure> {
+        self.body(&self.template.body, out).map(|_| ())
+    }
+
+    fn body(&mut self, body: &'r [Node], out: &mut String) -> Result<Flow, Failure> {
+        for node in body {
+            self.meter.spend(1)?;
+            let flow = self.node(node, out)?;
+            if out.len() > RECORD_BYTES_MAX {
+                return Err(Failure::TooLarge);
+            }
+            if flow != Flow::Next {
+                return Ok(flow);
+            }
+        }
+        Ok(Flow::Next)
+    }
+
+    fn node(&mut self, node: &'r Node, out: &mut String) -> Result<Flow, Failure> {
+        match node {
+            Node::Text(text) => {
+                self.meter.spend_bytes(text.len() / 8)?;
+                out.push_str(text);
+            }
+            Node::Output(chain) => {
+                let value = self.chain(chain)?;
+                print::write(&value, out, &self.meter)?;
+            }
+            Node::Assign(slot, chain) => self.bindings[*slot].assigned = Some(self.chain(chain)?),
+            Node::Capture(slot, body) => {
+                let mut captured = String::new();
+                let flow = self.body(body, &mut captured)?;
+                self.meter.spend_text(captured.len() / 4)?;
+                self.bindings[*slot].assigned = Some(Value::text(captured));
+                return Ok(flow);
+            }
+            Node::Count { slot, is_down } => {
+                let before = self.counter(*slot)?;
+                let after = before.wrapping_add(if *is_down { -1 } else { 1 });
+                self.bindings[*slot].counter = Some(after);
+                print::write(&Value::Int(if *is_down { after } else { before }), out, &self.meter)?;
+            }
+            Node::If { is_unless, branches } => {
+                for (at, (condition, body)) in branches.iter().enumerate() {
+                    let is_negated = *is_unless && at == 0;
+                    let Some(condition) = condition else { return self.body(body, out) };
+                    if self.is_true(condition)? != is_negated {
+                        return self.body(body, out);
+                    }
+                }
+            }
+            Node::Case(subject, branches) => return self.case(subject, branches, out),
+            Node::For(repeat) => return self.repeat(repeat, out),
+            Node::TableRow(repeat) => return self.table_row(repeat, out),
+            Node::Cycle(name, values) => {
+                let name = self.expr(name)?;
+                let key = print::text(&name, &self.meter)?;
+                self.meter.spend_bytes(key.len())?;
+                let next = self.cycles.entry(key.to_string()).or_insert(0);
+                let turn = std::mem::replace(next, if *next + 1 < values.len() { *next + 1 } else { 0 });
+                if let Some(value) = values.get(turn) {
+                    let value = self.expr(value)?;
+                    print::write(&value, out, &self.meter)?;
+                }
+            }
+            Node::IfChanged(body) => {
+                let mut printed = String::new();
+                let flow = self.body(body, &mut printed)?;
+                self.meter.spend_bytes(printed.len())?;
+                if self.last_if_changed.as_ref() != Some(&printed) {
+                    out.push_str(&printed);
+                    self.last_if_changed = Some(printed);
+                }
+                return Ok(flow);
+            }
+            Node::Break => return Ok(Flow::Break),
+            Node::Continue => return Ok(Flow::Continue),
+        }
+        Ok(Flow::Next)
+    }
+
+    fn case(
+        &mut self,
+        subject: &'r Expr,
+        branches: &'r [(Option<Vec<Expr>>, Vec<Node>)],
+        out: &mut String,
+    ) -> Result<Flow, Failure> {
+        let mut is_matched = false;
+        for (values, body) in branches {
+            let matches = match values {
+                None => usize::from(!is_matched),
+                Some(values) => {
+                    let mut matches = 0;
+                    for value in values {
+                        self.meter.spend(1)?;
+                        matches += usize::from(self.compare(subject, Operator::Equal, value)?);
+                    }
+                    matches
+                }
+            };
+            is_matched |= values.is_some() && matches > 0;
+            // As in Ruby, once for each value that matches.
+            for _ in 0..matches {
+                let flow = self.body(body, out)?;
+                if flow != Flow::Next {
+                    return Ok(flow);
+                }
+            }
+        }
+        Ok(Flow::Next)
+    }
+
+    fn counter(&mut self, slot: Slot) -> Result<i64, Failure> {
+        if let Some(count) = self.bindings[slot].counter {
+            return Ok(count);
+        }
+        Ok(match self.cell(slot)? {
+            Value::Int(whole) => whole,
+            _ => 0,
+        })
+    }
+
+    /// The items of a loop after `offset` and `limit`, with the number of the first.
+    fn items(&mut self, repeat: &'r Repeat) -> Result<(Items<'r>, usize, usize), Failure> {
+        let offset = match &repeat.offset {
+            _ if repeat.continues => signed(self.offsets.get(repeat.name).copied().unwrap_or(0)),
+            None => 0,
+            Some(offset) => self.bound(offset)?.unwrap_or(0),
+        };
+        let limit = match &repeat.limit {
+            None => None,
+            Some(limit) => self.bound(limit)?,
+        };
+        let (items, size) = match self.expr(&repeat.collection)? {
+            Value::Range(first, last) => (Items::Range(first), range_size(first, last)),
+            Value::Array(values) => {
+                let size = values.len();
+                (Items::Values(values), size)
+            }
+            Value::Object(members) => {
+                self.meter.spend(2 * members.len())?;
+                let pairs = members
+                    .iter()
+                    .map(|(key, value)| Value::array([Value::Text(key.clone()), value.clone()]));
+                (Items::Values(pairs.collect()), members.len())
+            }
+            Value::Text(text) if !text.is_empty() => (Items::Values([Value::Text(text)].into()), 1),
+            _ => (Items::Range(0), 0),
+        };
+        let bounded = |place: i64| usize::try_from(place).unwrap_or(0).min(size);
+        let (from, end) =
+            (bounded(offset), limit.map_or(size, |limit| bounded(limit.saturating_add(offset))));
+        Ok((items, from, end.saturating_sub(from)))
+    }
+
+    /// The value of `limit` and `offset`: an integer, or text that is one.
+    fn bound(&mut self, expr: &'r Expr) -> Result<Option<i64>, Failure> {
+        match self.expr(expr)? {
+            Value::Nil => Ok(None),
+            value => super::filters::integer(&value).map(Some),
+        }
+    }
+
+    fn repeat(&mut self, repeat: &'r Repeat, out: &mut String) -> Result<Flow, Failure> {
+        let (items, from, length) = self.items(repeat)?;
+        if self.offsets.len() <= repeat.name {
+            self.offsets.resize(repeat.name + 1, 0);
+        }
+        self.offsets[repeat.name] = from + length;
+        if length == 0 {
+            return self.body(&repeat.otherwise, out);
+        }
+        let parent = self.loops.last().cloned();
+        let state = Rc::new(Loop { index: 0.into(), length, name: repeat.name, parent, columns: 0 });
+        self.loops.push(Rc::clone(&state));
+        let flow = self.turns(repeat, &items, from, &state, self.template.forloop, out);
+        self.loops.pop();
+        flow
+    }
+
+    fn table_row(&mut self, repeat: &'r Repeat, out: &mut String) -> Result<Flow, Failure> {
+        if matches!(self.expr(&repeat.collection)?, Value::Nil) {
+            return Ok(Flow::Next);
+        }
+        let (items, from, length) = self.items(repeat)?;
+        let columns = match &repeat.columns {
+            Some(columns) => super::filters::leading_integer(&self.expr(columns)?, &self.meter)?,
+            None => signed(length),
+        };
+        let columns = usize::try_from(columns).unwrap_or(0);
+        let state = Rc::new(Loop { index: 0.into(), length, name: repeat.name, parent: None, columns });
+        out.push_str("<tr class=\"row1\">\n");
+        let flow = self.turns(repeat, &items, from, &state, self.template.tablerowloop, out);
+        out.push_str("</tr>\n");
+        flow
+    }
+
+    /// The turns of a loop, whose state the name in `slot` has.
+    fn turns(
+        &mut self,
+        repeat: &'r Repeat,
+        items: &Items<'r>,
+        from: usize,
+        state: &Rc<Loop>,
+        slot: Option<Slot>,
+        out: &mut String,
+    ) -> Result<Flow, Failure> {
+        let outer_state = slot.map(|slot| self.bindings[slot].local.replace(Value::Loop(Rc::clone(state))));
+        let outer_item = self.bindings[repeat.item].local.take();
+        let mut flow = Flow::Next;
+        while state.index.get() < state.length && flow != Flow::Break {
+            self.meter.spend(2)?;
+            let turn = state.index.get();
+            let at = from + if repeat.is_reversed { state.length - 1 - turn } else { turn };
+            self.bindings[repeat.item].local = Some(match items {
+                Items::Values(values) => values[at].clone(),
+                Items::Range(first) => Value::Int(first + signed(at)),
+            });
+            flow = if repeat.is_table {
+                self.table_cell(repeat, state, out)?
+            } else {
+                self.body(&repeat.body, out)?
+            };
+            state.index.set(turn + 1);
+        }
+        self.bindings[repeat.item].local = outer_item;
+        if let (Some(slot), Some(outer)) = (slot, outer_state) {
+            self.bindings[slot].local = outer;
+        }
+        Ok(Flow::Next)
+    }
+
+    fn table_cell(&mut self, repeat: &'r Repeat, state: &Loop, out: &mut String) -> Result<Flow, Failure> {
+        self.meter.spend(3)?;
+        let turn = state.index.get();
+        let column = if state.columns > 0 { turn % state.columns } else { turn };
+        let _ = write!(out, "<td class=\"col{}\">", column + 1);
+        let flow = self.body(&repeat.body, out)?;
+        out.push_str("</td>");
+        if column + 1 == state.columns && turn + 1 < state.length && flow != Flow::Break {
+            let _ = write!(out, "</tr>\n<tr class=\"row{}\">", turn / state.columns + 2);
+        }
+        Ok(flow)
+    }
+
+    fn is_true(&mut self, condition: &'r Condition) -> Result<bool, Failure> {
+        let mut holds = false;
+        for term in &condition.0 {
+            self.meter.spend(1)?;
+            holds = self.term(term)?;
+            match term.next {
+                Some(Junction::And) if holds => {}
+                Some(Junction::Or) if !holds => {}
+                _ => break,
+            }
+        }
+        Ok(holds)
+    }
+
+    fn term(&mut self, term: &'r Term) -> Result<bool, Failure> {
+        let holds = match &term.compare {
+            None => self.expr(&term.left)?.is_truthy(),
+            Some((operator, right)) => self.compare(&term.left, *operator, right)?,
+        };
+        Ok(holds != term.is_negated)
+    }
+
+    /// `empty` and `blank` are questions beside `==` and `!=`, and an empty text elsewhere.
+    fn compare(&mut self, left: &'r Expr, operator: Operator, right: &'r Expr) -> Result<bool, Failure> {
+        let is_equality = matches!(operator, Operator::Equal | Operator::NotEqual);
+        let holds = match (left, right) {
+            (Expr::Empty | Expr::Blank, Expr::Empty | Expr::Blank) if is_equality => false,
+            (Expr::Empty, other) | (other, Expr::Empty) if is_equality => self.expr(other)?.is_empty(),
+            (Expr::Blank, other) | (other, Expr::Blank) if is_equality => {
+                let value = self.expr(other)?;
+                if let Value::Text(text) = &value {
+                    self.meter.spend_bytes(text.len() / 4)?;
+                }
+                value.is_blank()
+            }
+            (Expr::Empty | Expr::Blank, _) | (_, Expr::Empty | Expr::Blank)
+                if operator != Operator::Contains =>
+            {
+                false
+            }
+            _ => {
+                let (left, right) = (self.expr(left)?, self.expr(right)?);
+                return compare::holds(operator, &left, &right, &self.meter);
+            }
+        };
+        Ok(holds != (operator == Operator::NotEqual))
+    }
+
+    pub(super) fn chain(&mut self, chain: &'r Chain) -> Result<Value<'r>, Failure> {
+        let mut value = match &chain.base.0[..] {
+            [Term { is_negated: false, left, compare: None, .. }] => self.expr(left)?,
+            [] => Value::Nil,
+            _ => Value::Bool(self.is_true(&chain.base)?),
+        };
+        for call in &chain.calls {
+            value = self.filter(call, value)?;
+        }
+        Ok(value)
+    }
+
+    fn filter(&mut self, call: &'r FilterCall, input: Value<'r>) -> Result<Value<'r>, Failure> {
+        self.meter.spend(2)?;
+        let mut arguments = [Value::Nil, Value::Nil, Value::Nil];
+        for (argument, expr) in arguments.iter_mut().zip(&call.arguments) {
+            *argument = self.expr(expr)?;
+        }
+        (call.filter.run)(&mut Call { input, arguments, syntax: call, render: self })
+    }
+
+    /// Evaluates an expression for an item, as `where_exp` does.
+    pub(super) fn for_item(
+        &mut self,
+        slot: Slot,
+        item: Value<'r>,
+        chain: &'r Chain,
+    ) -> Result<Value<'r>, Failure> {
+        self.meter.spend(3)?;
+        let outer = self.bindings[slot].local.replace(item);
+        let value = self.chain(chain);
+        self.bindings[slot].local = outer;
+        value
+    }
+
+    pub(super) fn expr(&mut self, expr: &'r Expr) -> Result<Value<'r>, Failure> {
+        Ok(match expr {
+            Expr::Nil => Value::Nil,
+            Expr::Bool(value) => Value::Bool(*value),
+            Expr::Int(whole) => Value::Int(*whole),
+            Expr::Number(digits) => {
+                Value::Decimal(Decimal { digits: Text::Borrowed(digits), is_whole: !digits.contains('.') })
+            }
+            Expr::Text(text) => Value::Text(Text::Borrowed(text)),
+            Expr::Empty | Expr::Blank => Value::Text(Text::Borrowed("")),
+            Expr::Range(ends) => {
+                let (first, last) = (self.expr(&ends.0)?, self.expr(&ends.1)?);
+                let end = |value| super::filters::leading_integer(value, &self.meter);
+                Value::Range(end(&first)?, end(&last)?)
+            }
+            Expr::Name(slot) => return self.name(*slot),
+            Expr::Path(path) => return self.path(path),
+        })
+    }
+
+    /// The value of a name: of a loop, then of the template, then of the row.
+    fn name(&mut self, slot: Slot) -> Result<Value<'r>, Failure> {
+        self.meter.spend(1)?;
+        let binding = &self.bindings[slot];
+        if let Some(value) = binding.local.as_ref().or(binding.assigned.as_ref()) {
+            return Ok(value.clone());
+        }
+        match binding.counter {
+            Some(count) => Ok(Value::Int(count)),
+            None => self.cell(slot),
+        }
+    }
+
+    fn cell(&mut self, slot: Slot) -> Result<Value<'r>, Failure> {
+        if let Some(value) = &self.bindings[slot].cell {
+            return Ok(value.clone());
+        }
+        let value = match self.template.names[slot].column {
+            Some(column) => self.column(column)?,
+            None => Value::Nil,
+        };
+        self.bindings[slot].cell = Some(value.clone());
+        Ok(value)
+    }
+
+    fn column(&self, column: usize) -> Result<Value<'r>, Failure> {
+        let (kind, text) = self.batch.cell(self.row, column);
+        match kind {
+            CellKind::Invalid => return Err(Failure::InvalidColumn(column)),
+            CellKind::Json => self.meter.spend_bytes(text.len())?,
+            _ => {}
+        }
+        Ok(Value::of_cell(kind, text))
+    }
+
+    fn path(&mut self, path: &'r Path) -> Result<Value<'r>, Failure> {
+        let mut value = match &path.root {
+            Root::Name(slot) => self.name(*slot)?,
+            Root::Literal(literal) => self.expr(literal)?,
+            Root::Dynamic(name) => {
+                let name = self.expr(name)?;
+                let name = print::text(&name, &self.meter)?;
+                self.meter.spend((self.template.names.len() + self.template.columns.len()) / 4)?;
+                match self.template.names.iter().position(|known| *known.text == *name) {
+                    Some(slot) => self.name(slot)?,
+                    None => match self.template.columns.iter().position(|column| **column == *name) {
+                        Some(column) => self.column(column)?,
+                        None => Value::Nil,
+                    },
+                }
+            }
+        };
+        for step in &path.steps {
+            value = match step {
+                Step::Name(name) => self.member(&value, name)?,
+                Step::Index(index) => match (self.expr(index)?, &value) {
+                    (Value::Int(index), Value::Array(elements)) => element(elements, index),
+                    (Value::Text(key), Value::Object(members)) => {
+                        self.meter.spend(members.len() / 4)?;
+                        value.member(&key).cloned().unwrap_or(Value::Nil)
+                    }
+                    (Value::Text(key), Value::Loop(_)) => self.member(&value, &key)?,
+                    _ => Value::Nil,
+                },
+            };
+        }
+        Ok(value)
+    }
+
+    /// `value.name`.
+    fn member(&self, value: &Value<'r>, name: &str) -> Result<Value<'r>, Failure> {
+        if let Value::Object(members) = value {
+            self.meter.spend(members.len() / 4)?;
+            if let Some(found) = value.member(name) {
+                return Ok(found.clone());
+            }
+        }
+        Ok(match (value, name) {
+            (Value::Loop(state), "name") => {
+                Value::Text(Text::Borrowed(&self.template.names[state.name].text))
+            }
+            (Value::Loop(state), name) => state.property(name),
+            (value, "size") => {
+                if let Value::Text(text) = value {
+                    self.meter.spend_bytes(text.len() / 4)?;
+                }
+                size(value).map_or(Value::Nil, Value::count)
+            }
+            (value, "first") => end(value, true),
+            (value, "last") if !matches!(value, Value::Object(_)) => end(value, false),
+            (Value::Array(elements), name) => {
+                name.parse().map_or(Value::Nil, |index| element(elements, index))
+            }
+            _ => Value::Nil,
+        })
+    }
+}
+
+/// The element at an index, which counts from the end if it is negative.
+fn element<'r>(elements: &[Value<'r>], index: i64) -> Value<'r> {
+    let index = if index < 0 { index + signed(elements.len()) } else { index };
+    usize::try_from(index).ok().and_then(|index| elements.get(index)).cloned().unwrap_or(Value::Nil)
+}
+
+/// Characters of a text, elements of an array, members of an object or a range.
+pub(super) fn size(value: &Value<'_>) -> Option<usize> {
+    match value {
+        Value::Text(text) => Some(text.chars().count()),
+        Value::Array(elements) => Some(elements.len()),
+        Value::Object(members) => Some(members.len()),
+        Value::Range(first, last) => Some(range_size(*first, *last)),
+        _ => None,
+    }
+}
+
+/// The first or the last of an array or a range, and the first member of an object.
+pub(super) fn end<'r>(value: &Value<'r>, is_first: bool) -> Value<'r> {
+    match value {
+        Value::Array(elements) => {
+            if is_first { elements.first() } else { elements.last() }.cloned().unwrap_or(Value::Nil)
+        }
+        Value::Range(first, last) => Value::Int(if is_first { *first } else { *last }),
+        Value::Object(members) if is_first => match members.first() {
+            Some((key, value)) => Value::array([Value::Text(key.clone()), value.clone()]),
+            None => Value::Nil,
+        },
+        _ => Value::Nil,
+    }
+}

@@ -1,0 +1,253 @@
+//! Reading a template piece by piece: text, `{{ ... }}`, `{% ... %}`, the lines of `{% liquid %}`.
+
+use super::error::Flaw;
+
+/// What stands between the delimiters of an output or a tag, and how far it has been read.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Markup<'t> {
+    pub(super) template: &'t str,
+    pub(super) at: usize,
+    pub(super) end: usize,
+}
+
+#[derive(Debug)]
+pub(super) enum Piece<'t> {
+    Text(&'t str),
+    Output(Markup<'t>),
+    /// Name and place of a tag, and what follows the name.
+    Tag(&'t str, usize, Markup<'t>),
+}
+
+/// Goes through a template once, in linear time.
+#[derive(Debug)]
+pub(super) struct Scanner<'t> {
+    template: &'t str,
+    at: usize,
+    trims_next: bool,
+    /// Lines of a `{% liquid %}` that are still to be read.
+    lines: Option<Markup<'t>>,
+    /// Whether no quote of this kind follows: `'`, `"`.
+    no_quote: [bool; 2],
+}
+
+impl<'t> Scanner<'t> {
+    pub(super) fn new(template: &'t str) -> Self {
+        Self { template, at: 0, trims_next: false, lines: None, no_quote: [false; 2] }
+    }
+
+    /// Reads lines instead of the template; gives back what was read before.
+    pub(super) fn swap_lines(&mut self, lines: Option<Markup<'t>>) -> Option<Markup<'t>> {
+        std::mem::replace(&mut self.lines, lines)
+    }
+
+    /// The next piece.
+    pub(super) fn next(&mut self) -> Result<Option<Piece<'t>>, Flaw> {
+        if self.lines.is_some() {
+            return Ok(self.next_line());
+        }
+        let rest = &self.template[self.at..];
+        if rest.is_empty() {
+            return Ok(None);
+        }
+        let opening = memchr::memchr_iter(b'{', rest.as_bytes())
+            .find(|at| matches!(rest.as_bytes().get(at + 1), Some(b'{' | b'%')));
+        match opening {
+            Some(0) => self.markup().map(Some),
+            found => Ok(Some(self.text(found.unwrap_or(rest.len())))),
+        }
+    }
+
+    fn text(&mut self, length: usize) -> Piece<'t> {
+        let mut text = &self.template[self.at..self.at + length];
+        self.at += length;
+        if std::mem::take(&mut self.trims_next) {
+            text = text.trim_start_matches(is_space);
+        }
+        if self.template.as_bytes().get(self.at + 2) == Some(&b'-') {
+            text = text.trim_end_matches(is_space);
+        }
+        Piece::Text(text)
+    }
+
+    fn markup(&mut self) -> Result<Piece<'t>, Flaw> {
+        let (start, bytes) = (self.at, self.template.as_bytes());
+        let is_output = bytes[start + 1] == b'{';
+        let from = start + 2 + usize::from(bytes.get(start + 2) == Some(&b'-'));
+        let close = if is_output { "}}" } else { "%}" };
+        let found = if is_output {
+            self.output_end(from)
+        } else {
+            self.template[from..].find(close).map(|at| at + from)
+        };
+        let Some(end) = found else {
+            self.at = self.template.len();
+            let flaw = Flaw::new(start, format!("`{}` is never closed", &self.template[start..start + 2]));
+            return Err(flaw.hint(format!("close it with `{close}`")));
+        };
+        self.at = end + 2;
+        self.trims_next = end > from && bytes[end - 1] == b'-';
+        let mut markup =
+            Markup { template: self.template, at: from, end: end - usize::from(self.trims_next) };
+        if is_output {
+            return Ok(Piece::Output(markup));
+        }
+        markup.skip_space();
+        let place = markup.at;
+        Ok(Piece::Tag(markup.tag_name(), place, markup))
+    }
+
+    /// The `}}` that is not inside quotes; a quote that is never closed is none.
+    fn output_end(&mut self, from: usize) -> Option<usize> {
+        let bytes = self.template.as_bytes();
+        let mut at = from;
+        loop {
+            at += memchr::memchr3(b'\'', b'"', b'}', &bytes[at..])?;
+            match bytes[at] {
+                b'}' if bytes.get(at + 1) == Some(&b'}') => return Some(at),
+                b'}' => at += 1,
+                quote => {
+                    let no_more = &mut self.no_quote[usize::from(quote == b'"')];
+                    let close = if *no_more { None } else { memchr::memchr(quote, &bytes[at + 1..]) };
+                    *no_more = close.is_none();
+                    at += close.map_or(1, |length| length + 2);
+                }
+            }
+        }
+    }
+
+    fn next_line(&mut self) -> Option<Piece<'t>> {
+        let lines = self.lines.as_mut()?;
+        lines.skip_space();
+        if lines.at >= lines.end {
+            return None;
+        }
+        let length = lines.rest().find('\n').unwrap_or(lines.end - lines.at);
+        let mut line = Markup { end: lines.at + length, ..*lines };
+        lines.at += length;
+        let place = line.at;
+        Some(Piece::Tag(line.tag_name(), place, line))
+    }
+
+    /// Skips to the tag that ends a block, whose content is read but not parsed.
+    pub(super) fn skip_block(&mut self, name: &str, place: usize) -> Result<(), Flaw> {
+        let mut depth = 1;
+        while depth > 0 {
+            match self.next()?.ok_or_else(|| never_closed(name, place))? {
+                Piece::Tag("raw", place, _) => drop(self.text_block("raw", place)?),
+                Piece::Tag(tag, ..) if tag == name => depth += 1,
+                Piece::Tag(tag, ..) if tag.strip_prefix("end") == Some(name) => depth -= 1,
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads the text of `raw` or `doc`, up to its end. Lines of `liquid` have none.
+    pub(super) fn text_block(&mut self, name: &str, place: usize) -> Result<&'t str, Flaw> {
+        let from = self.at;
+        while self.lines.is_none()
+            && let Some(found) = self.template[self.at..].find("{%")
+        {
+            let start = self.at + found;
+            self.at = start + 2;
+            let trims = self.template.as_bytes().get(self.at) == Some(&b'-');
+            let at = self.at + usize::from(trims);
+            let mut tag = Markup { template: self.template, at, end: self.template.len() };
+            tag.skip_space();
+            if tag.tag_name().strip_prefix("end") == Some(name) {
+                let length = tag.rest().find("%}").ok_or_else(|| never_closed(name, place))?;
+                self.at = tag.at + length + 2;
+                let mut body = &self.template[from..start];
+                if std::mem::take(&mut self.trims_next) {
+                    body = body.trim_start_matches(is_space);
+                }
+                self.trims_next = self.template.as_bytes()[self.at - 3] == b'-';
+                return Ok(if trims { body.trim_end_matches(is_space) } else { body });
+            }
+        }
+        Err(never_closed(name, place))
+    }
+}
+
+pub(super) fn never_closed(name: &str, place: usize) -> Flaw {
+    Flaw::new(place, format!("the block `{name}` is never closed"))
+        .hint(format!("close it with {{% end{name} %}}"))
+}
+
+fn is_space(c: char) -> bool {
+    c.is_ascii_whitespace() || c == '\x0b' || c == '\0'
+}
+
+fn is_word(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-') || !byte.is_ascii()
+}
+
+impl<'t> Markup<'t> {
+    pub(super) fn rest(&self) -> &'t str {
+        &self.template[self.at..self.end.max(self.at)]
+    }
+
+    pub(super) fn skip_space(&mut self) {
+        self.at += self.rest().bytes().take_while(|byte| is_space(char::from(*byte))).count();
+    }
+
+    /// The next byte after white space; 0 at the end.
+    pub(super) fn peek(&mut self) -> u8 {
+        self.skip_space();
+        self.rest().bytes().next().unwrap_or(0)
+    }
+
+    pub(super) fn is_at_end(&mut self) -> bool {
+        self.skip_space();
+        self.at >= self.end
+    }
+
+    /// Takes `text` if it comes next after white space.
+    pub(super) fn takes(&mut self, text: &str) -> bool {
+        self.skip_space();
+        let is_next = self.rest().starts_with(text);
+        self.at += if is_next { text.len() } else { 0 };
+        is_next
+    }
+
+    /// Takes the word if it comes next as a whole.
+    pub(super) fn takes_word(&mut self, word: &str) -> bool {
+        let is_next = self.peek_word() == word;
+        self.at += if is_next { word.len() } else { 0 };
+        is_next
+    }
+
+    /// The letters, digits, `_` and `-` that come next, with a `?` at their end.
+    pub(super) fn peek_word(&mut self) -> &'t str {
+        self.skip_space();
+        let rest = self.rest();
+        let mut length = rest.bytes().take_while(|byte| is_word(*byte)).count();
+        if length > 0 && rest[length..].starts_with('?') {
+            length += 1;
+        }
+        if rest.starts_with('-') { "" } else { &rest[..length] }
+    }
+
+    pub(super) fn word(&mut self) -> &'t str {
+        let word = self.peek_word();
+        self.at += word.len();
+        word
+    }
+
+    fn tag_name(&mut self) -> &'t str {
+        let rest = self.rest();
+        let is_part = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'_';
+        let length = if rest.starts_with('#') { 1 } else { rest.bytes().take_while(is_part).count() };
+        self.at += length;
+        &rest[..length]
+    }
+
+    /// The text between quotes.
+    pub(super) fn string(&mut self) -> Result<&'t str, Flaw> {
+        let (start, rest) = (self.at, self.rest());
+        let length = memchr::memchr(rest.as_bytes()[0], &rest.as_bytes()[1..]);
+        let length = length.ok_or_else(|| Flaw::new(start, "a quote is never closed"))?;
+        self.at += length + 2;
+        Ok(&rest[1..=length])
+    }
+}

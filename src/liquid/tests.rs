@@ -1,0 +1,177 @@
+//! What the comparison with other engines does not show: digits, bounds, faults, and names.
+
+use chrono::{TimeZone, Utc};
+use proptest::prelude::*;
+
+use super::*;
+use crate::domain::row::{CellKind, ColumnKind};
+
+const ROW: [(&str, CellKind, &str); 7] = [
+    ("id", CellKind::Integer, "12345"),
+    ("big", CellKind::Number, "123456789012345678901234567890"),
+    ("ltv", CellKind::Number, "1234567890123456789.10"),
+    ("name", CellKind::Text, "jane DOE"),
+    ("tags", CellKind::Json, r#"["b","a","c"]"#),
+    ("profile", CellKind::Json, r#"{"price":10.10,"a":{"city":"Oslo"},"n":0.1000000000000000000001}"#),
+    ("bad", CellKind::Invalid, "invalid_json"),
+];
+
+fn bound(text: &str) -> Result<Template, Vec<SyntaxError>> {
+    let column =
+        |name: &str| Column { name: name.to_owned(), kind: ColumnKind::Any, type_name: String::new() };
+    let mut template = Template::parse(text)?;
+    template.bind(&ROW.map(|(name, ..)| column(name)));
+    Ok(template)
+}
+
+fn render(text: &str) -> Result<String, Failure> {
+    let mut batch = RowBatch::new(ROW.len());
+    for (_, kind, text) in ROW {
+        batch.push(kind, text.as_bytes());
+    }
+    let mut out = String::new();
+    let now = Utc.with_ymd_and_hms(2026, 11, 5, 1, 2, 3).unwrap();
+    bound(text).unwrap().render(&batch, 0, now, &mut out).map(|()| out)
+}
+
+#[test]
+fn numbers_keep_their_digits() {
+    for (text, expected) in [
+        (
+            "{{ big }}{% assign x = big %}|{{ x }}|{{ x | json }}",
+            "123456789012345678901234567890|123456789012345678901234567890|123456789012345678901234567890",
+        ),
+        (
+            "{{ ltv }}|{{ ltv | plus: 0.01 }}|{{ ltv | times: 2 }}",
+            "1234567890123456789.10|1234567890123456789.11|2469135780246913578.2",
+        ),
+        ("{{ profile }}", r#"{"price":10.10,"a":{"city":"Oslo"},"n":0.1000000000000000000001}"#),
+        (
+            "{% if profile.n > 0.1 %}1{% endif %}{% if big > 123456789012345678901234567889 %}2{% endif %}",
+            "12",
+        ),
+        (
+            "{{ big | divided_by: 10 }}|{{ 9223372036854775807 | plus: 1 }}|{{ big | modulo: 7 }}",
+            "12345678901234567890123456789|9223372036854775808|0",
+        ),
+        (
+            "{{ ltv | round: 1 }}|{{ ltv | ceil }}|{{ 12345 | round: -2 }}",
+            "1234567890123456789.1|1234567890123456790|12300",
+        ),
+        ("{{ ['profile'].a.city }}{% assign k = 'name' %}{{ [k] }}", "Oslojane DOE"),
+        (
+            "{{ 'now' | date: '%F %T' }}|{{ 1709622489123 | date: '%L' }}|{{ '2024-02-30' | date: '%F' }}",
+            "2026-11-05 01:02:03|123|2024-02-30",
+        ),
+        (
+            "{{ '2024-03-05T23:30:00+02:00' | time_zone: 'America/New_York' | date: '%F %R %:z' }}",
+            "2024-03-05 16:30 -05:00",
+        ),
+    ] {
+        assert_eq!(render(text).unwrap(), expected, "{text}");
+    }
+}
+
+#[test]
+fn failures_have_their_reason() {
+    let grows = |by: &str| {
+        format!("{{% assign s = name %}}{{% for i in (1..99) %}}{{% assign s = s | {by} %}}{{% endfor %}}")
+    };
+    for text in [
+        "{% for i in (1..100000000000) %}{% endfor %}".to_owned(),
+        "{% for i in (-9000000000..9000000000) reversed %}{% assign x = i %}{% endfor %}".to_owned(),
+        "{% for i in (1..9999) %}{{ (1..9999) | sort | first }}{% endfor %}".to_owned(),
+        "{% assign x = 7 %}{% for i in (1..99) %}{% assign x = x | times: x %}{% endfor %}".to_owned(),
+        "{% assign a = tags %}{% for i in (1..999) %}{% assign a = a | push: a %}{% endfor %}".to_owned(),
+        "{{ (1..99999999999) | join: ',' }}".to_owned(),
+        grows("append: s"),
+        grows("replace: '', s"),
+        grows("split: '' | join: s"),
+        grows("escape | url_encode | append: s"),
+    ] {
+        assert_eq!(render(&text), Err(Failure::Limit), "{text}");
+    }
+    for (text, failure) in [
+        ("{% for i in (1..100000) %}0123456789{% endfor %}{{ name }}", Failure::TooLarge),
+        ("{{ 1 | divided_by: 0 }}", Failure::DivisionByZero),
+        ("{{ 1.5 | modulo: 0.0 }}", Failure::DivisionByZero),
+        ("{{ '!' | base64_decode }}", Failure::Failed),
+        ("{{ 'a' | slice: name }}", Failure::Failed),
+        ("{% assign k = 'ba' | append: 'd' %}{{ [k] }}", Failure::InvalidColumn(6)),
+    ] {
+        assert_eq!(render(text), Err(failure), "{text}");
+    }
+}
+
+#[test]
+fn faults_have_places_and_hints_and_come_at_once() {
+    let deep = "{% if id %}".repeat(101);
+    let brackets = format!("{{{{ a{}0{} }}}}", "[b".repeat(33), "]".repeat(33));
+    for (text, place, message, hint) in [
+        (
+            "a\n{{ id | upcas }}",
+            (2, 9),
+            "the filter `upcas` is not supported",
+            Some("did you mean `upcase`?"),
+        ),
+        ("{% iff id %}", (1, 4), "the tag `iff` is not supported", Some("did you mean `if`?")),
+        ("é {{ id", (1, 3), "`{{` is never closed", Some("close it with `}}`")),
+        ("{{ 'a }}", (1, 4), "a quote is never closed", None),
+        ("{% if id %}", (1, 4), "the block `if` is never closed", Some("close it with {% endif %}")),
+        ("{% if id %}{% endfor %}", (1, 15), "`endfor` stands where `endif` is expected", None),
+        ("{% else %}", (1, 4), "`else` stands outside of if, unless, case, for", None),
+        (
+            "{{ a b }}",
+            (1, 6),
+            "a filter, or the end of the markup, is expected",
+            Some("put `|` before a filter"),
+        ),
+        ("{% if id = 1 %}{% endif %}", (1, 10), "`=` does not compare", Some("write `==`")),
+        ("{{ id | append }}", (1, 9), "the filter `append` takes 1 argument, not 0", None),
+        (&deep, (1, 1104), "blocks are nested more than 100 deep", None),
+        (&brackets, (1, 69), "brackets are nested more than 32 deep", None),
+    ] {
+        let found = &Template::parse(text).unwrap_err()[0];
+        let found = ((found.line, found.column), found.message.as_str(), found.hint.as_deref());
+        assert_eq!(found, (place, message, hint), "{text}");
+    }
+    let faults = Template::parse(
+        "{{ a | x1 }}\n{% x2 %}{{ 'a | x3 }}\n{% if %}{% endif %}{% for a of b %}{% endfor %}",
+    );
+    let lines: Vec<_> = faults.unwrap_err().iter().map(|fault| fault.line).collect();
+    assert_eq!(lines, [1, 2, 2, 3, 3]);
+    let shown = Template::parse("ok\n  {{ id | nope }}").unwrap_err()[0].to_string();
+    assert!(shown.ends_with("\n  {{ id | nope }}\n          ^"), "{shown}");
+    assert!(Template::parse(&" ".repeat(TEMPLATE_BYTES_MAX + 1)).is_err());
+}
+
+#[test]
+fn names_are_tied_to_columns() {
+    let template =
+        bound("{{ ltv }}{% assign q = id %}{{ q }}\n{{ naem }}{{ zzz }}{{ profile.zzz }}{{ forloop }}")
+            .unwrap();
+    let columns: Vec<_> = template.columns().map(|column| ROW[column].0).collect();
+    assert_eq!(columns, ["ltv", "id", "profile"]);
+    let unknown: Vec<_> = template.unknown_names().map(|name| (name.name, name.place, name.near)).collect();
+    assert_eq!(unknown, [("naem", (2, 4), Some("name")), ("zzz", (2, 14), None)]);
+    assert!(bound("{{ 'Now' | date: '%Y' }}").unwrap().reads_clock());
+    assert!(bound("{% assign x = 1 %}{% comment %}a{% endcomment %}").unwrap().prints_nothing());
+    assert!(!bound(" ").unwrap().prints_nothing());
+}
+
+proptest! {
+    #[test]
+    fn any_text_parses_or_fails_without_a_panic(
+        text in prop::collection::vec(prop::sample::select(vec![
+            "{{", "}}", "{%", "%}", "-", " ", "\n", "if", "endif", "for", "i", "in", "endfor", "'", "\"", "|", ":",
+            "upcase", "plus", "1", "..", ".", "(", ")", "[", "]", "raw", "endraw", "comment", "endcomment", "é",
+            "assign", "=", "==", "nil", "else", "case", "when", "endcase", ",", "id", "tags", "#", "liquid",
+            "99999999999999999999", "date", "where_exp", "?", "not", "cycle", "tablerow", "endtablerow",
+        ]), 0..25)
+    ) {
+        let text = text.concat();
+        if bound(&text).is_ok() {
+            prop_assert_eq!(render(&text), render(&text));
+        }
+    }
+}

@@ -1,0 +1,203 @@
+//! Values of a template: borrowed from the row where they can be, shared where they are made.
+
+use std::{ops::Deref, rc::Rc};
+
+use super::{looping::Loop, number};
+use crate::domain::{json, row::CellKind};
+
+/// Text of the row or the template, or text that a filter made. A clone copies no bytes.
+#[derive(Debug, Clone)]
+pub(super) enum Text<'r> {
+    Borrowed(&'r str),
+    Shared(Rc<str>),
+}
+
+impl Deref for Text<'_> {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        match self {
+            Self::Borrowed(text) => text,
+            Self::Shared(text) => text,
+        }
+    }
+}
+
+impl Text<'_> {
+    /// A part of this text, which is borrowed if this text is.
+    pub(super) fn part(&self, from: usize, to: usize) -> Self {
+        match self {
+            Self::Borrowed(text) => Self::Borrowed(&text[from..to]),
+            Self::Shared(text) if (from, to) == (0, text.len()) => self.clone(),
+            Self::Shared(text) => Self::Shared(text[from..to].into()),
+        }
+    }
+
+    /// `part`, which is a slice of this text.
+    pub(super) fn slice(&self, part: &str) -> Self {
+        let from = part.as_ptr() as usize - self.as_ptr() as usize;
+        self.part(from, from + part.len())
+    }
+}
+
+impl From<String> for Text<'_> {
+    fn from(text: String) -> Self {
+        Self::Shared(text.into())
+    }
+}
+
+/// A number that is no 64-bit integer, as its digits.
+#[derive(Debug, Clone)]
+pub(super) struct Decimal<'r> {
+    pub(super) digits: Text<'r>,
+    /// An integer beyond 64 bits: it divides as integers do.
+    pub(super) is_whole: bool,
+}
+
+#[derive(Debug, Clone)]
+pub(super) enum Value<'r> {
+    Nil,
+    Bool(bool),
+    Int(i64),
+    Decimal(Decimal<'r>),
+    Text(Text<'r>),
+    Array(Rc<[Value<'r>]>),
+    /// Members in the order of the row.
+    Object(Rc<[(Text<'r>, Value<'r>)]>),
+    /// Both ends belong to it.
+    Range(i64, i64),
+    /// `forloop` and `tablerowloop`.
+    Loop(Rc<Loop>),
+}
+
+impl<'r> Value<'r> {
+    pub(super) fn text(text: impl Into<String>) -> Self {
+        Self::Text(text.into().into())
+    }
+
+    /// A count of things in memory.
+    pub(super) fn count(count: usize) -> Self {
+        Self::Int(signed(count))
+    }
+
+    pub(super) fn array(values: impl IntoIterator<Item = Self>) -> Self {
+        Self::Array(values.into_iter().collect())
+    }
+
+    /// The value of a cell. JSON is parsed whole. An invalid cell does not come here.
+    pub(super) fn of_cell(kind: CellKind, text: &'r [u8]) -> Self {
+        if kind == CellKind::Json {
+            return Parser { text, at: 0 }.value();
+        }
+        let Ok(text) = std::str::from_utf8(text) else { return Self::Nil };
+        match kind {
+            CellKind::Boolean => Self::Bool(text == "true"),
+            CellKind::Integer | CellKind::Number => number::literal(text),
+            CellKind::Text => Self::Text(Text::Borrowed(text)),
+            CellKind::Null | CellKind::Json | CellKind::Invalid => Self::Nil,
+        }
+    }
+
+    /// Everything but nil and false is true.
+    pub(super) fn is_truthy(&self) -> bool {
+        !matches!(self, Self::Nil | Self::Bool(false))
+    }
+
+    /// `""`, `[]` and `{}`.
+    pub(super) fn is_empty(&self) -> bool {
+        match self {
+            Self::Text(text) => text.is_empty(),
+            Self::Array(values) => values.is_empty(),
+            Self::Object(members) => members.is_empty(),
+            _ => false,
+        }
+    }
+
+    /// Empty, nil, false, or text of white space.
+    pub(super) fn is_blank(&self) -> bool {
+        match self {
+            Self::Text(text) => text.trim().is_empty(),
+            _ => self.is_empty() || !self.is_truthy(),
+        }
+    }
+
+    pub(super) fn member(&self, key: &str) -> Option<&Self> {
+        let Self::Object(members) = self else { return None };
+        members.iter().find(|(name, _)| &**name == key).map(|(_, value)| value)
+    }
+}
+
+/// A count of things in memory, which is far below the end of the type.
+pub(super) fn signed(count: usize) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}
+
+/// Members of a range; 0 when it ends before it starts.
+pub(super) fn range_size(first: i64, last: i64) -> usize {
+    usize::try_from(i128::from(last) - i128::from(first) + 1).unwrap_or(0)
+}
+
+/// Reads the JSON of a cell, which is compact, valid and of a bounded depth.
+struct Parser<'r> {
+    text: &'r [u8],
+    at: usize,
+}
+
+impl<'r> Parser<'r> {
+    fn value(&mut self) -> Value<'r> {
+        match self.text.get(self.at) {
+            Some(b'{') => Value::Object(self.items(b'}', |parser| {
+                let key = parser.string();
+                parser.at += 1;
+                (key, parser.value())
+            })),
+            Some(b'[') => Value::Array(self.items(b']', Self::value)),
+            Some(b'"') => Value::Text(self.string()),
+            Some(_) => self.word(),
+            None => Value::Nil,
+        }
+    }
+
+    /// The items of an array or an object, up to `close`.
+    fn items<T>(&mut self, close: u8, mut item: impl FnMut(&mut Self) -> T) -> Rc<[T]> {
+        let mut items = Vec::new();
+        self.at += 1;
+        while self.text.get(self.at).is_some_and(|byte| *byte != close) {
+            items.push(item(self));
+            self.at += usize::from(self.text.get(self.at) == Some(&b','));
+        }
+        self.at += 1;
+        items.into()
+    }
+
+    fn string(&mut self) -> Text<'r> {
+        let start = self.at;
+        self.at += 1;
+        while let Some(found) = memchr::memchr2(b'"', b'\\', &self.text[self.at.min(self.text.len())..]) {
+            self.at += found + 1;
+            if self.text[self.at - 1] == b'"' {
+                let inner = &self.text[start..self.at];
+                return match json::unescaped(inner) {
+                    Some(std::borrow::Cow::Borrowed(text)) => Text::Borrowed(text),
+                    Some(std::borrow::Cow::Owned(text)) => text.into(),
+                    None => Text::Borrowed(""),
+                };
+            }
+            self.at += 1;
+        }
+        self.at = self.text.len();
+        Text::Borrowed("")
+    }
+
+    fn word(&mut self) -> Value<'r> {
+        let rest = &self.text[self.at..];
+        let length = rest.iter().position(|byte| matches!(byte, b',' | b']' | b'}')).unwrap_or(rest.len());
+        self.at += length.max(1);
+        match &rest[..length] {
+            b"true" => Value::Bool(true),
+            b"false" => Value::Bool(false),
+            b"null" | b"" => Value::Nil,
+            digits => std::str::from_utf8(digits).map_or(Value::Nil, number::literal),
+        }
+    }
+}
