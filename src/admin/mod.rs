@@ -39,7 +39,7 @@ pub use sync::{SyncOutcome, SyncRequest};
 
 pub use crate::{
     engine::{Progress, RunOutcome},
-    metadata::{AUDIT_LISTED_MAX, AuditEntry, Pause},
+    metadata::{AUDIT_LISTED_MAX, AuditEntry, Pause, RUNS_LISTED_MAX},
 };
 use crate::{metadata::Metadata, support::clock::Clock};
 

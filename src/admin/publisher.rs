@@ -2,7 +2,7 @@
 
 use tracing::info;
 
-use super::{Registry, error::Error};
+use super::{Admin, Registry, error::Error};
 use crate::{
     catalog::{self, AnnouncerHandle, Catalog},
     domain::id::DeploymentId,
@@ -28,6 +28,13 @@ pub struct Publisher {
     pub deployment: DeploymentId,
     /// The time.
     pub clock: Clock,
+}
+
+impl Publisher {
+    /// The use cases that need the metadata database alone.
+    pub fn admin(&self) -> Admin {
+        Admin::new(self.registry.clone(), self.metadata.clone(), self.clock.clone())
+    }
 }
 
 /// The deployment that store and metadata belong to, and the number of the newest catalog document (0 when

@@ -3,8 +3,6 @@
 mod readiness;
 mod status;
 
-use std::sync::Arc;
-
 use axum::{
     Json,
     extract::{FromRef, State},
@@ -19,13 +17,8 @@ use serde_json::{Value, json};
 pub use readiness::Readiness;
 
 use self::status::StatusBody;
-use super::{http::error::NO_STORE, read::ReadState};
-use crate::{
-    admin::fleet::FleetReader,
-    status::Board,
-    support::clock::Clock,
-    telemetry::{Metrics, metrics},
-};
+use super::{admin::AdminState, http::error::NO_STORE, read::ReadState};
+use crate::telemetry::metrics;
 
 /// Whether the process runs.
 pub(super) const LIVEZ: &str = "/livez";
@@ -43,19 +36,6 @@ impl FromRef<ReadState> for Readiness {
     fn from_ref(state: &ReadState) -> Self {
         state.readiness().clone()
     }
-}
-
-/// The state of the admin listener. Cheap to clone.
-#[derive(Clone)]
-pub struct AdminState {
-    /// The node's counters.
-    pub metrics: Metrics,
-    /// For ages.
-    pub clock: Clock,
-    /// The node's status.
-    pub board: Board,
-    /// The status of all nodes, as the store has it.
-    pub fleet: Arc<FleetReader>,
 }
 
 type Health = (StatusCode, [(HeaderName, HeaderValue); 1], Json<Value>);
