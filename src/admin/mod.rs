@@ -47,7 +47,7 @@ pub use versions::{ServableVersion, VERSIONS_LISTED_MAX};
 pub use crate::{
     domain::catalog::Pause,
     engine::{Progress, RunOutcome},
-    metadata::{AUDIT_LISTED_MAX, AuditEntry},
+    metadata::{AUDIT_LISTED_MAX, AuditEntry, RUNS_LISTED_MAX},
 };
 use crate::{metadata::Metadata, support::clock::Clock};
 

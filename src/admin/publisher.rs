@@ -2,7 +2,7 @@
 
 use tracing::info;
 
-use super::{Registry, error::Error};
+use super::{Admin, Registry, error::Error};
 use crate::{
     catalog::{self, AnnouncerHandle, Authority, Catalog},
     domain::id::DeploymentId,
@@ -30,6 +30,13 @@ pub struct Publisher {
     pub keep_versions: usize,
     /// The time.
     pub clock: Clock,
+}
+
+impl Publisher {
+    /// The use cases that need the metadata database alone.
+    pub fn admin(&self) -> Admin {
+        Admin::new(self.registry.clone(), self.metadata.clone(), self.clock.clone())
+    }
 }
 
 /// With what a publisher announces, and the number of the newest catalog document (0 when there is none). A new

@@ -14,7 +14,7 @@ pub struct RunsFilter<'a> {
     pub sync: Option<&'a CollectionName>,
     /// Only those that announced a version.
     pub announced: bool,
-    /// The newest so many, 1,000 at most.
+    /// The newest so many, [`RUNS_LISTED_MAX`](super::RUNS_LISTED_MAX) at most.
     pub limit: usize,
 }
 

@@ -1,8 +1,8 @@
 //! HTTP: records, health, metrics and status.
 //!
 //! `router` has every path of both listeners. `http` has what both share, `read` answers records, `ops`
-//! health, metrics and status, `admin` is the place of further admin routes, and `openapi` describes the
-//! public listener.
+//! health, metrics and status, `admin` all other requests of the admin listener. `openapi` describes both
+//! listeners.
 
 mod admin;
 mod http;
@@ -12,10 +12,11 @@ mod read;
 mod router;
 mod settings;
 
+pub use admin::AdminState;
 pub use http::answer::{Body, Endpoint, ResponseFuture};
 pub use http::listener::{self, Limits, Listener, tls};
 pub use openapi::{DESCRIPTION, admin_description};
-pub use ops::{AdminState, Readiness};
+pub use ops::Readiness;
 #[cfg(any(test, fuzzing))]
 pub(crate) use read::fuzz;
 pub use read::{ReadLimits, ReadState};

@@ -5,7 +5,14 @@
 
 use std::{sync::Arc, time::Duration};
 
-use axum::{Router, body::Body as RequestBody, middleware::from_extractor, routing::get};
+use axum::{
+    Extension, Router,
+    body::Body as RequestBody,
+    extract::MatchedPath,
+    middleware::{Next, from_extractor, from_fn},
+    response::IntoResponse,
+    routing::get,
+};
 use http_body_util::BodyExt;
 use hyper::{
     Request, Response, StatusCode, Uri,
@@ -17,7 +24,7 @@ use tower_http::{catch_panic::CatchPanicLayer, limit::RequestBodyLimitLayer, tim
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
-    admin::{self, Caller},
+    admin::{self, AdminState, Caller},
     http::{
         answer::{Body, Endpoint, ResponseFuture},
         error::{Detail, Error, INTERNAL, Refusal},
@@ -25,8 +32,7 @@ use super::{
         request_id,
         unread::Unread,
     },
-    openapi,
-    ops::{self, AdminState},
+    openapi, ops,
     read::{self, Code, ReadState, RecordRequest},
 };
 
@@ -46,32 +52,23 @@ fn public_routes() -> Router<ReadState> {
 
 /// The routes of the admin listener.
 pub(super) fn admin_routes() -> OpenApiRouter<AdminState> {
-    OpenApiRouter::new().routes(routes!(ops::show_metrics)).routes(routes!(ops::show_status))
-}
-
-/// The name of a path's route, for the log.
-fn route_name(path: &str) -> &'static str {
-    const NAMED: [(&str, &str); 5] = [
-        (ops::LIVEZ, "livez"),
-        (ops::READYZ, "readyz"),
-        (openapi::PATH, "openapi"),
-        (ops::METRICS, "metrics"),
-        (ops::STATUS, "status"),
-    ];
-    if read::RawPath::of(path).is_some() {
-        return "record";
-    }
-    let path = path.strip_suffix('/').unwrap_or(path);
-    NAMED.iter().find(|(known, _)| *known == path).map_or("other", |(_, name)| name)
+    OpenApiRouter::new()
+        .routes(routes!(ops::show_metrics))
+        .routes(routes!(ops::show_status))
+        .routes(routes!(admin::runs::list_runs))
 }
 
 /// Answers the requests of the public listener: records, health and its description.
 pub fn public(state: ReadState) -> Endpoint {
     let counted = state.clone();
-    let layers = Layers::new(route_name, move |row, took| counted.count_other(Code::of(row), took));
+    let is_record = |path: &str| read::RawPath::of(path).is_some();
+    let layers = Layers::new(is_record, move |row, took| counted.count_other(Code::of(row), took));
     let site = Arc::new(Site {
         layers,
-        router: public_routes().layer(CatchPanicLayer::custom(panicked)).with_state(state.clone()),
+        router: public_routes()
+            .route_layer(from_fn(name_route))
+            .layer(CatchPanicLayer::custom(panicked))
+            .with_state(state.clone()),
         refusal_of: |status| match status {
             StatusCode::NOT_FOUND => Code::RouteNotFound.row(),
             StatusCode::METHOD_NOT_ALLOWED => Code::MethodNotAllowed.row(),
@@ -106,10 +103,11 @@ pub fn admin(state: AdminState) -> Endpoint {
 fn admin_site(routes: Router) -> Site {
     let router = routes
         .route_layer(from_extractor::<Caller>())
+        .route_layer(from_fn(name_route))
         .layer(RequestBodyLimitLayer::new(ADMIN_BODY_BYTES_MAX))
         .layer(TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, ADMIN_TIMEOUT))
         .layer(CatchPanicLayer::custom(panicked));
-    let layers = Layers::new(route_name, |_, _| {});
+    let layers = Layers::new(|_| false, |_, _| {});
     Site { layers, router, refusal_of: admin::codes::of_status, takes_bodies: true }
 }
 
@@ -120,9 +118,14 @@ fn without_slash(target: &Uri) -> Option<Uri> {
     format!("{path}{query}").parse().ok()
 }
 
+/// Adds the route's path to the answer, for the log.
+async fn name_route(route: MatchedPath, request: axum::extract::Request, next: Next) -> impl IntoResponse {
+    (Extension(route), next.run(request).await)
+}
+
 /// A panic ends one request only. Its message may hold a value: the panic hook logs its place.
 fn panicked(_: Box<dyn std::any::Any + Send>) -> axum::response::Response {
-    axum::response::IntoResponse::into_response(Error::from(INTERNAL))
+    IntoResponse::into_response(Error::from(INTERNAL))
 }
 
 /// A listener's router and its layers.
@@ -150,6 +153,7 @@ impl Site {
     async fn answer(&self, request: Request<RequestBody>, arrival: &Arrival) -> Response<Body> {
         let Ok(answer) = self.router.clone().oneshot(request).await;
         let (mut head, body) = answer.into_parts();
+        let route = head.extensions.remove::<MatchedPath>();
         let error = head.extensions.remove::<Error>().or_else(|| {
             let is_bare = (head.status.is_client_error() || head.status.is_server_error())
                 && !head.headers.get(CONTENT_TYPE).is_some_and(is_json);
@@ -160,16 +164,15 @@ impl Site {
             (None, Ok(body)) => Ok(Response::from_parts(head, Body::from(body.to_bytes()))),
             (error, _) => Err(error.unwrap_or_else(|| INTERNAL.into())),
         };
-        match answer {
-            Ok(mut answer) => {
-                answer.headers_mut().insert(request_id::HEADER, arrival.id.header());
-                answer
-            }
-            Err(error) => {
-                self.layers.count(error.code(), arrival);
-                error.respond(&arrival.id)
-            }
+        let mut answer = answer.unwrap_or_else(|error| {
+            self.layers.count(error.code(), arrival);
+            error.respond(&arrival.id)
+        });
+        answer.headers_mut().insert(request_id::HEADER, arrival.id.header());
+        if let Some(route) = route {
+            answer.extensions_mut().insert(route);
         }
+        answer
     }
 }
 
@@ -199,6 +202,7 @@ mod tests {
         let routes = Router::new()
             .route("/echo", post(async |Json(body): Json<Value>| Json(body)))
             .route("/refused", get(async || Error::from(INTERNAL)))
+            .route("/failed", get(async || Error::from(crate::admin::Error::UnknownRun { id: "1".into() })))
             .route("/panic", get(async || -> String { panic!("a secret") }))
             .route("/slow", get(std::future::pending::<()>));
         admin_site(routes)
@@ -227,11 +231,12 @@ mod tests {
         assert_eq!(ask("POST", "/echo", echo.clone()).await, (200, echo));
         let large = format!("\"{}\"", "x".repeat(ADMIN_BODY_BYTES_MAX));
         for (method, target, body, status, code) in [
-            ("POST", "/echo", "{".to_owned(), 400, "invalid_body"),
+            ("POST", "/echo", "{".to_owned(), 400, "invalid_input"),
             ("POST", "/echo", large, 413, "body_too_large"),
             ("GET", "/echo", String::new(), 405, "method_not_allowed"),
             ("GET", "/nowhere", String::new(), 404, "route_not_found"),
             ("GET", "/refused", String::new(), 500, "internal"),
+            ("GET", "/failed", String::new(), 404, "unknown_run"),
             ("GET", "/panic", String::new(), 500, "internal"),
             ("GET", "/slow", String::new(), 408, "request_timeout"),
         ] {

@@ -117,11 +117,13 @@ impl Server {
             },
             Readiness::new(board.clone(), drain.clone()),
         );
+        let (publishers, publisher) = watch::channel(None);
         let admin_state = AdminState {
             metrics: metrics.clone(),
             clock: clock.clone(),
             board: board.clone(),
             fleet: Arc::new(FleetReader::new(catalog, statuses.clone(), clock.clone(), Ages::default())),
+            publisher: publisher.clone(),
         };
         let records = serve_records(public, state, board.clone(), drain.clone());
         let records = supervisor.spawn_critical("public_listener", drain.clone(), records);
@@ -130,7 +132,6 @@ impl Server {
         tasks.push(supervisor.spawn_critical("admin_listener", shutdown.clone(), admin));
 
         let registry = Registry::new(Vec::new());
-        let (publishers, publisher) = watch::channel(None);
         if config.node.has(Role::Publisher) {
             let publishing = Publishing {
                 config: config.clone(),

@@ -1,6 +1,6 @@
 //! Error kinds, a closed set, and the table of codes that every error type has.
 
-/// What an error means to its caller. Decides retry, log level, metric label, HTTP status and exit code.
+/// What an error means to its caller. Decides retry, log level, metric label, exit code, and the HTTP status of an admin answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, strum::IntoStaticStr)]
 #[strum(serialize_all = "snake_case")]
 pub enum ErrorKind {

@@ -38,14 +38,13 @@ const LAYERS: [(&str, u8); 27] = [
 ];
 
 /// Crates that only the modules beside them name.
-const CRATES: [(&str, &[&str]); 10] = [
+const CRATES: [(&str, &[&str]); 9] = [
     ("dashmap", &["cache/", "auth/ring.rs"]),
     ("sqlx", &["postgres/", "source/", "metadata/"]),
     ("axum", &["api/", "app/"]),
     ("object_store", &["store/"]),
     ("bigdecimal", &["liquid/"]),
     ("md5", &["liquid/filters/codes.rs"]),
-    ("jsonwebtoken", &["auth/token.rs"]),
     ("anyhow", &["app/", "cli/", "main.rs"]),
     ("tokio_rustls", &["api/http/listener/", "postgres/"]),
     ("tokio_util", &["support/background.rs", "support/shutdown.rs", "api/http/listener/"]),
@@ -69,6 +68,9 @@ const IMPURE: [&str; 7] =
 
 /// The modules that `api/read` may import: a request is answered from memory.
 const READ_PATH: [&str; 7] = ["domain", "support", "segment", "telemetry", "cache", "auth", "api"];
+
+/// What handlers of the admin listener may use.
+const ADMIN_ROUTES: [&str; 6] = ["admin", "api", "domain", "status", "support", "telemetry"];
 
 /// What commands may use: use cases, and what opens a process for them.
 const CLI: [&str; 8] = ["admin", "app", "cli", "config", "domain", "status", "support", "telemetry"];
@@ -229,13 +231,14 @@ fn crates_are_named_only_in_their_modules() {
                 }
             }
         }
-        let reads_environment = !["config/", "settings/environment.rs", "cli/"]
-            .iter()
-            .any(|module| source.path.starts_with(module));
+        let reads_environment =
+            !["settings/environment.rs", "cli/"].iter().any(|module| source.path.starts_with(module));
         for (line, code) in source.code().filter(|_| reads_environment) {
             if code.contains("env::var") {
-                faults
-                    .push(format!("{}:{line}: the environment is read in config and cli only", source.path));
+                faults.push(format!(
+                    "{}:{line}: the environment is read in settings and cli only",
+                    source.path
+                ));
             }
         }
     }
@@ -258,13 +261,14 @@ fn pure_modules_are_pure() {
     report(&faults);
 }
 
-#[test]
-fn the_read_path_reaches_memory_only() {
+/// Files below `folder` import these modules only.
+fn imports_only(folder: &str, allowed: &[&str], exceptions: &[(&str, &str)]) {
     let mut faults = Vec::new();
-    for source in sources().iter().filter(|source| source.path.starts_with("api/read/")) {
+    for source in sources().iter().filter(|source| source.path.starts_with(folder)) {
         for (line, module) in source.imports() {
-            if !READ_PATH.contains(&module.as_str()) {
-                faults.push(format!("{}:{line}: the read path imports {module}", source.path));
+            let module = module.as_str();
+            if !allowed.contains(&module) && !exceptions.contains(&(source.path.as_str(), module)) {
+                faults.push(format!("{}:{line}: {folder} imports {module}", source.path));
             }
         }
     }
@@ -272,17 +276,15 @@ fn the_read_path_reaches_memory_only() {
 }
 
 #[test]
-fn commands_call_use_cases_only() {
-    let mut faults = Vec::new();
-    for source in sources().iter().filter(|source| source.path.starts_with("cli/")) {
-        for (line, module) in source.imports() {
-            let module = module.as_str();
-            if !CLI.contains(&module) && !CLI_EXCEPTIONS.contains(&(source.path.as_str(), module)) {
-                faults.push(format!("{}:{line}: commands import {module}", source.path));
-            }
-        }
-    }
-    report(&faults);
+fn the_read_path_reaches_memory_only() {
+    imports_only("api/read/", &READ_PATH, &[]);
+}
+
+#[test]
+fn commands_and_admin_routes_call_use_cases_only() {
+    imports_only("cli/", &CLI, &CLI_EXCEPTIONS);
+    imports_only("api/admin/", &ADMIN_ROUTES, &[]);
+    imports_only("api/ops/", &ADMIN_ROUTES, &[]);
 }
 
 #[test]

@@ -230,6 +230,7 @@ async fn nothing_leaks(format: &str) {
     ask_everything(address, &key, &unknown, &narrow, &mut said).await;
     said.add("/metrics", get(admin, "/metrics").await);
     said.add("/status", get(admin, "/status").await);
+    said.add("/admin/v1/runs", get(admin, "/admin/v1/runs").await);
 
     for (name, .., end) in SYNCS {
         let runs = node.run(&["runs", name, "--json"]).expect(0);

@@ -242,9 +242,10 @@ async fn credentials_are_taken_in_every_form_and_refused_with_a_reason() {
 #[tokio::test]
 async fn wrong_methods_are_405_everywhere() {
     let server = Server::start();
-    for (address, targets) in
-        [(server.public, [RECORD, "/livez", "/readyz/"]), (server.admin, ["/metrics", "/status", "/status/"])]
-    {
+    for (address, targets) in [
+        (server.public, [RECORD, "/livez", "/readyz/"]),
+        (server.admin, ["/metrics", "/admin/v1/runs", "/status/"]),
+    ] {
         let mut client = Client::connect(address).await;
         for target in targets {
             let is_health = target.starts_with("/livez") || target.starts_with("/readyz");
@@ -338,6 +339,8 @@ async fn status_is_shown_on_the_admin_listener_only() {
     let status = answer.json();
     assert_eq!((&status["state"], &status["region"]), (&"ready".into(), &"local".into()), "{status}");
     assert_eq!(status["fleet"]["nodes"], serde_json::json!([]), "{status}");
+    let runs = admin.ask("GET", "/admin/v1/runs", "").await;
+    assert_eq!((runs.status, runs.code().as_str()), (404, "no_metadata"), "a node that does not publish");
     for target in ["/livez", RECORD, "/", "/metrics/x"] {
         assert_eq!(admin.ask("GET", target, &server.bearer()).await.code(), "route_not_found");
     }

@@ -199,6 +199,7 @@ async fn paths_beside_the_contract_are_404_and_never_redirect() {
         "/livez/x",
         "/metrics",
         "/status",
+        "/admin/v1/runs",
         "/favicon.ico",
         "*",
     ] {

@@ -1,29 +1,56 @@
 //! The table of codes of the admin listener. Each code has a section in `docs/errors.md`.
 //!
-//! Handlers return an [`Error`](crate::api::http::error::Error) with one of these rows, or use axum's own
+//! Handlers return an [`Error`] with one of these rows or with the error of a use case, or use axum's own
 //! extractors: [`of_status`] gives the answers of extractors and layers their code and body.
 
 use hyper::StatusCode;
 
-use crate::api::http::error::{INTERNAL, METHOD_NOT_ALLOWED, Refusal, rows};
+use crate::{
+    admin,
+    api::http::error::{Detail, Error, INTERNAL, METHOD_NOT_ALLOWED, Refusal, rows},
+    domain::error::ErrorKind,
+};
 
 rows! {
     /// The listener has no such path.
     ROUTE_NOT_FOUND NOT_FOUND "route_not_found":
-        "there is nothing at this path of the admin listener; it has /metrics and /status";
-    /// The body is no JSON, or not of the form that the route needs.
-    INVALID_BODY BAD_REQUEST "invalid_body":
+        "there is nothing at this path of the admin listener; docs/api.md lists its paths";
+    /// The path, query or body is not of the form that the route needs.
+    INVALID_INPUT BAD_REQUEST "invalid_input":
         "the path, query or body is not what this route needs; see the route's description";
     /// The body is too large.
     BODY_TOO_LARGE PAYLOAD_TOO_LARGE "body_too_large": "the body is larger than an admin request may be";
     /// The request took too long.
     REQUEST_TIMEOUT REQUEST_TIMEOUT "request_timeout":
         "the request was not answered in time; it may have taken effect";
+    /// The route needs a publisher.
+    NO_METADATA NOT_FOUND "no_metadata":
+        "this node does not publish, so it has no metadata database; send the request to a publisher";
+    /// The route needs the publishing side.
+    PUBLISHER_NOT_UP SERVICE_UNAVAILABLE "publisher_not_up":
+        "the publishing side of this node is not up; `publisher.problem` in GET /status says why";
 }
 
 /// The rows of this listener alone.
 pub(in crate::api) const TABLE: &[Refusal] =
-    &[ROUTE_NOT_FOUND, INVALID_BODY, BODY_TOO_LARGE, REQUEST_TIMEOUT];
+    &[ROUTE_NOT_FOUND, INVALID_INPUT, BODY_TOO_LARGE, REQUEST_TIMEOUT, NO_METADATA, PUBLISHER_NOT_UP];
+
+/// The error of a use case: its code and message, and the status of its kind.
+impl From<admin::Error> for Error {
+    fn from(error: admin::Error) -> Self {
+        let status = match error.kind() {
+            ErrorKind::Invalid => StatusCode::BAD_REQUEST,
+            ErrorKind::Unauthenticated => StatusCode::UNAUTHORIZED,
+            ErrorKind::Forbidden => StatusCode::FORBIDDEN,
+            ErrorKind::NotFound => StatusCode::NOT_FOUND,
+            ErrorKind::Conflict => StatusCode::CONFLICT,
+            ErrorKind::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+            ErrorKind::Corrupt | ErrorKind::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+        };
+        let refusal = Refusal::new(error.code(), status, INTERNAL.message);
+        Self::new(refusal, Detail::Message(error.to_string()))
+    }
+}
 
 /// The row for an answer of this status that has no body of ours.
 pub(in crate::api) fn of_status(status: StatusCode) -> Refusal {
@@ -32,7 +59,7 @@ pub(in crate::api) fn of_status(status: StatusCode) -> Refusal {
         StatusCode::METHOD_NOT_ALLOWED => METHOD_NOT_ALLOWED,
         StatusCode::PAYLOAD_TOO_LARGE => BODY_TOO_LARGE,
         StatusCode::REQUEST_TIMEOUT => REQUEST_TIMEOUT,
-        _ if status.is_client_error() => INVALID_BODY,
+        _ if status.is_client_error() => INVALID_INPUT,
         _ => INTERNAL,
     }
 }

@@ -1,9 +1,18 @@
-//! The caller and the table of codes of the admin listener. A route is a handler and one line in
-//! `router.rs`.
+//! The admin listener: its state, caller, table of codes, and the handlers but those of metrics and status, which
+//! are in `ops`.
+//!
+//! A handler is an axum function with `#[utoipa::path]` and one line in `router.rs`. It takes what it needs as
+//! arguments: [`Publishing`] for use cases, `Query`, `Path` or `Json` for input. It
+//! returns `Result<_, Error>`: `?` turns the error of a use case into an answer ([`codes`]).
 
 pub(super) mod codes;
+pub(super) mod runs;
+mod state;
 
 use axum::{extract::FromRequestParts, http::request::Parts};
+
+pub use state::AdminState;
+use state::Publishing;
 
 use super::http::error::Error;
 

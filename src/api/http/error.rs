@@ -88,6 +88,8 @@ pub(in crate::api) enum Detail {
     Methods(HeaderValue),
     /// Seconds after which the caller may ask again.
     RetryAfter(u64),
+    /// The message in place of the row's.
+    Message(String),
 }
 
 impl<C: Copy + Into<Refusal>> Error<C> {
@@ -142,6 +144,7 @@ impl<C: Copy + Into<Refusal>> Error<C> {
                 let message = format!("{}; served in: {}", refusal.message, names.join(", "));
                 json::write_string(&mut out, message.as_bytes());
             }
+            Detail::Message(message) => json::write_string(&mut out, message.as_bytes()),
             _ => json::write_string(&mut out, refusal.message.as_bytes()),
         }
         out.extend_from_slice(b",\"request_id\":");

@@ -3,6 +3,7 @@
 
 use std::time::{Duration, Instant};
 
+use axum::extract::MatchedPath;
 use hyper::{
     HeaderMap, Method, Request, Response, StatusCode, Uri,
     body::{Body as _, Incoming},
@@ -34,18 +35,18 @@ pub(in crate::api) struct Arrival {
 /// The layers of one listener.
 pub(in crate::api) struct Layers {
     ids: RequestIds,
-    /// The route of a path, for the log.
-    route_name: fn(&str) -> &'static str,
+    /// Whether a path is that of a record, for the log.
+    is_record: fn(&str) -> bool,
     count: Box<dyn Fn(Refusal, Duration) + Send + Sync>,
 }
 
 impl Layers {
-    /// Layers that log the `route_name` of a path and `count` the refusals that belong to no collection.
+    /// Layers that `count` the refusals that belong to no collection.
     pub(in crate::api) fn new(
-        route_name: fn(&str) -> &'static str,
+        is_record: fn(&str) -> bool,
         count: impl Fn(Refusal, Duration) + Send + Sync + 'static,
     ) -> Self {
-        Self { ids: RequestIds::new(), route_name, count: Box::new(count) }
+        Self { ids: RequestIds::new(), is_record, count: Box::new(count) }
     }
 
     /// Passes `request` to `inner` unless its head is too large or the end of its body uncertain, and
@@ -58,7 +59,7 @@ impl Layers {
         let arrival = Arrival { id: self.ids.id_of(request.headers()), at: Instant::now() };
         let is_head = *request.method() == Method::HEAD;
         let log = tracing::enabled!(tracing::Level::DEBUG)
-            .then(|| LogLine::new(request.method(), (self.route_name)(request.uri().path()), &arrival));
+            .then(|| LogLine::new(request.method(), (self.is_record)(request.uri().path()), &arrival));
         let refused = unknown_transfer_coding(&request)
             .or_else(|| too_large(request.uri(), request.headers()))
             .or_else(|| (!host::is_valid(&request)).then_some(INVALID_REQUEST));
@@ -74,7 +75,7 @@ impl Layers {
         }
         let complete = move |answer: Response<Body>| {
             if let Some(log) = log {
-                log.write(answer.status());
+                log.write(&answer);
             }
             if is_head { without_body(answer) } else { answer }
         };
@@ -119,25 +120,26 @@ fn without_body(answer: Response<Body>) -> Response<Body> {
     Response::from_parts(head, Body::default())
 }
 
-/// The debug line of a request: never its target, never a header but the validated request id.
+/// The debug line of a request: its route, never its target, never a header but the validated request id.
 struct LogLine {
     method: &'static str,
-    route: &'static str,
+    is_record: bool,
     arrival: Arrival,
 }
 
 impl LogLine {
-    fn new(method: &Method, route: &'static str, arrival: &Arrival) -> Self {
+    fn new(method: &Method, is_record: bool, arrival: &Arrival) -> Self {
         const METHODS: [&str; 6] = ["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS"];
         let method = METHODS.into_iter().find(|known| *known == method.as_str()).unwrap_or("other");
-        Self { method, route, arrival: arrival.clone() }
+        Self { method, is_record, arrival: arrival.clone() }
     }
 
-    fn write(&self, status: StatusCode) {
+    fn write(&self, answer: &Response<Body>) {
+        let route = answer.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
         tracing::debug!(
             method = self.method,
-            route = self.route,
-            status = status.as_u16(),
+            route = route.unwrap_or(if self.is_record { "record" } else { "other" }),
+            status = answer.status().as_u16(),
             micros = self.arrival.at.elapsed().as_micros() as u64,
             request_id = self.arrival.id.as_str(),
             "answered"

@@ -14,12 +14,12 @@ use axum::{
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::{http::error::NO_STORE, read::ReadState};
+use super::{admin::AdminState, http::error::NO_STORE, read::ReadState};
 use crate::{
-    admin::fleet::{FleetReader, FleetStatus},
+    admin::fleet::FleetStatus,
     status::{Board, NodeState, NodeStatus},
-    support::{clock::Clock, shutdown::Shutdown},
-    telemetry::{Metrics, metrics},
+    support::shutdown::Shutdown,
+    telemetry::metrics,
 };
 
 /// Whether the process runs.
@@ -70,19 +70,6 @@ impl FromRef<ReadState> for Readiness {
     fn from_ref(state: &ReadState) -> Self {
         state.readiness().clone()
     }
-}
-
-/// The state of the admin listener. Cheap to clone.
-#[derive(Clone)]
-pub struct AdminState {
-    /// The node's counters.
-    pub metrics: Metrics,
-    /// For ages.
-    pub clock: Clock,
-    /// The node's status.
-    pub board: Board,
-    /// The status of all nodes, as the store has it.
-    pub fleet: Arc<FleetReader>,
 }
 
 type Health = (StatusCode, [(HeaderName, HeaderValue); 1], Json<Value>);

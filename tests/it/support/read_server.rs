@@ -27,7 +27,7 @@ use larder::{
     telemetry::Metrics,
 };
 use object_store::memory::InMemory;
-use tokio::{net::TcpStream, task::JoinHandle};
+use tokio::{net::TcpStream, sync::watch, task::JoinHandle};
 
 use super::{board::board, catalog::catalog_over};
 
@@ -204,8 +204,13 @@ impl Server {
         );
         let public = Listener::bind(any, limits, metrics.connections("public")).unwrap().with_tls(tls);
         let admin = Listener::bind(any, RELAXED, metrics.connections("admin")).unwrap();
-        let admin_state =
-            api::AdminState { metrics, clock: clock.clone(), board: board.clone(), fleet: Arc::new(fleet) };
+        let admin_state = api::AdminState {
+            metrics,
+            clock: clock.clone(),
+            board: board.clone(),
+            fleet: Arc::new(fleet),
+            publisher: watch::channel(None).1,
+        };
         let (public_address, admin_address) = (public.local_addr(), admin.local_addr());
         tokio::spawn(admin.serve(api::admin(admin_state), shutdown.clone()));
         let listening = tokio::spawn(public.serve(api::public(state), shutdown.clone()));

@@ -1,0 +1,46 @@
+//! The state of the admin listener, and how a handler reaches the use cases.
+
+use std::sync::Arc;
+
+use axum::{extract::FromRequestParts, http::request::Parts};
+use tokio::sync::watch;
+
+use super::codes;
+use crate::{
+    admin::{Publisher, fleet::FleetReader},
+    api::http::error::Error,
+    status::Board,
+    support::clock::Clock,
+    telemetry::Metrics,
+};
+
+/// The state of the admin listener. Cheap to clone.
+#[derive(Clone)]
+pub struct AdminState {
+    /// The node's counters.
+    pub metrics: Metrics,
+    /// For ages.
+    pub clock: Clock,
+    /// The node's status.
+    pub board: Board,
+    /// The status of all nodes, as the store has it.
+    pub fleet: Arc<FleetReader>,
+    /// The publishing side while it is up; never, on a node without that role.
+    pub publisher: watch::Receiver<Option<Publisher>>,
+}
+
+/// The use cases of a publisher, as an argument of a handler. On a node that does not publish, the request is
+/// answered with 404, and while the publishing side is not up with 503.
+pub(in crate::api) struct Publishing(pub(in crate::api) Publisher);
+
+impl FromRequestParts<AdminState> for Publishing {
+    type Rejection = Error;
+
+    async fn from_request_parts(_: &mut Parts, state: &AdminState) -> Result<Self, Error> {
+        let publisher = state.publisher.borrow().clone();
+        publisher.map(Self).ok_or_else(|| {
+            let publishes = state.board.read().publisher.is_some();
+            if publishes { codes::PUBLISHER_NOT_UP } else { codes::NO_METADATA }.into()
+        })
+    }
+}
