@@ -162,7 +162,9 @@ impl Publisher {
     }
 
     async fn restore_versions(&self, copies: &LocalCopies) -> Result<Vec<VersionRepair>, Error> {
-        let Some(newest) = self.catalog.newest(Some(self.authority.deployment())).await? else { return Ok(Vec::new()) };
+        let Some(newest) = self.catalog.newest(Some(self.authority.deployment())).await? else {
+            return Ok(Vec::new());
+        };
         let pinned = newest.pins.values().flatten();
         let mut repaired: Vec<VersionRepair> = Vec::new();
         for (name, entry) in newest.collections.iter().chain(pinned) {
