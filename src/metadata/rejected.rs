@@ -84,9 +84,11 @@ impl Metadata {
                  order by started_at desc, id desc limit $2",
             );
             let recent = recent.bind(run.to_string()).bind(REJECTED_RUNS_MAX + RUNS_LISTED_MAX);
-            for row in transaction.rows(recent).await?.iter().skip(REJECTED_RUNS_MAX) {
+            let recent = transaction.rows(recent).await?;
+            let past = recent.iter().skip(REJECTED_RUNS_MAX).map(|row| row.text("id"));
+            for id in past.collect::<Result<Vec<_>, _>>()? {
                 let delete = Statement::new("delete from rejected_rows where run_id = $1");
-                transaction.execute(delete.bind(row.text("id")?)).await?;
+                transaction.execute(delete.bind(id)).await?;
             }
         }
         transaction.commit().await
