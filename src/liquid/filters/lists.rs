@@ -199,7 +199,6 @@ fn property<'r>(call: &Call<'_, 'r>, item: &Value<'r>) -> Made<'r> {
             let is_there = compare::has_part(text, name, call.meter())?;
             Ok(if is_there { Value::Text(name.clone()) } else { Value::Nil })
         }
-        (Value::Int(_), Value::Text(_)) | (Value::Text(_), Value::Nil) => Err(Failure::Failed),
         _ => Ok(Value::Nil),
     }
 }
