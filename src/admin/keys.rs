@@ -147,10 +147,6 @@ impl Publisher {
         Ok(KeyChange { done, pending: announced_later(self.reconcile_keys().await)? })
     }
 
-    fn admin(&self) -> Admin {
-        Admin::new(self.registry.clone(), self.metadata.clone(), self.clock.clone())
-    }
-
     /// Whether `key` is one of this deployment and not revoked.
     pub async fn is_active_key(&self, key: &str) -> Result<bool, Error> {
         let Some(id) = ApiKey::id_of(key) else { return Ok(false) };

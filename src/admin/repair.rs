@@ -8,7 +8,7 @@ use tracing::info;
 
 use super::{Principal, error::Error, publisher::Publisher};
 use crate::{
-    catalog::{self, Catalog},
+    catalog::{self, Authority, Catalog},
     disk::{ContentDirectory, SegmentDirectory},
     domain::{
         catalog::{CatalogDocument, CollectionEntry},
@@ -92,6 +92,8 @@ pub async fn repair_catalog(
         let (found, known) = ("no document can be read", "the store had a catalog");
         return Err(catalog::Error::CatalogLost { found: found.into(), known: known.into() }.into());
     };
+    // The database that does not publish knows other versions.
+    Authority::new(best.deployment, metadata.id().await?).check(&best)?;
     if best.n == highest {
         catalog.rewrite_head(&best, clock).await?;
         return Ok(CatalogRepair::HeadRewritten { catalog: best.n });
@@ -124,9 +126,9 @@ async fn later_versions(
         else {
             continue;
         };
-        let Some((run_id, manifest)) = metadata.announced_manifest(&name, version).await? else { continue };
+        let Some((run, manifest)) = metadata.announced_run(&name, version).await? else { continue };
         let (manifest, sha256) = (manifest.object, manifest.sha256);
-        let mut entry = CollectionEntry { version, run_id, regions: None, manifest, sha256 };
+        let mut entry = CollectionEntry { version, run_id: run.id, regions: None, manifest, sha256 };
         if let Ok(read) = catalog.manifest(&name, &entry).await
             && catalog.check_segments(&read).await.is_ok()
         {
@@ -154,7 +156,7 @@ impl Publisher {
         principal: &Principal,
     ) -> Result<Vec<VersionRepair>, Error> {
         let act = self.restore_versions(copies);
-        self.audited(principal, "catalog.repair", &self.deployment, act, |repaired| {
+        self.audited(principal, "catalog.repair", &self.authority.deployment(), act, |repaired| {
             let restored = repaired.iter().filter(|one| one.restored).count();
             format!("{restored} of {} versions restored", repaired.len())
         })

@@ -28,7 +28,7 @@ pub async fn repair(
     let catalog = repair_catalog(&open_catalog(config)?, &metadata, kept, &clock).await;
     metadata.close().await;
     let catalog = catalog?;
-    let process = PublisherProcess::start(config, clock.clone()).await?;
+    let process = PublisherProcess::start(config, clock.clone(), false).await?;
     let repaired = async {
         let manifests = replica::kept_manifests(&config.node.data_dir, clock.clone());
         let manifests = manifests.map_err(catalog::Error::from)?;
@@ -48,7 +48,7 @@ async fn kept_document(data_dir: PathBuf) -> Option<crate::domain::catalog::Cata
 
 /// Does once what a server's housekeeping does each hour; `None` when another process is at it.
 pub async fn housekeeping(config: &Config, clock: Clock) -> Result<Option<HousekeepingRound>, Error> {
-    let process = PublisherProcess::start(config, clock).await?;
+    let process = PublisherProcess::start(config, clock, false).await?;
     let publisher = &process.publisher;
     let done = async {
         publisher.reconcile_keys().await?;

@@ -26,12 +26,20 @@ pub struct Mapper {
     data_as_of: DateTime<Utc>,
     /// The output of the template that is being rendered.
     rendered: String,
+    /// The body without its null members.
+    thinned: Vec<u8>,
     scratch: Scratch,
 }
 
 impl Mapper {
     pub(super) fn new(mapping: Mapping, data_as_of: DateTime<Utc>) -> Self {
-        Self { mapping, data_as_of, rendered: String::new(), scratch: Scratch::default() }
+        Self {
+            mapping,
+            data_as_of,
+            rendered: String::new(),
+            thinned: Vec::new(),
+            scratch: Scratch::default(),
+        }
     }
 
     /// Makes the record of `row` (counted from 0, in range), whose cells have the order of the columns that the
@@ -112,9 +120,9 @@ impl Mapper {
         if let Some(omission) = &plan.omission
             && memchr::memmem::find(body, b":null").is_some()
         {
-            self.rendered.clear();
-            omission.write(body, &mut self.rendered);
-            std::mem::swap(body, &mut self.rendered);
+            self.thinned.clear();
+            omission.write(body, &mut self.thinned);
+            std::mem::swap(body, &mut self.thinned);
         }
         if body.len() > RECORD_BYTES_MAX {
             return Err(RejectReason::RecordTooLarge.into());

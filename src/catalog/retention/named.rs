@@ -240,6 +240,8 @@ mod tests {
             collections: served.iter().map(|(of, version)| (name(of), entry(*version))).collect(),
             pins: [(RegionName::new("eu").unwrap(), pins)].into(),
             dropped: BTreeMap::new(),
+            metadata: None,
+            pauses: BTreeMap::new(),
             last_release: 0,
         }
     }
