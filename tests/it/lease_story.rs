@@ -8,7 +8,7 @@ use crate::support::{
     catalog::name,
     http::soon,
     node::{Node, Warehouse},
-    postgres::{Database, Postgres},
+    postgres::{Database, Postgres, metadata_settings},
     process::until,
 };
 
@@ -19,7 +19,7 @@ const LEASE: &str = "sync:person";
 /// A node whose metadata is in Postgres, with the connection that stands in for another process.
 async fn node() -> (Node, Database, PgConnection) {
     let database = Postgres::database().await;
-    let settings = metadata::Settings::Postgres { url: database.url().into() };
+    let settings = metadata_settings(&database.url());
     metadata::Metadata::migrate(&settings).await.unwrap();
     let other = PgConnection::connect(&database.url()).await.unwrap();
     let warehouse = Warehouse::postgres().await;

@@ -182,7 +182,7 @@ fn read_word(word: &str, found: &mut Found) -> Option<()> {
         clock.hour = clock.hour % 12 + if word.starts_with('p') { 12 } else { 0 };
         return Some(());
     }
-    let is_known = FILLERS.contains(&word) || word == "m" || WEEKDAYS.iter().any(|name| is_name(&name));
+    let is_known = FILLERS.contains(&word) || word == "m" || WEEKDAYS.iter().any(is_name);
     is_known.then_some(())
 }
 

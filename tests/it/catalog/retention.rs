@@ -273,6 +273,8 @@ async fn put_collections(store: &AgedStore, collections: usize, last: u64) -> Ca
         keys: None,
         collections: BTreeMap::new(),
         pins: BTreeMap::new(),
+        metadata: None,
+        pauses: BTreeMap::new(),
         dropped: BTreeMap::new(),
         last_release: 0,
     };

@@ -1,20 +1,12 @@
 //! The story on a real Postgres, and what only a server has: migrations by command, refusals.
 
-use std::path::Path;
-
 use larder::{
     domain::{error::ErrorKind, keyset::Grant},
     metadata::{Error, Metadata, Settings},
-    postgres::{Parameters, relative_to},
 };
 
 use super::{clock, keys::key, story};
-use crate::support::postgres::{Database, Postgres};
-
-fn settings(url: &str) -> Settings {
-    let parameters = Parameters::parse(url, &relative_to(Path::new(""))).unwrap();
-    Settings::Postgres(Box::new(parameters))
-}
+use crate::support::postgres::{Database, Postgres, metadata_settings as settings};
 
 async fn migrated() -> (Database, Settings) {
     let database = Postgres::database().await;

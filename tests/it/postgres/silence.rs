@@ -7,8 +7,9 @@ use larder::{metadata::Metadata, support::clock::Clock};
 use super::{metadata, source};
 use crate::support::{
     postgres::{Database, Postgres},
+    process::wait_until,
     proxy::{NetworkFault, Proxy},
-    source::{open_within, read, wait_until},
+    source::{open_within, read},
 };
 
 /// The URL of `database` at another port.

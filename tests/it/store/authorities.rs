@@ -70,7 +70,7 @@ async fn a_private_authority_is_named_in_the_file_and_failures_name_their_cause(
         (format!("http://127.0.0.1:{closed}"), None, "refused"),
         ("http://no-such-host.invalid:1".to_owned(), None, "lookup"),
     ] {
-        let error = check(&endpoint, &bucket, ca_file.map(|path| path.as_path())).await.unwrap_err();
+        let error = check(&endpoint, &bucket, ca_file.map(std::path::PathBuf::as_path)).await.unwrap_err();
         assert_eq!((error.code(), error.kind()), ("store_unavailable", ErrorKind::Unavailable), "{error}");
         assert!(error.to_string().contains(part), "{endpoint}: {error}");
     }

@@ -17,6 +17,10 @@ use std::{
     time::Duration,
 };
 
+use larder::{
+    metadata,
+    postgres::{Parameters, relative_to},
+};
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection, Row as _, postgres::PgRow, raw_sql};
 use tokio::sync::OnceCell;
 
@@ -269,4 +273,10 @@ pub(super) fn other_user() -> Option<(u32, u32)> {
 
 fn read_lines(path: &Path) -> io::Result<Vec<String>> {
     Ok(fs::read_to_string(path)?.lines().map(str::to_owned).collect())
+}
+
+/// The settings of a metadata database at `url`.
+pub(crate) fn metadata_settings(url: &str) -> metadata::Settings {
+    let parameters = Parameters::parse(url, &relative_to(Path::new(""))).unwrap();
+    metadata::Settings::Postgres(Box::new(parameters))
 }

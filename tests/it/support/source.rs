@@ -9,8 +9,6 @@ use larder::{
 };
 use tokio::sync::mpsc;
 
-use super::process::until;
-
 /// A cell for comparisons: its kind and its text.
 pub(crate) type Cell = (CellKind, String);
 

@@ -15,7 +15,7 @@ use larder::{
 };
 use sqlx::{Connection, PgConnection};
 use tempfile::TempDir;
-use tokio::{task::JoinHandle, time::Duration};
+use tokio::task::JoinHandle;
 
 use crate::support::{
     catalog::name,
