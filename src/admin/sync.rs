@@ -122,15 +122,11 @@ impl Publisher {
         let Some(open) = open.into_iter().rfind(is_run) else { return Ok(None) };
         info!(run = %open.id, "a run of this sync is in progress elsewhere; following it");
         loop {
-            let Some(mut record) = self.metadata.run(open.id).await? else { return Ok(None) };
+            let Some(record) = self.metadata.run(open.id).await? else { return Ok(None) };
             if !record.status.is_open() {
-                if record.status == RunStatus::Interrupted {
+                // A run that is still held has no result to approve.
+                if matches!(record.status, RunStatus::Interrupted | RunStatus::StillHeld) {
                     return Ok(None);
-                }
-                if record.status == RunStatus::StillHeld
-                    && let Some(held) = self.metadata.held_run(sync).await?
-                {
-                    record = RunRecord { id: held.record.id, status: RunStatus::Held, ..record };
                 }
                 let rejected = self.metadata.rejected(record.id).await?;
                 return Ok(Some(RunOutcome {

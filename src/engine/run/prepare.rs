@@ -19,7 +19,7 @@ use crate::{
         error::Error,
         ingest::{Ingest, Ingested, Input},
         plan::RunPlan,
-        request::RunRequest,
+        request::{RunRequest, Trigger},
     },
     mapping::Mapping,
 };
@@ -104,7 +104,9 @@ impl Engine {
         };
         let plan = Arc::new(RunPlan::new(spec.clone(), columns, mapping, announced, is_base_lost));
         let planned = PlannedRun { run_id, request, input, plan };
-        if !accept
+        // An operator's run makes a result of its own: what `larder approve` announces is what its output has shown.
+        if request.trigger == Trigger::Schedule
+            && !accept
             && !dry_run
             && let Some(held) = self.held_before(&planned.plan).await?
         {

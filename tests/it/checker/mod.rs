@@ -41,8 +41,6 @@ struct History {
     world: World,
     rows: Vec<Row>,
     settings: Settings,
-    /// The last held run and its content.
-    held: Option<(String, Content)>,
     /// The content of each announced version.
     versions: BTreeMap<u64, Content>,
 }
@@ -89,7 +87,7 @@ impl History {
         let mut chance = Chance::at(seed, 0);
         let settings = settings(&mut chance);
         let world = World::start(&settings).await;
-        Self { seed, chance, world, rows: Vec::new(), settings, held: None, versions: BTreeMap::new() }
+        Self { seed, chance, world, rows: Vec::new(), settings, versions: BTreeMap::new() }
     }
 
     fn newest(&self) -> Option<&Content> {
@@ -141,16 +139,12 @@ impl History {
                 assert_eq!(status == "announced", is_changed, "{run}");
                 self.adopt(run["version"].as_u64().unwrap(), content).await;
             }
-            "held" | "still_held" if !is_accepted => {
-                let id = run["id"].as_str().unwrap().to_owned();
-                // A run that is held like an earlier one writes nothing and has the id of that one.
-                let (id, content) = self.held.take().filter(|(held, _)| *held == id).unwrap_or((id, content));
-                if status == "held" && self.chance.is(50) {
-                    let approved = self.world.run(&["approve", &id, "--json"]).await.expect(0).json();
+            "held" if !is_accepted => {
+                if self.chance.is(50) {
+                    let id = run["id"].as_str().unwrap();
+                    let approved = self.world.run(&["approve", id, "--json"]).await.expect(0).json();
                     self.trace("approved");
                     self.adopt(approved["version"].as_u64().unwrap(), content).await;
-                } else {
-                    self.held = Some((id, content));
                 }
             }
             _ => panic!("{ended:?}"),

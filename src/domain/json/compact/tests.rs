@@ -78,7 +78,7 @@ fn what_is_not_json_is_rejected() {
         "NaN",
         "Infinity",
         "\u{feff}1",
-        "1e999",
+        "1e999999",
     ] {
         assert_eq!(compacted(raw), Err(RejectReason::InvalidJson), "{raw:?}");
     }
