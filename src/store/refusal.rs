@@ -95,8 +95,9 @@ impl Refusal {
 /// `None` for requests that were answered.
 fn root_cause(source: &Source) -> Option<String> {
     /// Words of rustls, and what they mean for the configuration.
-    const HINTS: [(&str, &str); 6] = [
+    const HINTS: [(&str, &str); 7] = [
         ("UnknownIssuer", "trust its authority with [storage] ca_file or the variable SSL_CERT_FILE"),
+        ("BadSignature", "trust its authority with [storage] ca_file or the variable SSL_CERT_FILE"),
         ("CaUsedAsEndEntity", "trust its authority with [storage] ca_file or the variable SSL_CERT_FILE"),
         ("NotValidForName", "the certificate is for another name than the endpoint's host"),
         ("not valid for name", "the certificate is for another name than the endpoint's host"),

@@ -127,12 +127,9 @@ async fn models_of_every_form_are_read() {
     assert_eq!(checked.code, Some(0), "{checked:?}");
     for (model, expected) in &models {
         let shown = larder(directory.path(), &["preview", model.name]);
-        assert_eq!(
-            (shown.code, shown.stdout.as_str(), shown.stderr.as_str()),
-            (Some(0), *expected, ""),
-            "{}",
-            model.name
-        );
+        assert_eq!((shown.code, shown.stdout.as_str()), (Some(0), *expected), "{}", model.name);
+        // A template cannot read a key with a space by a plain name.
+        assert_eq!(shown.stderr.starts_with("warning: "), model.name == "columns", "{shown:?}");
     }
     let one = larder(directory.path(), &["preview", "sql", "--limit", "1"]);
     assert_eq!(one.stdout.lines().count(), 1);
@@ -201,7 +198,7 @@ fn wrong_models() -> Vec<(Model, &'static str, &'static str, i32)> {
             "secrets",
             1,
         ),
-        (from("wrong_password", "password"), "source_wrong_password", "locked", 1),
+        (from("wrong_password", "password"), "source_wrong_password", "login", 1),
         (from("wrong_user", "user"), "source_login_refused", "nobody-here", 1),
         (from("wrong_database", "database"), "source_unknown_database", "nowhere", 1),
         (from("wrong_host", "host"), "source_host_unknown", "no-such-host.invalid", 1),
@@ -317,7 +314,7 @@ async fn what_a_file_alone_shows_needs_no_connection() {
         ),
         (
             model("table = \"people\"").replace("postgres://u@", "mysql://u@"),
-            ["sources.warehouse.url: cannot be used", "postgres://user:password@host"],
+            ["sources.warehouse.url", "postgres://user:password@host"],
         ),
         (
             model("table = \"people\"").replace("model = \"people\"", "model = \"persons\""),

@@ -342,7 +342,9 @@ async fn help_explains_every_command_and_argument() {
     assert!(node.run(&["--version"]).expect(0).stdout.starts_with("larder "));
     let commands = |help: &str| -> Vec<String> {
         let list = help.split("Commands:\n").nth(1).unwrap_or_default();
+        // The lines that continue a description are indented further.
         let lines = list.lines().take_while(|line| !line.is_empty());
+        let lines = lines.filter(|line| !line.starts_with("   "));
         lines.filter_map(|line| line.split_whitespace().next().map(str::to_owned)).collect()
     };
     let mut seen = 0;

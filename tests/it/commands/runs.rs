@@ -178,7 +178,20 @@ async fn a_held_run_exits_3_and_is_announced_on_demand() {
     assert!(node.run(&without).expect(0).stdout.contains(note));
     assert!(!node.run(&[&without[..], &["--roles", "replica"]].concat()).expect(0).stdout.contains(note));
     let status = node.run(&["status", "--json"]).expect(0).json();
-    assert_eq!(names(&status), ["deployment", "catalog", "key_set_revision", "keys", "collections", "fleet"]);
+    assert_eq!(
+        names(&status),
+        [
+            "deployment",
+            "metadata",
+            "publishes_here",
+            "catalog",
+            "key_set_revision",
+            "keys",
+            "problem",
+            "collections",
+            "fleet"
+        ]
+    );
     assert_eq!(
         names(&status["collections"][0]),
         [
@@ -194,8 +207,10 @@ async fn a_held_run_exits_3_and_is_announced_on_demand() {
             "orphaned",
             "last_run",
             "held_run",
+            "dropped",
             "paused",
             "pins",
+            "problem",
         ]
     );
     assert_eq!(

@@ -137,7 +137,7 @@ async fn revoked_key_is_refused_after_a_restart_although_the_revocation_could_no
     server.kill();
 
     std::fs::rename(&gone, &store).unwrap();
-    std::fs::remove_dir(&obstacle).unwrap();
+    std::fs::remove_dir_all(&obstacle).unwrap();
     let server = node.serve().await;
     until("the other key", async || (server.get(&kept, "person", 1).await.status == 200).then_some(())).await;
     assert_eq!(server.get(&revoked, "person", 1).await.status, 401);

@@ -313,10 +313,13 @@ async fn emptied_store_starts_no_new_catalog() {
     check(&server, &key, "Ann").await;
     deployment.execute("warehouse.db", "update people set name = 'Anna' where id = 1").await;
     fs::rename(deployment.path("store"), deployment.path("elsewhere")).unwrap();
-    for arguments in [&["sync", "person"][..], &["keys", "create", "--name", "late", "--all-collections"]] {
+    for (arguments, exit, code) in [
+        (&["sync", "person"][..], 2, "catalog_lost"),
+        (&["keys", "create", "--name", "late", "--all-collections"], 1, "keys_not_announced"),
+    ] {
         let done = node.spawn(arguments).wait().await;
-        assert_eq!(done.code, Some(2), "{arguments:?}: {done:?}");
-        assert!(done.stderr.contains("code: catalog_lost"), "{arguments:?}: {done:?}");
+        assert_eq!(done.code, Some(exit), "{arguments:?}: {done:?}");
+        assert!(done.stderr.contains(&format!("code: {code}")), "{arguments:?}: {done:?}");
     }
     assert!(deployment.catalog().is_empty(), "nothing was begun");
     check(&server, &key, "Ann").await;

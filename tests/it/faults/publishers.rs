@@ -204,7 +204,8 @@ async fn a_run_that_waited_for_its_permit_is_skipped_after_another_process_ran_i
     let mut text = vec![postgres(&database), "[engine]\nmax_concurrent_runs = 1\n".to_owned()];
     let mut locks = BTreeMap::new();
     for (sync, schedule) in [("one", "every 1h"), ("two", "every 1h"), ("clock", "every 1s")] {
-        database.execute(&format!("create table {sync} (id integer primary key)")).await;
+        let table = format!("create table {sync} (id integer primary key); insert into {sync} values (1)");
+        database.execute(&table).await;
         text.push(format!(
             "[models.{sync}]\nsource = \"warehouse\"\ntable = \"{sync}\"\nprimary_key = \"id\"\n\
              [syncs.{sync}]\nmodel = \"{sync}\"\nschedule = \"{schedule}\"\nindexes = {{ id = \"id\" }}\n"
@@ -260,7 +261,7 @@ async fn of_two_configurations_of_a_sync_the_newer_one_wins() {
         shows(&first, &format!("new {name}")).await;
     }
     assert_eq!(deployment.announced("person"), Some(5), "the configurations did not take turns");
-    let refused = older.spawn(&["sync", "person"]).wait().await.expect(4);
+    let refused = older.spawn(&["sync", "person", "--accept"]).wait().await.expect(4);
     assert!(refused.stderr.contains("code: configuration_outdated"), "{refused:?}");
 
     // A higher revision wins, also of an older file.

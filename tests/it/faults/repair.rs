@@ -131,7 +131,7 @@ async fn lost_document_is_put_back_from_the_nodes_copy() {
     let path = served.document(&newest["n"]);
     let before: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
     fs::remove_file(&path).unwrap();
-    assert!(served.node.run(&["keys", "revoke", &served.revoked]).stderr.contains("object_missing"));
+    assert!(served.node.run(&["keys", "revoke", &served.revoked]).stderr.contains("keys_not_announced"));
     let repaired: Value = serde_json::from_str(&served.node.output(&["repair", "--json"]).await).unwrap();
     assert_eq!(repaired["catalog"]["document_restored"]["catalog"], newest["n"], "{repaired}");
     let after: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();

@@ -387,13 +387,12 @@ async fn other_spellings(node: &Node, row: &Row) {
         ("email", format!("\u{2003}{}\n", email.to_uppercase().to_lowercase())),
         ("big", padded),
         ("big", format!("{big}.00")),
+        ("big", format!("{big}e0")),
     ] {
         let answer = &node.get_many("awkward", index, std::slice::from_ref(&value)).await[0];
         assert_eq!(id_of(answer), Some(id), "{index} {value:?}");
     }
-    for (index, value) in
-        [("big", format!("{big}.01")), ("big", format!("{big}e0")), ("id", id.replace('-', ""))]
-    {
+    for (index, value) in [("big", format!("{big}.01")), ("id", id.replace('-', ""))] {
         let answer = &node.get_many("awkward", index, std::slice::from_ref(&value)).await[0];
         assert_eq!(id_of(answer), None, "{index} {value:?}");
     }

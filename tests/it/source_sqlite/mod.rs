@@ -88,7 +88,7 @@ async fn values_are_served_by_storage_class_and_declared_type() {
         ("u JSON", "null", "JSON", Json, Cell::Null, ""),
         ("v text", "cast(x'ff' as text)", "TEXT", Text, Cell::Invalid, "invalid_text"),
         ("v2 text", "'a' || char(0) || 'b'", "TEXT", Text, Cell::Invalid, "invalid_text"),
-        ("v3 json", "'{\"a\":\"q\\u0000\"}'", "JSON", Json, Cell::Invalid, "invalid_json"),
+        ("v3 JSON", "'{\"a\":\"q\\u0000\"}'", "JSON", Json, Cell::Invalid, "invalid_json"),
         ("w text", "printf('%.*c', 2000001, 'x')", "TEXT", Text, Cell::Invalid, "record_too_large"),
     ];
     let declared: Vec<_> = values.iter().map(|value| value.0).collect();
