@@ -136,6 +136,8 @@ async fn revoked_key_is_refused_after_a_restart_although_the_revocation_could_no
     assert_ne!(server.get(&kept, "person", 1).await.status, 200);
     server.kill();
 
+    // The server has begun an empty directory.
+    std::fs::remove_dir_all(&store).unwrap();
     std::fs::rename(&gone, &store).unwrap();
     std::fs::remove_dir_all(&obstacle).unwrap();
     let server = node.serve().await;
