@@ -1,9 +1,9 @@
 //! Templates in Liquid, over the cells of a row.
 //!
-//! A template is parsed once ([`parse`], [`expression`]) into a tree whose names are numbers ([`tree`]),
-//! bound to the columns of a model, and then rendered for each row ([`render`]). Values borrow the row's
-//! text ([`value`]), numbers keep their digits ([`number`]), and the work of a render is metered
-//! ([`meter`]). Text and rules are those of Shopify's Liquid 5; `docs/mapping.md` lists where liquidjs is
+//! A template is parsed once (`parse`, `expression`) into a tree whose names are numbers (`tree`),
+//! bound to the columns of a model, and then rendered for each row (`render`). Values borrow the row's
+//! text (`value`), numbers keep their digits (`number`), and the work of a render is metered
+//! (`meter`). Text and rules are those of Shopify's Liquid 5; `docs/mapping.md` lists where liquidjs is
 //! followed instead.
 
 mod compare;

@@ -62,7 +62,7 @@ fn insert(run: RunId, first_place: usize, rows: &[&RejectedRow]) -> Statement {
 impl Metadata {
     /// Adds rejected rows of a run, as many as [`REJECTED_PER_REASON_MAX`] and [`REJECTED_PER_RUN_MAX`] allow,
     /// counting those stored already. Texts are cut at 1 KiB. The run must exist. Deletes the rejected rows of all
-    /// runs of its sync but the last [`REJECTED_RUNS_MAX`] that have some, and the held one.
+    /// runs of its sync but the last `REJECTED_RUNS_MAX` that have some, and the held one.
     pub async fn add_rejected(&self, run: RunId, rows: &[RejectedRow]) -> Result<(), Error> {
         if rows.is_empty() {
             return Ok(());
