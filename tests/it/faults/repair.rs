@@ -42,11 +42,21 @@ impl Served {
         let server = node.serve().await;
         let served = Self { deployment, node, server, kept, revoked };
         served.serves("first").await;
-        let newest = served.newest()["n"].clone();
-        until("the saved state", async || {
+        let newest = served.newest();
+        let copy = |folder: &str, object: &Value, suffix: &str| {
+            let name = format!("data/{folder}/{}.{suffix}", object["sha256"].as_str().unwrap());
+            served.deployment.path(&name)
+        };
+        let copies = ["person", "human"].map(|name| {
+            let segment = &served.deployment.manifest(name)["segments"][0];
+            let manifest = &newest["collections"][name];
+            [copy("manifests", manifest, "json"), copy("segments", segment, "arrow")]
+        });
+        until("the saved state and the local copies", async || {
             let saved = fs::read(served.deployment.path("data/state/catalog.json")).ok()?;
             let saved: Value = serde_json::from_slice(&saved).ok()?;
-            (saved["state"]["document"]["n"] == newest).then_some(())
+            let is_saved = saved["state"]["document"]["n"] == newest["n"];
+            (is_saved && copies.iter().flatten().all(|copy| copy.exists())).then_some(())
         })
         .await;
         served
