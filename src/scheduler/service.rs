@@ -25,6 +25,9 @@ const RETRY_DELAY_MAX: Duration = Duration::from_secs(5);
 const RETRY_DELAY_MIN: Duration = Duration::from_millis(250);
 /// Poll interval of a paused or dropped sync whose run is due: a resumed sync starts at most this late.
 const PAUSE_POLL_INTERVAL: Duration = Duration::from_secs(2);
+/// Shortest time between two runs. A command that waits for the lease asks for it every 300 ms, and would never get
+/// it from a sync whose runs take as long as its schedule's interval.
+const BETWEEN_RUNS: Duration = Duration::from_millis(700);
 
 /// Latest runs of a sync that decide when the next is due: delays stop doubling long before.
 const HISTORY_MAX: usize = 24;
@@ -139,9 +142,7 @@ impl SyncLoop {
             let ran = self.run_once(&mut last).await;
             // Release the permit before sleeping.
             drop(permit);
-            if let Err(delay) = ran
-                && !self.sleep(delay).await
-            {
+            if !self.sleep(ran.err().unwrap_or(BETWEEN_RUNS)).await {
                 return;
             }
         }

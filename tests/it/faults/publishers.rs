@@ -233,7 +233,7 @@ async fn a_run_that_waited_for_its_permit_is_skipped_after_another_process_ran_i
 async fn of_two_configurations_of_a_sync_the_newer_one_wins() {
     let deployment = Deployment::new();
     deployment.execute("warehouse.db", ROWS).await;
-    let old = sections(SQLITE, "every 2s", &["person"]);
+    let old = sections(SQLITE, "every 1s", &["person"]);
     let new = old.replace("select * from people", "select id, 'new ' || name as name from people");
     let outdated = async |server: &mut Process, expected: bool| {
         until("the problem of the older configuration", async || {
