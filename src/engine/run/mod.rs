@@ -49,7 +49,8 @@ impl Engine {
     ///
     /// # Errors
     /// When no run could begin: [`Error::LeaseHeld`]; [`Error::Paused`] or [`Error::Dropped`] for a scheduled
-    /// run; [`Error::ConfigurationOutdated`]; another metadata database publishes; metadata is down. A dry run gives all its errors here.
+    /// run; [`Error::ConfigurationOutdated`]; another metadata database publishes; metadata is down. A dry run
+    /// gives all its errors here.
     pub async fn run(&self, request: &RunRequest) -> Result<RunOutcome, Error> {
         if request.dry_run {
             return Box::pin(self.dry_run(request)).await;
