@@ -140,14 +140,28 @@ impl ReferenceModel {
             }
             Err(AnnounceError::Unknown) => Ok(()),
             Err(error) => {
-                let attempt = &mut self.attempts[number];
-                attempt.is_refused = true;
-                match attempt.introduced {
-                    Some(n) => Err(format!("document {n} has a change that was answered with: {error}")),
-                    None => Ok(()),
+                self.attempts[number].is_refused = true;
+                let Some(n) = self.attempts[number].introduced else { return Ok(()) };
+                if self.is_of_a_twin(number, n) {
+                    return Ok(());
                 }
+                Err(format!("document {n} has a change that was answered with: {error}"))
             }
         }
+    }
+
+    /// Whether another attempt may have brought the change of attempt `number` in document `n`, which is then taken
+    /// for that one's: two publishers may make the same takeover at once, and a document does not tell them apart.
+    fn is_of_a_twin(&mut self, number: usize, n: u64) -> bool {
+        let change = self.attempts[number].change.clone();
+        let is_twin = |twin: &&mut Attempt| {
+            matches!(change, Change::Takeover { .. })
+                && twin.change == change
+                && !twin.is_refused
+                && twin.introduced.is_none()
+        };
+        let twin = self.attempts.iter_mut().find(is_twin);
+        twin.map(|twin| twin.introduced = Some(n)).is_some()
     }
 
     fn around(&self, n: u64) -> Option<(Option<&CatalogDocument>, &CatalogDocument)> {
