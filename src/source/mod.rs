@@ -4,10 +4,12 @@
 //! `TYPES` names it. How a value looks in a record is decided once for all types, in `cell`.
 
 mod cell;
+mod clickhouse;
 mod csv;
 mod driver;
 mod error;
 mod file;
+mod http;
 mod postgres;
 mod rows;
 pub mod sample;
@@ -30,7 +32,7 @@ pub use error::{Cause, Error};
 pub(crate) use settings::{SECTION, check_defaults, read};
 
 /// Every source type.
-const TYPES: &[SourceType] = &[postgres::TYPE, sqlite::TYPE, csv::TYPE];
+const TYPES: &[SourceType] = &[postgres::TYPE, sqlite::TYPE, clickhouse::TYPE, csv::TYPE];
 
 /// What a model reads.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -18,6 +18,8 @@ pub(super) struct Dialect {
     pub(super) table_parts_max: usize,
     /// `E'\''` is one string.
     pub(super) has_escape_strings: bool,
+    /// A backslash escapes a quote in every string and quoted identifier.
+    pub(super) has_backslash_escapes: bool,
     /// `$tag$ ... $tag$` is a string.
     pub(super) has_dollar_quotes: bool,
     /// A comment `/* */` may hold another one.
@@ -106,8 +108,10 @@ impl Dialect {
             'e' | 'E' if self.has_escape_strings && bytes.get(1) == Some(&b'\'') => {
                 (Token::Other, 1 + quoted(&bytes[1..], b'\'', true))
             }
-            '\'' | '"' => (Token::Other, quoted(bytes, bytes[0], false)),
-            '`' if self.has_other_quotes => (Token::Other, quoted(bytes, b'`', false)),
+            '\'' | '"' => (Token::Other, quoted(bytes, bytes[0], self.has_backslash_escapes)),
+            '`' if self.has_other_quotes || self.identifier_quote == '`' => {
+                (Token::Other, quoted(bytes, b'`', self.has_backslash_escapes))
+            }
             '[' if self.has_other_quotes => (Token::Other, text.find(']').map_or(text.len(), |at| at + 1)),
             '$' if self.has_dollar_quotes => (Token::Other, dollar(text)),
             _ if character.is_ascii_whitespace() => (Token::Blank, 1),
@@ -191,6 +195,7 @@ mod tests {
         identifier_quote: '"',
         table_parts_max: 2,
         has_escape_strings: true,
+        has_backslash_escapes: false,
         has_dollar_quotes: true,
         nests_comments: true,
         has_other_quotes: false,

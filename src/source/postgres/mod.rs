@@ -38,6 +38,7 @@ const DIALECT: Dialect = Dialect {
     identifier_quote: '"',
     table_parts_max: 2,
     has_escape_strings: true,
+    has_backslash_escapes: false,
     has_dollar_quotes: true,
     nests_comments: true,
     has_other_quotes: false,

@@ -42,6 +42,7 @@ const DIALECT: Dialect = Dialect {
     identifier_quote: '"',
     table_parts_max: 2,
     has_escape_strings: false,
+    has_backslash_escapes: false,
     has_dollar_quotes: false,
     nests_comments: false,
     has_other_quotes: true,
