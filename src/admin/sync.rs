@@ -131,7 +131,6 @@ impl Publisher {
                 let rejected = self.metadata.rejected(record.id).await?;
                 return Ok(Some(RunOutcome {
                     record,
-                    hold: None,
                     kind: None,
                     store_failure: None,
                     rejected,

@@ -6,7 +6,7 @@
 
 use std::{
     net::IpAddr,
-    path::{Path, PathBuf},
+    path::PathBuf,
     time::Duration,
 };
 
@@ -435,9 +435,4 @@ fn number(name: &str, value: &str, range: std::ops::RangeInclusive<u64>) -> Resu
     let hint = || format!("write a number from {} to {}, or leave it out", range.start(), range.end());
     let number = value.parse().ok().filter(|number| range.contains(number));
     number.ok_or_else(|| wrong_value(name, &hint()))
-}
-
-/// A reader of paths for URLs outside of a configuration: relative paths are from `directory`.
-pub fn relative_to(directory: &Path) -> impl Fn(&str) -> PathBuf + '_ {
-    move |path| directory.join(path)
 }

@@ -41,9 +41,6 @@ pub(super) trait Driver: fmt::Debug + Send + Sync {
     /// without SQL. The configuration is read with it, so it connects to nothing.
     fn check_query(&self, query: &Query) -> Result<(), Error>;
 
-    /// Connects and makes a trivial request.
-    async fn check(&self) -> Result<(), Error>;
-
     /// The columns of `query`, in its order; reads no row.
     async fn describe(&self, query: &Query) -> Result<Vec<Column>, Error>;
 

@@ -62,11 +62,6 @@ impl Source {
         self.driver.check_query(query)
     }
 
-    /// Connects and makes a trivial request.
-    pub async fn check(&self) -> Result<(), Error> {
-        self.bounded(self.driver.check()).await
-    }
-
     /// The columns of `query`, in its order; reads no row. There is at least one, and no two have
     /// the same name.
     pub async fn describe(&self, query: &Query) -> Result<Vec<Column>, Error> {

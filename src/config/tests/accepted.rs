@@ -63,7 +63,6 @@ fn a_sync_takes_the_defaults() {
     let source = &config.sources["warehouse"];
     let timeouts = "lock_timeout: 10s, statement_timeout: 3600s";
     assert!(format!("{source:?}").contains(timeouts), "{source:?}");
-    assert!(config.sync(&sync.spec.collection).is_some());
 }
 
 #[test]
