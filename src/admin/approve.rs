@@ -108,7 +108,7 @@ impl Publisher {
     /// Why the run `id` cannot be approved.
     async fn not_held(&self, id: RunId) -> Result<Error, Error> {
         Ok(match self.metadata.run(id).await? {
-            None => Error::UnknownRun { id: id.to_string() },
+            None => Error::UnknownRun(id.to_string()),
             Some(run) if run.status == RunStatus::Superseded => {
                 Error::HeldRunSuperseded { run: id, by: self.successor(&run).await? }
             }

@@ -25,17 +25,11 @@ pub enum Error {
         known: String,
     },
     /// No key has this id.
-    #[error("no key has the id {id:?}; `larder keys list` shows them")]
-    UnknownKey {
-        /// The requested id.
-        id: String,
-    },
+    #[error("no key has the id {0:?}; `larder keys list` shows them")]
+    UnknownKey(String),
     /// No run has this id.
-    #[error("no run has the id {id}; `larder runs` shows the last ones")]
-    UnknownRun {
-        /// The requested id.
-        id: String,
-    },
+    #[error("no run has the id {0}; `larder runs` shows the last ones")]
+    UnknownRun(String),
     /// No guard holds the run.
     #[error("run {run} is not held: it is {status}{}", as_version(*version))]
     NotHeld {
@@ -120,21 +114,15 @@ pub enum Error {
          \"publisher\"; run the command with a publisher's"
     )]
     NoMetadata,
-    /// Other changes of the key set were announced first, each time.
-    #[error("other key changes came first {attempts} times; try again")]
-    KeysContended {
-        /// The number of attempts.
-        attempts: usize,
-    },
-    /// A change of keys is stored, and no node knows of it yet.
+    /// Other changes of the key set were announced first, at each of so many attempts.
+    #[error("other key changes came first {0} times; try again")]
+    KeysContended(usize),
+    /// A change of keys is stored, and no node knows of it yet: why the store did not take it.
     #[error(
         "the change of keys is stored and not announced, so it is not in force on any node yet; the next publisher \
-         that reaches the store announces it: {cause}"
+         that reaches the store announces it: {0}"
     )]
-    KeysNotAnnounced {
-        /// Why the store did not take it.
-        cause: Box<Error>,
-    },
+    KeysNotAnnounced(Box<Error>),
     /// A version is announced, and some nodes do not serve it yet.
     #[error(
         "version {version} of {collection} is announced and stays so, but after {seconds} s not every node \

@@ -41,7 +41,7 @@ impl Admin {
     /// # Errors
     /// [`Error::UnknownRun`].
     pub async fn run(&self, id: RunId) -> Result<(RunRecord, Vec<RejectedRow>), Error> {
-        let run = self.metadata.run(id).await?.ok_or_else(|| Error::UnknownRun { id: id.to_string() })?;
+        let run = self.metadata.run(id).await?.ok_or_else(|| Error::UnknownRun(id.to_string()))?;
         Ok((run, self.metadata.rejected(id).await?))
     }
 }

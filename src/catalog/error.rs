@@ -86,13 +86,10 @@ pub enum Error {
     },
     /// The catalog was restored to an earlier state and continued from there.
     #[error(
-        "`{path}` is not the document of this number that this node follows: the catalog was restored to an \
+        "`{0}` is not the document of this number that this node follows: the catalog was restored to an \
          earlier state; start this node with an empty data directory"
     )]
-    Forked {
-        /// Object path.
-        path: String,
-    },
+    Forked(String),
     /// Documents that this node knows are no longer in the store.
     #[error(
         "the store's catalog has lost documents: {found}, but {known}; check that [storage] url is right and its \
@@ -137,17 +134,17 @@ codes! {
 impl Error {
     /// Document `n` is of another catalog than the followed one.
     pub fn forked(n: u64) -> Self {
-        Self::Forked { path: paths::document(n).to_string() }
+        Self::Forked(paths::document(n).to_string())
     }
 
     /// The object at `path` does not exist.
     pub(crate) fn missing(path: impl Into<String>) -> Self {
-        store::Error::Missing { path: path.into() }.into()
+        store::Error::Missing(path.into()).into()
     }
 
     /// Whether an object that is referenced does not exist.
     pub(crate) fn is_missing(&self) -> bool {
-        matches!(self, Self::Store(store::Error::Missing { .. }))
+        matches!(self, Self::Store(store::Error::Missing(_)))
     }
 
     /// Whether this is a head that must be treated as absent: documents are found without it.

@@ -114,7 +114,7 @@ fn referenced(object: &str, document: &str, fits: impl Fn(&Object<'_>) -> bool) 
     if Object::parse(object).is_some_and(|parsed| fits(&parsed)) {
         Ok(Path::from(object))
     } else {
-        Err(store::Error::ForeignPath { document: document.to_owned() }.into())
+        Err(store::Error::ForeignPath(document.to_owned()).into())
     }
 }
 

@@ -23,8 +23,7 @@ pub use self::{
     overrides::{Overrides, SHORTHANDS, Shorthand},
 };
 use crate::{
-    api, catalog,
-    engine, metadata, replica,
+    api, catalog, engine, metadata, replica,
     settings::{fault::Report, modified_at, printable::Printable, read_bounded},
     source, store, telemetry,
 };

@@ -115,7 +115,7 @@ pub(super) async fn download(
 fn segment_path(reference: &SegmentReference) -> Result<Path, Error> {
     match Object::parse(&reference.object) {
         Some(Object::Segment(_)) => Ok(Path::from(reference.object.as_str())),
-        _ => Err(store::Error::ForeignPath { document: "a manifest".to_owned() }.into()),
+        _ => Err(store::Error::ForeignPath("a manifest".to_owned()).into()),
     }
 }
 

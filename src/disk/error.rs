@@ -11,11 +11,8 @@ pub enum Error {
     #[error(transparent)]
     Store(#[from] store::Error),
     /// A local file does not exist.
-    #[error("the local file `{path}` does not exist")]
-    Missing {
-        /// The file.
-        path: String,
-    },
+    #[error("the local file `{0}` does not exist")]
+    Missing(String),
     /// The bytes of a local file are not the expected ones.
     #[error("the local file `{path}` is damaged: {reason}")]
     Corrupt {
@@ -68,7 +65,7 @@ codes! {
 impl Error {
     /// Whether the store's own object is missing or damaged.
     pub(crate) fn is_object_lost(&self) -> bool {
-        matches!(self, Self::Store(store::Error::Missing { .. } | store::Error::Corrupt { .. }))
+        matches!(self, Self::Store(store::Error::Missing(_) | store::Error::Corrupt { .. }))
     }
 
     /// Whether this machine failed, and not the store.

@@ -133,7 +133,7 @@ impl SegmentDirectory {
                 self.files.touch(&reference.sha256);
                 return Ok(buffer);
             }
-            Err(Error::Missing { .. }) => {}
+            Err(Error::Missing(_)) => {}
             Err(error) => tracing::warn!(
                 code = error.code(),
                 segment = %reference.sha256,

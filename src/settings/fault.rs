@@ -81,7 +81,6 @@ impl Faults {
     pub fn as_slice(&self) -> &[Fault] {
         &self.0
     }
-
 }
 
 impl fmt::Display for Faults {

@@ -102,18 +102,12 @@ pub enum Error {
         /// The service's code and message; empty when it gave none.
         answer: String,
     },
-    /// A referenced object does not exist.
-    #[error("`{path}` is referenced but is not in the object store")]
-    Missing {
-        /// Object path.
-        path: String,
-    },
-    /// An object that must not exist yet exists.
-    #[error("`{path}` exists already")]
-    Exists {
-        /// Object path.
-        path: String,
-    },
+    /// The referenced object at this path does not exist.
+    #[error("`{0}` is referenced but is not in the object store")]
+    Missing(String),
+    /// The object at this path must not exist yet, and exists.
+    #[error("`{0}` exists already")]
+    Exists(String),
     /// The bytes of an object are not the expected ones.
     #[error("`{path}` is damaged: {reason}")]
     Corrupt {
@@ -132,12 +126,9 @@ pub enum Error {
         /// The bound.
         limit: u64,
     },
-    /// A document refers to a path where its kind may not refer to.
-    #[error("`{document}` refers to an object outside of its own directory; the object is not read")]
-    ForeignPath {
-        /// The document at fault.
-        document: String,
-    },
+    /// This document refers to a path where its kind may not refer to.
+    #[error("`{0}` refers to an object outside of its own directory; the object is not read")]
+    ForeignPath(String),
     /// The directory of the store failed.
     #[error("cannot {action} `{}`: {source}", path.display())]
     Local {

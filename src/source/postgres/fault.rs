@@ -46,8 +46,8 @@ pub(super) fn of_connecting(error: &postgres::Error, asked: Asked<'_>) -> Error 
         Fault::Unreachable { .. } => cause::UNREACHABLE,
         Fault::Timeout { .. } => cause::CONNECT_TIMEOUT,
         Fault::Closed { .. } => cause::CONNECTION_LOST,
-        Fault::OtherProtocol { .. } => cause::ANSWER_MALFORMED,
-        Fault::NoTls { .. } | Fault::Tls { .. } | Fault::NoAuthorities => cause::TLS_REFUSED,
+        Fault::OtherProtocol(_) => cause::ANSWER_MALFORMED,
+        Fault::NoTls(_) | Fault::Tls { .. } | Fault::NoAuthorities => cause::TLS_REFUSED,
         Fault::File { .. } => cause::CERTIFICATE_FILE,
         Fault::Login { source, words, .. } => {
             let refused = source.as_database_error().and_then(<dyn DatabaseError>::try_downcast_ref);

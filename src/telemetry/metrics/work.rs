@@ -52,7 +52,7 @@ impl Work {
 impl Metrics {
     /// Creates the counters of `sync` at zero, so that its first run of each status is an increase.
     pub fn runs_may_end(&self, sync: &CollectionName) {
-        for status in RunStatus::ENDS {
+        for status in RunStatus::ends() {
             drop(self.0.work.runs.get_or_create(&[label("sync", sync), label("status", &status)]));
         }
     }

@@ -17,10 +17,7 @@ use std::{
     time::Duration,
 };
 
-use larder::{
-    metadata,
-    postgres::Parameters,
-};
+use larder::{metadata, postgres::Parameters};
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection, Row as _, postgres::PgRow, raw_sql};
 use tokio::sync::OnceCell;
 
