@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use futures::{StreamExt, stream};
 use serde::Serialize;
 
-use super::{error::Error, publisher::Publisher};
+use super::{error::Error, listed, publisher::Publisher};
 use crate::{
     catalog::{Catalog, Change},
     domain::{
@@ -222,10 +222,8 @@ pub(super) fn change_to(
 
 /// The error for a collection that `newest` does not name.
 fn unknown(name: &CollectionName, newest: Option<&CatalogDocument>) -> Error {
-    let known = newest.map(|document| {
-        document.collections.keys().map(CollectionName::as_str).collect::<Vec<_>>().join(", ")
-    });
-    let known = known.filter(|known| !known.is_empty()).unwrap_or_else(|| "none".to_owned());
+    let known = newest.iter().flat_map(|document| document.collections.keys());
+    let known = listed(known.map(CollectionName::as_str));
     Error::UnknownCollection { name: name.to_string(), known }
 }
 

@@ -126,8 +126,8 @@ impl Catalog {
         bytes: Bytes,
     ) -> Result<(), Error> {
         super::decode_manifest(name, entry, &bytes)?;
-        self.restore(&paths::referenced_manifest(name, &entry.manifest, "the catalog")?, entry.sha256, bytes)
-            .await
+        let path = paths::referenced(&entry.manifest, Object::Manifest(name.as_str()), "the catalog")?;
+        self.restore(&path, entry.sha256, bytes).await
     }
 
     /// Puts a segment back under its name, from bytes with its digest.
@@ -137,7 +137,7 @@ impl Catalog {
         reference: &SegmentReference,
         bytes: Bytes,
     ) -> Result<(), Error> {
-        let path = paths::referenced_segment(name, &reference.object, "a manifest")?;
+        let path = paths::referenced(&reference.object, Object::Segment(name.as_str()), "a manifest")?;
         self.restore(&path, reference.sha256, bytes).await
     }
 

@@ -81,7 +81,11 @@ impl Catalog {
     pub async fn check_segments(&self, manifest: &Manifest) -> Result<(), Error> {
         let check = |segment: &SegmentReference| {
             let (store, bytes) = (self.store.clone(), segment.bytes);
-            let path = paths::referenced_segment(&manifest.collection, &segment.object, "a manifest");
+            let path = paths::referenced(
+                &segment.object,
+                Object::Segment(manifest.collection.as_str()),
+                "a manifest",
+            );
             async move { Ok(store.check_length(&path?, bytes).await?) }
         };
         stream::iter(manifest.segments.iter().map(check)).buffer_unordered(CONCURRENCY).try_collect().await
