@@ -5,6 +5,7 @@ use std::{io, path::Path, path::PathBuf};
 use crate::{domain::error::codes, store};
 
 /// A failure of a local file, or of the object that it is a copy of.
+#[expect(missing_docs, reason = "the message of a variant says what its fields are")]
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The object store, or an object in it.
@@ -15,20 +16,13 @@ pub enum Error {
     Missing(String),
     /// The bytes of a local file are not the expected ones.
     #[error("the local file `{path}` is damaged: {reason}")]
-    Corrupt {
-        /// The file.
-        path: String,
-        /// What is wrong.
-        reason: &'static str,
-    },
+    Corrupt { path: String, reason: &'static str },
     /// A local file or directory failed.
     #[error("cannot {action} `{}`: {source}", path.display())]
     Local {
         /// "create", "read", "write" or "sync".
         action: &'static str,
-        /// The file.
         path: PathBuf,
-        /// The system's error.
         #[source]
         source: io::Error,
     },
@@ -39,15 +33,11 @@ pub enum Error {
         path.display()
     )]
     BudgetExceeded {
-        /// The directory.
         path: PathBuf,
-        /// Bytes of the segments to add.
         bytes: u64,
         /// Bytes of the segments there, and of those being written.
         taken: u64,
-        /// The budget.
         limit: u64,
-        /// Bytes free on the disk.
         free: u64,
     },
 }

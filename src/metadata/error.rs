@@ -8,6 +8,7 @@ use super::refusal::Refusal;
 use crate::{domain::error::codes, postgres, support::result_code::Phase};
 
 /// An error of the metadata database.
+#[expect(missing_docs, reason = "the message of a variant says what its fields are")]
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A file of certificates that the URL names cannot be used: the parameter, the file, and what is wrong.
@@ -15,28 +16,13 @@ pub enum Error {
     CertificateFile(String),
     /// A connection could not be made.
     #[error("cannot open the metadata database {place}: {source}; check the url of [metadata]")]
-    Connect {
-        /// Host, port and database.
-        place: String,
-        /// Why.
-        source: Box<Error>,
-    },
+    Connect { place: String, source: Box<Error> },
     /// A directory, the SQLite file or a lock file could not be created or opened.
     #[error("cannot use {}: {source}; check that it exists and may be written", path.display())]
-    File {
-        /// The path.
-        path: PathBuf,
-        /// The operating system's error.
-        source: io::Error,
-    },
+    File { path: PathBuf, source: io::Error },
     /// Another process has been creating or migrating the SQLite file for too long.
     #[error("another process has been creating or migrating {} for {} s; look for a larder process that hangs", path.display(), waited.as_secs())]
-    Busy {
-        /// The SQLite file.
-        path: PathBuf,
-        /// How long this process waited.
-        waited: Duration,
-    },
+    Busy { path: PathBuf, waited: Duration },
     /// The tables are missing or older than this build.
     #[error("the metadata database has schema {found} and this build needs {needed}; run `larder migrate`")]
     NotMigrated {
@@ -74,7 +60,6 @@ pub enum Error {
     TimedOut {
         /// The step that took too long.
         doing: &'static str,
-        /// The limit.
         limit: Duration,
     },
     /// The handle was closed; the process is ending.
