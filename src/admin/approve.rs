@@ -5,11 +5,7 @@ use tracing::{info, warn};
 use super::{Pause, Principal, error::Error, publisher::Publisher, versions::change_to};
 use crate::{
     catalog::AnnounceError,
-    domain::{
-        id::RunId,
-        name::CollectionName,
-        run::{RunError, RunRecord, RunStatus},
-    },
+    domain::{CollectionName, RunError, RunId, RunRecord, RunStatus},
     engine::{SyncLease, Trigger},
     metadata::{HeldRun, RUNS_LISTED_MAX},
     support::shutdown::Shutdown,

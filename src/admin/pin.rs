@@ -7,11 +7,7 @@ use tracing::info;
 use super::{Principal, error::Error, listed, publisher::Publisher, versions::ATTEMPTS_MAX};
 use crate::{
     catalog::{AnnounceError, Change},
-    domain::{
-        catalog::CatalogDocument,
-        manifest::Version,
-        name::{CollectionName, RegionName},
-    },
+    domain::{CatalogDocument, CollectionName, RegionName, Version},
 };
 
 /// A pin that was announced.

@@ -7,12 +7,7 @@ use tokio::sync::{mpsc, watch};
 
 use super::{error::Error, listed};
 use crate::{
-    domain::{
-        name::{CollectionName, RegionName},
-        record::Record,
-        reject::Rejection,
-        row::Column,
-    },
+    domain::{CollectionName, Column, Record, RegionName, Rejection},
     mapping::Mapping,
     scheduler::ScheduledSync,
     source::Query,

@@ -1,11 +1,7 @@
 //! Sync runs: the newest, or one with its rejected rows.
 
 use super::{Admin, error::Error};
-use crate::domain::{
-    id::RunId,
-    name::CollectionName,
-    run::{RejectedRow, RunRecord},
-};
+use crate::domain::{CollectionName, RejectedRow, RunId, RunRecord};
 
 /// Which runs to list.
 #[derive(Debug, Clone, Copy)]

@@ -8,7 +8,7 @@ use std::{
 
 use super::error::Error;
 use crate::{
-    domain::error::codes,
+    domain::codes,
     segment::{self, Decoder, Dictionaries, Segment, SegmentBuffer},
 };
 

@@ -6,10 +6,7 @@ use tracing::info;
 
 use super::{Pause, Principal, error::Error, publisher::Publisher};
 use crate::{
-    domain::{
-        name::CollectionName,
-        run::{RunRecord, RunStatus},
-    },
+    domain::{CollectionName, RunRecord, RunStatus},
     engine::{self, Progress, RunOutcome, RunRequest, Trigger},
     scheduler::ScheduledSync,
     support::shutdown::Shutdown,

@@ -10,13 +10,8 @@ use super::{error::Error, listed, publisher::Publisher};
 use crate::{
     catalog::{Catalog, Change},
     domain::{
-        catalog::{CatalogDocument, CollectionEntry, Pause},
-        digest::Digest,
-        error::ErrorKind,
-        id::RunId,
-        manifest::{Manifest, Version},
-        name::{CollectionName, RegionName},
-        run::{RunCounts, RunRecord},
+        CatalogDocument, CollectionEntry, CollectionName, Digest, ErrorKind, Manifest, Pause, RegionName,
+        RunCounts, RunId, RunRecord, Version,
     },
     metadata::{Metadata, RunManifest},
 };

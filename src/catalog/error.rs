@@ -5,10 +5,7 @@ use std::path::PathBuf;
 use super::paths;
 use crate::{
     disk,
-    domain::{
-        error::codes,
-        id::{DeploymentId, MetadataId},
-    },
+    domain::{DeploymentId, MetadataId, codes},
     store,
 };
 

@@ -4,9 +4,8 @@
 use super::Error;
 use crate::{
     domain::{
-        id::{NodeId, RunId},
-        name::{CollectionName, RegionName},
-        object::{CATALOG, COLLECTIONS, KEYS, Object},
+        CollectionName, NodeId, Object, RegionName, RunId,
+        object::{CATALOG, COLLECTIONS, KEYS},
     },
     store::{self, Location, PROBES, Path},
 };

@@ -5,14 +5,8 @@ use bytes::Bytes;
 use super::{Error, SigningKeys, decode, paths, signature::SignedKind};
 use crate::{
     domain::{
-        catalog::{CatalogDocument, CollectionEntry, Head, KeySetReference},
-        digest::Digest,
-        id::{AnnouncementId, DeploymentId},
-        keyset::KeySet,
-        limits::DOCUMENT_BYTES_MAX,
-        manifest::Manifest,
-        name::CollectionName,
-        object::Object,
+        AnnouncementId, CatalogDocument, CollectionEntry, CollectionName, DeploymentId, Digest, Head, KeySet,
+        KeySetReference, Manifest, Object, limits::DOCUMENT_BYTES_MAX,
     },
     store::{ConditionalRead, Path, Store, StoredObject},
 };

@@ -7,13 +7,9 @@ use bytes::Bytes;
 use super::{Catalog, Error, announce, paths, publish, read::check_deployment, signature::SignedKind};
 use crate::{
     domain::{
-        catalog::{CatalogDocument, CollectionEntry, Head},
-        digest::Digest,
-        id::{AnnouncementId, DeploymentId},
+        AnnouncementId, CatalogDocument, CollectionEntry, CollectionName, DeploymentId, Digest, Head, Object,
+        SegmentReference,
         limits::{FORMAT, NUMBER_MAX},
-        manifest::SegmentReference,
-        name::CollectionName,
-        object::Object,
     },
     store::{Path, StoredObject},
     support::{clock::Clock, random},

@@ -6,12 +6,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 
 use super::{Catalog, Error, decode, paths};
 use crate::{
-    domain::{
-        catalog::{CatalogDocument, CollectionEntry},
-        manifest::{Manifest, SegmentReference, Version},
-        name::CollectionName,
-        object::Object,
-    },
+    domain::{CatalogDocument, CollectionEntry, CollectionName, Manifest, Object, SegmentReference, Version},
     store::{Path, StoredObject},
 };
 

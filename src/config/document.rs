@@ -10,12 +10,7 @@ use toml::{
 };
 use toml_parser::{Source, lexer::TokenKind};
 
-use crate::settings::{
-    Environment,
-    fault::{Fault, Place, Report},
-    interpolate::Text,
-    tree::{Entry, Node, Table, Value},
-};
+use crate::settings::{Entry, Environment, Fault, Node, Place, Report, Table, Text, Value};
 
 /// Most dots of one key. Inline tables are bounded by the parser, dotted keys are not, and a tree
 /// of any depth would overflow the stack.

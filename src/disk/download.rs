@@ -18,7 +18,7 @@ use super::{
     error::{Error, local},
 };
 use crate::{
-    domain::{digest::Hasher, limits::SEGMENT_BYTES_MAX, manifest::SegmentReference, object::Object},
+    domain::{Hasher, Object, SegmentReference, limits::SEGMENT_BYTES_MAX},
     segment::SegmentBuffer,
     store::{self, Path, Store, blocking, corrupt},
 };

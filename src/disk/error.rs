@@ -2,7 +2,7 @@
 
 use std::{io, path::Path, path::PathBuf};
 
-use crate::{domain::error::codes, store};
+use crate::{domain::codes, store};
 
 /// A failure of a local file, or of the object that it is a copy of.
 #[expect(missing_docs, reason = "the message of a variant says what its fields are")]

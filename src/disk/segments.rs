@@ -13,7 +13,7 @@ use super::{
     error::Error,
 };
 use crate::{
-    domain::{digest::Digest, limits::SEGMENT_BYTES_MAX, manifest::SegmentReference},
+    domain::{Digest, SegmentReference, limits::SEGMENT_BYTES_MAX},
     segment::SegmentBuffer,
     store::{Store, blocking, corrupt},
     support::clock::Clock,

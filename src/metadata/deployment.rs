@@ -1,7 +1,7 @@
 //! Which database this is, and which deployment it belongs to.
 
 use super::{Error, Metadata, statement::Statement};
-use crate::domain::id::{DeploymentId, MetadataId};
+use crate::domain::{DeploymentId, MetadataId};
 
 impl Metadata {
     /// The id of this database, which its migration has made. A restored backup has the same.

@@ -5,7 +5,7 @@ use std::{io, path::PathBuf, time::Duration};
 use sqlx::{postgres::PgDatabaseError, sqlite::SqliteError};
 
 use super::refusal::Refusal;
-use crate::{domain::error::codes, postgres, support::result_code::Phase};
+use crate::{domain::codes, postgres, support::result_code::Phase};
 
 /// An error of the metadata database.
 #[expect(missing_docs, reason = "the message of a variant says what its fields are")]

@@ -7,7 +7,7 @@ use sqlx::{
 };
 
 use crate::{
-    domain::error::ErrorKind,
+    domain::ErrorKind,
     support::result_code::{Meaning, Phase, ResultCode},
 };
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::schedule::{Schedule, parse_cron};
 use crate::{
-    domain::run::{RunRecord, RunStatus},
+    domain::{RunRecord, RunStatus},
     engine::Trigger,
 };
 use chrono::{DateTime, Utc};

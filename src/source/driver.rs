@@ -9,7 +9,7 @@ use super::{
     error::{Cause, Error, statement_timeout},
     rows::RowSender,
 };
-use crate::{domain::row::Column, settings::section::Section};
+use crate::{domain::Column, settings::Section};
 
 /// A source type: one entry of [`super::TYPES`].
 pub(super) struct SourceType {

@@ -24,7 +24,7 @@ use self::{
     error::cause,
     rows::RowSender,
 };
-use crate::domain::row::{Column, RowBatch};
+use crate::domain::{Column, RowBatch};
 
 pub use error::{Cause, Error};
 pub(crate) use settings::{SECTION, check_defaults, read};

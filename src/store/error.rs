@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::settings::Service;
-use crate::{domain::error::codes, support::blocking};
+use crate::{domain::codes, support::blocking};
 
 /// A failure of the store, or of an object in it.
 #[expect(missing_docs, reason = "the message of a variant says what its fields are")]

@@ -8,7 +8,7 @@ use std::{
 
 use super::{Bucket, Location, Service, Settings, profile};
 use crate::{
-    settings::{Declaration, Environment, item::Item, section::Section, tree::Value},
+    settings::{Declaration, Environment, Item, Section, Value},
     support::secret::SecretString,
 };
 

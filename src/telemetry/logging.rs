@@ -12,7 +12,7 @@ use tracing_subscriber::{
 };
 
 use super::{LogFormat, Settings};
-use crate::domain::error::codes;
+use crate::domain::codes;
 
 /// Libraries that handle requests or rows. They log at most warnings, regardless of the filter: at `debug` and
 /// `trace` some of them print headers or statements.

@@ -12,7 +12,7 @@ use tokio::time::sleep;
 use super::AnnouncerPace;
 use crate::{
     catalog::{Catalog, Error, paths, publish, read::check_deployment, signature::SignedKind},
-    domain::catalog::CatalogDocument,
+    domain::CatalogDocument,
     store,
     support::{backoff::Backoff, clock::Clock, shutdown::Shutdown},
 };

@@ -7,7 +7,7 @@ use super::{accepted, indexed, load, set, sync};
 use crate::settings::Environment;
 use crate::{
     config::{Overrides, Role, SHORTHANDS, changes_needing_restart, load_text},
-    domain::{index::NormalForm, manifest::OnMiss},
+    domain::{NormalForm, OnMiss},
     engine::{Compression, OnDelete},
     mapping::{FieldValue, FieldsSpec, TemplateOutput},
     metadata,

@@ -2,7 +2,7 @@
 
 use chrono::{Datelike as _, NaiveDate};
 
-use crate::domain::row::CellKind;
+use crate::domain::CellKind;
 
 const MICROS_PER_DAY: i64 = 86_400_000_000;
 

@@ -17,7 +17,7 @@ use super::{
     error::{Error, cause, causes, connection_lost},
     rows::RowSender,
 };
-use crate::domain::row::Column;
+use crate::domain::Column;
 
 pub(super) const TYPE: SourceType = SourceType { name: "csv", causes: CAUSES, open: settings::open };
 

@@ -7,7 +7,7 @@ use tokio::sync::mpsc;
 
 use super::{Csv, file::CsvFile};
 use crate::{
-    domain::row::{CellKind, RowBatch},
+    domain::{CellKind, RowBatch},
     source::{Error, Query, Source},
 };
 

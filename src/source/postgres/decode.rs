@@ -3,9 +3,8 @@
 use super::{numeric::numeric, types::Reader};
 use crate::{
     domain::{
+        CellKind, RejectReason, RowBatch,
         json::{self, Compactor},
-        reject::RejectReason,
-        row::{CellKind, RowBatch},
     },
     source::{
         cell::{self, CELL_BYTES_MAX, ROW_BYTES_MAX},

@@ -27,7 +27,7 @@ use super::{
     sql::Dialect,
 };
 use crate::{
-    domain::row::Column,
+    domain::Column,
     postgres::{Connection, Parameters},
     support::result_code::Phase,
 };

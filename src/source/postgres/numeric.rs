@@ -1,7 +1,7 @@
 //! Numerics from Postgres's binary form: exact digits, as Postgres prints them.
 
 use super::decode::Outcome;
-use crate::domain::row::CellKind;
+use crate::domain::CellKind;
 
 /// Appends the digits of a numeric as `numeric_send` writes it (Postgres's `numeric.c`): four
 /// 16-bit words (number of digits, weight of the first, sign, digits after the point), then digits

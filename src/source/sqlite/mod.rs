@@ -31,7 +31,7 @@ use super::{
     sql::Dialect,
 };
 use crate::{
-    domain::row::Column,
+    domain::Column,
     support::{blocking, result_code::Phase},
 };
 

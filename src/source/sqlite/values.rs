@@ -6,11 +6,7 @@ use sqlx::{
 };
 
 use crate::{
-    domain::{
-        json::Compactor,
-        reject::RejectReason,
-        row::{CellKind, Column, ColumnKind, RowBatch},
-    },
+    domain::{CellKind, Column, ColumnKind, RejectReason, RowBatch, json::Compactor},
     source::{
         cell::{self, CELL_BYTES_MAX, ROW_BYTES_MAX},
         error::{Error, malformed},

@@ -20,7 +20,7 @@ use tokio_rustls::{
     server::TlsStream,
 };
 
-use crate::{domain::error::codes, settings::read_bounded, support::shutdown::Shutdown};
+use crate::{domain::codes, settings::read_bounded, support::shutdown::Shutdown};
 
 /// Largest certificate or key file: a chain of some certificates is a few kilobytes.
 const FILE_BYTES_MAX: u64 = 1024 * 1024;
