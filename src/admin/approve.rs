@@ -5,11 +5,7 @@ use tracing::{info, warn};
 use super::{Pause, Principal, error::Error, publisher::Publisher, versions::change_to};
 use crate::{
     catalog::AnnounceError,
-    domain::{
-        id::RunId,
-        name::CollectionName,
-        run::{RunError, RunRecord, RunStatus},
-    },
+    domain::{CollectionName, RunError, RunId, RunRecord, RunStatus},
     engine::{SyncLease, Trigger},
     metadata::{HeldRun, RUNS_LISTED_MAX},
     support::shutdown::Shutdown,
@@ -108,7 +104,7 @@ impl Publisher {
     /// Why the run `id` cannot be approved.
     async fn not_held(&self, id: RunId) -> Result<Error, Error> {
         Ok(match self.metadata.run(id).await? {
-            None => Error::UnknownRun { id: id.to_string() },
+            None => Error::UnknownRun(id.to_string()),
             Some(run) if run.status == RunStatus::Superseded => {
                 Error::HeldRunSuperseded { run: id, by: self.successor(&run).await? }
             }

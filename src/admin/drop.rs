@@ -6,10 +6,7 @@ use tracing::info;
 use super::{Principal, error::Error, publisher::Publisher};
 use crate::{
     catalog::Change,
-    domain::{
-        manifest::Version,
-        name::{CollectionName, RegionName},
-    },
+    domain::{CollectionName, RegionName, Version},
     engine::SyncLease,
 };
 

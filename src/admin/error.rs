@@ -14,34 +14,22 @@ use crate::{
 };
 
 /// An error of a use case.
+#[expect(missing_docs, reason = "the message of a variant says what its fields are")]
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// No sync of this name is configured.
     #[error("no sync is named {name:?}; configured are: {known}")]
-    UnknownSync {
-        /// The requested name.
-        name: String,
-        /// The configured names.
-        known: String,
-    },
+    UnknownSync { name: String, known: String },
     /// No key has this id.
-    #[error("no key has the id {id:?}; `larder keys list` shows them")]
-    UnknownKey {
-        /// The requested id.
-        id: String,
-    },
+    #[error("no key has the id {0:?}; `larder keys list` shows them")]
+    UnknownKey(String),
     /// No run has this id.
-    #[error("no run has the id {id}; `larder runs` shows the last ones")]
-    UnknownRun {
-        /// The requested id.
-        id: String,
-    },
+    #[error("no run has the id {0}; `larder runs` shows the last ones")]
+    UnknownRun(String),
     /// No guard holds the run.
     #[error("run {run} is not held: it is {status}{}", as_version(*version))]
     NotHeld {
-        /// The run.
         run: RunId,
-        /// Its status.
         status: RunStatus,
         /// The version that it announced.
         version: Option<Version>,
@@ -49,7 +37,6 @@ pub enum Error {
     /// Another run took the place of a held one.
     #[error("run {run} is not held: it is superseded{}", as_successor(*by))]
     HeldRunSuperseded {
-        /// The run.
         run: RunId,
         /// The run that took its place, and the status of that one.
         by: Option<(RunId, RunStatus)>,
@@ -60,92 +47,52 @@ pub enum Error {
          look at `larder sync {sync} --dry-run`, then give `larder sync {sync}`, with --accept when its guards \
          are wrong"
     )]
-    HeldRunOutdated {
-        /// The held run.
-        run: RunId,
-        /// Its sync.
-        sync: CollectionName,
-    },
+    HeldRunOutdated { run: RunId, sync: CollectionName },
     /// No collection of this name is announced.
     #[error("no collection is named {name:?}; announced are: {known}")]
-    UnknownCollection {
-        /// The requested name.
-        name: String,
-        /// The announced names.
-        known: String,
-    },
+    UnknownCollection { name: String, known: String },
     /// The version was never announced, or its objects are deleted.
     #[error(
         "{collection} has no version {version} to go back to; there are, with the time of their data: {there}"
     )]
     UnknownVersion {
-        /// The collection.
         collection: CollectionName,
-        /// The requested version.
         version: Version,
         /// The newest versions that can be found, with the time of their data.
         there: String,
     },
     /// A rollback to the present version.
     #[error("{collection} is at version {version}; roll back to an earlier one")]
-    VersionInForce {
-        /// The collection.
-        collection: CollectionName,
-        /// Its version.
-        version: Version,
-    },
+    VersionInForce { collection: CollectionName, version: Version },
     /// The collection is not announced for this region.
     #[error("{collection} is not served in region {region}; it is served in: {regions}")]
-    NotServedThere {
-        /// The collection.
-        collection: CollectionName,
-        /// The requested region.
-        region: RegionName,
-        /// Where it is served.
-        regions: String,
-    },
+    NotServedThere { collection: CollectionName, region: RegionName, regions: String },
     /// The region has no pin, so it follows the newest version already.
     #[error("{collection} is not pinned in region {region}; regions with a pin: {pins}")]
-    NotPinned {
-        /// The collection.
-        collection: CollectionName,
-        /// The requested region.
-        region: RegionName,
-        /// Where it is pinned.
-        pins: String,
-    },
+    NotPinned { collection: CollectionName, region: RegionName, pins: String },
     /// The configuration is that of a node that does not publish.
     #[error(
         "this configuration has no metadata database and no syncs, because its [node] roles lack \
          \"publisher\"; run the command with a publisher's"
     )]
     NoMetadata,
-    /// Other changes of the key set were announced first, each time.
-    #[error("other key changes came first {attempts} times; try again")]
-    KeysContended {
-        /// The number of attempts.
-        attempts: usize,
-    },
-    /// A change of keys is stored, and no node knows of it yet.
+    /// Other changes of the key set were announced first, at each of so many attempts.
+    #[error("other key changes came first {0} times; try again")]
+    KeysContended(usize),
+    /// A change of keys is stored, and no node knows of it yet: why the store did not take it.
     #[error(
         "the change of keys is stored and not announced, so it is not in force on any node yet; the next publisher \
-         that reaches the store announces it: {cause}"
+         that reaches the store announces it: {0}"
     )]
-    KeysNotAnnounced {
-        /// Why the store did not take it.
-        cause: Box<Error>,
-    },
+    KeysNotAnnounced(Box<Error>),
     /// A version is announced, and some nodes do not serve it yet.
     #[error(
         "version {version} of {collection} is announced and stays so, but after {seconds} s not every node \
          serves it: {nodes}; `larder status` shows their state"
     )]
     NodesBehind {
-        /// The collection.
         collection: CollectionName,
-        /// The version.
         version: Version,
-        /// How long the command waited.
         seconds: u64,
         /// Which nodes are behind or silent, in words.
         nodes: String,
@@ -157,11 +104,8 @@ pub enum Error {
          [storage] status_url"
     )]
     NoLiveNode {
-        /// The collection.
         collection: CollectionName,
-        /// The version.
         version: Version,
-        /// How long the command waited.
         seconds: u64,
         /// The silent nodes, in words, behind a colon; may be empty.
         silent: String,
@@ -169,7 +113,6 @@ pub enum Error {
     /// The mapping does not fit the model's columns.
     #[error("the mapping of sync {sync} does not fit its model")]
     Mapping {
-        /// The sync.
         sync: CollectionName,
         /// Every fault found.
         faults: Vec<mapping::MappingFault>,

@@ -9,7 +9,7 @@ use tracing::{info, warn};
 use super::{error::Error, publisher::Publisher};
 use crate::{
     catalog::{Deletions, Retention, RetentionRules, StatusStore},
-    domain::error::ErrorKind,
+    domain::ErrorKind,
     metadata::LeaseOutcome,
 };
 

@@ -111,7 +111,7 @@ impl Admin {
         let id = key.strip_prefix("lrd_").unwrap_or(key);
         let id = id.split('_').next().unwrap_or(id);
         let revoked = self.metadata.revoke_key(id, principal.as_str(), self.clock.now()).await?;
-        revoked.map(|_| id.to_owned()).ok_or_else(|| Error::UnknownKey { id: id.to_owned() })
+        revoked.map(|_| id.to_owned()).ok_or_else(|| Error::UnknownKey(id.to_owned()))
     }
 
     /// Whether metadata has changes of keys that are still to be announced.
@@ -181,7 +181,7 @@ impl Publisher {
                 Err(error) => return Err(error.into()),
             }
         }
-        Err(Error::KeysContended { attempts: ATTEMPTS_MAX })
+        Err(Error::KeysContended(ATTEMPTS_MAX))
     }
 }
 
@@ -194,7 +194,7 @@ pub fn announced_later(outcome: Result<(), Error>) -> Result<Option<Error>, Erro
         Ok(()) => Ok(None),
         Err(error) if error.is_foreign() => Err(error),
         Err(error @ (Error::Catalog(_) | Error::Announce(_))) => {
-            Ok(Some(Error::KeysNotAnnounced { cause: Box::new(error) }))
+            Ok(Some(Error::KeysNotAnnounced(Box::new(error))))
         }
         Err(error) => Err(error),
     }

@@ -51,6 +51,12 @@ pub use crate::{
 };
 use crate::{metadata::Metadata, support::clock::Clock};
 
+/// Names for people.
+fn listed<'a>(names: impl Iterator<Item = &'a str>) -> String {
+    let names: Vec<&str> = names.collect();
+    if names.is_empty() { "none".to_owned() } else { names.join(", ") }
+}
+
 /// The use cases that need the metadata database alone. Cheap to clone.
 #[derive(Clone)]
 pub struct Admin {

@@ -4,14 +4,10 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use tracing::info;
 
-use super::{Principal, error::Error, publisher::Publisher, versions::ATTEMPTS_MAX};
+use super::{Principal, error::Error, listed, publisher::Publisher, versions::ATTEMPTS_MAX};
 use crate::{
     catalog::{AnnounceError, Change},
-    domain::{
-        catalog::CatalogDocument,
-        manifest::Version,
-        name::{CollectionName, RegionName},
-    },
+    domain::{CatalogDocument, CollectionName, RegionName, Version},
 };
 
 /// A pin that was announced.
@@ -94,7 +90,7 @@ impl Publisher {
             return Err(Error::NotServedThere {
                 collection: name.clone(),
                 region: region.clone(),
-                regions: listed(present.regions.iter().flatten()),
+                regions: listed(present.regions.iter().flatten().map(RegionName::as_str)),
             });
         }
         let (entry, manifest) = self.find_version((&document, &present), name, to).await?;
@@ -147,12 +143,6 @@ impl Publisher {
 }
 
 fn not_pinned(document: &CatalogDocument, name: &CollectionName, region: &RegionName) -> Error {
-    let pins = listed(document.pins_of(name).map(|(region, _)| region));
+    let pins = listed(document.pins_of(name).map(|(region, _)| region.as_str()));
     Error::NotPinned { collection: name.clone(), region: region.clone(), pins }
-}
-
-/// Regions for people.
-fn listed<'a>(regions: impl Iterator<Item = &'a RegionName>) -> String {
-    let regions: Vec<&str> = regions.map(RegionName::as_str).collect();
-    if regions.is_empty() { "none".to_owned() } else { regions.join(", ") }
 }

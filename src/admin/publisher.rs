@@ -5,7 +5,7 @@ use tracing::info;
 use super::{Admin, Registry, error::Error};
 use crate::{
     catalog::{self, AnnouncerHandle, Authority, Catalog},
-    domain::id::DeploymentId,
+    domain::DeploymentId,
     engine::Engine,
     metadata::Metadata,
     support::{clock::Clock, random},

@@ -5,14 +5,9 @@ use std::{collections::BTreeSet, sync::Arc};
 use chrono::{DateTime, Utc};
 use tokio::sync::{mpsc, watch};
 
-use super::error::Error;
+use super::{error::Error, listed};
 use crate::{
-    domain::{
-        name::{CollectionName, RegionName},
-        record::Record,
-        reject::Rejection,
-        row::Column,
-    },
+    domain::{CollectionName, Column, Record, RegionName, Rejection},
     mapping::Mapping,
     scheduler::ScheduledSync,
     source::Query,
@@ -75,8 +70,7 @@ impl Registry {
         let syncs = self.0.borrow();
         let found = syncs.iter().find(|sync| sync.spec.collection.as_str() == name);
         found.cloned().ok_or_else(|| {
-            let known: Vec<&str> = syncs.iter().map(|sync| sync.spec.collection.as_str()).collect();
-            let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+            let known = listed(syncs.iter().map(|sync| sync.spec.collection.as_str()));
             Error::UnknownSync { name: name.to_owned(), known }
         })
     }

@@ -11,10 +11,8 @@ use crate::{
     catalog::{self, Authority, Catalog},
     disk::{ContentDirectory, SegmentDirectory},
     domain::{
-        catalog::{CatalogDocument, CollectionEntry},
+        CatalogDocument, CollectionEntry, CollectionName, Manifest,
         limits::{DOCUMENT_BYTES_MAX, NUMBER_MAX},
-        manifest::Manifest,
-        name::CollectionName,
     },
     metadata::Metadata,
     support::clock::Clock,

@@ -3,7 +3,7 @@
 use super::{Pause, Principal, error::Error, publisher::Publisher, versions::ATTEMPTS_MAX};
 use crate::{
     catalog::{AnnounceError, Change},
-    domain::name::CollectionName,
+    domain::CollectionName,
 };
 
 impl Publisher {

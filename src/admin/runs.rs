@@ -1,11 +1,7 @@
 //! Sync runs: the newest, or one with its rejected rows.
 
 use super::{Admin, error::Error};
-use crate::domain::{
-    id::RunId,
-    name::CollectionName,
-    run::{RejectedRow, RunRecord},
-};
+use crate::domain::{CollectionName, RejectedRow, RunId, RunRecord};
 
 /// Which runs to list.
 #[derive(Debug, Clone, Copy)]
@@ -41,7 +37,7 @@ impl Admin {
     /// # Errors
     /// [`Error::UnknownRun`].
     pub async fn run(&self, id: RunId) -> Result<(RunRecord, Vec<RejectedRow>), Error> {
-        let run = self.metadata.run(id).await?.ok_or_else(|| Error::UnknownRun { id: id.to_string() })?;
+        let run = self.metadata.run(id).await?.ok_or_else(|| Error::UnknownRun(id.to_string()))?;
         Ok((run, self.metadata.rejected(id).await?))
     }
 }

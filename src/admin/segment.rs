@@ -8,29 +8,20 @@ use std::{
 
 use super::error::Error;
 use crate::{
-    domain::error::codes,
+    domain::codes,
     segment::{self, Decoder, Dictionaries, Segment, SegmentBuffer},
 };
 
 /// A segment file cannot be read.
+#[expect(missing_docs, reason = "the message of a variant says what its fields are")]
 #[derive(Debug, thiserror::Error)]
 pub enum SegmentFileError {
     /// The operating system does not give its bytes.
     #[error("cannot read segment {}: {source}", path.display())]
-    File {
-        /// The file.
-        path: PathBuf,
-        /// What the operating system said.
-        source: io::Error,
-    },
+    File { path: PathBuf, source: io::Error },
     /// Its bytes are no segment, or one that needs its base.
     #[error("cannot read segment {}: {source}{}", path.display(), hint(source))]
-    Content {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with it.
-        source: segment::Error,
-    },
+    Content { path: PathBuf, source: segment::Error },
 }
 
 fn hint(error: &segment::Error) -> &'static str {

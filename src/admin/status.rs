@@ -12,11 +12,8 @@ use super::{
 use crate::{
     catalog::Catalog,
     domain::{
-        catalog::{CatalogDocument, CollectionEntry, Pause},
-        id::{DeploymentId, MetadataId, RunId},
-        manifest::Manifest,
-        name::{CollectionName, RegionName},
-        run::RunRecord,
+        CatalogDocument, CollectionEntry, CollectionName, DeploymentId, Manifest, MetadataId, Pause,
+        RegionName, RunId, RunRecord,
     },
     metadata::Metadata,
 };

@@ -6,10 +6,7 @@ use tracing::info;
 
 use super::{Pause, Principal, error::Error, publisher::Publisher};
 use crate::{
-    domain::{
-        name::CollectionName,
-        run::{RunRecord, RunStatus},
-    },
+    domain::{CollectionName, RunRecord, RunStatus},
     engine::{self, Progress, RunOutcome, RunRequest, Trigger},
     scheduler::ScheduledSync,
     support::shutdown::Shutdown,
@@ -131,7 +128,6 @@ impl Publisher {
                 let rejected = self.metadata.rejected(record.id).await?;
                 return Ok(Some(RunOutcome {
                     record,
-                    hold: None,
                     kind: None,
                     store_failure: None,
                     rejected,

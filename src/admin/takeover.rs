@@ -4,7 +4,7 @@ use serde::Serialize;
 use tracing::{info, warn};
 
 use super::{Principal, error::Error, publisher::Publisher};
-use crate::{catalog::Change, domain::id::MetadataId};
+use crate::{catalog::Change, domain::MetadataId};
 
 /// Which database publishes after a takeover.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]

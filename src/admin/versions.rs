@@ -6,17 +6,12 @@ use chrono::{DateTime, Utc};
 use futures::{StreamExt, stream};
 use serde::Serialize;
 
-use super::{error::Error, publisher::Publisher};
+use super::{error::Error, listed, publisher::Publisher};
 use crate::{
     catalog::{Catalog, Change},
     domain::{
-        catalog::{CatalogDocument, CollectionEntry, Pause},
-        digest::Digest,
-        error::ErrorKind,
-        id::RunId,
-        manifest::{Manifest, Version},
-        name::{CollectionName, RegionName},
-        run::{RunCounts, RunRecord},
+        CatalogDocument, CollectionEntry, CollectionName, Digest, ErrorKind, Manifest, Pause, RegionName,
+        RunCounts, RunId, RunRecord, Version,
     },
     metadata::{Metadata, RunManifest},
 };
@@ -222,10 +217,8 @@ pub(super) fn change_to(
 
 /// The error for a collection that `newest` does not name.
 fn unknown(name: &CollectionName, newest: Option<&CatalogDocument>) -> Error {
-    let known = newest.map(|document| {
-        document.collections.keys().map(CollectionName::as_str).collect::<Vec<_>>().join(", ")
-    });
-    let known = known.filter(|known| !known.is_empty()).unwrap_or_else(|| "none".to_owned());
+    let known = newest.iter().flat_map(|document| document.collections.keys());
+    let known = listed(known.map(CollectionName::as_str));
     Error::UnknownCollection { name: name.to_string(), known }
 }
 

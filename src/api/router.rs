@@ -202,7 +202,7 @@ mod tests {
         let routes = Router::new()
             .route("/echo", post(async |Json(body): Json<Value>| Json(body)))
             .route("/refused", get(async || Error::from(INTERNAL)))
-            .route("/failed", get(async || Error::from(crate::admin::Error::UnknownRun { id: "1".into() })))
+            .route("/failed", get(async || Error::from(crate::admin::Error::UnknownRun("1".into()))))
             .route("/panic", get(async || -> String { panic!("a secret") }))
             .route("/slow", get(std::future::pending::<()>));
         admin_site(routes)

@@ -51,7 +51,10 @@ impl Settings {
         let listen = section.set("listen").and_then(|item| address(&item));
         let admin = section.set("admin_listen");
         let admin_listen = admin.as_ref().and_then(address);
-        let public_url = section.read("public_url", public_url);
+        let public_url = section.read("public_url", |item| {
+            let hint = "write \"https://host\" or \"http://host:port/path\", nothing behind the path";
+            item.base_url("a base URL", hint)
+        });
         let tls = tls(section, dir);
         let connections_max = section.set("connections_max").and_then(|item| item.count(1..=CONNECTIONS_MAX));
         let header_timeout = section.set("header_timeout").and_then(|item| item.duration(100 * MS..=HOUR));
@@ -108,19 +111,5 @@ fn tls(section: &Section<'_>, dir: &Path) -> Option<Option<tls::Settings>> {
 fn address(item: &Item<'_>) -> Option<SocketAddr> {
     item.parsed("an IP address and a port", |text| {
         text.parse().map_err(|_| "write \"0.0.0.0:8080\", \"127.0.0.1:8080\" or \"[::]:8080\"".to_owned())
-    })
-}
-
-fn public_url(item: &Item<'_>) -> Option<String> {
-    item.parsed("a base URL", |text| {
-        let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
-        let is_good = rest.is_some_and(|rest| {
-            let host = rest.split('/').next().unwrap_or_default();
-            !host.is_empty()
-                && !host.contains('@')
-                && rest.bytes().all(|byte| byte.is_ascii_graphic() && !b"?#\"'<>\\".contains(&byte))
-        });
-        let hint = "write \"https://host\" or \"http://host:port/path\", nothing behind the path";
-        if is_good { Ok(text.trim_end_matches('/').to_owned()) } else { Err(hint.to_owned()) }
     })
 }

@@ -16,7 +16,7 @@ use tokio::{
 use tracing::{error, info};
 
 use crate::{
-    domain::label::Label,
+    domain::Label,
     status::{Board, Problem},
     support::{backoff::Backoff, clock::Clock, shutdown::Shutdown},
     telemetry::Metrics,

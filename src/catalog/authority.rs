@@ -5,10 +5,7 @@
 
 use super::{Catalog, Error, paths};
 use crate::{
-    domain::{
-        catalog::CatalogDocument,
-        id::{DeploymentId, MetadataId},
-    },
+    domain::{CatalogDocument, DeploymentId, MetadataId},
     support::shutdown::Shutdown,
 };
 

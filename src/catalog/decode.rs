@@ -17,6 +17,7 @@ use crate::domain::{
     limits::{COLLECTIONS_MAX, FORMAT, NUMBER_MAX, PINS_MAX, ROW_BYTES_MIN, SEGMENT_BYTES_MAX},
     manifest::{Manifest, SegmentKind},
     name::{CollectionName, RegionName},
+    object::Object,
 };
 use crate::status::NodeStatus;
 use crate::store;
@@ -103,7 +104,7 @@ pub(super) fn listed_manifest(name: &CollectionName, path: &str, bytes: &[u8]) -
     }
     check_numbers(path, [manifest.version.0].into_iter())?;
     for segment in &manifest.segments {
-        paths::referenced_segment(name, &segment.object, path)?;
+        paths::referenced(&segment.object, Object::Segment(name.as_str()), path)?;
         if segment.bytes > SEGMENT_BYTES_MAX {
             let bytes = segment.bytes;
             let path = segment.object.clone();

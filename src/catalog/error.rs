@@ -5,14 +5,12 @@ use std::path::PathBuf;
 use super::paths;
 use crate::{
     disk,
-    domain::{
-        error::codes,
-        id::{DeploymentId, MetadataId},
-    },
+    domain::{DeploymentId, MetadataId, codes},
     store,
 };
 
 /// A failure of the catalog, or of the store that holds it.
+#[expect(missing_docs, reason = "the message of a variant says what its fields are")]
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The object store, or an object in it.
@@ -23,18 +21,12 @@ pub enum Error {
     Disk(#[from] disk::Error),
     /// The key for announcements cannot be used.
     #[error("[publication] signing_key_file {} cannot be used: {reason}", path.display())]
-    SigningKey {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong.
-        reason: String,
-    },
+    SigningKey { path: PathBuf, reason: String },
     /// An object has no signature of an accepted key.
     #[error(
         "`{path}` is not accepted: {reason}; the publisher must sign with a key of [publication] verify_key"
     )]
     Untrusted {
-        /// Object path.
         path: String,
         /// What is wrong with its signature.
         reason: &'static str,
@@ -42,7 +34,6 @@ pub enum Error {
     /// A document is not the expected JSON.
     #[error("`{path}` is not a document of its kind: {source}")]
     Malformed {
-        /// Object path.
         path: String,
         /// The position of the fault.
         #[source]
@@ -51,9 +42,7 @@ pub enum Error {
     /// A document was written by a later release.
     #[error("`{path}` has format {format}, this build reads up to {known}; upgrade this node")]
     NewerFormat {
-        /// Object path.
         path: String,
-        /// Its format.
         format: u32,
         /// The newest format that this build knows.
         known: u32,
@@ -63,36 +52,24 @@ pub enum Error {
         "`{path}` belongs to deployment {found}, this node to {expected}; point the node at its own store, \
          or give it a new metadata database and data directory"
     )]
-    ForeignCatalog {
-        /// Object path.
-        path: String,
-        /// The node's deployment.
-        expected: DeploymentId,
-        /// The document's deployment.
-        found: DeploymentId,
-    },
+    ForeignCatalog { path: String, expected: DeploymentId, found: DeploymentId },
     /// Another metadata database publishes to this catalog.
     #[error(
         "`{path}` is published with the metadata database {found}, this one is {expected}, so nothing is announced \
          from here; use that database, or give `larder takeover` if it is gone for good"
     )]
     ForeignMetadata {
-        /// Object path.
         path: String,
-        /// The node's database.
         expected: MetadataId,
         /// The database that the document names.
         found: MetadataId,
     },
     /// The catalog was restored to an earlier state and continued from there.
     #[error(
-        "`{path}` is not the document of this number that this node follows: the catalog was restored to an \
+        "`{0}` is not the document of this number that this node follows: the catalog was restored to an \
          earlier state; start this node with an empty data directory"
     )]
-    Forked {
-        /// Object path.
-        path: String,
-    },
+    Forked(String),
     /// Documents that this node knows are no longer in the store.
     #[error(
         "the store's catalog has lost documents: {found}, but {known}; check that [storage] url is right and its \
@@ -113,9 +90,7 @@ pub enum Error {
     ForeignCopy {
         /// The catalog of the copy.
         path: String,
-        /// The store's deployment.
         expected: DeploymentId,
-        /// The copy's deployment.
         found: DeploymentId,
     },
 }
@@ -137,17 +112,17 @@ codes! {
 impl Error {
     /// Document `n` is of another catalog than the followed one.
     pub fn forked(n: u64) -> Self {
-        Self::Forked { path: paths::document(n).to_string() }
+        Self::Forked(paths::document(n).to_string())
     }
 
     /// The object at `path` does not exist.
     pub(crate) fn missing(path: impl Into<String>) -> Self {
-        store::Error::Missing { path: path.into() }.into()
+        store::Error::Missing(path.into()).into()
     }
 
     /// Whether an object that is referenced does not exist.
     pub(crate) fn is_missing(&self) -> bool {
-        matches!(self, Self::Store(store::Error::Missing { .. }))
+        matches!(self, Self::Store(store::Error::Missing(_)))
     }
 
     /// Whether this is a head that must be treated as absent: documents are found without it.

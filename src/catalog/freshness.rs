@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::domain::{catalog::Freshness, name::CollectionName};
+use crate::domain::{CollectionName, Freshness};
 
 /// Freshness by collection.
 pub type FreshnessByCollection = BTreeMap<CollectionName, Freshness>;
@@ -23,7 +23,7 @@ mod tests {
     use chrono::DateTime;
 
     use super::*;
-    use crate::domain::manifest::Version;
+    use crate::domain::Version;
 
     fn fresh(entries: &[(u64, i64)]) -> FreshnessByCollection {
         let mut fresh = FreshnessByCollection::new();

@@ -4,9 +4,8 @@
 use super::Error;
 use crate::{
     domain::{
-        id::{NodeId, RunId},
-        name::{CollectionName, RegionName},
-        object::{CATALOG, COLLECTIONS, KEYS, Object},
+        CollectionName, NodeId, Object, RegionName, RunId,
+        object::{CATALOG, COLLECTIONS, KEYS},
     },
     store::{self, Location, PROBES, Path},
 };
@@ -87,34 +86,12 @@ pub(super) fn parse_status(prefix: &Path, path: &Path) -> Option<(RegionName, No
     (status(prefix, &region, node) == *path).then_some((region, node))
 }
 
-/// The path of a manifest that a document refers to for `collection`.
-pub(super) fn referenced_manifest(
-    collection: &CollectionName,
-    object: &str,
-    document: &str,
-) -> Result<Path, Error> {
-    referenced(object, document, |object| *object == Object::Manifest(collection.as_str()))
-}
-
-/// The path of a segment that a manifest refers to for `collection`.
-pub(super) fn referenced_segment(
-    collection: &CollectionName,
-    object: &str,
-    document: &str,
-) -> Result<Path, Error> {
-    referenced(object, document, |object| *object == Object::Segment(collection.as_str()))
-}
-
-/// The path of a key set of `revision` that a document refers to.
-pub(super) fn referenced_key_set(revision: u64, object: &str, document: &str) -> Result<Path, Error> {
-    referenced(object, document, |object| *object == Object::KeySet(revision))
-}
-
-fn referenced(object: &str, document: &str, fits: impl Fn(&Object<'_>) -> bool) -> Result<Path, Error> {
-    if Object::parse(object).is_some_and(|parsed| fits(&parsed)) {
+/// The path of the object `expected` that `document` refers to as `object`.
+pub(super) fn referenced(object: &str, expected: Object<'_>, document: &str) -> Result<Path, Error> {
+    if Object::parse(object) == Some(expected) {
         Ok(Path::from(object))
     } else {
-        Err(store::Error::ForeignPath { document: document.to_owned() }.into())
+        Err(store::Error::ForeignPath(document.to_owned()).into())
     }
 }
 
@@ -165,11 +142,11 @@ mod tests {
         let a = CollectionName::new("a").unwrap();
         let b = CollectionName::new("b").unwrap();
         let run = RunId::from_uuid(random::uuid());
-        assert!(referenced_segment(&a, segment(&a, run, 0).as_ref(), "m").is_ok());
-        assert!(referenced_segment(&b, segment(&a, run, 0).as_ref(), "m").is_err());
-        assert!(referenced_segment(&a, manifest(&a, run).as_ref(), "m").is_err());
-        assert!(referenced_manifest(&a, manifest(&a, run).as_ref(), "m").is_ok());
-        assert!(referenced_key_set(1, key_set(1, 5).as_ref(), "m").is_ok());
-        assert!(referenced_key_set(2, key_set(1, 5).as_ref(), "m").is_err());
+        assert!(referenced(segment(&a, run, 0).as_ref(), Object::Segment("a"), "m").is_ok());
+        assert!(referenced(segment(&a, run, 0).as_ref(), Object::Segment("b"), "m").is_err());
+        assert!(referenced(manifest(&a, run).as_ref(), Object::Segment("a"), "m").is_err());
+        assert!(referenced(manifest(&a, run).as_ref(), Object::Manifest("a"), "m").is_ok());
+        assert!(referenced(key_set(1, 5).as_ref(), Object::KeySet(1), "m").is_ok());
+        assert!(referenced(key_set(1, 5).as_ref(), Object::KeySet(2), "m").is_err());
     }
 }

@@ -9,14 +9,9 @@ use super::{Catalog, Error, decode, paths};
 use crate::{
     disk::SegmentDirectory,
     domain::{
-        catalog::{CollectionEntry, KeySetReference},
-        digest::Digest,
-        error::ErrorKind,
-        id::RunId,
-        keyset::KeySetDocument,
+        CollectionEntry, CollectionName, Digest, ErrorKind, KeySetDocument, KeySetReference, Manifest, RunId,
+        SegmentKind, SegmentReference, Version,
         limits::{DOCUMENT_BYTES_MAX, SEGMENT_BYTES_MAX},
-        manifest::{Manifest, SegmentKind, SegmentReference, Version},
-        name::CollectionName,
     },
     store::{self, Path, blocking},
     support::{backoff::Backoff, random},

@@ -5,14 +5,8 @@ use bytes::Bytes;
 use super::{Error, SigningKeys, decode, paths, signature::SignedKind};
 use crate::{
     domain::{
-        catalog::{CatalogDocument, CollectionEntry, Head, KeySetReference},
-        digest::Digest,
-        id::{AnnouncementId, DeploymentId},
-        keyset::KeySet,
-        limits::DOCUMENT_BYTES_MAX,
-        manifest::Manifest,
-        name::CollectionName,
-        object::Object,
+        AnnouncementId, CatalogDocument, CollectionEntry, CollectionName, DeploymentId, Digest, Head, KeySet,
+        KeySetReference, Manifest, Object, limits::DOCUMENT_BYTES_MAX,
     },
     store::{ConditionalRead, Path, Store, StoredObject},
 };
@@ -206,7 +200,7 @@ impl Catalog {
         name: &CollectionName,
         entry: &CollectionEntry,
     ) -> Result<(Manifest, Bytes), Error> {
-        let path = paths::referenced_manifest(name, &entry.manifest, "the catalog")?;
+        let path = paths::referenced(&entry.manifest, Object::Manifest(name.as_str()), "the catalog")?;
         let bytes = self.read_referenced(&path).await?;
         Ok((decode::manifest(name, entry, &bytes)?, bytes))
     }
@@ -218,7 +212,7 @@ impl Catalog {
         object: &str,
         sha256: &Digest,
     ) -> Result<Manifest, Error> {
-        let path = paths::referenced_manifest(name, object, "the metadata database")?;
+        let path = paths::referenced(object, Object::Manifest(name.as_str()), "the metadata database")?;
         let bytes = self.read_referenced(&path).await?;
         decode::manifest_by_digest(name, object, sha256, &bytes)
     }
@@ -230,7 +224,7 @@ impl Catalog {
 
     /// Reads and verifies a key set. Also returns the bytes, which its digest is of.
     pub async fn key_set_object(&self, reference: &KeySetReference) -> Result<(KeySet, Bytes), Error> {
-        let path = paths::referenced_key_set(reference.revision, &reference.object, "the catalog")?;
+        let path = paths::referenced(&reference.object, Object::KeySet(reference.revision), "the catalog")?;
         let bytes = self.read_referenced(&path).await?;
         Ok((decode::key_set(reference, &bytes)?, bytes))
     }

@@ -5,11 +5,7 @@ use std::pin::pin;
 use futures::{StreamExt, stream};
 
 use super::{Catalog, Error};
-use crate::domain::{
-    catalog::CollectionEntry,
-    id::{DeploymentId, RunId},
-    name::CollectionName,
-};
+use crate::domain::{CollectionEntry, CollectionName, DeploymentId, RunId};
 
 /// Documents read, newest first. At one announcement a second they reach back much further than the
 /// 12 s by which a lease outlives its holder.

@@ -7,13 +7,9 @@ use bytes::Bytes;
 use super::{Catalog, Error, announce, paths, publish, read::check_deployment, signature::SignedKind};
 use crate::{
     domain::{
-        catalog::{CatalogDocument, CollectionEntry, Head},
-        digest::Digest,
-        id::{AnnouncementId, DeploymentId},
+        AnnouncementId, CatalogDocument, CollectionEntry, CollectionName, DeploymentId, Digest, Head, Object,
+        SegmentReference,
         limits::{FORMAT, NUMBER_MAX},
-        manifest::SegmentReference,
-        name::CollectionName,
-        object::Object,
     },
     store::{Path, StoredObject},
     support::{clock::Clock, random},
@@ -126,8 +122,8 @@ impl Catalog {
         bytes: Bytes,
     ) -> Result<(), Error> {
         super::decode_manifest(name, entry, &bytes)?;
-        self.restore(&paths::referenced_manifest(name, &entry.manifest, "the catalog")?, entry.sha256, bytes)
-            .await
+        let path = paths::referenced(&entry.manifest, Object::Manifest(name.as_str()), "the catalog")?;
+        self.restore(&path, entry.sha256, bytes).await
     }
 
     /// Puts a segment back under its name, from bytes with its digest.
@@ -137,7 +133,7 @@ impl Catalog {
         reference: &SegmentReference,
         bytes: Bytes,
     ) -> Result<(), Error> {
-        let path = paths::referenced_segment(name, &reference.object, "a manifest")?;
+        let path = paths::referenced(&reference.object, Object::Segment(name.as_str()), "a manifest")?;
         self.restore(&path, reference.sha256, bytes).await
     }
 

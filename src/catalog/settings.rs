@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::VerifyKey;
-use crate::settings::{Declaration, section::Section};
+use crate::settings::{Declaration, Section};
 
 /// Most versions retained: each retains its segments.
 const KEEP_VERSIONS_MAX: u64 = 10_000;

@@ -6,12 +6,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 
 use super::{Catalog, Error, decode, paths};
 use crate::{
-    domain::{
-        catalog::{CatalogDocument, CollectionEntry},
-        manifest::{Manifest, SegmentReference, Version},
-        name::CollectionName,
-        object::Object,
-    },
+    domain::{CatalogDocument, CollectionEntry, CollectionName, Manifest, Object, SegmentReference, Version},
     store::{Path, StoredObject},
 };
 
@@ -81,7 +76,11 @@ impl Catalog {
     pub async fn check_segments(&self, manifest: &Manifest) -> Result<(), Error> {
         let check = |segment: &SegmentReference| {
             let (store, bytes) = (self.store.clone(), segment.bytes);
-            let path = paths::referenced_segment(&manifest.collection, &segment.object, "a manifest");
+            let path = paths::referenced(
+                &segment.object,
+                Object::Segment(manifest.collection.as_str()),
+                "a manifest",
+            );
             async move { Ok(store.check_length(&path?, bytes).await?) }
         };
         stream::iter(manifest.segments.iter().map(check)).buffer_unordered(CONCURRENCY).try_collect().await

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use crate::domain::{error::ErrorKind, run::RunStatus};
+use crate::domain::{ErrorKind, RunStatus};
 
 /// How a command ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -9,7 +9,7 @@ use std::{
 use chrono::{DateTime, Utc};
 
 use super::exit::Exit;
-use crate::{admin, app, config::Faults, domain::error::ErrorKind};
+use crate::{admin, app, config::Faults, domain::ErrorKind};
 
 /// Why a command failed, with all that decides its message and exit code.
 #[derive(Debug)]

@@ -1,12 +1,6 @@
 //! `larder quickstart`: a sample warehouse, a configuration, a key and a running server.
 
-use std::{
-    fs,
-    io::Write,
-    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
-    path::Path,
-    time::Duration,
-};
+use std::{fs, io::Write, os::unix::fs::OpenOptionsExt, path::Path, time::Duration};
 
 use anyhow::Context as _;
 
@@ -21,7 +15,7 @@ use crate::{
     app::{self, Server, Signals},
     domain::keyset::Grant,
     source::sample,
-    support::clock::Clock,
+    support::{clock::Clock, private_file::create_directory},
     telemetry,
 };
 
@@ -34,12 +28,7 @@ pub(super) async fn run(config: &ConfigArguments, arguments: Quickstart) -> Resu
     let directory = arguments.directory;
     let config_arguments = config.with_file(directory.join("larder.toml"));
     let data = directory.join("data");
-    let mut builder = fs::DirBuilder::new();
-    builder
-        .recursive(true)
-        .mode(0o700)
-        .create(&data)
-        .with_context(|| format!("cannot create {}", data.display()))?;
+    create_directory(&data).with_context(|| format!("cannot create {}", data.display()))?;
     let warehouse = data.join("warehouse.db");
     if !warehouse.exists() {
         complain(&format!("creating the sample warehouse {}", warehouse.display()));

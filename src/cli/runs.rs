@@ -9,9 +9,8 @@ use super::{
 use crate::{
     admin::RunsFilter,
     domain::{
-        id::RunId,
-        name::CollectionName,
-        run::{REJECTED_PER_REASON_MAX, REJECTED_PER_RUN_MAX, RejectedRow, RunCounts, RunRecord},
+        CollectionName, RejectedRow, RunCounts, RunId, RunRecord,
+        run::{REJECTED_PER_REASON_MAX, REJECTED_PER_RUN_MAX},
     },
 };
 

@@ -8,7 +8,7 @@ use crate::{
     admin::{Admin, Error, Principal, Publisher, Registry, TakenOver},
     app::{self, PublisherProcess},
     config::Config,
-    domain::name::{CollectionName, RegionName},
+    domain::{CollectionName, RegionName},
     support::clock::Clock,
     telemetry,
 };

@@ -14,7 +14,7 @@ use crate::{
         fleet::{Ages, CollectionView, FleetStatus, NodeDetails, NodeView},
     },
     app,
-    domain::name::CollectionName,
+    domain::CollectionName,
     status::{Problem, publishes_only},
     support::clock::Clock,
 };

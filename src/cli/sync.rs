@@ -17,12 +17,7 @@ use crate::{
     admin::{Approved, Pause, Progress, RunOutcome, SyncOutcome, SyncRequest},
     app,
     config::Config,
-    domain::{
-        id::RunId,
-        manifest::Version,
-        name::CollectionName,
-        run::{RunCounts, RunRecord, RunStatus},
-    },
+    domain::{CollectionName, RunCounts, RunId, RunRecord, RunStatus, Version},
     support::{clock::Clock, shutdown::Shutdown},
 };
 

@@ -10,7 +10,7 @@ use crate::{
     admin::{Publisher, fleet::Ages},
     app,
     config::Config,
-    domain::{manifest::Version, name::RegionName},
+    domain::{RegionName, Version},
     support::clock::Clock,
 };
 

@@ -9,7 +9,7 @@ use super::{
 use crate::{
     admin::ServableVersion,
     app,
-    domain::{name::RegionName, run::RunCounts},
+    domain::{RegionName, RunCounts},
     support::clock::Clock,
 };
 

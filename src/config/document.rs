@@ -8,11 +8,9 @@ use toml::{
     Spanned,
     de::{DeTable, DeValue},
 };
+use toml_parser::{Source, lexer::TokenKind};
 
-use crate::settings::Environment;
-use crate::settings::fault::{Fault, Place, Report};
-use crate::settings::interpolate::Text;
-use crate::settings::tree::{Entry, Node, Table, Value};
+use crate::settings::{Entry, Environment, Fault, Node, Place, Report, Table, Text, Value};
 
 /// Most dots of one key. Inline tables are bounded by the parser, dotted keys are not, and a tree
 /// of any depth would overflow the stack.
@@ -104,99 +102,17 @@ impl<'a> Places<'a> {
     }
 }
 
-/// The offset of a key with more than [`KEY_DOTS_MAX`] dots. Dots in strings, comments and numbers
-/// are not counted: every character that ends a key starts the count anew.
+/// The offset of a key with more than [`KEY_DOTS_MAX`] dots.
 fn too_many_dots(text: &str) -> Option<usize> {
-    let bytes = text.as_bytes();
     let mut dots = 0;
-    let mut at = 0;
-    while at < bytes.len() {
-        match bytes[at] {
-            b'.' => {
-                dots += 1;
-                if dots > KEY_DOTS_MAX {
-                    return Some(at);
-                }
-            }
-            b'\n' | b'=' | b',' | b'{' | b'}' | b'[' | b']' => dots = 0,
-            b'#' => {
-                while at + 1 < bytes.len() && bytes[at + 1] != b'\n' {
-                    at += 1;
-                }
-            }
-            b'"' | b'\'' => at = string_end(bytes, at),
-            _ => {}
-        }
-        at += 1;
-    }
-    None
-}
-
-/// The offset of the last byte of the string that begins at `at`. A single-line string that is not
-/// closed ends with its line, as it does for the parser.
-fn string_end(bytes: &[u8], at: usize) -> usize {
-    let quote = bytes[at];
-    let multi_line = bytes[at..].starts_with(&[quote; 3]);
-    let mut at = at + if multi_line { 3 } else { 1 };
-    while at < bytes.len() {
-        match bytes[at] {
-            b'\\' if quote == b'"' => at += 1,
-            b'\n' if !multi_line => return at - 1,
-            byte if byte == quote && !multi_line => return at,
-            byte if byte == quote && bytes[at..].starts_with(&[quote; 3]) => return at + 2,
-            _ => {}
-        }
-        at += 1;
-    }
-    bytes.len()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn parsed(text: &str) -> Result<Table, String> {
-        let report = Report::default();
-        let table = parse(text, &Path::new("t.toml").into(), &Environment::default(), &report);
-        report.into_result(table).map_err(|faults| faults.to_string())
-    }
-
-    #[test]
-    fn entries_keep_the_order_of_the_file() {
-        let table = parsed("[z]\nb = 1\na.y = 2\na.x = 3\n[y]\n[\"a b\"]\n").unwrap();
-        let keys = |table: &Table| table.0.iter().map(|entry| entry.key.clone()).collect::<Vec<_>>();
-        assert_eq!(keys(&table), ["z", "y", "a b"]);
-        assert_eq!(keys(table.table("z").unwrap()), ["b", "a"]);
-        assert_eq!(keys(table.table("z").unwrap().table("a").unwrap()), ["y", "x"]);
-    }
-
-    #[test]
-    fn places_count_lines_and_characters_from_one() {
-        let table = parsed("# é\n\n[a]\n  \"é\" = 'x'\n").unwrap();
-        let entry = &table.table("a").unwrap().0[0];
-        assert_eq!(entry.key_place.to_string(), "t.toml:4:3");
-        assert_eq!(entry.node.place.to_string(), "t.toml:4:9");
-    }
-
-    #[test]
-    fn every_fault_of_grammar_is_reported() {
-        let faults = parsed("a = \nb = 1\nb = 2\n[c\n").unwrap_err();
-        assert_eq!(faults.lines().count(), 3, "{faults}");
-        assert!(faults.contains("t.toml:3:1  duplicate key"), "{faults}");
-    }
-
-    #[test]
-    fn endless_dotted_keys_are_refused_and_dots_elsewhere_are_not() {
-        for (text, good) in [
-            (format!("a{} = 1", ".a".repeat(16)), true),
-            (format!("a{} = 1", ".a".repeat(17)), false),
-            (format!("[a{}]", ".'b'".repeat(100_000)), false),
-            (format!("x = {{ a{} = 1 }}", " . \"b\"".repeat(17)), false),
-            (format!("a = \"{}\"", ".".repeat(100)), true),
-            (format!("a = '''\n'{}''' # {}", ".".repeat(100), ".".repeat(100)), true),
-            (format!("a = \"\"\"\\\"\"\"\"\nb = [{}]", "1.5,".repeat(100)), true),
-        ] {
-            assert_eq!(parsed(&text).is_ok(), good, "{text}");
-        }
-    }
+    Source::new(text).lex().find_map(|token| {
+        use TokenKind::{Atom, BasicString, Dot, LiteralString, Whitespace};
+        dots = match token.kind() {
+            Dot => dots + 1,
+            // Parts of a key, or of the space between them. All others end it.
+            Atom | BasicString | LiteralString | Whitespace => dots,
+            _ => 0,
+        };
+        (dots > KEY_DOTS_MAX).then(|| token.span().start())
+    })
 }

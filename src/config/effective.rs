@@ -3,11 +3,7 @@
 use std::{path::Path, sync::Arc};
 
 use super::{Config, DEFAULT, Overrides, document, resolve::SECTIONS};
-use crate::settings::{
-    Declaration, Environment,
-    fault::Report,
-    tree::{Entry, Node, Table, Value},
-};
+use crate::settings::{Declaration, Entry, Environment, Node, Report, Table, Value};
 
 /// The tree and the file that it came from.
 #[derive(Clone)]

@@ -23,9 +23,7 @@ pub use self::{
     overrides::{Overrides, SHORTHANDS, Shorthand},
 };
 use crate::{
-    api, catalog,
-    domain::name::CollectionName,
-    engine, metadata, replica,
+    api, catalog, engine, metadata, replica,
     settings::{fault::Report, modified_at, printable::Printable, read_bounded},
     source, store, telemetry,
 };
@@ -69,11 +67,6 @@ pub struct Config {
 }
 
 impl Config {
-    /// The sync of a collection.
-    pub fn sync(&self, collection: &CollectionName) -> Option<&SyncConfig> {
-        self.syncs.iter().find(|sync| sync.spec.collection == *collection)
-    }
-
     /// The effective configuration as TOML: defaults, file and overrides together. Text from the
     /// environment stands as `${NAME}`, a password inside a URL as `***`; usable as a file in the
     /// same directory where nothing is masked.

@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use crate::{
-    domain::{label::Label, name::RegionName},
-    settings::{Declaration, item::Item, section::Section, tree::Value},
+    domain::{Label, RegionName},
+    settings::{Declaration, Item, Section, Value},
 };
 
 /// Fewest bytes of local segments: for one segment of the usual size, and a change.

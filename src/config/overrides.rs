@@ -1,12 +1,7 @@
 //! Keys that flags and `LARDER_*` variables set: flag over variable over file.
 
 use super::document;
-use crate::settings::{
-    Environment,
-    fault::Place,
-    interpolate::Text,
-    tree::{Entry, Node, Table, Value},
-};
+use crate::settings::{Entry, Environment, Node, Place, Table, Text, Value};
 
 /// A key that has a flag and an environment variable of its own.
 pub struct Shorthand {

@@ -4,9 +4,9 @@ use std::fmt::Write as _;
 
 use super::effective::Effective;
 use crate::settings::{
+    Table, Value,
     printable::Printable,
     section::{join, quote},
-    tree::{Table, Value},
 };
 
 /// Tables down to this level have a header of their own; deeper ones are written inline.

@@ -98,7 +98,7 @@ impl ContentDirectory {
         let mut file = match File::open(&path) {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                return Err(Error::Missing { path: path.display().to_string() });
+                return Err(Error::Missing(path.display().to_string()));
             }
             Err(source) => return Err(local("read", &path, source)),
         };
@@ -283,7 +283,7 @@ mod tests {
         for damage in [vec![7; PIECE_BYTES], vec![8; PIECE_BYTES + 1], Vec::new()] {
             fs::write(directory.path(&digest), damage).unwrap();
             assert!(matches!(directory.read(digest, 1 << 20).await, Err(Error::Corrupt { .. })));
-            assert!(matches!(directory.read(digest, 1 << 20).await, Err(Error::Missing { .. })));
+            assert!(matches!(directory.read(digest, 1 << 20).await, Err(Error::Missing(_))));
         }
     }
 

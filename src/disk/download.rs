@@ -18,7 +18,7 @@ use super::{
     error::{Error, local},
 };
 use crate::{
-    domain::{digest::Hasher, limits::SEGMENT_BYTES_MAX, manifest::SegmentReference, object::Object},
+    domain::{Hasher, Object, SegmentReference, limits::SEGMENT_BYTES_MAX},
     segment::SegmentBuffer,
     store::{self, Path, Store, blocking, corrupt},
 };
@@ -115,7 +115,7 @@ pub(super) async fn download(
 fn segment_path(reference: &SegmentReference) -> Result<Path, Error> {
     match Object::parse(&reference.object) {
         Some(Object::Segment(_)) => Ok(Path::from(reference.object.as_str())),
-        _ => Err(store::Error::ForeignPath { document: "a manifest".to_owned() }.into()),
+        _ => Err(store::Error::ForeignPath("a manifest".to_owned()).into()),
     }
 }
 

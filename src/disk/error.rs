@@ -2,36 +2,27 @@
 
 use std::{io, path::Path, path::PathBuf};
 
-use crate::{domain::error::codes, store};
+use crate::{domain::codes, store};
 
 /// A failure of a local file, or of the object that it is a copy of.
+#[expect(missing_docs, reason = "the message of a variant says what its fields are")]
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The object store, or an object in it.
     #[error(transparent)]
     Store(#[from] store::Error),
     /// A local file does not exist.
-    #[error("the local file `{path}` does not exist")]
-    Missing {
-        /// The file.
-        path: String,
-    },
+    #[error("the local file `{0}` does not exist")]
+    Missing(String),
     /// The bytes of a local file are not the expected ones.
     #[error("the local file `{path}` is damaged: {reason}")]
-    Corrupt {
-        /// The file.
-        path: String,
-        /// What is wrong.
-        reason: &'static str,
-    },
+    Corrupt { path: String, reason: &'static str },
     /// A local file or directory failed.
     #[error("cannot {action} `{}`: {source}", path.display())]
     Local {
         /// "create", "read", "write" or "sync".
         action: &'static str,
-        /// The file.
         path: PathBuf,
-        /// The system's error.
         #[source]
         source: io::Error,
     },
@@ -42,15 +33,11 @@ pub enum Error {
         path.display()
     )]
     BudgetExceeded {
-        /// The directory.
         path: PathBuf,
-        /// Bytes of the segments to add.
         bytes: u64,
         /// Bytes of the segments there, and of those being written.
         taken: u64,
-        /// The budget.
         limit: u64,
-        /// Bytes free on the disk.
         free: u64,
     },
 }
@@ -68,7 +55,7 @@ codes! {
 impl Error {
     /// Whether the store's own object is missing or damaged.
     pub(crate) fn is_object_lost(&self) -> bool {
-        matches!(self, Self::Store(store::Error::Missing { .. } | store::Error::Corrupt { .. }))
+        matches!(self, Self::Store(store::Error::Missing(_) | store::Error::Corrupt { .. }))
     }
 
     /// Whether this machine failed, and not the store.

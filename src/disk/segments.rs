@@ -13,7 +13,7 @@ use super::{
     error::Error,
 };
 use crate::{
-    domain::{digest::Digest, limits::SEGMENT_BYTES_MAX, manifest::SegmentReference},
+    domain::{Digest, SegmentReference, limits::SEGMENT_BYTES_MAX},
     segment::SegmentBuffer,
     store::{Store, blocking, corrupt},
     support::clock::Clock,
@@ -133,7 +133,7 @@ impl SegmentDirectory {
                 self.files.touch(&reference.sha256);
                 return Ok(buffer);
             }
-            Err(Error::Missing { .. }) => {}
+            Err(Error::Missing(_)) => {}
             Err(error) => tracing::warn!(
                 code = error.code(),
                 segment = %reference.sha256,

@@ -36,3 +36,21 @@ pub mod record;
 pub mod reject;
 pub mod row;
 pub mod run;
+
+pub use catalog::{CatalogDocument, CollectionEntry, Freshness, Head, KeySetReference, Pause};
+pub use digest::{Digest, Hasher};
+pub use error::ErrorKind;
+pub(crate) use error::codes;
+pub use id::{AnnouncementId, DeploymentId, InvalidId, MetadataId, NodeId, RunId};
+pub use index::{IndexDefinition, NormalForm};
+pub use keyset::{Grant, KeyEntry, KeySet, KeySetDocument};
+pub use label::{InvalidLabel, Label};
+pub use manifest::{
+    Configuration, Manifest, OnMiss, SegmentKind, SegmentReference, ServingSettings, Version,
+};
+pub use name::{CollectionName, IndexName, InvalidName, RegionName};
+pub(crate) use object::Object;
+pub use record::{IndexValues, Record, RecordFlags};
+pub use reject::{RejectReason, Rejection};
+pub use row::{CellKind, Column, ColumnKind, RowBatch};
+pub use run::{RejectedRow, RunCounts, RunError, RunRecord, RunStatus};

@@ -1,20 +1,25 @@
 //! A sync run: one execution of a sync, and its outcome.
 
-use std::str::FromStr;
-
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
-use strum::{Display, EnumIter, IntoEnumIterator as _, IntoStaticStr};
+use strum::{Display, EnumIter, EnumString, IntoEnumIterator as _, IntoStaticStr};
 
-use super::{
-    id::{InvalidId, RunId},
-    manifest::Version,
-    name::CollectionName,
-};
+use super::{id::RunId, manifest::Version, name::CollectionName};
 
 /// The status of a run. A run that has ended keeps its status.
 #[derive(
-    Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, Display, EnumIter, IntoStaticStr,
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    Hash,
+    Serialize,
+    Deserialize,
+    Display,
+    EnumIter,
+    EnumString,
+    IntoStaticStr,
 )]
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
@@ -43,16 +48,9 @@ pub enum RunStatus {
 
 impl RunStatus {
     /// Every status in which a run can end.
-    pub const ENDS: [Self; 8] = [
-        Self::Announced,
-        Self::Unchanged,
-        Self::Held,
-        Self::StillHeld,
-        Self::Failed,
-        Self::Cancelled,
-        Self::Superseded,
-        Self::Interrupted,
-    ];
+    pub fn ends() -> impl Iterator<Item = Self> {
+        Self::iter().filter(|status| !status.is_open())
+    }
 
     /// The word used in metadata, metrics and output.
     pub fn as_str(self) -> &'static str {
@@ -62,13 +60,6 @@ impl RunStatus {
     /// Whether the run has not ended.
     pub const fn is_open(self) -> bool {
         matches!(self, Self::Running | Self::Announcing)
-    }
-}
-
-impl FromStr for RunStatus {
-    type Err = InvalidId;
-    fn from_str(text: &str) -> Result<Self, InvalidId> {
-        Self::iter().find(|status| status.as_str() == text).ok_or(InvalidId { what: "run status" })
     }
 }
 

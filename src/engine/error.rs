@@ -18,26 +18,20 @@ use crate::{
 const SECONDS: &str = "%Y-%m-%dT%H:%M:%SZ";
 
 /// An error of a run or of another operation of the engine. Metadata stores code and message of a run's error.
+#[expect(missing_docs, reason = "the message of a variant says what its fields are")]
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// Another process holds the lease of the sync.
     #[error("a run of sync {sync} is in progress elsewhere, held by {holder}")]
     LeaseHeld {
-        /// The sync.
         sync: CollectionName,
-        /// The lease's holder.
         holder: String,
         /// When the lease ends unless it is renewed.
         expires_in: Duration,
     },
     /// Another process is rolling the collection back.
     #[error("a rollback of {collection} is in progress elsewhere, held by {holder}")]
-    RollbackUnderWay {
-        /// The collection.
-        collection: CollectionName,
-        /// The lease's holder.
-        holder: String,
-    },
+    RollbackUnderWay { collection: CollectionName, holder: String },
     /// The lease could not be renewed in time.
     #[error("the lease of the sync was lost; the run ended and announced nothing")]
     LeaseLost,
@@ -48,32 +42,15 @@ pub enum Error {
          `revision` in [syncs.{sync}] to the one that is right",
         newest.revision, newest.changed_at.format(SECONDS), own.revision, own.changed_at.format(SECONDS)
     )]
-    ConfigurationOutdated {
-        /// The sync.
-        sync: CollectionName,
-        /// The announced configuration.
-        newest: Configuration,
-        /// This publisher's.
-        own: Configuration,
-    },
+    ConfigurationOutdated { sync: CollectionName, newest: Configuration, own: Configuration },
     /// The collection was dropped; its schedule does not bring it back.
     #[error(
         "{sync} was dropped at version {last}, so its schedule does not run; `larder sync {sync}` brings it back"
     )]
-    Dropped {
-        /// The sync.
-        sync: CollectionName,
-        /// The last version.
-        last: Version,
-    },
+    Dropped { sync: CollectionName, last: Version },
     /// The sync is paused, or was paused while the run was under way.
     #[error("sync {sync} is paused ({why}); `larder resume {sync}` lets it run by its schedule again")]
-    Paused {
-        /// The sync.
-        sync: CollectionName,
-        /// Why.
-        why: String,
-    },
+    Paused { sync: CollectionName, why: String },
     /// The model's columns do not fit the mapping.
     #[error("the mapping does not fit the model: {}", list(.0))]
     Mapping(Vec<mapping::MappingFault>),
@@ -81,18 +58,12 @@ pub enum Error {
     #[error(
         "the run wrote more than {bytes_max} bytes of segments; raise [engine] spool_bytes_max or narrow the model"
     )]
-    SpoolFull {
-        /// The limit.
-        bytes_max: u64,
-    },
+    SpoolFull { bytes_max: u64 },
     /// The run took too long.
     #[error(
         "the run took longer than {seconds} s and was ended; make the query faster or raise [engine] run_timeout"
     )]
-    RunTimeout {
-        /// The limit.
-        seconds: u64,
-    },
+    RunTimeout { seconds: u64 },
     /// An operator, or the end of the process, cancelled the run.
     #[error("the run was cancelled")]
     Cancelled,

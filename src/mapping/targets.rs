@@ -1,7 +1,7 @@
 //! The tree of targets: `address.city` is the member `city` of the object `address`.
 
 use super::{fault::MappingFault, spec::FieldSpec};
-use crate::domain::{limits, row::Column};
+use crate::domain::{Column, limits};
 
 /// One member of a record, or of an object inside it.
 #[derive(Debug, PartialEq, Eq)]

@@ -70,7 +70,7 @@ impl Metadata {
     /// Adds an entry to the audit log and returns its id for [`Metadata::audit_ended`].
     pub async fn audit(&self, entry: &AuditEntry) -> Result<AuditId, Error> {
         let row = self.database.row(insert(entry)).await?;
-        Ok(AuditId(row.ok_or(Error::Unreadable { column: "id" })?.natural("id")?))
+        Ok(AuditId(row.ok_or(Error::Unreadable("id"))?.natural("id")?))
     }
 
     /// Replaces the detail of an entry with the outcome of its action. Does nothing when the entry has been

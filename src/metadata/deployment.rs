@@ -1,13 +1,13 @@
 //! Which database this is, and which deployment it belongs to.
 
 use super::{Error, Metadata, statement::Statement};
-use crate::domain::id::{DeploymentId, MetadataId};
+use crate::domain::{DeploymentId, MetadataId};
 
 impl Metadata {
     /// The id of this database, which its migration has made. A restored backup has the same.
     pub async fn id(&self) -> Result<MetadataId, Error> {
         let row = self.database.row(Statement::new("select id from database_id where only_row = 1")).await?;
-        row.ok_or(Error::Unreadable { column: "id" })?.parsed("id")
+        row.ok_or(Error::Unreadable("id"))?.parsed("id")
     }
 
     /// The deployment; `None` before the first catalog document.
@@ -22,7 +22,7 @@ impl Metadata {
             "insert into deployment (only_row, id, fixed_at) values (1, $1, $2) on conflict (only_row) do nothing",
         );
         self.database.execute(insert.bind(id.to_string()).bind(self.clock.now())).await?;
-        self.deployment().await?.ok_or(Error::Unreadable { column: "id" })
+        self.deployment().await?.ok_or(Error::Unreadable("id"))
     }
 
     /// Removes the deployment `id`, in which nothing was announced with this database.

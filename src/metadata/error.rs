@@ -5,41 +5,24 @@ use std::{io, path::PathBuf, time::Duration};
 use sqlx::{postgres::PgDatabaseError, sqlite::SqliteError};
 
 use super::refusal::Refusal;
-use crate::{domain::error::codes, postgres, support::result_code::Phase};
+use crate::{domain::codes, postgres, support::result_code::Phase};
 
 /// An error of the metadata database.
+#[expect(missing_docs, reason = "the message of a variant says what its fields are")]
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// A file of certificates that the URL names cannot be used.
-    #[error("{reason}")]
-    CertificateFile {
-        /// The parameter, the file, and what is wrong.
-        reason: String,
-    },
+    /// A file of certificates that the URL names cannot be used: the parameter, the file, and what is wrong.
+    #[error("{0}")]
+    CertificateFile(String),
     /// A connection could not be made.
     #[error("cannot open the metadata database {place}: {source}; check the url of [metadata]")]
-    Connect {
-        /// Host, port and database.
-        place: String,
-        /// Why.
-        source: Box<Error>,
-    },
+    Connect { place: String, source: Box<Error> },
     /// A directory, the SQLite file or a lock file could not be created or opened.
     #[error("cannot use {}: {source}; check that it exists and may be written", path.display())]
-    File {
-        /// The path.
-        path: PathBuf,
-        /// The operating system's error.
-        source: io::Error,
-    },
+    File { path: PathBuf, source: io::Error },
     /// Another process has been creating or migrating the SQLite file for too long.
     #[error("another process has been creating or migrating {} for {} s; look for a larder process that hangs", path.display(), waited.as_secs())]
-    Busy {
-        /// The SQLite file.
-        path: PathBuf,
-        /// How long this process waited.
-        waited: Duration,
-    },
+    Busy { path: PathBuf, waited: Duration },
     /// The tables are missing or older than this build.
     #[error("the metadata database has schema {found} and this build needs {needed}; run `larder migrate`")]
     NotMigrated {
@@ -56,14 +39,11 @@ pub enum Error {
         /// The newest migration of this build.
         known: i64,
     },
-    /// An applied migration differs from this build's migration of the same number.
+    /// The applied migration of this number differs from this build's.
     #[error(
-        "migration {version} of the metadata database differs from this build's; it belongs to another program or a changed build"
+        "migration {0} of the metadata database differs from this build's; it belongs to another program or a changed build"
     )]
-    ForeignMigration {
-        /// Its number.
-        version: i64,
-    },
+    ForeignMigration(i64),
     /// A pooler gives each statement another connection.
     #[error(
         "the metadata database is behind a pooler of single statements; use session or transaction pooling"
@@ -72,31 +52,24 @@ pub enum Error {
     /// The database refused a statement.
     #[error("the metadata database refused: {0}")]
     Database(Box<Refusal>),
-    /// The connection broke.
-    #[error("the connection to the metadata database failed: {reason}")]
-    Connection {
-        /// The error of the operating system or the TLS library.
-        reason: String,
-    },
+    /// The connection broke: the error of the operating system or the TLS library.
+    #[error("the connection to the metadata database failed: {0}")]
+    Connection(String),
     /// The database did not answer in time.
     #[error("the metadata database did not answer within {} s ({doing})", limit.as_secs())]
     TimedOut {
         /// The step that took too long.
         doing: &'static str,
-        /// The limit.
         limit: Duration,
     },
     /// The handle was closed; the process is ending.
     #[error("the metadata database is closed: the process is ending")]
     Closed,
-    /// A stored value is not of the form that this build writes.
+    /// A stored value of this column is not of the form that this build writes.
     #[error(
-        "column {column} of the metadata database holds a value that this build cannot read; was it edited, or written by a newer larder?"
+        "column {0} of the metadata database holds a value that this build cannot read; was it edited, or written by a newer larder?"
     )]
-    Unreadable {
-        /// The column.
-        column: &'static str,
-    },
+    Unreadable(&'static str),
     /// A lease name with a character outside `[A-Za-z0-9:_-]`, empty, or too long.
     #[error("a lease name is 1 to {} letters, digits, `:`, `_` or `-`", super::LEASE_NAME_BYTES_MAX)]
     InvalidLeaseName,
@@ -138,20 +111,20 @@ impl Error {
                 } else if let Some(error) = error.try_downcast_ref::<SqliteError>() {
                     Self::Database(Box::new(Refusal::of_sqlite(error)))
                 } else {
-                    Self::Connection { reason: "the error of an unknown driver".to_owned() }
+                    Self::Connection("the error of an unknown driver".to_owned())
                 }
             }
-            sqlx::Error::Io(error) => Self::Connection { reason: error.to_string() },
-            sqlx::Error::Tls(error) => Self::Connection { reason: format!("TLS: {error}") },
+            sqlx::Error::Io(error) => Self::Connection(error.to_string()),
+            sqlx::Error::Tls(error) => Self::Connection(format!("TLS: {error}")),
             sqlx::Error::PoolTimedOut => {
                 Self::TimedOut { doing: "waiting for a connection", limit: super::database::ACQUIRE_TIMEOUT }
             }
             sqlx::Error::PoolClosed => Self::Closed,
             sqlx::Error::Protocol(_) => {
-                Self::Connection { reason: "the server does not speak the protocol of Postgres".to_owned() }
+                Self::Connection("the server does not speak the protocol of Postgres".to_owned())
             }
-            sqlx::Error::WorkerCrashed => Self::Connection { reason: "SQLite's thread ended".to_owned() },
-            _ => Self::Connection { reason: "the database driver failed unexpectedly".to_owned() },
+            sqlx::Error::WorkerCrashed => Self::Connection("SQLite's thread ended".to_owned()),
+            _ => Self::Connection("the database driver failed unexpectedly".to_owned()),
         }
     }
 }
@@ -163,11 +136,11 @@ impl From<postgres::Error> for Error {
                 (Self::Database(refusal), Some(words)) => {
                     Self::Database(Box::new(Refusal { message: Some(words), ..*refusal }))
                 }
-                (Self::Connection { .. }, Some(reason)) => Self::Connection { reason },
+                (Self::Connection(_), Some(reason)) => Self::Connection(reason),
                 (error, _) => error,
             },
-            postgres::Error::File { .. } => Self::CertificateFile { reason: explain(&error) },
-            _ => Self::Connection { reason: explain(&error) },
+            postgres::Error::File { .. } => Self::CertificateFile(explain(&error)),
+            _ => Self::Connection(explain(&error)),
         }
     }
 }

@@ -49,7 +49,7 @@ fn key_list(rows: &[Row]) -> Result<KeyList, Error> {
 async fn next_revision(transaction: &mut Transaction) -> Result<u64, Error> {
     let update = "update key_set set revision = revision + 1 where only_row = 1 returning revision";
     let row = transaction.row(Statement::new(update)).await?;
-    row.ok_or(Error::Unreadable { column: "revision" })?.natural("revision")
+    row.ok_or(Error::Unreadable("revision"))?.natural("revision")
 }
 
 fn described(entry: &KeyEntry) -> String {
@@ -115,7 +115,7 @@ impl Metadata {
     pub async fn announced_keys_revision(&self) -> Result<u64, Error> {
         let select = Statement::new("select announced from key_set where only_row = 1");
         let row = self.database.row(select).await?;
-        row.ok_or(Error::Unreadable { column: "announced" })?.natural("announced")
+        row.ok_or(Error::Unreadable("announced"))?.natural("announced")
     }
 
     /// Records that `revision` is announced.
@@ -133,14 +133,14 @@ impl Metadata {
     /// [`Error::Unreadable`] for a set with entries that this build refused: they would be lost.
     pub async fn adopt_key_set(&self, set: &KeySet, actor: &str) -> Result<(), Error> {
         if set.refused > 0 {
-            return Err(Error::Unreadable { column: "entry" });
+            return Err(Error::Unreadable("entry"));
         }
         let now = self.clock.now();
         let mut transaction = self.database.begin().await?;
         // The update locks the row until the end.
         let lock = "update key_set set announced = announced where only_row = 1 returning announced";
         let row = transaction.row(Statement::new(lock)).await?;
-        let announced = row.ok_or(Error::Unreadable { column: "announced" })?.natural("announced")?;
+        let announced = row.ok_or(Error::Unreadable("announced"))?.natural("announced")?;
         if set.revision <= announced {
             return Ok(());
         }

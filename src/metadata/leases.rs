@@ -141,7 +141,7 @@ impl Metadata {
         let released = self.database.execute(release).await;
         if let Some(lock) = &lease.lock {
             let unlocked = lock.release();
-            unlocked.map_err(|error| Error::Connection { reason: format!("lock file: {error}") })?;
+            unlocked.map_err(|error| Error::Connection(format!("lock file: {error}")))?;
         }
         debug_assert!(lease.lock.is_some() == matches!(self.database, Database::Sqlite(_)));
         released.map(drop)

@@ -7,8 +7,8 @@ use sqlx::{
 };
 
 use crate::{
-    domain::error::ErrorKind,
-    support::result_code::{Meaning, Phase, sqlite, sqlstate},
+    domain::ErrorKind,
+    support::result_code::{Meaning, Phase, ResultCode},
 };
 
 /// A database's error, without the parts that may hold a value of a row.
@@ -68,7 +68,7 @@ impl Refusal {
     }
 
     pub(super) fn of_postgres(error: &PgDatabaseError, phase: Phase) -> Self {
-        let code = sqlstate::lookup(error.code());
+        let code = ResultCode::of_sqlstate(error.code());
         // What a function raises, a trigger's for instance, may hold anything under any code.
         let is_raised = error.r#where().is_some();
         let owned = |name: Option<&str>| name.filter(|_| !is_raised).map(str::to_owned);
@@ -90,7 +90,7 @@ impl Refusal {
 
     pub(super) fn of_sqlite(error: &SqliteError) -> Self {
         let code = error.code().unwrap_or_default();
-        let found = sqlite::lookup(&code);
+        let found = ResultCode::of_sqlite(&code);
         Self {
             kind: kind(found.meaning),
             message: found.shows_words(Phase::OwnStatement).then(|| error.message().to_owned()),

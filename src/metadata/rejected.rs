@@ -8,9 +8,9 @@ use super::{
     statement::{Statement, storable},
 };
 use crate::domain::{
-    id::RunId,
+    RejectedRow, RunId,
     limits::INDEX_VALUE_BYTES_MAX,
-    run::{REJECTED_PER_REASON_MAX, REJECTED_PER_RUN_MAX, RejectedRow},
+    run::{REJECTED_PER_REASON_MAX, REJECTED_PER_RUN_MAX},
 };
 
 /// Columns of one inserted row.

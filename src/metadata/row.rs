@@ -19,11 +19,11 @@ impl Row {
             Self::Sqlite(row) => row.try_get(column),
             Self::Postgres(row) => row.try_get(column),
         }
-        .map_err(|_| Error::Unreadable { column })
+        .map_err(|_| Error::Unreadable(column))
     }
 
     pub(super) fn text(&self, column: &'static str) -> Result<String, Error> {
-        self.text_or_null(column)?.ok_or(Error::Unreadable { column })
+        self.text_or_null(column)?.ok_or(Error::Unreadable(column))
     }
 
     pub(super) fn number_or_null(&self, column: &'static str) -> Result<Option<i64>, Error> {
@@ -31,42 +31,40 @@ impl Row {
             Self::Sqlite(row) => row.try_get(column),
             Self::Postgres(row) => row.try_get(column),
         }
-        .map_err(|_| Error::Unreadable { column })
+        .map_err(|_| Error::Unreadable(column))
     }
 
     pub(super) fn number(&self, column: &'static str) -> Result<i64, Error> {
-        self.number_or_null(column)?.ok_or(Error::Unreadable { column })
+        self.number_or_null(column)?.ok_or(Error::Unreadable(column))
     }
 
     /// A number that is never negative: a revision, a version, a count.
     pub(super) fn natural(&self, column: &'static str) -> Result<u64, Error> {
-        u64::try_from(self.number(column)?).map_err(|_| Error::Unreadable { column })
+        u64::try_from(self.number(column)?).map_err(|_| Error::Unreadable(column))
     }
 
     pub(super) fn time_or_null(&self, column: &'static str) -> Result<Option<DateTime<Utc>>, Error> {
         self.number_or_null(column)?
-            .map(|micros| DateTime::from_timestamp_micros(micros).ok_or(Error::Unreadable { column }))
+            .map(|micros| DateTime::from_timestamp_micros(micros).ok_or(Error::Unreadable(column)))
             .transpose()
     }
 
     pub(super) fn time(&self, column: &'static str) -> Result<DateTime<Utc>, Error> {
-        self.time_or_null(column)?.ok_or(Error::Unreadable { column })
+        self.time_or_null(column)?.ok_or(Error::Unreadable(column))
     }
 
     /// An id, a name, a digest or another value with a text form. May be null.
     pub(super) fn parsed_or_null<T: FromStr>(&self, column: &'static str) -> Result<Option<T>, Error> {
-        self.text_or_null(column)?
-            .map(|text| text.parse().map_err(|_| Error::Unreadable { column }))
-            .transpose()
+        self.text_or_null(column)?.map(|text| text.parse().map_err(|_| Error::Unreadable(column))).transpose()
     }
 
     /// A value with a text form.
     pub(super) fn parsed<T: FromStr>(&self, column: &'static str) -> Result<T, Error> {
-        self.parsed_or_null(column)?.ok_or(Error::Unreadable { column })
+        self.parsed_or_null(column)?.ok_or(Error::Unreadable(column))
     }
 
     /// JSON text.
     pub(super) fn json<T: serde::de::DeserializeOwned>(&self, column: &'static str) -> Result<T, Error> {
-        serde_json::from_str(&self.text(column)?).map_err(|_| Error::Unreadable { column })
+        serde_json::from_str(&self.text(column)?).map_err(|_| Error::Unreadable(column))
     }
 }

@@ -7,13 +7,7 @@ use super::{
     row::Row,
     statement::{Statement, TEXT_BYTES_MAX, storable},
 };
-use crate::domain::{
-    digest::Digest,
-    id::RunId,
-    manifest::Version,
-    name::CollectionName,
-    run::{RunError, RunRecord},
-};
+use crate::domain::{CollectionName, Digest, RunError, RunId, RunRecord, Version};
 
 /// Most runs of one listing.
 pub const RUNS_LISTED_MAX: usize = 1000;

@@ -40,7 +40,7 @@ pub(super) async fn migrate<C: Migrate>(migrator: &Migrator, connection: &mut C)
             Err(if found > known {
                 Error::NewerSchema { found, known }
             } else {
-                Error::ForeignMigration { version: found }
+                Error::ForeignMigration(found)
             })
         }
         done => done.map_err(convert),
@@ -57,7 +57,7 @@ pub(super) fn compare(migrator: &Migrator, applied: &[AppliedMigration]) -> Resu
     for done in applied {
         let same = migrator.iter().any(|own| own.version == done.version && own.checksum == done.checksum);
         if !same {
-            return Err(Error::ForeignMigration { version: done.version });
+            return Err(Error::ForeignMigration(done.version));
         }
     }
     if applied.len() < migrator.iter().count() {
@@ -74,9 +74,9 @@ fn convert(error: MigrateError) -> Error {
     match error {
         MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => error.into(),
         MigrateError::VersionMismatch(version) | MigrateError::Dirty(version) => {
-            Error::ForeignMigration { version }
+            Error::ForeignMigration(version)
         }
-        _ => Error::Connection { reason: "the migrations could not be read".to_owned() },
+        _ => Error::Connection("the migrations could not be read".to_owned()),
     }
 }
 
@@ -114,6 +114,6 @@ mod tests {
         newer.push(other(known + 1));
         let newer = compare(&SQLITE, &newer);
         assert!(matches!(newer, Err(Error::NewerSchema { found, .. }) if found == known + 1));
-        assert!(matches!(compare(&SQLITE, &[other(1)]), Err(Error::ForeignMigration { version: 1 })));
+        assert!(matches!(compare(&SQLITE, &[other(1)]), Err(Error::ForeignMigration(1))));
     }
 }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use crate::{
     postgres::Parameters,
-    settings::{Declaration, section::Section},
+    settings::{Declaration, Section},
 };
 
 /// Where metadata lives.

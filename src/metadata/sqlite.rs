@@ -115,7 +115,7 @@ mod tests {
     use std::{fs, os::unix::fs::PermissionsExt};
 
     use super::{super::Settings, *};
-    use crate::domain::id::DeploymentId;
+    use crate::domain::DeploymentId;
 
     #[tokio::test]
     async fn a_sqlite_file_and_all_beside_it_are_for_their_owner_alone() {

@@ -8,7 +8,7 @@ use super::Model;
 use crate::{
     domain::limits::FIELDS_MAX,
     mapping::settings::ModelColumns,
-    settings::{Declaration, item::Item, modified_at, read_bounded, section::Section, tree::Entry},
+    settings::{Declaration, Entry, Item, Section, modified_at, read_bounded},
     source::{Query, Source},
 };
 

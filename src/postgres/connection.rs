@@ -149,7 +149,7 @@ impl Parameters {
                     Some("the server demands a login other than by password or certificate".to_owned());
                 Error::Login { address, source: Box::new(sqlx::Error::Protocol(what)), words }
             }
-            sqlx::Error::Protocol(_) => Error::OtherProtocol { address },
+            sqlx::Error::Protocol(_) => Error::OtherProtocol(address),
             other => {
                 let words = other.as_database_error().map(|error| self.without_login(error.message()));
                 Error::Login { address, source: Box::new(other), words }

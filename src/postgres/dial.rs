@@ -69,7 +69,7 @@ pub(super) async fn dial(
         enter(step, "asking for TLS");
         if !offers_tls(&mut stream, &address).await? {
             return match encryption {
-                Encryption::Always => Err(Error::NoTls { address }),
+                Encryption::Always => Err(Error::NoTls(address)),
                 _ => Ok(Box::new(stream)),
             };
         }
@@ -145,7 +145,7 @@ async fn offers_tls(stream: &mut TcpStream, address: &str) -> Result<bool, Error
     match answer.await {
         Ok(b'S') => Ok(true),
         Ok(b'N') => Ok(false),
-        Ok(_) => Err(Error::OtherProtocol { address: address() }),
+        Ok(_) => Err(Error::OtherProtocol(address())),
         Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
             Err(Error::Closed { address: address(), step: "asked for TLS" })
         }
@@ -156,7 +156,7 @@ async fn offers_tls(stream: &mut TcpStream, address: &str) -> Result<bool, Error
 fn handshake_error(error: &io::Error, address: String, tls: &Tls) -> Error {
     let cause = error.get_ref().and_then(|inner| inner.downcast_ref::<TlsError>());
     let hint = match cause {
-        Some(TlsError::InvalidMessage(_)) => return Error::OtherProtocol { address },
+        Some(TlsError::InvalidMessage(_)) => return Error::OtherProtocol(address),
         Some(TlsError::InvalidCertificate(certificate)) => certificate_hint(certificate, tls),
         Some(TlsError::AlertReceived(
             AlertDescription::CertificateRequired

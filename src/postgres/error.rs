@@ -14,77 +14,39 @@ pub(super) const HIDDEN: &str = "...";
 pub(crate) enum Error {
     /// DNS does not know the host, or does not answer.
     #[error("cannot find the host `{host}`: {source}")]
-    HostUnknown {
-        /// The host.
-        host: String,
-        /// The resolver's error.
-        source: io::Error,
-    },
+    HostUnknown { host: String, source: io::Error },
     /// No connection of TCP, or to the socket.
     #[error("cannot connect to {address}: {reason}")]
-    Unreachable {
-        /// The server.
-        address: String,
-        /// The system's error.
-        reason: String,
-    },
+    Unreachable { address: String, reason: String },
     /// A step took too long.
     #[error("{address} did not answer within {} ms ({step})", timeout.as_millis())]
     Timeout {
-        /// The server.
         address: String,
-        /// What was waited for.
         step: &'static str,
         /// The limit of the whole connection.
         timeout: Duration,
     },
     /// The server, or something before it, closed the connection before it was ready.
     #[error("{address} closed the connection before any answer ({step})")]
-    Closed {
-        /// The server.
-        address: String,
-        /// What was waited for.
-        step: &'static str,
-    },
+    Closed { address: String, step: &'static str },
     /// The answer is not that of a Postgres server.
-    #[error("what listens on {address} does not speak the protocol of Postgres")]
-    OtherProtocol {
-        /// The server.
-        address: String,
-    },
+    #[error("what listens on {0} does not speak the protocol of Postgres")]
+    OtherProtocol(String),
     /// The server has no TLS and the URL demands it.
-    #[error("{address} does not offer TLS, which the URL's sslmode demands")]
-    NoTls {
-        /// The server.
-        address: String,
-    },
+    #[error("{0} does not offer TLS, which the URL's sslmode demands")]
+    NoTls(String),
     /// The handshake failed.
     #[error("no TLS connection to {address}: {reason}")]
-    Tls {
-        /// The server.
-        address: String,
-        /// The TLS library's error.
-        reason: String,
-        /// What to do.
-        hint: &'static str,
-    },
+    Tls { address: String, reason: String, hint: &'static str },
     /// A file of certificates cannot be used.
     #[error("{parameter} in the URL names {}: {reason}", path.display())]
-    File {
-        /// The parameter that names it.
-        parameter: &'static str,
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        reason: String,
-    },
+    File { parameter: &'static str, path: PathBuf, reason: String },
     /// This machine trusts nobody.
     #[error("this machine has no public authorities to verify the server's certificate with")]
     NoAuthorities,
     /// The server refused the login, or its answers cannot be read.
     #[error("the login at {address} failed")]
     Login {
-        /// The server.
         address: String,
         /// The server's answer, or sqlx's fault.
         source: Box<sqlx::Error>,
@@ -128,8 +90,8 @@ impl Error {
             Self::Unreachable { .. } => "check that the server runs, host and port, and firewalls",
             Self::Timeout { .. } => "check host, port and firewalls",
             Self::Closed { .. } => "check that a server is behind the proxy or load balancer, and its log",
-            Self::OtherProtocol { .. } => "check host and port",
-            Self::NoTls { .. } => {
+            Self::OtherProtocol(_) => "check host and port",
+            Self::NoTls(_) => {
                 "enable TLS on the server, or write a weaker sslmode (prefer, disable) into the URL"
             }
             Self::Tls { hint, .. } => hint,

@@ -18,7 +18,7 @@ mod url;
 
 pub(crate) use connection::Connection;
 pub(crate) use error::Error;
-pub use parameters::{Parameters, relative_to};
+pub use parameters::Parameters;
 pub(crate) use relay::Link;
 pub use url::Fault;
 

@@ -4,11 +4,7 @@
 //! A parameter is honoured, or accepted because it changes nothing here, or refused: one that is passed over may
 //! be one that was meant to protect.
 
-use std::{
-    net::IpAddr,
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::{net::IpAddr, path::PathBuf, time::Duration};
 
 use strum::{EnumString, VariantNames};
 
@@ -143,8 +139,8 @@ impl Parameters {
     pub fn parse(url: &str, path_of: &dyn Fn(&str) -> PathBuf) -> Result<Self, Fault> {
         let mut parts = url::split(url)?;
         let pairs = std::mem::take(&mut parts.parameters);
-        let mut reader = Reader::new(path_of, parts);
-        let read = pairs.iter().try_for_each(|(name, value)| reader.read(name, value));
+        let mut reader = Reader { parts, ..Reader::default() };
+        let read = pairs.iter().try_for_each(|(name, value)| reader.read(name, value, path_of));
         read.and_then(|()| reader.finish()).map_err(|fault| url::of_parameters(fault, &pairs))
     }
 
@@ -170,8 +166,8 @@ impl Parameters {
 }
 
 /// What has been read of a URL.
-struct Reader<'a> {
-    path_of: &'a dyn Fn(&str) -> PathBuf,
+#[derive(Default)]
+struct Reader {
     parts: url::Parts,
     host_address: Option<IpAddr>,
     application_name: Option<String>,
@@ -186,29 +182,13 @@ struct Reader<'a> {
     sends_no_certificate: bool,
 }
 
-impl<'a> Reader<'a> {
-    fn new(path_of: &'a dyn Fn(&str) -> PathBuf, parts: url::Parts) -> Self {
-        Self {
-            path_of,
-            parts,
-            host_address: None,
-            application_name: None,
-            fallback_application_name: None,
-            options: None,
-            connect_timeout: None,
-            keepalive: Keepalive::default(),
-            mode: None,
-            tls: Tls::default(),
-            certificate: None,
-            key: None,
-            sends_no_certificate: false,
-        }
-    }
-
+impl Reader {
     /// Reads one parameter. Faults have names of this table and never what the URL has in their place.
-    fn read(&mut self, name: &str, value: &str) -> Result<(), Fault> {
+    fn read(&mut self, name: &str, value: &str, path_of: &dyn Fn(&str) -> PathBuf) -> Result<(), Fault> {
         let text = || Some(value.to_owned()).filter(|value| !value.is_empty());
+        let path = || text().map(|path| path_of(&path));
         let one_of = |name, words| is_one_of(name, value, words);
+        let seconds = |name| number(name, value, 1..=KEEPALIVE_SECONDS_MAX).map(Duration::from_secs);
         match name {
             "host" => self.parts.host = text(),
             "hostaddr" => self.host_address = Some(host_address(value)?),
@@ -221,14 +201,8 @@ impl<'a> Reader<'a> {
             "fallback_application_name" => self.fallback_application_name = text(),
             "connect_timeout" => self.connect_timeout = connect_timeout(value)?,
             "keepalives" => self.keepalive.is_on = flag("keepalives", value)?,
-            "keepalives_idle" => {
-                let seconds = number("keepalives_idle", value, 1..=KEEPALIVE_SECONDS_MAX)?;
-                self.keepalive.idle = Duration::from_secs(seconds);
-            }
-            "keepalives_interval" => {
-                let seconds = number("keepalives_interval", value, 1..=KEEPALIVE_SECONDS_MAX)?;
-                self.keepalive.interval = Duration::from_secs(seconds);
-            }
+            "keepalives_idle" => self.keepalive.idle = seconds("keepalives_idle")?,
+            "keepalives_interval" => self.keepalive.interval = seconds("keepalives_interval")?,
             "keepalives_count" => {
                 self.keepalive.count = number("keepalives_count", value, 1..=KEEPALIVES_COUNT_MAX)? as u32;
             }
@@ -244,22 +218,20 @@ impl<'a> Reader<'a> {
                 self.tls.is_direct = value == "direct";
             }
             "sslrootcert" if value == "system" => self.tls.root = Some(Root::System),
-            "sslrootcert" => self.tls.root = text().map(|path| Root::File((self.path_of)(&path))),
-            "sslcert" => self.certificate = text().map(|path| (self.path_of)(&path)),
-            "sslkey" => self.key = text().map(|path| (self.path_of)(&path)),
+            "sslrootcert" => self.tls.root = path().map(Root::File),
+            "sslcert" => self.certificate = path(),
+            "sslkey" => self.key = path(),
             "sslcertmode" => {
                 one_of("sslcertmode", &["disable", "allow"])?;
                 self.sends_no_certificate = value == "disable";
             }
             "sslsni" => self.tls.hides_name = !flag("sslsni", value)?,
-            "ssl_min_protocol_version" => self.tls.version_min = version_min(value)?,
-            "ssl_max_protocol_version" => self.tls.version_max = version_max(value)?,
+            "ssl_min_protocol_version" => self.tls.version_min = version("ssl_min_protocol_version", value)?,
+            "ssl_max_protocol_version" => self.tls.version_max = version("ssl_max_protocol_version", value)?,
             // Text is always requested in UTF-8.
-            "client_encoding" => is_one_of(
-                "client_encoding",
-                &value.to_ascii_lowercase(),
-                &["utf8", "utf-8", "unicode", "auto"],
-            )?,
+            "client_encoding"
+                if ["utf8", "utf-8", "unicode", "auto"].contains(&&*value.to_ascii_lowercase()) => {}
+            "client_encoding" => one_of("client_encoding", &[])?,
             // There is no channel binding: `verify-full` proves the same.
             "channel_binding" => one_of("channel_binding", &["prefer", "disable"])?,
             // There is no encryption by GSSAPI, which both values allow.
@@ -394,20 +366,13 @@ fn mode(value: &str) -> Result<Mode, Fault> {
     })
 }
 
-fn version_min(value: &str) -> Result<Version, Fault> {
+fn version(name: &str, value: &str) -> Result<Version, Fault> {
     match value.to_ascii_lowercase().as_str() {
         // Older versions than 1.2 are never used.
-        "tlsv1" | "tlsv1.1" | "tlsv1.2" => Ok(Version::Tls12),
-        "tlsv1.3" => Ok(Version::Tls13),
-        _ => Err(wrong_value("ssl_min_protocol_version", "write TLSv1.2 or TLSv1.3")),
-    }
-}
-
-fn version_max(value: &str) -> Result<Version, Fault> {
-    match value.to_ascii_lowercase().as_str() {
+        "tlsv1" | "tlsv1.1" if name == "ssl_min_protocol_version" => Ok(Version::Tls12),
         "tlsv1.2" => Ok(Version::Tls12),
         "tlsv1.3" => Ok(Version::Tls13),
-        _ => Err(wrong_value("ssl_max_protocol_version", "write TLSv1.2 or TLSv1.3, or leave it out")),
+        _ => Err(wrong_value(name, "write TLSv1.2 or TLSv1.3, or leave it out")),
     }
 }
 
@@ -435,9 +400,4 @@ fn number(name: &str, value: &str, range: std::ops::RangeInclusive<u64>) -> Resu
     let hint = || format!("write a number from {} to {}, or leave it out", range.start(), range.end());
     let number = value.parse().ok().filter(|number| range.contains(number));
     number.ok_or_else(|| wrong_value(name, &hint()))
-}
-
-/// A reader of paths for URLs outside of a configuration: relative paths are from `directory`.
-pub fn relative_to(directory: &Path) -> impl Fn(&str) -> PathBuf + '_ {
-    move |path| directory.join(path)
 }

@@ -36,52 +36,49 @@ fn instead(name: &str) -> Option<&'static str> {
 }
 
 /// Parameters of libpq and of other programs that are refused, and what to write instead.
-const REFUSED: [(&str, &str); 34] = [
-    ("passfile", "set the variable PGPASSFILE, or write the password as ${NAME}"),
-    ("require_auth", "leave it out; sslmode=verify-full keeps the password from other servers"),
-    ("requiressl", "write sslmode"),
-    ("requirepeer", "leave it out, and let only the server's user write to the directory of the socket"),
-    ("sslpassword", "leave it out, and decrypt the key: openssl pkey -in client.key -out plain.key"),
-    ("sslcrl", "leave it out: revocation lists are not read; trust an authority of your own in sslrootcert"),
+const REFUSED: [(&[&str], &str); 21] = [
+    (&["passfile"], "set the variable PGPASSFILE, or write the password as ${NAME}"),
+    (&["require_auth"], "leave it out; sslmode=verify-full keeps the password from other servers"),
+    (&["requiressl", "ssl-mode", "sslaccept"], "write sslmode"),
+    (&["requirepeer"], "leave it out, and let only the server's user write to the directory of the socket"),
+    (&["sslpassword"], "leave it out, and decrypt the key: openssl pkey -in client.key -out plain.key"),
     (
-        "sslcrldir",
+        &["sslcrl", "sslcrldir"],
         "leave it out: revocation lists are not read; trust an authority of your own in sslrootcert",
     ),
-    ("sslkeylogfile", "leave it out: it gives the session's keys away"),
-    ("scram_client_key", "write the password"),
-    ("scram_server_key", "leave it out"),
-    ("service", "write host, port, user and database into the URL"),
-    ("servicefile", "write host, port, user and database into the URL"),
-    ("oauth_issuer", "write a password: there is no login by OAuth"),
-    ("oauth_client_id", "write a password: there is no login by OAuth"),
-    ("oauth_client_secret", "write a password: there is no login by OAuth"),
-    ("oauth_scope", "write a password: there is no login by OAuth"),
-    ("ssl", "write sslmode=verify-full, or sslmode=disable"),
-    ("ssl-mode", "write sslmode"),
-    ("ssl-root-cert", "write sslrootcert"),
-    ("ssl-ca", "write sslrootcert"),
-    ("ssl-cert", "write sslcert"),
-    ("ssl-key", "write sslkey"),
-    ("schema", "write options=-csearch_path%3DNAME"),
-    ("currentSchema", "write options=-csearch_path%3DNAME"),
-    ("search_path", "write options=-csearch_path%3DNAME"),
-    ("statement_timeout", "leave it out; sources have a key statement_timeout"),
-    ("connection_limit", "leave it out: the number of connections is fixed"),
-    ("pool_timeout", "leave it out"),
-    ("prepareThreshold", "leave it out: no prepared statement outlives its transaction"),
-    ("statement_cache_size", "leave it out: no prepared statement outlives its transaction"),
-    ("statement-cache-capacity", "leave it out: no prepared statement outlives its transaction"),
-    ("uselibpqcompat", "leave it out: sslmode means what it means in libpq"),
-    ("sslaccept", "write sslmode"),
-    ("encoding", "leave it out: text is always requested in UTF-8"),
+    (&["sslkeylogfile"], "leave it out: it gives the session's keys away"),
+    (&["scram_client_key"], "write the password"),
+    (&["scram_server_key", "pool_timeout"], "leave it out"),
+    (&["service", "servicefile"], "write host, port, user and database into the URL"),
+    (
+        &["oauth_issuer", "oauth_client_id", "oauth_client_secret", "oauth_scope"],
+        "write a password: there is no login by OAuth",
+    ),
+    (&["ssl"], "write sslmode=verify-full, or sslmode=disable"),
+    (&["ssl-root-cert", "ssl-ca"], "write sslrootcert"),
+    (&["ssl-cert"], "write sslcert"),
+    (&["ssl-key"], "write sslkey"),
+    (&["schema", "currentSchema", "search_path"], "write options=-csearch_path%3DNAME"),
+    (&["statement_timeout"], "leave it out; sources have a key statement_timeout"),
+    (&["connection_limit"], "leave it out: the number of connections is fixed"),
+    (
+        &["prepareThreshold", "statement_cache_size", "statement-cache-capacity"],
+        "leave it out: no prepared statement outlives its transaction",
+    ),
+    (&["uselibpqcompat"], "leave it out: sslmode means what it means in libpq"),
+    (&["encoding"], "leave it out: text is always requested in UTF-8"),
 ];
 
 /// The fault of a parameter that is not supported. One that is not in the table is not named: it may be a part of a
 /// password.
 pub(super) fn refusal(name: &str) -> Fault {
-    match REFUSED.iter().find(|(refused, _)| *refused == name) {
+    let found = |(names, hint): &(&[&'static str], &'static str)| {
+        let refused = names.iter().find(|refused| **refused == name)?;
+        Some((*refused, *hint))
+    };
+    match REFUSED.iter().find_map(found) {
         Some((refused, hint)) => {
-            Fault::new(format!("has the parameter {refused}, which is not supported"), *hint)
+            Fault::new(format!("has the parameter {refused}, which is not supported"), hint)
         }
         None => Fault::new(
             "has a parameter that neither libpq nor Larder knows",

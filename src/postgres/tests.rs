@@ -7,12 +7,11 @@ use proptest::prelude::*;
 use super::{
     Fault, Parameters,
     parameters::{Host, Mode, Root},
-    relative_to,
 };
 use crate::support::secret::ExposeSecret as _;
 
 fn parse(url: &str) -> Result<Parameters, Fault> {
-    Parameters::parse(url, &relative_to(Path::new("/etc/larder")))
+    Parameters::parse(url, &|path| Path::new("/etc/larder").join(path))
 }
 
 #[test]

@@ -7,6 +7,7 @@ use crate::{
 };
 
 /// Why a replica cannot follow the catalog.
+#[expect(missing_docs, reason = "the message of a variant says what its fields are")]
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The catalog or its store failed.
@@ -18,9 +19,7 @@ pub enum Error {
     /// The segments passed their checksums but cannot be served.
     #[error("collection `{collection}` cannot be served as announced: {refusal}")]
     Refused {
-        /// The collection.
         collection: CollectionName,
-        /// The reason.
         #[source]
         refusal: Refusal,
     },
@@ -28,16 +27,11 @@ pub enum Error {
     #[error(
         "collection `{collection}` could not be applied: internal error; see the server log, and report it as a bug"
     )]
-    Broken {
-        /// The collection.
-        collection: CollectionName,
-    },
+    Broken { collection: CollectionName },
     /// The node's state cannot be written.
     #[error("cannot write the node's state to `{}`: {source}", path.display())]
     State {
-        /// The file.
         path: std::path::PathBuf,
-        /// The error of the operating system.
         #[source]
         source: std::io::Error,
     },

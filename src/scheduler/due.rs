@@ -2,14 +2,12 @@
 
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
-use croner::parser::{CronParser, Seconds, Year};
-
-use super::schedule::Schedule;
+use super::schedule::{Schedule, parse_cron};
 use crate::{
-    domain::run::{RunRecord, RunStatus},
+    domain::{RunRecord, RunStatus},
     engine::Trigger,
 };
+use chrono::{DateTime, Utc};
 
 /// First delay before a failed run is tried again; it doubles.
 const RETRY_FIRST: Duration = Duration::from_secs(10);
@@ -95,8 +93,7 @@ fn tick(schedule: &Schedule, moment: DateTime<Utc>) -> Option<DateTime<Utc>> {
         Schedule::Every(interval) => Some(add(moment, *interval)),
         Schedule::Cron { expression, timezone } => {
             // The configuration has checked the expression.
-            let parser = CronParser::builder().seconds(Seconds::Optional).year(Year::Disallowed).build();
-            let cron = parser.parse(expression).ok()?;
+            let cron = parse_cron(expression).ok()?;
             let local = moment.with_timezone(timezone);
             Some(cron.find_next_occurrence(&local, false).ok()?.with_timezone(&Utc))
         }

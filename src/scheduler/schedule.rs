@@ -2,6 +2,12 @@
 
 use std::time::Duration;
 
+use croner::{
+    Cron,
+    errors::CronError,
+    parser::{CronParser, Seconds, Year},
+};
+
 /// When a sync runs by itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Schedule {
@@ -16,4 +22,9 @@ pub enum Schedule {
         /// An IANA time zone.
         timezone: chrono_tz::Tz,
     },
+}
+
+/// Parses five fields, or six with seconds first.
+pub(super) fn parse_cron(expression: &str) -> Result<Cron, CronError> {
+    CronParser::builder().seconds(Seconds::Optional).year(Year::Disallowed).build().parse(expression)
 }

@@ -7,7 +7,7 @@ use tracing::{error, warn};
 
 use super::{due, due::History, schedule::Schedule};
 use crate::{
-    domain::{error::ErrorKind, label::Label, limits::CLOCK_SKEW_MAX},
+    domain::{ErrorKind, Label, limits::CLOCK_SKEW_MAX},
     engine::{self, Engine, RunOutcome, RunRequest, SyncSpec, Trigger},
     metadata::{self, Metadata},
     source::Source,

@@ -2,10 +2,7 @@
 
 use std::time::Duration;
 
-use chrono::{TimeZone, Utc};
-use croner::parser::{CronParser, Seconds, Year};
-
-use super::Schedule;
+use super::{Schedule, schedule::parse_cron};
 use crate::{
     domain::{duration, limits::COLLECTIONS_MAX, name::CollectionName},
     engine::SyncSpec,
@@ -18,6 +15,7 @@ use crate::{
         tree::{Entry, Value},
     },
 };
+use chrono::{TimeZone, Utc};
 
 /// Shortest interval: a run takes longer than less.
 const EVERY_MIN: Duration = Duration::from_secs(1);
@@ -93,11 +91,8 @@ fn words(item: &Item<'_>) -> Option<Schedule> {
         return Some(Schedule::Manual);
     }
     let every = item.parsed("a schedule", |text| {
-        {
-            let interval = text.strip_prefix("every ").ok_or(HINT)?;
-            duration::parse(interval.trim()).map_err(|_| HINT)
-        }
-        .map_err(str::to_owned)
+        let interval = text.strip_prefix("every ").ok_or(HINT)?;
+        duration::parse(interval.trim()).map_err(|_| HINT.to_owned())
     })?;
     if (EVERY_MIN..=EVERY_MAX).contains(&every) {
         return Some(Schedule::Every(every));
@@ -155,9 +150,8 @@ fn out_of_range(text: &str) -> Option<String> {
 
 fn expression(item: &Item<'_>, timezone: Option<chrono_tz::Tz>) -> Option<Schedule> {
     let expression = item.parsed("a cron expression", |text| {
-        let parser = CronParser::builder().seconds(Seconds::Optional).year(Year::Disallowed).build();
-        let cron =
-            parser.parse(text).map_err(|_| out_of_range(text).unwrap_or_else(|| CRON_HINT.to_owned()))?;
+        let cron = parse_cron(text);
+        let cron = cron.map_err(|_| out_of_range(text).unwrap_or_else(|| CRON_HINT.to_owned()))?;
         // Any moment does: an expression either has a next time or never had one.
         let start = Utc.with_ymd_and_hms(2000, 1, 1, 0, 0, 0).single().ok_or_else(String::new)?;
         cron.find_next_occurrence(&start, false).map_err(|_| "no day ever matches it".to_owned())?;

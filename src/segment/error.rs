@@ -5,24 +5,15 @@ use arrow_schema::ArrowError;
 use crate::domain::{digest::Digest, error::codes};
 
 /// Why a segment cannot be written or read. Names places in the file, never a record's content.
+#[expect(missing_docs, reason = "the message of a variant says what its fields are")]
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// Larger than any segment may be.
     #[error("a segment of {bytes} bytes is larger than the limit of {limit} bytes")]
-    TooLarge {
-        /// The requested or found size.
-        bytes: u64,
-        /// The limit that it breaks.
-        limit: u64,
-    },
+    TooLarge { bytes: u64, limit: u64 },
     /// Written by a newer build.
     #[error("the segment has format {found}, this build reads up to {known}: upgrade this node")]
-    NewerFormat {
-        /// The format of the file.
-        found: u32,
-        /// The newest that this build reads.
-        known: u32,
-    },
+    NewerFormat { found: u32, known: u32 },
     /// Bytes that are not a segment, with the first fault found.
     #[error("the segment is corrupt: {0}")]
     Corrupt(&'static str),
@@ -34,17 +25,11 @@ pub enum Error {
     Undecodable {
         /// The row, from 0.
         row: u32,
-        /// What is wrong with it.
         what: &'static str,
     },
     /// zstd refuses to compress or to take a dictionary.
     #[error("zstd failed while {during}: {reason}")]
-    Compression {
-        /// The operation.
-        during: &'static str,
-        /// zstd's name of the error.
-        reason: &'static str,
-    },
+    Compression { during: &'static str, reason: &'static str },
     /// An entry that does not fit the header: a value under an index that is not there, a second
     /// value under an index that takes one, a delete in a base.
     #[error("an entry does not fit the segment's header: {0}")]

@@ -47,16 +47,6 @@ pub struct Fault {
     pub missing_variable: Option<String>,
 }
 
-impl Fault {
-    /// The line in the file, from 1; `None` for overrides and for the file as a whole.
-    pub fn line(&self) -> Option<u32> {
-        match self.place {
-            Place::File { line, .. } if line > 0 => Some(line),
-            _ => None,
-        }
-    }
-}
-
 impl Default for Fault {
     fn default() -> Self {
         let place = Place::File { path: Path::new("").into(), line: 0, column: 0 };
@@ -90,11 +80,6 @@ impl Faults {
     /// The faults.
     pub fn as_slice(&self) -> &[Fault] {
         &self.0
-    }
-
-    /// The stable code.
-    pub const fn code(&self) -> &'static str {
-        "invalid_configuration"
     }
 }
 

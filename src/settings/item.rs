@@ -115,6 +115,19 @@ impl<'a> Item<'a> {
         self.fail(format!("{} is not {what}", shown(text)), (!tells).then_some(hint))
     }
 
+    /// A URL of `http` or `https` with a host, and nothing behind its path; without a slash at its end.
+    pub(crate) fn base_url(&self, what: &str, hint: &str) -> Option<String> {
+        self.parsed(what, |text| {
+            let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+            let is_good = rest.is_some_and(|rest| {
+                let host = rest.split('/').next().unwrap_or_default();
+                let is_of_url = |byte: u8| byte.is_ascii_graphic() && !b"?#\"'<>\\".contains(&byte);
+                !host.is_empty() && !host.contains('@') && rest.bytes().all(is_of_url)
+            });
+            if is_good { Ok(text.trim_end_matches('/').to_owned()) } else { Err(hint.to_owned()) }
+        })
+    }
+
     /// A name that must be among `names`, the names of every `what`.
     pub(crate) fn reference(&self, what: &str, names: &[String]) -> Option<&'a str> {
         let text = self.printable().text()?;

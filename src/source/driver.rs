@@ -9,7 +9,7 @@ use super::{
     error::{Cause, Error, statement_timeout},
     rows::RowSender,
 };
-use crate::{domain::row::Column, settings::section::Section};
+use crate::{domain::Column, settings::Section};
 
 /// A source type: one entry of [`super::TYPES`].
 pub(super) struct SourceType {
@@ -40,9 +40,6 @@ pub(super) trait Driver: fmt::Debug + Send + Sync {
     /// Refuses a query that this source cannot answer whatever its data, such as SQL for a source
     /// without SQL. The configuration is read with it, so it connects to nothing.
     fn check_query(&self, query: &Query) -> Result<(), Error>;
-
-    /// Connects and makes a trivial request.
-    async fn check(&self) -> Result<(), Error>;
 
     /// The columns of `query`, in its order; reads no row.
     async fn describe(&self, query: &Query) -> Result<Vec<Column>, Error>;

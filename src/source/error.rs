@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, fmt, io, path::Path, time::Duration};
 
-use crate::{domain::error::ErrorKind, support::result_code::Meaning};
+use crate::{domain::ErrorKind, support::result_code::Meaning};
 
 /// A failure of a source. Neither message nor hint holds a row's value, a password or a URL.
 #[derive(Debug, thiserror::Error)]

@@ -26,7 +26,7 @@ use self::{
     error::cause,
     rows::RowSender,
 };
-use crate::domain::row::{Column, RowBatch};
+use crate::domain::{Column, RowBatch};
 
 pub use error::{Cause, Error};
 pub(crate) use settings::{SECTION, check_defaults, read};
@@ -62,11 +62,6 @@ impl Source {
     /// An error of kind `Invalid` whose words fit the key that the query was read from.
     pub(crate) fn check_query(&self, query: &Query) -> Result<(), Error> {
         self.driver.check_query(query)
-    }
-
-    /// Connects and makes a trivial request.
-    pub async fn check(&self) -> Result<(), Error> {
-        self.bounded(self.driver.check()).await
     }
 
     /// The columns of `query`, in its order; reads no row. There is at least one, and no two have

@@ -7,8 +7,8 @@ use tokio::{
 
 use super::error::{Error, connection_lost};
 use crate::domain::{
+    RowBatch,
     limits::{BATCH_BYTES, BATCH_ROWS},
-    row::RowBatch,
 };
 
 /// Collects rows and sends each batch when it is full.

@@ -6,7 +6,7 @@ use super::{
     Source, TYPES,
     driver::{OpenOptions, SourceType},
 };
-use crate::settings::{Declaration, section::Section};
+use crate::settings::{Declaration, Section};
 
 /// Longest query: as long as the longest run.
 const STATEMENT_TIMEOUT_MAX: Duration = Duration::from_hours(12);

@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::Problem;
-use crate::domain::{manifest::Version, name::RegionName};
+use crate::domain::{RegionName, Version};
 
 /// A collection that the catalog names, as one node serves it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::domain::{label::Label, name::CollectionName};
+use crate::domain::{CollectionName, Label};
 
 /// The code of a time that another node wrote and that is ahead of this node's clock.
 pub const CLOCK_AHEAD: &str = "clock_ahead";

@@ -4,10 +4,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::{LastError, Problem};
-use crate::domain::{
-    label::Label,
-    run::{RunRecord, RunStatus},
-};
+use crate::domain::{Label, RunRecord, RunStatus};
 
 /// The publishing side of a node.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]

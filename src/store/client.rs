@@ -85,8 +85,8 @@ impl Store {
             (Some(Cause::TooShort), _) => corrupt(&path, "it is cut short"),
             (Some(Cause::Denied), _) => Error::Denied { operation, path, answer },
             _ => match source {
-                Source::NotFound { .. } => Error::Missing { path },
-                Source::AlreadyExists { .. } => Error::Exists { path },
+                Source::NotFound { .. } => Error::Missing(path),
+                Source::AlreadyExists { .. } => Error::Exists(path),
                 _ => Error::Request { operation, path, detail },
             },
         }

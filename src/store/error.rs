@@ -3,9 +3,10 @@
 use std::path::PathBuf;
 
 use super::settings::Service;
-use crate::{domain::error::codes, support::blocking};
+use crate::{domain::codes, support::blocking};
 
 /// A failure of the store, or of an object in it.
+#[expect(missing_docs, reason = "the message of a variant says what its fields are")]
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A request failed for a reason without a variant of its own.
@@ -15,7 +16,6 @@ pub enum Error {
     Request {
         /// "read", "write", "list" or "delete".
         operation: &'static str,
-        /// Object path.
         path: String,
         /// The request and the store's answer, or why there is no answer, on one line.
         detail: String,
@@ -25,14 +25,7 @@ pub enum Error {
         "there is no {kind} `{bucket}` ({location}); create it, or correct the URL in [storage]",
         kind = service.bucket()
     )]
-    NoBucket {
-        /// The service of the bucket.
-        service: Service,
-        /// The bucket's name.
-        bucket: String,
-        /// The store, without credentials.
-        location: String,
-    },
+    NoBucket { service: Service, bucket: String, location: String },
     /// The bucket is in another region than the one that received the request.
     #[error(
         "{location} is in another region than the configured one{}; set [storage.s3] region, or read_region \
@@ -40,7 +33,6 @@ pub enum Error {
         in_brackets(answer)
     )]
     OtherRegion {
-        /// The store, without credentials.
         location: String,
         /// The service's code and message; empty when it gave none.
         answer: String,
@@ -52,9 +44,7 @@ pub enum Error {
         service.credentials()
     )]
     NoCredentials {
-        /// The service that needs credentials.
         service: Service,
-        /// The store, without credentials.
         location: String,
         /// The request for the machine's identity, and why it failed.
         detail: String,
@@ -62,7 +52,6 @@ pub enum Error {
     /// The store's client rejects the configuration.
     #[error("the object store {location} cannot be used as configured: {detail}")]
     Unusable {
-        /// The store, without credentials.
         location: String,
         /// The client's message, on one line.
         detail: String,
@@ -84,9 +73,7 @@ pub enum Error {
     Timeout {
         /// "read", "write", "list" or "delete".
         operation: &'static str,
-        /// Object path.
         path: String,
-        /// The bound.
         seconds: u64,
     },
     /// The store refused the credentials.
@@ -97,55 +84,36 @@ pub enum Error {
     Denied {
         /// "read", "write", "list" or "delete".
         operation: &'static str,
-        /// Object path.
         path: String,
         /// The service's code and message; empty when it gave none.
         answer: String,
     },
-    /// A referenced object does not exist.
-    #[error("`{path}` is referenced but is not in the object store")]
-    Missing {
-        /// Object path.
-        path: String,
-    },
-    /// An object that must not exist yet exists.
-    #[error("`{path}` exists already")]
-    Exists {
-        /// Object path.
-        path: String,
-    },
+    /// The referenced object at this path does not exist.
+    #[error("`{0}` is referenced but is not in the object store")]
+    Missing(String),
+    /// The object at this path must not exist yet, and exists.
+    #[error("`{0}` exists already")]
+    Exists(String),
     /// The bytes of an object are not the expected ones.
     #[error("`{path}` is damaged: {reason}")]
-    Corrupt {
-        /// Object path.
-        path: String,
-        /// What is wrong.
-        reason: &'static str,
-    },
+    Corrupt { path: String, reason: &'static str },
     /// An object is larger than the bound for its kind.
     #[error("`{path}` has {bytes} bytes, more than the {limit} that its kind may have")]
     TooLarge {
-        /// Object path.
         path: String,
         /// Its length, as far as it was read.
         bytes: u64,
-        /// The bound.
         limit: u64,
     },
-    /// A document refers to a path where its kind may not refer to.
-    #[error("`{document}` refers to an object outside of its own directory; the object is not read")]
-    ForeignPath {
-        /// The document at fault.
-        document: String,
-    },
+    /// This document refers to a path where its kind may not refer to.
+    #[error("`{0}` refers to an object outside of its own directory; the object is not read")]
+    ForeignPath(String),
     /// The directory of the store failed.
     #[error("cannot {action} `{}`: {source}", path.display())]
     Local {
         /// "create", "read" or "write".
         action: &'static str,
-        /// The directory.
         path: PathBuf,
-        /// The system's error.
         #[source]
         source: std::io::Error,
     },

@@ -22,7 +22,7 @@ impl Store {
     pub(crate) async fn now(&self) -> Result<DateTime<Utc>, Error> {
         let path = Path::from(CLOCK);
         self.put(&path, Bytes::from_static(b"clock")).await?;
-        self.modified(&path).await?.ok_or_else(|| Error::Missing { path: path.to_string() })
+        self.modified(&path).await?.ok_or_else(|| Error::Missing(path.to_string()))
     }
 
     /// Probes the store with a temporary object.
@@ -53,7 +53,7 @@ fn evaluate(outcomes: impl Iterator<Item = Result<(), Error>>) -> Result<(), Err
         writers += 1;
         match outcome {
             Ok(()) => winners += 1,
-            Err(Error::Exists { .. }) => {}
+            Err(Error::Exists(_)) => {}
             Err(error) => failure = Some(error),
         }
     }
@@ -71,7 +71,7 @@ mod tests {
     fn code_of(outcomes: &str) -> &'static str {
         let outcome = |letter| match letter {
             'w' => Ok(()),
-            'e' => Err(Error::Exists { path: "p".into() }),
+            'e' => Err(Error::Exists("p".into())),
             _ => Err(Error::Timeout { operation: "write", path: "p".into(), seconds: 10 }),
         };
         evaluate(outcomes.chars().map(outcome)).map_or_else(|error| error.code(), |()| "sound")

@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::{
-    settings::{Environment, read_bounded, section::Section},
+    settings::{Environment, Section, read_bounded},
     support::secret::SecretString,
 };
 

@@ -68,7 +68,7 @@ impl Store {
                 Ok(result) => result,
                 Err(object_store::Error::NotModified { .. }) => return Ok(ConditionalRead::Unchanged),
                 Err(source) => match self.failed("read", path, &source) {
-                    Error::Missing { .. } => return Ok(ConditionalRead::Missing),
+                    Error::Missing(_) => return Ok(ConditionalRead::Missing),
                     error => return Err(error),
                 },
             };
@@ -175,7 +175,7 @@ impl Store {
             match self.inner.head(path).await {
                 Ok(found) => Ok(Some(found.last_modified)),
                 Err(source) => match self.failed("read", path, &source) {
-                    Error::Missing { .. } => Ok(None),
+                    Error::Missing(_) => Ok(None),
                     error => Err(error),
                 },
             }

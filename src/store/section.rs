@@ -8,7 +8,7 @@ use std::{
 
 use super::{Bucket, Location, Service, Settings, profile};
 use crate::{
-    settings::{Declaration, Environment, item::Item, section::Section, tree::Value},
+    settings::{Declaration, Environment, Item, Section, Value},
     support::secret::SecretString,
 };
 
@@ -263,15 +263,7 @@ fn secret(item: &Item<'_>) -> Option<String> {
 }
 
 fn address(item: &Item<'_>) -> Option<String> {
-    item.parsed("an address", |text| {
-        let host = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
-        let is_good = host.is_some_and(|host| {
-            !host.is_empty()
-                && host.bytes().all(|byte| byte.is_ascii_graphic() && !b"?#@\"<>\\".contains(&byte))
-        });
-        let hint = "write \"https://host\" or \"http://host:port\"";
-        if is_good { Ok(text.trim_end_matches('/').to_owned()) } else { Err(hint.to_owned()) }
-    })
+    item.base_url("an address", "write \"https://host\" or \"http://host:port\"")
 }
 
 /// The store that a URL names. The URL itself is never part of a fault: it may hold a password.

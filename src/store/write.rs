@@ -86,7 +86,7 @@ impl Store {
             match within(BULK_TIMEOUT, "delete", &first, next).await? {
                 Some(Ok(_)) => {}
                 Some(Err(source)) => match self.failed("delete", &first, &source) {
-                    Error::Missing { .. } => {}
+                    Error::Missing(_) => {}
                     error => outcome = outcome.and(Err(error)),
                 },
                 None => return outcome,

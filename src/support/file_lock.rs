@@ -38,6 +38,7 @@ impl FileLock {
 }
 
 /// Why a directory could not be locked.
+#[expect(missing_docs, reason = "the message of a variant says what its fields are")]
 #[derive(Debug, thiserror::Error)]
 pub enum LockError {
     /// Another server holds the lock.
@@ -47,19 +48,13 @@ pub enum LockError {
         directory.display()
     )]
     Held {
-        /// The directory.
         directory: PathBuf,
         /// The process id that the holder wrote.
         process: Option<u32>,
     },
     /// The directory or its lock file could not be created or opened.
     #[error("cannot create or lock the directory {}: {source}; check that it may be written", directory.display())]
-    Io {
-        /// The directory.
-        directory: PathBuf,
-        /// What the operating system said.
-        source: io::Error,
-    },
+    Io { directory: PathBuf, source: io::Error },
 }
 
 impl LockError {

@@ -12,7 +12,7 @@ use tracing_subscriber::{
 };
 
 use super::{LogFormat, Settings};
-use crate::domain::error::codes;
+use crate::domain::codes;
 
 /// Libraries that handle requests or rows. They log at most warnings, regardless of the filter: at `debug` and
 /// `trace` some of them print headers or statements.
@@ -44,7 +44,7 @@ codes! {
 /// changes nothing and returns [`Error::AlreadySet`].
 pub fn init(settings: &Settings) -> Result<(), Error> {
     let colours = std::io::stderr().is_terminal();
-    build(settings, std::io::stderr, colours)?.try_init().map_err(|_| Error::AlreadySet)
+    subscriber(settings, std::io::stderr, colours)?.try_init().map_err(|_| Error::AlreadySet)
 }
 
 /// Makes a command print this program's own warnings to stderr, one per line. Changes nothing in a process that
@@ -61,15 +61,8 @@ pub fn show_warnings() {
     let _ = tracing_subscriber::registry().with(lines.with_filter(own)).try_init();
 }
 
-/// The subscriber that [`init`] installs, writing to `writer` without colours.
-pub fn subscriber<W>(settings: &Settings, writer: W) -> Result<impl Subscriber + Send + Sync + use<W>, Error>
-where
-    W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
-{
-    build(settings, writer, false)
-}
-
-fn build<W>(
+/// The subscriber that [`init`] installs, writing to `writer`.
+pub fn subscriber<W>(
     settings: &Settings,
     writer: W,
     colours: bool,
@@ -128,7 +121,7 @@ mod tests {
         let lines = Lines::default();
         let writer = lines.clone();
         let settings = Settings { format, filter: filter.to_owned() };
-        let subscriber = subscriber(&settings, move || writer.clone()).unwrap();
+        let subscriber = subscriber(&settings, move || writer.clone(), false).unwrap();
         tracing::subscriber::with_default(subscriber, || {
             tracing::info!(collection = "customer", "announced");
             tracing::debug!("details");

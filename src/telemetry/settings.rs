@@ -1,6 +1,6 @@
 //! Settings of logging.
 
-use crate::settings::{Declaration, section::Section};
+use crate::settings::{Declaration, Section};
 
 /// The format of log lines and the filter that selects them.
 #[derive(Debug, Clone, PartialEq, Eq)]

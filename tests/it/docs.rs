@@ -34,7 +34,7 @@ fn page(name: &str) -> String {
 
 /// Codes that are in no table of an error type: of guards, of refused databases, of a follower, and others that are
 /// given at one place.
-const SINGLE_CODES: [&str; 17] = [
+const SINGLE_CODES: [&str; 16] = [
     "apply_broken",
     larder::status::CLOCK_AHEAD,
     "collection_gone",
@@ -42,7 +42,6 @@ const SINGLE_CODES: [&str; 17] = [
     "data_dir_unusable",
     "fields_changed",
     "index_conflict",
-    "invalid_configuration",
     "max_rejected",
     "max_removed",
     "metadata_conflict",

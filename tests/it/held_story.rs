@@ -126,7 +126,7 @@ async fn changed_configuration_or_collection_makes_a_held_run_of_its_own() {
     let second = held(&scheduled(&node).await, "max_removed");
     assert_ne!(second, first);
     // Another base.
-    let spec = node.config().sync(&name("person")).unwrap().spec.clone();
+    let spec = node.run_request("person", Trigger::Schedule).spec;
     let serving = larder::domain::manifest::ServingSettings {
         cache_control: Some("private, max-age=9".to_owned()),
         ..spec.serving.clone()

@@ -622,7 +622,7 @@ async fn no_log_line_has_a_target_or_a_header() {
     let lines = Lines::default();
     let writer = lines.clone();
     let settings = Settings { format: LogFormat::Json, filter: "trace".to_owned() };
-    let subscriber = telemetry::subscriber(&settings, move || writer.clone()).unwrap();
+    let subscriber = telemetry::subscriber(&settings, move || writer.clone(), false).unwrap();
     // While there is one subscriber only, `tracing` lets whichever thread meets a log statement
     // first decide for all whether it is wanted, and the threads of other tests have none.
     let _second = tracing::Dispatch::new(tracing_subscriber::registry());

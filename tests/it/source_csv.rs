@@ -67,7 +67,7 @@ fn model_with_sql_is_refused_when_the_configuration_is_read() {
         ("table = \"/customers.csv\"", "models.customers.table"),
     ] {
         let faults = load(query).unwrap_err();
-        let faults: Vec<_> = faults.as_slice().iter().map(|fault| (&*fault.key, fault.line())).collect();
-        assert_eq!(faults, [(key, Some(7))], "{query}");
+        let [fault] = faults.as_slice() else { panic!("{query}: {faults}") };
+        assert_eq!((&*fault.key, &*fault.place.to_string()), (key, "larder.toml:7:9"), "{query}");
     }
 }

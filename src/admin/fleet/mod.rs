@@ -16,11 +16,7 @@ pub use wait::{Served, await_version};
 use super::{error::Error, status::Status};
 use crate::{
     catalog::{Catalog, Fleet, FleetNode, StatusStore},
-    domain::{
-        id::NodeId,
-        label::Label,
-        name::{CollectionName, RegionName},
-    },
+    domain::{CollectionName, Label, NodeId, RegionName},
     status::{CollectionStatus, LastError, NodeState, NodeStatus, Problem, PublisherStatus},
 };
 

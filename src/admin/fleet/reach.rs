@@ -7,10 +7,7 @@ use chrono::TimeDelta;
 use super::{is_live, state_of};
 use crate::{
     catalog::{Fleet, FleetNode},
-    domain::{
-        manifest::Version,
-        name::{CollectionName, RegionName},
-    },
+    domain::{CollectionName, RegionName, Version},
     status::{NodeState, NodeStatus},
 };
 

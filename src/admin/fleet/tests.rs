@@ -8,7 +8,7 @@ use super::{
     reach::{Reach, Regions},
     *,
 };
-use crate::{domain::manifest::Version, status::Identity};
+use crate::{domain::Version, status::Identity};
 
 fn at(seconds: i64) -> DateTime<Utc> {
     DateTime::from_timestamp(1_800_000_000 + seconds, 0).unwrap()

@@ -8,10 +8,7 @@ use super::reach::{Reach, Regions};
 use crate::{
     admin::error::Error,
     catalog::{Ages, Catalog, Fleet, StatusStore},
-    domain::{
-        manifest::Version,
-        name::{CollectionName, RegionName},
-    },
+    domain::{CollectionName, RegionName, Version},
     support::clock::Clock,
 };
 

@@ -8,7 +8,7 @@ use hyper::StatusCode;
 use crate::{
     admin,
     api::http::error::{Detail, Error, INTERNAL, METHOD_NOT_ALLOWED, Refusal, rows},
-    domain::error::ErrorKind,
+    domain::ErrorKind,
 };
 
 rows! {

@@ -8,7 +8,7 @@ use super::{Publishing, codes};
 use crate::{
     admin::{RUNS_LISTED_MAX, RunsFilter},
     api::http::error::Error,
-    domain::run::RunRecord,
+    domain::RunRecord,
 };
 
 /// How many runs are listed when the request does not say.

@@ -18,7 +18,7 @@ use super::{
     answer::Body,
     request_id::{self, RequestId},
 };
-use crate::domain::{json, name::RegionName};
+use crate::domain::{RegionName, json};
 
 /// `Content-Type` of every JSON answer.
 pub(in crate::api) const JSON: HeaderValue = HeaderValue::from_static("application/json; charset=utf-8");

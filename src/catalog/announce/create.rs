@@ -12,7 +12,7 @@ use tokio::time::sleep;
 use super::AnnouncerPace;
 use crate::{
     catalog::{Catalog, Error, paths, publish, read::check_deployment, signature::SignedKind},
-    domain::catalog::CatalogDocument,
+    domain::CatalogDocument,
     store,
     support::{backoff::Backoff, clock::Clock, shutdown::Shutdown},
 };
@@ -131,7 +131,7 @@ impl Creator<'_> {
             match self.catalog.store.create(&path, object.clone()).await {
                 Ok(()) => return Outcome::Announced,
                 Err(error) => {
-                    if !matches!(error, store::Error::Exists { .. }) {
+                    if !matches!(error, store::Error::Exists(_)) {
                         let n = document.n;
                         tracing::warn!(code = error.code(), %error, n, "the outcome of an announcement is not known yet");
                     }

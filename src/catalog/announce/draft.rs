@@ -6,12 +6,9 @@ use super::{AnnounceError, Change};
 use crate::{
     catalog::Authority,
     domain::{
-        catalog::{CatalogDocument, CollectionEntry, Pause},
-        digest::Digest,
-        id::{AnnouncementId, DeploymentId},
+        AnnouncementId, CatalogDocument, CollectionEntry, CollectionName, DeploymentId, Digest, Pause,
+        RegionName, Version,
         limits::{COLLECTIONS_MAX, DROPPED_MAX, FORMAT, NUMBER_MAX, PINS_MAX},
-        manifest::Version,
-        name::{CollectionName, RegionName},
     },
 };
 
@@ -189,10 +186,7 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
-    use crate::domain::{
-        catalog::KeySetReference,
-        id::{MetadataId, RunId},
-    };
+    use crate::domain::{KeySetReference, MetadataId, RunId};
 
     fn apply(document: &mut CatalogDocument, change: &Change) -> Result<(), AnnounceError> {
         super::apply(document, change, None)

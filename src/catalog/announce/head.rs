@@ -3,10 +3,7 @@
 use chrono::{DateTime, Utc};
 
 use crate::catalog::FreshnessByCollection;
-use crate::domain::{
-    catalog::{CatalogDocument, Freshness, Head},
-    limits::FORMAT,
-};
+use crate::domain::{CatalogDocument, Freshness, Head, limits::FORMAT};
 
 /// The head for `newest`, from the stored head and what this process knows: for every collection, the latest time
 /// known for exactly the document's version. A time after `until` comes from a fast clock and counts as `until`, so
@@ -41,11 +38,7 @@ mod tests {
     use super::*;
     use crate::catalog::record_freshness;
     use crate::domain::{
-        catalog::CollectionEntry,
-        digest::Digest,
-        id::{AnnouncementId, DeploymentId, RunId},
-        manifest::Version,
-        name::CollectionName,
+        AnnouncementId, CollectionEntry, CollectionName, DeploymentId, Digest, RunId, Version,
     };
 
     fn name(text: &str) -> CollectionName {

@@ -17,12 +17,7 @@ use crate::{
         Catalog, Error, FreshnessByCollection, paths, publish, read::check_deployment, record_freshness,
         signature::SignedKind,
     },
-    domain::{
-        catalog::{Freshness, Head},
-        limits::CLOCK_SKEW_MAX,
-        manifest::Version,
-        name::CollectionName,
-    },
+    domain::{CollectionName, Freshness, Head, Version, limits::CLOCK_SKEW_MAX},
     support::{backoff::Backoff, clock::Clock},
 };
 

@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 
 use crate::{
     catalog::{Authority, Catalog, Error, paths},
-    domain::{catalog::CatalogDocument, id::DeploymentId},
+    domain::{CatalogDocument, DeploymentId},
     store,
     support::clock::Clock,
 };

@@ -19,12 +19,8 @@ pub(super) use create::create_alone;
 use super::{Error, FreshnessByCollection};
 use crate::{
     domain::{
-        catalog::{CatalogDocument, CollectionEntry, Head, KeySetReference, Pause},
-        digest::Digest,
-        error::codes,
-        id::{DeploymentId, MetadataId},
-        manifest::Version,
-        name::{CollectionName, RegionName},
+        CatalogDocument, CollectionEntry, CollectionName, DeploymentId, Digest, Head, KeySetReference,
+        MetadataId, Pause, RegionName, Version, codes,
     },
     support::{backoff::Backoff, clock::Clock},
 };

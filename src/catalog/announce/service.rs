@@ -18,10 +18,7 @@ use super::{
 };
 use crate::{
     catalog::{Authority, Catalog, Error, paths, publish, signature::SignedKind},
-    domain::{
-        catalog::{CatalogDocument, Head},
-        id::{AnnouncementId, DeploymentId},
-    },
+    domain::{AnnouncementId, CatalogDocument, DeploymentId, Head},
     support::{backoff::Backoff, clock::Clock, random, shutdown::Shutdown},
 };
 

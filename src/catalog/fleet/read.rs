@@ -12,7 +12,7 @@ use futures::{StreamExt, stream};
 use super::{STATUS_BYTES_MAX, StatusStore};
 use crate::{
     catalog::{Error, decode, paths},
-    domain::{error::ErrorKind, id::NodeId, name::RegionName},
+    domain::{ErrorKind, NodeId, RegionName},
     status::NodeStatus,
     store::{Path, Store},
 };

@@ -8,12 +8,7 @@ use futures::{StreamExt, stream};
 use super::{CONCURRENCY, RetentionRules, is_manifest, named::References, plan};
 use crate::{
     catalog::{Catalog, Error, decode, paths},
-    domain::{
-        id::RunId,
-        manifest::{Manifest, Version},
-        name::CollectionName,
-        object::Object,
-    },
+    domain::{CollectionName, Manifest, Object, RunId, Version},
     store::{Path, StoredObject},
 };
 

@@ -19,7 +19,7 @@ use tokio::time::Instant;
 use self::{manifests::KnownManifests, named::Named};
 use super::{Catalog, Error, paths};
 use crate::{
-    domain::{id::DeploymentId, name::CollectionName, object::Object},
+    domain::{CollectionName, DeploymentId, Object},
     store::{CLOCK, PROBES, Path, StoredObject},
 };
 

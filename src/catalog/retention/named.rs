@@ -10,12 +10,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::{
     catalog::{Catalog, Error, paths},
-    domain::{
-        catalog::{CatalogDocument, CollectionEntry},
-        digest::Digest,
-        manifest::Version,
-        name::CollectionName,
-    },
+    domain::{CatalogDocument, CollectionEntry, CollectionName, Digest, Version},
 };
 
 /// Documents tried, one below the other, when one of a certain age is lost or damaged.
@@ -209,11 +204,7 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
-    use crate::domain::{
-        id::{AnnouncementId, DeploymentId, RunId},
-        limits::FORMAT,
-        name::RegionName,
-    };
+    use crate::domain::{AnnouncementId, DeploymentId, RegionName, RunId, limits::FORMAT};
 
     fn name(text: &str) -> CollectionName {
         CollectionName::new(text).unwrap()

@@ -10,7 +10,7 @@ use super::{
     named::References,
 };
 use crate::{
-    domain::{catalog::KeySetReference, object::Object},
+    domain::{KeySetReference, Object},
     store::{Path, StoredObject},
 };
 
@@ -122,9 +122,7 @@ mod tests {
 
     use super::*;
     use crate::catalog::paths;
-    use crate::domain::{
-        catalog::CollectionEntry, digest::Digest, id::RunId, manifest::Version, name::CollectionName,
-    };
+    use crate::domain::{CollectionEntry, CollectionName, Digest, RunId, Version};
 
     fn now() -> DateTime<Utc> {
         DateTime::from_timestamp(1_800_000_000, 0).unwrap()

@@ -7,7 +7,7 @@ use insta::assert_snapshot;
 use super::environment;
 use super::{accepted, indexed, set};
 use crate::config::{Config, Overrides, changes_needing_restart, effective, load_text, print};
-use crate::settings::{Environment, Place, fault::Report, section::Section};
+use crate::settings::{Environment, Place, Report, Section};
 
 #[test]
 fn the_effective_configuration() {

@@ -247,5 +247,5 @@ fn all_faults_come_at_once_in_the_order_of_the_file() {
         sync("on_delete = 1\n[node]\nregion = \"\"\n[sources.b]\ntype = \"x\"\n[syncs.two]\nmodel = 2\n");
     let faults = load(&text).unwrap_err();
     assert_eq!(faults.as_slice().len(), 6, "{faults}");
-    assert!(faults.as_slice().is_sorted_by_key(crate::settings::fault::Fault::line));
+    assert!(faults.as_slice().is_sorted_by_key(|fault| fault.place.clone()));
 }

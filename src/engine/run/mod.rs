@@ -32,8 +32,6 @@ const ATTEMPTS_MAX: usize = 3;
 pub struct RunOutcome {
     /// The run as metadata stores it, with its status and error.
     pub record: RunRecord,
-    /// Why it is held.
-    pub hold: Option<Hold>,
     /// The kind of its error.
     pub kind: Option<ErrorKind>,
     /// The code of its error, when the object store or the catalog failed.
@@ -124,14 +122,13 @@ impl Engine {
             () = request.cancel.cancelled() => Err(Error::Cancelled),
             () = tokio::time::sleep(timeout) => Err(Error::RunTimeout { seconds: timeout.as_secs() }),
         };
-        let mut hold = None;
         let mut held_before = None;
         let (mut rejected, mut warnings) = (Vec::new(), Vec::new());
         let concluded = match prepared {
             Ok(prepared) => {
                 record.counts = prepared.counts;
                 record.data_as_of = Some(prepared.data_as_of);
-                (hold, held_before) = (prepared.hold, prepared.held_before);
+                held_before = prepared.held_before;
                 let concluded = self.conclude(lease, &mut record, &prepared).await;
                 warnings = prepared.warnings;
                 // The rows that the held run lists are those of its result.
@@ -152,7 +149,7 @@ impl Engine {
             Some(id) => RunRecord { id, status: RunStatus::Held, ..record },
             None => record,
         };
-        Ok(RunOutcome { record, hold, kind, store_failure, rejected, warnings })
+        Ok(RunOutcome { record, kind, store_failure, rejected, warnings })
     }
 
     /// Holds, announces or confirms a prepared run.
@@ -237,8 +234,8 @@ impl Engine {
             (None, false) => RunStatus::Unchanged,
         };
         record.error = prepared.hold.as_ref().map(Hold::as_error);
-        let PreparedRun { hold, rejected, warnings, .. } = prepared;
-        Ok(RunOutcome { record, hold, kind: None, store_failure: None, rejected, warnings })
+        let PreparedRun { rejected, warnings, .. } = prepared;
+        Ok(RunOutcome { record, kind: None, store_failure: None, rejected, warnings })
     }
 
     fn new_record(&self, request: &RunRequest) -> RunRecord {

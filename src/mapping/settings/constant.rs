@@ -4,7 +4,7 @@ use serde_json::{Map, Number, Value as Json};
 
 use crate::{
     domain::limits::{DEPTH_MAX, RECORD_BYTES_MAX},
-    settings::{item::Item, tree::Value},
+    settings::{Item, Value},
 };
 
 /// The JSON of a value, `levels` deep at most; dates and times become strings.

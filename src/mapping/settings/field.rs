@@ -3,11 +3,7 @@
 use super::{ModelColumns, constant};
 use crate::{
     mapping::{FieldSpec, FieldValue, FieldsSpec, TemplateOutput},
-    settings::{
-        item::Item,
-        section::Section,
-        tree::{Table, Value},
-    },
+    settings::{Item, Section, Table, Value},
 };
 
 /// A table with one of these keys is a field, any other a nested object. A nested field of such a name needs a

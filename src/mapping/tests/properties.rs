@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use serde_json::{Map, Value};
 
 use super::*;
-use crate::domain::{limits, record::Record};
+use crate::domain::{Record, limits};
 
 /// A cell with the value that it stands for.
 fn any_cell() -> impl Strategy<Value = (CellKind, String, Value)> {

@@ -2,9 +2,8 @@
 
 use super::*;
 use crate::domain::{
-    index::NormalForm,
+    NormalForm, RejectReason,
     limits::{DEPTH_MAX, RECORD_BYTES_MAX},
-    reject::RejectReason,
 };
 
 #[track_caller]

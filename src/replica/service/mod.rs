@@ -17,7 +17,7 @@ use chrono::{DateTime, Utc};
 use futures::FutureExt;
 use tokio::{
     runtime::Handle,
-    sync::{Notify, watch},
+    sync::Notify,
     task::JoinSet,
     time::{Instant, sleep_until, timeout},
 };
@@ -44,7 +44,7 @@ use crate::{
         manifest::{Manifest, Version},
         name::{CollectionName, RegionName},
     },
-    status::{Board, CollectionStatus, DiskUsage, NodeStatus, Problem},
+    status::{Board, CollectionStatus, DiskUsage, Problem},
     support::{backoff::Backoff, blocking, clock::Clock, shutdown::Shutdown},
 };
 
@@ -94,16 +94,10 @@ pub struct Replica<T> {
 /// The handle that the rest of the process holds. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct ReplicaHandle {
-    board: Board,
     nudge: Arc<Notify>,
 }
 
 impl ReplicaHandle {
-    /// The node's status, now and whenever it changes.
-    pub fn status(&self) -> watch::Receiver<NodeStatus> {
-        self.board.subscribe()
-    }
-
     /// Makes the replica poll at once, also for a document that head does not name yet.
     pub fn nudge(&self) {
         self.nudge.notify_one();
@@ -125,7 +119,7 @@ impl<T: Target> Replica<T> {
         let local = Local::open(&settings.data_dir, &clock)?;
         segments.allow_eviction();
         let nudge = Arc::new(Notify::new());
-        let handle = ReplicaHandle { board: board.clone(), nudge: Arc::clone(&nudge) };
+        let handle = ReplicaHandle { nudge: Arc::clone(&nudge) };
         let now = Instant::now();
         let replica = Self {
             region: settings.region.clone(),

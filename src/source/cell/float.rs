@@ -1,6 +1,6 @@
 //! Floats: the shortest digits that read back as the same float.
 
-use crate::domain::{json, row::CellKind};
+use crate::domain::{CellKind, json};
 
 /// From this power of ten on, and below [`POSITIONAL_FROM`], an exponent is written, as JavaScript
 /// does for large numbers: nobody wants 300 zeros.

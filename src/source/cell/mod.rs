@@ -10,7 +10,7 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 pub(super) use float::{double, single};
 pub(super) use time::{date, timestamp};
 
-use crate::domain::{json::Compactor, limits::RECORD_BYTES_MAX, reject::RejectReason, row::CellKind};
+use crate::domain::{CellKind, RejectReason, json::Compactor, limits::RECORD_BYTES_MAX};
 
 /// Larger values of a source are not read into a batch: no record could hold them, whatever their
 /// escapes and white space.

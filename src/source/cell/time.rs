@@ -1,18 +1,21 @@
 //! Dates and times: ISO 8601, years 0001 to 9999.
 
-use crate::domain::row::CellKind;
+use chrono::{Datelike as _, NaiveDate};
+
+use crate::domain::CellKind;
 
 const MICROS_PER_DAY: i64 = 86_400_000_000;
 
 /// `YYYY-MM-DD` of a day counted from 1970-01-01; `None`, and nothing written, outside the years
 /// 0001 to 9999.
 pub(in crate::source) fn date(unix_days: i64, out: &mut Vec<u8>) -> Option<CellKind> {
-    let (year, month, day) = civil(unix_days)?;
+    let date = i32::try_from(unix_days).ok().and_then(NaiveDate::from_epoch_days)?;
+    let year = u32::try_from(date.year()).ok().filter(|year| (1..=9999).contains(year))?;
     let mut text = *b"0000-00-00";
     two(&mut text[0..2], year / 100);
     two(&mut text[2..4], year % 100);
-    two(&mut text[5..7], month);
-    two(&mut text[8..10], day);
+    two(&mut text[5..7], date.month());
+    two(&mut text[8..10], date.day());
     out.extend_from_slice(&text);
     Some(CellKind::Text)
 }
@@ -49,29 +52,9 @@ fn two(at: &mut [u8], value: u32) {
     at[1] = b'0' + (value % 10) as u8;
 }
 
-/// Year, month and day of the proleptic Gregorian calendar, by Howard Hinnant's `civil_from_days`
-/// (<https://howardhinnant.github.io/date_algorithms.html>): years begin in March, 400 of them
-/// have 146,097 days.
-fn civil(unix_days: i64) -> Option<(u32, u32, u32)> {
-    /// 0001-01-01 and 9999-12-31.
-    const DAYS: std::ops::RangeInclusive<i64> = -719_162..=2_932_896;
-    if !DAYS.contains(&unix_days) {
-        return None;
-    }
-    let days = u32::try_from(unix_days + 719_468).ok()?;
-    let (era, day_of_era) = (days / 146_097, days % 146_097);
-    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month_from_march = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
-    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
-    let year = year_of_era + era * 400 + u32::from(month <= 2);
-    Some((year, month, day))
-}
-
 #[cfg(test)]
 mod tests {
-    use chrono::{DateTime, Datelike, NaiveDate};
+    use chrono::DateTime;
     use proptest::prelude::*;
 
     use super::*;
@@ -108,13 +91,6 @@ mod tests {
     }
 
     proptest! {
-        #[test]
-        fn days_agree_with_chrono(days in -719_162_i64..=2_932_896) {
-            let expected = NaiveDate::from_num_days_from_ce_opt(days as i32 + 719_163).unwrap();
-            let (year, month, day) = civil(days).unwrap();
-            prop_assert_eq!((year.cast_signed(), month, day), (expected.year(), expected.month(), expected.day()));
-        }
-
         #[test]
         fn moments_agree_with_chrono(micros in -62_135_596_800_000_000_i64..=253_402_300_799_999_999) {
             let mut out = Vec::new();

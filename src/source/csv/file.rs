@@ -9,10 +9,7 @@ use std::{
 use csv::{ByteRecord, ErrorKind, Reader, ReaderBuilder};
 
 use crate::{
-    domain::{
-        reject::RejectReason,
-        row::{Column, ColumnKind, RowBatch},
-    },
+    domain::{Column, ColumnKind, RejectReason, RowBatch},
     source::{
         cell::{self, CELL_BYTES_MAX, ROW_BYTES_MAX},
         error::{Error, cause, file_error, malformed, no_columns},

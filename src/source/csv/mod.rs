@@ -14,10 +14,10 @@ use self::file::CsvFile;
 use super::{
     Query, check_unchanged,
     driver::{Driver, SourceType},
-    error::{Error, cause, causes, connection_lost, file_error},
+    error::{Error, cause, causes, connection_lost},
     rows::RowSender,
 };
-use crate::domain::row::Column;
+use crate::domain::Column;
 
 pub(super) const TYPE: SourceType = SourceType { name: "csv", causes: CAUSES, open: settings::open };
 
@@ -37,11 +37,6 @@ struct Csv {
 impl Driver for Csv {
     fn check_query(&self, query: &Query) -> Result<(), Error> {
         self.file(query).map(|_| ())
-    }
-
-    async fn check(&self) -> Result<(), Error> {
-        let directory = self.directory.clone();
-        blocking(move || directory.read_dir().map(drop).map_err(|error| file_error(&directory, &error))).await
     }
 
     async fn describe(&self, query: &Query) -> Result<Vec<Column>, Error> {

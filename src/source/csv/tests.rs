@@ -7,7 +7,7 @@ use tokio::sync::mpsc;
 
 use super::{Csv, file::CsvFile};
 use crate::{
-    domain::row::{CellKind, RowBatch},
+    domain::{CellKind, RowBatch},
     source::{Error, Query, Source},
 };
 
@@ -111,7 +111,6 @@ async fn only_files_below_the_directory_are_read() {
     fs::create_dir(directory.path().join("exports/2026")).unwrap();
     fs::write(directory.path().join("exports/2026/a.csv"), "id\n1\n").unwrap();
     let source = source(&directory.path().join("exports"));
-    source.check().await.unwrap();
     assert_eq!(read(&source, &table("2026/a.csv", None), None).await.unwrap().len(), 2);
     let absolute = directory.path().join("secret.csv").display().to_string();
     for (query, code) in [
@@ -127,7 +126,7 @@ async fn only_files_below_the_directory_are_read() {
     assert_eq!(source.describe(&table("b.csv", None)).await.unwrap_err().code(), "source_file_missing");
     assert_eq!(source.describe(&table("2026", None)).await.unwrap_err().code(), "source_file_unreadable");
     fs::remove_dir_all(directory.path().join("exports")).unwrap();
-    assert_eq!(source.check().await.unwrap_err().code(), "source_file_missing");
+    assert_eq!(source.describe(&table("2026/a.csv", None)).await.unwrap_err().code(), "source_file_missing");
 }
 
 /// A file of many batches.

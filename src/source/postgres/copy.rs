@@ -3,7 +3,7 @@
 
 use super::{decode::Decoder, types::Reader};
 use crate::{
-    domain::row::RowBatch,
+    domain::RowBatch,
     source::error::{Error, malformed},
 };
 
@@ -109,7 +109,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::domain::row::CellKind;
+    use crate::domain::CellKind;
 
     fn stream() -> Vec<u8> {
         let mut bytes = SIGNATURE.to_vec();

@@ -1,14 +1,10 @@
 //! Rows of a binary copy: each value straight into a cell, without an allocation.
 
-use super::{
-    numeric::{Numeric, numeric},
-    types::Reader,
-};
+use super::{numeric::numeric, types::Reader};
 use crate::{
     domain::{
+        CellKind, RejectReason, RowBatch,
         json::{self, Compactor},
-        reject::RejectReason,
-        row::{CellKind, RowBatch},
     },
     source::{
         cell::{self, CELL_BYTES_MAX, ROW_BYTES_MAX},
@@ -34,10 +30,12 @@ struct Buffers {
 }
 
 /// What a value became.
-enum Outcome {
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Outcome {
     Cell(CellKind),
-    /// It has no place in JSON: NaN, an infinity, a year past 9999.
+    /// It has no place in JSON: NaN, an infinity, a year past 9999. Nothing was written.
     Nulled,
+    /// It is no value of its type. Nothing was written.
     Malformed,
 }
 
@@ -127,11 +125,7 @@ impl Reader {
                 _ => Outcome::Malformed,
             },
             Self::ToJson => Outcome::Cell(to_json(value, buffers, out)),
-            Self::Numeric => match numeric(value, out) {
-                Numeric::Number(kind) => Outcome::Cell(kind),
-                Numeric::NotFinite => Outcome::Nulled,
-                Numeric::Malformed => Outcome::Malformed,
-            },
+            Self::Numeric => numeric(value, out),
             fixed => fixed.read_fixed(value, out).unwrap_or(Outcome::Malformed),
         }
     }

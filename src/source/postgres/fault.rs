@@ -18,7 +18,7 @@ use crate::{
     source::error::{
         Error, cause, connection_lost, database_words, malformed, of_database, statement_timeout,
     },
-    support::result_code::{Meaning, Phase, ResultCode, sqlstate},
+    support::result_code::{Meaning, Phase, ResultCode},
 };
 
 /// A server counts its timeout from when it has read the statement, and its clock may run a little faster.
@@ -46,8 +46,8 @@ pub(super) fn of_connecting(error: &postgres::Error, asked: Asked<'_>) -> Error 
         Fault::Unreachable { .. } => cause::UNREACHABLE,
         Fault::Timeout { .. } => cause::CONNECT_TIMEOUT,
         Fault::Closed { .. } => cause::CONNECTION_LOST,
-        Fault::OtherProtocol { .. } => cause::ANSWER_MALFORMED,
-        Fault::NoTls { .. } | Fault::Tls { .. } | Fault::NoAuthorities => cause::TLS_REFUSED,
+        Fault::OtherProtocol(_) => cause::ANSWER_MALFORMED,
+        Fault::NoTls(_) | Fault::Tls { .. } | Fault::NoAuthorities => cause::TLS_REFUSED,
         Fault::File { .. } => cause::CERTIFICATE_FILE,
         Fault::Login { source, words, .. } => {
             let refused = source.as_database_error().and_then(<dyn DatabaseError>::try_downcast_ref);
@@ -88,7 +88,7 @@ fn kind_of(error: &sqlx::Error) -> String {
 
 /// An error that the server sent. `at_login` are its words without parts of the URL.
 fn of_server(error: &PgDatabaseError, at_login: Option<&str>, asked: Asked<'_>) -> Error {
-    let code = sqlstate::lookup(error.code());
+    let code = ResultCode::of_sqlstate(error.code());
     let words = words(error, at_login, code, asked);
     let address = asked.address;
     match (code.meaning, asked.phase) {

@@ -27,7 +27,7 @@ use super::{
     sql::Dialect,
 };
 use crate::{
-    domain::row::Column,
+    domain::Column,
     postgres::{Connection, Parameters},
     support::result_code::Phase,
 };
@@ -94,19 +94,12 @@ impl Driver for Postgres {
         DIALECT.check_query(query)
     }
 
-    async fn check(&self) -> Result<(), Error> {
-        // With a transaction: a pooler may be there that has none.
-        let (connection, _) = self.begin().await?;
-        farewell(connection, "rollback").await;
-        Ok(())
-    }
-
     async fn describe(&self, query: &Query) -> Result<Vec<Column>, Error> {
         let sql = DIALECT.statement(query)?;
         let (mut connection, backend) = self.begin().await?;
         let plan = Plan::make(&mut connection, &sql, self.asked(Phase::Planning, model(query, &sql)));
         let plan = self.while_alive(&backend, plan).await?;
-        farewell(connection, plan::FORGET).await;
+        farewell(connection).await;
         Ok(plan.columns)
     }
 
@@ -138,7 +131,7 @@ impl Driver for Postgres {
         }
         reader.finish()?;
         drop(messages);
-        farewell(connection, plan::FORGET).await;
+        farewell(connection).await;
         Ok(())
     }
 
@@ -212,9 +205,9 @@ async fn run(connection: &mut PgConnection, sql: String, asked: Asked<'_>) -> Re
 }
 
 /// Leaves nothing behind and closes; all has been read, so nothing can go wrong that matters.
-async fn farewell(mut connection: Connection, last: &'static str) {
+async fn farewell(mut connection: Connection) {
     let _ = tokio::time::timeout(FAREWELL_MAX, async {
-        let _ = raw_sql(last).execute(&mut *connection).await;
+        let _ = raw_sql(plan::FORGET).execute(&mut *connection).await;
         let _ = connection.close().await;
     })
     .await;

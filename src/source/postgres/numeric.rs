@@ -1,33 +1,23 @@
 //! Numerics from Postgres's binary form: exact digits, as Postgres prints them.
 
-use crate::domain::row::CellKind;
-
-/// What a numeric is.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum Numeric {
-    /// Digits were written.
-    Number(CellKind),
-    /// NaN or an infinity; nothing was written.
-    NotFinite,
-    /// Not a numeric; nothing was written.
-    Malformed,
-}
+use super::decode::Outcome;
+use crate::domain::CellKind;
 
 /// Appends the digits of a numeric as `numeric_send` writes it (Postgres's `numeric.c`): four
 /// 16-bit words (number of digits, weight of the first, sign, digits after the point), then digits
 /// to the base of 10,000.
-pub(super) fn numeric(value: &[u8], out: &mut Vec<u8>) -> Numeric {
+pub(super) fn numeric(value: &[u8], out: &mut Vec<u8>) -> Outcome {
     let (words, rest) = value.as_chunks::<2>();
-    let [count, weight, sign, scale, digits @ ..] = words else { return Numeric::Malformed };
+    let [count, weight, sign, scale, digits @ ..] = words else { return Outcome::Malformed };
     let (count, scale) = (u16::from_be_bytes(*count), u16::from_be_bytes(*scale));
     if !rest.is_empty() || usize::from(count) != digits.len() {
-        return Numeric::Malformed;
+        return Outcome::Malformed;
     }
     match u16::from_be_bytes(*sign) {
         0x0000 => {}
         0x4000 => out.push(b'-'),
-        0xc000 | 0xd000 | 0xf000 => return Numeric::NotFinite,
-        _ => return Numeric::Malformed,
+        0xc000 | 0xd000 | 0xf000 => return Outcome::Nulled,
+        _ => return Outcome::Malformed,
     }
     let weight = i32::from(i16::from_be_bytes(*weight));
     let digit = |at: i32| {
@@ -52,7 +42,7 @@ pub(super) fn numeric(value: &[u8], out: &mut Vec<u8>) -> Numeric {
         }
         out.truncate(end);
     }
-    Numeric::Number(CellKind::Number)
+    Outcome::Cell(CellKind::Number)
 }
 
 fn four(value: u16) -> [u8; 4] {
@@ -67,7 +57,7 @@ mod tests {
     fn read(words: &[u16]) -> Option<String> {
         let value: Vec<u8> = words.iter().flat_map(|word| word.to_be_bytes()).collect();
         let mut out = Vec::new();
-        (numeric(&value, &mut out) == Numeric::Number(CellKind::Number))
+        (numeric(&value, &mut out) == Outcome::Cell(CellKind::Number))
             .then(|| String::from_utf8(out).unwrap())
     }
 
@@ -91,6 +81,6 @@ mod tests {
         ] {
             assert_eq!(read(words).as_deref(), expected, "{words:?}");
         }
-        assert_eq!(numeric(&[0; 9], &mut Vec::new()), Numeric::Malformed);
+        assert_eq!(numeric(&[0; 9], &mut Vec::new()), Outcome::Malformed);
     }
 }

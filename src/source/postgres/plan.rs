@@ -11,7 +11,7 @@ use super::{
     types::{self, Reader},
 };
 use crate::{
-    domain::row::{Column, ColumnKind},
+    domain::{Column, ColumnKind},
     source::error::{Error, cause, malformed, no_columns},
 };
 

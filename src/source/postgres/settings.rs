@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::Postgres;
 use crate::{
     postgres::Parameters,
-    settings::section::Section,
+    settings::Section,
     source::driver::{Driver, OpenOptions},
 };
 

@@ -1,6 +1,6 @@
 //! Which types are read directly, and what all others are.
 
-use crate::domain::row::ColumnKind;
+use crate::domain::ColumnKind;
 
 /// How the binary form of a value is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

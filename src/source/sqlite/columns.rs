@@ -7,7 +7,7 @@ use sqlx::{
     Statement as _,
 };
 
-use crate::domain::row::{Column, ColumnKind};
+use crate::domain::{Column, ColumnKind};
 
 /// The columns of `sql`; no row is read.
 pub(super) async fn describe(

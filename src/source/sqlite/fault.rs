@@ -6,7 +6,7 @@ use crate::{
         Error, cause, causes, connection_lost, database_words, file_unreadable, malformed, of_database,
         statement_timeout,
     },
-    support::result_code::{Meaning, Phase, sqlite},
+    support::result_code::{Meaning, Phase, ResultCode},
 };
 
 causes! {
@@ -27,7 +27,7 @@ pub(super) fn of(error: &sqlx::Error, source: &Sqlite, phase: Phase) -> Error {
         };
     };
     let code = database.code().unwrap_or_default();
-    let found = sqlite::lookup(&code);
+    let found = ResultCode::of_sqlite(&code);
     let message = found.shows_words(phase).then(|| database.message());
     let words = database_words(&code, found.name, message);
     match found.meaning {

@@ -31,7 +31,7 @@ use super::{
     sql::Dialect,
 };
 use crate::{
-    domain::row::Column,
+    domain::Column,
     support::{blocking, result_code::Phase},
 };
 
@@ -76,19 +76,6 @@ impl Drop for Interrupt {
 impl Driver for Sqlite {
     fn check_query(&self, query: &Query) -> Result<(), Error> {
         DIALECT.check_query(query)
-    }
-
-    async fn check(&self) -> Result<(), Error> {
-        let access = self.access().await?;
-        // Opening reads nothing; this reads the header.
-        let checked = async {
-            let (mut connection, _interrupt) = self.begin(&access).await?;
-            self.run(&mut connection, "select count(*) from sqlite_schema").await?;
-            let _ = connection.close().await;
-            Ok(())
-        };
-        let checked = checked.await;
-        access.check_unchanged().and(checked)
     }
 
     async fn describe(&self, query: &Query) -> Result<Vec<Column>, Error> {
@@ -169,12 +156,9 @@ impl Sqlite {
             .await
             .map_err(|error| self.running(&error))?
             .set_progress_handler(INSTRUCTIONS_BETWEEN_CHECKS, move || !is_over.load(Ordering::Relaxed));
-        self.run(&mut connection, "begin deferred").await?;
+        let begun = raw_sql("begin deferred").execute(&mut connection).await;
+        begun.map_err(|error| self.planning(&error))?;
         Ok((connection, interrupt))
-    }
-
-    async fn run(&self, connection: &mut SqliteConnection, sql: &'static str) -> Result<(), Error> {
-        raw_sql(sql).execute(connection).await.map(|_| ()).map_err(|error| self.planning(&error))
     }
 
     /// An error before the first row: its message speaks of the schema and the SQL.

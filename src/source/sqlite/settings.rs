@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{Sqlite, access::DatabaseFile};
 use crate::{
-    settings::section::Section,
+    settings::Section,
     source::driver::{Driver, OpenOptions},
 };
 

@@ -6,11 +6,7 @@ use sqlx::{
 };
 
 use crate::{
-    domain::{
-        json::Compactor,
-        reject::RejectReason,
-        row::{CellKind, Column, ColumnKind, RowBatch},
-    },
+    domain::{CellKind, Column, ColumnKind, RejectReason, RowBatch, json::Compactor},
     source::{
         cell::{self, CELL_BYTES_MAX, ROW_BYTES_MAX},
         error::{Error, malformed},
@@ -75,24 +71,24 @@ fn read(
     if value.is_null() {
         return Ok(Some(CellKind::Null));
     }
-    let storage = storage(&value);
-    let read = match storage {
-        Storage::Integer => {
+    let storage = value.type_info().into_owned();
+    let read = match storage.name() {
+        "INTEGER" => {
             let number: i64 = decoded(value)?;
             match (kind, number) {
                 (ColumnKind::Boolean, 0 | 1) => cell::boolean(number == 1, out),
                 _ => cell::integer(number, out),
             }
         }
-        Storage::Real => match cell::double(decoded(value)?, out) {
+        "REAL" => match cell::double(decoded(value)?, out) {
             Some(number) => number,
             None => return Ok(None),
         },
-        Storage::Text | Storage::Blob => {
+        name => {
             let bytes: &[u8] = decoded(value)?;
             if bytes.len() > CELL_BYTES_MAX || !has_room {
                 cell::invalid(RejectReason::RecordTooLarge, out)
-            } else if storage == Storage::Blob {
+            } else if name == "BLOB" {
                 cell::bytes(bytes, out)
             } else if kind == ColumnKind::Json {
                 return Ok(Some(cell::json(bytes, compactor, out)));
@@ -104,24 +100,6 @@ fn read(
     // A column declared as JSON turns text that looks like a number into one; it is JSON still.
     let is_json = kind == ColumnKind::Json && matches!(read, CellKind::Integer | CellKind::Number);
     Ok(Some(if is_json { CellKind::Json } else { read }))
-}
-
-/// How SQLite holds a value that is not null.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Storage {
-    Integer,
-    Real,
-    Text,
-    Blob,
-}
-
-fn storage(value: &SqliteValueRef<'_>) -> Storage {
-    match value.type_info().name() {
-        "INTEGER" => Storage::Integer,
-        "REAL" => Storage::Real,
-        "BLOB" => Storage::Blob,
-        _ => Storage::Text,
-    }
 }
 
 fn decoded<'r, T: Decode<'r, Sqlite>>(value: SqliteValueRef<'r>) -> Result<T, ()> {

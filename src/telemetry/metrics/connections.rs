@@ -7,31 +7,24 @@ use prometheus_client::{
 
 use super::{Labels, Metrics, family, label};
 
+/// Name and help of the counters, in the order of [`ConnectionMetrics`].
+const COUNTERS: [(&str, &str); 4] = [
+    ("connections_accepted", "Connections accepted"),
+    ("connections_shed", "Connections closed at once because the listener was full"),
+    ("connections_timed_out", "Connections closed because their client was idle or too slow"),
+    ("connections_tls_failed", "Connections closed because the TLS handshake failed or took too long"),
+];
+
 pub(super) struct Connections {
     open: Family<Labels<1>, Gauge>,
-    accepted: Family<Labels<1>, Counter>,
-    shed: Family<Labels<1>, Counter>,
-    timed_out: Family<Labels<1>, Counter>,
-    tls_failed: Family<Labels<1>, Counter>,
+    counters: [Family<Labels<1>, Counter>; 4],
 }
 
 impl Connections {
     pub(super) fn register(registry: &mut Registry) -> Self {
-        let closed = |why| format!("Connections closed {why}");
         Self {
             open: family(registry, "connections_open", "Connections open now"),
-            accepted: family(registry, "connections_accepted", "Connections accepted"),
-            shed: family(registry, "connections_shed", closed("at once because the listener was full")),
-            timed_out: family(
-                registry,
-                "connections_timed_out",
-                closed("because their client was idle or too slow"),
-            ),
-            tls_failed: family(
-                registry,
-                "connections_tls_failed",
-                closed("because the TLS handshake failed or took too long"),
-            ),
+            counters: COUNTERS.map(|(name, help)| family(registry, name, help)),
         }
     }
 }
@@ -55,12 +48,9 @@ impl Metrics {
     /// The counters of `listener`, `public` or `admin`.
     pub fn connections(&self, listener: &'static str) -> ConnectionMetrics {
         let (families, labels) = (&self.0.connections, [label("listener", listener)]);
-        ConnectionMetrics {
-            open: families.open.get_or_create_owned(&labels),
-            accepted: families.accepted.get_or_create_owned(&labels),
-            shed: families.shed.get_or_create_owned(&labels),
-            timed_out: families.timed_out.get_or_create_owned(&labels),
-            tls_failed: families.tls_failed.get_or_create_owned(&labels),
-        }
+        let open = families.open.get_or_create_owned(&labels);
+        let counters = families.counters.each_ref().map(|family| family.get_or_create_owned(&labels));
+        let [accepted, shed, timed_out, tls_failed] = counters;
+        ConnectionMetrics { open, accepted, shed, timed_out, tls_failed }
     }
 }

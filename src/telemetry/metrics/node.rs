@@ -132,12 +132,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        domain::{
-            id::NodeId,
-            label::Label,
-            manifest::Version,
-            name::{CollectionName, RegionName},
-        },
+        domain::{CollectionName, Label, NodeId, RegionName, Version},
         status::{Identity, MemoryUsage, Problem, PublisherStatus},
         support::random,
         telemetry::Metrics,

@@ -6,10 +6,7 @@ use prometheus_client::{
 };
 
 use super::{Labels, Metrics, durations, family, label};
-use crate::domain::{
-    name::CollectionName,
-    run::{RunRecord, RunStatus},
-};
+use crate::domain::{CollectionName, RunRecord, RunStatus};
 
 /// Upper bounds in seconds: from an unchanged small model up to an hour.
 const SECONDS: [f64; 10] = [0.1, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0, 300.0, 900.0, 3600.0];
@@ -52,7 +49,7 @@ impl Work {
 impl Metrics {
     /// Creates the counters of `sync` at zero, so that its first run of each status is an increase.
     pub fn runs_may_end(&self, sync: &CollectionName) {
-        for status in RunStatus::ENDS {
+        for status in RunStatus::ends() {
             drop(self.0.work.runs.get_or_create(&[label("sync", sync), label("status", &status)]));
         }
     }
@@ -100,7 +97,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        domain::{id::RunId, run::RunCounts},
+        domain::{RunCounts, RunId},
         support::random,
     };
 

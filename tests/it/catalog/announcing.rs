@@ -440,7 +440,7 @@ async fn the_newest_document_is_found_behind_a_stale_or_broken_head() {
 
     // Head names what is not there: nothing is built on an older document.
     faulty.next(Request::Get, "41.json", Fault::Hide, usize::MAX);
-    assert!(matches!(catalog.newest(None).await, Err(Error::Store(store::Error::Missing { .. }))));
+    assert!(matches!(catalog.newest(None).await, Err(Error::Store(store::Error::Missing(_)))));
 }
 
 #[tokio::test]

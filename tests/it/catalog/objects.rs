@@ -62,7 +62,7 @@ async fn segments_reach_the_follower_unchanged() {
             assert_eq!(publisher.has(&reference), !catalog.store().is_local());
 
             let (_follower_root, follower) = directory();
-            assert!(matches!(follower.read(&reference).await, Err(Error::Missing { .. })));
+            assert!(matches!(follower.read(&reference).await, Err(Error::Missing(_))));
             let path = follower.fetch(catalog.store(), &reference).await.unwrap();
             assert_eq!(path, follower.path(&reference.sha256));
             follower.sync(vec![reference.sha256, Digest::of(b"gone")]).await.unwrap();

@@ -59,7 +59,7 @@ async fn a_database_is_migrated_by_command_only() {
         )
         .await;
     let error = Metadata::open(&settings, clock()).await.unwrap_err();
-    assert!(matches!(error, Error::ForeignMigration { version: 1 }), "{error}");
+    assert!(matches!(error, Error::ForeignMigration(1)), "{error}");
 }
 
 #[tokio::test]

@@ -13,7 +13,7 @@ use larder::metadata::Metadata;
 use super::{metadata, source};
 use crate::support::{
     postgres::{Database, Postgres},
-    source::open_within,
+    source::{open_within, read},
 };
 
 /// Makes certificates in a directory.
@@ -80,7 +80,7 @@ fn psql_connects(url: &str, home: &Path) -> bool {
 }
 
 async fn connects(url: &str) -> bool {
-    source(url).check().await.is_ok()
+    read(&source(url), "select 1 as id").await.is_ok()
 }
 
 fn url(database: &Database, user: &str, host: &str, parameters: &str) -> String {
@@ -217,7 +217,7 @@ async fn a_file_that_cannot_be_used_is_named_with_its_parameter() {
     ] {
         let parameters = parameters.replace("DIR", &authority.0.path().display().to_string());
         let url = format!("{}?{parameters}", database.url());
-        let error = source(&url).check().await.unwrap_err();
+        let error = read(&source(&url), "select 1 as id").await.unwrap_err();
         let text = error.to_string();
         assert_eq!(error.code(), "source_certificate_file", "{parameters}: {text}");
         assert!(text.contains(parameter) && text.contains(file), "{text}");
@@ -245,7 +245,7 @@ async fn relative_paths_are_from_the_configuration_file() {
         &larder::config::Overrides::default(),
     )
     .unwrap_or_else(|faults| panic!("{faults}"));
-    config.sources["w"].check().await.unwrap();
+    read(&config.sources["w"], "select 1 as id").await.unwrap();
     Metadata::migrate(config.metadata.as_ref().unwrap()).await.unwrap();
 }
 
@@ -260,7 +260,7 @@ async fn an_untrusted_certificate_and_a_wrong_name_are_told_apart() {
         (format!("{hosts}?sslmode=verify-full&hostaddr=127.0.0.1&{root}"), "verify-ca"),
     ] {
         let source = open_within(&format!("type = \"postgres\"\nurl = {url:?}\n"), "30s", "30s");
-        let error = source.check().await.unwrap_err();
+        let error = read(&source, "select 1 as id").await.unwrap_err();
         assert_eq!(error.code(), "source_tls_refused", "{error}");
         assert!(error.hint().unwrap_or_default().contains(part), "{url}: {error}");
     }

@@ -123,7 +123,7 @@ async fn collection_that_never_loads_delays_readiness_up_to_the_limit() {
     while world.faulty.count(Request::Get, "collections/") < head + 60 {
         tokio::task::yield_now().await;
     }
-    assert!(!other.handle.status().borrow().ready);
+    assert!(!other.board.read().ready);
 }
 
 #[tokio::test]
@@ -192,7 +192,7 @@ async fn key_set_revision_never_decreases() {
     while world.faulty.count(Request::Get, "keys/") < asked + 5 {
         tokio::task::yield_now().await;
     }
-    assert_eq!(node.handle.status().borrow().keys_revision, 0);
+    assert_eq!(node.board.read().keys_revision, 0);
     world.faulty.heal();
     let applied = node.until("ready", |applied| applied.ready).await;
     assert_eq!(applied.keys_revision, 3);
@@ -285,7 +285,7 @@ async fn missing_or_damaged_newest_document_is_a_problem_on_nodes_that_have_it()
         while world.faulty.count(Request::Get, "head") < asked + 5 {
             tokio::task::yield_now().await;
         }
-        let later = node.handle.status().borrow().clone();
+        let later = node.board.read();
         assert_eq!((later.polled_at, later.problem), (applied.polled_at, applied.problem), "{code}");
 
         // After a restart the node serves its local state with the same problem.

@@ -125,7 +125,7 @@ async fn node_without_state_waits_for_its_store() {
     while world.faulty.count(Request::Get, "head") < asked + 30 {
         tokio::task::yield_now().await;
     }
-    assert!(!node.handle.status().borrow().ready);
+    assert!(!node.board.read().ready);
     world.faulty.heal();
     node.until("ready", |applied| applied.ready).await;
     assert_eq!(node.shelf.rows("a"), Some(rows(&[("1", Some(1))])));

@@ -385,11 +385,11 @@ impl Node {
 
     /// Waits until it stands as asked.
     pub(crate) async fn until(&self, what: &str, reached: impl Fn(&NodeStatus) -> bool) -> NodeStatus {
-        let mut applied = self.handle.status();
+        let mut applied = self.board.subscribe();
         let waited = timeout(DEADLINE, applied.wait_for(|applied| reached(applied))).await;
         match waited {
             Ok(Ok(applied)) => applied.clone(),
-            _ => panic!("never {what}: {:?}", *self.handle.status().borrow()),
+            _ => panic!("never {what}: {:?}", self.board.read()),
         }
     }
 

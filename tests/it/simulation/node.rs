@@ -19,8 +19,8 @@ use larder::{
         manifest::{Manifest, Version},
         name::{CollectionName, RegionName},
     },
-    replica::{CacheTarget, Pace, Refusal, Replica, ReplicaHandle, Settings, Target},
-    status::NodeStatus,
+    replica::{CacheTarget, Pace, Refusal, Replica, Settings, Target},
+    status::Board,
     support::shutdown::Shutdown,
 };
 use tokio::time::sleep;
@@ -44,7 +44,7 @@ pub(super) struct Node {
 #[derive(Clone)]
 struct Present {
     cache: Cache,
-    handle: ReplicaHandle,
+    board: Board,
 }
 
 /// The state that the last life left on disk. Nothing older may be shown again.
@@ -157,14 +157,14 @@ impl Node {
             let floor = self.floor();
             self.hub.trace(|| format!("{who} starts: {floor:?}"));
             let (life, killed) = self.hub.begin_life(who);
-            let (replica, watched, handle) = self.open(life, &floor);
+            let (replica, watched, board) = self.open(life, &floor);
             *self.present.lock().unwrap() =
-                Some(Present { cache: watched.cache.clone(), handle: handle.clone() });
+                Some(Present { cache: watched.cache.clone(), board: board.clone() });
             tokio::select! {
                 biased;
                 () = killed.notified() => {}
                 () = replica.run(Shutdown::new()) => {}
-                () = self.watch(&handle, &watched.cache, &floor) => {}
+                () = self.watch(&board, &watched.cache, &floor) => {}
             }
             *self.present.lock().unwrap() = None;
             // Work of the killed life in other tasks ends.
@@ -172,7 +172,7 @@ impl Node {
         }
     }
 
-    fn open(&self, life: u32, floor: &Floor) -> (Replica<Watched>, Arc<Watched>, ReplicaHandle) {
+    fn open(&self, life: u32, floor: &Floor) -> (Replica<Watched>, Arc<Watched>, Board) {
         let view = View::new(&self.hub, Who::Replica(self.number), life);
         let poll_interval = Duration::from_secs(4);
         let settings = Settings { region: self.region(), data_dir: self.data_dir.clone(), poll_interval };
@@ -195,15 +195,14 @@ impl Node {
         let catalog = catalog_over(Arc::new(view));
         let target = Arc::clone(&watched);
         let board = board(settings.region.as_str(), clock.now());
-        let opened = Replica::open(&settings, pace, catalog, segments, target, clock, board);
-        let (replica, handle) = opened.unwrap();
-        (replica, watched, handle)
+        let opened = Replica::open(&settings, pace, catalog, segments, target, clock, board.clone());
+        (opened.unwrap().0, watched, board)
     }
 
     /// Checks the published state of the replica.
-    async fn watch(&self, handle: &ReplicaHandle, cache: &Cache, floor: &Floor) {
+    async fn watch(&self, board: &Board, cache: &Cache, floor: &Floor) {
         let who = Who::Replica(self.number);
-        let mut applied = handle.status();
+        let mut applied = board.subscribe();
         let (mut n, mut revision, mut was_ready) = (0, 0, false);
         let mut times = Times::new();
         while applied.changed().await.is_ok() {
@@ -281,7 +280,7 @@ impl Node {
     /// The first difference from the newest document.
     pub(super) fn missing(&self) -> Option<String> {
         let Some(present) = self.present.lock().unwrap().clone() else { return Some("it is down".into()) };
-        let applied: NodeStatus = present.handle.status().borrow().clone();
+        let applied = present.board.read();
         let state = self.hub.state();
         if !applied.ready {
             return Some("it is not ready".into());

@@ -120,7 +120,7 @@ async fn the_servers_words_are_shown_where_no_value_can_be_in_them() {
         assert!(error.to_string().contains(part), "{query}: {error}");
     }
     let options = url("postgres", "?options=-c%20no_such_setting%3D1");
-    let error = open(&section(&options)).check().await.unwrap_err();
+    let error = failure(&open(&section(&options)), &sql("select 1 as id")).await;
     assert_eq!(error.code(), "source_login_refused", "{error}");
     assert!(error.to_string().contains("no_such_setting"), "{error}");
 
@@ -238,7 +238,7 @@ async fn refused_connections_say_why() {
         // Only the silent port waits for the bound.
         let bound = if code == "source_connect_timeout" { "100ms" } else { "30s" };
         let source = open_within(&section(&url), "30s", bound);
-        let error = source.check().await.unwrap_err();
+        let error = failure(&source, &sql("select 1 as id")).await;
         let text = format!("{error} {error:?}");
         assert_eq!(error.code(), code, "{text}");
         assert!(text.contains(part), "{text}");

@@ -262,7 +262,6 @@ async fn queries_of_every_shape_are_read() {
         )
         .await;
     let source = open(&section(&database.socket_url()));
-    source.check().await.unwrap();
     for (query, limit, expected) in [
         (sql("select id from plain order by id; -- done"), None, "1|2|3"),
         (sql("select id from plain order by id -- no end of line"), None, "1|2|3"),

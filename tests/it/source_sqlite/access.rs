@@ -8,7 +8,10 @@ use std::{
     time::SystemTime,
 };
 
-use larder::{domain::row::RowBatch, source::Error};
+use larder::{
+    domain::row::RowBatch,
+    source::{Error, Query},
+};
 use sqlx::{ConnectOptions as _, Connection as _, SqliteConnection, raw_sql, sqlite::SqliteConnectOptions};
 use tempfile::TempDir;
 use tokio::sync::mpsc;
@@ -258,7 +261,9 @@ fn directory_that_cannot_be_entered_is_a_right_that_is_missing() {
             (below, "source_file_unreadable"),
             (section(&owned.directory.path().with_extension("missing")), "source_file_missing"),
         ] {
-            let error = open(&section).check().await.unwrap_err();
+            let of_csv = Query::Table { name: "t.csv".to_owned(), columns: None };
+            let query = if section.contains("csv") { of_csv } else { sql("select id from t") };
+            let error = open(&section).describe(&query).await.unwrap_err();
             assert_eq!(error.code(), code, "{error}");
         }
     });

@@ -205,7 +205,6 @@ async fn a_writer_that_has_not_committed_does_not_disturb() {
 async fn errors_say_what_happened_and_what_to_do() {
     let file = File::with("create table t (id integer); insert into t values (1)").await;
     let source = file.source();
-    source.check().await.unwrap();
     for (query, code, part) in [
         ("select * from nowhere", "source_unknown_table", "nowhere"),
         ("select nmae from t", "source_unknown_column", "nmae"),
@@ -231,7 +230,7 @@ async fn errors_say_what_happened_and_what_to_do() {
         ("text.db", "source_not_a_database"),
         (".", "source_file_unreadable"),
     ] {
-        let error = open(&section(&directory.join(name))).check().await.unwrap_err();
+        let error = read(&open(&section(&directory.join(name))), "select id from t").await.unwrap_err();
         assert_eq!(error.code(), code, "{error}");
         assert!(error.to_string().contains(directory.to_str().unwrap()), "{error}");
     }

@@ -187,6 +187,6 @@ async fn unreferenced_objects_are_deleted_from_a_bucket() {
     assert!(follower.load(catalog.store(), &two).await.is_ok());
     assert!(matches!(
         follower.load(catalog.store(), &one).await,
-        Err(Error::Store(store::Error::Missing { .. }))
+        Err(Error::Store(store::Error::Missing(_)))
     ));
 }

@@ -161,7 +161,7 @@ impl Node {
     /// A run of a sync of the configuration file, for the engine.
     pub(crate) fn run_request(&self, sync: &str, trigger: Trigger) -> RunRequest {
         let config = self.config();
-        let sync = config.sync(&CollectionName::new(sync).unwrap()).unwrap();
+        let sync = config.syncs.iter().find(|one| one.spec.collection.as_str() == sync).unwrap();
         RunRequest::new(sync.spec.clone(), config.sources[&sync.spec.source].clone(), trigger)
     }
 

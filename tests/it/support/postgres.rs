@@ -17,10 +17,7 @@ use std::{
     time::Duration,
 };
 
-use larder::{
-    metadata,
-    postgres::{Parameters, relative_to},
-};
+use larder::{metadata, postgres::Parameters};
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection, Row as _, postgres::PgRow, raw_sql};
 use tokio::sync::OnceCell;
 
@@ -277,6 +274,6 @@ fn read_lines(path: &Path) -> io::Result<Vec<String>> {
 
 /// The settings of a metadata database at `url`.
 pub(crate) fn metadata_settings(url: &str) -> metadata::Settings {
-    let parameters = Parameters::parse(url, &relative_to(Path::new(""))).unwrap();
+    let parameters = Parameters::parse(url, &|path| path.into()).unwrap();
     metadata::Settings::Postgres(Box::new(parameters))
 }

@@ -1,8 +1,7 @@
 //! TLS: the certificate, which is reloaded when its files change, and the handshake.
 
 use std::{
-    fs::File,
-    io::{self, Read},
+    io,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -21,7 +20,7 @@ use tokio_rustls::{
     server::TlsStream,
 };
 
-use crate::{domain::error::codes, support::shutdown::Shutdown};
+use crate::{domain::codes, settings::read_bounded, support::shutdown::Shutdown};
 
 /// Largest certificate or key file: a chain of some certificates is a few kilobytes.
 const FILE_BYTES_MAX: u64 = 1024 * 1024;
@@ -115,8 +114,8 @@ impl Tls {
 /// The contents of the two files.
 #[derive(PartialEq, Eq)]
 struct Pem {
-    certificates: Vec<u8>,
-    key: Vec<u8>,
+    certificates: String,
+    key: String,
 }
 
 impl Pem {
@@ -133,9 +132,10 @@ impl Pem {
             Error::Unusable(format!("[server] {key} {} holds no {what} in PEM form", path.display()))
         };
         let no_certificate = || empty(CERTIFICATE, &settings.certificate_file, "certificate");
-        let chain = CertificateDer::pem_slice_iter(&self.certificates).collect::<Result<Vec<_>, _>>();
+        let chain =
+            CertificateDer::pem_slice_iter(self.certificates.as_bytes()).collect::<Result<Vec<_>, _>>();
         let chain = chain.ok().filter(|chain| !chain.is_empty()).ok_or_else(no_certificate)?;
-        let key = PrivateKeyDer::from_pem_slice(&self.key)
+        let key = PrivateKeyDer::from_pem_slice(self.key.as_bytes())
             .map_err(|_| empty(KEY, &settings.key_file, "private key"))?;
         let refused = |error: rustls::Error| {
             Error::Unusable(format!(
@@ -154,13 +154,7 @@ impl Pem {
     }
 }
 
-fn read(key: &'static str, path: &Path) -> Result<Vec<u8>, Error> {
-    let read = || {
-        let mut bytes = Vec::new();
-        File::open(path)?.take(FILE_BYTES_MAX).read_to_end(&mut bytes)?;
-        Ok(bytes)
-    };
-    let failed =
-        |error: io::Error| Error::Unusable(format!("cannot read [server] {key} {}: {error}", path.display()));
-    read().map_err(failed)
+fn read(key: &'static str, path: &Path) -> Result<String, Error> {
+    read_bounded(path, FILE_BYTES_MAX)
+        .map_err(|error| Error::Unusable(format!("cannot read [server] {key} {}: {error}", path.display())))
 }
