@@ -80,4 +80,6 @@ mod support;
 #[cfg(test)]
 mod sync_story;
 #[cfg(test)]
+mod table_story;
+#[cfg(test)]
 mod undo;

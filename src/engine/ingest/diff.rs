@@ -120,12 +120,18 @@ pub(in crate::engine) struct BaseTable {
 
 impl BaseTable {
     /// A table with room for `rows` records.
-    pub(super) fn with_capacity(rows: usize) -> Self {
+    pub(in crate::engine) fn with_capacity(rows: usize) -> Self {
         Self { index: HashTable::with_capacity(rows), served: Vec::with_capacity(rows), dead: Vec::new() }
     }
 
     /// Adds a put of the base or of a change segment. Call it in the order of the manifest.
-    pub(super) fn put(&mut self, key_hash: u128, fingerprint: u128, flags: RecordFlags, location: Location) {
+    pub(in crate::engine) fn put(
+        &mut self,
+        key_hash: u128,
+        fingerprint: u128,
+        flags: RecordFlags,
+        location: Location,
+    ) {
         let state = if flags.has_left() { RETAINED } else { 0 };
         let record = Served::new(pack(key_hash), pack(fingerprint), location, state);
         if let Some(entry) = self.find(key_hash) {
@@ -166,7 +172,7 @@ impl BaseTable {
     }
 
     /// Applies a delete of a change segment.
-    pub(super) fn delete(&mut self, key_hash: u128) {
+    pub(in crate::engine) fn delete(&mut self, key_hash: u128) {
         let key = pack(key_hash);
         let served = &self.served;
         if let Ok(found) = self.index.find_entry(key[0], |&entry| served[entry as usize].key == key) {

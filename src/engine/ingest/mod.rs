@@ -27,17 +27,17 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use tokio::sync::{mpsc, oneshot};
 
-use self::{
-    conflict_keys::list_conflicts, pipeline::BATCHES_WAITING_MAX, retract::retract_duplicates,
-    stream::Streamed, upload::Uploaded,
-};
 pub(super) use self::{
     base_table::read_table,
     diff::{BaseTable, Location, Origin},
     input::Input,
-    pipeline::train_codec,
+    pipeline::{threads, train_codec},
     segment_writer::{SegmentWriter, UploadQueue, segment_header},
     upload::Uploader,
+};
+use self::{
+    conflict_keys::list_conflicts, pipeline::BATCHES_WAITING_MAX, retract::retract_duplicates,
+    stream::Streamed, upload::Uploaded,
 };
 use super::{Engine, base::SegmentReader, error::Error, plan::RunPlan, progress::Progress};
 use crate::{

@@ -129,8 +129,178 @@ fn encode(record: &StoredRecord) -> [u8; RECORD_BYTES] {
 }
 
 fn decode(bytes: &[u8; RECORD_BYTES]) -> StoredRecord {
-    let [key, fingerprint] = [0, 16].map(|at| u128::from_le_bytes(bytes[at..at + 16].try_into().expect("16 bytes")));
-    let [row, segment] = [32, 36].map(|at| u32::from_le_bytes(bytes[at..at + 4].try_into().expect("4 bytes")));
+    let [key, fingerprint] =
+        [0, 16].map(|at| u128::from_le_bytes(bytes[at..at + 16].try_into().expect("16 bytes")));
+    let [row, segment] =
+        [32, 36].map(|at| u32::from_le_bytes(bytes[at..at + 4].try_into().expect("4 bytes")));
     let location = Location { segment: segment & !RETAINED, row };
     StoredRecord { key, fingerprint, location, is_retained: segment & RETAINED != 0 }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use chrono::DateTime;
+    use proptest::prelude::*;
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::{
+        disk::TableDirectory,
+        domain::{
+            digest::Digest,
+            id::RunId,
+            limits::FORMAT,
+            manifest::{SegmentKind, SegmentReference, ServingSettings, Version},
+            name::CollectionName,
+            record::RecordFlags,
+        },
+        support::clock::Clock,
+    };
+
+    const ROWS: u64 = 5000;
+
+    fn manifest(segments: &[&str]) -> Manifest {
+        let segment = |label: &&str| SegmentReference {
+            object: (*label).into(),
+            sha256: Digest::of(label.as_bytes()),
+            bytes: 1,
+            rows: ROWS,
+            deletes: 0,
+            kind: SegmentKind::Base,
+            version: Version(1),
+        };
+        Manifest {
+            format: FORMAT,
+            collection: CollectionName::new("a").unwrap(),
+            version: Version(1),
+            run_id: RunId::from_uuid(Uuid::nil()),
+            created_at: DateTime::UNIX_EPOCH,
+            data_as_of: DateTime::UNIX_EPOCH,
+            indexes: Vec::new(),
+            columns: Vec::new(),
+            fields: Vec::new(),
+            mapping: Digest::of(b""),
+            configuration: None,
+            fingerprint_seed: 1,
+            serving: ServingSettings::default(),
+            segments: segments.iter().map(segment).collect(),
+            records: 0,
+            left: 0,
+        }
+    }
+
+    fn directory() -> (tempfile::TempDir, TableDirectory) {
+        let root = tempfile::tempdir().unwrap();
+        let directory = TableDirectory::open(root.path(), Clock::default()).unwrap();
+        (root, directory)
+    }
+
+    fn save(directory: &TableDirectory, manifest: &Manifest, table: &BaseTable, codec: &Codec) {
+        let write = |file: &mut TableWriter| write(file, manifest, table, codec);
+        directory.write(&manifest.collection, 1, write).unwrap();
+    }
+
+    proptest! {
+        #[test]
+        fn table_is_read_as_it_was_written(
+            history in prop::collection::vec((0_u128..3000, any::<bool>(), any::<u128>(), 0_u32..3), 0..4000),
+        ) {
+            let (_root, directory) = directory();
+            let made_from = manifest(&["one", "two", "three"]);
+            let mut table = BaseTable::with_capacity(0);
+            let mut served = BTreeMap::new();
+            for (row, &(key, is_put, fingerprint, segment)) in (0..).zip(&history) {
+                // The upper half of a hash must be kept, too.
+                let key = key << 64 | 7;
+                if is_put {
+                    let (at, is_retained) = (Location { segment, row }, row % 3 == 0);
+                    let flags = if is_retained { RecordFlags::LEFT } else { RecordFlags::default() };
+                    table.put(key, fingerprint, flags, at);
+                    served.insert(key, (fingerprint, at, is_retained));
+                } else {
+                    table.delete(key);
+                    served.remove(&key);
+                }
+            }
+            // The marks of a run are not kept.
+            if let Some((key, _)) = served.first_key_value() {
+                table.visit(table.find(*key).unwrap(), true);
+            }
+            save(&directory, &made_from, &table, &Codec::Plain);
+            let read = directory.read(&made_from.collection, |file| read(file, &made_from)).unwrap();
+            prop_assert_eq!(read.segments, 3);
+            prop_assert_eq!(read.table.len(), served.len());
+            prop_assert_eq!(read.table.unseen().count(), served.len());
+            for (key, (fingerprint, location, is_retained)) in served {
+                let entry = read.table.find(key).unwrap();
+                prop_assert!(read.table.is_unchanged(entry, fingerprint));
+                prop_assert_eq!(read.table.location(entry), location);
+                let found = read.table.unseen().find(|record| record.entry == entry).unwrap();
+                prop_assert_eq!(found.is_retained, is_retained);
+            }
+        }
+    }
+
+    #[test]
+    fn table_fits_only_manifests_that_begin_with_its_segments() {
+        let (_root, directory) = directory();
+        let made_from = manifest(&["one", "two"]);
+        let mut table = BaseTable::with_capacity(1);
+        table.put(1, 2, RecordFlags::default(), Location { segment: 1, row: 4 });
+        let fits = |segments: &[&str]| {
+            save(&directory, &made_from, &table, &Codec::Plain);
+            let other = manifest(segments);
+            directory.read(&other.collection, |file| read(file, &other)).map(|file| file.segments)
+        };
+        assert_eq!(fits(&["one", "two"]), Some(2));
+        assert_eq!(fits(&["one", "two", "three"]), Some(2));
+        for other in [&["two", "one"][..], &["one"], &[], &["one", "three", "two"], &["three", "one", "two"]]
+        {
+            assert_eq!(fits(other), None, "{other:?}");
+        }
+    }
+
+    #[test]
+    fn impossible_records_and_another_format_are_refused() {
+        let (_root, directory) = directory();
+        let made_from = manifest(&["one"]);
+        let table_of = |segment, row| {
+            let mut table = BaseTable::with_capacity(1);
+            table.put(1, 2, RecordFlags::default(), Location { segment, row });
+            table
+        };
+        let is_read = || directory.read(&made_from.collection, |file| read(file, &made_from)).is_some();
+        for (segment, row, expected) in [(0, 4999, true), (0, 5000, false), (1, 0, false)] {
+            save(&directory, &made_from, &table_of(segment, row), &Codec::Plain);
+            assert_eq!(is_read(), expected, "{segment} {row}");
+        }
+        let write = |file: &mut TableWriter| {
+            file.append(b"larder table 2\r\n")?;
+            file.append(&segment::key_hash(PROBE).to_le_bytes())?;
+            file.append(&[0; 8])
+        };
+        directory.write(&made_from.collection, 1, write).unwrap();
+        assert!(!is_read());
+    }
+
+    #[test]
+    fn dictionary_is_kept() {
+        let (_root, directory) = directory();
+        let made_from = manifest(&["one"]);
+        let samples: Vec<String> = (0..4000)
+            .map(|n| format!("{{\"name\":\"person {n}\",\"city\":\"{}\",\"score\":{}}}", n % 50, n * 7))
+            .collect();
+        let sizes: Vec<usize> = samples.iter().map(String::len).collect();
+        let text = samples.concat();
+        let dictionary = Arc::new(
+            Dictionary::from_bytes(zstd::dict::from_continuous(text.as_bytes(), &sizes, 8192).unwrap())
+                .unwrap(),
+        );
+        save(&directory, &made_from, &BaseTable::with_capacity(0), &Codec::Zstd(dictionary.clone()));
+        let read = directory.read(&made_from.collection, |file| read(file, &made_from)).unwrap();
+        let Codec::Zstd(kept) = read.codec else { panic!("the dictionary is lost") };
+        assert_eq!(kept.digest(), dictionary.digest());
+    }
 }

@@ -263,6 +263,8 @@ proptest! {
                     rows.extend(publisher.rows(&segments));
                     rows.retain(|_, value| value.is_some());
                 }
+                // The content must be the served one.
+                Plan::Relocate => {}
                 Plan::Base => rows = publisher.served(&target.segments),
             }
             prop_assert_eq!(&rows, &publisher.served(&target.segments));
