@@ -47,7 +47,7 @@ fn old_segments_are_dropped_as_their_records_move() {
     let held = collection.bytes();
     let order: Vec<String> = publisher.records.keys().cloned().collect();
     let to = rewrite(&publisher, &order, 10);
-    let values = [names("", 401), names("e", 201), names("t", 4)];
+    let values = [names("", 401), names("e", 201), [names("t", 4), vec!["all".to_owned()]].concat()];
     relocate(&collection, &to, |number| {
         publisher.check(&collection, [&values[0], &values[1], &values[2]]);
         // Ten old segments, of which as many are gone as were moved.
@@ -69,7 +69,7 @@ fn old_segments_are_dropped_as_their_records_move() {
 fn records_that_are_not_the_served_ones_are_refused_and_nothing_changes() {
     let publisher = Publisher::new(many(60));
     let order: Vec<String> = publisher.records.keys().cloned().collect();
-    let values = [names("", 61), names("e", 31), names("t", 4)];
+    let values = [names("", 61), names("e", 31), [names("t", 4), vec!["all".to_owned()]].concat()];
     let alter = |alter: &dyn Fn(&mut BTreeMap<String, Model>)| {
         let mut other = publisher.clone();
         alter(&mut other.records);
@@ -112,7 +112,8 @@ fn readers_see_every_record_while_it_moves() {
                     let mut rounds = 0;
                     loop {
                         let was_done = is_done.load(Ordering::Acquire);
-                        let values = [names("", 301), names("e", 151), names("t", 4)];
+                        let tags = [names("t", 4), vec!["all".to_owned()]].concat();
+                        let values = [names("", 301), names("e", 151), tags];
                         let mut out = Vec::new();
                         for (number, values) in values.iter().enumerate() {
                             let index = &definitions()[number].name;

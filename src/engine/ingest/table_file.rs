@@ -206,7 +206,9 @@ mod tests {
         #![proptest_config(ProptestConfig::with_cases(64))]
         #[test]
         fn table_is_read_as_it_was_written(
-            history in prop::collection::vec((0_u128..3000, any::<bool>(), any::<u128>(), 0_u32..3), 0..4000),
+            history in prop::collection::vec((0_u128..200, any::<bool>(), any::<u128>(), 0_u32..3), 0..300),
+            // Around the number of records of a piece, too.
+            others in prop::sample::select(vec![0, 1, PIECE_RECORDS - 200, PIECE_RECORDS, 2 * PIECE_RECORDS]),
         ) {
             let (_root, directory) = directory();
             let made_from = manifest(&["one", "two", "three"]);
@@ -224,6 +226,11 @@ mod tests {
                     table.delete(key);
                     served.remove(&key);
                 }
+            }
+            for other in 0..others as u32 {
+                let (key, at) = (u128::from(other) + 1_000_000, Location { segment: 1, row: other });
+                table.put(key, key, RecordFlags::default(), at);
+                served.insert(key, (key, at, false));
             }
             // The marks of a run are not kept.
             if let Some((key, _)) = served.first_key_value() {
