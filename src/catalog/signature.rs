@@ -235,6 +235,24 @@ mod tests {
     }
 
     #[test]
+    fn large_document_is_stored_small_and_its_signature_is_of_all_of_it() {
+        let entries: String = (0..9000).map(|number| format!("{number},")).collect();
+        let document = Bytes::from(format!("{{\"n\":[{entries}0],\"x\":\"{}\"}}", "y".repeat(40_000)));
+        let (known, other) =
+            (verifier(&[VerifyKey::parse(PUBLIC).unwrap()]), verifier(&[VerifyKey([7; 32])]));
+        let stored = signer().sign(SignedKind::Document, document.clone());
+        assert!(stored.len() < document.len() / 2, "{} bytes", stored.len());
+        assert_eq!(known.verify(SignedKind::Document, "p", stored.clone()).unwrap(), document);
+        assert_eq!(verifier(&[]).verify(SignedKind::Document, "p", stored.clone()).unwrap(), document);
+        let code = |keys: &SigningKeys, kind, stored| keys.verify(kind, "p", stored).unwrap_err().code();
+        assert_eq!(code(&known, SignedKind::Head, stored.clone()), "catalog_untrusted");
+        assert_eq!(code(&other, SignedKind::Document, stored.clone()), "catalog_untrusted");
+        let unsigned = verifier(&[]).sign(SignedKind::Document, document);
+        assert_eq!(code(&known, SignedKind::Document, unsigned), "catalog_untrusted");
+        assert_eq!(code(&known, SignedKind::Document, stored.slice(..stored.len() / 2)), "object_corrupt");
+    }
+
+    #[test]
     fn an_object_with_a_changed_byte_is_refused() {
         let signed = signer().sign(SignedKind::Head, Bytes::from_static(br#"{"n":12}"#));
         let keys = verifier(&[VerifyKey::parse(PUBLIC).unwrap()]);

@@ -161,7 +161,8 @@ async fn rewritten_base_is_exchanged_in_place_and_other_bases_are_built() {
     people.remove("5");
     let next = base(&world, 2, &people, 7).await;
     world.announce(next.clone()).await;
-    check(&node.serves(&next).await, &people);
+    let swapped = node.serves(&next).await;
+    check(&swapped, &people);
     node.shutdown.cancel();
 }
 
