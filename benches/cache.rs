@@ -20,7 +20,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use larder::{
@@ -35,7 +35,7 @@ use larder::{
         SegmentHeader,
     },
 };
-use meters::{Watch, all_on_core, each, resident};
+use meters::{Watch, all_on_core, begin_peak, each, peak, resident};
 use publisher::{Publisher, codec};
 use records::Random;
 
@@ -63,6 +63,8 @@ fn main() {
         }
         run("lookup", &folder);
         if size == 1_000_000 {
+            run("swap", &folder);
+            run("exchange", &folder);
             publisher.changes(10_000);
             publisher.changes(100_000);
             run("apply", &folder);
@@ -90,6 +92,8 @@ fn child(task: &str, folder: &Path) {
         "load" => load(folder),
         "lookup" => lookup(folder),
         "apply" => apply(folder),
+        "swap" => swap(folder),
+        "exchange" => exchange(folder),
         other => panic!("no task {other}"),
     }
 }
@@ -221,6 +225,39 @@ fn load(folder: &Path) {
         "memory: {:.0} bytes a record resident, {:.0} accounted for",
         (resident() - before) as f64 / collection.records() as f64,
         collection.bytes() as f64 / collection.records() as f64
+    );
+}
+
+/// A new base with the same records, built beside the served one.
+fn swap(folder: &Path) {
+    let (collection, manifest, _) = open(folder);
+    let (before, start, busy) = (begin_peak(), Instant::now(), all_on_core());
+    let segments = parse(read(folder, &manifest.segments));
+    let next = Collection::build(Arc::new(manifest), segments, 42).expect("a collection");
+    print_swap("built beside itself", before, start, busy);
+    drop(black_box((collection, next)));
+}
+
+/// A new base with the same records, exchanged segment by segment.
+fn exchange(folder: &Path) {
+    let (collection, manifest, _) = open(folder);
+    let (before, start, busy) = (begin_peak(), Instant::now(), all_on_core());
+    let relocation = collection.begin_relocation();
+    let manifest = Arc::new(manifest);
+    for (number, reference) in manifest.segments.iter().enumerate() {
+        let segment = parse(read(folder, std::slice::from_ref(reference))).remove(0);
+        collection.relocate(&manifest, number, segment).expect("the same records");
+    }
+    collection.finish_relocation(relocation, manifest).expect("all records");
+    print_swap("exchanged by segments", before, start, busy);
+    drop(black_box(collection));
+}
+
+fn print_swap(how: &str, before: u64, start: Instant, busy: Duration) {
+    let (time, busy) = (start.elapsed(), all_on_core().saturating_sub(busy));
+    println!(
+        "{how}: peak {:.2} of the memory before, {time:.0?} ({busy:.0?} of cores)",
+        peak() as f64 / before as f64
     );
 }
 

@@ -3,6 +3,7 @@
 #   scripts/bench.sh            everything
 #   scripts/bench.sh cache      look-ups, builds and changes of the cache alone
 #   scripts/bench.sh liquid     templates of fields
+#   scripts/bench.sh scale      an hour of 1,000 collections in simulated time; runs with and without the kept table
 #   scripts/bench.sh sync       syncs of 1 M rows against psql's copy on a private Postgres
 #   scripts/bench.sh memory     memory and restart against Redis (after `sync`, in one run)
 #   scripts/bench.sh read       CPU a request against a bare hyper server and nginx
@@ -217,11 +218,13 @@ bench_memory() {
 . scripts/bench/read.sh
 . scripts/bench/tail.sh
 . scripts/bench/regions.sh
+. scripts/bench/scale.sh
 
 echo "machine: $(nproc) cores, $(awk '/^MemTotal/ {printf "%.0f GiB", $2 / 1048576}' /proc/meminfo), $(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -1)"
 case $what in
   cache) bench_cache ;;
   liquid) bench_liquid ;;
+  scale) bench_scale ;;
   sync) bench_sync ;;
   memory) bench_sync; bench_memory ;;
   read) bench_read ;;
@@ -230,8 +233,8 @@ case $what in
   connections) bench_connections ;;
   takeover) start_postgres; start_store; bench_takeover ;;
   regions) bench_regions ;;
-  all) bench_cache; bench_liquid; bench_sync; bench_memory; for what in read tail apply connections regions; do "$0" "$what"; done ;;
-  *) echo "usage: scripts/bench.sh [cache|liquid|sync|memory|read|tail|apply|connections|takeover|regions]" >&2; exit 2 ;;
+  all) bench_cache; bench_liquid; bench_sync; bench_memory; for what in read tail apply connections regions scale; do "$0" "$what"; done ;;
+  *) echo "usage: scripts/bench.sh [cache|liquid|scale|sync|memory|read|tail|apply|connections|takeover|regions]" >&2; exit 2 ;;
 esac
 # A measurement of failed requests is worthless.
 [ ! -s "$failures" ] || { echo "requests failed:" >&2; cat "$failures" >&2; exit 1; }

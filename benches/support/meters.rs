@@ -42,3 +42,17 @@ pub(crate) fn resident() -> u64 {
     let pages: u64 = statm.split(' ').nth(1).and_then(|pages| pages.parse().ok()).expect("pages");
     pages * 4096
 }
+
+/// Resident size of this process, in bytes; [`peak`] begins with it.
+pub(crate) fn begin_peak() -> u64 {
+    fs::write("/proc/self/clear_refs", "5").expect("Linux lets a process reset its peak");
+    resident()
+}
+
+/// Highest resident size since [`begin_peak`].
+pub(crate) fn peak() -> u64 {
+    let status = fs::read_to_string("/proc/self/status").expect("Linux reports the peak");
+    let line = status.lines().find(|line| line.starts_with("VmHWM:")).expect("a peak");
+    let kilobytes: u64 = line.split_whitespace().nth(1).and_then(|text| text.parse().ok()).expect("a number");
+    kilobytes * 1024
+}

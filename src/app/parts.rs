@@ -4,7 +4,7 @@ use crate::{
     admin::{Admin, Error, Overview, Registry},
     catalog::{self, Catalog, SigningKeys, StatusStore},
     config::{Config, Role, SyncConfig},
-    disk::SegmentDirectory,
+    disk::{SegmentDirectory, TableDirectory},
     metadata::{self, Metadata},
     scheduler::ScheduledSync,
     store::{Location, Store},
@@ -102,4 +102,10 @@ fn metadata_settings(config: &Config) -> Result<&metadata::Settings, Error> {
 pub(super) fn open_segments(config: &Config, clock: Clock) -> Result<SegmentDirectory, Error> {
     let directory = SegmentDirectory::open(&config.node.data_dir.join("segments"), clock);
     Ok(directory.map_err(catalog::Error::from)?.with_budget(config.node.segments_bytes_max))
+}
+
+/// Opens the local tables of served records.
+pub(super) fn open_tables(config: &Config, clock: Clock) -> Result<TableDirectory, Error> {
+    let directory = TableDirectory::open(&config.node.data_dir.join("tables"), clock);
+    Ok(directory.map_err(catalog::Error::from)?)
 }

@@ -1,6 +1,6 @@
 //! Bringing up the publishing side: metadata, deployment, announcer, engine.
 
-use super::parts::{open_catalog, open_metadata};
+use super::parts::{open_catalog, open_metadata, open_tables};
 use crate::{
     admin::{Error, Publisher, Registry, resolve_authority},
     catalog::{Announcer, AnnouncerPace},
@@ -26,7 +26,7 @@ pub(super) async fn start(
     let announcing = service.with_authority(authority.clone()).with_known_document(n).run(shutdown);
     let engine = Engine::new(
         catalog.clone(),
-        directory,
+        (directory, open_tables(config, clock.clone())?),
         metadata.clone(),
         announcer.clone(),
         authority.clone(),

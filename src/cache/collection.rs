@@ -59,12 +59,12 @@ pub enum Lookup {
 #[derive(Debug)]
 pub struct Collection {
     definitions: Vec<IndexDefinition>,
-    indexes: Vec<Index>,
-    segments: ArcSwap<Segments>,
+    pub(super) indexes: Vec<Index>,
+    pub(super) segments: ArcSwap<Segments>,
     served: ArcSwap<Served>,
-    records: AtomicU64,
+    pub(super) records: AtomicU64,
     /// Live rows of each segment. Its lock is the writer's.
-    live: Mutex<Vec<u64>>,
+    pub(super) live: Mutex<Vec<u64>>,
 }
 
 thread_local! {
@@ -128,6 +128,21 @@ impl Collection {
             return Err(Error::NewBase);
         }
         check_references(&above, &segments)?;
+        self.apply_segments(segments, &mut live)?;
+        let found = self.records.load(Ordering::Relaxed);
+        if found != manifest.records {
+            return Err(Error::Miscounted { expected: manifest.records, found });
+        }
+        self.served.store(Arc::new(Served { data_as_of: manifest.data_as_of, manifest }));
+        Ok(())
+    }
+
+    /// Gives readers `segments`, applies them, and drops segments without live records. `live` is locked.
+    pub(super) fn apply_segments(
+        &self,
+        segments: Vec<Arc<Segment>>,
+        live: &mut Vec<u64>,
+    ) -> Result<(), Error> {
         let mut all = Segments::clone(&self.segments.load());
         let first = all.len();
         if first + segments.len() > SEGMENTS_MAX {
@@ -138,12 +153,7 @@ impl Collection {
         }
         self.segments.store(Arc::new(all.clone()));
         live.resize(all.len(), 0);
-        self.apply_from(first, &mut all, &mut live);
-        let found = self.records.load(Ordering::Relaxed);
-        if found != manifest.records {
-            return Err(Error::Miscounted { expected: manifest.records, found });
-        }
-        self.served.store(Arc::new(Served { data_as_of: manifest.data_as_of, manifest }));
+        self.apply_from(first, &mut all, live);
         Ok(())
     }
 
@@ -173,6 +183,11 @@ impl Collection {
     /// Serves `manifest`, which has the records of the present one and other serving settings.
     pub fn update_manifest(&self, manifest: Arc<Manifest>) -> Result<(), Error> {
         let _writer = self.live.lock().unwrap_or_else(PoisonError::into_inner);
+        self.serve(manifest)
+    }
+
+    /// Serves `manifest`, whose records are those of the present one. The writer's lock is held.
+    pub(super) fn serve(&self, manifest: Arc<Manifest>) -> Result<(), Error> {
         self.check_successor(&manifest)?;
         let served = self.served.load();
         let data_as_of = if manifest.version == served.manifest.version {
@@ -194,7 +209,7 @@ impl Collection {
         }
     }
 
-    fn check_successor(&self, manifest: &Manifest) -> Result<(), Error> {
+    pub(super) fn check_successor(&self, manifest: &Manifest) -> Result<(), Error> {
         let served = self.served.load();
         if manifest.collection != served.manifest.collection || manifest.indexes != self.definitions {
             return Err(Error::IndexesChanged);
@@ -280,7 +295,7 @@ fn read(segments: &Segments, at: Location, out: &mut Vec<u8>) -> Lookup {
 }
 
 /// Checks that all segments belong to the manifest's collection and have its indexes.
-fn check_segments(manifest: &Manifest, segments: &[Arc<Segment>]) -> Result<(), Error> {
+pub(super) fn check_segments(manifest: &Manifest, segments: &[Arc<Segment>]) -> Result<(), Error> {
     let secondary = manifest.indexes.get(1..).ok_or(Error::IndexesChanged)?;
     for (number, segment) in segments.iter().enumerate() {
         if *segment.collection() != manifest.collection {
@@ -296,7 +311,10 @@ fn check_segments(manifest: &Manifest, segments: &[Arc<Segment>]) -> Result<(), 
 }
 
 /// Checks that the segments match their references, as far as kinds and counts tell.
-fn check_references(references: &[&SegmentReference], segments: &[Arc<Segment>]) -> Result<(), Error> {
+pub(super) fn check_references(
+    references: &[&SegmentReference],
+    segments: &[Arc<Segment>],
+) -> Result<(), Error> {
     if references.len() != segments.len() {
         return Err(Error::OtherSegments("their number"));
     }

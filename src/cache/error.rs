@@ -38,6 +38,9 @@ pub enum Error {
         /// The number of live records.
         found: u64,
     },
+    /// A record of a rewritten segment is not served as it stands there.
+    #[error("the segments do not hold the served records: build the collection again")]
+    OtherContent,
     /// More segments than a location can name.
     #[error("too many segments since the base: build the collection again")]
     TooManySegments,
@@ -52,6 +55,7 @@ codes! {
         "new_base_needed" Conflict: NewBase,
         "older_version" Conflict: Older,
         "records_miscounted" Corrupt: Miscounted,
+        "other_content" Conflict: OtherContent,
         "too_many_segments" Conflict: TooManySegments,
     }
 }

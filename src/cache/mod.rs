@@ -15,6 +15,7 @@ mod index;
 mod location;
 mod overflow;
 mod plan;
+mod relocate;
 mod slots;
 mod table;
 #[cfg(test)]
@@ -22,4 +23,5 @@ mod tests;
 
 pub use collection::{Collection, Lookup, Served};
 pub use error::Error;
+pub use relocate::Relocation;
 pub use slots::{Cache, Slot};

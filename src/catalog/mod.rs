@@ -5,6 +5,7 @@
 
 mod announce;
 mod authority;
+mod compression;
 mod decode;
 mod error;
 mod fleet;

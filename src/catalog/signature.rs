@@ -12,7 +12,10 @@ use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::Error;
+use super::{
+    Error,
+    compression::{compress, decompress},
+};
 
 /// The DER prefix of the 32 bytes of a public key (RFC 8410).
 const PUBLIC_KEY_PREFIX: [u8; 12] = [0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00];
@@ -102,11 +105,13 @@ impl SigningKeys {
         key.ok().map(VerifyKey)
     }
 
-    /// Makes the object of a document: signed, if there is a key to sign with.
+    /// Makes the object of a document: signed, if there is a key to sign with, and compressed if it is large.
     pub(super) fn sign(&self, kind: SignedKind, document: Bytes) -> Bytes {
-        let Some(own) = &self.own else { return document };
+        let Some(own) = &self.own else { return compress(document) };
         let signature = BASE64.encode(own.sign(&kind.message(&document)));
-        [SIGNED_PREFIX, &document, b",\"signature\":\"", signature.as_bytes(), b"\"}"].concat().into()
+        compress(
+            [SIGNED_PREFIX, &document, b",\"signature\":\"", signature.as_bytes(), b"\"}"].concat().into(),
+        )
     }
 
     /// Verifies an object and returns its document.
@@ -121,6 +126,7 @@ impl SigningKeys {
             document: &'a RawValue,
             signature: &'a str,
         }
+        let object = decompress(path, object)?;
         let untrusted = |reason| Error::Untrusted { path: path.to_owned(), reason };
         if !object.starts_with(SIGNED_PREFIX) {
             let must_be_signed = !self.verify_keys.is_empty();
@@ -226,6 +232,24 @@ mod tests {
         }
         // Without a signing key nothing is signed.
         assert_eq!(all.sign(SignedKind::Head, plain.clone()), plain);
+    }
+
+    #[test]
+    fn large_document_is_stored_small_and_its_signature_is_of_all_of_it() {
+        let entries: String = (0..9000).map(|number| format!("{number},")).collect();
+        let document = Bytes::from(format!("{{\"n\":[{entries}0],\"x\":\"{}\"}}", "y".repeat(40_000)));
+        let (known, other) =
+            (verifier(&[VerifyKey::parse(PUBLIC).unwrap()]), verifier(&[VerifyKey([7; 32])]));
+        let stored = signer().sign(SignedKind::Document, document.clone());
+        assert!(stored.len() < document.len() / 2, "{} bytes", stored.len());
+        assert_eq!(known.verify(SignedKind::Document, "p", stored.clone()).unwrap(), document);
+        assert_eq!(verifier(&[]).verify(SignedKind::Document, "p", stored.clone()).unwrap(), document);
+        let code = |keys: &SigningKeys, kind, stored| keys.verify(kind, "p", stored).unwrap_err().code();
+        assert_eq!(code(&known, SignedKind::Head, stored.clone()), "catalog_untrusted");
+        assert_eq!(code(&other, SignedKind::Document, stored.clone()), "catalog_untrusted");
+        let unsigned = verifier(&[]).sign(SignedKind::Document, document);
+        assert_eq!(code(&known, SignedKind::Document, unsigned), "catalog_untrusted");
+        assert_eq!(code(&known, SignedKind::Document, stored.slice(..stored.len() / 2)), "object_corrupt");
     }
 
     #[test]

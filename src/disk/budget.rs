@@ -18,7 +18,7 @@ const EVICTION_AGE_MIN: Duration = Duration::from_mins(1);
 
 /// Bytes of the disk that segments leave free, for the key set and the state: a revocation must be saved also when no
 /// further segment fits.
-const FREE_BYTES_MIN: u64 = 1024 * 1024;
+pub(super) const FREE_BYTES_MIN: u64 = 1024 * 1024;
 
 /// A part of the node that needs a set of segments.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]

@@ -195,8 +195,7 @@ impl ContentDirectory {
 
     /// Bytes that the disk has free for this user; `u64::MAX` when the system does not report it. Blocks.
     pub(super) fn free_bytes(&self) -> u64 {
-        let disk = rustix::fs::statvfs(self.root.as_path());
-        disk.map_or(u64::MAX, |disk| disk.f_bavail.saturating_mul(disk.f_frsize))
+        free_bytes(&self.root)
     }
 
     /// Parses the name of a file; `None` when this program did not write it.
@@ -214,6 +213,11 @@ impl ContentDirectory {
         let now: std::time::SystemTime = self.clock.now().into();
         now.duration_since(metadata.modified().ok()?).ok()
     }
+}
+
+/// Bytes that the disk of `path` has free for this user; `u64::MAX` when the system does not report it. Blocks.
+pub(super) fn free_bytes(path: &Path) -> u64 {
+    rustix::fs::statvfs(path).map_or(u64::MAX, |disk| disk.f_bavail.saturating_mul(disk.f_frsize))
 }
 
 enum FileName {

@@ -7,7 +7,7 @@ use tracing::warn;
 
 use super::{Engine, error::Error};
 use crate::{
-    disk::SegmentDirectory,
+    disk::{SegmentDirectory, TableDirectory},
     domain::{
         catalog::Pause,
         digest::Digest,
@@ -90,10 +90,12 @@ impl Engine {
 pub(super) struct SegmentReader {
     store: Store,
     directory: SegmentDirectory,
+    /// Where the tables of served records are kept.
+    pub(super) tables: TableDirectory,
     runtime: Handle,
     dictionaries: Dictionaries,
-    /// Keeps the dictionary of the base alive for the change segments that name it.
-    codec: Option<Codec>,
+    /// Keep dictionaries alive for the change segments that name them.
+    codecs: Vec<Codec>,
 }
 
 impl SegmentReader {
@@ -102,9 +104,10 @@ impl SegmentReader {
         Self {
             store: engine.catalog.store().clone(),
             directory: engine.directory.clone(),
+            tables: engine.tables.clone(),
             runtime: Handle::current(),
             dictionaries: Dictionaries::new(),
-            codec: None,
+            codecs: Vec::new(),
         }
     }
 
@@ -112,7 +115,9 @@ impl SegmentReader {
     pub(super) fn open(&mut self, reference: &SegmentReference) -> Result<Segment, Error> {
         let buffer = self.runtime.block_on(self.directory.load(&self.store, reference))?;
         let segment = Segment::parse(buffer, &mut self.dictionaries)?;
-        self.codec.get_or_insert_with(|| segment.codec().clone());
+        if self.codecs.is_empty() {
+            self.codecs.push(segment.codec().clone());
+        }
         Ok(segment)
     }
 
@@ -120,6 +125,7 @@ impl SegmentReader {
     pub(super) fn add_dictionary(&mut self, codec: &Codec) {
         if let Codec::Zstd(dictionary) = codec {
             self.dictionaries.insert(dictionary);
+            self.codecs.push(codec.clone());
         }
     }
 }

@@ -35,7 +35,7 @@ pub use spec::{Compression, GuardSettings, OnDelete, SyncSpec};
 
 use crate::{
     catalog::{AnnouncerHandle, Authority, Catalog},
-    disk::SegmentDirectory,
+    disk::{SegmentDirectory, TableDirectory},
     domain::id::RunId,
     metadata::Metadata,
     support::{clock::Clock, random},
@@ -46,6 +46,7 @@ use crate::{
 pub struct Engine {
     catalog: Catalog,
     directory: SegmentDirectory,
+    tables: TableDirectory,
     metadata: Metadata,
     announcer: AnnouncerHandle,
     authority: Authority,
@@ -58,14 +59,14 @@ impl Engine {
     /// refused.
     pub fn new(
         catalog: Catalog,
-        directory: SegmentDirectory,
+        (directory, tables): (SegmentDirectory, TableDirectory),
         metadata: Metadata,
         announcer: AnnouncerHandle,
         authority: Authority,
         clock: Clock,
         settings: Settings,
     ) -> Self {
-        Self { catalog, directory, metadata, announcer, authority, clock, settings }
+        Self { catalog, directory, tables, metadata, announcer, authority, clock, settings }
     }
 
     fn new_run_id(&self) -> RunId {

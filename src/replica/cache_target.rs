@@ -7,10 +7,10 @@ use std::{
 
 use chrono::{DateTime, Utc};
 
-use super::target::{Refusal, Target};
+use super::target::{Exchange, Refusal, Target};
 use crate::{
     auth::KeyRing,
-    cache::{self, Cache, Collection, Slot},
+    cache::{self, Cache, Collection, Relocation, Slot},
     disk::SegmentBuffer,
     domain::{
         error::ErrorKind,
@@ -54,12 +54,58 @@ impl CacheTarget {
     }
 
     fn loaded(&self, name: &CollectionName) -> Result<Arc<Collection>, Refusal> {
-        self.collection(name).ok_or_else(|| Refusal {
-            kind: ErrorKind::Conflict,
-            code: "collection_gone",
-            source: "the collection is no longer served".into(),
-        })
+        self.collection(name).ok_or_else(gone)
     }
+}
+
+fn gone() -> Refusal {
+    Refusal {
+        kind: ErrorKind::Conflict,
+        code: "collection_gone",
+        source: "the collection is no longer served".into(),
+    }
+}
+
+/// The exchange of a cached collection's segments.
+struct CacheExchange {
+    cache: Cache,
+    collection: Arc<Collection>,
+    relocation: Relocation,
+    manifest: Arc<Manifest>,
+}
+
+impl CacheExchange {
+    /// Checks that the collection was not removed or replaced meanwhile.
+    fn check_served(&self) -> Result<(), Refusal> {
+        match self.cache.collection(self.manifest.collection.as_str()) {
+            Slot::Loaded(served) if Arc::ptr_eq(&served, &self.collection) => Ok(()),
+            _ => Err(gone()),
+        }
+    }
+}
+
+impl Exchange for CacheExchange {
+    fn exchange(&self, number: usize, segment: SegmentBuffer) -> Result<(), Refusal> {
+        self.check_served()?;
+        let segment = Segment::parse(segment, &mut dictionaries(&self.collection))?;
+        Ok(self.collection.relocate(&self.manifest, number, Arc::new(segment))?)
+    }
+
+    fn finish(&self) -> Result<(), Refusal> {
+        self.check_served()?;
+        Ok(self.collection.finish_relocation(self.relocation, Arc::clone(&self.manifest))?)
+    }
+}
+
+/// The dictionaries of the served segments.
+fn dictionaries(collection: &Collection) -> Dictionaries {
+    let mut dictionaries = Dictionaries::new();
+    for segment in collection.segments() {
+        if let Codec::Zstd(dictionary) = segment.codec() {
+            dictionaries.insert(dictionary);
+        }
+    }
+    dictionaries
 }
 
 /// Frees a replaced collection once no reader holds it. Freeing a million records takes a large part of a
@@ -116,15 +162,15 @@ impl Target for CacheTarget {
 
     fn apply(&self, manifest: Arc<Manifest>, segments: Vec<SegmentBuffer>) -> Result<(), Refusal> {
         let collection = self.loaded(&manifest.collection)?;
-        let mut dictionaries = Dictionaries::new();
-        let served = collection.segments();
-        for segment in &served {
-            if let Codec::Zstd(dictionary) = segment.codec() {
-                dictionaries.insert(dictionary);
-            }
-        }
-        let segments = parse(segments, &mut dictionaries)?;
+        let segments = parse(segments, &mut dictionaries(&collection))?;
         Ok(collection.apply(manifest, segments)?)
+    }
+
+    fn begin_exchange(&self, manifest: &Arc<Manifest>) -> Option<Arc<dyn Exchange>> {
+        let collection = self.collection(&manifest.collection)?;
+        let (cache, relocation, manifest) =
+            (self.cache.clone(), collection.begin_relocation(), Arc::clone(manifest));
+        Some(Arc::new(CacheExchange { cache, collection, relocation, manifest }))
     }
 
     fn adopt(&self, manifest: Arc<Manifest>) -> Result<(), Refusal> {

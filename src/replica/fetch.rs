@@ -9,7 +9,7 @@ use super::{
     error::Error,
     local::Local,
     plan::{Plan, plan},
-    target::{Refusal, Target},
+    target::{Exchange, Refusal, Target},
 };
 use crate::{
     catalog::Catalog,
@@ -92,12 +92,13 @@ impl<T: Target> Applier<T> {
                 match self.run_blocking(name, &manifest, buffers, T::apply).await {
                     Err(Error::Refused { refusal, .. }) => {
                         tracing::warn!(code = refusal.code, collection = %name, "changes cannot be applied; rebuilding the collection");
-                        self.build(name, &manifest, beside_readers).await?;
+                        self.build(name, &manifest, false, beside_readers).await?;
                     }
                     outcome => outcome?,
                 }
             }
-            Plan::Base => self.build(name, &manifest, beside_readers).await?,
+            Plan::Relocate => self.build(name, &manifest, true, beside_readers).await?,
+            Plan::Base => self.build(name, &manifest, false, beside_readers).await?,
         }
         self.segments.set_in_use(SegmentUser::Served(name.clone()), digests(&manifest));
         Ok(manifest)
@@ -108,22 +109,29 @@ impl<T: Target> Applier<T> {
         self.segments.set_in_use(SegmentUser::Served(name.clone()), []);
     }
 
+    /// Builds a collection beside the served one or, when the records are `the_same`, in its place.
     async fn build(
         self: &Arc<Self>,
         name: &CollectionName,
         manifest: &Arc<Manifest>,
+        the_same: bool,
         beside_readers: bool,
     ) -> Result<(), Error> {
         if !beside_readers {
-            return self.build_here(name, manifest).await;
+            return self.build_here(name, manifest, the_same).await;
         }
         let (applier, to_build, manifest) = (Arc::clone(self), name.clone(), Arc::clone(manifest));
-        let building = async move { applier.build_here(&to_build, &manifest).await };
+        let building = async move { applier.build_here(&to_build, &manifest, the_same).await };
         let built = background::run_on(&self.background, building).await;
         built.unwrap_or_else(|_| Err(Error::Broken { collection: name.clone() }))
     }
 
-    async fn build_here(&self, name: &CollectionName, manifest: &Arc<Manifest>) -> Result<(), Error> {
+    async fn build_here(
+        &self,
+        name: &CollectionName,
+        manifest: &Arc<Manifest>,
+        the_same: bool,
+    ) -> Result<(), Error> {
         // Download before acquiring the build permit: a slow link then delays no other collection, and files on
         // disk take no memory yet.
         let is_remote = !self.catalog.store().is_local();
@@ -131,8 +139,34 @@ impl<T: Target> Applier<T> {
         let fetches: Vec<_> = missing.map(|segment| self.fetch(segment)).collect();
         stream::iter(fetches).buffer_unordered(FETCHES_MAX).try_collect::<()>().await?;
         let _permit = self.builds.acquire().await;
+        let exchange = if the_same { self.target.begin_exchange(manifest) } else { None };
+        if let Some(exchange) = exchange {
+            match self.exchange(name, manifest, &exchange).await {
+                Err(Error::Refused { refusal, .. }) => {
+                    tracing::warn!(code = refusal.code, collection = %name, "the segments cannot be exchanged one at a time; rebuilding the collection");
+                }
+                outcome => return outcome,
+            }
+        }
         let buffers = self.load(&manifest.segments).await?;
         self.run_blocking(name, manifest, buffers, T::build).await
+    }
+
+    /// Exchanges the segments of a collection, so that no more than one is in memory twice.
+    async fn exchange(
+        &self,
+        name: &CollectionName,
+        manifest: &Manifest,
+        exchange: &Arc<dyn Exchange>,
+    ) -> Result<(), Error> {
+        let refused = |refusal| Error::Refused { collection: name.clone(), refusal };
+        for (number, segment) in manifest.segments.iter().enumerate() {
+            let (buffer, exchange) = (self.load_one(segment).await?, Arc::clone(exchange));
+            let exchanged = blocking::run(move || exchange.exchange(number, buffer)).await;
+            let Some(exchanged) = exchanged else { return Err(Error::Disk(store::Error::Ending.into())) };
+            exchanged.map_err(refused)?;
+        }
+        exchange.finish().map_err(refused)
     }
 
     async fn fetch(&self, segment: &SegmentReference) -> Result<(), Error> {

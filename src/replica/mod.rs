@@ -30,4 +30,4 @@ pub use reporter::{ReportPace, Reporter};
 pub use service::{Replica, ReplicaHandle};
 pub use settings::Settings;
 pub(crate) use settings::read_poll_interval;
-pub use target::{Refusal, Target};
+pub use target::{Exchange, Refusal, Target};

@@ -28,6 +28,16 @@ pub struct Refusal {
     pub source: Box<dyn std::error::Error + Send + Sync>,
 }
 
+/// An exchange of all segments of a collection whose records stay the same. It may be given up at any moment; after
+/// a refusal the replica rebuilds the collection.
+pub trait Exchange: Send + Sync {
+    /// Serves the records of segment `number` from `segment`. May block.
+    fn exchange(&self, number: usize, segment: SegmentBuffer) -> Result<(), Refusal>;
+
+    /// Serves the new manifest, after its last segment.
+    fn finish(&self) -> Result<(), Refusal>;
+}
+
 /// Serves collections and keys.
 ///
 /// [`Target::build`] and [`Target::apply`] may block and run one at a time per collection. The other methods
@@ -43,6 +53,12 @@ pub trait Target: Send + Sync + 'static {
     /// Applies change segments to the served content, which then equals `manifest`. After a refusal the
     /// replica rebuilds the collection.
     fn apply(&self, manifest: Arc<Manifest>, segments: Vec<SegmentBuffer>) -> Result<(), Refusal>;
+
+    /// Begins to exchange the segments of the served content for those of `manifest`, which has the same records.
+    /// `None`: the collection must be built beside itself.
+    fn begin_exchange(&self, _manifest: &Arc<Manifest>) -> Option<Arc<dyn Exchange>> {
+        None
+    }
 
     /// Serves `manifest`, whose content is already served: only settings, segment boundaries or the version
     /// differ. When the version is the same, `data_as_of` never goes back.

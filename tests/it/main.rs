@@ -86,4 +86,6 @@ mod support;
 #[cfg(test)]
 mod sync_story;
 #[cfg(test)]
+mod table_story;
+#[cfg(test)]
 mod undo;

@@ -4,6 +4,7 @@
 mod collisions;
 mod concurrent;
 mod refused;
+mod relocated;
 
 use std::{
     collections::{BTreeMap, BTreeSet},

@@ -1,6 +1,7 @@
 //! Compaction: many change segments become one, and much garbage becomes a new base. No record and no
 //! version changes.
 
+mod reencode;
 mod rewrite;
 
 use std::ops::Range;

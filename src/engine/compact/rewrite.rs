@@ -2,6 +2,7 @@
 
 use std::{collections::HashMap, ops::Range, sync::Arc};
 
+use super::reencode::{Reencoding, is_live};
 use crate::{
     domain::{
         manifest::{Manifest, SegmentKind},
@@ -12,11 +13,12 @@ use crate::{
         base::{Base, SegmentReader},
         error::Error,
         ingest::{
-            BaseTable, Location, Origin, SegmentWriter, UploadQueue, read_table, segment_header, train_codec,
+            BaseTable, Location, Origin, SegmentWriter, UploadQueue, read_table, segment_header, threads,
+            train_codec,
         },
         spec::Compression,
     },
-    segment::{self, Codec, Decoder, Encoder, Entry, SAMPLES_MAX, Segment},
+    segment::{self, Codec, Decoder, Entry, SAMPLES_MAX, Segment},
 };
 
 /// Rewrites the segments of `base`.
@@ -37,35 +39,35 @@ impl Rewrite {
     pub(super) fn write_base(mut self, queue: UploadQueue) -> Result<(), Error> {
         let base = self.base.clone();
         let (live, _) = read_table(&mut self.reader, &base.manifest)?;
-        let mut decoder = Decoder::new();
         let codec = match self.compression {
             Compression::None => Codec::Plain,
-            Compression::Auto => self.train(&live, &mut decoder)?,
+            Compression::Auto => self.train(&live)?,
         };
-        let mut encoder = Encoder::new(&codec)?;
         let mut writer = self.writer(SegmentKind::Base, &codec, queue);
-        let (mut body, mut stored, mut values) = (Vec::new(), Vec::new(), IndexValues::default());
-        for (number, reference) in base.manifest.segments.iter().enumerate() {
-            let segment = self.reader.open(reference)?;
-            for row in live_rows(&live, &segment, number) {
-                decoder.decode(&segment, row, &mut body)?;
-                encoder.encode(&body, &mut stored)?;
+        let mut values = IndexValues::default();
+        let segments = &base.manifest.segments;
+        let reencoding = Reencoding { segments, live: &live, codec: &codec, threads: threads() };
+        reencoding.run(
+            |reference| self.reader.open(reference),
+            |segment, row, stored| {
                 segment.all_values(row, &mut values);
-                writer.push(&entry(&segment, row, Some(&stored), &values), Origin::FINAL)?;
-            }
-        }
+                writer.push(&entry(segment, row, Some(stored), &values), Origin::FINAL)
+            },
+        )?;
         writer.close()
     }
 
     /// Trains a codec from the first live records.
-    fn train(&mut self, live: &BaseTable, decoder: &mut Decoder) -> Result<Codec, Error> {
+    fn train(&mut self, live: &BaseTable) -> Result<Codec, Error> {
+        let mut decoder = Decoder::new();
         let (mut samples, mut sizes, mut body) = (Vec::new(), Vec::new(), Vec::new());
         for (number, reference) in self.base.manifest.segments.iter().enumerate() {
             if sizes.len() >= SAMPLES_MAX {
                 break;
             }
             let segment = self.reader.open(reference)?;
-            for row in live_rows(live, &segment, number).take(SAMPLES_MAX - sizes.len()) {
+            let rows = (0..segment.rows()).filter(|&row| is_live(live, &segment, number, row));
+            for row in rows.take(SAMPLES_MAX - sizes.len()) {
                 decoder.decode(&segment, row, &mut body)?;
                 samples.extend_from_slice(&body);
                 sizes.push(body.len());
@@ -109,14 +111,6 @@ impl Rewrite {
 
 fn location(segment: usize, row: u32) -> Location {
     Location { segment: segment as u32, row }
-}
-
-/// The rows of segment `number` that hold a served record.
-fn live_rows(live: &BaseTable, segment: &Segment, number: usize) -> impl Iterator<Item = u32> {
-    (0..segment.rows()).filter(move |&row| {
-        let entry = || live.find(segment::key_hash(segment.key(row)));
-        !segment.is_delete(row) && entry().is_some_and(|it| live.location(it) == location(number, row))
-    })
 }
 
 fn entry<'a>(segment: &'a Segment, row: u32, body: Option<&'a [u8]>, values: &'a IndexValues) -> Entry<'a> {

@@ -61,6 +61,21 @@ const fn pack(wide: u128) -> Packed {
     [wide as u64, (wide >> 64) as u64]
 }
 
+const fn unpack(packed: Packed) -> u128 {
+    packed[0] as u128 | (packed[1] as u128) << 64
+}
+
+/// A served record, as a table file has it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct StoredRecord {
+    /// The hash of its key.
+    pub(super) key: u128,
+    pub(super) fingerprint: u128,
+    pub(super) location: Location,
+    /// Whether its row has left the model.
+    pub(super) is_retained: bool,
+}
+
 /// 40 bytes, most often in one cache line: key, fingerprint, row, and the segment with the state in
 /// its upper eight bits.
 struct Served {
@@ -105,18 +120,30 @@ pub(in crate::engine) struct BaseTable {
 
 impl BaseTable {
     /// A table with room for `rows` records.
-    pub(super) fn with_capacity(rows: usize) -> Self {
+    pub(in crate::engine) fn with_capacity(rows: usize) -> Self {
         Self { index: HashTable::with_capacity(rows), served: Vec::with_capacity(rows), dead: Vec::new() }
     }
 
     /// Adds a put of the base or of a change segment. Call it in the order of the manifest.
-    pub(super) fn put(&mut self, key_hash: u128, fingerprint: u128, flags: RecordFlags, location: Location) {
+    pub(in crate::engine) fn put(
+        &mut self,
+        key_hash: u128,
+        fingerprint: u128,
+        flags: RecordFlags,
+        location: Location,
+    ) {
         let state = if flags.has_left() { RETAINED } else { 0 };
         let record = Served::new(pack(key_hash), pack(fingerprint), location, state);
         if let Some(entry) = self.find(key_hash) {
             self.served[entry as usize] = record;
             return;
         }
+        self.insert(record);
+    }
+
+    /// Adds a record whose key the table does not have.
+    fn insert(&mut self, record: Served) {
+        let hash = record.key[0];
         let entry = if let Some(entry) = self.dead.pop() {
             self.served[entry as usize] = record;
             entry
@@ -125,11 +152,27 @@ impl BaseTable {
             self.served.len() as u32 - 1
         };
         let served = &self.served;
-        self.index.insert_unique(key_hash as u64, entry, |&other| served[other as usize].key[0]);
+        self.index.insert_unique(hash, entry, |&other| served[other as usize].key[0]);
+    }
+
+    /// Adds a record of [`BaseTable::records`]. The table does not have its key.
+    pub(super) fn restore(&mut self, record: &StoredRecord) {
+        let state = if record.is_retained { RETAINED } else { 0 };
+        self.insert(Served::new(pack(record.key), pack(record.fingerprint), record.location, state));
+    }
+
+    /// The served records, as they were before any visit.
+    pub(super) fn records(&self) -> impl Iterator<Item = StoredRecord> {
+        self.served.iter().filter(|served| served.state() & DEAD == 0).map(|served| StoredRecord {
+            key: unpack(served.key),
+            fingerprint: unpack(served.fingerprint),
+            location: served.location(),
+            is_retained: served.state() & RETAINED != 0,
+        })
     }
 
     /// Applies a delete of a change segment.
-    pub(super) fn delete(&mut self, key_hash: u128) {
+    pub(in crate::engine) fn delete(&mut self, key_hash: u128) {
         let key = pack(key_hash);
         let served = &self.served;
         if let Ok(found) = self.index.find_entry(key[0], |&entry| served[entry as usize].key == key) {

@@ -6,6 +6,7 @@
 //! they are full ([`upload`]). After the last row the records that no row replaces are written
 //! ([`remaining`]), and puts of duplicate keys are retracted ([`retract`]).
 
+mod base_table;
 mod conflict_keys;
 mod conflicts;
 mod diff;
@@ -17,6 +18,7 @@ mod retract;
 mod segment_writer;
 mod sequencer;
 mod stream;
+mod table_file;
 mod upload;
 mod worker;
 
@@ -25,17 +27,17 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use tokio::sync::{mpsc, oneshot};
 
+pub(super) use self::{
+    base_table::read_table,
+    diff::{BaseTable, Location, Origin},
+    input::Input,
+    pipeline::{threads, train_codec},
+    segment_writer::{SegmentWriter, UploadQueue, segment_header},
+    upload::Uploader,
+};
 use self::{
     conflict_keys::list_conflicts, pipeline::BATCHES_WAITING_MAX, retract::retract_duplicates,
     stream::Streamed, upload::Uploaded,
-};
-pub(super) use self::{
-    diff::{BaseTable, Location, Origin},
-    input::Input,
-    pipeline::train_codec,
-    segment_writer::{SegmentWriter, UploadQueue, segment_header},
-    stream::read_table,
-    upload::Uploader,
 };
 use super::{Engine, base::SegmentReader, error::Error, plan::RunPlan, progress::Progress};
 use crate::{
@@ -78,6 +80,7 @@ impl Engine {
         let streamed_segments = uploaded.clone();
         let (sender, segments) = mpsc::channel(1);
         let retract = move || {
+            reader.add_dictionary(&streamed.base_codec);
             reader.add_dictionary(&streamed.codec);
             list_conflicts(&plan, &mut streamed, &streamed_segments, &mut reader)?;
             let replacements =

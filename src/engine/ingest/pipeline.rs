@@ -62,7 +62,7 @@ impl Pipeline<'_> {
         let queue = Mutex::new((first.into_iter(), batches));
         let (sender, receiver) = std_mpsc::sync_channel(RESULTS_WAITING_MAX);
         thread::scope(|scope| {
-            for number in 0..workers() {
+            for number in 0..threads() {
                 let (queue, sender, shared) = (&queue, sender.clone(), &shared);
                 let worker = move || work(shared, queue, &sender);
                 match thread::Builder::new().spawn_scoped(scope, worker) {
@@ -108,7 +108,8 @@ pub(in crate::engine) fn train_codec(samples: &[u8], sizes: &[usize]) -> Codec {
         .map_or(Codec::Plain, Codec::Zstd)
 }
 
-fn workers() -> usize {
+/// Threads of one run: one a core.
+pub(in crate::engine) fn threads() -> usize {
     thread::available_parallelism().map_or(1, usize::from).clamp(1, WORKERS_MAX)
 }
 

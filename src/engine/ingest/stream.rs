@@ -8,8 +8,9 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::{
     Ingest,
+    base_table::read_table,
     conflicts::Contested,
-    diff::{BaseTable, Location},
+    diff::BaseTable,
     input::Input,
     pipeline::Pipeline,
     remaining::{RemainingRecords, count_changes},
@@ -17,9 +18,9 @@ use super::{
     sequencer::Sequencer,
 };
 use crate::{
-    domain::{manifest::Manifest, row::RowBatch, run::RunCounts},
+    domain::{row::RowBatch, run::RunCounts},
     engine::{Engine, base::SegmentReader, error::Error, plan::RunPlan, progress::Progress},
-    segment::{self, Codec},
+    segment::Codec,
 };
 
 /// Compares the rows of a run with its base.
@@ -36,6 +37,8 @@ pub(super) struct Comparison {
 pub(super) struct Streamed {
     pub(super) sequencer: Sequencer,
     pub(super) table: BaseTable,
+    /// The codec of the segments that the rows were compared with, and that of the new ones.
+    pub(super) base_codec: Codec,
     pub(super) codec: Codec,
     pub(super) counts: RunCounts,
     pub(super) contested: Vec<Contested>,
@@ -64,7 +67,7 @@ impl Comparison {
         let pipeline = Pipeline {
             plan,
             base: &table,
-            codec: (!plan.rebuild).then_some(base_codec),
+            codec: (!plan.rebuild).then(|| base_codec.clone()),
             data_as_of: self.data_as_of,
             bytes_max: self.bytes_max,
             progress: self.progress,
@@ -89,32 +92,6 @@ impl Comparison {
             // Their keys are in segments that a dry run does not write.
             contested.clear();
         }
-        Ok(Streamed { sequencer, table, codec, counts, contested })
+        Ok(Streamed { sequencer, table, base_codec, codec, counts, contested })
     }
-}
-
-/// Reads every segment of `manifest` into a table of the served records. Also returns the codec of the
-/// base, in which change segments are written. Blocks.
-pub(in crate::engine) fn read_table(
-    reader: &mut SegmentReader,
-    manifest: &Manifest,
-) -> Result<(BaseTable, Codec), Error> {
-    let mut table = BaseTable::with_capacity(manifest.records as usize);
-    let mut codec = Codec::Plain;
-    for (number, reference) in manifest.segments.iter().enumerate() {
-        let segment = reader.open(reference)?;
-        if number == 0 {
-            codec = segment.codec().clone();
-        }
-        for row in 0..segment.rows() {
-            let hash = segment::key_hash(segment.key(row));
-            if segment.is_delete(row) {
-                table.delete(hash);
-            } else {
-                let at = Location { segment: number as u32, row };
-                table.put(hash, segment.fingerprint(row), segment.flags(row), at);
-            }
-        }
-    }
-    Ok((table, codec))
 }

@@ -126,6 +126,28 @@ fn plan_adopts_served_content_and_rebuilds_other_content() {
     assert_eq!(plan(Some(&back), &forth), Plan::Base);
 }
 
+#[test]
+fn rewritten_base_of_the_served_version_is_exchanged() {
+    let served = manifest(3, &[("b1", 1), ("s2", 2), ("s3", 3)]);
+    let parts = [("b3a", 3), ("b3b", 3), ("b3c", 3), ("b3d", 3), ("b3e", 3)];
+    let rewritten = manifest(3, &parts);
+    assert_eq!(plan(Some(&served), &rewritten), Plan::Relocate);
+    assert_eq!(plan(Some(&rewritten), &served), Plan::Base, "back again");
+    assert_eq!(plan(Some(&served), &manifest(3, &parts[1..])), Plan::Base, "a small one");
+    assert_eq!(plan(Some(&served), &manifest(4, &parts)), Plan::Base, "another version");
+    let with_changes = [&parts[..], &[("s4", 4)]].concat();
+    assert_eq!(plan(Some(&served), &manifest(3, &with_changes)), Plan::Base, "with changes");
+    let mut other_index = rewritten.clone();
+    other_index.indexes[0].column = "other".into();
+    let mut other_seed = rewritten.clone();
+    other_seed.fingerprint_seed = 2;
+    let mut other_count = rewritten.clone();
+    other_count.records = 1;
+    for target in [other_index, other_seed, other_count] {
+        assert_eq!(plan(Some(&served), &target), Plan::Base);
+    }
+}
+
 /// What a publisher may do next.
 #[derive(Debug, Clone)]
 enum Step {
@@ -263,6 +285,8 @@ proptest! {
                     rows.extend(publisher.rows(&segments));
                     rows.retain(|_, value| value.is_some());
                 }
+                // The content must be the served one.
+                Plan::Relocate => {}
                 Plan::Base => rows = publisher.served(&target.segments),
             }
             prop_assert_eq!(&rows, &publisher.served(&target.segments));

@@ -28,6 +28,9 @@ use crate::{
     support::{backoff::Backoff, blocking},
 };
 
+/// Least time from one save of the state to the next: with many collections, versions arrive all the time, and the
+/// state grows with the collections. A killed node starts from a state that is this much older.
+const SAVE_INTERVAL: Duration = Duration::from_secs(1);
 /// First and longest delay after a failed save.
 const SAVE_RETRY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_mins(1));
 
@@ -150,6 +153,7 @@ impl<T: Target> Replica<T> {
             && now >= self.persistence.next_save
         {
             self.persistence.must_save = false;
+            self.persistence.next_save = now + SAVE_INTERVAL;
             self.persistence.saving = self.save_job().map(|job| self.applier.background.spawn(job.run()));
         }
     }

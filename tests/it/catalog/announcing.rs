@@ -49,6 +49,32 @@ fn document_path(n: u64) -> Path {
 }
 
 #[tokio::test]
+async fn document_of_many_collections_is_stored_compressed() {
+    let objects = Arc::new(InMemory::new());
+    let catalog = catalog_over(Arc::clone(&objects) as Arc<dyn ObjectStore>);
+    let running = announcer(&catalog, None, quick());
+    let names: Vec<CollectionName> = (0..900).map(|number| name(&format!("collection_{number}"))).collect();
+    let first = entry(1);
+    join_all(names.iter().map(|name| running.handle.announce(change(name, None, &first))))
+        .await
+        .into_iter()
+        .for_each(|announced| assert!(announced.is_ok()));
+    let document = catalog.newest(None).await.unwrap().unwrap();
+    assert_eq!(document.collections.len(), names.len());
+    running.end().await;
+    let head = catalog.head().await.unwrap().unwrap();
+    assert_eq!((head.n, head.data_as_of.len()), (document.n, names.len()));
+    for (path, json) in [
+        (document_path(document.n), serde_json::to_vec(&document).unwrap()),
+        (Path::from("catalog/head"), serde_json::to_vec(&head).unwrap()),
+    ] {
+        let stored = objects.get(&path).await.unwrap().bytes().await.unwrap();
+        assert!(json.len() >= 64 * 1024 && stored.len() < json.len() / 2, "{path}: {} bytes", stored.len());
+        assert_eq!(zstd::bulk::decompress(&stored, json.len()).unwrap(), json, "{path}");
+    }
+}
+
+#[tokio::test]
 async fn the_first_document_fixes_the_deployment() {
     let (_, catalog) = faulty();
     assert_eq!(catalog.newest(None).await.unwrap(), None);
