@@ -83,14 +83,11 @@ pub(super) fn holds(
     right: &Value<'_>,
     meter: &Meter,
 ) -> Result<bool, Failure> {
-    let wanted: &[Ordering] = match operator {
+    let wanted = match operator {
         Operator::Equal => return are_equal(left, right, meter),
         Operator::NotEqual => return Ok(!are_equal(left, right, meter)?),
         Operator::Contains => return contains(left, right, meter),
-        Operator::Less => &[Ordering::Less],
-        Operator::LessOrEqual => &[Ordering::Less, Ordering::Equal],
-        Operator::Greater => &[Ordering::Greater],
-        Operator::GreaterOrEqual => &[Ordering::Greater, Ordering::Equal],
+        Operator::Order(wanted) => wanted,
     };
     // A text beside a number counts as the number that it is, as in liquidjs; Ruby fails.
     let found = match (left, right) {

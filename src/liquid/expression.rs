@@ -1,11 +1,15 @@
 //! Parsing expressions, conditions and filters.
+//!
+//! What is no expression is read as Ruby reads it in lax mode, and noted: see [`Parser::expr`].
+
+use std::cmp::Ordering::{Equal, Greater, Less};
 
 use super::{
     error::Flaw,
     filters::{self, Filter},
     parse::Parser,
-    scan::Markup,
-    tree::{Chain, Condition, Expr, FilterCall, Junction, Operator, Path, Root, Step, Term},
+    scan::{Markup, is_space, is_word},
+    tree::{Chain, Condition, Expr, FilterCall, Junction, Operator, Path, Step, Term},
 };
 use crate::settings::nearest::nearest;
 
@@ -18,10 +22,10 @@ const OPERATORS: [(&str, Operator); 8] = [
     ("==", Operator::Equal),
     ("!=", Operator::NotEqual),
     ("<>", Operator::NotEqual),
-    ("<=", Operator::LessOrEqual),
-    (">=", Operator::GreaterOrEqual),
-    ("<", Operator::Less),
-    (">", Operator::Greater),
+    ("<", Operator::Order(&[Less])),
+    ("<=", Operator::Order(&[Less, Equal])),
+    (">", Operator::Order(&[Greater])),
+    (">=", Operator::Order(&[Greater, Equal])),
     ("contains", Operator::Contains),
 ];
 
@@ -30,129 +34,162 @@ pub(super) fn suggest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> O
     if name.len() > SUGGESTED_BYTES_MAX { None } else { nearest(name, known) }
 }
 
+/// A flaw for a name that is not among `known`.
+pub(super) fn unknown<'a>(what: &str, name: &str, at: usize, known: impl Iterator<Item = &'a str>) -> Flaw {
+    let flaw = Flaw::new(at, format!("the {what} `{name}` is not supported"));
+    match suggest(name, known) {
+        Some(near) => flaw.hint(format!("did you mean `{near}`?")),
+        None => flaw,
+    }
+}
+
 impl<'t> Parser<'t> {
     /// A value with filters, up to the end of the markup.
-    pub(super) fn chain(&mut self, markup: &mut Markup<'t>) -> Result<Chain, Flaw> {
-        let chain = Chain { base: self.condition(markup)?, calls: self.calls(markup)? };
-        if markup.is_at_end() {
-            return Ok(chain);
-        }
-        let flaw = Flaw::new(markup.at, "a filter, or the end of the markup, is expected");
-        Err(match markup.peek() {
-            b'+' | b'*' | b'/' | b'-' => {
-                flaw.hint("calculate with the filters plus, minus, times and divided_by")
+    pub(super) fn chain(&mut self, markup: &mut Markup<'t>) -> Chain {
+        let mut chain = Chain::default();
+        loop {
+            chain.base.terms.push(self.term(markup));
+            if !junction(markup, &mut chain.base.terms) {
+                break;
             }
-            _ => flaw.hint("put `|` before a filter"),
-        })
-    }
-
-    fn calls(&mut self, markup: &mut Markup<'t>) -> Result<Vec<FilterCall>, Flaw> {
-        let mut calls = Vec::new();
+        }
+        let ends = |markup: &mut Markup<'t>| markup.peek() == b'|';
+        self.ignore(
+            markup,
+            "put `|` before a filter, and calculate with plus, minus, times and divided_by",
+            ends,
+        );
         while markup.takes("|") {
-            if matches!(markup.peek(), b'|' | 0) {
-                continue;
-            }
-            let at = markup.at;
-            let name = markup.word();
-            let filter = find_filter(name, at)?;
-            calls.push(self.arguments(filter, at, markup)?);
+            chain.calls.extend(self.call(markup));
+            self.ignore(markup, "put `|` before a filter, and `,` between its arguments", ends);
         }
-        Ok(calls)
+        chain
     }
 
-    fn arguments(
-        &mut self,
-        filter: &'static Filter,
-        at: usize,
-        markup: &mut Markup<'t>,
-    ) -> Result<FilterCall, Flaw> {
-        let mut call = FilterCall { filter, arguments: Vec::new(), labelled: Vec::new(), expression: None };
-        let mut place = at;
-        let mut comes_next = markup.takes(":");
-        while comes_next && !matches!(markup.peek(), b'|' | 0) {
-            place = markup.at;
-            let mut ahead = *markup;
-            let label = ahead.word();
-            if !label.is_empty() && ahead.takes(":") {
-                if !filter.labels.contains(&label) {
-                    return Err(Flaw::new(
-                        place,
-                        format!("the filter `{}` has no argument `{label}`", filter.name),
-                    ));
-                }
-                *markup = ahead;
-                call.labelled.push((label.into(), self.expr(markup)?));
-            } else if filter.takes_expression && call.arguments.len() == 1 {
-                call.expression = Some(self.item_expression(&call.arguments[0], markup)?);
-                call.arguments.push(Expr::Nil);
-            } else {
-                call.arguments.push(self.expr(markup)?);
+    fn call(&mut self, markup: &mut Markup<'t>) -> Option<FilterCall> {
+        markup.skip_space();
+        let at = markup.at;
+        let name = markup.word();
+        if name.is_empty() {
+            return None;
+        }
+        let Some(filter) = filters::find(name) else {
+            self.note(unknown("filter", name, at, filters::names()));
+            return None;
+        };
+        let mut call = FilterCall { filter, arguments: Vec::new(), labelled: Expr::Nil, expression: None };
+        loop {
+            let ends = |markup: &mut Markup<'t>| matches!(markup.peek(), b',' | b':' | b'|');
+            self.ignore(markup, "put `:` before the arguments of a filter, and `,` between them", ends);
+            if !markup.takes(":") && !markup.takes(",") {
+                break;
             }
-            comes_next = markup.takes(",");
+            if !matches!(markup.peek(), b',' | b'|' | 0) {
+                self.argument(&mut call, markup);
+            }
         }
+        self.check_count(filter, call.arguments.len(), at);
+        Some(call)
+    }
+
+    fn argument(&mut self, call: &mut FilterCall, markup: &mut Markup<'t>) {
+        let mut ahead = *markup;
+        let label = ahead.word();
+        if !label.is_empty() && ahead.takes(":") {
+            if label != call.filter.label {
+                let message = format!("the filter `{}` has no argument `{label}`", call.filter.name);
+                self.note(Flaw::new(markup.at, message));
+            }
+            *markup = ahead;
+            call.labelled = self.expr(markup);
+        } else if let (true, [item]) = (call.filter.takes_expression, &call.arguments[..]) {
+            call.expression = self.item_expression(item, markup);
+            call.arguments.push(Expr::Nil);
+        } else {
+            call.arguments.push(self.expr(markup));
+        }
+    }
+
+    fn check_count(&mut self, filter: &Filter, given: usize, at: usize) {
         let (least, most) = filter.arguments;
-        let given = call.arguments.len();
-        if (least..=most).contains(&given) {
-            return Ok(call);
-        }
         let expected = match (least, most) {
+            _ if (least..=most).contains(&given) => return,
             (0, 0) => "no argument".to_owned(),
-            _ if least == most => format!("{least} argument{}", if least == 1 { "" } else { "s" }),
+            (1, 1) => "1 argument".to_owned(),
+            _ if least == most => format!("{least} arguments"),
             _ => format!("{least} to {most} arguments"),
         };
-        Err(Flaw::new(place, format!("the filter `{}` takes {expected}, not {given}", filter.name)))
+        self.note(Flaw::new(at, format!("the filter `{}` takes {expected}, not {given}", filter.name)));
     }
 
     /// The last argument of filters such as `where_exp`: a text that holds an expression.
-    fn item_expression(&mut self, item: &Expr, markup: &mut Markup<'t>) -> Result<(usize, Chain), Flaw> {
+    fn item_expression(&mut self, item: &Expr, markup: &mut Markup<'t>) -> Option<(usize, Chain)> {
         let at = markup.at;
-        let (Expr::Text(item), b'"' | b'\'') = (item, markup.peek()) else {
-            return Err(Flaw::new(at, "a name and an expression, both in quotes, are expected"));
+        let (Expr::Text(item), Ok(text)) = (item, markup.string()) else {
+            self.note(Flaw::new(at, "a name and an expression, both in quotes, are expected"));
+            return None;
         };
-        let text = markup.string()?;
         let mut inner = Markup { at: at + 1, end: at + 1 + text.len(), ..*markup };
         let slot = self.assigned(item);
-        self.nested(at, |parser| Ok((slot, parser.chain(&mut inner)?)))
+        self.nested(at, |parser| Ok((slot, parser.chain(&mut inner)))).ok()
     }
 
-    /// `left == right and ...`
-    pub(super) fn condition(&mut self, markup: &mut Markup<'t>) -> Result<Condition, Flaw> {
+    /// The condition of a tag, up to the end of the markup.
+    pub(super) fn condition(&mut self, markup: &mut Markup<'t>, is_negated: bool) -> Condition {
         let mut terms = Vec::new();
         loop {
-            let mut term =
-                Term { is_negated: Self::negation(markup), left: self.expr(markup)?, ..Term::default() };
-            if let Some(operator) = operator(markup)? {
-                term.compare = Some((operator, self.expr(markup)?));
+            if markup.is_at_end() {
+                self.note(Flaw::new(markup.at, "a condition is expected"));
+                break;
             }
-            term.next = match markup.peek_word() {
-                "and" => Some(Junction::And),
-                "or" => Some(Junction::Or),
-                _ => None,
-            };
-            let is_last = term.next.is_none();
+            let term = self.term(markup);
+            let has_word = matches!(markup.peek(), b'=' | b'!' | b'<' | b'>' | b'_' | b'a'..=b'z');
+            if has_word && term.compare.is_none() && !matches!(markup.peek_word(), "and" | "or") {
+                let flaw =
+                    Flaw::new(markup.at, "`and`, `or`, an operator or the end of the condition is expected");
+                self.note(flaw.hint("the operators are ==, !=, <, <=, >, >= and contains"));
+                break;
+            }
             terms.push(term);
-            if is_last {
-                return Ok(Condition(terms));
+            self.ignore(markup, "write `and` or `or` between conditions, without parentheses", |markup| {
+                matches!(markup.peek_word(), "and" | "or")
+            });
+            if !junction(markup, &mut terms) {
+                break;
             }
-            markup.word();
         }
+        Condition { terms, is_negated }
     }
 
-    fn negation(markup: &mut Markup<'t>) -> bool {
-        let mut ahead = *markup;
-        let is_negation = ahead.takes_word("not")
-            && (ahead.peek_word() != "" || matches!(ahead.peek(), b'\'' | b'"' | b'['));
-        let is_negation = is_negation && !matches!(ahead.peek_word(), "and" | "or" | "contains");
-        if is_negation {
-            *markup = ahead;
+    fn term(&mut self, markup: &mut Markup<'t>) -> Term {
+        let is_negated = negation(markup);
+        let left = self.expr(markup);
+        let compare = operator(markup).map(|operator| (operator, self.expr(markup)));
+        Term { is_negated, left, compare, next: None }
+    }
+
+    /// Notes and skips what Ruby ignores.
+    pub(super) fn ignore(
+        &mut self,
+        markup: &mut Markup<'t>,
+        hint: &str,
+        ends: impl Fn(&mut Markup<'t>) -> bool,
+    ) {
+        if markup.is_at_end() || ends(markup) {
+            return;
         }
-        is_negation
+        self.tolerate(Flaw::new(markup.at, "what stands here is ignored").hint(hint));
+        while !markup.is_at_end() && !ends(markup) {
+            markup.skip();
+        }
     }
 
     /// Runs `parse` one level of nesting deeper.
     fn nested<T>(&mut self, at: usize, parse: impl FnOnce(&mut Self) -> Result<T, Flaw>) -> Result<T, Flaw> {
+        let flaw = || Flaw::new(at, format!("brackets are nested more than {NESTING_MAX} deep"));
         if self.nesting >= NESTING_MAX {
-            return Err(Flaw::new(at, format!("brackets are nested more than {NESTING_MAX} deep")));
+            self.note(flaw());
+            return Err(flaw());
         }
         self.nesting += 1;
         let parsed = parse(self);
@@ -160,158 +197,160 @@ impl<'t> Parser<'t> {
         parsed
     }
 
-    /// One value: a literal, a range or a path.
-    pub(super) fn expr(&mut self, markup: &mut Markup<'t>) -> Result<Expr, Flaw> {
-        match markup.peek() {
+    /// One value. What is none gives the names in it, as in Ruby: `a&b` is `a.b`.
+    pub(super) fn expr(&mut self, markup: &mut Markup<'t>) -> Expr {
+        markup.skip_space();
+        let start = *markup;
+        let is_quoted = matches!(markup.peek(), b'\'' | b'"');
+        let is_end = |c: char| is_quoted || is_space(c) || "|,=<>!:'\"".contains(c);
+        let flaw = match self.value(markup) {
+            Ok(expr) if markup.rest().chars().next().is_none_or(is_end) => return expr,
+            Ok(_) => Flaw::new(markup.at, "the end of the value is expected"),
+            Err(flaw) => flaw,
+        };
+        self.tolerate(flaw);
+        *markup = start;
+        let mut names = markup.fragment().split(|c| !is_word(c)).filter(|name| !name.is_empty());
+        let Some(first) = names.next() else { return Expr::Nil };
+        let root = Expr::Name(self.read(first, start.at));
+        path(root, names.map(|name| Step::Name(name.into())).collect())
+    }
+
+    /// A literal, a range or a path.
+    fn value(&mut self, markup: &mut Markup<'t>) -> Result<Expr, Flaw> {
+        markup.skip_space();
+        let at = markup.at;
+        let root = match markup.peek() {
             b'\'' | b'"' => {
                 let text = markup.string()?;
                 let word = text.trim();
                 self.reads_clock |= word.eq_ignore_ascii_case("now") || word.eq_ignore_ascii_case("today");
-                self.steps(Expr::Text(text.into()), markup)
+                Expr::Text(text.into())
             }
             b'(' => {
-                let at = markup.at;
                 markup.at += 1;
-                self.nested(at, |parser| parser.range(at, markup))
+                return self.nested(at, |parser| parser.range(markup));
             }
-            b'[' => {
-                let at = markup.at;
-                markup.at += 1;
-                let name = self.nested(at, |parser| parser.bracket(at, markup))?;
-                let root = match name {
-                    Expr::Text(name) => Root::Name(self.read(&name, at)),
-                    name => Root::Dynamic(name),
-                };
-                self.path(root, markup)
-            }
-            _ => self.word_or_number(markup),
-        }
+            b'[' => match self.bracket(markup)? {
+                Expr::Text(name) => Expr::Name(self.read(&name, at)),
+                name => Expr::Dynamic(Box::new(name)),
+            },
+            _ if let Some(number) = number(markup) => return Ok(number),
+            _ => match markup.word() {
+                "" => return Err(Flaw::new(at, "a value is expected")),
+                "nil" | "null" => Expr::Nil,
+                "true" => Expr::Bool(true),
+                "false" => Expr::Bool(false),
+                "empty" => Expr::Empty,
+                "blank" => Expr::Blank,
+                name => Expr::Name(self.read(name, at)),
+            },
+        };
+        let steps = self.steps(markup)?;
+        Ok(path(root, steps))
     }
 
-    fn range(&mut self, at: usize, markup: &mut Markup<'t>) -> Result<Expr, Flaw> {
-        let first = self.expr(markup)?;
+    fn range(&mut self, markup: &mut Markup<'t>) -> Result<Expr, Flaw> {
+        let first = self.value(markup)?;
         if !markup.takes("..") {
             return Err(Flaw::new(markup.at, "`..` is expected").hint("a range is written (1..5)"));
         }
-        let last = self.expr(markup)?;
+        // Ruby reads three dots as two.
+        markup.takes(".");
+        let last = self.value(markup)?;
         if !markup.takes(")") {
-            return Err(Flaw::new(at, "the range is never closed").hint("close it with `)`"));
+            return Err(Flaw::new(markup.at, "the range is never closed").hint("close it with `)`"));
         }
         Ok(Expr::Range(Box::new((first, last))))
     }
 
-    fn bracket(&mut self, at: usize, markup: &mut Markup<'t>) -> Result<Expr, Flaw> {
-        let inner = self.expr(markup)?;
+    /// `[expression]`.
+    fn bracket(&mut self, markup: &mut Markup<'t>) -> Result<Expr, Flaw> {
+        let at = markup.at;
+        markup.at += 1;
+        let inner = self.nested(at, |parser| parser.value(markup))?;
         if markup.takes("]") { Ok(inner) } else { Err(Flaw::new(at, "`[` is never closed")) }
     }
 
-    fn word_or_number(&mut self, markup: &mut Markup<'t>) -> Result<Expr, Flaw> {
-        let at = markup.at;
-        if let Some(number) = number(markup) {
-            return Ok(number);
-        }
-        let word = markup.word();
-        let literal = match word {
-            "" => {
-                let flaw = Flaw::new(at, "a value is expected");
-                return Err(match markup.peek() {
-                    0 => flaw,
-                    _ => flaw.hint("a value is a name, a number, or a text in quotes"),
-                });
-            }
-            "nil" | "null" => Expr::Nil,
-            "true" => Expr::Bool(true),
-            "false" => Expr::Bool(false),
-            "empty" => Expr::Empty,
-            "blank" => Expr::Blank,
-            _ => {
-                let root = Root::Name(self.read(word, at));
-                return self.path(root, markup);
-            }
-        };
-        // `{{ empty.x }}` reads a variable of this name in no engine.
-        self.steps(literal, markup)
-    }
-
-    fn path(&mut self, root: Root, markup: &mut Markup<'t>) -> Result<Expr, Flaw> {
+    /// What is read of a value: `.name` and `[expression]`.
+    fn steps(&mut self, markup: &mut Markup<'t>) -> Result<Vec<Step>, Flaw> {
         let mut steps = Vec::new();
         loop {
-            let at = markup.at;
-            if markup.takes("[") {
-                steps.push(Step::Index(self.nested(at, |parser| parser.bracket(at, markup))?));
-            } else if markup.peek() == b'.' && !markup.rest().starts_with("..") {
-                markup.at += 1;
-                match markup.word() {
-                    "" if markup.peek() == b'[' => {
-                        return Err(Flaw::new(markup.at, "`[` follows without a `.`"));
-                    }
-                    "" => return Err(Flaw::new(markup.at, "a name is expected after `.`")),
-                    name => steps.push(Step::Name(name.into())),
+            let mut ahead = *markup;
+            match ahead.peek() {
+                b'[' => {
+                    steps.push(Step::Index(self.bracket(&mut ahead)?));
+                    *markup = ahead;
                 }
-            } else if let (Root::Name(slot), true) = (&root, steps.is_empty()) {
-                return Ok(Expr::Name(*slot));
-            } else {
-                return Ok(Expr::Path(Box::new(Path { root, steps })));
+                b'.' if !ahead.rest().starts_with("..") => {
+                    *markup = Markup { at: ahead.at + 1, ..ahead };
+                    match markup.word() {
+                        "" => return Err(Flaw::new(markup.at, "a name is expected after `.`")),
+                        name => steps.push(Step::Name(name.into())),
+                    }
+                }
+                _ => return Ok(steps),
             }
         }
     }
+}
 
-    /// Steps below a literal, such as `'abc'.size`.
-    fn steps(&mut self, literal: Expr, markup: &mut Markup<'t>) -> Result<Expr, Flaw> {
-        if markup.peek() != b'[' && (markup.peek() != b'.' || markup.rest().starts_with("..")) {
-            return Ok(literal);
-        }
-        self.path(Root::Literal(literal), markup)
+fn path(root: Expr, steps: Vec<Step>) -> Expr {
+    if steps.is_empty() { root } else { Expr::Path(Box::new(Path { root, steps })) }
+}
+
+/// Takes `and` or `or`, which join the last of `terms` with the next one.
+fn junction(markup: &mut Markup<'_>, terms: &mut [Term]) -> bool {
+    let next = match () {
+        () if markup.takes_word("and") => Some(Junction::And),
+        () if markup.takes_word("or") => Some(Junction::Or),
+        () => None,
+    };
+    if let Some(term) = terms.last_mut() {
+        term.next = next;
     }
+    next.is_some()
+}
+
+fn negation(markup: &mut Markup<'_>) -> bool {
+    let mut ahead = *markup;
+    let is_negation = ahead.takes_word("not")
+        && (ahead.peek_word() != "" || matches!(ahead.peek(), b'\'' | b'"' | b'['))
+        && !matches!(ahead.peek_word(), "and" | "or" | "contains");
+    if is_negation {
+        *markup = ahead;
+    }
+    is_negation
 }
 
 /// A number, unless it begins a longer name such as `90_day`.
 fn number(markup: &mut Markup<'_>) -> Option<Expr> {
     let rest = markup.rest();
+    let is_digit = |c: char| c.is_ascii_digit();
     let sign = usize::from(rest.starts_with('-'));
-    let digits =
-        |from: usize| rest.as_bytes()[from..].iter().take_while(|byte| byte.is_ascii_digit()).count();
-    let mut length = sign + digits(sign);
-    if length == sign {
+    let digits = rest[sign..].find(|c| !is_digit(c)).unwrap_or(rest.len() - sign);
+    let whole = sign + digits;
+    let after = &rest[whole..];
+    let is_decimal = after.starts_with('.') && !after.starts_with("..");
+    let fraction =
+        after.strip_prefix('.').map_or(0, |text| text.find(|c| !is_digit(c)).unwrap_or(text.len()));
+    let length = if is_decimal { whole + 1 + fraction } else { whole };
+    if digits == 0 || rest[length..].starts_with(is_word) {
         return None;
     }
-    let mut ahead = Markup { at: markup.at + length, ..*markup };
-    if sign == 0 && matches!(ahead.rest().bytes().next(), Some(b'_' | b'-' | b'a'..=b'z' | b'A'..=b'Z')) {
-        return None;
-    }
-    let fraction = if rest[length..].starts_with('.') { digits(length + 1) } else { 0 };
-    length += if fraction > 0 { fraction + 1 } else { 0 };
-    ahead.at = markup.at + length;
-    *markup = ahead;
+    markup.at += length;
     // As a float prints: not as many zeros as are written.
-    let text = &rest[..length];
-    let text = if fraction > 1 { text.trim_end_matches('0') } else { text };
-    let text = if text.ends_with('.') { &rest[..=text.len()] } else { text };
+    let text = if fraction > 1 { rest[..length].trim_end_matches('0') } else { &rest[..length] };
+    let text =
+        if text.ends_with('.') && fraction > 0 { &rest[..=text.len()] } else { text.trim_end_matches('.') };
     Some(text.parse().map_or_else(|_| Expr::Number(text.into()), Expr::Int))
 }
 
-fn operator(markup: &mut Markup<'_>) -> Result<Option<Operator>, Flaw> {
-    for (text, operator) in OPERATORS {
-        if if text == "contains" { markup.takes_word(text) } else { markup.takes(text) } {
-            return Ok(Some(operator));
-        }
-    }
-    match markup.peek() {
-        b'=' => Err(Flaw::new(markup.at, "`=` does not compare").hint("write `==`")),
-        b'&' => Err(Flaw::new(markup.at, "`&` is no operator").hint("write `and`")),
-        _ => Ok(None),
-    }
-}
-
-fn find_filter(name: &str, at: usize) -> Result<&'static Filter, Flaw> {
-    if name.is_empty() {
-        return Err(Flaw::new(at, "the name of a filter is expected"));
-    }
-    filters::find(name).ok_or_else(|| {
-        let flaw = Flaw::new(at, format!("the filter `{name}` is not supported"));
-        match suggest(name, filters::names()) {
-            Some(near) => flaw.hint(format!("did you mean `{near}`?")),
-            None => flaw,
-        }
-    })
+fn operator(markup: &mut Markup<'_>) -> Option<Operator> {
+    markup.skip_space();
+    let symbol = markup.rest().split(|c| !"=!<>".contains(c)).next().filter(|symbol| !symbol.is_empty());
+    let word = symbol.unwrap_or_else(|| markup.peek_word());
+    let (_, operator) = OPERATORS.into_iter().find(|(text, _)| *text == word)?;
+    markup.at += word.len();
+    Some(operator)
 }

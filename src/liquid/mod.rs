@@ -88,6 +88,7 @@ pub struct Template {
     forloop: Option<Slot>,
     tablerowloop: Option<Slot>,
     reads_clock: bool,
+    tolerated: Vec<SyntaxError>,
     columns: Vec<String>,
 }
 
@@ -100,11 +101,12 @@ impl Template {
         }
         let mut parser = Parser::new(text);
         let body = parser.body().0;
-        if !parser.flaws.is_empty() {
-            parser.flaws.sort_by_key(|flaw| flaw.at);
-            return Err(parser.flaws.into_iter().map(|flaw| SyntaxError::of(flaw, text)).collect());
+        let shown = |flaws: Vec<Flaw>| flaws.into_iter().map(|flaw| SyntaxError::of(flaw, text)).collect();
+        if !parser.faults.is_empty() {
+            parser.faults.sort_by_key(|flaw| flaw.at);
+            return Err(shown(parser.faults));
         }
-        let Parser { names, reads_clock, .. } = parser;
+        let Parser { names, reads_clock, tolerated, .. } = parser;
         let slot = |word: &str| names.iter().position(|name| name.text == word);
         let (forloop, tablerowloop) = (slot(WORDS[0]), slot(WORDS[1]));
         Ok(Self {
@@ -114,6 +116,7 @@ impl Template {
             forloop,
             tablerowloop,
             reads_clock,
+            tolerated: shown(tolerated),
             columns: Vec::new(),
         })
     }
@@ -136,6 +139,11 @@ impl Template {
     /// Whether the template has `'now'` or `'today'` in it.
     pub fn reads_clock(&self) -> bool {
         self.reads_clock
+    }
+
+    /// What is not Liquid, and is read as Shopify's engine reads it in its lax mode.
+    pub fn tolerated(&self) -> &[SyntaxError] {
+        &self.tolerated
     }
 
     /// Whether the output is empty for every row.

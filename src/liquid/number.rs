@@ -12,7 +12,8 @@ use super::{
 
 /// Most digits of a number, before and after the point together: none of a warehouse has more.
 const DIGITS_MAX: usize = 1_000;
-/// Work of an operation on decimals.
+/// Work of an operation on integers, and on decimals.
+const INTEGER_UNITS: usize = 5;
 const DECIMAL_UNITS: usize = 20;
 /// Decimals of so many bytes differ as floats when they differ.
 const FLOAT_BYTES: usize = 15;
@@ -28,201 +29,127 @@ pub(super) fn literal(text: &str) -> Value<'_> {
 
 /// A number at work.
 #[derive(Debug, Clone)]
-pub(super) enum Number {
-    Int(i64),
-    Big {
-        value: BigDecimal,
-        /// Whether it is of Ruby's type Integer, which divides to integers.
-        is_whole: bool,
-    },
+pub(super) struct Number {
+    value: BigDecimal,
+    /// Whether it is of Ruby's type Integer, which divides to integers.
+    is_whole: bool,
 }
 
-use Number::{Big, Int};
-
 impl Number {
+    pub(super) fn zero() -> Self {
+        Self { value: BigDecimal::zero(), is_whole: true }
+    }
+
     /// Ruby's coercion: text that is no decimal counts by its leading digits, all else that is no
     /// number as 0.
     pub(super) fn of(value: &Value<'_>, meter: &Meter) -> Result<Self, Failure> {
-        match value {
-            Value::Int(_) => {}
-            Value::Decimal(decimal) => meter.spend(DECIMAL_UNITS + 2 * decimal.digits.len())?,
-            Value::Text(text) => meter.spend(DECIMAL_UNITS + text.len().min(2 * DIGITS_MAX))?,
-            _ => return Ok(Int(0)),
-        }
+        meter.spend(match value {
+            Value::Decimal(decimal) => DECIMAL_UNITS + 2 * decimal.digits.len(),
+            Value::Text(text) => DECIMAL_UNITS + 2 * text.len().min(DIGITS_MAX),
+            _ => INTEGER_UNITS,
+        })?;
         Self::free_of(value)
     }
 
     /// As [`Self::of`], when the work is paid for.
     fn free_of(value: &Value<'_>) -> Result<Self, Failure> {
-        match value {
-            Value::Int(whole) => Ok(Int(*whole)),
-            Value::Decimal(decimal) => Self::parse(&decimal.digits, decimal.is_whole),
-            Value::Text(text) => {
-                let text = text.trim();
-                let digits = leading_digits(text);
-                let fraction = text[digits.len()..].strip_prefix('.');
-                let is_decimal = fraction
-                    .is_some_and(|rest| !rest.is_empty() && rest.bytes().all(|byte| byte.is_ascii_digit()));
-                match digits {
-                    "" | "-" | "+" => Ok(Int(0)),
-                    _ if is_decimal => Self::parse(text, false),
-                    _ => Self::parse(digits, true),
-                }
-            }
-            _ => Ok(Int(0)),
-        }
-    }
-
-    fn parse(text: &str, is_whole: bool) -> Result<Self, Failure> {
-        if is_whole && let Ok(whole) = text.parse() {
-            return Ok(Int(whole));
-        }
-        if text.len() > DIGITS_MAX {
+        let (digits, is_whole) = match value {
+            Value::Int(whole) => return Ok(Self { value: (*whole).into(), is_whole: true }),
+            Value::Decimal(decimal) => (&*decimal.digits, decimal.is_whole),
+            Value::Text(text) => leading_number(text.trim()),
+            _ => ("0", true),
+        };
+        if digits.len() > DIGITS_MAX {
             return Err(Failure::Limit);
         }
-        Self::big(text.parse().map_err(|_| Failure::Failed)?, is_whole)
+        Self::checked(digits.parse().map_err(|_| Failure::Failed)?, is_whole)
     }
 
-    fn big(value: BigDecimal, is_whole: bool) -> Result<Self, Failure> {
+    fn checked(value: BigDecimal, is_whole: bool) -> Result<Self, Failure> {
         let (digits, scale) = value.as_bigint_and_scale();
         if digits.bits() as usize > 4 * DIGITS_MAX || scale.unsigned_abs() as usize > DIGITS_MAX {
             return Err(Failure::Limit);
         }
-        Ok(Big { value, is_whole })
+        Ok(Self { value, is_whole })
     }
 
-    fn decimal(&self) -> BigDecimal {
-        match self {
-            Int(whole) => BigDecimal::from(*whole),
-            Big { value, .. } => value.clone(),
-        }
-    }
-
-    fn is_whole(&self) -> bool {
-        matches!(self, Int(_) | Big { is_whole: true, .. })
-    }
-
-    pub(super) fn value<'r>(self) -> Value<'r> {
-        match self {
-            Int(whole) => Value::Int(whole),
-            Big { value, is_whole } => match value.to_i64().filter(|_| is_whole) {
-                Some(whole) => Value::Int(whole),
-                None => {
-                    Value::Decimal(Decimal { digits: value.normalized().to_plain_string().into(), is_whole })
-                }
-            },
+    pub(super) fn value<'r>(&self) -> Value<'r> {
+        match self.value.to_i64().filter(|_| self.is_whole) {
+            Some(whole) => Value::Int(whole),
+            None => {
+                let digits = self.value.normalized().to_plain_string().into();
+                Value::Decimal(Decimal { digits, is_whole: self.is_whole })
+            }
         }
     }
 
     pub(super) fn float(&self) -> f64 {
-        match self {
-            Int(whole) => *whole as f64,
-            Big { value, .. } => value.to_f64().unwrap_or(f64::NAN),
-        }
+        self.value.to_f64().unwrap_or(f64::NAN)
     }
 
-    fn combine(
+    /// The result of an operation, which is an integer if both operands are.
+    pub(super) fn combine(
         &self,
         other: &Self,
-        small: impl Fn(i64, i64) -> Option<i64>,
-        big: impl Fn(BigDecimal, BigDecimal) -> BigDecimal,
+        operation: impl Fn(&BigDecimal, &BigDecimal) -> BigDecimal,
     ) -> Result<Self, Failure> {
-        if let (Int(a), Int(b)) = (self, other)
-            && let Some(result) = small(*a, *b)
-        {
-            return Ok(Int(result));
-        }
-        Self::big(big(self.decimal(), other.decimal()), self.is_whole() && other.is_whole())
-    }
-
-    pub(super) fn plus(&self, other: &Self) -> Result<Self, Failure> {
-        self.combine(other, i64::checked_add, |a, b| a + b)
-    }
-
-    pub(super) fn minus(&self, other: &Self) -> Result<Self, Failure> {
-        self.combine(other, i64::checked_sub, |a, b| a - b)
-    }
-
-    pub(super) fn times(&self, other: &Self) -> Result<Self, Failure> {
-        self.combine(other, i64::checked_mul, |a, b| a * b)
+        Self::checked(operation(&self.value, &other.value), self.is_whole && other.is_whole)
     }
 
     /// Integers divide to the integer below; a quotient with a decimal has the digits of a 64-bit float.
     pub(super) fn divided_by(&self, other: &Self) -> Result<Self, Failure> {
-        if other.is_zero() {
+        if self.is_whole && other.is_whole {
+            let rest = self.modulo(other)?;
+            let integer = |value: &BigDecimal| value.with_scale(0).into_bigint_and_scale().0;
+            return self.combine(other, |a, b| (integer(&(a - &rest.value)) / integer(b)).into());
+        }
+        if other.value.is_zero() {
             return Err(Failure::DivisionByZero);
         }
-        if self.is_whole() && other.is_whole() {
-            return self.combine(other, floored, |a, b| (a / b).with_scale_round(0, RoundingMode::Floor));
-        }
-        let quotient = self.float() / other.float();
-        Self::parse(&quotient.to_string(), false)
+        let quotient = (self.float() / other.float()).to_string();
+        Self::checked(quotient.parse().map_err(|_| Failure::Failed)?, false)
     }
 
     /// The rest of a division, with the sign of the divisor.
     pub(super) fn modulo(&self, other: &Self) -> Result<Self, Failure> {
-        if other.is_zero() {
+        if other.value.is_zero() {
             return Err(Failure::DivisionByZero);
         }
-        let small = |a: i64, b: i64| {
-            Some(a.checked_rem(b)?)
-                .map(|rest| if rest != 0 && (rest < 0) != (b < 0) { rest + b } else { rest })
-        };
-        self.combine(other, small, |a, b| {
-            let rest = a % &b;
-            if !rest.is_zero() && (rest < BigDecimal::zero()) != (b < BigDecimal::zero()) {
-                rest + b
-            } else {
-                rest
-            }
+        self.combine(other, |a, b| {
+            let rest = a % b;
+            if rest.is_zero() || rest.sign() == b.sign() { rest } else { rest + b }
         })
     }
 
-    fn is_zero(&self) -> bool {
-        match self {
-            Int(whole) => *whole == 0,
-            Big { value, .. } => value.is_zero(),
-        }
-    }
-
     pub(super) fn abs(&self) -> Self {
-        match self {
-            Int(whole) if let Some(abs) = whole.checked_abs() => Int(abs),
-            _ => Big { value: self.decimal().abs(), is_whole: self.is_whole() },
-        }
+        Self { value: self.value.abs(), is_whole: self.is_whole }
     }
 
     /// Rounded to `places` after the point.
     pub(super) fn rounded(&self, places: i64, mode: RoundingMode) -> Result<Self, Failure> {
         let most = value::signed(DIGITS_MAX);
         let places = places.clamp(-most, most);
-        match self {
-            Int(_) if places >= 0 => Ok(self.clone()),
-            Big { value, is_whole } if value.fractional_digit_count() <= places => {
-                Self::big(value.clone(), *is_whole || places <= 0)
-            }
-            _ => Self::big(self.decimal().with_scale_round(places, mode), self.is_whole() || places <= 0),
-        }
+        let is_exact = self.value.fractional_digit_count() <= places;
+        let value = if is_exact { self.value.clone() } else { self.value.with_scale_round(places, mode) };
+        Self::checked(value, self.is_whole || places <= 0)
     }
 
     pub(super) fn order(&self, other: &Self) -> Ordering {
-        match (self, other) {
-            (Int(a), Int(b)) => a.cmp(b),
-            _ => self.decimal().cmp(&other.decimal()),
-        }
+        self.value.cmp(&other.value)
     }
 }
 
-fn floored(a: i64, b: i64) -> Option<i64> {
-    let quotient = a.checked_div(b)?;
-    Some(if a % b != 0 && (a < 0) != (b < 0) { quotient - 1 } else { quotient })
-}
-
-/// The sign and the digits that `text` begins with.
-fn leading_digits(text: &str) -> &str {
+/// The number that a text is, or the digits that it begins with, and whether that is an integer.
+fn leading_number(text: &str) -> (&str, bool) {
+    let digits = |text: &str| text.bytes().take_while(u8::is_ascii_digit).count();
     let sign = usize::from(text.starts_with(['-', '+']));
-    let digits = text[sign..].bytes().take_while(u8::is_ascii_digit).count();
-    &text[..sign + digits]
+    let whole = sign + digits(&text[sign..]);
+    let fraction = text[whole..].strip_prefix('.').unwrap_or_default();
+    match whole - sign {
+        0 => ("0", true),
+        _ if !fraction.is_empty() && digits(fraction) == fraction.len() => (text, false),
+        _ => (&text[..whole], true),
+    }
 }
 
 /// The order of two values of kind number; `None` for other kinds.

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 
 use super::{
     error::Flaw,
-    expression::suggest,
-    scan::{Markup, Piece, Scanner},
+    expression::unknown,
+    scan::{Markup, Piece, Scanner, is_space, is_word, never_closed},
     tree::{self, Body, Chain, Expr, Node, Repeat, Slot},
 };
 
@@ -32,7 +32,7 @@ pub(super) const TAGS: [&str; 9] =
     ["assign", "break", "continue", "cycle", "decrement", "echo", "increment", "liquid", "#"];
 
 /// A name that a template reads or assigns.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Name {
     pub(super) text: String,
     /// Where it is read first.
@@ -48,7 +48,9 @@ pub(super) struct Parser<'t> {
     scanner: Scanner<'t>,
     numbers: HashMap<String, Slot>,
     pub(super) names: Vec<Name>,
-    pub(super) flaws: Vec<Flaw>,
+    pub(super) faults: Vec<Flaw>,
+    /// What is read as Ruby reads it in lax mode, though it is not Liquid.
+    pub(super) tolerated: Vec<Flaw>,
     /// Open blocks with the places of their tags.
     open: Vec<(&'static str, usize)>,
     depth: usize,
@@ -62,21 +64,14 @@ pub(super) struct Parser<'t> {
 /// Where a body ends: the tag that divides its block, or the end of the block.
 type Divider<'t> = Option<(&'t str, Markup<'t>)>;
 
-/// A value if it parses; else the flaw is noted.
-macro_rules! parsed {
-    ($self:ident, $value:expr) => {{
-        let value = $value;
-        $self.noted(value)
-    }};
-}
-
 impl<'t> Parser<'t> {
     pub(super) fn new(template: &'t str) -> Self {
         Self {
             scanner: Scanner::new(template),
             numbers: HashMap::new(),
             names: Vec::new(),
-            flaws: Vec::new(),
+            faults: Vec::new(),
+            tolerated: Vec::new(),
             open: Vec::new(),
             depth: 0,
             nesting: 0,
@@ -90,7 +85,7 @@ impl<'t> Parser<'t> {
             return *slot;
         }
         self.numbers.insert(name.to_owned(), self.names.len());
-        self.names.push(Name { text: name.to_owned(), read_at: None, is_assigned: false, column: None });
+        self.names.push(Name { text: name.to_owned(), ..Name::default() });
         self.names.len() - 1
     }
 
@@ -108,17 +103,17 @@ impl<'t> Parser<'t> {
         slot
     }
 
-    fn note(&mut self, flaw: Flaw) {
-        self.flaws.push(flaw);
-        self.nesting = 0;
-        self.has_ended |= self.flaws.len() >= FAULTS_MAX;
+    /// Notes a fault.
+    pub(super) fn note(&mut self, flaw: Flaw) {
+        self.faults.push(flaw);
+        self.has_ended |= self.faults.len() >= FAULTS_MAX;
     }
 
-    fn noted<T: Default>(&mut self, parsed: Result<T, Flaw>) -> T {
-        parsed.unwrap_or_else(|flaw| {
-            self.note(flaw);
-            T::default()
-        })
+    /// Notes what is no fault in Ruby's lax mode.
+    pub(super) fn tolerate(&mut self, flaw: Flaw) {
+        if self.tolerated.len() < FAULTS_MAX {
+            self.tolerated.push(flaw);
+        }
     }
 
     /// Parses up to the end of the present block or, outside of blocks, of the template.
@@ -128,12 +123,10 @@ impl<'t> Parser<'t> {
             match self.scanner.next() {
                 Err(flaw) => self.note(flaw),
                 Ok(None) => break,
-                Ok(Some(Piece::Text(""))) => {}
-                Ok(Some(Piece::Text(text))) => body.push(Node::Text(text.into())),
-                Ok(Some(Piece::Output(mut markup))) => {
-                    let chain = parsed!(self, self.chain(&mut markup));
-                    body.push(Node::Output(chain));
+                Ok(Some(Piece::Text(text))) => {
+                    body.extend((!text.is_empty()).then(|| Node::Text(text.into())));
                 }
+                Ok(Some(Piece::Output(mut markup))) => body.push(Node::Output(self.chain(&mut markup))),
                 Ok(Some(Piece::Tag(name, at, markup))) => {
                     if let Some(divider) = self.divider(name, at, markup) {
                         return (body, divider);
@@ -145,8 +138,7 @@ impl<'t> Parser<'t> {
             }
         }
         if let (Some((name, at)), false) = (self.open.last(), self.has_ended) {
-            let flaw = super::scan::never_closed(name, *at);
-            self.note(flaw);
+            self.note(never_closed(name, *at));
             self.has_ended = true;
         }
         (body, None)
@@ -155,21 +147,18 @@ impl<'t> Parser<'t> {
     /// Whether a tag ends the present body; `Some(None)` is the end of the block.
     fn divider(&mut self, name: &'t str, at: usize, markup: Markup<'t>) -> Option<Divider<'t>> {
         let inside = self.open.last().map(|(block, _)| *block);
-        let dividers =
-            BLOCKS.iter().find(|(block, _)| Some(*block) == inside).map_or(&[][..], |(_, tags)| tags);
-        if dividers.contains(&name) {
+        if BLOCKS.iter().any(|(block, dividers)| Some(*block) == inside && dividers.contains(&name)) {
             return Some(Some((name, markup)));
         }
         let block = name.strip_prefix("end")?;
-        if Some(block) == inside {
-            return Some(None);
+        if Some(block) != inside {
+            self.note(match inside {
+                Some(inside) => Flaw::new(at, format!("`{name}` stands where `end{inside}` is expected")),
+                None => Flaw::new(at, format!("`{name}` closes no block")),
+            });
+            // The rest would be understood wrongly.
+            self.has_ended = true;
         }
-        self.note(match inside {
-            Some(inside) => Flaw::new(at, format!("`{name}` stands where `end{inside}` is expected")),
-            None => Flaw::new(at, format!("`{name}` closes no block")),
-        });
-        // The rest would be understood wrongly.
-        self.has_ended = true;
         Some(None)
     }
 
@@ -187,22 +176,12 @@ impl<'t> Parser<'t> {
                 }
             }
             "assign" => {
-                let slot = self.target(markup)?;
-                if !markup.takes("=") {
-                    return Err(
-                        Flaw::new(markup.at, "`=` is expected").hint("write {% assign name = value %}")
-                    );
-                }
-                let chain = self.chain(markup)?;
-                body.push(Node::Assign(slot, chain));
+                let slot = self.assign_target(markup)?;
+                body.push(Node::Assign(slot, self.chain(markup)));
             }
-            "echo" if markup.is_at_end() => {}
-            "echo" => {
-                let chain = self.chain(markup)?;
-                body.push(Node::Output(chain));
-            }
+            "echo" => body.push(Node::Output(self.chain(markup))),
             "increment" | "decrement" => {
-                let slot = self.target(markup)?;
+                let slot = self.assigned(markup.word());
                 body.push(Node::Count { slot, is_down: name == "decrement" });
             }
             "cycle" => body.push(self.cycle(markup)?),
@@ -218,7 +197,15 @@ impl<'t> Parser<'t> {
                 self.open = blocks;
                 self.scanner.swap_lines(before);
             }
-            _ => return Err(Self::unknown_tag(name, at)),
+            "" => return Err(Flaw::new(at, "a tag begins with its name")),
+            _ => {
+                let owners: Vec<_> = BLOCKS.iter().filter(|block| block.1.contains(&name)).collect();
+                if owners.is_empty() {
+                    return Err(unknown("tag", name, at, super::tags()));
+                }
+                let owners: Vec<_> = owners.into_iter().map(|(block, _)| *block).collect();
+                return Err(Flaw::new(at, format!("`{name}` stands outside of {}", owners.join(", "))));
+            }
         }
         Ok(())
     }
@@ -235,31 +222,15 @@ impl<'t> Parser<'t> {
         parsed
     }
 
-    fn unknown_tag(name: &str, at: usize) -> Flaw {
+    /// The name before `=`. Ruby's may have dots and brackets, and then nothing can read it.
+    fn assign_target(&mut self, markup: &mut Markup<'t>) -> Result<Slot, Flaw> {
+        let expected = |at| Flaw::new(at, "`=` is expected").hint("write {% assign name = value %}");
+        let (before, _) = markup.rest().split_once('=').ok_or_else(|| expected(markup.at))?;
+        let name = before.trim_end_matches(is_space).rsplit(|c| !is_target(c)).next().unwrap_or_default();
         if name.is_empty() {
-            return Flaw::new(at, "a tag begins with its name");
+            return Err(expected(markup.at));
         }
-        let owners: Vec<_> =
-            BLOCKS.iter().filter(|(_, dividers)| dividers.contains(&name)).map(|(block, _)| *block).collect();
-        if !owners.is_empty() {
-            return Flaw::new(at, format!("`{name}` stands outside of {}", owners.join(", ")));
-        }
-        let flaw = Flaw::new(at, format!("the tag `{name}` is not supported"));
-        match suggest(name, super::tags()) {
-            Some(near) => flaw.hint(format!("did you mean `{near}`?")),
-            None => flaw,
-        }
-    }
-
-    /// The name that a tag gives a value; Ruby's also in quotes.
-    fn target(&mut self, markup: &mut Markup<'t>) -> Result<Slot, Flaw> {
-        let name = match markup.peek() {
-            b'\'' | b'"' => markup.string()?,
-            _ => markup.word(),
-        };
-        if name.is_empty() {
-            return Err(Flaw::new(markup.at, "the name of a variable is expected"));
-        }
+        markup.at += before.len() + 1;
         Ok(self.assigned(name))
     }
 
@@ -287,49 +258,43 @@ impl<'t> Parser<'t> {
         let mut node = match name {
             "if" | "unless" => self.choice(name == "unless", markup),
             "case" => self.case(markup),
-            "for" => Node::For(Box::new(self.repeat(markup, true))),
-            "tablerow" => Node::TableRow(Box::new(self.repeat(markup, false))),
+            "for" | "tablerow" => Node::For(Box::new(self.repeat(markup, name == "tablerow"))),
             "capture" => {
-                let slot = parsed!(self, self.target(markup));
+                let name = markup.rest().split(|c| !is_target(c)).find(|name| !name.is_empty());
+                if name.is_none() {
+                    self.note(Flaw::new(markup.at, "the name of a variable is expected"));
+                }
+                let slot = self.assigned(name.unwrap_or_default());
                 Node::Capture(slot, self.body().0)
             }
             _ => Node::IfChanged(self.body().0),
         };
         self.open.pop();
         if tree::is_blank(std::slice::from_ref(&node)) {
-            remove_text(&mut node);
+            tree::remove_text(&mut node);
         }
         out.push(node);
         Ok(())
     }
 
     fn choice(&mut self, is_unless: bool, markup: &mut Markup<'t>) -> Node {
+        let mut condition = Some(self.condition(markup, is_unless));
         let mut branches = Vec::new();
-        let mut condition = Some(parsed!(self, self.whole_condition(markup)));
         loop {
             let (body, divider) = self.body();
             branches.push((condition, body));
-            let Some((name, mut markup)) = divider else { return Node::If { is_unless, branches } };
-            condition = (name == "elsif").then(|| parsed!(self, self.whole_condition(&mut markup)));
+            let Some((name, mut markup)) = divider else { return Node::If(branches) };
+            condition = (name == "elsif").then(|| self.condition(&mut markup, false));
         }
-    }
-
-    fn whole_condition(&mut self, markup: &mut Markup<'t>) -> Result<tree::Condition, Flaw> {
-        let condition = self.condition(markup)?;
-        if markup.is_at_end() {
-            return Ok(condition);
-        }
-        let flaw = Flaw::new(markup.at, "`and`, `or` or the end of the condition is expected");
-        Err(flaw.hint("the operators are ==, !=, <, <=, >, >= and contains"))
     }
 
     fn case(&mut self, markup: &mut Markup<'t>) -> Node {
-        let subject = parsed!(self, self.expr(markup));
+        let subject = self.required(markup);
         let mut branches = Vec::new();
         // What comes before the first `when` prints nothing.
         let (_, mut divider) = self.body();
         while let Some((name, mut markup)) = divider {
-            let values = (name == "when").then(|| parsed!(self, self.values(&mut markup)));
+            let values = (name == "when").then(|| self.values(&mut markup));
             let (body, next) = self.body();
             branches.push((values, body));
             divider = next;
@@ -337,95 +302,97 @@ impl<'t> Parser<'t> {
         Node::Case(subject, branches)
     }
 
-    /// The values of `when`: between them stand commas or `or`.
-    fn values(&mut self, markup: &mut Markup<'t>) -> Result<Vec<Expr>, Flaw> {
-        let mut values = vec![self.expr(markup)?];
-        while markup.takes(",") || markup.takes_word("or") {
-            values.push(self.expr(markup)?);
-        }
+    /// A value that a tag cannot be without.
+    fn required(&mut self, markup: &mut Markup<'t>) -> Expr {
         if markup.is_at_end() {
-            return Ok(values);
+            self.note(Flaw::new(markup.at, "a value is expected"));
         }
-        Err(Flaw::new(markup.at, "`,`, `or` or the end of the tag is expected"))
+        self.expr(markup)
     }
 
-    fn repeat(&mut self, markup: &mut Markup<'t>, has_else: bool) -> Repeat {
-        let mut repeat = parsed!(self, self.repeat_head(markup));
-        let (body, mut divider) = self.body();
-        (repeat.body, repeat.is_table) = (body, !has_else);
-        while divider.is_some() && has_else {
+    /// The values of `when`: between them stand commas or `or`.
+    fn values(&mut self, markup: &mut Markup<'t>) -> Vec<Expr> {
+        let mut values = vec![self.required(markup)];
+        while (markup.takes(",") || markup.takes_word("or")) && !markup.is_at_end() {
+            values.push(self.expr(markup));
+        }
+        self.ignore(markup, "write `,` or `or` between values", |_| false);
+        values
+    }
+
+    fn repeat(&mut self, markup: &mut Markup<'t>, is_table: bool) -> Repeat {
+        let head = self.repeat_head(markup);
+        let mut repeat = head.unwrap_or_else(|flaw| {
+            self.note(flaw);
+            Repeat::default()
+        });
+        let mut divider;
+        (repeat.body, divider) = self.body();
+        while divider.is_some() {
             (repeat.otherwise, divider) = self.body();
         }
-        repeat
+        Repeat { is_table, ..repeat }
     }
 
     fn repeat_head(&mut self, markup: &mut Markup<'t>) -> Result<Repeat, Flaw> {
-        let item = self.target(markup)?;
-        if !markup.takes_word("in") {
-            return Err(Flaw::new(markup.at, "`in` is expected").hint("write {% for item in items %}"));
+        let item = self.assigned(markup.word());
+        if self.names[item].text.is_empty() || !markup.takes_word("in") {
+            let flaw = Flaw::new(markup.at, "a name and `in` are expected");
+            return Err(flaw.hint("write {% for item in items %}"));
         }
         markup.skip_space();
         let from = markup.at;
-        let collection = self.expr(markup)?;
-        let text = markup.template[from..markup.at].trim_end();
-        let name = format!("{}-{text}", self.names[item].text);
+        let collection = self.required(markup);
+        let name = format!("{}-{}", self.names[item].text, markup.template[from..markup.at].trim_end());
         let mut repeat = Repeat { item, name: self.slot(&name), collection, ..Repeat::default() };
         while !markup.is_at_end() {
             let at = markup.at;
-            if markup.takes(",") {
-                continue;
-            }
-            let word = markup.word();
-            if word == "reversed" {
-                repeat.is_reversed = true;
-                continue;
-            }
-            if !markup.takes(":") {
-                return Err(Flaw::new(at, "`reversed`, `limit:` or `offset:` is expected"));
-            }
-            if word == "offset" && markup.takes_word("continue") {
-                repeat.continues = true;
-                continue;
-            }
-            let value = Some(self.expr(markup)?);
-            match word {
-                "limit" => repeat.limit = value,
-                "offset" => (repeat.offset, repeat.continues) = (value, false),
-                "cols" => repeat.columns = value,
+            match markup.word() {
+                "reversed" => repeat.is_reversed = true,
+                "" if markup.takes(",") => {}
+                "offset" if markup.takes(":") => {
+                    repeat.continues = markup.takes_word("continue");
+                    repeat.offset = if repeat.continues { Expr::Nil } else { self.expr(markup) };
+                }
+                "limit" if markup.takes(":") => repeat.limit = self.expr(markup),
+                "cols" if markup.takes(":") => repeat.columns = self.expr(markup),
                 // Ruby takes any attribute, and liquidjs too.
-                _ => {}
+                word if !word.is_empty() && markup.takes(":") => drop(self.expr(markup)),
+                word => {
+                    let flaw = Flaw::new(at, "what stands here is ignored");
+                    self.tolerate(flaw.hint("a loop has `reversed`, `limit:` and `offset:`"));
+                    if word.is_empty() {
+                        markup.skip();
+                    }
+                }
             }
         }
         Ok(repeat)
     }
 
     fn cycle(&mut self, markup: &mut Markup<'t>) -> Result<Node, Flaw> {
-        markup.skip_space();
-        let text = markup.rest().trim();
-        let mut name = Expr::Text(text.into());
-        let mut values = vec![self.expr(markup)?];
-        if markup.takes(":") {
-            name = values.swap_remove(0);
-        }
-        while values.is_empty() || markup.takes(",") {
-            if markup.is_at_end() {
-                break;
-            }
-            values.push(self.expr(markup)?);
-        }
-        if values.is_empty() || !markup.is_at_end() {
+        if markup.is_at_end() {
             return Err(Flaw::new(markup.at, "values with `,` between them are expected"));
         }
-        Ok(Node::Cycle(name, values))
+        let mut name = Expr::Text(markup.rest().trim().into());
+        let mut values = vec![self.expr(markup)];
+        if markup.takes(":") {
+            name = values.swap_remove(0);
+            values.extend((!markup.is_at_end()).then(|| self.expr(markup)));
+        }
+        loop {
+            self.ignore(markup, "write `,` between values", |markup| markup.peek() == b',');
+            if !markup.takes(",") {
+                return Ok(Node::Cycle(name, values));
+            }
+            if !matches!(markup.peek(), b',' | 0) {
+                values.push(self.expr(markup));
+            }
+        }
     }
 }
 
-fn remove_text(node: &mut Node) {
-    let strip = |body: &mut Body| body.retain(|node| !matches!(node, Node::Text(_)));
-    match node {
-        Node::If { branches, .. } => branches.iter_mut().for_each(|(_, body)| strip(body)),
-        Node::Case(_, branches) => branches.iter_mut().for_each(|(_, body)| strip(body)),
-        Node::For(repeat) => [&mut repeat.body, &mut repeat.otherwise].into_iter().for_each(strip),
-        _ => {}
-    }
+/// Whether a character can be in a name that `assign` or `capture` gives a value.
+fn is_target(c: char) -> bool {
+    is_word(c) || ".[]()?".contains(c)
 }

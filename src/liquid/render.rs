@@ -11,7 +11,7 @@ use super::{
     meter::Meter,
     print,
     tree::{
-        Chain, Condition, Expr, FilterCall, Junction, Node, Operator, Path, Repeat, Root, Slot, Step, Term,
+        Body, Chain, Condition, Expr, FilterCall, Junction, Node, Operator, Path, Repeat, Slot, Step, Term,
     },
     value::{Decimal, Text, Value, range_size, signed},
 };
@@ -55,12 +55,6 @@ pub(super) struct Render<'r> {
     offsets: Vec<usize>,
     cycles: HashMap<String, usize>,
     last_if_changed: Option<String>,
-}
-
-/// What a loop goes through.
-enum Items<'r> {
-    Values(Rc<[Value<'r>]>),
-    Range(i64),
 }
 
 impl<'r> Render<'r> {
@@ -121,18 +115,17 @@ impl<'r> Render<'r> {
                 self.bindings[*slot].counter = Some(after);
                 print::write(&Value::Int(if *is_down { after } else { before }), out, &self.meter)?;
             }
-            Node::If { is_unless, branches } => {
-                for (at, (condition, body)) in branches.iter().enumerate() {
-                    let is_negated = *is_unless && at == 0;
-                    let Some(condition) = condition else { return self.body(body, out) };
-                    if self.is_true(condition)? != is_negated {
+            Node::If(branches) => {
+                for (condition, body) in branches {
+                    let holds = condition.as_ref().map_or(Ok(true), |condition| self.is_true(condition))?;
+                    if holds {
                         return self.body(body, out);
                     }
                 }
             }
             Node::Case(subject, branches) => return self.case(subject, branches, out),
+            Node::For(repeat) if repeat.is_table => self.table_row(repeat, out)?,
             Node::For(repeat) => return self.repeat(repeat, out),
-            Node::TableRow(repeat) => return self.table_row(repeat, out),
             Node::Cycle(name, values) => {
                 let name = self.expr(name)?;
                 let key = print::text(&name, &self.meter)?;
@@ -163,22 +156,16 @@ impl<'r> Render<'r> {
     fn case(
         &mut self,
         subject: &'r Expr,
-        branches: &'r [(Option<Vec<Expr>>, Vec<Node>)],
+        branches: &'r [(Option<Vec<Expr>>, Body)],
         out: &mut String,
     ) -> Result<Flow, Failure> {
         let mut is_matched = false;
         for (values, body) in branches {
-            let matches = match values {
-                None => usize::from(!is_matched),
-                Some(values) => {
-                    let mut matches = 0;
-                    for value in values {
-                        self.meter.spend(1)?;
-                        matches += usize::from(self.compare(subject, Operator::Equal, value)?);
-                    }
-                    matches
-                }
-            };
+            let mut matches = usize::from(values.is_none() && !is_matched);
+            for value in values.iter().flatten() {
+                self.meter.spend(1)?;
+                matches += usize::from(self.compare(subject, Operator::Equal, value)?);
+            }
             is_matched |= values.is_some() && matches > 0;
             // As in Ruby, once for each value that matches.
             for _ in 0..matches {
@@ -201,37 +188,26 @@ impl<'r> Render<'r> {
         })
     }
 
-    /// The items of a loop after `offset` and `limit`, with the number of the first.
-    fn items(&mut self, repeat: &'r Repeat) -> Result<(Items<'r>, usize, usize), Failure> {
-        let offset = match &repeat.offset {
-            _ if repeat.continues => signed(self.offsets.get(repeat.name).copied().unwrap_or(0)),
-            None => 0,
-            Some(offset) => self.bound(offset)?.unwrap_or(0),
-        };
-        let limit = match &repeat.limit {
-            None => None,
-            Some(limit) => self.bound(limit)?,
-        };
-        let (items, size) = match self.expr(&repeat.collection)? {
-            Value::Range(first, last) => (Items::Range(first), range_size(first, last)),
-            Value::Array(values) => {
-                let size = values.len();
-                (Items::Values(values), size)
-            }
+    /// The items of a loop, with the number of the first and how many there are after `offset` and `limit`.
+    fn items(&mut self, repeat: &'r Repeat) -> Result<(Value<'r>, usize, usize), Failure> {
+        let mut offset = self.bound(&repeat.offset)?.unwrap_or(0);
+        if repeat.continues {
+            offset = signed(self.offsets.get(repeat.name).copied().unwrap_or(0));
+        }
+        let limit = self.bound(&repeat.limit)?;
+        let items = match self.expr(&repeat.collection)? {
             Value::Object(members) => {
                 self.meter.spend(2 * members.len())?;
-                let pairs = members
-                    .iter()
-                    .map(|(key, value)| Value::array([Value::Text(key.clone()), value.clone()]));
-                (Items::Values(pairs.collect()), members.len())
+                Value::array(members.iter().map(pair))
             }
-            Value::Text(text) if !text.is_empty() => (Items::Values([Value::Text(text)].into()), 1),
-            _ => (Items::Range(0), 0),
+            Value::Text(text) if !text.is_empty() => Value::array([Value::Text(text)]),
+            items @ (Value::Array(_) | Value::Range(..)) => items,
+            _ => Value::array([]),
         };
+        let size = size(&items).unwrap_or(0);
         let bounded = |place: i64| usize::try_from(place).unwrap_or(0).min(size);
-        let (from, end) =
-            (bounded(offset), limit.map_or(size, |limit| bounded(limit.saturating_add(offset))));
-        Ok((items, from, end.saturating_sub(from)))
+        let end = limit.map_or(size, |limit| bounded(limit.saturating_add(offset)));
+        Ok((items, bounded(offset), end.saturating_sub(bounded(offset))))
     }
 
     /// The value of `limit` and `offset`: an integer, or text that is one.
@@ -254,38 +230,37 @@ impl<'r> Render<'r> {
         let parent = self.loops.last().cloned();
         let state = Rc::new(Loop { index: 0.into(), length, name: repeat.name, parent, columns: 0 });
         self.loops.push(Rc::clone(&state));
-        let flow = self.turns(repeat, &items, from, &state, self.template.forloop, out);
+        self.turns(repeat, &items, from, &state, self.template.forloop, out)?;
         self.loops.pop();
-        flow
+        Ok(Flow::Next)
     }
 
-    fn table_row(&mut self, repeat: &'r Repeat, out: &mut String) -> Result<Flow, Failure> {
+    fn table_row(&mut self, repeat: &'r Repeat, out: &mut String) -> Result<(), Failure> {
         if matches!(self.expr(&repeat.collection)?, Value::Nil) {
-            return Ok(Flow::Next);
+            return Ok(());
         }
         let (items, from, length) = self.items(repeat)?;
-        let columns = match &repeat.columns {
-            Some(columns) => super::filters::leading_integer(&self.expr(columns)?, &self.meter)?,
-            None => signed(length),
+        let columns = match self.expr(&repeat.columns)? {
+            Value::Nil => length,
+            columns => usize::try_from(super::filters::leading_integer(&columns, &self.meter)?).unwrap_or(0),
         };
-        let columns = usize::try_from(columns).unwrap_or(0);
         let state = Rc::new(Loop { index: 0.into(), length, name: repeat.name, parent: None, columns });
         out.push_str("<tr class=\"row1\">\n");
-        let flow = self.turns(repeat, &items, from, &state, self.template.tablerowloop, out);
+        self.turns(repeat, &items, from, &state, self.template.tablerowloop, out)?;
         out.push_str("</tr>\n");
-        flow
+        Ok(())
     }
 
     /// The turns of a loop, whose state the name in `slot` has.
     fn turns(
         &mut self,
         repeat: &'r Repeat,
-        items: &Items<'r>,
+        items: &Value<'r>,
         from: usize,
         state: &Rc<Loop>,
         slot: Option<Slot>,
         out: &mut String,
-    ) -> Result<Flow, Failure> {
+    ) -> Result<(), Failure> {
         let outer_state = slot.map(|slot| self.bindings[slot].local.replace(Value::Loop(Rc::clone(state))));
         let outer_item = self.bindings[repeat.item].local.take();
         let mut flow = Flow::Next;
@@ -294,8 +269,8 @@ impl<'r> Render<'r> {
             let turn = state.index.get();
             let at = from + if repeat.is_reversed { state.length - 1 - turn } else { turn };
             self.bindings[repeat.item].local = Some(match items {
-                Items::Values(values) => values[at].clone(),
-                Items::Range(first) => Value::Int(first + signed(at)),
+                Value::Range(first, _) => Value::Int(first + signed(at)),
+                items => element(items, signed(at)),
             });
             flow = if repeat.is_table {
                 self.table_cell(repeat, state, out)?
@@ -308,7 +283,7 @@ impl<'r> Render<'r> {
         if let (Some(slot), Some(outer)) = (slot, outer_state) {
             self.bindings[slot].local = outer;
         }
-        Ok(Flow::Next)
+        Ok(())
     }
 
     fn table_cell(&mut self, repeat: &'r Repeat, state: &Loop, out: &mut String) -> Result<Flow, Failure> {
@@ -326,56 +301,49 @@ impl<'r> Render<'r> {
 
     fn is_true(&mut self, condition: &'r Condition) -> Result<bool, Failure> {
         let mut holds = false;
-        for term in &condition.0 {
+        for term in &condition.terms {
             self.meter.spend(1)?;
-            holds = self.term(term)?;
+            holds = match &term.compare {
+                None => self.expr(&term.left)?.is_truthy(),
+                Some((operator, right)) => self.compare(&term.left, *operator, right)?,
+            } != term.is_negated;
             match term.next {
                 Some(Junction::And) if holds => {}
                 Some(Junction::Or) if !holds => {}
                 _ => break,
             }
         }
-        Ok(holds)
-    }
-
-    fn term(&mut self, term: &'r Term) -> Result<bool, Failure> {
-        let holds = match &term.compare {
-            None => self.expr(&term.left)?.is_truthy(),
-            Some((operator, right)) => self.compare(&term.left, *operator, right)?,
-        };
-        Ok(holds != term.is_negated)
+        Ok(holds != condition.is_negated)
     }
 
     /// `empty` and `blank` are questions beside `==` and `!=`, and an empty text elsewhere.
     fn compare(&mut self, left: &'r Expr, operator: Operator, right: &'r Expr) -> Result<bool, Failure> {
-        let is_equality = matches!(operator, Operator::Equal | Operator::NotEqual);
-        let holds = match (left, right) {
-            (Expr::Empty | Expr::Blank, Expr::Empty | Expr::Blank) if is_equality => false,
-            (Expr::Empty, other) | (other, Expr::Empty) if is_equality => self.expr(other)?.is_empty(),
-            (Expr::Blank, other) | (other, Expr::Blank) if is_equality => {
-                let value = self.expr(other)?;
+        let is_question = |expr: &Expr| matches!(expr, Expr::Empty | Expr::Blank);
+        let (question, other) = if is_question(left) { (left, right) } else { (right, left) };
+        if !is_question(question) || operator == Operator::Contains {
+            let (left, right) = (self.expr(left)?, self.expr(right)?);
+            return compare::holds(operator, &left, &right, &self.meter);
+        }
+        if matches!(operator, Operator::Order(_)) {
+            return Ok(false);
+        }
+        let value = self.expr(other)?;
+        let holds = match question {
+            _ if is_question(other) => false,
+            Expr::Empty => value.is_empty(),
+            _ => {
                 if let Value::Text(text) = &value {
                     self.meter.spend_bytes(text.len() / 4)?;
                 }
                 value.is_blank()
-            }
-            (Expr::Empty | Expr::Blank, _) | (_, Expr::Empty | Expr::Blank)
-                if operator != Operator::Contains =>
-            {
-                false
-            }
-            _ => {
-                let (left, right) = (self.expr(left)?, self.expr(right)?);
-                return compare::holds(operator, &left, &right, &self.meter);
             }
         };
         Ok(holds != (operator == Operator::NotEqual))
     }
 
     pub(super) fn chain(&mut self, chain: &'r Chain) -> Result<Value<'r>, Failure> {
-        let mut value = match &chain.base.0[..] {
+        let mut value = match &chain.base.terms[..] {
             [Term { is_negated: false, left, compare: None, .. }] => self.expr(left)?,
-            [] => Value::Nil,
             _ => Value::Bool(self.is_true(&chain.base)?),
         };
         for call in &chain.calls {
@@ -423,6 +391,10 @@ impl<'r> Render<'r> {
                 Value::Range(end(&first)?, end(&last)?)
             }
             Expr::Name(slot) => return self.name(*slot),
+            Expr::Dynamic(name) => {
+                let name = self.expr(name)?;
+                return self.dynamic(&name);
+            }
             Expr::Path(path) => return self.path(path),
         })
     }
@@ -462,28 +434,24 @@ impl<'r> Render<'r> {
         Ok(Value::of_cell(kind, text))
     }
 
+    /// `[name]`.
+    fn dynamic(&mut self, name: &Value<'r>) -> Result<Value<'r>, Failure> {
+        let name = print::text(name, &self.meter)?;
+        let Template { names, columns, .. } = self.template;
+        self.meter.spend((names.len() + columns.len()) / 4)?;
+        if let Some(slot) = names.iter().position(|known| *known.text == *name) {
+            return self.name(slot);
+        }
+        columns.iter().position(|known| **known == *name).map_or(Ok(Value::Nil), |column| self.column(column))
+    }
+
     fn path(&mut self, path: &'r Path) -> Result<Value<'r>, Failure> {
-        let mut value = match &path.root {
-            Root::Name(slot) => self.name(*slot)?,
-            Root::Literal(literal) => self.expr(literal)?,
-            Root::Dynamic(name) => {
-                let name = self.expr(name)?;
-                let name = print::text(&name, &self.meter)?;
-                self.meter.spend((self.template.names.len() + self.template.columns.len()) / 4)?;
-                match self.template.names.iter().position(|known| *known.text == *name) {
-                    Some(slot) => self.name(slot)?,
-                    None => match self.template.columns.iter().position(|column| **column == *name) {
-                        Some(column) => self.column(column)?,
-                        None => Value::Nil,
-                    },
-                }
-            }
-        };
+        let mut value = self.expr(&path.root)?;
         for step in &path.steps {
             value = match step {
                 Step::Name(name) => self.member(&value, name)?,
                 Step::Index(index) => match (self.expr(index)?, &value) {
-                    (Value::Int(index), Value::Array(elements)) => element(elements, index),
+                    (Value::Int(index), Value::Array(_)) => element(&value, index),
                     (Value::Text(key), Value::Object(members)) => {
                         self.meter.spend(members.len() / 4)?;
                         value.member(&key).cloned().unwrap_or(Value::Nil)
@@ -516,19 +484,23 @@ impl<'r> Render<'r> {
                 size(value).map_or(Value::Nil, Value::count)
             }
             (value, "first") => end(value, true),
-            (value, "last") if !matches!(value, Value::Object(_)) => end(value, false),
-            (Value::Array(elements), name) => {
-                name.parse().map_or(Value::Nil, |index| element(elements, index))
-            }
+            (value, "last") => end(value, false),
+            (Value::Array(_), name) => name.parse().map_or(Value::Nil, |index| element(value, index)),
             _ => Value::Nil,
         })
     }
 }
 
-/// The element at an index, which counts from the end if it is negative.
-fn element<'r>(elements: &[Value<'r>], index: i64) -> Value<'r> {
+/// The element of an array at an index, which counts from the end if it is negative.
+fn element<'r>(value: &Value<'r>, index: i64) -> Value<'r> {
+    let Value::Array(elements) = value else { return Value::Nil };
     let index = if index < 0 { index + signed(elements.len()) } else { index };
     usize::try_from(index).ok().and_then(|index| elements.get(index)).cloned().unwrap_or(Value::Nil)
+}
+
+/// A member of an object as an array of key and value.
+fn pair<'r>((key, value): &(Text<'r>, Value<'r>)) -> Value<'r> {
+    Value::array([Value::Text(key.clone()), value.clone()])
 }
 
 /// Characters of a text, elements of an array, members of an object or a range.
@@ -545,14 +517,9 @@ pub(super) fn size(value: &Value<'_>) -> Option<usize> {
 /// The first or the last of an array or a range, and the first member of an object.
 pub(super) fn end<'r>(value: &Value<'r>, is_first: bool) -> Value<'r> {
     match value {
-        Value::Array(elements) => {
-            if is_first { elements.first() } else { elements.last() }.cloned().unwrap_or(Value::Nil)
-        }
+        Value::Array(_) => element(value, if is_first { 0 } else { -1 }),
         Value::Range(first, last) => Value::Int(if is_first { *first } else { *last }),
-        Value::Object(members) if is_first => match members.first() {
-            Some((key, value)) => Value::array([Value::Text(key.clone()), value.clone()]),
-            None => Value::Nil,
-        },
+        Value::Object(members) if is_first => members.first().map_or(Value::Nil, pair),
         _ => Value::Nil,
     }
 }

@@ -174,12 +174,18 @@ pub(super) fn never_closed(name: &str, place: usize) -> Flaw {
         .hint(format!("close it with {{% end{name} %}}"))
 }
 
-fn is_space(c: char) -> bool {
+pub(super) fn is_space(c: char) -> bool {
     c.is_ascii_whitespace() || c == '\x0b' || c == '\0'
 }
 
-fn is_word(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-') || !byte.is_ascii()
+/// Whether a character can be in a name.
+pub(super) fn is_word(c: char) -> bool {
+    c.is_ascii_alphanumeric() || matches!(c, '_' | '-') || !c.is_ascii()
+}
+
+/// How much of `text` fulfils a condition from its beginning, in bytes.
+fn length(text: &str, is_part: impl Fn(char) -> bool) -> usize {
+    text.find(|c| !is_part(c)).unwrap_or(text.len())
 }
 
 impl<'t> Markup<'t> {
@@ -188,7 +194,7 @@ impl<'t> Markup<'t> {
     }
 
     pub(super) fn skip_space(&mut self) {
-        self.at += self.rest().bytes().take_while(|byte| is_space(char::from(*byte))).count();
+        self.at += length(self.rest(), is_space);
     }
 
     /// The next byte after white space; 0 at the end.
@@ -221,11 +227,9 @@ impl<'t> Markup<'t> {
     pub(super) fn peek_word(&mut self) -> &'t str {
         self.skip_space();
         let rest = self.rest();
-        let mut length = rest.bytes().take_while(|byte| is_word(*byte)).count();
-        if length > 0 && rest[length..].starts_with('?') {
-            length += 1;
-        }
-        if rest.starts_with('-') { "" } else { &rest[..length] }
+        let word = length(rest, is_word);
+        let has_question = word > 0 && rest[word..].starts_with('?');
+        if rest.starts_with('-') { "" } else { &rest[..word + usize::from(has_question)] }
     }
 
     pub(super) fn word(&mut self) -> &'t str {
@@ -236,10 +240,10 @@ impl<'t> Markup<'t> {
 
     fn tag_name(&mut self) -> &'t str {
         let rest = self.rest();
-        let is_part = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'_';
-        let length = if rest.starts_with('#') { 1 } else { rest.bytes().take_while(is_part).count() };
-        self.at += length;
-        &rest[..length]
+        let is_part = |c: char| c.is_ascii_alphanumeric() || c == '_';
+        let name = &rest[..if rest.starts_with('#') { 1 } else { length(rest, is_part) }];
+        self.at += name.len();
+        name
     }
 
     /// The text between quotes.
@@ -249,5 +253,22 @@ impl<'t> Markup<'t> {
         let length = length.ok_or_else(|| Flaw::new(start, "a quote is never closed"))?;
         self.at += length + 2;
         Ok(&rest[1..=length])
+    }
+
+    /// Skips a word, a text in quotes or one other character.
+    pub(super) fn skip(&mut self) {
+        let is_quote = matches!(self.peek(), b'\'' | b'"');
+        if self.word().is_empty() && !(is_quote && self.string().is_ok()) {
+            self.at += self.rest().chars().next().map_or(0, char::len_utf8);
+        }
+    }
+
+    /// What comes up to white space, a comma or `|` outside of quotes.
+    pub(super) fn fragment(&mut self) -> &'t str {
+        let from = self.at;
+        while self.rest().starts_with(|c| !is_space(c) && c != ',' && c != '|') {
+            self.skip();
+        }
+        &self.template[from..self.at]
     }
 }

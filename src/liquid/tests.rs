@@ -116,17 +116,17 @@ fn faults_have_places_and_hints_and_come_at_once() {
         ),
         ("{% iff id %}", (1, 4), "the tag `iff` is not supported", Some("did you mean `if`?")),
         ("é {{ id", (1, 3), "`{{` is never closed", Some("close it with `}}`")),
-        ("{{ 'a }}", (1, 4), "a quote is never closed", None),
         ("{% if id %}", (1, 4), "the block `if` is never closed", Some("close it with {% endif %}")),
         ("{% if id %}{% endfor %}", (1, 15), "`endfor` stands where `endif` is expected", None),
         ("{% else %}", (1, 4), "`else` stands outside of if, unless, case, for", None),
         (
-            "{{ a b }}",
-            (1, 6),
-            "a filter, or the end of the markup, is expected",
-            Some("put `|` before a filter"),
+            "{% if id = 1 %}{% endif %}",
+            (1, 10),
+            "`and`, `or`, an operator or the end of the condition is expected",
+            Some("the operators are ==, !=, <, <=, >, >= and contains"),
         ),
-        ("{% if id = 1 %}{% endif %}", (1, 10), "`=` does not compare", Some("write `==`")),
+        ("{% if id and %}{% endif %}", (1, 14), "a condition is expected", None),
+        ("{% assign id 1 %}", (1, 11), "`=` is expected", Some("write {% assign name = value %}")),
         ("{{ id | append }}", (1, 9), "the filter `append` takes 1 argument, not 0", None),
         (&deep, (1, 1104), "blocks are nested more than 100 deep", None),
         (&brackets, (1, 69), "brackets are nested more than 32 deep", None),
@@ -136,13 +136,33 @@ fn faults_have_places_and_hints_and_come_at_once() {
         assert_eq!(found, (place, message, hint), "{text}");
     }
     let faults = Template::parse(
-        "{{ a | x1 }}\n{% x2 %}{{ 'a | x3 }}\n{% if %}{% endif %}{% for a of b %}{% endfor %}",
+        "{{ a | x1 }}\n{% x2 %}{{ a | x3 }}\n{% if %}{% endif %}{% for a of b %}{% endfor %}",
     );
     let lines: Vec<_> = faults.unwrap_err().iter().map(|fault| fault.line).collect();
     assert_eq!(lines, [1, 2, 2, 3, 3]);
     let shown = Template::parse("ok\n  {{ id | nope }}").unwrap_err()[0].to_string();
     assert!(shown.ends_with("\n  {{ id | nope }}\n          ^"), "{shown}");
     assert!(Template::parse(&" ".repeat(TEMPLATE_BYTES_MAX + 1)).is_err());
+}
+
+#[test]
+fn what_is_no_liquid_is_read_as_ruby_reads_it_and_noted() {
+    for (text, expected, place, message) in [
+        ("{{ id upcase }}", "12345", (1, 7), "what stands here is ignored"),
+        ("{{ id | plus: 1 2 }}", "12346", (1, 17), "what stands here is ignored"),
+        ("{{ 'a }}", "", (1, 4), "a quote is never closed"),
+        ("{{ profile['a' }}", r#"{"city":"Oslo"}"#, (1, 11), "`[` is never closed"),
+        ("{{ (id) }}", "12345", (1, 7), "`..` is expected"),
+        ("{{ profile&a.city }}", "Oslo", (1, 11), "the end of the value is expected"),
+        ("{% if id && nope %}a{% endif %}", "a", (1, 10), "what stands here is ignored"),
+        ("{% for i in (1..2) x %}{{ i }}{% endfor %}", "12", (1, 20), "what stands here is ignored"),
+        ("{{ }}", "", (1, 4), "a value is expected"),
+    ] {
+        assert_eq!(render(text).unwrap(), expected, "{text}");
+        let tolerated = &bound(text).unwrap().tolerated()[0].clone();
+        assert_eq!(((tolerated.line, tolerated.column), &*tolerated.message), (place, message), "{text}");
+    }
+    assert!(bound("{{ id | plus: 1 }}{% if id == 1 and name %}{% endif %}").unwrap().tolerated().is_empty());
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! A parsed template.
 
+use std::cmp::Ordering;
+
 use super::filters::Filter;
 
 /// The number of a name that a template reads or assigns.
@@ -18,22 +20,16 @@ pub(super) enum Expr {
     Blank,
     Range(Box<(Expr, Expr)>),
     Name(Slot),
+    /// `[expression]`, whose value is a name.
+    Dynamic(Box<Expr>),
     Path(Box<Path>),
 }
 
 /// `root.step[step]`.
 #[derive(Debug)]
 pub(super) struct Path {
-    pub(super) root: Root,
+    pub(super) root: Expr,
     pub(super) steps: Vec<Step>,
-}
-
-#[derive(Debug)]
-pub(super) enum Root {
-    Name(Slot),
-    /// `[expression]`, whose value is a name.
-    Dynamic(Expr),
-    Literal(Expr),
 }
 
 #[derive(Debug)]
@@ -48,11 +44,9 @@ pub(super) enum Step {
 pub(super) enum Operator {
     Equal,
     NotEqual,
-    Less,
-    LessOrEqual,
-    Greater,
-    GreaterOrEqual,
     Contains,
+    /// Holds for these orders of its sides.
+    Order(&'static [Ordering]),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,7 +66,11 @@ pub(super) struct Term {
 
 /// A value, or terms that are joined from the right.
 #[derive(Debug, Default)]
-pub(super) struct Condition(pub(super) Vec<Term>);
+pub(super) struct Condition {
+    pub(super) terms: Vec<Term>,
+    /// Whether it is the condition of `unless`.
+    pub(super) is_negated: bool,
+}
 
 /// A value and the filters that it goes through.
 #[derive(Debug, Default)]
@@ -84,7 +82,7 @@ pub(super) struct Chain {
 impl Chain {
     pub(super) fn text(text: &str) -> Self {
         let term = Term { left: Expr::Text(text.into()), ..Term::default() };
-        Self { base: Condition(vec![term]), calls: Vec::new() }
+        Self { base: Condition { terms: vec![term], is_negated: false }, calls: Vec::new() }
     }
 }
 
@@ -92,7 +90,8 @@ impl Chain {
 pub(super) struct FilterCall {
     pub(super) filter: &'static Filter,
     pub(super) arguments: Vec<Expr>,
-    pub(super) labelled: Vec<(Box<str>, Expr)>,
+    /// The value of the argument with a label.
+    pub(super) labelled: Expr,
     /// The item variable and the expression of filters such as `where_exp`.
     pub(super) expression: Option<(Slot, Chain)>,
 }
@@ -106,12 +105,12 @@ pub(super) struct Repeat {
     /// The name `item-collection`, by which `offset: continue` finds the last place.
     pub(super) name: Slot,
     pub(super) collection: Expr,
-    pub(super) limit: Option<Expr>,
-    pub(super) offset: Option<Expr>,
+    pub(super) limit: Expr,
+    pub(super) offset: Expr,
     pub(super) continues: bool,
     pub(super) is_reversed: bool,
     pub(super) is_table: bool,
-    pub(super) columns: Option<Expr>,
+    pub(super) columns: Expr,
     pub(super) body: Body,
     pub(super) otherwise: Body,
 }
@@ -128,15 +127,10 @@ pub(super) enum Node {
         is_down: bool,
     },
     /// `else` is a branch without a condition.
-    If {
-        /// Whether the first condition is negated.
-        is_unless: bool,
-        branches: Vec<(Option<Condition>, Body)>,
-    },
+    If(Vec<(Option<Condition>, Body)>),
     /// `else` is a branch without values.
     Case(Expr, Vec<(Option<Vec<Expr>>, Body)>),
     For(Box<Repeat>),
-    TableRow(Box<Repeat>),
     /// The name, or the text of the values if there is none.
     Cycle(Expr, Vec<Expr>),
     IfChanged(Body),
@@ -149,9 +143,22 @@ pub(super) fn is_blank(body: &[Node]) -> bool {
     body.iter().all(|node| match node {
         Node::Text(text) => text.trim_ascii().is_empty(),
         Node::Assign(..) | Node::Capture(..) => true,
-        Node::If { branches, .. } => branches.iter().all(|(_, body)| is_blank(body)),
+        Node::If(branches) => branches.iter().all(|(_, body)| is_blank(body)),
         Node::Case(_, branches) => branches.iter().all(|(_, body)| is_blank(body)),
-        Node::For(repeat) => is_blank(&repeat.body) && is_blank(&repeat.otherwise),
+        Node::For(repeat) if !repeat.is_table => is_blank(&repeat.body) && is_blank(&repeat.otherwise),
         _ => false,
     })
+}
+
+/// Removes the white space of a blank block.
+pub(super) fn remove_text(node: &mut Node) {
+    let bodies: Vec<&mut Body> = match node {
+        Node::If(branches) => branches.iter_mut().map(|(_, body)| body).collect(),
+        Node::Case(_, branches) => branches.iter_mut().map(|(_, body)| body).collect(),
+        Node::For(repeat) => vec![&mut repeat.body, &mut repeat.otherwise],
+        _ => Vec::new(),
+    };
+    for body in bodies {
+        body.retain(|node| !matches!(node, Node::Text(_)));
+    }
 }

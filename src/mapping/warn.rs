@@ -57,6 +57,13 @@ fn about_template(field: &FieldTemplate, warnings: &mut Vec<String>) {
     if field.template.prints_nothing() {
         warnings.push(format!("the template of `{target}` prints nothing: its output is always empty"));
     }
+    for flaw in field.template.tolerated() {
+        let hint = flaw.hint.as_ref().map(|hint| format!("; {hint}")).unwrap_or_default();
+        warnings.push(format!(
+            "the template of `{target}` is read as Shopify's Liquid reads it: {}{hint} (line {}, column {})",
+            flaw.message, flaw.line, flaw.column
+        ));
+    }
     for unknown in field.template.unknown_names() {
         let (line, column) = unknown.place;
         let near = unknown.near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();

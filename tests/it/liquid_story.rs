@@ -248,6 +248,42 @@ async fn now_is_the_start_of_the_run() {
     assert!(checked.code == Some(0) && checked.stderr.contains("'now'"), "{checked:?}");
 }
 
+#[tokio::test]
+async fn commands_warn_of_templates_that_are_probably_not_meant() {
+    let directory = TempDir::new().unwrap();
+    let warehouse = Warehouse::sqlite(directory.path());
+    let people =
+        "create table people (id integer primary key, first_name text); insert into people values (1, 'Ann')";
+    warehouse.execute(people).await;
+    let fields = "silent = { liquid = '{% if first_name %} {% assign x = 1 %} {% endif %}' }\n\
+                  misspelt = { liquid = '{{ frist_name }}' }\n\
+                  lax = { liquid = '{{ first_name upcase }}' }\n\
+                  clock = { liquid = '{{ \"now\" | date: \"%Y\" | size }}' }\n\
+                  good = { liquid = '{{ first_name | upcase }}' }\n";
+    let text = format!("{}{}", base_sections(&warehouse), sections(fields));
+    fs::write(directory.path().join("larder.toml"), text).unwrap();
+    for command in [&["check", "--connect"][..], &["preview", "person"], &["sync", "person"]] {
+        let shown = larder(directory.path(), command);
+        assert_eq!(shown.code, Some(0), "{command:?}: {shown:?}");
+        let warnings: Vec<_> = shown.stderr.lines().filter(|line| line.starts_with("warning: ")).collect();
+        for warning in [
+            "the template of `silent` prints nothing: its output is always empty",
+            "the template of `misspelt` reads `frist_name`, which is no column and always empty; did you mean \
+             `first_name`? (line 1, column 4)",
+            "the template of `lax` is read as Shopify's Liquid reads it: what stands here is ignored; put `|` before \
+             a filter",
+            "the template of `clock` reads 'now', which is the start of each run",
+        ] {
+            assert!(warnings.iter().any(|line| line.contains(warning)), "{command:?}, {warning}: {shown:?}");
+        }
+        assert_eq!(warnings.len(), 4, "{command:?}: {shown:?}");
+        if command[0] == "preview" {
+            let record = r#"{"id":1,"silent":"","misspelt":"","lax":"Ann","clock":"4","good":"ANN"}"#;
+            assert_eq!(shown.stdout, format!("{record}\n"));
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_template_that_fails_rejects_its_row_and_nothing_else() {
     let fields = "share = { liquid = '{{ 8 | divided_by: divisor }}' }\n\

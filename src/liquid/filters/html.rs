@@ -1,5 +1,7 @@
 //! Filters that escape text for HTML and URLs, and `default` and `json`.
 
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+
 use super::{Call, Filter, Made, filter};
 use crate::liquid::{
     Failure,
@@ -7,13 +9,24 @@ use crate::liquid::{
     value::{Text, Value},
 };
 
+/// What the filters for URLs encode: all but letters, digits and these.
+const CGI: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.');
+const UNRESERVED: &AsciiSet = &CGI.remove(b'~');
+const URI: &AsciiSet = &{
+    let (mut set, mut others) = (UNRESERVED.remove(b'!'), b"*'();/?:@&=+$,#[]".as_slice());
+    while let [byte, rest @ ..] = others {
+        (set, others) = (set.remove(*byte), rest);
+    }
+    set
+};
+
 pub(super) const FILTERS: &[Filter] = &[
     filter("as_json_string", (0, 0), |call| json(call, 0)),
-    filter("cgi_escape", (0, 0), |call| percent(call, b"-_.", true)),
+    filter("cgi_escape", (0, 0), |call| percent(call, CGI, true)),
     Filter {
         name: "default",
         arguments: (0, 1),
-        labels: &["allow_false"],
+        label: "allow_false",
         takes_expression: false,
         run: default,
     },
@@ -34,19 +47,20 @@ pub(super) const FILTERS: &[Filter] = &[
         let out = without_parts(&text, &[("<script", "</script>"), ("<!--", "-->"), ("<style", "</style>")]);
         call.made(without_parts(&out, &[("<", ">")]))
     }),
-    filter("uri_escape", (0, 0), |call| percent(call, b"-_.!~*'();/?:@&=+$,#[]", false)),
+    filter("uri_escape", (0, 0), |call| percent(call, URI, false)),
     filter("url_decode", (0, 0), |call| {
-        let decoded = percent_decoded(&call.text()?);
-        String::from_utf8(decoded).map_or(Err(Failure::Failed), |text| call.made(text))
+        let text = call.text()?.replace('+', " ");
+        let decoded = percent_decode_str(&text).decode_utf8().map_err(|_| Failure::Failed)?;
+        call.made(decoded.into_owned())
     }),
-    filter("url_encode", (0, 0), |call| percent(call, b"-_.~", true)),
-    filter("url_escape", (0, 0), |call| percent(call, b"-_.!~*'();/?:@&=+$,#[]", false)),
-    filter("url_param_escape", (0, 0), |call| percent(call, b"-_.~", false)),
+    filter("url_encode", (0, 0), |call| percent(call, UNRESERVED, true)),
+    filter("url_escape", (0, 0), |call| percent(call, URI, false)),
+    filter("url_param_escape", (0, 0), |call| percent(call, UNRESERVED, false)),
     filter("xml_escape", (0, 0), |call| escape(call, false)),
 ];
 
 fn default<'r>(call: &mut Call<'_, 'r>) -> Made<'r> {
-    let keeps_false = call.labelled("allow_false")?.is_truthy();
+    let keeps_false = call.render.expr(&call.syntax.labelled)?.is_truthy();
     let is_missing = match &call.input {
         Value::Bool(false) => !keeps_false,
         value => !value.is_truthy() || value.is_empty(),
@@ -83,10 +97,7 @@ fn escape<'r>(call: &Call<'_, 'r>, once: bool) -> Made<'r> {
         return Ok(Value::Nil);
     }
     let text = call.text()?;
-    if memchr::memchr3(b'&', b'<', b'>', text.as_bytes())
-        .or(memchr::memchr2(b'"', b'\'', text.as_bytes()))
-        .is_none()
-    {
+    if !text.contains(['&', '<', '>', '"', '\'']) {
         return Ok(Value::Text(text));
     }
     let mut out = String::with_capacity(text.len() + text.len() / 8);
@@ -131,43 +142,12 @@ fn without_parts(text: &str, parts: &[(&str, &str)]) -> String {
     out
 }
 
-fn percent<'r>(call: &Call<'_, 'r>, kept: &[u8], plus: bool) -> Made<'r> {
-    const HEX: &[u8; 16] = b"0123456789ABCDEF";
+fn percent<'r>(call: &Call<'_, 'r>, encoded: &'static AsciiSet, plus: bool) -> Made<'r> {
     if matches!(call.input, Value::Nil) {
         return Ok(Value::Nil);
     }
     let text = call.text()?;
     call.meter().spend_bytes(2 * text.len())?;
-    let mut out = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        match byte {
-            b' ' if plus => out.push('+'),
-            byte if byte.is_ascii_alphanumeric() || kept.contains(&byte) => out.push(char::from(byte)),
-            _ => {
-                let digits = [b'%', HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]];
-                out.extend(digits.map(char::from));
-            }
-        }
-    }
-    call.made(out)
-}
-
-/// A `%` without two hexadecimal digits stays as it is.
-fn percent_decoded(text: &str) -> Vec<u8> {
-    let bytes = text.as_bytes();
-    let digit = |at: usize| bytes.get(at).and_then(|byte| char::from(*byte).to_digit(16));
-    let mut out = Vec::with_capacity(bytes.len());
-    let mut at = 0;
-    while let Some(&byte) = bytes.get(at) {
-        match (byte, digit(at + 1), digit(at + 2)) {
-            (b'%', Some(high), Some(low)) => {
-                out.push((high * 16 + low) as u8);
-                at += 2;
-            }
-            (b'+', ..) => out.push(b' '),
-            _ => out.push(byte),
-        }
-        at += 1;
-    }
-    out
+    let text = utf8_percent_encode(&text, encoded).to_string();
+    call.made(if plus { text.replace("%20", "+") } else { text })
 }

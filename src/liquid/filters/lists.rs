@@ -99,10 +99,10 @@ pub(super) const FILTERS: &[Filter] =
             })
         }),
         filter("sum", (0, 1), |call| {
-            let mut sum = Number::Int(0);
+            let mut sum = Number::zero();
             for item in call.list()? {
                 let value = property(call, &item)?;
-                sum = sum.plus(&Number::of(&value, call.meter())?)?;
+                sum = sum.combine(&Number::of(&value, call.meter())?, |a, b| a + b)?;
             }
             Ok(sum.value())
         }),

@@ -32,7 +32,8 @@ pub(super) struct Filter {
     pub(super) name: &'static str,
     /// Fewest and most arguments without labels, at most 3.
     pub(super) arguments: (usize, usize),
-    pub(super) labels: &'static [&'static str],
+    /// The label of its argument that has one.
+    pub(super) label: &'static str,
     /// Whether its arguments are the name of a variable and an expression with it.
     pub(super) takes_expression: bool,
     pub(super) run: for<'c, 'r> fn(&mut Call<'c, 'r>) -> Made<'r>,
@@ -49,12 +50,12 @@ const fn filter(
     arguments: (usize, usize),
     run: for<'c, 'r> fn(&mut Call<'c, 'r>) -> Made<'r>,
 ) -> Filter {
-    Filter { name, arguments, labels: &[], takes_expression: false, run }
+    Filter { name, arguments, label: "", takes_expression: false, run }
 }
 
 /// A filter that evaluates an expression for each item.
 const fn expression(name: &'static str, run: for<'c, 'r> fn(&mut Call<'c, 'r>) -> Made<'r>) -> Filter {
-    Filter { name, arguments: (2, 2), labels: &[], takes_expression: true, run }
+    Filter { name, arguments: (2, 2), label: "", takes_expression: true, run }
 }
 
 static FILTERS: LazyLock<HashMap<&str, &Filter>> = LazyLock::new(|| {
@@ -116,14 +117,6 @@ impl<'r> Call<'_, 'r> {
     /// The integer that an argument gives, or the default if it is not given.
     fn integer_or(&self, at: usize, default: i64) -> Result<i64, Failure> {
         if self.given() > at { integer(&self.arguments[at]) } else { Ok(default) }
-    }
-
-    /// The value of an argument with a label.
-    fn labelled(&mut self, label: &str) -> Made<'r> {
-        match self.syntax.labelled.iter().find(|(given, _)| **given == *label) {
-            Some((_, expr)) => self.render.expr(expr),
-            None => Ok(Value::Nil),
-        }
     }
 
     /// A text that is made, and paid for.

@@ -2,7 +2,7 @@
 
 use std::cmp::Ordering;
 
-use bigdecimal::RoundingMode;
+use bigdecimal::{BigDecimal, RoundingMode};
 
 use super::{Call, Filter, Made, filter};
 use crate::liquid::{Failure, number::Number, value::Value};
@@ -14,15 +14,15 @@ pub(super) const FILTERS: &[Filter] = &[
     filter("ceil", (0, 0), |call| Ok(input(call)?.rounded(0, RoundingMode::Ceiling)?.value())),
     filter("divided_by", (1, 1), |call| Ok(input(call)?.divided_by(&operand(call)?)?.value())),
     filter("floor", (0, 0), |call| Ok(input(call)?.rounded(0, RoundingMode::Floor)?.value())),
-    filter("minus", (1, 1), |call| Ok(input(call)?.minus(&operand(call)?)?.value())),
+    filter("minus", (1, 1), |call| arithmetic(call, i64::checked_sub, |a, b| a - b)),
     filter("modulo", (1, 1), |call| Ok(input(call)?.modulo(&operand(call)?)?.value())),
     filter("number_with_delimiter", (0, 1), with_delimiter),
-    filter("plus", (1, 1), |call| Ok(input(call)?.plus(&operand(call)?)?.value())),
+    filter("plus", (1, 1), |call| arithmetic(call, i64::checked_add, |a, b| a + b)),
     filter("round", (0, 1), |call| {
         let places = super::leading_integer(&call.arguments[0], call.meter())?;
         Ok(input(call)?.rounded(places, RoundingMode::HalfUp)?.value())
     }),
-    filter("times", (1, 1), |call| Ok(input(call)?.times(&operand(call)?)?.value())),
+    filter("times", (1, 1), |call| arithmetic(call, i64::checked_mul, |a, b| a * b)),
     filter("to_integer", (0, 0), |call| Ok(input(call)?.rounded(0, RoundingMode::Down)?.value())),
 ];
 
@@ -32,6 +32,20 @@ fn input(call: &Call<'_, '_>) -> Result<Number, Failure> {
 
 fn operand(call: &Call<'_, '_>) -> Result<Number, Failure> {
     Number::of(&call.arguments[0], call.meter())
+}
+
+/// Most numbers are small: they need no memory.
+fn arithmetic<'r>(
+    call: &Call<'_, 'r>,
+    small: fn(i64, i64) -> Option<i64>,
+    big: fn(&BigDecimal, &BigDecimal) -> BigDecimal,
+) -> Made<'r> {
+    if let (Value::Int(a), Value::Int(b)) = (&call.input, &call.arguments[0])
+        && let Some(result) = small(*a, *b)
+    {
+        return Ok(Value::Int(result));
+    }
+    Ok(input(call)?.combine(&operand(call)?, big)?.value())
 }
 
 /// The input, or the argument if the input lies on the wrong side of it.

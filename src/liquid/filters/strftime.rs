@@ -16,57 +16,30 @@ pub(super) fn format(time: DateTime<FixedOffset>, format: &str) -> Option<String
 
 struct Moment(DateTime<FixedOffset>);
 
-/// Casts of numbers that are at most 366.
-impl Time for Moment {
-    fn year(&self) -> i32 {
-        self.0.year()
-    }
+/// Implements the parts of a time; numbers that are cast are at most 366.
+macro_rules! parts {
+    ($($part:ident: $type:ty = |$time:ident| $value:expr;)*) => {
+        impl Time for Moment {
+            $(fn $part(&self) -> $type {
+                let $time = &self.0;
+                $value
+            })*
+        }
+    };
+}
 
-    fn month(&self) -> u8 {
-        self.0.month() as u8
-    }
-
-    fn day(&self) -> u8 {
-        self.0.day() as u8
-    }
-
-    fn hour(&self) -> u8 {
-        self.0.hour() as u8
-    }
-
-    fn minute(&self) -> u8 {
-        self.0.minute() as u8
-    }
-
-    fn second(&self) -> u8 {
-        self.0.second() as u8
-    }
-
-    fn nanoseconds(&self) -> u32 {
-        self.0.nanosecond() % 1_000_000_000
-    }
-
-    fn day_of_week(&self) -> u8 {
-        self.0.weekday().num_days_from_sunday() as u8
-    }
-
-    fn day_of_year(&self) -> u16 {
-        self.0.ordinal() as u16
-    }
-
-    fn to_int(&self) -> i64 {
-        self.0.timestamp()
-    }
-
-    fn is_utc(&self) -> bool {
-        self.utc_offset() == 0
-    }
-
-    fn utc_offset(&self) -> i32 {
-        self.0.offset().local_minus_utc()
-    }
-
-    fn time_zone(&self) -> &'static str {
-        if self.is_utc() { "UTC" } else { "" }
-    }
+parts! {
+    year: i32 = |time| time.year();
+    month: u8 = |time| time.month() as u8;
+    day: u8 = |time| time.day() as u8;
+    hour: u8 = |time| time.hour() as u8;
+    minute: u8 = |time| time.minute() as u8;
+    second: u8 = |time| time.second() as u8;
+    nanoseconds: u32 = |time| time.nanosecond() % 1_000_000_000;
+    day_of_week: u8 = |time| time.weekday().num_days_from_sunday() as u8;
+    day_of_year: u16 = |time| time.ordinal() as u16;
+    to_int: i64 = |time| time.timestamp();
+    is_utc: bool = |time| time.offset().local_minus_utc() == 0;
+    utc_offset: i32 = |time| time.offset().local_minus_utc();
+    time_zone: &'static str = |time| if time.offset().local_minus_utc() == 0 { "UTC" } else { "" };
 }

@@ -2,11 +2,8 @@
 
 use memchr::memmem;
 
-use super::{Call, Filter, Made, filter};
-use crate::liquid::{
-    Failure,
-    value::{Text, Value, signed},
-};
+use super::{Call, Filter, Made, filter, integer};
+use crate::liquid::value::{Text, Value, signed};
 
 pub(super) const FILTERS: &[Filter] = &[
     filter("append", (1, 1), |call| joined(call, &[&call.text()?, &call.argument(0)?])),
@@ -146,13 +143,17 @@ fn chars(text: &str, from: usize, length: usize) -> (usize, usize) {
 
 /// From a place, counted from the end if it is negative, so many characters or elements.
 fn slice<'r>(call: &mut Call<'_, 'r>) -> Made<'r> {
-    let from = integer_argument(call, 0)?;
-    let length = if matches!(call.arguments[1], Value::Nil) { 1 } else { integer_argument(call, 1)? };
+    let (from, length) = (
+        call.integer_or(0, 0)?,
+        match &call.arguments[1] {
+            Value::Nil => 1,
+            length => integer(length)?,
+        },
+    );
     let span = |size: usize| {
         let from = if from < 0 { from.saturating_add(signed(size)) } else { from };
         let from = usize::try_from(from).ok().filter(|from| *from <= size)?;
-        let length = usize::try_from(length).ok()?;
-        Some((from, length.min(size - from)))
+        Some((from, usize::try_from(length).ok()?.min(size - from)))
     };
     if let Value::Array(values) = &call.input {
         let (from, length) = span(values.len()).unwrap_or((0, 0));
@@ -163,10 +164,6 @@ fn slice<'r>(call: &mut Call<'_, 'r>) -> Made<'r> {
     let (from, length) = span(text.chars().count()).unwrap_or((0, 0));
     let (start, end) = chars(&text, from, length);
     Ok(Value::Text(text.part(start, end)))
-}
-
-fn integer_argument(call: &Call<'_, '_>, at: usize) -> Result<i64, Failure> {
-    super::integer(&call.arguments[at])
 }
 
 fn slugified(text: &str, mode: &str) -> String {
@@ -194,25 +191,10 @@ fn slugified(text: &str, mode: &str) -> String {
 }
 
 fn without_accent(c: char) -> Option<&'static str> {
-    const LETTERS: [(&str, &str); 16] = [
-        ("àáâãäå", "a"),
-        ("æ", "ae"),
-        ("ç", "c"),
-        ("èéêë", "e"),
-        ("ìíîï", "i"),
-        ("ð", "d"),
-        ("ñ", "n"),
-        ("òóôõöø", "o"),
-        ("ùúûü", "u"),
-        ("ýÿ", "y"),
-        ("ß", "ss"),
-        ("œ", "oe"),
-        ("þ", "th"),
-        ("ẞ", "SS"),
-        ("Œ", "OE"),
-        ("Þ", "TH"),
-    ];
-    LETTERS.iter().find(|(letters, _)| letters.contains(c)).map(|(_, plain)| *plain)
+    const LETTERS: &str =
+        "àáâãäå:a æ:ae ç:c èéêë:e ìíîï:i ð:d ñ:n òóôõöø:o ùúûü:u ýÿ:y ß:ss œ:oe þ:th ẞ:SS Œ:OE Þ:TH";
+    let mut letters = LETTERS.split(' ').filter_map(|letters| letters.split_once(':'));
+    letters.find(|(letters, _)| letters.contains(c)).map(|(_, plain)| plain)
 }
 
 /// The parts between a separator; empty ones at the end are left out. A space separates by any white
