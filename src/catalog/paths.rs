@@ -140,7 +140,6 @@ mod tests {
     #[test]
     fn references_to_another_collection_are_refused() {
         let a = CollectionName::new("a").unwrap();
-        let b = CollectionName::new("b").unwrap();
         let run = RunId::from_uuid(random::uuid());
         assert!(referenced(segment(&a, run, 0).as_ref(), Object::Segment("a"), "m").is_ok());
         assert!(referenced(segment(&a, run, 0).as_ref(), Object::Segment("b"), "m").is_err());

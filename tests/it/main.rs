@@ -60,6 +60,8 @@ mod read_lookups;
 #[cfg(test)]
 mod read_paths;
 #[cfg(test)]
+mod read_shutdown;
+#[cfg(test)]
 mod read_slow;
 #[cfg(test)]
 mod read_tls;

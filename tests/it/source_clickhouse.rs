@@ -139,7 +139,6 @@ async fn errors_say_what_happened_without_a_value() {
     database.run("insert into t select number, 'hush' from numbers(200000)").await;
     let section = database.section();
     let source = open(&section);
-    source.check().await.unwrap();
     for (sql, code, part) in [
         ("select * from nothere", "source_unknown_table", "nothere"),
         ("select nothere from t", "source_unknown_column", "nothere"),
@@ -169,7 +168,7 @@ async fn errors_say_what_happened_without_a_value() {
         ("type = \"clickhouse\"\nurl = \"http://127.0.0.1:1\"\n".to_owned(), "source_unreachable"),
     ];
     for (section, code) in wrong {
-        let error = open(&section).check().await.unwrap_err();
+        let error = open(&section).describe(&Query::Sql("select 1".to_owned())).await.unwrap_err();
         assert_eq!(error.code(), code, "{error}");
         assert!(!error.to_string().contains("secret"), "{error}");
     }

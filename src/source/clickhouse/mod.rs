@@ -74,10 +74,6 @@ impl Driver for ClickHouse {
         DIALECT.check_query(query)
     }
 
-    async fn check(&self) -> Result<(), Error> {
-        self.describe(&Query::Sql("select 1".to_owned())).await.map(drop)
-    }
-
     async fn describe(&self, query: &Query) -> Result<Vec<Column>, Error> {
         let (mut lines, running) = self.request(query, Some(0), Phase::Planning).await?;
         let columns = lines.columns().await?;

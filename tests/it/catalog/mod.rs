@@ -5,3 +5,4 @@ mod objects;
 mod reconciling;
 mod refusals;
 mod retention;
+mod suspended;
