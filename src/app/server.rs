@@ -85,7 +85,7 @@ impl Server {
             Supervisor::new(board.clone(), metrics.clone(), clock.clone(), drain.clone(), supervision);
         let limits = Limits::new(&config.server, DRAIN_GRACE);
         let public = Listener::bind(config.server.listen, limits, metrics.connections("public"))?;
-        // Nobody balances load over it.
+        // No load balancer is in front of it.
         let limits = Limits { grace: Duration::ZERO, ..limits };
         let admin = Listener::bind(config.server.admin_listen, limits, metrics.connections("admin"))?;
         let (public_address, admin_address) = (public.local_addr(), admin.local_addr());

@@ -27,7 +27,7 @@ impl SyncSpec {
         let names: Vec<String> = models.keys().cloned().collect();
         let name =
             section.need("model", "name one of [models]").and_then(|item| item.reference("model", &names));
-        // The rest is checked without the model, too.
+        // The other keys are checked without the model too.
         let model = name.and_then(|name| models.get(name)).cloned().unwrap_or_default();
         let options = Options::read(section);
         let mapping = mapping::settings::read(section, &model.columns);

@@ -24,7 +24,7 @@ use crate::postgres::{Connection, Parameters};
 
 /// Longest rest of a connection that is used again; firewalls and poolers forget older ones.
 const IDLE_MAX: Duration = Duration::from_mins(10);
-/// Longest life of a connection: after it DNS and the password are asked for again.
+/// Longest life of a connection: a new one resolves the host and reads the password again.
 const LIFE_MAX: Duration = Duration::from_mins(30);
 /// Begins a transaction. No statement, lock wait or forgotten transaction may hold anything for long.
 const BEGIN: &str = "begin isolation level read committed; set local statement_timeout = '10s'; \

@@ -51,7 +51,7 @@ impl Connection {
         Arc::clone(&self.link)
     }
 
-    /// Says farewell to the server.
+    /// Ends the session on the server, and closes the connection.
     pub(crate) async fn close(self) -> Result<(), sqlx::Error> {
         self.inner.close().await
     }

@@ -41,7 +41,7 @@ pub(crate) enum Error {
     /// A file of certificates cannot be used.
     #[error("{parameter} in the URL names {}: {reason}", path.display())]
     File { parameter: &'static str, path: PathBuf, reason: String },
-    /// This machine trusts nobody.
+    /// No authorities are installed on this machine.
     #[error("this machine has no public authorities to verify the server's certificate with")]
     NoAuthorities,
     /// The server refused the login, or its answers cannot be read.

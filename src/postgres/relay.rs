@@ -24,7 +24,7 @@ use crate::support::random;
 const BUFFER_BYTES: usize = 64 * 1024;
 /// Longest wait for sqlx, which connects at once unless its caller has given up.
 const ACCEPT_TIMEOUT: Duration = Duration::from_secs(10);
-/// Longest farewell to a server: the connection ends in any case.
+/// Longest time for the end of TLS with a server: the connection ends in any case.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(1);
 /// Port in the name of the socket: sqlx builds the name from directory and port.
 pub(super) const PORT: u16 = 1;
@@ -116,7 +116,7 @@ async fn copy(server: Box<dyn Stream>, client: UnixStream, link: &Link) {
                         return;
                     }
                 }
-                // TLS without a farewell: the server has ended.
+                // The server has closed the connection without ending TLS first.
                 Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return,
                 Err(error) => {
                     let _ = link.lost.set(error.to_string());

@@ -22,7 +22,7 @@ pub(super) struct SourceType {
     pub(super) open: fn(&Section<'_>, &OpenOptions<'_>) -> Option<Arc<dyn Driver>>,
 }
 
-/// What every source type is told beside its own keys.
+/// What every source type needs beside its own keys.
 pub(super) struct OpenOptions<'a> {
     /// The directory that relative paths of the section are from.
     pub(super) dir: &'a Path,

@@ -16,7 +16,7 @@ const KEEPALIVE_RETRIES: u32 = 3;
 /// Longest time for sent data to be acknowledged.
 const USER_TIMEOUT: Duration = Duration::from_secs(50);
 
-/// A server that is spoken to over HTTP. Its `Debug` shows no secret.
+/// A server that is reached over HTTP. Its `Debug` shows no secret.
 #[derive(Debug)]
 pub(super) struct Endpoint {
     pub(super) client: Client,

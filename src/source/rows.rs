@@ -20,7 +20,7 @@ pub(super) struct RowSender {
     pub(super) batch: RowBatch,
 }
 
-/// The receiver is gone; nobody wants more rows.
+/// The receiver was dropped: no more rows are wanted.
 #[derive(Debug)]
 pub(super) struct Closed;
 

@@ -36,7 +36,7 @@ fn source(section: &Section<'_>, dir: &Path) -> Option<Source> {
         TYPES.iter().map(|source_type| (source_type.name, source_type)).collect();
     let source_type = section.need("type", "write type = \"postgres\", or another type of docs/sources.md");
     let timeouts = timeouts(section);
-    // Without its type, nobody knows which keys a section may have.
+    // Which keys a section may have depends on its type.
     let source_type = source_type?.one_of(&types)?;
     // Faults of a type's own keys come also when a timeout is wrong.
     let (statement_timeout, connect_timeout) = timeouts.unwrap_or_default();

@@ -1,7 +1,7 @@
 //! A model's query as one SQL statement: quoting names, finding the end, refusing a second one.
 //!
 //! The text is put between parentheses later, so a semicolon in it must not end the statement
-//! there. The server reads the grammar; here only quotes and comments are told apart.
+//! there. The server checks the grammar; only quotes and comments are recognised here.
 
 use super::{
     Query,

@@ -72,7 +72,7 @@ impl Settings {
 #[derive(Debug, Clone, Default)]
 pub(super) struct Services {
     s3: Vec<(String, SecretString)>,
-    /// Laid over `s3` for the store that is only read.
+    /// Replace those of `s3` for the store that is only read.
     s3_read: Vec<(String, SecretString)>,
     gcs: Vec<(String, SecretString)>,
     azure: Vec<(String, SecretString)>,
@@ -87,8 +87,8 @@ pub(super) enum Use {
     Read,
 }
 
-/// A service's own words for its options: prefix of its variables, and the variables that hold
-/// credentials, which must not mix with those of the file.
+/// A service's environment variables: their prefixes, and the ones that hold credentials, which must not be
+/// mixed with credentials of the file.
 struct Words {
     prefixes: &'static [&'static str],
     credentials: &'static [&'static str],
@@ -178,7 +178,7 @@ fn s3(section: &Section<'_>, dir: &Path, env: &Environment) -> Option<(Options, 
         Some(_) => environment(env, &S3, true),
         None => s3_environment(section, profile, file?, env)?,
     };
-    // This name goes before all others that an endpoint has in the environment.
+    // This name overrides every other name of the endpoint in the environment.
     add(&mut options, "aws_endpoint_url_s3", endpoint?);
     add(&mut options, "aws_region", region?);
     add(&mut options, "aws_access_key_id", id);
@@ -240,7 +240,7 @@ fn azure(section: &Section<'_>, env: &Environment) -> Option<Options> {
     Some(options)
 }
 
-/// The service's variables, handed on as they are. Without credentials when the file has some.
+/// The service's variables, unchanged. Without credentials when the file has some.
 fn environment(env: &Environment, words: &Words, has_credentials: bool) -> Options {
     let names = env.names().filter(|name| words.prefixes.iter().any(|prefix| name.starts_with(prefix)));
     let names = names.filter(|name| !has_credentials || !words.credentials.contains(name));

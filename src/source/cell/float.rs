@@ -3,7 +3,7 @@
 use crate::domain::{CellKind, json};
 
 /// From this power of ten on, and below [`POSITIONAL_FROM`], an exponent is written, as JavaScript
-/// does for large numbers: nobody wants 300 zeros.
+/// does for large numbers.
 const POSITIONAL_TO: i64 = 21;
 /// The lowest power of ten that is written positionally.
 const POSITIONAL_FROM: i64 = -7;

@@ -1,6 +1,6 @@
 //! How values look in a record, for every source alike: the text of one cell.
 //!
-//! Each function appends the cell's plain text to `out` and says what the cell holds.
+//! Each function appends the cell's plain text to `out` and returns the kind of the cell.
 
 mod float;
 mod time;

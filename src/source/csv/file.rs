@@ -100,7 +100,7 @@ impl CsvFile {
     fn choose(&mut self, chosen: Option<&[String]>) -> Result<(), Error> {
         let mut header: Vec<&str> = Vec::new();
         for (at, name) in self.record.iter().enumerate() {
-            // A file without a header line has values here, so positions are told instead of names.
+            // A file without a header line has values here, so the message has positions instead of names.
             match std::str::from_utf8(name) {
                 Ok("") | Err(_) => {
                     return Err(self.wrong(&format!("column {} has no name in UTF-8", at + 1)));

@@ -24,9 +24,9 @@ use crate::{
 /// A server counts its timeout from when it has read the statement, and its clock may run a little faster.
 const TIMEOUT_TOLERANCE: Duration = Duration::from_millis(50);
 
-/// What was asked when an error came: what was going on, for how long, and where the model's SQL stands.
+/// A statement that failed: its phase, when it was sent, and where the model's SQL stands in it.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Asked<'a> {
+pub(super) struct Statement<'a> {
     pub(super) address: &'a str,
     pub(super) phase: Phase,
     /// When the statement was sent.
@@ -39,7 +39,7 @@ pub(super) struct Asked<'a> {
 }
 
 /// An error while a connection was made.
-pub(super) fn of_connecting(error: &postgres::Error, asked: Asked<'_>) -> Error {
+pub(super) fn of_connecting(error: &postgres::Error, statement: Statement<'_>) -> Error {
     use postgres::Error as Fault;
     let cause = match error {
         Fault::HostUnknown { .. } => cause::HOST_UNKNOWN,
@@ -52,7 +52,7 @@ pub(super) fn of_connecting(error: &postgres::Error, asked: Asked<'_>) -> Error 
         Fault::Login { source, words, .. } => {
             let refused = source.as_database_error().and_then(<dyn DatabaseError>::try_downcast_ref);
             return match (refused, words) {
-                (Some(error), _) => of_server(error, words.as_deref(), asked),
+                (Some(error), _) => of_server(error, words.as_deref(), statement),
                 (None, Some(words)) => {
                     Error::new(cause::LOGIN_REFUSED, format!("{error}: {words}")).with_hint(error.hint())
                 }
@@ -64,9 +64,9 @@ pub(super) fn of_connecting(error: &postgres::Error, asked: Asked<'_>) -> Error 
 }
 
 /// An error of a connection that was made.
-pub(super) fn of_query(error: sqlx::Error, asked: Asked<'_>) -> Error {
+pub(super) fn of_query(error: sqlx::Error, statement: Statement<'_>) -> Error {
     match error {
-        sqlx::Error::Database(error) => of_server(error.downcast_ref::<PgDatabaseError>(), None, asked),
+        sqlx::Error::Database(error) => of_server(error.downcast_ref::<PgDatabaseError>(), None, statement),
         sqlx::Error::Io(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
             connection_lost("the server closed it; its log says why")
         }
@@ -87,11 +87,11 @@ fn kind_of(error: &sqlx::Error) -> String {
 }
 
 /// An error that the server sent. `at_login` are its words without parts of the URL.
-fn of_server(error: &PgDatabaseError, at_login: Option<&str>, asked: Asked<'_>) -> Error {
+fn of_server(error: &PgDatabaseError, at_login: Option<&str>, statement: Statement<'_>) -> Error {
     let code = ResultCode::of_sqlstate(error.code());
-    let words = words(error, at_login, code, asked);
-    let address = asked.address;
-    match (code.meaning, asked.phase) {
+    let words = words(error, at_login, code, statement);
+    let address = statement.address;
+    match (code.meaning, statement.phase) {
         (Meaning::PoolerRefused, _) if postgres::is_statement_pooling(error.message()) => {
             Error::new(cause::STATEMENT_POOLING, format!("{address} pools single statements: {words}"))
                 .with_hint("use session or transaction pooling: a model is read in one transaction")
@@ -106,19 +106,24 @@ fn of_server(error: &PgDatabaseError, at_login: Option<&str>, asked: Asked<'_>) 
             of_database(meaning, format!("{address} refused the login: {words}"))
         }
         // Two causes have one code, and words in the language of the server.
-        (Meaning::Cancelled, _) if asked.since.elapsed() + TIMEOUT_TOLERANCE >= asked.timeout => {
-            statement_timeout(asked.timeout)
+        (Meaning::Cancelled, _) if statement.since.elapsed() + TIMEOUT_TOLERANCE >= statement.timeout => {
+            statement_timeout(statement.timeout)
         }
         (meaning, _) => of_database(meaning, words),
     }
 }
 
 /// What the server says, without what may hold a row's value.
-fn words(error: &PgDatabaseError, at_login: Option<&str>, code: ResultCode, asked: Asked<'_>) -> String {
+fn words(
+    error: &PgDatabaseError,
+    at_login: Option<&str>,
+    code: ResultCode,
+    statement: Statement<'_>,
+) -> String {
     // A function of the user can raise any text and any name under any code, and can have read a row for it.
     // The server then says in which function it was.
-    let is_raised = asked.phase != Phase::Login && error.r#where().is_some();
-    let is_shown = !is_raised && code.shows_words(asked.phase);
+    let is_raised = statement.phase != Phase::Login && error.r#where().is_some();
+    let is_shown = !is_raised && code.shows_words(statement.phase);
     let mut words =
         database_words(error.code(), code.name, at_login.or_else(|| is_shown.then(|| error.message())));
     if is_raised {
@@ -131,7 +136,7 @@ fn words(error: &PgDatabaseError, at_login: Option<&str>, code: ResultCode, aske
             let _ = write!(words, ", {what} `{name}`");
         }
     }
-    if let (Some(PgErrorPosition::Original(at)), Some((sql, before))) = (error.position(), asked.model)
+    if let (Some(PgErrorPosition::Original(at)), Some((sql, before))) = (error.position(), statement.model)
         && let Some((line, column)) = position(sql, at, before)
     {
         let _ = write!(words, " at line {line}, column {column}");

@@ -18,7 +18,7 @@ use async_trait::async_trait;
 use futures::StreamExt as _;
 use sqlx::{AssertSqlSafe, Row as _, postgres::PgConnection, raw_sql};
 
-use self::{copy::CopyReader, fault::Asked, plan::Plan, silence::Backend};
+use self::{copy::CopyReader, fault::Statement, plan::Plan, silence::Backend};
 use super::{
     Query, check_unchanged,
     driver::{Driver, SourceType},
@@ -49,8 +49,8 @@ const DIALECT: Dialect = Dialect {
 const SILENCE_MAX: Duration = Duration::from_secs(10);
 /// Longest wait for a transaction. A pooler without a free connection makes clients wait.
 const BEGIN_TIMEOUT: Duration = Duration::from_secs(55);
-/// A farewell is a courtesy; longer than this it does not take.
-const FAREWELL_MAX: Duration = Duration::from_secs(1);
+/// Longest wait when a connection is closed. The server notices its end without that too.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 /// Where the server can (Postgres 14 and later, on Linux), it looks every two seconds whether a query still has a
 /// client.
 const CLIENT_CHECK: &str = "(select pg_catalog.set_config(name, '2s', true) from pg_catalog.pg_settings \
@@ -97,7 +97,7 @@ impl Driver for Postgres {
     async fn describe(&self, query: &Query) -> Result<Vec<Column>, Error> {
         let sql = DIALECT.statement(query)?;
         let (mut connection, backend) = self.begin().await?;
-        let plan = Plan::make(&mut connection, &sql, self.asked(Phase::Planning, model(query, &sql)));
+        let plan = Plan::make(&mut connection, &sql, self.statement(Phase::Planning, model(query, &sql)));
         let plan = self.while_alive(&backend, plan).await?;
         farewell(connection).await;
         Ok(plan.columns)
@@ -112,14 +112,14 @@ impl Driver for Postgres {
     ) -> Result<(), Error> {
         let sql = DIALECT.statement(query)?;
         let (mut connection, backend) = self.begin().await?;
-        let plan = Plan::make(&mut connection, &sql, self.asked(Phase::Planning, model(query, &sql)));
+        let plan = Plan::make(&mut connection, &sql, self.statement(Phase::Planning, model(query, &sql)));
         let plan = self.while_alive(&backend, plan).await?;
         check_unchanged(columns, &plan.columns)?;
 
         let copy = plan.copy(&sql, limit);
         let mut reader = CopyReader::new(plan.readers);
-        let asked = self.asked(Phase::Reading, None);
-        let failed = |error| fault::of_query(error, asked);
+        let statement = self.statement(Phase::Reading, None);
+        let failed = |error| fault::of_query(error, statement);
         let messages = async { connection.copy_out_raw(&copy).await.map_err(failed) };
         let mut messages = self.while_alive(&backend, messages).await?;
         let mut next = async || messages.next().await.transpose().map_err(failed);
@@ -150,7 +150,7 @@ impl Postgres {
     async fn begin(&self) -> Result<(Connection, Backend), Error> {
         let connected = self.parameters.connect(self.connect_timeout).await;
         let mut connection =
-            connected.map_err(|error| fault::of_connecting(&error, self.asked(Phase::Login, None)))?;
+            connected.map_err(|error| fault::of_connecting(&error, self.statement(Phase::Login, None)))?;
         // Zero would mean no timeout; the server counts in 32 bits.
         let timeout_ms = self.statement_timeout.as_millis().clamp(1, i32::MAX as u128);
         let settings = SETTINGS.map(|(name, value)| format!("('{name}', '{value}')")).join(", ");
@@ -166,8 +166,8 @@ impl Postgres {
              select pg_catalog.current_setting('server_encoding'), pg_catalog.pg_backend_pid()::pg_catalog.text, \
              pg_catalog.pg_postmaster_start_time()::pg_catalog.text, {CLIENT_CHECK}"
         );
-        let asked = self.asked(Phase::OwnStatement, None);
-        let failed = |error| fault::of_query(error, asked);
+        let statement = self.statement(Phase::OwnStatement, None);
+        let failed = |error| fault::of_query(error, statement);
         let rows = raw_sql(AssertSqlSafe(begin)).fetch_all(&mut *connection);
         let rows = tokio::time::timeout(BEGIN_TIMEOUT, rows).await;
         let rows = rows.map_err(|_| self.unanswered(BEGIN_TIMEOUT))?.map_err(failed)?;
@@ -178,7 +178,7 @@ impl Postgres {
             // Such a database does not know what its text is. Left alone it would check that all
             // of it is UTF-8 and end the whole query; here one cell is refused.
             let encoding = "set local client_encoding = 'SQL_ASCII'".to_owned();
-            run(&mut connection, encoding, self.asked(Phase::OwnStatement, None)).await?;
+            run(&mut connection, encoding, self.statement(Phase::OwnStatement, None)).await?;
         }
         Ok((connection, backend))
     }
@@ -187,10 +187,10 @@ impl Postgres {
         connection_lost(format_args!("{} did not answer within {} ms", self.address, limit.as_millis()))
     }
 
-    /// What an error of the statement that is sent now is told by.
-    fn asked<'a>(&'a self, phase: Phase, model: Option<(&'a str, usize)>) -> Asked<'a> {
+    /// What the error of a statement that is sent now needs.
+    fn statement<'a>(&'a self, phase: Phase, model: Option<(&'a str, usize)>) -> Statement<'a> {
         let (address, timeout) = (self.address.as_str(), self.statement_timeout);
-        Asked { address, phase, since: Instant::now(), timeout, model }
+        Statement { address, phase, since: Instant::now(), timeout, model }
     }
 }
 
@@ -199,14 +199,14 @@ fn model<'a>(query: &Query, sql: &'a str) -> Option<(&'a str, usize)> {
     matches!(query, Query::Sql(_)).then_some((sql, 0))
 }
 
-async fn run(connection: &mut PgConnection, sql: String, asked: Asked<'_>) -> Result<(), Error> {
+async fn run(connection: &mut PgConnection, sql: String, statement: Statement<'_>) -> Result<(), Error> {
     let done = raw_sql(AssertSqlSafe(sql)).execute(connection).await;
-    done.map(|_| ()).map_err(|error| fault::of_query(error, asked))
+    done.map(|_| ()).map_err(|error| fault::of_query(error, statement))
 }
 
 /// Leaves nothing behind and closes; all has been read, so nothing can go wrong that matters.
 async fn farewell(mut connection: Connection) {
-    let _ = tokio::time::timeout(FAREWELL_MAX, async {
+    let _ = tokio::time::timeout(CLOSE_TIMEOUT, async {
         let _ = raw_sql(plan::FORGET).execute(&mut *connection).await;
         let _ = connection.close().await;
     })

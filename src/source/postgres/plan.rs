@@ -6,7 +6,7 @@ use sqlx::{AssertSqlSafe, Column as _, Row as _, postgres::PgConnection, raw_sql
 
 use super::{
     DIALECT,
-    fault::{self, Asked},
+    fault::{self, Statement},
     run,
     types::{self, Reader},
 };
@@ -33,17 +33,18 @@ impl Plan {
     pub(super) async fn make(
         connection: &mut PgConnection,
         sql: &str,
-        asked: Asked<'_>,
+        statement: Statement<'_>,
     ) -> Result<Self, Error> {
         // Parsed on its own first: whatever stands in it is one statement by itself, and errors
         // have their place in the model's text.
-        let place = Asked { model: asked.model.map(|(model, _)| (model, PREPARE.len())), ..asked };
+        let place =
+            Statement { model: statement.model.map(|(model, _)| (model, PREPARE.len())), ..statement };
         run(connection, format!("{PREPARE}{sql}"), place).await?;
 
-        let found = describe(connection, sql, Asked { model: None, ..asked }).await?;
+        let found = describe(connection, sql, Statement { model: None, ..statement }).await?;
         let others: Vec<u32> =
             found.iter().map(|(_, oid)| *oid).filter(|oid| types::direct(*oid).is_none()).collect();
-        let catalog = catalog(connection, &others, Asked { model: None, ..asked }).await?;
+        let catalog = catalog(connection, &others, Statement { model: None, ..statement }).await?;
         let mut plan = Self { columns: Vec::new(), readers: Vec::new() };
         for (name, oid) in found {
             let (reader, kind, type_name) = match (types::direct(oid), catalog.get(&oid)) {
@@ -86,13 +87,13 @@ fn field((column, reader): (&Column, &Reader)) -> String {
 async fn describe(
     connection: &mut PgConnection,
     sql: &str,
-    asked: Asked<'_>,
+    statement: Statement<'_>,
 ) -> Result<Vec<(String, u32)>, Error> {
     let join = format!(
         "select larder_model.* from (select 1) as larder_one left join (\n{sql}\n) as larder_model on false"
     );
     let row = raw_sql(AssertSqlSafe(join)).fetch_one(connection).await;
-    let row = row.map_err(|error| match fault::of_query(error, asked) {
+    let row = row.map_err(|error| match fault::of_query(error, statement) {
         // It parses on its own, but not as a table: it is no select.
         error if error.code() == cause::SYNTAX_ERROR.code => no_columns(),
         other => other,
@@ -108,7 +109,7 @@ async fn describe(
 async fn catalog(
     connection: &mut PgConnection,
     oids: &[u32],
-    asked: Asked<'_>,
+    statement: Statement<'_>,
 ) -> Result<HashMap<u32, (Reader, ColumnKind, String)>, Error> {
     if oids.is_empty() {
         return Ok(HashMap::new());
@@ -121,7 +122,7 @@ async fn catalog(
     );
     let rows = raw_sql(AssertSqlSafe(sql)).fetch_all(connection).await;
     let mut types = HashMap::new();
-    for row in rows.map_err(|error| fault::of_query(error, asked))? {
+    for row in rows.map_err(|error| fault::of_query(error, statement))? {
         let text = |at: usize| row.try_get::<String, _>(at).map_err(|_| malformed("the catalog"));
         let (oid, name) = (text(0)?, text(1)?);
         let oid = oid.parse().map_err(|_| malformed("the catalog"))?;

@@ -206,7 +206,7 @@ pub(super) struct FileAccess {
 }
 
 impl FileAccess {
-    /// What SQLite is told.
+    /// The options of the connection.
     pub(super) fn options(&self) -> SqliteConnectOptions {
         let options = SqliteConnectOptions::new().read_only(true).create_if_missing(false);
         match self.mode {

@@ -23,7 +23,7 @@ pub(super) fn of(error: &sqlx::Error, source: &Sqlite, phase: Phase) -> Error {
         return match error {
             sqlx::Error::Io(error) => file_unreadable(source.file.path(), error),
             sqlx::Error::WorkerCrashed => connection_lost("SQLite's thread ended"),
-            _ => malformed("SQLite gave what was not asked for"),
+            _ => malformed("SQLite returned an unexpected value"),
         };
     };
     let code = database.code().unwrap_or_default();

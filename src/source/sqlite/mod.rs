@@ -48,8 +48,8 @@ const DIALECT: Dialect = Dialect {
     has_other_quotes: true,
 };
 
-/// How many instructions of its machine SQLite runs between two looks at whether anybody still
-/// wants the rows: about a tenth of a millisecond.
+/// After how many instructions of its virtual machine SQLite checks whether the rows are still wanted:
+/// about a tenth of a millisecond.
 const INSTRUCTIONS_BETWEEN_CHECKS: i32 = 10_000;
 /// Rows that the reading thread may be ahead.
 const ROWS_AHEAD: usize = 256;
@@ -161,7 +161,7 @@ impl Sqlite {
         Ok((connection, interrupt))
     }
 
-    /// An error before the first row: its message speaks of the schema and the SQL.
+    /// An error before the first row: its message is about the schema and the SQL.
     fn planning(&self, error: &sqlx::Error) -> Error {
         fault::of(error, self, Phase::Planning)
     }

@@ -167,7 +167,7 @@ impl Served {
     }
 
     /// Asks HTTP/1 clients to close while the listener drains, also those whose request began before, and
-    /// those whose request has a chunked body: nobody looks for a `#` behind it. Registers large answers.
+    /// those whose request has a chunked body: no `#` is looked for behind it. Registers large answers.
     fn complete(
         &self,
         mut answer: Response<Body>,

@@ -3,8 +3,8 @@
 //! requested. hyper hands no target on as it was sent, so the request line is spoiled before hyper reads
 //! it, and hyper answers 400.
 //!
-//! Nothing but a request line is changed. hyper gets one head at a time, so that it has told the length of a
-//! body before the first byte of it is looked at.
+//! Nothing but a request line is changed. hyper gets one head at a time, so that the length of a
+//! body is known before its first byte is read.
 
 use memchr::memchr;
 
@@ -35,7 +35,7 @@ pub(super) struct FragmentFilter {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Part {
     Head,
-    /// A whole head was given on; hyper has not told of its body yet.
+    /// hyper has a whole head; whether it has a body is not known yet.
     HeadRead,
     Body(u64),
     /// Nothing is followed any more.

@@ -55,10 +55,10 @@ pub(super) struct Link {
     answered: AtomicU64,
     /// The last byte received does not end a head: it belongs to a head or to a body.
     is_within_head_or_body: AtomicBool,
-    /// The length of the newest request's body; [`CHUNKED`] when it is not told. With a body the last byte says
+    /// The length of the newest request's body; [`CHUNKED`] when it is unknown. With a body the last byte says
     /// nothing about a head.
     body: AtomicU64,
-    /// The socket has not asked for it yet.
+    /// The socket has not taken the length yet.
     is_body_new: AtomicBool,
     /// The first bytes are not the [`PREFACE`].
     is_http1: AtomicBool,
