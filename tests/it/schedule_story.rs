@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use larder::{
     domain::run::{RunRecord, RunStatus},
+    engine::{RunRequest, Trigger},
     scheduler::{Schedule, ScheduledSync, Scheduler},
     support::{clock::Clock, shutdown::Shutdown},
 };
@@ -43,9 +44,7 @@ async fn a_run_that_a_retry_cannot_help_is_not_retried() {
     };
     let shutdown = Shutdown::new();
     let start = |sync: &str| {
-        let config = node.config();
-        let spec = config.sync(&name(sync)).unwrap().spec.clone();
-        let source = config.sources[&spec.source].clone();
+        let RunRequest { spec, source, .. } = node.run_request(sync, Trigger::Schedule);
         // The next tick is far away.
         let schedule = Schedule::Cron { expression: "0 0 29 2 *".to_owned(), timezone: chrono_tz::UTC };
         let sync = ScheduledSync { spec, source, schedule };

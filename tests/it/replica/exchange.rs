@@ -15,6 +15,7 @@ use larder::{
     },
     replica::{CacheTarget, Replica, Settings},
     segment::{self, Codec, Entry, SegmentBuilder, SegmentHeader},
+    status::Board,
     support::{clock::Clock, shutdown::Shutdown},
 };
 use tokio::time::timeout;
@@ -77,7 +78,7 @@ async fn base(world: &World, version: u64, people: &People, parts: usize) -> Man
 
 struct Node {
     cache: Cache,
-    handle: larder::replica::ReplicaHandle,
+    board: Board,
     shutdown: Shutdown,
 }
 
@@ -91,16 +92,16 @@ impl Node {
         let target = Arc::new(CacheTarget::new(cache.clone()));
         let catalog = catalog_over(world.faulty.clone());
         let board = board("local", clock.now());
-        let (replica, handle) =
-            Replica::open(&settings, pace, catalog, segments, target, clock, board).unwrap();
+        let opened = Replica::open(&settings, pace, catalog, segments, target, clock, board.clone());
+        let (replica, _) = opened.unwrap();
         let shutdown = Shutdown::new();
         tokio::spawn(replica.run(shutdown.clone()));
-        Self { cache, handle, shutdown }
+        Self { cache, board, shutdown }
     }
 
     /// The collection, once it serves `manifest`.
     async fn serves(&self, manifest: &Manifest) -> Arc<Collection> {
-        let mut status = self.handle.status();
+        let mut status = self.board.subscribe();
         let is_served = || match self.cache.collection("a") {
             Slot::Loaded(collection) => {
                 (collection.state().manifest.run_id == manifest.run_id).then_some(collection)
@@ -187,7 +188,7 @@ async fn interrupted_exchange_is_finished_later_and_readers_miss_nothing() {
         Fault::None
     });
     world.announce(rewritten.clone()).await;
-    let mut status = node.handle.status();
+    let mut status = node.board.subscribe();
     let is_refused = status.wait_for(|_| *refused.lock().unwrap() > 1);
     drop(timeout(DEADLINE, is_refused).await.expect("the store refuses a segment"));
     check(&built, &people);
