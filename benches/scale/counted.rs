@@ -48,7 +48,7 @@ fn kind(path: &str) -> &'static str {
         "catalog/head" => "head",
         path if path.starts_with("catalog") => "document",
         path if path.ends_with("manifest.json") => "manifest",
-        path if path.ends_with(".arrow") => "segment",
+        path if path.contains("/segment-") => "segment",
         path if path.starts_with("collections") => "collection",
         _ => "other",
     }

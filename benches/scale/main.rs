@@ -4,8 +4,8 @@
 //! clock advances when every task waits, so that an hour takes minutes. Each run changes one record of its collection:
 //! an unchanged run writes no object. `COLLECTIONS` and `MINUTES` are variables.
 
-// The tests use more of it.
-#[allow(dead_code)]
+// Code of the tests, which use more of it.
+#[allow(dead_code, clippy::unwrap_used)]
 #[path = "../../tests/it/support/aged_store.rs"]
 mod aged_store;
 mod counted;

@@ -236,8 +236,8 @@ mod tests {
 
     #[test]
     fn large_document_is_stored_small_and_its_signature_is_of_all_of_it() {
-        let entries: String = (0..9000).map(|number| format!("{number},")).collect();
-        let document = Bytes::from(format!("{{\"n\":[{entries}0],\"x\":\"{}\"}}", "y".repeat(40_000)));
+        let entries = (0..9000).map(|number| number.to_string()).collect::<Vec<_>>().join(",");
+        let document = Bytes::from(format!("{{\"n\":[{entries}],\"x\":\"{}\"}}", "y".repeat(40_000)));
         let (known, other) =
             (verifier(&[VerifyKey::parse(PUBLIC).unwrap()]), verifier(&[VerifyKey([7; 32])]));
         let stored = signer().sign(SignedKind::Document, document.clone());

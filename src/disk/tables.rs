@@ -212,7 +212,7 @@ mod tests {
             assert!(!directory.path(&name).exists());
         }
         write();
-        assert_eq!(directory.read(&name, |reader| reader.array::<10>()), None, "not read to its end");
+        assert_eq!(directory.read(&name, TableReader::array::<10>), None, "not read to its end");
     }
 
     #[test]

@@ -86,11 +86,11 @@ pub(super) fn read(file: &mut TableReader, manifest: &Manifest) -> Option<TableF
     let codec = read_codec(file)?;
     let records = file.left() / RECORD_BYTES as u64;
     let rows: u64 = made_from.iter().map(|reference| reference.rows).sum();
-    if records > rows || file.left() % RECORD_BYTES as u64 != 0 {
+    if records > rows || !file.left().is_multiple_of(RECORD_BYTES as u64) {
         return None;
     }
     let mut table = BaseTable::with_capacity(records.max(manifest.records) as usize);
-    let mut piece = [0; PIECE_RECORDS * RECORD_BYTES];
+    let mut piece = vec![0; PIECE_RECORDS * RECORD_BYTES];
     while file.left() > 0 {
         let bytes = file.left().min(piece.len() as u64) as usize;
         file.fill(&mut piece[..bytes])?;

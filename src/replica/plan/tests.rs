@@ -276,7 +276,8 @@ proptest! {
             };
             match plan(served.as_ref(), &target) {
                 Plan::Nothing => prop_assert_eq!(served.as_ref(), Some(&target)),
-                Plan::Adopt => {}
+                // The content must be the served one.
+                Plan::Adopt | Plan::Relocate => {}
                 Plan::Changes(segments) => {
                     // Exactly those of a version above the one served, as the cache checks too.
                     let version = served.as_ref().unwrap().version;
@@ -285,8 +286,6 @@ proptest! {
                     rows.extend(publisher.rows(&segments));
                     rows.retain(|_, value| value.is_some());
                 }
-                // The content must be the served one.
-                Plan::Relocate => {}
                 Plan::Base => rows = publisher.served(&target.segments),
             }
             prop_assert_eq!(&rows, &publisher.served(&target.segments));
