@@ -15,7 +15,7 @@ use crate::{
 /// How long a lease lasts without renewal. Another publisher takes over within 15 s of its holder's death, its first
 /// short run included.
 const LEASE_TTL: Duration = Duration::from_secs(12);
-/// How often a lease is renewed: metadata may be down for two renewals.
+/// How often a lease is renewed: one renewal may fail, and then the next one must not.
 const RENEW_INTERVAL: Duration = Duration::from_secs(4);
 
 /// The holder of a lease that is not free.
@@ -131,10 +131,27 @@ async fn renew(metadata: Metadata, lease: Arc<Lease>, lost: Shutdown) {
             Ok(false) => return lost.cancel(),
             Err(error) => {
                 warn!(%error, "the lease could not be renewed");
-                if renewed.elapsed() + RENEW_INTERVAL > LEASE_TTL {
+                if expires_before_next_renewal(renewed.elapsed()) {
                     return lost.cancel();
                 }
             }
         }
+    }
+}
+
+/// Whether a lease that was renewed so long ago may expire before the next renewal.
+fn expires_before_next_renewal(age: Duration) -> bool {
+    age + RENEW_INTERVAL >= LEASE_TTL
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_renewal_may_fail() {
+        assert!(!expires_before_next_renewal(RENEW_INTERVAL));
+        assert!(!expires_before_next_renewal(RENEW_INTERVAL + RENEW_INTERVAL / 2));
+        assert!(expires_before_next_renewal(2 * RENEW_INTERVAL));
     }
 }

@@ -1,8 +1,14 @@
 //! Leases of syncs in Postgres, where no lock of the operating system helps: renewed, lost, confirmed, released.
 
-use larder::{domain::run::RunStatus, engine::Trigger, metadata};
+use larder::{
+    admin::Publisher,
+    domain::run::RunStatus,
+    engine::{Error, RunOutcome, Trigger},
+    metadata,
+};
 use sqlx::{Connection, PgConnection};
 use tempfile::TempDir;
+use tokio::task::JoinHandle;
 
 use crate::support::{
     catalog::name,
@@ -44,6 +50,27 @@ async fn take(other: &mut PgConnection) {
     assert_eq!(sqlx::query(take).bind(LEASE).execute(other).await.unwrap().rows_affected(), 1);
 }
 
+type Running = JoinHandle<Result<RunOutcome, Error>>;
+
+/// A run that waits for its rows until the connection unlocks them.
+async fn blocked_run(node: &Node) -> (PgConnection, Running) {
+    let Warehouse::Postgres(database) = &node.warehouse else { panic!("Postgres") };
+    let mut locked = PgConnection::connect(&database.url()).await.unwrap();
+    let lock = "begin; lock table people in access exclusive mode; update people set name = 'Bob'";
+    sqlx::raw_sql(lock).execute(&mut locked).await.unwrap();
+    let Publisher { engine, metadata, .. } = node.publisher().await;
+    let request = node.run_request("person", Trigger::Operator);
+    let running = tokio::spawn(async move { engine.run(&request).await });
+    until("a run under way", async || metadata.open_runs(&name("person")).await.unwrap().pop()).await;
+    (locked, running)
+}
+
+async fn ends_without_its_lease(running: Running) {
+    let record = soon("end of the run", running).await.unwrap().unwrap().record;
+    assert_eq!((record.status, record.version), (RunStatus::Failed, None));
+    assert_eq!(record.error.unwrap().code, "lease_lost");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn lease_is_renewed_while_it_is_held_and_released_when_it_is_dropped() {
     let (node, _database, mut other) = node().await;
@@ -76,26 +103,25 @@ async fn lost_lease_ends_a_run_and_confirms_nothing() {
     lease.release().await;
     assert!(expires_at(&mut other).await > 0, "that of the other holder stays");
 
-    let Warehouse::Postgres(database) = &node.warehouse else { panic!("Postgres") };
     for unlocks_at_once in [false, true] {
         sqlx::query("update leases set expires_at = 0").execute(&mut other).await.unwrap();
-        let mut locked = PgConnection::connect(&database.url()).await.unwrap();
-        sqlx::raw_sql("begin; lock table people in access exclusive mode; update people set name = 'Bob'")
-            .execute(&mut locked)
-            .await
-            .unwrap();
-        let (engine, request) = (publisher.engine.clone(), node.run_request("person", Trigger::Operator));
-        let running = tokio::spawn(async move { engine.run(&request).await });
-        until("a run under way", async || publisher.metadata.open_runs(&name("person")).await.unwrap().pop())
-            .await;
+        let (mut locked, running) = blocked_run(&node).await;
         take(&mut other).await;
         // The run notices the loss while it waits for its rows, or before it announces.
         if unlocks_at_once {
             sqlx::raw_sql("commit").execute(&mut locked).await.unwrap();
         }
-        let record = soon("end of the run", running).await.unwrap().unwrap().record;
-        assert_eq!((record.status, record.version), (RunStatus::Failed, None));
-        assert_eq!(record.error.unwrap().code, "lease_lost");
+        ends_without_its_lease(running).await;
         assert_eq!(node.version("person").await, Some(1));
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lease_that_cannot_be_renewed_ends_a_run() {
+    let (node, _database, mut other) = node().await;
+    node.sync("person").await;
+    let (_locked, running) = blocked_run(&node).await;
+    sqlx::raw_sql("alter table leases rename to mislaid").execute(&mut other).await.unwrap();
+    ends_without_its_lease(running).await;
+    assert_eq!(node.version("person").await, Some(1));
 }

@@ -28,6 +28,8 @@ mod first_run_story;
 #[cfg(test)]
 mod held_story;
 #[cfg(test)]
+mod housekeeping_story;
+#[cfg(test)]
 mod lease_story;
 #[cfg(test)]
 mod liquid;
@@ -65,6 +67,8 @@ mod read_tls;
 mod regions;
 #[cfg(test)]
 mod replica;
+#[cfg(test)]
+mod schedule_story;
 #[cfg(test)]
 mod simulation;
 #[cfg(test)]

@@ -2,5 +2,6 @@
 
 mod announcing;
 mod objects;
+mod reconciling;
 mod refusals;
 mod retention;

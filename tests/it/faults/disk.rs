@@ -107,29 +107,34 @@ async fn unwritable_directories_fail_only_the_run() {
 }
 
 /// What the person must decide who runs the tests where mounting is forbidden.
-const WITHOUT_MOUNT: &str = "LARDER_TEST_WITHOUT_MOUNT=1 leaves out the test of a full disk";
+const WITHOUT_MOUNT: &str = "LARDER_TEST_WITHOUT_MOUNT=1 leaves out the tests of a full disk";
 
 /// A file system in memory, unmounted when the test ends.
-struct Small(PathBuf);
+pub(super) struct Small(PathBuf);
 
 impl Small {
-    fn mount(path: &Path, megabytes: u32) -> Self {
+    /// `None` when the person who runs the tests leaves these out.
+    pub(super) fn mount(path: &Path, megabytes: u32) -> Option<Self> {
+        if std::env::var_os("LARDER_TEST_WITHOUT_MOUNT").is_some() {
+            eprintln!("SKIPPED: {WITHOUT_MOUNT}");
+            return None;
+        }
         fs::create_dir_all(path).unwrap();
         let size = format!("size={megabytes}m");
         let mounted =
             Command::new("mount").args(["-t", "tmpfs", "-o", &size, "tmpfs"]).arg(path).output().unwrap();
         assert!(mounted.status.success(), "no file system can be mounted here: {mounted:?}; {WITHOUT_MOUNT}");
-        Self(path.to_owned())
+        Some(Self(path.to_owned()))
     }
 
     /// Leaves no byte free.
-    fn fill(&self) {
+    pub(super) fn fill(&self) {
         let mut file = fs::File::create(self.0.join("filler")).unwrap();
         let error = std::io::copy(&mut std::io::repeat(0), &mut file).unwrap_err();
         assert_eq!(error.kind(), std::io::ErrorKind::StorageFull);
     }
 
-    fn clear(&self) {
+    pub(super) fn clear(&self) {
         fs::remove_file(self.0.join("filler")).unwrap();
     }
 }
@@ -143,15 +148,11 @@ impl Drop for Small {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn full_disk_fails_only_the_run() {
-    if std::env::var_os("LARDER_TEST_WITHOUT_MOUNT").is_some() {
-        eprintln!("SKIPPED: {WITHOUT_MOUNT}");
-        return;
-    }
     // With a directory store, a full data_dir does not fail the run. The node serves the last version until
     // there is space.
     for (directory, code) in [("store", Some("store_unavailable")), ("data", None)] {
         let deployment = Deployment::new();
-        let small = Small::mount(&deployment.path(directory), 8);
+        let Some(small) = Small::mount(&deployment.path(directory), 8) else { return };
         let mut served = Served::start(deployment).await;
         small.fill();
         served.deployment.execute("warehouse.db", "update people set name = 'late' where id = 5").await;

@@ -1,8 +1,20 @@
 //! Keys created, revoked and expired by commands while a server runs.
 
-use rustix::process::Signal;
+use std::fs;
 
-use crate::support::{deployment::Deployment, process::until};
+use larder::{
+    admin::{Error, NewKey},
+    domain::keyset::Grant,
+};
+use rustix::process::Signal;
+use tempfile::TempDir;
+
+use super::disk::Small;
+use crate::support::{
+    deployment::Deployment,
+    node::{Node, Warehouse, tester},
+    process::until,
+};
 
 const ROWS: &str = "create table people (id integer primary key, name text);
     insert into people values (1, 'Ann');";
@@ -65,7 +77,7 @@ async fn created_and_revoked_keys_take_effect_on_a_running_server() {
     server.kill();
     for gone in [false, true] {
         if gone {
-            std::fs::rename(deployment.path("store"), deployment.path("store.gone")).unwrap();
+            fs::rename(deployment.path("store"), deployment.path("store.gone")).unwrap();
         }
         let server = node.serve().await;
         assert_eq!(server.get(&person, "person", 1).await.status, 401, "store gone: {gone}");
@@ -84,12 +96,12 @@ async fn restored_metadata_backup_revives_no_key() {
     let node = deployment.node("data", SECTIONS);
     let (kept, revoked) = (node.key().await, node.key().await);
     node.output(&["sync", "person"]).await;
-    std::fs::copy(deployment.path("metadata.db"), deployment.path("backup.db")).unwrap();
+    fs::copy(deployment.path("metadata.db"), deployment.path("backup.db")).unwrap();
     node.output(&["keys", "revoke", &revoked]).await;
     for beside in ["metadata.db-wal", "metadata.db-shm"] {
-        let _ = std::fs::remove_file(deployment.path(beside));
+        let _ = fs::remove_file(deployment.path(beside));
     }
-    std::fs::rename(deployment.path("backup.db"), deployment.path("metadata.db")).unwrap();
+    fs::rename(deployment.path("backup.db"), deployment.path("metadata.db")).unwrap();
 
     let server = node.serve().await;
     let fresh = node.key().await;
@@ -101,24 +113,22 @@ async fn restored_metadata_backup_revives_no_key() {
     assert_eq!(server.get(&revoked, "person", 1).await.status, 401);
 }
 
-/// The new key set cannot be written, as on a full disk. The node refuses the revoked key after a kill, also without
-/// the store; until the store is back it refuses the others, too.
-#[tokio::test(flavor = "multi_thread")]
-async fn revoked_key_is_refused_after_a_restart_although_the_revocation_could_not_be_saved() {
-    let deployment = Deployment::new();
+/// The new key set cannot be written. The node refuses the revoked key after a kill, also without the store; until the
+/// store is back it refuses the others, too.
+async fn revocation_that_cannot_be_saved_outlasts_a_restart(
+    deployment: &Deployment,
+    obstruct: impl FnOnce(),
+    clear: impl FnOnce(),
+) {
     deployment.execute("warehouse.db", ROWS).await;
     let node = deployment.node("data", SECTIONS);
     let (kept, revoked) = (node.key().await, node.key().await);
     node.output(&["sync", "person"]).await;
     let mut server = node.serve().await;
-    let (saved, obstacle) =
-        (deployment.path("data/state/keys.json"), deployment.path("data/state/keys.json.tmp"));
-    until("the saved keys", async || {
-        let is_served = server.get(&revoked, "person", 1).await.status == 200;
-        (is_served && saved.exists() && !obstacle.exists()).then_some(())
-    })
-    .await;
-    std::fs::create_dir(&obstacle).unwrap();
+    let id = revoked.split('_').nth(1).unwrap();
+    let saved = deployment.path("data/state/keys.json");
+    until("the saved keys", async || fs::read_to_string(&saved).ok().filter(|text| text.contains(id))).await;
+    obstruct();
     node.output(&["keys", "revoke", &revoked]).await;
     until("the refusal", async || (server.get(&revoked, "person", 1).await.status == 401).then_some(()))
         .await;
@@ -129,7 +139,7 @@ async fn revoked_key_is_refused_after_a_restart_although_the_revocation_could_no
     .await;
     server.kill();
     let (store, gone) = (deployment.path("store"), deployment.path("store.gone"));
-    std::fs::rename(&store, &gone).unwrap();
+    fs::rename(&store, &gone).unwrap();
     let mut server = node.spawn(&["serve"]);
     server.listening().await;
     assert_ne!(server.get(&revoked, "person", 1).await.status, 200);
@@ -137,10 +147,51 @@ async fn revoked_key_is_refused_after_a_restart_although_the_revocation_could_no
     server.kill();
 
     // The server has begun an empty directory.
-    std::fs::remove_dir_all(&store).unwrap();
-    std::fs::rename(&gone, &store).unwrap();
-    std::fs::remove_dir_all(&obstacle).unwrap();
+    fs::remove_dir_all(&store).unwrap();
+    fs::rename(&gone, &store).unwrap();
+    clear();
     let server = node.serve().await;
     until("the other key", async || (server.get(&kept, "person", 1).await.status == 200).then_some(())).await;
     assert_eq!(server.get(&revoked, "person", 1).await.status, 401);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn revocation_outlasts_a_restart_although_the_file_of_keys_cannot_be_written() {
+    let deployment = Deployment::new();
+    let obstacle = deployment.path("data/state/keys.json.tmp");
+    let obstruct = || fs::create_dir(&obstacle).unwrap();
+    let clear = || fs::remove_dir_all(&obstacle).unwrap();
+    revocation_that_cannot_be_saved_outlasts_a_restart(&deployment, obstruct, clear).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn revocation_outlasts_a_restart_although_the_disk_is_full() {
+    let deployment = Deployment::new();
+    let Some(small) = Small::mount(&deployment.path("data"), 8) else { return };
+    let clear = || small.clear();
+    revocation_that_cannot_be_saved_outlasts_a_restart(&deployment, || small.fill(), clear).await;
+}
+
+/// A key that nobody was told must not work: not now, and not once a later announcement takes metadata's keys along.
+#[tokio::test(flavor = "multi_thread")]
+async fn key_whose_creation_failed_never_works() {
+    let directory = TempDir::new().unwrap();
+    let warehouse = Warehouse::sqlite(directory.path());
+    let node = Node::start(directory, warehouse, "").await;
+    let publisher = node.publisher().await;
+    let metadata = Warehouse::Sqlite(node.directory.path().join("data/metadata.db"));
+    let breaks =
+        "create trigger breaks before update of announced on key_set when new.announced > old.announced
+        begin select raise(abort, 'a fault injected by a test'); end";
+    metadata.execute(breaks).await;
+    let new = |name: &str| NewKey { name: name.to_owned(), grant: Grant::AllCollections, expires_at: None };
+    let error = publisher.create_key(new("lost"), &tester()).await.unwrap_err();
+    assert!(matches!(error, Error::Metadata(_)), "{error}");
+
+    metadata.execute("drop trigger breaks").await;
+    publisher.create_key(new("found"), &tester()).await.unwrap();
+    let newest = publisher.catalog.newest(None).await.unwrap().unwrap();
+    let set = publisher.catalog.key_set(&newest.keys.unwrap()).await.unwrap();
+    let names: Vec<_> = set.keys.iter().map(|key| key.name.as_str()).collect();
+    assert_eq!(names, ["test", "found"]);
 }

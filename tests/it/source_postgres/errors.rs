@@ -159,6 +159,31 @@ async fn a_query_that_somebody_ends_says_who_did() {
 }
 
 #[tokio::test]
+async fn a_query_that_a_standby_cancels_for_its_recovery_is_in_conflict() {
+    let database = Postgres::own_server().await;
+    database.execute("create table t as select i as id from generate_series(1, 1000) i").await;
+    let standby = database.standby().await;
+    let source = open_within(&section(&standby.url()), "1h", "30s");
+    let query = sql("select id, pg_sleep(1)::text as s from t");
+    let columns = source.describe(&query).await.unwrap();
+    let (sender, _receiver) = mpsc::channel::<RowBatch>(1);
+    let conflict = async {
+        let running =
+            "select count(*) from pg_stat_activity where state = 'active' and query like 'copy%pg_sleep%'";
+        wait_until("the query runs", async || standby.value(running).await.as_deref() == Some("1")).await;
+        // The query still sees the rows that the vacuum removes.
+        database.execute("delete from t").await;
+        database.execute("vacuum t").await;
+    };
+    let (result, ()) = tokio::join!(source.stream(&query, sender, &columns, None), conflict);
+    let error = result.unwrap_err();
+    assert_eq!((error.code(), error.kind()), ("source_conflict", ErrorKind::Unavailable), "{error}");
+    let text = error.to_string();
+    assert!(text.contains("canceling statement due to conflict with recovery"), "{text}");
+    assert!(format!("{:?}", error.hint()).contains("hot_standby_feedback"), "{error:?}");
+}
+
+#[tokio::test]
 async fn models_cannot_write() {
     let database = Postgres::database().await;
     database.execute("create table t (id int); create sequence s").await;

@@ -92,6 +92,22 @@ pub(crate) fn files(directory: &Path) -> Vec<PathBuf> {
     entries.map(|entry| entry.path()).filter(|path| path.is_file()).collect()
 }
 
+/// Every file below a directory, with its length.
+pub(crate) fn files_below(directory: &Path) -> Vec<(PathBuf, u64)> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(directory).into_iter().flatten() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(files_below(&path));
+        } else {
+            let length = path.metadata().unwrap().len();
+            found.push((path, length));
+        }
+    }
+    found.sort();
+    found
+}
+
 pub(crate) fn has_suffix(path: &Path, suffix: &str) -> bool {
     path.to_str().is_some_and(|path| path.ends_with(suffix))
 }
@@ -135,22 +151,7 @@ impl NodeDirectory {
 
     /// Every file below `name`, with its length.
     pub(crate) fn files(&self, name: &str) -> Vec<(PathBuf, u64)> {
-        fn walk(directory: &Path, found: &mut Vec<(PathBuf, u64)>) {
-            let Ok(entries) = fs::read_dir(directory) else { return };
-            for entry in entries {
-                let path = entry.unwrap().path();
-                if path.is_dir() {
-                    walk(&path, found);
-                } else {
-                    let length = path.metadata().unwrap().len();
-                    found.push((path, length));
-                }
-            }
-        }
-        let mut found = Vec::new();
-        walk(&self.path().join(name), &mut found);
-        found.sort();
-        found
+        files_below(&self.path().join(name))
     }
 
     fn command(&self, wrapper: &[&str], arguments: &[&str], variables: &[(&str, &str)]) -> Command {

@@ -28,8 +28,8 @@ use tokio::sync::OnceCell;
 const CERTIFICATE: &str = include_str!("tls/certificate.pem");
 const KEY: &str = include_str!("tls/key.pem");
 const READY_WITHIN: Duration = Duration::from_secs(30);
-const HBA: &str =
-    "host all locked 127.0.0.1/32 scram-sha-256\nlocal all all trust\nhost all all 127.0.0.1/32 trust\n";
+const HBA: &str = "host all locked 127.0.0.1/32 scram-sha-256\nlocal all,replication all trust\n\
+    host all all 127.0.0.1/32 trust\n";
 /// Waits for the end of its input, which closes when the test process ends in any way. Then it stops the
 /// server and removes its files.
 const SUPERVISOR: &str = r#""$0" -D "$1/data" >"$1/log" 2>&1 & server=$!; cat >/dev/null; kill -INT $server; wait $server; rm -rf "$1""#;
@@ -81,68 +81,69 @@ impl Postgres {
     }
 
     async fn start() -> Self {
-        let programs = programs();
-        let directory = tempfile::Builder::new().prefix("larder-pg-").tempdir().unwrap().keep();
-        fs::set_permissions(&directory, fs::Permissions::from_mode(0o755)).unwrap();
-        let user = other_user();
-        if let Some((user, group)) = user {
-            chown(&directory, Some(user), Some(group)).unwrap();
-        }
-        let as_user = |command: &mut Command| {
-            command.current_dir(&directory).env("LC_ALL", "C");
-            if let Some((user, group)) = user {
-                command.uid(user).gid(group);
-            }
-        };
-        let mut initdb = Command::new(programs.join("initdb"));
+        let directory = new_directory();
+        let mut initdb = Command::new(programs().join("initdb"));
         initdb.args(["-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync", "-D"]);
-        initdb.arg(directory.join("data"));
-        as_user(&mut initdb);
-        let done = initdb.output().expect("initdb runs");
-        assert!(done.status.success(), "initdb: {}", String::from_utf8_lossy(&done.stderr));
-
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let settings = format!(
-            "listen_addresses = '127.0.0.1'\nport = {port}\nunix_socket_directories = '{}'\nfsync = off\n\
-             synchronous_commit = off\nssl = on\nfull_page_writes = off\nshared_buffers = 32MB\n",
-            directory.display()
-        );
-        fs::write(directory.join("data/postgresql.conf"), settings).unwrap();
-        fs::write(directory.join("data/pg_hba.conf"), HBA).unwrap();
-        fs::write(directory.join("data/server.crt"), CERTIFICATE).unwrap();
-        let key = directory.join("data/server.key");
-        fs::write(&key, KEY).unwrap();
-        fs::set_permissions(&key, fs::Permissions::from_mode(0o600)).unwrap();
-        if let Some((user, group)) = user {
-            chown(&key, Some(user), Some(group)).unwrap();
-        }
-        let mut supervisor = Command::new("sh");
-        supervisor.arg("-c").arg(SUPERVISOR).arg(programs.join("postgres")).arg(&directory);
-        // Its own process group: an interrupt from the terminal must not end it before it has cleaned up.
-        supervisor.stdin(Stdio::piped()).process_group(0);
-        as_user(&mut supervisor);
-        let supervisor = supervisor.spawn().expect("a shell runs");
-        let server = Self { directory, port, databases: AtomicU32::new(0), _supervisor: supervisor };
-        server.wait_until_ready().await;
+        run(initdb.arg(directory.join("data")), &directory);
+        let settings = "fsync = off\nsynchronous_commit = off\nssl = on\nfull_page_writes = off\nshared_buffers = 32MB\n";
+        let files = [
+            ("pg_hba.conf", HBA),
+            ("server.crt", CERTIFICATE),
+            ("server.key", KEY),
+            ("postgresql.conf", settings),
+        ];
+        files.iter().for_each(|(name, text)| write_private(&directory.join("data").join(name), text));
+        let server = Self::serve(directory).await;
+        let mut connection = server.connect("postgres").await.expect("the server answers");
+        let role = "create role locked login password 'secret'";
+        raw_sql(role).execute(&mut connection).await.expect("a role can be created");
         server
     }
 
-    async fn wait_until_ready(&self) {
+    /// A hot standby of `primary`. What it replays cancels a query in its way at once.
+    async fn standby(primary: &Self) -> Self {
+        let directory = new_directory();
+        let mut copy = Command::new(programs().join("pg_basebackup"));
+        copy.args(["-U", "postgres", "--write-recovery-conf", "--no-sync", "--checkpoint=fast", "-h"]);
+        copy.arg(&primary.directory).args(["-p", &primary.port.to_string(), "-D"]);
+        run(copy.arg(directory.join("data")), &directory);
+        let settings = directory.join("data/postgresql.conf");
+        let text = fs::read_to_string(&settings).unwrap();
+        write_private(
+            &settings,
+            &format!("{text}max_standby_streaming_delay = 0\nhot_standby_feedback = off\n"),
+        );
+        Self::serve(directory).await
+    }
+
+    /// Starts the server whose files are in `directory`, on a free port.
+    async fn serve(directory: PathBuf) -> Self {
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let settings = directory.join("data/postgresql.conf");
+        let text = fs::read_to_string(&settings).unwrap();
+        let place = format!(
+            "listen_addresses = '127.0.0.1'\nport = {port}\nunix_socket_directories = '{}'\n",
+            directory.display()
+        );
+        write_private(&settings, &format!("{text}{place}"));
+        let mut supervisor = Command::new("sh");
+        supervisor.arg("-c").arg(SUPERVISOR).arg(programs().join("postgres")).arg(&directory);
+        // Its own process group: an interrupt from the terminal must not end it before it has cleaned up.
+        supervisor.stdin(Stdio::piped()).process_group(0);
+        as_user(&mut supervisor, &directory);
+        let supervisor = supervisor.spawn().expect("a shell runs");
+        let server = Self { directory, port, databases: AtomicU32::new(0), _supervisor: supervisor };
         let mut interval = tokio::time::interval(Duration::from_millis(20));
         let ready = async {
-            loop {
+            while server.connect("postgres").await.is_err() {
                 interval.tick().await;
-                if let Ok(mut connection) = self.connect("postgres").await {
-                    let role = "create role locked login password 'secret'";
-                    raw_sql(role).execute(&mut connection).await.expect("a role can be created");
-                    return;
-                }
             }
         };
         if tokio::time::timeout(READY_WITHIN, ready).await.is_err() {
-            let log = fs::read_to_string(self.directory.join("log")).unwrap_or_default();
+            let log = fs::read_to_string(server.directory.join("log")).unwrap_or_default();
             panic!("Postgres is not ready within {READY_WITHIN:?}: {log}");
         }
+        server
     }
 
     async fn connect(&self, database: &str) -> sqlx::Result<PgConnection> {
@@ -155,6 +156,12 @@ impl Postgres {
 }
 
 impl Database {
+    /// The same database on a new hot standby, which runs until the test process ends.
+    pub(crate) async fn standby(&self) -> Self {
+        let server: &'static Postgres = Box::leak(Box::new(Postgres::standby(self.server).await));
+        Self { name: self.name.clone(), server }
+    }
+
     /// Its name.
     pub(crate) fn name(&self) -> &str {
         &self.name
@@ -185,13 +192,7 @@ impl Database {
     /// read its configuration again.
     pub(crate) async fn reload(&self, files: &[(&str, &str)]) {
         for (name, text) in files {
-            let path = self.server.directory.join("data").join(name);
-            let _ = fs::remove_file(&path);
-            fs::write(&path, text).unwrap();
-            fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
-            if let Some((user, group)) = other_user() {
-                chown(&path, Some(user), Some(group)).unwrap();
-            }
+            write_private(&self.server.directory.join("data").join(name), text);
         }
         let loaded = "select pg_conf_load_time()";
         let before = self.value(loaded).await;
@@ -236,6 +237,40 @@ impl Database {
         connection.close().await.expect("the connection ends well");
         let cells = |row: &PgRow| (0..row.len()).map(|at| row.try_get(at).expect("a text")).collect();
         rows.expect("the query runs").iter().map(cells).collect()
+    }
+}
+
+/// A new directory for the files of a server, which is its user's.
+fn new_directory() -> PathBuf {
+    let directory = tempfile::Builder::new().prefix("larder-pg-").tempdir().unwrap().keep();
+    fs::set_permissions(&directory, fs::Permissions::from_mode(0o755)).unwrap();
+    if let Some((user, group)) = other_user() {
+        chown(&directory, Some(user), Some(group)).unwrap();
+    }
+    directory
+}
+
+/// Replaces a file of a server, readable for the server alone.
+fn write_private(path: &Path, text: &str) {
+    let _ = fs::remove_file(path);
+    fs::write(path, text).unwrap();
+    fs::set_permissions(path, fs::Permissions::from_mode(0o600)).unwrap();
+    if let Some((user, group)) = other_user() {
+        chown(path, Some(user), Some(group)).unwrap();
+    }
+}
+
+/// Runs a program of Postgres in `directory` to its end.
+fn run(command: &mut Command, directory: &Path) {
+    as_user(command, directory);
+    let done = command.output().expect("it runs");
+    assert!(done.status.success(), "{command:?}: {}", String::from_utf8_lossy(&done.stderr));
+}
+
+fn as_user(command: &mut Command, directory: &Path) {
+    command.current_dir(directory).env("LC_ALL", "C");
+    if let Some((user, group)) = other_user() {
+        command.uid(user).gid(group);
     }
 }
 
