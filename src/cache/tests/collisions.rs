@@ -130,3 +130,45 @@ fn the_lowest_of_many_claimants_holds_a_value() {
     }
     assert_eq!((collection.conflicts(), collection.overflow_sets()), (0, 0));
 }
+
+#[test]
+fn overflow_sets_that_come_and_go_within_one_change_leave_nothing() {
+    // All hashes are equal: "1" is added beside "2", which then goes.
+    let record = || model(0, Some("e0"), &["t0"]);
+    let mut publisher = Publisher::new([("2".to_owned(), record())].into());
+    let collection = publisher.build(0);
+    let segment = publisher.change(&[("1".to_owned(), Some(record())), ("2".to_owned(), None)]);
+    collection.apply(publisher.manifest(), vec![segment]).unwrap();
+    publisher.check(&collection, [&names("", 3), &names("e", 1), &names("t", 1)]);
+    assert_eq!(collection.overflow_sets(), 0);
+
+    // Both members of a set go at once.
+    let segment = publisher.change(&[("3".to_owned(), Some(record()))]);
+    collection.apply(publisher.manifest(), vec![segment]).unwrap();
+    assert_eq!(collection.overflow_sets(), 3);
+    let segment = publisher.change(&[("1".to_owned(), None), ("3".to_owned(), None)]);
+    collection.apply(publisher.manifest(), vec![segment]).unwrap();
+    publisher.check(&collection, [&names("", 4), &names("e", 1), &names("t", 1)]);
+    assert_eq!(collection.overflow_sets(), 0);
+}
+
+#[test]
+fn memory_counts_entries_and_overflow_sets() {
+    const RECORDS: usize = 5000;
+    let bytes = |email: &dyn Fn(usize) -> String| {
+        let record = |n: usize| (format!("{n:04}"), model(0, Some(&email(n)), &[]));
+        let publisher = Publisher::new((0..RECORDS).map(record).collect());
+        let collection = publisher.build(u64::MAX);
+        let files: usize = collection.segments().iter().map(|segment| segment.byte_len()).sum();
+        (collection.bytes() as usize - files, collection.overflow_sets())
+    };
+    // Two indexes have an entry for each record; 16 bytes of an entry, one of control, and some that are free.
+    let (unique, sets) = bytes(&|n| format!("e{n:04}"));
+    assert_eq!(sets, 0);
+    assert!((2 * 17 * RECORDS..2 * 34 * RECORDS).contains(&unique), "{unique}");
+    // The second one has an overflow set of all records instead: 8 bytes for each.
+    let (shared, sets) = bytes(&|_| "shared".to_owned());
+    assert_eq!(sets, 1);
+    let table = unique / 2;
+    assert!((table + 8 * RECORDS..table + 8 * RECORDS + 20_000).contains(&shared), "{shared} and {table}");
+}
