@@ -144,3 +144,32 @@ impl Error {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store;
+
+    #[test]
+    fn only_failures_of_the_store_keep_other_syncs_from_announcing() {
+        let timeout = || store::Error::Timeout { operation: "read", path: "catalog".to_owned(), seconds: 1 };
+        let of_store = [
+            Error::Catalog(timeout().into()),
+            Error::Disk(timeout().into()),
+            Error::Announce(AnnounceError::Late),
+            Error::Announce(AnnounceError::Unknown),
+        ];
+        for error in of_store {
+            assert_eq!(error.store_failure(), Some(error.code()));
+        }
+        let others = [
+            Error::Catalog(store::Error::Ending.into()),
+            Error::Disk(store::Error::Ending.into()),
+            Error::Announce(AnnounceError::Superseded),
+            Error::Cancelled,
+        ];
+        for error in others {
+            assert_eq!(error.store_failure(), None, "{error}");
+        }
+    }
+}

@@ -43,3 +43,19 @@ impl Progress {
         self.0.expected.store(expected, Ordering::Relaxed);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_of_all_clones_are_those_of_the_run() {
+        let progress = Progress::default();
+        progress.begin(7);
+        progress.clone().add(5, 3);
+        progress.add(10, 2);
+        assert_eq!((progress.rows(), progress.puts(), progress.expected()), (15, 5, 7));
+        progress.begin(9);
+        assert_eq!((progress.rows(), progress.puts(), progress.expected()), (0, 0, 9));
+    }
+}

@@ -107,3 +107,86 @@ impl Engine {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use chrono::DateTime;
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::domain::{
+        digest::Digest,
+        id::RunId,
+        limits::FORMAT,
+        manifest::{SegmentReference, ServingSettings, Version},
+        name::CollectionName,
+    };
+
+    /// A manifest with a base and change segments of these rows, each with its version.
+    fn manifest(base: u64, changes: &[(u64, u64)], records: u64) -> Manifest {
+        let segment = |kind, (version, rows)| SegmentReference {
+            object: String::new(),
+            sha256: Digest::of(b""),
+            bytes: 0,
+            rows,
+            deletes: 0,
+            kind,
+            version: Version(version),
+        };
+        let changes = changes.iter().map(|change| segment(SegmentKind::Changes, *change));
+        Manifest {
+            format: FORMAT,
+            collection: CollectionName::new("a").unwrap(),
+            version: Version(9),
+            run_id: RunId::from_uuid(Uuid::from_u128(1)),
+            created_at: DateTime::UNIX_EPOCH,
+            data_as_of: DateTime::UNIX_EPOCH,
+            indexes: Vec::new(),
+            columns: Vec::new(),
+            fields: Vec::new(),
+            mapping: Digest::of(b""),
+            configuration: None,
+            fingerprint_seed: 0,
+            serving: ServingSettings::default(),
+            segments: [segment(SegmentKind::Base, (1, base))].into_iter().chain(changes).collect(),
+            records,
+            left: 0,
+        }
+    }
+
+    #[test]
+    fn changes_that_outgrow_their_base_become_a_new_one() {
+        for (base, changes, expected) in [
+            (0, 1_000, None),
+            (0, 1_001, Some(Compaction::NewBase)),
+            (5_000, 5_000, None),
+            (5_000, 5_001, Some(Compaction::NewBase)),
+        ] {
+            assert_eq!(due(&manifest(base, &[(2, changes)], base + changes)), expected, "{base} {changes}");
+        }
+    }
+
+    #[test]
+    fn garbage_beyond_its_share_becomes_a_new_base() {
+        assert_eq!(due(&manifest(900, &[(2, 100)], 700)), None);
+        assert_eq!(due(&manifest(900, &[(2, 100)], 699)), Some(Compaction::NewBase));
+        // A base without changes holds what it holds.
+        assert_eq!(due(&manifest(1_000, &[], 1)), None);
+    }
+
+    #[test]
+    fn many_changed_versions_before_the_last_are_merged() {
+        let versions =
+            |count: u64| -> Vec<(u64, u64)> { (2..2 + count).map(|version| (version, 1)).collect() };
+        let most = CHANGED_VERSIONS_MAX as u64;
+        assert_eq!(due(&manifest(9_000, &versions(most), 9_000)), None);
+        let merged = 1..CHANGED_VERSIONS_MAX + 1;
+        assert_eq!(due(&manifest(9_000, &versions(most + 1), 9_000)), Some(Compaction::Merge(merged)));
+        // Two segments of one version are merged, or left, together.
+        let doubled: Vec<_> = versions(most + 1).into_iter().flat_map(|change| [change, change]).collect();
+        let merged = 1..2 * CHANGED_VERSIONS_MAX + 1;
+        assert_eq!(due(&manifest(9_000, &doubled, 9_000)), Some(Compaction::Merge(merged)));
+        assert_eq!(due(&manifest(9_000, &doubled[..2 * CHANGED_VERSIONS_MAX], 9_000)), None);
+        assert_eq!(mergeable(&manifest(9_000, &[], 9_000)), 1..1);
+    }
+}

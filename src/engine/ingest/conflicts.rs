@@ -122,4 +122,24 @@ mod tests {
         let claimants = vec![origins[0], origins[2], origins[3]];
         assert_eq!(conflicts.contested, vec![Contested { index: 1, claimants }]);
     }
+
+    #[test]
+    fn every_bit_of_a_hash_counts_and_few_values_are_listed() {
+        let mut claims = Claims::default();
+        for bit in 0..64 {
+            claims.add(1 << bit, Origin::served(bit));
+        }
+        claims.add(0, Origin::served(64));
+        assert_eq!(claims.find_conflicts(1).losers, 0);
+
+        let mut claims = Claims::default();
+        for number in 0..300 {
+            // One value that many claim, and many that two claim.
+            claims.add(7, Origin::served(number));
+            claims.add(u64::from(100 + number / 2), Origin::served(number));
+        }
+        let conflicts = claims.find_conflicts(1);
+        assert_eq!((conflicts.losers, conflicts.contested.len()), (299 + 150, LISTED_MAX));
+        assert_eq!(conflicts.contested[0].claimants.len(), LISTED_MAX + 1, "one of them may hold the value");
+    }
 }

@@ -74,4 +74,13 @@ mod tests {
         assert_eq!(sum.count, 152);
         assert_eq!(sum.into_rows().len(), REJECTED_PER_REASON_MAX + 2);
     }
+
+    #[test]
+    fn few_rows_of_a_run_are_listed_whatever_their_reasons() {
+        let mut rejected = Rejected::default();
+        for reason in 0..2 * REJECTED_PER_RUN_MAX {
+            rejected.list(&reason.to_string(), None, None);
+        }
+        assert_eq!(rejected.into_rows().len(), REJECTED_PER_RUN_MAX);
+    }
 }

@@ -286,3 +286,23 @@ fn status_after(error: &Error) -> RunStatus {
         _ => RunStatus::Failed,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_status_of_a_failed_run_says_what_comes_next() {
+        let statuses = [
+            (Error::Announce(AnnounceError::Superseded), RunStatus::Superseded),
+            (Error::Announce(AnnounceError::Unknown), RunStatus::Announcing),
+            (Error::Announce(AnnounceError::Ending), RunStatus::Cancelled),
+            (Error::Announce(AnnounceError::Late), RunStatus::Failed),
+            (Error::Cancelled, RunStatus::Cancelled),
+            (Error::LeaseLost, RunStatus::Failed),
+        ];
+        for (error, expected) in statuses {
+            assert_eq!(status_after(&error), expected, "{error}");
+        }
+    }
+}

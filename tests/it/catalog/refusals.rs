@@ -1,13 +1,18 @@
-//! A store that refuses to write, or to read, a document: the announcer ends soon, and knows what it knows.
+//! A store that refuses to write or to read a document, or has lost some: the announcer ends soon, and knows what it
+//! knows.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
-use larder::catalog::Catalog;
-use object_store::memory::InMemory;
+use chrono::TimeDelta;
+use larder::{
+    catalog::{AnnounceError, AnnouncerPace, Catalog},
+    support::clock::Clock,
+};
+use object_store::{ObjectStore, ObjectStoreExt, memory::InMemory, path::Path};
 use tokio::time::timeout;
 
 use crate::support::{
-    catalog::{DEADLINE, announcer, catalog_over, change, entry, name, quick},
+    catalog::{DEADLINE, announcer, announcer_at, catalog_over, change, entry, name, quick},
     faulty_store::{Fault, FaultyStore, Request},
 };
 
@@ -73,4 +78,30 @@ async fn a_short_refusal_is_waited_for() {
     let announced = running.handle.announce(change(&name("a"), None, &entry(1))).await.unwrap();
     assert_eq!(announced.n, 1);
     running.end().await;
+}
+
+/// A bucket that was restored from a backup. A document with a number that followers know already would fork the
+/// catalog.
+#[tokio::test]
+async fn nothing_is_announced_to_a_store_that_has_lost_documents() {
+    for lost in [&[3][..], &[2, 3], &[1, 2, 3]] {
+        let (store, catalog) = faulty();
+        let clock = Clock::fixed(Clock::default().now());
+        let pace = AnnouncerPace { patience: Duration::ZERO, ..quick() };
+        let running = announcer_at(&catalog, None, pace, clock.clone());
+        for collection in ["a", "b", "c"] {
+            running.handle.announce(change(&name(collection), None, &entry(1))).await.unwrap();
+            // It reads the catalog again.
+            clock.set(clock.now() + TimeDelta::minutes(2));
+        }
+        for n in lost {
+            store.delete(&Path::from(format!("catalog/{n:020}.json"))).await.unwrap();
+        }
+        store.delete(&Path::from("catalog/head")).await.unwrap();
+        let before = store.count(Request::Put, ".json");
+        let refused = running.handle.announce(change(&name("d"), None, &entry(1))).await.unwrap_err();
+        let AnnounceError::Unreachable(cause) = refused else { panic!("{lost:?}: {refused}") };
+        assert_eq!(cause.code(), "catalog_lost", "{lost:?}");
+        assert_eq!(store.count(Request::Put, ".json"), before);
+    }
 }

@@ -24,14 +24,15 @@ use larder::{
 };
 use object_store::{ObjectStore, ObjectStoreExt, local::LocalFileSystem, memory::InMemory, path::Path};
 use tempfile::TempDir;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use crate::support::{
     aged_store::AgedStore,
     catalog::{
-        Running, announcer, catalog_over, change, deployment, manifest, name, open_catalog, publish, quick,
-        run_id, segment,
+        DEADLINE, Running, announcer, catalog_over, change, deployment, manifest, name, open_catalog,
+        publish, quick, run_id, segment,
     },
+    faulty_store::{Fault, FaultyStore, Request},
 };
 
 const TIME_MAX: Duration = Duration::from_mins(1);
@@ -222,6 +223,38 @@ async fn grace_begins_again_after_a_short_pin_and_a_short_life() {
     }
     bucket.store.advance_hours(5);
     assert_eq!(bucket.delete(&rules(1)).await.objects, 4);
+}
+
+/// A version is pinned after a round has read the catalog and before it deletes.
+#[tokio::test]
+async fn version_that_is_pinned_during_a_round_stays() {
+    let faulty = FaultyStore::new(Arc::new(InMemory::new()));
+    let mut bucket = Bucket::new(|_| faulty.clone());
+    let announced = bucket.announce("a", 3).await;
+    let (entry, segment) = announced[0].clone();
+    bucket.store.advance_hours(30);
+    // The round waits for the manifest.
+    let manifest = entry.manifest.clone();
+    faulty.decide(move |request, path| {
+        if request == Request::Get && path.as_ref() == manifest { Fault::Hold } else { Fault::None }
+    });
+    let read = faulty.count(Request::Get, &entry.manifest);
+    let handle = bucket.running.handle.clone();
+    let region = larder::domain::name::RegionName::new("eu").unwrap();
+    let pin = Change::Pin { region, name: name("a"), from: None, entry: entry.clone() };
+    let pinning = async {
+        while faulty.count(Request::Get, &entry.manifest) == read {
+            tokio::task::yield_now().await;
+        }
+        handle.announce(pin).await.unwrap();
+        faulty.heal();
+        faulty.release().await;
+    };
+    let rules = rules(1);
+    let (done, ()) = timeout(DEADLINE, futures::future::join(bucket.delete(&rules), pinning)).await.unwrap();
+    assert_eq!(done.objects, 2, "version 2");
+    let there = bucket.paths().await;
+    assert!(there.contains(&entry.manifest) && there.contains(&segment.object));
 }
 
 /// What is needed to know what was referred to is lost: nothing of a collection is deleted.

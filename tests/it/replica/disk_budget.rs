@@ -5,14 +5,20 @@ use std::{fs, path::Path, sync::Arc};
 use chrono::TimeDelta;
 use larder::{
     catalog::Catalog,
-    domain::{digest::Digest, manifest::Version},
+    domain::{
+        digest::Digest,
+        manifest::{SegmentKind, Version},
+    },
     status::NodeStatus,
     support::clock::Clock,
 };
 use object_store::ObjectStore;
 
 use super::world::{Node, Rows, World, fast, rows};
-use crate::support::{catalog::catalog_over, faulty_store::Fault};
+use crate::support::{
+    catalog::{catalog_over, manifest, name},
+    faulty_store::Fault,
+};
 
 /// Rows that take about `bytes` bytes in a segment of these tests.
 fn sized(bytes: usize) -> Rows {
@@ -103,5 +109,67 @@ async fn unneeded_segments_are_evicted_first() {
     let node = bounded(&world, catalog, &clock);
     node.caught_up(&world).await;
     assert_eq!([&oldest, &older, &fresh, &foreign].map(|path| path.exists()), [false, true, true, true]);
+    node.stop().await;
+}
+
+fn local(node: &Node, world: &World) -> std::path::PathBuf {
+    node.data_dir.join(format!("segments/{}.arrow", world.latest("a").segments[0].sha256))
+}
+
+/// What a node serves stays, also while its state cannot be saved.
+#[tokio::test]
+async fn served_segments_are_not_evicted_before_they_are_in_the_saved_state() {
+    let mut world = World::in_memory();
+    let clock = Clock::fixed(Clock::default().now());
+    fs::create_dir_all(world.root.path().join("node/state/catalog.json.tmp")).unwrap();
+    world.base("a", &sized(1200)).await;
+    let catalog = catalog_over(Arc::clone(&world.faulty) as Arc<dyn ObjectStore>);
+    let node = bounded(&world, catalog, &clock);
+    node.caught_up(&world).await;
+    let served = local(&node, &world);
+    clock.set(clock.now() + TimeDelta::hours(2));
+    world.base("a", &sized(1300)).await;
+    node.until("full", is_full).await;
+    assert!(served.exists());
+    node.stop().await;
+}
+
+#[tokio::test]
+async fn segments_that_a_new_version_takes_over_are_not_evicted_for_its_others() {
+    let mut world = World::in_memory();
+    let clock = Clock::fixed(Clock::default().now());
+    world.base("a", &sized(900)).await;
+    let first = world.latest("a").segments[0].clone();
+    let catalog = catalog_over(Arc::clone(&world.faulty) as Arc<dyn ObjectStore>);
+    let node = bounded(&world, catalog, &clock);
+    node.caught_up(&world).await;
+    let kept = local(&node, &world);
+    world.base("a", &sized(800)).await;
+    node.caught_up(&world).await;
+    // The second one is served, and the first one is needed again.
+    clock.set(clock.now() + TimeDelta::minutes(2));
+    let a = name("a");
+    let changes = world.segment(&a, SegmentKind::Changes, 3, &sized(400)).await;
+    world.announce(manifest(&a, 3, vec![first, changes])).await;
+    node.until("full", is_full).await;
+    assert!(kept.exists());
+    node.stop().await;
+}
+
+#[tokio::test]
+async fn segments_of_a_dropped_collection_make_space() {
+    let mut world = World::in_memory();
+    let clock = Clock::fixed(Clock::default().now());
+    world.base("a", &sized(1200)).await;
+    let catalog = catalog_over(Arc::clone(&world.faulty) as Arc<dyn ObjectStore>);
+    let node = bounded(&world, catalog, &clock);
+    node.caught_up(&world).await;
+    let dropped = local(&node, &world);
+    world.remove("a").await;
+    node.until("dropped", |applied| applied.collections.is_empty()).await;
+    clock.set(clock.now() + TimeDelta::minutes(2));
+    world.base("b", &sized(1300)).await;
+    node.caught_up(&world).await;
+    assert!(!dropped.exists());
     node.stop().await;
 }
