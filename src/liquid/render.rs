@@ -16,6 +16,7 @@ use super::{
     value::{Decimal, Text, Value, range_size, signed},
 };
 use crate::domain::{
+    json,
     limits::RECORD_BYTES_MAX,
     row::{CellKind, RowBatch},
 };
@@ -428,7 +429,8 @@ impl<'r> Render<'r> {
         let (kind, text) = self.batch.cell(self.row, column);
         match kind {
             CellKind::Invalid => return Err(Failure::InvalidColumn(column)),
-            CellKind::Json => self.meter.spend_bytes(text.len())?,
+            // Each level of the JSON is scanned once more.
+            CellKind::Json => self.meter.spend_bytes(text.len() * (3 + json::depth(text)) / 3)?,
             _ => {}
         }
         Ok(Value::of_cell(kind, text))
