@@ -48,10 +48,7 @@ pub(super) const FILTERS: &[Filter] = &[
         let (separator, list) = (call.argument_or(0, " ")?, call.list()?);
         join(call, &list, &separator, &separator)
     }),
-    filter("last", (0, 0), |call| match call.input {
-        Value::Object(_) => Ok(Value::Nil),
-        ref input => Ok(render::end(input, false)),
-    }),
+    filter("last", (0, 0), |call| Ok(render::end(&call.input, false))),
     filter("map", (1, 1), |call| {
         let mut values = call.list()?;
         for value in &mut values {
@@ -69,12 +66,7 @@ pub(super) const FILTERS: &[Filter] = &[
     selecting("reject", "reject_exp", |call| selected(call, false)),
     filter("reverse", (0, 0), |call| listed(call, |list| list.reverse())),
     filter("shift", (0, 0), |call| Ok(Value::array(items(call)?.into_iter().skip(1)))),
-    filter("size", (0, 0), |call| {
-        if let Value::Text(text) = &call.input {
-            call.meter().spend_bytes(text.len() / 2)?;
-        }
-        Ok(Value::count(render::size(&call.input).unwrap_or(0)))
-    }),
+    filter("size", (0, 0), |call| Ok(Value::count(render::size(&call.input, call.meter())?.unwrap_or(0)))),
     filter("sort", (0, 1), |call| sorted(call, |_, value| Ok(value.clone()))),
     filter("sort_natural", (0, 1), |call| {
         sorted(call, |call, value| match value {
@@ -166,7 +158,6 @@ fn join<'r>(call: &Call<'_, 'r>, list: &[Value<'r>], separator: &str, last: &str
         }
         crate::liquid::print::write(item, &mut out, call.meter())?;
         call.meter().spend_text(separator.len())?;
-        call.meter().check_size(out.len())?;
     }
     call.made(out)
 }
