@@ -59,7 +59,7 @@ impl<'t> Parser<'t> {
             "put `|` before a filter, and calculate with plus, minus, times and divided_by",
             ends,
         );
-        while markup.takes("|") {
+        while !self.has_ended && markup.takes("|") {
             chain.calls.extend(self.call(markup));
             self.ignore(markup, "put `|` before a filter, and `,` between its arguments", ends);
         }

@@ -126,7 +126,7 @@ fn faults_have_places_and_hints_and_come_at_once() {
             Some("the operators are ==, !=, <, <=, >, >= and contains"),
         ),
         ("{% if id and %}{% endif %}", (1, 14), "a condition is expected", None),
-        ("{% assign id 1 %}", (1, 10), "`=` is expected", Some("write {% assign name = value %}")),
+        ("{% assign id 1 %}", (1, 11), "`=` is expected", Some("write {% assign name = value %}")),
         ("{{ id | append }}", (1, 9), "the filter `append` takes 1 argument, not 0", None),
         (&deep, (1, 1104), "blocks are nested more than 100 deep", None),
         (&brackets, (1, 69), "brackets are nested more than 32 deep", None),
