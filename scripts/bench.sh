@@ -2,7 +2,7 @@
 # Runs the benchmarks of docs/benchmarks.md, side by side in one run, and prints their tables.
 #   scripts/bench.sh            everything
 #   scripts/bench.sh cache      look-ups, builds and changes of the cache alone
-#   scripts/bench.sh liquid     templates of fields
+#   scripts/bench.sh liquid     templates of fields: time of a row, and CPU of a sync with and without
 #   scripts/bench.sh scale      an hour of 1,000 collections in simulated time; runs with and without the kept table
 #   scripts/bench.sh sync       syncs of 1 M rows against psql's copy on a private Postgres
 #   scripts/bench.sh memory     memory and restart against Redis (after `sync`, in one run)
@@ -13,7 +13,7 @@
 #   scripts/bench.sh takeover   time until a standby announces after its publisher was killed
 #   scripts/bench.sh regions    takeover, and two regions on an S3-compatible server: announced to visible, rollback,
 #                               restart
-# Needs Rust, PostgreSQL's server and client, redis-server, redis-cli, nginx, taskset, curl and bc. `takeover`
+# Needs Rust, PostgreSQL's server and client, redis-server, redis-cli, sqlite3, nginx, taskset, curl and bc. `takeover`
 # and `regions` also need moto, which scripts/test.sh installs.
 # Variables: ROWS=1000000, REPEAT=3, SECONDS_EACH=5 (of a round), CONNECTIONS=10000, LARDER and BENCH_HTTP (built
 # binaries). All servers listen on loopback or Unix sockets, and end with the script.
@@ -215,6 +215,7 @@ bench_memory() {
 }
 
 . scripts/bench/servers.sh
+. scripts/bench/templates.sh
 . scripts/bench/read.sh
 . scripts/bench/tail.sh
 . scripts/bench/regions.sh
@@ -223,7 +224,7 @@ bench_memory() {
 echo "machine: $(nproc) cores, $(awk '/^MemTotal/ {printf "%.0f GiB", $2 / 1048576}' /proc/meminfo), $(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -1)"
 case $what in
   cache) bench_cache ;;
-  liquid) bench_liquid ;;
+  liquid) bench_liquid; bench_template_sync ;;
   scale) bench_scale ;;
   sync) bench_sync ;;
   memory) bench_sync; bench_memory ;;
@@ -233,7 +234,7 @@ case $what in
   connections) bench_connections ;;
   takeover) start_postgres; start_store; bench_takeover ;;
   regions) bench_regions ;;
-  all) bench_cache; bench_liquid; bench_sync; bench_memory; for what in read tail apply connections regions scale; do "$0" "$what"; done ;;
+  all) bench_cache; bench_liquid; bench_template_sync; bench_sync; bench_memory; for what in read tail apply connections regions scale; do "$0" "$what"; done ;;
   *) echo "usage: scripts/bench.sh [cache|liquid|scale|sync|memory|read|tail|apply|connections|takeover|regions]" >&2; exit 2 ;;
 esac
 # A measurement of failed requests is worthless.

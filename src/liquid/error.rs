@@ -20,6 +20,13 @@ impl Flaw {
         self.hint = Some(hint.into());
         self
     }
+
+    /// Message, hint and place in one line.
+    pub(super) fn with_place(&self, template: &str) -> String {
+        let (line, column) = place(template, self.at);
+        let hint = self.hint.as_ref().map(|hint| format!("; {hint}")).unwrap_or_default();
+        format!("{}{hint} (line {line}, column {column})", self.message)
+    }
 }
 
 /// A fault of a template with its place. It displays as the message, the line and a marker below it.
@@ -63,7 +70,7 @@ impl fmt::Display for SyntaxError {
 impl std::error::Error for SyntaxError {}
 
 /// Line and column of a byte offset, both from 1; the column counts characters.
-pub(super) fn place(template: &str, at: usize) -> (usize, usize) {
+fn place(template: &str, at: usize) -> (usize, usize) {
     let before = &template[..template.floor_char_boundary(at)];
     let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
     (before.matches('\n').count() + 1, before[line_start..].chars().count() + 1)

@@ -6,7 +6,7 @@ use std::cmp::Ordering::{Equal, Greater, Less};
 
 use super::{
     error::Flaw,
-    filters::{self, Filter},
+    filters,
     parse::Parser,
     scan::{Markup, is_space, is_word},
     tree::{Chain, Condition, Expr, FilterCall, Junction, Operator, Path, Step, Term},
@@ -59,7 +59,7 @@ impl<'t> Parser<'t> {
             "put `|` before a filter, and calculate with plus, minus, times and divided_by",
             ends,
         );
-        while markup.takes("|") {
+        while !self.has_ended && markup.takes("|") {
             chain.calls.extend(self.call(markup));
             self.ignore(markup, "put `|` before a filter, and `,` between its arguments", ends);
         }
@@ -85,14 +85,15 @@ impl<'t> Parser<'t> {
                 break;
             }
             if !matches!(markup.peek(), b',' | b'|' | 0) {
-                self.argument(&mut call, markup);
+                self.argument(&mut call, name == filter.expression_name, markup);
             }
         }
-        self.check_count(filter, call.arguments.len(), at);
+        let counts = if name == filter.expression_name { (2, 2) } else { filter.arguments };
+        self.check_count(name, counts, call.arguments.len(), at);
         Some(call)
     }
 
-    fn argument(&mut self, call: &mut FilterCall, markup: &mut Markup<'t>) {
+    fn argument(&mut self, call: &mut FilterCall, is_expression: bool, markup: &mut Markup<'t>) {
         let mut ahead = *markup;
         let label = ahead.word();
         if !label.is_empty() && ahead.takes(":") {
@@ -102,7 +103,7 @@ impl<'t> Parser<'t> {
             }
             *markup = ahead;
             call.labelled = self.expr(markup);
-        } else if let (true, [item]) = (call.filter.takes_expression, &call.arguments[..]) {
+        } else if let (true, [item]) = (is_expression, &call.arguments[..]) {
             call.expression = self.item_expression(item, markup);
             call.arguments.push(Expr::Nil);
         } else {
@@ -110,8 +111,7 @@ impl<'t> Parser<'t> {
         }
     }
 
-    fn check_count(&mut self, filter: &Filter, given: usize, at: usize) {
-        let (least, most) = filter.arguments;
+    fn check_count(&mut self, name: &str, (least, most): (usize, usize), given: usize, at: usize) {
         let expected = match (least, most) {
             _ if (least..=most).contains(&given) => return,
             (0, 0) => "no argument".to_owned(),
@@ -119,7 +119,7 @@ impl<'t> Parser<'t> {
             _ if least == most => format!("{least} arguments"),
             _ => format!("{least} to {most} arguments"),
         };
-        self.note(Flaw::new(at, format!("the filter `{}` takes {expected}, not {given}", filter.name)));
+        self.note(Flaw::new(at, format!("the filter `{name}` takes {expected}, not {given}")));
     }
 
     /// The last argument of filters such as `where_exp`: a text that holds an expression.

@@ -34,15 +34,8 @@ impl Meter {
         self.spend(1 + bytes / BYTES_PER_UNIT)
     }
 
-    /// Refuses a text that grows beyond the limit.
-    #[expect(clippy::unused_self, reason = "a bound of the meter")]
-    pub(super) fn check_size(&self, bytes: usize) -> Result<(), Failure> {
-        if bytes > VALUE_BYTES_MAX { Err(Failure::Limit) } else { Ok(()) }
-    }
-
     /// Spends what making a text of `bytes` costs; call it before the text is made.
     pub(super) fn spend_text(&self, bytes: usize) -> Result<(), Failure> {
-        self.check_size(bytes)?;
-        self.spend_bytes(bytes)
+        if bytes > VALUE_BYTES_MAX { Err(Failure::Limit) } else { self.spend_bytes(bytes) }
     }
 }

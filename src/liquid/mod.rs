@@ -69,17 +69,6 @@ pub enum Failure {
     InvalidColumn(usize),
 }
 
-/// A name that is no column and no variable of the template.
-#[derive(Debug, PartialEq, Eq)]
-pub struct UnknownName<'t> {
-    /// The name.
-    pub name: &'t str,
-    /// Line and column where it is read first, both from 1.
-    pub place: (usize, usize),
-    /// The column that was probably meant.
-    pub near: Option<&'t str>,
-}
-
 /// A parsed template.
 pub struct Template {
     source: String,
@@ -88,7 +77,7 @@ pub struct Template {
     forloop: Option<Slot>,
     tablerowloop: Option<Slot>,
     reads_clock: bool,
-    tolerated: Vec<SyntaxError>,
+    tolerated: Vec<Flaw>,
     columns: Vec<String>,
 }
 
@@ -101,10 +90,9 @@ impl Template {
         }
         let mut parser = Parser::new(text);
         let body = parser.body().0;
-        let shown = |flaws: Vec<Flaw>| flaws.into_iter().map(|flaw| SyntaxError::of(flaw, text)).collect();
         if !parser.faults.is_empty() {
             parser.faults.sort_by_key(|flaw| flaw.at);
-            return Err(shown(parser.faults));
+            return Err(parser.faults.into_iter().map(|flaw| SyntaxError::of(flaw, text)).collect());
         }
         let Parser { names, reads_clock, tolerated, .. } = parser;
         let slot = |word: &str| names.iter().position(|name| name.text == word);
@@ -116,7 +104,7 @@ impl Template {
             forloop,
             tablerowloop,
             reads_clock,
-            tolerated: shown(tolerated),
+            tolerated,
             columns: Vec::new(),
         })
     }
@@ -136,34 +124,32 @@ impl Template {
         self.names.iter().filter(|name| name.read_at.is_some()).filter_map(|name| name.column)
     }
 
-    /// Whether the template has `'now'` or `'today'` in it.
-    pub fn reads_clock(&self) -> bool {
-        self.reads_clock
-    }
-
-    /// What is not Liquid, and is read as Shopify's engine reads it in its lax mode.
-    pub fn tolerated(&self) -> &[SyntaxError] {
-        &self.tolerated
-    }
-
-    /// Whether the output is empty for every row.
-    pub fn prints_nothing(&self) -> bool {
-        tree::is_blank(&self.body) && !self.body.iter().any(|node| matches!(node, tree::Node::Text(_)))
-    }
-
-    /// Names that the template reads and that are neither columns nor its own, at most twenty.
-    pub fn unknown_names(&self) -> impl Iterator<Item = UnknownName<'_>> {
-        let is_own =
-            |name: &Name| name.is_assigned || name.column.is_some() || WORDS.contains(&name.text.as_str());
-        let unknown = self
-            .names
-            .iter()
-            .filter_map(move |name| name.read_at.filter(|_| !is_own(name)).map(|at| (name, at)));
-        unknown.take(UNKNOWN_MAX).map(|(name, at)| UnknownName {
-            name: &name.text,
-            place: error::place(&self.source, at),
-            near: expression::suggest(&name.text, self.columns.iter().map(String::as_str)),
-        })
+    /// What is probably not meant, each as a sentence without its subject, the template.
+    pub fn warnings(&self) -> Vec<String> {
+        let mut warnings = Vec::new();
+        if self.reads_clock {
+            let clock = "reads 'now', which is the start of each run: the record may change with every run";
+            warnings.push(clock.to_owned());
+        }
+        let has_text = self.body.iter().any(|node| matches!(node, tree::Node::Text(_)));
+        if tree::is_blank(&self.body) && !has_text {
+            warnings.push("prints nothing: its output is always empty".to_owned());
+        }
+        warnings.extend(
+            self.tolerated.iter().map(|flaw| {
+                format!("is read as Shopify's Liquid reads it: {}", flaw.with_place(&self.source))
+            }),
+        );
+        let is_own = |name: &Name| name.is_assigned || WORDS.contains(&name.text.as_str());
+        let unknown = self.names.iter().filter(|name| name.column.is_none() && !is_own(name));
+        let read = unknown.filter_map(|name| name.read_at.map(|at| (name, at))).take(UNKNOWN_MAX);
+        warnings.extend(read.map(|(name, at)| {
+            let flaw = Flaw::new(at, format!("reads `{}`, which is no column and always empty", name.text));
+            let near = expression::suggest(&name.text, self.columns.iter().map(String::as_str));
+            let hint = near.map(|near| format!("did you mean `{near}`?"));
+            Flaw { hint, ..flaw }.with_place(&self.source)
+        }));
+        warnings
     }
 
     /// Appends what the template makes of a row; `now` is what `'now'` means.

@@ -57,8 +57,8 @@ pub(super) struct Parser<'t> {
     /// Open brackets of the present expression.
     pub(super) nesting: usize,
     pub(super) reads_clock: bool,
-    /// Whether the rest cannot be understood.
-    has_ended: bool,
+    /// Whether the rest cannot be understood, or there are faults enough.
+    pub(super) has_ended: bool,
 }
 
 /// Where a body ends: the tag that divides its block, or the end of the block.
@@ -105,7 +105,9 @@ impl<'t> Parser<'t> {
 
     /// Notes a fault.
     pub(super) fn note(&mut self, flaw: Flaw) {
-        self.faults.push(flaw);
+        if self.faults.len() < FAULTS_MAX {
+            self.faults.push(flaw);
+        }
         self.has_ended |= self.faults.len() >= FAULTS_MAX;
     }
 
@@ -225,6 +227,7 @@ impl<'t> Parser<'t> {
     /// The name before `=`. Ruby's may have dots and brackets, and then nothing can read it.
     fn assign_target(&mut self, markup: &mut Markup<'t>) -> Result<Slot, Flaw> {
         let expected = |at| Flaw::new(at, "`=` is expected").hint("write {% assign name = value %}");
+        markup.skip_space();
         let (before, _) = markup.rest().split_once('=').ok_or_else(|| expected(markup.at))?;
         let name = before.trim_end_matches(is_space).rsplit(|c| !is_target(c)).next().unwrap_or_default();
         if name.is_empty() {

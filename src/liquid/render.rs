@@ -16,6 +16,7 @@ use super::{
     value::{Decimal, Text, Value, range_size, signed},
 };
 use crate::domain::{
+    json,
     limits::RECORD_BYTES_MAX,
     row::{CellKind, RowBatch},
 };
@@ -204,7 +205,7 @@ impl<'r> Render<'r> {
             items @ (Value::Array(_) | Value::Range(..)) => items,
             _ => Value::array([]),
         };
-        let size = size(&items).unwrap_or(0);
+        let size = size(&items, &self.meter)?.unwrap_or(0);
         let bounded = |place: i64| usize::try_from(place).unwrap_or(0).min(size);
         let end = limit.map_or(size, |limit| bounded(limit.saturating_add(offset)));
         Ok((items, bounded(offset), end.saturating_sub(bounded(offset))))
@@ -428,7 +429,8 @@ impl<'r> Render<'r> {
         let (kind, text) = self.batch.cell(self.row, column);
         match kind {
             CellKind::Invalid => return Err(Failure::InvalidColumn(column)),
-            CellKind::Json => self.meter.spend_bytes(text.len())?,
+            // Each level of the JSON is scanned once more.
+            CellKind::Json => self.meter.spend_bytes(text.len() * (3 + json::depth(text)) / 3)?,
             _ => {}
         }
         Ok(Value::of_cell(kind, text))
@@ -477,12 +479,7 @@ impl<'r> Render<'r> {
                 Value::Text(Text::Borrowed(&self.template.names[state.name].text))
             }
             (Value::Loop(state), name) => state.property(name),
-            (value, "size") => {
-                if let Value::Text(text) = value {
-                    self.meter.spend_bytes(text.len() / 4)?;
-                }
-                size(value).map_or(Value::Nil, Value::count)
-            }
+            (value, "size") => size(value, &self.meter)?.map_or(Value::Nil, Value::count),
             (value, "first") => end(value, true),
             (value, "last") => end(value, false),
             (Value::Array(_), name) => name.parse().map_or(Value::Nil, |index| element(value, index)),
@@ -504,14 +501,17 @@ fn pair<'r>((key, value): &(Text<'r>, Value<'r>)) -> Value<'r> {
 }
 
 /// Characters of a text, elements of an array, members of an object or a range.
-pub(super) fn size(value: &Value<'_>) -> Option<usize> {
-    match value {
-        Value::Text(text) => Some(text.chars().count()),
+pub(super) fn size(value: &Value<'_>, meter: &Meter) -> Result<Option<usize>, Failure> {
+    Ok(match value {
+        Value::Text(text) => {
+            meter.spend_bytes(text.len() / 2)?;
+            Some(text.chars().count())
+        }
         Value::Array(elements) => Some(elements.len()),
         Value::Object(members) => Some(members.len()),
         Value::Range(first, last) => Some(range_size(*first, *last)),
         _ => None,
-    }
+    })
 }
 
 /// The first or the last of an array or a range, and the first member of an object.

@@ -227,9 +227,9 @@ impl<'t> Markup<'t> {
     pub(super) fn peek_word(&mut self) -> &'t str {
         self.skip_space();
         let rest = self.rest();
-        let word = length(rest, is_word);
+        let word = if rest.starts_with('-') { 0 } else { length(rest, is_word) };
         let has_question = word > 0 && rest[word..].starts_with('?');
-        if rest.starts_with('-') { "" } else { &rest[..word + usize::from(has_question)] }
+        &rest[..word + usize::from(has_question)]
     }
 
     pub(super) fn word(&mut self) -> &'t str {

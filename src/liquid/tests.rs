@@ -159,10 +159,14 @@ fn what_is_no_liquid_is_read_as_ruby_reads_it_and_noted() {
         ("{{ }}", "", (1, 4), "a value is expected"),
     ] {
         assert_eq!(render(text).unwrap(), expected, "{text}");
-        let tolerated = &bound(text).unwrap().tolerated()[0].clone();
-        assert_eq!(((tolerated.line, tolerated.column), &*tolerated.message), (place, message), "{text}");
+        let warnings = bound(text).unwrap().warnings();
+        let warning =
+            warnings.iter().find(|warning| warning.starts_with("is read as Shopify's Liquid reads it"));
+        let warning = warning.unwrap_or_else(|| panic!("{text}: {warnings:?}"));
+        assert!(warning.contains(message), "{text}: {warning}");
+        assert!(warning.ends_with(&format!("(line {}, column {})", place.0, place.1)), "{text}: {warning}");
     }
-    assert!(bound("{{ id | plus: 1 }}{% if id == 1 and name %}{% endif %}").unwrap().tolerated().is_empty());
+    assert!(bound("{{ id | plus: 1 }}{% if id == 1 and name %}a{% endif %}").unwrap().warnings().is_empty());
 }
 
 #[test]
@@ -172,11 +176,20 @@ fn names_are_tied_to_columns() {
             .unwrap();
     let columns: Vec<_> = template.columns().map(|column| ROW[column].0).collect();
     assert_eq!(columns, ["ltv", "id", "profile"]);
-    let unknown: Vec<_> = template.unknown_names().map(|name| (name.name, name.place, name.near)).collect();
-    assert_eq!(unknown, [("naem", (2, 4), Some("name")), ("zzz", (2, 14), None)]);
-    assert!(bound("{{ 'Now' | date: '%Y' }}").unwrap().reads_clock());
-    assert!(bound("{% assign x = 1 %}{% comment %}a{% endcomment %}").unwrap().prints_nothing());
-    assert!(!bound(" ").unwrap().prints_nothing());
+    assert_eq!(
+        template.warnings(),
+        [
+            "reads `naem`, which is no column and always empty; did you mean `name`? (line 2, column 4)",
+            "reads `zzz`, which is no column and always empty (line 2, column 14)",
+        ]
+    );
+    for (text, warning) in [
+        ("{{ 'Now' | date: '%Y' }}", "reads 'now'"),
+        ("{% assign x = 1 %}{% comment %}a{% endcomment %}", "prints nothing"),
+    ] {
+        assert!(bound(text).unwrap().warnings()[0].starts_with(warning), "{text}");
+    }
+    assert!(bound(" ").unwrap().warnings().is_empty());
 }
 
 proptest! {

@@ -1,6 +1,6 @@
 //! Values of a template: borrowed from the row where they can be, shared where they are made.
 
-use std::{ops::Deref, rc::Rc};
+use std::{borrow::Cow, ops::Deref, rc::Rc};
 
 use super::{looping::Loop, number};
 use crate::domain::{json, row::CellKind};
@@ -86,15 +86,35 @@ impl<'r> Value<'r> {
 
     /// The value of a cell. JSON is parsed whole. An invalid cell does not come here.
     pub(super) fn of_cell(kind: CellKind, text: &'r [u8]) -> Self {
-        if kind == CellKind::Json {
-            return Parser { text, at: 0 }.value();
-        }
-        let Ok(text) = std::str::from_utf8(text) else { return Self::Nil };
         match kind {
-            CellKind::Boolean => Self::Bool(text == "true"),
-            CellKind::Integer | CellKind::Number => number::literal(text),
-            CellKind::Text => Self::Text(Text::Borrowed(text)),
-            CellKind::Null | CellKind::Json | CellKind::Invalid => Self::Nil,
+            CellKind::Json => Self::of_json(text),
+            CellKind::Text => {
+                std::str::from_utf8(text).map_or(Self::Nil, |text| Self::Text(Text::Borrowed(text)))
+            }
+            CellKind::Boolean | CellKind::Integer | CellKind::Number => Self::of_word(text),
+            CellKind::Null | CellKind::Invalid => Self::Nil,
+        }
+    }
+
+    /// The value of JSON that is compact, valid and of a bounded depth.
+    fn of_json(text: &'r [u8]) -> Self {
+        match text.first() {
+            Some(b'{') => Self::Object(
+                json::members(text).map(|(key, value)| (string(key), Self::of_json(value))).collect(),
+            ),
+            Some(b'[') => Self::array(json::elements(text).map(Self::of_json)),
+            Some(b'"') => Self::Text(string(text)),
+            _ => Self::of_word(text),
+        }
+    }
+
+    /// `true`, `false`, `null` or a number.
+    fn of_word(text: &'r [u8]) -> Self {
+        match std::str::from_utf8(text) {
+            Ok("true") => Self::Bool(true),
+            Ok("false") => Self::Bool(false),
+            Ok("null" | "") | Err(_) => Self::Nil,
+            Ok(digits) => number::literal(digits),
         }
     }
 
@@ -127,6 +147,14 @@ impl<'r> Value<'r> {
     }
 }
 
+fn string(json: &[u8]) -> Text<'_> {
+    match json::unescaped(json) {
+        Some(Cow::Borrowed(text)) => Text::Borrowed(text),
+        Some(Cow::Owned(text)) => text.into(),
+        None => Text::Borrowed(""),
+    }
+}
+
 /// A count of things in memory, which is far below the end of the type.
 pub(super) fn signed(count: usize) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
@@ -135,69 +163,4 @@ pub(super) fn signed(count: usize) -> i64 {
 /// Members of a range; 0 when it ends before it starts.
 pub(super) fn range_size(first: i64, last: i64) -> usize {
     usize::try_from(i128::from(last) - i128::from(first) + 1).unwrap_or(0)
-}
-
-/// Reads the JSON of a cell, which is compact, valid and of a bounded depth.
-struct Parser<'r> {
-    text: &'r [u8],
-    at: usize,
-}
-
-impl<'r> Parser<'r> {
-    fn value(&mut self) -> Value<'r> {
-        match self.text.get(self.at) {
-            Some(b'{') => Value::Object(self.items(b'}', |parser| {
-                let key = parser.string();
-                parser.at += 1;
-                (key, parser.value())
-            })),
-            Some(b'[') => Value::Array(self.items(b']', Self::value)),
-            Some(b'"') => Value::Text(self.string()),
-            Some(_) => self.word(),
-            None => Value::Nil,
-        }
-    }
-
-    /// The items of an array or an object, up to `close`.
-    fn items<T>(&mut self, close: u8, mut item: impl FnMut(&mut Self) -> T) -> Rc<[T]> {
-        let mut items = Vec::new();
-        self.at += 1;
-        while self.text.get(self.at).is_some_and(|byte| *byte != close) {
-            items.push(item(self));
-            self.at += usize::from(self.text.get(self.at) == Some(&b','));
-        }
-        self.at += 1;
-        items.into()
-    }
-
-    fn string(&mut self) -> Text<'r> {
-        let start = self.at;
-        self.at += 1;
-        while let Some(found) = memchr::memchr2(b'"', b'\\', &self.text[self.at.min(self.text.len())..]) {
-            self.at += found + 1;
-            if self.text[self.at - 1] == b'"' {
-                let inner = &self.text[start..self.at];
-                return match json::unescaped(inner) {
-                    Some(std::borrow::Cow::Borrowed(text)) => Text::Borrowed(text),
-                    Some(std::borrow::Cow::Owned(text)) => text.into(),
-                    None => Text::Borrowed(""),
-                };
-            }
-            self.at += 1;
-        }
-        self.at = self.text.len();
-        Text::Borrowed("")
-    }
-
-    fn word(&mut self) -> Value<'r> {
-        let rest = &self.text[self.at..];
-        let length = rest.iter().position(|byte| matches!(byte, b',' | b']' | b'}')).unwrap_or(rest.len());
-        self.at += length.max(1);
-        match &rest[..length] {
-            b"true" => Value::Bool(true),
-            b"false" => Value::Bool(false),
-            b"null" | b"" => Value::Nil,
-            digits => std::str::from_utf8(digits).map_or(Value::Nil, number::literal),
-        }
-    }
 }

@@ -12,8 +12,9 @@ const STATUS_KEY: &str = "__http_status_code__";
 pub(super) fn warnings(members: &[Member], templates: &[FieldTemplate]) -> Vec<String> {
     let mut warnings = Vec::new();
     about_keys(members, &mut warnings);
-    for field in templates {
-        about_template(field, &mut warnings);
+    for FieldTemplate { target, template, .. } in templates {
+        let about = template.warnings().into_iter();
+        warnings.extend(about.map(|warning| format!("the template of `{target}` {warning}")));
     }
     warnings
 }
@@ -45,31 +46,4 @@ fn trouble(key: &str) -> Option<&'static str> {
     key.contains(is_bad).then_some(
         "has a space, dot or quote: Liquid reads it in brackets only, as record['...'], or not at all",
     )
-}
-
-fn about_template(field: &FieldTemplate, warnings: &mut Vec<String>) {
-    let target = &field.target;
-    if field.template.reads_clock() {
-        warnings.push(format!(
-            "the template of `{target}` reads 'now', which is the start of each run: the record may change with every run"
-        ));
-    }
-    if field.template.prints_nothing() {
-        warnings.push(format!("the template of `{target}` prints nothing: its output is always empty"));
-    }
-    for flaw in field.template.tolerated() {
-        let hint = flaw.hint.as_ref().map(|hint| format!("; {hint}")).unwrap_or_default();
-        warnings.push(format!(
-            "the template of `{target}` is read as Shopify's Liquid reads it: {}{hint} (line {}, column {})",
-            flaw.message, flaw.line, flaw.column
-        ));
-    }
-    for unknown in field.template.unknown_names() {
-        let (line, column) = unknown.place;
-        let near = unknown.near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
-        warnings.push(format!(
-            "the template of `{target}` reads `{}`, which is no column and always empty{near} (line {line}, column {column})",
-            unknown.name
-        ));
-    }
 }

@@ -10,6 +10,8 @@ use crate::liquid::{Failure, number::Number, value::Value};
 const MILLISECONDS_FROM: i64 = 100_000_000_000;
 /// Work of reading or writing a date.
 const DATE_UNITS: usize = 25;
+/// Work of a field that is as wide as it may be.
+const WIDTH_UNITS: usize = 350;
 /// What `time_zone` makes: a form that `date` reads.
 const ZONED: &str = "%Y-%m-%d %H:%M:%S %z";
 
@@ -45,7 +47,8 @@ fn formatted<'r>(call: &Call<'_, 'r>, format: &str, zone: &Value<'r>) -> Made<'r
             time.with_timezone(&offset)
         }
     };
-    call.meter().spend(4 * format.len())?;
+    let has_widths = format.contains(|c: char| c.is_ascii_digit());
+    call.meter().spend(4 * format.len() + if has_widths { WIDTH_UNITS } else { 0 })?;
     match strftime::format(time, format) {
         Some(text) => {
             call.meter().spend(text.len())?;

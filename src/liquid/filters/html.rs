@@ -23,13 +23,7 @@ const URI: &AsciiSet = &{
 pub(super) const FILTERS: &[Filter] = &[
     filter("as_json_string", (0, 0), |call| json(call, 0)),
     filter("cgi_escape", (0, 0), |call| percent(call, CGI, true)),
-    Filter {
-        name: "default",
-        arguments: (0, 1),
-        label: "allow_false",
-        takes_expression: false,
-        run: default,
-    },
+    Filter { name: "default", arguments: (0, 1), label: "allow_false", expression_name: "", run: default },
     filter("escape", (0, 0), |call| escape(call, false)),
     filter("escape_once", (0, 0), |call| escape(call, true)),
     filter("h", (0, 0), |call| escape(call, false)),

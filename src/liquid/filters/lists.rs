@@ -6,7 +6,7 @@ use std::{
     rc::Rc,
 };
 
-use super::{Call, Filter, Made, expression, filter};
+use super::{Call, Filter, Made, filter, selecting};
 use crate::liquid::{
     Failure, compare,
     number::Number,
@@ -18,109 +18,91 @@ use crate::liquid::{
 /// Most levels of a value that a filter makes: printing recurses over them.
 const DEPTH_MAX: usize = 100;
 
-pub(super) const FILTERS: &[Filter] =
-    &[
-        filter("array_to_sentence_string", (0, 1), |call| {
-            let connector = format!(" {} ", &*call.argument_or(0, "and")?);
-            let list = call.list()?;
-            let last = format!(",{connector}");
-            let last = if list.len() == 2 { &connector } else { &last };
-            join(call, &list, ", ", last)
-        }),
-        filter("compact", (0, 1), |call| {
-            kept(call, |call, item| Ok(!matches!(property(call, item)?, Value::Nil)))
-        }),
-        filter("concat", (1, 1), |call| {
-            if !matches!(call.arguments[0], Value::Array(_) | Value::Range(..)) {
-                return Err(Failure::Failed);
-            }
-            let mut list = call.list()?;
-            list.append(&mut list_of(call, 0)?);
-            Ok(Value::array(list))
-        }),
-        filter("find", (1, 2), |call| Ok(first_match(call)?.map_or(Value::Nil, |(_, item)| item))),
-        expression("find_exp", |call| Ok(first_match(call)?.map_or(Value::Nil, |(_, item)| item))),
-        filter("find_index", (1, 2), |call| {
-            Ok(first_match(call)?.map_or(Value::Nil, |(at, _)| Value::count(at)))
-        }),
-        expression("find_index_exp", |call| {
-            Ok(first_match(call)?.map_or(Value::Nil, |(at, _)| Value::count(at)))
-        }),
-        filter("first", (0, 0), |call| Ok(render::end(&call.input, true))),
-        filter("group_by", (1, 1), group_by),
-        expression("group_by_exp", group_by),
-        filter("has", (1, 2), |call| Ok(Value::Bool(first_match(call)?.is_some()))),
-        expression("has_exp", |call| Ok(Value::Bool(first_match(call)?.is_some()))),
-        filter("join", (0, 1), |call| {
-            let (separator, list) = (call.argument_or(0, " ")?, call.list()?);
-            join(call, &list, &separator, &separator)
-        }),
-        filter("last", (0, 0), |call| match call.input {
-            Value::Object(_) => Ok(Value::Nil),
-            ref input => Ok(render::end(input, false)),
-        }),
-        filter("map", (1, 1), |call| {
-            let mut values = call.list()?;
-            for value in &mut values {
-                *value = property(call, value)?;
-            }
-            Ok(Value::array(values))
-        }),
-        filter("pop", (0, 0), |call| {
-            let mut list = call.list()?;
-            list.pop();
-            Ok(Value::array(list))
-        }),
-        filter("property_accessor", (1, 1), |call| property(call, &call.input.clone())),
-        filter("push", (1, 1), |call| {
-            let mut list = items(call)?;
-            list.push(shallow(call, call.arguments[0].clone())?);
-            Ok(Value::array(list))
-        }),
-        filter("reject", (1, 2), |call| selected(call, false)),
-        expression("reject_exp", |call| selected(call, false)),
-        filter("reverse", (0, 0), |call| {
-            let mut list = call.list()?;
-            list.reverse();
-            Ok(Value::array(list))
-        }),
-        filter("shift", (0, 0), |call| Ok(Value::array(items(call)?.into_iter().skip(1)))),
-        filter("size", (0, 0), |call| {
-            if let Value::Text(text) = &call.input {
-                call.meter().spend_bytes(text.len() / 2)?;
-            }
-            Ok(Value::count(render::size(&call.input).unwrap_or(0)))
-        }),
-        filter("sort", (0, 1), |call| sorted(call, |_, value| Ok(value.clone()))),
-        filter("sort_natural", (0, 1), |call| {
-            sorted(call, |call, value| match value {
-                Value::Nil => Ok(Value::Nil),
-                value => Ok(Value::text(call.text_of(value)?.to_lowercase())),
-            })
-        }),
-        filter("sum", (0, 1), |call| {
-            let mut sum = Number::zero();
-            for item in call.list()? {
-                let value = property(call, &item)?;
-                sum = sum.combine(&Number::of(&value, call.meter())?, |a, b| a + b)?;
-            }
-            Ok(sum.value())
-        }),
-        filter("uniq", (0, 1), |call| {
-            let mut seen = HashSet::new();
-            kept(call, |call, item| {
-                let value = property(call, item)?;
-                Ok(seen.insert(key(call, &value)?))
-            })
-        }),
-        filter("unshift", (1, 1), |call| {
-            let mut list = items(call)?;
-            list.insert(0, shallow(call, call.arguments[0].clone())?);
-            Ok(Value::array(list))
-        }),
-        filter("where", (1, 2), |call| selected(call, true)),
-        expression("where_exp", |call| selected(call, true)),
-    ];
+pub(super) const FILTERS: &[Filter] = &[
+    filter("array_to_sentence_string", (0, 1), |call| {
+        let connector = format!(" {} ", &*call.argument_or(0, "and")?);
+        let list = call.list()?;
+        let last = format!(",{connector}");
+        let last = if list.len() == 2 { &connector } else { &last };
+        join(call, &list, ", ", last)
+    }),
+    filter("compact", (0, 1), |call| {
+        kept(call, |call, item| Ok(!matches!(property(call, item)?, Value::Nil)))
+    }),
+    filter("concat", (1, 1), |call| {
+        if !matches!(call.arguments[0], Value::Array(_) | Value::Range(..)) {
+            return Err(Failure::Failed);
+        }
+        let mut list = call.list()?;
+        list.append(&mut list_of(call, 0)?);
+        Ok(Value::array(list))
+    }),
+    selecting("find", "find_exp", |call| Ok(first_match(call)?.map_or(Value::Nil, |(_, item)| item))),
+    selecting("find_index", "find_index_exp", |call| {
+        Ok(first_match(call)?.map_or(Value::Nil, |(at, _)| Value::count(at)))
+    }),
+    filter("first", (0, 0), |call| Ok(render::end(&call.input, true))),
+    selecting("group_by", "group_by_exp", group_by),
+    selecting("has", "has_exp", |call| Ok(Value::Bool(first_match(call)?.is_some()))),
+    filter("join", (0, 1), |call| {
+        let (separator, list) = (call.argument_or(0, " ")?, call.list()?);
+        join(call, &list, &separator, &separator)
+    }),
+    filter("last", (0, 0), |call| Ok(render::end(&call.input, false))),
+    filter("map", (1, 1), |call| {
+        let mut values = call.list()?;
+        for value in &mut values {
+            *value = property(call, value)?;
+        }
+        Ok(Value::array(values))
+    }),
+    filter("pop", (0, 0), |call| listed(call, |list| drop(list.pop()))),
+    filter("property_accessor", (1, 1), |call| property(call, &call.input.clone())),
+    filter("push", (1, 1), |call| {
+        let mut list = items(call)?;
+        list.push(shallow(call, call.arguments[0].clone())?);
+        Ok(Value::array(list))
+    }),
+    selecting("reject", "reject_exp", |call| selected(call, false)),
+    filter("reverse", (0, 0), |call| listed(call, |list| list.reverse())),
+    filter("shift", (0, 0), |call| Ok(Value::array(items(call)?.into_iter().skip(1)))),
+    filter("size", (0, 0), |call| Ok(Value::count(render::size(&call.input, call.meter())?.unwrap_or(0)))),
+    filter("sort", (0, 1), |call| sorted(call, |_, value| Ok(value.clone()))),
+    filter("sort_natural", (0, 1), |call| {
+        sorted(call, |call, value| match value {
+            Value::Nil => Ok(Value::Nil),
+            value => Ok(Value::text(call.text_of(value)?.to_lowercase())),
+        })
+    }),
+    filter("sum", (0, 1), |call| {
+        let mut sum = Number::zero();
+        for item in call.list()? {
+            let value = property(call, &item)?;
+            sum = sum.combine(&Number::of(&value, call.meter())?, |a, b| a + b)?;
+        }
+        Ok(sum.value())
+    }),
+    filter("uniq", (0, 1), |call| {
+        let mut seen = HashSet::new();
+        kept(call, |call, item| {
+            let value = property(call, item)?;
+            Ok(seen.insert(key(call, &value)?))
+        })
+    }),
+    filter("unshift", (1, 1), |call| {
+        let mut list = items(call)?;
+        list.insert(0, shallow(call, call.arguments[0].clone())?);
+        Ok(Value::array(list))
+    }),
+    selecting("where", "where_exp", |call| selected(call, true)),
+];
+
+/// The list of the input after a change.
+fn listed<'r>(call: &Call<'_, 'r>, change: impl FnOnce(&mut Vec<Value<'r>>)) -> Made<'r> {
+    let mut list = call.list()?;
+    change(&mut list);
+    Ok(Value::array(list))
+}
 
 fn list_of<'r>(call: &Call<'_, 'r>, at: usize) -> Result<Vec<Value<'r>>, Failure> {
     let mut items = Vec::new();
@@ -176,7 +158,6 @@ fn join<'r>(call: &Call<'_, 'r>, list: &[Value<'r>], separator: &str, last: &str
         }
         crate::liquid::print::write(item, &mut out, call.meter())?;
         call.meter().spend_text(separator.len())?;
-        call.meter().check_size(out.len())?;
     }
     call.made(out)
 }

@@ -34,8 +34,8 @@ pub(super) struct Filter {
     pub(super) arguments: (usize, usize),
     /// The label of its argument that has one.
     pub(super) label: &'static str,
-    /// Whether its arguments are the name of a variable and an expression with it.
-    pub(super) takes_expression: bool,
+    /// The name of its form whose arguments are the name of a variable and an expression with it.
+    pub(super) expression_name: &'static str,
     pub(super) run: for<'c, 'r> fn(&mut Call<'c, 'r>) -> Made<'r>,
 }
 
@@ -50,18 +50,23 @@ const fn filter(
     arguments: (usize, usize),
     run: for<'c, 'r> fn(&mut Call<'c, 'r>) -> Made<'r>,
 ) -> Filter {
-    Filter { name, arguments, label: "", takes_expression: false, run }
+    Filter { name, arguments, label: "", expression_name: "", run }
 }
 
-/// A filter that evaluates an expression for each item.
-const fn expression(name: &'static str, run: for<'c, 'r> fn(&mut Call<'c, 'r>) -> Made<'r>) -> Filter {
-    Filter { name, arguments: (2, 2), label: "", takes_expression: true, run }
+/// A filter that looks at a property of each item or, with its other name, evaluates an expression for it.
+const fn selecting(
+    name: &'static str,
+    expression_name: &'static str,
+    run: for<'c, 'r> fn(&mut Call<'c, 'r>) -> Made<'r>,
+) -> Filter {
+    Filter { name, arguments: (1, 2), label: "", expression_name, run }
 }
 
 static FILTERS: LazyLock<HashMap<&str, &Filter>> = LazyLock::new(|| {
     let tables =
         [codes::FILTERS, dates::FILTERS, html::FILTERS, lists::FILTERS, numbers::FILTERS, text::FILTERS];
-    tables.into_iter().flatten().map(|filter| (filter.name, filter)).collect()
+    let names = |filter: &'static Filter| [(filter.name, filter), (filter.expression_name, filter)];
+    tables.into_iter().flatten().flat_map(names).filter(|(name, _)| !name.is_empty()).collect()
 });
 
 /// The filter of this name.
