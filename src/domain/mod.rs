@@ -23,6 +23,7 @@ pub mod catalog;
 pub mod digest;
 pub mod duration;
 pub mod error;
+pub mod fields;
 pub mod id;
 pub mod index;
 pub mod json;

@@ -14,6 +14,7 @@ mod freshness;
 pub(crate) mod fuzz;
 mod handler;
 mod path;
+mod project;
 mod state;
 mod version_view;
 
