@@ -7,6 +7,7 @@ use tokio::{sync::watch, task::JoinHandle};
 use tracing::{info, warn};
 
 use super::{
+    key_usage::KeyUsage,
     parts::{configured_syncs, open_read_catalog, open_segments, open_statuses},
     publishing::Publishing,
     supervisor::{Supervision, Supervisor},
@@ -14,7 +15,7 @@ use super::{
 use crate::{
     admin::{Publisher, Registry, fleet::FleetReader},
     api::{self, AdminState, Limits, Listener, ReadLimits, ReadState, Readiness, tls::Tls},
-    auth::KeyRing,
+    auth::{Authenticator, KeyRing},
     cache::{Cache, Slot},
     catalog::{Ages, Catalog},
     config::{self, Config, Role},
@@ -37,6 +38,8 @@ const DRAIN_GRACE: Duration = Duration::from_secs(1);
 /// Longest time that the first connections wait for what the node's own files have: a client waits as long,
 /// and a check of health too.
 const OPENING_MAX: Duration = Duration::from_millis(900);
+/// Poll intervals after which used keys are noted.
+const KEY_USAGE_POLLS: u32 = 5;
 /// Longest time that background tasks get to end.
 const TASKS_END_MAX: Duration = Duration::from_secs(10);
 
@@ -102,13 +105,22 @@ impl Server {
         let reporter = Reporter::new(board.clone(), statuses.clone(), metrics.clone(), clock.clone(), pace);
         let report = move || reporter.clone().run(until.clone());
         tasks.push(supervisor.spawn_restartable("reporter", shutdown.clone(), report));
+        let interval = config.replica.poll_interval * KEY_USAGE_POLLS;
+        let data_dir = &config.node.data_dir;
+        let usage = KeyUsage::new(keys.clone(), board.clone(), clock.clone(), data_dir, interval);
+        let until = shutdown.clone();
+        let note = move || usage.clone().run(until.clone());
+        tasks.push(supervisor.spawn_restartable("key_usage", shutdown.clone(), note));
         if config.node.has(Role::Replica) {
             let following = replica.run(shutdown.clone());
             tasks.push(supervisor.spawn_critical("follower", shutdown.clone(), following));
         }
         let state = ReadState::new(
             cache.clone(),
-            keys.clone(),
+            Authenticator {
+                keys: keys.clone(),
+                trusted_proxies: config.server.trusted_proxies.clone().into(),
+            },
             clock.clone(),
             metrics.clone(),
             ReadLimits {

@@ -87,6 +87,7 @@ async fn run(Arguments { config, command }: Arguments) -> Result<Exit, Failure> 
         Command::Takeover(arguments) => undo::take_over(config, arguments).await,
         Command::Keys(KeysCommand::Create(arguments)) => keys::create(config, arguments).await,
         Command::Keys(KeysCommand::List { json }) => keys::list(config, json).await,
+        Command::Keys(KeysCommand::Rotate(arguments)) => keys::rotate(config, arguments).await,
         Command::Keys(KeysCommand::Revoke(arguments)) => keys::revoke(config, arguments).await,
         Command::Status { json } => status::run(config, json).await,
         Command::Repair { actor, json } => repair::repair(config, &actor, json).await,

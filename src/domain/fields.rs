@@ -2,7 +2,12 @@
 
 use std::{collections::BTreeMap, fmt, str::FromStr};
 
-use super::limits::DEPTH_MAX;
+use serde::{Deserialize, Serialize};
+
+use super::{
+    bounded::list,
+    limits::{DEPTH_MAX, FIELD_PATHS_MAX},
+};
 
 /// Longest field path, in bytes: as long as a file name.
 pub const FIELD_PATH_BYTES_MAX: usize = 255;
@@ -67,6 +72,26 @@ impl fmt::Display for FieldPath {
 }
 
 serde_by_text!(FieldPath);
+
+/// The fields that a key or token may read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FieldLimit {
+    /// These fields only.
+    Only(#[serde(deserialize_with = "list::<_, _, FIELD_PATHS_MAX>")] Vec<FieldPath>),
+    /// Every field but these.
+    Without(#[serde(deserialize_with = "list::<_, _, FIELD_PATHS_MAX>")] Vec<FieldPath>),
+}
+
+impl FieldLimit {
+    /// The fields as a selection.
+    pub fn selection(&self) -> FieldSelection {
+        match self {
+            Self::Only(paths) => FieldSelection::only(paths),
+            Self::Without(paths) => FieldSelection::without(paths),
+        }
+    }
+}
 
 /// Selected fields of a record: those that a caller may read, or those that it asks for. A selection applies to a JSON
 /// value; in an array it applies to each element.

@@ -32,6 +32,7 @@ pub mod label;
 pub mod limits;
 pub mod manifest;
 pub mod name;
+pub mod network;
 pub(crate) mod object;
 pub mod record;
 pub mod reject;

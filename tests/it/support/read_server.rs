@@ -13,7 +13,7 @@ use larder::{
         digest::Digest,
         id::RunId,
         index::IndexDefinition,
-        keyset::{Grant, KeyEntry, KeySet},
+        keyset::{KeyEntry, KeyLimits, KeySet, Scope},
         manifest::{Manifest, SegmentKind, SegmentReference, ServingSettings, Version},
         name::{CollectionName, IndexName, RegionName},
         record::{IndexValues, RecordFlags},
@@ -239,7 +239,7 @@ impl Server {
         let regions = ["eu-west-1", "ap-south-1"].map(|name| RegionName::new(name).unwrap());
         self.collections.put("abroad", Slot::OtherRegion(regions.into()));
         let named = |name| CollectionName::new(name).unwrap();
-        let some = Grant::Collections(vec![named("customer"), named("ghost")]);
+        let some = Scope::Collections(vec![named("customer"), named("ghost")]);
         let hour = Some(now() + chrono::TimeDelta::hours(1));
         let entry = |key: &ApiKey, grant, expires_at| KeyEntry {
             id: key.id().to_owned(),
@@ -248,9 +248,11 @@ impl Server {
             grant,
             created_at: now(),
             expires_at,
+            limits: KeyLimits::default(),
+            previous: None,
         };
         let keys = vec![
-            entry(&self.all, Grant::AllCollections, None),
+            entry(&self.all, Scope::AllCollections, None),
             entry(&self.scoped, some.clone(), None),
             entry(&self.short, some, hour),
         ];
