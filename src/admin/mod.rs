@@ -23,6 +23,7 @@ mod segment;
 mod status;
 mod sync;
 mod takeover;
+mod token;
 mod versions;
 
 pub use approve::Approved;
@@ -42,6 +43,7 @@ pub use segment::{SegmentFileError, read_segment};
 pub use status::{CollectionStatus, Status};
 pub use sync::{SyncOutcome, SyncRequest};
 pub use takeover::TakenOver;
+pub use token::{Binding, NewToken, mint_token};
 pub use versions::{ServableVersion, VERSIONS_LISTED_MAX};
 
 pub use crate::{

@@ -15,7 +15,10 @@ use super::{
 use crate::{
     admin::{Publisher, Registry, fleet::FleetReader},
     api::{self, AdminState, Limits, Listener, ReadLimits, ReadState, Readiness, tls::Tls},
-    auth::{Authenticator, KeyRing},
+    auth::{
+        Authenticator, KeyRing,
+        tokens::{RefreshPace, Tokens},
+    },
     cache::{Cache, Slot},
     catalog::{Ages, Catalog},
     config::{self, Config, Role},
@@ -80,8 +83,19 @@ impl Server {
         clock: Clock,
         supervision: Supervision,
     ) -> anyhow::Result<Self> {
-        let Dependencies { lock, background, board, catalog, segments, replica, follower, cache, keys, tls } =
-            Dependencies::open(&config, &clock).await?;
+        let Dependencies {
+            lock,
+            background,
+            board,
+            catalog,
+            segments,
+            replica,
+            follower,
+            cache,
+            keys,
+            tokens,
+            tls,
+        } = Dependencies::open(&config, &clock).await?;
         let (drain, shutdown) = (Shutdown::new(), Shutdown::new());
         let metrics = Metrics::new();
         let supervisor =
@@ -105,6 +119,11 @@ impl Server {
         let reporter = Reporter::new(board.clone(), statuses.clone(), metrics.clone(), clock.clone(), pace);
         let report = move || reporter.clone().run(until.clone());
         tasks.push(supervisor.spawn_restartable("reporter", shutdown.clone(), report));
+        for (issuer, name) in tokens.fetched_issuers() {
+            let (tokens, until) = (tokens.clone(), shutdown.clone());
+            let fetch = move || tokens.clone().refresh(issuer, RefreshPace::default(), until.clone());
+            tasks.push(supervisor.spawn_restartable(format!("token_keys.{name}"), shutdown.clone(), fetch));
+        }
         let interval = config.replica.poll_interval * KEY_USAGE_POLLS;
         let data_dir = &config.node.data_dir;
         let usage = KeyUsage::new(keys.clone(), board.clone(), clock.clone(), data_dir, interval);
@@ -119,6 +138,7 @@ impl Server {
             cache.clone(),
             Authenticator {
                 keys: keys.clone(),
+                tokens: tokens.clone(),
                 trusted_proxies: config.server.trusted_proxies.clone().into(),
             },
             clock.clone(),
@@ -291,6 +311,7 @@ struct Dependencies {
     follower: ReplicaHandle,
     cache: Cache,
     keys: KeyRing,
+    tokens: Tokens,
     tls: Option<Tls>,
 }
 
@@ -305,6 +326,7 @@ impl Dependencies {
             let lock = DirectoryLock::acquire(data_dir)?;
             let (catalog, segments) = (open_read_catalog(&config)?, open_segments(&config, clock.clone())?);
             let tls = config.server.tls.as_ref().map(Tls::load).transpose()?;
+            let tokens = Tokens::open(&config.tokens)?;
             let (cache, keys) = (Cache::new(), KeyRing::with_rate(config.server.key_requests_per_second_max));
             let target = Arc::new(CacheTarget::new(cache.clone()).with_keys(keys.clone()));
             let settings = &config.node;
@@ -327,7 +349,19 @@ impl Dependencies {
                 board.clone(),
             )?;
             let replica = replica.in_background(background.handle());
-            Ok(Self { lock, background, board, catalog, segments, replica, follower, cache, keys, tls })
+            Ok(Self {
+                lock,
+                background,
+                board,
+                catalog,
+                segments,
+                replica,
+                follower,
+                cache,
+                keys,
+                tokens,
+                tls,
+            })
         };
         tokio::task::spawn_blocking(open).await.context("opening the node's files was interrupted")?
     }

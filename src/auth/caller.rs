@@ -2,7 +2,11 @@
 
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
-use super::{Grant, KeyRing, Refusal, ValidKey};
+use super::{
+    Grant, KeyRing, Refusal, ValidKey,
+    key::PREFIX,
+    tokens::{Tokens, VerifiedToken},
+};
 use crate::{domain::network::Network, support::clock::Clock};
 
 /// Checks credentials. Cheap to clone.
@@ -10,6 +14,8 @@ use crate::{domain::network::Network, support::clock::Clock};
 pub struct Authenticator {
     /// The API keys in force.
     pub keys: KeyRing,
+    /// The issuers of access tokens.
+    pub tokens: Tokens,
     /// Proxies whose `X-Forwarded-For` counts.
     pub trusted_proxies: Arc<[Network]>,
 }
@@ -21,9 +27,12 @@ impl From<KeyRing> for Authenticator {
 }
 
 impl Authenticator {
-    /// Checks `credential`, the text of a key.
+    /// Checks `credential`: a key, or a token where issuers are configured.
     pub fn authenticate(&self, credential: &str, clock: &Clock) -> Result<Caller, Refusal> {
-        self.keys.authenticate(credential, clock).map(Caller::Key)
+        if self.tokens.is_empty() || credential.starts_with(PREFIX) || !credential.contains('.') {
+            return self.keys.authenticate(credential, clock).map(Caller::Key);
+        }
+        self.tokens.verify(credential, clock).map(Caller::Token)
     }
 
     /// The address of the client that sent a request over a connection from `peer`, with `X-Forwarded-For` in
@@ -59,6 +68,8 @@ fn address(entry: &[u8]) -> Option<IpAddr> {
 pub enum Caller {
     /// An API key.
     Key(ValidKey),
+    /// An access token.
+    Token(Arc<VerifiedToken>),
 }
 
 impl Caller {
@@ -66,6 +77,7 @@ impl Caller {
     pub fn grant(&self) -> &Grant {
         match self {
             Self::Key(key) => key.grant(),
+            Self::Token(token) => token.grant(),
         }
     }
 
@@ -73,12 +85,13 @@ impl Caller {
     pub fn is_allowed_everywhere(&self) -> bool {
         match self {
             Self::Key(key) => key.networks().is_none(),
+            Self::Token(_) => true,
         }
     }
 
     /// Whether the credential may be used from `address`; `None` is an unknown one.
     pub fn is_allowed_from(&self, address: Option<IpAddr>) -> bool {
-        let Self::Key(key) = self;
+        let Self::Key(key) = self else { return true };
         let is_in = |networks: &[Network]| {
             address.is_some_and(|address| networks.iter().any(|network| network.contains(address)))
         };
@@ -89,6 +102,7 @@ impl Caller {
     pub fn count(&self) -> Result<(), Duration> {
         match self {
             Self::Key(key) => key.count(),
+            Self::Token(_) => Ok(()),
         }
     }
 
@@ -96,6 +110,7 @@ impl Caller {
     pub fn never_gets_throttle_status(&self) -> bool {
         match self {
             Self::Key(key) => key.never_gets_throttle_status(),
+            Self::Token(_) => false,
         }
     }
 }

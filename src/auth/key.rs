@@ -15,7 +15,8 @@ use crate::{
     },
 };
 
-const PREFIX: &str = "lrd_";
+/// How every key begins.
+pub(super) const PREFIX: &str = "lrd_";
 /// Length of a key id, in characters.
 pub(super) const ID_CHARS: usize = 12;
 const SECRET_CHARS: usize = 43;

@@ -1,4 +1,4 @@
-//! Who may read what: API keys, the key ring that a request is checked against, and grants.
+//! Who may read what: API keys, access tokens, the check of a request against them, and grants.
 //!
 //! A key has 256 random bits, so a plain SHA-256 protects it at rest and costs 45 ns to check. A slow
 //! password hash would not make it safer.
@@ -11,6 +11,7 @@ pub(crate) mod fuzz;
 mod grant;
 mod key;
 mod ring;
+pub mod tokens;
 
 pub use caller::{Authenticator, Caller};
 pub use credential::{Refusal, SCRATCH_BYTES, credential};

@@ -8,7 +8,11 @@ use crate::{
     admin::{AUDIT_LISTED_MAX, KEY_OVERLAP_MAX, VERSIONS_LISTED_MAX},
     config::{self, Config, Environment, Faults, Overrides, SHORTHANDS, Shorthand},
     domain::{
-        duration, fields::FieldPath, limits::KEY_REQUESTS_PER_SECOND_MAX, name::IndexName, network::Network,
+        duration,
+        fields::FieldPath,
+        limits::KEY_REQUESTS_PER_SECOND_MAX,
+        name::{CollectionName, IndexName},
+        network::Network,
     },
 };
 
@@ -173,6 +177,9 @@ pub(super) enum Command {
     /// Create, list, rotate and revoke API keys
     #[command(subcommand)]
     Keys(KeysCommand),
+    /// Make access tokens
+    #[command(subcommand)]
+    Token(TokenCommand),
     /// Show the announced versions, and the version, freshness and lag of every node
     Status {
         /// Print JSON instead of a table
@@ -453,6 +460,45 @@ fn overlap(text: &str) -> Result<Duration, String> {
     } else {
         Err("at most 365d; create another key instead".to_owned())
     }
+}
+
+/// The commands of `larder token`.
+#[derive(Debug, Subcommand)]
+pub(super) enum TokenCommand {
+    /// Print a token as an issuer would make it, to try the configuration out
+    Mint(MintToken),
+}
+
+/// `larder token mint`
+#[derive(Debug, Args)]
+pub(super) struct MintToken {
+    /// The issuer: NAME of [tokens.NAME]
+    #[arg(value_name = "NAME")]
+    pub(super) issuer: String,
+    /// The claim sub: the value of the record that the token opens
+    #[arg(long, value_name = "VALUE")]
+    pub(super) subject: Option<String>,
+    /// A collection that the token is bound to; may be given several times
+    #[arg(long = "collection", value_name = "COLLECTION")]
+    pub(super) collections: Vec<CollectionName>,
+    /// The index that has the subject, when the configuration names none
+    #[arg(long, value_name = "INDEX")]
+    pub(super) record_index: Option<IndexName>,
+    /// A field that the token is bound to; may be given several times
+    #[arg(long = "field", value_name = "PATH")]
+    pub(super) fields: Vec<FieldPath>,
+    /// A field that the token does not open; may be given several times
+    #[arg(long = "without-field", value_name = "PATH")]
+    pub(super) without_fields: Vec<FieldPath>,
+    /// How long the token is valid
+    #[arg(long, value_name = "DURATION", value_parser = duration::parse, default_value = "5m")]
+    pub(super) expires: Duration,
+    /// The id of the key, for an issuer with several keys
+    #[arg(long, value_name = "KID")]
+    pub(super) key_id: Option<String>,
+    /// The private key in PEM (PKCS#8), for an issuer without a shared secret
+    #[arg(long, value_name = "FILE")]
+    pub(super) private_key_file: Option<PathBuf>,
 }
 
 /// `larder audit`

@@ -46,6 +46,39 @@ fn canonical(network: IpNet) -> Option<IpNet> {
     }
 }
 
+/// IPv4 networks that are not on the Internet, or that belong to no single host (IANA's special-purpose registry).
+const NOT_PUBLIC_V4: [&str; 15] = [
+    "0.0.0.0/8",
+    "10.0.0.0/8",
+    "100.64.0.0/10",
+    "127.0.0.0/8",
+    "169.254.0.0/16",
+    "172.16.0.0/12",
+    "192.0.0.0/24",
+    "192.0.2.0/24",
+    "192.88.99.0/24",
+    "192.168.0.0/16",
+    "198.18.0.0/15",
+    "198.51.100.0/24",
+    "203.0.113.0/24",
+    "224.0.0.0/4",
+    "240.0.0.0/4",
+];
+/// The public part of IPv6, and its parts that are not: tunnels, which may lead to a private IPv4 address, and
+/// documentation.
+const PUBLIC_V6: &str = "2000::/3";
+const NOT_PUBLIC_V6: [&str; 4] = ["2001::/23", "2001:db8::/32", "2002::/16", "3fff::/20"];
+
+/// Whether `address` is that of a host on the Internet.
+pub fn is_public(address: IpAddr) -> bool {
+    let address = address.to_canonical();
+    let is_in = |network: &str| Network::new(network).is_ok_and(|network| network.contains(address));
+    match address {
+        IpAddr::V4(_) => !NOT_PUBLIC_V4.into_iter().any(is_in),
+        IpAddr::V6(_) => is_in(PUBLIC_V6) && !NOT_PUBLIC_V6.into_iter().any(is_in),
+    }
+}
+
 impl FromStr for Network {
     type Err = InvalidNetwork;
 
@@ -83,6 +116,46 @@ mod tests {
             assert!(!network.contains(outside.parse().unwrap()), "{network} {outside}");
             assert_eq!(Network::new(&network.to_string()), Ok(network));
         }
+    }
+
+    #[test]
+    fn private_addresses_are_not_public_in_any_form() {
+        for public in ["1.1.1.1", "::ffff:1.1.1.1", "2606:4700::1111", "172.32.0.1", "100.128.0.1"] {
+            assert!(is_public(public.parse().unwrap()), "{public}");
+        }
+        for private in [
+            "0.0.0.0",
+            "10.1.2.3",
+            "127.0.0.1",
+            "127.9.9.9",
+            "169.254.169.254",
+            "172.16.0.1",
+            "192.168.1.1",
+            "100.64.0.1",
+            "224.0.0.1",
+            "255.255.255.255",
+            "::",
+            "::1",
+            "::ffff:10.0.0.1",
+            "::10.0.0.1",
+            "64:ff9b::a00:1",
+            "2002:a00:1::1",
+            "fd00::1",
+            "fe80::1",
+            "fec0::1",
+            "ff02::1",
+            "2001:db8::1",
+            "2001:0:1::1",
+        ] {
+            assert!(!is_public(private.parse().unwrap()), "{private}");
+        }
+        assert!(
+            NOT_PUBLIC_V4
+                .iter()
+                .chain(&NOT_PUBLIC_V6)
+                .chain([&PUBLIC_V6])
+                .all(|text| Network::new(text).is_ok())
+        );
     }
 
     #[test]
