@@ -42,6 +42,8 @@ pub const COLUMNS_MAX: usize = 32_767;
 pub const NORMAL_FORMS_MAX: usize = 16;
 /// Most regions that serve a collection: clouds have fewer than a hundred.
 pub const REGIONS_MAX: usize = 1_000;
+/// Most origins of a collection whose pages may read it: each request of a page compares its origin with all.
+pub const ORIGINS_MAX: usize = 50;
 /// Most keys of a key set: about 30 MB.
 pub const KEYS_MAX: usize = 100_000;
 /// Highest limit of a key's requests a second: more than one node answers.

@@ -101,7 +101,7 @@ fn every_code_has_a_section_and_every_section_a_code() {
 }
 
 /// The pages that are checked.
-const PAGES: [&str; 11] = [
+const PAGES: [&str; 12] = [
     "README.md",
     "ARCHITECTURE.md",
     "deploy/README.md",
@@ -111,6 +111,7 @@ const PAGES: [&str; 11] = [
     "docs/errors.md",
     "docs/operations.md",
     "docs/scale.md",
+    "docs/security.md",
     "docs/sources.md",
     "docs/sync.md",
 ];

@@ -154,7 +154,7 @@ impl RecordAnswer {
             headers.remove(CONTENT_TYPE);
         }
         if let Some(coding) = coding {
-            headers.insert(VARY, HeaderValue::from_static("Accept-Encoding"));
+            headers.append(VARY, HeaderValue::from_static("Accept-Encoding"));
             if let (Some(coding), StatusCode::OK) = (coding.header(), status) {
                 headers.insert(CONTENT_ENCODING, coding);
             }

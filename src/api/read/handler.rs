@@ -10,6 +10,7 @@ use super::{
     authorised::Authorised,
     body,
     codes::Answered,
+    cors,
     freshness::{Freshness, OnStale},
     path::RecordPath,
     project::project,
@@ -30,10 +31,10 @@ use crate::{
 /// A request whose path is a record's.
 #[derive(Clone, Copy)]
 pub(in crate::api) struct RecordRequest<'a> {
-    path: RawPath<'a>,
+    pub(super) path: RawPath<'a>,
     query: Option<&'a str>,
-    method: &'a Method,
-    headers: &'a HeaderMap,
+    pub(super) method: &'a Method,
+    pub(super) headers: &'a HeaderMap,
 }
 
 impl<'a> RecordRequest<'a> {
@@ -65,11 +66,14 @@ pub(in crate::api) fn answer(
     request: RecordRequest<'_>,
     arrival: &Arrival,
 ) -> Response<Body> {
+    if let Some(preflight) = cors::preflight(state, &request, arrival) {
+        return preflight;
+    }
     let answer = catch_panic(|| match admit(state, request, arrival) {
         Ok(admitted) => look_up(state, &admitted, &admitted.path.value, request.headers),
         Err(error) => RecordAnswer::refused(error),
     });
-    complete(state, answer, arrival)
+    complete(state, Some(&request), answer, arrival)
 }
 
 /// Answers a request with its value in the path and with a body, which is ignored. The body is discarded
@@ -86,7 +90,7 @@ pub(in crate::api) async fn answer_despite_body(
     let head = Request::from_parts(head, ());
     let mut response = match RecordRequest::of(&head) {
         Some(request) => answer(&state, request, &arrival),
-        None => complete(&state, RecordAnswer::refused(Code::RouteNotFound), &arrival),
+        None => complete(&state, None, RecordAnswer::refused(Code::RouteNotFound), &arrival),
     };
     unread.complete(must_close, &mut response);
     response
@@ -102,12 +106,13 @@ pub(in crate::api) async fn answer_post(
     let (head, body) = request.into_parts();
     let mut unread = Unread::new(&head, body);
     let head = Request::from_parts(head, ());
-    let answer = match RecordRequest::of(&head).map(|request| admit(&state, request, &arrival)) {
+    let request = RecordRequest::of(&head);
+    let answer = match request.map(|request| admit(&state, request, &arrival)) {
         Some(Ok(admitted)) => look_up_body(&state, &admitted, head.headers(), &mut unread).await,
         Some(Err(error)) => RecordAnswer::refused(error),
         None => RecordAnswer::refused(Code::RouteNotFound),
     };
-    unread.before(complete(&state, answer, &arrival)).await
+    unread.before(complete(&state, request.as_ref(), answer, &arrival)).await
 }
 
 async fn look_up_body(
@@ -131,7 +136,12 @@ async fn look_up_body(
 }
 
 /// Counts an answer and makes its response.
-fn complete(state: &ReadState, answer: RecordAnswer, arrival: &Arrival) -> Response<Body> {
+fn complete(
+    state: &ReadState,
+    request: Option<&RecordRequest<'_>>,
+    answer: RecordAnswer,
+    arrival: &Arrival,
+) -> Response<Body> {
     let outcome = answer.outcome();
     let took = arrival.at.elapsed();
     match (&answer.origin, outcome) {
@@ -139,7 +149,7 @@ fn complete(state: &ReadState, answer: RecordAnswer, arrival: &Arrival) -> Respo
         (None, Answered::Refused(code)) => state.count_other(code, took),
         (None, _) => debug_assert!(false, "only a collection answers with content"),
     }
-    answer.respond(arrival)
+    cors::complete(state, request, answer.respond(arrival))
 }
 
 /// A bug in a look-up ends one request, not the connection and its others.

@@ -9,6 +9,7 @@ mod body;
 mod codes;
 mod coding;
 mod conditional;
+mod cors;
 mod freshness;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzz;
