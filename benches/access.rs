@@ -25,7 +25,9 @@ fn main() {
     let callers = Authenticator::from(ring(&key));
     let plain = nanoseconds(1_000_000, || callers.authenticate(key.expose(), &clock).is_ok());
     println!("a key: {plain:.0} ns");
-    println!("\n| tokens | the library alone, µs | new, µs | ratio | seen before, µs |\n|---|---|---|---|---|");
+    println!(
+        "\n| tokens | the library alone, µs | new, µs | ratio | seen before, µs |\n|---|---|---|---|---|"
+    );
     for algorithm in [Algorithm::ES256, Algorithm::EdDSA] {
         println!("{}", compare(algorithm, &clock));
     }
@@ -65,7 +67,11 @@ fn median(mut values: Vec<f64>) -> f64 {
 /// The row of an algorithm: the library's `decode` and the whole check of the same new tokens, in turns.
 fn compare(algorithm: Algorithm, clock: &Clock) -> String {
     let directory = tempfile::tempdir().expect("a folder");
-    let pair = KeyPair::generate_for(if algorithm == Algorithm::ES256 { &PKCS_ECDSA_P256_SHA256 } else { &PKCS_ED25519 });
+    let pair = KeyPair::generate_for(if algorithm == Algorithm::ES256 {
+        &PKCS_ECDSA_P256_SHA256
+    } else {
+        &PKCS_ED25519
+    });
     let pair = pair.expect("a key pair");
     let (sign, verify) = match algorithm {
         Algorithm::ES256 => (
@@ -105,7 +111,10 @@ fn compare(algorithm: Algorithm, clock: &Clock) -> String {
         let by_library = nanoseconds(calls, || {
             jsonwebtoken::decode::<serde_json::Value>(next(), &verify, &validation).is_ok()
         });
-        let callers = Authenticator { tokens: Tokens::open(&settings).expect("a key file"), ..Authenticator::default() };
+        let callers = Authenticator {
+            tokens: Tokens::open(&settings).expect("a key file"),
+            ..Authenticator::default()
+        };
         let by_us = nanoseconds(calls, || callers.authenticate(next(), clock).is_ok());
         let again = nanoseconds(calls, || callers.authenticate(next(), clock).is_ok());
         library.push(by_library);
@@ -159,5 +168,8 @@ fn timing(callers: &Authenticator, key: &ApiKey, clock: &Clock) {
         (mean, variance / times.len() as f64)
     });
     let t = (first.0 - last.0) / (first.1 + last.1).sqrt();
-    println!("\na guess that is wrong at its first secret character: {:.1} ns, at its last: {:.1} ns, t = {t:.1}", first.0, last.0);
+    println!(
+        "\na guess that is wrong at its first secret character: {:.1} ns, at its last: {:.1} ns, t = {t:.1}",
+        first.0, last.0
+    );
 }

@@ -143,7 +143,7 @@ fn read(section: &Section<'_>, name: &str, dir: &Path) -> Option<TokenSettings> 
         section.read("indexes", |item| at_most(item, 1 + INDEXES_MAX, |item| item.name(IndexName::new)));
     let fields = fields(section);
     let record = record_index(section);
-    let keys = algorithms.as_ref().and_then(|algorithms| key_source(section, algorithms, dir));
+    let keys = key_source(section, algorithms.as_deref(), dir);
     Some(TokenSettings {
         name: name.to_owned(),
         issuer: issuer?,
@@ -214,7 +214,7 @@ fn record_index(section: &Section<'_>) -> Option<Option<IndexName>> {
 }
 
 /// The one of four keys that says where the issuer's keys are.
-fn key_source(section: &Section<'_>, algorithms: &[Algorithm], dir: &Path) -> Option<KeySource> {
+fn key_source(section: &Section<'_>, algorithms: Option<&[Algorithm]>, dir: &Path) -> Option<KeySource> {
     let secret = section.read("secret", |item| {
         let secret = item.word()?;
         if secret.len() < SECRET_BYTES_MIN {
@@ -232,6 +232,7 @@ fn key_source(section: &Section<'_>, algorithms: &[Algorithm], dir: &Path) -> Op
             "they say which keys its tokens are verified with".to_owned(),
         );
     };
+    let algorithms = algorithms?;
     let is_secret = matches!(keys, KeySource::Secret(_));
     let has_one_family = match algorithms {
         [_] => true,

@@ -145,8 +145,7 @@ async fn a_key_has_a_rate_of_its_own_and_may_get_misses_instead_of_429() {
         entry(&quiet, Scope::AllCollections, limit(true)),
     ]);
     let mut client = Client::connect(server.public).await;
-    let mut outcomes = |key: &ApiKey| bearer(key);
-    let (plain, quiet) = (outcomes(&plain), outcomes(&quiet));
+    let (plain, quiet) = (bearer(&plain), bearer(&quiet));
     let mut of = Vec::new();
     for _ in 0..3 {
         of.push(look_up(&mut client, Form::Get, ("people", "id", "1"), &plain).await);
