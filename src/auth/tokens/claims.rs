@@ -2,9 +2,10 @@
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::{
-    Deserialize, Serialize,
-    de::{DeserializeOwned, IgnoredAny},
+    Deserialize, Deserializer, Serialize,
+    de::{DeserializeOwned, Error as _, IgnoredAny},
 };
+use serde_json::value::RawValue;
 
 use crate::domain::{
     bounded::list_or_null,
@@ -36,7 +37,7 @@ pub(super) struct Claims {
     pub(super) iat: Option<f64>,
     #[serde(default)]
     pub(super) sub: Option<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "binding")]
     pub(super) larder: Option<Binding>,
 }
 
@@ -76,6 +77,15 @@ pub struct Binding {
         deserialize_with = "list_or_null::<_, _, FIELD_PATHS_MAX>"
     )]
     pub without_fields: Option<Vec<FieldPath>>,
+}
+
+/// Reads an object or null. serde would also read a list, whose members have no names that could be checked.
+fn binding<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Binding>, D::Error> {
+    let Some(raw) = Option::<Box<RawValue>>::deserialize(deserializer)? else { return Ok(None) };
+    if !raw.get().starts_with('{') {
+        return Err(D::Error::custom("it is no object"));
+    }
+    serde_json::from_str(raw.get()).map(Some).map_err(D::Error::custom)
 }
 
 impl Claims {
