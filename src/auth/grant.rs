@@ -1,7 +1,7 @@
 //! What the caller of a request may read.
 
 use crate::domain::{
-    fields::FieldSelection,
+    fields::{FieldLimit, FieldSelection},
     keyset::{KeyEntry, Scope},
     name::{CollectionName, IndexName},
 };
@@ -28,7 +28,7 @@ pub struct CollectionGrant {
 impl Grant {
     /// The grant of a key.
     pub fn of_key(key: &KeyEntry) -> Self {
-        let fields = key.limits.fields.as_ref().map(|limit| limit.selection());
+        let fields = key.limits.fields.as_ref().map(FieldLimit::selection);
         Self::new(
             key.grant.clone(),
             CollectionGrant { indexes: key.limits.indexes.clone(), fields, record: None },

@@ -14,7 +14,7 @@ use super::{
 use crate::{
     auth::{CollectionGrant, Grant, Refusal},
     domain::{
-        fields::FieldSelection,
+        fields::{FieldLimit, FieldSelection},
         keyset::Scope,
         name::{CollectionName, IndexName},
     },
@@ -144,7 +144,7 @@ impl Issuer {
             (Some(_), _) => return None,
         };
         let limits = [
-            fields.as_ref().map(|limit| limit.selection()),
+            fields.as_ref().map(FieldLimit::selection),
             binding.fields.as_ref().map(FieldSelection::only),
             binding.without_fields.as_ref().map(FieldSelection::without),
         ];

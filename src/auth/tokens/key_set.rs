@@ -120,9 +120,8 @@ pub(super) fn verify(
     let is_named = |key: &&VerifyKey| id.is_none_or(|id| key.id.as_deref().is_none_or(|own| own == id));
     let suitable = keys.iter().filter(is_named).filter(|key| key.algorithms.contains(&algorithm));
     let suitable: Vec<&VerifyKey> = suitable.take(TRIED_MAX).collect();
-    match suitable.iter().any(|key| key.verifies(algorithm, message, signature)) {
-        true => Ok(()),
-        false if suitable.is_empty() => Err(Unverified::NoSuchKey),
-        false => Err(Unverified::Forged),
+    if suitable.iter().any(|key| key.verifies(algorithm, message, signature)) {
+        return Ok(());
     }
+    Err(if suitable.is_empty() { Unverified::NoSuchKey } else { Unverified::Forged })
 }
