@@ -6,6 +6,7 @@
 #   scripts/bench.sh scale      an hour of 1,000 collections in simulated time; runs with and without the kept table
 #   scripts/bench.sh sync       syncs of 1 M rows against psql's copy on a private Postgres
 #   scripts/bench.sh memory     memory and restart against Redis (after `sync`, in one run)
+#   scripts/bench.sh access     keys with field limits and tokens against a plain key; new tokens against the library
 #   scripts/bench.sh read       CPU a request against a bare hyper server and nginx
 #   scripts/bench.sh tail       latency at half the top rate, alone and during syncs
 #   scripts/bench.sh apply      changes that arrive while readers saturate the server
@@ -217,6 +218,7 @@ bench_memory() {
 . scripts/bench/servers.sh
 . scripts/bench/templates.sh
 . scripts/bench/read.sh
+. scripts/bench/access.sh
 . scripts/bench/tail.sh
 . scripts/bench/regions.sh
 . scripts/bench/scale.sh
@@ -228,14 +230,15 @@ case $what in
   scale) bench_scale ;;
   sync) bench_sync ;;
   memory) bench_sync; bench_memory ;;
+  access) bench_access ;;
   read) bench_read ;;
   tail) bench_tail ;;
   apply) bench_apply ;;
   connections) bench_connections ;;
   takeover) start_postgres; start_store; bench_takeover ;;
   regions) bench_regions ;;
-  all) bench_cache; bench_liquid; bench_template_sync; bench_sync; bench_memory; for what in read tail apply connections regions scale; do "$0" "$what"; done ;;
-  *) echo "usage: scripts/bench.sh [cache|liquid|scale|sync|memory|read|tail|apply|connections|takeover|regions]" >&2; exit 2 ;;
+  all) bench_cache; bench_liquid; bench_template_sync; bench_sync; bench_memory; for what in access read tail apply connections regions scale; do "$0" "$what"; done ;;
+  *) echo "usage: scripts/bench.sh [cache|liquid|scale|sync|memory|access|read|tail|apply|connections|takeover|regions]" >&2; exit 2 ;;
 esac
 # A measurement of failed requests is worthless.
 [ ! -s "$failures" ] || { echo "requests failed:" >&2; cat "$failures" >&2; exit 1; }

@@ -2,7 +2,7 @@
 
 use super::segment::SegmentFileError;
 use crate::{
-    catalog,
+    auth, catalog,
     domain::{
         error::codes,
         id::RunId,
@@ -132,6 +132,9 @@ pub enum Error {
     /// A run could not start, or lost its lease.
     #[error(transparent)]
     Engine(#[from] engine::Error),
+    /// A token cannot be made.
+    #[error(transparent)]
+    Token(#[from] auth::tokens::Error),
     /// A segment file cannot be read.
     #[error(transparent)]
     SegmentFile(#[from] SegmentFileError),
@@ -168,7 +171,7 @@ codes! {
         "nodes_behind" Unavailable: NodesBehind,
         "no_live_node" Unavailable: NoLiveNode,
         "mapping_mismatch" Invalid: Mapping,
-        from: Source | Catalog | Announce | Metadata | Engine | SegmentFile,
+        from: Source | Catalog | Announce | Metadata | Engine | SegmentFile | Token,
     }
 }
 

@@ -1,5 +1,7 @@
 //! API keys: creating, listing, revoking, and keeping the announced key set equal to metadata's.
 
+use std::{collections::BTreeMap, time::Duration};
+
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
@@ -7,12 +9,16 @@ use super::{Admin, Principal, error::Error, publisher::Publisher};
 use crate::{
     auth::ApiKey,
     catalog::{AnnounceError, Change},
-    domain::keyset::{Grant, KeyEntry, KeySetDocument},
+    domain::keyset::{KeyEntry, KeyLimits, KeySetDocument, PreviousSecret, Scope},
+    domain::name::RegionName,
     metadata::StoredKey,
 };
 
 /// Attempts to announce a key set; each is superseded by another change of keys.
 const ATTEMPTS_MAX: usize = 5;
+
+/// Longest time that the old secret of a rotated key works on.
+pub const KEY_OVERLAP_MAX: Duration = Duration::from_hours(365 * 24);
 
 /// A key to create.
 #[derive(Debug, Clone)]
@@ -20,9 +26,11 @@ pub struct NewKey {
     /// What it is for.
     pub name: String,
     /// The collections that it opens.
-    pub grant: Grant,
+    pub grant: Scope,
     /// When it expires; `None` means never.
     pub expires_at: Option<DateTime<Utc>>,
+    /// What limits it further.
+    pub limits: KeyLimits,
 }
 
 /// A key as it is listed, without its digest.
@@ -33,13 +41,23 @@ pub struct KeyView {
     /// What it is for.
     pub name: String,
     /// The collections that it opens.
-    pub grant: Grant,
+    pub grant: Scope,
     /// When it was created.
     pub created_at: DateTime<Utc>,
     /// When it expires; `None` means never.
     pub expires_at: Option<DateTime<Utc>>,
+    /// What limits it further.
+    #[serde(flatten)]
+    pub limits: KeyLimits,
+    /// When the secret that it had before its rotation ends to work; `None` if there is none that works.
+    pub previous_secret_until: Option<DateTime<Utc>>,
     /// When it was revoked.
     pub revoked_at: Option<DateTime<Utc>>,
+    /// When nodes last saw it, by region, as far as their statuses could be read.
+    pub last_used: BTreeMap<RegionName, DateTime<Utc>>,
+    /// Grant and limits in words.
+    #[serde(skip)]
+    pub opens: String,
     /// Whether it works now.
     #[serde(skip)]
     pub state: KeyState,
@@ -58,13 +76,28 @@ pub enum KeyState {
 
 impl KeyView {
     fn new(key: StoredKey, now: DateTime<Utc>) -> Self {
-        let StoredKey { entry: KeyEntry { id, name, grant, created_at, expires_at, .. }, revoked_at } = key;
+        let opens = key.entry.opens();
+        let StoredKey { entry, revoked_at } = key;
+        let KeyEntry { id, name, grant, created_at, expires_at, limits, previous, .. } = entry;
+        let previous_secret_until = previous.map(|previous| previous.expires_at).filter(|end| *end > now);
         let state = match (revoked_at, expires_at) {
             (Some(_), _) => KeyState::Revoked,
             (None, Some(at)) if at <= now => KeyState::Expired,
             _ => KeyState::Valid,
         };
-        Self { id, name, grant, created_at, expires_at, revoked_at, state }
+        Self {
+            id,
+            name,
+            grant,
+            created_at,
+            expires_at,
+            limits,
+            previous_secret_until,
+            revoked_at,
+            last_used: BTreeMap::new(),
+            opens,
+            state,
+        }
     }
 }
 
@@ -86,6 +119,12 @@ pub struct KeyChange<T> {
     pub pending: Option<Error>,
 }
 
+/// The id in `key`, which is an id or a whole key.
+fn id_in(key: &str) -> &str {
+    let id = key.strip_prefix("lrd_").unwrap_or(key);
+    id.split('_').next().unwrap_or(id)
+}
+
 impl Admin {
     /// Stores a new key. It works once it is announced.
     pub async fn create_key(&self, new: NewKey, principal: &Principal) -> Result<ApiKey, Error> {
@@ -97,9 +136,39 @@ impl Admin {
             grant: new.grant,
             created_at: self.clock.now(),
             expires_at: new.expires_at,
+            limits: new.limits,
+            previous: None,
         };
         self.metadata.create_key(&entry, principal.as_str()).await?;
         Ok(key)
+    }
+
+    /// Stores a new secret of the key that `key` names, by its id or as a whole, and returns the key with it. The old
+    /// secret works for `overlap` after now, at most [`KEY_OVERLAP_MAX`]. A secret that was replaced by an earlier rotation ends with this one.
+    ///
+    /// # Errors
+    /// [`Error::UnknownKey`], also for a revoked key.
+    pub async fn rotate_key(
+        &self,
+        key: &str,
+        overlap: Duration,
+        principal: &Principal,
+    ) -> Result<ApiKey, Error> {
+        let id = id_in(key);
+        let unknown = || Error::UnknownKey { id: id.to_owned() };
+        let new = ApiKey::rotated(id).ok_or_else(unknown)?;
+        let until = self.clock.now() + overlap.min(KEY_OVERLAP_MAX);
+        let rotate = |entry: &mut KeyEntry| {
+            let sha256 = std::mem::replace(&mut entry.sha256, new.digest());
+            entry.previous = Some(PreviousSecret { sha256, expires_at: until });
+            format!(
+                "{}: new secret, the old one works until {}",
+                entry.name,
+                until.format("%Y-%m-%dT%H:%M:%SZ")
+            )
+        };
+        let changed = self.metadata.change_key(id, principal.as_str(), "key.rotate", rotate).await?;
+        changed.map(|_| new).ok_or_else(unknown)
     }
 
     /// Stores the revocation of the key that `key` names, by its id or as a whole, and returns the id. Nodes refuse
@@ -108,8 +177,7 @@ impl Admin {
     /// # Errors
     /// [`Error::UnknownKey`].
     pub async fn revoke_key(&self, key: &str, principal: &Principal) -> Result<String, Error> {
-        let id = key.strip_prefix("lrd_").unwrap_or(key);
-        let id = id.split('_').next().unwrap_or(id);
+        let id = id_in(key);
         let revoked = self.metadata.revoke_key(id, principal.as_str(), self.clock.now()).await?;
         revoked.map(|_| id.to_owned()).ok_or_else(|| Error::UnknownKey(id.to_owned()))
     }
@@ -133,6 +201,22 @@ impl Publisher {
                 Err(error)
             }
         }
+    }
+
+    /// Gives a key a new secret, as [`Admin::rotate_key`] does, and returns it once its announcement is known, or known
+    /// to be late. Nodes know the new secret within two poll intervals of the announcement.
+    ///
+    /// # Errors
+    /// [`Error::UnknownKey`].
+    pub async fn rotate_key(
+        &self,
+        key: &str,
+        overlap: Duration,
+        principal: &Principal,
+    ) -> Result<KeyChange<ApiKey>, Error> {
+        announced_later(self.reconcile_keys().await)?;
+        let done = self.admin().rotate_key(key, overlap, principal).await?;
+        Ok(KeyChange { done, pending: announced_later(self.reconcile_keys().await)? })
     }
 
     /// Revokes the key that `key` names, by its id or as a whole, and returns the id. Every region refuses

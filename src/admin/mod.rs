@@ -23,14 +23,15 @@ mod segment;
 mod status;
 mod sync;
 mod takeover;
+mod token;
 mod versions;
 
 pub use approve::Approved;
 pub use drop::Dropped;
 pub use error::Error;
 pub use housekeeping::{Housekeeper, HousekeepingRound};
-pub use keys::{KeyChange, KeyState, KeyView, NewKey, announced_later};
-pub use overview::Overview;
+pub use keys::{KEY_OVERLAP_MAX, KeyChange, KeyState, KeyView, NewKey, announced_later};
+pub use overview::{KeyUses, Overview};
 pub use pin::{Pinned, Unpinned};
 pub use principal::Principal;
 pub use publisher::{Publisher, resolve_authority};
@@ -42,6 +43,7 @@ pub use segment::{SegmentFileError, read_segment};
 pub use status::{CollectionStatus, Status};
 pub use sync::{SyncOutcome, SyncRequest};
 pub use takeover::TakenOver;
+pub use token::{Binding, NewToken, mint_token};
 pub use versions::{ServableVersion, VERSIONS_LISTED_MAX};
 
 pub use crate::{

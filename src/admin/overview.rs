@@ -1,6 +1,11 @@
 //! What is announced, and which node serves it: the use cases that read the object store.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{
     Admin, Registry,
@@ -10,13 +15,19 @@ use super::{
     versions::{ServableVersion, VERSIONS_LISTED_MAX, Versions, entry_of},
 };
 use crate::{
-    catalog::{Catalog, StatusStore},
+    catalog::{Catalog, Fleet, StatusStore},
     domain::{
         manifest::Version,
         name::{CollectionName, RegionName},
     },
     support::clock::Clock,
 };
+
+/// How long a silent node's reports of used keys count: a status is kept as long.
+const KEY_USES_AGE_MAX: TimeDelta = TimeDelta::days(7);
+
+/// When each key was last used, by key id and region.
+pub type KeyUses = BTreeMap<String, BTreeMap<RegionName, DateTime<Utc>>>;
 
 /// The use cases that read the object store and the statuses of nodes.
 pub struct Overview {
@@ -59,6 +70,20 @@ impl Overview {
     /// The nodes, beside what `status` has as announced.
     pub async fn read_fleet(&self, status: &Status) -> Result<FleetStatus, Error> {
         FleetStatus::read(&self.statuses, &status.announcement(), self.clock.now(), Ages::default()).await
+    }
+
+    /// When each key was last used, by region, as the nodes of the last week report.
+    pub async fn key_uses(&self) -> Result<KeyUses, Error> {
+        let ages = Ages { shown: KEY_USES_AGE_MAX, ..Ages::default() };
+        let nodes = Fleet::read(&self.statuses, self.clock.now(), ages).await?.nodes;
+        let mut uses = KeyUses::new();
+        for (region, status) in nodes.into_iter().filter_map(|node| Some((node.region, node.status.ok()?))) {
+            for (id, at) in status.keys_used {
+                let last = uses.entry(id.to_string()).or_default().entry(region.clone()).or_insert(at);
+                *last = at.max(*last);
+            }
+        }
+        Ok(uses)
     }
 
     /// Waits until every live node that serves `collection` serves `version`; see [`fleet::await_version`].

@@ -76,8 +76,8 @@ pub fn public(state: ReadState) -> Endpoint {
         },
         takes_bodies: false,
     });
-    Arc::new(move |request| {
-        site.layers.around(request, |request, arrival| match RecordRequest::of(&request) {
+    Arc::new(move |request, peer| {
+        site.layers.around(request, peer, |request, arrival| match RecordRequest::of(&request) {
             Some(asked) if asked.has_value_in_body() => {
                 ResponseFuture::routed(read::answer_post(state.clone(), request, arrival))
             }
@@ -94,9 +94,9 @@ pub fn public(state: ReadState) -> Endpoint {
 pub fn admin(state: AdminState) -> Endpoint {
     let (routes, _) = admin_routes().split_for_parts();
     let site = Arc::new(admin_site(routes.with_state(state)));
-    Arc::new(move |request| {
+    Arc::new(move |request, peer| {
         let routed = |request, arrival| ResponseFuture::routed(Arc::clone(&site).route(request, arrival));
-        site.layers.around(request, routed)
+        site.layers.around(request, peer, routed)
     })
 }
 
@@ -210,7 +210,8 @@ mod tests {
 
     async fn ask(method: &str, target: &str, body: impl Into<RequestBody>) -> (u16, String) {
         let request = Request::builder().method(method).uri(target).header(CONTENT_TYPE, "application/json");
-        let arrival = Arrival { id: RequestIds::new().id_of(&HeaderMap::new()), at: Instant::now() };
+        let (id, peer) = (RequestIds::new().id_of(&HeaderMap::new()), [127, 0, 0, 1].into());
+        let arrival = Arrival { id, at: Instant::now(), peer };
         let answer = site().answer(request.body(body.into()).unwrap(), &arrival).await;
         assert_eq!(answer.headers()[request_id::HEADER], arrival.id.header());
         let status = answer.status().as_u16();

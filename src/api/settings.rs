@@ -4,7 +4,10 @@ use std::{net::SocketAddr, num::NonZeroU32, path::Path, time::Duration};
 
 use super::tls;
 use crate::{
-    domain::limits::RECORD_BYTES_MAX,
+    domain::{
+        limits::{KEY_REQUESTS_PER_SECOND_MAX, NETWORKS_MAX, RECORD_BYTES_MAX},
+        network::Network,
+    },
     settings::{Declaration, item::Item, section::Section},
 };
 
@@ -12,8 +15,6 @@ const MS: Duration = Duration::from_millis(1);
 const HOUR: Duration = Duration::from_hours(1);
 /// Most connections that may be configured: more than one machine has ports for one peer.
 const CONNECTIONS_MAX: u64 = 1_000_000;
-/// Highest limit of a key's requests a second: more than one node answers.
-const KEY_REQUESTS_PER_SECOND_MAX: u64 = 1_000_000;
 
 /// The two listeners and their limits.
 #[derive(Debug, Clone)]
@@ -38,6 +39,8 @@ pub struct Settings {
     pub compress_min_bytes: usize,
     /// Requests for records that each key may make on this node in a second.
     pub key_requests_per_second_max: Option<NonZeroU32>,
+    /// Proxies whose `X-Forwarded-For` says where a request comes from.
+    pub trusted_proxies: Vec<Network>,
     /// Longest time for requests in flight to finish at shutdown.
     pub drain_timeout: Duration,
 }
@@ -67,6 +70,13 @@ impl Settings {
             let rate = item.count(1..=KEY_REQUESTS_PER_SECOND_MAX)?;
             u32::try_from(rate).ok().and_then(NonZeroU32::new)
         });
+        let proxies = section.read("trusted_proxies", |item| {
+            let networks = item.list(|item| item.name(Network::new))?;
+            if networks.len() > NETWORKS_MAX {
+                return item.fail(format!("has more than {NETWORKS_MAX} networks"), None);
+            }
+            Some(networks)
+        });
         let drain_timeout =
             section.set("drain_timeout").and_then(|item| item.duration(Duration::ZERO..=HOUR));
         if let (Some(admin), Some(listen), true) = (&admin, listen, listen == admin_listen)
@@ -85,6 +95,7 @@ impl Settings {
             body_timeout: body_timeout?,
             compress_min_bytes: usize::try_from(compress?).ok()?,
             key_requests_per_second_max: rate?,
+            trusted_proxies: proxies?.unwrap_or_default(),
             drain_timeout: drain_timeout?,
         })
     }

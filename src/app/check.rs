@@ -6,6 +6,7 @@ use super::parts::{
 use crate::{
     admin::{Error, Registry},
     api::tls::Tls,
+    auth::tokens::Tokens,
     catalog::{self, Authority},
     config::{Config, Role},
     domain::{catalog::CatalogDocument, error::ErrorKind},
@@ -73,6 +74,15 @@ pub async fn check_configuration<E>(
             Err(error) => {
                 let (message, code) = (error.to_string(), error.code());
                 Checked::faulty("TLS", Fault { message, code, details: Vec::new() })
+            }
+        })?;
+    }
+    if !config.tokens.is_empty() {
+        report(match Tokens::open(&config.tokens) {
+            Ok(_) => Checked::sound("keys of token issuers", String::new()),
+            Err(error) => {
+                let (message, code) = (error.to_string(), error.code());
+                Checked::faulty("keys of token issuers", Fault { message, code, details: Vec::new() })
             }
         })?;
     }

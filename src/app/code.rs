@@ -5,6 +5,7 @@ use std::error::Error;
 use crate::{
     admin,
     api::{listener, tls},
+    auth::tokens,
     catalog, replica,
     support::file_lock::LockError,
     telemetry,
@@ -22,6 +23,7 @@ pub fn code_of(error: &anyhow::Error) -> Option<&'static str> {
         code(cause, LockError::code)
             .or_else(|| code(cause, listener::Error::code))
             .or_else(|| code(cause, tls::Error::code))
+            .or_else(|| code(cause, tokens::Error::code))
             .or_else(|| code(cause, telemetry::Error::code))
             .or_else(|| code(cause, replica::Error::code))
             .or_else(|| code(cause, admin::Error::code))

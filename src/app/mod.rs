@@ -5,6 +5,7 @@ mod check;
 mod code;
 mod descriptors;
 mod housekeeping;
+mod key_usage;
 mod parts;
 mod process;
 mod publisher;

@@ -7,6 +7,7 @@ use tokio::{sync::watch, task::JoinHandle};
 use tracing::{info, warn};
 
 use super::{
+    key_usage::KeyUsage,
     parts::{configured_syncs, open_read_catalog, open_segments, open_statuses},
     publishing::Publishing,
     supervisor::{Supervision, Supervisor},
@@ -14,7 +15,10 @@ use super::{
 use crate::{
     admin::{Publisher, Registry, fleet::FleetReader},
     api::{self, AdminState, Limits, Listener, ReadLimits, ReadState, Readiness, tls::Tls},
-    auth::KeyRing,
+    auth::{
+        Authenticator, KeyRing,
+        tokens::{RefreshPace, Tokens},
+    },
     cache::{Cache, Slot},
     catalog::{Ages, Catalog},
     config::{self, Config, Role},
@@ -37,6 +41,8 @@ const DRAIN_GRACE: Duration = Duration::from_secs(1);
 /// Longest time that the first connections wait for what the node's own files have: a client waits as long,
 /// and a check of health too.
 const OPENING_MAX: Duration = Duration::from_millis(900);
+/// Poll intervals after which used keys are noted.
+const KEY_USAGE_POLLS: u32 = 5;
 /// Longest time that background tasks get to end.
 const TASKS_END_MAX: Duration = Duration::from_secs(10);
 
@@ -77,8 +83,19 @@ impl Server {
         clock: Clock,
         supervision: Supervision,
     ) -> anyhow::Result<Self> {
-        let Dependencies { lock, background, board, catalog, segments, replica, follower, cache, keys, tls } =
-            Dependencies::open(&config, &clock).await?;
+        let Dependencies {
+            lock,
+            background,
+            board,
+            catalog,
+            segments,
+            replica,
+            follower,
+            cache,
+            keys,
+            tokens,
+            tls,
+        } = Dependencies::open(&config, &clock).await?;
         let (drain, shutdown) = (Shutdown::new(), Shutdown::new());
         let metrics = Metrics::new();
         let supervisor =
@@ -102,13 +119,28 @@ impl Server {
         let reporter = Reporter::new(board.clone(), statuses.clone(), metrics.clone(), clock.clone(), pace);
         let report = move || reporter.clone().run(until.clone());
         tasks.push(supervisor.spawn_restartable("reporter", shutdown.clone(), report));
+        for (issuer, name) in tokens.fetched_issuers() {
+            let (tokens, until) = (tokens.clone(), shutdown.clone());
+            let fetch = move || tokens.clone().refresh(issuer, RefreshPace::default(), until.clone());
+            tasks.push(supervisor.spawn_restartable(format!("token_keys.{name}"), shutdown.clone(), fetch));
+        }
+        let interval = config.replica.poll_interval * KEY_USAGE_POLLS;
+        let data_dir = &config.node.data_dir;
+        let usage = KeyUsage::new(keys.clone(), board.clone(), clock.clone(), data_dir, interval);
+        let until = shutdown.clone();
+        let note = move || usage.clone().run(until.clone());
+        tasks.push(supervisor.spawn_restartable("key_usage", shutdown.clone(), note));
         if config.node.has(Role::Replica) {
             let following = replica.run(shutdown.clone());
             tasks.push(supervisor.spawn_critical("follower", shutdown.clone(), following));
         }
         let state = ReadState::new(
             cache.clone(),
-            keys.clone(),
+            Authenticator {
+                keys: keys.clone(),
+                tokens: tokens.clone(),
+                trusted_proxies: config.server.trusted_proxies.clone().into(),
+            },
             clock.clone(),
             metrics.clone(),
             ReadLimits {
@@ -279,6 +311,7 @@ struct Dependencies {
     follower: ReplicaHandle,
     cache: Cache,
     keys: KeyRing,
+    tokens: Tokens,
     tls: Option<Tls>,
 }
 
@@ -293,6 +326,7 @@ impl Dependencies {
             let lock = DirectoryLock::acquire(data_dir)?;
             let (catalog, segments) = (open_read_catalog(&config)?, open_segments(&config, clock.clone())?);
             let tls = config.server.tls.as_ref().map(Tls::load).transpose()?;
+            let tokens = Tokens::open(&config.tokens)?;
             let (cache, keys) = (Cache::new(), KeyRing::with_rate(config.server.key_requests_per_second_max));
             let target = Arc::new(CacheTarget::new(cache.clone()).with_keys(keys.clone()));
             let settings = &config.node;
@@ -315,7 +349,19 @@ impl Dependencies {
                 board.clone(),
             )?;
             let replica = replica.in_background(background.handle());
-            Ok(Self { lock, background, board, catalog, segments, replica, follower, cache, keys, tls })
+            Ok(Self {
+                lock,
+                background,
+                board,
+                catalog,
+                segments,
+                replica,
+                follower,
+                cache,
+                keys,
+                tokens,
+                tls,
+            })
         };
         tokio::task::spawn_blocking(open).await.context("opening the node's files was interrupted")?
     }

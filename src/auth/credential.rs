@@ -14,6 +14,15 @@ pub enum Refusal {
     Unknown,
     /// The key has expired.
     Expired,
+    /// The token has a wrong form, issuer, audience, algorithm, signature or lifetime, or claims that contradict the
+    /// configuration.
+    TokenInvalid,
+    /// The issuer has no such key, or its keys have not reached this node yet.
+    TokenKeyUnknown,
+    /// The token has expired.
+    TokenExpired,
+    /// The token is for later.
+    TokenNotYetValid,
 }
 
 /// Bytes for a decoded Basic credential: a key, a colon and a user name of up to 125 bytes. Only the end

@@ -10,7 +10,7 @@ use super::{ApiKey, KeyRing, Refusal, SCRATCH_BYTES, key::KEY_CHARS};
 use crate::{
     domain::{
         digest::Digest,
-        keyset::{Grant, KeyEntry, KeySet},
+        keyset::{KeyEntry, KeyLimits, KeySet, Scope},
     },
     support::clock::Clock,
 };
@@ -67,9 +67,11 @@ fn ring() -> KeyRing {
         id: KEY[4..16].to_owned(),
         sha256: Digest::of(KEY.as_bytes()),
         name: "fuzz".to_owned(),
-        grant: Grant::AllCollections,
+        grant: Scope::AllCollections,
         created_at: DateTime::UNIX_EPOCH,
         expires_at: None,
+        limits: KeyLimits::default(),
+        previous: None,
     };
     let ring = KeyRing::new();
     ring.replace(&KeySet { revision: 1, keys: vec![entry], refused: 0 });

@@ -15,7 +15,8 @@ use crate::{
     },
 };
 
-const PREFIX: &str = "lrd_";
+/// How every key begins.
+pub(super) const PREFIX: &str = "lrd_";
 /// Length of a key id, in characters.
 pub(super) const ID_CHARS: usize = 12;
 const SECRET_CHARS: usize = 43;
@@ -34,12 +35,23 @@ impl ApiKey {
         Self::from_bits(random::bytes(), random::bytes())
     }
 
+    /// The key of the id `id` with a new secret; `None` if it is no id.
+    pub fn rotated(id: &str) -> Option<Self> {
+        let is_id = id.len() == ID_CHARS && id.bytes().all(base62::is_digit);
+        is_id.then(|| Self::assemble(id, random::bytes()))
+    }
+
     /// The key of these bits. Only the 12 lowest base-62 digits (71 bits) of `id` are used.
     fn from_bits(id: [u8; 32], secret: [u8; 32]) -> Self {
         let id = base62::from_256_bits(id);
+        let id: String = id[id.len() - ID_CHARS..].iter().copied().map(char::from).collect();
+        Self::assemble(&id, secret)
+    }
+
+    fn assemble(id: &str, secret: [u8; 32]) -> Self {
         let mut text = String::with_capacity(KEY_CHARS);
         text.push_str(PREFIX);
-        text.extend(id[id.len() - ID_CHARS..].iter().copied().map(char::from));
+        text.push_str(id);
         text.push('_');
         text.extend(base62::from_256_bits(secret).map(char::from));
         let checksum = base62::from_u32(crc32fast::hash(text.as_bytes()));

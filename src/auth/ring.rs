@@ -1,6 +1,14 @@
 //! The keys in force on this node, and the check of a credential against them.
 
-use std::{fmt, num::NonZeroU32, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    num::NonZeroU32,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use arc_swap::ArcSwap;
 use aws_lc_rs::constant_time::verify_slices_are_equal;
@@ -10,11 +18,12 @@ use governor::{
 };
 use hashbrown::HashMap;
 
-use super::{ApiKey, Refusal, key::ID_CHARS};
+use super::{ApiKey, Grant, Refusal, key::ID_CHARS};
 use crate::{
     domain::{
         digest::Digest,
-        keyset::{Grant, KeyEntry, KeySet},
+        keyset::{KeyEntry, KeySet, RateLimit},
+        network::Network,
     },
     support::clock::Clock,
 };
@@ -32,14 +41,42 @@ struct Keys {
 #[derive(Clone, Default)]
 pub struct KeyRing {
     keys: Arc<ArcSwap<Keys>>,
-    per_second: Option<NonZeroU32>,
+    default_rate: Option<RateLimit>,
 }
 
-/// A key in force and its rate limiter.
+/// A key in force, its rate limiter, and whether it was used since that was last asked.
 #[derive(Debug)]
 struct KeyState {
     entry: KeyEntry,
+    grant: Grant,
     rate: Option<Arc<DefaultDirectRateLimiter>>,
+    was_used: AtomicBool,
+}
+
+impl KeyState {
+    /// The state of `entry`. The count of a key goes on when it or other keys change.
+    fn new(entry: &KeyEntry, default_rate: Option<RateLimit>, before: Option<&Self>) -> Self {
+        let rate = match before {
+            Some(known) if known.entry.limits.rate == entry.limits.rate => known.rate.clone(),
+            _ => entry.limits.rate.or(default_rate).map(|rate| {
+                let quota = Quota::per_second(rate.per_second).allow_burst(rate.burst);
+                Arc::new(DefaultDirectRateLimiter::direct(quota))
+            }),
+        };
+        let was_used = before.is_some_and(|known| known.was_used.load(Ordering::Relaxed));
+        Self { entry: entry.clone(), grant: Grant::of_key(entry), rate, was_used: was_used.into() }
+    }
+
+    /// Whether `digest` is that of the key, or of its secret before a rotation, which works for a time.
+    fn has_digest(&self, digest: &Digest, clock: &Clock) -> bool {
+        let is = |own: &Digest| verify_slices_are_equal(digest.as_bytes(), own.as_bytes()).is_ok();
+        is(&self.entry.sha256)
+            || self
+                .entry
+                .previous
+                .as_ref()
+                .is_some_and(|previous| is(&previous.sha256) && clock.now() < previous.expires_at)
+    }
 }
 
 impl KeyRing {
@@ -48,10 +85,11 @@ impl KeyRing {
         Self::default()
     }
 
-    /// A ring without keys, each of whose keys may make `per_second` requests a second on this node, and as
-    /// many at once. `None` is no limit.
+    /// A ring without keys. A key without a rate of its own may make `per_second` requests a second on this node, and
+    /// as many at once. `None` is no limit.
     pub fn with_rate(per_second: Option<NonZeroU32>) -> Self {
-        Self { per_second, ..Self::default() }
+        let default_rate = per_second.map(|per_second| RateLimit { per_second, burst: per_second });
+        Self { default_rate, ..Self::default() }
     }
 
     /// Puts `set` in force at once; returns whether it did. A set of a lower revision than the one in force
@@ -63,14 +101,8 @@ impl KeyRing {
         let before = self.keys.load();
         let state = |key: &KeyEntry| {
             let id = Id::try_from(key.id.as_bytes()).ok()?;
-            // The count of a key goes on when other keys change.
-            let rate = match before.by_id.get(&id) {
-                Some(known) => known.rate.clone(),
-                None => self
-                    .per_second
-                    .map(|rate| Arc::new(DefaultDirectRateLimiter::direct(Quota::per_second(rate)))),
-            };
-            Some((id, Arc::new(KeyState { entry: key.clone(), rate })))
+            let state = KeyState::new(key, self.default_rate, before.by_id.get(&id).map(AsRef::as_ref));
+            Some((id, Arc::new(state)))
         };
         let by_id = set.keys.iter().filter_map(state).collect();
         self.keys.store(Arc::new(Keys { revision: set.revision, by_id }));
@@ -90,12 +122,24 @@ impl KeyRing {
         let Some(key) = ApiKey::unchecked_id(credential).and_then(|id| keys.by_id.get(id)) else {
             return Err(refusal_of(credential));
         };
-        verify_slices_are_equal(Digest::of(credential.as_bytes()).as_bytes(), key.entry.sha256.as_bytes())
-            .map_err(|_| refusal_of(credential))?;
-        match key.entry.expires_at {
-            Some(end) if end <= clock.now() => Err(Refusal::Expired),
-            _ => Ok(ValidKey(Arc::clone(key))),
+        if !key.has_digest(&Digest::of(credential.as_bytes()), clock) {
+            return Err(refusal_of(credential));
         }
+        if key.entry.expires_at.is_some_and(|end| end <= clock.now()) {
+            return Err(Refusal::Expired);
+        }
+        // Written once in a while, so that cores do not take the line from each other.
+        if !key.was_used.load(Ordering::Relaxed) {
+            key.was_used.store(true, Ordering::Relaxed);
+        }
+        Ok(ValidKey(Arc::clone(key)))
+    }
+
+    /// The ids of the keys that were used since the last call.
+    pub fn take_used(&self) -> Vec<String> {
+        let keys = self.keys.load();
+        let used = keys.by_id.values().filter(|key| key.was_used.swap(false, Ordering::Relaxed));
+        used.map(|key| key.entry.id.clone()).collect()
     }
 }
 
@@ -123,14 +167,19 @@ impl ValidKey {
         }
     }
 
-    /// Whether the key opens `collection`.
-    pub fn opens(&self, collection: &str) -> bool {
-        self.0.entry.grant.opens(collection)
+    /// What the key opens.
+    pub fn grant(&self) -> &Grant {
+        &self.0.grant
     }
 
-    /// Whether the key opens every collection, so that its holder may learn which ones exist.
-    pub fn opens_everything(&self) -> bool {
-        matches!(self.0.entry.grant, Grant::AllCollections)
+    /// The networks that the key may be used from; `None` is everywhere.
+    pub fn networks(&self) -> Option<&[Network]> {
+        self.0.entry.limits.networks.as_deref()
+    }
+
+    /// Whether a request over the rate is answered like a miss.
+    pub fn never_gets_throttle_status(&self) -> bool {
+        self.0.entry.limits.never_throttle_status
     }
 }
 
@@ -139,15 +188,27 @@ mod tests {
     use chrono::{DateTime, TimeDelta, Utc};
 
     use super::*;
-    use crate::domain::name::CollectionName;
+    use crate::domain::{
+        keyset::{KeyLimits, PreviousSecret, Scope},
+        name::CollectionName,
+    };
 
     fn now() -> DateTime<Utc> {
         DateTime::from_timestamp(1_800_000_000, 0).unwrap()
     }
 
-    fn entry(key: &ApiKey, grant: Grant, expires_at: Option<DateTime<Utc>>) -> KeyEntry {
+    fn entry(key: &ApiKey, grant: Scope, expires_at: Option<DateTime<Utc>>) -> KeyEntry {
         let (id, sha256) = (key.id().to_owned(), key.digest());
-        KeyEntry { id, sha256, name: "test".into(), grant, created_at: now(), expires_at }
+        KeyEntry {
+            id,
+            sha256,
+            name: "test".into(),
+            grant,
+            created_at: now(),
+            expires_at,
+            limits: KeyLimits::default(),
+            previous: None,
+        }
     }
 
     fn set(revision: u64, keys: Vec<KeyEntry>) -> KeySet {
@@ -157,7 +218,7 @@ mod tests {
     #[test]
     fn keys_open_their_grants_until_they_expire_or_are_revoked() {
         let (all, one, short) = (ApiKey::generate(), ApiKey::generate(), ApiKey::generate());
-        let customer = Grant::Collections(vec![CollectionName::new("customer").unwrap()]);
+        let customer = Scope::Collections(vec![CollectionName::new("customer").unwrap()]);
         let end = now() + TimeDelta::hours(1);
         let ring = KeyRing::new();
         let clock = Clock::fixed(now());
@@ -167,15 +228,16 @@ mod tests {
         assert!(ring.replace(&set(
             2,
             vec![
-                entry(&all, Grant::AllCollections, None),
+                entry(&all, Scope::AllCollections, None),
                 entry(&one, customer.clone(), None),
                 entry(&short, customer, Some(end)),
             ],
         )));
         let everything = clone.authenticate(all.expose(), &clock).unwrap();
-        assert!(everything.opens_everything() && everything.opens("anything"));
+        assert!(everything.grant().opens_everything() && everything.grant().collection("anything").is_some());
         let scoped = clone.authenticate(one.expose(), &clock).unwrap();
-        assert!(!scoped.opens_everything() && scoped.opens("customer") && !scoped.opens("order"));
+        assert!(!scoped.grant().opens_everything() && scoped.grant().collection("customer").is_some());
+        assert!(scoped.grant().collection("order").is_none());
         assert!(clone.authenticate(short.expose(), &clock).is_ok());
         clock.set(end);
         assert_eq!(clone.authenticate(short.expose(), &clock).unwrap_err(), Refusal::Expired);
@@ -189,7 +251,7 @@ mod tests {
         let key = ApiKey::generate();
         let ring = KeyRing::new();
         assert!(ring.replace(&set(5, vec![])));
-        assert!(!ring.replace(&set(4, vec![entry(&key, Grant::AllCollections, None)])));
+        assert!(!ring.replace(&set(4, vec![entry(&key, Scope::AllCollections, None)])));
         assert_eq!(ring.revision(), 5);
         assert!(ring.authenticate(key.expose(), &Clock::fixed(now())).is_err());
     }
@@ -197,12 +259,45 @@ mod tests {
     #[test]
     fn known_id_with_another_secret_is_unknown() {
         let (real, forged) = (ApiKey::generate(), ApiKey::generate());
-        let mut stolen = entry(&real, Grant::AllCollections, None);
+        let mut stolen = entry(&real, Scope::AllCollections, None);
         forged.id().clone_into(&mut stolen.id);
         let ring = KeyRing::new();
         ring.replace(&set(1, vec![stolen]));
         let clock = Clock::fixed(now());
         assert_eq!(ring.authenticate(forged.expose(), &clock).unwrap_err(), Refusal::Unknown);
         assert_eq!(ring.authenticate("lrd_", &clock).unwrap_err(), Refusal::Malformed);
+    }
+
+    #[test]
+    fn both_secrets_of_a_rotated_key_work_until_the_overlap_ends() {
+        let (old, other) = (ApiKey::generate(), ApiKey::generate());
+        let new = ApiKey::rotated(old.id()).unwrap();
+        let end = now() + TimeDelta::hours(24);
+        let mut rotated = entry(&new, Scope::AllCollections, None);
+        rotated.previous = Some(PreviousSecret { sha256: old.digest(), expires_at: end });
+        let (ring, clock) = (KeyRing::new(), Clock::fixed(now()));
+        ring.replace(&set(1, vec![rotated]));
+        assert!(
+            ring.authenticate(new.expose(), &clock).is_ok()
+                && ring.authenticate(old.expose(), &clock).is_ok()
+        );
+        assert_eq!(ring.authenticate(other.expose(), &clock).unwrap_err(), Refusal::Unknown);
+        clock.set(end);
+        assert_eq!(ring.authenticate(old.expose(), &clock).unwrap_err(), Refusal::Unknown);
+        assert!(ring.authenticate(new.expose(), &clock).is_ok());
+    }
+
+    #[test]
+    fn uses_are_noted_until_they_are_taken_also_when_keys_change() {
+        let (one, two) = (ApiKey::generate(), ApiKey::generate());
+        let keys =
+            || vec![entry(&one, Scope::AllCollections, None), entry(&two, Scope::AllCollections, None)];
+        let (ring, clock) = (KeyRing::new(), Clock::fixed(now()));
+        ring.replace(&set(1, keys()));
+        assert!(ring.take_used().is_empty());
+        ring.authenticate(one.expose(), &clock).unwrap();
+        ring.replace(&set(2, keys()));
+        assert_eq!(ring.take_used(), [one.id()]);
+        assert!(ring.take_used().is_empty());
     }
 }

@@ -1,18 +1,26 @@
-//! `larder keys`: create, list, revoke.
+//! `larder keys`: create, list, rotate, revoke.
+
+use std::num::NonZeroU32;
 
 use chrono::TimeDelta;
 
 use super::{
-    args::{ConfigArguments, CreateKey, RevokeKey},
+    args::{ConfigArguments, CreateKey, KeyLimitArguments, RevokeKey, RotateKey},
     exit::Exit,
     output::{Failure, complain, print, print_json, print_table},
     session,
 };
 use crate::{
-    admin::{Admin, Error, KeyChange, KeyState, KeyView, NewKey, Publisher, announced_later},
+    admin::{Admin, Error, KeyChange, KeyState, KeyUses, KeyView, NewKey, Publisher, announced_later},
     app,
     config::Config,
-    domain::{duration, keyset::Grant, name::CollectionName},
+    domain::{
+        duration,
+        fields::FieldLimit,
+        keyset::{KeyLimits, RateLimit, Scope},
+        limits::{FIELD_PATHS_MAX, INDEXES_MAX, NETWORKS_MAX},
+        name::CollectionName,
+    },
     support::clock::Clock,
 };
 
@@ -23,7 +31,7 @@ pub(super) async fn create(config: &ConfigArguments, arguments: CreateKey) -> Re
     let new = requested(&arguments)?;
     let config = session::load(config)?;
     let registry = session::registry(&config)?;
-    if let Grant::Collections(names) = &new.grant {
+    if let Scope::Collections(names) = &new.grant {
         for name in names.iter().filter(|name| !registry.has(name)) {
             complain(&format!("warning: no sync is named {name}; the key opens it once there is one"));
         }
@@ -53,13 +61,13 @@ fn requested(arguments: &CreateKey) -> Result<NewKey, Failure> {
         )));
     }
     let grant = if arguments.all_collections {
-        Grant::AllCollections
+        Scope::AllCollections
     } else {
         let names = arguments.collections.iter().map(|name| {
             CollectionName::new(name)
                 .map_err(|error| Failure::Usage(format!("--collection {name:?}: {error}")))
         });
-        Grant::Collections(names.collect::<Result<_, _>>()?)
+        Scope::Collections(names.collect::<Result<_, _>>()?)
     };
     let expires_at = match &arguments.expires {
         None => None,
@@ -75,44 +83,105 @@ fn requested(arguments: &CreateKey) -> Result<NewKey, Failure> {
             Some(at.ok_or_else(|| Failure::Usage(format!("--expires {text} is too far away")))?)
         }
     };
-    Ok(NewKey { name: name.to_owned(), grant, expires_at })
+    Ok(NewKey { name: name.to_owned(), grant, expires_at, limits: limits(&arguments.limits)? })
 }
 
-pub(super) async fn list(config: &ConfigArguments, json: bool) -> Result<Exit, Failure> {
-    let admin = session::admin(config).await?;
-    let keys = admin.keys().await?;
+fn limits(arguments: &KeyLimitArguments) -> Result<KeyLimits, Failure> {
+    let only = at_most("--field", FIELD_PATHS_MAX, &arguments.fields)?.map(FieldLimit::Only);
+    let without =
+        at_most("--without-field", FIELD_PATHS_MAX, &arguments.without_fields)?.map(FieldLimit::Without);
+    let rate = arguments.requests_per_second.map(|per_second| {
+        let of =
+            |number: u64| u32::try_from(number).ok().and_then(NonZeroU32::new).unwrap_or(NonZeroU32::MAX);
+        RateLimit { per_second: of(per_second), burst: of(arguments.burst.unwrap_or(per_second)) }
+    });
+    Ok(KeyLimits {
+        indexes: at_most("--index", 1 + INDEXES_MAX, &arguments.indexes)?,
+        fields: only.or(without),
+        networks: at_most("--network", NETWORKS_MAX, &arguments.networks)?,
+        rate,
+        never_throttle_status: arguments.never_throttle_status,
+    })
+}
+
+/// The values of a flag; `None` if it is not given.
+fn at_most<T: Clone>(flag: &str, max: usize, values: &[T]) -> Result<Option<Vec<T>>, Failure> {
+    if values.len() > max {
+        return Err(Failure::Usage(format!("{flag} is given {} times, at most {max}", values.len())));
+    }
+    Ok((!values.is_empty()).then(|| values.to_vec()))
+}
+
+pub(super) async fn list(arguments: &ConfigArguments, json: bool) -> Result<Exit, Failure> {
+    let config = session::load(arguments)?;
+    let admin = app::open_admin(&config, Clock::default()).await?;
+    let mut keys = admin.keys().await?;
     if admin.has_unannounced_keys().await? {
         complain("warning: the last changes are not announced yet, and not in force on any node");
+    }
+    if !keys.is_empty() {
+        match last_uses(&config).await {
+            Ok(mut uses) => {
+                for key in &mut keys {
+                    key.last_used = uses.remove(&key.id).unwrap_or_default();
+                }
+            }
+            Err(error) => complain(&format!("warning: the last use of keys is not shown: {error}")),
+        }
     }
     if json {
         print_json(&keys)?;
     } else if keys.is_empty() {
         print("no keys yet; larder keys create makes one")?;
     } else {
-        print_table(&["ID", "NAME", "OPENS", "CREATED", "EXPIRES", "STATE"], keys.iter().map(row))?;
+        let heading = ["ID", "NAME", "OPENS", "CREATED", "EXPIRES", "STATE", "LAST USED"];
+        print_table(&heading, keys.iter().map(row))?;
     }
     Ok(Exit::Success)
 }
 
+async fn last_uses(config: &Config) -> Result<KeyUses, Error> {
+    app::open_overview(config, Clock::default())?.key_uses().await
+}
+
 fn row(key: &KeyView) -> Vec<String> {
-    let opens = match &key.grant {
-        Grant::AllCollections => "all collections".to_owned(),
-        Grant::Collections(names) => names.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
-    };
     let day = |moment: chrono::DateTime<chrono::Utc>| moment.format("%Y-%m-%d").to_string();
-    let state = match key.state {
-        KeyState::Valid => "valid",
-        KeyState::Expired => "expired",
-        KeyState::Revoked => "revoked",
+    let state = match (key.state, key.previous_secret_until) {
+        (KeyState::Valid, Some(end)) => format!("valid; old secret until {}", end.format("%Y-%m-%d %H:%M")),
+        (KeyState::Valid, None) => "valid".to_owned(),
+        (KeyState::Expired, _) => "expired".to_owned(),
+        (KeyState::Revoked, _) => "revoked".to_owned(),
     };
+    let used = key.last_used.iter().map(|(region, at)| format!("{} {region}", at.format("%Y-%m-%d %H:%M")));
     vec![
         key.id.clone(),
         key.name.clone(),
-        opens,
+        key.opens.clone(),
         day(key.created_at),
         key.expires_at.map_or("never".to_owned(), day),
-        state.to_owned(),
+        state,
+        if key.last_used.is_empty() { "-".to_owned() } else { used.collect::<Vec<_>>().join(", ") },
     ]
+}
+
+pub(super) async fn rotate(config: &ConfigArguments, arguments: RotateKey) -> Result<Exit, Failure> {
+    let config = session::load(config)?;
+    let principal = session::principal(&arguments.actor);
+    let RotateKey { id, overlap, .. } = &arguments;
+    let KeyChange { done: key, pending } = change(
+        &config,
+        async |publisher| publisher.rotate_key(id, *overlap, &principal).await,
+        async |admin| admin.rotate_key(id, *overlap, &principal).await,
+    )
+    .await?;
+    print(key.expose())?;
+    complain(&format!(
+        "Key {} has a new secret, shown only once; nodes know it within two poll intervals of its announcement. The old \
+         one works until {}.",
+        key.id(),
+        (Clock::default().now() + *overlap).format("%Y-%m-%d %H:%M:%S UTC")
+    ));
+    pending.map_or(Ok(Exit::Success), |pending| Err(pending.into()))
 }
 
 pub(super) async fn revoke(config: &ConfigArguments, arguments: RevokeKey) -> Result<Exit, Failure> {

@@ -17,6 +17,7 @@ mod serve;
 mod session;
 mod status;
 mod sync;
+mod token;
 mod undo;
 mod versions;
 
@@ -25,7 +26,7 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use self::{
-    args::{Arguments, Command, ConfigCommand, KeysCommand, SegmentCommand},
+    args::{Arguments, Command, ConfigCommand, KeysCommand, SegmentCommand, TokenCommand},
     exit::Exit,
     output::{Failure, complain, print},
 };
@@ -87,6 +88,8 @@ async fn run(Arguments { config, command }: Arguments) -> Result<Exit, Failure> 
         Command::Takeover(arguments) => undo::take_over(config, arguments).await,
         Command::Keys(KeysCommand::Create(arguments)) => keys::create(config, arguments).await,
         Command::Keys(KeysCommand::List { json }) => keys::list(config, json).await,
+        Command::Token(TokenCommand::Mint(arguments)) => token::mint(config, arguments),
+        Command::Keys(KeysCommand::Rotate(arguments)) => keys::rotate(config, arguments).await,
         Command::Keys(KeysCommand::Revoke(arguments)) => keys::revoke(config, arguments).await,
         Command::Status { json } => status::run(config, json).await,
         Command::Repair { actor, json } => repair::repair(config, &actor, json).await,

@@ -13,7 +13,7 @@ use super::{
 use crate::{
     admin::{NewKey, Principal},
     app::{self, Server, Signals},
-    domain::keyset::Grant,
+    domain::keyset::{KeyLimits, Scope},
     source::sample,
     support::{clock::Clock, private_file::create_directory},
     telemetry,
@@ -69,7 +69,12 @@ async fn sample_key(server: &Server, file: &Path) -> Result<String, Failure> {
             return Ok(text.to_owned());
         }
     }
-    let new = NewKey { name: "quickstart".to_owned(), grant: Grant::AllCollections, expires_at: None };
+    let new = NewKey {
+        name: "quickstart".to_owned(),
+        grant: Scope::AllCollections,
+        expires_at: None,
+        limits: KeyLimits::default(),
+    };
     let key = publisher.create_key(new, &Principal::internal("quickstart")).await?.done;
     let _ = fs::remove_file(file);
     write_new(file, key.expose(), 0o600)?;

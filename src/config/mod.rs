@@ -23,7 +23,7 @@ pub use self::{
     overrides::{Overrides, SHORTHANDS, Shorthand},
 };
 use crate::{
-    api, catalog, engine, metadata, replica,
+    api, auth, catalog, engine, metadata, replica,
     settings::{fault::Report, modified_at, printable::Printable, read_bounded},
     source, store, telemetry,
 };
@@ -58,6 +58,8 @@ pub struct Config {
     pub engine: engine::Settings,
     /// Logging.
     pub telemetry: telemetry::Settings,
+    /// Issuers of access tokens.
+    pub tokens: Vec<auth::tokens::TokenSettings>,
     /// Sources by name; empty on a node that does not publish.
     pub sources: BTreeMap<String, source::Source>,
     /// Syncs in the order of the file; empty on a node that does not publish.

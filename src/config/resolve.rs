@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, path::Path};
 
 use super::{Config, NodeSettings, Role, effective::Effective};
 use crate::{
-    api, catalog, engine, metadata, model, replica,
+    api, auth, catalog, engine, metadata, model, replica,
     scheduler::SyncConfig,
     settings::{
         Declaration, Environment,
@@ -15,9 +15,10 @@ use crate::{
 };
 
 /// All sections, as their parts declare them.
-pub(super) const SECTIONS: [Declaration; 10] = [
+pub(super) const SECTIONS: [Declaration; 11] = [
     NodeSettings::SECTION,
     api::Settings::SECTION,
+    auth::tokens::TokenSettings::SECTION,
     store::Settings::SECTION,
     catalog::Settings::SECTION,
     metadata::Settings::SECTION,
@@ -41,6 +42,9 @@ pub(super) fn resolve(effective: Effective, env: &Environment, report: &Report) 
     let dir = effective.path.parent().unwrap_or(Path::new(""));
     let node = root.read_table(NodeSettings::SECTION.name, |section| NodeSettings::read(section, dir));
     let server = root.read_table(api::Settings::SECTION.name, |section| api::Settings::read(section, dir));
+    let tokens = root.read_table(auth::tokens::TokenSettings::SECTION.name, |section| {
+        auth::tokens::read_all(section, dir)
+    });
     let engine = root.read_table(engine::Settings::SECTION.name, engine::Settings::read);
     let telemetry = root.read_table(telemetry::Settings::SECTION.name, telemetry::Settings::read);
     let is_publisher = node.as_ref().map(|node| node.has(Role::Publisher));
@@ -94,6 +98,7 @@ pub(super) fn resolve(effective: Effective, env: &Environment, report: &Report) 
         metadata,
         engine: engine?,
         telemetry: telemetry?,
+        tokens: tokens?,
         sources,
         syncs,
         node,

@@ -42,8 +42,16 @@ pub const COLUMNS_MAX: usize = 32_767;
 pub const NORMAL_FORMS_MAX: usize = 16;
 /// Most regions that serve a collection: clouds have fewer than a hundred.
 pub const REGIONS_MAX: usize = 1_000;
+/// Most origins of a collection whose pages may read it: each request of a page compares its origin with all.
+pub const ORIGINS_MAX: usize = 50;
 /// Most keys of a key set: about 30 MB.
 pub const KEYS_MAX: usize = 100_000;
+/// Highest limit of a key's requests a second: more than one node answers.
+pub const KEY_REQUESTS_PER_SECOND_MAX: u64 = 1_000_000;
+/// Most networks of a key, and of trusted proxies: each request compares its address with all.
+pub const NETWORKS_MAX: usize = 100;
+/// Most field paths in the limit of a key or token: projection compares every name with them.
+pub const FIELD_PATHS_MAX: usize = 200;
 /// Most collections of a catalog.
 pub const COLLECTIONS_MAX: usize = 10_000;
 /// Most pins of a catalog, over all regions and collections: pins are for emergencies and trials, and a

@@ -8,7 +8,7 @@ use super::{
     digest::Digest,
     id::RunId,
     index::IndexDefinition,
-    limits::{COLUMNS_MAX, FIELDS_MAX, INDEXES_MAX, REGIONS_MAX, SEGMENTS_MAX},
+    limits::{COLUMNS_MAX, FIELDS_MAX, INDEXES_MAX, ORIGINS_MAX, REGIONS_MAX, SEGMENTS_MAX},
     name::{CollectionName, RegionName},
     row::Column,
 };
@@ -49,6 +49,19 @@ pub struct ServingSettings {
     /// Regions that serve the collection; `None` means all.
     #[serde(default, deserialize_with = "list_or_null::<_, _, REGIONS_MAX>")]
     pub regions: Option<Vec<RegionName>>,
+    /// Pages that may read records; `None` means none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cors: Option<CorsSettings>,
+}
+
+/// Pages of other origins that browsers let read a collection.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CorsSettings {
+    /// Their origins, as browsers write them: `https://app.example.com`.
+    #[serde(deserialize_with = "list::<_, _, ORIGINS_MAX>")]
+    pub origins: Vec<String>,
+    /// How long a browser may keep the answer to whether it may send a request.
+    pub max_age_seconds: u64,
 }
 
 /// The content of a segment.

@@ -1,9 +1,12 @@
 //! Reads what the engine does for a sync: the keys of `[syncs.NAME]` except its schedule.
 
+use std::time::Duration;
+
 use super::{Compression, GuardSettings, OnDelete, SyncSpec};
 use crate::{
     domain::{
-        manifest::{OnMiss, ServingSettings},
+        limits::ORIGINS_MAX,
+        manifest::{CorsSettings, OnMiss, ServingSettings},
         name::{CollectionName, RegionName},
     },
     mapping,
@@ -13,6 +16,10 @@ use crate::{
 
 /// Longest `Cache-Control`, in bytes: it is sent with every record.
 const CACHE_CONTROL_BYTES_MAX: usize = 256;
+
+/// How long browsers may keep the answer to a preflight request; Chromium keeps it for two hours at most.
+const CORS_MAX_AGE: Duration = Duration::from_hours(1);
+const CORS_MAX_AGE_MAX: Duration = Duration::from_hours(24);
 
 /// Highest `revision`: a date and a time of day as a number fit.
 const REVISION_MAX: u64 = 999_999_999_999_999;
@@ -75,6 +82,7 @@ impl Options {
             .and_then(|item| item.one_of(&[("auto", Compression::Auto), ("none", Compression::None)]));
         let cache_control = section.set("cache_control").and_then(|item| cache_control(&item));
         let regions = section.read("regions", regions);
+        let cors = section.read("cors", cors);
         let revision = section.read("revision", |item| item.count(0..=REVISION_MAX));
         Some(Self {
             on_delete: on_delete?,
@@ -87,6 +95,7 @@ impl Options {
                 on_miss: on_miss?,
                 cache_control: Some(cache_control?),
                 regions: regions?,
+                cors: cors?,
             },
             compression: compression?,
             revision: revision?.unwrap_or_default(),
@@ -119,6 +128,37 @@ fn cache_control(item: &Item<'_>) -> Option<String> {
         let hint = "write \"private, max-age=60\"; at most 256 ASCII characters";
         if is_good { Ok(text.to_owned()) } else { Err(hint.to_owned()) }
     })
+}
+
+fn cors(item: &Item<'_>) -> Option<CorsSettings> {
+    let section = item.section()?;
+    let origins = section.need("origins", "write origins = [\"https://app.example.com\"]").and_then(|item| {
+        let origins = item.list(|item| item.parsed("an origin", origin))?;
+        match origins.len() {
+            0 => item.fail("names no origin", "leave cors out for none".to_owned()),
+            1..=ORIGINS_MAX => Some(origins),
+            _ => item.fail(format!("has more than {ORIGINS_MAX} origins"), None),
+        }
+    });
+    let max_age = section.read("max_age", |item| item.duration(Duration::ZERO..=CORS_MAX_AGE_MAX));
+    section.finish();
+    Some(CorsSettings { origins: origins?, max_age_seconds: max_age?.unwrap_or(CORS_MAX_AGE).as_secs() })
+}
+
+/// An origin exactly as browsers write it (RFC 6454, section 6.2); any other text would never match.
+fn origin(text: &str) -> Result<String, String> {
+    let parts = text.split_once("://");
+    let is_origin = parts.is_some_and(|(scheme, host)| {
+        let default_port = if scheme == "https" { ":443" } else { ":80" };
+        matches!(scheme, "https" | "http")
+            && !host.is_empty()
+            && host
+                .bytes()
+                .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b".-:[]".contains(&byte))
+            && !host.ends_with(default_port)
+    });
+    let hint = "write \"https://app.example.com\": scheme, host in lower case and a port that is not the default, no path";
+    if is_origin { Ok(text.to_owned()) } else { Err(hint.to_owned()) }
 }
 
 fn regions(item: &Item<'_>) -> Option<Vec<RegionName>> {

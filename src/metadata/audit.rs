@@ -23,7 +23,7 @@ pub struct AuditEntry {
     pub at: DateTime<Utc>,
     /// Who: `cli:jane@host` for a command, `larder` for what a publisher resolved by itself.
     pub actor: String,
-    /// What: `key.create`, `key.revoke`, `sync.run`, `sync.accept`, `sync.pause`, `sync.resume`,
+    /// What: `key.create`, `key.rotate`, `key.revoke`, `sync.run`, `sync.accept`, `sync.pause`, `sync.resume`,
     /// `run.approve`, `collection.rollback`, `collection.drop`, `collection.pin`, `collection.unpin`.
     pub action: String,
     /// On what: a collection, or a key's id.

@@ -3,10 +3,7 @@
 use chrono::{DateTime, Utc};
 
 use super::{AuditEntry, Error, Metadata, audit, database::Transaction, row::Row, statement::Statement};
-use crate::domain::{
-    keyset::{Grant, KeyEntry, KeySet},
-    name::CollectionName,
-};
+use crate::domain::keyset::{KeyEntry, KeySet};
 
 /// A key and whether it was revoked.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,19 +50,23 @@ async fn next_revision(transaction: &mut Transaction) -> Result<u64, Error> {
 }
 
 fn described(entry: &KeyEntry) -> String {
-    let opens = match &entry.grant {
-        Grant::AllCollections => "all collections".to_owned(),
-        Grant::Collections(names) => names.iter().map(CollectionName::as_str).collect::<Vec<_>>().join(", "),
-    };
-    format!("{}: opens {opens}", entry.name)
+    format!("{}: opens {}", entry.name, entry.opens())
 }
 
-fn insert_key(entry: &KeyEntry, revision: u64, on_conflict: &'static str) -> Statement {
-    let sql = format!(
-        "insert into api_keys (id, entry, created_at, revision) values ($1, $2, $3, $4){on_conflict}"
-    );
-    let json = serde_json::to_string(entry).expect("a key entry is plain JSON");
-    Statement::assembled(sql).bind(entry.id.as_str()).bind(json).bind(entry.created_at).bind(revision)
+/// An entry as it is stored.
+fn stored(entry: &KeyEntry) -> String {
+    serde_json::to_string(entry).expect("a key entry is plain JSON")
+}
+
+const INSERT_KEY: &str = "insert into api_keys (id, entry, created_at, revision) values ($1, $2, $3, $4)";
+/// A key that is there already takes over the announced entry, unless it has a change of its own that is still to be
+/// announced.
+const ADOPT_KEY: &str = "insert into api_keys (id, entry, created_at, revision) values ($1, $2, $3, $4)
+    on conflict (id) do update set entry = excluded.entry, revision = excluded.revision
+    where api_keys.revision <= $5 and api_keys.entry <> excluded.entry";
+
+fn put_key(sql: &'static str, entry: &KeyEntry, revision: u64) -> Statement {
+    Statement::new(sql).bind(entry.id.as_str()).bind(stored(entry)).bind(entry.created_at).bind(revision)
 }
 
 impl Metadata {
@@ -74,12 +75,35 @@ impl Metadata {
     pub async fn create_key(&self, entry: &KeyEntry, actor: &str) -> Result<u64, Error> {
         let mut transaction = self.database.begin().await?;
         let revision = next_revision(&mut transaction).await?;
-        transaction.execute(insert_key(entry, revision, "")).await?;
+        transaction.execute(put_key(INSERT_KEY, entry, revision)).await?;
         let detail = Some(described(entry));
         let action = AuditEntry::new(self.clock.now(), actor, "key.create", &entry.id, detail);
         audit::add(&mut transaction, &action).await?;
         transaction.commit().await?;
         Ok(revision)
+    }
+
+    /// Replaces the entry of a key that is not revoked by what `change` makes of it, and returns the new entry; `None`
+    /// when no such key exists.
+    pub async fn change_key(
+        &self,
+        id: &str,
+        actor: &str,
+        action: &str,
+        change: impl FnOnce(&mut KeyEntry) -> String,
+    ) -> Result<Option<KeyEntry>, Error> {
+        let mut transaction = self.database.begin().await?;
+        // Its lock keeps the entry as it is until the end.
+        let revision = next_revision(&mut transaction).await?;
+        let select = Statement::new("select entry from api_keys where id = $1 and revoked_at is null");
+        let Some(row) = transaction.row(select.bind(id)).await? else { return Ok(None) };
+        let mut entry: KeyEntry = row.json("entry")?;
+        let detail = Some(change(&mut entry));
+        let update = Statement::new("update api_keys set entry = $2, revision = $3 where id = $1");
+        transaction.execute(update.bind(id).bind(stored(&entry)).bind(revision)).await?;
+        audit::add(&mut transaction, &AuditEntry::new(self.clock.now(), actor, action, id, detail)).await?;
+        transaction.commit().await?;
+        Ok(Some(entry))
     }
 
     /// Revokes a key at `now` and returns the revision without it; `None` when no key has this id. Revoking it
@@ -126,8 +150,9 @@ impl Metadata {
 
     /// Adopts an announced key set that this database does not know: it was restored from a backup, or another
     /// database published meanwhile. Keys that the set lacks become revoked, unless they are still to be
-    /// announced. Keys that only the set has are added, and keys that are revoked here stay revoked. When the
-    /// result differs from the set it gets a revision of its own. A set that is known changes nothing.
+    /// announced. Keys that only the set has are added, those of both are taken over as they are in the set unless they
+    /// have a change that is still to be announced, and keys that are revoked here stay revoked. When the result differs from the
+    /// set it gets a revision of its own. A set that is known changes nothing.
     ///
     /// # Errors
     /// [`Error::Unreadable`] for a set with entries that this build refused: they would be lost.
@@ -146,20 +171,20 @@ impl Metadata {
         }
         let mut changed = 0;
         for entry in &set.keys {
-            let insert = insert_key(entry, set.revision, " on conflict (id) do nothing");
-            changed += transaction.execute(insert).await?;
+            changed += transaction.execute(put_key(ADOPT_KEY, entry, set.revision).bind(announced)).await?;
         }
         let (mut active, mut pending) = (0, 0);
-        let select = "select id, revision from api_keys where revoked_at is null";
+        let select = "select id, revision, entry from api_keys where revoked_at is null";
         for row in transaction.rows(Statement::new(select)).await? {
             let (id, created) = (row.text("id")?, row.natural("revision")?);
             active += 1;
-            if set.keys.iter().any(|key| key.id == id) {
-                continue;
-            }
-            if created > announced {
-                pending += 1;
-                continue;
+            match set.keys.iter().find(|key| key.id == id) {
+                Some(key) if stored(key) == row.text("entry")? => continue,
+                None if created <= announced => {}
+                _ => {
+                    pending += 1;
+                    continue;
+                }
             }
             let revoke = Statement::new("update api_keys set revoked_at = $2 where id = $1");
             changed += transaction.execute(revoke.bind(id).bind(now)).await?;

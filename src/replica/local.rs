@@ -242,7 +242,7 @@ mod tests {
     use super::*;
     use crate::domain::{
         id::{AnnouncementId, DeploymentId},
-        keyset::{Grant, KeyEntry, KeySetDocument},
+        keyset::{KeyEntry, KeyLimits, KeySetDocument, Scope},
     };
 
     #[test]
@@ -290,9 +290,11 @@ mod tests {
             id: id.to_owned(),
             sha256: Digest::of(id.as_bytes()),
             name: id.to_owned(),
-            grant: Grant::AllCollections,
+            grant: Scope::AllCollections,
             created_at: DateTime::UNIX_EPOCH,
             expires_at: None,
+            limits: KeyLimits::default(),
+            previous: None,
         };
         let set = |revision: u64, ids: &[&str]| {
             let keys: Vec<_> = ids.iter().map(|id| key(id)).collect();

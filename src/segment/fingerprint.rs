@@ -32,6 +32,11 @@ fn link(seed: u64, chain: u128, place: u16, length: u64, part: &[u8]) -> u128 {
     xxh3_128(&input)
 }
 
+/// The tag of an answer that is made of records, such as a part of one: a hash of its bytes, seeded per collection.
+pub fn content_tag(seed: u64, body: &[u8]) -> u128 {
+    xxh3_128_with_seed(body, seed)
+}
+
 /// The hash by which a run distinguishes keys: 128 bits, so that a billion keys do not collide.
 pub fn key_hash(key: &str) -> u128 {
     xxh3_128(key.as_bytes())

@@ -28,6 +28,6 @@ pub use cat::cat_line;
 pub use codec::{Codec, Decoder, Encoder};
 pub use dictionary::{Dictionaries, Dictionary, SAMPLE_BYTES_MAX, SAMPLES_MAX, pays};
 pub use error::Error;
-pub use fingerprint::{fingerprint, key_hash};
+pub use fingerprint::{content_tag, fingerprint, key_hash};
 pub use header::{IndexColumn, SegmentHeader};
 pub use reader::{Segment, Values};

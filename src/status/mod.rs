@@ -11,6 +11,6 @@ mod publisher;
 
 pub use board::Board;
 pub use collection::{CollectionStatus, MemoryUsage};
-pub use node::{DiskUsage, Identity, NodeState, NodeStatus, publishes_only};
+pub use node::{DiskUsage, Identity, KEYS_USED_MAX, NodeState, NodeStatus, publishes_only};
 pub use problem::{CLOCK_AHEAD, LastError, Problem};
 pub use publisher::PublisherStatus;

@@ -13,6 +13,9 @@ use crate::domain::{
     name::{CollectionName, RegionName},
 };
 
+/// Most keys whose last use a node reports: a status stays small, and most deployments have fewer keys.
+pub const KEYS_USED_MAX: usize = 1000;
+
 /// The identity of a node.
 #[derive(Debug, Clone)]
 pub struct Identity {
@@ -71,6 +74,10 @@ pub struct NodeStatus {
     /// Entries of the key set that this version does not understand.
     #[serde(default)]
     pub keys_refused: usize,
+    /// When each key was last used here, by its id; at most [`KEYS_USED_MAX`], those used last. Older versions do not
+    /// report it.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub keys_used: BTreeMap<Label, DateTime<Utc>>,
     /// When the store last confirmed the keys in force.
     pub keys_at: Option<DateTime<Utc>>,
     /// Local segments.
@@ -149,6 +156,7 @@ impl NodeStatus {
             keys_revision: 0,
             keys: 0,
             keys_refused: 0,
+            keys_used: BTreeMap::new(),
             keys_at: None,
             disk: DiskUsage::default(),
             problem: None,
@@ -156,6 +164,18 @@ impl NodeStatus {
             collections: Arc::default(),
             publisher: has_publisher.then(PublisherStatus::default),
             tasks: BTreeMap::new(),
+        }
+    }
+
+    /// Notes that these keys were used at `now`. Forgets the keys that were not used for longest if there are too many.
+    pub fn note_used_keys(&mut self, ids: impl IntoIterator<Item = Label>, now: DateTime<Utc>) {
+        for id in ids {
+            let last = self.keys_used.entry(id).or_insert(now);
+            *last = now.max(*last);
+        }
+        while self.keys_used.len() > KEYS_USED_MAX {
+            let oldest = self.keys_used.iter().min_by_key(|(_, at)| **at).map(|(id, _)| id.clone());
+            oldest.and_then(|id| self.keys_used.remove(&id));
         }
     }
 
@@ -202,14 +222,15 @@ impl NodeStatus {
         status
     }
 
-    /// Whether a significant part differs, which somebody may wait for: a served version, the keys in force, the state,
-    /// a problem. Timestamps alone are not significant.
+    /// Whether a significant part differs, which somebody may wait for: a served version, the keys in force, the first use
+    /// of a key, the state, a problem. Timestamps alone are not significant.
     pub fn differs_from(&self, other: &Self) -> bool {
         let code = |problem: &Option<Problem>| problem.as_ref().map(|problem| problem.code.clone());
         let of_node = |status: &Self| {
             let publisher = status.publisher.as_ref().map(|side| (side.up, code(&side.problem)));
             let tasks: Vec<_> = status.tasks.keys().cloned().collect();
-            (status.ready, status.draining, status.keys_revision, code(&status.problem), publisher, tasks)
+            let keys = (status.keys_revision, status.keys_used.keys().cloned().collect::<Vec<_>>());
+            (status.ready, status.draining, keys, code(&status.problem), publisher, tasks)
         };
         let of_collections = |status: &Self| -> Vec<_> {
             let here = status.collections_here();

@@ -38,13 +38,16 @@ const LAYERS: [(&str, u8); 27] = [
 ];
 
 /// Crates that only the modules beside them name.
-const CRATES: [(&str, &[&str]); 9] = [
+const CRATES: [(&str, &[&str]); 12] = [
     ("dashmap", &["cache/", "auth/ring.rs"]),
     ("sqlx", &["postgres/", "source/", "metadata/"]),
     ("axum", &["api/", "app/"]),
     ("object_store", &["store/"]),
     ("bigdecimal", &["liquid/"]),
     ("md5", &["liquid/filters/codes.rs"]),
+    ("governor", &["auth/ring.rs"]),
+    ("ipnet", &["domain/network.rs"]),
+    ("jsonwebtoken", &["auth/tokens/"]),
     ("anyhow", &["app/", "cli/", "main.rs"]),
     ("tokio_rustls", &["api/http/listener/", "postgres/"]),
     ("tokio_util", &["support/background.rs", "support/shutdown.rs", "api/http/listener/"]),

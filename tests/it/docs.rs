@@ -60,6 +60,7 @@ fn codes() -> BTreeSet<&'static str> {
         larder::admin::SegmentFileError::CODES,
         larder::api::listener::Error::CODES,
         larder::api::tls::Error::CODES,
+        larder::auth::tokens::Error::CODES,
         larder::cache::Error::CODES,
         larder::catalog::AnnounceError::CODES,
         larder::catalog::Error::CODES,
@@ -99,7 +100,7 @@ fn every_code_has_a_section_and_every_section_a_code() {
 }
 
 /// The pages that are checked.
-const PAGES: [&str; 11] = [
+const PAGES: [&str; 12] = [
     "README.md",
     "ARCHITECTURE.md",
     "deploy/README.md",
@@ -109,6 +110,7 @@ const PAGES: [&str; 11] = [
     "docs/errors.md",
     "docs/operations.md",
     "docs/scale.md",
+    "docs/security.md",
     "docs/sources.md",
     "docs/sync.md",
 ];
@@ -255,7 +257,7 @@ fn documented_commands_exist() {
                 let words: Vec<&str> = text.split("  ").next().unwrap().split_whitespace().collect();
                 let is_word = |word: &&str| word.bytes().all(|byte| byte.is_ascii_lowercase());
                 let path: Vec<&str> = match words.as_slice() {
-                    [first @ ("keys" | "config" | "segment"), second, ..] if is_word(second) => {
+                    [first @ ("keys" | "token" | "config" | "segment"), second, ..] if is_word(second) => {
                         vec![first, second]
                     }
                     [first, ..] if is_word(first) => vec![first],

@@ -2,6 +2,8 @@
 
 // `cfg(test)` tells Clippy that the support modules are test code.
 #[cfg(test)]
+mod access;
+#[cfg(test)]
 mod architecture;
 #[cfg(test)]
 mod catalog;

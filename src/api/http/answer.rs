@@ -4,6 +4,7 @@ use std::{
     convert::Infallible,
     future::Future,
     mem,
+    net::IpAddr,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
@@ -108,8 +109,8 @@ impl ResponseFuture {
     }
 }
 
-/// Answers the requests of one listener. Cheap to clone.
-pub type Endpoint = Arc<dyn Fn(Request<Incoming>) -> ResponseFuture + Send + Sync>;
+/// Answers the requests of one listener, each with the address that its connection comes from. Cheap to clone.
+pub type Endpoint = Arc<dyn Fn(Request<Incoming>, IpAddr) -> ResponseFuture + Send + Sync>;
 
 impl Future for ResponseFuture {
     type Output = Result<Response<Body>, Infallible>;

@@ -1,7 +1,10 @@
 //! The layers around every request of a listener: request id, limits of the head, `HEAD`, the log
 //! line. They are plain calls without boxes, because the record route pays for each of them.
 
-use std::time::{Duration, Instant};
+use std::{
+    net::IpAddr,
+    time::{Duration, Instant},
+};
 
 use axum::extract::MatchedPath;
 use hyper::{
@@ -24,12 +27,14 @@ pub(in crate::api) const TARGET_BYTES_MAX: usize = 8 * 1024;
 /// proxies less than 16.
 pub(in crate::api) const HEADER_BYTES_MAX: usize = 32 * 1024;
 
-/// A request's id and the moment at which its head was read.
+/// A request's id, the moment at which its head was read, and where it comes from.
 #[derive(Debug, Clone)]
 pub(in crate::api) struct Arrival {
     pub(in crate::api) id: RequestId,
     /// When its head was read.
     pub(in crate::api) at: Instant,
+    /// Where its connection comes from: the client, or the proxy nearest to us.
+    pub(in crate::api) peer: IpAddr,
 }
 
 /// The layers of one listener.
@@ -54,9 +59,10 @@ impl Layers {
     pub(in crate::api) fn around(
         &self,
         request: Request<Incoming>,
+        peer: IpAddr,
         inner: impl FnOnce(Request<Incoming>, Arrival) -> ResponseFuture,
     ) -> ResponseFuture {
-        let arrival = Arrival { id: self.ids.id_of(request.headers()), at: Instant::now() };
+        let arrival = Arrival { id: self.ids.id_of(request.headers()), at: Instant::now(), peer };
         let is_head = *request.method() == Method::HEAD;
         let log = tracing::enabled!(tracing::Level::DEBUG)
             .then(|| LogLine::new(request.method(), (self.is_record)(request.uri().path()), &arrival));

@@ -12,11 +12,12 @@ use super::{
     codes::{Answered, Code},
     coding::Coding,
     conditional::EntityTag,
+    project::project,
     version_view::VersionView,
 };
 use crate::{
     api::http::{answer, error::Error, layers::Arrival},
-    domain::manifest::OnMiss,
+    domain::{fields::FieldSelection, manifest::OnMiss},
 };
 
 /// The answer to a request for a record.
@@ -80,12 +81,14 @@ pub(super) fn hit(
     Content::Record { body: Body::new(body, coding), tag }
 }
 
-/// The content of a miss as the collection's `on_miss` says; `code` is its reason. An empty value comes from
+/// The content of a miss as the collection's `on_miss` says, with the `fields` that the caller may read; `code` is its
+/// reason. An empty value comes from
 /// a template that was left blank: it is always refused.
 pub(super) fn miss(
     code: Code,
     value: &str,
     on_miss: &OnMiss,
+    fields: Option<&FieldSelection>,
     compress_min_bytes: usize,
     headers: &HeaderMap,
 ) -> Result<Content, Error<Code>> {
@@ -93,12 +96,15 @@ pub(super) fn miss(
         return Err(Code::RecordNotFound.into());
     }
     let body = match on_miss {
-        OnMiss::Empty => b"{}",
-        OnMiss::Record(record) => record.as_bytes(),
+        OnMiss::Empty => b"{}".to_vec(),
+        OnMiss::Record(record) => match fields {
+            None => record.as_bytes().to_vec(),
+            Some(fields) => project(record.as_bytes(), fields),
+        },
         OnMiss::NotFound => return Err(code.into()),
     };
     let coding = coding_of(body.len(), compress_min_bytes, headers);
-    Ok(Content::OnMiss { body: Body::new(body.to_vec(), coding) })
+    Ok(Content::OnMiss { body: Body::new(body, coding) })
 }
 
 impl RecordAnswer {
@@ -148,7 +154,7 @@ impl RecordAnswer {
             headers.remove(CONTENT_TYPE);
         }
         if let Some(coding) = coding {
-            headers.insert(VARY, HeaderValue::from_static("Accept-Encoding"));
+            headers.append(VARY, HeaderValue::from_static("Accept-Encoding"));
             if let (Some(coding), StatusCode::OK) = (coding.header(), status) {
                 headers.insert(CONTENT_ENCODING, coding);
             }
@@ -165,7 +171,7 @@ mod tests {
     #[test]
     fn on_miss_does_not_apply_to_an_empty_value() {
         let miss = |value: &str, on_miss: &OnMiss| {
-            miss(Code::RecordNotFound, value, on_miss, 16_000, &HeaderMap::new()).is_ok()
+            miss(Code::RecordNotFound, value, on_miss, None, 16_000, &HeaderMap::new()).is_ok()
         };
         for on_miss in [OnMiss::NotFound, OnMiss::Empty, OnMiss::Record("{}".to_owned())] {
             assert!(!miss("", &on_miss));

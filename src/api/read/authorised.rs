@@ -1,4 +1,4 @@
-//! The check of a request's API key. The handler needs an [`Authorised`], which only the check can make.
+//! The check of a request's credential. The handler needs an [`Authorised`], which only the check can make.
 
 use hyper::{
     HeaderMap,
@@ -7,44 +7,72 @@ use hyper::{
 
 use super::codes::Code;
 use crate::{
-    api::http::error::{Detail, Error},
-    auth::{self, KeyRing, SCRATCH_BYTES, ValidKey},
+    api::http::{
+        error::{Detail, Error},
+        layers::Arrival,
+    },
+    auth::{self, Authenticator, Caller, CollectionGrant, SCRATCH_BYTES},
     support::clock::Clock,
 };
 
 /// The header that holds only a key.
 pub(in crate::api) const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
+/// The addresses that a request came by, as proxies write them.
+const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
-/// Proof that the request carries a valid key.
+/// Proof that the request carries a valid credential, from an address that it may be used from.
 #[derive(Debug)]
-pub(super) struct Authorised(ValidKey);
+pub(super) struct Authorised(Caller);
 
 impl Authorised {
-    /// Checks the credential in `headers`.
-    pub(super) fn check(headers: &HeaderMap, keys: &KeyRing, clock: &Clock) -> Result<Self, Code> {
+    /// Checks the credential in `headers`, and where the request comes from.
+    pub(super) fn check(
+        headers: &HeaderMap,
+        arrival: &Arrival,
+        callers: &Authenticator,
+        clock: &Clock,
+    ) -> Result<Self, Code> {
         let mut scratch = [0; SCRATCH_BYTES];
         let (authorization, api_key) = (single(headers, &AUTHORIZATION)?, single(headers, &API_KEY)?);
         let credential = auth::credential(authorization, api_key, &mut scratch)?;
-        Ok(Self(keys.authenticate(credential, clock)?))
+        let caller = callers.authenticate(credential, clock)?;
+        if !caller.is_allowed_everywhere() {
+            let forwarded = headers.get_all(FORWARDED_FOR).iter().map(HeaderValue::as_bytes);
+            if !caller.is_allowed_from(callers.client_address(arrival.peer, forwarded)) {
+                return Err(Code::NetworkNotAllowed);
+            }
+        }
+        Ok(Self(caller))
     }
 
-    /// Counts the request against the key's rate limit.
-    pub(super) fn count(&self) -> Result<(), Error<Code>> {
-        self.0.count().map_err(|wait| {
-            let seconds = wait.as_millis().div_ceil(1000).max(1) as u64;
-            Error::new(Code::TooManyRequests, Detail::RetryAfter(seconds))
-        })
+    /// Counts the request against the caller's rate limit. Returns whether it is over the limit and is to be answered
+    /// like a miss.
+    pub(super) fn count(&self) -> Result<bool, Error<Code>> {
+        match self.0.count() {
+            Ok(()) => Ok(false),
+            Err(_) if self.0.never_gets_throttle_status() => Ok(true),
+            Err(wait) => {
+                let seconds = wait.as_millis().div_ceil(1000).max(1) as u64;
+                Err(Error::new(Code::TooManyRequests, Detail::RetryAfter(seconds)))
+            }
+        }
     }
 
-    /// Refuses a collection that the key does not open.
-    pub(super) fn open(&self, collection: &str) -> Result<(), Code> {
-        if self.0.opens(collection) { Ok(()) } else { Err(Code::Forbidden) }
+    /// Refuses a collection or an index that the caller does not open.
+    pub(super) fn open(&self, collection: &str, index: &str) -> Result<(), Code> {
+        let grant = self.0.grant().collection(collection);
+        if grant.is_some_and(|grant| grant.allows_index(index)) { Ok(()) } else { Err(Code::Forbidden) }
     }
 
-    /// The refusal for a collection that does not exist: only a key for all collections may learn which
+    /// What the caller may read in the collection that [`Authorised::open`] opened.
+    pub(super) fn rights(&self) -> &CollectionGrant {
+        self.0.grant().rights()
+    }
+
+    /// The refusal for a collection that does not exist: only a caller that opens all collections may learn which
     /// ones exist.
     pub(super) fn no_such_collection(&self) -> Code {
-        if self.0.opens_everything() { Code::CollectionNotFound } else { Code::Forbidden }
+        if self.0.grant().opens_everything() { Code::CollectionNotFound } else { Code::Forbidden }
     }
 }
 

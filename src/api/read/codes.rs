@@ -45,7 +45,7 @@ table! {
         "this node has not loaded the collection yet; try again later";
     CollectionNotFound NOT_FOUND "collection_not_found": "there is no collection of this name";
     Forbidden FORBIDDEN "forbidden":
-        "the API key does not open this collection, or there is no such collection";
+        "the credential does not open this collection, index or record, or there is no such collection";
     InvalidBody BAD_REQUEST "invalid_body":
         "the body has no value to look up; send {\"value\":\"...\"} as JSON or value=... as a form";
     BodyTooLarge PAYLOAD_TOO_LARGE "body_too_large": "the body is larger than 16384 bytes";
@@ -59,7 +59,17 @@ table! {
          decoded bytes must be UTF-8";
     TooManyRequests TOO_MANY_REQUESTS "too_many_requests":
         "this API key has sent more requests to this node than it may; wait for the seconds in Retry-After";
+    NetworkNotAllowed FORBIDDEN "network_not_allowed":
+        "the API key may not be used from the address that this request comes from";
     KeyExpired UNAUTHORIZED "key_expired": "the API key has expired; ask for a new one";
+    TokenExpired UNAUTHORIZED "token_expired": "the access token has expired; get a new one from its issuer";
+    TokenNotYetValid UNAUTHORIZED "token_not_yet_valid":
+        "the access token is not valid yet; compare the clocks of its issuer and of this node";
+    TokenKeyUnknown UNAUTHORIZED "token_key_unknown":
+        "this node has no key of the issuer that the access token names; a new key is known within a minute";
+    TokenInvalid UNAUTHORIZED "token_invalid":
+        "the access token is not valid here: its form, issuer, audience, algorithm, signature, lifetime or claims are \
+         wrong";
     NodeStarting SERVICE_UNAVAILABLE "node_starting":
         "this node has just started and has not loaded the API keys; try again, or use another node";
     KeyUnknown UNAUTHORIZED "key_unknown": "the API key is unknown or revoked";
@@ -104,6 +114,10 @@ impl From<auth::Refusal> for Code {
             auth::Refusal::Malformed => Self::KeyMalformed,
             auth::Refusal::Unknown => Self::KeyUnknown,
             auth::Refusal::Expired => Self::KeyExpired,
+            auth::Refusal::TokenInvalid => Self::TokenInvalid,
+            auth::Refusal::TokenKeyUnknown => Self::TokenKeyUnknown,
+            auth::Refusal::TokenExpired => Self::TokenExpired,
+            auth::Refusal::TokenNotYetValid => Self::TokenNotYetValid,
         }
     }
 }

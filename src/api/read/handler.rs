@@ -10,8 +10,10 @@ use super::{
     authorised::Authorised,
     body,
     codes::Answered,
+    cors,
     freshness::{Freshness, OnStale},
     path::RecordPath,
+    project::project,
 };
 use crate::{
     api::http::{
@@ -20,16 +22,19 @@ use crate::{
         layers::Arrival,
         unread::Unread,
     },
+    auth::CollectionGrant,
     cache::{Collection, Lookup, Slot},
+    domain::manifest::Manifest,
+    segment,
 };
 
 /// A request whose path is a record's.
 #[derive(Clone, Copy)]
 pub(in crate::api) struct RecordRequest<'a> {
-    path: RawPath<'a>,
+    pub(super) path: RawPath<'a>,
     query: Option<&'a str>,
-    method: &'a Method,
-    headers: &'a HeaderMap,
+    pub(super) method: &'a Method,
+    pub(super) headers: &'a HeaderMap,
 }
 
 impl<'a> RecordRequest<'a> {
@@ -49,6 +54,8 @@ struct Admitted<'a> {
     caller: Authorised,
     path: RecordPath<'a>,
     freshness: Freshness,
+    /// The caller is over its rate limit, and gets a miss.
+    is_throttled: bool,
     /// `If-None-Match` may turn the answer into a 304: only for `GET` and `HEAD` (RFC 9110, section 13.1.2).
     is_conditional: bool,
 }
@@ -59,11 +66,14 @@ pub(in crate::api) fn answer(
     request: RecordRequest<'_>,
     arrival: &Arrival,
 ) -> Response<Body> {
-    let answer = catch_panic(|| match admit(state, request) {
+    if let Some(preflight) = cors::preflight(state, &request, arrival) {
+        return preflight;
+    }
+    let answer = catch_panic(|| match admit(state, request, arrival) {
         Ok(admitted) => look_up(state, &admitted, &admitted.path.value, request.headers),
         Err(error) => RecordAnswer::refused(error),
     });
-    complete(state, answer, arrival)
+    complete(state, Some(&request), answer, arrival)
 }
 
 /// Answers a request with its value in the path and with a body, which is ignored. The body is discarded
@@ -80,7 +90,7 @@ pub(in crate::api) async fn answer_despite_body(
     let head = Request::from_parts(head, ());
     let mut response = match RecordRequest::of(&head) {
         Some(request) => answer(&state, request, &arrival),
-        None => complete(&state, RecordAnswer::refused(Code::RouteNotFound), &arrival),
+        None => complete(&state, None, RecordAnswer::refused(Code::RouteNotFound), &arrival),
     };
     unread.complete(must_close, &mut response);
     response
@@ -96,12 +106,13 @@ pub(in crate::api) async fn answer_post(
     let (head, body) = request.into_parts();
     let mut unread = Unread::new(&head, body);
     let head = Request::from_parts(head, ());
-    let answer = match RecordRequest::of(&head).map(|request| admit(&state, request)) {
+    let request = RecordRequest::of(&head);
+    let answer = match request.map(|request| admit(&state, request, &arrival)) {
         Some(Ok(admitted)) => look_up_body(&state, &admitted, head.headers(), &mut unread).await,
         Some(Err(error)) => RecordAnswer::refused(error),
         None => RecordAnswer::refused(Code::RouteNotFound),
     };
-    unread.before(complete(&state, answer, &arrival)).await
+    unread.before(complete(&state, request.as_ref(), answer, &arrival)).await
 }
 
 async fn look_up_body(
@@ -125,7 +136,12 @@ async fn look_up_body(
 }
 
 /// Counts an answer and makes its response.
-fn complete(state: &ReadState, answer: RecordAnswer, arrival: &Arrival) -> Response<Body> {
+fn complete(
+    state: &ReadState,
+    request: Option<&RecordRequest<'_>>,
+    answer: RecordAnswer,
+    arrival: &Arrival,
+) -> Response<Body> {
     let outcome = answer.outcome();
     let took = arrival.at.elapsed();
     match (&answer.origin, outcome) {
@@ -133,7 +149,7 @@ fn complete(state: &ReadState, answer: RecordAnswer, arrival: &Arrival) -> Respo
         (None, Answered::Refused(code)) => state.count_other(code, took),
         (None, _) => debug_assert!(false, "only a collection answers with content"),
     }
-    answer.respond(arrival)
+    cors::complete(state, request, answer.respond(arrival))
 }
 
 /// A bug in a look-up ends one request, not the connection and its others.
@@ -142,23 +158,31 @@ fn catch_panic(answer: impl FnOnce() -> RecordAnswer) -> RecordAnswer {
         .unwrap_or_else(|_| RecordAnswer::refused(Code::Internal))
 }
 
-/// The checks before any look-up, in this order: method, credential, rate, path, parameters, grant.
-fn admit<'a>(state: &ReadState, request: RecordRequest<'a>) -> Result<Admitted<'a>, Error<Code>> {
+/// The checks before any look-up, in this order: method, credential, network, rate, path, parameters, grant.
+fn admit<'a>(
+    state: &ReadState,
+    request: RecordRequest<'a>,
+    arrival: &Arrival,
+) -> Result<Admitted<'a>, Error<Code>> {
     let RecordRequest { path, query, method, headers } = request;
     if !path.allows(method) {
         let methods = HeaderValue::from_static(path.methods());
         return Err(Error::new(Code::MethodNotAllowed, Detail::Methods(methods)));
     }
     let inner = state.inner();
-    let caller = Authorised::check(headers, &inner.keys, &inner.clock).map_err(|code| match code {
-        Code::KeyUnknown if state.lacks_keys() => Code::NodeStarting,
-        code => code,
-    })?;
-    caller.count()?;
+    let caller =
+        Authorised::check(headers, arrival, &inner.callers, &inner.clock).map_err(|code| match code {
+            Code::KeyUnknown if state.lacks_keys() => Code::NodeStarting,
+            code => code,
+        })?;
+    let is_throttled = caller.count()?;
     let path = path.decode()?;
     let freshness = Freshness::of(query)?;
-    caller.open(&path.collection)?;
-    Ok(Admitted { caller, path, freshness, is_conditional: *method != Method::POST })
+    caller.open(&path.collection, &path.index)?;
+    if is_throttled {
+        inner.metrics.throttled_request_answered_as_miss();
+    }
+    Ok(Admitted { caller, path, freshness, is_throttled, is_conditional: *method != Method::POST })
 }
 
 fn look_up(state: &ReadState, admitted: &Admitted<'_>, value: &str, headers: &HeaderMap) -> RecordAnswer {
@@ -182,14 +206,19 @@ fn look_up_in(
     // Read before the record: the record may be of a later version than the reported one, never of an older.
     let served = collection.state();
     let inner = state.inner();
-    let Admitted { path, freshness, is_conditional, .. } = admitted;
+    let Admitted { caller, path, freshness, is_throttled, is_conditional } = admitted;
+    let grant = caller.rights();
     let is_stale = freshness.is_stale(served.data_as_of, || inner.clock.now());
     let compress_min_bytes = inner.limits.compress_min_bytes;
     let on_miss = &served.manifest.serving.on_miss;
-    let missed = |code| miss(code, value, on_miss, compress_min_bytes, headers);
+    let missed = |code| miss(code, value, on_miss, grant.fields(), compress_min_bytes, headers);
     // Filled only by a hit, at the record's exact length; the same bytes go to the socket.
     let mut body = Vec::new();
-    let content = match collection.lookup(&path.index, value, &mut body) {
+    let is_open = opens_record(grant, &served.manifest, value);
+    let is_looked_up = is_open && !is_throttled;
+    let lookup = if is_looked_up { collection.lookup(&path.index, value, &mut body) } else { Lookup::Miss };
+    let content = match lookup {
+        _ if !is_open => Err(Code::Forbidden.into()),
         Lookup::UnknownIndex => Err(Code::IndexNotFound.into()),
         Lookup::Unreadable(error) => {
             let collection = served.manifest.collection.as_str();
@@ -200,16 +229,40 @@ fn look_up_in(
             missed(Code::DataStale)
         }
         Lookup::Hit { fingerprint } => {
+            let (body, fingerprint) = granted(body, fingerprint, grant, &served.manifest);
             Ok(hit(body, fingerprint, compress_min_bytes, headers, *is_conditional))
         }
         Lookup::Miss => missed(Code::RecordNotFound),
     };
     let view = inner.views.of(&served, &inner.metrics);
-    // An index's own counters have only the outcomes of an index; a bug is counted with the others.
+    // An index's own counters have only the outcomes of an index; others are counted with those of no collection.
     let index = view.position(&path.index);
-    let is_bug = matches!(&content, Err(error) if error.code() == Code::Internal);
-    let origin = (!is_bug).then_some(Origin { view, index, is_stale });
+    let is_other = matches!(&content, Err(error) if matches!(error.code(), Code::Internal | Code::Forbidden));
+    let origin = (!is_other).then_some(Origin { view, index, is_stale });
     RecordAnswer { content, origin }
+}
+
+/// The part of a record that the caller may read, and what its entity tag is made of.
+fn granted(
+    body: Vec<u8>,
+    fingerprint: u128,
+    grant: &CollectionGrant,
+    manifest: &Manifest,
+) -> (Vec<u8>, u128) {
+    let Some(fields) = grant.fields() else { return (body, fingerprint) };
+    let part = project(&body, fields);
+    let tag = segment::content_tag(manifest.fingerprint_seed, &part);
+    (part, tag)
+}
+
+/// Whether a caller that is bound to one record may look up `value`: both values are the same to the index.
+fn opens_record(grant: &CollectionGrant, manifest: &Manifest, value: &str) -> bool {
+    let Some((index, own)) = grant.record() else { return true };
+    let definition = manifest.indexes.iter().find(|definition| definition.name == *index);
+    // Without the index, there is nothing to find.
+    definition.is_none_or(|definition| {
+        definition.requested(own).is_some_and(|own| definition.requested(value).as_ref() == Some(&own))
+    })
 }
 
 #[cfg(test)]

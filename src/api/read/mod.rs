@@ -9,11 +9,13 @@ mod body;
 mod codes;
 mod coding;
 mod conditional;
+mod cors;
 mod freshness;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzz;
 mod handler;
 mod path;
+mod project;
 mod state;
 mod version_view;
 

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     api::ops::Readiness,
-    auth::KeyRing,
+    auth::Authenticator,
     cache::Cache,
     support::clock::Clock,
     telemetry::{
@@ -33,7 +33,7 @@ pub struct ReadState(Arc<Inner>);
 #[derive(Debug)]
 pub(super) struct Inner {
     pub(super) cache: Cache,
-    pub(super) keys: KeyRing,
+    pub(super) callers: Authenticator,
     pub(super) clock: Clock,
     pub(super) metrics: Metrics,
     pub(super) limits: ReadLimits,
@@ -46,15 +46,15 @@ impl ReadState {
     /// A state with its counters at zero; `readiness` is what `/readyz` reports.
     pub fn new(
         cache: Cache,
-        keys: KeyRing,
+        callers: impl Into<Authenticator>,
         clock: Clock,
         metrics: Metrics,
         limits: ReadLimits,
         readiness: Readiness,
     ) -> Self {
         let others = metrics.requests(OTHER, OTHER, Answered::OF_NO_COLLECTION);
-        let views = VersionViews::default();
-        Self(Arc::new(Inner { cache, keys, clock, metrics, limits, views, others, readiness }))
+        let (views, callers) = (VersionViews::default(), callers.into());
+        Self(Arc::new(Inner { cache, callers, clock, metrics, limits, views, others, readiness }))
     }
 
     pub(super) fn inner(&self) -> &Inner {
@@ -68,7 +68,7 @@ impl ReadState {
 
     /// Whether the node has no API keys yet.
     pub(super) fn lacks_keys(&self) -> bool {
-        self.0.keys.revision() == 0 && !self.0.readiness.is_ready()
+        self.0.callers.keys.revision() == 0 && !self.0.readiness.is_ready()
     }
 
     /// What `/readyz` reports.

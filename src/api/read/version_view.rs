@@ -8,10 +8,11 @@ use chrono::SecondsFormat;
 use hashbrown::HashMap;
 use hyper::{
     HeaderMap,
-    header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderName, HeaderValue},
+    header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderName, HeaderValue, ORIGIN, VARY},
 };
+use tower_http::cors::CorsLayer;
 
-use super::codes::Answered;
+use super::{codes::Answered, cors};
 use crate::{
     api::http::{
         error::{JSON, NO_STORE},
@@ -32,8 +33,8 @@ pub(in crate::api) const DATA_AS_OF: HeaderName = HeaderName::from_static("x-dat
 /// `true` if the data is older than the caller accepts.
 pub(in crate::api) const DATA_STALE: HeaderName = HeaderName::from_static("x-data-stale");
 
-/// Most headers of an answer: those of a hit that is stale and compressed.
-const HEADERS_MAX: usize = 9;
+/// Most headers of an answer: those of a hit that is stale and compressed, for a page of another origin.
+const HEADERS_MAX: usize = 10;
 
 /// The headers and counters of one served version.
 #[derive(Debug)]
@@ -44,6 +45,8 @@ pub(super) struct VersionView {
     indexes: Vec<(IndexName, RequestMetrics)>,
     /// Requests for indexes that the collection does not have.
     other: RequestMetrics,
+    /// What adds the headers for pages of other origins, if the collection names any.
+    cors: Option<CorsLayer>,
 }
 
 impl VersionView {
@@ -62,7 +65,12 @@ impl VersionView {
             (DATA_AS_OF, text(&served.data_as_of.to_rfc3339_opts(SecondsFormat::AutoSi, true))),
             (request_id::HEADER, HeaderValue::from_static("")),
         ]);
+        let cors = manifest.serving.cors.as_ref().map(cors::layer);
+        if cors.is_some() {
+            hit_headers.insert(VARY, HeaderValue::from(ORIGIN));
+        }
         Self {
+            cors,
             served: Arc::clone(served),
             hit_headers,
             indexes: manifest
@@ -95,6 +103,11 @@ impl VersionView {
             }
         }
         add_stale(is_stale, headers);
+    }
+
+    /// What adds the headers for pages of other origins.
+    pub(super) const fn cors(&self) -> Option<&CorsLayer> {
+        self.cors.as_ref()
     }
 
     /// The position of the counters of `index`, if the collection has that index.

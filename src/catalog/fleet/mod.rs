@@ -13,7 +13,7 @@ use chrono::TimeDelta;
 
 use super::{Error, paths};
 use crate::domain::{limits::COLLECTIONS_MAX, name::RegionName};
-use crate::status::NodeStatus;
+use crate::status::{KEYS_USED_MAX, NodeStatus};
 use crate::store::{self, Location, Path, Store, StoredObject, blocking};
 
 pub use read::{Ages, Fleet, FleetNode, NODES_MAX};
@@ -23,7 +23,12 @@ pub use read::{Ages, Fleet, FleetNode, NODES_MAX};
 pub const STATUS_BYTES_MAX: u64 = 4 * 1024 * 1024;
 /// Most bytes of one collection in a status: a name and a code of 64 each, four numbers and three times.
 const COLLECTION_BYTES_MAX: u64 = 410;
-const _: () = assert!(COLLECTIONS_MAX as u64 * COLLECTION_BYTES_MAX < STATUS_BYTES_MAX);
+/// Most bytes of the last use of a key in a status: its id and a time.
+const KEY_USED_BYTES_MAX: u64 = 50;
+const _: () = assert!(
+    COLLECTIONS_MAX as u64 * COLLECTION_BYTES_MAX + KEYS_USED_MAX as u64 * KEY_USED_BYTES_MAX
+        < STATUS_BYTES_MAX
+);
 /// Time limit of one write: a status is small, and a later one replaces it.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Age in days at which a status is deleted: its node is gone for good.

@@ -1,6 +1,7 @@
 //! Whole configurations: what is accepted, what is refused with which words, what is printed.
 
 mod accepted;
+mod access;
 mod examples;
 mod fuzz;
 mod printed;

@@ -29,13 +29,18 @@ pub struct Outcome {
 pub(super) struct Requests {
     answers: Family<Labels<4>, Counter>,
     durations: Family<Labels<2>, Histogram>,
+    throttled_misses: Counter,
 }
 
 impl Requests {
     pub(super) fn register(registry: &mut Registry) -> Self {
         let answered = "Requests answered, by collection, index, status and code";
         let took = "Time from a request's head to its answer, without the socket";
+        let throttled = "Requests over the rate of a key with never_throttle_status, answered like a miss";
+        let throttled_misses = Counter::default();
+        registry.register("throttled_misses", throttled, throttled_misses.clone());
         Self {
+            throttled_misses,
             answers: family(registry, "requests", answered),
             durations: durations(registry, "request_duration", took, || Histogram::new(SECONDS)),
         }
@@ -61,6 +66,11 @@ impl RequestMetrics {
 }
 
 impl Metrics {
+    /// Counts a request over the rate of its key that is answered like a miss.
+    pub fn throttled_request_answered_as_miss(&self) {
+        self.0.requests.throttled_misses.inc();
+    }
+
     /// The counters of `index` of `collection`, one per outcome. Call it once per loaded collection and keep the
     /// result.
     pub fn requests(&self, collection: &str, index: &str, outcomes: &[Outcome]) -> RequestMetrics {

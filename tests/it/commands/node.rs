@@ -93,7 +93,19 @@ async fn keys_are_alone_on_stdout_and_shown_once() {
     );
     let list = node.run(&["keys", "list", "--json"]).expect(0).json();
     let list = list.as_array().unwrap();
-    assert_eq!(names(&list[0]), ["id", "name", "grant", "created_at", "expires_at", "revoked_at"]);
+    assert_eq!(
+        names(&list[0]),
+        [
+            "id",
+            "name",
+            "grant",
+            "created_at",
+            "expires_at",
+            "previous_secret_until",
+            "revoked_at",
+            "last_used"
+        ]
+    );
     assert_eq!((&list[0]["id"], &list[0]["expires_at"]), (&json!(id), &Value::Null));
     assert_eq!(list[1]["grant"], json!({"collections": ["person", "later"]}));
     let moment = |value: &Value| value.as_str().unwrap().parse::<chrono::DateTime<chrono::Utc>>().unwrap();

@@ -8,7 +8,7 @@ use larder::{
         digest::Digest,
         error::ErrorKind,
         id::DeploymentId,
-        keyset::{Grant, KeyEntry, KeySet},
+        keyset::{KeyEntry, KeyLimits, KeySet, Scope},
     },
     metadata::{AuditEntry, Metadata},
     support::random,
@@ -16,7 +16,7 @@ use larder::{
 
 use super::{name, noon};
 
-pub(super) fn key(id: &str, grant: Grant) -> KeyEntry {
+pub(super) fn key(id: &str, grant: Scope) -> KeyEntry {
     KeyEntry {
         id: id.to_owned(),
         sha256: Digest::of(id.as_bytes()),
@@ -24,6 +24,8 @@ pub(super) fn key(id: &str, grant: Grant) -> KeyEntry {
         grant,
         created_at: noon(),
         expires_at: Some(noon() + TimeDelta::days(90)),
+        limits: KeyLimits::default(),
+        previous: None,
     }
 }
 
@@ -37,8 +39,8 @@ pub(super) async fn deployment(metadata: &Metadata, other: &Metadata) {
 
 pub(super) async fn lifecycle(metadata: &Metadata, other: &Metadata) {
     assert_eq!(metadata.active_keys().await.unwrap(), (0, vec![]));
-    let all = key("aaaaaaaaaaaa", Grant::AllCollections);
-    let some = key("bbbbbbbbbbbb", Grant::Collections(vec![name("customer"), name("product")]));
+    let all = key("aaaaaaaaaaaa", Scope::AllCollections);
+    let some = key("bbbbbbbbbbbb", Scope::Collections(vec![name("customer"), name("product")]));
     assert_eq!(metadata.create_key(&all, "cli:jane").await.unwrap(), 1);
     assert_eq!(metadata.create_key(&some, "cli:jane").await.unwrap(), 2);
     assert_eq!(other.active_keys().await.unwrap(), (2, vec![all.clone(), some.clone()]));
@@ -81,7 +83,7 @@ pub(super) async fn concurrent_keys(metadata: &Metadata) {
             let metadata = metadata.clone();
             // Spawned: the futures must be Send.
             tokio::spawn(async move {
-                let key = key(&format!("concurrent{number:02}"), Grant::AllCollections);
+                let key = key(&format!("concurrent{number:02}"), Scope::AllCollections);
                 let revision = metadata.create_key(&key, "test").await.unwrap();
                 let (seen, keys) = metadata.active_keys().await.unwrap();
                 assert!(seen >= revision && keys.contains(&key), "a key is there at its revision");
@@ -100,7 +102,7 @@ pub(super) async fn restored_backup(metadata: &Metadata) {
     let (revision, active) = metadata.active_keys().await.unwrap();
 
     // The announced set is ahead: it lacks the first key and has an unknown one.
-    let unknown = key("newnewnewnew", Grant::AllCollections);
+    let unknown = key("newnewnewnew", Scope::AllCollections);
     let mut announced = active.clone();
     let lost = announced.remove(0);
     announced.push(unknown.clone());
@@ -130,7 +132,7 @@ pub(super) async fn restored_backup(metadata: &Metadata) {
     assert_eq!(metadata.active_keys().await.unwrap(), (revision + 21, vec![revived.keys[1].clone()]));
 
     // Changes that are still to be announced stay, although the announced set has a higher revision.
-    let pending = key("pendingpendi", Grant::AllCollections);
+    let pending = key("pendingpendi", Scope::AllCollections);
     assert_eq!(metadata.create_key(&pending, "test").await.unwrap(), revision + 22);
     metadata.adopt_key_set(&set(revision + 30, &[], 0), "test").await.unwrap();
     assert_eq!(metadata.active_keys().await.unwrap(), (revision + 31, vec![pending]));

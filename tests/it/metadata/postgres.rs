@@ -1,7 +1,7 @@
 //! The story on a real Postgres, and what only a server has: migrations by command, refusals.
 
 use larder::{
-    domain::{error::ErrorKind, keyset::Grant},
+    domain::{error::ErrorKind, keyset::Scope},
     metadata::{Error, Metadata, Settings},
 };
 
@@ -113,7 +113,7 @@ async fn a_value_in_a_server_message_is_left_out() {
              create trigger refuse before insert on api_keys for each row execute function refuse()",
         )
         .await;
-    let error = metadata.create_key(&key("aaaaaaaaaaaa", Grant::AllCollections), "test").await.unwrap_err();
+    let error = metadata.create_key(&key("aaaaaaaaaaaa", Scope::AllCollections), "test").await.unwrap_err();
     let shown = format!("{error} {error:?}");
     assert!(shown.contains("22P02"), "{shown}");
     assert!(!shown.contains("aaaaaaaaaaaa"), "{shown}");

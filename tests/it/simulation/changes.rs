@@ -9,7 +9,7 @@ use larder::{
         catalog::{CatalogDocument, CollectionEntry},
         digest::Digest,
         id::RunId,
-        keyset::{Grant, KeyEntry, KeySet, KeySetDocument},
+        keyset::{KeyEntry, KeyLimits, KeySet, KeySetDocument, Scope},
         limits::FORMAT,
         manifest::{Manifest, OnMiss, SegmentKind, ServingSettings, Version},
         name::{CollectionName, RegionName},
@@ -281,7 +281,7 @@ fn serving(chance: &mut Chance) -> ServingSettings {
         _ => region("far"),
     };
     let on_miss = if chance.is(50) { OnMiss::Empty } else { OnMiss::NotFound };
-    ServingSettings { on_miss, cache_control: None, regions }
+    ServingSettings { on_miss, regions, ..ServingSettings::default() }
 }
 
 fn key(id: &str) -> KeyEntry {
@@ -289,9 +289,11 @@ fn key(id: &str) -> KeyEntry {
         id: id.into(),
         sha256: Digest::of(id.as_bytes()),
         name: "key".into(),
-        grant: Grant::AllCollections,
+        grant: Scope::AllCollections,
         created_at: DateTime::UNIX_EPOCH,
         expires_at: None,
+        limits: KeyLimits::default(),
+        previous: None,
     }
 }
 

@@ -9,7 +9,11 @@ use larder::{
     admin::{NewKey, Principal, Publisher, SyncRequest},
     app::{self, Server},
     config::{self, Config, Environment, Overrides},
-    domain::{keyset::Grant, name::CollectionName, run::RunStatus},
+    domain::{
+        keyset::{KeyLimits, Scope},
+        name::CollectionName,
+        run::RunStatus,
+    },
     engine::{Progress, RunOutcome, RunRequest, Trigger},
     support::{clock::Clock, shutdown::Shutdown},
 };
@@ -91,7 +95,12 @@ impl Node {
         let mut node = Self { directory, warehouse, server: None, key: String::new() };
         node.configure(sections);
         node.resume().await;
-        let new = NewKey { name: "test".to_owned(), grant: Grant::AllCollections, expires_at: None };
+        let new = NewKey {
+            name: "test".to_owned(),
+            grant: Scope::AllCollections,
+            expires_at: None,
+            limits: KeyLimits::default(),
+        };
         node.publisher()
             .await
             .create_key(new, &tester())

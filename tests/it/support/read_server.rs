@@ -6,14 +6,14 @@ use chrono::{DateTime, Utc};
 use larder::{
     admin::fleet::FleetReader,
     api::{self, Limits, Listener, ReadLimits, ReadState, Readiness, tls::Tls},
-    auth::{ApiKey, KeyRing},
+    auth::{ApiKey, Authenticator, KeyRing},
     cache::{Cache, Collection, Slot},
     catalog::{Ages, StatusStore},
     domain::{
         digest::Digest,
         id::RunId,
         index::IndexDefinition,
-        keyset::{Grant, KeyEntry, KeySet},
+        keyset::{KeyEntry, KeyLimits, KeySet, Scope},
         manifest::{Manifest, SegmentKind, SegmentReference, ServingSettings, Version},
         name::{CollectionName, IndexName, RegionName},
         record::{IndexValues, RecordFlags},
@@ -177,15 +177,21 @@ impl Server {
     }
 
     pub(crate) fn serving(limits: Limits, read_limits: ReadLimits, tls: Option<Tls>) -> Self {
-        Self::opened(limits, read_limits, tls, KeyRing::new())
+        Self::opened(limits, read_limits, tls, Authenticator::default())
+    }
+
+    /// A server with issuers of tokens and trusted proxies.
+    pub(crate) fn with_callers(callers: Authenticator) -> Self {
+        Self::opened(RELAXED, READ_LIMITS, None, callers)
     }
 
     /// A server that limits each key to `per_second` requests.
     pub(crate) fn with_rate(per_second: u32) -> Self {
-        Self::opened(RELAXED, READ_LIMITS, None, KeyRing::with_rate(NonZeroU32::new(per_second)))
+        Self::opened(RELAXED, READ_LIMITS, None, KeyRing::with_rate(NonZeroU32::new(per_second)).into())
     }
 
-    fn opened(limits: Limits, read_limits: ReadLimits, tls: Option<Tls>, keys: KeyRing) -> Self {
+    fn opened(limits: Limits, read_limits: ReadLimits, tls: Option<Tls>, callers: Authenticator) -> Self {
+        let keys = callers.keys.clone();
         let (collections, clock) = (Collections::default(), Clock::fixed(now()));
         let (metrics, shutdown) = (Metrics::new(), Shutdown::new());
         let board = board("local", now());
@@ -196,7 +202,7 @@ impl Server {
         let any = "127.0.0.1:0".parse().unwrap();
         let state = ReadState::new(
             collections.0.clone(),
-            keys.clone(),
+            callers,
             clock.clone(),
             metrics.clone(),
             read_limits,
@@ -231,6 +237,12 @@ impl Server {
         server
     }
 
+    /// Puts these keys in force, in place of all others.
+    pub(crate) fn replace_keys(&self, keys: Vec<KeyEntry>) {
+        let revision = self.keys.revision() + 1;
+        assert!(self.keys.replace(&KeySet { revision, keys, refused: 0 }));
+    }
+
     fn fill(&self) {
         let record = partner_record();
         let customer = [("12345", None, record.as_str()), ("2", Some("jane+tag@ex.com"), r#"{"a":1}"#)];
@@ -239,7 +251,7 @@ impl Server {
         let regions = ["eu-west-1", "ap-south-1"].map(|name| RegionName::new(name).unwrap());
         self.collections.put("abroad", Slot::OtherRegion(regions.into()));
         let named = |name| CollectionName::new(name).unwrap();
-        let some = Grant::Collections(vec![named("customer"), named("ghost")]);
+        let some = Scope::Collections(vec![named("customer"), named("ghost")]);
         let hour = Some(now() + chrono::TimeDelta::hours(1));
         let entry = |key: &ApiKey, grant, expires_at| KeyEntry {
             id: key.id().to_owned(),
@@ -248,9 +260,11 @@ impl Server {
             grant,
             created_at: now(),
             expires_at,
+            limits: KeyLimits::default(),
+            previous: None,
         };
         let keys = vec![
-            entry(&self.all, Grant::AllCollections, None),
+            entry(&self.all, Scope::AllCollections, None),
             entry(&self.scoped, some.clone(), None),
             entry(&self.short, some, hour),
         ];

@@ -3,6 +3,7 @@
 use std::{
     convert::Infallible,
     future::{Future, poll_fn},
+    net::IpAddr,
     pin::pin,
     sync::{
         Arc,
@@ -112,6 +113,7 @@ impl Budget {
 #[derive(Clone)]
 struct Served {
     common: Common,
+    peer: IpAddr,
     link: Arc<Link>,
     budget: Budget,
 }
@@ -151,7 +153,7 @@ impl Served {
         is_http1: bool,
         reserved: Option<Reserved>,
     ) -> ResponseFuture {
-        match (self.common.endpoint)(request) {
+        match (self.common.endpoint)(request, self.peer) {
             ResponseFuture::Ready(answer) => {
                 ResponseFuture::Ready(answer.map(|answer| self.complete(answer, is_http1, reserved)))
             }
@@ -197,10 +199,11 @@ pub(super) async fn drive(
     protocol: Arc<Protocol>,
     common: Common,
     link: Arc<Link>,
+    peer: IpAddr,
     first_request_grace: Duration,
 ) {
     let budget = Budget(Arc::new(Semaphore::new(UNSENT_BYTES_MAX)));
-    let service = Served { common, link: Arc::clone(&link), budget };
+    let service = Served { common, peer, link: Arc::clone(&link), budget };
     let socket = Socket::new(stream, Arc::clone(&link));
     serve(socket, &protocol, service, &link, first_request_grace).await;
     if let Some(stream) = link.take_stream()

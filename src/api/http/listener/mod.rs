@@ -16,7 +16,7 @@ pub(super) mod unsent;
 use std::{
     collections::HashMap,
     io,
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     sync::{Arc, atomic::Ordering},
     time::Duration,
 };
@@ -180,7 +180,7 @@ impl Listener {
                 Some(id) = connections.next_ended() => connections.forget(id),
                 _ = ticks.tick() => connections.check_clients(),
                 accepted = self.socket.accept() => match accepted {
-                    Ok((stream, _)) => connections.open(stream),
+                    Ok((stream, peer)) => connections.open(stream, peer.ip()),
                     Err(error) => {
                         tracing::warn!(error = %error.kind(), "cannot accept connections");
                         tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -189,8 +189,8 @@ impl Listener {
             }
         }
         // Closing the socket resets connections in its queue: accept them first.
-        while let Some(Ok((stream, _))) = self.socket.accept().now_or_never() {
-            connections.open(stream);
+        while let Some(Ok((stream, peer))) = self.socket.accept().now_or_never() {
+            connections.open(stream, peer.ip());
         }
         drop(self.socket);
         connections.drain(limits.drain_timeout).await;
@@ -222,8 +222,8 @@ impl Connections {
         }
     }
 
-    /// Serves `stream` in a new task, unless too many connections are open.
-    fn open(&mut self, stream: TcpStream) {
+    /// Serves `stream`, a connection from `peer`, in a new task, unless too many connections are open.
+    fn open(&mut self, stream: TcpStream, peer: IpAddr) {
         if self.tasks.len() >= self.limits.connections_max {
             self.metrics.shed.inc();
             return;
@@ -241,7 +241,7 @@ impl Connections {
             async move {
                 match accept(stream, tls, timeout, &link, first_request_grace).await {
                     Ok(stream) => {
-                        connection::drive(stream, protocol, common, link, first_request_grace).await;
+                        connection::drive(stream, protocol, common, link, peer, first_request_grace).await;
                     }
                     Err(_) => _ = tls_failed.inc(),
                 }
