@@ -3,6 +3,7 @@
 mod accepted;
 mod examples;
 mod fuzz;
+mod lookups;
 mod printed;
 mod refused;
 mod refused_syncs;

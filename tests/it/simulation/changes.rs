@@ -281,7 +281,7 @@ fn serving(chance: &mut Chance) -> ServingSettings {
         _ => region("far"),
     };
     let on_miss = if chance.is(50) { OnMiss::Empty } else { OnMiss::NotFound };
-    ServingSettings { on_miss, cache_control: None, regions }
+    ServingSettings { on_miss, regions, ..ServingSettings::default() }
 }
 
 fn key(id: &str) -> KeyEntry {
