@@ -23,7 +23,9 @@ pub use self::{
     overrides::{Overrides, SHORTHANDS, Shorthand},
 };
 use crate::{
-    api, auth, catalog, engine, metadata, replica,
+    api, auth, catalog,
+    domain::hash::{HashSecret, ValueHasher},
+    engine, metadata, replica,
     settings::{fault::Report, modified_at, printable::Printable, read_bounded},
     source, store, telemetry,
 };
@@ -69,6 +71,16 @@ pub struct Config {
 }
 
 impl Config {
+    /// The secrets of hashed index values: those of the syncs, and those for look-ups alone.
+    pub fn hash_secrets(&self) -> Vec<HashSecret> {
+        let indexes = self.syncs.iter().flat_map(|sync| &sync.spec.mapping.indexes);
+        let own = indexes.filter_map(|index| match &index.hash {
+            Some(ValueHasher::Hmac(secret)) => Some(secret.clone()),
+            _ => None,
+        });
+        own.chain(self.server.index_secrets.iter().cloned()).collect()
+    }
+
     /// The effective configuration as TOML: defaults, file and overrides together. Text from the
     /// environment stands as `${NAME}`, a password inside a URL as `***`; usable as a file in the
     /// same directory where nothing is masked.

@@ -20,10 +20,12 @@ macro_rules! serde_by_text {
 
 pub(crate) mod bounded;
 pub mod catalog;
+pub mod compound;
 pub mod digest;
 pub mod duration;
 pub mod error;
 pub mod fields;
+pub mod hash;
 pub mod id;
 pub mod index;
 pub mod json;
@@ -38,6 +40,7 @@ pub mod record;
 pub mod reject;
 pub mod row;
 pub mod run;
+pub mod sortable;
 
 pub use catalog::{CatalogDocument, CollectionEntry, Freshness, Head, KeySetReference, Pause};
 pub use digest::{Digest, Hasher};
@@ -45,7 +48,7 @@ pub use error::ErrorKind;
 pub(crate) use error::codes;
 pub use id::{AnnouncementId, DeploymentId, InvalidId, MetadataId, NodeId, RunId};
 pub use index::{IndexDefinition, NormalForm};
-pub use keyset::{Grant, KeyEntry, KeySet, KeySetDocument};
+pub use keyset::{KeyEntry, KeySet, KeySetDocument, Scope};
 pub use label::{InvalidLabel, Label};
 pub use manifest::{
     Configuration, Manifest, OnMiss, SegmentKind, SegmentReference, ServingSettings, Version,

@@ -12,6 +12,7 @@ mod announce;
 mod base;
 mod compact;
 mod error;
+pub(crate) mod includes;
 mod ingest;
 mod lease;
 mod plan;

@@ -13,7 +13,7 @@ use hyper::{
 
 use super::{
     body,
-    freshness::Freshness,
+    parameters::Parameters,
     path::{RawPath, RecordPath},
 };
 use crate::domain::{
@@ -56,9 +56,9 @@ fn names(path: &str) -> bool {
 /// A query is read or refused, and unknown parameters before it change nothing.
 pub(crate) fn query(bytes: &[u8]) -> bool {
     let Ok(text) = str::from_utf8(bytes) else { return false };
-    let read = Freshness::of(Some(text));
-    assert_eq!(Freshness::of(Some(&format!("a=1&b&{text}"))), read, "unknown parameters change nothing");
-    if let Ok(freshness) = read {
+    let read = Parameters::of(Some(text));
+    assert_eq!(Parameters::of(Some(&format!("a=1&b&{text}"))), read, "unknown parameters change nothing");
+    if let Ok(Parameters { freshness, .. }) = &read {
         for now in [DateTime::<Utc>::MIN_UTC, DateTime::UNIX_EPOCH, DateTime::<Utc>::MAX_UTC] {
             freshness.is_stale(DateTime::UNIX_EPOCH, || now);
         }
@@ -119,8 +119,8 @@ fn normalise(value: &str) {
     ];
     for kind in [Integer, Number, Text, Uuid, Any] {
         for normalize in forms.map(<[NormalForm]>::to_vec) {
-            let (name, column) = (IndexName::new("id").unwrap(), String::new());
-            let index = IndexDefinition { name, column, each: false, normalize, kind };
+            let plain = IndexDefinition::plain(IndexName::new("id").unwrap(), "", kind);
+            let index = IndexDefinition { normalize, ..plain };
             if let Some(asked) = index.requested(value) {
                 assert!(!asked.is_empty(), "an empty value is always a miss");
                 assert_eq!(index.requested(&asked).as_deref(), Some(&*asked), "{index:?}");

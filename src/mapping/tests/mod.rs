@@ -1,6 +1,7 @@
 //! Mappings from end to end: a configured mapping, columns, rows, records.
 
 mod faults;
+mod indexes;
 mod properties;
 mod records;
 
@@ -44,12 +45,7 @@ const ROW: [Cell<'static>; 6] = [
 ];
 
 fn index(name: &str, column: &str) -> IndexSpec {
-    IndexSpec {
-        name: IndexName::new(name).unwrap(),
-        column: column.to_owned(),
-        each: false,
-        normalize: vec![],
-    }
+    IndexSpec::plain(IndexName::new(name).unwrap(), column)
 }
 
 fn field(target: &str, value: FieldValue) -> FieldSpec {

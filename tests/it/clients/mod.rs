@@ -5,6 +5,7 @@
 mod callers;
 mod case;
 mod engine;
+mod forms;
 mod misses;
 mod posts;
 mod records;
@@ -17,10 +18,17 @@ use self::{
 };
 
 fn cases() -> Vec<Case> {
-    [records::pages(), records::values(), misses::cases(), callers::identifiers(), callers::credentials()]
-        .into_iter()
-        .flatten()
-        .collect()
+    [
+        records::pages(),
+        records::values(),
+        misses::cases(),
+        callers::identifiers(),
+        callers::credentials(),
+        forms::gets(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -52,5 +60,6 @@ async fn messages_that_ask_by_post_read_as_expected_in_both() {
     let world = World::start().await;
     for engine in [Engine::Ruby, Engine::Brazejs] {
         prove(engine, &world, &posts::cases()).await;
+        prove(engine, &world, &forms::posts()).await;
     }
 }
