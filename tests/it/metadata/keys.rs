@@ -135,7 +135,22 @@ pub(super) async fn restored_backup(metadata: &Metadata) {
     let pending = key("pendingpendi", Scope::AllCollections);
     assert_eq!(metadata.create_key(&pending, "test").await.unwrap(), revision + 22);
     metadata.adopt_key_set(&set(revision + 30, &[], 0), "test").await.unwrap();
-    assert_eq!(metadata.active_keys().await.unwrap(), (revision + 31, vec![pending]));
+    assert_eq!(metadata.active_keys().await.unwrap(), (revision + 31, vec![pending.clone()]));
+
+    // A new secret of a key is taken over, unless the key has one here that is still to be announced.
+    metadata.keys_announced(revision + 31).await.unwrap();
+    let elsewhere = KeyEntry { sha256: Digest::of(b"elsewhere"), ..pending };
+    metadata.adopt_key_set(&set(revision + 40, std::slice::from_ref(&elsewhere), 0), "test").await.unwrap();
+    assert_eq!(metadata.active_keys().await.unwrap(), (revision + 40, vec![elsewhere.clone()]));
+    let rotate = |entry: &mut KeyEntry| {
+        entry.sha256 = Digest::of(b"here");
+        "rotated".to_owned()
+    };
+    let here = metadata.change_key(&elsewhere.id, "test", "key.rotate", rotate).await.unwrap().unwrap();
+    metadata.adopt_key_set(&set(revision + 50, &[elsewhere], 0), "test").await.unwrap();
+    assert_eq!(metadata.active_keys().await.unwrap(), (revision + 51, vec![here]));
+    assert!(metadata.change_key("nosuch", "test", "key.rotate", |_| String::new()).await.unwrap().is_none());
+    assert_eq!(metadata.active_keys().await.unwrap().0, revision + 51, "a change of no key raises nothing");
 }
 
 pub(super) async fn audit_log(metadata: &Metadata) {
