@@ -155,7 +155,7 @@ impl Admin {
         principal: &Principal,
     ) -> Result<ApiKey, Error> {
         let id = id_in(key);
-        let unknown = || Error::UnknownKey { id: id.to_owned() };
+        let unknown = || Error::UnknownKey(id.to_owned());
         let new = ApiKey::rotated(id).ok_or_else(unknown)?;
         let until = self.clock.now() + overlap.min(KEY_OVERLAP_MAX);
         let rotate = |entry: &mut KeyEntry| {
