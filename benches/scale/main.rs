@@ -27,7 +27,7 @@ use larder::{
     catalog::{Announcer, AnnouncerPace, Catalog, Retention, RetentionRules, SigningKeys},
     disk::SegmentDirectory,
     domain::{id::NodeId, label::Label, name::RegionName},
-    replica::{CacheTarget, Pace, Replica, ReplicaHandle, Settings},
+    replica::{CacheTarget, Pace, Replica, Settings},
     status::{Board, Identity},
     store::Store,
     support::{clock::Clock, random, shutdown::Shutdown},
@@ -75,7 +75,7 @@ async fn simulate(collections: usize, minutes: usize) {
         Announcer::new(catalog(&publisher), clock.clone(), None, AnnouncerPace::default());
     let announcing = tokio::spawn(announcer.run(stop.clone()));
     let node = root.path().join("node");
-    let (replica, status) = replica(&follower, &node, &clock);
+    let (replica, board) = replica(&follower, &node, &clock);
     let following = tokio::spawn(replica.run(stop.clone()));
     let saves = Arc::new(AtomicU64::new(0));
     tokio::spawn(count_saves(node.join("state/catalog.json"), Arc::clone(&saves), stop.clone()));
@@ -101,7 +101,7 @@ async fn simulate(collections: usize, minutes: usize) {
     }
     let newest = publishing.catalog.newest(None).await.expect("a catalog").expect("a document");
     let is_caught_up = |status: &larder::status::NodeStatus| status.catalog == newest.n;
-    status.status().wait_for(is_caught_up).await.expect("a replica");
+    board.subscribe().wait_for(is_caught_up).await.expect("a replica");
     let state_bytes = fs::metadata(node.join("state/catalog.json")).map_or(0, |file| file.len());
     stop.cancel();
     announcing.await.expect("the announcer");
@@ -132,7 +132,7 @@ async fn advance(clock: Clock, stop: Shutdown) {
     }
 }
 
-fn replica(store: &Arc<Counted>, data_dir: &Path, clock: &Clock) -> (Replica<CacheTarget>, ReplicaHandle) {
+fn replica(store: &Arc<Counted>, data_dir: &Path, clock: &Clock) -> (Replica<CacheTarget>, Board) {
     let region = RegionName::new("local").expect("a name");
     let settings =
         Settings { region: region.clone(), data_dir: data_dir.to_owned(), poll_interval: POLL_INTERVAL };
@@ -146,7 +146,10 @@ fn replica(store: &Arc<Counted>, data_dir: &Path, clock: &Clock) -> (Replica<Cac
     let board = Board::new(identity, clock.now());
     let target = Arc::new(CacheTarget::new(Cache::new()));
     let pace = Pace::new(POLL_INTERVAL);
-    Replica::open(&settings, pace, catalog(store), segments, target, clock.clone(), board).expect("a replica")
+    let (replica, _) =
+        Replica::open(&settings, pace, catalog(store), segments, target, clock.clone(), board.clone())
+            .expect("a replica");
+    (replica, board)
 }
 
 /// Counts how often the file is replaced, as far as a look at every step of the clock tells.

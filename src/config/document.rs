@@ -116,3 +116,53 @@ fn too_many_dots(text: &str) -> Option<usize> {
         (dots > KEY_DOTS_MAX).then(|| token.span().start())
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(text: &str) -> Result<Table, String> {
+        let report = Report::default();
+        let table = parse(text, &Path::new("t.toml").into(), &Environment::default(), &report);
+        report.into_result(table).map_err(|faults| faults.to_string())
+    }
+
+    #[test]
+    fn entries_keep_the_order_of_the_file() {
+        let table = parsed("[z]\nb = 1\na.y = 2\na.x = 3\n[y]\n[\"a b\"]\n").unwrap();
+        let keys = |table: &Table| table.0.iter().map(|entry| entry.key.clone()).collect::<Vec<_>>();
+        assert_eq!(keys(&table), ["z", "y", "a b"]);
+        assert_eq!(keys(table.table("z").unwrap()), ["b", "a"]);
+        assert_eq!(keys(table.table("z").unwrap().table("a").unwrap()), ["y", "x"]);
+    }
+
+    #[test]
+    fn places_count_lines_and_characters_from_one() {
+        let table = parsed("# é\n\n[a]\n  \"é\" = 'x'\n").unwrap();
+        let entry = &table.table("a").unwrap().0[0];
+        assert_eq!(entry.key_place.to_string(), "t.toml:4:3");
+        assert_eq!(entry.node.place.to_string(), "t.toml:4:9");
+    }
+
+    #[test]
+    fn every_fault_of_grammar_is_reported() {
+        let faults = parsed("a = \nb = 1\nb = 2\n[c\n").unwrap_err();
+        assert_eq!(faults.lines().count(), 3, "{faults}");
+        assert!(faults.contains("t.toml:3:1  duplicate key"), "{faults}");
+    }
+
+    #[test]
+    fn endless_dotted_keys_are_refused_and_dots_elsewhere_are_not() {
+        for (text, good) in [
+            (format!("a{} = 1", ".a".repeat(16)), true),
+            (format!("a{} = 1", ".a".repeat(17)), false),
+            (format!("[a{}]", ".'b'".repeat(100_000)), false),
+            (format!("x = {{ a{} = 1 }}", " . \"b\"".repeat(17)), false),
+            (format!("a = \"{}\"", ".".repeat(100)), true),
+            (format!("a = '''\n'{}''' # {}", ".".repeat(100), ".".repeat(100)), true),
+            (format!("a = \"\"\"\\\"\"\"\"\nb = [{}]", "1.5,".repeat(100)), true),
+        ] {
+            assert_eq!(parsed(&text).is_ok(), good, "{text}");
+        }
+    }
+}

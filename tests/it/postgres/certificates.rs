@@ -8,7 +8,7 @@ use std::{
     process::Command,
 };
 
-use larder::metadata::Metadata;
+use larder::{metadata::Metadata, source::Query};
 
 use super::{metadata, source};
 use crate::support::{
@@ -80,7 +80,7 @@ fn psql_connects(url: &str, home: &Path) -> bool {
 }
 
 async fn connects(url: &str) -> bool {
-    read(&source(url), "select 1 as id").await.is_ok()
+    source(url).describe(&Query::Sql("select 1".to_owned())).await.is_ok()
 }
 
 fn url(database: &Database, user: &str, host: &str, parameters: &str) -> String {
