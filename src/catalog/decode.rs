@@ -167,7 +167,10 @@ fn verify(path: &str, expected: &Digest, bytes: &[u8]) -> Result<(), Error> {
 
 #[cfg(test)]
 mod tests {
+    use uuid::Uuid;
+
     use super::*;
+    use crate::domain::{id::RunId, manifest::Version};
 
     #[test]
     fn a_newer_format_is_not_reported_as_damage() {
@@ -176,6 +179,38 @@ mod tests {
         assert!(matches!(head("h", b"{}"), Err(Error::Malformed { .. })));
         assert!(matches!(head("h", br#"{"format":1}"#), Err(Error::Malformed { .. })));
         assert!(matches!(head("h", b""), Err(Error::Malformed { .. })));
+    }
+
+    #[test]
+    fn a_document_has_so_many_pins_and_names_no_later_document() {
+        let text = format!(
+            r#"{{"format":1,"deployment":"dep_{0:032x}","n":7,"announced_by":"ann_{0:032x}","collections":{{}}}}"#,
+            1
+        );
+        let code = |change: &dyn Fn(&mut CatalogDocument)| {
+            let mut changed: CatalogDocument = serde_json::from_str(&text).unwrap();
+            change(&mut changed);
+            let text = serde_json::to_vec(&changed).unwrap();
+            document(7, "d", &text).err().map(|error| error.code())
+        };
+        let pin = |count: usize| {
+            move |changed: &mut CatalogDocument| {
+                let entry = CollectionEntry {
+                    version: Version(1),
+                    run_id: RunId::from_uuid(Uuid::from_u128(1)),
+                    regions: None,
+                    manifest: "m".to_owned(),
+                    sha256: Digest::of(b""),
+                };
+                let names = (0..count).map(|number| CollectionName::new(&format!("c{number}")).unwrap());
+                let pins = names.map(|name| (name, entry.clone())).collect();
+                changed.pins.insert(RegionName::new("eu").unwrap(), pins);
+            }
+        };
+        assert_eq!(code(&pin(PINS_MAX)), None);
+        assert_eq!(code(&pin(PINS_MAX + 1)), Some("object_corrupt"));
+        assert_eq!(code(&|changed| changed.last_release = 7), None);
+        assert_eq!(code(&|changed| changed.last_release = 8), Some("object_corrupt"));
     }
 
     #[test]

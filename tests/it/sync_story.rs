@@ -169,21 +169,24 @@ async fn rows_of_a_duplicate_key_are_rejected_wherever_they_stand_in_the_stream(
              create table more as select * from people;
              delete from people;
              insert into people values ('new', null, 'First duplicate', null, 1), ('served', null, 'Changed', null, 1);
+             insert into people values ('new', null, 'Middle', null, 3), ('served', null, 'Middle', null, 3);
              insert into people select * from more;
              insert into people values ('new', null, 'Last duplicate', null, 2), ('served', null, 'Original', null, 1);",
         )
         .await;
     let ended = node.sync("person").await;
     let counts = ended.record.counts;
-    assert_eq!((counts.rejected, counts.added, counts.changed, counts.carried), (4, 0, 0, 1));
+    assert_eq!((counts.rejected, counts.added, counts.changed, counts.carried), (6, 0, 0, 1));
     let mut duplicates: Vec<_> = ended.rejected.iter().filter_map(|row| row.primary_key.clone()).collect();
     duplicates.sort();
     assert_eq!(duplicates, ["new", "served"]);
     assert_eq!(node.record("person", "id", "new").await, None);
     assert_eq!(node.record("person", "id", "served").await.unwrap()["name"], "Original");
 
-    // One of two rows goes: the other is served.
-    node.warehouse.execute("delete from people where name in ('First duplicate', 'Original')").await;
+    // All rows but one go: that one is served.
+    node.warehouse
+        .execute("delete from people where name in ('First duplicate', 'Middle', 'Original')")
+        .await;
     node.sync("person").await;
     assert_eq!(node.record("person", "id", "new").await.unwrap()["name"], "Last duplicate");
     assert_eq!(node.record("person", "id", "served").await.unwrap()["name"], "Changed");
@@ -376,6 +379,13 @@ async fn change_segments_are_merged_and_garbage_becomes_a_new_base() {
 async fn changed_serving_settings_are_announced_without_a_run() {
     let node = node(false, "delete", "").await;
     node.sync("person").await;
+    let publisher = node.publisher().await;
+    let announced = async || {
+        let newest = publisher.catalog.newest(None).await.unwrap().unwrap();
+        let person = name("person");
+        publisher.catalog.manifest(&person, &newest.collections[&person]).await.unwrap()
+    };
+    let before = announced().await;
     assert_eq!(node.get("person", "id", "99").await.status, 404);
     let text = sections("delete", "").replace("on_delete", "on_miss = \"empty\"\non_delete");
     node.configure(&text);
@@ -383,8 +393,11 @@ async fn changed_serving_settings_are_announced_without_a_run() {
     wait_until("announced settings", async || node.get("person", "id", "99").await.status == 200).await;
     let answer = node.get("person", "id", "99").await;
     assert_eq!((answer.text(), answer.header("x-data-version")), ("{}", Some("1")));
-    let publisher = node.publisher().await;
     assert_eq!(publisher.metadata.runs(None, 10).await.unwrap().len(), 1, "no run was needed");
+    let after = announced().await;
+    assert_ne!(after.run_id, before.run_id, "no object is written twice");
+    assert!(after.created_at > before.created_at);
+    assert_ne!(after.configuration, before.configuration);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -102,6 +102,7 @@ fn plan_adopts_served_content_and_rebuilds_other_content() {
     other_seed.fingerprint_seed = 2;
     for target in [
         manifest(4, &[("b4", 4)]),                        // a new base
+        manifest(3, &[("b3", 3)]),                        // a new base of the same content
         manifest(4, &[("b1", 1), ("b1b", 1), ("s4", 4)]), // another base
         manifest(4, &[("b1", 1), ("s2", 2)]),             // rolled back to 2
         manifest(4, &[("b1", 1)]),                        // rolled back to 1
@@ -117,6 +118,10 @@ fn plan_adopts_served_content_and_rebuilds_other_content() {
     // Rolled back to the base, forward again to 3: what lies between may not apply to what is here.
     let back = manifest(4, &[("b1", 1)]);
     let forth = manifest(5, &[("b1", 1), ("s2", 2), ("s3", 3)]);
+    assert_eq!(plan(Some(&back), &forth), Plan::Base);
+    // A version that an earlier history also had.
+    let back = manifest(3, &[("b1", 1)]);
+    let forth = manifest(5, &[("b1", 1), ("s3", 3)]);
     assert_eq!(plan(Some(&back), &forth), Plan::Base);
 }
 

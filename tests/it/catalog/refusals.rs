@@ -105,3 +105,42 @@ async fn nothing_is_announced_to_a_store_that_has_lost_documents() {
         assert_eq!(store.count(Request::Put, ".json"), before);
     }
 }
+
+/// The number of its document may have been taken meanwhile, and deleted.
+#[tokio::test]
+async fn publisher_that_slept_puts_again_only_what_is_still_next() {
+    for is_next in [true, false] {
+        let (store, catalog) = faulty();
+        let clock = Clock::fixed(Clock::default().now());
+        let sleeper = announcer_at(&catalog, None, quick(), clock.clone());
+        sleeper.handle.announce(change(&name("a"), None, &entry(1))).await.unwrap();
+        let path = Path::from(format!("catalog/{:020}.json", 2));
+        if !is_next {
+            let other = announcer(&catalog, None, quick());
+            for collection in ["b", "c"] {
+                other.handle.announce(change(&name(collection), None, &entry(1))).await.unwrap();
+            }
+            other.end().await;
+            store.delete(&path).await.unwrap();
+        }
+        let before = store.count(Request::Put, "2.json");
+        let mut has_slept = false;
+        store.decide(move |request, path| {
+            if has_slept || request != Request::Put || !path.as_ref().ends_with("2.json") {
+                return Fault::None;
+            }
+            has_slept = true;
+            clock.set(clock.now() + TimeDelta::minutes(2));
+            Fault::Fail
+        });
+        let announcing = sleeper.handle.announce(change(&name("d"), None, &entry(1)));
+        let outcome = timeout(DEADLINE, announcing).await.expect("it ends");
+        let puts = store.count(Request::Put, "2.json") - before;
+        if is_next {
+            assert_eq!((outcome.unwrap().n, puts), (2, 2));
+        } else {
+            assert!(matches!(outcome, Err(AnnounceError::Unknown)), "{outcome:?}");
+            assert_eq!((catalog.document(2).await.unwrap(), puts), (None, 1));
+        }
+    }
+}
