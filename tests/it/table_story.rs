@@ -10,10 +10,7 @@ use serde_json::Value;
 
 use crate::support::deployment::NodeDirectory;
 
-/// So many that their table of 2.4 MB is longer than [`FILE_BLOCKS_MAX`].
-const ROWS: &str = "create table people (id integer primary key, name text);
-    with recursive n(i) as (select 1 union all select i + 1 from n where i < 60000)
-    insert into people select i, 'first ' || i from n;
+const TABLES: &str = "create table people (id integer primary key, name text);
     create table pets (id integer primary key, name text);
     with recursive n(i) as (select 1 union all select i + 1 from n where i < 300)
     insert into pets select i, 'pet ' || i from n;";
@@ -28,9 +25,14 @@ const SECTIONS: &str = "[models.people]\nsource = \"warehouse\"\ntable = \"peopl
 struct Publisher(NodeDirectory);
 
 impl Publisher {
-    /// A node whose runs have left tables of both collections.
-    async fn start() -> Self {
-        let node = Self(NodeDirectory::new(ROWS, SECTIONS).await);
+    /// A node whose runs have left tables of both collections, one of so many people.
+    async fn start(people: u32) -> Self {
+        let node = Self(NodeDirectory::new(TABLES, SECTIONS).await);
+        let rows = format!(
+            "with recursive n(i) as (select 1 union all select i + 1 from n where i < {people})
+             insert into people select i, 'first ' || i from n"
+        );
+        node.0.execute(&rows).await;
         for _ in 0..2 {
             for sync in ["person", "pet"] {
                 node.0.output(&["sync", sync]).await;
@@ -83,7 +85,7 @@ fn damage(path: &Path, how: &str) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn unchanged_run_reads_no_segment_and_a_damaged_table_is_not_used() {
-    let node = Publisher::start().await;
+    let node = Publisher::start(400).await;
     let segments = node.segments("person");
     let whole: Vec<Vec<u8>> = segments.iter().map(|path| fs::read(path).unwrap()).collect();
     let spoil = || segments.iter().for_each(|path| fs::write(path, "spoilt").unwrap());
@@ -116,7 +118,7 @@ async fn unchanged_run_reads_no_segment_and_a_damaged_table_is_not_used() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn table_of_another_manifest_is_not_used() {
-    let node = Publisher::start().await;
+    let node = Publisher::start(400).await;
     // Of another collection.
     fs::copy(node.table("pet"), node.table("person")).unwrap();
     node.0.execute("update people set name = 'second' where id <= 3").await;
@@ -126,7 +128,8 @@ async fn table_of_another_manifest_is_not_used() {
     node.0.configure(
         &SECTIONS.replace("id = \"id\" }\n[syncs.pet]", "id = \"id\", name = \"name\" }\n[syncs.pet]"),
     );
-    node.changes("person", 0).await;
+    // The values of an index are a part of a record.
+    node.changes("person", 400).await;
     fs::write(node.table("person"), old).unwrap();
     node.0.execute("update people set name = 'third' where id <= 2").await;
     node.changes("person", 2).await;
@@ -142,7 +145,7 @@ async fn table_of_another_manifest_is_not_used() {
     let run = node.sync("person", 0).await;
     assert_eq!(
         (run["counts"]["removed"].as_u64(), run["counts"]["records"].as_u64()),
-        (Some(1), Some(59_999)),
+        (Some(1), Some(399)),
         "{run}"
     );
     node.changes("person", 0).await;
@@ -150,7 +153,8 @@ async fn table_of_another_manifest_is_not_used() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn run_that_is_killed_while_it_writes_the_table_leaves_no_wrong_one() {
-    let node = Publisher::start().await;
+    // Their table of 2.4 MB is longer than the file may be.
+    let node = Publisher::start(60_000).await;
     for keep_old in [true, false] {
         // The table has to be written again: it is gone, or is of other segments.
         fs::remove_file(node.table("person")).unwrap();

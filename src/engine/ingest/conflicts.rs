@@ -130,7 +130,7 @@ mod tests {
             claims.add(1 << bit, Origin::served(bit));
         }
         claims.add(0, Origin::served(64));
-        assert_eq!(claims.find_conflicts(1).losers, 0);
+        assert_eq!(claims.find_conflicts(1, false).losers, 0);
 
         let mut claims = Claims::default();
         for number in 0..300 {
@@ -138,7 +138,7 @@ mod tests {
             claims.add(7, Origin::served(number));
             claims.add(u64::from(100 + number / 2), Origin::served(number));
         }
-        let conflicts = claims.find_conflicts(1);
+        let conflicts = claims.find_conflicts(1, false);
         assert_eq!((conflicts.losers, conflicts.contested.len()), (299 + 150, LISTED_MAX));
         assert_eq!(conflicts.contested[0].claimants.len(), LISTED_MAX + 1, "one of them may hold the value");
     }

@@ -48,7 +48,7 @@ async fn document_of_many_collections_is_stored_compressed() {
     let objects = Arc::new(InMemory::new());
     let catalog = catalog_over(Arc::clone(&objects) as Arc<dyn ObjectStore>);
     let running = announcer(&catalog, None, quick());
-    let names: Vec<CollectionName> = (0..900).map(|number| name(&format!("collection_{number}"))).collect();
+    let names: Vec<CollectionName> = (0..1000).map(|number| name(&format!("collection_{number}"))).collect();
     let first = entry(1);
     join_all(names.iter().map(|name| running.handle.announce(change(name, None, &first))))
         .await

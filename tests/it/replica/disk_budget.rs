@@ -18,6 +18,7 @@ use super::world::{Node, Rows, World, fast, rows};
 use crate::support::{
     catalog::{catalog_over, manifest, name},
     faulty_store::Fault,
+    process::wait_until,
 };
 
 /// Rows that take about `bytes` bytes in a segment of these tests.
@@ -27,7 +28,8 @@ fn sized(bytes: usize) -> Rows {
 
 fn bytes_in(data_dir: &Path) -> u64 {
     let files = fs::read_dir(data_dir.join("segments")).unwrap();
-    files.map(|file| file.unwrap().metadata().unwrap().len()).sum()
+    // A temporary file may be renamed meanwhile.
+    files.filter_map(|file| Some(file.unwrap().metadata().ok()?.len())).sum()
 }
 
 /// Starts a node with a disk budget of 2,000 bytes.
@@ -51,7 +53,11 @@ async fn version_beyond_disk_budget_is_refused_and_current_one_survives_a_restar
         world.base("a", &sized(1200)).await;
         let node = bounded(&world, catalog.clone(), &clock);
         node.caught_up(&world).await;
-        node.until("its state saved", |_| world.root.path().join("node/state/catalog.json").exists()).await;
+        // A save copies the segments of a directory.
+        wait_until("its state saved", async || {
+            node.data_dir.join("state/catalog.json").exists() && bytes_in(&node.data_dir) >= 1200
+        })
+        .await;
 
         // The served and the new version do not fit together. The served one is never evicted, whatever its age.
         clock.set(clock.now() + TimeDelta::hours(2));
