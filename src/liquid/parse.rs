@@ -43,7 +43,7 @@ pub(super) struct Name {
 }
 
 /// A parse in progress.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Parser<'t> {
     scanner: Scanner<'t>,
     numbers: HashMap<String, Slot>,
@@ -66,18 +66,7 @@ type Divider<'t> = Option<(&'t str, Markup<'t>)>;
 
 impl<'t> Parser<'t> {
     pub(super) fn new(template: &'t str) -> Self {
-        Self {
-            scanner: Scanner::new(template),
-            numbers: HashMap::new(),
-            names: Vec::new(),
-            faults: Vec::new(),
-            tolerated: Vec::new(),
-            open: Vec::new(),
-            depth: 0,
-            nesting: 0,
-            reads_clock: false,
-            has_ended: false,
-        }
+        Self { scanner: Scanner::new(template), ..Self::default() }
     }
 
     fn slot(&mut self, name: &str) -> Slot {

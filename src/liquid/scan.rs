@@ -19,7 +19,7 @@ pub(super) enum Piece<'t> {
 }
 
 /// Goes through a template once, in linear time.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Scanner<'t> {
     template: &'t str,
     at: usize,
@@ -32,7 +32,7 @@ pub(super) struct Scanner<'t> {
 
 impl<'t> Scanner<'t> {
     pub(super) fn new(template: &'t str) -> Self {
-        Self { template, at: 0, trims_next: false, lines: None, no_quote: [false; 2] }
+        Self { template, ..Self::default() }
     }
 
     /// Reads lines instead of the template; gives back what was read before.
