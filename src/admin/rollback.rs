@@ -17,7 +17,6 @@ use crate::{
         digest::Digest,
         error::ErrorKind,
         id::RunId,
-        limits::FORMAT,
         manifest::{Manifest, ServingSettings, Version},
         name::{CollectionName, RegionName},
         run::{RunCounts, RunError, RunRecord, RunStatus},
@@ -110,7 +109,7 @@ impl Publisher {
             let now = self.clock.now();
             // No object is written twice: each attempt publishes a manifest of its own.
             let manifest = Manifest {
-                format: FORMAT,
+                format: Manifest::format_of(&target.indexes),
                 version: Version(present.version.0.saturating_add(1)),
                 run_id: RunId::from_uuid(random::uuid_at(now.timestamp_millis().unsigned_abs())),
                 created_at: now,

@@ -117,11 +117,8 @@ fn manifest(segment: &Segment, version: u64, records: u64, is_there: bool) -> Ma
     let secondary = segment.secondary().iter().map(|column| (column.name.clone(), column.each));
     let primary = (IndexName::new(PRIMARY).expect("a valid name"), false);
     let index = |(name, each): (IndexName, bool)| IndexDefinition {
-        column: name.to_string(),
-        name,
         each,
-        normalize: Vec::new(),
-        kind: ColumnKind::Any,
+        ..IndexDefinition::plain(name.clone(), name.as_str(), ColumnKind::Any)
     };
     let reference = SegmentReference {
         object: String::new(),

@@ -26,14 +26,18 @@ const SEGMENT_ROWS_MAX: u64 = u32::MAX as u64;
 
 /// Decodes JSON whose `format` this build knows. A later format is reported as such, not as damage.
 pub(super) fn json<T: DeserializeOwned>(path: &str, bytes: &[u8]) -> Result<T, Error> {
+    json_up_to(FORMAT, path, bytes)
+}
+
+fn json_up_to<T: DeserializeOwned>(known: u32, path: &str, bytes: &[u8]) -> Result<T, Error> {
     #[derive(Deserialize)]
     struct Envelope {
         format: u32,
     }
     let malformed = |source| Error::Malformed { path: path.to_owned(), source };
     let Envelope { format } = serde_json::from_slice(bytes).map_err(malformed)?;
-    if format > FORMAT {
-        return Err(Error::NewerFormat { path: path.to_owned(), format, known: FORMAT });
+    if format > known {
+        return Err(Error::NewerFormat { path: path.to_owned(), format, known });
     }
     serde_json::from_slice(bytes).map_err(malformed)
 }
@@ -97,7 +101,7 @@ pub(super) fn manifest_by_digest(
 
 /// Decodes a manifest found by listing: all checks but those that need a catalog entry.
 pub(super) fn listed_manifest(name: &CollectionName, path: &str, bytes: &[u8]) -> Result<Manifest, Error> {
-    let manifest: Manifest = json(path, bytes)?;
+    let manifest: Manifest = json_up_to(Manifest::FORMAT_MAX, path, bytes)?;
     if manifest.collection != *name {
         return Err(corrupt(path, "it is of another collection"));
     }

@@ -50,7 +50,7 @@ pub(crate) fn head(bytes: &[u8]) -> bool {
 pub(crate) fn manifest(bytes: &[u8]) -> bool {
     let name = CollectionName::new("customer").expect("a valid name");
     let Ok(manifest) = decode::listed_manifest(&name, "m", bytes) else { return false };
-    assert!(manifest.format <= FORMAT);
+    assert!(manifest.format <= Manifest::FORMAT_MAX);
     assert!(manifest.segments.iter().all(|segment| segment.bytes <= SEGMENT_BYTES_MAX));
     let prefix = "collections/customer/";
     assert!(manifest.segments.iter().all(|segment| segment.object.starts_with(prefix)));

@@ -12,8 +12,10 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     bounded::list,
+    compound,
+    hash::{self, IndexHash},
     json,
-    limits::NORMAL_FORMS_MAX,
+    limits::{INDEX_COLUMNS_MAX, NORMAL_FORMS_MAX},
     name::IndexName,
     row::{CellKind, ColumnKind},
 };
@@ -40,7 +42,7 @@ pub enum NormalForm {
 pub struct IndexDefinition {
     /// Its name in URLs.
     pub name: IndexName,
-    /// The model's column that holds the value.
+    /// The model's column that holds the value; of a compound index, its columns with commas between them.
     pub column: String,
     /// Whether the column is a JSON array, each element of which is an index value.
     #[serde(default)]
@@ -48,36 +50,115 @@ pub struct IndexDefinition {
     /// Applied in order to stored and to requested values.
     #[serde(default, deserialize_with = "list::<_, _, NORMAL_FORMS_MAX>")]
     pub normalize: Vec<NormalForm>,
-    /// The type class of the column; `Any` for `each` indexes.
+    /// The type class of the column; `Any` for `each` indexes, `Text` for compound ones.
     pub kind: ColumnKind,
+    /// The type classes of a compound index's columns, in order; none for an index on one column.
+    #[serde(
+        default,
+        skip_serializing_if = "Vec::is_empty",
+        deserialize_with = "list::<_, _, INDEX_COLUMNS_MAX>"
+    )]
+    pub parts: Vec<ColumnKind>,
+    /// How its values are hashed; `None` if they are stored themselves.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hash: Option<IndexHash>,
+    /// Which record holds a value that several have.
+    #[serde(default, skip_serializing_if = "SharedValues::is_default")]
+    pub shared: SharedValues,
+    /// Its values are the order of records for [`SharedValues::Newest`]. It is no look-up path.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_order: bool,
+}
+
+/// Which of the records holds a value of a secondary index that several have.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SharedValues {
+    /// The record with the lowest primary key.
+    #[default]
+    LowestKey,
+    /// None: a look-up of the value is a miss.
+    Reject,
+    /// The record that is highest in the order index of this name; of equal ones the lowest primary key.
+    Newest(IndexName),
+}
+
+impl SharedValues {
+    /// Whether it is what builds before this setting do.
+    pub fn is_default(&self) -> bool {
+        *self == Self::LowestKey
+    }
 }
 
 impl IndexDefinition {
-    /// The text under which a cell's value is stored, or `None` when it is absent: null, not a
-    /// scalar, or empty after normalisation. `text` is the cell's plain text.
+    /// An index on one column, whose values are stored as they are.
+    pub fn plain(name: IndexName, column: impl Into<String>, kind: ColumnKind) -> Self {
+        Self {
+            name,
+            column: column.into(),
+            each: false,
+            normalize: Vec::new(),
+            kind,
+            parts: Vec::new(),
+            hash: None,
+            shared: SharedValues::default(),
+            is_order: false,
+        }
+    }
+
+    /// The normalised text of a cell's value, or `None` when it is absent: null, not a scalar, or empty after
+    /// normalisation. `text` is the cell's plain text.
     pub fn stored<'a>(&self, kind: CellKind, text: &'a str) -> Option<Cow<'a, str>> {
+        self.stored_as(self.kind, kind, text)
+    }
+
+    /// The normalised text of the value of a compound index's column number `part`, as in
+    /// [`IndexDefinition::stored`].
+    pub fn stored_part<'a>(&self, part: usize, kind: CellKind, text: &'a str) -> Option<Cow<'a, str>> {
+        self.stored_as(*self.parts.get(part)?, kind, text)
+    }
+
+    fn stored_as<'a>(&self, column: ColumnKind, kind: CellKind, text: &'a str) -> Option<Cow<'a, str>> {
         let canonical = match kind {
             CellKind::Null | CellKind::Json | CellKind::Invalid => return None,
             CellKind::Integer | CellKind::Number => whole(text).unwrap_or(Cow::Borrowed(text)),
             CellKind::Boolean => Cow::Borrowed(text),
-            CellKind::Text => self.by_column(text),
+            CellKind::Text => self.by_column(column, text),
         };
         normalize(&self.normalize, canonical)
     }
 
     /// The text to look up for the requested value `text`, or `None` when no record can hold it: a NUL
-    /// character, for one.
+    /// character, for one. The value of an index with `hash` is requested by its hash.
     pub fn requested<'a>(&self, text: &'a str) -> Option<Cow<'a, str>> {
+        match self.hash {
+            Some(_) => hash::read(text).map(Cow::Owned),
+            None => self.normalized(text),
+        }
+    }
+
+    /// The normalised text of the requested value `text`: what an index with `hash` hashes.
+    pub fn normalized<'a>(&self, text: &'a str) -> Option<Cow<'a, str>> {
         if text.contains('\0') {
             return None;
         }
-        normalize(&self.normalize, self.by_column(text))
+        if self.parts.is_empty() {
+            return normalize(&self.normalize, self.by_column(self.kind, text));
+        }
+        let mut parts = compound::parts(text);
+        let mut joined = String::with_capacity(text.len());
+        for (at, &kind) in self.parts.iter().enumerate() {
+            let part = parts.next()??;
+            let part = normalize(&self.normalize, self.by_column(kind, &part))?;
+            compound::push_part(&mut joined, at == 0, &part);
+        }
+        parts.next().is_none().then_some(Cow::Owned(joined))
     }
 
     /// The canonical text of a column's value. Trimming comes first, because leading zeros can follow white space.
-    fn by_column<'a>(&self, text: &'a str) -> Cow<'a, str> {
+    fn by_column<'a>(&self, kind: ColumnKind, text: &'a str) -> Cow<'a, str> {
         let text = if self.normalize.contains(&NormalForm::Trim) { text.trim() } else { text };
-        by_column(self.kind, text)
+        by_column(kind, text)
     }
 }
 
@@ -160,13 +241,8 @@ mod tests {
     use super::*;
 
     fn index(kind: ColumnKind, normalize: &[NormalForm]) -> IndexDefinition {
-        IndexDefinition {
-            name: IndexName::new("id").unwrap(),
-            column: "c".into(),
-            each: false,
-            normalize: normalize.to_vec(),
-            kind,
-        }
+        let plain = IndexDefinition::plain(IndexName::new("id").unwrap(), "c", kind);
+        IndexDefinition { normalize: normalize.to_vec(), ..plain }
     }
 
     #[test]
@@ -239,5 +315,37 @@ mod tests {
         let number = index(ColumnKind::Number, &[]);
         assert_eq!(number.stored(CellKind::Number, "12.00").as_deref(), Some("12"));
         assert_eq!(number.stored(CellKind::Null, ""), None);
+    }
+
+    #[test]
+    fn compound_values_are_normalised_part_by_part() {
+        let forms = [NormalForm::Trim, NormalForm::Lowercase];
+        let parts = vec![ColumnKind::Text, ColumnKind::Integer];
+        let index = IndexDefinition { parts, ..index(ColumnKind::Text, &forms) };
+        assert_eq!(index.stored_part(0, CellKind::Text, " US ").as_deref(), Some("us"));
+        for (requested, expected) in [
+            (" US,007", Some("us,7")),
+            ("us,+7.0", Some("us,7")),
+            ("a~1b~0,1", Some("a~1b~0,1")),
+            ("us", None),
+            ("us,", None),
+            (",7", None),
+            ("us,7,8", None),
+            ("u~s,7", None),
+        ] {
+            assert_eq!(index.requested(requested).as_deref(), expected, "{requested}");
+        }
+        let hashed = IndexDefinition { hash: Some(IndexHash::Sha256), ..index };
+        assert_eq!(hashed.normalized("US,07").as_deref(), Some("us,7"));
+        let hash = "AB".repeat(32);
+        assert_eq!(hashed.requested(&hash).unwrap(), hash.to_lowercase());
+        assert_eq!(hashed.requested("us,7"), None);
+    }
+
+    #[test]
+    fn plain_index_is_written_as_by_earlier_builds() {
+        let written = serde_json::to_string(&index(ColumnKind::Text, &[])).unwrap();
+        assert_eq!(written, r#"{"name":"id","column":"c","each":false,"normalize":[],"kind":"text"}"#);
+        assert_eq!(serde_json::from_str::<IndexDefinition>(&written).unwrap(), index(ColumnKind::Text, &[]));
     }
 }

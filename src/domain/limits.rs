@@ -12,6 +12,12 @@ pub const INDEX_VALUE_BYTES_MAX: usize = 1024;
 pub const INDEX_ELEMENTS_MAX: usize = 1000;
 /// Most secondary indexes of a collection: bounds memory per record.
 pub const INDEXES_MAX: usize = 16;
+/// Most columns of a compound index: more would hardly fit a URL.
+pub const INDEX_COLUMNS_MAX: usize = 8;
+/// Most includes of a collection, and most of one request: each is a look-up per record.
+pub const INCLUDES_MAX: usize = 8;
+/// Most records of one include in one record.
+pub const INCLUDED_RECORDS_MAX: usize = 100;
 /// Most fields of a mapping, as many as Postgres allows columns.
 pub const FIELDS_MAX: usize = 1600;
 /// A source closes a row batch when it holds this many bytes of text.

@@ -6,10 +6,11 @@ use serde::{Deserialize, Serialize};
 use super::{
     bounded::{list, list_or_null},
     digest::Digest,
+    fields::FieldPath,
     id::RunId,
-    index::IndexDefinition,
-    limits::{COLUMNS_MAX, FIELDS_MAX, INDEXES_MAX, ORIGINS_MAX, REGIONS_MAX, SEGMENTS_MAX},
-    name::{CollectionName, RegionName},
+    index::{IndexDefinition, SharedValues},
+    limits::{COLUMNS_MAX, FIELDS_MAX, FORMAT, INCLUDES_MAX, INDEXES_MAX, ORIGINS_MAX, REGIONS_MAX, SEGMENTS_MAX},
+    name::{CollectionName, IndexName, RegionName},
     row::Column,
 };
 
@@ -52,6 +53,13 @@ pub struct ServingSettings {
     /// Pages that may read records; `None` means none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cors: Option<CorsSettings>,
+    /// The collections that a look-up may join. A node of an earlier build serves records without them.
+    #[serde(
+        default,
+        skip_serializing_if = "Vec::is_empty",
+        deserialize_with = "list::<_, _, INCLUDES_MAX>"
+    )]
+    pub includes: Vec<Include>,
 }
 
 /// Pages of other origins that browsers let read a collection.
@@ -62,6 +70,27 @@ pub struct CorsSettings {
     pub origins: Vec<String>,
     /// How long a browser may keep the answer to whether it may send a request.
     pub max_age_seconds: u64,
+}
+
+/// Records of another collection, which a look-up adds to a record under a name.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Include {
+    /// The member of the answer that holds them.
+    pub name: IndexName,
+    /// The field of the record with the value, or the array of values, to look up. A dot enters an object.
+    pub from: FieldPath,
+    /// The collection.
+    pub collection: CollectionName,
+    /// Its index.
+    pub index: IndexName,
+    /// Most values of an array that are looked up; those behind them are ignored.
+    pub limit: usize,
+    /// Whether a value without a record is null instead of left out.
+    #[serde(default)]
+    pub nulls: bool,
+    /// Whether every answer has it.
+    #[serde(default)]
+    pub always: bool,
 }
 
 /// The content of a segment.
@@ -153,7 +182,20 @@ pub struct Manifest {
     pub left: u64,
 }
 
+/// The format of a manifest that has a rule for shared values: a reader that does not know the rule would serve
+/// another record.
+const SHARED_VALUES_FORMAT: u32 = 2;
+
 impl Manifest {
+    /// The newest format of a manifest that this build reads.
+    pub const FORMAT_MAX: u32 = SHARED_VALUES_FORMAT;
+
+    /// The format of a manifest with these indexes: the lowest whose readers serve it right.
+    pub fn format_of(indexes: &[IndexDefinition]) -> u32 {
+        let is_known = |index: &IndexDefinition| index.shared == SharedValues::LowestKey;
+        if indexes.iter().all(is_known) { FORMAT } else { SHARED_VALUES_FORMAT }
+    }
+
     /// Records that the segments can hold.
     pub fn puts(&self) -> u64 {
         self.segments.iter().map(|segment| segment.rows.saturating_sub(segment.deletes)).sum()

@@ -20,10 +20,12 @@ macro_rules! serde_by_text {
 
 pub(crate) mod bounded;
 pub mod catalog;
+pub mod compound;
 pub mod digest;
 pub mod duration;
 pub mod error;
 pub mod fields;
+pub mod hash;
 pub mod id;
 pub mod index;
 pub mod json;
@@ -38,3 +40,4 @@ pub mod record;
 pub mod reject;
 pub mod row;
 pub mod run;
+pub mod sortable;

@@ -13,6 +13,7 @@ mod base;
 mod compact;
 mod error;
 mod ingest;
+pub(crate) mod includes;
 mod lease;
 mod plan;
 mod progress;

@@ -11,7 +11,6 @@ use super::{
 use crate::{
     domain::{
         id::RunId,
-        limits::FORMAT,
         manifest::{Manifest, SegmentKind, SegmentReference, Version},
         row::Column,
         run::RunCounts,
@@ -47,8 +46,10 @@ impl RunPlan {
     ) -> Self {
         let Announced { base, last, .. } = announced;
         let manifest = base.as_deref().map(|base| &base.manifest);
-        let key = &spec.mapping.primary_key;
-        let has_other_key = |manifest: &Manifest| manifest.indexes.first().map(|i| &i.column) != Some(key);
+        let key = mapping.indexes().first().map(|index| (&index.column, &index.hash));
+        let has_other_key = |manifest: &Manifest| {
+            manifest.indexes.first().map(|index| (&index.column, &index.hash)) != key
+        };
         let starts_empty = is_base_lost || manifest.is_none_or(has_other_key);
         let same_fields = manifest.is_some_and(|manifest| manifest.fields == mapping.fields());
         let same_indexes = manifest.is_some_and(|manifest| manifest.indexes == mapping.indexes());
@@ -99,7 +100,7 @@ impl RunPlan {
         let mut segments = kept.map(|manifest| manifest.segments.clone()).unwrap_or_default();
         segments.extend(new);
         Manifest {
-            format: FORMAT,
+            format: Manifest::format_of(self.mapping.indexes()),
             collection: self.spec.collection.clone(),
             version,
             run_id,

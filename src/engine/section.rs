@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Compression, GuardSettings, OnDelete, SyncSpec};
+use super::{Compression, GuardSettings, OnDelete, SyncSpec, includes};
 use crate::{
     domain::{
         limits::ORIGINS_MAX,
@@ -38,6 +38,8 @@ impl SyncSpec {
         let model = name.and_then(|name| models.get(name)).cloned().unwrap_or_default();
         let options = Options::read(section);
         let mapping = mapping::settings::read(section, &model.columns);
+        let fields = includes::RecordFields::of(mapping.as_ref(), &model.columns);
+        let includes = includes::read(section, &fields);
         let options = options?;
         Some(Self {
             collection: collection?,
@@ -46,7 +48,7 @@ impl SyncSpec {
             mapping: mapping?,
             on_delete: options.on_delete,
             guards: options.guards,
-            serving: options.serving,
+            serving: ServingSettings { includes: includes?, ..options.serving },
             compression: options.compression,
             revision: options.revision,
             changed_at: model.changed_at,
@@ -96,6 +98,7 @@ impl Options {
                 cache_control: Some(cache_control?),
                 regions: regions?,
                 cors: cors?,
+                includes: Vec::new(),
             },
             compression: compression?,
             revision: revision?.unwrap_or_default(),

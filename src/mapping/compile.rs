@@ -7,10 +7,11 @@ use chrono::{DateTime, Utc};
 use super::{
     clear::Clearing,
     fault::MappingFault,
+    indexes::{self, IndexKey},
     mapper::Mapper,
     omit::Omission,
     program::{FieldSource, Program, Value},
-    spec::{FieldSpec, FieldValue, FieldsSpec, IndexSpec, MappingSpec, TemplateOutput},
+    spec::{FieldSpec, FieldValue, FieldsSpec, MappingSpec, TemplateOutput},
     targets::{self, Member},
     warn,
 };
@@ -18,7 +19,7 @@ use crate::{
     domain::{
         index::IndexDefinition,
         json, limits,
-        row::{Column, ColumnKind},
+        row::Column,
     },
     liquid::Template,
 };
@@ -39,7 +40,8 @@ pub(super) struct Plan {
     pub(super) columns: Vec<Column>,
     /// The first is the primary one.
     pub(super) indexes: Vec<IndexDefinition>,
-    pub(super) index_columns: Vec<usize>,
+    /// How each index is filled.
+    pub(super) keys: Vec<IndexKey>,
     pub(super) program: Program,
     pub(super) templates: Vec<FieldTemplate>,
     fields: Vec<String>,
@@ -53,7 +55,7 @@ pub(super) struct Plan {
 /// parse, indexes that break their rules.
 pub fn validate(spec: &MappingSpec) -> Vec<MappingFault> {
     let mut faults = Vec::new();
-    check_indexes(spec, &mut faults);
+    indexes::check(spec, &mut faults);
     if let FieldsSpec::Chosen(fields) = &spec.fields {
         check_count(&mut faults, "fields", "fields", fields.len(), limits::FIELDS_MAX);
         targets::of_fields(fields, &mut faults);
@@ -72,21 +74,21 @@ impl Mapping {
     pub fn compile(spec: &MappingSpec, columns: &[Column]) -> Result<Self, Vec<MappingFault>> {
         let mut faults = validate(spec);
         check_columns(columns, &mut faults);
-        let indexes = indexes(spec, columns, &mut faults);
+        let (indexes, keys) = indexes::compile(spec, columns, &mut faults);
         let (members, values, templates) = fields(spec, columns, &mut faults);
         if !faults.is_empty() {
             return Err(faults);
         }
-        let (indexes, index_columns): (Vec<_>, Vec<_>) = indexes.into_iter().unzip();
+        let kept = indexes::kept_columns(&indexes, &keys);
         Ok(Self(Arc::new(Plan {
             columns: columns.to_vec(),
             program: Program::of(&members, &values),
             fields: targets::names(&members),
-            clearing: Clearing::of(&members, &values, &index_columns),
+            clearing: Clearing::of(&members, &values, &kept),
             omission: spec.omit_nulls.then(|| Omission::of(&members)),
             warnings: warn::warnings(&members, &templates),
             indexes,
-            index_columns,
+            keys,
             templates,
         })))
     }
@@ -126,37 +128,7 @@ impl Mapping {
     }
 }
 
-fn index_path(index: &IndexSpec) -> String {
-    format!("indexes.{}", index.name)
-}
-
-fn check_indexes(spec: &MappingSpec, faults: &mut Vec<MappingFault>) {
-    let MappingSpec { primary_key, indexes, .. } = spec;
-    let Some(primary) = indexes.first() else {
-        let fault = MappingFault::new("indexes", "there is no index");
-        faults.push(fault.hint(format!("the first one is on the primary key: id = \"{primary_key}\"")));
-        return;
-    };
-    if primary.column != *primary_key {
-        let what = format!("the first index must be on the primary key column `{primary_key}`");
-        let other = indexes.iter().find(|index| index.column == *primary_key && !index.each);
-        faults.push(MappingFault::new(index_path(primary), what).hint(match other {
-            Some(index) => format!("move `{}` to the first place", index.name),
-            None => format!("begin with an index on it, as in id = \"{primary_key}\""),
-        }));
-    }
-    if primary.each {
-        let what = "the primary index cannot have `each`: a record has one primary key";
-        faults.push(MappingFault::new(index_path(primary), what));
-    }
-    check_count(faults, "indexes", "secondary indexes", indexes.len() - 1, limits::INDEXES_MAX);
-    let mut names = HashSet::new();
-    for index in indexes.iter().filter(|index| !names.insert(&index.name)) {
-        faults.push(MappingFault::new(index_path(index), "two indexes have this name"));
-    }
-}
-
-fn check_count(faults: &mut Vec<MappingFault>, path: &str, what: &str, count: usize, count_max: usize) {
+pub(super) fn check_count(faults: &mut Vec<MappingFault>, path: &str, what: &str, count: usize, count_max: usize) {
     if count > count_max {
         faults.push(MappingFault::new(path, format!("{count} {what} are more than {count_max}")));
     }
@@ -190,53 +162,10 @@ fn check_columns(columns: &[Column], faults: &mut Vec<MappingFault>) {
     check_count(faults, "model", "columns", columns.len(), limits::FIELDS_MAX);
 }
 
-fn column_named(columns: &[Column], name: &str, path: String) -> Result<usize, MappingFault> {
+pub(super) fn column_named(columns: &[Column], name: &str, path: String) -> Result<usize, MappingFault> {
     columns.iter().position(|column| column.name == name).ok_or_else(|| {
         MappingFault::unknown_column(path, name, columns.iter().map(|column| column.name.as_str()))
     })
-}
-
-/// The definition of every index, with its column.
-fn indexes(
-    spec: &MappingSpec,
-    columns: &[Column],
-    faults: &mut Vec<MappingFault>,
-) -> Vec<(IndexDefinition, usize)> {
-    match column_named(columns, &spec.primary_key, "primary_key".to_owned()) {
-        Err(fault) => faults.push(fault),
-        Ok(at) if columns[at].kind == ColumnKind::Json => {
-            let Column { name, type_name, .. } = &columns[at];
-            let what = format!("the column `{name}` of type {type_name} cannot be a key");
-            faults.push(MappingFault::new("primary_key", what).hint("cast it to text in the model's query"));
-        }
-        Ok(_) => {}
-    }
-    let mut found = Vec::new();
-    for index in &spec.indexes {
-        match column_named(columns, &index.column, index_path(index)) {
-            // Reported once, as a fault of the primary key.
-            Err(_) if index.column == spec.primary_key => {}
-            Err(fault) => faults.push(fault),
-            Ok(at) => {
-                let column = &columns[at];
-                if index.each && !matches!(column.kind, ColumnKind::Json | ColumnKind::Any) {
-                    let Column { name, type_name, .. } = column;
-                    let what = format!("`each` needs a JSON array, and `{name}` is of type {type_name}");
-                    let hint = "leave `each` out, or make the column JSON or an array in the model's query";
-                    faults.push(MappingFault::new(index_path(index), what).hint(hint));
-                }
-                let definition = IndexDefinition {
-                    name: index.name.clone(),
-                    column: index.column.clone(),
-                    each: index.each,
-                    normalize: index.normalize.clone(),
-                    kind: if index.each { ColumnKind::Any } else { column.kind },
-                };
-                found.push((definition, at));
-            }
-        }
-    }
-    found
 }
 
 /// The shape of a record, the value of each field by its number, and the templates among them.

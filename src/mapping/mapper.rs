@@ -6,10 +6,11 @@ use super::{
     compile::{Mapping, Plan},
     program::FieldSource,
     spec::TemplateOutput,
-    values::{self, Scratch},
+    values::{self, Scratch, Target},
 };
 use crate::{
     domain::{
+        index::IndexDefinition,
         json,
         limits::{DEPTH_MAX, RECORD_BYTES_MAX},
         record::Record,
@@ -56,20 +57,29 @@ impl Mapper {
 
     fn write_key(&self, batch: &RowBatch, row: usize, out: &mut Record) -> Result<(), Rejection> {
         let plan = self.mapping.plan();
-        let (kind, text) = batch.cell(row, plan.index_columns[0]);
-        values::write_key(&plan.indexes[0], kind, text, &mut out.key)
+        let key = &plan.keys[0];
+        let (kind, text) = batch.cell(row, key.columns[0]);
+        values::write_key((&plan.indexes[0], key), kind, text, &mut out.key)
             .map_err(|reason| Rejection::of(reason, &plan.indexes[0].column))
     }
 
     fn write_values(&mut self, batch: &RowBatch, row: usize, out: &mut Record) -> Result<(), Rejection> {
         let plan = self.mapping.plan();
-        for (number, (index, &column)) in plan.indexes.iter().zip(&plan.index_columns).enumerate().skip(1) {
-            let (kind, text) = batch.cell(row, column);
-            if kind == CellKind::Invalid {
-                return Err(Rejection::of(values::invalid(text), &index.column));
+        for (number, (index, key)) in plan.indexes.iter().zip(&plan.keys).enumerate().skip(1) {
+            let cells = key.columns.iter().map(|&column| (column, batch.cell(row, column)));
+            if let Some((column, (_, text))) = cells.clone().find(|(_, cell)| cell.0 == CellKind::Invalid) {
+                return Err(Rejection::of(values::invalid(text), &plan.columns[column].name));
             }
-            values::push_values((number as u16, index), kind, text, &mut self.scratch, &mut out.values)
-                .map_err(|reason| Rejection::of(reason, index.name.as_str()))?;
+            let mut cells = cells.map(|(_, cell)| cell);
+            let target = Target { number: number as u16, index, hasher: key.hasher.as_ref() };
+            // An index has at least one column.
+            let Some(first) = cells.next() else { continue };
+            let pushed = if index.parts.is_empty() {
+                values::push_values(&target, first, &mut self.scratch, &mut out.values)
+            } else {
+                values::push_compound(&target, std::iter::once(first).chain(cells), &mut out.values)
+            };
+            pushed.map_err(|reason| Rejection::of(reason, field_of(index)))?;
         }
         Ok(())
     }
@@ -129,6 +139,11 @@ impl Mapper {
         }
         Ok(())
     }
+}
+
+/// What a rejection names for a value of `index`: the column of an order, which nobody has named.
+fn field_of(index: &IndexDefinition) -> &str {
+    if index.is_order { &index.column } else { index.name.as_str() }
 }
 
 /// The rejection of a row because a template reads this column, whose cell is invalid.

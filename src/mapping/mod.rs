@@ -7,6 +7,7 @@
 mod clear;
 mod compile;
 mod fault;
+mod indexes;
 mod mapper;
 mod omit;
 mod program;
@@ -22,4 +23,4 @@ mod tests;
 pub use compile::{Mapping, validate};
 pub use fault::MappingFault;
 pub use mapper::Mapper;
-pub use spec::{FieldSpec, FieldValue, FieldsSpec, IndexSpec, MappingSpec, TemplateOutput};
+pub use spec::{FieldSpec, FieldValue, FieldsSpec, IndexSpec, MappingSpec, SharedSpec, TemplateOutput};

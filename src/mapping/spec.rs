@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::domain::{index::NormalForm, name::IndexName};
+use crate::domain::{hash::ValueHasher, index::NormalForm, name::IndexName};
 
 /// How rows of a model become records.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -24,12 +24,54 @@ pub struct MappingSpec {
 pub struct IndexSpec {
     /// Its name in URLs.
     pub name: IndexName,
-    /// The model's column.
+    /// The model's column; of a compound index, its columns with commas between them.
     pub column: String,
+    /// The columns of a compound index.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub columns: Vec<String>,
     /// Index every element of a JSON array.
     pub each: bool,
     /// Normalisation, in order.
     pub normalize: Vec<NormalForm>,
+    /// Stores the hash of each value instead of the value.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hash: Option<ValueHasher>,
+    /// Which record holds a value that several have.
+    #[serde(skip_serializing_if = "SharedSpec::is_default")]
+    pub shared: SharedSpec,
+}
+
+impl IndexSpec {
+    /// An index on one column, whose values are stored as they are.
+    pub fn plain(name: IndexName, column: impl Into<String>) -> Self {
+        Self {
+            name,
+            column: column.into(),
+            columns: Vec::new(),
+            each: false,
+            normalize: Vec::new(),
+            hash: None,
+            shared: SharedSpec::default(),
+        }
+    }
+}
+
+/// Which record holds a value of a secondary index that several have, as configured.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub enum SharedSpec {
+    /// The one with the lowest primary key.
+    #[default]
+    LowestKey,
+    /// None.
+    Reject,
+    /// The one that is highest in this column.
+    Newest(String),
+}
+
+impl SharedSpec {
+    fn is_default(&self) -> bool {
+        *self == Self::LowestKey
+    }
 }
 
 /// Which fields a record has.

@@ -2,18 +2,22 @@
 
 use std::borrow::Cow;
 
+use super::indexes::IndexKey;
 use crate::domain::{
+    compound,
+    hash::ValueHasher,
     index::IndexDefinition,
     json,
     limits::{INDEX_ELEMENTS_MAX, INDEX_VALUE_BYTES_MAX},
     record::IndexValues,
     reject::RejectReason,
     row::CellKind,
+    sortable::sortable,
 };
 
-/// Writes the canonical primary key of a cell.
+/// Writes the canonical primary key of a cell, or its hash.
 pub(super) fn write_key(
-    index: &IndexDefinition,
+    (index, source): (&IndexDefinition, &IndexKey),
     kind: CellKind,
     text: &[u8],
     key: &mut String,
@@ -29,7 +33,10 @@ pub(super) fn write_key(
     if stored.len() > INDEX_VALUE_BYTES_MAX {
         return Err(RejectReason::PrimaryKeyTooLong);
     }
-    key.push_str(&stored);
+    match &source.hasher {
+        Some(hasher) => key.push_str(&hasher.hash(&stored)),
+        None => key.push_str(&stored),
+    }
     Ok(())
 }
 
@@ -78,25 +85,45 @@ impl Scratch {
     }
 }
 
-/// Appends the values that a cell has under the index with this number; none when it is absent.
+/// The index that takes the values of a row.
+pub(super) struct Target<'a> {
+    /// Its number.
+    pub(super) number: u16,
+    pub(super) index: &'a IndexDefinition,
+    pub(super) hasher: Option<&'a ValueHasher>,
+}
+
+impl Target<'_> {
+    /// The text under which a normalised value is stored.
+    fn stored<'a>(&self, value: Cow<'a, str>) -> Result<Cow<'a, str>, RejectReason> {
+        if value.len() > INDEX_VALUE_BYTES_MAX {
+            return Err(RejectReason::IndexValueTooLong);
+        }
+        Ok(match self.hasher {
+            Some(hasher) => Cow::Owned(hasher.hash(&value)),
+            None => value,
+        })
+    }
+}
+
+/// Appends the values that a cell has under an index; none when it is absent.
 pub(super) fn push_values(
-    (number, index): (u16, &IndexDefinition),
-    kind: CellKind,
-    text: &[u8],
+    target: &Target<'_>,
+    (kind, text): (CellKind, &[u8]),
     scratch: &mut Scratch,
     out: &mut IndexValues,
 ) -> Result<(), RejectReason> {
-    if index.each && kind == CellKind::Json && text.first() == Some(&b'[') {
-        return push_elements((number, index), text, scratch, out);
+    if target.index.each && kind == CellKind::Json && text.first() == Some(&b'[') {
+        return push_elements(target, text, scratch, out);
     }
-    if let Some(value) = value_of(index, kind, text)? {
-        out.push(number, &value);
+    if let Some(value) = value_of(target.index, kind, text)? {
+        out.push(target.number, &target.stored(value)?);
     }
     Ok(())
 }
 
 fn push_elements(
-    (number, index): (u16, &IndexDefinition),
+    target: &Target<'_>,
     array: &[u8],
     scratch: &mut Scratch,
     out: &mut IndexValues,
@@ -106,31 +133,47 @@ fn push_elements(
         if at >= INDEX_ELEMENTS_MAX {
             return Err(RejectReason::TooManyIndexElements);
         }
-        if let Some(value) = value_of(index, CellKind::Json, element)? {
+        if let Some(value) = value_of(target.index, CellKind::Json, element)? {
+            let value = target.stored(value)?;
             let start = scratch.text.len();
             scratch.text.push_str(&value);
             scratch.spans.push((start, scratch.text.len()));
         }
     }
-    scratch.push_distinct(number, out);
+    scratch.push_distinct(target.number, out);
     Ok(())
 }
 
-/// The text under which one scalar is stored, or `None` when it is absent.
+/// Appends the value that the cells of a compound index's columns make; none when one of them is absent.
+pub(super) fn push_compound<'a>(
+    target: &Target<'_>,
+    cells: impl Iterator<Item = (CellKind, &'a [u8])>,
+    out: &mut IndexValues,
+) -> Result<(), RejectReason> {
+    let mut joined = String::new();
+    for (part, (kind, text)) in cells.enumerate() {
+        let Some((kind, text)) = scalar(kind, text)? else { return Ok(()) };
+        let Some(value) = target.index.stored_part(part, kind, &text) else { return Ok(()) };
+        compound::push_part(&mut joined, part == 0, &value);
+    }
+    out.push(target.number, &target.stored(Cow::Owned(joined))?);
+    Ok(())
+}
+
+/// The normalised text of one scalar, or `None` when it is absent; of an order, the text that sorts.
 fn value_of<'a>(
     index: &IndexDefinition,
     kind: CellKind,
     text: &'a [u8],
 ) -> Result<Option<Cow<'a, str>>, RejectReason> {
     let Some((kind, text)) = scalar(kind, text)? else { return Ok(None) };
-    let stored = match text {
+    if index.is_order {
+        return Ok(sortable(kind, &text).map(Cow::Owned));
+    }
+    Ok(match text {
         Cow::Borrowed(text) => index.stored(kind, text),
         Cow::Owned(text) => index.stored(kind, &text).map(|stored| Cow::Owned(stored.into_owned())),
-    };
-    match stored {
-        Some(stored) if stored.len() > INDEX_VALUE_BYTES_MAX => Err(RejectReason::IndexValueTooLong),
-        stored => Ok(stored),
-    }
+    })
 }
 
 /// The scalar in a cell, and its kind outside of JSON: a JSON string is text.
@@ -158,18 +201,14 @@ mod tests {
     use crate::domain::{index::NormalForm, name::IndexName, row::ColumnKind};
 
     fn index(each: bool, kind: ColumnKind, normalize: &[NormalForm]) -> IndexDefinition {
-        IndexDefinition {
-            name: IndexName::new("i").unwrap(),
-            column: "c".into(),
-            each,
-            normalize: normalize.to_vec(),
-            kind,
-        }
+        let plain = IndexDefinition::plain(IndexName::new("i").unwrap(), "c", kind);
+        IndexDefinition { each, normalize: normalize.to_vec(), ..plain }
     }
 
     fn values(index: &IndexDefinition, kind: CellKind, text: &str) -> Result<Vec<String>, RejectReason> {
         let mut out = IndexValues::default();
-        push_values((3, index), kind, text.as_bytes(), &mut Scratch::default(), &mut out)?;
+        let target = Target { number: 3, index, hasher: None };
+        push_values(&target, (kind, text.as_bytes()), &mut Scratch::default(), &mut out)?;
         Ok(out
             .iter()
             .map(|(number, value)| {
@@ -244,8 +283,8 @@ mod tests {
     fn keys_are_canonical_or_rejected() {
         let id = index(false, ColumnKind::Integer, &[]);
         let key = |index: &IndexDefinition, kind, text: &str| {
-            let mut key = String::new();
-            write_key(index, kind, text.as_bytes(), &mut key).map(|()| key)
+            let (mut key, source) = (String::new(), IndexKey { columns: vec![0], hasher: None });
+            write_key((index, &source), kind, text.as_bytes(), &mut key).map(|()| key)
         };
         assert_eq!(key(&id, CellKind::Integer, "12"), Ok("12".to_owned()));
         assert_eq!(key(&id, CellKind::Null, ""), Err(RejectReason::MissingPrimaryKey));

@@ -8,7 +8,7 @@ use croner::parser::{CronParser, Seconds, Year};
 use super::Schedule;
 use crate::{
     domain::{duration, limits::COLLECTIONS_MAX, name::CollectionName},
-    engine::SyncSpec,
+    engine::{SyncSpec, includes},
     model::Models,
     settings::{
         Declaration,
@@ -50,7 +50,10 @@ impl SyncConfig {
         if read.len() > COLLECTIONS_MAX {
             return section.fail(format!("has more than {COLLECTIONS_MAX} syncs"), None);
         }
-        read.into_iter().collect()
+        let whole: Vec<&SyncSpec> = read.iter().flatten().map(|sync| &sync.spec).collect();
+        let references = includes::check_references(section, &whole);
+        let read = read.into_iter().collect::<Option<_>>();
+        references.and(read)
     }
 
     fn read(parent: &Section<'_>, entry: &Entry, item: &Item<'_>, models: &Models) -> Option<Self> {

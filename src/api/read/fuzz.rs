@@ -119,8 +119,8 @@ fn normalise(value: &str) {
     ];
     for kind in [Integer, Number, Text, Uuid, Any] {
         for normalize in forms.map(<[NormalForm]>::to_vec) {
-            let (name, column) = (IndexName::new("id").unwrap(), String::new());
-            let index = IndexDefinition { name, column, each: false, normalize, kind };
+            let plain = IndexDefinition::plain(IndexName::new("id").unwrap(), "", kind);
+            let index = IndexDefinition { normalize, ..plain };
             if let Some(asked) = index.requested(value) {
                 assert!(!asked.is_empty(), "an empty value is always a miss");
                 assert_eq!(index.requested(&asked).as_deref(), Some(&*asked), "{index:?}");

@@ -51,11 +51,10 @@ struct Publisher {
 
 fn definitions() -> Vec<IndexDefinition> {
     let index = |name: &str, each, normalize: &[NormalForm]| IndexDefinition {
-        name: IndexName::new(name).unwrap(),
-        column: name.to_owned(),
         each,
         normalize: normalize.to_vec(),
         kind: if each { ColumnKind::Any } else { ColumnKind::Text },
+        ..IndexDefinition::plain(IndexName::new(name).unwrap(), name, ColumnKind::Text)
     };
     vec![
         index("id", false, &[]),

@@ -2,8 +2,12 @@
 
 use super::ModelColumns;
 use crate::{
-    domain::{index::NormalForm, name::IndexName},
-    mapping::IndexSpec,
+    domain::{
+        hash::{HashSecret, SECRET_BYTES_MAX, SECRET_BYTES_MIN, ValueHasher},
+        index::NormalForm,
+        name::IndexName,
+    },
+    mapping::{IndexSpec, SharedSpec},
     settings::{
         item::Item,
         section::Section,
@@ -25,24 +29,96 @@ fn index(section: &Section<'_>, entry: &Entry, item: &Item<'_>, model: &ModelCol
     if let Err(error) = &name {
         section.fault_at(entry, &error.to_string(), None);
     }
-    let (column, each, normalize) = match &item.node.value {
-        Value::Table(_) => {
-            let section = item.section()?;
-            let column = section.need("column", "name the model's column").and_then(|item| model.read(&item));
-            let each = section.read("each", Item::boolean);
-            let normalize = section.read("normalize", normal_forms);
-            section.finish();
-            (column, each?.unwrap_or_default(), normalize?.unwrap_or_default())
-        }
-        Value::String(_) => (model.read(item), false, Vec::new()),
+    let spec = match &item.node.value {
+        Value::Table(_) => described(item, model),
+        Value::String(_) => model.read(item).map(|column| Described { column, ..Described::default() }),
         other => {
             return item.fail(
                 format!("must be a column's name or a table, not {}", other.type_name()),
                 "write id = \"user_id\" or email = { column = \"email\", normalize = [\"trim\"] }".to_owned(),
             );
         }
+    }?;
+    let Described { column, columns, each, normalize, hash, shared } = spec;
+    Some(IndexSpec { name: name.ok()?, column, columns, each, normalize, hash, shared })
+}
+
+/// What a table says of an index.
+#[derive(Default)]
+struct Described {
+    column: String,
+    columns: Vec<String>,
+    each: bool,
+    normalize: Vec<NormalForm>,
+    hash: Option<ValueHasher>,
+    shared: SharedSpec,
+}
+
+fn described(item: &Item<'_>, model: &ModelColumns) -> Option<Described> {
+    let section = item.section()?;
+    let columns = section.read("columns", |item| item.list(|item| model.read(item)));
+    let column = if section.has("columns") {
+        section.refuse("column", "comes beside `columns`", "keep one of them".to_owned());
+        let is_alone = !section.has("column");
+        columns.clone().flatten().filter(|_| is_alone).map(|columns| columns.join(","))
+    } else {
+        section.need("column", "name the model's column").and_then(|item| model.read(&item))
     };
-    Some(IndexSpec { name: name.ok()?, column: column?, each, normalize })
+    let each = section.read("each", Item::boolean);
+    let normalize = section.read("normalize", normal_forms);
+    let hash = section.read("hash", hasher);
+    let shared = section.read("shared", |item| shared(item, model));
+    section.finish();
+    Some(Described {
+        column: column?,
+        columns: columns?.unwrap_or_default(),
+        each: each?.unwrap_or_default(),
+        normalize: normalize?.unwrap_or_default(),
+        hash: hash?,
+        shared: shared?.unwrap_or_default(),
+    })
+}
+
+/// `"sha256"` or `{ hmac = "${SECRET}" }`.
+fn hasher(item: &Item<'_>) -> Option<ValueHasher> {
+    if !matches!(item.node.value, Value::Table(_)) {
+        return item.parsed("\"sha256\" or a table", |text| match text {
+            "sha256" => Ok(ValueHasher::Sha256),
+            _ => Err("write hash = \"sha256\" or hash = { hmac = \"${SECRET}\" }".to_owned()),
+        });
+    }
+    let section = item.section()?;
+    let secret = section.need("hmac", "write hash = { hmac = \"${SECRET}\" }").and_then(|item| secret(&item));
+    section.finish();
+    secret.map(ValueHasher::Hmac)
+}
+
+/// A secret of hashed index values, which is never printed.
+pub(crate) fn secret(item: &Item<'_>) -> Option<HashSecret> {
+    let text = item.word()?;
+    if (SECRET_BYTES_MIN..=SECRET_BYTES_MAX).contains(&text.len()) {
+        return Some(HashSecret::new(text));
+    }
+    item.fail(
+        format!("must have {SECRET_BYTES_MIN} to {SECRET_BYTES_MAX} bytes"),
+        "make one with `openssl rand -hex 32`".to_owned(),
+    )
+}
+
+/// `"lowest_key"`, `"reject"` or `{ newest = "updated_at" }`.
+fn shared(item: &Item<'_>, model: &ModelColumns) -> Option<SharedSpec> {
+    if !matches!(item.node.value, Value::Table(_)) {
+        return item.parsed("\"lowest_key\", \"reject\" or a table", |text| match text {
+            "lowest_key" => Ok(SharedSpec::LowestKey),
+            "reject" => Ok(SharedSpec::Reject),
+            _ => Err("write \"lowest_key\", \"reject\" or { newest = \"updated_at\" }".to_owned()),
+        });
+    }
+    let section = item.section()?;
+    let newest = section.need("newest", "name a column, as in { newest = \"updated_at\" }");
+    let column = newest.and_then(|item| model.read(&item));
+    section.finish();
+    column.map(SharedSpec::Newest)
 }
 
 fn normal_forms(item: &Item<'_>) -> Option<Vec<NormalForm>> {

@@ -5,6 +5,7 @@ mod field;
 mod index;
 
 pub(crate) use constant::record;
+pub(crate) use index::secret;
 
 use self::field::Fields;
 use super::{MappingSpec, validate};

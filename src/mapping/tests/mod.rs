@@ -44,12 +44,7 @@ const ROW: [Cell<'static>; 6] = [
 ];
 
 fn index(name: &str, column: &str) -> IndexSpec {
-    IndexSpec {
-        name: IndexName::new(name).unwrap(),
-        column: column.to_owned(),
-        each: false,
-        normalize: vec![],
-    }
+    IndexSpec::plain(IndexName::new(name).unwrap(), column)
 }
 
 fn field(target: &str, value: FieldValue) -> FieldSpec {

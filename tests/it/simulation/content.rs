@@ -91,13 +91,7 @@ fn index(name: &str) -> IndexName {
 /// The indexes of every collection here.
 pub(super) fn indexes() -> Vec<IndexDefinition> {
     [("id", ColumnKind::Integer), ("tag", ColumnKind::Text)]
-        .map(|(name, kind)| IndexDefinition {
-            name: index(name),
-            column: name.into(),
-            each: false,
-            normalize: Vec::new(),
-            kind,
-        })
+        .map(|(name, kind)| IndexDefinition::plain(index(name), name, kind))
         .into()
 }
 

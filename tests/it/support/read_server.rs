@@ -97,13 +97,7 @@ fn manifest(
     serving: ServingSettings,
     segment: &Segment,
 ) -> Manifest {
-    let index = |name: &str, kind| IndexDefinition {
-        name: IndexName::new(name).unwrap(),
-        column: name.to_owned(),
-        each: false,
-        normalize: vec![],
-        kind,
-    };
+    let index = |name: &str, kind| IndexDefinition::plain(IndexName::new(name).unwrap(), name, kind);
     let reference = SegmentReference {
         object: "segments/1".to_owned(),
         sha256: Digest::of(b""),
