@@ -110,6 +110,7 @@ impl<'a> Application<'a> {
 
     /// The places of a record under `index`, ordered, each once.
     fn places(&self, index: &Index, at: Option<Location>) -> Vec<Place> {
+        let at = at.filter(|_| index.is_looked_up());
         let Some((segment, row)) = at.and_then(|at| Some((self.segments.get(at.segment())?, at.row())))
         else {
             return Vec::new();

@@ -12,8 +12,9 @@ use std::{
 };
 
 use super::{
-    index::{Change, Hashing, Index},
+    index::{Change, Hashing, Index, Rule},
     location::{Location, Segments, values},
+    overflow::Order,
     table::{Place, Scratch},
 };
 
@@ -34,13 +35,13 @@ pub(super) struct Built {
     pub(super) live: Vec<u64>,
 }
 
-/// Indexes `segments`: the key and `secondary` more columns. `records` is the expected number of records; it
+/// Indexes `segments` by the key and by more columns, one for each of `rules`. `records` is the expected number of records; it
 /// only decides the initial capacity.
-pub(super) fn build(segments: &Segments, secondary: usize, records: u64, hashing: Hashing) -> Built {
+pub(super) fn build(segments: &Segments, rules: &[Rule], records: u64, hashing: Hashing) -> Built {
     let rows: u64 = segments.iter().map(|segment| u64::from(segment.rows())).sum();
     let records = records.min(rows);
     let mut dead = Dead::new(segments);
-    let primary = Index::new(0, hashing, records as usize);
+    let primary = Index::new(0, Rule::First(Order::default()), hashing, records as usize);
     let clashes = fill(&primary, segments, None);
     primary.resolve_key_clashes(segments, clashes, &mut dead);
     remove_deletes(&primary, segments, &mut dead);
@@ -48,11 +49,15 @@ pub(super) fn build(segments: &Segments, secondary: usize, records: u64, hashing
 
     let dead = Some(dead).filter(|dead| dead.count > 0);
     let mut indexes = vec![primary];
-    for column in 1..=secondary {
+    for (column, &rule) in rules.iter().enumerate().skip(1) {
+        if matches!(rule, Rule::OnlyOrders) {
+            indexes.push(Index::new(column, rule, hashing, 0));
+            continue;
+        }
         let stored: usize = segments.iter().map(|segment| segment.value_count(column)).sum();
         // `stored` includes values of dead rows, which need no capacity.
         let expected = (stored as u64).saturating_mul(records).div_ceil(rows.max(1));
-        let index = Index::new(column, hashing, expected as usize);
+        let index = Index::new(column, rule, hashing, expected as usize);
         let clashes = fill(&index, segments, dead.as_ref());
         index.resolve_value_clashes(segments, clashes);
         index.shrink();

@@ -4,7 +4,7 @@ use std::{
     cell::RefCell,
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicU64, Ordering, fence},
     },
 };
 
@@ -15,7 +15,7 @@ use super::{
     Error,
     apply::Application,
     build::build,
-    index::{Hashing, Index, Located},
+    index::{Hashing, Index, Located, Rule},
     location::{Location, SEGMENTS_MAX, Segments},
 };
 use crate::{
@@ -29,6 +29,9 @@ use crate::{
 /// Most retries of a look-up while changes are applied. Each retry means that a segment was appended, or an
 /// overflow set removed, between two reads of a pointer; even two in a row are rare.
 const RETRIES_MAX: usize = 1000;
+
+/// Most times that the look-ups of one answer are made: changes take longer to apply than a few answers.
+const ATTEMPTS_AT_ONCE_MAX: usize = 3;
 
 /// The served state of a collection. Both fields change together.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,6 +66,8 @@ pub struct Collection {
     segments: ArcSwap<Segments>,
     served: ArcSwap<Served>,
     records: AtomicU64,
+    /// Odd while changes are applied; it only rises.
+    changes: AtomicU64,
     /// Live rows of each segment. Its lock is the writer's.
     live: Mutex<Vec<u64>>,
 }
@@ -92,8 +97,7 @@ impl Collection {
         for segment in segments {
             all.push(segment);
         }
-        let secondary = manifest.indexes.len().saturating_sub(1);
-        let built = build(&all, secondary, manifest.records, hashing);
+        let built = build(&all, &Rule::of_all(&manifest.indexes), manifest.records, hashing);
         if built.records != manifest.records {
             return Err(Error::Miscounted { expected: manifest.records, found: built.records });
         }
@@ -108,6 +112,7 @@ impl Collection {
             segments: ArcSwap::from_pointee(all),
             served: ArcSwap::from_pointee(Served { data_as_of: manifest.data_as_of, manifest }),
             records: AtomicU64::new(built.records),
+            changes: AtomicU64::new(0),
             live: Mutex::new(built.live),
         })
     }
@@ -138,13 +143,15 @@ impl Collection {
         }
         self.segments.store(Arc::new(all.clone()));
         live.resize(all.len(), 0);
+        self.changes.fetch_add(1, Ordering::AcqRel);
         self.apply_from(first, &mut all, &mut live);
         let found = self.records.load(Ordering::Relaxed);
-        if found != manifest.records {
-            return Err(Error::Miscounted { expected: manifest.records, found });
+        let is_right = found == manifest.records;
+        if is_right {
+            self.served.store(Arc::new(Served { data_as_of: manifest.data_as_of, manifest: Arc::clone(&manifest) }));
         }
-        self.served.store(Arc::new(Served { data_as_of: manifest.data_as_of, manifest }));
-        Ok(())
+        self.changes.fetch_add(1, Ordering::Release);
+        if is_right { Ok(()) } else { Err(Error::Miscounted { expected: manifest.records, found }) }
     }
 
     /// Applies the segments from `first` on, which readers already have, and drops those without live
@@ -212,8 +219,8 @@ impl Collection {
     /// is of that version or a later one, never of an older one.
     pub fn lookup(&self, index: &str, value: &str, out: &mut Vec<u8>) -> Lookup {
         out.clear();
-        let number = self.definitions.iter().position(|definition| definition.name.as_str() == index);
-        let Some(number) = number else { return Lookup::UnknownIndex };
+        let is_it = |definition: &IndexDefinition| definition.name.as_str() == index && !definition.is_order;
+        let Some(number) = self.definitions.iter().position(is_it) else { return Lookup::UnknownIndex };
         let Some(requested) = self.definitions[number].requested(value) else { return Lookup::Miss };
         for _ in 0..RETRIES_MAX {
             // Loaded before the index is read: it has every segment that may since have been dropped.
@@ -225,6 +232,23 @@ impl Collection {
             }
         }
         Lookup::Unreadable(segment::Error::Corrupt("an index leads to no record"))
+    }
+
+    /// Makes an answer of several look-ups in `answer`, which gets the state that is served. When changes are applied
+    /// meanwhile, the look-ups are made again, a few times: then all records are of the version of that state.
+    /// After that each may be of it or of a later version.
+    pub fn read_at_once<T>(&self, mut answer: impl FnMut(&Arc<Served>) -> T) -> T {
+        let mut attempt = 1;
+        loop {
+            let before = self.changes.load(Ordering::Acquire);
+            let answered = answer(&self.state());
+            fence(Ordering::Acquire);
+            let is_unchanged = before % 2 == 0 && self.changes.load(Ordering::Relaxed) == before;
+            if is_unchanged || attempt == ATTEMPTS_AT_ONCE_MAX {
+                return answered;
+            }
+            attempt += 1;
+        }
     }
 
     /// The state that is served now.

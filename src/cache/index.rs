@@ -8,9 +8,10 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 use super::{
     build::Dead,
     location::{Location, Segments},
-    overflow::{Few, OverflowSet},
+    overflow::{Few, Order, OverflowSet},
     table::{Hashed, Place, Scratch, Table},
 };
+use crate::domain::index::{IndexDefinition, SharedValues};
 
 /// Marks a place of the table whose locations are in an overflow set. No location has this bit.
 const OVERFLOW: u64 = 1 << 63;
@@ -24,11 +25,45 @@ pub(super) struct Hashing {
     pub(super) mask: u64,
 }
 
+/// Which record holds a value that several have.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Rule {
+    /// The first one of the order.
+    First(Order),
+    /// None.
+    Nobody,
+    /// No value is looked up: the index only orders records.
+    OnlyOrders,
+}
+
+impl Rule {
+    /// The rules of a collection's indexes.
+    pub(super) fn of_all(definitions: &[IndexDefinition]) -> Vec<Self> {
+        let rule = |index: &IndexDefinition| match &index.shared {
+            _ if index.is_order => Self::OnlyOrders,
+            SharedValues::LowestKey => Self::First(Order::default()),
+            SharedValues::Reject => Self::Nobody,
+            SharedValues::Newest(order) => {
+                Self::First(Order { newest: definitions.iter().position(|other| other.name == *order) })
+            }
+        };
+        definitions.iter().map(rule).collect()
+    }
+
+    fn order(self) -> Order {
+        match self {
+            Self::First(order) => order,
+            Self::Nobody | Self::OnlyOrders => Order::default(),
+        }
+    }
+}
+
 /// One index of a collection. Written by one thread at a time, read by any.
 #[derive(Debug)]
 pub(super) struct Index {
     /// Its column in the segments: 0 is the key.
     column: usize,
+    rule: Rule,
     hashing: Hashing,
     table: Table,
     /// By place. A set is inserted before its marker appears in the table and removed after the marker is
@@ -60,16 +95,21 @@ pub(super) struct Change {
 }
 
 impl Index {
-    pub(super) fn new(column: usize, hashing: Hashing, entries: usize) -> Self {
+    pub(super) fn new(column: usize, rule: Rule, hashing: Hashing, entries: usize) -> Self {
         let sets = DashMap::with_hasher_and_shard_amount(Hashed::default(), 16);
-        Self { column, hashing, table: Table::new(entries), sets, conflicts: AtomicU64::new(0) }
+        Self { column, rule, hashing, table: Table::new(entries), sets, conflicts: AtomicU64::new(0) }
     }
 
     pub(super) fn place(&self, value: &str) -> Place {
         self.table.place(xxh3_64_with_seed(value.as_bytes(), self.hashing.seed) & self.hashing.mask)
     }
 
-    /// Finds the record that holds `value`: the one with the lowest key of all that claim it.
+    /// Whether values are looked up in it.
+    pub(super) fn is_looked_up(&self) -> bool {
+        !matches!(self.rule, Rule::OnlyOrders)
+    }
+
+    /// Finds the record that holds `value`, by the rule for a value that several records claim.
     pub(super) fn locate(&self, segments: &Segments, value: &str) -> Located {
         let place = self.place(value);
         let Some(bits) = self.table.get(place) else { return Located::Nowhere };
@@ -78,7 +118,15 @@ impl Index {
             return self.check(segments, at, value).unwrap_or(Located::Nowhere);
         }
         let Some(set) = self.sets.get(&place) else { return Located::Stale };
-        set.iter().find_map(|at| self.check(segments, at, value)).unwrap_or(Located::Nowhere)
+        let mut claimants = set.iter().filter_map(|at| self.check(segments, at, value));
+        let first = claimants.next().unwrap_or(Located::Nowhere);
+        match self.rule {
+            Rule::Nobody => claimants.next().map_or(first, |second| match (first, second) {
+                (Located::At(_), Located::At(_)) => Located::Nowhere,
+                _ => Located::Stale,
+            }),
+            _ => first,
+        }
     }
 
     /// Checks that the record at `at` has `value`: an equal hash alone does not prove it.
@@ -145,7 +193,7 @@ impl Index {
                 (Some(at), new) if Some(at) == change.old => new,
                 (Some(at), None) => Some(at),
                 (Some(at), Some(new)) => {
-                    let set = OverflowSet::pair(segments, at, new);
+                    let set = OverflowSet::pair(self.rule.order(), segments, at, new);
                     self.count(segments, change.place, &set, Some(new), 1);
                     return self.change_set(segments, change.place, &group[done + 1..], Some(set));
                 }
@@ -171,7 +219,7 @@ impl Index {
             // The values of a moved record may differ: uncount its old claims, count its new ones.
             self.count(segments, place, &set, change.old, -1);
             match (change.new, change.old) {
-                (Some(new), _) => set.put(segments, new),
+                (Some(new), old) => set.put(segments, old, new),
                 (None, Some(old)) => drop(set.remove(segments, old)),
                 (None, None) => {}
             }
@@ -242,8 +290,11 @@ impl Index {
 
     /// Resolves clashes of a secondary index: they make overflow sets.
     pub(super) fn resolve_value_clashes(&self, segments: &Segments, clashes: Vec<(Place, u64)>) {
+        let order = self.rule.order();
         self.resolve_clashes(clashes, |place, members| {
-            members.sort_unstable_by(|a, b| segments.key(*a).cmp(&segments.key(*b)).then(a.cmp(b)));
+            members.sort_unstable_by(|a, b| {
+                order.rank(segments, *a).cmp(&order.rank(segments, *b)).then(a.cmp(b))
+            });
             // A record may have two values with one place.
             members.dedup();
             self.claims_lost(segments, place, members)
@@ -284,7 +335,7 @@ impl Index {
             if let [at] = members.as_slice() {
                 writes.push((place, Some(at.bits())));
             } else {
-                self.sets.insert(place, OverflowSet::from_ordered(&members));
+                self.sets.insert(place, OverflowSet::from_ordered(self.rule.order(), &members));
                 writes.push((place, Some(OVERFLOW)));
             }
         }
@@ -301,9 +352,11 @@ impl Index {
 mod tests {
     use super::*;
 
+    const FIRST: Rule = Rule::First(Order { newest: None });
+
     #[test]
     fn a_marker_without_its_set_is_stale() {
-        let index = Index::new(1, Hashing { seed: 1, mask: u64::MAX }, 10);
+        let index = Index::new(1, FIRST, Hashing { seed: 1, mask: u64::MAX }, 10);
         index.table.write(&[(index.place("a"), Some(OVERFLOW))]);
         assert_eq!(index.locate(&Segments::default(), "a"), Located::Stale);
         assert_eq!(index.locate(&Segments::default(), "b"), Located::Nowhere);
@@ -311,7 +364,7 @@ mod tests {
 
     #[test]
     fn a_location_in_an_unknown_segment_is_stale() {
-        let index = Index::new(0, Hashing { seed: 1, mask: u64::MAX }, 10);
+        let index = Index::new(0, FIRST, Hashing { seed: 1, mask: u64::MAX }, 10);
         index.table.write(&[(index.place("a"), Some(Location::new(3, 9).bits()))]);
         assert_eq!(index.locate(&Segments::default(), "a"), Located::Stale);
     }

@@ -1,14 +1,34 @@
-//! Overflow sets: the records that share one place of an index, in the order of their primary keys.
+//! Overflow sets: the records that share one place of an index. The first one that has a value holds it.
+
+use std::cmp::Reverse;
 
 use super::location::{Location, Segments};
+
+/// The order of a set: by the bytes of the primary keys, or the records first that are highest in a column.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Order {
+    /// The column whose texts sort like the values of `newest`.
+    pub(super) newest: Option<usize>,
+}
+
+/// What a set is ordered by.
+type Rank<'a> = (Reverse<Option<&'a str>>, Option<&'a str>);
+
+impl Order {
+    pub(super) fn rank<'a>(&self, segments: &'a Segments, at: Location) -> Rank<'a> {
+        let newest = self.newest.and_then(|column| segments.values(column, at)?.next());
+        (Reverse(newest), segments.key(at))
+    }
+}
 
 /// Most locations of a piece: an insertion moves at most 4 KiB, and a million claimants of one value make a few
 /// thousand pieces.
 const PIECE: usize = 512;
 
-/// Locations in pieces, ordered by the bytes of their records' primary keys. A record is a member at most once.
+/// Locations in pieces, in an [`Order`]. A record is a member at most once.
 #[derive(Debug, Default)]
 pub(super) struct OverflowSet {
+    order: Order,
     /// No piece is empty.
     pieces: Vec<Vec<Location>>,
 }
@@ -22,15 +42,15 @@ pub(super) enum Few {
 
 impl OverflowSet {
     /// The set of `members`, which are in order.
-    pub(super) fn from_ordered(members: &[Location]) -> Self {
-        Self { pieces: members.chunks(PIECE).map(<[Location]>::to_vec).collect() }
+    pub(super) fn from_ordered(order: Order, members: &[Location]) -> Self {
+        Self { order, pieces: members.chunks(PIECE).map(<[Location]>::to_vec).collect() }
     }
 
     /// The set of two records.
-    pub(super) fn pair(segments: &Segments, one: Location, other: Location) -> Self {
+    pub(super) fn pair(order: Order, segments: &Segments, one: Location, other: Location) -> Self {
         let mut pair = [one, other];
-        pair.sort_by_key(|&at| segments.key(at));
-        Self::from_ordered(&pair)
+        pair.sort_by_key(|&at| order.rank(segments, at));
+        Self::from_ordered(order, &pair)
     }
 
     /// All, in order.
@@ -47,9 +67,13 @@ impl OverflowSet {
         }
     }
 
-    /// Inserts `new`, in place of a member with its key.
-    pub(super) fn put(&mut self, segments: &Segments, new: Location) {
-        let (piece, at) = self.position(segments, segments.key(new));
+    /// Inserts `new`, in place of `old`, the location of its record before.
+    pub(super) fn put(&mut self, segments: &Segments, old: Option<Location>, new: Location) {
+        if let (Some(old), Some(_)) = (old, self.order.newest) {
+            // Its place in the order may be another one now.
+            self.remove(segments, old);
+        }
+        let (piece, at) = self.position(segments, new);
         match at {
             Ok(at) => self.pieces[piece][at] = new,
             Err(at) => {
@@ -68,7 +92,7 @@ impl OverflowSet {
 
     /// Removes `old` and returns whether it was a member. It is none when a newer row of its record is.
     pub(super) fn remove(&mut self, segments: &Segments, old: Location) -> bool {
-        let (piece, Ok(at)) = self.position(segments, segments.key(old)) else { return false };
+        let (piece, Ok(at)) = self.position(segments, old) else { return false };
         let members = &mut self.pieces[piece];
         if members[at] != old {
             return false;
@@ -80,12 +104,13 @@ impl OverflowSet {
         true
     }
 
-    /// The piece where `key` belongs, and its position there, present or not.
-    fn position(&self, segments: &Segments, key: Option<&str>) -> (usize, Result<usize, usize>) {
-        let after = self.pieces.partition_point(|piece| segments.key(piece[0]) <= key);
+    /// The piece where the record at `at` belongs, and its position there, present or not.
+    fn position(&self, segments: &Segments, at: Location) -> (usize, Result<usize, usize>) {
+        let rank = self.order.rank(segments, at);
+        let after = self.pieces.partition_point(|piece| self.order.rank(segments, piece[0]) <= rank);
         let piece = after.saturating_sub(1);
         let members = self.pieces.get(piece).map(Vec::as_slice).unwrap_or_default();
-        (piece, members.binary_search_by(|&member| segments.key(member).cmp(&key)))
+        (piece, members.binary_search_by(|&member| self.order.rank(segments, member).cmp(&rank)))
     }
 
     /// Its memory in bytes.

@@ -76,6 +76,7 @@ impl VersionView {
             indexes: manifest
                 .indexes
                 .iter()
+                .filter(|index| !index.is_order)
                 .map(|index| (index.name.clone(), counted(index.name.as_str())))
                 .collect(),
             other: metrics.requests(collection, OTHER, Answered::OF_NO_INDEX),

@@ -1,5 +1,5 @@
-//! Conflicts of index values: several records claim one value. It belongs to the record with the lowest
-//! primary key; the others lose it.
+//! Conflicts of index values: several records claim one value. It belongs to one of them, by the index's rule for
+//! shared values, or to none; the others lose it.
 //!
 //! A claim is kept as a 64-bit hash, 12 bytes in all. That is enough to count; the keys of the few losers
 //! that are listed are read from segments. Claims are kept in buckets by hash that grow by an eighth: one vector
@@ -62,16 +62,16 @@ impl Claims {
         }
     }
 
-    /// Finds the values of index number `index` that several records claim.
-    pub(super) fn find_conflicts(self, index: usize) -> Conflicts {
+    /// Finds the values of index number `index` that several records claim. With `all_lose` none of them gets it.
+    pub(super) fn find_conflicts(self, index: usize, all_lose: bool) -> Conflicts {
         let mut losers = 0;
         let mut contested = Vec::new();
         for mut bucket in self.0 {
             bucket.sort_unstable();
             for claims in bucket.chunk_by(|a, b| a[..2] == b[..2]).filter(|claims| claims.len() > 1) {
-                losers += claims.len() as u64 - 1;
+                losers += claims.len() as u64 - u64::from(!all_lose);
                 if contested.len() < LISTED_MAX {
-                    // Any claimant but the lowest of these loses the value, whichever of all claimants holds it.
+                    // Any claimant but the first of these loses the value, whichever of all claimants holds it.
                     let claimants = claims.iter().take(LISTED_MAX + 1);
                     let claimants = claimants.map(|claim| Origin::from_bits(claim[2])).collect();
                     contested.push(Contested { index, claimants });
@@ -103,7 +103,7 @@ mod tests {
         for number in 0..1000 {
             claims.add(claim_hash(&number.to_string()), Origin::served(origins + number));
         }
-        assert_eq!(claims.find_conflicts(1).losers, 1000);
+        assert_eq!(claims.find_conflicts(1, false).losers, 1000);
     }
 
     #[test]
@@ -117,7 +117,7 @@ mod tests {
             claims.add(hash, origins[number]);
         }
         claims.retract(&base, &new);
-        let conflicts = claims.find_conflicts(1);
+        let conflicts = claims.find_conflicts(1, false);
         assert_eq!(conflicts.losers, 2);
         let claimants = vec![origins[0], origins[2], origins[3]];
         assert_eq!(conflicts.contested, vec![Contested { index: 1, claimants }]);

@@ -6,6 +6,7 @@ use super::{
 };
 use crate::{
     domain::{
+        index::IndexDefinition,
         manifest::Manifest,
         record::{IndexValues, RecordFlags},
         run::RunCounts,
@@ -115,14 +116,22 @@ impl RemainingRecords<'_> {
     }
 }
 
-/// The number of each index of the manifest in the new mapping; `None` for the primary index and for one
-/// that no longer exists.
+/// The number of each index of the manifest in the new mapping; `None` for the primary index and for one that no
+/// longer exists or has other values now: a value must not be stored where its hash belongs.
 fn index_numbers(manifest: &Manifest, mapping: &Mapping) -> Vec<Option<u16>> {
-    let position = |name| mapping.indexes().iter().position(|index| &index.name == name);
+    let position = |old: &IndexDefinition| {
+        let has_its_values = |index: &IndexDefinition| {
+            index.name == old.name
+                && index.hash == old.hash
+                && index.parts.len() == old.parts.len()
+                && index.is_order == old.is_order
+        };
+        mapping.indexes().iter().position(has_its_values)
+    };
     manifest
         .indexes
         .iter()
-        .map(|index| position(&index.name).filter(|&at| at > 0).map(|at| at as u16))
+        .map(|index| position(index).filter(|&at| at > 0).map(|at| at as u16))
         .collect()
 }
 
@@ -154,11 +163,11 @@ impl RecordWriter<'_> {
             return sequencer.writer.push(&delete, Origin::FINAL);
         }
         self.read_values(segment, row);
-        sequencer.claim_served(record.entry, &self.values);
+        let RemainingRecords { manifest, plan, .. } = self.records;
+        sequencer.claim_served(record.entry, &self.values, plan.mapping.indexes());
         if action == Action::Leave {
             return Ok(());
         }
-        let RemainingRecords { manifest, plan, .. } = self.records;
         self.decoder.decode(segment, row, &mut self.body)?;
         if action == Action::Clear {
             self.cleared.clear();

@@ -8,7 +8,10 @@ use super::{
     worker::{Claimant, Cursor, Item, Mapped, RowOutcome},
 };
 use crate::{
-    domain::record::{IndexValues, RecordFlags},
+    domain::{
+        index::IndexDefinition,
+        record::{IndexValues, RecordFlags},
+    },
     engine::{error::Error, progress::Progress},
     segment::Entry,
 };
@@ -98,8 +101,8 @@ impl Sequencer {
     }
 
     /// Adds the claims of a served record that no put of this run replaces.
-    pub(super) fn claim_served(&mut self, entry: u32, values: &IndexValues) {
-        for (index, value) in values.iter() {
+    pub(super) fn claim_served(&mut self, entry: u32, values: &IndexValues, indexes: &[IndexDefinition]) {
+        for (index, value) in values.iter().filter(|(index, _)| !indexes[usize::from(*index)].is_order) {
             self.claims[usize::from(index)].add(claim_hash(value), Origin::served(entry));
         }
     }

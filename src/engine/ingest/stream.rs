@@ -17,7 +17,7 @@ use super::{
     sequencer::Sequencer,
 };
 use crate::{
-    domain::{manifest::Manifest, row::RowBatch, run::RunCounts},
+    domain::{index::SharedValues, manifest::Manifest, row::RowBatch, run::RunCounts},
     engine::{Engine, base::SegmentReader, error::Error, plan::RunPlan, progress::Progress},
     segment::{self, Codec},
 };
@@ -79,8 +79,9 @@ impl Comparison {
                 .write(&mut self.reader, &mut sequencer)?;
         }
         let mut contested = Vec::new();
+        let indexes = plan.mapping.indexes();
         for (index, claims) in std::mem::take(&mut sequencer.claims).into_iter().enumerate() {
-            let conflicts = claims.find_conflicts(index);
+            let conflicts = claims.find_conflicts(index, indexes[index].shared == SharedValues::Reject);
             counts.conflicts += conflicts.losers;
             contested.extend(conflicts.contested);
         }

@@ -262,7 +262,8 @@ impl<'a> Worker<'a> {
             }
         }
         let claimant = entry.map_or(Claimant::Item(out.items.len() as u32), Claimant::Entry);
-        for (index, value) in values.clone() {
+        let indexes = self.shared.plan.mapping.indexes();
+        for (index, value) in values.clone().filter(|(index, _)| !indexes[usize::from(*index)].is_order) {
             out.claims.push(Claim { index, hash: claim_hash(value), claimant });
         }
         let base = self.shared.base;
