@@ -5,9 +5,11 @@ use std::{net::SocketAddr, num::NonZeroU32, path::Path, time::Duration};
 use super::tls;
 use crate::{
     domain::{
+        hash::HashSecret,
         limits::{KEY_REQUESTS_PER_SECOND_MAX, NETWORKS_MAX, RECORD_BYTES_MAX},
         network::Network,
     },
+    mapping,
     settings::{Declaration, item::Item, section::Section},
 };
 
@@ -41,6 +43,8 @@ pub struct Settings {
     pub key_requests_per_second_max: Option<NonZeroU32>,
     /// Proxies whose `X-Forwarded-For` says where a request comes from.
     pub trusted_proxies: Vec<Network>,
+    /// Secrets of hashed index values, for look-ups by value on a node without the syncs.
+    pub index_secrets: Vec<HashSecret>,
     /// Longest time for requests in flight to finish at shutdown.
     pub drain_timeout: Duration,
 }
@@ -74,6 +78,7 @@ impl Settings {
             }
             Some(networks)
         });
+        let index_secrets = section.read("index_secrets", |item| item.list(mapping::settings::secret));
         let drain_timeout =
             section.set("drain_timeout").and_then(|item| item.duration(Duration::ZERO..=HOUR));
         if let (Some(admin), Some(listen), true) = (&admin, listen, listen == admin_listen)
@@ -93,6 +98,7 @@ impl Settings {
             compress_min_bytes: usize::try_from(compress?).ok()?,
             key_requests_per_second_max: rate?,
             trusted_proxies: proxies?.unwrap_or_default(),
+            index_secrets: index_secrets?.unwrap_or_default(),
             drain_timeout: drain_timeout?,
         })
     }

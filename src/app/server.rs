@@ -148,7 +148,8 @@ impl Server {
                 body_timeout: config.server.body_timeout,
             },
             Readiness::new(board.clone(), drain.clone()),
-        );
+        )
+        .with_hash_secrets(config.hash_secrets());
         let (publishers, publisher) = watch::channel(None);
         let admin_state = AdminState {
             metrics: metrics.clone(),

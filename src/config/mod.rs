@@ -24,7 +24,10 @@ pub use self::{
 };
 use crate::{
     api, auth, catalog,
-    domain::name::CollectionName,
+    domain::{
+        hash::{HashSecret, ValueHasher},
+        name::CollectionName,
+    },
     engine, metadata, replica,
     settings::{fault::Report, modified_at, printable::Printable, read_bounded},
     source, store, telemetry,
@@ -74,6 +77,16 @@ impl Config {
     /// The sync of a collection.
     pub fn sync(&self, collection: &CollectionName) -> Option<&SyncConfig> {
         self.syncs.iter().find(|sync| sync.spec.collection == *collection)
+    }
+
+    /// The secrets of hashed index values: those of the syncs, and those for look-ups alone.
+    pub fn hash_secrets(&self) -> Vec<HashSecret> {
+        let indexes = self.syncs.iter().flat_map(|sync| &sync.spec.mapping.indexes);
+        let own = indexes.filter_map(|index| match &index.hash {
+            Some(ValueHasher::Hmac(secret)) => Some(secret.clone()),
+            _ => None,
+        });
+        own.chain(self.server.index_secrets.iter().cloned()).collect()
     }
 
     /// The effective configuration as TOML: defaults, file and overrides together. Text from the

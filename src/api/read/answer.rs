@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use chrono::{DateTime, Utc};
 use hyper::{
     HeaderMap, Response, StatusCode,
     header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderValue, VARY},
@@ -13,7 +14,7 @@ use super::{
     coding::Coding,
     conditional::EntityTag,
     project::project,
-    version_view::VersionView,
+    version_view::{self, VersionView},
 };
 use crate::{
     api::http::{answer, error::Error, layers::Arrival},
@@ -33,6 +34,8 @@ pub(super) struct Origin {
     pub(super) index: Option<usize>,
     /// The data is older than the caller accepts.
     pub(super) is_stale: bool,
+    /// The time of the oldest data in the answer, if it is not the version's.
+    pub(super) as_of: Option<DateTime<Utc>>,
 }
 
 /// The content of an answer that is no refusal.
@@ -40,6 +43,8 @@ pub(super) enum Content {
     Record { body: Body, tag: EntityTag },
     NotModified { tag: EntityTag, coding: Option<Coding> },
     OnMiss { body: Body },
+    /// An object with many records.
+    Records { body: Body },
 }
 
 /// A body; `coding` is `None` if it is too small to be compressed.
@@ -81,18 +86,24 @@ pub(super) fn hit(
     Content::Record { body: Body::new(body, coding), tag }
 }
 
+/// An answer with many records.
+pub(super) fn records(body: Vec<u8>, compress_min_bytes: usize, headers: &HeaderMap) -> Content {
+    let coding = coding_of(body.len(), compress_min_bytes, headers);
+    Content::Records { body: Body::new(body, coding) }
+}
+
 /// The content of a miss as the collection's `on_miss` says, with the `fields` that the caller may read; `code` is its
-/// reason. An empty value comes from
+/// reason. A blank value comes from
 /// a template that was left blank: it is always refused.
 pub(super) fn miss(
     code: Code,
-    value: &str,
+    is_blank: bool,
     on_miss: &OnMiss,
     fields: Option<&FieldSelection>,
     compress_min_bytes: usize,
     headers: &HeaderMap,
 ) -> Result<Content, Error<Code>> {
-    if value.trim().is_empty() {
+    if is_blank {
         return Err(Code::RecordNotFound.into());
     }
     let body = match on_miss {
@@ -108,6 +119,18 @@ pub(super) fn miss(
 }
 
 impl RecordAnswer {
+    /// The answer of a collection. An index's own counters have only the outcomes of an index: other refusals are
+    /// counted with those of no collection.
+    pub(super) fn of_collection(content: Result<Content, Error<Code>>, origin: impl FnOnce() -> Origin) -> Self {
+        let is_of_index = match &content {
+            Ok(_) => true,
+            Err(error) => {
+                matches!(error.code(), Code::RecordNotFound | Code::DataStale | Code::IndexNotFound)
+            }
+        };
+        Self { content, origin: is_of_index.then(origin) }
+    }
+
     /// Refused before a collection was found.
     pub(super) fn refused(error: impl Into<Error<Code>>) -> Self {
         Self { content: Err(error.into()), origin: None }
@@ -115,7 +138,7 @@ impl RecordAnswer {
 
     pub(super) fn outcome(&self) -> Answered {
         match &self.content {
-            Ok(Content::Record { .. }) => Answered::Hit,
+            Ok(Content::Record { .. } | Content::Records { .. }) => Answered::Hit,
             Ok(Content::NotModified { .. }) => Answered::NotModified,
             Ok(Content::OnMiss { .. }) => Answered::OnMiss,
             Err(error) => Answered::Refused(error.code()),
@@ -135,6 +158,7 @@ impl RecordAnswer {
                 let mut response = error.respond(&arrival.id);
                 if let (Code::RecordNotFound | Code::DataStale, Some(origin)) = (error.code(), &self.origin) {
                     origin.view.add_data_headers(origin.is_stale, response.headers_mut());
+                    version_view::replace_as_of(origin.as_of, response.headers_mut());
                 }
                 return response;
             }
@@ -144,12 +168,13 @@ impl RecordAnswer {
             Content::NotModified { tag, coding } => {
                 (Bytes::new(), Some(tag), coding, StatusCode::NOT_MODIFIED)
             }
-            Content::OnMiss { body } => (body.bytes, None, body.coding, StatusCode::OK),
+            Content::OnMiss { body } | Content::Records { body } => (body.bytes, None, body.coding, StatusCode::OK),
         };
         let mut response = Response::new(answer::Body::from(body));
         *response.status_mut() = status;
         let tag = tag.map(|tag| tag.header(coding.unwrap_or(Coding::Identity)));
         let mut headers = origin.view.headers(tag, &arrival.id, origin.is_stale);
+        version_view::replace_as_of(origin.as_of, &mut headers);
         if status == StatusCode::NOT_MODIFIED {
             headers.remove(CONTENT_TYPE);
         }
@@ -171,7 +196,7 @@ mod tests {
     #[test]
     fn on_miss_does_not_apply_to_an_empty_value() {
         let miss = |value: &str, on_miss: &OnMiss| {
-            miss(Code::RecordNotFound, value, on_miss, None, 16_000, &HeaderMap::new()).is_ok()
+            miss(Code::RecordNotFound, value.is_empty(), on_miss, None, 16_000, &HeaderMap::new()).is_ok()
         };
         for on_miss in [OnMiss::NotFound, OnMiss::Empty, OnMiss::Record("{}".to_owned())] {
             assert!(!miss("", &on_miss));

@@ -12,6 +12,7 @@ use crate::{
         layers::Arrival,
     },
     auth::{self, Authenticator, Caller, CollectionGrant, SCRATCH_BYTES},
+    domain::fields::FieldSelection,
     support::clock::Clock,
 };
 
@@ -67,6 +68,13 @@ impl Authorised {
     /// What the caller may read in the collection that [`Authorised::open`] opened.
     pub(super) fn rights(&self) -> &CollectionGrant {
         self.0.grant().rights()
+    }
+
+    /// The fields that the caller may read of records that others include from `collection`, `None` within for all;
+    /// `None` if it may read none of them.
+    #[expect(clippy::option_option, reason = "the outer one is access, the inner one a limit")]
+    pub(super) fn included(&self, collection: &str) -> Option<Option<&FieldSelection>> {
+        self.0.grant().included(collection).map(CollectionGrant::fields)
     }
 
     /// The refusal for a collection that does not exist: only a caller that opens all collections may learn which

@@ -14,7 +14,10 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::{codes::Code, path::percent_decode};
-use crate::domain::json;
+use crate::{
+    api::http::error::{Detail, Error},
+    domain::json,
+};
 
 /// Largest body, in bytes: an index value of 1 KiB with every character escaped, and other fields of a
 /// form.
@@ -22,16 +25,24 @@ pub(in crate::api) const BODY_BYTES_MAX: usize = 16 * 1024;
 /// The media type of a form.
 pub(in crate::api) const FORM: &str = "application/x-www-form-urlencoded";
 
-/// Reads a whole body within the limits of size and time.
-pub(super) async fn collect(body: &mut Incoming, timeout: Duration) -> Result<Bytes, Code> {
-    if body.size_hint().lower() > BODY_BYTES_MAX as u64 {
-        return Err(Code::BodyTooLarge);
+/// Reads a whole body of at most `bytes_max` bytes, within `timeout`.
+pub(super) async fn collect(
+    body: &mut Incoming,
+    bytes_max: usize,
+    timeout: Duration,
+) -> Result<Bytes, Error<Code>> {
+    let too_large = || {
+        let message = format!("the body is larger than {bytes_max} bytes");
+        Error::new(Code::BodyTooLarge, Detail::Message(message))
+    };
+    if body.size_hint().lower() > bytes_max as u64 {
+        return Err(too_large());
     }
-    let whole = Limited::new(body, BODY_BYTES_MAX).collect();
+    let whole = Limited::new(body, bytes_max).collect();
     match tokio::time::timeout(timeout, whole).await {
         Ok(Ok(whole)) => Ok(whole.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Code::BodyTooLarge),
-        Ok(Err(_)) | Err(_) => Err(Code::BodyIncomplete),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large()),
+        Ok(Err(_)) | Err(_) => Err(Code::BodyIncomplete.into()),
     }
 }
 
@@ -66,7 +77,11 @@ fn json_value(body: &[u8]) -> Option<String> {
         #[serde(borrow)]
         value: &'a RawValue,
     }
-    let text = serde_json::from_slice::<Lookup<'_>>(body).ok()?.value.get();
+    text(serde_json::from_slice::<Lookup<'_>>(body).ok()?.value.get())
+}
+
+/// The text of a JSON scalar by which records are looked up; `None` of an array or an object.
+pub(super) fn text(text: &str) -> Option<String> {
     match text.as_bytes().first()? {
         b'"' => serde_json::from_str(text).ok(),
         b'n' => Some(String::new()),

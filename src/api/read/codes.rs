@@ -39,6 +39,13 @@ table! {
     DataStale NOT_FOUND "data_stale":
         "the collection's data is older than max_age; X-Data-As-Of has its time";
     IndexNotFound NOT_FOUND "index_not_found": "the collection has no index of this name";
+    HashSecretMissing NOT_FOUND "hash_secret_missing":
+        "this node does not have the secret of the index, so it cannot look up a value; send the value's HMAC in the \
+         URL, or set server.index_secrets on the node";
+    IncludeNotFound NOT_FOUND "include_not_found": "the collection has no include of this name";
+    IncludeUnavailable NOT_FOUND "include_unavailable": "this node cannot read a collection that the record includes";
+    AnswerTooLarge BAD_REQUEST "answer_too_large":
+        "the answer would be too large; request fewer values, fields or includes";
     CollectionInOtherRegion NOT_FOUND "collection_in_other_region":
         "this region does not serve the collection";
     CollectionLoading NOT_FOUND "collection_loading":
@@ -48,12 +55,13 @@ table! {
         "the credential does not open this collection, index or record, or there is no such collection";
     InvalidBody BAD_REQUEST "invalid_body":
         "the body has no value to look up; send {\"value\":\"...\"} as JSON or value=... as a form";
-    BodyTooLarge PAYLOAD_TOO_LARGE "body_too_large": "the body is larger than 16384 bytes";
+    BodyTooLarge PAYLOAD_TOO_LARGE "body_too_large": "the body is too large";
     BodyIncomplete BAD_REQUEST "body_incomplete":
         "the body did not arrive whole within the server's body_timeout";
     InvalidParameter BAD_REQUEST "invalid_parameter":
         "invalid query parameter: max_age must be a duration such as 90s, 15m or 24h, on_stale must be \
-         serve or miss, and each may be given once";
+         serve or miss, fields must be field paths and include at most 8 names between commas, and each may be given \
+         once";
     InvalidPath BAD_REQUEST "invalid_path":
         "a segment of the path cannot be decoded: a % must be followed by two hexadecimal digits, and the \
          decoded bytes must be UTF-8";

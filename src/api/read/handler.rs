@@ -1,4 +1,4 @@
-//! A record by one value of one index: `GET` with the value in the path, `POST` with it in the body.
+//! The forms of a look-up: `GET` with the value in the path, `POST` with one or many in the body.
 
 use std::panic::AssertUnwindSafe;
 
@@ -6,14 +6,14 @@ use hyper::{HeaderMap, Method, Request, Response, body::Incoming, header::Header
 
 use super::{
     Code, RawPath, ReadState,
-    answer::{Origin, RecordAnswer, hit, miss},
+    answer::RecordAnswer,
     authorised::Authorised,
-    body,
+    batch, body,
     codes::Answered,
     cors,
-    freshness::{Freshness, OnStale},
+    parameters::Parameters,
     path::RecordPath,
-    project::project,
+    record,
 };
 use crate::{
     api::http::{
@@ -22,10 +22,7 @@ use crate::{
         layers::Arrival,
         unread::Unread,
     },
-    auth::CollectionGrant,
-    cache::{Collection, Lookup, Slot},
-    domain::manifest::Manifest,
-    segment,
+    cache::{Collection, Slot},
 };
 
 /// A request whose path is a record's.
@@ -50,14 +47,16 @@ impl<'a> RecordRequest<'a> {
 }
 
 /// A request that may look a record up.
-struct Admitted<'a> {
-    caller: Authorised,
-    path: RecordPath<'a>,
-    freshness: Freshness,
+pub(super) struct Admitted<'a> {
+    pub(super) caller: Authorised,
+    pub(super) path: RecordPath<'a>,
+    pub(super) parameters: Parameters,
     /// The caller is over its rate limit, and gets a miss.
-    is_throttled: bool,
+    pub(super) is_throttled: bool,
+    /// The body has many values.
+    is_batch: bool,
     /// `If-None-Match` may turn the answer into a 304: only for `GET` and `HEAD` (RFC 9110, section 13.1.2).
-    is_conditional: bool,
+    pub(super) is_conditional: bool,
 }
 
 /// Answers a request with its value in the path, and counts it.
@@ -70,7 +69,9 @@ pub(in crate::api) fn answer(
         return preflight;
     }
     let answer = catch_panic(|| match admit(state, request, arrival) {
-        Ok(admitted) => look_up(state, &admitted, &admitted.path.value, request.headers),
+        Ok(admitted) => in_collection(state, &admitted, |collection| {
+            record::look_up(collection, state, &admitted, Ok(&admitted.path.value), request.headers)
+        }),
         Err(error) => RecordAnswer::refused(error),
     });
     complete(state, Some(&request), answer, arrival)
@@ -121,17 +122,27 @@ async fn look_up_body(
     headers: &HeaderMap,
     unread: &mut Unread,
 ) -> RecordAnswer {
-    let read = body::collect(&mut unread.body, state.inner().limits.body_timeout).await;
+    let bytes_max = if admitted.is_batch { batch::BODY_BYTES_MAX } else { body::BODY_BYTES_MAX };
+    let read = body::collect(&mut unread.body, bytes_max, state.inner().limits.body_timeout).await;
     // A body that says its size is too large is not read, so that the client was not told to send it.
-    unread.is_held_back &= matches!(read, Err(Code::BodyTooLarge));
+    unread.is_held_back &= matches!(&read, Err(error) if error.code() == Code::BodyTooLarge);
     let body = match read {
         Ok(body) => body,
-        Err(code) => return RecordAnswer::refused(code),
+        Err(error) => return RecordAnswer::refused(error),
     };
     unread.reserve().await;
-    catch_panic(|| match body::value(headers, &body) {
-        Ok(value) => look_up(state, admitted, &value, headers),
-        Err(code) => RecordAnswer::refused(code),
+    catch_panic(|| {
+        if admitted.is_batch {
+            return in_collection(state, admitted, |collection| {
+                batch::look_up(collection, state, admitted, &body, headers)
+            });
+        }
+        match body::value(headers, &body) {
+            Ok(value) => in_collection(state, admitted, |collection| {
+                record::look_up(collection, state, admitted, Err(&value), headers)
+            }),
+            Err(code) => RecordAnswer::refused(code),
+        }
     })
 }
 
@@ -176,94 +187,33 @@ fn admit<'a>(
             code => code,
         })?;
     let is_throttled = caller.count()?;
+    let is_post = *method == Method::POST;
+    let is_batch = is_post && path.may_be_batch();
     let path = path.decode()?;
-    let freshness = Freshness::of(query)?;
+    let parameters = Parameters::of(query)?;
     caller.open(&path.collection, &path.index)?;
     if is_throttled {
         inner.metrics.throttled_request_answered_as_miss();
     }
-    Ok(Admitted { caller, path, freshness, is_throttled, is_conditional: *method != Method::POST })
+    Ok(Admitted { caller, path, parameters, is_throttled, is_batch, is_conditional: !is_post })
 }
 
-fn look_up(state: &ReadState, admitted: &Admitted<'_>, value: &str, headers: &HeaderMap) -> RecordAnswer {
+/// The `answer` of the collection that is requested.
+fn in_collection(
+    state: &ReadState,
+    admitted: &Admitted<'_>,
+    answer: impl FnOnce(&Collection) -> RecordAnswer,
+) -> RecordAnswer {
     match state.inner().cache.collection(&admitted.path.collection) {
         Slot::Unknown => RecordAnswer::refused(admitted.caller.no_such_collection()),
         Slot::Loading => RecordAnswer::refused(Code::CollectionLoading),
         Slot::OtherRegion(regions) => {
             RecordAnswer::refused(Error::new(Code::CollectionInOtherRegion, Detail::Regions(regions)))
         }
-        Slot::Loaded(collection) => look_up_in(&collection, state, admitted, value, headers),
+        Slot::Loaded(collection) => answer(&collection),
     }
 }
 
-fn look_up_in(
-    collection: &Collection,
-    state: &ReadState,
-    admitted: &Admitted<'_>,
-    value: &str,
-    headers: &HeaderMap,
-) -> RecordAnswer {
-    // Read before the record: the record may be of a later version than the reported one, never of an older.
-    let served = collection.state();
-    let inner = state.inner();
-    let Admitted { caller, path, freshness, is_throttled, is_conditional } = admitted;
-    let grant = caller.rights();
-    let is_stale = freshness.is_stale(served.data_as_of, || inner.clock.now());
-    let compress_min_bytes = inner.limits.compress_min_bytes;
-    let on_miss = &served.manifest.serving.on_miss;
-    let missed = |code| miss(code, value, on_miss, grant.fields(), compress_min_bytes, headers);
-    // Filled only by a hit, at the record's exact length; the same bytes go to the socket.
-    let mut body = Vec::new();
-    let is_open = opens_record(grant, &served.manifest, value);
-    let is_looked_up = is_open && !is_throttled;
-    let lookup = if is_looked_up { collection.lookup(&path.index, value, &mut body) } else { Lookup::Miss };
-    let content = match lookup {
-        _ if !is_open => Err(Code::Forbidden.into()),
-        Lookup::UnknownIndex => Err(Code::IndexNotFound.into()),
-        Lookup::Unreadable(error) => {
-            let collection = served.manifest.collection.as_str();
-            tracing::error!(collection, %error, "a stored record cannot be read");
-            Err(Code::Internal.into())
-        }
-        Lookup::Hit { .. } | Lookup::Miss if is_stale && freshness.on_stale == OnStale::Miss => {
-            missed(Code::DataStale)
-        }
-        Lookup::Hit { fingerprint } => {
-            let (body, fingerprint) = granted(body, fingerprint, grant, &served.manifest);
-            Ok(hit(body, fingerprint, compress_min_bytes, headers, *is_conditional))
-        }
-        Lookup::Miss => missed(Code::RecordNotFound),
-    };
-    let view = inner.views.of(&served, &inner.metrics);
-    // An index's own counters have only the outcomes of an index; others are counted with those of no collection.
-    let index = view.position(&path.index);
-    let is_other = matches!(&content, Err(error) if matches!(error.code(), Code::Internal | Code::Forbidden));
-    let origin = (!is_other).then_some(Origin { view, index, is_stale });
-    RecordAnswer { content, origin }
-}
-
-/// The part of a record that the caller may read, and what its entity tag is made of.
-fn granted(
-    body: Vec<u8>,
-    fingerprint: u128,
-    grant: &CollectionGrant,
-    manifest: &Manifest,
-) -> (Vec<u8>, u128) {
-    let Some(fields) = grant.fields() else { return (body, fingerprint) };
-    let part = project(&body, fields);
-    let tag = segment::content_tag(manifest.fingerprint_seed, &part);
-    (part, tag)
-}
-
-/// Whether a caller that is bound to one record may look up `value`: both values are the same to the index.
-fn opens_record(grant: &CollectionGrant, manifest: &Manifest, value: &str) -> bool {
-    let Some((index, own)) = grant.record() else { return true };
-    let definition = manifest.indexes.iter().find(|definition| definition.name == *index);
-    // Without the index, there is nothing to find.
-    definition.is_none_or(|definition| {
-        definition.requested(own).is_some_and(|own| definition.requested(value).as_ref() == Some(&own))
-    })
-}
 
 #[cfg(test)]
 mod tests {

@@ -1,22 +1,28 @@
-//! The read path: one record by one value of one index.
+//! The read path: records by values of an index, with the records that they refer to.
 //!
 //! It touches memory only: no disk, no database, no store, no lock held over I/O. A record's answer is
 //! made in one call, without a task or a box of its own; a look-up by POST waits only for its body.
 
 mod answer;
 mod authorised;
+mod batch;
 mod body;
 mod codes;
 mod coding;
+mod compose;
 mod conditional;
 mod cors;
 mod freshness;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzz;
 mod handler;
+mod join;
+mod parameters;
 mod path;
 mod project;
+mod record;
 mod state;
+mod values;
 mod version_view;
 
 pub(super) use codes::Code;

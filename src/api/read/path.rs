@@ -1,5 +1,5 @@
 //! The path of a record: `/v1/collections/{collection}/records/{index}/{value}`, or without the value,
-//! which is then in the body of a POST.
+//! which is then in the body of a POST. With `batch` in its place the body of a POST has many values.
 //!
 //! It is split at `/` first, then each segment is decoded once, so that `%2F` is part of a value and nothing
 //! is decoded twice. A `+` is a plus sign: this is a path, not a form.
@@ -10,6 +10,9 @@ use hyper::Method;
 
 use super::codes::Code;
 use crate::api::http::error::METHODS;
+
+/// Stands for the value in the path of many look-ups.
+const BATCH: &str = "batch";
 
 /// The three names of a record's path, still encoded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,12 +45,17 @@ impl<'a> RawPath<'a> {
         (!value.contains('/')).then_some(Self { collection, index, value: Some(value) })
     }
 
+    /// Whether a POST to the path has many values. A GET looks up the value `batch`.
+    pub(super) fn may_be_batch(&self) -> bool {
+        self.value == Some(BATCH)
+    }
+
     /// The methods of the path, as `Allow` names them: `POST` without a value, `GET` and `HEAD` with one. A
     /// slash at the end may mean either.
     pub(in crate::api) fn methods(&self) -> &'static str {
         match self.value {
             None => "POST",
-            Some("") => "GET, HEAD, POST",
+            Some("" | BATCH) => "GET, HEAD, POST",
             Some(_) => METHODS,
         }
     }
@@ -55,7 +63,7 @@ impl<'a> RawPath<'a> {
     /// Whether the path supports `method`.
     pub(in crate::api) fn allows(&self, method: &Method) -> bool {
         match self.value {
-            Some(value) if matches!(*method, Method::GET | Method::HEAD) || !value.is_empty() => {
+            Some(value) if matches!(*method, Method::GET | Method::HEAD) || !matches!(value, "" | BATCH) => {
                 matches!(*method, Method::GET | Method::HEAD)
             }
             Some(_) | None => *method == Method::POST,
@@ -139,6 +147,9 @@ mod tests {
             ("//", "GET, HEAD, POST"),
             ("/1", "GET, HEAD"),
             ("/1/", "GET, HEAD"),
+            ("/batch", "GET, HEAD, POST"),
+            ("/batch/", "GET, HEAD, POST"),
+            ("/%62atch", "GET, HEAD"),
         ] {
             let path = format!("/v1/collections/c/records/id{value}");
             let path = RawPath::of(&path).unwrap();

@@ -10,6 +10,7 @@ use crate::{
     api::ops::Readiness,
     auth::Authenticator,
     cache::Cache,
+    domain::hash::HashSecret,
     support::clock::Clock,
     telemetry::{
         Metrics,
@@ -38,6 +39,8 @@ pub(super) struct Inner {
     pub(super) metrics: Metrics,
     pub(super) limits: ReadLimits,
     pub(super) views: VersionViews,
+    /// The secrets of hashed index values, for look-ups by value.
+    pub(super) secrets: Arc<[HashSecret]>,
     others: RequestMetrics,
     readiness: Readiness,
 }
@@ -53,8 +56,19 @@ impl ReadState {
         readiness: Readiness,
     ) -> Self {
         let others = metrics.requests(OTHER, OTHER, Answered::OF_NO_COLLECTION);
-        let (views, callers) = (VersionViews::default(), callers.into());
-        Self(Arc::new(Inner { cache, callers, clock, metrics, limits, views, others, readiness }))
+        let (views, callers, secrets) = (VersionViews::default(), callers.into(), Arc::default());
+        Self(Arc::new(Inner { cache, callers, clock, metrics, limits, views, secrets, others, readiness }))
+    }
+
+    /// The state with the secrets of hashed index values; call it before the state is cloned.
+    #[must_use]
+    pub fn with_hash_secrets(mut self, secrets: Vec<HashSecret>) -> Self {
+        let inner = Arc::get_mut(&mut self.0);
+        debug_assert!(inner.is_some(), "the state is already shared");
+        if let Some(inner) = inner {
+            inner.secrets = secrets.into();
+        }
+        self
     }
 
     pub(super) fn inner(&self) -> &Inner {

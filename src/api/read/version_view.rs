@@ -4,7 +4,7 @@
 use std::{sync::Arc, time::Duration};
 
 use arc_swap::ArcSwap;
-use chrono::SecondsFormat;
+use chrono::{DateTime, SecondsFormat, Utc};
 use hashbrown::HashMap;
 use hyper::{
     HeaderMap,
@@ -62,7 +62,7 @@ impl VersionView {
             (ETAG, HeaderValue::from_static("")),
             (CACHE_CONTROL, configured.map_or(NO_STORE, text)),
             (DATA_VERSION, manifest.version.0.into()),
-            (DATA_AS_OF, text(&served.data_as_of.to_rfc3339_opts(SecondsFormat::AutoSi, true))),
+            (DATA_AS_OF, text(&rfc3339(served.data_as_of))),
             (request_id::HEADER, HeaderValue::from_static("")),
         ]);
         let cors = manifest.serving.cors.as_ref().map(cors::layer);
@@ -123,6 +123,17 @@ impl VersionView {
             None => self.other.record(0, took),
         }
     }
+}
+
+/// Replaces the time of the version by that of older data in the answer.
+pub(super) fn replace_as_of(as_of: Option<DateTime<Utc>>, headers: &mut HeaderMap) {
+    if let Some(as_of) = as_of {
+        headers.insert(DATA_AS_OF, text(&rfc3339(as_of)));
+    }
+}
+
+fn rfc3339(time: DateTime<Utc>) -> String {
+    time.to_rfc3339_opts(SecondsFormat::AutoSi, true)
 }
 
 /// Adds `X-Data-Stale` if the data is older than the caller accepts.
