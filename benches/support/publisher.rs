@@ -47,7 +47,8 @@ pub(crate) fn codec() -> Codec {
 impl<'a> Publisher<'a> {
     /// A publisher of `size` records into `folder`.
     pub(crate) fn new(folder: &'a Path, size: u64, is_plain: bool) -> Self {
-        let index = |name: &str, kind| IndexDefinition::plain(IndexName::new(name).expect("a name"), name, kind);
+        let index =
+            |name: &str, kind| IndexDefinition::plain(IndexName::new(name).expect("a name"), name, kind);
         let manifest = Manifest {
             format: FORMAT,
             collection: CollectionName::new("customer").expect("a name"),

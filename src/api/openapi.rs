@@ -50,8 +50,9 @@ mod tests {
     };
     use crate::{domain::limits::RECORD_BYTES_MAX, status::NodeState};
 
-    /// The paths of a look-up by POST, and of a record.
+    /// The paths of a look-up by POST, of many, and of a record.
     const BY_POST: &str = "/v1/collections/{collection}/records/{index_key}";
+    const BY_VALUES: &str = "/v1/collections/{collection}/records/{index_key}/batch";
     const BY_VALUE: &str = "/v1/collections/{collection}/records/{index_key}/{index_value}";
 
     /// The methods of health.
@@ -101,7 +102,7 @@ mod tests {
     fn every_path_is_described_with_its_methods_and_answers_of_their_status() {
         let description = description();
         let paths = description["paths"].as_object().unwrap();
-        let known = [ops::LIVEZ, PATH, ops::READYZ, BY_POST, BY_VALUE];
+        let known = [ops::LIVEZ, PATH, ops::READYZ, BY_POST, BY_VALUES, BY_VALUE];
         assert_eq!(paths.keys().map(String::as_str).collect::<BTreeSet<_>>(), known.into());
         for (path, item) in paths {
             let item = item.as_object().unwrap();
@@ -129,10 +130,19 @@ mod tests {
         let body = &description["paths"][BY_POST]["post"]["requestBody"];
         assert!(body["description"].as_str().unwrap().contains(&read::BODY_BYTES_MAX.to_string()));
         assert!(body["content"][read::FORM].is_object());
-        assert_eq!(
-            (&parameters["MaxAge"]["name"], &parameters["OnStale"]["name"]),
-            (&Value::from(read::MAX_AGE), &Value::from(read::ON_STALE))
-        );
+        let batch = &description["paths"][BY_VALUES]["post"]["requestBody"];
+        for limit in [read::VALUES_MAX, read::BATCH_BYTES_MAX, read::ANSWER_BYTES_MAX] {
+            assert!(batch["description"].as_str().unwrap().contains(&limit.to_string()), "{limit}");
+        }
+        let named = [
+            ("MaxAge", read::MAX_AGE),
+            ("OnStale", read::ON_STALE),
+            ("Fields", read::FIELDS),
+            ("Include", read::INCLUDE),
+        ];
+        for (parameter, name) in named {
+            assert_eq!(parameters[parameter]["name"], name);
+        }
         let on_stale = OnStale::WORDS.map(|(word, _)| word);
         assert_eq!(words(&parameters["OnStale"]["schema"]["enum"]), on_stale);
         assert_eq!(

@@ -148,7 +148,8 @@ impl Collection {
         let found = self.records.load(Ordering::Relaxed);
         let is_right = found == manifest.records;
         if is_right {
-            self.served.store(Arc::new(Served { data_as_of: manifest.data_as_of, manifest: Arc::clone(&manifest) }));
+            self.served
+                .store(Arc::new(Served { data_as_of: manifest.data_as_of, manifest: Arc::clone(&manifest) }));
         }
         self.changes.fetch_add(1, Ordering::Release);
         if is_right { Ok(()) } else { Err(Error::Miscounted { expected: manifest.records, found }) }

@@ -54,11 +54,7 @@ pub struct ServingSettings {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cors: Option<CorsSettings>,
     /// The collections that a look-up may join. A node of an earlier build serves records without them.
-    #[serde(
-        default,
-        skip_serializing_if = "Vec::is_empty",
-        deserialize_with = "list::<_, _, INCLUDES_MAX>"
-    )]
+    #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "list::<_, _, INCLUDES_MAX>")]
     pub includes: Vec<Include>,
 }
 

@@ -9,12 +9,7 @@ use crate::{
         name::{CollectionName, IndexName},
     },
     mapping::{FieldsSpec, MappingSpec, settings::ModelColumns},
-    settings::{
-        item::Item,
-        nearest,
-        section::Section,
-        tree::Entry,
-    },
+    settings::{item::Item, nearest, section::Section, tree::Entry},
 };
 
 /// Values of an array that are looked up unless the include says how many.
@@ -44,7 +39,8 @@ impl RecordFields {
 pub(super) fn read(sync: &Section<'_>, fields: &RecordFields) -> Option<Vec<Include>> {
     let Some(item) = sync.get("includes") else { return Some(Vec::new()) };
     let section = item.section()?;
-    let read: Vec<_> = section.entries().map(|(entry, item)| include(&section, entry, &item, fields)).collect();
+    let read: Vec<_> =
+        section.entries().map(|(entry, item)| include(&section, entry, &item, fields)).collect();
     if read.len() > INCLUDES_MAX {
         return item.fail(format!("has more than {INCLUDES_MAX} includes"), None);
     }
@@ -57,13 +53,19 @@ fn include(parent: &Section<'_>, entry: &Entry, item: &Item<'_>, fields: &Record
         let what = "an include's name is 1 to 64 characters, letters, digits, `_` or `-`, and begins with a letter or digit";
         parent.fault_at(entry, what, None);
     } else if fields.has(&entry.key) == Some(true) {
-        parent.fault_at(entry, "is the name of a field of the record", "give the include another name".to_owned());
+        parent.fault_at(
+            entry,
+            "is the name of a field of the record",
+            "give the include another name".to_owned(),
+        );
     }
     let section = item.section()?;
     let from = section.need("from", "name the field with the value, or the array of values, to look up");
     let from = from.and_then(|item| field_path(&item, fields));
-    let collection = section.need("collection", "name the collection").and_then(|item| item.name(CollectionName::new));
-    let index = section.need("index", "name an index of the collection").and_then(|item| item.name(IndexName::new));
+    let collection =
+        section.need("collection", "name the collection").and_then(|item| item.name(CollectionName::new));
+    let index =
+        section.need("index", "name an index of the collection").and_then(|item| item.name(IndexName::new));
     let limit = section.read("limit", |item| item.count(1..=INCLUDED_RECORDS_MAX as u64));
     let missing = section.read("missing", |item| item.one_of(&[("omit", false), ("null", true)]));
     let always = section.read("always", Item::boolean);
@@ -83,7 +85,8 @@ fn include(parent: &Section<'_>, entry: &Entry, item: &Item<'_>, fields: &Record
 }
 
 fn field_path(item: &Item<'_>, fields: &RecordFields) -> Option<FieldPath> {
-    let path = item.parsed("a field's path", |text| FieldPath::new(text).map_err(|error| error.to_string()))?;
+    let path =
+        item.parsed("a field's path", |text| FieldPath::new(text).map_err(|error| error.to_string()))?;
     let top = path.names().next().unwrap_or_default();
     if fields.has(top) == Some(false) {
         let known = fields.0.iter().flatten().map(String::as_str);
@@ -98,7 +101,9 @@ pub(crate) fn check_references(syncs: &Section<'_>, specs: &[&SyncSpec]) -> Opti
     let mut is_right = true;
     for spec in specs {
         for include in &spec.serving.includes {
-            let Some(target) = specs.iter().find(|other| other.collection == include.collection) else { continue };
+            let Some(target) = specs.iter().find(|other| other.collection == include.collection) else {
+                continue;
+            };
             let names = target.mapping.indexes.iter().map(|index| index.name.as_str());
             if names.clone().any(|name| name == include.index.as_str()) {
                 continue;

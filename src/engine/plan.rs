@@ -47,9 +47,8 @@ impl RunPlan {
         let Announced { base, last, .. } = announced;
         let manifest = base.as_deref().map(|base| &base.manifest);
         let key = mapping.indexes().first().map(|index| (&index.column, &index.hash));
-        let has_other_key = |manifest: &Manifest| {
-            manifest.indexes.first().map(|index| (&index.column, &index.hash)) != key
-        };
+        let has_other_key =
+            |manifest: &Manifest| manifest.indexes.first().map(|index| (&index.column, &index.hash)) != key;
         let starts_empty = is_base_lost || manifest.is_none_or(has_other_key);
         let same_fields = manifest.is_some_and(|manifest| manifest.fields == mapping.fields());
         let same_indexes = manifest.is_some_and(|manifest| manifest.indexes == mapping.indexes());

@@ -16,11 +16,7 @@ use super::{
     warn,
 };
 use crate::{
-    domain::{
-        index::IndexDefinition,
-        json, limits,
-        row::Column,
-    },
+    domain::{index::IndexDefinition, json, limits, row::Column},
     liquid::Template,
 };
 
@@ -128,7 +124,13 @@ impl Mapping {
     }
 }
 
-pub(super) fn check_count(faults: &mut Vec<MappingFault>, path: &str, what: &str, count: usize, count_max: usize) {
+pub(super) fn check_count(
+    faults: &mut Vec<MappingFault>,
+    path: &str,
+    what: &str,
+    count: usize,
+    count_max: usize,
+) {
     if count > count_max {
         faults.push(MappingFault::new(path, format!("{count} {what} are more than {count_max}")));
     }

@@ -115,9 +115,11 @@ pub(super) fn compile(
             }
         }
     }
-    found.extend(orders.into_iter().map(|(definition, column)| {
-        (definition, IndexKey { columns: vec![column], hasher: None })
-    }));
+    found.extend(
+        orders
+            .into_iter()
+            .map(|(definition, column)| (definition, IndexKey { columns: vec![column], hasher: None })),
+    );
     found.into_iter().unzip()
 }
 

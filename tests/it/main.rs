@@ -38,6 +38,8 @@ mod liquid_story;
 #[cfg(test)]
 mod load_balancers;
 #[cfg(test)]
+mod lookups;
+#[cfg(test)]
 mod metadata;
 #[cfg(test)]
 mod model_story;

@@ -40,11 +40,21 @@ pub(super) struct Origin {
 
 /// The content of an answer that is no refusal.
 pub(super) enum Content {
-    Record { body: Body, tag: EntityTag },
-    NotModified { tag: EntityTag, coding: Option<Coding> },
-    OnMiss { body: Body },
+    Record {
+        body: Body,
+        tag: EntityTag,
+    },
+    NotModified {
+        tag: EntityTag,
+        coding: Option<Coding>,
+    },
+    OnMiss {
+        body: Body,
+    },
     /// An object with many records.
-    Records { body: Body },
+    Records {
+        body: Body,
+    },
 }
 
 /// A body; `coding` is `None` if it is too small to be compressed.
@@ -121,7 +131,10 @@ pub(super) fn miss(
 impl RecordAnswer {
     /// The answer of a collection. An index's own counters have only the outcomes of an index: other refusals are
     /// counted with those of no collection.
-    pub(super) fn of_collection(content: Result<Content, Error<Code>>, origin: impl FnOnce() -> Origin) -> Self {
+    pub(super) fn of_collection(
+        content: Result<Content, Error<Code>>,
+        origin: impl FnOnce() -> Origin,
+    ) -> Self {
         let is_of_index = match &content {
             Ok(_) => true,
             Err(error) => {
@@ -168,7 +181,9 @@ impl RecordAnswer {
             Content::NotModified { tag, coding } => {
                 (Bytes::new(), Some(tag), coding, StatusCode::NOT_MODIFIED)
             }
-            Content::OnMiss { body } | Content::Records { body } => (body.bytes, None, body.coding, StatusCode::OK),
+            Content::OnMiss { body } | Content::Records { body } => {
+                (body.bytes, None, body.coding, StatusCode::OK)
+            }
         };
         let mut response = Response::new(answer::Body::from(body));
         *response.status_mut() = status;

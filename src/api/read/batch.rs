@@ -160,7 +160,10 @@ mod tests {
     fn values_are_scalars() {
         for (body, expected) in [
             (r#"{"values":[]}"#, Some(&[][..])),
-            (r#" {"a":{},"values":["x","\u00e9",12345,1e2,true,null,"x"]} "#, Some(&["x", "é", "12345", "100", "true", "", "x"])),
+            (
+                r#" {"a":{},"values":["x","\u00e9",12345,1e2,true,null,"x"]} "#,
+                Some(&["x", "é", "12345", "100", "true", "", "x"]),
+            ),
             (r#"{"values":{}}"#, None),
             (r#"{"values":"x"}"#, None),
             (r#"{"values":[["x"]]}"#, None),

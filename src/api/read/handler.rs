@@ -214,7 +214,6 @@ fn in_collection(
     }
 }
 
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -138,7 +138,12 @@ impl Joined {
         Ok(())
     }
 
-    fn append_list(&self, values: &[&[u8]], limits: &mut Limits, out: &mut Vec<u8>) -> Result<(), Error<Code>> {
+    fn append_list(
+        &self,
+        values: &[&[u8]],
+        limits: &mut Limits,
+        out: &mut Vec<u8>,
+    ) -> Result<(), Error<Code>> {
         out.push(b'[');
         let mut is_first = true;
         for value in values {
@@ -169,7 +174,12 @@ impl Joined {
     }
 
     /// Appends the record that `value`, a JSON scalar, refers to. Returns whether there is one.
-    fn append_record(&self, value: &[u8], limits: &mut Limits, out: &mut Vec<u8>) -> Result<bool, Error<Code>> {
+    fn append_record(
+        &self,
+        value: &[u8],
+        limits: &mut Limits,
+        out: &mut Vec<u8>,
+    ) -> Result<bool, Error<Code>> {
         let Some(text) = text_of(value) else { return Ok(false) };
         limits.take_lookup()?;
         let index = self.include.index.as_str();
@@ -235,7 +245,8 @@ mod tests {
 
     #[test]
     fn values_are_collected_along_the_path() {
-        let record = br#"{"a":"x","n":null,"l":["p",1,null,["q"]],"o":{"k":[{"s":"1"},{"t":2},{"s":["2","3"]}]}}"#;
+        let record =
+            br#"{"a":"x","n":null,"l":["p",1,null,["q"]],"o":{"k":[{"s":"1"},{"t":2},{"s":["2","3"]}]}}"#;
         for (path, limit, is_list, expected) in [
             (&["a"][..], 9, false, &["\"x\""][..]),
             (&["n"], 9, false, &["null"]),

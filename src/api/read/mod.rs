@@ -32,8 +32,10 @@ pub use state::{ReadLimits, ReadState};
 #[cfg(test)] // the description of the listener names them
 pub(super) use {
     authorised::API_KEY,
+    batch::{ANSWER_BYTES_MAX, BODY_BYTES_MAX as BATCH_BYTES_MAX, VALUES_MAX},
     body::{BODY_BYTES_MAX, FORM},
     coding::Coding,
     freshness::{MAX_AGE, ON_STALE, OnStale},
+    parameters::{FIELDS, INCLUDE},
     version_view::{DATA_AS_OF, DATA_STALE, DATA_VERSION},
 };

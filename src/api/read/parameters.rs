@@ -1,11 +1,10 @@
 //! The parameters of a look-up: `?fields=a,b.c&include=x,y`, beside those of its freshness.
 
-use std::borrow::Cow;
-
 use super::{codes::Code, freshness::Freshness};
 use crate::domain::{
     fields::{FieldPath, FieldSelection},
     limits::INCLUDES_MAX,
+    name::IndexName,
 };
 
 /// The parameter for the fields of the answer.
@@ -48,14 +47,16 @@ fn selection(value: &str) -> Result<FieldSelection, Code> {
     Ok(FieldSelection::only(&paths.map_err(|_| Code::InvalidParameter)?))
 }
 
-/// Names between commas; at least one, each once.
-fn names(value: &Cow<'_, str>) -> Result<Vec<String>, Code> {
+/// Names between commas; at least one. A name that occurs again changes nothing.
+fn names(value: &str) -> Result<Vec<String>, Code> {
     let mut names: Vec<String> = Vec::new();
-    for name in value.split(',') {
-        if name.is_empty() || names.iter().any(|other| other == name) || names.len() == INCLUDES_MAX {
+    for (at, name) in value.split(',').enumerate() {
+        if at == INCLUDES_MAX || IndexName::new(name).is_err() {
             return Err(Code::InvalidParameter);
         }
-        names.push(name.to_owned());
+        if !names.iter().any(|other| other == name) {
+            names.push(name.to_owned());
+        }
     }
     Ok(names)
 }
@@ -73,15 +74,27 @@ mod tests {
             (None, None, &[][..]),
             (Some("max_age=1s&x=%FF"), None, &[]),
             (Some("fields=a,b.c"), Some(only(&["a", "b.c"])), &[]),
-            (Some("include=x%2Cy&fields=a"), Some(only(&["a"])), &["x", "y"]),
+            (Some("include=x%2Cy,x&fields=a"), Some(only(&["a"])), &["x", "y"]),
         ] {
             let read = Parameters::of(query).unwrap();
-            assert_eq!((read.fields, read.includes), (fields, includes.iter().map(|&n| n.to_owned()).collect()));
+            assert_eq!(
+                (read.fields, read.includes),
+                (fields, includes.iter().map(|&n| n.to_owned()).collect())
+            );
         }
         let many = format!("include={}", ["a", "b", "c", "d", "e", "f", "g", "h", "i"].join(","));
-        for query in ["fields", "fields=", "fields=a,,b", "fields=a..b", "fields=a&fields=a", "include=", "include=a,a",
-            "include=a&include=b", "max_age=x&fields=a", &many]
-        {
+        for query in [
+            "fields",
+            "fields=",
+            "fields=a,,b",
+            "fields=a..b",
+            "fields=a&fields=a",
+            "include=",
+            "include=a b",
+            "include=a&include=b",
+            "max_age=x&fields=a",
+            &many,
+        ] {
             assert_eq!(Parameters::of(Some(query)), Err(Code::InvalidParameter), "{query}");
         }
     }

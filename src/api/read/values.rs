@@ -18,7 +18,8 @@ pub(super) fn text_to_look_up<'a>(
     value: &'a str,
     secrets: &[HashSecret],
 ) -> Result<Cow<'a, str>, Code> {
-    let Some(definition) = manifest.indexes.iter().find(|definition| definition.name.as_str() == index) else {
+    let Some(definition) = manifest.indexes.iter().find(|definition| definition.name.as_str() == index)
+    else {
         return Ok(Cow::Borrowed(value));
     };
     let Some(hash) = &definition.hash else { return Ok(Cow::Borrowed(value)) };

@@ -128,11 +128,7 @@ fn index_numbers(manifest: &Manifest, mapping: &Mapping) -> Vec<Option<u16>> {
         };
         mapping.indexes().iter().position(has_its_values)
     };
-    manifest
-        .indexes
-        .iter()
-        .map(|index| position(index).filter(|&at| at > 0).map(|at| at as u16))
-        .collect()
+    manifest.indexes.iter().map(|index| position(index).filter(|&at| at > 0).map(|at| at as u16)).collect()
 }
 
 struct RecordWriter<'a> {

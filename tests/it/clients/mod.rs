@@ -5,6 +5,7 @@
 mod callers;
 mod case;
 mod engine;
+mod forms;
 mod misses;
 mod posts;
 mod records;
@@ -17,7 +18,7 @@ use self::{
 };
 
 fn cases() -> Vec<Case> {
-    [records::pages(), records::values(), misses::cases(), callers::identifiers(), callers::credentials()]
+    [records::pages(), records::values(), misses::cases(), callers::identifiers(), callers::credentials(), forms::gets()]
         .into_iter()
         .flatten()
         .collect()
@@ -52,5 +53,6 @@ async fn messages_that_ask_by_post_read_as_expected_in_both() {
     let world = World::start().await;
     for engine in [Engine::Ruby, Engine::Brazejs] {
         prove(engine, &world, &posts::cases()).await;
+        prove(engine, &world, &forms::posts()).await;
     }
 }

@@ -9,7 +9,7 @@ const JSON: &str = ":content_type application/json";
 const POST: (&str, u16) = ("POST", 200);
 
 /// A POST to `path` below `/v1/collections/`, saved as `x`, and the text after it.
-fn post(name: &'static str, path: &str, options: &str, then: &str) -> Case {
+pub(super) fn post(name: &'static str, path: &str, options: &str, then: &str) -> Case {
     let call = format!(
         "{{% connected_content SERVER/v1/collections/{path}\n:method post \
          :headers {{\"Authorization\": \"Bearer {{{{key}}}}\"}}\n:save x {options} %}}"

@@ -6,14 +6,24 @@ begin
 rescue LoadError
   abort 'the Ruby library `liquid` is missing; for example: apt-get install ruby ruby-liquid'
 end
+require 'digest'
 require 'erb'
 require 'json'
+require 'openssl'
 require_relative 'connected_content'
 
 # The filters that Braze adds and that these templates use.
 module BrazeFilters
   def url_param_escape(input)
     ERB::Util.url_encode(input.to_s)
+  end
+
+  def sha2(input)
+    Digest::SHA256.hexdigest(input.to_s)
+  end
+
+  def hmac_sha256(input, secret)
+    OpenSSL::HMAC.hexdigest('SHA256', secret.to_s, input.to_s)
   end
 end
 

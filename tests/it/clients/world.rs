@@ -6,6 +6,9 @@ use serde_json::Value;
 
 use crate::support::{deployment::NodeDirectory, process::Process};
 
+/// The secret of `email_hmac`.
+pub(super) const SECRET: &str = "the secret of a test";
+
 /// The payload that the partner page shows.
 const PAYLOAD: &str = include_str!("../fixtures/partner_page_payload.json");
 
@@ -42,6 +45,9 @@ const SYNCS: &str = r#"
     churn_risk = "churn_risk"
     90_day_summary = "90_day_summary"
     recommendations = "recommendations"
+    story_ids = { value = [7, 1] }
+    [syncs.customer.includes]
+    stories = { from = "story_ids", collection = "story", index = "id" }
 
     [models.profiles]
     source = "warehouse"
@@ -55,6 +61,9 @@ const SYNCS: &str = r#"
     email = { column = "email", normalize = ["trim", "lowercase"] }
     name = "full_name"
     city = "city"
+    email_hash = { column = "email", normalize = ["trim", "lowercase"], hash = "sha256" }
+    email_hmac = { column = "email", normalize = ["trim", "lowercase"], hash = { hmac = "the secret of a test" } }
+    place = { columns = ["city", "points"] }
     [syncs.profile.fields]
     full_name = "full_name"
     nickname = "nickname"

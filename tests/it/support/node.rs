@@ -95,22 +95,35 @@ impl Node {
         let mut node = Self { directory, warehouse, server: None, key: String::new() };
         node.configure(sections);
         node.resume().await;
-        let new = NewKey {
-            name: "test".to_owned(),
-            grant: Scope::AllCollections,
-            expires_at: None,
-            limits: KeyLimits::default(),
-        };
-        node.publisher()
-            .await
-            .create_key(new, &tester())
-            .await
-            .unwrap()
-            .done
-            .expose()
-            .clone_into(&mut node.key);
-        until("key", async || node.server().knows_key(&node.key).then_some(())).await;
+        node.key = node.create_key(Scope::AllCollections, KeyLimits::default()).await;
         node
+    }
+
+    /// Creates a key, and waits until the server knows it.
+    pub(crate) async fn create_key(&self, grant: Scope, limits: KeyLimits) -> String {
+        let new = NewKey { name: "test".to_owned(), grant, expires_at: None, limits };
+        let created = self.publisher().await.create_key(new, &tester()).await.unwrap().done;
+        let key = created.expose().to_owned();
+        until("key", async || self.server().knows_key(&key).then_some(())).await;
+        key
+    }
+
+    /// Sends a request for `target` below `/v1/collections/` with `key`; with a body it is a POST of JSON.
+    pub(crate) async fn ask_as(&self, key: &str, target: &str, body: Option<&str>, headers: &str) -> Answer {
+        let mut client = Client::connect(self.server().public_address()).await;
+        let target = format!("/v1/collections/{target}");
+        let headers = format!("Authorization: Bearer {key}\r\n{headers}");
+        let Some(body) = body else { return client.ask("GET", target, &headers).await };
+        let headers =
+            format!("{headers}Content-Type: application/json\r\nContent-Length: {}\r\n", body.len());
+        client.request("POST", target, &headers).await;
+        client.send(body).await;
+        client.answer().await
+    }
+
+    /// As [`Node::ask_as`], with the key for all collections.
+    pub(crate) async fn ask(&self, target: &str, body: Option<&str>) -> Answer {
+        self.ask_as(&self.key, target, body, "").await
     }
 
     /// Writes another configuration. A running server keeps the old one.

@@ -1,0 +1,164 @@
+//! Every form of look-up with every limit of a key, against an oracle that works on parsed records.
+
+use larder::domain::{
+    digest::Digest,
+    fields::{FieldLimit, FieldPath},
+    keyset::{KeyLimits, Scope},
+    name::{CollectionName, IndexName},
+};
+use serde_json::{Map, Value, json};
+
+use super::{ann, node, product};
+use crate::support::node::Node;
+
+/// What a key is limited to; `None` is no limit.
+#[derive(Debug, Clone, Copy)]
+struct Limit {
+    collections: Option<&'static [&'static str]>,
+    indexes: Option<&'static [&'static str]>,
+    /// Top-level fields, and whether they are the only ones or those that are left out.
+    fields: Option<(&'static [&'static str], bool)>,
+}
+
+impl Limit {
+    fn opens(&self, collection: &str) -> bool {
+        self.collections.is_none_or(|names| names.contains(&collection))
+    }
+
+    fn reads(&self, field: &str) -> bool {
+        self.fields.is_none_or(|(fields, only)| fields.contains(&field) == only)
+    }
+
+    async fn key(&self, node: &Node) -> String {
+        let scope = self.collections.map_or(Scope::AllCollections, |names| {
+            Scope::Collections(names.iter().map(|name| CollectionName::new(name).unwrap()).collect())
+        });
+        let fields = self.fields.map(|(fields, only)| {
+            let paths = fields.iter().map(|field| FieldPath::new(field).unwrap()).collect();
+            if only { FieldLimit::Only(paths) } else { FieldLimit::Without(paths) }
+        });
+        let indexes =
+            self.indexes.map(|names| names.iter().map(|name| IndexName::new(name).unwrap()).collect());
+        node.create_key(scope, KeyLimits { indexes, fields, ..KeyLimits::default() }).await
+    }
+}
+
+/// One form of a look-up of Ann's record.
+#[derive(Debug, Clone, Copy)]
+struct Form {
+    index: &'static str,
+    is_batch: bool,
+    is_post: bool,
+    fields: Option<&'static [&'static str]>,
+    includes: &'static [&'static str],
+}
+
+impl Form {
+    fn target(&self) -> String {
+        let hash = Digest::of(b"ann@example.com").to_string();
+        let value = match (self.index, self.is_post) {
+            (_, true) if self.is_batch => "/batch",
+            (_, true) => "",
+            ("id", false) => "/1",
+            ("email", false) => &format!("/{hash}"),
+            _ => "/no,0150",
+        };
+        let mut query = Vec::new();
+        query.extend(self.fields.map(|fields| format!("fields={}", fields.join(","))));
+        query.extend((!self.includes.is_empty()).then(|| format!("include={}", self.includes.join(","))));
+        let query = if query.is_empty() { String::new() } else { format!("?{}", query.join("&")) };
+        format!("person/records/{}{value}{query}", self.index)
+    }
+
+    fn value(&self) -> Value {
+        match self.index {
+            "id" => json!(1),
+            "email" => json!("ann@EXAMPLE.com"),
+            _ => json!("NO,0150"),
+        }
+    }
+
+    fn body(&self) -> Option<String> {
+        let value = self.value();
+        let body =
+            if self.is_batch { json!({ "values": [value, "none"] }) } else { json!({ "value": value }) };
+        self.is_post.then(|| body.to_string())
+    }
+
+    /// The members of the answer that both the request and the key allow.
+    fn record(&self, limit: &Limit) -> Value {
+        let is_asked = |field: &str| self.fields.is_none_or(|fields| fields.contains(&field));
+        let kept = |record: Value| -> Map<String, Value> {
+            let Value::Object(members) = record else { return Map::new() };
+            members.into_iter().filter(|(name, _)| limit.reads(name)).collect()
+        };
+        let mut record = kept(ann());
+        record.retain(|name, _| is_asked(name));
+        for &include in self.includes {
+            let (from, value) = match include {
+                "best" => ("favourite", Value::from(kept(product("B,2")))),
+                _ => {
+                    ("skus", ["C~3", "A-1", "C~3"].map(|sku| Value::from(kept(product(sku)))).to_vec().into())
+                }
+            };
+            if limit.reads(from) {
+                record.insert(include.to_owned(), value);
+            }
+        }
+        record.into()
+    }
+
+    fn expected(&self, limit: &Limit) -> (u16, Value) {
+        let may_look_up = limit.indexes.is_none_or(|names| names.contains(&self.index));
+        let may_include = self.includes.is_empty() || limit.opens("product");
+        if !limit.opens("person") || !may_look_up || !may_include {
+            return (403, json!("forbidden"));
+        }
+        let record = self.record(limit);
+        let key = self.value().as_str().map_or_else(|| self.value().to_string(), str::to_owned);
+        (200, if self.is_batch { json!({ key: record, "none": null }) } else { record })
+    }
+}
+
+fn forms() -> Vec<Form> {
+    let mut forms = Vec::new();
+    for index in ["id", "email", "place"] {
+        for (is_post, is_batch) in [(false, false), (true, false), (true, true)] {
+            for fields in [None, Some(&["name", "skus", "unknown"][..])] {
+                for includes in [&[][..], &["best"], &["recommended", "best"]] {
+                    forms.push(Form { index, is_batch, is_post, fields, includes });
+                }
+            }
+        }
+    }
+    forms
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_form_keeps_every_limit() {
+    let node = node().await;
+    for collections in [None, Some(&["person"][..]), Some(&["product"]), Some(&["person", "product"])] {
+        for indexes in [None, Some(&["id", "sku"][..]), Some(&["place"])] {
+            for fields in [
+                None,
+                Some((&["name", "price"][..], true)),
+                Some((&["name", "skus", "favourite", "sku"], true)),
+                Some((&["email", "cost", "skus"], false)),
+            ] {
+                let limit = Limit { collections, indexes, fields };
+                let key = limit.key(&node).await;
+                for form in forms() {
+                    let answer = node.ask_as(&key, &form.target(), form.body().as_deref(), "").await;
+                    let (status, expected) = form.expected(&limit);
+                    let found = if answer.status == 200 { answer.json() } else { answer.code().into() };
+                    assert_eq!((answer.status, &found), (status, &expected), "{form:?} {limit:?}");
+                    let text = answer.text();
+                    let is_hidden = |field: &&&str| !limit.reads(field);
+                    for field in ["email", "cost", "phone"].iter().filter(is_hidden) {
+                        assert!(!text.contains(&format!("\"{field}\"")), "{field}: {form:?} {limit:?}");
+                    }
+                }
+            }
+        }
+    }
+}
