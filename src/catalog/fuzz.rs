@@ -15,7 +15,7 @@ use crate::domain::{
     id::{NodeId, RunId},
     keyset::KeySetDocument,
     limits::{COLLECTIONS_MAX, DROPPED_MAX, FORMAT, NUMBER_MAX, PINS_MAX, ROW_BYTES_MIN, SEGMENT_BYTES_MAX},
-    manifest::Version,
+    manifest::{Manifest, Version},
     name::{CollectionName, RegionName},
 };
 

@@ -150,7 +150,7 @@ mod tests {
         let definition = hasher.definition();
         assert_eq!(ValueHasher::of(&definition, &secrets), Some(hasher.clone()));
         assert_eq!(ValueHasher::of(&definition, &secrets[..1]), None);
-        let written = format!("{hasher:?} {}", serde_json::to_string(&(hasher, &definition)).unwrap());
+        let written = format!("{hasher:?} {}", serde_json::to_string(&(&hasher, &definition)).unwrap());
         assert!(!written.contains("another") && written.contains("***"), "{written}");
         let read: IndexHash = serde_json::from_str(&serde_json::to_string(&definition).unwrap()).unwrap();
         assert_eq!(read, definition);

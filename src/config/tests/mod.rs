@@ -4,6 +4,7 @@ mod accepted;
 mod access;
 mod examples;
 mod fuzz;
+mod lookups;
 mod printed;
 mod refused;
 mod refused_syncs;

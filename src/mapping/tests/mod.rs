@@ -1,6 +1,7 @@
 //! Mappings from end to end: a configured mapping, columns, rows, records.
 
 mod faults;
+mod indexes;
 mod properties;
 mod records;
 

@@ -18,10 +18,17 @@ use self::{
 };
 
 fn cases() -> Vec<Case> {
-    [records::pages(), records::values(), misses::cases(), callers::identifiers(), callers::credentials(), forms::gets()]
-        .into_iter()
-        .flatten()
-        .collect()
+    [
+        records::pages(),
+        records::values(),
+        misses::cases(),
+        callers::identifiers(),
+        callers::credentials(),
+        forms::gets(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
