@@ -7,6 +7,7 @@
 #   scripts/bench.sh memory     memory and restart against Redis (after `sync`, in one run)
 #   scripts/bench.sh access     keys with field limits and tokens against a plain key; new tokens against the library
 #   scripts/bench.sh read       CPU a request against a bare hyper server and nginx
+#   scripts/bench.sh lookups    CPU of a batch of 100, of an include of 10, and of fields, against single look-ups
 #   scripts/bench.sh tail       latency at half the top rate, alone and during syncs
 #   scripts/bench.sh apply      changes that arrive while readers saturate the server
 #   scripts/bench.sh connections  memory of idle connections
@@ -217,6 +218,7 @@ bench_memory() {
 . scripts/bench/servers.sh
 . scripts/bench/read.sh
 . scripts/bench/access.sh
+. scripts/bench/lookups.sh
 . scripts/bench/tail.sh
 . scripts/bench/regions.sh
 
@@ -228,13 +230,14 @@ case $what in
   memory) bench_sync; bench_memory ;;
   access) bench_access ;;
   read) bench_read ;;
+  lookups) bench_lookups ;;
   tail) bench_tail ;;
   apply) bench_apply ;;
   connections) bench_connections ;;
   takeover) start_postgres; start_store; bench_takeover ;;
   regions) bench_regions ;;
-  all) bench_cache; bench_liquid; bench_sync; bench_memory; for what in access read tail apply connections regions; do "$0" "$what"; done ;;
-  *) echo "usage: scripts/bench.sh [cache|liquid|sync|memory|access|read|tail|apply|connections|takeover|regions]" >&2; exit 2 ;;
+  all) bench_cache; bench_liquid; bench_sync; bench_memory; for what in access read lookups tail apply connections regions; do "$0" "$what"; done ;;
+  *) echo "usage: scripts/bench.sh [cache|liquid|sync|memory|access|read|lookups|tail|apply|connections|takeover|regions]" >&2; exit 2 ;;
 esac
 # A measurement of failed requests is worthless.
 [ ! -s "$failures" ] || { echo "requests failed:" >&2; cat "$failures" >&2; exit 1; }

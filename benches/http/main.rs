@@ -1,5 +1,5 @@
 //! The read path's opponents and its load: a bare hyper server, and a load generator that talks to
-//! loopback addresses only. `scripts/bench.sh read`, `tail`, `apply` and `connections` drive them.
+//! loopback addresses only. `scripts/bench.sh read`, `lookups`, `tail`, `apply` and `connections` drive them.
 
 mod answer;
 mod bare;
@@ -63,6 +63,9 @@ pub(crate) struct Target {
     pub(crate) path: String,
     #[arg(long, default_value_t = 1)]
     pub(crate) keys: u64,
+    /// Sends a POST with so many random numbers from 1 to `--keys` as values, instead of a GET.
+    #[arg(long, default_value_t = 0)]
+    pub(crate) values: usize,
     /// Header lines to add.
     #[arg(long)]
     pub(crate) header: Vec<String>,
