@@ -9,7 +9,9 @@ use super::{
     fields::FieldPath,
     id::RunId,
     index::{IndexDefinition, SharedValues},
-    limits::{COLUMNS_MAX, FIELDS_MAX, FORMAT, INCLUDES_MAX, INDEXES_MAX, ORIGINS_MAX, REGIONS_MAX, SEGMENTS_MAX},
+    limits::{
+        COLUMNS_MAX, FIELDS_MAX, FORMAT, INCLUDES_MAX, INDEXES_MAX, ORIGINS_MAX, REGIONS_MAX, SEGMENTS_MAX,
+    },
     name::{CollectionName, IndexName, RegionName},
     row::Column,
 };

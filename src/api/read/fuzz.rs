@@ -13,7 +13,7 @@ use hyper::{
 
 use super::{
     body,
-    freshness::Freshness,
+    parameters::Parameters,
     path::{RawPath, RecordPath},
 };
 use crate::domain::{
@@ -56,9 +56,9 @@ fn names(path: &str) -> bool {
 /// A query is read or refused, and unknown parameters before it change nothing.
 pub(crate) fn query(bytes: &[u8]) -> bool {
     let Ok(text) = str::from_utf8(bytes) else { return false };
-    let read = Freshness::of(Some(text));
-    assert_eq!(Freshness::of(Some(&format!("a=1&b&{text}"))), read, "unknown parameters change nothing");
-    if let Ok(freshness) = read {
+    let read = Parameters::of(Some(text));
+    assert_eq!(Parameters::of(Some(&format!("a=1&b&{text}"))), read, "unknown parameters change nothing");
+    if let Ok(Parameters { freshness, .. }) = &read {
         for now in [DateTime::<Utc>::MIN_UTC, DateTime::UNIX_EPOCH, DateTime::<Utc>::MAX_UTC] {
             freshness.is_stale(DateTime::UNIX_EPOCH, || now);
         }

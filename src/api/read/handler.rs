@@ -5,15 +5,8 @@ use std::panic::AssertUnwindSafe;
 use hyper::{HeaderMap, Method, Request, Response, body::Incoming, header::HeaderValue};
 
 use super::{
-    Code, RawPath, ReadState,
-    answer::RecordAnswer,
-    authorised::Authorised,
-    batch, body,
-    codes::Answered,
-    cors,
-    parameters::Parameters,
-    path::RecordPath,
-    record,
+    Code, RawPath, ReadState, answer::RecordAnswer, authorised::Authorised, batch, body, codes::Answered,
+    cors, parameters::Parameters, path::RecordPath, record,
 };
 use crate::{
     api::http::{

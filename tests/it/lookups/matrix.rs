@@ -1,14 +1,20 @@
 //! Every form of look-up with every limit of a key, against an oracle that works on parsed records.
 
-use larder::domain::{
-    digest::Digest,
-    fields::{FieldLimit, FieldPath},
-    keyset::{KeyLimits, Scope},
-    name::{CollectionName, IndexName},
+use std::time::Duration;
+
+use larder::{
+    admin::{NewToken, mint_token},
+    domain::{
+        digest::Digest,
+        fields::{FieldLimit, FieldPath},
+        keyset::{KeyLimits, Scope},
+        name::{CollectionName, IndexName},
+    },
+    support::clock::Clock,
 };
 use serde_json::{Map, Value, json};
 
-use super::{ann, node, product};
+use super::{SYNCS, ann, node, product};
 use crate::support::node::Node;
 
 /// What a key is limited to; `None` is no limit.
@@ -161,4 +167,45 @@ async fn every_form_keeps_every_limit() {
             }
         }
     }
+}
+
+/// An issuer whose tokens open one person, and with it products by includes.
+const ISSUER: &str = r#"
+    [tokens.app]
+    issuer = "app"
+    audience = "larder"
+    algorithms = ["HS256"]
+    secret = "0123456789abcdef0123456789abcdef"
+    collections = ["person", "product"]
+    include_collections = ["product"]
+    record_index = "id"
+"#;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_form_keeps_to_the_record_of_a_token() {
+    let mut node = node().await;
+    node.configure(&format!("{SYNCS}{ISSUER}"));
+    node.stop().await;
+    node.resume().await;
+    let issuers = node.config().tokens;
+    let token = |subject: &str| {
+        let (subject, lifetime) = (Some(subject.to_owned()), Duration::from_mins(5));
+        let new = NewToken { subject, lifetime, ..NewToken::default() };
+        mint_token(&issuers, "app", &new, None, &Clock::default()).unwrap()
+    };
+    let (own, other) = (token("1"), token("2"));
+    let free = Limit { collections: None, indexes: None, fields: None };
+    for form in forms() {
+        // A batch also asks for another record, which a token does not open.
+        let is_open = form.index == "id" && !form.is_batch;
+        let expected = if is_open { (200, form.record(&free)) } else { (403, json!("forbidden")) };
+        for (token, expected) in [(&own, expected), (&other, (403, json!("forbidden")))] {
+            let answer = node.ask_as(token, &form.target(), form.body().as_deref(), "").await;
+            let found = if answer.status == 200 { answer.json() } else { answer.code().into() };
+            assert_eq!((answer.status, found), expected, "{form:?}");
+        }
+    }
+    let batch = node.ask_as(&own, "person/records/id/batch", Some(r#"{"values":[1,"01"]}"#), "").await;
+    assert_eq!(batch.json(), json!({"1": ann(), "01": ann()}));
+    assert_eq!(node.ask_as(&own, "product/records/sku/A-1", None, "").await.code(), "forbidden");
 }

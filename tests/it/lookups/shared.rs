@@ -93,7 +93,8 @@ async fn shared_value_is_held_by_the_rule_of_its_index() {
     for collection in ["lowest", "nobody", "newest"] {
         node.sync_with(collection, true).await;
     }
-    let found = [holders(&node, "lowest").await, holders(&node, "nobody").await, holders(&node, "newest").await];
+    let found =
+        [holders(&node, "lowest").await, holders(&node, "nobody").await, holders(&node, "newest").await];
     assert_eq!(json!(found), json!([[2, 6, 1], [2, 6, null], [2, 6, 1]]));
     // The order of records is no look-up path.
     let answer = node.get("newest", "order-1", "s").await;
