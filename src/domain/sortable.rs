@@ -61,8 +61,8 @@ fn number(text: &str) -> Option<String> {
         return Some("o".to_owned());
     }
     let leading_zeros = digits.len() - significant.len();
-    let exponent = whole.len() as i64 - leading_zeros as i64;
-    let mut sorted = format!("{:06}", exponent + 500_000);
+    // The position of the first digit that is not zero, from 500,000 in front of the point.
+    let mut sorted = format!("{:06}", 500_000 + whole.len() - leading_zeros);
     let _ = write!(sorted, "{}", significant.trim_end_matches('0'));
     if !is_negative {
         return Some(format!("p{sorted}"));

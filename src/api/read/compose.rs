@@ -42,10 +42,8 @@ impl Composition {
         };
         let granted = caller.rights().fields();
         if granted.is_none() && parameters.fields.is_none() && !includes.iter().any(is_wanted) {
-            return match parameters.includes.is_empty() {
-                true => Ok(None),
-                false => Err(Code::IncludeNotFound.into()),
-            };
+            let has_names = !parameters.includes.is_empty();
+            return if has_names { Err(Code::IncludeNotFound.into()) } else { Ok(None) };
         }
         let is_known = |name: &String| includes.iter().any(|include| include.name.as_str() == name);
         if !parameters.includes.iter().all(is_known) {

@@ -82,9 +82,10 @@ impl One<'_> {
         }
         // Filled only by a hit, at the record's exact length; the same bytes go to the socket.
         let mut body = Vec::new();
-        let lookup = match admitted.is_throttled {
-            true => Lookup::Miss,
-            false => self.collection.lookup(&admitted.path.index, text, &mut body),
+        let lookup = if admitted.is_throttled {
+            Lookup::Miss
+        } else {
+            self.collection.lookup(&admitted.path.index, text, &mut body)
         };
         match lookup {
             Lookup::UnknownIndex => Err(Code::IndexNotFound.into()),

@@ -1,5 +1,6 @@
 //! Fields and includes of one record.
 
+use larder::domain::keyset::{KeyLimits, Scope};
 use serde_json::{Value, json};
 
 use super::{SYNCS, ann, node, product, refused, with};
@@ -76,7 +77,7 @@ async fn tag_and_time_follow_from_all_parts() {
         "products are the older part"
     );
     let known = format!("If-None-Match: {tag}\r\n");
-    let key = node.create_key(larder::domain::keyset::Scope::AllCollections, Default::default()).await;
+    let key = node.create_key(Scope::AllCollections, KeyLimits::default()).await;
     assert_eq!(node.ask_as(&key, target, None, &known).await.status, 304);
 
     node.warehouse.execute("update products set price = 201 where sku = 'B,2'").await;
