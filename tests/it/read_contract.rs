@@ -43,7 +43,7 @@ async fn a_hit_is_the_record_itself_with_its_headers() {
     assert_eq!(answer.text(), partner_record());
     for target in [
         format!("{RECORD}/"),
-        format!("{RECORD}?a=1&b=%zz&fields"),
+        format!("{RECORD}?a=1&b=%zz&other"),
         format!("http://other.example{RECORD}"),
         "/v1/collections/customer/records/id/+0012345".to_owned(),
         "/v1/collections/%63ustomer/records/i%64/1234%35".to_owned(),
