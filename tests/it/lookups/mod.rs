@@ -38,6 +38,7 @@ const SYNCS: &str = r#"
     [syncs.product]
     model = "products"
     [syncs.product.indexes]
+    id = "sku"
     sku = "sku"
     [models.people]
     source = "warehouse"
