@@ -8,7 +8,7 @@ use larder::{
     catalog::{AnnounceError, AnnouncerPace, Catalog},
     support::clock::Clock,
 };
-use object_store::{ObjectStore, ObjectStoreExt, memory::InMemory, path::Path};
+use object_store::{ObjectStoreExt, memory::InMemory, path::Path};
 use tokio::time::timeout;
 
 use crate::support::{

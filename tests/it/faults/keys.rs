@@ -4,7 +4,7 @@ use std::fs;
 
 use larder::{
     admin::{Error, NewKey},
-    domain::keyset::Grant,
+    domain::keyset::{KeyLimits, Scope},
 };
 use rustix::process::Signal;
 use tempfile::TempDir;
@@ -184,7 +184,12 @@ async fn key_whose_creation_failed_never_works() {
         "create trigger breaks before update of announced on key_set when new.announced > old.announced
         begin select raise(abort, 'a fault injected by a test'); end";
     metadata.execute(breaks).await;
-    let new = |name: &str| NewKey { name: name.to_owned(), grant: Grant::AllCollections, expires_at: None };
+    let new = |name: &str| NewKey {
+        name: name.to_owned(),
+        grant: Scope::AllCollections,
+        expires_at: None,
+        limits: KeyLimits::default(),
+    };
     let error = publisher.create_key(new("lost"), &tester()).await.unwrap_err();
     assert!(matches!(error, Error::Metadata(_)), "{error}");
 
