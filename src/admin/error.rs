@@ -24,6 +24,14 @@ pub enum Error {
         /// The configured names.
         known: String,
     },
+    /// No source of this name is configured.
+    #[error("no source is named {name:?}; configured are: {known}")]
+    UnknownSource {
+        /// The requested name.
+        name: String,
+        /// The configured names.
+        known: String,
+    },
     /// No key has this id.
     #[error("no key has the id {id:?}; `larder keys list` shows them")]
     UnknownKey {
@@ -209,6 +217,7 @@ fn as_successor(by: Option<(RunId, RunStatus)>) -> String {
 codes! {
     Error {
         "unknown_sync" NotFound: UnknownSync,
+        "unknown_source" NotFound: UnknownSource,
         "unknown_key" NotFound: UnknownKey,
         "unknown_run" NotFound: UnknownRun,
         "run_not_held" Invalid: NotHeld,

@@ -68,7 +68,9 @@ mod replica;
 #[cfg(test)]
 mod simulation;
 #[cfg(test)]
-mod source_csv;
+mod source_files;
+#[cfg(test)]
+mod source_mysql;
 #[cfg(test)]
 mod source_postgres;
 #[cfg(test)]

@@ -25,7 +25,7 @@ use self::{
 };
 use super::{
     Query, check_unchanged,
-    driver::{Driver, SourceType},
+    driver::{Driver, SourceType, Tables},
     error::{Error, connection_lost},
     rows::RowSender,
     sql::Dialect,
@@ -38,10 +38,15 @@ use crate::{
 pub(super) const TYPE: SourceType =
     SourceType { name: "sqlite", causes: fault::CAUSES, open: settings::open };
 
+/// The tables that the user may read, as a model names them.
+const TABLES: &str = "select name from sqlite_schema where type in ('table', 'view') and name not glob 'sqlite_*' order by 1";
+
 const DIALECT: Dialect = Dialect {
     identifier_quote: '"',
     table_parts_max: 2,
     has_escape_strings: false,
+    has_backslash_escapes: false,
+    has_hash_comments: false,
     has_dollar_quotes: false,
     nests_comments: false,
     has_other_quotes: true,
@@ -88,6 +93,14 @@ impl Driver for Sqlite {
         };
         let checked = checked.await;
         access.check_unchanged().and(checked)
+    }
+
+    fn version_sql(&self) -> Option<&'static str> {
+        Some("select sqlite_version()")
+    }
+
+    async fn tables(&self) -> Result<Tables, Error> {
+        Ok(Tables::Sql(TABLES))
     }
 
     async fn describe(&self, query: &Query) -> Result<Vec<Column>, Error> {

@@ -1,6 +1,7 @@
 //! What the error codes of databases mean, and when the database's own words may be shown: one table a kind of
 //! database, read by the sources and by the metadata database.
 
+pub mod mysql;
 pub mod sqlite;
 pub mod sqlstate;
 
