@@ -26,7 +26,11 @@ pub(super) async fn run(config: &ConfigArguments, command: SourceCommand) -> Res
         SourceCommand::Columns { source, table } => {
             let columns = sources.columns(&source, &table_of(table)).await?;
             let rows = columns.into_iter().map(|column| {
-                vec![shown(&column.name).into_owned(), column.type_name, format!("{:?}", column.kind).to_lowercase()]
+                vec![
+                    shown(&column.name).into_owned(),
+                    column.type_name,
+                    format!("{:?}", column.kind).to_lowercase(),
+                ]
             });
             print_table(&["COLUMN", "TYPE", "KIND"], rows)?;
         }

@@ -9,7 +9,10 @@ use super::{
     error::{Cause, Error, statement_timeout},
     rows::RowSender,
 };
-use crate::{domain::row::Column, settings::{Environment, section::Section}};
+use crate::{
+    domain::row::Column,
+    settings::{Environment, section::Section},
+};
 
 /// A source type: one entry of [`super::TYPES`].
 pub(super) struct SourceType {

@@ -30,8 +30,8 @@ use self::{
 use crate::domain::row::{Column, RowBatch};
 
 pub use error::{Cause, Error};
-pub use types::{ColumnTypes, DeclaredType};
 pub(crate) use settings::{SECTION, check_defaults, read};
+pub use types::{ColumnTypes, DeclaredType};
 
 /// Every source type.
 const TYPES: &[SourceType] = &[postgres::TYPE, mysql::TYPE, sqlite::TYPE, files::TYPE];
@@ -184,7 +184,9 @@ pub fn codes() -> impl Iterator<Item = &'static str> {
 fn check_unchanged(described: &[Column], now: &[Column]) -> Result<(), Error> {
     let parts = |column: &'_ Column| (column.name.clone(), column.type_name.clone());
     let longest = described.len().max(now.len());
-    let Some(at) = (0..longest).find(|&at| described.get(at).map(parts) != now.get(at).map(parts)) else { return Ok(()) };
+    let Some(at) = (0..longest).find(|&at| described.get(at).map(parts) != now.get(at).map(parts)) else {
+        return Ok(());
+    };
     let name = described.get(at).or(now.get(at)).map(|column| column.name.clone()).unwrap_or_default();
     let type_in = |columns: &[Column]| {
         let found = columns.iter().find(|column| column.name == name);

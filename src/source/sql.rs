@@ -210,12 +210,8 @@ mod tests {
         ..POSTGRES
     };
 
-    const MYSQL: Dialect = Dialect {
-        identifier_quote: '`',
-        has_backslash_escapes: true,
-        has_hash_comments: true,
-        ..SQLITE
-    };
+    const MYSQL: Dialect =
+        Dialect { identifier_quote: '`', has_backslash_escapes: true, has_hash_comments: true, ..SQLITE };
 
     #[test]
     fn one_statement_is_found() {
@@ -268,7 +264,8 @@ mod tests {
             r#"select "id", "odd "" name" from "public"."Customers""#
         );
         assert_eq!(table("t", None).unwrap(), r#"select * from "t""#);
-        let table_of_mysql = Query::Table { name: "shop.Kunde".to_owned(), columns: Some(vec!["a`b".to_owned()]) };
+        let table_of_mysql =
+            Query::Table { name: "shop.Kunde".to_owned(), columns: Some(vec!["a`b".to_owned()]) };
         assert_eq!(MYSQL.statement(&table_of_mysql).unwrap(), "select `a``b` from `shop`.`Kunde`");
         for name in ["", "a..b", ".a", "a.b.c", " a", "a.\"b\"", "a\0"] {
             assert_eq!(table(name, None).unwrap_err().code(), "source_table_name_invalid", "{name}");

@@ -38,11 +38,12 @@ const LAYERS: [(&str, u8); 27] = [
 ];
 
 /// Crates that only the modules beside them name.
-const CRATES: [(&str, &[&str]); 9] = [
+const CRATES: [(&str, &[&str]); 10] = [
     ("dashmap", &["cache/", "auth/ring.rs"]),
     ("sqlx", &["postgres/", "source/", "metadata/"]),
     ("axum", &["api/", "app/"]),
     ("object_store", &["store/"]),
+    ("parquet", &["source/files/"]),
     ("bigdecimal", &["liquid/"]),
     ("md5", &["liquid/filters/codes.rs"]),
     ("anyhow", &["app/", "cli/", "main.rs"]),

@@ -34,7 +34,12 @@ const CASES: [Case; 47] = [
     ("int(6) zerofill", "42", CellKind::Integer, "42"),
     ("bigint", "-9223372036854775808", CellKind::Integer, "-9223372036854775808"),
     ("bigint unsigned", "18446744073709551615", CellKind::Integer, "18446744073709551615"),
-    ("decimal(65, 30)", "-12345678901234567890123456789012345.5", CellKind::Number, "-12345678901234567890123456789012345.500000000000000000000000000000"),
+    (
+        "decimal(65, 30)",
+        "-12345678901234567890123456789012345.5",
+        CellKind::Number,
+        "-12345678901234567890123456789012345.500000000000000000000000000000",
+    ),
     ("decimal(10, 2)", "0", CellKind::Number, "0.00"),
     ("decimal(10, 0)", "7", CellKind::Number, "7"),
     ("float", "1.1", CellKind::Number, "1.1"),
@@ -69,7 +74,12 @@ const CASES: [Case; 47] = [
     ("longblob", "''", CellKind::Text, ""),
     ("json", "'{\"a\": [1, 2.50]}'", CellKind::Text, "{\"a\": [1, 2.50]}"),
     ("point", "point(1, 2)", CellKind::Text, "AAAAAAEBAAAAAAAAAAAA8D8AAAAAAAAAQA=="),
-    ("uuid", "'AB456789-0123-4567-89ab-0123456789AB'", CellKind::Text, "ab456789-0123-4567-89ab-0123456789ab"),
+    (
+        "uuid",
+        "'AB456789-0123-4567-89ab-0123456789AB'",
+        CellKind::Text,
+        "ab456789-0123-4567-89ab-0123456789ab",
+    ),
 ];
 
 #[tokio::test]
@@ -95,7 +105,10 @@ async fn every_type_keeps_its_value() {
         assert_eq!(rows[1][at], (CellKind::Null, String::new()), "{declared}");
     }
     let kind = |at: usize| table.columns[at].kind;
-    assert_eq!([kind(0), kind(2), kind(11), kind(31)], [ColumnKind::Integer, ColumnKind::Boolean, ColumnKind::Number, ColumnKind::Text]);
+    assert_eq!(
+        [kind(0), kind(2), kind(11), kind(31)],
+        [ColumnKind::Integer, ColumnKind::Boolean, ColumnKind::Number, ColumnKind::Text]
+    );
     assert_eq!(table.columns[32].type_name, "varchar");
 }
 
@@ -113,7 +126,9 @@ async fn dates_that_are_none_become_null_and_are_counted() {
 #[tokio::test]
 async fn values_do_not_depend_on_settings_of_the_server() {
     let database = MySql::database().await;
-    database.execute("create table t (a int, s varchar(20)); insert into t values (1, 'one'), (2, 'two')").await;
+    database
+        .execute("create table t (a int, s varchar(20)); insert into t values (1, 'one'), (2, 'two')")
+        .await;
     let sql = "select group_concat(s order by a separator \", \") as names, 'it\\'s' as quoted, 1 || 0 as either, \
                @@session.time_zone as zone from t # a comment";
     let rows = read(&open(&database.section()), sql).await.unwrap().rows();
@@ -147,10 +162,17 @@ async fn two_hundred_thousand_rows_are_what_the_client_prints() {
             match (kind, at) {
                 (CellKind::Null, _) => assert_eq!(field, "NULL"),
                 (_, 3) => {
-                    let short = if field.contains('.') { field.trim_end_matches('0').trim_end_matches('.') } else { &field };
+                    let short = if field.contains('.') {
+                        field.trim_end_matches('0').trim_end_matches('.')
+                    } else {
+                        &field
+                    };
                     assert_eq!(text, &short.replace(' ', "T"));
                 }
-                (_, 2) => assert_eq!(text.parse::<f64>().unwrap().to_bits(), field.parse::<f64>().unwrap().to_bits()),
+                (_, 2) => assert_eq!(
+                    text.parse::<f64>().unwrap().to_bits(),
+                    field.parse::<f64>().unwrap().to_bits()
+                ),
                 _ => assert_eq!(text, &field),
             }
         }
@@ -198,7 +220,9 @@ async fn rows_that_come_while_a_table_is_read_are_not_seen() {
 #[tokio::test]
 async fn errors_have_a_cause_and_no_value() {
     let database = MySql::database().await;
-    database.execute("set sql_mode = ''; create table t (id int, secret text); insert into t values (1, 'hush')").await;
+    database
+        .execute("set sql_mode = ''; create table t (id int, secret text); insert into t values (1, 'hush')")
+        .await;
     let source = open(&database.section());
     for (sql, code) in [
         ("select * from missing", "source_unknown_table"),
@@ -286,7 +310,12 @@ async fn table_is_synced_and_changes_deletes_and_a_guard_are_seen() {
         .await;
     let node = node(&database).await;
     let first = node.sync("customer").await;
-    assert_eq!((first.record.status, first.record.counts.records), (RunStatus::Announced, 100), "{:?}", first.record);
+    assert_eq!(
+        (first.record.status, first.record.counts.records),
+        (RunStatus::Announced, 100),
+        "{:?}",
+        first.record
+    );
     let expected = r#"{"id":7,"email":"u7@x","balance":1.75,"profile":{"n":7,"city":"Ærø"}}"#;
     assert_eq!(node.get("customer", "email", "u7@x").await.text(), expected);
     assert_eq!(node.sync("customer").await.record.status, RunStatus::Unchanged);

@@ -362,9 +362,14 @@ fn sources_of_files_and_of_mysql() {
     assert_faults(&files(""), &["larder.toml:1:1 sources.f"]);
     assert_faults(&files("path = \"a\"\nurl = \"s3://b\"\n"), &["larder.toml:4:7 sources.f.url"]);
     assert_faults(&files("url = \"file:./a\"\n"), &["larder.toml:3:7 sources.f.url"]);
-    assert_faults(&files("url = \"s3://b\"\n[sources.f.s3]\nregoin = \"x\"\n"), &["larder.toml:5:1 sources.f.s3.regoin"]);
     assert_faults(
-        &files("path = \"a\"\nformat = \"xml\"\ncsv = { delimiter = \";;\", header = false, quotes = \"'\" }\n"),
+        &files("url = \"s3://b\"\n[sources.f.s3]\nregoin = \"x\"\n"),
+        &["larder.toml:5:1 sources.f.s3.regoin"],
+    );
+    assert_faults(
+        &files(
+            "path = \"a\"\nformat = \"xml\"\ncsv = { delimiter = \";;\", header = false, quotes = \"'\" }\n",
+        ),
         &[
             "larder.toml:4:10 sources.f.format",
             "larder.toml:5:21 sources.f.csv.delimiter",

@@ -79,8 +79,13 @@ fn describe(data_type: &DataType, content: Content) -> (ColumnKind, String) {
         T::Duration(_) => (ColumnKind::Text, "duration"),
         T::Interval(_) => (ColumnKind::Text, "interval"),
         T::FixedSizeBinary(16) if content == Content::Uuid => (ColumnKind::Uuid, "uuid"),
-        T::Binary | T::LargeBinary | T::BinaryView | T::FixedSizeBinary(_)
-        | T::Utf8 | T::LargeUtf8 | T::Utf8View
+        T::Binary
+        | T::LargeBinary
+        | T::BinaryView
+        | T::FixedSizeBinary(_)
+        | T::Utf8
+        | T::LargeUtf8
+        | T::Utf8View
             if content == Content::Json =>
         {
             (ColumnKind::Json, "json")

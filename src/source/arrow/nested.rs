@@ -7,6 +7,7 @@ use arrow_array::{
     cast::AsArray as _,
     types::{Int16Type, Int32Type, Int64Type, RunEndIndexType},
 };
+use arrow_buffer::ArrowNativeType as _;
 use arrow_schema::{DataType, Field, Fields};
 
 use super::{
@@ -29,7 +30,7 @@ pub(super) fn read(array: &ArrayRef, content: Content) -> Result<Read, &'static 
         DataType::LargeListView(field) => list_view(array.as_list_view::<i64>(), field)?,
         DataType::FixedSizeList(field, _) => {
             let array = array.as_fixed_size_list().clone();
-            let length = array.value_length() as usize;
+            let length = array.value_length().as_usize();
             elements(Reader::of(field, array.values())?, move |row| {
                 let from = array.value_offset_at(row);
                 (from, from + length)
@@ -109,10 +110,7 @@ fn append(reader: &Reader, row: usize, state: &mut State, out: &mut Vec<u8>) -> 
 }
 
 /// Appends what `write` writes, or the reason why it cannot be.
-fn json_cell(
-    out: &mut Vec<u8>,
-    write: impl FnOnce(&mut Vec<u8>, usize) -> Result<(), Vec<u8>>,
-) -> CellKind {
+fn json_cell(out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>, usize) -> Result<(), Vec<u8>>) -> CellKind {
     let from = out.len();
     match write(out, from) {
         Ok(()) => CellKind::Json,
@@ -205,7 +203,7 @@ fn map(array: &ArrayRef) -> Result<Read, &'static str> {
     let values = Reader::of(value, array.values())?;
     Ok(Box::new(move |row, state, out| {
         let offsets = array.value_offsets();
-        let (first, end) = (offsets[row] as usize, offsets[row + 1] as usize);
+        let (first, end) = (offsets[row].as_usize(), offsets[row + 1].as_usize());
         json_cell(out, |out, from| {
             out.push(b'{');
             for at in first..end {
@@ -228,10 +226,7 @@ fn map(array: &ArrayRef) -> Result<Read, &'static str> {
     }))
 }
 
-fn union<'a>(
-    array: &ArrayRef,
-    fields: impl Iterator<Item = (i8, &'a Field)>,
-) -> Result<Read, &'static str> {
+fn union<'a>(array: &ArrayRef, fields: impl Iterator<Item = (i8, &'a Field)>) -> Result<Read, &'static str> {
     let array = array.as_union().clone();
     let readers = fields.map(|(id, field)| Ok((id, Reader::of(field, array.child(id))?)));
     let readers = readers.collect::<Result<Vec<_>, &'static str>>()?;

@@ -6,12 +6,13 @@ use arrow_array::{
     Array, ArrayRef, ArrowPrimitiveType, GenericByteArray, GenericByteViewArray,
     cast::AsArray as _,
     types::{
-        ArrowTemporalType, ByteArrayType, ByteViewType, Date32Type, Date64Type, Decimal32Type, Decimal64Type, Decimal128Type, Decimal256Type,
-        DurationMicrosecondType, DurationMillisecondType, DurationNanosecondType, DurationSecondType, Float16Type,
-        Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type, IntervalDayTimeType,
-        IntervalMonthDayNanoType, IntervalYearMonthType, Time32MillisecondType, Time32SecondType,
-        Time64MicrosecondType, Time64NanosecondType, TimestampMicrosecondType, TimestampMillisecondType,
-        TimestampNanosecondType, TimestampSecondType, UInt8Type, UInt16Type, UInt32Type, UInt64Type,
+        ArrowTemporalType, ByteArrayType, ByteViewType, Date32Type, Date64Type, Decimal32Type, Decimal64Type,
+        Decimal128Type, Decimal256Type, DurationMicrosecondType, DurationMillisecondType,
+        DurationNanosecondType, DurationSecondType, Float16Type, Float32Type, Float64Type, Int8Type,
+        Int16Type, Int32Type, Int64Type, IntervalDayTimeType, IntervalMonthDayNanoType,
+        IntervalYearMonthType, Time32MillisecondType, Time32SecondType, Time64MicrosecondType,
+        Time64NanosecondType, TimestampMicrosecondType, TimestampMillisecondType, TimestampNanosecondType,
+        TimestampSecondType, UInt8Type, UInt16Type, UInt32Type, UInt64Type,
     },
 };
 use arrow_buffer::NullBuffer;
@@ -101,24 +102,28 @@ fn read(array: &ArrayRef, content: Content) -> Result<Read, &'static str> {
         T::UInt16 => primitive::<UInt16Type>(array, |value, _, out| cell::integer(value, out)),
         T::UInt32 => primitive::<UInt32Type>(array, |value, _, out| cell::integer(value, out)),
         T::UInt64 => primitive::<UInt64Type>(array, |value, _, out| cell::integer(value, out)),
-        T::Float16 => {
-            primitive::<Float16Type>(array, |value, state, out| state.or_null(cell::single(value.to_f32(), out)))
-        }
+        T::Float16 => primitive::<Float16Type>(array, |value, state, out| {
+            state.or_null(cell::single(value.to_f32(), out))
+        }),
         T::Float32 => {
             primitive::<Float32Type>(array, |value, state, out| state.or_null(cell::single(value, out)))
         }
         T::Float64 => {
             primitive::<Float64Type>(array, |value, state, out| state.or_null(cell::double(value, out)))
         }
-        T::Decimal32(_, scale) => decimal::<Decimal32Type>(array, *scale, |value, out| integer(value, out)),
-        T::Decimal64(_, scale) => decimal::<Decimal64Type>(array, *scale, |value, out| integer(value, out)),
-        T::Decimal128(_, scale) => decimal::<Decimal128Type>(array, *scale, |value, out| integer(value, out)),
-        T::Decimal256(_, scale) => {
-            decimal::<Decimal256Type>(array, *scale, |value, out| out.extend_from_slice(value.to_string().as_bytes()))
-        }
-        T::Date32 | T::Date64 | T::Time32(_) | T::Time64(_) | T::Timestamp(..) | T::Duration(_) | T::Interval(_) => {
-            temporal(array)?
-        }
+        T::Decimal32(_, scale) => decimal::<Decimal32Type>(array, *scale, integer),
+        T::Decimal64(_, scale) => decimal::<Decimal64Type>(array, *scale, integer),
+        T::Decimal128(_, scale) => decimal::<Decimal128Type>(array, *scale, integer),
+        T::Decimal256(_, scale) => decimal::<Decimal256Type>(array, *scale, |value, out| {
+            out.extend_from_slice(value.to_string().as_bytes())
+        }),
+        T::Date32
+        | T::Date64
+        | T::Time32(_)
+        | T::Time64(_)
+        | T::Timestamp(..)
+        | T::Duration(_)
+        | T::Interval(_) => temporal(array)?,
         T::Utf8 => variable(array.as_string::<i32>(), of_text(content)),
         T::LargeUtf8 => variable(array.as_string::<i64>(), of_text(content)),
         T::Utf8View => view(array.as_string_view(), of_text(content)),
@@ -188,7 +193,9 @@ fn temporal(array: &ArrayRef) -> Result<Read, &'static str> {
     use TimeUnit as U;
     const DAY: i64 = 86_400;
     Ok(match array.data_type() {
-        T::Date32 => primitive::<Date32Type>(array, |days, state, out| state.or_null(cell::date(days.into(), out))),
+        T::Date32 => {
+            primitive::<Date32Type>(array, |days, state, out| state.or_null(cell::date(days.into(), out)))
+        }
         T::Date64 => primitive::<Date64Type>(array, |millis, state, out| {
             state.or_null(cell::date(millis.div_euclid(DAY * 1000), out))
         }),
@@ -197,7 +204,9 @@ fn temporal(array: &ArrayRef) -> Result<Read, &'static str> {
         T::Time64(U::Microsecond) => time::<Time64MicrosecondType>(array, 1_000_000),
         T::Time64(U::Nanosecond) => time::<Time64NanosecondType>(array, 1_000_000_000),
         T::Timestamp(U::Second, zone) => timestamp::<TimestampSecondType>(array, 1, zone.is_some()),
-        T::Timestamp(U::Millisecond, zone) => timestamp::<TimestampMillisecondType>(array, 1000, zone.is_some()),
+        T::Timestamp(U::Millisecond, zone) => {
+            timestamp::<TimestampMillisecondType>(array, 1000, zone.is_some())
+        }
         T::Timestamp(U::Microsecond, zone) => {
             timestamp::<TimestampMicrosecondType>(array, 1_000_000, zone.is_some())
         }
@@ -214,9 +223,11 @@ fn temporal(array: &ArrayRef) -> Result<Read, &'static str> {
         T::Interval(IntervalUnit::DayTime) => primitive::<IntervalDayTimeType>(array, |value, _, out| {
             span(0, value.days.into(), i128::from(value.milliseconds) * 1_000_000, out)
         }),
-        T::Interval(IntervalUnit::MonthDayNano) => primitive::<IntervalMonthDayNanoType>(array, |value, _, out| {
-            span(value.months.into(), value.days.into(), value.nanoseconds.into(), out)
-        }),
+        T::Interval(IntervalUnit::MonthDayNano) => {
+            primitive::<IntervalMonthDayNanoType>(array, |value, _, out| {
+                span(value.months.into(), value.days.into(), value.nanoseconds.into(), out)
+            })
+        }
         _ => return Err("a time is in a unit that its type does not have"),
     })
 }
@@ -224,7 +235,7 @@ fn temporal(array: &ArrayRef) -> Result<Read, &'static str> {
 /// Splits a count of parts of a second into seconds and nanoseconds.
 fn split(count: i64, per_second: i64) -> (i64, u32) {
     let nanos = count.rem_euclid(per_second) * (1_000_000_000 / per_second);
-    (count.div_euclid(per_second), nanos as u32)
+    (count.div_euclid(per_second), u32::try_from(nanos).unwrap_or_default())
 }
 
 fn timestamp<T: ArrowTemporalType<Native = i64>>(array: &ArrayRef, per_second: i64, is_utc: bool) -> Read {
@@ -241,7 +252,9 @@ where
     primitive::<T>(array, move |count, state, out| {
         let (seconds, nanos) = split(count.into(), per_second);
         // 24:00:00 is the end of a day.
-        let seconds = u32::try_from(seconds).ok().filter(|seconds| *seconds < 86_400 || (*seconds, nanos) == (86_400, 0));
+        let seconds = u32::try_from(seconds)
+            .ok()
+            .filter(|seconds| *seconds < 86_400 || (*seconds, nanos) == (86_400, 0));
         state.or_null(seconds.map(|seconds| cell::time(seconds, nanos, out)))
     })
 }
@@ -290,11 +303,7 @@ fn json(value: &[u8], state: &mut State, out: &mut Vec<u8>) -> CellKind {
     fitting(value, out, |value, out| cell::json(value, compactor, out))
 }
 
-fn fitting(
-    value: &[u8],
-    out: &mut Vec<u8>,
-    write: impl FnOnce(&[u8], &mut Vec<u8>) -> CellKind,
-) -> CellKind {
+fn fitting(value: &[u8], out: &mut Vec<u8>, write: impl FnOnce(&[u8], &mut Vec<u8>) -> CellKind) -> CellKind {
     if value.len() > CELL_BYTES_MAX {
         return cell::invalid(RejectReason::RecordTooLarge, out);
     }

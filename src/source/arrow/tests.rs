@@ -8,10 +8,10 @@ use arrow_array::{
     DurationSecondArray, FixedSizeBinaryArray, FixedSizeListArray, Float16Array, Float32Array, Float64Array,
     Int8Array, Int16Array, Int32Array, Int64Array, IntervalDayTimeArray, IntervalMonthDayNanoArray,
     IntervalYearMonthArray, LargeBinaryArray, LargeListArray, LargeStringArray, ListArray, ListViewArray,
-    MapArray, NullArray, RecordBatch, RunArray, StringArray, StringViewArray, StructArray, Time32MillisecondArray,
-    Time32SecondArray, Time64MicrosecondArray, Time64NanosecondArray, TimestampMicrosecondArray,
-    TimestampMillisecondArray, TimestampNanosecondArray, TimestampSecondArray, UInt8Array, UInt16Array,
-    UInt32Array, UInt64Array, UnionArray,
+    MapArray, NullArray, RecordBatch, RunArray, StringArray, StringViewArray, StructArray,
+    Time32MillisecondArray, Time32SecondArray, Time64MicrosecondArray, Time64NanosecondArray,
+    TimestampMicrosecondArray, TimestampMillisecondArray, TimestampNanosecondArray, TimestampSecondArray,
+    UInt8Array, UInt16Array, UInt32Array, UInt64Array, UnionArray,
     types::{Float16Type, Int8Type, Int32Type, IntervalDayTime, IntervalMonthDayNano},
 };
 use arrow_buffer::{NullBuffer, OffsetBuffer, ScalarBuffer, i256};
@@ -105,11 +105,17 @@ fn decimals_keep_every_digit() {
     let whole = (ColumnKind::Integer, CellKind::Integer);
     let large = 10_i128.pow(38) - 1;
     let nines = "9".repeat(38);
-    check(decimal(vec![Some(large), Some(-large), Some(0)], 0), whole.0, whole.1, &[&nines, &format!("-{nines}"), "0"]);
+    check(
+        decimal(vec![Some(large), Some(-large), Some(0)], 0),
+        whole.0,
+        whole.1,
+        &[&nines, &format!("-{nines}"), "0"],
+    );
     check(decimal(vec![Some(12), Some(0), Some(-7)], -3), whole.0, whole.1, &["12000", "0", "-7000"]);
     let small = Decimal32Array::from(vec![999_999_999, -1]).with_precision_and_scale(9, 4).unwrap();
     check(small, number.0, number.1, &["99999.9999", "-0.0001"]);
-    let middle = Decimal64Array::from(vec![999_999_999_999_999_999]).with_precision_and_scale(18, 18).unwrap();
+    let middle =
+        Decimal64Array::from(vec![999_999_999_999_999_999]).with_precision_and_scale(18, 18).unwrap();
     check(middle, number.0, number.1, &["0.999999999999999999"]);
     let huge = i256::from_string(&"9".repeat(76)).unwrap();
     let huge = Decimal256Array::from(vec![huge, -huge]).with_precision_and_scale(76, 10).unwrap();
@@ -127,7 +133,8 @@ fn floats_are_short_and_what_is_not_finite_is_null() {
     check(floats, ColumnKind::Number, CellKind::Number, &["0.1", "16777216", "3.4028235e+38"]);
     let floats = Float16Array::from(vec![half(1.5), half(65504.0)]);
     check(floats, ColumnKind::Number, CellKind::Number, &["1.5", "65504"]);
-    let floats: ArrayRef = Arc::new(Float64Array::from(vec![f64::NAN, f64::INFINITY, f64::NEG_INFINITY, 1.0]));
+    let floats: ArrayRef =
+        Arc::new(Float64Array::from(vec![f64::NAN, f64::INFINITY, f64::NEG_INFINITY, 1.0]));
     let (_, cells, nulled) = decode(field(&floats), floats);
     assert_eq!(cells.iter().filter(|(kind, _)| *kind == CellKind::Null).count(), 3);
     assert_eq!(nulled, 3);
@@ -136,12 +143,12 @@ fn floats_are_short_and_what_is_not_finite_is_null() {
 #[test]
 fn moments_are_utc_up_to_nanoseconds() {
     let check = |array: ArrayRef, expected: &[&str]| check(array, ColumnKind::Text, CellKind::Text, expected);
-    check(Arc::new(Date32Array::from(vec![Some(0), Some(-719_162), None])), &["1970-01-01", "0001-01-01", "null"]);
-    check(Arc::new(Date64Array::from(vec![253_402_214_400_000, -1])), &["9999-12-31", "1969-12-31"]);
     check(
-        Arc::new(TimestampSecondArray::from(vec![0, -1])),
-        &["1970-01-01T00:00:00", "1969-12-31T23:59:59"],
+        Arc::new(Date32Array::from(vec![Some(0), Some(-719_162), None])),
+        &["1970-01-01", "0001-01-01", "null"],
     );
+    check(Arc::new(Date64Array::from(vec![253_402_214_400_000, -1])), &["9999-12-31", "1969-12-31"]);
+    check(Arc::new(TimestampSecondArray::from(vec![0, -1])), &["1970-01-01T00:00:00", "1969-12-31T23:59:59"]);
     check(
         Arc::new(TimestampMillisecondArray::from(vec![1500, -1]).with_timezone("Europe/Berlin")),
         &["1970-01-01T00:00:01.5Z", "1969-12-31T23:59:59.999Z"],
@@ -157,7 +164,10 @@ fn moments_are_utc_up_to_nanoseconds() {
     check(Arc::new(Time32SecondArray::from(vec![0, 86_399])), &["00:00:00", "23:59:59"]);
     check(Arc::new(Time32MillisecondArray::from(vec![1, 86_400_000])), &["00:00:00.001", "24:00:00"]);
     check(Arc::new(Time64MicrosecondArray::from(vec![1, 3_600_000_000])), &["00:00:00.000001", "01:00:00"]);
-    check(Arc::new(Time64NanosecondArray::from(vec![1, 60_000_000_000])), &["00:00:00.000000001", "00:01:00"]);
+    check(
+        Arc::new(Time64NanosecondArray::from(vec![1, 60_000_000_000])),
+        &["00:00:00.000000001", "00:01:00"],
+    );
     for array in [
         Arc::new(TimestampSecondArray::from(vec![i64::MAX, i64::MIN])) as ArrayRef,
         Arc::new(Date32Array::from(vec![i32::MAX, i32::MIN])),
@@ -184,7 +194,8 @@ fn spans_are_iso_8601() {
 
 #[test]
 fn texts_and_bytes() {
-    let texts = [Some(""), Some("Ærøskøbing \u{1f34b}"), None, Some("a \"quote\"\nand more than twelve bytes")];
+    let texts =
+        [Some(""), Some("Ærøskøbing \u{1f34b}"), None, Some("a \"quote\"\nand more than twelve bytes")];
     let expected = ["", "Ærøskøbing \u{1f34b}", "null", "a \"quote\"\nand more than twelve bytes"];
     let check = |array: ArrayRef, expected: &[&str]| check(array, ColumnKind::Text, CellKind::Text, expected);
     check(Arc::new(StringArray::from(texts.to_vec())), &expected);
@@ -197,7 +208,12 @@ fn texts_and_bytes() {
     check(Arc::new(BinaryViewArray::from(bytes)), &expected);
     let fixed = FixedSizeBinaryArray::try_from_iter([b"\xfb\xff\xfe", b"\0\0\0"].into_iter()).unwrap();
     check(Arc::new(fixed), &["+//+", "AAAA"]);
-    super::tests::check(BooleanArray::from(vec![Some(true), None, Some(false)]), ColumnKind::Boolean, CellKind::Boolean, &["true", "null", "false"]);
+    self::check(
+        BooleanArray::from(vec![Some(true), None, Some(false)]),
+        ColumnKind::Boolean,
+        CellKind::Boolean,
+        &["true", "null", "false"],
+    );
     let (kind, cells, _) = decode(field(&NullArray::new(2)), Arc::new(NullArray::new(2)));
     assert_eq!((kind, cells), (ColumnKind::Any, vec![(CellKind::Null, String::new()); 2]));
     let nul: ArrayRef = Arc::new(StringArray::from(vec!["a\0b"]));
@@ -206,8 +222,13 @@ fn texts_and_bytes() {
 
 #[test]
 fn metadata_says_what_texts_hold() {
-    let texts: ArrayRef =
-        Arc::new(StringArray::from(vec![Some("{\"a\": 1.50, \"a\": 2}"), None, Some("{"), Some("-0.10"), Some("x")]));
+    let texts: ArrayRef = Arc::new(StringArray::from(vec![
+        Some("{\"a\": 1.50, \"a\": 2}"),
+        None,
+        Some("{"),
+        Some("-0.10"),
+        Some("x"),
+    ]));
     let with = |key: &str, value: &str| {
         field(&texts).with_metadata(HashMap::from([(key.to_owned(), value.to_owned())]))
     };
@@ -250,7 +271,13 @@ fn lists_are_arrays() {
     check(Arc::new(list.clone()), &expected);
     let large = OffsetBuffer::new(ScalarBuffer::from(vec![0_i64, 2, 2, 2, 4]));
     check(Arc::new(LargeListArray::new(item(), large, Arc::clone(&values), nulls.clone())), &expected);
-    let view = ListViewArray::new(item(), vec![0, 4, 0, 2].into(), vec![2, 0, 4, 2].into(), Arc::clone(&values), nulls);
+    let view = ListViewArray::new(
+        item(),
+        vec![0, 4, 0, 2].into(),
+        vec![2, 0, 4, 2].into(),
+        Arc::clone(&values),
+        nulls,
+    );
     check(Arc::new(view), &expected);
     check(Arc::new(FixedSizeListArray::new(item(), 2, values, None)), &["[1,null]", "[3,4]"]);
     let outer = Arc::new(Field::new("item", list.data_type().clone(), true));
@@ -263,7 +290,10 @@ fn structs_and_maps_are_objects() {
     let amounts = Decimal128Array::from(vec![Some(150), None]).with_precision_and_scale(10, 2).unwrap();
     let floats = Float64Array::from(vec![f64::NAN, 0.5]);
     let members: Vec<(Arc<Field>, ArrayRef)> = vec![
-        (Arc::new(Field::new("a \"b\"", DataType::Utf8, true)), Arc::new(StringArray::from(vec!["x\n", "é"]))),
+        (
+            Arc::new(Field::new("a \"b\"", DataType::Utf8, true)),
+            Arc::new(StringArray::from(vec!["x\n", "é"])),
+        ),
         (Arc::new(Field::new("amount", amounts.data_type().clone(), true)), Arc::new(amounts)),
         (Arc::new(Field::new("f", DataType::Float64, true)), Arc::new(floats)),
     ];
@@ -274,12 +304,18 @@ fn structs_and_maps_are_objects() {
     assert_eq!(cells[1].1, r#"{"a \"b\"":"é","amount":null,"f":0.5}"#);
 
     let entries = StructArray::from(vec![
-        (Arc::new(Field::new("keys", DataType::Int32, false)), Arc::new(Int32Array::from(vec![1, 2, 1])) as ArrayRef),
-        (Arc::new(Field::new("values", DataType::Utf8, true)), Arc::new(StringArray::from(vec![Some("a"), None, Some("b")]))),
+        (
+            Arc::new(Field::new("keys", DataType::Int32, false)),
+            Arc::new(Int32Array::from(vec![1, 2, 1])) as ArrayRef,
+        ),
+        (
+            Arc::new(Field::new("values", DataType::Utf8, true)),
+            Arc::new(StringArray::from(vec![Some("a"), None, Some("b")])),
+        ),
     ]);
     let entry = Arc::new(Field::new("entries", entries.data_type().clone(), false));
     let map = MapArray::new(entry, offsets(&[0, 3, 3]), entries, None, false);
-    check(map, ColumnKind::Json, CellKind::Json, &[r#"{"1":"b","2":null}"#, "{}"]);
+    check(map, ColumnKind::Json, CellKind::Json, &[r#"{"2":null,"1":"b"}"#, "{}"]);
 }
 
 #[test]
@@ -289,13 +325,12 @@ fn unions_are_their_value() {
         [Field::new("n", DataType::Int32, true), Field::new("t", DataType::Utf8, true)],
     )
     .unwrap();
-    let children: Vec<ArrayRef> = vec![
-        Arc::new(Int32Array::from(vec![Some(7), None])),
-        Arc::new(StringArray::from(vec!["x"])),
-    ];
+    let children: Vec<ArrayRef> =
+        vec![Arc::new(Int32Array::from(vec![Some(7), None])), Arc::new(StringArray::from(vec!["x"]))];
     let ids = ScalarBuffer::from(vec![0_i8, 5, 0]);
-    let dense: ArrayRef =
-        Arc::new(UnionArray::try_new(fields, ids, Some(ScalarBuffer::from(vec![0, 0, 1])), children).unwrap());
+    let dense: ArrayRef = Arc::new(
+        UnionArray::try_new(fields, ids, Some(ScalarBuffer::from(vec![0, 0, 1])), children).unwrap(),
+    );
     assert!(matches!(dense.data_type(), DataType::Union(_, UnionMode::Dense)));
     let (kind, cells, _) = decode(field(&dense), dense);
     assert_eq!(kind, ColumnKind::Any);
@@ -348,7 +383,8 @@ fn arrow_json(batch: &RecordBatch) -> Vec<serde_json::Value> {
     text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
-type Row = (Option<i64>, Option<String>, Option<Vec<Option<u32>>>, Option<bool>, Option<(i32, Option<String>)>);
+type Row =
+    (Option<i64>, Option<String>, Option<Vec<Option<u32>>>, Option<bool>, Option<(i32, Option<String>)>);
 
 fn text() -> impl Strategy<Value = String> {
     "[^\0]{0,12}"
@@ -365,7 +401,9 @@ fn batch_of(rows: &[Row]) -> RecordBatch {
         vec![Field::new("n", DataType::Int32, false), Field::new("é\"", DataType::Utf8, true)].into();
     let inner: Vec<ArrayRef> = vec![
         Arc::new(rows.iter().map(|row| row.4.as_ref().map_or(0, |pair| pair.0)).collect::<Int32Array>()),
-        Arc::new(rows.iter().map(|row| row.4.as_ref().and_then(|pair| pair.1.clone())).collect::<StringArray>()),
+        Arc::new(
+            rows.iter().map(|row| row.4.as_ref().and_then(|pair| pair.1.clone())).collect::<StringArray>(),
+        ),
     ];
     let nulls = rows.iter().map(|row| row.4.is_some()).collect::<Vec<_>>();
     let structs = StructArray::new(fields, inner, Some(nulls.into()));

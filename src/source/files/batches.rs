@@ -26,7 +26,10 @@ use super::{
     positions,
 };
 use crate::{
-    domain::{limits::BATCH_ROWS, row::{Column, RowBatch}},
+    domain::{
+        limits::BATCH_ROWS,
+        row::{Column, RowBatch},
+    },
     source::{
         arrow::{self, ArrowDecoder},
         error::Error,
@@ -44,7 +47,7 @@ const HEADER_BYTES: u64 = 4 << 10;
 /// Record batches of a file, row by row.
 pub(super) struct BatchReader {
     content: Arc<Content>,
-    batches: Box<dyn Iterator<Item = Result<RecordBatch, String>> + Send>,
+    batches: Batches,
     /// Where the columns stand in a batch, in the order wanted.
     order: Vec<usize>,
     columns: Vec<Column>,
@@ -98,7 +101,8 @@ impl RowReader for BatchReader {
         while self.next == self.rows {
             let Some(found) = self.batches.next() else { return Ok(false) };
             let found = found.map_err(|reason| self.content.explain(&reason))?;
-            let found = found.project(&self.order).map_err(|_| self.content.explain("a batch lacks columns"))?;
+            let found =
+                found.project(&self.order).map_err(|_| self.content.explain("a batch lacks columns"))?;
             self.rows = self.decoder.begin(&found)?;
             self.next = 0;
         }
@@ -297,6 +301,10 @@ impl ChunkReader for Pages {
             }
             _ => self.content.read_at(start, length)?,
         };
-        if bytes.len() == length { Ok(bytes) } else { Err(ParquetError::EOF("the file is too short".to_owned())) }
+        if bytes.len() == length {
+            Ok(bytes)
+        } else {
+            Err(ParquetError::EOF("the file is too short".to_owned()))
+        }
     }
 }

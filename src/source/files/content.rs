@@ -8,7 +8,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use tokio::runtime::Handle;
+use tokio::runtime::Runtime;
 
 use super::place::of_store;
 use crate::{
@@ -36,7 +36,14 @@ pub(super) struct Content {
 /// Where the bytes are.
 pub(super) enum Bytes {
     Local { file: File, stamp: Stamp, path: PathBuf },
-    Object { store: Store, version: ObjectVersion, runtime: Handle },
+    Object { bucket: Arc<BucketReader>, version: ObjectVersion },
+}
+
+/// A client of a bucket for a thread that may block, with a runtime of its own: the caller's may end while a request
+/// is under way.
+pub(super) struct BucketReader {
+    pub(super) store: Store,
+    pub(super) runtime: Runtime,
 }
 
 impl Content {
@@ -93,8 +100,9 @@ impl Content {
                     self.check_unchanged().err().unwrap_or_else(|| Error::new(cause::FILE_FAILED, message))
                 })
             }
-            Bytes::Object { store, version, runtime } => {
-                match runtime.block_on(store.read_version(version, offset..offset + length)) {
+            Bytes::Object { bucket, version } => {
+                let read = bucket.store.read_version(version, offset..offset + length);
+                match bucket.runtime.block_on(read) {
                     Ok(Some(bytes)) => Ok(bytes),
                     Ok(None) => Err(self.changed()),
                     Err(error) => Err(of_store(error)),
@@ -124,7 +132,11 @@ pub(super) struct ContentReader {
 
 impl ContentReader {
     pub(super) fn new(content: &Arc<Content>, position: u64) -> Self {
-        Self::with_request_bytes(content, position, if content.is_remote() { REQUEST_BYTES } else { 64 << 10 })
+        Self::with_request_bytes(
+            content,
+            position,
+            if content.is_remote() { REQUEST_BYTES } else { 64 << 10 },
+        )
     }
 
     pub(super) fn with_request_bytes(content: &Arc<Content>, position: u64, request_bytes: u64) -> Self {
@@ -138,7 +150,8 @@ impl Read for ContentReader {
             return Err(io::Error::other("a part of it is larger than 1 GiB"));
         }
         if self.ahead.is_empty() && !buffer.is_empty() {
-            self.ahead = self.content.read_at(self.position, self.request_bytes.max(buffer.len() as u64) as usize)?;
+            self.ahead =
+                self.content.read_at(self.position, self.request_bytes.max(buffer.len() as u64) as usize)?;
         }
         let read = self.ahead.len().min(buffer.len());
         buffer[..read].copy_from_slice(&self.ahead.split_to(read));

@@ -70,12 +70,13 @@ pub(super) struct CsvReader {
     null: Option<String>,
 }
 
-/// Bounds what is read for one record, and counts quotes: a whole file has an even number of them.
+/// Bounds what is read for one record, and counts quotes: a whole file has an even number of them, unless there may be
+/// lone ones after escapes or in comments.
 struct Bounded {
     inner: Box<dyn BufRead + Send>,
     /// What may still be read before the next record begins.
     left: usize,
-    quote: u8,
+    quote: Option<u8>,
     has_open_quote: bool,
 }
 
@@ -88,8 +89,9 @@ impl CsvReader {
     ) -> Result<Self, Error> {
         let inner = decompressed(content.name(), ContentReader::new(content, 0));
         let inner = inner.map_err(|_| content.explain("it cannot be decompressed"))?;
-        let bounded =
-            Bounded { inner, left: RECORD_BYTES_MAX, quote: options.quote, has_open_quote: false };
+        let is_counted = options.escape.is_none() && options.comment.is_none();
+        let quote = is_counted.then_some(options.quote);
+        let bounded = Bounded { inner, left: RECORD_BYTES_MAX, quote, has_open_quote: false };
         let reader = ReaderBuilder::new()
             .has_headers(false)
             .delimiter(options.delimiter.unwrap_or(b','))
@@ -170,7 +172,9 @@ impl CsvReader {
     fn wrong(&self, reason: &str) -> Error {
         let fault = self.content.explain(reason);
         if fault.code() == cause::ANSWER_MALFORMED.code {
-            return fault.with_hint("check that it is a CSV file with a header line (RFC 4180), or set the source's csv keys");
+            return fault.with_hint(
+                "check that it is a CSV file with a header line (RFC 4180), or set the source's csv keys",
+            );
         }
         fault
     }
@@ -215,9 +219,8 @@ impl Read for Bounded {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let read = self.inner.read(buffer)?;
         self.left = self.left.checked_sub(read).ok_or(io::ErrorKind::FileTooLarge)?;
-        if memchr::memchr_iter(self.quote, &buffer[..read]).count() % 2 == 1 {
-            self.has_open_quote = !self.has_open_quote;
-        }
+        let quotes = self.quote.map_or(0, |quote| memchr::memchr_iter(quote, &buffer[..read]).count());
+        self.has_open_quote ^= quotes % 2 == 1;
         Ok(read)
     }
 }

@@ -1,7 +1,7 @@
 //! JSON lines: one JSON object a line. Its members are the columns.
 
 use std::{
-    io::{self, BufRead, Read as _},
+    io::{BufRead, Read as _},
     sync::Arc,
 };
 
@@ -37,15 +37,19 @@ pub(super) struct JsonLinesReader {
     columns: Vec<Column>,
     /// The columns' names as canonical JSON has them.
     names: Vec<Vec<u8>>,
-    /// Whether the model chooses columns; else each member needs one.
-    is_chosen: bool,
+    /// Whether each member needs a column.
+    is_whole: bool,
     /// Whether the line that is in `raw` is still to be read.
     has_line: bool,
 }
 
 impl JsonLinesReader {
     /// Opens a file. Without `chosen` columns the members of the first line are the columns.
-    pub(super) fn open(content: &Arc<Content>, chosen: Option<&[String]>) -> Result<Self, Error> {
+    pub(super) fn open(
+        content: &Arc<Content>,
+        chosen: Option<&[String]>,
+        is_whole: bool,
+    ) -> Result<Self, Error> {
         let lines = decompressed(content.name(), ContentReader::new(content, 0));
         let lines = lines.map_err(|_| content.explain("it cannot be decompressed"))?;
         let mut reader = Self {
@@ -57,7 +61,7 @@ impl JsonLinesReader {
             compactor: Compactor::default(),
             columns: Vec::new(),
             names: Vec::new(),
-            is_chosen: chosen.is_some(),
+            is_whole,
             has_line: false,
         };
         let names = match chosen {
@@ -96,7 +100,7 @@ impl JsonLinesReader {
             self.raw.clear();
             let mut bounded = (&mut self.lines).take(LINE_BYTES_MAX as u64 + 1);
             let read = bounded.read_until(b'\n', &mut self.raw);
-            if read.map_err(|error| self.unreadable(&error))? == 0 {
+            if read.map_err(|_| self.unreadable())? == 0 {
                 return Ok(false);
             }
             self.line += 1;
@@ -117,7 +121,9 @@ impl JsonLinesReader {
         match self.compactor.compact(raw, &mut self.object) {
             Ok(_) if self.object.first() == Some(&b'{') => Ok(None),
             // JSON that holds what no record may hold, such as `\u0000`.
-            Err(RejectReason::InvalidJson) if serde_json::from_slice::<serde::de::IgnoredAny>(raw).is_ok() => {
+            Err(RejectReason::InvalidJson)
+                if serde_json::from_slice::<serde::de::IgnoredAny>(raw).is_ok() =>
+            {
                 Ok(Some(RejectReason::InvalidJson))
             }
             Ok(_) | Err(RejectReason::InvalidJson) => {
@@ -135,7 +141,7 @@ impl JsonLinesReader {
             return Ok(());
         };
         let message = format!(
-            "line {} of {} has a member {}, which its first line does not have",
+            "line {} of {} has a member {}, which is no column: the first line does not have it",
             self.line,
             self.content.name(),
             String::from_utf8_lossy(name)
@@ -144,7 +150,7 @@ impl JsonLinesReader {
             .with_hint("name the columns in the model, as in columns = [\"id\", \"name\"]"))
     }
 
-    fn unreadable(&self, _: &io::Error) -> Error {
+    fn unreadable(&self) -> Error {
         self.wrong(&format!("it cannot be read, or decompressed, after line {}", self.line))
     }
 
@@ -176,7 +182,7 @@ impl RowReader for JsonLinesReader {
             }
             return Ok(true);
         }
-        if !self.is_chosen {
+        if self.is_whole {
             self.check_members()?;
         }
         for name in &self.names {

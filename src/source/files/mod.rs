@@ -16,11 +16,17 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use tokio::task::spawn_blocking;
 
-use self::{content::Content, csv::CsvOptions, format::Format, pattern::Pattern, place::{Opened, Place}};
+use self::{
+    content::Content,
+    csv::CsvOptions,
+    format::Format,
+    pattern::Pattern,
+    place::{Opened, Place},
+};
 use super::{
     Query, check_unchanged,
     driver::{Driver, SourceType, Tables},
-    error::{Error, causes, cause, connection_lost},
+    error::{Error, cause, causes, connection_lost},
     rows::RowSender,
 };
 use crate::domain::row::{Column, RowBatch};
@@ -52,6 +58,13 @@ struct Snapshot {
     files: Vec<place::Entry>,
     /// The columns that the model chooses; `None` means all.
     chosen: Option<Vec<String>>,
+}
+
+impl Snapshot {
+    /// Whether the model reads every column of the files.
+    fn is_whole(&self) -> bool {
+        self.chosen.is_none()
+    }
 }
 
 /// Reads the rows of one file.
@@ -87,7 +100,7 @@ impl Driver for Files {
         let (format, csv) = (self.format, self.csv.clone());
         blocking(move || {
             let content = snapshot.opened.content(&snapshot.files[0])?;
-            let reader = open(&content, format, &csv, snapshot.chosen.as_deref())?;
+            let reader = open(&content, format, &csv, snapshot.chosen.as_deref(), snapshot.is_whole())?;
             let columns = reader.columns().to_vec();
             content.check_unchanged().map(|()| columns)
         })
@@ -115,7 +128,7 @@ impl Driver for Files {
                     names = described.iter().map(|column| column.name.clone()).collect();
                     Some(&*names)
                 };
-                let mut reader = open(&content, format, &csv, chosen)?;
+                let mut reader = open(&content, format, &csv, chosen, snapshot.is_whole())?;
                 if at == 0 {
                     check_unchanged(&described, reader.columns())?;
                     width = reader.width().filter(|_| snapshot.chosen.is_none());
@@ -169,16 +182,19 @@ fn parts(query: &Query) -> Result<(Pattern, Option<Vec<String>>), Error> {
     Ok((pattern, columns.clone()))
 }
 
+/// Opens a file. `chosen` are the columns that are read; `is_whole` tells that the file must have no others.
 fn open(
     content: &Arc<Content>,
     format: Option<Format>,
     csv: &CsvOptions,
     chosen: Option<&[String]>,
+    is_whole: bool,
 ) -> Result<Box<dyn RowReader>, Error> {
-    let format = format.or_else(|| Format::of(content.name())).ok_or_else(|| format_unknown(content.name()))?;
+    let format =
+        format.or_else(|| Format::of(content.name())).ok_or_else(|| format_unknown(content.name()))?;
     Ok(match format {
         Format::Csv | Format::Tsv => Box::new(csv::CsvReader::open(content, &csv.of(format), chosen)?),
-        Format::JsonLines => Box::new(json_lines::JsonLinesReader::open(content, chosen)?),
+        Format::JsonLines => Box::new(json_lines::JsonLinesReader::open(content, chosen, is_whole)?),
         Format::Parquet => Box::new(batches::parquet(content, chosen)?),
         Format::Arrow => Box::new(batches::arrow(content, chosen)?),
     })
@@ -197,7 +213,10 @@ fn check_alike(
     };
     for (then, now) in described.iter().zip(reader.columns()) {
         if then != now {
-            return Err(differ(format!("column `{}` is {}, not {}", now.name, now.type_name, then.type_name)));
+            return Err(differ(format!(
+                "column `{}` is {}, not {}",
+                now.name, now.type_name, then.type_name
+            )));
         }
     }
     match (width, reader.width()) {
@@ -223,4 +242,3 @@ async fn blocking<T: Send + 'static>(
 ) -> Result<T, Error> {
     spawn_blocking(work).await.unwrap_or_else(|_| Err(connection_lost("the reading thread ended")))
 }
-

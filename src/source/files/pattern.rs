@@ -71,10 +71,9 @@ fn part_matches(pattern: &[u8], part: &[u8]) -> bool {
     match (pattern, part) {
         ([], []) => true,
         ([b'*', rest @ ..], _) => (0..=part.len()).any(|skipped| part_matches(rest, &part[skipped..])),
-        ([b'?', rest @ ..], [first, ..]) => {
+        ([b'?', rest @ ..], [_, ..]) => {
             // A question mark is one character, of up to four bytes.
             let length = 1 + part[1..].iter().take_while(|byte| **byte & 0xc0 == 0x80).count();
-            let _ = first;
             part_matches(rest, &part[length..])
         }
         ([wanted, rest @ ..], [found, others @ ..]) => wanted == found && part_matches(rest, others),

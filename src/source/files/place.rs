@@ -3,19 +3,17 @@
 use std::{
     fs,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, OnceLock},
 };
-
-use tokio::runtime::Handle;
 
 use super::{
     BUCKET_UNUSABLE, TOO_MANY_FILES, blocking,
-    content::{Bytes, Content},
+    content::{BucketReader, Bytes, Content},
     pattern::Pattern,
 };
 use crate::{
     source::{
-        error::{Error, cause, file_error},
+        error::{Error, cause, connection_lost, file_error},
         file::{Stamp, regular},
     },
     store::{self, Bucket, Location, ObjectVersion, Store},
@@ -37,7 +35,11 @@ pub(super) enum Place {
 /// A place while a query reads it.
 pub(super) enum Opened {
     Directory(PathBuf),
-    Store(Store),
+    Bucket {
+        location: Location,
+        /// Made by the thread that reads.
+        reader: OnceLock<Arc<BucketReader>>,
+    },
 }
 
 /// A file as it was when the snapshot was taken.
@@ -79,7 +81,8 @@ impl Place {
             Self::Bucket(bucket) => {
                 let store = self.store(bucket)?;
                 let files = objects(&store, pattern).await?;
-                (Opened::Store(store), files)
+                let location = Location::Bucket((**bucket).clone());
+                (Opened::Bucket { location, reader: OnceLock::new() }, files)
             }
         };
         if files.is_empty() {
@@ -119,14 +122,28 @@ impl Opened {
                 let bytes = Bytes::Local { file, stamp: *stamp, path };
                 Ok(Arc::new(Content::new(name.clone(), stamp.bytes(), bytes)))
             }
-            (Self::Store(store), Entry::Object { name, version }) => {
-                let bytes =
-                    Bytes::Object { store: store.clone(), version: version.clone(), runtime: Handle::current() };
+            (Self::Bucket { location, reader }, Entry::Object { name, version }) => {
+                let bucket = match reader.get() {
+                    Some(bucket) => Arc::clone(bucket),
+                    None => {
+                        let opened = Arc::new(open_bucket(location)?);
+                        Arc::clone(reader.get_or_init(|| opened))
+                    }
+                };
+                let bytes = Bytes::Object { bucket, version: version.clone() };
                 Ok(Arc::new(Content::new(name.clone(), version.bytes, bytes)))
             }
             _ => unreachable!("a place has files of its own kind"),
         }
     }
+}
+
+fn open_bucket(location: &Location) -> Result<BucketReader, Error> {
+    let store = Store::open(location).map_err(of_store)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime =
+        runtime.map_err(|error| connection_lost(format_args!("this machine gives no thread: {error}")))?;
+    Ok(BucketReader { store, runtime })
 }
 
 fn local(root: &Path, pattern: &Pattern) -> Result<Vec<Entry>, Error> {
@@ -167,7 +184,9 @@ impl Walk<'_> {
             self.entries += 1;
             if self.entries > ENTRIES_MAX {
                 let message = format!("{} has more than {ENTRIES_MAX} entries", self.root.display());
-                return Err(Error::new(TOO_MANY_FILES, message).with_hint("give the files a directory of their own"));
+                return Err(
+                    Error::new(TOO_MANY_FILES, message).with_hint("give the files a directory of their own")
+                );
             }
             // A name that is not UTF-8 cannot be written in a configuration either.
             let Ok(name) = entry.file_name().into_string() else { continue };
@@ -211,12 +230,14 @@ pub(super) fn of_store(error: store::Error) -> Error {
             Error::new(cause::UNAVAILABLE, format!("the bucket could not be read at `{path}`: {detail}"))
                 .with_hint("check that it is reachable")
         }
-        Fault::Timeout { path, seconds, .. } => {
-            Error::new(cause::CONNECT_TIMEOUT, format!("the bucket did not answer for `{path}` within {seconds} s"))
-                .with_hint("check that it is reachable")
-        }
+        Fault::Timeout { path, seconds, .. } => Error::new(
+            cause::CONNECT_TIMEOUT,
+            format!("the bucket did not answer for `{path}` within {seconds} s"),
+        )
+        .with_hint("check that it is reachable"),
         Fault::NoBucket { bucket, .. } => {
-            Error::new(BUCKET_UNUSABLE, format!("there is no bucket `{bucket}`")).with_hint("check the source's url")
+            Error::new(BUCKET_UNUSABLE, format!("there is no bucket `{bucket}`"))
+                .with_hint("check the source's url")
         }
         Fault::OtherRegion { location, .. } => {
             Error::new(BUCKET_UNUSABLE, format!("{location} is in another region than the configured one"))

@@ -2,12 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{
-    Files,
-    csv::CsvOptions,
-    format::FORMATS,
-    place::Place,
-};
+use super::{Files, csv::CsvOptions, format::FORMATS, place::Place};
 use crate::{
     domain::limits::FIELDS_MAX,
     settings::{item::Item, section::Section, tree::Value},
@@ -15,13 +10,16 @@ use crate::{
     store::bucket_of,
 };
 
-const PLACE_HINT: &str = "write path = \"exports\" for a directory, or url = \"s3://bucket/prefix\" for a bucket";
+const PLACE_HINT: &str =
+    "write path = \"exports\" for a directory, or url = \"s3://bucket/prefix\" for a bucket";
 
 /// Reads `path`, the directory of the files, or `url`, their bucket; `format` and `csv`.
 pub(super) fn open(section: &Section<'_>, options: &OpenOptions<'_>) -> Option<Arc<dyn Driver>> {
     let place = match (section.get("path"), section.get("url")) {
         (Some(path), None) => path.file_path(options.dir).map(Place::Directory),
-        (None, Some(url)) => bucket_of(section, &url, options.dir, options.env).map(|bucket| Place::Bucket(bucket.into())),
+        (None, Some(url)) => {
+            bucket_of(section, &url, options.dir, options.env).map(|bucket| Place::Bucket(bucket.into()))
+        }
         (Some(_), Some(url)) => url.fail("comes beside path", PLACE_HINT.to_owned()),
         (None, None) => section.fail("names no place", PLACE_HINT.to_owned()),
     };

@@ -199,7 +199,7 @@ proptest::proptest! {
         proptest::sample::select(b"a,\"\n\r\xff{}:".to_vec()), 0..60)
     ) {
         let directory = TempDir::new().unwrap();
-        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         for name in ["a.csv", "a.jsonl", "a.csv.gz", "a.csv.zst", "a.parquet", "a.arrow"] {
             fs::write(directory.path().join(name), &bytes).unwrap();
             let _ = runtime.block_on(read(&source(directory.path()), &table(name, None), None));
@@ -327,7 +327,11 @@ async fn all_files_of_a_pattern_are_one_table() {
     let error = read(&source, &query, None).await.unwrap_err();
     assert_eq!(error.code(), "source_files_differ", "{error}");
     assert_eq!(read(&source, &table("2026/*.parquet", Some(&["id"])), None).await.unwrap().len(), 6);
-    for (name, code) in [("2025/*.parquet", "source_file_missing"), ("2026/*.csv", "source_file_missing"), ("2026/_SUCCESS", "source_format_unknown")] {
+    for (name, code) in [
+        ("2025/*.parquet", "source_file_missing"),
+        ("2026/*.csv", "source_file_missing"),
+        ("2026/_SUCCESS", "source_format_unknown"),
+    ] {
         assert_eq!(source.describe(&table(name, None)).await.unwrap_err().code(), code, "{name}");
     }
 }

@@ -58,12 +58,16 @@ pub(super) fn of(error: &sqlx::Error, asked: Asked<'_>) -> Error {
             Error::new(cause::LOGIN_REFUSED, format!("{address} refused the login: {words}"))
                 .with_hint("check user, host and database in the URL, and the user's grants")
         }
-        (Meaning::WrongPassword, _) => of_database(Meaning::WrongPassword, format!("{address} refused the login: {words}")),
-        (Meaning::PermissionDenied, _) => of_database(Meaning::PermissionDenied, words)
-            .with_hint("grant SELECT on it to the source's user"),
+        (Meaning::WrongPassword, _) => {
+            of_database(Meaning::WrongPassword, format!("{address} refused the login: {words}"))
+        }
+        (Meaning::PermissionDenied, _) => {
+            of_database(Meaning::PermissionDenied, words).with_hint("grant SELECT on it to the source's user")
+        }
         (Meaning::FileFailed, _) => of_database(Meaning::Other, words),
-        (Meaning::SessionTimeout, _) => Error::new(cause::SESSION_TIMEOUT, words)
-            .with_hint("raise that timeout at the server"),
+        (Meaning::SessionTimeout, _) => {
+            Error::new(cause::SESSION_TIMEOUT, words).with_hint("raise that timeout at the server")
+        }
         (meaning, _) => of_database(meaning, words),
     }
 }

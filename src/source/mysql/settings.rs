@@ -51,7 +51,8 @@ pub(super) fn open(section: &Section<'_>, options: &OpenOptions<'_>) -> Option<A
     let is_local = connect.get_socket().is_some() || is_loopback(connect.get_host());
     if mode.is_none() {
         // A server on another machine must prove who it is.
-        connect = connect.ssl_mode(if is_local { MySqlSslMode::Preferred } else { MySqlSslMode::VerifyIdentity });
+        connect =
+            connect.ssl_mode(if is_local { MySqlSslMode::Preferred } else { MySqlSslMode::VerifyIdentity });
     }
     let address = match connect.get_socket() {
         Some(socket) => socket.display().to_string(),
@@ -72,5 +73,8 @@ pub(super) fn open(section: &Section<'_>, options: &OpenOptions<'_>) -> Option<A
 
 fn is_loopback(host: &str) -> bool {
     host == "localhost"
-        || host.trim_matches(['[', ']']).parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+        || host
+            .trim_matches(['[', ']'])
+            .parse::<std::net::IpAddr>()
+            .is_ok_and(|address| address.is_loopback())
 }

@@ -29,7 +29,9 @@ enum Form {
     /// Bytes of a number, the highest first.
     Bits,
     Date,
-    DateTime { is_utc: bool },
+    DateTime {
+        is_utc: bool,
+    },
     Time,
     Text,
     Bytes,
@@ -68,7 +70,6 @@ fn form(info: &MySqlTypeInfo) -> (Form, String) {
         "time" => Form::Time,
         "json" => Form::Json,
         "null" | "enum" | "set" => Form::Text,
-        "geometry" => Form::Bytes,
         "year" => Form::Integer,
         other if other.contains("int") => Form::Integer,
         // The driver calls text of a collation that compares bytes binary.
@@ -79,18 +80,6 @@ fn form(info: &MySqlTypeInfo) -> (Form, String) {
         _ => Form::Bytes,
     };
     (form, name)
-}
-
-impl Form {
-    fn kind(self) -> ColumnKind {
-        match self {
-            Self::Integer | Self::Bits => ColumnKind::Integer,
-            Self::Boolean => ColumnKind::Boolean,
-            Self::Decimal | Self::Single | Self::Double => ColumnKind::Number,
-            Self::Date | Self::DateTime { .. } | Self::Time | Self::Text | Self::Bytes => ColumnKind::Text,
-            Self::Json => ColumnKind::Json,
-        }
-    }
 }
 
 impl ValueReader {
@@ -130,6 +119,16 @@ fn bytes_of(value: MySqlValueRef<'_>) -> Result<&[u8], ()> {
 }
 
 impl Form {
+    fn kind(self) -> ColumnKind {
+        match self {
+            Self::Integer | Self::Bits => ColumnKind::Integer,
+            Self::Boolean => ColumnKind::Boolean,
+            Self::Decimal | Self::Single | Self::Double => ColumnKind::Number,
+            Self::Date | Self::DateTime { .. } | Self::Time | Self::Text | Self::Bytes => ColumnKind::Text,
+            Self::Json => ColumnKind::Json,
+        }
+    }
+
     /// Appends a value; `None` for one that a record cannot express.
     fn read(self, text: &[u8], compactor: &mut Compactor, out: &mut Vec<u8>) -> Result<Option<CellKind>, ()> {
         Ok(Some(match self {

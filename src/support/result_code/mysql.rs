@@ -58,11 +58,7 @@ const TABLE: &[Group] = &[
         ],
     ),
     (Locked, Fixed, &["1205 ER_LOCK_WAIT_TIMEOUT"]),
-    (
-        Cancelled,
-        Fixed,
-        &["1317 ER_QUERY_INTERRUPTED", "1969 ER_STATEMENT_TIMEOUT", "3024 ER_QUERY_TIMEOUT"],
-    ),
+    (Cancelled, Fixed, &["1317 ER_QUERY_INTERRUPTED", "1969 ER_STATEMENT_TIMEOUT", "3024 ER_QUERY_TIMEOUT"]),
     (WrongPassword, Fixed, &["1045 ER_ACCESS_DENIED_ERROR", "1698 ER_ACCESS_DENIED_NO_PASSWORD_ERROR"]),
     (
         LoginRefused,
@@ -98,7 +94,11 @@ const TABLE: &[Group] = &[
     (
         ReadOnly,
         Fixed,
-        &["1290 ER_OPTION_PREVENTS_STATEMENT", "1792 ER_CANT_EXECUTE_IN_READ_ONLY_TRANSACTION", "1836 ER_READ_ONLY_MODE"],
+        &[
+            "1290 ER_OPTION_PREVENTS_STATEMENT",
+            "1792 ER_CANT_EXECUTE_IN_READ_ONLY_TRANSACTION",
+            "1836 ER_READ_ONLY_MODE",
+        ],
     ),
     (
         Statement,
@@ -145,7 +145,12 @@ const TABLE: &[Group] = &[
     (
         FileFailed,
         Names,
-        &["1016 ER_CANT_OPEN_FILE", "1017 ER_FILE_NOT_FOUND", "1023 ER_ERROR_ON_CLOSE", "1024 ER_ERROR_ON_READ"],
+        &[
+            "1016 ER_CANT_OPEN_FILE",
+            "1017 ER_FILE_NOT_FOUND",
+            "1023 ER_ERROR_ON_CLOSE",
+            "1024 ER_ERROR_ON_READ",
+        ],
     ),
     (
         Damaged,

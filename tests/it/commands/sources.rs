@@ -4,12 +4,7 @@ use std::fs;
 
 use tempfile::TempDir;
 
-use crate::support::{
-    mysql::MySql,
-    node::Warehouse,
-    postgres::Postgres,
-    process::larder,
-};
+use crate::support::{mysql::MySql, node::Warehouse, postgres::Postgres, process::larder};
 
 const TABLE: &str = "create table people (id integer, name varchar(20)); \
                      insert into people values (1, 'Ann'), (2, null), (3, 'Bob')";
@@ -24,7 +19,11 @@ async fn sources() -> TempDir {
     mysql.execute(TABLE).await;
     sqlite.execute(TABLE).await;
     fs::create_dir(path.join("exports")).unwrap();
-    fs::write(path.join("exports/people.jsonl"), "{\"id\":1,\"name\":\"Ann\"}\n{\"id\":2}\n{\"id\":3,\"name\":\"Bob\"}\n").unwrap();
+    fs::write(
+        path.join("exports/people.jsonl"),
+        "{\"id\":1,\"name\":\"Ann\"}\n{\"id\":2}\n{\"id\":3,\"name\":\"Bob\"}\n",
+    )
+    .unwrap();
     let text = format!(
         "{}[sources.mysql]\n{}[sources.postgres]\ntype = \"postgres\"\nurl = \"{}\"\n\
          [sources.files]\ntype = \"files\"\npath = \"exports\"\n",
@@ -40,7 +39,9 @@ async fn sources() -> TempDir {
 async fn sources_show_their_tables_columns_and_rows() {
     let directory = sources().await;
     let run = |arguments: &[&str]| larder(directory.path(), &[&["source"], arguments].concat());
-    for (name, version) in [("postgres", "PostgreSQL"), ("mysql", "MariaDB"), ("sqlite", "3."), ("files", "ms")] {
+    for (name, version) in
+        [("postgres", "PostgreSQL"), ("mysql", "MariaDB"), ("sqlite", "3."), ("files", "ms")]
+    {
         let checked = run(&["check", name]).expect(0);
         assert!(checked.stdout.starts_with(&format!("ok    {name}: answered within ")), "{checked:?}");
         assert!(checked.stdout.contains(version), "{checked:?}");
@@ -63,7 +64,12 @@ async fn sources_show_their_tables_columns_and_rows() {
         }
     }
     assert!(run(&["query", "files", "select 1"]).expect(1).stderr.contains("source_sql_unsupported"));
-    assert!(run(&["query", "mysql", "select nosuch from people"]).expect(1).stderr.contains("source_unknown_column"));
+    assert!(
+        run(&["query", "mysql", "select nosuch from people"])
+            .expect(1)
+            .stderr
+            .contains("source_unknown_column")
+    );
     assert!(run(&["check", "nosuch"]).expect(2).stderr.contains("unknown_source"));
     run(&["query", "mysql"]).expect(2);
 }

@@ -48,7 +48,8 @@ fn is_same((kind, text): &Cell, expected: Option<&String>) -> bool {
         read.is_ok() && read.map(f64::to_bits) == printed.map(f64::to_bits)
     };
     let is_moment = || {
-        expected.contains('T') && text.as_str() == expected.trim_end_matches('0').trim_end_matches('.').replace(' ', "T")
+        expected.contains('T')
+            && text.as_str() == expected.trim_end_matches('0').trim_end_matches('.').replace(' ', "T")
     };
     text == expected || (*kind == CellKind::Number && is_float()) || is_moment()
 }
@@ -75,10 +76,19 @@ async fn two_hundred_thousand_rows_are_what_duckdb_prints() {
     for ((text, lines), expected) in text.iter().zip(&lines).zip(&expected) {
         for (at, expected) in expected.iter().take(names.len()).enumerate() {
             let moment = |cell: &Cell| (cell.0, cell.1.replace(' ', "T"));
-            let (text, line) = if at == 3 { (moment(&text[at]), moment(&lines[at])) } else { (text[at].clone(), lines[at].clone()) };
+            let (text, line) = if at == 3 {
+                (moment(&text[at]), moment(&lines[at]))
+            } else {
+                (text[at].clone(), lines[at].clone())
+            };
             assert!(is_same(&line, expected.as_ref()), "{}: {line:?}, not {expected:?}", names[at]);
-            let is_number = at == 2 && text.1.parse::<f64>().ok() == expected.as_ref().and_then(|text| text.parse().ok());
-            assert!(is_number || is_same(&text, expected.as_ref()), "{}: {text:?}, not {expected:?}", names[at]);
+            let is_number =
+                at == 2 && text.1.parse::<f64>().ok() == expected.as_ref().and_then(|text| text.parse().ok());
+            assert!(
+                is_number || is_same(&text, expected.as_ref()),
+                "{}: {text:?}, not {expected:?}",
+                names[at]
+            );
         }
     }
 }

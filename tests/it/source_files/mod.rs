@@ -102,7 +102,12 @@ fn customers(ids: &[i64]) -> RecordBatch {
         ("name", Arc::new(names.collect::<StringArray>())),
         ("balance", Arc::new(balances.with_precision_and_scale(20, 2).unwrap())),
         ("orders", Arc::new(ListArray::from_iter_primitive::<Int64Type, _, _>(orders))),
-        ("seen", Arc::new(ids.iter().map(|id| Some(*id)).collect::<TimestampMicrosecondArray>().with_timezone("UTC"))),
+        (
+            "seen",
+            Arc::new(
+                ids.iter().map(|id| Some(*id)).collect::<TimestampMicrosecondArray>().with_timezone("UTC"),
+            ),
+        ),
     ];
     RecordBatch::try_from_iter(columns).unwrap()
 }
@@ -149,7 +154,12 @@ async fn parquet_files_are_synced_and_changes_deletes_and_a_guard_are_seen() {
     "#;
     let node = Node::start(directory, warehouse, sections).await;
     let first = node.sync("customer").await;
-    assert_eq!((first.record.status, first.record.counts.records), (RunStatus::Announced, 3002), "{:?}", first.record);
+    assert_eq!(
+        (first.record.status, first.record.counts.records),
+        (RunStatus::Announced, 3002),
+        "{:?}",
+        first.record
+    );
     let expected = r#"{"id":4001,"name":"Ærø 4001","balance":5001.25,"orders":[4001,null],"seen":"1970-01-01T00:00:00.004001Z"}"#;
     assert_eq!(node.get("customer", "name", "%C3%86r%C3%B8%204001").await.text(), expected);
     assert_eq!(node.sync("customer").await.record.status, RunStatus::Unchanged);
@@ -173,7 +183,8 @@ fn table(name: &str) -> Query {
 
 /// Puts files into a bucket and reads them: one, a pattern, and one that changes meanwhile.
 async fn read_bucket(bucket: &dyn ObjectStore, source: &Source) {
-    let put = async |name: &str, bytes: Vec<u8>| bucket.put(&name.into(), bytes.into()).await.map(drop).unwrap();
+    let put =
+        async |name: &str, bytes: Vec<u8>| bucket.put(&name.into(), bytes.into()).await.map(drop).unwrap();
     source.check().await.unwrap();
     let many = customers(&(0..20_000).collect::<Vec<_>>());
     put("exports/2026/a.parquet", parquet(&many)).await;

@@ -124,7 +124,8 @@ impl MySql {
 
     async fn connect(&self, database: &str) -> sqlx::Result<MySqlConnection> {
         let socket = self.directory.join("socket");
-        MySqlConnection::connect(&format!("mysql://root@localhost/{database}?socket={}", socket.display())).await
+        MySqlConnection::connect(&format!("mysql://root@localhost/{database}?socket={}", socket.display()))
+            .await
     }
 }
 
@@ -136,7 +137,11 @@ impl MySqlDatabase {
 
     /// The URL of `root` over the Unix socket.
     pub(crate) fn url(&self) -> String {
-        format!("mysql://root@localhost/{}?socket={}", self.name, self.server.directory.join("socket").display())
+        format!(
+            "mysql://root@localhost/{}?socket={}",
+            self.name,
+            self.server.directory.join("socket").display()
+        )
     }
 
     /// The URL of `login` (`user` or `user:password`) over TCP.
@@ -159,7 +164,13 @@ impl MySqlDatabase {
     /// What the server's own client prints for `sql`: a line a row, fields between tabs.
     pub(crate) fn client(&self, sql: &str) -> String {
         let mut client = Command::new("mariadb");
-        client.args(["--no-defaults", "--batch", "--skip-column-names", "--default-character-set=utf8mb4", "-uroot"]);
+        client.args([
+            "--no-defaults",
+            "--batch",
+            "--skip-column-names",
+            "--default-character-set=utf8mb4",
+            "-uroot",
+        ]);
         client.arg(format!("--socket={}", self.server.directory.join("socket").display()));
         let done = client.args([&self.name, "-e", sql]).output().expect("mariadb runs");
         assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
