@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use larder::{
     domain::{
-        row::{CellKind, ColumnKind},
+        row::{CellKind, ColumnKind, RowBatch},
         run::RunStatus,
     },
     source::Query,
@@ -203,7 +203,7 @@ async fn rows_that_come_while_a_table_is_read_are_not_seen() {
     let source = open(&database.section());
     let query = Query::Sql("select id from t union all select id + 1000000 from t".to_owned());
     let columns = source.describe(&query).await.unwrap();
-    let (sender, mut batches) = mpsc::channel(1);
+    let (sender, mut batches) = mpsc::channel::<RowBatch>(1);
     let receive = async {
         let mut rows = batches.recv().await.unwrap().rows();
         database.execute("delete from t where id % 2 = 0; insert into t (id) values (999999999)").await;

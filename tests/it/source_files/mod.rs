@@ -10,7 +10,7 @@ use arrow_array::{
 };
 use larder::{
     config::{self, Environment, Overrides},
-    domain::run::RunStatus,
+    domain::{row::RowBatch, run::RunStatus},
     source::{Query, Source},
 };
 use object_store::{ObjectStore, ObjectStoreExt as _, aws::AmazonS3Builder, azure::MicrosoftAzureBuilder};
@@ -202,7 +202,7 @@ async fn read_bucket(bucket: &dyn ObjectStore, source: &Source) {
     assert_eq!(error.code(), "source_file_missing", "{error}");
 
     let columns = source.describe(&table("2026/*.parquet")).await.unwrap();
-    let (sender, mut batches) = mpsc::channel(1);
+    let (sender, mut batches) = mpsc::channel::<RowBatch>(1);
     let change = async {
         batches.recv().await.unwrap();
         put("exports/2026/b.parquet", parquet(&customers(&[20_000, 20_001]))).await;
