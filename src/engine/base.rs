@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use tokio::runtime::Handle;
+use tracing::warn;
 
 use super::{Engine, error::Error};
 use crate::{
@@ -26,8 +27,11 @@ pub(super) struct Base {
 
 /// What the catalog says of a collection.
 pub(super) struct Announced {
-    /// `None` when the catalog does not have the collection.
+    /// `None` when the catalog does not have the collection, or when its manifest is lost and the run is to write
+    /// everything anew.
     pub(super) base: Option<Arc<Base>>,
+    /// SHA-256 of the announced manifest, also of a lost one: the next announcement names it.
+    pub(super) from: Option<Digest>,
     /// The last version that the collection had, also when it was dropped; 0 when it never had one.
     pub(super) last: Version,
     /// Why its scheduled runs wait.
@@ -37,7 +41,7 @@ pub(super) struct Announced {
 impl Announced {
     /// Whether the collection was dropped and not announced since.
     pub(super) fn is_dropped(&self) -> bool {
-        self.base.is_none() && self.last > Version(0)
+        self.from.is_none() && self.last > Version(0)
     }
 
     /// What decides whether the sync runs by its schedule.
@@ -49,18 +53,35 @@ impl Announced {
 impl Engine {
     /// Reads what is announced of a collection.
     pub(super) async fn announced(&self, name: &CollectionName) -> Result<Announced, Error> {
+        self.announced_or_lost(name, false).await
+    }
+
+    /// Reads what is announced of a collection. A manifest that is missing or damaged is an error, unless
+    /// `may_be_lost`: then the collection has no base.
+    pub(super) async fn announced_or_lost(
+        &self,
+        name: &CollectionName,
+        may_be_lost: bool,
+    ) -> Result<Announced, Error> {
         let newest = self.catalog.newest_of(&self.authority).await?;
         let Some(mut document) = newest else {
-            return Ok(Announced { base: None, last: Version(0), pause: None });
+            return Ok(Announced { base: None, from: None, last: Version(0), pause: None });
         };
         let pause = document.pauses.remove(name);
         let Some(entry) = document.collections.remove(name) else {
             let last = document.dropped.remove(name).unwrap_or(Version(0));
-            return Ok(Announced { base: None, last, pause });
+            return Ok(Announced { base: None, from: None, last, pause });
         };
-        let manifest = self.catalog.manifest(name, &entry).await?;
-        let base = Base { sha256: entry.sha256, manifest };
-        Ok(Announced { base: Some(Arc::new(base)), last: entry.version, pause })
+        let base = match self.catalog.manifest(name, &entry).await {
+            Ok(manifest) => Some(Arc::new(Base { sha256: entry.sha256, manifest })),
+            Err(error) if may_be_lost && error.is_of_object() => {
+                let code = error.code();
+                warn!(code, collection = %name, %error, "the announced manifest cannot be read; this run writes all records anew");
+                None
+            }
+            Err(error) => return Err(error.into()),
+        };
+        Ok(Announced { base, from: Some(entry.sha256), last: entry.version, pause })
     }
 }
 

@@ -10,6 +10,7 @@ use super::{
 };
 use crate::{
     domain::{
+        digest::Digest,
         id::RunId,
         limits::FORMAT,
         manifest::{Manifest, SegmentKind, SegmentReference, Version},
@@ -26,6 +27,8 @@ pub(super) struct RunPlan {
     pub(super) columns: Vec<Column>,
     pub(super) mapping: Mapping,
     pub(super) base: Option<Arc<Base>>,
+    /// SHA-256 of the announced manifest, which the announcement names as its predecessor.
+    pub(super) from: Option<Digest>,
     /// Write a new base: there is none, or indexes or fields changed.
     pub(super) rebuild: bool,
     /// The fields of records changed although the mapping did not.
@@ -45,7 +48,7 @@ impl RunPlan {
         announced: Announced,
         is_base_lost: bool,
     ) -> Self {
-        let Announced { base, last, .. } = announced;
+        let Announced { base, from, last, .. } = announced;
         let manifest = base.as_deref().map(|base| &base.manifest);
         let key = &spec.mapping.primary_key;
         let has_other_key = |manifest: &Manifest| manifest.indexes.first().map(|i| &i.column) != Some(key);
@@ -64,6 +67,7 @@ impl RunPlan {
             columns,
             mapping,
             base,
+            from,
             starts_empty,
         }
     }

@@ -5,10 +5,12 @@
 
 mod arrow;
 mod cell;
+mod clickhouse;
 mod driver;
 mod error;
 mod file;
 mod files;
+mod http;
 mod mysql;
 mod postgres;
 mod rows;
@@ -34,7 +36,7 @@ pub(crate) use settings::{SECTION, check_defaults, read};
 pub use types::{ColumnTypes, DeclaredType};
 
 /// Every source type.
-const TYPES: &[SourceType] = &[postgres::TYPE, mysql::TYPE, sqlite::TYPE, files::TYPE];
+const TYPES: &[SourceType] = &[postgres::TYPE, mysql::TYPE, sqlite::TYPE, clickhouse::TYPE, files::TYPE];
 
 /// Most tables that are listed: more than anyone reads.
 pub const TABLES_MAX: u64 = 100_000;

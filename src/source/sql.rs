@@ -18,7 +18,7 @@ pub(super) struct Dialect {
     pub(super) table_parts_max: usize,
     /// `E'\''` is one string.
     pub(super) has_escape_strings: bool,
-    /// A backslash within quotes escapes the character behind it.
+    /// A backslash escapes a quote in every string and quoted identifier.
     pub(super) has_backslash_escapes: bool,
     /// `#` begins a comment, to the end of the line.
     pub(super) has_hash_comments: bool,
@@ -112,7 +112,9 @@ impl Dialect {
                 (Token::Other, 1 + quoted(&bytes[1..], b'\'', true))
             }
             '\'' | '"' => (Token::Other, quoted(bytes, bytes[0], self.has_backslash_escapes)),
-            '`' if self.has_other_quotes => (Token::Other, quoted(bytes, b'`', false)),
+            '`' if self.has_other_quotes || self.identifier_quote == '`' => {
+                (Token::Other, quoted(bytes, b'`', self.has_backslash_escapes))
+            }
             '[' if self.has_other_quotes => (Token::Other, text.find(']').map_or(text.len(), |at| at + 1)),
             '$' if self.has_dollar_quotes => (Token::Other, dollar(text)),
             _ if character.is_ascii_whitespace() => (Token::Blank, 1),

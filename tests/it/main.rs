@@ -68,6 +68,8 @@ mod replica;
 #[cfg(test)]
 mod simulation;
 #[cfg(test)]
+mod source_clickhouse;
+#[cfg(test)]
 mod source_files;
 #[cfg(test)]
 mod source_mysql;

@@ -63,14 +63,15 @@ pub fn depth(text: &[u8]) -> usize {
     if matches!(text.first(), Some(b'{' | b'[')) { container(text, 0).1 } else { 0 }
 }
 
-/// The elements of an array; none when `text` is not one.
+/// The elements of an array; none when `text` is not one. There may be blanks before them.
 pub fn elements(text: &[u8]) -> impl Iterator<Item = &[u8]> {
     let mut at = if text.first() == Some(&b'[') { 1 } else { text.len() };
     std::iter::from_fn(move || {
         if at + 1 >= text.len() {
             return None;
         }
-        let start = at;
+        let blanks = text[at..].iter().take_while(|byte| **byte == b' ').count();
+        let start = at + blanks;
         let end = value_end(text, start);
         at = end + 1;
         text.get(start..end)

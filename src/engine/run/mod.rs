@@ -73,7 +73,8 @@ impl Engine {
     async fn run_leased(&self, lease: &SyncLease, request: &RunRequest) -> Result<RunOutcome, Error> {
         let name = &request.spec.collection;
         self.reconcile_open_runs(name).await?;
-        let mut announced = may_run(&request.spec, request.trigger, self.announced(name).await)?;
+        let first = self.announced_or_lost(name, request.accept).await;
+        let mut announced = may_run(&request.spec, request.trigger, first)?;
         let mut attempt = 1;
         loop {
             let before = announced.as_ref().ok().map(Announced::control);
@@ -84,7 +85,7 @@ impl Engine {
                 }
                 return Ok(outcome);
             }
-            let next = self.announced(name).await;
+            let next = self.announced_or_lost(name, request.accept).await;
             // What a rollback or a drop undid meanwhile must not come back.
             if next.as_ref().ok().map(Announced::control) != before {
                 return Ok(self.stopped(outcome, next).await);
@@ -161,7 +162,6 @@ impl Engine {
         record: &mut RunRecord,
         prepared: &PreparedRun,
     ) -> Result<(), Error> {
-        let base = prepared.base.as_ref();
         if let (Some(hold), Some(_)) = (&prepared.hold, prepared.held_before) {
             record.status = RunStatus::StillHeld;
             record.error = Some(hold.as_error());
@@ -171,8 +171,8 @@ impl Engine {
             record.status = RunStatus::Held;
             record.error = Some(hold.as_error());
             record.finished_at = Some(self.clock.now());
-            let from = base.map(|base| base.sha256);
-            self.metadata.hold_run(record, &published.object, published.sha256, from).await?;
+            let (object, sha256) = (&published.object, published.sha256);
+            self.metadata.hold_run(record, object, sha256, prepared.from).await?;
             return Ok(());
         }
         lease.confirm().await?;
@@ -181,9 +181,9 @@ impl Engine {
             record.version = Some(published.manifest.version);
             self.metadata.update_run(record).await?;
             self.metadata.set_run_manifest(record.id, &published.object, published.sha256).await?;
-            self.announce(base.map(|base| base.sha256), published).await?;
+            self.announce(prepared.from, published).await?;
             record.status = RunStatus::Announced;
-        } else if let Some(base) = base {
+        } else if let Some(base) = &prepared.base {
             let (name, version) = (base.manifest.collection.clone(), base.manifest.version);
             self.announcer
                 .announce(Change::Freshness { name, version, data_as_of: prepared.data_as_of })
@@ -223,7 +223,7 @@ impl Engine {
 
     async fn dry_run(&self, request: &RunRequest) -> Result<RunOutcome, Error> {
         let mut record = self.new_record(request);
-        let announced = self.announced(&record.sync).await?;
+        let announced = self.announced_or_lost(&record.sync, request.accept).await?;
         let prepared = tokio::select! {
             prepared = self.prepare(record.id, request, announced) => prepared?,
             () = request.cancel.cancelled() => return Err(Error::Cancelled),

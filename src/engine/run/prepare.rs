@@ -9,6 +9,7 @@ use tracing::{debug, warn};
 use super::guard::{self, Hold, ServedBefore};
 use crate::{
     domain::{
+        digest::Digest,
         id::RunId,
         run::{RejectedRow, RunCounts, RunRecord},
     },
@@ -33,6 +34,8 @@ pub(super) struct PreparedRun {
     /// The run that is held already, on the same base and for the same reason. Then nothing was written.
     pub(super) held_before: Option<RunId>,
     pub(super) base: Option<Arc<Base>>,
+    /// SHA-256 of the announced manifest, which the announcement names as its predecessor.
+    pub(super) from: Option<Digest>,
     /// `None` when nothing changed, and when nothing was written.
     pub(super) published: Option<PublishedManifest>,
     /// Whether a record or a setting differs from the announced one.
@@ -77,6 +80,7 @@ impl PlannedRun<'_> {
             hold: Some(Hold::FieldsChanged),
             held_before: None,
             base: self.plan.base.clone(),
+            from: self.plan.from,
             published: None,
             is_changed: true,
             warnings: self.plan.mapping.warnings(),
@@ -162,6 +166,7 @@ impl Engine {
             hold,
             held_before: None,
             base: plan.base.clone(),
+            from: plan.from,
             published,
             is_changed,
             warnings: plan.mapping.warnings(),
@@ -171,9 +176,9 @@ impl Engine {
     /// The held run of the sync, if it was compared with the present base and made with the present mapping and
     /// serving settings: what it has published is what this run would publish if the model is as it was.
     async fn held_before(&self, plan: &RunPlan) -> Result<Option<RunRecord>, Error> {
-        let (spec, base) = (&plan.spec, plan.base.as_ref().map(|base| base.sha256));
+        let spec = &plan.spec;
         let held = self.metadata.held_run(&spec.collection).await?;
-        let Some(held) = held.filter(|held| held.from == base) else { return Ok(None) };
+        let Some(held) = held.filter(|held| held.from == plan.from) else { return Ok(None) };
         let (object, sha256) = (&held.manifest, &held.manifest_sha256);
         let manifest = match self.catalog.manifest_by_digest(&spec.collection, object, sha256).await {
             Ok(manifest) => manifest,

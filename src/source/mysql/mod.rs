@@ -40,7 +40,7 @@ const DIALECT: Dialect = Dialect {
     has_dollar_quotes: false,
     has_hash_comments: true,
     nests_comments: false,
-    has_other_quotes: true,
+    has_other_quotes: false,
 };
 
 /// Settings that values depend on, whatever the server or the user has.

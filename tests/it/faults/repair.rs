@@ -135,6 +135,22 @@ async fn version_without_a_copy_is_reported_with_what_to_do() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn lost_manifest_of_the_only_version_is_replaced_by_an_accepted_run() {
+    let served = Served::start().await;
+    let entry = || served.newest()["collections"]["person"].clone();
+    let lost = entry();
+    fs::remove_file(served.deployment.path("store").join(lost["manifest"].as_str().unwrap())).unwrap();
+    served.deployment.execute("warehouse.db", "update people set name = 'anew'").await;
+    let failed = served.node.run(&["sync", "person"]);
+    assert!(failed.code == Some(1) && failed.stderr.contains("object_missing"), "{failed:?}");
+    assert_eq!(entry(), lost);
+    served.node.output(&["sync", "person", "--accept"]).await;
+    assert_eq!(entry()["version"].as_u64(), lost["version"].as_u64().map(|version| version + 1));
+    served.serves("anew").await;
+    served.works().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn lost_document_is_put_back_from_the_nodes_copy() {
     let served = Served::start().await;
     let newest = served.newest();

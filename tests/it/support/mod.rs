@@ -5,6 +5,7 @@ pub(crate) mod azure;
 pub(crate) mod board;
 pub(crate) mod catalog;
 pub(crate) mod chance;
+pub(crate) mod clickhouse;
 pub(crate) mod deployment;
 pub(crate) mod faulty_store;
 pub(crate) mod http;

@@ -1,0 +1,207 @@
+//! ClickHouse over HTTP: the query's rows come as lines of JSON, which lose no digit of any type.
+//!
+//! ClickHouse's Arrow output is not used: it turns `DateTime`, `Enum`, `IPv4` and 128-bit integers into other types.
+
+mod fault;
+mod lines;
+mod settings;
+mod types;
+
+use std::{iter, time::Duration};
+
+use async_trait::async_trait;
+use reqwest::{RequestBuilder, Response, StatusCode};
+use uuid::Uuid;
+
+use self::{lines::Lines, types::RowReader};
+use super::{
+    Query, check_unchanged,
+    driver::{Driver, SourceType, Tables},
+    error::Error,
+    http::Endpoint,
+    rows::RowSender,
+    sql::Dialect,
+};
+use crate::{
+    domain::row::Column,
+    support::{
+        result_code::Phase,
+        secret::{ExposeSecret, SecretString},
+    },
+};
+
+pub(super) const TYPE: SourceType = SourceType { name: "clickhouse", causes: &[], open: settings::open };
+
+/// The tables that the user may read, as a model names them.
+const TABLES: &str = "select concat(database, '.', name) as name from system.tables \
+     where database not in ('system', 'information_schema', 'INFORMATION_SCHEMA') order by name";
+
+const DIALECT: Dialect = Dialect {
+    identifier_quote: '`',
+    table_parts_max: 2,
+    has_escape_strings: false,
+    has_backslash_escapes: true,
+    has_hash_comments: false,
+    has_dollar_quotes: false,
+    nests_comments: true,
+    has_other_quotes: false,
+};
+
+/// The first line has the columns' names, the second their types, each other one the values of a row.
+const FORMAT: &str = "JSONCompactEachRowWithNamesAndTypes";
+/// Settings that change how a value is printed, with the value that each has while a model is read.
+const SETTINGS: [(&str, &str); 6] = [
+    ("date_time_output_format", "iso"),
+    ("output_format_json_escape_forward_slashes", "0"),
+    ("output_format_json_named_tuples_as_objects", "1"),
+    ("output_format_json_quote_64bit_integers", "0"),
+    ("output_format_json_quote_decimals", "0"),
+    ("output_format_json_quote_denormals", "0"),
+];
+/// The server ends a query at its timeout by itself; it is waited for this much longer.
+const SILENCE_MAX: Duration = Duration::from_secs(10);
+/// Longest time for the request that ends a query.
+const KILL_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// A ClickHouse server.
+#[derive(Debug)]
+struct ClickHouse {
+    endpoint: Endpoint,
+    user: Option<String>,
+    password: Option<SecretString>,
+    database: Option<String>,
+    statement_timeout: Duration,
+}
+
+#[async_trait]
+impl Driver for ClickHouse {
+    fn check_query(&self, query: &Query) -> Result<(), Error> {
+        DIALECT.check_query(query)
+    }
+
+    async fn check(&self) -> Result<(), Error> {
+        self.describe(&Query::Sql("select 1".to_owned())).await.map(drop)
+    }
+
+    fn version_sql(&self) -> Option<&'static str> {
+        Some("select version() as version")
+    }
+
+    async fn tables(&self) -> Result<Tables, Error> {
+        Ok(Tables::Sql(TABLES))
+    }
+
+    async fn describe(&self, query: &Query) -> Result<Vec<Column>, Error> {
+        let (mut lines, running) = self.request(query, Some(0), Phase::Planning).await?;
+        let columns = lines.columns().await?;
+        running.ended();
+        Ok(columns)
+    }
+
+    async fn stream(
+        &self,
+        query: &Query,
+        columns: &[Column],
+        limit: Option<u64>,
+        rows: &mut RowSender,
+    ) -> Result<(), Error> {
+        let (mut lines, running) = self.request(query, limit, Phase::Reading).await?;
+        let now = lines.columns().await?;
+        check_unchanged(columns, &now)?;
+        let mut reader = RowReader::new(&now);
+        while lines.read_row(&mut reader, &mut rows.batch).await? {
+            if rows.is_full() && rows.send().await.is_err() {
+                return Ok(());
+            }
+        }
+        running.ended();
+        Ok(())
+    }
+
+    fn grace(&self) -> Duration {
+        SILENCE_MAX
+    }
+}
+
+impl ClickHouse {
+    /// Sends a query. The answer has begun when this returns.
+    async fn request(
+        &self,
+        query: &Query,
+        limit: Option<u64>,
+        phase: Phase,
+    ) -> Result<(Lines<'_>, RunningQuery), Error> {
+        let sql = DIALECT.statement(query)?;
+        let limit = limit.map_or_else(String::new, |limit| format!(" limit {limit}"));
+        let id = format!("larder-{}", Uuid::now_v7());
+        // Zero would mean no timeout.
+        let timeout_s = self.statement_timeout.as_secs().max(1).to_string();
+        let sql = format!("select * from (\n{sql}\n){limit} format {FORMAT}");
+        let parameters = [("query_id", &*id), ("max_execution_time", &*timeout_s)];
+        let request = self.post(sql, SETTINGS.iter().copied().chain(parameters));
+        let kill = self.post(format!("kill query where query_id = '{id}' async"), iter::empty());
+        let kill = kill.timeout(KILL_TIMEOUT);
+        let running = RunningQuery(Some(kill));
+        let response = request.send().await.map_err(|error| self.endpoint.failed(&error))?;
+        if response.status() == StatusCode::OK {
+            return Ok((Lines::new(&self.endpoint, response, phase), running));
+        }
+        running.ended();
+        Err(self.refused(response, phase).await)
+    }
+
+    fn post<'a>(
+        &'a self,
+        sql: String,
+        parameters: impl Iterator<Item = (&'a str, &'a str)>,
+    ) -> RequestBuilder {
+        let mut url = self.endpoint.url.clone();
+        let database = self.database.as_deref().map(|database| ("database", database));
+        url.query_pairs_mut().extend_pairs(database.into_iter().chain(parameters));
+        let mut request = self.endpoint.client.post(url).body(sql);
+        if let Some(user) = &self.user {
+            request = request.header("x-clickhouse-user", user);
+        }
+        if let Some(password) = &self.password {
+            request = request.header("x-clickhouse-key", password.expose_secret());
+        }
+        request
+    }
+
+    /// The error of an answer that is none.
+    async fn refused(&self, mut response: Response, phase: Phase) -> Error {
+        let status = response.status();
+        let mut body = Vec::new();
+        while body.len() < fault::BYTES_MAX
+            && let Ok(Some(chunk)) = response.chunk().await
+        {
+            body.extend_from_slice(&chunk);
+        }
+        fault::read(&body, phase, &self.endpoint.address).unwrap_or_else(|| {
+            super::error::malformed(format_args!(
+                "{} answered with HTTP status {status}",
+                self.endpoint.address
+            ))
+        })
+    }
+}
+
+/// A query that the server is still working on. Dropped before its end, it is ended on the server, too: ClickHouse
+/// goes on with a query that nobody waits for any more.
+struct RunningQuery(Option<RequestBuilder>);
+
+impl RunningQuery {
+    fn ended(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for RunningQuery {
+    fn drop(&mut self) {
+        if let Some(kill) = self.0.take()
+            && let Ok(runtime) = tokio::runtime::Handle::try_current()
+        {
+            runtime.spawn(kill.send());
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! Sources that speak HTTP: one client for all of them, and what a request without an answer means.
+
+use std::{error::Error as _, fs, path::PathBuf, time::Duration};
+
+use reqwest::{Certificate, Client, Url, redirect::Policy};
+
+use super::error::{Error, cause, connection_lost};
+use crate::settings::{item::Item, section::Section};
+
+/// A connection that went silent is given up after about 54 s: probes begin after this time ...
+const KEEPALIVE_IDLE: Duration = Duration::from_secs(30);
+/// ... follow one another after this time ...
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(8);
+/// ... and this many may stay without an answer.
+const KEEPALIVE_RETRIES: u32 = 3;
+/// Longest time for sent data to be acknowledged.
+const USER_TIMEOUT: Duration = Duration::from_secs(50);
+
+/// A server that is spoken to over HTTP. Its `Debug` shows no secret.
+#[derive(Debug)]
+pub(super) struct Endpoint {
+    pub(super) client: Client,
+    pub(super) url: Url,
+    /// What messages call the server: host and port.
+    pub(super) address: String,
+    connect_timeout: Duration,
+}
+
+impl Endpoint {
+    /// Reads `url` and `ca_file`; connects to nothing. The client follows no redirect: credentials go to the server
+    /// that was named.
+    pub(super) fn read(
+        section: &Section<'_>,
+        file_path: impl Fn(&Item<'_>) -> Option<PathBuf>,
+        connect_timeout: Duration,
+    ) -> Option<Self> {
+        let url = section.need("url", "write url = \"https://host:port\"").and_then(|item| http_url(&item));
+        let authorities = section.read("ca_file", |item| {
+            let path = file_path(item)?;
+            match fs::read(&path).map(|pem| Certificate::from_pem_bundle(&pem)) {
+                Ok(Ok(found)) if !found.is_empty() => Some(found),
+                Ok(_) => item.fail("holds no certificate in PEM form", None),
+                Err(error) => item.fail(format!("cannot be read: {error}"), None),
+            }
+        });
+        let (url, authorities) = (url?, authorities?);
+        let client = Client::builder()
+            .redirect(Policy::none())
+            .connect_timeout(connect_timeout)
+            .tcp_keepalive(KEEPALIVE_IDLE)
+            .tcp_keepalive_interval(KEEPALIVE_INTERVAL)
+            .tcp_keepalive_retries(KEEPALIVE_RETRIES)
+            .tcp_user_timeout(USER_TIMEOUT)
+            .tls_certs_merge(authorities.unwrap_or_default())
+            .build();
+        let Ok(client) = client else { return section.fail("the HTTP client cannot be made", None) };
+        let port = url.port_or_known_default().unwrap_or_default();
+        let address = format!("{}:{port}", url.host_str().unwrap_or_default());
+        Some(Self { client, url, address, connect_timeout })
+    }
+
+    /// Why a request got no answer, or an answer no end.
+    pub(super) fn failed(&self, error: &reqwest::Error) -> Error {
+        let address = &self.address;
+        let mut causes = std::iter::successors(error.source(), |cause| (*cause).source());
+        let words: Vec<String> = causes.by_ref().map(ToString::to_string).collect();
+        let root = words.last().map_or("no answer", String::as_str);
+        let says = |parts: &[&str]| words.iter().any(|text| parts.iter().any(|part| text.contains(part)));
+        if error.is_connect() && error.is_timeout() {
+            let limit = self.connect_timeout.as_millis();
+            let message = format!("{address} did not accept a connection within {limit} ms");
+            Error::new(cause::CONNECT_TIMEOUT, message).with_hint("check host, port and firewalls")
+        } else if error.is_connect() && says(&["dns error", "failed to lookup"]) {
+            Error::new(cause::HOST_UNKNOWN, format!("the host of {address} is unknown: {root}"))
+                .with_hint("check the host in `url`")
+        } else if error.is_connect() && says(&["certificate", "handshake", "InvalidContentType"]) {
+            let hint = if says(&["UnknownIssuer", "BadSignature", "CaUsedAsEndEntity"]) {
+                "trust its authority with the source's `ca_file` or the variable SSL_CERT_FILE"
+            } else if says(&["not valid for name", "NotValidForName"]) {
+                "the certificate is for another name than the host in `url`"
+            } else {
+                "the port may not speak TLS: write http:// if that is meant"
+            };
+            Error::new(cause::TLS_REFUSED, format!("no TLS with {address}: {root}")).with_hint(hint)
+        } else if error.is_connect() {
+            Error::new(cause::UNREACHABLE, format!("cannot connect to {address}: {root}"))
+                .with_hint("check host and port, and that the server runs")
+        } else {
+            connection_lost(format_args!("{address}: {root}"))
+        }
+    }
+}
+
+/// An address without credentials and parameters: those have keys of their own, which are never printed.
+fn http_url(item: &Item<'_>) -> Option<Url> {
+    const HINT: &str =
+        "write http://host:port or https://host:port; user and password have keys of their own";
+    let Ok(url) = Url::parse(item.url()?) else { return item.fail("is not a URL", HINT.to_owned()) };
+    if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none() {
+        return item.fail("is not an address of a web service", HINT.to_owned());
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return item.fail("has a user or a password in it", HINT.to_owned());
+    }
+    if url.query().is_some() || url.fragment().is_some() {
+        return item.fail("has parameters", HINT.to_owned());
+    }
+    Some(url)
+}

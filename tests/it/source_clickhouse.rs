@@ -1,0 +1,249 @@
+//! The ClickHouse source against ClickHouse's engine: every type, every error, changes, and queries without readers.
+
+use larder::{
+    domain::row::{CellKind, ColumnKind, RowBatch},
+    source::Query,
+};
+use serde_json::json;
+use tempfile::TempDir;
+use tokio::sync::mpsc;
+
+use crate::support::{
+    clickhouse::ClickHouse,
+    node::{Node, Warehouse},
+    process::wait_until,
+    source::{open, open_within, read, read_query},
+};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_type_is_served_as_it_is_printed() {
+    use CellKind as Cell;
+    use ColumnKind::{Any, Boolean, Integer, Json, Number, Text, Uuid};
+    let values = [
+        ("Int8", "-128", Integer, Cell::Integer, "-128"),
+        ("UInt64", "18446744073709551615", Integer, Cell::Integer, "18446744073709551615"),
+        (
+            "Int256",
+            "'-57896044618658097711785492504343953926634992332820282019728792003956564819968'",
+            Integer,
+            Cell::Integer,
+            "-57896044618658097711785492504343953926634992332820282019728792003956564819968",
+        ),
+        ("Float64", "0.1", Number, Cell::Number, "0.1"),
+        ("Float64", "1e300", Number, Cell::Number, "1e+300"),
+        ("Float64", "-0.0", Number, Cell::Number, "0"),
+        ("Float64", "nan", Number, Cell::Null, ""),
+        ("Float32", "16777216", Number, Cell::Number, "16777216"),
+        ("Float32", "-inf", Number, Cell::Null, ""),
+        (
+            "Decimal(38, 10)",
+            "'1234567890123456789012345678.0123456789'",
+            Number,
+            Cell::Number,
+            "1234567890123456789012345678.0123456789",
+        ),
+        ("Decimal(76, 5)", "'-0.00001'", Number, Cell::Number, "-0.00001"),
+        ("Bool", "true", Boolean, Cell::Boolean, "true"),
+        ("String", "'é \" / \\\\ 😀 \\n \u{2028}'", Text, Cell::Text, "é \" / \\ 😀 \n \u{2028}"),
+        ("String", "''", Text, Cell::Text, ""),
+        ("String", "unhex('ff')", Text, Cell::Invalid, "invalid_text"),
+        ("String", "'a\\0b'", Text, Cell::Invalid, "invalid_text"),
+        ("FixedString(4)", "'ab'", Text, Cell::Text, "ab"),
+        ("LowCardinality(String)", "'low'", Text, Cell::Text, "low"),
+        ("LowCardinality(Nullable(String))", "null", Text, Cell::Null, ""),
+        ("Nullable(Int32)", "null", Integer, Cell::Null, ""),
+        ("Enum8('on' = 1, 'off' = 2)", "'off'", Text, Cell::Text, "off"),
+        (
+            "UUID",
+            "'61F0C404-5CB3-11E7-907B-A6006AD3DBA0'",
+            Uuid,
+            Cell::Text,
+            "61f0c404-5cb3-11e7-907b-a6006ad3dba0",
+        ),
+        ("IPv4", "'1.2.3.4'", Text, Cell::Text, "1.2.3.4"),
+        ("IPv6", "'2001:db8::1'", Text, Cell::Text, "2001:db8::1"),
+        ("Date", "'2024-02-29'", Text, Cell::Text, "2024-02-29"),
+        ("Date32", "'1900-01-01'", Text, Cell::Text, "1900-01-01"),
+        ("DateTime('UTC')", "'2024-01-02 03:04:05'", Text, Cell::Text, "2024-01-02T03:04:05Z"),
+        (
+            "DateTime64(6, 'Europe/Berlin')",
+            "'2024-07-01 12:00:00.5'",
+            Text,
+            Cell::Text,
+            "2024-07-01T10:00:00.5Z",
+        ),
+        (
+            "DateTime64(9, 'UTC')",
+            "'2024-07-01 12:00:00.123456789'",
+            Text,
+            Cell::Text,
+            "2024-07-01T12:00:00.123456789Z",
+        ),
+        ("DateTime64(3, 'UTC')", "'2024-07-01 12:00:00'", Text, Cell::Text, "2024-07-01T12:00:00Z"),
+        ("Array(UInt64)", "[1, 18446744073709551615]", Json, Cell::Json, "[1,18446744073709551615]"),
+        ("Array(Nullable(String))", "['a', null]", Json, Cell::Json, "[\"a\",null]"),
+        (
+            "Tuple(name String, price Decimal(9, 2))",
+            "('x/y', 1.25)",
+            Json,
+            Cell::Json,
+            "{\"name\":\"x/y\",\"price\":1.25}",
+        ),
+        ("Tuple(String, Int8)", "('x', 1)", Json, Cell::Json, "[\"x\",1]"),
+        (
+            "Map(String, Array(Int64))",
+            "map('k', [9223372036854775807])",
+            Json,
+            Cell::Json,
+            "{\"k\":[9223372036854775807]}",
+        ),
+        ("Array(DateTime('UTC'))", "['2024-01-02 03:04:05']", Json, Cell::Json, "[\"2024-01-02T03:04:05Z\"]"),
+        (
+            "JSON",
+            "'{\"a\": {\"b\": 9007199254740993}}'",
+            Json,
+            Cell::Json,
+            "{\"a\":{\"b\":9007199254740993}}",
+        ),
+        ("Variant(String, UInt8)", "'v'", Any, Cell::Text, "v"),
+        ("Variant(String, UInt8)", "7::UInt8", Any, Cell::Integer, "7"),
+        ("SimpleAggregateFunction(max, UInt8)", "7", Integer, Cell::Integer, "7"),
+        ("IntervalDay", "interval 3 day", Integer, Cell::Integer, "3"),
+    ];
+    let database = ClickHouse::database().await;
+    let columns = values.iter().enumerate().map(|(at, (kind, ..))| {
+        // An interval is no type of a table's column.
+        let kind = if kind.starts_with("Interval") { "Int64" } else { kind };
+        format!("c{at} {kind}")
+    });
+    let columns = columns.collect::<Vec<_>>().join(", ");
+    database.run(&format!("create table every ({columns}) engine = MergeTree order by tuple()")).await;
+    let row = values.iter().map(|(_, value, ..)| *value).collect::<Vec<_>>().join(", ");
+    database.run(&format!("insert into every select {row}")).await;
+    let query = Query::Table { name: "every".into(), columns: None };
+    let table = read_query(&open(&database.section()), &query, None).await.unwrap();
+    let rows = table.rows();
+    assert_eq!(rows.len(), 1);
+    for ((column, cell), (type_name, value, kind, cell_kind, text)) in
+        table.columns.iter().zip(&rows[0]).zip(&values)
+    {
+        assert_eq!((column.kind, cell), (*kind, &(*cell_kind, (*text).to_owned())), "{type_name}: {value}");
+    }
+    assert_eq!(table.nulled(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn errors_say_what_happened_without_a_value() {
+    let database = ClickHouse::database().await;
+    database.run("create table t (id UInt64, name String) engine = MergeTree order by id").await;
+    database.run("insert into t select number, 'hush' from numbers(200000)").await;
+    let section = database.section();
+    let source = open(&section);
+    source.check().await.unwrap();
+    for (sql, code, part) in [
+        ("select * from nothere", "source_unknown_table", "nothere"),
+        ("select nothere from t", "source_unknown_column", "nothere"),
+        ("selec 1", "source_syntax_error", ""),
+        ("select 1 format CSV", "source_syntax_error", ""),
+        ("insert into t values (1, 'a')", "source_syntax_error", ""),
+        ("select 'a\\'; b'; select 1", "source_several_statements", "line 1"),
+        ("select toUInt8(name) from t", "source_query_failed", "CANNOT_PARSE_TEXT"),
+        ("select throwIf(id = 199999, name) from t", "source_query_failed", ""),
+        ("select if(id = 150000, toUInt8(name), 1) from t", "source_query_failed", ""),
+    ] {
+        let error = read(&source, sql).await.unwrap_err();
+        assert_eq!(error.code(), code, "{sql}: {error}");
+        assert!(error.to_string().contains(part), "{error}");
+        assert!(!format!("{error} {error:?}").contains("hush"), "{error:?}");
+    }
+    let slow = open_within(&section, "1s", "5s");
+    let error = read(&slow, "select sleepEachRow(1) from numbers(60) settings max_block_size = 1").await;
+    assert_eq!(error.unwrap_err().code(), "source_statement_timeout");
+
+    let wrong = [
+        (section.replace("secret", "wrong"), "source_wrong_password"),
+        (section.replace("\"reader\"", "\"nobody\""), "source_wrong_password"),
+        (section.replace("database = \"", "database = \"no"), "source_unknown_database"),
+        (section.replace("http://127.0.0.1", "https://127.0.0.1"), "source_tls_refused"),
+        (section.replace("http://127.0.0.1", "http://nowhere.invalid"), "source_host_unknown"),
+        ("type = \"clickhouse\"\nurl = \"http://127.0.0.1:1\"\n".to_owned(), "source_unreachable"),
+    ];
+    for (section, code) in wrong {
+        let error = open(&section).check().await.unwrap_err();
+        assert_eq!(error.code(), code, "{error}");
+        assert!(!error.to_string().contains("secret"), "{error}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn large_results_are_streamed_and_limits_are_kept() {
+    let database = ClickHouse::database().await;
+    let source = open(&database.section());
+    let sql = "select number as id, toString(number) as name from numbers(300000)";
+    let table = read(&source, sql).await.unwrap();
+    let rows = table.rows().into_iter();
+    let mut rows: Vec<(u64, String)> =
+        rows.map(|row| (row[0].1.parse().unwrap(), row[1].1.clone())).collect();
+    rows.sort();
+    assert!(rows.into_iter().eq((0..300_000).map(|id| (id, id.to_string()))));
+    for limit in [0, 3, 70_000] {
+        let rows = read_query(&source, &Query::Sql(sql.into()), Some(limit)).await.unwrap().rows();
+        assert_eq!(rows.len() as u64, limit);
+    }
+    let row = read(&source, "select 1 as a, repeat('x', 40000000) as b").await.unwrap().rows().pop().unwrap();
+    assert_eq!(row[1].1, "record_too_large");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn changed_columns_are_noticed_and_a_query_without_a_reader_is_ended() {
+    let database = ClickHouse::database().await;
+    database.run("create table t (id UInt64) engine = MergeTree order by id").await;
+    let source = open(&database.section());
+    let query = Query::Table { name: "t".into(), columns: None };
+    let columns = source.describe(&query).await.unwrap();
+    database.run("alter table t add column name String").await;
+    let (rows, _batches) = mpsc::channel::<RowBatch>(1);
+    assert_eq!(source.stream(&query, rows, &columns, None).await.unwrap_err().code(), "columns_changed");
+
+    let before = database.killed().await.len();
+    let endless = Query::Sql("select number as id from system.numbers".into());
+    let columns = source.describe(&endless).await.unwrap();
+    let (rows, mut batches) = mpsc::channel::<RowBatch>(1);
+    let receive = async {
+        batches.recv().await.unwrap();
+        drop(batches);
+    };
+    let (ended, ()) = tokio::join!(source.stream(&endless, rows, &columns, None), receive);
+    ended.unwrap();
+    wait_until("the query to be ended", async || database.killed().await.len() > before).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn table_is_synced_and_its_changes_are_served() {
+    let database = ClickHouse::database().await;
+    database
+        .run("create table customers (user_id UInt64, name String, tags Array(String)) engine = MergeTree order by user_id")
+        .await;
+    database.run("insert into customers values (7, 'Jane', ['a']), (8, 'Bøb', [])").await;
+    let sections = format!(
+        "[sources.clicks]\n{}[models.customers]\nsource = \"clicks\"\ntable = \"customers\"\nprimary_key = \"user_id\"\n\
+         [syncs.customer]\nmodel = \"customers\"\nindexes = {{ id = \"user_id\" }}\n",
+        database.section()
+    );
+    let directory = TempDir::new().unwrap();
+    let warehouse = Warehouse::sqlite(directory.path());
+    let node = Node::start(directory, warehouse, &sections).await;
+    node.sync("customer").await;
+    let jane = json!({"user_id": 7, "name": "Jane", "tags": ["a"]});
+    assert_eq!(node.record("customer", "id", "7").await, Some(jane));
+    database
+        .run("alter table customers update name = 'Bob' where user_id = 8 settings mutations_sync = 1")
+        .await;
+    database.run("alter table customers delete where user_id = 7 settings mutations_sync = 1").await;
+    node.sync("customer").await;
+    assert_eq!(node.record("customer", "id", "7").await, None);
+    assert_eq!(
+        node.record("customer", "id", "8").await,
+        Some(json!({"user_id": 8, "name": "Bob", "tags": []}))
+    );
+}
