@@ -212,8 +212,13 @@ mod tests {
         ..POSTGRES
     };
 
-    const MYSQL: Dialect =
-        Dialect { identifier_quote: '`', has_backslash_escapes: true, has_hash_comments: true, ..SQLITE };
+    const MYSQL: Dialect = Dialect {
+        identifier_quote: '`',
+        has_backslash_escapes: true,
+        has_hash_comments: true,
+        has_other_quotes: false,
+        ..SQLITE
+    };
 
     #[test]
     fn one_statement_is_found() {
