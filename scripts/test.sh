@@ -17,7 +17,7 @@ has_liquid() { ruby -e 'require "liquid"' >/dev/null 2>&1; }
 
 # Python programs of the tests. Each has a virtual environment in target/NAME, where the tests find it, made from
 # scripts/NAME-requirements.txt. A copy of that file in it tells that the installation is complete and current.
-PYTHON_PROGRAMS=(schemathesis moto chdb)
+PYTHON_PROGRAMS=(schemathesis moto chdb lake)
 
 has_python_program() { cmp -s "scripts/$1-requirements.txt" "target/$1/requirements.txt"; }
 
@@ -46,6 +46,7 @@ install_missing() {
   command -v psql >/dev/null 2>&1 || missing+=(postgresql-client)
   # Debian has it in /usr/sbin, which is not on everybody's path.
   [ -x /usr/sbin/pgbouncer ] || command -v pgbouncer >/dev/null 2>&1 || missing+=(pgbouncer)
+  [ -x /usr/sbin/mariadbd ] || command -v mariadbd >/dev/null 2>&1 || missing+=(mariadb-server)
   has_liquid || missing+=(ruby ruby-liquid)
   # Debian keeps both out of the path of users.
   [ -x /usr/sbin/haproxy ] || missing+=(haproxy)

@@ -20,6 +20,9 @@ pub enum Error {
     /// No sync of this name is configured.
     #[error("no sync is named {name:?}; configured are: {known}")]
     UnknownSync { name: String, known: String },
+    /// No source of this name is configured.
+    #[error("no source is named {name:?}; configured are: {known}")]
+    UnknownSource { name: String, known: String },
     /// No key has this id.
     #[error("no key has the id {0:?}; `larder keys list` shows them")]
     UnknownKey(String),
@@ -155,6 +158,7 @@ fn as_successor(by: Option<(RunId, RunStatus)>) -> String {
 codes! {
     Error {
         "unknown_sync" NotFound: UnknownSync,
+        "unknown_source" NotFound: UnknownSource,
         "unknown_key" NotFound: UnknownKey,
         "unknown_run" NotFound: UnknownRun,
         "run_not_held" Invalid: NotHeld,

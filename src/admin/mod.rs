@@ -20,6 +20,7 @@ mod resume;
 mod rollback;
 mod runs;
 mod segment;
+mod sources;
 mod status;
 mod sync;
 mod takeover;
@@ -40,6 +41,7 @@ pub use repair::{CatalogRepair, LocalCopies, VersionRepair, repair_catalog};
 pub use rollback::RolledBack;
 pub use runs::RunsFilter;
 pub use segment::{SegmentFileError, read_segment};
+pub use sources::{SourceCheck, Sources};
 pub use status::{CollectionStatus, Status};
 pub use sync::{SyncOutcome, SyncRequest};
 pub use takeover::TakenOver;
@@ -50,6 +52,7 @@ pub use crate::{
     domain::catalog::Pause,
     engine::{Progress, RunOutcome},
     metadata::{AUDIT_LISTED_MAX, AuditEntry, RUNS_LISTED_MAX},
+    source::Query,
 };
 use crate::{metadata::Metadata, support::clock::Clock};
 

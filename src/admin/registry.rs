@@ -101,7 +101,8 @@ impl Registry {
         let (sender, mut batches) = mpsc::channel(BATCHES_WAITING_MAX);
         let mut mapper = checked.mapping.mapper(data_as_of);
         let mut record = Record::default();
-        let read = sync.source.stream(&checked.query, sender, &checked.columns, Some(limit));
+        let source = sync.spec.model.source(&sync.source);
+        let read = source.stream(&checked.query, sender, &checked.columns, Some(limit));
         let map = async {
             while let Some(batch) = batches.recv().await {
                 for row in 0..batch.rows() {
@@ -120,7 +121,7 @@ impl Registry {
 async fn check(sync: &ScheduledSync) -> Result<CheckedSync, Error> {
     let ScheduledSync { spec, source, .. } = sync;
     let query = spec.model.resolve();
-    let columns = source.describe(&query).await?;
+    let columns = spec.model.source(source).describe(&query).await?;
     match Mapping::compile(&spec.mapping, &columns) {
         Ok(mapping) => Ok(CheckedSync { query, columns, mapping }),
         Err(faults) => Err(Error::Mapping { sync: spec.collection.clone(), faults }),

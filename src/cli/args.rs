@@ -154,6 +154,9 @@ pub(super) enum Command {
     },
     /// Print records as they would be served, as JSON lines; rejected rows on stderr
     Preview(Preview),
+    /// Look at a source: whether it answers, its tables, their columns, rows of a query
+    #[command(subcommand)]
+    Source(SourceCommand),
     /// Run one sync now; if it runs elsewhere already, follow that run to its end
     Sync(Sync),
     /// List sync runs, or show one with its rejected rows
@@ -513,6 +516,48 @@ pub(super) struct Audit {
     /// Print JSON instead of a table
     #[arg(long)]
     pub(super) json: bool,
+}
+
+/// The commands of `larder source`.
+#[derive(Debug, Subcommand)]
+pub(super) enum SourceCommand {
+    /// Connect and make a trivial request; print version and latency
+    Check {
+        /// The source's name in the configuration
+        source: String,
+    },
+    /// List the tables that the source's user may read, or the files
+    Tables {
+        /// The source's name in the configuration
+        source: String,
+        /// Only names that contain this, in any case
+        #[arg(default_value = "")]
+        pattern: String,
+    },
+    /// List the columns of a table or file, as `table` of a model names it
+    Columns {
+        /// The source's name in the configuration
+        source: String,
+        /// The table, such as public.customers; the file, such as customers.csv
+        table: String,
+    },
+    /// Print rows as JSON lines, before any mapping
+    Query(SourceQuery),
+}
+
+/// `larder source query`
+#[derive(Debug, Args)]
+pub(super) struct SourceQuery {
+    /// The source's name in the configuration
+    pub(super) source: String,
+    /// One select statement
+    pub(super) sql: Option<String>,
+    /// A table or file instead of a statement
+    #[arg(long, value_name = "NAME", conflicts_with = "sql")]
+    pub(super) table: Option<String>,
+    /// Read at most this many rows
+    #[arg(long, default_value_t = 10, value_name = "ROWS", value_parser = clap::value_parser!(u64).range(1..=100_000))]
+    pub(super) limit: u64,
 }
 
 /// The commands of `larder segment`.

@@ -15,6 +15,7 @@ mod runs;
 mod segment;
 mod serve;
 mod session;
+mod source;
 mod status;
 mod sync;
 mod token;
@@ -76,6 +77,7 @@ async fn run(Arguments { config, command }: Arguments) -> Result<Exit, Failure> 
         Command::Serve => serve::run(config).await,
         Command::Check { connect } => check::run(config, connect).await,
         Command::Preview(arguments) => preview::run(config, arguments).await,
+        Command::Source(command) => source::run(config, command).await,
         Command::Sync(arguments) => sync::run(config, arguments).await,
         Command::Runs(arguments) => runs::run(config, arguments).await,
         Command::Versions(arguments) => versions::run(config, arguments).await,

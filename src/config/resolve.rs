@@ -68,7 +68,7 @@ pub(super) fn resolve(effective: Effective, env: &Environment, report: &Report) 
         defaults.read_table("source", source::check_defaults);
         defaults.read_table("sync", SyncConfig::check_defaults)
     });
-    let sources = shared.read_table(source::SECTION.name, |section| Some(source::read(section, dir)));
+    let sources = shared.read_table(source::SECTION.name, |section| Some(source::read(section, dir, env)));
     let sources = sources.as_ref();
     let models = shared.read_table(model::SECTION.name, |section| {
         Some(model::read(section, sources.unwrap_or(&BTreeMap::new()), dir))

@@ -35,6 +35,8 @@ pub enum RejectReason {
     InvalidText,
     /// Text that is not JSON, or JSON with `\u0000` or a lone surrogate.
     InvalidJson,
+    /// A value is not of the type that the model declares for its column.
+    InvalidValue,
     /// The record is larger than [`super::limits::RECORD_BYTES_MAX`].
     RecordTooLarge,
     /// The record is deeper than [`super::limits::DEPTH_MAX`] levels.

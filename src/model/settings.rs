@@ -3,13 +3,14 @@
 use std::{collections::BTreeMap, path::Path};
 
 use chrono::{DateTime, Utc};
+use strum::VariantArray as _;
 
 use super::Model;
 use crate::{
     domain::limits::FIELDS_MAX,
     mapping::settings::ModelColumns,
     settings::{Declaration, Entry, Item, Section, modified_at, read_bounded},
-    source::{Query, Source},
+    source::{ColumnTypes, DeclaredType, Query, Source},
 };
 
 pub(crate) const SECTION: Declaration = Declaration::reloadable("models");
@@ -51,17 +52,20 @@ fn model(section: &Section<'_>, sources: &Sources, dir: &Path) -> ModelConfig {
         section.need("source", "name one of [sources]").and_then(|item| item.reference("source", &names));
     let found = source.and_then(|name| sources.get(name)?.as_ref());
     let query = query(section, found, dir);
+    let types = section.read("types", types);
     let primary_key = section.need("primary_key", "name the column whose value is unique in every row");
     section.finish();
     let listed = match &query {
         Some(Query::Table { columns, .. }) => columns.clone(),
         _ => None,
     };
+    let types = types.and_then(|types| listed_types(section, types.unwrap_or_default(), listed.as_deref()));
     let mut columns = ModelColumns { primary_key: None, listed };
     columns.primary_key = primary_key.and_then(|item| columns.read(&item));
     let file = section.get("sql_file").filter(|_| query.is_some()).and_then(|item| item.file_path(dir));
     let changed_at = file.map_or(DateTime::UNIX_EPOCH, |file| modified_at(&file));
-    ModelConfig { source: source.map(str::to_owned), model: query.map(Model::Query), columns, changed_at }
+    let model = query.zip(types).map(|(query, types)| Model::Query { query, types });
+    ModelConfig { source: source.map(str::to_owned), model, columns, changed_at }
 }
 
 fn query(section: &Section<'_>, source: Option<&Source>, dir: &Path) -> Option<Query> {
@@ -129,4 +133,27 @@ fn columns(item: &Item<'_>) -> Option<Vec<String>> {
         );
     }
     Some(columns)
+}
+
+/// Reports a type of a column that is not among those that the model lists.
+fn listed_types(section: &Section<'_>, types: ColumnTypes, listed: Option<&[String]>) -> Option<ColumnTypes> {
+    let Some(listed) = listed else { return Some(types) };
+    let unlisted = types.names().find(|name| !listed.iter().any(|column| column == name)).map(str::to_owned);
+    match unlisted {
+        None => Some(types),
+        Some(name) => {
+            let message = format!("names `{name}`, which is not among `columns`");
+            section.get("types").and_then(|item| item.fail(message, None))
+        }
+    }
+}
+
+/// The types of `[models.NAME.types]`.
+fn types(item: &Item<'_>) -> Option<ColumnTypes> {
+    let words: Vec<(&str, DeclaredType)> =
+        DeclaredType::VARIANTS.iter().map(|declared| (declared.into(), *declared)).collect();
+    let section = item.section()?;
+    let types: Vec<_> =
+        section.entries().map(|(entry, item)| Some((entry.key.clone(), item.one_of(&words)?))).collect();
+    types.into_iter().collect()
 }

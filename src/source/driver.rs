@@ -9,7 +9,10 @@ use super::{
     error::{Cause, Error, statement_timeout},
     rows::RowSender,
 };
-use crate::{domain::Column, settings::Section};
+use crate::{
+    domain::Column,
+    settings::{Environment, Section},
+};
 
 /// A source type: one entry of [`super::TYPES`].
 pub(super) struct SourceType {
@@ -26,10 +29,20 @@ pub(super) struct SourceType {
 pub(super) struct OpenOptions<'a> {
     /// The directory that relative paths of the section are from.
     pub(super) dir: &'a Path,
+    /// The variables of the environment.
+    pub(super) env: &'a Environment,
     /// Longest time for a connection to be made, or for a lock to be waited for.
     pub(super) connect_timeout: Duration,
     /// Longest time of one query. [`super::Source`] ends a call that takes longer by itself.
     pub(super) statement_timeout: Duration,
+}
+
+/// How the tables of a source are found.
+pub(super) enum Tables {
+    /// A query of one column: the names, as [`Query::Table`] takes them, in order.
+    Sql(&'static str),
+    /// The names themselves.
+    Listed(Vec<String>),
 }
 
 /// One configured source. Its `Debug` shows no secret.
@@ -40,6 +53,17 @@ pub(super) trait Driver: fmt::Debug + Send + Sync {
     /// Refuses a query that this source cannot answer whatever its data, such as SQL for a source
     /// without SQL. The configuration is read with it, so it connects to nothing.
     fn check_query(&self, query: &Query) -> Result<(), Error>;
+
+    /// Connects and makes a trivial request.
+    async fn check(&self) -> Result<(), Error>;
+
+    /// A query of the server's version; `None` when there is no server.
+    fn version_sql(&self) -> Option<&'static str> {
+        None
+    }
+
+    /// The tables that may be read.
+    async fn tables(&self) -> Result<Tables, Error>;
 
     /// The columns of `query`, in its order; reads no row.
     async fn describe(&self, query: &Query) -> Result<Vec<Column>, Error>;

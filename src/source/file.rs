@@ -21,6 +21,11 @@ impl Stamp {
         Self { bytes: metadata.len(), modified: metadata.modified().ok() }
     }
 
+    /// The length of the file.
+    pub(super) fn bytes(self) -> u64 {
+        self.bytes
+    }
+
     /// Fails when `file`, which `path` named, was written to since this stamp was taken of it.
     pub(super) fn check(self, file: &File, path: &Path) -> Result<(), Error> {
         match file.metadata() {

@@ -3,26 +3,29 @@
 //! Each source type is a folder with its settings, its driver and the hints of its errors; only
 //! `TYPES` names it. How a value looks in a record is decided once for all types, in `cell`.
 
+mod arrow;
 mod cell;
 mod clickhouse;
-mod csv;
 mod driver;
 mod error;
 mod file;
+mod files;
 mod http;
+mod mysql;
 mod postgres;
 mod rows;
 pub mod sample;
 mod settings;
 mod sql;
 mod sqlite;
+mod types;
 
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
-use tokio::sync::mpsc::Sender;
+use tokio::sync::mpsc::{self, Sender};
 
 use self::{
-    driver::{Driver, SourceType},
+    driver::{Driver, SourceType, Tables},
     error::cause,
     rows::RowSender,
 };
@@ -30,9 +33,13 @@ use crate::domain::{Column, RowBatch};
 
 pub use error::{Cause, Error};
 pub(crate) use settings::{SECTION, check_defaults, read};
+pub use types::{ColumnTypes, DeclaredType};
 
 /// Every source type.
-const TYPES: &[SourceType] = &[postgres::TYPE, sqlite::TYPE, clickhouse::TYPE, csv::TYPE];
+const TYPES: &[SourceType] = &[postgres::TYPE, mysql::TYPE, sqlite::TYPE, clickhouse::TYPE, files::TYPE];
+
+/// Most tables that are listed: more than anyone reads.
+pub const TABLES_MAX: u64 = 100_000;
 
 /// What a model reads.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,9 +60,16 @@ pub enum Query {
 pub struct Source {
     driver: Arc<dyn Driver>,
     statement_timeout: Duration,
+    types: Arc<ColumnTypes>,
 }
 
 impl Source {
+    /// The same source, whose columns have the types that a model declares.
+    #[must_use]
+    pub fn with_types(&self, types: &ColumnTypes) -> Self {
+        Self { types: Arc::new(types.clone()), ..self.clone() }
+    }
+
     /// Refuses a query that this kind of source cannot answer; connects to nothing.
     ///
     /// # Errors
@@ -64,16 +78,58 @@ impl Source {
         self.driver.check_query(query)
     }
 
+    /// Connects and makes a trivial request.
+    pub async fn check(&self) -> Result<(), Error> {
+        self.bounded(self.driver.check()).await
+    }
+
+    /// What the server says its version is; `None` when there is no server.
+    pub async fn version(&self) -> Result<Option<String>, Error> {
+        match self.driver.version_sql() {
+            Some(sql) => Ok(self.texts(sql).await?.into_iter().next()),
+            None => Ok(None),
+        }
+    }
+
+    /// The tables that may be read, as [`Query::Table`] names them, in order, at most [`TABLES_MAX`].
+    pub async fn tables(&self) -> Result<Vec<String>, Error> {
+        match self.bounded(self.driver.tables()).await? {
+            Tables::Listed(names) => Ok(names),
+            Tables::Sql(sql) => self.texts(sql).await,
+        }
+    }
+
+    /// The first column of a query of our own.
+    async fn texts(&self, sql: &str) -> Result<Vec<String>, Error> {
+        let query = Query::Sql(sql.to_owned());
+        let columns = self.describe(&query).await?;
+        let (sender, mut batches) = mpsc::channel::<RowBatch>(1);
+        let collect = async {
+            let mut texts = Vec::new();
+            while let Some(batch) = batches.recv().await {
+                let text = |row| String::from_utf8_lossy(batch.cell(row, 0).1).into_owned();
+                texts.extend((0..batch.rows()).map(text));
+            }
+            texts
+        };
+        let read = self.stream(&query, sender, &columns, Some(TABLES_MAX));
+        let (read, texts) = tokio::join!(read, collect);
+        read.map(|()| texts)
+    }
+
     /// The columns of `query`, in its order; reads no row. There is at least one, and no two have
     /// the same name.
     pub async fn describe(&self, query: &Query) -> Result<Vec<Column>, Error> {
-        let columns = self.bounded(self.driver.describe(query)).await?;
+        let mut columns = self.bounded(self.driver.describe(query)).await?;
         if columns.is_empty() {
             return Err(error::no_columns());
         }
         let mut seen = HashSet::new();
         match columns.iter().find(|column| !seen.insert(column.name.as_str())) {
-            None => Ok(columns),
+            None => {
+                self.types.apply(&mut columns)?;
+                Ok(columns)
+            }
             Some(Column { name, .. }) => {
                 let message = format!("the model yields two columns named `{name}`");
                 Err(Error::new(cause::DUPLICATE_COLUMN, message)
@@ -99,7 +155,8 @@ impl Source {
     ) -> Result<(), Error> {
         let receiver = rows.clone();
         let read = async {
-            let mut rows = RowSender::new(rows, columns.len());
+            let conversion = self.types.conversion(columns);
+            let mut rows = RowSender::new(rows, columns.len()).with_conversion(conversion);
             self.driver.stream(query, columns, limit, &mut rows).await?;
             // A closed receiver wants no last batch.
             let _ = rows.send().await;
@@ -125,10 +182,13 @@ pub fn codes() -> impl Iterator<Item = &'static str> {
     cause::SHARED.iter().chain(causes).map(|cause| cause.code)
 }
 
-/// Refuses columns that are not those that were `described` before.
+/// Refuses columns that are not those that were `described` before. Their kinds follow from their types, or are declared.
 fn check_unchanged(described: &[Column], now: &[Column]) -> Result<(), Error> {
+    let parts = |column: &'_ Column| (column.name.clone(), column.type_name.clone());
     let longest = described.len().max(now.len());
-    let Some(at) = (0..longest).find(|&at| described.get(at) != now.get(at)) else { return Ok(()) };
+    let Some(at) = (0..longest).find(|&at| described.get(at).map(parts) != now.get(at).map(parts)) else {
+        return Ok(());
+    };
     let name = described.get(at).or(now.get(at)).map(|column| column.name.clone()).unwrap_or_default();
     let type_in = |columns: &[Column]| {
         let found = columns.iter().find(|column| column.name == name);

@@ -5,7 +5,10 @@ use tokio::{
     task::spawn_blocking,
 };
 
-use super::error::{Error, connection_lost};
+use super::{
+    error::{Error, connection_lost},
+    types::Conversion,
+};
 use crate::domain::{
     RowBatch,
     limits::{BATCH_BYTES, BATCH_ROWS},
@@ -16,6 +19,7 @@ use crate::domain::{
 pub(super) struct RowSender {
     queue: Sender<RowBatch>,
     columns: usize,
+    conversion: Option<Conversion>,
     /// The batch that is being filled.
     pub(super) batch: RowBatch,
 }
@@ -26,7 +30,12 @@ pub(super) struct Closed;
 
 impl RowSender {
     pub(super) fn new(queue: Sender<RowBatch>, columns: usize) -> Self {
-        Self { queue, columns, batch: RowBatch::new(columns) }
+        Self { queue, columns, conversion: None, batch: RowBatch::new(columns) }
+    }
+
+    /// Converts the rows of each batch before it is sent.
+    pub(super) fn with_conversion(self, conversion: Option<Conversion>) -> Self {
+        Self { conversion, ..self }
     }
 
     /// Whether the batch should be sent before another row is added.
@@ -75,6 +84,10 @@ impl RowSender {
     }
 
     fn take_batch(&mut self) -> RowBatch {
-        std::mem::replace(&mut self.batch, RowBatch::new(self.columns))
+        let batch = std::mem::replace(&mut self.batch, RowBatch::new(self.columns));
+        match &mut self.conversion {
+            Some(conversion) => conversion.convert(&batch),
+            None => batch,
+        }
     }
 }

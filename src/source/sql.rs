@@ -20,6 +20,8 @@ pub(super) struct Dialect {
     pub(super) has_escape_strings: bool,
     /// A backslash escapes a quote in every string and quoted identifier.
     pub(super) has_backslash_escapes: bool,
+    /// `#` begins a comment, to the end of the line.
+    pub(super) has_hash_comments: bool,
     /// `$tag$ ... $tag$` is a string.
     pub(super) has_dollar_quotes: bool,
     /// A comment `/* */` may hold another one.
@@ -104,6 +106,7 @@ impl Dialect {
         match character {
             ';' => (Token::Semicolon, 1),
             '-' if text.starts_with("--") => (Token::Blank, text.find('\n').map_or(text.len(), |at| at + 1)),
+            '#' if self.has_hash_comments => (Token::Blank, text.find('\n').map_or(text.len(), |at| at + 1)),
             '/' if text.starts_with("/*") => (Token::Blank, comment(bytes, self.nests_comments)),
             'e' | 'E' if self.has_escape_strings && bytes.get(1) == Some(&b'\'') => {
                 (Token::Other, 1 + quoted(&bytes[1..], b'\'', true))
@@ -196,6 +199,7 @@ mod tests {
         table_parts_max: 2,
         has_escape_strings: true,
         has_backslash_escapes: false,
+        has_hash_comments: false,
         has_dollar_quotes: true,
         nests_comments: true,
         has_other_quotes: false,
@@ -206,6 +210,14 @@ mod tests {
         nests_comments: false,
         has_other_quotes: true,
         ..POSTGRES
+    };
+
+    const MYSQL: Dialect = Dialect {
+        identifier_quote: '`',
+        has_backslash_escapes: true,
+        has_hash_comments: true,
+        has_other_quotes: false,
+        ..SQLITE
     };
 
     #[test]
@@ -221,6 +233,7 @@ mod tests {
             (POSTGRES, "select 'a\\';", "select 'a\\'"),
             (POSTGRES, "select some'';", "select some''"),
             (SQLITE, "select `;`, [;], ';', \";\";", "select `;`, [;], ';', \";\""),
+            (MYSQL, "select 'a\\'; b', \"\\\";\", `;` # ; c\n;", "select 'a\\'; b', \"\\\";\", `;` # ; c\n"),
             (SQLITE, "select 1 /* /* ; */;", "select 1 /* /* ; */"),
         ] {
             assert_eq!(dialect.single(text).unwrap(), expected, "{text}");
@@ -237,6 +250,7 @@ mod tests {
             (POSTGRES, "select 'a\\'; select 2", "source_several_statements"),
             (POSTGRES, "select $1; select $2", "source_several_statements"),
             (SQLITE, "select 1 /* /* */; delete from x /* */ */", "source_several_statements"),
+            (MYSQL, "select 'a\\\\'; delete from t", "source_several_statements"),
             (SQLITE, "select $$;$$", "source_several_statements"),
             (POSTGRES, "select '\0'", "source_nul_character"),
         ] {
@@ -257,6 +271,9 @@ mod tests {
             r#"select "id", "odd "" name" from "public"."Customers""#
         );
         assert_eq!(table("t", None).unwrap(), r#"select * from "t""#);
+        let table_of_mysql =
+            Query::Table { name: "shop.Kunde".to_owned(), columns: Some(vec!["a`b".to_owned()]) };
+        assert_eq!(MYSQL.statement(&table_of_mysql).unwrap(), "select `a``b` from `shop`.`Kunde`");
         for name in ["", "a..b", ".a", "a.b.c", " a", "a.\"b\"", "a\0"] {
             assert_eq!(table(name, None).unwrap_err().code(), "source_table_name_invalid", "{name}");
         }

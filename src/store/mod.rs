@@ -13,6 +13,7 @@ mod read;
 mod refusal;
 mod section;
 mod settings;
+mod version;
 mod write;
 
 pub use object_store::path::Path;
@@ -22,4 +23,6 @@ pub use error::Error;
 pub(crate) use error::{blocking, corrupt};
 pub(crate) use probe::{CLOCK, PROBES};
 pub(crate) use read::{ConditionalRead, StoredObject};
+pub(crate) use section::bucket_of;
 pub use settings::{Bucket, Location, Service, Settings};
+pub(crate) use version::ObjectVersion;

@@ -266,6 +266,22 @@ fn address(item: &Item<'_>) -> Option<String> {
     item.base_url("an address", "write \"https://host\" or \"http://host:port\"")
 }
 
+/// The bucket that `item`, a URL, names, with the options of the services that `section` has; `None` after a fault was
+/// reported.
+pub(crate) fn bucket_of(
+    section: &Section<'_>,
+    item: &Item<'_>,
+    dir: &Path,
+    env: &Environment,
+) -> Option<Bucket> {
+    match location(item, dir, &services(section, dir, env)?, Use::Write)? {
+        Location::Bucket(bucket) => Some(bucket),
+        Location::Directory(_) => {
+            item.fail("names a directory", "write path = \"DIRECTORY\" instead of url".to_owned())
+        }
+    }
+}
+
 /// The store that a URL names. The URL itself is never part of a fault: it may hold a password.
 pub(super) fn location(item: &Item<'_>, dir: &Path, services: &Services, is_for: Use) -> Option<Location> {
     let url = item.url()?;

@@ -10,6 +10,7 @@ type Table = LazyLock<HashMap<&'static str, ResultCode>>;
 
 static SQLSTATES: Table = LazyLock::new(|| read(include_str!("result_code/sqlstate.txt")));
 static SQLITE: Table = LazyLock::new(|| read(include_str!("result_code/sqlite.txt")));
+static MYSQL: Table = LazyLock::new(|| read(include_str!("result_code/mysql.txt")));
 
 /// What an error means to whoever sent the statement, whatever database it is from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EnumString)]
@@ -109,6 +110,11 @@ impl ResultCode {
     pub fn of_sqlite(code: &str) -> Self {
         let primary = code.parse::<i32>().map(|code| (code & 0xff).to_string());
         Self::find(&SQLITE, code, &primary.unwrap_or_default())
+    }
+
+    /// An error number of MySQL or MariaDB. One that the table does not have may mean anything.
+    pub fn of_mysql(number: u16) -> Self {
+        Self::find(&MYSQL, &number.to_string(), "")
     }
 
     fn find(table: &HashMap<&str, Self>, code: &str, class: &str) -> Self {

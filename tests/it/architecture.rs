@@ -38,11 +38,12 @@ const LAYERS: [(&str, u8); 27] = [
 ];
 
 /// Crates that only the modules beside them name.
-const CRATES: [(&str, &[&str]); 12] = [
+const CRATES: [(&str, &[&str]); 13] = [
     ("dashmap", &["cache/", "auth/ring.rs"]),
     ("sqlx", &["postgres/", "source/", "metadata/"]),
     ("axum", &["api/", "app/"]),
     ("object_store", &["store/"]),
+    ("parquet", &["source/files/"]),
     ("bigdecimal", &["liquid/"]),
     ("md5", &["liquid/filters/codes.rs"]),
     ("governor", &["auth/ring.rs"]),

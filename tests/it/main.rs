@@ -80,7 +80,9 @@ mod simulation;
 #[cfg(test)]
 mod source_clickhouse;
 #[cfg(test)]
-mod source_csv;
+mod source_files;
+#[cfg(test)]
+mod source_mysql;
 #[cfg(test)]
 mod source_postgres;
 #[cfg(test)]

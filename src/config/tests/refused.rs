@@ -287,6 +287,18 @@ fn models() {
         &["larder.toml:8:15 models.c.primary_key"],
     );
     assert_faults(
+        &source(
+            "[models.c]\nsource = \"warehouse\"\ntable = \"t\"\ncolumns = [\"id\"]\nprimary_key = \"id\"\ntypes = { a = \"json\" }\n",
+        ),
+        &["larder.toml:9:9 models.c.types"],
+    );
+    assert_faults(
+        &source(
+            "[models.c]\nsource = \"warehouse\"\ntable = \"t\"\nprimary_key = \"id\"\ntypes = { a = \"jason\", b = 1 }\n",
+        ),
+        &["larder.toml:8:15 models.c.types.a", "larder.toml:8:28 models.c.types.b"],
+    );
+    assert_faults(
         &source("[models.c]\nsource = \"warehouse\"\nsql_file = \"no/such.sql\"\nprimary_key = \"id\"\n"),
         &["larder.toml:6:12 models.c.sql_file"],
     );
@@ -341,5 +353,39 @@ fn files() {
     for path in [Path::new("no/such.toml"), Path::new("src"), &not_utf8, &too_large] {
         let faults = load(Some(path), &environment(), &Overrides::default()).unwrap_err();
         assert_eq!(places(&faults), [path.display().to_string()]);
+    }
+}
+
+#[test]
+fn sources_of_files_and_of_mysql() {
+    let files = |lines: &str| format!("[sources.f]\ntype = \"files\"\n{lines}");
+    assert_faults(&files(""), &["larder.toml:1:1 sources.f"]);
+    assert_faults(&files("path = \"a\"\nurl = \"s3://b\"\n"), &["larder.toml:4:7 sources.f.url"]);
+    assert_faults(&files("url = \"file:./a\"\n"), &["larder.toml:3:7 sources.f.url"]);
+    assert_faults(
+        &files("url = \"s3://b\"\n[sources.f.s3]\nregoin = \"x\"\n"),
+        &["larder.toml:5:1 sources.f.s3.regoin"],
+    );
+    assert_faults(
+        &files(
+            "path = \"a\"\nformat = \"xml\"\ncsv = { delimiter = \";;\", header = false, quotes = \"'\" }\n",
+        ),
+        &[
+            "larder.toml:4:10 sources.f.format",
+            "larder.toml:5:21 sources.f.csv.delimiter",
+            "larder.toml:5:36 sources.f.csv.header",
+            "larder.toml:5:43 sources.f.csv.quotes",
+        ],
+    );
+    for url in [
+        "postgres://x@localhost/x",
+        "mysql://x:hush@localhost/x?allow-cleartext=1",
+        "mysql://x:hush@localhost/x?ssl-mode=maybe",
+        "mysql://x:hush@localhost/x?ssl-ca=no/such.pem",
+        "mysql://x:hush@localhost:port/x",
+    ] {
+        let text = format!("[sources.m]\ntype = \"mysql\"\nurl = \"{url}\"\n");
+        assert_faults(&text, &["larder.toml:3:7 sources.m.url"]);
+        assert!(!faults(&text).to_string().contains("hush"), "{url}");
     }
 }

@@ -21,7 +21,7 @@ pub(in crate::engine) enum Input {
 impl Input {
     /// The input of a run that begins now.
     pub(in crate::engine) fn resolve(spec: &SyncSpec, source: &Source) -> Self {
-        Self::Snapshot { source: source.clone(), query: spec.model.resolve() }
+        Self::Snapshot { source: spec.model.source(source), query: spec.model.resolve() }
     }
 
     /// The columns of its rows. No row is read.

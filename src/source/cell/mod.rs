@@ -8,9 +8,13 @@ mod time;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 
 pub(super) use float::{double, single};
-pub(super) use time::{date, timestamp};
+pub(super) use time::{date, fraction, moment, time, timestamp};
 
-use crate::domain::{CellKind, RejectReason, json::Compactor, limits::RECORD_BYTES_MAX};
+use crate::domain::{
+    CellKind, RejectReason,
+    json::{self, Compactor},
+    limits::RECORD_BYTES_MAX,
+};
 
 /// Larger values of a source are not read into a batch: no record could hold them, whatever their
 /// escapes and white space.
@@ -56,6 +60,25 @@ pub(super) fn integer(value: impl itoa::Integer, out: &mut Vec<u8>) -> CellKind 
 pub(super) fn boolean(value: bool, out: &mut Vec<u8>) -> CellKind {
     out.extend_from_slice(if value { b"true" } else { b"false" });
     CellKind::Boolean
+}
+
+/// A UUID, in lower case.
+pub(super) fn uuid(value: uuid::Uuid, out: &mut Vec<u8>) -> CellKind {
+    let mut text = uuid::Uuid::encode_buffer();
+    out.extend_from_slice(value.hyphenated().encode_lower(&mut text).as_bytes());
+    CellKind::Text
+}
+
+/// The number that `value` is, as JSON writes numbers, with all its digits; `None`, and nothing written, when it
+/// is none.
+pub(super) fn number(value: &[u8], out: &mut Vec<u8>) -> Option<CellKind> {
+    let from = out.len();
+    if json::number(value, out) == Ok(value.len()) {
+        let is_integer = !out[from..].contains(&b'.');
+        return Some(if is_integer { CellKind::Integer } else { CellKind::Number });
+    }
+    out.truncate(from);
+    None
 }
 
 /// JSON, compacted.

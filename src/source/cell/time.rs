@@ -4,7 +4,7 @@ use chrono::{Datelike as _, NaiveDate};
 
 use crate::domain::CellKind;
 
-const MICROS_PER_DAY: i64 = 86_400_000_000;
+const SECONDS_PER_DAY: i64 = 86_400;
 
 /// `YYYY-MM-DD` of a day counted from 1970-01-01; `None`, and nothing written, outside the years
 /// 0001 to 9999.
@@ -20,31 +20,53 @@ pub(in crate::source) fn date(unix_days: i64, out: &mut Vec<u8>) -> Option<CellK
     Some(CellKind::Text)
 }
 
-/// `YYYY-MM-DDTHH:MM:SS.ffffff`, the fraction without trailing zeros, then `Z` when the moment is
-/// in UTC; `None`, and nothing written, outside the years 0001 to 9999.
+/// [`moment`], counted in microseconds from 1970-01-01.
 pub(in crate::source) fn timestamp(unix_micros: i64, is_utc: bool, out: &mut Vec<u8>) -> Option<CellKind> {
-    date(unix_micros.div_euclid(MICROS_PER_DAY), out)?;
-    let micros = unix_micros.rem_euclid(MICROS_PER_DAY) as u64;
-    let (seconds, fraction) = ((micros / 1_000_000) as u32, (micros % 1_000_000) as u32);
-    let mut text = *b"T00:00:00.000000Z";
-    two(&mut text[1..3], seconds / 3600);
-    two(&mut text[4..6], seconds / 60 % 60);
-    two(&mut text[7..9], seconds % 60);
-    two(&mut text[10..12], fraction / 10_000);
-    two(&mut text[12..14], fraction / 100 % 100);
-    two(&mut text[14..16], fraction % 100);
-    let mut end = 9;
-    if fraction > 0 {
-        end = 16;
-        while text[end - 1] == b'0' {
-            end -= 1;
-        }
-    }
-    out.extend_from_slice(&text[..end]);
+    let nanos = unix_micros.rem_euclid(1_000_000) as u32 * 1000;
+    moment(unix_micros.div_euclid(1_000_000), nanos, is_utc, out)
+}
+
+/// `YYYY-MM-DDTHH:MM:SS.fffffffff`, the fraction without trailing zeros, then `Z` when the moment is
+/// in UTC; `None`, and nothing written, outside the years 0001 to 9999.
+pub(in crate::source) fn moment(
+    unix_seconds: i64,
+    nanos: u32,
+    is_utc: bool,
+    out: &mut Vec<u8>,
+) -> Option<CellKind> {
+    date(unix_seconds.div_euclid(SECONDS_PER_DAY), out)?;
+    out.push(b'T');
+    time(unix_seconds.rem_euclid(SECONDS_PER_DAY) as u32, nanos, out);
     if is_utc {
         out.push(b'Z');
     }
     Some(CellKind::Text)
+}
+
+/// `HH:MM:SS.fffffffff` of a time of day, the fraction without trailing zeros.
+pub(in crate::source) fn time(seconds: u32, nanos: u32, out: &mut Vec<u8>) -> CellKind {
+    let mut text = *b"00:00:00";
+    two(&mut text[0..2], seconds / 3600);
+    two(&mut text[3..5], seconds / 60 % 60);
+    two(&mut text[6..8], seconds % 60);
+    out.extend_from_slice(&text);
+    fraction(nanos, out);
+    CellKind::Text
+}
+
+/// `.fffffffff` of a number of nanoseconds below a second, without trailing zeros; nothing for zero.
+pub(in crate::source) fn fraction(nanos: u32, out: &mut Vec<u8>) {
+    if nanos == 0 {
+        return;
+    }
+    let mut text = *b".000000000";
+    let mut rest = nanos;
+    for digit in text[1..].iter_mut().rev() {
+        *digit = b'0' + (rest % 10) as u8;
+        rest /= 10;
+    }
+    let end = text.iter().rposition(|digit| *digit != b'0').unwrap_or_default();
+    out.extend_from_slice(&text[..=end]);
 }
 
 fn two(at: &mut [u8], value: u32) {
@@ -68,7 +90,7 @@ mod tests {
             (11_016, "2000-02-29"),
             (-719_163, ""),
             (2_932_897, ""),
-            (i64::MAX / MICROS_PER_DAY, ""),
+            (i64::MAX / 86_400_000_000, ""),
         ] {
             let mut out = Vec::new();
             date(days, &mut out);
@@ -86,6 +108,19 @@ mod tests {
         ] {
             let mut out = Vec::new();
             timestamp(micros, is_utc, &mut out);
+            assert_eq!(String::from_utf8(out).unwrap(), expected);
+        }
+    }
+
+    #[test]
+    fn times_go_to_nanoseconds() {
+        for (seconds, nanos, expected) in [
+            (0, 0, "00:00:00"),
+            (86_399, 999_999_999, "23:59:59.999999999"),
+            (3_661, 120, "01:01:01.00000012"),
+        ] {
+            let mut out = Vec::new();
+            time(seconds, nanos, &mut out);
             assert_eq!(String::from_utf8(out).unwrap(), expected);
         }
     }

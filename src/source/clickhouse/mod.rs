@@ -16,7 +16,7 @@ use uuid::Uuid;
 use self::{lines::Lines, types::RowReader};
 use super::{
     Query, check_unchanged,
-    driver::{Driver, SourceType},
+    driver::{Driver, SourceType, Tables},
     error::Error,
     http::Endpoint,
     rows::RowSender,
@@ -32,11 +32,16 @@ use crate::{
 
 pub(super) const TYPE: SourceType = SourceType { name: "clickhouse", causes: &[], open: settings::open };
 
+/// The tables that the user may read, as a model names them.
+const TABLES: &str = "select concat(database, '.', name) as name from system.tables \
+     where database not in ('system', 'information_schema', 'INFORMATION_SCHEMA') order by name";
+
 const DIALECT: Dialect = Dialect {
     identifier_quote: '`',
     table_parts_max: 2,
     has_escape_strings: false,
     has_backslash_escapes: true,
+    has_hash_comments: false,
     has_dollar_quotes: false,
     nests_comments: true,
     has_other_quotes: false,
@@ -72,6 +77,18 @@ struct ClickHouse {
 impl Driver for ClickHouse {
     fn check_query(&self, query: &Query) -> Result<(), Error> {
         DIALECT.check_query(query)
+    }
+
+    async fn check(&self) -> Result<(), Error> {
+        self.describe(&Query::Sql("select 1".to_owned())).await.map(drop)
+    }
+
+    fn version_sql(&self) -> Option<&'static str> {
+        Some("select version() as version")
+    }
+
+    async fn tables(&self) -> Result<Tables, Error> {
+        Ok(Tables::Sql(TABLES))
     }
 
     async fn describe(&self, query: &Query) -> Result<Vec<Column>, Error> {

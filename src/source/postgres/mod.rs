@@ -21,7 +21,7 @@ use sqlx::{AssertSqlSafe, Row as _, postgres::PgConnection, raw_sql};
 use self::{copy::CopyReader, fault::Statement, plan::Plan, silence::Backend};
 use super::{
     Query, check_unchanged,
-    driver::{Driver, SourceType},
+    driver::{Driver, SourceType, Tables},
     error::{Error, connection_lost},
     rows::RowSender,
     sql::Dialect,
@@ -34,11 +34,18 @@ use crate::{
 
 pub(super) const TYPE: SourceType = SourceType { name: "postgres", causes: &[], open: settings::open };
 
+/// The tables that the user may read, as a model names them.
+const TABLES: &str = "select n.nspname || '.' || c.relname as name from pg_catalog.pg_class c \
+     join pg_catalog.pg_namespace n on n.oid = c.relnamespace where c.relkind in ('r', 'p', 'v', 'm', 'f') \
+     and n.nspname !~ '^pg_' and n.nspname <> 'information_schema' \
+     and pg_catalog.has_schema_privilege(n.oid, 'usage') and pg_catalog.has_table_privilege(c.oid, 'select') order by 1";
+
 const DIALECT: Dialect = Dialect {
     identifier_quote: '"',
     table_parts_max: 2,
     has_escape_strings: true,
     has_backslash_escapes: false,
+    has_hash_comments: false,
     has_dollar_quotes: true,
     nests_comments: true,
     has_other_quotes: false,
@@ -94,12 +101,27 @@ impl Driver for Postgres {
         DIALECT.check_query(query)
     }
 
+    async fn check(&self) -> Result<(), Error> {
+        // With a transaction: a pooler may be there that has none.
+        let (connection, _) = self.begin().await?;
+        farewell(connection, "rollback").await;
+        Ok(())
+    }
+
+    fn version_sql(&self) -> Option<&'static str> {
+        Some("select pg_catalog.version()")
+    }
+
+    async fn tables(&self) -> Result<Tables, Error> {
+        Ok(Tables::Sql(TABLES))
+    }
+
     async fn describe(&self, query: &Query) -> Result<Vec<Column>, Error> {
         let sql = DIALECT.statement(query)?;
         let (mut connection, backend) = self.begin().await?;
         let plan = Plan::make(&mut connection, &sql, self.statement(Phase::Planning, model(query, &sql)));
         let plan = self.while_alive(&backend, plan).await?;
-        farewell(connection).await;
+        farewell(connection, plan::FORGET).await;
         Ok(plan.columns)
     }
 
@@ -131,7 +153,7 @@ impl Driver for Postgres {
         }
         reader.finish()?;
         drop(messages);
-        farewell(connection).await;
+        farewell(connection, plan::FORGET).await;
         Ok(())
     }
 
@@ -205,9 +227,9 @@ async fn run(connection: &mut PgConnection, sql: String, statement: Statement<'_
 }
 
 /// Leaves nothing behind and closes; all has been read, so nothing can go wrong that matters.
-async fn farewell(mut connection: Connection) {
+async fn farewell(mut connection: Connection, last: &'static str) {
     let _ = tokio::time::timeout(CLOSE_TIMEOUT, async {
-        let _ = raw_sql(plan::FORGET).execute(&mut *connection).await;
+        let _ = raw_sql(last).execute(&mut *connection).await;
         let _ = connection.close().await;
     })
     .await;

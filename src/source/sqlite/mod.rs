@@ -25,7 +25,7 @@ use self::{
 };
 use super::{
     Query, check_unchanged,
-    driver::{Driver, SourceType},
+    driver::{Driver, SourceType, Tables},
     error::{Error, connection_lost},
     rows::RowSender,
     sql::Dialect,
@@ -38,11 +38,16 @@ use crate::{
 pub(super) const TYPE: SourceType =
     SourceType { name: "sqlite", causes: fault::CAUSES, open: settings::open };
 
+/// The tables that the user may read, as a model names them.
+const TABLES: &str =
+    "select name from sqlite_schema where type in ('table', 'view') and name not glob 'sqlite_*' order by 1";
+
 const DIALECT: Dialect = Dialect {
     identifier_quote: '"',
     table_parts_max: 2,
     has_escape_strings: false,
     has_backslash_escapes: false,
+    has_hash_comments: false,
     has_dollar_quotes: false,
     nests_comments: false,
     has_other_quotes: true,
@@ -76,6 +81,28 @@ impl Drop for Interrupt {
 impl Driver for Sqlite {
     fn check_query(&self, query: &Query) -> Result<(), Error> {
         DIALECT.check_query(query)
+    }
+
+    async fn check(&self) -> Result<(), Error> {
+        let access = self.access().await?;
+        // Opening reads nothing; this reads the header.
+        let checked = async {
+            let (mut connection, _interrupt) = self.begin(&access).await?;
+            let read = raw_sql("select count(*) from sqlite_schema").execute(&mut connection).await;
+            read.map_err(|error| self.planning(&error))?;
+            let _ = connection.close().await;
+            Ok(())
+        };
+        let checked = checked.await;
+        access.check_unchanged().and(checked)
+    }
+
+    fn version_sql(&self) -> Option<&'static str> {
+        Some("select sqlite_version()")
+    }
+
+    async fn tables(&self) -> Result<Tables, Error> {
+        Ok(Tables::Sql(TABLES))
     }
 
     async fn describe(&self, query: &Query) -> Result<Vec<Column>, Error> {

@@ -3,6 +3,7 @@
 mod node;
 mod runs;
 mod serving;
+mod sources;
 
 use serde_json::Value;
 

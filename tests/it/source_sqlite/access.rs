@@ -251,8 +251,8 @@ fn directory_that_cannot_be_entered_is_a_right_that_is_missing() {
     let owned = Owned::with("delete");
     fs::write(owned.directory.path().join("c.csv"), "id\n1\n").unwrap();
     owned.set_modes(0o644, 0o700);
-    let csv = format!("type = \"csv\"\npath = {:?}\n", owned.directory.path());
-    let below = format!("type = \"csv\"\npath = {:?}\n", owned.directory.path().join("below"));
+    let csv = format!("type = \"files\"\npath = {:?}\n", owned.directory.path());
+    let below = format!("type = \"files\"\npath = {:?}\n", owned.directory.path().join("below"));
     READER.run(async || {
         for (section, code) in [
             (section(&owned.path()), "source_file_unreadable"),

@@ -10,6 +10,7 @@ pub(crate) mod deployment;
 pub(crate) mod faulty_store;
 pub(crate) mod http;
 pub(crate) mod http2;
+pub(crate) mod mysql;
 pub(crate) mod node;
 pub(crate) mod pgbouncer;
 pub(crate) mod postgres;

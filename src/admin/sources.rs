@@ -1,0 +1,128 @@
+//! Looking at a source before a model is written: whether it answers, its tables, their columns, rows of a query.
+
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
+
+use tokio::sync::mpsc;
+
+use super::Error;
+use crate::{
+    domain::{
+        json,
+        row::{CellKind, Column, RowBatch},
+    },
+    source::{Query, Source},
+};
+
+/// Batches that may wait to be shown.
+const BATCHES_WAITING_MAX: usize = 2;
+
+/// The configured sources, by name.
+#[derive(Debug, Clone)]
+pub struct Sources(BTreeMap<String, Source>);
+
+/// A source that answered.
+#[derive(Debug, Clone)]
+pub struct SourceCheck {
+    /// What it says its version is.
+    pub version: Option<String>,
+    /// How long it took to connect and to ask.
+    pub latency: Duration,
+}
+
+impl Sources {
+    /// The sources of a configuration.
+    pub fn new(sources: BTreeMap<String, Source>) -> Self {
+        Self(sources)
+    }
+
+    fn find(&self, name: &str) -> Result<&Source, Error> {
+        self.0.get(name).ok_or_else(|| {
+            let known: Vec<&str> = self.0.keys().map(String::as_str).collect();
+            let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+            Error::UnknownSource { name: name.to_owned(), known }
+        })
+    }
+
+    /// Connects, makes a trivial request and asks for the version.
+    ///
+    /// # Errors
+    /// [`Error::UnknownSource`], [`Error::Source`].
+    pub async fn check(&self, name: &str) -> Result<SourceCheck, Error> {
+        let source = self.find(name)?;
+        let begin = Instant::now();
+        source.check().await?;
+        let latency = begin.elapsed();
+        Ok(SourceCheck { version: source.version().await?, latency })
+    }
+
+    /// The tables whose name contains `pattern`, in any case; of a source of files, the files.
+    ///
+    /// # Errors
+    /// [`Error::UnknownSource`], [`Error::Source`].
+    pub async fn tables(&self, name: &str, pattern: &str) -> Result<Vec<String>, Error> {
+        let mut tables = self.find(name)?.tables().await?;
+        let pattern = pattern.to_lowercase();
+        tables.retain(|table| table.to_lowercase().contains(&pattern));
+        Ok(tables)
+    }
+
+    /// The columns of a query.
+    ///
+    /// # Errors
+    /// [`Error::UnknownSource`], [`Error::Source`].
+    pub async fn columns(&self, name: &str, query: &Query) -> Result<Vec<Column>, Error> {
+        let source = self.find(name)?;
+        source.check_query(query)?;
+        Ok(source.describe(query).await?)
+    }
+
+    /// Reads at most `limit` rows of a query and hands each to `show` as a JSON object.
+    ///
+    /// # Errors
+    /// [`Error::UnknownSource`], [`Error::Source`].
+    pub async fn rows(
+        &self,
+        name: &str,
+        query: &Query,
+        limit: u64,
+        mut show: impl FnMut(&[u8]),
+    ) -> Result<(), Error> {
+        let columns = self.columns(name, query).await?;
+        let (sender, mut batches) = mpsc::channel::<RowBatch>(BATCHES_WAITING_MAX);
+        let read = self.find(name)?.stream(query, sender, &columns, Some(limit));
+        let show = async {
+            let mut object = Vec::new();
+            while let Some(batch) = batches.recv().await {
+                for row in 0..batch.rows() {
+                    write_object(&columns, &batch, row, &mut object);
+                    show(&object);
+                }
+            }
+        };
+        let (read, ()) = tokio::join!(read, show);
+        Ok(read?)
+    }
+}
+
+fn write_object(columns: &[Column], batch: &RowBatch, row: usize, object: &mut Vec<u8>) {
+    object.clear();
+    object.push(b'{');
+    for (at, column) in columns.iter().enumerate() {
+        if at > 0 {
+            object.push(b',');
+        }
+        json::write_string(object, column.name.as_bytes());
+        object.push(b':');
+        match batch.cell(row, at) {
+            (CellKind::Null, _) => object.extend_from_slice(b"null"),
+            (CellKind::Text, text) => json::write_string(object, text),
+            // The reason stands where the value cannot.
+            (CellKind::Invalid, reason) => json::write_string(object, &[b"rejected: ", reason].concat()),
+            (_, text) => object.extend_from_slice(text),
+        }
+    }
+    object.push(b'}');
+}

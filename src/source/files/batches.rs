@@ -1,0 +1,310 @@
+//! Parquet and Arrow IPC: files of record batches.
+
+use std::{
+    collections::VecDeque,
+    io::{self, BufReader, Read as _, Seek as _},
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use arrow_array::RecordBatch;
+use arrow_ipc::reader::{FileReader, StreamReader};
+use arrow_schema::{DataType, Field, Schema, TimeUnit};
+use bytes::Bytes;
+use parquet::{
+    arrow::{
+        ProjectionMask,
+        arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder},
+    },
+    basic::{LogicalType, Type},
+    errors::ParquetError,
+    file::reader::{ChunkReader, Length},
+};
+
+use super::{
+    RowReader,
+    content::{Content, ContentReader},
+    positions,
+};
+use crate::{
+    domain::{
+        limits::BATCH_ROWS,
+        row::{Column, RowBatch},
+    },
+    source::{
+        arrow::{self, ArrowDecoder},
+        error::Error,
+    },
+};
+
+/// Decoded bytes of one batch of a Parquet file, by what the file says of its row groups.
+const BATCH_BYTES_TARGET: u64 = 8 << 20;
+/// Blocks of a bucket's object that are kept while its columns are read side by side, in bytes, and one block.
+const CACHE_BYTES: usize = 64 << 20;
+const BLOCK_BYTES: std::ops::RangeInclusive<usize> = 128 << 10..=4 << 20;
+/// Bytes that are read ahead of a page's header in a local file.
+const HEADER_BYTES: u64 = 4 << 10;
+
+/// Record batches of a file, row by row.
+pub(super) struct BatchReader {
+    content: Arc<Content>,
+    batches: Batches,
+    /// Where the columns stand in a batch, in the order wanted.
+    order: Vec<usize>,
+    columns: Vec<Column>,
+    width: usize,
+    decoder: ArrowDecoder,
+    rows: usize,
+    next: usize,
+}
+
+impl BatchReader {
+    fn new(
+        content: &Arc<Content>,
+        schema: &Schema,
+        chosen: Option<&[String]>,
+        batches: impl FnOnce(&[usize]) -> Result<Batches, Error>,
+    ) -> Result<Self, Error> {
+        let names: Vec<&str> = schema.fields().iter().map(|field| field.name().as_str()).collect();
+        let fields = positions(&names, chosen, content)?;
+        let all = arrow::columns(schema);
+        let columns = fields.iter().map(|&at| all[at].clone()).collect();
+        // Readers give the columns in the order of the file.
+        let mut sorted = fields.clone();
+        sorted.sort_unstable();
+        sorted.dedup();
+        let order = fields.iter().map(|at| sorted.partition_point(|other| other < at)).collect();
+        Ok(Self {
+            content: Arc::clone(content),
+            batches: batches(&sorted)?,
+            order,
+            columns,
+            width: names.len(),
+            decoder: ArrowDecoder::default(),
+            rows: 0,
+            next: 0,
+        })
+    }
+}
+
+type Batches = Box<dyn Iterator<Item = Result<RecordBatch, String>> + Send>;
+
+impl RowReader for BatchReader {
+    fn columns(&self) -> &[Column] {
+        &self.columns
+    }
+
+    fn width(&self) -> Option<usize> {
+        Some(self.width)
+    }
+
+    fn read_row(&mut self, batch: &mut RowBatch) -> Result<bool, Error> {
+        while self.next == self.rows {
+            let Some(found) = self.batches.next() else { return Ok(false) };
+            let found = found.map_err(|reason| self.content.explain(&reason))?;
+            let found =
+                found.project(&self.order).map_err(|_| self.content.explain("a batch lacks columns"))?;
+            self.rows = self.decoder.begin(&found)?;
+            self.next = 0;
+        }
+        self.decoder.read_row(self.next, batch);
+        self.next += 1;
+        Ok(true)
+    }
+}
+
+/// Opens a Parquet file.
+pub(super) fn parquet(content: &Arc<Content>, chosen: Option<&[String]>) -> Result<BatchReader, Error> {
+    let failed = |_: ParquetError| content.explain("it is not a Parquet file, or is damaged");
+    let pages = Pages { content: Arc::clone(content), cache: None };
+    let metadata = ArrowReaderMetadata::load(&pages, ArrowReaderOptions::new()).map_err(failed)?;
+    let metadata = match readable_schema(&metadata) {
+        None => metadata,
+        Some(schema) => {
+            let options = ArrowReaderOptions::new().with_schema(Arc::new(schema));
+            ArrowReaderMetadata::try_new(Arc::clone(metadata.metadata()), options).map_err(failed)?
+        }
+    };
+    let schema = Arc::clone(metadata.schema());
+    BatchReader::new(content, &schema, chosen, |fields| {
+        let cache = content.is_remote().then(|| Arc::new(Cache::new(fields.len())));
+        let pages = Pages { content: Arc::clone(content), cache };
+        let mask = ProjectionMask::roots(metadata.parquet_schema(), fields.iter().copied());
+        let rows = batch_rows(&metadata);
+        let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(pages, metadata);
+        let reader = builder.with_projection(mask).with_batch_size(rows).build().map_err(failed)?;
+        // The library's words may quote what it read.
+        Ok(Box::new(reader.map(|batch| batch.map_err(|_| "a row group is damaged".to_owned()))))
+    })
+}
+
+/// Rows of one batch, so that it has about [`BATCH_BYTES_TARGET`].
+fn batch_rows(metadata: &ArrowReaderMetadata) -> usize {
+    let groups = metadata.metadata().row_groups().iter();
+    let bytes_of_row = groups.map(|group| group.total_byte_size() / group.num_rows().max(1)).max();
+    let bytes_of_row = u64::try_from(bytes_of_row.unwrap_or_default()).unwrap_or_default().max(1);
+    (BATCH_BYTES_TARGET / bytes_of_row).clamp(1, BATCH_ROWS as u64) as usize
+}
+
+/// The schema with columns read as what they are: an enum is text, and a time of 96 bits has years that nanoseconds
+/// of 64 bits do not reach. `None` when nothing differs.
+fn readable_schema(metadata: &ArrowReaderMetadata) -> Option<Schema> {
+    let parquet = metadata.parquet_schema();
+    let roots = parquet.root_schema().get_fields();
+    let mut is_changed = false;
+    let field = |(field, root): (&Arc<Field>, &Arc<parquet::schema::types::Type>)| {
+        let info = root.get_basic_info();
+        let data_type = if !root.is_primitive() {
+            None
+        } else if info.logical_type_ref() == Some(&LogicalType::Enum) {
+            Some(DataType::Utf8)
+        } else if root.get_physical_type() == Type::INT96 {
+            Some(DataType::Timestamp(TimeUnit::Microsecond, None))
+        } else {
+            None
+        };
+        match data_type {
+            Some(data_type) if field.data_type() != &data_type => {
+                is_changed = true;
+                Arc::new(field.as_ref().clone().with_data_type(data_type))
+            }
+            _ => Arc::clone(field),
+        }
+    };
+    let fields: Vec<_> = metadata.schema().fields().iter().zip(roots).map(field).collect();
+    is_changed.then(|| Schema::new_with_metadata(fields, metadata.schema().metadata().clone()))
+}
+
+/// Opens an Arrow IPC file or stream.
+pub(super) fn arrow(content: &Arc<Content>, chosen: Option<&[String]>) -> Result<BatchReader, Error> {
+    const MAGIC: &[u8] = b"ARROW1";
+    let failed = || content.explain("it is not an Arrow file, or is damaged");
+    let mut reader = BufReader::new(ContentReader::new(content, 0));
+    let mut start = [0; MAGIC.len()];
+    reader.read_exact(&mut start).and_then(|()| reader.rewind()).map_err(|_| failed())?;
+    let project = |batch: RecordBatch, fields: &[usize]| batch.project(fields);
+    let damaged = "a record batch is damaged";
+    if start == MAGIC {
+        let reader = FileReader::try_new(reader, None).map_err(|_| failed())?;
+        let schema = reader.schema();
+        return BatchReader::new(content, &schema, chosen, |fields| {
+            let fields = fields.to_vec();
+            Ok(Box::new(reader.map(move |batch| {
+                batch.and_then(|batch| project(batch, &fields)).map_err(|_| damaged.to_owned())
+            })))
+        });
+    }
+    let reader = StreamReader::try_new(reader, None).map_err(|_| failed())?;
+    let schema = reader.schema();
+    BatchReader::new(content, &schema, chosen, |fields| {
+        let fields = fields.to_vec();
+        Ok(Box::new(reader.map(move |batch| {
+            batch.and_then(|batch| project(batch, &fields)).map_err(|_| damaged.to_owned())
+        })))
+    })
+}
+
+/// The pages of a Parquet file.
+struct Pages {
+    content: Arc<Content>,
+    /// `None` where reading twice costs nothing.
+    cache: Option<Arc<Cache>>,
+}
+
+/// Blocks of an object, the newest last. Columns are read side by side, each from its own place on.
+struct Cache {
+    block_bytes: usize,
+    blocks_max: usize,
+    blocks: Mutex<VecDeque<(u64, Bytes)>>,
+}
+
+impl Cache {
+    fn new(columns: usize) -> Self {
+        let block_bytes = (CACHE_BYTES / columns.max(1)).clamp(*BLOCK_BYTES.start(), *BLOCK_BYTES.end());
+        // One more for a page that ends in the next block.
+        Self { block_bytes, blocks_max: columns + 1, blocks: Mutex::default() }
+    }
+
+    fn block(&self, content: &Content, number: u64) -> io::Result<Bytes> {
+        let mut blocks = self.blocks.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(at) = blocks.iter().position(|(other, _)| *other == number) {
+            let found = blocks.remove(at).unwrap_or_default();
+            blocks.push_back(found.clone());
+            return Ok(found.1);
+        }
+        let bytes = content.read_at(number * self.block_bytes as u64, self.block_bytes)?;
+        if blocks.len() == self.blocks_max {
+            blocks.pop_front();
+        }
+        blocks.push_back((number, bytes.clone()));
+        Ok(bytes)
+    }
+
+    /// The bytes from `start` to the end of their block.
+    fn rest_of_block(&self, content: &Content, start: u64) -> io::Result<Bytes> {
+        let block = self.block(content, start / self.block_bytes as u64)?;
+        let from = (start % self.block_bytes as u64) as usize;
+        Ok(block.slice(from.min(block.len())..))
+    }
+}
+
+/// Reads pages one after the other.
+enum PageRead {
+    Local(ContentReader),
+    Cached { content: Arc<Content>, cache: Arc<Cache>, position: u64 },
+}
+
+impl io::Read for PageRead {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Local(reader) => reader.read(buffer),
+            Self::Cached { content, cache, position } => {
+                if *position >= content.length() {
+                    return Ok(0);
+                }
+                let bytes = cache.rest_of_block(content, *position)?;
+                let read = bytes.len().min(buffer.len());
+                buffer[..read].copy_from_slice(&bytes[..read]);
+                *position += read as u64;
+                Ok(read)
+            }
+        }
+    }
+}
+
+impl Length for Pages {
+    fn len(&self) -> u64 {
+        self.content.length()
+    }
+}
+
+impl ChunkReader for Pages {
+    type T = PageRead;
+
+    fn get_read(&self, start: u64) -> parquet::errors::Result<PageRead> {
+        let content = Arc::clone(&self.content);
+        Ok(match &self.cache {
+            Some(cache) => PageRead::Cached { content, cache: Arc::clone(cache), position: start },
+            None => PageRead::Local(ContentReader::with_request_bytes(&content, start, HEADER_BYTES)),
+        })
+    }
+
+    fn get_bytes(&self, start: u64, length: usize) -> parquet::errors::Result<Bytes> {
+        let bytes = match &self.cache {
+            Some(cache) if length <= cache.block_bytes => {
+                let first = cache.rest_of_block(&self.content, start)?;
+                if first.len() >= length {
+                    return Ok(first.slice(..length));
+                }
+                let second = cache.rest_of_block(&self.content, start + first.len() as u64)?;
+                let missing = (length - first.len()).min(second.len());
+                [&first[..], &second[..missing]].concat().into()
+            }
+            _ => self.content.read_at(start, length)?,
+        };
+        if bytes.len() == length {
+            Ok(bytes)
+        } else {
+            Err(ParquetError::EOF("the file is too short".to_owned()))
+        }
+    }
+}

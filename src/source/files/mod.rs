@@ -1,0 +1,244 @@
+//! Files of a directory or bucket: a model reads one file, or all files that a pattern matches.
+
+mod batches;
+mod content;
+mod csv;
+mod format;
+mod json_lines;
+mod pattern;
+mod place;
+mod settings;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use tokio::task::spawn_blocking;
+
+use self::{
+    content::Content,
+    csv::CsvOptions,
+    format::Format,
+    pattern::Pattern,
+    place::{Opened, Place},
+};
+use super::{
+    Query, check_unchanged,
+    driver::{Driver, SourceType, Tables},
+    error::{Error, cause, causes, connection_lost},
+    rows::RowSender,
+};
+use crate::domain::row::{Column, RowBatch};
+
+pub(super) const TYPE: SourceType = SourceType { name: "files", causes: CAUSES, open: settings::open };
+
+causes! {
+    CAUSES {
+        SQL_UNSUPPORTED: "source_sql_unsupported" Invalid;
+        FORMAT_UNKNOWN: "source_format_unknown" Invalid;
+        FILES_DIFFER: "source_files_differ" Invalid;
+        TOO_MANY_FILES: "source_too_many_files" Invalid;
+        BUCKET_UNUSABLE: "source_bucket_unusable" Invalid;
+    }
+}
+
+/// Files below a place.
+#[derive(Debug)]
+struct Files {
+    place: Place,
+    /// The format of every file; `None` when the end of a file's name tells it.
+    format: Option<Format>,
+    csv: CsvOptions,
+}
+
+/// The files of one query, as they were when it began.
+struct Snapshot {
+    opened: Opened,
+    files: Vec<place::Entry>,
+    /// The columns that the model chooses; `None` means all.
+    chosen: Option<Vec<String>>,
+}
+
+impl Snapshot {
+    /// Whether the model reads every column of the files.
+    fn is_whole(&self) -> bool {
+        self.chosen.is_none()
+    }
+}
+
+/// Reads the rows of one file.
+trait RowReader: Send {
+    /// The columns that are read.
+    fn columns(&self) -> &[Column];
+
+    /// The number of columns of the file; `None` when it does not say.
+    fn width(&self) -> Option<usize>;
+
+    /// Appends the next row to `batch`; false at the end of the file.
+    fn read_row(&mut self, batch: &mut RowBatch) -> Result<bool, Error>;
+}
+
+#[async_trait]
+impl Driver for Files {
+    fn check_query(&self, query: &Query) -> Result<(), Error> {
+        let (pattern, _) = parts(query)?;
+        if pattern.is_literal() { self.format_of(pattern.text()).map(drop) } else { Ok(()) }
+    }
+
+    async fn check(&self) -> Result<(), Error> {
+        self.place.check().await
+    }
+
+    async fn tables(&self) -> Result<Tables, Error> {
+        let (_, files) = self.place.snapshot(&Pattern::all()).await?;
+        Ok(Tables::Listed(files.iter().map(|file| file.name().to_owned()).collect()))
+    }
+
+    async fn describe(&self, query: &Query) -> Result<Vec<Column>, Error> {
+        let snapshot = self.snapshot(query).await?;
+        let (format, csv) = (self.format, self.csv.clone());
+        blocking(move || {
+            let content = snapshot.opened.content(&snapshot.files[0])?;
+            let reader = open(&content, format, &csv, snapshot.chosen.as_deref(), snapshot.is_whole())?;
+            let columns = reader.columns().to_vec();
+            content.check_unchanged().map(|()| columns)
+        })
+        .await
+    }
+
+    async fn stream(
+        &self,
+        query: &Query,
+        columns: &[Column],
+        limit: Option<u64>,
+        rows: &mut RowSender,
+    ) -> Result<(), Error> {
+        let snapshot = self.snapshot(query).await?;
+        let (format, csv, described) = (self.format, self.csv.clone(), columns.to_vec());
+        rows.read_blocking(move |rows| {
+            let mut left = limit.unwrap_or(u64::MAX);
+            let mut width = None;
+            for (at, file) in snapshot.files.iter().enumerate() {
+                let content = snapshot.opened.content(file)?;
+                let names: Vec<String>;
+                let chosen = if at == 0 {
+                    snapshot.chosen.as_deref()
+                } else {
+                    names = described.iter().map(|column| column.name.clone()).collect();
+                    Some(&*names)
+                };
+                let mut reader = open(&content, format, &csv, chosen, snapshot.is_whole())?;
+                if at == 0 {
+                    check_unchanged(&described, reader.columns())?;
+                    width = reader.width().filter(|_| snapshot.chosen.is_none());
+                } else {
+                    check_alike(&described, width, &*reader, &content)?;
+                }
+                while left > 0 && reader.read_row(&mut rows.batch)? {
+                    left -= 1;
+                    if rows.is_full() && rows.send_blocking().is_err() {
+                        return Ok(());
+                    }
+                }
+                content.check_unchanged()?;
+            }
+            Ok(())
+        })
+        .await
+    }
+}
+
+impl Files {
+    async fn snapshot(&self, query: &Query) -> Result<Snapshot, Error> {
+        let (pattern, chosen) = parts(query)?;
+        let (opened, files) = self.place.snapshot(&pattern).await?;
+        for file in &files {
+            self.format_of(file.name())?;
+        }
+        Ok(Snapshot { opened, files, chosen })
+    }
+
+    fn format_of(&self, name: &str) -> Result<Format, Error> {
+        self.format.or_else(|| Format::of(name)).ok_or_else(|| format_unknown(name))
+    }
+}
+
+fn format_unknown(name: &str) -> Error {
+    Error::new(FORMAT_UNKNOWN, format!("the name `{name}` does not tell the format of the file"))
+        .with_hint("set the source's `format`, or let the name end in .csv, .tsv, .jsonl, .parquet or .arrow")
+}
+
+/// The pattern of a query, and the columns that it chooses.
+fn parts(query: &Query) -> Result<(Pattern, Option<Vec<String>>), Error> {
+    let Query::Table { name, columns } = query else {
+        return Err(Error::new(SQL_UNSUPPORTED, "a file cannot be queried with SQL")
+            .with_hint("name the file, as in table = \"customers.csv\" or table = \"customers/*.parquet\""));
+    };
+    let pattern = Pattern::parse(name).ok_or_else(|| {
+        Error::new(cause::TABLE_NAME_INVALID, "this is not the name of a file")
+            .with_hint("name a file below the source's place, as in \"customers.csv\" or \"2026/*.parquet\"")
+    })?;
+    Ok((pattern, columns.clone()))
+}
+
+/// Opens a file. `chosen` are the columns that are read; `is_whole` tells that the file must have no others.
+fn open(
+    content: &Arc<Content>,
+    format: Option<Format>,
+    csv: &CsvOptions,
+    chosen: Option<&[String]>,
+    is_whole: bool,
+) -> Result<Box<dyn RowReader>, Error> {
+    let format =
+        format.or_else(|| Format::of(content.name())).ok_or_else(|| format_unknown(content.name()))?;
+    Ok(match format {
+        Format::Csv | Format::Tsv => Box::new(csv::CsvReader::open(content, &csv.of(format), chosen)?),
+        Format::JsonLines => Box::new(json_lines::JsonLinesReader::open(content, chosen, is_whole)?),
+        Format::Parquet => Box::new(batches::parquet(content, chosen)?),
+        Format::Arrow => Box::new(batches::arrow(content, chosen)?),
+    })
+}
+
+/// Refuses a file whose columns are not those of the first file.
+fn check_alike(
+    described: &[Column],
+    width: Option<usize>,
+    reader: &dyn RowReader,
+    content: &Content,
+) -> Result<(), Error> {
+    let differ = |what: String| {
+        Error::new(FILES_DIFFER, format!("{} is not like the files before it: {what}", content.name()))
+            .with_hint("read files of one kind, or choose the columns that all have with `columns`")
+    };
+    for (then, now) in described.iter().zip(reader.columns()) {
+        if then != now {
+            return Err(differ(format!(
+                "column `{}` is {}, not {}",
+                now.name, now.type_name, then.type_name
+            )));
+        }
+    }
+    match (width, reader.width()) {
+        (Some(then), Some(now)) if then != now => Err(differ(format!("it has {now} columns, not {then}"))),
+        _ => Ok(()),
+    }
+}
+
+/// Where the columns `chosen` stand among `names`; `None` chooses all.
+fn positions(names: &[&str], chosen: Option<&[String]>, content: &Content) -> Result<Vec<usize>, Error> {
+    let Some(chosen) = chosen else { return Ok((0..names.len()).collect()) };
+    let position = |name: &String| {
+        names.iter().position(|other| other == name).ok_or_else(|| {
+            Error::new(cause::UNKNOWN_COLUMN, format!("{} has no column `{name}`", content.name()))
+                .with_hint("check its name and case in the file")
+        })
+    };
+    chosen.iter().map(position).collect()
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, Error> + Send + 'static,
+) -> Result<T, Error> {
+    spawn_blocking(work).await.unwrap_or_else(|_| Err(connection_lost("the reading thread ended")))
+}

@@ -1,0 +1,265 @@
+//! Where files are: a directory of this machine, or a bucket. A snapshot takes their names and versions once.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    sync::{Arc, OnceLock},
+};
+
+use super::{
+    BUCKET_UNUSABLE, TOO_MANY_FILES, blocking,
+    content::{BucketReader, Bytes, Content},
+    pattern::Pattern,
+};
+use crate::{
+    source::{
+        error::{Error, cause, connection_lost, file_error},
+        file::{Stamp, regular},
+    },
+    store::{self, Bucket, Location, ObjectVersion, Store},
+};
+
+/// Most files of one query.
+const FILES_MAX: usize = 10_000;
+/// Most entries of directories that are looked at for one query, and the deepest directory.
+const ENTRIES_MAX: usize = 1_000_000;
+const DEPTH_MAX: usize = 32;
+
+/// A place that is configured. Its `Debug` shows no secret.
+#[derive(Debug)]
+pub(super) enum Place {
+    Directory(PathBuf),
+    Bucket(Box<Bucket>),
+}
+
+/// A place while a query reads it.
+pub(super) enum Opened {
+    Directory(PathBuf),
+    Bucket {
+        location: Location,
+        /// Made by the thread that reads.
+        reader: OnceLock<Arc<BucketReader>>,
+    },
+}
+
+/// A file as it was when the snapshot was taken.
+pub(super) enum Entry {
+    Local { name: String, stamp: Stamp },
+    Object { name: String, version: ObjectVersion },
+}
+
+impl Entry {
+    pub(super) fn name(&self) -> &str {
+        match self {
+            Self::Local { name, .. } | Self::Object { name, .. } => name,
+        }
+    }
+}
+
+impl Place {
+    /// Makes a trivial request.
+    pub(super) async fn check(&self) -> Result<(), Error> {
+        match self {
+            Self::Directory(path) => {
+                let path = path.clone();
+                blocking(move || path.read_dir().map(drop).map_err(|error| file_error(&path, &error))).await
+            }
+            Self::Bucket(bucket) => {
+                let probe = store::Path::from("larder-check");
+                self.store(bucket)?.version(&probe).await.map(drop).map_err(of_store)
+            }
+        }
+    }
+
+    /// The files that `pattern` matches, by name; at least one.
+    pub(super) async fn snapshot(&self, pattern: &Pattern) -> Result<(Opened, Vec<Entry>), Error> {
+        let (opened, mut files) = match self {
+            Self::Directory(path) => {
+                let (path, pattern) = (path.clone(), pattern.clone());
+                blocking(move || Ok((Opened::Directory(path.clone()), local(&path, &pattern)?))).await?
+            }
+            Self::Bucket(bucket) => {
+                let store = self.store(bucket)?;
+                let files = objects(&store, pattern).await?;
+                let location = Location::Bucket((**bucket).clone());
+                (Opened::Bucket { location, reader: OnceLock::new() }, files)
+            }
+        };
+        if files.is_empty() {
+            let message = format!("there is no file {} in {}", pattern.text(), self.shown());
+            return Err(Error::new(cause::FILE_MISSING, message)
+                .with_hint("check the source's place and the model's `table`"));
+        }
+        if files.len() > FILES_MAX {
+            let message = format!("{} matches more than {FILES_MAX} files", pattern.text());
+            return Err(Error::new(TOO_MANY_FILES, message).with_hint("write fewer, larger files"));
+        }
+        files.sort_by(|a, b| a.name().cmp(b.name()));
+        Ok((opened, files))
+    }
+
+    /// A client for one query: its connections live as long as the runtime that made them.
+    fn store(&self, bucket: &Bucket) -> Result<Store, Error> {
+        Store::open(&Location::Bucket(bucket.clone())).map_err(of_store)
+    }
+
+    fn shown(&self) -> String {
+        match self {
+            Self::Directory(path) => path.display().to_string(),
+            Self::Bucket(bucket) => Location::Bucket((**bucket).clone()).shown(),
+        }
+    }
+}
+
+impl Opened {
+    /// Opens a file of the snapshot.
+    pub(super) fn content(&self, file: &Entry) -> Result<Arc<Content>, Error> {
+        match (self, file) {
+            (Self::Directory(root), Entry::Local { name, stamp }) => {
+                let path = root.join(name);
+                let file = fs::File::open(&path).map_err(|error| file_error(&path, &error))?;
+                stamp.check(&file, &path)?;
+                let bytes = Bytes::Local { file, stamp: *stamp, path };
+                Ok(Arc::new(Content::new(name.clone(), stamp.bytes(), bytes)))
+            }
+            (Self::Bucket { location, reader }, Entry::Object { name, version }) => {
+                let bucket = match reader.get() {
+                    Some(bucket) => Arc::clone(bucket),
+                    None => {
+                        let opened = Arc::new(open_bucket(location)?);
+                        Arc::clone(reader.get_or_init(|| opened))
+                    }
+                };
+                let bytes = Bytes::Object { bucket, version: version.clone() };
+                Ok(Arc::new(Content::new(name.clone(), version.bytes, bytes)))
+            }
+            _ => unreachable!("a place has files of its own kind"),
+        }
+    }
+}
+
+fn open_bucket(location: &Location) -> Result<BucketReader, Error> {
+    let store = Store::open(location).map_err(of_store)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime =
+        runtime.map_err(|error| connection_lost(format_args!("this machine gives no thread: {error}")))?;
+    Ok(BucketReader { store, runtime })
+}
+
+fn local(root: &Path, pattern: &Pattern) -> Result<Vec<Entry>, Error> {
+    let entry = |name: &str| {
+        let path = root.join(name);
+        let metadata = regular(&path).map_err(|error| {
+            let opened = file_error(&path, &error);
+            if opened.code() == cause::FILE_MISSING.code {
+                return opened.with_hint("check the source's `path` and the model's `table`");
+            }
+            opened
+        })?;
+        Ok(Entry::Local { name: name.to_owned(), stamp: Stamp::of(&metadata) })
+    };
+    if pattern.is_literal() {
+        return Ok(vec![entry(pattern.text())?]);
+    }
+    let mut names = Vec::new();
+    let mut walk = Walk { root, pattern, names: &mut names, entries: 0 };
+    walk.directory(pattern.root(), 0)?;
+    names.iter().map(|name| entry(name)).collect()
+}
+
+/// Looks for names that match, in the directories that may have some.
+struct Walk<'a> {
+    root: &'a Path,
+    pattern: &'a Pattern,
+    names: &'a mut Vec<String>,
+    entries: usize,
+}
+
+impl Walk<'_> {
+    fn directory(&mut self, directory: &str, depth: usize) -> Result<(), Error> {
+        let path = self.root.join(directory);
+        let failed = |error| file_error(&path, &error);
+        for entry in path.read_dir().map_err(failed)? {
+            let entry = entry.map_err(failed)?;
+            self.entries += 1;
+            if self.entries > ENTRIES_MAX {
+                let message = format!("{} has more than {ENTRIES_MAX} entries", self.root.display());
+                return Err(
+                    Error::new(TOO_MANY_FILES, message).with_hint("give the files a directory of their own")
+                );
+            }
+            // A name that is not UTF-8 cannot be written in a configuration either.
+            let Ok(name) = entry.file_name().into_string() else { continue };
+            let name = if directory.is_empty() { name } else { format!("{directory}/{name}") };
+            if entry.path().is_dir() {
+                if depth < DEPTH_MAX {
+                    self.directory(&name, depth + 1)?;
+                }
+            } else if self.pattern.is_match(&name) && self.names.len() <= FILES_MAX {
+                self.names.push(name);
+            }
+        }
+        Ok(())
+    }
+}
+
+async fn objects(store: &Store, pattern: &Pattern) -> Result<Vec<Entry>, Error> {
+    let object = |version: ObjectVersion| Entry::Object { name: version.path.to_string(), version };
+    if pattern.is_literal() {
+        let path = store::Path::parse(pattern.text()).map_err(|_| {
+            Error::new(cause::TABLE_NAME_INVALID, "this is not the name of an object")
+                .with_hint("name an object below the source's url")
+        })?;
+        return Ok(store.version(&path).await.map_err(of_store)?.map(object).into_iter().collect());
+    }
+    let prefix = store::Path::from(pattern.root());
+    let versions = store.versions(&prefix, FILES_MAX + 1, |path| pattern.is_match(path.as_ref())).await;
+    let versions = versions.map_err(of_store)?;
+    let too_many = || {
+        let message = format!("{} matches more than {FILES_MAX} files", pattern.text());
+        Error::new(TOO_MANY_FILES, message).with_hint("write fewer, larger files")
+    };
+    Ok(versions.ok_or_else(too_many)?.into_iter().map(object).collect())
+}
+
+/// An error of a bucket.
+pub(super) fn of_store(error: store::Error) -> Error {
+    use store::Error as Fault;
+    match error {
+        Fault::Request { path, detail, .. } => {
+            Error::new(cause::UNAVAILABLE, format!("the bucket could not be read at `{path}`: {detail}"))
+                .with_hint("check that it is reachable")
+        }
+        Fault::Timeout { path, seconds, .. } => Error::new(
+            cause::CONNECT_TIMEOUT,
+            format!("the bucket did not answer for `{path}` within {seconds} s"),
+        )
+        .with_hint("check that it is reachable"),
+        Fault::NoBucket { bucket, .. } => {
+            Error::new(BUCKET_UNUSABLE, format!("there is no bucket `{bucket}`"))
+                .with_hint("check the source's url")
+        }
+        Fault::OtherRegion { location, .. } => {
+            Error::new(BUCKET_UNUSABLE, format!("{location} is in another region than the configured one"))
+                .with_hint("set s3.region of the source to the region of the bucket")
+        }
+        Fault::Unusable { location, detail } => {
+            Error::new(BUCKET_UNUSABLE, format!("{location} cannot be used as configured: {detail}"))
+        }
+        Fault::NoCredentials { location, detail, .. } => {
+            Error::new(cause::LOGIN_REFUSED, format!("there are no credentials for {location}: {detail}"))
+                .with_hint("set the keys s3, gcs or azure of the source, or the variables of the service")
+        }
+        Fault::Denied { path, answer, .. } => {
+            Error::new(cause::PERMISSION_DENIED, format!("the bucket refuses to read `{path}`: {answer}"))
+                .with_hint("allow these credentials to list the bucket and to read its objects")
+        }
+        Fault::Missing(path) => Error::new(cause::FILE_MISSING, format!("there is no object `{path}`"))
+            .with_hint("check the source's url and the model's `table`"),
+        Fault::Corrupt { path, .. } => {
+            Error::new(cause::FILE_CHANGED, format!("the object `{path}` is not as long as the bucket says"))
+                .with_hint("the run will be tried again")
+        }
+        other => Error::new(cause::UNAVAILABLE, other.to_string()),
+    }
+}

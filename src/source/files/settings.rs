@@ -1,0 +1,72 @@
+//! `[sources.NAME]` of type `files`.
+
+use std::sync::Arc;
+
+use super::{Files, csv::CsvOptions, format::FORMATS, place::Place};
+use crate::{
+    domain::limits::FIELDS_MAX,
+    settings::{item::Item, section::Section, tree::Value},
+    source::driver::{Driver, OpenOptions},
+    store::bucket_of,
+};
+
+const PLACE_HINT: &str =
+    "write path = \"exports\" for a directory, or url = \"s3://bucket/prefix\" for a bucket";
+
+/// Reads `path`, the directory of the files, or `url`, their bucket; `format` and `csv`.
+pub(super) fn open(section: &Section<'_>, options: &OpenOptions<'_>) -> Option<Arc<dyn Driver>> {
+    let place = match (section.get("path"), section.get("url")) {
+        (Some(path), None) => path.file_path(options.dir).map(Place::Directory),
+        (None, Some(url)) => {
+            bucket_of(section, &url, options.dir, options.env).map(|bucket| Place::Bucket(bucket.into()))
+        }
+        (Some(_), Some(url)) => url.fail("comes beside path", PLACE_HINT.to_owned()),
+        (None, None) => section.fail("names no place", PLACE_HINT.to_owned()),
+    };
+    let format = section.read("format", |item| item.one_of(&FORMATS));
+    let csv = section.read_table("csv", csv);
+    Some(Arc::new(Files { place: place?, format: format?, csv: csv? }))
+}
+
+fn csv(section: &Section<'_>) -> Option<CsvOptions> {
+    let default = CsvOptions::default();
+    let delimiter = section.read("delimiter", character);
+    let quote = section.read("quote", character);
+    let escape = section.read("escape", character);
+    let comment = section.read("comment", character);
+    let names = section.read("header", header);
+    let null = section.read("null", |item| item.printable().string().map(str::to_owned));
+    Some(CsvOptions {
+        delimiter: delimiter?,
+        quote: quote?.unwrap_or(default.quote),
+        escape: escape?,
+        comment: comment?,
+        names: names?.flatten(),
+        null: null?,
+    })
+}
+
+/// `true`, or the names of the columns of files that have no header line.
+#[expect(clippy::option_option, reason = "the outer one is a reported fault, the inner one a header line")]
+fn header(item: &Item<'_>) -> Option<Option<Vec<String>>> {
+    const HINT: &str = "write header = [\"id\", \"name\"] for files without a header line";
+    match item.node.value {
+        Value::Boolean(true) => Some(None),
+        Value::Boolean(false) => item.fail("needs the names of the columns", HINT.to_owned()),
+        _ => {
+            let names = item.list(|item| item.printable().word().map(str::to_owned))?;
+            if names.is_empty() || names.len() > FIELDS_MAX {
+                return item.fail(format!("must name from 1 to {FIELDS_MAX} columns"), HINT.to_owned());
+            }
+            Some(Some(names))
+        }
+    }
+}
+
+/// One ASCII character.
+fn character(item: &Item<'_>) -> Option<u8> {
+    item.parsed("one ASCII character", |text| match text.as_bytes() {
+        [byte] if byte.is_ascii() && !matches!(byte, b'\r' | b'\n') => Ok(*byte),
+        _ => Err("write \";\" or \"\\t\"".to_owned()),
+    })
+}

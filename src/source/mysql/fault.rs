@@ -1,0 +1,83 @@
+//! What is kept of an error: its number, and its message where it cannot hold a row's value.
+
+use std::{io, time::Duration};
+
+use sqlx::mysql::MySqlDatabaseError;
+
+use crate::{
+    source::error::{
+        Error, cause, connection_lost, database_words, malformed, of_database, statement_timeout,
+    },
+    support::result_code::{Meaning, Phase, ResultCode},
+};
+
+/// Errors of a statement that took too long.
+const TIMEOUTS: [u16; 2] = [1969, 3024];
+
+/// What was asked when an error came.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Asked<'a> {
+    pub(super) address: &'a str,
+    pub(super) phase: Phase,
+    pub(super) timeout: Duration,
+}
+
+/// The number of an error of the server.
+pub(super) fn number(error: &sqlx::Error) -> Option<u16> {
+    let error = error.as_database_error()?.try_downcast_ref::<MySqlDatabaseError>()?;
+    Some(error.number())
+}
+
+/// The error by its number.
+pub(super) fn of(error: &sqlx::Error, asked: Asked<'_>) -> Error {
+    let address = asked.address;
+    match error {
+        sqlx::Error::Database(_) => {}
+        sqlx::Error::Io(error) if asked.phase == Phase::Login => return of_connecting(error, address),
+        sqlx::Error::Io(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+            return connection_lost("the server closed it; its log says why");
+        }
+        sqlx::Error::Io(error) => return connection_lost(error),
+        sqlx::Error::Tls(error) => {
+            return Error::new(cause::TLS_REFUSED, format!("{address}: no TLS connection was made: {error}"))
+                .with_hint("set ssl-ca to the server's authority, or ssl-mode, in the URL");
+        }
+        _ => return malformed("the server sent what the protocol does not have"),
+    }
+    let (Some(database), Some(number)) = (error.as_database_error(), number(error)) else {
+        return malformed("the server sent an error that cannot be read");
+    };
+    if TIMEOUTS.contains(&number) {
+        return statement_timeout(asked.timeout);
+    }
+    let found = ResultCode::of_mysql(number);
+    let message = found.shows_words(asked.phase).then(|| database.message());
+    let words = database_words(&number.to_string(), found.name, message);
+    match (found.meaning, asked.phase) {
+        (Meaning::LoginRefused, _) => {
+            Error::new(cause::LOGIN_REFUSED, format!("{address} refused the login: {words}"))
+                .with_hint("check user, host and database in the URL, and the user's grants")
+        }
+        (Meaning::WrongPassword, _) => {
+            of_database(Meaning::WrongPassword, format!("{address} refused the login: {words}"))
+        }
+        (Meaning::PermissionDenied, _) => {
+            of_database(Meaning::PermissionDenied, words).with_hint("grant SELECT on it to the source's user")
+        }
+        (Meaning::FileFailed, _) => of_database(Meaning::Other, words),
+        (Meaning::SessionTimeout, _) => {
+            Error::new(cause::SESSION_TIMEOUT, words).with_hint("raise that timeout at the server")
+        }
+        (meaning, _) => of_database(meaning, words),
+    }
+}
+
+fn of_connecting(error: &io::Error, address: &str) -> Error {
+    // The resolver has no kind of its own.
+    if error.to_string().contains("lookup address") {
+        return Error::new(cause::HOST_UNKNOWN, format!("the host of {address} is not known: {error}"))
+            .with_hint("check the host in the URL, and this machine's DNS");
+    }
+    Error::new(cause::UNREACHABLE, format!("{address} cannot be reached: {error}"))
+        .with_hint("check host and port in the URL, and that the server runs and may be reached from here")
+}

@@ -1,0 +1,202 @@
+//! MySQL, MariaDB and servers that speak their protocol: one consistent snapshot, read by the text protocol.
+
+mod fault;
+mod settings;
+mod values;
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures::StreamExt as _;
+use sqlx::{
+    AssertSqlSafe, ConnectOptions as _, Connection as _, Executor as _, MySqlConnection, SqlSafeStr as _,
+    Statement as _, mysql::MySqlConnectOptions, raw_sql,
+};
+
+use self::{
+    fault::Asked,
+    values::{ValueReader, describe},
+};
+use super::{
+    Query, check_unchanged,
+    driver::{Driver, SourceType, Tables},
+    error::{Error, cause},
+    rows::RowSender,
+    sql::Dialect,
+};
+use crate::{domain::row::Column, support::result_code::Phase};
+
+pub(super) const TYPE: SourceType = SourceType { name: "mysql", causes: &[], open: settings::open };
+
+/// The tables that the user may read, as a model names them.
+const TABLES: &str = "select concat(table_schema, '.', table_name) as name from information_schema.tables \
+     where table_schema not in ('information_schema', 'mysql', 'performance_schema', 'sys') order by 1";
+
+const DIALECT: Dialect = Dialect {
+    identifier_quote: '`',
+    table_parts_max: 2,
+    has_escape_strings: false,
+    has_backslash_escapes: true,
+    has_dollar_quotes: false,
+    has_hash_comments: true,
+    nests_comments: false,
+    has_other_quotes: false,
+};
+
+/// Settings that values depend on, whatever the server or the user has.
+const SETTINGS: &str = "set session time_zone = '+00:00', sql_mode = ''";
+/// The same, of which a server may lack some. A list that is cut off without a word is no value; a reader that waits for its
+/// guard must not lose the connection after a minute.
+const OPTIONAL: [&str; 6] = [
+    "set session lc_time_names = 'en_US'",
+    "set session group_concat_max_len = 1048576",
+    "set session div_precision_increment = 4",
+    "set session sql_select_limit = default",
+    "set session sql_auto_is_null = 0",
+    "set session net_write_timeout = 3600",
+];
+/// A variable that the server does not have, or that the user may not set.
+const NOT_SETTABLE: [u16; 4] = [1193, 1227, 1231, 1235];
+/// How much longer than its timeout a statement may take before the connection is given up.
+const GRACE: Duration = Duration::from_secs(5);
+/// Longest wait for the end of a connection.
+const FAREWELL_MAX: Duration = Duration::from_secs(1);
+
+/// A MySQL server.
+struct MySql {
+    address: String,
+    connect: MySqlConnectOptions,
+    connect_timeout: Duration,
+    statement_timeout: Duration,
+}
+
+impl std::fmt::Debug for MySql {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("MySql").field("address", &self.address).finish_non_exhaustive()
+    }
+}
+
+#[async_trait]
+impl Driver for MySql {
+    fn check_query(&self, query: &Query) -> Result<(), Error> {
+        DIALECT.check_query(query)
+    }
+
+    async fn check(&self) -> Result<(), Error> {
+        farewell(self.begin().await?).await;
+        Ok(())
+    }
+
+    fn version_sql(&self) -> Option<&'static str> {
+        Some("select version() as version")
+    }
+
+    async fn tables(&self) -> Result<Tables, Error> {
+        Ok(Tables::Sql(TABLES))
+    }
+
+    async fn describe(&self, query: &Query) -> Result<Vec<Column>, Error> {
+        let sql = DIALECT.statement(query)?;
+        let mut connection = self.begin().await?;
+        let (columns, _) = self.plan(&mut connection, &sql).await?;
+        farewell(connection).await;
+        Ok(columns)
+    }
+
+    async fn stream(
+        &self,
+        query: &Query,
+        columns: &[Column],
+        limit: Option<u64>,
+        rows: &mut RowSender,
+    ) -> Result<(), Error> {
+        let sql = DIALECT.statement(query)?;
+        let mut connection = self.begin().await?;
+        let (described, mut reader) = self.plan(&mut connection, &sql).await?;
+        check_unchanged(columns, &described)?;
+        let mut left = limit.unwrap_or(u64::MAX);
+        let mut found = raw_sql(AssertSqlSafe(sql)).fetch(&mut connection);
+        while left > 0 {
+            let Some(row) = found.next().await else { break };
+            reader.row(&row.map_err(|error| self.failed(&error, Phase::Reading))?, &mut rows.batch)?;
+            left -= 1;
+            if rows.is_full() && rows.send().await.is_err() {
+                return Ok(());
+            }
+        }
+        drop(found);
+        // What was not read would have to be read before a farewell.
+        if left > 0 {
+            farewell(connection).await;
+        }
+        Ok(())
+    }
+
+    fn grace(&self) -> Duration {
+        GRACE
+    }
+}
+
+impl MySql {
+    /// A connection inside a read-only snapshot.
+    async fn begin(&self) -> Result<MySqlConnection, Error> {
+        let connected = tokio::time::timeout(self.connect_timeout, self.connect.connect()).await;
+        let connected = connected.map_err(|_| {
+            let limit = self.connect_timeout.as_millis();
+            Error::new(cause::CONNECT_TIMEOUT, format!("{} did not answer within {limit} ms", self.address))
+                .with_hint("check host and port in the URL, and firewalls on the way")
+        })?;
+        let mut connection = connected.map_err(|error| self.failed(&error, Phase::Login))?;
+        self.run(&mut connection, SETTINGS.to_owned(), &[]).await?;
+        let timeout = self.statement_timeout;
+        for setting in [
+            // MariaDB counts seconds, MySQL milliseconds; each lacks the other's variable.
+            format!("set session max_statement_time = {}", timeout.as_secs().max(1)),
+            format!("set session max_execution_time = {}", timeout.as_millis().clamp(1, u32::MAX.into())),
+        ]
+        .into_iter()
+        .chain(OPTIONAL.map(str::to_owned))
+        {
+            self.run(&mut connection, setting, &NOT_SETTABLE).await?;
+        }
+        self.run(&mut connection, "set session transaction isolation level repeatable read".to_owned(), &[])
+            .await?;
+        let begin = "start transaction with consistent snapshot, read only".to_owned();
+        self.run(&mut connection, begin, &[]).await?;
+        Ok(connection)
+    }
+
+    /// Runs a statement of our own; errors with the numbers in `passed_over` are none.
+    async fn run(
+        &self,
+        connection: &mut MySqlConnection,
+        sql: String,
+        passed_over: &[u16],
+    ) -> Result<(), Error> {
+        match raw_sql(AssertSqlSafe(sql)).execute(connection).await {
+            Ok(_) => Ok(()),
+            Err(error) if fault::number(&error).is_some_and(|number| passed_over.contains(&number)) => Ok(()),
+            Err(error) => Err(self.failed(&error, Phase::OwnStatement)),
+        }
+    }
+
+    /// The columns of a statement; no row is read. The server refuses to prepare several statements.
+    async fn plan(
+        &self,
+        connection: &mut MySqlConnection,
+        sql: &str,
+    ) -> Result<(Vec<Column>, ValueReader), Error> {
+        let prepared = connection.prepare(AssertSqlSafe(sql.to_owned()).into_sql_str()).await;
+        let prepared = prepared.map_err(|error| self.failed(&error, Phase::Planning))?;
+        Ok(describe(prepared.columns()))
+    }
+
+    fn failed(&self, error: &sqlx::Error, phase: Phase) -> Error {
+        fault::of(error, Asked { address: &self.address, phase, timeout: self.statement_timeout })
+    }
+}
+
+/// Closes; all has been read, so nothing can go wrong that matters.
+async fn farewell(connection: MySqlConnection) {
+    let _ = tokio::time::timeout(FAREWELL_MAX, connection.close()).await;
+}
