@@ -53,20 +53,16 @@ pub(super) fn values(body: &[u8]) -> Result<Vec<String>, Error<Code>> {
     })
 }
 
-/// Answers a request for the records of `body`.
+/// Answers a request for the records of `values`.
 pub(super) fn look_up(
     collection: &Collection,
     state: &ReadState,
     admitted: &Admitted<'_>,
-    body: &[u8],
+    values: &[String],
     headers: &HeaderMap,
 ) -> RecordAnswer {
-    let values = match values(body) {
-        Ok(values) => values,
-        Err(error) => return RecordAnswer::refused(error),
-    };
     let (served, answer) = collection.read_at_once(|served| {
-        (served.clone(), Batch { collection, state, admitted, served }.answer(&values))
+        (served.clone(), Batch { collection, state, admitted, served }.answer(values))
     });
     let inner = state.inner();
     let as_of = answer.as_ref().map_or(served.data_as_of, |answered| answered.1);

@@ -126,9 +126,12 @@ async fn look_up_body(
     unread.reserve().await;
     catch_panic(|| {
         if admitted.is_batch {
-            return in_collection(state, admitted, |collection| {
-                batch::look_up(collection, state, admitted, &body, headers)
-            });
+            return match batch::values(&body) {
+                Ok(values) => in_collection(state, admitted, |collection| {
+                    batch::look_up(collection, state, admitted, &values, headers)
+                }),
+                Err(error) => RecordAnswer::refused(error),
+            };
         }
         match body::value(headers, &body) {
             Ok(value) => in_collection(state, admitted, |collection| {
