@@ -145,14 +145,13 @@ impl Collection {
         live.resize(all.len(), 0);
         self.changes.fetch_add(1, Ordering::AcqRel);
         self.apply_from(first, &mut all, &mut live);
-        let found = self.records.load(Ordering::Relaxed);
-        let is_right = found == manifest.records;
+        let (expected, found) = (manifest.records, self.records.load(Ordering::Relaxed));
+        let is_right = found == expected;
         if is_right {
-            self.served
-                .store(Arc::new(Served { data_as_of: manifest.data_as_of, manifest: Arc::clone(&manifest) }));
+            self.served.store(Arc::new(Served { data_as_of: manifest.data_as_of, manifest }));
         }
         self.changes.fetch_add(1, Ordering::Release);
-        if is_right { Ok(()) } else { Err(Error::Miscounted { expected: manifest.records, found }) }
+        if is_right { Ok(()) } else { Err(Error::Miscounted { expected, found }) }
     }
 
     /// Applies the segments from `first` on, which readers already have, and drops those without live
@@ -244,7 +243,7 @@ impl Collection {
             let before = self.changes.load(Ordering::Acquire);
             let answered = answer(&self.state());
             fence(Ordering::Acquire);
-            let is_unchanged = before % 2 == 0 && self.changes.load(Ordering::Relaxed) == before;
+            let is_unchanged = before.is_multiple_of(2) && self.changes.load(Ordering::Relaxed) == before;
             if is_unchanged || attempt == ATTEMPTS_AT_ONCE_MAX {
                 return answered;
             }
