@@ -268,7 +268,7 @@ impl Collection {
             let before = self.changes.load(Ordering::Acquire);
             let answered = answer(&self.state());
             fence(Ordering::Acquire);
-            let is_unchanged = before % 2 == 0 && self.changes.load(Ordering::Relaxed) == before;
+            let is_unchanged = before.is_multiple_of(2) && self.changes.load(Ordering::Relaxed) == before;
             if is_unchanged || attempt == ATTEMPTS_AT_ONCE_MAX {
                 return answered;
             }

@@ -3,7 +3,7 @@
 //! A manifest says how an index is hashed, never with which secret. It has the check value of the secret, so
 //! that a node with another one says so instead of finding nothing.
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 use aws_lc_rs::hmac;
 use serde::{Deserialize, Serialize};
@@ -40,7 +40,7 @@ pub struct SecretCheck(String);
 /// The secret of an HMAC. It prints as `***`, is equal to another by its check value, and is written as that.
 #[derive(Clone)]
 pub struct HashSecret {
-    key: hmac::Key,
+    key: Arc<hmac::Key>,
     check: SecretCheck,
 }
 
@@ -50,7 +50,7 @@ impl HashSecret {
         let key = hmac::Key::new(hmac::HMAC_SHA256, text.as_bytes());
         let mut check = hexadecimal(hmac::sign(&key, CHECKED_TEXT).as_ref());
         check.truncate(CHECK_DIGITS);
-        Self { key, check: SecretCheck(check) }
+        Self { key: Arc::new(key), check: SecretCheck(check) }
     }
 
     /// Its check value.
