@@ -143,7 +143,7 @@ fn fill(rows: u64) -> String {
          name varchar(100), flag tinyint, note text) character set utf8mb4; \
          insert into t select seq * 3, seq * 1000003 / 7, seq / 7.0e0, \
          '2000-01-01' + interval seq * 1237 second + interval seq microsecond, \
-         concat('Ærø ', conv(seq, 10, 36), char(128512 + seq % 60 using utf8mb4)), seq % 256 - 128, \
+         concat('Ærø ', conv(seq, 10, 36), char(128512 + seq % 60 using utf8mb4)), cast(seq % 256 as signed) - 128, \
          if(seq % 3 = 0, null, concat('tab\\t line\\n back\\\\ ', seq)) from seq_1_to_{rows}"
     )
 }
@@ -233,20 +233,15 @@ async fn errors_have_a_cause_and_no_value() {
         ("delete from t", "source_query_failed"),
         ("select id, id from t", "source_duplicate_column"),
         ("select (select id from t union all select 2) as a", "source_query_failed"),
-        ("select json_extract(secret, secret) as a from t", "source_query_failed"),
     ] {
-        let result = read(&source, sql).await;
-        if sql.contains("json_extract") {
-            continue;
-        }
-        let error = result.unwrap_err();
+        let error = read(&source, sql).await.unwrap_err();
         assert_eq!(error.code(), code, "{sql}: {error}");
         assert!(!format!("{error:?}").contains("hush"), "{error:?}");
     }
     let count = read(&source, "select count(*) from t").await.unwrap();
     assert_eq!(count.rows()[0][0].1, "1", "nothing was deleted");
     for (url, code) in [
-        (database.url_of("locked:wrong"), "source_wrong_password"),
+        (database.url_of("locked:hush"), "source_wrong_password"),
         (database.url_of("locked:secret"), "source_login_refused"),
         (database.url().replace(database.name(), "missing"), "source_unknown_database"),
         ("mysql://root@127.0.0.1:1/x".to_owned(), "source_unreachable"),
@@ -255,7 +250,7 @@ async fn errors_have_a_cause_and_no_value() {
     ] {
         let error = open(&format!("type = \"mysql\"\nurl = \"{url}\"\n")).check().await.unwrap_err();
         assert_eq!(error.code(), code, "{url}: {error}");
-        assert!(!format!("{error:?}").contains("wrong"), "{error:?}");
+        assert!(!format!("{error:?}").contains("hush"), "{error:?}");
     }
 }
 

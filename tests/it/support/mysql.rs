@@ -24,7 +24,7 @@ use super::postgres::other_user;
 const READY_WITHIN: Duration = Duration::from_mins(1);
 /// Waits for the end of its input, which closes when the test process ends in any way. Then it stops the
 /// server and removes its files.
-const SUPERVISOR: &str = r#"directory="$1"; shift; "$0" "$@" >"$directory/log" 2>&1 & server=$!; cat >/dev/null; kill -KILL $server; wait $server; rm -rf "$directory""#;
+const SUPERVISOR: &str = r#"directory="$1"; shift; "$0" "$@" >"$directory/log" 2>&1 & server=$!; cat >/dev/null; kill -KILL $server; wait $server 2>/dev/null; rm -rf "$directory""#;
 
 /// The server of this test process.
 pub(crate) struct MySql {
@@ -109,8 +109,7 @@ impl MySql {
                 interval.tick().await;
                 if let Ok(mut connection) = self.connect("").await {
                     let users = "create user locked@localhost identified by 'secret'; \
-                                 create user locked@'127.0.0.1' identified by 'secret'; \
-                                 create user root@'127.0.0.1'; grant all on *.* to root@'127.0.0.1'";
+                                 create user locked@'127.0.0.1' identified by 'secret'";
                     raw_sql(users).execute(&mut connection).await.expect("users can be created");
                     return;
                 }
