@@ -139,12 +139,11 @@ fn convert(
         DeclaredType::Json => cell::json(text, compactor, out),
         DeclaredType::Integer => {
             let from = out.len();
-            match cell::number(text, out) {
-                Some(CellKind::Integer) => CellKind::Integer,
-                _ => {
-                    out.truncate(from);
-                    cell::invalid(RejectReason::InvalidValue, out)
-                }
+            if cell::number(text, out) == Some(CellKind::Integer) {
+                CellKind::Integer
+            } else {
+                out.truncate(from);
+                cell::invalid(RejectReason::InvalidValue, out)
             }
         }
         DeclaredType::Number => {

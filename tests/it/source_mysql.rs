@@ -264,10 +264,8 @@ async fn slow_and_killed_queries_end_with_a_cause() {
     let source = open(&database.section());
     let sql = "select sleep(60) as victim";
     let kill = async {
-        let find = "select id from information_schema.processlist where info like 'select sleep(60) as victim%' and state <> 'Init'";
-        let id = crate::support::process::until("the query runs", async || {
-            database.client(find).trim().parse::<u64>().ok()
-        });
+        let find = "select cast(id as unsigned) from information_schema.processlist where info like 'select sleep(60) as victim%' and state <> 'Init'";
+        let id = crate::support::process::until("the query runs", async || database.number(find).await);
         let id = id.await;
         database.execute(&format!("kill connection {id}")).await;
     };

@@ -386,6 +386,6 @@ fn sources_of_files_and_of_mysql() {
     ] {
         let text = format!("[sources.m]\ntype = \"mysql\"\nurl = \"{url}\"\n");
         assert_faults(&text, &["larder.toml:3:7 sources.m.url"]);
-        assert!(!faults(&text).to_string().contains("hush"), "{url}");
+        assert!(!faults(&text).contains("hush"), "{url}");
     }
 }

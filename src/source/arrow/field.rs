@@ -30,7 +30,7 @@ impl Content {
             Some("arrow.uuid") => return Self::Uuid,
             _ => {}
         }
-        let types = TYPE_KEYS.iter().filter_map(|key| field.metadata().get(*key));
+        let types = TYPE_KEYS.iter().filter_map(|key| field.metadata().get(key));
         for name in types.map(|name| name.to_ascii_uppercase()) {
             if JSON_TYPES.contains(&&*name) {
                 return Self::Json;

@@ -115,7 +115,7 @@ fn read(array: &ArrayRef, content: Content) -> Result<Read, &'static str> {
         T::Decimal64(_, scale) => decimal::<Decimal64Type>(array, *scale, integer),
         T::Decimal128(_, scale) => decimal::<Decimal128Type>(array, *scale, integer),
         T::Decimal256(_, scale) => decimal::<Decimal256Type>(array, *scale, |value, out| {
-            out.extend_from_slice(value.to_string().as_bytes())
+            out.extend_from_slice(value.to_string().as_bytes());
         }),
         T::Date32
         | T::Date64

@@ -60,12 +60,13 @@ fn check(array: impl Array + 'static, kind: ColumnKind, cell_kind: CellKind, exp
     };
     assert_eq!(read(Arc::clone(&array)), cells);
     assert_eq!(read(array.slice(1, array.len() - 1)), cells[1..], "a slice");
-    let keys: Int32Array = (0..array.len() as i32).rev().map(Some).chain([None]).collect();
+    let length = i32::try_from(array.len()).unwrap();
+    let keys: Int32Array = (0..length).rev().map(Some).chain([None]).collect();
     let dictionary = DictionaryArray::<Int32Type>::try_new(keys, Arc::clone(&array)).unwrap();
     let mut reversed: Vec<_> = cells.iter().rev().cloned().collect();
     reversed.push((CellKind::Null, String::new()));
     assert_eq!(read(Arc::new(dictionary)), reversed, "a dictionary");
-    let ends: Int32Array = (1..=array.len() as i32).map(|end| end * 2).collect();
+    let ends: Int32Array = (1..=length).map(|end| end * 2).collect();
     let runs = RunArray::<Int32Type>::try_new(&ends, &array).unwrap();
     let doubled: Vec<_> = cells.iter().flat_map(|cell| [cell.clone(), cell.clone()]).collect();
     assert_eq!(read(Arc::new(runs.slice(1, doubled.len() - 1))), doubled[1..], "runs");

@@ -54,10 +54,10 @@ impl Format {
 
 /// The bytes of a file of text, decompressed as the end of its name tells.
 pub(super) fn decompressed(name: &str, content: ContentReader) -> io::Result<Box<dyn BufRead + Send>> {
-    let lower = name.to_ascii_lowercase();
-    Ok(if lower.ends_with(".gz") {
+    let end = name.rsplit('.').next().unwrap_or_default().to_ascii_lowercase();
+    Ok(if end == "gz" {
         buffered(MultiGzDecoder::new(io::BufReader::new(content)))
-    } else if lower.ends_with(".zst") {
+    } else if end == "zst" {
         let mut decoder = zstd::Decoder::new(content)?;
         decoder.window_log_max(ZSTD_WINDOW_LOG_MAX)?;
         buffered(decoder)

@@ -66,7 +66,7 @@ impl Place {
             }
             Self::Bucket(bucket) => {
                 let probe = store::Path::from("larder-check");
-                self.store(bucket)?.version(&probe).await.map(drop).map_err(of_store)
+                Self::store(bucket)?.version(&probe).await.map(drop).map_err(of_store)
             }
         }
     }
@@ -79,7 +79,7 @@ impl Place {
                 blocking(move || Ok((Opened::Directory(path.clone()), local(&path, &pattern)?))).await?
             }
             Self::Bucket(bucket) => {
-                let store = self.store(bucket)?;
+                let store = Self::store(bucket)?;
                 let files = objects(&store, pattern).await?;
                 let location = Location::Bucket((**bucket).clone());
                 (Opened::Bucket { location, reader: OnceLock::new() }, files)
@@ -99,7 +99,7 @@ impl Place {
     }
 
     /// A client for one query: its connections live as long as the runtime that made them.
-    fn store(&self, bucket: &Bucket) -> Result<Store, Error> {
+    fn store(bucket: &Bucket) -> Result<Store, Error> {
         Store::open(&Location::Bucket(bucket.clone())).map_err(of_store)
     }
 
@@ -123,12 +123,11 @@ impl Opened {
                 Ok(Arc::new(Content::new(name.clone(), stamp.bytes(), bytes)))
             }
             (Self::Bucket { location, reader }, Entry::Object { name, version }) => {
-                let bucket = match reader.get() {
-                    Some(bucket) => Arc::clone(bucket),
-                    None => {
-                        let opened = Arc::new(open_bucket(location)?);
-                        Arc::clone(reader.get_or_init(|| opened))
-                    }
+                let bucket = if let Some(bucket) = reader.get() {
+                    Arc::clone(bucket)
+                } else {
+                    let opened = Arc::new(open_bucket(location)?);
+                    Arc::clone(reader.get_or_init(|| opened))
                 };
                 let bytes = Bytes::Object { bucket, version: version.clone() };
                 Ok(Arc::new(Content::new(name.clone(), version.bytes, bytes)))

@@ -16,7 +16,7 @@ use std::{
     time::Duration,
 };
 
-use sqlx::{AssertSqlSafe, Connection as _, MySqlConnection, raw_sql};
+use sqlx::{AssertSqlSafe, Connection as _, MySqlConnection, Row as _, raw_sql};
 use tokio::sync::OnceCell;
 
 use super::postgres::other_user;
@@ -158,6 +158,14 @@ impl MySqlDatabase {
         let mut connection = self.server.connect(&self.name).await.expect("the database answers");
         raw_sql(AssertSqlSafe(sql.to_owned())).execute(&mut connection).await.expect("the statements run");
         connection.close().await.expect("the connection ends well");
+    }
+
+    /// The number in the first row of `sql`; `None` when there is no row.
+    pub(crate) async fn number(&self, sql: &str) -> Option<u64> {
+        let mut connection = self.server.connect(&self.name).await.expect("the database answers");
+        let row = raw_sql(AssertSqlSafe(sql.to_owned())).fetch_optional(&mut connection).await;
+        connection.close().await.expect("the connection ends well");
+        row.expect("the query runs").map(|row| row.get(0))
     }
 
     /// What the server's own client prints for `sql`: a line a row, fields between tabs.
