@@ -13,6 +13,7 @@ use tracing::warn;
 
 use crate::{
     auth::KeyRing,
+    config::Config,
     domain::label::Label,
     status::Board,
     support::{clock::Clock, private_file, shutdown::Shutdown},
@@ -20,6 +21,8 @@ use crate::{
 
 /// The name of the file in the node's directory.
 const FILE: &str = "key_usage.json";
+/// Poll intervals after which used keys are noted.
+const POLLS: u32 = 5;
 
 /// The task that notes uses of keys.
 #[derive(Clone)]
@@ -32,15 +35,10 @@ pub(super) struct KeyUsage {
 }
 
 impl KeyUsage {
-    /// A task that looks for used keys every `interval`, with its file in `data_dir`.
-    pub(super) fn new(
-        keys: KeyRing,
-        board: Board,
-        clock: Clock,
-        data_dir: &std::path::Path,
-        interval: Duration,
-    ) -> Self {
-        Self { keys, board, clock, file: data_dir.join(FILE), interval }
+    /// A task that looks for used keys of `keys`, with its file in the node's directory.
+    pub(super) fn new(config: &Config, keys: KeyRing, board: Board, clock: Clock) -> Self {
+        let (file, interval) = (config.node.data_dir.join(FILE), config.replica.poll_interval * POLLS);
+        Self { keys, board, clock, file, interval }
     }
 
     /// Runs until `stop`, and notes the last uses then.

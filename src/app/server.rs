@@ -41,8 +41,6 @@ const DRAIN_GRACE: Duration = Duration::from_secs(1);
 /// Longest time that the first connections wait for what the node's own files have: a client waits as long,
 /// and a check of health too.
 const OPENING_MAX: Duration = Duration::from_millis(900);
-/// Poll intervals after which used keys are noted.
-const KEY_USAGE_POLLS: u32 = 5;
 /// Longest time that background tasks get to end.
 const TASKS_END_MAX: Duration = Duration::from_secs(10);
 
@@ -92,10 +90,10 @@ impl Server {
             replica,
             follower,
             cache,
-            keys,
-            tokens,
+            callers,
             tls,
         } = Dependencies::open(&config, &clock).await?;
+        let keys = callers.keys.clone();
         let (drain, shutdown) = (Shutdown::new(), Shutdown::new());
         let metrics = Metrics::new();
         let supervisor =
@@ -107,46 +105,24 @@ impl Server {
         let admin = Listener::bind(config.server.admin_listen, limits, metrics.connections("admin"))?;
         let (public_address, admin_address) = (public.local_addr(), admin.local_addr());
 
-        let mut tasks = Vec::new();
-        if let Some(tls) = tls.clone() {
-            let until = shutdown.clone();
-            let watch = move || tls.clone().watch(until.clone());
-            tasks.push(supervisor.spawn_restartable("tls_reload", shutdown.clone(), watch));
-        }
+        let usage = KeyUsage::new(&config, keys.clone(), board.clone(), clock.clone());
+        let mut tasks = start_credential_tasks(&supervisor, &shutdown, tls.clone(), &callers, usage);
         let public = public.with_tls(tls);
         let statuses = open_statuses(&config);
         let (pace, until) = (ReportPace::default(), shutdown.clone());
         let reporter = Reporter::new(board.clone(), statuses.clone(), metrics.clone(), clock.clone(), pace);
         let report = move || reporter.clone().run(until.clone());
         tasks.push(supervisor.spawn_restartable("reporter", shutdown.clone(), report));
-        for (issuer, name) in tokens.fetched_issuers() {
-            let (tokens, until) = (tokens.clone(), shutdown.clone());
-            let fetch = move || tokens.clone().refresh(issuer, RefreshPace::default(), until.clone());
-            tasks.push(supervisor.spawn_restartable(format!("token_keys.{name}"), shutdown.clone(), fetch));
-        }
-        let interval = config.replica.poll_interval * KEY_USAGE_POLLS;
-        let data_dir = &config.node.data_dir;
-        let usage = KeyUsage::new(keys.clone(), board.clone(), clock.clone(), data_dir, interval);
-        let until = shutdown.clone();
-        let note = move || usage.clone().run(until.clone());
-        tasks.push(supervisor.spawn_restartable("key_usage", shutdown.clone(), note));
         if config.node.has(Role::Replica) {
             let following = replica.run(shutdown.clone());
             tasks.push(supervisor.spawn_critical("follower", shutdown.clone(), following));
         }
         let state = ReadState::new(
             cache.clone(),
-            Authenticator {
-                keys: keys.clone(),
-                tokens: tokens.clone(),
-                trusted_proxies: config.server.trusted_proxies.clone().into(),
-            },
+            callers,
             clock.clone(),
             metrics.clone(),
-            ReadLimits {
-                compress_min_bytes: config.server.compress_min_bytes,
-                body_timeout: config.server.body_timeout,
-            },
+            read_limits(&config),
             Readiness::new(board.clone(), drain.clone()),
         )
         .with_hash_secrets(config.hash_secrets());
@@ -301,6 +277,37 @@ async fn serve_records(public: Listener, state: ReadState, board: Board, drain: 
     public.serve(api::public(state), drain).await;
 }
 
+fn read_limits(config: &Config) -> ReadLimits {
+    let api::Settings { compress_min_bytes, body_timeout, .. } = config.server;
+    ReadLimits { compress_min_bytes, body_timeout }
+}
+
+/// Starts the tasks that keep the certificate and the keys of token issuers up to date, and note which API keys are
+/// used.
+fn start_credential_tasks(
+    supervisor: &Supervisor,
+    shutdown: &Shutdown,
+    tls: Option<Tls>,
+    callers: &Authenticator,
+    usage: KeyUsage,
+) -> Vec<JoinHandle<()>> {
+    let mut tasks = Vec::new();
+    if let Some(tls) = tls {
+        let until = shutdown.clone();
+        let watch = move || tls.clone().watch(until.clone());
+        tasks.push(supervisor.spawn_restartable("tls_reload", shutdown.clone(), watch));
+    }
+    for (issuer, name) in callers.tokens.fetched_issuers() {
+        let (tokens, until) = (callers.tokens.clone(), shutdown.clone());
+        let fetch = move || tokens.clone().refresh(issuer, RefreshPace::default(), until.clone());
+        tasks.push(supervisor.spawn_restartable(format!("token_keys.{name}"), shutdown.clone(), fetch));
+    }
+    let until = shutdown.clone();
+    let note = move || usage.clone().run(until.clone());
+    tasks.push(supervisor.spawn_restartable("key_usage", shutdown.clone(), note));
+    tasks
+}
+
 /// What a node needs before it can serve: its locked directory, the follower over it, and its certificate.
 struct Dependencies {
     lock: DirectoryLock,
@@ -311,8 +318,7 @@ struct Dependencies {
     replica: Replica<CacheTarget>,
     follower: ReplicaHandle,
     cache: Cache,
-    keys: KeyRing,
-    tokens: Tokens,
+    callers: Authenticator,
     tls: Option<Tls>,
 }
 
@@ -327,9 +333,13 @@ impl Dependencies {
             let lock = DirectoryLock::acquire(data_dir)?;
             let (catalog, segments) = (open_read_catalog(&config)?, open_segments(&config, clock.clone())?);
             let tls = config.server.tls.as_ref().map(Tls::load).transpose()?;
-            let tokens = Tokens::open(&config.tokens)?;
-            let (cache, keys) = (Cache::new(), KeyRing::with_rate(config.server.key_requests_per_second_max));
-            let target = Arc::new(CacheTarget::new(cache.clone()).with_keys(keys.clone()));
+            let callers = Authenticator {
+                keys: KeyRing::with_rate(config.server.key_requests_per_second_max),
+                tokens: Tokens::open(&config.tokens)?,
+                trusted_proxies: config.server.trusted_proxies.clone().into(),
+            };
+            let cache = Cache::new();
+            let target = Arc::new(CacheTarget::new(cache.clone()).with_keys(callers.keys.clone()));
             let settings = &config.node;
             let identity = Identity {
                 node: replica::node_id(data_dir),
@@ -350,19 +360,7 @@ impl Dependencies {
                 board.clone(),
             )?;
             let replica = replica.in_background(background.handle());
-            Ok(Self {
-                lock,
-                background,
-                board,
-                catalog,
-                segments,
-                replica,
-                follower,
-                cache,
-                keys,
-                tokens,
-                tls,
-            })
+            Ok(Self { lock, background, board, catalog, segments, replica, follower, cache, callers, tls })
         };
         tokio::task::spawn_blocking(open).await.context("opening the node's files was interrupted")?
     }

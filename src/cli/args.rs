@@ -411,7 +411,7 @@ pub(super) struct KeyLimitArguments {
     /// An index that the key may look values up in, instead of all; may be given several times
     #[arg(long = "index", value_name = "INDEX")]
     pub(super) indexes: Vec<IndexName>,
-    /// A field that the key may read, instead of all: full_name, recommendations.concerts; may be given several times
+    /// A field that the key may read, instead of all: `full_name`, `recommendations.concerts`; may be given several times
     #[arg(long = "field", value_name = "PATH", conflicts_with = "without_fields")]
     pub(super) fields: Vec<FieldPath>,
     /// A field that the key may not read; may be given several times
@@ -420,7 +420,7 @@ pub(super) struct KeyLimitArguments {
     /// A network that requests must come from, such as 203.0.113.0/24; may be given several times
     #[arg(long = "network", value_name = "CIDR")]
     pub(super) networks: Vec<Network>,
-    /// Requests a second on one node, instead of [server] key_requests_per_second_max
+    /// Requests a second on one node, instead of `key_requests_per_second_max` of [server]
     #[arg(long, value_name = "REQUESTS", value_parser = rate())]
     pub(super) requests_per_second: Option<u64>,
     /// Requests at once after a pause; as many as a second has without it

@@ -84,7 +84,7 @@ async fn run(Arguments { config, command }: Arguments) -> Result<Exit, Failure> 
         Command::Approve(arguments) => sync::approve(config, arguments).await,
         Command::Rollback(arguments) => undo::rollback(config, arguments).await,
         Command::Resume(arguments) => undo::resume(config, arguments).await,
-        Command::Pin(arguments) => undo::pin(config, arguments).await,
+        Command::Pin(arguments) => Box::pin(undo::pin(config, arguments)).await,
         Command::Unpin(arguments) => undo::unpin(config, arguments).await,
         Command::Drop(arguments) => undo::drop(config, arguments).await,
         Command::Takeover(arguments) => undo::take_over(config, arguments).await,

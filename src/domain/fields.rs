@@ -33,7 +33,7 @@ impl FieldPath {
             match character {
                 '.' => names.push(std::mem::take(&mut name)),
                 '\\' => {
-                    name.push(characters.next().filter(|c| matches!(c, '.' | '\\')).ok_or(InvalidFieldPath)?)
+                    name.push(characters.next().filter(|c| matches!(c, '.' | '\\')).ok_or(InvalidFieldPath)?);
                 }
                 other => name.push(other),
             }

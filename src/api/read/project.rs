@@ -17,7 +17,7 @@ fn append(value: &[u8], selection: &FieldSelection, out: &mut Vec<u8>) -> bool {
     };
     match value.first() {
         Some(b'{') => {
-            append_all(b"{}", members(value), out, |(key, value), out| {
+            append_all(*b"{}", members(value), out, |(key, value), out| {
                 // Damaged text has no name and is left out.
                 let Some(name) = unescaped(key) else { return false };
                 let selected = selection.of_member(&name);
@@ -31,7 +31,7 @@ fn append(value: &[u8], selection: &FieldSelection, out: &mut Vec<u8>) -> bool {
             true
         }
         Some(b'[') => {
-            append_all(b"[]", elements(value), out, |element, out| append(element, selection, out));
+            append_all(*b"[]", elements(value), out, |element, out| append(element, selection, out));
             true
         }
         _ => {
@@ -45,7 +45,7 @@ fn append(value: &[u8], selection: &FieldSelection, out: &mut Vec<u8>) -> bool {
 
 /// Appends the parts for which `part` returns true, with commas, between the two `brackets`.
 fn append_all<T>(
-    brackets: &[u8; 2],
+    brackets: [u8; 2],
     parts: impl Iterator<Item = T>,
     out: &mut Vec<u8>,
     mut append_part: impl FnMut(T, &mut Vec<u8>) -> bool,

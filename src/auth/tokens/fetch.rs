@@ -66,7 +66,7 @@ impl Tokens {
 fn report(issuer: &str, replaced: &Result<bool, String>, was_failing: bool) {
     match replaced {
         Ok(changed) if *changed || was_failing => {
-            tracing::info!(issuer, "the keys of the issuer were fetched")
+            tracing::info!(issuer, "the keys of the issuer were fetched");
         }
         Err(reason) if !was_failing => {
             let error = Error::Fetch { name: issuer.to_owned(), reason: reason.clone() };

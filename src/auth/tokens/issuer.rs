@@ -1,6 +1,6 @@
 //! One issuer: its settings, its keys in force, and the check of its tokens.
 
-use std::sync::Arc;
+use std::{path::Path, sync::Arc};
 
 use arc_swap::ArcSwap;
 use jsonwebtoken::Algorithm;
@@ -35,7 +35,7 @@ pub(super) struct Issuer {
 #[derive(Debug, Default)]
 struct Keys {
     generation: u64,
-    keys: Vec<VerifyKey>,
+    verifying: Vec<VerifyKey>,
     /// The text that they were read from.
     text: Vec<u8>,
 }
@@ -43,26 +43,17 @@ struct Keys {
 impl Issuer {
     /// Opens an issuer and reads its key file. An issuer with a URL has no keys yet.
     pub(super) fn open(settings: &TokenSettings) -> Result<Self, Error> {
-        let file = |file: &std::path::Path, read: &dyn Fn(&[u8]) -> Result<Vec<VerifyKey>, String>| {
-            let text =
-                read_bounded(file, KEY_SET_BYTES_MAX).map_err(|error| format!("cannot be read: {error}"));
-            text.and_then(|text| read(text.as_bytes())).map_err(|reason| Error::KeyFile {
-                name: settings.name.clone(),
-                file: file.to_owned(),
-                reason,
-            })
-        };
         let keys = match &settings.keys {
             KeySource::Secret(secret) => vec![VerifyKey::secret(secret.expose_secret().as_bytes())],
-            KeySource::PublicKeyFile(path) => file(path, &|pem| {
+            KeySource::PublicKeyFile(path) => read_file(settings, path, |pem| {
                 let key = VerifyKey::pem(pem, &settings.algorithms);
                 key.map(|key| vec![key])
                     .ok_or_else(|| "has no public key in PEM for its algorithms".to_owned())
             })?,
-            KeySource::JwksFile(path) => file(path, &read_jwk_set)?,
+            KeySource::JwksFile(path) => read_file(settings, path, read_jwk_set)?,
             KeySource::JwksUrl { .. } => Vec::new(),
         };
-        let keys = Keys { generation: 1, keys, text: Vec::new() };
+        let keys = Keys { generation: 1, verifying: keys, text: Vec::new() };
         Ok(Self { settings: settings.clone(), keys: ArcSwap::from_pointee(keys), lacks_key: Notify::new() })
     }
 
@@ -72,8 +63,8 @@ impl Issuer {
         if before.text == text {
             return Ok(false);
         }
-        let keys = read_jwk_set(&text)?;
-        self.keys.store(Arc::new(Keys { generation: before.generation + 1, keys, text }));
+        let verifying = read_jwk_set(&text)?;
+        self.keys.store(Arc::new(Keys { generation: before.generation + 1, verifying, text }));
         Ok(true)
     }
 
@@ -95,7 +86,7 @@ impl Issuer {
         let algorithm = self.algorithm(&token.header.alg).ok_or(Refusal::TokenInvalid)?;
         let keys = self.keys.load();
         let id = token.header.kid.as_deref();
-        key_set::verify(&keys.keys, id, algorithm, token.message, token.signature).map_err(|error| {
+        key_set::verify(&keys.verifying, id, algorithm, token.message, token.signature).map_err(|error| {
             match error {
                 Unverified::NoSuchKey => {
                     self.lacks_key.notify_one();
@@ -154,6 +145,20 @@ impl Issuer {
             Grant::new(narrowed(scope, binding.collections.as_ref()), rights).with_included(included.clone()),
         )
     }
+}
+
+/// The keys in a file, as `read` reads them.
+fn read_file(
+    settings: &TokenSettings,
+    file: &Path,
+    read: impl FnOnce(&[u8]) -> Result<Vec<VerifyKey>, String>,
+) -> Result<Vec<VerifyKey>, Error> {
+    let text = read_bounded(file, KEY_SET_BYTES_MAX).map_err(|error| format!("cannot be read: {error}"));
+    text.and_then(|text| read(text.as_bytes())).map_err(|reason| Error::KeyFile {
+        name: settings.name.clone(),
+        file: file.to_owned(),
+        reason,
+    })
 }
 
 /// The index of `sub`; `None` if configuration and claim name different ones.

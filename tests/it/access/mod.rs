@@ -66,10 +66,10 @@ pub(crate) fn limits(json: &str) -> KeyLimits {
 pub(crate) enum Form {
     Get,
     PostJson,
-    PostForm,
+    PostUrlEncoded,
 }
 
-pub(crate) const FORMS: [Form; 3] = [Form::Get, Form::PostJson, Form::PostForm];
+pub(crate) const FORMS: [Form; 3] = [Form::Get, Form::PostJson, Form::PostUrlEncoded];
 
 /// Looks `value` up in one form. `extra` has complete header lines.
 pub(crate) async fn look_up(
@@ -82,7 +82,7 @@ pub(crate) async fn look_up(
     let (body, media_type) = match form {
         Form::Get => return client.ask("GET", format!("{path}/{}", encoded(value)), extra).await,
         Form::PostJson => (serde_json::json!({ "value": value }).to_string(), "application/json"),
-        Form::PostForm => (format!("value={}", encoded(value)), "application/x-www-form-urlencoded"),
+        Form::PostUrlEncoded => (format!("value={}", encoded(value)), "application/x-www-form-urlencoded"),
     };
     let headers = format!("{extra}Content-Type: {media_type}\r\nContent-Length: {}\r\n", body.len());
     client.request("POST", path, &headers).await;

@@ -116,10 +116,11 @@ pub(crate) fn claims(more: Value) -> Value {
     let at = now().timestamp();
     let mut claims =
         json!({"iss": "https://issuer.example", "aud": "larder", "iat": at, "exp": at + 300, "sub": "1"});
-    for (name, value) in more.as_object().unwrap() {
+    let Value::Object(more) = more else { panic!("claims are an object") };
+    for (name, value) in more {
         match value {
-            Value::Null => _ = claims.as_object_mut().unwrap().remove(name),
-            value => claims[name] = value.clone(),
+            Value::Null => _ = claims.as_object_mut().unwrap().remove(&name),
+            value => claims[name] = value,
         }
     }
     claims
