@@ -62,13 +62,11 @@ impl Lane {
             run_id: RunId::from_uuid(random::uuid()),
             created_at: publishing.clock.now(),
             data_as_of: publishing.clock.now(),
-            indexes: vec![IndexDefinition {
-                name: IndexName::new("id").expect("a name"),
-                column: "user_id".to_owned(),
-                each: false,
-                normalize: Vec::new(),
-                kind: ColumnKind::Integer,
-            }],
+            indexes: vec![IndexDefinition::plain(
+                IndexName::new("id").expect("a name"),
+                "user_id",
+                ColumnKind::Integer,
+            )],
             columns: COLUMNS.iter().map(column).collect(),
             fields: COLUMNS.map(str::to_owned).to_vec(),
             mapping: Digest::of(b"mapping"),

@@ -142,7 +142,7 @@ impl Server {
 
         let registry = Registry::new(Vec::new());
         if config.node.has(Role::Publisher) {
-            let publishing = Publishing {
+            let publishing = Arc::new(Publishing {
                 config: config.clone(),
                 clock: clock.clone(),
                 registry: registry.clone(),
@@ -154,8 +154,7 @@ impl Server {
                 segments,
                 supervisor: supervisor.clone(),
                 shutdown: shutdown.clone(),
-            };
-            let publishing = Arc::new(publishing);
+            });
             let publish = move || Arc::clone(&publishing).run();
             tasks.push(supervisor.spawn_restartable("publisher", shutdown.clone(), publish));
         }

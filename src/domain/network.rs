@@ -20,9 +20,13 @@ pub struct Network(IpNet);
 impl Network {
     /// Reads a network or an address.
     pub fn new(text: &str) -> Result<Self, InvalidNetwork> {
-        let network = match text.parse::<IpAddr>() {
-            Ok(address) => IpNet::from(address),
-            Err(_) => text.parse::<IpNet>().map_err(|_| InvalidNetwork)?,
+        // The standard library refuses `010.0.0.0`, which is 8.0.0.0 to some programs and 10.0.0.0 to others.
+        let (address, prefix) =
+            text.split_once('/').map_or((text, None), |(address, bits)| (address, Some(bits)));
+        let address: IpAddr = address.parse().map_err(|_| InvalidNetwork)?;
+        let network = match prefix {
+            Some(_) => text.parse().map_err(|_| InvalidNetwork)?,
+            None => IpNet::from(address),
         };
         let network = canonical(network).ok_or(InvalidNetwork)?;
         if network.addr() == network.network() { Ok(Self(network)) } else { Err(InvalidNetwork) }

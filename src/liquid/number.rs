@@ -74,13 +74,11 @@ impl Number {
     }
 
     pub(super) fn value<'r>(&self) -> Value<'r> {
-        match self.value.to_i64().filter(|_| self.is_whole) {
-            Some(whole) => Value::Int(whole),
-            None => {
-                let digits = self.value.normalized().to_plain_string().into();
-                Value::Decimal(Decimal { digits, is_whole: self.is_whole })
-            }
+        if let Some(whole) = self.value.to_i64().filter(|_| self.is_whole) {
+            return Value::Int(whole);
         }
+        let digits = self.value.normalized().to_plain_string().into();
+        Value::Decimal(Decimal { digits, is_whole: self.is_whole })
     }
 
     pub(super) fn float(&self) -> f64 {

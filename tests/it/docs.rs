@@ -257,7 +257,9 @@ fn documented_commands_exist() {
                 let words: Vec<&str> = text.split("  ").next().unwrap().split_whitespace().collect();
                 let is_word = |word: &&str| word.bytes().all(|byte| byte.is_ascii_lowercase());
                 let path: Vec<&str> = match words.as_slice() {
-                    [first @ ("keys" | "token" | "config" | "segment" | "source"), second, ..] if is_word(second) => {
+                    [first @ ("keys" | "token" | "config" | "segment" | "source"), second, ..]
+                        if is_word(second) =>
+                    {
                         vec![first, second]
                     }
                     [first, ..] if is_word(first) => vec![first],

@@ -1,7 +1,11 @@
 //! The ClickHouse source against ClickHouse's engine: every type, every error, changes, and queries without readers.
 
 use larder::{
-    domain::row::{CellKind, ColumnKind, RowBatch},
+    domain::row::{
+        CellKind::{self, self as Cell},
+        ColumnKind::{self, Any, Boolean, Integer, Json, Number, Text, Uuid},
+        RowBatch,
+    },
     source::Query,
 };
 use serde_json::json;
@@ -15,117 +19,105 @@ use crate::support::{
     source::{open, open_within, read, read_query},
 };
 
+/// Types, a value of each, and what is served.
+const VALUES: &[(&str, &str, ColumnKind, CellKind, &str)] = &[
+    ("Int8", "-128", Integer, Cell::Integer, "-128"),
+    ("UInt64", "18446744073709551615", Integer, Cell::Integer, "18446744073709551615"),
+    (
+        "Int256",
+        "'-57896044618658097711785492504343953926634992332820282019728792003956564819968'",
+        Integer,
+        Cell::Integer,
+        "-57896044618658097711785492504343953926634992332820282019728792003956564819968",
+    ),
+    ("Float64", "0.1", Number, Cell::Number, "0.1"),
+    ("Float64", "1e300", Number, Cell::Number, "1e+300"),
+    ("Float64", "-0.0", Number, Cell::Number, "0"),
+    ("Float64", "nan", Number, Cell::Null, ""),
+    ("Float32", "16777216", Number, Cell::Number, "16777216"),
+    ("Float32", "-inf", Number, Cell::Null, ""),
+    (
+        "Decimal(38, 10)",
+        "'1234567890123456789012345678.0123456789'",
+        Number,
+        Cell::Number,
+        "1234567890123456789012345678.0123456789",
+    ),
+    ("Decimal(76, 5)", "'-0.00001'", Number, Cell::Number, "-0.00001"),
+    ("Bool", "true", Boolean, Cell::Boolean, "true"),
+    ("String", "'é \" / \\\\ 😀 \\n \u{2028}'", Text, Cell::Text, "é \" / \\ 😀 \n \u{2028}"),
+    ("String", "''", Text, Cell::Text, ""),
+    ("String", "unhex('ff')", Text, Cell::Invalid, "invalid_text"),
+    ("String", "'a\\0b'", Text, Cell::Invalid, "invalid_text"),
+    ("FixedString(4)", "'ab'", Text, Cell::Text, "ab"),
+    ("LowCardinality(String)", "'low'", Text, Cell::Text, "low"),
+    ("LowCardinality(Nullable(String))", "null", Text, Cell::Null, ""),
+    ("Nullable(Int32)", "null", Integer, Cell::Null, ""),
+    ("Enum8('on' = 1, 'off' = 2)", "'off'", Text, Cell::Text, "off"),
+    (
+        "UUID",
+        "'61F0C404-5CB3-11E7-907B-A6006AD3DBA0'",
+        Uuid,
+        Cell::Text,
+        "61f0c404-5cb3-11e7-907b-a6006ad3dba0",
+    ),
+    ("IPv4", "'1.2.3.4'", Text, Cell::Text, "1.2.3.4"),
+    ("IPv6", "'2001:db8::1'", Text, Cell::Text, "2001:db8::1"),
+    ("Date", "'2024-02-29'", Text, Cell::Text, "2024-02-29"),
+    ("Date32", "'1900-01-01'", Text, Cell::Text, "1900-01-01"),
+    ("DateTime('UTC')", "'2024-01-02 03:04:05'", Text, Cell::Text, "2024-01-02T03:04:05Z"),
+    ("DateTime64(6, 'Europe/Berlin')", "'2024-07-01 12:00:00.5'", Text, Cell::Text, "2024-07-01T10:00:00.5Z"),
+    (
+        "DateTime64(9, 'UTC')",
+        "'2024-07-01 12:00:00.123456789'",
+        Text,
+        Cell::Text,
+        "2024-07-01T12:00:00.123456789Z",
+    ),
+    ("DateTime64(3, 'UTC')", "'2024-07-01 12:00:00'", Text, Cell::Text, "2024-07-01T12:00:00Z"),
+    ("Array(UInt64)", "[1, 18446744073709551615]", Json, Cell::Json, "[1,18446744073709551615]"),
+    ("Array(Nullable(String))", "['a', null]", Json, Cell::Json, "[\"a\",null]"),
+    (
+        "Tuple(name String, price Decimal(9, 2))",
+        "('x/y', 1.25)",
+        Json,
+        Cell::Json,
+        "{\"name\":\"x/y\",\"price\":1.25}",
+    ),
+    ("Tuple(String, Int8)", "('x', 1)", Json, Cell::Json, "[\"x\",1]"),
+    (
+        "Map(String, Array(Int64))",
+        "map('k', [9223372036854775807])",
+        Json,
+        Cell::Json,
+        "{\"k\":[9223372036854775807]}",
+    ),
+    ("Array(DateTime('UTC'))", "['2024-01-02 03:04:05']", Json, Cell::Json, "[\"2024-01-02T03:04:05Z\"]"),
+    ("JSON", "'{\"a\": {\"b\": 9007199254740993}}'", Json, Cell::Json, "{\"a\":{\"b\":9007199254740993}}"),
+    ("Variant(String, UInt8)", "'v'", Any, Cell::Text, "v"),
+    ("Variant(String, UInt8)", "7::UInt8", Any, Cell::Integer, "7"),
+    ("SimpleAggregateFunction(max, UInt8)", "7", Integer, Cell::Integer, "7"),
+    ("IntervalDay", "interval 3 day", Integer, Cell::Integer, "3"),
+];
+
 #[tokio::test(flavor = "multi_thread")]
 async fn every_type_is_served_as_it_is_printed() {
-    use CellKind as Cell;
-    use ColumnKind::{Any, Boolean, Integer, Json, Number, Text, Uuid};
-    let values = [
-        ("Int8", "-128", Integer, Cell::Integer, "-128"),
-        ("UInt64", "18446744073709551615", Integer, Cell::Integer, "18446744073709551615"),
-        (
-            "Int256",
-            "'-57896044618658097711785492504343953926634992332820282019728792003956564819968'",
-            Integer,
-            Cell::Integer,
-            "-57896044618658097711785492504343953926634992332820282019728792003956564819968",
-        ),
-        ("Float64", "0.1", Number, Cell::Number, "0.1"),
-        ("Float64", "1e300", Number, Cell::Number, "1e+300"),
-        ("Float64", "-0.0", Number, Cell::Number, "0"),
-        ("Float64", "nan", Number, Cell::Null, ""),
-        ("Float32", "16777216", Number, Cell::Number, "16777216"),
-        ("Float32", "-inf", Number, Cell::Null, ""),
-        (
-            "Decimal(38, 10)",
-            "'1234567890123456789012345678.0123456789'",
-            Number,
-            Cell::Number,
-            "1234567890123456789012345678.0123456789",
-        ),
-        ("Decimal(76, 5)", "'-0.00001'", Number, Cell::Number, "-0.00001"),
-        ("Bool", "true", Boolean, Cell::Boolean, "true"),
-        ("String", "'é \" / \\\\ 😀 \\n \u{2028}'", Text, Cell::Text, "é \" / \\ 😀 \n \u{2028}"),
-        ("String", "''", Text, Cell::Text, ""),
-        ("String", "unhex('ff')", Text, Cell::Invalid, "invalid_text"),
-        ("String", "'a\\0b'", Text, Cell::Invalid, "invalid_text"),
-        ("FixedString(4)", "'ab'", Text, Cell::Text, "ab"),
-        ("LowCardinality(String)", "'low'", Text, Cell::Text, "low"),
-        ("LowCardinality(Nullable(String))", "null", Text, Cell::Null, ""),
-        ("Nullable(Int32)", "null", Integer, Cell::Null, ""),
-        ("Enum8('on' = 1, 'off' = 2)", "'off'", Text, Cell::Text, "off"),
-        (
-            "UUID",
-            "'61F0C404-5CB3-11E7-907B-A6006AD3DBA0'",
-            Uuid,
-            Cell::Text,
-            "61f0c404-5cb3-11e7-907b-a6006ad3dba0",
-        ),
-        ("IPv4", "'1.2.3.4'", Text, Cell::Text, "1.2.3.4"),
-        ("IPv6", "'2001:db8::1'", Text, Cell::Text, "2001:db8::1"),
-        ("Date", "'2024-02-29'", Text, Cell::Text, "2024-02-29"),
-        ("Date32", "'1900-01-01'", Text, Cell::Text, "1900-01-01"),
-        ("DateTime('UTC')", "'2024-01-02 03:04:05'", Text, Cell::Text, "2024-01-02T03:04:05Z"),
-        (
-            "DateTime64(6, 'Europe/Berlin')",
-            "'2024-07-01 12:00:00.5'",
-            Text,
-            Cell::Text,
-            "2024-07-01T10:00:00.5Z",
-        ),
-        (
-            "DateTime64(9, 'UTC')",
-            "'2024-07-01 12:00:00.123456789'",
-            Text,
-            Cell::Text,
-            "2024-07-01T12:00:00.123456789Z",
-        ),
-        ("DateTime64(3, 'UTC')", "'2024-07-01 12:00:00'", Text, Cell::Text, "2024-07-01T12:00:00Z"),
-        ("Array(UInt64)", "[1, 18446744073709551615]", Json, Cell::Json, "[1,18446744073709551615]"),
-        ("Array(Nullable(String))", "['a', null]", Json, Cell::Json, "[\"a\",null]"),
-        (
-            "Tuple(name String, price Decimal(9, 2))",
-            "('x/y', 1.25)",
-            Json,
-            Cell::Json,
-            "{\"name\":\"x/y\",\"price\":1.25}",
-        ),
-        ("Tuple(String, Int8)", "('x', 1)", Json, Cell::Json, "[\"x\",1]"),
-        (
-            "Map(String, Array(Int64))",
-            "map('k', [9223372036854775807])",
-            Json,
-            Cell::Json,
-            "{\"k\":[9223372036854775807]}",
-        ),
-        ("Array(DateTime('UTC'))", "['2024-01-02 03:04:05']", Json, Cell::Json, "[\"2024-01-02T03:04:05Z\"]"),
-        (
-            "JSON",
-            "'{\"a\": {\"b\": 9007199254740993}}'",
-            Json,
-            Cell::Json,
-            "{\"a\":{\"b\":9007199254740993}}",
-        ),
-        ("Variant(String, UInt8)", "'v'", Any, Cell::Text, "v"),
-        ("Variant(String, UInt8)", "7::UInt8", Any, Cell::Integer, "7"),
-        ("SimpleAggregateFunction(max, UInt8)", "7", Integer, Cell::Integer, "7"),
-        ("IntervalDay", "interval 3 day", Integer, Cell::Integer, "3"),
-    ];
     let database = ClickHouse::database().await;
-    let columns = values.iter().enumerate().map(|(at, (kind, ..))| {
+    let columns = VALUES.iter().enumerate().map(|(at, (kind, ..))| {
         // An interval is no type of a table's column.
         let kind = if kind.starts_with("Interval") { "Int64" } else { kind };
         format!("c{at} {kind}")
     });
     let columns = columns.collect::<Vec<_>>().join(", ");
     database.run(&format!("create table every ({columns}) engine = MergeTree order by tuple()")).await;
-    let row = values.iter().map(|(_, value, ..)| *value).collect::<Vec<_>>().join(", ");
+    let row = VALUES.iter().map(|(_, value, ..)| *value).collect::<Vec<_>>().join(", ");
     database.run(&format!("insert into every select {row}")).await;
     let query = Query::Table { name: "every".into(), columns: None };
     let table = read_query(&open(&database.section()), &query, None).await.unwrap();
     let rows = table.rows();
     assert_eq!(rows.len(), 1);
     for ((column, cell), (type_name, value, kind, cell_kind, text)) in
-        table.columns.iter().zip(&rows[0]).zip(&values)
+        table.columns.iter().zip(&rows[0]).zip(VALUES)
     {
         assert_eq!((column.kind, cell), (*kind, &(*cell_kind, (*text).to_owned())), "{type_name}: {value}");
     }

@@ -59,7 +59,7 @@ pub(super) fn gets() -> Vec<Case> {
 
 pub(super) fn posts() -> Vec<Case> {
     let batch = r#":body {"values":["12345","0"]} :content_type application/json"#;
-    let hashed = format!(":body value={{{{email_address|url_param_escape}}}}");
+    let hashed = ":body value={{email_address|url_param_escape}}".to_owned();
     vec![
         post(
             "a batch",

@@ -36,7 +36,7 @@ async fn fields_select_parts_of_a_record() {
 #[tokio::test(flavor = "multi_thread")]
 async fn includes_join_records_in_order() {
     let node = node().await;
-    let products = |skus: &[&str]| Value::from_iter(skus.iter().map(|sku| product(sku)));
+    let products = |skus: &[&str]| skus.iter().map(|sku| product(sku)).collect::<Value>();
     for (id, include, expected) in [
         // The fifth value is the last one that counts; values without a record are left out.
         ("1", "recommended", Some(products(&["C~3", "A-1", "C~3"]))),

@@ -89,7 +89,9 @@ impl Postgres {
             ("server.key", KEY),
             ("postgresql.conf", settings),
         ];
-        files.iter().for_each(|(name, text)| write_private(&directory.join("data").join(name), text));
+        for (name, text) in files {
+            write_private(&directory.join("data").join(name), text);
+        }
         let server = Self::serve(directory).await;
         let mut connection = server.connect("postgres").await.expect("the server answers");
         let role = "create role locked login password 'secret'";
