@@ -20,13 +20,17 @@ pub struct Network(IpNet);
 impl Network {
     /// Reads a network or an address.
     pub fn new(text: &str) -> Result<Self, InvalidNetwork> {
-        // The standard library refuses `010.0.0.0`, which is 8.0.0.0 to some programs and 10.0.0.0 to others.
-        let (address, prefix) =
+        // By parts: `ipnet` would read 010.0.0.0, which is 8.0.0.0 to some programs.
+        let (address, bits) =
             text.split_once('/').map_or((text, None), |(address, bits)| (address, Some(bits)));
         let address: IpAddr = address.parse().map_err(|_| InvalidNetwork)?;
-        let network = match prefix {
-            Some(_) => text.parse().map_err(|_| InvalidNetwork)?,
+        let network = match bits {
             None => IpNet::from(address),
+            Some(bits) if bits.bytes().all(|digit| digit.is_ascii_digit()) => {
+                let bits = bits.parse().map_err(|_| InvalidNetwork)?;
+                IpNet::new(address, bits).map_err(|_| InvalidNetwork)?
+            }
+            Some(_) => return Err(InvalidNetwork),
         };
         let network = canonical(network).ok_or(InvalidNetwork)?;
         if network.addr() == network.network() { Ok(Self(network)) } else { Err(InvalidNetwork) }

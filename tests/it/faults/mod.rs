@@ -24,7 +24,7 @@
 //! | lost manifest, document or head | | `repair`, `replica::faults::announcements_arrive_*` |
 //! | a task of the node panics or ends | | `tasks` |
 //! | no more processes or threads | `tasks::run_without_threads_*` (one reader) | `tasks` |
-//! | SIGTERM | `read_listener::shutdown_resets_no_busy_connection` (busy connections), `signals::sigterm_*` (requests under way) | |
+//! | SIGTERM | `read_shutdown::shutdown_resets_no_busy_connection` (busy connections), `signals::sigterm_*` (requests under way) | |
 
 /// Every test or module that the table names exists.
 #[test]
