@@ -262,7 +262,7 @@ fn directory_that_cannot_be_entered_is_a_right_that_is_missing() {
             (section(&owned.directory.path().with_extension("missing")), "source_file_missing"),
         ] {
             let of_csv = Query::Table { name: "t.csv".to_owned(), columns: None };
-            let query = if section.contains("csv") { of_csv } else { sql("select id from t") };
+            let query = if section.contains("\"files\"") { of_csv } else { sql("select id from t") };
             let error = open(&section).describe(&query).await.unwrap_err();
             assert_eq!(error.code(), code, "{error}");
         }

@@ -59,9 +59,14 @@ class Request(BaseHTTPRequestHandler):
         except Exception as error:
             return self.answer(500, exception(error))
         self.begin(200, [("Transfer-Encoding", "chunked")])
+        is_later = False
         try:
             while first is not None and query_id not in killed:
                 rows = first.bytes()
+                # The engine writes the two lines with the columns before each block; the server, once.
+                if is_later:
+                    rows = rows.split(b"\n", 2)[2]
+                is_later = True
                 # An empty chunk would end the answer.
                 if rows:
                     self.chunk(rows)

@@ -92,7 +92,7 @@ pub(crate) fn files(directory: &Path) -> Vec<PathBuf> {
     entries.map(|entry| entry.path()).filter(|path| path.is_file()).collect()
 }
 
-/// Every file below a directory, with its length.
+/// Every file below a directory, with its length. A file that is deleted meanwhile may be missing.
 pub(crate) fn files_below(directory: &Path) -> Vec<(PathBuf, u64)> {
     let mut found = Vec::new();
     for entry in fs::read_dir(directory).into_iter().flatten() {
@@ -100,8 +100,7 @@ pub(crate) fn files_below(directory: &Path) -> Vec<(PathBuf, u64)> {
         if path.is_dir() {
             found.extend(files_below(&path));
         } else {
-            let length = path.metadata().unwrap().len();
-            found.push((path, length));
+            found.extend(path.metadata().ok().map(|metadata| (path, metadata.len())));
         }
     }
     found.sort();
