@@ -420,7 +420,7 @@ pub(super) struct KeyLimitArguments {
     /// A network that requests must come from, such as 203.0.113.0/24; may be given several times
     #[arg(long = "network", value_name = "CIDR")]
     pub(super) networks: Vec<Network>,
-    /// Requests a second on one node, instead of `key_requests_per_second_max` of [server]
+    /// Requests a second on one node, instead of `server.key_requests_per_second_max`
     #[arg(long, value_name = "REQUESTS", value_parser = rate())]
     pub(super) requests_per_second: Option<u64>,
     /// Requests at once after a pause; as many as a second has without it
