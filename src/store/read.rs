@@ -137,6 +137,16 @@ impl Store {
         if result.meta.size != object_bytes {
             return Err(corrupt(path.as_ref(), "its length is another one"));
         }
+        self.read_exactly(path, result, length).await
+    }
+
+    /// Reads the answer to a request of `length` bytes of an object.
+    pub(super) async fn read_exactly(
+        &self,
+        path: &Path,
+        result: GetResult,
+        length: u64,
+    ) -> Result<Bytes, Error> {
         let mut pieces = result.into_stream();
         let mut bytes = Vec::with_capacity(length as usize);
         loop {

@@ -8,7 +8,7 @@ use object_store::{GetOptions, GetRange, ObjectMeta, ObjectStoreExt as _, path::
 
 use super::{
     client::{REQUEST_TIMEOUT, STALL_TIMEOUT, Store, within},
-    error::{Error, corrupt},
+    error::Error,
 };
 
 /// One version of an object.
@@ -91,20 +91,7 @@ impl Store {
         let Some(result) = result.await?.filter(|result| version.is_that_of(&result.meta)) else {
             return Ok(None);
         };
-        let mut pieces = result.into_stream();
-        let mut bytes = Vec::with_capacity(length as usize);
-        loop {
-            let next = async { Ok(pieces.next().await) };
-            match within(STALL_TIMEOUT, "read", path, next).await? {
-                Some(Ok(piece)) if (bytes.len() + piece.len()) as u64 <= length => {
-                    bytes.extend_from_slice(&piece);
-                }
-                Some(Ok(_)) => return Err(corrupt(path.as_ref(), "it is too long")),
-                Some(Err(source)) => return Err(self.failed("read", path, &source)),
-                None if bytes.len() as u64 == length => return Ok(Some(bytes.into())),
-                None => return Err(corrupt(path.as_ref(), "it is cut short")),
-            }
-        }
+        self.read_exactly(path, result, length).await.map(Some)
     }
 }
 

@@ -12,7 +12,7 @@ static SQLSTATES: Table = LazyLock::new(|| read(include_str!("result_code/sqlsta
 static SQLITE: Table = LazyLock::new(|| read(include_str!("result_code/sqlite.txt")));
 static MYSQL: Table = LazyLock::new(|| read(include_str!("result_code/mysql.txt")));
 
-/// What an error means to whoever sent the statement, whatever database it is from.
+/// What an error means to the sender of the statement, for every kind of database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EnumString)]
 pub enum Meaning {
     /// The connection or session is over. A new one may work.

@@ -197,7 +197,7 @@ fn fields(section: &Section<'_>) -> Option<Option<FieldLimit>> {
     }
 }
 
-/// `record_index`, or `all_records = true`: whoever has a token of the issuer can read all its collections then.
+/// `record_index`, or `all_records = true`: every holder of a token of the issuer can read all its collections then.
 #[expect(clippy::option_option, reason = "the outer one is a reported fault, the inner one absence")]
 fn record_index(section: &Section<'_>) -> Option<Option<IndexName>> {
     let index = section.read("record_index", |item| item.name(IndexName::new));
