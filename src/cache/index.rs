@@ -56,6 +56,16 @@ impl Rule {
             Self::Nobody | Self::OnlyOrders => Order::default(),
         }
     }
+
+    /// By how many the claims that lose grow with one more claim of a value that `others` records claim.
+    fn losers_of_one_more(self, others: usize) -> u64 {
+        match (self, others) {
+            (_, 0) => 0,
+            // The record that held the value alone loses it, too.
+            (Self::Nobody, 1) => 2,
+            _ => 1,
+        }
+    }
 }
 
 /// One index of a collection. Written by one thread at a time, read by any.
@@ -137,7 +147,7 @@ impl Index {
         }
     }
 
-    /// Claims (a record and a value of it) that lose to a record with a lower key.
+    /// Claims (a record and a value of it) that lose: the record does not hold the value.
     pub(super) fn conflicts(&self) -> u64 {
         self.conflicts.load(Ordering::Relaxed)
     }
@@ -232,20 +242,22 @@ impl Index {
         }
     }
 
-    /// Adds `sign` to the conflicts for each claim of the record at `at` that another member of `set` makes, too.
+    /// Adds the conflicts that the claims of the record at `at` make in `set`, or with `sign` -1 takes them away.
     fn count(&self, segments: &Segments, place: Place, set: &OverflowSet, at: Option<Location>, sign: i64) {
         let Some(at) = at.filter(|_| self.column > 0) else { return };
         for value in segments.values(self.column, at).into_iter().flatten() {
-            if self.place(value) == place && self.is_claimed(segments, set, at, value) {
-                self.conflicts.fetch_add(sign.cast_unsigned(), Ordering::Relaxed);
+            if self.place(value) == place {
+                let losers = self.rule.losers_of_one_more(self.other_claims(segments, set, at, value));
+                self.conflicts.fetch_add(losers.wrapping_mul(sign.cast_unsigned()), Ordering::Relaxed);
             }
         }
     }
 
-    fn is_claimed(&self, segments: &Segments, set: &OverflowSet, but: Location, value: &str) -> bool {
+    /// The members of `set` but one that claim `value`; more than two count as two.
+    fn other_claims(&self, segments: &Segments, set: &OverflowSet, but: Location, value: &str) -> usize {
         let claims =
             |at| segments.values(self.column, at).is_some_and(|mut values| values.any(|v| v == value));
-        set.iter().any(|at| at != but && claims(at))
+        set.iter().filter(|&at| at != but && claims(at)).take(2).count()
     }
 }
 
@@ -301,18 +313,20 @@ impl Index {
         });
     }
 
-    /// Claims of `members` at `place` that lose to a record with a lower key.
+    /// Claims of `members` at `place` that lose.
     fn claims_lost(&self, segments: &Segments, place: Place, members: &[Location]) -> u64 {
         // A place has one value, or a few when hashes collide.
-        let (mut held, mut lost) = (Vec::<&str>::new(), 0);
+        let (mut claimed, mut lost) = (Vec::<(&str, usize)>::new(), 0);
         for value in members.iter().filter_map(|&at| segments.values(self.column, at)).flatten() {
             if self.place(value) != place {
                 continue;
             }
-            if held.contains(&value) {
-                lost += 1;
-            } else {
-                held.push(value);
+            match claimed.iter_mut().find(|(known, _)| *known == value) {
+                Some((_, claims)) => {
+                    lost += self.rule.losers_of_one_more(*claims);
+                    *claims += 1;
+                }
+                None => claimed.push((value, 1)),
             }
         }
         lost

@@ -217,7 +217,7 @@ fn warn(ended: &RunOutcome, dry_run: bool) {
     if counts.conflicts > 0 {
         let records = counted(counts.conflicts, "record");
         complain(&format!(
-            "warning: {records} without an index value that a record with a lower primary key has too{listed}"
+            "warning: {records} not found by an index value that other records have too{listed}"
         ));
     }
     if counts.carried > 0 {

@@ -81,7 +81,7 @@ pub struct RunCounts {
     pub carried: u64,
     /// Retained records: their row has left the model, in this run or earlier (`keep`, `clear`).
     pub left: u64,
-    /// Index values that a record does not hold because a record with a lower primary key holds them,
+    /// Index values that a record does not hold because other records have them, too,
     /// among all records served after the run.
     pub conflicts: u64,
     /// Values that JSON cannot express and that became null (NaN, infinity).

@@ -42,7 +42,7 @@ pub struct MemoryUsage {
     pub records: u64,
     /// Memory held, in bytes.
     pub bytes: u64,
-    /// Records that share an index value with one of a lower primary key.
+    /// Records that share an index value and do not hold it.
     pub conflicts: u64,
 }
 

@@ -46,9 +46,10 @@ proptest! {
         base in any_changes(),
         versions in proptest::collection::vec(any_changes(), 0..6),
         mask in any_mask(),
+        shared in proptest::sample::select(vec![SharedValues::LowestKey, SharedValues::Reject]),
     ) {
         let base = base.into_iter().filter_map(|(key, model)| Some((key, model?))).collect();
-        let mut publisher = Publisher::new(base);
+        let mut publisher = Publisher { shared, ..Publisher::new(base) };
         let first = publisher.clone();
         let step_by_step = publisher.build(mask);
         check(&publisher, &step_by_step);
@@ -64,7 +65,11 @@ proptest! {
 
         check(&publisher, &publisher.build(mask));
 
-        let fresh = Publisher { version: publisher.version, ..Publisher::new(publisher.records.clone()) };
+        let fresh = Publisher {
+            version: publisher.version,
+            shared: publisher.shared.clone(),
+            ..Publisher::new(publisher.records.clone())
+        };
         check(&fresh, &fresh.build(mask));
 
         // All changes merged into one segment, applied to the base and to a version after it.

@@ -18,7 +18,7 @@ use crate::{
     domain::{
         digest::Digest,
         id::RunId,
-        index::{IndexDefinition, NormalForm},
+        index::{IndexDefinition, NormalForm, SharedValues},
         limits::FORMAT,
         manifest::{Manifest, SegmentKind, SegmentReference, ServingSettings, Version},
         name::{CollectionName, IndexName},
@@ -48,6 +48,8 @@ struct Publisher {
     references: Vec<SegmentReference>,
     segments: Vec<Arc<Segment>>,
     version: u64,
+    /// The rule of the secondary indexes.
+    shared: SharedValues,
 }
 
 fn definitions() -> Vec<IndexDefinition> {
@@ -108,7 +110,13 @@ fn segment(kind: SegmentKind, rows: &[(String, Option<Model>)]) -> Arc<Segment> 
 impl Publisher {
     /// A collection with a base of `records`, in several segments.
     fn new(records: BTreeMap<String, Model>) -> Self {
-        let mut publisher = Self { records, references: Vec::new(), segments: Vec::new(), version: 1 };
+        let mut publisher = Self {
+            records,
+            references: Vec::new(),
+            segments: Vec::new(),
+            version: 1,
+            shared: SharedValues::default(),
+        };
         let rows: Changes =
             publisher.records.clone().into_iter().map(|(key, model)| (key, Some(model))).collect();
         for rows in rows.chunks(rows.len().div_ceil(3).max(1)) {
@@ -152,7 +160,7 @@ impl Publisher {
             run_id: RunId::from_uuid(uuid::Uuid::from_u128(1)),
             created_at: DateTime::UNIX_EPOCH,
             data_as_of: DateTime::from_timestamp(i64::try_from(self.version).unwrap(), 0).unwrap(),
-            indexes: definitions(),
+            indexes: self.definitions(),
             columns: Vec::new(),
             fields: Vec::new(),
             mapping: Digest::of(b""),
@@ -168,6 +176,21 @@ impl Publisher {
     /// A collection built from all segments. `mask` keeps bits of hashes.
     fn build(&self, mask: u64) -> Collection {
         Collection::build_hashed(self.manifest(), self.segments.clone(), Hashing { seed: 7, mask }).unwrap()
+    }
+
+    fn definitions(&self) -> Vec<IndexDefinition> {
+        let mut definitions = definitions();
+        definitions[1..].iter_mut().for_each(|index| index.shared = self.shared.clone());
+        definitions
+    }
+
+    /// The record that holds `value` under index `number`, and how many records claim it without success.
+    fn holder<'a>(&'a self, number: usize, value: &'a str) -> (Option<(&'a String, &'a Model)>, usize) {
+        let claims = self.claimants(number, value).count();
+        if number > 0 && claims > 1 && self.shared == SharedValues::Reject {
+            return (None, claims);
+        }
+        (self.claimants(number, value).next(), claims.saturating_sub(1))
     }
 
     /// The records that claim `value` under index `number`, lowest key first.
@@ -190,7 +213,8 @@ impl Publisher {
         for (number, (definition, values)) in definitions().iter().zip(values).enumerate() {
             for value in values {
                 let lookup = collection.lookup(definition.name.as_str(), value, &mut out);
-                match (self.claimants(number, value).next(), lookup) {
+                let (holder, losers) = self.holder(number, value);
+                match (holder, lookup) {
                     (Some((key, model)), Lookup::Hit { fingerprint: found }) => {
                         assert_eq!(String::from_utf8_lossy(&out), String::from_utf8_lossy(&body(key, model)));
                         assert_eq!(found, fingerprint(&out));
@@ -198,7 +222,7 @@ impl Publisher {
                     (None, Lookup::Miss) => assert!(out.is_empty()),
                     (expected, found) => panic!("{} {value}: {expected:?} but {found:?}", definition.name),
                 }
-                conflicts += self.claimants(number, value).count().saturating_sub(1) as u64;
+                conflicts += losers as u64;
             }
         }
         assert_eq!(collection.records(), self.records.len() as u64);

@@ -68,7 +68,7 @@ fn register_collections(registry: &mut Registry, status: &NodeStatus, now: DateT
             |one| Some(one.versions_above_pin()),
         ),
         ("records", "Records served", None, |one| Some(one.loaded?.records)),
-        ("conflicts", "Records that share an index value with one of a lower primary key", None, |one| {
+        ("conflicts", "Records that share an index value and do not hold it", None, |one| {
             Some(one.loaded?.conflicts)
         }),
         ("memory", "Memory that the collection holds", Some(Unit::Bytes), |one| Some(one.loaded?.bytes)),

@@ -3,7 +3,11 @@
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::support::node::{Node, Warehouse};
+use crate::support::{
+    http::Client,
+    node::{Node, Warehouse},
+    process::wait_until,
+};
 
 fn syncs() -> String {
     let sync = |name: &str, shared: &str| {
@@ -41,9 +45,20 @@ async fn losers(node: &Node, collection: &str) -> Vec<String> {
     ids
 }
 
+/// Waits until the node's metric of `collection` has this many losers.
+async fn counts(node: &Node, collection: &str, losers: usize) {
+    let line = format!("larder_collection_conflicts{{collection=\"{collection}\"}} {losers}\n");
+    wait_until(&line, async || {
+        let mut client = Client::connect(node.server().admin_address()).await;
+        client.ask("GET", "/metrics", "").await.text().contains(&line)
+    })
+    .await;
+}
+
 async fn expect(node: &Node, expected: [(&str, [i64; 3], &[&str]); 3]) {
     for (collection, ids, lost) in expected {
         assert_eq!(losers(node, collection).await, lost, "{collection}");
+        counts(node, collection, lost.len()).await;
         let ids = ids.map(|id| if id == 0 { Value::Null } else { id.into() });
         assert_eq!(holders(node, collection).await, ids, "{collection}");
     }
