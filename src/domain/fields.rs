@@ -173,6 +173,14 @@ impl FieldSelection {
         }
     }
 
+    /// The selection of the member `name` if a path names it; the whole member if none does.
+    pub fn of_named_member(&self, name: &str) -> &Self {
+        match self {
+            Self::Members { named, .. } => named.get(name).unwrap_or(&Self::All),
+            whole => whole,
+        }
+    }
+
     /// Whether the top-level field `name` is selected, at least in part.
     pub fn allows(&self, name: &str) -> bool {
         *self.of_member(name) != Self::Nothing

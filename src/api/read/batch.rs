@@ -128,8 +128,9 @@ impl Batch<'_> {
     /// Writes the record of `value` into `record`; returns whether there is one. A caller over its rate limit gets none.
     fn find(&self, value: &str, record: &mut Vec<u8>) -> Result<bool, Error<Code>> {
         let index = &self.admitted.path.index;
-        let text = text_to_look_up(&self.served.manifest, index, value, &self.state.inner().secrets)?;
-        if !opens_record(self.admitted.caller.rights(), &self.served.manifest, &text) {
+        let (manifest, secrets) = (&self.served.manifest, &self.state.inner().secrets);
+        let text = text_to_look_up(manifest, index, value, secrets)?;
+        if !opens_record(self.admitted.caller.rights(), manifest, &text, secrets) {
             return Err(Code::Forbidden.into());
         }
         if self.admitted.is_throttled {

@@ -68,8 +68,8 @@ pub(super) struct Joined {
 }
 
 impl Joined {
-    /// The `include` for a caller that may read `granted` of the record and asks for `asked` of the answer. `None` if
-    /// the caller may not read it and has not named it, or may not read the field that it starts from.
+    /// The `include` for a caller that may read `granted` of the answer and asks for `asked` of it. `None` if the caller
+    /// may not read its collection and has not named it, or may not read it or the field that it starts from.
     pub(super) fn of(
         inner: &Inner,
         caller: &Authorised,
@@ -81,7 +81,10 @@ impl Joined {
         let Some(readable) = caller.included(include.collection.as_str()) else {
             return if is_named { Err(Code::Forbidden.into()) } else { Ok(None) };
         };
-        if !include.from.names().fold(granted, FieldSelection::of_member).is_all() {
+        // A limit that does not name the include applies to the fields of its records only.
+        let own = granted.of_named_member(include.name.as_str());
+        let starts_from = include.from.names().fold(granted, FieldSelection::of_member);
+        if !starts_from.is_all() || *own == FieldSelection::Nothing {
             return Ok(None);
         }
         let collection = match inner.cache.collection(include.collection.as_str()) {
@@ -94,7 +97,7 @@ impl Joined {
             FieldSelection::Nothing => &FieldSelection::All,
             some => some,
         };
-        let fields = readable.map_or_else(|| asked.clone(), |readable| readable.intersect(asked));
+        let fields = readable.unwrap_or(&FieldSelection::All).intersect(own).intersect(asked);
         let served = collection.state();
         let secrets = Arc::clone(&inner.secrets);
         Ok(Some(Self { include: include.clone(), collection, served, fields, secrets }))
@@ -189,7 +192,7 @@ impl Joined {
             Lookup::Hit { .. } if self.fields.is_all() => out.extend_from_slice(&record),
             Lookup::Hit { .. } => out.extend_from_slice(&project(&record, &self.fields)),
             Lookup::Miss => return Ok(false),
-            Lookup::UnknownIndex => return Err(unavailable(&self.include, "it has no such index")),
+            Lookup::UnknownIndex => return Err(unavailable(&self.include, "it has no index of the name that the include has")),
             Lookup::Unreadable(error) => {
                 let collection = self.include.collection.as_str();
                 tracing::error!(collection, %error, "a stored record cannot be read");
@@ -200,10 +203,10 @@ impl Joined {
     }
 }
 
-/// The refusal because the collection of `include` cannot be read.
+/// The refusal because the collection of `include` cannot be read. The caller may not know its index.
 fn unavailable(include: &Include, reason: &str) -> Error<Code> {
-    let Include { name, collection, index, .. } = include;
-    let message = format!("the include `{name}` reads the collection `{collection}` by `{index}`: {reason}");
+    let Include { name, collection, .. } = include;
+    let message = format!("the include `{name}` reads the collection `{collection}`: {reason}");
     Error::new(Code::IncludeUnavailable, Detail::Message(message))
 }
 

@@ -7,6 +7,7 @@ use crate::{
     auth::CollectionGrant,
     domain::{
         hash::{HashSecret, ValueHasher},
+        index::IndexDefinition,
         manifest::Manifest,
     },
 };
@@ -28,12 +29,27 @@ pub(super) fn text_to_look_up<'a>(
     Ok(definition.normalized(value).map_or(Cow::Borrowed(""), |value| Cow::Owned(hasher.hash(&value))))
 }
 
-/// Whether a caller that is bound to one record may look `text` up: both values are the same to the index.
-pub(super) fn opens_record(grant: &CollectionGrant, manifest: &Manifest, text: &str) -> bool {
+/// Whether a caller that is bound to one record may look `text` up: both values are the same to the index. Of an index
+/// with hashes the caller is bound to a hash or to a value.
+pub(super) fn opens_record(
+    grant: &CollectionGrant,
+    manifest: &Manifest,
+    text: &str,
+    secrets: &[HashSecret],
+) -> bool {
     let Some((index, own)) = grant.record() else { return true };
-    let definition = manifest.indexes.iter().find(|definition| definition.name == *index);
     // Without the index, there is nothing to find.
-    definition.is_none_or(|definition| {
-        definition.requested(own).is_some_and(|own| definition.requested(text).as_ref() == Some(&own))
+    let Some(definition) = manifest.indexes.iter().find(|definition| definition.name == *index) else {
+        return true;
+    };
+    definition.requested(text).is_some_and(|requested| {
+        definition.requested(own).as_ref() == Some(&requested)
+            || hashed(definition, own, secrets).is_some_and(|own| own == requested)
     })
+}
+
+/// The hash of `value`, if the index has hashes and this node can make them.
+fn hashed(definition: &IndexDefinition, value: &str, secrets: &[HashSecret]) -> Option<String> {
+    let hasher = ValueHasher::of(definition.hash.as_ref()?, secrets)?;
+    definition.normalized(value).map(|value| hasher.hash(&value))
 }

@@ -4,7 +4,7 @@ use larder::domain::keyset::{KeyLimits, Scope};
 use serde_json::{Value, json};
 
 use super::{SYNCS, ann, node, product, refused, with};
-use crate::support::process::until;
+use crate::{access::limits, support::process::until};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn fields_select_parts_of_a_record() {
@@ -126,8 +126,33 @@ async fn include_may_be_in_every_answer() {
     })
     .await;
     refused(&refusal, 404, "include_unavailable");
-    assert!(refusal.text().contains("`gone` by `sku`: there is no such collection"), "{}", refusal.text());
+    assert!(refusal.text().contains("the collection `gone`: there is no such collection"), "{}", refusal.text());
     assert_eq!(node.ask("person/records/id/1", None).await.json(), ann());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn limits_that_name_an_include_apply_to_it() {
+    let node = node().await;
+    let target = |id: &str| format!("person/records/id/{id}?include=best&fields=id,best");
+    let (desk, id) = (product("B,2"), json!({"id": 1}));
+    let without_cost = json!({"sku": "B,2", "name": "Desk", "price": 200});
+    for (fields, expected) in [
+        (r#"{"without":["best"]}"#, id.clone()),
+        (r#"{"without":["best.cost"]}"#, with(id.clone(), "best", without_cost.clone())),
+        (r#"{"without":["cost"]}"#, with(id.clone(), "best", without_cost)),
+        (r#"{"without":["recommended","favourite.x"]}"#, id.clone()),
+        (r#"{"without":["recommended.cost"]}"#, with(id.clone(), "best", desk)),
+        (r#"{"only":["id","favourite","name"]}"#, with(id.clone(), "best", json!({"name": "Desk"}))),
+        (r#"{"only":["id","favourite","name","price","best.price"]}"#, with(id, "best", json!({"price": 200}))),
+        (r#"{"only":["favourite","best"]}"#, json!({"best": {}})),
+    ] {
+        let limits = limits(&format!(r#"{{"fields":{fields}}}"#));
+        let key = node.create_key(Scope::AllCollections, limits).await;
+        let answer = node.ask_as(&key, &target("1"), None, "").await;
+        assert_eq!((answer.status, answer.json()), (200, expected.clone()), "{fields}");
+        let batch = node.ask_as(&key, &target("batch"), Some(r#"{"values":[1]}"#), "").await;
+        assert_eq!(batch.json(), json!({"1": expected}), "{fields}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -7,6 +7,7 @@ use larder::{
     domain::{
         digest::Digest,
         fields::{FieldLimit, FieldPath},
+        hash::{HashSecret, ValueHasher},
         keyset::{KeyLimits, Scope},
         name::{CollectionName, IndexName},
     },
@@ -208,4 +209,65 @@ async fn every_form_keeps_to_the_record_of_a_token() {
     let batch = node.ask_as(&own, "person/records/id/batch", Some(r#"{"values":[1,"01"]}"#), "").await;
     assert_eq!(batch.json(), json!({"1": ann(), "01": ann()}));
     assert_eq!(node.ask_as(&own, "product/records/sku/A-1", None, "").await.code(), "forbidden");
+}
+
+/// Issuers whose tokens open the person with an e-mail address or a telephone number.
+const PRIVATE_ISSUERS: &str = r#"
+    [tokens.email]
+    issuer = "email"
+    audience = "larder"
+    algorithms = ["HS256"]
+    secret = "0123456789abcdef0123456789abcdef"
+    collections = ["person"]
+    record_index = "email"
+    [tokens.phone]
+    issuer = "phone"
+    audience = "larder"
+    algorithms = ["HS256"]
+    secret = "0123456789abcdef0123456789abcdef"
+    collections = ["person"]
+    record_index = "phone"
+"#;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn token_is_bound_to_a_private_identifier_by_its_value_or_its_hash() {
+    let mut node = node().await;
+    node.configure(&format!("{SYNCS}{PRIVATE_ISSUERS}"));
+    node.stop().await;
+    node.resume().await;
+    let issuers = node.config().tokens;
+    let email = Digest::of(b"ann@example.com").to_string();
+    let phone = ValueHasher::Hmac(HashSecret::new("a secret of 16 by")).hash("+47 1");
+    let (bob, other) = (Digest::of(b"bob@example.com").to_string(), Digest::of(email.as_bytes()).to_string());
+    for (issuer, subject, is_open) in [
+        ("email", "ANN@example.com ", true),
+        ("email", &email, true),
+        ("email", "bob@example.com", false),
+        ("email", &bob, false),
+        ("email", &other, false),
+        ("email", "x", false),
+        ("phone", "+47 1", true),
+        ("phone", &phone, true),
+        ("phone", "+47 2", false),
+        ("phone", &email, false),
+    ] {
+        let (hash, value) = if issuer == "email" { (&email, "ann@EXAMPLE.com") } else { (&phone, "+47 1") };
+        let lifetime = Duration::from_mins(5);
+        let new = NewToken { subject: Some(subject.to_owned()), lifetime, ..NewToken::default() };
+        let token = mint_token(&issuers, issuer, &new, None, &Clock::default()).unwrap();
+        let one = json!({ "value": value }).to_string();
+        let many = json!({ "values": [value] }).to_string();
+        for (target, body, expected) in [
+            (format!("person/records/{issuer}/{hash}"), None, ann()),
+            (format!("person/records/{issuer}"), Some(one), ann()),
+            (format!("person/records/{issuer}/batch"), Some(many), json!({ value: ann() })),
+        ] {
+            let answer = node.ask_as(&token, &target, body.as_deref(), "").await;
+            if is_open {
+                assert_eq!((answer.status, answer.json()), (200, expected), "{issuer} {subject} {body:?}");
+            } else {
+                super::refused(&answer, 403, "forbidden");
+            }
+        }
+    }
 }
