@@ -1,6 +1,7 @@
 //! Limits, rotation and tokens by command, and in force on a whole node.
 
 use larder::{app, support::clock::Clock};
+use rcgen::{KeyPair, PKCS_ECDSA_P256_SHA256};
 use serde_json::json;
 use tempfile::tempdir;
 
@@ -128,9 +129,48 @@ async fn a_minted_token_opens_one_record_to_a_page_of_an_allowed_origin() {
     let other = mint(&["app", "--subject", "2"]).expect(0).stdout.trim().to_owned();
     assert_eq!(status(&node, &other, "").await, 403);
     assert!(mint(&["nosuch"]).expect(2).stderr.contains("configured are: app"));
+    // A token that nodes would refuse is not made.
+    for (arguments, reason) in [
+        (&["app"][..], "needs a subject: the value of the record in the index id"),
+        (&["app", "--subject", " "], "needs a subject"),
+        (&["app", "--subject", "1", "--expires", "61m"], "valid for 1 s to 3600 s"),
+        (&["app", "--subject", "1", "--expires", "0s"], "valid for 1 s to 3600 s"),
+        (&["app", "--subject", "1", "--record-index", "email"], "its record_index is id"),
+        (&["app", "--subject", "1", "--collection", "orders"], "do not open the collection orders"),
+    ] {
+        let refused = mint(arguments).expect(2);
+        assert!(refused.stdout.is_empty(), "{refused:?}");
+        assert!(refused.stderr.contains(reason) && refused.stderr.contains("token_not_minted"), "{refused:?}");
+    }
     // A restart forgets no last use, and the token works on.
     let mut node = node;
     node.stop().await;
     node.resume().await;
     assert_eq!(status(&node, &token, "").await, 200);
+}
+
+#[test]
+fn token_is_minted_with_the_private_key_of_its_issuer_only() {
+    let directory = tempdir().unwrap();
+    let write = |name: &str, text: &str| std::fs::write(directory.path().join(name), text).unwrap();
+    let [own, other] = [(); 2].map(|()| KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).unwrap());
+    write("public.pem", &own.public_key_pem());
+    write("own.pem", &own.serialize_pem());
+    write("other.pem", &other.serialize_pem());
+    write(
+        "larder.toml",
+        "[tokens.app]\nissuer = \"https://issuer.example\"\naudience = \"larder\"\nalgorithms = [\"ES256\"]\n\
+         public_key_file = \"public.pem\"\nall_collections = true\nrecord_index = \"id\"\n",
+    );
+    let mint = |key: &[&str]| {
+        larder(directory.path(), &[&["token", "mint", "app", "--subject", "1"], key].concat())
+    };
+    assert_eq!(mint(&["--private-key-file", "own.pem"]).expect(0).stdout.trim().split('.').count(), 3);
+    for (key, reason) in [
+        (&["--private-key-file", "other.pem"][..], "the private key does not belong to its public keys"),
+        (&[], "give the private key with --private-key-file"),
+    ] {
+        let refused = mint(key).expect(2);
+        assert!(refused.stdout.is_empty() && refused.stderr.contains(reason), "{refused:?}");
+    }
 }
