@@ -2,7 +2,7 @@
 
 use jsonwebtoken::{
     Algorithm, DecodingKey,
-    jwk::{AlgorithmParameters, EllipticCurve, Jwk, KeyAlgorithm, PublicKeyUse},
+    jwk::{AlgorithmParameters, EllipticCurve, Jwk, KeyAlgorithm, KeyOperations, PublicKeyUse},
 };
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -64,7 +64,8 @@ impl VerifyKey {
         };
         let algorithms: Vec<Algorithm> = algorithms.iter().copied().filter(is_named).collect();
         let is_for_signatures =
-            jwk.common.public_key_use.as_ref().is_none_or(|purpose| *purpose == PublicKeyUse::Signature);
+            jwk.common.public_key_use.as_ref().is_none_or(|purpose| *purpose == PublicKeyUse::Signature)
+                && jwk.common.key_operations.as_ref().is_none_or(|all| all.contains(&KeyOperations::Verify));
         let key = DecodingKey::from_jwk(&jwk).ok()?;
         (is_for_signatures && !algorithms.is_empty()).then_some(Self {
             id: jwk.common.key_id,
@@ -124,4 +125,30 @@ pub(super) fn verify(
         return Ok(());
     }
     Err(if suitable.is_empty() { Unverified::NoSuchKey } else { Unverified::Forged })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_for_other_purposes_are_left_out() {
+        // RFC 7517, appendix A.1.
+        const P256: &str = r#""kty":"EC","crv":"P-256","x":"MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4","y":"4Etl6SRW2YiLUrN5vfvVHuhp7x8PxltmWWlbbM4IFyM""#;
+        for (members, is_used) in [
+            ("", true),
+            (r#","use":"sig""#, true),
+            (r#","key_ops":["verify"]"#, true),
+            (r#","key_ops":["encrypt","verify"],"use":"sig","alg":"ES256""#, true),
+            (r#","use":"enc""#, false),
+            (r#","key_ops":["sign"]"#, false),
+            (r#","key_ops":[]"#, false),
+            (r#","key_ops":["deriveKey"],"use":"sig""#, false),
+            (r#","alg":"ES384""#, false),
+            (r#","alg":"ECDH-ES""#, false),
+        ] {
+            let set = format!(r#"{{"keys":[{{{P256}{members}}}]}}"#);
+            assert_eq!(read_jwk_set(set.as_bytes()).is_ok(), is_used, "{members}");
+        }
+    }
 }
