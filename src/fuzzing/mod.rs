@@ -53,6 +53,7 @@ targets! {
     query, "query", 1000: crate::api::fuzz::query;
     post_body, "post_body", 1000: crate::api::fuzz::body;
     credential, "credential", 1000: crate::auth::fuzz::credential;
+    token, "token", 500: crate::auth::tokens::fuzz::token;
     segment, "segment", 300: crate::segment::fuzz::segment;
     collection, "segment", 200: crate::cache::fuzz::collection;
     catalog_document, "catalog_document", 500: crate::catalog::fuzz::document;

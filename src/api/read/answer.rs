@@ -8,8 +8,10 @@ use hyper::{
     HeaderMap, Response, StatusCode,
     header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderValue, VARY},
 };
+use tokio::sync::Semaphore;
 
 use super::{
+    answer_body::Body,
     codes::{Answered, Code},
     coding::Coding,
     conditional::EntityTag,
@@ -57,24 +59,6 @@ pub(super) enum Content {
     },
 }
 
-/// A body; `coding` is `None` if it is too small to be compressed.
-pub(super) struct Body {
-    bytes: Bytes,
-    coding: Option<Coding>,
-}
-
-impl Body {
-    fn new(plain: Vec<u8>, coding: Option<Coding>) -> Self {
-        let coded = coding.filter(|coding| *coding != Coding::Identity).map(|coding| coding.encode(&plain));
-        match coded {
-            Some(Ok(coded)) => Self { bytes: coded.into(), coding },
-            // An uncompressed body is a valid answer.
-            Some(Err(_)) => Self { bytes: plain.into(), coding: Some(Coding::Identity) },
-            None => Self { bytes: plain.into(), coding },
-        }
-    }
-}
-
 /// The coding of a body of `bytes`; `None` if it is too small to be compressed.
 fn coding_of(bytes: usize, bytes_min: usize, headers: &HeaderMap) -> Option<Coding> {
     (bytes >= bytes_min).then(|| Coding::negotiate(headers))
@@ -93,13 +77,13 @@ pub(super) fn hit(
     if is_conditional && tag.is_known_by(headers) {
         return Content::NotModified { tag, coding };
     }
-    Content::Record { body: Body::new(body, coding), tag }
+    Content::Record { body: Body::now(body, coding), tag }
 }
 
 /// An answer with many records.
 pub(super) fn records(body: Vec<u8>, compress_min_bytes: usize, headers: &HeaderMap) -> Content {
     let coding = coding_of(body.len(), compress_min_bytes, headers);
-    Content::Records { body: Body::new(body, coding) }
+    Content::Records { body: Body::later(body, coding) }
 }
 
 /// The content of a miss as the collection's `on_miss` says, with the `fields` that the caller may read; `code` is its
@@ -125,7 +109,7 @@ pub(super) fn miss(
         OnMiss::NotFound => return Err(code.into()),
     };
     let coding = coding_of(body.len(), compress_min_bytes, headers);
-    Ok(Content::OnMiss { body: Body::new(body, coding) })
+    Ok(Content::OnMiss { body: Body::now(body, coding) })
 }
 
 impl RecordAnswer {
@@ -147,6 +131,14 @@ impl RecordAnswer {
     /// Refused before a collection was found.
     pub(super) fn refused(error: impl Into<Error<Code>>) -> Self {
         Self { content: Err(error.into()), origin: None }
+    }
+
+    /// Compresses the body of many records, if it is large. As many at once as `threads` has permits.
+    pub(super) async fn compressed(mut self, threads: &Semaphore) -> Self {
+        if let Ok(Content::Records { body }) = self.content {
+            self.content = Ok(Content::Records { body: body.compressed(threads).await });
+        }
+        self
     }
 
     pub(super) fn outcome(&self) -> Answered {

@@ -2,7 +2,7 @@
 //!
 //! Braze asks for gzip on every call, and compressing 1.6 kB costs three times the whole request, so small
 //! bodies are not compressed. Larger ones are compressed in the handler at the fastest level; the largest
-//! record, 1 MB, takes a few milliseconds.
+//! record, 1 MB, takes a few milliseconds. Answers to batches may be larger: see `answer_body`.
 
 use std::io::{self, Write};
 

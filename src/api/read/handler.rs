@@ -124,7 +124,7 @@ async fn look_up_body(
         Err(error) => return RecordAnswer::refused(error),
     };
     unread.reserve().await;
-    catch_panic(|| {
+    let answer = catch_panic(|| {
         if admitted.is_batch {
             return match batch::values(&body) {
                 Ok(values) => in_collection(state, admitted, |collection| {
@@ -139,7 +139,8 @@ async fn look_up_body(
             }),
             Err(code) => RecordAnswer::refused(code),
         }
-    })
+    });
+    answer.compressed(&state.inner().compressing).await
 }
 
 /// Counts an answer and makes its response.

@@ -4,6 +4,7 @@
 //! made in one call, without a task or a box of its own; a look-up by POST waits only for its body.
 
 mod answer;
+mod answer_body;
 mod authorised;
 mod batch;
 mod body;

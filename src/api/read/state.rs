@@ -1,6 +1,8 @@
 //! The state of the public listener.
 
-use std::{sync::Arc, time::Duration};
+use std::{sync::Arc, thread::available_parallelism, time::Duration};
+
+use tokio::sync::Semaphore;
 
 use super::{
     codes::{Answered, Code},
@@ -41,6 +43,8 @@ pub(super) struct Inner {
     pub(super) views: VersionViews,
     /// The secrets of hashed index values, for look-ups by value.
     pub(super) secrets: Arc<[HashSecret]>,
+    /// A permit for each large answer that is compressed: one a core, since more would only take longer.
+    pub(super) compressing: Semaphore,
     others: RequestMetrics,
     readiness: Readiness,
 }
@@ -57,7 +61,19 @@ impl ReadState {
     ) -> Self {
         let others = metrics.requests(OTHER, OTHER, Answered::OF_NO_COLLECTION);
         let (views, callers, secrets) = (VersionViews::default(), callers.into(), Arc::default());
-        Self(Arc::new(Inner { cache, callers, clock, metrics, limits, views, secrets, others, readiness }))
+        let compressing = Semaphore::new(available_parallelism().map_or(1, usize::from));
+        Self(Arc::new(Inner {
+            cache,
+            callers,
+            clock,
+            metrics,
+            limits,
+            views,
+            secrets,
+            compressing,
+            others,
+            readiness,
+        }))
     }
 
     /// The state with the secrets of hashed index values; call it before the state is cloned.

@@ -7,6 +7,8 @@ mod cache;
 mod claims;
 mod error;
 mod fetch;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 mod issuer;
 mod key_set;
 mod mint;
