@@ -51,6 +51,9 @@ install_missing() {
   # Debian keeps both out of the path of users.
   [ -x /usr/sbin/haproxy ] || missing+=(haproxy)
   [ -x /usr/sbin/nginx ] || missing+=(nginx-light)
+  # The browser of the tests, and the program that drives it.
+  [ -x /usr/bin/chromium ] || missing+=(chromium)
+  [ -x /usr/bin/chromedriver ] || missing+=(chromium-driver)
   command -v node >/dev/null 2>&1 || missing+=(nodejs)
   command -v npm >/dev/null 2>&1 || missing+=(npm)
   # Debian's python3 lacks the modules for virtual environments.

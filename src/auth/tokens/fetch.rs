@@ -113,7 +113,15 @@ fn explain(error: &reqwest::Error) -> String {
     }
     match () {
         () if error.is_timeout() => format!("did not answer within {} s", TIMEOUT.as_secs()),
-        () if error.is_connect() => format!("cannot be connected to: {cause}"),
+        () if error.is_connect() => {
+            let cause = cause.to_string();
+            let hint = if cause.contains("UnknownIssuer") {
+                "; trust its authority with the variable SSL_CERT_FILE"
+            } else {
+                ""
+            };
+            format!("cannot be connected to: {cause}{hint}")
+        }
         () => "gave no answer that can be read".to_owned(),
     }
 }
@@ -141,5 +149,31 @@ impl Resolve for GuardedResolver {
             }
             Ok(Box::new(allowed.into_iter()) as Addrs)
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn names_are_resolved_to_addresses_that_may_be_connected_to() {
+        // An address is a name of its own.
+        for (name, allows_private_address, only_loopback, is_allowed) in [
+            ("localhost", false, false, false),
+            ("localhost", true, false, true),
+            ("localhost", true, true, true),
+            ("10.1.2.3", false, false, false),
+            ("10.1.2.3", true, false, true),
+            ("10.1.2.3", true, true, false),
+            ("::ffff:169.254.169.254", false, false, false),
+            ("fd00::1", false, false, false),
+            ("1.1.1.1", false, false, true),
+            ("1.1.1.1", false, true, false),
+        ] {
+            let resolver = GuardedResolver { allows_private_address, only_loopback };
+            let found = resolver.resolve(name.parse().unwrap()).await;
+            assert_eq!(found.is_ok(), is_allowed, "{name} {allows_private_address} {only_loopback}");
+        }
     }
 }

@@ -1,11 +1,9 @@
 //! Keys of an issuer that are fetched from a URL.
 
 use std::{
+    collections::HashMap,
     net::SocketAddr,
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
@@ -20,7 +18,7 @@ use serde_json::{Value, json};
 use tempfile::tempdir;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpListener,
+    net::{TcpListener, TcpStream},
 };
 
 use super::{
@@ -31,52 +29,71 @@ use crate::support::{http::Client, process::wait_until, read_server::Server};
 
 const PEOPLE: (&str, &str, &str) = ("people", "id", "1");
 
-/// An HTTP server with one answer for every request, and the count of requests.
+/// An HTTP server with one answer for every path but some, and the paths of its requests.
 #[derive(Clone)]
-struct KeyServer {
-    address: SocketAddr,
+pub(super) struct KeyServer {
+    pub(super) address: SocketAddr,
     answer: Arc<Mutex<String>>,
-    requests: Arc<AtomicUsize>,
+    answers_at: Arc<Mutex<HashMap<String, String>>>,
+    requests: Arc<Mutex<Vec<String>>>,
 }
 
 impl KeyServer {
-    async fn start(answer: String) -> Self {
+    pub(super) async fn start(answer: String) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let server = Self { address, answer: Arc::new(Mutex::new(answer)), requests: Arc::default() };
-        let (answer, requests) = (Arc::clone(&server.answer), Arc::clone(&server.requests));
+        let answer = Arc::new(Mutex::new(answer));
+        let server = Self { address, answer, answers_at: Arc::default(), requests: Arc::default() };
+        let own = server.clone();
         tokio::spawn(async move {
-            while let Ok((mut stream, _)) = listener.accept().await {
-                let mut head = Vec::new();
-                while !head.ends_with(b"\r\n\r\n") {
-                    match stream.read_u8().await {
-                        Ok(byte) => head.push(byte),
-                        Err(_) => break,
-                    }
-                }
-                let answer = answer.lock().unwrap().clone();
-                // The client may go before all is sent.
-                let _ = stream.write_all(answer.as_bytes()).await;
-                requests.fetch_add(1, Ordering::SeqCst);
+            while let Ok((stream, _)) = listener.accept().await {
+                own.serve(stream).await;
             }
         });
         server
+    }
+
+    async fn serve(&self, mut stream: TcpStream) {
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            match stream.read_u8().await {
+                Ok(byte) => head.push(byte),
+                // A connection without a request.
+                Err(_) => return,
+            }
+        }
+        let path = String::from_utf8(head).unwrap().split(' ').nth(1).unwrap().to_owned();
+        let at = self.answers_at.lock().unwrap().get(&path).cloned();
+        let answer = at.unwrap_or_else(|| self.answer.lock().unwrap().clone());
+        self.requests.lock().unwrap().push(path);
+        // The client may go before all is sent.
+        let _ = stream.write_all(answer.as_bytes()).await;
     }
 
     fn set(&self, answer: String) {
         *self.answer.lock().unwrap() = answer;
     }
 
+    /// Sets the answer at one path.
+    pub(super) fn set_at(&self, path: &str, answer: String) {
+        self.answers_at.lock().unwrap().insert(path.to_owned(), answer);
+    }
+
+    /// The paths that were requested, in order.
+    pub(super) fn requests(&self) -> Vec<String> {
+        self.requests.lock().unwrap().clone()
+    }
+
     fn count(&self) -> usize {
-        self.requests.load(Ordering::SeqCst)
+        self.requests().len()
     }
 }
 
-fn answer(status: &str, body: &str) -> String {
+pub(super) fn answer(status: &str, body: &str) -> String {
     format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}", body.len())
 }
 
-fn set_of(keys: &[(&str, &Signer)]) -> String {
+pub(super) fn set_of(keys: &[(&str, &Signer)]) -> String {
     let keys: Vec<Value> = keys
         .iter()
         .map(|(id, signer)| {

@@ -1,9 +1,11 @@
 //! Who may read what: limits of keys, access tokens, pages of other origins, and attacks on all of them. Every case is
 //! a real request to a real server.
 
+mod browsers;
 mod commands;
 mod cors;
 mod jwks;
+mod jwks_https;
 mod keys;
 mod networks;
 mod signer;

@@ -3,6 +3,7 @@
 pub(crate) mod aged_store;
 pub(crate) mod azure;
 pub(crate) mod board;
+pub(crate) mod browser;
 pub(crate) mod catalog;
 pub(crate) mod chance;
 pub(crate) mod clickhouse;
@@ -21,4 +22,5 @@ pub(crate) mod reader;
 pub(crate) mod s3;
 pub(crate) mod service;
 pub(crate) mod source;
+pub(crate) mod tls;
 pub(crate) mod user;
