@@ -18,7 +18,7 @@
 # Needs Rust, PostgreSQL's server and client, redis-server, redis-cli, sqlite3, nginx, taskset, curl and bc. `takeover`
 # and `regions` also need moto, which scripts/test.sh installs.
 # Variables: ROWS=1000000, REPEAT=3, SECONDS_EACH=5 (of a round), CONNECTIONS=10000, LARDER and BENCH_HTTP (built
-# binaries). All servers listen on loopback or Unix sockets, and end with the script.
+# binaries), BEFORE (an earlier build of larder, for `access`). All servers listen on loopback or Unix sockets, and end with the script.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 what=${1:-all}

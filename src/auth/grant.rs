@@ -1,5 +1,7 @@
 //! What the caller of a request may read.
 
+use std::collections::BTreeMap;
+
 use crate::domain::{
     fields::{FieldLimit, FieldSelection},
     keyset::{KeyEntry, Scope},
@@ -10,8 +12,10 @@ use crate::domain::{
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Grant {
     scope: Scope,
-    /// The same in every collection of the scope.
+    /// The same in every collection of the scope, but for some.
     rights: CollectionGrant,
+    /// In the collections that have fields of their own.
+    exceptions: BTreeMap<String, CollectionGrant>,
     /// Collections whose records a caller that is bound to one record gets by includes only.
     included: Vec<CollectionName>,
     included_rights: CollectionGrant,
@@ -28,16 +32,25 @@ pub struct CollectionGrant {
 impl Grant {
     /// The grant of a key.
     pub fn of_key(key: &KeyEntry) -> Self {
-        let fields = key.limits.fields.as_ref().map(FieldLimit::selection);
-        Self::new(
-            key.grant.clone(),
-            CollectionGrant { indexes: key.limits.indexes.clone(), fields, record: None },
-        )
+        let rights = |fields: Option<&FieldLimit>| CollectionGrant {
+            indexes: key.limits.indexes.clone(),
+            fields: fields.map(FieldLimit::selection),
+            record: None,
+        };
+        let own = key.limits.collection_fields.iter();
+        let exceptions = own.map(|(name, fields)| (name.to_string(), rights(Some(fields)))).collect();
+        Self { exceptions, ..Self::new(key.grant.clone(), rights(key.limits.fields.as_ref())) }
     }
 
     /// `rights` in every collection of `scope`.
     pub(super) fn new(scope: Scope, rights: CollectionGrant) -> Self {
-        Self { scope, rights, included: Vec::new(), included_rights: CollectionGrant::default() }
+        Self {
+            scope,
+            rights,
+            exceptions: BTreeMap::new(),
+            included: Vec::new(),
+            included_rights: CollectionGrant::default(),
+        }
     }
 
     /// Also opens these collections for includes.
@@ -49,12 +62,12 @@ impl Grant {
 
     /// What the caller may read in `collection`; `None` if it may not look anything up there.
     pub fn collection(&self, collection: &str) -> Option<&CollectionGrant> {
-        self.scope.opens(collection).then_some(&self.rights)
+        self.scope.opens(collection).then(|| self.rights(collection))
     }
 
-    /// What the caller may read in every collection that it opens.
-    pub const fn rights(&self) -> &CollectionGrant {
-        &self.rights
+    /// What the caller may read in `collection`, if it opens that.
+    pub fn rights(&self, collection: &str) -> &CollectionGrant {
+        self.exceptions.get(collection).unwrap_or(&self.rights)
     }
 
     /// What the caller may read of records of `collection` that another record includes; `None` if nothing. A caller

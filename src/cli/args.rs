@@ -417,6 +417,12 @@ pub(super) struct KeyLimitArguments {
     /// A field that the key may not read; may be given several times
     #[arg(long = "without-field", value_name = "PATH")]
     pub(super) without_fields: Vec<FieldPath>,
+    /// A field that the key may read in one collection, where `--field` and `--without-field` do not apply then: `customer:full_name`; may be given several times
+    #[arg(long = "field-of", value_name = "COLLECTION:PATH", value_parser = field_of)]
+    pub(super) fields_of: Vec<FieldOf>,
+    /// A field that the key may not read in one collection; may be given several times
+    #[arg(long = "without-field-of", value_name = "COLLECTION:PATH", value_parser = field_of)]
+    pub(super) without_fields_of: Vec<FieldOf>,
     /// A network that requests must come from, such as 203.0.113.0/24; may be given several times
     #[arg(long = "network", value_name = "CIDR")]
     pub(super) networks: Vec<Network>,
@@ -429,6 +435,15 @@ pub(super) struct KeyLimitArguments {
     /// Answer a request over the rate like a miss instead of 429, for callers that take 429 for a broken host
     #[arg(long)]
     pub(super) never_throttle_status: bool,
+}
+
+/// A field of one collection.
+pub(super) type FieldOf = (CollectionName, FieldPath);
+
+fn field_of(text: &str) -> Result<FieldOf, String> {
+    let (collection, path) = text.split_once(':').ok_or("write COLLECTION:PATH, such as customer:full_name")?;
+    let collection = CollectionName::new(collection).map_err(|error| error.to_string())?;
+    Ok((collection, FieldPath::new(path).map_err(|error| error.to_string())?))
 }
 
 fn rate() -> clap::builder::RangedU64ValueParser<u64> {

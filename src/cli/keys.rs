@@ -1,6 +1,9 @@
 //! `larder keys`: create, list, rotate, revoke.
 
-use std::num::NonZeroU32;
+use std::{
+    collections::{BTreeMap, btree_map::Entry},
+    num::NonZeroU32,
+};
 
 use chrono::TimeDelta;
 
@@ -18,7 +21,7 @@ use crate::{
         duration,
         fields::FieldLimit,
         keyset::{KeyLimits, RateLimit, Scope},
-        limits::{FIELD_PATHS_MAX, INDEXES_MAX, NETWORKS_MAX},
+        limits::{COLLECTION_LIMITS_MAX, FIELD_PATHS_MAX, INDEXES_MAX, NETWORKS_MAX},
         name::CollectionName,
     },
     support::clock::Clock,
@@ -98,10 +101,43 @@ fn limits(arguments: &KeyLimitArguments) -> Result<KeyLimits, Failure> {
     Ok(KeyLimits {
         indexes: at_most("--index", 1 + INDEXES_MAX, &arguments.indexes)?,
         fields: only.or(without),
+        collection_fields: collection_fields(arguments)?,
         networks: at_most("--network", NETWORKS_MAX, &arguments.networks)?,
         rate,
         never_throttle_status: arguments.never_throttle_status,
     })
+}
+
+/// The limits of `--field-of` and `--without-field-of`, by collection.
+fn collection_fields(arguments: &KeyLimitArguments) -> Result<BTreeMap<CollectionName, FieldLimit>, Failure> {
+    let mut limits = BTreeMap::new();
+    let only = arguments.fields_of.iter().map(|(name, path)| (name, FieldLimit::Only(vec![path.clone()])));
+    let without = arguments.without_fields_of.iter();
+    let without = without.map(|(name, path)| (name, FieldLimit::Without(vec![path.clone()])));
+    for (name, limit) in only.chain(without) {
+        match limits.entry(name.clone()) {
+            Entry::Vacant(entry) => _ = entry.insert(limit),
+            Entry::Occupied(mut entry) => match (entry.get_mut(), limit) {
+                (FieldLimit::Only(all), FieldLimit::Only(one))
+                | (FieldLimit::Without(all), FieldLimit::Without(one)) => all.extend(one),
+                _ => {
+                    return Err(Failure::Usage(format!(
+                        "--field-of and --without-field-of cannot both be given for {name}"
+                    )));
+                }
+            },
+        }
+    }
+    let has_too_many = limits.values().any(|limit| match limit {
+        FieldLimit::Only(paths) | FieldLimit::Without(paths) => paths.len() > FIELD_PATHS_MAX,
+    });
+    if has_too_many || limits.len() > COLLECTION_LIMITS_MAX {
+        return Err(Failure::Usage(format!(
+            "--field-of and --without-field-of take at most {FIELD_PATHS_MAX} fields of each of {COLLECTION_LIMITS_MAX} \
+             collections"
+        )));
+    }
+    Ok(limits)
 }
 
 /// The values of a flag; `None` if it is not given.

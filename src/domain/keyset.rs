@@ -1,15 +1,15 @@
 //! API keys as nodes know them: the digest of a key and what it grants, never the key itself.
 
-use std::num::NonZeroU32;
+use std::{collections::BTreeMap, num::NonZeroU32};
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    bounded::{list, list_or_null},
+    bounded::{list, list_or_null, map},
     digest::Digest,
     fields::FieldLimit,
-    limits::{COLLECTIONS_MAX, INDEXES_MAX, KEYS_MAX, NETWORKS_MAX},
+    limits::{COLLECTION_LIMITS_MAX, COLLECTIONS_MAX, INDEXES_MAX, KEYS_MAX, NETWORKS_MAX},
     name::{CollectionName, IndexName},
     network::Network,
 };
@@ -59,6 +59,13 @@ pub struct KeyLimits {
     /// The fields of records that the key may read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fields: Option<FieldLimit>,
+    /// The fields of the records of some collections, in place of `fields`.
+    #[serde(
+        default,
+        skip_serializing_if = "BTreeMap::is_empty",
+        deserialize_with = "map::<_, _, _, COLLECTION_LIMITS_MAX>"
+    )]
+    pub collection_fields: BTreeMap<CollectionName, FieldLimit>,
     /// The networks that requests may come from.
     #[serde(
         default,
@@ -147,14 +154,16 @@ impl KeyEntry {
             Scope::AllCollections => "all collections".to_owned(),
             Scope::Collections(names) => joined(names),
         };
-        let KeyLimits { indexes, fields, networks, rate, never_throttle_status } = &self.limits;
+        let KeyLimits { indexes, fields, collection_fields, networks, rate, never_throttle_status } =
+            &self.limits;
         if let Some(indexes) = indexes {
             text += &format!("; indexes {}", joined(indexes));
         }
-        match fields {
-            Some(FieldLimit::Only(paths)) => text += &format!("; fields {}", joined(paths)),
-            Some(FieldLimit::Without(paths)) => text += &format!("; without {}", joined(paths)),
-            None => {}
+        if let Some(fields) = fields {
+            text += &format!("; {}", in_words(fields));
+        }
+        for (collection, fields) in collection_fields {
+            text += &format!("; {collection}: {}", in_words(fields));
         }
         if let Some(networks) = networks {
             text += &format!("; from {}", joined(networks));
@@ -166,6 +175,13 @@ impl KeyEntry {
             text += "; never 429";
         }
         text
+    }
+}
+
+fn in_words(fields: &FieldLimit) -> String {
+    match fields {
+        FieldLimit::Only(paths) => format!("fields {}", joined(paths)),
+        FieldLimit::Without(paths) => format!("without {}", joined(paths)),
     }
 }
 
@@ -215,7 +231,7 @@ mod tests {
         let text = r#"{"id":"a","sha256":"ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad","name":"n","grant":"all_collections","created_at":"2026-01-01T00:00:00Z","expires_at":null}"#;
         let mut entry: KeyEntry = serde_json::from_str(text).unwrap();
         assert_eq!(serde_json::to_string(&entry).unwrap(), text, "earlier builds know it");
-        let limits = r#"{"indexes":["id"],"fields":{"without":["ssn","a.b"]},"networks":["10.0.0.0/8"],"rate":{"per_second":10,"burst":20},"never_throttle_status":true}"#;
+        let limits = r#"{"indexes":["id"],"fields":{"without":["ssn","a.b"]},"collection_fields":{"customer":{"only":["name"]}},"networks":["10.0.0.0/8"],"rate":{"per_second":10,"burst":20},"never_throttle_status":true}"#;
         entry.limits = serde_json::from_str(limits).unwrap();
         entry.previous = Some(PreviousSecret { sha256: entry.sha256, expires_at: entry.created_at });
         let again = serde_json::to_string(&entry).unwrap();

@@ -58,6 +58,8 @@ pub const KEY_REQUESTS_PER_SECOND_MAX: u64 = 1_000_000;
 pub const NETWORKS_MAX: usize = 100;
 /// Most field paths in the limit of a key or token: projection compares every name with them.
 pub const FIELD_PATHS_MAX: usize = 200;
+/// Most collections for which a key has limits of their own: each has up to [`FIELD_PATHS_MAX`] field paths.
+pub const COLLECTION_LIMITS_MAX: usize = 50;
 /// Most collections of a catalog.
 pub const COLLECTIONS_MAX: usize = 10_000;
 /// Most pins of a catalog, over all regions and collections: pins are for emergencies and trials, and a

@@ -66,8 +66,8 @@ impl Authorised {
     }
 
     /// What the caller may read in the collection that [`Authorised::open`] opened.
-    pub(super) fn rights(&self) -> &CollectionGrant {
-        self.0.grant().rights()
+    pub(super) fn rights(&self, collection: &str) -> &CollectionGrant {
+        self.0.grant().rights(collection)
     }
 
     /// The fields that the caller may read of records that others include from `collection`, `None` within for all;

@@ -130,7 +130,8 @@ impl Batch<'_> {
         let index = &self.admitted.path.index;
         let (manifest, secrets) = (&self.served.manifest, &self.state.inner().secrets);
         let text = text_to_look_up(manifest, index, value, secrets)?;
-        if !opens_record(self.admitted.caller.rights(), manifest, &text, secrets) {
+        let rights = self.admitted.caller.rights(&self.admitted.path.collection);
+        if !opens_record(rights, manifest, &text, secrets) {
             return Err(Code::Forbidden.into());
         }
         if self.admitted.is_throttled {

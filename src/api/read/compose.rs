@@ -40,7 +40,7 @@ impl Composition {
                 parameters.fields.as_ref().is_none_or(|fields| fields.allows(include.name.as_str()));
             is_named || (include.always && is_selected)
         };
-        let granted = caller.rights().fields();
+        let granted = caller.rights(served.manifest.collection.as_str()).fields();
         if granted.is_none() && parameters.fields.is_none() && !includes.iter().any(is_wanted) {
             let has_names = !parameters.includes.is_empty();
             return if has_names { Err(Code::IncludeNotFound.into()) } else { Ok(None) };

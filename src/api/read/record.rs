@@ -77,8 +77,9 @@ impl One<'_> {
         let on_miss = &served.manifest.serving.on_miss;
         let fields = composition.map(Composition::fields);
         let missed = |code| miss(code, self.is_blank, on_miss, fields, compress_min_bytes, headers);
-        let secrets = &self.state.inner().secrets;
-        if !opens_record(admitted.caller.rights(), &served.manifest, text, secrets) {
+        let (rights, secrets) =
+            (admitted.caller.rights(&admitted.path.collection), &self.state.inner().secrets);
+        if !opens_record(rights, &served.manifest, text, secrets) {
             return Err(Code::Forbidden.into());
         }
         // Filled only by a hit, at the record's exact length; the same bytes go to the socket.

@@ -108,8 +108,8 @@ fn check(verified: &VerifiedToken, header: &str, claims: &str) {
     assert!(["nbf", "iat"].into_iter().filter_map(time).all(|begin| begin - LEEWAY <= now), "{claims}");
     assert!(end - time("iat").unwrap_or(now) <= LIFETIME_MAX, "{claims}");
     let grant = verified.grant();
-    let (index, value) = grant.rights().record().unwrap();
+    let (index, value) = grant.rights("people").record().unwrap();
     assert!(index.as_str() == "id" && claims["sub"] == value, "{claims}");
     assert!(grant.collection("orders").is_none() && grant.included("people").is_none());
-    assert!(!grant.rights().fields().unwrap().allows("ssn"), "{claims}");
+    assert!(!grant.rights("people").fields().unwrap().allows("ssn"), "{claims}");
 }

@@ -47,6 +47,7 @@ async fn status(node: &Node, credential: &str, extra: &str) -> u16 {
 async fn a_limited_key_is_created_listed_used_and_rotated() {
     let node = node().await;
     let flags = "keys create --name web --collection people --index id --without-field ssn --network 127.0.0.0/8 \
+                 --field-of orders:id --field-of orders:a.b --without-field-of products:cost \
                  --network 2001:db8::/32 --requests-per-second 50 --burst 100 --never-throttle-status --expires 90d";
     let created = run(&node, &flags.split_whitespace().collect::<Vec<_>>()).expect(0);
     let old = created.stdout.trim().to_owned();
@@ -64,6 +65,10 @@ async fn a_limited_key_is_created_listed_used_and_rotated() {
     for (name, expected) in [
         ("indexes", json!(["id"])),
         ("fields", json!({"without": ["ssn"]})),
+        (
+            "collection_fields",
+            json!({"orders": {"only": ["id", "a.b"]}, "products": {"without": ["cost"]}}),
+        ),
         ("networks", json!(["127.0.0.0/8", "2001:db8::/32"])),
         ("rate", json!({"per_second": 50, "burst": 100})),
         ("never_throttle_status", json!(true)),
@@ -98,7 +103,8 @@ async fn a_limited_key_is_created_listed_used_and_rotated() {
         entries.iter().map(|(action, _)| *action).collect::<Vec<_>>(),
         ["key.rotate", "key.rotate", "key.create"]
     );
-    let created = "web: opens people; indexes id; without ssn; from 127.0.0.0/8, 2001:db8::/32; 50/s, burst 100; never 429";
+    let created = "web: opens people; indexes id; without ssn; orders: fields id, a.b; products: without cost; \
+                   from 127.0.0.0/8, 2001:db8::/32; 50/s, burst 100; never 429";
     assert_eq!(entries[2].1, created);
     run(&node, &["keys", "revoke", id]).expect(0);
     assert_eq!(run(&node, &["keys", "rotate", id, "--overlap", "1h"]).expect(2).stdout, "");
@@ -109,6 +115,9 @@ async fn a_limited_key_is_created_listed_used_and_rotated() {
         &["keys", "create", "--name", "x", "--all-collections", "--network", "10.0.0.1/8"],
         &["keys", "create", "--name", "x", "--all-collections", "--field", "a..b"],
         &["keys", "create", "--name", "x", "--all-collections", "--field", "a", "--without-field", "b"],
+        &["keys", "create", "--name", "x", "--all-collections", "--field-of", "a"],
+        &["keys", "create", "--name", "x", "--all-collections", "--field-of", "a/b:c"],
+        &["keys", "create", "--name", "x", "--all-collections", "--field-of", "a:b", "--without-field-of", "a:c"],
         &["keys", "create", "--name", "x", "--all-collections", "--burst", "5"],
         &["keys", "create", "--name", "x", "--all-collections", "--requests-per-second", "0"],
     ] {

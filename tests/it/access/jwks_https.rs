@@ -30,7 +30,7 @@ impl Fetching {
         node.configure(&format!(
             "[tokens.app]\nissuer = \"https://issuer.example\"\naudience = \"larder\"\nalgorithms = [\"ES256\"]\n\
              jwks_url = \"https://localhost:{port}/keys\"\nallow_private_address = true\nall_collections = true\n\
-             all_records = true\n"
+             all_records = true\n[log]\nformat = \"json\"\n"
         ));
         Self { keys, node }
     }

@@ -156,6 +156,32 @@ async fn limits_that_name_an_include_apply_to_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn each_collection_may_have_fields_of_its_own() {
+    let node = node().await;
+    let fields = r#"{"fields":{"only":["sku"]},"collection_fields":{"person":{"only":["id","favourite"]}}}"#;
+    let other = r#"{"collection_fields":{"product":{"without":["cost","price"]},"other":{"only":[]}}}"#;
+    let person = json!({"id": 1, "favourite": "B,2"});
+    for (fields, person, product) in [
+        (fields, person, json!({"sku": "B,2"})),
+        (other, ann(), json!({"sku": "B,2", "name": "Desk"})),
+    ] {
+        let key = node.create_key(Scope::AllCollections, limits(fields)).await;
+        let joined = with(person.clone(), "best", product.clone());
+        for (target, body, expected) in [
+            ("person/records/id/1", None, person.clone()),
+            ("product/records/sku/B%2C2", None, product.clone()),
+            ("person/records/id/1?include=best", None, joined.clone()),
+            ("person/records/id?include=best", Some(r#"{"value":1}"#), joined.clone()),
+            ("person/records/id/batch?include=best", Some(r#"{"values":[1]}"#), json!({ "1": joined })),
+            ("product/records/sku/batch", Some(r#"{"values":["B,2"]}"#), json!({ "B,2": product })),
+        ] {
+            let answer = node.ask_as(&key, target, body, "").await;
+            assert_eq!((answer.status, answer.json()), (200, expected), "{fields} {target}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn answer_with_includes_has_at_most_a_megabyte() {
     let node = node().await;
     node.warehouse.execute("update products set name = hex(zeroblob(200000))").await;
