@@ -441,7 +441,8 @@ pub(super) struct KeyLimitArguments {
 pub(super) type FieldOf = (CollectionName, FieldPath);
 
 fn field_of(text: &str) -> Result<FieldOf, String> {
-    let (collection, path) = text.split_once(':').ok_or("write COLLECTION:PATH, such as customer:full_name")?;
+    let (collection, path) =
+        text.split_once(':').ok_or("write COLLECTION:PATH, such as customer:full_name")?;
     let collection = CollectionName::new(collection).map_err(|error| error.to_string())?;
     Ok((collection, FieldPath::new(path).map_err(|error| error.to_string())?))
 }

@@ -74,7 +74,10 @@ fn remarks(counts: &RunCounts) -> Vec<String> {
         (counts.records, records(counts.records, "after the run")),
         (counts.carried, records(counts.carried, "kept as before, because their rows were rejected")),
         (counts.left, records(counts.left, "whose row has left the model, kept by on_delete")),
-        (counts.conflicts, records(counts.conflicts, "not found by an index value that other records have too")),
+        (
+            counts.conflicts,
+            records(counts.conflicts, "not found by an index value that other records have too"),
+        ),
         (counts.nulled, format!("{} that JSON cannot express became null", counted(counts.nulled, "value"))),
     ];
     remarks.into_iter().filter(|(count, _)| *count > 0).map(|(_, line)| line).collect()

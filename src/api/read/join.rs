@@ -192,7 +192,9 @@ impl Joined {
             Lookup::Hit { .. } if self.fields.is_all() => out.extend_from_slice(&record),
             Lookup::Hit { .. } => out.extend_from_slice(&project(&record, &self.fields)),
             Lookup::Miss => return Ok(false),
-            Lookup::UnknownIndex => return Err(unavailable(&self.include, "it has no index of the name that the include has")),
+            Lookup::UnknownIndex => {
+                return Err(unavailable(&self.include, "it has no index of the name that the include has"));
+            }
             Lookup::Unreadable(error) => {
                 let collection = self.include.collection.as_str();
                 tracing::error!(collection, %error, "a stored record cannot be read");

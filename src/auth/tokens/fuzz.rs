@@ -26,7 +26,8 @@ const LEEWAY: f64 = 30.0;
 const LIFETIME_MAX: f64 = 3600.0;
 const SECRET: &str = "0123456789abcdef0123456789abcdef";
 /// The key of the issuer `ed`.
-const JWKS: &str = r#"{"keys":[{"kty":"OKP","crv":"Ed25519","x":"4jtzKNYH4ypQcv2ZTeQjzLXP1ePUic25YcUknnEiCcQ","kid":"1"}]}"#;
+const JWKS: &str =
+    r#"{"keys":[{"kty":"OKP","crv":"Ed25519","x":"4jtzKNYH4ypQcv2ZTeQjzLXP1ePUic25YcUknnEiCcQ","kid":"1"}]}"#;
 /// The only tokens that are valid as they are sent: one of each issuer. Made by openssl and Python.
 const VALID: [&str; 2] = [
     "eyJ0eXAiOiJKV1QiLCJhbGciOiJFZERTQSIsImtpZCI6IjEifQ.eyJpc3MiOiJlZCIsImF1ZCI6ImxhcmRlciIsImlhdCI6MTgwMDAwMDAwMCwiZXhwIjoxODAwMDAwMzAwLCJzdWIiOiIxIn0.pbp343PZxpymPGRtiGUUPVuibl6VuntxxjIpoAkOUpaTtReWPjAmoCtP-fj9hcbjac_moyObAUbujayBUJNsAw",
@@ -95,7 +96,8 @@ fn signed(header: &str, claims: &str) -> String {
 /// Checks an accepted token by its parsed text: it is of the issuer `hs`, valid now, and opens no more than that may.
 fn check(verified: &VerifiedToken, header: &str, claims: &str) {
     // Claims that are ignored may be nested deeper than a `Value`.
-    let parsed = serde_json::from_str::<Value>(header).and_then(|header| Ok((header, serde_json::from_str(claims)?)));
+    let parsed =
+        serde_json::from_str::<Value>(header).and_then(|header| Ok((header, serde_json::from_str(claims)?)));
     let Ok((header, claims)): Result<(Value, Value), _> = parsed else { return };
     assert_eq!((&header["alg"], header.get("crit").filter(|crit| !crit.is_null())), (&"HS256".into(), None));
     let audience = &claims["aud"];

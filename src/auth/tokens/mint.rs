@@ -98,7 +98,9 @@ fn check_claims(issuer: &TokenSettings, new: &NewToken) -> Result<(), String> {
 /// Why a token whose claims are right is refused.
 fn reason_of(refusal: Refusal) -> &'static str {
     match refusal {
-        Refusal::TokenKeyUnknown => "its key set has no key of this id for its first algorithm; name one of its ids",
+        Refusal::TokenKeyUnknown => {
+            "its key set has no key of this id for its first algorithm; name one of its ids"
+        }
         _ => "the token is longer than 8 KiB, or the private key does not belong to its public keys",
     }
 }

@@ -58,8 +58,7 @@ async fn serve_pages() -> SocketAddr {
 fn people(origin: &str) -> (Server, String) {
     let (directory, signer) = (tempdir().unwrap(), Signer::es256());
     std::fs::write(directory.path().join("key.pem"), &signer.public_pem).unwrap();
-    let lines =
-        "algorithms = [\"ES256\"]\npublic_key_file = \"key.pem\"\nall_collections = true\nrecord_index = \"id\"";
+    let lines = "algorithms = [\"ES256\"]\npublic_key_file = \"key.pem\"\nall_collections = true\nrecord_index = \"id\"";
     let server = server(directory.path(), lines);
     let cors = CorsSettings { origins: vec![origin.to_owned()], max_age_seconds: 600 };
     let open = ServingSettings { cors: Some(cors), ..ServingSettings::default() };

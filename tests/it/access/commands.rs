@@ -65,10 +65,7 @@ async fn a_limited_key_is_created_listed_used_and_rotated() {
     for (name, expected) in [
         ("indexes", json!(["id"])),
         ("fields", json!({"without": ["ssn"]})),
-        (
-            "collection_fields",
-            json!({"orders": {"only": ["id", "a.b"]}, "products": {"without": ["cost"]}}),
-        ),
+        ("collection_fields", json!({"orders": {"only": ["id", "a.b"]}, "products": {"without": ["cost"]}})),
         ("networks", json!(["127.0.0.0/8", "2001:db8::/32"])),
         ("rate", json!({"per_second": 50, "burst": 100})),
         ("never_throttle_status", json!(true)),
@@ -117,7 +114,17 @@ async fn a_limited_key_is_created_listed_used_and_rotated() {
         &["keys", "create", "--name", "x", "--all-collections", "--field", "a", "--without-field", "b"],
         &["keys", "create", "--name", "x", "--all-collections", "--field-of", "a"],
         &["keys", "create", "--name", "x", "--all-collections", "--field-of", "a/b:c"],
-        &["keys", "create", "--name", "x", "--all-collections", "--field-of", "a:b", "--without-field-of", "a:c"],
+        &[
+            "keys",
+            "create",
+            "--name",
+            "x",
+            "--all-collections",
+            "--field-of",
+            "a:b",
+            "--without-field-of",
+            "a:c",
+        ],
         &["keys", "create", "--name", "x", "--all-collections", "--burst", "5"],
         &["keys", "create", "--name", "x", "--all-collections", "--requests-per-second", "0"],
     ] {
@@ -149,7 +156,10 @@ async fn a_minted_token_opens_one_record_to_a_page_of_an_allowed_origin() {
     ] {
         let refused = mint(arguments).expect(2);
         assert!(refused.stdout.is_empty(), "{refused:?}");
-        assert!(refused.stderr.contains(reason) && refused.stderr.contains("token_not_minted"), "{refused:?}");
+        assert!(
+            refused.stderr.contains(reason) && refused.stderr.contains("token_not_minted"),
+            "{refused:?}"
+        );
     }
     // A restart forgets no last use, and the token works on.
     let mut node = node;
@@ -171,9 +181,8 @@ fn token_is_minted_with_the_private_key_of_its_issuer_only() {
         "[tokens.app]\nissuer = \"https://issuer.example\"\naudience = \"larder\"\nalgorithms = [\"ES256\"]\n\
          public_key_file = \"public.pem\"\nall_collections = true\nrecord_index = \"id\"\n",
     );
-    let mint = |key: &[&str]| {
-        larder(directory.path(), &[&["token", "mint", "app", "--subject", "1"], key].concat())
-    };
+    let mint =
+        |key: &[&str]| larder(directory.path(), &[&["token", "mint", "app", "--subject", "1"], key].concat());
     assert_eq!(mint(&["--private-key-file", "own.pem"]).expect(0).stdout.trim().split('.').count(), 3);
     for (key, reason) in [
         (&["--private-key-file", "other.pem"][..], "the private key does not belong to its public keys"),

@@ -126,7 +126,11 @@ async fn include_may_be_in_every_answer() {
     })
     .await;
     refused(&refusal, 404, "include_unavailable");
-    assert!(refusal.text().contains("the collection `gone`: there is no such collection"), "{}", refusal.text());
+    assert!(
+        refusal.text().contains("the collection `gone`: there is no such collection"),
+        "{}",
+        refusal.text()
+    );
     assert_eq!(node.ask("person/records/id/1", None).await.json(), ann());
 }
 
@@ -143,7 +147,10 @@ async fn limits_that_name_an_include_apply_to_it() {
         (r#"{"without":["recommended","favourite.x"]}"#, id.clone()),
         (r#"{"without":["recommended.cost"]}"#, with(id.clone(), "best", desk)),
         (r#"{"only":["id","favourite","name"]}"#, with(id.clone(), "best", json!({"name": "Desk"}))),
-        (r#"{"only":["id","favourite","name","price","best.price"]}"#, with(id, "best", json!({"price": 200}))),
+        (
+            r#"{"only":["id","favourite","name","price","best.price"]}"#,
+            with(id, "best", json!({"price": 200})),
+        ),
         (r#"{"only":["favourite","best"]}"#, json!({"best": {}})),
     ] {
         let limits = limits(&format!(r#"{{"fields":{fields}}}"#));
@@ -161,10 +168,9 @@ async fn each_collection_may_have_fields_of_its_own() {
     let fields = r#"{"fields":{"only":["sku"]},"collection_fields":{"person":{"only":["id","favourite"]}}}"#;
     let other = r#"{"collection_fields":{"product":{"without":["cost","price"]},"other":{"only":[]}}}"#;
     let person = json!({"id": 1, "favourite": "B,2"});
-    for (fields, person, product) in [
-        (fields, person, json!({"sku": "B,2"})),
-        (other, ann(), json!({"sku": "B,2", "name": "Desk"})),
-    ] {
+    for (fields, person, product) in
+        [(fields, person, json!({"sku": "B,2"})), (other, ann(), json!({"sku": "B,2", "name": "Desk"}))]
+    {
         let key = node.create_key(Scope::AllCollections, limits(fields)).await;
         let joined = with(person.clone(), "best", product.clone());
         for (target, body, expected) in [
