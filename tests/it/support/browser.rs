@@ -22,8 +22,9 @@ use super::{
 const BROWSER: &str = "/usr/bin/chromium";
 const DRIVER: &str = "/usr/bin/chromedriver";
 
-/// What makes Chromium run in a container, as root, and without requests of its own.
-const ARGUMENTS: [&str; 7] = [
+/// What makes Chromium run in a container, as root, without requests of its own, and end when its driver is killed: the
+/// pipe between them closes.
+const ARGUMENTS: [&str; 8] = [
     "--headless=new",
     "--no-sandbox",
     "--disable-dev-shm-usage",
@@ -31,6 +32,7 @@ const ARGUMENTS: [&str; 7] = [
     "--no-first-run",
     "--disable-background-networking",
     "--disable-component-update",
+    "--remote-debugging-pipe",
 ];
 
 static SERVER: OnceCell<Service> = OnceCell::const_new();
