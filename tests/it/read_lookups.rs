@@ -240,7 +240,7 @@ async fn large_bodies_are_compressed_for_those_who_ask() {
     }
 }
 
-fn decoded(answer: &Answer) -> Vec<u8> {
+pub(crate) fn decoded(answer: &Answer) -> Vec<u8> {
     let mut plain = Vec::new();
     match answer.header("content-encoding") {
         None => plain.clone_from(&answer.body),

@@ -4,7 +4,7 @@ use larder::domain::keyset::{KeyLimits, Scope};
 use serde_json::{Value, json};
 
 use super::{ann, node, refused};
-use crate::support::http::Client;
+use crate::{read_lookups::decoded, support::http::Client};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn batch_maps_each_value_to_its_record_or_null() {
@@ -99,6 +99,12 @@ async fn batches_beyond_a_limit_are_refused() {
     let ids = |count: usize| json!({ "values": (1..=count).collect::<Vec<_>>() }).to_string();
     let most = node.ask("large/records/id/batch", Some(&ids(13))).await;
     assert_eq!((most.status, most.json().as_object().unwrap().len()), (200, 13));
+    for coding in ["gzip", "zstd"] {
+        let accepted = format!("Accept-Encoding: {coding}\r\n");
+        let coded = node.ask_as(&key, "large/records/id/batch", Some(&ids(13)), &accepted).await;
+        assert_eq!(coded.header("content-encoding"), Some(coding));
+        assert!(coded.body.len() < most.body.len() / 10 && decoded(&coded) == most.body, "{coding}");
+    }
     let refusal = node.ask("large/records/id/batch", Some(&ids(20))).await;
     refused(&refusal, 400, "answer_too_large");
     assert!(refusal.text().contains("8388608 bytes"), "{}", refusal.text());
