@@ -370,7 +370,7 @@ fn version(text: &str) -> Result<u64, &'static str> {
 #[derive(Debug, Subcommand)]
 pub(super) enum KeysCommand {
     /// Create a key; it is printed once, alone on stdout
-    Create(CreateKey),
+    Create(Box<CreateKey>),
     /// List keys with their grants, limits and last use; revoked ones too
     List {
         /// Print JSON instead of a table

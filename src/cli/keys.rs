@@ -30,8 +30,8 @@ use crate::{
 /// Longest key name, in characters.
 const NAME_CHARACTERS_MAX: usize = 100;
 
-pub(super) async fn create(config: &ConfigArguments, arguments: CreateKey) -> Result<Exit, Failure> {
-    let new = requested(&arguments)?;
+pub(super) async fn create(config: &ConfigArguments, arguments: &CreateKey) -> Result<Exit, Failure> {
+    let new = requested(arguments)?;
     let config = session::load(config)?;
     let registry = session::registry(&config)?;
     if let Scope::Collections(names) = &new.grant {

@@ -88,7 +88,7 @@ async fn run(Arguments { config, command }: Arguments) -> Result<Exit, Failure> 
         Command::Unpin(arguments) => undo::unpin(config, arguments).await,
         Command::Drop(arguments) => undo::drop(config, arguments).await,
         Command::Takeover(arguments) => undo::take_over(config, arguments).await,
-        Command::Keys(KeysCommand::Create(arguments)) => keys::create(config, arguments).await,
+        Command::Keys(KeysCommand::Create(arguments)) => keys::create(config, &arguments).await,
         Command::Keys(KeysCommand::List { json }) => keys::list(config, json).await,
         Command::Token(TokenCommand::Mint(arguments)) => token::mint(config, arguments),
         Command::Keys(KeysCommand::Rotate(arguments)) => keys::rotate(config, arguments).await,

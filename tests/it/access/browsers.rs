@@ -68,7 +68,7 @@ fn people(origin: &str) -> (Server, String) {
 }
 
 /// A request of a page: its target below `/v1/collections/`, and the options of `fetch`.
-fn fetch(server: &Server, target: &str, options: Value) -> Value {
+fn fetch(server: &Server, target: &str, options: &Value) -> Value {
     json!({"url": format!("http://{}/v1/collections/{target}", server.public), "options": options})
 }
 
@@ -94,19 +94,19 @@ async fn page_of_an_allowed_origin_reads_exactly_one_record_with_a_token() {
     let browser = Browser::start().await;
     browser.open(&format!("http://{pages}/")).await;
 
-    let read = browser.run(FETCH, fetch(&server, "people/records/id/1", with_token(&token))).await.unwrap();
+    let read = browser.run(FETCH, fetch(&server, "people/records/id/1", &with_token(&token))).await.unwrap();
     assert_eq!((&read["status"], &read["type"], &read["body"]), (&json!(200), &json!("cors"), &json!(JANE)));
     assert!(read["etag"].is_string() && read["version"] == "2" && read["cache"].is_null(), "{read}");
     let known = json!({"headers": {
         "Authorization": format!("Bearer {token}"), "If-None-Match": read["etag"]
     }, "cache": "no-store"});
-    let known = browser.run(FETCH, fetch(&server, "people/records/id/1", known)).await.unwrap();
+    let known = browser.run(FETCH, fetch(&server, "people/records/id/1", &known)).await.unwrap();
     assert_eq!((&known["status"], &known["body"]), (&json!(304), &json!("")));
     let posted = json!({
         "method": "POST", "body": "{\"values\":[1]}",
         "headers": {"Authorization": format!("Bearer {token}"), "Content-Type": "application/json"},
     });
-    let posted = browser.run(FETCH, fetch(&server, "people/records/id/batch", posted)).await.unwrap();
+    let posted = browser.run(FETCH, fetch(&server, "people/records/id/batch", &posted)).await.unwrap();
     assert_eq!(posted["body"], format!("{{\"1\":{JANE}}}"));
 
     for (target, options, status) in [
@@ -117,12 +117,12 @@ async fn page_of_an_allowed_origin_reads_exactly_one_record_with_a_token() {
         ("people/records/id/1", with_token(&format!("{token}x")), 401),
         ("people/records/id/1", json!({}), 401),
     ] {
-        let refused = browser.run(FETCH, fetch(&server, target, options)).await.unwrap();
+        let refused = browser.run(FETCH, fetch(&server, target, &options)).await.unwrap();
         assert_eq!(refused["status"], status, "{target}: {refused}");
         assert!(!refused["body"].as_str().unwrap().contains("full_name"), "{target}: {refused}");
     }
     // A collection that names no origins is closed to all pages.
-    let closed = browser.run(FETCH, fetch(&server, "orders/records/id/1", with_token(&token))).await;
+    let closed = browser.run(FETCH, fetch(&server, "orders/records/id/1", &with_token(&token))).await;
     assert_eq!(closed.unwrap_err(), "TypeError: Failed to fetch");
 }
 
@@ -138,19 +138,19 @@ async fn pages_of_other_origins_read_no_record() {
         browser.open(&page).await;
         let before = answered(&server).await;
         for target in ["people/records/id/1", "people/records/id/2", "orders/records/id/1"] {
-            let refused = browser.run(FETCH, fetch(&server, target, with_token(&token))).await;
+            let refused = browser.run(FETCH, fetch(&server, target, &with_token(&token))).await;
             assert_eq!(refused.unwrap_err(), "TypeError: Failed to fetch", "{page} {target}");
         }
         assert_eq!(answered(&server).await, before, "{page}: the browser asked first, and sent nothing");
         // Requests that need no question are answered, but not to the page.
-        let bare = browser.run(FETCH, fetch(&server, "people/records/id/1", json!({}))).await;
+        let bare = browser.run(FETCH, fetch(&server, "people/records/id/1", &json!({}))).await;
         assert_eq!(bare.unwrap_err(), "TypeError: Failed to fetch", "{page}");
         let opaque = json!({"mode": "no-cors", "headers": {"Authorization": format!("Bearer {token}")}});
-        let opaque = browser.run(FETCH, fetch(&server, "people/records/id/1", opaque)).await.unwrap();
+        let opaque = browser.run(FETCH, fetch(&server, "people/records/id/1", &opaque)).await.unwrap();
         assert_eq!((&opaque["status"], &opaque["body"]), (&json!(0), &json!("")), "{page}");
     }
     // The same browser and token read the record from the allowed page.
     browser.open(&format!("http://{pages}/")).await;
-    let read = browser.run(FETCH, fetch(&server, "people/records/id/1", with_token(&token))).await.unwrap();
+    let read = browser.run(FETCH, fetch(&server, "people/records/id/1", &with_token(&token))).await.unwrap();
     assert_eq!(read["body"], JANE);
 }

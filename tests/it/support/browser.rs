@@ -1,4 +1,4 @@
-//! A real browser: Chromium without a window, driven by chromedriver (W3C WebDriver). One driver per test process,
+//! A real browser: Chromium without a window, driven by chromedriver (W3C `WebDriver`). One driver per test process,
 //! which ends with it; one browser with a profile of its own per [`Browser`], which ends with that.
 //!
 //! `scripts/test.sh` installs Debian's `chromium` and `chromium-driver`.
@@ -92,7 +92,7 @@ impl Browser {
         }
     }
 
-    /// Sends a command of WebDriver to the session and returns the value of the answer.
+    /// Sends a command of `WebDriver` to the session and returns the value of the answer.
     pub(crate) async fn command(&self, method: &str, command_name: &str, body: &Value) -> Value {
         command(self.driver, method, &format!("{}/{command_name}", self.session), body).await
     }
