@@ -7,7 +7,7 @@ use tokio::sync::{mpsc, watch};
 
 use super::{error::Error, listed};
 use crate::{
-    domain::{CollectionName, Column, Record, RegionName, Rejection},
+    domain::{CollectionName, Column, Record, RegionName, Rejection, keyset::Scope, name::IndexName},
     mapping::Mapping,
     scheduler::ScheduledSync,
     source::Query,
@@ -60,6 +60,13 @@ impl Registry {
     /// Whether a sync of this name is configured.
     pub fn has(&self, name: &CollectionName) -> bool {
         self.0.borrow().iter().any(|sync| sync.spec.collection == *name)
+    }
+
+    /// Whether a sync whose collection `scope` opens has an index of this name.
+    pub fn has_index(&self, scope: &Scope, name: &IndexName) -> bool {
+        let syncs = self.0.borrow();
+        let mut open = syncs.iter().filter(|sync| scope.opens(sync.spec.collection.as_str()));
+        open.any(|sync| sync.spec.mapping.indexes.iter().any(|index| index.name == *name))
     }
 
     /// The sync of this name.

@@ -14,7 +14,9 @@ use super::{
     session,
 };
 use crate::{
-    admin::{Admin, Error, KeyChange, KeyState, KeyUses, KeyView, NewKey, Publisher, announced_later},
+    admin::{
+        Admin, Error, KeyChange, KeyState, KeyUses, KeyView, NewKey, Publisher, Registry, announced_later,
+    },
     app,
     config::Config,
     domain::{
@@ -33,12 +35,7 @@ const NAME_CHARACTERS_MAX: usize = 100;
 pub(super) async fn create(config: &ConfigArguments, arguments: &CreateKey) -> Result<Exit, Failure> {
     let new = requested(arguments)?;
     let config = session::load(config)?;
-    let registry = session::registry(&config)?;
-    if let Scope::Collections(names) = &new.grant {
-        for name in names.iter().filter(|name| !registry.has(name)) {
-            complain(&format!("warning: no sync is named {name}; the key opens it once there is one"));
-        }
-    }
+    warn_of_what_opens_nothing(&new, &session::registry(&config)?);
     let principal = session::principal(&arguments.actor);
     let stored = new.clone();
     let KeyChange { done: key, pending } = change(
@@ -54,6 +51,21 @@ pub(super) async fn create(config: &ConfigArguments, arguments: &CreateKey) -> R
         key.id()
     ));
     pending.map_or(Ok(Exit::Success), |pending| Err(pending.into()))
+}
+
+/// Warns of names in the grant and limits of a key that are probably mistyped.
+fn warn_of_what_opens_nothing(new: &NewKey, registry: &Registry) {
+    if let Scope::Collections(names) = &new.grant {
+        for name in names.iter().filter(|name| !registry.has(name)) {
+            complain(&format!("warning: no sync is named {name}; the key opens it once there is one"));
+        }
+    }
+    for name in new.limits.indexes.iter().flatten().filter(|name| !registry.has_index(&new.grant, name)) {
+        complain(&format!("warning: no collection that the key opens has an index named {name}"));
+    }
+    for name in new.limits.collection_fields.keys().filter(|name| !new.grant.opens(name.as_str())) {
+        complain(&format!("warning: the key does not open {name}, whose fields it limits"));
+    }
 }
 
 fn requested(arguments: &CreateKey) -> Result<NewKey, Failure> {

@@ -50,6 +50,10 @@ async fn a_limited_key_is_created_listed_used_and_rotated() {
                  --field-of orders:id --field-of orders:a.b --without-field-of products:cost \
                  --network 2001:db8::/32 --requests-per-second 50 --burst 100 --never-throttle-status --expires 90d";
     let created = run(&node, &flags.split_whitespace().collect::<Vec<_>>()).expect(0);
+    for warning in ["does not open orders", "does not open products"] {
+        assert!(created.stderr.contains(warning), "{created:?}");
+    }
+    assert!(!created.stderr.contains("has an index"), "{created:?}");
     let old = created.stdout.trim().to_owned();
     let id = &old[4..16];
     wait_until("the key", async || status(&node, &old, "").await == 200).await;
@@ -104,6 +108,12 @@ async fn a_limited_key_is_created_listed_used_and_rotated() {
                    from 127.0.0.0/8, 2001:db8::/32; 50/s, burst 100; never 429";
     assert_eq!(entries[2].1, created);
     run(&node, &["keys", "revoke", id]).expect(0);
+    let mistyped = ["keys", "create", "--name", "x", "--all-collections", "--index", "emial"];
+    let mistyped = run(&node, &mistyped).expect(0);
+    assert!(
+        mistyped.stderr.contains("no collection that the key opens has an index named emial"),
+        "{mistyped:?}"
+    );
     assert_eq!(run(&node, &["keys", "rotate", id, "--overlap", "1h"]).expect(2).stdout, "");
     for wrong in [
         &["keys", "rotate", id][..],
