@@ -25,7 +25,8 @@ fn open_at(location: &Location, config: &Config) -> Result<Catalog, Error> {
 pub(super) fn load_signing_keys(config: &Config) -> Result<SigningKeys, Error> {
     let settings = &config.catalog;
     let signing_key_file = settings.signing_key_file.as_deref().filter(|_| config.node.has(Role::Publisher));
-    Ok(SigningKeys::load(signing_key_file, &settings.verify_keys)?)
+    let keys = SigningKeys::load(signing_key_file, &settings.verify_keys)?;
+    Ok(keys.with_unsigned(settings.allows_unsigned))
 }
 
 /// Opens the catalog in the store that followers read.

@@ -83,7 +83,7 @@ impl Catalog {
     }
 
     fn verify_document(&self, n: u64, path: &Path, object: Bytes) -> Result<CatalogDocument, Error> {
-        let bytes = self.keys.verify(SignedKind::Document, path.as_ref(), object)?;
+        let bytes = self.keys.verify_document(n, path.as_ref(), object)?;
         decode::document(n, path.as_ref(), &bytes)
     }
 

@@ -111,7 +111,7 @@ impl Catalog {
         let head = announce::merge_head(document, stored.as_ref(), clock.now());
         let path = paths::head();
         let (bytes, _) = publish::encode(&path, &head)?;
-        Ok(self.store.put(&path, self.keys.sign(SignedKind::Head, bytes)).await?)
+        Ok(self.store.put(&path, self.keys.sign(SignedKind::Head, bytes)?).await?)
     }
 
     /// Puts the manifest of `entry` back under its name, from bytes with its digest.
