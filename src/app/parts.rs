@@ -85,7 +85,8 @@ pub async fn open_admin(config: &Config, clock: Clock) -> Result<Admin, Error> {
 /// Opens the store and the statuses of nodes, to read them.
 pub fn open_overview(config: &Config, clock: Clock) -> Result<Overview, Error> {
     let (catalog, statuses) = (open_known_catalog(config)?, open_statuses(config));
-    Ok(Overview { registry: open_registry(config).ok(), catalog, statuses, clock })
+    let keep_versions = config.catalog.keep_versions;
+    Ok(Overview { registry: open_registry(config).ok(), catalog, statuses, keep_versions, clock })
 }
 
 /// Migrates the metadata database.
