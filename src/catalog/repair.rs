@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use bytes::Bytes;
+use chrono::{DateTime, Utc};
 
 use super::{Catalog, Error, announce, paths, publish, read::check_deployment, signature::SignedKind};
 use crate::{
@@ -81,6 +82,11 @@ impl Catalog {
     /// Puts a document that a node has kept back under its number, unless an object has that number. Returns whether
     /// the store has it now.
     pub async fn restore_document(&self, document: &CatalogDocument, clock: &Clock) -> Result<bool, Error> {
+    /// When document `n` was written, by the store's clock; `None` when it does not exist.
+    pub async fn announced_at(&self, n: u64) -> Result<Option<DateTime<Utc>>, Error> {
+        Ok(self.store.modified(&paths::document(n)).await?)
+    }
+
         announce::create_alone(self, clock, document).await
     }
 
