@@ -6,7 +6,10 @@ use sqlx::mysql::{MySqlConnectOptions, MySqlSslMode};
 
 use super::MySql;
 use crate::{
-    settings::section::Section,
+    settings::{
+        section::Section,
+        url::{ENCODE_HINT, find_unencoded},
+    },
     source::driver::{Driver, OpenOptions},
 };
 
@@ -36,6 +39,9 @@ pub(super) fn open(section: &Section<'_>, options: &OpenOptions<'_>) -> Option<A
             if !path.is_file() {
                 return item.fail(format!("names a file of {key} that does not exist"), None);
             }
+    if let Some(fault) = find_unencoded(url) {
+        return item.fail(fault, ENCODE_HINT.to_owned());
+    }
             parameters.append_pair(&key, &path.to_string_lossy());
         } else {
             if key == "ssl-mode" {
