@@ -235,8 +235,8 @@ mod tests {
         }
     }
 
-    fn elsewhere() -> Option<Arc<[RegionName]>> {
-        Some([RegionName::new("eu").unwrap()].into())
+    fn elsewhere() -> Arc<[RegionName]> {
+        [RegionName::new("eu").unwrap()].into()
     }
 
     fn wanting(version: u64) -> Tracked {
@@ -281,7 +281,7 @@ mod tests {
         assert_eq!(tracked.retry_at(), Some(later));
         tracked.wanted = None;
         assert_eq!((tracked.retry_at(), tracked.due_entry(later)), (None, None));
-        tracked.set_wanted(&entry(1), elsewhere());
+        tracked.set_wanted(&entry(1), Some(elsewhere()));
         assert_eq!((tracked.retry_at(), tracked.due_entry(later)), (None, None));
     }
 
@@ -291,7 +291,7 @@ mod tests {
         assert!(tracked.has_outcome(), "the catalog does not have it");
         tracked.set_wanted(&entry(1), None);
         assert!(!tracked.has_outcome());
-        tracked.set_wanted(&entry(1), elsewhere());
+        tracked.set_wanted(&entry(1), Some(elsewhere()));
         assert!(tracked.has_outcome(), "another region serves it");
         tracked.set_wanted(&entry(1), None);
         assert!(!tracked.has_outcome());

@@ -149,9 +149,9 @@ fn keys(revision: u64) -> KeySetReference {
     KeySetReference { object: format!("keys/{revision}"), sha256: Digest::of(b"keys"), revision }
 }
 
-fn polled_keys(revision: u64) -> Result<PollResult, catalog::Error> {
+fn polled_keys(revision: u64) -> PollResult {
     let set = KeySet { revision, ..KeySet::default() };
-    Ok(PollResult { keys: Some(Ok((keys(revision), set, Bytes::new()))), ..PollResult::default() })
+    PollResult { keys: Some(Ok((keys(revision), set, Bytes::new()))), ..PollResult::default() }
 }
 
 fn lost() -> catalog::Error {
@@ -161,22 +161,22 @@ fn lost() -> catalog::Error {
 #[tokio::test]
 async fn key_sets_never_go_back_and_an_intermediate_one_is_not_used() {
     let Fixture { mut replica, notes, .. } = fixture();
-    replica.apply_poll(polled_keys(3));
+    replica.apply_poll(Ok(polled_keys(3)));
     assert_eq!(notes.take(), ["keys 3"]);
     for revision in [2, 3] {
-        replica.apply_poll(polled_keys(revision));
+        replica.apply_poll(Ok(polled_keys(revision)));
         assert_eq!((notes.take(), replica.keys.revision), (vec![], 3));
     }
     replica.follow_document(document(1, None, Some(keys(6))));
     assert_eq!(replica.keys_wanted, Some(keys(6)));
     // It was being read when the document was followed.
-    replica.apply_poll(polled_keys(5));
+    replica.apply_poll(Ok(polled_keys(5)));
     assert_eq!(
         (notes.take(), replica.keys_wanted.clone()),
         (vec![], Some(keys(6))),
         "6 may revoke keys of 5"
     );
-    replica.apply_poll(polled_keys(6));
+    replica.apply_poll(Ok(polled_keys(6)));
     assert_eq!((notes.take(), replica.keys_wanted.clone()), (vec!["keys 6".to_owned()], None));
 }
 

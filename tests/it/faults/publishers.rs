@@ -7,6 +7,7 @@ use std::{
 };
 
 use chrono::{DateTime, Utc};
+use larder::support::clock::Clock;
 use serde_json::Value;
 
 use crate::support::postgres::{Database, Postgres};
@@ -102,7 +103,7 @@ async fn command_that_followed_a_run_of_another_configuration_says_so_or_runs_it
     let older = deployment.node_with_metadata("older", &books.url(), &old);
     let newer = deployment.node_with_metadata("newer", &books.url(), &new);
     let file = File::options().append(true).open(older.path().join("older.toml")).unwrap();
-    file.set_modified(SystemTime::now() - Duration::from_mins(1)).unwrap();
+    file.set_modified(SystemTime::from(Clock::default().now()) - Duration::from_mins(1)).unwrap();
     older.output(&["migrate"]).await;
     let follow = async |first: &NodeDirectory, second: &NodeDirectory| {
         let locked = database.lock("people").await;
