@@ -167,7 +167,9 @@ fn write_stages() {
 }
 
 fn manifest(folder: &Path) -> Manifest {
-    let json = fs::read(folder.join("manifest.json")).expect("a manifest");
+    let stored = fs::read(folder.join("manifest.json")).expect("a manifest");
+    // A large one is stored as a zstd frame.
+    let json = zstd::decode_all(stored.as_slice()).unwrap_or(stored);
     serde_json::from_slice(&json).expect("a manifest")
 }
 

@@ -52,7 +52,7 @@ impl Publisher {
         cancel: &Shutdown,
     ) -> Result<RunRecord, Error> {
         let acquire = async || self.engine.acquire_lease(sync).await;
-        let lease = self.when_lease_is_free(sync, cancel, acquire, |_| None).await?;
+        let lease = self.when_lease_is_free(sync, cancel, acquire, async |_| Ok(None)).await?;
         let announced = self.announce_held_leased(&lease, id).await;
         lease.release().await;
         announced

@@ -15,7 +15,7 @@ use super::{
     versions::{ServableVersion, VERSIONS_LISTED_MAX, Versions, entry_of},
 };
 use crate::{
-    catalog::{Catalog, Fleet, StatusStore},
+    catalog::{Catalog, Fleet, StatusStore, lowest_kept},
     domain::{
         manifest::Version,
         name::{CollectionName, RegionName},
@@ -37,6 +37,8 @@ pub struct Overview {
     pub catalog: Catalog,
     /// The statuses of nodes.
     pub statuses: StatusStore,
+    /// Number of newest versions of a collection that are retained.
+    pub keep_versions: usize,
     /// The time.
     pub clock: Clock,
 }
@@ -64,7 +66,15 @@ impl Overview {
         let (document, present) = (&document, &present);
         let metadata = admin.map(|admin| &admin.metadata);
         let versions = Versions { catalog: &self.catalog, metadata, document, name, present };
-        versions.list(limit.min(VERSIONS_LISTED_MAX)).await
+        // A node that only reads cannot ask the store for its time.
+        let now = self.clock.now();
+        let lowest = match self.catalog.lowest_selectable(document, name, self.keep_versions, now).await {
+            Ok(lowest) => lowest,
+            // The catalog's past is not known; the last versions are kept in any case.
+            Err(error) if error.is_of_object() => lowest_kept(present.version, self.keep_versions),
+            Err(error) => return Err(error.into()),
+        };
+        versions.list(lowest, limit.min(VERSIONS_LISTED_MAX)).await
     }
 
     /// The nodes, beside what `status` has as announced.

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use bytes::Bytes;
+use chrono::TimeDelta;
 use serde::Serialize;
 use tracing::info;
 
@@ -14,9 +15,21 @@ use crate::{
         CatalogDocument, CollectionEntry, CollectionName, Manifest,
         limits::{DOCUMENT_BYTES_MAX, NUMBER_MAX},
     },
-    metadata::Metadata,
+    metadata::{AUDIT_LISTED_MAX, AuditEntry, Metadata},
     support::clock::Clock,
 };
+
+/// Actions whose results are in the catalog alone.
+const IN_CATALOG_ALONE: [&str; 6] = [
+    "collection.drop",
+    "collection.pin",
+    "collection.unpin",
+    "collection.rollback",
+    "sync.resume",
+    "catalog.takeover",
+];
+/// Longest usual time from the beginning of an action to its announcement.
+const ANNOUNCEMENT_MAX: TimeDelta = TimeDelta::minutes(1);
 
 /// What became of the newest document.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -43,6 +56,9 @@ pub enum CatalogRepair {
         catalog: u64,
         /// The number of the last document that could be read.
         from: u64,
+        /// Actions of operators since then that metadata does not have the result of, the newest first. Those that
+        /// the lost documents had must be repeated.
+        to_repeat: Vec<AuditEntry>,
     },
 }
 
@@ -96,6 +112,7 @@ pub async fn repair_catalog(
         catalog.rewrite_head(&best, clock).await?;
         return Ok(CatalogRepair::HeadRewritten { catalog: best.n });
     }
+    let to_repeat = unrecovered_actions(catalog, metadata, found).await?;
     let raised = later_versions(catalog, metadata, &best).await?;
     let n = highest.saturating_add(1).min(NUMBER_MAX);
     if !catalog.announce_again(&best, n, raised, clock).await? {
@@ -103,7 +120,26 @@ pub async fn repair_catalog(
     }
     let newest = catalog.referenced_document(n).await?;
     catalog.rewrite_head(&newest, clock).await?;
-    Ok(CatalogRepair::AnnouncedAgain { catalog: n, from: best.n })
+    Ok(CatalogRepair::AnnouncedAgain { catalog: n, from: best.n, to_repeat })
+}
+
+/// The actions since document `n` whose results only the catalog has. An action is written to the audit log before
+/// it is announced, so it counts also if it began a little earlier. All count when the time of the document is not known.
+async fn unrecovered_actions(
+    catalog: &Catalog,
+    metadata: &Metadata,
+    n: u64,
+) -> Result<Vec<AuditEntry>, Error> {
+    let since = catalog.announced_at(n).await?.map(|at| at - ANNOUNCEMENT_MAX);
+    let mut actions = metadata.audit_log(None, AUDIT_LISTED_MAX).await?;
+    let is_failed =
+        |action: &AuditEntry| action.detail.as_deref().is_some_and(|detail| detail.starts_with("failed: "));
+    actions.retain(|action| {
+        IN_CATALOG_ALONE.contains(&&*action.action)
+            && since.is_none_or(|since| action.at >= since)
+            && !is_failed(action)
+    });
+    Ok(actions)
 }
 
 /// The versions above those of `document` that metadata knows as announced, and whose objects exist.

@@ -42,10 +42,10 @@ pub struct SyncOutcome {
 
 impl Publisher {
     /// Runs a configured sync now. When a run of it is in progress elsewhere, follows that one to its end;
-    /// a request with `accept` waits for its own run instead.
+    /// a request with `accept`, or with another configuration than that run's, waits for its own run instead.
     ///
     /// # Errors
-    /// [`Error::UnknownSync`]; a lease that is held for long without a run. A run that fails is no error:
+    /// [`Error::UnknownSync`]; `configuration_outdated` when the run elsewhere has a newer configuration; a lease that is held for long without a run. A run that fails is no error:
     /// its record has the cause.
     pub async fn sync(&self, request: SyncRequest<'_>, principal: &Principal) -> Result<SyncOutcome, Error> {
         let SyncRequest { sync: name, accept, dry_run, progress, cancel } = request;
@@ -79,7 +79,11 @@ impl Publisher {
 
     async fn run_until_ended(&self, run: &RunRequest) -> Result<RunOutcome, Error> {
         let act = async || self.engine.run(run).await;
-        let use_followed = |ended| (!run.accept).then_some(ended);
+        let use_followed = async |ended| {
+            // A run of another configuration made other records than the requested one.
+            let is_own = !run.accept && self.engine.has_configuration(&run.spec).await?;
+            Ok(is_own.then_some(ended))
+        };
         self.when_lease_is_free(&run.spec.collection, &run.cancel, act, use_followed).await
     }
 
@@ -93,15 +97,17 @@ impl Publisher {
         sync: &CollectionName,
         cancel: &Shutdown,
         act: impl AsyncFn() -> Result<T, engine::Error>,
-        use_followed: impl Fn(RunOutcome) -> Option<T>,
+        use_followed: impl AsyncFn(RunOutcome) -> Result<Option<T>, Error>,
     ) -> Result<T, Error> {
         let mut idle = Duration::ZERO;
         loop {
             match act().await {
                 Err(error @ engine::Error::LeaseHeld { .. }) => {
-                    match self.follow(sync, cancel).await?.map(&use_followed) {
-                        Some(Some(outcome)) => return Ok(outcome),
-                        Some(None) => idle = Duration::ZERO,
+                    match self.follow(sync, cancel).await? {
+                        Some(ended) => match use_followed(ended).await? {
+                            Some(outcome) => return Ok(outcome),
+                            None => idle = Duration::ZERO,
+                        },
                         None if idle >= BETWEEN_RUNS => return Err(error.into()),
                         None => idle += FOLLOW_INTERVAL,
                     }

@@ -36,7 +36,7 @@ pub struct ServableVersion {
     pub newest: bool,
     /// Regions that are pinned to it.
     pub pinned: Vec<RegionName>,
-    /// What announced it: `schedule`, `operator`, `rollback`. `None` when metadata does not know its run.
+    /// What announced it: `schedule`, `operator`, `rollback`; `takeover` for a version that metadata took over. `None` when metadata does not know its run.
     pub origin: Option<String>,
     /// The run that announced it.
     pub run: Option<RunId>,
@@ -93,9 +93,17 @@ impl Versions<'_> {
     }
 
     /// The versions that can be served, the newest first. A manifest alone is no version: a run that was held or
-    /// superseded leaves one with the same number. Reads the newest `manifests_max` manifests.
-    pub(super) async fn list(&self, manifests_max: usize) -> Result<Vec<ServableVersion>, Error> {
-        let listed = self.catalog.listed_versions(self.name, self.present.version, manifests_max).await?;
+    /// superseded leaves one with the same number. Neither is one below `lowest`, unless it is pinned: retention may
+    /// delete it before it is announced again. Reads the newest `manifests_max` manifests.
+    pub(super) async fn list(
+        &self,
+        lowest: Version,
+        manifests_max: usize,
+    ) -> Result<Vec<ServableVersion>, Error> {
+        let mut listed = self.catalog.listed_versions(self.name, self.present.version, manifests_max).await?;
+        let is_pinned =
+            |version| self.document.pins_of(self.name).any(|(_, pinned)| pinned.version == version);
+        listed.retain(|version| *version >= lowest || is_pinned(*version));
         // A version that cannot be read cannot be served again.
         let read = |version| async move { self.announced(version).await.ok().flatten() };
         let found: Vec<_> = stream::iter(listed).map(read).buffered(CONCURRENCY).collect().await;
@@ -177,11 +185,10 @@ impl Publisher {
             catalog.check_segments(&manifest).await?;
             return Ok((entry, manifest));
         }
-        let lowest = catalog.lowest_selectable(document, name, self.keep_versions).await?;
-        let is_pinned = |version| document.pins_of(name).any(|(_, pinned)| pinned.version == version);
-        let there = versions.list(NAMED_MANIFESTS_MAX).await?;
-        let there = there.iter().filter(|one| one.version >= lowest || is_pinned(one.version));
-        let there: Vec<_> = there.map(|one| (one.version, one.data_as_of)).collect();
+        let now = catalog.store_time().await?;
+        let lowest = catalog.lowest_selectable(document, name, self.keep_versions, now).await?;
+        let there = versions.list(lowest, NAMED_MANIFESTS_MAX).await?;
+        let there: Vec<_> = there.iter().map(|one| (one.version, one.data_as_of)).collect();
         Err(Error::UnknownVersion { collection: name.clone(), version, there: named(&there) })
     }
 }

@@ -25,7 +25,8 @@ fn open_at(location: &Location, config: &Config) -> Result<Catalog, Error> {
 pub(super) fn load_signing_keys(config: &Config) -> Result<SigningKeys, Error> {
     let settings = &config.catalog;
     let signing_key_file = settings.signing_key_file.as_deref().filter(|_| config.node.has(Role::Publisher));
-    Ok(SigningKeys::load(signing_key_file, &settings.verify_keys)?)
+    let keys = SigningKeys::load(signing_key_file, &settings.verify_keys)?;
+    Ok(keys.with_unsigned(settings.allows_unsigned))
 }
 
 /// Opens the catalog in the store that followers read.
@@ -84,7 +85,8 @@ pub async fn open_admin(config: &Config, clock: Clock) -> Result<Admin, Error> {
 /// Opens the store and the statuses of nodes, to read them.
 pub fn open_overview(config: &Config, clock: Clock) -> Result<Overview, Error> {
     let (catalog, statuses) = (open_known_catalog(config)?, open_statuses(config));
-    Ok(Overview { registry: open_registry(config).ok(), catalog, statuses, clock })
+    let keep_versions = config.catalog.keep_versions;
+    Ok(Overview { registry: open_registry(config).ok(), catalog, statuses, keep_versions, clock })
 }
 
 /// Migrates the metadata database.

@@ -129,6 +129,7 @@ impl Publishing {
         let start =
             publisher::start(&self.config, registry, segments, self.clock.clone(), announcing_ends, false);
         let (publisher, announcing) = Box::pin(start).await?;
+        publisher.adopt_versions().await?;
         let supervisor = self.supervisor.clone();
         Ok((
             publisher,

@@ -66,11 +66,13 @@ impl Catalog {
     /// Reads the newest document, for a publisher.
     ///
     /// # Errors
-    /// [`Error::ForeignMetadata`] when another metadata database publishes, and those of [`Catalog::newest`].
+    /// [`Error::ForeignMetadata`] when another metadata database publishes, [`Error::NoSigningKey`], and those of
+    /// [`Catalog::newest`].
     pub async fn newest_of(&self, authority: &Authority) -> Result<Option<CatalogDocument>, Error> {
         let newest = self.newest(Some(authority.deployment)).await;
         let newest = newest.inspect_err(|error| authority.note(error))?;
         newest.iter().try_for_each(|document| authority.check(document))?;
+        self.keys.check_may_announce()?;
         Ok(newest)
     }
 }

@@ -1,5 +1,5 @@
-//! Large documents and heads are stored compressed: one zstd frame of what the signature covers or, without
-//! signatures, of the JSON. Small ones stay readable.
+//! Large documents, heads and manifests are stored compressed: one zstd frame of what the signature or the digest
+//! covers. Small ones stay readable.
 
 use bytes::Bytes;
 
@@ -8,6 +8,9 @@ use crate::domain::limits::DOCUMENT_BYTES_MAX;
 
 /// Objects of this many bytes and more are compressed: a document of some 240 collections.
 const COMPRESSED_BYTES_MIN: usize = 64 * 1024;
+/// Manifests of this many bytes and more are compressed: those of a dozen versions since the base. A run writes one
+/// and each node reads it, so they are most of what small runs write.
+const MANIFEST_BYTES_MIN: usize = 4 * 1024;
 /// zstd's level: half of an entry is random, and higher levels find no more in the other half.
 const LEVEL: i32 = 1;
 /// The first bytes of a zstd frame. No JSON begins with them.
@@ -15,7 +18,16 @@ const FRAME_PREFIX: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
 
 /// The stored form of an object.
 pub(super) fn compress(object: Bytes) -> Bytes {
-    if object.len() < COMPRESSED_BYTES_MIN {
+    compress_from(COMPRESSED_BYTES_MIN, object)
+}
+
+/// The stored form of a manifest.
+pub(super) fn compress_manifest(manifest: Bytes) -> Bytes {
+    compress_from(MANIFEST_BYTES_MIN, manifest)
+}
+
+fn compress_from(bytes_min: usize, object: Bytes) -> Bytes {
+    if object.len() < bytes_min {
         return object;
     }
     // Readers take both forms.

@@ -22,6 +22,12 @@ pub enum Error {
     /// The key for announcements cannot be used.
     #[error("[publication] signing_key_file {} cannot be used: {reason}", path.display())]
     SigningKey { path: PathBuf, reason: String },
+    /// An announcement would end the signatures of a catalog.
+    #[error(
+        "the catalog is signed and this publisher has no [publication] signing_key_file, so nothing is announced from \
+         here; name the key, or write allow_unsigned = true to end the signatures"
+    )]
+    NoSigningKey,
     /// An object has no signature of an accepted key.
     #[error(
         "`{path}` is not accepted: {reason}; the publisher must sign with a key of [publication] verify_key"
@@ -98,6 +104,7 @@ pub enum Error {
 codes! {
     Error {
         "signing_key_unusable" Invalid: SigningKey,
+        "signing_key_missing" Invalid: NoSigningKey,
         "catalog_untrusted" Forbidden: Untrusted,
         "document_malformed" Corrupt: Malformed,
         "newer_format" Invalid: NewerFormat,

@@ -35,6 +35,6 @@ pub use publish::SegmentDraft;
 pub use read::{Catalog, HeadAnswer};
 pub use reconcile::RunAnnouncement;
 pub use repair::LastReadable;
-pub use retention::{Deletions, Retention, RetentionRules};
+pub use retention::{Deletions, Retention, RetentionRules, lowest_kept};
 pub use settings::Settings;
 pub use signature::{SigningKeys, VerifyKey};

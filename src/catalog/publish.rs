@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::{Catalog, Error, decode, paths};
+use super::{Catalog, Error, compression::compress_manifest, decode, paths};
 use crate::{
     disk::SegmentDirectory,
     domain::{
@@ -96,8 +96,9 @@ impl Catalog {
         };
         // A manifest that followers would refuse is not written.
         decode::manifest(&manifest.collection, &entry, &bytes)?;
+        let stored = compress_manifest(bytes);
         retry(|| async {
-            self.store.put(&path, bytes.clone()).await?;
+            self.store.put(&path, stored.clone()).await?;
             self.manifest(&manifest.collection, &entry).await.map(drop)
         })
         .await?;

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::{Error, SigningKeys, decode, paths, signature::SignedKind};
+use super::{Error, SigningKeys, compression::decompress, decode, paths, signature::SignedKind};
 use crate::{
     domain::{
         AnnouncementId, CatalogDocument, CollectionEntry, CollectionName, DeploymentId, Digest, Head, KeySet,
@@ -83,7 +83,7 @@ impl Catalog {
     }
 
     fn verify_document(&self, n: u64, path: &Path, object: Bytes) -> Result<CatalogDocument, Error> {
-        let bytes = self.keys.verify(SignedKind::Document, path.as_ref(), object)?;
+        let bytes = self.keys.verify_document(n, path.as_ref(), object)?;
         decode::document(n, path.as_ref(), &bytes)
     }
 
@@ -229,10 +229,10 @@ impl Catalog {
         Ok((decode::key_set(reference, &bytes)?, bytes))
     }
 
-    /// Reads a small object that must exist.
+    /// Reads a small object that must exist. Returns what its digest is of, which is not compressed.
     pub(super) async fn read_referenced(&self, path: &Path) -> Result<Bytes, Error> {
         let object = self.store.read_small(path, DOCUMENT_BYTES_MAX).await?;
-        object.map(|object| object.bytes).ok_or_else(|| Error::missing(path.clone()))
+        decompress(path.as_ref(), object.ok_or_else(|| Error::missing(path.clone()))?.bytes)
     }
 }
 

@@ -3,8 +3,12 @@
 use std::collections::BTreeSet;
 
 use bytes::Bytes;
+use chrono::{DateTime, Utc};
 
-use super::{Catalog, Error, announce, paths, publish, read::check_deployment, signature::SignedKind};
+use super::{
+    Catalog, Error, announce, compression::compress_manifest, paths, publish, read::check_deployment,
+    signature::SignedKind,
+};
 use crate::{
     domain::{
         AnnouncementId, CatalogDocument, CollectionEntry, CollectionName, DeploymentId, Digest, Head, Object,
@@ -78,6 +82,11 @@ impl Catalog {
         Ok(LastReadable { document: None, problem: Some(problem), highest })
     }
 
+    /// When document `n` was written, by the store's clock; `None` when it does not exist.
+    pub async fn announced_at(&self, n: u64) -> Result<Option<DateTime<Utc>>, Error> {
+        Ok(self.store.modified(&paths::document(n)).await?)
+    }
+
     /// Puts a document that a node has kept back under its number, unless an object has that number. Returns whether
     /// the store has it now.
     pub async fn restore_document(&self, document: &CatalogDocument, clock: &Clock) -> Result<bool, Error> {
@@ -111,7 +120,7 @@ impl Catalog {
         let head = announce::merge_head(document, stored.as_ref(), clock.now());
         let path = paths::head();
         let (bytes, _) = publish::encode(&path, &head)?;
-        Ok(self.store.put(&path, self.keys.sign(SignedKind::Head, bytes)).await?)
+        Ok(self.store.put(&path, self.keys.sign(SignedKind::Head, bytes)?).await?)
     }
 
     /// Puts the manifest of `entry` back under its name, from bytes with its digest.
@@ -123,7 +132,8 @@ impl Catalog {
     ) -> Result<(), Error> {
         super::decode_manifest(name, entry, &bytes)?;
         let path = paths::referenced(&entry.manifest, Object::Manifest(name.as_str()), "the catalog")?;
-        self.restore(&path, entry.sha256, bytes).await
+        check_copy(&path, entry.sha256, &bytes)?;
+        Ok(self.store.put(&path, compress_manifest(bytes)).await?)
     }
 
     /// Puts a segment back under its name, from bytes with its digest.
@@ -134,13 +144,14 @@ impl Catalog {
         bytes: Bytes,
     ) -> Result<(), Error> {
         let path = paths::referenced(&reference.object, Object::Segment(name.as_str()), "a manifest")?;
-        self.restore(&path, reference.sha256, bytes).await
+        check_copy(&path, reference.sha256, &bytes)?;
+        Ok(self.store.put(&path, bytes).await?)
     }
+}
 
-    async fn restore(&self, path: &Path, sha256: Digest, bytes: Bytes) -> Result<(), Error> {
-        if Digest::of(&bytes) != sha256 {
-            return Err(super::error::corrupt(path.as_ref(), "the local copy has another SHA-256"));
-        }
-        Ok(self.store.put(path, bytes).await?)
+fn check_copy(path: &Path, sha256: Digest, bytes: &Bytes) -> Result<(), Error> {
+    if Digest::of(bytes) == sha256 {
+        return Ok(());
     }
+    Err(super::error::corrupt(path.as_ref(), "the local copy has another SHA-256"))
 }

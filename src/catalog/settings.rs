@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::VerifyKey;
-use crate::settings::{Declaration, Section};
+use crate::settings::{Declaration, Item, Section};
 
 /// Most versions retained: each retains its segments.
 const KEEP_VERSIONS_MAX: u64 = 10_000;
@@ -15,6 +15,8 @@ pub struct Settings {
     pub keep_versions: usize,
     /// The key that this node signs announcements with.
     pub signing_key_file: Option<PathBuf>,
+    /// Whether this node may announce without a signature after a signed announcement.
+    pub allows_unsigned: bool,
     /// The keys whose announcements this node accepts. If empty, it accepts all announcements.
     pub verify_keys: Vec<VerifyKey>,
 }
@@ -32,6 +34,7 @@ impl Settings {
     ) -> Option<Self> {
         let keep_versions = storage.set("keep_versions").and_then(|item| item.count(1..=KEEP_VERSIONS_MAX));
         let signing_key_file = publication.read("signing_key_file", |item| item.file_path(dir));
+        let allows_unsigned = publication.read("allow_unsigned", Item::boolean);
         let verify_keys = publication.read("verify_key", |item| {
             let keys = item.list(|item| item.parsed("an Ed25519 public key", VerifyKey::parse))?;
             // An empty list would accept all, and looks as if it accepted none.
@@ -49,6 +52,7 @@ impl Settings {
         Some(Self {
             keep_versions: usize::try_from(keep_versions?).ok()?,
             signing_key_file: signing_key_file?,
+            allows_unsigned: allows_unsigned?.unwrap_or(false),
             verify_keys: verify_keys?.unwrap_or_default(),
         })
     }

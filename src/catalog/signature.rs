@@ -4,7 +4,14 @@
 //! SHA-256, but nothing vouches for the documents. A signed object is `{"document":…,"signature":"…"}`, with
 //! an Ed25519 signature (RFC 8032) of the kind of object and the bytes of the document.
 
-use std::{fmt, fs, path::Path, sync::Arc};
+use std::{
+    fmt, fs,
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
 
 use aws_lc_rs::signature::{ED25519, Ed25519KeyPair, KeyPair, UnparsedPublicKey};
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
@@ -76,6 +83,9 @@ impl fmt::Debug for VerifyKey {
 pub struct SigningKeys {
     own: Option<Arc<Ed25519KeyPair>>,
     verify_keys: Arc<[VerifyKey]>,
+    allows_unsigned: bool,
+    /// Twice the highest document number that was verified, plus one if that document is signed. Shared by clones.
+    newest: Arc<AtomicU64>,
 }
 
 impl SigningKeys {
@@ -89,7 +99,8 @@ impl SigningKeys {
             let text = fs::read_to_string(path).map_err(|error| unusable(error.to_string()))?;
             key_pair(&text).ok_or_else(|| unusable("it holds no Ed25519 key in PEM form (PKCS#8)".to_owned()))
         });
-        let keys = Self { own: own.transpose()?.map(Arc::new), verify_keys: verify_keys.into() };
+        let own = own.transpose()?.map(Arc::new);
+        let keys = Self { own, verify_keys: verify_keys.into(), ..Self::default() };
         match (signing_key_file, keys.verify_key()) {
             (Some(path), Some(own)) if !verify_keys.is_empty() && !verify_keys.contains(&own) => {
                 let reason = format!("its public half is not among verify_key; add \"{own}\"");
@@ -99,19 +110,55 @@ impl SigningKeys {
         }
     }
 
+    /// The same keys. If `allows_unsigned`, a document without a signature may follow a signed one.
+    #[must_use]
+    pub fn with_unsigned(mut self, allows_unsigned: bool) -> Self {
+        self.allows_unsigned = allows_unsigned;
+        self
+    }
+
     /// The public half of the key to sign with.
     pub fn verify_key(&self) -> Option<VerifyKey> {
         let key = self.own.as_ref()?.public_key().as_ref().try_into();
         key.ok().map(VerifyKey)
     }
 
+    /// Checks that this process may announce: nodes that verify signatures refuse a catalog from its first unsigned
+    /// document on.
+    ///
+    /// # Errors
+    /// [`Error::NoSigningKey`] when the newest known document is signed and this process has no key.
+    pub(super) fn check_may_announce(&self) -> Result<(), Error> {
+        let is_signed = self.newest.load(Ordering::Relaxed) % 2 == 1;
+        if is_signed && self.own.is_none() && !self.allows_unsigned {
+            Err(Error::NoSigningKey)
+        } else {
+            Ok(())
+        }
+    }
+
     /// Makes the object of a document: signed, if there is a key to sign with, and compressed if it is large.
-    pub(super) fn sign(&self, kind: SignedKind, document: Bytes) -> Bytes {
-        let Some(own) = &self.own else { return compress(document) };
+    ///
+    /// # Errors
+    /// As [`SigningKeys::check_may_announce`].
+    pub(super) fn sign(&self, kind: SignedKind, document: Bytes) -> Result<Bytes, Error> {
+        self.check_may_announce()?;
+        let Some(own) = &self.own else { return Ok(compress(document)) };
         let signature = BASE64.encode(own.sign(&kind.message(&document)));
-        compress(
-            [SIGNED_PREFIX, &document, b",\"signature\":\"", signature.as_bytes(), b"\"}"].concat().into(),
-        )
+        let signed = [SIGNED_PREFIX, &document, b",\"signature\":\"", signature.as_bytes(), b"\"}"].concat();
+        Ok(compress(signed.into()))
+    }
+
+    /// Verifies the object of document `n` and returns the document. Remembers whether the newest one is signed.
+    ///
+    /// # Errors
+    /// As [`SigningKeys::verify`].
+    pub(super) fn verify_document(&self, n: u64, path: &str, object: Bytes) -> Result<Bytes, Error> {
+        let object = decompress(path, object)?;
+        let is_signed = object.starts_with(SIGNED_PREFIX);
+        let document = self.verify(SignedKind::Document, path, object)?;
+        self.newest.fetch_max(n.saturating_mul(2) + u64::from(is_signed), Ordering::Relaxed);
+        Ok(document)
     }
 
     /// Verifies an object and returns its document.
@@ -208,7 +255,8 @@ mod tests {
     #[test]
     fn only_signatures_of_accepted_keys_are_accepted() {
         let document = Bytes::from_static(br#"{"n": 1, "x":"\u00e9"}"#);
-        let (plain, signed) = (document.clone(), signer().sign(SignedKind::Document, document.clone()));
+        let signed = signer().sign(SignedKind::Document, document.clone()).unwrap();
+        let plain = document.clone();
         let (known, other) = (VerifyKey::parse(PUBLIC).unwrap(), VerifyKey([7; 32]));
         let code = |keys: &SigningKeys, kind, object: &Bytes| match keys.verify(kind, "p", object.clone()) {
             Ok(opened) => {
@@ -231,7 +279,31 @@ mod tests {
             assert_eq!(code(keys, kind, object), expected, "{keys:?} {kind:?}");
         }
         // Without a signing key nothing is signed.
-        assert_eq!(all.sign(SignedKind::Head, plain.clone()), plain);
+        assert_eq!(all.sign(SignedKind::Head, plain.clone()).unwrap(), plain);
+    }
+
+    #[test]
+    fn only_a_key_follows_a_signed_document() {
+        let document = Bytes::from_static(b"{}");
+        let signed = signer().sign(SignedKind::Document, document.clone()).unwrap();
+        let code = |keys: &SigningKeys| {
+            [SignedKind::Document, SignedKind::Head]
+                .map(|kind| keys.sign(kind, document.clone()).err().map(|error| error.code()))
+        };
+        let (keyless, missing) = (SigningKeys::default(), Some("signing_key_missing"));
+        keyless.verify_document(3, "d", document.clone()).unwrap();
+        assert_eq!(code(&keyless), [None; 2]);
+        keyless.clone().verify_document(4, "d", signed.clone()).unwrap();
+        assert_eq!(code(&keyless), [missing; 2]);
+        // An older document does not count, a newer one does.
+        keyless.verify_document(3, "d", document.clone()).unwrap();
+        assert_eq!(code(&keyless), [missing; 2]);
+        assert_eq!(code(&keyless.clone().with_unsigned(true)), [None; 2]);
+        keyless.verify_document(5, "d", document.clone()).unwrap();
+        assert_eq!(code(&keyless), [None; 2]);
+        let with_key = signer();
+        with_key.verify_document(4, "d", signed).unwrap();
+        assert_eq!(code(&with_key), [None; 2]);
     }
 
     #[test]
@@ -240,21 +312,21 @@ mod tests {
         let document = Bytes::from(format!("{{\"n\":[{entries}],\"x\":\"{}\"}}", "y".repeat(40_000)));
         let (known, other) =
             (verifier(&[VerifyKey::parse(PUBLIC).unwrap()]), verifier(&[VerifyKey([7; 32])]));
-        let stored = signer().sign(SignedKind::Document, document.clone());
+        let stored = signer().sign(SignedKind::Document, document.clone()).unwrap();
         assert!(stored.len() < document.len() / 2, "{} bytes", stored.len());
         assert_eq!(known.verify(SignedKind::Document, "p", stored.clone()).unwrap(), document);
         assert_eq!(verifier(&[]).verify(SignedKind::Document, "p", stored.clone()).unwrap(), document);
         let code = |keys: &SigningKeys, kind, stored| keys.verify(kind, "p", stored).unwrap_err().code();
         assert_eq!(code(&known, SignedKind::Head, stored.clone()), "catalog_untrusted");
         assert_eq!(code(&other, SignedKind::Document, stored.clone()), "catalog_untrusted");
-        let unsigned = verifier(&[]).sign(SignedKind::Document, document);
+        let unsigned = verifier(&[]).sign(SignedKind::Document, document).unwrap();
         assert_eq!(code(&known, SignedKind::Document, unsigned), "catalog_untrusted");
         assert_eq!(code(&known, SignedKind::Document, stored.slice(..stored.len() / 2)), "object_corrupt");
     }
 
     #[test]
     fn an_object_with_a_changed_byte_is_refused() {
-        let signed = signer().sign(SignedKind::Head, Bytes::from_static(br#"{"n":12}"#));
+        let signed = signer().sign(SignedKind::Head, Bytes::from_static(br#"{"n":12}"#)).unwrap();
         let keys = verifier(&[VerifyKey::parse(PUBLIC).unwrap()]);
         assert!(keys.verify(SignedKind::Head, "p", signed.clone()).is_ok());
         for at in 0..signed.len() {

@@ -20,13 +20,13 @@ pub(super) async fn repair(
     if json {
         print_json(&serde_json::json!({ "catalog": catalog, "versions": versions }))?;
     } else {
-        print(&match catalog {
+        print(&match &catalog {
             CatalogRepair::Whole { catalog } => format!("catalog {catalog}: whole"),
             CatalogRepair::HeadRewritten { catalog } => format!("catalog {catalog}: head was written again"),
             CatalogRepair::DocumentRestored { catalog } => {
                 format!("catalog {catalog}: the document was put back from this node's copy")
             }
-            CatalogRepair::AnnouncedAgain { catalog, from } => format!(
+            CatalogRepair::AnnouncedAgain { catalog, from, .. } => format!(
                 "catalog {catalog}: documents after {from} are lost; announced from that one and the metadata database"
             ),
         })?;
@@ -36,6 +36,16 @@ pub(super) async fn repair(
         for one in &versions {
             let outcome = one.code.map_or("restored".to_owned(), |code| format!("not restored ({code})"));
             print(&format!("{} {}: {outcome}", one.collection, one.version))?;
+        }
+    }
+    if let CatalogRepair::AnnouncedAgain { to_repeat, .. } = &catalog {
+        for action in to_repeat {
+            let at = action.at.format("%Y-%m-%dT%H:%M:%SZ");
+            let detail = action.detail.as_deref().map_or_else(String::new, |detail| format!(" ({detail})"));
+            complain(&format!(
+                "warning: {} of {} by {} at {at}{detail} may be lost; look at `larder status`, and repeat it if so",
+                action.action, action.subject, action.actor
+            ));
         }
     }
     for one in versions.iter().filter(|one| !one.restored) {

@@ -47,7 +47,7 @@ fn row(one: &ServableVersion) -> Vec<String> {
         format!("pinned: {}", regions.join(", "))
     });
     // A rollback reads no row.
-    let counts = one.counts.filter(|_| one.origin.as_deref() != Some("rollback"));
+    let counts = one.counts.filter(|_| !matches!(one.origin.as_deref(), Some("rollback" | "takeover")));
     let count = |of: fn(&RunCounts) -> u64| or_dash(counts.as_ref().map(of));
     vec![
         one.version.to_string(),

@@ -58,6 +58,10 @@ impl Engine {
 
     /// Reads what is announced of a collection. A manifest that is missing or damaged is an error, unless
     /// `may_be_lost`: then the collection has no base.
+    ///
+    /// # Errors
+    /// [`Error::MetadataCopied`] for a version that this metadata database does not know: its publisher has other
+    /// runs, leases and held runs than this one.
     pub(super) async fn announced_or_lost(
         &self,
         name: &CollectionName,
@@ -72,6 +76,9 @@ impl Engine {
             let last = document.dropped.remove(name).unwrap_or(Version(0));
             return Ok(Announced { base: None, from: None, last, pause });
         };
+        if !self.metadata.has_version(name, entry.version).await? {
+            return Err(Error::MetadataCopied { collection: name.clone(), version: entry.version });
+        }
         let base = match self.catalog.manifest(name, &entry).await {
             Ok(manifest) => Some(Arc::new(Base { sha256: entry.sha256, manifest })),
             Err(error) if may_be_lost && error.is_of_object() => {

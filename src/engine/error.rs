@@ -43,6 +43,13 @@ pub enum Error {
         newest.revision, newest.changed_at.format(SECONDS), own.revision, own.changed_at.format(SECONDS)
     )]
     ConfigurationOutdated { sync: CollectionName, newest: Configuration, own: Configuration },
+    /// The announced version is not one of this metadata database, which publishes.
+    #[error(
+        "version {version} of {collection} was not announced with this metadata database: a copy of it publishes, too, \
+         or an older backup was restored in its place; end the other publisher, then restart this one or give \
+         `larder takeover`"
+    )]
+    MetadataCopied { collection: CollectionName, version: Version },
     /// The collection was dropped; its schedule does not bring it back.
     #[error(
         "{sync} was dropped at version {last}, so its schedule does not run; `larder sync {sync}` brings it back"
@@ -109,6 +116,7 @@ codes! {
         "rollback_under_way" Conflict: RollbackUnderWay,
         "lease_lost" Conflict: LeaseLost,
         "configuration_outdated" Conflict: ConfigurationOutdated,
+        "metadata_copied" Conflict: MetadataCopied,
         "sync_dropped" Conflict: Dropped,
         "sync_paused" Conflict: Paused,
         "mapping_mismatch" Invalid: Mapping,

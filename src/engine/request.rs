@@ -12,6 +12,8 @@ pub enum Trigger {
     Operator,
     /// A rollback: it announces an earlier content and reads no row.
     Rollback,
+    /// Nothing: metadata takes over a version that was announced with another database, or since its backup.
+    Takeover,
 }
 
 impl Trigger {
@@ -21,6 +23,7 @@ impl Trigger {
             Self::Schedule => "schedule",
             Self::Operator => "operator",
             Self::Rollback => "rollback",
+            Self::Takeover => "takeover",
         }
     }
 }

@@ -255,6 +255,15 @@ impl Metadata {
         .transpose()
     }
 
+    /// Whether this database knows that `version` of a sync's collection, or a later one, was announced or may have
+    /// been.
+    pub async fn has_version(&self, sync: &CollectionName, version: Version) -> Result<bool, Error> {
+        let select = Statement::new(
+            "select id from runs where sync = $1 and version >= $2 and status in ('announced', 'announcing') limit 1",
+        );
+        Ok(self.database.row(select.bind(sync.as_str()).bind(version.0)).await?.is_some())
+    }
+
     /// Makes `run` the held run of its sync, with the manifest that it would announce and the one that it was
     /// compared with. An earlier held run becomes superseded. Returns `false` and changes nothing when the run
     /// has ended already.

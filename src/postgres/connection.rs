@@ -17,9 +17,14 @@ use super::{
     dial::{Encryption, Step, dial, enter},
     error::{Error, HIDDEN},
     parameters::{Host, Mode, Parameters},
-    relay::{self, Link, Relay},
 };
-use crate::support::secret::ExposeSecret as _;
+use crate::support::{
+    relay::{Link, Relay},
+    secret::ExposeSecret as _,
+};
+
+/// Port in the name of the relay's socket: sqlx builds the name from directory and port.
+const RELAY_PORT: u16 = 1;
 
 /// What stands around a name in the words of a server, whatever its language.
 const QUOTES: [char; 7] = ['"', '\'', '`', '«', '»', '“', '”'];
@@ -98,8 +103,8 @@ impl Parameters {
             address: self.address(),
             reason: format!("no local socket: {error}"),
         };
-        let relay = Relay::bind().map_err(unreachable)?;
-        let options = self.options()?.socket(&relay.directory).port(relay::PORT);
+        let relay = Relay::bind(&format!(".s.PGSQL.{RELAY_PORT}")).map_err(unreachable)?;
+        let options = self.options()?.socket(&relay.directory).port(RELAY_PORT);
         let link = relay.serve(server);
         let inner = options.connect().await.map_err(|error| self.login_error(error, &link))?;
         Ok(Connection { inner, link })

@@ -2,9 +2,8 @@
 
 use std::{io, net::SocketAddr, time::Duration};
 
-use socket2::{SockRef, TcpKeepalive};
 use tokio::{
-    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{TcpStream, UnixStream, lookup_host},
 };
 use tokio_rustls::{
@@ -14,18 +13,14 @@ use tokio_rustls::{
 
 use super::{
     error::Error,
-    parameters::{Host, Keepalive, Parameters, Tls},
+    parameters::{Host, Parameters, Tls},
     tls,
 };
-use crate::support::blocking;
+use crate::support::{blocking, relay::Stream};
 
 /// Asks whether the server speaks TLS
 /// (<https://www.postgresql.org/docs/current/protocol-message-formats.html>, `SSLRequest`).
 const TLS_REQUEST: [u8; 8] = [0, 0, 0, 8, 4, 210, 22, 47];
-
-/// A connection to a server, before the first message of the protocol.
-pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
-impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 
 /// Whether a connection is encrypted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -107,7 +102,7 @@ async fn connect(
             tokio::time::timeout(if is_last { timeout } else { share }, TcpStream::connect(address));
         match attempt.await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())) {
             Ok(stream) => {
-                let set = configure(&stream, &parameters.keepalive);
+                let set = parameters.keepalive.apply(&stream);
                 set.map_err(|error| Error::Unreachable {
                     address: parameters.address(),
                     reason: error.to_string(),
@@ -118,21 +113,6 @@ async fn connect(
         }
     }
     Err(Error::Unreachable { address: parameters.address(), reason })
-}
-
-fn configure(stream: &TcpStream, keepalive: &Keepalive) -> io::Result<()> {
-    stream.set_nodelay(true)?;
-    let socket = SockRef::from(stream);
-    if keepalive.is_on {
-        let probes = TcpKeepalive::new().with_time(keepalive.idle).with_interval(keepalive.interval);
-        socket.set_tcp_keepalive(&probes.with_retries(keepalive.count))?;
-    }
-    // Linux only, as in libpq.
-    #[cfg(target_os = "linux")]
-    if keepalive.is_on && !keepalive.user_timeout.is_zero() {
-        socket.set_tcp_user_timeout(Some(keepalive.user_timeout))?;
-    }
-    Ok(())
 }
 
 async fn offers_tls(stream: &mut TcpStream, address: &str) -> Result<bool, Error> {

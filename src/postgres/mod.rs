@@ -2,7 +2,7 @@
 //!
 //! sqlx speaks the protocol, but it gives no access to its sockets and to the verification of certificates.
 //! Therefore `dial` makes the connection to the server, with keepalives and TLS as libpq has them, and sqlx
-//! talks to it through a local socket of this process (`relay`).
+//! talks to it through a local socket of this process (`support::relay`).
 
 mod certificate;
 mod connection;
@@ -10,7 +10,6 @@ mod dial;
 mod error;
 mod parameters;
 mod refused;
-mod relay;
 #[cfg(test)]
 mod tests;
 mod tls;
@@ -19,7 +18,6 @@ mod url;
 pub(crate) use connection::Connection;
 pub(crate) use error::Error;
 pub use parameters::Parameters;
-pub(crate) use relay::Link;
 pub use url::Fault;
 
 /// Whether the words of an error with SQLSTATE 08P01 are `PgBouncer`'s refusal of transactions, which statement

@@ -12,7 +12,7 @@ use super::{
     refused::{is_one_of, refusal, wrong_value},
     url::{self, Fault},
 };
-use crate::support::secret::SecretString;
+use crate::support::{secret::SecretString, tcp::Keepalive};
 
 /// Port of a URL without one.
 const PORT: u16 = 5432;
@@ -49,33 +49,6 @@ pub(super) enum Host {
     Name(String),
     /// The directory of a Unix socket.
     Socket(PathBuf),
-}
-
-/// When a connection without an answer is given up. Linux needs 54 s by default.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Keepalive {
-    pub(super) is_on: bool,
-    /// Silence before the first probe.
-    pub(super) idle: Duration,
-    /// Time between probes.
-    pub(super) interval: Duration,
-    /// Probes without an answer.
-    pub(super) count: u32,
-    /// Longest time for sent data to be acknowledged; zero leaves it to the system.
-    pub(super) user_timeout: Duration,
-}
-
-impl Default for Keepalive {
-    /// NAT gateways forget a silent connection after 240 s or more.
-    fn default() -> Self {
-        Self {
-            is_on: true,
-            idle: Duration::from_secs(30),
-            interval: Duration::from_secs(8),
-            count: 3,
-            user_timeout: Duration::from_secs(50),
-        }
-    }
 }
 
 /// The encryption of a connection.

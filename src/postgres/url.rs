@@ -5,9 +5,7 @@
 
 use percent_encoding::percent_decode_str;
 
-/// What to do about characters that the URL's grammar takes for itself.
-const ENCODE: &str = "percent-encode these characters in user, password and the other parts: % as %25, / as %2F, \
-                      ? as %3F, # as %23, @ as %40, : as %3A, & as %26, a space as %20";
+use crate::settings::url::ENCODE_HINT;
 
 /// Why a URL cannot be used. Holds no part of the URL.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,7 +22,7 @@ impl Fault {
     }
 
     fn encoding(message: &str) -> Self {
-        Self::new(message, ENCODE)
+        Self::new(message, ENCODE_HINT)
     }
 }
 
@@ -83,7 +81,7 @@ pub(super) fn split(url: &str) -> Result<Parts, Fault> {
     };
     // An `@` after the `?` may be the end of a password that has a `?` in it.
     let may_be_password = query.is_some_and(|query| query.contains('@'));
-    read().map_err(|fault| if may_be_password { Fault::new(fault.message, ENCODE) } else { fault })
+    read().map_err(|fault| if may_be_password { Fault::new(fault.message, ENCODE_HINT) } else { fault })
 }
 
 /// The fault for what follows from a URL with an `@` after its `?`: the fault names no parameter then.
@@ -109,7 +107,7 @@ fn host_and_port(server: &str) -> Result<(Option<String>, Option<String>), Fault
                 .split_once(']')
                 .ok_or_else(|| Fault::new("has a `[` without `]`", "write an IPv6 address as [::1]"))?;
             if !after.is_empty() && !after.starts_with(':') {
-                return Err(Fault::new("has text after the `]` of its host", ENCODE));
+                return Err(Fault::new("has text after the `]` of its host", ENCODE_HINT));
             }
             (address, after.strip_prefix(':').unwrap_or_default())
         }

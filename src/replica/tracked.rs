@@ -216,3 +216,106 @@ impl Tracked {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use chrono::TimeDelta;
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::domain::id::RunId;
+
+    fn entry(version: u64) -> CollectionEntry {
+        CollectionEntry {
+            version: Version(version),
+            run_id: RunId::from_uuid(Uuid::from_u128(1)),
+            regions: None,
+            manifest: String::new(),
+            sha256: Digest::of(&version.to_be_bytes()),
+        }
+    }
+
+    fn elsewhere() -> Arc<[RegionName]> {
+        [RegionName::new("eu").unwrap()].into()
+    }
+
+    fn wanting(version: u64) -> Tracked {
+        let mut tracked = Tracked::new(&Pace::new(Duration::from_secs(1)));
+        tracked.set_wanted(&entry(version), None);
+        tracked
+    }
+
+    fn fail(tracked: &mut Tracked, version: u64, now: Instant) {
+        let error = Error::Broken { collection: crate::domain::name::CollectionName::new("a").unwrap() };
+        tracked.record_failure(&entry(version), &error, now, DateTime::UNIX_EPOCH);
+    }
+
+    #[test]
+    fn failed_version_waits_and_another_one_does_not() {
+        let now = Instant::now();
+        let mut tracked = wanting(1);
+        assert_eq!(tracked.due_entry(now), Some(&entry(1)));
+        fail(&mut tracked, 1, now);
+        let retry_at = tracked.retry_at().unwrap();
+        assert!(retry_at > now && tracked.due_entry(now).is_none());
+        assert_eq!(tracked.due_entry(retry_at), Some(&entry(1)), "at its time it is due, not only after it");
+        // The same announcement again does not end the wait.
+        tracked.set_wanted(&entry(1), None);
+        assert_eq!(tracked.retry_at(), Some(retry_at));
+        tracked.set_wanted(&entry(2), None);
+        assert_eq!((tracked.retry_at(), tracked.due_entry(now)), (None, Some(&entry(2))));
+        // A failure of what is no longer wanted says nothing.
+        fail(&mut tracked, 1, now);
+        assert_eq!(tracked.due_entry(now), Some(&entry(2)));
+    }
+
+    #[test]
+    fn nothing_is_tried_again_while_it_is_applied_or_not_wanted_here() {
+        let now = Instant::now();
+        let mut tracked = wanting(1);
+        fail(&mut tracked, 1, now);
+        let later = tracked.retry_at().unwrap();
+        tracked.is_applying = true;
+        assert_eq!((tracked.retry_at(), tracked.due_entry(later)), (None, None));
+        tracked.is_applying = false;
+        assert_eq!(tracked.retry_at(), Some(later));
+        tracked.wanted = None;
+        assert_eq!((tracked.retry_at(), tracked.due_entry(later)), (None, None));
+        tracked.set_wanted(&entry(1), Some(elsewhere()));
+        assert_eq!((tracked.retry_at(), tracked.due_entry(later)), (None, None));
+    }
+
+    #[test]
+    fn collection_has_an_outcome_once_it_failed_or_is_not_needed() {
+        let mut tracked = Tracked::new(&Pace::new(Duration::from_secs(1)));
+        assert!(tracked.has_outcome(), "the catalog does not have it");
+        tracked.set_wanted(&entry(1), None);
+        assert!(!tracked.has_outcome());
+        tracked.set_wanted(&entry(1), Some(elsewhere()));
+        assert!(tracked.has_outcome(), "another region serves it");
+        tracked.set_wanted(&entry(1), None);
+        assert!(!tracked.has_outcome());
+        fail(&mut tracked, 1, Instant::now());
+        assert!(tracked.has_outcome());
+    }
+
+    #[test]
+    fn data_from_the_future_counts_from_its_arrival() {
+        let now = DateTime::UNIX_EPOCH + TimeDelta::days(1);
+        let mut tracked = wanting(1);
+        let within = now + CLOCK_SKEW_MAX;
+        assert_eq!(tracked.without_skew(within, now), within);
+        let ahead = within + TimeDelta::seconds(1);
+        assert_eq!(tracked.without_skew(ahead, now), now);
+        // Seen again later, it still counts from its arrival, and shows.
+        let later = now + TimeDelta::seconds(30);
+        assert_eq!(tracked.without_skew(ahead, later), now);
+        let shown = |tracked: &Tracked| {
+            let problem = tracked.status(None, None, later).unwrap().problem;
+            problem.map(|one| one.code.as_str().to_owned())
+        };
+        assert_eq!(shown(&tracked).as_deref(), Some(CLOCK_AHEAD));
+        assert_eq!(tracked.without_skew(now, later), now);
+        assert_eq!(shown(&tracked), None);
+    }
+}

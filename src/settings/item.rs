@@ -48,6 +48,10 @@ impl<'a> Item<'a> {
         if url.trim_start() != url {
             return self.fail("begins with white space", "remove it".to_owned());
         }
+        if url.starts_with('\u{feff}') {
+            return self
+                .fail("begins with a byte order mark", "save the secret's file without it".to_owned());
+        }
         if has_quote('"') || has_quote('\'') {
             return self.fail("has quotes around it", QUOTES_HINT.to_owned());
         }
@@ -115,17 +119,20 @@ impl<'a> Item<'a> {
         self.fail(format!("{} is not {what}", shown(text)), (!tells).then_some(hint))
     }
 
-    /// A URL of `http` or `https` with a host, and nothing behind its path; without a slash at its end.
+    /// A URL of `http` or `https` with a host, and nothing behind its path; without a slash at its end. A fault does
+    /// not show it: a password may be in it.
     pub(crate) fn base_url(&self, what: &str, hint: &str) -> Option<String> {
-        self.parsed(what, |text| {
-            let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
-            let is_good = rest.is_some_and(|rest| {
-                let host = rest.split('/').next().unwrap_or_default();
-                let is_of_url = |byte: u8| byte.is_ascii_graphic() && !b"?#\"'<>\\".contains(&byte);
-                !host.is_empty() && !host.contains('@') && rest.bytes().all(is_of_url)
-            });
-            if is_good { Ok(text.trim_end_matches('/').to_owned()) } else { Err(hint.to_owned()) }
-        })
+        let text = self.url()?;
+        let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+        let is_good = rest.is_some_and(|rest| {
+            let is_of_url = |byte: u8| byte.is_ascii_graphic() && !b"?#@\"'<>\\".contains(&byte);
+            !rest.is_empty() && !rest.starts_with('/') && rest.bytes().all(is_of_url)
+        });
+        if is_good {
+            Some(text.trim_end_matches('/').to_owned())
+        } else {
+            self.fail(format!("is not {what}"), hint.to_owned())
+        }
     }
 
     /// A name that must be among `names`, the names of every `what`.

@@ -14,6 +14,7 @@ pub(crate) mod printable;
 pub(crate) mod section;
 pub(crate) mod tree;
 pub mod units;
+pub(crate) mod url;
 
 pub(crate) use declaration::Declaration;
 pub use environment::Environment;

@@ -5,7 +5,7 @@ use std::{error::Error as _, fs, path::PathBuf, time::Duration};
 use reqwest::{Certificate, Client, Url, redirect::Policy};
 
 use super::error::{Error, cause, connection_lost};
-use crate::settings::{item::Item, section::Section};
+use crate::settings::{item::Item, section::Section, url::find_unencoded};
 
 /// A connection that went silent is given up after about 54 s: probes begin after this time ...
 const KEEPALIVE_IDLE: Duration = Duration::from_secs(30);
@@ -95,7 +95,11 @@ impl Endpoint {
 fn http_url(item: &Item<'_>) -> Option<Url> {
     const HINT: &str =
         "write http://host:port or https://host:port; user and password have keys of their own";
-    let Ok(url) = Url::parse(item.url()?) else { return item.fail("is not a URL", HINT.to_owned()) };
+    let text = item.url()?;
+    if let Some(fault) = find_unencoded(text) {
+        return item.fail(fault, HINT.to_owned());
+    }
+    let Ok(url) = Url::parse(text) else { return item.fail("is not a URL", HINT.to_owned()) };
     if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none() {
         return item.fail("is not an address of a web service", HINT.to_owned());
     }

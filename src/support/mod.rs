@@ -1,5 +1,5 @@
 //! Small parts that every layer may use: clock, randomness, backoff, blocking work, result codes of databases,
-//! secrets, shutdown, file locks.
+//! secrets, shutdown, file locks, connections to servers.
 
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 pub mod allocator;
@@ -10,6 +10,8 @@ pub mod clock;
 pub mod file_lock;
 pub mod private_file;
 pub mod random;
+pub(crate) mod relay;
 pub mod result_code;
 pub mod secret;
 pub mod shutdown;
+pub(crate) mod tcp;

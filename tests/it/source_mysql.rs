@@ -16,6 +16,7 @@ use tokio::sync::mpsc;
 use crate::support::{
     mysql::{MySql, MySqlDatabase},
     node::{Node, Warehouse},
+    proxy::{NetworkFault, Proxy},
     source::{open, open_within, read, read_query},
 };
 
@@ -327,4 +328,35 @@ async fn table_is_synced_and_changes_deletes_and_a_guard_are_seen() {
     database.execute("drop table customers").await;
     assert_eq!(node.sync("customer").await.record.status, RunStatus::Failed);
     assert!(node.record("customer", "id", "50").await.is_some());
+}
+
+/// As of Postgres: a connection that went silent is given up whatever the statement timeout, and a slow query is not.
+#[tokio::test]
+async fn a_connection_that_went_silent_is_lost() {
+    let database = MySql::database().await;
+    database
+        .execute(
+            "create table t (id integer primary key, v varchar(200));
+             insert into t select seq, repeat('x', 100) from seq_1_to_100000",
+        )
+        .await;
+    let direct = database.url_of("root");
+    let address = direct.split(['@', '/']).nth(3).unwrap();
+    let proxy = Proxy::start(address.parse().unwrap()).await;
+    let url = direct.replace(address, &proxy.address().to_string());
+    let section = format!("type = \"mysql\"\nurl = \"{url}?keepalives_idle=1&keepalives_interval=1\"\n");
+    let source = open_within(&section, "1h", "5s");
+    assert_eq!(read(&source, "select * from t").await.unwrap().rows().len(), 100_000);
+    // The server has sent everything, or is blocked because nobody reads.
+    for sql in ["select * from t limit 10000", "select * from t"] {
+        proxy.set(NetworkFault::Swallow(500_000));
+        let error = read(&source, sql).await.unwrap_err();
+        assert_eq!(error.code(), "source_connection_lost", "{sql}: {error}");
+    }
+    proxy.set(NetworkFault::None);
+    assert_eq!(read(&source, "select 1 as id, sleep(6) as slept").await.unwrap().rows().len(), 1);
+    // Silent from the first byte.
+    proxy.set(NetworkFault::Silent);
+    let error = read(&open_within(&section, "1h", "100ms"), "select 1 as id").await.unwrap_err();
+    assert_eq!(error.code(), "source_connect_timeout", "{error}");
 }

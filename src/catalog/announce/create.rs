@@ -47,7 +47,7 @@ pub(in crate::catalog) async fn create_alone(
 ) -> Result<bool, Error> {
     let (pace, shutdown) = (AnnouncerPace::default(), Shutdown::new());
     let (bytes, _) = publish::encode(&paths::document(document.n), document)?;
-    let object = catalog.keys.sign(SignedKind::Document, bytes);
+    let object = catalog.keys.sign(SignedKind::Document, bytes)?;
     let read_at = clock.now();
     let ends_at = read_at + TimeDelta::seconds(ALONE_SECONDS_MAX);
     let creator = Creator { catalog, clock, pace: &pace, shutdown: &shutdown };

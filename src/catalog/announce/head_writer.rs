@@ -124,7 +124,10 @@ impl HeadWriter {
         let now = Instant::now();
         let is_final = matches!(
             *error,
-            Error::ForeignCatalog { .. } | Error::ForeignMetadata { .. } | Error::NewerFormat { .. }
+            Error::ForeignCatalog { .. }
+                | Error::ForeignMetadata { .. }
+                | Error::NewerFormat { .. }
+                | Error::NoSigningKey
         );
         let has_ended = |waiting: &mut Confirmation| is_final || now - waiting.since >= pace.patience;
         for waiting in self.waiting.extract_if(.., has_ended) {
@@ -192,7 +195,7 @@ impl HeadWriter {
         let must_write = stored.as_ref() != Some(&head);
         if must_write {
             let (bytes, _) = publish::encode(&path, &head)?;
-            catalog.store.put(&path, catalog.keys.sign(SignedKind::Head, bytes)).await?;
+            catalog.store.put(&path, catalog.keys.sign(SignedKind::Head, bytes)?).await?;
         }
         let announced = Announced { n: newest.n, deployment: newest.deployment };
         for waiting in self.waiting.drain(..) {

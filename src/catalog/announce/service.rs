@@ -148,8 +148,10 @@ impl Announcer {
             let document;
             (document, changes) = self.draft(changes);
             let Some(ends_at) = changes.iter().map(Waiting::ends_at).min() else { return };
-            let object = match publish::encode(&paths::document(document.n), &document) {
-                Ok((bytes, _)) => self.catalog.keys.sign(SignedKind::Document, bytes),
+            let signed = publish::encode(&paths::document(document.n), &document)
+                .and_then(|(bytes, _)| self.catalog.keys.sign(SignedKind::Document, bytes));
+            let object = match signed {
+                Ok(object) => object,
                 Err(error) => return answer_all(changes, &AnnounceError::Refused(Arc::new(error))),
             };
             let put_at = self.clock.now();

@@ -16,6 +16,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use futures::{StreamExt, stream};
 use tokio::time::Instant;
 
+pub use self::named::lowest_kept;
 use self::{manifests::KnownManifests, named::Named};
 use super::{Catalog, Error, paths};
 use crate::{

@@ -127,7 +127,7 @@ impl Named {
 }
 
 /// The lowest of the last `keep_versions` up to `version`. Versions are consecutive.
-fn lowest_kept(version: Version, keep_versions: usize) -> Version {
+pub fn lowest_kept(version: Version, keep_versions: usize) -> Version {
     Version((version.0.saturating_add(1)).saturating_sub(keep_versions as u64))
 }
 
@@ -144,17 +144,22 @@ impl Catalog {
         let present = newest.collections.get(name);
         let is_kept = present.is_some_and(|present| version >= lowest_kept(present.version, keep_versions));
         let is_pinned = newest.pins_of(name).any(|(_, pinned)| pinned.version == version);
-        Ok(is_kept || is_pinned || version >= self.lowest_selectable(newest, name, keep_versions).await?)
+        if is_kept || is_pinned {
+            return Ok(true);
+        }
+        let now = self.store_time().await?;
+        Ok(version >= self.lowest_selectable(newest, name, keep_versions, now).await?)
     }
 
-    /// The lowest version that can be selected without a pin.
+    /// The lowest version that can be selected without a pin, at `now` by the store's clock.
     pub async fn lowest_selectable(
         &self,
         newest: &CatalogDocument,
         name: &CollectionName,
         keep_versions: usize,
+        now: DateTime<Utc>,
     ) -> Result<Version, Error> {
-        let since = self.store_time().await? - TimeDelta::hours(SELECTABLE_HOURS);
+        let since = now - TimeDelta::hours(SELECTABLE_HOURS);
         let named = Named::read(self, newest.clone(), since).await?;
         Ok(named.references(name, keep_versions).floor.unwrap_or(Version(u64::MAX)))
     }

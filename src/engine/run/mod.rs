@@ -68,6 +68,17 @@ impl Engine {
         may_run(spec, Trigger::Schedule, self.announced(&spec.collection).await)?.map(drop)
     }
 
+    /// Whether the announced version was made with the configuration of `spec`, or there is none yet.
+    ///
+    /// # Errors
+    /// [`Error::ConfigurationOutdated`]; the catalog cannot be read.
+    pub async fn has_configuration(&self, spec: &SyncSpec) -> Result<bool, Error> {
+        let Some(base) = self.announced(&spec.collection).await?.base else { return Ok(true) };
+        spec.check_newest(&base.manifest)?;
+        let own = spec.configuration();
+        Ok(base.manifest.configuration.as_ref().is_none_or(|found| found.sha256 == own.sha256))
+    }
+
     async fn run_leased(&self, lease: &SyncLease, request: &RunRequest) -> Result<RunOutcome, Error> {
         let name = &request.spec.collection;
         self.reconcile_open_runs(name).await?;

@@ -392,3 +392,6 @@ async fn wait<F: Future + Unpin>(work: &mut Option<F>) -> F::Output {
         None => pending().await,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,19 +1,21 @@
 //! MySQL, MariaDB and servers that speak their protocol: one consistent snapshot, read by the text protocol.
 
+mod connection;
 mod fault;
 mod settings;
 mod values;
 
-use std::time::Duration;
+use std::{pin::pin, time::Duration};
 
 use async_trait::async_trait;
 use futures::StreamExt as _;
 use sqlx::{
-    AssertSqlSafe, ConnectOptions as _, Connection as _, Executor as _, MySqlConnection, SqlSafeStr as _,
-    Statement as _, mysql::MySqlConnectOptions, raw_sql,
+    AssertSqlSafe, Connection as _, Executor as _, MySqlConnection, SqlSafeStr as _, Statement as _,
+    mysql::MySqlConnectOptions, raw_sql,
 };
 
 use self::{
+    connection::Session,
     fault::Asked,
     values::{ValueReader, describe},
 };
@@ -24,7 +26,10 @@ use super::{
     rows::RowSender,
     sql::Dialect,
 };
-use crate::{domain::row::Column, support::result_code::Phase};
+use crate::{
+    domain::row::Column,
+    support::{result_code::Phase, tcp::Keepalive},
+};
 
 pub(super) const TYPE: SourceType = SourceType { name: "mysql", causes: &[], open: settings::open };
 
@@ -68,6 +73,7 @@ struct MySql {
     connect: MySqlConnectOptions,
     connect_timeout: Duration,
     statement_timeout: Duration,
+    keepalive: Keepalive,
 }
 
 impl std::fmt::Debug for MySql {
@@ -83,7 +89,7 @@ impl Driver for MySql {
     }
 
     async fn check(&self) -> Result<(), Error> {
-        farewell(self.begin().await?).await;
+        farewell(self.begin().await?.connection).await;
         Ok(())
     }
 
@@ -97,8 +103,8 @@ impl Driver for MySql {
 
     async fn describe(&self, query: &Query) -> Result<Vec<Column>, Error> {
         let sql = DIALECT.statement(query)?;
-        let mut connection = self.begin().await?;
-        let (columns, _) = self.plan(&mut connection, &sql).await?;
+        let Session { mut connection, way } = self.begin().await?;
+        let (columns, _) = self.while_alive(&way, self.plan(&mut connection, &sql)).await?;
         farewell(connection).await;
         Ok(columns)
     }
@@ -111,14 +117,21 @@ impl Driver for MySql {
         rows: &mut RowSender,
     ) -> Result<(), Error> {
         let sql = DIALECT.statement(query)?;
-        let mut connection = self.begin().await?;
-        let (described, mut reader) = self.plan(&mut connection, &sql).await?;
+        let Session { mut connection, way } = self.begin().await?;
+        let (described, mut reader) = self.while_alive(&way, self.plan(&mut connection, &sql)).await?;
         check_unchanged(columns, &described)?;
         let mut left = limit.unwrap_or(u64::MAX);
         let mut found = raw_sql(AssertSqlSafe(sql)).fetch(&mut connection);
+        let mut lost = pin!(self.lost(&way));
         while left > 0 {
-            let Some(row) = found.next().await else { break };
-            reader.row(&row.map_err(|error| self.failed(&error, Phase::Reading))?, &mut rows.batch)?;
+            let row = tokio::select! {
+                biased;
+                row = found.next() => row,
+                error = &mut lost => return Err(error),
+            };
+            let Some(row) = row else { break };
+            let row = row.map_err(|error| self.lost_or(&way, self.failed(&error, Phase::Reading)))?;
+            reader.row(&row, &mut rows.batch)?;
             left -= 1;
             if rows.is_full() && rows.send().await.is_err() {
                 return Ok(());
@@ -138,16 +151,22 @@ impl Driver for MySql {
 }
 
 impl MySql {
-    /// A connection inside a read-only snapshot.
-    async fn begin(&self) -> Result<MySqlConnection, Error> {
-        let connected = tokio::time::timeout(self.connect_timeout, self.connect.connect()).await;
-        let connected = connected.map_err(|_| {
+    /// A connection inside a read-only snapshot. The statements for it take no time, so they count as connecting.
+    async fn begin(&self) -> Result<Session, Error> {
+        let begun = tokio::time::timeout(self.connect_timeout, Box::pin(self.begin_unbounded())).await;
+        begun.unwrap_or_else(|_| {
             let limit = self.connect_timeout.as_millis();
-            Error::new(cause::CONNECT_TIMEOUT, format!("{} did not answer within {limit} ms", self.address))
-                .with_hint("check host and port in the URL, and firewalls on the way")
-        })?;
-        let mut connection = connected.map_err(|error| self.failed(&error, Phase::Login))?;
-        self.run(&mut connection, SETTINGS.to_owned(), &[]).await?;
+            let message = format!("{} did not answer within {limit} ms", self.address);
+            Err(Error::new(cause::CONNECT_TIMEOUT, message)
+                .with_hint("check host and port in the URL, and firewalls on the way"))
+        })
+    }
+
+    async fn begin_unbounded(&self) -> Result<Session, Error> {
+        let mut session = self.connect().await.map_err(|error| self.failed(&error, Phase::Login))?;
+        self.identify(&mut session).await;
+        let connection = &mut session.connection;
+        self.run(connection, SETTINGS.to_owned(), &[]).await?;
         let timeout = self.statement_timeout;
         for setting in [
             // MariaDB counts seconds, MySQL milliseconds; each lacks the other's variable.
@@ -157,13 +176,13 @@ impl MySql {
         .into_iter()
         .chain(OPTIONAL.map(str::to_owned))
         {
-            self.run(&mut connection, setting, &NOT_SETTABLE).await?;
+            self.run(connection, setting, &NOT_SETTABLE).await?;
         }
-        self.run(&mut connection, "set session transaction isolation level repeatable read".to_owned(), &[])
+        self.run(connection, "set session transaction isolation level repeatable read".to_owned(), &[])
             .await?;
         let begin = "start transaction with consistent snapshot, read only".to_owned();
-        self.run(&mut connection, begin, &[]).await?;
-        Ok(connection)
+        self.run(connection, begin, &[]).await?;
+        Ok(session)
     }
 
     /// Runs a statement of our own; errors with the numbers in `passed_over` are none.

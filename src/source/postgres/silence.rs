@@ -10,8 +10,9 @@ use sqlx::{AssertSqlSafe, Row as _, raw_sql};
 
 use super::Postgres;
 use crate::{
-    postgres::{self, Link},
+    postgres,
     source::error::{Error, connection_lost},
+    support::relay::Link,
 };
 
 /// Answers in a row without which a connection is given up: the first may have crossed the server's.

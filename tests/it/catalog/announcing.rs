@@ -118,6 +118,23 @@ async fn change_is_checked_against_the_newest_document() {
     assert_eq!(catalog.newest(None).await.unwrap().unwrap().n, 12);
 }
 
+/// The same, before head has shown that process's document.
+#[tokio::test]
+async fn change_that_only_an_old_reading_refuses_is_announced() {
+    let (_, catalog) = faulty();
+    let ours = deployment();
+    // Nothing reads the catalog between the two changes of `one`, which come within the interval.
+    let pace = AnnouncerPace { interval: Duration::from_secs(2), ..quick() };
+    let [one, other] = [pace, quick()].map(|pace| announcer(&catalog, Some(ours), pace));
+    let (first, second) = (entry(1), entry(2));
+    one.handle.announce(change(&name("b"), None, &entry(1))).await.unwrap();
+    other.handle.announce(change(&name("a"), None, &first)).await.unwrap();
+    let announced = one.handle.announce(change(&name("a"), Some(&first), &second)).await;
+    assert_eq!(announced.unwrap().n, 3);
+    one.end().await;
+    other.end().await;
+}
+
 #[tokio::test]
 async fn waiting_changes_share_one_document_and_are_checked_one_by_one() {
     let (faulty, catalog) = faulty();

@@ -5,4 +5,5 @@ mod objects;
 mod reconciling;
 mod refusals;
 mod retention;
+mod selectable;
 mod suspended;

@@ -174,6 +174,34 @@ async fn manifest_is_accepted_only_for_its_collection_and_version() {
     assert_eq!(catalog.manifest(&name("a"), &entry).await.unwrap_err().code(), "object_corrupt");
 }
 
+/// A manifest grows with each version since the base; a large one is stored compressed, and its digest is of its text.
+#[tokio::test]
+async fn large_manifest_is_stored_compressed() {
+    let memory = Arc::new(InMemory::new());
+    let catalog = catalog_over(Arc::clone(&memory) as Arc<dyn ObjectStore>);
+    let (_root, local) = directory();
+    let mut segments = vec![segment(&catalog, &local, &name("a"), SegmentKind::Base, 1, "content").await];
+    let mut stored = Vec::new();
+    for version in 2..=64 {
+        let content = format!("content {version}");
+        segments.push(segment(&catalog, &local, &name("a"), SegmentKind::Changes, version, content).await);
+        let published = manifest(&name("a"), version, segments.clone());
+        let entry = publish(&catalog, &published).await;
+        let text = serde_json::to_vec(&published).unwrap();
+        assert_eq!(entry.sha256, Digest::of(&text));
+        let (read, bytes) = catalog.manifest_object(&name("a"), &entry).await.unwrap();
+        assert_eq!((&read, bytes.as_ref()), (&published, text.as_slice()));
+        let found = memory.get(&Path::from(entry.manifest.as_str())).await.unwrap().bytes().await.unwrap();
+        stored.push((text.len(), found.len()));
+    }
+    assert!(stored.iter().all(|(text, bytes)| bytes == text || *text >= 4096), "{stored:?}");
+    let (text, bytes) = stored.pop().unwrap();
+    assert!(bytes * 5 < text * 2, "{bytes} of {text} bytes");
+    let (texts, bytes) = stored.iter().fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1));
+    assert!(bytes * 2 < texts, "{bytes} of {texts} bytes");
+    println!("{bytes} of {texts} bytes in the mean of 64 versions");
+}
+
 #[tokio::test]
 async fn catalog_futures_are_send() {
     let catalog = catalog_over(Arc::new(InMemory::new()));

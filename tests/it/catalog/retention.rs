@@ -225,7 +225,34 @@ async fn grace_begins_again_after_a_short_pin_and_a_short_life() {
     assert_eq!(bucket.delete(&rules(1)).await.objects, 4);
 }
 
-/// A version is pinned after a round has read the catalog and before it deletes.
+/// Announces a change of collection `a`, which has three versions, after a round has read the catalog and before it
+/// deletes. Returns what the round deleted.
+async fn delete_while_announcing(
+    bucket: &mut Bucket,
+    faulty: &FaultyStore,
+    manifest: &str,
+    change: Change,
+) -> usize {
+    // The round waits for the manifest.
+    let awaited = manifest.to_owned();
+    faulty.decide(move |request, path| {
+        if request == Request::Get && path.as_ref() == awaited { Fault::Hold } else { Fault::None }
+    });
+    let read = faulty.count(Request::Get, manifest);
+    let handle = bucket.running.handle.clone();
+    let announcing = async {
+        while faulty.count(Request::Get, manifest) == read {
+            tokio::task::yield_now().await;
+        }
+        handle.announce(change).await.unwrap();
+        faulty.heal();
+        faulty.release().await;
+    };
+    let rules = rules(1);
+    let round = futures::future::join(bucket.delete(&rules), announcing);
+    timeout(DEADLINE, round).await.unwrap().0.objects
+}
+
 #[tokio::test]
 async fn version_that_is_pinned_during_a_round_stays() {
     let faulty = FaultyStore::new(Arc::new(InMemory::new()));
@@ -233,28 +260,32 @@ async fn version_that_is_pinned_during_a_round_stays() {
     let announced = bucket.announce("a", 3).await;
     let (entry, segment) = announced[0].clone();
     bucket.store.advance_hours(30);
-    // The round waits for the manifest.
-    let manifest = entry.manifest.clone();
-    faulty.decide(move |request, path| {
-        if request == Request::Get && path.as_ref() == manifest { Fault::Hold } else { Fault::None }
-    });
-    let read = faulty.count(Request::Get, &entry.manifest);
-    let handle = bucket.running.handle.clone();
     let region = larder::domain::name::RegionName::new("eu").unwrap();
     let pin = Change::Pin { region, name: name("a"), from: None, entry: entry.clone() };
-    let pinning = async {
-        while faulty.count(Request::Get, &entry.manifest) == read {
-            tokio::task::yield_now().await;
-        }
-        handle.announce(pin).await.unwrap();
-        faulty.heal();
-        faulty.release().await;
-    };
-    let rules = rules(1);
-    let (done, ()) = timeout(DEADLINE, futures::future::join(bucket.delete(&rules), pinning)).await.unwrap();
-    assert_eq!(done.objects, 2, "version 2");
+    let deleted = delete_while_announcing(&mut bucket, &faulty, &entry.manifest, pin).await;
+    assert_eq!(deleted, 2, "version 2");
     let there = bucket.paths().await;
     assert!(there.contains(&entry.manifest) && there.contains(&segment.object));
+}
+
+#[tokio::test]
+async fn segments_of_a_rollback_during_a_round_stay() {
+    let faulty = FaultyStore::new(Arc::new(InMemory::new()));
+    let mut bucket = Bucket::new(|_| faulty.clone());
+    let announced = bucket.announce("a", 3).await;
+    let (entry, segment) = announced[0].clone();
+    bucket.store.advance_hours(30);
+    // A new manifest with the segments of version 1.
+    let rolled = publish(&bucket.catalog, &manifest(&name("a"), 4, vec![segment.clone()])).await;
+    let rollback = change(&name("a"), Some(&announced[2].0), &rolled);
+    let deleted = delete_while_announcing(&mut bucket, &faulty, &entry.manifest, rollback).await;
+    assert_eq!(deleted, 3, "version 2, and the manifest of version 1");
+    let there = bucket.paths().await;
+    assert!(there.contains(&rolled.manifest) && there.contains(&segment.object), "{there:?}");
+    // Nor does a later round delete them.
+    bucket.store.advance_hours(30);
+    bucket.delete(&rules(1)).await;
+    assert!(bucket.paths().await.contains(&segment.object));
 }
 
 /// What is needed to know what was referred to is lost: nothing of a collection is deleted.

@@ -180,6 +180,43 @@ async fn a_pause_holds_in_a_restored_and_in_a_new_database() {
     await_text(&server, &key, "bad").await;
 }
 
+/// Two copies of one database have the same id, and publish in turn until one meets a version of the other.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_copy_of_a_database_beside_its_original_is_noticed() {
+    let deployment = Deployment::new();
+    let (one, two) = (node(&deployment, "one", "manual").await, node(&deployment, "two", "manual").await);
+    one.output(&["sync", "person"]).await;
+    fs::copy(deployment.path("one-metadata.db"), deployment.path("two-metadata.db")).unwrap();
+    two.output(&["sync", "person"]).await;
+    assert_eq!(deployment.announced("person"), Some(2));
+
+    let refused = async |node: &NodeDirectory| {
+        let announced = deployment.announced("person");
+        for command in [&["sync", "person"][..], &["sync", "person", "--accept"]] {
+            let refused = node.spawn(command).wait().await;
+            assert!(refused.code != Some(0) && refused.stderr.contains("metadata_copied"), "{refused:?}");
+        }
+        assert_eq!(deployment.announced("person"), announced);
+    };
+    rename(&deployment, "one", "one 2").await;
+    refused(&one).await;
+    // The start of a server is an operator's decision. It records the versions that it finds.
+    let server = one.serve().await;
+    one.output(&["sync", "person"]).await;
+    assert_eq!(deployment.announced("person"), Some(3));
+    let versions: Value = serde_json::from_str(&one.output(&["versions", "person", "--json"]).await).unwrap();
+    let origins: Vec<_> = versions.as_array().unwrap().iter().map(|one| one["origin"].clone()).collect();
+    assert_eq!(origins, ["operator", "takeover", "operator"]);
+    server.kill();
+
+    refused(&two).await;
+    assert!(two.output(&["takeover"]).await.contains("publishes already"));
+    rename(&deployment, "two", "two 2").await;
+    two.output(&["sync", "person"]).await;
+    assert_eq!(deployment.announced("person"), Some(4));
+    refused(&one).await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn of_two_new_databases_on_an_empty_store_the_first_to_announce_publishes() {
     let deployment = Deployment::new();

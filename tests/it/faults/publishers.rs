@@ -1,8 +1,13 @@
 //! Several processes on one store: one run at a time, no fork, no lost version.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::BTreeMap,
+    fs::File,
+    time::{Duration, SystemTime},
+};
 
 use chrono::{DateTime, Utc};
+use larder::support::clock::Clock;
 use serde_json::Value;
 
 use crate::support::postgres::{Database, Postgres};
@@ -85,6 +90,43 @@ async fn the_second_of_two_commands_for_one_sync_follows_the_first() {
     }
     assert_eq!(node.runs().await.len(), 1);
     assert_eq!(check_catalog(&deployment)["person"], 1);
+}
+
+/// A command does not take the run of another configuration for its own.
+#[tokio::test(flavor = "multi_thread")]
+async fn command_that_followed_a_run_of_another_configuration_says_so_or_runs_itself() {
+    let (deployment, database, books) =
+        (Deployment::new(), Postgres::database().await, Postgres::database().await);
+    database.execute(ROWS).await;
+    let old = sections(&postgres(&database), "manual", &["person"]);
+    let new = old.replace("select * from people", "select id, 'new ' || name as name from people");
+    let older = deployment.node_with_metadata("older", &books.url(), &old);
+    let newer = deployment.node_with_metadata("newer", &books.url(), &new);
+    let file = File::options().append(true).open(older.path().join("older.toml")).unwrap();
+    file.set_modified(SystemTime::from(Clock::default().now()) - Duration::from_mins(1)).unwrap();
+    older.output(&["migrate"]).await;
+    let follow = async |first: &NodeDirectory, second: &NodeDirectory| {
+        let locked = database.lock("people").await;
+        let running = first.spawn(&["sync", "person"]);
+        open_run(first).await;
+        let following = second.spawn(&["sync", "person"]);
+        until("following", async || {
+            let polled = "select 1 from pg_stat_activity where datname = current_database() \
+                 and query like 'select id, sync, %from runs where id = $1%'";
+            books.value(polled).await
+        })
+        .await;
+        drop(locked);
+        running.wait().await.expect(0);
+        following.wait().await
+    };
+    let done = follow(&older, &newer).await.expect(0);
+    assert!(done.stdout.contains("announced version 2"), "{done:?}");
+    database.execute("update people set name = 'Cleo' where id = 1").await;
+    let refused = follow(&newer, &older).await.expect(4);
+    assert!(refused.stderr.contains("code: configuration_outdated"), "{refused:?}");
+    assert_eq!(refused.stdout, "");
+    assert_eq!(deployment.announced("person"), Some(3));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -176,7 +176,33 @@ async fn lost_documents_without_a_copy_are_announced_again() {
     let repaired: Value = serde_json::from_str(&other.output(&["repair", "--json"]).await).unwrap();
     let announced = repaired["catalog"]["announced_again"]["catalog"].as_u64().unwrap();
     assert_eq!(announced, newest.as_u64().unwrap() + 1, "{repaired}");
+    assert_eq!(repaired["catalog"]["announced_again"]["to_repeat"], serde_json::json!([]));
     assert_eq!(served.newest()["collections"]["human"]["version"], 1, "its only document was the lost one");
+    served.works().await;
+}
+
+/// Pins, drops and the like of lost documents are nowhere else: an operator must repeat them, and is told.
+#[tokio::test(flavor = "multi_thread")]
+async fn actions_of_lost_documents_are_named_to_be_repeated() {
+    let served = Served::start().await;
+    served.node.output(&["pin", "person", "--region", "local", "--to", "1"]).await;
+    served.node.output(&["drop", "human"]).await;
+    let newest = served.newest();
+    assert!(newest["pins"]["local"]["person"].is_object() && newest["dropped"]["human"] == 1, "{newest}");
+    let n = newest["n"].as_u64().unwrap();
+    for lost in [n, n - 1] {
+        fs::remove_file(served.document(&Value::from(lost))).unwrap();
+    }
+    let other = served.deployment.node("other", SECTIONS);
+    let repaired = other.run(&["repair"]).expect(0);
+    for named in ["collection.pin of person", "collection.drop of human"] {
+        assert!(repaired.stderr.contains(named), "{named}: {repaired:?}");
+    }
+    let newest = served.newest();
+    assert_eq!(newest["n"], n + 1, "{newest}");
+    assert!(newest["pins"].as_object().is_none_or(serde_json::Map::is_empty), "{newest}");
+    assert_eq!(newest["collections"]["human"]["version"], 1, "it is served again until the drop is repeated");
+    other.output(&["drop", "human"]).await;
     served.works().await;
 }
 

@@ -6,7 +6,10 @@ use larder::{
 };
 
 use super::{clock, keys::key, story};
-use crate::support::postgres::{Database, Postgres, metadata_settings as settings};
+use crate::support::{
+    postgres::{Database, Postgres, metadata_settings as settings},
+    proxy::{NetworkFault, Proxy},
+};
 
 async fn migrated() -> (Database, Settings) {
     let database = Postgres::database().await;
@@ -143,4 +146,29 @@ async fn a_session_has_limits_and_a_cut_connection_is_replaced() {
     metadata.fix_deployment("dep_00000000000000000000000000000007".parse().unwrap()).await.unwrap();
     let seen = database.value("select limit_seen from deployment").await;
     assert_eq!(seen.as_deref(), Some("10s"));
+}
+
+/// A network that drops what it gets refuses nothing: neither a new connection nor a statement may wait for ever.
+#[tokio::test]
+async fn a_database_that_went_silent_is_given_up_and_found_again() {
+    let (database, _) = migrated().await;
+    let proxy = Proxy::start(format!("127.0.0.1:{}", database.port()).parse().unwrap()).await;
+    let url = database.url().replace(&database.port().to_string(), &proxy.address().port().to_string());
+    let metadata = Metadata::open(&settings(&format!("{url}?sslmode=disable")), clock()).await.unwrap();
+    // From the first byte, and in the middle of a conversation.
+    for fault in [NetworkFault::Silent, NetworkFault::Swallow(3_000)] {
+        proxy.set(fault);
+        let mut answers = 0;
+        let error = loop {
+            match metadata.deployment().await {
+                Ok(_) => answers += 1,
+                Err(error) => break error,
+            }
+        };
+        assert_eq!((error.kind(), error.code()), (ErrorKind::Unavailable, "metadata_unavailable"), "{error}");
+        assert!(error.to_string().contains("within"), "{fault:?}: {error}");
+        assert_eq!(answers > 0, fault != NetworkFault::Silent, "{answers}");
+        proxy.set(NetworkFault::None);
+        metadata.deployment().await.unwrap();
+    }
 }

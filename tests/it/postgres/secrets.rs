@@ -3,7 +3,7 @@
 
 use rustix::process::Signal;
 
-use crate::support::{deployment::NodeDirectory, postgres::Postgres};
+use crate::support::{deployment::NodeDirectory, postgres::Postgres, process::larder};
 
 /// Parts of passwords; what stands between them must be percent-encoded, and is not.
 const PARTS: [&str; 2] = ["Zqx1", "Zqx2"];
@@ -95,4 +95,28 @@ async fn failing_connections_say_nothing_of_user_and_password() {
     server.signal(Signal::TERM);
     let ended = server.wait().await.expect(0);
     never("the log", &(ended.stdout + &ended.stderr));
+}
+
+/// A password that begins with digits and has an unencoded character looks like a port and a path.
+#[test]
+fn a_password_is_never_taken_for_another_part_of_a_url() {
+    let keys = [
+        ("sources.other.url", "[sources.other]\ntype = \"mysql\"\nurl = \"mysql://", ":3306/d"),
+        ("sources.other.url", "[sources.other]\ntype = \"clickhouse\"\nurl = \"http://", ":8123"),
+        ("storage.s3.endpoint", "[storage]\nurl = \"s3://bucket\"\ns3.endpoint = \"https://", ":9000"),
+        ("server.public_url", "[server]\npublic_url = \"https://", ""),
+    ];
+    let directory = tempfile::TempDir::new().unwrap();
+    for letter in ["/", "?", "#", "@", "%", "\\t"] {
+        let password = format!("12{letter}{}", PARTS.join(letter));
+        for (key, before, after) in keys {
+            let text = format!("{before}{USER}:{password}@db.example.com{after}\"\n");
+            std::fs::write(directory.path().join("larder.toml"), text).unwrap();
+            for arguments in [&["check"][..], &["config", "print"], &["serve"]] {
+                let ran = larder(directory.path(), arguments).expect(2);
+                assert!(ran.stderr.contains(&format!("{key}: ")), "{key} {letter:?}: {ran:?}");
+                never(&format!("larder {arguments:?} with {key}"), &(ran.stdout + &ran.stderr));
+            }
+        }
+    }
 }

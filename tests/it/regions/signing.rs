@@ -6,7 +6,7 @@ use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 
 use crate::support::{
-    deployment::{Deployment, NodeDirectory},
+    deployment::{Deployment, NodeDirectory, files_below},
     process::{Process, until},
 };
 
@@ -72,7 +72,7 @@ async fn node_accepts_only_announcements_of_its_verify_keys() {
     await_note(&node, &secret, 2).await;
 
     // A publisher without the key, as somebody with the bucket's credentials would be.
-    publisher.configure(SECTIONS);
+    publisher.configure(&format!("{SECTIONS}[publication]\nallow_unsigned = true\n"));
     announce(&deployment, &publisher, 3).await;
     until("the refusal", async || {
         (node.status().await["problem"]["code"] == "catalog_untrusted").then_some(())
@@ -123,4 +123,50 @@ async fn publisher_does_not_extend_an_untrusted_catalog() {
     let done = publisher.spawn(&["sync", "person"]).wait().await;
     assert_eq!(done.code, Some(2), "{done:?}");
     assert!(done.stderr.contains("signing_key_file") && done.stderr.contains("gone.pem"), "{done:?}");
+}
+
+/// A publisher that lacks the key must not end the signatures that other nodes verify.
+#[tokio::test(flavor = "multi_thread")]
+async fn publisher_without_a_key_writes_nothing_to_a_signed_catalog() {
+    let deployment = Deployment::new();
+    deployment.execute("warehouse.db", ROWS).await;
+    let public = key(&deployment, "own.pem");
+    let signing = format!("{SECTIONS}[publication]\nsigning_key_file = \"own.pem\"\n");
+    let publisher = deployment.node("publisher", &signing);
+    announce(&deployment, &publisher, 1).await;
+    let another = deployment.node_with_metadata("another", "sqlite:./another.db", SECTIONS);
+    let store = || {
+        let files = files_below(&deployment.path("store/catalog"));
+        files.into_iter().map(|(path, _)| (fs::read(&path).unwrap(), path)).collect::<Vec<_>>()
+    };
+    let before = store();
+    let refused = async |node: &NodeDirectory, command: &[&str]| {
+        let done = node.spawn(command).wait().await;
+        // A change of keys waits in the metadata database, and has a code of its own.
+        let words = "the catalog is signed and this publisher has no [publication] signing_key_file";
+        assert!(done.code != Some(0) && done.stderr.contains(words), "{command:?}: {done:?}");
+        assert!(store() == before, "{command:?}");
+    };
+    refused(&another, &["takeover"]).await;
+    publisher.configure(SECTIONS);
+    deployment.execute("warehouse.db", "update people set note = 2").await;
+    for command in [
+        &["sync", "person"][..],
+        &["keys", "create", "--name", "test", "--all-collections"],
+        &["pin", "person", "--region", "local", "--to", "1"],
+        &["drop", "person"],
+    ] {
+        refused(&publisher, command).await;
+    }
+    // Nor does it confirm in the head that nothing changed.
+    deployment.execute("warehouse.db", "update people set note = 1").await;
+    refused(&publisher, &["sync", "person"]).await;
+
+    another.configure(&signing);
+    another.output(&["takeover"]).await;
+    another.output(&["sync", "person"]).await;
+    let strict = format!("[publication]\nverify_key = \"{public}\"\n");
+    let node = deployment.node_from("strict", reader("strict"), &strict).serve().await;
+    let secret = another.key().await;
+    await_note(&node, &secret, 1).await;
 }

@@ -1,5 +1,8 @@
 //! `larder versions`: what can be served, and where it came from.
 
+use std::{fs::File, time::Duration};
+
+use larder::support::clock::Clock;
 use serde_json::{Value, json};
 
 use super::story::{ROWS, held, sync};
@@ -72,4 +75,28 @@ async fn every_version_that_can_be_served_is_listed_with_its_origin() {
     assert_eq!(numbers(&listed(&node, &[])), [3, 1]);
     let unknown = node.run(&["rollback", "person", "--to", "9"]).expect(2).stderr;
     assert!(unknown.contains(": 3 (") && unknown.contains(", 1 (") && !unknown.contains(" 2 ("), "{unknown}");
+}
+
+/// Retention may delete a version that only waits for the end of its grace, so it is not offered.
+#[tokio::test(flavor = "multi_thread")]
+async fn versions_beyond_the_limit_of_rollbacks_are_not_listed() {
+    let node = NodeDirectory::new(ROWS, &sync("person", "people", "manual")).await;
+    for name in ["First", "Second", "Third"] {
+        node.execute(&format!("update people set name = '{name}' where id = 1")).await;
+        node.run(&["sync", "person"]).expect(0);
+    }
+    let kept = |count: usize| listed(&node, &["--set", &format!("storage.keep_versions={count}")]);
+    assert_eq!(numbers(&kept(1)), [3, 2, 1], "all were in force within the last hours");
+    let written = std::time::SystemTime::from(Clock::default().now()) - Duration::from_hours(20);
+    for (path, _) in node.files("data/store") {
+        File::options().write(true).open(path).unwrap().set_modified(written).unwrap();
+    }
+    assert_eq!(numbers(&kept(1)), [3]);
+    assert_eq!(numbers(&kept(2)), [3, 2]);
+    let refused =
+        node.run(&["rollback", "person", "--to", "2", "--set", "storage.keep_versions=1"]).expect(2);
+    assert!(refused.stderr.contains("unknown_version"), "{refused:?}");
+    node.run(&["pin", "person", "--region", "eu", "--to", "2"]).expect(0);
+    assert_eq!(numbers(&kept(1)), [3, 2], "a pinned one can be served");
+    node.run(&["rollback", "person", "--to", "2", "--set", "storage.keep_versions=1"]).expect(0);
 }

@@ -1,5 +1,5 @@
 //! Gives sqlx a connection that this process has made: sqlx connects to a local socket, and a task copies between
-//! the two.
+//! the two. sqlx gives no access to its sockets, which need keepalives.
 
 use std::{
     io,
@@ -12,13 +12,12 @@ use std::{
 };
 
 use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
     net::{UnixListener, UnixStream},
     time::timeout,
 };
 
-use super::dial::Stream;
-use crate::support::random;
+use super::random;
 
 /// Bytes copied at once: many rows, and less than a socket's own buffer.
 const BUFFER_BYTES: usize = 64 * 1024;
@@ -26,8 +25,10 @@ const BUFFER_BYTES: usize = 64 * 1024;
 const ACCEPT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Longest time for the end of TLS with a server: the connection ends in any case.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(1);
-/// Port in the name of the socket: sqlx builds the name from directory and port.
-pub(super) const PORT: u16 = 1;
+
+/// A connection to a server.
+pub(crate) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 
 /// What the relay knows of its connection to the server.
 #[derive(Debug)]
@@ -64,23 +65,23 @@ impl Link {
 }
 
 /// A local socket that waits for sqlx.
-pub(super) struct Relay {
+pub(crate) struct Relay {
     listener: UnixListener,
     /// The directory in whose place sqlx takes the socket to be.
-    pub(super) directory: PathBuf,
+    pub(crate) directory: PathBuf,
 }
 
 impl Relay {
     /// Listens on a name in Linux' abstract namespace: it needs no directory and vanishes with the listener. The name
-    /// is random, and only this process is let in.
-    pub(super) fn bind() -> io::Result<Self> {
+    /// is random, and only this process is let in. `file` is the last part of the name.
+    pub(crate) fn bind(file: &str) -> io::Result<Self> {
         let directory = PathBuf::from(format!("\0larder-{}", random::uuid().simple()));
-        let listener = UnixListener::bind(directory.join(format!(".s.PGSQL.{PORT}")))?;
+        let listener = UnixListener::bind(directory.join(file))?;
         Ok(Self { listener, directory })
     }
 
     /// Copies between `server` and the first connection of this process, until either side ends.
-    pub(super) fn serve(self, server: Box<dyn Stream>) -> Arc<Link> {
+    pub(crate) fn serve(self, server: Box<dyn Stream>) -> Arc<Link> {
         let link = Arc::new(Link::new());
         let task_link = Arc::clone(&link);
         tokio::spawn(async move {
