@@ -60,15 +60,15 @@ fn sqlstate(failure: &Failure) -> Option<&str> {
 }
 
 fn known_words(failure: &Failure, words: Words) -> Option<&'static (&'static str, Meaning)> {
-    words.iter().find(|(start, _)| failure.message.contains(start))
+    words.iter().find(|(start, _)| failure.message.starts_with(start))
 }
 
 fn meaning(failure: &Failure, words: Words) -> Meaning {
-    if let Some(code) = sqlstate(failure) {
-        return ResultCode::of_sqlstate(code).meaning;
-    }
     if let Some((_, meaning)) = known_words(failure, words) {
         return *meaning;
+    }
+    if let Some(code) = sqlstate(failure) {
+        return ResultCode::of_sqlstate(code).meaning;
     }
     match &*failure.status {
         "NotFound" => Meaning::UnknownTable,

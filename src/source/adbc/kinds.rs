@@ -167,7 +167,16 @@ pub(super) const SNOWFLAKE: Kind = Kind {
          where table_schema <> 'INFORMATION_SCHEMA' order by name",
     ),
     version_sql: Some("select current_version() as version"),
-    words: &[],
+    // Its SQLSTATEs are those of ODBC, and say less than its own numbers.
+    words: &[
+        ("[Snowflake] 000604", Meaning::Cancelled),
+        ("[Snowflake] 000630", Meaning::SessionTimeout),
+        ("[Snowflake] 000904", Meaning::UnknownColumn),
+        ("[Snowflake] 001003", Meaning::Syntax),
+        ("[Snowflake] 002003", Meaning::UnknownTable),
+        ("[Snowflake] 002043", Meaning::UnknownTable),
+        ("[Snowflake] 003001", Meaning::PermissionDenied),
+    ],
 };
 
 pub(super) const BIGQUERY: Kind = Kind {

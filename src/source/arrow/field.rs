@@ -40,8 +40,7 @@ impl Content {
             Some("arrow.opaque") => return Self::of_opaque(field),
             _ => {}
         }
-        let types = TYPE_KEYS.iter().filter_map(|key| field.metadata().get(key));
-        types.map(|name| Self::of_type(name)).find(|content| *content != Self::Plain).unwrap_or(Self::Plain)
+        types(field).map(Self::of_type).find(|content| *content != Self::Plain).unwrap_or(Self::Plain)
     }
 
     /// What a type of a database says.
@@ -71,9 +70,23 @@ impl Content {
     }
 }
 
+/// The names of a field's type in its database.
+fn types(field: &Field) -> impl Iterator<Item = &str> {
+    TYPE_KEYS.iter().filter_map(|key| field.metadata().get(*key)).map(String::as_str)
+}
+
 /// The column of a field.
 pub(super) fn column(field: &Field) -> Column {
-    let (kind, type_name) = describe(field.data_type(), Content::of(field));
+    let content = Content::of(field);
+    let (kind, type_name) = match field.data_type() {
+        // Snowflake's driver describes it with a time zone that its values do not have.
+        DataType::Timestamp(unit, _)
+            if types(field).any(|name| name.eq_ignore_ascii_case("timestamp_ntz")) =>
+        {
+            describe(&DataType::Timestamp(*unit, None), content)
+        }
+        data_type => describe(data_type, content),
+    };
     Column { name: field.name().clone(), kind, type_name }
 }
 

@@ -1,10 +1,6 @@
 //! Drivers that are missing, are none, crash, hang, lie or grow; workers that are killed or left alone.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-    process::Command,
-};
+use std::{fs, path::Path, process::Command};
 
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -15,13 +11,12 @@ use crate::support::{
 };
 
 /// Compiles `driver.c` into `directory`.
-fn misbehaving(directory: &Path) -> PathBuf {
+fn compile_drivers(directory: &Path) {
     let library = directory.join("driver.so");
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/source_adbc/driver.c");
     let status =
         Command::new("cc").args(["-shared", "-fPIC", "-o"]).arg(&library).arg(source).status().unwrap();
     assert!(status.success());
-    library
 }
 
 /// The processes that `parent` has started and that run.
@@ -40,9 +35,8 @@ fn is_running(id: u32) -> bool {
 #[test]
 fn driver_that_cannot_be_used_is_named_with_what_to_do() {
     let directory = directory("");
-    let library = misbehaving(directory.path());
+    compile_drivers(directory.path());
     fs::write(directory.path().join("text.so"), "no library").unwrap();
-    // The memory that the last one takes must not be counted in another's.
     for (keys, code, part) in [
         ("driver = \"nowhere\"", "source_driver_missing", "dbc install nowhere"),
         ("driver = \"./nowhere.so\"", "source_driver_missing", "nowhere.so"),
@@ -70,7 +64,6 @@ fn driver_that_cannot_be_used_is_named_with_what_to_do() {
         assert!(output.stderr.contains(&format!("code: {code}")), "{keys}: {output:?}");
         assert!(output.stderr.contains(part), "{keys}: {output:?}");
     }
-    drop(library);
 }
 
 #[test]
@@ -102,7 +95,7 @@ fn drivers_are_listed_with_their_places() {
 async fn no_message_shows_a_secret() {
     let database = Postgres::database().await;
     let url = database.url_of("locked:hunter2%21");
-    let driver = super::values::glob_driver("postgresql");
+    let driver = super::values::python_driver("postgresql");
     let directory = directory(&format!(
         "[sources.foreign]\ntype = \"adbc\"\ndriver = {driver:?}\noptions = {{ uri = {url:?} }}\n\
          setup = [\"set nothere = 'hunter3'\"]\n"

@@ -2,6 +2,7 @@
 //! crash, hang, lie and grow. `scripts/test.sh` installs the drivers in `target/duckdb` and `target/adbc`.
 
 mod drivers;
+mod snowflake;
 mod story;
 mod values;
 
@@ -12,16 +13,11 @@ use std::{
 
 use tempfile::TempDir;
 
+use crate::support::service::installed;
+
 /// DuckDB's library.
 fn duckdb() -> PathBuf {
-    installed("target/duckdb/node_modules/@duckdb/node-bindings-linux-x64/libduckdb.so")
-}
-
-/// The file below the package's directory.
-fn installed(path: &str) -> PathBuf {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
-    assert!(path.is_file(), "{} is missing: run scripts/test.sh once", path.display());
-    path
+    installed("duckdb/node_modules/@duckdb/node-bindings-linux-x64/libduckdb.so")
 }
 
 /// A directory whose `larder.toml` has `sections`, with a store and metadata of its own.

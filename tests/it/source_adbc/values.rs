@@ -1,9 +1,14 @@
 //! Every type of DuckDB, and the same rows by two drivers of Postgres.
 
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
 use serde_json::Value;
 
-use super::{directory, duckdb, installed};
-use crate::support::{postgres::Postgres, process::larder};
+use super::{directory, duckdb};
+use crate::support::{postgres::Postgres, process::larder, service::installed};
 
 /// An expression, and the value that is served.
 const VALUES: &[(&str, &str)] = &[
@@ -46,7 +51,7 @@ const VALUES: &[(&str, &str)] = &[
 ];
 
 /// The rows of a query, as `larder source query` prints them.
-fn rows(directory: &std::path::Path, source: &str, sql: &str) -> Vec<String> {
+fn rows(directory: &Path, source: &str, sql: &str) -> Vec<String> {
     let output = larder(directory, &["source", "query", source, sql, "--limit", "100000"]).expect(0);
     output.stdout.lines().map(str::to_owned).collect()
 }
@@ -73,7 +78,7 @@ async fn rows_of_postgres_are_the_same_by_both_drivers() {
              decode(md5(i::text), 'hex') as bytes from generate_series(1, 50000) i",
         )
         .await;
-    let driver = glob_driver("postgresql");
+    let driver = python_driver("postgresql");
     let directory = directory(&format!(
         "[sources.native]\ntype = \"postgres\"\nurl = {url:?}\n\
          [sources.foreign]\ntype = \"adbc\"\ndriver = {driver:?}\noptions = {{ uri = {url:?} }}\n",
@@ -94,10 +99,8 @@ async fn rows_of_postgres_are_the_same_by_both_drivers() {
 }
 
 /// The library of a driver from PyPI.
-pub(super) fn glob_driver(name: &str) -> std::path::PathBuf {
-    let lib = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("target/adbc/lib");
-    let python = std::fs::read_dir(&lib).ok().and_then(|mut entries| entries.next()).and_then(Result::ok);
-    let python = python.unwrap_or_else(|| panic!("{} is missing: run scripts/test.sh once", lib.display()));
-    let python = python.file_name().into_string().unwrap();
-    installed(&format!("target/adbc/lib/{python}/site-packages/adbc_driver_{name}/libadbc_driver_{name}.so"))
+pub(super) fn python_driver(name: &str) -> PathBuf {
+    let lib = installed("adbc/lib");
+    let python = fs::read_dir(&lib).unwrap().next().unwrap().unwrap().path();
+    python.join(format!("site-packages/adbc_driver_{name}/libadbc_driver_{name}.so"))
 }
