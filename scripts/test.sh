@@ -17,7 +17,7 @@ has_liquid() { ruby -e 'require "liquid"' >/dev/null 2>&1; }
 
 # Python programs of the tests. Each has a virtual environment in target/NAME, where the tests find it, made from
 # scripts/NAME-requirements.txt. A copy of that file in it tells that the installation is complete and current.
-PYTHON_PROGRAMS=(schemathesis moto chdb lake)
+PYTHON_PROGRAMS=(schemathesis moto chdb lake adbc)
 
 has_python_program() { cmp -s "scripts/$1-requirements.txt" "target/$1/requirements.txt"; }
 
@@ -90,6 +90,7 @@ command -v cargo >/dev/null 2>&1 || { echo "cargo is missing: install Rust 1.95 
 install_missing
 install_node_program clients tests/it/clients # brazejs
 install_node_program liquid tests/it/liquid # liquidjs
+install_node_program duckdb tests/it/source_adbc
 install_node_program azurite tests/it/support/azurite
 install_python_programs
 

@@ -41,7 +41,7 @@ pub use repair::{CatalogRepair, LocalCopies, VersionRepair, repair_catalog};
 pub use rollback::RolledBack;
 pub use runs::RunsFilter;
 pub use segment::{SegmentFileError, read_segment};
-pub use sources::{SourceCheck, Sources};
+pub use sources::{SourceCheck, Sources, drivers, work_for_source};
 pub use status::{CollectionStatus, Status};
 pub use sync::{SyncOutcome, SyncRequest};
 pub use takeover::TakenOver;

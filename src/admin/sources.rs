@@ -2,6 +2,8 @@
 
 use std::{
     collections::BTreeMap,
+    io,
+    path::Path,
     time::{Duration, Instant},
 };
 
@@ -13,7 +15,8 @@ use crate::{
         json,
         row::{CellKind, Column, RowBatch},
     },
-    source::{Query, Source},
+    settings::Environment,
+    source::{self, FoundDriver, Query, Source},
 };
 
 /// Batches that may wait to be shown.
@@ -30,6 +33,22 @@ pub struct SourceCheck {
     pub version: Option<String>,
     /// How long it took to connect and to ask.
     pub latency: Duration,
+}
+
+/// The drivers of ADBC that are found from `dir`, the configuration's directory, and those that are not.
+///
+/// # Errors
+/// [`Error::Source`]: a manifest of a driver cannot be read.
+pub fn drivers(dir: &Path, env: &Environment) -> Result<Vec<FoundDriver>, Error> {
+    Ok(source::drivers(dir, env)?)
+}
+
+/// Reads a source for the process that started this one, as its standard input says.
+///
+/// # Errors
+/// The input is no job: a person has started it.
+pub fn work_for_source() -> io::Result<()> {
+    source::work()
 }
 
 impl Sources {

@@ -1,6 +1,10 @@
 //! The command line.
 
-use std::{ffi::OsString, path::PathBuf, time::Duration};
+use std::{
+    ffi::OsString,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use clap::{Arg, ArgAction, ArgMatches, Args, FromArgMatches, Parser, Subcommand, error::ErrorKind};
 
@@ -69,6 +73,11 @@ impl ConfigArguments {
     /// The same flags with another file.
     pub(super) fn with_file(&self, file: PathBuf) -> Self {
         Self { file, ..self.clone() }
+    }
+
+    /// The directory that relative paths of the file are from.
+    pub(super) fn dir(&self) -> &Path {
+        self.file.parent().unwrap_or(Path::new(""))
     }
 
     /// Reads the configuration; the error has every fault.
@@ -157,6 +166,15 @@ pub(super) enum Command {
     /// Look at a source: whether it answers, its tables, their columns, rows of a query
     #[command(subcommand)]
     Source(SourceCommand),
+    /// List the drivers of ADBC: those that source types need, and those that were found
+    Drivers {
+        /// Print JSON instead of a table
+        #[arg(long)]
+        json: bool,
+    },
+    /// Read a source by a driver of ADBC, for the process that started this one
+    #[command(hide = true)]
+    SourceWorker,
     /// Run one sync now; if it runs elsewhere already, follow that run to its end
     Sync(Sync),
     /// List sync runs, or show one with its rejected rows

@@ -78,6 +78,8 @@ async fn run(Arguments { config, command }: Arguments) -> Result<Exit, Failure> 
         Command::Check { connect } => check::run(config, connect).await,
         Command::Preview(arguments) => preview::run(config, arguments).await,
         Command::Source(command) => source::run(config, command).await,
+        Command::Drivers { json } => source::drivers(config, json),
+        Command::SourceWorker => source::work(),
         Command::Sync(arguments) => sync::run(config, arguments).await,
         Command::Runs(arguments) => runs::run(config, arguments).await,
         Command::Versions(arguments) => versions::run(config, arguments).await,

@@ -5,10 +5,13 @@ use std::io::{self, Write as _};
 use super::{
     args::{ConfigArguments, SourceCommand, SourceQuery},
     exit::Exit,
-    output::{Failure, complain, print, print_table, shown},
+    output::{Failure, complain, or_dash, print, print_json, print_table, shown},
     session,
 };
-use crate::admin::{Query, Sources};
+use crate::{
+    admin::{self, Query, Sources},
+    config::Environment,
+};
 
 pub(super) async fn run(config: &ConfigArguments, command: SourceCommand) -> Result<Exit, Failure> {
     let sources = Sources::new(session::load(config)?.sources);
@@ -36,6 +39,32 @@ pub(super) async fn run(config: &ConfigArguments, command: SourceCommand) -> Res
         }
         SourceCommand::Query(arguments) => query(&sources, arguments).await?,
     }
+    Ok(Exit::Success)
+}
+
+/// `larder drivers`: works without a configuration.
+pub(super) fn drivers(config: &ConfigArguments, json: bool) -> Result<Exit, Failure> {
+    let found = admin::drivers(config.dir(), &Environment::process())?;
+    if json {
+        print_json(&found)?;
+        return Ok(Exit::Success);
+    }
+    let rows = found.into_iter().map(|driver| {
+        let place =
+            driver.path.map_or(format!("missing: {}", driver.install), |path| path.display().to_string());
+        vec![shown(&driver.name).into_owned(), or_dash(driver.version), place]
+    });
+    print_table(&["DRIVER", "VERSION", "FILE"], rows)?;
+    Ok(Exit::Success)
+}
+
+/// `larder source-worker`: a part of another process of this program.
+pub(super) fn work() -> Result<Exit, Failure> {
+    admin::work_for_source().map_err(|_| {
+        Failure::Usage(
+            "this command is a part of others; `larder source` and `larder sync` start it".to_owned(),
+        )
+    })?;
     Ok(Exit::Success)
 }
 

@@ -3,8 +3,11 @@
 //! A cell holds its kind and its *plain text*: numbers and booleans as JSON writes them, text
 //! unescaped, JSON compact and already checked (see [`crate::domain::json`]).
 
+use super::limits::{BATCH_BYTES, BATCH_ROWS};
+
 /// What a cell holds, which decides how it stands in a record.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, strum::FromRepr)]
+#[repr(u8)]
 pub enum CellKind {
     /// SQL null; no text.
     Null,
@@ -101,6 +104,11 @@ impl RowBatch {
         self.nulled
     }
 
+    /// Cells of a row.
+    pub fn columns(&self) -> usize {
+        self.columns
+    }
+
     /// Complete rows.
     pub fn rows(&self) -> usize {
         self.cells.len() / self.columns
@@ -111,6 +119,11 @@ impl RowBatch {
         self.bytes.len()
     }
 
+    /// Whether it should be passed on before another row is added.
+    pub fn is_full(&self) -> bool {
+        self.bytes() >= BATCH_BYTES || self.rows() >= BATCH_ROWS
+    }
+
     /// The cell of `row` in `column`; both counted from 0, both in range.
     pub fn cell(&self, row: usize, column: usize) -> (CellKind, &[u8]) {
         debug_assert!(column < self.columns);
@@ -119,7 +132,48 @@ impl RowBatch {
         let start = if at == 0 { 0 } else { self.cells[at - 1].end };
         (cell.kind, &self.bytes[start as usize..cell.end as usize])
     }
+
+    /// The batch as bytes, for another process of the same build: columns, cells and nulled values as numbers, then
+    /// the end and kind of each cell, then the text.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(HEAD_BYTES + CELL_BYTES * self.cells.len() + self.bytes.len());
+        for number in [self.columns as u64, self.cells.len() as u64, self.nulled] {
+            bytes.extend_from_slice(&number.to_le_bytes());
+        }
+        for cell in &self.cells {
+            bytes.extend_from_slice(&cell.end.to_le_bytes());
+            bytes.push(cell.kind as u8);
+        }
+        bytes.extend_from_slice(&self.bytes);
+        bytes
+    }
+
+    /// The batch of [`RowBatch::to_bytes`]; `None` when it is none, or holds text that is not UTF-8.
+    pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let (head, rest) = bytes.split_at_checked(HEAD_BYTES)?;
+        let mut numbers = head.as_chunks().0.iter().map(|number| u64::from_le_bytes(*number));
+        let mut count = || usize::try_from(numbers.next()?).ok();
+        let (columns, count) = (count()?, count()?);
+        let nulled = numbers.next()?;
+        let (cells, text) = rest.split_at_checked(count.checked_mul(CELL_BYTES)?)?;
+        let text = std::str::from_utf8(text).ok()?;
+        let mut start = 0;
+        let cell = |[a, b, c, d, kind]: [u8; CELL_BYTES]| {
+            let end = u32::from_le_bytes([a, b, c, d]);
+            let is_in_order = start <= end && text.is_char_boundary(end as usize);
+            start = end;
+            Some(Cell { end, kind: CellKind::from_repr(kind).filter(|_| is_in_order)? })
+        };
+        let cells = cells.as_chunks().0.iter().copied().map(cell).collect::<Option<Vec<_>>>()?;
+        let is_whole = columns > 0 && cells.len().is_multiple_of(columns) && start as usize == text.len();
+        is_whole.then(|| Self { columns, bytes: text.as_bytes().to_vec(), cells, nulled })
+    }
 }
+
+/// Bytes of the numbers before the cells of a batch in bytes.
+const HEAD_BYTES: usize = 24;
+/// Bytes of a cell's end and kind.
+const CELL_BYTES: usize = 5;
 
 #[cfg(test)]
 mod tests {

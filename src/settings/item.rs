@@ -103,6 +103,15 @@ impl<'a> Item<'a> {
         }
     }
 
+    /// A string, a whole number, or true or false, as text. It is not printable.
+    pub(crate) fn scalar(&self) -> Option<String> {
+        match &self.node.value {
+            Value::Integer(number) => Some(number.to_string()),
+            Value::Boolean(boolean) => Some(boolean.to_string()),
+            _ => self.string().map(str::to_owned),
+        }
+    }
+
     /// A string that `parse` reads; its error is a hint. The string is printable, and faults show it as written.
     pub(crate) fn parsed<T>(&self, what: &str, parse: impl FnOnce(&str) -> Result<T, String>) -> Option<T> {
         if !matches!(self.node.value, Value::String(_)) {

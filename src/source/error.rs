@@ -70,6 +70,10 @@ pub(super) mod cause {
             NO_COLUMNS: "source_no_columns" Invalid;
             DUPLICATE_COLUMN: "source_duplicate_column" Invalid;
             COLUMNS_CHANGED: "columns_changed" Conflict;
+            DRIVER_MISSING: "source_driver_missing" Invalid;
+            DRIVER_UNUSABLE: "source_driver_unusable" Invalid;
+            WORKER_CRASHED: "source_worker_crashed" Unavailable;
+            WORKER_MEMORY: "source_worker_memory" Unavailable;
             FILE_MISSING: "source_file_missing" Invalid;
             FILE_UNREADABLE: "source_file_unreadable" Forbidden;
             FILE_FAILED: "source_file_failed" Unavailable;

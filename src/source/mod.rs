@@ -3,6 +3,7 @@
 //! Each source type is a folder with its settings, its driver and the hints of its errors; only
 //! `TYPES` names it. How a value looks in a record is decided once for all types, in `cell`.
 
+mod adbc;
 mod arrow;
 mod cell;
 mod clickhouse;
@@ -31,12 +32,27 @@ use self::{
 };
 use crate::domain::{Column, RowBatch};
 
+pub use adbc::{FoundDriver, found as drivers, work};
 pub use error::{Cause, Error};
 pub(crate) use settings::{SECTION, check_defaults, read};
 pub use types::{ColumnTypes, DeclaredType};
 
 /// Every source type.
-const TYPES: &[SourceType] = &[postgres::TYPE, mysql::TYPE, sqlite::TYPE, clickhouse::TYPE, files::TYPE];
+const TYPES: &[SourceType] = &[
+    postgres::TYPE,
+    mysql::TYPE,
+    sqlite::TYPE,
+    clickhouse::TYPE,
+    files::TYPE,
+    adbc::SNOWFLAKE,
+    adbc::BIGQUERY,
+    adbc::DUCKDB,
+    adbc::FLIGHT_SQL,
+    adbc::REDSHIFT,
+    adbc::ORACLE,
+    adbc::SQL_SERVER,
+    adbc::ANY,
+];
 
 /// Most tables that are listed: more than anyone reads.
 pub const TABLES_MAX: u64 = 100_000;

@@ -9,10 +9,7 @@ use super::{
     error::{Error, connection_lost},
     types::Conversion,
 };
-use crate::domain::{
-    RowBatch,
-    limits::{BATCH_BYTES, BATCH_ROWS},
-};
+use crate::domain::RowBatch;
 
 /// Collects rows and sends each batch when it is full.
 #[derive(Debug)]
@@ -40,7 +37,7 @@ impl RowSender {
 
     /// Whether the batch should be sent before another row is added.
     pub(super) fn is_full(&self) -> bool {
-        self.batch.bytes() >= BATCH_BYTES || self.batch.rows() >= BATCH_ROWS
+        self.batch.is_full()
     }
 
     /// Sends the rows collected so far; waits while the queue is full.

@@ -20,8 +20,10 @@ pub(super) struct Dialect {
     pub(super) has_escape_strings: bool,
     /// A backslash escapes a quote in every string and quoted identifier.
     pub(super) has_backslash_escapes: bool,
-    /// `#` begins a comment, to the end of the line.
-    pub(super) has_hash_comments: bool,
+    /// What begins a comment to the end of the line.
+    pub(super) line_comments: &'static [&'static str],
+    /// `'''...'''` and three double quotes are strings, with lone quotes inside.
+    pub(super) has_triple_quotes: bool,
     /// `$tag$ ... $tag$` is a string.
     pub(super) has_dollar_quotes: bool,
     /// A comment `/* */` may hold another one.
@@ -105,11 +107,15 @@ impl Dialect {
         let character = text.chars().next().unwrap_or(' ');
         match character {
             ';' => (Token::Semicolon, 1),
-            '-' if text.starts_with("--") => (Token::Blank, text.find('\n').map_or(text.len(), |at| at + 1)),
-            '#' if self.has_hash_comments => (Token::Blank, text.find('\n').map_or(text.len(), |at| at + 1)),
+            _ if self.line_comments.iter().any(|start| text.starts_with(start)) => {
+                (Token::Blank, text.find('\n').map_or(text.len(), |at| at + 1))
+            }
             '/' if text.starts_with("/*") => (Token::Blank, comment(bytes, self.nests_comments)),
             'e' | 'E' if self.has_escape_strings && bytes.get(1) == Some(&b'\'') => {
                 (Token::Other, 1 + quoted(&bytes[1..], b'\'', true))
+            }
+            '\'' | '"' if self.has_triple_quotes && bytes.get(1..3) == Some(&[bytes[0]; 2]) => {
+                (Token::Other, 3 + triple(&bytes[3..], bytes[0]))
             }
             '\'' | '"' => (Token::Other, quoted(bytes, bytes[0], self.has_backslash_escapes)),
             '`' if self.has_other_quotes || self.identifier_quote == '`' => {
@@ -176,6 +182,19 @@ fn quoted(bytes: &[u8], quote: u8, backslash: bool) -> usize {
     bytes.len()
 }
 
+/// The length of what ends with three quotes; a backslash escapes one.
+fn triple(bytes: &[u8], quote: u8) -> usize {
+    let mut at = 0;
+    while at < bytes.len() {
+        match bytes[at] {
+            b'\\' => at += 2,
+            _ if bytes[at..].starts_with(&[quote; 3]) => return at + 3,
+            _ => at += 1,
+        }
+    }
+    bytes.len()
+}
+
 /// The length of a dollar-quoted string, or of a lone dollar sign (a parameter).
 fn dollar(text: &str) -> usize {
     let tag = text[1..].find('$').map(|at| &text[..at + 2]);
@@ -199,7 +218,8 @@ mod tests {
         table_parts_max: 2,
         has_escape_strings: true,
         has_backslash_escapes: false,
-        has_hash_comments: false,
+        line_comments: &["--"],
+        has_triple_quotes: false,
         has_dollar_quotes: true,
         nests_comments: true,
         has_other_quotes: false,
@@ -215,10 +235,12 @@ mod tests {
     const MYSQL: Dialect = Dialect {
         identifier_quote: '`',
         has_backslash_escapes: true,
-        has_hash_comments: true,
+        line_comments: &["--", "#"],
         has_other_quotes: false,
         ..SQLITE
     };
+
+    const BIGQUERY: Dialect = Dialect { has_triple_quotes: true, ..MYSQL };
 
     #[test]
     fn one_statement_is_found() {
@@ -235,6 +257,11 @@ mod tests {
             (SQLITE, "select `;`, [;], ';', \";\";", "select `;`, [;], ';', \";\""),
             (MYSQL, "select 'a\\'; b', \"\\\";\", `;` # ; c\n;", "select 'a\\'; b', \"\\\";\", `;` # ; c\n"),
             (SQLITE, "select 1 /* /* ; */;", "select 1 /* /* ; */"),
+            (
+                BIGQUERY,
+                "select '''it's; \\'''; ''', \"\", '' # ;\n;",
+                "select '''it's; \\'''; ''', \"\", '' # ;\n",
+            ),
         ] {
             assert_eq!(dialect.single(text).unwrap(), expected, "{text}");
         }

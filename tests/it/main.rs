@@ -78,6 +78,8 @@ mod schedule_story;
 #[cfg(test)]
 mod simulation;
 #[cfg(test)]
+mod source_adbc;
+#[cfg(test)]
 mod source_clickhouse;
 #[cfg(test)]
 mod source_files;

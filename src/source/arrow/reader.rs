@@ -88,11 +88,17 @@ impl Reader {
 
 fn read(array: &ArrayRef, content: Content) -> Result<Read, &'static str> {
     use DataType as T;
+    if content == Content::Opaque {
+        return Ok(Box::new(|_, _, out| cell::invalid(RejectReason::InvalidValue, out)));
+    }
     Ok(match array.data_type() {
         T::Null => Box::new(|_, _, _| CellKind::Null),
         T::Boolean => {
             let array = array.as_boolean().clone();
             Box::new(move |row, _, out| cell::boolean(array.value(row), out))
+        }
+        T::Int8 if content == Content::Boolean => {
+            primitive::<Int8Type>(array, |value, _, out| cell::boolean(value != 0, out))
         }
         T::Int8 => primitive::<Int8Type>(array, |value, _, out| cell::integer(value, out)),
         T::Int16 => primitive::<Int16Type>(array, |value, _, out| cell::integer(value, out)),
@@ -283,7 +289,7 @@ fn of_text(content: Content) -> ReadBytes {
             Some(kind) => kind,
             None => cell::text(value, out),
         },
-        Content::Plain | Content::Uuid => |value, _, out| fitting(value, out, cell::text),
+        _ => |value, _, out| fitting(value, out, cell::text),
     }
 }
 
@@ -294,7 +300,15 @@ fn of_binary(content: Content) -> ReadBytes {
             Ok(value) => cell::uuid(uuid::Uuid::from_bytes(value), out),
             Err(_) => fitting(value, out, cell::bytes),
         },
-        Content::Plain | Content::Number => |value, _, out| fitting(value, out, cell::bytes),
+        Content::Int128 => |value, _, out| match value.try_into() {
+            Ok(bytes) => cell::integer(i128::from_le_bytes(bytes), out),
+            Err(_) => cell::invalid(RejectReason::InvalidValue, out),
+        },
+        Content::Uint128 => |value, _, out| match value.try_into() {
+            Ok(bytes) => cell::integer(u128::from_le_bytes(bytes), out),
+            Err(_) => cell::invalid(RejectReason::InvalidValue, out),
+        },
+        _ => |value, _, out| fitting(value, out, cell::bytes),
     }
 }
 

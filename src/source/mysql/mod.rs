@@ -42,8 +42,9 @@ const DIALECT: Dialect = Dialect {
     table_parts_max: 2,
     has_escape_strings: false,
     has_backslash_escapes: true,
+    has_triple_quotes: false,
     has_dollar_quotes: false,
-    has_hash_comments: true,
+    line_comments: &["--", "#"],
     nests_comments: false,
     has_other_quotes: false,
 };

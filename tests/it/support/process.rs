@@ -100,7 +100,8 @@ pub(crate) struct Process {
 }
 
 impl Process {
-    pub(super) fn spawn(mut command: Command) -> Self {
+    /// Starts `command` and collects what it prints.
+    pub(crate) fn spawn(mut command: Command) -> Self {
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
         let (stdout, out) = collect(child.stdout.take().unwrap());

@@ -1,0 +1,366 @@
+//! The databases that are known: which keys a section has, and the options of the driver that they become.
+//!
+//! A driver passes over an option that it does not know, or one of another name in another version. A key is therefore
+//! in this table, or it is refused.
+
+use super::fault::Words;
+use crate::{source::sql::Dialect, support::result_code::Meaning};
+
+/// A kind of database, or `adbc` for any.
+pub(super) struct Kind {
+    /// The word after `type =`.
+    pub(super) name: &'static str,
+    /// The driver's name; empty when the section names it.
+    pub(super) driver: &'static str,
+    /// The function that begins the driver, when its file's name does not imply it.
+    pub(super) entrypoint: Option<&'static str>,
+    /// How the driver is installed.
+    install: &'static str,
+    pub(super) keys: &'static [Key],
+    /// Options that every connection has.
+    pub(super) options: &'static [(&'static str, &'static str)],
+    /// Statements that every connection begins with.
+    pub(super) setup: &'static [&'static str],
+    pub(super) dialect: Dialect,
+    /// A query of the tables' names; `None` to ask the driver.
+    pub(super) tables_sql: Option<&'static str>,
+    pub(super) version_sql: Option<&'static str>,
+    /// What the beginnings of messages mean, for a database that has no codes.
+    pub(super) words: Words,
+}
+
+/// A key of a section, and the option that it becomes.
+pub(super) struct Key {
+    pub(super) name: &'static str,
+    pub(super) option: &'static str,
+    pub(super) form: Form,
+    pub(super) presence: Presence,
+    /// Options that come with it.
+    pub(super) implies: &'static [(&'static str, &'static str)],
+}
+
+/// How a key is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Form {
+    /// A word that may be printed.
+    Word,
+    /// A whole number.
+    Number,
+    /// A text that is never printed.
+    Secret,
+    /// A text that is never printed, with `Bearer ` before it in the option.
+    Bearer,
+    /// A URL; its password is never printed.
+    Url,
+    /// A path, of a file or directory that exists.
+    Path,
+    /// The path of a file whose content is the option: a key or certificates.
+    Content,
+}
+
+/// Whether a key must be there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Presence {
+    Needed,
+    Optional,
+    /// At most one of these.
+    Credential,
+}
+
+const fn key(name: &'static str, option: &'static str, form: Form, presence: Presence) -> Key {
+    Key { name, option, form, presence, implies: &[] }
+}
+
+const fn needed(name: &'static str, option: &'static str, form: Form) -> Key {
+    key(name, option, form, Presence::Needed)
+}
+
+const fn optional(name: &'static str, option: &'static str, form: Form) -> Key {
+    key(name, option, form, Presence::Optional)
+}
+
+const fn credential(
+    name: &'static str,
+    option: &'static str,
+    form: Form,
+    implies: &'static [(&'static str, &'static str)],
+) -> Key {
+    Key { implies, ..key(name, option, form, Presence::Credential) }
+}
+
+/// Standard SQL: what most databases read.
+const STANDARD: Dialect = Dialect {
+    identifier_quote: '"',
+    table_parts_max: 3,
+    has_escape_strings: false,
+    has_backslash_escapes: false,
+    line_comments: &["--"],
+    has_dollar_quotes: false,
+    has_triple_quotes: false,
+    nests_comments: false,
+    has_other_quotes: false,
+};
+
+pub(super) const SNOWFLAKE: Kind = Kind {
+    name: "snowflake",
+    driver: "snowflake",
+    entrypoint: None,
+    install: "`pipx install dbc && dbc install snowflake`, or the library of the PyPI package adbc-driver-snowflake",
+    keys: &[
+        needed("account", "adbc.snowflake.sql.account", Form::Word),
+        optional("user", "username", Form::Word),
+        credential("password", "password", Form::Secret, &[]),
+        credential(
+            "private_key_file",
+            "adbc.snowflake.sql.client_option.jwt_private_key_pkcs8_value",
+            Form::Content,
+            &[("adbc.snowflake.sql.auth_type", "auth_jwt")],
+        ),
+        credential(
+            "token",
+            "adbc.snowflake.sql.client_option.auth_token",
+            Form::Secret,
+            &[("adbc.snowflake.sql.auth_type", "auth_pat")],
+        ),
+        credential(
+            "oauth_token",
+            "adbc.snowflake.sql.client_option.auth_token",
+            Form::Secret,
+            &[("adbc.snowflake.sql.auth_type", "auth_oauth")],
+        ),
+        credential(
+            "workload_identity",
+            "adbc.snowflake.sql.client_option.identity_provider",
+            Form::Word,
+            &[("adbc.snowflake.sql.auth_type", "auth_wif")],
+        ),
+        optional(
+            "private_key_passphrase",
+            "adbc.snowflake.sql.client_option.jwt_private_key_pkcs8_password",
+            Form::Secret,
+        ),
+        optional("warehouse", "adbc.snowflake.sql.warehouse", Form::Word),
+        optional("database", "adbc.snowflake.sql.db", Form::Word),
+        optional("schema", "adbc.snowflake.sql.schema", Form::Word),
+        optional("role", "adbc.snowflake.sql.role", Form::Word),
+        optional("host", "adbc.snowflake.sql.uri.host", Form::Word),
+        optional("port", "adbc.snowflake.sql.uri.port", Form::Number),
+        optional("protocol", "adbc.snowflake.sql.uri.protocol", Form::Word),
+    ],
+    options: &[
+        // Numbers are cut to 64 bits without it.
+        ("adbc.snowflake.sql.client_option.use_high_precision", "true"),
+        // Nanoseconds end in the year 2262.
+        ("adbc.snowflake.sql.client_option.max_timestamp_precision", "microseconds"),
+        ("adbc.snowflake.sql.client_option.disable_telemetry", "true"),
+        ("adbc.snowflake.sql.client_option.app_name", "Larder"),
+    ],
+    setup: &[],
+    dialect: Dialect {
+        has_backslash_escapes: true,
+        line_comments: &["--", "//"],
+        has_dollar_quotes: true,
+        ..STANDARD
+    },
+    tables_sql: Some(
+        "select table_catalog || '.' || table_schema || '.' || table_name as name from information_schema.tables \
+         where table_schema <> 'INFORMATION_SCHEMA' order by name",
+    ),
+    version_sql: Some("select current_version() as version"),
+    // Its SQLSTATEs are those of ODBC, and say less than its own numbers.
+    words: &[
+        ("[Snowflake] 000604", Meaning::Cancelled),
+        ("[Snowflake] 000630", Meaning::SessionTimeout),
+        ("[Snowflake] 000904", Meaning::UnknownColumn),
+        ("[Snowflake] 001003", Meaning::Syntax),
+        ("[Snowflake] 002003", Meaning::UnknownTable),
+        ("[Snowflake] 002043", Meaning::UnknownTable),
+        ("[Snowflake] 003001", Meaning::PermissionDenied),
+    ],
+};
+
+pub(super) const BIGQUERY: Kind = Kind {
+    name: "bigquery",
+    driver: "bigquery",
+    entrypoint: None,
+    install: "`pipx install dbc && dbc install bigquery`, or the library of the PyPI package adbc-driver-bigquery",
+    keys: &[
+        needed("project", "adbc.bigquery.sql.project_id", Form::Word),
+        optional("dataset", "adbc.bigquery.sql.dataset_id", Form::Word),
+        optional("location", "adbc.bigquery.sql.location", Form::Word),
+        credential(
+            "credentials_file",
+            "adbc.bigquery.sql.auth_credentials",
+            Form::Path,
+            &[("adbc.bigquery.sql.auth_type", "adbc.bigquery.sql.auth_type.json_credential_file")],
+        ),
+        credential(
+            "credentials",
+            "adbc.bigquery.sql.auth_credentials",
+            Form::Secret,
+            &[("adbc.bigquery.sql.auth_type", "adbc.bigquery.sql.auth_type.json_credential_string")],
+        ),
+        optional("impersonate", "adbc.bigquery.sql.impersonate.target_principal", Form::Word),
+    ],
+    options: &[],
+    setup: &[],
+    dialect: Dialect {
+        identifier_quote: '`',
+        has_backslash_escapes: true,
+        line_comments: &["--", "#"],
+        has_triple_quotes: true,
+        ..STANDARD
+    },
+    tables_sql: None,
+    version_sql: None,
+    words: &[],
+};
+
+pub(super) const DUCKDB: Kind = Kind {
+    name: "duckdb",
+    driver: "duckdb",
+    entrypoint: Some("duckdb_adbc_init"),
+    install: "`pipx install dbc && dbc install duckdb`, or libduckdb of https://duckdb.org/docs/installation",
+    keys: &[
+        Key { implies: &[("access_mode", "READ_ONLY")], ..optional("path", "path", Form::Path) },
+        optional("extensions_dir", "extension_directory", Form::Path),
+        optional("memory_limit", "memory_limit", Form::Word),
+    ],
+    options: &[("autoinstall_known_extensions", "false"), ("threads", "2")],
+    setup: &["set TimeZone = 'UTC'", "set arrow_lossless_conversion = true"],
+    dialect: Dialect { has_escape_strings: true, has_dollar_quotes: true, nests_comments: true, ..STANDARD },
+    tables_sql: Some(
+        "select table_catalog || '.' || table_schema || '.' || table_name as name from information_schema.tables \
+         order by name",
+    ),
+    version_sql: Some("select 'DuckDB ' || version() as version"),
+    words: &[
+        ("Catalog Error: Table", Meaning::UnknownTable),
+        ("Catalog Error", Meaning::Statement),
+        ("Binder Error: Referenced column", Meaning::UnknownColumn),
+        ("Binder Error", Meaning::Statement),
+        ("Parser Error", Meaning::Syntax),
+        ("Permission Error", Meaning::PermissionDenied),
+        ("Invalid Input Error: Cannot execute statement of type", Meaning::ReadOnly),
+        ("IO Error", Meaning::FileFailed),
+        ("HTTP Error", Meaning::Unavailable),
+        ("Out of Memory Error", Meaning::Unavailable),
+        ("INTERRUPT Error", Meaning::Cancelled),
+        ("Serialization Error", Meaning::Damaged),
+        ("Conversion Error", Meaning::Data),
+        ("Out of Range Error", Meaning::Data),
+    ],
+};
+
+pub(super) const FLIGHT_SQL: Kind = Kind {
+    name: "flightsql",
+    driver: "flightsql",
+    entrypoint: None,
+    install: "`pipx install dbc && dbc install flightsql`, or the library of the PyPI package adbc-driver-flightsql",
+    keys: &[
+        needed("url", "uri", Form::Url),
+        optional("user", "username", Form::Word),
+        credential("password", "password", Form::Secret, &[]),
+        credential("token", "adbc.flight.sql.authorization_header", Form::Bearer, &[]),
+        optional("ca_file", "adbc.flight.sql.client_option.tls_root_certs", Form::Content),
+    ],
+    options: &[],
+    setup: &[],
+    dialect: STANDARD,
+    tables_sql: None,
+    version_sql: None,
+    words: &[],
+};
+
+pub(super) const REDSHIFT: Kind = Kind {
+    name: "redshift",
+    driver: "redshift",
+    entrypoint: None,
+    install: "`pipx install dbc && dbc install redshift`",
+    keys: &[
+        needed("url", "uri", Form::Url),
+        optional("cluster_type", "redshift.cluster_type", Form::Word),
+        optional("workgroup", "redshift.workgroup_name", Form::Word),
+        optional("cluster", "redshift.cluster_identifier", Form::Word),
+        optional("database", "redshift.db_name", Form::Word),
+    ],
+    options: &[],
+    setup: &[],
+    dialect: Dialect { has_escape_strings: true, has_dollar_quotes: true, nests_comments: true, ..STANDARD },
+    tables_sql: None,
+    version_sql: Some("select version() as version"),
+    words: &[],
+};
+
+pub(super) const ORACLE: Kind = Kind {
+    name: "oracle",
+    driver: "oracle",
+    entrypoint: None,
+    install: "the library of the PyPI package adbc-driver-oracle",
+    keys: &[
+        needed("host", "adbc.oracle.host", Form::Word),
+        optional("port", "adbc.oracle.port", Form::Number),
+        needed("service", "adbc.oracle.service_name", Form::Word),
+        optional("user", "username", Form::Word),
+        credential("password", "password", Form::Secret, &[]),
+        credential("token", "adbc.oracle.token", Form::Secret, &[]),
+        Key {
+            implies: &[("adbc.oracle.tls", "true")],
+            ..optional("ca_file", "adbc.oracle.tls.ca_cert", Form::Path)
+        },
+        optional("wallet_dir", "adbc.oracle.wallet_location", Form::Path),
+        optional("wallet_password", "adbc.oracle.wallet_password", Form::Secret),
+    ],
+    options: &[("adbc.oracle.number_mode", "decimal"), ("adbc.oracle.use_extension_types", "true")],
+    setup: &[],
+    dialect: STANDARD,
+    tables_sql: Some("select owner || '.' || table_name as name from all_tables order by name"),
+    version_sql: Some("select banner as version from v$version"),
+    words: &[],
+};
+
+pub(super) const SQL_SERVER: Kind = Kind {
+    name: "mssql",
+    driver: "mssql",
+    entrypoint: None,
+    install: "`pipx install dbc && dbc install mssql`",
+    keys: &[needed("url", "uri", Form::Url)],
+    options: &[],
+    setup: &[],
+    dialect: Dialect { nests_comments: true, ..STANDARD },
+    tables_sql: Some(
+        "select table_catalog + '.' + table_schema + '.' + table_name as name from information_schema.tables \
+         order by name",
+    ),
+    version_sql: Some("select @@version as version"),
+    words: &[],
+};
+
+pub(super) const ANY: Kind = Kind {
+    name: "adbc",
+    driver: "",
+    entrypoint: None,
+    install: "",
+    keys: &[],
+    options: &[],
+    setup: &[],
+    dialect: STANDARD,
+    tables_sql: None,
+    version_sql: None,
+    words: &[],
+};
+
+const ALL: [&Kind; 8] = [&SNOWFLAKE, &BIGQUERY, &DUCKDB, &FLIGHT_SQL, &REDSHIFT, &ORACLE, &SQL_SERVER, &ANY];
+
+/// The names of the drivers that source types need.
+pub(super) fn driver_names() -> impl Iterator<Item = &'static str> {
+    ALL.iter().map(|kind| kind.driver).filter(|name| !name.is_empty())
+}
+
+/// How the driver `name` is installed.
+pub(super) fn install(name: &str) -> String {
+    match ALL.iter().find(|kind| !name.is_empty() && kind.driver == name) {
+        Some(kind) => kind.install.to_owned(),
+        None => format!("`pipx install dbc && dbc install {name}`"),
+    }
+}

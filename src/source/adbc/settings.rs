@@ -1,0 +1,156 @@
+//! `[sources.NAME]` of the types that are read by a driver of ADBC.
+
+use std::{env::consts::DLL_SUFFIX, fs, sync::Arc};
+
+use super::{
+    Adbc, Setting,
+    drivers::{DriverFile, DriverName, directories},
+    kinds::{Form, Key, Kind, Presence},
+};
+use crate::{
+    settings::{item::Item, section::Section},
+    source::driver::{Driver, OpenOptions},
+    support::secret::SecretString,
+};
+
+/// Memory of a worker unless `memory_max` says something else.
+const MEMORY_BYTES: u64 = 2 << 30;
+/// Less than a driver needs to begin with.
+const MEMORY_BYTES_MIN: u64 = 128 << 20;
+/// More than a machine has.
+const MEMORY_BYTES_MAX: u64 = 1 << 40;
+/// Most statements before a query, and most options.
+const ENTRIES_MAX: usize = 100;
+/// Longest file that becomes an option, in bytes: a bundle of all certificates has 300 kB.
+const CONTENT_BYTES_MAX: u64 = 1024 * 1024;
+
+/// Reads the keys of `kind`, and `driver`, `entrypoint`, `setup` and `memory_max`. Neither a library is loaded nor a
+/// connection made.
+pub(super) fn open(
+    kind: &'static Kind,
+    section: &Section<'_>,
+    options: &OpenOptions<'_>,
+) -> Option<Arc<dyn Driver>> {
+    let driver = driver(kind, section, options);
+    let mut settings: Vec<Setting> =
+        kind.options.iter().map(|(name, value)| Setting::plain(name, value)).collect();
+    let mut is_good = true;
+    for key in kind.keys {
+        match read_key(key, section, options) {
+            Some(found) => settings.extend(found),
+            None => is_good = false,
+        }
+    }
+    let credentials: Vec<&str> =
+        kind.keys.iter().filter(|key| key.presence == Presence::Credential).map(|key| key.name).collect();
+    let given: Vec<&str> = credentials.iter().copied().filter(|name| section.has(name)).collect();
+    if let [first, second, ..] = given.as_slice() {
+        let hint = format!("keep one of {}", credentials.join(", "));
+        section.fail::<()>(format!("has both `{first}` and `{second}`"), hint);
+        is_good = false;
+    }
+    if kind.keys.is_empty() {
+        settings.extend(section.read("options", any_options)?.unwrap_or_default());
+    }
+    let mut setup: Vec<SecretString> = kind.setup.iter().map(|sql| SecretString::from(*sql)).collect();
+    let own = section.read("setup", |item| statements(item));
+    let memory = section.read("memory_max", |item| item.size(MEMORY_BYTES_MIN..=MEMORY_BYTES_MAX));
+    setup.extend(own?.unwrap_or_default());
+    Some(Arc::new(Adbc {
+        kind,
+        driver: driver.filter(|_| is_good)?,
+        options: settings,
+        setup,
+        memory_bytes_max: memory?.unwrap_or(MEMORY_BYTES),
+        connect_timeout: options.connect_timeout,
+    }))
+}
+
+fn driver(kind: &Kind, section: &Section<'_>, options: &OpenOptions<'_>) -> Option<DriverName> {
+    let item = if kind.driver.is_empty() {
+        Some(section.need("driver", "name a driver, or the file of one; `larder drivers` lists them")?)
+    } else {
+        section.get("driver")
+    };
+    let entrypoint = section.read("entrypoint", |item| item.printable().word().map(str::to_owned))?;
+    let entrypoint = entrypoint.or(kind.entrypoint.map(str::to_owned));
+    let Some(item) = item else {
+        return Some(named(kind.driver, entrypoint, options));
+    };
+    let text = item.printable().word()?;
+    if text.contains('/') || text.ends_with(DLL_SUFFIX) {
+        return Some(DriverName::File(DriverFile { path: item.path(options.dir, text), entrypoint }));
+    }
+    if !text.chars().all(|letter| letter.is_ascii_alphanumeric() || "_-".contains(letter)) {
+        return item.fail("is not the name of a driver", "write a name, or a path with a slash".to_owned());
+    }
+    Some(named(text, entrypoint, options))
+}
+
+fn named(name: &str, entrypoint: Option<String>, options: &OpenOptions<'_>) -> DriverName {
+    let directories = directories(options.dir, options.env);
+    DriverName::Named { name: name.to_owned(), entrypoint, directories }
+}
+
+/// The options of a key: none when it is absent; `None` after a fault.
+fn read_key(key: &Key, section: &Section<'_>, options: &OpenOptions<'_>) -> Option<Vec<Setting>> {
+    let item = match key.presence {
+        Presence::Needed => section.need(key.name, "")?,
+        Presence::Optional | Presence::Credential => match section.get(key.name) {
+            Some(item) => item,
+            None => return Some(Vec::new()),
+        },
+    };
+    let secret = |value: String| Setting::secret(key.option, value);
+    let setting = match key.form {
+        Form::Word => Setting::plain(key.option, item.printable().word()?),
+        Form::Number => Setting::plain(key.option, &item.count(1..=u64::from(u16::MAX))?.to_string()),
+        Form::Secret => secret(item.word()?.to_owned()),
+        Form::Bearer => secret(format!("Bearer {}", item.word()?)),
+        Form::Url => secret(item.url()?.to_owned()),
+        Form::Path => {
+            let path = item.file_path(options.dir)?;
+            if !path.exists() {
+                return item.fail(
+                    "does not exist",
+                    "relative paths are from the configuration file's directory".to_owned(),
+                );
+            }
+            Setting::plain(key.option, path.to_str()?)
+        }
+        Form::Content => {
+            let path = item.file_path(options.dir)?;
+            match fs::metadata(&path).and_then(|file| {
+                if file.len() > CONTENT_BYTES_MAX {
+                    Err(std::io::ErrorKind::FileTooLarge.into())
+                } else {
+                    fs::read_to_string(&path)
+                }
+            }) {
+                Ok(text) => secret(text),
+                Err(error) => return item.fail(format!("cannot be read: {error}"), None),
+            }
+        }
+    };
+    let implied = key.implies.iter().map(|(name, value)| Setting::plain(name, value));
+    Some(implied.chain([setting]).collect())
+}
+
+/// The options of any driver: texts, numbers, and true or false.
+fn any_options(item: &Item<'_>) -> Option<Vec<Setting>> {
+    let section = item.section()?;
+    let entries: Vec<_> = section.entries().collect();
+    if entries.len() > ENTRIES_MAX {
+        return item.fail(format!("has more than {ENTRIES_MAX} options"), None);
+    }
+    let read = entries.iter().map(|(entry, item)| Some(Setting::secret(&entry.key, item.scalar()?)));
+    read.collect()
+}
+
+fn statements(item: &Item<'_>) -> Option<Vec<SecretString>> {
+    let statements = item.list(|item| item.word().map(str::to_owned))?;
+    if statements.len() > ENTRIES_MAX {
+        return item.fail(format!("has more than {ENTRIES_MAX} statements"), None);
+    }
+    Some(statements.into_iter().map(SecretString::from).collect())
+}

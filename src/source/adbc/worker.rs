@@ -1,0 +1,229 @@
+//! The worker: a process that loads a driver, does one job, and ends.
+
+use std::{
+    fs::File,
+    io::{self, BufRead as _, BufWriter, Read as _, Write as _},
+    os::fd::AsFd as _,
+    thread,
+    time::Duration,
+};
+
+use adbc_core::{
+    CancelHandle, Connection as _, Database as _, Driver as _, Statement as _,
+    error::{Error, Result as AdbcResult},
+    options::{AdbcVersion, ObjectDepth, OptionDatabase},
+};
+use adbc_driver_manager::{ManagedConnection, ManagedDatabase, ManagedDriver};
+use arrow_array::RecordBatchReader;
+use arrow_schema::ArrowError;
+
+use super::{
+    frame::Frame,
+    job::{Failure, Job, Step, Task},
+    objects,
+};
+use crate::{
+    domain::row::RowBatch,
+    source::arrow::{self, ArrowDecoder},
+};
+
+/// Longest time that a driver may take to cancel.
+const CANCEL_MAX: Duration = Duration::from_secs(3);
+/// Most cells of a batch; rows of many nulls have little text.
+const CELLS_MAX: usize = 500_000;
+/// Nice value of a worker: rows are served first.
+const NICE: i32 = 10;
+
+/// Reads a job from standard input, does it, and writes frames to standard output. For `larder source-worker`.
+///
+/// # Errors
+/// The job is none, or the parent has gone.
+pub fn work() -> io::Result<()> {
+    // Drivers print. Whatever they print goes to standard error from here on.
+    let mut out = BufWriter::new(File::from(rustix::io::dup(io::stdout().as_fd())?));
+    rustix::stdio::dup2_stdout(io::stderr().as_fd())?;
+    let _ = rustix::process::setpriority_process(None, NICE);
+    let mut line = String::new();
+    io::stdin().lock().read_line(&mut line)?;
+    let job: Job = serde_json::from_str(&line)?;
+    drop(line);
+    match run(job, &mut out) {
+        Ok(()) => Frame::End.write(&mut out)?,
+        Err(Ended::Failed(failure)) => Frame::Failed(failure).write(&mut out)?,
+        Err(Ended::NoParent) => {}
+    }
+    out.flush()?;
+    // Drivers have threads of their own, which an orderly end would wait for.
+    end()
+}
+
+/// Why a job ended early.
+enum Ended {
+    Failed(Failure),
+    /// Nobody reads the frames any more.
+    NoParent,
+}
+
+impl From<io::Error> for Ended {
+    fn from(_: io::Error) -> Self {
+        Self::NoParent
+    }
+}
+
+fn failed(step: Step) -> impl Fn(Error) -> Ended {
+    move |error| {
+        let sqlstate: String = error.sqlstate.iter().map(|byte| char::from(byte.cast_unsigned())).collect();
+        Ended::Failed(Failure {
+            step,
+            status: format!("{:?}", error.status),
+            sqlstate: sqlstate.chars().all(|letter| letter.is_ascii_alphanumeric()).then_some(sqlstate),
+            vendor_code: error.vendor_code,
+            message: error.message,
+        })
+    }
+}
+
+fn unreadable(step: Step, message: impl Into<String>) -> Ended {
+    let (status, message) = ("InvalidData".to_owned(), message.into());
+    Ended::Failed(Failure { step, status, sqlstate: None, vendor_code: 0, message })
+}
+
+fn run(job: Job, out: &mut BufWriter<File>) -> Result<(), Ended> {
+    let entrypoint = job.entrypoint.as_deref().map(str::as_bytes);
+    let mut driver = ManagedDriver::load_dynamic_from_filename(&job.driver, entrypoint, AdbcVersion::V110)
+        .map_err(failed(Step::Load))?;
+    let options = job.options.into_iter();
+    let options = options.map(|(name, value)| (OptionDatabase::from(name.as_str()), value.as_str().into()));
+    let database: ManagedDatabase = driver.new_database_with_opts(options).map_err(failed(Step::Connect))?;
+    let mut connection = database.new_connection().map_err(failed(Step::Connect))?;
+    Frame::Connected.write(out)?;
+    for (at, sql) in job.setup.iter().enumerate() {
+        execute(&mut connection, sql).map_err(failed(Step::Setup(at)))?;
+    }
+    match job.task {
+        Task::Connect => Ok(()),
+        Task::Tables => list(&connection, out),
+        Task::Describe { sql } => describe(&mut connection, &sql, out),
+        Task::Read { sql, rows_max } => read(&mut connection, &sql, rows_max, out),
+    }
+}
+
+fn execute(connection: &mut ManagedConnection, sql: &str) -> AdbcResult<()> {
+    let mut statement = connection.new_statement()?;
+    statement.set_sql_query(sql)?;
+    cancel_at_end_of_input(statement.get_cancel_handle());
+    statement.execute_update().map(drop)
+}
+
+fn list(connection: &ManagedConnection, out: &mut BufWriter<File>) -> Result<(), Ended> {
+    let objects = connection.get_objects(ObjectDepth::Tables, None, None, None, None, None);
+    let mut names = Vec::new();
+    for batch in objects.map_err(failed(Step::Describe))? {
+        let batch = batch.map_err(|error| unreadable(Step::Describe, error.to_string()))?;
+        let found = objects::tables(&batch);
+        names.extend(found.ok_or_else(|| unreadable(Step::Describe, "the list of tables cannot be read"))?);
+    }
+    names.sort();
+    Frame::Tables(names).write(out)?;
+    Ok(())
+}
+
+/// The columns of a query: by the driver's own description, else of the query without rows.
+fn describe(connection: &mut ManagedConnection, sql: &str, out: &mut BufWriter<File>) -> Result<(), Ended> {
+    let mut statement = connection.new_statement().map_err(failed(Step::Describe))?;
+    statement.set_sql_query(sql).map_err(failed(Step::Describe))?;
+    cancel_at_end_of_input(statement.get_cancel_handle());
+    let schema = match statement.execute_schema() {
+        Ok(schema) => schema,
+        Err(error) if error.status == adbc_core::error::Status::NotImplemented => {
+            let sql = format!("select * from (\n{sql}\n) model where 1 = 0");
+            let mut statement = connection.new_statement().map_err(failed(Step::Describe))?;
+            statement.set_sql_query(sql).map_err(failed(Step::Describe))?;
+            (*statement.execute().map_err(failed(Step::Describe))?.schema()).clone()
+        }
+        Err(error) => return Err(failed(Step::Describe)(error)),
+    };
+    Frame::Columns(arrow::columns(&schema)).write(out)?;
+    Ok(())
+}
+
+fn read(
+    connection: &mut ManagedConnection,
+    sql: &str,
+    rows_max: u64,
+    out: &mut BufWriter<File>,
+) -> Result<(), Ended> {
+    let mut statement = connection.new_statement().map_err(failed(Step::Read))?;
+    statement.set_sql_query(sql).map_err(failed(Step::Read))?;
+    cancel_at_end_of_input(statement.get_cancel_handle());
+    let reader = statement.execute().map_err(failed(Step::Read))?;
+    let columns = arrow::columns(&reader.schema());
+    let width = columns.len();
+    Frame::Columns(columns).write(out)?;
+    let mut decoder = ArrowDecoder::default();
+    let mut rows = Rows { batch: RowBatch::new(width), left: rows_max };
+    for batch in reader {
+        let batch = batch.map_err(of_stream)?;
+        if batch.num_columns() != width {
+            return Err(unreadable(Step::Read, "a batch has other columns than the schema"));
+        }
+        let count = decoder.begin(&batch).map_err(|error| unreadable(Step::Read, error.to_string()))?;
+        for row in 0..count.min(usize::try_from(rows.left).unwrap_or(usize::MAX)) {
+            decoder.read_row(row, &mut rows.batch);
+            rows.left -= 1;
+            if rows.batch.is_full() || rows.batch.rows() * width >= CELLS_MAX {
+                rows.write(width, out)?;
+            }
+        }
+        if rows.left == 0 {
+            break;
+        }
+    }
+    rows.write(width, out)?;
+    Ok(())
+}
+
+/// The error of a driver that a stream gives wraps the driver's own.
+fn of_stream(error: ArrowError) -> Ended {
+    let words = error.to_string();
+    match error {
+        ArrowError::ExternalError(inner) => match inner.downcast::<Error>() {
+            Ok(inner) => failed(Step::Read)(*inner),
+            Err(_) => unreadable(Step::Read, words),
+        },
+        _ => unreadable(Step::Read, words),
+    }
+}
+
+/// Rows on their way.
+struct Rows {
+    batch: RowBatch,
+    left: u64,
+}
+
+impl Rows {
+    fn write(&mut self, width: usize, out: &mut BufWriter<File>) -> io::Result<()> {
+        if self.batch.rows() == 0 {
+            return Ok(());
+        }
+        Frame::Rows(std::mem::replace(&mut self.batch, RowBatch::new(width))).write(out)
+    }
+}
+
+/// The end of the input says that nobody waits any more: cancels, and ends the process.
+fn cancel_at_end_of_input(statement: Box<dyn CancelHandle>) {
+    let watch = move || {
+        let _ = io::stdin().lock().read_to_end(&mut Vec::new());
+        thread::spawn(move || statement.try_cancel());
+        thread::sleep(CANCEL_MAX);
+        end()
+    };
+    // Without a thread the parent's kill is what ends the process.
+    let _ = thread::Builder::new().spawn(watch);
+}
+
+/// Ends this process at once, whatever threads of a driver do.
+fn end() -> ! {
+    let _ = rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL);
+    std::process::abort()
+}

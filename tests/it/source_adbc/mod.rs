@@ -1,0 +1,33 @@
+//! Sources that are read by a driver of ADBC, through the real binary: DuckDB's and Postgres' drivers, and drivers that
+//! crash, hang, lie and grow. `scripts/test.sh` installs the drivers in `target/duckdb` and `target/adbc`.
+
+mod drivers;
+mod snowflake;
+mod story;
+mod values;
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use tempfile::TempDir;
+
+use crate::support::service::installed;
+
+/// DuckDB's library.
+fn duckdb() -> PathBuf {
+    installed("duckdb/node_modules/@duckdb/node-bindings-linux-x64/libduckdb.so")
+}
+
+/// A directory whose `larder.toml` has `sections`, with a store and metadata of its own.
+fn directory(sections: &str) -> TempDir {
+    let directory = tempfile::tempdir().unwrap();
+    configure(directory.path(), sections);
+    directory
+}
+
+fn configure(directory: &Path, sections: &str) {
+    fs::write(directory.join("larder.toml"), format!("[storage]\nurl = \"file:./store\"\n{sections}"))
+        .unwrap();
+}

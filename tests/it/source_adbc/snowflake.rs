@@ -1,0 +1,90 @@
+//! Snowflake's own driver against an emulator of Snowflake.
+
+use serde_json::json;
+use tempfile::TempDir;
+
+use super::values::python_driver;
+use crate::support::{
+    node::{Node, Warehouse},
+    process::larder,
+    service::{Service, installed},
+};
+
+/// Columns: name, type, expression in the first row, and its value.
+const COLUMNS: &[(&str, &str, &str, &str)] = &[
+    ("ID", "int", "1", "1"),
+    ("NAME", "varchar", "'Zoë \"q\" 😀'", "\"Zoë \\\"q\\\" 😀\""),
+    ("PRICE", "number(12, 2)", "-0.50", "-0.50"),
+    (
+        "EXACT",
+        "number(38, 10)",
+        "'1234567890123456789012345678.0123456789'",
+        "1234567890123456789012345678.0123456789",
+    ),
+    ("LARGE", "number(38, 0)", "9007199254740993", "9007199254740993"),
+    ("SHARE", "float", "0.1", "0.1"),
+    ("FLAG", "boolean", "true", "true"),
+    ("BORN", "date", "'2024-02-29'", "\"2024-02-29\""),
+    ("SEEN", "timestamp_ntz", "'2024-01-02 03:04:05.250'", "\"2024-01-02T03:04:05.25\""),
+    ("DETAIL", "variant", "parse_json('{\"a\": [1, null, \"x\"]}')", "{\"a\":[1,null,\"x\"]}"),
+    ("NOTHING", "varchar", "null", "null"),
+];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn table_of_snowflake_is_synced_and_its_changes_are_served() {
+    let emulator = Service::start(&installed("adbc/bin/fakesnow"), |address| {
+        ["-s", "-p", &address.port().to_string()].map(str::to_owned).to_vec()
+    })
+    .await;
+    let login = format!(
+        "type = \"snowflake\"\ndriver = {:?}\naccount = \"emulated\"\nuser = \"reader\"\npassword = \"hunter2\"\n\
+         host = \"localhost\"\nport = {}\nprotocol = \"http\"\n",
+        python_driver("snowflake"),
+        emulator.address.port()
+    );
+    let directory = TempDir::new().unwrap();
+    let root = directory.path().to_owned();
+    let write = |statements: &[&str]| {
+        let config =
+            format!("[storage]\nurl = \"file:./store\"\n[sources.writer]\n{login}setup = {statements:?}\n");
+        std::fs::write(root.join("write.toml"), config).unwrap();
+        larder(&root, &["source", "check", "writer", "--config", "write.toml"]).expect(0);
+    };
+    let columns: Vec<_> = COLUMNS.iter().map(|(name, kind, ..)| format!("{name} {kind}")).collect();
+    let values: Vec<_> = COLUMNS.iter().map(|(_, _, value, _)| *value).collect();
+    write(&[
+        "create database if not exists SHOP",
+        "create schema if not exists SHOP.MAIN",
+        &format!("create table SHOP.MAIN.CUSTOMERS ({})", columns.join(", ")),
+        &format!("insert into SHOP.MAIN.CUSTOMERS select {}", values.join(", ")),
+        "insert into SHOP.MAIN.CUSTOMERS (ID, NAME) values (2, 'Bøb')",
+    ]);
+    let sections = format!(
+        "[sources.snow]\n{login}database = \"SHOP\"\nschema = \"MAIN\"\n\
+         [models.customers]\nsource = \"snow\"\nsql = \"select * from CUSTOMERS // it's; no end\"\nprimary_key = \"ID\"\n\
+         [syncs.customer]\nmodel = \"customers\"\nindexes = {{ id = \"ID\" }}\n"
+    );
+    let warehouse = Warehouse::sqlite(directory.path());
+    let node = Node::start(directory, warehouse, &sections).await;
+    let tables = larder(&root, &["source", "tables", "snow"]).expect(0);
+    assert_eq!(tables.stdout.trim(), "SHOP.MAIN.CUSTOMERS");
+    larder(&root, &["sync", "customer"]).expect(0);
+    node.await_version("customer", 1).await;
+    let expected: Vec<_> = COLUMNS.iter().map(|(name, _, _, text)| format!("\"{name}\":{text}")).collect();
+    assert_eq!(node.get("customer", "id", "1").await.text(), format!("{{{}}}", expected.join(",")));
+    write(&[
+        "update SHOP.MAIN.CUSTOMERS set NAME = 'Bob' where ID = 2",
+        "delete from SHOP.MAIN.CUSTOMERS where ID = 1",
+    ]);
+    larder(&root, &["sync", "customer", "--accept"]).expect(0);
+    node.await_version("customer", 2).await;
+    assert_eq!(node.record("customer", "id", "1").await, None);
+    assert_eq!(node.record("customer", "id", "2").await.unwrap()["NAME"], json!("Bob"));
+    for (sql, code) in [
+        ("select * from nothere", "source_unknown_table"),
+        ("select 1; select 2", "source_several_statements"),
+    ] {
+        let output = larder(&root, &["source", "query", "snow", sql]).expect(1);
+        assert!(output.stderr.contains(code), "{output:?}");
+    }
+}
