@@ -43,11 +43,28 @@ async fn table_of_snowflake_is_synced_and_its_changes_are_served() {
         python_driver("snowflake"),
         emulator.address.port()
     );
+    // The same login by the driver's own names; nothing but `setup` is run.
+    let names = [
+        ("username", "reader"),
+        ("password", "hunter2"),
+        ("adbc.snowflake.sql.account", "emulated"),
+        ("adbc.snowflake.sql.uri.host", "localhost"),
+        ("adbc.snowflake.sql.uri.port", &emulator.address.port().to_string()),
+        ("adbc.snowflake.sql.uri.protocol", "http"),
+        ("adbc.snowflake.sql.db", "SHOP"),
+        ("adbc.snowflake.sql.schema", "STORE"),
+    ];
+    let options: Vec<_> = names.iter().map(|(name, value)| format!("{name:?} = {value:?}")).collect();
+    let writer = format!(
+        "type = \"adbc\"\ndriver = {:?}\noptions = {{ {} }}\n",
+        python_driver("snowflake"),
+        options.join(", ")
+    );
     let directory = TempDir::new().unwrap();
     let root = directory.path().to_owned();
     let write = |statements: &[&str]| {
         let config =
-            format!("[storage]\nurl = \"file:./store\"\n[sources.writer]\n{login}setup = {statements:?}\n");
+            format!("[storage]\nurl = \"file:./store\"\n[sources.writer]\n{writer}setup = {statements:?}\n");
         std::fs::write(root.join("write.toml"), config).unwrap();
         larder(&root, &["source", "check", "writer", "--config", "write.toml"]).expect(0);
     };
