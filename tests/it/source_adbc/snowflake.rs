@@ -36,45 +36,61 @@ async fn table_of_snowflake_is_synced_and_its_changes_are_served() {
         ["-s", "-p", &address.port().to_string()].map(str::to_owned).to_vec()
     })
     .await;
+    // The emulator makes the database and the schema of a login.
     let login = format!(
         "type = \"snowflake\"\ndriver = {:?}\naccount = \"emulated\"\nuser = \"reader\"\npassword = \"hunter2\"\n\
-         host = \"localhost\"\nport = {}\nprotocol = \"http\"\n",
+         host = \"localhost\"\nport = {}\nprotocol = \"http\"\ndatabase = \"SHOP\"\nschema = \"STORE\"\n",
         python_driver("snowflake"),
         emulator.address.port()
+    );
+    // The same login by the driver's own names; nothing but `setup` is run.
+    let names = [
+        ("username", "reader"),
+        ("password", "hunter2"),
+        ("adbc.snowflake.sql.account", "emulated"),
+        ("adbc.snowflake.sql.uri.host", "localhost"),
+        ("adbc.snowflake.sql.uri.port", &emulator.address.port().to_string()),
+        ("adbc.snowflake.sql.uri.protocol", "http"),
+        ("adbc.snowflake.sql.db", "SHOP"),
+        ("adbc.snowflake.sql.schema", "STORE"),
+    ];
+    let options: Vec<_> = names.iter().map(|(name, value)| format!("{name:?} = {value:?}")).collect();
+    let writer = format!(
+        "type = \"adbc\"\ndriver = {:?}\noptions = {{ {} }}\n",
+        python_driver("snowflake"),
+        options.join(", ")
     );
     let directory = TempDir::new().unwrap();
     let root = directory.path().to_owned();
     let write = |statements: &[&str]| {
         let config =
-            format!("[storage]\nurl = \"file:./store\"\n[sources.writer]\n{login}setup = {statements:?}\n");
+            format!("[storage]\nurl = \"file:./store\"\n[sources.writer]\n{writer}setup = {statements:?}\n");
         std::fs::write(root.join("write.toml"), config).unwrap();
         larder(&root, &["source", "check", "writer", "--config", "write.toml"]).expect(0);
     };
     let columns: Vec<_> = COLUMNS.iter().map(|(name, kind, ..)| format!("{name} {kind}")).collect();
     let values: Vec<_> = COLUMNS.iter().map(|(_, _, value, _)| *value).collect();
     write(&[
-        "create database if not exists SHOP",
-        "create schema if not exists SHOP.MAIN",
-        &format!("create table SHOP.MAIN.CUSTOMERS ({})", columns.join(", ")),
-        &format!("insert into SHOP.MAIN.CUSTOMERS select {}", values.join(", ")),
-        "insert into SHOP.MAIN.CUSTOMERS (ID, NAME) values (2, 'Bøb')",
+        &format!("create table SHOP.STORE.CUSTOMERS ({})", columns.join(", ")),
+        &format!("insert into SHOP.STORE.CUSTOMERS select {}", values.join(", ")),
+        "insert into SHOP.STORE.CUSTOMERS (ID, NAME) values (2, 'Bøb')",
     ]);
     let sections = format!(
-        "[sources.snow]\n{login}database = \"SHOP\"\nschema = \"MAIN\"\n\
+        "[sources.snow]\n{login}\
          [models.customers]\nsource = \"snow\"\nsql = \"select * from CUSTOMERS // it's; no end\"\nprimary_key = \"ID\"\n\
          [syncs.customer]\nmodel = \"customers\"\nindexes = {{ id = \"ID\" }}\n"
     );
     let warehouse = Warehouse::sqlite(directory.path());
     let node = Node::start(directory, warehouse, &sections).await;
     let tables = larder(&root, &["source", "tables", "snow"]).expect(0);
-    assert_eq!(tables.stdout.trim(), "SHOP.MAIN.CUSTOMERS");
+    assert_eq!(tables.stdout.trim(), "SHOP.STORE.CUSTOMERS");
     larder(&root, &["sync", "customer"]).expect(0);
     node.await_version("customer", 1).await;
     let expected: Vec<_> = COLUMNS.iter().map(|(name, _, _, text)| format!("\"{name}\":{text}")).collect();
     assert_eq!(node.get("customer", "id", "1").await.text(), format!("{{{}}}", expected.join(",")));
     write(&[
-        "update SHOP.MAIN.CUSTOMERS set NAME = 'Bob' where ID = 2",
-        "delete from SHOP.MAIN.CUSTOMERS where ID = 1",
+        "update SHOP.STORE.CUSTOMERS set NAME = 'Bob' where ID = 2",
+        "delete from SHOP.STORE.CUSTOMERS where ID = 1",
     ]);
     larder(&root, &["sync", "customer", "--accept"]).expect(0);
     node.await_version("customer", 2).await;
