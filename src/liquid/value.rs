@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, ops::Deref, rc::Rc};
 
-use super::{looping::Loop, number};
+use super::{error::Result, looping::Loop, number};
 use crate::domain::{json, row::CellKind};
 
 /// Text of the row or the template, or text that a filter made. A clone copies no bytes.
@@ -54,6 +54,9 @@ pub(super) struct Decimal<'r> {
     pub(super) is_whole: bool,
 }
 
+/// What a filter or an expression gives.
+pub(super) type Made<'r> = Result<Value<'r>>;
+
 #[derive(Debug, Clone)]
 pub(super) enum Value<'r> {
     Nil,
@@ -84,19 +87,14 @@ impl<'r> Value<'r> {
         Self::Array(values.into_iter().collect())
     }
 
-    /// The value of a cell. JSON is parsed whole. An invalid cell does not come here.
+    /// The value of a cell that is not invalid: text, or compact JSON, which is parsed whole.
     pub(super) fn of_cell(kind: CellKind, text: &'r [u8]) -> Self {
         match kind {
-            CellKind::Json => Self::of_json(text),
-            CellKind::Text => {
-                std::str::from_utf8(text).map_or(Self::Nil, |text| Self::Text(Text::Borrowed(text)))
-            }
-            CellKind::Boolean | CellKind::Integer | CellKind::Number => Self::of_word(text),
-            CellKind::Null | CellKind::Invalid => Self::Nil,
+            CellKind::Text => str::from_utf8(text).map_or(Self::Nil, |text| Self::Text(Text::Borrowed(text))),
+            _ => Self::of_json(text),
         }
     }
 
-    /// The value of JSON that is compact, valid and of a bounded depth.
     fn of_json(text: &'r [u8]) -> Self {
         match text.first() {
             Some(b'{') => Self::Object(
@@ -104,17 +102,12 @@ impl<'r> Value<'r> {
             ),
             Some(b'[') => Self::array(json::elements(text).map(Self::of_json)),
             Some(b'"') => Self::Text(string(text)),
-            _ => Self::of_word(text),
-        }
-    }
-
-    /// `true`, `false`, `null` or a number.
-    fn of_word(text: &'r [u8]) -> Self {
-        match std::str::from_utf8(text) {
-            Ok("true") => Self::Bool(true),
-            Ok("false") => Self::Bool(false),
-            Ok("null" | "") | Err(_) => Self::Nil,
-            Ok(digits) => number::literal(digits),
+            _ => match str::from_utf8(text) {
+                Ok("true") => Self::Bool(true),
+                Ok("false") => Self::Bool(false),
+                Ok("null" | "") | Err(_) => Self::Nil,
+                Ok(digits) => number::literal(Text::Borrowed(digits)),
+            },
         }
     }
 

@@ -2,8 +2,11 @@
 
 use memchr::memmem;
 
-use super::{Call, Filter, Made, filter, integer};
-use crate::liquid::value::{Text, Value, signed};
+use super::{Call, Filter, filter, integer};
+use crate::liquid::{
+    scan::is_space,
+    value::{Made, Value, signed},
+};
 
 pub(super) const FILTERS: &[Filter] = &[
     filter("append", (1, 1), |call| joined(call, &[&call.text()?, &call.argument(0)?])),
@@ -19,12 +22,12 @@ pub(super) const FILTERS: &[Filter] = &[
         Ok(Value::count(number_of_words(&text, &mode)))
     }),
     filter("prepend", (1, 1), |call| joined(call, &[&call.argument(0)?, &call.text()?])),
-    filter("remove", (1, 1), |call| replaced(call, Which::All, false)),
-    filter("remove_first", (1, 1), |call| replaced(call, Which::First, false)),
-    filter("remove_last", (1, 1), |call| replaced(call, Which::Last, false)),
-    filter("replace", (1, 2), |call| replaced(call, Which::All, true)),
-    filter("replace_first", (1, 2), |call| replaced(call, Which::First, true)),
-    filter("replace_last", (2, 2), |call| replaced(call, Which::Last, true)),
+    filter("remove", (1, 1), |call| replaced(call, "")),
+    filter("remove_first", (1, 1), |call| replaced_at(call, memmem::find, "")),
+    filter("remove_last", (1, 1), |call| replaced_at(call, memmem::rfind, "")),
+    filter("replace", (1, 2), |call| replaced(call, &call.argument(1)?)),
+    filter("replace_first", (1, 2), |call| replaced_at(call, memmem::find, &call.argument(1)?)),
+    filter("replace_last", (2, 2), |call| replaced_at(call, memmem::rfind, &call.argument(1)?)),
     filter("rstrip", (0, 0), |call| trimmed(call, |text| text.trim_end_matches(is_space))),
     filter("slice", (1, 2), slice),
     filter("slugify", (0, 2), |call| {
@@ -41,10 +44,6 @@ pub(super) const FILTERS: &[Filter] = &[
     filter("truncatewords", (0, 2), truncate_words),
     filter("upcase", (0, 0), |call| changed(call, str::to_uppercase)),
 ];
-
-fn is_space(c: char) -> bool {
-    c.is_ascii_whitespace() || c == '\x0b' || c == '\0'
-}
 
 fn changed<'r>(call: &Call<'_, 'r>, change: impl Fn(&str) -> String) -> Made<'r> {
     let text = call.text()?;
@@ -98,36 +97,26 @@ fn number_of_words(text: &str, mode: &str) -> usize {
     text.chars().filter(|c| is_cjk(*c)).count() + others.count()
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Which {
-    All,
-    First,
-    Last,
+/// Finds a part in a text.
+type Find = fn(&[u8], &[u8]) -> Option<usize>;
+
+/// Replaces the first argument by the second, where a search finds it.
+fn replaced_at<'r>(call: &Call<'_, 'r>, find: Find, new: &str) -> Made<'r> {
+    let (text, part) = (call.text()?, call.argument(0)?);
+    match find(text.as_bytes(), part.as_bytes()) {
+        Some(at) => joined(call, &[&text[..at], new, &text[at + part.len()..]]),
+        None => Ok(Value::Text(text)),
+    }
 }
 
-/// Replaces places of the first argument by the second.
-fn replaced<'r>(call: &Call<'_, 'r>, which: Which, has_new: bool) -> Made<'r> {
+/// Replaces the first argument everywhere.
+fn replaced<'r>(call: &Call<'_, 'r>, new: &str) -> Made<'r> {
     let (text, part) = (call.text()?, call.argument(0)?);
-    let new = if has_new { call.argument(1)? } else { Text::Borrowed("") };
-    let found = match which {
-        Which::All => None,
-        Which::First => memmem::find(text.as_bytes(), part.as_bytes()),
-        Which::Last => memmem::rfind(text.as_bytes(), part.as_bytes()),
-    };
-    match (which, found) {
-        (Which::All, _) if part.is_empty() => {
-            call.meter().spend_text((text.len() + 1).saturating_mul(new.len() + 1))?;
-            Ok(Value::text(text.replace("", &new)))
-        }
-        (Which::All, _) => {
-            let places = memmem::find_iter(text.as_bytes(), part.as_bytes()).count();
-            call.meter().spend(places)?;
-            call.meter().spend_text(text.len().saturating_add(places.saturating_mul(new.len())))?;
-            if places == 0 { Ok(Value::Text(text)) } else { Ok(Value::text(text.replace(&*part, &new))) }
-        }
-        (_, None) => Ok(Value::Text(text)),
-        (_, Some(at)) => joined(call, &[&text[..at], &new, &text[at + part.len()..]]),
-    }
+    let places =
+        if part.is_empty() { text.len() + 1 } else { memmem::find_iter(text.as_bytes(), &*part).count() };
+    call.meter().spend(places)?;
+    call.meter().spend_text(text.len().saturating_add(places.saturating_mul(new.len())))?;
+    if places == 0 { Ok(Value::Text(text)) } else { Ok(Value::text(text.replace(&*part, new))) }
 }
 
 /// The bytes of the characters in `from..from + length`.
@@ -174,26 +163,25 @@ fn slugified(text: &str, mode: &str) -> String {
         "ascii" => |c| c.is_ascii_alphanumeric(),
         _ => char::is_alphanumeric,
     };
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        if !keeps(c) {
-            if !out.ends_with('-') || out.is_empty() {
-                out.push('-');
-            }
-        } else if mode == "latin" && !c.is_ascii() {
-            out.push_str(without_accent(c).unwrap_or(c.encode_utf8(&mut [0; 4])));
-        } else {
-            out.push(c);
-        }
+    let words: Vec<&str> = text.split(|c| !keeps(c)).filter(|word| !word.is_empty()).collect();
+    let slug = words.join("-");
+    let slug = slug.strip_prefix('-').unwrap_or(&slug);
+    let slug = slug.strip_suffix('-').unwrap_or(slug);
+    if mode != "latin" || slug.is_ascii() {
+        return slug.to_owned();
     }
-    let out = out.strip_prefix('-').unwrap_or(&out);
-    out.strip_suffix('-').unwrap_or(out).to_owned()
+    let mut out = String::with_capacity(slug.len());
+    for c in slug.chars() {
+        out.push_str(without_accent(c).unwrap_or(c.encode_utf8(&mut [0; 4])));
+    }
+    out
 }
 
 fn without_accent(c: char) -> Option<&'static str> {
     const LETTERS: &str =
         "àáâãäå:a æ:ae ç:c èéêë:e ìíîï:i ð:d ñ:n òóôõöø:o ùúûü:u ýÿ:y ß:ss œ:oe þ:th ẞ:SS Œ:OE Þ:TH";
-    let mut letters = LETTERS.split(' ').filter_map(|letters| letters.split_once(':'));
+    let mut letters =
+        LETTERS.split(' ').filter(|_| !c.is_ascii()).filter_map(|letters| letters.split_once(':'));
     letters.find(|(letters, _)| letters.contains(c)).map(|(_, plain)| plain)
 }
 
@@ -201,10 +189,9 @@ fn without_accent(c: char) -> Option<&'static str> {
 /// space, nothing separates the characters.
 fn split<'r>(call: &mut Call<'_, 'r>) -> Made<'r> {
     let (text, separator) = (call.text()?, call.argument(0)?);
-    let mut ends = Vec::new();
+    let mut parts = Vec::new();
     let mut add = |part: &str| {
-        let from = part.as_ptr() as usize - text.as_ptr() as usize;
-        ends.push((from, from + part.len()));
+        parts.push(Value::Text(text.slice(part)));
         call.render.meter.spend(3)
     };
     match &*separator {
@@ -212,17 +199,13 @@ fn split<'r>(call: &mut Call<'_, 'r>) -> Made<'r> {
         "" => text.split("").filter(|part| !part.is_empty()).try_for_each(&mut add)?,
         separator => text.split(separator).try_for_each(&mut add)?,
     }
-    while ends.last().is_some_and(|(from, to)| from == to) {
-        ends.pop();
-    }
-    Ok(Value::array(ends.into_iter().map(|(from, to)| Value::Text(text.part(from, to)))))
+    let length = parts.iter().rposition(|part| !part.is_empty()).map_or(0, |last| last + 1);
+    parts.truncate(length);
+    Ok(Value::array(parts))
 }
 
 /// At most so many characters, those of the ellipsis among them.
 fn truncate<'r>(call: &mut Call<'_, 'r>) -> Made<'r> {
-    if matches!(call.input, Value::Nil) {
-        return Ok(Value::Nil);
-    }
     let (text, ellipsis) = (call.text()?, call.argument_or(1, "...")?);
     let length = usize::try_from(call.integer_or(0, 50)?).unwrap_or(0);
     if chars(&text, 0, length).1 == text.len() {
@@ -234,9 +217,6 @@ fn truncate<'r>(call: &mut Call<'_, 'r>) -> Made<'r> {
 
 /// At most so many words, and at least one.
 fn truncate_words<'r>(call: &mut Call<'_, 'r>) -> Made<'r> {
-    if matches!(call.input, Value::Nil) {
-        return Ok(Value::Nil);
-    }
     let (text, ellipsis) = (call.text()?, call.argument_or(1, "...")?);
     let count = usize::try_from(call.integer_or(0, 15)?).unwrap_or(0).max(1);
     let mut words = text.split(is_space).filter(|word| !word.is_empty());
