@@ -24,19 +24,14 @@ impl Deref for Text<'_> {
 }
 
 impl Text<'_> {
-    /// A part of this text, which is borrowed if this text is.
-    pub(super) fn part(&self, from: usize, to: usize) -> Self {
-        match self {
-            Self::Borrowed(text) => Self::Borrowed(&text[from..to]),
-            Self::Shared(text) if (from, to) == (0, text.len()) => self.clone(),
-            Self::Shared(text) => Self::Shared(text[from..to].into()),
-        }
-    }
-
-    /// `part`, which is a slice of this text.
+    /// `part`, which is a slice of this text. It is borrowed if this text is.
     pub(super) fn slice(&self, part: &str) -> Self {
         let from = part.as_ptr() as usize - self.as_ptr() as usize;
-        self.part(from, from + part.len())
+        match self {
+            Self::Borrowed(text) => Self::Borrowed(&text[from..from + part.len()]),
+            Self::Shared(text) if part.len() == text.len() => self.clone(),
+            Self::Shared(_) => Self::Shared(part.into()),
+        }
     }
 }
 

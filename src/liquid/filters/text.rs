@@ -119,26 +119,23 @@ fn replaced<'r>(call: &Call<'_, 'r>, new: &str) -> Made<'r> {
     if places == 0 { Ok(Value::Text(text)) } else { Ok(Value::text(text.replace(&*part, new))) }
 }
 
-/// The bytes of the characters in `from..from + length`.
-fn chars(text: &str, from: usize, length: usize) -> (usize, usize) {
-    if text.is_ascii() {
-        let from = from.min(text.len());
-        return (from, from.saturating_add(length).min(text.len()));
-    }
-    let at = |text: &str, count| text.char_indices().nth(count).map_or(text.len(), |(at, _)| at);
-    let start = at(text, from);
-    (start, start + at(&text[start..], length))
+/// The characters in `from..from + length`.
+fn chars(text: &str, from: usize, length: usize) -> &str {
+    let at = |text: &str, count: usize| {
+        if text.is_ascii() {
+            count.min(text.len())
+        } else {
+            text.char_indices().nth(count).map_or(text.len(), |(at, _)| at)
+        }
+    };
+    let text = &text[at(text, from)..];
+    &text[..at(text, length)]
 }
 
 /// From a place, counted from the end if it is negative, so many characters or elements.
 fn slice<'r>(call: &mut Call<'_, 'r>) -> Made<'r> {
-    let (from, length) = (
-        call.integer_or(0, 0)?,
-        match &call.arguments[1] {
-            Value::Nil => 1,
-            length => integer(length)?,
-        },
-    );
+    let (from, length) = (call.integer_or(0, 0)?, &call.arguments[1]);
+    let length = if matches!(length, Value::Nil) { 1 } else { integer(length)? };
     let span = |size: usize| {
         let from = if from < 0 { from.saturating_add(signed(size)) } else { from };
         let from = usize::try_from(from).ok().filter(|from| *from <= size)?;
@@ -151,8 +148,7 @@ fn slice<'r>(call: &mut Call<'_, 'r>) -> Made<'r> {
     }
     let text = call.text()?;
     let (from, length) = span(text.chars().count()).unwrap_or((0, 0));
-    let (start, end) = chars(&text, from, length);
-    Ok(Value::Text(text.part(start, end)))
+    Ok(Value::Text(text.slice(chars(&text, from, length))))
 }
 
 fn slugified(text: &str, mode: &str) -> String {
@@ -167,12 +163,12 @@ fn slugified(text: &str, mode: &str) -> String {
     let slug = words.join("-");
     let slug = slug.strip_prefix('-').unwrap_or(&slug);
     let slug = slug.strip_suffix('-').unwrap_or(slug);
-    if mode != "latin" || slug.is_ascii() {
-        return slug.to_owned();
-    }
     let mut out = String::with_capacity(slug.len());
     for c in slug.chars() {
-        out.push_str(without_accent(c).unwrap_or(c.encode_utf8(&mut [0; 4])));
+        match without_accent(c).filter(|_| mode == "latin") {
+            Some(plain) => out.push_str(plain),
+            None => out.push(c),
+        }
     }
     out
 }
@@ -180,8 +176,10 @@ fn slugified(text: &str, mode: &str) -> String {
 fn without_accent(c: char) -> Option<&'static str> {
     const LETTERS: &str =
         "àáâãäå:a æ:ae ç:c èéêë:e ìíîï:i ð:d ñ:n òóôõöø:o ùúûü:u ýÿ:y ß:ss œ:oe þ:th ẞ:SS Œ:OE Þ:TH";
-    let mut letters =
-        LETTERS.split(' ').filter(|_| !c.is_ascii()).filter_map(|letters| letters.split_once(':'));
+    if c.is_ascii() {
+        return None;
+    }
+    let mut letters = LETTERS.split(' ').filter_map(|letters| letters.split_once(':'));
     letters.find(|(letters, _)| letters.contains(c)).map(|(_, plain)| plain)
 }
 
@@ -208,11 +206,11 @@ fn split<'r>(call: &mut Call<'_, 'r>) -> Made<'r> {
 fn truncate<'r>(call: &mut Call<'_, 'r>) -> Made<'r> {
     let (text, ellipsis) = (call.text()?, call.argument_or(1, "...")?);
     let length = usize::try_from(call.integer_or(0, 50)?).unwrap_or(0);
-    if chars(&text, 0, length).1 == text.len() {
+    if chars(&text, 0, length).len() == text.len() {
         return Ok(Value::Text(text));
     }
     let kept = length.saturating_sub(ellipsis.chars().count());
-    joined(call, &[&text[..chars(&text, 0, kept).1], &ellipsis])
+    joined(call, &[chars(&text, 0, kept), &ellipsis])
 }
 
 /// At most so many words, and at least one.
