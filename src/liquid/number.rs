@@ -170,12 +170,17 @@ pub(super) fn order(left: &Value<'_>, right: &Value<'_>, meter: &Meter) -> Resul
     })
 }
 
-/// The number that a text is as a whole, for comparisons with numbers; nil if it is none.
+/// The number that a text is as a whole, for comparisons with numbers; nil if it is none. As in liquidjs,
+/// a blank one is 0.
 pub(super) fn of_text<'r>(text: &Text<'r>, meter: &Meter) -> Result<Value<'r>> {
     meter.spend_bytes(text.len())?;
     let text = text.slice(text.trim());
     let is_number = text.len() <= DIGITS_MAX
         && text.bytes().all(|byte| byte.is_ascii_digit() || matches!(byte, b'-' | b'.'))
         && text.parse::<f64>().is_ok();
-    Ok(if is_number { literal(text) } else { Value::Nil })
+    Ok(match &*text {
+        "" => Value::Int(0),
+        _ if is_number => literal(text),
+        _ => Value::Nil,
+    })
 }
