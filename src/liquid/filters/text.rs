@@ -32,7 +32,7 @@ pub(super) const FILTERS: &[Filter] = &[
     filter("slice", (1, 2), slice),
     filter("slugify", (0, 2), |call| {
         let (text, mode) = (call.text()?, call.argument_or(0, "default")?);
-        call.meter().spend(text.len() / 2)?;
+        call.meter().spend(if &*mode == "latin" { 2 * text.len() } else { text.len() / 2 })?;
         let slug = slugified(&text, &mode);
         call.made(if call.arguments[1].is_truthy() { slug } else { slug.to_lowercase() })
     }),
@@ -159,18 +159,18 @@ fn slugified(text: &str, mode: &str) -> String {
         "ascii" => |c| c.is_ascii_alphanumeric(),
         _ => char::is_alphanumeric,
     };
-    let words: Vec<&str> = text.split(|c| !keeps(c)).filter(|word| !word.is_empty()).collect();
-    let slug = words.join("-");
-    let slug = slug.strip_prefix('-').unwrap_or(&slug);
-    let slug = slug.strip_suffix('-').unwrap_or(slug);
-    let mut out = String::with_capacity(slug.len());
-    for c in slug.chars() {
-        match without_accent(c).filter(|_| mode == "latin") {
+    let (is_latin, mut out) = (mode == "latin", String::with_capacity(text.len()));
+    for c in text.chars() {
+        let plain = if is_latin { without_accent(c) } else { None };
+        match plain {
             Some(plain) => out.push_str(plain),
-            None => out.push(c),
+            None if keeps(c) => out.push(c),
+            None if out.ends_with('-') => {}
+            None => out.push('-'),
         }
     }
-    out
+    let slug = out.strip_prefix('-').unwrap_or(&out);
+    slug.strip_suffix('-').unwrap_or(slug).to_owned()
 }
 
 fn without_accent(c: char) -> Option<&'static str> {
