@@ -2,50 +2,42 @@
 
 use std::cmp::Ordering;
 
-use super::{
-    Failure,
-    meter::Meter,
-    number, print,
-    tree::Operator,
-    value::{Text, Value},
-};
+use super::{error::Result, meter::Meter, number, print, tree::Operator, value::Value};
+
+/// Whether all items pass a test that may fail.
+fn all<T>(items: impl Iterator<Item = T>, test: impl Fn(T) -> Result<bool>) -> Result<bool> {
+    for item in items {
+        if !test(item)? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
 
 /// Whether two values are equal: numbers by value, arrays by their elements, objects by their members.
-pub(super) fn are_equal(left: &Value<'_>, right: &Value<'_>, meter: &Meter) -> Result<bool, Failure> {
+pub(super) fn are_equal(left: &Value<'_>, right: &Value<'_>, meter: &Meter) -> Result<bool> {
     meter.spend(1)?;
     Ok(match (left, right) {
         (Value::Nil, Value::Nil) => true,
         (Value::Bool(a), Value::Bool(b)) => a == b,
-        (Value::Text(a), Value::Text(b)) => {
-            if a.len() == b.len() {
-                meter.spend_bytes(a.len() / 4)?;
-            }
+        (Value::Text(a), Value::Text(b)) if a.len() == b.len() => {
+            meter.spend_bytes(a.len() / 4)?;
             **a == **b
         }
         (Value::Range(a, b), Value::Range(c, d)) => (a, b) == (c, d),
         (Value::Array(a), Value::Array(b)) if a.len() == b.len() => {
-            for (a, b) in a.iter().zip(b.iter()) {
-                if !are_equal(a, b, meter)? {
-                    return Ok(false);
-                }
-            }
-            true
+            all(a.iter().zip(b.iter()), |(a, b)| are_equal(a, b, meter))?
         }
-        (Value::Object(a), Value::Object(b)) if a.len() == b.len() => {
-            for (key, value) in a.iter() {
-                meter.spend(1 + b.len() / 4)?;
-                if !right.member(key).map_or(Ok(false), |other| are_equal(value, other, meter))? {
-                    return Ok(false);
-                }
-            }
-            true
-        }
-        _ => number_order(left, right, meter)? == Some(Ordering::Equal),
+        (Value::Object(a), Value::Object(b)) if a.len() == b.len() => all(a.iter(), |(key, value)| {
+            meter.spend(1 + b.len() / 4)?;
+            right.member(key).map_or(Ok(false), |other| are_equal(value, other, meter))
+        })?,
+        _ => number::order(left, right, meter)? == Some(Ordering::Equal),
     })
 }
 
 /// The order of two numbers, of two texts or of two arrays; nothing else has one.
-pub(super) fn order(left: &Value<'_>, right: &Value<'_>, meter: &Meter) -> Result<Option<Ordering>, Failure> {
+pub(super) fn order(left: &Value<'_>, right: &Value<'_>, meter: &Meter) -> Result<Option<Ordering>> {
     match (left, right) {
         (Value::Text(a), Value::Text(b)) => {
             meter.spend_bytes(a.len().min(b.len()) / 4)?;
@@ -60,29 +52,12 @@ pub(super) fn order(left: &Value<'_>, right: &Value<'_>, meter: &Meter) -> Resul
             }
             Ok(Some(a.len().cmp(&b.len())))
         }
-        _ => number_order(left, right, meter),
+        _ => number::order(left, right, meter),
     }
 }
 
-fn number_order(left: &Value<'_>, right: &Value<'_>, meter: &Meter) -> Result<Option<Ordering>, Failure> {
-    let cost = |value: &Value<'_>| if let Value::Decimal(decimal) = value { decimal.digits.len() } else { 1 };
-    meter.spend(cost(left) + cost(right))?;
-    Ok(number::order(left, right))
-}
-
-/// The number that a text is.
-fn number_of<'r>(text: &Text<'r>, meter: &Meter) -> Result<Option<Value<'r>>, Failure> {
-    meter.spend_bytes(text.len())?;
-    Ok(number::of_text(text))
-}
-
 /// An operator other than `==` and `!=` with `empty` or `blank`.
-pub(super) fn holds(
-    operator: Operator,
-    left: &Value<'_>,
-    right: &Value<'_>,
-    meter: &Meter,
-) -> Result<bool, Failure> {
+pub(super) fn holds(operator: Operator, left: &Value<'_>, right: &Value<'_>, meter: &Meter) -> Result<bool> {
     let wanted = match operator {
         Operator::Equal => return are_equal(left, right, meter),
         Operator::NotEqual => return Ok(!are_equal(left, right, meter)?),
@@ -92,10 +67,10 @@ pub(super) fn holds(
     // A text beside a number counts as the number that it is, as in liquidjs; Ruby fails.
     let found = match (left, right) {
         (Value::Text(text), Value::Int(_) | Value::Decimal(_)) => {
-            number_of(text, meter)?.map_or(Ok(None), |left| number_order(&left, right, meter))?
+            order(&number::of_text(text, meter)?, right, meter)?
         }
         (Value::Int(_) | Value::Decimal(_), Value::Text(text)) => {
-            number_of(text, meter)?.map_or(Ok(None), |right| number_order(left, &right, meter))?
+            order(left, &number::of_text(text, meter)?, meter)?
         }
         _ => order(left, right, meter)?,
     };
@@ -103,35 +78,25 @@ pub(super) fn holds(
 }
 
 /// Whether `part` is in `whole`.
-pub(super) fn has_part(whole: &str, part: &str, meter: &Meter) -> Result<bool, Failure> {
+pub(super) fn has_part(whole: &str, part: &str, meter: &Meter) -> Result<bool> {
     meter.spend_bytes(whole.len())?;
     // The search reads the whole part before it begins.
     Ok(part.len() <= whole.len() && memchr::memmem::find(whole.as_bytes(), part.as_bytes()).is_some())
 }
 
 /// `contains`: a part of a text, an element of an array, a key of an object, a number in a range.
-pub(super) fn contains(whole: &Value<'_>, part: &Value<'_>, meter: &Meter) -> Result<bool, Failure> {
-    if !part.is_truthy() {
-        return Ok(false);
-    }
-    match whole {
-        Value::Text(whole) => {
-            let part = print::text(part, meter)?;
-            has_part(whole, &part, meter)
+fn contains(whole: &Value<'_>, part: &Value<'_>, meter: &Meter) -> Result<bool> {
+    match (whole, part) {
+        (_, Value::Nil | Value::Bool(false)) => Ok(false),
+        (Value::Text(whole), part) => has_part(whole, &print::text(part, meter)?, meter),
+        (Value::Array(elements), part) => {
+            Ok(!all(elements.iter(), |element| Ok(!are_equal(element, part, meter)?))?)
         }
-        Value::Array(elements) => {
-            for element in elements.iter() {
-                if are_equal(element, part, meter)? {
-                    return Ok(true);
-                }
-            }
-            Ok(false)
-        }
-        Value::Object(members) => {
+        (Value::Object(members), Value::Text(key)) => {
             meter.spend(members.len() / 4)?;
-            Ok(matches!(part, Value::Text(key) if whole.member(key).is_some()))
+            Ok(whole.member(key).is_some())
         }
-        Value::Range(first, last) => Ok(matches!(part, Value::Int(whole) if (first..=last).contains(&whole))),
+        (Value::Range(first, last), Value::Int(part)) => Ok((first..=last).contains(&part)),
         _ => Ok(false),
     }
 }

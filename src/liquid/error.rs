@@ -1,36 +1,27 @@
-//! What is wrong with the text of a template, and where.
+//! Faults of a template's text, and failures of a render.
 
 use std::fmt;
 
-/// What stops a piece of markup from being Liquid.
-#[derive(Debug)]
-pub(super) struct Flaw {
-    /// Byte offset in the template.
-    pub(super) at: usize,
-    pub(super) message: String,
-    pub(super) hint: Option<String>,
+/// Why a template has no output for a row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Failure {
+    /// The output is larger than a record may be.
+    TooLarge,
+    /// The render takes more work than it may, or a value in it is too large.
+    Limit,
+    /// A division by zero.
+    DivisionByZero,
+    /// A filter cannot work with a value.
+    Failed,
+    /// The cell of this column is invalid.
+    InvalidColumn(usize),
 }
 
-impl Flaw {
-    pub(super) fn new(at: usize, message: impl Into<String>) -> Self {
-        Self { at, message: message.into(), hint: None }
-    }
+/// The result of a step of a render.
+pub(super) type Result<T = ()> = std::result::Result<T, Failure>;
 
-    pub(super) fn hint(mut self, hint: impl Into<String>) -> Self {
-        self.hint = Some(hint.into());
-        self
-    }
-
-    /// Message, hint and place in one line.
-    pub(super) fn with_place(&self, template: &str) -> String {
-        let (line, column) = place(template, self.at);
-        let hint = self.hint.as_ref().map(|hint| format!("; {hint}")).unwrap_or_default();
-        format!("{}{hint} (line {line}, column {column})", self.message)
-    }
-}
-
-/// A fault of a template with its place. It displays as the message, the line and a marker below it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// A fault of a template. It displays as the message, the line and a marker below it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SyntaxError {
     /// What is wrong.
     pub message: String,
@@ -41,23 +32,42 @@ pub struct SyntaxError {
     /// The column, counted from 1 in characters.
     pub column: usize,
     excerpt: String,
+    /// Byte offset in the template.
+    pub(super) at: usize,
 }
 
+/// What parsing a piece of markup gives.
+pub(super) type Parsed<T = ()> = std::result::Result<T, SyntaxError>;
+
 impl SyntaxError {
-    pub(super) fn of(flaw: Flaw, template: &str) -> Self {
+    /// A fault at a byte of a template.
+    pub(super) fn new(at: usize, message: impl Into<String>) -> Self {
+        Self { at, message: message.into(), ..Self::default() }
+    }
+
+    pub(super) fn hint(self, hint: impl Into<String>) -> Self {
+        Self { hint: Some(hint.into()), ..self }
+    }
+
+    /// The fault with its line and column.
+    pub(super) fn placed(self, template: &str) -> Self {
         /// Most characters of a line that are shown on one side of the fault.
         const SHOWN_MAX: usize = 40;
-        let (line, column) = place(template, flaw.at);
-        let text = template.lines().nth(line - 1).unwrap_or_default();
-        let skipped = (column - 1).saturating_sub(SHOWN_MAX);
-        let shown: String = text
-            .chars()
-            .skip(skipped)
-            .take(2 * SHOWN_MAX)
-            .map(|c| if c.is_control() { ' ' } else { c })
-            .collect();
-        let excerpt = format!("{shown}\n{}^", " ".repeat(column - 1 - skipped));
-        Self { message: flaw.message, hint: flaw.hint, line, column, excerpt }
+        let before = &template[..template.floor_char_boundary(self.at)];
+        let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
+        let offset = before[line_start..].chars().count();
+        let line = template[line_start..].lines().next().unwrap_or_default();
+        let skipped = offset.saturating_sub(SHOWN_MAX);
+        let shown = line.chars().skip(skipped).take(2 * SHOWN_MAX);
+        let shown: String = shown.map(|c| if c.is_control() { ' ' } else { c }).collect();
+        let excerpt = format!("{shown}\n{}^", " ".repeat(offset - skipped));
+        Self { line: before.matches('\n').count() + 1, column: offset + 1, excerpt, ..self }
+    }
+
+    /// Message, hint and place in one line.
+    pub(super) fn in_one_line(&self) -> String {
+        let hint = self.hint.as_ref().map(|hint| format!("; {hint}")).unwrap_or_default();
+        format!("{}{hint} (line {}, column {})", self.message, self.line, self.column)
     }
 }
 
@@ -68,10 +78,3 @@ impl fmt::Display for SyntaxError {
 }
 
 impl std::error::Error for SyntaxError {}
-
-/// Line and column of a byte offset, both from 1; the column counts characters.
-fn place(template: &str, at: usize) -> (usize, usize) {
-    let before = &template[..template.floor_char_boundary(at)];
-    let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
-    (before.matches('\n').count() + 1, before[line_start..].chars().count() + 1)
-}

@@ -5,11 +5,11 @@
 use std::cmp::Ordering::{Equal, Greater, Less};
 
 use super::{
-    error::Flaw,
+    error::{Parsed, SyntaxError},
     filters,
     parse::Parser,
     scan::{Markup, is_space, is_word},
-    tree::{Chain, Condition, Expr, FilterCall, Junction, Operator, Path, Step, Term},
+    tree::{Chain, Expr, FilterCall, Junction, Operator, Path, Step, Term},
 };
 use crate::settings::nearest::nearest;
 
@@ -29,167 +29,161 @@ const OPERATORS: [(&str, Operator); 8] = [
     ("contains", Operator::Contains),
 ];
 
-/// The name among `known` that was probably meant.
-pub(super) fn suggest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    if name.len() > SUGGESTED_BYTES_MAX { None } else { nearest(name, known) }
+/// The fault with the name among `known` that was probably meant.
+pub(super) fn suggest<'a>(
+    fault: SyntaxError,
+    name: &str,
+    known: impl Iterator<Item = &'a str>,
+) -> SyntaxError {
+    let near = if name.len() > SUGGESTED_BYTES_MAX { None } else { nearest(name, known) };
+    if let Some(near) = near { fault.hint(format!("did you mean `{near}`?")) } else { fault }
 }
 
-/// A flaw for a name that is not among `known`.
-pub(super) fn unknown<'a>(what: &str, name: &str, at: usize, known: impl Iterator<Item = &'a str>) -> Flaw {
-    let flaw = Flaw::new(at, format!("the {what} `{name}` is not supported"));
-    match suggest(name, known) {
-        Some(near) => flaw.hint(format!("did you mean `{near}`?")),
-        None => flaw,
-    }
+/// Where a filter may begin.
+fn is_pipe(markup: &mut Markup<'_>) -> bool {
+    markup.peek() == b'|'
 }
 
 impl<'t> Parser<'t> {
     /// A value with filters, up to the end of the markup.
-    pub(super) fn chain(&mut self, markup: &mut Markup<'t>) -> Chain {
-        let mut chain = Chain::default();
+    pub(super) fn chain(&mut self) -> Chain {
+        let mut terms = Vec::new();
         loop {
-            chain.base.terms.push(self.term(markup));
-            if !junction(markup, &mut chain.base.terms) {
+            terms.push(self.term());
+            if !junction(&mut self.markup, &mut terms) {
                 break;
             }
         }
-        let ends = |markup: &mut Markup<'t>| markup.peek() == b'|';
-        self.ignore(
-            markup,
-            "put `|` before a filter, and calculate with plus, minus, times and divided_by",
-            ends,
-        );
-        while !self.has_ended && markup.takes("|") {
-            chain.calls.extend(self.call(markup));
-            self.ignore(markup, "put `|` before a filter, and `,` between its arguments", ends);
+        let mut chain = Chain { base: condition(terms), calls: Vec::new() };
+        self.ignore("put `|` before a filter, and calculate with plus, minus, times and divided_by", is_pipe);
+        while !self.has_ended && self.markup.takes("|") {
+            chain.calls.extend(self.call());
+            self.ignore("put `|` before a filter, and `,` between its arguments", is_pipe);
         }
         chain
     }
 
-    fn call(&mut self, markup: &mut Markup<'t>) -> Option<FilterCall> {
-        markup.skip_space();
-        let at = markup.at;
-        let name = markup.word();
+    fn call(&mut self) -> Option<FilterCall> {
+        self.markup.skip_space();
+        let at = self.markup.at;
+        let name = self.markup.word();
         if name.is_empty() {
             return None;
         }
         let Some(filter) = filters::find(name) else {
-            self.note(unknown("filter", name, at, filters::names()));
+            let fault = SyntaxError::new(at, format!("the filter `{name}` is not supported"));
+            self.note(suggest(fault, name, filters::names()));
             return None;
         };
         let mut call = FilterCall { filter, arguments: Vec::new(), labelled: Expr::Nil, expression: None };
+        let is_expression = name == filter.expression_name;
         loop {
-            let ends = |markup: &mut Markup<'t>| matches!(markup.peek(), b',' | b':' | b'|');
-            self.ignore(markup, "put `:` before the arguments of a filter, and `,` between them", ends);
-            if !markup.takes(":") && !markup.takes(",") {
+            self.ignore("put `:` before the arguments of a filter, and `,` between them", |markup| {
+                matches!(markup.peek(), b',' | b':' | b'|')
+            });
+            if !self.markup.takes(":") && !self.markup.takes(",") {
                 break;
             }
-            if !matches!(markup.peek(), b',' | b'|' | 0) {
-                self.argument(&mut call, name == filter.expression_name, markup);
+            if !matches!(self.markup.peek(), b',' | b'|' | 0) {
+                self.argument(&mut call, is_expression);
             }
         }
-        let counts = if name == filter.expression_name { (2, 2) } else { filter.arguments };
-        self.check_count(name, counts, call.arguments.len(), at);
+        let (least, most) = if is_expression { (2, 2) } else { filter.arguments };
+        let given = call.arguments.len();
+        if !(least..=most).contains(&given) {
+            let expected = match (least, most) {
+                (0, 0) => "no argument".to_owned(),
+                (1, 1) => "1 argument".to_owned(),
+                _ if least == most => format!("{least} arguments"),
+                _ => format!("{least} to {most} arguments"),
+            };
+            self.note(SyntaxError::new(at, format!("the filter `{name}` takes {expected}, not {given}")));
+        }
         Some(call)
     }
 
-    fn argument(&mut self, call: &mut FilterCall, is_expression: bool, markup: &mut Markup<'t>) {
-        let mut ahead = *markup;
+    fn argument(&mut self, call: &mut FilterCall, is_expression: bool) {
+        let mut ahead = self.markup;
         let label = ahead.word();
         if !label.is_empty() && ahead.takes(":") {
             if label != call.filter.label {
                 let message = format!("the filter `{}` has no argument `{label}`", call.filter.name);
-                self.note(Flaw::new(markup.at, message));
+                self.note(SyntaxError::new(self.markup.at, message));
             }
-            *markup = ahead;
-            call.labelled = self.expr(markup);
+            self.markup = ahead;
+            call.labelled = self.expr();
         } else if let (true, [item]) = (is_expression, &call.arguments[..]) {
-            call.expression = self.item_expression(item, markup);
+            call.expression = self.item_expression(item);
             call.arguments.push(Expr::Nil);
         } else {
-            call.arguments.push(self.expr(markup));
+            call.arguments.push(self.expr());
         }
-    }
-
-    fn check_count(&mut self, name: &str, (least, most): (usize, usize), given: usize, at: usize) {
-        let expected = match (least, most) {
-            _ if (least..=most).contains(&given) => return,
-            (0, 0) => "no argument".to_owned(),
-            (1, 1) => "1 argument".to_owned(),
-            _ if least == most => format!("{least} arguments"),
-            _ => format!("{least} to {most} arguments"),
-        };
-        self.note(Flaw::new(at, format!("the filter `{name}` takes {expected}, not {given}")));
     }
 
     /// The last argument of filters such as `where_exp`: a text that holds an expression.
-    fn item_expression(&mut self, item: &Expr, markup: &mut Markup<'t>) -> Option<(usize, Chain)> {
-        let at = markup.at;
-        let (Expr::Text(item), Ok(text)) = (item, markup.string()) else {
-            self.note(Flaw::new(at, "a name and an expression, both in quotes, are expected"));
+    fn item_expression(&mut self, item: &Expr) -> Option<(usize, Chain)> {
+        let at = self.markup.at;
+        let (Expr::Text(item), Ok(text)) = (item, self.markup.string()) else {
+            self.note(SyntaxError::new(at, "a name and an expression, both in quotes, are expected"));
             return None;
         };
-        let mut inner = Markup { at: at + 1, end: at + 1 + text.len(), ..*markup };
         let slot = self.assigned(item);
-        self.nested(at, |parser| Ok((slot, parser.chain(&mut inner)))).ok()
+        let inner = Markup { at: at + 1, end: at + 1 + text.len(), ..self.markup };
+        let outer = std::mem::replace(&mut self.markup, inner);
+        let chain = self.nested(at, |parser| Ok(parser.chain()));
+        self.markup = outer;
+        Some((slot, chain.ok()?))
     }
 
     /// The condition of a tag, up to the end of the markup.
-    pub(super) fn condition(&mut self, markup: &mut Markup<'t>, is_negated: bool) -> Condition {
+    pub(super) fn condition(&mut self) -> Expr {
         let mut terms = Vec::new();
         loop {
-            if markup.is_at_end() {
-                self.note(Flaw::new(markup.at, "a condition is expected"));
+            if self.markup.is_at_end() {
+                self.note(SyntaxError::new(self.markup.at, "a condition is expected"));
                 break;
             }
-            let term = self.term(markup);
-            let has_word = matches!(markup.peek(), b'=' | b'!' | b'<' | b'>' | b'_' | b'a'..=b'z');
-            if has_word && term.compare.is_none() && !matches!(markup.peek_word(), "and" | "or") {
-                let flaw =
-                    Flaw::new(markup.at, "`and`, `or`, an operator or the end of the condition is expected");
-                self.note(flaw.hint("the operators are ==, !=, <, <=, >, >= and contains"));
+            let term = self.term();
+            let has_word = matches!(self.markup.peek(), b'=' | b'!' | b'<' | b'>' | b'_' | b'a'..=b'z');
+            if has_word && term.compare.is_none() && !is_junction(&mut self.markup) {
+                let message = "`and`, `or`, an operator or the end of the condition is expected";
+                let fault = SyntaxError::new(self.markup.at, message);
+                self.note(fault.hint("the operators are ==, !=, <, <=, >, >= and contains"));
                 break;
             }
             terms.push(term);
-            self.ignore(markup, "write `and` or `or` between conditions, without parentheses", |markup| {
-                matches!(markup.peek_word(), "and" | "or")
-            });
-            if !junction(markup, &mut terms) {
+            self.ignore("write `and` or `or` between conditions, without parentheses", is_junction);
+            if !junction(&mut self.markup, &mut terms) {
                 break;
             }
         }
-        Condition { terms, is_negated }
+        condition(terms)
     }
 
-    fn term(&mut self, markup: &mut Markup<'t>) -> Term {
-        let is_negated = negation(markup);
-        let left = self.expr(markup);
-        let compare = operator(markup).map(|operator| (operator, self.expr(markup)));
+    fn term(&mut self) -> Term {
+        let is_negated = negation(&mut self.markup);
+        let left = self.expr();
+        let compare = operator(&mut self.markup).map(|operator| (operator, self.expr()));
         Term { is_negated, left, compare, next: None }
     }
 
     /// Notes and skips what Ruby ignores.
-    pub(super) fn ignore(
-        &mut self,
-        markup: &mut Markup<'t>,
-        hint: &str,
-        ends: impl Fn(&mut Markup<'t>) -> bool,
-    ) {
-        if markup.is_at_end() || ends(markup) {
+    pub(super) fn ignore(&mut self, hint: &str, ends: impl Fn(&mut Markup<'t>) -> bool) {
+        if self.markup.is_at_end() || ends(&mut self.markup) {
             return;
         }
-        self.tolerate(Flaw::new(markup.at, "what stands here is ignored").hint(hint));
-        while !markup.is_at_end() && !ends(markup) {
-            markup.skip();
+        self.tolerate(SyntaxError::new(self.markup.at, "what stands here is ignored").hint(hint));
+        while !self.markup.is_at_end() && !ends(&mut self.markup) {
+            self.markup.skip();
         }
     }
 
     /// Runs `parse` one level of nesting deeper.
-    fn nested<T>(&mut self, at: usize, parse: impl FnOnce(&mut Self) -> Result<T, Flaw>) -> Result<T, Flaw> {
-        let flaw = || Flaw::new(at, format!("brackets are nested more than {NESTING_MAX} deep"));
+    fn nested<T>(&mut self, at: usize, parse: impl FnOnce(&mut Self) -> Parsed<T>) -> Parsed<T> {
         if self.nesting >= NESTING_MAX {
-            self.note(flaw());
-            return Err(flaw());
+            let fault = SyntaxError::new(at, format!("brackets are nested more than {NESTING_MAX} deep"));
+            self.note(fault.clone());
+            return Err(fault);
         }
         self.nesting += 1;
         let parsed = parse(self);
@@ -198,46 +192,46 @@ impl<'t> Parser<'t> {
     }
 
     /// One value. What is none gives the names in it, as in Ruby: `a&b` is `a.b`.
-    pub(super) fn expr(&mut self, markup: &mut Markup<'t>) -> Expr {
-        markup.skip_space();
-        let start = *markup;
-        let is_quoted = matches!(markup.peek(), b'\'' | b'"');
+    pub(super) fn expr(&mut self) -> Expr {
+        self.markup.skip_space();
+        let start = self.markup;
+        let is_quoted = matches!(self.markup.peek(), b'\'' | b'"');
         let is_end = |c: char| is_quoted || is_space(c) || "|,=<>!:'\"".contains(c);
-        let flaw = match self.value(markup) {
-            Ok(expr) if markup.rest().chars().next().is_none_or(is_end) => return expr,
-            Ok(_) => Flaw::new(markup.at, "the end of the value is expected"),
-            Err(flaw) => flaw,
+        let fault = match self.value() {
+            Ok(expr) if self.markup.rest().chars().next().is_none_or(is_end) => return expr,
+            Ok(_) => SyntaxError::new(self.markup.at, "the end of the value is expected"),
+            Err(fault) => fault,
         };
-        self.tolerate(flaw);
-        *markup = start;
-        let mut names = markup.fragment().split(|c| !is_word(c)).filter(|name| !name.is_empty());
+        self.tolerate(fault);
+        self.markup = start;
+        let mut names = self.markup.fragment().split(|c| !is_word(c)).filter(|name| !name.is_empty());
         let Some(first) = names.next() else { return Expr::Nil };
         let root = Expr::Name(self.read(first, start.at));
         path(root, names.map(|name| Step::Name(name.into())).collect())
     }
 
     /// A literal, a range or a path.
-    fn value(&mut self, markup: &mut Markup<'t>) -> Result<Expr, Flaw> {
-        markup.skip_space();
-        let at = markup.at;
-        let root = match markup.peek() {
+    fn value(&mut self) -> Parsed<Expr> {
+        self.markup.skip_space();
+        let at = self.markup.at;
+        let root = match self.markup.peek() {
             b'\'' | b'"' => {
-                let text = markup.string()?;
+                let text = self.markup.string()?;
                 let word = text.trim();
                 self.reads_clock |= word.eq_ignore_ascii_case("now") || word.eq_ignore_ascii_case("today");
                 Expr::Text(text.into())
             }
             b'(' => {
-                markup.at += 1;
-                return self.nested(at, |parser| parser.range(markup));
+                self.markup.at += 1;
+                return self.nested(at, Self::range);
             }
-            b'[' => match self.bracket(markup)? {
+            b'[' => match self.bracket()? {
                 Expr::Text(name) => Expr::Name(self.read(&name, at)),
                 name => Expr::Dynamic(Box::new(name)),
             },
-            _ if let Some(number) = number(markup) => return Ok(number),
-            _ => match markup.word() {
-                "" => return Err(Flaw::new(at, "a value is expected")),
+            _ if let Some(number) = number(&mut self.markup) => return Ok(number),
+            _ => match self.markup.word() {
+                "" => return Err(SyntaxError::new(at, "a value is expected")),
                 "nil" | "null" => Expr::Nil,
                 "true" => Expr::Bool(true),
                 "false" => Expr::Bool(false),
@@ -246,50 +240,54 @@ impl<'t> Parser<'t> {
                 name => Expr::Name(self.read(name, at)),
             },
         };
-        let steps = self.steps(markup)?;
+        let steps = self.steps()?;
         Ok(path(root, steps))
     }
 
-    fn range(&mut self, markup: &mut Markup<'t>) -> Result<Expr, Flaw> {
-        let first = self.value(markup)?;
-        if !markup.takes("..") {
-            return Err(Flaw::new(markup.at, "`..` is expected").hint("a range is written (1..5)"));
+    fn range(&mut self) -> Parsed<Expr> {
+        let first = self.value()?;
+        if !self.markup.takes("..") {
+            return Err(
+                SyntaxError::new(self.markup.at, "`..` is expected").hint("a range is written (1..5)")
+            );
         }
         // Ruby reads three dots as two.
-        markup.takes(".");
-        let last = self.value(markup)?;
-        if !markup.takes(")") {
-            return Err(Flaw::new(markup.at, "the range is never closed").hint("close it with `)`"));
+        self.markup.takes(".");
+        let last = self.value()?;
+        if !self.markup.takes(")") {
+            return Err(
+                SyntaxError::new(self.markup.at, "the range is never closed").hint("close it with `)`")
+            );
         }
         Ok(Expr::Range(Box::new((first, last))))
     }
 
     /// `[expression]`.
-    fn bracket(&mut self, markup: &mut Markup<'t>) -> Result<Expr, Flaw> {
-        let at = markup.at;
-        markup.at += 1;
-        let inner = self.nested(at, |parser| parser.value(markup))?;
-        if markup.takes("]") { Ok(inner) } else { Err(Flaw::new(at, "`[` is never closed")) }
+    fn bracket(&mut self) -> Parsed<Expr> {
+        let at = self.markup.at;
+        self.markup.at += 1;
+        let inner = self.nested(at, Self::value)?;
+        if self.markup.takes("]") { Ok(inner) } else { Err(SyntaxError::new(at, "`[` is never closed")) }
     }
 
     /// What is read of a value: `.name` and `[expression]`.
-    fn steps(&mut self, markup: &mut Markup<'t>) -> Result<Vec<Step>, Flaw> {
+    fn steps(&mut self) -> Parsed<Vec<Step>> {
         let mut steps = Vec::new();
         loop {
-            let mut ahead = *markup;
-            match ahead.peek() {
-                b'[' => {
-                    steps.push(Step::Index(self.bracket(&mut ahead)?));
-                    *markup = ahead;
-                }
-                b'.' if !ahead.rest().starts_with("..") => {
-                    *markup = Markup { at: ahead.at + 1, ..ahead };
-                    match markup.word() {
-                        "" => return Err(Flaw::new(markup.at, "a name is expected after `.`")),
+            let end = self.markup;
+            match self.markup.peek() {
+                b'[' => steps.push(Step::Index(self.bracket()?)),
+                b'.' if !self.markup.rest().starts_with("..") => {
+                    self.markup.at += 1;
+                    match self.markup.word() {
+                        "" => return Err(SyntaxError::new(self.markup.at, "a name is expected after `.`")),
                         name => steps.push(Step::Name(name.into())),
                     }
                 }
-                _ => return Ok(steps),
+                _ => {
+                    self.markup = end;
+                    return Ok(steps);
+                }
             }
         }
     }
@@ -297,6 +295,18 @@ impl<'t> Parser<'t> {
 
 fn path(root: Expr, steps: Vec<Step>) -> Expr {
     if steps.is_empty() { root } else { Expr::Path(Box::new(Path { root, steps })) }
+}
+
+/// Terms as an expression: one value alone stays what it is.
+fn condition(mut terms: Vec<Term>) -> Expr {
+    match &terms[..] {
+        [Term { is_negated: false, compare: None, .. }] => terms.swap_remove(0).left,
+        _ => Expr::Condition(terms),
+    }
+}
+
+fn is_junction(markup: &mut Markup<'_>) -> bool {
+    matches!(markup.peek_word(), "and" | "or")
 }
 
 /// Takes `and` or `or`, which join the last of `terms` with the next one.
@@ -326,24 +336,25 @@ fn negation(markup: &mut Markup<'_>) -> bool {
 /// A number, unless it begins a longer name such as `90_day`.
 fn number(markup: &mut Markup<'_>) -> Option<Expr> {
     let rest = markup.rest();
-    let is_digit = |c: char| c.is_ascii_digit();
+    let digits = |from: usize| rest[from..].bytes().take_while(u8::is_ascii_digit).count();
     let sign = usize::from(rest.starts_with('-'));
-    let digits = rest[sign..].find(|c| !is_digit(c)).unwrap_or(rest.len() - sign);
-    let whole = sign + digits;
-    let after = &rest[whole..];
-    let is_decimal = after.starts_with('.') && !after.starts_with("..");
-    let fraction =
-        after.strip_prefix('.').map_or(0, |text| text.find(|c| !is_digit(c)).unwrap_or(text.len()));
-    let length = if is_decimal { whole + 1 + fraction } else { whole };
-    if digits == 0 || rest[length..].starts_with(is_word) {
+    let whole = sign + digits(sign);
+    let is_decimal = rest[whole..].starts_with('.') && !rest[whole..].starts_with("..");
+    let length = if is_decimal { whole + 1 + digits(whole + 1) } else { whole };
+    if whole == sign || rest[length..].starts_with(is_word) {
         return None;
     }
     markup.at += length;
-    // As a float prints: not as many zeros as are written.
-    let text = if fraction > 1 { rest[..length].trim_end_matches('0') } else { &rest[..length] };
-    let text =
-        if text.ends_with('.') && fraction > 0 { &rest[..=text.len()] } else { text.trim_end_matches('.') };
-    Some(text.parse().map_or_else(|_| Expr::Number(text.into()), Expr::Int))
+    // As a float prints: without zeros at either end, but with a digit on both sides of the point.
+    let text = match rest[..length].trim_end_matches('0') {
+        _ if length < whole + 2 => &rest[..whole],
+        text if text.ends_with('.') => &rest[..whole + 2],
+        text => text,
+    };
+    let digits = text[sign..].trim_start_matches('0');
+    let zero = if digits.starts_with('.') { "0" } else { "" };
+    let decimal = || Expr::Number(format!("{}{zero}{digits}", &text[..sign]).into());
+    Some(text.parse().map_or_else(|_| decimal(), Expr::Int))
 }
 
 fn operator(markup: &mut Markup<'_>) -> Option<Operator> {

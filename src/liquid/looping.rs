@@ -20,13 +20,15 @@ pub(super) struct Loop {
 }
 
 impl Loop {
+    /// Row and column of the present cell of a table.
+    pub(super) fn place(&self) -> (usize, usize) {
+        let index = self.index.get();
+        (index.checked_div(self.columns).unwrap_or(0), index.checked_rem(self.columns).unwrap_or(index))
+    }
+
     /// A property other than `name`.
     pub(super) fn property<'r>(&self, key: &str) -> Value<'r> {
-        let index = self.index.get();
-        let (row, column) = match self.columns {
-            0 => (0, index),
-            columns => (index / columns, index % columns),
-        };
+        let (index, (row, column)) = (self.index.get(), self.place());
         match key {
             "index" => Value::count(index + 1),
             "index0" => Value::count(index),

@@ -2,7 +2,7 @@
 
 use std::cell::Cell;
 
-use super::Failure;
+use super::error::{Failure, Result};
 use crate::domain::limits::RECORD_BYTES_MAX;
 
 /// Most units of work of one render. A unit takes at most about 25 ns on a core of 2020: so 1,000,000
@@ -24,18 +24,18 @@ impl Meter {
     }
 
     /// Spends units of work.
-    pub(super) fn spend(&self, units: usize) -> Result<(), Failure> {
+    pub(super) fn spend(&self, units: usize) -> Result {
         self.0.set(self.0.get().checked_sub(units).ok_or(Failure::Limit)?);
         Ok(())
     }
 
     /// Spends what reading or writing `bytes` costs.
-    pub(super) fn spend_bytes(&self, bytes: usize) -> Result<(), Failure> {
+    pub(super) fn spend_bytes(&self, bytes: usize) -> Result {
         self.spend(1 + bytes / BYTES_PER_UNIT)
     }
 
     /// Spends what making a text of `bytes` costs; call it before the text is made.
-    pub(super) fn spend_text(&self, bytes: usize) -> Result<(), Failure> {
+    pub(super) fn spend_text(&self, bytes: usize) -> Result {
         if bytes > VALUE_BYTES_MAX { Err(Failure::Limit) } else { self.spend_bytes(bytes) }
     }
 }

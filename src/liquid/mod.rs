@@ -29,22 +29,16 @@ use std::{collections::HashMap, fmt};
 
 use chrono::{DateTime, Utc};
 
-pub use self::error::SyntaxError;
-use self::{
-    error::Flaw,
-    parse::{Name, Parser},
-    tree::Slot,
-};
+pub use self::error::{Failure, SyntaxError};
+use self::parse::{LOOPS, Name, Parser};
 use crate::domain::row::{Column, RowBatch};
 
 /// Largest template, in bytes: far above any that a person writes. It bounds the time to parse.
 const TEMPLATE_BYTES_MAX: usize = 64 * 1024;
 /// Most unknown names of a template that are reported.
 const UNKNOWN_MAX: usize = 20;
-/// Names that are no columns.
-const WORDS: [&str; 2] = ["forloop", "tablerowloop"];
 
-/// The names of all filters, in no order.
+/// The names of all filters.
 pub fn filters() -> impl Iterator<Item = &'static str> {
     filters::names()
 }
@@ -54,30 +48,15 @@ pub fn tags() -> impl Iterator<Item = &'static str> {
     parse::TAGS.into_iter().chain(parse::BLOCKS.map(|(block, _)| block))
 }
 
-/// Why a template has no output for a row.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Failure {
-    /// The output is larger than a record may be.
-    TooLarge,
-    /// The render takes more work than it may, or a value in it is too large.
-    Limit,
-    /// A division by zero.
-    DivisionByZero,
-    /// A filter cannot work with a value.
-    Failed,
-    /// The cell of this column is invalid.
-    InvalidColumn(usize),
-}
-
 /// A parsed template.
 pub struct Template {
     source: String,
     body: tree::Body,
+    /// Whether it can print nothing.
+    is_silent: bool,
     names: Vec<Name>,
-    forloop: Option<Slot>,
-    tablerowloop: Option<Slot>,
     reads_clock: bool,
-    tolerated: Vec<Flaw>,
+    tolerated: Vec<SyntaxError>,
     columns: Vec<String>,
 }
 
@@ -85,38 +64,29 @@ impl Template {
     /// Parses `text`; all faults come at once, at most twenty.
     pub fn parse(text: &str) -> Result<Self, Vec<SyntaxError>> {
         if text.len() > TEMPLATE_BYTES_MAX {
-            let flaw = Flaw::new(0, format!("a template has at most {TEMPLATE_BYTES_MAX} bytes"));
-            return Err(vec![SyntaxError::of(flaw, text)]);
+            let message = format!("a template has at most {TEMPLATE_BYTES_MAX} bytes");
+            return Err(vec![SyntaxError::new(0, message).placed(text)]);
         }
         let mut parser = Parser::new(text);
-        let body = parser.body().0;
-        if !parser.faults.is_empty() {
-            parser.faults.sort_by_key(|flaw| flaw.at);
-            return Err(parser.faults.into_iter().map(|flaw| SyntaxError::of(flaw, text)).collect());
+        let mut body = parser.body().0;
+        let Parser { names, reads_clock, tolerated, mut faults, .. } = parser;
+        if !faults.is_empty() {
+            faults.sort_by_key(|fault| fault.at);
+            return Err(faults.into_iter().map(|fault| fault.placed(text)).collect());
         }
-        let Parser { names, reads_clock, tolerated, .. } = parser;
-        let slot = |word: &str| names.iter().position(|name| name.text == word);
-        let (forloop, tablerowloop) = (slot(WORDS[0]), slot(WORDS[1]));
-        Ok(Self {
-            source: text.to_owned(),
-            body,
-            names,
-            forloop,
-            tablerowloop,
-            reads_clock,
-            tolerated,
-            columns: Vec::new(),
-        })
+        let has_text = body.iter().any(|node| matches!(node, tree::Node::Text(_)));
+        let is_silent = !has_text && body.iter_mut().all(tree::Node::is_made_blank);
+        let (source, columns) = (text.to_owned(), Vec::new());
+        Ok(Self { source, body, is_silent, names, reads_clock, tolerated, columns })
     }
 
     /// Ties the names that the template reads to the model's columns.
     pub fn bind(&mut self, columns: &[Column]) {
-        let numbers: HashMap<_, _> =
-            columns.iter().enumerate().map(|(at, column)| (&*column.name, at)).collect();
-        for name in &mut self.names {
-            name.column = numbers.get(&*name.text).copied();
-        }
         self.columns = columns.iter().map(|column| column.name.clone()).collect();
+        let numbers: HashMap<_, _> = self.columns.iter().zip(0..).collect();
+        for name in &mut self.names {
+            name.column = numbers.get(&name.text).copied();
+        }
     }
 
     /// The columns that the template reads by their names.
@@ -131,23 +101,19 @@ impl Template {
             let clock = "reads 'now', which is the start of each run: the record may change with every run";
             warnings.push(clock.to_owned());
         }
-        let has_text = self.body.iter().any(|node| matches!(node, tree::Node::Text(_)));
-        if tree::is_blank(&self.body) && !has_text {
+        if self.is_silent {
             warnings.push("prints nothing: its output is always empty".to_owned());
         }
-        warnings.extend(
-            self.tolerated.iter().map(|flaw| {
-                format!("is read as Shopify's Liquid reads it: {}", flaw.with_place(&self.source))
-            }),
-        );
-        let is_own = |name: &Name| name.is_assigned || WORDS.contains(&name.text.as_str());
+        let in_one_line = |fault: SyntaxError| fault.placed(&self.source).in_one_line();
+        let tolerated = self.tolerated.iter().cloned().map(in_one_line);
+        warnings.extend(tolerated.map(|fault| format!("is read as Shopify's Liquid reads it: {fault}")));
+        let is_own = |name: &Name| name.is_assigned || LOOPS.contains(&name.text.as_str());
         let unknown = self.names.iter().filter(|name| name.column.is_none() && !is_own(name));
         let read = unknown.filter_map(|name| name.read_at.map(|at| (name, at))).take(UNKNOWN_MAX);
         warnings.extend(read.map(|(name, at)| {
-            let flaw = Flaw::new(at, format!("reads `{}`, which is no column and always empty", name.text));
-            let near = expression::suggest(&name.text, self.columns.iter().map(String::as_str));
-            let hint = near.map(|near| format!("did you mean `{near}`?"));
-            Flaw { hint, ..flaw }.with_place(&self.source)
+            let message = format!("reads `{}`, which is no column and always empty", name.text);
+            let columns = self.columns.iter().map(String::as_str);
+            in_one_line(expression::suggest(SyntaxError::new(at, message), &name.text, columns))
         }));
         warnings
     }

@@ -5,7 +5,7 @@ use std::cmp::Ordering;
 use bigdecimal::{BigDecimal, RoundingMode, ToPrimitive, Zero};
 
 use super::{
-    Failure,
+    error::{Failure, Result},
     meter::Meter,
     value::{self, Decimal, Text, Value},
 };
@@ -19,12 +19,11 @@ const DECIMAL_UNITS: usize = 20;
 const FLOAT_BYTES: usize = 15;
 
 /// The value of a number as JSON writes it.
-pub(super) fn literal(text: &str) -> Value<'_> {
-    if let Ok(whole) = text.parse() {
-        return Value::Int(whole);
+pub(super) fn literal(digits: Text<'_>) -> Value<'_> {
+    match digits.parse() {
+        Ok(whole) => Value::Int(whole),
+        Err(_) => Value::Decimal(Decimal { is_whole: !digits.contains(['.', 'e', 'E']), digits }),
     }
-    let is_whole = !text.contains(['.', 'e', 'E']);
-    Value::Decimal(Decimal { digits: Text::Borrowed(text), is_whole })
 }
 
 /// A number at work.
@@ -42,7 +41,7 @@ impl Number {
 
     /// Ruby's coercion: text that is no decimal counts by its leading digits, all else that is no
     /// number as 0.
-    pub(super) fn of(value: &Value<'_>, meter: &Meter) -> Result<Self, Failure> {
+    pub(super) fn of(value: &Value<'_>, meter: &Meter) -> Result<Self> {
         meter.spend(match value {
             Value::Decimal(decimal) => DECIMAL_UNITS + 2 * decimal.digits.len(),
             Value::Text(text) => DECIMAL_UNITS + 2 * text.len().min(DIGITS_MAX),
@@ -52,7 +51,7 @@ impl Number {
     }
 
     /// As [`Self::of`], when the work is paid for.
-    fn free_of(value: &Value<'_>) -> Result<Self, Failure> {
+    fn free_of(value: &Value<'_>) -> Result<Self> {
         let (digits, is_whole) = match value {
             Value::Int(whole) => return Ok(Self { value: (*whole).into(), is_whole: true }),
             Value::Decimal(decimal) => (&*decimal.digits, decimal.is_whole),
@@ -65,7 +64,7 @@ impl Number {
         Self::checked(digits.parse().map_err(|_| Failure::Failed)?, is_whole)
     }
 
-    fn checked(value: BigDecimal, is_whole: bool) -> Result<Self, Failure> {
+    fn checked(value: BigDecimal, is_whole: bool) -> Result<Self> {
         let (digits, scale) = value.as_bigint_and_scale();
         if digits.bits() as usize > 4 * DIGITS_MAX || scale.unsigned_abs() as usize > DIGITS_MAX {
             return Err(Failure::Limit);
@@ -90,12 +89,12 @@ impl Number {
         &self,
         other: &Self,
         operation: impl Fn(&BigDecimal, &BigDecimal) -> BigDecimal,
-    ) -> Result<Self, Failure> {
+    ) -> Result<Self> {
         Self::checked(operation(&self.value, &other.value), self.is_whole && other.is_whole)
     }
 
     /// Integers divide to the integer below; a quotient with a decimal has the digits of a 64-bit float.
-    pub(super) fn divided_by(&self, other: &Self) -> Result<Self, Failure> {
+    pub(super) fn divided_by(&self, other: &Self) -> Result<Self> {
         if self.is_whole && other.is_whole {
             let rest = self.modulo(other)?;
             let integer = |value: &BigDecimal| value.with_scale(0).into_bigint_and_scale().0;
@@ -109,7 +108,7 @@ impl Number {
     }
 
     /// The rest of a division, with the sign of the divisor.
-    pub(super) fn modulo(&self, other: &Self) -> Result<Self, Failure> {
+    pub(super) fn modulo(&self, other: &Self) -> Result<Self> {
         if other.value.is_zero() {
             return Err(Failure::DivisionByZero);
         }
@@ -124,7 +123,7 @@ impl Number {
     }
 
     /// Rounded to `places` after the point.
-    pub(super) fn rounded(&self, places: i64, mode: RoundingMode) -> Result<Self, Failure> {
+    pub(super) fn rounded(&self, places: i64, mode: RoundingMode) -> Result<Self> {
         let most = value::signed(DIGITS_MAX);
         let places = places.clamp(-most, most);
         let is_exact = self.value.fractional_digit_count() <= places;
@@ -150,33 +149,38 @@ fn leading_number(text: &str) -> (&str, bool) {
     }
 }
 
-/// The order of two values of kind number; `None` for other kinds.
-pub(super) fn order(left: &Value<'_>, right: &Value<'_>) -> Option<Ordering> {
+/// The order of two numbers; `None` for other kinds.
+pub(super) fn order(left: &Value<'_>, right: &Value<'_>, meter: &Meter) -> Result<Option<Ordering>> {
+    let cost = |value: &Value<'_>| if let Value::Decimal(decimal) = value { decimal.digits.len() } else { 1 };
+    meter.spend(cost(left) + cost(right))?;
     let float = |value: &Value<'_>| match value {
         Value::Int(whole) if whole.unsigned_abs() < 1 << 49 => Some(*whole as f64),
         Value::Decimal(decimal) if decimal.digits.len() <= FLOAT_BYTES => decimal.digits.parse().ok(),
         _ => None,
     };
-    match (left, right) {
+    Ok(match (left, right) {
         (Value::Int(a), Value::Int(b)) => Some(a.cmp(b)),
         (Value::Int(_) | Value::Decimal(_), Value::Int(_) | Value::Decimal(_)) => {
-            if let (Some(a), Some(b)) = (float(left), float(right)) {
-                return a.partial_cmp(&b);
+            match (float(left), float(right)) {
+                (Some(a), Some(b)) => a.partial_cmp(&b),
+                _ => Some(Number::free_of(left)?.order(&Number::free_of(right)?)),
             }
-            Some(Number::free_of(left).ok()?.order(&Number::free_of(right).ok()?))
         }
         _ => None,
-    }
+    })
 }
 
-/// The number that a text is as a whole, for comparisons with numbers.
-pub(super) fn of_text<'r>(text: &Text<'r>) -> Option<Value<'r>> {
+/// The number that a text is as a whole, for comparisons with numbers; nil if it is none. As in liquidjs,
+/// a blank one is 0.
+pub(super) fn of_text<'r>(text: &Text<'r>, meter: &Meter) -> Result<Value<'r>> {
+    meter.spend_bytes(text.len())?;
     let text = text.slice(text.trim());
     let is_number = text.len() <= DIGITS_MAX
         && text.bytes().all(|byte| byte.is_ascii_digit() || matches!(byte, b'-' | b'.'))
         && text.parse::<f64>().is_ok();
-    is_number.then(|| match text.parse() {
-        Ok(whole) => Value::Int(whole),
-        Err(_) => Value::Decimal(Decimal { is_whole: !text.contains('.'), digits: text }),
+    Ok(match &*text {
+        "" => Value::Int(0),
+        _ if is_number => literal(text),
+        _ => Value::Nil,
     })
 }

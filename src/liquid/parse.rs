@@ -3,10 +3,10 @@
 use std::collections::HashMap;
 
 use super::{
-    error::Flaw,
-    expression::unknown,
+    error::{Parsed, SyntaxError},
+    expression::suggest,
     scan::{Markup, Piece, Scanner, is_space, is_word, never_closed},
-    tree::{self, Body, Chain, Expr, Node, Repeat, Slot},
+    tree::{Body, Chain, Expr, Node, Repeat, Slot, Term},
 };
 
 /// Most blocks inside each other, as in Ruby: parsing and rendering recurse over them.
@@ -31,6 +31,11 @@ pub(super) const BLOCKS: [(&str, &[&str]); 10] = [
 pub(super) const TAGS: [&str; 9] =
     ["assign", "break", "continue", "cycle", "decrement", "echo", "increment", "liquid", "#"];
 
+/// The first names of each template, which are no columns, and their slots.
+pub(super) const LOOPS: [&str; 2] = ["forloop", "tablerowloop"];
+pub(super) const FORLOOP: Slot = 0;
+pub(super) const TABLEROWLOOP: Slot = 1;
+
 /// A name that a template reads or assigns.
 #[derive(Debug, Default)]
 pub(super) struct Name {
@@ -46,11 +51,13 @@ pub(super) struct Name {
 #[derive(Debug, Default)]
 pub(super) struct Parser<'t> {
     scanner: Scanner<'t>,
+    /// What is read at present.
+    pub(super) markup: Markup<'t>,
     numbers: HashMap<String, Slot>,
     pub(super) names: Vec<Name>,
-    pub(super) faults: Vec<Flaw>,
+    pub(super) faults: Vec<SyntaxError>,
     /// What is read as Ruby reads it in lax mode, though it is not Liquid.
-    pub(super) tolerated: Vec<Flaw>,
+    pub(super) tolerated: Vec<SyntaxError>,
     /// Open blocks with the places of their tags.
     open: Vec<(&'static str, usize)>,
     depth: usize,
@@ -61,12 +68,16 @@ pub(super) struct Parser<'t> {
     pub(super) has_ended: bool,
 }
 
-/// Where a body ends: the tag that divides its block, or the end of the block.
-type Divider<'t> = Option<(&'t str, Markup<'t>)>;
+/// The tag that ends a body and begins another one of its block; `None` at the end of the block.
+type Divider<'t> = Option<&'t str>;
 
 impl<'t> Parser<'t> {
     pub(super) fn new(template: &'t str) -> Self {
-        Self { scanner: Scanner::new(template), ..Self::default() }
+        let mut parser = Self { scanner: Scanner::new(template), ..Self::default() };
+        for name in LOOPS {
+            parser.slot(name);
+        }
+        parser
     }
 
     fn slot(&mut self, name: &str) -> Slot {
@@ -93,37 +104,41 @@ impl<'t> Parser<'t> {
     }
 
     /// Notes a fault.
-    pub(super) fn note(&mut self, flaw: Flaw) {
+    pub(super) fn note(&mut self, fault: SyntaxError) {
         if self.faults.len() < FAULTS_MAX {
-            self.faults.push(flaw);
+            self.faults.push(fault);
         }
         self.has_ended |= self.faults.len() >= FAULTS_MAX;
     }
 
     /// Notes what is no fault in Ruby's lax mode.
-    pub(super) fn tolerate(&mut self, flaw: Flaw) {
+    pub(super) fn tolerate(&mut self, fault: SyntaxError) {
         if self.tolerated.len() < FAULTS_MAX {
-            self.tolerated.push(flaw);
+            self.tolerated.push(fault);
         }
     }
 
-    /// Parses up to the end of the present block or, outside of blocks, of the template.
+    /// Parses up to the end of the present body.
     pub(super) fn body(&mut self) -> (Body, Divider<'t>) {
         let mut body = Body::new();
         while !self.has_ended {
             match self.scanner.next() {
-                Err(flaw) => self.note(flaw),
+                Err(fault) => self.note(fault),
                 Ok(None) => break,
-                Ok(Some(Piece::Text(text))) => {
-                    body.extend((!text.is_empty()).then(|| Node::Text(text.into())));
+                Ok(Some(Piece::Text(""))) => {}
+                Ok(Some(Piece::Text(text))) => body.push(Node::Text(text.into())),
+                Ok(Some(Piece::Output(markup))) => {
+                    self.markup = markup;
+                    body.push(Node::Output(self.chain()));
                 }
-                Ok(Some(Piece::Output(mut markup))) => body.push(Node::Output(self.chain(&mut markup))),
                 Ok(Some(Piece::Tag(name, at, markup))) => {
-                    if let Some(divider) = self.divider(name, at, markup) {
+                    self.markup = markup;
+                    if let Some(divider) = self.divider(name, at) {
                         return (body, divider);
                     }
-                    if let Err(flaw) = self.tag(name, at, markup, &mut body) {
-                        self.note(flaw);
+                    match self.tag(name, at) {
+                        Ok(node) => body.extend(node),
+                        Err(fault) => self.note(fault),
                     }
                 }
             }
@@ -135,77 +150,69 @@ impl<'t> Parser<'t> {
         (body, None)
     }
 
-    /// Whether a tag ends the present body; `Some(None)` is the end of the block.
-    fn divider(&mut self, name: &'t str, at: usize, markup: Markup<'t>) -> Option<Divider<'t>> {
+    /// Whether a tag ends the present body.
+    fn divider(&mut self, name: &'t str, at: usize) -> Option<Divider<'t>> {
         let inside = self.open.last().map(|(block, _)| *block);
         if BLOCKS.iter().any(|(block, dividers)| Some(*block) == inside && dividers.contains(&name)) {
-            return Some(Some((name, markup)));
+            return Some(Some(name));
         }
         let block = name.strip_prefix("end")?;
         if Some(block) != inside {
-            self.note(match inside {
-                Some(inside) => Flaw::new(at, format!("`{name}` stands where `end{inside}` is expected")),
-                None => Flaw::new(at, format!("`{name}` closes no block")),
-            });
+            self.note(SyntaxError::new(
+                at,
+                match inside {
+                    Some(inside) => format!("`{name}` stands where `end{inside}` is expected"),
+                    None => format!("`{name}` closes no block"),
+                },
+            ));
             // The rest would be understood wrongly.
             self.has_ended = true;
         }
         Some(None)
     }
 
-    fn tag(&mut self, name: &'t str, at: usize, mut markup: Markup<'t>, body: &mut Body) -> Result<(), Flaw> {
-        let markup = &mut markup;
+    /// The node of a tag, if it has one.
+    fn tag(&mut self, name: &'t str, at: usize) -> Parsed<Option<Node>> {
         if let Some((block, _)) = BLOCKS.iter().find(|(block, _)| *block == name) {
-            return self.nest(at, |parser| parser.block(block, at, markup, body));
+            return self.nest(at, |parser| parser.block(block, at));
         }
-        match name {
+        Ok(Some(match name {
             "#" => {
-                let is_comment =
-                    |line: &str| line.trim_start().is_empty() || line.trim_start().starts_with('#');
-                if !markup.rest().lines().skip(1).all(is_comment) {
-                    return Err(Flaw::new(at, "a line of the comment does not begin with `#`"));
+                let is_comment = |line: &str| matches!(line.trim_start().bytes().next(), None | Some(b'#'));
+                if self.markup.rest().lines().skip(1).all(is_comment) {
+                    return Ok(None);
                 }
+                return Err(SyntaxError::new(at, "a line of the comment does not begin with `#`"));
             }
-            "assign" => {
-                let slot = self.assign_target(markup)?;
-                body.push(Node::Assign(slot, self.chain(markup)));
-            }
-            "echo" => body.push(Node::Output(self.chain(markup))),
+            "assign" => Node::Assign(self.assign_target()?, self.chain()),
+            "echo" => Node::Output(self.chain()),
             "increment" | "decrement" => {
-                let slot = self.assigned(markup.word());
-                body.push(Node::Count { slot, is_down: name == "decrement" });
+                let name_read = self.markup.word();
+                Node::Count { slot: self.assigned(name_read), is_down: name == "decrement" }
             }
-            "cycle" => body.push(self.cycle(markup)?),
-            "break" => body.push(Node::Break),
-            "continue" => body.push(Node::Continue),
-            "liquid" => {
-                let before = self.scanner.swap_lines(Some(*markup));
-                let blocks = std::mem::take(&mut self.open);
-                self.nest(at, |parser| {
-                    body.extend(parser.body().0);
-                    Ok(())
-                })?;
-                self.open = blocks;
-                self.scanner.swap_lines(before);
-            }
-            "" => return Err(Flaw::new(at, "a tag begins with its name")),
-            _ => {
-                let owners: Vec<_> = BLOCKS.iter().filter(|block| block.1.contains(&name)).collect();
-                if owners.is_empty() {
-                    return Err(unknown("tag", name, at, super::tags()));
-                }
-                let owners: Vec<_> = owners.into_iter().map(|(block, _)| *block).collect();
-                return Err(Flaw::new(at, format!("`{name}` stands outside of {}", owners.join(", "))));
-            }
-        }
-        Ok(())
+            "cycle" => self.cycle()?,
+            "break" => Node::Break,
+            "continue" => Node::Continue,
+            "liquid" => return self.nest(at, |parser| Ok(Some(parser.lines()))),
+            _ => return Err(unknown_tag(name, at)),
+        }))
+    }
+
+    /// The lines of a `liquid`, as a condition that always holds.
+    fn lines(&mut self) -> Node {
+        let before = self.scanner.swap_lines(Some(self.markup));
+        let blocks = std::mem::take(&mut self.open);
+        let (body, _) = self.body();
+        self.open = blocks;
+        self.scanner.swap_lines(before);
+        Node::If(vec![(None, body)])
     }
 
     /// Parses a block or a `liquid` inside of others.
-    fn nest(&mut self, at: usize, parse: impl FnOnce(&mut Self) -> Result<(), Flaw>) -> Result<(), Flaw> {
+    fn nest<T>(&mut self, at: usize, parse: impl FnOnce(&mut Self) -> Parsed<T>) -> Parsed<T> {
         if self.depth >= NESTING_MAX {
             self.has_ended = true;
-            return Err(Flaw::new(at, format!("blocks are nested more than {NESTING_MAX} deep")));
+            return Err(SyntaxError::new(at, format!("blocks are nested more than {NESTING_MAX} deep")));
         }
         self.depth += 1;
         let parsed = parse(self);
@@ -214,147 +221,138 @@ impl<'t> Parser<'t> {
     }
 
     /// The name before `=`. Ruby's may have dots and brackets, and then nothing can read it.
-    fn assign_target(&mut self, markup: &mut Markup<'t>) -> Result<Slot, Flaw> {
-        let expected = |at| Flaw::new(at, "`=` is expected").hint("write {% assign name = value %}");
-        markup.skip_space();
-        let (before, _) = markup.rest().split_once('=').ok_or_else(|| expected(markup.at))?;
-        let name = before.trim_end_matches(is_space).rsplit(|c| !is_target(c)).next().unwrap_or_default();
-        if name.is_empty() {
-            return Err(expected(markup.at));
-        }
-        markup.at += before.len() + 1;
+    fn assign_target(&mut self) -> Parsed<Slot> {
+        self.markup.skip_space();
+        let before = self.markup.rest().split_once('=').map(|(before, _)| before);
+        let target =
+            before.and_then(|before| before.trim_end_matches(is_space).rsplit(|c| !is_target(c)).next());
+        let Some(name) = target.filter(|name| !name.is_empty()) else {
+            let fault = SyntaxError::new(self.markup.at, "`=` is expected");
+            return Err(fault.hint("write {% assign name = value %}"));
+        };
+        self.markup.at += before.map_or(0, str::len) + 1;
         Ok(self.assigned(name))
     }
 
-    fn block(
-        &mut self,
-        name: &'static str,
-        at: usize,
-        markup: &mut Markup<'t>,
-        out: &mut Body,
-    ) -> Result<(), Flaw> {
+    fn block(&mut self, name: &'static str, at: usize) -> Parsed<Option<Node>> {
         match name {
-            "doc" if !markup.is_at_end() => {
-                return Err(Flaw::new(markup.at, "the end of the tag is expected"));
+            "doc" if !self.markup.is_at_end() => {
+                return Err(SyntaxError::new(self.markup.at, "the end of the tag is expected"));
             }
-            "comment" => return self.scanner.skip_block(name, at),
+            "comment" => return self.scanner.skip_block(name, at).map(|()| None),
             "doc" | "raw" => {
                 let text = self.scanner.text_block(name, at)?;
-                let prints = name == "raw" && !text.is_empty();
-                out.extend(prints.then(|| Node::Output(Chain::text(text))));
-                return Ok(());
+                let chain = Chain { base: Expr::Text(text.into()), ..Chain::default() };
+                return Ok((name == "raw" && !text.is_empty()).then_some(Node::Output(chain)));
             }
             _ => {}
         }
         self.open.push((name, at));
         let mut node = match name {
-            "if" | "unless" => self.choice(name == "unless", markup),
-            "case" => self.case(markup),
-            "for" | "tablerow" => Node::For(Box::new(self.repeat(markup, name == "tablerow"))),
+            "if" | "unless" => self.choice(name == "unless"),
+            "case" => self.case(),
+            "for" | "tablerow" => Node::For(Box::new(self.repeat(name == "tablerow"))),
             "capture" => {
-                let name = markup.rest().split(|c| !is_target(c)).find(|name| !name.is_empty());
+                let name = self.markup.rest().split(|c| !is_target(c)).find(|name| !name.is_empty());
                 if name.is_none() {
-                    self.note(Flaw::new(markup.at, "the name of a variable is expected"));
+                    self.note(SyntaxError::new(self.markup.at, "the name of a variable is expected"));
                 }
-                let slot = self.assigned(name.unwrap_or_default());
-                Node::Capture(slot, self.body().0)
+                Node::Capture(self.assigned(name.unwrap_or_default()), self.body().0)
             }
             _ => Node::IfChanged(self.body().0),
         };
         self.open.pop();
-        if tree::is_blank(std::slice::from_ref(&node)) {
-            tree::remove_text(&mut node);
-        }
-        out.push(node);
-        Ok(())
+        node.is_made_blank();
+        Ok(Some(node))
     }
 
-    fn choice(&mut self, is_unless: bool, markup: &mut Markup<'t>) -> Node {
-        let mut condition = Some(self.condition(markup, is_unless));
-        let mut branches = Vec::new();
+    /// The bodies of a block, each with what `head` makes of the tag before it.
+    fn branches<T>(&mut self, first: T, head: impl Fn(&mut Self, &str) -> T) -> Vec<(T, Body)> {
+        let (mut branches, mut next) = (Vec::new(), first);
         loop {
             let (body, divider) = self.body();
-            branches.push((condition, body));
-            let Some((name, mut markup)) = divider else { return Node::If(branches) };
-            condition = (name == "elsif").then(|| self.condition(&mut markup, false));
+            branches.push((next, body));
+            let Some(name) = divider else { return branches };
+            next = head(self, name);
         }
     }
 
-    fn case(&mut self, markup: &mut Markup<'t>) -> Node {
-        let subject = self.required(markup);
-        let mut branches = Vec::new();
-        // What comes before the first `when` prints nothing.
-        let (_, mut divider) = self.body();
-        while let Some((name, mut markup)) = divider {
-            let values = (name == "when").then(|| self.values(&mut markup));
-            let (body, next) = self.body();
-            branches.push((values, body));
-            divider = next;
+    fn choice(&mut self, is_unless: bool) -> Node {
+        let mut condition = self.condition();
+        if is_unless {
+            let term = Term { is_negated: true, left: condition, ..Term::default() };
+            condition = Expr::Condition(vec![term]);
         }
+        Node::If(self.branches(Some(condition), |parser, name| (name == "elsif").then(|| parser.condition())))
+    }
+
+    fn case(&mut self) -> Node {
+        let subject = self.required();
+        let mut branches = self.branches(None, |parser, name| (name == "when").then(|| parser.values()));
+        // What comes before the first `when` prints nothing.
+        branches.remove(0);
         Node::Case(subject, branches)
     }
 
     /// A value that a tag cannot be without.
-    fn required(&mut self, markup: &mut Markup<'t>) -> Expr {
-        if markup.is_at_end() {
-            self.note(Flaw::new(markup.at, "a value is expected"));
+    fn required(&mut self) -> Expr {
+        if self.markup.is_at_end() {
+            self.note(SyntaxError::new(self.markup.at, "a value is expected"));
         }
-        self.expr(markup)
+        self.expr()
     }
 
     /// The values of `when`: between them stand commas or `or`.
-    fn values(&mut self, markup: &mut Markup<'t>) -> Vec<Expr> {
-        let mut values = vec![self.required(markup)];
-        while (markup.takes(",") || markup.takes_word("or")) && !markup.is_at_end() {
-            values.push(self.expr(markup));
+    fn values(&mut self) -> Vec<Expr> {
+        let mut values = vec![self.required()];
+        while (self.markup.takes(",") || self.markup.takes_word("or")) && !self.markup.is_at_end() {
+            values.push(self.expr());
         }
-        self.ignore(markup, "write `,` or `or` between values", |_| false);
+        self.ignore("write `,` or `or` between values", |_| false);
         values
     }
 
-    fn repeat(&mut self, markup: &mut Markup<'t>, is_table: bool) -> Repeat {
-        let head = self.repeat_head(markup);
-        let mut repeat = head.unwrap_or_else(|flaw| {
-            self.note(flaw);
+    fn repeat(&mut self, is_table: bool) -> Repeat {
+        let mut repeat = self.repeat_head().unwrap_or_else(|fault| {
+            self.note(fault);
             Repeat::default()
         });
-        let mut divider;
-        (repeat.body, divider) = self.body();
-        while divider.is_some() {
-            (repeat.otherwise, divider) = self.body();
-        }
+        let mut bodies = self.branches((), |_, _| ()).into_iter().map(|((), body)| body);
+        repeat.body = bodies.next().unwrap_or_default();
+        repeat.otherwise = bodies.next_back().unwrap_or_default();
         Repeat { is_table, ..repeat }
     }
 
-    fn repeat_head(&mut self, markup: &mut Markup<'t>) -> Result<Repeat, Flaw> {
-        let item = self.assigned(markup.word());
-        if self.names[item].text.is_empty() || !markup.takes_word("in") {
-            let flaw = Flaw::new(markup.at, "a name and `in` are expected");
-            return Err(flaw.hint("write {% for item in items %}"));
+    fn repeat_head(&mut self) -> Parsed<Repeat> {
+        let word = self.markup.word();
+        let item = self.assigned(word);
+        if word.is_empty() || !self.markup.takes_word("in") {
+            let fault = SyntaxError::new(self.markup.at, "a name and `in` are expected");
+            return Err(fault.hint("write {% for item in items %}"));
         }
-        markup.skip_space();
-        let from = markup.at;
-        let collection = self.required(markup);
-        let name = format!("{}-{}", self.names[item].text, markup.template[from..markup.at].trim_end());
+        self.markup.skip_space();
+        let from = self.markup.at;
+        let collection = self.required();
+        let name = format!("{word}-{}", self.markup.template[from..self.markup.at].trim_end());
         let mut repeat = Repeat { item, name: self.slot(&name), collection, ..Repeat::default() };
-        while !markup.is_at_end() {
-            let at = markup.at;
-            match markup.word() {
+        while !self.markup.is_at_end() {
+            let at = self.markup.at;
+            match self.markup.word() {
                 "reversed" => repeat.is_reversed = true,
-                "" if markup.takes(",") => {}
-                "offset" if markup.takes(":") => {
-                    repeat.continues = markup.takes_word("continue");
-                    repeat.offset = if repeat.continues { Expr::Nil } else { self.expr(markup) };
+                "" if self.markup.takes(",") => {}
+                "offset" if self.markup.takes(":") => {
+                    repeat.continues = self.markup.takes_word("continue");
+                    repeat.offset = if repeat.continues { Expr::Nil } else { self.expr() };
                 }
-                "limit" if markup.takes(":") => repeat.limit = self.expr(markup),
-                "cols" if markup.takes(":") => repeat.columns = self.expr(markup),
+                "limit" if self.markup.takes(":") => repeat.limit = self.expr(),
+                "cols" if self.markup.takes(":") => repeat.columns = self.expr(),
                 // Ruby takes any attribute, and liquidjs too.
-                word if !word.is_empty() && markup.takes(":") => drop(self.expr(markup)),
+                word if !word.is_empty() && self.markup.takes(":") => drop(self.expr()),
                 word => {
-                    let flaw = Flaw::new(at, "what stands here is ignored");
-                    self.tolerate(flaw.hint("a loop has `reversed`, `limit:` and `offset:`"));
+                    let fault = SyntaxError::new(at, "what stands here is ignored");
+                    self.tolerate(fault.hint("a loop has `reversed`, `limit:` and `offset:`"));
                     if word.is_empty() {
-                        markup.skip();
+                        self.markup.skip();
                     }
                 }
             }
@@ -362,25 +360,38 @@ impl<'t> Parser<'t> {
         Ok(repeat)
     }
 
-    fn cycle(&mut self, markup: &mut Markup<'t>) -> Result<Node, Flaw> {
-        if markup.is_at_end() {
-            return Err(Flaw::new(markup.at, "values with `,` between them are expected"));
+    fn cycle(&mut self) -> Parsed<Node> {
+        if self.markup.is_at_end() {
+            return Err(SyntaxError::new(self.markup.at, "values with `,` between them are expected"));
         }
-        let mut name = Expr::Text(markup.rest().trim().into());
-        let mut values = vec![self.expr(markup)];
-        if markup.takes(":") {
+        let mut name = Expr::Text(self.markup.rest().trim().into());
+        let mut values = vec![self.expr()];
+        if self.markup.takes(":") {
             name = values.swap_remove(0);
-            values.extend((!markup.is_at_end()).then(|| self.expr(markup)));
+            values.extend((!self.markup.is_at_end()).then(|| self.expr()));
         }
         loop {
-            self.ignore(markup, "write `,` between values", |markup| markup.peek() == b',');
-            if !markup.takes(",") {
+            self.ignore("write `,` between values", |markup| markup.peek() == b',');
+            if !self.markup.takes(",") {
                 return Ok(Node::Cycle(name, values));
             }
-            if !matches!(markup.peek(), b',' | 0) {
-                values.push(self.expr(markup));
+            if !matches!(self.markup.peek(), b',' | 0) {
+                values.push(self.expr());
             }
         }
+    }
+}
+
+fn unknown_tag(name: &str, at: usize) -> SyntaxError {
+    let owners = BLOCKS.iter().filter(|(_, dividers)| dividers.contains(&name));
+    let owners: Vec<_> = owners.map(|(block, _)| *block).collect();
+    match name {
+        "" => SyntaxError::new(at, "a tag begins with its name"),
+        _ if owners.is_empty() => {
+            let fault = SyntaxError::new(at, format!("the tag `{name}` is not supported"));
+            suggest(fault, name, super::tags())
+        }
+        _ => SyntaxError::new(at, format!("`{name}` stands outside of {}", owners.join(", "))),
     }
 }
 

@@ -3,19 +3,18 @@
 use std::fmt::Write as _;
 
 use super::{
-    Failure,
+    error::Result,
     meter::Meter,
     value::{Text, Value, range_size},
 };
 use crate::domain::json;
 
 /// A value as text: that of an array is the text of its elements, that of an object is JSON.
-pub(super) fn text<'r>(value: &Value<'r>, meter: &Meter) -> Result<Text<'r>, Failure> {
+pub(super) fn text<'r>(value: &Value<'r>, meter: &Meter) -> Result<Text<'r>> {
     Ok(match value {
+        Value::Nil => Text::Borrowed(""),
         Value::Text(text) => text.clone(),
         Value::Decimal(decimal) => decimal.digits.clone(),
-        Value::Nil => Text::Borrowed(""),
-        Value::Bool(value) => Text::Borrowed(if *value { "true" } else { "false" }),
         _ => {
             let mut out = String::new();
             write(value, &mut out, meter)?;
@@ -25,7 +24,7 @@ pub(super) fn text<'r>(value: &Value<'r>, meter: &Meter) -> Result<Text<'r>, Fai
 }
 
 /// Appends what `{{ value }}` prints.
-pub(super) fn write(value: &Value<'_>, out: &mut String, meter: &Meter) -> Result<(), Failure> {
+pub(super) fn write(value: &Value<'_>, out: &mut String, meter: &Meter) -> Result {
     match value {
         Value::Nil | Value::Loop(_) => {}
         Value::Bool(value) => out.push_str(if *value { "true" } else { "false" }),
@@ -49,30 +48,31 @@ pub(super) fn write(value: &Value<'_>, out: &mut String, meter: &Meter) -> Resul
     Ok(())
 }
 
-/// A writer of JSON: compact, or with lines that are indented by so many spaces a level.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Json<'m> {
-    pub(super) indent: usize,
-    pub(super) meter: &'m Meter,
+/// A value as JSON: compact, or with lines that are indented by so many spaces a level.
+pub(super) fn json(value: &Value<'_>, indent: usize, meter: &Meter) -> Result<String> {
+    let mut out = String::new();
+    Json { indent, meter }.write(value, 0, &mut out)?;
+    Ok(out)
+}
+
+#[derive(Clone, Copy)]
+struct Json<'m> {
+    indent: usize,
+    meter: &'m Meter,
 }
 
 impl Json<'_> {
-    pub(super) fn write(self, value: &Value<'_>, level: usize, out: &mut String) -> Result<(), Failure> {
+    fn write(self, value: &Value<'_>, level: usize, out: &mut String) -> Result {
         self.meter.spend(1)?;
         match value {
             Value::Nil | Value::Loop(_) => out.push_str("null"),
-            Value::Text(text) => {
-                self.meter.spend_text(text.len())?;
-                write_string(text, out);
+            Value::Text(text) => self.string(text, out)?,
+            Value::Array(elements) => {
+                self.items(['[', ']'], elements.iter().map(|element| (None, element)), level, out)?;
             }
-            Value::Array(elements) => self
-                .items('[', ']', elements, level, out, |element, out| self.write(element, level + 1, out))?,
-            Value::Object(members) => self.items('{', '}', members, level, out, |(key, value), out| {
-                self.meter.spend_bytes(key.len())?;
-                write_string(key, out);
-                out.push_str(if self.indent > 0 { ": " } else { ":" });
-                self.write(value, level + 1, out)
-            })?,
+            Value::Object(members) => {
+                self.items(['{', '}'], members.iter().map(|(key, value)| (Some(key), value)), level, out)?;
+            }
             Value::Range(first, last) => {
                 self.meter.spend(range_size(*first, *last))?;
                 self.write(&Value::array((*first..=*last).map(Value::Int)), level, out)?;
@@ -82,31 +82,33 @@ impl Json<'_> {
         Ok(())
     }
 
-    fn items<T>(
+    /// Elements, or members with their keys.
+    fn items<'v, 'r: 'v>(
         self,
-        open: char,
-        close: char,
-        items: &[T],
+        [open, close]: [char; 2],
+        items: impl ExactSizeIterator<Item = (Option<&'v Text<'r>>, &'v Value<'r>)>,
         level: usize,
         out: &mut String,
-        mut write: impl FnMut(&T, &mut String) -> Result<(), Failure>,
-    ) -> Result<(), Failure> {
+    ) -> Result {
+        let count = items.len();
         out.push(open);
-        for (at, item) in items.iter().enumerate() {
-            if at > 0 {
-                out.push(',');
-            }
+        for (at, (key, value)) in items.enumerate() {
+            out.push_str(if at > 0 { "," } else { "" });
             self.line(level + 1, out)?;
-            write(item, out)?;
+            if let Some(key) = key {
+                self.string(key, out)?;
+                out.push_str(if self.indent > 0 { ": " } else { ":" });
+            }
+            self.write(value, level + 1, out)?;
         }
-        if !items.is_empty() {
+        if count > 0 {
             self.line(level, out)?;
         }
         out.push(close);
         Ok(())
     }
 
-    fn line(self, level: usize, out: &mut String) -> Result<(), Failure> {
+    fn line(self, level: usize, out: &mut String) -> Result {
         if self.indent > 0 {
             self.meter.spend_bytes(self.indent * level)?;
             out.push('\n');
@@ -114,10 +116,12 @@ impl Json<'_> {
         }
         Ok(())
     }
-}
 
-fn write_string(text: &str, out: &mut String) {
-    let mut bytes = Vec::with_capacity(text.len() + 2);
-    json::write_string(&mut bytes, text.as_bytes());
-    out.push_str(&String::from_utf8_lossy(&bytes));
+    fn string(self, text: &str, out: &mut String) -> Result {
+        self.meter.spend_text(text.len())?;
+        let mut bytes = Vec::with_capacity(text.len() + 2);
+        json::write_string(&mut bytes, text.as_bytes());
+        out.push_str(&String::from_utf8_lossy(&bytes));
+        Ok(())
+    }
 }

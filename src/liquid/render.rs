@@ -5,15 +5,16 @@ use std::{collections::HashMap, fmt::Write as _, rc::Rc};
 use chrono::{DateTime, Utc};
 
 use super::{
-    Failure, Template, compare,
-    filters::Call,
+    Template, compare,
+    error::{Failure, Result},
+    filters::{Call, integer, leading_integer},
     looping::Loop,
     meter::Meter,
+    number,
+    parse::{FORLOOP, TABLEROWLOOP},
     print,
-    tree::{
-        Body, Chain, Condition, Expr, FilterCall, Junction, Node, Operator, Path, Repeat, Slot, Step, Term,
-    },
-    value::{Decimal, Text, Value, range_size, signed},
+    tree::{Body, Chain, Expr, FilterCall, Junction, Node, Operator, Path, Repeat, Slot, Step, Term},
+    value::{Made, Text, Value, range_size, signed},
 };
 use crate::domain::{
     json,
@@ -21,13 +22,20 @@ use crate::domain::{
     row::{CellKind, RowBatch},
 };
 
-/// What comes after a node: the next one, or the end of a turn or of the loop.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Flow {
-    Next,
+/// Why a body ends before its last node: the end of a turn or of a loop, or a failure.
+enum Stop {
     Break,
     Continue,
+    Failed(Failure),
 }
+
+impl From<Failure> for Stop {
+    fn from(failure: Failure) -> Self {
+        Self::Failed(failure)
+    }
+}
+
+type Flow = std::result::Result<(), Stop>;
 
 /// The values of a name.
 #[derive(Debug, Clone, Default)]
@@ -41,7 +49,6 @@ struct Binding<'r> {
 }
 
 /// One row, and what the template has made of it so far.
-#[derive(Debug)]
 pub(super) struct Render<'r> {
     template: &'r Template,
     batch: &'r RowBatch,
@@ -50,10 +57,8 @@ pub(super) struct Render<'r> {
     pub(super) now: DateTime<Utc>,
     pub(super) meter: Meter,
     bindings: Vec<Binding<'r>>,
-    /// The loops that run, the innermost last.
-    loops: Vec<Rc<Loop>>,
     /// Where each loop ended, for `offset: continue`.
-    offsets: Vec<usize>,
+    offsets: HashMap<Slot, usize>,
     cycles: HashMap<String, usize>,
     last_if_changed: Option<String>,
 }
@@ -67,66 +72,63 @@ impl<'r> Render<'r> {
             now,
             meter: Meter::new(),
             bindings: vec![Binding::default(); template.names.len()],
-            loops: Vec::new(),
-            offsets: Vec::new(),
+            offsets: HashMap::new(),
             cycles: HashMap::new(),
             last_if_changed: None,
         }
     }
 
-    pub(super) fn run(&mut self, out: &mut String) -> Result<(), Failure> {
-        self.body(&self.template.body, out).map(|_| ())
+    pub(super) fn run(&mut self, out: &mut String) -> Result {
+        match self.body(&self.template.body, out) {
+            Err(Stop::Failed(failure)) => Err(failure),
+            _ => Ok(()),
+        }
     }
 
-    fn body(&mut self, body: &'r [Node], out: &mut String) -> Result<Flow, Failure> {
+    fn body(&mut self, body: &'r [Node], out: &mut String) -> Flow {
         for node in body {
             self.meter.spend(1)?;
-            let flow = self.node(node, out)?;
+            self.node(node, out)?;
             if out.len() > RECORD_BYTES_MAX {
-                return Err(Failure::TooLarge);
-            }
-            if flow != Flow::Next {
-                return Ok(flow);
+                return Err(Failure::TooLarge.into());
             }
         }
-        Ok(Flow::Next)
+        Ok(())
     }
 
-    fn node(&mut self, node: &'r Node, out: &mut String) -> Result<Flow, Failure> {
+    fn node(&mut self, node: &'r Node, out: &mut String) -> Flow {
         match node {
             Node::Text(text) => {
                 self.meter.spend_bytes(text.len() / 8)?;
                 out.push_str(text);
             }
-            Node::Output(chain) => {
-                let value = self.chain(chain)?;
-                print::write(&value, out, &self.meter)?;
-            }
+            Node::Output(chain) => print::write(&self.chain(chain)?, out, &self.meter)?,
             Node::Assign(slot, chain) => self.bindings[*slot].assigned = Some(self.chain(chain)?),
             Node::Capture(slot, body) => {
                 let mut captured = String::new();
-                let flow = self.body(body, &mut captured)?;
+                let flow = self.body(body, &mut captured);
                 self.meter.spend_text(captured.len() / 4)?;
                 self.bindings[*slot].assigned = Some(Value::text(captured));
-                return Ok(flow);
+                return flow;
             }
             Node::Count { slot, is_down } => {
-                let before = self.counter(*slot)?;
+                let before = match (self.bindings[*slot].counter, self.cell(*slot)?) {
+                    (Some(count), _) | (None, Value::Int(count)) => count,
+                    _ => 0,
+                };
                 let after = before.wrapping_add(if *is_down { -1 } else { 1 });
                 self.bindings[*slot].counter = Some(after);
                 print::write(&Value::Int(if *is_down { after } else { before }), out, &self.meter)?;
             }
             Node::If(branches) => {
                 for (condition, body) in branches {
-                    let holds = condition.as_ref().map_or(Ok(true), |condition| self.is_true(condition))?;
-                    if holds {
+                    if condition.as_ref().map_or(Ok(true), |condition| self.is_true(condition))? {
                         return self.body(body, out);
                     }
                 }
             }
-            Node::Case(subject, branches) => return self.case(subject, branches, out),
-            Node::For(repeat) if repeat.is_table => self.table_row(repeat, out)?,
-            Node::For(repeat) => return self.repeat(repeat, out),
+            Node::Case(subject, branches) => self.case(subject, branches, out)?,
+            Node::For(repeat) => self.repeat(repeat, out)?,
             Node::Cycle(name, values) => {
                 let name = self.expr(name)?;
                 let key = print::text(&name, &self.meter)?;
@@ -134,24 +136,23 @@ impl<'r> Render<'r> {
                 let next = self.cycles.entry(key.to_string()).or_insert(0);
                 let turn = std::mem::replace(next, if *next + 1 < values.len() { *next + 1 } else { 0 });
                 if let Some(value) = values.get(turn) {
-                    let value = self.expr(value)?;
-                    print::write(&value, out, &self.meter)?;
+                    print::write(&self.expr(value)?, out, &self.meter)?;
                 }
             }
             Node::IfChanged(body) => {
                 let mut printed = String::new();
-                let flow = self.body(body, &mut printed)?;
+                let flow = self.body(body, &mut printed);
                 self.meter.spend_bytes(printed.len())?;
                 if self.last_if_changed.as_ref() != Some(&printed) {
                     out.push_str(&printed);
                     self.last_if_changed = Some(printed);
                 }
-                return Ok(flow);
+                return flow;
             }
-            Node::Break => return Ok(Flow::Break),
-            Node::Continue => return Ok(Flow::Continue),
+            Node::Break => return Err(Stop::Break),
+            Node::Continue => return Err(Stop::Continue),
         }
-        Ok(Flow::Next)
+        Ok(())
     }
 
     fn case(
@@ -159,7 +160,7 @@ impl<'r> Render<'r> {
         subject: &'r Expr,
         branches: &'r [(Option<Vec<Expr>>, Body)],
         out: &mut String,
-    ) -> Result<Flow, Failure> {
+    ) -> Flow {
         let mut is_matched = false;
         for (values, body) in branches {
             let mut matches = usize::from(values.is_none() && !is_matched);
@@ -170,30 +171,17 @@ impl<'r> Render<'r> {
             is_matched |= values.is_some() && matches > 0;
             // As in Ruby, once for each value that matches.
             for _ in 0..matches {
-                let flow = self.body(body, out)?;
-                if flow != Flow::Next {
-                    return Ok(flow);
-                }
+                self.body(body, out)?;
             }
         }
-        Ok(Flow::Next)
-    }
-
-    fn counter(&mut self, slot: Slot) -> Result<i64, Failure> {
-        if let Some(count) = self.bindings[slot].counter {
-            return Ok(count);
-        }
-        Ok(match self.cell(slot)? {
-            Value::Int(whole) => whole,
-            _ => 0,
-        })
+        Ok(())
     }
 
     /// The items of a loop, with the number of the first and how many there are after `offset` and `limit`.
-    fn items(&mut self, repeat: &'r Repeat) -> Result<(Value<'r>, usize, usize), Failure> {
+    fn items(&mut self, repeat: &'r Repeat) -> Result<(Value<'r>, usize, usize)> {
         let mut offset = self.bound(&repeat.offset)?.unwrap_or(0);
         if repeat.continues {
-            offset = signed(self.offsets.get(repeat.name).copied().unwrap_or(0));
+            offset = signed(self.offsets.get(&repeat.name).copied().unwrap_or(0));
         }
         let limit = self.bound(&repeat.limit)?;
         let items = match self.expr(&repeat.collection)? {
@@ -212,97 +200,85 @@ impl<'r> Render<'r> {
     }
 
     /// The value of `limit` and `offset`: an integer, or text that is one.
-    fn bound(&mut self, expr: &'r Expr) -> Result<Option<i64>, Failure> {
+    fn bound(&mut self, expr: &'r Expr) -> Result<Option<i64>> {
         match self.expr(expr)? {
             Value::Nil => Ok(None),
-            value => super::filters::integer(&value).map(Some),
+            value => integer(&value).map(Some),
         }
     }
 
-    fn repeat(&mut self, repeat: &'r Repeat, out: &mut String) -> Result<Flow, Failure> {
-        let (items, from, length) = self.items(repeat)?;
-        if self.offsets.len() <= repeat.name {
-            self.offsets.resize(repeat.name + 1, 0);
-        }
-        self.offsets[repeat.name] = from + length;
-        if length == 0 {
-            return self.body(&repeat.otherwise, out);
-        }
-        let parent = self.loops.last().cloned();
-        let state = Rc::new(Loop { index: 0.into(), length, name: repeat.name, parent, columns: 0 });
-        self.loops.push(Rc::clone(&state));
-        self.turns(repeat, &items, from, &state, self.template.forloop, out)?;
-        self.loops.pop();
-        Ok(Flow::Next)
-    }
-
-    fn table_row(&mut self, repeat: &'r Repeat, out: &mut String) -> Result<(), Failure> {
-        if matches!(self.expr(&repeat.collection)?, Value::Nil) {
+    fn repeat(&mut self, repeat: &'r Repeat, out: &mut String) -> Flow {
+        if repeat.is_table && matches!(self.expr(&repeat.collection)?, Value::Nil) {
             return Ok(());
         }
         let (items, from, length) = self.items(repeat)?;
-        let columns = match self.expr(&repeat.columns)? {
-            Value::Nil => length,
-            columns => usize::try_from(super::filters::leading_integer(&columns, &self.meter)?).unwrap_or(0),
+        let (slot, mut columns) = (if repeat.is_table { TABLEROWLOOP } else { FORLOOP }, 0);
+        if repeat.is_table {
+            columns = match self.expr(&repeat.columns)? {
+                Value::Nil => length,
+                columns => usize::try_from(leading_integer(&columns, &self.meter)?).unwrap_or(0),
+            };
+            out.push_str("<tr class=\"row1\">\n");
+        } else {
+            self.offsets.insert(repeat.name, from + length);
+            if length == 0 {
+                return self.body(&repeat.otherwise, out);
+            }
+        }
+        let outer = self.bindings[slot].local.take();
+        let parent = match &outer {
+            Some(Value::Loop(parent)) if !repeat.is_table => Some(Rc::clone(parent)),
+            _ => None,
         };
-        let state = Rc::new(Loop { index: 0.into(), length, name: repeat.name, parent: None, columns });
-        out.push_str("<tr class=\"row1\">\n");
-        self.turns(repeat, &items, from, &state, self.template.tablerowloop, out)?;
-        out.push_str("</tr>\n");
-        Ok(())
-    }
-
-    /// The turns of a loop, whose state the name in `slot` has.
-    fn turns(
-        &mut self,
-        repeat: &'r Repeat,
-        items: &Value<'r>,
-        from: usize,
-        state: &Rc<Loop>,
-        slot: Option<Slot>,
-        out: &mut String,
-    ) -> Result<(), Failure> {
-        let outer_state = slot.map(|slot| self.bindings[slot].local.replace(Value::Loop(Rc::clone(state))));
+        let state = Rc::new(Loop { index: 0.into(), length, name: repeat.name, parent, columns });
+        self.bindings[slot].local = Some(Value::Loop(Rc::clone(&state)));
         let outer_item = self.bindings[repeat.item].local.take();
-        let mut flow = Flow::Next;
-        while state.index.get() < state.length && flow != Flow::Break {
+        for turn in 0..length {
             self.meter.spend(2)?;
-            let turn = state.index.get();
-            let at = from + if repeat.is_reversed { state.length - 1 - turn } else { turn };
-            self.bindings[repeat.item].local = Some(match items {
+            let at = from + if repeat.is_reversed { length - 1 - turn } else { turn };
+            self.bindings[repeat.item].local = Some(match &items {
                 Value::Range(first, _) => Value::Int(first + signed(at)),
                 items => element(items, signed(at)),
             });
-            flow = if repeat.is_table {
-                self.table_cell(repeat, state, out)?
-            } else {
-                self.body(&repeat.body, out)?
-            };
+            let flow = self.turn(repeat, &state, out);
             state.index.set(turn + 1);
+            match flow {
+                Err(Stop::Break) => break,
+                Err(Stop::Failed(_)) => return flow,
+                _ => {}
+            }
         }
         self.bindings[repeat.item].local = outer_item;
-        if let (Some(slot), Some(outer)) = (slot, outer_state) {
-            self.bindings[slot].local = outer;
-        }
+        self.bindings[slot].local = outer;
+        out.push_str(if repeat.is_table { "</tr>\n" } else { "" });
         Ok(())
     }
 
-    fn table_cell(&mut self, repeat: &'r Repeat, state: &Loop, out: &mut String) -> Result<Flow, Failure> {
-        self.meter.spend(3)?;
-        let turn = state.index.get();
-        let column = if state.columns > 0 { turn % state.columns } else { turn };
-        let _ = write!(out, "<td class=\"col{}\">", column + 1);
-        let flow = self.body(&repeat.body, out)?;
-        out.push_str("</td>");
-        if column + 1 == state.columns && turn + 1 < state.length && flow != Flow::Break {
-            let _ = write!(out, "</tr>\n<tr class=\"row{}\">", turn / state.columns + 2);
+    /// One turn of a loop, which is a cell of a `tablerow`.
+    fn turn(&mut self, repeat: &'r Repeat, state: &Loop, out: &mut String) -> Flow {
+        if !repeat.is_table {
+            return self.body(&repeat.body, out);
         }
-        Ok(flow)
+        self.meter.spend(3)?;
+        let (row, column) = state.place();
+        let _ = write!(out, "<td class=\"col{}\">", column + 1);
+        let flow = self.body(&repeat.body, out);
+        out.push_str("</td>");
+        let is_last = state.index.get() + 1 == state.length || matches!(flow, Err(Stop::Break));
+        if column + 1 == state.columns && !is_last {
+            let _ = write!(out, "</tr>\n<tr class=\"row{}\">", row + 2);
+        }
+        flow
     }
 
-    fn is_true(&mut self, condition: &'r Condition) -> Result<bool, Failure> {
+    fn is_true(&mut self, condition: &'r Expr) -> Result<bool> {
+        self.meter.spend(1)?;
+        Ok(self.expr(condition)?.is_truthy())
+    }
+
+    fn condition(&mut self, terms: &'r [Term]) -> Result<bool> {
         let mut holds = false;
-        for term in &condition.terms {
+        for term in terms {
             self.meter.spend(1)?;
             holds = match &term.compare {
                 None => self.expr(&term.left)?.is_truthy(),
@@ -314,11 +290,11 @@ impl<'r> Render<'r> {
                 _ => break,
             }
         }
-        Ok(holds != condition.is_negated)
+        Ok(holds)
     }
 
     /// `empty` and `blank` are questions beside `==` and `!=`, and an empty text elsewhere.
-    fn compare(&mut self, left: &'r Expr, operator: Operator, right: &'r Expr) -> Result<bool, Failure> {
+    fn compare(&mut self, left: &'r Expr, operator: Operator, right: &'r Expr) -> Result<bool> {
         let is_question = |expr: &Expr| matches!(expr, Expr::Empty | Expr::Blank);
         let (question, other) = if is_question(left) { (left, right) } else { (right, left) };
         if !is_question(question) || operator == Operator::Contains {
@@ -329,31 +305,22 @@ impl<'r> Render<'r> {
             return Ok(false);
         }
         let value = self.expr(other)?;
+        if let Value::Text(text) = &value {
+            self.meter.spend_bytes(text.len() / 4)?;
+        }
         let holds = match question {
             _ if is_question(other) => false,
             Expr::Empty => value.is_empty(),
-            _ => {
-                if let Value::Text(text) = &value {
-                    self.meter.spend_bytes(text.len() / 4)?;
-                }
-                value.is_blank()
-            }
+            _ => value.is_blank(),
         };
         Ok(holds != (operator == Operator::NotEqual))
     }
 
-    pub(super) fn chain(&mut self, chain: &'r Chain) -> Result<Value<'r>, Failure> {
-        let mut value = match &chain.base.terms[..] {
-            [Term { is_negated: false, left, compare: None, .. }] => self.expr(left)?,
-            _ => Value::Bool(self.is_true(&chain.base)?),
-        };
-        for call in &chain.calls {
-            value = self.filter(call, value)?;
-        }
-        Ok(value)
+    pub(super) fn chain(&mut self, chain: &'r Chain) -> Made<'r> {
+        chain.calls.iter().try_fold(self.expr(&chain.base)?, |value, call| self.filter(call, value))
     }
 
-    fn filter(&mut self, call: &'r FilterCall, input: Value<'r>) -> Result<Value<'r>, Failure> {
+    fn filter(&mut self, call: &'r FilterCall, input: Value<'r>) -> Made<'r> {
         self.meter.spend(2)?;
         let mut arguments = [Value::Nil, Value::Nil, Value::Nil];
         for (argument, expr) in arguments.iter_mut().zip(&call.arguments) {
@@ -363,12 +330,7 @@ impl<'r> Render<'r> {
     }
 
     /// Evaluates an expression for an item, as `where_exp` does.
-    pub(super) fn for_item(
-        &mut self,
-        slot: Slot,
-        item: Value<'r>,
-        chain: &'r Chain,
-    ) -> Result<Value<'r>, Failure> {
+    pub(super) fn for_item(&mut self, slot: Slot, item: Value<'r>, chain: &'r Chain) -> Made<'r> {
         self.meter.spend(3)?;
         let outer = self.bindings[slot].local.replace(item);
         let value = self.chain(chain);
@@ -376,56 +338,48 @@ impl<'r> Render<'r> {
         value
     }
 
-    pub(super) fn expr(&mut self, expr: &'r Expr) -> Result<Value<'r>, Failure> {
+    pub(super) fn expr(&mut self, expr: &'r Expr) -> Made<'r> {
         Ok(match expr {
             Expr::Nil => Value::Nil,
             Expr::Bool(value) => Value::Bool(*value),
             Expr::Int(whole) => Value::Int(*whole),
-            Expr::Number(digits) => {
-                Value::Decimal(Decimal { digits: Text::Borrowed(digits), is_whole: !digits.contains('.') })
-            }
+            Expr::Number(digits) => number::literal(Text::Borrowed(digits)),
             Expr::Text(text) => Value::Text(Text::Borrowed(text)),
             Expr::Empty | Expr::Blank => Value::Text(Text::Borrowed("")),
             Expr::Range(ends) => {
                 let (first, last) = (self.expr(&ends.0)?, self.expr(&ends.1)?);
-                let end = |value| super::filters::leading_integer(value, &self.meter);
-                Value::Range(end(&first)?, end(&last)?)
+                Value::Range(leading_integer(&first, &self.meter)?, leading_integer(&last, &self.meter)?)
             }
-            Expr::Name(slot) => return self.name(*slot),
+            Expr::Condition(terms) => Value::Bool(self.condition(terms)?),
+            Expr::Name(slot) => self.name(*slot)?,
             Expr::Dynamic(name) => {
                 let name = self.expr(name)?;
-                return self.dynamic(&name);
+                self.dynamic(&name)?
             }
-            Expr::Path(path) => return self.path(path),
+            Expr::Path(path) => self.path(path)?,
         })
     }
 
     /// The value of a name: of a loop, then of the template, then of the row.
-    fn name(&mut self, slot: Slot) -> Result<Value<'r>, Failure> {
+    fn name(&mut self, slot: Slot) -> Made<'r> {
         self.meter.spend(1)?;
         let binding = &self.bindings[slot];
-        if let Some(value) = binding.local.as_ref().or(binding.assigned.as_ref()) {
-            return Ok(value.clone());
-        }
-        match binding.counter {
-            Some(count) => Ok(Value::Int(count)),
-            None => self.cell(slot),
+        match (binding.local.as_ref().or(binding.assigned.as_ref()), binding.counter) {
+            (Some(value), _) => Ok(value.clone()),
+            (None, Some(count)) => Ok(Value::Int(count)),
+            (None, None) => self.cell(slot),
         }
     }
 
-    fn cell(&mut self, slot: Slot) -> Result<Value<'r>, Failure> {
-        if let Some(value) = &self.bindings[slot].cell {
-            return Ok(value.clone());
+    fn cell(&mut self, slot: Slot) -> Made<'r> {
+        let Some(column) = self.template.names[slot].column else { return Ok(Value::Nil) };
+        if self.bindings[slot].cell.is_none() {
+            self.bindings[slot].cell = Some(self.column(column)?);
         }
-        let value = match self.template.names[slot].column {
-            Some(column) => self.column(column)?,
-            None => Value::Nil,
-        };
-        self.bindings[slot].cell = Some(value.clone());
-        Ok(value)
+        Ok(self.bindings[slot].cell.clone().unwrap_or(Value::Nil))
     }
 
-    fn column(&self, column: usize) -> Result<Value<'r>, Failure> {
+    fn column(&self, column: usize) -> Made<'r> {
         let (kind, text) = self.batch.cell(self.row, column);
         match kind {
             CellKind::Invalid => return Err(Failure::InvalidColumn(column)),
@@ -437,7 +391,7 @@ impl<'r> Render<'r> {
     }
 
     /// `[name]`.
-    fn dynamic(&mut self, name: &Value<'r>) -> Result<Value<'r>, Failure> {
+    fn dynamic(&mut self, name: &Value<'r>) -> Made<'r> {
         let name = print::text(name, &self.meter)?;
         let Template { names, columns, .. } = self.template;
         self.meter.spend((names.len() + columns.len()) / 4)?;
@@ -447,7 +401,7 @@ impl<'r> Render<'r> {
         columns.iter().position(|known| **known == *name).map_or(Ok(Value::Nil), |column| self.column(column))
     }
 
-    fn path(&mut self, path: &'r Path) -> Result<Value<'r>, Failure> {
+    fn path(&mut self, path: &'r Path) -> Made<'r> {
         let mut value = self.expr(&path.root)?;
         for step in &path.steps {
             value = match step {
@@ -467,7 +421,7 @@ impl<'r> Render<'r> {
     }
 
     /// `value.name`.
-    fn member(&self, value: &Value<'r>, name: &str) -> Result<Value<'r>, Failure> {
+    fn member(&self, value: &Value<'r>, name: &str) -> Made<'r> {
         if let Value::Object(members) = value {
             self.meter.spend(members.len() / 4)?;
             if let Some(found) = value.member(name) {
@@ -501,7 +455,7 @@ fn pair<'r>((key, value): &(Text<'r>, Value<'r>)) -> Value<'r> {
 }
 
 /// Characters of a text, elements of an array, members of an object or a range.
-pub(super) fn size(value: &Value<'_>, meter: &Meter) -> Result<Option<usize>, Failure> {
+pub(super) fn size(value: &Value<'_>, meter: &Meter) -> Result<Option<usize>> {
     Ok(match value {
         Value::Text(text) => {
             meter.spend_bytes(text.len() / 2)?;

@@ -1,9 +1,9 @@
 //! Reading a template piece by piece: text, `{{ ... }}`, `{% ... %}`, the lines of `{% liquid %}`.
 
-use super::error::Flaw;
+use super::error::{Parsed, SyntaxError};
 
 /// What stands between the delimiters of an output or a tag, and how far it has been read.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Default, Clone, Copy)]
 pub(super) struct Markup<'t> {
     pub(super) template: &'t str,
     pub(super) at: usize,
@@ -41,7 +41,7 @@ impl<'t> Scanner<'t> {
     }
 
     /// The next piece.
-    pub(super) fn next(&mut self) -> Result<Option<Piece<'t>>, Flaw> {
+    pub(super) fn next(&mut self) -> Parsed<Option<Piece<'t>>> {
         if self.lines.is_some() {
             return Ok(self.next_line());
         }
@@ -51,28 +51,31 @@ impl<'t> Scanner<'t> {
         }
         let opening = memchr::memchr_iter(b'{', rest.as_bytes())
             .find(|at| matches!(rest.as_bytes().get(at + 1), Some(b'{' | b'%')));
-        match opening {
-            Some(0) => self.markup().map(Some),
-            found => Ok(Some(self.text(found.unwrap_or(rest.len())))),
+        if opening == Some(0) {
+            return self.markup().map(Some);
         }
+        let from = self.at;
+        self.at += opening.unwrap_or(rest.len());
+        Ok(Some(Piece::Text(self.text(from, self.at))))
     }
 
-    fn text(&mut self, length: usize) -> Piece<'t> {
-        let mut text = &self.template[self.at..self.at + length];
-        self.at += length;
+    /// Text without the white space that the markup on its sides removes.
+    fn text(&mut self, from: usize, to: usize) -> &'t str {
+        let mut text = &self.template[from..to];
         if std::mem::take(&mut self.trims_next) {
             text = text.trim_start_matches(is_space);
         }
-        if self.template.as_bytes().get(self.at + 2) == Some(&b'-') {
-            text = text.trim_end_matches(is_space);
-        }
-        Piece::Text(text)
+        if self.inside(to) > to + 2 { text.trim_end_matches(is_space) } else { text }
     }
 
-    fn markup(&mut self) -> Result<Piece<'t>, Flaw> {
-        let (start, bytes) = (self.at, self.template.as_bytes());
+    /// Where the content of the markup at `start` begins.
+    fn inside(&self, start: usize) -> usize {
+        start + 2 + usize::from(self.template.as_bytes().get(start + 2) == Some(&b'-'))
+    }
+
+    fn markup(&mut self) -> Parsed<Piece<'t>> {
+        let (start, from, bytes) = (self.at, self.inside(self.at), self.template.as_bytes());
         let is_output = bytes[start + 1] == b'{';
-        let from = start + 2 + usize::from(bytes.get(start + 2) == Some(&b'-'));
         let close = if is_output { "}}" } else { "%}" };
         let found = if is_output {
             self.output_end(from)
@@ -81,8 +84,8 @@ impl<'t> Scanner<'t> {
         };
         let Some(end) = found else {
             self.at = self.template.len();
-            let flaw = Flaw::new(start, format!("`{}` is never closed", &self.template[start..start + 2]));
-            return Err(flaw.hint(format!("close it with `{close}`")));
+            let message = format!("`{}` is never closed", &self.template[start..start + 2]);
+            return Err(SyntaxError::new(start, message).hint(format!("close it with `{close}`")));
         };
         self.at = end + 2;
         self.trims_next = end > from && bytes[end - 1] == b'-';
@@ -129,7 +132,7 @@ impl<'t> Scanner<'t> {
     }
 
     /// Skips to the tag that ends a block, whose content is read but not parsed.
-    pub(super) fn skip_block(&mut self, name: &str, place: usize) -> Result<(), Flaw> {
+    pub(super) fn skip_block(&mut self, name: &str, place: usize) -> Parsed {
         let mut depth = 1;
         while depth > 0 {
             match self.next()?.ok_or_else(|| never_closed(name, place))? {
@@ -143,34 +146,29 @@ impl<'t> Scanner<'t> {
     }
 
     /// Reads the text of `raw` or `doc`, up to its end. Lines of `liquid` have none.
-    pub(super) fn text_block(&mut self, name: &str, place: usize) -> Result<&'t str, Flaw> {
+    pub(super) fn text_block(&mut self, name: &str, place: usize) -> Parsed<&'t str> {
         let from = self.at;
         while self.lines.is_none()
             && let Some(found) = self.template[self.at..].find("{%")
         {
             let start = self.at + found;
-            self.at = start + 2;
-            let trims = self.template.as_bytes().get(self.at) == Some(&b'-');
-            let at = self.at + usize::from(trims);
-            let mut tag = Markup { template: self.template, at, end: self.template.len() };
+            self.at = self.inside(start);
+            let mut tag = Markup { template: self.template, at: self.at, end: self.template.len() };
             tag.skip_space();
             if tag.tag_name().strip_prefix("end") == Some(name) {
                 let length = tag.rest().find("%}").ok_or_else(|| never_closed(name, place))?;
                 self.at = tag.at + length + 2;
-                let mut body = &self.template[from..start];
-                if std::mem::take(&mut self.trims_next) {
-                    body = body.trim_start_matches(is_space);
-                }
+                let text = self.text(from, start);
                 self.trims_next = self.template.as_bytes()[self.at - 3] == b'-';
-                return Ok(if trims { body.trim_end_matches(is_space) } else { body });
+                return Ok(text);
             }
         }
         Err(never_closed(name, place))
     }
 }
 
-pub(super) fn never_closed(name: &str, place: usize) -> Flaw {
-    Flaw::new(place, format!("the block `{name}` is never closed"))
+pub(super) fn never_closed(name: &str, place: usize) -> SyntaxError {
+    SyntaxError::new(place, format!("the block `{name}` is never closed"))
         .hint(format!("close it with {{% end{name} %}}"))
 }
 
@@ -247,10 +245,10 @@ impl<'t> Markup<'t> {
     }
 
     /// The text between quotes.
-    pub(super) fn string(&mut self) -> Result<&'t str, Flaw> {
+    pub(super) fn string(&mut self) -> Parsed<&'t str> {
         let (start, rest) = (self.at, self.rest());
         let length = memchr::memchr(rest.as_bytes()[0], &rest.as_bytes()[1..]);
-        let length = length.ok_or_else(|| Flaw::new(start, "a quote is never closed"))?;
+        let length = length.ok_or_else(|| SyntaxError::new(start, "a quote is never closed"))?;
         self.at += length + 2;
         Ok(&rest[1..=length])
     }

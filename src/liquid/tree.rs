@@ -7,7 +7,7 @@ use super::filters::Filter;
 /// The number of a name that a template reads or assigns.
 pub(super) type Slot = usize;
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) enum Expr {
     #[default]
     Nil,
@@ -23,16 +23,16 @@ pub(super) enum Expr {
     /// `[expression]`, whose value is a name.
     Dynamic(Box<Expr>),
     Path(Box<Path>),
+    /// A condition: terms that are joined from the right.
+    Condition(Vec<Term>),
 }
 
 /// `root.step[step]`.
-#[derive(Debug)]
 pub(super) struct Path {
     pub(super) root: Expr,
     pub(super) steps: Vec<Step>,
 }
 
-#[derive(Debug)]
 pub(super) enum Step {
     /// `.name`; `size`, `first` and `last` are computed when no member has the name.
     Name(Box<str>),
@@ -40,7 +40,7 @@ pub(super) enum Step {
     Index(Expr),
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Operator {
     Equal,
     NotEqual,
@@ -49,13 +49,13 @@ pub(super) enum Operator {
     Order(&'static [Ordering]),
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Junction {
     And,
     Or,
 }
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Term {
     pub(super) is_negated: bool,
     pub(super) left: Expr,
@@ -64,29 +64,13 @@ pub(super) struct Term {
     pub(super) next: Option<Junction>,
 }
 
-/// A value, or terms that are joined from the right.
-#[derive(Debug, Default)]
-pub(super) struct Condition {
-    pub(super) terms: Vec<Term>,
-    /// Whether it is the condition of `unless`.
-    pub(super) is_negated: bool,
-}
-
 /// A value and the filters that it goes through.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Chain {
-    pub(super) base: Condition,
+    pub(super) base: Expr,
     pub(super) calls: Vec<FilterCall>,
 }
 
-impl Chain {
-    pub(super) fn text(text: &str) -> Self {
-        let term = Term { left: Expr::Text(text.into()), ..Term::default() };
-        Self { base: Condition { terms: vec![term], is_negated: false }, calls: Vec::new() }
-    }
-}
-
-#[derive(Debug)]
 pub(super) struct FilterCall {
     pub(super) filter: &'static Filter,
     pub(super) arguments: Vec<Expr>,
@@ -99,7 +83,7 @@ pub(super) struct FilterCall {
 pub(super) type Body = Vec<Node>;
 
 /// `for` and `tablerow`.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Repeat {
     pub(super) item: Slot,
     /// The name `item-collection`, by which `offset: continue` finds the last place.
@@ -115,7 +99,6 @@ pub(super) struct Repeat {
     pub(super) otherwise: Body,
 }
 
-#[derive(Debug)]
 pub(super) enum Node {
     Text(Box<str>),
     Output(Chain),
@@ -127,7 +110,7 @@ pub(super) enum Node {
         is_down: bool,
     },
     /// `else` is a branch without a condition.
-    If(Vec<(Option<Condition>, Body)>),
+    If(Vec<(Option<Expr>, Body)>),
     /// `else` is a branch without values.
     Case(Expr, Vec<(Option<Vec<Expr>>, Body)>),
     For(Box<Repeat>),
@@ -138,27 +121,27 @@ pub(super) enum Node {
     Continue,
 }
 
-/// Whether nothing in `body` can print anything but white space. Such blocks print nothing at all.
-pub(super) fn is_blank(body: &[Node]) -> bool {
-    body.iter().all(|node| match node {
-        Node::Text(text) => text.trim_ascii().is_empty(),
-        Node::Assign(..) | Node::Capture(..) => true,
-        Node::If(branches) => branches.iter().all(|(_, body)| is_blank(body)),
-        Node::Case(_, branches) => branches.iter().all(|(_, body)| is_blank(body)),
-        Node::For(repeat) if !repeat.is_table => is_blank(&repeat.body) && is_blank(&repeat.otherwise),
-        _ => false,
-    })
-}
+impl Node {
+    /// The bodies of a node that prints nothing else than they do, and nothing of its own but white space.
+    fn bodies(&mut self) -> Option<Vec<&mut Body>> {
+        Some(match self {
+            Self::If(branches) => branches.iter_mut().map(|(_, body)| body).collect(),
+            Self::Case(_, branches) => branches.iter_mut().map(|(_, body)| body).collect(),
+            Self::For(repeat) if !repeat.is_table => vec![&mut repeat.body, &mut repeat.otherwise],
+            Self::Text(text) if !text.trim_ascii().is_empty() => return None,
+            Self::Text(_) | Self::Assign(..) | Self::Capture(..) => Vec::new(),
+            _ => return None,
+        })
+    }
 
-/// Removes the white space of a blank block.
-pub(super) fn remove_text(node: &mut Node) {
-    let bodies: Vec<&mut Body> = match node {
-        Node::If(branches) => branches.iter_mut().map(|(_, body)| body).collect(),
-        Node::Case(_, branches) => branches.iter_mut().map(|(_, body)| body).collect(),
-        Node::For(repeat) => vec![&mut repeat.body, &mut repeat.otherwise],
-        _ => Vec::new(),
-    };
-    for body in bodies {
-        body.retain(|node| !matches!(node, Node::Text(_)));
+    /// Whether the node can print nothing but white space. A block that cannot prints nothing at all: its
+    /// white space is removed.
+    pub(super) fn is_made_blank(&mut self) -> bool {
+        let Some(mut bodies) = self.bodies() else { return false };
+        let is_blank = bodies.iter_mut().flat_map(|body| body.iter_mut()).all(Self::is_made_blank);
+        for body in bodies.into_iter().filter(|_| is_blank) {
+            body.retain(|node| !matches!(node, Self::Text(_)));
+        }
+        is_blank
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, ops::Deref, rc::Rc};
 
-use super::{looping::Loop, number};
+use super::{error::Result, looping::Loop, number};
 use crate::domain::{json, row::CellKind};
 
 /// Text of the row or the template, or text that a filter made. A clone copies no bytes.
@@ -24,19 +24,14 @@ impl Deref for Text<'_> {
 }
 
 impl Text<'_> {
-    /// A part of this text, which is borrowed if this text is.
-    pub(super) fn part(&self, from: usize, to: usize) -> Self {
-        match self {
-            Self::Borrowed(text) => Self::Borrowed(&text[from..to]),
-            Self::Shared(text) if (from, to) == (0, text.len()) => self.clone(),
-            Self::Shared(text) => Self::Shared(text[from..to].into()),
-        }
-    }
-
-    /// `part`, which is a slice of this text.
+    /// `part`, which is a slice of this text. It is borrowed if this text is.
     pub(super) fn slice(&self, part: &str) -> Self {
         let from = part.as_ptr() as usize - self.as_ptr() as usize;
-        self.part(from, from + part.len())
+        match self {
+            Self::Borrowed(text) => Self::Borrowed(&text[from..from + part.len()]),
+            Self::Shared(text) if part.len() == text.len() => self.clone(),
+            Self::Shared(_) => Self::Shared(part.into()),
+        }
     }
 }
 
@@ -53,6 +48,9 @@ pub(super) struct Decimal<'r> {
     /// An integer beyond 64 bits: it divides as integers do.
     pub(super) is_whole: bool,
 }
+
+/// What a filter or an expression gives.
+pub(super) type Made<'r> = Result<Value<'r>>;
 
 #[derive(Debug, Clone)]
 pub(super) enum Value<'r> {
@@ -84,19 +82,14 @@ impl<'r> Value<'r> {
         Self::Array(values.into_iter().collect())
     }
 
-    /// The value of a cell. JSON is parsed whole. An invalid cell does not come here.
+    /// The value of a cell that is not invalid: text, or compact JSON, which is parsed whole.
     pub(super) fn of_cell(kind: CellKind, text: &'r [u8]) -> Self {
         match kind {
-            CellKind::Json => Self::of_json(text),
-            CellKind::Text => {
-                std::str::from_utf8(text).map_or(Self::Nil, |text| Self::Text(Text::Borrowed(text)))
-            }
-            CellKind::Boolean | CellKind::Integer | CellKind::Number => Self::of_word(text),
-            CellKind::Null | CellKind::Invalid => Self::Nil,
+            CellKind::Text => str::from_utf8(text).map_or(Self::Nil, |text| Self::Text(Text::Borrowed(text))),
+            _ => Self::of_json(text),
         }
     }
 
-    /// The value of JSON that is compact, valid and of a bounded depth.
     fn of_json(text: &'r [u8]) -> Self {
         match text.first() {
             Some(b'{') => Self::Object(
@@ -104,17 +97,12 @@ impl<'r> Value<'r> {
             ),
             Some(b'[') => Self::array(json::elements(text).map(Self::of_json)),
             Some(b'"') => Self::Text(string(text)),
-            _ => Self::of_word(text),
-        }
-    }
-
-    /// `true`, `false`, `null` or a number.
-    fn of_word(text: &'r [u8]) -> Self {
-        match std::str::from_utf8(text) {
-            Ok("true") => Self::Bool(true),
-            Ok("false") => Self::Bool(false),
-            Ok("null" | "") | Err(_) => Self::Nil,
-            Ok(digits) => number::literal(digits),
+            _ => match str::from_utf8(text) {
+                Ok("true") => Self::Bool(true),
+                Ok("false") => Self::Bool(false),
+                Ok("null" | "") | Err(_) => Self::Nil,
+                Ok(digits) => number::literal(Text::Borrowed(digits)),
+            },
         }
     }
 

@@ -1,7 +1,5 @@
 //! Filters that encode and hash text.
 
-use std::fmt::Write as _;
-
 use aws_lc_rs::{digest, hmac};
 use base64::{
     Engine as _,
@@ -12,30 +10,34 @@ use base64::{
 };
 use md5::{Digest as _, Md5};
 
-use super::{Call, Filter, Made, filter};
-use crate::liquid::{Failure, value::Value};
+use super::{Call, Filter, filter};
+use crate::liquid::{
+    error::{Failure, Result},
+    value::{Made, Value},
+};
 
 /// Ruby's `urlsafe_decode64` takes text with and without padding.
 const URL_SAFE_LENIENT: GeneralPurpose = GeneralPurpose::new(
     &base64::alphabet::URL_SAFE,
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
+/// Work of a hash beyond that of its bytes.
+const HASH_UNITS: usize = 50;
 
 pub(super) const FILTERS: &[Filter] = &[
     filter("base64_decode", (0, 0), |call| decoded(call, &STANDARD)),
     filter("base64_encode", (0, 0), |call| call.made(STANDARD.encode(call.text()?.as_bytes()))),
     filter("base64_url_safe_decode", (0, 0), |call| decoded(call, &URL_SAFE_LENIENT)),
     filter("base64_url_safe_encode", (0, 0), |call| call.made(URL_SAFE.encode(call.text()?.as_bytes()))),
-    filter("hmac_sha1", (1, 1), |call| signed(call, hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY)),
+    filter("hmac_sha1", (1, 1), |call| Ok(hex(signed(call, hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY)?))),
     filter("hmac_sha1_base64", (1, 1), |call| {
-        let key = hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, call.argument(0)?.as_bytes());
-        Ok(Value::text(STANDARD.encode(hmac::sign(&key, call.text()?.as_bytes()))))
+        Ok(Value::text(STANDARD.encode(signed(call, hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY)?)))
     }),
-    filter("hmac_sha256", (1, 1), |call| signed(call, hmac::HMAC_SHA256)),
-    filter("hmac_sha512", (1, 1), |call| signed(call, hmac::HMAC_SHA512)),
+    filter("hmac_sha256", (1, 1), |call| Ok(hex(signed(call, hmac::HMAC_SHA256)?))),
+    filter("hmac_sha512", (1, 1), |call| Ok(hex(signed(call, hmac::HMAC_SHA512)?))),
     filter("md5", (0, 0), |call| {
         call.meter().spend(HASH_UNITS)?;
-        Ok(hex(&Md5::digest(call.text()?.as_bytes())))
+        Ok(hex(Md5::digest(call.text()?.as_bytes())))
     }),
     filter("sha1", (0, 0), |call| hashed(call, &digest::SHA1_FOR_LEGACY_USE_ONLY)),
     filter("sha2", (0, 0), |call| hashed(call, &digest::SHA256)),
@@ -51,24 +53,17 @@ fn decoded<'r>(call: &Call<'_, 'r>, engine: &GeneralPurpose) -> Made<'r> {
     String::from_utf8(bytes).map_or(Err(Failure::Failed), |text| call.made(text))
 }
 
-fn hex<'r>(bytes: &[u8]) -> Value<'r> {
-    let mut out = String::with_capacity(bytes.len() * 2);
-    for byte in bytes {
-        let _ = write!(out, "{byte:02x}");
-    }
-    Value::text(out)
+fn hex<'r>(bytes: impl AsRef<[u8]>) -> Value<'r> {
+    Value::text(hex::encode(bytes))
 }
-
-/// Work of a hash beyond that of its bytes.
-const HASH_UNITS: usize = 50;
 
 fn hashed<'r>(call: &Call<'_, 'r>, algorithm: &'static digest::Algorithm) -> Made<'r> {
     call.meter().spend(HASH_UNITS)?;
-    Ok(hex(digest::digest(algorithm, call.text()?.as_bytes()).as_ref()))
+    Ok(hex(digest::digest(algorithm, call.text()?.as_bytes())))
 }
 
-fn signed<'r>(call: &Call<'_, 'r>, algorithm: hmac::Algorithm) -> Made<'r> {
+fn signed(call: &Call<'_, '_>, algorithm: hmac::Algorithm) -> Result<hmac::Tag> {
     call.meter().spend(2 * HASH_UNITS)?;
     let key = hmac::Key::new(algorithm, call.argument(0)?.as_bytes());
-    Ok(hex(hmac::sign(&key, call.text()?.as_bytes()).as_ref()))
+    Ok(hmac::sign(&key, call.text()?.as_bytes()))
 }

@@ -1,17 +1,26 @@
 //! Filters on dates and times.
 
-use chrono::{DateTime, FixedOffset, Offset, TimeZone, Utc};
+use chrono::{DateTime, Datelike, FixedOffset, Offset, TimeZone, Timelike, Utc};
 use chrono_tz::Tz;
+use strftime::{Time, buffered};
 
-use super::{Call, Filter, Made, filter, parse_date, strftime};
-use crate::liquid::{Failure, number::Number, value::Value};
+use super::{Call, Filter, filter, parse_date};
+use crate::liquid::{
+    error::{Failure, Result},
+    number::Number,
+    value::{Made, Value},
+};
 
 /// A number of so many seconds since 1970, which is the year 5138, or more is one of milliseconds.
 const MILLISECONDS_FROM: i64 = 100_000_000_000;
-/// Work of reading or writing a date.
+/// Work of writing a date, and of reading a text in all forms.
 const DATE_UNITS: usize = 25;
+const READ_UNITS: usize = 150;
 /// Work of a field that is as wide as it may be.
 const WIDTH_UNITS: usize = 350;
+/// Bytes of a text for each byte of its format, and for one wide field; a longer text is none.
+const BYTES_PER_BYTE: usize = 16;
+const WIDTH_MAX: usize = 1_000;
 /// What `time_zone` makes: a form that `date` reads.
 const ZONED: &str = "%Y-%m-%d %H:%M:%S %z";
 
@@ -49,7 +58,7 @@ fn formatted<'r>(call: &Call<'_, 'r>, format: &str, zone: &Value<'r>) -> Made<'r
     };
     let has_widths = format.contains(|c: char| c.is_ascii_digit());
     call.meter().spend(4 * format.len() + if has_widths { WIDTH_UNITS } else { 0 })?;
-    match strftime::format(time, format) {
+    match as_text(time, format) {
         Some(text) => {
             call.meter().spend(text.len())?;
             call.made(text)
@@ -58,7 +67,7 @@ fn formatted<'r>(call: &Call<'_, 'r>, format: &str, zone: &Value<'r>) -> Made<'r
     }
 }
 
-fn time_of(call: &Call<'_, '_>) -> Result<Option<DateTime<FixedOffset>>, Failure> {
+fn time_of(call: &Call<'_, '_>) -> Result<Option<DateTime<FixedOffset>>> {
     let time = match &call.input {
         Value::Int(seconds) => since_1970(*seconds),
         Value::Decimal(_) => {
@@ -72,6 +81,7 @@ fn time_of(call: &Call<'_, '_>) -> Result<Option<DateTime<FixedOffset>>, Failure
             } else if text.bytes().all(|byte| byte.is_ascii_digit()) {
                 text.parse().ok().and_then(since_1970)
             } else {
+                call.meter().spend(READ_UNITS)?;
                 parse_date::parse(text, call.render.now)
             }
         }
@@ -87,4 +97,41 @@ fn since_1970(number: i64) -> Option<DateTime<FixedOffset>> {
         DateTime::from_timestamp_millis(number)
     };
     time.map(|time| time.fixed_offset())
+}
+
+/// A time in a format of Ruby's `strftime`; `None` if the format is invalid or the text too long.
+fn as_text(time: DateTime<FixedOffset>, format: &str) -> Option<String> {
+    let mut buffer = vec![0; format.len() * BYTES_PER_BYTE + WIDTH_MAX];
+    let text = buffered::strftime(&Moment(time), format.as_bytes(), &mut buffer).ok()?;
+    std::str::from_utf8(text).ok().map(str::to_owned)
+}
+
+struct Moment(DateTime<FixedOffset>);
+
+/// Implements the parts of a time; numbers that are cast are at most 366.
+macro_rules! parts {
+    ($($part:ident: $type:ty = |$time:ident| $value:expr;)*) => {
+        impl Time for Moment {
+            $(fn $part(&self) -> $type {
+                let $time = &self.0;
+                $value
+            })*
+        }
+    };
+}
+
+parts! {
+    year: i32 = |time| time.year();
+    month: u8 = |time| time.month() as u8;
+    day: u8 = |time| time.day() as u8;
+    hour: u8 = |time| time.hour() as u8;
+    minute: u8 = |time| time.minute() as u8;
+    second: u8 = |time| time.second() as u8;
+    nanoseconds: u32 = |time| time.nanosecond() % 1_000_000_000;
+    day_of_week: u8 = |time| time.weekday().num_days_from_sunday() as u8;
+    day_of_year: u16 = |time| time.ordinal() as u16;
+    to_int: i64 = |time| time.timestamp();
+    is_utc: bool = |time| time.offset().local_minus_utc() == 0;
+    utc_offset: i32 = |time| time.offset().local_minus_utc();
+    time_zone: &'static str = |time| if time.offset().local_minus_utc() == 0 { "UTC" } else { "" };
 }

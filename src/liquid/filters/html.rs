@@ -2,11 +2,11 @@
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
-use super::{Call, Filter, Made, filter};
+use super::{Call, Filter, filter};
 use crate::liquid::{
-    Failure,
-    print::Json,
-    value::{Text, Value},
+    error::Failure,
+    print,
+    value::{Made, Text, Value},
 };
 
 /// What the filters for URLs encode: all but letters, digits and these.
@@ -68,22 +68,18 @@ fn default<'r>(call: &mut Call<'_, 'r>) -> Made<'r> {
 
 fn json<'r>(call: &Call<'_, 'r>, indent: i64) -> Made<'r> {
     let indent = usize::try_from(indent.min(10)).unwrap_or(0);
-    let mut out = String::new();
-    Json { indent, meter: call.meter() }.write(&call.input, 0, &mut out)?;
-    call.made(out)
+    call.made(print::json(&call.input, indent, call.meter())?)
 }
 
-/// What Ruby's `escape_once` leaves alone: `&name;` and `&#1;`.
-fn begins_with_entity(text: &str) -> bool {
+/// Whether `text`, which follows an `&`, makes an entity of it: `name;` or `#1;`.
+fn is_entity(text: &str) -> bool {
     /// Longest entity that is looked for, so that the time stays linear.
     const ENTITY_BYTES_MAX: usize = 40;
-    let head = &text.as_bytes()[1..text.len().min(ENTITY_BYTES_MAX)];
-    let (name, is_part): (_, fn(&u8) -> bool) = match head {
-        [b'#', digits @ ..] => (digits, u8::is_ascii_digit),
-        letters => (letters, u8::is_ascii_alphabetic),
-    };
-    let length = name.iter().take_while(|byte| is_part(byte)).count();
-    length > 0 && name.get(length) == Some(&b';')
+    let head = &text[..text.floor_char_boundary(ENTITY_BYTES_MAX)];
+    head.split_once(';').is_some_and(|(name, _)| match name.strip_prefix('#') {
+        Some(digits) => !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()),
+        None => !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphabetic()),
+    })
 }
 
 fn escape<'r>(call: &Call<'_, 'r>, once: bool) -> Made<'r> {
@@ -95,18 +91,16 @@ fn escape<'r>(call: &Call<'_, 'r>, once: bool) -> Made<'r> {
         return Ok(Value::Text(text));
     }
     let mut out = String::with_capacity(text.len() + text.len() / 8);
-    for (at, character) in text.char_indices() {
-        match character {
-            '&' if once && begins_with_entity(&text[at..]) => out.push('&'),
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            '\'' => out.push_str("&#39;"),
-            _ => out.push(character),
-        }
+    for (at, part) in text.split('&').enumerate() {
+        out.push_str(match at {
+            0 => "",
+            _ if once && is_entity(part) => "&",
+            _ => "&amp;",
+        });
+        out.push_str(part);
     }
-    call.made(out)
+    let others = [('<', "&lt;"), ('>', "&gt;"), ('"', "&quot;"), ('\'', "&#39;")];
+    call.made(others.into_iter().fold(out, |out, (character, entity)| out.replace(character, entity)))
 }
 
 /// `text` without what stands from an opening to the next closing that belongs to it.

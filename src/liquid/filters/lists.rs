@@ -1,18 +1,17 @@
 //! Filters on lists and objects.
 
-use std::{
-    cmp::Ordering,
-    collections::{HashMap, HashSet},
-    rc::Rc,
-};
+use std::{cmp::Ordering, collections::HashSet};
 
-use super::{Call, Filter, Made, filter, selecting};
+use indexmap::IndexMap;
+
+use super::{Call, Filter, filter, flatten, selecting};
 use crate::liquid::{
-    Failure, compare,
+    compare,
+    error::{Failure, Result},
+    meter::Meter,
     number::Number,
-    print::Json,
-    render,
-    value::{Text, Value},
+    print, render,
+    value::{Made, Text, Value},
 };
 
 /// Most levels of a value that a filter makes: printing recurses over them.
@@ -34,7 +33,7 @@ pub(super) const FILTERS: &[Filter] = &[
             return Err(Failure::Failed);
         }
         let mut list = call.list()?;
-        list.append(&mut list_of(call, 0)?);
+        flatten(&call.arguments[0], call.meter(), &mut list)?;
         Ok(Value::array(list))
     }),
     selecting("find", "find_exp", |call| Ok(first_match(call)?.map_or(Value::Nil, |(_, item)| item))),
@@ -56,16 +55,12 @@ pub(super) const FILTERS: &[Filter] = &[
         }
         Ok(Value::array(values))
     }),
-    filter("pop", (0, 0), |call| listed(call, |list| drop(list.pop()))),
+    filter("pop", (0, 0), |call| edited(call, |items, _| drop(items.pop()))),
     filter("property_accessor", (1, 1), |call| property(call, &call.input.clone())),
-    filter("push", (1, 1), |call| {
-        let mut list = items(call)?;
-        list.push(shallow(call, call.arguments[0].clone())?);
-        Ok(Value::array(list))
-    }),
+    filter("push", (1, 1), |call| edited(call, Vec::push)),
     selecting("reject", "reject_exp", |call| selected(call, false)),
-    filter("reverse", (0, 0), |call| listed(call, |list| list.reverse())),
-    filter("shift", (0, 0), |call| Ok(Value::array(items(call)?.into_iter().skip(1)))),
+    filter("reverse", (0, 0), |call| Ok(Value::array(call.list()?.into_iter().rev()))),
+    filter("shift", (0, 0), |call| edited(call, |items, _| drop(items.drain(..items.len().min(1))))),
     filter("size", (0, 0), |call| Ok(Value::count(render::size(&call.input, call.meter())?.unwrap_or(0)))),
     filter("sort", (0, 1), |call| sorted(call, |_, value| Ok(value.clone()))),
     filter("sort_natural", (0, 1), |call| {
@@ -89,57 +84,40 @@ pub(super) const FILTERS: &[Filter] = &[
             Ok(seen.insert(key(call, &value)?))
         })
     }),
-    filter("unshift", (1, 1), |call| {
-        let mut list = items(call)?;
-        list.insert(0, shallow(call, call.arguments[0].clone())?);
-        Ok(Value::array(list))
-    }),
+    filter("unshift", (1, 1), |call| edited(call, |items, new| items.insert(0, new))),
     selecting("where", "where_exp", |call| selected(call, true)),
 ];
 
-/// The list of the input after a change.
-fn listed<'r>(call: &Call<'_, 'r>, change: impl FnOnce(&mut Vec<Value<'r>>)) -> Made<'r> {
-    let mut list = call.list()?;
-    change(&mut list);
-    Ok(Value::array(list))
-}
-
-fn list_of<'r>(call: &Call<'_, 'r>, at: usize) -> Result<Vec<Value<'r>>, Failure> {
-    let mut items = Vec::new();
-    super::flatten(&call.arguments[at], call.meter(), &mut items)?;
-    Ok(items)
-}
-
-/// The input as a list whose elements keep their levels.
-fn items<'r>(call: &Call<'_, 'r>) -> Result<Vec<Value<'r>>, Failure> {
-    match &call.input {
+/// The input after a change with the argument. The elements of an array keep their levels.
+fn edited<'r>(call: &Call<'_, 'r>, edit: impl FnOnce(&mut Vec<Value<'r>>, Value<'r>)) -> Made<'r> {
+    let mut items = match &call.input {
         Value::Array(values) => {
             call.meter().spend(1 + values.len())?;
-            Ok(values.to_vec())
+            values.to_vec()
         }
-        _ => call.list(),
-    }
+        _ => call.list()?,
+    };
+    let new = call.arguments[0].clone();
+    check_depth(&new, DEPTH_MAX, call.meter())?;
+    edit(&mut items, new);
+    Ok(Value::array(items))
 }
 
-/// A value whose levels are few enough for it to become an element.
-fn shallow<'r>(call: &Call<'_, 'r>, value: Value<'r>) -> Made<'r> {
-    fn check(call: &Call<'_, '_>, value: &Value<'_>, levels: usize) -> Result<(), Failure> {
-        call.meter().spend(1)?;
-        let levels = levels.checked_sub(1).ok_or(Failure::Limit)?;
-        match value {
-            Value::Array(values) => values.iter().try_for_each(|value| check(call, value, levels)),
-            Value::Object(members) => members.iter().try_for_each(|(_, value)| check(call, value, levels)),
-            _ => Ok(()),
-        }
+/// Whether a value has few enough levels to become an element.
+fn check_depth(value: &Value<'_>, levels: usize, meter: &Meter) -> Result {
+    meter.spend(1)?;
+    let levels = levels.checked_sub(1).ok_or(Failure::Limit)?;
+    match value {
+        Value::Array(values) => values.iter().try_for_each(|value| check_depth(value, levels, meter)),
+        Value::Object(members) => members.iter().try_for_each(|(_, value)| check_depth(value, levels, meter)),
+        _ => Ok(()),
     }
-    check(call, &value, DEPTH_MAX)?;
-    Ok(value)
 }
 
 /// The items that a test keeps.
 fn kept<'c, 'r>(
     call: &mut Call<'c, 'r>,
-    mut is_kept: impl FnMut(&mut Call<'c, 'r>, &Value<'r>) -> Result<bool, Failure>,
+    mut is_kept: impl FnMut(&mut Call<'c, 'r>, &Value<'r>) -> Result<bool>,
 ) -> Made<'r> {
     let mut items = Vec::new();
     for item in call.list()? {
@@ -156,7 +134,7 @@ fn join<'r>(call: &Call<'_, 'r>, list: &[Value<'r>], separator: &str, last: &str
         if at > 0 {
             out.push_str(if at + 1 == list.len() { last } else { separator });
         }
-        crate::liquid::print::write(item, &mut out, call.meter())?;
+        print::write(item, &mut out, call.meter())?;
         call.meter().spend_text(separator.len())?;
     }
     call.made(out)
@@ -184,23 +162,28 @@ fn property<'r>(call: &Call<'_, 'r>, item: &Value<'r>) -> Made<'r> {
     }
 }
 
+/// What the expression gives for an item; without an expression, its property.
+fn examined<'r>(call: &mut Call<'_, 'r>, item: &Value<'r>) -> Made<'r> {
+    match &call.syntax.expression {
+        Some((slot, chain)) => call.render.for_item(*slot, item.clone(), chain),
+        None => property(call, item),
+    }
+}
+
 /// Whether an item has the property, or the value of it that is asked for, or fulfils the expression.
-fn is_match<'r>(call: &mut Call<'_, 'r>, item: &Value<'r>) -> Result<bool, Failure> {
-    if let Some((slot, chain)) = &call.syntax.expression {
-        return Ok(call.render.for_item(*slot, item.clone(), chain)?.is_truthy());
-    }
+fn is_match<'r>(call: &mut Call<'_, 'r>, item: &Value<'r>) -> Result<bool> {
     // A number without properties is compared itself.
-    if call.given() == 1 && matches!((item, &call.arguments[0]), (Value::Int(_), Value::Int(_))) {
-        return compare::are_equal(item, &call.arguments[0].clone(), call.meter());
+    if let (1, Value::Int(_), Value::Int(_)) = (call.given(), item, &call.arguments[0]) {
+        return compare::are_equal(item, &call.arguments[0], call.meter());
     }
-    let value = property(call, item)?;
+    let value = examined(call, item)?;
     match &call.arguments[1] {
         Value::Nil => Ok(value.is_truthy()),
         wanted => compare::are_equal(&value, wanted, call.meter()),
     }
 }
 
-fn first_match<'r>(call: &mut Call<'_, 'r>) -> Result<Option<(usize, Value<'r>)>, Failure> {
+fn first_match<'r>(call: &mut Call<'_, 'r>) -> Result<Option<(usize, Value<'r>)>> {
     for (at, item) in call.list()?.into_iter().enumerate() {
         if is_match(call, &item)? {
             return Ok(Some((at, item)));
@@ -212,45 +195,31 @@ fn first_match<'r>(call: &mut Call<'_, 'r>) -> Result<Option<(usize, Value<'r>)>
 fn selected<'r>(call: &mut Call<'_, 'r>, wanted: bool) -> Made<'r> {
     kept(call, |call, item| match &call.syntax.expression {
         // As in liquidjs, neither keeps an item for which the expression is no boolean.
-        Some((slot, chain)) => {
-            let value = call.render.for_item(*slot, item.clone(), chain)?;
-            Ok(matches!(value, Value::Bool(value) if value == wanted))
-        }
+        Some(_) => Ok(matches!(examined(call, item)?, Value::Bool(value) if value == wanted)),
         None => Ok(is_match(call, item)? == wanted),
     })
 }
 
 /// What two values have in common if they are the same.
-fn key(call: &Call<'_, '_>, value: &Value<'_>) -> Result<String, Failure> {
-    let mut out = String::new();
+fn key(call: &Call<'_, '_>, value: &Value<'_>) -> Result<String> {
     call.meter().spend(3)?;
-    Json { indent: 0, meter: call.meter() }.write(value, 0, &mut out)?;
-    call.meter().spend_bytes(out.len())?;
-    Ok(out)
+    let key = print::json(value, 0, call.meter())?;
+    call.meter().spend_bytes(key.len())?;
+    Ok(key)
 }
 
 fn group_by<'r>(call: &mut Call<'_, 'r>) -> Made<'r> {
-    let mut groups: Vec<(Value<'r>, Vec<Value<'r>>)> = Vec::new();
-    let mut numbers = HashMap::new();
+    let mut groups: IndexMap<String, (Value<'r>, Vec<Value<'r>>)> = IndexMap::new();
     for item in call.list()? {
-        let item = shallow(call, item)?;
-        let name = match &call.syntax.expression {
-            Some((slot, chain)) => call.render.for_item(*slot, item.clone(), chain)?,
-            None => property(call, &item)?,
-        };
-        let number = *numbers.entry(key(call, &name)?).or_insert(groups.len());
-        if number == groups.len() {
-            call.meter().spend(5)?;
-            groups.push((name, Vec::new()));
-        }
-        groups[number].1.push(item);
+        check_depth(&item, DEPTH_MAX, call.meter())?;
+        let name = examined(call, &item)?;
+        call.meter().spend(5)?;
+        groups.entry(key(call, &name)?).or_insert((name, Vec::new())).1.push(item);
     }
-    Ok(Value::array(groups.into_iter().map(|(name, items)| {
+    Ok(Value::array(groups.into_values().map(|(name, items)| {
         let size = Value::count(items.len());
         let members = [("name", name), ("items", Value::array(items)), ("size", size)];
-        Value::Object(
-            members.into_iter().map(|(key, value)| (Text::Borrowed(key), value)).collect::<Rc<[_]>>(),
-        )
+        Value::Object(members.into_iter().map(|(key, value)| (Text::Borrowed(key), value)).collect())
     })))
 }
 
@@ -264,23 +233,27 @@ fn sorted<'c, 'r>(call: &mut Call<'c, 'r>, key: impl Fn(&Call<'c, 'r>, &Value<'r
     for item in list {
         keyed.push((key(call, &property(call, &item)?)?, item));
     }
-    let mut failure = None;
-    keyed.sort_by(|(a, _), (b, _)| {
-        let order = match (a, b) {
-            (Value::Nil, Value::Nil) => Ok(Some(Ordering::Equal)),
-            (Value::Nil, _) => Ok(Some(Ordering::Greater)),
-            (_, Value::Nil) => Ok(Some(Ordering::Less)),
-            _ if failure.is_some() => Ok(Some(Ordering::Equal)),
-            (Value::Bool(a), Value::Bool(b)) if a == b => Ok(Some(Ordering::Equal)),
-            _ => compare::order(a, b, call.meter()),
-        };
-        order.and_then(|order| order.ok_or(Failure::Failed)).unwrap_or_else(|why| {
-            failure.get_or_insert(why);
-            Ordering::Equal
-        })
-    });
-    match failure {
-        Some(failure) => Err(failure),
-        None => Ok(Value::array(keyed.into_iter().map(|(_, item)| item))),
+    let keyed = merge_sorted(keyed, &|(a, _), (b, _)| match (a, b) {
+        (Value::Nil, Value::Nil) => Ok(Ordering::Equal),
+        (Value::Nil, _) => Ok(Ordering::Greater),
+        (_, Value::Nil) => Ok(Ordering::Less),
+        (Value::Bool(a), Value::Bool(b)) => Ok(a.cmp(b)),
+        _ => compare::order(a, b, call.meter())?.ok_or(Failure::Failed),
+    })?;
+    Ok(Value::array(keyed.into_iter().map(|(_, item)| item)))
+}
+
+/// A stable sort whose comparison may fail: the standard library's may panic when an order is not total.
+fn merge_sorted<T>(mut left: Vec<T>, order: &impl Fn(&T, &T) -> Result<Ordering>) -> Result<Vec<T>> {
+    if left.len() < 2 {
+        return Ok(left);
     }
+    let mut merged = Vec::with_capacity(left.len());
+    let mut right = merge_sorted(left.split_off(left.len() / 2), order)?.into_iter().peekable();
+    let mut left = merge_sorted(left, order)?.into_iter().peekable();
+    while let (Some(a), Some(b)) = (left.peek(), right.peek()) {
+        merged.extend(if order(a, b)?.is_gt() { right.next() } else { left.next() });
+    }
+    merged.extend(left.chain(right));
+    Ok(merged)
 }

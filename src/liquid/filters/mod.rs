@@ -6,26 +6,24 @@ mod html;
 mod lists;
 mod numbers;
 mod parse_date;
-mod strftime;
 mod text;
 
 use std::{collections::HashMap, sync::LazyLock};
 
 use super::{
-    Failure,
+    error::{Failure, Result},
     meter::Meter,
     number::Number,
     print,
     render::Render,
     tree::FilterCall,
-    value::{Text, Value, range_size},
+    value::{Made, Text, Value, range_size},
 };
 
 /// Work of copying an element.
 const ELEMENT_UNITS: usize = 2;
 
-/// What a filter makes of a value.
-pub(super) type Made<'r> = Result<Value<'r>, Failure>;
+type Run = for<'c, 'r> fn(&mut Call<'c, 'r>) -> Made<'r>;
 
 /// A filter.
 pub(super) struct Filter {
@@ -36,47 +34,36 @@ pub(super) struct Filter {
     pub(super) label: &'static str,
     /// The name of its form whose arguments are the name of a variable and an expression with it.
     pub(super) expression_name: &'static str,
-    pub(super) run: for<'c, 'r> fn(&mut Call<'c, 'r>) -> Made<'r>,
+    pub(super) run: Run,
 }
 
-impl std::fmt::Debug for Filter {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(self.name)
-    }
-}
-
-const fn filter(
-    name: &'static str,
-    arguments: (usize, usize),
-    run: for<'c, 'r> fn(&mut Call<'c, 'r>) -> Made<'r>,
-) -> Filter {
+const fn filter(name: &'static str, arguments: (usize, usize), run: Run) -> Filter {
     Filter { name, arguments, label: "", expression_name: "", run }
 }
 
 /// A filter that looks at a property of each item or, with its other name, evaluates an expression for it.
-const fn selecting(
-    name: &'static str,
-    expression_name: &'static str,
-    run: for<'c, 'r> fn(&mut Call<'c, 'r>) -> Made<'r>,
-) -> Filter {
+const fn selecting(name: &'static str, expression_name: &'static str, run: Run) -> Filter {
     Filter { name, arguments: (1, 2), label: "", expression_name, run }
 }
 
-static FILTERS: LazyLock<HashMap<&str, &Filter>> = LazyLock::new(|| {
+static FILTERS: LazyLock<HashMap<&str, &Filter>> = LazyLock::new(|| named().collect());
+
+/// The filters with their names, always in the same order.
+fn named() -> impl Iterator<Item = (&'static str, &'static Filter)> {
     let tables =
         [codes::FILTERS, dates::FILTERS, html::FILTERS, lists::FILTERS, numbers::FILTERS, text::FILTERS];
     let names = |filter: &'static Filter| [(filter.name, filter), (filter.expression_name, filter)];
-    tables.into_iter().flatten().flat_map(names).filter(|(name, _)| !name.is_empty()).collect()
-});
+    tables.into_iter().flatten().flat_map(names).filter(|(name, _)| !name.is_empty())
+}
 
 /// The filter of this name.
 pub(super) fn find(name: &str) -> Option<&'static Filter> {
     FILTERS.get(name).copied()
 }
 
-/// The names of all filters, in no order.
+/// The names of all filters.
 pub(super) fn names() -> impl Iterator<Item = &'static str> {
-    FILTERS.keys().copied()
+    named().map(|(name, _)| name)
 }
 
 /// One call of a filter.
@@ -93,19 +80,18 @@ impl<'r> Call<'_, 'r> {
         &self.render.meter
     }
 
-    /// The input as text; reading it is paid for.
-    fn text(&self) -> Result<Text<'r>, Failure> {
-        self.text_of(&self.input)
-    }
-
-    fn text_of(&self, value: &Value<'r>) -> Result<Text<'r>, Failure> {
+    /// A value as text; reading it is paid for.
+    fn text_of(&self, value: &Value<'r>) -> Result<Text<'r>> {
         let text = print::text(value, self.meter())?;
         self.meter().spend_bytes(text.len())?;
         Ok(text)
     }
 
-    /// An argument as text.
-    fn argument(&self, at: usize) -> Result<Text<'r>, Failure> {
+    fn text(&self) -> Result<Text<'r>> {
+        self.text_of(&self.input)
+    }
+
+    fn argument(&self, at: usize) -> Result<Text<'r>> {
         self.text_of(&self.arguments[at])
     }
 
@@ -115,12 +101,12 @@ impl<'r> Call<'_, 'r> {
     }
 
     /// The text that an argument gives, or the default if it is not given.
-    fn argument_or(&self, at: usize, default: &'static str) -> Result<Text<'r>, Failure> {
+    fn argument_or(&self, at: usize, default: &'static str) -> Result<Text<'r>> {
         if self.given() > at { self.argument(at) } else { Ok(Text::Borrowed(default)) }
     }
 
     /// The integer that an argument gives, or the default if it is not given.
-    fn integer_or(&self, at: usize, default: i64) -> Result<i64, Failure> {
+    fn integer_or(&self, at: usize, default: i64) -> Result<i64> {
         if self.given() > at { integer(&self.arguments[at]) } else { Ok(default) }
     }
 
@@ -132,14 +118,14 @@ impl<'r> Call<'_, 'r> {
 
     /// The input as a list: the elements of an array in all its levels, the numbers of a range, nothing
     /// for nil, any other value alone.
-    fn list(&self) -> Result<Vec<Value<'r>>, Failure> {
+    fn list(&self) -> Result<Vec<Value<'r>>> {
         let mut items = Vec::new();
         flatten(&self.input, self.meter(), &mut items)?;
         Ok(items)
     }
 }
 
-fn flatten<'r>(value: &Value<'r>, meter: &Meter, items: &mut Vec<Value<'r>>) -> Result<(), Failure> {
+fn flatten<'r>(value: &Value<'r>, meter: &Meter, items: &mut Vec<Value<'r>>) -> Result {
     match value {
         Value::Nil => {}
         Value::Range(first, last) => {
@@ -161,7 +147,7 @@ fn flatten<'r>(value: &Value<'r>, meter: &Meter, items: &mut Vec<Value<'r>>) -> 
 }
 
 /// Ruby's `Integer()`: an integer, or text that is one.
-pub(super) fn integer(value: &Value<'_>) -> Result<i64, Failure> {
+pub(super) fn integer(value: &Value<'_>) -> Result<i64> {
     match value {
         Value::Int(whole) => Ok(*whole),
         Value::Text(text) => text.trim().parse().map_err(|_| Failure::Failed),
@@ -170,10 +156,10 @@ pub(super) fn integer(value: &Value<'_>) -> Result<i64, Failure> {
 }
 
 /// Ruby's `to_i`: fractions are cut off, text counts by its leading digits, all else as 0.
-pub(super) fn leading_integer(value: &Value<'_>, meter: &Meter) -> Result<i64, Failure> {
-    if let Value::Int(whole) = value {
-        return Ok(*whole);
+pub(super) fn leading_integer(value: &Value<'_>, meter: &Meter) -> Result<i64> {
+    match value {
+        Value::Int(whole) => Ok(*whole),
+        // The cast saturates.
+        _ => Ok(Number::of(value, meter)?.float() as i64),
     }
-    // The cast saturates.
-    Ok(Number::of(value, meter)?.float() as i64)
 }

@@ -4,8 +4,12 @@ use std::cmp::Ordering;
 
 use bigdecimal::{BigDecimal, RoundingMode};
 
-use super::{Call, Filter, Made, filter};
-use crate::liquid::{Failure, number::Number, value::Value};
+use super::{Call, Filter, filter};
+use crate::liquid::{
+    error::Result,
+    number::Number,
+    value::{Made, Value},
+};
 
 pub(super) const FILTERS: &[Filter] = &[
     filter("abs", (0, 0), |call| Ok(input(call)?.abs().value())),
@@ -26,11 +30,11 @@ pub(super) const FILTERS: &[Filter] = &[
     filter("to_integer", (0, 0), |call| Ok(input(call)?.rounded(0, RoundingMode::Down)?.value())),
 ];
 
-fn input(call: &Call<'_, '_>) -> Result<Number, Failure> {
+fn input(call: &Call<'_, '_>) -> Result<Number> {
     Number::of(&call.input, call.meter())
 }
 
-fn operand(call: &Call<'_, '_>) -> Result<Number, Failure> {
+fn operand(call: &Call<'_, '_>) -> Result<Number> {
     Number::of(&call.arguments[0], call.meter())
 }
 

@@ -3,28 +3,42 @@
 //! The forms are those of Ruby's `Time.parse` in which every word has a meaning: a text with other words
 //! is no date. `docs/mapping.md` lists them.
 
-use chrono::{DateTime, Datelike, FixedOffset, Month, NaiveDate, NaiveTime, TimeDelta, Utc};
+use std::sync::LazyLock;
+
+use chrono::{
+    DateTime, Datelike, FixedOffset, NaiveDate, TimeDelta, Timelike, Utc,
+    format::{Item, Parsed, StrftimeItems, parse_and_remainder},
+};
 use chrono_tz::Tz;
 
 /// Longest text that is read as a date.
 const TEXT_BYTES_MAX: usize = 100;
-const WEEKDAYS: [&str; 7] = ["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"];
-/// Words without a meaning of their own.
-const FILLERS: [&str; 10] = ["st", "nd", "rd", "th", "of", "the", "at", "on", "t", "m"];
+const MONTHS: &str = "january february march april may june july august september october november december";
+const WEEKDAYS: &str = "monday tuesday wednesday thursday friday saturday sunday";
+/// Other words, and what they are read as: many say nothing.
+const WORDS: &str = "am:am a:am pm:pm p:pm utc:+0000 gmt:+0000 ut:+0000 z:+0000 est:-0500 edt:-0400 cst:-0600 \
+    cdt:-0500 mst:-0700 mdt:-0600 pst:-0800 pdt:-0700 st: nd: rd: th: of: the: at: on: m:";
+/// Forms of a date, a time, an offset, and a year that stands alone. The first that fits counts: so
+/// `3/5/2024` is in March.
+#[rustfmt::skip]
+const PARTS: [&[&str]; 4] = [
+    &[
+        "%Y-%m-%d", "%m/%d/%Y", "%Y/%m/%d", "%d/%m/%Y", "%d-%m-%Y", "%d.%m.%Y", "%Y.%m.%d", "%Y%m%d",
+        "%Y-%m", "%Y-%j", "%m/%d", "%Y %m %d", "%d %m %Y", "%d %b -%Y", "%d %b %Y", "%Y %b -%d", "%Y %b %d",
+        "%b -%d-%Y", "%b %d %Y", "%b %d", "%d %b", "%b %Y", "%Y %b", "%b", "%Y-%m-%d %H",
+    ],
+    &["%H:%M:%S%.f", "%H:%M", "%I:%M:%S%.f %p", "%I:%M %p", "%I %p", "t%H%M%S%.f", "t%H%M", "t%H"],
+    &["%#z"],
+    &["%Y"],
+];
+const TIME: usize = 1;
+const OFFSET: usize = 2;
 
-/// What a text says, as far as it is read.
-#[derive(Debug, Default)]
-struct Reader<'t> {
-    text: &'t [u8],
-    at: usize,
-    /// Value and digits of each number of the date, and the byte before it.
-    numbers: Vec<(u32, usize, u8)>,
-    month: Option<u32>,
-    /// Hour, minute, second and nanosecond.
-    time: Option<[u32; 4]>,
-    /// Seconds east of UTC.
-    offset: Option<i32>,
-}
+static FORMS: LazyLock<[Vec<Vec<Item<'_>>>; 4]> = LazyLock::new(|| {
+    // The crate takes a space in a form for any white space, or none.
+    let exact = |item| if matches!(item, Item::Space(_)) { Item::Literal(" ") } else { item };
+    PARTS.map(|forms| forms.iter().map(|form| StrftimeItems::new(form).map(exact).collect()).collect())
+});
 
 /// The time that `text` names. What it leaves out is taken from `now`; without an offset it is UTC.
 pub(super) fn parse(text: &str, now: DateTime<Utc>) -> Option<DateTime<FixedOffset>> {
@@ -32,184 +46,107 @@ pub(super) fn parse(text: &str, now: DateTime<Utc>) -> Option<DateTime<FixedOffs
     if text.is_empty() || text.len() > TEXT_BYTES_MAX || !text.is_ascii() {
         return None;
     }
+    // The form of most columns is read fast, but not a leap second.
+    if let Some(time) =
+        DateTime::parse_from_rfc3339(text).ok().filter(|time| time.nanosecond() < 1_000_000_000)
+    {
+        return Some(time);
+    }
     // A zone by its name stands at the end: `2024-03-05 07:08:09 Europe/Berlin`.
     let (text, zone) = match text.rsplit_once(' ') {
         Some((rest, name)) if let Ok(zone) = name.parse::<Tz>() => (rest, Some(zone)),
         _ => (text, None),
     };
-    let text = text.to_ascii_lowercase();
-    let mut reader = Reader { text: text.as_bytes(), ..Reader::default() };
-    reader.read()?;
-    let [hour, minute, second, nanos] = reader.time.unwrap_or_default();
-    // 24:00 is the end of the day, and a 60th second a leap second.
-    let (days, extra) = (u32::from((hour, minute, second, nanos) == (24, 0, 0, 0)), u32::from(second == 60));
-    let time = NaiveTime::from_hms_nano_opt(hour - 24 * days, minute, second - extra, nanos)?;
-    let after = TimeDelta::seconds(i64::from(days * 86_400 + extra));
-    let local = reader.date(now)?.and_time(time).checked_add_signed(after)?;
-    match (zone, reader.offset) {
+    let text = plain(text)?;
+    // The end of a day is the start of the next, and so is a leap second.
+    let day_end = text.contains(" 24:00");
+    let mut parsed = read(&text.replace(" 24:00", " 00:00"), &Parsed::new(), [true; 4])?;
+    let date = date(&text, &parsed, now)?;
+    if parsed.hour_mod_12().is_none() {
+        parsed.set_hour(0).ok()?;
+    }
+    if parsed.minute().is_none() {
+        parsed.set_minute(0).ok()?;
+    }
+    let after = i64::from(day_end) * 86_400 + i64::from(parsed.second() == Some(60));
+    let local = date.and_time(parsed.to_naive_time().ok()?).checked_add_signed(TimeDelta::seconds(after))?;
+    match (zone, parsed.offset()) {
         (Some(zone), None) => Some(local.and_local_timezone(zone).earliest()?.fixed_offset()),
         (_, offset) => local.and_local_timezone(FixedOffset::east_opt(offset.unwrap_or(0))?).single(),
     }
 }
 
-impl Reader<'_> {
-    fn byte(&self, ahead: usize) -> u8 {
-        self.text.get(self.at + ahead).copied().unwrap_or(b' ')
-    }
-
-    /// Takes a number of at most so many digits, with its length.
-    fn number(&mut self, digits_max: usize) -> Option<(u32, usize)> {
-        let rest = &self.text[self.at..];
-        let length = rest.iter().take(digits_max).take_while(|byte| byte.is_ascii_digit()).count();
-        self.at += length;
-        Some((std::str::from_utf8(&rest[..length]).ok()?.parse().ok()?, length))
-    }
-
-    fn read(&mut self) -> Option<()> {
-        while self.at < self.text.len() {
-            let is_offset = self.time.is_some() && self.offset.is_none() && self.byte(1).is_ascii_digit();
-            match self.byte(0) {
-                b'0'..=b'9' => self.read_number()?,
-                b'a'..=b'z' => self.read_word()?,
-                b'+' | b'-' if is_offset => self.read_offset(),
-                b' ' | b'\t' | b',' | b'-' | b'/' | b'.' | b'(' | b')' | b'\'' => self.at += 1,
-                _ => return None,
-            }
-        }
-        Some(())
-    }
-
-    /// Reads a number: of a date, an hour with `am` or `pm`, a time, or a date or time without separators.
-    fn read_number(&mut self) -> Option<()> {
-        let before = self.at.checked_sub(1).map_or(b' ', |before| self.text[before]);
-        let (value, length) = self.number(TEXT_BYTES_MAX)?;
-        let word = self.text[self.at..].trim_ascii_start();
-        let is_hour = self.numbers.len() == 3 || word.starts_with(b"am") || word.starts_with(b"pm");
-        if self.time.is_some() {
-            self.numbers.push((value, length, before));
-        } else if self.byte(0) == b':' {
-            let mut parts = [value, 0, 0, 0];
-            for part in &mut parts[1..3] {
-                if self.byte(0) == b':' {
-                    self.at += 1;
-                    *part = self.number(2)?.0;
-                }
-            }
-            parts[3] = self.fraction()?;
-            self.time = Some(parts);
-        } else if before == b't' && !self.numbers.is_empty() && matches!(length, 4 | 6) {
-            let pairs = if length == 4 { value * 100 } else { value };
-            self.time = Some([pairs / 10_000, pairs / 100 % 100, pairs % 100, self.fraction()?]);
-        } else if length <= 2 && is_hour {
-            self.time = Some([value, 0, 0, 0]);
-        } else if length == 8 && self.numbers.is_empty() {
-            self.numbers.extend([
-                (value / 10_000, 4, b' '),
-                (value / 100 % 100, 2, b'-'),
-                (value % 100, 2, b'-'),
-            ]);
-        } else {
-            self.numbers.push((value, length, before));
-        }
-        (self.numbers.len() <= 3).then_some(())
-    }
-
-    /// The nanoseconds after a point or a comma.
-    fn fraction(&mut self) -> Option<u32> {
-        if !matches!(self.byte(0), b'.' | b',') || !self.byte(1).is_ascii_digit() {
-            return Some(0);
-        }
-        self.at += 1;
-        let (value, length) = self.number(9)?;
-        while self.byte(0).is_ascii_digit() {
-            self.at += 1;
-        }
-        Some(value * 10_u32.pow(9 - length as u32))
-    }
-
-    fn read_word(&mut self) -> Option<()> {
-        let rest = &self.text[self.at..];
-        let length = rest.iter().take_while(|byte| byte.is_ascii_lowercase()).count();
-        self.at += length;
-        let word = std::str::from_utf8(&rest[..length]).ok()?;
-        let month = word.get(..3).and_then(|short| short.parse::<Month>().ok());
-        if let Some(month) = month.filter(|month| month.name().to_ascii_lowercase().starts_with(word)) {
-            return self.month.replace(month.number_from_month()).is_none().then_some(());
-        }
-        if let (Some(hours), Some(_)) = (zone_hours(word), self.time) {
-            self.offset.get_or_insert(hours * 3600);
-            return Some(());
-        }
-        if matches!(word, "am" | "pm" | "a" | "p") {
-            let [hour, ..] = self.time.as_mut().filter(|time| (1..=12).contains(&time[0]))?;
-            *hour = *hour % 12 + if word.starts_with('p') { 12 } else { 0 };
-            return Some(());
-        }
-        let is_weekday = length >= 3 && WEEKDAYS.iter().any(|name| name.starts_with(word));
-        (is_weekday || FILLERS.contains(&word)).then_some(())
-    }
-
-    fn read_offset(&mut self) {
-        let sign = if self.byte(0) == b'-' { -1 } else { 1 };
-        let mut seconds = 0;
-        for unit in [3600, 60, 1] {
-            if unit == 3600 || (self.byte(0) == b':' && self.byte(1).is_ascii_digit()) {
-                self.at += 1;
-            }
-            seconds += self.number(2).map_or(0, |(value, _)| value.cast_signed() * unit);
-        }
-        self.offset = Some(sign * seconds);
-    }
-
-    fn date(&self, now: DateTime<Utc>) -> Option<NaiveDate> {
-        let is_year = |(value, length, _): (u32, usize, u8)| length > 2 || value > 31;
-        let on = |(value, length, _): (u32, usize, u8), month, day| {
-            let century = match (length, value) {
-                (1 | 2, 0..69) => 2000,
-                (1 | 2, _) => 1900,
-                _ => 0,
-            };
-            NaiveDate::from_ymd_opt(value.cast_signed() + century, month, day)
-        };
-        let this_year = (now.year().cast_unsigned(), 4, b' ');
-        if let Some(month) = self.month {
-            return match self.numbers[..] {
-                [] => on(this_year, month, 1),
-                [only] if is_year(only) => on(only, month, 1),
-                [day] => on(this_year, month, day.0),
-                [first, day] if is_year(first) => on(first, month, day.0),
-                [day, last] => on(last, month, day.0),
-                _ => None,
-            };
-        }
-        match self.numbers[..] {
-            [] => self.time.map(|_| now.date_naive()),
-            [(year, 4, _), (day, 3, b'-')] => NaiveDate::from_yo_opt(year.cast_signed(), day),
-            [first @ (_, 4, _), (month, 1..=2, b'-')] => on(first, month, 1),
-            [(month, 1..=2, _), (day, 1..=2, b'/')] => on(this_year, month, day),
-            [first, (month, ..), (day, ..)] if is_year(first) => on(first, month, day),
-            // As in the United States, unless that is impossible.
-            [(month @ ..=12, ..), (day, _, b'/'), last] => on(last, month, day),
-            [(day, ..), (month, _, b'/'), last] if is_year(last) => on(last, month, day),
-            [(day, ..), (month, _, separator), last]
-                if separator != b'/' && (is_year(last) || separator == b'.') =>
-            {
-                on(last, month, day)
-            }
-            [first, (month, ..), (day, ..)] => on(first, month, day),
-            _ => None,
-        }
+fn date(text: &str, parsed: &Parsed, now: DateTime<Utc>) -> Option<NaiveDate> {
+    let year = match parsed.year() {
+        None => now.year(),
+        Some(year) if year > 99 || text.contains(&format!("{year:04}")) => year,
+        Some(year) => year + if year < 69 { 2000 } else { 1900 },
+    };
+    match (parsed.month(), parsed.ordinal()) {
+        (Some(month), _) => NaiveDate::from_ymd_opt(year, month, parsed.day().unwrap_or(1)),
+        (None, Some(day)) if text.contains(&format!("-{day:03}")) => NaiveDate::from_yo_opt(year, day),
+        (None, Some(_)) => None,
+        (None, None) => (parsed.hour_mod_12().is_some() && parsed.year().is_none()).then(|| now.date_naive()),
     }
 }
 
-/// Hours east of UTC of the zones of RFC 2822.
-fn zone_hours(name: &str) -> Option<i32> {
-    match name.as_bytes() {
-        b"utc" | b"gmt" | b"ut" | b"z" => Some(0),
-        [zone, kind @ (b's' | b'd'), b't'] => {
-            let west = b"ecmp".iter().position(|other| other == zone)?;
-            Some(i32::from(*kind == b'd') - 5 - i32::try_from(west).ok()?)
-        }
-        _ => None,
+/// What `text` says in parts that are still open, beside what is parsed.
+fn read(text: &str, parsed: &Parsed, open: [bool; 4]) -> Option<Parsed> {
+    if text.is_empty() {
+        return Some(parsed.clone());
     }
+    let is_offset = text.starts_with(['+', '-']);
+    let kinds = (0..FORMS.len()).filter(|kind| open[*kind] && (*kind == OFFSET) == is_offset);
+    kinds.flat_map(|kind| FORMS[kind].iter().map(move |form| (kind, form))).find_map(|(kind, form)| {
+        let (mut parsed, mut open) = (parsed.clone(), open);
+        let rest = parse_and_remainder(&mut parsed, text, form.iter()).ok()?;
+        open[kind] = false;
+        let is_end =
+            rest.is_empty() || rest.starts_with(' ') || (kind == TIME && rest.starts_with(['+', '-']));
+        let is_part = is_end && parsed.year().is_none_or(|year| year >= 0);
+        if is_part { read(rest.trim_start(), &parsed, open) } else { None }
+    })
+}
+
+/// The text in lower case with one form of each word, and spaces around words.
+fn plain(text: &str) -> Option<String> {
+    let text = text.to_ascii_lowercase();
+    let mut out = String::with_capacity(2 * text.len());
+    let mut chunks =
+        text.as_bytes().chunk_by(|a, b| a.is_ascii_alphabetic() == b.is_ascii_alphabetic()).peekable();
+    while let Some(chunk) = chunks.next() {
+        let chunk = std::str::from_utf8(chunk).ok()?;
+        let next = chunks.peek().copied().unwrap_or_default();
+        if !chunk.starts_with(|c: char| c.is_ascii_alphabetic()) {
+            // A comma before a fraction is a point.
+            let is_fraction = |at: usize| at > 2 && chunk.as_bytes()[at - 3] == b':';
+            let chars = chunk.char_indices().map(|(at, c)| match c {
+                ',' if is_fraction(at) => '.',
+                ',' | '(' | ')' | '\'' | '\t' => ' ',
+                c => c,
+            });
+            let numbers: String = chars.collect();
+            let before_word = if next.is_empty() { "" } else { "-./" };
+            out.push_str(
+                numbers.trim_start_matches(['.', '/']).trim_end_matches(|c| before_word.contains(c)),
+            );
+            continue;
+        }
+        out.push(' ');
+        out.push_str(match chunk {
+            "t" if next.iter().take(3).any(|byte| *byte == b':') => "",
+            "t" => "t",
+            // `GMT+2` is the offset.
+            "utc" | "gmt" if next.starts_with(b"+") || next.starts_with(b"-") => "",
+            word => meaning(word)?,
+        });
+        out.push_str(if chunk == "t" { "" } else { " " });
+    }
+    Some(out.split_ascii_whitespace().collect::<Vec<_>>().join(" "))
+}
+
+fn meaning(word: &str) -> Option<&'static str> {
+    let among = |names: &'static str| names.split(' ').find(|name| word.len() > 2 && name.starts_with(word));
+    let other = || WORDS.split_ascii_whitespace().find_map(|pair| pair.strip_prefix(word)?.strip_prefix(':'));
+    among(MONTHS).map(|name| &name[..3]).or_else(|| among(WEEKDAYS).map(|_| "")).or_else(other)
 }

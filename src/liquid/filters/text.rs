@@ -2,8 +2,11 @@
 
 use memchr::memmem;
 
-use super::{Call, Filter, Made, filter, integer};
-use crate::liquid::value::{Text, Value, signed};
+use super::{Call, Filter, filter, integer};
+use crate::liquid::{
+    scan::is_space,
+    value::{Made, Value, signed},
+};
 
 pub(super) const FILTERS: &[Filter] = &[
     filter("append", (1, 1), |call| joined(call, &[&call.text()?, &call.argument(0)?])),
@@ -19,17 +22,17 @@ pub(super) const FILTERS: &[Filter] = &[
         Ok(Value::count(number_of_words(&text, &mode)))
     }),
     filter("prepend", (1, 1), |call| joined(call, &[&call.argument(0)?, &call.text()?])),
-    filter("remove", (1, 1), |call| replaced(call, Which::All, false)),
-    filter("remove_first", (1, 1), |call| replaced(call, Which::First, false)),
-    filter("remove_last", (1, 1), |call| replaced(call, Which::Last, false)),
-    filter("replace", (1, 2), |call| replaced(call, Which::All, true)),
-    filter("replace_first", (1, 2), |call| replaced(call, Which::First, true)),
-    filter("replace_last", (2, 2), |call| replaced(call, Which::Last, true)),
+    filter("remove", (1, 1), |call| replaced(call, "")),
+    filter("remove_first", (1, 1), |call| replaced_at(call, memmem::find, "")),
+    filter("remove_last", (1, 1), |call| replaced_at(call, memmem::rfind, "")),
+    filter("replace", (1, 2), |call| replaced(call, &call.argument(1)?)),
+    filter("replace_first", (1, 2), |call| replaced_at(call, memmem::find, &call.argument(1)?)),
+    filter("replace_last", (2, 2), |call| replaced_at(call, memmem::rfind, &call.argument(1)?)),
     filter("rstrip", (0, 0), |call| trimmed(call, |text| text.trim_end_matches(is_space))),
     filter("slice", (1, 2), slice),
     filter("slugify", (0, 2), |call| {
         let (text, mode) = (call.text()?, call.argument_or(0, "default")?);
-        call.meter().spend(text.len() / 2)?;
+        call.meter().spend(if &*mode == "latin" { 2 * text.len() } else { text.len() / 2 })?;
         let slug = slugified(&text, &mode);
         call.made(if call.arguments[1].is_truthy() { slug } else { slug.to_lowercase() })
     }),
@@ -41,10 +44,6 @@ pub(super) const FILTERS: &[Filter] = &[
     filter("truncatewords", (0, 2), truncate_words),
     filter("upcase", (0, 0), |call| changed(call, str::to_uppercase)),
 ];
-
-fn is_space(c: char) -> bool {
-    c.is_ascii_whitespace() || c == '\x0b' || c == '\0'
-}
 
 fn changed<'r>(call: &Call<'_, 'r>, change: impl Fn(&str) -> String) -> Made<'r> {
     let text = call.text()?;
@@ -98,58 +97,45 @@ fn number_of_words(text: &str, mode: &str) -> usize {
     text.chars().filter(|c| is_cjk(*c)).count() + others.count()
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Which {
-    All,
-    First,
-    Last,
-}
+/// Finds a part in a text.
+type Find = fn(&[u8], &[u8]) -> Option<usize>;
 
-/// Replaces places of the first argument by the second.
-fn replaced<'r>(call: &Call<'_, 'r>, which: Which, has_new: bool) -> Made<'r> {
+/// Replaces the first argument by the second, where a search finds it.
+fn replaced_at<'r>(call: &Call<'_, 'r>, find: Find, new: &str) -> Made<'r> {
     let (text, part) = (call.text()?, call.argument(0)?);
-    let new = if has_new { call.argument(1)? } else { Text::Borrowed("") };
-    let found = match which {
-        Which::All => None,
-        Which::First => memmem::find(text.as_bytes(), part.as_bytes()),
-        Which::Last => memmem::rfind(text.as_bytes(), part.as_bytes()),
-    };
-    match (which, found) {
-        (Which::All, _) if part.is_empty() => {
-            call.meter().spend_text((text.len() + 1).saturating_mul(new.len() + 1))?;
-            Ok(Value::text(text.replace("", &new)))
-        }
-        (Which::All, _) => {
-            let places = memmem::find_iter(text.as_bytes(), part.as_bytes()).count();
-            call.meter().spend(places)?;
-            call.meter().spend_text(text.len().saturating_add(places.saturating_mul(new.len())))?;
-            if places == 0 { Ok(Value::Text(text)) } else { Ok(Value::text(text.replace(&*part, &new))) }
-        }
-        (_, None) => Ok(Value::Text(text)),
-        (_, Some(at)) => joined(call, &[&text[..at], &new, &text[at + part.len()..]]),
+    match find(text.as_bytes(), part.as_bytes()) {
+        Some(at) => joined(call, &[&text[..at], new, &text[at + part.len()..]]),
+        None => Ok(Value::Text(text)),
     }
 }
 
-/// The bytes of the characters in `from..from + length`.
-fn chars(text: &str, from: usize, length: usize) -> (usize, usize) {
-    if text.is_ascii() {
-        let from = from.min(text.len());
-        return (from, from.saturating_add(length).min(text.len()));
-    }
-    let at = |text: &str, count| text.char_indices().nth(count).map_or(text.len(), |(at, _)| at);
-    let start = at(text, from);
-    (start, start + at(&text[start..], length))
+/// Replaces the first argument everywhere.
+fn replaced<'r>(call: &Call<'_, 'r>, new: &str) -> Made<'r> {
+    let (text, part) = (call.text()?, call.argument(0)?);
+    let places =
+        if part.is_empty() { text.len() + 1 } else { memmem::find_iter(text.as_bytes(), &*part).count() };
+    call.meter().spend(places)?;
+    call.meter().spend_text(text.len().saturating_add(places.saturating_mul(new.len())))?;
+    if places == 0 { Ok(Value::Text(text)) } else { Ok(Value::text(text.replace(&*part, new))) }
+}
+
+/// The characters in `from..from + length`.
+fn chars(text: &str, from: usize, length: usize) -> &str {
+    let at = |text: &str, count: usize| {
+        if text.is_ascii() {
+            count.min(text.len())
+        } else {
+            text.char_indices().nth(count).map_or(text.len(), |(at, _)| at)
+        }
+    };
+    let text = &text[at(text, from)..];
+    &text[..at(text, length)]
 }
 
 /// From a place, counted from the end if it is negative, so many characters or elements.
 fn slice<'r>(call: &mut Call<'_, 'r>) -> Made<'r> {
-    let (from, length) = (
-        call.integer_or(0, 0)?,
-        match &call.arguments[1] {
-            Value::Nil => 1,
-            length => integer(length)?,
-        },
-    );
+    let (from, length) = (call.integer_or(0, 0)?, &call.arguments[1]);
+    let length = if matches!(length, Value::Nil) { 1 } else { integer(length)? };
     let span = |size: usize| {
         let from = if from < 0 { from.saturating_add(signed(size)) } else { from };
         let from = usize::try_from(from).ok().filter(|from| *from <= size)?;
@@ -162,8 +148,7 @@ fn slice<'r>(call: &mut Call<'_, 'r>) -> Made<'r> {
     }
     let text = call.text()?;
     let (from, length) = span(text.chars().count()).unwrap_or((0, 0));
-    let (start, end) = chars(&text, from, length);
-    Ok(Value::Text(text.part(start, end)))
+    Ok(Value::Text(text.slice(chars(&text, from, length))))
 }
 
 fn slugified(text: &str, mode: &str) -> String {
@@ -174,25 +159,26 @@ fn slugified(text: &str, mode: &str) -> String {
         "ascii" => |c| c.is_ascii_alphanumeric(),
         _ => char::is_alphanumeric,
     };
-    let mut out = String::with_capacity(text.len());
+    let (is_latin, mut out) = (mode == "latin", String::with_capacity(text.len()));
     for c in text.chars() {
-        if !keeps(c) {
-            if !out.ends_with('-') || out.is_empty() {
-                out.push('-');
-            }
-        } else if mode == "latin" && !c.is_ascii() {
-            out.push_str(without_accent(c).unwrap_or(c.encode_utf8(&mut [0; 4])));
-        } else {
-            out.push(c);
+        let plain = if is_latin { without_accent(c) } else { None };
+        match plain {
+            Some(plain) => out.push_str(plain),
+            None if keeps(c) => out.push(c),
+            None if out.ends_with('-') => {}
+            None => out.push('-'),
         }
     }
-    let out = out.strip_prefix('-').unwrap_or(&out);
-    out.strip_suffix('-').unwrap_or(out).to_owned()
+    let slug = out.strip_prefix('-').unwrap_or(&out);
+    slug.strip_suffix('-').unwrap_or(slug).to_owned()
 }
 
 fn without_accent(c: char) -> Option<&'static str> {
     const LETTERS: &str =
         "àáâãäå:a æ:ae ç:c èéêë:e ìíîï:i ð:d ñ:n òóôõöø:o ùúûü:u ýÿ:y ß:ss œ:oe þ:th ẞ:SS Œ:OE Þ:TH";
+    if c.is_ascii() {
+        return None;
+    }
     let mut letters = LETTERS.split(' ').filter_map(|letters| letters.split_once(':'));
     letters.find(|(letters, _)| letters.contains(c)).map(|(_, plain)| plain)
 }
@@ -201,10 +187,9 @@ fn without_accent(c: char) -> Option<&'static str> {
 /// space, nothing separates the characters.
 fn split<'r>(call: &mut Call<'_, 'r>) -> Made<'r> {
     let (text, separator) = (call.text()?, call.argument(0)?);
-    let mut ends = Vec::new();
+    let mut parts = Vec::new();
     let mut add = |part: &str| {
-        let from = part.as_ptr() as usize - text.as_ptr() as usize;
-        ends.push((from, from + part.len()));
+        parts.push(Value::Text(text.slice(part)));
         call.render.meter.spend(3)
     };
     match &*separator {
@@ -212,31 +197,24 @@ fn split<'r>(call: &mut Call<'_, 'r>) -> Made<'r> {
         "" => text.split("").filter(|part| !part.is_empty()).try_for_each(&mut add)?,
         separator => text.split(separator).try_for_each(&mut add)?,
     }
-    while ends.last().is_some_and(|(from, to)| from == to) {
-        ends.pop();
-    }
-    Ok(Value::array(ends.into_iter().map(|(from, to)| Value::Text(text.part(from, to)))))
+    let length = parts.iter().rposition(|part| !part.is_empty()).map_or(0, |last| last + 1);
+    parts.truncate(length);
+    Ok(Value::array(parts))
 }
 
 /// At most so many characters, those of the ellipsis among them.
 fn truncate<'r>(call: &mut Call<'_, 'r>) -> Made<'r> {
-    if matches!(call.input, Value::Nil) {
-        return Ok(Value::Nil);
-    }
     let (text, ellipsis) = (call.text()?, call.argument_or(1, "...")?);
     let length = usize::try_from(call.integer_or(0, 50)?).unwrap_or(0);
-    if chars(&text, 0, length).1 == text.len() {
+    if chars(&text, 0, length).len() == text.len() {
         return Ok(Value::Text(text));
     }
     let kept = length.saturating_sub(ellipsis.chars().count());
-    joined(call, &[&text[..chars(&text, 0, kept).1], &ellipsis])
+    joined(call, &[chars(&text, 0, kept), &ellipsis])
 }
 
 /// At most so many words, and at least one.
 fn truncate_words<'r>(call: &mut Call<'_, 'r>) -> Made<'r> {
-    if matches!(call.input, Value::Nil) {
-        return Ok(Value::Nil);
-    }
     let (text, ellipsis) = (call.text()?, call.argument_or(1, "...")?);
     let count = usize::try_from(call.integer_or(0, 15)?).unwrap_or(0).max(1);
     let mut words = text.split(is_space).filter(|word| !word.is_empty());
