@@ -38,7 +38,9 @@ const LAYERS: [(&str, u8); 27] = [
 ];
 
 /// Crates that only the modules beside them name.
-const CRATES: [(&str, &[&str]); 13] = [
+const CRATES: [(&str, &[&str]); 15] = [
+    ("adbc_core", &["source/adbc/worker.rs"]),
+    ("adbc_driver_manager", &["source/adbc/worker.rs"]),
     ("dashmap", &["cache/", "auth/ring.rs"]),
     ("sqlx", &["postgres/", "source/", "metadata/"]),
     ("axum", &["api/", "app/"]),

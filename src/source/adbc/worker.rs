@@ -4,6 +4,7 @@ use std::{
     fs::File,
     io::{self, BufRead as _, BufWriter, Read as _, Write as _},
     os::fd::AsFd as _,
+    sync::mpsc,
     thread,
     time::Duration,
 };
@@ -214,8 +215,10 @@ impl Rows {
 fn cancel_at_end_of_input(statement: Box<dyn CancelHandle>) {
     let watch = move || {
         let _ = io::stdin().lock().read_to_end(&mut Vec::new());
+        // The thread of the call ends the process when the driver obeys.
         thread::spawn(move || statement.try_cancel());
-        thread::sleep(CANCEL_MAX);
+        let (_unused, never) = mpsc::channel::<()>();
+        let _ = never.recv_timeout(CANCEL_MAX);
         end()
     };
     // Without a thread the parent's kill is what ends the process.

@@ -72,7 +72,7 @@ impl Content {
 
 /// The names of a field's type in its database.
 fn types(field: &Field) -> impl Iterator<Item = &str> {
-    TYPE_KEYS.iter().filter_map(|key| field.metadata().get(*key)).map(String::as_str)
+    TYPE_KEYS.iter().filter_map(|key| field.metadata().get(key)).map(String::as_str)
 }
 
 /// The column of a field.
