@@ -41,7 +41,7 @@ TOML
   local found=0
   until [ "$found" = 10 ]; do
     found=$(curl -s -H "Authorization: Bearer $key" "http://$public/v1/collections/joined/records/id/1" \
-      | grep -o '"full_name"' | wc -l)
+      | { grep -o '"full_name"' || true; } | wc -l)
     sleep 0.05
   done
   settle

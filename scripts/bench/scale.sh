@@ -18,10 +18,10 @@ stamp() { # log message
   date -d "$(grep -F "$2" "$1" | sed -n 's/.*"timestamp":"\([^"]*\)".*/\1/p' | tail -1)" +%s.%N
 }
 
-# Seconds from the end of a run that changes two fifths of the records until its new base is announced.
+# Seconds from the end of a run that changes half of the records until its new base is announced.
 compaction_seconds() { # directory command...
   local dir=$1; shift
-  psql -qc 'update customers set churn_risk = churn_risk + 1 where user_id % 5 < 2'
+  psql -qc 'update customers set churn_risk = churn_risk + 1 where user_id % 2 = 0'
   "$@" "$larder" serve --config "$dir/larder.toml" >"$dir/log" 2>&1 &
   local server=$!; pids+=("$server")
   until grep -qF 'compacted segments' "$dir/log"; do
@@ -55,7 +55,7 @@ bench_scale() {
   echo "| reads all segments and keeps their table | $r | $rc |"
   echo "| reads the table ($(du -bc "$dir"/data/tables/* | tail -1 | cut -f1) bytes of $(du -bc "$dir"/data/store/collections/*/*/*.arrow | tail -1 | cut -f1)) | $k | $kc |"
   echo "| ratio | $(ratio "$k" "$r") | $(ratio "$kc" "$rc") |"
-  write_scale_config "$dir" 'schedule = "every 1h"'
+  write_scale_config "$dir" 'schedule = "every 1s"'
   local one=() all=()
   for _ in $(seq "$repeat"); do
     one+=("$(compaction_seconds "$dir" taskset -c 0)")

@@ -1,8 +1,7 @@
 //! Many records by values of one index: `POST /v1/collections/{collection}/records/{index}/batch`.
 
-use std::collections::HashSet;
-
 use chrono::{DateTime, Utc};
+use hashbrown::HashSet;
 use hyper::HeaderMap;
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -30,6 +29,9 @@ pub(in crate::api) const VALUES_MAX: usize = 1000;
 pub(in crate::api) const BODY_BYTES_MAX: usize = 1024 * 1024;
 /// Largest answer, in bytes: a thousand records of usual size, or eight of the largest.
 pub(in crate::api) const ANSWER_BYTES_MAX: usize = 8 * 1024 * 1024;
+
+/// Quotes, colon, comma and the end of an answer, around a value and its record.
+const MEMBER_BYTES: usize = 8;
 
 /// The values in `body`, as a look-up by POST reads one: strings, numbers, booleans, null.
 pub(super) fn values(body: &[u8]) -> Result<Vec<String>, Error<Code>> {
@@ -99,13 +101,19 @@ impl Batch<'_> {
         let mut seen = HashSet::with_capacity(values.len());
         let (mut answer, mut record) = (vec![b'{'], Vec::new());
         self.check_index()?;
-        for value in values.iter().filter(|value| seen.insert(value.as_str())) {
+        for (at, value) in values.iter().enumerate().filter(|(_, value)| seen.insert(value.as_str())) {
             if answer.len() > 1 {
                 answer.push(b',');
             }
             json::write_string(&mut answer, value.as_bytes());
             answer.push(b':');
-            match (self.find(value, &mut record)?, &composition) {
+            let is_found = self.find(value, &mut record)?;
+            let member = value.len() + record.len() + MEMBER_BYTES;
+            if answer.capacity() - answer.len() < member {
+                // Room for the others, which are of about the same size: growing step by step copies twice as much.
+                answer.reserve(member.saturating_mul(values.len() - at).min(ANSWER_BYTES_MAX));
+            }
+            match (is_found, &composition) {
                 (false, _) => answer.extend_from_slice(b"null"),
                 (true, None) => answer.extend_from_slice(&record),
                 (true, Some(composition)) => composition.append(&record, &mut limits, &mut answer)?,

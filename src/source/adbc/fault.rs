@@ -43,6 +43,9 @@ pub(super) fn of(failure: &Failure, process: &Process) -> Error {
             Error::new(cause::CONNECT_TIMEOUT, format!("the driver could not connect in time: {words}"))
                 .with_hint("check the address, and firewalls on the way")
         }
+        (Step::Connect, _) if sqlstate(failure).is_some_and(is_of_login) => {
+            of_database(meaning(failure, process.kind.words), words)
+        }
         (Step::Connect, _) => Error::new(cause::UNREACHABLE, format!("the driver cannot connect: {words}"))
             .with_hint("check the source's keys, its address, user and credentials"),
         (Step::Setup(at), _) => {
@@ -53,6 +56,11 @@ pub(super) fn of(failure: &Failure, process: &Process) -> Error {
         }
         (Step::Describe | Step::Read, _) => of_database(meaning(failure, process.kind.words), words),
     }
+}
+
+fn is_of_login(code: &str) -> bool {
+    let meaning = ResultCode::of_sqlstate(code).meaning;
+    matches!(meaning, Meaning::WrongPassword | Meaning::LoginRefused | Meaning::UnknownDatabase)
 }
 
 fn sqlstate(failure: &Failure) -> Option<&str> {
@@ -154,6 +162,9 @@ mod tests {
             (Step::Connect, "Unauthorized", None, "no", "source_login_refused"),
             (Step::Connect, "Timeout", None, "no", "source_connect_timeout"),
             (Step::Connect, "IO", None, "no", "source_unreachable"),
+            (Step::Connect, "IO", Some("08006"), "no", "source_unreachable"),
+            (Step::Connect, "IO", Some("28P01"), "no", "source_wrong_password"),
+            (Step::Connect, "IO", Some("3D000"), "no", "source_unknown_database"),
             (Step::Describe, "Unknown", Some("42P01"), "no", "source_unknown_table"),
             (Step::Describe, "Unknown", Some("00000"), "Parser Error: syntax", "source_syntax_error"),
             (
