@@ -244,8 +244,7 @@ impl Collection {
     /// is of that version or a later one, never of an older one.
     pub fn lookup(&self, index: &str, value: &str, out: &mut Vec<u8>) -> Lookup {
         out.clear();
-        let is_it = |definition: &IndexDefinition| definition.name.as_str() == index && !definition.is_order;
-        let Some(number) = self.definitions.iter().position(is_it) else { return Lookup::UnknownIndex };
+        let Some(number) = self.number_of(index) else { return Lookup::UnknownIndex };
         let Some(requested) = self.definitions[number].requested(value) else { return Lookup::Miss };
         for _ in 0..RETRIES_MAX {
             // Loaded before the index is read: it has every segment that may since have been dropped.
@@ -257,6 +256,23 @@ impl Collection {
             }
         }
         Lookup::Unreadable(segment::Error::Corrupt("an index leads to no record"))
+    }
+
+    /// Touches what look-ups of `values` will read: then they wait for memory at the same time, not one after the
+    /// other. It has no other effect.
+    pub fn touch<'a>(&self, index: &str, values: impl Iterator<Item = &'a str>) {
+        let Some(number) = self.number_of(index) else { return };
+        let (definition, index) = (&self.definitions[number], &self.indexes[number]);
+        let segments = self.segments.load();
+        let located = values.filter_map(|value| index.likely(&definition.requested(value)?));
+        let located: Vec<Location> = located.collect();
+        let touched = located.iter().filter_map(|at| Some(segments.get(at.segment())?.touch(at.row())));
+        std::hint::black_box(touched.fold(0, |all, byte| all ^ byte));
+    }
+
+    fn number_of(&self, index: &str) -> Option<usize> {
+        let is_it = |definition: &IndexDefinition| definition.name.as_str() == index && !definition.is_order;
+        self.definitions.iter().position(is_it)
     }
 
     /// Makes an answer of several look-ups in `answer`, which gets the state that is served. When changes are applied

@@ -139,6 +139,11 @@ impl Index {
         }
     }
 
+    /// Where `value` most likely is; `None` also when several records may have it.
+    pub(super) fn likely(&self, value: &str) -> Option<Location> {
+        self.table.get(self.place(value)).filter(|bits| *bits != OVERFLOW).map(Location::from_bits)
+    }
+
     /// Checks that the record at `at` has `value`: an equal hash alone does not prove it.
     fn check(&self, segments: &Segments, at: Location, value: &str) -> Option<Located> {
         match segments.values(self.column, at) {

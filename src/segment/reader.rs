@@ -20,6 +20,9 @@ use crate::domain::{
     record::{IndexValues, RecordFlags},
 };
 
+/// Bytes that a processor reads at once.
+const CACHE_LINE_BYTES: usize = 64;
+
 /// A parsed segment. All rows lie in the one buffer that the file was read into; the accessors
 /// take rows from 0 and panic beyond the last, like a slice.
 #[derive(Debug)]
@@ -130,6 +133,13 @@ impl Segment {
     /// Whether the row deletes a record.
     pub fn is_delete(&self, row: u32) -> bool {
         self.bodies.is_null(row as usize)
+    }
+
+    /// Reads a byte of each cache line of a row's key and body, and returns something of them.
+    pub fn touch(&self, row: u32) -> u8 {
+        let body = self.stored_body(row).unwrap_or_default();
+        let key = self.key(row).as_bytes();
+        body.iter().step_by(CACHE_LINE_BYTES).chain(key.first()).fold(0, |all, byte| all ^ byte)
     }
 
     /// The body as stored; `None` of a delete, and beyond the last row.
