@@ -17,6 +17,7 @@ mod postgres;
 mod rows;
 pub mod sample;
 mod settings;
+mod silence;
 mod sql;
 mod sqlite;
 mod types;

@@ -101,10 +101,24 @@ const STANDARD: Dialect = Dialect {
     has_other_quotes: false,
 };
 
+/// Any database: what the others are unless they say something else.
+pub(super) const ANY: Kind = Kind {
+    name: "adbc",
+    driver: "",
+    entrypoint: None,
+    install: "",
+    keys: &[],
+    options: &[],
+    setup: &[],
+    dialect: STANDARD,
+    tables_sql: None,
+    version_sql: None,
+    words: &[],
+};
+
 pub(super) const SNOWFLAKE: Kind = Kind {
     name: "snowflake",
     driver: "snowflake",
-    entrypoint: None,
     install: "`pipx install dbc && dbc install snowflake`, or the library of the PyPI package adbc-driver-snowflake",
     keys: &[
         needed("account", "adbc.snowflake.sql.account", Form::Word),
@@ -155,7 +169,6 @@ pub(super) const SNOWFLAKE: Kind = Kind {
         ("adbc.snowflake.sql.client_option.disable_telemetry", "true"),
         ("adbc.snowflake.sql.client_option.app_name", "Larder"),
     ],
-    setup: &[],
     dialect: Dialect {
         has_backslash_escapes: true,
         line_comments: &["--", "//"],
@@ -177,12 +190,12 @@ pub(super) const SNOWFLAKE: Kind = Kind {
         ("[Snowflake] 002043", Meaning::UnknownTable),
         ("[Snowflake] 003001", Meaning::PermissionDenied),
     ],
+    ..ANY
 };
 
 pub(super) const BIGQUERY: Kind = Kind {
     name: "bigquery",
     driver: "bigquery",
-    entrypoint: None,
     install: "`pipx install dbc && dbc install bigquery`, or the library of the PyPI package adbc-driver-bigquery",
     keys: &[
         needed("project", "adbc.bigquery.sql.project_id", Form::Word),
@@ -202,8 +215,6 @@ pub(super) const BIGQUERY: Kind = Kind {
         ),
         optional("impersonate", "adbc.bigquery.sql.impersonate.target_principal", Form::Word),
     ],
-    options: &[],
-    setup: &[],
     dialect: Dialect {
         identifier_quote: '`',
         has_backslash_escapes: true,
@@ -211,9 +222,7 @@ pub(super) const BIGQUERY: Kind = Kind {
         has_triple_quotes: true,
         ..STANDARD
     },
-    tables_sql: None,
-    version_sql: None,
-    words: &[],
+    ..ANY
 };
 
 pub(super) const DUCKDB: Kind = Kind {
@@ -255,7 +264,6 @@ pub(super) const DUCKDB: Kind = Kind {
 pub(super) const FLIGHT_SQL: Kind = Kind {
     name: "flightsql",
     driver: "flightsql",
-    entrypoint: None,
     install: "`pipx install dbc && dbc install flightsql`, or the library of the PyPI package adbc-driver-flightsql",
     keys: &[
         needed("url", "uri", Form::Url),
@@ -264,18 +272,12 @@ pub(super) const FLIGHT_SQL: Kind = Kind {
         credential("token", "adbc.flight.sql.authorization_header", Form::Bearer, &[]),
         optional("ca_file", "adbc.flight.sql.client_option.tls_root_certs", Form::Content),
     ],
-    options: &[],
-    setup: &[],
-    dialect: STANDARD,
-    tables_sql: None,
-    version_sql: None,
-    words: &[],
+    ..ANY
 };
 
 pub(super) const REDSHIFT: Kind = Kind {
     name: "redshift",
     driver: "redshift",
-    entrypoint: None,
     install: "`pipx install dbc && dbc install redshift`",
     keys: &[
         needed("url", "uri", Form::Url),
@@ -284,18 +286,14 @@ pub(super) const REDSHIFT: Kind = Kind {
         optional("cluster", "redshift.cluster_identifier", Form::Word),
         optional("database", "redshift.db_name", Form::Word),
     ],
-    options: &[],
-    setup: &[],
     dialect: Dialect { has_escape_strings: true, has_dollar_quotes: true, nests_comments: true, ..STANDARD },
-    tables_sql: None,
     version_sql: Some("select version() as version"),
-    words: &[],
+    ..ANY
 };
 
 pub(super) const ORACLE: Kind = Kind {
     name: "oracle",
     driver: "oracle",
-    entrypoint: None,
     install: "the library of the PyPI package adbc-driver-oracle",
     keys: &[
         needed("host", "adbc.oracle.host", Form::Word),
@@ -312,42 +310,23 @@ pub(super) const ORACLE: Kind = Kind {
         optional("wallet_password", "adbc.oracle.wallet_password", Form::Secret),
     ],
     options: &[("adbc.oracle.number_mode", "decimal"), ("adbc.oracle.use_extension_types", "true")],
-    setup: &[],
-    dialect: STANDARD,
     tables_sql: Some("select owner || '.' || table_name as name from all_tables order by name"),
     version_sql: Some("select banner as version from v$version"),
-    words: &[],
+    ..ANY
 };
 
 pub(super) const SQL_SERVER: Kind = Kind {
     name: "mssql",
     driver: "mssql",
-    entrypoint: None,
     install: "`pipx install dbc && dbc install mssql`",
     keys: &[needed("url", "uri", Form::Url)],
-    options: &[],
-    setup: &[],
     dialect: Dialect { nests_comments: true, ..STANDARD },
     tables_sql: Some(
         "select table_catalog + '.' + table_schema + '.' + table_name as name from information_schema.tables \
          order by name",
     ),
     version_sql: Some("select @@version as version"),
-    words: &[],
-};
-
-pub(super) const ANY: Kind = Kind {
-    name: "adbc",
-    driver: "",
-    entrypoint: None,
-    install: "",
-    keys: &[],
-    options: &[],
-    setup: &[],
-    dialect: STANDARD,
-    tables_sql: None,
-    version_sql: None,
-    words: &[],
+    ..ANY
 };
 
 const ALL: [&Kind; 8] = [&SNOWFLAKE, &BIGQUERY, &DUCKDB, &FLIGHT_SQL, &REDSHIFT, &ORACLE, &SQL_SERVER, &ANY];

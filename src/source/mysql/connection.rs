@@ -1,7 +1,4 @@
-//! A connection with keepalives, and the question whether the server still works for it.
-//!
-//! Keepalives notice a network that is gone. They do not notice a proxy that keeps the connection and forwards
-//! nothing. So after some silence the server is asked, over another connection, what it is doing for this one.
+//! A connection with keepalives, and the question whether the server still works for it: see `source::silence`.
 
 use std::{io, sync::Arc, time::Duration};
 
@@ -12,12 +9,13 @@ use tokio::net::TcpStream;
 
 use super::MySql;
 use crate::{
-    source::error::{Error, connection_lost},
+    source::{
+        error::{Error, connection_lost},
+        silence,
+    },
     support::relay::{Link, Relay},
 };
 
-/// Answers in a row without which a connection is given up: the first may have crossed the server's.
-const MISSES_MAX: u32 = 2;
 /// Tells servers behind one address apart.
 const SERVER: &str = "concat_ws(' ', @@hostname, @@port, @@server_id)";
 /// States in which a server waits for its client to read.
@@ -101,25 +99,7 @@ impl MySql {
             return std::future::pending().await;
         };
         let (idle, interval) = (self.keepalive.idle, self.keepalive.interval);
-        let mut misses = 0;
-        loop {
-            let silence = link.silence();
-            if silence < idle {
-                misses = 0;
-                tokio::time::sleep(idle.saturating_sub(silence)).await;
-                continue;
-            }
-            misses = if self.works_for(server, *thread, interval).await { 0 } else { misses + 1 };
-            let silence = link.silence();
-            if misses >= MISSES_MAX && silence >= idle {
-                return connection_lost(format_args!(
-                    "nothing came from {} for {} s, and it is not working on the query",
-                    self.address,
-                    silence.as_secs()
-                ));
-            }
-            tokio::time::sleep(interval).await;
-        }
+        silence::lost(link, &self.address, idle, interval, || self.works_for(server, *thread, interval)).await
     }
 
     /// Whether the server works for its `thread`, or cannot say. It does not when no new connection is made in time.

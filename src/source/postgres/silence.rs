@@ -1,8 +1,4 @@
-//! Gives up a connection over which nothing comes any more although the server has answered, and waits for a query
-//! that is only slow.
-//!
-//! Keepalives notice a network that is gone. They do not notice a proxy that keeps the connection and forwards
-//! nothing. So after some silence the server is asked, over another connection, what it is doing for this one.
+//! The question whether the server still works for a connection: see `source::silence`.
 
 use std::{sync::Arc, time::Duration};
 
@@ -11,12 +7,12 @@ use sqlx::{AssertSqlSafe, Row as _, raw_sql};
 use super::Postgres;
 use crate::{
     postgres,
-    source::error::{Error, connection_lost},
+    source::{
+        error::{Error, connection_lost},
+        silence,
+    },
     support::relay::Link,
 };
-
-/// Answers in a row without which a connection is given up: the first may have crossed the server's.
-const MISSES_MAX: u32 = 2;
 
 /// The process of the server that works for a connection.
 #[derive(Debug)]
@@ -26,17 +22,6 @@ pub(super) struct Backend {
     pub(super) id: String,
     /// When the server started, which tells servers behind one address apart.
     pub(super) server: String,
-}
-
-/// What a server does for a connection.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Activity {
-    /// It works, or cannot say.
-    Working,
-    /// It waits for this side, or has forgotten it.
-    Waiting,
-    /// It does not answer.
-    Silent,
 }
 
 impl Postgres {
@@ -59,34 +44,17 @@ impl Postgres {
     /// Returns when the connection is lost.
     async fn lost(&self, backend: &Backend) -> Error {
         let Some((idle, interval)) = self.parameters.silence() else { return std::future::pending().await };
-        let mut misses = 0;
-        loop {
-            let silence = backend.link.silence();
-            if silence < idle {
-                misses = 0;
-                tokio::time::sleep(idle.saturating_sub(silence)).await;
-                continue;
-            }
-            misses = if self.activity(backend, interval).await == Activity::Working { 0 } else { misses + 1 };
-            let silence = backend.link.silence();
-            if misses >= MISSES_MAX && silence >= idle {
-                return connection_lost(format_args!(
-                    "nothing came from {} for {} s, and it is not working on the query",
-                    self.address,
-                    silence.as_secs()
-                ));
-            }
-            tokio::time::sleep(interval).await;
-        }
+        silence::lost(&backend.link, &self.address, idle, interval, || self.works(backend, interval)).await
     }
 
-    /// Asks what the server does for the connection of `backend`.
-    async fn activity(&self, backend: &Backend, timeout: Duration) -> Activity {
+    /// Whether the server works for the connection of `backend`, or cannot say. It does not when it waits for this side,
+    /// has forgotten the connection, or when no new one is made in time.
+    async fn works(&self, backend: &Backend, timeout: Duration) -> bool {
         let mut connection = match self.parameters.connect(timeout).await {
             Ok(connection) => connection,
-            Err(postgres::Error::Timeout { .. }) => return Activity::Silent,
+            Err(postgres::Error::Timeout { .. }) => return false,
             // It answers, and may have no connection to spare. Whether this one lives, keepalives tell.
-            Err(_) => return Activity::Working,
+            Err(_) => return true,
         };
         let sql = format!(
             "select coalesce(bool_or(wait_event is null or wait_event not in ('ClientRead', 'ClientWrite')), false)\
@@ -101,8 +69,8 @@ impl Postgres {
         };
         // A pooler may have no connection for this question.
         match tokio::time::timeout(timeout, asked).await {
-            Ok(Some((works, server))) if server == backend.server && works == "false" => Activity::Waiting,
-            _ => Activity::Working,
+            Ok(Some((works, server))) => server != backend.server || works != "false",
+            _ => true,
         }
     }
 }
