@@ -17,7 +17,12 @@ use crate::{
         name::{CollectionName, IndexName},
         network,
     },
-    settings::{Declaration, item::Item, section::Section},
+    settings::{
+        Declaration,
+        item::Item,
+        section::Section,
+        url::{ENCODE_HINT, find_unencoded},
+    },
     support::secret::SecretString,
 };
 
@@ -255,7 +260,11 @@ fn jwks_url(section: &Section<'_>) -> Option<Option<KeySource>> {
     let allows = section.read("allow_private_address", Item::boolean);
     let (interval, allows) = (interval?.unwrap_or(REFRESH_INTERVAL), allows?.unwrap_or(false));
     section.read("jwks_url", |item| {
-        let url = match Url::parse(item.url()?) {
+        let text = item.url()?;
+        if let Some(fault) = find_unencoded(text) {
+            return item.fail(fault, ENCODE_HINT.to_owned());
+        }
+        let url = match Url::parse(text) {
             Ok(url) if url.username().is_empty() && url.password().is_none() => url,
             _ => return item.fail("is no URL", "write \"https://host/path\", without a user".to_owned()),
         };

@@ -83,6 +83,7 @@ fn an_issuer_says_exactly_what_its_tokens_open_and_how_they_are_verified() {
 #[test]
 fn key_sets_come_from_public_hosts_unless_private_ones_are_allowed() {
     for url in [
+        "https://user:1234/rest@keys.example.com/set",
         "http://auth.example.com/keys",
         "ftp://auth.example.com/keys",
         "file:///etc/passwd",

@@ -1,4 +1,4 @@
-//! What a worker is told to do.
+//! The job of a worker, and what it says of a failure.
 
 use std::path::PathBuf;
 

@@ -12,6 +12,7 @@ mod job;
 mod kinds;
 mod objects;
 mod process;
+mod secrets;
 mod settings;
 mod worker;
 
@@ -159,7 +160,7 @@ impl Adbc {
         let file = self.driver.find()?;
         let exposed = |option: &Setting| (option.name.clone(), option.value.expose_secret().to_owned());
         let secrets = self.options.iter().filter(|option| option.is_secret);
-        let secrets = secrets.flat_map(|option| process::secrets_of(option.value.expose_secret())).collect();
+        let secrets = secrets.flat_map(|option| secrets::secrets_of(option.value.expose_secret())).collect();
         let process = Process { kind: self.kind, driver: file.path.clone(), secrets };
         let job = Job {
             driver: file.path,

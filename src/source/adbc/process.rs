@@ -1,7 +1,7 @@
 //! The worker as its parent sees it: a child process with bounded time and memory.
 
 use std::{
-    io, mem,
+    io,
     path::PathBuf,
     pin::pin,
     process::{ExitStatus, Stdio},
@@ -26,8 +26,6 @@ const MEMORY_INTERVAL: Duration = Duration::from_millis(500);
 const FAREWELL_MAX: Duration = Duration::from_secs(5);
 /// Threads of a driver in Go that run at a time: as few as serve beside it.
 const GO_THREADS_MAX: &str = "2";
-/// Shorter values of options are in any message by chance.
-const SECRET_BYTES_MIN: usize = 3;
 /// The share of the memory bound from which a driver in Go collects garbage harder, in percent.
 const GO_MEMORY_PERCENT: u64 = 75;
 
@@ -183,34 +181,12 @@ fn resident_bytes(pid: u32) -> Option<u64> {
     Some(kibibytes * 1024)
 }
 
-/// What of an option's value no message may show: all of it, or the password of a URL, encoded and decoded.
-pub(super) fn secrets_of(value: &str) -> Vec<String> {
-    let Some((_, rest)) = value.split_once("://") else {
-        let is_word = value.len() < SECRET_BYTES_MIN || matches!(value, "true" | "false");
-        return if is_word { Vec::new() } else { vec![value.trim_start_matches("Bearer ").to_owned()] };
-    };
-    let authority = &rest[..rest.find(['/', '?', '#']).unwrap_or(rest.len())];
-    let password = authority.rsplit_once('@').and_then(|(user, _)| Some(user.split_once(':')?.1.to_owned()));
-    let decoded =
-        password.iter().map(|text| percent_encoding::percent_decode_str(text).decode_utf8_lossy().into());
-    let mut secrets: Vec<String> = decoded.collect();
-    secrets.extend(password);
-    // Longest first: an encoded one may hold the decoded one.
-    secrets.sort_by_key(|text| mem::size_of_val(text.as_bytes()));
-    secrets.reverse();
-    secrets
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn secrets_of_options_are_found() {
-        assert_eq!(secrets_of("hunter2"), ["hunter2"]);
-        assert_eq!(secrets_of("grpc+tls://h:1"), Vec::<String>::new());
-        assert_eq!(secrets_of("postgres://u:p%40ss@h/d?x=1"), ["p%40ss", "p@ss"]);
-        assert_eq!(secrets_of("postgres://u:a@b:c@h/d"), ["a@b:c", "a@b:c"]);
+    fn memory_of_a_process_is_known() {
         assert!(resident_bytes(std::process::id()).is_some_and(|bytes| bytes > 0));
     }
 }

@@ -1,14 +1,20 @@
 //! `[sources.NAME]` of the types that are read by a driver of ADBC.
 
-use std::{env::consts::DLL_SUFFIX, fs, sync::Arc};
+use std::{env::consts::DLL_SUFFIX, sync::Arc};
 
 use super::{
     Adbc, Setting,
     drivers::{DriverFile, DriverName, directories},
     kinds::{Form, Key, Kind, Presence},
+    secrets::is_url,
 };
 use crate::{
-    settings::{item::Item, section::Section},
+    settings::{
+        item::Item,
+        read_bounded,
+        section::Section,
+        url::{ENCODE_HINT, find_unencoded},
+    },
     source::driver::{Driver, OpenOptions},
     support::secret::SecretString,
 };
@@ -49,12 +55,11 @@ pub(super) fn open(
         section.fail::<()>(format!("has both `{first}` and `{second}`"), hint);
         is_good = false;
     }
-    if kind.keys.is_empty() {
-        settings.extend(section.read("options", any_options)?.unwrap_or_default());
-    }
+    let any = if kind.keys.is_empty() { section.read("options", any_options) } else { Some(None) };
     let mut setup: Vec<SecretString> = kind.setup.iter().map(|sql| SecretString::from(*sql)).collect();
     let own = section.read("setup", |item| statements(item));
     let memory = section.read("memory_max", |item| item.size(MEMORY_BYTES_MIN..=MEMORY_BYTES_MAX));
+    settings.extend(any?.unwrap_or_default());
     setup.extend(own?.unwrap_or_default());
     Some(Arc::new(Adbc {
         kind,
@@ -67,13 +72,13 @@ pub(super) fn open(
 }
 
 fn driver(kind: &Kind, section: &Section<'_>, options: &OpenOptions<'_>) -> Option<DriverName> {
+    let entrypoint = section.read("entrypoint", |item| item.printable().word().map(str::to_owned));
     let item = if kind.driver.is_empty() {
         Some(section.need("driver", "name a driver, or the file of one; `larder drivers` lists them")?)
     } else {
         section.get("driver")
     };
-    let entrypoint = section.read("entrypoint", |item| item.printable().word().map(str::to_owned))?;
-    let entrypoint = entrypoint.or(kind.entrypoint.map(str::to_owned));
+    let entrypoint = entrypoint?.or(kind.entrypoint.map(str::to_owned));
     let Some(item) = item else {
         return Some(named(kind.driver, entrypoint, options));
     };
@@ -107,30 +112,19 @@ fn read_key(key: &Key, section: &Section<'_>, options: &OpenOptions<'_>) -> Opti
         Form::Number => Setting::plain(key.option, &item.count(1..=u64::from(u16::MAX))?.to_string()),
         Form::Secret => secret(item.word()?.to_owned()),
         Form::Bearer => secret(format!("Bearer {}", item.word()?)),
-        Form::Url => secret(item.url()?.to_owned()),
+        Form::Url => secret(url(&item, item.url()?)?.to_owned()),
         Form::Path => {
             let path = item.file_path(options.dir)?;
-            if !path.exists() {
-                return item.fail(
-                    "does not exist",
-                    "relative paths are from the configuration file's directory".to_owned(),
-                );
-            }
-            Setting::plain(key.option, path.to_str()?)
+            let Some(path) = path.to_str().filter(|_| path.exists()) else {
+                let hint = "relative paths are from the configuration file's directory".to_owned();
+                return item.fail("does not exist", hint);
+            };
+            Setting::plain(key.option, path)
         }
-        Form::Content => {
-            let path = item.file_path(options.dir)?;
-            match fs::metadata(&path).and_then(|file| {
-                if file.len() > CONTENT_BYTES_MAX {
-                    Err(std::io::ErrorKind::FileTooLarge.into())
-                } else {
-                    fs::read_to_string(&path)
-                }
-            }) {
-                Ok(text) => secret(text),
-                Err(error) => return item.fail(format!("cannot be read: {error}"), None),
-            }
-        }
+        Form::Content => match read_bounded(&item.file_path(options.dir)?, CONTENT_BYTES_MAX) {
+            Ok(text) => secret(text),
+            Err(error) => return item.fail(format!("cannot be read: {error}"), None),
+        },
     };
     let implied = key.implies.iter().map(|(name, value)| Setting::plain(name, value));
     Some(implied.chain([setting]).collect())
@@ -143,8 +137,20 @@ fn any_options(item: &Item<'_>) -> Option<Vec<Setting>> {
     if entries.len() > ENTRIES_MAX {
         return item.fail(format!("has more than {ENTRIES_MAX} options"), None);
     }
-    let read = entries.iter().map(|(entry, item)| Some(Setting::secret(&entry.key, item.scalar()?)));
+    let read = entries.iter().map(|(entry, item)| {
+        let value = item.scalar()?;
+        url(item, &value)?;
+        Some(Setting::secret(&entry.key, value))
+    });
     read.collect()
+}
+
+/// `text`, unless it is a URL whose password cannot be told from its other parts: a message might show it.
+fn url<'a>(item: &Item<'_>, text: &'a str) -> Option<&'a str> {
+    match find_unencoded(text).filter(|_| is_url(text)) {
+        Some(fault) => item.fail(fault, ENCODE_HINT.to_owned()),
+        None => Some(text),
+    }
 }
 
 fn statements(item: &Item<'_>) -> Option<Vec<SecretString>> {

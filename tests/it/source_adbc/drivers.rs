@@ -103,6 +103,16 @@ async fn no_message_shows_a_secret() {
     let output = larder(directory.path(), &["source", "check", "foreign"]).expect(1);
     assert!(output.stderr.contains("source_"), "{output:?}");
     let printed = larder(directory.path(), &["config", "print"]).expect(0);
+    // A password that is not encoded cannot be told from the other parts of the URL.
+    for section in [
+        "type = \"adbc\"\ndriver = \"x\"\noptions = { uri = \"x://u:1234/hunter2@h\" }",
+        "type = \"mssql\"\nurl = \"sqlserver://u:1234/hunter2@h\"",
+    ] {
+        configure(directory.path(), &format!("[sources.foreign]\n{section}\n"));
+        let refused = larder(directory.path(), &["check"]).expect(2);
+        assert!(refused.stderr.contains("percent-encode"), "{refused:?}");
+        assert!(!refused.text().contains("1234") && !refused.text().contains("hunter2"), "{refused:?}");
+    }
     let open = database.url();
     configure(
         directory.path(),
