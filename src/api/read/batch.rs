@@ -1,4 +1,7 @@
 //! Many records by values of one index: `POST /v1/collections/{collection}/records/{index}/batch`.
+//!
+//! The answer is made whole before its first byte is sent, since its status tells whether it became too large, and all of
+//! its records should be of one version. Its limit bounds what that takes; the listener sends it piece by piece.
 
 use chrono::{DateTime, Utc};
 use hashbrown::HashSet;

@@ -1,4 +1,4 @@
-//! Orders of events that a real store brings about seldom: results are handed to the replica directly.
+//! Orders of events that are rare with a real store: results are handed to the replica directly.
 
 use std::sync::Mutex;
 
@@ -23,7 +23,7 @@ use crate::{
     store::{self, Location, Store},
 };
 
-/// Notes what it is told, and serves nothing.
+/// Records its calls, and serves nothing.
 #[derive(Debug, Default)]
 struct Notes(Mutex<Vec<String>>);
 

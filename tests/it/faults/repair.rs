@@ -181,7 +181,7 @@ async fn lost_documents_without_a_copy_are_announced_again() {
     served.works().await;
 }
 
-/// Pins, drops and the like of lost documents are nowhere else: an operator must repeat them, and is told.
+/// Pins, drops and the like of lost documents are nowhere else: the repair lists them, and an operator must repeat them.
 #[tokio::test(flavor = "multi_thread")]
 async fn actions_of_lost_documents_are_named_to_be_repeated() {
     let served = Served::start().await;

@@ -39,7 +39,7 @@ async fn table_of_snowflake_is_synced_and_its_changes_are_served() {
     // The emulator makes the database and the schema of a login.
     let login = format!(
         "type = \"snowflake\"\ndriver = {:?}\naccount = \"emulated\"\nuser = \"reader\"\npassword = \"hunter2\"\n\
-         host = \"localhost\"\nport = {}\nprotocol = \"http\"\nconnect_timeout = \"60s\"\ndatabase = \"SHOP\"\nschema = \"STORE\"\n",
+         host = \"localhost\"\nport = {}\nprotocol = \"http\"\ndatabase = \"SHOP\"\nschema = \"STORE\"\n",
         python_driver("snowflake"),
         emulator.address.port()
     );
@@ -56,7 +56,7 @@ async fn table_of_snowflake_is_synced_and_its_changes_are_served() {
     ];
     let options: Vec<_> = names.iter().map(|(name, value)| format!("{name:?} = {value:?}")).collect();
     let writer = format!(
-        "type = \"adbc\"\ndriver = {:?}\noptions = {{ {} }}\nconnect_timeout = \"60s\"\n",
+        "type = \"adbc\"\ndriver = {:?}\noptions = {{ {} }}\n",
         python_driver("snowflake"),
         options.join(", ")
     );
