@@ -23,6 +23,8 @@ pub struct SyncRequest<'a> {
     pub sync: &'a CollectionName,
     /// Waive the guards for this run.
     pub accept: bool,
+    /// Read the whole model, also of a sync that reads increments.
+    pub full: bool,
     /// Read and compare only; nothing is written.
     pub dry_run: bool,
     /// Counts rows while the run is under way.
@@ -48,10 +50,11 @@ impl Publisher {
     /// [`Error::UnknownSync`]; `configuration_outdated` when the run elsewhere has a newer configuration; a lease that is held for long without a run. A run that fails is no error:
     /// its record has the cause.
     pub async fn sync(&self, request: SyncRequest<'_>, principal: &Principal) -> Result<SyncOutcome, Error> {
-        let SyncRequest { sync: name, accept, dry_run, progress, cancel } = request;
+        let SyncRequest { sync: name, accept, full, dry_run, progress, cancel } = request;
         let ScheduledSync { spec, source, .. } = self.registry.find(name.as_str())?;
         let run = RunRequest {
             accept,
+            full,
             dry_run,
             progress: progress.clone(),
             cancel: cancel.clone(),
@@ -81,7 +84,7 @@ impl Publisher {
         let act = async || self.engine.run(run).await;
         let use_followed = async |ended| {
             // A run of another configuration made other records than the requested one.
-            let is_own = !run.accept && self.engine.has_configuration(&run.spec).await?;
+            let is_own = !run.accept && !run.full && self.engine.has_configuration(&run.spec).await?;
             Ok(is_own.then_some(ended))
         };
         self.when_lease_is_free(&run.spec.collection, &run.cancel, act, use_followed).await

@@ -146,5 +146,6 @@ fn manifest(segment: &Segment, version: u64, records: u64, is_there: bool) -> Ma
         segments: is_there.then_some(reference).into_iter().collect(),
         records,
         left: 0,
+        cursor: None,
     }
 }

@@ -269,6 +269,9 @@ pub(super) struct Sync {
     /// cannot be read
     #[arg(long, conflicts_with = "dry_run")]
     pub(super) accept: bool,
+    /// Read the whole model, also when the sync reads increments
+    #[arg(long)]
+    pub(super) full: bool,
     /// Then wait until every live node that serves the collection has this version, at most this long:
     /// 60s, 5m
     #[arg(long, value_name = "DURATION", value_parser = duration::parse, conflicts_with = "dry_run")]

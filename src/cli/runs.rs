@@ -72,6 +72,7 @@ fn remarks(counts: &RunCounts) -> Vec<String> {
     let records = |count: u64, what: &str| format!("{} {what}", counted(count, "record"));
     let remarks = [
         (counts.records, records(counts.records, "after the run")),
+        (counts.unread, records(counts.unread, "not read again: the run read an increment")),
         (counts.carried, records(counts.carried, "kept as before, because their rows were rejected")),
         (counts.left, records(counts.left, "whose row has left the model, kept by on_delete")),
         (

@@ -29,10 +29,11 @@ const REDRAW: Duration = Duration::from_millis(100);
 pub(super) async fn run(config: &ConfigArguments, arguments: Sync) -> Result<Exit, Failure> {
     let config = session::load(config)?;
     let collection = session::registry(&config)?.find(&arguments.name)?.spec.collection;
-    let Sync { accept, dry_run, json, .. } = arguments;
+    let Sync { accept, full, dry_run, json, .. } = arguments;
     let principal = session::principal(&arguments.actor);
     let (progress, cancel) = (Progress::default(), Shutdown::new());
-    let request = SyncRequest { sync: &collection, accept, dry_run, progress: &progress, cancel: &cancel };
+    let request =
+        SyncRequest { sync: &collection, accept, full, dry_run, progress: &progress, cancel: &cancel };
     let process = session::publisher(&config).await?;
     let ran = watch(process.publisher.sync(request, &principal), &progress, &cancel).await;
     let Some(ran) = ran else { return Ok(Exit::Interrupted) };
@@ -181,8 +182,12 @@ fn show(ended: &RunOutcome, dry_run: bool) -> Result<(), Failure> {
 /// The counts of a run, on one line.
 fn counts(counts: &RunCounts) -> String {
     let (rows, records) = (counted(counts.rows, "row"), counted(counts.records, "record"));
+    let unread = match counts.unread {
+        0 => String::new(),
+        unread => format!(", {unread} of them not read again"),
+    };
     format!(
-        "  {rows}: {} added, {} changed, {} removed, {} rejected; {records}",
+        "  {rows}: {} added, {} changed, {} removed, {} rejected; {records}{unread}",
         counts.added, counts.changed, counts.removed, counts.rejected
     )
 }

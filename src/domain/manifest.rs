@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     bounded::{list, list_or_null},
+    cursor::Cursor,
     digest::Digest,
     fields::FieldPath,
     id::RunId,
@@ -178,6 +179,9 @@ pub struct Manifest {
     pub records: u64,
     /// Records among them whose row has left the model (`keep`, `clear`).
     pub left: u64,
+    /// How far a sync that reads increments has read; `None` for other syncs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cursor: Option<Cursor>,
 }
 
 /// The format of a manifest that has a rule for shared values: a reader that does not know the rule would serve

@@ -21,6 +21,7 @@ macro_rules! serde_by_text {
 pub(crate) mod bounded;
 pub mod catalog;
 pub mod compound;
+pub mod cursor;
 pub mod digest;
 pub mod duration;
 pub mod error;

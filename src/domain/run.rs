@@ -84,6 +84,9 @@ pub struct RunCounts {
     /// Index values that a record does not hold because other records have them, too,
     /// among all records served after the run.
     pub conflicts: u64,
+    /// Records that a run which read an increment left as they were without reading their row; 0 for a run that read
+    /// the whole model.
+    pub unread: u64,
     /// Values that JSON cannot express and that became null (NaN, infinity).
     pub nulled: u64,
     /// Records served after the run.

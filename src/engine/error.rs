@@ -61,6 +61,9 @@ pub enum Error {
     /// The model's columns do not fit the mapping.
     #[error("the mapping does not fit the model: {}", list(.0))]
     Mapping(Vec<mapping::MappingFault>),
+    /// The column by which a sync reads increments cannot be used.
+    #[error("`{column}`, a column of `incremental`, {why}")]
+    Increment { column: String, why: String },
     /// The run wrote too many bytes.
     #[error(
         "the run wrote more than {bytes_max} bytes of segments; raise [engine] spool_bytes_max or narrow the model"
@@ -120,6 +123,7 @@ codes! {
         "sync_dropped" Conflict: Dropped,
         "sync_paused" Conflict: Paused,
         "mapping_mismatch" Invalid: Mapping,
+        "increment_invalid" Invalid: Increment,
         "spool_full" Invalid: SpoolFull,
         "run_timeout" Unavailable: RunTimeout,
         "cancelled" Conflict: Cancelled,

@@ -1,5 +1,6 @@
 //! The sync engine.
 //!
+//! - `increment`: reading only the rows from a cursor on;
 //! - `run`: one run of a sync, from its lease to its announcement;
 //! - `ingest`: input → records → changes → segments in the store;
 //! - `compact`: rewriting the segments of a collection whose records do not change;
@@ -13,6 +14,7 @@ mod base;
 mod compact;
 mod error;
 pub(crate) mod includes;
+mod increment;
 mod ingest;
 mod lease;
 mod plan;
@@ -26,6 +28,7 @@ mod settings;
 mod spec;
 
 pub use error::Error;
+pub use increment::{DeletedRows, IncrementSettings};
 pub use lease::SyncLease;
 pub use progress::Progress;
 pub use request::{RunRequest, Trigger};

@@ -6,10 +6,12 @@ use chrono::{DateTime, Utc};
 
 use super::{
     base::{Announced, Base},
+    increment::IncrementPlan,
     spec::SyncSpec,
 };
 use crate::{
     domain::{
+        cursor::Cursor,
         digest::Digest,
         id::RunId,
         manifest::{Manifest, SegmentKind, SegmentReference, Version},
@@ -34,6 +36,8 @@ pub(super) struct RunPlan {
     pub(super) fields_changed: bool,
     pub(super) fingerprint_seed: u64,
     pub(super) version: Version,
+    /// How a sync with increments reads.
+    pub(super) increment: Option<IncrementPlan>,
     /// Compare with nothing: there is no base, its primary key is another column, or it cannot be read.
     starts_empty: bool,
 }
@@ -68,6 +72,7 @@ impl RunPlan {
             mapping,
             base,
             from,
+            increment: None,
             starts_empty,
         }
     }
@@ -97,6 +102,7 @@ impl RunPlan {
         data_as_of: DateTime<Utc>,
         counts: &RunCounts,
         new: Vec<SegmentReference>,
+        cursor: Option<Cursor>,
     ) -> Manifest {
         let kept = self.compared().filter(|_| !self.rebuild);
         let version = kept.filter(|_| new.is_empty()).map_or(self.version, |manifest| manifest.version);
@@ -119,6 +125,7 @@ impl RunPlan {
             segments,
             records: counts.records,
             left: counts.left,
+            cursor,
         }
     }
 }

@@ -39,6 +39,8 @@ pub struct RunRequest {
     pub trigger: Trigger,
     /// Waive the guards for this run.
     pub accept: bool,
+    /// Read the whole model, also of a sync that reads increments.
+    pub full: bool,
     /// Read and compare only: no lease, no record of the run, nothing written.
     pub dry_run: bool,
     /// Counts rows and records while the run is under way.
@@ -51,6 +53,6 @@ impl RunRequest {
     /// A run that respects the guards and announces, with a progress and a cancellation of its own.
     pub fn new(spec: SyncSpec, source: Source, trigger: Trigger) -> Self {
         let (progress, cancel) = (Progress::default(), Shutdown::new());
-        Self { spec, source, trigger, accept: false, dry_run: false, progress, cancel }
+        Self { spec, source, trigger, accept: false, full: false, dry_run: false, progress, cancel }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Compression, GuardSettings, OnDelete, SyncSpec, includes};
+use super::{Compression, GuardSettings, OnDelete, SyncSpec, includes, increment};
 use crate::{
     domain::{
         limits::ORIGINS_MAX,
@@ -40,6 +40,7 @@ impl SyncSpec {
         let mapping = mapping::settings::read(section, &model.columns);
         let fields = includes::RecordFields::of(mapping.as_ref(), &model.columns);
         let includes = includes::read(section, &fields);
+        let increment = section.read("incremental", |item| increment::read(item, &model));
         let options = options?;
         Some(Self {
             collection: collection?,
@@ -50,6 +51,7 @@ impl SyncSpec {
             guards: options.guards,
             serving: ServingSettings { includes: includes?, ..options.serving },
             compression: options.compression,
+            increment: increment?,
             revision: options.revision,
             changed_at: model.changed_at,
         })

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 
-use super::error::Error;
+use super::{error::Error, increment::IncrementSettings};
 use crate::{
     domain::{
         digest::Digest,
@@ -32,6 +32,8 @@ pub struct SyncSpec {
     pub serving: ServingSettings,
     /// Whether bodies are compressed.
     pub compression: Compression,
+    /// How it reads increments; `None` when every run reads the whole model.
+    pub increment: Option<IncrementSettings>,
     /// Which of two configurations of the sync is newer; 0 unless it is written.
     pub revision: u64,
     /// When the files were last changed that the sync is configured in.
@@ -50,8 +52,9 @@ impl SyncSpec {
     /// The configuration, as a manifest has it. The digest is of what decides the announced records and how they
     /// are served, and so not of guards and schedule. Another build may have another digest.
     pub fn configuration(&self) -> Configuration {
-        let Self { model, on_delete, serving, compression, .. } = self;
-        let text = format!("{model:?} {} {on_delete:?} {serving:?} {compression:?}", self.mapping_digest());
+        let Self { model, on_delete, serving, compression, increment, .. } = self;
+        let mapping = self.mapping_digest();
+        let text = format!("{model:?} {mapping} {on_delete:?} {serving:?} {compression:?} {increment:?}");
         let sha256 = Digest::of(text.as_bytes());
         Configuration { revision: self.revision, changed_at: self.changed_at, sha256 }
     }

@@ -26,6 +26,8 @@ pub(crate) struct ModelConfig {
     pub(crate) model: Option<Model>,
     /// Its columns, as far as they are known.
     pub(crate) columns: ModelColumns,
+    /// Whether its source can read rows from a cursor on.
+    pub(crate) has_increments: bool,
     /// When its SQL file was last changed.
     pub(crate) changed_at: DateTime<Utc>,
 }
@@ -65,7 +67,8 @@ fn model(section: &Section<'_>, sources: &Sources, dir: &Path) -> ModelConfig {
     let file = section.get("sql_file").filter(|_| query.is_some()).and_then(|item| item.file_path(dir));
     let changed_at = file.map_or(DateTime::UNIX_EPOCH, |file| modified_at(&file));
     let model = query.zip(types).map(|(query, types)| Model::Query { query, types });
-    ModelConfig { source: source.map(str::to_owned), model, columns, changed_at }
+    let has_increments = found.is_none_or(Source::has_increments);
+    ModelConfig { source: source.map(str::to_owned), model, columns, has_increments, changed_at }
 }
 
 fn query(section: &Section<'_>, source: Option<&Source>, dir: &Path) -> Option<Query> {

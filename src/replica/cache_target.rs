@@ -241,6 +241,7 @@ mod tests {
             segments,
             records: 0,
             left: 0,
+            cursor: None,
         })
     }
 

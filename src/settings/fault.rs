@@ -1,8 +1,11 @@
 //! Faults of a configuration, each with its key, its place and a hint.
 
-use std::{cell::RefCell, fmt, path::Path, sync::Arc};
+use std::{borrow::Cow, cell::RefCell, fmt, path::Path, sync::Arc};
 
-use super::printable::{Printable, Printing};
+use super::{
+    interpolate::Text,
+    printable::{Printable, Printing},
+};
 
 /// Where a value is written.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -111,6 +114,11 @@ impl Report {
     /// Declares the string of a key printable.
     pub(super) fn declare(&self, key: &str, printing: Printing) {
         self.printable.borrow_mut().declare(key, printing);
+    }
+
+    /// The value of a key without what may not be printed.
+    pub(super) fn printable_value<'a>(&self, key: &str, text: &'a Text) -> Cow<'a, str> {
+        self.printable.borrow().value(key, text)
     }
 
     /// Takes out what readers declared printable.

@@ -36,6 +36,15 @@ impl Printable {
         }
     }
 
+    /// The value of `key` without what may not be printed.
+    pub(super) fn value<'a>(&self, key: &str, text: &'a Text) -> Cow<'a, str> {
+        match self.0.get(key) {
+            Some(Printing::Whole) => Cow::Borrowed(&text.value),
+            Some(Printing::Url) => Cow::Owned(mask_passwords(&text.value)),
+            None => Cow::Borrowed(MASK),
+        }
+    }
+
     /// Adds the declarations of another.
     pub(super) fn extend(&mut self, other: Self) {
         self.0.extend(other.0);

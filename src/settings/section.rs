@@ -1,14 +1,17 @@
 //! Reads a table by the names of its keys. A key that no reader asks for is unknown, which is a fault.
 
-use std::cell::{Cell, RefCell};
+use std::{
+    cell::{Cell, RefCell},
+    fmt::Write as _,
+};
 
 use super::{
     fault::{Place, Report},
     item::Item,
     nearest,
-    tree::{Entry, Table},
+    tree::{Entry, Table, Value},
 };
-use crate::domain::name::CollectionName;
+use crate::domain::{digest::Digest, name::CollectionName};
 
 /// A table that is being read.
 pub(crate) struct Section<'a> {
@@ -101,6 +104,41 @@ impl<'a> Section<'a> {
     pub(crate) fn entries(&self) -> impl Iterator<Item = (&'a Entry, Item<'a>)> {
         self.is_named.set(true);
         self.table.0.iter().map(|entry| (entry, self.item(entry)))
+    }
+
+    /// Digest of all values of the section, variables replaced, but for secrets: what its readers did not declare
+    /// printable. Ask for it after they have read.
+    pub(crate) fn digest(&self) -> Digest {
+        let mut text = String::new();
+        self.write(&mut text, &self.key, self.table);
+        Digest::of(text.as_bytes())
+    }
+
+    fn write(&self, out: &mut String, key: &str, table: &Table) {
+        for entry in &table.0 {
+            let key = join(key, &entry.key);
+            let _ = writeln!(out, "{key}");
+            self.write_value(out, &key, &entry.node.value);
+        }
+    }
+
+    fn write_value(&self, out: &mut String, key: &str, value: &Value) {
+        let _ = match value {
+            Value::String(text) => writeln!(out, "{:?}", self.report.printable_value(key, text)),
+            Value::Integer(number) => writeln!(out, "{number}"),
+            Value::Float(number) => writeln!(out, "{number}"),
+            Value::Boolean(boolean) => writeln!(out, "{boolean}"),
+            Value::Datetime(text) => writeln!(out, "{text}"),
+            Value::Array(nodes) => {
+                nodes.iter().for_each(|node| self.write_value(out, key, &node.value));
+                writeln!(out, "]")
+            }
+            Value::Table(table) => {
+                self.write(out, key, table);
+                writeln!(out, "}}")
+            }
+            Value::TooLarge => Ok(()),
+        };
     }
 
     /// Reports a key that cannot name a `what`, such as a source or a model. Names follow one rule

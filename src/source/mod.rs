@@ -22,7 +22,7 @@ mod sql;
 mod sqlite;
 mod types;
 
-use std::{collections::HashSet, sync::Arc, time::Duration};
+use std::{collections::HashSet, ops::Range, sync::Arc, time::Duration};
 
 use tokio::sync::mpsc::{self, Sender};
 
@@ -31,7 +31,7 @@ use self::{
     error::cause,
     rows::RowSender,
 };
-use crate::domain::{Column, RowBatch};
+use crate::domain::{Column, RowBatch, cursor::CursorValue, digest::Digest};
 
 pub use adbc::{FoundDriver, found as drivers, work};
 pub use error::{Cause, Error};
@@ -70,12 +70,49 @@ pub enum Query {
         /// Columns in the order wanted.
         columns: Option<Vec<String>>,
     },
+    /// The rows of another query from a cursor on.
+    Increment(Box<Increment>),
+}
+
+/// Rows of a query from a cursor on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Increment {
+    /// The query that has the rows: a model's, or one of changes that has [`cursor_places`].
+    pub query: Query,
+    /// The columns that are read, in this order.
+    pub columns: Vec<String>,
+    /// The column whose values are compared with `from`; `None` when `query` has places for the cursor.
+    pub column: Option<String>,
+    /// The lowest value that is read.
+    pub from: CursorValue,
+}
+
+/// The places for the cursor in the SQL of a query of changes: each `{{ cursor }}`.
+///
+/// # Errors
+/// The text of a place that is for something else.
+pub fn cursor_places(sql: &str) -> Result<Vec<Range<usize>>, String> {
+    let mut places = Vec::new();
+    let mut at = 0;
+    while let Some(start) = sql[at..].find("{{").map(|found| at + found) {
+        let Some(end) = sql[start..].find("}}").map(|found| start + found + 2) else {
+            return Err(sql[start..].to_owned());
+        };
+        let place = &sql[start..end];
+        if place.trim_start_matches("{{").trim_end_matches("}}").trim() != "cursor" {
+            return Err(place.to_owned());
+        }
+        places.push(start..end);
+        at = end;
+    }
+    Ok(places)
 }
 
 /// One source of the configuration. Cheap to clone, usable from several tasks at once.
 #[derive(Debug, Clone)]
 pub struct Source {
     driver: Arc<dyn Driver>,
+    digest: Digest,
     statement_timeout: Duration,
     types: Arc<ColumnTypes>,
 }
@@ -93,6 +130,17 @@ impl Source {
     /// An error of kind `Invalid` whose words fit the key that the query was read from.
     pub(crate) fn check_query(&self, query: &Query) -> Result<(), Error> {
         self.driver.check_query(query)
+    }
+
+    /// Digest of the source's configuration but for secrets, and of the types that a model declares: what changes when
+    /// another source, or the same one in another way, is read.
+    pub fn digest(&self) -> Digest {
+        Digest::of(format!("{} {:?}", self.digest, self.types).as_bytes())
+    }
+
+    /// Whether rows can be read from a cursor on, which takes a source with SQL.
+    pub(crate) fn has_increments(&self) -> bool {
+        self.check_query(&Query::Sql("select 1".to_owned())).is_ok()
     }
 
     /// Connects and makes a trivial request.

@@ -4,9 +4,15 @@
 //! there. The server checks the grammar; only quotes and comments are recognised here.
 
 use super::{
-    Query,
+    Increment, Query, cursor_places,
     error::{Error, cause},
 };
+use crate::domain::cursor::{CursorValue, TimeForm};
+
+/// The time `text` without its zone.
+fn without(text: &str, zone: &str) -> String {
+    text.strip_suffix(zone).unwrap_or(text).replace('T', " ")
+}
 
 /// What of its lexical grammar tells one SQL database from another.
 #[derive(Debug, Clone, Copy)]
@@ -30,12 +36,62 @@ pub(super) struct Dialect {
     pub(super) nests_comments: bool,
     /// `` ` ` `` and `[ ]` quote identifiers, too.
     pub(super) has_other_quotes: bool,
+    /// How a time is written.
+    pub(super) times: Times,
+}
+
+/// How a database wants a time that is compared with a column.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Times {
+    /// A string, in the form in which the database prints times.
+    Text,
+    /// A string without a zone, which is that of the session: UTC.
+    WithoutZone,
+    /// `timestamp '...'` and `date '...'`.
+    Typed,
+    /// A call that reads ISO 8601, for ClickHouse.
+    Parsed,
+    /// A cast, for SQL Server.
+    Cast,
+}
+
+impl Times {
+    /// `value` as an expression.
+    fn literal(self, value: &CursorValue) -> String {
+        let text = value.text();
+        let Some(form) = value.time_form() else { return text.to_owned() };
+        match (self, form) {
+            (Self::Text | Self::WithoutZone | Self::Parsed, TimeForm::Date) => format!("'{text}'"),
+            (Self::Text, TimeForm::Time { .. }) => format!("'{text}'"),
+            (Self::WithoutZone, TimeForm::Time { zone, .. }) => {
+                format!("'{}'", without(text, zone))
+            }
+            (Self::Typed, TimeForm::Date) => format!("date '{text}'"),
+            (Self::Typed, TimeForm::Time { zone, .. }) => {
+                let utc = if zone.is_empty() { "" } else { " +00:00" };
+                format!("timestamp '{}{utc}'", without(text, zone))
+            }
+            (Self::Parsed, TimeForm::Time { .. }) => format!("parseDateTime64BestEffort('{text}', 9, 'UTC')"),
+            (Self::Cast, form) => {
+                let kind = match form {
+                    TimeForm::Date => "date",
+                    TimeForm::Time { zone: "", .. } => "datetime2",
+                    TimeForm::Time { .. } => "datetimeoffset",
+                };
+                format!("cast('{text}' as {kind})")
+            }
+        }
+    }
 }
 
 impl Dialect {
     /// Refuses a table whose name cannot be quoted.
     pub(super) fn check_query(&self, query: &Query) -> Result<(), Error> {
-        let Query::Table { name, .. } = query else { return Ok(()) };
+        let name = match query {
+            Query::Sql(_) => return Ok(()),
+            Query::Table { name, .. } => name,
+            Query::Increment(increment) => return self.check_query(&increment.query),
+        };
         let is_part = |part: &str| {
             let quote = self.identifier_quote;
             !part.is_empty() && part.trim() == part && !part.contains(|c: char| c == quote || c.is_control())
@@ -53,14 +109,32 @@ impl Dialect {
         let (name, columns) = match query {
             Query::Sql(text) => return self.single(text).map(str::to_owned),
             Query::Table { name, columns } => (name, columns),
+            Query::Increment(increment) => return self.increment(increment),
         };
-        let columns = match columns {
-            None => "*".to_owned(),
-            Some(columns) => columns.iter().map(|name| self.quote(name)).collect::<Vec<_>>().join(", "),
-        };
+        let columns = columns.as_ref().map_or_else(|| "*".to_owned(), |columns| self.list(columns));
         let table: Vec<_> = name.split('.').map(|part| self.quote(part)).collect();
         let sql = format!("select {columns} from {}", table.join("."));
         if sql.contains('\0') { Err(nul_character()) } else { Ok(sql) }
+    }
+
+    fn increment(&self, increment: &Increment) -> Result<String, Error> {
+        let Increment { query, columns, column, from } = increment;
+        let from = self.times.literal(from);
+        let mut inner = self.statement(query)?;
+        for place in cursor_places(&inner).unwrap_or_default().into_iter().rev().filter(|_| column.is_none())
+        {
+            inner.replace_range(place, &from);
+        }
+        let filter = column.as_ref().map(|column| format!(" where {} >= {from}", self.quote(column)));
+        Ok(format!(
+            "select {} from (\n{inner}\n) larder_model{}",
+            self.list(columns),
+            filter.unwrap_or_default()
+        ))
+    }
+
+    fn list(&self, columns: &[String]) -> String {
+        columns.iter().map(|name| self.quote(name)).collect::<Vec<_>>().join(", ")
     }
 
     /// `name` as a quoted identifier.
@@ -223,6 +297,7 @@ mod tests {
         has_dollar_quotes: true,
         nests_comments: true,
         has_other_quotes: false,
+        times: Times::Text,
     };
     const SQLITE: Dialect = Dialect {
         has_escape_strings: false,
@@ -237,6 +312,7 @@ mod tests {
         has_backslash_escapes: true,
         line_comments: &["--", "#"],
         has_other_quotes: false,
+        times: Times::WithoutZone,
         ..SQLITE
     };
 
@@ -305,5 +381,43 @@ mod tests {
             assert_eq!(table(name, None).unwrap_err().code(), "source_table_name_invalid", "{name}");
         }
         assert_eq!(table("t", Some(&["\0"])).unwrap_err().code(), "source_nul_character");
+    }
+    #[test]
+    fn increments_are_read_from_the_cursor_on() {
+        let increment = |dialect: Dialect, sql: &str, column: Option<&str>, from: &str| {
+            let query = Query::Sql(sql.to_owned());
+            let (columns, column) = (vec!["id".to_owned(), "a\"b".to_owned()], column.map(str::to_owned));
+            let from = CursorValue::parse(from).unwrap();
+            dialect.statement(&Query::Increment(Box::new(Increment { query, columns, column, from })))
+        };
+        assert_eq!(
+            increment(POSTGRES, "select * from t -- all;", Some("at"), "2026-01-01T00:00:00Z").unwrap(),
+            "select \"id\", \"a\"\"b\" from (\nselect * from t -- all;\n) larder_model where \"at\" >= '2026-01-01T00:00:00Z'"
+        );
+        assert_eq!(
+            increment(SQLITE, "select * from log where n > {{cursor}} and {{ cursor }} > 0", None, "7")
+                .unwrap(),
+            "select \"id\", \"a\"\"b\" from (\nselect * from log where n > 7 and 7 > 0\n) larder_model"
+        );
+        for (times, from, expected) in [
+            (Times::Text, "2026-01-01 00:00:00", "'2026-01-01 00:00:00'"),
+            (Times::WithoutZone, "2026-01-01T00:00:00Z", "'2026-01-01 00:00:00'"),
+            (Times::WithoutZone, "2026-01-01", "'2026-01-01'"),
+            (Times::Typed, "2026-01-01T00:00:00", "timestamp '2026-01-01 00:00:00'"),
+            (Times::Typed, "2026-01-01T00:00:00Z", "timestamp '2026-01-01 00:00:00 +00:00'"),
+            (Times::Typed, "2026-01-01", "date '2026-01-01'"),
+            (
+                Times::Parsed,
+                "2026-01-01T00:00:00Z",
+                "parseDateTime64BestEffort('2026-01-01T00:00:00Z', 9, 'UTC')",
+            ),
+            (Times::Cast, "2026-01-01T00:00:00Z", "cast('2026-01-01T00:00:00Z' as datetimeoffset)"),
+            (Times::Cast, "2026-01-01T00:00:00", "cast('2026-01-01T00:00:00' as datetime2)"),
+            (Times::Cast, "42", "42"),
+        ] {
+            assert_eq!(times.literal(&CursorValue::parse(from).unwrap()), expected);
+        }
+        assert_eq!(cursor_places("a {{ cursor }} {{x}}"), Err("{{x}}".to_owned()));
+        assert_eq!(cursor_places("a {{ cursor"), Err("{{ cursor".to_owned()));
     }
 }

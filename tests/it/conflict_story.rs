@@ -52,7 +52,7 @@ async fn counted_by_the_node(node: &Node) -> Option<u64> {
 
 /// Runs the sync and checks that run, listing and node agree on the losers.
 async fn sync_expecting(node: &Node, status: RunStatus, expected: &[&str]) {
-    let ended = node.sync_with("person", true).await;
+    let ended = node.sync_with("person", true, false).await;
     assert_eq!(ended.record.status, status);
     assert_eq!(losers(&ended), expected);
     assert_eq!(ended.record.counts.conflicts, expected.len() as u64);

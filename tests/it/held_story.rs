@@ -171,7 +171,7 @@ async fn guards_compare_with_the_records_of_the_base_whatever_changed() {
 async fn retained_records_neither_hide_a_loss_nor_vanish_unguarded() {
     let node = node("keep").await;
     node.warehouse.execute("delete from people where id > 40").await;
-    assert_eq!(node.sync_with("person", true).await.record.counts.left, 60);
+    assert_eq!(node.sync_with("person", true, false).await.record.counts.left, 60);
     // 13 of the 40 that had a row, although 100 are served.
     node.warehouse
         .execute("create table gone as select * from people where id > 27; delete from people where id > 27")

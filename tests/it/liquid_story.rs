@@ -303,7 +303,7 @@ async fn a_template_that_fails_rejects_its_row_and_nothing_else() {
         listed
     };
     let row = |key: &str, reason: &str, field: &str| (key.to_owned(), reason.to_owned(), field.to_owned());
-    let ended = node.sync_with("person", true).await;
+    let ended = node.sync_with("person", true, false).await;
     assert_eq!(ended.record.status, RunStatus::Announced);
     assert_eq!(listed(&ended), [row("1", "template_output", "number"), row("4", "template_output", "json")]);
     assert_eq!((ended.record.counts.rejected, ended.record.counts.added), (2, 2));
@@ -320,7 +320,7 @@ async fn a_template_that_fails_rejects_its_row_and_nothing_else() {
              insert into people (id, divisor) values (5, 0);",
         )
         .await;
-    let ended = node.sync_with("person", true).await;
+    let ended = node.sync_with("person", true, false).await;
     assert_eq!(ended.record.status, RunStatus::Announced);
     let failed = [
         row("1", "template_output", "number"),

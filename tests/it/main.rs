@@ -32,6 +32,8 @@ mod held_story;
 #[cfg(test)]
 mod housekeeping_story;
 #[cfg(test)]
+mod increments;
+#[cfg(test)]
 mod lease_story;
 #[cfg(test)]
 mod liquid;

@@ -237,7 +237,7 @@ async fn a_run_that_removes_too_much_is_held_until_it_is_accepted() {
     let ended = node.sync("person").await;
     assert_eq!(ended.record.error.unwrap().code, "no_rows");
 
-    let ended = node.sync_with("person", true).await;
+    let ended = node.sync_with("person", true, false).await;
     assert_eq!(ended.record.status, RunStatus::Announced);
     assert_eq!(node.record("person", "id", "1").await, None);
     let (publisher, person) = (node.publisher().await, name("person"));
@@ -279,7 +279,7 @@ async fn a_changed_query_is_a_change_of_data() {
     let ended = node.sync("person").await;
     assert_eq!(ended.record.status, RunStatus::Held);
     assert_eq!(ended.record.error.unwrap().code, "fields_changed");
-    let ended = node.sync_with("person", true).await;
+    let ended = node.sync_with("person", true, false).await;
     assert_eq!((ended.record.status, ended.record.counts.changed), (RunStatus::Announced, 2));
     assert_eq!(node.record("person", "id", "1").await.unwrap()["extra"], "x");
 }
@@ -434,7 +434,7 @@ async fn a_collection_that_began_empty_is_compressed_like_any_other() {
         )
         .await;
     let node = Node::start(directory, warehouse, &sections("delete", "")).await;
-    node.sync_with("person", true).await;
+    node.sync_with("person", true, false).await;
     node.warehouse
         .execute(
             "with recursive n(i) as (select 1 union all select i + 1 from n where i < 5000)

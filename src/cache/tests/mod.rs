@@ -170,6 +170,7 @@ impl Publisher {
             segments: self.references.clone(),
             records: self.records.len() as u64,
             left: 0,
+            cursor: None,
         })
     }
 

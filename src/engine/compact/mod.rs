@@ -151,6 +151,7 @@ mod tests {
             segments: [segment(SegmentKind::Base, (1, base))].into_iter().chain(changes).collect(),
             records,
             left: 0,
+            cursor: None,
         }
     }
 

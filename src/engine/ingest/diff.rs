@@ -41,6 +41,8 @@ const RETAINED: u8 = 8;
 /// A record that a change segment deleted. Dead entries count as seen, so that no walk over the
 /// unseen ones meets them.
 const DEAD: u8 = 16;
+/// A row says that the record is deleted.
+const DELETED: u8 = 64;
 /// In a run that writes a new base: the row of this record equals the served one.
 const SAME: u8 = 32;
 
@@ -210,6 +212,11 @@ impl BaseTable {
         self.served[entry as usize].fingerprint == pack(fingerprint)
     }
 
+    /// Marks that a row says that the record of `entry` is deleted.
+    pub(super) fn mark_deleted(&self, entry: u32) {
+        self.served[entry as usize].mark(DELETED);
+    }
+
     /// Marks that a put of `entry` writes the served record again.
     pub(super) fn mark_same(&self, entry: u32) {
         self.served[entry as usize].mark(SAME);
@@ -244,7 +251,8 @@ impl BaseTable {
         (0_u32..).zip(&self.served).filter_map(move |(entry, served)| {
             let state = served.state();
             let is_retained = state & RETAINED != 0;
-            wanted(state).then_some(Remaining { entry, location: served.location(), is_retained })
+            let is_deleted = state & DELETED != 0;
+            wanted(state).then_some(Remaining { entry, location: served.location(), is_retained, is_deleted })
         })
     }
 }
@@ -258,6 +266,8 @@ pub(super) struct Remaining {
     pub(super) location: Location,
     /// Whether its row left the model before this run.
     pub(super) is_retained: bool,
+    /// Whether a row says that it is deleted.
+    pub(super) is_deleted: bool,
 }
 
 /// The keys of a run that are not served yet. One thread owns it.

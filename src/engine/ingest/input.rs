@@ -1,38 +1,51 @@
 //! The input of a run, resolved when the run begins.
 
-use std::sync::Arc;
-
 use tokio::sync::{mpsc, oneshot};
 
-use crate::engine::{error::Error, plan::RunPlan, spec::SyncSpec};
+use crate::engine::{error::Error, increment::IncrementPlan, spec::SyncSpec};
 use crate::{
     domain::row::{Column, RowBatch},
     source::{Query, Source},
     support::{background, shutdown::Shutdown},
 };
 
-/// What a run reads.
+/// What a run reads: all rows of a query in one snapshot.
 #[derive(Clone)]
-pub(in crate::engine) enum Input {
-    /// All rows of a query in one snapshot. A served record without a row has therefore left the model.
-    Snapshot { source: Source, query: Query },
+pub(in crate::engine) struct Input {
+    pub(in crate::engine) source: Source,
+    query: Query,
+    /// The columns of the rows.
+    pub(in crate::engine) columns: Vec<Column>,
 }
 
 impl Input {
-    /// The input of a run that begins now.
-    pub(in crate::engine) fn resolve(spec: &SyncSpec, source: &Source) -> Self {
-        Self::Snapshot { source: spec.model.source(source), query: spec.model.resolve() }
+    /// The whole model, resolved now. No row is read.
+    pub(in crate::engine) async fn of_model(spec: &SyncSpec, source: &Source) -> Result<Self, Error> {
+        let source = spec.model.source(source);
+        let query = spec.model.resolve();
+        let columns = source.describe(&query).await?;
+        Ok(Self { source, query, columns })
     }
 
-    /// The columns of its rows. No row is read.
-    pub(in crate::engine) async fn describe(&self) -> Result<Vec<Column>, Error> {
-        let Self::Snapshot { source, query } = self;
-        Ok(source.describe(query).await?)
-    }
-
-    async fn stream(&self, batches: mpsc::Sender<RowBatch>, columns: &[Column]) -> Result<(), Error> {
-        let Self::Snapshot { source, query } = self;
-        Ok(source.stream(query, batches, columns, None).await?)
+    /// The increment of `plan`, when it reads one, in place of the whole model.
+    ///
+    /// # Errors
+    /// Those of a query of changes, also when it has not the columns of the model.
+    pub(in crate::engine) async fn narrowed(self, plan: &IncrementPlan) -> Result<Self, Error> {
+        let Some(query) = plan.query(&self.query, &self.columns) else { return Ok(self) };
+        let Self { source, columns: of_model, .. } = self;
+        let columns = source.describe(&query).await?;
+        let differing = of_model.iter().zip(&columns).find(|(model, changes)| model.kind != changes.kind);
+        match differing {
+            Some((model, changes)) => Err(Error::Increment {
+                column: model.name.clone(),
+                why: format!(
+                    "is {} in the model and {} in `changes_sql`",
+                    model.type_name, changes.type_name
+                ),
+            }),
+            None => Ok(Self { source, query, columns }),
+        }
     }
 
     /// Sends all rows to `batches`, then reports the end on `ended`. Dropping the future ends the query.
@@ -41,17 +54,17 @@ impl Input {
     /// and no thread is woken for every few kilobytes. Measured: a quarter of the CPU of an unchanged sync.
     pub(super) async fn read(
         self,
-        plan: Arc<RunPlan>,
         batches: mpsc::Sender<RowBatch>,
         ended: oneshot::Sender<()>,
     ) -> Result<(), Error> {
         let cancel = Shutdown::new();
         let _cancels_when_dropped = cancel.clone().drop_guard();
         let read = move || {
+            let Self { source, query, columns } = self;
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
             let read = runtime.map_err(Error::ThreadRefused)?.block_on(async {
                 tokio::select! {
-                    read = self.stream(batches, &plan.columns) => read,
+                    read = source.stream(&query, batches, &columns, None) => read.map_err(Error::from),
                     () = cancel.cancelled() => Err(Error::Cancelled),
                 }
             });

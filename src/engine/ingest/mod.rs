@@ -39,7 +39,7 @@ use self::{
     conflict_keys::list_conflicts, pipeline::BATCHES_WAITING_MAX, retract::retract_duplicates,
     stream::Streamed, upload::Uploaded,
 };
-use super::{Engine, base::SegmentReader, error::Error, plan::RunPlan, progress::Progress};
+use super::{Engine, base::SegmentReader, error::Error, increment::Marks, plan::RunPlan, progress::Progress};
 use crate::{
     domain::{
         id::RunId,
@@ -66,6 +66,8 @@ pub(super) struct Ingested {
     /// The new segments, in order.
     pub(super) segments: Vec<SegmentReference>,
     pub(super) rejected: Vec<RejectedRow>,
+    /// What the rows say about the cursor of increments.
+    pub(super) marks: Marks,
 }
 
 impl Engine {
@@ -76,6 +78,7 @@ impl Engine {
         let uploader = Uploader::new(self, ingest.run_id, plan.kind(), &plan.spec.collection, plan.version);
         let (mut streamed, mut uploaded) = self.stream(ingest, &uploader).await?;
         let counts = streamed.counts;
+        let marks = std::mem::take(&mut streamed.sequencer.marks);
         let mut reader = SegmentReader::new(self);
         let streamed_segments = uploaded.clone();
         let (sender, segments) = mpsc::channel(1);
@@ -97,7 +100,7 @@ impl Engine {
                 None => uploader.discard(replaced).await,
             }
         }
-        Ok(Ingested { counts, segments: uploaded.into_values().collect(), rejected })
+        Ok(Ingested { counts, segments: uploaded.into_values().collect(), rejected, marks })
     }
 
     /// Runs the source, the ingesting thread and the upload side by side. Of several errors the cause of the
@@ -113,10 +116,9 @@ impl Engine {
             UploadQueue::Upload(segment_sender)
         };
         let (input, comparison) = stream::Comparison::new(self, ingest);
-        let plan = comparison.plan.clone();
         let work = move || comparison.run(batches, queue, ended);
         let streamed = background::spawn_thread("larder-sync", work).map_err(Error::ThreadRefused)?;
-        let read = input.read(plan, batch_sender, end_sender);
+        let read = input.read(batch_sender, end_sender);
         let (read, streamed, uploaded) = tokio::join!(read, streamed, uploader.run(segments));
         read?;
         first_cause(streamed, uploaded)

@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// Counts the changes of a run whose last row was read. Conflicts are counted later.
-pub(super) fn count_changes(sequencer: &Sequencer, base: &BaseTable, on_delete: OnDelete) -> RunCounts {
+pub(super) fn count_changes(sequencer: &Sequencer, base: &BaseTable, plan: &RunPlan) -> RunCounts {
     let mut counts = RunCounts {
         rows: sequencer.rows,
         nulled: sequencer.nulled,
@@ -30,19 +30,29 @@ pub(super) fn count_changes(sequencer: &Sequencer, base: &BaseTable, on_delete: 
             Some(entry) => counts.changed += u64::from(!base.is_same(entry)),
         }
     }
-    let mut unseen = 0;
+    let mut without_row = 0;
     for record in base.unseen() {
-        counts.removed += u64::from(!record.is_retained);
-        unseen += 1;
+        if has_left(plan, record) {
+            counts.removed += u64::from(!record.is_retained);
+            without_row += 1;
+        } else {
+            counts.unread += 1;
+            counts.left += u64::from(record.is_retained);
+        }
     }
     for record in base.kept_on_rejection() {
         counts.carried += 1;
         counts.left += u64::from(record.is_retained);
     }
-    let retained = if on_delete == OnDelete::Delete { 0 } else { unseen };
+    let retained = if plan.spec.on_delete == OnDelete::Delete { 0 } else { without_row };
     counts.left += retained;
-    counts.records = base.len() as u64 + counts.added + retained - unseen;
+    counts.records = base.len() as u64 + counts.added + retained - without_row;
     counts
+}
+
+/// Whether a record without a row in the run has left the model. After an increment only a deleted one has.
+fn has_left(plan: &RunPlan, record: Remaining) -> bool {
+    record.is_deleted || plan.reads_whole_model()
 }
 
 /// What a run does with a remaining record.
@@ -104,8 +114,11 @@ impl RemainingRecords<'_> {
         actions
     }
 
-    /// The action for a record whose row left the model; `None` when the new base just omits it.
+    /// The action for a record without a row; `None` when the new base just omits it.
     fn action(&self, record: Remaining) -> Option<Action> {
+        if !has_left(self.plan, record) {
+            return Some(Action::Leave);
+        }
         match (self.plan.spec.on_delete, self.plan.rebuild) {
             (OnDelete::Delete, true) => None,
             (OnDelete::Delete, false) => Some(Action::Delete),

@@ -12,7 +12,7 @@ use crate::{
         index::IndexDefinition,
         record::{IndexValues, RecordFlags},
     },
-    engine::{error::Error, progress::Progress},
+    engine::{error::Error, increment::Marks, progress::Progress},
     segment::Entry,
 };
 
@@ -25,6 +25,7 @@ pub(super) struct Sequencer {
     pub(super) claims: Vec<Claims>,
     pub(super) rows: u64,
     pub(super) nulled: u64,
+    pub(super) marks: Marks,
     progress: Progress,
     values: IndexValues,
     numbers: Vec<Origin>,
@@ -39,6 +40,7 @@ impl Sequencer {
             claims: std::iter::repeat_with(Claims::default).take(indexes).collect(),
             rows: 0,
             nulled: 0,
+            marks: Marks::default(),
             progress,
             values: IndexValues::default(),
             numbers: Vec::new(),
@@ -49,6 +51,7 @@ impl Sequencer {
     pub(super) fn add(&mut self, mut mapped: Mapped) -> Result<(), Error> {
         self.rows += mapped.rows;
         self.nulled += mapped.nulled;
+        self.marks.merge(std::mem::take(&mut mapped.marks));
         self.progress.add(mapped.rows, mapped.items.len() as u64);
         self.rejected.merge(std::mem::take(&mut mapped.rejected));
         self.numbers.clear();

@@ -75,7 +75,7 @@ impl Comparison {
         let (mut sequencer, codec) = pipeline.run(batches, queue)?;
         ended.blocking_recv().map_err(|_| Error::Cancelled)?;
 
-        let mut counts = count_changes(&sequencer, &table, plan.spec.on_delete);
+        let mut counts = count_changes(&sequencer, &table, plan);
         sequencer.retract_duplicate_claims(&table);
         if let Some(manifest) = plan.compared() {
             RemainingRecords { manifest, plan, codec: &codec, base: &table }

@@ -188,6 +188,7 @@ mod tests {
             segments: segments.iter().map(segment).collect(),
             records: 0,
             left: 0,
+            cursor: None,
         }
     }
 

@@ -16,7 +16,7 @@ use crate::{
         reject::Rejection,
         row::RowBatch,
     },
-    engine::{error::Error, plan::RunPlan},
+    engine::{error::Error, increment::Marks, plan::RunPlan},
     mapping::Mapper,
     segment::{self, Codec, Encoder},
 };
@@ -69,6 +69,7 @@ pub(super) struct Mapped {
     pub(super) rows: u64,
     pub(super) nulled: u64,
     pub(super) rejected: Rejected,
+    pub(super) marks: Marks,
     pub(super) claims: Vec<Claim>,
     pub(super) items: Vec<Item>,
     keys: String,
@@ -204,6 +205,8 @@ impl<'a> Worker<'a> {
 
     fn map_row(&mut self, batch: &RowBatch, row: usize, out: &mut Mapped) {
         self.record.clear();
+        let Shared { plan, base, .. } = self.shared;
+        let is_deleted = plan.increment.as_ref().is_some_and(|plan| plan.read(batch, row, &mut out.marks));
         let rejection = self.mapper.map(batch, row, &mut self.record).err();
         let record = &self.record;
         if record.key.is_empty() {
@@ -212,10 +215,16 @@ impl<'a> Worker<'a> {
             }
             return;
         }
+        if is_deleted {
+            if let Some(entry) = base.find(segment::key_hash(&record.key)) {
+                base.mark_deleted(entry);
+            }
+            return;
+        }
         let fingerprint = if rejection.is_some() {
             0
         } else {
-            let (seed, flags) = (self.shared.plan.fingerprint_seed, RecordFlags::default());
+            let (seed, flags) = (plan.fingerprint_seed, RecordFlags::default());
             self.bodies.extend_from_slice(&record.body);
             segment::fingerprint(seed, &record.body, &record.key, &record.values, flags)
         };

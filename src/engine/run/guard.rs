@@ -119,7 +119,9 @@ pub(super) fn evaluate(
     let left = (counts.removed, before.records.saturating_sub(before.retained));
     let lost = (before.records.saturating_sub(counts.records), before.records);
     let mut losses = [left, lost].into_iter().filter(|(removed, _)| *removed > RECORDS_FLOOR);
+    // An increment without rows is nothing unusual.
     if rows == 0
+        && counts.unread == 0
         && let Some((_, served)) = losses.clone().next()
     {
         return Some(Hold::Empty { served });

@@ -18,6 +18,7 @@ use crate::{
         announce::PublishedManifest,
         base::{Announced, Base},
         error::Error,
+        increment::IncrementPlan,
         ingest::{Ingest, Ingested, Input},
         plan::RunPlan,
         request::{RunRequest, Trigger},
@@ -99,15 +100,22 @@ impl Engine {
     ) -> Result<PreparedRun, Error> {
         let RunRequest { spec, accept, dry_run, progress, .. } = request;
         progress.begin(announced.base.as_ref().map_or(0, |base| base.manifest.records));
-        let input = Input::resolve(spec, &request.source);
-        let columns = once_more_without_table(|| input.describe()).await?;
-        let mapping = Mapping::compile(&spec.mapping, &columns).map_err(Error::Mapping)?;
+        let mut input = once_more_without_table(|| Input::of_model(spec, &request.source)).await?;
+        let mapping = Mapping::compile(&spec.mapping, &input.columns).map_err(Error::Mapping)?;
         let is_base_lost = match &announced.base {
             Some(base) if *accept => self.is_lost(base).await?,
             _ => false,
         };
-        let plan = Arc::new(RunPlan::new(spec.clone(), columns, mapping, announced, is_base_lost));
-        let planned = PlannedRun { run_id, request, input, plan };
+        let mut plan = RunPlan::new(spec.clone(), input.columns.clone(), mapping, announced, is_base_lost);
+        if let Some(settings) = &spec.increment {
+            let compared = plan.compared().filter(|_| !plan.rebuild && !request.full);
+            let now = self.clock.now();
+            let increment =
+                IncrementPlan::new(spec, settings, (&input.source, &input.columns), compared, now)?;
+            input = input.narrowed(&increment).await?;
+            plan.increment = Some(increment);
+        }
+        let planned = PlannedRun { run_id, request, input, plan: Arc::new(plan) };
         // An operator's run makes a result of its own: what `larder approve` announces is what its output has shown.
         if request.trigger == Trigger::Schedule
             && !accept
@@ -141,7 +149,9 @@ impl Engine {
             progress: request.progress.clone(),
             dry_run: is_dry,
         };
-        let Ingested { counts, segments, rejected } = self.ingest(ingest).await?;
+        let Ingested { counts, segments, rejected, marks } = self.ingest(ingest).await?;
+        let increment = plan.increment.as_ref();
+        let cursor = increment.map(|increment| increment.cursor(&marks, data_as_of)).transpose()?;
         let before = plan.base.as_ref().map_or_else(ServedBefore::default, |base| ServedBefore {
             is_served: true,
             records: base.manifest.records,
@@ -150,11 +160,17 @@ impl Engine {
         let hold = guard::evaluate(&request.spec.guards, &counts, before, plan.fields_changed);
         let hold = hold.filter(|_| !request.accept);
         let has_records_changed = counts.added + counts.changed + counts.removed > 0;
-        let is_changed =
-            plan.rebuild || plan.settings_differ() || !segments.is_empty() || (is_dry && has_records_changed);
+        let has_cursor_moved =
+            increment.zip(cursor.as_ref()).is_some_and(|(plan, cursor)| plan.must_announce(cursor, &counts));
+        let is_changed = plan.rebuild
+            || plan.settings_differ()
+            || !segments.is_empty()
+            || (is_dry && has_records_changed)
+            || (!is_dry && has_cursor_moved);
+        let unread = increment.and_then(|increment| increment.warning(&marks));
         // A held run publishes also when it wrote no segment: an operator may approve it.
         let published = if (is_changed || hold.is_some()) && !is_dry {
-            let manifest = plan.manifest(*run_id, self.clock.now(), data_as_of, &counts, segments);
+            let manifest = plan.manifest(*run_id, self.clock.now(), data_as_of, &counts, segments, cursor);
             Some(self.publish(manifest).await?)
         } else {
             None
@@ -169,7 +185,7 @@ impl Engine {
             from: plan.from,
             published,
             is_changed,
-            warnings: plan.mapping.warnings(),
+            warnings: plan.mapping.warnings().into_iter().chain(unread).collect(),
         })
     }
 

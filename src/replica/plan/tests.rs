@@ -59,6 +59,7 @@ fn of(version: u64, segments: Vec<SegmentReference>) -> Manifest {
         segments,
         records: 0,
         left: 0,
+        cursor: None,
     }
 }
 

@@ -267,6 +267,7 @@ fn manifest(version: u64) -> Manifest {
         serving: ServingSettings::default(),
         records: 0,
         left: 0,
+        cursor: None,
         segments: Vec::new(),
     }
 }

@@ -4,7 +4,10 @@
 //! in this table, or it is refused.
 
 use super::fault::Words;
-use crate::{source::sql::Dialect, support::result_code::Meaning};
+use crate::{
+    source::sql::{Dialect, Times},
+    support::result_code::Meaning,
+};
 
 /// A kind of database, or `adbc` for any.
 pub(super) struct Kind {
@@ -99,6 +102,7 @@ const STANDARD: Dialect = Dialect {
     has_triple_quotes: false,
     nests_comments: false,
     has_other_quotes: false,
+    times: Times::Typed,
 };
 
 /// Any database: what the others are unless they say something else.
@@ -173,6 +177,7 @@ pub(super) const SNOWFLAKE: Kind = Kind {
         has_backslash_escapes: true,
         line_comments: &["--", "//"],
         has_dollar_quotes: true,
+        times: Times::Text,
         ..STANDARD
     },
     tables_sql: Some(
@@ -220,6 +225,7 @@ pub(super) const BIGQUERY: Kind = Kind {
         has_backslash_escapes: true,
         line_comments: &["--", "#"],
         has_triple_quotes: true,
+        times: Times::Text,
         ..STANDARD
     },
     ..ANY
@@ -237,7 +243,13 @@ pub(super) const DUCKDB: Kind = Kind {
     ],
     options: &[("autoinstall_known_extensions", "false"), ("threads", "2")],
     setup: &["set TimeZone = 'UTC'", "set arrow_lossless_conversion = true"],
-    dialect: Dialect { has_escape_strings: true, has_dollar_quotes: true, nests_comments: true, ..STANDARD },
+    dialect: Dialect {
+        has_escape_strings: true,
+        has_dollar_quotes: true,
+        nests_comments: true,
+        times: Times::Text,
+        ..STANDARD
+    },
     tables_sql: Some(
         "select table_catalog || '.' || table_schema || '.' || table_name as name from information_schema.tables \
          order by name",
@@ -286,7 +298,13 @@ pub(super) const REDSHIFT: Kind = Kind {
         optional("cluster", "redshift.cluster_identifier", Form::Word),
         optional("database", "redshift.db_name", Form::Word),
     ],
-    dialect: Dialect { has_escape_strings: true, has_dollar_quotes: true, nests_comments: true, ..STANDARD },
+    dialect: Dialect {
+        has_escape_strings: true,
+        has_dollar_quotes: true,
+        nests_comments: true,
+        times: Times::Text,
+        ..STANDARD
+    },
     version_sql: Some("select version() as version"),
     ..ANY
 };
@@ -320,7 +338,7 @@ pub(super) const SQL_SERVER: Kind = Kind {
     driver: "mssql",
     install: "`pipx install dbc && dbc install mssql`",
     keys: &[needed("url", "uri", Form::Url)],
-    dialect: Dialect { nests_comments: true, ..STANDARD },
+    dialect: Dialect { nests_comments: true, times: Times::Cast, ..STANDARD },
     tables_sql: Some(
         "select table_catalog + '.' + table_schema + '.' + table_name as name from information_schema.tables \
          order by name",

@@ -20,7 +20,7 @@ use super::{
     error::Error,
     http::Endpoint,
     rows::RowSender,
-    sql::Dialect,
+    sql::{Dialect, Times},
 };
 use crate::{
     domain::row::Column,
@@ -46,6 +46,7 @@ const DIALECT: Dialect = Dialect {
     has_dollar_quotes: false,
     nests_comments: true,
     has_other_quotes: false,
+    times: Times::Parsed,
 };
 
 /// The first line has the columns' names, the second their types, each other one the values of a row.

@@ -9,14 +9,22 @@ use tokio::sync::mpsc;
 
 use super::{CsvOptions, Files, format::Format, place::Place};
 use crate::{
-    domain::row::{CellKind, RowBatch},
+    domain::{
+        digest::Digest,
+        row::{CellKind, RowBatch},
+    },
     source::{Error, Query, Source},
 };
 
 fn source(directory: &Path) -> Source {
     let place = Place::Directory(directory.to_owned());
     let driver = Arc::new(Files { place, format: None, csv: CsvOptions::default() });
-    Source { driver, statement_timeout: Duration::from_mins(1), types: Arc::default() }
+    Source {
+        driver,
+        digest: Digest::of(b""),
+        statement_timeout: Duration::from_mins(1),
+        types: Arc::default(),
+    }
 }
 
 fn table(name: &str, columns: Option<&[&str]>) -> Query {
@@ -220,7 +228,12 @@ async fn dialects_of_csv_are_declared() {
     };
     let place = Place::Directory(directory.path().to_owned());
     let driver = Arc::new(Files { place, format: Some(Format::Csv), csv });
-    let source = Source { driver, statement_timeout: Duration::from_mins(1), types: Arc::default() };
+    let source = Source {
+        driver,
+        digest: Digest::of(b""),
+        statement_timeout: Duration::from_mins(1),
+        types: Arc::default(),
+    };
     fs::write(directory.path().join("dump"), "# a comment\n1;'a\\'b;c'\n2;\\N\n").unwrap();
     let lines = read(&source, &table("dump", None), None).await.unwrap();
     assert_eq!(lines, [["id", "name"], ["1", "a'b;c"], ["2", "Null "]]);

@@ -24,7 +24,7 @@ use super::{
     driver::{Driver, SourceType, Tables},
     error::{Error, cause},
     rows::RowSender,
-    sql::Dialect,
+    sql::{Dialect, Times},
 };
 use crate::{
     domain::row::Column,
@@ -47,6 +47,7 @@ const DIALECT: Dialect = Dialect {
     line_comments: &["--", "#"],
     nests_comments: false,
     has_other_quotes: false,
+    times: Times::WithoutZone,
 };
 
 /// Settings that values depend on, whatever the server or the user has.

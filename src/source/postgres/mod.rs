@@ -24,7 +24,7 @@ use super::{
     driver::{Driver, SourceType, Tables},
     error::{Error, connection_lost},
     rows::RowSender,
-    sql::Dialect,
+    sql::{Dialect, Times},
 };
 use crate::{
     domain::Column,
@@ -50,6 +50,7 @@ const DIALECT: Dialect = Dialect {
     has_dollar_quotes: true,
     nests_comments: true,
     has_other_quotes: false,
+    times: Times::Text,
 };
 
 /// The server ends a query at its timeout; a network that swallows everything is waited for this

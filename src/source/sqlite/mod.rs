@@ -28,7 +28,7 @@ use super::{
     driver::{Driver, SourceType, Tables},
     error::{Error, connection_lost},
     rows::RowSender,
-    sql::Dialect,
+    sql::{Dialect, Times},
 };
 use crate::{
     domain::Column,
@@ -52,6 +52,7 @@ const DIALECT: Dialect = Dialect {
     has_dollar_quotes: false,
     nests_comments: false,
     has_other_quotes: true,
+    times: Times::Text,
 };
 
 /// After how many instructions of its virtual machine SQLite checks whether the rows are still wanted:

@@ -241,11 +241,15 @@ fn number(variable: &str) -> Option<u64> {
     env::var(variable).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{variable} is a number")))
 }
 
+/// The seeds of the histories to check: one when it is set, else `LARDER_CHECK_SEEDS` or `default`.
+pub(crate) fn seeds(default: u64) -> std::ops::Range<u64> {
+    let first = number("LARDER_CHECK_SEED");
+    first.map_or(0..number("LARDER_CHECK_SEEDS").unwrap_or(default), |seed| seed..seed + 1)
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn served_records_equal_the_reference_model_after_every_step() {
-    let first = number("LARDER_CHECK_SEED");
-    let seeds = first.map_or(0..number("LARDER_CHECK_SEEDS").unwrap_or(HISTORIES), |seed| seed..seed + 1);
-    for seed in seeds {
+    for seed in seeds(HISTORIES) {
         println!(
             "see it with: LARDER_CHECK_SEED={seed} cargo test --locked --test it checker:: -- --nocapture"
         );

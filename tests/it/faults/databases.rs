@@ -233,6 +233,7 @@ async fn of_two_new_databases_on_an_empty_store_the_first_to_announce_publishes(
         let request = SyncRequest {
             sync: &person,
             accept: false,
+            full: false,
             dry_run: false,
             progress: &progress,
             cancel: &cancel,

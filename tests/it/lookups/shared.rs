@@ -106,7 +106,7 @@ async fn shared_value_is_held_by_the_rule_of_its_index() {
         .execute("delete from people where id in (3, 4); update people set city = 'Lima' where id = 1")
         .await;
     for collection in ["lowest", "nobody", "newest"] {
-        node.sync_with(collection, true).await;
+        node.sync_with(collection, true, false).await;
     }
     let found =
         [holders(&node, "lowest").await, holders(&node, "nobody").await, holders(&node, "newest").await];

@@ -317,6 +317,7 @@ impl Model {
             segments: Vec::new(),
             records: 0,
             left: 0,
+            cursor: None,
         };
         Self { manifest, rows: Rows::new(), segments: Vec::new() }
     }

@@ -16,7 +16,7 @@ use tempfile::TempDir;
 use crate::support::service::installed;
 
 /// DuckDB's library.
-fn duckdb() -> PathBuf {
+pub(crate) fn duckdb() -> PathBuf {
     installed("duckdb/node_modules/@duckdb/node-bindings-linux-x64/libduckdb.so")
 }
 

@@ -74,6 +74,7 @@ pub(crate) fn manifest(
         serving: ServingSettings::default(),
         records: segments.iter().map(|segment| segment.rows).sum(),
         left: 0,
+        cursor: None,
         segments,
     }
 }

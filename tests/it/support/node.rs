@@ -162,15 +162,16 @@ impl Node {
 
     /// Runs a sync of the configuration file once. Waits until an announced version is served.
     pub(crate) async fn sync(&self, name: &str) -> RunOutcome {
-        self.sync_with(name, false).await
+        self.sync_with(name, false, false).await
     }
 
-    pub(crate) async fn sync_with(&self, name: &str, accept: bool) -> RunOutcome {
+    pub(crate) async fn sync_with(&self, name: &str, accept: bool, full: bool) -> RunOutcome {
         let registry = app::open_registry(&self.config()).unwrap();
         let publisher = Publisher { registry, ..self.publisher().await };
         let (progress, cancel) = (Progress::default(), Shutdown::new());
         let sync = &CollectionName::new(name).unwrap();
-        let request = SyncRequest { sync, accept, dry_run: false, progress: &progress, cancel: &cancel };
+        let request =
+            SyncRequest { sync, accept, full, dry_run: false, progress: &progress, cancel: &cancel };
         let by = tester();
         let run = Box::pin(publisher.sync(request, &by));
         let ended = soon("end of the run", run).await.unwrap().ended;

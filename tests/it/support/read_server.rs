@@ -124,6 +124,7 @@ fn manifest(
         records: u64::from(segment.rows()),
         segments: vec![reference],
         left: 0,
+        cursor: None,
     }
 }
 

@@ -4,8 +4,11 @@ use std::path::Path;
 
 use larder::{
     config::{self, Environment, Overrides},
-    domain::row::{CellKind, Column, RowBatch},
-    source::{Error, Query, Source},
+    domain::{
+        cursor::{CursorValue, Overlap},
+        row::{CellKind, Column, RowBatch},
+    },
+    source::{Error, Increment, Query, Source},
 };
 use tokio::sync::mpsc;
 
@@ -69,5 +72,34 @@ impl Table {
             (0..self.columns.len()).map(cell).collect()
         };
         self.batches.iter().flat_map(|batch| (0..batch.rows()).map(move |at| row(batch, at))).collect()
+    }
+}
+
+/// Reads the rows of `sql` from each value of `column` on, and compares them with those of a whole read. `overlap` is one
+/// of nothing, of the column's kind.
+pub(crate) async fn check_increments(source: &Source, sql: &str, column: &str, overlap: Overlap) {
+    let query = Query::Sql(sql.into());
+    let whole = read_query(source, &query, None).await.unwrap();
+    let columns: Vec<String> = whole.columns.iter().map(|column| column.name.clone()).collect();
+    let at = columns.iter().position(|name| name == column).unwrap();
+    let value = |row: &Vec<Cell>| CursorValue::of(row[at].0, row[at].1.as_bytes()).unwrap();
+    let mut rows = whole.rows();
+    rows.sort_by(|one, other| one[0].1.cmp(&other[0].1));
+    assert!(rows.len() > 2 && rows.iter().any(|row| value(row).is_none()), "a poor test: {rows:?}");
+    for from in rows.iter().filter_map(value) {
+        let from = from.minus(overlap).unwrap();
+        let is_read = |row: &&Vec<Cell>| value(row).is_some_and(|value| !from.exceeds(&value).unwrap());
+        let expected: Vec<_> = rows.iter().filter(is_read).cloned().collect();
+        let increment = Increment {
+            query: query.clone(),
+            columns: columns.clone(),
+            column: Some(column.to_owned()),
+            from: from.clone(),
+        };
+        let read = read_query(source, &Query::Increment(Box::new(increment)), None).await.unwrap();
+        assert_eq!(read.columns, whole.columns);
+        let mut read = read.rows();
+        read.sort_by(|one, other| one[0].1.cmp(&other[0].1));
+        assert_eq!(read, expected, "{column} from {from:?}");
     }
 }

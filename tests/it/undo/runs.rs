@@ -287,7 +287,7 @@ async fn a_held_result_is_not_announced_on_a_changed_collection() {
     publisher.rollback(&name("person"), Version(2), &tester()).await.unwrap();
     publisher.resume(&name("person"), &tester()).await.unwrap();
     assert_eq!(approve(&publisher, later).await.unwrap_err().code(), "held_run_outdated");
-    let ended = node.sync_with("person", true).await;
+    let ended = node.sync_with("person", true, false).await;
     assert_eq!((ended.record.status, ended.record.version), (RunStatus::Announced, Some(Version(5))));
     node.await_version("person", 5).await;
     assert_eq!(name_of(&node).await, "Third");

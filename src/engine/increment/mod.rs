@@ -1,0 +1,294 @@
+//! Increments: runs that read only the rows from a cursor on, between runs that read the whole model.
+//!
+//! An increment puts the records of its rows, and removes those whose row says that it is deleted; every other record
+//! stays. Whatever makes unread rows yield other records has the whole model read: another mapping, query, source or
+//! column, another base, a rollback to a version without a cursor. The cursor is part of the manifest.
+
+mod settings;
+
+use chrono::{DateTime, Utc};
+
+pub(super) use settings::read;
+pub use settings::{DeletedRows, IncrementSettings};
+
+use super::{error::Error, plan::RunPlan, spec::SyncSpec};
+use crate::{
+    domain::{
+        cursor::{Cursor, CursorValue, NotACursor, Overlap},
+        digest::Digest,
+        manifest::Manifest,
+        row::{CellKind, Column, RowBatch},
+        run::RunCounts,
+    },
+    source::{self, Query, Source},
+};
+
+/// A cursor that moved over this many rows without a changed record is announced by itself: the next run would read
+/// them again.
+const ROWS_REREAD_MAX: u64 = 1000;
+
+/// How a run of a sync with increments reads.
+pub(super) struct IncrementPlan {
+    settings: IncrementSettings,
+    input: Digest,
+    /// The cursor that the run goes on from, and the lowest value that it reads; `None` reads the whole model.
+    from: Option<(Cursor, CursorValue)>,
+    /// Positions of the cursor's column and of that of deleted rows in the rows that the run reads.
+    column: usize,
+    deleted: Option<usize>,
+}
+
+/// What the rows of a run say about the cursor.
+#[derive(Default)]
+pub(super) struct Marks {
+    highest: Option<CursorValue>,
+    /// Rows without a value in the cursor's column.
+    nulls: u64,
+    /// A value is neither an integer nor a time, or there are both.
+    is_faulty: bool,
+}
+
+impl IncrementPlan {
+    /// Decides whether a run reads an increment. `columns` are the model's, `compared` is the manifest that the run is
+    /// compared with, unless it writes all records anew.
+    pub(super) fn new(
+        spec: &SyncSpec,
+        settings: &IncrementSettings,
+        (source, columns): (&Source, &[Column]),
+        compared: Option<&Manifest>,
+        now: DateTime<Utc>,
+    ) -> Result<Self, Error> {
+        let SyncSpec { model, on_delete, .. } = spec;
+        let IncrementSettings { column, deleted, changes, .. } = settings;
+        let query = model.resolve();
+        let (mapping, source) = (spec.mapping_digest(), source.digest());
+        let input = format!(
+            "{source} {query:?} {columns:?} {mapping} {on_delete:?} {column} {deleted:?} {changes:?}"
+        );
+        let mut plan = Self {
+            settings: settings.clone(),
+            input: Digest::of(input.as_bytes()),
+            from: None,
+            column: position(columns, column).ok_or_else(|| absent(column))?,
+            deleted: deleted.as_ref().and_then(|deleted| position(columns, &deleted.column)),
+        };
+        if let Some(deleted) = deleted.as_ref().filter(|_| plan.deleted.is_none() && changes.is_none()) {
+            return Err(absent(&deleted.column));
+        }
+        plan.from = compared.and_then(|manifest| plan.continued(manifest, now)).transpose()?;
+        if plan.from.is_some() && plan.deleted.is_none() && deleted.is_some() {
+            // The query of changes has it behind the columns of the model.
+            plan.deleted = Some(columns.len());
+        }
+        Ok(plan)
+    }
+
+    /// Where the increment after `manifest` begins; `None` when the whole model is to be read.
+    fn continued(
+        &self,
+        manifest: &Manifest,
+        now: DateTime<Utc>,
+    ) -> Option<Result<(Cursor, CursorValue), Error>> {
+        let cursor = manifest.cursor.as_ref().filter(|cursor| cursor.input == self.input)?;
+        let age = (now - cursor.whole_at).to_std().ok()?;
+        if self.settings.full.is_some_and(|full| age >= full) {
+            return None;
+        }
+        let value = CursorValue::parse(cursor.value.as_ref()?).ok()?;
+        Some(self.start(&value).map(|from| (cursor.clone(), from)))
+    }
+
+    /// The beginning of an increment after `value`.
+    fn start(&self, value: &CursorValue) -> Result<CursorValue, Error> {
+        let overlap = self.settings.overlap.unwrap_or(match value.time_form() {
+            Some(_) => settings::OVERLAP_TIME,
+            None => settings::OVERLAP_NUMBER,
+        });
+        value.minus(overlap).map_err(|NotACursor| {
+            let wanted = match overlap {
+                Overlap::Time(_) => "has integers: write `overlap` as a number, as in overlap = 1000",
+                Overlap::Number(_) => "has times: write `overlap` as a duration, as in overlap = \"10m\"",
+            };
+            self.fault(wanted)
+        })
+    }
+
+    /// Whether the run reads the whole model.
+    pub(super) fn is_whole(&self) -> bool {
+        self.from.is_none()
+    }
+
+    /// The query of the increment, and its columns but for that of deleted rows; `None` for the whole model.
+    pub(super) fn query(&self, model: &Query, columns: &[Column]) -> Option<Query> {
+        let (_, from) = self.from.as_ref()?;
+        let mut names: Vec<String> = columns.iter().map(|column| column.name.clone()).collect();
+        if let Some(deleted) = self.settings.deleted.as_ref().filter(|_| self.deleted == Some(columns.len()))
+        {
+            names.push(deleted.column.clone());
+        }
+        let (query, column) = match &self.settings.changes {
+            Some(changes) => (changes.clone(), None),
+            None => (model.clone(), Some(self.settings.column.clone())),
+        };
+        let from = from.clone();
+        Some(Query::Increment(Box::new(source::Increment { query, columns: names, column, from })))
+    }
+
+    /// Reads what a row says about the cursor into `marks`, and returns whether the row says that it is deleted.
+    pub(super) fn read(&self, batch: &RowBatch, row: usize, marks: &mut Marks) -> bool {
+        let (kind, text) = batch.cell(row, self.column);
+        marks.see(kind, text);
+        let deleted = self.settings.deleted.as_ref().zip(self.deleted);
+        deleted.is_some_and(|(deleted, at)| {
+            let (kind, text) = batch.cell(row, at);
+            deleted.is_deleted(kind, text)
+        })
+    }
+
+    /// The cursor after a run whose rows left `marks`.
+    pub(super) fn cursor(&self, marks: &Marks, data_as_of: DateTime<Utc>) -> Result<Cursor, Error> {
+        if marks.is_faulty {
+            return Err(self.fault("has a value that is neither an integer nor a time, or has both"));
+        }
+        let highest = marks.highest.clone().map(|value| value.until(data_as_of));
+        if let Some(highest) = &highest {
+            // The next run would fail otherwise.
+            self.start(highest)?;
+        }
+        let Some((before, _)) = &self.from else {
+            let value = highest.map(CursorValue::into_text);
+            return Ok(Cursor { value, whole_at: data_as_of, input: self.input });
+        };
+        let known = before.value.as_deref().and_then(|text| CursorValue::parse(text).ok());
+        let is_higher = |new: &CursorValue| known.as_ref().is_none_or(|known| new.exceeds(known) == Ok(true));
+        match highest.filter(is_higher) {
+            Some(value) => Ok(Cursor { value: Some(value.into_text()), ..before.clone() }),
+            None => Ok(before.clone()),
+        }
+    }
+
+    /// Whether `cursor` is to be announced although no record changed.
+    pub(super) fn must_announce(&self, cursor: &Cursor, counts: &RunCounts) -> bool {
+        match &self.from {
+            Some((before, _)) => before != cursor && counts.rows >= ROWS_REREAD_MAX,
+            // Later runs count from it.
+            None => cursor.value.is_some(),
+        }
+    }
+
+    /// What an operator should know of rows without a value in the cursor's column.
+    pub(super) fn warning(&self, marks: &Marks) -> Option<String> {
+        let (nulls, column) = (marks.nulls, &self.settings.column);
+        (nulls > 0 && self.is_whole()).then(|| {
+            format!("{nulls} rows have no value in `{column}`: only runs that read the whole model read them")
+        })
+    }
+
+    fn fault(&self, why: &str) -> Error {
+        Error::Increment { column: self.settings.column.clone(), why: why.to_owned() }
+    }
+}
+
+impl RunPlan {
+    /// Whether a record without a row in this run has left the model.
+    pub(super) fn reads_whole_model(&self) -> bool {
+        self.increment.as_ref().is_none_or(IncrementPlan::is_whole)
+    }
+}
+
+impl Marks {
+    /// Takes a value of the cursor's column.
+    fn see(&mut self, kind: CellKind, text: &[u8]) {
+        if self.is_surely_lower(text) {
+            return;
+        }
+        match CursorValue::of(kind, text) {
+            Ok(Some(value)) => self.raise(value),
+            Ok(None) => self.nulls += 1,
+            Err(NotACursor) => self.is_faulty = true,
+        }
+    }
+
+    /// A quick answer for most rows: texts with digits at the same places sort as their values do, but for offsets from
+    /// UTC.
+    fn is_surely_lower(&self, text: &[u8]) -> bool {
+        let Some(highest) = &self.highest else { return false };
+        let highest = highest.text().as_bytes();
+        let is_alike =
+            |(one, other): (&u8, &u8)| one == other || one.is_ascii_digit() && other.is_ascii_digit();
+        let is_offset = |byte: &u8| matches!(byte, b'+' | b'-');
+        text.len() == highest.len()
+            && text <= highest
+            && text.first().is_some_and(u8::is_ascii_digit)
+            && text.iter().zip(highest).all(is_alike)
+            && !text.iter().skip(DATE_BYTES).any(is_offset)
+    }
+
+    fn raise(&mut self, value: CursorValue) {
+        match self.highest.as_ref().map(|highest| value.exceeds(highest)) {
+            None | Some(Ok(true)) => self.highest = Some(value),
+            Some(Ok(false)) => {}
+            Some(Err(NotACursor)) => self.is_faulty = true,
+        }
+    }
+
+    /// Adds what another thread saw.
+    pub(super) fn merge(&mut self, other: Self) {
+        self.nulls += other.nulls;
+        self.is_faulty |= other.is_faulty;
+        if let Some(value) = other.highest {
+            self.raise(value);
+        }
+    }
+}
+
+/// Bytes of a date.
+const DATE_BYTES: usize = 10;
+
+fn position(columns: &[Column], name: &str) -> Option<usize> {
+    columns.iter().position(|column| column.name == name)
+}
+
+fn absent(column: &str) -> Error {
+    Error::Increment { column: column.to_owned(), why: "is not a column of the model".to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn marks_keep_the_highest_value_whatever_the_order_and_the_thread() {
+        for (cells, highest, nulls, is_faulty) in [
+            (&["9", "10", "", "8", "-3"][..], Some("10"), 1, false),
+            (&["2026-01-01T00:00:00.5Z", "2026-01-01T00:00:00Z"], Some("2026-01-01T00:00:00.5Z"), 0, false),
+            (&["2026-01-02 00:00:00", "2026-01-01 23:59:59"], Some("2026-01-02 00:00:00"), 0, false),
+            // Later as text, earlier as a time.
+            (
+                &["2026-01-01 09:00:00+00:00", "2026-01-01 09:30:00+02:00"],
+                Some("2026-01-01 09:00:00+00:00"),
+                0,
+                false,
+            ),
+            (
+                &["2026-01-01 09:30:00+02:00", "2026-01-01 09:00:00+00:00"],
+                Some("2026-01-01 09:00:00+00:00"),
+                0,
+                false,
+            ),
+            (&["5", "2026-01-01"], Some("5"), 0, true),
+            (&["abc"], None, 0, true),
+            (&["", ""], None, 2, false),
+        ] {
+            let kind = |text: &str| if text.is_empty() { CellKind::Null } else { CellKind::Text };
+            let (mut one, mut other) = (Marks::default(), Marks::default());
+            for (number, text) in cells.iter().enumerate() {
+                let marks = if number % 2 == 0 { &mut one } else { &mut other };
+                marks.see(kind(text), text.as_bytes());
+            }
+            one.merge(other);
+            assert_eq!(one.highest.as_ref().map(CursorValue::text), highest, "{cells:?}");
+            assert_eq!((one.nulls, one.is_faulty), (nulls, is_faulty), "{cells:?}");
+        }
+    }
+}
