@@ -76,6 +76,7 @@ impl Lane {
             segments: Vec::new(),
             records: RECORDS,
             left: 0,
+            cursor: None,
         };
         Self { publishing: Arc::clone(publishing), manifest, announced: None }
     }

@@ -256,6 +256,7 @@ pub(super) struct Preview {
 
 /// `larder sync`
 #[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "independent flags")]
 pub(super) struct Sync {
     #[command(flatten)]
     pub(super) actor: ActorArgument,

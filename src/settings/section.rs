@@ -130,7 +130,9 @@ impl<'a> Section<'a> {
             Value::Boolean(boolean) => writeln!(out, "{boolean}"),
             Value::Datetime(text) => writeln!(out, "{text}"),
             Value::Array(nodes) => {
-                nodes.iter().for_each(|node| self.write_value(out, key, &node.value));
+                for node in nodes {
+                    self.write_value(out, key, &node.value);
+                }
                 writeln!(out, "]")
             }
             Value::Table(table) => {

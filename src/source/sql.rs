@@ -61,8 +61,7 @@ impl Times {
         let text = value.text();
         let Some(form) = value.time_form() else { return text.to_owned() };
         match (self, form) {
-            (Self::Text | Self::WithoutZone | Self::Parsed, TimeForm::Date) => format!("'{text}'"),
-            (Self::Text, TimeForm::Time { .. }) => format!("'{text}'"),
+            (Self::Text, _) | (Self::WithoutZone | Self::Parsed, TimeForm::Date) => format!("'{text}'"),
             (Self::WithoutZone, TimeForm::Time { zone, .. }) => {
                 format!("'{}'", without(text, zone))
             }

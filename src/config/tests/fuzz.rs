@@ -47,6 +47,7 @@ fn piece() -> impl Strategy<Value = String> {
         "sql_file",
         "primary_key",
         "max_removed",
+        "incremental",
         "\"\"",
         "\"a.b\"",
         "each",

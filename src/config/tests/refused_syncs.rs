@@ -55,6 +55,49 @@ fn options() {
 }
 
 #[test]
+fn increments() {
+    for (incremental, faults) in [
+        ("3", &["12:15 syncs.customer.incremental"][..]),
+        ("{ }", &["12:15 syncs.customer.incremental.column"]),
+        (
+            "{ column = \"\", overlap = \"32d\", full = \"daily\", deletd = \"x\" }",
+            &[
+                "12:26 syncs.customer.incremental.column",
+                "12:40 syncs.customer.incremental.overlap",
+                "12:54 syncs.customer.incremental.full",
+                "12:63 syncs.customer.incremental.deletd",
+            ],
+        ),
+        (
+            "{ column = \"at\", overlap = -1, full = \"every 1s\", deleted = { column = \"op\", values = [] } }",
+            &[
+                "12:42 syncs.customer.incremental.overlap",
+                "12:53 syncs.customer.incremental.full",
+                "12:101 syncs.customer.incremental.deleted.values",
+            ],
+        ),
+        (
+            "{ column = \"at\", changes_sql = \"select 1\" }",
+            &["12:46 syncs.customer.incremental.changes_sql"],
+        ),
+        (
+            "{ column = \"at\", changes_sql = \"select {{ cursor }} {{ x }}\" }",
+            &["12:46 syncs.customer.incremental.changes_sql"],
+        ),
+    ] {
+        let faults: Vec<_> = faults.iter().map(|fault| format!("larder.toml:{fault}")).collect();
+        let faults: Vec<_> = faults.iter().map(String::as_str).collect();
+        assert_faults(&indexed(&format!("incremental = {incremental}\n")), &faults);
+    }
+    // Files have no SQL.
+    let text = indexed("incremental = { column = \"at\" }\n");
+    let files = text
+        .replace("type = \"sqlite\"", "type = \"files\"")
+        .replace("sql = \"select * from customers\"", "table = \"c.csv\"");
+    assert!(load(&files).unwrap_err().to_string().contains("no SQL"), "{files}");
+}
+
+#[test]
 fn defaults_are_blamed_once() {
     let text = indexed(
         "[defaults.sync]\non_delete = \"gone\"\nmodel = \"customers\"\n[syncs.other]\nmodel = \"customers\"\nindexes.id = \"user_id\"\n",

@@ -107,6 +107,7 @@ fn overlap(item: &Item<'_>) -> Option<Overlap> {
     }
 }
 
+#[expect(clippy::option_option, reason = "the outer one is a reported fault, the inner one stands for never")]
 fn full(item: &Item<'_>) -> Option<Option<Duration>> {
     let full = item.parsed("a time between runs", |text| match text.strip_prefix("every ") {
         None if text == "manual" => Ok(None),
@@ -123,9 +124,8 @@ fn full(item: &Item<'_>) -> Option<Option<Duration>> {
 
 /// A column of changes may be none of the model.
 fn deleted(item: &Item<'_>, model: &ModelColumns, has_changes: bool) -> Option<DeletedRows> {
-    let column = |item: &Item<'_>| match has_changes {
-        true => item.printable().word().map(str::to_owned),
-        false => model.read(item),
+    let column = |item: &Item<'_>| {
+        if has_changes { item.printable().word().map(str::to_owned) } else { model.read(item) }
     };
     if !matches!(item.node.value, Value::Table(_)) {
         return column(item).map(|column| DeletedRows { column, values: None });

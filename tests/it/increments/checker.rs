@@ -11,8 +11,8 @@ use crate::{
 };
 
 const KEYS: u64 = 12;
-const STEPS: usize = 40;
-const HISTORIES: u64 = 4;
+const STEPS: usize = 20;
+const HISTORIES: u64 = 2;
 
 /// A row, or a record as a reader sees it: the number of its last change, and whether it says that it is deleted.
 type Rows = BTreeMap<u64, (u64, bool)>;
