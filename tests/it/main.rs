@@ -92,6 +92,8 @@ mod source_postgres;
 #[cfg(test)]
 mod source_sqlite;
 #[cfg(test)]
+mod source_story;
+#[cfg(test)]
 mod store;
 #[cfg(test)]
 mod support;

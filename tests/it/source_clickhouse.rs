@@ -8,13 +8,10 @@ use larder::{
     },
     source::Query,
 };
-use serde_json::json;
-use tempfile::TempDir;
 use tokio::sync::mpsc;
 
 use crate::support::{
     clickhouse::ClickHouse,
-    node::{Node, Warehouse},
     process::wait_until,
     source::{open, open_within, read, read_query},
 };
@@ -212,34 +209,4 @@ async fn changed_columns_are_noticed_and_a_query_without_a_reader_is_ended() {
     let (ended, ()) = tokio::join!(source.stream(&endless, rows, &columns, None), receive);
     ended.unwrap();
     wait_until("the query to be ended", async || database.killed().await.len() > before).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn table_is_synced_and_its_changes_are_served() {
-    let database = ClickHouse::database().await;
-    database
-        .run("create table customers (user_id UInt64, name String, tags Array(String)) engine = MergeTree order by user_id")
-        .await;
-    database.run("insert into customers values (7, 'Jane', ['a']), (8, 'Bøb', [])").await;
-    let sections = format!(
-        "[sources.clicks]\n{}[models.customers]\nsource = \"clicks\"\ntable = \"customers\"\nprimary_key = \"user_id\"\n\
-         [syncs.customer]\nmodel = \"customers\"\nindexes = {{ id = \"user_id\" }}\n",
-        database.section()
-    );
-    let directory = TempDir::new().unwrap();
-    let warehouse = Warehouse::sqlite(directory.path());
-    let node = Node::start(directory, warehouse, &sections).await;
-    node.sync("customer").await;
-    let jane = json!({"user_id": 7, "name": "Jane", "tags": ["a"]});
-    assert_eq!(node.record("customer", "id", "7").await, Some(jane));
-    database
-        .run("alter table customers update name = 'Bob' where user_id = 8 settings mutations_sync = 1")
-        .await;
-    database.run("alter table customers delete where user_id = 7 settings mutations_sync = 1").await;
-    node.sync("customer").await;
-    assert_eq!(node.record("customer", "id", "7").await, None);
-    assert_eq!(
-        node.record("customer", "id", "8").await,
-        Some(json!({"user_id": 8, "name": "Bob", "tags": []}))
-    );
 }

@@ -3,19 +3,13 @@
 use std::fmt::Write as _;
 
 use larder::{
-    domain::{
-        row::{CellKind, ColumnKind, RowBatch},
-        run::RunStatus,
-    },
+    domain::row::{CellKind, ColumnKind, RowBatch},
     source::Query,
 };
-use serde_json::json;
-use tempfile::TempDir;
 use tokio::sync::mpsc;
 
 use crate::support::{
-    mysql::{MySql, MySqlDatabase},
-    node::{Node, Warehouse},
+    mysql::MySql,
     proxy::{NetworkFault, Proxy},
     source::{open, open_within, read, read_query},
 };
@@ -273,61 +267,6 @@ async fn slow_and_killed_queries_end_with_a_cause() {
     let (read, ()) = tokio::join!(read(&source, sql), kill);
     let code = read.unwrap_err().code();
     assert!(["source_connection_lost", "source_query_cancelled"].contains(&code), "{code}");
-}
-
-const SECTIONS: &str = r#"
-    [models.customers]
-    source = "shop"
-    table = "customers"
-    primary_key = "id"
-    [models.customers.types]
-    profile = "json"
-    [syncs.customer]
-    model = "customers"
-    indexes = { id = "id", email = "email" }
-"#;
-
-async fn node(database: &MySqlDatabase) -> Node {
-    let directory = TempDir::new().unwrap();
-    let warehouse = Warehouse::sqlite(directory.path());
-    Node::start(directory, warehouse, &format!("[sources.shop]\n{}{SECTIONS}", database.section())).await
-}
-
-#[tokio::test]
-async fn table_is_synced_and_changes_deletes_and_a_guard_are_seen() {
-    let database = MySql::database().await;
-    database
-        .execute(
-            "set sql_mode = ''; create table customers (id int primary key, email varchar(50), balance decimal(10, 2), profile json) character set utf8mb4; \
-             insert into customers select seq, concat('u', seq, '@x'), seq / 4, concat('{\"n\": ', seq, ', \"city\": \"Ærø\"}') from seq_1_to_100",
-        )
-        .await;
-    let node = node(&database).await;
-    let first = node.sync("customer").await;
-    assert_eq!(
-        (first.record.status, first.record.counts.records),
-        (RunStatus::Announced, 100),
-        "{:?}",
-        first.record
-    );
-    let expected = r#"{"id":7,"email":"u7@x","balance":1.75,"profile":{"n":7,"city":"Ærø"}}"#;
-    assert_eq!(node.get("customer", "email", "u7@x").await.text(), expected);
-    assert_eq!(node.sync("customer").await.record.status, RunStatus::Unchanged);
-
-    database.execute("update customers set email = 'new@x', profile = null where id = 7; delete from customers where id = 8").await;
-    assert_eq!(node.sync("customer").await.record.status, RunStatus::Announced);
-    assert_eq!(
-        node.record("customer", "email", "new@x").await,
-        Some(json!({"id": 7, "email": "new@x", "balance": 1.75, "profile": null}))
-    );
-    assert_eq!(node.record("customer", "id", "8").await, None);
-
-    database.execute("delete from customers where id > 20").await;
-    assert_eq!(node.sync("customer").await.record.status, RunStatus::Held);
-    assert!(node.record("customer", "id", "50").await.is_some());
-    database.execute("drop table customers").await;
-    assert_eq!(node.sync("customer").await.record.status, RunStatus::Failed);
-    assert!(node.record("customer", "id", "50").await.is_some());
 }
 
 /// As of Postgres: a connection that went silent is given up whatever the statement timeout, and a slow query is not.

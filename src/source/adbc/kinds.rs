@@ -25,6 +25,8 @@ pub(super) struct Kind {
     /// Statements that every connection begins with.
     pub(super) setup: &'static [&'static str],
     pub(super) dialect: Dialect,
+    /// Whether every query can stand between parentheses. It is sent so: a statement that writes cannot.
+    pub(super) nests_queries: bool,
     /// A query of the tables' names; `None` to ask the driver.
     pub(super) tables_sql: Option<&'static str>,
     pub(super) version_sql: Option<&'static str>,
@@ -115,6 +117,7 @@ pub(super) const ANY: Kind = Kind {
     options: &[],
     setup: &[],
     dialect: STANDARD,
+    nests_queries: false,
     tables_sql: None,
     version_sql: None,
     words: &[],
@@ -124,6 +127,7 @@ pub(super) const SNOWFLAKE: Kind = Kind {
     name: "snowflake",
     driver: "snowflake",
     install: "`pipx install dbc && dbc install snowflake`, or the library of the PyPI package adbc-driver-snowflake",
+    nests_queries: true,
     keys: &[
         needed("account", "adbc.snowflake.sql.account", Form::Word),
         optional("user", "username", Form::Word),
@@ -202,6 +206,7 @@ pub(super) const BIGQUERY: Kind = Kind {
     name: "bigquery",
     driver: "bigquery",
     install: "`pipx install dbc && dbc install bigquery`, or the library of the PyPI package adbc-driver-bigquery",
+    nests_queries: true,
     keys: &[
         needed("project", "adbc.bigquery.sql.project_id", Form::Word),
         optional("dataset", "adbc.bigquery.sql.dataset_id", Form::Word),
@@ -236,6 +241,7 @@ pub(super) const DUCKDB: Kind = Kind {
     driver: "duckdb",
     entrypoint: Some("duckdb_adbc_init"),
     install: "`pipx install dbc && dbc install duckdb`, or libduckdb of https://duckdb.org/docs/installation",
+    nests_queries: true,
     keys: &[
         Key { implies: &[("access_mode", "READ_ONLY")], ..optional("path", "path", Form::Path) },
         optional("extensions_dir", "extension_directory", Form::Path),
@@ -277,6 +283,7 @@ pub(super) const FLIGHT_SQL: Kind = Kind {
     name: "flightsql",
     driver: "flightsql",
     install: "`pipx install dbc && dbc install flightsql`, or the library of the PyPI package adbc-driver-flightsql",
+    nests_queries: true,
     keys: &[
         needed("url", "uri", Form::Url),
         optional("user", "username", Form::Word),
@@ -291,6 +298,7 @@ pub(super) const REDSHIFT: Kind = Kind {
     name: "redshift",
     driver: "redshift",
     install: "`pipx install dbc && dbc install redshift`",
+    nests_queries: true,
     keys: &[
         needed("url", "uri", Form::Url),
         optional("cluster_type", "redshift.cluster_type", Form::Word),
@@ -313,6 +321,7 @@ pub(super) const ORACLE: Kind = Kind {
     name: "oracle",
     driver: "oracle",
     install: "the library of the PyPI package adbc-driver-oracle",
+    nests_queries: true,
     keys: &[
         needed("host", "adbc.oracle.host", Form::Word),
         optional("port", "adbc.oracle.port", Form::Number),

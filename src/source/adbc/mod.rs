@@ -131,7 +131,10 @@ impl Driver for Adbc {
         limit: Option<u64>,
         rows: &mut RowSender,
     ) -> Result<(), Error> {
-        let sql = self.dialect().statement(query)?;
+        let mut sql = self.dialect().statement(query)?;
+        if self.kind.nests_queries {
+            sql = format!("select * from (\n{sql}\n) larder_query");
+        }
         let mut worker = self.start(Task::Read { sql, rows_max: limit.unwrap_or(u64::MAX) }).await?;
         let Frame::Columns(found) = worker.next().await? else { return Err(worker.confused()) };
         check_unchanged(columns, &found)?;

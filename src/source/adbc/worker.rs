@@ -15,7 +15,7 @@ use adbc_core::{
     options::{AdbcVersion, ObjectDepth, OptionDatabase},
 };
 use adbc_driver_manager::{ManagedConnection, ManagedDatabase, ManagedDriver};
-use arrow_array::{RecordBatch, RecordBatchReader};
+use arrow_array::RecordBatchReader;
 use arrow_schema::ArrowError;
 
 use super::{
@@ -32,8 +32,6 @@ use crate::{
 const CANCEL_MAX: Duration = Duration::from_secs(3);
 /// Most cells of a batch; rows of many nulls have little text.
 const CELLS_MAX: usize = 500_000;
-/// Batches that the driver may be ahead of the decoder. Drivers choose their size, up to many megabytes.
-const BATCHES_AHEAD: usize = 1;
 /// Nice value of a worker: rows are served first.
 const NICE: i32 = 10;
 
@@ -163,31 +161,9 @@ fn read(
     let columns = arrow::columns(&reader.schema());
     let width = columns.len();
     Frame::Columns(columns).write(out)?;
-    let (sender, batches) = mpsc::sync_channel(BATCHES_AHEAD);
-    thread::scope(|scope| {
-        let decode = move || decode(batches, width, rows_max, out);
-        let decoding = thread::Builder::new().spawn_scoped(scope, decode);
-        let decoding = decoding.map_err(|error| unreadable(Step::Read, error.to_string()))?;
-        for batch in reader {
-            if sender.send(batch).is_err() {
-                break;
-            }
-        }
-        drop(sender);
-        decoding.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-    })
-}
-
-/// Writes the rows of `batches`, at most `rows_max`, while the driver reads the next ones.
-fn decode(
-    batches: mpsc::Receiver<Result<RecordBatch, ArrowError>>,
-    width: usize,
-    rows_max: u64,
-    out: &mut BufWriter<File>,
-) -> Result<(), Ended> {
     let mut decoder = ArrowDecoder::default();
     let mut rows = Rows { batch: RowBatch::new(width), left: rows_max };
-    for batch in batches {
+    for batch in reader {
         let batch = batch.map_err(of_stream)?;
         if batch.num_columns() != width {
             return Err(unreadable(Step::Read, "a batch has other columns than the schema"));
@@ -201,10 +177,7 @@ fn decode(
             }
         }
         if rows.left == 0 {
-            // The driver may be waiting for rows that nobody wants.
-            rows.write(width, out)?;
-            Frame::End.write(out)?;
-            end()
+            break;
         }
     }
     rows.write(width, out)?;

@@ -95,7 +95,7 @@ fn drivers_are_listed_with_their_places() {
 async fn no_message_shows_a_secret() {
     let database = Postgres::database().await;
     let url = database.url_of("locked:hunter2%21");
-    let driver = super::values::python_driver("postgresql");
+    let driver = super::python_driver("postgresql");
     let directory = directory(&format!(
         "[sources.foreign]\ntype = \"adbc\"\ndriver = {driver:?}\noptions = {{ uri = {url:?} }}\n\
          setup = [\"set nothere = 'hunter3'\"]\n"

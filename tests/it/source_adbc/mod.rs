@@ -3,7 +3,6 @@
 
 mod drivers;
 mod snowflake;
-mod story;
 mod values;
 
 use std::{
@@ -18,6 +17,13 @@ use crate::support::service::installed;
 /// DuckDB's library.
 pub(crate) fn duckdb() -> PathBuf {
     installed("duckdb/node_modules/@duckdb/node-bindings-linux-x64/libduckdb.so")
+}
+
+/// The library of a driver from PyPI.
+pub(crate) fn python_driver(name: &str) -> PathBuf {
+    let lib = installed("adbc/lib");
+    let python = fs::read_dir(&lib).unwrap().next().unwrap().unwrap().path();
+    python.join(format!("site-packages/adbc_driver_{name}/libadbc_driver_{name}.so"))
 }
 
 /// A directory whose `larder.toml` has `sections`, with a store and metadata of its own.

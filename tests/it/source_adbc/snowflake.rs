@@ -3,7 +3,7 @@
 use serde_json::json;
 use tempfile::TempDir;
 
-use super::values::python_driver;
+use super::python_driver;
 use crate::support::{
     node::{Node, Warehouse},
     process::larder,

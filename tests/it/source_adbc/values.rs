@@ -1,14 +1,11 @@
 //! Every type of DuckDB, and the same rows by two drivers of Postgres.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-};
+use std::path::Path;
 
 use serde_json::Value;
 
-use super::{directory, duckdb};
-use crate::support::{postgres::Postgres, process::larder, service::installed};
+use super::{directory, duckdb, python_driver};
+use crate::support::{postgres::Postgres, process::larder};
 
 /// An expression, and the value that is served.
 const VALUES: &[(&str, &str)] = &[
@@ -96,11 +93,4 @@ async fn rows_of_postgres_are_the_same_by_both_drivers() {
     assert_eq!(limited.stdout.lines().collect::<Vec<_>>(), native[..3]);
     let value: Value = serde_json::from_str(&native[0]).unwrap();
     assert_eq!(value["name"], "näme 1");
-}
-
-/// The library of a driver from PyPI.
-pub(super) fn python_driver(name: &str) -> PathBuf {
-    let lib = installed("adbc/lib");
-    let python = fs::read_dir(&lib).unwrap().next().unwrap().unwrap().path();
-    python.join(format!("site-packages/adbc_driver_{name}/libadbc_driver_{name}.so"))
 }
