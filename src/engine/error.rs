@@ -11,7 +11,7 @@ use crate::{
         name::CollectionName,
         run::RunError,
     },
-    mapping, metadata, segment, source,
+    mapping, metadata, model, segment, source,
 };
 
 /// How messages show a time.
@@ -86,6 +86,9 @@ pub enum Error {
     /// A thread of the run panicked.
     #[error("a thread of the run panicked; this is a bug in larder; the log has the place")]
     WorkerDied,
+    /// The model has no query.
+    #[error(transparent)]
+    Model(#[from] model::Error),
     /// The source failed.
     #[error(transparent)]
     Source(#[from] source::Error),
@@ -125,7 +128,7 @@ codes! {
         "cancelled" Conflict: Cancelled,
         "thread_refused" Unavailable: ThreadRefused,
         "internal" Internal: UploadStopped | WorkerDied,
-        from: Source | Segment | Catalog | Disk | Announce | Metadata,
+        from: Model | Source | Segment | Catalog | Disk | Announce | Metadata,
     }
 }
 

@@ -28,7 +28,7 @@ mod spec;
 pub use error::Error;
 pub use lease::SyncLease;
 pub use progress::Progress;
-pub use request::{RunRequest, Trigger};
+pub use request::{RunRequest, Trigger, after};
 pub use rollback::RollbackLease;
 pub use run::{Hold, RunOutcome};
 pub use settings::Settings;

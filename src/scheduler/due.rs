@@ -58,7 +58,8 @@ impl History {
 }
 
 /// When the next run is due; `None` when only an operator starts one. A moment in the past means
-/// now: missed ticks run once. A sync that never ran is due at once.
+/// now: missed ticks run once. A sync that never ran is due at once. Of a schedule after invocations, `history` is that of
+/// the runs after the newest invocation, and `None` means that the next run is one after another invocation.
 pub fn next(schedule: &Schedule, history: &History) -> Option<DateTime<Utc>> {
     let Some(last_started) = history.last_started else {
         return (*schedule != Schedule::Manual).then_some(DateTime::UNIX_EPOCH);
@@ -70,7 +71,10 @@ pub fn next(schedule: &Schedule, history: &History) -> Option<DateTime<Utc>> {
         let repeat = history.held.map(|repeats| add(ended, doubled(repeats, HELD_LONGEST)));
         return Some(repeat.map_or(regular, |repeat| repeat.max(regular)));
     }
-    let regular = tick(schedule, last_started)?;
+    if *schedule == Schedule::Manual {
+        return None;
+    }
+    let regular = tick(schedule, last_started);
     let retry = (!history.is_hopeless).then(|| {
         let longest = match schedule {
             Schedule::Every(interval) => (*interval).max(RETRY_FIRST),
@@ -79,17 +83,17 @@ pub fn next(schedule: &Schedule, history: &History) -> Option<DateTime<Utc>> {
         add(ended, doubled(history.failures - 1, longest))
     });
     // A run without a result did not use up its tick, so another run makes up for it.
-    Some(match (retry, schedule) {
+    match (retry, schedule) {
         (None, _) => regular,
-        (Some(retry), Schedule::Every(_)) => retry,
-        (Some(retry), _) => retry.min(regular),
-    })
+        (Some(retry), Schedule::Every(_)) => Some(retry),
+        (Some(retry), _) => Some(regular.map_or(retry, |regular| retry.min(regular))),
+    }
 }
 
 /// The first tick after `moment`.
 fn tick(schedule: &Schedule, moment: DateTime<Utc>) -> Option<DateTime<Utc>> {
     match schedule {
-        Schedule::Manual => None,
+        Schedule::Manual | Schedule::After(_) => None,
         Schedule::Every(interval) => Some(add(moment, *interval)),
         Schedule::Cron { expression, timezone } => {
             // The configuration has checked the expression.

@@ -20,8 +20,15 @@ pub(in crate::engine) enum Input {
 
 impl Input {
     /// The input of a run that begins now.
-    pub(in crate::engine) fn resolve(spec: &SyncSpec, source: &Source) -> Self {
-        Self::Snapshot { source: spec.model.source(source), query: spec.model.resolve() }
+    pub(in crate::engine) async fn resolve(spec: &SyncSpec, source: &Source) -> Result<Self, Error> {
+        let query = spec.resolve(source).await?;
+        Ok(Self::Snapshot { source: spec.model.source(source), query })
+    }
+
+    /// What is read, as people see it.
+    pub(in crate::engine) fn text(&self) -> String {
+        let Self::Snapshot { query, .. } = self;
+        query.to_string()
     }
 
     /// The columns of its rows. No row is read.

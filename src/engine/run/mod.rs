@@ -254,7 +254,7 @@ impl Engine {
             id: self.new_run_id(),
             sync: request.spec.collection.clone(),
             status: RunStatus::Running,
-            trigger: request.trigger.as_str().to_owned(),
+            trigger: request.started_by().into_owned(),
             started_at: self.clock.now(),
             finished_at: None,
             data_as_of: None,
