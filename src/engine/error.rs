@@ -32,6 +32,9 @@ pub enum Error {
     /// Another process is rolling the collection back.
     #[error("a rollback of {collection} is in progress elsewhere, held by {holder}")]
     RollbackUnderWay { collection: CollectionName, holder: String },
+    /// Another publisher has run the sync after this invocation meanwhile.
+    #[error("sync {sync} has run after invocation {invocation} of dbt already")]
+    InvocationUsed { sync: CollectionName, invocation: String },
     /// The lease could not be renewed in time.
     #[error("the lease of the sync was lost; the run ended and announced nothing")]
     LeaseLost,
@@ -117,6 +120,7 @@ codes! {
     Error {
         "lease_held" Conflict: LeaseHeld,
         "rollback_under_way" Conflict: RollbackUnderWay,
+        "invocation_used" Conflict: InvocationUsed,
         "lease_lost" Conflict: LeaseLost,
         "configuration_outdated" Conflict: ConfigurationOutdated,
         "metadata_copied" Conflict: MetadataCopied,

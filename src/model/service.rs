@@ -93,6 +93,7 @@ impl Service {
         let (service, status) = (self.shown.clone(), status.as_u16());
         match status {
             200..=299 => Ok(body),
+            500.. => Err(Error::ServiceUnavailable { service, status }),
             401 | 403 => Err(Error::ServiceLoginRefused { service, status }),
             _ => Err(Error::ServiceRefused { service, what: what.to_owned(), status, words: words(&body) }),
         }

@@ -38,12 +38,12 @@ impl History {
     /// Summarizes the last runs of a sync that began by `until`, newest first. An end after it is not known: it
     /// was written by another clock.
     pub fn of(runs: &[RunRecord], until: DateTime<Utc>, is_hopeless: bool) -> Self {
-        use RunStatus::{Announced, Held, StillHeld, Unchanged};
+        use RunStatus::{Held, StillHeld};
         // A run in progress has no result yet; its lease prevents a second one. A rollback reads no row.
         let is_ended_run =
             |run: &&RunRecord| !run.status.is_open() && run.trigger != Trigger::Rollback.as_str();
         let runs: Vec<&RunRecord> = runs.iter().filter(is_ended_run).collect();
-        let good = runs.iter().position(|run| matches!(run.status, Announced | Held | StillHeld | Unchanged));
+        let good = runs.iter().position(|run| run.status.is_result());
         let is_held = runs.first().is_some_and(|run| matches!(run.status, Held | StillHeld));
         let repeats = runs.iter().take_while(|run| run.status == StillHeld).count() as u32;
         Self {

@@ -290,6 +290,7 @@ impl SyncLoop {
                 Ok(())
             }
             Err(engine::Error::LeaseHeld { expires_in, .. }) => Err(retry_delay(expires_in)),
+            Err(engine::Error::InvocationUsed { .. }) => Err(RETRY_DELAY_MIN),
             Err(error) => {
                 if let Some(delay) = poll_interval {
                     return Err(delay);
