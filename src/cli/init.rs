@@ -50,11 +50,17 @@ const DATABASE: Key = optional("database", "Database");
 const TYPES: [(&str, &[Key]); 9] = [
     (
         "postgres",
-        &[needed("url", "URL, or a variable such as ${WAREHOUSE_URL} (postgres://user:password@host:5432/database)")],
+        &[needed(
+            "url",
+            "URL, or a variable such as ${WAREHOUSE_URL} (postgres://user:password@host:5432/database)",
+        )],
     ),
     (
         "mysql",
-        &[needed("url", "URL, or a variable such as ${WAREHOUSE_URL} (mysql://user:password@host:3306/database)")],
+        &[needed(
+            "url",
+            "URL, or a variable such as ${WAREHOUSE_URL} (mysql://user:password@host:3306/database)",
+        )],
     ),
     ("sqlite", &[needed("path", "Path of the file")]),
     ("clickhouse", &[needed("url", "URL (https://host:8443)"), USER, PASSWORD, DATABASE]),
@@ -79,7 +85,10 @@ const TYPES: [(&str, &[Key]); 9] = [
             optional("credentials_file", "File of the service account's key, none for the machine's own"),
         ],
     ),
-    ("duckdb", &[needed("path", "Path of the file"), optional("driver", "Path of libduckdb, none to search it")]),
+    (
+        "duckdb",
+        &[needed("path", "Path of the file"), optional("driver", "Path of libduckdb, none to search it")],
+    ),
     ("files", &[needed("path", "Directory of the files")]),
     ("redshift", &[needed("url", "URL, or a variable such as ${WAREHOUSE_URL}")]),
 ];
@@ -106,7 +115,8 @@ pub(super) async fn run(arguments: &ConfigArguments, given: Init) -> Result<Exit
     let columns = sources.columns(SOURCE, &Query::Table { name: table.clone(), columns: None }).await?;
     let primary_key = primary_key(given.primary_key, &columns)?;
     let usual = collection_name(&table);
-    let collection = answer(given.collection, "--collection", "Name of the collection in URLs", Some(&usual))?;
+    let collection =
+        answer(given.collection, "--collection", "Name of the collection in URLs", Some(&usual))?;
     let collection = CollectionName::new(&collection)
         .map_err(|error| Failure::Usage(format!("--collection {collection:?}: {error}")))?;
     let index = answer(given.index, "--index", "Name of the primary index in URLs", Some("id"))?;
@@ -191,7 +201,8 @@ fn primary_key(given: Option<String>, columns: &[Column]) -> Result<String, Fail
 /// A name for the collection of a table: `customers` of `public.customers`.
 fn collection_name(table: &str) -> String {
     let file = table.rsplit('/').next().unwrap_or(table);
-    let is_file = file != table || [".csv", ".parquet", ".jsonl", ".arrow"].iter().any(|end| file.contains(end));
+    let is_file =
+        file != table || [".csv", ".parquet", ".jsonl", ".arrow"].iter().any(|end| file.contains(end));
     let name = if is_file { file.split('.').next() } else { file.rsplit('.').next() };
     let name: String = name
         .unwrap_or_default()
@@ -216,8 +227,11 @@ fn model_and_sync(table: &str, primary_key: &str, collection: &CollectionName, i
 }
 
 fn next_steps(file: &Path, collection: &CollectionName) -> String {
-    let config =
-        if file == Path::new("larder.toml") { String::new() } else { format!(" --config {}", file.display()) };
+    let config = if file == Path::new("larder.toml") {
+        String::new()
+    } else {
+        format!(" --config {}", file.display())
+    };
     format!(
         "Wrote {}. Next:\n\n  larder preview{config} {collection}\n  larder sync{config} {collection}\n  \
          larder keys create{config} --name first --collection {collection}\n  larder serve{config}",
@@ -231,12 +245,7 @@ fn quoted(text: &str) -> String {
 }
 
 /// The value of a flag, or the answer to a question.
-fn answer(
-    given: Option<String>,
-    flag: &str,
-    question: &str,
-    usual: Option<&str>,
-) -> Result<String, Failure> {
+fn answer(given: Option<String>, flag: &str, question: &str, usual: Option<&str>) -> Result<String, Failure> {
     given.map_or_else(|| ask(flag, question, usual), Ok)
 }
 

@@ -20,7 +20,9 @@ pub(super) async fn run(config: &ConfigArguments, arguments: Runs) -> Result<Exi
     if let Some(id) = subject.and_then(|subject| subject.parse::<RunId>().ok()) {
         if arguments.sql {
             let text = admin.run_query(id).await?;
-            print(&text.ok_or_else(|| Failure::Usage(format!("what {id} has read is not known: it failed before that")))?)?;
+            print(&text.ok_or_else(|| {
+                Failure::Usage(format!("what {id} has read is not known: it failed before that"))
+            })?)?;
             return Ok(Exit::Success);
         }
         let (record, rejected) = admin.run(id).await?;

@@ -37,7 +37,9 @@ pub enum Error {
     )]
     DbtModelDisabled { project: String, name: String },
     /// The model does not have the tag.
-    #[error("the model {name:?} of dbt project {project} does not have the tag {tag:?}; the models that have it: {tagged}")]
+    #[error(
+        "the model {name:?} of dbt project {project} does not have the tag {tag:?}; the models that have it: {tagged}"
+    )]
     DbtTagMissing { project: String, name: String, tag: String, tagged: String },
     /// An ephemeral model without its compiled SQL.
     #[error(
@@ -67,7 +69,9 @@ pub enum Error {
     #[error("job {job} of [dbt.{project}] has no successful run yet; run it")]
     DbtJobNotRun { project: String, job: u64 },
     /// The Look is gone.
-    #[error("[looker.{service}] has no Look {id}, or its user may not see it; correct `look`, or grant access")]
+    #[error(
+        "[looker.{service}] has no Look {id}, or its user may not see it; correct `look`, or grant access"
+    )]
     LookMissing { service: String, id: u64 },
     /// The Look is in the trash.
     #[error("Look {id} of [looker.{service}] is deleted; restore it, or correct `look`")]

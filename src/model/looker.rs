@@ -146,8 +146,10 @@ impl Look {
         if let Some(what) = look.query.unwrap_or_default().unsupported() {
             return Err(Error::LookUnsupported { service: name.clone(), id, what });
         }
-        let (path, what) =
-            (format!("/api/4.0/looks/{id}/run/sql?limit=-1&force_production=true"), format!("the SQL of {what}"));
+        let (path, what) = (
+            format!("/api/4.0/looks/{id}/run/sql?limit=-1&force_production=true"),
+            format!("the SQL of {what}"),
+        );
         let answer = service.ask(&what, ANSWER_BYTES_MAX, || get(&path)).await?;
         let sql = String::from_utf8(service.succeeded(&what, answer)?);
         let sql = sql.map_err(|_| service.malformed(&what, "it is not UTF-8".to_owned()))?;

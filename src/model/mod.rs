@@ -10,17 +10,17 @@ mod service;
 mod settings;
 mod sigma;
 
-pub use self::{
-    dbt::{DbtProject, Invocation},
-    error::Error,
-};
+use self::{dbt::DbtModel, looker::Look, sigma::Element};
 pub(crate) use self::{
     dbt::SECTION as DBT_SECTION,
     looker::SECTION as LOOKER_SECTION,
     settings::{Models, SECTION, Services, named_service, read},
     sigma::SECTION as SIGMA_SECTION,
 };
-use self::{dbt::DbtModel, looker::Look, sigma::Element};
+pub use self::{
+    dbt::{DbtProject, Invocation},
+    error::Error,
+};
 use crate::{
     domain::CollectionName,
     source::{ColumnTypes, Query, Source},

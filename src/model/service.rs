@@ -6,11 +6,7 @@ use reqwest::{RequestBuilder, Response, StatusCode, header::RETRY_AFTER};
 use serde::de::DeserializeOwned;
 
 use super::error::Error;
-use crate::{
-    settings::Section,
-    source::Endpoint,
-    support::backoff::Backoff,
-};
+use crate::{settings::Section, source::Endpoint, support::backoff::Backoff};
 
 /// Longest time for a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -69,7 +65,10 @@ impl Service {
                 return Ok(Answer { status, body });
             }
             if attempt == ATTEMPTS_MAX {
-                return Err(Error::ServiceUnavailable { service: self.shown.clone(), status: status.as_u16() });
+                return Err(Error::ServiceUnavailable {
+                    service: self.shown.clone(),
+                    status: status.as_u16(),
+                });
             }
             attempt += 1;
             let pause = retry_after(&response).unwrap_or_else(|| backoff.next_delay());

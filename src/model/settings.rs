@@ -252,7 +252,9 @@ pub(crate) fn named_service<T: Clone>(
     let text = item.printable().text()?;
     match services.get(&text.value) {
         Some(found) => found.clone(),
-        None => item.fail(format!("names no [{kind}.NAME]"), format!("add [{kind}.NAME], or correct the name")),
+        None => {
+            item.fail(format!("names no [{kind}.NAME]"), format!("add [{kind}.NAME], or correct the name"))
+        }
     }
 }
 
@@ -260,7 +262,9 @@ fn only<T: Clone>(item: &Item<'_>, kind: &str, services: &BTreeMap<String, Optio
     let mut all = services.values();
     match (all.next(), all.next()) {
         (Some(one), None) => one.clone(),
-        (None, _) => item.fail(format!("needs a [{kind}.NAME]"), format!("add [{kind}.NAME], see docs/models.md")),
+        (None, _) => {
+            item.fail(format!("needs a [{kind}.NAME]"), format!("add [{kind}.NAME], see docs/models.md"))
+        }
         _ => item.fail(
             format!("does not say which [{kind}.NAME]"),
             format!("there are several: write {{ from = \"NAME\", ... }}, see docs/models.md"),

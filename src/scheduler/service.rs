@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use chrono::{DateTime, Utc};
 use tokio::sync::Semaphore;
 use tracing::{error, warn};
 
@@ -85,8 +86,8 @@ struct LastAttempt {
     is_hopeless: bool,
     /// The sync is paused, its collection was dropped, or another publisher has a newer configuration.
     waits_for_operator: bool,
-    /// The newest invocation of dbt, when it has not built the model.
-    useless: Option<Invocation>,
+    /// The newest invocation of dbt, when no run comes after it any more: it was used, or has not built the model.
+    settled: Option<Invocation>,
 }
 
 /// The poll interval of a sync that only an operator lets run; `None` for other errors.
@@ -185,9 +186,12 @@ impl SyncLoop {
     }
 
     async fn try_due_in(&self, last: &mut LastAttempt) -> Result<Option<Due>, metadata::Error> {
+        if let Schedule::After(project) = &self.sync.schedule {
+            return self.try_due_after(project, last).await.map(Some);
+        }
         let name = &self.sync.spec.collection;
-        let (metadata, now) = (&self.scheduler.metadata, self.scheduler.clock.now());
-        let until = now + CLOCK_SKEW_MAX;
+        let metadata = &self.scheduler.metadata;
+        let until = self.scheduler.clock.now() + CLOCK_SKEW_MAX;
         let mut runs = metadata.runs(Some(name), HISTORY_MAX).await?;
         let is_ahead = runs.first().is_some_and(|run| run.started_at > until);
         if is_ahead {
@@ -195,36 +199,46 @@ impl SyncLoop {
             runs = metadata.runs_until(name, until, HISTORY_MAX).await?;
         }
         self.show_clock(is_ahead);
-        let schedule = &self.sync.schedule;
-        let (due, invocation) = match schedule {
-            Schedule::After(project) => {
-                let Some(invocation) = self.newest_build(project).await else {
-                    return Ok(Some(Due::within(project.poll_interval())));
-                };
-                runs = metadata.runs_started_by(name, &engine::after(&invocation), HISTORY_MAX).await?;
-                let due = due::next(schedule, &History::of(&runs, until, last.is_hopeless));
-                let is_first = due.is_some() && runs.is_empty();
-                if is_first
-                    && last.useless.as_ref() != Some(&invocation)
-                    && !self.is_built_by(project, &invocation).await
-                {
-                    last.useless = Some(invocation.clone());
-                }
-                if due.is_none() || last.useless.as_ref() == Some(&invocation) {
-                    return Ok(Some(Due::within(project.poll_interval())));
-                }
-                (due, Some(invocation))
-            }
-            _ => (due::next(schedule, &History::of(&runs, until, last.is_hopeless)), None),
-        };
+        let due = due::next(&self.sync.schedule, &History::of(&runs, until, last.is_hopeless));
         let Some(due) = due else { return Ok(None) };
-        let mut wait = (due - now).to_std().unwrap_or_default();
-        // It misses its ticks, and runs once when an operator lets it. Meanwhile it takes no lease.
-        if last.waits_for_operator && wait.is_zero() {
-            let checked = self.scheduler.engine.check_schedule(&self.sync.spec).await;
-            wait = checked.err().as_ref().and_then(poll_interval).unwrap_or_default();
+        Ok(Some(Due::within(self.wait(due, last).await)))
+    }
+
+    /// When a run after an invocation of `project` is due.
+    async fn try_due_after(
+        &self,
+        project: &DbtProject,
+        last: &mut LastAttempt,
+    ) -> Result<Due, metadata::Error> {
+        let later = Due::within(project.poll_interval());
+        let Some(invocation) = self.newest_build(project).await else { return Ok(later) };
+        if last.settled.as_ref() == Some(&invocation) {
+            return Ok(later);
         }
-        Ok(Some(Due { wait, invocation }))
+        let (metadata, until) = (&self.scheduler.metadata, self.scheduler.clock.now() + CLOCK_SKEW_MAX);
+        let started_by = engine::after(&invocation);
+        let runs = metadata.runs_started_by(&self.sync.spec.collection, &started_by, HISTORY_MAX).await?;
+        let due = due::next(&self.sync.schedule, &History::of(&runs, until, last.is_hopeless));
+        match due {
+            Some(due) if !runs.is_empty() || self.is_built_by(project, &invocation).await => {
+                Ok(Due { wait: self.wait(due, last).await, invocation: Some(invocation) })
+            }
+            _ => {
+                last.settled = Some(invocation);
+                Ok(later)
+            }
+        }
+    }
+
+    /// The time until `due`. When that is now, a sync that waits for an operator is checked first: it misses its ticks,
+    /// and runs once when an operator lets it. Meanwhile it takes no lease.
+    async fn wait(&self, due: DateTime<Utc>, last: &LastAttempt) -> Duration {
+        let wait = (due - self.scheduler.clock.now()).to_std().unwrap_or_default();
+        if !last.waits_for_operator || !wait.is_zero() {
+            return wait;
+        }
+        let checked = self.scheduler.engine.check_schedule(&self.sync.spec).await;
+        checked.err().as_ref().and_then(poll_interval).unwrap_or_default()
     }
 
     /// The newest invocation of `project` that has built. Shows a problem while that cannot be looked up.

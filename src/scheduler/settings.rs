@@ -42,11 +42,7 @@ impl SyncConfig {
     };
 
     /// Reads `[syncs.*]`, in the order of the file.
-    pub(crate) fn read_all(
-        section: &Section<'_>,
-        models: &Models,
-        services: &Services,
-    ) -> Option<Vec<Self>> {
+    pub(crate) fn read_all(section: &Section<'_>, models: &Models, services: &Services) -> Option<Vec<Self>> {
         let read = |(entry, item): (&Entry, Item<'_>)| Self::read(section, entry, &item, models, services);
         let read: Vec<_> = section.entries().map(read).collect();
         if read.len() > COLLECTIONS_MAX {
@@ -94,10 +90,8 @@ fn schedule(section: &Section<'_>, services: &Services) -> Option<Schedule> {
         [(_, item)] if matches!(item.node.value, Value::Table(_)) => table(item, timezone),
         [(_, item)] => words(item),
         [] => section.fail("has no schedule", HINT.to_owned()),
-        [(first, _), .., (_, last)] => last.fail(
-            format!("comes beside `{first}`"),
-            "keep one of `schedule`, `cron` and `after`".to_owned(),
-        ),
+        [(first, _), .., (_, last)] => last
+            .fail(format!("comes beside `{first}`"), "keep one of `schedule`, `cron` and `after`".to_owned()),
     }
 }
 

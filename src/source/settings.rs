@@ -43,12 +43,7 @@ fn source(section: &Section<'_>, dir: &Path, env: &Environment) -> Option<Source
     let driver = (source_type.open)(section, &OpenOptions { dir, env, connect_timeout, statement_timeout });
     section.finish();
     timeouts?;
-    Some(Source {
-        type_name: source_type.name,
-        driver: driver?,
-        statement_timeout,
-        types: Arc::default(),
-    })
+    Some(Source { type_name: source_type.name, driver: driver?, statement_timeout, types: Arc::default() })
 }
 
 fn timeouts(section: &Section<'_>) -> Option<(Duration, Duration)> {

@@ -32,7 +32,8 @@ fn models_of_services_are_accepted_and_their_secrets_are_masked() {
         "sigma = { workbook = \"a-B_1\", element = \"x\", tag = \"Pro duction\" }\nprimary_key = \"id\"",
     ] {
         let text = with(query, "after = { dbt = \"cloud\" }");
-        let loaded = load_text(&text, Path::new("larder.toml"), &Environment::default(), &Overrides::default());
+        let loaded =
+            load_text(&text, Path::new("larder.toml"), &Environment::default(), &Overrides::default());
         let config = loaded.unwrap_or_else(|faults| panic!("{query}: {faults}"));
         assert!(matches!(config.syncs[0].schedule, Schedule::After(_)));
         assert_eq!(config.syncs[0].spec.mapping.primary_key, "id");
@@ -43,7 +44,10 @@ fn models_of_services_are_accepted_and_their_secrets_are_masked() {
 #[test]
 fn own_after_replaces_a_default_schedule() {
     let defaults = "[defaults.sync]\nschedule = \"every 5m\"\n";
-    let text = format!("{defaults}{}", with("sql = \"select 1 as id\"\nprimary_key = \"id\"", "after.dbt = \"main\""));
+    let text = format!(
+        "{defaults}{}",
+        with("sql = \"select 1 as id\"\nprimary_key = \"id\"", "after.dbt = \"main\"")
+    );
     assert!(matches!(load(&text).unwrap().syncs[0].schedule, Schedule::After(_)));
 }
 
@@ -92,5 +96,8 @@ fn wrong_services_and_schedules() {
         assert_faults(&with("sql = \"select 1\"\nprimary_key = \"id\"", schedule), &[fault]);
     }
     let both = "after = { dbt = \"main\" }\nschedule = \"manual\"";
-    assert_faults(&with("sql = \"select 1\"\nprimary_key = \"id\"", both), &["larder.toml:25:9 syncs.s.after"]);
+    assert_faults(
+        &with("sql = \"select 1\"\nprimary_key = \"id\"", both),
+        &["larder.toml:25:9 syncs.s.after"],
+    );
 }

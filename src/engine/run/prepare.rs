@@ -100,7 +100,9 @@ impl Engine {
         let RunRequest { spec, accept, dry_run, progress, .. } = request;
         progress.begin(announced.base.as_ref().map_or(0, |base| base.manifest.records));
         let input = Input::resolve(spec, &request.source).await?;
-        if !dry_run && let Err(error) = self.metadata.set_run_query(run_id, &input.text(), self.clock.now()).await {
+        if !dry_run
+            && let Err(error) = self.metadata.set_run_query(run_id, &input.text(), self.clock.now()).await
+        {
             warn!(run = %run_id, %error, "what the run reads could not be recorded");
         }
         let columns = once_more_without_table(|| input.describe()).await?;

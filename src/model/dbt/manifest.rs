@@ -234,7 +234,8 @@ impl<'s, 'a> NamedManifest<'s, 'a> {
         };
         let tested = || {
             let of = |test: &str| {
-                let is_test = |node: &&Node<'_>| node.test_metadata.as_ref().is_some_and(|it| it.name == test);
+                let is_test =
+                    |node: &&Node<'_>| node.test_metadata.as_ref().is_some_and(|it| it.name == test);
                 let tests = self.manifest.tests_of(id).map(|(_, node)| node).filter(is_test);
                 tests.filter_map(|node| node.column_name.clone()).collect::<Vec<_>>()
             };

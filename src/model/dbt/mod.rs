@@ -17,7 +17,11 @@ use tokio::{sync::Mutex, time::Instant};
 pub use self::invocation::Invocation;
 pub(crate) use self::settings::SECTION;
 pub(super) use self::settings::{Selector, read};
-use self::{invocation::read_run_results, manifest::Manifest, place::Place};
+use self::{
+    invocation::read_run_results,
+    manifest::Manifest,
+    place::{Place, Stamp},
+};
 use super::{Target, error::Error};
 use crate::{domain::CollectionName, support::blocking};
 
@@ -29,8 +33,16 @@ struct Project {
     name: String,
     place: Place,
     poll_interval: Duration,
-    /// The newest invocation, and when it was looked up. Syncs that wait for the same project share one poll.
-    polled: Mutex<Option<(Instant, Option<Invocation>)>>,
+    /// The last poll. Syncs that wait for the same project share it.
+    polled: Mutex<Option<Poll>>,
+}
+
+/// What was found when it was looked up whether dbt has run.
+struct Poll {
+    at: Instant,
+    /// The version of the file that was read, when the results are a file.
+    stamp: Option<Stamp>,
+    invocation: Option<Invocation>,
 }
 
 impl fmt::Debug for DbtProject {
@@ -65,16 +77,20 @@ impl DbtProject {
     /// The results of the last run cannot be read.
     pub async fn newest_build(&self) -> Result<Option<Invocation>, Error> {
         let mut polled = self.0.polled.lock().await;
-        if let Some((at, invocation)) = &*polled
-            && at.elapsed() < self.0.poll_interval / 2
+        if let Some(last) = &*polled
+            && last.at.elapsed() < self.0.poll_interval / 2
         {
-            return Ok(invocation.clone());
+            return Ok(last.invocation.clone());
         }
-        let invocation = match &self.0.place {
-            Place::Cloud(job) => Some(Invocation::of_job(job.last_run(self.name()).await?)),
-            place => read_run_results(self.name(), place).await?,
+        // Taken before the file is read: one that changes meanwhile is read again.
+        let stamp = self.0.place.stamp().await;
+        let unchanged = polled.take().filter(|last| stamp.is_some() && last.stamp == stamp);
+        let invocation = match (unchanged, &self.0.place) {
+            (Some(last), _) => last.invocation,
+            (None, Place::Cloud(job)) => Some(Invocation::of_job(job.last_run(self.name()).await?)),
+            (None, place) => read_run_results(self.name(), place).await?,
         };
-        *polled = Some((Instant::now(), invocation.clone()));
+        *polled = Some(Poll { at: Instant::now(), stamp, invocation: invocation.clone() });
         Ok(invocation)
     }
 

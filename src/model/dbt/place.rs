@@ -1,6 +1,10 @@
 //! Where the artifacts of a project are: a directory, a bucket, or a job of dbt Cloud.
 
-use std::{io, path::PathBuf, time::Duration};
+use std::{
+    fs, io,
+    path::PathBuf,
+    time::{Duration, SystemTime},
+};
 
 use super::cloud::CloudJob;
 use crate::{
@@ -23,11 +27,25 @@ pub(super) enum Place {
     /// The manifest's file. The results of runs are beside it.
     File(PathBuf),
     /// The bucket, whose prefix is the directory, and the manifest's name.
-    Bucket { bucket: Box<Bucket>, name: String },
+    Bucket {
+        bucket: Box<Bucket>,
+        name: String,
+    },
     Cloud(CloudJob),
 }
 
+/// When a file was last changed, and its length.
+pub(super) type Stamp = (SystemTime, u64);
+
 impl Place {
+    /// The stamp of the results of the last run; `None` when they are no file, or it cannot be told.
+    pub(super) async fn stamp(&self) -> Option<Stamp> {
+        let Self::File(path) = self else { return None };
+        let path = path.with_file_name(RUN_RESULTS);
+        let stamp = || fs::metadata(path).and_then(|found| Ok((found.modified()?, found.len()))).ok();
+        blocking::run(stamp).await.flatten()
+    }
+
     /// The manifest's text.
     pub(super) async fn manifest(&self, project: &str) -> Result<Vec<u8>, Error> {
         match self {

@@ -12,8 +12,10 @@ use crate::{
 
 pub(crate) const SECTION: Declaration = Declaration::reloadable("dbt");
 
-/// How often files are looked at, and the service is asked, for a new run.
-const FILE_POLL_INTERVAL: Duration = Duration::from_secs(10);
+/// How often a new run is looked for. `dbt docs generate` may overwrite the results a few seconds after a run, and to look
+/// at a file of this machine costs nothing.
+const FILE_POLL_INTERVAL: Duration = Duration::from_secs(1);
+const BUCKET_POLL_INTERVAL: Duration = Duration::from_secs(10);
 const CLOUD_POLL_INTERVAL: Duration = Duration::from_mins(1);
 /// Bounds of that interval.
 const POLL_INTERVAL_MIN: Duration = Duration::from_millis(100);
@@ -50,17 +52,22 @@ pub(in crate::model) fn read(
     dir: &Path,
     env: &Environment,
 ) -> Option<DbtProject> {
-    let interval = section
-        .read("poll_interval", |item| item.duration(POLL_INTERVAL_MIN..=POLL_INTERVAL_MAX));
-    let (place, usual) = match section.get("manifest") {
-        Some(item) => (artifacts(section, &item, dir, env), FILE_POLL_INTERVAL),
+    let interval = section.read("poll_interval", |item| item.duration(POLL_INTERVAL_MIN..=POLL_INTERVAL_MAX));
+    let place = match section.get("manifest") {
+        Some(item) => artifacts(section, &item, dir, env),
         None if ["url", "account", "job", "token"].iter().any(|key| section.has(key)) => {
-            (cloud(section, name, dir).map(Place::Cloud), CLOUD_POLL_INTERVAL)
+            cloud(section, name, dir).map(Place::Cloud)
         }
-        None => (section.fail("names no manifest", PLACE_HINT.to_owned()), FILE_POLL_INTERVAL),
+        None => section.fail("names no manifest", PLACE_HINT.to_owned()),
     };
     section.finish();
-    Some(DbtProject::new(name, place?, interval?.unwrap_or(usual)))
+    let (place, interval) = (place?, interval?);
+    let usual = match place {
+        Place::File(_) => FILE_POLL_INTERVAL,
+        Place::Bucket { .. } => BUCKET_POLL_INTERVAL,
+        Place::Cloud(_) => CLOUD_POLL_INTERVAL,
+    };
+    Some(DbtProject::new(name, place, interval.unwrap_or(usual)))
 }
 
 fn artifacts(section: &Section<'_>, item: &Item<'_>, dir: &Path, env: &Environment) -> Option<Place> {

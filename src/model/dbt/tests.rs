@@ -45,7 +45,11 @@ fn models_are_found_by_name_version_and_id() {
         ("unique_orders", Err("dbt_model_missing")),
         ("test.shop.unique_orders", Err("dbt_model_missing")),
     ] {
-        assert_eq!(found(&text, name).as_deref(), expected.as_ref().map(|id| *id).map_err(|code| code), "{name}");
+        assert_eq!(
+            found(&text, name).as_deref(),
+            expected.as_ref().map(|id| *id).map_err(|code| code),
+            "{name}"
+        );
     }
 }
 
@@ -107,7 +111,10 @@ fn only_commands_that_build_are_invocations() {
                 "results":[{{"unique_id":"model.shop.m","status":"success","timing":[]}}]}}"#
         );
         let parsed = invocation::parse(text.as_bytes()).unwrap();
-        assert_eq!(parsed.as_ref().map(|it| it.id() == "i1" && it.has_no_failure()), is_build.then_some(true));
+        assert_eq!(
+            parsed.as_ref().map(|it| it.id() == "i1" && it.has_no_failure()),
+            is_build.then_some(true)
+        );
     }
     assert!(invocation::parse(b"{\"metadata\":{}}").is_err());
 }
@@ -140,8 +147,9 @@ fn model_is_built_when_it_and_its_tests_succeeded() {
         ),
         (r#"{"unique_id":"model.shop.m","status":"skipped"}"#, false, true),
     ] {
-        let text =
-            format!(r#"{{"metadata":{{"invocation_id":"i"}},"args":{{"which":"build"}},"results":[{results}]}}"#);
+        let text = format!(
+            r#"{{"metadata":{{"invocation_id":"i"}},"args":{{"which":"build"}},"results":[{results}]}}"#
+        );
         let invocation = invocation::parse(text.as_bytes()).unwrap().unwrap();
         for (name, expected) in [("m", is_built), ("e", is_ephemeral_built)] {
             let named = manifest.named("main");

@@ -16,7 +16,7 @@ use crate::{
 fn source(directory: &Path) -> Source {
     let place = Place::Directory(directory.to_owned());
     let driver = Arc::new(Files { place, format: None, csv: CsvOptions::default() });
-    Source { driver, statement_timeout: Duration::from_mins(1), types: Arc::default() }
+    Source { type_name: "files", driver, statement_timeout: Duration::from_mins(1), types: Arc::default() }
 }
 
 fn table(name: &str, columns: Option<&[&str]>) -> Query {
@@ -220,7 +220,12 @@ async fn dialects_of_csv_are_declared() {
     };
     let place = Place::Directory(directory.path().to_owned());
     let driver = Arc::new(Files { place, format: Some(Format::Csv), csv });
-    let source = Source { driver, statement_timeout: Duration::from_mins(1), types: Arc::default() };
+    let source = Source {
+        type_name: "files",
+        driver,
+        statement_timeout: Duration::from_mins(1),
+        types: Arc::default(),
+    };
     fs::write(directory.path().join("dump"), "# a comment\n1;'a\\'b;c'\n2;\\N\n").unwrap();
     let lines = read(&source, &table("dump", None), None).await.unwrap();
     assert_eq!(lines, [["id", "name"], ["1", "a'b;c"], ["2", "Null "]]);

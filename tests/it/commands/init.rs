@@ -1,11 +1,6 @@
 //! `larder init`: a first configuration from flags and from answers on stdin, which the other commands accept.
 
-use std::{
-    fs,
-    io::Write as _,
-    path::Path,
-    process::Stdio,
-};
+use std::{fs, io::Write as _, path::Path, process::Stdio};
 
 use tempfile::TempDir;
 
@@ -58,7 +53,8 @@ async fn flags_answer_every_question() {
     database.execute(TABLE).await;
     let directory = TempDir::new().unwrap();
     let url = format!("url={}", database.url());
-    let flags = ["--type", "postgres", "--source", &url, "--table", "public.customers", "--primary-key", "id"];
+    let flags =
+        ["--type", "postgres", "--source", &url, "--table", "public.customers", "--primary-key", "id"];
     let more = ["--collection", "people", "--index", "number"];
     init(directory.path(), &[&flags[..], &more].concat(), "").expect(0);
     expect_works(directory.path(), "people");

@@ -63,11 +63,13 @@ async fn sync_runs_once_after_each_invocation_that_built_its_model() {
     assert_eq!(runs(&node).await.len(), 3);
 
     // A run that fails is no double run: it is the only one of its invocation, which a retry cannot help.
-    project.write("models/customers.sql", "select id as key, name, amount from {{ source('raw', 'people') }}");
+    project
+        .write("models/customers.sql", "select id as key, name, amount from {{ source('raw', 'people') }}");
     project.remove("models/schema.yml");
     project.remove("models/recent.sql");
     project.remove("models/keyless.sql");
-    project.write("models/sources.yml", "sources:\n- name: raw\n  schema: public\n  tables: [{name: people}]\n");
+    project
+        .write("models/sources.yml", "sources:\n- name: raw\n  schema: public\n  tables: [{name: people}]\n");
     project.dbt(&["run"]);
     let error = until("failed run", async || {
         let newest = runs(&node).await.into_iter().next()?;

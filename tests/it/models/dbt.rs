@@ -3,11 +3,16 @@
 use larder::domain::run::RunStatus;
 use serde_json::json;
 
+use object_store::{ObjectStoreExt as _, aws::AmazonS3Builder};
+
 use super::{
     failed,
     project::{Project, database, node},
 };
-use crate::support::process::larder;
+use crate::support::{
+    process::larder,
+    s3::{self, S3},
+};
 
 /// A model of dbt and the sync of the same name; `more` are keys of the model.
 fn sync(name: &str, dbt: &str, index: &str, more: &str) -> String {
@@ -45,10 +50,11 @@ async fn models_of_a_project_are_read_as_dbt_has_built_them() {
         let ended = node.sync(sync).await;
         assert_eq!(ended.record.status, RunStatus::Announced, "{sync}: {ended:?}");
     }
-    let ann = json!({"id": 1, "name": "Ann", "amount": serde_json::from_str::<serde_json::Value>("1.50").unwrap()});
+    let ann =
+        json!({"id": 1, "name": "Ann", "amount": serde_json::from_str::<serde_json::Value>("1.50").unwrap()});
     assert_eq!(node.record("customers", "id", "1").await, Some(ann.clone()));
     assert_eq!(node.record("by_id", "id", "1").await, Some(ann.clone()));
-    assert_eq!(node.record("recent", "id", "2").await, Some(json!({"id": 2, "name": "BØB"})));
+    assert_eq!(node.record("recent", "id", "2").await, Some(json!({"id": 2, "name": "BOB"})));
     assert_eq!(node.record("recent", "id", "1").await, None);
     assert_eq!(node.record("countries", "id", "se").await, Some(json!({"code": "se", "name": "Sweden"})));
     for (sync, code) in [
@@ -70,7 +76,7 @@ async fn models_of_a_project_are_read_as_dbt_has_built_them() {
     let uncompiled = node.sync("recent").await;
     let run = uncompiled.record.id.to_string();
     assert_eq!(failed(uncompiled).code, "dbt_not_compiled");
-    assert_eq!(node.record("recent", "id", "2").await, Some(json!({"id": 2, "name": "BØB"})), "stays served");
+    assert_eq!(node.record("recent", "id", "2").await, Some(json!({"id": 2, "name": "BOB"})), "stays served");
 
     let path = node.directory.path().to_owned();
     node.stop().await;
@@ -81,7 +87,10 @@ async fn models_of_a_project_are_read_as_dbt_has_built_them() {
     assert_eq!(sql, format!("select * from \"{name}\".\"marts\".\"customers\"\n"));
     larder(&path, &["runs", "customers", "--sql"]).expect(2);
     let checked = larder(&path, &["check", "--connect"]).expect(1).stdout;
-    assert!(checked.contains("ok    sync customers: 3 columns") && checked.contains("dbt_not_compiled"), "{checked}");
+    assert!(
+        checked.contains("ok    sync customers: 3 columns") && checked.contains("dbt_not_compiled"),
+        "{checked}"
+    );
     assert_eq!(larder(&path, &["preview", "countries"]).expect(0).stdout.lines().count(), 2);
 }
 
@@ -90,7 +99,8 @@ async fn models_that_were_renamed_disabled_or_removed_are_told_and_stay_served()
     let database = database().await;
     let project = Project::new(&database);
     project.dbt(&["run", "--select", "customers"]);
-    let sections = format!("{}{}", project.section(), sync("customers", "\"customers\"", "id", "primary_key = \"id\""));
+    let sections =
+        format!("{}{}", project.section(), sync("customers", "\"customers\"", "id", "primary_key = \"id\""));
     let node = node(database, &sections).await;
     assert_eq!(node.sync("customers").await.record.status, RunStatus::Announced);
 
@@ -98,7 +108,8 @@ async fn models_that_were_renamed_disabled_or_removed_are_told_and_stay_served()
     for file in ["schema.yml", "recent.sql", "keyless.sql"] {
         project.remove(&format!("models/{file}"));
     }
-    project.write("models/sources.yml", "sources:\n- name: raw\n  schema: public\n  tables: [{name: people}]\n");
+    project
+        .write("models/sources.yml", "sources:\n- name: raw\n  schema: public\n  tables: [{name: people}]\n");
     project.remove("models/customers.sql");
     for (file, config, code, part) in [
         ("clients", "alias = 'customers'", "dbt_model_renamed", "dbt = \"clients\""),
@@ -125,7 +136,43 @@ async fn project_of_another_database_is_refused() {
     let node = super::node_with_people(&sections).await;
     let error = failed(node.sync("customers").await);
     assert_eq!(error.code, "dbt_adapter_mismatch", "{error:?}");
-    assert!(error.message.contains("is for postgres") && error.message.contains("of type sqlite"), "{error:?}");
+    assert!(
+        error.message.contains("is for postgres") && error.message.contains("of type sqlite"),
+        "{error:?}"
+    );
     project.write("target/manifest.json", "{\"metadata\": {}, \"nodes\": [");
     assert_eq!(failed(node.sync("customers").await).code, "dbt_artifact_invalid");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn manifest_in_a_bucket_is_read() {
+    let database = database().await;
+    let project = Project::new(&database);
+    project.dbt(&["build"]);
+    let (address, bucket) = (S3::server().await.address(), S3::bucket().await);
+    let services = s3::section(address).replace("storage.s3", "dbt.main.s3");
+    let sections = format!(
+        "[dbt.main]\nmanifest = \"s3://{bucket}/shop/manifest.json\"\npoll_interval = \"200ms\"\n{services}{}",
+        sync("customers", "\"customers\"", "id", "")
+            .replace("model = \"customers\"", "model = \"customers\"\nafter = { dbt = \"main\" }")
+    );
+    let node = node(database, &sections).await;
+    let error = failed(node.sync("customers").await);
+    assert_eq!(error.code, "dbt_artifact_missing");
+    assert!(error.message.contains(&format!("s3://{bucket}/shop/manifest.json")), "{error:?}");
+    let client = AmazonS3Builder::new()
+        .with_endpoint(format!("http://{address}"))
+        .with_allow_http(true)
+        .with_bucket_name(&bucket)
+        .with_region("us-east-1")
+        .with_access_key_id("test")
+        .with_secret_access_key("test")
+        .build()
+        .unwrap();
+    for name in ["manifest.json", "run_results.json"] {
+        let content = std::fs::read(project.path("target").join(name)).unwrap();
+        client.put(&format!("shop/{name}").into(), content.into()).await.unwrap();
+    }
+    node.await_version("customers", 1).await;
+    assert_eq!(node.record("customers", "id", "2").await.unwrap()["name"], "Bob");
 }

@@ -5,7 +5,11 @@ use std::sync::{
     atomic::{AtomicU64, Ordering},
 };
 
-use larder::domain::run::RunStatus;
+use larder::{
+    domain::run::RunStatus,
+    engine::{RunRequest, Trigger},
+    scheduler::Schedule,
+};
 use serde_json::json;
 
 use super::{failed, node_with_people};
@@ -45,7 +49,8 @@ async fn service(runs: Arc<AtomicU64>) -> WebService {
         }
         let listed = "/api/v2/accounts/7/runs/?job_definition_id=9&status=10&order_by=-id&limit=1";
         if request.target == listed {
-            let data = if run == 0 { json!([]) } else { json!([{"id": run, "status": 10, "is_success": true}]) };
+            let data =
+                if run == 0 { json!([]) } else { json!([{"id": run, "status": 10, "is_success": true}]) };
             return json(200, &json!({"data": data}));
         }
         if request.target == format!("/api/v2/accounts/7/runs/{run}/artifacts/manifest.json") {
@@ -84,6 +89,15 @@ async fn sync_runs_after_each_successful_run_of_a_job() {
     .await;
     let triggers: Vec<&str> = found.iter().map(|run| run.trigger.as_str()).collect();
     assert_eq!(triggers, ["dbt:2", "dbt:1", "operator"]);
+
+    // Another publisher that saw the same run of the job, and got the lease only now, does nothing.
+    let config = node.config();
+    let Schedule::After(project) = &config.syncs[0].schedule else { panic!("{config:?}") };
+    let invocation = project.newest_build().await.unwrap();
+    let request = RunRequest { invocation, ..node.run_request("person", Trigger::Schedule) };
+    let error = Box::pin(node.publisher().await.engine.run(&request)).await.unwrap_err();
+    assert_eq!(error.code(), "invocation_used");
+    assert_eq!(metadata.runs(Some(&name("person")), 9).await.unwrap().len(), 3);
     assert_eq!(node.sync("person").await.record.status, RunStatus::Unchanged);
 }
 

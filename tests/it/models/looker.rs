@@ -15,13 +15,16 @@ const TOKEN: &str = "looker-token";
 
 /// The Looks of the server by their ids: the description, and the SQL.
 fn look(id: u64) -> Option<(Value, &'static str)> {
-    const SQL: &str = "SELECT\n    people.id  AS \"people.id\",\n    people.name  AS \"people.name\"\nFROM people\n;\n";
+    const SQL: &str =
+        "SELECT\n    people.id  AS \"people.id\",\n    people.name  AS \"people.name\"\nFROM people\n;\n";
     let of = |query: Value| json!({"id": id.to_string(), "title": "People", "deleted": false, "query_id": "1", "query": query});
     match id {
         42 => Some((of(json!({"model": "shop", "view": "people", "pivots": [], "dynamic_fields": ""})), SQL)),
         43 => Some((of(json!({"model": "shop", "view": "people", "pivots": ["people.name"]})), SQL)),
         44 => Some((
-            of(json!({"model": "shop", "view": "people", "dynamic_fields": "[{\"table_calculation\":\"share\"}]"})),
+            of(
+                json!({"model": "shop", "view": "people", "dynamic_fields": "[{\"table_calculation\":\"share\"}]"}),
+            ),
             SQL,
         )),
         45 => Some((json!({"id": "45", "title": "People", "deleted": true, "query": {}}), SQL)),
@@ -31,7 +34,12 @@ fn look(id: u64) -> Option<(Value, &'static str)> {
 
 /// The part of Looker's API 4.0 that Looks need, as its OpenAPI description has it.
 fn respond(request: &Got) -> Reply {
-    let missing = || json(404, &json!({"message": "Not found", "documentation_url": "https://cloud.google.com/looker/docs/"}));
+    let missing = || {
+        json(
+            404,
+            &json!({"message": "Not found", "documentation_url": "https://cloud.google.com/looker/docs/"}),
+        )
+    };
     let (path, parameters) = request.target.split_once('?').unwrap_or((&request.target, ""));
     if request.line() == "POST /api/4.0/login" {
         let is_known = request.body == "client_id=id&client_secret=s%26cret";
@@ -50,14 +58,18 @@ fn respond(request: &Got) -> Reply {
     let Some((description, sql)) = id.parse().ok().and_then(look) else { return missing() };
     match action {
         "" => json(200, &description),
-        "run/sql" if parameters.contains("limit=-1") => (200, vec![("content-type", "text/plain")], sql.to_owned()),
+        "run/sql" if parameters.contains("limit=-1") => {
+            (200, vec![("content-type", "text/plain")], sql.to_owned())
+        }
         _ => missing(),
     }
 }
 
 fn sections(service: &WebService, secret: &str) -> String {
-    let mut text =
-        format!("[looker.main]\nurl = \"{}\"\nclient_id = \"id\"\nclient_secret = \"{secret}\"\n", service.url());
+    let mut text = format!(
+        "[looker.main]\nurl = \"{}\"\nclient_id = \"id\"\nclient_secret = \"{secret}\"\n",
+        service.url()
+    );
     for id in [42, 43, 44, 45, 46] {
         text.push_str(&format!(
             "[models.look{id}]\nsource = \"warehouse\"\nlook = {id}\nprimary_key = \"people.id\"\n\

@@ -107,7 +107,7 @@ pub(super) async fn database() -> Database {
     database
         .execute(
             "create table people (id int, name text, amount numeric);
-             insert into people values (1, 'Ann', 1.50), (2, 'Bøb', null), (3, 'Cyd', 0)",
+             insert into people values (1, 'Ann', 1.50), (2, 'Bob', null), (3, 'Cyd', 0)",
         )
         .await;
     database

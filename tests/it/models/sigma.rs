@@ -13,7 +13,8 @@ const BASIC: &str = "Basic aWQ6czpjcmV0";
 
 /// The part of Sigma's API that elements need. The first token is revoked after its first use.
 fn respond(tokens: &AtomicU64, uses: &AtomicU64, request: &Got) -> Reply {
-    let refused = |status, code: &str| json(status, &json!({"message": code, "code": code, "requestId": "r1"}));
+    let refused =
+        |status, code: &str| json(status, &json!({"message": code, "code": code, "requestId": "r1"}));
     if request.line() == "POST /v2/auth/token" {
         if request.header("authorization") != BASIC || request.body != "grant_type=client_credentials" {
             return refused(401, "unauthorized");
@@ -32,7 +33,9 @@ fn respond(tokens: &AtomicU64, uses: &AtomicU64, request: &Got) -> Reply {
         "/v2/workbooks/wb/elements/people/query" => of(
             "select id, name from people limit 1001\n\n-- Sigma Σ {\"request-id\":\"g0\",\"email\":\"a@example.com\"}",
         ),
-        "/v2/workbooks/wb/elements/people/query?tagName=Pro+duction" => of("select id, 'tagged' as name from people"),
+        "/v2/workbooks/wb/elements/people/query?tagName=Pro+duction" => {
+            of("select id, 'tagged' as name from people")
+        }
         "/v2/workbooks/wb/elements/input/query" => of("select * from people where ROW_VERSION <= 7"),
         "/v2/workbooks/wb/elements/broken/query" => {
             json(200, &json!({"elementId": "e", "name": "Broken", "sql": null, "error": "Unknown column"}))
@@ -42,8 +45,10 @@ fn respond(tokens: &AtomicU64, uses: &AtomicU64, request: &Got) -> Reply {
 }
 
 fn sections(service: &WebService, secret: &str) -> String {
-    let mut text =
-        format!("[sigma.main]\nurl = \"{}\"\nclient_id = \"id\"\nclient_secret = \"{secret}\"\n", service.url());
+    let mut text = format!(
+        "[sigma.main]\nurl = \"{}\"\nclient_id = \"id\"\nclient_secret = \"{secret}\"\n",
+        service.url()
+    );
     for (name, keys) in [
         ("people", "element = \"people\""),
         ("tagged", "element = \"people\", tag = \"Pro duction\", from = \"main\""),
