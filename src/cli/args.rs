@@ -251,7 +251,7 @@ pub(super) struct Init {
     /// The type of the source: postgres, mysql, sqlite, ...
     #[arg(long = "type", value_name = "TYPE")]
     pub(super) source_type: Option<String>,
-    /// A key of the source with its value, such as url=${WAREHOUSE_URL}; may be given several times
+    /// A key of the source with its value, such as `url=${WAREHOUSE_URL}`; may be given several times
     #[arg(long = "source", value_name = "KEY=VALUE", value_parser = assignment)]
     pub(super) source: Vec<(String, String)>,
     /// The table, or the file, that the first model reads

@@ -66,7 +66,7 @@ pub enum Error {
     )]
     DbtPrimaryKeyMismatch { name: String, column: String, found: String },
     /// The job of dbt Cloud has no successful run.
-    #[error("job {job} of [dbt.{project}] has no successful run yet; run it")]
+    #[error("job {job} of [dbt.{project}] has no successful run; run it, or correct `job`")]
     DbtJobNotRun { project: String, job: u64 },
     /// The Look is gone.
     #[error(

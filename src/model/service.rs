@@ -135,14 +135,33 @@ fn retry_after(response: &Response) -> Option<Duration> {
     Some(Duration::from_secs(seconds))
 }
 
-/// What a refusal says in its member `message`, as Looker, Sigma and dbt Cloud have it; empty for other answers.
+/// What a refusal says, as Looker and Sigma have it (`message`) and dbt Cloud (`status.user_message`); empty for others.
 fn words(body: &[u8]) -> String {
-    #[derive(serde::Deserialize)]
-    struct Refusal {
-        #[serde(alias = "user_message")]
-        message: String,
+    let body: serde_json::Value = serde_json::from_slice(body).unwrap_or_default();
+    let message = body["message"].as_str().or(body["status"]["user_message"].as_str());
+    let letters = message.unwrap_or_default().chars().filter(|letter| !letter.is_control());
+    let line: String = letters.take(WORDS_MAX).collect();
+    if line.is_empty() { line } else { format!(": {line}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_of_refusals_are_shown_in_one_bounded_line() {
+        let long = "x".repeat(500);
+        for (body, expected) in [
+            (r#"{"message":"Not\n found","documentation_url":"x"}"#.to_owned(), ": Not found".to_owned()),
+            (
+                r#"{"status":{"code":404,"user_message":"No such job."}}"#.to_owned(),
+                ": No such job.".to_owned(),
+            ),
+            (format!(r#"{{"message":"{long}"}}"#), format!(": {}", &long[..WORDS_MAX])),
+            (r#"{"message":5}"#.to_owned(), String::new()),
+            ("<html>".to_owned(), String::new()),
+        ] {
+            assert_eq!(words(body.as_bytes()), expected);
+        }
     }
-    let Ok(Refusal { message }) = serde_json::from_slice(body) else { return String::new() };
-    let line: String = message.chars().filter(|letter| !letter.is_control()).take(WORDS_MAX).collect();
-    format!(": {line}")
 }

@@ -220,7 +220,7 @@ fn element(item: &Item<'_>, known: &Known<'_>) -> Option<Element> {
     let tag = section.read("tag", |item| item.printable().word().map(str::to_owned));
     let from = from(&section, item, "sigma", &known.services.sigma);
     section.finish();
-    Some(Element { sigma: from?, workbook: workbook?, element: element?, tag: tag? })
+    Some(Element { sigma: from?, workbook: workbook?, id: element?, tag: tag? })
 }
 
 /// An id that becomes a part of a URL's path.
@@ -267,7 +267,7 @@ fn only<T: Clone>(item: &Item<'_>, kind: &str, services: &BTreeMap<String, Optio
         }
         _ => item.fail(
             format!("does not say which [{kind}.NAME]"),
-            format!("there are several: write {{ from = \"NAME\", ... }}, see docs/models.md"),
+            "there are several: write { from = \"NAME\", ... }, see docs/models.md".to_owned(),
         ),
     }
 }

@@ -73,7 +73,7 @@ pub(super) fn read(section: &Section<'_>, name: &str, dir: &Path) -> Option<Sigm
 pub(super) struct Element {
     pub(super) sigma: Sigma,
     pub(super) workbook: String,
-    pub(super) element: String,
+    pub(super) id: String,
     /// The tagged version of the workbook; the published one without it.
     pub(super) tag: Option<String>,
 }
@@ -87,17 +87,17 @@ impl Element {
             error: Option<String>,
         }
         let Organization { name, service, .. } = &*self.sigma.0;
-        let what = format!("element {}", self.element);
+        let what = format!("element {}", self.id);
         let answer = self.fetch(&what).await?;
         if answer.status.as_u16() == 404 {
             return Err(Error::SigmaElementMissing {
                 service: name.clone(),
                 workbook: self.workbook.clone(),
-                element: self.element.clone(),
+                element: self.id.clone(),
             });
         }
         let query: Query = service.parse(&what, &service.succeeded(&what, answer)?)?;
-        let (service, element) = (name.clone(), self.element.clone());
+        let (service, element) = (name.clone(), self.id.clone());
         let sql = without_preview(query.sql.as_deref().unwrap_or_default());
         if sql.is_empty() {
             let reason = query.error.unwrap_or_else(|| "it has no query".to_owned());
@@ -113,7 +113,7 @@ impl Element {
     /// Asks for the element's query; once more with a new token when the present one is refused.
     async fn fetch(&self, what: &str) -> Result<Answer, Error> {
         let Organization { service, token, .. } = &*self.sigma.0;
-        let mut path = format!("/v2/workbooks/{}/elements/{}/query", self.workbook, self.element);
+        let mut path = format!("/v2/workbooks/{}/elements/{}/query", self.workbook, self.id);
         if let Some(tag) = &self.tag {
             let tag: String = form_urlencoded::byte_serialize(tag.as_bytes()).collect();
             path.push_str(&format!("?tagName={tag}"));

@@ -11,7 +11,7 @@ use crate::{
     domain::{ErrorKind, Label, limits::CLOCK_SKEW_MAX},
     engine::{self, Engine, RunOutcome, RunRequest, SyncSpec, Trigger},
     metadata::{self, Metadata},
-    model::{DbtProject, Invocation},
+    model::{self, DbtProject, Invocation},
     source::Source,
     status::{Board, CLOCK_AHEAD, Problem},
     support::{clock::Clock, shutdown::Shutdown},
@@ -245,7 +245,7 @@ impl SyncLoop {
     async fn newest_build(&self, project: &DbtProject) -> Option<Invocation> {
         let polled = project.newest_build().await;
         let error = polled.as_ref().err();
-        self.show("after", error.map(|error| error.code()), || {
+        self.show("after", error.map(model::Error::code), || {
             error.map(ToString::to_string).unwrap_or_default()
         });
         polled.ok().flatten()

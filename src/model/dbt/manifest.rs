@@ -52,7 +52,8 @@ pub(super) struct Node<'a> {
     #[serde(default)]
     config: NodeConfig,
     /// Of a test: the node that it is of.
-    pub(super) attached_node: Option<String>,
+    #[serde(rename = "attached_node")]
+    tested: Option<String>,
     column_name: Option<String>,
     test_metadata: Option<TestMetadata>,
 }
@@ -123,7 +124,7 @@ impl<'a> Manifest<'a> {
 
     /// The tests of a node, by their ids.
     pub(super) fn tests_of<'s>(&'s self, id: &'s str) -> impl Iterator<Item = (&'s str, &'s Node<'a>)> {
-        let is_of = move |node: &Node<'_>| node.attached_node.as_deref() == Some(id);
+        let is_of = move |node: &Node<'_>| node.tested.as_deref() == Some(id);
         self.nodes.iter().filter(move |(_, node)| is_of(node)).map(|(id, node)| (id.as_str(), node))
     }
 
