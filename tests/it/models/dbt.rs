@@ -43,7 +43,7 @@ async fn models_of_a_project_are_read_as_dbt_has_built_them() {
     let project = Project::new(&database);
     project.write("models/untagged.sql", "select 1 as id");
     let mut node = node(database, &format!("{}{}", project.section(), syncs())).await;
-    assert_eq!(failed(node.sync("customers").await).code, "dbt_artifact_missing");
+    assert_eq!(failed(&node.sync("customers").await).code, "dbt_artifact_missing");
 
     project.dbt(&["build"]);
     for sync in ["customers", "by_id", "recent", "countries"] {
@@ -63,7 +63,7 @@ async fn models_of_a_project_are_read_as_dbt_has_built_them() {
         ("other_key", "dbt_primary_key_mismatch"),
         ("untagged", "dbt_tag_missing"),
     ] {
-        assert_eq!(failed(node.sync(sync).await).code, code, "{sync}");
+        assert_eq!(failed(&node.sync(sync).await).code, code, "{sync}");
     }
 
     // The documentation changes nothing; a manifest that was only parsed has no SQL of an ephemeral model.
@@ -75,7 +75,7 @@ async fn models_of_a_project_are_read_as_dbt_has_built_them() {
     assert_eq!(node.sync("customers").await.record.status, RunStatus::Unchanged);
     let uncompiled = node.sync("recent").await;
     let run = uncompiled.record.id.to_string();
-    assert_eq!(failed(uncompiled).code, "dbt_not_compiled");
+    assert_eq!(failed(&uncompiled).code, "dbt_not_compiled");
     assert_eq!(node.record("recent", "id", "2").await, Some(json!({"id": 2, "name": "BOB"})), "stays served");
 
     let path = node.directory.path().to_owned();
@@ -118,7 +118,7 @@ async fn models_that_were_renamed_disabled_or_removed_are_told_and_stay_served()
     ] {
         project.write(&format!("models/{file}.sql"), &format!("{{{{ config({config}) }}}}\n{sql}"));
         project.dbt(&["run"]);
-        let error = failed(node.sync("customers").await);
+        let error = failed(&node.sync("customers").await);
         assert_eq!(error.code, code, "{error:?}");
         assert!(error.message.contains(part), "{error:?}");
         project.remove(&format!("models/{file}.sql"));
@@ -134,14 +134,14 @@ async fn project_of_another_database_is_refused() {
     project.dbt(&["parse"]);
     let sections = format!("{}{}", project.section(), sync("customers", "\"customers\"", "id", ""));
     let node = super::node_with_people(&sections).await;
-    let error = failed(node.sync("customers").await);
+    let error = failed(&node.sync("customers").await);
     assert_eq!(error.code, "dbt_adapter_mismatch", "{error:?}");
     assert!(
         error.message.contains("is for postgres") && error.message.contains("of type sqlite"),
         "{error:?}"
     );
     project.write("target/manifest.json", "{\"metadata\": {}, \"nodes\": [");
-    assert_eq!(failed(node.sync("customers").await).code, "dbt_artifact_invalid");
+    assert_eq!(failed(&node.sync("customers").await).code, "dbt_artifact_invalid");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -157,7 +157,7 @@ async fn manifest_in_a_bucket_is_read() {
             .replace("model = \"customers\"", "model = \"customers\"\nafter = { dbt = \"main\" }")
     );
     let node = node(database, &sections).await;
-    let error = failed(node.sync("customers").await);
+    let error = failed(&node.sync("customers").await);
     assert_eq!(error.code, "dbt_artifact_missing");
     assert!(error.message.contains(&format!("s3://{bucket}/shop/manifest.json")), "{error:?}");
     let client = AmazonS3Builder::new()

@@ -75,7 +75,7 @@ async fn sync_runs_after_each_successful_run_of_a_job() {
     let runs = Arc::new(AtomicU64::new(0));
     let service = service(runs.clone()).await;
     let node = node_with_people(&sections(&service, TOKEN, "after = { dbt = \"cloud\" }\n")).await;
-    assert_eq!(failed(node.sync("person").await).code, "dbt_job_not_run");
+    assert_eq!(failed(&node.sync("person").await).code, "dbt_job_not_run");
     for run in 1..=2_u64 {
         node.warehouse.execute(&format!("insert into people values ({}, 'New')", 10 + run)).await;
         runs.store(run, Ordering::SeqCst);
@@ -105,7 +105,7 @@ async fn sync_runs_after_each_successful_run_of_a_job() {
 async fn refused_token_is_told_without_it() {
     let service = service(Arc::new(AtomicU64::new(1))).await;
     let node = node_with_people(&sections(&service, "wrong-secret", "")).await;
-    let error = failed(node.sync("person").await);
+    let error = failed(&node.sync("person").await);
     assert_eq!(error.code, "service_login_refused", "{error:?}");
     assert!(error.message.contains("[dbt.cloud]") && !error.message.contains("wrong-secret"), "{error:?}");
 }

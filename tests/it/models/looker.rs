@@ -105,7 +105,7 @@ async fn look_is_run_as_the_sql_that_looker_makes() {
         ("look45", "look_deleted", "restore it"),
         ("look46", "look_missing", "Look 46"),
     ] {
-        let error = failed(node.sync(sync).await);
+        let error = failed(&node.sync(sync).await);
         assert_eq!(error.code, code, "{error:?}");
         assert!(error.message.contains(part), "{error:?}");
     }
@@ -115,7 +115,7 @@ async fn look_is_run_as_the_sql_that_looker_makes() {
 async fn wrong_credentials_of_looker_are_told_without_them() {
     let service = WebService::start(respond).await;
     let node = node_with_people(&sections(&service, "hush-hush")).await;
-    let error = failed(node.sync("look42").await);
+    let error = failed(&node.sync("look42").await);
     assert_eq!(error.code, "service_login_refused", "{error:?}");
     assert!(!error.message.contains("hush-hush"), "{error:?}");
 }

@@ -23,6 +23,6 @@ async fn node_with_people(sections: &str) -> Node {
 
 /// The error of a run that failed.
 #[track_caller]
-fn failed(outcome: RunOutcome) -> RunError {
+fn failed(outcome: &RunOutcome) -> RunError {
     outcome.record.error.clone().unwrap_or_else(|| panic!("{outcome:?}"))
 }

@@ -83,7 +83,7 @@ async fn element_is_run_as_the_sql_that_sigma_makes() {
         ("broken", "sigma_query_unavailable", "Unknown column"),
         ("gone", "sigma_element_missing", "\"gone\""),
     ] {
-        let error = failed(node.sync(sync).await);
+        let error = failed(&node.sync(sync).await);
         assert_eq!(error.code, code, "{error:?}");
         assert!(error.message.contains(part), "{error:?}");
     }
@@ -93,7 +93,7 @@ async fn element_is_run_as_the_sql_that_sigma_makes() {
 async fn wrong_credentials_of_sigma_are_told_without_them() {
     let service = service().await;
     let node = node_with_people(&sections(&service, "hush-hush")).await;
-    let error = failed(node.sync("people").await);
+    let error = failed(&node.sync("people").await);
     assert_eq!(error.code, "service_login_refused", "{error:?}");
     assert!(!error.message.contains("hush-hush"), "{error:?}");
 }
