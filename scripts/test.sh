@@ -17,7 +17,7 @@ has_liquid() { ruby -e 'require "liquid"' >/dev/null 2>&1; }
 
 # Python programs of the tests. Each has a virtual environment in target/NAME, where the tests find it, made from
 # scripts/NAME-requirements.txt. A copy of that file in it tells that the installation is complete and current.
-PYTHON_PROGRAMS=(schemathesis moto chdb lake adbc)
+PYTHON_PROGRAMS=(schemathesis moto chdb lake adbc dbt looker)
 
 has_python_program() { cmp -s "scripts/$1-requirements.txt" "target/$1/requirements.txt"; }
 

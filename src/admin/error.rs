@@ -10,7 +10,7 @@ use crate::{
         name::{CollectionName, RegionName},
         run::RunStatus,
     },
-    engine, mapping, metadata, source,
+    engine, mapping, metadata, model, source,
 };
 
 /// An error of a use case.
@@ -120,6 +120,9 @@ pub enum Error {
         /// Every fault found.
         faults: Vec<mapping::MappingFault>,
     },
+    /// The model has no query.
+    #[error(transparent)]
+    Model(#[from] model::Error),
     /// The source failed.
     #[error(transparent)]
     Source(#[from] source::Error),
@@ -175,7 +178,7 @@ codes! {
         "nodes_behind" Unavailable: NodesBehind,
         "no_live_node" Unavailable: NoLiveNode,
         "mapping_mismatch" Invalid: Mapping,
-        from: Source | Catalog | Announce | Metadata | Engine | SegmentFile | Token,
+        from: Model | Source | Catalog | Announce | Metadata | Engine | SegmentFile | Token,
     }
 }
 

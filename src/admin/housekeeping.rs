@@ -24,6 +24,9 @@ const RUNS_KEPT: usize = 1000;
 const ANNOUNCED_RUNS_KEPT: usize = 100;
 /// Other runs are kept for a year at most.
 const RUNS_DAYS: i64 = 365;
+/// What runs have read is kept as long as one of the runs, and for so many days after its last use: a run that has
+/// just begun may not refer to it yet.
+const QUERY_DAYS: i64 = 1;
 /// Entries of the audit log are kept for two years.
 const AUDIT_DAYS: i64 = 730;
 
@@ -98,6 +101,7 @@ impl Publisher {
         let now = self.catalog.store_time().await?;
         let announced = self.keep_versions.max(ANNOUNCED_RUNS_KEPT);
         self.metadata.prune_runs(RUNS_KEPT, announced, now - TimeDelta::days(RUNS_DAYS)).await?;
+        self.metadata.prune_queries(now - TimeDelta::days(QUERY_DAYS)).await?;
         self.metadata.prune_audit_log(now - TimeDelta::days(AUDIT_DAYS)).await?;
         Ok(())
     }

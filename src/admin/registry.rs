@@ -127,7 +127,7 @@ impl Registry {
 
 async fn check(sync: &ScheduledSync) -> Result<CheckedSync, Error> {
     let ScheduledSync { spec, source, .. } = sync;
-    let query = spec.model.resolve();
+    let query = spec.resolve(source).await?;
     let columns = spec.model.source(source).describe(&query).await?;
     match Mapping::compile(&spec.mapping, &columns) {
         Ok(mapping) => Ok(CheckedSync { query, columns, mapping }),

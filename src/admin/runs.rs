@@ -32,6 +32,17 @@ impl Admin {
         Ok(runs)
     }
 
+    /// What a run has read; `None` when it failed before that was known.
+    ///
+    /// # Errors
+    /// [`Error::UnknownRun`].
+    pub async fn run_query(&self, id: RunId) -> Result<Option<String>, Error> {
+        match self.metadata.run_query(id).await? {
+            Some(text) => Ok(Some(text)),
+            None => self.run(id).await.map(|_| None),
+        }
+    }
+
     /// One run and its rejected rows.
     ///
     /// # Errors

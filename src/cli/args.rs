@@ -152,6 +152,8 @@ pub(super) struct ActorArgument {
 pub(super) enum Command {
     /// Try it: create larder.toml, a sample warehouse and a key in ./data, and serve them
     Quickstart(Quickstart),
+    /// Ask a few questions about a source and write a first larder.toml for it
+    Init(Box<Init>),
     /// Run a node: serve records, run syncs
     Serve,
     /// Check the configuration, and report every fault at once
@@ -243,6 +245,34 @@ pub(super) struct Quickstart {
     pub(super) directory: PathBuf,
 }
 
+/// `larder init`
+#[derive(Debug, Args)]
+pub(super) struct Init {
+    /// The type of the source: postgres, mysql, sqlite, ...
+    #[arg(long = "type", value_name = "TYPE")]
+    pub(super) source_type: Option<String>,
+    /// A key of the source with its value, such as `url=${WAREHOUSE_URL}`; may be given several times
+    #[arg(long = "source", value_name = "KEY=VALUE", value_parser = assignment)]
+    pub(super) source: Vec<(String, String)>,
+    /// The table, or the file, that the first model reads
+    #[arg(long, value_name = "NAME")]
+    pub(super) table: Option<String>,
+    /// The column whose value is unique in every row
+    #[arg(long, value_name = "COLUMN")]
+    pub(super) primary_key: Option<String>,
+    /// The name of the collection in URLs
+    #[arg(long, value_name = "NAME")]
+    pub(super) collection: Option<String>,
+    /// The name of the primary index in URLs
+    #[arg(long, value_name = "NAME")]
+    pub(super) index: Option<String>,
+}
+
+fn assignment(text: &str) -> Result<(String, String), &'static str> {
+    let (key, value) = text.split_once('=').ok_or("write KEY=VALUE, such as path=warehouse.db")?;
+    Ok((key.trim().to_owned(), value.to_owned()))
+}
+
 /// `larder preview`
 #[derive(Debug, Args)]
 pub(super) struct Preview {
@@ -291,6 +321,9 @@ pub(super) struct Runs {
     /// List at most this many runs, the newest first
     #[arg(long, default_value_t = 20, value_name = "RUNS", value_parser = clap::value_parser!(u64).range(1..=1000))]
     pub(super) limit: u64,
+    /// Print what the run has read, and nothing else: the SQL, or the table of its model
+    #[arg(long, requires = "subject", conflicts_with = "json")]
+    pub(super) sql: bool,
     /// List only runs that announced a version, for `rollback` and `pin`
     #[arg(long)]
     pub(super) announced: bool,

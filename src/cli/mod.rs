@@ -5,6 +5,7 @@ mod audit;
 mod check;
 mod exit;
 mod health;
+mod init;
 mod keys;
 mod output;
 mod panics;
@@ -74,6 +75,7 @@ async fn run(Arguments { config, command }: Arguments) -> Result<Exit, Failure> 
     let config = &config;
     match command {
         Command::Quickstart(arguments) => quickstart::run(config, arguments).await,
+        Command::Init(arguments) => Box::pin(init::run(config, *arguments)).await,
         Command::Serve => serve::run(config).await,
         Command::Check { connect } => check::run(config, connect).await,
         Command::Preview(arguments) => preview::run(config, arguments).await,

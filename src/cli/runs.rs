@@ -18,9 +18,19 @@ pub(super) async fn run(config: &ConfigArguments, arguments: Runs) -> Result<Exi
     let admin = session::admin(config).await?;
     let subject = arguments.subject.as_deref();
     if let Some(id) = subject.and_then(|subject| subject.parse::<RunId>().ok()) {
+        if arguments.sql {
+            let text = admin.run_query(id).await?;
+            print(&text.ok_or_else(|| {
+                Failure::Usage(format!("what {id} has read is not known: it failed before that"))
+            })?)?;
+            return Ok(Exit::Success);
+        }
         let (record, rejected) = admin.run(id).await?;
         show_one(&record, &rejected, arguments.json)?;
         return Ok(Exit::Success);
+    }
+    if arguments.sql {
+        return Err(Failure::Usage("--sql needs a run's id (run_...)".to_owned()));
     }
     let sync = subject.map(CollectionName::new).transpose().map_err(|_| {
         let subject = subject.unwrap_or_default();

@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// All sections, as their parts declare them.
-pub(super) const SECTIONS: [Declaration; 11] = [
+pub(super) const SECTIONS: [Declaration; 14] = [
     NodeSettings::SECTION,
     api::Settings::SECTION,
     auth::tokens::TokenSettings::SECTION,
@@ -25,6 +25,9 @@ pub(super) const SECTIONS: [Declaration; 11] = [
     engine::Settings::SECTION,
     telemetry::Settings::SECTION,
     source::SECTION,
+    model::DBT_SECTION,
+    model::LOOKER_SECTION,
+    model::SIGMA_SECTION,
     model::SECTION,
     SyncConfig::SECTION,
 ];
@@ -70,11 +73,12 @@ pub(super) fn resolve(effective: Effective, env: &Environment, report: &Report) 
     });
     let sources = shared.read_table(source::SECTION.name, |section| Some(source::read(section, dir, env)));
     let sources = sources.as_ref();
+    let services = model::Services::read(&shared, dir, env);
     let models = shared.read_table(model::SECTION.name, |section| {
-        Some(model::read(section, sources.unwrap_or(&BTreeMap::new()), dir))
+        Some(model::read(section, sources.unwrap_or(&BTreeMap::new()), &services, dir))
     });
     let syncs = shared.read_table(SyncConfig::SECTION.name, |section| {
-        SyncConfig::read_all(section, &models.unwrap_or_default())
+        SyncConfig::read_all(section, &models.unwrap_or_default(), &services)
     });
     report.absorb(inner, is_publisher);
 

@@ -57,6 +57,11 @@ impl RunStatus {
         self.into()
     }
 
+    /// Whether the run has read its model to a result: announced, unchanged or held.
+    pub const fn is_result(self) -> bool {
+        matches!(self, Self::Announced | Self::Unchanged | Self::Held | Self::StillHeld)
+    }
+
     /// Whether the run has not ended.
     pub const fn is_open(self) -> bool {
         matches!(self, Self::Running | Self::Announcing)
@@ -111,7 +116,8 @@ pub struct RunRecord {
     pub sync: CollectionName,
     /// Its status.
     pub status: RunStatus,
-    /// What started it: `schedule` or `operator`; `rollback` for a rollback, which reads no row.
+    /// What started it: `schedule`, `operator`, or `dbt:` and the id of an invocation; `rollback` for a rollback, which
+    /// reads no row.
     pub trigger: String,
     /// When it started.
     pub started_at: DateTime<Utc>,

@@ -11,7 +11,7 @@ use crate::{
         name::CollectionName,
         run::RunError,
     },
-    mapping, metadata, segment, source,
+    mapping, metadata, model, segment, source,
 };
 
 /// How messages show a time.
@@ -32,6 +32,9 @@ pub enum Error {
     /// Another process is rolling the collection back.
     #[error("a rollback of {collection} is in progress elsewhere, held by {holder}")]
     RollbackUnderWay { collection: CollectionName, holder: String },
+    /// Another publisher has run the sync after this invocation meanwhile.
+    #[error("sync {sync} has run after invocation {invocation} of dbt already")]
+    InvocationUsed { sync: CollectionName, invocation: String },
     /// The lease could not be renewed in time.
     #[error("the lease of the sync was lost; the run ended and announced nothing")]
     LeaseLost,
@@ -89,6 +92,9 @@ pub enum Error {
     /// A thread of the run panicked.
     #[error("a thread of the run panicked; this is a bug in larder; the log has the place")]
     WorkerDied,
+    /// The model has no query.
+    #[error(transparent)]
+    Model(#[from] model::Error),
     /// The source failed.
     #[error(transparent)]
     Source(#[from] source::Error),
@@ -117,6 +123,7 @@ codes! {
     Error {
         "lease_held" Conflict: LeaseHeld,
         "rollback_under_way" Conflict: RollbackUnderWay,
+        "invocation_used" Conflict: InvocationUsed,
         "lease_lost" Conflict: LeaseLost,
         "configuration_outdated" Conflict: ConfigurationOutdated,
         "metadata_copied" Conflict: MetadataCopied,
@@ -129,7 +136,7 @@ codes! {
         "cancelled" Conflict: Cancelled,
         "thread_refused" Unavailable: ThreadRefused,
         "internal" Internal: UploadStopped | WorkerDied,
-        from: Source | Segment | Catalog | Disk | Announce | Metadata,
+        from: Model | Source | Segment | Catalog | Disk | Announce | Metadata,
     }
 }
 

@@ -31,7 +31,7 @@ pub use error::Error;
 pub use increment::{DeletedRows, IncrementSettings};
 pub use lease::SyncLease;
 pub use progress::Progress;
-pub use request::{RunRequest, Trigger};
+pub use request::{RunRequest, Trigger, after};
 pub use rollback::RollbackLease;
 pub use run::{Hold, RunOutcome};
 pub use settings::Settings;

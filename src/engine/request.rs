@@ -1,7 +1,9 @@
 //! What a caller requests of the engine: one run of a sync.
 
+use std::borrow::Cow;
+
 use super::{progress::Progress, spec::SyncSpec};
-use crate::{source::Source, support::shutdown::Shutdown};
+use crate::{model::Invocation, source::Source, support::shutdown::Shutdown};
 
 /// What started a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,6 +39,8 @@ pub struct RunRequest {
     pub source: Source,
     /// What started the run.
     pub trigger: Trigger,
+    /// The invocation of dbt that a scheduled run comes after.
+    pub invocation: Option<Invocation>,
     /// Waive the guards for this run.
     pub accept: bool,
     /// Read the whole model, also of a sync that reads increments.
@@ -49,10 +53,34 @@ pub struct RunRequest {
     pub cancel: Shutdown,
 }
 
+/// How the record of a run names the invocation of dbt that it comes after.
+pub fn after(invocation: &Invocation) -> String {
+    format!("dbt:{}", invocation.id())
+}
+
 impl RunRequest {
+    /// What started the run, as its record has it.
+    pub(super) fn started_by(&self) -> Cow<'static, str> {
+        match &self.invocation {
+            Some(invocation) => after(invocation).into(),
+            None => self.trigger.as_str().into(),
+        }
+    }
+
     /// A run that respects the guards and announces, with a progress and a cancellation of its own.
     pub fn new(spec: SyncSpec, source: Source, trigger: Trigger) -> Self {
         let (progress, cancel) = (Progress::default(), Shutdown::new());
-        Self { spec, source, trigger, accept: false, full: false, dry_run: false, progress, cancel }
+        let invocation = None;
+        Self {
+            spec,
+            source,
+            trigger,
+            invocation,
+            accept: false,
+            full: false,
+            dry_run: false,
+            progress,
+            cancel,
+        }
     }
 }

@@ -10,7 +10,8 @@ use crate::{
         name::CollectionName,
     },
     mapping::MappingSpec,
-    model::Model,
+    model::{self, Model, Target},
+    source::{Query, Source},
 };
 
 /// A sync: model → collection. (A type named `Sync` would hide the marker trait.)
@@ -41,6 +42,15 @@ pub struct SyncSpec {
 }
 
 impl SyncSpec {
+    /// The query that a run which begins now reads of `source`.
+    ///
+    /// # Errors
+    /// Those of [`Model::resolve`].
+    pub async fn resolve(&self, source: &Source) -> Result<Query, model::Error> {
+        let target = Target { sync: &self.collection, primary_key: &self.mapping.primary_key, source };
+        self.model.resolve(target).await
+    }
+
     /// Digest of the mapping, its indexes and its primary key.
     ///
     /// A digest that changed explains changed fields: somebody configured them. The model is no part of it,

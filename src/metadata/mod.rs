@@ -11,6 +11,7 @@ mod keys;
 mod leases;
 mod pool;
 mod postgres;
+mod queries;
 mod refusal;
 mod rejected;
 mod row;

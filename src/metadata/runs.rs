@@ -158,6 +158,19 @@ impl Metadata {
         self.run_records(select).await
     }
 
+    /// The newest runs of a sync that were started by `trigger`, newest first; at most [`RUNS_LISTED_MAX`].
+    pub async fn runs_started_by(
+        &self,
+        sync: &CollectionName,
+        trigger: &str,
+        limit: usize,
+    ) -> Result<Vec<RunRecord>, Error> {
+        let select =
+            select_runs!("where sync = $1 and started_by = $2 order by started_at desc, id desc limit $3");
+        let select = select.bind(sync.as_str()).bind(trigger).bind(limit.min(RUNS_LISTED_MAX));
+        self.run_records(select).await
+    }
+
     /// The newest runs that announced a version, newest first: of one sync or of all; at most
     /// [`RUNS_LISTED_MAX`].
     pub async fn announced_runs(

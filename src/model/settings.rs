@@ -1,15 +1,20 @@
-//! Reads `[models.*]`: one query on a source, and its primary key.
+//! Reads `[models.*]`: one query on a source, and its primary key; and the services that have models.
 
 use std::{collections::BTreeMap, path::Path};
 
 use chrono::{DateTime, Utc};
 use strum::VariantArray as _;
 
-use super::Model;
+use super::{
+    Model, Origin,
+    dbt::{self, DbtModel, DbtProject, Selector},
+    looker::{self, Look, Looker},
+    sigma::{self, Element, Sigma},
+};
 use crate::{
     domain::limits::FIELDS_MAX,
     mapping::settings::ModelColumns,
-    settings::{Declaration, Entry, Item, Section, modified_at, read_bounded},
+    settings::{Declaration, Entry, Environment, Item, Section, Value, modified_at, read_bounded},
     source::{ColumnTypes, DeclaredType, Query, Source},
 };
 
@@ -38,79 +43,235 @@ pub(crate) type Models = BTreeMap<String, ModelConfig>;
 /// Sources by name; a faulty one is `None`.
 type Sources = BTreeMap<String, Option<Source>>;
 
+/// The services that have models, by name; a faulty one is `None`.
+#[derive(Debug, Default)]
+pub(crate) struct Services {
+    /// `[dbt.*]`.
+    pub(crate) dbt: BTreeMap<String, Option<DbtProject>>,
+    looker: BTreeMap<String, Option<Looker>>,
+    sigma: BTreeMap<String, Option<Sigma>>,
+}
+
+impl Services {
+    /// Reads `[dbt.*]`, `[looker.*]` and `[sigma.*]`; relative paths are from `dir`.
+    pub(crate) fn read(root: &Section<'_>, dir: &Path, env: &Environment) -> Self {
+        let dbt = |section: &Section<'_>, name: &str| dbt::read(section, name, dir, env);
+        let looker = |section: &Section<'_>, name: &str| looker::read(section, name, dir);
+        let sigma = |section: &Section<'_>, name: &str| sigma::read(section, name, dir);
+        Self {
+            dbt: named(root, dbt::SECTION.name, "project", dbt),
+            looker: named(root, looker::SECTION.name, "server", looker),
+            sigma: named(root, sigma::SECTION.name, "organization", sigma),
+        }
+    }
+}
+
+/// Reads every `[key.NAME]`.
+fn named<T>(
+    root: &Section<'_>,
+    key: &'static str,
+    what: &str,
+    read: impl Fn(&Section<'_>, &str) -> Option<T>,
+) -> BTreeMap<String, Option<T>> {
+    let found = root.read_table(key, |section| {
+        let one = |(entry, item): (&Entry, Item<'_>)| {
+            section.check_name(entry, what);
+            (entry.key.clone(), item.section().and_then(|section| read(&section, &entry.key)))
+        };
+        Some(section.entries().map(one).collect())
+    });
+    found.unwrap_or_default()
+}
+
+/// What models may name.
+struct Known<'a> {
+    sources: &'a Sources,
+    services: &'a Services,
+    dir: &'a Path,
+}
+
 /// Reads `[models.*]`; relative paths are from `dir`.
-pub(crate) fn read(section: &Section<'_>, sources: &Sources, dir: &Path) -> Models {
+pub(crate) fn read(section: &Section<'_>, sources: &Sources, services: &Services, dir: &Path) -> Models {
+    let known = Known { sources, services, dir };
     let read = |(entry, item): (&Entry, Item<'_>)| {
         section.check_name(entry, "model");
-        let model = item.section().map(|section| model(&section, sources, dir));
+        let model = item.section().map(|section| model(&section, &known));
         (entry.key.clone(), model.unwrap_or_default())
     };
     section.entries().map(read).collect()
 }
 
-fn model(section: &Section<'_>, sources: &Sources, dir: &Path) -> ModelConfig {
-    let names: Vec<String> = sources.keys().cloned().collect();
+fn model(section: &Section<'_>, known: &Known<'_>) -> ModelConfig {
+    let names: Vec<String> = known.sources.keys().cloned().collect();
     let source =
         section.need("source", "name one of [sources]").and_then(|item| item.reference("source", &names));
-    let found = source.and_then(|name| sources.get(name)?.as_ref());
-    let query = query(section, found, dir);
+    let found = source.and_then(|name| known.sources.get(name)?.as_ref());
+    let origin = origin(section, found, known);
     let types = section.read("types", types);
-    let primary_key = section.need("primary_key", "name the column whose value is unique in every row");
+    let is_key_inferred = section.has("dbt") && !section.has("primary_key");
+    let primary_key = if is_key_inferred {
+        None
+    } else {
+        section.need("primary_key", "name the column whose value is unique in every row")
+    };
     section.finish();
-    let listed = match &query {
-        Some(Query::Table { columns, .. }) => columns.clone(),
+    let listed = match &origin {
+        Some(Origin::Query(Query::Table { columns, .. })) => columns.clone(),
         _ => None,
     };
     let types = types.and_then(|types| listed_types(section, types.unwrap_or_default(), listed.as_deref()));
-    let mut columns = ModelColumns { primary_key: None, listed };
+    let mut columns = ModelColumns { primary_key: None, listed, is_key_inferred };
     columns.primary_key = primary_key.and_then(|item| columns.read(&item));
-    let file = section.get("sql_file").filter(|_| query.is_some()).and_then(|item| item.file_path(dir));
+    let file = section.get("sql_file").filter(|_| origin.is_some());
+    let file = file.and_then(|item| item.file_path(known.dir));
     let changed_at = file.map_or(DateTime::UNIX_EPOCH, |file| modified_at(&file));
-    let model = query.zip(types).map(|(query, types)| Model::Query { query, types });
+    let model = origin.zip(types).map(|(origin, types)| Model { origin, types });
     let has_increments = found.is_none_or(Source::has_increments);
     ModelConfig { source: source.map(str::to_owned), model, columns, has_increments, changed_at }
 }
 
-fn query(section: &Section<'_>, source: Option<&Source>, dir: &Path) -> Option<Query> {
-    let (sql, sql_file, table) = (section.get("sql"), section.get("sql_file"), section.get("table"));
+/// The keys of which a model has one.
+const ORIGINS: [&str; 6] = ["sql", "sql_file", "table", "dbt", "look", "sigma"];
+
+fn origin(section: &Section<'_>, source: Option<&Source>, known: &Known<'_>) -> Option<Origin> {
     let columns = section.read("columns", columns);
-    let given = [&sql, &sql_file, &table].into_iter().flatten().collect::<Vec<_>>();
-    let item = match given.as_slice() {
+    let given: Vec<(&str, Item<'_>)> =
+        ORIGINS.iter().filter_map(|key| Some((*key, section.get(key)?))).collect();
+    let (key, item) = match given.as_slice() {
         [] => {
             return section.fail(
                 "has no query",
-                "write one of sql = \"select ...\", sql_file = \"model.sql\", table = \"schema.table\""
+                "write one of sql = \"select ...\", sql_file = \"model.sql\", table = \"schema.table\", \
+                 dbt = \"model\", look = 42, sigma = { workbook = \"...\", element = \"...\" }"
                     .to_owned(),
             );
         }
-        [item] => (*item).clone(),
-        [.., last] => {
-            return last
-                .fail("comes beside another query", "keep one of `sql`, `sql_file`, `table`".to_owned());
+        [one] => one,
+        [.., (_, last)] => {
+            let keys: Vec<String> = ORIGINS.iter().map(|key| format!("`{key}`")).collect();
+            return last.fail("comes beside another query", format!("keep one of {}", keys.join(", ")));
         }
     };
-    if table.is_none() {
+    if *key != "table" {
         section.refuse("columns", "goes with `table` only", "name the columns in the SQL".to_owned());
     }
-    let query = if sql.is_some() {
-        statement(&item, item.printable().string()?)?
-    } else if sql_file.is_some() {
-        let path = item.file_path(dir)?;
-        match read_bounded(&path, SQL_BYTES_MAX) {
-            Ok(text) => statement(&item, &text)?,
-            Err(error) => {
-                return item.fail(
-                    format!("cannot be read: {error}"),
-                    "relative paths are from the configuration file's directory".to_owned(),
-                );
-            }
-        }
-    } else {
-        Query::Table { name: item.printable().word()?.to_owned(), columns: columns.clone().flatten() }
+    let origin = match *key {
+        "sql" => Origin::Query(statement(item, item.printable().string()?)?),
+        "sql_file" => Origin::Query(sql_file(item, known.dir)?),
+        "table" => Origin::Query(Query::Table {
+            name: item.printable().word()?.to_owned(),
+            columns: columns.clone().flatten(),
+        }),
+        "dbt" => Origin::Dbt(dbt_model(item, known, !section.has("primary_key"))?),
+        "look" => Origin::Look(look(item, known)?),
+        _ => Origin::Sigma(element(item, known)?),
     };
-    match source.map_or(Ok(()), |source| source.check_query(&query)) {
-        Ok(()) => columns.map(|_| query),
+    let placeholder = Query::Sql("select 1".to_owned());
+    let query = if let Origin::Query(query) = &origin { query } else { &placeholder };
+    match source.map_or(Ok(()), |source| source.check_query(query)) {
+        Ok(()) => columns.map(|_| origin),
         Err(error) => item.fail(error.message(), error.hint().map(str::to_owned)),
+    }
+}
+
+fn sql_file(item: &Item<'_>, dir: &Path) -> Option<Query> {
+    match read_bounded(&item.file_path(dir)?, SQL_BYTES_MAX) {
+        Ok(text) => statement(item, &text),
+        Err(error) => item.fail(
+            format!("cannot be read: {error}"),
+            "relative paths are from the configuration file's directory".to_owned(),
+        ),
+    }
+}
+
+/// `dbt = "customers"` or `dbt = { from = "main", model = "customers" }`.
+fn dbt_model(item: &Item<'_>, known: &Known<'_>, infers_key: bool) -> Option<DbtModel> {
+    let (from, selector) = if let Value::Table(_) = item.node.value {
+        let section = item.section()?;
+        let selector = section.need("model", "name a model of dbt").and_then(|item| Selector::read(&item));
+        let from = from(&section, item, "dbt", &known.services.dbt);
+        section.finish();
+        (from, selector)
+    } else {
+        (only(item, "dbt", &known.services.dbt), Selector::read(item))
+    };
+    Some(DbtModel { project: from?, selector: selector?, infers_key })
+}
+
+/// `look = 42` or `look = { from = "main", id = 42 }`.
+fn look(item: &Item<'_>, known: &Known<'_>) -> Option<Look> {
+    let id = |item: &Item<'_>| item.count(1..=i64::MAX as u64);
+    let (from, id) = if let Value::Table(_) = item.node.value {
+        let section = item.section()?;
+        let id = section.need("id", "write the number in the Look's address").and_then(|item| id(&item));
+        let from = from(&section, item, "looker", &known.services.looker);
+        section.finish();
+        (from, id)
+    } else {
+        (only(item, "looker", &known.services.looker), id(item))
+    };
+    Some(Look { looker: from?, id: id? })
+}
+
+/// `sigma = { workbook = "...", element = "...", tag = "...", from = "main" }`.
+fn element(item: &Item<'_>, known: &Known<'_>) -> Option<Element> {
+    let section = item.section()?;
+    let workbook = section.need("workbook", "write the id at the end of the workbook's address");
+    let workbook = workbook.and_then(|item| id(&item));
+    let element = section.need("element", "write the id of a table of the workbook");
+    let element = element.and_then(|item| id(&item));
+    let tag = section.read("tag", |item| item.printable().word().map(str::to_owned));
+    let from = from(&section, item, "sigma", &known.services.sigma);
+    section.finish();
+    Some(Element { sigma: from?, workbook: workbook?, id: element?, tag: tag? })
+}
+
+/// An id that becomes a part of a URL's path.
+fn id(item: &Item<'_>) -> Option<String> {
+    item.parsed("an id", |text| {
+        let is_good = !text.is_empty()
+            && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_');
+        if is_good { Ok(text.to_owned()) } else { Err("write letters, digits, `-` and `_`".to_owned()) }
+    })
+}
+
+/// The service that `from` names, or the only one.
+fn from<T: Clone>(
+    section: &Section<'_>,
+    item: &Item<'_>,
+    kind: &str,
+    services: &BTreeMap<String, Option<T>>,
+) -> Option<T> {
+    let Some(named) = section.get("from") else { return only(item, kind, services) };
+    named_service(&named, kind, services)
+}
+
+/// The service of a name.
+pub(crate) fn named_service<T: Clone>(
+    item: &Item<'_>,
+    kind: &str,
+    services: &BTreeMap<String, Option<T>>,
+) -> Option<T> {
+    let text = item.printable().text()?;
+    match services.get(&text.value) {
+        Some(found) => found.clone(),
+        None => {
+            item.fail(format!("names no [{kind}.NAME]"), format!("add [{kind}.NAME], or correct the name"))
+        }
+    }
+}
+
+fn only<T: Clone>(item: &Item<'_>, kind: &str, services: &BTreeMap<String, Option<T>>) -> Option<T> {
+    let mut all = services.values();
+    match (all.next(), all.next()) {
+        (Some(one), None) => one.clone(),
+        (None, _) => {
+            item.fail(format!("needs a [{kind}.NAME]"), format!("add [{kind}.NAME], see docs/models.md"))
+        }
+        _ => item.fail(
+            format!("does not say which [{kind}.NAME]"),
+            "there are several: write { from = \"NAME\", ... }, see docs/models.md".to_owned(),
+        ),
     }
 }
 

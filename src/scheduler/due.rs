@@ -38,12 +38,12 @@ impl History {
     /// Summarizes the last runs of a sync that began by `until`, newest first. An end after it is not known: it
     /// was written by another clock.
     pub fn of(runs: &[RunRecord], until: DateTime<Utc>, is_hopeless: bool) -> Self {
-        use RunStatus::{Announced, Held, StillHeld, Unchanged};
+        use RunStatus::{Held, StillHeld};
         // A run in progress has no result yet; its lease prevents a second one. A rollback reads no row.
         let is_ended_run =
             |run: &&RunRecord| !run.status.is_open() && run.trigger != Trigger::Rollback.as_str();
         let runs: Vec<&RunRecord> = runs.iter().filter(is_ended_run).collect();
-        let good = runs.iter().position(|run| matches!(run.status, Announced | Held | StillHeld | Unchanged));
+        let good = runs.iter().position(|run| run.status.is_result());
         let is_held = runs.first().is_some_and(|run| matches!(run.status, Held | StillHeld));
         let repeats = runs.iter().take_while(|run| run.status == StillHeld).count() as u32;
         Self {
@@ -58,7 +58,8 @@ impl History {
 }
 
 /// When the next run is due; `None` when only an operator starts one. A moment in the past means
-/// now: missed ticks run once. A sync that never ran is due at once.
+/// now: missed ticks run once. A sync that never ran is due at once. Of a schedule after invocations, `history` is that of
+/// the runs after the newest invocation, and `None` means that the next run is one after another invocation.
 pub fn next(schedule: &Schedule, history: &History) -> Option<DateTime<Utc>> {
     let Some(last_started) = history.last_started else {
         return (*schedule != Schedule::Manual).then_some(DateTime::UNIX_EPOCH);
@@ -70,7 +71,10 @@ pub fn next(schedule: &Schedule, history: &History) -> Option<DateTime<Utc>> {
         let repeat = history.held.map(|repeats| add(ended, doubled(repeats, HELD_LONGEST)));
         return Some(repeat.map_or(regular, |repeat| repeat.max(regular)));
     }
-    let regular = tick(schedule, last_started)?;
+    if *schedule == Schedule::Manual {
+        return None;
+    }
+    let regular = tick(schedule, last_started);
     let retry = (!history.is_hopeless).then(|| {
         let longest = match schedule {
             Schedule::Every(interval) => (*interval).max(RETRY_FIRST),
@@ -79,17 +83,17 @@ pub fn next(schedule: &Schedule, history: &History) -> Option<DateTime<Utc>> {
         add(ended, doubled(history.failures - 1, longest))
     });
     // A run without a result did not use up its tick, so another run makes up for it.
-    Some(match (retry, schedule) {
+    match (retry, schedule) {
         (None, _) => regular,
-        (Some(retry), Schedule::Every(_)) => retry,
-        (Some(retry), _) => retry.min(regular),
-    })
+        (Some(retry), Schedule::Every(_)) => Some(retry),
+        (Some(retry), _) => Some(regular.map_or(retry, |regular| retry.min(regular))),
+    }
 }
 
 /// The first tick after `moment`.
 fn tick(schedule: &Schedule, moment: DateTime<Utc>) -> Option<DateTime<Utc>> {
     match schedule {
-        Schedule::Manual => None,
+        Schedule::Manual | Schedule::After(_) => None,
         Schedule::Every(interval) => Some(add(moment, *interval)),
         Schedule::Cron { expression, timezone } => {
             // The configuration has checked the expression.

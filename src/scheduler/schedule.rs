@@ -8,6 +8,8 @@ use croner::{
     parser::{CronParser, Seconds, Year},
 };
 
+use crate::model::DbtProject;
+
 /// When a sync runs by itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Schedule {
@@ -22,6 +24,8 @@ pub enum Schedule {
         /// An IANA time zone.
         timezone: chrono_tz::Tz,
     },
+    /// After each invocation of dbt that has built the sync's model.
+    After(DbtProject),
 }
 
 /// Parses five fields, or six with seconds first.

@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use chrono::{DateTime, Utc};
 use tokio::sync::Semaphore;
 use tracing::{error, warn};
 
@@ -10,6 +11,7 @@ use crate::{
     domain::{ErrorKind, Label, limits::CLOCK_SKEW_MAX},
     engine::{self, Engine, RunOutcome, RunRequest, SyncSpec, Trigger},
     metadata::{self, Metadata},
+    model::{self, DbtProject, Invocation},
     source::Source,
     status::{Board, CLOCK_AHEAD, Problem},
     support::{clock::Clock, shutdown::Shutdown},
@@ -84,6 +86,8 @@ struct LastAttempt {
     is_hopeless: bool,
     /// The sync is paused, its collection was dropped, or another publisher has a newer configuration.
     waits_for_operator: bool,
+    /// The newest invocation of dbt, when no run comes after it any more: it was used, or has not built the model.
+    settled: Option<Invocation>,
 }
 
 /// The poll interval of a sync that only an operator lets run; `None` for other errors.
@@ -98,6 +102,20 @@ fn poll_interval(error: &engine::Error) -> Option<Duration> {
 /// The delay before the next attempt to acquire a lease that expires in `expires_in` unless it is renewed.
 fn retry_delay(expires_in: Duration) -> Duration {
     expires_in.clamp(RETRY_DELAY_MIN, RETRY_DELAY_MAX)
+}
+
+/// When the next run is due.
+struct Due {
+    /// The time until then, or until it must be checked again.
+    wait: Duration,
+    /// The invocation of dbt that the run comes after.
+    invocation: Option<Invocation>,
+}
+
+impl Due {
+    fn within(wait: Duration) -> Self {
+        Self { wait, invocation: None }
+    }
 }
 
 /// Runs one sync when it is due. Cheap to clone.
@@ -117,7 +135,7 @@ impl SyncLoop {
         self.announce_settings().await;
         let mut last = LastAttempt::default();
         loop {
-            let Some(wait) = self.due_in(&last).await else {
+            let Some(Due { wait, .. }) = self.due_in(&mut last).await else {
                 // Only an operator starts a run.
                 return self.retire.cancelled().await;
             };
@@ -136,10 +154,9 @@ impl SyncLoop {
                 return;
             }
             // Another process may have run the sync while this one waited for its permit.
-            if self.due_in(&last).await.is_none_or(|wait| !wait.is_zero()) {
-                continue;
-            }
-            let ran = self.run_once(&mut last).await;
+            let due = self.due_in(&mut last).await.filter(|due| due.wait.is_zero());
+            let Some(Due { invocation, .. }) = due else { continue };
+            let ran = self.run_once(invocation, &mut last).await;
             // Release the permit before sleeping.
             drop(permit);
             if !self.sleep(ran.err().unwrap_or(BETWEEN_RUNS)).await {
@@ -160,18 +177,21 @@ impl SyncLoop {
         }
     }
 
-    /// The time until the next run is due, or must be checked again; `None` when only an operator starts one.
-    async fn due_in(&self, last: &LastAttempt) -> Option<Duration> {
+    /// When the next run is due, or must be checked again; `None` when only an operator starts one.
+    async fn due_in(&self, last: &mut LastAttempt) -> Option<Due> {
         self.try_due_in(last).await.unwrap_or_else(|error| {
             warn!(sync = %self.sync.spec.collection, %error, "no sync starts without metadata");
-            Some(RETRY_DELAY_MAX)
+            Some(Due::within(RETRY_DELAY_MAX))
         })
     }
 
-    async fn try_due_in(&self, last: &LastAttempt) -> Result<Option<Duration>, metadata::Error> {
+    async fn try_due_in(&self, last: &mut LastAttempt) -> Result<Option<Due>, metadata::Error> {
+        if let Schedule::After(project) = &self.sync.schedule {
+            return self.try_due_after(project, last).await.map(Some);
+        }
         let name = &self.sync.spec.collection;
-        let (metadata, now) = (&self.scheduler.metadata, self.scheduler.clock.now());
-        let until = now + CLOCK_SKEW_MAX;
+        let metadata = &self.scheduler.metadata;
+        let until = self.scheduler.clock.now() + CLOCK_SKEW_MAX;
         let mut runs = metadata.runs(Some(name), HISTORY_MAX).await?;
         let is_ahead = runs.first().is_some_and(|run| run.started_at > until);
         if is_ahead {
@@ -180,13 +200,62 @@ impl SyncLoop {
         }
         self.show_clock(is_ahead);
         let due = due::next(&self.sync.schedule, &History::of(&runs, until, last.is_hopeless));
-        let wait = due.map(|due| (due - now).to_std().unwrap_or_default());
-        // It misses its ticks, and runs once when an operator lets it. Meanwhile it takes no lease.
-        if last.waits_for_operator && wait.is_some_and(|wait| wait.is_zero()) {
-            let checked = self.scheduler.engine.check_schedule(&self.sync.spec).await;
-            return Ok(checked.err().as_ref().and_then(poll_interval).or(wait));
+        let Some(due) = due else { return Ok(None) };
+        Ok(Some(Due::within(self.wait(due, last).await)))
+    }
+
+    /// When a run after an invocation of `project` is due.
+    async fn try_due_after(
+        &self,
+        project: &DbtProject,
+        last: &mut LastAttempt,
+    ) -> Result<Due, metadata::Error> {
+        let later = Due::within(project.poll_interval());
+        let Some(invocation) = self.newest_build(project).await else { return Ok(later) };
+        if last.settled.as_ref() == Some(&invocation) {
+            return Ok(later);
         }
-        Ok(wait)
+        let (metadata, until) = (&self.scheduler.metadata, self.scheduler.clock.now() + CLOCK_SKEW_MAX);
+        let started_by = engine::after(&invocation);
+        let runs = metadata.runs_started_by(&self.sync.spec.collection, &started_by, HISTORY_MAX).await?;
+        let due = due::next(&self.sync.schedule, &History::of(&runs, until, last.is_hopeless));
+        match due {
+            Some(due) if !runs.is_empty() || self.is_built_by(project, &invocation).await => {
+                Ok(Due { wait: self.wait(due, last).await, invocation: Some(invocation) })
+            }
+            _ => {
+                last.settled = Some(invocation);
+                Ok(later)
+            }
+        }
+    }
+
+    /// The time until `due`. When that is now, a sync that waits for an operator is checked first: it misses its ticks,
+    /// and runs once when an operator lets it. Meanwhile it takes no lease.
+    async fn wait(&self, due: DateTime<Utc>, last: &LastAttempt) -> Duration {
+        let wait = (due - self.scheduler.clock.now()).to_std().unwrap_or_default();
+        if !last.waits_for_operator || !wait.is_zero() {
+            return wait;
+        }
+        let checked = self.scheduler.engine.check_schedule(&self.sync.spec).await;
+        checked.err().as_ref().and_then(poll_interval).unwrap_or_default()
+    }
+
+    /// The newest invocation of `project` that has built. Shows a problem while that cannot be looked up.
+    async fn newest_build(&self, project: &DbtProject) -> Option<Invocation> {
+        let polled = project.newest_build().await;
+        let error = polled.as_ref().err();
+        self.show("after", error.map(model::Error::code), || {
+            error.map(ToString::to_string).unwrap_or_default()
+        });
+        polled.ok().flatten()
+    }
+
+    /// Whether `invocation` has built the sync's model. When that cannot be told, a run is due, which fails with the
+    /// reason.
+    async fn is_built_by(&self, project: &DbtProject, invocation: &Invocation) -> bool {
+        let spec = &self.sync.spec;
+        spec.model.is_built_by(project, invocation, &spec.collection).await.unwrap_or(true)
     }
 
     /// Shows whether runs are dated in the future.
@@ -213,10 +282,11 @@ impl SyncLoop {
     }
 
     /// Runs the sync once; the error is the delay before the next attempt when no run could begin.
-    async fn run_once(&self, last: &mut LastAttempt) -> Result<(), Duration> {
+    async fn run_once(&self, invocation: Option<Invocation>, last: &mut LastAttempt) -> Result<(), Duration> {
         let (spec, source) = (&self.sync.spec, &self.sync.source);
         let request = RunRequest {
             cancel: self.shutdown.clone(),
+            invocation,
             ..RunRequest::new(spec.clone(), source.clone(), Trigger::Schedule)
         };
         let outcome = self.scheduler.engine.run(&request).await;
@@ -234,6 +304,7 @@ impl SyncLoop {
                 Ok(())
             }
             Err(engine::Error::LeaseHeld { expires_in, .. }) => Err(retry_delay(expires_in)),
+            Err(engine::Error::InvocationUsed { .. }) => Err(RETRY_DELAY_MIN),
             Err(error) => {
                 if let Some(delay) = poll_interval {
                     return Err(delay);

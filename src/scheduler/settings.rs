@@ -1,4 +1,4 @@
-//! Reads `[syncs.*]`: the sync, and its schedule (`schedule`, or `cron` with `timezone`).
+//! Reads `[syncs.*]`: the sync, and its schedule (`schedule`, `cron` with `timezone`, or `after`).
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use super::{Schedule, schedule::parse_cron};
 use crate::{
     domain::{duration, limits::COLLECTIONS_MAX, name::CollectionName},
     engine::{SyncSpec, includes},
-    model::Models,
+    model::{DbtProject, Models, Services, named_service},
     settings::{
         Declaration,
         item::{Item, shown},
@@ -37,14 +37,14 @@ impl SyncConfig {
     /// The section of all syncs.
     pub(crate) const SECTION: Declaration = Declaration {
         defaults: Some("sync"),
-        alternatives: &["schedule", "cron"],
+        alternatives: &["schedule", "cron", "after"],
         ..Declaration::reloadable("syncs")
     };
 
     /// Reads `[syncs.*]`, in the order of the file.
-    pub(crate) fn read_all(section: &Section<'_>, models: &Models) -> Option<Vec<Self>> {
-        let read: Vec<_> =
-            section.entries().map(|(entry, item)| Self::read(section, entry, &item, models)).collect();
+    pub(crate) fn read_all(section: &Section<'_>, models: &Models, services: &Services) -> Option<Vec<Self>> {
+        let read = |(entry, item): (&Entry, Item<'_>)| Self::read(section, entry, &item, models, services);
+        let read: Vec<_> = section.entries().map(read).collect();
         if read.len() > COLLECTIONS_MAX {
             return section.fail(format!("has more than {COLLECTIONS_MAX} syncs"), None);
         }
@@ -54,38 +54,54 @@ impl SyncConfig {
         references.and(read)
     }
 
-    fn read(parent: &Section<'_>, entry: &Entry, item: &Item<'_>, models: &Models) -> Option<Self> {
+    fn read(
+        parent: &Section<'_>,
+        entry: &Entry,
+        item: &Item<'_>,
+        models: &Models,
+        services: &Services,
+    ) -> Option<Self> {
         let collection = CollectionName::new(&entry.key);
         if let Err(error) = &collection {
             parent.fault_at(entry, &error.to_string(), None);
         }
         let section = item.section()?;
         let spec = SyncSpec::read(&section, collection.ok(), models);
-        let schedule = schedule(&section);
+        let schedule = schedule(&section, services);
         section.finish();
         Some(Self { spec: spec?, schedule: schedule? })
     }
 
     /// Checks `[defaults.sync]`.
     pub(crate) fn check_defaults(section: &Section<'_>) -> Option<()> {
-        let schedule = schedule(section).map(|_| ());
+        let schedule = schedule(section, &Services::default()).map(|_| ());
         SyncSpec::check_defaults(section).and(schedule)
     }
 }
 
-/// The schedule of a section that has `schedule` or `cron`, and `timezone`.
-fn schedule(section: &Section<'_>) -> Option<Schedule> {
-    let (interval, cron) = (section.get("schedule"), section.get("cron"));
+/// The schedule of a section that has `schedule`, `cron` or `after`, and `timezone`.
+fn schedule(section: &Section<'_>, services: &Services) -> Option<Schedule> {
     let timezone = section.set("timezone").and_then(|item| timezone(&item));
-    match (interval, cron) {
-        (Some(_), Some(cron)) => {
-            cron.fail("comes beside `schedule`", "keep one of `schedule` and `cron`".to_owned())
-        }
-        (None, Some(cron)) => expression(&cron, timezone),
-        (Some(item), None) if matches!(item.node.value, Value::Table(_)) => table(&item, timezone),
-        (Some(item), None) => words(&item),
-        (None, None) => section.fail("has no schedule", HINT.to_owned()),
+    let keys = ["schedule", "cron", "after"];
+    let given: Vec<_> = keys.iter().filter_map(|key| Some((*key, section.get(key)?))).collect();
+    match given.as_slice() {
+        [("cron", item)] => expression(item, timezone),
+        [("after", item)] => after(item, services).map(Schedule::After),
+        [(_, item)] if matches!(item.node.value, Value::Table(_)) => table(item, timezone),
+        [(_, item)] => words(item),
+        [] => section.fail("has no schedule", HINT.to_owned()),
+        [(first, _), .., (_, last)] => last
+            .fail(format!("comes beside `{first}`"), "keep one of `schedule`, `cron` and `after`".to_owned()),
     }
+}
+
+/// `after = { dbt = "main" }`.
+fn after(item: &Item<'_>, services: &Services) -> Option<DbtProject> {
+    let section = item.section()?;
+    let project = section.need("dbt", "write after = { dbt = \"NAME\" }, with the NAME of [dbt.NAME]");
+    let project = project.and_then(|item| named_service(&item, "dbt", &services.dbt));
+    section.finish();
+    project
 }
 
 fn words(item: &Item<'_>) -> Option<Schedule> {

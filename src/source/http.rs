@@ -18,9 +18,9 @@ const USER_TIMEOUT: Duration = Duration::from_secs(50);
 
 /// A server that is reached over HTTP. Its `Debug` shows no secret.
 #[derive(Debug)]
-pub(super) struct Endpoint {
-    pub(super) client: Client,
-    pub(super) url: Url,
+pub(crate) struct Endpoint {
+    pub(crate) client: Client,
+    pub(crate) url: Url,
     /// What messages call the server: host and port.
     pub(super) address: String,
     connect_timeout: Duration,
@@ -29,7 +29,7 @@ pub(super) struct Endpoint {
 impl Endpoint {
     /// Reads `url` and `ca_file`; connects to nothing. The client follows no redirect: credentials go to the server
     /// that was named.
-    pub(super) fn read(
+    pub(crate) fn read(
         section: &Section<'_>,
         file_path: impl Fn(&Item<'_>) -> Option<PathBuf>,
         connect_timeout: Duration,
@@ -60,7 +60,7 @@ impl Endpoint {
     }
 
     /// Why a request got no answer, or an answer no end.
-    pub(super) fn failed(&self, error: &reqwest::Error) -> Error {
+    pub(crate) fn failed(&self, error: &reqwest::Error) -> Error {
         let address = &self.address;
         let mut causes = std::iter::successors(error.source(), |cause| (*cause).source());
         let words: Vec<String> = causes.by_ref().map(ToString::to_string).collect();

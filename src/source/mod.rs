@@ -22,7 +22,7 @@ mod sql;
 mod sqlite;
 mod types;
 
-use std::{collections::HashSet, ops::Range, sync::Arc, time::Duration};
+use std::{collections::HashSet, fmt, ops::Range, sync::Arc, time::Duration};
 
 use tokio::sync::mpsc::{self, Sender};
 
@@ -35,6 +35,7 @@ use crate::domain::{Column, RowBatch, cursor::CursorValue, digest::Digest};
 
 pub use adbc::{FoundDriver, found as drivers, work};
 pub use error::{Cause, Error};
+pub(crate) use http::Endpoint;
 pub(crate) use settings::{SECTION, check_defaults, read};
 pub use types::{ColumnTypes, DeclaredType};
 
@@ -108,9 +109,29 @@ pub fn cursor_places(sql: &str) -> Result<Vec<Range<usize>>, String> {
     Ok(places)
 }
 
+/// The SQL text; of a table, what a model says of it.
+impl fmt::Display for Query {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Sql(sql) => f.write_str(sql),
+            Self::Table { name, columns: None } => write!(f, "table = {name:?}"),
+            Self::Table { name, columns: Some(columns) } => {
+                write!(f, "table = {name:?}\ncolumns = {columns:?}")
+            }
+            Self::Increment(increment) => match &increment.column {
+                Some(column) => {
+                    write!(f, "{}\n-- only rows from the cursor on, by `{column}`", increment.query)
+                }
+                None => increment.query.fmt(f),
+            },
+        }
+    }
+}
+
 /// One source of the configuration. Cheap to clone, usable from several tasks at once.
 #[derive(Debug, Clone)]
 pub struct Source {
+    type_name: &'static str,
     driver: Arc<dyn Driver>,
     digest: Digest,
     statement_timeout: Duration,
@@ -122,6 +143,11 @@ impl Source {
     #[must_use]
     pub fn with_types(&self, types: &ColumnTypes) -> Self {
         Self { types: Arc::new(types.clone()), ..self.clone() }
+    }
+
+    /// The word after `type =`.
+    pub fn type_name(&self) -> &'static str {
+        self.type_name
     }
 
     /// Refuses a query that this kind of source cannot answer; connects to nothing.

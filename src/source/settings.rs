@@ -43,7 +43,8 @@ fn source(section: &Section<'_>, dir: &Path, env: &Environment) -> Option<Source
     let driver = (source_type.open)(section, &OpenOptions { dir, env, connect_timeout, statement_timeout });
     section.finish();
     timeouts?;
-    Some(Source { driver: driver?, digest: section.digest(), statement_timeout, types: Arc::default() })
+    let (type_name, digest) = (source_type.name, section.digest());
+    Some(Source { type_name, driver: driver?, digest, statement_timeout, types: Arc::default() })
 }
 
 fn timeouts(section: &Section<'_>) -> Option<(Duration, Duration)> {

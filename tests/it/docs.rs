@@ -67,6 +67,7 @@ fn codes() -> BTreeSet<&'static str> {
         larder::disk::Error::CODES,
         larder::engine::Error::CODES,
         larder::metadata::Error::CODES,
+        larder::model::Error::CODES,
         larder::segment::Error::CODES,
         larder::store::Error::CODES,
         larder::telemetry::Error::CODES,
@@ -100,7 +101,7 @@ fn every_code_has_a_section_and_every_section_a_code() {
 }
 
 /// The pages that are checked.
-const PAGES: [&str; 12] = [
+const PAGES: [&str; 13] = [
     "README.md",
     "ARCHITECTURE.md",
     "deploy/README.md",
@@ -108,6 +109,7 @@ const PAGES: [&str; 12] = [
     "docs/benchmarks.md",
     "docs/configuration.md",
     "docs/errors.md",
+    "docs/models.md",
     "docs/operations.md",
     "docs/scale.md",
     "docs/security.md",

@@ -48,6 +48,8 @@ mod metadata;
 #[cfg(test)]
 mod model_story;
 #[cfg(test)]
+mod models;
+#[cfg(test)]
 mod no_leaks;
 #[cfg(test)]
 mod openapi;

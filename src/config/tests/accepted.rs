@@ -52,7 +52,7 @@ fn a_sync_takes_the_defaults() {
     let sync = &config.syncs[0];
     assert_eq!(sync.schedule, Schedule::Manual);
     assert_eq!(sync.spec.source, "warehouse");
-    assert_eq!(sync.spec.model.resolve(), Query::Sql("select * from customers".to_owned()));
+    assert_eq!(sync.spec.model.configured(), Some(&Query::Sql("select * from customers".to_owned())));
     assert_eq!(sync.spec.on_delete, OnDelete::Delete);
     assert_eq!((sync.spec.guards.max_removed, sync.spec.guards.max_rejected), (0.3, 0.1));
     assert_eq!(sync.spec.serving.on_miss, OnMiss::NotFound);
@@ -165,7 +165,7 @@ fn queries() {
         );
         let path = dir.path().join("larder.toml");
         let config = load_text(&text, &path, &Environment::default(), &Overrides::default());
-        config.unwrap_or_else(|faults| panic!("{faults}")).syncs[0].spec.model.resolve()
+        config.unwrap_or_else(|faults| panic!("{faults}")).syncs[0].spec.model.configured().unwrap().clone()
     };
     assert_eq!(query("sql_file = \"a.sql\""), Query::Sql("-- ${NOT_REPLACED}\nselect 1".to_owned()));
     let table = |columns| Query::Table { name: "public.c".to_owned(), columns };

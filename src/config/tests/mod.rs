@@ -5,6 +5,7 @@ mod access;
 mod examples;
 mod fuzz;
 mod lookups;
+mod models;
 mod printed;
 mod refused;
 mod refused_syncs;

@@ -11,7 +11,7 @@ use chrono::{DateTime, Utc};
 pub(super) use settings::read;
 pub use settings::{DeletedRows, IncrementSettings};
 
-use super::{error::Error, plan::RunPlan, spec::SyncSpec};
+use super::{error::Error, ingest::Input, plan::RunPlan, spec::SyncSpec};
 use crate::{
     domain::{
         cursor::{Cursor, CursorValue, NotACursor, Overlap},
@@ -20,7 +20,7 @@ use crate::{
         row::{CellKind, Column, RowBatch},
         run::RunCounts,
     },
-    source::{self, Query, Source},
+    source::{self, Query},
 };
 
 /// A cursor that moved over this many rows without a changed record is announced by itself: the next run would read
@@ -49,18 +49,18 @@ pub(super) struct Marks {
 }
 
 impl IncrementPlan {
-    /// Decides whether a run reads an increment. `columns` are the model's, `compared` is the manifest that the run is
+    /// Decides whether a run reads an increment. `input` is the whole model, `compared` is the manifest that the run is
     /// compared with, unless it writes all records anew.
     pub(super) fn new(
         spec: &SyncSpec,
         settings: &IncrementSettings,
-        (source, columns): (&Source, &[Column]),
+        input: &Input,
         compared: Option<&Manifest>,
         now: DateTime<Utc>,
     ) -> Result<Self, Error> {
-        let SyncSpec { model, on_delete, .. } = spec;
+        let on_delete = spec.on_delete;
         let IncrementSettings { column, deleted, changes, .. } = settings;
-        let query = model.resolve();
+        let Input { source, query, columns } = input;
         let (mapping, source) = (spec.mapping_digest(), source.digest());
         let input = format!(
             "{source} {query:?} {columns:?} {mapping} {on_delete:?} {column} {deleted:?} {changes:?}"

@@ -13,18 +13,26 @@ use crate::{
 #[derive(Clone)]
 pub(in crate::engine) struct Input {
     pub(in crate::engine) source: Source,
-    query: Query,
+    pub(in crate::engine) query: Query,
     /// The columns of the rows.
     pub(in crate::engine) columns: Vec<Column>,
 }
 
 impl Input {
-    /// The whole model, resolved now. No row is read.
-    pub(in crate::engine) async fn of_model(spec: &SyncSpec, source: &Source) -> Result<Self, Error> {
-        let source = spec.model.source(source);
-        let query = spec.model.resolve();
-        let columns = source.describe(&query).await?;
-        Ok(Self { source, query, columns })
+    /// The input of a run that begins now: the whole model. Its columns are not known yet.
+    pub(in crate::engine) async fn resolve(spec: &SyncSpec, source: &Source) -> Result<Self, Error> {
+        let query = spec.resolve(source).await?;
+        Ok(Self { source: spec.model.source(source), query, columns: Vec::new() })
+    }
+
+    /// What is read, as people see it.
+    pub(in crate::engine) fn text(&self) -> String {
+        self.query.to_string()
+    }
+
+    /// The columns of its rows. No row is read.
+    pub(in crate::engine) async fn describe(&self) -> Result<Vec<Column>, Error> {
+        Ok(self.source.describe(&self.query).await?)
     }
 
     /// The increment of `plan`, when it reads one, in place of the whole model.

@@ -82,6 +82,7 @@ impl Engine {
     async fn run_leased(&self, lease: &SyncLease, request: &RunRequest) -> Result<RunOutcome, Error> {
         let name = &request.spec.collection;
         self.reconcile_open_runs(name).await?;
+        self.check_invocation(request).await?;
         let first = self.announced_or_lost(name, request.accept).await;
         let mut announced = may_run(&request.spec, request.trigger, first)?;
         let mut attempt = 1;
@@ -104,6 +105,18 @@ impl Engine {
             attempt += 1;
             info!(sync = %name, attempt, "another announcement came first; the run starts again");
         }
+    }
+
+    /// Checks that no run of the sync has used the invocation of dbt that this one comes after.
+    async fn check_invocation(&self, request: &RunRequest) -> Result<(), Error> {
+        let Some(invocation) = &request.invocation else { return Ok(()) };
+        let sync = &request.spec.collection;
+        let last = self.metadata.runs_started_by(sync, &request.started_by(), 1).await?;
+        if last.first().is_some_and(|run| run.status.is_result()) {
+            let (sync, invocation) = (sync.clone(), invocation.id().to_owned());
+            return Err(Error::InvocationUsed { sync, invocation });
+        }
+        Ok(())
     }
 
     /// A superseded run that does not start again, with its reason when that is a pause.
@@ -254,7 +267,7 @@ impl Engine {
             id: self.new_run_id(),
             sync: request.spec.collection.clone(),
             status: RunStatus::Running,
-            trigger: request.trigger.as_str().to_owned(),
+            trigger: request.started_by().into_owned(),
             started_at: self.clock.now(),
             finished_at: None,
             data_as_of: None,

@@ -100,7 +100,9 @@ impl Engine {
     ) -> Result<PreparedRun, Error> {
         let RunRequest { spec, accept, dry_run, progress, .. } = request;
         progress.begin(announced.base.as_ref().map_or(0, |base| base.manifest.records));
-        let mut input = once_more_without_table(|| Input::of_model(spec, &request.source)).await?;
+        let mut input = Input::resolve(spec, &request.source).await?;
+        self.record_query(run_id, request, &input).await;
+        input.columns = once_more_without_table(|| input.describe()).await?;
         let mapping = Mapping::compile(&spec.mapping, &input.columns).map_err(Error::Mapping)?;
         let is_base_lost = match &announced.base {
             Some(base) if *accept => self.is_lost(base).await?,
@@ -110,9 +112,11 @@ impl Engine {
         if let Some(settings) = &spec.increment {
             let compared = plan.compared().filter(|_| !plan.rebuild && !request.full);
             let now = self.clock.now();
-            let increment =
-                IncrementPlan::new(spec, settings, (&input.source, &input.columns), compared, now)?;
-            input = input.narrowed(&increment).await?;
+            let increment = IncrementPlan::new(spec, settings, &input, compared, now)?;
+            if !increment.is_whole() {
+                input = input.narrowed(&increment).await?;
+                self.record_query(run_id, request, &input).await;
+            }
             plan.increment = Some(increment);
         }
         let planned = PlannedRun { run_id, request, input, plan: Arc::new(plan) };
@@ -135,6 +139,15 @@ impl Engine {
             progress.begin(progress.expected());
         }
         self.compare(&planned, *dry_run).await
+    }
+
+    /// Keeps what a run reads with its record.
+    async fn record_query(&self, run_id: RunId, request: &RunRequest, input: &Input) {
+        if !request.dry_run
+            && let Err(error) = self.metadata.set_run_query(run_id, &input.text(), self.clock.now()).await
+        {
+            warn!(run = %run_id, %error, "what the run reads could not be recorded");
+        }
     }
 
     /// Reads the input, compares it with the base and evaluates the guards. Publishes unless `is_dry`.

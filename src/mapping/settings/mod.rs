@@ -18,6 +18,8 @@ pub(crate) struct ModelColumns {
     pub(crate) primary_key: Option<String>,
     /// All columns, when they are listed.
     pub(crate) listed: Option<Vec<String>>,
+    /// Whether the primary key is the column of the first index, which a run compares with what the model's origin knows.
+    pub(crate) is_key_inferred: bool,
 }
 
 impl ModelColumns {
@@ -37,9 +39,11 @@ pub(crate) fn read(sync: &Section<'_>, model: &ModelColumns) -> Option<MappingSp
     let fields = field::fields(sync, model);
     let numbers = sync.read("numbers", |item| item.one_of(&[("number", false), ("string", true)]));
     let nulls = sync.read("nulls", |item| item.one_of(&[("null", false), ("omit", true)]));
-    let knows_keys = indexes.is_some() && model.primary_key.is_some();
+    let first = indexes.as_ref().and_then(|indexes| indexes.first()).filter(|_| model.is_key_inferred);
+    let primary_key = model.primary_key.clone().or_else(|| first.map(|index| index.column.clone()));
+    let knows_keys = indexes.is_some() && (primary_key.is_some() || model.is_key_inferred);
     let spec = MappingSpec {
-        primary_key: model.primary_key.clone().unwrap_or_default(),
+        primary_key: primary_key.unwrap_or_default(),
         indexes: indexes.unwrap_or_default(),
         fields: fields.spec(),
         numbers_as_strings: numbers?.unwrap_or_default(),

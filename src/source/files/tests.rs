@@ -20,6 +20,7 @@ fn source(directory: &Path) -> Source {
     let place = Place::Directory(directory.to_owned());
     let driver = Arc::new(Files { place, format: None, csv: CsvOptions::default() });
     Source {
+        type_name: "files",
         driver,
         digest: Digest::of(b""),
         statement_timeout: Duration::from_mins(1),
@@ -229,6 +230,7 @@ async fn dialects_of_csv_are_declared() {
     let place = Place::Directory(directory.path().to_owned());
     let driver = Arc::new(Files { place, format: Some(Format::Csv), csv });
     let source = Source {
+        type_name: "files",
         driver,
         digest: Digest::of(b""),
         statement_timeout: Duration::from_mins(1),

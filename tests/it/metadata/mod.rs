@@ -40,6 +40,7 @@ pub(crate) async fn story(settings: &Settings) {
     runs::ended_runs_stay_ended(&metadata).await;
     runs::held_runs(&metadata).await;
     runs::pruning(&metadata).await;
+    runs::queries(&metadata).await;
     runs::rejected_rows(&metadata).await;
     keys::audit_log(&metadata).await;
     leases::one_after_another(&metadata, &other).await;

@@ -208,6 +208,33 @@ pub(super) async fn rejected_rows(metadata: &Metadata) {
     assert_eq!(error.kind(), ErrorKind::Conflict, "no such run: {error}");
 }
 
+pub(super) async fn queries(metadata: &Metadata) {
+    let runs: Vec<RunRecord> = (0..3).map(|minute| run("queried", minute, RunStatus::Running)).collect();
+    for it in &runs {
+        metadata.insert_run(it).await.unwrap();
+    }
+    assert_eq!(metadata.run_query(runs[0].id).await.unwrap(), None);
+    for (it, text, at) in
+        [(&runs[0], "select 1", 0), (&runs[1], "select 1", 5), (&runs[2], "select '\u{e5}\0'", 5)]
+    {
+        metadata.set_run_query(it.id, text, noon() + TimeDelta::minutes(at)).await.unwrap();
+    }
+    let text = async |it: &RunRecord| metadata.run_query(it.id).await.unwrap();
+    assert_eq!(text(&runs[0]).await.as_deref(), Some("select 1"));
+    assert_eq!(text(&runs[2]).await.as_deref(), Some("select '\u{e5}\u{fffd}'"));
+    let nobody = RunId::from_uuid(random::uuid());
+    metadata.set_run_query(nobody, "select 2", noon()).await.unwrap();
+
+    // A text stays while a run refers to it, and while a run that is being recorded may.
+    assert_eq!(metadata.prune_queries(noon()).await.unwrap(), 0);
+    assert_eq!(metadata.prune_queries(noon() + TimeDelta::minutes(1)).await.unwrap(), 1);
+    assert_eq!(metadata.prune_queries(noon() + TimeDelta::hours(1)).await.unwrap(), 0);
+    assert_eq!(text(&runs[1]).await.as_deref(), Some("select 1"));
+
+    let of = async |trigger| metadata.runs_started_by(&name("queried"), trigger, 2).await.unwrap().len();
+    assert_eq!((of("schedule").await, of("dbt:1").await), (2, 0));
+}
+
 pub(super) async fn pruning(metadata: &Metadata) {
     let sync = name("pruned");
     let mut all = Vec::new();

@@ -24,3 +24,4 @@ pub(crate) mod service;
 pub(crate) mod source;
 pub(crate) mod tls;
 pub(crate) mod user;
+pub(crate) mod web;

@@ -1,0 +1,156 @@
+//! Manifests of every version that is read, and results of runs.
+
+use super::{invocation, manifest::Manifest, settings::Selector};
+use crate::domain::CollectionName;
+
+/// A manifest with these nodes, which are JSON without braces around it.
+fn manifest(nodes: &str) -> String {
+    format!(r#"{{"metadata":{{"adapter_type":"postgres","generated_at":"now"}},"nodes":{{{nodes}}}}}"#)
+}
+
+fn node(id: &str, more: &str) -> String {
+    let name = id.split('.').nth(2).unwrap();
+    let kind = id.split('.').next().unwrap();
+    format!(r#""{id}":{{"resource_type":"{kind}","name":"{name}","relation_name":"r_{name}"{more}}}"#)
+}
+
+fn found(text: &str, name: &str) -> Result<String, &'static str> {
+    let manifest = Manifest::parse(text.as_bytes()).unwrap();
+    let named = manifest.named("main");
+    let sync = CollectionName::new("sync").unwrap();
+    let found = named.find(&Selector::Name(name.to_owned()), &sync);
+    found.map(|(id, _)| id.to_owned()).map_err(|error| error.code())
+}
+
+#[test]
+fn models_are_found_by_name_version_and_id() {
+    let text = manifest(
+        &[
+            node("model.shop.customers.v1", r#","version":1,"latest_version":2"#),
+            node("model.shop.customers.v2", r#","version":2,"latest_version":2"#),
+            node("model.shop.orders", ""),
+            node("model.other.orders", ""),
+            node("seed.shop.countries", ""),
+            node("test.shop.unique_orders", ""),
+        ]
+        .join(","),
+    );
+    for (name, expected) in [
+        ("customers", Ok("model.shop.customers.v2")),
+        ("customers.v1", Ok("model.shop.customers.v1")),
+        ("model.shop.customers.v1", Ok("model.shop.customers.v1")),
+        ("orders", Err("dbt_model_ambiguous")),
+        ("model.other.orders", Ok("model.other.orders")),
+        ("countries", Ok("seed.shop.countries")),
+        ("unique_orders", Err("dbt_model_missing")),
+        ("test.shop.unique_orders", Err("dbt_model_missing")),
+    ] {
+        assert_eq!(found(&text, name).as_deref(), expected.as_ref().copied(), "{name}");
+    }
+}
+
+#[test]
+fn key_is_what_the_manifest_says_in_any_way() {
+    let test = |name: &str, kind: &str, column: &str| {
+        node(
+            &format!("test.shop.{name}"),
+            &format!(
+                r#","attached_node":"model.shop.m","column_name":"{column}","test_metadata":{{"name":"{kind}"}}"#
+            ),
+        )
+    };
+    let unique = test("a", "unique", "id");
+    let not_null = test("b", "not_null", "id");
+    for (more, tests, key, code) in [
+        (r#","primary_key":["id"]"#, vec![], "id", None),
+        (r#","primary_key":["ID"]"#, vec![], "id", None),
+        (r#","primary_key":["a","b"]"#, vec![], "a", Some("dbt_primary_key_mismatch")),
+        (r#","config":{"unique_key":"id"}"#, vec![], "id", None),
+        (r#","config":{"unique_key":["id"]}"#, vec![], "email", Some("dbt_primary_key_mismatch")),
+        (r#","constraints":[{"type":"primary_key","columns":["id"]}]"#, vec![], "id", None),
+        (
+            r#","columns":{"id":{"name":"id","constraints":[{"type":"not_null"},{"type":"primary_key"}]},"b":{"name":"b"}}"#,
+            vec![],
+            "id",
+            None,
+        ),
+        ("", vec![&unique, &not_null], "id", None),
+        ("", vec![&unique], "id", Some("dbt_primary_key_unknown")),
+        ("", vec![], "id", Some("dbt_primary_key_unknown")),
+    ] {
+        let nodes: Vec<String> =
+            std::iter::once(node("model.shop.m", more)).chain(tests.into_iter().cloned()).collect();
+        let text = manifest(&nodes.join(","));
+        let manifest = Manifest::parse(text.as_bytes()).unwrap();
+        let named = manifest.named("main");
+        let sync = CollectionName::new("sync").unwrap();
+        let (id, node) = named.find(&Selector::Name("m".to_owned()), &sync).unwrap();
+        let checked = named.check_key(id, node, key);
+        assert_eq!(checked.err().map(|error| error.code()), code, "{more}");
+    }
+}
+
+#[test]
+fn only_commands_that_build_are_invocations() {
+    for (which, is_build) in [
+        ("build", true),
+        ("run", true),
+        ("retry", true),
+        ("seed", true),
+        ("snapshot", true),
+        ("generate", false),
+        ("compile", false),
+        ("test", false),
+    ] {
+        let text = format!(
+            r#"{{"metadata":{{"invocation_id":"i1"}},"args":{{"which":"{which}"}},
+                "results":[{{"unique_id":"model.shop.m","status":"success","timing":[]}}]}}"#
+        );
+        let parsed = invocation::parse(text.as_bytes()).unwrap();
+        assert_eq!(
+            parsed.as_ref().map(|it| it.id() == "i1" && it.has_no_failure()),
+            is_build.then_some(true)
+        );
+    }
+    assert!(invocation::parse(b"{\"metadata\":{}}").is_err());
+}
+
+#[test]
+fn model_is_built_when_it_and_its_tests_succeeded() {
+    let text = manifest(
+        &[
+            node("model.shop.m", ""),
+            node("model.shop.e", r#","config":{"materialized":"ephemeral"}"#),
+            node("test.shop.t", r#","attached_node":"model.shop.m""#),
+        ]
+        .join(","),
+    );
+    let manifest = Manifest::parse(text.as_bytes()).unwrap();
+    let sync = CollectionName::new("sync").unwrap();
+    for (results, is_built, is_ephemeral_built) in [
+        (r#"{"unique_id":"model.shop.m","status":"success"}"#, true, true),
+        (r#"{"unique_id":"model.shop.m","status":"error"}"#, false, false),
+        (r#"{"unique_id":"model.shop.other","status":"success"}"#, false, true),
+        (
+            r#"{"unique_id":"model.shop.m","status":"success"},{"unique_id":"test.shop.t","status":"fail"}"#,
+            false,
+            false,
+        ),
+        (
+            r#"{"unique_id":"model.shop.m","status":"success"},{"unique_id":"test.shop.t","status":"warn"}"#,
+            true,
+            true,
+        ),
+        (r#"{"unique_id":"model.shop.m","status":"skipped"}"#, false, true),
+    ] {
+        let text = format!(
+            r#"{{"metadata":{{"invocation_id":"i"}},"args":{{"which":"build"}},"results":[{results}]}}"#
+        );
+        let invocation = invocation::parse(text.as_bytes()).unwrap().unwrap();
+        for (name, expected) in [("m", is_built), ("e", is_ephemeral_built)] {
+            let named = manifest.named("main");
+            let (id, node) = named.find(&Selector::Name(name.to_owned()), &sync).unwrap();
+            assert_eq!(invocation.has_built(id, node, &manifest), expected, "{name} {results}");
+        }
+    }
+}

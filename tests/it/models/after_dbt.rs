@@ -1,0 +1,82 @@
+//! Syncs that run after dbt: once after each invocation that has built their model, also over restarts.
+
+use larder::domain::run::RunRecord;
+
+use super::project::{Project, database, node};
+use crate::support::{catalog::name, http::Client, node::Node, process::until};
+
+const CUSTOMERS: &str = "[models.customers]\nsource = \"warehouse\"\ndbt = \"customers\"\n\
+    [syncs.customers]\nmodel = \"customers\"\nafter = { dbt = \"main\" }\nindexes = { id = \"id\" }\n";
+
+/// The runs of the sync that have ended, newest first.
+async fn runs(node: &Node) -> Vec<RunRecord> {
+    node.publisher().await.metadata.runs(Some(&name("customers")), 100).await.unwrap()
+}
+
+async fn problem(node: &Node) -> Option<String> {
+    let mut client = Client::connect(node.server().admin_address()).await;
+    let status = client.ask("GET", "/status", "").await.json();
+    status["tasks"]["after.customers"]["code"].as_str().map(str::to_owned)
+}
+
+async fn change(node: &Node, number: u32) {
+    node.warehouse.execute(&format!("insert into people values ({}, 'New', 1)", 100 + number)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sync_runs_once_after_each_invocation_that_built_its_model() {
+    let database = database().await;
+    let project = Project::new(&database);
+    let mut node = node(database, &format!("{}{CUSTOMERS}", project.section())).await;
+    until("problem", async || (problem(&node).await? == "dbt_artifact_missing").then_some(())).await;
+    assert_eq!(runs(&node).await.len(), 0);
+
+    project.dbt(&["build"]);
+    node.await_version("customers", 1).await;
+    until("end of the problem", async || problem(&node).await.is_none().then_some(())).await;
+
+    // Neither documentation nor another model is a reason, nor is an invocation whose tests of the model failed.
+    change(&node, 1).await;
+    project.dbt(&["docs", "generate"]);
+    project.dbt(&["run", "--select", "keyless"]);
+    node.warehouse.execute("insert into people values (1, 'Twin', 1)").await;
+    project.dbt_ends(&["build", "--select", "customers"], false);
+    node.warehouse.execute("delete from people where name = 'Twin'").await;
+    project.dbt(&["build", "--select", "customers"]);
+    node.await_version("customers", 2).await;
+    let found = runs(&node).await;
+    assert_eq!(found.len(), 2, "{found:?}");
+    assert!(found.iter().all(|run| run.trigger.starts_with("dbt:")), "{found:?}");
+    assert_ne!(found[0].trigger, found[1].trigger);
+
+    // An invocation that was used is not used again after a restart; one that came meanwhile is.
+    change(&node, 2).await;
+    node.stop().await;
+    node.resume().await;
+    let found = runs(&node).await;
+    assert_eq!(found.len(), 2, "{found:?}");
+    node.stop().await;
+    change(&node, 3).await;
+    project.dbt(&["run"]);
+    node.resume().await;
+    node.await_version("customers", 3).await;
+    assert_eq!(runs(&node).await.len(), 3);
+
+    // A run that fails is no double run: it is the only one of its invocation, which a retry cannot help.
+    project
+        .write("models/customers.sql", "select id as key, name, amount from {{ source('raw', 'people') }}");
+    project.remove("models/schema.yml");
+    project.remove("models/recent.sql");
+    project.remove("models/keyless.sql");
+    project
+        .write("models/sources.yml", "sources:\n- name: raw\n  schema: public\n  tables: [{name: people}]\n");
+    project.dbt(&["run"]);
+    let error = until("failed run", async || {
+        let newest = runs(&node).await.into_iter().next()?;
+        newest.error.filter(|_| newest.finished_at.is_some())
+    })
+    .await;
+    assert_eq!(error.code, "dbt_primary_key_unknown");
+    assert_eq!(node.record("customers", "id", "1").await.unwrap()["name"], "Ann", "stays served");
+    assert_eq!(runs(&node).await.len(), 4);
+}
