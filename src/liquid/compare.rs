@@ -64,17 +64,21 @@ pub(super) fn holds(operator: Operator, left: &Value<'_>, right: &Value<'_>, met
         Operator::Contains => return contains(left, right, meter),
         Operator::Order(wanted) => wanted,
     };
-    // A text beside a number counts as the number that it is, as in liquidjs; Ruby fails.
-    let found = match (left, right) {
+    Ok(loose_order(left, right, meter)?.is_some_and(|found| wanted.contains(&found)))
+}
+
+/// The order of two values, where a text beside a number counts as the number that it is, as in
+/// liquidjs; Ruby fails.
+pub(super) fn loose_order(left: &Value<'_>, right: &Value<'_>, meter: &Meter) -> Result<Option<Ordering>> {
+    match (left, right) {
         (Value::Text(text), Value::Int(_) | Value::Decimal(_)) => {
-            order(&number::of_text(text, meter)?, right, meter)?
+            order(&number::of_text(text, meter)?, right, meter)
         }
         (Value::Int(_) | Value::Decimal(_), Value::Text(text)) => {
-            order(left, &number::of_text(text, meter)?, meter)?
+            order(left, &number::of_text(text, meter)?, meter)
         }
-        _ => order(left, right, meter)?,
-    };
-    Ok(found.is_some_and(|found| wanted.contains(&found)))
+        _ => order(left, right, meter),
+    }
 }
 
 /// Whether `part` is in `whole`.

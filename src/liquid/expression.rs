@@ -199,6 +199,7 @@ impl<'t> Parser<'t> {
         let is_end = |c: char| is_quoted || is_space(c) || "|,=<>!:'\"".contains(c);
         let fault = match self.value() {
             Ok(expr) if self.markup.rest().chars().next().is_none_or(is_end) => return expr,
+            Ok(expr) if is_junction(&mut self.markup) => return expr,
             Ok(_) => SyntaxError::new(self.markup.at, "the end of the value is expected"),
             Err(fault) => fault,
         };
@@ -333,7 +334,7 @@ fn negation(markup: &mut Markup<'_>) -> bool {
     is_negation
 }
 
-/// A number, unless it begins a longer name such as `90_day`.
+/// A number, unless it begins a longer name such as `90_day`; but `3and` is two words.
 fn number(markup: &mut Markup<'_>) -> Option<Expr> {
     let rest = markup.rest();
     let digits = |from: usize| rest[from..].bytes().take_while(u8::is_ascii_digit).count();
@@ -341,7 +342,8 @@ fn number(markup: &mut Markup<'_>) -> Option<Expr> {
     let whole = sign + digits(sign);
     let is_decimal = rest[whole..].starts_with('.') && !rest[whole..].starts_with("..");
     let length = if is_decimal { whole + 1 + digits(whole + 1) } else { whole };
-    if whole == sign || rest[length..].starts_with(is_word) {
+    let word = rest[length..].split(|c| !is_word(c)).next();
+    if whole == sign || !matches!(word, None | Some("" | "and" | "or")) {
         return None;
     }
     markup.at += length;

@@ -138,13 +138,21 @@ impl Number {
 
 /// The number that a text is, or the digits that it begins with, and whether that is an integer.
 fn leading_number(text: &str) -> (&str, bool) {
-    let digits = |text: &str| text.bytes().take_while(u8::is_ascii_digit).count();
+    // As in Ruby, `_` may stand between the digits of an integer.
+    let digits = |text: &str| {
+        let is_digit = |at: usize| text.as_bytes().get(at).is_some_and(u8::is_ascii_digit);
+        let is_between =
+            |at: usize| text.as_bytes()[at] == b'_' && at > 0 && is_digit(at - 1) && is_digit(at + 1);
+        (0..text.len()).take_while(|at| is_digit(*at) || is_between(*at)).count()
+    };
     let sign = usize::from(text.starts_with(['-', '+']));
     let whole = sign + digits(&text[sign..]);
     let fraction = text[whole..].strip_prefix('.').unwrap_or_default();
     match whole - sign {
         0 => ("0", true),
-        _ if !fraction.is_empty() && digits(fraction) == fraction.len() => (text, false),
+        _ if !fraction.is_empty() && digits(fraction) == fraction.len() && !text.contains('_') => {
+            (text, false)
+        }
         _ => (&text[..whole], true),
     }
 }

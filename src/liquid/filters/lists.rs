@@ -238,7 +238,7 @@ fn sorted<'c, 'r>(call: &mut Call<'c, 'r>, key: impl Fn(&Call<'c, 'r>, &Value<'r
         (Value::Nil, _) => Ok(Ordering::Greater),
         (_, Value::Nil) => Ok(Ordering::Less),
         (Value::Bool(a), Value::Bool(b)) => Ok(a.cmp(b)),
-        _ => compare::order(a, b, call.meter())?.ok_or(Failure::Failed),
+        _ => compare::loose_order(a, b, call.meter())?.ok_or(Failure::Failed),
     })?;
     Ok(Value::array(keyed.into_iter().map(|(_, item)| item)))
 }

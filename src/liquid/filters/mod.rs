@@ -23,6 +23,18 @@ use super::{
 /// Work of copying an element.
 const ELEMENT_UNITS: usize = 2;
 
+/// Filters on text that liquidjs has and Shopify's Liquid has not.
+const OF_LIQUIDJS: [&str; 8] = [
+    "cgi_escape",
+    "hmac_sha256",
+    "normalize_whitespace",
+    "number_of_words",
+    "sha256",
+    "slugify",
+    "uri_escape",
+    "xml_escape",
+];
+
 type Run = for<'c, 'r> fn(&mut Call<'c, 'r>) -> Made<'r>;
 
 /// A filter.
@@ -87,8 +99,14 @@ impl<'r> Call<'_, 'r> {
         Ok(text)
     }
 
+    /// The input as text. Filters that only liquidjs has read an array as it prints, as there.
     fn text(&self) -> Result<Text<'r>> {
-        self.text_of(&self.input)
+        if !matches!(self.input, Value::Array(_)) || !OF_LIQUIDJS.contains(&self.syntax.filter.name) {
+            return self.text_of(&self.input);
+        }
+        let mut printed = String::new();
+        print::write(&self.input, &mut printed, self.meter())?;
+        self.text_of(&Value::text(printed))
     }
 
     fn argument(&self, at: usize) -> Result<Text<'r>> {

@@ -220,7 +220,8 @@ fn truncate_words<'r>(call: &mut Call<'_, 'r>) -> Made<'r> {
     let mut words = text.split(is_space).filter(|word| !word.is_empty());
     let kept: Vec<&str> = words.by_ref().take(count).collect();
     call.meter().spend(2 * kept.len())?;
-    if words.next().is_none() {
+    // White space after the last word is more text, as in Ruby.
+    if words.next().is_none() && (kept.len() < count || !text.ends_with(is_space)) {
         return Ok(Value::Text(text));
     }
     joined(call, &[&kept.join(" "), &ellipsis])
