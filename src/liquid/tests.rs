@@ -185,7 +185,7 @@ fn what_is_no_liquid_is_read_as_ruby_reads_it_and_noted() {
         ("{{ id upcase }}", "12345", (1, 7), "what stands here is ignored"),
         ("{{ id | plus: 1 2 }}", "12346", (1, 17), "what stands here is ignored"),
         ("{{ 'a }}", "", (1, 4), "a quote is never closed"),
-        ("{{ profile['a' }}", r#"{"city":"Oslo"}"#, (1, 11), "`[` is never closed"),
+        ("{{ profile['a' }}", r#"{"city"=>"Oslo"}"#, (1, 11), "`[` is never closed"),
         ("{{ (id) }}", "12345", (1, 7), "`..` is expected"),
         ("{{ profile&a.city }}", "Oslo", (1, 11), "the end of the value is expected"),
         ("{% if id && nope %}a{% endif %}", "a", (1, 10), "what stands here is ignored"),
