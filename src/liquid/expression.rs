@@ -97,7 +97,9 @@ impl<'t> Parser<'t> {
                 _ if least == most => format!("{least} arguments"),
                 _ => format!("{least} to {most} arguments"),
             };
-            self.note(SyntaxError::new(at, format!("the filter `{name}` takes {expected}, not {given}")));
+            let fault = SyntaxError::new(at, format!("the filter `{name}` takes {expected}, not {given}"));
+            let hint = format!("write `{name}: value`, with `,` between values");
+            self.note(if given < least { fault.hint(hint) } else { fault });
         }
         Some(call)
     }

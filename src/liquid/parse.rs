@@ -283,7 +283,14 @@ impl<'t> Parser<'t> {
             let term = Term { is_negated: true, left: condition, ..Term::default() };
             condition = Expr::Condition(vec![term]);
         }
-        Node::If(self.branches(Some(condition), |parser, name| (name == "elsif").then(|| parser.condition())))
+        let branches = self.branches(Some(condition), |parser, name| {
+            if name == "elsif" {
+                return Some(parser.condition());
+            }
+            parser.ignore("the tag with another condition is `elsif`", |_| false);
+            None
+        });
+        Node::If(branches)
     }
 
     fn case(&mut self) -> Node {
@@ -346,13 +353,13 @@ impl<'t> Parser<'t> {
                 }
                 "limit" if self.markup.takes(":") => repeat.limit = self.expr(),
                 "cols" if self.markup.takes(":") => repeat.columns = self.expr(),
-                // Ruby takes any attribute, and liquidjs too.
-                word if !word.is_empty() && self.markup.takes(":") => drop(self.expr()),
                 word => {
                     let fault = SyntaxError::new(at, "what stands here is ignored");
                     self.tolerate(fault.hint("a loop has `reversed`, `limit:` and `offset:`"));
                     if word.is_empty() {
                         self.markup.skip();
+                    } else if self.markup.takes(":") {
+                        self.expr();
                     }
                 }
             }
@@ -389,7 +396,11 @@ fn unknown_tag(name: &str, at: usize) -> SyntaxError {
         "" => SyntaxError::new(at, "a tag begins with its name"),
         _ if owners.is_empty() => {
             let fault = SyntaxError::new(at, format!("the tag `{name}` is not supported"));
-            suggest(fault, name, super::tags())
+            suggest(
+                fault,
+                name,
+                super::tags().chain(BLOCKS.into_iter().flat_map(|(_, dividers)| dividers.iter().copied())),
+            )
         }
         _ => SyntaxError::new(at, format!("`{name}` stands outside of {}", owners.join(", "))),
     }

@@ -161,7 +161,18 @@ fn faults_have_places_and_hints_and_come_at_once() {
         ),
         ("{% if id and %}{% endif %}", (1, 14), "a condition is expected", None),
         ("{% assign id 1 %}", (1, 11), "`=` is expected", Some("write {% assign name = value %}")),
-        ("{{ id | append }}", (1, 9), "the filter `append` takes 1 argument, not 0", None),
+        (
+            "{{ id | append }}",
+            (1, 9),
+            "the filter `append` takes 1 argument, not 0",
+            Some("write `append: value`, with `,` between values"),
+        ),
+        (
+            "{% if id %}{% elseif id %}{% endif %}",
+            (1, 15),
+            "the tag `elseif` is not supported",
+            Some("did you mean `elsif`?"),
+        ),
         (&deep, (1, 1104), "blocks are nested more than 100 deep", None),
         (&brackets, (1, 69), "brackets are nested more than 32 deep", None),
     ] {
@@ -191,6 +202,8 @@ fn what_is_no_liquid_is_read_as_ruby_reads_it_and_noted() {
         ("{% if id && nope %}a{% endif %}", "a", (1, 10), "what stands here is ignored"),
         ("{% for i in (1..2) x %}{{ i }}{% endfor %}", "12", (1, 20), "what stands here is ignored"),
         ("{{ }}", "", (1, 4), "a value is expected"),
+        ("{% if nope %}a{% else if id %}b{% endif %}", "b", (1, 23), "what stands here is ignored"),
+        ("{% for i in (1..2) limt: 1 %}{{ i }}{% endfor %}", "12", (1, 20), "what stands here is ignored"),
     ] {
         assert_eq!(render(text).unwrap(), expected, "{text}");
         let warnings = bound(text).unwrap().warnings();
