@@ -2,16 +2,11 @@
 
 use std::cmp::Ordering;
 
-use super::{error::Result, meter::Meter, number, print, tree::Operator, value::Value};
+use super::{Meter, Result, Value, number, print, tree::Operator};
 
 /// Whether all items pass a test that may fail.
 fn all<T>(items: impl Iterator<Item = T>, test: impl Fn(T) -> Result<bool>) -> Result<bool> {
-    for item in items {
-        if !test(item)? {
-            return Ok(false);
-        }
-    }
-    Ok(true)
+    items.map(test).find(|passed| *passed != Ok(true)).unwrap_or(Ok(true))
 }
 
 /// Whether two values are equal: numbers by value, arrays by their elements, objects by their members.
@@ -44,13 +39,9 @@ pub(super) fn order(left: &Value<'_>, right: &Value<'_>, meter: &Meter) -> Resul
             Ok(Some((**a).cmp(&**b)))
         }
         (Value::Array(a), Value::Array(b)) => {
-            for (a, b) in a.iter().zip(b.iter()) {
-                match order(a, b, meter)? {
-                    Some(Ordering::Equal) => {}
-                    other => return Ok(other),
-                }
-            }
-            Ok(Some(a.len().cmp(&b.len())))
+            let mut orders = a.iter().zip(b.iter()).map(|(a, b)| order(a, b, meter));
+            let first = orders.find(|found| *found != Ok(Some(Ordering::Equal)));
+            first.unwrap_or_else(|| Ok(Some(a.len().cmp(&b.len()))))
         }
         _ => number::order(left, right, meter),
     }

@@ -5,16 +5,13 @@
 use std::cmp::Ordering::{Equal, Greater, Less};
 
 use super::{
-    error::{Parsed, SyntaxError},
-    filters,
-    parse::Parser,
+    Parsed, Parser, SyntaxError, filters,
+    parse::BRACKET,
     scan::{Markup, is_space, is_word},
     tree::{Chain, Expr, FilterCall, Junction, Operator, Path, Step, Term},
 };
 use crate::settings::nearest::nearest;
 
-/// Most brackets and parentheses inside each other: parsing and evaluation recurse over them.
-const NESTING_MAX: usize = 32;
 /// Longest name for which a near one is suggested: the comparison takes time.
 const SUGGESTED_BYTES_MAX: usize = 64;
 
@@ -47,14 +44,7 @@ fn is_pipe(markup: &mut Markup<'_>) -> bool {
 impl<'t> Parser<'t> {
     /// A value with filters, up to the end of the markup.
     pub(super) fn chain(&mut self) -> Chain {
-        let mut terms = Vec::new();
-        loop {
-            terms.push(self.term());
-            if !junction(&mut self.markup, &mut terms) {
-                break;
-            }
-        }
-        let mut chain = Chain { base: condition(terms), calls: Vec::new() };
+        let mut chain = Chain { base: self.terms(false), calls: Vec::new() };
         self.ignore("put `|` before a filter, and calculate with plus, minus, times and divided_by", is_pipe);
         while !self.has_ended && self.markup.takes("|") {
             chain.calls.extend(self.call());
@@ -132,41 +122,47 @@ impl<'t> Parser<'t> {
         let slot = self.assigned(item);
         let inner = Markup { at: at + 1, end: at + 1 + text.len(), ..self.markup };
         let outer = std::mem::replace(&mut self.markup, inner);
-        let chain = self.nested(at, |parser| Ok(parser.chain()));
+        let chain = self.nest(BRACKET, at, |parser| Ok(parser.chain()));
         self.markup = outer;
         Some((slot, chain.ok()?))
     }
 
     /// The condition of a tag, up to the end of the markup.
     pub(super) fn condition(&mut self) -> Expr {
-        let mut terms = Vec::new();
-        loop {
-            if self.markup.is_at_end() {
-                self.note(SyntaxError::new(self.markup.at, "a condition is expected"));
-                break;
-            }
-            let term = self.term();
-            let has_word = matches!(self.markup.peek(), b'=' | b'!' | b'<' | b'>' | b'_' | b'a'..=b'z');
-            if has_word && term.compare.is_none() && !is_junction(&mut self.markup) {
-                let message = "`and`, `or`, an operator or the end of the condition is expected";
-                let fault = SyntaxError::new(self.markup.at, message);
-                self.note(fault.hint("the operators are ==, !=, <, <=, >, >= and contains"));
-                break;
-            }
-            terms.push(term);
-            self.ignore("write `and` or `or` between conditions, without parentheses", is_junction);
-            if !junction(&mut self.markup, &mut terms) {
-                break;
-            }
-        }
-        condition(terms)
+        self.terms(true)
     }
 
-    fn term(&mut self) -> Term {
-        let is_negated = negation(&mut self.markup);
-        let left = self.expr();
-        let compare = operator(&mut self.markup).map(|operator| (operator, self.expr()));
-        Term { is_negated, left, compare, next: None }
+    /// Values and comparisons with `and` and `or` between them. One value alone stays what it is.
+    fn terms(&mut self, is_condition: bool) -> Expr {
+        let (mut terms, mut is_last) = (Vec::new(), false);
+        while !is_last {
+            if is_condition && self.markup.is_at_end() {
+                self.note(SyntaxError::new(self.markup.at, "a condition is expected"));
+            }
+            let (is_negated, left) = (negation(&mut self.markup), self.expr());
+            let compare = operator(&mut self.markup).map(|operator| (operator, self.expr()));
+            if is_condition {
+                self.check_junction(compare.is_some());
+            }
+            let next = junction(&mut self.markup);
+            is_last = next.is_none();
+            terms.push(Term { is_negated, left, compare, next });
+        }
+        match &terms[..] {
+            [Term { is_negated: false, compare: None, .. }] => terms.swap_remove(0).left,
+            _ => Expr::Condition(terms),
+        }
+    }
+
+    /// Notes what is neither `and` nor `or` after a part of a condition.
+    fn check_junction(&mut self, is_compared: bool) {
+        let has_word = matches!(self.markup.peek(), b'=' | b'!' | b'<' | b'>' | b'_' | b'a'..=b'z');
+        if has_word && !is_compared && !is_junction(&mut self.markup) {
+            let message = "`and`, `or`, an operator or the end of the condition is expected";
+            let fault = SyntaxError::new(self.markup.at, message);
+            self.note(fault.hint("the operators are ==, !=, <, <=, >, >= and contains"));
+        }
+        self.ignore("write `and` or `or` between conditions, without parentheses", is_junction);
     }
 
     /// Notes and skips what Ruby ignores.
@@ -178,19 +174,6 @@ impl<'t> Parser<'t> {
         while !self.markup.is_at_end() && !ends(&mut self.markup) {
             self.markup.skip();
         }
-    }
-
-    /// Runs `parse` one level of nesting deeper.
-    fn nested<T>(&mut self, at: usize, parse: impl FnOnce(&mut Self) -> Parsed<T>) -> Parsed<T> {
-        if self.nesting >= NESTING_MAX {
-            let fault = SyntaxError::new(at, format!("brackets are nested more than {NESTING_MAX} deep"));
-            self.note(fault.clone());
-            return Err(fault);
-        }
-        self.nesting += 1;
-        let parsed = parse(self);
-        self.nesting -= 1;
-        parsed
     }
 
     /// One value. What is none gives the names in it, as in Ruby: `a&b` is `a.b`.
@@ -226,7 +209,7 @@ impl<'t> Parser<'t> {
             }
             b'(' => {
                 self.markup.at += 1;
-                return self.nested(at, Self::range);
+                return self.nest(BRACKET, at, Self::range);
             }
             b'[' => match self.bracket()? {
                 Expr::Text(name) => Expr::Name(self.read(&name, at)),
@@ -269,7 +252,7 @@ impl<'t> Parser<'t> {
     fn bracket(&mut self) -> Parsed<Expr> {
         let at = self.markup.at;
         self.markup.at += 1;
-        let inner = self.nested(at, Self::value)?;
+        let inner = self.nest(BRACKET, at, Self::value)?;
         if self.markup.takes("]") { Ok(inner) } else { Err(SyntaxError::new(at, "`[` is never closed")) }
     }
 
@@ -300,29 +283,13 @@ fn path(root: Expr, steps: Vec<Step>) -> Expr {
     if steps.is_empty() { root } else { Expr::Path(Box::new(Path { root, steps })) }
 }
 
-/// Terms as an expression: one value alone stays what it is.
-fn condition(mut terms: Vec<Term>) -> Expr {
-    match &terms[..] {
-        [Term { is_negated: false, compare: None, .. }] => terms.swap_remove(0).left,
-        _ => Expr::Condition(terms),
-    }
-}
-
 fn is_junction(markup: &mut Markup<'_>) -> bool {
     matches!(markup.peek_word(), "and" | "or")
 }
 
-/// Takes `and` or `or`, which join the last of `terms` with the next one.
-fn junction(markup: &mut Markup<'_>, terms: &mut [Term]) -> bool {
-    let next = match () {
-        () if markup.takes_word("and") => Some(Junction::And),
-        () if markup.takes_word("or") => Some(Junction::Or),
-        () => None,
-    };
-    if let Some(term) = terms.last_mut() {
-        term.next = next;
-    }
-    next.is_some()
+fn junction(markup: &mut Markup<'_>) -> Option<Junction> {
+    let junctions = [("and", Junction::And), ("or", Junction::Or)];
+    junctions.into_iter().find_map(|(word, junction)| markup.takes_word(word).then_some(junction))
 }
 
 fn negation(markup: &mut Markup<'_>) -> bool {

@@ -5,9 +5,8 @@ use std::cmp::Ordering;
 use bigdecimal::{BigDecimal, RoundingMode, ToPrimitive, Zero};
 
 use super::{
-    error::{Failure, Result},
-    meter::Meter,
-    value::{self, Decimal, Text, Value},
+    Failure, Meter, Result, Text, Value,
+    value::{self, Decimal},
 };
 
 /// Most digits of a number, before and after the point together: none of a warehouse has more.

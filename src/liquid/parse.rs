@@ -3,14 +3,16 @@
 use std::collections::HashMap;
 
 use super::{
-    error::{Parsed, SyntaxError},
+    Parsed, SyntaxError,
     expression::suggest,
     scan::{Markup, Piece, Scanner, is_space, is_word, never_closed},
     tree::{Body, Chain, Expr, Node, Repeat, Slot, Term},
 };
 
-/// Most blocks inside each other, as in Ruby: parsing and rendering recurse over them.
-const NESTING_MAX: usize = 100;
+/// Most blocks inside each other, as in Ruby, and most brackets: parsing and rendering recurse over them.
+const NESTED: [(&str, usize); 2] = [("blocks", 100), ("brackets", 32)];
+const BLOCK: usize = 0;
+pub(super) const BRACKET: usize = 1;
 /// Most faults of one template that are reported.
 const FAULTS_MAX: usize = 20;
 
@@ -60,9 +62,8 @@ pub(super) struct Parser<'t> {
     pub(super) tolerated: Vec<SyntaxError>,
     /// Open blocks with the places of their tags.
     open: Vec<(&'static str, usize)>,
-    depth: usize,
-    /// Open brackets of the present expression.
-    pub(super) nesting: usize,
+    /// How many of each kind of [`NESTED`] are open.
+    depths: [usize; 2],
     pub(super) reads_clock: bool,
     /// Whether the rest cannot be understood, or there are faults enough.
     pub(super) has_ended: bool,
@@ -105,10 +106,10 @@ impl<'t> Parser<'t> {
 
     /// Notes a fault.
     pub(super) fn note(&mut self, fault: SyntaxError) {
-        if self.faults.len() < FAULTS_MAX {
+        if !self.has_ended {
             self.faults.push(fault);
+            self.has_ended = self.faults.len() >= FAULTS_MAX;
         }
-        self.has_ended |= self.faults.len() >= FAULTS_MAX;
     }
 
     /// Notes what is no fault in Ruby's lax mode.
@@ -174,7 +175,7 @@ impl<'t> Parser<'t> {
     /// The node of a tag, if it has one.
     fn tag(&mut self, name: &'t str, at: usize) -> Parsed<Option<Node>> {
         if let Some((block, _)) = BLOCKS.iter().find(|(block, _)| *block == name) {
-            return self.nest(at, |parser| parser.block(block, at));
+            return self.nest(BLOCK, at, |parser| parser.block(block, at));
         }
         Ok(Some(match name {
             "#" => {
@@ -193,7 +194,7 @@ impl<'t> Parser<'t> {
             "cycle" => self.cycle()?,
             "break" => Node::Break,
             "continue" => Node::Continue,
-            "liquid" => return self.nest(at, |parser| Ok(Some(parser.lines()))),
+            "liquid" => return self.nest(BLOCK, at, |parser| Ok(Some(parser.lines()))),
             _ => return Err(unknown_tag(name, at)),
         }))
     }
@@ -205,18 +206,26 @@ impl<'t> Parser<'t> {
         let (body, _) = self.body();
         self.open = blocks;
         self.scanner.swap_lines(before);
-        Node::If(vec![(None, body)])
+        Node::If(vec![(Expr::Bool(true), body)])
     }
 
-    /// Parses a block or a `liquid` inside of others.
-    fn nest<T>(&mut self, at: usize, parse: impl FnOnce(&mut Self) -> Parsed<T>) -> Parsed<T> {
-        if self.depth >= NESTING_MAX {
+    /// Parses what stands inside of others of its kind.
+    pub(super) fn nest<T>(
+        &mut self,
+        kind: usize,
+        at: usize,
+        parse: impl FnOnce(&mut Self) -> Parsed<T>,
+    ) -> Parsed<T> {
+        let (name, depth_max) = NESTED[kind];
+        if self.depths[kind] >= depth_max {
+            let fault = SyntaxError::new(at, format!("{name} are nested more than {depth_max} deep"));
+            self.note(fault.clone());
             self.has_ended = true;
-            return Err(SyntaxError::new(at, format!("blocks are nested more than {NESTING_MAX} deep")));
+            return Err(fault);
         }
-        self.depth += 1;
+        self.depths[kind] += 1;
         let parsed = parse(self);
-        self.depth -= 1;
+        self.depths[kind] -= 1;
         parsed
     }
 
@@ -283,14 +292,13 @@ impl<'t> Parser<'t> {
             let term = Term { is_negated: true, left: condition, ..Term::default() };
             condition = Expr::Condition(vec![term]);
         }
-        let branches = self.branches(Some(condition), |parser, name| {
+        Node::If(self.branches(condition, |parser, name| {
             if name == "elsif" {
-                return Some(parser.condition());
+                return parser.condition();
             }
             parser.ignore("the tag with another condition is `elsif`", |_| false);
-            None
-        });
-        Node::If(branches)
+            Expr::Bool(true)
+        }))
     }
 
     fn case(&mut self) -> Node {

@@ -2,11 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::{
-    error::Result,
-    meter::Meter,
-    value::{Text, Value, range_size},
-};
+use super::{Meter, Result, Text, Value, value::range_size};
 use crate::domain::json;
 
 /// A value as text: arrays and objects as Ruby's `inspect` writes them.

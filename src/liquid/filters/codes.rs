@@ -7,11 +7,7 @@ use base64::{
 };
 use md5::{Digest as _, Md5};
 
-use super::{Call, Filter, filter};
-use crate::liquid::{
-    error::{Failure, Result},
-    value::{Made, Value},
-};
+use super::{Call, Failure, Filter, Made, Result, Value, filter};
 
 const STANDARD: GeneralPurpose = base64(&alphabet::STANDARD);
 const URL_SAFE: GeneralPurpose = base64(&alphabet::URL_SAFE);

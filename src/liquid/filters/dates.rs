@@ -4,12 +4,7 @@ use chrono::{DateTime, Datelike, FixedOffset, Offset, TimeZone, Timelike, Utc};
 use chrono_tz::Tz;
 use strftime::{Time, buffered};
 
-use super::{Call, Filter, filter, parse_date};
-use crate::liquid::{
-    error::{Failure, Result},
-    number::Number,
-    value::{Made, Value},
-};
+use super::{Call, Failure, Filter, Made, Number, Result, Value, filter, parse_date};
 
 /// A number of so many seconds since 1970, which is the year 5138, or more is one of milliseconds.
 const MILLISECONDS_FROM: i64 = 100_000_000_000;

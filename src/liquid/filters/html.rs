@@ -2,12 +2,8 @@
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
-use super::{Call, Filter, filter};
-use crate::liquid::{
-    error::Failure,
-    print,
-    value::{Made, Text, Value},
-};
+use super::{Call, Failure, Filter, Made, Text, Value, filter};
+use crate::liquid::print;
 
 /// What the filters for URLs encode: all but letters, digits and these.
 const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');

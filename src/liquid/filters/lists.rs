@@ -4,15 +4,8 @@ use std::{cmp::Ordering, collections::HashSet};
 
 use indexmap::IndexMap;
 
-use super::{Call, Filter, filter, flatten, selecting};
-use crate::liquid::{
-    compare,
-    error::{Failure, Result},
-    meter::Meter,
-    number::Number,
-    print, render,
-    value::{Made, Text, Value},
-};
+use super::{Call, Failure, Filter, Made, Meter, Number, Result, Text, Value, filter, flatten, selecting};
+use crate::liquid::{compare, print, render};
 
 /// Most levels of a value that a filter makes: printing recurses over them.
 const DEPTH_MAX: usize = 100;

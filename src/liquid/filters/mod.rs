@@ -11,13 +11,8 @@ mod text;
 use std::{collections::HashMap, sync::LazyLock};
 
 use super::{
-    error::{Failure, Result},
-    meter::Meter,
-    number::Number,
-    print,
-    render::Render,
-    tree::FilterCall,
-    value::{Made, Text, Value, range_size},
+    Failure, Made, Meter, Number, Result, Text, Value, print, render::Render, tree::FilterCall,
+    value::range_size,
 };
 
 /// Work of copying an element.

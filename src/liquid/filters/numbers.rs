@@ -4,12 +4,7 @@ use std::cmp::Ordering;
 
 use bigdecimal::{BigDecimal, RoundingMode};
 
-use super::{Call, Filter, filter};
-use crate::liquid::{
-    error::Result,
-    number::Number,
-    value::{Made, Value},
-};
+use super::{Call, Filter, Made, Number, Result, Value, filter};
 
 pub(super) const FILTERS: &[Filter] = &[
     filter("abs", (0, 0), |call| Ok(input(call)?.abs().value())),

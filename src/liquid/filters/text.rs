@@ -2,11 +2,8 @@
 
 use memchr::memmem;
 
-use super::{Call, Filter, filter, integer};
-use crate::liquid::{
-    scan::is_space,
-    value::{Made, Value, signed},
-};
+use super::{Call, Filter, Made, Value, filter, integer};
+use crate::liquid::{scan::is_space, value::signed};
 
 pub(super) const FILTERS: &[Filter] = &[
     filter("append", (1, 1), |call| joined(call, &[&call.text()?, &call.argument(0)?])),
