@@ -100,7 +100,7 @@ impl<'t> Parser<'t> {
         if !label.is_empty() && ahead.takes(":") {
             if label != call.filter.label {
                 let message = format!("the filter `{}` has no argument `{label}`", call.filter.name);
-                self.note(SyntaxError::new(self.markup.at, message));
+                self.note(self.fault(&message));
             }
             self.markup = ahead;
             call.labelled = self.expr();
@@ -137,7 +137,7 @@ impl<'t> Parser<'t> {
         let (mut terms, mut is_last) = (Vec::new(), false);
         while !is_last {
             if is_condition && self.markup.is_at_end() {
-                self.note(SyntaxError::new(self.markup.at, "a condition is expected"));
+                self.note(self.fault("a condition is expected"));
             }
             let (is_negated, left) = (negation(&mut self.markup), self.expr());
             let compare = operator(&mut self.markup).map(|operator| (operator, self.expr()));
@@ -159,7 +159,7 @@ impl<'t> Parser<'t> {
         let has_word = matches!(self.markup.peek(), b'=' | b'!' | b'<' | b'>' | b'_' | b'a'..=b'z');
         if has_word && !is_compared && !is_junction(&mut self.markup) {
             let message = "`and`, `or`, an operator or the end of the condition is expected";
-            let fault = SyntaxError::new(self.markup.at, message);
+            let fault = self.fault(message);
             self.note(fault.hint("the operators are ==, !=, <, <=, >, >= and contains"));
         }
         self.ignore("write `and` or `or` between conditions, without parentheses", is_junction);
@@ -170,7 +170,7 @@ impl<'t> Parser<'t> {
         if self.markup.is_at_end() || ends(&mut self.markup) {
             return;
         }
-        self.tolerate(SyntaxError::new(self.markup.at, "what stands here is ignored").hint(hint));
+        self.tolerate(self.fault("what stands here is ignored").hint(hint));
         while !self.markup.is_at_end() && !ends(&mut self.markup) {
             self.markup.skip();
         }
@@ -185,7 +185,7 @@ impl<'t> Parser<'t> {
         let fault = match self.value() {
             Ok(expr) if self.markup.rest().chars().next().is_none_or(is_end) => return expr,
             Ok(expr) if is_junction(&mut self.markup) => return expr,
-            Ok(_) => SyntaxError::new(self.markup.at, "the end of the value is expected"),
+            Ok(_) => self.fault("the end of the value is expected"),
             Err(fault) => fault,
         };
         self.tolerate(fault);
@@ -233,17 +233,13 @@ impl<'t> Parser<'t> {
     fn range(&mut self) -> Parsed<Expr> {
         let first = self.value()?;
         if !self.markup.takes("..") {
-            return Err(
-                SyntaxError::new(self.markup.at, "`..` is expected").hint("a range is written (1..5)")
-            );
+            return Err(self.fault("`..` is expected").hint("a range is written (1..5)"));
         }
         // Ruby reads three dots as two.
         self.markup.takes(".");
         let last = self.value()?;
         if !self.markup.takes(")") {
-            return Err(
-                SyntaxError::new(self.markup.at, "the range is never closed").hint("close it with `)`")
-            );
+            return Err(self.fault("the range is never closed").hint("close it with `)`"));
         }
         Ok(Expr::Range(Box::new((first, last))))
     }
@@ -266,7 +262,7 @@ impl<'t> Parser<'t> {
                 b'.' if !self.markup.rest().starts_with("..") => {
                     self.markup.at += 1;
                     match self.markup.word() {
-                        "" => return Err(SyntaxError::new(self.markup.at, "a name is expected after `.`")),
+                        "" => return Err(self.fault("a name is expected after `.`")),
                         name => steps.push(Step::Name(name.into())),
                     }
                 }

@@ -104,6 +104,11 @@ impl<'t> Parser<'t> {
         slot
     }
 
+    /// A fault at what is read at present.
+    pub(super) fn fault(&self, message: &str) -> SyntaxError {
+        SyntaxError::new(self.markup.at, message)
+    }
+
     /// Notes a fault.
     pub(super) fn note(&mut self, fault: SyntaxError) {
         if !self.has_ended {
@@ -236,7 +241,7 @@ impl<'t> Parser<'t> {
         let target =
             before.and_then(|before| before.trim_end_matches(is_space).rsplit(|c| !is_target(c)).next());
         let Some(name) = target.filter(|name| !name.is_empty()) else {
-            let fault = SyntaxError::new(self.markup.at, "`=` is expected");
+            let fault = self.fault("`=` is expected");
             return Err(fault.hint("write {% assign name = value %}"));
         };
         self.markup.at += before.map_or(0, str::len) + 1;
@@ -246,7 +251,7 @@ impl<'t> Parser<'t> {
     fn block(&mut self, name: &'static str, at: usize) -> Parsed<Option<Node>> {
         match name {
             "doc" if !self.markup.is_at_end() => {
-                return Err(SyntaxError::new(self.markup.at, "the end of the tag is expected"));
+                return Err(self.fault("the end of the tag is expected"));
             }
             "comment" => return self.scanner.skip_block(name, at).map(|()| None),
             "doc" | "raw" => {
@@ -264,7 +269,7 @@ impl<'t> Parser<'t> {
             "capture" => {
                 let name = self.markup.rest().split(|c| !is_target(c)).find(|name| !name.is_empty());
                 if name.is_none() {
-                    self.note(SyntaxError::new(self.markup.at, "the name of a variable is expected"));
+                    self.note(self.fault("the name of a variable is expected"));
                 }
                 Node::Capture(self.assigned(name.unwrap_or_default()), self.body().0)
             }
@@ -312,7 +317,7 @@ impl<'t> Parser<'t> {
     /// A value that a tag cannot be without.
     fn required(&mut self) -> Expr {
         if self.markup.is_at_end() {
-            self.note(SyntaxError::new(self.markup.at, "a value is expected"));
+            self.note(self.fault("a value is expected"));
         }
         self.expr()
     }
@@ -342,7 +347,7 @@ impl<'t> Parser<'t> {
         let word = self.markup.word();
         let item = self.assigned(word);
         if word.is_empty() || !self.markup.takes_word("in") {
-            let fault = SyntaxError::new(self.markup.at, "a name and `in` are expected");
+            let fault = self.fault("a name and `in` are expected");
             return Err(fault.hint("write {% for item in items %}"));
         }
         self.markup.skip_space();
@@ -377,7 +382,7 @@ impl<'t> Parser<'t> {
 
     fn cycle(&mut self) -> Parsed<Node> {
         if self.markup.is_at_end() {
-            return Err(SyntaxError::new(self.markup.at, "values with `,` between them are expected"));
+            return Err(self.fault("values with `,` between them are expected"));
         }
         let mut name = Expr::Text(self.markup.rest().trim().into());
         let mut values = vec![self.expr()];

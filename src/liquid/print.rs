@@ -30,6 +30,7 @@ pub(super) fn write(value: &Value<'_>, out: &mut String, meter: &Meter) -> Resul
             out.push_str(text);
         }
         Value::Range(first, last) => {
+            meter.spend(8)?;
             let _ = write!(out, "{first}..{last}");
         }
         Value::Array(elements) => {

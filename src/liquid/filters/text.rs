@@ -58,21 +58,18 @@ fn joined<'r>(call: &Call<'_, 'r>, parts: &[&str]) -> Made<'r> {
 }
 
 fn capitalized(text: &str) -> String {
-    let mut chars = text.chars();
-    match chars.next() {
-        Some(first) => first.to_uppercase().chain(chars.as_str().to_lowercase().chars()).collect(),
-        None => String::new(),
-    }
+    let (first, rest) = text.split_at(text.chars().next().map_or(0, char::len_utf8));
+    first.to_uppercase() + &rest.to_lowercase()
 }
 
 /// `text` with one space for each run of white space.
 fn squeezed(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
-        match c.is_whitespace() {
-            true if out.ends_with(' ') => {}
-            true => out.push(' '),
-            false => out.push(c),
+        if !c.is_whitespace() {
+            out.push(c);
+        } else if !out.ends_with(' ') {
+            out.push(' ');
         }
     }
     out
@@ -118,13 +115,7 @@ fn replaced<'r>(call: &Call<'_, 'r>, new: &str) -> Made<'r> {
 
 /// The characters in `from..from + length`.
 fn chars(text: &str, from: usize, length: usize) -> &str {
-    let at = |text: &str, count: usize| {
-        if text.is_ascii() {
-            count.min(text.len())
-        } else {
-            text.char_indices().nth(count).map_or(text.len(), |(at, _)| at)
-        }
-    };
+    let at = |text: &str, count: usize| text.char_indices().nth(count).map_or(text.len(), |(at, _)| at);
     let text = &text[at(text, from)..];
     &text[..at(text, length)]
 }
