@@ -2,7 +2,11 @@
 
 use std::{borrow::Cow, cell::Cell, ops::Deref, rc::Rc};
 
-use super::{Result, number, tree::Slot};
+use super::{
+    Result,
+    number::{self, Kind},
+    tree::Slot,
+};
 use crate::domain::{json, row::CellKind};
 
 /// Text of the row or the template, or text that a filter made. A clone copies no bytes.
@@ -45,8 +49,7 @@ impl From<String> for Text<'_> {
 #[derive(Debug, Clone)]
 pub(super) struct Decimal<'r> {
     pub(super) digits: Text<'r>,
-    /// An integer beyond 64 bits: it divides as integers do.
-    pub(super) is_whole: bool,
+    pub(super) kind: Kind,
 }
 
 /// What a filter or an expression gives.

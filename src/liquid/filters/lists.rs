@@ -59,7 +59,7 @@ pub(super) const FILTERS: &[Filter] = &[
     filter("sort_natural", (0, 1), |call| {
         sorted(call, |call, value| match value {
             Value::Nil => Ok(Value::Nil),
-            value => Ok(Value::text(call.text_of(value)?.to_lowercase())),
+            value => call.made(call.text_of(value)?.to_lowercase()),
         })
     }),
     filter("sum", (0, 1), |call| {

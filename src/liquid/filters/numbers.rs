@@ -22,7 +22,7 @@ pub(super) const FILTERS: &[Filter] = &[
         Ok(input(call)?.rounded(places, RoundingMode::HalfUp)?.value())
     }),
     filter("times", (1, 1), |call| arithmetic(call, i64::checked_mul, |a, b| a * b)),
-    filter("to_integer", (0, 0), |call| Ok(input(call)?.rounded(0, RoundingMode::Down)?.value())),
+    filter("to_integer", (0, 0), |call| Ok(input(call)?.value())),
 ];
 
 fn input(call: &Call<'_, '_>) -> Result<Number> {
