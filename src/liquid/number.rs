@@ -19,13 +19,11 @@ const FLOAT_BYTES: usize = 15;
 
 /// The value of a number as JSON writes it.
 pub(super) fn literal(digits: Text<'_>) -> Value<'_> {
-    match digits.parse() {
-        Ok(whole) => Value::Int(whole),
-        Err(_) => {
-            let kind = if digits.contains(['.', 'e', 'E']) { Kind::Decimal } else { Kind::Whole };
-            Value::Decimal(Decimal { digits, kind })
-        }
+    if let Ok(whole) = digits.parse() {
+        return Value::Int(whole);
     }
+    let kind = if digits.contains(['.', 'e', 'E']) { Kind::Decimal } else { Kind::Whole };
+    Value::Decimal(Decimal { digits, kind })
 }
 
 /// What a number is. A result is of the last kind among its operands.

@@ -62,7 +62,7 @@ impl Notation<'_> {
         self.meter.spend(1)?;
         match value {
             Value::Nil | Value::Loop(_) => {
-                self.out.push_str(if self.indent.is_some() { "null" } else { "nil" })
+                self.out.push_str(if self.indent.is_some() { "null" } else { "nil" });
             }
             Value::Text(text) => self.string(text)?,
             Value::Array(elements) => {
