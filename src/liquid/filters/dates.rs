@@ -109,11 +109,10 @@ fn since_1970(number: i64) -> Option<DateTime<FixedOffset>> {
 /// A time in a format of Ruby's `strftime`, or `%q` of liquidjs; `None` if the format is invalid or the
 /// text too long.
 fn as_text(time: DateTime<FixedOffset>, format: &str) -> Option<String> {
-    let ordinal = match (time.day(), time.day() % 10) {
-        (11..=13, _) => "th",
-        (_, 1) => "st",
-        (_, 2) => "nd",
-        (_, 3) => "rd",
+    let ordinal = match time.day() {
+        1 | 21 | 31 => "st",
+        2 | 22 => "nd",
+        3 | 23 => "rd",
         _ => "th",
     };
     let format = format.split("%%").map(|part| part.replace("%q", ordinal)).collect::<Vec<_>>().join("%%");

@@ -18,18 +18,6 @@ use super::{
 /// Work of copying an element.
 const ELEMENT_UNITS: usize = 2;
 
-/// Filters on text that liquidjs has and Shopify's Liquid has not.
-const OF_LIQUIDJS: [&str; 8] = [
-    "cgi_escape",
-    "hmac_sha256",
-    "normalize_whitespace",
-    "number_of_words",
-    "sha256",
-    "slugify",
-    "uri_escape",
-    "xml_escape",
-];
-
 type Run = for<'c, 'r> fn(&mut Call<'c, 'r>) -> Made<'r>;
 
 /// A filter.
@@ -94,9 +82,11 @@ impl<'r> Call<'_, 'r> {
         Ok(text)
     }
 
-    /// The input as text. Filters that only liquidjs has read an array as it prints, as there.
+    /// The input as text. Filters that liquidjs has and Shopify's Liquid has not read an array as it prints.
     fn text(&self) -> Result<Text<'r>> {
-        if !matches!(self.input, Value::Array(_)) || !OF_LIQUIDJS.contains(&self.syntax.filter.name) {
+        const OF_LIQUIDJS: &str = "cgi_escape hmac_sha256 normalize_whitespace number_of_words sha256 slugify uri_escape xml_escape";
+        let is_of_liquidjs = || OF_LIQUIDJS.split(' ').any(|name| name == self.syntax.filter.name);
+        if !matches!(self.input, Value::Array(_)) || !is_of_liquidjs() {
             return self.text_of(&self.input);
         }
         let mut printed = String::new();

@@ -16,6 +16,7 @@ pub(super) const FILTERS: &[Filter] = &[
     filter("normalize_whitespace", (0, 0), |call| changed(call, squeezed)),
     filter("number_of_words", (0, 1), |call| {
         let (text, mode) = (call.text()?, call.argument(0)?);
+        call.meter().spend_bytes(2 * text.len())?;
         Ok(Value::count(number_of_words(&text, &mode)))
     }),
     filter("prepend", (1, 1), |call| joined(call, &[&call.argument(0)?, &call.text()?])),
@@ -91,11 +92,8 @@ fn number_of_words(text: &str, mode: &str) -> usize {
     text.chars().filter(|c| is_cjk(*c)).count() + others.count()
 }
 
-/// Finds a part in a text.
-type Find = fn(&[u8], &[u8]) -> Option<usize>;
-
 /// Replaces the first argument by the second, where a search finds it.
-fn replaced_at<'r>(call: &Call<'_, 'r>, find: Find, new: &str) -> Made<'r> {
+fn replaced_at<'r>(call: &Call<'_, 'r>, find: fn(&[u8], &[u8]) -> Option<usize>, new: &str) -> Made<'r> {
     let (text, part) = (call.text()?, call.argument(0)?);
     match find(text.as_bytes(), part.as_bytes()) {
         Some(at) => joined(call, &[&text[..at], new, &text[at + part.len()..]]),
