@@ -2,16 +2,11 @@
 
 use std::cmp::Ordering;
 
-use super::{error::Result, meter::Meter, number, print, tree::Operator, value::Value};
+use super::{Meter, Result, Value, number, print, tree::Operator};
 
 /// Whether all items pass a test that may fail.
 fn all<T>(items: impl Iterator<Item = T>, test: impl Fn(T) -> Result<bool>) -> Result<bool> {
-    for item in items {
-        if !test(item)? {
-            return Ok(false);
-        }
-    }
-    Ok(true)
+    items.map(test).find(|passed| *passed != Ok(true)).unwrap_or(Ok(true))
 }
 
 /// Whether two values are equal: numbers by value, arrays by their elements, objects by their members.
@@ -44,13 +39,9 @@ pub(super) fn order(left: &Value<'_>, right: &Value<'_>, meter: &Meter) -> Resul
             Ok(Some((**a).cmp(&**b)))
         }
         (Value::Array(a), Value::Array(b)) => {
-            for (a, b) in a.iter().zip(b.iter()) {
-                match order(a, b, meter)? {
-                    Some(Ordering::Equal) => {}
-                    other => return Ok(other),
-                }
-            }
-            Ok(Some(a.len().cmp(&b.len())))
+            let mut orders = a.iter().zip(b.iter()).map(|(a, b)| order(a, b, meter));
+            let first = orders.find(|found| *found != Ok(Some(Ordering::Equal)));
+            first.unwrap_or_else(|| Ok(Some(a.len().cmp(&b.len()))))
         }
         _ => number::order(left, right, meter),
     }
@@ -64,17 +55,21 @@ pub(super) fn holds(operator: Operator, left: &Value<'_>, right: &Value<'_>, met
         Operator::Contains => return contains(left, right, meter),
         Operator::Order(wanted) => wanted,
     };
-    // A text beside a number counts as the number that it is, as in liquidjs; Ruby fails.
-    let found = match (left, right) {
+    Ok(loose_order(left, right, meter)?.is_some_and(|found| wanted.contains(&found)))
+}
+
+/// The order of two values, where a text beside a number counts as the number that it is, as in
+/// liquidjs; Ruby fails.
+pub(super) fn loose_order(left: &Value<'_>, right: &Value<'_>, meter: &Meter) -> Result<Option<Ordering>> {
+    match (left, right) {
         (Value::Text(text), Value::Int(_) | Value::Decimal(_)) => {
-            order(&number::of_text(text, meter)?, right, meter)?
+            order(&number::of_text(text, meter)?, right, meter)
         }
         (Value::Int(_) | Value::Decimal(_), Value::Text(text)) => {
-            order(left, &number::of_text(text, meter)?, meter)?
+            order(left, &number::of_text(text, meter)?, meter)
         }
-        _ => order(left, right, meter)?,
-    };
-    Ok(found.is_some_and(|found| wanted.contains(&found)))
+        _ => order(left, right, meter),
+    }
 }
 
 /// Whether `part` is in `whole`.

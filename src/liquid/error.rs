@@ -18,7 +18,7 @@ pub enum Failure {
 }
 
 /// The result of a step of a render.
-pub(super) type Result<T = ()> = std::result::Result<T, Failure>;
+pub(super) type Result<T = (), E = Failure> = std::result::Result<T, E>;
 
 /// A fault of a template. It displays as the message, the line and a marker below it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -37,7 +37,7 @@ pub struct SyntaxError {
 }
 
 /// What parsing a piece of markup gives.
-pub(super) type Parsed<T = ()> = std::result::Result<T, SyntaxError>;
+pub(super) type Parsed<T = ()> = Result<T, SyntaxError>;
 
 impl SyntaxError {
     /// A fault at a byte of a template.

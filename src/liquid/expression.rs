@@ -5,16 +5,13 @@
 use std::cmp::Ordering::{Equal, Greater, Less};
 
 use super::{
-    error::{Parsed, SyntaxError},
-    filters,
-    parse::Parser,
+    Parsed, Parser, SyntaxError, filters,
+    parse::BRACKET,
     scan::{Markup, is_space, is_word},
     tree::{Chain, Expr, FilterCall, Junction, Operator, Path, Step, Term},
 };
 use crate::settings::nearest::nearest;
 
-/// Most brackets and parentheses inside each other: parsing and evaluation recurse over them.
-const NESTING_MAX: usize = 32;
 /// Longest name for which a near one is suggested: the comparison takes time.
 const SUGGESTED_BYTES_MAX: usize = 64;
 
@@ -47,14 +44,7 @@ fn is_pipe(markup: &mut Markup<'_>) -> bool {
 impl<'t> Parser<'t> {
     /// A value with filters, up to the end of the markup.
     pub(super) fn chain(&mut self) -> Chain {
-        let mut terms = Vec::new();
-        loop {
-            terms.push(self.term());
-            if !junction(&mut self.markup, &mut terms) {
-                break;
-            }
-        }
-        let mut chain = Chain { base: condition(terms), calls: Vec::new() };
+        let mut chain = Chain { base: self.terms(false), calls: Vec::new() };
         self.ignore("put `|` before a filter, and calculate with plus, minus, times and divided_by", is_pipe);
         while !self.has_ended && self.markup.takes("|") {
             chain.calls.extend(self.call());
@@ -97,7 +87,9 @@ impl<'t> Parser<'t> {
                 _ if least == most => format!("{least} arguments"),
                 _ => format!("{least} to {most} arguments"),
             };
-            self.note(SyntaxError::new(at, format!("the filter `{name}` takes {expected}, not {given}")));
+            let fault = SyntaxError::new(at, format!("the filter `{name}` takes {expected}, not {given}"));
+            let hint = format!("write `{name}: value`, with `,` between values");
+            self.note(if given < least { fault.hint(hint) } else { fault });
         }
         Some(call)
     }
@@ -108,7 +100,7 @@ impl<'t> Parser<'t> {
         if !label.is_empty() && ahead.takes(":") {
             if label != call.filter.label {
                 let message = format!("the filter `{}` has no argument `{label}`", call.filter.name);
-                self.note(SyntaxError::new(self.markup.at, message));
+                self.note(self.fault(&message));
             }
             self.markup = ahead;
             call.labelled = self.expr();
@@ -130,41 +122,47 @@ impl<'t> Parser<'t> {
         let slot = self.assigned(item);
         let inner = Markup { at: at + 1, end: at + 1 + text.len(), ..self.markup };
         let outer = std::mem::replace(&mut self.markup, inner);
-        let chain = self.nested(at, |parser| Ok(parser.chain()));
+        let chain = self.nest(BRACKET, at, |parser| Ok(parser.chain()));
         self.markup = outer;
         Some((slot, chain.ok()?))
     }
 
     /// The condition of a tag, up to the end of the markup.
     pub(super) fn condition(&mut self) -> Expr {
-        let mut terms = Vec::new();
-        loop {
-            if self.markup.is_at_end() {
-                self.note(SyntaxError::new(self.markup.at, "a condition is expected"));
-                break;
-            }
-            let term = self.term();
-            let has_word = matches!(self.markup.peek(), b'=' | b'!' | b'<' | b'>' | b'_' | b'a'..=b'z');
-            if has_word && term.compare.is_none() && !is_junction(&mut self.markup) {
-                let message = "`and`, `or`, an operator or the end of the condition is expected";
-                let fault = SyntaxError::new(self.markup.at, message);
-                self.note(fault.hint("the operators are ==, !=, <, <=, >, >= and contains"));
-                break;
-            }
-            terms.push(term);
-            self.ignore("write `and` or `or` between conditions, without parentheses", is_junction);
-            if !junction(&mut self.markup, &mut terms) {
-                break;
-            }
-        }
-        condition(terms)
+        self.terms(true)
     }
 
-    fn term(&mut self) -> Term {
-        let is_negated = negation(&mut self.markup);
-        let left = self.expr();
-        let compare = operator(&mut self.markup).map(|operator| (operator, self.expr()));
-        Term { is_negated, left, compare, next: None }
+    /// Values and comparisons with `and` and `or` between them. One value alone stays what it is.
+    fn terms(&mut self, is_condition: bool) -> Expr {
+        let (mut terms, mut is_last) = (Vec::new(), false);
+        while !is_last {
+            if is_condition && self.markup.is_at_end() {
+                self.note(self.fault("a condition is expected"));
+            }
+            let (is_negated, left) = (negation(&mut self.markup), self.expr());
+            let compare = operator(&mut self.markup).map(|operator| (operator, self.expr()));
+            if is_condition {
+                self.check_junction(compare.is_some());
+            }
+            let next = junction(&mut self.markup);
+            is_last = next.is_none();
+            terms.push(Term { is_negated, left, compare, next });
+        }
+        match &terms[..] {
+            [Term { is_negated: false, compare: None, .. }] => terms.swap_remove(0).left,
+            _ => Expr::Condition(terms),
+        }
+    }
+
+    /// Notes what is neither `and` nor `or` after a part of a condition.
+    fn check_junction(&mut self, is_compared: bool) {
+        let has_word = matches!(self.markup.peek(), b'=' | b'!' | b'<' | b'>' | b'_' | b'a'..=b'z');
+        if has_word && !is_compared && !is_junction(&mut self.markup) {
+            let message = "`and`, `or`, an operator or the end of the condition is expected";
+            let fault = self.fault(message);
+            self.note(fault.hint("the operators are ==, !=, <, <=, >, >= and contains"));
+        }
+        self.ignore("write `and` or `or` between conditions, without parentheses", is_junction);
     }
 
     /// Notes and skips what Ruby ignores.
@@ -172,23 +170,10 @@ impl<'t> Parser<'t> {
         if self.markup.is_at_end() || ends(&mut self.markup) {
             return;
         }
-        self.tolerate(SyntaxError::new(self.markup.at, "what stands here is ignored").hint(hint));
+        self.tolerate(self.fault("what stands here is ignored").hint(hint));
         while !self.markup.is_at_end() && !ends(&mut self.markup) {
             self.markup.skip();
         }
-    }
-
-    /// Runs `parse` one level of nesting deeper.
-    fn nested<T>(&mut self, at: usize, parse: impl FnOnce(&mut Self) -> Parsed<T>) -> Parsed<T> {
-        if self.nesting >= NESTING_MAX {
-            let fault = SyntaxError::new(at, format!("brackets are nested more than {NESTING_MAX} deep"));
-            self.note(fault.clone());
-            return Err(fault);
-        }
-        self.nesting += 1;
-        let parsed = parse(self);
-        self.nesting -= 1;
-        parsed
     }
 
     /// One value. What is none gives the names in it, as in Ruby: `a&b` is `a.b`.
@@ -199,7 +184,8 @@ impl<'t> Parser<'t> {
         let is_end = |c: char| is_quoted || is_space(c) || "|,=<>!:'\"".contains(c);
         let fault = match self.value() {
             Ok(expr) if self.markup.rest().chars().next().is_none_or(is_end) => return expr,
-            Ok(_) => SyntaxError::new(self.markup.at, "the end of the value is expected"),
+            Ok(expr) if is_junction(&mut self.markup) => return expr,
+            Ok(_) => self.fault("the end of the value is expected"),
             Err(fault) => fault,
         };
         self.tolerate(fault);
@@ -223,7 +209,7 @@ impl<'t> Parser<'t> {
             }
             b'(' => {
                 self.markup.at += 1;
-                return self.nested(at, Self::range);
+                return self.nest(BRACKET, at, Self::range);
             }
             b'[' => match self.bracket()? {
                 Expr::Text(name) => Expr::Name(self.read(&name, at)),
@@ -247,17 +233,13 @@ impl<'t> Parser<'t> {
     fn range(&mut self) -> Parsed<Expr> {
         let first = self.value()?;
         if !self.markup.takes("..") {
-            return Err(
-                SyntaxError::new(self.markup.at, "`..` is expected").hint("a range is written (1..5)")
-            );
+            return Err(self.fault("`..` is expected").hint("a range is written (1..5)"));
         }
         // Ruby reads three dots as two.
         self.markup.takes(".");
         let last = self.value()?;
         if !self.markup.takes(")") {
-            return Err(
-                SyntaxError::new(self.markup.at, "the range is never closed").hint("close it with `)`")
-            );
+            return Err(self.fault("the range is never closed").hint("close it with `)`"));
         }
         Ok(Expr::Range(Box::new((first, last))))
     }
@@ -266,7 +248,7 @@ impl<'t> Parser<'t> {
     fn bracket(&mut self) -> Parsed<Expr> {
         let at = self.markup.at;
         self.markup.at += 1;
-        let inner = self.nested(at, Self::value)?;
+        let inner = self.nest(BRACKET, at, Self::value)?;
         if self.markup.takes("]") { Ok(inner) } else { Err(SyntaxError::new(at, "`[` is never closed")) }
     }
 
@@ -280,7 +262,7 @@ impl<'t> Parser<'t> {
                 b'.' if !self.markup.rest().starts_with("..") => {
                     self.markup.at += 1;
                     match self.markup.word() {
-                        "" => return Err(SyntaxError::new(self.markup.at, "a name is expected after `.`")),
+                        "" => return Err(self.fault("a name is expected after `.`")),
                         name => steps.push(Step::Name(name.into())),
                     }
                 }
@@ -297,29 +279,13 @@ fn path(root: Expr, steps: Vec<Step>) -> Expr {
     if steps.is_empty() { root } else { Expr::Path(Box::new(Path { root, steps })) }
 }
 
-/// Terms as an expression: one value alone stays what it is.
-fn condition(mut terms: Vec<Term>) -> Expr {
-    match &terms[..] {
-        [Term { is_negated: false, compare: None, .. }] => terms.swap_remove(0).left,
-        _ => Expr::Condition(terms),
-    }
-}
-
 fn is_junction(markup: &mut Markup<'_>) -> bool {
     matches!(markup.peek_word(), "and" | "or")
 }
 
-/// Takes `and` or `or`, which join the last of `terms` with the next one.
-fn junction(markup: &mut Markup<'_>, terms: &mut [Term]) -> bool {
-    let next = match () {
-        () if markup.takes_word("and") => Some(Junction::And),
-        () if markup.takes_word("or") => Some(Junction::Or),
-        () => None,
-    };
-    if let Some(term) = terms.last_mut() {
-        term.next = next;
-    }
-    next.is_some()
+fn junction(markup: &mut Markup<'_>) -> Option<Junction> {
+    let junctions = [("and", Junction::And), ("or", Junction::Or)];
+    junctions.into_iter().find_map(|(word, junction)| markup.takes_word(word).then_some(junction))
 }
 
 fn negation(markup: &mut Markup<'_>) -> bool {
@@ -333,7 +299,7 @@ fn negation(markup: &mut Markup<'_>) -> bool {
     is_negation
 }
 
-/// A number, unless it begins a longer name such as `90_day`.
+/// A number, unless it begins a longer name such as `90_day`; but `3and` is two words.
 fn number(markup: &mut Markup<'_>) -> Option<Expr> {
     let rest = markup.rest();
     let digits = |from: usize| rest[from..].bytes().take_while(u8::is_ascii_digit).count();
@@ -341,7 +307,8 @@ fn number(markup: &mut Markup<'_>) -> Option<Expr> {
     let whole = sign + digits(sign);
     let is_decimal = rest[whole..].starts_with('.') && !rest[whole..].starts_with("..");
     let length = if is_decimal { whole + 1 + digits(whole + 1) } else { whole };
-    if whole == sign || rest[length..].starts_with(is_word) {
+    let word = rest[length..].split(|c| !is_word(c)).next();
+    if whole == sign || !matches!(word, None | Some("" | "and" | "or")) {
         return None;
     }
     markup.at += length;

@@ -12,7 +12,6 @@ mod expression;
 mod filters;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzz;
-mod looping;
 mod meter;
 mod number;
 mod parse;
@@ -30,7 +29,14 @@ use std::{collections::HashMap, fmt};
 use chrono::{DateTime, Utc};
 
 pub use self::error::{Failure, SyntaxError};
-use self::parse::{LOOPS, Name, Parser};
+// What the modules of the engine share.
+use self::{
+    error::{Parsed, Result},
+    meter::Meter,
+    number::Number,
+    parse::{LOOPS, Name, Parser},
+    value::{Made, Text, Value},
+};
 use crate::domain::row::{Column, RowBatch};
 
 /// Largest template, in bytes: far above any that a person writes. It bounds the time to parse.

@@ -5,9 +5,8 @@ use std::cmp::Ordering;
 use bigdecimal::{BigDecimal, RoundingMode, ToPrimitive, Zero};
 
 use super::{
-    error::{Failure, Result},
-    meter::Meter,
-    value::{self, Decimal, Text, Value},
+    Failure, Meter, Result, Text, Value,
+    value::{self, Decimal},
 };
 
 /// Most digits of a number, before and after the point together: none of a warehouse has more.
@@ -20,23 +19,33 @@ const FLOAT_BYTES: usize = 15;
 
 /// The value of a number as JSON writes it.
 pub(super) fn literal(digits: Text<'_>) -> Value<'_> {
-    match digits.parse() {
-        Ok(whole) => Value::Int(whole),
-        Err(_) => Value::Decimal(Decimal { is_whole: !digits.contains(['.', 'e', 'E']), digits }),
+    if let Ok(whole) = digits.parse() {
+        return Value::Int(whole);
     }
+    let kind = if digits.contains(['.', 'e', 'E']) { Kind::Decimal } else { Kind::Whole };
+    Value::Decimal(Decimal { digits, kind })
+}
+
+/// What a number is. A result is of the last kind among its operands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Kind {
+    /// Ruby's type Integer, which divides to integers.
+    Whole,
+    Decimal,
+    /// Has the digits of a 64-bit float, as a quotient with a decimal and what is calculated with it.
+    Float,
 }
 
 /// A number at work.
 #[derive(Debug, Clone)]
 pub(super) struct Number {
     value: BigDecimal,
-    /// Whether it is of Ruby's type Integer, which divides to integers.
-    is_whole: bool,
+    kind: Kind,
 }
 
 impl Number {
     pub(super) fn zero() -> Self {
-        Self { value: BigDecimal::zero(), is_whole: true }
+        Self { value: BigDecimal::zero(), kind: Kind::Whole }
     }
 
     /// Ruby's coercion: text that is no decimal counts by its leading digits, all else that is no
@@ -52,50 +61,56 @@ impl Number {
 
     /// As [`Self::of`], when the work is paid for.
     fn free_of(value: &Value<'_>) -> Result<Self> {
-        let (digits, is_whole) = match value {
-            Value::Int(whole) => return Ok(Self { value: (*whole).into(), is_whole: true }),
-            Value::Decimal(decimal) => (&*decimal.digits, decimal.is_whole),
+        let (digits, kind) = match value {
+            Value::Int(whole) => return Ok(Self { value: (*whole).into(), kind: Kind::Whole }),
+            Value::Decimal(decimal) => (&*decimal.digits, decimal.kind),
             Value::Text(text) => leading_number(text.trim()),
-            _ => ("0", true),
+            _ => ("0", Kind::Whole),
         };
         if digits.len() > DIGITS_MAX {
             return Err(Failure::Limit);
         }
-        Self::checked(digits.parse().map_err(|_| Failure::Failed)?, is_whole)
+        Self::checked(digits.parse().map_err(|_| Failure::Failed)?, kind)
     }
 
-    fn checked(value: BigDecimal, is_whole: bool) -> Result<Self> {
+    fn checked(value: BigDecimal, kind: Kind) -> Result<Self> {
         let (digits, scale) = value.as_bigint_and_scale();
         if digits.bits() as usize > 4 * DIGITS_MAX || scale.unsigned_abs() as usize > DIGITS_MAX {
             return Err(Failure::Limit);
         }
-        Ok(Self { value, is_whole })
+        Ok(Self { value, kind })
     }
 
     pub(super) fn value<'r>(&self) -> Value<'r> {
-        if let Some(whole) = self.value.to_i64().filter(|_| self.is_whole) {
+        if let Some(whole) = self.value.to_i64().filter(|_| self.kind == Kind::Whole) {
             return Value::Int(whole);
         }
         let digits = self.value.normalized().to_plain_string().into();
-        Value::Decimal(Decimal { digits, is_whole: self.is_whole })
+        Value::Decimal(Decimal { digits, kind: self.kind })
     }
 
     pub(super) fn float(&self) -> f64 {
         self.value.to_f64().unwrap_or(f64::NAN)
     }
 
-    /// The result of an operation, which is an integer if both operands are.
+    fn of_float(value: f64) -> Result<Self> {
+        let value = value.to_string().parse().map_err(|_| Failure::Failed)?;
+        Ok(Self { value, kind: Kind::Float })
+    }
+
+    /// The result of an operation.
     pub(super) fn combine(
         &self,
         other: &Self,
         operation: impl Fn(&BigDecimal, &BigDecimal) -> BigDecimal,
     ) -> Result<Self> {
-        Self::checked(operation(&self.value, &other.value), self.is_whole && other.is_whole)
+        let result = Self::checked(operation(&self.value, &other.value), self.kind.max(other.kind))?;
+        if result.kind == Kind::Float { Self::of_float(result.float()) } else { Ok(result) }
     }
 
-    /// Integers divide to the integer below; a quotient with a decimal has the digits of a 64-bit float.
+    /// Integers divide to the integer below.
     pub(super) fn divided_by(&self, other: &Self) -> Result<Self> {
-        if self.is_whole && other.is_whole {
+        if self.kind.max(other.kind) == Kind::Whole {
             let rest = self.modulo(other)?;
             let integer = |value: &BigDecimal| value.with_scale(0).into_bigint_and_scale().0;
             return self.combine(other, |a, b| (integer(&(a - &rest.value)) / integer(b)).into());
@@ -103,8 +118,7 @@ impl Number {
         if other.value.is_zero() {
             return Err(Failure::DivisionByZero);
         }
-        let quotient = (self.float() / other.float()).to_string();
-        Self::checked(quotient.parse().map_err(|_| Failure::Failed)?, false)
+        Self::of_float(self.float() / other.float())
     }
 
     /// The rest of a division, with the sign of the divisor.
@@ -119,7 +133,7 @@ impl Number {
     }
 
     pub(super) fn abs(&self) -> Self {
-        Self { value: self.value.abs(), is_whole: self.is_whole }
+        Self { value: self.value.abs(), kind: self.kind }
     }
 
     /// Rounded to `places` after the point.
@@ -128,7 +142,7 @@ impl Number {
         let places = places.clamp(-most, most);
         let is_exact = self.value.fractional_digit_count() <= places;
         let value = if is_exact { self.value.clone() } else { self.value.with_scale_round(places, mode) };
-        Self::checked(value, self.is_whole || places <= 0)
+        Self::checked(value, if places <= 0 { Kind::Whole } else { self.kind })
     }
 
     pub(super) fn order(&self, other: &Self) -> Ordering {
@@ -136,16 +150,24 @@ impl Number {
     }
 }
 
-/// The number that a text is, or the digits that it begins with, and whether that is an integer.
-fn leading_number(text: &str) -> (&str, bool) {
-    let digits = |text: &str| text.bytes().take_while(u8::is_ascii_digit).count();
+/// The number that a text is, or the digits that it begins with.
+fn leading_number(text: &str) -> (&str, Kind) {
+    // As in Ruby, `_` may stand between the digits of an integer.
+    let digits = |text: &str| {
+        let is_digit = |at: usize| text.as_bytes().get(at).is_some_and(u8::is_ascii_digit);
+        let is_between =
+            |at: usize| text.as_bytes()[at] == b'_' && at > 0 && is_digit(at - 1) && is_digit(at + 1);
+        (0..text.len()).take_while(|at| is_digit(*at) || is_between(*at)).count()
+    };
     let sign = usize::from(text.starts_with(['-', '+']));
     let whole = sign + digits(&text[sign..]);
     let fraction = text[whole..].strip_prefix('.').unwrap_or_default();
     match whole - sign {
-        0 => ("0", true),
-        _ if !fraction.is_empty() && digits(fraction) == fraction.len() => (text, false),
-        _ => (&text[..whole], true),
+        0 => ("0", Kind::Whole),
+        _ if !fraction.is_empty() && digits(fraction) == fraction.len() && !text.contains('_') => {
+            (text, Kind::Decimal)
+        }
+        _ => (&text[..whole], Kind::Whole),
     }
 }
 

@@ -3,14 +3,16 @@
 use std::collections::HashMap;
 
 use super::{
-    error::{Parsed, SyntaxError},
+    Parsed, SyntaxError,
     expression::suggest,
     scan::{Markup, Piece, Scanner, is_space, is_word, never_closed},
     tree::{Body, Chain, Expr, Node, Repeat, Slot, Term},
 };
 
-/// Most blocks inside each other, as in Ruby: parsing and rendering recurse over them.
-const NESTING_MAX: usize = 100;
+/// Most blocks inside each other, as in Ruby, and most brackets: parsing and rendering recurse over them.
+const NESTED: [(&str, usize); 2] = [("blocks", 100), ("brackets", 32)];
+const BLOCK: usize = 0;
+pub(super) const BRACKET: usize = 1;
 /// Most faults of one template that are reported.
 const FAULTS_MAX: usize = 20;
 
@@ -60,9 +62,8 @@ pub(super) struct Parser<'t> {
     pub(super) tolerated: Vec<SyntaxError>,
     /// Open blocks with the places of their tags.
     open: Vec<(&'static str, usize)>,
-    depth: usize,
-    /// Open brackets of the present expression.
-    pub(super) nesting: usize,
+    /// How many of each kind of [`NESTED`] are open.
+    depths: [usize; 2],
     pub(super) reads_clock: bool,
     /// Whether the rest cannot be understood, or there are faults enough.
     pub(super) has_ended: bool,
@@ -103,12 +104,17 @@ impl<'t> Parser<'t> {
         slot
     }
 
+    /// A fault at what is read at present.
+    pub(super) fn fault(&self, message: &str) -> SyntaxError {
+        SyntaxError::new(self.markup.at, message)
+    }
+
     /// Notes a fault.
     pub(super) fn note(&mut self, fault: SyntaxError) {
-        if self.faults.len() < FAULTS_MAX {
+        if !self.has_ended {
             self.faults.push(fault);
+            self.has_ended = self.faults.len() >= FAULTS_MAX;
         }
-        self.has_ended |= self.faults.len() >= FAULTS_MAX;
     }
 
     /// Notes what is no fault in Ruby's lax mode.
@@ -174,7 +180,7 @@ impl<'t> Parser<'t> {
     /// The node of a tag, if it has one.
     fn tag(&mut self, name: &'t str, at: usize) -> Parsed<Option<Node>> {
         if let Some((block, _)) = BLOCKS.iter().find(|(block, _)| *block == name) {
-            return self.nest(at, |parser| parser.block(block, at));
+            return self.nest(BLOCK, at, |parser| parser.block(block, at));
         }
         Ok(Some(match name {
             "#" => {
@@ -193,7 +199,7 @@ impl<'t> Parser<'t> {
             "cycle" => self.cycle()?,
             "break" => Node::Break,
             "continue" => Node::Continue,
-            "liquid" => return self.nest(at, |parser| Ok(Some(parser.lines()))),
+            "liquid" => return self.nest(BLOCK, at, |parser| Ok(Some(parser.lines()))),
             _ => return Err(unknown_tag(name, at)),
         }))
     }
@@ -205,18 +211,26 @@ impl<'t> Parser<'t> {
         let (body, _) = self.body();
         self.open = blocks;
         self.scanner.swap_lines(before);
-        Node::If(vec![(None, body)])
+        Node::If(vec![(Expr::Bool(true), body)])
     }
 
-    /// Parses a block or a `liquid` inside of others.
-    fn nest<T>(&mut self, at: usize, parse: impl FnOnce(&mut Self) -> Parsed<T>) -> Parsed<T> {
-        if self.depth >= NESTING_MAX {
+    /// Parses what stands inside of others of its kind.
+    pub(super) fn nest<T>(
+        &mut self,
+        kind: usize,
+        at: usize,
+        parse: impl FnOnce(&mut Self) -> Parsed<T>,
+    ) -> Parsed<T> {
+        let (name, depth_max) = NESTED[kind];
+        if self.depths[kind] >= depth_max {
+            let fault = SyntaxError::new(at, format!("{name} are nested more than {depth_max} deep"));
+            self.note(fault.clone());
             self.has_ended = true;
-            return Err(SyntaxError::new(at, format!("blocks are nested more than {NESTING_MAX} deep")));
+            return Err(fault);
         }
-        self.depth += 1;
+        self.depths[kind] += 1;
         let parsed = parse(self);
-        self.depth -= 1;
+        self.depths[kind] -= 1;
         parsed
     }
 
@@ -227,7 +241,7 @@ impl<'t> Parser<'t> {
         let target =
             before.and_then(|before| before.trim_end_matches(is_space).rsplit(|c| !is_target(c)).next());
         let Some(name) = target.filter(|name| !name.is_empty()) else {
-            let fault = SyntaxError::new(self.markup.at, "`=` is expected");
+            let fault = self.fault("`=` is expected");
             return Err(fault.hint("write {% assign name = value %}"));
         };
         self.markup.at += before.map_or(0, str::len) + 1;
@@ -237,7 +251,7 @@ impl<'t> Parser<'t> {
     fn block(&mut self, name: &'static str, at: usize) -> Parsed<Option<Node>> {
         match name {
             "doc" if !self.markup.is_at_end() => {
-                return Err(SyntaxError::new(self.markup.at, "the end of the tag is expected"));
+                return Err(self.fault("the end of the tag is expected"));
             }
             "comment" => return self.scanner.skip_block(name, at).map(|()| None),
             "doc" | "raw" => {
@@ -255,7 +269,7 @@ impl<'t> Parser<'t> {
             "capture" => {
                 let name = self.markup.rest().split(|c| !is_target(c)).find(|name| !name.is_empty());
                 if name.is_none() {
-                    self.note(SyntaxError::new(self.markup.at, "the name of a variable is expected"));
+                    self.note(self.fault("the name of a variable is expected"));
                 }
                 Node::Capture(self.assigned(name.unwrap_or_default()), self.body().0)
             }
@@ -283,7 +297,13 @@ impl<'t> Parser<'t> {
             let term = Term { is_negated: true, left: condition, ..Term::default() };
             condition = Expr::Condition(vec![term]);
         }
-        Node::If(self.branches(Some(condition), |parser, name| (name == "elsif").then(|| parser.condition())))
+        Node::If(self.branches(condition, |parser, name| {
+            if name == "elsif" {
+                return parser.condition();
+            }
+            parser.ignore("the tag with another condition is `elsif`", |_| false);
+            Expr::Bool(true)
+        }))
     }
 
     fn case(&mut self) -> Node {
@@ -297,7 +317,7 @@ impl<'t> Parser<'t> {
     /// A value that a tag cannot be without.
     fn required(&mut self) -> Expr {
         if self.markup.is_at_end() {
-            self.note(SyntaxError::new(self.markup.at, "a value is expected"));
+            self.note(self.fault("a value is expected"));
         }
         self.expr()
     }
@@ -327,7 +347,7 @@ impl<'t> Parser<'t> {
         let word = self.markup.word();
         let item = self.assigned(word);
         if word.is_empty() || !self.markup.takes_word("in") {
-            let fault = SyntaxError::new(self.markup.at, "a name and `in` are expected");
+            let fault = self.fault("a name and `in` are expected");
             return Err(fault.hint("write {% for item in items %}"));
         }
         self.markup.skip_space();
@@ -346,13 +366,13 @@ impl<'t> Parser<'t> {
                 }
                 "limit" if self.markup.takes(":") => repeat.limit = self.expr(),
                 "cols" if self.markup.takes(":") => repeat.columns = self.expr(),
-                // Ruby takes any attribute, and liquidjs too.
-                word if !word.is_empty() && self.markup.takes(":") => drop(self.expr()),
                 word => {
                     let fault = SyntaxError::new(at, "what stands here is ignored");
                     self.tolerate(fault.hint("a loop has `reversed`, `limit:` and `offset:`"));
                     if word.is_empty() {
                         self.markup.skip();
+                    } else if self.markup.takes(":") {
+                        self.expr();
                     }
                 }
             }
@@ -362,7 +382,7 @@ impl<'t> Parser<'t> {
 
     fn cycle(&mut self) -> Parsed<Node> {
         if self.markup.is_at_end() {
-            return Err(SyntaxError::new(self.markup.at, "values with `,` between them are expected"));
+            return Err(self.fault("values with `,` between them are expected"));
         }
         let mut name = Expr::Text(self.markup.rest().trim().into());
         let mut values = vec![self.expr()];
@@ -389,7 +409,11 @@ fn unknown_tag(name: &str, at: usize) -> SyntaxError {
         "" => SyntaxError::new(at, "a tag begins with its name"),
         _ if owners.is_empty() => {
             let fault = SyntaxError::new(at, format!("the tag `{name}` is not supported"));
-            suggest(fault, name, super::tags())
+            suggest(
+                fault,
+                name,
+                super::tags().chain(BLOCKS.into_iter().flat_map(|(_, dividers)| dividers.iter().copied())),
+            )
         }
         _ => SyntaxError::new(at, format!("`{name}` stands outside of {}", owners.join(", "))),
     }

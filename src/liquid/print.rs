@@ -1,29 +1,24 @@
-//! Values as text: what `{{ value }}` prints, and JSON.
+//! Values as text: what `{{ value }}` prints, and the notations of Ruby and JSON.
 
 use std::fmt::Write as _;
 
-use super::{
-    error::Result,
-    meter::Meter,
-    value::{Text, Value, range_size},
-};
+use super::{Meter, Result, Text, Value, value::range_size};
 use crate::domain::json;
 
-/// A value as text: that of an array is the text of its elements, that of an object is JSON.
+/// A value as text: arrays and objects as Ruby's `inspect` writes them.
 pub(super) fn text<'r>(value: &Value<'r>, meter: &Meter) -> Result<Text<'r>> {
-    Ok(match value {
-        Value::Nil => Text::Borrowed(""),
-        Value::Text(text) => text.clone(),
-        Value::Decimal(decimal) => decimal.digits.clone(),
-        _ => {
-            let mut out = String::new();
-            write(value, &mut out, meter)?;
-            out.into()
-        }
-    })
+    let mut out = String::new();
+    match value {
+        Value::Nil => return Ok(Text::Borrowed("")),
+        Value::Text(text) => return Ok(text.clone()),
+        Value::Decimal(decimal) => return Ok(decimal.digits.clone()),
+        Value::Array(_) => Notation { indent: None, meter, out: &mut out }.write(value, 0)?,
+        _ => write(value, &mut out, meter)?,
+    }
+    Ok(out.into())
 }
 
-/// Appends what `{{ value }}` prints.
+/// Appends what `{{ value }}` prints: of an array its elements one after the other.
 pub(super) fn write(value: &Value<'_>, out: &mut String, meter: &Meter) -> Result {
     match value {
         Value::Nil | Value::Loop(_) => {}
@@ -35,15 +30,14 @@ pub(super) fn write(value: &Value<'_>, out: &mut String, meter: &Meter) -> Resul
             out.push_str(text);
         }
         Value::Range(first, last) => {
+            meter.spend(8)?;
             let _ = write!(out, "{first}..{last}");
         }
         Value::Array(elements) => {
             meter.spend(elements.len())?;
-            for element in elements.iter() {
-                write(element, out, meter)?;
-            }
+            elements.iter().try_for_each(|element| write(element, out, meter))?;
         }
-        Value::Object(_) => return Json { indent: 0, meter }.write(value, 0, out),
+        Value::Object(_) => Notation { indent: None, meter, out }.write(value, 0)?,
     }
     Ok(())
 }
@@ -51,77 +45,108 @@ pub(super) fn write(value: &Value<'_>, out: &mut String, meter: &Meter) -> Resul
 /// A value as JSON: compact, or with lines that are indented by so many spaces a level.
 pub(super) fn json(value: &Value<'_>, indent: usize, meter: &Meter) -> Result<String> {
     let mut out = String::new();
-    Json { indent, meter }.write(value, 0, &mut out)?;
+    Notation { indent: Some(indent), meter, out: &mut out }.write(value, 0)?;
     Ok(out)
 }
 
-#[derive(Clone, Copy)]
-struct Json<'m> {
-    indent: usize,
-    meter: &'m Meter,
+/// How values inside each other are written.
+struct Notation<'w> {
+    /// Spaces for each level of JSON; `None` is Ruby's notation.
+    indent: Option<usize>,
+    meter: &'w Meter,
+    out: &'w mut String,
 }
 
-impl Json<'_> {
-    fn write(self, value: &Value<'_>, level: usize, out: &mut String) -> Result {
+impl Notation<'_> {
+    fn write(&mut self, value: &Value<'_>, level: usize) -> Result {
         self.meter.spend(1)?;
         match value {
-            Value::Nil | Value::Loop(_) => out.push_str("null"),
-            Value::Text(text) => self.string(text, out)?,
+            Value::Nil | Value::Loop(_) => {
+                self.out.push_str(if self.indent.is_some() { "null" } else { "nil" });
+            }
+            Value::Text(text) => self.string(text)?,
             Value::Array(elements) => {
-                self.items(['[', ']'], elements.iter().map(|element| (None, element)), level, out)?;
+                self.items(['[', ']'], elements.iter().map(|element| (None, element)), level)?;
             }
             Value::Object(members) => {
-                self.items(['{', '}'], members.iter().map(|(key, value)| (Some(key), value)), level, out)?;
+                self.items(['{', '}'], members.iter().map(|(key, value)| (Some(key), value)), level)?;
             }
-            Value::Range(first, last) => {
+            Value::Range(first, last) if self.indent.is_some() => {
                 self.meter.spend(range_size(*first, *last))?;
-                self.write(&Value::array((*first..=*last).map(Value::Int)), level, out)?;
+                self.write(&Value::array((*first..=*last).map(Value::Int)), level)?;
             }
-            Value::Bool(_) | Value::Int(_) | Value::Decimal(_) => write(value, out, self.meter)?,
+            _ => write(value, self.out, self.meter)?,
         }
         Ok(())
     }
 
     /// Elements, or members with their keys.
     fn items<'v, 'r: 'v>(
-        self,
+        &mut self,
         [open, close]: [char; 2],
         items: impl ExactSizeIterator<Item = (Option<&'v Text<'r>>, &'v Value<'r>)>,
         level: usize,
-        out: &mut String,
     ) -> Result {
+        let (comma, colon) = match self.indent {
+            None => (", ", "=>"),
+            Some(0) => (",", ":"),
+            Some(_) => (",", ": "),
+        };
         let count = items.len();
-        out.push(open);
+        self.out.push(open);
         for (at, (key, value)) in items.enumerate() {
-            out.push_str(if at > 0 { "," } else { "" });
-            self.line(level + 1, out)?;
+            self.out.push_str(if at > 0 { comma } else { "" });
+            self.line(level + 1)?;
             if let Some(key) = key {
-                self.string(key, out)?;
-                out.push_str(if self.indent > 0 { ": " } else { ":" });
+                self.string(key)?;
+                self.out.push_str(colon);
             }
-            self.write(value, level + 1, out)?;
+            self.write(value, level + 1)?;
         }
         if count > 0 {
-            self.line(level, out)?;
+            self.line(level)?;
         }
-        out.push(close);
+        self.out.push(close);
         Ok(())
     }
 
-    fn line(self, level: usize, out: &mut String) -> Result {
-        if self.indent > 0 {
-            self.meter.spend_bytes(self.indent * level)?;
-            out.push('\n');
-            out.extend(std::iter::repeat_n(' ', self.indent * level));
+    fn line(&mut self, level: usize) -> Result {
+        if let Some(indent @ 1..) = self.indent {
+            self.meter.spend_bytes(indent * level)?;
+            self.out.push('\n');
+            self.out.extend(std::iter::repeat_n(' ', indent * level));
         }
         Ok(())
     }
 
-    fn string(self, text: &str, out: &mut String) -> Result {
+    fn string(&mut self, text: &str) -> Result {
         self.meter.spend_text(text.len())?;
-        let mut bytes = Vec::with_capacity(text.len() + 2);
-        json::write_string(&mut bytes, text.as_bytes());
-        out.push_str(&String::from_utf8_lossy(&bytes));
+        if self.indent.is_some() {
+            let mut bytes = Vec::with_capacity(text.len() + 2);
+            json::write_string(&mut bytes, text.as_bytes());
+            self.out.push_str(&String::from_utf8_lossy(&bytes));
+            return Ok(());
+        }
+        self.meter.spend(text.len() / 4)?;
+        self.out.push('"');
+        for (at, c) in text.char_indices() {
+            let escape = match c {
+                '"' | '\\' => c,
+                '#' if text[at + 1..].starts_with(['{', '$', '@']) => '#',
+                '\x07'..='\r' => char::from(b"abtnvfr"[c as usize - 7]),
+                '\x1b' => 'e',
+                c if c.is_ascii_control() => {
+                    let _ = write!(self.out, "\\u{:04X}", u32::from(c));
+                    continue;
+                }
+                c => {
+                    self.out.push(c);
+                    continue;
+                }
+            };
+            self.out.extend(['\\', escape]);
+        }
+        self.out.push('"');
         Ok(())
     }
 }

@@ -5,16 +5,13 @@ use std::{collections::HashMap, fmt::Write as _, rc::Rc};
 use chrono::{DateTime, Utc};
 
 use super::{
-    Template, compare,
-    error::{Failure, Result},
+    Failure, Made, Meter, Result, Template, Text, Value, compare,
     filters::{Call, integer, leading_integer},
-    looping::Loop,
-    meter::Meter,
     number,
     parse::{FORLOOP, TABLEROWLOOP},
     print,
     tree::{Body, Chain, Expr, FilterCall, Junction, Node, Operator, Path, Repeat, Slot, Step, Term},
-    value::{Made, Text, Value, range_size, signed},
+    value::{Loop, range_size, signed},
 };
 use crate::domain::{
     json,
@@ -35,7 +32,7 @@ impl From<Failure> for Stop {
     }
 }
 
-type Flow = std::result::Result<(), Stop>;
+type Flow = Result<(), Stop>;
 
 /// The values of a name.
 #[derive(Debug, Clone, Default)]
@@ -122,7 +119,8 @@ impl<'r> Render<'r> {
             }
             Node::If(branches) => {
                 for (condition, body) in branches {
-                    if condition.as_ref().map_or(Ok(true), |condition| self.is_true(condition))? {
+                    self.meter.spend(1)?;
+                    if self.expr(condition)?.is_truthy() {
                         return self.body(body, out);
                     }
                 }
@@ -269,11 +267,6 @@ impl<'r> Render<'r> {
             let _ = write!(out, "</tr>\n<tr class=\"row{}\">", row + 2);
         }
         flow
-    }
-
-    fn is_true(&mut self, condition: &'r Expr) -> Result<bool> {
-        self.meter.spend(1)?;
-        Ok(self.expr(condition)?.is_truthy())
     }
 
     fn condition(&mut self, terms: &'r [Term]) -> Result<bool> {

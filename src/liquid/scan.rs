@@ -1,6 +1,6 @@
 //! Reading a template piece by piece: text, `{{ ... }}`, `{% ... %}`, the lines of `{% liquid %}`.
 
-use super::error::{Parsed, SyntaxError};
+use super::{Parsed, SyntaxError};
 
 /// What stands between the delimiters of an output or a tag, and how far it has been read.
 #[derive(Debug, Default, Clone, Copy)]

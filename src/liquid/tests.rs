@@ -45,7 +45,7 @@ fn numbers_keep_their_digits() {
             "{{ ltv }}|{{ ltv | plus: 0.01 }}|{{ ltv | times: 2 }}",
             "1234567890123456789.10|1234567890123456789.11|2469135780246913578.2",
         ),
-        ("{{ profile }}", r#"{"price":10.10,"a":{"city":"Oslo"},"n":0.1000000000000000000001}"#),
+        ("{{ profile }}", r#"{"price"=>10.10, "a"=>{"city"=>"Oslo"}, "n"=>0.1000000000000000000001}"#),
         (
             "{% if profile.n > 0.1 %}1{% endif %}{% if big > 123456789012345678901234567889 %}2{% endif %}",
             "12",
@@ -161,7 +161,18 @@ fn faults_have_places_and_hints_and_come_at_once() {
         ),
         ("{% if id and %}{% endif %}", (1, 14), "a condition is expected", None),
         ("{% assign id 1 %}", (1, 11), "`=` is expected", Some("write {% assign name = value %}")),
-        ("{{ id | append }}", (1, 9), "the filter `append` takes 1 argument, not 0", None),
+        (
+            "{{ id | append }}",
+            (1, 9),
+            "the filter `append` takes 1 argument, not 0",
+            Some("write `append: value`, with `,` between values"),
+        ),
+        (
+            "{% if id %}{% elseif id %}{% endif %}",
+            (1, 15),
+            "the tag `elseif` is not supported",
+            Some("did you mean `elsif`?"),
+        ),
         (&deep, (1, 1104), "blocks are nested more than 100 deep", None),
         (&brackets, (1, 69), "brackets are nested more than 32 deep", None),
     ] {
@@ -185,12 +196,14 @@ fn what_is_no_liquid_is_read_as_ruby_reads_it_and_noted() {
         ("{{ id upcase }}", "12345", (1, 7), "what stands here is ignored"),
         ("{{ id | plus: 1 2 }}", "12346", (1, 17), "what stands here is ignored"),
         ("{{ 'a }}", "", (1, 4), "a quote is never closed"),
-        ("{{ profile['a' }}", r#"{"city":"Oslo"}"#, (1, 11), "`[` is never closed"),
+        ("{{ profile['a' }}", r#"{"city"=>"Oslo"}"#, (1, 11), "`[` is never closed"),
         ("{{ (id) }}", "12345", (1, 7), "`..` is expected"),
         ("{{ profile&a.city }}", "Oslo", (1, 11), "the end of the value is expected"),
         ("{% if id && nope %}a{% endif %}", "a", (1, 10), "what stands here is ignored"),
         ("{% for i in (1..2) x %}{{ i }}{% endfor %}", "12", (1, 20), "what stands here is ignored"),
         ("{{ }}", "", (1, 4), "a value is expected"),
+        ("{% if nope %}a{% else if id %}b{% endif %}", "b", (1, 23), "what stands here is ignored"),
+        ("{% for i in (1..2) limt: 1 %}{{ i }}{% endfor %}", "12", (1, 20), "what stands here is ignored"),
     ] {
         assert_eq!(render(text).unwrap(), expected, "{text}");
         let warnings = bound(text).unwrap().warnings();

@@ -109,8 +109,8 @@ pub(super) enum Node {
         slot: Slot,
         is_down: bool,
     },
-    /// `else` is a branch without a condition.
-    If(Vec<(Option<Expr>, Body)>),
+    /// `else` is a branch whose condition is true.
+    If(Vec<(Expr, Body)>),
     /// `else` is a branch without values.
     Case(Expr, Vec<(Option<Vec<Expr>>, Body)>),
     For(Box<Repeat>),

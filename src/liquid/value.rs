@@ -1,8 +1,12 @@
 //! Values of a template: borrowed from the row where they can be, shared where they are made.
 
-use std::{borrow::Cow, ops::Deref, rc::Rc};
+use std::{borrow::Cow, cell::Cell, ops::Deref, rc::Rc};
 
-use super::{error::Result, looping::Loop, number};
+use super::{
+    Result,
+    number::{self, Kind},
+    tree::Slot,
+};
 use crate::domain::{json, row::CellKind};
 
 /// Text of the row or the template, or text that a filter made. A clone copies no bytes.
@@ -45,8 +49,7 @@ impl From<String> for Text<'_> {
 #[derive(Debug, Clone)]
 pub(super) struct Decimal<'r> {
     pub(super) digits: Text<'r>,
-    /// An integer beyond 64 bits: it divides as integers do.
-    pub(super) is_whole: bool,
+    pub(super) kind: Kind,
 }
 
 /// What a filter or an expression gives.
@@ -64,7 +67,6 @@ pub(super) enum Value<'r> {
     Object(Rc<[(Text<'r>, Value<'r>)]>),
     /// Both ends belong to it.
     Range(i64, i64),
-    /// `forloop` and `tablerowloop`.
     Loop(Rc<Loop>),
 }
 
@@ -151,4 +153,45 @@ pub(super) fn signed(count: usize) -> i64 {
 /// Members of a range; 0 when it ends before it starts.
 pub(super) fn range_size(first: i64, last: i64) -> usize {
     usize::try_from(i128::from(last) - i128::from(first) + 1).unwrap_or(0)
+}
+
+/// A loop that runs: `forloop` or `tablerowloop`.
+#[derive(Debug)]
+pub(super) struct Loop {
+    /// Turns that are done.
+    pub(super) index: Cell<usize>,
+    pub(super) length: usize,
+    pub(super) name: Slot,
+    pub(super) parent: Option<Rc<Loop>>,
+    /// Columns of a `tablerow`; 0 is one row.
+    pub(super) columns: usize,
+}
+
+impl Loop {
+    /// Row and column of the present cell of a table.
+    pub(super) fn place(&self) -> (usize, usize) {
+        let index = self.index.get();
+        (index.checked_div(self.columns).unwrap_or(0), index.checked_rem(self.columns).unwrap_or(index))
+    }
+
+    /// A property other than `name`.
+    pub(super) fn property<'r>(&self, key: &str) -> Value<'r> {
+        let (index, (row, column)) = (self.index.get(), self.place());
+        match key {
+            "index" => Value::count(index + 1),
+            "index0" => Value::count(index),
+            "rindex" => Value::count(self.length.saturating_sub(index)),
+            "rindex0" => Value::Int(signed(self.length) - signed(index) - 1),
+            "first" => Value::Bool(index == 0),
+            "last" => Value::Bool(index + 1 == self.length),
+            "length" => Value::count(self.length),
+            "row" => Value::count(row + 1),
+            "col" => Value::count(column + 1),
+            "col0" => Value::count(column),
+            "col_first" => Value::Bool(column == 0),
+            "col_last" => Value::Bool(column + 1 == self.columns),
+            "parentloop" => self.parent.clone().map_or(Value::Nil, Value::Loop),
+            _ => Value::Nil,
+        }
+    }
 }

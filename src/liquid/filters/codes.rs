@@ -2,32 +2,28 @@
 
 use aws_lc_rs::{digest, hmac};
 use base64::{
-    Engine as _,
-    engine::{
-        DecodePaddingMode, GeneralPurposeConfig,
-        general_purpose::{GeneralPurpose, STANDARD, URL_SAFE},
-    },
+    Engine as _, alphabet,
+    engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
 };
 use md5::{Digest as _, Md5};
 
-use super::{Call, Filter, filter};
-use crate::liquid::{
-    error::{Failure, Result},
-    value::{Made, Value},
-};
+use super::{Call, Failure, Filter, Made, Result, Value, filter};
 
-/// Ruby's `urlsafe_decode64` takes text with and without padding.
-const URL_SAFE_LENIENT: GeneralPurpose = GeneralPurpose::new(
-    &base64::alphabet::URL_SAFE,
-    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
-);
+const STANDARD: GeneralPurpose = base64(&alphabet::STANDARD);
+const URL_SAFE: GeneralPurpose = base64(&alphabet::URL_SAFE);
 /// Work of a hash beyond that of its bytes.
 const HASH_UNITS: usize = 50;
+
+/// Text is read with and without padding.
+const fn base64(alphabet: &alphabet::Alphabet) -> GeneralPurpose {
+    let config = GeneralPurposeConfig::new();
+    GeneralPurpose::new(alphabet, config.with_decode_padding_mode(DecodePaddingMode::Indifferent))
+}
 
 pub(super) const FILTERS: &[Filter] = &[
     filter("base64_decode", (0, 0), |call| decoded(call, &STANDARD)),
     filter("base64_encode", (0, 0), |call| call.made(STANDARD.encode(call.text()?.as_bytes()))),
-    filter("base64_url_safe_decode", (0, 0), |call| decoded(call, &URL_SAFE_LENIENT)),
+    filter("base64_url_safe_decode", (0, 0), |call| decoded(call, &URL_SAFE)),
     filter("base64_url_safe_encode", (0, 0), |call| call.made(URL_SAFE.encode(call.text()?.as_bytes()))),
     filter("hmac_sha1", (1, 1), |call| Ok(hex(signed(call, hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY)?))),
     filter("hmac_sha1_base64", (1, 1), |call| {

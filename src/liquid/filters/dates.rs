@@ -4,12 +4,7 @@ use chrono::{DateTime, Datelike, FixedOffset, Offset, TimeZone, Timelike, Utc};
 use chrono_tz::Tz;
 use strftime::{Time, buffered};
 
-use super::{Call, Filter, filter, parse_date};
-use crate::liquid::{
-    error::{Failure, Result},
-    number::Number,
-    value::{Made, Value},
-};
+use super::{Call, Failure, Filter, Made, Number, Result, Value, filter, parse_date};
 
 /// A number of so many seconds since 1970, which is the year 5138, or more is one of milliseconds.
 const MILLISECONDS_FROM: i64 = 100_000_000_000;
@@ -30,13 +25,25 @@ pub(super) const FILTERS: &[Filter] = &[
         let zone = call.arguments[1].clone();
         formatted(call, &format, &zone)
     }),
+    filter("date_to_long_string", (0, 2), |call| with_month(call, "%B")),
     filter("date_to_rfc822", (0, 0), |call| formatted(call, "%a, %d %b %Y %H:%M:%S %z", &Value::Nil)),
+    filter("date_to_string", (0, 2), |call| with_month(call, "%b")),
     filter("date_to_xmlschema", (0, 0), |call| formatted(call, "%Y-%m-%dT%H:%M:%S%:z", &Value::Nil)),
     filter("time_zone", (1, 1), |call| {
         let zone = call.arguments[0].clone();
         formatted(call, ZONED, &zone)
     }),
 ];
+
+/// `05 Mar 2024`; with `'ordinal'` `5th Mar 2024`, or `Mar 5th, 2024` in the style `'US'`.
+fn with_month<'r>(call: &Call<'_, 'r>, month: &str) -> Made<'r> {
+    let format = match (&*call.argument(0)?, &*call.argument(1)?) {
+        ("ordinal", "US") => format!("{month} %-d%q, %Y"),
+        ("ordinal", _) => format!("%-d%q {month} %Y"),
+        _ => format!("%d {month} %Y"),
+    };
+    formatted(call, &format, &Value::Nil)
+}
 
 /// Formats the input in a zone; what is no date stays as it is, and what is no zone fails.
 fn formatted<'r>(call: &Call<'_, 'r>, format: &str, zone: &Value<'r>) -> Made<'r> {
@@ -99,8 +106,16 @@ fn since_1970(number: i64) -> Option<DateTime<FixedOffset>> {
     time.map(|time| time.fixed_offset())
 }
 
-/// A time in a format of Ruby's `strftime`; `None` if the format is invalid or the text too long.
+/// A time in a format of Ruby's `strftime`, or `%q` of liquidjs; `None` if the format is invalid or the
+/// text too long.
 fn as_text(time: DateTime<FixedOffset>, format: &str) -> Option<String> {
+    let ordinal = match time.day() {
+        1 | 21 | 31 => "st",
+        2 | 22 => "nd",
+        3 | 23 => "rd",
+        _ => "th",
+    };
+    let format = format.split("%%").map(|part| part.replace("%q", ordinal)).collect::<Vec<_>>().join("%%");
     let mut buffer = vec![0; format.len() * BYTES_PER_BYTE + WIDTH_MAX];
     let text = buffered::strftime(&Moment(time), format.as_bytes(), &mut buffer).ok()?;
     std::str::from_utf8(text).ok().map(str::to_owned)

@@ -2,16 +2,11 @@
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
-use super::{Call, Filter, filter};
-use crate::liquid::{
-    error::Failure,
-    print,
-    value::{Made, Text, Value},
-};
+use super::{Call, Failure, Filter, Made, Text, Value, filter};
+use crate::liquid::print;
 
 /// What the filters for URLs encode: all but letters, digits and these.
-const CGI: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.');
-const UNRESERVED: &AsciiSet = &CGI.remove(b'~');
+const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 const URI: &AsciiSet = &{
     let (mut set, mut others) = (UNRESERVED.remove(b'!'), b"*'();/?:@&=+$,#[]".as_slice());
     while let [byte, rest @ ..] = others {
@@ -22,7 +17,7 @@ const URI: &AsciiSet = &{
 
 pub(super) const FILTERS: &[Filter] = &[
     filter("as_json_string", (0, 0), |call| json(call, 0)),
-    filter("cgi_escape", (0, 0), |call| percent(call, CGI, true)),
+    filter("cgi_escape", (0, 0), |call| percent(call, UNRESERVED, true)),
     Filter { name: "default", arguments: (0, 1), label: "allow_false", expression_name: "", run: default },
     filter("escape", (0, 0), |call| escape(call, false)),
     filter("escape_once", (0, 0), |call| escape(call, true)),
@@ -50,7 +45,10 @@ pub(super) const FILTERS: &[Filter] = &[
     filter("url_encode", (0, 0), |call| percent(call, UNRESERVED, true)),
     filter("url_escape", (0, 0), |call| percent(call, URI, false)),
     filter("url_param_escape", (0, 0), |call| percent(call, UNRESERVED, false)),
-    filter("xml_escape", (0, 0), |call| escape(call, false)),
+    filter("xml_escape", (0, 0), |call| match escape(call, false)? {
+        Value::Text(text) => call.made(text.replace("&quot;", "&#34;")),
+        nil => Ok(nil),
+    }),
 ];
 
 fn default<'r>(call: &mut Call<'_, 'r>) -> Made<'r> {

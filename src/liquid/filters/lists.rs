@@ -4,15 +4,8 @@ use std::{cmp::Ordering, collections::HashSet};
 
 use indexmap::IndexMap;
 
-use super::{Call, Filter, filter, flatten, selecting};
-use crate::liquid::{
-    compare,
-    error::{Failure, Result},
-    meter::Meter,
-    number::Number,
-    print, render,
-    value::{Made, Text, Value},
-};
+use super::{Call, Failure, Filter, Made, Meter, Number, Result, Text, Value, filter, flatten, selecting};
+use crate::liquid::{compare, print, render};
 
 /// Most levels of a value that a filter makes: printing recurses over them.
 const DEPTH_MAX: usize = 100;
@@ -66,7 +59,7 @@ pub(super) const FILTERS: &[Filter] = &[
     filter("sort_natural", (0, 1), |call| {
         sorted(call, |call, value| match value {
             Value::Nil => Ok(Value::Nil),
-            value => Ok(Value::text(call.text_of(value)?.to_lowercase())),
+            value => call.made(call.text_of(value)?.to_lowercase()),
         })
     }),
     filter("sum", (0, 1), |call| {
@@ -238,7 +231,7 @@ fn sorted<'c, 'r>(call: &mut Call<'c, 'r>, key: impl Fn(&Call<'c, 'r>, &Value<'r
         (Value::Nil, _) => Ok(Ordering::Greater),
         (_, Value::Nil) => Ok(Ordering::Less),
         (Value::Bool(a), Value::Bool(b)) => Ok(a.cmp(b)),
-        _ => compare::order(a, b, call.meter())?.ok_or(Failure::Failed),
+        _ => compare::loose_order(a, b, call.meter())?.ok_or(Failure::Failed),
     })?;
     Ok(Value::array(keyed.into_iter().map(|(_, item)| item)))
 }

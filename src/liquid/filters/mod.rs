@@ -11,13 +11,8 @@ mod text;
 use std::{collections::HashMap, sync::LazyLock};
 
 use super::{
-    error::{Failure, Result},
-    meter::Meter,
-    number::Number,
-    print,
-    render::Render,
-    tree::FilterCall,
-    value::{Made, Text, Value, range_size},
+    Failure, Made, Meter, Number, Result, Text, Value, print, render::Render, tree::FilterCall,
+    value::range_size,
 };
 
 /// Work of copying an element.
@@ -87,8 +82,16 @@ impl<'r> Call<'_, 'r> {
         Ok(text)
     }
 
+    /// The input as text. Filters that liquidjs has and Shopify's Liquid has not read an array as it prints.
     fn text(&self) -> Result<Text<'r>> {
-        self.text_of(&self.input)
+        const OF_LIQUIDJS: &str = "cgi_escape hmac_sha256 normalize_whitespace number_of_words sha256 slugify uri_escape xml_escape";
+        let is_of_liquidjs = || OF_LIQUIDJS.split(' ').any(|name| name == self.syntax.filter.name);
+        if !matches!(self.input, Value::Array(_)) || !is_of_liquidjs() {
+            return self.text_of(&self.input);
+        }
+        let mut printed = String::new();
+        print::write(&self.input, &mut printed, self.meter())?;
+        self.text_of(&Value::text(printed))
     }
 
     fn argument(&self, at: usize) -> Result<Text<'r>> {

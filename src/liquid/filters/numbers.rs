@@ -4,12 +4,7 @@ use std::cmp::Ordering;
 
 use bigdecimal::{BigDecimal, RoundingMode};
 
-use super::{Call, Filter, filter};
-use crate::liquid::{
-    error::Result,
-    number::Number,
-    value::{Made, Value},
-};
+use super::{Call, Filter, Made, Number, Result, Value, filter};
 
 pub(super) const FILTERS: &[Filter] = &[
     filter("abs", (0, 0), |call| Ok(input(call)?.abs().value())),
@@ -27,7 +22,7 @@ pub(super) const FILTERS: &[Filter] = &[
         Ok(input(call)?.rounded(places, RoundingMode::HalfUp)?.value())
     }),
     filter("times", (1, 1), |call| arithmetic(call, i64::checked_mul, |a, b| a * b)),
-    filter("to_integer", (0, 0), |call| Ok(input(call)?.rounded(0, RoundingMode::Down)?.value())),
+    filter("to_integer", (0, 0), |call| Ok(input(call)?.value())),
 ];
 
 fn input(call: &Call<'_, '_>) -> Result<Number> {

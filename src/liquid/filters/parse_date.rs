@@ -99,7 +99,10 @@ fn read(text: &str, parsed: &Parsed, open: [bool; 4]) -> Option<Parsed> {
     let kinds = (0..FORMS.len()).filter(|kind| open[*kind] && (*kind == OFFSET) == is_offset);
     kinds.flat_map(|kind| FORMS[kind].iter().map(move |form| (kind, form))).find_map(|(kind, form)| {
         let (mut parsed, mut open) = (parsed.clone(), open);
-        let rest = parse_and_remainder(&mut parsed, text, form.iter()).ok()?;
+        // The form of an offset would take the next number for its minutes.
+        let part = if is_offset { text.split(' ').next()? } else { text };
+        let rest = parse_and_remainder(&mut parsed, part, form.iter()).ok()?;
+        let rest = &text[part.len() - rest.len()..];
         open[kind] = false;
         let is_end =
             rest.is_empty() || rest.starts_with(' ') || (kind == TIME && rest.starts_with(['+', '-']));

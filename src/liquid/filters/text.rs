@@ -2,11 +2,8 @@
 
 use memchr::memmem;
 
-use super::{Call, Filter, filter, integer};
-use crate::liquid::{
-    scan::is_space,
-    value::{Made, Value, signed},
-};
+use super::{Call, Filter, Made, Value, filter, integer};
+use crate::liquid::{scan::is_space, value::signed};
 
 pub(super) const FILTERS: &[Filter] = &[
     filter("append", (1, 1), |call| joined(call, &[&call.text()?, &call.argument(0)?])),
@@ -19,6 +16,7 @@ pub(super) const FILTERS: &[Filter] = &[
     filter("normalize_whitespace", (0, 0), |call| changed(call, squeezed)),
     filter("number_of_words", (0, 1), |call| {
         let (text, mode) = (call.text()?, call.argument(0)?);
+        call.meter().spend_bytes(2 * text.len())?;
         Ok(Value::count(number_of_words(&text, &mode)))
     }),
     filter("prepend", (1, 1), |call| joined(call, &[&call.argument(0)?, &call.text()?])),
@@ -61,21 +59,18 @@ fn joined<'r>(call: &Call<'_, 'r>, parts: &[&str]) -> Made<'r> {
 }
 
 fn capitalized(text: &str) -> String {
-    let mut chars = text.chars();
-    match chars.next() {
-        Some(first) => first.to_uppercase().chain(chars.as_str().to_lowercase().chars()).collect(),
-        None => String::new(),
-    }
+    let (first, rest) = text.split_at(text.chars().next().map_or(0, char::len_utf8));
+    first.to_uppercase() + &rest.to_lowercase()
 }
 
 /// `text` with one space for each run of white space.
 fn squeezed(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
-        match c.is_whitespace() {
-            true if out.ends_with(' ') => {}
-            true => out.push(' '),
-            false => out.push(c),
+        if !c.is_whitespace() {
+            out.push(c);
+        } else if !out.ends_with(' ') {
+            out.push(' ');
         }
     }
     out
@@ -97,11 +92,8 @@ fn number_of_words(text: &str, mode: &str) -> usize {
     text.chars().filter(|c| is_cjk(*c)).count() + others.count()
 }
 
-/// Finds a part in a text.
-type Find = fn(&[u8], &[u8]) -> Option<usize>;
-
 /// Replaces the first argument by the second, where a search finds it.
-fn replaced_at<'r>(call: &Call<'_, 'r>, find: Find, new: &str) -> Made<'r> {
+fn replaced_at<'r>(call: &Call<'_, 'r>, find: fn(&[u8], &[u8]) -> Option<usize>, new: &str) -> Made<'r> {
     let (text, part) = (call.text()?, call.argument(0)?);
     match find(text.as_bytes(), part.as_bytes()) {
         Some(at) => joined(call, &[&text[..at], new, &text[at + part.len()..]]),
@@ -121,13 +113,7 @@ fn replaced<'r>(call: &Call<'_, 'r>, new: &str) -> Made<'r> {
 
 /// The characters in `from..from + length`.
 fn chars(text: &str, from: usize, length: usize) -> &str {
-    let at = |text: &str, count: usize| {
-        if text.is_ascii() {
-            count.min(text.len())
-        } else {
-            text.char_indices().nth(count).map_or(text.len(), |(at, _)| at)
-        }
-    };
+    let at = |text: &str, count: usize| text.char_indices().nth(count).map_or(text.len(), |(at, _)| at);
     let text = &text[at(text, from)..];
     &text[..at(text, length)]
 }
@@ -220,7 +206,8 @@ fn truncate_words<'r>(call: &mut Call<'_, 'r>) -> Made<'r> {
     let mut words = text.split(is_space).filter(|word| !word.is_empty());
     let kept: Vec<&str> = words.by_ref().take(count).collect();
     call.meter().spend(2 * kept.len())?;
-    if words.next().is_none() {
+    // White space after the last word is more text, as in Ruby.
+    if words.next().is_none() && (kept.len() < count || !text.ends_with(is_space)) {
         return Ok(Value::Text(text));
     }
     joined(call, &[&kept.join(" "), &ellipsis])

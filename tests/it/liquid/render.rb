@@ -10,7 +10,7 @@ job['templates'].each do |text|
     begin
       template = Liquid::Template.parse(text, error_mode: :lax)
       # A template may change the data: each has its own.
-      rendered = template.render(JSON.parse(JSON.generate(job['data'])))
+      rendered = template.render(JSON.parse(JSON.generate(job['data']))).force_encoding('UTF-8')
       rendered if template.errors.empty? && rendered.valid_encoding?
     rescue StandardError, SystemStackError
       nil
