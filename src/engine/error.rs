@@ -37,8 +37,8 @@ pub enum Error {
     LeaseLost,
     /// Another publisher has announced with a newer configuration of the sync.
     #[error(
-        "sync {sync} was announced with a newer configuration (revision {}, changed at {}) than this publisher's \
-         (revision {}, changed at {}), so it does not run here; give both the same configuration, or a higher \
+        "sync {sync} was announced with another configuration (revision {}, changed at {}), which goes before this \
+         publisher's (revision {}, changed at {}), so it does not run here; give both the same configuration, or a higher \
          `revision` in [syncs.{sync}] to the one that is right",
         newest.revision, newest.changed_at.format(SECONDS), own.revision, own.changed_at.format(SECONDS)
     )]

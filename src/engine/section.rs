@@ -52,6 +52,7 @@ impl SyncSpec {
             compression: options.compression,
             revision: options.revision,
             changed_at: model.changed_at,
+            files: None,
         })
     }
 

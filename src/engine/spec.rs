@@ -36,6 +36,8 @@ pub struct SyncSpec {
     pub revision: u64,
     /// When the files were last changed that the sync is configured in.
     pub changed_at: DateTime<Utc>,
+    /// Digest of these files; `None` of a configuration that is in no file.
+    pub files: Option<Digest>,
 }
 
 impl SyncSpec {
@@ -52,8 +54,13 @@ impl SyncSpec {
     pub fn configuration(&self) -> Configuration {
         let Self { model, on_delete, serving, compression, .. } = self;
         let text = format!("{model:?} {} {on_delete:?} {serving:?} {compression:?}", self.mapping_digest());
-        let sha256 = Digest::of(text.as_bytes());
-        Configuration { revision: self.revision, changed_at: self.changed_at, sha256 }
+        Configuration {
+            revision: self.revision,
+            changed_at: self.changed_at,
+            files: self.files,
+            build: Some(env!("CARGO_PKG_VERSION").to_owned()),
+            sha256: Digest::of(text.as_bytes()),
+        }
     }
 
     /// Checks that no newer configuration made `manifest`.
