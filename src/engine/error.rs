@@ -42,7 +42,7 @@ pub enum Error {
          `revision` in [syncs.{sync}] to the one that is right",
         newest.revision, newest.changed_at.format(SECONDS), own.revision, own.changed_at.format(SECONDS)
     )]
-    ConfigurationOutdated { sync: CollectionName, newest: Configuration, own: Configuration },
+    ConfigurationOutdated { sync: CollectionName, newest: Box<Configuration>, own: Box<Configuration> },
     /// The announced version is not one of this metadata database, which publishes.
     #[error(
         "version {version} of {collection} was not announced with this metadata database: a copy of it publishes, too, \

@@ -72,8 +72,8 @@ impl SyncSpec {
         match &manifest.configuration {
             Some(newest) if newest.supersedes(&own) => Err(Error::ConfigurationOutdated {
                 sync: self.collection.clone(),
-                newest: newest.clone(),
-                own,
+                newest: Box::new(newest.clone()),
+                own: Box::new(own),
             }),
             _ => Ok(()),
         }

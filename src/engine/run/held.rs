@@ -97,15 +97,20 @@ fn is_like(one: &Manifest, other: &Manifest) -> bool {
 }
 
 /// The rows that a run lists, in an order of their own. The list of a reason that is full is a sample, and left out.
-fn whole_lists(rows: &[RejectedRow]) -> BTreeMap<&str, Vec<(&Option<String>, &Option<String>)>> {
+fn whole_lists(rows: &[RejectedRow]) -> BTreeMap<&str, Vec<Place<'_>>> {
     let mut lists = BTreeMap::<_, Vec<_>>::new();
     for RejectedRow { reason, field, primary_key } in rows {
-        lists.entry(reason.as_str()).or_default().push((field, primary_key));
+        lists.entry(reason.as_str()).or_default().push((field.as_deref(), primary_key.as_deref()));
     }
     lists.retain(|_, list| list.len() < REJECTED_PER_REASON_MAX);
-    lists.values_mut().for_each(|list| list.sort_unstable());
+    for list in lists.values_mut() {
+        list.sort_unstable();
+    }
     lists
 }
+
+/// Field and primary key of a rejected row.
+type Place<'a> = (Option<&'a str>, Option<&'a str>);
 
 /// The segments that a run has written.
 struct Changes {

@@ -131,6 +131,28 @@ async fn node_without_state_waits_for_its_store() {
     assert_eq!(node.shelf.rows("a"), Some(rows(&[("1", Some(1))])));
 }
 
+/// It would answer every look-up as if there were no record.
+#[tokio::test]
+async fn node_that_has_lost_its_segments_is_not_ready_without_its_store() {
+    let mut world = World::in_memory();
+    world.base("a", &rows(&[("1", Some(1))])).await;
+    let node = world.node("node");
+    node.caught_up(&world).await;
+    node.stop().await;
+    fs::remove_dir_all(world.root.path().join("node/segments")).unwrap();
+    world.faulty.decide(|_, _| Fault::Fail);
+    let node = world.node("node");
+    node.until("trying", |applied| applied.problem.is_some()).await;
+    let asked = world.faulty.count(Request::Get, "head");
+    while world.faulty.count(Request::Get, "head") < asked + 30 {
+        tokio::task::yield_now().await;
+    }
+    assert!(!node.board.read().ready && node.shelf.rows("a").is_none());
+    world.faulty.heal();
+    node.until("ready", |applied| applied.ready).await;
+    assert_eq!(node.shelf.rows("a"), Some(rows(&[("1", Some(1))])));
+}
+
 #[tokio::test]
 async fn starting_node_catches_up_before_it_is_ready() {
     let mut world = World::in_memory();
