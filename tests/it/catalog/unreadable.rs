@@ -84,7 +84,8 @@ async fn repair_takes_no_earlier_document_while_the_store_does_not_answer() {
     documents.store.heal();
 
     // Two damaged ones, and one of another deployment before them.
-    let stranger = documents.text(4).await.replace(&own.unwrap().to_string(), &deployment().to_string());
+    let stranger =
+        documents.text(4).await.replace(&documents.newest.deployment.to_string(), &deployment().to_string());
     for (n, text) in [(6, "{".to_owned()), (5, "[]".to_owned()), (4, stranger)] {
         documents.put(n, text).await;
     }
