@@ -164,3 +164,25 @@ impl Error {
 pub(super) fn corrupt(path: &str, reason: &'static str) -> Error {
     store::corrupt(path, reason).into()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn missing_object_failing_store_and_failing_machine_are_told_apart() {
+        let of = |error: store::Error| {
+            let error = Error::from(error);
+            (error.is_missing(), error.is_local(), error.is_of_object())
+        };
+        let path = || "a".to_owned();
+        assert_eq!(of(store::Error::Missing(path())), (true, false, true));
+        assert_eq!(of(store::Error::Ending), (false, true, false));
+        assert_eq!(of(store::corrupt("a", "it is damaged")), (false, false, true));
+        assert_eq!(
+            of(store::Error::Timeout { operation: "read", path: path(), seconds: 1 }),
+            (false, false, false)
+        );
+        assert!(Error::from(crate::disk::Error::from(store::Error::Ending)).is_local());
+    }
+}

@@ -151,3 +151,17 @@ async fn retry<F: Future<Output = Result<(), Error>>>(attempt: impl Fn() -> F) -
 fn is_retryable(error: &Error) -> bool {
     matches!(error.kind(), ErrorKind::Unavailable | ErrorKind::Corrupt | ErrorKind::NotFound)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn object_that_readers_would_refuse_is_not_written() {
+        let path = paths::head();
+        check_size(&path, 9, 10).unwrap();
+        check_size(&path, 10, 10).unwrap();
+        let error = check_size(&path, 11, 10).unwrap_err();
+        assert_eq!(error.code(), "object_too_large");
+    }
+}

@@ -30,14 +30,18 @@ impl Catalog {
         if entry.is_none_or(|entry| entry.version <= version) {
             return Ok(entry.filter(|entry| entry.version == version).cloned());
         }
-        // Document `above` has a later version. Document `below` has none, or does not exist.
+        // Document `above` has a later version, or cannot be read. Document `below` has none, or does not exist.
         let (mut below, mut above, mut found) = (0, newest.n, None);
         while above - below > 1 {
             let middle = below + (above - below) / 2;
-            let (at, document) = self.readable_document(middle, above).await?;
-            match document.and_then(|mut document| document.collections.remove(collection)) {
-                Some(entry) if entry.version > version => above = at,
-                entry => (below, found) = (at, entry),
+            match self.readable_document(middle, above).await? {
+                Some((at, mut document)) => match document.collections.remove(collection) {
+                    Some(entry) if entry.version > version => above = at,
+                    entry => (below, found) = (at, entry),
+                },
+                // None from here to `above`: it is before them, if anywhere.
+                None if above - middle <= TRIES_MAX => above = middle,
+                None => below = middle,
             }
         }
         Ok(found.filter(|entry| entry.version == version))
@@ -45,16 +49,16 @@ impl Catalog {
 
     /// Document `n`, or the next one below `end` that can be read: one that is damaged or lost must not hide the
     /// others. None is found where documents are deleted, or unsigned or of a key that is no longer accepted.
-    async fn readable_document(&self, n: u64, end: u64) -> Result<(u64, Option<CatalogDocument>), Error> {
+    async fn readable_document(&self, n: u64, end: u64) -> Result<Option<(u64, CatalogDocument)>, Error> {
         for at in n..end.min(n + TRIES_MAX) {
             match self.document(at).await {
-                Ok(Some(document)) => return Ok((at, Some(document))),
+                Ok(Some(document)) => return Ok(Some((at, document))),
                 Ok(None) => {}
                 Err(error) if error.is_of_object() => {}
                 Err(error) => return Err(error),
             }
         }
-        Ok((n, None))
+        Ok(None)
     }
 
     /// Checks that the segments that the manifest's own run wrote exist with the right length: no document refers to

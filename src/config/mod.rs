@@ -24,10 +24,16 @@ pub use self::{
 };
 use crate::{
     api, auth, catalog,
-    domain::hash::{HashSecret, ValueHasher},
-    engine, metadata, replica,
+    domain::{
+        digest::Digest,
+        hash::{HashSecret, ValueHasher},
+    },
+    engine, metadata,
+    model::Model,
+    replica,
     settings::{fault::Report, modified_at, printable::Printable, read_bounded},
-    source, store, telemetry,
+    source::{self, Query},
+    store, telemetry,
 };
 pub use crate::{
     scheduler::SyncConfig,
@@ -108,12 +114,22 @@ pub fn load(path: Option<&Path>, env: &Environment, overrides: &Overrides) -> Re
                 Faults::one(Fault { place, message, hint, ..Fault::default() })
             })?;
             let mut config = load_text(&text, path, env, overrides)?;
-            let changed_at = modified_at(path);
+            let (changed_at, own) = (modified_at(path), Digest::of(text.as_bytes()));
             for sync in &mut config.syncs {
                 sync.spec.changed_at = sync.spec.changed_at.max(changed_at);
+                sync.spec.files = Some(files_digest(own, &sync.spec.model));
             }
             Ok(config)
         }
+    }
+}
+
+/// Digest of the configuration file, whose own is `file`, and the SQL of a model, which may be in another file. Every
+/// build has the same.
+fn files_digest(file: Digest, model: &Model) -> Digest {
+    match model.configured() {
+        Some(Query::Sql(sql)) => Digest::of(&[file.as_bytes(), sql.as_bytes()].concat()),
+        _ => file,
     }
 }
 

@@ -1,5 +1,7 @@
 //! The manifest: immutable, one per collection version, with everything that a replica needs to serve it.
 
+use std::cmp::Ordering;
+
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
@@ -128,14 +130,27 @@ pub struct Configuration {
     pub revision: u64,
     /// When its files were last changed, by the publisher's file system.
     pub changed_at: DateTime<Utc>,
+    /// Digest of its files, which is the same for every build; `None` in manifests of earlier builds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub files: Option<Digest>,
+    /// The version of the build that has made `sha256`: another one may represent a configuration in another way.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub build: Option<String>,
     /// Digest of all that decides what is announced.
     pub sha256: Digest,
 }
 
 impl Configuration {
-    /// Whether this is another and a newer configuration than `other`.
+    /// Whether this is another configuration than `other`, and goes before it: the one of the higher revision, then
+    /// the one that was changed later. Of two that were changed at the same time it is the one whose files have the
+    /// higher digest: nobody knows which is right, but publishers that agree on one do not take turns.
     pub fn supersedes(&self, other: &Self) -> bool {
-        self.sha256 != other.sha256 && (self.revision, self.changed_at) > (other.revision, other.changed_at)
+        let rank = |it: &Self| (it.revision, it.changed_at);
+        self.sha256 != other.sha256
+            && match rank(self).cmp(&rank(other)) {
+                Ordering::Equal => self.build == other.build && self.files > other.files,
+                order => order == Ordering::Greater,
+            }
     }
 }
 
@@ -224,6 +239,8 @@ mod tests {
         let of = |revision, seconds, text: &str| Configuration {
             revision,
             changed_at: DateTime::UNIX_EPOCH + std::time::Duration::from_secs(seconds),
+            files: None,
+            build: None,
             sha256: Digest::of(text.as_bytes()),
         };
         for (one, other, expected) in [
@@ -235,6 +252,24 @@ mod tests {
             (of(1, 2, "a"), of(0, 1, "a"), false), // it is the same configuration
         ] {
             assert_eq!(one.supersedes(&other), expected, "{one:?} {other:?}");
+        }
+    }
+
+    #[test]
+    fn of_two_configurations_of_the_same_time_one_goes_first() {
+        let of = |files: &str, build: &str, text: &str| Configuration {
+            revision: 0,
+            changed_at: DateTime::UNIX_EPOCH,
+            files: Some(Digest::of(files.as_bytes())),
+            build: Some(build.to_owned()),
+            sha256: Digest::of(text.as_bytes()),
+        };
+        let (one, other) = (of("x", "1", "a"), of("y", "1", "b"));
+        assert_ne!(one.supersedes(&other), other.supersedes(&one));
+        // The same files with another environment, or of another build, and a manifest of an earlier build.
+        let earlier = Configuration { files: None, build: None, ..of("y", "1", "b") };
+        for same in [of("x", "1", "b"), of("y", "2", "b"), of("y", "1", "a"), earlier] {
+            assert!(!one.supersedes(&same) && !same.supersedes(&one), "{same:?}");
         }
     }
 }

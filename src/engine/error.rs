@@ -40,12 +40,12 @@ pub enum Error {
     LeaseLost,
     /// Another publisher has announced with a newer configuration of the sync.
     #[error(
-        "sync {sync} was announced with a newer configuration (revision {}, changed at {}) than this publisher's \
-         (revision {}, changed at {}), so it does not run here; give both the same configuration, or a higher \
+        "sync {sync} was announced with another configuration (revision {}, changed at {}), which goes before this \
+         publisher's (revision {}, changed at {}), so it does not run here; give both the same configuration, or a higher \
          `revision` in [syncs.{sync}] to the one that is right",
         newest.revision, newest.changed_at.format(SECONDS), own.revision, own.changed_at.format(SECONDS)
     )]
-    ConfigurationOutdated { sync: CollectionName, newest: Configuration, own: Configuration },
+    ConfigurationOutdated { sync: CollectionName, newest: Box<Configuration>, own: Box<Configuration> },
     /// The announced version is not one of this metadata database, which publishes.
     #[error(
         "version {version} of {collection} was not announced with this metadata database: a copy of it publishes, too, \

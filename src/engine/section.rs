@@ -54,6 +54,7 @@ impl SyncSpec {
             increment: increment?,
             revision: options.revision,
             changed_at: model.changed_at,
+            files: None,
         })
     }
 

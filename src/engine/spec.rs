@@ -39,6 +39,8 @@ pub struct SyncSpec {
     pub revision: u64,
     /// When the files were last changed that the sync is configured in.
     pub changed_at: DateTime<Utc>,
+    /// Digest of these files; `None` of a configuration that is in no file.
+    pub files: Option<Digest>,
 }
 
 impl SyncSpec {
@@ -65,8 +67,13 @@ impl SyncSpec {
         let Self { model, on_delete, serving, compression, increment, .. } = self;
         let mapping = self.mapping_digest();
         let text = format!("{model:?} {mapping} {on_delete:?} {serving:?} {compression:?} {increment:?}");
-        let sha256 = Digest::of(text.as_bytes());
-        Configuration { revision: self.revision, changed_at: self.changed_at, sha256 }
+        Configuration {
+            revision: self.revision,
+            changed_at: self.changed_at,
+            files: self.files,
+            build: Some(env!("CARGO_PKG_VERSION").to_owned()),
+            sha256: Digest::of(text.as_bytes()),
+        }
     }
 
     /// Checks that no newer configuration made `manifest`.
@@ -78,8 +85,8 @@ impl SyncSpec {
         match &manifest.configuration {
             Some(newest) if newest.supersedes(&own) => Err(Error::ConfigurationOutdated {
                 sync: self.collection.clone(),
-                newest: newest.clone(),
-                own,
+                newest: Box::new(newest.clone()),
+                own: Box::new(own),
             }),
             _ => Ok(()),
         }

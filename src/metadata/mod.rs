@@ -21,7 +21,7 @@ mod settings;
 mod sqlite;
 mod statement;
 
-use std::{path::PathBuf, sync::Arc};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 pub use audit::{AUDIT_LISTED_MAX, AUDIT_UNFINISHED, AuditEntry, AuditId};
 pub use error::Error;
@@ -32,6 +32,10 @@ pub use runs::{HeldRun, RUNS_LISTED_MAX, RunManifest};
 pub use settings::Settings;
 
 use crate::support::clock::Clock;
+
+/// Longest time for all migrations. One may have to rewrite a table of a million rows, and to wait for a process that
+/// migrates; a server or proxy that went silent answers never.
+const MIGRATION_TIMEOUT: Duration = Duration::from_mins(10);
 
 /// A handle on the metadata database. Cheap to clone; clones share one small pool.
 #[derive(Debug, Clone)]
@@ -55,9 +59,14 @@ impl Metadata {
 
     /// Applies the missing migrations. Several processes may do so at once.
     pub async fn migrate(settings: &Settings) -> Result<(), Error> {
+        Self::migrate_within(settings, MIGRATION_TIMEOUT).await
+    }
+
+    /// Applies the missing migrations, in a Postgres database within `limit`.
+    pub async fn migrate_within(settings: &Settings, limit: Duration) -> Result<(), Error> {
         match settings {
             Settings::Sqlite { path } => sqlite::prepare(path).await.map(drop),
-            Settings::Postgres(parameters) => postgres::migrate(parameters).await,
+            Settings::Postgres(parameters) => postgres::migrate(parameters, limit).await,
         }
     }
 

@@ -3,6 +3,8 @@
 //! The migrator of sqlx is not used: its prepared statements and its lock belong to a session, and a pooler gives
 //! each transaction another one.
 
+use std::time::Duration;
+
 use sqlx::{Row as _, migrate::AppliedMigration, query, raw_sql};
 
 use super::{
@@ -30,8 +32,13 @@ const MIGRATIONS_TABLE: &str = "create table if not exists _sqlx_migrations (
 const RECORD: &str = "insert into _sqlx_migrations (version, description, success, checksum, execution_time)
     values ($1, $2, true, $3, -1)";
 
-/// Applies the missing migrations, all or none.
-pub(super) async fn migrate(parameters: &Parameters) -> Result<(), Error> {
+/// Applies the missing migrations, all or none, within `limit`.
+pub(super) async fn migrate(parameters: &Parameters, limit: Duration) -> Result<(), Error> {
+    let migrated = tokio::time::timeout(limit, Box::pin(apply(parameters))).await;
+    migrated.unwrap_or(Err(Error::TimedOut { doing: "migrating", limit }))
+}
+
+async fn apply(parameters: &Parameters) -> Result<(), Error> {
     let mut connection = pool::connect(parameters).await?;
     pool::run(
         &mut connection,

@@ -92,7 +92,6 @@ impl Model {
     }
 
     /// The query, when the configuration holds it.
-    #[cfg(test)]
     pub(crate) fn configured(&self) -> Option<&Query> {
         match &self.origin {
             Origin::Query(query) => Some(query),

@@ -15,6 +15,7 @@ use sqlx::{
 
 use super::{
     dial::{Encryption, Step, dial, enter},
+    ending::Ending,
     error::{Error, HIDDEN},
     parameters::{Host, Mode, Parameters},
 };
@@ -34,6 +35,7 @@ const QUOTES: [char; 7] = ['"', '\'', '`', '«', '»', '“', '”'];
 pub(crate) struct Connection {
     inner: PgConnection,
     link: Arc<Link>,
+    ending: Ending,
 }
 
 impl Deref for Connection {
@@ -54,6 +56,11 @@ impl Connection {
     /// The way to the server, also after the connection has ended.
     pub(crate) fn link(&self) -> Arc<Link> {
         Arc::clone(&self.link)
+    }
+
+    /// How the session ends, also after the connection has ended.
+    pub(crate) fn ending(&self) -> Ending {
+        self.ending.clone()
     }
 
     /// Ends the session on the server, and closes the connection.
@@ -105,9 +112,11 @@ impl Parameters {
         };
         let relay = Relay::bind(&format!(".s.PGSQL.{RELAY_PORT}")).map_err(unreachable)?;
         let options = self.options()?.socket(&relay.directory).port(RELAY_PORT);
-        let link = relay.serve(server);
+        let ending = Ending::default();
+        let observer = ending.clone();
+        let link = relay.serve(server, move |bytes| observer.follow(bytes));
         let inner = options.connect().await.map_err(|error| self.login_error(error, &link))?;
-        Ok(Connection { inner, link })
+        Ok(Connection { inner, link, ending })
     }
 
     /// What sqlx sends at login. Without a password in the URL it takes `PGPASSWORD` or that of the password file.

@@ -109,6 +109,7 @@ async fn connect(
                 })?;
                 return Ok(stream);
             }
+            Err(error) if parameters.host_address.is_some() => reason = format!("{error}, at {address}"),
             Err(error) => reason = error.to_string(),
         }
     }

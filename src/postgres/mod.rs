@@ -7,6 +7,7 @@
 mod certificate;
 mod connection;
 mod dial;
+mod ending;
 mod error;
 mod parameters;
 mod refused;
@@ -16,6 +17,7 @@ mod tls;
 mod url;
 
 pub(crate) use connection::Connection;
+pub(crate) use ending::{Ending, Fatal};
 pub(crate) use error::Error;
 pub use parameters::Parameters;
 pub use url::Fault;

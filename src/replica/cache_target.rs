@@ -283,4 +283,26 @@ mod tests {
         build(2);
         assert_eq!(data_as_of(), DateTime::UNIX_EPOCH, "a new version takes the manifest's time");
     }
+
+    #[test]
+    fn collection_without_content_says_why() {
+        let (cache, name) = (Cache::new(), CollectionName::new("a").unwrap());
+        let target = CacheTarget::new(cache.clone());
+        let slot = || cache.collection("a");
+        assert!(matches!(slot(), Slot::Unknown));
+        target.set_loading(&name);
+        assert!(matches!(slot(), Slot::Loading));
+        assert!(target.memory_usage(&name).is_none());
+        let regions: Arc<[RegionName]> = [RegionName::new("eu").unwrap()].into();
+        target.set_elsewhere(&name, Arc::clone(&regions));
+        assert!(matches!(slot(), Slot::OtherRegion(found) if found == regions));
+
+        target.build(manifest(1, Vec::new()), Vec::new()).unwrap();
+        let usage = target.memory_usage(&name).unwrap();
+        assert_eq!((usage.records, usage.conflicts), (0, 0));
+        target.set_elsewhere(&name, regions);
+        assert!(target.served(&name).is_none() && matches!(slot(), Slot::OtherRegion(_)));
+        target.remove(&name);
+        assert!(matches!(slot(), Slot::Unknown));
+    }
 }

@@ -80,15 +80,20 @@ impl Relay {
         Ok(Self { listener, directory })
     }
 
-    /// Copies between `server` and the first connection of this process, until either side ends.
-    pub(crate) fn serve(self, server: Box<dyn Stream>) -> Arc<Link> {
+    /// Copies between `server` and the first connection of this process, until either side ends. `observe` gets all
+    /// that comes from the server, before sqlx does.
+    pub(crate) fn serve(
+        self,
+        server: Box<dyn Stream>,
+        observe: impl FnMut(&[u8]) + Send + 'static,
+    ) -> Arc<Link> {
         let link = Arc::new(Link::new());
         let task_link = Arc::clone(&link);
         tokio::spawn(async move {
             while let Ok(Ok((client, _))) = timeout(ACCEPT_TIMEOUT, self.listener.accept()).await {
                 if is_this_process(&client) {
                     drop(self.listener);
-                    return copy(server, client, &task_link).await;
+                    return copy(server, client, &task_link, observe).await;
                 }
             }
         });
@@ -101,7 +106,7 @@ fn is_this_process(client: &UnixStream) -> bool {
     own.is_some() && client.peer_cred().is_ok_and(|peer| peer.pid() == own)
 }
 
-async fn copy(server: Box<dyn Stream>, client: UnixStream, link: &Link) {
+async fn copy(server: Box<dyn Stream>, client: UnixStream, link: &Link, mut observe: impl FnMut(&[u8])) {
     let (mut from_server, mut to_server) = tokio::io::split(server);
     let (mut from_client, mut to_client) = client.into_split();
     let answers = async {
@@ -113,6 +118,7 @@ async fn copy(server: Box<dyn Stream>, client: UnixStream, link: &Link) {
             match read {
                 Ok(0) => return,
                 Ok(count) => {
+                    observe(&buffer[..count]);
                     if to_client.write_all(&buffer[..count]).await.is_err() {
                         return;
                     }

@@ -79,8 +79,11 @@ pub enum Words {
 pub enum Phase {
     /// The login: no statement was sent.
     Login,
-    /// A query is parsed and planned: no row was read.
+    /// A query is parsed and its names are looked up: nothing is evaluated.
     Planning,
+    /// A query is planned, without a row of its own: functions that are said to be immutable run, and may read rows
+    /// all the same.
+    Describing,
     /// A statement of our own, which makes no name of a value.
     OwnStatement,
     /// A query of the user reads rows.
@@ -129,7 +132,7 @@ impl ResultCode {
     pub fn shows_words(self, phase: Phase) -> bool {
         match phase {
             Phase::Login | Phase::Planning => true,
-            Phase::OwnStatement => self.words != Words::Values,
+            Phase::OwnStatement | Phase::Describing => self.words != Words::Values,
             Phase::Reading => self.words == Words::Fixed,
         }
     }
@@ -217,21 +220,21 @@ mod tests {
 
     #[test]
     fn words_are_shown_where_no_value_can_be_in_them() {
-        use Phase::{Login, OwnStatement, Planning, Reading};
+        use Phase::{Describing, Login, OwnStatement, Planning, Reading};
         for (code, shown) in [
-            ("40001", &[Login, Planning, OwnStatement, Reading][..]),
-            ("57014", &[Login, Planning, OwnStatement, Reading]),
+            ("40001", &[Login, Planning, Describing, OwnStatement, Reading][..]),
+            ("57014", &[Login, Planning, Describing, OwnStatement, Reading]),
             // `value::regclass`, `to_tsquery(value)` and `date_trunc(value, ...)` name what a row holds.
-            ("42P01", &[Login, Planning, OwnStatement]),
-            ("42601", &[Login, Planning, OwnStatement]),
-            ("0A000", &[Login, Planning, OwnStatement]),
-            ("3D000", &[Login, Planning, OwnStatement]),
+            ("42P01", &[Login, Planning, Describing, OwnStatement]),
+            ("42601", &[Login, Planning, Describing, OwnStatement]),
+            ("0A000", &[Login, Planning, Describing, OwnStatement]),
+            ("3D000", &[Login, Planning, Describing, OwnStatement]),
             ("22P02", &[Login, Planning]),
             ("P0001", &[Login, Planning]),
             ("08XYZ", &[Login, Planning]),
         ] {
             let code = ResultCode::of_sqlstate(code);
-            let phases = [Login, Planning, OwnStatement, Reading];
+            let phases = [Login, Planning, Describing, OwnStatement, Reading];
             let found: Vec<_> = phases.into_iter().filter(|phase| code.shows_words(*phase)).collect();
             assert_eq!(found, shown, "{code:?}");
         }

@@ -86,11 +86,9 @@ async fn run_that_is_held_before_is_compared_without_writing() {
             let last = metadata.last_run(&name("person")).await.unwrap().unwrap();
             assert_eq!((last.status, last.counts.rows), (RunStatus::StillHeld, rows), "{code} {round}");
         }
-        // An operator gets a result to approve: that of the rows as they are now.
-        let own = held(&node.sync("person").await, code);
-        assert_ne!(own, id, "{code}");
-        assert_eq!(metadata.run(id).await.unwrap().unwrap().status, RunStatus::Superseded, "{code}");
-        let id = own;
+        // An operator's run comes to the same result, and leaves the id that somebody has written down.
+        assert_eq!(held(&node.sync("person").await, code), id, "{code}");
+        assert_eq!(metadata.held_run(&name("person")).await.unwrap(), result, "{code}");
         // Another reason, or other changed fields: a result of its own.
         node.warehouse.execute(other).await;
         let ended = scheduled(&node).await;
@@ -114,6 +112,70 @@ async fn run_that_is_held_before_is_compared_without_writing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn operators_run_takes_the_place_of_a_held_one_when_its_result_is_another() {
+    let node = node("delete").await;
+    let metadata = node.publisher().await.metadata;
+    node.warehouse
+        .execute("delete from people where id > 50; update people set other = 'a' where id < 9")
+        .await;
+    let mut id = held(&node.sync("person").await, "max_removed");
+    for (change, code, is_same) in [
+        // All counts stay.
+        ("update people set other = 'b' where id = 1", "max_removed", false),
+        ("update people set other = 'a' where id = 1", "max_removed", false),
+        ("update people set other = 'a' where id = 1", "max_removed", true),
+        ("update people set tags = '[\"new\"]' where id = 1", "max_removed", false),
+        (
+            "update people set other = 'other 1', tags = '[]' where id = 1; update people set other = 'a' where id = 9",
+            "max_removed",
+            false,
+        ),
+        ("delete from people where id = 50", "max_removed", false),
+        ("insert into people select 51, 'other 51', '[]'", "max_removed", false),
+        // Rejected rows alone: the same number of others.
+        ("update people set tags = '[broken' where id between 11 and 30", "max_removed", false),
+        (
+            "update people set tags = '[]' where id = 11; update people set tags = '[broken' where id = 31",
+            "max_removed",
+            false,
+        ),
+        ("select 1", "max_removed", true),
+    ] {
+        node.warehouse.execute(change).await;
+        let own = held(&node.sync("person").await, code);
+        assert_eq!(own == id, is_same, "{change}");
+        let present = metadata.held_run(&name("person")).await.unwrap().unwrap();
+        assert_eq!(present.record.id, own, "{change}");
+        id = own;
+    }
+    // What is approved is what was shown.
+    node.warehouse.execute("delete from people").await;
+    held(&scheduled(&node).await, "no_rows");
+    assert_eq!(metadata.run(id).await.unwrap().unwrap().status, RunStatus::Superseded);
+}
+
+/// The rows of a new base arrive in any order, and each run has a dictionary and a seed of its own.
+#[tokio::test(flavor = "multi_thread")]
+async fn held_run_of_many_rows_is_recognized_in_any_order() {
+    let directory = TempDir::new().unwrap();
+    let warehouse = Warehouse::sqlite(directory.path());
+    warehouse.execute(&ROWS.replace("i < 100", "i < 30000")).await;
+    warehouse.execute("update people set tags = '[broken' where id % 5 = 0").await;
+    let node = Node::start(directory, warehouse, &sections("id", "delete", ALL)).await;
+    // A first run.
+    let id = held(&node.sync("person").await, "max_rejected");
+    assert_eq!(held(&node.sync("person").await, "max_rejected"), id);
+    node.warehouse.execute("update people set other = 'x' where id = 1").await;
+    let id_of_other = held(&node.sync("person").await, "max_rejected");
+    assert_ne!(id_of_other, id);
+    node.sync_with("person", true).await;
+    // Another primary key.
+    node.configure(&sections("other", "delete", ALL));
+    let id = held(&node.sync("person").await, "max_rejected");
+    assert_eq!(held(&node.sync("person").await, "max_rejected"), id);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn changed_configuration_or_collection_makes_a_held_run_of_its_own() {
     let node = node("delete").await;
     let publisher = node.publisher().await;
@@ -125,6 +187,25 @@ async fn changed_configuration_or_collection_makes_a_held_run_of_its_own() {
     node.configure(&fields);
     let second = held(&scheduled(&node).await, "max_removed");
     assert_ne!(second, first);
+    // The same fields, from other columns.
+    node.configure(&fields.replace("tags = \"tags\"\n", "tags = \"other\"\n"));
+    let swapped = held(&scheduled(&node).await, "max_removed");
+    assert_ne!(swapped, second);
+    node.configure(&fields);
+    let mut second = held(&scheduled(&node).await, "max_removed");
+    assert_ne!(second, swapped);
+    // The manifest of the held run is damaged or lost.
+    for damage in [Some("{"), None] {
+        let result = publisher.metadata.held_run(&name("person")).await.unwrap().unwrap();
+        let file = node.directory.path().join("data/store").join(&result.manifest);
+        match damage {
+            Some(text) => std::fs::write(&file, text).unwrap(),
+            None => std::fs::remove_file(&file).unwrap(),
+        }
+        let again = held(&scheduled(&node).await, "max_removed");
+        assert_ne!(again, second, "{damage:?}");
+        second = again;
+    }
     // Another base.
     let spec = node.run_request("person", Trigger::Schedule).spec;
     let serving = larder::domain::manifest::ServingSettings {

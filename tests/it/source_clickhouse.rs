@@ -137,6 +137,19 @@ async fn errors_say_what_happened_without_a_value() {
         ("select 'a\\'; b'; select 1", "source_several_statements", "line 1"),
         ("select toUInt8(name) from t", "source_query_failed", "CANNOT_PARSE_TEXT"),
         ("select throwIf(id = 199999, name) from t", "source_query_failed", ""),
+        ("select toUInt8(id, 1, 2) from t", "source_query_failed", "arguments"),
+        // A scalar subquery runs while the query is planned.
+        (
+            "select toUInt8(assumeNotNull((select name from t limit 1))) as x",
+            "source_query_failed",
+            "CANNOT_PARSE_TEXT",
+        ),
+        (
+            "select dateTrunc(assumeNotNull((select name from t limit 1)), now()) as x",
+            "source_query_failed",
+            "",
+        ),
+        ("select cast((select name from t limit 1), 'Enum8(''a'' = 1)') as x", "source_query_failed", ""),
         ("select if(id = 150000, toUInt8(name), 1) from t", "source_query_failed", ""),
     ] {
         let error = read(&source, sql).await.unwrap_err();

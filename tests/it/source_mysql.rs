@@ -218,8 +218,15 @@ async fn errors_have_a_cause_and_no_value() {
     database
         .execute("set sql_mode = ''; create table t (id int, secret text); insert into t values (1, 'hush')")
         .await;
+    database
+        .execute(
+            "create function fail(v text) returns text deterministic begin
+             signal sqlstate '40001' set mysql_errno = 1213, message_text = v; return v; end",
+        )
+        .await;
     let source = open(&database.section());
     for (sql, code) in [
+        ("select fail(secret) as x from t", "source_conflict"),
         ("select * from missing", "source_unknown_table"),
         ("select missing from t", "source_unknown_column"),
         ("selec 1", "source_syntax_error"),

@@ -210,6 +210,38 @@ async fn a_first_run_retracts_duplicate_keys_from_uploaded_segments() {
     assert_eq!(node.record("person", "email", "x@x").await.unwrap()["id"], "b");
 }
 
+/// Their segment is read again: its bodies need the dictionary of the base.
+#[tokio::test(flavor = "multi_thread")]
+async fn duplicate_keys_among_changes_of_a_compressed_collection_are_retracted() {
+    let directory = TempDir::new().unwrap();
+    let warehouse = Warehouse::sqlite(directory.path());
+    let rows = |from: u32, to: u32| {
+        format!(
+            "with recursive n(i) as (select {from} union all select i + 1 from n where i < {to})
+             insert into people select i, null, 'A name that many have, and a long one', '[\"tag\"]', i from n;"
+        )
+    };
+    warehouse.execute("create table people (id integer, email text, name text, tags json, score real)").await;
+    warehouse.execute(&rows(1, 5000)).await;
+    let node = Node::start(directory, warehouse, &sections("delete", "")).await;
+    node.sync("person").await;
+    node.warehouse.execute(&format!("{}{}", rows(6001, 6100), rows(6100, 6102))).await;
+    // A served key has three rows, another one a broken row and a whole one.
+    node.warehouse.execute(&format!("{}{}{}", rows(10, 11), rows(10, 11), rows(10, 10))).await;
+    node.warehouse.execute("delete from people where rowid = 11; update people set tags = '[broken' where rowid in (select min(rowid) from people where id = 11)").await;
+    // A value that JSON cannot express, in two batches of rows at least.
+    node.warehouse.execute("update people set score = 9e999 where id in (1, 5000, 6001)").await;
+    let counts = node.sync("person").await.record.counts;
+    assert_eq!((counts.rejected, counts.carried), (2 + 4 + 2, 2));
+    assert_eq!((counts.added, counts.changed, counts.nulled), (101, 2, 3));
+    assert_eq!(node.record("person", "id", "6100").await, None);
+    for id in ["6001", "6099", "6102"] {
+        let record = node.record("person", "id", id).await.unwrap();
+        assert_eq!(record["name"], "A name that many have, and a long one");
+    }
+    assert!(node.record("person", "id", "6001").await.unwrap()["score"].is_null());
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_run_that_removes_too_much_is_held_until_it_is_accepted() {
     let directory = TempDir::new().unwrap();

@@ -1,6 +1,7 @@
 //! One run of a sync, from its lease to its outcome.
 
 mod guard;
+mod held;
 mod prepare;
 
 pub use guard::Hold;
@@ -169,7 +170,7 @@ impl Engine {
         }
         self.record_end(&mut record, &rejected).await;
         let record = match held_before {
-            // The run to approve is the one that wrote.
+            // The run to approve is the one that is held already.
             Some(id) => RunRecord { id, status: RunStatus::Held, ..record },
             None => record,
         };

@@ -11,7 +11,7 @@ use crate::{
     domain::{
         digest::Digest,
         id::RunId,
-        run::{RejectedRow, RunCounts, RunRecord},
+        run::{RejectedRow, RunCounts},
     },
     engine::{
         Engine,
@@ -32,7 +32,7 @@ pub(super) struct PreparedRun {
     pub(super) counts: RunCounts,
     pub(super) rejected: Vec<RejectedRow>,
     pub(super) hold: Option<Hold>,
-    /// The run that is held already, on the same base and for the same reason. Then nothing was written.
+    /// The run that is held already, on the same base and for the same reason. Its result is the one to approve.
     pub(super) held_before: Option<RunId>,
     pub(super) base: Option<Arc<Base>>,
     /// SHA-256 of the announced manifest, which the announcement names as its predecessor.
@@ -120,25 +120,28 @@ impl Engine {
             plan.increment = Some(increment);
         }
         let planned = PlannedRun { run_id, request, input, plan: Arc::new(plan) };
-        // An operator's run makes a result of its own: what `larder approve` announces is what its output has shown.
+        let held = if *accept || *dry_run { None } else { self.held_before(&planned.plan).await? };
         if request.trigger == Trigger::Schedule
-            && !accept
-            && !dry_run
-            && let Some(held) = self.held_before(&planned.plan).await?
+            && let Some(held) = &held
         {
-            let reason = held.error.map(|error| error.code);
-            let is_same = |hold: &Hold| Some(hold.code()) == reason.as_deref();
-            let prepared = if planned.plan.fields_changed && is_same(&Hold::FieldsChanged) {
+            let prepared = if planned.plan.fields_changed && held.is_for(&Hold::FieldsChanged) {
                 planned.hold_unread(self.clock.now())
             } else {
                 self.compare(&planned, true).await?
             };
-            if prepared.hold.as_ref().is_some_and(is_same) {
-                return Ok(PreparedRun { held_before: Some(held.id), ..prepared });
+            if prepared.hold.as_ref().is_some_and(|hold| held.is_for(hold)) {
+                return Ok(PreparedRun { held_before: Some(held.record.id), ..prepared });
             }
             progress.begin(progress.expected());
         }
-        self.compare(&planned, *dry_run).await
+        let prepared = self.compare(&planned, *dry_run).await?;
+        // What `larder approve` announces is what the output of an operator's run has shown.
+        Ok(match held {
+            Some(held) if self.is_same_result(&held, &prepared).await => {
+                PreparedRun { held_before: Some(held.record.id), ..prepared }
+            }
+            _ => prepared,
+        })
     }
 
     /// Keeps what a run reads with its record.
@@ -200,24 +203,6 @@ impl Engine {
             is_changed,
             warnings: plan.mapping.warnings().into_iter().chain(unread).collect(),
         })
-    }
-
-    /// The held run of the sync, if it was compared with the present base and made with the present mapping and
-    /// serving settings: what it has published is what this run would publish if the model is as it was.
-    async fn held_before(&self, plan: &RunPlan) -> Result<Option<RunRecord>, Error> {
-        let spec = &plan.spec;
-        let held = self.metadata.held_run(&spec.collection).await?;
-        let Some(held) = held.filter(|held| held.from == plan.from) else { return Ok(None) };
-        let (object, sha256) = (&held.manifest, &held.manifest_sha256);
-        let manifest = match self.catalog.manifest_by_digest(&spec.collection, object, sha256).await {
-            Ok(manifest) => manifest,
-            Err(error) if error.is_missing() => return Ok(None),
-            Err(error) => return Err(error.into()),
-        };
-        let is_current = manifest.fields == plan.mapping.fields()
-            && manifest.mapping == spec.mapping_digest()
-            && manifest.serving == spec.serving;
-        Ok(is_current.then_some(held.record))
     }
 
     /// Whether a segment of the base is gone or damaged, both here and in the store. Then no run can be

@@ -27,6 +27,8 @@ const CODES: &[(Meaning, &[u32])] = &[
     (Meaning::Unavailable, &[159, 160, 201, 202, 203, 209, 210, 225, 241, 243, 279, 373, 999]),
     (Meaning::Data, &[6, 27, 38, 41, 53, 69, 72, 131, 153, 307, 321, 349, 395, 407]),
     (Meaning::Damaged, &[40, 228, 246, 271]),
+    // Functions, their arguments' number and types, settings, aliases, aggregates.
+    (Meaning::Statement, &[42, 43, 46, 48, 63, 115, 179, 184, 207, 215, 386]),
 ];
 
 /// The code of a query that took longer than `max_execution_time`.
@@ -45,7 +47,9 @@ pub(super) fn read(text: &[u8], phase: Phase, address: &str) -> Option<Error> {
         _ => Meaning::Statement,
     });
     let is_login = matches!(meaning, Meaning::WrongPassword | Meaning::LoginRefused);
-    let is_shown = is_login || phase != Phase::Reading;
+    // A query is planned with the values of its scalar subqueries: other words may quote one.
+    let is_of_schema = found.is_some_and(|meaning| meaning != Meaning::Data);
+    let is_shown = is_login || (is_of_schema && phase != Phase::Reading);
     let words = database_words(&code.to_string(), name, is_shown.then_some(&*message));
     Some(match meaning {
         _ if code == TIMEOUT_EXCEEDED => Error::new(cause::STATEMENT_TIMEOUT, words)

@@ -63,7 +63,7 @@ impl MySql {
         self.keepalive.apply(&stream)?;
         let relay = Relay::bind("mysql")?;
         let options = options.socket(relay.directory.join("mysql"));
-        Ok((options, relay.serve(Box::new(stream))))
+        Ok((options, relay.serve(Box::new(stream), |_| ())))
     }
 
     /// Asks for the server's thread of a connection, unless nothing will be asked about it.

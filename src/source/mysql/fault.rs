@@ -51,7 +51,9 @@ pub(super) fn of(error: &sqlx::Error, asked: Asked<'_>) -> Error {
         return statement_timeout(asked.timeout);
     }
     let found = ResultCode::of_mysql(number);
-    let message = found.shows_words(asked.phase).then(|| database.message());
+    // A stored function can raise any number with any message (SIGNAL), and the answer does not say so.
+    let is_shown = asked.phase != Phase::Reading && found.shows_words(asked.phase);
+    let message = is_shown.then(|| database.message());
     let words = database_words(&number.to_string(), found.name, message);
     match (found.meaning, asked.phase) {
         (Meaning::LoginRefused, _) => {

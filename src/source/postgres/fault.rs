@@ -14,7 +14,7 @@ use sqlx::{
 };
 
 use crate::{
-    postgres,
+    postgres::{self, Fatal},
     source::error::{
         Error, cause, connection_lost, database_words, malformed, of_database, statement_timeout,
     },
@@ -75,6 +75,13 @@ pub(super) fn of_query(error: sqlx::Error, statement: Statement<'_>) -> Error {
         sqlx::Error::Protocol(what) => malformed(what),
         other => malformed(kind_of(&other)),
     }
+}
+
+/// The error with which the server has ended the session.
+pub(super) fn of_ending(fatal: &Fatal) -> Error {
+    let code = ResultCode::of_sqlstate(&fatal.code);
+    let words = code.shows_words(Phase::Reading).then_some(fatal.message.as_str());
+    of_database(code.meaning, database_words(&fatal.code, code.name, words))
 }
 
 /// An error's outermost words: its causes may quote what the server sent.

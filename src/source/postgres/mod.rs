@@ -197,7 +197,8 @@ impl Postgres {
         let rows = rows.map_err(|_| self.unanswered(BEGIN_TIMEOUT))?.map_err(failed)?;
         let text =
             |at: usize| rows.last().and_then(|row| row.try_get::<String, _>(at).ok()).unwrap_or_default();
-        let backend = Backend { link: connection.link(), id: text(1), server: text(2) };
+        let backend =
+            Backend { link: connection.link(), ending: connection.ending(), id: text(1), server: text(2) };
         if text(0) == "SQL_ASCII" {
             // Such a database does not know what its text is. Left alone it would check that all
             // of it is UTF-8 and end the whole query; here one cell is refused.

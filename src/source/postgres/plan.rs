@@ -13,6 +13,7 @@ use super::{
 use crate::{
     domain::{Column, ColumnKind},
     source::error::{Error, cause, malformed, no_columns},
+    support::result_code::Phase,
 };
 
 /// Before the model's SQL when the server is asked to parse it.
@@ -41,7 +42,8 @@ impl Plan {
             Statement { model: statement.model.map(|(model, _)| (model, PREPARE.len())), ..statement };
         run(connection, format!("{PREPARE}{sql}"), place).await?;
 
-        let found = describe(connection, sql, Statement { model: None, ..statement }).await?;
+        let described = Statement { model: None, phase: Phase::Describing, ..statement };
+        let found = describe(connection, sql, described).await?;
         let others: Vec<u32> =
             found.iter().map(|(_, oid)| *oid).filter(|oid| types::direct(*oid).is_none()).collect();
         let catalog = catalog(connection, &others, Statement { model: None, ..statement }).await?;

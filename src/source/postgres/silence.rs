@@ -4,11 +4,11 @@ use std::{sync::Arc, time::Duration};
 
 use sqlx::{AssertSqlSafe, Row as _, raw_sql};
 
-use super::Postgres;
+use super::{Postgres, fault};
 use crate::{
-    postgres,
+    postgres::{self, Ending},
     source::{
-        error::{Error, connection_lost},
+        error::{Error, cause, connection_lost},
         silence,
     },
     support::relay::Link,
@@ -18,6 +18,8 @@ use crate::{
 #[derive(Debug)]
 pub(super) struct Backend {
     pub(super) link: Arc<Link>,
+    /// How its session ends.
+    pub(super) ending: Ending,
     /// Its process id.
     pub(super) id: String,
     /// When the server started, which tells servers behind one address apart.
@@ -33,11 +35,17 @@ impl Postgres {
     ) -> Result<T, Error> {
         tokio::select! {
             biased;
-            done = work => done.map_err(|error| match backend.link.lost() {
-                Some(reason) => connection_lost(format_args!("{}: {reason}", self.address)),
-                None => error,
-            }),
+            done = work => done.map_err(|error| self.ended(backend, error)),
             error = self.lost(backend) => Err(error),
+        }
+    }
+
+    /// The cause of `error`, when that is the end of the connection.
+    fn ended(&self, backend: &Backend, error: Error) -> Error {
+        match (backend.ending.fatal(), backend.link.lost()) {
+            (Some(fatal), _) if error.code() == cause::CONNECTION_LOST.code => fault::of_ending(&fatal),
+            (_, Some(reason)) => connection_lost(format_args!("{}: {reason}", self.address)),
+            _ => error,
         }
     }
 

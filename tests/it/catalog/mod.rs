@@ -7,3 +7,4 @@ mod refusals;
 mod retention;
 mod selectable;
 mod suspended;
+mod unreadable;

@@ -311,6 +311,40 @@ async fn nothing_is_deleted_while_the_past_is_not_known() {
 }
 
 #[tokio::test]
+async fn damaged_manifest_keeps_its_collection_and_stops_no_round() {
+    let mut bucket = Bucket::in_memory();
+    let announced = bucket.announce("a", 3).await;
+    bucket.announce("b", 3).await;
+    bucket.store.put(&Path::from(announced[2].0.manifest.as_str()), "{".into()).await.unwrap();
+    bucket.store.advance_hours(50);
+    let of_a = async |bucket: &Bucket| {
+        let paths = bucket.paths().await;
+        paths.into_iter().filter(|path| path.starts_with("collections/a/")).count()
+    };
+    let before = of_a(&bucket).await;
+    // The grace of `b` begins with the first round that misses its old versions, at the latest.
+    let mut deleted = bucket.delete(&rules(1)).await.objects;
+    bucket.store.advance_hours(30);
+    deleted += bucket.delete(&rules(1)).await.objects;
+    assert_eq!((deleted, of_a(&bucket).await), (4, before));
+}
+
+#[tokio::test]
+async fn probes_of_killed_processes_are_deleted_and_the_clock_stays() {
+    let mut bucket = Bucket::in_memory();
+    bucket.announce("a", 1).await;
+    let probe = |name: &str| Path::from(format!("probe/{name}"));
+    bucket.store.put(&probe("old"), "x".into()).await.unwrap();
+    bucket.store.advance_hours(30);
+    bucket.store.put(&probe("young"), "x".into()).await.unwrap();
+    bucket.delete(&rules(1)).await;
+    let is_there = async |name: &str| bucket.store.head(&probe(name)).await.is_ok();
+    for (name, stays) in [("old", false), ("young", true), ("clock", true)] {
+        assert_eq!(is_there(name).await, stays, "{name}");
+    }
+}
+
+#[tokio::test]
 async fn unfinished_files_of_killed_writers_are_deleted() {
     let root = tempfile::tempdir().unwrap();
     let catalog = open_catalog(&Location::Directory(root.path().to_owned()));

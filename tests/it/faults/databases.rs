@@ -217,6 +217,35 @@ async fn a_copy_of_a_database_beside_its_original_is_noticed() {
     refused(&one).await;
 }
 
+/// Keys and pins are operators' commands, which a copy may give: each is applied to what is announced.
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_and_pins_of_a_copy_undo_nothing() {
+    let deployment = Deployment::new();
+    let (one, two) = (node(&deployment, "one", "manual").await, node(&deployment, "two", "manual").await);
+    one.output(&["sync", "person"]).await;
+    let (kept, revoked) = (one.key().await, one.key().await);
+    fs::copy(deployment.path("one-metadata.db"), deployment.path("two-metadata.db")).unwrap();
+    one.output(&["keys", "revoke", &revoked[4..16]]).await;
+    rename(&deployment, "one", "one 2").await;
+    one.output(&["sync", "person"]).await;
+    one.output(&["pin", "person", "--region", "eu", "--to", "1"]).await;
+
+    let of_copy = two.key().await;
+    two.output(&["pin", "person", "--region", "us", "--to", "1"]).await;
+    let later = one.key().await;
+    two.output(&["keys", "revoke", &of_copy[4..16]]).await;
+    let last = deployment.catalog().pop().unwrap();
+    assert_eq!(last["pins"].as_object().unwrap().keys().collect::<Vec<_>>(), ["eu", "us"], "{last}");
+    assert_eq!(last["collections"]["person"]["version"], 2);
+    let server = one.serve().await;
+    for (key, status) in [(&kept, 200), (&later, 200), (&revoked, 401), (&of_copy, 401)] {
+        until("the keys in force", async || {
+            (server.get(key, "person", 1).await.status == status).then_some(())
+        })
+        .await;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn of_two_new_databases_on_an_empty_store_the_first_to_announce_publishes() {
     let deployment = Deployment::new();

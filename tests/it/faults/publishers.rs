@@ -14,7 +14,7 @@ use crate::support::postgres::{Database, Postgres};
 use crate::support::reader::Reader;
 use crate::support::{
     deployment::{Deployment, NodeDirectory},
-    process::{Process, until},
+    process::{CommandOutput, Process, until},
 };
 
 const ROWS: &str = "create table people (id integer primary key, name text);
@@ -269,6 +269,35 @@ async fn a_run_that_waited_for_its_permit_is_skipped_after_another_process_ran_i
     };
     until("two runs of the clock", async || (runs_of("clock").await >= 2).then_some(())).await;
     assert_eq!(runs_of(waiting).await, 1);
+}
+
+/// Files that one tool deploys to both publishers may have one time.
+#[tokio::test(flavor = "multi_thread")]
+async fn two_configurations_of_the_same_time_do_not_take_turns() {
+    let deployment = Deployment::new();
+    deployment.execute("warehouse.db", ROWS).await;
+    let time = SystemTime::from(Clock::default().now());
+    let node = |of: &str| {
+        let sections = sections(SQLITE, "manual", &["person"]);
+        let query = format!("select id, '{of} ' || name as name from people");
+        let node = deployment.node(of, &sections.replace("select * from people", &query));
+        let file = File::options().append(true).open(node.path().join(format!("{of}.toml"))).unwrap();
+        file.set_modified(time).unwrap();
+        node
+    };
+    let nodes = [node("one"), node("two")];
+    // Whoever begins.
+    nodes[0].output(&["sync", "person"]).await;
+    let second = nodes[1].spawn(&["sync", "person"]).wait().await;
+    let (first, winner) = if second.code == Some(0) { (0, 1) } else { (1, 0) };
+    let refused =
+        |done: &CommandOutput| done.code == Some(4) && done.stderr.contains("configuration_outdated");
+    assert!(second.code == Some(0) || refused(&second), "{second:?}");
+    for _ in 0..2 {
+        nodes[winner].output(&["sync", "person"]).await;
+        let done = nodes[first].spawn(&["sync", "person"]).wait().await;
+        assert!(refused(&done), "{done:?}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,9 +1,12 @@
 //! The story on a real Postgres, and what only a server has: migrations by command, refusals.
 
+use std::time::Duration;
+
 use larder::{
     domain::{error::ErrorKind, keyset::Scope},
     metadata::{Error, Metadata, Settings},
 };
+use sqlx::{Connection as _, PgConnection, postgres::PgConnectOptions, raw_sql};
 
 use super::{clock, keys::key, story};
 use crate::support::{
@@ -26,6 +29,22 @@ async fn refusal(url: String) -> Error {
 async fn the_story_on_postgres() {
     let (_database, settings) = migrated().await;
     story(&settings).await;
+}
+
+#[tokio::test]
+async fn a_migration_without_an_answer_ends() {
+    let database = Postgres::database().await;
+    let settings = settings(&database.url());
+    // Another process that migrates hangs.
+    let options: PgConnectOptions = database.url().parse().unwrap();
+    let mut other = PgConnection::connect_with(&options).await.unwrap();
+    raw_sql("begin; select pg_advisory_xact_lock(7810766372001)").execute(&mut other).await.unwrap();
+    let error = Metadata::migrate_within(&settings, Duration::from_secs(1)).await.unwrap_err();
+    assert_eq!((error.kind(), error.code()), (ErrorKind::Unavailable, "metadata_unavailable"), "{error}");
+    assert!(error.to_string().contains("within 1 s (migrating)"), "{error}");
+    // Nothing of it stays.
+    other.close().await.unwrap();
+    Metadata::migrate(&settings).await.unwrap();
 }
 
 #[tokio::test]

@@ -131,6 +131,28 @@ async fn node_without_state_waits_for_its_store() {
     assert_eq!(node.shelf.rows("a"), Some(rows(&[("1", Some(1))])));
 }
 
+/// It would answer every look-up as if there were no record.
+#[tokio::test]
+async fn node_that_has_lost_its_segments_is_not_ready_without_its_store() {
+    let mut world = World::in_memory();
+    world.base("a", &rows(&[("1", Some(1))])).await;
+    let node = world.node("node");
+    node.caught_up(&world).await;
+    node.stop().await;
+    fs::remove_dir_all(world.root.path().join("node/segments")).unwrap();
+    world.faulty.decide(|_, _| Fault::Fail);
+    let node = world.node("node");
+    node.until("trying", |applied| applied.problem.is_some()).await;
+    let asked = world.faulty.count(Request::Get, "head");
+    while world.faulty.count(Request::Get, "head") < asked + 30 {
+        tokio::task::yield_now().await;
+    }
+    assert!(!node.board.read().ready && node.shelf.rows("a").is_none());
+    world.faulty.heal();
+    node.until("ready", |applied| applied.ready).await;
+    assert_eq!(node.shelf.rows("a"), Some(rows(&[("1", Some(1))])));
+}
+
 #[tokio::test]
 async fn starting_node_catches_up_before_it_is_ready() {
     let mut world = World::in_memory();
@@ -216,6 +238,51 @@ async fn killed_node_starts_from_its_saved_state() {
     let node = world.node("node");
     node.caught_up(&world).await;
     assert_eq!(node.shelf.rows("a"), Some(expected));
+}
+
+/// A key that was revoked since would be accepted again.
+#[tokio::test]
+async fn older_key_set_on_disk_is_not_used() {
+    let mut world = World::in_memory();
+    world.base("a", &rows(&[("1", Some(1))])).await;
+    world.keys().await;
+    let keys_file = world.root.path().join("node/state/keys.json");
+    let node = world.node("node");
+    node.until("keys", |applied| applied.keys_revision == 1).await;
+    node.stop().await;
+    let older = fs::read(&keys_file).unwrap();
+    world.keys().await;
+    let node = world.node("node");
+    node.until("keys", |applied| applied.keys_revision == 2).await;
+    node.stop().await;
+
+    world.faulty.decide(|_, _| Fault::Fail);
+    for (file, revision) in [(fs::read(&keys_file).unwrap(), 2), (older, 0)] {
+        fs::write(&keys_file, file).unwrap();
+        let node = world.node("node");
+        let applied = node.until("ready", |applied| applied.ready || applied.problem.is_some()).await;
+        assert_eq!(applied.keys_revision, revision);
+        node.stop().await;
+    }
+    world.faulty.heal();
+    let node = world.node("node");
+    node.until("keys", |applied| applied.keys_revision == 2).await;
+}
+
+#[tokio::test]
+async fn stop_saves_what_is_served() {
+    let mut world = World::in_memory();
+    world.base("a", &rows(&[("1", Some(1))])).await;
+    let node = world.node("node");
+    node.caught_up(&world).await;
+    // Sooner after the last save than the next one may be.
+    world.change("a", &rows(&[("2", Some(2))])).await;
+    node.caught_up(&world).await;
+    node.stop().await;
+    world.faulty.decide(|_, _| Fault::Fail);
+    let node = world.node("node");
+    node.until("ready", |applied| applied.ready).await;
+    assert_eq!(node.shelf.rows("a"), Some(rows(&[("1", Some(1)), ("2", Some(2))])));
 }
 
 #[tokio::test]

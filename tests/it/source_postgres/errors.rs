@@ -65,7 +65,8 @@ async fn a_value_is_never_in_the_words_of_an_error() {
         .execute(
             "create table t (v text); insert into t values ('hush');
              create function fail(code text, v text) returns text language plpgsql as
-             $$ begin raise exception using errcode = code, message = v, table = v, column = v, constraint = v; end $$",
+             $$ begin raise exception using errcode = code, message = v, table = v, column = v, constraint = v; end $$;
+             create function constant() returns text immutable language plpgsql as $$ begin return (select v from t); end $$",
         )
         .await;
     let source = open(&section(&database.url()));
@@ -74,9 +75,13 @@ async fn a_value_is_never_in_the_words_of_an_error() {
         ("select v::regnamespace::text as x from t", "source_unknown_table"),
         ("select v::regtype::text as x from t", "source_query_failed"),
         ("select to_tsquery('simple', v || ' &')::text as x from t", "source_syntax_error"),
+        ("select repeat(v, 600)::tsquery::text as x from t", "source_query_failed"),
         ("select date_trunc(v, now()) as x from t", "source_query_failed"),
         ("select current_setting(v) as x from t", "source_query_failed"),
         ("select pg_database_size(v) as x from t", "source_unknown_database"),
+        // The planner runs it, before a row is read.
+        ("select constant()::int as x", "source_query_failed"),
+        ("select ('1 ' || constant())::interval::text as x", "source_query_failed"),
         ("select fail('57014', v) as x from t", "source_query_cancelled"),
         ("select fail('42P01', v) as x from t", "source_unknown_table"),
         ("select fail('40001', v) as x from t", "source_conflict"),
@@ -136,8 +141,7 @@ async fn a_query_that_somebody_ends_says_who_did() {
     let source = open_within(&section(&database.url()), "1h", "30s");
     for (end, code, part) in [
         ("pg_cancel_backend", "source_query_cancelled", "user request"),
-        // sqlx reads on after the last words of a session, and finds its end.
-        ("pg_terminate_backend", "source_connection_lost", "log"),
+        ("pg_terminate_backend", "source_connection_lost", "administrator command (code 57P01)"),
     ] {
         let query = sql("select pg_sleep(3600)::text as x");
         let columns = source.describe(&query).await.unwrap();
