@@ -20,6 +20,7 @@ mod settings;
 mod silence;
 mod sql;
 mod sqlite;
+mod sqlserver;
 mod types;
 
 use std::{collections::HashSet, sync::Arc, time::Duration};
@@ -43,6 +44,7 @@ const TYPES: &[SourceType] = &[
     postgres::TYPE,
     mysql::TYPE,
     sqlite::TYPE,
+    sqlserver::TYPE,
     clickhouse::TYPE,
     files::TYPE,
     adbc::SNOWFLAKE,

@@ -38,7 +38,7 @@ const LAYERS: [(&str, u8); 27] = [
 ];
 
 /// Crates that only the modules beside them name.
-const CRATES: [(&str, &[&str]); 15] = [
+const CRATES: [(&str, &[&str]); 16] = [
     ("adbc_core", &["source/adbc/worker.rs"]),
     ("adbc_driver_manager", &["source/adbc/worker.rs"]),
     ("dashmap", &["cache/", "auth/ring.rs"]),
@@ -53,7 +53,16 @@ const CRATES: [(&str, &[&str]); 15] = [
     ("jsonwebtoken", &["auth/tokens/"]),
     ("anyhow", &["app/", "cli/", "main.rs"]),
     ("tokio_rustls", &["api/http/listener/", "postgres/"]),
-    ("tokio_util", &["support/background.rs", "support/shutdown.rs", "api/http/listener/"]),
+    (
+        "tokio_util",
+        &[
+            "support/background.rs",
+            "support/shutdown.rs",
+            "api/http/listener/",
+            "source/sqlserver/connection.rs",
+        ],
+    ),
+    ("tiberius", &["source/sqlserver/"]),
 ];
 
 /// Modules without clock, files, sockets or async.

@@ -90,6 +90,8 @@ mod source_postgres;
 #[cfg(test)]
 mod source_sqlite;
 #[cfg(test)]
+mod source_sqlserver;
+#[cfg(test)]
 mod store;
 #[cfg(test)]
 mod support;

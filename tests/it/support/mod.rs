@@ -22,5 +22,6 @@ pub(crate) mod reader;
 pub(crate) mod s3;
 pub(crate) mod service;
 pub(crate) mod source;
+pub(crate) mod tds;
 pub(crate) mod tls;
 pub(crate) mod user;
