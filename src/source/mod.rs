@@ -21,6 +21,7 @@ mod silence;
 mod sql;
 mod sqlite;
 mod sqlserver;
+mod trino;
 mod types;
 
 use std::{collections::HashSet, sync::Arc, time::Duration};
@@ -46,6 +47,7 @@ const TYPES: &[SourceType] = &[
     sqlite::TYPE,
     sqlserver::TYPE,
     clickhouse::TYPE,
+    trino::TYPE,
     files::TYPE,
     adbc::SNOWFLAKE,
     adbc::BIGQUERY,

@@ -92,6 +92,8 @@ mod source_sqlite;
 #[cfg(test)]
 mod source_sqlserver;
 #[cfg(test)]
+mod source_trino;
+#[cfg(test)]
 mod store;
 #[cfg(test)]
 mod support;

@@ -24,4 +24,5 @@ pub(crate) mod service;
 pub(crate) mod source;
 pub(crate) mod tds;
 pub(crate) mod tls;
+pub(crate) mod trino;
 pub(crate) mod user;
