@@ -7,6 +7,7 @@ mod adbc;
 mod arrow;
 mod cell;
 mod clickhouse;
+mod databricks;
 mod driver;
 mod error;
 mod file;
@@ -48,6 +49,7 @@ const TYPES: &[SourceType] = &[
     sqlserver::TYPE,
     clickhouse::TYPE,
     trino::TYPE,
+    databricks::TYPE,
     files::TYPE,
     adbc::SNOWFLAKE,
     adbc::BIGQUERY,

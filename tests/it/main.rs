@@ -82,6 +82,8 @@ mod source_adbc;
 #[cfg(test)]
 mod source_clickhouse;
 #[cfg(test)]
+mod source_databricks;
+#[cfg(test)]
 mod source_files;
 #[cfg(test)]
 mod source_mysql;

@@ -7,6 +7,7 @@ pub(crate) mod browser;
 pub(crate) mod catalog;
 pub(crate) mod chance;
 pub(crate) mod clickhouse;
+pub(crate) mod databricks;
 pub(crate) mod deployment;
 pub(crate) mod faulty_store;
 pub(crate) mod http;
