@@ -10,13 +10,13 @@ use crate::{
 /// The error of a query, as a page has it.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Words {
+pub(in crate::source) struct Words {
     #[serde(default)]
-    message: String,
+    pub(in crate::source) message: String,
     #[serde(default)]
-    error_name: String,
+    pub(in crate::source) error_name: String,
     #[serde(default)]
-    error_type: String,
+    pub(in crate::source) error_type: String,
 }
 
 /// Most characters of its message that are shown.
@@ -38,7 +38,7 @@ const NAMES: &[(Meaning, &[&str])] = &[
 const TIMEOUTS: [&str; 2] = ["EXCEEDED_TIME_LIMIT", "EXCEEDED_RUN_TIME_LIMIT"];
 
 /// The error of a query.
-pub(super) fn of(words: &Words, phase: Phase) -> Error {
+pub(in crate::source) fn of(words: &Words, phase: Phase) -> Error {
     let name = &*words.error_name;
     let known = NAMES.iter().find(|(_, names)| names.contains(&name)).map(|(meaning, _)| *meaning);
     let meaning = known.unwrap_or(match (&*words.error_type, phase) {

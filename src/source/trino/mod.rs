@@ -2,11 +2,10 @@
 //!
 //! <https://trino.io/docs/current/develop/client-protocol.html>
 
-mod fault;
-mod moment;
+pub(super) mod fault;
 mod pages;
 mod settings;
-mod types;
+pub(super) mod types;
 
 use std::time::Duration;
 
@@ -36,7 +35,7 @@ pub(super) const TYPE: SourceType = SourceType { name: "trino", causes: &[], ope
 const TABLES: &str = "select table_cat || '.' || table_schem || '.' || table_name as name from system.jdbc.tables \
      where table_schem <> 'information_schema' order by 1";
 
-const DIALECT: Dialect = Dialect {
+pub(super) const DIALECT: Dialect = Dialect {
     identifier_quote: '"',
     table_parts_max: 3,
     has_escape_strings: false,

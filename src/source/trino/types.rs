@@ -1,9 +1,9 @@
 //! Trino's types: what class a column has, and how its JSON becomes a cell. Rows come as arrays; the names of their
 //! fields are in the type alone.
 
+use chrono::TimeZone as _;
 use serde_json::value::RawValue;
 
-use super::moment::{moment, zoned_moment};
 use crate::{
     domain::{
         json::{self, Compactor},
@@ -43,7 +43,7 @@ enum Shape {
 }
 
 /// The column of a name and a type.
-pub(super) fn column(name: String, type_name: String) -> Column {
+pub(in crate::source) fn column(name: String, type_name: String) -> Column {
     let kind = match shape(&type_name) {
         Shape::Boolean => ColumnKind::Boolean,
         Shape::Integer => ColumnKind::Integer,
@@ -107,6 +107,10 @@ impl<'a> Types<'a> {
             "time" if !is_zoned => Shape::Time,
             "uuid" => Shape::Uuid,
             "json" => Shape::Json,
+            // Athena does not tell what they hold.
+            "array" => Shape::Array(Box::new(Shape::Text)),
+            "map" => Shape::Map(Box::new(Shape::Text)),
+            "row" => Shape::Row(Vec::new()),
             _ => Shape::Text,
         }
     }
@@ -209,6 +213,64 @@ impl RowReader {
     }
 }
 
+/// Reads values that are printed as text, and JSON where they hold others.
+pub(in crate::source) struct PrintedReader {
+    shapes: Vec<Shape>,
+    compactor: Compactor,
+}
+
+impl PrintedReader {
+    pub(in crate::source) fn new(columns: &[Column]) -> Self {
+        let shapes = columns.iter().map(|column| shape(&column.type_name)).collect();
+        Self { shapes, compactor: Compactor::default() }
+    }
+
+    /// Appends a row of as many values as there are columns.
+    pub(in crate::source) fn read_row<'a>(
+        &mut self,
+        row: impl Iterator<Item = Option<&'a str>>,
+        batch: &mut RowBatch,
+    ) {
+        let row_from = batch.bytes();
+        for (shape, value) in self.shapes.iter().zip(row) {
+            let Some(text) = value else {
+                batch.push(CellKind::Null, b"");
+                continue;
+            };
+            let has_room = batch.bytes() - row_from <= ROW_BYTES_MAX && text.len() <= CELL_BYTES_MAX;
+            let compactor = &mut self.compactor;
+            let mut is_nulled = false;
+            batch.push_with(|out| match shape {
+                _ if !has_room => cell::invalid(RejectReason::RecordTooLarge, out),
+                Shape::Json | Shape::Array(_) | Shape::Map(_) | Shape::Row(_) => {
+                    cell::json(text.as_bytes(), compactor, out)
+                }
+                shape => printed(shape, text, out).unwrap_or_else(|| {
+                    is_nulled = true;
+                    CellKind::Null
+                }),
+            });
+            if is_nulled {
+                batch.count_nulled();
+            }
+        }
+    }
+}
+
+/// How a value of a type is selected, so that its text is all of it: nested values as JSON, bytes in base64, zoned
+/// moments in UTC.
+pub(in crate::source) fn printable(name: &str, type_name: &str) -> String {
+    match shape(type_name) {
+        Shape::ZonedMoment => format!("{name} at time zone 'UTC' as {name}"),
+        Shape::Json => format!("json_format({name}) as {name}"),
+        Shape::Array(_) | Shape::Map(_) | Shape::Row(_) => {
+            format!("json_format(cast({name} as json)) as {name}")
+        }
+        _ if type_name == "varbinary" => format!("to_base64({name}) as {name}"),
+        _ => name.to_owned(),
+    }
+}
+
 /// Appends a value; `None` for null, and for one that a record cannot express.
 fn write(
     shape: &Shape,
@@ -242,7 +304,6 @@ fn write(
 
 /// Appends a value of a type that holds no others.
 fn scalar(shape: &Shape, value: &[u8], out: &mut Vec<u8>) -> Option<CellKind> {
-    let invalid = |out: &mut Vec<u8>| Some(cell::invalid(RejectReason::InvalidJson, out));
     let text;
     let text = if value.first() == Some(&b'"') {
         match serde_json::from_slice::<String>(value) {
@@ -253,6 +314,12 @@ fn scalar(shape: &Shape, value: &[u8], out: &mut Vec<u8>) -> Option<CellKind> {
     } else {
         std::str::from_utf8(value).unwrap_or_default()
     };
+    printed(shape, text, out)
+}
+
+/// Appends a value that is printed as text, of a type that holds no others.
+fn printed(shape: &Shape, text: &str, out: &mut Vec<u8>) -> Option<CellKind> {
+    let invalid = |out: &mut Vec<u8>| Some(cell::invalid(RejectReason::InvalidJson, out));
     match shape {
         Shape::Boolean => Some(cell::boolean(text == "true", out)),
         Shape::Integer | Shape::Decimal => cell::number(text.as_bytes(), out).or_else(|| invalid(out)),
@@ -264,7 +331,7 @@ fn scalar(shape: &Shape, value: &[u8], out: &mut Vec<u8>) -> Option<CellKind> {
             Ok(value) => cell::single(value, out),
             Err(_) => invalid(out),
         },
-        Shape::Moment => moment(text, "", out),
+        Shape::Moment => cell::printed_moment(text, "", out),
         Shape::ZonedMoment => zoned_moment(text, out),
         Shape::Time => {
             let text =
@@ -273,6 +340,21 @@ fn scalar(shape: &Shape, value: &[u8], out: &mut Vec<u8>) -> Option<CellKind> {
         }
         _ => Some(cell::text(text.as_bytes(), out)),
     }
+}
+
+/// A moment with the name or the offset of a zone behind it, in UTC.
+fn zoned_moment(text: &str, out: &mut Vec<u8>) -> Option<CellKind> {
+    let (local, zone) = text.rsplit_once(' ')?;
+    let offset = match cell::offset(zone) {
+        Some(offset) => offset,
+        None => {
+            let whole = chrono::NaiveDateTime::parse_from_str(local.get(..19)?, "%Y-%m-%d %H:%M:%S").ok()?;
+            // Of an hour that occurs twice the server does not tell which it means.
+            let zoned = zone.parse::<chrono_tz::Tz>().ok()?.from_local_datetime(&whole).earliest()?;
+            whole - zoned.naive_utc()
+        }
+    };
+    cell::printed_moment_at(local, offset, out)
 }
 
 /// Appends a value of compact JSON as the JSON that is served.

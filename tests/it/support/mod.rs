@@ -9,6 +9,7 @@ pub(crate) mod chance;
 pub(crate) mod clickhouse;
 pub(crate) mod databricks;
 pub(crate) mod deployment;
+pub(crate) mod dialects;
 pub(crate) mod faulty_store;
 pub(crate) mod http;
 pub(crate) mod http2;
