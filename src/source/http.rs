@@ -47,14 +47,34 @@ pub(super) struct Endpoint {
 }
 
 impl Endpoint {
-    /// Reads `url` and `ca_file`; connects to nothing. The client follows no redirect: credentials go to the server
-    /// that was named.
+    /// Reads `url` and `ca_file`; connects to nothing.
     pub(super) fn read(
         section: &Section<'_>,
         file_path: impl Fn(&Item<'_>) -> Option<PathBuf>,
         connect_timeout: Duration,
     ) -> Option<Self> {
         let url = section.need("url", "write url = \"https://host:port\"").and_then(|item| http_url(&item));
+        Self::of(section, url, file_path, connect_timeout)
+    }
+
+    /// Reads `url`, which may be absent, and `ca_file`.
+    pub(super) fn read_or(
+        section: &Section<'_>,
+        default: Option<Url>,
+        file_path: impl Fn(&Item<'_>) -> Option<PathBuf>,
+        connect_timeout: Duration,
+    ) -> Option<Self> {
+        let url = section.get("url").map_or(default, |item| http_url(&item));
+        Self::of(section, url, file_path, connect_timeout)
+    }
+
+    /// The client follows no redirect: credentials go to the server that was named.
+    fn of(
+        section: &Section<'_>,
+        url: Option<Url>,
+        file_path: impl Fn(&Item<'_>) -> Option<PathBuf>,
+        connect_timeout: Duration,
+    ) -> Option<Self> {
         let authorities = section.read("ca_file", |item| {
             let path = file_path(item)?;
             match fs::read(&path).map(|pem| Certificate::from_pem_bundle(&pem)) {

@@ -5,6 +5,7 @@
 
 mod adbc;
 mod arrow;
+mod athena;
 mod cell;
 mod clickhouse;
 mod databricks;
@@ -50,6 +51,7 @@ const TYPES: &[SourceType] = &[
     clickhouse::TYPE,
     trino::TYPE,
     databricks::TYPE,
+    athena::TYPE,
     files::TYPE,
     adbc::SNOWFLAKE,
     adbc::BIGQUERY,

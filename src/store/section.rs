@@ -144,7 +144,7 @@ pub(super) fn services(section: &Section<'_>, dir: &Path, env: &Environment) -> 
 fn is_s3_used(section: &Section<'_>) -> bool {
     let is_s3 =
         |item: Item<'_>| matches!(&item.node.value, Value::String(url) if url.value.starts_with("s3://"));
-    ["url", "read_url", "status_url"].into_iter().filter_map(|key| section.get(key)).any(is_s3)
+    ["url", "read_url", "status_url", "output"].into_iter().filter_map(|key| section.get(key)).any(is_s3)
 }
 
 type Options = Vec<(String, SecretString)>;

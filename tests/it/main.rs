@@ -80,6 +80,8 @@ mod simulation;
 #[cfg(test)]
 mod source_adbc;
 #[cfg(test)]
+mod source_athena;
+#[cfg(test)]
 mod source_clickhouse;
 #[cfg(test)]
 mod source_databricks;

@@ -16,6 +16,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use tokio::task::spawn_blocking;
 
+pub(super) use self::place::of_store;
 use self::{
     content::Content,
     csv::CsvOptions,
