@@ -27,8 +27,9 @@ impl Athena {
     /// Lets the next query have this result.
     async fn answer(&self, columns: &[(&str, &str)], rows: &[Vec<Option<&str>>]) {
         let value =
-            |text: &Option<&str>| text.map_or_else(|| json!({}), |text| json!({ "VarCharValue": text }));
-        let row = |row: &Vec<Option<&str>>| json!({ "Data": row.iter().map(value).collect::<Vec<_>>() });
+            |text: Option<&str>| text.map_or_else(|| json!({}), |text| json!({ "VarCharValue": text }));
+        let row =
+            |row: &Vec<Option<&str>>| json!({ "Data": row.iter().copied().map(value).collect::<Vec<_>>() });
         let names = columns.iter().map(|(name, _)| Some(*name)).collect();
         let rows: Vec<Value> = std::iter::once(&names).chain(rows).map(row).collect();
         let info = columns.iter().map(|(name, kind)| {

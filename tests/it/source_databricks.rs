@@ -24,6 +24,7 @@ use crate::support::{
 };
 
 /// A row of each type and a row of nulls: name and text of the type, scale, values, what is served.
+#[expect(clippy::too_many_lines, reason = "a table")]
 fn cases() -> Vec<(&'static str, &'static str, i64, ArrayRef, Kind, Cell, &'static str)> {
     let micros = || TimestampMicrosecondArray::from(vec![Some(1_719_835_200_500_000), None]);
     let decimal = |value: i128, precision, scale| {

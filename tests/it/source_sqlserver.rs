@@ -42,7 +42,7 @@ fn decimal(is_negative: bool, value: u128) -> Vec<u8> {
     [&[17, u8::from(!is_negative)][..], &value.to_le_bytes()].concat()
 }
 
-/// Each type with its TYPE_INFO, a value and null on the wire, and what is served.
+/// Each type with its `TYPE_INFO`, a value and null on the wire, and what is served.
 type Case = (&'static str, Vec<u8>, Vec<u8>, Vec<u8>, ColumnKind, CellKind, &'static str);
 
 #[rustfmt::skip]
@@ -59,7 +59,9 @@ fn cases() -> Vec<Case> {
         [datetime2(time, days), minutes.to_le_bytes().to_vec()].concat()
     };
     let money = |scaled: i64| {
-        [&((scaled >> 32) as i32).to_le_bytes()[..], &(scaled as u32).to_le_bytes()].concat()
+        // The higher half comes first.
+        let bytes = scaled.to_le_bytes();
+        [&bytes[4..], &bytes[..4]].concat()
     };
     let guid = [0x33, 0x22, 0x11, 0x00, 0x55, 0x44, 0x77, 0x66, 0x88, 0x99, 0xAA, 0xBB, 0xCC, 0xDD, 0xEE, 0xFF];
     vec![

@@ -3,7 +3,7 @@
 use larder::{
     domain::row::{
         CellKind as Cell,
-        ColumnKind::{Any, Boolean, Integer, Json, Number, Text, Uuid},
+        ColumnKind::{Boolean, Integer, Json, Number, Text, Uuid},
         RowBatch,
     },
     source::Query,
@@ -79,7 +79,6 @@ async fn values_are_exact_and_zoned_moments_are_read_in_utc() {
         ),
         ("json", "\"{\\\"a\\\":9007199254740993.10}\"", Json, Cell::Json, "{\"a\":9007199254740993.10}"),
     ];
-    assert!(cases.iter().all(|case| case.2 != Any));
     let named = cases.iter().enumerate().map(|(at, case)| (format!("c\"{at}"), case.0.to_owned()));
     let row: Vec<&str> = cases.iter().map(|case| case.1).collect();
     server.answer(

@@ -13,6 +13,7 @@ use crate::{
     domain::row::Column,
     source::{
         error::{Error, cause, connection_lost, malformed, of_database},
+        files::of_store,
         http::RunningQuery,
         trino::{fault, types},
     },
@@ -299,8 +300,4 @@ fn refused(kind: &str, message: &str) -> Error {
         "TooManyRequestsException" | "ThrottlingException" => of_database(Meaning::Unavailable, words),
         _ => of_database(Meaning::Statement, words),
     }
-}
-
-fn of_store(error: store::Error) -> Error {
-    crate::source::files::of_store(error)
 }

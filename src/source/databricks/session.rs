@@ -57,7 +57,8 @@ pub(super) struct Outcome {
 
 #[derive(Deserialize)]
 struct Statement {
-    statement_id: String,
+    #[serde(rename = "statement_id")]
+    id: String,
     status: Status,
     manifest: Option<Manifest>,
 }
@@ -93,7 +94,8 @@ struct Links {
 
 #[derive(Deserialize)]
 struct Link {
-    external_link: String,
+    #[serde(rename = "external_link")]
+    address: String,
     chunk_index: usize,
     #[serde(default)]
     http_headers: Option<std::collections::BTreeMap<String, String>>,
@@ -128,7 +130,7 @@ impl<'a> Session<'a> {
         let url = self.url(STATEMENTS)?;
         let post = || endpoint.client.post(url.clone()).body(body.to_string());
         let mut statement: Statement = self.ask(post, phase).await?;
-        let id = statement.statement_id.clone();
+        let id = statement.id.clone();
         if !id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-') {
             return Err(malformed("the statement's id"));
         }
@@ -172,7 +174,7 @@ impl<'a> Session<'a> {
             let links: Links = self.ask(|| endpoint.client.get(url.clone()), Phase::Reading).await?;
             let link = links.external_links.into_iter().find(|link| link.chunk_index == at);
             let link = link.ok_or_else(|| malformed("a chunk has no address"))?;
-            let address = Url::parse(&link.external_link);
+            let address = Url::parse(&link.address);
             let address = address.map_err(|_| malformed("the address of a chunk is none"))?;
             // The address itself is the credential: the workspace's must not go to a bucket.
             let get = || {

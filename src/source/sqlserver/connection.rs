@@ -31,7 +31,7 @@ const ISOLATION: &str = "select case when snapshot_isolation_state = 1 then 'sna
 impl SqlServer {
     /// A connection inside a transaction that is never committed.
     pub(super) async fn begin(&self) -> Result<Session, Error> {
-        let begun = tokio::time::timeout(self.connect_timeout, Box::pin(self.begin_unbounded())).await;
+        let begun = tokio::time::timeout(self.connect_timeout, self.begin_unbounded()).await;
         begun.unwrap_or_else(|_| {
             let limit = self.connect_timeout.as_millis();
             let message = format!("{} did not answer within {limit} ms", self.address());
@@ -41,7 +41,7 @@ impl SqlServer {
     }
 
     async fn begin_unbounded(&self) -> Result<Session, Error> {
-        let mut session = self.connect().await?;
+        let mut session = Box::pin(self.connect()).await?;
         // A larger value is cut by the server, and is then still too large to be served.
         let text_bytes_max = 2 * CELL_BYTES_MAX + 4;
         self.run(&mut session, format!("{SETTINGS}; set textsize {text_bytes_max}")).await?;
@@ -59,7 +59,7 @@ impl SqlServer {
             let failed = |error| fault::of_connecting(&error, &self.address());
             let stream = TcpStream::connect((host.as_str(), port)).await.map_err(failed)?;
             Keepalive::default().apply(&stream).map_err(failed)?;
-            match Client::connect(config.clone(), stream.compat_write()).await {
+            match Box::pin(Client::connect(config.clone(), stream.compat_write())).await {
                 Ok(session) => return Ok(session),
                 Err(tiberius::error::Error::Routing { host: next, port: next_port }) => {
                     redirect(&mut config, &next, next_port);

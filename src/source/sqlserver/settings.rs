@@ -33,9 +33,9 @@ pub(super) fn open(section: &Section<'_>, options: &OpenOptions<'_>) -> Option<A
     let login = credentials(section);
     let encryption = section.read("encryption", |item| item.one_of(&ENCRYPTIONS));
     let name = section.read("certificate_name", text);
-    let authorities = section.read("ca_file", |item| {
-        let path = item.file_path(options.dir)?;
-        fs::read(path).or_else(|error| item.fail(format!("cannot be read: {error}"), None).ok_or(())).ok()
+    let authorities = section.read("ca_file", |item| match fs::read(item.file_path(options.dir)?) {
+        Ok(pem) => Some(pem),
+        Err(error) => item.fail(format!("cannot be read: {error}"), None),
     });
     let isolation = section.read("isolation", |item| item.one_of(&ISOLATIONS));
 

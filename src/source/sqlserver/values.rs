@@ -130,7 +130,7 @@ fn write(
         V::Date(value) => cell::date(days((*value)?), out),
         V::Time(value) => {
             let (seconds, nanos) = time_of_day((*value)?);
-            Some(cell::time(seconds as u32, nanos, out))
+            Some(cell::time(seconds, nanos, out))
         }
         V::DateTime2(value) => moment((*value)?, false, out),
         // The server sends it in UTC, with the offset beside it.
@@ -138,10 +138,10 @@ fn write(
         V::DateTime(value) => {
             let value = (*value)?;
             // A fragment is a third of ten milliseconds; the server prints whole milliseconds.
-            let millis = (i64::from(value.seconds_fragments()) * 10 + 1) / 3;
+            let millis = (u64::from(value.seconds_fragments()) * 10 + 1) / 3;
             let days = i64::from(value.days()) - EPOCH_DAYS_OF_1900;
             let nanos = (millis % 1000) as u32 * 1_000_000;
-            cell::moment(days * SECONDS_PER_DAY + millis / 1000, nanos, false, out)
+            cell::moment(days * SECONDS_PER_DAY + (millis / 1000).cast_signed(), nanos, false, out)
         }
         V::SmallDateTime(value) => {
             let value = (*value)?;
@@ -190,18 +190,16 @@ fn days(date: time::Date) -> i64 {
 }
 
 /// Seconds and nanoseconds since midnight.
-fn time_of_day(time: time::Time) -> (i64, u32) {
+fn time_of_day(time: time::Time) -> (u32, u32) {
     let digits = u32::from(NANO_DIGITS.saturating_sub(time.scale()));
     let nanos = time.increments().saturating_mul(10_u64.pow(digits));
-    (
-        (nanos / 1_000_000_000).min(SECONDS_PER_DAY.unsigned_abs() - 1).cast_signed(),
-        (nanos % 1_000_000_000) as u32,
-    )
+    let seconds = (nanos / 1_000_000_000).min(SECONDS_PER_DAY.unsigned_abs() - 1);
+    (seconds as u32, (nanos % 1_000_000_000) as u32)
 }
 
 fn moment(value: time::DateTime2, is_utc: bool, out: &mut Vec<u8>) -> Option<CellKind> {
     let (seconds, nanos) = time_of_day(value.time());
-    cell::moment(days(value.date()) * SECONDS_PER_DAY + seconds, nanos, is_utc, out)
+    cell::moment(days(value.date()) * SECONDS_PER_DAY + i64::from(seconds), nanos, is_utc, out)
 }
 
 #[cfg(test)]

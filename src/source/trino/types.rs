@@ -1,6 +1,8 @@
 //! Trino's types: what class a column has, and how its JSON becomes a cell. Rows come as arrays; the names of their
 //! fields are in the type alone.
 
+use std::borrow::Cow;
+
 use chrono::TimeZone as _;
 use serde_json::value::RawValue;
 
@@ -71,7 +73,7 @@ struct Types<'a> {
     depth: usize,
 }
 
-impl<'a> Types<'a> {
+impl Types<'_> {
     /// The type at the start of the text.
     fn one(&mut self) -> Shape {
         let end = self.text.find(['(', ',', ')']).unwrap_or(self.text.len());
@@ -79,14 +81,11 @@ impl<'a> Types<'a> {
         self.text = rest;
         let name = name.trim();
         let is_open = self.text.starts_with('(');
-        match name {
-            "array" | "map" | "row" if is_open && self.depth < DEPTH_MAX => {
-                self.depth += 1;
-                let shape = self.nested(name);
-                self.depth -= 1;
-                return shape;
-            }
-            _ => {}
+        if matches!(name, "array" | "map" | "row") && is_open && self.depth < DEPTH_MAX {
+            self.depth += 1;
+            let shape = self.nested(name);
+            self.depth -= 1;
+            return shape;
         }
         if is_open {
             self.skip_arguments();
@@ -304,17 +303,15 @@ fn write(
 
 /// Appends a value of a type that holds no others.
 fn scalar(shape: &Shape, value: &[u8], out: &mut Vec<u8>) -> Option<CellKind> {
-    let text;
     let text = if value.first() == Some(&b'"') {
         match serde_json::from_slice::<String>(value) {
-            Ok(unescaped) => text = unescaped,
+            Ok(text) => Cow::Owned(text),
             Err(_) => return Some(cell::invalid(RejectReason::InvalidText, out)),
         }
-        &*text
     } else {
-        std::str::from_utf8(value).unwrap_or_default()
+        String::from_utf8_lossy(value)
     };
-    printed(shape, text, out)
+    printed(shape, &text, out)
 }
 
 /// Appends a value that is printed as text, of a type that holds no others.
@@ -345,16 +342,13 @@ fn printed(shape: &Shape, text: &str, out: &mut Vec<u8>) -> Option<CellKind> {
 /// A moment with the name or the offset of a zone behind it, in UTC.
 fn zoned_moment(text: &str, out: &mut Vec<u8>) -> Option<CellKind> {
     let (local, zone) = text.rsplit_once(' ')?;
-    let offset = match cell::offset(zone) {
-        Some(offset) => offset,
-        None => {
-            let whole = chrono::NaiveDateTime::parse_from_str(local.get(..19)?, "%Y-%m-%d %H:%M:%S").ok()?;
-            // Of an hour that occurs twice the server does not tell which it means.
-            let zoned = zone.parse::<chrono_tz::Tz>().ok()?.from_local_datetime(&whole).earliest()?;
-            whole - zoned.naive_utc()
-        }
-    };
-    cell::printed_moment_at(local, offset, out)
+    let offset = cell::offset(zone).or_else(|| {
+        let whole = chrono::NaiveDateTime::parse_from_str(local.get(..19)?, "%Y-%m-%d %H:%M:%S").ok()?;
+        // Of an hour that occurs twice the server does not tell which it means.
+        let zoned = zone.parse::<chrono_tz::Tz>().ok()?.from_local_datetime(&whole).earliest()?;
+        Some(whole - zoned.naive_utc())
+    });
+    cell::printed_moment_at(local, offset?, out)
 }
 
 /// Appends a value of compact JSON as the JSON that is served.
@@ -366,19 +360,19 @@ fn write_json(shape: &Shape, value: &[u8], out: &mut Vec<u8>) -> Result<(), Reje
     match shape {
         Shape::Array(element) => {
             let elements = json::elements(value).map(|value| (None, &**element, value));
-            container(b"[]", elements, out)
+            container(*b"[]", elements, out)
         }
         Shape::Map(element) => {
             let members = json::members(value).map(|(key, value)| (Some(key), &**element, value));
-            container(b"{}", members, out)
+            container(*b"{}", members, out)
         }
         Shape::Row(fields) if fields.iter().all(|(name, _)| name.is_some()) => {
             let fields = fields.iter().zip(json::elements(value));
-            container(b"{}", fields.map(|((name, shape), value)| (name.as_deref(), shape, value)), out)
+            container(*b"{}", fields.map(|((name, shape), value)| (name.as_deref(), shape, value)), out)
         }
         Shape::Row(fields) => {
             let fields = fields.iter().zip(json::elements(value));
-            container(b"[]", fields.map(|((_, shape), value)| (None, shape, value)), out)
+            container(*b"[]", fields.map(|((_, shape), value)| (None, shape, value)), out)
         }
         Shape::Json => {
             let text = json::unescaped(value).ok_or(RejectReason::InvalidJson)?;
@@ -400,7 +394,7 @@ fn write_json(shape: &Shape, value: &[u8], out: &mut Vec<u8>) -> Result<(), Reje
 
 /// Appends what stands between `brackets`, each with its key where there is one.
 fn container<'a>(
-    brackets: &[u8; 2],
+    brackets: [u8; 2],
     parts: impl Iterator<Item = (Option<&'a [u8]>, &'a Shape, &'a [u8])>,
     out: &mut Vec<u8>,
 ) -> Result<(), RejectReason> {

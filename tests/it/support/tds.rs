@@ -25,14 +25,14 @@ const HEAD_BYTES: usize = 8;
 const LOGIN: u8 = 0x10;
 const PRELOGIN: u8 = 0x12;
 const BATCH: u8 = 0x01;
-/// TYPE_INFO of `nvarchar(4000)` and of a nullable bit.
+/// `TYPE_INFO` of `nvarchar(4000)` and of a nullable bit.
 const NVARCHAR: &[u8] = &[0xe7, 0x40, 0x1f, 9, 4, 0xd0, 0, 0x34];
 const BIT: &[u8] = &[0x68, 1];
 
 /// What a query gives.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Reply {
-    /// Names, types as `sp_describe_first_result_set` names them, and TYPE_INFO as MS-TDS has it.
+    /// Names, types as `sp_describe_first_result_set` names them, and `TYPE_INFO` as MS-TDS has it.
     pub(crate) columns: Vec<(String, String, Vec<u8>)>,
     /// The values of each row, as they stand behind a ROW token.
     pub(crate) rows: Vec<Vec<u8>>,
