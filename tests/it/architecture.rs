@@ -38,7 +38,7 @@ const LAYERS: [(&str, u8); 27] = [
 ];
 
 /// Crates that only the modules beside them name.
-const CRATES: [(&str, &[&str]); 16] = [
+const CRATES: [(&str, &[&str]); 17] = [
     ("adbc_core", &["source/adbc/worker.rs"]),
     ("adbc_driver_manager", &["source/adbc/worker.rs"]),
     ("dashmap", &["cache/", "auth/ring.rs"]),
@@ -46,6 +46,7 @@ const CRATES: [(&str, &[&str]); 16] = [
     ("axum", &["api/", "app/"]),
     ("object_store", &["store/"]),
     ("parquet", &["source/files/"]),
+    ("calamine", &["source/files/"]),
     ("bigdecimal", &["liquid/"]),
     ("md5", &["liquid/filters/codes.rs"]),
     ("governor", &["auth/ring.rs"]),
