@@ -13,6 +13,7 @@ mod driver;
 mod error;
 mod file;
 mod files;
+mod google_sheets;
 mod http;
 mod mysql;
 mod postgres;
@@ -53,6 +54,7 @@ const TYPES: &[SourceType] = &[
     databricks::TYPE,
     athena::TYPE,
     files::TYPE,
+    google_sheets::TYPE,
     adbc::SNOWFLAKE,
     adbc::BIGQUERY,
     adbc::DUCKDB,

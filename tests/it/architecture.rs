@@ -51,7 +51,7 @@ const CRATES: [(&str, &[&str]); 17] = [
     ("md5", &["liquid/filters/codes.rs"]),
     ("governor", &["auth/ring.rs"]),
     ("ipnet", &["domain/network.rs"]),
-    ("jsonwebtoken", &["auth/tokens/"]),
+    ("jsonwebtoken", &["auth/tokens/", "source/google_sheets/"]),
     ("anyhow", &["app/", "cli/", "main.rs"]),
     ("tokio_rustls", &["api/http/listener/", "postgres/"]),
     (

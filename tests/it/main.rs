@@ -88,6 +88,8 @@ mod source_databricks;
 #[cfg(test)]
 mod source_files;
 #[cfg(test)]
+mod source_google_sheets;
+#[cfg(test)]
 mod source_mysql;
 #[cfg(test)]
 mod source_postgres;
