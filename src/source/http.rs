@@ -2,10 +2,15 @@
 
 use std::{error::Error as _, fs, path::PathBuf, time::Duration};
 
-use reqwest::{Certificate, Client, Url, redirect::Policy};
+use reqwest::{
+    Certificate, Client, RequestBuilder, Response, StatusCode, Url, header::RETRY_AFTER, redirect::Policy,
+};
 
-use super::error::{Error, cause, connection_lost};
-use crate::settings::{item::Item, section::Section, url::find_unencoded};
+use super::error::{Error, cause, connection_lost, malformed};
+use crate::{
+    settings::{item::Item, section::Section, url::find_unencoded},
+    support::backoff::Backoff,
+};
 
 /// A connection that went silent is given up after about 54 s: probes begin after this time ...
 const KEEPALIVE_IDLE: Duration = Duration::from_secs(30);
@@ -15,6 +20,21 @@ const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(8);
 const KEEPALIVE_RETRIES: u32 = 3;
 /// Longest time for sent data to be acknowledged.
 const USER_TIMEOUT: Duration = Duration::from_secs(50);
+/// Answers that ask to try again: too many requests, and a server or proxy that cannot work at this moment.
+const BUSY: [StatusCode; 4] = [
+    StatusCode::TOO_MANY_REQUESTS,
+    StatusCode::BAD_GATEWAY,
+    StatusCode::SERVICE_UNAVAILABLE,
+    StatusCode::GATEWAY_TIMEOUT,
+];
+/// Most times that one request is sent, and the first and the longest wait between two: more than a minute in all.
+const ATTEMPTS_MAX: u32 = 10;
+const RETRY_FIRST: Duration = Duration::from_millis(100);
+const RETRY_LONGEST: Duration = Duration::from_secs(30);
+/// Most bytes of a refusal that are read.
+pub(super) const REFUSAL_BYTES_MAX: usize = 16 * 1024;
+/// Longest time for the request that ends a query.
+const END_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A server that is reached over HTTP. Its `Debug` shows no secret.
 #[derive(Debug)]
@@ -27,14 +47,34 @@ pub(crate) struct Endpoint {
 }
 
 impl Endpoint {
-    /// Reads `url` and `ca_file`; connects to nothing. The client follows no redirect: credentials go to the server
-    /// that was named.
+    /// Reads `url` and `ca_file`; connects to nothing.
     pub(crate) fn read(
         section: &Section<'_>,
         file_path: impl Fn(&Item<'_>) -> Option<PathBuf>,
         connect_timeout: Duration,
     ) -> Option<Self> {
         let url = section.need("url", "write url = \"https://host:port\"").and_then(|item| http_url(&item));
+        Self::of(section, url, file_path, connect_timeout)
+    }
+
+    /// Reads `url`, which may be absent, and `ca_file`.
+    pub(super) fn read_or(
+        section: &Section<'_>,
+        default: Option<Url>,
+        file_path: impl Fn(&Item<'_>) -> Option<PathBuf>,
+        connect_timeout: Duration,
+    ) -> Option<Self> {
+        let url = section.get("url").map_or(default, |item| http_url(&item));
+        Self::of(section, url, file_path, connect_timeout)
+    }
+
+    /// The client follows no redirect: credentials go to the server that was named.
+    fn of(
+        section: &Section<'_>,
+        url: Option<Url>,
+        file_path: impl Fn(&Item<'_>) -> Option<PathBuf>,
+        connect_timeout: Duration,
+    ) -> Option<Self> {
         let authorities = section.read("ca_file", |item| {
             let path = file_path(item)?;
             match fs::read(&path).map(|pem| Certificate::from_pem_bundle(&pem)) {
@@ -57,6 +97,67 @@ impl Endpoint {
         let port = url.port_or_known_default().unwrap_or_default();
         let address = format!("{}:{port}", url.host_str().unwrap_or_default());
         Some(Self { client, url, address, connect_timeout })
+    }
+
+    /// Sends a request, and sends it again while the server asks for that: after the time that it names, else after a
+    /// growing one.
+    pub(super) async fn send(&self, request: impl Fn() -> RequestBuilder) -> Result<Response, Error> {
+        let mut backoff = Backoff::new(RETRY_FIRST, RETRY_LONGEST);
+        let mut attempts = 1;
+        loop {
+            let response = request().send().await.map_err(|error| self.failed(&error))?;
+            if attempts == ATTEMPTS_MAX || !BUSY.contains(&response.status()) {
+                return Ok(response);
+            }
+            attempts += 1;
+            let named =
+                response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
+            let delay = named.map_or_else(|| backoff.next_delay(), Duration::from_secs);
+            tokio::time::sleep(delay.min(RETRY_LONGEST)).await;
+        }
+    }
+
+    /// The body of an answer, at most `bytes_max` of it.
+    pub(super) async fn body(&self, mut response: Response, bytes_max: usize) -> Result<Vec<u8>, Error> {
+        let mut body = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(|error| self.failed(&error))? {
+            if body.len() + chunk.len() > bytes_max {
+                return Err(malformed(format_args!("it has more than {bytes_max} bytes")));
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok(body)
+    }
+
+    /// The beginning of the body of a refusal, as much of it as comes.
+    pub(super) async fn refusal(&self, mut response: Response) -> Vec<u8> {
+        let mut body = Vec::new();
+        while body.len() < REFUSAL_BYTES_MAX
+            && let Ok(Some(chunk)) = response.chunk().await
+        {
+            body.extend_from_slice(&chunk);
+        }
+        body
+    }
+
+    /// The error of a status that no other part of the answer explains.
+    pub(super) fn unexpected(&self, status: StatusCode) -> Error {
+        let address = &self.address;
+        match status {
+            StatusCode::UNAUTHORIZED => {
+                Error::new(cause::WRONG_PASSWORD, format!("{address} refused the login"))
+                    .with_hint("check the source's credentials")
+            }
+            StatusCode::FORBIDDEN => Error::new(
+                cause::LOGIN_REFUSED,
+                format!("{address} refused the request: HTTP status {status}"),
+            )
+            .with_hint("check the rights of the source's credentials"),
+            status if BUSY.contains(&status) => {
+                Error::new(cause::UNAVAILABLE, format!("{address} answers with HTTP status {status}"))
+            }
+            status => malformed(format_args!("{address} answered with HTTP status {status}")),
+        }
     }
 
     /// Why a request got no answer, or an answer no end.
@@ -87,6 +188,32 @@ impl Endpoint {
                 .with_hint("check host and port, and that the server runs")
         } else {
             connection_lost(format_args!("{address}: {root}"))
+        }
+    }
+}
+
+/// A query that a server works on. Dropped before its end, it is ended on the server, too: servers of this kind go on
+/// with a query that nobody waits for any more.
+pub(super) struct RunningQuery(Option<RequestBuilder>);
+
+impl RunningQuery {
+    /// `end` is the request that ends it.
+    pub(super) fn new(end: RequestBuilder) -> Self {
+        Self(Some(end.timeout(END_TIMEOUT)))
+    }
+
+    /// The server has nothing more to do for it.
+    pub(super) fn ended(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for RunningQuery {
+    fn drop(&mut self) {
+        if let Some(end) = self.0.take()
+            && let Ok(runtime) = tokio::runtime::Handle::try_current()
+        {
+            runtime.spawn(end.send());
         }
     }
 }

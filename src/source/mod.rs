@@ -5,12 +5,15 @@
 
 mod adbc;
 mod arrow;
+mod athena;
 mod cell;
 mod clickhouse;
+mod databricks;
 mod driver;
 mod error;
 mod file;
 mod files;
+mod google_sheets;
 mod http;
 mod mysql;
 mod postgres;
@@ -20,6 +23,8 @@ mod settings;
 mod silence;
 mod sql;
 mod sqlite;
+mod sqlserver;
+mod trino;
 mod types;
 
 use std::{collections::HashSet, fmt, ops::Range, sync::Arc, time::Duration};
@@ -44,8 +49,13 @@ const TYPES: &[SourceType] = &[
     postgres::TYPE,
     mysql::TYPE,
     sqlite::TYPE,
+    sqlserver::TYPE,
     clickhouse::TYPE,
+    trino::TYPE,
+    databricks::TYPE,
+    athena::TYPE,
     files::TYPE,
+    google_sheets::TYPE,
     adbc::SNOWFLAKE,
     adbc::BIGQUERY,
     adbc::DUCKDB,

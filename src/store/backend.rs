@@ -54,7 +54,7 @@ pub(super) fn open(location: &Location) -> Result<Arc<dyn ObjectStore>, Error> {
     }
 }
 
-fn unusable(location: String, source: &object_store::Error) -> Error {
+pub(super) fn unusable(location: String, source: &object_store::Error) -> Error {
     Error::Unusable { location, detail: Refusal::of(source).detail }
 }
 
@@ -109,7 +109,7 @@ fn azure(bucket: &Bucket, options: ClientOptions) -> object_store::Result<Arc<dy
 }
 
 /// The options that the service knows, in the configured order.
-fn known<K: std::str::FromStr>(bucket: &Bucket) -> impl Iterator<Item = (K, String)> + '_ {
+pub(super) fn known<K: std::str::FromStr>(bucket: &Bucket) -> impl Iterator<Item = (K, String)> + '_ {
     bucket.options.iter().filter_map(|(name, value)| {
         let key = name.to_ascii_lowercase().parse().ok()?;
         Some((key, value.expose_secret().to_owned()))
@@ -122,7 +122,7 @@ fn is_plain(address: Option<&str>) -> bool {
 }
 
 /// Whole requests have no bound here: [`Store`](super::Store) bounds each piece of a large object.
-fn client_options(bucket: &Bucket) -> Result<ClientOptions, Error> {
+pub(super) fn client_options(bucket: &Bucket) -> Result<ClientOptions, Error> {
     let mut options = ClientOptions::new()
         .with_timeout_disabled()
         .with_connect_timeout(CONNECT_TIMEOUT)

@@ -13,6 +13,7 @@ mod read;
 mod refusal;
 mod section;
 mod settings;
+mod signer;
 mod version;
 mod write;
 
@@ -25,4 +26,5 @@ pub(crate) use probe::{CLOCK, PROBES};
 pub(crate) use read::{ConditionalRead, StoredObject};
 pub(crate) use section::bucket_of;
 pub use settings::{Bucket, Location, Service, Settings};
+pub(crate) use signer::Signer;
 pub(crate) use version::ObjectVersion;

@@ -144,7 +144,8 @@ pub(super) fn services(section: &Section<'_>, dir: &Path, env: &Environment) -> 
 fn is_s3_used(section: &Section<'_>) -> bool {
     let is_s3 =
         |item: Item<'_>| matches!(&item.node.value, Value::String(url) if url.value.starts_with("s3://"));
-    ["url", "read_url", "status_url", "manifest"].into_iter().filter_map(|key| section.get(key)).any(is_s3)
+    const KEYS: [&str; 5] = ["url", "read_url", "status_url", "output", "manifest"];
+    KEYS.into_iter().filter_map(|key| section.get(key)).any(is_s3)
 }
 
 type Options = Vec<(String, SecretString)>;

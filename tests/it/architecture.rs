@@ -38,7 +38,7 @@ const LAYERS: [(&str, u8); 27] = [
 ];
 
 /// Crates that only the modules beside them name.
-const CRATES: [(&str, &[&str]); 15] = [
+const CRATES: [(&str, &[&str]); 17] = [
     ("adbc_core", &["source/adbc/worker.rs"]),
     ("adbc_driver_manager", &["source/adbc/worker.rs"]),
     ("dashmap", &["cache/", "auth/ring.rs"]),
@@ -46,14 +46,24 @@ const CRATES: [(&str, &[&str]); 15] = [
     ("axum", &["api/", "app/"]),
     ("object_store", &["store/"]),
     ("parquet", &["source/files/"]),
+    ("calamine", &["source/files/"]),
     ("bigdecimal", &["liquid/"]),
     ("md5", &["liquid/filters/codes.rs"]),
     ("governor", &["auth/ring.rs"]),
     ("ipnet", &["domain/network.rs"]),
-    ("jsonwebtoken", &["auth/tokens/"]),
+    ("jsonwebtoken", &["auth/tokens/", "source/google_sheets/"]),
     ("anyhow", &["app/", "cli/", "main.rs"]),
     ("tokio_rustls", &["api/http/listener/", "postgres/"]),
-    ("tokio_util", &["support/background.rs", "support/shutdown.rs", "api/http/listener/"]),
+    (
+        "tokio_util",
+        &[
+            "support/background.rs",
+            "support/shutdown.rs",
+            "api/http/listener/",
+            "source/sqlserver/connection.rs",
+        ],
+    ),
+    ("tiberius", &["source/sqlserver/"]),
 ];
 
 /// Modules without clock, files, sockets or async.

@@ -168,7 +168,7 @@ async fn held_run_of_many_rows_is_recognized_in_any_order() {
     node.warehouse.execute("update people set other = 'x' where id = 1").await;
     let id_of_other = held(&node.sync("person").await, "max_rejected");
     assert_ne!(id_of_other, id);
-    node.sync_with("person", true).await;
+    node.sync_with("person", true, false).await;
     // Another primary key.
     node.configure(&sections("other", "delete", ALL));
     let id = held(&node.sync("person").await, "max_rejected");

@@ -84,9 +84,15 @@ mod simulation;
 #[cfg(test)]
 mod source_adbc;
 #[cfg(test)]
+mod source_athena;
+#[cfg(test)]
 mod source_clickhouse;
 #[cfg(test)]
+mod source_databricks;
+#[cfg(test)]
 mod source_files;
+#[cfg(test)]
+mod source_google_sheets;
 #[cfg(test)]
 mod source_mysql;
 #[cfg(test)]
@@ -94,7 +100,11 @@ mod source_postgres;
 #[cfg(test)]
 mod source_sqlite;
 #[cfg(test)]
+mod source_sqlserver;
+#[cfg(test)]
 mod source_story;
+#[cfg(test)]
+mod source_trino;
 #[cfg(test)]
 mod store;
 #[cfg(test)]

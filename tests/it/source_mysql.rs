@@ -10,6 +10,7 @@ use tokio::sync::mpsc;
 
 use crate::support::{
     mysql::MySql,
+    process::wait_until,
     proxy::{NetworkFault, Proxy},
     source::{open, open_within, read, read_query},
 };
@@ -274,6 +275,24 @@ async fn slow_and_killed_queries_end_with_a_cause() {
     let (read, ()) = tokio::join!(read(&source, sql), kill);
     let code = read.unwrap_err().code();
     assert!(["source_connection_lost", "source_query_cancelled"].contains(&code), "{code}");
+}
+
+#[tokio::test]
+async fn a_query_without_a_reader_is_ended_on_the_server() {
+    let database = MySql::database().await;
+    let source = open(&database.section());
+    // The server computes this for longer than any test lasts, and has no row to send until then.
+    let query = Query::Sql("select benchmark(100000000000, md5('x')) as victim".to_owned());
+    let columns = source.describe(&query).await.unwrap();
+    let running = "select cast(count(*) as unsigned) from information_schema.processlist where info like 'select benchmark(%'";
+    let (rows, batches) = mpsc::channel::<RowBatch>(1);
+    let give_up = async {
+        wait_until("the query to run", async || database.number(running).await == Some(1)).await;
+        drop(batches);
+    };
+    let (ended, ()) = tokio::join!(source.stream(&query, rows, &columns, None), give_up);
+    ended.unwrap();
+    wait_until("the query to end", async || database.number(running).await == Some(0)).await;
 }
 
 /// As of Postgres: a connection that went silent is given up whatever the statement timeout, and a slow query is not.

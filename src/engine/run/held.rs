@@ -92,8 +92,12 @@ impl Engine {
 /// Whether two manifests differ only in what two runs of the same result differ in.
 fn is_like(one: &Manifest, other: &Manifest) -> bool {
     let Manifest { run_id, created_at, data_as_of, fingerprint_seed, .. } = *other;
-    let segments = other.segments.clone();
-    Manifest { run_id, created_at, data_as_of, fingerprint_seed, segments, ..one.clone() } == *other
+    let (segments, mut cursor) = (other.segments.clone(), one.cursor.clone());
+    if let (Some(cursor), Some(other)) = (&mut cursor, &other.cursor) {
+        // The time of the run that read the whole model.
+        cursor.whole_at = other.whole_at;
+    }
+    Manifest { run_id, created_at, data_as_of, fingerprint_seed, segments, cursor, ..one.clone() } == *other
 }
 
 /// The rows that a run lists, in an order of their own. The list of a reason that is full is a sample, and left out.

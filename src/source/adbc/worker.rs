@@ -15,7 +15,7 @@ use adbc_core::{
     options::{AdbcVersion, ObjectDepth, OptionDatabase},
 };
 use adbc_driver_manager::{ManagedConnection, ManagedDatabase, ManagedDriver};
-use arrow_array::RecordBatchReader;
+use arrow_array::{RecordBatch, RecordBatchReader as _};
 use arrow_schema::ArrowError;
 
 use super::{
@@ -32,6 +32,8 @@ use crate::{
 const CANCEL_MAX: Duration = Duration::from_secs(3);
 /// Most cells of a batch; rows of many nulls have little text.
 const CELLS_MAX: usize = 500_000;
+/// Batches that a driver reads ahead of the rows that are decoded.
+const BATCHES_AHEAD: usize = 1;
 /// Nice value of a worker: rows are served first.
 const NICE: i32 = 10;
 
@@ -48,12 +50,8 @@ pub fn work() -> io::Result<()> {
     io::stdin().lock().read_line(&mut line)?;
     let job: Job = serde_json::from_str(&line)?;
     drop(line);
-    match run(job, &mut out) {
-        Ok(()) => Frame::End.write(&mut out)?,
-        Err(Ended::Failed(failure)) => Frame::Failed(failure).write(&mut out)?,
-        Err(Ended::NoParent) => {}
-    }
-    out.flush()?;
+    let done = run(job, &mut out);
+    finish(done, &mut out)?;
     // Drivers have threads of their own, which an orderly end would wait for.
     end()
 }
@@ -161,9 +159,49 @@ fn read(
     let columns = arrow::columns(&reader.schema());
     let width = columns.len();
     Frame::Columns(columns).write(out)?;
-    let mut decoder = ArrowDecoder::default();
     let mut rows = Rows { batch: RowBatch::new(width), left: rows_max };
-    for batch in reader {
+    // The driver reads on while the rows before are decoded.
+    let (sender, batches) = mpsc::sync_channel(BATCHES_AHEAD);
+    let reading = thread::spawn(move || {
+        for batch in reader {
+            if sender.send(batch).is_err() {
+                break;
+            }
+        }
+    });
+    let decoded = decode(&batches, &mut rows, out);
+    if decoded.is_ok() && rows.left > 0 {
+        let _ = reading.join();
+        rows.write(width, out)?;
+        return Ok(());
+    }
+    // The driver may still read: nothing is taken from under it, and the process ends here.
+    let done = decoded.and_then(|()| Ok(rows.write(width, out)?));
+    let _ = finish(done, out);
+    end()
+}
+
+/// Tells the parent how the job ended.
+fn finish(done: Result<(), Ended>, out: &mut BufWriter<File>) -> io::Result<()> {
+    match done {
+        Ok(()) => Frame::End.write(out)?,
+        Err(Ended::Failed(failure)) => Frame::Failed(failure).write(out)?,
+        Err(Ended::NoParent) => {}
+    }
+    out.flush()
+}
+
+/// Writes the rows of all batches, until enough are written.
+fn decode(
+    batches: &mpsc::Receiver<Result<RecordBatch, ArrowError>>,
+    rows: &mut Rows,
+    out: &mut BufWriter<File>,
+) -> Result<(), Ended> {
+    let width = rows.batch.columns();
+    let mut decoder = ArrowDecoder::default();
+    while rows.left > 0
+        && let Ok(batch) = batches.recv()
+    {
         let batch = batch.map_err(of_stream)?;
         if batch.num_columns() != width {
             return Err(unreadable(Step::Read, "a batch has other columns than the schema"));
@@ -176,11 +214,7 @@ fn read(
                 rows.write(width, out)?;
             }
         }
-        if rows.left == 0 {
-            break;
-        }
     }
-    rows.write(width, out)?;
     Ok(())
 }
 

@@ -3,11 +3,13 @@
 //! Each function appends the cell's plain text to `out` and returns the kind of the cell.
 
 mod float;
+mod printed;
 mod time;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 
 pub(super) use float::{double, single};
+pub(super) use printed::{offset, printed_date, printed_moment, printed_moment_at};
 pub(super) use time::{date, fraction, moment, time, timestamp};
 
 use crate::domain::{

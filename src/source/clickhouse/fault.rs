@@ -7,8 +7,6 @@ use crate::{
     support::result_code::{Meaning, Phase},
 };
 
-/// Most bytes of an exception that are read.
-pub(super) const BYTES_MAX: usize = 16 * 1024;
 /// Most characters of its words that are shown.
 const WORDS_MAX: usize = 500;
 

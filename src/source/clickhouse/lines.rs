@@ -12,7 +12,7 @@ use crate::{
     source::{
         cell::ROW_BYTES_MAX,
         error::{Error, connection_lost, malformed},
-        http::Endpoint,
+        http::{Endpoint, REFUSAL_BYTES_MAX},
     },
     support::result_code::Phase,
 };
@@ -89,7 +89,7 @@ impl<'a> Lines<'a> {
             return Ok(());
         }
         let mut text = self.buffer[from..].to_vec();
-        while text.len() < fault::BYTES_MAX
+        while text.len() < REFUSAL_BYTES_MAX
             && let Ok(Some(chunk)) = self.response.chunk().await
         {
             text.extend_from_slice(&chunk);

@@ -18,7 +18,7 @@ use super::{
     Query, check_unchanged,
     driver::{Driver, SourceType, Tables},
     error::Error,
-    http::Endpoint,
+    http::{Endpoint, RunningQuery},
     rows::RowSender,
     sql::{Dialect, Times},
 };
@@ -62,8 +62,6 @@ const SETTINGS: [(&str, &str); 6] = [
 ];
 /// The server ends a query at its timeout by itself; it is waited for this much longer.
 const SILENCE_MAX: Duration = Duration::from_secs(10);
-/// Longest time for the request that ends a query.
-const KILL_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A ClickHouse server.
 #[derive(Debug)]
@@ -142,8 +140,7 @@ impl ClickHouse {
         let parameters = [("query_id", &*id), ("max_execution_time", &*timeout_s)];
         let request = self.post(sql, SETTINGS.iter().copied().chain(parameters));
         let kill = self.post(format!("kill query where query_id = '{id}' async"), iter::empty());
-        let kill = kill.timeout(KILL_TIMEOUT);
-        let running = RunningQuery(Some(kill));
+        let running = RunningQuery::new(kill);
         let response = request.send().await.map_err(|error| self.endpoint.failed(&error))?;
         if response.status() == StatusCode::OK {
             return Ok((Lines::new(&self.endpoint, response, phase), running));
@@ -171,39 +168,14 @@ impl ClickHouse {
     }
 
     /// The error of an answer that is none.
-    async fn refused(&self, mut response: Response, phase: Phase) -> Error {
+    async fn refused(&self, response: Response, phase: Phase) -> Error {
         let status = response.status();
-        let mut body = Vec::new();
-        while body.len() < fault::BYTES_MAX
-            && let Ok(Some(chunk)) = response.chunk().await
-        {
-            body.extend_from_slice(&chunk);
-        }
+        let body = self.endpoint.refusal(response).await;
         fault::read(&body, phase, &self.endpoint.address).unwrap_or_else(|| {
             super::error::malformed(format_args!(
                 "{} answered with HTTP status {status}",
                 self.endpoint.address
             ))
         })
-    }
-}
-
-/// A query that the server is still working on. Dropped before its end, it is ended on the server, too: ClickHouse
-/// goes on with a query that nobody waits for any more.
-struct RunningQuery(Option<RequestBuilder>);
-
-impl RunningQuery {
-    fn ended(mut self) {
-        self.0 = None;
-    }
-}
-
-impl Drop for RunningQuery {
-    fn drop(&mut self) {
-        if let Some(kill) = self.0.take()
-            && let Ok(runtime) = tokio::runtime::Handle::try_current()
-        {
-            runtime.spawn(kill.send());
-        }
     }
 }

@@ -22,15 +22,18 @@ pub(super) enum Format {
     Parquet,
     /// Arrow IPC, as a file or as a stream.
     Arrow,
+    /// A workbook of Excel.
+    Xlsx,
 }
 
 /// Words after `format =`.
-pub(super) const FORMATS: [(&str, Format); 5] = [
+pub(super) const FORMATS: [(&str, Format); 6] = [
     ("csv", Format::Csv),
     ("tsv", Format::Tsv),
     ("jsonl", Format::JsonLines),
     ("parquet", Format::Parquet),
     ("arrow", Format::Arrow),
+    ("xlsx", Format::Xlsx),
 ];
 
 impl Format {
@@ -47,6 +50,7 @@ impl Format {
             // These have compression of their own, and are read from their end.
             "parquet" | "pq" if !is_compressed => Self::Parquet,
             "arrow" | "arrows" | "feather" | "ipc" if !is_compressed => Self::Arrow,
+            "xlsx" | "xlsm" if !is_compressed => Self::Xlsx,
             _ => return None,
         })
     }
@@ -84,6 +88,7 @@ mod tests {
             ("a.parquet", Some(Format::Parquet)),
             ("a.parquet.gz", None),
             ("a.feather", Some(Format::Arrow)),
+            ("a.XLSX", Some(Format::Xlsx)),
             ("csv", None),
             ("2026.csv/data", None),
             ("a.json", None),

@@ -10,12 +10,14 @@ mod place;
 mod settings;
 #[cfg(test)]
 mod tests;
+mod xlsx;
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use tokio::task::spawn_blocking;
 
+pub(super) use self::place::of_store;
 use self::{
     content::Content,
     csv::CsvOptions,
@@ -47,9 +49,17 @@ causes! {
 #[derive(Debug)]
 struct Files {
     place: Place,
+    reading: Reading,
+}
+
+/// How files are read.
+#[derive(Debug, Clone, Default)]
+struct Reading {
     /// The format of every file; `None` when the end of a file's name tells it.
     format: Option<Format>,
     csv: CsvOptions,
+    /// The sheet of a workbook; `None` for its first one.
+    sheet: Option<String>,
 }
 
 /// The files of one query, as they were when it began.
@@ -97,10 +107,10 @@ impl Driver for Files {
 
     async fn describe(&self, query: &Query) -> Result<Vec<Column>, Error> {
         let snapshot = self.snapshot(query).await?;
-        let (format, csv) = (self.format, self.csv.clone());
+        let reading = self.reading.clone();
         blocking(move || {
             let content = snapshot.opened.content(&snapshot.files[0])?;
-            let reader = open(&content, format, &csv, snapshot.chosen.as_deref(), snapshot.is_whole())?;
+            let reader = open(&content, &reading, snapshot.chosen.as_deref(), snapshot.is_whole())?;
             let columns = reader.columns().to_vec();
             content.check_unchanged().map(|()| columns)
         })
@@ -115,7 +125,7 @@ impl Driver for Files {
         rows: &mut RowSender,
     ) -> Result<(), Error> {
         let snapshot = self.snapshot(query).await?;
-        let (format, csv, described) = (self.format, self.csv.clone(), columns.to_vec());
+        let (reading, described) = (self.reading.clone(), columns.to_vec());
         rows.read_blocking(move |rows| {
             let mut left = limit.unwrap_or(u64::MAX);
             let mut width = None;
@@ -128,7 +138,7 @@ impl Driver for Files {
                     names = described.iter().map(|column| column.name.clone()).collect();
                     Some(&*names)
                 };
-                let mut reader = open(&content, format, &csv, chosen, snapshot.is_whole())?;
+                let mut reader = open(&content, &reading, chosen, snapshot.is_whole())?;
                 if at == 0 {
                     check_unchanged(&described, reader.columns())?;
                     width = reader.width().filter(|_| snapshot.chosen.is_none());
@@ -160,13 +170,14 @@ impl Files {
     }
 
     fn format_of(&self, name: &str) -> Result<Format, Error> {
-        self.format.or_else(|| Format::of(name)).ok_or_else(|| format_unknown(name))
+        self.reading.format.or_else(|| Format::of(name)).ok_or_else(|| format_unknown(name))
     }
 }
 
 fn format_unknown(name: &str) -> Error {
-    Error::new(FORMAT_UNKNOWN, format!("the name `{name}` does not tell the format of the file"))
-        .with_hint("set the source's `format`, or let the name end in .csv, .tsv, .jsonl, .parquet or .arrow")
+    Error::new(FORMAT_UNKNOWN, format!("the name `{name}` does not tell the format of the file")).with_hint(
+        "set the source's `format`, or let the name end in .csv, .tsv, .jsonl, .parquet, .arrow or .xlsx",
+    )
 }
 
 /// The pattern of a query, and the columns that it chooses.
@@ -185,18 +196,20 @@ fn parts(query: &Query) -> Result<(Pattern, Option<Vec<String>>), Error> {
 /// Opens a file. `chosen` are the columns that are read; `is_whole` tells that the file must have no others.
 fn open(
     content: &Arc<Content>,
-    format: Option<Format>,
-    csv: &CsvOptions,
+    reading: &Reading,
     chosen: Option<&[String]>,
     is_whole: bool,
 ) -> Result<Box<dyn RowReader>, Error> {
-    let format =
-        format.or_else(|| Format::of(content.name())).ok_or_else(|| format_unknown(content.name()))?;
+    let format = reading.format.or_else(|| Format::of(content.name()));
+    let format = format.ok_or_else(|| format_unknown(content.name()))?;
     Ok(match format {
-        Format::Csv | Format::Tsv => Box::new(csv::CsvReader::open(content, &csv.of(format), chosen)?),
+        Format::Csv | Format::Tsv => {
+            Box::new(csv::CsvReader::open(content, &reading.csv.of(format), chosen)?)
+        }
         Format::JsonLines => Box::new(json_lines::JsonLinesReader::open(content, chosen, is_whole)?),
         Format::Parquet => Box::new(batches::parquet(content, chosen)?),
         Format::Arrow => Box::new(batches::arrow(content, chosen)?),
+        Format::Xlsx => Box::new(xlsx::XlsxReader::open(content, reading.sheet.as_deref(), chosen)?),
     })
 }
 

@@ -222,7 +222,7 @@ async fn objects(store: &Store, pattern: &Pattern) -> Result<Vec<Entry>, Error> 
 }
 
 /// An error of a bucket.
-pub(super) fn of_store(error: store::Error) -> Error {
+pub(in crate::source) fn of_store(error: store::Error) -> Error {
     use store::Error as Fault;
     match error {
         Fault::Request { path, detail, .. } => {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Files, csv::CsvOptions, format::FORMATS, place::Place};
+use super::{Files, Reading, csv::CsvOptions, format::FORMATS, place::Place};
 use crate::{
     domain::limits::FIELDS_MAX,
     settings::{item::Item, section::Section, tree::Value},
@@ -13,7 +13,7 @@ use crate::{
 const PLACE_HINT: &str =
     "write path = \"exports\" for a directory, or url = \"s3://bucket/prefix\" for a bucket";
 
-/// Reads `path`, the directory of the files, or `url`, their bucket; `format` and `csv`.
+/// Reads `path`, the directory of the files, or `url`, their bucket; `format`, `csv` and `sheet`.
 pub(super) fn open(section: &Section<'_>, options: &OpenOptions<'_>) -> Option<Arc<dyn Driver>> {
     let place = match (section.get("path"), section.get("url")) {
         (Some(path), None) => path.file_path(options.dir).map(Place::Directory),
@@ -25,7 +25,9 @@ pub(super) fn open(section: &Section<'_>, options: &OpenOptions<'_>) -> Option<A
     };
     let format = section.read("format", |item| item.one_of(&FORMATS));
     let csv = section.read_table("csv", csv);
-    Some(Arc::new(Files { place: place?, format: format?, csv: csv? }))
+    let sheet = section.read("sheet", |item| item.printable().word().map(str::to_owned));
+    let reading = Reading { format: format?, csv: csv?, sheet: sheet? };
+    Some(Arc::new(Files { place: place?, reading }))
 }
 
 fn csv(section: &Section<'_>) -> Option<CsvOptions> {

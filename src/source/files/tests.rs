@@ -7,7 +7,7 @@ use parquet::arrow::ArrowWriter;
 use tempfile::TempDir;
 use tokio::sync::mpsc;
 
-use super::{CsvOptions, Files, format::Format, place::Place};
+use super::{CsvOptions, Files, Reading, format::Format, place::Place};
 use crate::{
     domain::{
         digest::Digest,
@@ -18,7 +18,7 @@ use crate::{
 
 fn source(directory: &Path) -> Source {
     let place = Place::Directory(directory.to_owned());
-    let driver = Arc::new(Files { place, format: None, csv: CsvOptions::default() });
+    let driver = Arc::new(Files { place, reading: Reading::default() });
     Source {
         type_name: "files",
         driver,
@@ -228,7 +228,7 @@ async fn dialects_of_csv_are_declared() {
         null: Some("\\N".to_owned()),
     };
     let place = Place::Directory(directory.path().to_owned());
-    let driver = Arc::new(Files { place, format: Some(Format::Csv), csv });
+    let driver = Arc::new(Files { place, reading: Reading { format: Some(Format::Csv), csv, sheet: None } });
     let source = Source {
         type_name: "files",
         driver,
@@ -368,4 +368,82 @@ async fn texts_are_decompressed() {
         let error = read(&source, &table(name, None), None).await.unwrap_err();
         assert_eq!(error.code(), "source_answer_malformed", "{name}: {error}");
     }
+}
+
+/// A workbook as another program writes it: two sheets, every kind of cell.
+fn write_workbook(path: &Path) {
+    use rust_xlsxwriter::{ExcelDateTime, Format as Style, Workbook};
+    let mut workbook = Workbook::new();
+    let sheet = workbook.add_worksheet().set_name("people").unwrap();
+    for (column, name) in ["id", "name", "ltv", "since", "seen", "at", "vip"].into_iter().enumerate() {
+        sheet.write_string(0, column as u16, name).unwrap();
+    }
+    let date = Style::new().set_num_format("yyyy-mm-dd");
+    let moment = Style::new().set_num_format("yyyy-mm-dd hh:mm:ss.000");
+    let time = Style::new().set_num_format("hh:mm:ss");
+    let day = ExcelDateTime::from_ymd(2024, 2, 29).unwrap();
+    sheet.write_number(1, 0, 9_007_199_254_740_991_f64).unwrap();
+    sheet.write_string(1, 1, "é \" 😀").unwrap();
+    sheet.write_number(1, 2, 12.5).unwrap();
+    sheet.write_datetime_with_format(1, 3, &day, &date).unwrap();
+    let seen = ExcelDateTime::from_ymd(1999, 12, 31).unwrap().and_hms_milli(23, 59, 59, 250).unwrap();
+    sheet.write_datetime_with_format(1, 4, &seen, &moment).unwrap();
+    let noon = ExcelDateTime::from_hms(12, 30, 0).unwrap();
+    sheet.write_datetime_with_format(1, 5, &noon, &time).unwrap();
+    sheet.write_boolean(1, 6, true).unwrap();
+    // An empty row, then one whose first and last cells are empty.
+    sheet.write_string(3, 1, "12").unwrap();
+    sheet.write_formula(3, 2, rust_xlsxwriter::Formula::new("=NA()").set_result("#N/A")).unwrap();
+    let other = workbook.add_worksheet().set_name("Zweites Blatt").unwrap();
+    other.write_string(0, 0, "id").unwrap();
+    for row in 1..=10_000 {
+        other.write_number(row, 0, f64::from(row)).unwrap();
+    }
+    workbook.save(path).unwrap();
+}
+
+#[tokio::test]
+async fn cells_of_a_workbook_have_their_own_types() {
+    let directory = TempDir::new().unwrap();
+    write_workbook(&directory.path().join("book.xlsx"));
+    let found = read(&source(directory.path()), &table("book.xlsx", None), None).await.unwrap();
+    assert_eq!(
+        found,
+        [
+            &["id", "name", "ltv", "since", "seen", "at", "vip"][..],
+            &[
+                "Integer 9007199254740991",
+                "é \" 😀",
+                "Number 12.5",
+                "2024-02-29",
+                "1999-12-31T23:59:59.25",
+                "12:30:00",
+                "Boolean true"
+            ],
+            &["Null ", "12", "Invalid invalid_value", "Null ", "Null ", "Null ", "Null "],
+        ]
+    );
+    let chosen = table("book.xlsx", Some(&["name", "id"]));
+    let found = read(&source(directory.path()), &chosen, Some(1)).await.unwrap();
+    assert_eq!(found, [["name", "id"], ["é \" 😀", "Integer 9007199254740991"]]);
+
+    let sheet = |name: &str| {
+        let reading = Reading { sheet: Some(name.to_owned()), ..Reading::default() };
+        let driver = Arc::new(Files { place: Place::Directory(directory.path().to_owned()), reading });
+        Source {
+            type_name: "files",
+            driver,
+            digest: Digest::of(b""),
+            statement_timeout: Duration::from_mins(1),
+            types: Arc::default(),
+        }
+    };
+    let found = read(&sheet("Zweites Blatt"), &table("book.xlsx", None), None).await.unwrap();
+    assert!(found[1..].iter().map(|row| row[0].clone()).eq((1..=10_000).map(|id| format!("Integer {id}"))));
+    let error = read(&sheet("third"), &table("book.xlsx", None), None).await.unwrap_err();
+    assert_eq!(error.code(), "source_unknown_table");
+    assert!(error.to_string().contains("people, Zweites Blatt"), "{error}");
+    fs::write(directory.path().join("text.xlsx"), "no workbook").unwrap();
+    let error = read(&source(directory.path()), &table("text.xlsx", None), None).await.unwrap_err();
+    assert_eq!(error.code(), "source_answer_malformed");
 }

@@ -21,6 +21,9 @@ const SERVER: &str = "concat_ws(' ', @@hostname, @@port, @@server_id)";
 /// States in which a server waits for its client to read.
 const WRITING: [&str; 2] = ["Writing to net", "Sending to client"];
 
+/// Longest time for the connection that ends a query.
+const KILL_TIMEOUT: Duration = Duration::from_secs(5);
+
 /// A connection, and its way to the server.
 pub(super) struct Session {
     pub(super) connection: MySqlConnection,
@@ -66,13 +69,22 @@ impl MySql {
         Ok((options, relay.serve(Box::new(stream), |_| ())))
     }
 
-    /// Asks for the server's thread of a connection, unless nothing will be asked about it.
+    /// Asks for the server's thread of a connection.
     pub(super) async fn identify(&self, session: &mut Session) {
-        if session.way.link.is_some() && self.keepalive.is_on {
-            let sql = format!("select {SERVER}, cast(connection_id() as char)");
-            let found = two_texts(&mut session.connection, sql).await;
-            session.way.thread = found.and_then(|(server, thread)| Some((server, thread?.parse().ok()?)));
+        let sql = format!("select {SERVER}, cast(connection_id() as char)");
+        let found = two_texts(&mut session.connection, sql).await;
+        session.way.thread = found.and_then(|(server, thread)| Some((server, thread?.parse().ok()?)));
+    }
+
+    /// Ends the query of a thread, unless another server answers.
+    async fn kill(&self, server: &str, thread: u64) {
+        let Ok(mut session) = self.connect().await else { return };
+        let found = two_texts(&mut session.connection, format!("select {SERVER}, ''")).await;
+        if found.is_some_and(|(found, _)| found == server) {
+            let sql = format!("kill query {thread}");
+            let _ = raw_sql(AssertSqlSafe(sql)).execute(&mut session.connection).await;
         }
+        super::farewell(session.connection).await;
     }
 
     /// Waits for the server in `work`, which is all that it does, until the connection is lost.
@@ -95,7 +107,8 @@ impl MySql {
 
     /// Returns when the connection is lost, while somebody waits for the server.
     pub(super) async fn lost(&self, way: &Way) -> Error {
-        let (Some(link), Some((server, thread))) = (&way.link, &way.thread) else {
+        let (Some(link), Some((server, thread)), true) = (&way.link, &way.thread, self.keepalive.is_on)
+        else {
             return std::future::pending().await;
         };
         let (idle, interval) = (self.keepalive.idle, self.keepalive.interval);
@@ -122,6 +135,33 @@ impl MySql {
             command == "Sleep" || WRITING.contains(&state)
         });
         found != server || !is_waiting
+    }
+}
+
+/// A query that the server works on. Dropped before its end, it is ended on the server, too: a server notices that nobody
+/// waits any more only when it has a row to send.
+pub(super) struct RunningQuery(Option<(MySql, String, u64)>);
+
+impl RunningQuery {
+    pub(super) fn new(mysql: &MySql, way: &Way) -> Self {
+        Self(way.thread.clone().map(|(server, thread)| (mysql.clone(), server, thread)))
+    }
+
+    /// The server has nothing more to do for it.
+    pub(super) fn ended(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for RunningQuery {
+    fn drop(&mut self) {
+        if let Some((mysql, server, thread)) = self.0.take()
+            && let Ok(runtime) = tokio::runtime::Handle::try_current()
+        {
+            runtime.spawn(async move {
+                let _ = tokio::time::timeout(KILL_TIMEOUT, mysql.kill(&server, thread)).await;
+            });
+        }
     }
 }
 

@@ -15,7 +15,7 @@ use sqlx::{
 };
 
 use self::{
-    connection::Session,
+    connection::{RunningQuery, Session},
     fault::Asked,
     values::{ValueReader, describe},
 };
@@ -70,6 +70,7 @@ const GRACE: Duration = Duration::from_secs(5);
 const FAREWELL_MAX: Duration = Duration::from_secs(1);
 
 /// A MySQL server.
+#[derive(Clone)]
 struct MySql {
     address: String,
     connect: MySqlConnectOptions,
@@ -123,6 +124,7 @@ impl Driver for MySql {
         let (described, mut reader) = self.while_alive(&way, self.plan(&mut connection, &sql)).await?;
         check_unchanged(columns, &described)?;
         let mut left = limit.unwrap_or(u64::MAX);
+        let running = RunningQuery::new(self, &way);
         let mut found = raw_sql(AssertSqlSafe(sql)).fetch(&mut connection);
         let mut lost = pin!(self.lost(&way));
         while left > 0 {
@@ -142,6 +144,7 @@ impl Driver for MySql {
         drop(found);
         // What was not read would have to be read before a farewell.
         if left > 0 {
+            running.ended();
             farewell(connection).await;
         }
         Ok(())

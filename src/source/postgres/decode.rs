@@ -20,13 +20,7 @@ const EPOCH_MICROS: i64 = EPOCH_DAYS * 86_400_000_000;
 #[derive(Debug)]
 pub(super) struct Decoder {
     readers: Vec<Reader>,
-    buffers: Buffers,
-}
-
-#[derive(Debug, Default)]
-struct Buffers {
     compactor: Compactor,
-    json: Vec<u8>,
 }
 
 /// What a value became.
@@ -41,7 +35,7 @@ pub(super) enum Outcome {
 
 impl Decoder {
     pub(super) fn new(readers: Vec<Reader>) -> Self {
-        Self { readers, buffers: Buffers::default() }
+        Self { readers, compactor: Compactor::default() }
     }
 
     pub(super) fn columns(&self) -> usize {
@@ -86,8 +80,8 @@ impl Decoder {
                 continue;
             }
             let (mut nulled, mut is_malformed) = (false, false);
-            let buffers = &mut self.buffers;
-            batch.push_with(|out| match reader.read(value, buffers, out) {
+            let compactor = &mut self.compactor;
+            batch.push_with(|out| match reader.read(value, compactor, out) {
                 Outcome::Cell(kind) => kind,
                 Outcome::Nulled => {
                     nulled = true;
@@ -111,20 +105,20 @@ impl Decoder {
 
 impl Reader {
     #[inline]
-    fn read(self, value: &[u8], buffers: &mut Buffers, out: &mut Vec<u8>) -> Outcome {
+    fn read(self, value: &[u8], compactor: &mut Compactor, out: &mut Vec<u8>) -> Outcome {
         match self {
             Self::Text => Outcome::Cell(cell::text(value, out)),
             Self::Bytes => Outcome::Cell(cell::bytes(value, out)),
-            Self::Json => Outcome::Cell(cell::json(value, &mut buffers.compactor, out)),
+            Self::Json => Outcome::Cell(cell::json(value, compactor, out)),
             Self::Jsonb => match value {
                 // The version of jsonb's binary form; there has been one.
                 [1, text @ ..] => Outcome::Cell(match json::squeeze(text, out) {
                     Some(_) => CellKind::Json,
-                    None => cell::json(text, &mut buffers.compactor, out),
+                    None => cell::json(text, compactor, out),
                 }),
                 _ => Outcome::Malformed,
             },
-            Self::ToJson => Outcome::Cell(to_json(value, buffers, out)),
+            Self::ToJson => Outcome::Cell(to_json(value, compactor, out)),
             Self::Numeric => numeric(value, out),
             fixed => fixed.read_fixed(value, out).unwrap_or(Outcome::Malformed),
         }
@@ -166,25 +160,27 @@ fn uuid(value: [u8; 16], out: &mut Vec<u8>) -> CellKind {
 }
 
 /// What the server made JSON of: a scalar becomes a cell of its own kind, so that it can be a key.
-fn to_json(value: &[u8], buffers: &mut Buffers, out: &mut Vec<u8>) -> CellKind {
-    buffers.json.clear();
-    if let Err(reason) = buffers.compactor.compact(value, &mut buffers.json) {
+pub(super) fn to_json(value: &[u8], compactor: &mut Compactor, out: &mut Vec<u8>) -> CellKind {
+    let from = out.len();
+    if let Err(reason) = compactor.compact(value, out) {
+        out.truncate(from);
         return cell::invalid(reason, out);
     }
-    let json = &buffers.json;
-    let kind = match json.first() {
+    match out.get(from) {
         Some(b'"') => {
-            json::read_string(json, out);
-            return CellKind::Text;
+            let json = out.split_off(from);
+            json::read_string(&json, out);
+            CellKind::Text
         }
-        Some(b'n') => return CellKind::Null,
+        Some(b'n') => {
+            out.truncate(from);
+            CellKind::Null
+        }
         Some(b't' | b'f') => CellKind::Boolean,
-        Some(b'-' | b'0'..=b'9') if json.contains(&b'.') => CellKind::Number,
+        Some(b'-' | b'0'..=b'9') if out[from..].contains(&b'.') => CellKind::Number,
         Some(b'-' | b'0'..=b'9') => CellKind::Integer,
         _ => CellKind::Json,
-    };
-    out.extend_from_slice(json);
-    kind
+    }
 }
 
 #[cfg(test)]

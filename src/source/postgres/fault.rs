@@ -84,6 +84,14 @@ pub(super) fn of_ending(fatal: &Fatal) -> Error {
     of_database(code.meaning, database_words(&fatal.code, code.name, words))
 }
 
+/// Whether a server refuses a statement that Postgres takes: it parses another grammar, or lacks a feature, a function or
+/// a type.
+pub(super) fn is_unknown_statement(error: &sqlx::Error) -> bool {
+    const CODES: [&str; 5] = ["0A000", "42601", "42704", "42846", "42883"];
+    let code = error.as_database_error().and_then(DatabaseError::code);
+    code.is_some_and(|code| CODES.contains(&&*code))
+}
+
 /// An error's outermost words: its causes may quote what the server sent.
 fn kind_of(error: &sqlx::Error) -> String {
     let text = error.to_string();

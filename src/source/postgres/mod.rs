@@ -1,4 +1,5 @@
-//! Postgres: the query runs as one binary copy inside a read-only snapshot.
+//! Postgres: the query runs as one binary copy inside a read-only snapshot. Servers that speak its protocol and refuse
+//! the copy are read by a plain query.
 //!
 //! sqlx is the transport. Only the simple protocol is used, so that a connection pooler between
 //! needs to know nothing of prepared statements.
@@ -8,17 +9,27 @@ mod decode;
 mod fault;
 mod numeric;
 mod plan;
+mod session;
 mod settings;
 mod silence;
+mod text;
 mod types;
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::atomic::{AtomicBool, AtomicU8, Ordering},
+    time::{Duration, Instant},
+};
 
 use async_trait::async_trait;
 use futures::StreamExt as _;
-use sqlx::{AssertSqlSafe, Row as _, postgres::PgConnection, raw_sql};
+use sqlx::{AssertSqlSafe, postgres::PgConnection, raw_sql};
 
-use self::{copy::CopyReader, fault::Statement, plan::Plan, silence::Backend};
+use self::{
+    copy::CopyReader,
+    fault::Statement,
+    plan::{Plan, Way},
+    text::TextReader,
+};
 use super::{
     Query, check_unchanged,
     driver::{Driver, SourceType, Tables},
@@ -56,36 +67,8 @@ const DIALECT: Dialect = Dialect {
 /// The server ends a query at its timeout; a network that swallows everything is waited for this
 /// much longer.
 const SILENCE_MAX: Duration = Duration::from_secs(10);
-/// Longest wait for a transaction. A pooler without a free connection makes clients wait.
-const BEGIN_TIMEOUT: Duration = Duration::from_secs(55);
 /// Longest wait when a connection is closed. The server notices its end without that too.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
-/// Where the server can (Postgres 14 and later, on Linux), it looks every two seconds whether a query still has a
-/// client.
-const CLIENT_CHECK: &str = "(select pg_catalog.set_config(name, '2s', true) from pg_catalog.pg_settings \
-     where name = 'client_connection_check_interval' and pg_catalog.version() like '%linux%')";
-/// Settings that change how a value is printed, or what a query yields, with the value that each has while a
-/// model is read: the database's and the role's own count for nothing.
-const SETTINGS: [(&str, &str); 16] = [
-    ("array_nulls", "on"),
-    ("bytea_output", "hex"),
-    ("datestyle", "ISO, MDY"),
-    // Floats inside arrays and composites keep all their digits.
-    ("extra_float_digits", "3"),
-    ("gin_fuzzy_search_limit", "0"),
-    ("intervalstyle", "postgres"),
-    ("lc_monetary", "C"),
-    ("lc_numeric", "C"),
-    ("lc_time", "C"),
-    ("quote_all_identifiers", "off"),
-    ("standard_conforming_strings", "on"),
-    ("timezone", "UTC"),
-    ("timezone_abbreviations", "Default"),
-    ("transform_null_equals", "off"),
-    ("xmlbinary", "base64"),
-    ("xmloption", "content"),
-];
-
 /// A Postgres server.
 #[derive(Debug)]
 struct Postgres {
@@ -95,6 +78,23 @@ struct Postgres {
     connect_timeout: Duration,
     /// The server ends a query at it.
     statement_timeout: Duration,
+    /// The way in which rows were read last, as its number: the server refused those before it.
+    way: AtomicU8,
+    /// Whether the server refused to set a session up as Postgres does.
+    is_plain: AtomicBool,
+}
+
+/// Why an attempt to read ended.
+enum Attempt {
+    /// The server does not know the statement. No row came.
+    Refused(Error),
+    Failed(Error),
+}
+
+impl From<Error> for Attempt {
+    fn from(error: Error) -> Self {
+        Self::Failed(error)
+    }
 }
 
 #[async_trait]
@@ -134,28 +134,18 @@ impl Driver for Postgres {
         limit: Option<u64>,
         rows: &mut RowSender,
     ) -> Result<(), Error> {
-        let sql = DIALECT.statement(query)?;
-        let (mut connection, backend) = self.begin().await?;
-        let plan = Plan::make(&mut connection, &sql, self.statement(Phase::Planning, model(query, &sql)));
-        let plan = self.while_alive(&backend, plan).await?;
-        check_unchanged(columns, &plan.columns)?;
-
-        let copy = plan.copy(&sql, limit);
-        let mut reader = CopyReader::new(plan.readers);
-        let statement = self.statement(Phase::Reading, None);
-        let failed = |error| fault::of_query(error, statement);
-        let messages = async { connection.copy_out_raw(&copy).await.map_err(failed) };
-        let mut messages = self.while_alive(&backend, messages).await?;
-        let mut next = async || messages.next().await.transpose().map_err(failed);
-        while let Some(message) = self.while_alive(&backend, next()).await? {
-            reader.read(&message, &mut rows.batch)?;
-            if rows.is_full() && rows.send().await.is_err() {
-                return Ok(());
+        let known = self.way.load(Ordering::Relaxed);
+        let mut ways = Way::ALL.into_iter().skip(usize::from(known)).peekable();
+        while let Some(way) = ways.next() {
+            match self.read(query, columns, limit, rows, way).await {
+                Err(Attempt::Refused(_)) if ways.peek().is_some() => {}
+                Err(Attempt::Refused(error) | Attempt::Failed(error)) => return Err(error),
+                Ok(()) => {
+                    self.way.store(way as u8, Ordering::Relaxed);
+                    return Ok(());
+                }
             }
         }
-        reader.finish()?;
-        drop(messages);
-        farewell(connection, plan::FORGET).await;
         Ok(())
     }
 
@@ -170,42 +160,64 @@ impl Driver for Postgres {
 }
 
 impl Postgres {
-    /// A connection inside a read-only snapshot.
-    async fn begin(&self) -> Result<(Connection, Backend), Error> {
-        let connected = self.parameters.connect(self.connect_timeout).await;
-        let mut connection =
-            connected.map_err(|error| fault::of_connecting(&error, self.statement(Phase::Login, None)))?;
-        // Zero would mean no timeout; the server counts in 32 bits.
-        let timeout_ms = self.statement_timeout.as_millis().clamp(1, i32::MAX as u128);
-        let settings = SETTINGS.map(|(name, value)| format!("('{name}', '{value}')")).join(", ");
-        // Everything is set for the transaction only: a pooler gives the session to others. A server may lack
-        // a setting.
-        let begin = format!(
-            "begin isolation level repeatable read read only; \
-             set local statement_timeout = {timeout_ms}; \
-             set local client_min_messages = error; \
-             select pg_catalog.set_config(known.name, pinned.value, true) \
-             from (values {settings}) as pinned (name, value) \
-             join pg_catalog.pg_settings as known on pg_catalog.lower(known.name) = pinned.name; \
-             select pg_catalog.current_setting('server_encoding'), pg_catalog.pg_backend_pid()::pg_catalog.text, \
-             pg_catalog.pg_postmaster_start_time()::pg_catalog.text, {CLIENT_CHECK}"
-        );
-        let statement = self.statement(Phase::OwnStatement, None);
+    /// Reads the rows in one way.
+    async fn read(
+        &self,
+        query: &Query,
+        columns: &[Column],
+        limit: Option<u64>,
+        rows: &mut RowSender,
+        way: Way,
+    ) -> Result<(), Attempt> {
+        let sql = DIALECT.statement(query)?;
+        let (mut connection, backend) = self.begin().await?;
+        let plan = Plan::make(&mut connection, &sql, self.statement(Phase::Planning, model(query, &sql)));
+        let plan = self.while_alive(&backend, plan).await?;
+        check_unchanged(columns, &plan.columns)?;
+        let read = plan.read(&sql, limit, way);
+        let statement = self.statement(Phase::Reading, None);
+        let readers: Vec<_> = plan.readers.into_iter().map(|reader| way.reader(reader)).collect();
+        let refused = |error: sqlx::Error| {
+            let is_refused = fault::is_unknown_statement(&error);
+            let error = fault::of_query(error, statement);
+            if is_refused { Attempt::Refused(error) } else { Attempt::Failed(error) }
+        };
         let failed = |error| fault::of_query(error, statement);
-        let rows = raw_sql(AssertSqlSafe(begin)).fetch_all(&mut *connection);
-        let rows = tokio::time::timeout(BEGIN_TIMEOUT, rows).await;
-        let rows = rows.map_err(|_| self.unanswered(BEGIN_TIMEOUT))?.map_err(failed)?;
-        let text =
-            |at: usize| rows.last().and_then(|row| row.try_get::<String, _>(at).ok()).unwrap_or_default();
-        let backend =
-            Backend { link: connection.link(), ending: connection.ending(), id: text(1), server: text(2) };
-        if text(0) == "SQL_ASCII" {
-            // Such a database does not know what its text is. Left alone it would check that all
-            // of it is UTF-8 and end the whole query; here one cell is refused.
-            let encoding = "set local client_encoding = 'SQL_ASCII'".to_owned();
-            run(&mut connection, encoding, self.statement(Phase::OwnStatement, None)).await?;
+        if way == Way::Copy {
+            let mut reader = CopyReader::new(readers);
+            let begin = async { Ok(connection.copy_out_raw(&read).await.map_err(refused)) };
+            let mut messages = self.while_alive(&backend, begin).await??;
+            let mut next = async || messages.next().await.transpose().map_err(failed);
+            while let Some(message) = self.while_alive(&backend, next()).await? {
+                reader.read(&message, &mut rows.batch)?;
+                if rows.is_full() && rows.send().await.is_err() {
+                    return Ok(());
+                }
+            }
+            reader.finish()?;
+            drop(messages);
+        } else {
+            let mut reader = TextReader::new(readers);
+            let mut found = raw_sql(AssertSqlSafe(read)).fetch(&mut *connection);
+            let mut is_first = true;
+            let mut next = async || Ok(found.next().await.transpose());
+            loop {
+                let row = match self.while_alive(&backend, next()).await? {
+                    Ok(Some(row)) => row,
+                    Ok(None) => break,
+                    Err(error) if is_first => return Err(refused(error)),
+                    Err(error) => return Err(failed(error).into()),
+                };
+                is_first = false;
+                reader.row(&row, &mut rows.batch)?;
+                if rows.is_full() && rows.send().await.is_err() {
+                    return Ok(());
+                }
+            }
+            drop(found);
         }
-        Ok((connection, backend))
+        farewell(connection, plan::FORGET).await;
+        Ok(())
     }
 
     fn unanswered(&self, limit: Duration) -> Error {

@@ -60,27 +60,51 @@ impl Plan {
         Ok(plan)
     }
 
-    /// The copy of the query's rows, at most `limit`. Types that are not read directly are made
-    /// JSON of on the server.
-    pub(super) fn copy(&self, sql: &str, limit: Option<u64>) -> String {
+    /// The statement that reads the query's rows, at most `limit`, in a way.
+    pub(super) fn read(&self, sql: &str, limit: Option<u64>, way: Way) -> String {
         // The model stands on lines of its own: a comment at its end must not swallow the bracket.
         let mut query = format!("\n{sql}\n");
         if limit.is_some() || self.readers.contains(&Reader::ToJson) {
-            let fields: Vec<_> = self.columns.iter().zip(&self.readers).map(field).collect();
+            let fields = self.columns.iter().zip(&self.readers).map(|field| way.field(field));
+            let fields: Vec<_> = fields.collect();
             query = format!("select {} from ({query}) as larder_model", fields.join(", "));
         }
         if let Some(limit) = limit {
             query = format!("{query} limit {limit}");
         }
-        format!("copy ({query}) to stdout (format binary)")
+        if way == Way::Copy { format!("copy ({query}) to stdout (format binary)") } else { query }
     }
 }
 
-fn field((column, reader): (&Column, &Reader)) -> String {
-    let name = DIALECT.quote(&column.name);
-    match reader {
-        Reader::ToJson => format!("pg_catalog.to_json({name}) as {name}"),
-        _ => name,
+/// How rows are read. A server that speaks the protocol of Postgres may lack a part of its SQL.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub(super) enum Way {
+    /// By a binary copy.
+    Copy,
+    /// By a plain query.
+    Rows,
+    /// By a plain query that makes text of the types that are not read directly.
+    Texts,
+}
+
+impl Way {
+    /// All of them, the best one first.
+    pub(super) const ALL: [Self; 3] = [Self::Copy, Self::Rows, Self::Texts];
+
+    /// Types that are not read directly are made JSON of on the server.
+    fn field(self, (column, reader): (&Column, &Reader)) -> String {
+        let name = DIALECT.quote(&column.name);
+        match (reader, self) {
+            (Reader::ToJson, Self::Texts) => format!("{name}::text as {name}"),
+            (Reader::ToJson, _) => format!("pg_catalog.to_json({name}) as {name}"),
+            _ => name,
+        }
+    }
+
+    /// What reads a column's values.
+    pub(super) fn reader(self, reader: Reader) -> Reader {
+        if self == Self::Texts && reader == Reader::ToJson { Reader::Text } else { reader }
     }
 }
 

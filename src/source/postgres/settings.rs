@@ -1,6 +1,9 @@
 //! `[sources.NAME]` of type `postgres`.
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, AtomicU8},
+};
 
 use super::Postgres;
 use crate::{
@@ -18,6 +21,8 @@ pub(super) fn open(section: &Section<'_>, options: &OpenOptions<'_>) -> Option<A
             parameters,
             connect_timeout: options.connect_timeout,
             statement_timeout: options.statement_timeout,
+            way: AtomicU8::default(),
+            is_plain: AtomicBool::default(),
         })),
         Err(fault) => item.fail(fault.message, fault.hint),
     }

@@ -20,10 +20,9 @@ pub(super) struct Backend {
     pub(super) link: Arc<Link>,
     /// How its session ends.
     pub(super) ending: Ending,
-    /// Its process id.
-    pub(super) id: String,
-    /// When the server started, which tells servers behind one address apart.
-    pub(super) server: String,
+    /// Its process id, and when the server started, which tells servers behind one address apart; `None` when the
+    /// server does not say.
+    pub(super) process: Option<(String, String)>,
 }
 
 impl Postgres {
@@ -51,13 +50,16 @@ impl Postgres {
 
     /// Returns when the connection is lost.
     async fn lost(&self, backend: &Backend) -> Error {
-        let Some((idle, interval)) = self.parameters.silence() else { return std::future::pending().await };
-        silence::lost(&backend.link, &self.address, idle, interval, || self.works(backend, interval)).await
+        let (Some((idle, interval)), Some((id, server))) = (self.parameters.silence(), &backend.process)
+        else {
+            return std::future::pending().await;
+        };
+        silence::lost(&backend.link, &self.address, idle, interval, || self.works(id, server, interval)).await
     }
 
-    /// Whether the server works for the connection of `backend`, or cannot say. It does not when it waits for this side,
+    /// Whether the `server` works for the connection of its process `id`, or cannot say. It does not when it waits for this side,
     /// has forgotten the connection, or when no new one is made in time.
-    async fn works(&self, backend: &Backend, timeout: Duration) -> bool {
+    async fn works(&self, id: &str, server: &str, timeout: Duration) -> bool {
         let mut connection = match self.parameters.connect(timeout).await {
             Ok(connection) => connection,
             Err(postgres::Error::Timeout { .. }) => return false,
@@ -68,7 +70,7 @@ impl Postgres {
             "select coalesce(bool_or(wait_event is null or wait_event not in ('ClientRead', 'ClientWrite')), false)\
              ::pg_catalog.text, pg_catalog.pg_postmaster_start_time()::pg_catalog.text \
              from pg_catalog.pg_stat_activity where pid = {}",
-            backend.id.parse::<i32>().unwrap_or_default()
+            id.parse::<i32>().unwrap_or_default()
         );
         let asked = async {
             let row = raw_sql(AssertSqlSafe(sql)).fetch_one(&mut *connection).await.ok()?;
@@ -77,7 +79,7 @@ impl Postgres {
         };
         // A pooler may have no connection for this question.
         match tokio::time::timeout(timeout, asked).await {
-            Ok(Some((works, server))) => server != backend.server || works != "false",
+            Ok(Some((works, found))) => found != server || works != "false",
             _ => true,
         }
     }

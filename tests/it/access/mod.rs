@@ -8,7 +8,7 @@ mod jwks;
 mod jwks_https;
 mod keys;
 mod networks;
-mod signer;
+pub(crate) mod signer;
 mod token_attacks;
 mod tokens;
 

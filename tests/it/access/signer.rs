@@ -29,6 +29,8 @@ pub(crate) const SECRET: &str = "0123456789abcdef0123456789abcdef";
 pub(crate) struct Signer {
     pub(crate) algorithm: Algorithm,
     key: EncodingKey,
+    /// The private key of RSA in PEM; empty for all others.
+    pub(crate) private_pem: String,
     /// The public key in PEM; empty for a shared secret.
     pub(crate) public_pem: String,
     /// The public key as a JWK without `kid`.
@@ -51,6 +53,7 @@ impl Signer {
         Self {
             algorithm: Algorithm::ES256,
             key: EncodingKey::from_ec_der(&pair.serialize_der()),
+            private_pem: String::new(),
             public_pem: pair.public_key_pem(),
             jwk: json!({"kty": "EC", "crv": "P-256", "x": encoded(x), "y": encoded(y)}),
         }
@@ -61,6 +64,7 @@ impl Signer {
         Self {
             algorithm: Algorithm::EdDSA,
             key: EncodingKey::from_ed_der(&pair.serialize_der()),
+            private_pem: String::new(),
             public_pem: pair.public_key_pem(),
             jwk: json!({"kty": "OKP", "crv": "Ed25519", "x": encoded(pair.der_bytes())}),
         }
@@ -75,6 +79,7 @@ impl Signer {
         Self {
             algorithm,
             key: EncodingKey::from_rsa_pem(private_pem.as_bytes()).unwrap(),
+            private_pem,
             public_pem: pem("PUBLIC KEY", public.as_ref()),
             jwk: Value::Null,
         }
@@ -84,6 +89,7 @@ impl Signer {
         Self {
             algorithm: Algorithm::HS256,
             key: EncodingKey::from_secret(secret),
+            private_pem: String::new(),
             public_pem: String::new(),
             jwk: Value::Null,
         }

@@ -1,5 +1,6 @@
 //! The Postgres source against a real server.
 
+mod dialects;
 mod errors;
 mod settings;
 mod streams;

@@ -7,7 +7,7 @@ use larder::{
 
 use super::{section, sql};
 use crate::support::{
-    postgres::Postgres,
+    postgres::{Database, Postgres},
     source::{open, read, read_query},
 };
 
@@ -137,15 +137,39 @@ fn values() -> Vec<(&'static str, &'static str, ColumnKind, CellKind, &'static s
     ]
 }
 
+/// Creates the types that [`select`] has values of.
+pub(super) async fn create(database: &Database) {
+    database.execute(TYPES).await;
+}
+
+/// A query of one row with a value of every type.
+pub(super) fn select() -> String {
+    let fields =
+        values().into_iter().enumerate().map(|(at, (value, ..))| format!("{value} as \"c \"\" {at}\""));
+    format!("select {}", fields.collect::<Vec<_>>().join(",\n"))
+}
+
+/// Values that become null and are counted.
+pub(super) const NULLED: [&str; 10] = [
+    "'NaN'::float4",
+    "'-Infinity'::float8",
+    "'NaN'::numeric",
+    "'Infinity'::numeric",
+    "'infinity'::date",
+    "'-infinity'::timestamp",
+    "'infinity'::timestamptz",
+    "'10000-01-01'::date",
+    "'0044-03-15 BC'::timestamp",
+    "'10000-01-01Z'::timestamptz",
+];
+
 #[tokio::test]
 async fn every_type_is_served_as_designed() {
     let database = Postgres::database().await;
-    database.execute(TYPES).await;
+    create(&database).await;
     let source = open(&section(&database.url()));
     let values = values();
-    let fields: Vec<_> =
-        values.iter().enumerate().map(|(at, (value, ..))| format!("{value} as \"c \"\" {at}\"")).collect();
-    let table = read(&source, &format!("select {}", fields.join(",\n"))).await.unwrap();
+    let table = read(&source, &select()).await.unwrap();
     let rows = table.rows();
     assert_eq!((rows.len(), rows[0].len(), table.nulled()), (1, values.len(), 0));
     for (at, (value, type_name, column_kind, cell_kind, text)) in values.into_iter().enumerate() {
@@ -204,25 +228,13 @@ async fn null_is_null_in_every_type() {
 async fn what_json_cannot_hold_is_null_and_counted() {
     let database = Postgres::database().await;
     let source = open(&section(&database.url()));
-    let fields = [
-        "'NaN'::float4",
-        "'-Infinity'::float8",
-        "'NaN'::numeric",
-        "'Infinity'::numeric",
-        "'infinity'::date",
-        "'-infinity'::timestamp",
-        "'infinity'::timestamptz",
-        "'10000-01-01'::date",
-        "'0044-03-15 BC'::timestamp",
-        "'10000-01-01Z'::timestamptz",
-    ];
-    let named: Vec<_> = fields.iter().enumerate().map(|(at, field)| format!("{field} as c{at}")).collect();
+    let named: Vec<_> = NULLED.iter().enumerate().map(|(at, field)| format!("{field} as c{at}")).collect();
     let table =
         read(&source, &format!("select {} from generate_series(1, 3)", named.join(", "))).await.unwrap();
-    for (cell, field) in table.rows()[0].iter().zip(fields) {
+    for (cell, field) in table.rows()[0].iter().zip(NULLED) {
         assert_eq!(cell, &(CellKind::Null, String::new()), "{field}");
     }
-    assert_eq!(table.nulled(), 3 * fields.len() as u64);
+    assert_eq!(table.nulled(), 3 * NULLED.len() as u64);
 }
 
 #[tokio::test]

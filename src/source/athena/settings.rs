@@ -1,0 +1,44 @@
+//! `[sources.NAME]` of type `athena`.
+
+use std::sync::Arc;
+
+use reqwest::Url;
+
+use super::Athena;
+use crate::{
+    settings::{item::Item, section::Section},
+    source::{
+        driver::{Driver, OpenOptions},
+        http::Endpoint,
+    },
+    store::{Service, bucket_of},
+};
+
+/// Reads `region`, `output`, how its bucket is reached, `workgroup`, `catalog`, `database`, `url` and `ca_file`.
+pub(super) fn open(section: &Section<'_>, options: &OpenOptions<'_>) -> Option<Arc<dyn Driver>> {
+    let text = |item: &Item<'_>| item.printable().word().map(str::to_owned);
+    let region = section.need("region", "write region = \"eu-central-1\"").and_then(|item| {
+        let region = text(&item)?;
+        let is_name = region.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+        if is_name { Some(region) } else { item.fail("is not the name of a region", None) }
+    });
+    let output = section.need("output", "write output = \"s3://bucket/prefix\"").and_then(|item| {
+        let bucket = bucket_of(section, &item, options.dir, options.env)?;
+        if bucket.service == Service::S3 { Some(bucket) } else { item.fail("is not a bucket of S3", None) }
+    });
+    let workgroup = section.read("workgroup", text);
+    let catalog = section.read("catalog", text);
+    let database = section.read("database", text);
+    let region = region?;
+    let default = Url::parse(&format!("https://athena.{region}.amazonaws.com/")).ok();
+    let file_path = |item: &Item<'_>| item.file_path(options.dir);
+    let endpoint = Endpoint::read_or(section, default, file_path, options.connect_timeout);
+    Some(Arc::new(Athena {
+        endpoint: endpoint?,
+        region,
+        output: output?,
+        workgroup: workgroup?,
+        catalog: catalog?,
+        database: database?,
+    }))
+}

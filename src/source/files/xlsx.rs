@@ -1,0 +1,225 @@
+//! Sheets of Excel's workbooks (XLSX): the first row names the columns, every cell tells its own type.
+
+use std::{collections::VecDeque, sync::Arc};
+
+use calamine::{Data, DataRef, ExcelDateTime, Reader as _, Xlsx, XlsxError};
+
+use super::{
+    RowReader,
+    content::{Content, ContentReader},
+    positions,
+};
+use crate::{
+    domain::{
+        reject::RejectReason,
+        row::{CellKind, Column, ColumnKind, RowBatch},
+    },
+    source::{
+        cell::{self, CELL_BYTES_MAX},
+        error::{Error, cause, no_columns},
+    },
+};
+
+/// Most bytes of a workbook, which is read whole: Excel's own limit for one in the cloud is below.
+const WORKBOOK_BYTES_MAX: u64 = 256 * 1024 * 1024;
+/// Most bytes of a sheet's text, which is in memory while it is read.
+const SHEET_BYTES_MAX: usize = 1024 * 1024 * 1024;
+/// Floats from here on do not tell whole numbers apart.
+const INTEGER_MAX: f64 = 9_007_199_254_740_992.0;
+const MILLIS_PER_DAY: f64 = 86_400_000.0;
+
+/// An open sheet.
+pub(super) struct XlsxReader {
+    columns: Vec<Column>,
+    width: usize,
+    /// Its rows; a sheet's cells borrow from its workbook, so they are taken from it at once.
+    batches: VecDeque<RowBatch>,
+    /// The next row of the first batch.
+    row: usize,
+    chosen: Vec<usize>,
+}
+
+impl XlsxReader {
+    /// Opens a workbook's `sheet`; the first one without a name.
+    pub(super) fn open(
+        content: &Arc<Content>,
+        sheet: Option<&str>,
+        chosen: Option<&[String]>,
+    ) -> Result<Self, Error> {
+        if content.length() > WORKBOOK_BYTES_MAX {
+            return Err(content.explain(&format!("it has more than {WORKBOOK_BYTES_MAX} bytes")));
+        }
+        let unreadable = |_: XlsxError| content.explain("it is not a workbook of Excel (XLSX)");
+        let mut workbook = Xlsx::new(ContentReader::new(content, 0)).map_err(unreadable)?;
+        let names = workbook.sheet_names();
+        let name = match sheet {
+            None => names.first().cloned(),
+            Some(sheet) => names.iter().find(|name| *name == sheet).cloned(),
+        };
+        let name = name.ok_or_else(|| {
+            let message = format!("{} has no sheet `{}`", content.name(), sheet.unwrap_or_default());
+            Error::new(cause::UNKNOWN_TABLE, message).with_hint(format!("it has {}", names.join(", ")))
+        })?;
+        let mut cells = workbook.worksheet_cells_reader(&name).map_err(unreadable)?;
+        let mut rows = Rows::default();
+        while let Some(cell) = cells.next_cell().map_err(unreadable)? {
+            let (row, column) = cell.get_position();
+            let is_good = rows.add(row, column as usize, cell.get_value());
+            is_good.map_err(|reason| content.explain(&format!("row {}: {reason}", row + 1)))?;
+        }
+        rows.finish();
+        if rows.names.is_empty() {
+            return Err(
+                no_columns().with_hint("write the names of the columns in the first row of the sheet")
+            );
+        }
+        let names: Vec<&str> = rows.names.iter().map(String::as_str).collect();
+        let chosen = positions(&names, chosen, content)?;
+        let column = |at: &usize| Column {
+            name: rows.names[*at].clone(),
+            kind: ColumnKind::Any,
+            type_name: "xlsx".to_owned(),
+        };
+        let columns = chosen.iter().map(column).collect();
+        Ok(Self { columns, width: rows.names.len(), batches: rows.batches, row: 0, chosen })
+    }
+}
+
+impl RowReader for XlsxReader {
+    fn columns(&self) -> &[Column] {
+        &self.columns
+    }
+
+    fn width(&self) -> Option<usize> {
+        Some(self.width)
+    }
+
+    fn read_row(&mut self, batch: &mut RowBatch) -> Result<bool, Error> {
+        while let Some(rows) = self.batches.front() {
+            if self.row == rows.rows() {
+                self.batches.pop_front();
+                self.row = 0;
+                continue;
+            }
+            for column in &self.chosen {
+                let (kind, text) = rows.cell(self.row, *column);
+                batch.push(kind, text);
+            }
+            self.row += 1;
+            return Ok(true);
+        }
+        Ok(false)
+    }
+}
+
+/// The rows of a sheet, made of its cells, which come in order; empty ones do not come.
+#[derive(Default)]
+struct Rows {
+    names: Vec<String>,
+    /// The number of the row with the names.
+    header: Option<u32>,
+    batches: VecDeque<RowBatch>,
+    /// The number of the row that is being made, and its cells so far.
+    row: u32,
+    cells: usize,
+    bytes: usize,
+}
+
+impl Rows {
+    fn add(&mut self, row: u32, column: usize, value: &DataRef<'_>) -> Result<(), String> {
+        if matches!(value, DataRef::Empty) {
+            return Ok(());
+        }
+        let header = *self.header.get_or_insert(row);
+        if row == header {
+            if column != self.names.len() {
+                return Err("a column before the last one has no name".to_owned());
+            }
+            self.names.push(Data::from(value.clone()).to_string());
+            return Ok(());
+        }
+        if column >= self.names.len() {
+            return Err("a value stands in a column without a name".to_owned());
+        }
+        if row != self.row {
+            self.finish();
+            self.row = row;
+        }
+        let is_full = self.cells == 0 && self.batches.back().is_none_or(RowBatch::is_full);
+        if is_full {
+            self.bytes += self.batches.back().map_or(0, RowBatch::bytes);
+            if self.bytes > SHEET_BYTES_MAX {
+                return Err(format!("the sheet has more than {SHEET_BYTES_MAX} bytes of text"));
+            }
+            self.batches.push_back(RowBatch::new(self.names.len()));
+        }
+        if let Some(batch) = self.batches.back_mut() {
+            while self.cells < column {
+                batch.push(CellKind::Null, b"");
+                self.cells += 1;
+            }
+            batch.push_with(|out| write(value, out));
+            self.cells += 1;
+        }
+        Ok(())
+    }
+
+    /// Fills the row that is being made with nulls.
+    fn finish(&mut self) {
+        if self.cells > 0
+            && let Some(batch) = self.batches.back_mut()
+        {
+            for _ in self.cells..self.names.len() {
+                batch.push(CellKind::Null, b"");
+            }
+        }
+        self.cells = 0;
+    }
+}
+
+fn write(value: &DataRef<'_>, out: &mut Vec<u8>) -> CellKind {
+    let text = |text: &str, out: &mut Vec<u8>| {
+        if text.len() > CELL_BYTES_MAX {
+            return cell::invalid(RejectReason::RecordTooLarge, out);
+        }
+        cell::text(text.as_bytes(), out)
+    };
+    match value {
+        DataRef::Int(value) => cell::integer(*value, out),
+        // Excel has floats only.
+        DataRef::Float(value) if value.fract() == 0.0 && value.abs() < INTEGER_MAX => {
+            cell::integer(*value as i64, out)
+        }
+        DataRef::Float(value) => cell::double(*value, out).unwrap_or(CellKind::Null),
+        DataRef::SharedString(value) => text(value, out),
+        DataRef::Bool(value) => cell::boolean(*value, out),
+        DataRef::DateTime(value) => moment(*value, out),
+        DataRef::String(value) | DataRef::DateTimeIso(value) | DataRef::DurationIso(value) => {
+            text(value, out)
+        }
+        // `#N/A` and the like: what a formula could not give.
+        DataRef::Error(_) => cell::invalid(RejectReason::InvalidValue, out),
+        DataRef::Empty => CellKind::Null,
+    }
+}
+
+/// A date, a moment, a time of day, or hours of a duration, as the cell's format tells.
+fn moment(value: ExcelDateTime, out: &mut Vec<u8>) -> CellKind {
+    let serial = value.as_f64();
+    let is_time = value.is_duration() || (0.0..1.0).contains(&serial);
+    if is_time && serial >= 0.0 {
+        let millis = ((serial * MILLIS_PER_DAY).round() as i64).unsigned_abs();
+        let seconds = millis / 1000;
+        let text = format!("{:02}:{:02}:{:02}", seconds / 3600, seconds / 60 % 60, seconds % 60);
+        out.extend_from_slice(text.as_bytes());
+        cell::fraction((millis % 1000) as u32 * 1_000_000, out);
+        return CellKind::Text;
+    }
+    let (year, month, day, hour, minute, second, millis) = value.to_ymd_hms_milli();
+    let date = format!("{year:04}-{month:02}-{day:02}");
+    if (hour, minute, second, millis) == (0, 0, 0, 0) {
+        return cell::printed_date(&date, out).unwrap_or(CellKind::Null);
+    }
+    let printed = format!("{date} {hour:02}:{minute:02}:{second:02}.{millis:03}");
+    cell::printed_moment(&printed, "", out).unwrap_or(CellKind::Null)
+}
