@@ -92,6 +92,7 @@ fn dates_are_read_in_the_forms_of_people_and_warehouses() {
         ("Mar 2024", "2024-03-01 00:00:00.000 +0000"),
         ("5 Mar", "2026-03-05 00:00:00.000 +0000"),
         ("07:08", "2026-11-05 07:08:00.000 +0000"),
+        ("7:08+02 5 mar 2024", "2024-03-05 07:08:00.000 +0200"),
         ("2024-12-31 24:00", "2025-01-01 00:00:00.000 +0000"),
         ("2024-12-31T23:59:60Z", "2025-01-01 00:00:00.000 +0000"),
     ] {
@@ -99,8 +100,19 @@ fn dates_are_read_in_the_forms_of_people_and_warehouses() {
         let template = format!("{{{{ '{text}' | date: '{format}' }}}}");
         assert_eq!(render(&template).unwrap(), expected, "{text}");
     }
-    for text in ["2024-02-30", "2023-366", "2024-65", "2024-13-01", "Jan Novak", "25:00", "13pm", "mon", "-5"]
-    {
+    for text in [
+        "2024-02-30",
+        "2023-366",
+        "2024-65",
+        "2024-13-01",
+        "Jan Novak",
+        "25:00",
+        "13pm",
+        "mon",
+        "-5",
+        "Mar 45",
+        "7:08+02 29 feb 2023",
+    ] {
         assert_eq!(render(&format!("{{{{ '{text}' | date: '%F' }}}}")).unwrap(), text);
     }
 }

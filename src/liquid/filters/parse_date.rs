@@ -83,6 +83,8 @@ fn date(text: &str, parsed: &Parsed, now: DateTime<Utc>) -> Option<NaiveDate> {
         Some(year) => year + if year < 69 { 2000 } else { 1900 },
     };
     match (parsed.month(), parsed.ordinal()) {
+        // The number is a day that no month has: `Mar 45`.
+        _ if parsed.day().is_none() && parsed.year().is_some_and(|year| year < 100) => None,
         (Some(month), _) => NaiveDate::from_ymd_opt(year, month, parsed.day().unwrap_or(1)),
         (None, Some(day)) if text.contains(&format!("-{day:03}")) => NaiveDate::from_yo_opt(year, day),
         (None, Some(_)) => None,
