@@ -70,8 +70,9 @@ impl DbtProject {
         self.0.poll_interval
     }
 
-    /// The newest invocation that has built models; `None` when the last one only compiled or documented the project.
-    /// Within a poll interval the answer is the same.
+    /// The newest invocation that has built models. One that was seen stays known while later ones only compile or
+    /// document the project, since a run after it may have to be tried again. Within a poll interval the answer is
+    /// the same.
     ///
     /// # Errors
     /// The results of the last run cannot be read.
@@ -84,11 +85,12 @@ impl DbtProject {
         }
         // Taken before the file is read: one that changes meanwhile is read again.
         let stamp = self.0.place.stamp().await;
-        let unchanged = polled.take().filter(|last| stamp.is_some() && last.stamp == stamp);
-        let invocation = match (unchanged, &self.0.place) {
-            (Some(last), _) => last.invocation,
-            (None, Place::Cloud(job)) => Some(Invocation::of_job(job.last_run(self.name()).await?)),
-            (None, place) => read_run_results(self.name(), place).await?,
+        let is_unchanged = stamp.is_some() && polled.as_ref().is_some_and(|last| last.stamp == stamp);
+        let known = polled.as_ref().and_then(|last| last.invocation.clone());
+        let invocation = match &self.0.place {
+            _ if is_unchanged => known,
+            Place::Cloud(job) => Some(Invocation::of_job(job.last_run(self.name()).await?)),
+            place => read_run_results(self.name(), place).await?.or(known),
         };
         *polled = Some(Poll { at: Instant::now(), stamp, invocation: invocation.clone() });
         Ok(invocation)

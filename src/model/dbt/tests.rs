@@ -1,6 +1,8 @@
 //! Manifests of every version that is read, and results of runs.
 
-use super::{invocation, manifest::Manifest, settings::Selector};
+use std::{fs, time::Duration};
+
+use super::{DbtProject, invocation, manifest::Manifest, place::Place, settings::Selector};
 use crate::domain::CollectionName;
 
 /// A manifest with these nodes, which are JSON without braces around it.
@@ -153,4 +155,31 @@ fn model_is_built_when_it_and_its_tests_succeeded() {
             assert_eq!(invocation.has_built(id, node, &manifest), expected, "{name} {results}");
         }
     }
+}
+
+#[tokio::test]
+async fn build_stays_known_while_later_commands_overwrite_its_results() {
+    let directory = tempfile::tempdir().unwrap();
+    let project =
+        DbtProject::new("main", Place::File(directory.path().join("manifest.json")), Duration::ZERO);
+    let write = |id: &str, which: &str| {
+        let text =
+            format!(r#"{{"metadata":{{"invocation_id":"{id}"}},"args":{{"which":"{which}"}},"results":[]}}"#);
+        fs::write(directory.path().join("run_results.json"), text).unwrap();
+    };
+    let newest = async || project.newest_build().await.map(|found| found.map(|it| it.id().to_owned()));
+    assert_eq!(newest().await.unwrap_err().code(), "dbt_artifact_missing");
+    for (id, which, expected) in [
+        ("a", "generate", None),
+        ("b", "build", Some("b")),
+        ("ccc", "generate", Some("b")),
+        ("dddd", "run", Some("dddd")),
+    ] {
+        write(id, which);
+        assert_eq!(newest().await.unwrap().as_deref(), expected);
+    }
+    fs::write(directory.path().join("run_results.json"), "{").unwrap();
+    assert_eq!(newest().await.unwrap_err().code(), "dbt_artifact_invalid");
+    write("eeeee", "docs");
+    assert_eq!(newest().await.unwrap().as_deref(), Some("dddd"));
 }
