@@ -99,6 +99,7 @@ impl Publisher {
         let announced = self.keep_versions.max(ANNOUNCED_RUNS_KEPT);
         self.metadata.prune_runs(RUNS_KEPT, announced, now - TimeDelta::days(RUNS_DAYS)).await?;
         self.metadata.prune_audit_log(now - TimeDelta::days(AUDIT_DAYS)).await?;
+        self.metadata.prune_requests(now).await?;
         Ok(())
     }
 

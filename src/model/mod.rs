@@ -6,7 +6,7 @@
 mod settings;
 
 use crate::source::{ColumnTypes, Query, Source};
-pub(crate) use settings::{Models, SECTION, read};
+pub(crate) use settings::{ModelConfig, Models, SECTION, read};
 
 /// What a sync reads of its source.
 #[derive(Debug, Clone, PartialEq, Eq)]
