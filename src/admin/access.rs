@@ -62,6 +62,8 @@ pub struct Access {
     /// A private file with an admin key of this node. It makes its holder a viewer, also while metadata is down or on a
     /// node without metadata; metadata may know it with another role, or as revoked.
     file: PathBuf,
+    /// Whether this node publishes, and so reads the keys of metadata sooner or later.
+    has_metadata: bool,
     clock: Clock,
     /// The keys that were read last, and when. The caller that holds the lock reads; others find its result.
     known: Mutex<Option<(Instant, Keys)>>,
@@ -70,11 +72,11 @@ pub struct Access {
 }
 
 impl Access {
-    /// Access by the keys of metadata, and by the key in `file`. One address may fail
+    /// Access by the keys of metadata, if the node has metadata, and by the key in `file`. One address may fail
     /// `failures_max` times a minute.
-    pub fn new(file: PathBuf, clock: Clock, failures_max: u32) -> Self {
+    pub fn new(file: PathBuf, has_metadata: bool, clock: Clock, failures_max: u32) -> Self {
         let (failures, trusted_proxies) = (Failures::new(failures_max), Arc::default());
-        Self { file, clock, known: Mutex::new(None), failures, trusted_proxies }
+        Self { file, has_metadata, clock, known: Mutex::new(None), failures, trusted_proxies }
     }
 
     /// The same, behind proxies whose `X-Forwarded-For` says where a request comes from.
@@ -125,9 +127,13 @@ impl Access {
     ) -> Result<Grant, AccessRefusal> {
         let id = AdminKey::id_of(credential).ok_or(AccessRefusal::Unknown)?;
         let digest = Digest::of(credential.as_bytes());
-        let keys = self.keys(publisher).await;
+        let mut keys = self.keys(publisher, FRESH).await;
+        if keys.as_ref().is_none_or(|keys| !keys.contains_key(id)) {
+            // It may have been created just now.
+            keys = self.keys(publisher, Duration::ZERO).await;
+        }
         let Some(key) = keys.as_ref().and_then(|keys| keys.get(id)) else {
-            return self.check_file(id, digest, address, keys.is_some()).await;
+            return self.check_file(id, digest, address, keys.is_some() || !self.has_metadata).await;
         };
         if key.sha256 != digest || key.revoked_at.is_some() {
             return Err(AccessRefusal::Unknown);
@@ -144,10 +150,10 @@ impl Access {
         })
     }
 
-    /// The keys of metadata, at most `FRESH` old or the last ones that could be read; `None` before the first.
-    async fn keys(&self, publisher: Option<&Publisher>) -> Option<Keys> {
+    /// The keys of metadata, at most `age_max` old or the last ones that could be read; `None` before the first.
+    async fn keys(&self, publisher: Option<&Publisher>, age_max: Duration) -> Option<Keys> {
         let mut known = self.known.lock().await;
-        let is_fresh = known.as_ref().is_some_and(|(at, _)| at.elapsed() < FRESH);
+        let is_fresh = known.as_ref().is_some_and(|(at, _)| at.elapsed() < age_max);
         if let (Some(publisher), false) = (publisher, is_fresh) {
             match timeout(READ_TIMEOUT, publisher.metadata.admin_keys()).await {
                 Ok(Ok(keys)) => {

@@ -301,7 +301,8 @@ async fn serve_records(public: Listener, state: ReadState, board: Board, drain: 
 /// The admin keys of this node.
 fn access(config: &Config, clock: &Clock) -> Access {
     let failures_max = config.server.sign_in_failures_per_minute_max;
-    let access = Access::new(config.node.data_dir.join(FIRST_KEY_FILE), clock.clone(), failures_max);
+    let (file, has_metadata) = (config.node.data_dir.join(FIRST_KEY_FILE), config.node.has(Role::Publisher));
+    let access = Access::new(file, has_metadata, clock.clone(), failures_max);
     access.behind(config.server.trusted_proxies.clone().into())
 }
 

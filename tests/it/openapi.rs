@@ -49,7 +49,7 @@ async fn descriptions_in_docs_are_up_to_date() {
         assert!(answer.text() == api::DESCRIPTION, "{target}");
     }
     let mut admin = Client::connect(server.admin).await;
-    assert_eq!(admin.ask("GET", "/openapi.json", "").await.status, 404);
+    assert_eq!(admin.ask("GET", "/openapi.json", &server.admin_bearer()).await.status, 404);
 }
 
 /// Where `scripts/test.sh` puts Schemathesis.

@@ -16,8 +16,8 @@ use crate::{
     },
 };
 
-/// Time after which a comment is sent, so that proxies and clients see that the connection is alive.
-const HEARTBEAT: Duration = Duration::from_secs(15);
+/// Time after which a comment is sent: proxies see that the connection is alive, and the node that the client is.
+const HEARTBEAT: Duration = Duration::from_secs(5);
 /// How long a client waits before it connects again, in milliseconds.
 const RETRY_MS: u64 = 2000;
 

@@ -73,7 +73,7 @@ fn operations() -> Vec<(String, String, Option<AdminRole>)> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_route_is_open_to_the_roles_of_its_row_and_closed_to_all_others() {
-    let node = node("metrics_open = false\n").await;
+    let node = node("metrics_open = false\nsign_in_failures_per_minute_max = 100000\n").await;
     let address = node.server().admin_address();
     let mut keys = Vec::new();
     for role in AdminRole::VARIANTS {
@@ -151,6 +151,7 @@ async fn revoked_and_expired_admin_keys_are_refused_and_audited() {
 #[tokio::test(flavor = "multi_thread")]
 async fn failed_sign_ins_of_an_address_are_limited() {
     let node = node("sign_in_failures_per_minute_max = 3\ntrusted_proxies = [\"127.0.0.0/8\"]\n").await;
+    node.publisher().await;
     let mut client = Client::connect(node.server().admin_address()).await;
     let own = node.admin_key();
     let mut whoami = async |key: &str, from: &str| {

@@ -56,13 +56,13 @@ async fn watchers_see_runs_and_collections_change() {
     let ended = world.run(json!({})).await;
     let run = watching.next("run", |event| event["run"]["status"] == "announced").await;
     assert_eq!(run["run"]["id"], ended["run"]);
-    let served = watching.next("collection", |event| event["served"] == 1).await;
+    let served = watching.next("collection", |event| event["served_version"] == 1).await;
     assert_eq!(served["collection"], "person");
     // Who begins later misses nothing.
     let mut late = Watching::start(&world).await;
     let snapshot = late.next("snapshot", |_| true).await;
     assert_eq!(snapshot["runs"][0]["run"]["id"], ended["run"]);
-    assert_eq!(snapshot["collections"][0]["served"], 1, "{snapshot}");
+    assert_eq!(snapshot["collections"][0]["served_version"], 1, "{snapshot}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

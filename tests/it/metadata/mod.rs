@@ -38,10 +38,10 @@ pub(crate) async fn story(settings: &Settings) {
     keys::restored_backup(&metadata).await;
     runs::lifecycle(&metadata).await;
     runs::ended_runs_stay_ended(&metadata).await;
-    runs::pages_progress_and_cancellation(&metadata).await;
     runs::held_runs(&metadata).await;
     runs::pruning(&metadata).await;
     runs::rejected_rows(&metadata).await;
+    runs::pages_progress_and_cancellation(&metadata).await;
     keys::audit_log(&metadata).await;
     keys::admin_keys(&metadata, &other).await;
     keys::repeated_requests(&metadata, &other).await;

@@ -216,7 +216,7 @@ impl Server {
         let file = directory.path().join(FIRST_KEY_FILE);
         let admin_key = provide_local_admin_key(&file).unwrap();
         let admin_state = api::AdminState {
-            access: Arc::new(Access::new(file, clock.clone(), u32::MAX)),
+            access: Arc::new(Access::new(file, false, clock.clone(), u32::MAX)),
             configured: Configured::new(Configuration {
                 sources: Sources::new([].into()),
                 models: [].into(),
