@@ -161,7 +161,7 @@ impl Access {
                     *known = Some((Instant::now(), Arc::new(keys)));
                 }
                 Ok(Err(error)) => {
-                    warn!(code = error.code(), %error, "admin keys cannot be read; the last ones count")
+                    warn!(code = error.code(), %error, "admin keys cannot be read; the last ones count");
                 }
                 Err(_) => warn!("admin keys cannot be read in time; the last ones count"),
             }

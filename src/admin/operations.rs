@@ -97,7 +97,7 @@ struct Operation {
 /// The operations of one node. Cheap to clone.
 #[derive(Clone)]
 pub struct Operations {
-    operations: Arc<Mutex<BTreeMap<OperationId, Operation>>>,
+    by_id: Arc<Mutex<BTreeMap<OperationId, Operation>>>,
     clock: Clock,
     on_ended: OnEnded,
     shutdown: Shutdown,
@@ -106,7 +106,7 @@ pub struct Operations {
 impl Operations {
     /// Without an operation yet. `on_ended` receives the runs that end; `shutdown` cancels all.
     pub fn new(clock: Clock, on_ended: OnEnded, shutdown: Shutdown) -> Self {
-        Self { operations: Arc::default(), clock, on_ended, shutdown }
+        Self { by_id: Arc::default(), clock, on_ended, shutdown }
     }
 
     /// Starts a run of a configured sync.
@@ -175,7 +175,7 @@ impl Operations {
     }
 
     fn known(&self) -> MutexGuard<'_, BTreeMap<OperationId, Operation>> {
-        self.operations.lock().unwrap_or_else(PoisonError::into_inner)
+        self.by_id.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn begin(

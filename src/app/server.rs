@@ -80,6 +80,7 @@ impl Server {
     }
 
     /// As [`Server::start`], with tasks that are supervised in another way.
+    #[expect(clippy::too_many_lines, reason = "the order in which a node starts is read as a whole")]
     pub async fn start_supervised(
         config: Config,
         clock: Clock,

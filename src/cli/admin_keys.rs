@@ -31,17 +31,14 @@ pub(super) async fn run(config: &ConfigArguments, command: AdminKeysCommand) -> 
 async fn create(config: &ConfigArguments, arguments: CreateAdminKey) -> Result<Exit, Failure> {
     let CreateAdminKey { actor, name, role, expires } = arguments;
     let new = NewAdminKey { name: key_name(&name)?, role, expires_at: expiry(expires.as_deref())? };
-    let (id, key) = match Remote::of(config)? {
-        Some(remote) => {
-            let NewAdminKey { name, role, expires_at } = new;
-            let body = json!({ "name": name, "role": role, "expires_at": expires_at });
-            remote.change::<Created>(Method::POST, "/admin/v1/admin-keys", body).await?.whole()?
-        }
-        None => {
-            let principal = session::principal(&actor);
-            let key = session::admin(config).await?.create_admin_key(new, &principal).await?;
-            (key.id().to_owned(), SecretString::from(key.expose().to_owned()))
-        }
+    let (id, key) = if let Some(remote) = Remote::of(config)? {
+        let NewAdminKey { name, role, expires_at } = new;
+        let body = json!({ "name": name, "role": role, "expires_at": expires_at });
+        remote.change::<Created>(Method::POST, "/admin/v1/admin-keys", body).await?.whole()?
+    } else {
+        let principal = session::principal(&actor);
+        let key = session::admin(config).await?.create_admin_key(new, &principal).await?;
+        (key.id().to_owned(), SecretString::from(key.expose().to_owned()))
     };
     print(key.expose_secret())?;
     complain(&format!("Admin key {id} was created. It is shown only once; store it with your secrets."));
@@ -88,15 +85,12 @@ fn row(key: &AdminKeyView, now: DateTime<Utc>) -> Vec<String> {
 }
 
 async fn revoke(config: &ConfigArguments, arguments: RevokeAdminKey) -> Result<Exit, Failure> {
-    let id = match Remote::of(config)? {
-        Some(remote) => {
-            let path = format!("/admin/v1/admin-keys/{}", segment(AdminKey::id_in(&arguments.id)));
-            remote.change::<Changed>(Method::DELETE, &path, nothing()).await?.id
-        }
-        None => {
-            let principal = session::principal(&arguments.actor);
-            session::admin(config).await?.revoke_admin_key(&arguments.id, &principal).await?
-        }
+    let id = if let Some(remote) = Remote::of(config)? {
+        let path = format!("/admin/v1/admin-keys/{}", segment(AdminKey::id_in(&arguments.id)));
+        remote.change::<Changed>(Method::DELETE, &path, nothing()).await?.id
+    } else {
+        let principal = session::principal(&arguments.actor);
+        session::admin(config).await?.revoke_admin_key(&arguments.id, &principal).await?
     };
     print(&format!("admin key {id} is revoked; every publisher refuses it within two seconds"))?;
     Ok(Exit::Success)

@@ -16,14 +16,13 @@ use crate::{
 
 pub(super) async fn run(config: &ConfigArguments, arguments: Versions) -> Result<Exit, Failure> {
     let (name, limit) = (session::collection(&arguments.name)?, arguments.limit as usize);
-    let versions = match Remote::of(config)? {
-        Some(remote) => remote.list(&format!("/admin/v1/collections/{name}/versions"), &[], limit).await?,
-        None => {
-            let config = session::load(config)?;
-            let admin = session::admin_if_publisher(&config).await;
-            let overview = app::open_overview(&config, Clock::default())?;
-            overview.versions(admin.as_ref(), &name, limit).await?
-        }
+    let versions = if let Some(remote) = Remote::of(config)? {
+        remote.list(&format!("/admin/v1/collections/{name}/versions"), &[], limit).await?
+    } else {
+        let config = session::load(config)?;
+        let admin = session::admin_if_publisher(&config).await;
+        let overview = app::open_overview(&config, Clock::default())?;
+        overview.versions(admin.as_ref(), &name, limit).await?
     };
     if arguments.json {
         print_json(&versions)?;

@@ -10,7 +10,7 @@ use std::{
 use tokio::time::Instant;
 
 /// The time in which failures are counted.
-const WINDOW: Duration = Duration::from_secs(60);
+const WINDOW: Duration = Duration::from_mins(1);
 /// Most addresses that are counted. Beyond that the one that failed first is forgotten.
 const ADDRESSES_MAX: usize = 1024;
 

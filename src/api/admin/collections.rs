@@ -28,6 +28,12 @@ use crate::{
 /// Longest time that a request waits for nodes to serve a version: shorter than that of the listener.
 const WAIT_SECONDS_MAX: u64 = 25;
 
+/// A version, as it may be named.
+fn version(number: u64) -> Result<Version, Error> {
+    let is_one = (1..=i64::MAX.unsigned_abs()).contains(&number);
+    if is_one { Ok(Version(number)) } else { Err(invalid("version must be a whole number from 1")) }
+}
+
 /// The tag of what an operator changes of a collection: its version, pins, pause and regions.
 fn tag(status: &CollectionStatus) -> HeaderValue {
     let CollectionStatus { version, regions, dropped, paused, pins, .. } = status;
@@ -143,7 +149,10 @@ pub(in crate::api) async fn await_served(
         return Err(invalid(format!("seconds must be at most {WAIT_SECONDS_MAX}")));
     }
     let patience = Duration::from_secs(query.seconds);
-    match state.overview.await_version(&name, Version(query.version), patience).await {
+    let version = version(query.version)?;
+    // Of a collection that does not exist no node serves anything.
+    state.overview.collection(None, &name).await?;
+    match state.overview.await_version(&name, version, patience).await {
         Ok(served) => Ok(Json(json!({ "served": served, "error": null }))),
         Err(error @ (admin::Error::NodesBehind { .. } | admin::Error::NoLiveNode { .. })) => {
             let error = json!({ "code": error.code(), "message": error.to_string() });
@@ -180,7 +189,7 @@ pub(in crate::api) async fn roll_back(
 ) -> Result<Json<RolledBack>, Error> {
     let name = named("collection", &collection)?;
     check_unchanged(&state, &publisher, &name, &headers).await?;
-    let to = Version(value.version);
+    let to = version(value.version)?;
     let done = detached(async move { publisher.rollback(&name, to, caller.principal()).await });
     Ok(Json(done.await?))
 }
@@ -203,7 +212,7 @@ pub(in crate::api) async fn pin_region(
 ) -> Result<Json<Pinned>, Error> {
     let (name, region) = (named("collection", &collection)?, named::<RegionName>("region", &region)?);
     check_unchanged(&state, &publisher, &name, &headers).await?;
-    let to = Version(value.version);
+    let to = version(value.version)?;
     let done = detached(async move { publisher.pin(&name, &region, to, caller.principal()).await });
     Ok(Json(done.await?))
 }

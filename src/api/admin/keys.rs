@@ -85,6 +85,7 @@ pub(in crate::api) struct CreateKey {
     (status = 409, description = "Other changes came first, or the Idempotency-Key came with another request"),
 ))]
 pub(in crate::api) async fn create_key(
+    State(state): State<AdminState>,
     Publishing(publisher): Publishing,
     caller: Caller,
     Headers(headers): Headers,
@@ -92,7 +93,7 @@ pub(in crate::api) async fn create_key(
 ) -> Result<(StatusCode, Json<Value>), Error> {
     let CreateKey { name, grant, expires_at, limits } = value;
     let new = NewKey { name: check_key_name(&name).map_err(invalid)?, grant, expires_at, limits };
-    check_expiry(expires_at)?;
+    check_expiry(expires_at, state.clock.now())?;
     let key = request_key(&headers, &caller, "create key", digest)?;
     let (answer, _) = detached(async move {
         let create = async {
@@ -108,8 +109,8 @@ pub(in crate::api) async fn create_key(
 }
 
 /// Refuses a key that would never work.
-fn check_expiry(expires_at: Option<DateTime<Utc>>) -> Result<(), Error> {
-    if expires_at.is_some_and(|at| at <= Utc::now()) {
+fn check_expiry(expires_at: Option<DateTime<Utc>>, now: DateTime<Utc>) -> Result<(), Error> {
+    if expires_at.is_some_and(|at| at <= now) {
         return Err(invalid("expires_at is over already"));
     }
     Ok(())
@@ -212,6 +213,7 @@ pub(in crate::api) struct CreateAdminKey {
     (status = 409, description = "The Idempotency-Key came with another request"),
 ))]
 pub(in crate::api) async fn create_admin_key(
+    State(state): State<AdminState>,
     Publishing(publisher): Publishing,
     caller: Caller,
     Headers(headers): Headers,
@@ -219,7 +221,7 @@ pub(in crate::api) async fn create_admin_key(
 ) -> Result<(StatusCode, Json<Value>), Error> {
     let CreateAdminKey { name, role, expires_at } = value;
     let new = NewAdminKey { name: check_key_name(&name).map_err(invalid)?, role, expires_at };
-    check_expiry(expires_at)?;
+    check_expiry(expires_at, state.clock.now())?;
     let key = request_key(&headers, &caller, "create admin key", digest)?;
     let (answer, _) = detached(async move {
         let admin = publisher.admin();

@@ -62,7 +62,8 @@ fn rows(limit: Option<u64>) -> Result<u64, Error> {
 /// Rows of a preview as JSON, bounded by their bytes.
 #[derive(Debug, Default, Serialize)]
 pub(in crate::api) struct Rows {
-    rows: Vec<Box<RawValue>>,
+    #[serde(rename = "rows")]
+    values: Vec<Box<RawValue>>,
     /// Whether rows were left off because of their size.
     is_cut: bool,
     #[serde(skip)]
@@ -75,7 +76,7 @@ impl Rows {
         self.bytes += json.len();
         let row = String::from_utf8(json.to_vec()).ok().and_then(|text| RawValue::from_string(text).ok());
         match row {
-            Some(row) if self.bytes <= PREVIEW_BYTES_MAX => self.rows.push(row),
+            Some(row) if self.bytes <= PREVIEW_BYTES_MAX => self.values.push(row),
             _ => self.is_cut = true,
         }
     }

@@ -12,6 +12,7 @@ use serde_json::Value;
 use strum::VariantArray;
 use tempfile::TempDir;
 
+use super::world::with_server;
 use crate::support::{
     admin::{ask, bearer},
     deployment::Deployment,
@@ -27,16 +28,7 @@ async fn node(server: &str) -> Node {
     let directory = TempDir::new().unwrap();
     let warehouse = Warehouse::sqlite(directory.path());
     warehouse.execute("create table people (id integer primary key, name text)").await;
-    let node = Node::start(directory, warehouse, SECTIONS).await;
-    if server.is_empty() {
-        return node;
-    }
-    let mut node = node;
-    node.stop().await;
-    let file = fs::read_to_string(node.config_path()).unwrap();
-    fs::write(node.config_path(), file.replacen("[server]\n", &format!("[server]\n{server}"), 1)).unwrap();
-    node.resume().await;
-    node
+    with_server(Node::start(directory, warehouse, SECTIONS).await, server).await
 }
 
 async fn create(node: &Node, role: AdminRole, lifetime: Option<TimeDelta>) -> AdminKey {

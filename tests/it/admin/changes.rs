@@ -22,6 +22,8 @@ async fn collections_are_rolled_back_pinned_and_dropped() {
     assert_eq!((&page["items"][0]["version"], &page["next"]), (&json!(1), &Value::Null));
     let served = world.get("/admin/v1/collections/person/served?version=2&seconds=25").await;
     assert_eq!(served["served"]["nodes"], 1, "{served}");
+    let nobody = world.refused("GET", "/admin/v1/collections/nobody/served?version=1", None).await;
+    assert_eq!(nobody, (404, "unknown_collection".to_owned()));
     let later = world.get("/admin/v1/collections/person/served?version=9&seconds=0").await;
     assert_eq!(
         (&later["served"], &later["error"]["code"]),

@@ -22,14 +22,32 @@ pub(super) struct World {
     pub(super) node: Node,
 }
 
+/// Starts `node` again with `keys` in `[server]`.
+pub(super) async fn with_server(mut node: Node, keys: &str) -> Node {
+    if !keys.is_empty() {
+        node.stop().await;
+        let file = std::fs::read_to_string(node.config_path()).unwrap();
+        let file = file.replacen("[server]\n", &format!("[server]\n{keys}"), 1);
+        std::fs::write(node.config_path(), file).unwrap();
+        node.resume().await;
+    }
+    node
+}
+
 impl World {
     pub(super) async fn start() -> Self {
+        Self::start_with("").await
+    }
+
+    /// With these keys in `[server]`.
+    pub(super) async fn start_with(server: &str) -> Self {
         let directory = TempDir::new().unwrap();
         let warehouse = Warehouse::sqlite(directory.path());
         let people = "create table people (id integer primary key, name text);
             insert into people values (1, 'Ann'), (2, 'Bob'), (3, 'Cyd'), (4, 'Dee'), (5, 'Eve'), (6, 'Fay')";
         warehouse.execute(people).await;
-        let world = Self { node: Node::start(directory, warehouse, SECTIONS).await };
+        let node = Node::start(directory, warehouse, SECTIONS).await;
+        let world = Self { node: with_server(node, server).await };
         until("the first admin key", async || {
             (world.get("/admin/v1/whoami").await["role"] == "admin").then_some(())
         })
