@@ -2,11 +2,12 @@
 
 use std::{fs, os::unix::fs::PermissionsExt};
 
-use chrono::{TimeDelta, Utc};
+use chrono::TimeDelta;
 use larder::{
     admin::{AdminRole, NewAdminKey},
     api,
     auth::AdminKey,
+    support::clock::Clock,
 };
 use serde_json::Value;
 use strum::VariantArray;
@@ -32,7 +33,7 @@ async fn node(server: &str) -> Node {
 }
 
 async fn create(node: &Node, role: AdminRole, lifetime: Option<TimeDelta>) -> AdminKey {
-    let expires_at = lifetime.map(|lifetime| Utc::now() + lifetime);
+    let expires_at = lifetime.map(|lifetime| Clock::default().now() + lifetime);
     let new = NewAdminKey { name: format!("a {role}"), role, expires_at };
     let key = node.publisher().await.admin().create_admin_key(new, &tester()).await.unwrap();
     // Keys are read again after a second.

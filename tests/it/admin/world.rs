@@ -121,6 +121,7 @@ pub(super) fn run_of(operation: &Value) -> RunId {
 }
 
 /// A body that names a version.
+#[expect(clippy::unnecessary_wraps, reason = "a request may have no body")]
 pub(super) fn version(version: u64) -> Option<Value> {
     Some(json!({ "version": version }))
 }

@@ -210,7 +210,7 @@ pub(super) async fn admin_keys(metadata: &Metadata, other: &Metadata) {
         (false, true) => second.clone(),
         stored => panic!("{stored:?}: one of two is the first"),
     };
-    assert_eq!(metadata.admin_keys().await.unwrap(), [only.clone()]);
+    assert_eq!(metadata.admin_keys().await.unwrap(), std::slice::from_ref(&only));
     let third = key("cccccccccccc", AdminRole::Operator);
     assert!(metadata.create_admin_key(&third, &jane, false).await.unwrap());
     let conflict = metadata.create_admin_key(&third, &jane, false).await.unwrap_err();
