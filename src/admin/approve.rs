@@ -1,5 +1,6 @@
 //! Announcing the result of a held run.
 
+use futures::{FutureExt, future::ready};
 use tracing::{info, warn};
 
 use super::{Pause, Principal, error::Error, publisher::Publisher, versions::change_to};
@@ -45,14 +46,25 @@ impl Publisher {
         Ok(Approved { record: announced.await?, pause: self.pause_beside(sync).await })
     }
 
+    /// Checks that a guard holds the run `id`.
+    ///
+    /// # Errors
+    /// As [`Publisher::approve`].
+    pub async fn check_held(&self, id: RunId) -> Result<(), Error> {
+        match self.metadata.held_run_by_id(id).await? {
+            Some(_) => Ok(()),
+            None => Err(self.not_held(id).await?),
+        }
+    }
+
     async fn announce_held(
         &self,
         id: RunId,
         sync: &CollectionName,
         cancel: &Shutdown,
     ) -> Result<RunRecord, Error> {
-        let acquire = async || self.engine.acquire_lease(sync).await;
-        let lease = self.when_lease_is_free(sync, cancel, acquire, async |_| Ok(None)).await?;
+        let acquire = || self.engine.acquire_lease(sync).boxed();
+        let lease = self.when_lease_is_free(sync, cancel, acquire, |_| ready(Ok(None)).boxed()).await?;
         let announced = self.announce_held_leased(&lease, id).await;
         lease.release().await;
         announced

@@ -1,5 +1,6 @@
 //! The audit log: an action is written down before it begins, and its outcome after it.
 
+use chrono::{DateTime, Utc};
 use tracing::warn;
 
 use super::{Admin, Principal, error::Error, publisher::Publisher};
@@ -12,6 +13,19 @@ impl Admin {
     /// The newest entries, of one collection or key id or of all, newest first; 1,000 at most.
     pub async fn audit_log(&self, subject: Option<&str>, limit: usize) -> Result<Vec<AuditEntry>, Error> {
         Ok(self.metadata.audit_log(subject, limit).await?)
+    }
+}
+
+impl Admin {
+    /// Entries before the one at `before` (`None`: the newest), of one collection or key id or of all, newest first,
+    /// each with its place for the next page.
+    pub async fn audit_before(
+        &self,
+        subject: Option<&str>,
+        before: Option<(DateTime<Utc>, u64)>,
+        limit: usize,
+    ) -> Result<Vec<(u64, AuditEntry)>, Error> {
+        Ok(self.metadata.audit_before(subject, before, limit).await?)
     }
 }
 
@@ -30,13 +44,8 @@ impl Publisher {
         act: impl Future<Output = Result<T, Error>>,
         describe: impl FnOnce(&T) -> String,
     ) -> Result<T, Error> {
-        let entry = AuditEntry {
-            at: self.clock.now(),
-            actor: principal.to_string(),
-            action: action.to_owned(),
-            subject: subject.to_string(),
-            detail: Some(AUDIT_UNFINISHED.to_owned()),
-        };
+        let begun = Some(AUDIT_UNFINISHED.to_owned());
+        let entry = AuditEntry::new(self.clock.now(), principal, action, subject, begun);
         let id = self.metadata.audit(&entry).await?;
         let done = act.await;
         let detail = match &done {

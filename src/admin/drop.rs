@@ -1,6 +1,6 @@
 //! Removing a collection that is no longer synced.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use tracing::info;
 
 use super::{Principal, error::Error, publisher::Publisher};
@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// A collection that was dropped.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Dropped {
     /// The collection.
     pub collection: CollectionName,

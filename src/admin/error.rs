@@ -26,6 +26,9 @@ pub enum Error {
     /// No key has this id.
     #[error("no key has the id {0:?}; `larder keys list` shows them")]
     UnknownKey(String),
+    /// No admin key has this id.
+    #[error("no admin key has the id {0:?}; `larder admin keys list` shows them")]
+    UnknownAdminKey(String),
     /// No run has this id.
     #[error("no run has the id {0}; `larder runs` shows the last ones")]
     UnknownRun(String),
@@ -37,6 +40,26 @@ pub enum Error {
         /// The version that it announced.
         version: Option<Version>,
     },
+    /// The run has ended, or is being announced.
+    #[error("run {run} cannot be cancelled: it is {status}")]
+    RunNotUnderWay { run: RunId, status: RunStatus },
+    /// No operation has this id on this node.
+    #[error(
+        "no operation has the id {0} on this node; send the request to the node that started it, within an hour of its end"
+    )]
+    UnknownOperation(String),
+    /// Too many operations.
+    #[error("{0} requested operations are in progress on this node already; wait for one to end")]
+    TooManyOperations(usize),
+    /// The first request with this key is under way.
+    #[error("a request with this Idempotency-Key is in progress; ask again for its answer")]
+    RequestUnderWay,
+    /// The key came with another request.
+    #[error("this Idempotency-Key came with another request; use a new key for each request")]
+    IdempotencyKeyReused,
+    /// No model of this name is configured.
+    #[error("no model is named {name:?}; configured are: {known}")]
+    UnknownModel { name: String, known: String },
     /// Another run took the place of a held one.
     #[error("run {run} is not held: it is superseded{}", as_successor(*by))]
     HeldRunSuperseded {
@@ -163,7 +186,14 @@ codes! {
         "unknown_sync" NotFound: UnknownSync,
         "unknown_source" NotFound: UnknownSource,
         "unknown_key" NotFound: UnknownKey,
+        "unknown_admin_key" NotFound: UnknownAdminKey,
         "unknown_run" NotFound: UnknownRun,
+        "run_not_under_way" Conflict: RunNotUnderWay,
+        "unknown_operation" NotFound: UnknownOperation,
+        "too_many_operations" Unavailable: TooManyOperations,
+        "request_under_way" Conflict: RequestUnderWay,
+        "idempotency_key_reused" Conflict: IdempotencyKeyReused,
+        "unknown_model" NotFound: UnknownModel,
         "run_not_held" Invalid: NotHeld,
         "run_not_held" Conflict: HeldRunSuperseded,
         "held_run_outdated" Conflict: HeldRunOutdated,
@@ -182,6 +212,11 @@ codes! {
     }
 }
 
+/// Whether a run would end with this code: it is that of a source, or of a mapping that does not fit.
+pub fn is_of_run(code: &str) -> bool {
+    code == "mapping_mismatch" || source::codes().any(|known| known == code)
+}
+
 impl Error {
     /// Whether the store belongs to another publisher or deployment.
     pub fn is_foreign(&self) -> bool {
@@ -192,6 +227,16 @@ impl Error {
             Self::Catalog(error) => is_foreign(error),
             Self::Announce(catalog::AnnounceError::Refused(error)) => is_foreign(error),
             _ => false,
+        }
+    }
+
+    /// The message, with every fault of a mapping on a line of its own.
+    pub fn text(&self) -> String {
+        match self {
+            Self::Mapping { faults, .. } => {
+                faults.iter().fold(self.to_string(), |text, fault| format!("{text}\n  {fault}"))
+            }
+            _ => self.to_string(),
         }
     }
 

@@ -103,6 +103,7 @@ impl Publisher {
         self.metadata.prune_runs(RUNS_KEPT, announced, now - TimeDelta::days(RUNS_DAYS)).await?;
         self.metadata.prune_queries(now - TimeDelta::days(QUERY_DAYS)).await?;
         self.metadata.prune_audit_log(now - TimeDelta::days(AUDIT_DAYS)).await?;
+        self.metadata.prune_requests(now).await?;
         Ok(())
     }
 

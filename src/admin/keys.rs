@@ -3,13 +3,13 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use chrono::{DateTime, Utc};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{Admin, Principal, error::Error, publisher::Publisher};
 use crate::{
     auth::ApiKey,
     catalog::{AnnounceError, Change},
-    domain::keyset::{KeyEntry, KeyLimits, KeySetDocument, PreviousSecret, Scope},
+    domain::keyset::{KeyEntry, KeyLimits, KeySetDocument, PreviousSecret, Scope, opens},
     domain::name::RegionName,
     metadata::StoredKey,
 };
@@ -19,6 +19,21 @@ const ATTEMPTS_MAX: usize = 5;
 
 /// Longest time that the old secret of a rotated key works on.
 pub const KEY_OVERLAP_MAX: Duration = Duration::from_hours(365 * 24);
+
+/// Longest name of a key, in characters.
+const NAME_CHARACTERS_MAX: usize = 100;
+
+/// The name of a key as it is stored.
+///
+/// # Errors
+/// What a name must be.
+pub fn check_key_name(name: &str) -> Result<String, String> {
+    let name = name.trim();
+    if name.is_empty() || name.chars().count() > NAME_CHARACTERS_MAX || name.chars().any(char::is_control) {
+        return Err(format!("name is 1 to {NAME_CHARACTERS_MAX} characters, no control characters"));
+    }
+    Ok(name.to_owned())
+}
 
 /// A key to create.
 #[derive(Debug, Clone)]
@@ -34,7 +49,7 @@ pub struct NewKey {
 }
 
 /// A key as it is listed, without its digest.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct KeyView {
     /// Its id: the part of the key that is no secret.
     pub id: String,
@@ -55,12 +70,6 @@ pub struct KeyView {
     pub revoked_at: Option<DateTime<Utc>>,
     /// When nodes last saw it, by region, as far as their statuses could be read.
     pub last_used: BTreeMap<RegionName, DateTime<Utc>>,
-    /// Grant and limits in words.
-    #[serde(skip)]
-    pub opens: String,
-    /// Whether it works now.
-    #[serde(skip)]
-    pub state: KeyState,
 }
 
 /// Whether a key works.
@@ -74,30 +83,38 @@ pub enum KeyState {
     Revoked,
 }
 
+impl KeyState {
+    /// The state at `now` of a key that was revoked and expires then.
+    pub(super) fn of(
+        revoked_at: Option<DateTime<Utc>>,
+        expires_at: Option<DateTime<Utc>>,
+        now: DateTime<Utc>,
+    ) -> Self {
+        match (revoked_at, expires_at) {
+            (Some(_), _) => Self::Revoked,
+            (None, Some(at)) if at <= now => Self::Expired,
+            _ => Self::Valid,
+        }
+    }
+}
+
 impl KeyView {
     fn new(key: StoredKey, now: DateTime<Utc>) -> Self {
-        let opens = key.entry.opens();
         let StoredKey { entry, revoked_at } = key;
         let KeyEntry { id, name, grant, created_at, expires_at, limits, previous, .. } = entry;
         let previous_secret_until = previous.map(|previous| previous.expires_at).filter(|end| *end > now);
-        let state = match (revoked_at, expires_at) {
-            (Some(_), _) => KeyState::Revoked,
-            (None, Some(at)) if at <= now => KeyState::Expired,
-            _ => KeyState::Valid,
-        };
-        Self {
-            id,
-            name,
-            grant,
-            created_at,
-            expires_at,
-            limits,
-            previous_secret_until,
-            revoked_at,
-            last_used: BTreeMap::new(),
-            opens,
-            state,
-        }
+        let last_used = BTreeMap::new();
+        Self { id, name, grant, created_at, expires_at, limits, previous_secret_until, revoked_at, last_used }
+    }
+
+    /// Grant and limits in words.
+    pub fn opens(&self) -> String {
+        opens(&self.grant, &self.limits)
+    }
+
+    /// Whether it works at `now`.
+    pub fn state(&self, now: DateTime<Utc>) -> KeyState {
+        KeyState::of(self.revoked_at, self.expires_at, now)
     }
 }
 
@@ -120,7 +137,7 @@ pub struct KeyChange<T> {
 }
 
 /// The id in `key`, which is an id or a whole key.
-fn id_in(key: &str) -> &str {
+pub fn id_in_key(key: &str) -> &str {
     let id = key.strip_prefix("lrd_").unwrap_or(key);
     id.split('_').next().unwrap_or(id)
 }
@@ -139,7 +156,7 @@ impl Admin {
             limits: new.limits,
             previous: None,
         };
-        self.metadata.create_key(&entry, principal.as_str()).await?;
+        self.metadata.create_key(&entry, principal).await?;
         Ok(key)
     }
 
@@ -154,7 +171,7 @@ impl Admin {
         overlap: Duration,
         principal: &Principal,
     ) -> Result<ApiKey, Error> {
-        let id = id_in(key);
+        let id = id_in_key(key);
         let unknown = || Error::UnknownKey(id.to_owned());
         let new = ApiKey::rotated(id).ok_or_else(unknown)?;
         let until = self.clock.now() + overlap.min(KEY_OVERLAP_MAX);
@@ -167,7 +184,7 @@ impl Admin {
                 until.format("%Y-%m-%dT%H:%M:%SZ")
             )
         };
-        let changed = self.metadata.change_key(id, principal.as_str(), "key.rotate", rotate).await?;
+        let changed = self.metadata.change_key(id, principal, "key.rotate", rotate).await?;
         changed.map(|_| new).ok_or_else(unknown)
     }
 
@@ -177,8 +194,8 @@ impl Admin {
     /// # Errors
     /// [`Error::UnknownKey`].
     pub async fn revoke_key(&self, key: &str, principal: &Principal) -> Result<String, Error> {
-        let id = id_in(key);
-        let revoked = self.metadata.revoke_key(id, principal.as_str(), self.clock.now()).await?;
+        let id = id_in_key(key);
+        let revoked = self.metadata.revoke_key(id, principal, self.clock.now()).await?;
         revoked.map(|_| id.to_owned()).ok_or_else(|| Error::UnknownKey(id.to_owned()))
     }
 
@@ -251,7 +268,7 @@ impl Publisher {
                 && reference.revision > self.metadata.announced_keys_revision().await?
             {
                 let set = self.catalog.key_set(&reference).await?;
-                self.metadata.adopt_key_set(&set, "catalog").await?;
+                self.metadata.adopt_key_set(&set, &Principal::internal("catalog")).await?;
             }
             let (revision, keys) = self.metadata.active_keys().await?;
             if from_revision >= revision {

@@ -3,16 +3,21 @@
 //! [`Registry`] has the configured syncs, [`Admin`] what needs the metadata database alone, [`Overview`] what
 //! reads the object store, and [`Publisher`] what announces. A use case that changes something takes the [`Principal`] who asks for it.
 
+mod access;
+mod admin_keys;
 mod approve;
 mod audit;
+mod configured;
 mod drop;
 mod error;
+mod events;
 pub mod fleet;
 mod housekeeping;
 mod keys;
+mod once;
+mod operations;
 mod overview;
 mod pin;
-mod principal;
 mod publisher;
 mod registry;
 mod repair;
@@ -27,14 +32,23 @@ mod takeover;
 mod token;
 mod versions;
 
+pub use access::{Access, AccessRefusal, Grant};
+pub use admin_keys::{AdminKeyView, FIRST_KEY_FILE, NewAdminKey, provide_local_admin_key};
 pub use approve::Approved;
+pub use configured::{Configuration, Configured, ConfiguredModel};
 pub use drop::Dropped;
-pub use error::Error;
+pub use error::{Error, is_of_run};
+pub use events::{Event, EventFeed, WATCHERS_MAX, Watcher};
 pub use housekeeping::{Housekeeper, HousekeepingRound};
-pub use keys::{KEY_OVERLAP_MAX, KeyChange, KeyState, KeyView, NewKey, announced_later};
+pub use keys::{
+    KEY_OVERLAP_MAX, KeyChange, KeyState, KeyView, NewKey, announced_later, check_key_name, id_in_key,
+};
+pub use once::RequestKey;
+pub use operations::{
+    OperationError, OperationKind, OperationResult, OperationView, Operations, RequestedRun,
+};
 pub use overview::{KeyUses, Overview};
 pub use pin::{Pinned, Unpinned};
-pub use principal::Principal;
 pub use publisher::{Publisher, resolve_authority};
 pub use registry::{CheckedSync, Registry};
 pub use repair::{CatalogRepair, LocalCopies, VersionRepair, repair_catalog};
@@ -49,7 +63,8 @@ pub use token::{Binding, NewToken, mint_token};
 pub use versions::{ServableVersion, VERSIONS_LISTED_MAX};
 
 pub use crate::{
-    domain::catalog::Pause,
+    auth::AdminKey,
+    domain::{AdminRole, Principal, catalog::Pause},
     engine::{Progress, RunOutcome},
     metadata::{AUDIT_LISTED_MAX, AuditEntry, RUNS_LISTED_MAX},
     source::Query,

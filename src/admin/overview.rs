@@ -11,7 +11,7 @@ use super::{
     Admin, Registry,
     error::Error,
     fleet::{self, Ages, FleetStatus, Served},
-    status::Status,
+    status::{CollectionStatus, Selection, Status},
     versions::{ServableVersion, VERSIONS_LISTED_MAX, Versions, entry_of},
 };
 use crate::{
@@ -47,8 +47,42 @@ impl Overview {
     /// What is announced, with runs, held runs and pauses where `admin` gives access to them. The nodes
     /// follow with [`Overview::read_fleet`].
     pub async fn status(&self, admin: Option<&Admin>) -> Result<Status, Error> {
+        self.read_status(admin, Selection::All).await
+    }
+
+    /// The announced collections and configured syncs in the order of their names: at most `limit` behind `after`.
+    pub async fn collections(
+        &self,
+        admin: Option<&Admin>,
+        after: Option<&CollectionName>,
+        limit: usize,
+    ) -> Result<Vec<CollectionStatus>, Error> {
+        let selection = Selection::Page { after, limit };
+        Ok(self.read_status(admin, selection).await?.collections)
+    }
+
+    /// One announced collection or configured sync.
+    ///
+    /// # Errors
+    /// [`Error::UnknownCollection`].
+    pub async fn collection(
+        &self,
+        admin: Option<&Admin>,
+        name: &CollectionName,
+    ) -> Result<CollectionStatus, Error> {
+        let found = self.read_status(admin, Selection::One(name)).await?.collections.pop();
+        match found {
+            Some(found) => Ok(found),
+            None => Err(entry_of(self.catalog.newest(None).await?, name)
+                .err()
+                .unwrap_or(Error::UnknownCollection { name: name.to_string(), known: "none".to_owned() })),
+        }
+    }
+
+    async fn read_status(&self, admin: Option<&Admin>, selection: Selection<'_>) -> Result<Status, Error> {
         let configured = self.registry.as_ref().map(Registry::names);
-        Status::read(&self.catalog, admin.map(|admin| &admin.metadata), configured.as_ref()).await
+        let metadata = admin.map(|admin| &admin.metadata);
+        Status::read(&self.catalog, metadata, configured.as_ref(), selection).await
     }
 
     /// The versions of a collection that can be served, the newest first, with their runs where `admin` gives access

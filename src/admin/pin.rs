@@ -1,7 +1,8 @@
 //! Pinning one region to a version of a collection, while the others follow the newest.
 
 use chrono::{DateTime, Utc};
-use serde::Serialize;
+use futures::{FutureExt, future::BoxFuture};
+use serde::{Deserialize, Serialize};
 use tracing::info;
 
 use super::{Principal, error::Error, listed, publisher::Publisher, versions::ATTEMPTS_MAX};
@@ -11,7 +12,7 @@ use crate::{
 };
 
 /// A pin that was announced.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pinned {
     /// The collection.
     pub collection: CollectionName,
@@ -26,7 +27,7 @@ pub struct Pinned {
 }
 
 /// A pin that was removed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Unpinned {
     /// The collection.
     pub collection: CollectionName,
@@ -52,7 +53,7 @@ impl Publisher {
         principal: &Principal,
     ) -> Result<Pinned, Error> {
         let change = self.build_pin(name, region, to).await?;
-        let act = self.announce_until_first(change, || self.build_pin(name, region, to));
+        let act = self.announce_until_first(change, || self.build_pin(name, region, to).boxed());
         let done = self.audited(principal, "collection.pin", name, act, |pinned| {
             format!("{region} at {to}, the newest is {}", pinned.newest)
         });
@@ -63,10 +64,10 @@ impl Publisher {
 
     /// Announces a change. When another announcement wins, `rebuild` makes the change on the newest document.
     /// Returns what came with the change that was announced.
-    async fn announce_until_first<T>(
+    async fn announce_until_first<'a, T>(
         &self,
         (mut change, mut done): (Change, T),
-        rebuild: impl AsyncFn() -> Result<(Change, T), Error>,
+        rebuild: impl Fn() -> BoxFuture<'a, Result<(Change, T), Error>>,
     ) -> Result<T, Error> {
         for _ in 0..ATTEMPTS_MAX {
             match self.announcer.announce(change).await {
@@ -117,7 +118,7 @@ impl Publisher {
         principal: &Principal,
     ) -> Result<Unpinned, Error> {
         let change = self.build_unpin(name, region).await?;
-        let act = self.announce_until_first(change, || self.build_unpin(name, region));
+        let act = self.announce_until_first(change, || self.build_unpin(name, region).boxed());
         let done = self.audited(principal, "collection.unpin", name, act, |done| {
             format!("{region} from {}, the newest is {}", done.from, done.version)
         });

@@ -1,7 +1,7 @@
 //! Rolling a collection back to an earlier version.
 
 use chrono::{DateTime, Utc};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use tracing::{info, warn};
 
 use super::{
@@ -27,7 +27,7 @@ use crate::{
 };
 
 /// A collection that was rolled back.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RolledBack {
     /// The collection.
     pub collection: CollectionName,
@@ -82,13 +82,8 @@ impl Publisher {
         });
         let done = done.await?;
         info!(collection = %name, from = %done.from, %to, version = %done.version, "rolled back");
-        let paused = AuditEntry {
-            at: self.clock.now(),
-            actor: principal.to_string(),
-            action: "sync.pause".to_owned(),
-            subject: name.to_string(),
-            detail: Some(format!("rolled back to {to}")),
-        };
+        let why = Some(format!("rolled back to {to}"));
+        let paused = AuditEntry::new(self.clock.now(), principal, "sync.pause", name, why);
         if let Err(error) = self.metadata.audit(&paused).await {
             warn!(sync = %name, %error, "the pause of the sync could not be written to the audit log");
         }

@@ -1,7 +1,9 @@
 //! Sync runs: the newest, or one with its rejected rows.
 
+use chrono::{DateTime, Utc};
+
 use super::{Admin, error::Error};
-use crate::domain::{CollectionName, RejectedRow, RunId, RunRecord};
+use crate::domain::{CollectionName, Principal, RejectedRow, RunId, RunProgress, RunRecord};
 
 /// Which runs to list.
 #[derive(Debug, Clone, Copy)]
@@ -10,6 +12,8 @@ pub struct RunsFilter<'a> {
     pub sync: Option<&'a CollectionName>,
     /// Only those that announced a version.
     pub announced: bool,
+    /// Only those before this one, newest first: when it began, and its id.
+    pub before: Option<(DateTime<Utc>, RunId)>,
     /// The newest so many, [`RUNS_LISTED_MAX`](super::RUNS_LISTED_MAX) at most.
     pub limit: usize,
 }
@@ -20,13 +24,9 @@ impl Admin {
     /// # Errors
     /// [`Error::UnknownSync`] for a name that is not configured and has no runs.
     pub async fn runs(&self, filter: RunsFilter<'_>) -> Result<Vec<RunRecord>, Error> {
-        let RunsFilter { sync, announced, limit } = filter;
-        let runs = if announced {
-            self.metadata.announced_runs(sync, limit).await?
-        } else {
-            self.metadata.runs(sync, limit).await?
-        };
-        if let Some(name) = sync.filter(|_| runs.is_empty()) {
+        let RunsFilter { sync, announced, before, limit } = filter;
+        let runs = self.metadata.runs_before(sync, announced, before, limit).await?;
+        if let Some(name) = sync.filter(|_| runs.is_empty() && before.is_none()) {
             self.registry.find(name.as_str())?;
         }
         Ok(runs)
@@ -41,6 +41,24 @@ impl Admin {
             Some(text) => Ok(Some(text)),
             None => self.run(id).await.map(|_| None),
         }
+    }
+
+    /// What a run has done so far; `None` when it has not said so.
+    pub async fn run_progress(&self, id: RunId) -> Result<Option<RunProgress>, Error> {
+        Ok(self.metadata.run_progress(id).await?)
+    }
+
+    /// Asks for the end of a run, wherever it is in progress. It ends within two seconds as cancelled, unless it has begun
+    /// to announce by then.
+    ///
+    /// # Errors
+    /// [`Error::UnknownRun`], [`Error::RunNotUnderWay`].
+    pub async fn cancel_run(&self, id: RunId, principal: &Principal) -> Result<(), Error> {
+        if self.metadata.request_cancel(id, principal, self.clock.now()).await? {
+            return Ok(());
+        }
+        let (run, _) = self.run(id).await?;
+        Err(Error::RunNotUnderWay { run: id, status: run.status })
     }
 
     /// One run and its rejected rows.

@@ -1,12 +1,8 @@
 //! Looking at a source before a model is written: whether it answers, its tables, their columns, rows of a query.
 
-use std::{
-    collections::BTreeMap,
-    io,
-    path::Path,
-    time::{Duration, Instant},
-};
+use std::{collections::BTreeMap, io, path::Path, time::Instant};
 
+use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 
 use super::Error;
@@ -27,12 +23,12 @@ const BATCHES_WAITING_MAX: usize = 2;
 pub struct Sources(BTreeMap<String, Source>);
 
 /// A source that answered.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct SourceCheck {
     /// What it says its version is.
     pub version: Option<String>,
-    /// How long it took to connect and to ask.
-    pub latency: Duration,
+    /// How long it took to connect and to ask, in milliseconds.
+    pub latency_ms: u64,
 }
 
 /// The drivers of ADBC that are found from `dir`, the configuration's directory, and those that are not.
@@ -73,8 +69,8 @@ impl Sources {
         let source = self.find(name)?;
         let begin = Instant::now();
         source.check().await?;
-        let latency = begin.elapsed();
-        Ok(SourceCheck { version: source.version().await?, latency })
+        let latency_ms = begin.elapsed().as_millis() as u64;
+        Ok(SourceCheck { version: source.version().await?, latency_ms })
     }
 
     /// The tables whose name contains `pattern`, in any case; of a source of files, the files.
@@ -107,23 +103,36 @@ impl Sources {
         name: &str,
         query: &Query,
         limit: u64,
-        mut show: impl FnMut(&[u8]),
+        show: impl FnMut(&[u8]),
     ) -> Result<(), Error> {
-        let columns = self.columns(name, query).await?;
-        let (sender, mut batches) = mpsc::channel::<RowBatch>(BATCHES_WAITING_MAX);
-        let read = self.find(name)?.stream(query, sender, &columns, Some(limit));
-        let show = async {
-            let mut object = Vec::new();
-            while let Some(batch) = batches.recv().await {
-                for row in 0..batch.rows() {
-                    write_object(&columns, &batch, row, &mut object);
-                    show(&object);
-                }
-            }
-        };
-        let (read, ()) = tokio::join!(read, show);
-        Ok(read?)
+        let source = self.find(name)?;
+        source.check_query(query)?;
+        read_rows(source, query, limit, show).await.map(drop)
     }
+}
+
+/// Reads at most `limit` rows of a query and hands each to `show` as a JSON object. Returns the columns.
+pub(super) async fn read_rows(
+    source: &Source,
+    query: &Query,
+    limit: u64,
+    mut show: impl FnMut(&[u8]),
+) -> Result<Vec<Column>, Error> {
+    let columns = source.describe(query).await?;
+    let (sender, mut batches) = mpsc::channel::<RowBatch>(BATCHES_WAITING_MAX);
+    let read = source.stream(query, sender, &columns, Some(limit));
+    let show = async {
+        let mut object = Vec::new();
+        while let Some(batch) = batches.recv().await {
+            for row in 0..batch.rows() {
+                write_object(&columns, &batch, row, &mut object);
+                show(&object);
+            }
+        }
+    };
+    let (read, ()) = tokio::join!(read, show);
+    read?;
+    Ok(columns)
 }
 
 fn write_object(columns: &[Column], batch: &RowBatch, row: usize, object: &mut Vec<u8>) {

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{
     error::Error,
@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// The announced state of a deployment.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Status {
     /// The deployment; `None` while nothing was announced.
     pub deployment: Option<DeploymentId>,
@@ -43,7 +43,7 @@ pub struct Status {
 }
 
 /// One collection.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct CollectionStatus {
     /// Its name.
     pub collection: CollectionName,
@@ -80,13 +80,43 @@ pub struct CollectionStatus {
     pub problem: Option<StoreProblem>,
 }
 
+/// Which collections are read.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Selection<'a> {
+    /// All of them.
+    All,
+    /// This one, if there is one.
+    One(&'a CollectionName),
+    /// Some behind a name, in the order of their names.
+    Page {
+        /// The name.
+        after: Option<&'a CollectionName>,
+        /// Most collections.
+        limit: usize,
+    },
+}
+
+impl<'a> Selection<'a> {
+    fn of(self, names: BTreeSet<&'a CollectionName>) -> Vec<&'a CollectionName> {
+        match self {
+            Self::All => names.into_iter().collect(),
+            Self::One(name) => names.into_iter().filter(|known| *known == name).collect(),
+            Self::Page { after, limit } => {
+                let behind = names.into_iter().filter(|name| after.is_none_or(|after| *name > after));
+                behind.take(limit).collect()
+            }
+        }
+    }
+}
+
 impl Status {
     /// Reads the store, and metadata if given. `configured` has the names of the configured syncs; only a publisher's
     /// configuration knows them.
-    pub async fn read(
+    pub(super) async fn read(
         catalog: &Catalog,
         metadata: Option<&Metadata>,
         configured: Option<&BTreeSet<CollectionName>>,
+        selection: Selection<'_>,
     ) -> Result<Self, Error> {
         let last = catalog.last_readable(None).await?;
         let newest = last.document;
@@ -119,7 +149,7 @@ impl Status {
         let paused = newest.iter().flat_map(|document| document.pauses.keys());
         let names: BTreeSet<&CollectionName> =
             announced.chain(paused).chain(configured.into_iter().flatten()).collect();
-        for name in names {
+        for name in selection.of(names) {
             let mut one = CollectionStatus::absent(name, newest.as_ref(), metadata).await?;
             if let Some((document, entry)) =
                 newest.as_ref().and_then(|document| Some((document, document.collections.get(name)?)))

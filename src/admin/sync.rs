@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use futures::{FutureExt, future::BoxFuture};
 use tracing::info;
 
 use super::{Pause, Principal, error::Error, publisher::Publisher};
@@ -81,11 +82,14 @@ impl Publisher {
     }
 
     async fn run_until_ended(&self, run: &RunRequest) -> Result<RunOutcome, Error> {
-        let act = async || self.engine.run(run).await;
-        let use_followed = async |ended| {
-            // A run of another configuration made other records than the requested one.
-            let is_own = !run.accept && !run.full && self.engine.has_configuration(&run.spec).await?;
-            Ok(is_own.then_some(ended))
+        let act = || self.engine.run(run).boxed();
+        let use_followed = |ended| {
+            async move {
+                // A run of another configuration made other records than the requested one.
+                let is_own = !run.accept && !run.full && self.engine.has_configuration(&run.spec).await?;
+                Ok(is_own.then_some(ended))
+            }
+            .boxed()
         };
         self.when_lease_is_free(&run.spec.collection, &run.cancel, act, use_followed).await
     }
@@ -95,12 +99,12 @@ impl Publisher {
     ///
     /// # Errors
     /// A lease that is held for [`BETWEEN_RUNS`] without a run; cancelled; those of `act`.
-    pub(super) async fn when_lease_is_free<T>(
+    pub(super) async fn when_lease_is_free<'a, T>(
         &self,
         sync: &CollectionName,
         cancel: &Shutdown,
-        act: impl AsyncFn() -> Result<T, engine::Error>,
-        use_followed: impl AsyncFn(RunOutcome) -> Result<Option<T>, Error>,
+        act: impl Fn() -> BoxFuture<'a, Result<T, engine::Error>>,
+        use_followed: impl Fn(RunOutcome) -> BoxFuture<'a, Result<Option<T>, Error>>,
     ) -> Result<T, Error> {
         let mut idle = Duration::ZERO;
         loop {

@@ -7,6 +7,7 @@ use hyper::header::{CACHE_CONTROL, CONTENT_TYPE};
 use utoipa::openapi::InfoBuilder;
 
 use super::{
+    admin,
     http::error::{JSON, NO_STORE},
     router,
 };
@@ -27,7 +28,9 @@ pub fn admin_description() -> String {
     let info = InfoBuilder::new().title("Larder admin").version(env!("CARGO_PKG_VERSION")).build();
     let mut document = router::admin_routes().into_openapi();
     document.info = info;
-    document.to_pretty_json().expect("texts and numbers") + "\n"
+    let mut document = serde_json::to_value(document).expect("texts and numbers");
+    admin::routes::describe(&mut document);
+    serde_json::to_string_pretty(&document).expect("texts and numbers") + "\n"
 }
 
 #[cfg(test)]

@@ -9,10 +9,12 @@ use axum::{
     Extension, Router,
     body::Body as RequestBody,
     extract::MatchedPath,
-    middleware::{Next, from_extractor, from_fn},
+    http::Extensions,
+    middleware::{Next, from_fn, from_fn_with_state},
     response::IntoResponse,
     routing::get,
 };
+use futures::{StreamExt, future::ready};
 use http_body_util::BodyExt;
 use hyper::{
     Request, Response, StatusCode, Uri,
@@ -24,9 +26,9 @@ use tower_http::{catch_panic::CatchPanicLayer, limit::RequestBodyLimitLayer, tim
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
-    admin::{self, AdminState, Caller},
+    admin::{self, AdminState},
     http::{
-        answer::{Body, Endpoint, ResponseFuture},
+        answer::{Body, EVENT_STREAM, Endpoint, ResponseFuture},
         error::{Detail, Error, INTERNAL, Refusal},
         layers::{Arrival, Layers},
         request_id,
@@ -53,9 +55,48 @@ fn public_routes() -> Router<ReadState> {
 /// The routes of the admin listener.
 pub(super) fn admin_routes() -> OpenApiRouter<AdminState> {
     OpenApiRouter::new()
+        .routes(routes!(ops::admin_livez))
+        .routes(routes!(ops::admin_readyz))
         .routes(routes!(ops::show_metrics))
         .routes(routes!(ops::show_status))
+        .routes(routes!(admin::whoami::show_caller))
+        .routes(routes!(admin::collections::show_all))
+        .routes(routes!(admin::collections::list_nodes))
+        .routes(routes!(admin::collections::list_regions))
+        .routes(routes!(admin::sources::show_configuration))
+        .routes(routes!(admin::sources::list_sources))
+        .routes(routes!(admin::sources::check_source))
+        .routes(routes!(admin::sources::list_tables))
+        .routes(routes!(admin::sources::list_columns))
+        .routes(routes!(admin::sources::query_source))
+        .routes(routes!(admin::sources::list_models))
+        .routes(routes!(admin::sources::preview_model))
+        .routes(routes!(admin::syncs::list_syncs))
+        .routes(routes!(admin::syncs::show_sync))
+        .routes(routes!(admin::syncs::preview_sync))
+        .routes(routes!(admin::syncs::validate_sync))
+        .routes(routes!(admin::syncs::start_run))
+        .routes(routes!(admin::syncs::resume_sync))
         .routes(routes!(admin::runs::list_runs))
+        .routes(routes!(admin::runs::show_run))
+        .routes(routes!(admin::runs::list_rejected))
+        .routes(routes!(admin::runs::cancel_run))
+        .routes(routes!(admin::runs::approve_run))
+        .routes(routes!(admin::runs::show_operation))
+        .routes(routes!(admin::runs::cancel_operation))
+        .routes(routes!(admin::collections::list_collections))
+        .routes(routes!(admin::collections::show_collection, admin::collections::drop_collection))
+        .routes(routes!(admin::collections::list_versions))
+        .routes(routes!(admin::collections::await_served))
+        .routes(routes!(admin::collections::roll_back))
+        .routes(routes!(admin::collections::pin_region, admin::collections::unpin_region))
+        .routes(routes!(admin::keys::list_keys, admin::keys::create_key))
+        .routes(routes!(admin::keys::rotate_key))
+        .routes(routes!(admin::keys::revoke_key))
+        .routes(routes!(admin::keys::list_admin_keys, admin::keys::create_admin_key))
+        .routes(routes!(admin::keys::revoke_admin_key))
+        .routes(routes!(admin::keys::list_audit))
+        .routes(routes!(admin::events::stream_events))
 }
 
 /// Answers the requests of the public listener: records, health and its description.
@@ -93,7 +134,8 @@ pub fn public(state: ReadState) -> Endpoint {
 /// Answers the requests of the admin listener.
 pub fn admin(state: AdminState) -> Endpoint {
     let (routes, _) = admin_routes().split_for_parts();
-    let site = Arc::new(admin_site(routes.with_state(state)));
+    let gate = from_fn_with_state(state.clone(), admin::gate::admit);
+    let site = Arc::new(admin_site(routes.layer(gate).with_state(state)));
     Arc::new(move |request, peer| {
         let routed = |request, arrival| ResponseFuture::routed(Arc::clone(&site).route(request, arrival));
         site.layers.around(request, peer, routed)
@@ -102,7 +144,6 @@ pub fn admin(state: AdminState) -> Endpoint {
 
 fn admin_site(routes: Router) -> Site {
     let router = routes
-        .route_layer(from_extractor::<Caller>())
         .route_layer(from_fn(name_route))
         .layer(RequestBodyLimitLayer::new(ADMIN_BODY_BYTES_MAX))
         .layer(TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, ADMIN_TIMEOUT))
@@ -150,7 +191,8 @@ impl Site {
         unread.before(self.answer(request, &arrival).await).await
     }
 
-    async fn answer(&self, request: Request<RequestBody>, arrival: &Arrival) -> Response<Body> {
+    async fn answer(&self, mut request: Request<RequestBody>, arrival: &Arrival) -> Response<Body> {
+        request.extensions_mut().insert(arrival.clone());
         let Ok(answer) = self.router.clone().oneshot(request).await;
         let (mut head, body) = answer.into_parts();
         let route = head.extensions.remove::<MatchedPath>();
@@ -159,7 +201,14 @@ impl Site {
                 && !head.headers.get(CONTENT_TYPE).is_some_and(is_json);
             is_bare.then(|| Error::new((self.refusal_of)(head.status), detail(&head.headers)))
         });
-        // Every route answers with bytes in memory.
+        if head.headers.get(CONTENT_TYPE) == Some(&EVENT_STREAM) {
+            let events = body.into_data_stream().take_while(|piece| ready(piece.is_ok()));
+            let events = events.filter_map(|piece| ready(piece.ok())).boxed();
+            head.headers.insert(request_id::HEADER, arrival.id.header());
+            head.extensions.extend(route.map(with_route).unwrap_or_default());
+            return Response::from_parts(head, Body::from(events));
+        }
+        // Every other route answers with bytes in memory.
         let answer = match (error, body.collect().await) {
             (None, Ok(body)) => Ok(Response::from_parts(head, Body::from(body.to_bytes()))),
             (error, _) => Err(error.unwrap_or_else(|| INTERNAL.into())),
@@ -174,6 +223,13 @@ impl Site {
         }
         answer
     }
+}
+
+/// Extensions with the path of a route, for the log.
+fn with_route(route: MatchedPath) -> Extensions {
+    let mut extensions = Extensions::new();
+    extensions.insert(route);
+    extensions
 }
 
 fn is_json(content_type: &HeaderValue) -> bool {

@@ -17,6 +17,8 @@ const MS: Duration = Duration::from_millis(1);
 const HOUR: Duration = Duration::from_hours(1);
 /// Most connections that may be configured: more than one machine has ports for one peer.
 const CONNECTIONS_MAX: u64 = 1_000_000;
+/// Most refused admin keys a minute that may be configured.
+const SIGN_IN_FAILURES_MAX: u64 = 100_000;
 
 /// The two listeners and their limits.
 #[derive(Debug, Clone)]
@@ -45,6 +47,10 @@ pub struct Settings {
     pub trusted_proxies: Vec<Network>,
     /// Secrets of hashed index values, for look-ups by value on a node without the syncs.
     pub index_secrets: Vec<HashSecret>,
+    /// Whether `/metrics` of the admin listener needs no admin key.
+    pub metrics_open: bool,
+    /// Refused admin keys of one address in a minute; above it none of that address is checked.
+    pub sign_in_failures_per_minute_max: u32,
     /// Longest time for requests in flight to finish at shutdown.
     pub drain_timeout: Duration,
 }
@@ -82,6 +88,9 @@ impl Settings {
             Some(networks)
         });
         let index_secrets = section.read("index_secrets", |item| item.list(mapping::settings::secret));
+        let metrics_open = section.set("metrics_open").and_then(|item| item.boolean());
+        let failures = section.set("sign_in_failures_per_minute_max");
+        let failures = failures.and_then(|item| u32::try_from(item.count(1..=SIGN_IN_FAILURES_MAX)?).ok());
         let drain_timeout =
             section.set("drain_timeout").and_then(|item| item.duration(Duration::ZERO..=HOUR));
         if let (Some(admin), Some(listen), true) = (&admin, listen, listen == admin_listen)
@@ -102,6 +111,8 @@ impl Settings {
             key_requests_per_second_max: rate?,
             trusted_proxies: proxies?.unwrap_or_default(),
             index_secrets: index_secrets?.unwrap_or_default(),
+            metrics_open: metrics_open?,
+            sign_in_failures_per_minute_max: failures?,
             drain_timeout: drain_timeout?,
         })
     }

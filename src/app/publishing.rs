@@ -16,12 +16,12 @@ use super::{
     syncs,
 };
 use crate::{
-    admin::{Error, Publisher, Registry},
+    admin::{Error, FIRST_KEY_FILE, Publisher, Registry},
     catalog::StatusStore,
     config::{Config, Role},
     disk::SegmentDirectory,
     replica::ReplicaHandle,
-    scheduler::Scheduler,
+    scheduler::{OnEnded, Scheduler},
     status::Board,
     support::{backoff::Backoff, clock::Clock, shutdown::Shutdown},
     telemetry::Metrics,
@@ -130,6 +130,7 @@ impl Publishing {
             publisher::start(&self.config, registry, segments, self.clock.clone(), announcing_ends, false);
         let (publisher, announcing) = Box::pin(start).await?;
         publisher.adopt_versions().await?;
+        publisher.provide_first_admin_key(&self.config.node.data_dir.join(FIRST_KEY_FILE)).await?;
         let supervisor = self.supervisor.clone();
         Ok((
             publisher,
@@ -159,20 +160,25 @@ impl Publishing {
             metadata: publisher.metadata.clone(),
             clock: self.clock.clone(),
             permits: Arc::new(Semaphore::new(self.config.engine.max_concurrent_runs)),
-            on_ended: Arc::new(move |ended| match ended {
-                Ok(ended) => {
-                    metrics.run_ended(&ended.record);
-                    let (failure, now) = (ended.store_failure, clock.now());
-                    board.update_publisher(|status| status.record_run(&ended.record, failure, now));
-                    follower.nudge();
-                }
-                Err(error) => {
-                    if let Some(code) = error.store_failure() {
-                        let now = clock.now();
-                        board.update_publisher(|status| status.raise(code, error.to_string(), now));
-                    }
-                }
-            }),
+            on_ended: run_ended(metrics, follower, board, clock),
         }
     }
+}
+
+/// Shows the end of a run in metrics and status, and lets this node follow it at once.
+pub(super) fn run_ended(metrics: Metrics, follower: ReplicaHandle, board: Board, clock: Clock) -> OnEnded {
+    Arc::new(move |ended| match ended {
+        Ok(ended) => {
+            metrics.run_ended(&ended.record);
+            let (failure, now) = (ended.store_failure, clock.now());
+            board.update_publisher(|status| status.record_run(&ended.record, failure, now));
+            follower.nudge();
+        }
+        Err(error) => {
+            if let Some(code) = error.store_failure() {
+                let now = clock.now();
+                board.update_publisher(|status| status.raise(code, error.to_string(), now));
+            }
+        }
+    })
 }

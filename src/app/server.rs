@@ -8,12 +8,15 @@ use tracing::{info, warn};
 
 use super::{
     key_usage::KeyUsage,
-    parts::{configured_syncs, open_read_catalog, open_segments, open_statuses},
-    publishing::Publishing,
+    parts::{configured_syncs, open_overview, open_read_catalog, open_segments, open_statuses},
+    publishing::{Publishing, run_ended},
     supervisor::{Supervision, Supervisor},
 };
 use crate::{
-    admin::{Publisher, Registry, fleet::FleetReader},
+    admin::{
+        Access, Configured, EventFeed, FIRST_KEY_FILE, Operations, Overview, Publisher, Registry,
+        fleet::FleetReader, provide_local_admin_key,
+    },
     api::{self, AdminState, Limits, Listener, ReadLimits, ReadState, Readiness, tls::Tls},
     auth::{
         Authenticator, KeyRing,
@@ -54,6 +57,7 @@ pub struct Server {
     clock: Clock,
     metrics: Metrics,
     registry: Registry,
+    configured: Configured,
     publisher: watch::Receiver<Option<Publisher>>,
     board: Board,
     supervisor: Supervisor,
@@ -76,6 +80,7 @@ impl Server {
     }
 
     /// As [`Server::start`], with tasks that are supervised in another way.
+    #[expect(clippy::too_many_lines, reason = "the order in which a node starts is read as a whole")]
     pub async fn start_supervised(
         config: Config,
         clock: Clock,
@@ -117,17 +122,34 @@ impl Server {
             let following = replica.run(shutdown.clone());
             tasks.push(supervisor.spawn_critical("follower", shutdown.clone(), following));
         }
+        let readiness = Readiness::new(board.clone(), drain.clone());
         let state = ReadState::new(
             cache.clone(),
             callers,
             clock.clone(),
             metrics.clone(),
             read_limits(&config),
-            Readiness::new(board.clone(), drain.clone()),
+            readiness.clone(),
         )
         .with_hash_secrets(config.hash_secrets());
         let (publishers, publisher) = watch::channel(None);
+        let registry = Registry::new(Vec::new());
+        let events = EventFeed::new(publisher.clone(), board.clone(), shutdown.clone());
+        let feed = events.clone();
+        let run = move || feed.clone().run();
+        tasks.push(supervisor.spawn_restartable("events", shutdown.clone(), run));
+        let on_ended = run_ended(metrics.clone(), follower.clone(), board.clone(), clock.clone());
+        let configured = Configured::new(config.configuration());
+        let overview = open_overview(&config, clock.clone())?;
+        let overview = Overview { registry: overview.registry.map(|_| registry.clone()), ..overview };
         let admin_state = AdminState {
+            access: Arc::new(access(&config, &clock)),
+            configured: configured.clone(),
+            events,
+            operations: Operations::new(clock.clone(), on_ended, shutdown.clone()),
+            overview: Arc::new(overview),
+            metrics_open: config.server.metrics_open,
+            readiness,
             metrics: metrics.clone(),
             clock: clock.clone(),
             board: board.clone(),
@@ -140,7 +162,6 @@ impl Server {
         let admin = admin.serve(api::admin(admin_state), shutdown.clone());
         tasks.push(supervisor.spawn_critical("admin_listener", shutdown.clone(), admin));
 
-        let registry = Registry::new(Vec::new());
         if config.node.has(Role::Publisher) {
             let publishing = Arc::new(Publishing {
                 config: config.clone(),
@@ -166,6 +187,7 @@ impl Server {
             clock,
             metrics,
             registry,
+            configured,
             publisher,
             board,
             supervisor,
@@ -229,6 +251,7 @@ impl Server {
             warn!(key, "the change takes effect at the next start");
         }
         self.schedule(config);
+        self.configured.replace(config.configuration());
         info!(syncs = config.syncs.len(), "the configuration was read again");
     }
 
@@ -274,6 +297,14 @@ async fn serve_records(public: Listener, state: ReadState, board: Board, drain: 
     // However that ends, it answers now.
     let _ = tokio::time::timeout(OPENING_MAX, status.wait_for(NodeStatus::can_answer)).await;
     public.serve(api::public(state), drain).await;
+}
+
+/// The admin keys of this node.
+fn access(config: &Config, clock: &Clock) -> Access {
+    let failures_max = config.server.sign_in_failures_per_minute_max;
+    let (file, has_metadata) = (config.node.data_dir.join(FIRST_KEY_FILE), config.node.has(Role::Publisher));
+    let access = Access::new(file, has_metadata, clock.clone(), failures_max);
+    access.behind(config.server.trusted_proxies.clone().into())
 }
 
 fn read_limits(config: &Config) -> ReadLimits {
@@ -330,6 +361,9 @@ impl Dependencies {
             private_file::create_directory(data_dir)
                 .map_err(|source| LockError::Io { directory: data_dir.clone(), source })?;
             let lock = DirectoryLock::acquire(data_dir)?;
+            if let Err(error) = provide_local_admin_key(&data_dir.join(FIRST_KEY_FILE)) {
+                warn!(%error, "no admin key of this node could be written to data_dir");
+            }
             let (catalog, segments) = (open_read_catalog(&config)?, open_segments(&config, clock.clone())?);
             let tls = config.server.tls.as_ref().map(Tls::load).transpose()?;
             let callers = Authenticator {

@@ -43,16 +43,25 @@ impl Authenticator {
         peer: IpAddr,
         forwarded: impl DoubleEndedIterator<Item = &'a [u8]>,
     ) -> Option<IpAddr> {
-        let is_trusted = |address| self.trusted_proxies.iter().any(|network| network.contains(address));
-        let mut client = peer.to_canonical();
-        for entry in forwarded.rev().flat_map(|line| line.rsplit(|&byte| byte == b',')) {
-            if !is_trusted(client) {
-                break;
-            }
-            client = address(entry.trim_ascii())?;
-        }
-        Some(client)
+        client_address(&self.trusted_proxies, peer, forwarded)
     }
+}
+
+/// The address of the client behind the `trusted` proxies; see [`Authenticator::client_address`].
+pub fn client_address<'a>(
+    trusted: &[Network],
+    peer: IpAddr,
+    forwarded: impl DoubleEndedIterator<Item = &'a [u8]>,
+) -> Option<IpAddr> {
+    let is_trusted = |address| trusted.iter().any(|network| network.contains(address));
+    let mut client = peer.to_canonical();
+    for entry in forwarded.rev().flat_map(|line| line.rsplit(|&byte| byte == b',')) {
+        if !is_trusted(client) {
+            break;
+        }
+        client = address(entry.trim_ascii())?;
+    }
+    Some(client)
 }
 
 /// An address, also with a port as some load balancers write it.

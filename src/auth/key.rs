@@ -26,6 +26,35 @@ pub(super) const KEY_CHARS: usize = PREFIX.len() + ID_CHARS + 1 + SECRET_CHARS +
 const ID_END: usize = PREFIX.len() + ID_CHARS;
 const CHECKSUM_AT: usize = KEY_CHARS - CHECKSUM_CHARS;
 
+/// The text of the key of these bits. Only the 12 lowest base-62 digits (71 bits) of `id` are used.
+pub(super) fn from_bits(prefix: &str, id: [u8; 32], secret: [u8; 32]) -> SecretString {
+    let id = base62::from_256_bits(id);
+    let id: String = id[id.len() - ID_CHARS..].iter().copied().map(char::from).collect();
+    assemble(prefix, &id, secret)
+}
+
+fn assemble(prefix: &str, id: &str, secret: [u8; 32]) -> SecretString {
+    let mut text = String::with_capacity(KEY_CHARS);
+    text.push_str(prefix);
+    text.push_str(id);
+    text.push('_');
+    text.extend(base62::from_256_bits(secret).map(char::from));
+    let checksum = base62::from_u32(crc32fast::hash(text.as_bytes()));
+    text.extend(checksum.map(char::from));
+    SecretString::from(text)
+}
+
+/// The id in `text`, if it has the form and the checksum of a key with this prefix, which is as long as [`PREFIX`].
+pub(super) fn id_of<'a>(prefix: &str, text: &'a str) -> Option<&'a str> {
+    let bytes = text.as_bytes();
+    let is_well_formed = bytes.len() == KEY_CHARS
+        && bytes.starts_with(prefix.as_bytes())
+        && bytes[ID_END] == b'_'
+        && bytes[PREFIX.len()..ID_END].iter().chain(&bytes[ID_END + 1..]).all(|&b| base62::is_digit(b))
+        && bytes[CHECKSUM_AT..] == base62::from_u32(crc32fast::hash(&bytes[..CHECKSUM_AT]));
+    is_well_formed.then(|| &text[PREFIX.len()..ID_END])
+}
+
 /// A new key. Its text is stored nowhere; it is shown to its creator once.
 pub struct ApiKey(SecretString);
 
@@ -38,36 +67,16 @@ impl ApiKey {
     /// The key of the id `id` with a new secret; `None` if it is no id.
     pub fn rotated(id: &str) -> Option<Self> {
         let is_id = id.len() == ID_CHARS && id.bytes().all(base62::is_digit);
-        is_id.then(|| Self::assemble(id, random::bytes()))
+        is_id.then(|| Self(assemble(PREFIX, id, random::bytes())))
     }
 
-    /// The key of these bits. Only the 12 lowest base-62 digits (71 bits) of `id` are used.
     fn from_bits(id: [u8; 32], secret: [u8; 32]) -> Self {
-        let id = base62::from_256_bits(id);
-        let id: String = id[id.len() - ID_CHARS..].iter().copied().map(char::from).collect();
-        Self::assemble(&id, secret)
-    }
-
-    fn assemble(id: &str, secret: [u8; 32]) -> Self {
-        let mut text = String::with_capacity(KEY_CHARS);
-        text.push_str(PREFIX);
-        text.push_str(id);
-        text.push('_');
-        text.extend(base62::from_256_bits(secret).map(char::from));
-        let checksum = base62::from_u32(crc32fast::hash(text.as_bytes()));
-        text.extend(checksum.map(char::from));
-        Self(SecretString::from(text))
+        Self(from_bits(PREFIX, id, secret))
     }
 
     /// The id in `text`, if it has the form and the checksum of a key. Cheap; the key may still be unknown.
     pub fn id_of(text: &str) -> Option<&str> {
-        let bytes = text.as_bytes();
-        let is_well_formed = bytes.len() == KEY_CHARS
-            && bytes.starts_with(PREFIX.as_bytes())
-            && bytes[ID_END] == b'_'
-            && bytes[PREFIX.len()..ID_END].iter().chain(&bytes[ID_END + 1..]).all(|&b| base62::is_digit(b))
-            && bytes[CHECKSUM_AT..] == base62::from_u32(crc32fast::hash(&bytes[..CHECKSUM_AT]));
-        is_well_formed.then(|| &text[PREFIX.len()..ID_END])
+        id_of(PREFIX, text)
     }
 
     /// The bytes at the place of the id, if `text` is as long as a key. Nothing else is checked.

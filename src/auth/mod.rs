@@ -3,6 +3,7 @@
 //! A key has 256 random bits, so a plain SHA-256 protects it at rest and costs 45 ns to check. A slow
 //! password hash would not make it safer.
 
+mod admin_key;
 mod base62;
 mod caller;
 mod credential;
@@ -13,7 +14,8 @@ mod key;
 mod ring;
 pub mod tokens;
 
-pub use caller::{Authenticator, Caller};
+pub use admin_key::AdminKey;
+pub use caller::{Authenticator, Caller, client_address};
 pub use credential::{Refusal, SCRATCH_BYTES, credential};
 pub use grant::{CollectionGrant, Grant};
 pub use key::ApiKey;

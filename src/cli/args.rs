@@ -1,11 +1,14 @@
 //! The command line.
 
+mod admin;
+
 use std::{
     ffi::OsString,
     path::{Path, PathBuf},
     time::Duration,
 };
 
+pub(super) use self::admin::{AdminCommand, AdminKeysCommand, CreateAdminKey, RevokeAdminKey};
 use clap::{Arg, ArgAction, ArgMatches, Args, FromArgMatches, Parser, Subcommand, error::ErrorKind};
 
 use crate::{
@@ -38,6 +41,8 @@ Commands read larder.toml in the working directory, unless --config or LARDER_CO
 file.
 Exit codes: 0 done, 1 failed, 2 wrong configuration or usage, 3 held by a guard, 4 superseded or run
 elsewhere, 130 interrupted.";
+/// The heading of flags that name a server.
+const REMOTE: &str = "On a server";
 /// The heading of flags that set keys.
 const INSTEAD: &str = "Instead of the configuration file";
 
@@ -53,7 +58,7 @@ pub(super) struct Arguments {
 }
 
 /// The configuration file, and the keys that flags set. They may stand before or after the command.
-#[derive(Debug, Clone, Args)]
+#[derive(Clone, Args)]
 pub(super) struct ConfigArguments {
     /// The configuration file
     #[arg(
@@ -65,8 +70,31 @@ pub(super) struct ConfigArguments {
         value_name = "FILE"
     )]
     pub(super) file: PathBuf,
+    /// Work on the server whose admin listener has this URL, instead of a configuration file
+    #[arg(long, global = true, env = "LARDER_SERVER", value_name = "URL", help_heading = REMOTE)]
+    pub(super) server: Option<String>,
+    /// The admin key for --server; better in the environment, where no list of processes shows it
+    #[arg(
+        long,
+        global = true,
+        env = "LARDER_ADMIN_KEY",
+        hide_env_values = true,
+        value_name = "KEY",
+        help_heading = REMOTE
+    )]
+    pub(super) admin_key: Option<String>,
     #[command(flatten)]
     overrides: OverrideArguments,
+}
+
+/// Prints no key.
+impl std::fmt::Debug for ConfigArguments {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ConfigArguments")
+            .field("file", &self.file)
+            .field("server", &self.server)
+            .finish_non_exhaustive()
+    }
 }
 
 impl ConfigArguments {
@@ -200,6 +228,9 @@ pub(super) enum Command {
     /// Create, list, rotate and revoke API keys
     #[command(subcommand)]
     Keys(KeysCommand),
+    /// Manage the admin keys that the admin API takes
+    #[command(subcommand)]
+    Admin(AdminCommand),
     /// Make access tokens
     #[command(subcommand)]
     Token(TokenCommand),
@@ -661,4 +692,29 @@ pub(super) struct Health {
 pub(super) enum ConfigCommand {
     /// Print the configuration in force, defaults included; secrets are masked
     Print,
+}
+
+impl Command {
+    /// Whether the command works on a server with `--server`.
+    pub(super) const fn works_on_a_server(&self) -> bool {
+        matches!(
+            self,
+            Self::Preview(_)
+                | Self::Source(_)
+                | Self::Sync(_)
+                | Self::Runs(_)
+                | Self::Versions(_)
+                | Self::Approve(_)
+                | Self::Rollback(_)
+                | Self::Resume(_)
+                | Self::Pin(_)
+                | Self::Unpin(_)
+                | Self::Drop(_)
+                | Self::Keys(_)
+                | Self::Admin(_)
+                | Self::Status { .. }
+                | Self::Audit(_)
+                | Self::Config(_)
+        )
+    }
 }

@@ -4,13 +4,21 @@ use super::{
     args::{Audit, ConfigArguments},
     exit::Exit,
     output::{Failure, moment, or_dash, print, print_json, print_table, shown},
+    remote::Remote,
     session,
 };
 use crate::admin::AuditEntry;
 
 pub(super) async fn run(config: &ConfigArguments, arguments: Audit) -> Result<Exit, Failure> {
     let subject = arguments.subject.as_deref();
-    let log = session::admin(config).await?.audit_log(subject, arguments.limit as usize).await?;
+    let limit = arguments.limit as usize;
+    let log: Vec<AuditEntry> = match Remote::of(config)? {
+        Some(remote) => {
+            let query: Vec<_> = subject.map(|subject| ("subject", subject)).into_iter().collect();
+            remote.list("/admin/v1/audit", &query, limit).await?
+        }
+        None => session::admin(config).await?.audit_log(subject, limit).await?,
+    };
     if arguments.json {
         print_json(&log)?;
     } else if log.is_empty() {
@@ -23,9 +31,13 @@ pub(super) async fn run(config: &ConfigArguments, arguments: Audit) -> Result<Ex
 }
 
 fn row(entry: &AuditEntry) -> Vec<String> {
-    let AuditEntry { at, actor, action, subject, detail } = entry;
-    let mut row = vec![moment(*at)];
-    row.extend([actor, action, subject].map(|text| shown(text).into_owned()));
-    row.push(or_dash(detail.as_deref().map(shown)));
-    row
+    let AuditEntry { at, actor, address, action, subject, detail } = entry;
+    let from = address.as_deref().map(|address| format!(" from {}", shown(address))).unwrap_or_default();
+    vec![
+        moment(*at),
+        format!("{}{from}", shown(actor)),
+        shown(action).into_owned(),
+        shown(subject).into_owned(),
+        or_dash(detail.as_deref().map(shown)),
+    ]
 }

@@ -106,7 +106,7 @@ pub(super) async fn run(arguments: &ConfigArguments, given: Init) -> Result<Exit
     let sources = Sources::new(load(&text, file)?.sources);
     let checked = sources.check(SOURCE).await?;
     let version = checked.version.map(|version| format!(", {}", shown(&version))).unwrap_or_default();
-    complain(&format!("The source answered within {} ms{version}.", checked.latency.as_millis()));
+    complain(&format!("The source answered within {} ms{version}.", checked.latency_ms));
 
     if given.table.is_none() {
         show_tables(&sources).await?;

@@ -3,37 +3,50 @@
 use std::{
     collections::{BTreeMap, btree_map::Entry},
     num::NonZeroU32,
+    time::Duration,
 };
 
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
+use reqwest::Method;
+use serde_json::json;
 
 use super::{
     args::{ConfigArguments, CreateKey, KeyLimitArguments, RevokeKey, RotateKey},
     exit::Exit,
     output::{Failure, complain, print, print_json, print_table},
+    remote::{Refused, Remote, nothing, segment},
     session,
 };
 use crate::{
     admin::{
         Admin, Error, KeyChange, KeyState, KeyUses, KeyView, NewKey, Publisher, Registry, announced_later,
+        check_key_name, id_in_key,
     },
     app,
     config::Config,
     domain::{
-        duration,
+        ErrorKind, duration,
         fields::FieldLimit,
         keyset::{KeyLimits, RateLimit, Scope},
         limits::{COLLECTION_LIMITS_MAX, FIELD_PATHS_MAX, INDEXES_MAX, NETWORKS_MAX},
         name::CollectionName,
     },
-    support::clock::Clock,
+    support::{
+        clock::Clock,
+        secret::{ExposeSecret, SecretString},
+    },
 };
-
-/// Longest key name, in characters.
-const NAME_CHARACTERS_MAX: usize = 100;
 
 pub(super) async fn create(config: &ConfigArguments, arguments: &CreateKey) -> Result<Exit, Failure> {
     let new = requested(arguments)?;
+    if let Some(remote) = Remote::of(config)? {
+        let NewKey { name, grant, expires_at, limits } = new;
+        let body = json!({ "name": name, "grant": grant, "expires_at": expires_at, "limits": limits });
+        let mut created: Created = remote.change(Method::POST, "/admin/v1/keys", body).await?;
+        let pending = created.pending.take();
+        let (id, key) = created.whole()?;
+        return show_created(&id, key.expose_secret(), pending.map(pending_failure));
+    }
     let config = session::load(config)?;
     warn_of_what_opens_nothing(&new, &session::registry(&config)?);
     let principal = session::principal(&arguments.actor);
@@ -44,13 +57,46 @@ pub(super) async fn create(config: &ConfigArguments, arguments: &CreateKey) -> R
         async |admin| admin.create_key(stored, &principal).await,
     )
     .await?;
-    print(key.expose())?;
+    show_created(key.id(), key.expose(), pending.map(Failure::from))
+}
+
+fn show_created(id: &str, key: &str, pending: Option<Failure>) -> Result<Exit, Failure> {
+    print(key)?;
     let announced = if pending.is_none() { " and announced" } else { "" };
     complain(&format!(
-        "Key {} was created{announced}. The key is shown only once; store it with your secrets.",
-        key.id()
+        "Key {id} was created{announced}. The key is shown only once; store it with your secrets."
     ));
-    pending.map_or(Ok(Exit::Success), |pending| Err(pending.into()))
+    pending.map_or(Ok(Exit::Success), Err)
+}
+
+/// A new key or secret, as a server answers.
+#[derive(serde::Deserialize)]
+pub(super) struct Created {
+    id: String,
+    key: Option<String>,
+    #[serde(default)]
+    pending: Option<Refused>,
+}
+
+impl Created {
+    /// Its id and its whole text.
+    pub(super) fn whole(self) -> Result<(String, SecretString), Failure> {
+        let key = self.key.ok_or_else(|| anyhow::anyhow!("the server has not sent the key"))?;
+        Ok((self.id, SecretString::from(key)))
+    }
+}
+
+/// A changed key, as a server answers.
+#[derive(serde::Deserialize)]
+pub(super) struct Changed {
+    pub(super) id: String,
+    #[serde(default)]
+    pending: Option<Refused>,
+}
+
+/// Why a change is not announced yet.
+fn pending_failure(pending: Refused) -> Failure {
+    Failure::Remote(Refused { kind: Some(ErrorKind::Unavailable), ..pending })
 }
 
 /// Warns of names in the grant and limits of a key that are probably mistyped.
@@ -69,12 +115,7 @@ fn warn_of_what_opens_nothing(new: &NewKey, registry: &Registry) {
 }
 
 fn requested(arguments: &CreateKey) -> Result<NewKey, Failure> {
-    let name = arguments.name.trim();
-    if name.is_empty() || name.chars().count() > NAME_CHARACTERS_MAX || name.chars().any(char::is_control) {
-        return Err(Failure::Usage(format!(
-            "--name is 1 to {NAME_CHARACTERS_MAX} characters, no control characters"
-        )));
-    }
+    let name = key_name(&arguments.name)?;
     let grant = if arguments.all_collections {
         Scope::AllCollections
     } else {
@@ -84,21 +125,25 @@ fn requested(arguments: &CreateKey) -> Result<NewKey, Failure> {
         });
         Scope::Collections(names.collect::<Result<_, _>>()?)
     };
-    let expires_at = match &arguments.expires {
-        None => None,
-        Some(text) => {
-            let duration =
-                duration::parse(text).map_err(|error| Failure::Usage(format!("--expires: {error}")))?;
-            if duration.is_zero() {
-                return Err(Failure::Usage("--expires: a key must work for longer than no time".to_owned()));
-            }
-            let at = TimeDelta::from_std(duration)
-                .ok()
-                .and_then(|delta| Clock::default().now().checked_add_signed(delta));
-            Some(at.ok_or_else(|| Failure::Usage(format!("--expires {text} is too far away")))?)
-        }
-    };
-    Ok(NewKey { name: name.to_owned(), grant, expires_at, limits: limits(&arguments.limits)? })
+    let expires_at = expiry(arguments.expires.as_deref())?;
+    Ok(NewKey { name, grant, expires_at, limits: limits(&arguments.limits)? })
+}
+
+/// The name of a key, as it is stored.
+pub(super) fn key_name(name: &str) -> Result<String, Failure> {
+    check_key_name(name).map_err(|fault| Failure::Usage(format!("--{fault}")))
+}
+
+/// When a key expires that is valid for so long from now.
+pub(super) fn expiry(expires: Option<&str>) -> Result<Option<DateTime<Utc>>, Failure> {
+    let Some(text) = expires else { return Ok(None) };
+    let duration = duration::parse(text).map_err(|error| Failure::Usage(format!("--expires: {error}")))?;
+    if duration.is_zero() {
+        return Err(Failure::Usage("--expires: a key must work for longer than no time".to_owned()));
+    }
+    let delta = TimeDelta::from_std(duration).ok();
+    let at = delta.and_then(|delta| Clock::default().now().checked_add_signed(delta));
+    at.map(Some).ok_or_else(|| Failure::Usage(format!("--expires {text} is too far away")))
 }
 
 fn limits(arguments: &KeyLimitArguments) -> Result<KeyLimits, Failure> {
@@ -161,12 +206,48 @@ fn at_most<T: Clone>(flag: &str, max: usize, values: &[T]) -> Result<Option<Vec<
 }
 
 pub(super) async fn list(arguments: &ConfigArguments, json: bool) -> Result<Exit, Failure> {
+    let keys = match Remote::of(arguments)? {
+        Some(remote) => listed(&remote).await?,
+        None => read(arguments).await?,
+    };
+    if json {
+        print_json(&keys)?;
+    } else if keys.is_empty() {
+        print("no keys yet; larder keys create makes one")?;
+    } else {
+        let now = Clock::default().now();
+        let heading = ["ID", "NAME", "OPENS", "CREATED", "EXPIRES", "STATE", "LAST USED"];
+        print_table(&heading, keys.iter().map(|key| row(key, now)))?;
+    }
+    Ok(Exit::Success)
+}
+
+/// The keys of a server, oldest first.
+async fn listed(remote: &Remote) -> Result<Vec<KeyView>, Failure> {
+    /// What the answer has beside its page.
+    #[derive(serde::Deserialize)]
+    struct Listed {
+        has_unannounced_changes: bool,
+    }
+    let mut keys: Vec<KeyView> = remote.list("/admin/v1/keys", &[], usize::MAX).await?;
+    keys.sort_by(|a, b| (a.created_at, &a.id).cmp(&(b.created_at, &b.id)));
+    let state: Listed = remote.get("/admin/v1/keys", &[("limit", "1")]).await?;
+    warn_unannounced(state.has_unannounced_changes);
+    Ok(keys)
+}
+
+fn warn_unannounced(is_so: bool) {
+    if is_so {
+        complain("warning: the last changes are not announced yet, and not in force on any node");
+    }
+}
+
+/// The keys of the metadata database, oldest first.
+async fn read(arguments: &ConfigArguments) -> Result<Vec<KeyView>, Failure> {
     let config = session::load(arguments)?;
     let admin = app::open_admin(&config, Clock::default()).await?;
     let mut keys = admin.keys().await?;
-    if admin.has_unannounced_keys().await? {
-        complain("warning: the last changes are not announced yet, and not in force on any node");
-    }
+    warn_unannounced(admin.has_unannounced_keys().await?);
     if !keys.is_empty() {
         match last_uses(&config).await {
             Ok(mut uses) => {
@@ -177,24 +258,16 @@ pub(super) async fn list(arguments: &ConfigArguments, json: bool) -> Result<Exit
             Err(error) => complain(&format!("warning: the last use of keys is not shown: {error}")),
         }
     }
-    if json {
-        print_json(&keys)?;
-    } else if keys.is_empty() {
-        print("no keys yet; larder keys create makes one")?;
-    } else {
-        let heading = ["ID", "NAME", "OPENS", "CREATED", "EXPIRES", "STATE", "LAST USED"];
-        print_table(&heading, keys.iter().map(row))?;
-    }
-    Ok(Exit::Success)
+    Ok(keys)
 }
 
 async fn last_uses(config: &Config) -> Result<KeyUses, Error> {
     app::open_overview(config, Clock::default())?.key_uses().await
 }
 
-fn row(key: &KeyView) -> Vec<String> {
-    let day = |moment: chrono::DateTime<chrono::Utc>| moment.format("%Y-%m-%d").to_string();
-    let state = match (key.state, key.previous_secret_until) {
+fn row(key: &KeyView, now: DateTime<Utc>) -> Vec<String> {
+    let day = |moment: DateTime<Utc>| moment.format("%Y-%m-%d").to_string();
+    let state = match (key.state(now), key.previous_secret_until) {
         (KeyState::Valid, Some(end)) => format!("valid; old secret until {}", end.format("%Y-%m-%d %H:%M")),
         (KeyState::Valid, None) => "valid".to_owned(),
         (KeyState::Expired, _) => "expired".to_owned(),
@@ -204,7 +277,7 @@ fn row(key: &KeyView) -> Vec<String> {
     vec![
         key.id.clone(),
         key.name.clone(),
-        key.opens.clone(),
+        key.opens(),
         day(key.created_at),
         key.expires_at.map_or("never".to_owned(), day),
         state,
@@ -213,38 +286,58 @@ fn row(key: &KeyView) -> Vec<String> {
 }
 
 pub(super) async fn rotate(config: &ConfigArguments, arguments: RotateKey) -> Result<Exit, Failure> {
+    let RotateKey { id, overlap, .. } = &arguments;
+    if let Some(remote) = Remote::of(config)? {
+        let path = format!("/admin/v1/keys/{}/rotate", segment(id_in_key(id)));
+        let body = json!({ "overlap": format!("{}s", overlap.as_secs()) });
+        let mut rotated: Created = remote.change(Method::POST, &path, body).await?;
+        let pending = rotated.pending.take();
+        let (id, key) = rotated.whole()?;
+        return show_rotated(&id, key.expose_secret(), *overlap, pending.map(pending_failure));
+    }
     let config = session::load(config)?;
     let principal = session::principal(&arguments.actor);
-    let RotateKey { id, overlap, .. } = &arguments;
     let KeyChange { done: key, pending } = change(
         &config,
         async |publisher| publisher.rotate_key(id, *overlap, &principal).await,
         async |admin| admin.rotate_key(id, *overlap, &principal).await,
     )
     .await?;
-    print(key.expose())?;
+    show_rotated(key.id(), key.expose(), *overlap, pending.map(Failure::from))
+}
+
+fn show_rotated(id: &str, key: &str, overlap: Duration, pending: Option<Failure>) -> Result<Exit, Failure> {
+    print(key)?;
     complain(&format!(
-        "Key {} has a new secret, shown only once; nodes know it within two poll intervals of its announcement. The old \
+        "Key {id} has a new secret, shown only once; nodes know it within two poll intervals of its announcement. The old \
          one works until {}.",
-        key.id(),
-        (Clock::default().now() + *overlap).format("%Y-%m-%d %H:%M:%S UTC")
+        (Clock::default().now() + overlap).format("%Y-%m-%d %H:%M:%S UTC")
     ));
-    pending.map_or(Ok(Exit::Success), |pending| Err(pending.into()))
+    pending.map_or(Ok(Exit::Success), Err)
 }
 
 pub(super) async fn revoke(config: &ConfigArguments, arguments: RevokeKey) -> Result<Exit, Failure> {
+    let key = &arguments.id;
+    if let Some(remote) = Remote::of(config)? {
+        let path = format!("/admin/v1/keys/{}", segment(id_in_key(key)));
+        let Changed { id, pending } = remote.change(Method::DELETE, &path, nothing()).await?;
+        return show_revoked(&id, pending.map(pending_failure));
+    }
     let config = session::load(config)?;
     let principal = session::principal(&arguments.actor);
-    let key = &arguments.id;
     let KeyChange { done: id, pending } = change(
         &config,
         async |publisher| publisher.revoke_key(key, &principal).await,
         async |admin| admin.revoke_key(key, &principal).await,
     )
     .await?;
+    show_revoked(&id, pending.map(Failure::from))
+}
+
+fn show_revoked(id: &str, pending: Option<Failure>) -> Result<Exit, Failure> {
     if let Some(pending) = pending {
         print(&format!("key {id} is revoked in metadata"))?;
-        return Err(pending.into());
+        return Err(pending);
     }
     print(&format!("key {id} is revoked; every region refuses it within two poll intervals"))?;
     Ok(Exit::Success)

@@ -1,5 +1,6 @@
 //! The commands.
 
+mod admin_keys;
 mod args;
 mod audit;
 mod check;
@@ -11,6 +12,7 @@ mod output;
 mod panics;
 mod preview;
 mod quickstart;
+mod remote;
 mod repair;
 mod runs;
 mod segment;
@@ -28,9 +30,10 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use self::{
-    args::{Arguments, Command, ConfigCommand, KeysCommand, SegmentCommand, TokenCommand},
+    args::{AdminCommand, Arguments, Command, ConfigCommand, KeysCommand, SegmentCommand, TokenCommand},
     exit::Exit,
     output::{Failure, complain, print},
+    remote::Remote,
 };
 use crate::{app, support::background::build_runtime};
 
@@ -73,6 +76,10 @@ pub fn main() -> ExitCode {
 
 async fn run(Arguments { config, command }: Arguments) -> Result<Exit, Failure> {
     let config = &config;
+    if config.server.is_some() && !command.works_on_a_server() {
+        let message = "this command works on this machine alone; leave out --server and LARDER_SERVER";
+        return Err(Failure::Usage(message.to_owned()));
+    }
     match command {
         Command::Quickstart(arguments) => quickstart::run(config, arguments).await,
         Command::Init(arguments) => Box::pin(init::run(config, *arguments)).await,
@@ -94,6 +101,7 @@ async fn run(Arguments { config, command }: Arguments) -> Result<Exit, Failure> 
         Command::Takeover(arguments) => undo::take_over(config, arguments).await,
         Command::Keys(KeysCommand::Create(arguments)) => keys::create(config, &arguments).await,
         Command::Keys(KeysCommand::List { json }) => keys::list(config, json).await,
+        Command::Admin(AdminCommand::Keys(command)) => admin_keys::run(config, command).await,
         Command::Token(TokenCommand::Mint(arguments)) => token::mint(config, arguments),
         Command::Keys(KeysCommand::Rotate(arguments)) => keys::rotate(config, arguments).await,
         Command::Keys(KeysCommand::Revoke(arguments)) => keys::revoke(config, arguments).await,
@@ -109,7 +117,13 @@ async fn run(Arguments { config, command }: Arguments) -> Result<Exit, Failure> 
             Ok(Exit::Success)
         }
         Command::Config(ConfigCommand::Print) => {
-            print(session::load(config)?.print().trim_end())?;
+            let text = match Remote::of(config)? {
+                Some(remote) => {
+                    String::from_utf8_lossy(&remote.bytes("/admin/v1/configuration", &[]).await?).into_owned()
+                }
+                None => session::load(config)?.print(),
+            };
+            print(text.trim_end())?;
             Ok(Exit::Success)
         }
     }

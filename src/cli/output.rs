@@ -8,7 +8,7 @@ use std::{
 
 use chrono::{DateTime, Utc};
 
-use super::exit::Exit;
+use super::{exit::Exit, remote::Refused};
 use crate::{admin, app, config::Faults, domain::ErrorKind};
 
 /// Why a command failed, with all that decides its message and exit code.
@@ -20,6 +20,8 @@ pub(super) enum Failure {
     Usage(String),
     /// A use case failed.
     Admin(admin::Error),
+    /// A server refused.
+    Remote(Refused),
     /// Anything else, with its causes.
     Other(anyhow::Error),
     /// The reader of stdout has gone.
@@ -27,6 +29,18 @@ pub(super) enum Failure {
 }
 
 impl Failure {
+    /// What happened, in one line.
+    pub(super) fn message(&self) -> String {
+        match self {
+            Self::Configuration(faults) => faults.to_string(),
+            Self::Usage(message) => message.clone(),
+            Self::Admin(error) => error.to_string(),
+            Self::Remote(refused) => refused.message.clone(),
+            Self::Other(error) => with_causes(error),
+            Self::BrokenPipe => String::new(),
+        }
+    }
+
     /// Prints the failure on stderr and gives its exit code.
     pub(super) fn report(self) -> Exit {
         match self {
@@ -39,14 +53,14 @@ impl Failure {
                 Exit::Usage
             }
             Self::Admin(error) => {
-                complain(&error.to_string());
-                if let admin::Error::Mapping { faults, .. } = &error {
-                    for fault in faults {
-                        complain(&format!("  {fault}"));
-                    }
-                }
+                complain(&error.text());
                 complain(&format!("  code: {}", error.code()));
                 exit_of(&error)
+            }
+            Self::Remote(refused) => {
+                complain(&refused.message);
+                complain(&format!("  code: {}", refused.code));
+                refused.exit()
             }
             Self::Other(error) => {
                 complain(&with_causes(&error));

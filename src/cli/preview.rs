@@ -2,15 +2,21 @@
 
 use std::io::{self, Write};
 
+use serde_json::value::RawValue;
+
 use super::{
     args::{ConfigArguments, Preview},
     exit::Exit,
-    output::{Failure, complain, counted, rejected_row},
+    output::{Failure, complain, counted, print, rejected_row},
+    remote::{Remote, segment},
     session,
 };
-use crate::support::clock::Clock;
+use crate::{domain::RejectedRow, support::clock::Clock};
 
 pub(super) async fn run(config: &ConfigArguments, arguments: Preview) -> Result<Exit, Failure> {
+    if let Some(remote) = Remote::of(config)? {
+        return preview_remote(&remote, &arguments).await;
+    }
     let registry = session::registry(&session::load(config)?)?;
     let mut stdout = io::BufWriter::new(io::stdout().lock());
     let mut written = Ok(());
@@ -34,6 +40,41 @@ pub(super) async fn run(config: &ConfigArguments, arguments: Preview) -> Result<
     });
     let warnings = show.await?;
     written.and_then(|()| stdout.flush()).map_err(Failure::of_output)?;
+    warn(rows, rejected, warnings);
+    Ok(Exit::Success)
+}
+
+/// The preview of a server.
+#[derive(serde::Deserialize)]
+struct Previewed<'a> {
+    #[serde(borrow)]
+    rows: Vec<&'a RawValue>,
+    is_cut: bool,
+    rejected: Vec<RejectedRow>,
+    warnings: Vec<String>,
+}
+
+async fn preview_remote(remote: &Remote, arguments: &Preview) -> Result<Exit, Failure> {
+    let path = format!("/admin/v1/syncs/{}/preview", segment(&arguments.sync));
+    let bytes = remote.bytes(&path, &[("limit", &arguments.limit.to_string())]).await?;
+    let previewed: Previewed<'_> = serde_json::from_slice(&bytes).map_err(anyhow::Error::new)?;
+    for record in &previewed.rows {
+        print(record.get())?;
+    }
+    for row in &previewed.rejected {
+        let row = rejected_row(&row.reason, row.field.as_deref(), row.primary_key.as_deref());
+        complain(&format!("rejected: {row}"));
+    }
+    let rejected = previewed.rejected.len() as u64;
+    if previewed.is_cut {
+        complain("warning: records were left off, because all of them are too large for one answer");
+    }
+    warn(previewed.rows.len() as u64 + rejected, rejected, previewed.warnings);
+    Ok(Exit::Success)
+}
+
+/// What a user should know beside the records.
+fn warn(rows: u64, rejected: u64, warnings: Vec<String>) {
     for warning in warnings {
         complain(&format!("warning: {warning}"));
     }
@@ -45,5 +86,4 @@ pub(super) async fn run(config: &ConfigArguments, arguments: Preview) -> Result<
     if rejected > 0 {
         complain(&format!("{} rejected", counted(rejected, "row")));
     }
-    Ok(Exit::Success)
 }

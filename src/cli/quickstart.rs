@@ -11,7 +11,7 @@ use super::{
     serve, session,
 };
 use crate::{
-    admin::{NewKey, Principal},
+    admin::{FIRST_KEY_FILE, NewKey, Principal},
     app::{self, Server, Signals},
     domain::keyset::{KeyLimits, Scope},
     source::sample,
@@ -99,6 +99,8 @@ fn write_new(path: &Path, text: &str, mode: u32) -> Result<(), Failure> {
 
 fn welcome(url: &str, key: &str, key_file: &Path, config: &Path, warehouse: &Path) -> String {
     let id = sample::EXAMPLE_CUSTOMER;
+    let admin_key_file = key_file.with_file_name(FIRST_KEY_FILE);
+    let admin_key_file = admin_key_file.display();
     let (config, warehouse, key_file) = (config.display(), warehouse.display(), key_file.display());
     format!(
         r#"
@@ -121,7 +123,8 @@ Change a row, and see it served within seconds:
 
   sqlite3 {warehouse} "update customers set full_name = 'Jane Roe' where user_id = {id}"
 
-The configuration is {config}; the key is also in {key_file}. Ctrl-C ends the server."#,
+The configuration is {config}; the key is also in {key_file}, and the key of the admin API in
+{admin_key_file}. Ctrl-C ends the server."#,
         customers = sample::CUSTOMERS,
         products = sample::PRODUCTS,
     )

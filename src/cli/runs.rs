@@ -4,6 +4,7 @@ use super::{
     args::{ConfigArguments, Runs},
     exit::Exit,
     output::{Failure, counted, moment, or_dash, print, print_json, print_table, shown},
+    remote::Remote,
     session,
 };
 use crate::{
@@ -15,17 +16,15 @@ use crate::{
 };
 
 pub(super) async fn run(config: &ConfigArguments, arguments: Runs) -> Result<Exit, Failure> {
-    let admin = session::admin(config).await?;
     let subject = arguments.subject.as_deref();
     if let Some(id) = subject.and_then(|subject| subject.parse::<RunId>().ok()) {
         if arguments.sql {
-            let text = admin.run_query(id).await?;
-            print(&text.ok_or_else(|| {
+            print(&sql(config, id).await?.ok_or_else(|| {
                 Failure::Usage(format!("what {id} has read is not known: it failed before that"))
             })?)?;
             return Ok(Exit::Success);
         }
-        let (record, rejected) = admin.run(id).await?;
+        let (record, rejected) = one(config, id).await?;
         show_one(&record, &rejected, arguments.json)?;
         return Ok(Exit::Success);
     }
@@ -36,9 +35,8 @@ pub(super) async fn run(config: &ConfigArguments, arguments: Runs) -> Result<Exi
         let subject = subject.unwrap_or_default();
         Failure::Usage(format!("{subject:?} is neither a sync's name nor a run's id (run_...)"))
     })?;
-    let announced = arguments.announced;
-    let runs =
-        admin.runs(RunsFilter { sync: sync.as_ref(), announced, limit: arguments.limit as usize }).await?;
+    let (announced, limit) = (arguments.announced, arguments.limit as usize);
+    let runs = list(config, sync.as_ref(), announced, limit).await?;
     if arguments.json {
         print_json(&runs)?;
     } else if runs.is_empty() {
@@ -49,6 +47,45 @@ pub(super) async fn run(config: &ConfigArguments, arguments: Runs) -> Result<Exi
         show(&runs)?;
     }
     Ok(Exit::Success)
+}
+
+/// What a run has read.
+async fn sql(config: &ConfigArguments, id: RunId) -> Result<Option<String>, Failure> {
+    /// The answer of a server.
+    #[derive(serde::Deserialize)]
+    struct Shown {
+        sql: Option<String>,
+    }
+    let Some(remote) = Remote::of(config)? else {
+        return Ok(session::admin(config).await?.run_query(id).await?);
+    };
+    Ok(remote.get::<Shown>(&format!("/admin/v1/runs/{id}"), &[]).await?.sql)
+}
+
+async fn one(config: &ConfigArguments, id: RunId) -> Result<(RunRecord, Vec<RejectedRow>), Failure> {
+    /// The answer of a server.
+    #[derive(serde::Deserialize)]
+    struct Shown {
+        run: RunRecord,
+    }
+    let Some(remote) = Remote::of(config)? else { return Ok(session::admin(config).await?.run(id).await?) };
+    let shown: Shown = remote.get(&format!("/admin/v1/runs/{id}"), &[]).await?;
+    Ok((shown.run, remote.get(&format!("/admin/v1/runs/{id}/rejected"), &[]).await?))
+}
+
+async fn list(
+    config: &ConfigArguments,
+    sync: Option<&CollectionName>,
+    announced: bool,
+    limit: usize,
+) -> Result<Vec<RunRecord>, Failure> {
+    let Some(remote) = Remote::of(config)? else {
+        let filter = RunsFilter { sync, announced, before: None, limit };
+        return Ok(session::admin(config).await?.runs(filter).await?);
+    };
+    let mut query = vec![("announced", if announced { "true" } else { "false" })];
+    query.extend(sync.map(|sync| ("sync", sync.as_str())));
+    remote.list("/admin/v1/runs", &query, limit).await
 }
 
 fn show(runs: &[RunRecord]) -> Result<(), Failure> {

@@ -2,23 +2,31 @@
 
 use std::io::{self, Write as _};
 
+use reqwest::Method;
+use serde_json::{json, value::RawValue};
+
 use super::{
     args::{ConfigArguments, SourceCommand, SourceQuery},
     exit::Exit,
     output::{Failure, complain, or_dash, print, print_json, print_table, shown},
+    remote::{Remote, nothing, segment},
     session,
 };
 use crate::{
-    admin::{self, Query, Sources},
+    admin::{self, Query, SourceCheck, Sources},
     config::Environment,
+    domain::Column,
 };
 
 pub(super) async fn run(config: &ConfigArguments, command: SourceCommand) -> Result<Exit, Failure> {
-    let sources = Sources::new(session::load(config)?.sources);
+    let place = match Remote::of(config)? {
+        Some(remote) => Place::Server(remote),
+        None => Place::Here(Sources::new(session::load(config)?.sources)),
+    };
     match command {
-        SourceCommand::Check { source } => check(&sources, &source).await?,
+        SourceCommand::Check { source } => check(&place, &source).await?,
         SourceCommand::Tables { source, pattern } => {
-            let tables = sources.tables(&source, &pattern).await?;
+            let tables = place.tables(&source, &pattern).await?;
             if tables.is_empty() {
                 complain("there is none; look at the name, and at the rights of the source's user");
             }
@@ -27,7 +35,7 @@ pub(super) async fn run(config: &ConfigArguments, command: SourceCommand) -> Res
             }
         }
         SourceCommand::Columns { source, table } => {
-            let columns = sources.columns(&source, &table_of(table)).await?;
+            let columns = place.columns(&source, table).await?;
             let rows = columns.into_iter().map(|column| {
                 vec![
                     shown(&column.name).into_owned(),
@@ -37,9 +45,86 @@ pub(super) async fn run(config: &ConfigArguments, command: SourceCommand) -> Res
             });
             print_table(&["COLUMN", "TYPE", "KIND"], rows)?;
         }
-        SourceCommand::Query(arguments) => query(&sources, arguments).await?,
+        SourceCommand::Query(arguments) => query(&place, arguments).await?,
     }
     Ok(Exit::Success)
+}
+
+/// Where sources are read.
+enum Place {
+    /// By this process, as its configuration says.
+    Here(Sources),
+    /// By a server, as its configuration says.
+    Server(Remote),
+}
+
+impl Place {
+    async fn check(&self, source: &str) -> Result<SourceCheck, Failure> {
+        match self {
+            Self::Here(sources) => Ok(sources.check(source).await?),
+            Self::Server(remote) => {
+                remote.change(Method::POST, &format!("{}/check", path(source)), nothing()).await
+            }
+        }
+    }
+
+    async fn tables(&self, source: &str, pattern: &str) -> Result<Vec<String>, Failure> {
+        match self {
+            Self::Here(sources) => Ok(sources.tables(source, pattern).await?),
+            Self::Server(remote) => {
+                let path = format!("{}/tables", path(source));
+                remote.list(&path, &[("contains", pattern)], usize::MAX).await
+            }
+        }
+    }
+
+    async fn columns(&self, source: &str, table: String) -> Result<Vec<Column>, Failure> {
+        match self {
+            Self::Here(sources) => Ok(sources.columns(source, &table_of(table)).await?),
+            Self::Server(remote) => {
+                remote.get(&format!("{}/columns", path(source)), &[("table", &table)]).await
+            }
+        }
+    }
+
+    async fn rows(
+        &self,
+        source: &str,
+        query: Query,
+        limit: u64,
+        mut show: impl FnMut(&[u8]),
+    ) -> Result<(), Failure> {
+        match self {
+            Self::Here(sources) => Ok(sources.rows(source, &query, limit, show).await?),
+            Self::Server(remote) => {
+                let body = match query {
+                    Query::Sql(sql) => json!({ "sql": sql, "limit": limit }),
+                    Query::Table { name, .. } => json!({ "table": name, "limit": limit }),
+                    // No argument asks for one.
+                    Query::Increment(_) => return Ok(()),
+                };
+                let bytes = remote.send(Method::POST, &format!("{}/query", path(source)), Some(body)).await?;
+                let found: Rows<'_> = serde_json::from_slice(&bytes).map_err(anyhow::Error::new)?;
+                found.rows.iter().for_each(|row| show(row.get().as_bytes()));
+                if found.is_cut {
+                    complain("warning: rows were left off, because all of them are too large for one answer");
+                }
+                Ok(())
+            }
+        }
+    }
+}
+
+/// Rows of a server.
+#[derive(serde::Deserialize)]
+struct Rows<'a> {
+    #[serde(borrow)]
+    rows: Vec<&'a RawValue>,
+    is_cut: bool,
+}
+
+fn path(source: &str) -> String {
+    format!("/admin/v1/sources/{}", segment(source))
 }
 
 /// `larder drivers`: works without a configuration.
@@ -68,13 +153,13 @@ pub(super) fn work() -> Result<Exit, Failure> {
     Ok(Exit::Success)
 }
 
-async fn check(sources: &Sources, name: &str) -> Result<(), Failure> {
-    let found = sources.check(name).await?;
+async fn check(place: &Place, name: &str) -> Result<(), Failure> {
+    let found = place.check(name).await?;
     let version = found.version.map(|version| format!(", {}", shown(&version))).unwrap_or_default();
-    print(&format!("ok    {name}: answered within {} ms{version}", found.latency.as_millis()))
+    print(&format!("ok    {name}: answered within {} ms{version}", found.latency_ms))
 }
 
-async fn query(sources: &Sources, arguments: SourceQuery) -> Result<(), Failure> {
+async fn query(place: &Place, arguments: SourceQuery) -> Result<(), Failure> {
     let query = match (arguments.sql, arguments.table) {
         (Some(sql), _) => Query::Sql(sql),
         (None, Some(table)) => table_of(table),
@@ -87,7 +172,7 @@ async fn query(sources: &Sources, arguments: SourceQuery) -> Result<(), Failure>
             written = stdout.write_all(object).and_then(|()| stdout.write_all(b"\n"));
         }
     };
-    sources.rows(&arguments.source, &query, arguments.limit, show).await?;
+    place.rows(&arguments.source, query, arguments.limit, show).await?;
     written.and_then(|()| stdout.flush()).map_err(Failure::of_output)
 }
 

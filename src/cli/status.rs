@@ -6,6 +6,7 @@ use super::{
     args::ConfigArguments,
     exit::Exit,
     output::{Failure, complain, counted, moment, or_dash, print, print_json, print_table},
+    remote::Remote,
     session,
 };
 use crate::{
@@ -20,15 +21,11 @@ use crate::{
 };
 
 pub(super) async fn run(arguments: &ConfigArguments, json: bool) -> Result<Exit, Failure> {
-    let config = session::load(arguments)?;
     let clock = Clock::default();
-    let overview = app::open_overview(&config, clock.clone())?;
-    let admin = session::admin_if_publisher(&config).await;
-    let mut status = overview.status(admin.as_ref()).await?;
-    match overview.read_fleet(&status).await {
-        Ok(fleet) => status.fleet = Some(fleet),
-        Err(error) => complain(&format!("warning: nodes are not shown: {error}")),
-    }
+    let status = match Remote::of(arguments)? {
+        Some(remote) => remote.get("/admin/v1/status", &[]).await?,
+        None => read(arguments, clock.clone()).await?,
+    };
     if json {
         print_json(&status)?;
         return Ok(Exit::Success);
@@ -39,6 +36,18 @@ pub(super) async fn run(arguments: &ConfigArguments, json: bool) -> Result<Exit,
         show_fleet(fleet)?;
     }
     Ok(Exit::Success)
+}
+
+async fn read(arguments: &ConfigArguments, clock: Clock) -> Result<admin::Status, Failure> {
+    let config = session::load(arguments)?;
+    let overview = app::open_overview(&config, clock)?;
+    let admin = session::admin_if_publisher(&config).await;
+    let mut status = overview.status(admin.as_ref()).await?;
+    match overview.read_fleet(&status).await {
+        Ok(fleet) => status.fleet = Some(fleet),
+        Err(error) => complain(&format!("warning: nodes are not shown: {error}")),
+    }
+    Ok(status)
 }
 
 fn show_announced(status: &admin::Status, now: DateTime<Utc>) -> Result<(), Failure> {
@@ -160,7 +169,7 @@ fn node_row(node: &NodeView) -> Vec<String> {
         ]);
     } else {
         row.extend(std::iter::repeat_with(dash).take(6));
-        row.push(node.unreadable.unwrap_or("-").to_owned());
+        row.push(or_dash(node.unreadable.as_deref()));
     }
     row
 }

@@ -2,31 +2,46 @@
 
 use std::{
     io::{self, IsTerminal},
-    time::Duration,
+    sync::{Mutex, PoisonError},
+    time::{Duration, Instant},
 };
 
 use indicatif::{ProgressBar, ProgressStyle};
+use reqwest::Method;
+use serde_json::{Value, json};
 
 use super::{
     args::{Approve, ConfigArguments, Sync},
     exit::Exit,
     output::{Failure, complain, counted, print, print_json, rejected_row},
+    remote::{Refused, Remote, nothing},
     session,
 };
 use crate::{
-    admin::{Approved, Pause, Progress, RunOutcome, SyncOutcome, SyncRequest},
+    admin::{
+        Approved, OperationError, OperationResult, OperationView, Pause, Progress, RunOutcome, SyncOutcome,
+        SyncRequest, fleet::Served,
+    },
     app,
-    config::Config,
-    domain::{CollectionName, RunCounts, RunId, RunRecord, RunStatus, Version},
+    domain::{
+        CollectionName, ErrorKind, OperationId, RunCounts, RunId, RunProgress, RunRecord, RunStatus, Version,
+    },
     support::{clock::Clock, shutdown::Shutdown},
 };
 
 /// Rejected rows that a dry run shows.
 const DRY_RUN_REJECTED_MAX: usize = 20;
+/// How often an operation of a server is polled.
+const OPERATION_POLL_INTERVAL: Duration = Duration::from_millis(200);
+/// Longest time that one request to a server waits for nodes.
+const SERVED_SECONDS_MAX: u64 = 25;
 /// How often the progress bar moves.
 const REDRAW: Duration = Duration::from_millis(100);
 
 pub(super) async fn run(config: &ConfigArguments, arguments: Sync) -> Result<Exit, Failure> {
+    if let Some(remote) = Remote::of(config)? {
+        return run_remote(&remote, arguments).await;
+    }
     let config = session::load(config)?;
     let collection = session::registry(&config)?.find(&arguments.name)?.spec.collection;
     let Sync { accept, full, dry_run, json, .. } = arguments;
@@ -35,36 +50,124 @@ pub(super) async fn run(config: &ConfigArguments, arguments: Sync) -> Result<Exi
     let request =
         SyncRequest { sync: &collection, accept, full, dry_run, progress: &progress, cancel: &cancel };
     let process = session::publisher(&config).await?;
-    let ran = watch(process.publisher.sync(request, &principal), &progress, &cancel).await;
+    let ran = watch(process.publisher.sync(request, &principal), || progress.counts(), &cancel).await;
     let Some(ran) = ran else { return Ok(Exit::Interrupted) };
     process.stop().await;
     let SyncOutcome { ended, pause } = ran?;
     let exit = show_ended(&ended, pause.as_ref(), dry_run, json)?;
     match (arguments.wait, ended.record.version) {
         (Some(patience), Some(version)) if exit == Exit::Success => {
-            await_version(&config, &collection, version, patience, json).await
+            let overview = app::open_overview(&config, Clock::default())?;
+            let served = async { Ok(overview.await_version(&collection, version, patience).await?) };
+            await_version(served, &collection, version, json).await
         }
         _ => Ok(exit),
     }
 }
 
+/// Starts a run on a server and follows it to its end.
+async fn run_remote(remote: &Remote, arguments: Sync) -> Result<Exit, Failure> {
+    let collection = session::collection(&arguments.name)?;
+    let Sync { accept, full, dry_run, json, .. } = arguments;
+    let start = json!({ "accept": accept, "full": full, "dry_run": dry_run });
+    let path = format!("/admin/v1/syncs/{collection}/runs");
+    let Some(ended) = operate(remote, &path, start).await? else { return Ok(Exit::Interrupted) };
+    let OperationResult { run: record, kind, warnings, rejected, pause } = ended;
+    let ended = RunOutcome { record, kind, store_failure: None, rejected, warnings };
+    let exit = show_ended(&ended, pause.as_ref(), dry_run, json)?;
+    match (arguments.wait, ended.record.version) {
+        (Some(patience), Some(version)) if exit == Exit::Success => {
+            let served = served_remotely(remote, &collection, version, patience);
+            await_version(served, &collection, version, json).await
+        }
+        _ => Ok(exit),
+    }
+}
+
+/// Starts an operation on a server, and follows it to its end with its progress. The first signal cancels it there; the
+/// second one gives `None`.
+async fn operate(remote: &Remote, path: &str, start: Value) -> Result<Option<OperationResult>, Failure> {
+    /// The answer to a started operation.
+    #[derive(serde::Deserialize)]
+    struct Started {
+        operation: OperationId,
+    }
+    let Started { operation } = remote.change(Method::POST, path, start).await?;
+    let path = format!("/admin/v1/operations/{operation}");
+    let (progress, cancel) = (Mutex::new(RunProgress::default()), Shutdown::new());
+    let follow = async {
+        let mut is_cancelled = false;
+        loop {
+            let view: OperationView = remote.get(&path, &[]).await?;
+            *progress.lock().unwrap_or_else(PoisonError::into_inner) = view.progress;
+            match (view.result, view.error) {
+                (Some(result), _) => return Ok(result),
+                (None, Some(OperationError { code, message, kind })) => {
+                    return Err(Failure::Remote(Refused { code, message, kind: Some(kind) }));
+                }
+                (None, None) => {}
+            }
+            tokio::select! {
+                () = tokio::time::sleep(OPERATION_POLL_INTERVAL) => {}
+                () = cancel.cancelled(), if !is_cancelled => {
+                    is_cancelled = true;
+                    remote.change::<Value>(Method::POST, &format!("{path}/cancel"), nothing()).await?;
+                }
+            }
+        }
+    };
+    let counts = || *progress.lock().unwrap_or_else(PoisonError::into_inner);
+    watch(follow, counts, &cancel).await.transpose()
+}
+
+/// Waits until every live node of a server's deployment serves a version.
+async fn served_remotely(
+    remote: &Remote,
+    collection: &CollectionName,
+    version: Version,
+    patience: Duration,
+) -> Result<Served, Failure> {
+    /// The answer of a server.
+    #[derive(serde::Deserialize)]
+    struct Reached {
+        served: Option<Served>,
+        error: Option<Refused>,
+    }
+    let begin = Instant::now();
+    loop {
+        let left = patience.saturating_sub(begin.elapsed());
+        let seconds = left.as_secs().min(SERVED_SECONDS_MAX).to_string();
+        let query = [("version", version.to_string()), ("seconds", seconds)];
+        let query: Vec<(&str, &str)> = query.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        let reached: Reached =
+            remote.get(&format!("/admin/v1/collections/{collection}/served"), &query).await?;
+        match (reached.served, reached.error) {
+            (Some(served), _) => return Ok(served),
+            (None, Some(refused)) if left.as_secs() <= SERVED_SECONDS_MAX => {
+                return Err(Failure::Remote(Refused { kind: Some(ErrorKind::Unavailable), ..refused }));
+            }
+            _ => {}
+        }
+    }
+}
+
 /// `larder approve`.
 pub(super) async fn approve(config: &ConfigArguments, arguments: Approve) -> Result<Exit, Failure> {
-    let config = session::load(config)?;
-    session::registry(&config)?;
     let id: RunId = arguments.run.parse().map_err(|_| {
         Failure::Usage(format!(
             "{:?} is not a run's id (run_...); larder status shows held runs",
             arguments.run
         ))
     })?;
-    let principal = session::principal(&arguments.actor);
-    let (progress, cancel) = (Progress::default(), Shutdown::new());
-    let process = session::publisher(&config).await?;
-    let approval = process.publisher.approve(id, &principal, &cancel);
-    let Some(approved) = watch(approval, &progress, &cancel).await else { return Ok(Exit::Interrupted) };
-    process.stop().await;
-    let Approved { record, pause } = approved?;
+    let approved = match Remote::of(config)? {
+        Some(remote) => {
+            let path = format!("/admin/v1/runs/{id}/approve");
+            let ended = operate(&remote, &path, nothing()).await?;
+            ended.map(|OperationResult { run, pause, .. }| (run, pause))
+        }
+        None => approve_here(config, id, &arguments).await?,
+    };
+    let Some((record, pause)) = approved else { return Ok(Exit::Interrupted) };
     if arguments.json {
         print_json(&record)?;
     } else {
@@ -74,6 +177,23 @@ pub(super) async fn approve(config: &ConfigArguments, arguments: Approve) -> Res
     }
     warn_paused(&record.sync, pause.as_ref());
     Ok(Exit::Success)
+}
+
+/// Approves a held run in this process; `None` after a second signal.
+async fn approve_here(
+    config: &ConfigArguments,
+    id: RunId,
+    arguments: &Approve,
+) -> Result<Option<(RunRecord, Option<Pause>)>, Failure> {
+    let config = session::load(config)?;
+    session::registry(&config)?;
+    let (principal, cancel) = (session::principal(&arguments.actor), Shutdown::new());
+    let process = session::publisher(&config).await?;
+    let approval = process.publisher.approve(id, &principal, &cancel);
+    let Some(approved) = watch(approval, RunProgress::default, &cancel).await else { return Ok(None) };
+    process.stop().await;
+    let Approved { record, pause } = approved?;
+    Ok(Some((record, pause)))
 }
 
 fn show_ended(ended: &RunOutcome, pause: Option<&Pause>, dry_run: bool, json: bool) -> Result<Exit, Failure> {
@@ -88,16 +208,14 @@ fn show_ended(ended: &RunOutcome, pause: Option<&Pause>, dry_run: bool, json: bo
 
 /// Waits until every live node that serves `collection` serves `version`.
 async fn await_version(
-    config: &Config,
+    served: impl Future<Output = Result<Served, Failure>>,
     collection: &CollectionName,
     version: Version,
-    patience: Duration,
     is_json: bool,
 ) -> Result<Exit, Failure> {
-    let overview = app::open_overview(config, Clock::default())?;
     let mut signals = app::Signals::new();
     let served = tokio::select! {
-        served = overview.await_version(collection, version, patience) => served?,
+        served = served => served?,
         () = signals.stop() => {
             complain("no longer waiting; the version stays announced");
             return Ok(Exit::Interrupted);
@@ -121,7 +239,11 @@ async fn await_version(
 
 /// Awaits `run` and shows its progress. The first signal cancels the run. The second one gives `None` at once:
 /// an announcement under way cannot be cancelled, and its outcome may take long to find out.
-async fn watch<T>(run: impl Future<Output = T>, progress: &Progress, cancel: &Shutdown) -> Option<T> {
+async fn watch<T>(
+    run: impl Future<Output = T>,
+    progress: impl Fn() -> RunProgress,
+    cancel: &Shutdown,
+) -> Option<T> {
     let bar = if io::stderr().is_terminal() { ProgressBar::new_spinner() } else { ProgressBar::hidden() };
     if let Ok(style) = ProgressStyle::with_template("{spinner} {msg} {per_sec} {elapsed}") {
         bar.set_style(style);
@@ -136,11 +258,10 @@ async fn watch<T>(run: impl Future<Output = T>, progress: &Progress, cancel: &Sh
                 return Some(result);
             }
             _ = redraw.tick() => {
-                let rows = progress.rows();
+                let RunProgress { rows, changed, expected } = progress();
                 bar.set_position(rows);
-                let expected = progress.expected();
                 let of = if expected > 0 { format!(" of about {expected}") } else { String::new() };
-                bar.set_message(format!("{rows}{of} rows, {} new or changed", progress.puts()));
+                bar.set_message(format!("{rows}{of} rows, {changed} new or changed"));
             }
             () = signals.stop() => {
                 if cancel.is_cancelled() {

@@ -1,15 +1,20 @@
 //! `larder rollback`, `resume`, `drop`, `pin`, `unpin` and `takeover`: what an operator decides.
 
+use std::collections::BTreeSet;
+
+use reqwest::Method;
+use serde_json::json;
+
 use super::{
     args::{Change, ConfigArguments, Pin, Rollback, Takeover, Unpin},
     exit::Exit,
     output::{Failure, complain, counted, moment, print, print_json},
+    remote::{Remote, nothing},
     session,
 };
 use crate::{
-    admin::{Publisher, fleet::Ages},
+    admin::{Dropped, Pause, Pinned, Publisher, RolledBack, Unpinned, fleet::Ages},
     app,
-    config::Config,
     domain::{RegionName, Version},
     support::clock::Clock,
 };
@@ -18,11 +23,16 @@ use crate::{
 const REGIONS_NAMED_MAX: usize = 50;
 
 pub(super) async fn rollback(config: &ConfigArguments, arguments: Rollback) -> Result<Exit, Failure> {
-    let config = session::load(config)?;
     let (name, principal) = session::change(&arguments.change)?;
     let to = Version(arguments.to);
-    let done =
-        session::publish(&config, async |publisher| publisher.rollback(&name, to, &principal).await).await?;
+    let rollback = async |publisher: &Publisher| publisher.rollback(&name, to, &principal).await;
+    let done: RolledBack = match Remote::of(config)? {
+        Some(remote) => {
+            let path = format!("/admin/v1/collections/{name}/rollback");
+            remote.change(Method::POST, &path, json!({ "version": to })).await?
+        }
+        None => session::publish(&session::load(config)?, rollback).await?,
+    };
     if arguments.change.json {
         print_json(&done)?;
     } else {
@@ -42,12 +52,22 @@ pub(super) async fn rollback(config: &ConfigArguments, arguments: Rollback) -> R
 }
 
 pub(super) async fn resume(config: &ConfigArguments, arguments: Change) -> Result<Exit, Failure> {
-    let config = session::load(config)?;
+    /// The answer of a server.
+    #[derive(serde::Deserialize)]
+    struct Resumed {
+        pause: Option<Pause>,
+    }
     let (name, principal) = session::change(&arguments)?;
-    let ended =
-        session::publish(&config, async |publisher| publisher.resume(&name, &principal).await).await?;
+    let resume = async |publisher: &Publisher| publisher.resume(&name, &principal).await;
+    let ended = match Remote::of(config)? {
+        Some(remote) => {
+            let path = format!("/admin/v1/syncs/{name}/resume");
+            remote.change::<Resumed>(Method::POST, &path, nothing()).await?.pause
+        }
+        None => session::publish(&session::load(config)?, resume).await?,
+    };
     if arguments.json {
-        print_json(&serde_json::json!({ "sync": name, "pause": ended }))?;
+        print_json(&json!({ "sync": name, "pause": ended }))?;
     } else if let Some(ended) = ended {
         print(&format!("{name}: resumed ({ended}); it runs by its schedule again"))?;
     } else {
@@ -57,11 +77,14 @@ pub(super) async fn resume(config: &ConfigArguments, arguments: Change) -> Resul
 }
 
 pub(super) async fn drop(config: &ConfigArguments, arguments: Change) -> Result<Exit, Failure> {
-    let config = session::load(config)?;
     let (name, principal) = session::change(&arguments)?;
-    let dropped =
-        session::publish(&config, async |publisher| publisher.drop_collection(&name, &principal).await)
-            .await?;
+    let drop = async |publisher: &Publisher| publisher.drop_collection(&name, &principal).await;
+    let dropped: Dropped = match Remote::of(config)? {
+        Some(remote) => {
+            remote.change(Method::DELETE, &format!("/admin/v1/collections/{name}"), nothing()).await?
+        }
+        None => session::publish(&session::load(config)?, drop).await?,
+    };
     if arguments.json {
         print_json(&dropped)?;
     } else {
@@ -74,11 +97,16 @@ pub(super) async fn drop(config: &ConfigArguments, arguments: Change) -> Result<
 
 pub(super) async fn pin(config: &ConfigArguments, arguments: Pin) -> Result<Exit, Failure> {
     let region = session::region(&arguments.region)?;
-    let config = session::load(config)?;
     let (name, principal) = session::change(&arguments.change)?;
     let to = Version(arguments.to);
     let pin = async |publisher: &Publisher| publisher.pin(&name, &region, to, &principal).await;
-    let pinned = session::publish(&config, pin).await?;
+    let pinned: Pinned = match Remote::of(config)? {
+        Some(remote) => {
+            let path = format!("/admin/v1/collections/{name}/pins/{region}");
+            remote.change(Method::PUT, &path, json!({ "version": to })).await?
+        }
+        None => session::publish(&session::load(config)?, pin).await?,
+    };
     if arguments.change.json {
         print_json(&pinned)?;
     } else {
@@ -89,15 +117,27 @@ pub(super) async fn pin(config: &ConfigArguments, arguments: Pin) -> Result<Exit
             pinned.newest
         ))?;
     }
-    warn_unknown_region(&config, &region).await;
+    warn_unknown_region(known_regions(config).await, &region);
     Ok(Exit::Success)
+}
+
+/// Regions that a node, sync or collection names; the error in words.
+async fn known_regions(config: &ConfigArguments) -> Result<Option<BTreeSet<RegionName>>, String> {
+    let known = async {
+        match Remote::of(config)? {
+            Some(remote) => remote.get("/admin/v1/regions", &[]).await,
+            None => {
+                Ok(app::open_overview(&session::load(config)?, Clock::default())?.known_regions().await?)
+            }
+        }
+    };
+    known.await.map_err(|failure: Failure| failure.message())
 }
 
 /// Warns of a pinned region that no node, sync or collection names: its name may be wrong, or its nodes are still
 /// to start.
-async fn warn_unknown_region(config: &Config, region: &RegionName) {
-    let known = async { app::open_overview(config, Clock::default())?.known_regions().await };
-    let known = match known.await {
+fn warn_unknown_region(known: Result<Option<BTreeSet<RegionName>>, String>, region: &RegionName) {
+    let known = match known {
         Ok(Some(known)) => known,
         Ok(None) => return,
         Err(error) => {
@@ -117,10 +157,15 @@ async fn warn_unknown_region(config: &Config, region: &RegionName) {
 
 pub(super) async fn unpin(config: &ConfigArguments, arguments: Unpin) -> Result<Exit, Failure> {
     let region = session::region(&arguments.region)?;
-    let config = session::load(config)?;
     let (name, principal) = session::change(&arguments.change)?;
     let unpin = async |publisher: &Publisher| publisher.unpin(&name, &region, &principal).await;
-    let unpinned = session::publish(&config, unpin).await?;
+    let unpinned: Unpinned = match Remote::of(config)? {
+        Some(remote) => {
+            let path = format!("/admin/v1/collections/{name}/pins/{region}");
+            remote.change(Method::DELETE, &path, nothing()).await?
+        }
+        None => session::publish(&session::load(config)?, unpin).await?,
+    };
     if arguments.change.json {
         print_json(&unpinned)?;
     } else {

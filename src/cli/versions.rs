@@ -4,6 +4,7 @@ use super::{
     args::{ConfigArguments, Versions},
     exit::Exit,
     output::{Failure, moment, or_dash, print_json, print_table},
+    remote::Remote,
     session,
 };
 use crate::{
@@ -14,11 +15,15 @@ use crate::{
 };
 
 pub(super) async fn run(config: &ConfigArguments, arguments: Versions) -> Result<Exit, Failure> {
-    let config = session::load(config)?;
-    let name = session::collection(&arguments.name)?;
-    let admin = session::admin_if_publisher(&config).await;
-    let overview = app::open_overview(&config, Clock::default())?;
-    let versions = overview.versions(admin.as_ref(), &name, arguments.limit as usize).await?;
+    let (name, limit) = (session::collection(&arguments.name)?, arguments.limit as usize);
+    let versions = if let Some(remote) = Remote::of(config)? {
+        remote.list(&format!("/admin/v1/collections/{name}/versions"), &[], limit).await?
+    } else {
+        let config = session::load(config)?;
+        let admin = session::admin_if_publisher(&config).await;
+        let overview = app::open_overview(&config, Clock::default())?;
+        overview.versions(admin.as_ref(), &name, limit).await?
+    };
     if arguments.json {
         print_json(&versions)?;
     } else {

@@ -23,6 +23,7 @@ pub use self::{
     overrides::{Overrides, SHORTHANDS, Shorthand},
 };
 use crate::{
+    admin::{Configuration, ConfiguredModel, Sources},
     api, auth, catalog,
     domain::{
         digest::Digest,
@@ -70,6 +71,8 @@ pub struct Config {
     pub tokens: Vec<auth::tokens::TokenSettings>,
     /// Sources by name; empty on a node that does not publish.
     pub sources: BTreeMap<String, source::Source>,
+    /// Models by name, with their sources; empty on a node that does not publish.
+    pub models: BTreeMap<String, ConfiguredModel>,
     /// Syncs in the order of the file; empty on a node that does not publish.
     pub syncs: Vec<SyncConfig>,
     effective: Effective,
@@ -92,6 +95,16 @@ impl Config {
     /// same directory where nothing is masked.
     pub fn print(&self) -> String {
         print::print(&self.effective, &self.printable)
+    }
+
+    /// What the admin API shows and uses of it.
+    pub fn configuration(&self) -> Configuration {
+        Configuration {
+            sources: Sources::new(self.sources.clone()),
+            models: self.models.clone(),
+            text: self.print(),
+            shown: print::shown(&self.effective, &self.printable),
+        }
     }
 }
 

@@ -26,6 +26,32 @@ pub(super) fn print(effective: &Effective, printable: &Printable) -> String {
     out
 }
 
+/// The tree as JSON, masked in the same way.
+pub(super) fn shown(effective: &Effective, printable: &Printable) -> serde_json::Value {
+    let sections = effective.root.0.iter().filter(|entry| entry.key != "defaults");
+    let sections = sections
+        .map(|entry| (entry.key.clone(), shown_value(&quote(&entry.key), &entry.node.value, printable)));
+    sections.collect()
+}
+
+fn shown_value(key: &str, node: &Value, printable: &Printable) -> serde_json::Value {
+    match node {
+        Value::String(text) => printable.show(key, text).into_owned().into(),
+        Value::Integer(number) => (*number).into(),
+        Value::Float(number) => (*number).into(),
+        Value::Boolean(boolean) => (*boolean).into(),
+        Value::Datetime(text) => text.clone().into(),
+        Value::Array(array) => array.iter().map(|node| shown_value(key, &node.value, printable)).collect(),
+        Value::Table(table) => {
+            let members = table.0.iter().map(|entry| {
+                (entry.key.clone(), shown_value(&join(key, &entry.key), &entry.node.value, printable))
+            });
+            members.collect()
+        }
+        Value::TooLarge => serde_json::Value::Null,
+    }
+}
+
 fn section(out: &mut String, name: &str, level: usize, table: &Table, printable: &Printable) {
     let has_header = |value: &Value| matches!(value, Value::Table(_)) && level < HEADER_LEVELS;
     let (tables, values): (Vec<_>, Vec<_>) = table.0.iter().partition(|entry| has_header(&entry.node.value));

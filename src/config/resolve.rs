@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, path::Path};
 
 use super::{Config, NodeSettings, Role, effective::Effective};
 use crate::{
+    admin::ConfiguredModel,
     api, auth, catalog, engine, metadata, model, replica,
     scheduler::SyncConfig,
     settings::{
@@ -77,9 +78,9 @@ pub(super) fn resolve(effective: Effective, env: &Environment, report: &Report) 
     let models = shared.read_table(model::SECTION.name, |section| {
         Some(model::read(section, sources.unwrap_or(&BTreeMap::new()), &services, dir))
     });
-    let syncs = shared.read_table(SyncConfig::SECTION.name, |section| {
-        SyncConfig::read_all(section, &models.unwrap_or_default(), &services)
-    });
+    let models = models.unwrap_or_default();
+    let syncs = shared
+        .read_table(SyncConfig::SECTION.name, |section| SyncConfig::read_all(section, &models, &services));
     report.absorb(inner, is_publisher);
 
     let node = node?;
@@ -103,10 +104,24 @@ pub(super) fn resolve(effective: Effective, env: &Environment, report: &Report) 
         engine: engine?,
         telemetry: telemetry?,
         tokens: tokens?,
+        models: configured_models(models, &sources),
         sources,
         syncs,
         node,
         printable: report.take_printable(),
         effective,
     })
+}
+
+/// The models whose source is known: all of them, on a node that publishes.
+fn configured_models(
+    models: model::Models,
+    sources: &BTreeMap<String, source::Source>,
+) -> BTreeMap<String, ConfiguredModel> {
+    let with_source = |(name, config): (String, model::ModelConfig)| {
+        let model = config.model?;
+        let source = model.source(sources.get(&config.source?)?);
+        Some((name, ConfiguredModel { source, model }))
+    };
+    models.into_iter().filter_map(with_source).collect()
 }

@@ -1,7 +1,10 @@
 //! Error kinds, a closed set, and the table of codes that every error type has.
 
 /// What an error means to its caller. Decides retry, log level, metric label, exit code, and the HTTP status of an admin answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, strum::IntoStaticStr)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize, strum::IntoStaticStr,
+)]
+#[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
 pub enum ErrorKind {
     /// Input or configuration is wrong. A retry without a change is useless.

@@ -53,6 +53,12 @@ uuid_id!(
     "run"
 );
 uuid_id!(
+    /// A requested operation that may take long, on the node that works on it.
+    OperationId,
+    "op_",
+    "operation"
+);
+uuid_id!(
     /// Random, fixed by the first catalog document; ties a store and a metadata database together.
     DeploymentId,
     "dep_",

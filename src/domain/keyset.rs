@@ -150,32 +150,36 @@ pub struct KeySet {
 impl KeyEntry {
     /// What the key opens, for people.
     pub fn opens(&self) -> String {
-        let mut text = match &self.grant {
-            Scope::AllCollections => "all collections".to_owned(),
-            Scope::Collections(names) => joined(names),
-        };
-        let KeyLimits { indexes, fields, collection_fields, networks, rate, never_throttle_status } =
-            &self.limits;
-        if let Some(indexes) = indexes {
-            text += &format!("; indexes {}", joined(indexes));
-        }
-        if let Some(fields) = fields {
-            text += &format!("; {}", in_words(fields));
-        }
-        for (collection, fields) in collection_fields {
-            text += &format!("; {collection}: {}", in_words(fields));
-        }
-        if let Some(networks) = networks {
-            text += &format!("; from {}", joined(networks));
-        }
-        if let Some(RateLimit { per_second, burst }) = rate {
-            text += &format!("; {per_second}/s, burst {burst}");
-        }
-        if *never_throttle_status {
-            text += "; never 429";
-        }
-        text
+        opens(&self.grant, &self.limits)
     }
+}
+
+/// What a key with this grant and these limits opens, for people.
+pub fn opens(grant: &Scope, limits: &KeyLimits) -> String {
+    let mut text = match grant {
+        Scope::AllCollections => "all collections".to_owned(),
+        Scope::Collections(names) => joined(names),
+    };
+    let KeyLimits { indexes, fields, collection_fields, networks, rate, never_throttle_status } = limits;
+    if let Some(indexes) = indexes {
+        text += &format!("; indexes {}", joined(indexes));
+    }
+    if let Some(fields) = fields {
+        text += &format!("; {}", in_words(fields));
+    }
+    for (collection, fields) in collection_fields {
+        text += &format!("; {collection}: {}", in_words(fields));
+    }
+    if let Some(networks) = networks {
+        text += &format!("; from {}", joined(networks));
+    }
+    if let Some(RateLimit { per_second, burst }) = rate {
+        text += &format!("; {per_second}/s, burst {burst}");
+    }
+    if *never_throttle_status {
+        text += "; never 429";
+    }
+    text
 }
 
 fn in_words(fields: &FieldLimit) -> String {

@@ -18,6 +18,7 @@ macro_rules! serde_by_text {
     };
 }
 
+pub mod admin_key;
 pub(crate) mod bounded;
 pub mod catalog;
 pub mod compound;
@@ -37,17 +38,19 @@ pub mod manifest;
 pub mod name;
 pub mod network;
 pub(crate) mod object;
+pub mod principal;
 pub mod record;
 pub mod reject;
 pub mod row;
 pub mod run;
 pub mod sortable;
 
+pub use admin_key::{AdminKeyEntry, AdminRole};
 pub use catalog::{CatalogDocument, CollectionEntry, Freshness, Head, KeySetReference, Pause};
 pub use digest::{Digest, Hasher};
 pub use error::ErrorKind;
 pub(crate) use error::codes;
-pub use id::{AnnouncementId, DeploymentId, InvalidId, MetadataId, NodeId, RunId};
+pub use id::{AnnouncementId, DeploymentId, InvalidId, MetadataId, NodeId, OperationId, RunId};
 pub use index::{IndexDefinition, NormalForm};
 pub use keyset::{KeyEntry, KeySet, KeySetDocument, Scope};
 pub use label::{InvalidLabel, Label};
@@ -56,7 +59,8 @@ pub use manifest::{
 };
 pub use name::{CollectionName, IndexName, InvalidName, RegionName};
 pub(crate) use object::Object;
+pub use principal::Principal;
 pub use record::{IndexValues, Record, RecordFlags};
 pub use reject::{RejectReason, Rejection};
 pub use row::{CellKind, Column, ColumnKind, RowBatch};
-pub use run::{RejectedRow, RunCounts, RunError, RunRecord, RunStatus};
+pub use run::{RejectedRow, RunCounts, RunError, RunProgress, RunRecord, RunStatus};

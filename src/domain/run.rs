@@ -98,6 +98,18 @@ pub struct RunCounts {
     pub records: u64,
 }
 
+/// What a run has done so far.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct RunProgress {
+    /// Rows read.
+    pub rows: u64,
+    /// New and changed records.
+    pub changed: u64,
+    /// Records served when the run began, an estimate of its rows; 0 when unknown.
+    pub expected: u64,
+}
+
 /// A run's error: a stable code and a message with a hint; never a row's values.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RunError {

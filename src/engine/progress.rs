@@ -5,6 +5,10 @@ use std::sync::{
     atomic::{AtomicU64, Ordering},
 };
 
+use tokio::sync::watch;
+
+use crate::domain::{RunId, RunProgress};
+
 /// Counters of one run. Cheap to clone; all clones count the same run.
 #[derive(Debug, Clone, Default)]
 pub struct Progress(Arc<Counters>);
@@ -14,9 +18,35 @@ struct Counters {
     rows: AtomicU64,
     puts: AtomicU64,
     expected: AtomicU64,
+    /// The run, once it has a record. A run that starts again has another one.
+    run: watch::Sender<Option<RunId>>,
 }
 
 impl Progress {
+    /// What the run has done so far.
+    pub fn counts(&self) -> RunProgress {
+        RunProgress { rows: self.rows(), changed: self.puts(), expected: self.expected() }
+    }
+
+    /// The run, once it has a record.
+    pub fn run(&self) -> Option<RunId> {
+        *self.0.run.borrow()
+    }
+
+    /// Waits until the run has a record; for ever, if it never gets one.
+    pub async fn recorded(&self) -> RunId {
+        let mut run = self.0.run.subscribe();
+        let found = run.wait_for(Option::is_some).await.ok().and_then(|run| *run);
+        match found {
+            Some(run) => run,
+            None => std::future::pending().await,
+        }
+    }
+
+    pub(super) fn record(&self, run: RunId) {
+        self.0.run.send_replace(Some(run));
+    }
+
     /// Rows read so far.
     pub fn rows(&self) -> u64 {
         self.0.rows.load(Ordering::Relaxed)

@@ -49,7 +49,7 @@ impl SyncSpec {
     /// # Errors
     /// Those of [`Model::resolve`].
     pub async fn resolve(&self, source: &Source) -> Result<Query, model::Error> {
-        let target = Target { sync: &self.collection, primary_key: &self.mapping.primary_key, source };
+        let target = Target { sync: &self.collection, primary_key: Some(&self.mapping.primary_key), source };
         self.model.resolve(target).await
     }
 

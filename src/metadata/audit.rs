@@ -1,13 +1,15 @@
 //! Who did what: actions on keys and syncs.
 
 use chrono::{DateTime, Utc};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{
     Error, Metadata,
     database::Transaction,
+    row::Row,
     statement::{Statement, TEXT_BYTES_MAX, storable},
 };
+use crate::domain::Principal;
 
 /// Most entries of one listing: far more than a screen, and little memory.
 pub const AUDIT_LISTED_MAX: usize = 1000;
@@ -17,31 +19,36 @@ pub const AUDIT_LISTED_MAX: usize = 1000;
 pub const AUDIT_UNFINISHED: &str = "begun; how it ended was not written down";
 
 /// One action.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AuditEntry {
     /// When.
     pub at: DateTime<Utc>,
-    /// Who: `cli:jane@host` for a command, `larder` for what a publisher resolved by itself.
+    /// Who: `cli:jane@host` for a command, `key:NAME (ID)` for the holder of an admin key, `larder` for what a
+    /// publisher resolved by itself.
     pub actor: String,
-    /// What: `key.create`, `key.rotate`, `key.revoke`, `sync.run`, `sync.accept`, `sync.pause`, `sync.resume`,
-    /// `run.approve`, `collection.rollback`, `collection.drop`, `collection.pin`, `collection.unpin`.
+    /// The address that it was requested from; `None` for a command.
+    pub address: Option<String>,
+    /// What: `key.create`, `key.rotate`, `key.revoke`, `admin_key.create`,
+    /// `admin_key.revoke`, `sync.run`, `sync.accept`, `sync.pause`, `sync.resume`,
+    /// `run.approve`, `run.cancel`, `collection.rollback`, `collection.drop`, `collection.pin`, `collection.unpin`.
     pub action: String,
-    /// On what: a collection, or a key's id.
+    /// On what: a collection, or the id of a key or admin key.
     pub subject: String,
     /// More, for people; never a key or a row's values. At most 4 KiB is kept.
     pub detail: Option<String>,
 }
 
 impl AuditEntry {
-    pub(super) fn new(
+    /// An entry about an action of `principal`.
+    pub fn new(
         at: DateTime<Utc>,
-        actor: &str,
+        principal: &Principal,
         action: &str,
         subject: &(impl ToString + ?Sized),
         detail: Option<String>,
     ) -> Self {
-        let (actor, action) = (actor.to_owned(), action.to_owned());
-        Self { at, actor, action, subject: subject.to_string(), detail }
+        let (actor, address) = (principal.to_string(), principal.address().map(str::to_owned));
+        Self { at, actor, address, action: action.to_owned(), subject: subject.to_string(), detail }
     }
 }
 
@@ -52,13 +59,25 @@ pub struct AuditId(u64);
 fn insert(entry: &AuditEntry) -> Statement {
     let text = |text: &str| storable(text, TEXT_BYTES_MAX);
     Statement::new(
-        "insert into audit_log (at, actor, action, subject, detail) values ($1, $2, $3, $4, $5) returning id",
+        "insert into audit_log (at, actor, action, subject, detail, address) values ($1, $2, $3, $4, $5, $6) returning id",
     )
     .bind(entry.at)
     .bind(text(&entry.actor))
     .bind(text(&entry.action))
     .bind(text(&entry.subject))
     .bind(entry.detail.as_deref().map(text))
+    .bind(entry.address.as_deref().map(text))
+}
+
+fn entry(row: &Row) -> Result<AuditEntry, Error> {
+    Ok(AuditEntry {
+        at: row.time("at")?,
+        actor: row.text("actor")?,
+        address: row.text_or_null("address")?,
+        action: row.text("action")?,
+        subject: row.text("subject")?,
+        detail: row.text_or_null("detail")?,
+    })
 }
 
 /// Adds an entry within a transaction: the action and its entry are committed together or not at all.
@@ -83,23 +102,33 @@ impl Metadata {
     /// The newest entries, of one `subject` or of all, newest first; at most [`AUDIT_LISTED_MAX`].
     pub async fn audit_log(&self, subject: Option<&str>, limit: usize) -> Result<Vec<AuditEntry>, Error> {
         let select = Statement::new(
-            "select at, actor, action, subject, detail from audit_log where subject = coalesce($1, subject) \
+            "select at, actor, address, action, subject, detail from audit_log where subject = coalesce($1, subject) \
              order by at desc, id desc limit $2",
         );
         let subject = subject.map(|subject| storable(subject, TEXT_BYTES_MAX));
         let select = select.bind(subject).bind(limit.min(AUDIT_LISTED_MAX));
         let rows = self.database.rows(select).await?;
-        rows.iter()
-            .map(|row| {
-                Ok(AuditEntry {
-                    at: row.time("at")?,
-                    actor: row.text("actor")?,
-                    action: row.text("action")?,
-                    subject: row.text("subject")?,
-                    detail: row.text_or_null("detail")?,
-                })
-            })
-            .collect()
+        rows.iter().map(entry).collect()
+    }
+
+    /// Entries before the one at `before` (`None`: the newest), of one `subject` or of all, newest first, each with
+    /// its place for the next page; at most [`AUDIT_LISTED_MAX`] and one.
+    pub async fn audit_before(
+        &self,
+        subject: Option<&str>,
+        before: Option<(DateTime<Utc>, u64)>,
+        limit: usize,
+    ) -> Result<Vec<(u64, AuditEntry)>, Error> {
+        let select = Statement::new(
+            "select id, at, actor, address, action, subject, detail from audit_log \
+             where subject = coalesce($1, subject) and (at < $2 or (at = $2 and id < $3)) \
+             order by at desc, id desc limit $4",
+        );
+        let subject = subject.map(|subject| storable(subject, TEXT_BYTES_MAX));
+        let (at, id) = before.map_or((i64::MAX, 0), |(at, id)| (at.timestamp_micros(), id));
+        let select = select.bind(subject).bind(at).bind(id).bind(limit.min(AUDIT_LISTED_MAX + 1));
+        let rows = self.database.rows(select).await?;
+        rows.iter().map(|row| Ok((row.natural("id")?, entry(row)?))).collect()
     }
 
     /// Deletes entries from before `older_than` and returns their number.

@@ -3,7 +3,10 @@
 use chrono::{DateTime, Utc};
 
 use super::{AuditEntry, Error, Metadata, audit, database::Transaction, row::Row, statement::Statement};
-use crate::domain::keyset::{KeyEntry, KeySet};
+use crate::domain::{
+    Principal,
+    keyset::{KeyEntry, KeySet},
+};
 
 /// A key and whether it was revoked.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -72,12 +75,12 @@ fn put_key(sql: &'static str, entry: &KeyEntry, revision: u64) -> Statement {
 impl Metadata {
     /// Stores a new key and returns the new revision. A key id that exists already is an error of kind
     /// `Conflict`.
-    pub async fn create_key(&self, entry: &KeyEntry, actor: &str) -> Result<u64, Error> {
+    pub async fn create_key(&self, entry: &KeyEntry, principal: &Principal) -> Result<u64, Error> {
         let mut transaction = self.database.begin().await?;
         let revision = next_revision(&mut transaction).await?;
         transaction.execute(put_key(INSERT_KEY, entry, revision)).await?;
         let detail = Some(described(entry));
-        let action = AuditEntry::new(self.clock.now(), actor, "key.create", &entry.id, detail);
+        let action = AuditEntry::new(self.clock.now(), principal, "key.create", &entry.id, detail);
         audit::add(&mut transaction, &action).await?;
         transaction.commit().await?;
         Ok(revision)
@@ -88,7 +91,7 @@ impl Metadata {
     pub async fn change_key(
         &self,
         id: &str,
-        actor: &str,
+        principal: &Principal,
         action: &str,
         change: impl FnOnce(&mut KeyEntry) -> String,
     ) -> Result<Option<KeyEntry>, Error> {
@@ -101,14 +104,20 @@ impl Metadata {
         let detail = Some(change(&mut entry));
         let update = Statement::new("update api_keys set entry = $2, revision = $3 where id = $1");
         transaction.execute(update.bind(id).bind(stored(&entry)).bind(revision)).await?;
-        audit::add(&mut transaction, &AuditEntry::new(self.clock.now(), actor, action, id, detail)).await?;
+        audit::add(&mut transaction, &AuditEntry::new(self.clock.now(), principal, action, id, detail))
+            .await?;
         transaction.commit().await?;
         Ok(Some(entry))
     }
 
     /// Revokes a key at `now` and returns the revision without it; `None` when no key has this id. Revoking it
     /// again changes nothing and returns the present revision.
-    pub async fn revoke_key(&self, id: &str, actor: &str, now: DateTime<Utc>) -> Result<Option<u64>, Error> {
+    pub async fn revoke_key(
+        &self,
+        id: &str,
+        principal: &Principal,
+        now: DateTime<Utc>,
+    ) -> Result<Option<u64>, Error> {
         let mut transaction = self.database.begin().await?;
         let update =
             Statement::new("update api_keys set revoked_at = $2 where id = $1 and revoked_at is null");
@@ -118,7 +127,7 @@ impl Metadata {
             return row.map(|row| row.natural("revision")).transpose();
         }
         let revision = next_revision(&mut transaction).await?;
-        audit::add(&mut transaction, &AuditEntry::new(now, actor, "key.revoke", id, None)).await?;
+        audit::add(&mut transaction, &AuditEntry::new(now, principal, "key.revoke", id, None)).await?;
         transaction.commit().await?;
         Ok(Some(revision))
     }
@@ -156,7 +165,7 @@ impl Metadata {
     ///
     /// # Errors
     /// [`Error::Unreadable`] for a set with entries that this build refused: they would be lost.
-    pub async fn adopt_key_set(&self, set: &KeySet, actor: &str) -> Result<(), Error> {
+    pub async fn adopt_key_set(&self, set: &KeySet, principal: &Principal) -> Result<(), Error> {
         if set.refused > 0 {
             return Err(Error::Unreadable("entry"));
         }
@@ -202,7 +211,7 @@ impl Metadata {
         if differs || changed > 0 {
             let subject = format!("revision {}", set.revision);
             let detail = Some("the announced key set was ahead of this database".to_owned());
-            let action = AuditEntry::new(now, actor, "keys.adopt", &subject, detail);
+            let action = AuditEntry::new(now, principal, "keys.adopt", &subject, detail);
             audit::add(&mut transaction, &action).await?;
         }
         transaction.commit().await

@@ -1,12 +1,14 @@
-//! The metadata database: its id and deployment, keys, runs, rejected rows, audit log, leases.
+//! The metadata database: its id and deployment, keys, admin keys, runs, rejected rows, audit log, leases.
 //!
 //! One SQL text serves both databases; `database` holds the differences, and `migrations/README.md` the mapping
 //! of types.
 
+mod admin_keys;
 mod audit;
 mod database;
 mod deployment;
 mod error;
+mod idempotency;
 mod keys;
 mod leases;
 mod pool;
@@ -23,8 +25,10 @@ mod statement;
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
+pub use admin_keys::ADMIN_KEYS_MAX;
 pub use audit::{AUDIT_LISTED_MAX, AUDIT_UNFINISHED, AuditEntry, AuditId};
 pub use error::Error;
+pub use idempotency::Claim;
 pub use keys::{KeyList, StoredKey};
 pub use leases::{LEASE_NAME_BYTES_MAX, Lease, LeaseOutcome};
 pub use refusal::Refusal;

@@ -3,11 +3,11 @@
 use chrono::{DateTime, Utc};
 
 use super::{
-    Error, Metadata,
+    AuditEntry, Error, Metadata, audit,
     row::Row,
     statement::{Statement, TEXT_BYTES_MAX, storable},
 };
-use crate::domain::{CollectionName, Digest, RunError, RunId, RunRecord, Version};
+use crate::domain::{CollectionName, Digest, Principal, RunError, RunId, RunProgress, RunRecord, Version};
 
 /// Most runs of one listing.
 pub const RUNS_LISTED_MAX: usize = 1000;
@@ -143,6 +143,65 @@ impl Metadata {
             None => select_runs!("order by started_at desc, id desc limit $1").bind(limit),
         };
         self.run_records(select).await
+    }
+
+    /// Runs that began before the one at `before` (`None`: the newest), newest first: of one sync or of all, all of
+    /// them or those that announced a version; at most [`RUNS_LISTED_MAX`] and one.
+    pub async fn runs_before(
+        &self,
+        sync: Option<&CollectionName>,
+        is_announced: bool,
+        before: Option<(DateTime<Utc>, RunId)>,
+        limit: usize,
+    ) -> Result<Vec<RunRecord>, Error> {
+        let select = select_runs!(
+            "where sync = coalesce($1, sync) and ($2 = 0 or status = 'announced') \
+             and (started_at < $3 or (started_at = $3 and id < $4)) \
+             order by started_at desc, id desc limit $5"
+        );
+        let (at, id) =
+            before.map_or((i64::MAX, String::new()), |(at, id)| (at.timestamp_micros(), id.to_string()));
+        let sync = sync.map(|sync| sync.as_str().to_owned());
+        let select = select.bind(sync).bind(i64::from(is_announced)).bind(at).bind(id);
+        self.run_records(select.bind(limit.min(RUNS_LISTED_MAX + 1))).await
+    }
+
+    /// Stores what an open run has done so far. Returns whether an operator has asked for its end.
+    pub async fn report_progress(&self, id: RunId, progress: RunProgress) -> Result<bool, Error> {
+        let update = Statement::new(
+            "update runs set progress = $2 where id = $1 and status in ('running', 'announcing') \
+             returning cancel_requested_at",
+        );
+        let progress = serde_json::to_string(&progress).expect("counts are plain JSON");
+        let row = self.database.row(update.bind(id.to_string()).bind(progress)).await?;
+        Ok(row.map(|row| row.time_or_null("cancel_requested_at")).transpose()?.flatten().is_some())
+    }
+
+    /// What a run has stored of its progress.
+    pub async fn run_progress(&self, id: RunId) -> Result<Option<RunProgress>, Error> {
+        let select = Statement::new("select progress from runs where id = $1 and progress is not null");
+        self.database.row(select.bind(id.to_string())).await?.map(|row| row.json("progress")).transpose()
+    }
+
+    /// Asks for the end of a run that has not begun to announce, at `now`. Returns whether there is such a run.
+    pub async fn request_cancel(
+        &self,
+        id: RunId,
+        principal: &Principal,
+        now: DateTime<Utc>,
+    ) -> Result<bool, Error> {
+        let mut transaction = self.database.begin().await?;
+        let update = Statement::new(
+            "update runs set cancel_requested_at = coalesce(cancel_requested_at, $2) \
+             where id = $1 and status = 'running' returning sync",
+        );
+        let Some(row) = transaction.row(update.bind(id.to_string()).bind(now)).await? else {
+            return Ok(false);
+        };
+        let (sync, detail) = (row.text("sync")?, Some(id.to_string()));
+        audit::add(&mut transaction, &AuditEntry::new(now, principal, "run.cancel", &sync, detail)).await?;
+        transaction.commit().await?;
+        Ok(true)
     }
 
     /// The newest runs of a sync that began by `until`, newest first; at most [`RUNS_LISTED_MAX`].

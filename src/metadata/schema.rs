@@ -22,7 +22,14 @@ macro_rules! migrations {
         ]));
     };
 }
-migrations!("0001" "begin", "0002" "pauses", "0003" "pending_pauses", "0004" "one_publishing_database", "0005" "queries");
+migrations!(
+    "0001" "begin",
+    "0002" "pauses",
+    "0003" "pending_pauses",
+    "0004" "one_publishing_database",
+    "0005" "queries",
+    "0006" "admin"
+);
 
 fn migrator(migrations: &[(&str, &'static str, &'static str)]) -> Migrator {
     let migration = |&(version, name, sql): &(&str, &'static str, &'static str)| {

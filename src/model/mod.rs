@@ -49,8 +49,8 @@ enum Origin {
 pub struct Target<'a> {
     /// Its name.
     pub sync: &'a CollectionName,
-    /// The column of its primary key.
-    pub primary_key: &'a str,
+    /// The column of its primary key; `None` when it does not matter.
+    pub primary_key: Option<&'a str>,
     /// The source that the query is for.
     pub source: &'a Source,
 }

@@ -142,9 +142,9 @@ pub(super) fn services(section: &Section<'_>, dir: &Path, env: &Environment) -> 
 
 /// Whether a store is a bucket of S3. If not, the environment's profile need not exist.
 fn is_s3_used(section: &Section<'_>) -> bool {
+    const KEYS: [&str; 5] = ["url", "read_url", "status_url", "output", "manifest"];
     let is_s3 =
         |item: Item<'_>| matches!(&item.node.value, Value::String(url) if url.value.starts_with("s3://"));
-    const KEYS: [&str; 5] = ["url", "read_url", "status_url", "output", "manifest"];
     KEYS.into_iter().filter_map(|key| section.get(key)).any(is_s3)
 }
 

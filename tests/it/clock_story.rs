@@ -13,7 +13,6 @@ use tempfile::TempDir;
 
 use crate::support::{
     catalog::name,
-    http::Client,
     node::{Node, Warehouse},
     process::until,
 };
@@ -22,7 +21,7 @@ const SECTIONS: &str = "[models.people]\nsource = \"warehouse\"\ntable = \"peopl
     [syncs.person]\nmodel = \"people\"\nschedule = \"every 1s\"\nindexes = { id = \"id\" }\n";
 
 async fn status(node: &Node) -> Value {
-    Client::connect(node.server().admin_address()).await.ask("GET", "/status", "").await.json()
+    node.admin("GET", "/status", None).await.json()
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -101,10 +101,11 @@ fn every_code_has_a_section_and_every_section_a_code() {
 }
 
 /// The pages that are checked.
-const PAGES: [&str; 13] = [
+const PAGES: [&str; 14] = [
     "README.md",
     "ARCHITECTURE.md",
     "deploy/README.md",
+    "docs/admin-api.md",
     "docs/api.md",
     "docs/benchmarks.md",
     "docs/configuration.md",
@@ -259,6 +260,9 @@ fn documented_commands_exist() {
                 let words: Vec<&str> = text.split("  ").next().unwrap().split_whitespace().collect();
                 let is_word = |word: &&str| word.bytes().all(|byte| byte.is_ascii_lowercase());
                 let path: Vec<&str> = match words.as_slice() {
+                    ["admin", second, third, ..] if is_word(second) && is_word(third) => {
+                        vec!["admin", second, third]
+                    }
                     [first @ ("keys" | "token" | "config" | "segment" | "source"), second, ..]
                         if is_word(second) =>
                     {

@@ -49,7 +49,7 @@ async fn descriptions_in_docs_are_up_to_date() {
         assert!(answer.text() == api::DESCRIPTION, "{target}");
     }
     let mut admin = Client::connect(server.admin).await;
-    assert_eq!(admin.ask("GET", "/openapi.json", "").await.status, 404);
+    assert_eq!(admin.ask("GET", "/openapi.json", &server.admin_bearer()).await.status, 404);
 }
 
 /// Where `scripts/test.sh` puts Schemathesis.
@@ -99,19 +99,27 @@ async fn server_answers_as_its_description_says() {
     let serving = ServingSettings { on_miss: OnMiss::Empty, ..ServingSettings::default() };
     server.clock.set(now() + TimeDelta::minutes(10));
     server.collections.load("large", 3, serving, &[("12345", None, &large), ("0", None, r#"{"a":1}"#)]);
+    let url = format!("http://{}/openapi.json", server.public);
+    // All of them: without a choice it leaves out the one that it has the description from.
+    let told = fuzz("schemathesis.toml", server.all.expose(), &[&url, "--include-path-regex", "^/"]).await;
+    let operations = format!("Tested: {}\n", operations());
+    assert!(told.contains(&operations), "not {operations}{told}");
+    asked_everything(&server).await;
+}
+
+/// Runs Schemathesis as the fixture `settings` says, with a key, until its end, which must be a good one; what it prints.
+pub(crate) async fn fuzz(settings: &str, key: &str, arguments: &[&str]) -> String {
     let directory = tempfile::tempdir().unwrap();
     let mut command = Command::new(schemathesis());
     command
         .arg("--config-file")
-        .arg(root().join("tests/it/fixtures/schemathesis.toml"))
+        .arg(root().join("tests/it/fixtures").join(settings))
         .arg("run")
-        .arg(format!("http://{}/openapi.json", server.public))
-        // All of them: without a choice it leaves out the one that it has the description from.
-        .args(["--include-path-regex", "^/"])
+        .args(arguments)
         // Neither a proxy nor other settings of the environment; what is written goes here.
         .env_clear()
         .env("HOME", directory.path())
-        .env("LARDER_KEY", server.all.expose())
+        .env("LARDER_KEY", key)
         .current_dir(directory.path());
     let (out, err) = (directory.path().join("out"), directory.path().join("err"));
     command.stdin(Stdio::null());
@@ -120,9 +128,7 @@ async fn server_answers_as_its_description_says() {
     let ended = tokio::time::timeout(RUN_MAX, run.ended()).await;
     let (told, failed) = (fs::read_to_string(out).unwrap(), fs::read_to_string(err).unwrap());
     assert!(ended.is_ok_and(|is_good| is_good), "failed, or not done within {RUN_MAX:?}\n{told}\n{failed}");
-    let operations = format!("Tested: {}\n", operations());
-    assert!(told.contains(&operations), "not {operations}{told}");
-    asked_everything(&server).await;
+    told
 }
 
 /// How many operations the description has.

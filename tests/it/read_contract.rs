@@ -254,7 +254,8 @@ async fn wrong_methods_are_405_everywhere() {
                 if is_health && method == "OPTIONS" {
                     continue;
                 }
-                let answer = client.ask(method, target, &server.bearer()).await;
+                let bearer = if address == server.admin { server.admin_bearer() } else { server.bearer() };
+                let answer = client.ask(method, target, &bearer).await;
                 assert_eq!((answer.status, answer.code().as_str()), (405, "method_not_allowed"));
                 assert_eq!(answer.header("allow"), Some(allowed), "{method} {target}");
             }
@@ -335,14 +336,15 @@ async fn metrics_count_answers_under_names_of_the_catalog_only() {
 async fn status_is_shown_on_the_admin_listener_only() {
     let server = Server::start();
     let mut admin = Client::connect(server.admin).await;
-    let answer = admin.ask("GET", "/status", "").await;
+    let answer = admin.ask("GET", "/status", &server.admin_bearer()).await;
     let status = answer.json();
     assert_eq!((&status["state"], &status["region"]), (&"ready".into(), &"local".into()), "{status}");
     assert_eq!(status["fleet"]["nodes"], serde_json::json!([]), "{status}");
-    let runs = admin.ask("GET", "/admin/v1/runs", "").await;
+    let runs = admin.ask("GET", "/admin/v1/runs", &server.admin_bearer()).await;
     assert_eq!((runs.status, runs.code().as_str()), (404, "no_metadata"), "a node that does not publish");
-    for target in ["/livez", RECORD, "/", "/metrics/x"] {
-        assert_eq!(admin.ask("GET", target, &server.bearer()).await.code(), "route_not_found");
+    for target in [RECORD, "/", "/metrics/x"] {
+        assert_eq!(admin.ask("GET", target, &server.admin_bearer()).await.code(), "route_not_found");
+        assert_eq!(admin.ask("GET", target, &server.bearer()).await.code(), "admin_key_unknown");
     }
 }
 

@@ -7,7 +7,6 @@ use tempfile::TempDir;
 
 use crate::support::{
     catalog::name,
-    http::Client,
     node::{Node, Warehouse},
     process::wait_until,
 };
@@ -489,16 +488,16 @@ async fn runs_are_listed_on_the_admin_listener() {
     let node = node(false, "delete", "").await;
     let first = node.sync("person").await.record;
     let second = node.sync("person").await.record;
-    let mut admin = Client::connect(node.server().admin_address()).await;
     for (target, ids) in
         [("/admin/v1/runs/", vec![second.id, first.id]), ("/admin/v1/runs?limit=1", vec![second.id])]
     {
-        let runs = admin.ask("GET", target, "").await.json();
-        let listed: Vec<Value> = runs.as_array().unwrap().iter().map(|run| run["id"].clone()).collect();
+        let runs = node.admin("GET", target, None).await.json();
+        let listed: Vec<Value> =
+            runs["items"].as_array().unwrap().iter().map(|run| run["id"].clone()).collect();
         assert_eq!(json!(listed), json!(ids), "{target}");
     }
     for query in ["limit=0", "limit=1001", "limit=x", "limit=1&limit=2", "other=1"] {
-        let refused = admin.ask("GET", format!("/admin/v1/runs?{query}"), "").await;
+        let refused = node.admin("GET", &format!("/admin/v1/runs?{query}"), None).await;
         assert_eq!((refused.status, refused.code().as_str()), (400, "invalid_input"), "{query}");
     }
 }

@@ -7,7 +7,7 @@ mod wait;
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, TimeDelta, Utc};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 pub use crate::catalog::Ages;
 pub use reader::FleetReader;
@@ -37,7 +37,7 @@ pub struct Announced {
 pub type Announcement = BTreeMap<CollectionName, Announced>;
 
 /// The statuses of all nodes, for people and programs.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct FleetStatus {
     /// When the statuses were last read, by the reader's clock; `None` when no read has succeeded.
     pub read_at: Option<DateTime<Utc>>,
@@ -50,17 +50,17 @@ pub struct FleetStatus {
 }
 
 /// Why something could not be read from the store.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StoreProblem {
     /// The stable code.
-    pub code: &'static str,
+    pub code: String,
     /// What happened.
     pub message: String,
 }
 
 impl StoreProblem {
     pub(super) fn of(error: &crate::catalog::Error) -> Self {
-        Self { code: error.code(), message: error.to_string() }
+        Self { code: error.code().to_owned(), message: error.to_string() }
     }
 }
 
@@ -79,7 +79,7 @@ const fn is_live(state: NodeState) -> bool {
 }
 
 /// One node.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct NodeView {
     /// Its region.
     pub region: RegionName,
@@ -90,14 +90,14 @@ pub struct NodeView {
     /// Seconds since it wrote its status, by the store's clock.
     pub seen_seconds: i64,
     /// The code of the error that makes its status unreadable.
-    pub unreadable: Option<&'static str>,
+    pub unreadable: Option<String>,
     /// Its status, when readable.
     #[serde(flatten)]
     pub details: Option<NodeDetails>,
 }
 
 /// The status that a node wrote. Ages are as of `written_at`.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct NodeDetails {
     /// Its name, for people.
     pub name: Label,
@@ -129,12 +129,12 @@ pub struct NodeDetails {
     /// Its publishing side, when it has one.
     pub publisher: Option<PublisherStatus>,
     /// Tasks that ended unexpectedly and are started again.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub tasks: BTreeMap<Label, Problem>,
 }
 
 /// One collection on one node.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CollectionView {
     /// The announced version; `None` when the collection is no longer announced.
     pub announced_version: Option<u64>,
@@ -227,7 +227,7 @@ impl NodeView {
             node: node.node,
             state: state_of(node),
             seen_seconds: node.age.num_seconds(),
-            unreadable: node.status.as_ref().err().copied(),
+            unreadable: node.status.as_ref().err().map(|code| (*code).to_owned()),
             details: node.status.as_ref().ok().map(|status| NodeDetails::of(status, announced)),
         }
     }

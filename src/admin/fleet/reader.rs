@@ -68,5 +68,5 @@ impl FleetReader {
 fn last_known(last: Option<(Instant, Arc<FleetStatus>)>, code: &'static str, message: String) -> FleetStatus {
     let empty = FleetStatus { read_at: None, problem: None, left_off: 0, nodes: Vec::new() };
     let last = last.map_or(empty, |(_, fleet)| FleetStatus::clone(&fleet));
-    FleetStatus { problem: Some(StoreProblem { code, message }), ..last }
+    FleetStatus { problem: Some(StoreProblem { code: code.to_owned(), message }), ..last }
 }

@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
+use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::reach::{Reach, Regions};
@@ -18,7 +19,7 @@ const POLL_INTERVAL: Duration = Duration::from_millis(500);
 const LAST_POLL_MAX: Duration = Duration::from_secs(2);
 
 /// The nodes and regions that serve a version.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Served {
     /// Number of live nodes, which all serve it.
     pub nodes: usize,

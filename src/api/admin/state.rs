@@ -2,13 +2,16 @@
 
 use std::sync::Arc;
 
-use axum::{extract::FromRequestParts, http::request::Parts};
+use axum::{
+    extract::{FromRef, FromRequestParts},
+    http::request::Parts,
+};
 use tokio::sync::watch;
 
 use super::codes;
 use crate::{
-    admin::{Publisher, fleet::FleetReader},
-    api::http::error::Error,
+    admin::{Access, Admin, Configured, EventFeed, Operations, Overview, Publisher, fleet::FleetReader},
+    api::{http::error::Error, ops::Readiness},
     status::Board,
     support::clock::Clock,
     telemetry::Metrics,
@@ -17,6 +20,20 @@ use crate::{
 /// The state of the admin listener. Cheap to clone.
 #[derive(Clone)]
 pub struct AdminState {
+    /// Checks admin keys.
+    pub access: Arc<Access>,
+    /// What is configured.
+    pub configured: Configured,
+    /// What watchers are told.
+    pub events: EventFeed,
+    /// Requested operations.
+    pub operations: Operations,
+    /// Reads what is announced.
+    pub overview: Arc<Overview>,
+    /// Whether the metrics need no admin key.
+    pub metrics_open: bool,
+    /// Whether the node is ready.
+    pub readiness: Readiness,
     /// The node's counters.
     pub metrics: Metrics,
     /// For ages.
@@ -27,6 +44,19 @@ pub struct AdminState {
     pub fleet: Arc<FleetReader>,
     /// The publishing side while it is up; never, on a node without that role.
     pub publisher: watch::Receiver<Option<Publisher>>,
+}
+
+impl AdminState {
+    /// The use cases of the metadata database, while the publishing side is up.
+    pub(super) fn admin(&self) -> Option<Admin> {
+        self.publisher.borrow().as_ref().map(Publisher::admin)
+    }
+}
+
+impl FromRef<AdminState> for Readiness {
+    fn from_ref(state: &AdminState) -> Self {
+        state.readiness.clone()
+    }
 }
 
 /// The use cases of a publisher, as an argument of a handler. On a node that does not publish, the request is

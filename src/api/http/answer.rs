@@ -11,9 +11,11 @@ use std::{
 };
 
 use bytes::Bytes;
+use futures::{StreamExt, stream::BoxStream};
 use hyper::{
     Request, Response,
     body::{Frame, Incoming, SizeHint},
+    header::HeaderValue,
 };
 
 use super::listener::unsent::UnsentAnswer;
@@ -27,18 +29,38 @@ pub(in crate::api) const PIECE_BYTES: usize = 32 * 1024;
 #[error("the client did not read its answer")]
 pub struct Abandoned;
 
-/// The body of an answer: bytes in memory.
+/// `Content-Type` of an answer without an end, which is sent as it comes.
+pub(in crate::api) const EVENT_STREAM: HeaderValue = HeaderValue::from_static("text/event-stream");
+
+/// The body of an answer: bytes in memory, or events as they come.
 #[derive(Default)]
 pub struct Body {
     bytes: Bytes,
-    /// Used instead of `bytes` for a large answer.
-    large: Option<Box<UnsentAnswer>>,
+    /// Used instead of `bytes`.
+    rest: Option<Box<Rest>>,
+}
+
+/// What is not given to hyper at once.
+enum Rest {
+    /// A large answer.
+    Large(UnsentAnswer),
+    /// Events.
+    Events(BoxStream<'static, Bytes>),
 }
 
 impl Body {
     /// Bytes that were not given to hyper yet.
     pub(in crate::api) fn len(&self) -> usize {
-        self.large.as_ref().map_or(self.bytes.len(), |large| large.unsent())
+        match self.rest.as_deref() {
+            None => self.bytes.len(),
+            Some(Rest::Large(large)) => large.unsent(),
+            Some(Rest::Events(_)) => 0,
+        }
+    }
+
+    /// Whether its end is not known.
+    fn is_endless(&self) -> bool {
+        matches!(self.rest.as_deref(), Some(Rest::Events(_)))
     }
 
     /// The bytes of an answer that is not registered as large.
@@ -49,13 +71,19 @@ impl Body {
 
 impl From<Bytes> for Body {
     fn from(bytes: Bytes) -> Self {
-        Self { bytes, large: None }
+        Self { bytes, rest: None }
     }
 }
 
 impl From<UnsentAnswer> for Body {
     fn from(large: UnsentAnswer) -> Self {
-        Self { bytes: Bytes::new(), large: Some(Box::new(large)) }
+        Self { bytes: Bytes::new(), rest: Some(Box::new(Rest::Large(large))) }
+    }
+}
+
+impl From<BoxStream<'static, Bytes>> for Body {
+    fn from(events: BoxStream<'static, Bytes>) -> Self {
+        Self { bytes: Bytes::new(), rest: Some(Box::new(Rest::Events(events))) }
     }
 }
 
@@ -67,12 +95,16 @@ impl hyper::body::Body for Body {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Abandoned>>> {
-        if self.len() == 0 {
+        if hyper::body::Body::is_end_stream(&*self) {
             return Poll::Ready(None);
         }
-        let piece = match &mut self.large {
+        let piece = match self.rest.as_deref_mut() {
             None => mem::take(&mut self.bytes),
-            Some(large) => match ready!(large.poll_piece(context, PIECE_BYTES)) {
+            Some(Rest::Events(events)) => match ready!(events.poll_next_unpin(context)) {
+                Some(piece) => piece,
+                None => return Poll::Ready(None),
+            },
+            Some(Rest::Large(large)) => match ready!(large.poll_piece(context, PIECE_BYTES)) {
                 Some(piece) => piece,
                 None => return Poll::Ready(Some(Err(Abandoned))),
             },
@@ -81,11 +113,11 @@ impl hyper::body::Body for Body {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.len() == 0
+        self.len() == 0 && !self.is_endless()
     }
 
     fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(self.len() as u64)
+        if self.is_endless() { SizeHint::default() } else { SizeHint::with_exact(self.len() as u64) }
     }
 }
 

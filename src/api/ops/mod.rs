@@ -89,6 +89,21 @@ pub(super) async fn readyz(State(readiness): State<Readiness>) -> Health {
     health(code, readiness.state().as_str())
 }
 
+/// The process runs and answers.
+#[utoipa::path(get, path = LIVEZ, responses((status = 200, description = "The process runs", body = Value)))]
+pub(super) async fn admin_livez() -> Health {
+    livez().await
+}
+
+/// Whether the node has everything that its roles need, as the public listener says it.
+#[utoipa::path(get, path = READYZ, responses(
+    (status = 200, description = "It is ready", body = Value),
+    (status = 503, description = "It is starting or draining", body = Value),
+))]
+pub(super) async fn admin_readyz(readiness: State<Readiness>) -> Health {
+    readyz(readiness).await
+}
+
 /// The metrics in OpenMetrics text.
 #[utoipa::path(get, path = METRICS, responses((status = 200, description = "The metrics", body = String, content_type = metrics::CONTENT_TYPE)))]
 pub(super) async fn show_metrics(State(state): State<AdminState>) -> impl IntoResponse {

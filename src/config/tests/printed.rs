@@ -56,6 +56,8 @@ header_timeout = "10s"
 idle_timeout = "75s"
 body_timeout = "10s"
 compress_min_bytes = "16kB"
+metrics_open = true
+sign_in_failures_per_minute_max = 20
 drain_timeout = "20s"
 public_url = "https://x.example.com"
 

@@ -6,6 +6,8 @@ mod prepare;
 
 pub use guard::Hold;
 
+use std::time::Duration;
+
 use tracing::{debug, info, warn};
 
 use self::prepare::PreparedRun;
@@ -14,12 +16,14 @@ use super::{
     base::Announced,
     error::Error,
     lease::SyncLease,
+    progress::Progress,
     request::{RunRequest, Trigger},
     spec::SyncSpec,
 };
 use crate::{
     catalog::{self, AnnounceError, Change},
     domain::{
+        RunId,
         error::ErrorKind,
         run::{RejectedRow, RunCounts, RunRecord, RunStatus},
     },
@@ -27,6 +31,9 @@ use crate::{
 
 /// Attempts of one run: it starts again when another announcement came first.
 const ATTEMPTS_MAX: usize = 3;
+
+/// How often a run stores its progress, and sees that an operator wants it to end.
+const REPORT_INTERVAL: Duration = Duration::from_secs(1);
 
 /// A run that ended, well or not.
 #[derive(Debug)]
@@ -140,11 +147,13 @@ impl Engine {
     ) -> Result<RunOutcome, Error> {
         let mut record = self.new_record(request);
         self.metadata.insert_run(&record).await?;
+        request.progress.record(record.id);
         let timeout = self.settings.run_timeout;
         let prepared = tokio::select! {
             prepared = Box::pin(async { self.prepare(record.id, request, announced?).await }) => prepared,
             () = lease.lost() => Err(Error::LeaseLost),
             () = request.cancel.cancelled() => Err(Error::Cancelled),
+            () = self.report_until_cancelled(record.id, &request.progress) => Err(Error::Cancelled),
             () = tokio::time::sleep(timeout) => Err(Error::RunTimeout { seconds: timeout.as_secs() }),
         };
         let mut held_before = None;
@@ -175,6 +184,18 @@ impl Engine {
             None => record,
         };
         Ok(RunOutcome { record, kind, store_failure, rejected, warnings })
+    }
+
+    /// Stores the progress of a run, until an operator asks for its end. A run goes on while metadata is down.
+    async fn report_until_cancelled(&self, id: RunId, progress: &Progress) {
+        loop {
+            tokio::time::sleep(REPORT_INTERVAL).await;
+            match self.metadata.report_progress(id, progress.counts()).await {
+                Ok(true) => return,
+                Ok(false) => {}
+                Err(error) => debug!(run = %id, %error, "the progress of a run could not be stored"),
+            }
+        }
     }
 
     /// Holds, announces or confirms a prepared run.

@@ -144,7 +144,7 @@ impl DbtModel {
     pub(super) async fn resolve(&self, target: Target<'_>) -> Result<String, Error> {
         let (selector, sync) = (self.selector.clone(), target.sync.clone());
         let (source_type, project) = (target.source.type_name(), self.project.name().to_owned());
-        let key = self.infers_key.then(|| target.primary_key.to_owned());
+        let key = target.primary_key.filter(|_| self.infers_key).map(str::to_owned);
         self.project
             .with_manifest(move |manifest| {
                 let named = manifest.named(&project);

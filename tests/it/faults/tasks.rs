@@ -14,6 +14,7 @@ use tempfile::TempDir;
 use tokio::{net::TcpStream, sync::watch};
 
 use crate::support::{
+    admin::bearer,
     deployment::Deployment,
     http::{Client, soon},
     node::{Warehouse, base_sections},
@@ -67,7 +68,12 @@ impl Struck {
 
     async fn admin(&self, target: &str) -> String {
         let mut client = Client::connect(self.server.admin_address()).await;
-        client.ask("GET", target, "").await.text().to_owned()
+        client.ask("GET", target, &self.bearer()).await.text().to_owned()
+    }
+
+    /// The header line with the node's own admin key.
+    fn bearer(&self) -> String {
+        bearer(std::fs::read_to_string(self.directory.path().join("data/admin.key")).unwrap().trim())
     }
 
     async fn status(&self) -> Value {
@@ -100,7 +106,7 @@ async fn failed_critical_task_drains_the_node() {
             assert_eq!(balancer.ask("GET", "/readyz", "").await.status, 200);
             // A health check that has started is answered.
             balancer.send("GET /readyz HTTP/1.1\r\nHost: test\r\n").await;
-            assert_eq!(operator.ask("GET", "/livez", "").await.status, 404);
+            assert_eq!(operator.ask("GET", "/livez", "").await.status, 200);
             node.strike(task, fault);
             assert_eq!(soon("failure", node.server.failed()).await.as_str(), task);
             if task == "public_listener" {
@@ -114,7 +120,7 @@ async fn failed_critical_task_drains_the_node() {
             if task == "admin_listener" {
                 operator.ended().await;
             } else {
-                let status = operator.ask("GET", "/status", "").await.json();
+                let status = operator.ask("GET", "/status", &node.bearer()).await.json();
                 assert_eq!(status["state"], "draining");
                 assert_eq!(status["tasks"][task]["code"], "task_failed", "{status}");
                 let metrics = node.admin("/metrics").await;

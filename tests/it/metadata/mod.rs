@@ -42,7 +42,10 @@ pub(crate) async fn story(settings: &Settings) {
     runs::pruning(&metadata).await;
     runs::queries(&metadata).await;
     runs::rejected_rows(&metadata).await;
+    runs::pages_progress_and_cancellation(&metadata).await;
     keys::audit_log(&metadata).await;
+    keys::admin_keys(&metadata, &other).await;
+    keys::repeated_requests(&metadata, &other).await;
     leases::one_after_another(&metadata, &other).await;
     leases::competing_for_one_lease(&metadata, &other).await;
     metadata.close().await;

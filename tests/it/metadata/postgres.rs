@@ -10,6 +10,7 @@ use sqlx::{Connection as _, PgConnection, postgres::PgConnectOptions, raw_sql};
 
 use super::{clock, keys::key, story};
 use crate::support::{
+    node::tester,
     postgres::{Database, Postgres, metadata_settings as settings},
     proxy::{NetworkFault, Proxy},
 };
@@ -135,7 +136,8 @@ async fn a_value_in_a_server_message_is_left_out() {
              create trigger refuse before insert on api_keys for each row execute function refuse()",
         )
         .await;
-    let error = metadata.create_key(&key("aaaaaaaaaaaa", Scope::AllCollections), "test").await.unwrap_err();
+    let error =
+        metadata.create_key(&key("aaaaaaaaaaaa", Scope::AllCollections), &tester()).await.unwrap_err();
     let shown = format!("{error} {error:?}");
     assert!(shown.contains("22P02"), "{shown}");
     assert!(!shown.contains("aaaaaaaaaaaa"), "{shown}");

@@ -3,11 +3,12 @@
 use chrono::TimeDelta;
 use larder::{
     domain::{
+        Principal,
         digest::Digest,
         error::ErrorKind,
         id::RunId,
         manifest::Version,
-        run::{RejectedRow, RunCounts, RunError, RunRecord, RunStatus},
+        run::{RejectedRow, RunCounts, RunError, RunProgress, RunRecord, RunStatus},
     },
     metadata::{Metadata, RunManifest},
     support::random,
@@ -280,4 +281,49 @@ pub(super) async fn pruning(metadata: &Metadata) {
     assert_eq!(versions(metadata.announced_runs(Some(&sync), 2).await.unwrap()), announced[..2]);
     assert_eq!(versions(metadata.announced_runs(Some(&name("pruned")), 2).await.unwrap()), []);
     assert_eq!(versions(metadata.announced_runs(None, 2).await.unwrap()), announced[..2]);
+}
+
+pub(super) async fn pages_progress_and_cancellation(metadata: &Metadata) {
+    let sync = name("paged");
+    let mut all = Vec::new();
+    for minute in 0..7 {
+        let status = if minute % 2 == 0 { RunStatus::Announced } else { RunStatus::Failed };
+        // Two of one moment: their ids decide.
+        let run = run("paged", minute / 2, status);
+        metadata.insert_run(&run).await.unwrap();
+        all.push(run);
+    }
+    all.sort_by_key(|run| std::cmp::Reverse((run.started_at, run.id.to_string())));
+    let (mut seen, mut before) = (Vec::new(), None);
+    loop {
+        let page = metadata.runs_before(Some(&sync), false, before, 2).await.unwrap();
+        let Some(last) = page.last() else { break };
+        before = Some((last.started_at, last.id));
+        seen.extend(page);
+    }
+    assert_eq!(seen, all);
+    let announced = metadata.runs_before(Some(&sync), true, None, 100).await.unwrap();
+    assert_eq!(announced.len(), 4);
+    assert!(announced.iter().all(|run| run.status == RunStatus::Announced));
+
+    let open = run("paged", 60, RunStatus::Running);
+    metadata.insert_run(&open).await.unwrap();
+    assert_eq!(metadata.run_progress(open.id).await.unwrap(), None);
+    let progress = RunProgress { rows: 5, changed: 3, expected: 9 };
+    assert!(!metadata.report_progress(open.id, progress).await.unwrap());
+    assert_eq!(metadata.run_progress(open.id).await.unwrap(), Some(progress));
+    let jane = Principal::command_line("jane");
+    assert!(metadata.request_cancel(open.id, &jane, noon()).await.unwrap());
+    assert!(metadata.request_cancel(open.id, &jane, noon()).await.unwrap(), "twice");
+    assert!(metadata.report_progress(open.id, progress).await.unwrap(), "an operator wants its end");
+    assert!(!metadata.request_cancel(all[0].id, &jane, noon()).await.unwrap(), "it has ended");
+    let ended = RunRecord { status: RunStatus::Cancelled, ..open };
+    assert!(metadata.update_run(&ended).await.unwrap());
+    assert!(!metadata.report_progress(ended.id, progress).await.unwrap());
+    let log = metadata.audit_log(Some("paged"), 10).await.unwrap();
+    assert_eq!((log.len(), log[0].action.as_str()), (2, "run.cancel"));
+    let first = metadata.audit_before(Some("paged"), None, 1).await.unwrap();
+    let second = metadata.audit_before(Some("paged"), Some((first[0].1.at, first[0].0)), 10).await.unwrap();
+    assert_eq!((first.len(), second.len()), (1, 1));
+    assert_ne!(first[0].0, second[0].0);
 }

@@ -121,6 +121,27 @@ impl Client {
         Answer { version, status, headers: headers.collect(), body: Vec::new() }
     }
 
+    /// The next piece of a chunked body; `None` at its end.
+    pub(crate) async fn chunk(&mut self) -> Option<Vec<u8>> {
+        let end = loop {
+            if let Some(end) = self.received.windows(2).position(|two| two == b"\r\n") {
+                break end;
+            }
+            let mut bytes = vec![0; 16 * 1024];
+            // An event may come late.
+            let count = self.stream.read(&mut bytes).await.ok().filter(|count| *count > 0)?;
+            self.received.extend_from_slice(&bytes[..count]);
+        };
+        let length = std::str::from_utf8(&self.received[..end]).unwrap();
+        let length = usize::from_str_radix(length, 16).unwrap();
+        while self.received.len() < end + 2 + length + 2 {
+            assert!(self.receive().await > 0, "a chunk was cut off");
+        }
+        let chunk = self.received[end + 2..end + 2 + length].to_vec();
+        self.received.drain(..end + 2 + length + 2);
+        (length > 0).then_some(chunk)
+    }
+
     /// Waits until the server closes. Fails if it resets or sends more bytes.
     pub(crate) async fn closed(&mut self) {
         let count = self.receive().await;

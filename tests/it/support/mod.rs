@@ -1,5 +1,6 @@
 //! Fixtures and clients of several tests.
 
+pub(crate) mod admin;
 pub(crate) mod aged_store;
 pub(crate) mod azure;
 pub(crate) mod board;

@@ -22,6 +22,7 @@ use sqlx::{Connection, SqliteConnection, sqlite::SqliteConnectOptions};
 use tempfile::TempDir;
 
 use super::{
+    admin,
     http::{Answer, Client, soon},
     postgres::{Database, Postgres},
     process::until,
@@ -186,6 +187,17 @@ impl Node {
         let config = self.config();
         let sync = config.syncs.iter().find(|one| one.spec.collection.as_str() == sync).unwrap();
         RunRequest::new(sync.spec.clone(), config.sources[&sync.spec.source].clone(), trigger)
+    }
+
+    /// The node's own admin key; that of a viewer, or of an admin once the publishing side is up.
+    pub(crate) fn admin_key(&self) -> String {
+        let file = self.config().node.data_dir.join("admin.key");
+        std::fs::read_to_string(file).unwrap().trim().to_owned()
+    }
+
+    /// Sends a request to the admin listener; with a body it is JSON.
+    pub(crate) async fn admin(&self, method: &str, target: &str, body: Option<&str>) -> Answer {
+        admin::ask(self.server().admin_address(), &self.admin_key(), method, target, body).await
     }
 
     /// Waits until `collection` serves `version` or a later one.

@@ -3,7 +3,7 @@
 use std::{
     io::{BufRead, BufReader, Read},
     net::SocketAddr,
-    path::Path,
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::{Arc, Mutex},
     thread::JoinHandle,
@@ -14,7 +14,10 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tokio::time::interval;
 
-use super::http::{Answer, Client, soon};
+use super::{
+    admin,
+    http::{Answer, Client, soon},
+};
 
 /// Time between two checks of a condition.
 const POLL_INTERVAL: Duration = Duration::from_millis(5);
@@ -94,6 +97,10 @@ pub(super) fn run(mut command: Command) -> CommandOutput {
 /// A process that is killed when the test ends.
 pub(crate) struct Process {
     child: Child,
+    /// Its working directory.
+    directory: PathBuf,
+    /// An admin key that it takes, once one was found.
+    admin_key: Option<String>,
     stdout: Arc<Mutex<String>>,
     stderr: Arc<Mutex<String>>,
     readers: Vec<JoinHandle<()>>,
@@ -103,10 +110,11 @@ impl Process {
     /// Starts `command` and collects what it prints.
     pub(crate) fn spawn(mut command: Command) -> Self {
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let directory = command.get_current_dir().unwrap().to_owned();
         let mut child = command.spawn().unwrap();
         let (stdout, out) = collect(child.stdout.take().unwrap());
         let (stderr, err) = collect(child.stderr.take().unwrap());
-        Self { child, stdout, stderr, readers: vec![out, err] }
+        Self { child, directory, admin_key: None, stdout, stderr, readers: vec![out, err] }
     }
 
     pub(crate) fn id(&self) -> u32 {
@@ -225,8 +233,17 @@ impl Process {
 
     /// `GET /status`.
     pub(crate) async fn status(&mut self) -> Value {
-        let admin = self.admin().await;
-        Client::connect(admin).await.ask("GET", "/status", "").await.json()
+        self.ask_admin("/status").await.json()
+    }
+
+    /// `GET` on the admin listener, with an admin key of the directory.
+    pub(crate) async fn ask_admin(&mut self, target: &str) -> Answer {
+        let address = self.admin().await;
+        let key = match &self.admin_key {
+            Some(key) => key.clone(),
+            None => self.admin_key.insert(admin::key(address, &self.directory).await).clone(),
+        };
+        admin::ask(address, &key, "GET", target, None).await
     }
 }
 

@@ -4,7 +4,10 @@ use std::{net::SocketAddr, num::NonZeroU32, sync::Arc, time::Duration};
 
 use chrono::{DateTime, Utc};
 use larder::{
-    admin::fleet::FleetReader,
+    admin::{
+        Access, Configuration, Configured, EventFeed, FIRST_KEY_FILE, Operations, Overview, Sources,
+        fleet::FleetReader, provide_local_admin_key,
+    },
     api::{self, Limits, Listener, ReadLimits, ReadState, Readiness, tls::Tls},
     auth::{ApiKey, Authenticator, KeyRing},
     cache::{Cache, Collection, Slot},
@@ -27,9 +30,10 @@ use larder::{
     telemetry::Metrics,
 };
 use object_store::memory::InMemory;
+use tempfile::TempDir;
 use tokio::{net::TcpStream, sync::watch, task::JoinHandle};
 
-use super::{board::board, catalog::catalog_over};
+use super::{admin, board::board, catalog::catalog_over};
 
 /// The partner page's example, as compact JSON.
 pub(crate) fn partner_record() -> String {
@@ -144,6 +148,9 @@ pub(crate) struct Server {
     /// Grants both until an hour after [`now`].
     pub(crate) short: ApiKey,
     listening: JoinHandle<()>,
+    /// The header line with the node's own admin key.
+    admin_key: String,
+    _directory: TempDir,
 }
 
 /// Limits that a test does not reach by accident.
@@ -193,19 +200,41 @@ impl Server {
         board.update(|status| status.ready = true);
         let catalog = catalog_over(Arc::new(InMemory::new()));
         let statuses = StatusStore::within(catalog.store().clone());
-        let fleet = FleetReader::new(catalog, statuses, clock.clone(), Ages::default());
+        let fleet = FleetReader::new(catalog.clone(), statuses.clone(), clock.clone(), Ages::default());
         let any = "127.0.0.1:0".parse().unwrap();
+        let readiness = Readiness::new(board.clone(), shutdown.clone());
         let state = ReadState::new(
             collections.0.clone(),
             callers,
             clock.clone(),
             metrics.clone(),
             read_limits,
-            Readiness::new(board.clone(), shutdown.clone()),
+            readiness.clone(),
         );
         let public = Listener::bind(any, limits, metrics.connections("public")).unwrap().with_tls(tls);
         let admin = Listener::bind(any, RELAXED, metrics.connections("admin")).unwrap();
+        let directory = TempDir::new().unwrap();
+        let file = directory.path().join(FIRST_KEY_FILE);
+        let admin_key = provide_local_admin_key(&file).unwrap();
         let admin_state = api::AdminState {
+            access: Arc::new(Access::new(file, false, clock.clone(), u32::MAX)),
+            configured: Configured::new(Configuration {
+                sources: Sources::new([].into()),
+                models: [].into(),
+                text: String::new(),
+                shown: serde_json::Value::Null,
+            }),
+            events: EventFeed::new(watch::channel(None).1, board.clone(), shutdown.clone()),
+            operations: Operations::new(clock.clone(), Arc::new(|_| {}), shutdown.clone()),
+            overview: Arc::new(Overview {
+                registry: None,
+                catalog: catalog.clone(),
+                statuses: statuses.clone(),
+                keep_versions: 10,
+                clock: clock.clone(),
+            }),
+            metrics_open: true,
+            readiness: readiness.clone(),
             metrics,
             clock: clock.clone(),
             board: board.clone(),
@@ -227,6 +256,8 @@ impl Server {
             scoped: ApiKey::generate(),
             short: ApiKey::generate(),
             listening,
+            admin_key: admin::bearer(admin_key.expose()),
+            _directory: directory,
         };
         server.fill();
         server
@@ -264,6 +295,11 @@ impl Server {
             entry(&self.short, some, hour),
         ];
         self.keys.replace(&KeySet { revision: 1, keys, refused: 0 });
+    }
+
+    /// The header line with the node's admin key, that of a viewer.
+    pub(crate) fn admin_bearer(&self) -> String {
+        self.admin_key.clone()
     }
 
     /// The header line with the key for all collections.

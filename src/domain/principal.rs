@@ -1,4 +1,4 @@
-//! Who asks for a change.
+//! Who asks for a change, and from where.
 
 use std::fmt;
 
@@ -7,30 +7,47 @@ const CHARACTERS_MAX: usize = 128;
 
 /// Who asks for a change: every use case that changes something takes one, and the audit log keeps it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Principal(String);
+pub struct Principal {
+    name: String,
+    address: Option<String>,
+}
 
 impl Principal {
     /// A person or program at a command line, such as `jane@host`: `cli:jane@host`.
     pub fn command_line(name: &str) -> Self {
-        let name = name.trim();
-        Self(format!("cli:{}", name.chars().take(CHARACTERS_MAX).map(printable).collect::<String>()))
+        Self { name: format!("cli:{}", shortened(name)), address: None }
+    }
+
+    /// The holder of an admin key, over HTTP from `address`: `key:deploy bot (4f9k2Lq0XyZ1)`.
+    pub fn admin_key(name: &str, id: &str, address: impl fmt::Display) -> Self {
+        Self { name: format!("key:{} ({id})", shortened(name)), address: Some(address.to_string()) }
     }
 
     /// A part of the program that acts by itself.
     pub fn internal(name: &'static str) -> Self {
-        Self(name.to_owned())
+        Self { name: name.to_owned(), address: None }
     }
 
     /// As the audit log has it.
     pub fn as_str(&self) -> &str {
-        &self.0
+        &self.name
+    }
+
+    /// The address that the request came from; `None` for a command and for the program itself.
+    pub fn address(&self) -> Option<&str> {
+        self.address.as_deref()
     }
 }
 
 impl fmt::Display for Principal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(&self.name)
     }
+}
+
+/// A name as it may be printed: bounded, without control characters.
+fn shortened(name: &str) -> String {
+    name.trim().chars().take(CHARACTERS_MAX).map(printable).collect()
 }
 
 /// Replaces control characters, and marks that change the direction of text or hide their neighbours.
@@ -55,5 +72,12 @@ mod tests {
         }
         let long = Principal::command_line(&"é".repeat(500));
         assert_eq!(long.as_str(), format!("cli:{}", "é".repeat(128)));
+    }
+
+    #[test]
+    fn the_holder_of_an_admin_key_has_an_address() {
+        let key = Principal::admin_key("deploy\nbot", "4f9k2Lq0XyZ1", "10.0.0.7");
+        assert_eq!((key.as_str(), key.address()), ("key:deploy?bot (4f9k2Lq0XyZ1)", Some("10.0.0.7")));
+        assert_eq!(Principal::command_line("jane").address(), None);
     }
 }

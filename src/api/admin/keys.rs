@@ -1,0 +1,282 @@
+//! `/admin/v1/keys`, `/admin/v1/admin-keys` and `/admin/v1/audit`.
+
+use std::time::Duration;
+
+use axum::{
+    Json,
+    extract::{Path, Query, State},
+};
+use chrono::{DateTime, Utc};
+use hyper::StatusCode;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use utoipa::{IntoParams, ToSchema};
+
+use super::{
+    AdminState, Publishing,
+    gate::Caller,
+    input::{Headers, Input, detached, invalid, limit, request_key},
+    page::{Page, cursor_at, time_and_id},
+    sources::ListQuery,
+};
+use crate::{
+    admin::{
+        AdminKeyView, AdminRole, AuditEntry, KEY_OVERLAP_MAX, KeyView, NewAdminKey, NewKey, check_key_name,
+    },
+    api::http::error::Error,
+    domain::{duration, keyset::KeyLimits, keyset::Scope},
+};
+
+/// Why a stored change of keys is not announced yet.
+fn pending(error: Option<&crate::admin::Error>) -> Value {
+    error.map_or(Value::Null, |error| json!({ "code": error.code(), "message": error.to_string() }))
+}
+
+/// The API keys, revoked ones too, by id, with their last use by region. Their secrets are stored nowhere.
+#[utoipa::path(get, path = "/admin/v1/keys", params(ListQuery), responses(
+    (status = 200, description = "A page of keys", body = Value),
+    (status = 404, description = "This node does not publish"),
+    (status = 400, description = "A parameter is wrong"),
+))]
+pub(in crate::api) async fn list_keys(
+    State(state): State<AdminState>,
+    Publishing(publisher): Publishing,
+    Query(query): Query<ListQuery>,
+) -> Result<Json<Value>, Error> {
+    let (limit, admin) = (limit(query.limit)?, publisher.admin());
+    let mut keys: Vec<KeyView> = admin.keys().await?;
+    // Keys work, and are listed, while the statuses of nodes cannot be read.
+    let mut uses = state.overview.key_uses().await.unwrap_or_default();
+    for key in &mut keys {
+        key.last_used = uses.remove(&key.id).unwrap_or_default();
+    }
+    keys.sort_by(|a, b| a.id.cmp(&b.id));
+    let keys = keys.into_iter().map(|key| (key.id.clone(), key)).collect();
+    let page = Page::by_name(keys, limit, query.cursor.as_deref());
+    let is_pending = admin.has_unannounced_keys().await?;
+    Ok(Json(json!({ "items": page.items, "next": page.next, "has_unannounced_changes": is_pending })))
+}
+
+/// A key to create.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::api) struct CreateKey {
+    /// What it is for, 1 to 100 characters.
+    #[schema(min_length = 1, max_length = 100)]
+    name: String,
+    /// `"all_collections"`, or `{"collections": ["customer"]}`.
+    #[schema(value_type = Value)]
+    grant: Scope,
+    /// When it expires; without it never.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    expires_at: Option<DateTime<Utc>>,
+    /// What limits it further, as `GET /admin/v1/keys` shows it.
+    #[serde(default)]
+    #[schema(value_type = Option<Value>)]
+    limits: KeyLimits,
+}
+
+/// Creates an API key. The answer has the whole key, which is shown only once; an answer that is given again for its
+/// Idempotency-Key has it as null.
+#[utoipa::path(post, path = "/admin/v1/keys", params(("Idempotency-Key" = Option<String>, Header)), request_body = CreateKey, responses(
+    (status = 201, description = "It is created", body = Value),
+    (status = 404, description = "This node does not publish"),
+    (status = 400, description = "The body is wrong"),
+    (status = 409, description = "Other changes came first, or the Idempotency-Key came with another request"),
+))]
+pub(in crate::api) async fn create_key(
+    State(state): State<AdminState>,
+    Publishing(publisher): Publishing,
+    caller: Caller,
+    Headers(headers): Headers,
+    Input { value, digest }: Input<CreateKey>,
+) -> Result<(StatusCode, Json<Value>), Error> {
+    let CreateKey { name, grant, expires_at, limits } = value;
+    let new = NewKey { name: check_key_name(&name).map_err(invalid)?, grant, expires_at, limits };
+    check_expiry(expires_at, state.clock.now())?;
+    let key = request_key(&headers, &caller, "create key", digest)?;
+    let (answer, _) = detached(async move {
+        let create = async {
+            let created = publisher.create_key(new, caller.principal()).await?;
+            let (id, pending) = (created.done.id(), pending(created.pending.as_ref()));
+            let kept = json!({ "id": id, "key": null, "pending": pending });
+            Ok((json!({ "id": id, "key": created.done.expose(), "pending": pending }), kept))
+        };
+        publisher.admin().once(key, create).await
+    })
+    .await?;
+    Ok((StatusCode::CREATED, Json(answer)))
+}
+
+/// Refuses a key that would never work.
+fn check_expiry(expires_at: Option<DateTime<Utc>>, now: DateTime<Utc>) -> Result<(), Error> {
+    if expires_at.is_some_and(|at| at <= now) {
+        return Err(invalid("expires_at is over already"));
+    }
+    Ok(())
+}
+
+/// How a key is rotated.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::api) struct RotateKey {
+    /// How long the old secret works on: `24h`, `7d`, at most `365d`; `0s` ends it at once.
+    overlap: String,
+}
+
+/// Gives a key a new secret, which is shown only once. The old one works on for the overlap.
+#[utoipa::path(post, path = "/admin/v1/keys/{id}/rotate", params(("id" = String, Path), ("Idempotency-Key" = Option<String>, Header)), request_body = RotateKey, responses(
+    (status = 200, description = "It has a new secret", body = Value),
+    (status = 404, description = "There is no such key, or this node does not publish"),
+    (status = 400, description = "The body is wrong"),
+    (status = 409, description = "Other changes came first, or the Idempotency-Key came with another request"),
+))]
+pub(in crate::api) async fn rotate_key(
+    Publishing(publisher): Publishing,
+    caller: Caller,
+    Path(id): Path<String>,
+    Headers(headers): Headers,
+    Input { value, digest }: Input<RotateKey>,
+) -> Result<Json<Value>, Error> {
+    let overlap: Duration =
+        duration::parse(&value.overlap).map_err(|error| invalid(format!("overlap: {error}")))?;
+    if overlap > KEY_OVERLAP_MAX {
+        return Err(invalid("overlap must be at most 365d"));
+    }
+    let key = request_key(&headers, &caller, &format!("rotate {id}"), digest)?;
+    let (answer, _) = detached(async move {
+        let rotate = async {
+            let rotated = publisher.rotate_key(&id, overlap, caller.principal()).await?;
+            let (id, pending) = (rotated.done.id(), pending(rotated.pending.as_ref()));
+            let kept = json!({ "id": id, "key": null, "pending": pending });
+            Ok((json!({ "id": id, "key": rotated.done.expose(), "pending": pending }), kept))
+        };
+        publisher.admin().once(key, rotate).await
+    })
+    .await?;
+    Ok(Json(answer))
+}
+
+/// Revokes a key. Every region refuses it within two poll intervals of the announcement.
+#[utoipa::path(delete, path = "/admin/v1/keys/{id}", params(("id" = String, Path)), responses(
+    (status = 200, description = "It is revoked", body = Value),
+    (status = 404, description = "There is no such key, or this node does not publish"),
+    (status = 409, description = "Other changes came first"),
+))]
+pub(in crate::api) async fn revoke_key(
+    Publishing(publisher): Publishing,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Result<Json<Value>, Error> {
+    let revoked = detached(async move { publisher.revoke_key(&id, caller.principal()).await }).await?;
+    Ok(Json(json!({ "id": revoked.done, "pending": pending(revoked.pending.as_ref()) })))
+}
+
+/// The admin keys, revoked ones too, by id. Their secrets are stored nowhere.
+#[utoipa::path(get, path = "/admin/v1/admin-keys", params(ListQuery), responses(
+    (status = 200, description = "A page of admin keys", body = Value),
+    (status = 404, description = "This node does not publish"),
+    (status = 400, description = "A parameter is wrong"),
+))]
+pub(in crate::api) async fn list_admin_keys(
+    Publishing(publisher): Publishing,
+    Query(query): Query<ListQuery>,
+) -> Result<Json<Page<AdminKeyView>>, Error> {
+    let limit = limit(query.limit)?;
+    let mut keys: Vec<_> = publisher.admin().admin_keys().await?;
+    keys.sort_by(|a, b| a.id.cmp(&b.id));
+    let keys = keys.into_iter().map(|key| (key.id.clone(), key)).collect();
+    Ok(Json(Page::by_name(keys, limit, query.cursor.as_deref())))
+}
+
+/// An admin key to create.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::api) struct CreateAdminKey {
+    /// What it is for, 1 to 100 characters.
+    #[schema(min_length = 1, max_length = 100)]
+    name: String,
+    /// `viewer`, `operator` or `admin`.
+    #[schema(value_type = String)]
+    role: AdminRole,
+    /// When it expires; without it never.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    expires_at: Option<DateTime<Utc>>,
+}
+
+/// Creates an admin key. The answer has the whole key, which is shown only once; an answer that is given again for its
+/// Idempotency-Key has it as null.
+#[utoipa::path(post, path = "/admin/v1/admin-keys", params(("Idempotency-Key" = Option<String>, Header)), request_body = CreateAdminKey, responses(
+    (status = 201, description = "It is created", body = Value),
+    (status = 404, description = "This node does not publish"),
+    (status = 400, description = "The body is wrong"),
+    (status = 409, description = "The Idempotency-Key came with another request"),
+))]
+pub(in crate::api) async fn create_admin_key(
+    State(state): State<AdminState>,
+    Publishing(publisher): Publishing,
+    caller: Caller,
+    Headers(headers): Headers,
+    Input { value, digest }: Input<CreateAdminKey>,
+) -> Result<(StatusCode, Json<Value>), Error> {
+    let CreateAdminKey { name, role, expires_at } = value;
+    let new = NewAdminKey { name: check_key_name(&name).map_err(invalid)?, role, expires_at };
+    check_expiry(expires_at, state.clock.now())?;
+    let key = request_key(&headers, &caller, "create admin key", digest)?;
+    let (answer, _) = detached(async move {
+        let admin = publisher.admin();
+        let create = async {
+            let key = admin.create_admin_key(new, caller.principal()).await?;
+            let kept = json!({ "id": key.id(), "key": null });
+            Ok((json!({ "id": key.id(), "key": key.expose() }), kept))
+        };
+        admin.once(key, create).await
+    })
+    .await?;
+    Ok((StatusCode::CREATED, Json(answer)))
+}
+
+/// Revokes an admin key. Every publisher refuses it within two seconds.
+#[utoipa::path(delete, path = "/admin/v1/admin-keys/{id}", params(("id" = String, Path)), responses(
+    (status = 200, description = "It is revoked", body = Value),
+    (status = 404, description = "There is no such admin key, or this node does not publish"),
+))]
+pub(in crate::api) async fn revoke_admin_key(
+    Publishing(publisher): Publishing,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Result<Json<Value>, Error> {
+    let id =
+        detached(async move { publisher.admin().revoke_admin_key(&id, caller.principal()).await }).await?;
+    Ok(Json(json!({ "id": id })))
+}
+
+/// Which entries.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(in crate::api) struct AuditQuery {
+    /// Only entries about this collection, key id or admin key id.
+    subject: Option<String>,
+    /// Most entries, from 1 to 1,000.
+    #[param(minimum = 1, maximum = 1000, default = 50)]
+    limit: Option<usize>,
+    /// `next` of the page before.
+    cursor: Option<String>,
+}
+
+/// The audit log, newest entries first: who did what, from where.
+#[utoipa::path(get, path = "/admin/v1/audit", params(AuditQuery), responses(
+    (status = 200, description = "A page of entries", body = Value),
+    (status = 404, description = "This node does not publish"),
+    (status = 400, description = "A parameter is wrong"),
+))]
+pub(in crate::api) async fn list_audit(
+    Publishing(publisher): Publishing,
+    Query(query): Query<AuditQuery>,
+) -> Result<Json<Page<AuditEntry>>, Error> {
+    let (limit, before) = (limit(query.limit)?, time_and_id(query.cursor.as_deref())?);
+    let entries = publisher.admin().audit_before(query.subject.as_deref(), before, limit + 1).await?;
+    let page = Page::of(entries, limit, |(id, entry)| cursor_at(entry.at, id));
+    Ok(Json(Page { items: page.items.into_iter().map(|(_, entry)| entry).collect(), next: page.next }))
+}

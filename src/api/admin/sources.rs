@@ -1,0 +1,257 @@
+//! `/admin/v1/sources` and `/admin/v1/models`: what is configured, and what a warehouse has.
+
+use axum::{
+    Json,
+    extract::{Path, Query, State},
+};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json, value::RawValue};
+use utoipa::{IntoParams, ToSchema};
+
+use super::{
+    AdminState,
+    input::{Input, invalid, limit},
+    page::Page,
+};
+use crate::{
+    admin::{self, SourceCheck},
+    api::http::error::Error,
+    domain::Column,
+};
+
+/// Rows of a preview when the request does not say.
+const ROWS_DEFAULT: u64 = 100;
+/// Most rows of a preview.
+const ROWS_MAX: u64 = 1000;
+/// Most bytes of a preview's rows.
+const PREVIEW_BYTES_MAX: usize = 8 * 1024 * 1024;
+
+/// A page of a list.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(in crate::api) struct ListQuery {
+    /// Most items, from 1 to 1,000.
+    #[param(minimum = 1, maximum = 1000, default = 50)]
+    pub(super) limit: Option<usize>,
+    /// `next` of the page before.
+    pub(super) cursor: Option<String>,
+}
+
+/// How many rows.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(in crate::api) struct RowsQuery {
+    /// Most rows, from 1 to 1,000.
+    #[param(minimum = 1, maximum = 1000, default = 100)]
+    limit: Option<u64>,
+}
+
+impl RowsQuery {
+    pub(super) fn rows(&self) -> Result<u64, Error> {
+        rows(self.limit)
+    }
+}
+
+fn rows(limit: Option<u64>) -> Result<u64, Error> {
+    let rows = limit.unwrap_or(ROWS_DEFAULT);
+    if (1..=ROWS_MAX).contains(&rows) { Ok(rows) } else { Err(invalid("limit must be from 1 to 1000")) }
+}
+
+/// Rows of a preview as JSON, bounded by their bytes.
+#[derive(Debug, Default, Serialize)]
+pub(in crate::api) struct Rows {
+    #[serde(rename = "rows")]
+    values: Vec<Box<RawValue>>,
+    /// Whether rows were left off because of their size.
+    is_cut: bool,
+    #[serde(skip)]
+    bytes: usize,
+}
+
+impl Rows {
+    /// Adds one JSON value.
+    pub(super) fn push(&mut self, json: &[u8]) {
+        self.bytes += json.len();
+        let row = String::from_utf8(json.to_vec()).ok().and_then(|text| RawValue::from_string(text).ok());
+        match row {
+            Some(row) if self.bytes <= PREVIEW_BYTES_MAX => self.values.push(row),
+            _ => self.is_cut = true,
+        }
+    }
+}
+
+/// The things of a section of the configuration, as a page.
+fn section(state: &AdminState, section: &str, query: &ListQuery) -> Result<Page<Value>, Error> {
+    let things = state.configured.read().section(section);
+    let things = things.into_iter().map(|(name, settings)| (name.clone(), thing(&name, &settings)));
+    Ok(Page::by_name(things.collect(), limit(query.limit)?, query.cursor.as_deref()))
+}
+
+/// A thing of the configuration file, which alone changes it.
+pub(super) fn thing(name: &str, settings: &Value) -> Value {
+    json!({ "name": name, "managed_by": "file", "settings": settings })
+}
+
+/// The configured sources, by name. Secrets are masked.
+#[utoipa::path(get, path = "/admin/v1/sources", params(ListQuery), responses(
+    (status = 200, description = "A page of sources", body = Value),
+))]
+pub(in crate::api) async fn list_sources(
+    State(state): State<AdminState>,
+    Query(query): Query<ListQuery>,
+) -> Result<Json<Page<Value>>, Error> {
+    section(&state, "sources", &query).map(Json)
+}
+
+/// Connects to a source, makes a trivial request and asks for the version.
+#[utoipa::path(post, path = "/admin/v1/sources/{source}/check", params(("source" = String, Path)), responses(
+    (status = 200, description = "It answered", body = Value),
+    (status = 404, description = "There is no such source"),
+    (status = 400, description = "The source refuses, or its settings are wrong"),
+))]
+pub(in crate::api) async fn check_source(
+    State(state): State<AdminState>,
+    Path(source): Path<String>,
+) -> Result<Json<SourceCheck>, Error> {
+    Ok(Json(state.configured.read().sources.check(&source).await?))
+}
+
+/// Which tables.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(in crate::api) struct TablesQuery {
+    /// Only names that contain this, in any case.
+    contains: Option<String>,
+    /// Most items, from 1 to 1,000.
+    #[param(minimum = 1, maximum = 1000, default = 50)]
+    limit: Option<usize>,
+    /// `next` of the page before.
+    cursor: Option<String>,
+}
+
+/// The tables that the source's user may read, or the files.
+#[utoipa::path(get, path = "/admin/v1/sources/{source}/tables", params(("source" = String, Path), TablesQuery), responses(
+    (status = 200, description = "A page of names", body = Value),
+    (status = 404, description = "There is no such source"),
+    (status = 400, description = "The source refuses, or a parameter is wrong"),
+))]
+pub(in crate::api) async fn list_tables(
+    State(state): State<AdminState>,
+    Path(source): Path<String>,
+    Query(query): Query<TablesQuery>,
+) -> Result<Json<Page<String>>, Error> {
+    let limit = limit(query.limit)?;
+    let contains = query.contains.as_deref().unwrap_or_default();
+    let mut tables = state.configured.read().sources.tables(&source, contains).await?;
+    tables.sort();
+    let tables = tables.into_iter().map(|table| (table.clone(), table)).collect();
+    Ok(Json(Page::by_name(tables, limit, query.cursor.as_deref())))
+}
+
+/// Which table.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(in crate::api) struct ColumnsQuery {
+    /// The table or file, as `table` of a model names it.
+    table: String,
+}
+
+/// The columns of a table or file.
+#[utoipa::path(get, path = "/admin/v1/sources/{source}/columns", params(("source" = String, Path), ColumnsQuery), responses(
+    (status = 200, description = "The columns", body = Vec<Value>),
+    (status = 404, description = "There is no such source or table"),
+    (status = 400, description = "The source refuses, or a parameter is wrong"),
+))]
+pub(in crate::api) async fn list_columns(
+    State(state): State<AdminState>,
+    Path(source): Path<String>,
+    Query(query): Query<ColumnsQuery>,
+) -> Result<Json<Vec<Column>>, Error> {
+    let table = admin::Query::Table { name: query.table, columns: None };
+    Ok(Json(state.configured.read().sources.columns(&source, &table).await?))
+}
+
+/// A query of a source.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::api) struct SourceQuery {
+    /// One select statement; or `table`.
+    sql: Option<String>,
+    /// A table or file; or `sql`.
+    table: Option<String>,
+    /// Most rows, from 1 to 1,000.
+    #[schema(minimum = 1, maximum = 1000, default = 100)]
+    limit: Option<u64>,
+}
+
+/// Rows of a query, before any mapping. The source is only read.
+#[utoipa::path(post, path = "/admin/v1/sources/{source}/query", params(("source" = String, Path)), request_body = SourceQuery, responses(
+    (status = 200, description = "The rows", body = Value),
+    (status = 404, description = "There is no such source or table"),
+    (status = 400, description = "The source refuses, or the body is wrong"),
+))]
+pub(in crate::api) async fn query_source(
+    State(state): State<AdminState>,
+    Path(source): Path<String>,
+    Input { value, .. }: Input<SourceQuery>,
+) -> Result<Json<Rows>, Error> {
+    let limit = rows(value.limit)?;
+    let query = match (value.sql, value.table) {
+        (Some(sql), None) => admin::Query::Sql(sql),
+        (None, Some(name)) => admin::Query::Table { name, columns: None },
+        _ => return Err(invalid("the body needs `sql` or `table`, not both")),
+    };
+    let mut rows = Rows::default();
+    state.configured.read().sources.rows(&source, &query, limit, |row| rows.push(row)).await?;
+    Ok(Json(rows))
+}
+
+/// The configured models, by name.
+#[utoipa::path(get, path = "/admin/v1/models", params(ListQuery), responses(
+    (status = 200, description = "A page of models", body = Value),
+))]
+pub(in crate::api) async fn list_models(
+    State(state): State<AdminState>,
+    Query(query): Query<ListQuery>,
+) -> Result<Json<Page<Value>>, Error> {
+    section(&state, "models", &query).map(Json)
+}
+
+/// A model's columns and first rows.
+#[derive(Debug, Serialize)]
+pub(in crate::api) struct ModelPreview {
+    columns: Vec<Column>,
+    #[serde(flatten)]
+    rows: Rows,
+}
+
+/// The columns and first rows of a model, before any mapping.
+#[utoipa::path(get, path = "/admin/v1/models/{model}/preview", params(("model" = String, Path), RowsQuery), responses(
+    (status = 200, description = "Columns and rows", body = Value),
+    (status = 404, description = "There is no such model or table"),
+    (status = 400, description = "The source refuses, or a parameter is wrong"),
+))]
+pub(in crate::api) async fn preview_model(
+    State(state): State<AdminState>,
+    Path(model): Path<String>,
+    Query(query): Query<RowsQuery>,
+) -> Result<Json<ModelPreview>, Error> {
+    let (limit, mut rows) = (query.rows()?, Rows::default());
+    let configuration = state.configured.read();
+    let columns = configuration.preview_model(&model, limit, |row| rows.push(row)).await?;
+    Ok(Json(ModelPreview { columns, rows }))
+}
+
+/// The configuration in force, defaults included, as `larder config print` shows it. Secrets are masked.
+#[utoipa::path(get, path = "/admin/v1/configuration", responses(
+    (status = 200, description = "TOML", body = String, content_type = "application/toml"),
+))]
+pub(in crate::api) async fn show_configuration(
+    State(state): State<AdminState>,
+) -> ([(hyper::header::HeaderName, &'static str); 1], String) {
+    ([(hyper::header::CONTENT_TYPE, "application/toml")], state.configured.read().text.clone())
+}

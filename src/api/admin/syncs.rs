@@ -1,0 +1,202 @@
+//! `/admin/v1/syncs`: the configured syncs, their previews and validation, and starting runs.
+
+use axum::{
+    Json,
+    extract::{Path, Query, State},
+};
+use hyper::{StatusCode, header::LOCATION};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use utoipa::ToSchema;
+
+use super::{
+    AdminState, Publishing,
+    gate::Caller,
+    input::{Headers, Input, detached, limit, named, request_key},
+    page::Page,
+    sources::{ListQuery, Rows, RowsQuery, thing},
+};
+use crate::{
+    admin::{self, OperationView, Pause, RequestedRun},
+    api::http::error::Error,
+    domain::{CollectionName, RejectedRow},
+};
+
+/// Most rejected rows of a preview.
+const REJECTED_MAX: usize = 1000;
+
+/// The configured syncs, by name. Secrets are masked.
+#[utoipa::path(get, path = "/admin/v1/syncs", params(ListQuery), responses(
+    (status = 200, description = "A page of syncs", body = Value),
+))]
+pub(in crate::api) async fn list_syncs(
+    State(state): State<AdminState>,
+    Query(query): Query<ListQuery>,
+) -> Result<Json<Page<Value>>, Error> {
+    let things = state.configured.read().section("syncs");
+    let things = things.into_iter().map(|(name, settings)| (name.clone(), thing(&name, &settings)));
+    Ok(Json(Page::by_name(things.collect(), limit(query.limit)?, query.cursor.as_deref())))
+}
+
+/// One sync, with the state of its collection.
+#[utoipa::path(get, path = "/admin/v1/syncs/{sync}", params(("sync" = String, Path)), responses(
+    (status = 200, description = "The sync", body = Value),
+    (status = 404, description = "There is no such sync, or this node does not publish"),
+    (status = 400, description = "The name is not one of a sync"),
+))]
+pub(in crate::api) async fn show_sync(
+    State(state): State<AdminState>,
+    Publishing(publisher): Publishing,
+    Path(sync): Path<String>,
+) -> Result<Json<Value>, Error> {
+    let name: CollectionName = named("sync", &sync)?;
+    publisher.registry.find(&sync)?;
+    let settings = state.configured.read().shown["syncs"][&sync].clone();
+    let mut shown = thing(&sync, &settings);
+    let status = state.overview.collection(Some(&publisher.admin()), &name).await?;
+    shown["collection"] = serde_json::to_value(status).unwrap_or_default();
+    Ok(Json(shown))
+}
+
+/// Records of a sync as they would be served.
+#[derive(Debug, Serialize)]
+pub(in crate::api) struct SyncPreview {
+    #[serde(flatten)]
+    records: Rows,
+    rejected: Vec<RejectedRow>,
+    warnings: Vec<String>,
+}
+
+/// The first records of a sync as they would be served, and the rows that would be rejected.
+#[utoipa::path(get, path = "/admin/v1/syncs/{sync}/preview", params(("sync" = String, Path), RowsQuery), responses(
+    (status = 200, description = "Records and rejected rows", body = Value),
+    (status = 404, description = "There is no such sync, or this node does not publish"),
+    (status = 400, description = "The mapping does not fit, the source refuses, or a parameter is wrong"),
+))]
+pub(in crate::api) async fn preview_sync(
+    State(state): State<AdminState>,
+    Publishing(publisher): Publishing,
+    Path(sync): Path<String>,
+    Query(query): Query<RowsQuery>,
+) -> Result<Json<SyncPreview>, Error> {
+    let (limit, mut records, mut rejected) = (query.rows()?, Rows::default(), Vec::new());
+    let show = |record: &crate::domain::Record, mapped: Result<(), crate::domain::Rejection>| match mapped {
+        Ok(()) => records.push(&record.body),
+        Err(rejection) if rejected.len() < REJECTED_MAX => rejected.push(RejectedRow {
+            reason: rejection.reason.to_string(),
+            field: rejection.field,
+            primary_key: Some(record.key.clone()).filter(|key| !key.is_empty()),
+        }),
+        Err(_) => {}
+    };
+    let warnings = publisher.registry.preview(&sync, state.clock.now(), limit, show).await?;
+    Ok(Json(SyncPreview { records, rejected, warnings }))
+}
+
+/// Whether a sync fits its model: its columns, its fields, and every fault at once. No row is read.
+#[utoipa::path(post, path = "/admin/v1/syncs/{sync}/validate", params(("sync" = String, Path)), responses(
+    (status = 200, description = "The outcome", body = Value),
+    (status = 404, description = "There is no such sync, or this node does not publish"),
+    (status = 400, description = "The source refuses"),
+))]
+pub(in crate::api) async fn validate_sync(
+    Publishing(publisher): Publishing,
+    Path(sync): Path<String>,
+) -> Result<Json<Value>, Error> {
+    match publisher.registry.check(&sync).await {
+        Ok(checked) => Ok(Json(json!({
+            "is_valid": true,
+            "faults": [],
+            "warnings": checked.mapping.warnings(),
+            "columns": checked.columns,
+            "fields": checked.mapping.fields().len(),
+        }))),
+        Err(admin::Error::Mapping { faults, .. }) => {
+            let faults: Vec<String> = faults.iter().map(ToString::to_string).collect();
+            Ok(Json(json!({ "is_valid": false, "faults": faults })))
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// How a sync runs.
+#[derive(Debug, Clone, Copy, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::api) struct StartRun {
+    /// Announce the result even if a guard would hold it.
+    #[serde(default)]
+    accept: bool,
+    /// Read the whole model, also of a sync that reads increments.
+    #[serde(default)]
+    full: bool,
+    /// Read and compare only; nothing is announced or recorded.
+    #[serde(default)]
+    dry_run: bool,
+}
+
+/// Starts a run of a sync, or follows the one that is in progress. The answer has the operation, which
+/// `GET /admin/v1/operations/{operation}` shows until an hour after its end.
+#[utoipa::path(post, path = "/admin/v1/syncs/{sync}/runs", params(("sync" = String, Path), ("Idempotency-Key" = Option<String>, Header)), request_body = StartRun, responses(
+    (status = 202, description = "It was started", body = Value),
+    (status = 404, description = "There is no such sync, or this node does not publish"),
+    (status = 400, description = "The body is wrong"),
+    (status = 409, description = "The Idempotency-Key came with another request, or its first request is in progress"),
+))]
+pub(in crate::api) async fn start_run(
+    State(state): State<AdminState>,
+    Publishing(publisher): Publishing,
+    caller: Caller,
+    Path(sync): Path<String>,
+    Headers(headers): Headers,
+    Input { value, digest }: Input<StartRun>,
+) -> Result<Accepted, Error> {
+    let key = request_key(&headers, &caller, &format!("start {sync}"), digest)?;
+    let (operations, principal) = (state.operations.clone(), caller.principal().clone());
+    let (answer, _) = detached(async move {
+        let admin = publisher.admin();
+        let start = async {
+            let StartRun { accept, full, dry_run } = value;
+            let requested = RequestedRun { accept, full, dry_run };
+            let view = operations.start_sync(publisher, &sync, requested, principal)?;
+            Ok(twice(&view))
+        };
+        admin.once(key, start).await
+    })
+    .await?;
+    Ok(Accepted(answer))
+}
+
+/// The answer to a started operation, now and when the request comes again.
+pub(super) fn twice(view: &OperationView) -> (Value, Value) {
+    let answer = json!({ "operation": view.id, "sync": view.sync, "kind": view.kind });
+    (answer.clone(), answer)
+}
+
+/// An operation that was started.
+pub(in crate::api) struct Accepted(pub(super) Value);
+
+impl axum::response::IntoResponse for Accepted {
+    fn into_response(self) -> axum::response::Response {
+        let id = self.0["operation"].as_str().unwrap_or_default();
+        let location = format!("/admin/v1/operations/{id}");
+        (StatusCode::ACCEPTED, [(LOCATION, location)], Json(self.0)).into_response()
+    }
+}
+
+/// Lets a sync run by its schedule again, after a rollback. The answer has the pause that ended; null without one.
+#[utoipa::path(post, path = "/admin/v1/syncs/{sync}/resume", params(("sync" = String, Path)), responses(
+    (status = 200, description = "It is not paused", body = Value),
+    (status = 404, description = "There is no such sync, or this node does not publish"),
+    (status = 400, description = "The name is not one of a sync"),
+    (status = 409, description = "Other announcements came first"),
+))]
+pub(in crate::api) async fn resume_sync(
+    Publishing(publisher): Publishing,
+    caller: Caller,
+    Path(sync): Path<String>,
+) -> Result<Json<Value>, Error> {
+    let name: CollectionName = named("sync", &sync)?;
+    let pause: Option<Pause> =
+        detached(async move { publisher.resume(&name, caller.principal()).await }).await?;
+    Ok(Json(json!({ "sync": sync, "pause": pause })))
+}

@@ -1,0 +1,10 @@
+//! The admin listener: who may do what, and every route of its API.
+
+mod access;
+mod changes;
+mod commands;
+mod events;
+mod fuzzed;
+mod reading;
+mod runs;
+mod world;

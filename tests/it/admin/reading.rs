@@ -1,0 +1,165 @@
+//! What is only read: configuration, sources, models, syncs, status, lists and their pages.
+
+use larder::admin::AdminRole;
+use serde_json::{Value, json};
+
+use super::world::World;
+use crate::support::admin::ask;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn configured_things_are_shown_without_secrets() {
+    let world = World::start().await;
+    let sources = world.get("/admin/v1/sources").await;
+    assert_eq!(sources["next"], Value::Null);
+    let source = &sources["items"][0];
+    assert_eq!((&source["name"], &source["managed_by"]), (&json!("warehouse"), &json!("file")));
+    assert_eq!(source["settings"]["type"], "sqlite");
+    let models = world.get("/admin/v1/models").await;
+    assert_eq!(models["items"][0]["settings"]["primary_key"], "id");
+    let syncs = world.get("/admin/v1/syncs?limit=1").await;
+    assert_eq!(syncs["items"][0]["name"], "broken");
+    let next = syncs["next"].as_str().unwrap();
+    let syncs = world.get(&format!("/admin/v1/syncs?limit=1&cursor={next}")).await;
+    assert_eq!((&syncs["items"][0]["name"], &syncs["next"]), (&json!("person"), &Value::Null));
+    let sync = world.get("/admin/v1/syncs/person").await;
+    assert_eq!(sync["settings"]["model"], "people");
+    assert_eq!(sync["collection"]["collection"], "person");
+    assert_eq!(world.refused("GET", "/admin/v1/syncs/nobody", None).await, (404, "unknown_sync".to_owned()));
+
+    let toml = world.ask("GET", "/admin/v1/configuration", None).await;
+    assert_eq!(toml.header("content-type"), Some("application/toml"));
+    assert_eq!(toml.text(), world.node.config().print());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sources_are_checked_and_queried() {
+    let world = World::start().await;
+    let checked = world.ask("POST", "/admin/v1/sources/warehouse/check", None).await.json();
+    assert!(checked["version"].is_string() && checked["latency_ms"].is_u64(), "{checked}");
+    let unknown = world.refused("POST", "/admin/v1/sources/nobody/check", None).await;
+    assert_eq!(unknown, (404, "unknown_source".to_owned()));
+    let tables = world.get("/admin/v1/sources/warehouse/tables?contains=PEOP").await;
+    assert_eq!(tables["items"], json!(["people"]));
+    let columns = world.get("/admin/v1/sources/warehouse/columns?table=people").await;
+    assert_eq!(columns[1]["name"], "name");
+    let rows = |body: Value| world.ask("POST", "/admin/v1/sources/warehouse/query", Some(body));
+    let answer = rows(json!({ "sql": "select id, name from people order by id", "limit": 2 })).await.json();
+    assert_eq!(answer["rows"], json!([{ "id": 1, "name": "Ann" }, { "id": 2, "name": "Bob" }]));
+    for wrong in [
+        json!({}),
+        json!({ "sql": "select 1", "table": "people" }),
+        json!({ "table": "people", "limit": 0 }),
+        json!({ "table": "people", "other": 1 }),
+    ] {
+        let answer = rows(wrong.clone()).await;
+        assert_eq!((answer.status, answer.code().as_str()), (400, "invalid_input"), "{wrong}");
+    }
+    let unknown = rows(json!({ "table": "people", "others": 1 })).await;
+    assert!(unknown.text().contains("unknown field `others`"), "{unknown:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn models_and_syncs_are_previewed_and_validated() {
+    let world = World::start().await;
+    let preview = world.get("/admin/v1/models/people/preview?limit=1").await;
+    assert_eq!(preview["rows"], json!([{ "id": 1, "name": "Ann" }]));
+    assert_eq!(preview["columns"].as_array().unwrap().len(), 2);
+    let unknown = world.refused("GET", "/admin/v1/models/nothing/preview", None).await;
+    assert_eq!(unknown, (404, "unknown_model".to_owned()));
+    let preview = world.get("/admin/v1/syncs/person/preview").await;
+    assert_eq!((preview["rows"].as_array().unwrap().len(), &preview["rejected"]), (6, &json!([])));
+    for limit in ["0", "1001", "x", ""] {
+        let refused =
+            world.refused("GET", &format!("/admin/v1/syncs/person/preview?limit={limit}"), None).await;
+        assert_eq!(refused, (400, "invalid_input".to_owned()), "{limit}");
+    }
+    let valid = world.ask("POST", "/admin/v1/syncs/person/validate", None).await.json();
+    assert_eq!((&valid["is_valid"], &valid["faults"]), (&json!(true), &json!([])));
+    let broken = world.ask("POST", "/admin/v1/syncs/broken/validate", None).await.json();
+    assert_eq!(broken["is_valid"], false);
+    assert_eq!(broken["faults"].as_array().unwrap().len(), 2, "all faults at once: {broken}");
+    let refused = world.ask("GET", "/admin/v1/syncs/broken/preview", None).await;
+    assert_eq!((refused.status, refused.code().as_str()), (400, "mapping_mismatch"));
+    assert!(refused.text().contains("no_such_column") && refused.text().contains("neither"), "{refused:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn viewers_see_no_record_and_no_primary_key() {
+    let world = World::start().await;
+    world.node.warehouse.execute("insert into people values (7, x'ff')").await;
+    let ended = world.run(json!({ "accept": true })).await;
+    let run = ended["run"].as_str().unwrap();
+    let (key, address) = (world.key(AdminRole::Viewer).await, world.node.server().admin_address());
+    for target in [
+        "/admin/v1/models/people/preview".to_owned(),
+        "/admin/v1/syncs/person/preview".to_owned(),
+        format!("/admin/v1/runs/{run}/rejected"),
+    ] {
+        let answer = ask(address, key.expose(), "GET", &target, None).await;
+        assert_eq!((answer.status, answer.code().as_str()), (403, "role_forbidden"), "{target}");
+        assert_eq!(world.ask("GET", &target, None).await.status, 200, "{target}");
+    }
+    for target in
+        ["/status", "/admin/v1/status", "/admin/v1/collections", "/admin/v1/runs", "/admin/v1/audit"]
+    {
+        let answer = ask(address, key.expose(), "GET", target, None).await;
+        assert_eq!(answer.status, 200, "{target}");
+        for name in ["Ann", "Bob"] {
+            assert!(!answer.text().contains(name), "{target}: {answer:?}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn status_nodes_and_regions_are_those_of_the_command() {
+    let world = World::start().await;
+    world.run(json!({})).await;
+    let status = world.get("/admin/v1/status").await;
+    let person = status["collections"].as_array().unwrap().iter().find(|one| one["collection"] == "person");
+    assert_eq!((&person.unwrap()["version"], &person.unwrap()["records"]), (&json!(1), &json!(6)));
+    assert!(status["fleet"].is_object());
+    assert!(world.get("/admin/v1/nodes").await["nodes"].is_array());
+    crate::support::process::wait_until("the region", async || {
+        world.get("/admin/v1/regions").await == json!(["local"])
+    })
+    .await;
+    let listed = world.get("/admin/v1/collections?limit=1").await;
+    assert_eq!((&listed["items"][0]["collection"], &listed["next"]), (&json!("broken"), &json!("broken")));
+    let listed = world.get("/admin/v1/collections?limit=1&cursor=broken").await;
+    assert_eq!((&listed["items"][0]["collection"], &listed["next"]), (&json!("person"), &Value::Null));
+    let unknown = world.refused("GET", "/admin/v1/collections/nobody", None).await;
+    assert_eq!(unknown, (404, "unknown_collection".to_owned()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn runs_and_audit_log_come_in_pages() {
+    let world = World::start().await;
+    let mut started = Vec::new();
+    for _ in 0..3 {
+        started.push(world.run(json!({})).await["run"].clone());
+    }
+    started.reverse();
+    for (list, count) in [("runs?sync=person", 3), ("audit?subject=person", 3)] {
+        let (mut seen, mut cursor) = (Vec::new(), String::new());
+        loop {
+            let page = world.get(&format!("/admin/v1/{list}&limit=1{cursor}")).await;
+            seen.extend(page["items"].as_array().unwrap().clone());
+            let Some(next) = page["next"].as_str() else { break };
+            cursor = format!("&cursor={next}");
+        }
+        assert_eq!(seen.len(), count, "{list}: {seen:?}");
+        if list.starts_with("runs") {
+            assert_eq!(seen.iter().map(|run| run["id"].clone()).collect::<Vec<_>>(), started);
+        } else {
+            assert_eq!(seen[0]["action"], "sync.run");
+            assert_eq!(seen[0]["address"], "127.0.0.1");
+            assert!(seen[0]["actor"].as_str().unwrap().starts_with("key:first ("), "{seen:?}");
+        }
+    }
+    for query in ["cursor=x", "limit=0", "limit=1001", "sync=-", "other=1"] {
+        let refused = world.refused("GET", &format!("/admin/v1/runs?{query}"), None).await;
+        assert_eq!(refused, (400, "invalid_input".to_owned()), "{query}");
+    }
+    let unknown = world.refused("GET", "/admin/v1/runs?sync=nobody", None).await;
+    assert_eq!(unknown, (404, "unknown_sync".to_owned()));
+}
