@@ -1,6 +1,7 @@
 //! The command line.
 
 mod admin;
+mod keys;
 
 use std::{
     ffi::OsString,
@@ -8,19 +9,16 @@ use std::{
     time::Duration,
 };
 
-pub(super) use self::admin::{AdminCommand, AdminKeysCommand, CreateAdminKey, RevokeAdminKey};
+pub(super) use self::{
+    admin::{AdminCommand, AdminKeysCommand, CreateAdminKey, RevokeAdminKey},
+    keys::{CreateKey, KeyLimitArguments, KeysCommand, MintToken, RevokeKey, RotateKey, TokenCommand},
+};
 use clap::{Arg, ArgAction, ArgMatches, Args, FromArgMatches, Parser, Subcommand, error::ErrorKind};
 
 use crate::{
-    admin::{AUDIT_LISTED_MAX, KEY_OVERLAP_MAX, VERSIONS_LISTED_MAX},
+    admin::{AUDIT_LISTED_MAX, VERSIONS_LISTED_MAX},
     config::{self, Config, Environment, Faults, Overrides, SHORTHANDS, Shorthand},
-    domain::{
-        duration,
-        fields::FieldPath,
-        limits::KEY_REQUESTS_PER_SECOND_MAX,
-        name::{CollectionName, IndexName},
-        network::Network,
-    },
+    domain::duration,
 };
 
 /// Shown below the list of commands.
@@ -450,160 +448,6 @@ pub(super) struct Takeover {
 fn version(text: &str) -> Result<u64, &'static str> {
     let number = text.parse::<u64>().ok().filter(|number| *number > 0);
     number.ok_or("a version is a whole number from 1; `larder versions COLLECTION` shows which there are")
-}
-
-/// The commands of `larder keys`.
-#[derive(Debug, Subcommand)]
-pub(super) enum KeysCommand {
-    /// Create a key; it is printed once, alone on stdout
-    Create(Box<CreateKey>),
-    /// List keys with their grants, limits and last use; revoked ones too
-    List {
-        /// Print JSON instead of a table
-        #[arg(long)]
-        json: bool,
-    },
-    /// Give a key a new secret, printed once; the old one works for a time
-    Rotate(RotateKey),
-    /// Revoke a key; refused everywhere within two poll intervals
-    Revoke(RevokeKey),
-}
-
-/// `larder keys create`
-#[derive(Debug, Args)]
-#[command(group = clap::ArgGroup::new("grant").required(true))]
-pub(super) struct CreateKey {
-    #[command(flatten)]
-    pub(super) actor: ActorArgument,
-    /// The purpose of the key, as lists show it
-    #[arg(long, value_name = "NAME")]
-    pub(super) name: String,
-    /// A collection that the key grants access to; may be given several times
-    #[arg(long = "collection", value_name = "COLLECTION", group = "grant")]
-    pub(super) collections: Vec<String>,
-    /// The key grants access to every collection, present and future
-    #[arg(long, group = "grant")]
-    pub(super) all_collections: bool,
-    /// How long the key is valid, from now: 90d, 12h; without it the key does not expire
-    #[arg(long, value_name = "DURATION")]
-    pub(super) expires: Option<String>,
-    #[command(flatten)]
-    pub(super) limits: KeyLimitArguments,
-}
-
-/// What limits a key beside its collections.
-#[derive(Debug, Args)]
-pub(super) struct KeyLimitArguments {
-    /// An index that the key may look values up in, instead of all; may be given several times
-    #[arg(long = "index", value_name = "INDEX")]
-    pub(super) indexes: Vec<IndexName>,
-    /// A field that the key may read, instead of all: `full_name`, `recommendations.concerts`; may be given several times
-    #[arg(long = "field", value_name = "PATH", conflicts_with = "without_fields")]
-    pub(super) fields: Vec<FieldPath>,
-    /// A field that the key may not read; may be given several times
-    #[arg(long = "without-field", value_name = "PATH")]
-    pub(super) without_fields: Vec<FieldPath>,
-    /// A field that the key may read in one collection, where `--field` and `--without-field` do not apply then: `customer:full_name`; may be given several times
-    #[arg(long = "field-of", value_name = "COLLECTION:PATH", value_parser = field_of)]
-    pub(super) fields_of: Vec<FieldOf>,
-    /// A field that the key may not read in one collection; may be given several times
-    #[arg(long = "without-field-of", value_name = "COLLECTION:PATH", value_parser = field_of)]
-    pub(super) without_fields_of: Vec<FieldOf>,
-    /// A network that requests must come from, such as 203.0.113.0/24; may be given several times
-    #[arg(long = "network", value_name = "CIDR")]
-    pub(super) networks: Vec<Network>,
-    /// Requests a second on one node, instead of `server.key_requests_per_second_max`
-    #[arg(long, value_name = "REQUESTS", value_parser = rate())]
-    pub(super) requests_per_second: Option<u64>,
-    /// Requests at once after a pause; as many as a second has without it
-    #[arg(long, value_name = "REQUESTS", requires = "requests_per_second", value_parser = rate())]
-    pub(super) burst: Option<u64>,
-    /// Answer a request over the rate like a miss instead of 429, for callers that take 429 for a broken host
-    #[arg(long)]
-    pub(super) never_throttle_status: bool,
-}
-
-/// A field of one collection.
-pub(super) type FieldOf = (CollectionName, FieldPath);
-
-fn field_of(text: &str) -> Result<FieldOf, String> {
-    let (collection, path) =
-        text.split_once(':').ok_or("write COLLECTION:PATH, such as customer:full_name")?;
-    let collection = CollectionName::new(collection).map_err(|error| error.to_string())?;
-    Ok((collection, FieldPath::new(path).map_err(|error| error.to_string())?))
-}
-
-fn rate() -> clap::builder::RangedU64ValueParser<u64> {
-    clap::value_parser!(u64).range(1..=KEY_REQUESTS_PER_SECOND_MAX)
-}
-
-/// `larder keys rotate`
-#[derive(Debug, Args)]
-pub(super) struct RotateKey {
-    #[command(flatten)]
-    pub(super) actor: ActorArgument,
-    /// The key's id, as `larder keys list` shows it: the 12 characters after `lrd_`
-    pub(super) id: String,
-    /// How long the old secret works on: 24h, 7d; 0s ends it at once
-    #[arg(long, value_name = "DURATION", value_parser = overlap)]
-    pub(super) overlap: Duration,
-}
-
-/// `larder keys revoke`
-#[derive(Debug, Args)]
-pub(super) struct RevokeKey {
-    #[command(flatten)]
-    pub(super) actor: ActorArgument,
-    /// The key's id, as `larder keys list` shows it: the 12 characters after `lrd_`
-    pub(super) id: String,
-}
-
-fn overlap(text: &str) -> Result<Duration, String> {
-    let overlap = duration::parse(text)?;
-    if overlap <= KEY_OVERLAP_MAX {
-        Ok(overlap)
-    } else {
-        Err("at most 365d; create another key instead".to_owned())
-    }
-}
-
-/// The commands of `larder token`.
-#[derive(Debug, Subcommand)]
-pub(super) enum TokenCommand {
-    /// Print a token as an issuer would make it, to try the configuration out
-    Mint(MintToken),
-}
-
-/// `larder token mint`
-#[derive(Debug, Args)]
-pub(super) struct MintToken {
-    /// The issuer: NAME of [tokens.NAME]
-    #[arg(value_name = "NAME")]
-    pub(super) issuer: String,
-    /// The claim sub: the value of the record that the token opens
-    #[arg(long, value_name = "VALUE")]
-    pub(super) subject: Option<String>,
-    /// A collection that the token is bound to; may be given several times
-    #[arg(long = "collection", value_name = "COLLECTION")]
-    pub(super) collections: Vec<CollectionName>,
-    /// The index that has the subject, when the configuration names none
-    #[arg(long, value_name = "INDEX")]
-    pub(super) record_index: Option<IndexName>,
-    /// A field that the token is bound to; may be given several times
-    #[arg(long = "field", value_name = "PATH")]
-    pub(super) fields: Vec<FieldPath>,
-    /// A field that the token does not open; may be given several times
-    #[arg(long = "without-field", value_name = "PATH")]
-    pub(super) without_fields: Vec<FieldPath>,
-    /// How long the token is valid
-    #[arg(long, value_name = "DURATION", value_parser = duration::parse, default_value = "5m")]
-    pub(super) expires: Duration,
-    /// The id of the key, for an issuer with several keys
-    #[arg(long, value_name = "KID")]
-    pub(super) key_id: Option<String>,
-    /// The private key in PEM (PKCS#8), for an issuer without a shared secret
-    #[arg(long, value_name = "FILE")]
-    pub(super) private_key_file: Option<PathBuf>,
 }
 
 /// `larder audit`
