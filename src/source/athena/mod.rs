@@ -13,10 +13,7 @@ use super::{
     error::{Error, malformed},
     http::Endpoint,
     rows::RowSender,
-    trino::{
-        DIALECT,
-        types::{PrintedReader, printable},
-    },
+    trino::{DIALECT, types::printable, values::PrintedReader},
 };
 use crate::{domain::row::Column, store::Bucket, support::result_code::Phase};
 

@@ -6,13 +6,14 @@ pub(super) mod fault;
 mod pages;
 mod settings;
 pub(super) mod types;
+pub(super) mod values;
 
 use std::time::Duration;
 
 use async_trait::async_trait;
 use reqwest::RequestBuilder;
 
-use self::{pages::Pages, types::RowReader};
+use self::{pages::Pages, values::RowReader};
 use super::{
     Query, check_unchanged,
     driver::{Driver, SourceType, Tables},
