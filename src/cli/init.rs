@@ -45,9 +45,10 @@ const fn optional(name: &'static str, question: &'static str) -> Key {
 const USER: Key = optional("user", "User");
 const PASSWORD: Key = optional("password", "Password, better a variable such as ${WAREHOUSE_PASSWORD}");
 const DATABASE: Key = optional("database", "Database");
+const SCHEMA: Key = optional("schema", "Schema");
 
 /// What is asked about each type of source.
-const TYPES: [(&str, &[Key]); 9] = [
+const TYPES: [(&str, &[Key]); 12] = [
     (
         "postgres",
         &[needed(
@@ -62,8 +63,29 @@ const TYPES: [(&str, &[Key]); 9] = [
             "URL, or a variable such as ${WAREHOUSE_URL} (mysql://user:password@host:3306/database)",
         )],
     ),
+    ("sqlserver", &[needed("host", "Host (server.database.windows.net)"), DATABASE, USER, PASSWORD]),
     ("sqlite", &[needed("path", "Path of the file")]),
     ("clickhouse", &[needed("url", "URL (https://host:8443)"), USER, PASSWORD, DATABASE]),
+    (
+        "trino",
+        &[
+            needed("url", "URL (https://host:8443)"),
+            needed("user", "User"),
+            PASSWORD,
+            optional("catalog", "Catalog"),
+            SCHEMA,
+        ],
+    ),
+    (
+        "databricks",
+        &[
+            needed("url", "URL of the workspace (https://host)"),
+            needed("warehouse", "Id of the SQL warehouse"),
+            needed("token", "Token, better a variable such as ${DATABRICKS_TOKEN}"),
+            optional("catalog", "Catalog"),
+            SCHEMA,
+        ],
+    ),
     (
         "snowflake",
         &[
@@ -73,7 +95,7 @@ const TYPES: [(&str, &[Key]); 9] = [
             optional("private_key_file", "File of the private key"),
             optional("warehouse", "Warehouse"),
             DATABASE,
-            optional("schema", "Schema"),
+            SCHEMA,
             optional("role", "Role"),
         ],
     ),
