@@ -66,6 +66,7 @@ impl<'a> Publisher<'a> {
             segments: vec![],
             records: 0,
             left: 0,
+            cursor: None,
         };
         Self { folder, size, codec: if is_plain { Codec::Plain } else { codec() }, manifest }
     }

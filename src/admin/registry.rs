@@ -129,6 +129,9 @@ async fn check(sync: &ScheduledSync) -> Result<CheckedSync, Error> {
     let ScheduledSync { spec, source, .. } = sync;
     let query = spec.resolve(source).await?;
     let columns = spec.model.source(source).describe(&query).await?;
+    if let Some(increment) = &spec.increment {
+        increment.check(&columns)?;
+    }
     match Mapping::compile(&spec.mapping, &columns) {
         Ok(mapping) => Ok(CheckedSync { query, columns, mapping }),
         Err(faults) => Err(Error::Mapping { sync: spec.collection.clone(), faults }),

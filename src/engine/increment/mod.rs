@@ -17,7 +17,7 @@ use crate::{
         cursor::{Cursor, CursorValue, NotACursor, Overlap},
         digest::Digest,
         manifest::Manifest,
-        row::{CellKind, Column, RowBatch},
+        row::{CellKind, Column, ColumnKind, RowBatch},
         run::RunCounts,
     },
     source::{self, Query},
@@ -59,6 +59,7 @@ impl IncrementPlan {
         now: DateTime<Utc>,
     ) -> Result<Self, Error> {
         let on_delete = spec.on_delete;
+        settings.check(&input.columns)?;
         let IncrementSettings { column, deleted, changes, .. } = settings;
         let Input { source, query, columns } = input;
         let (mapping, source) = (spec.mapping_digest(), source.digest());
@@ -69,12 +70,9 @@ impl IncrementPlan {
             settings: settings.clone(),
             input: Digest::of(input.as_bytes()),
             from: None,
-            column: position(columns, column).ok_or_else(|| absent(column))?,
+            column: position(columns, column).unwrap_or_default(),
             deleted: deleted.as_ref().and_then(|deleted| position(columns, &deleted.column)),
         };
-        if let Some(deleted) = deleted.as_ref().filter(|_| plan.deleted.is_none() && changes.is_none()) {
-            return Err(absent(&deleted.column));
-        }
         plan.from = compared.and_then(|manifest| plan.continued(manifest, now)).transpose()?;
         if plan.from.is_some() && plan.deleted.is_none() && deleted.is_some() {
             // The query of changes has it behind the columns of the model.
@@ -189,6 +187,28 @@ impl IncrementPlan {
     }
 }
 
+impl IncrementSettings {
+    /// Checks the settings with the columns of the model.
+    ///
+    /// # Errors
+    /// [`Error::Increment`].
+    pub fn check(&self, columns: &[Column]) -> Result<(), Error> {
+        let fault = |column: &str, why: String| Err(Error::Increment { column: column.to_owned(), why });
+        let absent = "is not a column of the model";
+        let Some(at) = position(columns, &self.column) else { return fault(&self.column, absent.to_owned()) };
+        let Column { kind, type_name, .. } = &columns[at];
+        if matches!(kind, ColumnKind::Boolean | ColumnKind::Json | ColumnKind::Uuid) {
+            return fault(&self.column, format!("is {type_name}; increments go by times, dates or integers"));
+        }
+        match &self.deleted {
+            Some(deleted) if self.changes.is_none() && position(columns, &deleted.column).is_none() => {
+                fault(&deleted.column, absent.to_owned())
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
 impl RunPlan {
     /// Whether a record without a row in this run has left the model.
     pub(super) fn reads_whole_model(&self) -> bool {
@@ -247,10 +267,6 @@ const DATE_BYTES: usize = 10;
 
 fn position(columns: &[Column], name: &str) -> Option<usize> {
     columns.iter().position(|column| column.name == name)
-}
-
-fn absent(column: &str) -> Error {
-    Error::Increment { column: column.to_owned(), why: "is not a column of the model".to_owned() }
 }
 
 #[cfg(test)]

@@ -166,6 +166,13 @@ async fn columns_that_are_no_cursor_fail_the_run_and_nothing_is_announced() {
     ] {
         let node = node(5, &sections(incremental, "")).await;
         node.warehouse.execute(change).await;
+        if !expected.contains("integer") && !expected.contains("overlap") && !expected.contains("both") {
+            let checked = larder(node.directory.path(), &["check", "--connect"]).expect(1);
+            assert!(
+                checked.text().contains("increment_invalid") && checked.text().contains(expected),
+                "{checked:?}"
+            );
+        }
         let record = node.sync("person").await.record;
         let error = record.error.unwrap();
         assert_eq!((record.status, error.code.as_str()), (RunStatus::Failed, "increment_invalid"));
