@@ -2,7 +2,7 @@
 //! are in `ops`.
 //!
 //! A handler is an axum function with `#[utoipa::path]`, one line in `router.rs` and one row in `routes.rs`, which says
-//! what role it needs. It takes what it needs as arguments: [`Publishing`] for use cases, [`Caller`] for who asks,
+//! what role it needs. It takes what it needs as arguments: [`Publishing`] for use cases, [`gate::Caller`] for who asks,
 //! `Query`, `Path` or `Json` for input. It returns `Result<_, Error>`: `?` turns the error of a use case into an answer
 //! ([`codes`]).
 
