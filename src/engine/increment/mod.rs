@@ -178,7 +178,8 @@ impl IncrementPlan {
     pub(super) fn warning(&self, marks: &Marks) -> Option<String> {
         let (nulls, column) = (marks.nulls, &self.settings.column);
         (nulls > 0 && self.is_whole()).then(|| {
-            format!("{nulls} rows have no value in `{column}`: only runs that read the whole model read them")
+            let (rows, them) = if nulls == 1 { ("row has", "it") } else { ("rows have", "them") };
+            format!("{nulls} {rows} no value in `{column}`: only runs that read the whole model read {them}")
         })
     }
 

@@ -59,5 +59,16 @@ const RUN_MEMBERS: [&str; 10] = [
     "counts",
     "error",
 ];
-const COUNT_MEMBERS: [&str; 10] =
-    ["rows", "added", "changed", "removed", "rejected", "carried", "left", "conflicts", "nulled", "records"];
+const COUNT_MEMBERS: [&str; 11] = [
+    "rows",
+    "added",
+    "changed",
+    "removed",
+    "rejected",
+    "carried",
+    "left",
+    "conflicts",
+    "unread",
+    "nulled",
+    "records",
+];

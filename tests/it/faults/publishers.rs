@@ -179,8 +179,11 @@ async fn two_nodes_share_syncs_and_one_takes_over_from_the_killed_one() {
         assert!(time(&pair[1], "finished_at") <= time(&pair[0], "started_at"), "runs overlap: {pair:?}");
     }
 
-    // The lease holder is killed during a run.
+    // The lease holder is killed during a run, which waits for the lock: the one before it may have read already.
     let locked = database.lock("people").await;
+    let waiting = "select count(*)::text from pg_locks where relation = 'people'::regclass and not granted";
+    until("a run that waits", async || (database.value(waiting).await.as_deref() == Some("1")).then_some(()))
+        .await;
     let run = open_run(node).await;
     let holder =
         deployment.text("metadata.db", "select holder from leases where name = 'sync:person'").await.unwrap();

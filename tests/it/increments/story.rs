@@ -193,7 +193,7 @@ async fn rows_without_a_value_are_told_and_future_times_do_not_hide_others() {
         .await;
     let first = node.sync("person").await;
     assert!(
-        first.warnings.iter().any(|warning| warning.contains("1 rows have no value in `at`")),
+        first.warnings.iter().any(|warning| warning.contains("1 row has no value in `at`")),
         "{:?}",
         first.warnings
     );

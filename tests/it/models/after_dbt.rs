@@ -3,7 +3,7 @@
 use larder::domain::run::RunRecord;
 
 use super::project::{Project, database, node};
-use crate::support::{catalog::name, http::Client, node::Node, process::until};
+use crate::support::{catalog::name, node::Node, process::until};
 
 const CUSTOMERS: &str = "[models.customers]\nsource = \"warehouse\"\ndbt = \"customers\"\n\
     [syncs.customers]\nmodel = \"customers\"\nafter = { dbt = \"main\" }\nindexes = { id = \"id\" }\n";
@@ -14,8 +14,7 @@ async fn runs(node: &Node) -> Vec<RunRecord> {
 }
 
 async fn problem(node: &Node) -> Option<String> {
-    let mut client = Client::connect(node.server().admin_address()).await;
-    let status = client.ask("GET", "/status", "").await.json();
+    let status = node.admin("GET", "/status", None).await.json();
     status["tasks"]["after.customers"]["code"].as_str().map(str::to_owned)
 }
 
