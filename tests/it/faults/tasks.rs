@@ -202,9 +202,9 @@ async fn restartable_task_is_restarted_and_its_problem_shown_meanwhile() {
     }
 }
 
-/// A user without other processes.
-fn user() -> String {
-    (50_000 + std::process::id() % 10_000).to_string()
+/// A user without other processes. Tests that run at the same time have different `number`s, 0 or 1.
+fn user(number: u32) -> String {
+    (50_000 + 2 * (std::process::id() % 5_000) + number).to_string()
 }
 
 fn hand_over(directory: &Path, user: &str) {
@@ -227,7 +227,7 @@ async fn run_without_threads_fails_with_a_code_and_the_next_one_succeeds() {
     if !may_change_user() {
         return;
     }
-    let user = user();
+    let user = user(0);
     let (warehouse, deployment) = (Warehouse::postgres().await, Deployment::new());
     warehouse.execute("create table people (id integer primary key, name text)").await;
     warehouse.execute("insert into people values (1, 'Ann')").await;
@@ -273,7 +273,7 @@ async fn server_without_threads_does_not_start_and_reports_the_cause() {
     if !may_change_user() {
         return;
     }
-    let user = user();
+    let user = user(1);
     let deployment = Deployment::new();
     let node = deployment.node("data", "");
     hand_over(node.path(), &user);
