@@ -166,9 +166,12 @@ fn origin(section: &Section<'_>, source: Option<&Source>, known: &Known<'_>) -> 
         "look" => Origin::Look(look(item, known)?),
         _ => Origin::Sigma(element(item, known)?),
     };
-    let placeholder = Query::Sql("select 1".to_owned());
-    let query = if let Origin::Query(query) = &origin { query } else { &placeholder };
-    match source.map_or(Ok(()), |source| source.check_query(query)) {
+    let check = |source: &Source| match &origin {
+        Origin::Query(query) => source.check_query(query),
+        // Their SQL is known when a run begins.
+        Origin::Dbt(_) | Origin::Look(_) | Origin::Sigma(_) => source.check_sql(),
+    };
+    match source.map_or(Ok(()), check) {
         Ok(()) => columns.map(|_| origin),
         Err(error) => item.fail(error.message(), error.hint().map(str::to_owned)),
     }

@@ -174,9 +174,17 @@ impl Source {
         Digest::of(format!("{} {:?}", self.digest, self.types).as_bytes())
     }
 
+    /// Refuses SQL, whatever its text, for a source without it; connects to nothing.
+    ///
+    /// # Errors
+    /// As of [`Source::check_query`].
+    pub(crate) fn check_sql(&self) -> Result<(), Error> {
+        self.check_query(&Query::Sql("select 1".to_owned()))
+    }
+
     /// Whether rows can be read from a cursor on, which takes a source with SQL.
     pub(crate) fn has_increments(&self) -> bool {
-        self.check_query(&Query::Sql("select 1".to_owned())).is_ok()
+        self.check_sql().is_ok()
     }
 
     /// Connects and makes a trivial request.
