@@ -15,8 +15,8 @@ use crate::{
 };
 
 /// Time between two checks whether the catalog has the key set of metadata: a process may have died between
-/// writing the one and announcing the other.
-const KEYS_INTERVAL: Duration = Duration::from_mins(1);
+/// writing the one and announcing the other, and a key that was revoked while the store was away works until then.
+const KEYS_INTERVAL: Duration = Duration::from_secs(10);
 /// Time between two searches for runs that a killed process left open. The sync's next run reconciles them
 /// as well; this is for syncs that do not run again.
 const ABANDONED_INTERVAL: Duration = Duration::from_mins(1);

@@ -54,23 +54,33 @@ impl Failure {
             }
             Self::Admin(error) => {
                 complain(&error.text());
-                complain(&format!("  code: {}", error.code()));
+                complain_code(error.code());
                 exit_of(&error)
             }
             Self::Remote(refused) => {
                 complain(&refused.message);
-                complain(&format!("  code: {}", refused.code));
+                complain_code(&refused.code);
                 refused.exit()
             }
             Self::Other(error) => {
                 complain(&with_causes(&error));
                 if let Some(code) = app::code_of(&error) {
-                    complain(&format!("  code: {code}"));
+                    complain_code(code);
                 }
                 Exit::Failed
             }
             Self::BrokenPipe => Exit::Success,
         }
+    }
+}
+
+/// Prints the stable code of a failure, and what to do about an object of the store that is lost or damaged.
+fn complain_code(code: &str) {
+    complain(&format!("  code: {code}"));
+    if matches!(code, "object_missing" | "object_corrupt" | "document_malformed") {
+        complain(
+            "  hint: `larder status` shows what it affects, and `larder repair` puts back what this node has",
+        );
     }
 }
 
