@@ -1,8 +1,16 @@
 #!/usr/bin/env bash
 # Checks everything: format, lints, documentation, all tests.
+# With --only FILTER it runs the tests whose names contain FILTER, and nothing else: scripts/test.sh --only source_
 # On a Debian machine with Rust it installs missing programs when it runs as root, and names them otherwise.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+
+only=()
+case "${1:-}" in
+  "") ;;
+  --only) only=("${2:?--only needs a part of the names of tests}") ;;
+  *) echo "unknown argument $1: the only one is --only FILTER" >&2; exit 2 ;;
+esac
 
 say() { printf '\n== %s\n' "$*"; }
 
@@ -94,14 +102,16 @@ install_node_program duckdb tests/it/source_adbc
 install_node_program azurite tests/it/support/azurite
 install_python_programs
 
-say "format"
-cargo fmt --check
+if [ ${#only[@]} -eq 0 ]; then
+  say "format"
+  cargo fmt --check
 
-say "lints"
-cargo clippy --locked --all-targets -- -D warnings
+  say "lints"
+  cargo clippy --locked --all-targets -- -D warnings
 
-say "documentation"
-RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --document-private-items
+  say "documentation"
+  RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --document-private-items
+fi
 
 # A full disk is a small file system in memory. Only a process that may mount can make one.
 if ! unshare --mount true 2>/dev/null; then
@@ -110,4 +120,4 @@ if ! unshare --mount true 2>/dev/null; then
 fi
 
 say "tests"
-cargo test --locked --lib --bins --tests
+cargo test --locked --lib --bins --tests -- "${only[@]}"
