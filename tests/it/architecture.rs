@@ -38,7 +38,7 @@ const LAYERS: [(&str, u8); 27] = [
 ];
 
 /// Crates that only the modules beside them name.
-const CRATES: [(&str, &[&str]); 17] = [
+const CRATES: [(&str, &[&str]); 19] = [
     ("adbc_core", &["source/adbc/worker.rs"]),
     ("adbc_driver_manager", &["source/adbc/worker.rs"]),
     ("dashmap", &["cache/", "auth/ring.rs"]),
@@ -64,6 +64,8 @@ const CRATES: [(&str, &[&str]); 17] = [
         ],
     ),
     ("tiberius", &["source/sqlserver/"]),
+    ("russh", &["source/files/sftp/"]),
+    ("russh_sftp", &["source/files/sftp/"]),
 ];
 
 /// Modules without clock, files, sockets or async.

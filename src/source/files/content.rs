@@ -10,7 +10,7 @@ use std::{
 
 use tokio::runtime::Runtime;
 
-use super::place::of_store;
+use super::{place::of_store, sftp::RemoteFile};
 use crate::{
     source::{
         error::{Error, cause, malformed},
@@ -37,6 +37,7 @@ pub(super) struct Content {
 pub(super) enum Bytes {
     Local { file: File, stamp: Stamp, path: PathBuf },
     Object { bucket: Arc<BucketReader>, version: ObjectVersion },
+    Remote(RemoteFile),
 }
 
 /// A client of a bucket for a thread that may block, with a runtime of its own: the caller's may end while a request
@@ -62,15 +63,16 @@ impl Content {
 
     /// Whether requests are dear.
     pub(super) fn is_remote(&self) -> bool {
-        matches!(self.bytes, Bytes::Object { .. })
+        matches!(self.bytes, Bytes::Object { .. } | Bytes::Remote(_))
     }
 
-    /// Fails when a local file was written to since the snapshot. A file that was renamed over it does no harm, and
+    /// Fails when a file was written to since the snapshot. A file that was renamed over it does no harm, and
     /// each answer of a bucket tells its version.
     pub(super) fn check_unchanged(&self) -> Result<(), Error> {
         match &self.bytes {
             Bytes::Local { file, stamp, path } => stamp.check(file, path),
             Bytes::Object { .. } => Ok(()),
+            Bytes::Remote(file) => file.check_unchanged(),
         }
     }
 
@@ -108,6 +110,7 @@ impl Content {
                     Err(error) => Err(of_store(error)),
                 }
             }
+            Bytes::Remote(file) => file.read(offset, length as usize),
         };
         read.map_err(|fault| {
             *self.fault.lock().unwrap_or_else(PoisonError::into_inner) = Some(fault);

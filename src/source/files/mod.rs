@@ -1,4 +1,4 @@
-//! Files of a directory or bucket: a model reads one file, or all files that a pattern matches.
+//! Files of a directory, a bucket or an SFTP server: a model reads one file, or all files that a pattern matches.
 
 mod batches;
 mod content;
@@ -8,6 +8,7 @@ mod json_lines;
 mod pattern;
 mod place;
 mod settings;
+mod sftp;
 #[cfg(test)]
 mod tests;
 mod xlsx;

@@ -1,4 +1,4 @@
-//! Where files are: a directory of this machine, or a bucket. A snapshot takes their names and versions once.
+//! Where files are: a directory of this machine, a bucket or an SFTP server. A snapshot takes their names and versions once.
 
 use std::{
     fs,
@@ -10,6 +10,7 @@ use super::{
     BUCKET_UNUSABLE, TOO_MANY_FILES, blocking,
     content::{BucketReader, Bytes, Content},
     pattern::Pattern,
+    sftp::{self, SftpReader},
 };
 use crate::{
     source::{
@@ -20,16 +21,17 @@ use crate::{
 };
 
 /// Most files of one query.
-const FILES_MAX: usize = 10_000;
+pub(super) const FILES_MAX: usize = 10_000;
 /// Most entries of directories that are looked at for one query, and the deepest directory.
-const ENTRIES_MAX: usize = 1_000_000;
-const DEPTH_MAX: usize = 32;
+pub(super) const ENTRIES_MAX: usize = 1_000_000;
+pub(super) const DEPTH_MAX: usize = 32;
 
 /// A place that is configured. Its `Debug` shows no secret.
 #[derive(Debug)]
 pub(super) enum Place {
     Directory(PathBuf),
     Bucket(Box<Bucket>),
+    Server(Arc<sftp::Server>),
 }
 
 /// A place while a query reads it.
@@ -40,18 +42,20 @@ pub(super) enum Opened {
         /// Made by the thread that reads.
         reader: OnceLock<Arc<BucketReader>>,
     },
+    Server(Arc<SftpReader>),
 }
 
 /// A file as it was when the snapshot was taken.
 pub(super) enum Entry {
     Local { name: String, stamp: Stamp },
     Object { name: String, version: ObjectVersion },
+    Remote { name: String, stamp: sftp::Stamp },
 }
 
 impl Entry {
     pub(super) fn name(&self) -> &str {
         match self {
-            Self::Local { name, .. } | Self::Object { name, .. } => name,
+            Self::Local { name, .. } | Self::Object { name, .. } | Self::Remote { name, .. } => name,
         }
     }
 }
@@ -68,6 +72,7 @@ impl Place {
                 let probe = store::Path::from("larder-check");
                 Self::store(bucket)?.version(&probe).await.map(drop).map_err(of_store)
             }
+            Self::Server(server) => server.check().await,
         }
     }
 
@@ -83,6 +88,10 @@ impl Place {
                 let files = objects(&store, pattern).await?;
                 let location = Location::Bucket((**bucket).clone());
                 (Opened::Bucket { location, reader: OnceLock::new() }, files)
+            }
+            Self::Server(server) => {
+                let (reader, files) = server.snapshot(pattern).await?;
+                (Opened::Server(reader), files)
             }
         };
         if files.is_empty() {
@@ -107,6 +116,7 @@ impl Place {
         match self {
             Self::Directory(path) => path.display().to_string(),
             Self::Bucket(bucket) => Location::Bucket((**bucket).clone()).shown(),
+            Self::Server(server) => server.shown(),
         }
     }
 }
@@ -131,6 +141,10 @@ impl Opened {
                 };
                 let bytes = Bytes::Object { bucket, version: version.clone() };
                 Ok(Arc::new(Content::new(name.clone(), version.bytes, bytes)))
+            }
+            (Self::Server(reader), Entry::Remote { name, stamp }) => {
+                let bytes = Bytes::Remote(reader.open(name, *stamp)?);
+                Ok(Arc::new(Content::new(name.clone(), stamp.bytes(), bytes)))
             }
             _ => unreachable!("a place has files of its own kind"),
         }
@@ -182,10 +196,7 @@ impl Walk<'_> {
             let entry = entry.map_err(failed)?;
             self.entries += 1;
             if self.entries > ENTRIES_MAX {
-                let message = format!("{} has more than {ENTRIES_MAX} entries", self.root.display());
-                return Err(
-                    Error::new(TOO_MANY_FILES, message).with_hint("give the files a directory of their own")
-                );
+                return Err(too_many_entries(&self.root.display().to_string()));
             }
             // A name that is not UTF-8 cannot be written in a configuration either.
             let Ok(name) = entry.file_name().into_string() else { continue };
@@ -200,6 +211,11 @@ impl Walk<'_> {
         }
         Ok(())
     }
+}
+
+pub(super) fn too_many_entries(place: &str) -> Error {
+    Error::new(TOO_MANY_FILES, format!("{place} has more than {ENTRIES_MAX} entries"))
+        .with_hint("give the files a directory of their own")
 }
 
 async fn objects(store: &Store, pattern: &Pattern) -> Result<Vec<Entry>, Error> {

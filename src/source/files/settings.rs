@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Files, Reading, csv::CsvOptions, format::FORMATS, place::Place};
+use super::{Files, Reading, csv::CsvOptions, format::FORMATS, place::Place, sftp};
 use crate::{
     domain::limits::FIELDS_MAX,
     settings::{item::Item, section::Section, tree::Value},
@@ -10,13 +10,15 @@ use crate::{
     store::bucket_of,
 };
 
-const PLACE_HINT: &str =
-    "write path = \"exports\" for a directory, or url = \"s3://bucket/prefix\" for a bucket";
+const PLACE_HINT: &str = "write path = \"exports\" for a directory, or url = \"s3://bucket/prefix\" or \"sftp://user@host/directory\"";
 
-/// Reads `path`, the directory of the files, or `url`, their bucket; `format`, `csv` and `sheet`.
+/// Reads `path`, the directory of the files, or `url`, their bucket or server; `format`, `csv` and `sheet`.
 pub(super) fn open(section: &Section<'_>, options: &OpenOptions<'_>) -> Option<Arc<dyn Driver>> {
     let place = match (section.get("path"), section.get("url")) {
         (Some(path), None) => path.file_path(options.dir).map(Place::Directory),
+        (None, Some(url)) if is_sftp(&url) => {
+            sftp::server(section, &url, options).map(|server| Place::Server(server.into()))
+        }
         (None, Some(url)) => {
             bucket_of(section, &url, options.dir, options.env).map(|bucket| Place::Bucket(bucket.into()))
         }
@@ -28,6 +30,10 @@ pub(super) fn open(section: &Section<'_>, options: &OpenOptions<'_>) -> Option<A
     let sheet = section.read("sheet", |item| item.printable().word().map(str::to_owned));
     let reading = Reading { format: format?, csv: csv?, sheet: sheet? };
     Some(Arc::new(Files { place: place?, reading }))
+}
+
+fn is_sftp(url: &Item<'_>) -> bool {
+    matches!(&url.node.value, Value::String(text) if text.value.starts_with("sftp://"))
 }
 
 fn csv(section: &Section<'_>) -> Option<CsvOptions> {

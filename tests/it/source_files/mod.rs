@@ -1,6 +1,7 @@
 //! Files on their way to a reader: configured, synced, changed, served; and files in buckets.
 
 mod fidelity;
+mod sftp;
 
 use std::{fs, path::Path, sync::Arc};
 

@@ -24,6 +24,7 @@ pub(crate) mod read_server;
 pub(crate) mod reader;
 pub(crate) mod s3;
 pub(crate) mod service;
+pub(crate) mod sftp;
 pub(crate) mod source;
 pub(crate) mod tds;
 pub(crate) mod tls;

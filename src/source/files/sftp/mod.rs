@@ -1,0 +1,115 @@
+//! Files of a server that speaks SFTP, version 3 of the SSH file transfer protocol
+//! (<https://datatracker.ietf.org/doc/html/draft-ietf-secsh-filexfer-02>), as OpenSSH does.
+
+mod connection;
+mod fault;
+mod read;
+mod settings;
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use russh::keys::PrivateKey;
+use secrecy::SecretString;
+
+use self::connection::Session;
+pub(super) use self::{
+    read::{RemoteFile, SftpReader, Stamp},
+    settings::read as server,
+};
+use super::{
+    blocking,
+    pattern::Pattern,
+    place::{DEPTH_MAX, ENTRIES_MAX, Entry, FILES_MAX, too_many_entries},
+};
+use crate::source::error::Error;
+
+/// A directory of a server. Its `Debug` shows no secret.
+pub(super) struct Server {
+    host: String,
+    port: u16,
+    user: String,
+    /// The directory, for the server: absolute, or from the directory of the login.
+    directory: String,
+    login: Login,
+    /// Fingerprints of the keys that the server may have, as `SHA256:...`.
+    host_keys: Vec<String>,
+    connect_timeout: Duration,
+}
+
+enum Login {
+    Password(SecretString),
+    Key(Arc<PrivateKey>),
+}
+
+impl fmt::Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Server").field(&self.shown()).finish()
+    }
+}
+
+impl Server {
+    /// The place in words.
+    pub(super) fn shown(&self) -> String {
+        format!("{} of {}", self.directory, self.address())
+    }
+
+    fn address(&self) -> String {
+        format!("{}:{}", self.host, self.port)
+    }
+
+    /// The path of a file below the place.
+    fn path(&self, name: &str) -> String {
+        match (self.directory.as_str(), name) {
+            (directory, "") => directory.to_owned(),
+            ("/", name) => format!("/{name}"),
+            (directory, name) => format!("{directory}/{name}"),
+        }
+    }
+
+    /// Connects, and looks into the directory.
+    pub(super) async fn check(&self) -> Result<(), Error> {
+        let session = self.connect().await?;
+        session.list(&self.path("")).await.map(drop)
+    }
+
+    /// Connects, and finds the files that `pattern` matches. The connection stays open for reading them.
+    pub(super) async fn snapshot(
+        self: &Arc<Self>,
+        pattern: &Pattern,
+    ) -> Result<(Arc<SftpReader>, Vec<Entry>), Error> {
+        let (server, pattern) = (Arc::clone(self), pattern.clone());
+        blocking(move || {
+            let reader = SftpReader::connect(server)?;
+            let files = reader.run(|session, server| files(session, server, &pattern))?;
+            Ok((Arc::new(reader), files))
+        })
+        .await
+    }
+}
+
+async fn files(session: Arc<Session>, server: &Server, pattern: &Pattern) -> Result<Vec<Entry>, Error> {
+    if pattern.is_literal() {
+        let name = pattern.text().to_owned();
+        let stamp = session.file(&server.path(&name)).await?;
+        return Ok(stamp.map(|stamp| Entry::Remote { name, stamp }).into_iter().collect());
+    }
+    let (mut found, mut entries) = (Vec::new(), 0);
+    let mut directories = vec![(pattern.root().to_owned(), 0)];
+    while let Some((directory, depth)) = directories.pop() {
+        for (name, attributes) in session.list(&server.path(&directory)).await? {
+            entries += 1;
+            if entries > ENTRIES_MAX {
+                return Err(too_many_entries(&server.shown()));
+            }
+            let name = if directory.is_empty() { name } else { format!("{directory}/{name}") };
+            if attributes.file_type().is_dir() {
+                if depth < DEPTH_MAX {
+                    directories.push((name, depth + 1));
+                }
+            } else if pattern.is_match(&name) && found.len() <= FILES_MAX {
+                found.extend(Stamp::of(&attributes).map(|stamp| Entry::Remote { name, stamp }));
+            }
+        }
+    }
+    Ok(found)
+}
