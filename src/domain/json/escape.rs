@@ -27,7 +27,8 @@ pub fn write_string(out: &mut Vec<u8>, text: &[u8]) {
     out.push(b'"');
     let mut from = 0;
     // Without an early end, so that the compiler examines many bytes at once.
-    let has_escape = text.iter().fold(false, |has, &byte| has | (byte < b' ') | (byte == b'"') | (byte == b'\\'));
+    let has_escape =
+        text.iter().fold(false, |has, &byte| has | (byte < b' ') | (byte == b'"') | (byte == b'\\'));
     let examined = if has_escape { text } else { &[] };
     for (at, &byte) in examined.iter().enumerate() {
         let escape = ESCAPE[usize::from(byte)];
