@@ -228,6 +228,7 @@ fn container<'a>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::row::ColumnKind;
 
     fn served(type_name: &str, value: &str) -> Option<(CellKind, String)> {
         let mut out = Vec::new();
@@ -307,10 +308,22 @@ mod tests {
                 "[\"2024-07-01 12:00:00.000\",null]",
                 Some((Json, "{\"t\":\"2024-07-01T12:00:00\",\"u\":null}")),
             ),
-            ("varchar", "null", None),
         ] {
             let expected = expected.map(|(kind, text)| (kind, text.to_owned()));
             assert_eq!(served(type_name, value), expected, "{type_name}: {value}");
         }
+    }
+
+    #[test]
+    fn null_is_not_a_value_that_was_turned_into_null() {
+        let column =
+            Column { name: "a".to_owned(), kind: ColumnKind::Number, type_name: "double".to_owned() };
+        let mut batch = RowBatch::new(1);
+        for value in ["null", "\"NaN\"", "1.5"] {
+            let value: &RawValue = serde_json::from_str(value).unwrap();
+            RowReader::new(std::slice::from_ref(&column)).read_row(&[value], &mut batch).unwrap();
+        }
+        let kinds = [0, 1, 2].map(|row| batch.cell(row, 0).0);
+        assert_eq!((kinds, batch.nulled()), ([CellKind::Null, CellKind::Null, CellKind::Number], 1));
     }
 }
