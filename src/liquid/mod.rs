@@ -64,6 +64,8 @@ pub struct Template {
     reads_clock: bool,
     tolerated: Vec<SyntaxError>,
     columns: Vec<String>,
+    /// The columns that are read by their names.
+    read_columns: Vec<usize>,
 }
 
 impl Template {
@@ -82,8 +84,8 @@ impl Template {
         }
         let has_text = body.iter().any(|node| matches!(node, tree::Node::Text(_)));
         let is_silent = !has_text && body.iter_mut().all(tree::Node::is_made_blank);
-        let (source, columns) = (text.to_owned(), Vec::new());
-        Ok(Self { source, body, is_silent, names, reads_clock, tolerated, columns })
+        let (source, columns, read_columns) = (text.to_owned(), Vec::new(), Vec::new());
+        Ok(Self { source, body, is_silent, names, reads_clock, tolerated, columns, read_columns })
     }
 
     /// Ties the names that the template reads to the model's columns.
@@ -93,11 +95,13 @@ impl Template {
         for name in &mut self.names {
             name.column = numbers.get(&name.text).copied();
         }
+        let read = self.names.iter().filter(|name| name.read_at.is_some());
+        self.read_columns = read.filter_map(|name| name.column).collect();
     }
 
     /// The columns that the template reads by their names.
     pub fn columns(&self) -> impl Iterator<Item = usize> {
-        self.names.iter().filter(|name| name.read_at.is_some()).filter_map(|name| name.column)
+        self.read_columns.iter().copied()
     }
 
     /// What is probably not meant, each as a sentence without its subject, the template.

@@ -41,9 +41,12 @@ struct Binding<'r> {
     local: Option<Value<'r>>,
     assigned: Option<Value<'r>>,
     counter: Option<i64>,
-    /// The column, once it is read.
+    /// The column, once it is read, if reading it again would be work.
     cell: Option<Value<'r>>,
 }
+
+/// Most bytes of a cell that is read again for every use, unless it is JSON.
+const REREAD_BYTES_MAX: usize = 32;
 
 /// One row, and what the template has made of it so far.
 pub(super) struct Render<'r> {
@@ -53,6 +56,7 @@ pub(super) struct Render<'r> {
     /// What `'now'` means.
     pub(super) now: DateTime<Utc>,
     pub(super) meter: Meter,
+    /// One for each name of the template; empty until a name has another value than a short cell.
     bindings: Vec<Binding<'r>>,
     /// Where each loop ended, for `offset: continue`.
     offsets: HashMap<Slot, usize>,
@@ -68,7 +72,7 @@ impl<'r> Render<'r> {
             row,
             now,
             meter: Meter::new(),
-            bindings: vec![Binding::default(); template.names.len()],
+            bindings: Vec::new(),
             offsets: HashMap::new(),
             cycles: HashMap::new(),
             last_if_changed: None,
@@ -80,6 +84,13 @@ impl<'r> Render<'r> {
             Err(Stop::Failed(failure)) => Err(failure),
             _ => Ok(()),
         }
+    }
+
+    fn binding(&mut self, slot: Slot) -> &mut Binding<'r> {
+        if self.bindings.is_empty() {
+            self.bindings.resize(self.template.names.len(), Binding::default());
+        }
+        &mut self.bindings[slot]
     }
 
     fn body(&mut self, body: &'r [Node], out: &mut String) -> Flow {
@@ -100,16 +111,19 @@ impl<'r> Render<'r> {
                 out.push_str(text);
             }
             Node::Output(chain) => print::write(&self.chain(chain)?, out, &self.meter)?,
-            Node::Assign(slot, chain) => self.bindings[*slot].assigned = Some(self.chain(chain)?),
+            Node::Assign(slot, chain) => {
+                let value = self.chain(chain)?;
+                self.binding(*slot).assigned = Some(value);
+            }
             Node::Capture(slot, body) => {
                 let mut captured = String::new();
                 let flow = self.body(body, &mut captured);
                 self.meter.spend_text(captured.len() / 4)?;
-                self.bindings[*slot].assigned = Some(Value::text(captured));
+                self.binding(*slot).assigned = Some(Value::text(captured));
                 return flow;
             }
             Node::Count { slot, is_down } => {
-                let before = match (self.bindings[*slot].counter, self.cell(*slot)?) {
+                let before = match (self.binding(*slot).counter, self.cell(*slot)?) {
                     (Some(count), _) | (None, Value::Int(count)) => count,
                     _ => 0,
                 };
@@ -223,7 +237,7 @@ impl<'r> Render<'r> {
                 return self.body(&repeat.otherwise, out);
             }
         }
-        let outer = self.bindings[slot].local.take();
+        let outer = self.binding(slot).local.take();
         let parent = match &outer {
             Some(Value::Loop(parent)) if !repeat.is_table => Some(Rc::clone(parent)),
             _ => None,
@@ -325,7 +339,7 @@ impl<'r> Render<'r> {
     /// Evaluates an expression for an item, as `where_exp` does.
     pub(super) fn for_item(&mut self, slot: Slot, item: Value<'r>, chain: &'r Chain) -> Made<'r> {
         self.meter.spend(3)?;
-        let outer = self.bindings[slot].local.replace(item);
+        let outer = self.binding(slot).local.replace(item);
         let value = self.chain(chain);
         self.bindings[slot].local = outer;
         value
@@ -356,7 +370,7 @@ impl<'r> Render<'r> {
     /// The value of a name: of a loop, then of the template, then of the row.
     fn name(&mut self, slot: Slot) -> Made<'r> {
         self.meter.spend(1)?;
-        let binding = &self.bindings[slot];
+        let Some(binding) = self.bindings.get(slot) else { return self.cell(slot) };
         match (binding.local.as_ref().or(binding.assigned.as_ref()), binding.counter) {
             (Some(value), _) => Ok(value.clone()),
             (None, Some(count)) => Ok(Value::Int(count)),
@@ -366,10 +380,15 @@ impl<'r> Render<'r> {
 
     fn cell(&mut self, slot: Slot) -> Made<'r> {
         let Some(column) = self.template.names[slot].column else { return Ok(Value::Nil) };
-        if self.bindings[slot].cell.is_none() {
-            self.bindings[slot].cell = Some(self.column(column)?);
+        if let Some(Binding { cell: Some(value), .. }) = self.bindings.get(slot) {
+            return Ok(value.clone());
         }
-        Ok(self.bindings[slot].cell.clone().unwrap_or(Value::Nil))
+        let value = self.column(column)?;
+        let (kind, text) = self.batch.cell(self.row, column);
+        if kind == CellKind::Json || text.len() > REREAD_BYTES_MAX {
+            self.binding(slot).cell = Some(value.clone());
+        }
+        Ok(value)
     }
 
     fn column(&self, column: usize) -> Made<'r> {

@@ -89,20 +89,14 @@ impl Mapper {
         for (literal, step) in plan.program.steps() {
             body.extend_from_slice(literal);
             match step.source {
-                FieldSource::Column(column) => {
+                FieldSource::Column(column)
+                | FieldSource::ColumnAsString(column)
+                | FieldSource::NumberAsString(column) => {
                     let (kind, text) = batch.cell(row, column);
-                    write_cell(kind, text, step.level, body)
-                        .map_err(|reason| Rejection::of(reason, &plan.columns[column].name))?;
-                }
-                FieldSource::ColumnAsString(column) => {
-                    let (kind, text) = batch.cell(row, column);
-                    write_cell_as_string(kind, text, body)
-                        .map_err(|reason| Rejection::of(reason, &plan.columns[column].name))?;
-                }
-                FieldSource::NumberAsString(column) => {
-                    let (kind, text) = batch.cell(row, column);
-                    let written = match kind {
-                        CellKind::Integer | CellKind::Number => write_cell_as_string(kind, text, body),
+                    let is_number = matches!(kind, CellKind::Integer | CellKind::Number);
+                    let written = match step.source {
+                        FieldSource::ColumnAsString(_) => write_cell_as_string(kind, text, body),
+                        FieldSource::NumberAsString(_) if is_number => write_cell_as_string(kind, text, body),
                         _ => write_cell(kind, text, step.level, body),
                     };
                     written.map_err(|reason| Rejection::of(reason, &plan.columns[column].name))?;

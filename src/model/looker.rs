@@ -48,7 +48,7 @@ impl Eq for Looker {}
 pub(super) fn read(section: &Section<'_>, name: &str, dir: &Path) -> Option<Looker> {
     let service = Service::read(section, format!("[looker.{name}]"), dir);
     let id = section.need("client_id", "write the client id of an API key of Looker");
-    let id = id.and_then(|item| item.printable().word().map(str::to_owned));
+    let id = id.and_then(|item| item.printable_word());
     let secret = section.need("client_secret", "write client_secret = \"${LOOKER_CLIENT_SECRET}\"");
     let secret = secret.and_then(|item| item.word().map(SecretString::from));
     section.finish();

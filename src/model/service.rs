@@ -2,11 +2,14 @@
 
 use std::{path::Path, time::Duration};
 
-use reqwest::{RequestBuilder, Response, StatusCode, header::RETRY_AFTER};
+use reqwest::{RequestBuilder, StatusCode};
 use serde::de::DeserializeOwned;
 
 use super::error::Error;
-use crate::{settings::Section, source::Endpoint, support::backoff::Backoff};
+use crate::{
+    settings::Section,
+    source::{Endpoint, is_busy},
+};
 
 /// Longest time for a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -14,8 +17,8 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const REQUEST_TIMEOUT: Duration = Duration::from_mins(2);
 /// Requests that one question may take, the repetitions of a busy service included.
 const ATTEMPTS_MAX: u32 = 4;
-/// First and longest pause before a repetition; the service's own `Retry-After` counts up to the longest.
-const PAUSE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
+/// Wait before the first repetition.
+const RETRY_FIRST: Duration = Duration::from_secs(1);
 /// Largest answer but a manifest, in bytes: an SQL text has 1 MiB at most.
 pub(super) const ANSWER_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Longest words of a refusal that are shown.
@@ -54,25 +57,18 @@ impl Service {
         bytes_max: usize,
         request: impl Fn() -> RequestBuilder,
     ) -> Result<Answer, Error> {
-        let mut backoff = Backoff::new(PAUSE.0, PAUSE.1);
-        let mut attempt = 1;
-        loop {
-            let response = request().timeout(REQUEST_TIMEOUT).send().await;
-            let mut response = response.map_err(|error| self.unreachable(&error))?;
-            let status = response.status();
-            if !is_busy(status) {
-                let body = self.body(what, bytes_max, &mut response).await?;
-                return Ok(Answer { status, body });
-            }
-            if attempt == ATTEMPTS_MAX {
-                return Err(Error::ServiceUnavailable {
-                    service: self.shown.clone(),
-                    status: status.as_u16(),
-                });
-            }
-            attempt += 1;
-            let pause = retry_after(&response).unwrap_or_else(|| backoff.next_delay());
-            tokio::time::sleep(pause.min(PAUSE.1)).await;
+        let Self { shown, endpoint } = self;
+        let unreachable = |source| Error::ServiceUnreachable { service: shown.clone(), source };
+        let request = || request().timeout(REQUEST_TIMEOUT);
+        let response =
+            endpoint.send_at_most(ATTEMPTS_MAX, RETRY_FIRST, request).await.map_err(unreachable)?;
+        let status = response.status();
+        if is_busy(status) {
+            return Err(Error::ServiceUnavailable { service: shown.clone(), status: status.as_u16() });
+        }
+        match endpoint.bounded_body(response, bytes_max).await.map_err(unreachable)? {
+            Some(body) => Ok(Answer { status, body }),
+            None => Err(self.malformed(what, format!("it is longer than {bytes_max} bytes"))),
         }
     }
 
@@ -108,31 +104,6 @@ impl Service {
     pub(super) fn malformed(&self, what: &str, reason: String) -> Error {
         Error::ServiceAnswerMalformed { service: self.shown.clone(), what: what.to_owned(), reason }
     }
-
-    async fn body(&self, what: &str, bytes_max: usize, response: &mut Response) -> Result<Vec<u8>, Error> {
-        let mut body = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(|error| self.unreachable(&error))? {
-            if body.len() + chunk.len() > bytes_max {
-                return Err(self.malformed(what, format!("it is longer than {bytes_max} bytes")));
-            }
-            body.extend_from_slice(&chunk);
-        }
-        Ok(body)
-    }
-
-    fn unreachable(&self, error: &reqwest::Error) -> Error {
-        Error::ServiceUnreachable { service: self.shown.clone(), source: self.endpoint.failed(error) }
-    }
-}
-
-/// Whether a later request may succeed.
-fn is_busy(status: StatusCode) -> bool {
-    matches!(status.as_u16(), 429 | 502..=504)
-}
-
-fn retry_after(response: &Response) -> Option<Duration> {
-    let seconds = response.headers().get(RETRY_AFTER)?.to_str().ok()?.parse().ok()?;
-    Some(Duration::from_secs(seconds))
 }
 
 /// What a refusal says, as Looker and Sigma have it (`message`) and dbt Cloud (`status.user_message`); empty for others.

@@ -223,7 +223,7 @@ fn element(item: &Item<'_>, known: &Known<'_>) -> Option<Element> {
     let workbook = workbook.and_then(|item| id(&item));
     let element = section.need("element", "write the id of a table of the workbook");
     let element = element.and_then(|item| id(&item));
-    let tag = section.read("tag", |item| item.printable().word().map(str::to_owned));
+    let tag = section.read("tag", Item::printable_word);
     let from = from(&section, item, "sigma", &known.services.sigma);
     section.finish();
     Some(Element { sigma: from?, workbook: workbook?, id: element?, tag: tag? })
@@ -292,7 +292,7 @@ fn statement(item: &Item<'_>, text: &str) -> Option<Query> {
 }
 
 fn columns(item: &Item<'_>) -> Option<Vec<String>> {
-    let columns = item.list(|item| item.printable().word().map(str::to_owned))?;
+    let columns = item.list(Item::printable_word)?;
     if columns.is_empty() || columns.len() > FIELDS_MAX {
         return item.fail(
             format!("must name from 1 to {FIELDS_MAX} columns"),

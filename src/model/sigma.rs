@@ -55,7 +55,7 @@ impl Eq for Sigma {}
 pub(super) fn read(section: &Section<'_>, name: &str, dir: &Path) -> Option<Sigma> {
     let service = Service::read(section, format!("[sigma.{name}]"), dir);
     let id = section.need("client_id", "write the client id of an API credential of Sigma");
-    let id = id.and_then(|item| item.printable().word().map(str::to_owned));
+    let id = id.and_then(|item| item.printable_word());
     let secret = section.need("client_secret", "write client_secret = \"${SIGMA_CLIENT_SECRET}\"");
     let secret = secret.and_then(|item| item.word().map(SecretString::from));
     section.finish();

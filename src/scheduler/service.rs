@@ -87,7 +87,7 @@ struct LastAttempt {
     /// The sync is paused, its collection was dropped, or another publisher has a newer configuration.
     waits_for_operator: bool,
     /// The newest invocation of dbt, when no run comes after it any more: it was used, or has not built the model.
-    settled: Option<Invocation>,
+    handled: Option<Invocation>,
 }
 
 /// The poll interval of a sync that only an operator lets run; `None` for other errors.
@@ -212,7 +212,7 @@ impl SyncLoop {
     ) -> Result<Due, metadata::Error> {
         let later = Due::within(project.poll_interval());
         let Some(invocation) = self.newest_build(project).await else { return Ok(later) };
-        if last.settled.as_ref() == Some(&invocation) {
+        if last.handled.as_ref() == Some(&invocation) {
             return Ok(later);
         }
         let (metadata, until) = (&self.scheduler.metadata, self.scheduler.clock.now() + CLOCK_SKEW_MAX);
@@ -224,7 +224,7 @@ impl SyncLoop {
                 Ok(Due { wait: self.wait(due, last).await, invocation: Some(invocation) })
             }
             _ => {
-                last.settled = Some(invocation);
+                last.handled = Some(invocation);
                 Ok(later)
             }
         }

@@ -103,6 +103,11 @@ impl<'a> Item<'a> {
         }
     }
 
+    /// A string that is not empty and may be printed.
+    pub(crate) fn printable_word(&self) -> Option<String> {
+        self.printable().word().map(str::to_owned)
+    }
+
     /// A string, a whole number, or true or false, as text. It is not printable.
     pub(crate) fn scalar(&self) -> Option<String> {
         match &self.node.value {

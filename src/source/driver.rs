@@ -55,7 +55,9 @@ pub(super) trait Driver: fmt::Debug + Send + Sync {
     fn check_query(&self, query: &Query) -> Result<(), Error>;
 
     /// Connects and makes a trivial request.
-    async fn check(&self) -> Result<(), Error>;
+    async fn check(&self) -> Result<(), Error> {
+        self.describe(&Query::Sql("select 1 as one".to_owned())).await.map(drop)
+    }
 
     /// A query of the server's version; `None` when there is no server.
     fn version_sql(&self) -> Option<&'static str> {

@@ -20,13 +20,6 @@ const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(8);
 const KEEPALIVE_RETRIES: u32 = 3;
 /// Longest time for sent data to be acknowledged.
 const USER_TIMEOUT: Duration = Duration::from_secs(50);
-/// Answers that ask to try again: too many requests, and a server or proxy that cannot work at this moment.
-const BUSY: [StatusCode; 4] = [
-    StatusCode::TOO_MANY_REQUESTS,
-    StatusCode::BAD_GATEWAY,
-    StatusCode::SERVICE_UNAVAILABLE,
-    StatusCode::GATEWAY_TIMEOUT,
-];
 /// Most times that one request is sent, and the first and the longest wait between two: more than a minute in all.
 const ATTEMPTS_MAX: u32 = 10;
 const RETRY_FIRST: Duration = Duration::from_millis(100);
@@ -99,14 +92,24 @@ impl Endpoint {
         Some(Self { client, url, address, connect_timeout })
     }
 
-    /// Sends a request, and sends it again while the server asks for that: after the time that it names, else after a
-    /// growing one.
+    /// Sends a request, and sends it again while the server is busy.
     pub(super) async fn send(&self, request: impl Fn() -> RequestBuilder) -> Result<Response, Error> {
-        let mut backoff = Backoff::new(RETRY_FIRST, RETRY_LONGEST);
+        self.send_at_most(ATTEMPTS_MAX, RETRY_FIRST, request).await
+    }
+
+    /// Sends a request at most `attempts_max` times while the server is busy: after the time that it names, else after
+    /// a growing one.
+    pub(crate) async fn send_at_most(
+        &self,
+        attempts_max: u32,
+        retry_first: Duration,
+        request: impl Fn() -> RequestBuilder,
+    ) -> Result<Response, Error> {
+        let mut backoff = Backoff::new(retry_first, RETRY_LONGEST);
         let mut attempts = 1;
         loop {
             let response = request().send().await.map_err(|error| self.failed(&error))?;
-            if attempts == ATTEMPTS_MAX || !BUSY.contains(&response.status()) {
+            if attempts == attempts_max || !is_busy(response.status()) {
                 return Ok(response);
             }
             attempts += 1;
@@ -118,15 +121,25 @@ impl Endpoint {
     }
 
     /// The body of an answer, at most `bytes_max` of it.
-    pub(super) async fn body(&self, mut response: Response, bytes_max: usize) -> Result<Vec<u8>, Error> {
+    pub(super) async fn body(&self, response: Response, bytes_max: usize) -> Result<Vec<u8>, Error> {
+        let body = self.bounded_body(response, bytes_max).await?;
+        body.ok_or_else(|| malformed(format_args!("it has more than {bytes_max} bytes")))
+    }
+
+    /// The body of an answer; `None` when it has more than `bytes_max` bytes.
+    pub(crate) async fn bounded_body(
+        &self,
+        mut response: Response,
+        bytes_max: usize,
+    ) -> Result<Option<Vec<u8>>, Error> {
         let mut body = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(|error| self.failed(&error))? {
             if body.len() + chunk.len() > bytes_max {
-                return Err(malformed(format_args!("it has more than {bytes_max} bytes")));
+                return Ok(None);
             }
             body.extend_from_slice(&chunk);
         }
-        Ok(body)
+        Ok(Some(body))
     }
 
     /// The beginning of the body of a refusal, as much of it as comes.
@@ -153,7 +166,7 @@ impl Endpoint {
                 format!("{address} refused the request: HTTP status {status}"),
             )
             .with_hint("check the rights of the source's credentials"),
-            status if BUSY.contains(&status) => {
+            status if is_busy(status) => {
                 Error::new(cause::UNAVAILABLE, format!("{address} answers with HTTP status {status}"))
             }
             status => malformed(format_args!("{address} answered with HTTP status {status}")),
@@ -161,7 +174,7 @@ impl Endpoint {
     }
 
     /// Why a request got no answer, or an answer no end.
-    pub(crate) fn failed(&self, error: &reqwest::Error) -> Error {
+    pub(super) fn failed(&self, error: &reqwest::Error) -> Error {
         let address = &self.address;
         let mut causes = std::iter::successors(error.source(), |cause| (*cause).source());
         let words: Vec<String> = causes.by_ref().map(ToString::to_string).collect();
@@ -190,6 +203,11 @@ impl Endpoint {
             connection_lost(format_args!("{address}: {root}"))
         }
     }
+}
+
+/// Whether an answer asks to try again: too many requests, or a server or proxy that cannot work at this moment.
+pub(crate) fn is_busy(status: StatusCode) -> bool {
+    matches!(status.as_u16(), 429 | 502..=504)
 }
 
 /// A query that a server works on. Dropped before its end, it is ended on the server, too: servers of this kind go on

@@ -40,7 +40,7 @@ use crate::domain::{Column, RowBatch, cursor::CursorValue, digest::Digest};
 
 pub use adbc::{FoundDriver, found as drivers, work};
 pub use error::{Cause, Error};
-pub(crate) use http::Endpoint;
+pub(crate) use http::{Endpoint, is_busy};
 pub(crate) use settings::{SECTION, check_defaults, read};
 pub use types::{ColumnTypes, DeclaredType};
 

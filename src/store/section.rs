@@ -152,14 +152,14 @@ type Options = Vec<(String, SecretString)>;
 
 fn s3(section: &Section<'_>, dir: &Path, env: &Environment) -> Option<(Options, Options)> {
     let endpoint = section.read("endpoint", address);
-    let region = section.read("region", word);
+    let region = section.read("region", Item::printable_word);
     let read_endpoint = section.read("read_endpoint", address);
-    let read_region = section.read("read_region", word);
+    let read_region = section.read("read_region", Item::printable_word);
     let path_style = section.read("path_style", Item::boolean);
-    let id = section.read("access_key_id", word);
+    let id = section.read("access_key_id", Item::printable_word);
     let key = section.read("secret_access_key", secret);
     let token = section.read("session_token", secret);
-    let profile = section.read("profile", word);
+    let profile = section.read("profile", Item::printable_word);
     let file = section.read("credentials_file", |item| item.file_path(dir));
     section.finish();
     let (id, key, token, profile) = (id?, key?, token?, profile?);
@@ -230,7 +230,7 @@ fn gcs(section: &Section<'_>, dir: &Path, env: &Environment) -> Option<Options> 
 
 fn azure(section: &Section<'_>, env: &Environment) -> Option<Options> {
     let endpoint = section.read("endpoint", address);
-    let account = section.read("account", word);
+    let account = section.read("account", Item::printable_word);
     let key = section.read("access_key", secret);
     section.finish();
     let key = key?;
@@ -252,10 +252,6 @@ fn environment(env: &Environment, words: &Words, has_credentials: bool) -> Optio
 
 fn add(options: &mut Options, name: &str, value: Option<String>) {
     options.extend(value.map(|value| (name.to_owned(), SecretString::from(value))));
-}
-
-fn word(item: &Item<'_>) -> Option<String> {
-    item.printable().word().map(str::to_owned)
 }
 
 /// A string that is not empty and not printed.

@@ -130,9 +130,9 @@ pub(crate) fn read_all(section: &Section<'_>, dir: &Path) -> Option<Vec<TokenSet
 
 fn read(section: &Section<'_>, name: &str, dir: &Path) -> Option<TokenSettings> {
     let issuer = section.need("issuer", "write the claim iss of its tokens");
-    let issuer = issuer.and_then(|item| item.printable().word().map(str::to_owned));
+    let issuer = issuer.and_then(|item| item.printable_word());
     let audience = section.need("audience", "write a claim aud that is for this deployment");
-    let audience = audience.and_then(|item| item.printable().word().map(str::to_owned));
+    let audience = audience.and_then(|item| item.printable_word());
     let algorithms =
         section.need("algorithms", "write algorithms = [\"ES256\"], or those that the issuer uses");
     let algorithms = algorithms.and_then(|item| {

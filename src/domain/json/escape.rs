@@ -26,7 +26,11 @@ pub fn write_string(out: &mut Vec<u8>, text: &[u8]) {
     out.reserve(text.len() + 2);
     out.push(b'"');
     let mut from = 0;
-    for (at, &byte) in text.iter().enumerate() {
+    // Without an early end, so that the compiler examines many bytes at once.
+    let has_escape =
+        text.iter().fold(false, |has, &byte| has | (byte < b' ') | (byte == b'"') | (byte == b'\\'));
+    let examined = if has_escape { text } else { &[] };
+    for (at, &byte) in examined.iter().enumerate() {
         let escape = ESCAPE[usize::from(byte)];
         if escape == 0 {
             continue;

@@ -125,7 +125,7 @@ fn full(item: &Item<'_>) -> Option<Option<Duration>> {
 /// A column of changes may be none of the model.
 fn deleted(item: &Item<'_>, model: &ModelColumns, has_changes: bool) -> Option<DeletedRows> {
     let column = |item: &Item<'_>| {
-        if has_changes { item.printable().word().map(str::to_owned) } else { model.read(item) }
+        if has_changes { item.printable_word() } else { model.read(item) }
     };
     if !matches!(item.node.value, Value::Table(_)) {
         return column(item).map(|column| DeletedRows { column, values: None });

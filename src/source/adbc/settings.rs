@@ -72,7 +72,7 @@ pub(super) fn open(
 }
 
 fn driver(kind: &Kind, section: &Section<'_>, options: &OpenOptions<'_>) -> Option<DriverName> {
-    let entrypoint = section.read("entrypoint", |item| item.printable().word().map(str::to_owned));
+    let entrypoint = section.read("entrypoint", Item::printable_word);
     let item = if kind.driver.is_empty() {
         Some(section.need("driver", "name a driver, or the file of one; `larder drivers` lists them")?)
     } else {

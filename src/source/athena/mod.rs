@@ -41,10 +41,6 @@ impl Driver for Athena {
         DIALECT.check_query(query)
     }
 
-    async fn check(&self) -> Result<(), Error> {
-        self.describe(&Query::Sql("select 1 as one".to_owned())).await.map(drop)
-    }
-
     async fn tables(&self) -> Result<Tables, Error> {
         Ok(Tables::Sql(TABLES))
     }

@@ -16,9 +16,8 @@ use crate::{
 
 /// Reads `region`, `output`, how its bucket is reached, `workgroup`, `catalog`, `database`, `url` and `ca_file`.
 pub(super) fn open(section: &Section<'_>, options: &OpenOptions<'_>) -> Option<Arc<dyn Driver>> {
-    let text = |item: &Item<'_>| item.printable().word().map(str::to_owned);
     let region = section.need("region", "write region = \"eu-central-1\"").and_then(|item| {
-        let region = text(&item)?;
+        let region = item.printable_word()?;
         let is_name = region.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
         if is_name { Some(region) } else { item.fail("is not the name of a region", None) }
     });
@@ -26,9 +25,9 @@ pub(super) fn open(section: &Section<'_>, options: &OpenOptions<'_>) -> Option<A
         let bucket = bucket_of(section, &item, options.dir, options.env)?;
         if bucket.service == Service::S3 { Some(bucket) } else { item.fail("is not a bucket of S3", None) }
     });
-    let workgroup = section.read("workgroup", text);
-    let catalog = section.read("catalog", text);
-    let database = section.read("database", text);
+    let workgroup = section.read("workgroup", Item::printable_word);
+    let catalog = section.read("catalog", Item::printable_word);
+    let database = section.read("database", Item::printable_word);
     let region = region?;
     let default = Url::parse(&format!("https://athena.{region}.amazonaws.com/")).ok();
     let file_path = |item: &Item<'_>| item.file_path(options.dir);

@@ -4,12 +4,14 @@
 
 mod float;
 mod printed;
+mod row;
 mod time;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 
 pub(super) use float::{double, single};
 pub(super) use printed::{offset, printed_date, printed_moment, printed_moment_at};
+pub(super) use row::RowWriter;
 pub(super) use time::{date, fraction, moment, time, timestamp};
 
 use crate::domain::{

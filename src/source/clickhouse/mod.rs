@@ -79,10 +79,6 @@ impl Driver for ClickHouse {
         DIALECT.check_query(query)
     }
 
-    async fn check(&self) -> Result<(), Error> {
-        self.describe(&Query::Sql("select 1".to_owned())).await.map(drop)
-    }
-
     fn version_sql(&self) -> Option<&'static str> {
         Some("select version() as version")
     }

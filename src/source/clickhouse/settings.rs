@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::ClickHouse;
 use crate::{
-    settings::section::Section,
+    settings::{item::Item, section::Section},
     source::{
         driver::{Driver, OpenOptions},
         http::Endpoint,
@@ -15,9 +15,9 @@ use crate::{
 /// Reads `url`, `ca_file`, `user`, `password` and `database`.
 pub(super) fn open(section: &Section<'_>, options: &OpenOptions<'_>) -> Option<Arc<dyn Driver>> {
     let endpoint = Endpoint::read(section, |item| item.file_path(options.dir), options.connect_timeout);
-    let user = section.read("user", |item| item.printable().word().map(str::to_owned));
+    let user = section.read("user", Item::printable_word);
     let password = section.read("password", |item| item.string().map(SecretString::from));
-    let database = section.read("database", |item| item.printable().word().map(str::to_owned));
+    let database = section.read("database", Item::printable_word);
     Some(Arc::new(ClickHouse {
         endpoint: endpoint?,
         user: user?,

@@ -69,10 +69,6 @@ impl Driver for Databricks {
         DIALECT.check_query(query)
     }
 
-    async fn check(&self) -> Result<(), Error> {
-        self.describe(&Query::Sql("select 1 as one".to_owned())).await.map(drop)
-    }
-
     fn version_sql(&self) -> Option<&'static str> {
         Some("select current_version().dbsql_version as version")
     }

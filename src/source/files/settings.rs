@@ -27,7 +27,7 @@ pub(super) fn open(section: &Section<'_>, options: &OpenOptions<'_>) -> Option<A
     };
     let format = section.read("format", |item| item.one_of(&FORMATS));
     let csv = section.read_table("csv", csv);
-    let sheet = section.read("sheet", |item| item.printable().word().map(str::to_owned));
+    let sheet = section.read("sheet", Item::printable_word);
     let reading = Reading { format: format?, csv: csv?, sheet: sheet? };
     Some(Arc::new(Files { place: place?, reading }))
 }
@@ -62,7 +62,7 @@ fn header(item: &Item<'_>) -> Option<Option<Vec<String>>> {
         Value::Boolean(true) => Some(None),
         Value::Boolean(false) => item.fail("needs the names of the columns", HINT.to_owned()),
         _ => {
-            let names = item.list(|item| item.printable().word().map(str::to_owned))?;
+            let names = item.list(Item::printable_word)?;
             if names.is_empty() || names.len() > FIELDS_MAX {
                 return item.fail(format!("must name from 1 to {FIELDS_MAX} columns"), HINT.to_owned());
             }

@@ -8,11 +8,10 @@ use sqlx::{
 use crate::{
     domain::{
         json::Compactor,
-        reject::RejectReason,
         row::{CellKind, Column, ColumnKind, RowBatch},
     },
     source::{
-        cell::{self, CELL_BYTES_MAX, ROW_BYTES_MAX},
+        cell::{self, RowWriter},
         error::{Error, malformed},
     },
 };
@@ -85,30 +84,17 @@ fn form(info: &MySqlTypeInfo) -> (Form, String) {
 impl ValueReader {
     /// Appends `row` to `batch`.
     pub(super) fn row(&mut self, row: &MySqlRow, batch: &mut RowBatch) -> Result<(), Error> {
-        let row_from = batch.bytes();
+        let mut writer = RowWriter::new(batch);
         for (at, form) in self.forms.iter().enumerate() {
             let unreadable = || malformed(format_args!("the value of column {}", at + 1));
             let value = row.try_get_raw(at).map_err(|_| unreadable())?;
             if value.is_null() {
-                batch.push(CellKind::Null, b"");
+                writer.null();
                 continue;
             }
             let text = bytes_of(value).map_err(|()| unreadable())?;
-            let has_room = batch.bytes() - row_from <= ROW_BYTES_MAX && text.len() <= CELL_BYTES_MAX;
-            let mut read = Ok(Some(CellKind::Null));
-            batch.push_with(|out| {
-                read = if has_room {
-                    form.read(text, &mut self.compactor, out)
-                } else {
-                    Ok(Some(cell::invalid(RejectReason::RecordTooLarge, out)))
-                };
-                read.ok().flatten().unwrap_or(CellKind::Null)
-            });
-            match read {
-                Ok(Some(_)) => {}
-                Ok(None) => batch.count_nulled(),
-                Err(()) => return Err(unreadable()),
-            }
+            let read = writer.try_value(text.len(), |out| form.read(text, &mut self.compactor, out));
+            read.map_err(|()| unreadable())?;
         }
         Ok(())
     }

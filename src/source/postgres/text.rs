@@ -7,9 +7,9 @@ use sqlx::{
 
 use super::{decode::to_json, types::Reader};
 use crate::{
-    domain::{CellKind, RejectReason, RowBatch, json::Compactor},
+    domain::{CellKind, RowBatch, json::Compactor},
     source::{
-        cell::{self, CELL_BYTES_MAX, ROW_BYTES_MAX},
+        cell::{self, RowWriter},
         error::{Error, malformed},
     },
 };
@@ -31,30 +31,17 @@ impl TextReader {
         if row.len() != self.readers.len() {
             return Err(malformed("a row has another number of columns than described"));
         }
-        let row_from = batch.bytes();
+        let mut writer = RowWriter::new(batch);
         for (at, reader) in self.readers.iter().enumerate() {
             let unreadable = || malformed(format_args!("column {} does not hold a {reader:?}", at + 1));
             let value = row.try_get_raw(at).map_err(|_| unreadable())?;
             if value.is_null() {
-                batch.push(CellKind::Null, b"");
+                writer.null();
                 continue;
             }
             let text = bytes_of(&value).ok_or_else(unreadable)?;
-            let has_room = batch.bytes() - row_from <= ROW_BYTES_MAX && text.len() <= CELL_BYTES_MAX;
-            let mut read = Ok(Some(CellKind::Null));
-            batch.push_with(|out| {
-                read = if has_room {
-                    reader.read_text(text, &mut self.compactor, out)
-                } else {
-                    Ok(Some(cell::invalid(RejectReason::RecordTooLarge, out)))
-                };
-                read.ok().flatten().unwrap_or(CellKind::Null)
-            });
-            match read {
-                Ok(Some(_)) => {}
-                Ok(None) => batch.count_nulled(),
-                Err(()) => return Err(unreadable()),
-            }
+            let read = writer.try_value(text.len(), |out| reader.read_text(text, &mut self.compactor, out));
+            read.map_err(|()| unreadable())?;
         }
         Ok(())
     }

@@ -25,14 +25,14 @@ const ISOLATIONS: [(&str, Isolation); 2] =
 
 /// Reads `host`, `port`, `database`, the credentials, TLS and `isolation`; connects to nothing.
 pub(super) fn open(section: &Section<'_>, options: &OpenOptions<'_>) -> Option<Arc<dyn Driver>> {
-    let text = |item: &Item<'_>| item.printable().word().map(str::to_owned);
-    let host =
-        section.need("host", "write host = \"server.database.windows.net\"").and_then(|item| text(&item));
+    let host = section
+        .need("host", "write host = \"server.database.windows.net\"")
+        .and_then(|item| item.printable_word());
     let port = section.read("port", |item| item.count(1..=u64::from(u16::MAX)));
-    let database = section.read("database", text);
+    let database = section.read("database", Item::printable_word);
     let login = credentials(section);
     let encryption = section.read("encryption", |item| item.one_of(&ENCRYPTIONS));
-    let name = section.read("certificate_name", text);
+    let name = section.read("certificate_name", Item::printable_word);
     let authorities = section.read("ca_file", |item| match fs::read(item.file_path(options.dir)?) {
         Ok(pem) => Some(pem),
         Err(error) => item.fail(format!("cannot be read: {error}"), None),
@@ -74,7 +74,7 @@ pub(super) fn open(section: &Section<'_>, options: &OpenOptions<'_>) -> Option<A
 /// `user` and `password`, or `token`, an access token of Microsoft Entra.
 fn credentials(section: &Section<'_>) -> Option<AuthMethod> {
     const HINT: &str = "write user and password, or token";
-    let user = section.read("user", |item| item.printable().word().map(str::to_owned));
+    let user = section.read("user", Item::printable_word);
     let password = section.read("password", |item| item.string().map(str::to_owned));
     let token = section.read("token", |item| item.word().map(str::to_owned));
     match (user?, password?, token?) {

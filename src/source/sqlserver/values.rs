@@ -8,7 +8,7 @@ use crate::{
         reject::RejectReason,
         row::{CellKind, Column, ColumnKind, RowBatch},
     },
-    source::cell::{self, CELL_BYTES_MAX, ROW_BYTES_MAX},
+    source::cell::{self, RowWriter},
 };
 
 /// Days from 0001-01-01 to 1970-01-01.
@@ -66,23 +66,12 @@ impl ValueReader {
         if row.len() != self.forms.len() {
             return false;
         }
-        let row_from = batch.bytes();
+        let mut writer = RowWriter::new(batch);
+        let compactor = &mut self.compactor;
         for ((_, value), form) in row.cells().zip(&self.forms) {
-            let has_room = batch.bytes() - row_from <= ROW_BYTES_MAX && bytes_of(value) <= CELL_BYTES_MAX;
-            let mut is_nulled = false;
-            let compactor = &mut self.compactor;
-            batch.push_with(|out| {
-                if !has_room {
-                    return cell::invalid(RejectReason::RecordTooLarge, out);
-                }
-                write(value, *form, compactor, out).unwrap_or_else(|| {
-                    is_nulled = !is_null(value);
-                    CellKind::Null
-                })
+            writer.value(bytes_of(value), |out| {
+                write(value, *form, compactor, out).or_else(|| is_null(value).then_some(CellKind::Null))
             });
-            if is_nulled {
-                batch.count_nulled();
-            }
         }
         true
     }

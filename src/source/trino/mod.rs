@@ -77,10 +77,6 @@ impl Driver for Trino {
         DIALECT.check_query(query)
     }
 
-    async fn check(&self) -> Result<(), Error> {
-        self.describe(&Query::Sql("select 1 as one".to_owned())).await.map(drop)
-    }
-
     fn version_sql(&self) -> Option<&'static str> {
         Some("select node_version as version from system.runtime.nodes where coordinator limit 1")
     }

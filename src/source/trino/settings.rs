@@ -15,14 +15,13 @@ use crate::{
 /// Reads `url`, `ca_file`, `user`, `password` or `token`, `catalog` and `schema`.
 pub(super) fn open(section: &Section<'_>, options: &OpenOptions<'_>) -> Option<Arc<dyn Driver>> {
     const HINT: &str = "keep `password` or `token`";
-    let text = |item: &Item<'_>| item.printable().word().map(str::to_owned);
     let secret = |item: &Item<'_>| item.word().map(SecretString::from);
     let endpoint = Endpoint::read(section, |item| item.file_path(options.dir), options.connect_timeout);
-    let user = section.need("user", "write user = \"larder\"").and_then(|item| text(&item));
+    let user = section.need("user", "write user = \"larder\"").and_then(|item| item.printable_word());
     let password = section.read("password", secret);
     let token = section.read("token", secret);
-    let catalog = section.read("catalog", text);
-    let schema = section.read("schema", text);
+    let catalog = section.read("catalog", Item::printable_word);
+    let schema = section.read("schema", Item::printable_word);
     let login = match (password?, token?) {
         (None, None) => Login::None,
         (Some(password), None) => Login::Password(password),

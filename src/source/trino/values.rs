@@ -13,7 +13,7 @@ use crate::{
         row::{CellKind, Column, RowBatch},
     },
     source::{
-        cell::{self, CELL_BYTES_MAX, ROW_BYTES_MAX},
+        cell::{self, RowWriter},
         error::{Error, malformed},
     },
 };
@@ -36,23 +36,14 @@ impl RowReader {
         if row.len() != self.shapes.len() {
             return Err(malformed("a row has not as many values as there are columns"));
         }
-        let row_from = batch.bytes();
+        let mut writer = RowWriter::new(batch);
         let Self { shapes, compactor, buffer } = self;
         for (shape, value) in shapes.iter().zip(row) {
             let value = value.get().as_bytes();
-            let has_room = batch.bytes() - row_from <= ROW_BYTES_MAX && value.len() <= CELL_BYTES_MAX;
-            let mut is_nulled = false;
-            batch.push_with(|out| {
-                if !has_room {
-                    return cell::invalid(RejectReason::RecordTooLarge, out);
-                }
-                write(shape, value, compactor, buffer, out).unwrap_or_else(|| {
-                    is_nulled = value != b"null";
-                    CellKind::Null
-                })
-            });
-            if is_nulled {
-                batch.count_nulled();
+            if value == b"null" {
+                writer.null();
+            } else {
+                writer.value(value.len(), |out| write(shape, value, compactor, buffer, out));
             }
         }
         Ok(())
@@ -77,33 +68,24 @@ impl PrintedReader {
         row: impl Iterator<Item = Option<&'a str>>,
         batch: &mut RowBatch,
     ) {
-        let row_from = batch.bytes();
+        let mut writer = RowWriter::new(batch);
         for (shape, value) in self.shapes.iter().zip(row) {
             let Some(text) = value else {
-                batch.push(CellKind::Null, b"");
+                writer.null();
                 continue;
             };
-            let has_room = batch.bytes() - row_from <= ROW_BYTES_MAX && text.len() <= CELL_BYTES_MAX;
             let compactor = &mut self.compactor;
-            let mut is_nulled = false;
-            batch.push_with(|out| match shape {
-                _ if !has_room => cell::invalid(RejectReason::RecordTooLarge, out),
+            writer.value(text.len(), |out| match shape {
                 Shape::Json | Shape::Array(_) | Shape::Map(_) | Shape::Row(_) => {
-                    cell::json(text.as_bytes(), compactor, out)
+                    Some(cell::json(text.as_bytes(), compactor, out))
                 }
-                shape => printed(shape, text, out).unwrap_or_else(|| {
-                    is_nulled = true;
-                    CellKind::Null
-                }),
+                shape => printed(shape, text, out),
             });
-            if is_nulled {
-                batch.count_nulled();
-            }
         }
     }
 }
 
-/// Appends a value; `None` for null, and for one that a record cannot express.
+/// Appends a value that is not null; `None` for one that a record cannot express.
 fn write(
     shape: &Shape,
     value: &[u8],
@@ -111,9 +93,6 @@ fn write(
     buffer: &mut Vec<u8>,
     out: &mut Vec<u8>,
 ) -> Option<CellKind> {
-    if value == b"null" {
-        return None;
-    }
     match shape {
         Shape::Array(_) | Shape::Map(_) | Shape::Row(_) => {
             let mut compact = Vec::new();
@@ -249,6 +228,7 @@ fn container<'a>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::row::ColumnKind;
 
     fn served(type_name: &str, value: &str) -> Option<(CellKind, String)> {
         let mut out = Vec::new();
@@ -328,10 +308,22 @@ mod tests {
                 "[\"2024-07-01 12:00:00.000\",null]",
                 Some((Json, "{\"t\":\"2024-07-01T12:00:00\",\"u\":null}")),
             ),
-            ("varchar", "null", None),
         ] {
             let expected = expected.map(|(kind, text)| (kind, text.to_owned()));
             assert_eq!(served(type_name, value), expected, "{type_name}: {value}");
         }
+    }
+
+    #[test]
+    fn null_is_not_a_value_that_was_turned_into_null() {
+        let column =
+            Column { name: "a".to_owned(), kind: ColumnKind::Number, type_name: "double".to_owned() };
+        let mut batch = RowBatch::new(1);
+        for value in ["null", "\"NaN\"", "1.5"] {
+            let value: &RawValue = serde_json::from_str(value).unwrap();
+            RowReader::new(std::slice::from_ref(&column)).read_row(&[value], &mut batch).unwrap();
+        }
+        let kinds = [0, 1, 2].map(|row| batch.cell(row, 0).0);
+        assert_eq!((kinds, batch.nulled()), ([CellKind::Null, CellKind::Null, CellKind::Number], 1));
     }
 }
