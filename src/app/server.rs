@@ -53,6 +53,7 @@ pub struct Server {
     public_address: SocketAddr,
     admin_address: SocketAddr,
     cache: Cache,
+    state: ReadState,
     keys: KeyRing,
     clock: Clock,
     metrics: Metrics,
@@ -130,8 +131,8 @@ impl Server {
             metrics.clone(),
             read_limits(&config),
             readiness.clone(),
-        )
-        .with_hash_secrets(config.hash_secrets());
+        );
+        state.add_hash_secrets(config.hash_secrets());
         let (publishers, publisher) = watch::channel(None);
         let registry = Registry::new(Vec::new());
         let events = EventFeed::new(publisher.clone(), board.clone(), shutdown.clone());
@@ -156,7 +157,7 @@ impl Server {
             fleet: Arc::new(FleetReader::new(catalog, statuses.clone(), clock.clone(), Ages::default())),
             publisher: publisher.clone(),
         };
-        let records = serve_records(public, state, board.clone(), drain.clone());
+        let records = serve_records(public, state.clone(), board.clone(), drain.clone());
         let records = supervisor.spawn_critical("public_listener", drain.clone(), records);
         // Metrics are wanted until the end.
         let admin = admin.serve(api::admin(admin_state), shutdown.clone());
@@ -183,6 +184,7 @@ impl Server {
             public_address,
             admin_address,
             cache,
+            state,
             keys,
             clock,
             metrics,
@@ -250,6 +252,7 @@ impl Server {
         for key in config::changes_needing_restart(&self.config, config) {
             warn!(key, "the change takes effect at the next start");
         }
+        self.state.add_hash_secrets(config.hash_secrets());
         self.schedule(config);
         self.configured.replace(config.configuration());
         info!(syncs = config.syncs.len(), "the configuration was read again");

@@ -56,6 +56,9 @@ fn fill_defaults(root: &mut Table, section: &Declaration) {
     }
 }
 
+/// The key of such a section that a node takes over all the same.
+const TAKEN_OVER: &str = "server.index_secrets";
+
 /// The keys that differ and count only after a restart, as in `server.listen`. Empty when the new
 /// configuration can be taken over as a whole.
 pub fn changes_needing_restart(old: &Config, new: &Config) -> Vec<String> {
@@ -64,6 +67,7 @@ pub fn changes_needing_restart(old: &Config, new: &Config) -> Vec<String> {
         let of = |config: &Config| config.effective.root.table(section.name).cloned().unwrap_or_default();
         compare(section.name, &of(old), &of(new), &mut changed);
     }
+    changed.retain(|key| key != TAKEN_OVER);
     changed
 }
 

@@ -146,10 +146,10 @@ impl Batch<'_> {
     /// Writes the record of `value` into `record`; returns whether there is one. A caller over its rate limit gets none.
     fn find(&self, value: &str, record: &mut Vec<u8>) -> Result<bool, Error<Code>> {
         let index = &self.admitted.path.index;
-        let (manifest, secrets) = (&self.served.manifest, &self.state.inner().secrets);
-        let text = text_to_look_up(manifest, index, value, secrets)?;
+        let (manifest, secrets) = (&self.served.manifest, self.state.inner().secrets.load());
+        let text = text_to_look_up(manifest, index, value, &secrets)?;
         let rights = self.admitted.caller.rights(&self.admitted.path.collection);
-        if !opens_record(rights, manifest, &text, secrets) {
+        if !opens_record(rights, manifest, &text, &secrets) {
             return Err(Code::Forbidden.into());
         }
         if self.admitted.is_throttled {

@@ -64,7 +64,7 @@ pub(super) struct Joined {
     served: Arc<Served>,
     /// The fields of an included record.
     fields: FieldSelection,
-    secrets: Arc<[HashSecret]>,
+    secrets: Arc<Vec<HashSecret>>,
 }
 
 impl Joined {
@@ -99,7 +99,7 @@ impl Joined {
         };
         let fields = readable.unwrap_or(&FieldSelection::All).intersect(own).intersect(asked);
         let served = collection.state();
-        let secrets = Arc::clone(&inner.secrets);
+        let secrets = inner.secrets.load_full();
         Ok(Some(Self { include: include.clone(), collection, served, fields, secrets }))
     }
 

@@ -40,7 +40,7 @@ pub(super) fn look_up(
     let is_stale = parameters.freshness.is_stale(as_of, || inner.clock.now());
     let text = match value {
         Ok(value) => Ok(Cow::Borrowed(value)),
-        Err(value) => text_to_look_up(&served.manifest, &path.index, value, &inner.secrets),
+        Err(value) => text_to_look_up(&served.manifest, &path.index, value, &inner.secrets.load()),
     };
     let content = match (composition, text) {
         (Err(error), _) => Err(error.clone()),
@@ -78,8 +78,8 @@ impl One<'_> {
         let fields = composition.map(Composition::fields);
         let missed = |code| miss(code, self.is_blank, on_miss, fields, compress_min_bytes, headers);
         let (rights, secrets) =
-            (admitted.caller.rights(&admitted.path.collection), &self.state.inner().secrets);
-        if !opens_record(rights, &served.manifest, text, secrets) {
+            (admitted.caller.rights(&admitted.path.collection), self.state.inner().secrets.load());
+        if !opens_record(rights, &served.manifest, text, &secrets) {
             return Err(Code::Forbidden.into());
         }
         // Filled only by a hit, at the record's exact length; the same bytes go to the socket.

@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, thread::available_parallelism, time::Duration};
 
+use arc_swap::ArcSwap;
 use tokio::sync::Semaphore;
 
 use super::{
@@ -19,6 +20,9 @@ use crate::{
         metrics::{OTHER, RequestMetrics},
     },
 };
+
+/// Most secrets of hashed index values that are kept: every sync may have one for each of its indexes, and had others.
+const SECRETS_MAX: usize = 4096;
 
 /// The limits of a request for a record.
 #[derive(Debug, Clone, Copy)]
@@ -42,7 +46,7 @@ pub(super) struct Inner {
     pub(super) limits: ReadLimits,
     pub(super) views: VersionViews,
     /// The secrets of hashed index values, for look-ups by value.
-    pub(super) secrets: Arc<[HashSecret]>,
+    pub(super) secrets: ArcSwap<Vec<HashSecret>>,
     /// A permit for each large answer that is compressed: one a core, since more would only take longer.
     pub(super) compressing: Semaphore,
     others: RequestMetrics,
@@ -60,7 +64,7 @@ impl ReadState {
         readiness: Readiness,
     ) -> Self {
         let others = metrics.requests(OTHER, OTHER, Answered::OF_NO_COLLECTION);
-        let (views, callers, secrets) = (VersionViews::default(), callers.into(), Arc::default());
+        let (views, callers, secrets) = (VersionViews::default(), callers.into(), ArcSwap::default());
         let compressing = Semaphore::new(available_parallelism().map_or(1, usize::from));
         Self(Arc::new(Inner {
             cache,
@@ -76,15 +80,14 @@ impl ReadState {
         }))
     }
 
-    /// The state with the secrets of hashed index values; call it before the state is cloned.
-    #[must_use]
-    pub fn with_hash_secrets(mut self, secrets: Vec<HashSecret>) -> Self {
-        let inner = Arc::get_mut(&mut self.0);
-        debug_assert!(inner.is_some(), "the state is already shared");
-        if let Some(inner) = inner {
-            inner.secrets = secrets.into();
-        }
-        self
+    /// Hashes requested values with these secrets, too. Those before them stay: until its next run, a collection has
+    /// values that were hashed with an earlier one.
+    pub fn add_hash_secrets(&self, mut secrets: Vec<HashSecret>) {
+        let known = self.0.secrets.load();
+        let earlier: Vec<_> = known.iter().filter(|known| !secrets.contains(known)).cloned().collect();
+        secrets.extend(earlier);
+        secrets.truncate(SECRETS_MAX);
+        self.0.secrets.store(Arc::new(secrets));
     }
 
     pub(super) fn inner(&self) -> &Inner {
