@@ -22,6 +22,7 @@ const ESCAPE: [u8; 256] = {
 
 /// Appends `text` (UTF-8) as a JSON string, quotes included (RFC 8259, section 7): only what must
 /// be escaped is.
+#[expect(clippy::needless_bitwise_bool, reason = "without branches the compiler compares many bytes at once")]
 pub fn write_string(out: &mut Vec<u8>, text: &[u8]) {
     out.reserve(text.len() + 2);
     out.push(b'"');

@@ -1,6 +1,6 @@
 //! `url = "sftp://..."` and `[sources.NAME.sftp]`.
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
 use percent_encoding::percent_decode_str;
 use reqwest::Url;
@@ -41,7 +41,7 @@ pub(in super::super) fn read(
 fn place(item: &Item<'_>) -> Option<(String, u16, String, String)> {
     let parts = || {
         let url = Url::parse(item.url()?).ok()?;
-        let decoded = |text| percent_decode_str(text).decode_utf8().ok().map(|text| text.into_owned());
+        let decoded = |text| percent_decode_str(text).decode_utf8().ok().map(Cow::into_owned);
         let (host, user) = (url.host_str()?.to_owned(), decoded(url.username())?);
         let directory = match decoded(url.path())?.trim_end_matches('/') {
             "" if url.path() == "/" => "/".to_owned(),
