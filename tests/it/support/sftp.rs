@@ -19,8 +19,8 @@ impl Sftp {
     pub(crate) async fn start() -> Self {
         let directory = TempDir::new().unwrap();
         let at = |name: &str| directory.path().join(name).display().to_string();
-        make_key(&at("host_key"), "");
-        make_key(&at("login_key"), "open sesame");
+        make_key("ed25519", &at("host_key"), "");
+        make_key("rsa", &at("login_key"), "open sesame");
         fs::copy(at("login_key.pub"), at("authorized_keys")).unwrap();
         let user = String::from_utf8(Command::new("id").arg("-un").output().unwrap().stdout).unwrap();
         if user.trim() == "root" {
@@ -63,8 +63,7 @@ impl Sftp {
     }
 }
 
-fn make_key(path: &str, passphrase: &str) {
-    let made =
-        Command::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", passphrase, "-f", path]).status();
+fn make_key(kind: &str, path: &str, passphrase: &str) {
+    let made = Command::new("ssh-keygen").args(["-q", "-t", kind, "-N", passphrase, "-f", path]).status();
     assert!(made.unwrap().success());
 }

@@ -15,15 +15,13 @@ use russh_sftp::{
 };
 use secrecy::ExposeSecret;
 
-use super::{Login, Server, fault, read::Stamp};
+use super::{ENTRIES_MAX, Login, Server, fault, read::Stamp};
 use crate::source::error::{Error, cause};
 
 /// A request that has no answer for so long has failed.
 const ANSWER_TIMEOUT_SECONDS: u64 = 60;
 /// The server is asked whether it lives after so long without a word of it.
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(15);
-/// Names of one directory that are held at once.
-const NAMES_MAX: usize = super::ENTRIES_MAX;
 
 /// A session after the login. It ends when it is dropped.
 pub(super) struct Session {
@@ -98,7 +96,12 @@ impl Server {
                 connection.authenticate_password(&self.user, password.expose_secret()).await
             }
             Login::Key(key) => {
-                let hash = connection.best_supported_rsa_hash().await?.flatten();
+                // A server that does not say what it takes is of our time, as a rule.
+                let hash = if key.algorithm().is_rsa() {
+                    connection.best_supported_rsa_hash().await?.unwrap_or(Some(HashAlg::Sha512))
+                } else {
+                    None
+                };
                 let key = PrivateKeyWithHashAlg::new(Arc::clone(key), hash);
                 connection.authenticate_publickey(&self.user, key).await
             }
@@ -107,13 +110,13 @@ impl Server {
 }
 
 impl Session {
-    /// The entries of a directory, without itself and the one above. Of a link the
+    /// The entries of a directory, one more than [`ENTRIES_MAX`] at least if it has more, without itself and the one above. Of a link the
     /// attributes are those of what it leads to.
     pub(super) async fn list(&self, path: &str) -> Result<Vec<(String, FileAttributes)>, Error> {
         let failed = |error: SftpError| fault::of_path(&error, path);
         let handle = self.sftp.opendir(path).await.map_err(failed)?.handle;
         let mut entries = Vec::new();
-        while entries.len() <= NAMES_MAX {
+        while entries.len() <= ENTRIES_MAX {
             match self.sftp.readdir(handle.as_str()).await {
                 Ok(names) => {
                     let is_entry = |name: &str| !matches!(name, "." | "..") && !name.contains('/');
