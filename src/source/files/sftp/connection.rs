@@ -76,7 +76,7 @@ impl Server {
             ..client::Config::default()
         };
         let failed = |error| fault::of_connecting(&error, &self.address(), refused.get());
-        let address = (self.host.as_str(), self.port);
+        let address = (self.host.trim_matches(['[', ']']), self.port);
         let mut connection = client::connect(Arc::new(config), address, keys).await.map_err(failed)?;
         let answer = self.log_in(&mut connection).await.map_err(failed)?;
         if !answer.success() {

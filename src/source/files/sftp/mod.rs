@@ -25,6 +25,7 @@ use crate::source::error::Error;
 
 /// A directory of a server. Its `Debug` shows no secret.
 pub(super) struct Server {
+    /// A name or an address; one of IPv6 in brackets.
     host: String,
     port: u16,
     user: String,
