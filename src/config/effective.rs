@@ -56,7 +56,7 @@ fn fill_defaults(root: &mut Table, section: &Declaration) {
     }
 }
 
-/// The key of such a section that a node takes over all the same.
+/// A key of a section that counts only after a restart, which itself counts at once.
 const TAKEN_OVER: &str = "server.index_secrets";
 
 /// The keys that differ and count only after a restart, as in `server.listen`. Empty when the new

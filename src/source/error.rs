@@ -142,6 +142,17 @@ pub(super) fn connection_lost(reason: impl fmt::Display) -> Error {
         .with_hint("the run will be tried again")
 }
 
+/// The error of a connection that did not come about.
+pub(super) fn cannot_connect(error: &io::Error, address: &str) -> Error {
+    // The resolver has no kind of its own.
+    if error.to_string().contains("lookup address") {
+        return Error::new(cause::HOST_UNKNOWN, format!("the host of {address} is not known: {error}"))
+            .with_hint("check the source's host, and this machine's DNS");
+    }
+    Error::new(cause::UNREACHABLE, format!("{address} cannot be reached: {error}"))
+        .with_hint("check the source's host and port, and that the server runs and may be reached from here")
+}
+
 pub(super) fn malformed(what: impl fmt::Display) -> Error {
     Error::new(cause::ANSWER_MALFORMED, format!("the answer of the source cannot be read: {what}"))
         .with_hint("check that the source is what its `type` says")

@@ -16,7 +16,7 @@ mod xlsx;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use tokio::task::spawn_blocking;
+use tokio::{runtime::Runtime, task::spawn_blocking};
 
 pub(super) use self::place::of_store;
 use self::{
@@ -249,6 +249,12 @@ fn positions(names: &[&str], chosen: Option<&[String]>, content: &Content) -> Re
         })
     };
     chosen.iter().map(position).collect()
+}
+
+/// A runtime of a thread that may block: the caller's may end while a request is under way.
+fn own_runtime() -> Result<Runtime, Error> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.map_err(|error| connection_lost(format_args!("this machine gives no thread: {error}")))
 }
 
 async fn blocking<T: Send + 'static>(

@@ -1,4 +1,5 @@
-//! Where files are: a directory of this machine, a bucket or an SFTP server. A snapshot takes their names and versions once.
+//! Where files are: a directory of this machine, a bucket or an SFTP server. A snapshot takes their names and versions
+//! once.
 
 use std::{
     fs,
@@ -9,12 +10,13 @@ use std::{
 use super::{
     BUCKET_UNUSABLE, TOO_MANY_FILES, blocking,
     content::{BucketReader, Bytes, Content},
+    own_runtime,
     pattern::Pattern,
     sftp::{self, SftpReader},
 };
 use crate::{
     source::{
-        error::{Error, cause, connection_lost, file_error},
+        error::{Error, cause, file_error},
         file::{Stamp, regular},
     },
     store::{self, Bucket, Location, ObjectVersion, Store},
@@ -153,10 +155,7 @@ impl Opened {
 
 fn open_bucket(location: &Location) -> Result<BucketReader, Error> {
     let store = Store::open(location).map_err(of_store)?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime =
-        runtime.map_err(|error| connection_lost(format_args!("this machine gives no thread: {error}")))?;
-    Ok(BucketReader { store, runtime })
+    Ok(BucketReader { store, runtime: own_runtime()? })
 }
 
 fn local(root: &Path, pattern: &Pattern) -> Result<Vec<Entry>, Error> {

@@ -10,14 +10,15 @@ use crate::{
     store::bucket_of,
 };
 
-const PLACE_HINT: &str = "write path = \"exports\" for a directory, or url = \"s3://bucket/prefix\" or \"sftp://user@host/directory\"";
+const PLACE_HINT: &str = "write path = \"exports\" for a directory, or url = \"s3://bucket/prefix\" or \
+    \"sftp://user@host/directory\"";
 
 /// Reads `path`, the directory of the files, or `url`, their bucket or server; `format`, `csv` and `sheet`.
 pub(super) fn open(section: &Section<'_>, options: &OpenOptions<'_>) -> Option<Arc<dyn Driver>> {
     let place = match (section.get("path"), section.get("url")) {
         (Some(path), None) => path.file_path(options.dir).map(Place::Directory),
         (None, Some(url)) if is_sftp(&url) => {
-            sftp::server(section, &url, options).map(|server| Place::Server(server.into()))
+            sftp::Server::read(section, &url, options).map(|server| Place::Server(server.into()))
         }
         (None, Some(url)) => {
             bucket_of(section, &url, options.dir, options.env).map(|bucket| Place::Bucket(bucket.into()))

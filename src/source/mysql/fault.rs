@@ -6,7 +6,8 @@ use sqlx::mysql::MySqlDatabaseError;
 
 use crate::{
     source::error::{
-        Error, cause, connection_lost, database_words, malformed, of_database, statement_timeout,
+        Error, cannot_connect, cause, connection_lost, database_words, malformed, of_database,
+        statement_timeout,
     },
     support::result_code::{Meaning, Phase, ResultCode},
 };
@@ -33,7 +34,7 @@ pub(super) fn of(error: &sqlx::Error, asked: Asked<'_>) -> Error {
     let address = asked.address;
     match error {
         sqlx::Error::Database(_) => {}
-        sqlx::Error::Io(error) if asked.phase == Phase::Login => return of_connecting(error, address),
+        sqlx::Error::Io(error) if asked.phase == Phase::Login => return cannot_connect(error, address),
         sqlx::Error::Io(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
             return connection_lost("the server closed it; its log says why");
         }
@@ -72,14 +73,4 @@ pub(super) fn of(error: &sqlx::Error, asked: Asked<'_>) -> Error {
         }
         (meaning, _) => of_database(meaning, words),
     }
-}
-
-fn of_connecting(error: &io::Error, address: &str) -> Error {
-    // The resolver has no kind of its own.
-    if error.to_string().contains("lookup address") {
-        return Error::new(cause::HOST_UNKNOWN, format!("the host of {address} is not known: {error}"))
-            .with_hint("check the host in the URL, and this machine's DNS");
-    }
-    Error::new(cause::UNREACHABLE, format!("{address} cannot be reached: {error}"))
-        .with_hint("check host and port in the URL, and that the server runs and may be reached from here")
 }

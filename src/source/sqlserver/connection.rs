@@ -4,11 +4,11 @@ use tiberius::{Client, Config};
 use tokio::net::TcpStream;
 use tokio_util::compat::{Compat, TokioAsyncWriteCompatExt as _};
 
-use super::{Isolation, SNAPSHOT_OFF, SqlServer, fault};
+use super::{Isolation, SNAPSHOT_OFF, SqlServer};
 use crate::{
     source::{
         cell::CELL_BYTES_MAX,
-        error::{Error, cause},
+        error::{Error, cannot_connect, cause},
     },
     support::{result_code::Phase, tcp::Keepalive},
 };
@@ -56,7 +56,7 @@ impl SqlServer {
     async fn connect(&self) -> Result<Session, Error> {
         let (mut host, mut port, mut config) = (self.host.clone(), self.port, self.config.clone());
         for _ in 0..REDIRECTS_MAX {
-            let failed = |error| fault::of_connecting(&error, &self.address());
+            let failed = |error| cannot_connect(&error, &self.address());
             let stream = TcpStream::connect((host.as_str(), port)).await.map_err(failed)?;
             Keepalive::default().apply(&stream).map_err(failed)?;
             match Box::pin(Client::connect(config.clone(), stream.compat_write())).await {

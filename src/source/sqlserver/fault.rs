@@ -6,7 +6,7 @@ use tiberius::error::Error as Driver;
 
 use super::SNAPSHOT_OFF;
 use crate::{
-    source::error::{Error, cause, connection_lost, database_words, malformed, of_database},
+    source::error::{Error, cannot_connect, cause, connection_lost, database_words, malformed, of_database},
     support::result_code::{Meaning, Phase},
 };
 
@@ -42,7 +42,7 @@ pub(super) fn of(error: &Driver, phase: Phase, address: &str) -> Error {
     let error = match error {
         Driver::Server(error) => error,
         Driver::Io { kind, message } if phase == Phase::Login => {
-            return of_connecting(&io::Error::new(*kind, message.clone()), address);
+            return cannot_connect(&io::Error::new(*kind, message.clone()), address);
         }
         Driver::Io { kind: io::ErrorKind::UnexpectedEof, .. } => {
             return connection_lost("the server closed it; its log says why");
@@ -83,15 +83,4 @@ pub(super) fn of(error: &Driver, phase: Phase, address: &str) -> Error {
         Meaning::Conflict => of_database(meaning, words).with_hint("the run will be tried again"),
         meaning => of_database(meaning, words),
     }
-}
-
-/// The error of a connection that did not come about.
-pub(super) fn of_connecting(error: &io::Error, address: &str) -> Error {
-    // The resolver has no kind of its own.
-    if error.to_string().contains("lookup address") {
-        return Error::new(cause::HOST_UNKNOWN, format!("the host of {address} is not known: {error}"))
-            .with_hint("check `host`, and this machine's DNS");
-    }
-    Error::new(cause::UNREACHABLE, format!("{address} cannot be reached: {error}"))
-        .with_hint("check `host` and `port`, and that the server runs and may be reached from here")
 }

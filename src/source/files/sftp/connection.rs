@@ -110,14 +110,23 @@ impl Server {
 }
 
 impl Session {
-    /// The entries of a directory, one more than [`ENTRIES_MAX`] at least if it has more, without itself and the one above. Of a link the
-    /// attributes are those of what it leads to.
+    /// Fails when the directory cannot be read.
+    pub(super) async fn check_directory(&self, path: &str) -> Result<(), Error> {
+        let failed = |error: SftpError| fault::of_path(&error, path);
+        let handle = self.sftp.opendir(path).await.map_err(failed)?.handle;
+        self.sftp.close(handle).await.map(drop).map_err(failed)
+    }
+
+    /// The entries of a directory, without itself and the one above; of a link the attributes are those of what it
+    /// leads to. Ends early with more than [`ENTRIES_MAX`].
     pub(super) async fn list(&self, path: &str) -> Result<Vec<(String, FileAttributes)>, Error> {
         let failed = |error: SftpError| fault::of_path(&error, path);
         let handle = self.sftp.opendir(path).await.map_err(failed)?.handle;
         let mut entries = Vec::new();
         while entries.len() <= ENTRIES_MAX {
             match self.sftp.readdir(handle.as_str()).await {
+                // A server that answers with nothing could do so for ever.
+                Ok(names) if names.files.is_empty() => break,
                 Ok(names) => {
                     let is_entry = |name: &str| !matches!(name, "." | "..") && !name.contains('/');
                     let names = names.files.into_iter().filter(|file| is_entry(&file.filename));

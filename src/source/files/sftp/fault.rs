@@ -2,7 +2,7 @@
 
 use russh_sftp::{client::error::Error as SftpError, protocol::StatusCode};
 
-use crate::source::error::{Error, cause, connection_lost};
+use crate::source::error::{Error, cannot_connect, cause, connection_lost};
 
 /// The error of a connection that did not come about. `refused` is the fingerprint of a key that is not accepted.
 pub(super) fn of_connecting(error: &russh::Error, address: &str, refused: Option<&String>) -> Error {
@@ -12,18 +12,7 @@ pub(super) fn of_connecting(error: &russh::Error, address: &str, refused: Option
             .with_hint("ask its operator whether this is the server's key, and name it only then");
     }
     match error {
-        // The resolver has no kind of its own.
-        russh::Error::IO(error) if error.to_string().contains("lookup address") => {
-            Error::new(cause::HOST_UNKNOWN, format!("the host of {address} is not known: {error}"))
-                .with_hint("check the host of the source's url, and this machine's DNS")
-        }
-        russh::Error::IO(error) => Error::new(
-            cause::UNREACHABLE,
-            format!("{address} cannot be reached: {error}"),
-        )
-        .with_hint(
-            "check host and port of the source's url, and that the server runs and may be reached from here",
-        ),
+        russh::Error::IO(error) => cannot_connect(error, address),
         russh::Error::NoCommonAlgo { .. } | russh::Error::Version => {
             Error::new(cause::TLS_REFUSED, format!("{address} and Larder have no way to talk: {error}"))
                 .with_hint("check that an SSH server of our time is at this port")

@@ -12,16 +12,16 @@ use russh::keys::PrivateKey;
 use secrecy::SecretString;
 
 use self::connection::Session;
-pub(super) use self::{
-    read::{RemoteFile, SftpReader, Stamp},
-    settings::read as server,
-};
+pub(super) use self::read::{RemoteFile, SftpReader, Stamp};
 use super::{
     blocking,
     pattern::Pattern,
     place::{DEPTH_MAX, ENTRIES_MAX, Entry, FILES_MAX, too_many_entries},
 };
-use crate::source::error::Error;
+use crate::{
+    settings::{item::Item, section::Section},
+    source::{driver::OpenOptions, error::Error},
+};
 
 /// A directory of a server. Its `Debug` shows no secret.
 pub(super) struct Server {
@@ -49,6 +49,11 @@ impl fmt::Debug for Server {
 }
 
 impl Server {
+    /// Reads the place that `url`, which begins with `sftp://`, names, and the table `sftp`.
+    pub(super) fn read(section: &Section<'_>, url: &Item<'_>, options: &OpenOptions<'_>) -> Option<Self> {
+        settings::read(section, url, options)
+    }
+
     /// The place in words.
     pub(super) fn shown(&self) -> String {
         format!("{} of {}", self.directory, self.address())
@@ -69,8 +74,7 @@ impl Server {
 
     /// Connects, and looks into the directory.
     pub(super) async fn check(&self) -> Result<(), Error> {
-        let session = self.connect().await?;
-        session.list(&self.path("")).await.map(drop)
+        self.connect().await?.check_directory(&self.path("")).await
     }
 
     /// Connects, and finds the files that `pattern` matches. The connection stays open for reading them.

@@ -11,7 +11,7 @@ use russh_sftp::{
 use tokio::runtime::Runtime;
 
 use super::{Server, connection::Session, fault};
-use crate::source::error::{Error, cause, connection_lost};
+use crate::source::{error::Error, file::changed, files::own_runtime};
 
 /// Bytes of one request: what every server takes (the protocol promises 32,768).
 const REQUEST_BYTES: u32 = 32 << 10;
@@ -57,9 +57,7 @@ impl Drop for SftpReader {
 impl SftpReader {
     /// Connects, from a thread that may block.
     pub(super) fn connect(server: Arc<Server>) -> Result<Self, Error> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        let runtime = runtime
-            .map_err(|error| connection_lost(format_args!("this machine gives no thread: {error}")))?;
+        let runtime = own_runtime()?;
         let session = Arc::new(runtime.block_on(server.connect())?);
         Ok(Self { server, session, runtime: Some(runtime) })
     }
@@ -145,7 +143,6 @@ impl RemoteFile {
     }
 
     fn changed(&self) -> Error {
-        Error::new(cause::FILE_CHANGED, format!("{} changed while it was read", self.path))
-            .with_hint("write a new file, then rename it to this name")
+        changed(self.path.as_ref())
     }
 }

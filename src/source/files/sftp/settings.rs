@@ -21,11 +21,7 @@ const URL_HINT: &str = "write url = \"sftp://user@host/directory\"";
 const HOST_KEY_HINT: &str = "write host_key = \"SHA256:...\", which `ssh-keyscan HOST | ssh-keygen -lf -` prints, and its operator confirms";
 
 /// Reads the place that `url`, which begins with `sftp://`, names, and the table `sftp`.
-pub(in super::super) fn read(
-    section: &Section<'_>,
-    url: &Item<'_>,
-    options: &OpenOptions<'_>,
-) -> Option<Server> {
+pub(super) fn read(section: &Section<'_>, url: &Item<'_>, options: &OpenOptions<'_>) -> Option<Server> {
     let place = place(url);
     let access = section.read_table("sftp", |section| {
         let login = login(section, options);
