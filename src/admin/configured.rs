@@ -5,9 +5,9 @@ use std::{collections::BTreeMap, sync::Arc};
 use serde_json::Value;
 use tokio::sync::watch;
 
-use super::{Error, Sources, listed};
+use super::{ConfigurationFile, Error, Sources, StoredState, listed};
 use crate::{
-    domain::{CollectionName, Column},
+    domain::{CollectionName, Column, StoredName},
     model::{Model, Target},
     source::Source,
 };
@@ -32,6 +32,10 @@ pub struct Configuration {
     pub text: String,
     /// The same as JSON, section by section.
     pub shown: Value,
+    /// The stored entries, those with faults included.
+    pub stored: BTreeMap<StoredName, StoredState>,
+    /// The configuration file, over which stored entries are laid.
+    pub file: Arc<dyn ConfigurationFile>,
 }
 
 /// The configuration in force. Cheap to clone; a replacement is seen by every clone.

@@ -27,6 +27,7 @@ mod runs;
 mod segment;
 mod sources;
 mod status;
+mod stored;
 mod sync;
 mod takeover;
 mod token;
@@ -57,6 +58,9 @@ pub use runs::RunsFilter;
 pub use segment::{SegmentFileError, read_segment};
 pub use sources::{SourceCheck, Sources, drivers, work_for_source};
 pub use status::{CollectionStatus, Status};
+pub use stored::{
+    ConfigurationFile, Expected, Layered, OpenEntry, StoredChanged, StoredState, StoredView, open_entries,
+};
 pub use sync::{SyncOutcome, SyncRequest};
 pub use takeover::TakenOver;
 pub use token::{Binding, NewToken, mint_token};

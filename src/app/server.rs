@@ -8,8 +8,9 @@ use tracing::{info, warn};
 
 use super::{
     key_usage::KeyUsage,
-    parts::{configured_syncs, open_overview, open_read_catalog, open_segments, open_statuses},
+    parts::{open_overview, open_read_catalog, open_segments, open_statuses},
     publishing::{Publishing, run_ended},
+    stored::ConfigurationInForce,
     supervisor::{Supervision, Supervisor},
 };
 use crate::{
@@ -55,9 +56,7 @@ pub struct Server {
     cache: Cache,
     keys: KeyRing,
     clock: Clock,
-    metrics: Metrics,
-    registry: Registry,
-    configured: Configured,
+    in_force: ConfigurationInForce,
     publisher: watch::Receiver<Option<Publisher>>,
     board: Board,
     supervisor: Supervisor,
@@ -140,11 +139,13 @@ impl Server {
         tasks.push(supervisor.spawn_restartable("events", shutdown.clone(), run));
         let on_ended = run_ended(metrics.clone(), follower.clone(), board.clone(), clock.clone());
         let configured = Configured::new(config.configuration());
+        let in_force =
+            ConfigurationInForce::new(config.clone(), registry.clone(), configured.clone(), metrics.clone());
         let overview = open_overview(&config, clock.clone())?;
         let overview = Overview { registry: overview.registry.map(|_| registry.clone()), ..overview };
         let admin_state = AdminState {
             access: Arc::new(access(&config, &clock)),
-            configured: configured.clone(),
+            configured,
             events,
             operations: Operations::new(clock.clone(), on_ended, shutdown.clone()),
             overview: Arc::new(overview),
@@ -167,6 +168,7 @@ impl Server {
                 config: config.clone(),
                 clock: clock.clone(),
                 registry: registry.clone(),
+                in_force: in_force.clone(),
                 publishers,
                 board: board.clone(),
                 metrics: metrics.clone(),
@@ -185,9 +187,7 @@ impl Server {
             cache,
             keys,
             clock,
-            metrics,
-            registry,
-            configured,
+            in_force,
             publisher,
             board,
             supervisor,
@@ -199,7 +199,6 @@ impl Server {
             _lock: lock,
             config,
         };
-        server.schedule(&server.config);
         info!(
             public = %public_address, admin = %admin_address, region = %server.config.node.region,
             version = env!("CARGO_PKG_VERSION"), "larder serves"
@@ -250,17 +249,8 @@ impl Server {
         for key in config::changes_needing_restart(&self.config, config) {
             warn!(key, "the change takes effect at the next start");
         }
-        self.schedule(config);
-        self.configured.replace(config.configuration());
+        self.in_force.replace_file(config);
         info!(syncs = config.syncs.len(), "the configuration was read again");
-    }
-
-    fn schedule(&self, config: &Config) {
-        let syncs = configured_syncs(config);
-        for sync in &syncs {
-            self.metrics.runs_may_end(&sync.spec.collection);
-        }
-        self.registry.replace(syncs);
     }
 
     /// Returns the name of a task that the node needs, once one has failed. The node drains by then, and

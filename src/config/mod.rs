@@ -10,6 +10,7 @@ mod node;
 mod overrides;
 mod print;
 mod resolve;
+mod stored;
 
 #[cfg(test)]
 mod tests;
@@ -32,6 +33,7 @@ use crate::{
     engine, metadata,
     model::Model,
     replica,
+    secrets::SecretKeys,
     settings::{fault::Report, modified_at, printable::Printable, read_bounded},
     source::{self, Query},
     store, telemetry,
@@ -75,6 +77,8 @@ pub struct Config {
     pub models: BTreeMap<String, ConfiguredModel>,
     /// Syncs in the order of the file; empty on a node that does not publish.
     pub syncs: Vec<SyncConfig>,
+    secret_keys: SecretKeys,
+    env: Environment,
     effective: Effective,
     printable: Printable,
 }
@@ -104,6 +108,8 @@ impl Config {
             models: self.models.clone(),
             text: self.print(),
             shown: print::shown(&self.effective, &self.printable),
+            stored: BTreeMap::new(),
+            file: Arc::new(self.clone()),
         }
     }
 }

@@ -14,6 +14,8 @@ pub enum Place {
     Variable(&'static str),
     /// A command-line flag that overrides a key.
     Flag(&'static str),
+    /// A stored entry, such as `sources.crm`.
+    Stored(Arc<str>),
     /// A place in a file. Lines and columns count from 1, columns in characters. Line 0 is the file as a whole.
     File {
         /// The file, as it was named.
@@ -29,6 +31,7 @@ impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Variable(name) | Self::Flag(name) => f.write_str(name),
+            Self::Stored(entry) => write!(f, "stored {entry}"),
             Self::File { path, line: 0, .. } => write!(f, "{}", path.display()),
             Self::File { path, line, column } => write!(f, "{}:{line}:{column}", path.display()),
         }
