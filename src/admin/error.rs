@@ -11,7 +11,9 @@ use crate::{
         run::RunStatus,
         stored::StoredName,
     },
-    engine, mapping, metadata, model, source,
+    engine, mapping, metadata, model,
+    settings::Fault,
+    source,
 };
 
 /// An error of a use case.
@@ -145,11 +147,14 @@ pub enum Error {
         faults: Vec<mapping::MappingFault>,
     },
     /// A change of the stored configuration has faults.
-    #[error("the configuration would have faults, and nothing was changed")]
-    ConfigurationInvalid(Vec<String>),
+    #[error("the configuration would have these faults, so nothing was changed:")]
+    ConfigurationInvalid(Vec<Fault>),
     /// The file declares the name.
     #[error("{0} is declared in the configuration file; change it there, or use another name")]
     ManagedByFile(StoredName),
+    /// No such entry is configured.
+    #[error("{0} is neither stored nor in the configuration file")]
+    UnknownEntry(StoredName),
     /// No such entry is stored.
     #[error("{0} is not stored")]
     UnknownStored(StoredName),
@@ -231,7 +236,7 @@ codes! {
         "no_live_node" Unavailable: NoLiveNode,
         "configuration_invalid" Invalid: ConfigurationInvalid,
         "managed_by_file" Conflict: ManagedByFile,
-        "unknown_stored" NotFound: UnknownStored | UnknownStoredVersion,
+        "unknown_stored" NotFound: UnknownEntry | UnknownStored | UnknownStoredVersion,
         "precondition_failed" Conflict: StoredChanged,
         "stored_contended" Conflict: StoredContended,
         "too_many_stored" Invalid: TooManyStored,

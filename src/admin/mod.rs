@@ -36,7 +36,7 @@ mod versions;
 pub use access::{Access, AccessRefusal, Grant};
 pub use admin_keys::{AdminKeyView, FIRST_KEY_FILE, NewAdminKey, provide_local_admin_key};
 pub use approve::Approved;
-pub use configured::{Configuration, Configured, ConfiguredModel};
+pub use configured::{Configuration, Configured, ConfiguredModel, EntryView, ManagedBy};
 pub use drop::Dropped;
 pub use error::{Error, is_of_run};
 pub use events::{Event, EventFeed, WATCHERS_MAX, Watcher};
@@ -59,7 +59,8 @@ pub use segment::{SegmentFileError, read_segment};
 pub use sources::{SourceCheck, Sources, drivers, work_for_source};
 pub use status::{CollectionStatus, Status};
 pub use stored::{
-    ConfigurationFile, Expected, Layered, OpenEntry, StoredChanged, StoredState, StoredView, open_entries,
+    ConfigurationFile, Expected, Layered, NewStored, OpenEntry, StoredChanged, StoredState, StoredView,
+    open_entries,
 };
 pub use sync::{SyncOutcome, SyncRequest};
 pub use takeover::TakenOver;

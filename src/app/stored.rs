@@ -49,10 +49,11 @@ impl ConfigurationInForce {
     fn change(&self, change: impl FnOnce(&mut State)) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         change(&mut state);
-        let Layered { configuration, syncs, .. } = layered(&state.file, &state.entries);
-        for (entry, stored) in &configuration.stored {
+        let Layered { mut configuration, syncs, .. } = layered(&state.file, &state.entries);
+        configuration.stored_version = state.newest;
+        for stored in configuration.stored.values() {
             for fault in &stored.faults {
-                warn!(%entry, %fault, "a stored entry has a fault and is left out");
+                warn!(%fault, "a stored entry has a fault and is left out");
             }
         }
         for sync in &syncs {
@@ -83,6 +84,7 @@ impl ConfigurationInForce {
             }
             tokio::select! {
                 () = tokio::time::sleep(interval) => {}
+                () = self.configured.stored_changed() => {}
                 () = stop.cancelled() => return,
             }
         }

@@ -17,6 +17,8 @@ mod tests;
 
 use std::{collections::BTreeMap, io, path::Path, sync::Arc};
 
+use chrono::{DateTime, Utc};
+
 use self::effective::Effective;
 pub use self::{
     effective::changes_needing_restart,
@@ -77,6 +79,8 @@ pub struct Config {
     pub models: BTreeMap<String, ConfiguredModel>,
     /// Syncs in the order of the file; empty on a node that does not publish.
     pub syncs: Vec<SyncConfig>,
+    /// When the file was last changed, and its digest; `None` of text that is in no file.
+    file: Option<(DateTime<Utc>, Digest)>,
     secret_keys: SecretKeys,
     env: Environment,
     effective: Effective,
@@ -109,6 +113,7 @@ impl Config {
             text: self.print(),
             shown: print::shown(&self.effective, &self.printable),
             stored: BTreeMap::new(),
+            stored_version: 0,
             file: Arc::new(self.clone()),
         }
     }
@@ -134,6 +139,7 @@ pub fn load(path: Option<&Path>, env: &Environment, overrides: &Overrides) -> Re
             })?;
             let mut config = load_text(&text, path, env, overrides)?;
             let (changed_at, own) = (modified_at(path), Digest::of(text.as_bytes()));
+            config.file = Some((changed_at, own));
             for sync in &mut config.syncs {
                 sync.spec.changed_at = sync.spec.changed_at.max(changed_at);
                 sync.spec.files = Some(files_digest(own, &sync.spec.model));

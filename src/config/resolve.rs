@@ -112,6 +112,7 @@ pub(super) fn resolve(effective: Effective, env: &Environment, report: &Report) 
         syncs,
         node,
         secret_keys: if is_publisher { secret_keys? } else { SecretKeys::default() },
+        file: None,
         env: env.clone(),
         printable: report.take_printable(),
         effective,

@@ -37,6 +37,14 @@ pub struct StoredName {
     pub name: String,
 }
 
+impl StoredName {
+    /// Whether a key, as faults name it, is the entry or within it.
+    pub fn owns(&self, key: &str) -> bool {
+        let own = self.to_string();
+        key.strip_prefix(&own).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+    }
+}
+
 impl fmt::Display for StoredName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}.{}", self.section.as_str(), self.name)

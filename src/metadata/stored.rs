@@ -16,6 +16,9 @@ pub const STORED_ENTRIES_MAX: usize = 1000;
 /// Most versions of an entry that are kept.
 pub const STORED_VERSIONS_MAX: usize = 50;
 
+/// Most deleted entries whose versions are kept.
+const STORED_DELETED_MAX: usize = 1000;
+
 /// A version of a stored entry.
 #[derive(Debug, Clone, PartialEq)]
 pub struct StoredVersion {
@@ -125,6 +128,14 @@ impl Metadata {
               order by version desc limit $3)",
         );
         transaction.execute(prune.bind(section).bind(name).bind(STORED_VERSIONS_MAX)).await?;
+        // The versions of entries that were deleted long ago.
+        let forget = Statement::new(
+            "delete from stored_configuration where (section, name) in \
+             (select d.section, d.name from stored_configuration d where d.document is null and d.version = \
+             (select max(version) from stored_configuration o where o.section = d.section and o.name = d.name) \
+             order by d.version desc limit 1000 offset $1)",
+        );
+        transaction.execute(forget.bind(STORED_DELETED_MAX)).await?;
         let entry = AuditEntry::new(now, principal, change.action, change.entry, Some(change.detail));
         audit::add(&mut transaction, &entry).await?;
         transaction.commit().await?;

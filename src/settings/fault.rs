@@ -2,6 +2,8 @@
 
 use std::{borrow::Cow, cell::RefCell, fmt, path::Path, sync::Arc};
 
+use serde::{Serialize, Serializer, ser::SerializeStruct};
+
 use super::{
     interpolate::Text,
     printable::{Printable, Printing},
@@ -57,6 +59,17 @@ impl Default for Fault {
     fn default() -> Self {
         let place = Place::File { path: Path::new("").into(), line: 0, column: 0 };
         Self { place, key: String::new(), message: String::new(), hint: None, missing_variable: None }
+    }
+}
+
+/// As programs read it: the key, what is wrong with it and what to do.
+impl Serialize for Fault {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut fault = serializer.serialize_struct("Fault", 3)?;
+        fault.serialize_field("key", &self.key)?;
+        fault.serialize_field("message", &self.message)?;
+        fault.serialize_field("hint", &self.hint)?;
+        fault.end()
     }
 }
 
