@@ -105,9 +105,9 @@ impl Config {
         let config = resolve(effective, &self.env, &report);
         for (open, document) in entries {
             let Some(config) = &config else { break };
-            masks(&open.stored.entry, document, &config.printable)
-                .into_iter()
-                .for_each(|mask| report.push(mask));
+            for mask in masks(&open.stored.entry, document, &config.printable) {
+                report.push(mask);
+            }
         }
         let mut config = report.into_result(config)?;
         config.file = self.file;
