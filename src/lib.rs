@@ -8,6 +8,7 @@ pub mod support;
 
 pub mod liquid;
 pub mod postgres;
+pub mod secrets;
 pub mod segment;
 pub mod settings;
 pub mod status;

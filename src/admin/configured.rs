@@ -1,14 +1,20 @@
 //! What is configured, as the admin API shows and uses it: sources, models, syncs, and the whole as TOML.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
+use serde::Serialize;
 use serde_json::Value;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
-use super::{Error, Sources, listed};
+use super::{ConfigurationFile, Error, Sources, StoredState, listed};
 use crate::{
-    domain::{CollectionName, Column},
+    domain::{CollectionName, Column, StoredName, StoredSection},
     model::{Model, Target},
+    settings::Fault,
     source::Source,
 };
 
@@ -32,37 +38,104 @@ pub struct Configuration {
     pub text: String,
     /// The same as JSON, section by section.
     pub shown: Value,
+    /// The stored entries, those with faults included.
+    pub stored: BTreeMap<StoredName, StoredState>,
+    /// The newest version of all stored entries that it has.
+    pub stored_version: u64,
+    /// The configuration file, over which stored entries are laid.
+    pub file: Arc<dyn ConfigurationFile>,
 }
+
+/// Longest wait until this node has put a change of the stored configuration in force.
+const APPLY_WAIT: Duration = Duration::from_secs(5);
 
 /// The configuration in force. Cheap to clone; a replacement is seen by every clone.
 #[derive(Debug, Clone)]
-pub struct Configured(Arc<watch::Sender<Arc<Configuration>>>);
+pub struct Configured {
+    sender: Arc<watch::Sender<Arc<Configuration>>>,
+    stored_changes: Arc<Notify>,
+}
 
 impl Configured {
     /// With this configuration in force.
     pub fn new(configuration: Configuration) -> Self {
-        Self(Arc::new(watch::Sender::new(Arc::new(configuration))))
+        let sender = Arc::new(watch::Sender::new(Arc::new(configuration)));
+        Self { sender, stored_changes: Arc::default() }
     }
 
     /// Puts another configuration in force.
     pub fn replace(&self, configuration: Configuration) {
-        self.0.send_replace(Arc::new(configuration));
+        self.sender.send_replace(Arc::new(configuration));
     }
 
     /// The configuration in force.
     pub fn read(&self) -> Arc<Configuration> {
-        Arc::clone(&self.0.borrow())
+        Arc::clone(&self.sender.borrow())
+    }
+
+    /// Lets this node read the stored configuration now, and waits until `version` of it is in force. Whether it is;
+    /// if not, the next poll tries again.
+    pub async fn await_stored(&self, version: u64) -> bool {
+        self.stored_changes.notify_one();
+        let mut receiver = self.sender.subscribe();
+        let applied = receiver.wait_for(|configuration| configuration.stored_version >= version);
+        tokio::time::timeout(APPLY_WAIT, applied).await.is_ok()
+    }
+
+    /// Waits until the stored configuration was changed on this node.
+    pub async fn stored_changed(&self) {
+        self.stored_changes.notified().await;
     }
 }
 
+/// Where an entry of the configuration comes from, and may be changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ManagedBy {
+    /// The configuration file.
+    File,
+    /// The admin API.
+    Api,
+}
+
+/// A source, model or sync, as it may be shown.
+#[derive(Debug, Clone, Serialize)]
+pub struct EntryView {
+    /// Its name.
+    pub name: String,
+    /// Where it may be changed.
+    pub managed_by: ManagedBy,
+    /// Its keys; of a stored entry as they were written, of one of the file with its defaults.
+    pub settings: Value,
+    /// The version of a stored entry.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub version: Option<u64>,
+    /// Why the stored entry is not in force.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub faults: Vec<Fault>,
+}
+
 impl Configuration {
-    /// The things of a section, such as `sources`, by name, with their keys as they may be shown.
-    pub fn section(&self, section: &str) -> Vec<(String, Value)> {
-        let things = self.shown.get(section).and_then(Value::as_object);
-        let mut things: Vec<(String, Value)> =
-            things.into_iter().flatten().map(|(name, keys)| (name.clone(), keys.clone())).collect();
-        things.sort_by(|(a, _), (b, _)| a.cmp(b));
-        things
+    /// The entries of a section, by name, those with faults included.
+    pub fn section(&self, section: StoredSection) -> Vec<EntryView> {
+        let shown = self.shown.get(section.as_str()).and_then(Value::as_object);
+        let names = shown.into_iter().flatten().map(|(name, _)| name.clone());
+        let stored = self.stored.keys().filter(|entry| entry.section == section);
+        let names: BTreeSet<String> = names.chain(stored.map(|entry| entry.name.clone())).collect();
+        names.into_iter().filter_map(|name| self.entry(&StoredName { section, name })).collect()
+    }
+
+    /// One entry, as [`Configuration::section`] has it.
+    pub fn entry(&self, entry: &StoredName) -> Option<EntryView> {
+        let (stored, name) = (self.stored.get(entry), entry.name.clone());
+        let (managed_by, settings) = if self.file.declares(entry) {
+            (ManagedBy::File, self.shown[entry.section.as_str()].get(&name)?.clone())
+        } else {
+            (ManagedBy::Api, stored?.view.settings.clone()?)
+        };
+        let version = stored.map(|stored| stored.view.version);
+        let faults = stored.map(|stored| stored.faults.clone()).unwrap_or_default();
+        Some(EntryView { name, managed_by, settings, version, faults })
     }
 
     /// Reads at most `limit` rows of a model, before any mapping, and hands each to `show` as a JSON object. Returns its

@@ -9,8 +9,11 @@ use crate::{
         manifest::Version,
         name::{CollectionName, RegionName},
         run::RunStatus,
+        stored::StoredName,
     },
-    engine, mapping, metadata, model, source,
+    engine, mapping, metadata, model,
+    settings::Fault,
+    source,
 };
 
 /// An error of a use case.
@@ -143,6 +146,30 @@ pub enum Error {
         /// Every fault found.
         faults: Vec<mapping::MappingFault>,
     },
+    /// A change of the stored configuration has faults.
+    #[error("the configuration would have these faults, so nothing was changed:")]
+    ConfigurationInvalid(Vec<Fault>),
+    /// The file declares the name.
+    #[error("{0} is declared in the configuration file; change it there, or use another name")]
+    ManagedByFile(StoredName),
+    /// No such entry is configured.
+    #[error("{0} is neither stored nor in the configuration file")]
+    UnknownEntry(StoredName),
+    /// No such entry is stored.
+    #[error("{0} is not stored")]
+    UnknownStored(StoredName),
+    /// No such version of an entry is kept, or it is a deletion.
+    #[error("{entry} has no version {version} to go back to")]
+    UnknownStoredVersion { entry: StoredName, version: u64 },
+    /// The entry is in another state than the client has seen.
+    #[error("{0} was changed since, or exists already; read it again")]
+    StoredChanged(StoredName),
+    /// Other changes came first, at each of so many attempts.
+    #[error("other changes of the configuration came first {0} times; try again")]
+    StoredContended(usize),
+    /// There are as many entries as can be stored.
+    #[error("{0} entries are stored already; delete one first")]
+    TooManyStored(usize),
     /// The model has no query.
     #[error(transparent)]
     Model(#[from] model::Error),
@@ -207,6 +234,12 @@ codes! {
         "keys_not_announced" Unavailable: KeysNotAnnounced,
         "nodes_behind" Unavailable: NodesBehind,
         "no_live_node" Unavailable: NoLiveNode,
+        "configuration_invalid" Invalid: ConfigurationInvalid,
+        "managed_by_file" Conflict: ManagedByFile,
+        "unknown_stored" NotFound: UnknownEntry | UnknownStored | UnknownStoredVersion,
+        "precondition_failed" Conflict: StoredChanged,
+        "stored_contended" Conflict: StoredContended,
+        "too_many_stored" Invalid: TooManyStored,
         "mapping_mismatch" Invalid: Mapping,
         from: Model | Source | Catalog | Announce | Metadata | Engine | SegmentFile | Token,
     }
@@ -234,6 +267,9 @@ impl Error {
     pub fn text(&self) -> String {
         match self {
             Self::Mapping { faults, .. } => {
+                faults.iter().fold(self.to_string(), |text, fault| format!("{text}\n  {fault}"))
+            }
+            Self::ConfigurationInvalid(faults) => {
                 faults.iter().fold(self.to_string(), |text, fault| format!("{text}\n  {fault}"))
             }
             _ => self.to_string(),

@@ -27,6 +27,7 @@ mod runs;
 mod segment;
 mod sources;
 mod status;
+mod stored;
 mod sync;
 mod takeover;
 mod token;
@@ -35,7 +36,7 @@ mod versions;
 pub use access::{Access, AccessRefusal, Grant};
 pub use admin_keys::{AdminKeyView, FIRST_KEY_FILE, NewAdminKey, provide_local_admin_key};
 pub use approve::Approved;
-pub use configured::{Configuration, Configured, ConfiguredModel};
+pub use configured::{Configuration, Configured, ConfiguredModel, EntryView, ManagedBy};
 pub use drop::Dropped;
 pub use error::{Error, is_of_run};
 pub use events::{Event, EventFeed, WATCHERS_MAX, Watcher};
@@ -57,6 +58,10 @@ pub use runs::RunsFilter;
 pub use segment::{SegmentFileError, read_segment};
 pub use sources::{SourceCheck, Sources, drivers, work_for_source};
 pub use status::{CollectionStatus, Status};
+pub use stored::{
+    ConfigurationFile, Expected, Layered, NewStored, OpenEntry, StoredChanged, StoredState, StoredView,
+    open_entries,
+};
 pub use sync::{SyncOutcome, SyncRequest};
 pub use takeover::TakenOver;
 pub use token::{Binding, NewToken, mint_token};

@@ -65,14 +65,34 @@ pub(super) fn admin_routes() -> OpenApiRouter<AdminState> {
         .routes(routes!(admin::collections::list_regions))
         .routes(routes!(admin::sources::show_configuration))
         .routes(routes!(admin::sources::list_sources))
+        .routes(routes!(
+            admin::stored::sources::show_source,
+            admin::stored::sources::put_source,
+            admin::stored::sources::delete_source
+        ))
+        .routes(routes!(admin::stored::sources::list_source_versions))
+        .routes(routes!(admin::stored::sources::undo_source))
         .routes(routes!(admin::sources::check_source))
         .routes(routes!(admin::sources::list_tables))
         .routes(routes!(admin::sources::list_columns))
         .routes(routes!(admin::sources::query_source))
         .routes(routes!(admin::sources::list_models))
+        .routes(routes!(
+            admin::stored::models::show_model,
+            admin::stored::models::put_model,
+            admin::stored::models::delete_model
+        ))
+        .routes(routes!(admin::stored::models::list_model_versions))
+        .routes(routes!(admin::stored::models::undo_model))
         .routes(routes!(admin::sources::preview_model))
         .routes(routes!(admin::syncs::list_syncs))
-        .routes(routes!(admin::syncs::show_sync))
+        .routes(routes!(
+            admin::syncs::show_sync,
+            admin::stored::syncs::put_sync,
+            admin::stored::syncs::delete_sync
+        ))
+        .routes(routes!(admin::stored::syncs::list_sync_versions))
+        .routes(routes!(admin::stored::syncs::undo_sync))
         .routes(routes!(admin::syncs::preview_sync))
         .routes(routes!(admin::syncs::validate_sync))
         .routes(routes!(admin::syncs::start_run))

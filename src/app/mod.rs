@@ -13,6 +13,7 @@ mod publishing;
 mod repair;
 mod server;
 mod signals;
+mod stored;
 mod supervisor;
 mod syncs;
 

@@ -3,7 +3,7 @@
 use crate::{
     admin::{Admin, Error, Overview, Registry},
     catalog::{self, Catalog, SigningKeys, StatusStore},
-    config::{Config, Role, SyncConfig},
+    config::{Config, Role},
     disk::{SegmentDirectory, TableDirectory},
     metadata::{self, Metadata},
     scheduler::ScheduledSync,
@@ -58,12 +58,7 @@ pub(super) async fn open_metadata(config: &Config, clock: Clock) -> Result<Metad
 
 /// The configured syncs, each with its source; none on a node that does not publish.
 pub(super) fn configured_syncs(config: &Config) -> Vec<ScheduledSync> {
-    let with_source = |sync: &SyncConfig| {
-        let source = config.sources.get(&sync.spec.source).cloned()?;
-        Some(ScheduledSync { spec: sync.spec.clone(), source, schedule: sync.schedule.clone() })
-    };
-    // The configuration has checked that every sync has its source.
-    config.syncs.iter().filter_map(with_source).collect()
+    config.scheduled_syncs()
 }
 
 /// The registry of a node that publishes.

@@ -5,7 +5,7 @@ use tokio::task::JoinHandle;
 
 use super::{
     parts::{open_registry, open_segments},
-    publisher,
+    publisher, stored,
 };
 use crate::{
     admin::{Error, Publisher},
@@ -32,6 +32,8 @@ impl PublisherProcess {
         let directory = open_segments(config, clock.clone())?;
         let (publisher, announcing) =
             publisher::start(config, registry, directory, clock, shutdown.clone(), takes_over).await?;
+        let entries = publisher.metadata.stored_entries().await?;
+        publisher.registry.replace(stored::layered(config, &entries).syncs);
         Ok(Self { publisher, shutdown, announcing: tokio::spawn(announcing) })
     }
 

@@ -12,6 +12,7 @@ use super::{
     housekeeping::Housekeeping,
     parts::open_catalog,
     publisher,
+    stored::ConfigurationInForce,
     supervisor::{End, Supervisor},
     syncs,
 };
@@ -35,6 +36,7 @@ pub(super) struct Publishing {
     pub(super) config: Config,
     pub(super) clock: Clock,
     pub(super) registry: Registry,
+    pub(super) in_force: ConfigurationInForce,
     pub(super) publishers: watch::Sender<Option<Publisher>>,
     pub(super) board: Board,
     pub(super) metrics: Metrics,
@@ -72,6 +74,13 @@ impl Publishing {
             status.up = true;
             status.problem = None;
         });
+        if let Err(error) = self.in_force.poll(&publisher.metadata).await {
+            warn!(code = error.code(), %error, "cannot read the stored configuration; trying again");
+        }
+        let (in_force, metadata) = (self.in_force.clone(), publisher.metadata.clone());
+        let (interval, until) = (self.config.replica.poll_interval, stop.clone());
+        let follow = move || in_force.clone().follow(metadata.clone(), interval, until.clone());
+        let following = self.supervisor.spawn_restartable("stored_configuration", stop.clone(), follow);
         let housekeeping = self.spawn_housekeeping(&publisher, &stop);
         let (scheduled, supervisor) = (self.registry.subscribe(), self.supervisor.clone());
         let syncs = syncs::run(self.scheduler(&publisher), scheduled, supervisor, stop.clone());
@@ -93,6 +102,7 @@ impl Publishing {
             }
         };
         let _ = housekeeping.await;
+        let _ = following.await;
         announcing_ends.cancel();
         if is_announcing {
             let _ = announcing.await;

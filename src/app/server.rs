@@ -8,8 +8,9 @@ use tracing::{info, warn};
 
 use super::{
     key_usage::KeyUsage,
-    parts::{configured_syncs, open_overview, open_read_catalog, open_segments, open_statuses},
+    parts::{open_overview, open_read_catalog, open_segments, open_statuses},
     publishing::{Publishing, run_ended},
+    stored::ConfigurationInForce,
     supervisor::{Supervision, Supervisor},
 };
 use crate::{
@@ -53,12 +54,9 @@ pub struct Server {
     public_address: SocketAddr,
     admin_address: SocketAddr,
     cache: Cache,
-    state: ReadState,
     keys: KeyRing,
     clock: Clock,
-    metrics: Metrics,
-    registry: Registry,
-    configured: Configured,
+    in_force: ConfigurationInForce,
     publisher: watch::Receiver<Option<Publisher>>,
     board: Board,
     supervisor: Supervisor,
@@ -132,7 +130,6 @@ impl Server {
             read_limits(&config),
             readiness.clone(),
         );
-        state.add_hash_secrets(config.hash_secrets());
         let (publishers, publisher) = watch::channel(None);
         let registry = Registry::new(Vec::new());
         let events = EventFeed::new(publisher.clone(), board.clone(), shutdown.clone());
@@ -141,11 +138,18 @@ impl Server {
         tasks.push(supervisor.spawn_restartable("events", shutdown.clone(), run));
         let on_ended = run_ended(metrics.clone(), follower.clone(), board.clone(), clock.clone());
         let configured = Configured::new(config.configuration());
+        let in_force = ConfigurationInForce::new(
+            config.clone(),
+            registry.clone(),
+            configured.clone(),
+            state.clone(),
+            metrics.clone(),
+        );
         let overview = open_overview(&config, clock.clone())?;
         let overview = Overview { registry: overview.registry.map(|_| registry.clone()), ..overview };
         let admin_state = AdminState {
             access: Arc::new(access(&config, &clock)),
-            configured: configured.clone(),
+            configured,
             events,
             operations: Operations::new(clock.clone(), on_ended, shutdown.clone()),
             overview: Arc::new(overview),
@@ -157,7 +161,7 @@ impl Server {
             fleet: Arc::new(FleetReader::new(catalog, statuses.clone(), clock.clone(), Ages::default())),
             publisher: publisher.clone(),
         };
-        let records = serve_records(public, state.clone(), board.clone(), drain.clone());
+        let records = serve_records(public, state, board.clone(), drain.clone());
         let records = supervisor.spawn_critical("public_listener", drain.clone(), records);
         // Metrics are wanted until the end.
         let admin = admin.serve(api::admin(admin_state), shutdown.clone());
@@ -168,6 +172,7 @@ impl Server {
                 config: config.clone(),
                 clock: clock.clone(),
                 registry: registry.clone(),
+                in_force: in_force.clone(),
                 publishers,
                 board: board.clone(),
                 metrics: metrics.clone(),
@@ -184,12 +189,9 @@ impl Server {
             public_address,
             admin_address,
             cache,
-            state,
             keys,
             clock,
-            metrics,
-            registry,
-            configured,
+            in_force,
             publisher,
             board,
             supervisor,
@@ -201,7 +203,6 @@ impl Server {
             _lock: lock,
             config,
         };
-        server.schedule(&server.config);
         info!(
             public = %public_address, admin = %admin_address, region = %server.config.node.region,
             version = env!("CARGO_PKG_VERSION"), "larder serves"
@@ -252,18 +253,8 @@ impl Server {
         for key in config::changes_needing_restart(&self.config, config) {
             warn!(key, "the change takes effect at the next start");
         }
-        self.state.add_hash_secrets(config.hash_secrets());
-        self.schedule(config);
-        self.configured.replace(config.configuration());
+        self.in_force.replace_file(config);
         info!(syncs = config.syncs.len(), "the configuration was read again");
-    }
-
-    fn schedule(&self, config: &Config) {
-        let syncs = configured_syncs(config);
-        for sync in &syncs {
-            self.metrics.runs_may_end(&sync.spec.collection);
-        }
-        self.registry.replace(syncs);
     }
 
     /// Returns the name of a task that the node needs, once one has failed. The node drains by then, and

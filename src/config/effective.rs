@@ -37,7 +37,7 @@ pub(super) fn build(
 }
 
 /// Gives each thing of a section the keys of `[defaults.NAME]` that it does not set itself.
-fn fill_defaults(root: &mut Table, section: &Declaration) {
+pub(super) fn fill_defaults(root: &mut Table, section: &Declaration) {
     let Some(name) = section.defaults else { return };
     let Some(defaults) = root.table("defaults").and_then(|defaults| defaults.table(name)).cloned() else {
         return;

@@ -10,11 +10,14 @@ mod node;
 mod overrides;
 mod print;
 mod resolve;
+mod stored;
 
 #[cfg(test)]
 mod tests;
 
 use std::{collections::BTreeMap, io, path::Path, sync::Arc};
+
+use chrono::{DateTime, Utc};
 
 use self::effective::Effective;
 pub use self::{
@@ -32,6 +35,7 @@ use crate::{
     engine, metadata,
     model::Model,
     replica,
+    secrets::SecretKeys,
     settings::{fault::Report, modified_at, printable::Printable, read_bounded},
     source::{self, Query},
     store, telemetry,
@@ -75,6 +79,10 @@ pub struct Config {
     pub models: BTreeMap<String, ConfiguredModel>,
     /// Syncs in the order of the file; empty on a node that does not publish.
     pub syncs: Vec<SyncConfig>,
+    /// When the file was last changed, and its digest; `None` of text that is in no file.
+    file: Option<(DateTime<Utc>, Digest)>,
+    secret_keys: SecretKeys,
+    env: Environment,
     effective: Effective,
     printable: Printable,
 }
@@ -104,6 +112,9 @@ impl Config {
             models: self.models.clone(),
             text: self.print(),
             shown: print::shown(&self.effective, &self.printable),
+            stored: BTreeMap::new(),
+            stored_version: 0,
+            file: Arc::new(self.clone()),
         }
     }
 }
@@ -128,6 +139,7 @@ pub fn load(path: Option<&Path>, env: &Environment, overrides: &Overrides) -> Re
             })?;
             let mut config = load_text(&text, path, env, overrides)?;
             let (changed_at, own) = (modified_at(path), Digest::of(text.as_bytes()));
+            config.file = Some((changed_at, own));
             for sync in &mut config.syncs {
                 sync.spec.changed_at = sync.spec.changed_at.max(changed_at);
                 sync.spec.files = Some(files_digest(own, &sync.spec.model));

@@ -48,7 +48,7 @@ fn shown_value(key: &str, node: &Value, printable: &Printable) -> serde_json::Va
             });
             members.collect()
         }
-        Value::TooLarge => serde_json::Value::Null,
+        Value::TooLarge | Value::Null => serde_json::Value::Null,
     }
 }
 
@@ -90,6 +90,6 @@ fn value(key: &str, node: &Value, printable: &Printable) -> String {
             if members.is_empty() { "{}".to_owned() } else { format!("{{ {} }}", members.join(", ")) }
         }
         // A tree that was read without faults has none.
-        Value::TooLarge => "0".to_owned(),
+        Value::TooLarge | Value::Null => "0".to_owned(),
     }
 }

@@ -7,6 +7,7 @@ use crate::{
     admin::ConfiguredModel,
     api, auth, catalog, engine, metadata, model, replica,
     scheduler::SyncConfig,
+    secrets::{self, SecretKeys},
     settings::{
         Declaration, Environment,
         fault::{Place, Report},
@@ -16,7 +17,7 @@ use crate::{
 };
 
 /// All sections, as their parts declare them.
-pub(super) const SECTIONS: [Declaration; 14] = [
+pub(super) const SECTIONS: [Declaration; 15] = [
     NodeSettings::SECTION,
     api::Settings::SECTION,
     auth::tokens::TokenSettings::SECTION,
@@ -25,6 +26,7 @@ pub(super) const SECTIONS: [Declaration; 14] = [
     metadata::Settings::SECTION,
     engine::Settings::SECTION,
     telemetry::Settings::SECTION,
+    secrets::SECTION,
     source::SECTION,
     model::DBT_SECTION,
     model::LOOKER_SECTION,
@@ -72,6 +74,7 @@ pub(super) fn resolve(effective: Effective, env: &Environment, report: &Report) 
         defaults.read_table("source", source::check_defaults);
         defaults.read_table("sync", SyncConfig::check_defaults)
     });
+    let secret_keys = shared.read_table(secrets::SECTION.name, |section| secrets::read(section, dir));
     let sources = shared.read_table(source::SECTION.name, |section| Some(source::read(section, dir, env)));
     let sources = sources.as_ref();
     let services = model::Services::read(&shared, dir, env);
@@ -108,6 +111,9 @@ pub(super) fn resolve(effective: Effective, env: &Environment, report: &Report) 
         sources,
         syncs,
         node,
+        secret_keys: if is_publisher { secret_keys? } else { SecretKeys::default() },
+        file: None,
+        env: env.clone(),
         printable: report.take_printable(),
         effective,
     })

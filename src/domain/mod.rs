@@ -44,6 +44,7 @@ pub mod reject;
 pub mod row;
 pub mod run;
 pub mod sortable;
+pub mod stored;
 
 pub use admin_key::{AdminKeyEntry, AdminRole};
 pub use catalog::{CatalogDocument, CollectionEntry, Freshness, Head, KeySetReference, Pause};
@@ -64,3 +65,4 @@ pub use record::{IndexValues, Record, RecordFlags};
 pub use reject::{RejectReason, Rejection};
 pub use row::{CellKind, Column, ColumnKind, RowBatch};
 pub use run::{RejectedRow, RunCounts, RunError, RunProgress, RunRecord, RunStatus};
+pub use stored::{StoredName, StoredSection};

@@ -30,9 +30,10 @@ pub struct AuditEntry {
     pub address: Option<String>,
     /// What: `key.create`, `key.rotate`, `key.revoke`, `admin_key.create`,
     /// `admin_key.revoke`, `sync.run`, `sync.accept`, `sync.pause`, `sync.resume`,
-    /// `run.approve`, `run.cancel`, `collection.rollback`, `collection.drop`, `collection.pin`, `collection.unpin`.
+    /// `run.approve`, `run.cancel`, `collection.rollback`, `collection.drop`, `collection.pin`, `collection.unpin`, and
+    /// `save`, `delete` and `undo` of a stored `source`, `model` or `sync`.
     pub action: String,
-    /// On what: a collection, or the id of a key or admin key.
+    /// On what: a collection, the id of a key or admin key, or a stored entry such as `sources.crm`.
     pub subject: String,
     /// More, for people; never a key or a row's values. At most 4 KiB is kept.
     pub detail: Option<String>,

@@ -22,6 +22,7 @@ mod schema;
 mod settings;
 mod sqlite;
 mod statement;
+mod stored;
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
@@ -34,6 +35,7 @@ pub use leases::{LEASE_NAME_BYTES_MAX, Lease, LeaseOutcome};
 pub use refusal::Refusal;
 pub use runs::{HeldRun, RUNS_LISTED_MAX, RunManifest};
 pub use settings::Settings;
+pub use stored::{STORED_ENTRIES_MAX, STORED_VERSIONS_MAX, StoredChange, StoredVersion};
 
 use crate::support::clock::Clock;
 

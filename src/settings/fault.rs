@@ -2,6 +2,8 @@
 
 use std::{borrow::Cow, cell::RefCell, fmt, path::Path, sync::Arc};
 
+use serde::{Serialize, Serializer, ser::SerializeStruct};
+
 use super::{
     interpolate::Text,
     printable::{Printable, Printing},
@@ -14,6 +16,8 @@ pub enum Place {
     Variable(&'static str),
     /// A command-line flag that overrides a key.
     Flag(&'static str),
+    /// A stored entry, such as `sources.crm`.
+    Stored(Arc<str>),
     /// A place in a file. Lines and columns count from 1, columns in characters. Line 0 is the file as a whole.
     File {
         /// The file, as it was named.
@@ -29,6 +33,7 @@ impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Variable(name) | Self::Flag(name) => f.write_str(name),
+            Self::Stored(entry) => write!(f, "stored {entry}"),
             Self::File { path, line: 0, .. } => write!(f, "{}", path.display()),
             Self::File { path, line, column } => write!(f, "{}:{line}:{column}", path.display()),
         }
@@ -54,6 +59,17 @@ impl Default for Fault {
     fn default() -> Self {
         let place = Place::File { path: Path::new("").into(), line: 0, column: 0 };
         Self { place, key: String::new(), message: String::new(), hint: None, missing_variable: None }
+    }
+}
+
+/// As programs read it: the key, what is wrong with it and what to do.
+impl Serialize for Fault {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut fault = serializer.serialize_struct("Fault", 3)?;
+        fault.serialize_field("key", &self.key)?;
+        fault.serialize_field("message", &self.message)?;
+        fault.serialize_field("hint", &self.hint)?;
+        fault.end()
     }
 }
 

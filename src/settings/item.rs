@@ -294,10 +294,13 @@ impl<'a> Item<'a> {
         Some(local)
     }
 
-    /// `path`, relative to `file_dir` when the value is in a file, and to the working directory when it comes
-    /// from a flag or variable.
+    /// `path`, relative to `file_dir` when the value is in a file or stored, and to the working directory when it
+    /// comes from a flag or variable.
     pub(crate) fn path(&self, file_dir: &Path, path: &str) -> PathBuf {
-        let dir = if matches!(self.node.place, Place::File { .. }) { file_dir } else { Path::new("") };
+        let dir = match self.node.place {
+            Place::File { .. } | Place::Stored(_) => file_dir,
+            Place::Variable(_) | Place::Flag(_) => Path::new(""),
+        };
         dir.join(path).components().filter(|part| *part != Component::CurDir).collect()
     }
 }

@@ -45,6 +45,31 @@ impl Printable {
         }
     }
 
+    /// Whether the string of `key` holds what may not be printed.
+    pub(crate) fn is_secret(&self, key: &str, text: &str) -> bool {
+        match self.0.get(key) {
+            Some(Printing::Whole) => false,
+            Some(Printing::Url) => mask_passwords(text) != text,
+            None => true,
+        }
+    }
+
+    /// Whether a secret in the string of `key` is only what is shown in its place: `***`, or a variable.
+    pub(crate) fn has_mask(&self, key: &str, text: &str) -> bool {
+        match self.0.get(key) {
+            Some(Printing::Whole) => false,
+            Some(Printing::Url) => {
+                let mut found = false;
+                replace_passwords(text, |password| {
+                    found |= mask(password) == password;
+                    ""
+                });
+                found
+            }
+            None => mask(text) == text,
+        }
+    }
+
     /// Adds the declarations of another.
     pub(super) fn extend(&mut self, other: Self) {
         self.0.extend(other.0);
@@ -53,16 +78,20 @@ impl Printable {
 
 /// Masks the password of a URL, and every parameter whose name contains `password`.
 fn mask_passwords(url: &str) -> String {
+    replace_passwords(url, mask)
+}
+
+fn replace_passwords<'a>(url: &'a str, mut replace: impl FnMut(&'a str) -> &'a str) -> String {
     let (before, parameters) = url.split_once('?').map_or((url, None), |(url, rest)| (url, Some(rest)));
     let is_in_parameters = parameters.is_some_and(|parameters| parameters.contains('@'));
     // A password may contain `?` and `@` unescaped. Then the parameters are masked with it.
     let (before, parameters) = if is_in_parameters { (url, None) } else { (before, parameters) };
-    let mut out = mask_user(before);
+    let mut out = replace_in_user(before, &mut replace);
     for (number, parameter) in parameters.iter().flat_map(|list| list.split('&')).enumerate() {
         out.push(if number == 0 { '?' } else { '&' });
         match parameter.split_once('=') {
             Some((name, value)) if name.to_ascii_lowercase().contains("password") => {
-                let _ = write!(out, "{name}={}", mask(value));
+                let _ = write!(out, "{name}={}", replace(value));
             }
             _ => out.push_str(parameter),
         }
@@ -70,7 +99,7 @@ fn mask_passwords(url: &str) -> String {
     out
 }
 
-fn mask_user(url: &str) -> String {
+fn replace_in_user<'a>(url: &'a str, replace: &mut impl FnMut(&'a str) -> &'a str) -> String {
     let parts = url.split_once("://").and_then(|(scheme, rest)| {
         let (user, host) = rest.rsplit_once('@')?;
         let (name, password) = user.split_once(':')?;
@@ -78,7 +107,7 @@ fn mask_user(url: &str) -> String {
     });
     match parts {
         None => url.to_owned(),
-        Some((scheme, name, password, host)) => format!("{scheme}://{name}:{}@{host}", mask(password)),
+        Some((scheme, name, password, host)) => format!("{scheme}://{name}:{}@{host}", replace(password)),
     }
 }
 
@@ -123,5 +152,20 @@ mod tests {
         assert_eq!(printable.show("a.url", &text), "x://u:***@h");
         assert_eq!(printable.show("a.key", &text), "***");
         assert_eq!(printable.show("a.key", &Text::variable("NAME", "hunter2")), "${NAME}");
+        for (key, text, is_secret, has_mask) in [
+            ("a.name", "***", false, false),
+            ("a.key", "hunter2", true, false),
+            ("a.key", "***", true, true),
+            ("a.key", "${NAME}", true, true),
+            ("a.url", "x://u:hunter2@h", true, false),
+            ("a.url", "x://u:***@h", false, true),
+            ("a.url", "x://u:${NAME}@h", false, true),
+            ("a.url", "x://u:***@h?password=hunter2", true, true),
+            ("a.url", "x://u@h/***", false, false),
+            ("a.url", "x://u:@h", true, false),
+        ] {
+            assert_eq!(printable.is_secret(key, text), is_secret, "{text}");
+            assert_eq!(printable.has_mask(key, text), has_mask, "{text}");
+        }
     }
 }

@@ -139,7 +139,7 @@ impl<'a> Section<'a> {
                 self.write(out, key, table);
                 writeln!(out, "}}")
             }
-            Value::TooLarge => Ok(()),
+            Value::TooLarge | Value::Null => Ok(()),
         };
     }
 

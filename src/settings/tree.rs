@@ -19,6 +19,8 @@ pub(crate) enum Value {
     Datetime(String),
     Array(Vec<Node>),
     Table(Table),
+    /// JSON's null, which TOML does not have. Reading it is a fault.
+    Null,
     /// A number outside the range of its type. Reading it is a fault.
     TooLarge,
 }
@@ -44,6 +46,7 @@ impl Value {
             Self::Datetime(_) => "a date or time",
             Self::Array(_) => "an array",
             Self::Table(_) => "a table",
+            Self::Null => "null",
         }
     }
 }

@@ -7,13 +7,14 @@ use std::{
 };
 
 /// The layer of each module. A module imports strictly lower layers only.
-const LAYERS: [(&str, u8); 27] = [
+const LAYERS: [(&str, u8); 28] = [
     ("domain", 0),
     ("support", 0),
     ("settings", 1),
     ("status", 1),
     ("liquid", 2),
     ("postgres", 2),
+    ("secrets", 2),
     ("segment", 2),
     ("store", 2),
     ("telemetry", 2),

@@ -18,6 +18,7 @@ pub(super) mod routes;
 pub(super) mod runs;
 pub(super) mod sources;
 mod state;
+pub(super) mod stored;
 pub(super) mod syncs;
 pub(super) mod whoami;
 

@@ -5,7 +5,7 @@ use axum::{
     extract::{Path, Query, State},
 };
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json, value::RawValue};
+use serde_json::value::RawValue;
 use utoipa::{IntoParams, ToSchema};
 
 use super::{
@@ -14,9 +14,9 @@ use super::{
     page::Page,
 };
 use crate::{
-    admin::{self, SourceCheck},
+    admin::{self, EntryView, SourceCheck},
     api::http::error::Error,
-    domain::Column,
+    domain::{Column, StoredSection},
 };
 
 /// Rows of a preview when the request does not say.
@@ -82,16 +82,15 @@ impl Rows {
     }
 }
 
-/// The things of a section of the configuration, as a page.
-fn section(state: &AdminState, section: &str, query: &ListQuery) -> Result<Page<Value>, Error> {
-    let things = state.configured.read().section(section);
-    let things = things.into_iter().map(|(name, settings)| (name.clone(), thing(&name, &settings)));
-    Ok(Page::by_name(things.collect(), limit(query.limit)?, query.cursor.as_deref()))
-}
-
-/// A thing of the configuration file, which alone changes it.
-pub(super) fn thing(name: &str, settings: &Value) -> Value {
-    json!({ "name": name, "managed_by": "file", "settings": settings })
+/// The entries of a section of the configuration, as a page.
+pub(super) fn section(
+    state: &AdminState,
+    section: StoredSection,
+    query: &ListQuery,
+) -> Result<Page<EntryView>, Error> {
+    let entries = state.configured.read().section(section);
+    let entries = entries.into_iter().map(|entry| (entry.name.clone(), entry)).collect();
+    Ok(Page::by_name(entries, limit(query.limit)?, query.cursor.as_deref()))
 }
 
 /// The configured sources, by name. Secrets are masked.
@@ -101,8 +100,8 @@ pub(super) fn thing(name: &str, settings: &Value) -> Value {
 pub(in crate::api) async fn list_sources(
     State(state): State<AdminState>,
     Query(query): Query<ListQuery>,
-) -> Result<Json<Page<Value>>, Error> {
-    section(&state, "sources", &query).map(Json)
+) -> Result<Json<Page<EntryView>>, Error> {
+    section(&state, StoredSection::Sources, &query).map(Json)
 }
 
 /// Connects to a source, makes a trivial request and asks for the version.
@@ -217,8 +216,8 @@ pub(in crate::api) async fn query_source(
 pub(in crate::api) async fn list_models(
     State(state): State<AdminState>,
     Query(query): Query<ListQuery>,
-) -> Result<Json<Page<Value>>, Error> {
-    section(&state, "models", &query).map(Json)
+) -> Result<Json<Page<EntryView>>, Error> {
+    section(&state, StoredSection::Models, &query).map(Json)
 }
 
 /// A model's columns and first rows.

@@ -12,14 +12,15 @@ use utoipa::ToSchema;
 use super::{
     AdminState, Publishing,
     gate::Caller,
-    input::{Headers, Input, detached, limit, named, request_key},
+    input::{Headers, Input, detached, named, request_key},
     page::Page,
-    sources::{ListQuery, Rows, RowsQuery, thing},
+    sources::{ListQuery, Rows, RowsQuery, section},
+    stored::ShownEntry,
 };
 use crate::{
-    admin::{self, OperationView, Pause, RequestedRun},
-    api::http::error::Error,
-    domain::{CollectionName, RejectedRow},
+    admin::{self, EntryView, OperationView, Pause, RequestedRun},
+    api::http::error::{Error, INTERNAL},
+    domain::{CollectionName, RejectedRow, StoredName, StoredSection},
 };
 
 /// Most rejected rows of a preview.
@@ -32,13 +33,11 @@ const REJECTED_MAX: usize = 1000;
 pub(in crate::api) async fn list_syncs(
     State(state): State<AdminState>,
     Query(query): Query<ListQuery>,
-) -> Result<Json<Page<Value>>, Error> {
-    let things = state.configured.read().section("syncs");
-    let things = things.into_iter().map(|(name, settings)| (name.clone(), thing(&name, &settings)));
-    Ok(Json(Page::by_name(things.collect(), limit(query.limit)?, query.cursor.as_deref())))
+) -> Result<Json<Page<EntryView>>, Error> {
+    section(&state, StoredSection::Syncs, &query).map(Json)
 }
 
-/// One sync, with the state of its collection.
+/// One sync, with the state of its collection. `ETag` is the version of a stored sync.
 #[utoipa::path(get, path = "/admin/v1/syncs/{sync}", params(("sync" = String, Path)), responses(
     (status = 200, description = "The sync", body = Value),
     (status = 404, description = "There is no such sync, or this node does not publish"),
@@ -48,14 +47,19 @@ pub(in crate::api) async fn show_sync(
     State(state): State<AdminState>,
     Publishing(publisher): Publishing,
     Path(sync): Path<String>,
-) -> Result<Json<Value>, Error> {
+) -> Result<ShownEntry, Error> {
     let name: CollectionName = named("sync", &sync)?;
-    publisher.registry.find(&sync)?;
-    let settings = state.configured.read().shown["syncs"][&sync].clone();
-    let mut shown = thing(&sync, &settings);
-    let status = state.overview.collection(Some(&publisher.admin()), &name).await?;
-    shown["collection"] = serde_json::to_value(status).unwrap_or_default();
-    Ok(Json(shown))
+    let entry = StoredName { section: StoredSection::Syncs, name: sync.clone() };
+    let Some(entry) = state.configured.read().entry(&entry) else {
+        return Err(publisher.registry.find(&sync).err().map_or_else(|| INTERNAL.into(), Error::from));
+    };
+    let collection = match state.overview.collection(Some(&publisher.admin()), &name).await {
+        Ok(status) => Some(status),
+        // A sync that is left out because of its faults may have announced nothing yet.
+        Err(admin::Error::UnknownCollection { .. }) => None,
+        Err(error) => return Err(error.into()),
+    };
+    Ok(ShownEntry { entry, collection })
 }
 
 /// Records of a sync as they would be served.

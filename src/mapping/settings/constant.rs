@@ -35,6 +35,9 @@ fn json(item: &Item<'_>, levels: usize) -> Option<Json> {
             let read: Vec<_> = members.map(|(entry, value)| Some((entry.key.clone(), value?))).collect();
             Json::Object(read.into_iter().collect::<Option<Map<_, _>>>()?)
         }
+        Value::Null => {
+            return item.fail("is null, which the configuration file cannot hold", "leave it out".to_owned());
+        }
         Value::TooLarge => return item.fail("is a number that JSON cannot hold", None),
     })
 }

@@ -10,6 +10,7 @@ use super::{
 };
 use crate::{
     settings::{
+        Place,
         item::Item,
         read_bounded,
         section::Section,
@@ -84,6 +85,14 @@ fn driver(kind: &Kind, section: &Section<'_>, options: &OpenOptions<'_>) -> Opti
     };
     let text = item.printable().word()?;
     if text.contains('/') || text.ends_with(DLL_SUFFIX) {
+        if matches!(item.node.place, Place::Stored(_)) {
+            // Whoever may change the configuration through the API must not run a program of their choice.
+            let hint = "name an installed driver, or declare the source in the configuration file";
+            return item.fail(
+                "is the file of a driver, which only the configuration file can name",
+                hint.to_owned(),
+            );
+        }
         return Some(DriverName::File(DriverFile { path: item.path(options.dir, text), entrypoint }));
     }
     if !text.chars().all(|letter| letter.is_ascii_alphanumeric() || "_-".contains(letter)) {

@@ -7,4 +7,5 @@ mod events;
 mod fuzzed;
 mod reading;
 mod runs;
+mod stored;
 mod world;

@@ -13,7 +13,7 @@
 //! | object store down, slow, throttling | `regions::network_faults::*` | `replica::faults`, `catalog::objects` |
 //! | half-written object, corrupt byte | `damage::damage_in_the_store_*`, `damage::damaged_key_set_*` | `damage::publisher_without_newest_document_*` |
 //! | region cut off for long | `regions::network_faults::cut_off_region_*`, `regions::network` | `simulation` (a month) |
-//! | kill -9 | `kill::*` (reads between checks), `regions::chaos` (reads all after each kill) | `simulation` |
+//! | kill -9 | `kill::*` (reads between checks), `regions::chaos` (reads all after each kill) | `simulation`, `faults::stored` |
 //! | power loss, torn file | `damage::local_damage_*` (what runs while files are torn) | `damage::damaged_segment_is_not_served_*`, `replica::restart` |
 //! | disk full | `disk::*` | |
 //! | two publishers | `publishers::two_nodes_share_syncs_*`, `regions::chaos` | `catalog::announcing::two_announcers_*`, `simulation` |
@@ -55,4 +55,5 @@ mod regions;
 mod repair;
 mod signals;
 mod slow_clients;
+mod stored;
 mod tasks;

@@ -4,6 +4,7 @@ mod keys;
 mod leases;
 mod postgres;
 mod runs;
+mod stored;
 
 use std::time::Duration;
 
@@ -46,6 +47,7 @@ pub(crate) async fn story(settings: &Settings) {
     keys::audit_log(&metadata).await;
     keys::admin_keys(&metadata, &other).await;
     keys::repeated_requests(&metadata, &other).await;
+    stored::configuration(&metadata, &other).await;
     leases::one_after_another(&metadata, &other).await;
     leases::competing_for_one_lease(&metadata, &other).await;
     metadata.close().await;

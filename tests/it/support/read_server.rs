@@ -5,8 +5,8 @@ use std::{net::SocketAddr, num::NonZeroU32, sync::Arc, time::Duration};
 use chrono::{DateTime, Utc};
 use larder::{
     admin::{
-        Access, Configuration, Configured, EventFeed, FIRST_KEY_FILE, Operations, Overview, Sources,
-        fleet::FleetReader, provide_local_admin_key,
+        Access, Configured, EventFeed, FIRST_KEY_FILE, Operations, Overview, fleet::FleetReader,
+        provide_local_admin_key,
     },
     api::{self, Limits, Listener, ReadLimits, ReadState, Readiness, tls::Tls},
     auth::{ApiKey, Authenticator, KeyRing},
@@ -218,12 +218,16 @@ impl Server {
         let admin_key = provide_local_admin_key(&file).unwrap();
         let admin_state = api::AdminState {
             access: Arc::new(Access::new(file, false, clock.clone(), u32::MAX)),
-            configured: Configured::new(Configuration {
-                sources: Sources::new([].into()),
-                models: [].into(),
-                text: String::new(),
-                shown: serde_json::Value::Null,
-            }),
+            configured: Configured::new(
+                larder::config::load_text(
+                    "",
+                    std::path::Path::new("larder.toml"),
+                    &larder::config::Environment::default(),
+                    &larder::config::Overrides::default(),
+                )
+                .unwrap()
+                .configuration(),
+            ),
             events: EventFeed::new(watch::channel(None).1, board.clone(), shutdown.clone()),
             operations: Operations::new(clock.clone(), Arc::new(|_| {}), shutdown.clone()),
             overview: Arc::new(Overview {

@@ -1,0 +1,150 @@
+//! What a change makes of a document, for the audit log: bounded, and without secrets.
+
+use std::{collections::BTreeMap, fmt::Write as _};
+
+use serde_json::Value;
+
+use super::document::secret;
+
+/// Longest text of a difference, in bytes: with the versions it is within what the audit log keeps of a detail.
+const BYTES_MAX: usize = 3584;
+/// Longest value that is shown, in characters.
+const VALUE_CHARACTERS_MAX: usize = 80;
+
+/// A document with its secrets sealed, and with its secrets in the clear, if they can be read.
+#[derive(Clone, Copy)]
+pub(super) struct Documents<'a> {
+    pub(super) sealed: &'a Value,
+    pub(super) open: Option<&'a Value>,
+}
+
+/// A value without members.
+#[derive(PartialEq)]
+enum Leaf<'a> {
+    /// A secret in the clear; `None` if it cannot be read.
+    Secret(Option<&'a Value>),
+    Plain(&'a Value),
+}
+
+impl Leaf<'_> {
+    fn is_same(&self, other: &Self) -> bool {
+        // What cannot be read may be anything.
+        *self != Leaf::Secret(None) && self == other
+    }
+
+    fn show(&self) -> String {
+        let Self::Plain(value) = self else { return "a secret".to_owned() };
+        let text = value.to_string();
+        match text.char_indices().nth(VALUE_CHARACTERS_MAX) {
+            None => text,
+            Some((at, _)) => format!("{}...", &text[..at]),
+        }
+    }
+}
+
+/// The keys that differ, each with its value before and after.
+pub(super) fn difference(before: Option<Documents<'_>>, after: Option<Documents<'_>>) -> String {
+    let (before, after) = (leaves(before), leaves(after));
+    let mut keys: Vec<&String> = before.keys().chain(after.keys()).collect();
+    keys.sort();
+    keys.dedup();
+    let mut changes = keys.into_iter().filter_map(|key| {
+        let key_shown = key.trim_start_matches('.');
+        match (before.get(key), after.get(key)) {
+            (Some(before), Some(after)) if before.is_same(after) => None,
+            (Some(before), Some(after)) => {
+                Some(format!("{key_shown}: {} -> {}", before.show(), after.show()))
+            }
+            (Some(before), None) => Some(format!("{key_shown}: {} -> nothing", before.show())),
+            (None, Some(after)) => Some(format!("{key_shown}: {}", after.show())),
+            (None, None) => None,
+        }
+    });
+    let mut out = String::new();
+    while let Some(change) = changes.next() {
+        if out.len() + change.len() > BYTES_MAX {
+            let _ = write!(out, "; and {} more", 1 + changes.count());
+            break;
+        }
+        let separator = if out.is_empty() { "" } else { "; " };
+        let _ = write!(out, "{separator}{change}");
+    }
+    out
+}
+
+fn leaves(documents: Option<Documents<'_>>) -> BTreeMap<String, Leaf<'_>> {
+    let mut found = BTreeMap::new();
+    if let Some(Documents { sealed, open }) = documents {
+        collect(sealed, open, String::new(), &mut found);
+    }
+    found
+}
+
+fn collect<'a>(
+    sealed: &'a Value,
+    open: Option<&'a Value>,
+    key: String,
+    found: &mut BTreeMap<String, Leaf<'a>>,
+) {
+    if secret(sealed).is_some() {
+        found.insert(key, Leaf::Secret(open));
+        return;
+    }
+    match sealed {
+        Value::Object(members) if !members.is_empty() => {
+            for (name, member) in members {
+                let open = open.and_then(|open| open.get(name));
+                collect(member, open, format!("{key}.{name}"), found);
+            }
+        }
+        Value::Array(items) if !items.is_empty() => {
+            for (at, item) in items.iter().enumerate() {
+                let open = open.and_then(|open| open.get(at));
+                collect(item, open, format!("{key}.{at}"), found);
+            }
+        }
+        value => {
+            found.insert(key, Leaf::Plain(value));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn sealed(text: &str) -> Value {
+        json!({ "$secret": text })
+    }
+
+    #[test]
+    fn changed_keys_are_named_and_secrets_are_not_shown() {
+        let stored =
+            json!({ "host": "a", "port": 1, "password": sealed("1"), "token": sealed("2"), "tags": ["x"] });
+        let open = json!({ "host": "a", "port": 1, "password": "hunter2", "token": "t", "tags": ["x"] });
+        let next = json!({ "host": "b", "password": sealed("3"), "token": sealed("4"), "tags": ["x", "y"] });
+        let next_open = json!({ "host": "b", "password": "hunter3", "token": "t", "tags": ["x", "y"] });
+        let before = Documents { sealed: &stored, open: Some(&open) };
+        let after = Documents { sealed: &next, open: Some(&next_open) };
+        assert_eq!(
+            difference(Some(before), Some(after)),
+            "host: \"a\" -> \"b\"; password: a secret -> a secret; port: 1 -> nothing; tags.1: \"y\""
+        );
+        let unreadable = Documents { sealed: &stored, open: None };
+        assert!(difference(Some(unreadable), Some(before)).contains("token: a secret -> a secret"));
+        assert_eq!(difference(Some(before), Some(before)), "");
+        assert!(difference(Some(before), None).contains("host: \"a\" -> nothing"));
+    }
+
+    #[test]
+    fn a_large_difference_is_bounded() {
+        let many: Value = (0..1000)
+            .map(|at| (format!("key_{at}"), json!("é".repeat(200))))
+            .collect::<serde_json::Map<_, _>>()
+            .into();
+        let text = difference(None, Some(Documents { sealed: &many, open: Some(&many) }));
+        assert!(text.len() < 4000 && text.ends_with(" more"), "{text}");
+    }
+}

@@ -1,0 +1,124 @@
+//! The document of a stored entry: its secrets sealed, opened, masked and kept.
+
+use serde_json::{Value, json};
+
+use super::OpenEntry;
+use crate::{
+    domain::StoredName,
+    secrets::SecretKeys,
+    settings::{Fault, Place},
+};
+
+/// The only key of an object that stands for a secret: `true` in answers and requests, the encrypted text in metadata.
+const SECRET: &str = "$secret";
+
+/// A fault of the value at `pointer` of an entry.
+pub(super) fn fault(entry: &StoredName, pointer: &str, message: impl Into<String>) -> Fault {
+    Fault {
+        place: Place::Stored(entry.to_string().into()),
+        key: format!("{entry}{}", pointer.replace('/', ".")),
+        message: message.into(),
+        hint: None,
+        missing_variable: None,
+    }
+}
+
+/// The value of `$secret`, if `value` stands for a secret.
+pub(super) fn secret(value: &Value) -> Option<&Value> {
+    value.as_object().filter(|object| object.len() == 1)?.get(SECRET)
+}
+
+/// Where a secret is stored: a ciphertext is of no use in another place.
+fn place(entry: &StoredName, pointer: &str) -> String {
+    format!("{entry}{pointer}")
+}
+
+/// Replaces every object that stands for a secret by what `replace` makes of its pointer and value.
+fn replace_secrets(
+    value: &mut Value,
+    pointer: &str,
+    replace: &mut impl FnMut(&str, &Value) -> Result<Value, Fault>,
+) -> Result<(), Fault> {
+    if let Some(sealed) = secret(value) {
+        *value = replace(pointer, sealed)?;
+        return Ok(());
+    }
+    match value {
+        Value::Object(members) => {
+            for (key, member) in members {
+                let key = key.replace('~', "~0").replace('/', "~1");
+                replace_secrets(member, &format!("{pointer}/{key}"), replace)?;
+            }
+        }
+        Value::Array(items) => {
+            for (at, item) in items.iter_mut().enumerate() {
+                replace_secrets(item, &format!("{pointer}/{at}"), replace)?;
+            }
+        }
+        _ => {}
+    }
+    Ok(())
+}
+
+/// Decrypts the secrets.
+pub(super) fn open_document(
+    keys: &SecretKeys,
+    entry: &StoredName,
+    mut document: Value,
+) -> Result<Value, Fault> {
+    replace_secrets(&mut document, "", &mut |pointer, sealed| {
+        let opened = keys.open(&place(entry, pointer), sealed.as_str().unwrap_or_default());
+        opened.map(Value::String).map_err(|error| fault(entry, pointer, error.to_string()))
+    })?;
+    Ok(document)
+}
+
+/// Encrypts the strings at `pointers`.
+pub(super) fn seal_document(
+    keys: &SecretKeys,
+    entry: &StoredName,
+    mut document: Value,
+    pointers: &[String],
+) -> Result<Value, Vec<Fault>> {
+    let mut faults = Vec::new();
+    for pointer in pointers {
+        let Some(Value::String(text)) = document.pointer(pointer) else { continue };
+        match keys.seal(&place(entry, pointer), text) {
+            Ok(sealed) => *document.pointer_mut(pointer).expect("it was found") = json!({ SECRET: sealed }),
+            Err(error) => faults.push(fault(entry, pointer, error.to_string())),
+        }
+    }
+    if faults.is_empty() { Ok(document) } else { Err(faults) }
+}
+
+/// The document without its secrets.
+pub(super) fn masked(mut document: Value) -> Value {
+    // Nothing in the replacement fails.
+    let _ = replace_secrets(&mut document, "", &mut |_, _| Ok(json!({ SECRET: true })));
+    document
+}
+
+/// A client's document with `{"$secret": true}` replaced by the secrets of the present one.
+pub(super) fn keep_secrets(
+    entry: &StoredName,
+    mut document: Value,
+    present: Option<&OpenEntry>,
+) -> Result<Value, Fault> {
+    replace_secrets(&mut document, "", &mut |pointer, given| {
+        if *given != Value::Bool(true) {
+            let message =
+                format!("must be the secret as a string, or {{\"{SECRET}\": true}} to keep the stored one");
+            return Err(fault(entry, pointer, message));
+        }
+        let is_secret = |present: &&OpenEntry| {
+            let stored = present.stored.document.as_ref();
+            stored.and_then(|stored| stored.pointer(pointer)).is_some_and(|value| secret(value).is_some())
+        };
+        match present.filter(is_secret).map(|present| &present.document) {
+            Some(Ok(document)) => Ok(document.pointer(pointer).cloned().unwrap_or_default()),
+            Some(Err(fault)) => Err(fault.clone()),
+            None => Err(fault(entry, pointer, "has no stored secret to keep; write the secret")),
+        }
+    })?;
+    Ok(document)
+}

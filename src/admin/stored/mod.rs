@@ -1,0 +1,124 @@
+//! Stored configuration: sources, models and syncs that are created through the admin API and kept in the metadata
+//! database. How they are laid over the file is in `config`.
+
+mod change;
+mod difference;
+mod document;
+
+use std::{collections::BTreeMap, fmt};
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use serde_json::Value;
+
+pub use self::change::{Expected, NewStored, StoredChanged};
+use self::document::{masked, open_document};
+use super::{Admin, Configuration, Error};
+use crate::{
+    domain::{StoredName, hash::HashSecret},
+    metadata::StoredVersion,
+    scheduler::ScheduledSync,
+    secrets::SecretKeys,
+    settings::Fault,
+};
+
+/// The configuration file, and how stored entries are laid over it.
+pub trait ConfigurationFile: fmt::Debug + Send + Sync {
+    /// Whether the file declares an entry.
+    fn declares(&self, entry: &StoredName) -> bool;
+    /// The keys of stored secrets.
+    fn secret_keys(&self) -> &SecretKeys;
+    /// The file with these entries; those with faults, and those that depend on them, are left out.
+    fn layer(&self, entries: &[OpenEntry]) -> Layered;
+}
+
+/// A stored entry with its secrets in the clear. Its `Debug` shows no document.
+#[derive(Clone)]
+pub struct OpenEntry {
+    /// The entry as it is stored.
+    pub stored: StoredVersion,
+    /// The document, or why its secrets cannot be read.
+    pub document: Result<Value, Fault>,
+}
+
+impl fmt::Debug for OpenEntry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "OpenEntry({} {})", self.stored.entry, self.stored.version)
+    }
+}
+
+/// A version of a stored entry as it may be shown: without secrets.
+#[derive(Debug, Clone, Serialize)]
+pub struct StoredView {
+    /// Its number.
+    pub version: u64,
+    /// Who made it.
+    pub author: String,
+    /// When.
+    pub created_at: DateTime<Utc>,
+    /// The document; null of a deletion.
+    pub settings: Option<Value>,
+}
+
+impl StoredView {
+    fn of(stored: &StoredVersion) -> Self {
+        Self {
+            version: stored.version,
+            author: stored.author.clone(),
+            created_at: stored.created_at,
+            settings: stored.document.clone().map(masked),
+        }
+    }
+}
+
+/// A stored entry in a configuration.
+#[derive(Debug, Clone)]
+pub struct StoredState {
+    /// Its newest version.
+    pub view: StoredView,
+    /// Why it is not in force; empty when it is.
+    pub faults: Vec<Fault>,
+}
+
+impl StoredState {
+    /// The state of an entry without faults.
+    pub fn of(stored: &StoredVersion) -> Self {
+        Self { view: StoredView::of(stored), faults: Vec::new() }
+    }
+}
+
+/// A file with stored entries.
+#[derive(Clone)]
+pub struct Layered {
+    /// The configuration.
+    pub configuration: Configuration,
+    /// Its syncs.
+    pub syncs: Vec<ScheduledSync>,
+    /// The secrets of hashed index values: those of its syncs, and those for look-ups alone.
+    pub hash_secrets: Vec<HashSecret>,
+    /// JSON pointers of the secrets of each stored entry that is in force.
+    pub secrets: BTreeMap<StoredName, Vec<String>>,
+}
+
+/// Decrypts the secrets of entries.
+pub fn open_entries(keys: &SecretKeys, entries: &[StoredVersion]) -> Vec<OpenEntry> {
+    let open = |stored: &StoredVersion| OpenEntry {
+        stored: stored.clone(),
+        document: open_document(keys, &stored.entry, stored.document.clone().unwrap_or_default()),
+    };
+    entries.iter().map(open).collect()
+}
+
+impl Admin {
+    /// The versions of a stored entry, newest first, without secrets.
+    ///
+    /// # Errors
+    /// [`Error::UnknownStored`], [`Error::Metadata`].
+    pub async fn stored_versions(&self, entry: &StoredName) -> Result<Vec<StoredView>, Error> {
+        let versions = self.metadata.stored_versions(entry).await?;
+        if versions.is_empty() {
+            return Err(Error::UnknownStored(entry.clone()));
+        }
+        Ok(versions.iter().map(StoredView::of).collect())
+    }
+}

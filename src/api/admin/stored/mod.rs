@@ -1,0 +1,178 @@
+//! Stored sources, models and syncs: shown, saved, deleted, their versions, and back to an earlier one. What the
+//! routes of the three sections share; the routes are in [`routes`].
+
+mod routes;
+
+use axum::{
+    Json,
+    response::{IntoResponse, Response},
+};
+use hyper::{
+    HeaderMap, StatusCode,
+    header::{ETAG, HeaderName, HeaderValue, IF_MATCH, IF_NONE_MATCH},
+};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use utoipa::{IntoParams, ToSchema};
+
+pub(in crate::api) use self::routes::{models, sources, syncs};
+use super::{
+    AdminState, Publishing,
+    gate::Caller,
+    input::{Headers, detached, invalid, named},
+};
+use crate::{
+    admin::{self, CollectionStatus, EntryView, Expected, NewStored, StoredView},
+    api::http::error::Error,
+    domain::{CollectionName, StoredName, StoredSection},
+};
+
+/// How a change is made.
+#[derive(Debug, Clone, Copy, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(in crate::api) struct ChangeQuery {
+    /// Only check it: the answer has every fault, and nothing is changed.
+    #[serde(default)]
+    #[param(default = false)]
+    dry_run: bool,
+}
+
+/// The version to go back to.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::api) struct ToStoredVersion {
+    /// A version of the entry that is not a deletion.
+    #[schema(minimum = 1)]
+    version: u64,
+}
+
+/// An entry; of a sync with its collection. The version of a stored one is its `ETag`.
+#[derive(Debug, Serialize)]
+pub(in crate::api) struct ShownEntry {
+    #[serde(flatten)]
+    pub(super) entry: EntryView,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) collection: Option<CollectionStatus>,
+}
+
+impl IntoResponse for ShownEntry {
+    fn into_response(self) -> Response {
+        let tag = self.entry.version.map(|version| [(ETAG, tag(version))]);
+        (tag, Json(self)).into_response()
+    }
+}
+
+fn tag(version: u64) -> HeaderValue {
+    HeaderValue::from_str(&format!("\"{version}\"")).expect("digits")
+}
+
+/// An entry of the path.
+fn entry(section: StoredSection, name: &str) -> Result<StoredName, Error> {
+    named::<CollectionName>(section.singular(), name)?;
+    Ok(StoredName { section, name: name.to_owned() })
+}
+
+fn show(section: StoredSection, state: &AdminState, name: &str) -> Result<ShownEntry, Error> {
+    let entry = entry(section, name)?;
+    let found = state.configured.read().entry(&entry);
+    let entry = found.ok_or(admin::Error::UnknownEntry(entry))?;
+    Ok(ShownEntry { entry, collection: None })
+}
+
+async fn versions(
+    section: StoredSection,
+    publishing: Publishing,
+    name: &str,
+) -> Result<Json<Vec<StoredView>>, Error> {
+    let entry = entry(section, name)?;
+    Ok(Json(publishing.0.admin().stored_versions(&entry).await?))
+}
+
+/// What a change is made with.
+struct Change {
+    state: AdminState,
+    publishing: Publishing,
+    caller: Caller,
+    headers: Headers,
+    dry_run: bool,
+}
+
+impl Change {
+    /// Makes the change, and waits until this node has put it in force.
+    async fn make(self, section: StoredSection, name: &str, new: NewStored) -> Result<Response, Error> {
+        let (entry, expected) = (entry(section, name)?, expected(&self.headers.0)?);
+        let Self { state, publishing, caller, dry_run, .. } = self;
+        let (configured, admin) = (state.configured.clone(), publishing.0.admin());
+        let (body, status, version) = detached(async move {
+            let file = configured.read().file.clone();
+            let principal = caller.principal();
+            let changed = match admin.change_stored(&*file, &entry, new, &expected, dry_run, principal).await
+            {
+                Err(admin::Error::ConfigurationInvalid(faults)) if dry_run => {
+                    return Ok((json!({ "is_valid": false, "faults": faults }), StatusCode::OK, None));
+                }
+                changed => changed?,
+            };
+            let Some(version) = changed.version else {
+                return Ok((json!({ "is_valid": true, "faults": [] }), StatusCode::OK, None));
+            };
+            let is_applied = configured.await_stored(version).await;
+            let status = if changed.is_new { StatusCode::CREATED } else { StatusCode::OK };
+            let body = json!({ "name": entry.name, "version": version, "is_applied": is_applied });
+            Ok((body, status, Some(version)))
+        })
+        .await?;
+        Ok((status, version.map(|version| [(ETAG, tag(version))]), Json(body)).into_response())
+    }
+}
+
+/// What the headers say that the change must find.
+fn expected(headers: &HeaderMap) -> Result<Expected, Error> {
+    let lines = |name: HeaderName| {
+        let values = headers.get_all(name).iter().map(HeaderValue::as_bytes);
+        let tags: Vec<&[u8]> =
+            values.flat_map(|line| line.split(|byte| *byte == b',')).map(<[u8]>::trim_ascii).collect();
+        Some(tags).filter(|tags| !tags.is_empty())
+    };
+    match (lines(IF_MATCH), lines(IF_NONE_MATCH)) {
+        (None, None) => Ok(Expected::Any),
+        (None, Some(tags)) if tags == [b"*"] => Ok(Expected::Absent),
+        (None, Some(_)) => Err(invalid("If-None-Match must be *: create it only if there is none")),
+        (Some(_), Some(_)) => Err(invalid("If-Match and If-None-Match cannot come together")),
+        (Some(tags), None) if tags.contains(&&b"*"[..]) => Ok(Expected::Present),
+        (Some(tags), None) => Ok(Expected::Versions(tags.into_iter().filter_map(version_of).collect())),
+    }
+}
+
+/// The version of a tag; one of another form is that of no entry.
+fn version_of(tag: &[u8]) -> Option<u64> {
+    let digits = tag.strip_prefix(b"\"")?.strip_suffix(b"\"")?;
+    std::str::from_utf8(digits).ok()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn headers_say_what_a_change_must_find() {
+        for (lines, expected) in [
+            (&[][..], Some(Expected::Any)),
+            (&[(IF_NONE_MATCH, "*")], Some(Expected::Absent)),
+            (&[(IF_NONE_MATCH, "\"1\"")], None),
+            (&[(IF_MATCH, "*")], Some(Expected::Present)),
+            (&[(IF_MATCH, "\"7\"")], Some(Expected::Versions(vec![7]))),
+            (&[(IF_MATCH, "\"7\", \"x\""), (IF_MATCH, "\"8\"")], Some(Expected::Versions(vec![7, 8]))),
+            (&[(IF_MATCH, "W/\"7\"")], Some(Expected::Versions(vec![]))),
+            (&[(IF_MATCH, "7")], Some(Expected::Versions(vec![]))),
+            (&[(IF_MATCH, "*"), (IF_NONE_MATCH, "*")], None),
+        ] {
+            let mut headers = HeaderMap::new();
+            for (name, value) in lines {
+                headers.append(name, HeaderValue::from_static(value));
+            }
+            assert_eq!(super::expected(&headers).ok(), expected, "{lines:?}");
+        }
+    }
+}

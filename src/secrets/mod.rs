@@ -1,0 +1,130 @@
+//! Encryption of stored secrets: AES-256-GCM under the keys of `[secrets]`.
+//!
+//! A sealed secret is `ID:BASE64`: the id of its key, and nonce, ciphertext and tag.
+
+mod settings;
+
+use std::{fmt, sync::Arc};
+
+use aws_lc_rs::aead::{AES_256_GCM, Aad, NONCE_LEN, Nonce, RandomizedNonceKey};
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+
+use crate::domain::Digest;
+pub(crate) use settings::{SECTION, read};
+
+/// Bytes of a key.
+const KEY_BYTES: usize = 32;
+/// Characters of a key's id.
+const ID_CHARACTERS: usize = 8;
+
+/// Why a secret can be neither sealed nor opened.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// No key is configured.
+    #[error("no key for secrets is configured; set key_file in [secrets]")]
+    NoKey,
+    /// The key that sealed it is not configured.
+    #[error(
+        "the secret was encrypted with the key {0}, which [secrets] does not have; add it, or write the secret again"
+    )]
+    UnknownKey(String),
+    /// It was changed, moved, or sealed with another key of the same id.
+    #[error("the encrypted secret is damaged or belongs elsewhere; write the secret again")]
+    Damaged,
+}
+
+/// The keys: the first one seals, all open.
+#[derive(Clone, Default)]
+pub struct SecretKeys(Arc<[(String, RandomizedNonceKey)]>);
+
+impl fmt::Debug for SecretKeys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SecretKeys({})", self.0.len())
+    }
+}
+
+impl SecretKeys {
+    /// Reads keys, each 32 bytes in base64, with white space between them.
+    ///
+    /// # Errors
+    /// What is wrong, without the key.
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
+        let keys: Result<Vec<_>, String> = text.split_whitespace().map(key).collect();
+        Ok(Self(keys?.into()))
+    }
+
+    /// Seals a secret that is stored at `place`.
+    ///
+    /// # Errors
+    /// [`Error::NoKey`].
+    pub fn seal(&self, place: &str, secret: &str) -> Result<String, Error> {
+        let (id, key) = self.0.first().ok_or(Error::NoKey)?;
+        let mut sealed = secret.as_bytes().to_vec();
+        let nonce = key.seal_in_place_append_tag(Aad::from(place), &mut sealed);
+        let nonce = nonce.map_err(|_| Error::Damaged)?;
+        let bytes = [nonce.as_ref().as_slice(), &sealed].concat();
+        Ok(format!("{id}:{}", STANDARD.encode(bytes)))
+    }
+
+    /// Opens a secret that is stored at `place`.
+    ///
+    /// # Errors
+    /// All of [`Error`].
+    pub fn open(&self, place: &str, sealed: &str) -> Result<String, Error> {
+        let (id, text) = sealed.split_once(':').ok_or(Error::Damaged)?;
+        if self.0.is_empty() {
+            return Err(Error::NoKey);
+        }
+        let (_, key) =
+            self.0.iter().find(|(known, _)| known == id).ok_or_else(|| Error::UnknownKey(id.to_owned()))?;
+        let mut bytes = STANDARD.decode(text).map_err(|_| Error::Damaged)?;
+        let (nonce, text) = bytes.split_at_mut_checked(NONCE_LEN).ok_or(Error::Damaged)?;
+        let nonce = Nonce::try_assume_unique_for_key(nonce).map_err(|_| Error::Damaged)?;
+        let opened = key.open_in_place(nonce, Aad::from(place), text).map_err(|_| Error::Damaged)?;
+        String::from_utf8(opened.to_vec()).map_err(|_| Error::Damaged)
+    }
+}
+
+fn key(text: &str) -> Result<(String, RandomizedNonceKey), String> {
+    let bytes = STANDARD.decode(text).ok().filter(|bytes| bytes.len() == KEY_BYTES);
+    let bytes =
+        bytes.ok_or("a key is 32 random bytes in base64, as `openssl rand -base64 32` prints them")?;
+    let id = Digest::of(&bytes).to_string()[..ID_CHARACTERS].to_owned();
+    let key = RandomizedNonceKey::new(&AES_256_GCM, &bytes).map_err(|_| "a key has 32 bytes")?;
+    Ok((id, key))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn keys(fills: &[u8]) -> SecretKeys {
+        let keys: Vec<_> = fills.iter().map(|fill| STANDARD.encode([*fill; KEY_BYTES])).collect();
+        SecretKeys::parse(&keys.join("\n")).unwrap()
+    }
+
+    #[test]
+    fn secret_is_opened_at_its_place_with_any_of_the_keys() {
+        let sealed = keys(&[1]).seal("sources.a.password", "hunter2").unwrap();
+        assert!(!sealed.contains("hunter2"));
+        assert_ne!(sealed, keys(&[1]).seal("sources.a.password", "hunter2").unwrap());
+        let rotated = keys(&[2, 1]);
+        assert_eq!(rotated.open("sources.a.password", &sealed).unwrap(), "hunter2");
+        assert_eq!(rotated.open("sources.b.password", &sealed), Err(Error::Damaged));
+        assert!(matches!(keys(&[2]).open("sources.a.password", &sealed), Err(Error::UnknownKey(_))));
+        assert_eq!(keys(&[]).open("sources.a.password", &sealed), Err(Error::NoKey));
+        assert_eq!(keys(&[]).seal("a", "b"), Err(Error::NoKey));
+        let newer = rotated.seal("a", "b").unwrap();
+        assert!(matches!(keys(&[1]).open("a", &newer), Err(Error::UnknownKey(_))));
+        for wrong in ["", ":", "x", &sealed[..20], &format!("{sealed}AAAA")] {
+            rotated.open("sources.a.password", wrong).unwrap_err();
+        }
+    }
+
+    #[test]
+    fn other_text_is_no_key() {
+        for text in ["short", &STANDARD.encode([1; 31]), "not base64 at all!"] {
+            SecretKeys::parse(text).unwrap_err();
+        }
+    }
+}
