@@ -28,7 +28,8 @@ migrations!(
     "0003" "pending_pauses",
     "0004" "one_publishing_database",
     "0005" "queries",
-    "0006" "admin"
+    "0006" "admin",
+    "0008" "sessions"
 );
 
 fn migrator(migrations: &[(&str, &'static str, &'static str)]) -> Migrator {
