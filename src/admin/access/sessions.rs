@@ -40,6 +40,14 @@ pub struct LoginLink {
     pub expires_at: DateTime<Utc>,
 }
 
+/// The path at which the console takes sign-in links.
+pub const SIGN_IN_PATH: &str = "/console/sign-in";
+
+/// The path of the link with this token.
+pub fn login_path(ticket: &Ticket) -> String {
+    format!("{SIGN_IN_PATH}/{}", ticket.expose())
+}
+
 /// Why nobody was signed in.
 #[derive(Debug, thiserror::Error)]
 pub enum SignInError {
