@@ -60,6 +60,23 @@ pub(super) fn page(title: &str, visitor: Option<Visitor<'_>>, content: Markup) -
     markup.into_string()
 }
 
+/// A page that the browser opens again at once. A link of another site comes without the session's cookie; the same
+/// page opened by this one comes with it.
+pub fn reload() -> String {
+    let markup = html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta http-equiv="refresh" content="0";
+                title { "Larder" }
+            }
+            body { p { a href="" { "Continue" } } }
+        }
+    };
+    markup.into_string()
+}
+
 /// The page of a refused request, with what happened, what to do, and the code that `docs/errors.md` explains.
 pub fn refusal(code: &str, message: &str) -> String {
     let content = html! {

@@ -9,7 +9,7 @@ mod overview;
 mod sign_in;
 mod words;
 
-pub use layout::{CONTENT_SECURITY_POLICY, Visitor, refusal};
+pub use layout::{CONTENT_SECURITY_POLICY, Visitor, refusal, reload};
 pub use overview::{COLLECTIONS_MAX, Overview};
 pub use sign_in::SignInPage;
 

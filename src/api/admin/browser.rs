@@ -62,6 +62,11 @@ pub(in crate::api) fn is_same_origin(head: &Parts) -> bool {
     without_port(origin) == without_port(host.as_str())
 }
 
+/// Whether a link of another site leads here. Such a request has no cookie.
+pub(in crate::api) fn is_from_elsewhere(head: &Parts) -> bool {
+    head.headers.get(SEC_FETCH_SITE).is_some_and(|site| site == "cross-site")
+}
+
 /// Whether the browser reaches the listener over plain HTTP and by no loopback address, and so would not keep the
 /// cookie. Browsers say whose page a request comes from unless the connection is such a one.
 pub(in crate::api) fn is_insecure(head: &Parts) -> bool {

@@ -57,6 +57,8 @@ pub(super) async fn show_form(
             Ok(_) => return see(next),
             Err(error) => has_ended = error.code() == codes::SESSION_ENDED,
         }
+    } else if browser::is_from_elsewhere(&head) {
+        return Html(console::reload()).into_response();
     }
     let mut response = show(&state, &head, SignInPage { next, ..SignInPage::default() });
     if has_ended {

@@ -7,4 +7,4 @@ mod events;
 mod fuzzed;
 mod reading;
 mod runs;
-mod world;
+pub(crate) mod world;

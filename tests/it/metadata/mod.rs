@@ -4,6 +4,7 @@ mod keys;
 mod leases;
 mod postgres;
 mod runs;
+mod sessions;
 
 use std::time::Duration;
 
@@ -46,6 +47,8 @@ pub(crate) async fn story(settings: &Settings) {
     keys::audit_log(&metadata).await;
     keys::admin_keys(&metadata, &other).await;
     keys::repeated_requests(&metadata, &other).await;
+    sessions::links(&metadata, &other).await;
+    sessions::bounds_and_end(&metadata).await;
     leases::one_after_another(&metadata, &other).await;
     leases::competing_for_one_lease(&metadata, &other).await;
     metadata.close().await;
