@@ -12,7 +12,7 @@ use crate::{
 /// Waits for a page at `path`.
 async fn arrived(browser: &Browser, path: &str) {
     until("the page", async || {
-        let url = browser.command("GET", "url", &Value::Null).await;
+        let url = browser.command("GET", "url", &json!({})).await;
         url.as_str().unwrap().ends_with(path).then_some(())
     })
     .await;
