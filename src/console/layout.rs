@@ -28,7 +28,7 @@ impl<'a> From<&'a Grant> for Visitor<'a> {
 }
 
 /// A page with `content`; for nobody without a visitor.
-pub(super) fn page(title: &str, visitor: Option<Visitor<'_>>, content: Markup) -> String {
+pub(super) fn page(title: &str, visitor: Option<Visitor<'_>>, content: &Markup) -> String {
     let markup = html! {
         (DOCTYPE)
         html lang="en" {
@@ -84,7 +84,7 @@ pub fn refusal(code: &str, message: &str) -> String {
         p class="quiet" { "Code: " code { (code) } }
         p { a href=(HOME) { "To the overview" } }
     };
-    page("This did not work", None, content)
+    page("This did not work", None, &content)
 }
 
 #[cfg(test)]
@@ -95,7 +95,7 @@ mod tests {
     fn texts_are_escaped_and_pages_have_no_inline_script_or_style() {
         let text = "\"><script>alert('x')</script>&amp;";
         let visitor = Visitor { name: text, role: AdminRole::Viewer };
-        for page in [page(text, Some(visitor), html! { p { (text) } }), refusal(text, text)] {
+        for page in [page(text, Some(visitor), &html! { p { (text) } }), refusal(text, text)] {
             assert!(!page.contains("<script") && !page.contains("style="), "{page}");
             assert!(page.contains("&quot;&gt;&lt;script&gt;") && page.contains("&amp;amp;"), "{page}");
         }

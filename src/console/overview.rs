@@ -65,7 +65,7 @@ impl Overview<'_> {
             h2 id="nodes" { "Nodes" }
             (self.nodes())
         };
-        page("Overview", Some(self.visitor), content)
+        page("Overview", Some(self.visitor), &content)
     }
 
     fn troubles(&self) -> Vec<Trouble> {

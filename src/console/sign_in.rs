@@ -57,6 +57,6 @@ impl SignInPage<'_> {
                 }
             }
         };
-        page("Sign in", None, content)
+        page("Sign in", None, &content)
     }
 }
