@@ -36,6 +36,7 @@ pub mod api;
 pub mod app;
 pub mod cli;
 pub mod config;
+pub mod console;
 
 // Above all others; for tests and fuzzers only
 #[cfg(any(test, fuzzing))]

@@ -1,52 +1,58 @@
-//! Who may use the admin listener: admin keys, their roles, and the limit of failed sign-ins.
+//! Who may use the admin listener: admin keys, sessions of browsers, their roles, and the limit of failed sign-ins.
 
+mod cached;
 mod failures;
+mod sessions;
 
-use std::{collections::HashMap, net::IpAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{net::IpAddr, path::PathBuf, sync::Arc};
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
-use tokio::{
-    sync::Mutex,
-    time::{Instant, timeout},
-};
+use tokio::time::Instant;
 use tracing::warn;
 
-use self::failures::Failures;
+pub(super) use self::sessions::SESSION_IDLE;
+pub use self::sessions::{LoginLink, SIGN_IN_PATH, SignIn, SignInError, login_path};
+use self::{cached::Cached, failures::Failures};
 use super::Publisher;
 use crate::{
     auth::{self, AdminKey},
-    domain::{AdminKeyEntry, AdminRole, Digest, Principal, network::Network},
+    domain::{AdminKeyEntry, AdminRole, Digest, Principal, SessionEntry, network::Network},
     support::clock::Clock,
 };
 
-/// How long keys that were read from metadata are used: a revoked key is refused that soon by every publisher.
-const FRESH: Duration = Duration::from_secs(1);
-/// Longest time that metadata may take. The keys that were read last count meanwhile.
-const READ_TIMEOUT: Duration = Duration::from_secs(2);
-
-/// What the holder of an admin key may do.
+/// What the holder of an admin key, or of a session, may do.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Grant {
     /// Who it is, and from where.
     #[serde(skip)]
     pub principal: Principal,
-    /// The id of the key.
+    /// The id of the key; that of the session if it has none.
     pub id: String,
-    /// The name of the key.
+    /// The name of the key, or who created the link of the session.
     pub name: String,
-    /// The role of the key.
+    /// The role.
     pub role: AdminRole,
-    /// When the key expires; `None` means never.
+    /// When the key or the session ends; `None` means never.
     pub expires_at: Option<DateTime<Utc>>,
+    /// The id of the session; `None` for a key.
+    #[serde(skip)]
+    pub session: Option<String>,
+}
+
+impl Grant {
+    /// The admin key that this is, or that the session began with.
+    pub fn key_id(&self) -> Option<&str> {
+        (self.session.as_ref() != Some(&self.id)).then_some(&self.id)
+    }
 }
 
 /// Why a credential is refused. Holds nothing of the credential.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AccessRefusal {
-    /// It is no admin key of this deployment, or a revoked one.
+    /// It is no admin key of this deployment or a revoked one, an ended session, or a link that was used or has ended.
     Unknown,
-    /// The admin key has expired.
+    /// The admin key or the session has expired.
     Expired,
     /// Too many attempts from this address have failed; seconds until the next one is checked.
     TooManyFailures(u64),
@@ -54,9 +60,7 @@ pub enum AccessRefusal {
     KeysUnread,
 }
 
-type Keys = Arc<HashMap<String, AdminKeyEntry>>;
-
-/// Checks admin keys.
+/// Checks admin keys and sessions.
 #[derive(Debug)]
 pub struct Access {
     /// A private file with an admin key of this node. It makes its holder a viewer, also while metadata is down or on a
@@ -65,8 +69,8 @@ pub struct Access {
     /// Whether this node publishes, and so reads the keys of metadata sooner or later.
     has_metadata: bool,
     clock: Clock,
-    /// The keys that were read last, and when. The caller that holds the lock reads; others find its result.
-    known: Mutex<Option<(Instant, Keys)>>,
+    keys: Cached<AdminKeyEntry>,
+    sessions: Cached<SessionEntry>,
     failures: Failures,
     trusted_proxies: Arc<[Network]>,
 }
@@ -75,8 +79,15 @@ impl Access {
     /// Access by the keys of metadata, if the node has metadata, and by the key in `file`. One address may fail
     /// `failures_max` times a minute.
     pub fn new(file: PathBuf, has_metadata: bool, clock: Clock, failures_max: u32) -> Self {
-        let (failures, trusted_proxies) = (Failures::new(failures_max), Arc::default());
-        Self { file, has_metadata, clock, known: Mutex::new(None), failures, trusted_proxies }
+        Self {
+            file,
+            has_metadata,
+            clock,
+            keys: Cached::new("admin keys", |key| &key.id),
+            sessions: Cached::new("sessions", |session| &session.id),
+            failures: Failures::new(failures_max),
+            trusted_proxies: Arc::default(),
+        }
     }
 
     /// The same, behind proxies whose `X-Forwarded-For` says where a request comes from.
@@ -104,19 +115,29 @@ impl Access {
         credential: &str,
         address: IpAddr,
     ) -> Result<Grant, AccessRefusal> {
-        let now = Instant::now();
-        if let Some(wait) = self.failures.wait(address, now) {
-            return Err(AccessRefusal::TooManyFailures(wait.as_millis().div_ceil(1000).max(1) as u64));
-        }
+        self.check_limit(address)?;
         let checked = self.check(publisher, credential, address).await;
-        if let Err(refusal @ (AccessRefusal::Unknown | AccessRefusal::Expired)) = checked {
-            let key = AdminKey::id_of(credential).unwrap_or("none");
-            warn!(%address, key, reason = ?refusal, "an admin key was refused");
-            if self.failures.count(address, now) {
-                warn!(%address, "too many refused admin keys; further ones from this address are not checked for a minute");
-            }
+        if let Err(refusal) = checked {
+            self.count_refusal("an admin key", AdminKey::id_of(credential), refusal, address);
         }
         checked
+    }
+
+    /// Whether credentials from `address` are checked at present.
+    fn check_limit(&self, address: IpAddr) -> Result<(), AccessRefusal> {
+        self.failures.wait(address, Instant::now()).map_or(Ok(()), |wait| {
+            Err(AccessRefusal::TooManyFailures(wait.as_millis().div_ceil(1000).max(1) as u64))
+        })
+    }
+
+    /// Logs and counts the refusal of a credential of this kind and id, if it is one that guessing meets.
+    fn count_refusal(&self, kind: &str, id: Option<&str>, refusal: AccessRefusal, address: IpAddr) {
+        if matches!(refusal, AccessRefusal::Unknown | AccessRefusal::Expired) {
+            warn!(%address, key = id.unwrap_or("none"), reason = ?refusal, "{kind} was refused");
+            if self.failures.count(address, Instant::now()) {
+                warn!(%address, "too many refused credentials; further ones from this address are not checked for a minute");
+            }
+        }
     }
 
     async fn check(
@@ -126,16 +147,23 @@ impl Access {
         address: IpAddr,
     ) -> Result<Grant, AccessRefusal> {
         let id = AdminKey::id_of(credential).ok_or(AccessRefusal::Unknown)?;
-        let digest = Digest::of(credential.as_bytes());
-        let mut keys = self.keys(publisher, FRESH).await;
-        if keys.as_ref().is_none_or(|keys| !keys.contains_key(id)) {
-            // It may have been created just now.
-            keys = self.keys(publisher, Duration::ZERO).await;
-        }
+        self.check_key(publisher, id, Some(Digest::of(credential.as_bytes())), address).await
+    }
+
+    /// Checks that the admin key `id` works, and has this digest if one is given.
+    async fn check_key(
+        &self,
+        publisher: Option<&Publisher>,
+        id: &str,
+        digest: Option<Digest>,
+        address: IpAddr,
+    ) -> Result<Grant, AccessRefusal> {
+        let read = || publisher.map(|publisher| publisher.metadata.admin_keys());
+        let keys = self.keys.holding(id, read).await;
         let Some(key) = keys.as_ref().and_then(|keys| keys.get(id)) else {
             return self.check_file(id, digest, address, keys.is_some() || !self.has_metadata).await;
         };
-        if key.sha256 != digest || key.revoked_at.is_some() {
+        if digest.is_some_and(|digest| key.sha256 != digest) || key.revoked_at.is_some() {
             return Err(AccessRefusal::Unknown);
         }
         if key.expires_at.is_some_and(|at| at <= self.clock.now()) {
@@ -147,44 +175,27 @@ impl Access {
             name: key.name.clone(),
             role: key.role,
             expires_at: key.expires_at,
+            session: None,
         })
-    }
-
-    /// The keys of metadata, at most `age_max` old or the last ones that could be read; `None` before the first.
-    async fn keys(&self, publisher: Option<&Publisher>, age_max: Duration) -> Option<Keys> {
-        let mut known = self.known.lock().await;
-        let is_fresh = known.as_ref().is_some_and(|(at, _)| at.elapsed() < age_max);
-        if let (Some(publisher), false) = (publisher, is_fresh) {
-            match timeout(READ_TIMEOUT, publisher.metadata.admin_keys()).await {
-                Ok(Ok(keys)) => {
-                    let keys = keys.into_iter().map(|key| (key.id.clone(), key)).collect();
-                    *known = Some((Instant::now(), Arc::new(keys)));
-                }
-                Ok(Err(error)) => {
-                    warn!(code = error.code(), %error, "admin keys cannot be read; the last ones count");
-                }
-                Err(_) => warn!("admin keys cannot be read in time; the last ones count"),
-            }
-        }
-        known.as_ref().map(|(_, keys)| Arc::clone(keys))
     }
 
     /// Checks a key that metadata does not know, or is not known to know.
     async fn check_file(
         &self,
         id: &str,
-        digest: Digest,
+        digest: Option<Digest>,
         address: IpAddr,
         is_unknown_to_metadata: bool,
     ) -> Result<Grant, AccessRefusal> {
         let text = tokio::fs::read_to_string(&self.file).await.unwrap_or_default();
-        if AdminKey::parse(text.trim()).is_none_or(|key| key.digest() != digest) {
+        let is_own = |key: AdminKey| key.id() == id && digest.is_none_or(|digest| key.digest() == digest);
+        if !AdminKey::parse(text.trim()).is_some_and(is_own) {
             let refusal =
                 if is_unknown_to_metadata { AccessRefusal::Unknown } else { AccessRefusal::KeysUnread };
             return Err(refusal);
         }
         let (name, role) = ("this node".to_owned(), AdminRole::Viewer);
         let principal = Principal::admin_key(&name, id, address);
-        Ok(Grant { principal, id: id.to_owned(), name, role, expires_at: None })
+        Ok(Grant { principal, id: id.to_owned(), name, role, expires_at: None, session: None })
     }
 }

@@ -6,7 +6,7 @@ use chrono::TimeDelta;
 use serde::Serialize;
 use tracing::{info, warn};
 
-use super::{error::Error, publisher::Publisher};
+use super::{access::SESSION_IDLE, error::Error, publisher::Publisher};
 use crate::{
     catalog::{Deletions, Retention, RetentionRules, StatusStore},
     domain::ErrorKind,
@@ -104,6 +104,7 @@ impl Publisher {
         self.metadata.prune_queries(now - TimeDelta::days(QUERY_DAYS)).await?;
         self.metadata.prune_audit_log(now - TimeDelta::days(AUDIT_DAYS)).await?;
         self.metadata.prune_requests(now).await?;
+        self.metadata.prune_sessions(now, SESSION_IDLE).await?;
         Ok(())
     }
 

@@ -1,10 +1,11 @@
 //! HTTP: records, health, metrics and status.
 //!
 //! `router` has every path of both listeners. `http` has what both share, `read` answers records, `ops`
-//! health, metrics and status, `admin` all other requests of the admin listener. `openapi` describes both
+//! health, metrics and status, `admin` the API of the admin listener, `console` its pages. `openapi` describes both
 //! listeners.
 
 mod admin;
+mod console;
 mod http;
 mod openapi;
 mod ops;

@@ -27,6 +27,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
     admin::{self, AdminState},
+    console,
     http::{
         answer::{Body, EVENT_STREAM, Endpoint, ResponseFuture},
         error::{Detail, Error, INTERNAL, Refusal},
@@ -115,6 +116,7 @@ pub(super) fn admin_routes() -> OpenApiRouter<AdminState> {
         .routes(routes!(admin::keys::revoke_key))
         .routes(routes!(admin::keys::list_admin_keys, admin::keys::create_admin_key))
         .routes(routes!(admin::keys::revoke_admin_key))
+        .routes(routes!(admin::login_links::create_login_link))
         .routes(routes!(admin::keys::list_audit))
         .routes(routes!(admin::events::stream_events))
 }
@@ -155,7 +157,9 @@ pub fn public(state: ReadState) -> Endpoint {
 pub fn admin(state: AdminState) -> Endpoint {
     let (routes, _) = admin_routes().split_for_parts();
     let gate = from_fn_with_state(state.clone(), admin::gate::admit);
-    let site = Arc::new(admin_site(routes.layer(gate).with_state(state)));
+    // The fallback, and with it its gate, is that of the router that is merged.
+    let routes = console::routes(&state).merge(routes.layer(gate));
+    let site = Arc::new(admin_site(routes.with_state(state)));
     Arc::new(move |request, peer| {
         let routed = |request, arrival| ResponseFuture::routed(Arc::clone(&site).route(request, arrival));
         site.layers.around(request, peer, routed)
@@ -218,7 +222,7 @@ impl Site {
         let route = head.extensions.remove::<MatchedPath>();
         let error = head.extensions.remove::<Error>().or_else(|| {
             let is_bare = (head.status.is_client_error() || head.status.is_server_error())
-                && !head.headers.get(CONTENT_TYPE).is_some_and(is_json);
+                && !head.headers.get(CONTENT_TYPE).is_some_and(is_ours);
             is_bare.then(|| Error::new((self.refusal_of)(head.status), detail(&head.headers)))
         });
         if head.headers.get(CONTENT_TYPE) == Some(&EVENT_STREAM) {
@@ -252,8 +256,10 @@ fn with_route(route: MatchedPath) -> Extensions {
     extensions
 }
 
-fn is_json(content_type: &HeaderValue) -> bool {
-    content_type.as_bytes().starts_with(b"application/json")
+/// Whether a handler has made the body of a refusal itself: JSON or a page. Those of axum are plain text.
+fn is_ours(content_type: &HeaderValue) -> bool {
+    let of = content_type.as_bytes();
+    of.starts_with(b"application/json") || of.starts_with(b"text/html")
 }
 
 /// The methods that axum names in `Allow`.

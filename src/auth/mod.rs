@@ -12,6 +12,7 @@ pub(crate) mod fuzz;
 mod grant;
 mod key;
 mod ring;
+mod ticket;
 pub mod tokens;
 
 pub use admin_key::AdminKey;
@@ -20,3 +21,4 @@ pub use credential::{Refusal, SCRATCH_BYTES, credential};
 pub use grant::{CollectionGrant, Grant};
 pub use key::ApiKey;
 pub use ring::{KeyRing, ValidKey};
+pub use ticket::{Ticket, TicketKind};

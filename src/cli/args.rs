@@ -10,7 +10,7 @@ use std::{
 };
 
 pub(super) use self::{
-    admin::{AdminCommand, AdminKeysCommand, CreateAdminKey, RevokeAdminKey},
+    admin::{AdminCommand, AdminKeysCommand, CreateAdminKey, CreateLoginLink, RevokeAdminKey},
     keys::{CreateKey, KeyLimitArguments, KeysCommand, MintToken, RevokeKey, RotateKey, TokenCommand},
 };
 use clap::{Arg, ArgAction, ArgMatches, Args, FromArgMatches, Parser, Subcommand, error::ErrorKind};

@@ -8,6 +8,7 @@ mod exit;
 mod health;
 mod init;
 mod keys;
+mod login_link;
 mod output;
 mod panics;
 mod preview;
@@ -102,6 +103,7 @@ async fn run(Arguments { config, command }: Arguments) -> Result<Exit, Failure> 
         Command::Keys(KeysCommand::Create(arguments)) => keys::create(config, &arguments).await,
         Command::Keys(KeysCommand::List { json }) => keys::list(config, json).await,
         Command::Admin(AdminCommand::Keys(command)) => admin_keys::run(config, command).await,
+        Command::Admin(AdminCommand::LoginLink(arguments)) => login_link::run(config, arguments).await,
         Command::Token(TokenCommand::Mint(arguments)) => token::mint(config, arguments),
         Command::Keys(KeysCommand::Rotate(arguments)) => keys::rotate(config, arguments).await,
         Command::Keys(KeysCommand::Revoke(arguments)) => keys::revoke(config, arguments).await,

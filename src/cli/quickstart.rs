@@ -7,11 +7,12 @@ use anyhow::Context as _;
 use super::{
     args::{ConfigArguments, Quickstart},
     exit::Exit,
+    login_link::url_of,
     output::{Failure, complain, print},
     serve, session,
 };
 use crate::{
-    admin::{FIRST_KEY_FILE, NewKey, Principal},
+    admin::{AdminRole, FIRST_KEY_FILE, NewKey, Principal, login_path},
     app::{self, Server, Signals},
     domain::keyset::{KeyLimits, Scope},
     source::sample,
@@ -56,7 +57,10 @@ pub(super) async fn run(config: &ConfigArguments, arguments: Quickstart) -> Resu
         anyhow::anyhow!("the sample was not served within {} s; the log says why", READY_TIMEOUT.as_secs())
     })?;
     let url = public_url.unwrap_or_else(|| format!("{scheme}://127.0.0.1:{}", node.public_address().port()));
-    print(&welcome(&url, &key, &key_file, &config_arguments.file, &warehouse))?;
+    let admin = node.publisher().await.admin();
+    let link = admin.create_login_link(AdminRole::Admin, None, &Principal::internal("quickstart")).await?;
+    let link = format!("{}{}", url_of(node.admin_address()), login_path(&link.ticket));
+    print(&welcome(&url, &key, &key_file, &config_arguments.file, &warehouse, &link))?;
     Ok(serve::until_stopped(node, signals, &config_arguments).await)
 }
 
@@ -97,7 +101,7 @@ fn write_new(path: &Path, text: &str, mode: u32) -> Result<(), Failure> {
     Ok(write().with_context(|| format!("cannot write {}", path.display()))?)
 }
 
-fn welcome(url: &str, key: &str, key_file: &Path, config: &Path, warehouse: &Path) -> String {
+fn welcome(url: &str, key: &str, key_file: &Path, config: &Path, warehouse: &Path, link: &str) -> String {
     let id = sample::EXAMPLE_CUSTOMER;
     let admin_key_file = key_file.with_file_name(FIRST_KEY_FILE);
     let admin_key_file = admin_key_file.display();
@@ -122,6 +126,10 @@ In a Braze message (Braze calls ports 80 and 443 only; put your public address h
 Change a row, and see it served within seconds:
 
   sqlite3 {warehouse} "update customers set full_name = 'Jane Roe' where user_id = {id}"
+
+Open the console in a browser, once and within ten minutes; `larder admin login-link` prints another link:
+
+  {link}
 
 The configuration is {config}; the key is also in {key_file}, and the key of the admin API in
 {admin_key_file}. Ctrl-C ends the server."#,

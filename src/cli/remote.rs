@@ -68,6 +68,11 @@ impl Remote {
         Ok(Some(Self { client, base, key: SecretString::from(key.trim().to_owned()) }))
     }
 
+    /// The URL of the listener, without a slash at its end.
+    pub(super) fn base(&self) -> &str {
+        &self.base
+    }
+
     /// The bytes of the answer to a `GET`.
     pub(super) async fn bytes(&self, path: &str, query: &[(&str, &str)]) -> Result<bytes::Bytes, Failure> {
         let mut serializer = form_urlencoded::Serializer::new(String::new());

@@ -43,6 +43,7 @@ pub mod record;
 pub mod reject;
 pub mod row;
 pub mod run;
+pub mod session;
 pub mod sortable;
 pub mod stored;
 
@@ -65,4 +66,5 @@ pub use record::{IndexValues, Record, RecordFlags};
 pub use reject::{RejectReason, Rejection};
 pub use row::{CellKind, Column, ColumnKind, RowBatch};
 pub use run::{RejectedRow, RunCounts, RunError, RunProgress, RunRecord, RunStatus};
+pub use session::{LoginLinkEntry, SessionEntry};
 pub use stored::{StoredName, StoredSection};

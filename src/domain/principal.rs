@@ -23,6 +23,16 @@ impl Principal {
         Self { name: format!("key:{} ({id})", shortened(name)), address: Some(address.to_string()) }
     }
 
+    /// A browser at `address` whose session began by a link that `name` created: `session:cli:jane@host (4f9k2Lq0XyZ1)`.
+    pub fn session(name: &str, id: &str, address: impl fmt::Display) -> Self {
+        Self { name: format!("session:{} ({id})", shortened(name)), address: Some(address.to_string()) }
+    }
+
+    /// A browser at `address` that is not signed in.
+    pub fn visitor(address: impl fmt::Display) -> Self {
+        Self { name: "visitor".to_owned(), address: Some(address.to_string()) }
+    }
+
     /// A part of the program that acts by itself.
     pub fn internal(name: &'static str) -> Self {
         Self { name: name.to_owned(), address: None }

@@ -23,17 +23,18 @@ pub const AUDIT_UNFINISHED: &str = "begun; how it ended was not written down";
 pub struct AuditEntry {
     /// When.
     pub at: DateTime<Utc>,
-    /// Who: `cli:jane@host` for a command, `key:NAME (ID)` for the holder of an admin key, `larder` for what a
-    /// publisher resolved by itself.
+    /// Who: `cli:jane@host` for a command, `key:NAME (ID)` for the holder of an admin key, `session:NAME (ID)` for a
+    /// browser that signed in by a link, `visitor` for one that did not, `larder` for what a publisher resolved by
+    /// itself.
     pub actor: String,
     /// The address that it was requested from; `None` for a command.
     pub address: Option<String>,
     /// What: `key.create`, `key.rotate`, `key.revoke`, `admin_key.create`,
-    /// `admin_key.revoke`, `sync.run`, `sync.accept`, `sync.pause`, `sync.resume`,
-    /// `run.approve`, `run.cancel`, `collection.rollback`, `collection.drop`, `collection.pin`, `collection.unpin`, and
-    /// `save`, `delete` and `undo` of a stored `source`, `model` or `sync`.
+    /// `admin_key.revoke`, `login_link.create`, `login_link.refuse`, `session.begin`, `session.end`, `sync.run`,
+    /// `sync.accept`, `sync.pause`, `sync.resume`, `run.approve`, `run.cancel`, `collection.rollback`, `collection.drop`,
+    /// `collection.pin`, `collection.unpin`, and `save`, `delete` and `undo` of a stored `source`, `model` or `sync`.
     pub action: String,
-    /// On what: a collection, the id of a key or admin key, or a stored entry such as `sources.crm`.
+    /// On what: a collection, the id of a key, admin key, session or link, or a stored entry such as `sources.crm`.
     pub subject: String,
     /// More, for people; never a key or a row's values. At most 4 KiB is kept.
     pub detail: Option<String>,

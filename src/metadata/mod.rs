@@ -1,4 +1,4 @@
-//! The metadata database: its id and deployment, keys, admin keys, runs, rejected rows, audit log, leases.
+//! The metadata database: its id and deployment, keys, admin keys, sessions, runs, rejected rows, audit log, leases.
 //!
 //! One SQL text serves both databases; `database` holds the differences, and `migrations/README.md` the mapping
 //! of types.
@@ -19,6 +19,7 @@ mod rejected;
 mod row;
 mod runs;
 mod schema;
+mod sessions;
 mod settings;
 mod sqlite;
 mod statement;
@@ -34,6 +35,7 @@ pub use keys::{KeyList, StoredKey};
 pub use leases::{LEASE_NAME_BYTES_MAX, Lease, LeaseOutcome};
 pub use refusal::Refusal;
 pub use runs::{HeldRun, RUNS_LISTED_MAX, RunManifest};
+pub use sessions::{LOGIN_LINKS_MAX, SESSIONS_MAX, SESSIONS_OF_KEY_MAX};
 pub use settings::Settings;
 pub use stored::{STORED_ENTRIES_MAX, STORED_VERSIONS_MAX, StoredChange, StoredVersion};
 

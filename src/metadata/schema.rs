@@ -29,7 +29,8 @@ migrations!(
     "0004" "one_publishing_database",
     "0005" "queries",
     "0006" "admin",
-    "0007" "stored_configuration"
+    "0007" "stored_configuration",
+    "0008" "sessions"
 );
 
 fn migrator(migrations: &[(&str, &'static str, &'static str)]) -> Migrator {

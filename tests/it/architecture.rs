@@ -7,7 +7,7 @@ use std::{
 };
 
 /// The layer of each module. A module imports strictly lower layers only.
-const LAYERS: [(&str, u8); 28] = [
+const LAYERS: [(&str, u8); 29] = [
     ("domain", 0),
     ("support", 0),
     ("settings", 1),
@@ -30,16 +30,17 @@ const LAYERS: [(&str, u8); 28] = [
     ("replica", 5),
     ("scheduler", 6),
     ("admin", 7),
-    ("api", 8),
-    ("config", 9),
-    ("app", 10),
-    ("cli", 11),
-    ("main", 12),
-    ("fuzzing", 12),
+    ("console", 8),
+    ("api", 9),
+    ("config", 10),
+    ("app", 11),
+    ("cli", 12),
+    ("main", 13),
+    ("fuzzing", 13),
 ];
 
 /// Crates that only the modules beside them name.
-const CRATES: [(&str, &[&str]); 19] = [
+const CRATES: [(&str, &[&str]); 20] = [
     ("adbc_core", &["source/adbc/worker.rs"]),
     ("adbc_driver_manager", &["source/adbc/worker.rs"]),
     ("dashmap", &["cache/", "auth/ring.rs"]),
@@ -49,6 +50,7 @@ const CRATES: [(&str, &[&str]); 19] = [
     ("parquet", &["source/files/"]),
     ("calamine", &["source/files/"]),
     ("bigdecimal", &["liquid/"]),
+    ("maud", &["console/"]),
     ("md5", &["liquid/filters/codes.rs"]),
     ("governor", &["auth/ring.rs"]),
     ("ipnet", &["domain/network.rs"]),
@@ -90,6 +92,10 @@ const READ_PATH: [&str; 7] = ["domain", "support", "segment", "telemetry", "cach
 
 /// What handlers of the admin listener may use.
 const ADMIN_ROUTES: [&str; 6] = ["admin", "api", "domain", "status", "support", "telemetry"];
+
+/// What the pages of the console show, and what their routes may use.
+const CONSOLE: [&str; 4] = ["admin", "console", "domain", "status"];
+const CONSOLE_ROUTES: [&str; 4] = ["admin", "api", "console", "domain"];
 
 /// What commands may use: use cases, and what opens a process for them.
 const CLI: [&str; 8] = ["admin", "app", "cli", "config", "domain", "status", "support", "telemetry"];
@@ -304,6 +310,8 @@ fn commands_and_admin_routes_call_use_cases_only() {
     imports_only("cli/", &CLI, &CLI_EXCEPTIONS);
     imports_only("api/admin/", &ADMIN_ROUTES, &[]);
     imports_only("api/ops/", &ADMIN_ROUTES, &[]);
+    imports_only("api/console/", &CONSOLE_ROUTES, &[]);
+    imports_only("console/", &CONSOLE, &[]);
 }
 
 #[test]

@@ -22,6 +22,8 @@ mod compact_story;
 #[cfg(test)]
 mod conflict_story;
 #[cfg(test)]
+mod console;
+#[cfg(test)]
 mod docs;
 #[cfg(test)]
 mod faults;

@@ -20,6 +20,12 @@ rows! {
         "the credential is no admin key of this deployment, or a revoked one";
     /// An expired key.
     ADMIN_KEY_EXPIRED UNAUTHORIZED "admin_key_expired": "the admin key has expired; ask for a new one";
+    /// An ended session.
+    SESSION_ENDED UNAUTHORIZED "session_ended":
+        "the session of this browser has ended; sign in again at /console/sign-in";
+    /// A request of another site.
+    CROSS_SITE_REQUEST FORBIDDEN "cross_site_request":
+        "in a session, only pages of this listener may change something, and this request comes from elsewhere";
     /// The role does not allow it.
     ROLE_FORBIDDEN FORBIDDEN "role_forbidden": "the role of the admin key does not allow this request";
     /// Too many failures from one address.
@@ -58,6 +64,8 @@ pub(in crate::api) const TABLE: &[Refusal] = &[
     ADMIN_KEY_MISSING,
     ADMIN_KEY_UNKNOWN,
     ADMIN_KEY_EXPIRED,
+    SESSION_ENDED,
+    CROSS_SITE_REQUEST,
     ROLE_FORBIDDEN,
     TOO_MANY_SIGN_INS,
     ADMIN_KEYS_UNREAD,

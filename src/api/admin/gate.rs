@@ -1,4 +1,7 @@
-//! The one place where a request to the admin listener is admitted: its admin key, and the role that its route needs.
+//! The one place where a request to the admin listener is admitted: its admin key or session, and the role that its
+//! route needs.
+
+use std::net::IpAddr;
 
 use axum::{
     extract::{FromRequestParts, MatchedPath, Request, State},
@@ -11,7 +14,7 @@ use hyper::{
     header::{AUTHORIZATION, HeaderName, HeaderValue},
 };
 
-use super::{AdminState, codes, routes};
+use super::{AdminState, browser, codes, routes};
 use crate::{
     admin::{AccessRefusal, AdminRole, Grant, Principal},
     api::http::{
@@ -25,7 +28,7 @@ const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 /// The scheme of admin keys in `Authorization`.
 const SCHEME: &[u8] = b"bearer";
 
-/// The holder of the admin key of a request. A handler that changes something takes it as an argument.
+/// The holder of the admin key or session of a request. A handler that changes something takes it as an argument.
 #[derive(Debug, Clone)]
 pub(in crate::api) struct Caller(pub(in crate::api) Grant);
 
@@ -33,6 +36,16 @@ impl Caller {
     /// Who asks for the change, and from where.
     pub(in crate::api) fn principal(&self) -> &Principal {
         &self.0.principal
+    }
+
+    /// The same, if it has the role `needs`.
+    pub(in crate::api) fn with_role(self, needs: AdminRole) -> Result<Self, Error> {
+        let has = self.0.role;
+        if has >= needs {
+            return Ok(self);
+        }
+        let message = format!("the admin key has the role {has}, and this request needs the role {needs}");
+        Err(Error::new(codes::ROLE_FORBIDDEN, Detail::Message(message)))
     }
 }
 
@@ -54,30 +67,62 @@ pub(in crate::api) async fn admit(
     let (mut head, body) = request.into_parts();
     let path = head.extensions.get::<MatchedPath>().map(MatchedPath::as_str);
     if let Some(role) = routes::need(path, &head.method, state.metrics_open) {
-        let grant = authenticate(&state, &head).await?;
-        if grant.role < role {
-            return Err(forbidden(grant.role, role));
-        }
-        head.extensions.insert(Caller(grant));
+        let caller = match browser::session_cookie(&head) {
+            Some(cookie) if !head.headers.contains_key(AUTHORIZATION) => {
+                in_session(&state, &head, cookie).await
+            }
+            _ => by_key(&state, &head).await,
+        };
+        head.extensions.insert(caller?.with_role(role)?);
     }
     Ok(next.run(Request::from_parts(head, body)).await)
 }
 
-async fn authenticate(state: &AdminState, head: &Parts) -> Result<Grant, Error> {
-    let peer = head.extensions.get::<Arrival>().map(|arrival| arrival.peer).ok_or(INTERNAL)?;
-    let forwarded = head.headers.get_all(FORWARDED_FOR).iter().map(HeaderValue::as_bytes);
-    let address = state.access.client_address(peer, forwarded);
-    let credential = credential(&head.headers)?;
+async fn by_key(state: &AdminState, head: &Parts) -> Result<Caller, Error> {
+    let (credential, address) = (credential(&head.headers)?, address(state, head)?);
     let publisher = state.publisher.borrow().clone();
     let checked = state.access.authenticate(publisher.as_ref(), credential, address).await;
-    checked.map_err(|refusal| match refusal {
+    checked.map(Caller).map_err(|refusal| match refusal {
         AccessRefusal::Unknown => codes::ADMIN_KEY_UNKNOWN.into(),
         AccessRefusal::Expired => codes::ADMIN_KEY_EXPIRED.into(),
-        AccessRefusal::KeysUnread => codes::ADMIN_KEYS_UNREAD.into(),
+        refusal => not_now(refusal),
+    })
+}
+
+/// The holder of the session with this cookie. What changes something must come from a page of this listener: other
+/// sites make browsers send requests, too.
+pub(in crate::api) async fn in_session(
+    state: &AdminState,
+    head: &Parts,
+    cookie: &str,
+) -> Result<Caller, Error> {
+    if !head.method.is_safe() && !browser::is_same_origin(head) {
+        return Err(codes::CROSS_SITE_REQUEST.into());
+    }
+    let publisher = state.publisher.borrow().clone();
+    let address = address(state, head)?;
+    let checked = state.access.authenticate_session(publisher.as_ref(), cookie, address).await;
+    checked.map(Caller).map_err(|refusal| match refusal {
+        AccessRefusal::Unknown | AccessRefusal::Expired => codes::SESSION_ENDED.into(),
+        refusal => not_now(refusal),
+    })
+}
+
+/// The answer when a credential is not checked.
+pub(in crate::api) fn not_now(refusal: AccessRefusal) -> Error {
+    match refusal {
         AccessRefusal::TooManyFailures(seconds) => {
             Error::new(codes::TOO_MANY_SIGN_INS, Detail::RetryAfter(seconds))
         }
-    })
+        _ => codes::ADMIN_KEYS_UNREAD.into(),
+    }
+}
+
+/// Where a request comes from.
+pub(in crate::api) fn address(state: &AdminState, head: &Parts) -> Result<IpAddr, Error> {
+    let peer = head.extensions.get::<Arrival>().map(|arrival| arrival.peer).ok_or(INTERNAL)?;
+    let forwarded = head.headers.get_all(FORWARDED_FOR).iter().map(HeaderValue::as_bytes);
+    Ok(state.access.client_address(peer, forwarded))
 }
 
 /// The text after `Bearer`. Of two headers it is unclear which one is meant.
@@ -94,11 +139,6 @@ fn credential(headers: &HeaderMap) -> Result<&str, Error> {
         (Some(key), None) => Ok(key),
         _ => Err(codes::ADMIN_KEY_MISSING.into()),
     }
-}
-
-fn forbidden(has: AdminRole, needs: AdminRole) -> Error {
-    let message = format!("the admin key has the role {has}, and this request needs the role {needs}");
-    Error::new(codes::ROLE_FORBIDDEN, Detail::Message(message))
 }
 
 #[cfg(test)]

@@ -96,7 +96,7 @@ pub(super) fn request_key(
 }
 
 /// Awaits `act`, which goes on when the request ends first: a change is never left half done by a client that leaves.
-pub(super) async fn detached<T: Send + 'static>(
+pub(in crate::api) async fn detached<T: Send + 'static>(
     act: impl Future<Output = Result<T, admin::Error>> + Send + 'static,
 ) -> Result<T, Error> {
     match tokio::spawn(act).await {

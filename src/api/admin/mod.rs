@@ -6,13 +6,15 @@
 //! `Query`, `Path` or `Json` for input. It returns `Result<_, Error>`: `?` turns the error of a use case into an answer
 //! ([`codes`]).
 
+pub(super) mod browser;
 pub(super) mod codes;
 pub(super) mod collections;
 mod etag;
 pub(super) mod events;
 pub(super) mod gate;
-mod input;
+pub(super) mod input;
 pub(super) mod keys;
+pub(super) mod login_links;
 mod page;
 pub(super) mod routes;
 pub(super) mod runs;
@@ -23,4 +25,4 @@ pub(super) mod syncs;
 pub(super) mod whoami;
 
 pub use state::AdminState;
-use state::Publishing;
+pub(super) use state::Publishing;

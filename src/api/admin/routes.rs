@@ -70,6 +70,7 @@ const ROLES: &[(Method, &str, AdminRole)] = &[
     (Method::GET, "/admin/v1/admin-keys", Viewer),
     (Method::POST, "/admin/v1/admin-keys", Admin),
     (Method::DELETE, "/admin/v1/admin-keys/{id}", Admin),
+    (Method::POST, "/admin/v1/login-links", Admin),
     (Method::GET, "/admin/v1/audit", Viewer),
     (Method::GET, "/admin/v1/events", Viewer),
 ];
@@ -141,7 +142,7 @@ pub(in crate::api) fn describe(document: &mut Value) {
 const REFUSALS: &[(&str, &str)] = &[
     ("403", "The admin key's role does not allow this"),
     ("400", "A parameter or the body is not of the form that the route needs"),
-    ("401", "No admin key, an unknown or revoked one, or an expired one"),
+    ("401", "No admin key, an unknown or revoked one, an expired one, or an ended session"),
     ("429", "Too many refused admin keys from this address"),
     (
         "503",

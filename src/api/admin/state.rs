@@ -48,8 +48,20 @@ pub struct AdminState {
 
 impl AdminState {
     /// The use cases of the metadata database, while the publishing side is up.
-    pub(super) fn admin(&self) -> Option<Admin> {
+    pub(in crate::api) fn admin(&self) -> Option<Admin> {
         self.publisher.borrow().as_ref().map(Publisher::admin)
+    }
+
+    /// The publishing side.
+    ///
+    /// # Errors
+    /// The node does not publish, or the publishing side is not up.
+    pub(in crate::api) fn publisher(&self) -> Result<Publisher, Error> {
+        let publisher = self.publisher.borrow().clone();
+        publisher.ok_or_else(|| {
+            let publishes = self.board.read().publisher.is_some();
+            if publishes { codes::PUBLISHER_NOT_UP } else { codes::NO_METADATA }.into()
+        })
     }
 }
 
@@ -67,10 +79,6 @@ impl FromRequestParts<AdminState> for Publishing {
     type Rejection = Error;
 
     async fn from_request_parts(_: &mut Parts, state: &AdminState) -> Result<Self, Error> {
-        let publisher = state.publisher.borrow().clone();
-        publisher.map(Self).ok_or_else(|| {
-            let publishes = state.board.read().publisher.is_some();
-            if publishes { codes::PUBLISHER_NOT_UP } else { codes::NO_METADATA }.into()
-        })
+        state.publisher().map(Self)
     }
 }

@@ -3,7 +3,7 @@
 //! A [`Refusal`] is a row of a table of codes. Each listener has its own table (`read/codes.rs`,
 //! `admin/codes.rs`); the rows below are in both.
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
 use axum::response::IntoResponse;
 use bytes::Bytes;
@@ -112,11 +112,26 @@ impl<C: Copy + Into<Refusal>> Error<C> {
         headers.insert(CONTENT_TYPE, JSON);
         headers.insert(CACHE_CONTROL, NO_STORE);
         headers.insert(request_id::HEADER, id.header());
-        self.add_demanded(refusal, headers);
+        self.add_demanded(headers);
         response
     }
 
-    fn add_demanded(&self, refusal: Refusal, headers: &mut HeaderMap) {
+    /// What happened and what to do, for people.
+    pub(in crate::api) fn message(&self) -> Cow<'_, str> {
+        let refusal: Refusal = self.code.into();
+        match &self.detail {
+            Detail::Regions(regions) => {
+                let names: Vec<&str> = regions.iter().map(RegionName::as_str).collect();
+                format!("{}; served in: {}", refusal.message, names.join(", ")).into()
+            }
+            Detail::Message(message) => message.into(),
+            _ => refusal.message.into(),
+        }
+    }
+
+    /// Adds the headers that the status demands.
+    pub(in crate::api) fn add_demanded(&self, headers: &mut HeaderMap) {
+        let refusal: Refusal = self.code.into();
         // The end of the body is unknown, or is not awaited any longer: nothing can follow it on HTTP/1.
         if matches!(refusal.code, "body_incomplete" | "invalid_request") {
             headers.insert(CONNECTION, HeaderValue::from_static("close"));
@@ -138,15 +153,7 @@ impl<C: Copy + Into<Refusal>> Error<C> {
         out.extend_from_slice(b"{\"error\":{\"code\":");
         json::write_string(&mut out, refusal.code.as_bytes());
         out.extend_from_slice(b",\"message\":");
-        match &self.detail {
-            Detail::Regions(regions) => {
-                let names: Vec<&str> = regions.iter().map(RegionName::as_str).collect();
-                let message = format!("{}; served in: {}", refusal.message, names.join(", "));
-                json::write_string(&mut out, message.as_bytes());
-            }
-            Detail::Message(message) => json::write_string(&mut out, message.as_bytes()),
-            _ => json::write_string(&mut out, refusal.message.as_bytes()),
-        }
+        json::write_string(&mut out, self.message().as_bytes());
         out.extend_from_slice(b",\"request_id\":");
         json::write_string(&mut out, id.as_str().as_bytes());
         out.extend_from_slice(b"}}");

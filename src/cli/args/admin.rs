@@ -11,6 +11,8 @@ pub(in crate::cli) enum AdminCommand {
     /// Create, list and revoke admin keys
     #[command(subcommand)]
     Keys(AdminKeysCommand),
+    /// Print a link that signs a browser in to the console, once, within ten minutes
+    LoginLink(CreateLoginLink),
 }
 
 /// The commands of `larder admin keys`.
@@ -51,6 +53,19 @@ pub(in crate::cli) struct RevokeAdminKey {
     pub(in crate::cli) actor: ActorArgument,
     /// The key's id, as `larder admin keys list` shows it: the 12 characters after `lra_`
     pub(in crate::cli) id: String,
+}
+
+/// `larder admin login-link`
+#[derive(Debug, Args)]
+pub(in crate::cli) struct CreateLoginLink {
+    #[command(flatten)]
+    pub(in crate::cli) actor: ActorArgument,
+    /// What the session may do: `viewer`, `operator` or `admin`
+    #[arg(long, value_name = "ROLE", value_parser = role, default_value = "admin")]
+    pub(in crate::cli) role: AdminRole,
+    /// Where the browser reaches the admin listener; without it --server, or the configured address
+    #[arg(long, value_name = "URL")]
+    pub(in crate::cli) url: Option<String>,
 }
 
 fn role(text: &str) -> Result<AdminRole, &'static str> {

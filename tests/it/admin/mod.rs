@@ -8,4 +8,4 @@ mod fuzzed;
 mod reading;
 mod runs;
 mod stored;
-mod world;
+pub(crate) mod world;

@@ -12,18 +12,18 @@ use crate::support::{
 };
 
 /// A sync of people, and one that does not fit its model.
-pub(super) const SECTIONS: &str = "[models.people]\nsource = \"warehouse\"\ntable = \"people\"\nprimary_key = \"id\"\n\
+pub(crate) const SECTIONS: &str = "[models.people]\nsource = \"warehouse\"\ntable = \"people\"\nprimary_key = \"id\"\n\
     [syncs.person]\nmodel = \"people\"\nschedule = \"manual\"\nindexes = { id = \"id\" }\n\
     [syncs.broken]\nmodel = \"people\"\nschedule = \"manual\"\n\
     indexes = { id = \"id\", email = \"no_such_column\" }\nfields = { a = \"neither\" }\n";
 
 /// A node whose first admin key is an admin's.
-pub(super) struct World {
-    pub(super) node: Node,
+pub(crate) struct World {
+    pub(crate) node: Node,
 }
 
 /// Starts `node` again with `keys` in `[server]`.
-pub(super) async fn with_server(mut node: Node, keys: &str) -> Node {
+pub(crate) async fn with_server(mut node: Node, keys: &str) -> Node {
     if !keys.is_empty() {
         node.stop().await;
         let file = std::fs::read_to_string(node.config_path()).unwrap();
@@ -35,12 +35,12 @@ pub(super) async fn with_server(mut node: Node, keys: &str) -> Node {
 }
 
 impl World {
-    pub(super) async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         Self::start_with("").await
     }
 
     /// With these keys in `[server]`.
-    pub(super) async fn start_with(server: &str) -> Self {
+    pub(crate) async fn start_with(server: &str) -> Self {
         let directory = TempDir::new().unwrap();
         let warehouse = Warehouse::sqlite(directory.path());
         let people = "create table people (id integer primary key, name text);
@@ -56,26 +56,26 @@ impl World {
     }
 
     /// Sends a request with the first admin key.
-    pub(super) async fn ask(&self, method: &str, target: &str, body: Option<Value>) -> Answer {
+    pub(crate) async fn ask(&self, method: &str, target: &str, body: Option<Value>) -> Answer {
         let body = body.map(|body| body.to_string());
         self.node.admin(method, target, body.as_deref()).await
     }
 
     /// The body of a successful `GET`.
-    pub(super) async fn get(&self, target: &str) -> Value {
+    pub(crate) async fn get(&self, target: &str) -> Value {
         let answer = self.ask("GET", target, None).await;
         assert_eq!(answer.status, 200, "{target}: {answer:?}");
         answer.json()
     }
 
     /// The status and code of a refused request.
-    pub(super) async fn refused(&self, method: &str, target: &str, body: Option<Value>) -> (u16, String) {
+    pub(crate) async fn refused(&self, method: &str, target: &str, body: Option<Value>) -> (u16, String) {
         let answer = self.ask(method, target, body).await;
         (answer.status, answer.code())
     }
 
     /// Sends a request with extra header lines.
-    pub(super) async fn ask_with(&self, method: &str, target: &str, body: &Value, lines: &str) -> Answer {
+    pub(crate) async fn ask_with(&self, method: &str, target: &str, body: &Value, lines: &str) -> Answer {
         let mut client = crate::support::http::Client::connect(self.node.server().admin_address()).await;
         let (body, bearer) = (body.to_string(), crate::support::admin::bearer(&self.node.admin_key()));
         let length = format!("Content-Type: application/json\r\nContent-Length: {}\r\n", body.len());
@@ -85,7 +85,7 @@ impl World {
     }
 
     /// Starts a run and waits for its end; the operation.
-    pub(super) async fn run(&self, body: Value) -> Value {
+    pub(crate) async fn run(&self, body: Value) -> Value {
         let started = self.ask("POST", "/admin/v1/syncs/person/runs", Some(body)).await;
         assert_eq!(started.status, 202, "{started:?}");
         let location = started.header("location").unwrap().to_owned();
@@ -93,7 +93,7 @@ impl World {
     }
 
     /// Waits for the end of an operation.
-    pub(super) async fn ended(&self, location: &str) -> Value {
+    pub(crate) async fn ended(&self, location: &str) -> Value {
         until("the end of an operation", async || {
             let operation = self.get(location).await;
             (!operation["ended_at"].is_null()).then_some(operation)
@@ -102,7 +102,7 @@ impl World {
     }
 
     /// A new admin key of a role.
-    pub(super) async fn key(&self, role: AdminRole) -> AdminKey {
+    pub(crate) async fn key(&self, role: AdminRole) -> AdminKey {
         let new = larder::admin::NewAdminKey { name: role.to_string(), role, expires_at: None };
         let key = self.node.publisher().await.admin().create_admin_key(new, &tester()).await.unwrap();
         let address = self.node.server().admin_address();
@@ -116,12 +116,12 @@ impl World {
 }
 
 /// The run of an ended operation.
-pub(super) fn run_of(operation: &Value) -> RunId {
+pub(crate) fn run_of(operation: &Value) -> RunId {
     operation["run"].as_str().unwrap_or_else(|| panic!("{operation}")).parse().unwrap()
 }
 
 /// A body that names a version.
 #[expect(clippy::unnecessary_wraps, reason = "a request may have no body")]
-pub(super) fn version(version: u64) -> Option<Value> {
+pub(crate) fn version(version: u64) -> Option<Value> {
     Some(json!({ "version": version }))
 }

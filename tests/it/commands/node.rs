@@ -416,6 +416,12 @@ async fn quickstart_serves_and_starts_again() {
             &directory.join("data/quickstart.key").metadata().unwrap().permissions(),
         );
         assert_eq!(mode & 0o777, 0o600);
+        let link = welcome.lines().find(|line| line.contains("/console/sign-in/lrl_")).unwrap().trim();
+        let (origin, token) = link.split_once("/console/sign-in/").unwrap();
+        assert_eq!(origin, format!("http://{}", server.admin().await));
+        let mut visitor = crate::console::visitor::Visitor::at(server.admin().await);
+        assert_eq!(visitor.post("/console/sign-in", &[("token", token)]).await.status, 303);
+        assert!(visitor.get("/console").await.text().contains("customer"));
         keys.push(key);
         server.signal(Signal::INT);
         server.wait().await.expect(0);

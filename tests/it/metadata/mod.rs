@@ -4,6 +4,7 @@ mod keys;
 mod leases;
 mod postgres;
 mod runs;
+mod sessions;
 mod stored;
 
 use std::time::Duration;
@@ -48,6 +49,8 @@ pub(crate) async fn story(settings: &Settings) {
     keys::admin_keys(&metadata, &other).await;
     keys::repeated_requests(&metadata, &other).await;
     stored::configuration(&metadata, &other).await;
+    sessions::links(&metadata, &other).await;
+    sessions::bounds_and_end(&metadata).await;
     leases::one_after_another(&metadata, &other).await;
     leases::competing_for_one_lease(&metadata, &other).await;
     metadata.close().await;

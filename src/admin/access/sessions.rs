@@ -1,0 +1,266 @@
+//! Sessions of browsers: beginning one with an admin key or a link, checking its cookie, ending it.
+
+use std::{net::IpAddr, time::Duration};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use tracing::warn;
+
+use super::{Access, AccessRefusal, Grant};
+use crate::{
+    admin::{Admin, Publisher, error::Error},
+    auth::{Ticket, TicketKind},
+    domain::{AdminRole, Digest, LoginLinkEntry, Principal, SessionEntry},
+    metadata::AuditEntry,
+};
+
+/// A session ends after this time, however much it is used.
+const SESSION_LIFETIME: TimeDelta = TimeDelta::hours(12);
+/// A session that is not used for so long ends.
+pub(in crate::admin) const SESSION_IDLE: TimeDelta = TimeDelta::hours(1);
+/// The use of a session is noted at most this often.
+const USE_NOTED: TimeDelta = TimeDelta::minutes(1);
+/// A link that is not used for so long ends.
+const LOGIN_LINK_LIFETIME: TimeDelta = TimeDelta::minutes(10);
+
+/// A session that has begun.
+#[derive(Debug)]
+pub struct SignIn {
+    /// Its cookie.
+    pub ticket: Ticket,
+    /// How long it lasts at most.
+    pub lifetime: Duration,
+}
+
+/// A sign-in link that was created.
+#[derive(Debug)]
+pub struct LoginLink {
+    /// Its token.
+    pub ticket: Ticket,
+    /// When it ends unused.
+    pub expires_at: DateTime<Utc>,
+}
+
+/// The path at which the console takes sign-in links.
+pub const SIGN_IN_PATH: &str = "/console/sign-in";
+
+/// The path of the link with this token.
+pub fn login_path(ticket: &Ticket) -> String {
+    format!("{SIGN_IN_PATH}/{}", ticket.expose())
+}
+
+/// Why nobody was signed in.
+#[derive(Debug, thiserror::Error)]
+pub enum SignInError {
+    /// The admin key or link is refused.
+    #[error("the admin key or link is refused")]
+    Refused(AccessRefusal),
+    /// Metadata failed.
+    #[error(transparent)]
+    Failed(#[from] Error),
+}
+
+impl From<AccessRefusal> for SignInError {
+    fn from(refusal: AccessRefusal) -> Self {
+        Self::Refused(refusal)
+    }
+}
+
+impl Access {
+    /// Begins a session with the role of the admin key `text`, which came from `address`. It ends with the key.
+    ///
+    /// # Errors
+    /// The refusal of the key, or metadata's error.
+    pub async fn sign_in_by_key(
+        &self,
+        publisher: &Publisher,
+        text: &str,
+        address: IpAddr,
+    ) -> Result<SignIn, SignInError> {
+        let grant = self.authenticate(Some(publisher), text, address).await?;
+        let (ticket, entry) = self.new_session(Some(grant.id), grant.name, grant.role, grant.expires_at);
+        let audited = begun(&grant.principal, &entry, "an admin key");
+        publisher.metadata.begin_session(&entry, &audited).await.map_err(Error::from)?;
+        Ok(signed_in(ticket, &entry))
+    }
+
+    /// Begins a session by the link with the token `text`, which came from `address`. A link is used once.
+    ///
+    /// # Errors
+    /// The refusal of the link, which counts as a failed sign-in and is audited, or metadata's error.
+    pub async fn sign_in_by_link(
+        &self,
+        publisher: &Publisher,
+        text: &str,
+        address: IpAddr,
+    ) -> Result<SignIn, SignInError> {
+        self.check_limit(address)?;
+        let signed_in = self.use_link(publisher, text, address).await;
+        if let Err(SignInError::Refused(refusal)) = signed_in {
+            let id = TicketKind::LoginLink.id_of(text);
+            self.count_refusal("a sign-in link", id, refusal, address);
+            let detail = Some("unknown, used or ended".to_owned());
+            let (id, visitor) = (id.unwrap_or("none"), Principal::visitor(address));
+            let audited = AuditEntry::new(self.clock.now(), &visitor, "login_link.refuse", id, detail);
+            publisher.metadata.audit(&audited).await.map_err(Error::from)?;
+        }
+        signed_in
+    }
+
+    async fn use_link(
+        &self,
+        publisher: &Publisher,
+        text: &str,
+        address: IpAddr,
+    ) -> Result<SignIn, SignInError> {
+        TicketKind::LoginLink.id_of(text).ok_or(AccessRefusal::Unknown)?;
+        let (metadata, sha256) = (&publisher.metadata, Digest::of(text.as_bytes()));
+        let link = metadata.login_link(sha256, self.clock.now()).await.map_err(Error::from)?;
+        let LoginLinkEntry { id, key_id, role, created_by, .. } = link.ok_or(AccessRefusal::Unknown)?;
+        let (name, ends_at) = match &key_id {
+            Some(key_id) => {
+                let key = self.check_key(Some(publisher), key_id, None, address).await?;
+                (key.name, key.expires_at)
+            }
+            None => (created_by, None),
+        };
+        let (ticket, entry) = self.new_session(key_id, name, role, ends_at);
+        let audited = begun(&principal(&entry, address), &entry, &format!("the link {id}"));
+        if metadata.use_login_link(&id, &entry, &audited).await.map_err(Error::from)? {
+            Ok(signed_in(ticket, &entry))
+        } else {
+            Err(AccessRefusal::Unknown.into())
+        }
+    }
+
+    fn new_session(
+        &self,
+        key_id: Option<String>,
+        name: String,
+        role: AdminRole,
+        ends_at: Option<DateTime<Utc>>,
+    ) -> (Ticket, SessionEntry) {
+        let (ticket, now) = (Ticket::generate(TicketKind::Session), self.clock.now());
+        let latest = now + SESSION_LIFETIME;
+        let entry = SessionEntry {
+            id: ticket.id().to_owned(),
+            sha256: ticket.digest(),
+            key_id,
+            name,
+            role,
+            created_at: now,
+            used_at: now,
+            expires_at: ends_at.map_or(latest, |at| at.min(latest)),
+        };
+        (ticket, entry)
+    }
+
+    /// Checks the cookie of a session, which came from `address`. Failures are logged and counted as those of keys.
+    ///
+    /// # Errors
+    /// The refusal.
+    pub async fn authenticate_session(
+        &self,
+        publisher: Option<&Publisher>,
+        cookie: &str,
+        address: IpAddr,
+    ) -> Result<Grant, AccessRefusal> {
+        self.check_limit(address)?;
+        let checked = self.check_session(publisher, cookie, address).await;
+        if let Err(refusal) = checked {
+            self.count_refusal("a session", TicketKind::Session.id_of(cookie), refusal, address);
+        }
+        checked
+    }
+
+    async fn check_session(
+        &self,
+        publisher: Option<&Publisher>,
+        cookie: &str,
+        address: IpAddr,
+    ) -> Result<Grant, AccessRefusal> {
+        let id = TicketKind::Session.id_of(cookie).ok_or(AccessRefusal::Unknown)?;
+        let read = || publisher.map(|publisher| publisher.metadata.sessions());
+        let unread = if self.has_metadata { AccessRefusal::KeysUnread } else { AccessRefusal::Unknown };
+        let sessions = self.sessions.holding(id, read).await.ok_or(unread)?;
+        let session = sessions.get(id).filter(|session| session.sha256 == Digest::of(cookie.as_bytes()));
+        let session = session.ok_or(AccessRefusal::Unknown)?;
+        let now = self.clock.now();
+        if session.expires_at <= now || session.used_at + SESSION_IDLE <= now {
+            return Err(AccessRefusal::Expired);
+        }
+        if let Some(key_id) = &session.key_id {
+            self.check_key(publisher, key_id, None, address).await?;
+        }
+        if let (Some(publisher), true) = (publisher, session.used_at + USE_NOTED <= now)
+            && let Err(error) = publisher.metadata.touch_session(id, now).await
+        {
+            warn!(code = error.code(), %error, "the use of a session cannot be noted; it may end early");
+        }
+        Ok(Grant {
+            principal: principal(session, address),
+            id: session.key_id.as_ref().unwrap_or(&session.id).clone(),
+            name: session.name.clone(),
+            role: session.role,
+            expires_at: Some(session.expires_at),
+            session: Some(session.id.clone()),
+        })
+    }
+
+    /// Ends the session of `grant`. This node refuses it at once, every other publisher within two seconds.
+    ///
+    /// # Errors
+    /// Metadata's.
+    pub async fn sign_out(&self, publisher: &Publisher, grant: &Grant) -> Result<(), Error> {
+        let Some(id) = &grant.session else { return Ok(()) };
+        let audited = AuditEntry::new(self.clock.now(), &grant.principal, "session.end", id, None);
+        publisher.metadata.end_session(id, &audited).await?;
+        self.sessions.read(Duration::ZERO, Some(publisher.metadata.sessions())).await;
+        Ok(())
+    }
+}
+
+/// Who acts in a session: the admin key that it ends with, or who created its link.
+fn principal(session: &SessionEntry, address: IpAddr) -> Principal {
+    match &session.key_id {
+        Some(key_id) => Principal::admin_key(&session.name, key_id, address),
+        None => Principal::session(&session.name, &session.id, address),
+    }
+}
+
+fn begun(principal: &Principal, entry: &SessionEntry, by: &str) -> AuditEntry {
+    let detail = Some(format!("{} by {by}", entry.role));
+    AuditEntry::new(entry.created_at, principal, "session.begin", &entry.id, detail)
+}
+
+fn signed_in(ticket: Ticket, entry: &SessionEntry) -> SignIn {
+    let lifetime = (entry.expires_at - entry.created_at).to_std().unwrap_or_default();
+    SignIn { ticket, lifetime }
+}
+
+impl Admin {
+    /// Creates a link that begins one session of `role` within ten minutes. The session ends with the admin key
+    /// `key_id`, if there is one.
+    ///
+    /// # Errors
+    /// Metadata's.
+    pub async fn create_login_link(
+        &self,
+        role: AdminRole,
+        key_id: Option<&str>,
+        principal: &Principal,
+    ) -> Result<LoginLink, Error> {
+        let (ticket, now) = (Ticket::generate(TicketKind::LoginLink), self.clock.now());
+        let expires_at = now + LOGIN_LINK_LIFETIME;
+        let entry = LoginLinkEntry {
+            id: ticket.id().to_owned(),
+            sha256: ticket.digest(),
+            key_id: key_id.map(str::to_owned),
+            role,
+            created_at: now,
+            created_by: principal.to_string(),
+            expires_at,
+        };
+        self.metadata.create_login_link(&entry, principal).await?;
+        Ok(LoginLink { ticket, expires_at })
+    }
+}

@@ -1,0 +1,11 @@
+//! The pages of the console on the admin listener: their routes, who may see them, and the answers.
+//!
+//! A page is a function of `console`; a handler here gets what it shows from a use case.
+
+mod answer;
+mod gate;
+mod overview;
+mod routes;
+mod sign_in;
+
+pub(super) use routes::routes;

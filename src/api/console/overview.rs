@@ -1,0 +1,51 @@
+//! The first page, the way to it, and the files of all pages.
+
+use axum::{
+    extract::{Path, Query, State},
+    response::{Html, IntoResponse, Response},
+};
+use hyper::header::{CACHE_CONTROL, CONTENT_TYPE};
+use serde::Deserialize;
+
+use super::answer::{Refused, see};
+use crate::{
+    api::{
+        admin::{AdminState, codes, gate::Caller},
+        http::error::Error,
+    },
+    console::{self, assets},
+};
+
+/// `Cache-Control` of files whose name changes with their content.
+const IMMUTABLE: &str = "public, max-age=31536000, immutable";
+
+/// Which collections.
+#[derive(Debug, Deserialize)]
+pub(super) struct Page {
+    after: Option<String>,
+}
+
+/// `/`: the console.
+pub(super) async fn go_home() -> Response {
+    see(console::HOME)
+}
+
+/// A file of the pages.
+pub(super) async fn show_asset(Path(name): Path<String>) -> Result<Response, Refused> {
+    let asset = assets::find(&name).ok_or(Error::from(codes::ROUTE_NOT_FOUND))?;
+    let headers = [(CONTENT_TYPE, asset.content_type), (CACHE_CONTROL, IMMUTABLE)];
+    Ok((headers, asset.text).into_response())
+}
+
+/// Problems, collections and nodes.
+pub(super) async fn show(
+    State(state): State<AdminState>,
+    Caller(grant): Caller,
+    Query(query): Query<Page>,
+) -> Result<Html<String>, Refused> {
+    let mut status = state.overview.status(state.admin().as_ref()).await?;
+    status.fleet = Some((*state.fleet.read().await).clone());
+    let after = query.after.as_deref();
+    let page = console::Overview { visitor: (&grant).into(), status: &status, after, now: state.clock.now() };
+    Ok(Html(page.render()))
+}

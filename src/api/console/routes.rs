@@ -1,0 +1,81 @@
+//! Every page and form with the role that it needs: the router is made from this table, so no route is without a row.
+
+use axum::{
+    Router,
+    middleware::from_fn_with_state,
+    routing::{MethodRouter, get, post},
+};
+use hyper::Method;
+
+use super::{gate, overview, sign_in};
+use crate::{
+    admin::AdminRole::{self, Viewer},
+    api::admin::AdminState,
+};
+
+/// One page or form.
+struct Route {
+    method: Method,
+    path: &'static str,
+    /// The role that it needs; `None` for what comes before a session.
+    role: Option<AdminRole>,
+    handler: fn() -> MethodRouter<AdminState>,
+}
+
+const fn route(
+    method: Method,
+    path: &'static str,
+    role: Option<AdminRole>,
+    handler: fn() -> MethodRouter<AdminState>,
+) -> Route {
+    Route { method, path, role, handler }
+}
+
+const ROUTES: &[Route] = &[
+    route(Method::GET, "/", None, || get(overview::go_home)),
+    route(Method::GET, "/console/assets/{name}", None, || get(overview::show_asset)),
+    route(Method::GET, "/console/sign-in", None, || get(sign_in::show_form)),
+    route(Method::GET, "/console/sign-in/{token}", None, || get(sign_in::show_link)),
+    route(Method::POST, "/console/sign-in", None, || post(sign_in::sign_in)),
+    route(Method::POST, "/console/sign-out", Some(Viewer), || post(sign_in::sign_out)),
+    route(Method::GET, "/console", Some(Viewer), || get(overview::show)),
+    route(Method::GET, "/console/{*path}", Some(Viewer), || get(gate::not_found)),
+];
+
+/// The router of all pages.
+pub(in crate::api) fn routes(state: &AdminState) -> Router<AdminState> {
+    let routes = ROUTES.iter().fold(Router::new(), |router, one| router.route(one.path, (one.handler)()));
+    routes.route_layer(from_fn_with_state(state.clone(), gate::admit))
+}
+
+/// The role that a request needs; `None` if it needs no session.
+pub(super) fn need(path: Option<&str>, method: &Method) -> Option<AdminRole> {
+    let method = if *method == Method::HEAD { &Method::GET } else { method };
+    let row = ROUTES.iter().find(|row| row.method == *method && Some(row.path) == path);
+    row.map_or(Some(Viewer), |row| row.role)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn routes_have_one_row_each_and_only_those_before_a_session_are_open() {
+        let rows: BTreeSet<_> = ROUTES.iter().map(|row| (row.method.as_str(), row.path)).collect();
+        assert_eq!(rows.len(), ROUTES.len(), "a row twice");
+        let open: Vec<_> = ROUTES.iter().filter(|row| row.role.is_none()).map(|row| row.path).collect();
+        let before = [
+            "/",
+            "/console/assets/{name}",
+            "/console/sign-in",
+            "/console/sign-in/{token}",
+            "/console/sign-in",
+        ];
+        assert_eq!(open, before);
+        assert_eq!(need(Some("/console"), &Method::HEAD), Some(Viewer));
+        assert_eq!(need(Some("/console/sign-in"), &Method::DELETE), Some(Viewer), "a method without a row");
+        assert_eq!(need(None, &Method::GET), Some(Viewer));
+    }
+}

@@ -1,0 +1,103 @@
+//! What all pages share: head, name of the signed-in, sign-out, and the policy for browsers.
+
+use maud::{DOCTYPE, Markup, html};
+
+use super::{
+    HOME, SIGN_OUT_PATH,
+    assets::{ICON, STYLE},
+};
+use crate::{admin::Grant, domain::AdminRole};
+
+/// `Content-Security-Policy` of every page: nothing of elsewhere, no inline script or style, in no frame.
+pub const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; \
+    connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
+
+/// Who sees a page.
+#[derive(Debug, Clone, Copy)]
+pub struct Visitor<'a> {
+    /// The name of the key or session.
+    pub name: &'a str,
+    /// Its role.
+    pub role: AdminRole,
+}
+
+impl<'a> From<&'a Grant> for Visitor<'a> {
+    fn from(grant: &'a Grant) -> Self {
+        Self { name: &grant.name, role: grant.role }
+    }
+}
+
+/// A page with `content`; for nobody without a visitor.
+pub(super) fn page(title: &str, visitor: Option<Visitor<'_>>, content: &Markup) -> String {
+    let markup = html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                title { (title) " · Larder" }
+                link rel="icon" href=(ICON.path());
+                link rel="stylesheet" href=(STYLE.path());
+            }
+            body {
+                a class="skip" href="#main" { "Skip to the content" }
+                header {
+                    a class="name" href=(HOME) { "Larder" }
+                    @if let Some(Visitor { name, role }) = visitor {
+                        form method="post" action=(SIGN_OUT_PATH) {
+                            span class="quiet" { (name) " · " (role) }
+                            button class="quiet" { "Sign out" }
+                        }
+                    }
+                }
+                main id="main" class=[visitor.is_none().then_some("narrow")] {
+                    h1 { (title) }
+                    (content)
+                }
+            }
+        }
+    };
+    markup.into_string()
+}
+
+/// A page that the browser opens again at once. A link of another site comes without the session's cookie; the same
+/// page opened by this one comes with it.
+pub fn reload() -> String {
+    let markup = html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta http-equiv="refresh" content="0";
+                title { "Larder" }
+            }
+            body { p { a href="" { "Continue" } } }
+        }
+    };
+    markup.into_string()
+}
+
+/// The page of a refused request, with what happened, what to do, and the code that `docs/errors.md` explains.
+pub fn refusal(code: &str, message: &str) -> String {
+    let content = html! {
+        p class="notice fault" { (message) }
+        p class="quiet" { "Code: " code { (code) } }
+        p { a href=(HOME) { "To the overview" } }
+    };
+    page("This did not work", None, &content)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_are_escaped_and_pages_have_no_inline_script_or_style() {
+        let text = "\"><script>alert('x')</script>&amp;";
+        let visitor = Visitor { name: text, role: AdminRole::Viewer };
+        for page in [page(text, Some(visitor), &html! { p { (text) } }), refusal(text, text)] {
+            assert!(!page.contains("<script") && !page.contains("style="), "{page}");
+            assert!(page.contains("&quot;&gt;&lt;script&gt;") && page.contains("&amp;amp;"), "{page}");
+        }
+    }
+}

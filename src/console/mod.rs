@@ -1,0 +1,19 @@
+//! The pages of the web console: what the use cases give, as HTML. `api/console` answers requests with them.
+//!
+//! Pages need no JavaScript. `maud` escapes every text, and the `Content-Security-Policy` of [`layout`] lets no script
+//! of a text run.
+
+pub mod assets;
+mod layout;
+mod overview;
+mod sign_in;
+mod words;
+
+pub use layout::{CONTENT_SECURITY_POLICY, Visitor, refusal, reload};
+pub use overview::{COLLECTIONS_MAX, Overview};
+pub use sign_in::SignInPage;
+
+/// The path of the first page.
+pub const HOME: &str = "/console";
+/// Where the form of every page ends the session.
+pub const SIGN_OUT_PATH: &str = "/console/sign-out";

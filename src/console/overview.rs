@@ -1,0 +1,247 @@
+//! The first page: problems, then the collections, then the nodes.
+
+use chrono::{DateTime, Utc};
+use maud::{Markup, html};
+
+use super::{
+    HOME,
+    layout::{Visitor, page},
+    words::{age, counted, number},
+};
+use crate::{
+    admin::{
+        CollectionStatus, Status,
+        fleet::{NodeDetails, NodeView},
+    },
+    domain::RunStatus,
+    status::{NodeState, Problem},
+};
+
+/// Most collections of one page.
+pub const COLLECTIONS_MAX: usize = 100;
+/// Most problems that are shown; more of them have a common cause.
+const PROBLEMS_MAX: usize = 50;
+
+/// What the page shows.
+#[derive(Debug)]
+pub struct Overview<'a> {
+    /// Who sees it.
+    pub visitor: Visitor<'a>,
+    /// The announced state, with all collections.
+    pub status: &'a Status,
+    /// Collections behind this name are shown.
+    pub after: Option<&'a str>,
+    /// The time.
+    pub now: DateTime<Utc>,
+}
+
+/// Something that an operator should look at.
+struct Trouble {
+    /// The collection or node; `None` for the deployment.
+    subject: Option<String>,
+    text: String,
+}
+
+impl Overview<'_> {
+    /// The page.
+    pub fn render(&self) -> String {
+        let troubles = self.troubles();
+        let content = html! {
+            h2 { "Problems" }
+            @if troubles.is_empty() { p { "None." } }
+            ul class="problems" {
+                @for Trouble { subject, text } in troubles.iter().take(PROBLEMS_MAX) {
+                    li class="notice fault" {
+                        @if let Some(subject) = subject { strong { (subject) } ": " }
+                        (text)
+                    }
+                }
+            }
+            @if troubles.len() > PROBLEMS_MAX {
+                p class="fault" { "and " (counted(troubles.len() - PROBLEMS_MAX, "more problem")) }
+            }
+            h2 id="collections" { "Collections" }
+            (self.collections())
+            h2 id="nodes" { "Nodes" }
+            (self.nodes())
+        };
+        page("Overview", Some(self.visitor), &content)
+    }
+
+    fn troubles(&self) -> Vec<Trouble> {
+        let status = self.status;
+        let of_all = |text: String| Trouble { subject: None, text };
+        let mut troubles = Vec::new();
+        troubles.extend(status.problem.as_ref().map(|it| of_all(format!("{} ({})", it.message, it.code))));
+        if status.publishes_here == Some(false) {
+            troubles.push(of_all("another metadata database publishes than this node's".to_owned()));
+        }
+        if let Some(fleet) = &status.fleet {
+            let unread = fleet.problem.as_ref();
+            troubles.extend(
+                unread.map(|it| of_all(format!("nodes cannot be read: {} ({})", it.message, it.code))),
+            );
+            troubles.extend(fleet.nodes.iter().flat_map(of_node));
+        }
+        troubles.extend(status.collections.iter().flat_map(of_collection));
+        troubles
+    }
+
+    fn collections(&self) -> Markup {
+        let all = &self.status.collections;
+        if all.is_empty() {
+            return html! { p { "No sync is configured yet, and nothing is announced." } };
+        }
+        let behind = |one: &&CollectionStatus| self.after.is_none_or(|after| one.collection.as_str() > after);
+        let mut rows: Vec<&CollectionStatus> = all.iter().filter(behind).take(COLLECTIONS_MAX + 1).collect();
+        let has_more = rows.len() > COLLECTIONS_MAX;
+        rows.truncate(COLLECTIONS_MAX);
+        let last = rows.last().map(|one| one.collection.as_str()).filter(|_| has_more);
+        html! {
+            div class="table" tabindex="0" role="region" aria-labelledby="collections" {
+                table {
+                    thead { tr {
+                        th scope="col" { "Collection" }
+                        th scope="col" class="number" { "Records" }
+                        th scope="col" class="number" { "Version" }
+                        th scope="col" { "Data as of" }
+                        th scope="col" { "Last run" }
+                        th scope="col" { "Note" }
+                    } }
+                    tbody { @for one in rows { (self.row(one)) } }
+                }
+            }
+            p class="quiet" {
+                (counted(all.len(), "collection")) " in all. "
+                @if self.after.is_some() { a href=(HOME) { "First page" } " " }
+                @if let Some(last) = last { a href=(format!("{HOME}?after={last}")) { "Next page" } }
+            }
+        }
+    }
+
+    fn row(&self, one: &CollectionStatus) -> Markup {
+        let version = one.version.map_or_else(|| "–".to_owned(), |version| version.to_string());
+        html! {
+            tr {
+                th scope="row" { (one.collection) }
+                td class="number" { (number(one.records)) }
+                td class="number" { (version) }
+                td { (age(one.data_as_of, self.now)) }
+                td {
+                    @if let Some(run) = &one.last_run {
+                        (run.status) ", " (age(Some(run.finished_at.unwrap_or(run.started_at)), self.now))
+                    } @else { "–" }
+                }
+                td class="text" { (notes(one)) }
+            }
+        }
+    }
+
+    fn nodes(&self) -> Markup {
+        let Some(fleet) = self.status.fleet.as_ref().filter(|fleet| !fleet.nodes.is_empty()) else {
+            return html! { p { "No node has written a status lately." } };
+        };
+        html! {
+            div class="table" tabindex="0" role="region" aria-labelledby="nodes" {
+                table {
+                    thead { tr {
+                        th scope="col" { "Node" }
+                        th scope="col" { "Region" }
+                        th scope="col" { "State" }
+                        th scope="col" { "Seen" }
+                        th scope="col" { "Behind" }
+                        th scope="col" { "Build" }
+                    } }
+                    tbody { @for node in &fleet.nodes { (node_row(node)) } }
+                }
+            }
+            @if fleet.left_off > 0 { p class="quiet" { "and " (counted(fleet.left_off, "more node")) } }
+        }
+    }
+}
+
+/// Problems of a collection.
+fn of_collection(one: &CollectionStatus) -> Vec<Trouble> {
+    let mut texts = Vec::new();
+    texts.extend(one.problem.as_ref().map(|it| format!("{} ({})", it.message, it.code)));
+    texts.extend(one.held_run.map(|run| format!("run {run} is held and waits for approval")));
+    if let Some(run) = &one.last_run
+        && let (RunStatus::Failed | RunStatus::Interrupted, error) = (run.status, &run.error)
+    {
+        texts.push(match error {
+            Some(error) => format!("the last run has failed: {} ({})", error.message, error.code),
+            None => format!("the last run has ended as {}", run.status),
+        });
+    }
+    let trouble = |text| Trouble { subject: Some(one.collection.to_string()), text };
+    texts.into_iter().map(trouble).collect()
+}
+
+/// Problems of a node, and of the collections on it.
+fn of_node(node: &NodeView) -> Vec<Trouble> {
+    let shown = |problem: &Problem| match problem.message.as_str() {
+        "" => problem.code.to_string(),
+        message => format!("{message} ({})", problem.code),
+    };
+    let mut texts = Vec::new();
+    match node.state {
+        NodeState::Silent => texts.push(format!("silent for {} s", node.seen_seconds)),
+        NodeState::Unreadable => {
+            texts.push(format!(
+                "its status cannot be read ({})",
+                node.unreadable.as_deref().unwrap_or("unknown")
+            ));
+        }
+        _ => {}
+    }
+    if let Some(NodeDetails { problem, publisher, tasks, collections, .. }) = &node.details {
+        texts.extend(problem.as_ref().map(shown));
+        texts.extend(publisher.as_ref().and_then(|it| it.problem.as_ref()).map(shown));
+        texts.extend(tasks.iter().map(|(task, problem)| format!("task {task}: {}", shown(problem))));
+        let of_collections = collections.iter().filter_map(|(name, one)| Some((name, one.problem.as_ref()?)));
+        texts.extend(of_collections.map(|(name, problem)| format!("{name}: {}", shown(problem))));
+    }
+    let subject = format!("node {} in {}", name(node), node.region);
+    texts.into_iter().map(|text| Trouble { subject: Some(subject.clone()), text }).collect()
+}
+
+/// The name of a node for people, or its id.
+fn name(node: &NodeView) -> String {
+    node.details.as_ref().map_or_else(|| node.node.to_string(), |details| details.name.to_string())
+}
+
+fn node_row(node: &NodeView) -> Markup {
+    let details = node.details.as_ref();
+    let behind =
+        details.map(|details| details.collections.values().filter(|one| one.versions_behind > 0).count());
+    html! {
+        tr {
+            th scope="row" { (name(node)) }
+            td { (node.region) }
+            td { (node.state.as_str()) }
+            td { (node.seen_seconds) " s ago" }
+            td {
+                @match behind {
+                    None => "–",
+                    Some(0) => "no",
+                    Some(count) => (counted(count, "collection")),
+                }
+            }
+            td { @if let Some(details) = details { (details.build) } @else { "–" } }
+        }
+    }
+}
+
+/// What of a collection is out of the ordinary, and no fault.
+fn notes(one: &CollectionStatus) -> String {
+    let mut notes = Vec::new();
+    if one.orphaned {
+        notes.push("no longer configured".to_owned());
+    }
+    if let Some(paused) = &one.paused {
+        notes.push(format!("paused: {paused}, by {}", paused.by));
+    }
+    notes.extend(one.dropped.map(|version| format!("dropped at version {version}")));
+    notes.extend(one.pins.iter().map(|(region, version)| format!("{region} is pinned to {version}")));
+    notes.join("; ")
+}

@@ -1,0 +1,63 @@
+//! Numbers and times as people read them.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use maud::{Markup, html};
+
+/// `1234567` as `1,234,567`.
+pub(super) fn number(number: u64) -> String {
+    let digits = number.to_string();
+    let mut out = String::with_capacity(digits.len() * 4 / 3);
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
+}
+
+/// `2 collections`, `1 collection`.
+pub(super) fn counted(count: usize, what: &str) -> String {
+    let s = if count == 1 { "" } else { "s" };
+    format!("{} {what}{s}", number(count as u64))
+}
+
+/// How long ago `at` was, with the time itself as a tooltip; a dash for none.
+pub(super) fn age(at: Option<DateTime<Utc>>, now: DateTime<Utc>) -> Markup {
+    let Some(at) = at else { return html! { "–" } };
+    let time = at.format("%Y-%m-%d %H:%M:%S UTC").to_string();
+    html! { time datetime=(at.to_rfc3339()) title=(time) { (ago(now - at)) } }
+}
+
+fn ago(age: TimeDelta) -> String {
+    let seconds = age.num_seconds();
+    match seconds {
+        ..0 => "in the future".to_owned(),
+        0..60 => format!("{seconds} s ago"),
+        60..3600 => format!("{} min ago", seconds / 60),
+        3600..86_400 => format!("{} h ago", seconds / 3600),
+        _ => format!("{} d ago", seconds / 86_400),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_grouped_and_ages_are_rounded_down() {
+        for (given, expected) in [(0, "0"), (999, "999"), (1000, "1,000"), (1_234_567, "1,234,567")] {
+            assert_eq!(number(given), expected);
+        }
+        assert_eq!((counted(1, "node"), counted(0, "node")), ("1 node".to_owned(), "0 nodes".to_owned()));
+        for (seconds, expected) in [
+            (-1, "in the future"),
+            (59, "59 s ago"),
+            (119, "1 min ago"),
+            (7199, "1 h ago"),
+            (172_800, "2 d ago"),
+        ] {
+            assert_eq!(ago(TimeDelta::seconds(seconds)), expected);
+        }
+    }
+}

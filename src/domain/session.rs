@@ -1,0 +1,45 @@
+//! Sessions of browsers on the admin listener, and the links that begin them.
+
+use chrono::{DateTime, Utc};
+
+use super::{admin_key::AdminRole, digest::Digest};
+
+/// A session as metadata keeps it: the digest of its cookie, never the cookie itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SessionEntry {
+    /// The id in its cookie; no secret.
+    pub id: String,
+    /// SHA-256 of the cookie's whole text.
+    pub sha256: Digest,
+    /// The admin key that the session ends with; `None` for one that began by a link of a command.
+    pub key_id: Option<String>,
+    /// Whose it is: the name of the admin key, or who created the link.
+    pub name: String,
+    /// What its holder may do.
+    pub role: AdminRole,
+    /// When it began.
+    pub created_at: DateTime<Utc>,
+    /// When it was last used, to the minute.
+    pub used_at: DateTime<Utc>,
+    /// When it ends at the latest.
+    pub expires_at: DateTime<Utc>,
+}
+
+/// A sign-in link as metadata keeps it. It begins one session.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LoginLinkEntry {
+    /// The id in its token; no secret.
+    pub id: String,
+    /// SHA-256 of the token's whole text.
+    pub sha256: Digest,
+    /// The admin key that it was created with; `None` for one of a command.
+    pub key_id: Option<String>,
+    /// What the session's holder may do.
+    pub role: AdminRole,
+    /// When it was created.
+    pub created_at: DateTime<Utc>,
+    /// Who created it.
+    pub created_by: String,
+    /// When it ends unused.
+    pub expires_at: DateTime<Utc>,
+}

@@ -1,0 +1,50 @@
+//! `larder admin login-link`, here and on a server, and the quickstart's link.
+
+use super::visitor::Visitor;
+use crate::support::{
+    admin,
+    deployment::Deployment,
+    process::{until, wait_until},
+};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn login_link_prints_a_link_that_signs_in_and_is_in_no_log() {
+    let deployment = Deployment::new();
+    let node = deployment.node("node", "");
+    let mut server = node.serve_with(&[("LARDER_LOG", "trace")]).await;
+    let address = server.admin().await;
+    let url = format!("http://{address}");
+    let key = admin::key(address, node.path()).await;
+    wait_until("the first admin key", async || {
+        admin::ask(address, &key, "GET", "/admin/v1/whoami", None).await.json()["role"] == "admin"
+    })
+    .await;
+
+    let unclear = node.run(&["admin", "login-link"]).expect(2);
+    assert!(unclear.stderr.contains("--url"), "{unclear:?}");
+    let here = node.run(&["admin", "login-link", "--role", "viewer", "--url", &format!("{url}/")]).expect(0);
+    let variables = [("LARDER_SERVER", &*url), ("LARDER_ADMIN_KEY", &*key)];
+    let there = node.run_with(&["admin", "login-link", "--config", "nowhere.toml"], &variables).expect(0);
+    let mut secrets = Vec::new();
+    for (printed, role, name) in [(here, "viewer", "cli:"), (there, "admin", "first")] {
+        let path = printed.stdout.trim().strip_prefix(&url).unwrap_or_else(|| panic!("{printed:?}"));
+        let mut visitor = Visitor::at(address);
+        assert_eq!(visitor.get(path).await.status, 200);
+        let token = path.rsplit('/').next().unwrap();
+        assert_eq!(visitor.post("/console/sign-in", &[("token", token)]).await.status, 303);
+        let me = visitor.get("/admin/v1/whoami").await.json();
+        assert_eq!(me["role"], role);
+        assert!(me["name"].as_str().unwrap().starts_with(name), "{me}");
+        assert_eq!(visitor.sign_in("lra_never").await.status, 403);
+        secrets.extend([token.to_owned(), visitor.cookie.unwrap()]);
+    }
+    let refusals = until("the log of refusals", async || {
+        let log = server.log();
+        (log.matches("an admin key was refused").count() >= 2).then_some(log)
+    })
+    .await;
+    for secret in secrets {
+        let secret = secret.rsplit('_').next().unwrap().to_owned();
+        assert!(!refusals.contains(&secret), "the log has {secret}");
+    }
+}

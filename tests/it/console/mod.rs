@@ -1,0 +1,7 @@
+//! The web console: signing in and out, sessions and their end, and the pages.
+
+mod browser;
+mod commands;
+mod pages;
+mod sessions;
+pub(crate) mod visitor;
