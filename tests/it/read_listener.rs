@@ -236,7 +236,7 @@ async fn bytes_that_are_not_http_are_refused_and_the_connection_closed() {
         client.ended().await;
     }
     let mut admin = Client::connect(server.admin).await;
-    let nowhere = admin.ask("GET", "/", &server.admin_bearer()).await;
+    let nowhere = admin.ask("GET", "/nowhere", &server.admin_bearer()).await;
     assert_eq!((nowhere.status, nowhere.code().as_str()), (404, "route_not_found"));
     for target in ["/metrics", "/metrics/", "/status/"] {
         assert_eq!(admin.ask("GET", target, &server.admin_bearer()).await.status, 200, "{target}");

@@ -134,7 +134,7 @@ pub enum AnnounceError {
     #[error("the catalog has {max} pins already; unpin one first", max = crate::domain::limits::PINS_MAX)]
     PinsFull,
     /// The catalog could not be read for [`AnnouncerPace::patience`]. Nothing is visible.
-    #[error("the catalog cannot be read, nothing was announced: {0}")]
+    #[error("nothing was announced: {0}")]
     Unreachable(#[source] Arc<Error>),
     /// The change waited so long, for the store or because the machine slept, that retention may have deleted its
     /// objects. Nothing is visible.

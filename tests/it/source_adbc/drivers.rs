@@ -73,14 +73,14 @@ fn drivers_are_listed_with_their_places() {
     fs::create_dir(&drivers).unwrap();
     fs::write(drivers.join("libadbc_driver_exasol.so"), "").unwrap();
     let manifest = format!(
-        "version = \"1.5.6\"\n[Driver]\nshared = {:?}\nentrypoint = \"duckdb_adbc_init\"\n",
+        "version = \"1.5.5\"\n[Driver]\nshared = {:?}\nentrypoint = \"duckdb_adbc_init\"\n",
         duckdb()
     );
     fs::write(drivers.join("duckdb.toml"), manifest).unwrap();
     let listed = larder(directory.path(), &["drivers", "--json"]).expect(0).json();
     let find =
         |name: &str| listed.as_array().unwrap().iter().find(|driver| driver["name"] == name).unwrap().clone();
-    assert_eq!(find("duckdb")["version"], "1.5.6");
+    assert_eq!(find("duckdb")["version"], "1.5.5");
     assert_eq!(find("duckdb")["path"], duckdb().to_str().unwrap());
     assert!(find("exasol")["path"].as_str().unwrap().ends_with("libadbc_driver_exasol.so"));
     assert!(find("snowflake")["path"].is_null());
@@ -88,7 +88,7 @@ fn drivers_are_listed_with_their_places() {
     // Found by its manifest, beside the configuration.
     configure(directory.path(), "[sources.duck]\ntype = \"duckdb\"\n");
     let output = larder(directory.path(), &["source", "check", "duck"]).expect(0);
-    assert!(output.stdout.contains("DuckDB v1.5.6"), "{output:?}");
+    assert!(output.stdout.contains("DuckDB v1.5.5"), "{output:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -2,6 +2,7 @@
 //! crash, hang, lie and grow. `scripts/test.sh` installs the drivers in `target/duckdb` and `target/adbc`.
 
 mod drivers;
+mod lakes;
 mod snowflake;
 mod values;
 
