@@ -4,11 +4,14 @@
 //! of a text run.
 
 pub mod assets;
+mod form;
 mod layout;
 mod overview;
 mod sign_in;
+mod table;
 mod words;
 
+pub use form::{Faults, Fields, Form, REQUEST};
 pub use layout::{CONTENT_SECURITY_POLICY, Visitor, refusal, reload};
 pub use overview::{COLLECTIONS_MAX, Overview};
 pub use sign_in::SignInPage;

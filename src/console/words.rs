@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 use maud::{Markup, html};
+use percent_encoding::{NON_ALPHANUMERIC, PercentEncode, utf8_percent_encode};
 
 /// `1234567` as `1,234,567`.
 pub(super) fn number(number: u64) -> String {
@@ -27,6 +28,16 @@ pub(super) fn age(at: Option<DateTime<Utc>>, now: DateTime<Utc>) -> Markup {
     let Some(at) = at else { return html! { "–" } };
     let time = at.format("%Y-%m-%d %H:%M:%S UTC").to_string();
     html! { time datetime=(at.to_rfc3339()) title=(time) { (ago(now - at)) } }
+}
+
+/// A time itself.
+pub(super) fn time(at: DateTime<Utc>) -> Markup {
+    html! { time datetime=(at.to_rfc3339()) { (at.format("%Y-%m-%d %H:%M:%S UTC")) } }
+}
+
+/// `text` as one segment of a path.
+pub(super) fn segment(text: &str) -> PercentEncode<'_> {
+    utf8_percent_encode(text, NON_ALPHANUMERIC)
 }
 
 fn ago(age: TimeDelta) -> String {

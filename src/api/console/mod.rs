@@ -3,6 +3,7 @@
 //! A page is a function of `console`; a handler here gets what it shows from a use case.
 
 mod answer;
+mod form;
 mod gate;
 mod overview;
 mod routes;

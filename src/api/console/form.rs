@@ -1,0 +1,47 @@
+//! Reading forms.
+
+use axum::{
+    body::{Body, to_bytes},
+    extract::{FromRequest, Request},
+};
+
+use super::answer::Refused;
+use crate::{
+    admin::RequestKey,
+    api::{
+        admin::{codes, gate::Caller, input},
+        http::error::Error,
+    },
+    console::{Fields, REQUEST},
+    domain::Digest,
+};
+
+/// Largest form, in bytes: a key with as many names and fields as it may have.
+const FORM_BYTES_MAX: usize = 512 * 1024;
+
+/// A form that a browser has sent.
+pub(super) struct Sent {
+    pub(super) fields: Fields,
+    digest: Digest,
+}
+
+/// The form in a body.
+pub(super) async fn read(body: Body) -> Result<Sent, Refused> {
+    let bytes = to_bytes(body, FORM_BYTES_MAX).await.map_err(|_| Error::from(codes::BODY_TOO_LARGE))?;
+    Ok(Sent { fields: Fields::parse(&bytes), digest: Digest::of(&bytes) })
+}
+
+impl<S: Sync> FromRequest<S> for Sent {
+    type Rejection = Refused;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, Refused> {
+        read(request.into_body()).await
+    }
+}
+
+impl Sent {
+    /// The key of the form in its hidden field: a page that is loaded again sends the form again, and changes nothing.
+    pub(super) fn request_key(&self, caller: &Caller, route: &str) -> Result<RequestKey, Error> {
+        input::request_key_named(self.fields.text(REQUEST), caller, route, self.digest)
+    }
+}
