@@ -19,6 +19,7 @@ mod operations;
 mod overview;
 mod pin;
 mod publisher;
+mod records;
 mod registry;
 mod repair;
 mod resume;
@@ -51,6 +52,7 @@ pub use operations::{
 pub use overview::{KeyUses, Overview};
 pub use pin::{Pinned, Unpinned};
 pub use publisher::{Publisher, resolve_authority};
+pub use records::{RecordView, Records};
 pub use registry::{CheckedSync, Registry};
 pub use repair::{CatalogRepair, LocalCopies, VersionRepair, repair_catalog};
 pub use rollback::RolledBack;
@@ -69,6 +71,7 @@ pub use versions::{ServableVersion, VERSIONS_LISTED_MAX};
 
 pub use crate::{
     auth::AdminKey,
+    cache::IndexValue,
     domain::{AdminRole, Principal, catalog::Pause},
     engine::{Progress, RunOutcome},
     metadata::{AUDIT_LISTED_MAX, AuditEntry, RUNS_LISTED_MAX},

@@ -12,6 +12,9 @@ use super::assets::FORMS;
 /// The hidden field with the Idempotency-Key of a form.
 pub const REQUEST: &str = "request";
 
+/// The hidden field with the tag of the state that a page shows: what is then changed must be in that state.
+pub const STATE: &str = "state";
+
 /// The values of a form, in their order. Keys can be among them, so they are never printed.
 #[derive(Clone, Default)]
 pub struct Fields(Vec<(String, String)>);

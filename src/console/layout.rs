@@ -3,7 +3,7 @@
 use maud::{DOCTYPE, Markup, html};
 
 use super::{
-    HOME, SIGN_OUT_PATH,
+    HOME, SIGN_OUT_PATH, SYNCS,
     assets::{ICON, STYLE},
 };
 use crate::{admin::Grant, domain::AdminRole};
@@ -13,7 +13,7 @@ pub const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'
     connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 
 /// The pages that every page leads to. The title of each is its name here.
-const NAVIGATION: &[(&str, &str)] = &[(HOME, "Overview")];
+const NAVIGATION: &[(&str, &str)] = &[(HOME, "Overview"), (SYNCS, "Syncs")];
 
 /// Who sees a page.
 #[derive(Debug, Clone, Copy)]
@@ -22,6 +22,13 @@ pub struct Visitor<'a> {
     pub name: &'a str,
     /// Its role.
     pub role: AdminRole,
+}
+
+impl Visitor<'_> {
+    /// Whether the visitor may do what needs `role`.
+    pub(super) fn may(&self, role: AdminRole) -> bool {
+        self.role >= role
+    }
 }
 
 impl<'a> From<&'a Grant> for Visitor<'a> {

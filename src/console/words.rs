@@ -23,6 +23,32 @@ pub(super) fn counted(count: usize, what: &str) -> String {
     format!("{} {what}{s}", number(count as u64))
 }
 
+/// `1.5 s`, `2 min 5 s`, `3 h 4 min`.
+pub(super) fn duration(duration: TimeDelta) -> String {
+    let millis = duration.num_milliseconds().max(0);
+    let seconds = millis / 1000;
+    match seconds {
+        0..10 => format!("{}.{} s", seconds, millis % 1000 / 100),
+        10..60 => format!("{seconds} s"),
+        60..3600 => format!("{} min {} s", seconds / 60, seconds % 60),
+        _ => format!("{} h {} min", seconds / 3600, seconds % 3600 / 60),
+    }
+}
+
+/// `512 bytes`, `1.5 MB`.
+pub(super) fn bytes(bytes: u64) -> String {
+    const UNITS: [&str; 5] = ["kB", "MB", "GB", "TB", "PB"];
+    if bytes < 1000 {
+        return format!("{bytes} bytes");
+    }
+    let (mut tenths, mut unit) = (bytes / 100, 0);
+    while tenths >= 10_000 && unit + 1 < UNITS.len() {
+        tenths /= 1000;
+        unit += 1;
+    }
+    format!("{}.{} {}", number(tenths / 10), tenths % 10, UNITS[unit])
+}
+
 /// How long ago `at` was, with the time itself as a tooltip; a dash for none.
 pub(super) fn age(at: Option<DateTime<Utc>>, now: DateTime<Utc>) -> Markup {
     let Some(at) = at else { return html! { "–" } };
@@ -54,6 +80,29 @@ fn ago(age: TimeDelta) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn durations_and_sizes_are_rounded_down() {
+        for (given, expected) in [
+            (-5, "0.0 s"),
+            (1_560, "1.5 s"),
+            (59_999, "59 s"),
+            (125_000, "2 min 5 s"),
+            (11_100_000, "3 h 5 min"),
+        ] {
+            assert_eq!(duration(TimeDelta::milliseconds(given)), expected);
+        }
+        for (given, expected) in [
+            (0, "0 bytes"),
+            (999, "999 bytes"),
+            (1000, "1.0 kB"),
+            (999_999, "999.9 kB"),
+            (1_550_000, "1.5 MB"),
+            (u64::MAX, "18,446.7 PB"),
+        ] {
+            assert_eq!(bytes(given), expected);
+        }
+    }
 
     #[test]
     fn numbers_are_grouped_and_ages_are_rounded_down() {

@@ -25,7 +25,7 @@ const IDEMPOTENCY_KEY_CHARACTERS_MAX: usize = 128;
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
 /// A refusal because of the request's input, with what to write instead.
-pub(super) fn invalid(message: impl Into<String>) -> Error {
+pub(in crate::api) fn invalid(message: impl Into<String>) -> Error {
     Error::new(codes::INVALID_INPUT, Detail::Message(message.into()))
 }
 
@@ -40,7 +40,7 @@ pub(super) fn limit(given: Option<usize>) -> Result<usize, Error> {
 }
 
 /// A name or id of the path or query.
-pub(super) fn named<T: FromStr<Err: Display>>(what: &str, text: &str) -> Result<T, Error> {
+pub(in crate::api) fn named<T: FromStr<Err: Display>>(what: &str, text: &str) -> Result<T, Error> {
     text.parse().map_err(|error| invalid(format!("{what}: {error}")))
 }
 

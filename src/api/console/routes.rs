@@ -7,9 +7,9 @@ use axum::{
 };
 use hyper::Method;
 
-use super::{gate, overview, sign_in};
+use super::{collections, gate, overview, records, sign_in};
 use crate::{
-    admin::AdminRole::{self, Viewer},
+    admin::AdminRole::{self, Admin, Operator, Viewer},
     api::admin::AdminState,
 };
 
@@ -39,6 +39,22 @@ const ROUTES: &[Route] = &[
     route(Method::POST, "/console/sign-in", None, || post(sign_in::sign_in)),
     route(Method::POST, "/console/sign-out", Some(Viewer), || post(sign_in::sign_out)),
     route(Method::GET, "/console", Some(Viewer), || get(overview::show)),
+    route(Method::GET, "/console/collections/{collection}", Some(Viewer), || get(collections::show)),
+    route(Method::POST, "/console/collections/{collection}/rollback", Some(Operator), || {
+        post(collections::roll_back)
+    }),
+    route(Method::POST, "/console/collections/{collection}/pin", Some(Operator), || post(collections::pin)),
+    route(Method::POST, "/console/collections/{collection}/unpin", Some(Operator), || {
+        post(collections::unpin)
+    }),
+    route(Method::POST, "/console/collections/{collection}/resume", Some(Operator), || {
+        post(collections::resume)
+    }),
+    route(Method::POST, "/console/collections/{collection}/drop", Some(Admin), || {
+        post(collections::drop_collection)
+    }),
+    route(Method::GET, "/console/collections/{collection}/records", Some(Operator), || get(records::show)),
+    route(Method::POST, "/console/collections/{collection}/records", Some(Operator), || post(records::find)),
     route(Method::GET, "/console/{*path}", Some(Viewer), || get(gate::not_found)),
 ];
 
