@@ -9,6 +9,8 @@ mod gate;
 mod overview;
 mod records;
 mod routes;
+mod runs;
 mod sign_in;
+mod syncs;
 
 pub(super) use routes::routes;

@@ -7,7 +7,7 @@ use axum::{
 };
 use hyper::Method;
 
-use super::{collections, gate, overview, records, sign_in};
+use super::{collections, gate, overview, records, runs, sign_in, syncs};
 use crate::{
     admin::AdminRole::{self, Admin, Operator, Viewer},
     api::admin::AdminState,
@@ -55,6 +55,15 @@ const ROUTES: &[Route] = &[
     }),
     route(Method::GET, "/console/collections/{collection}/records", Some(Operator), || get(records::show)),
     route(Method::POST, "/console/collections/{collection}/records", Some(Operator), || post(records::find)),
+    route(Method::GET, "/console/syncs", Some(Viewer), || get(syncs::list)),
+    route(Method::GET, "/console/syncs/{sync}", Some(Viewer), || get(syncs::show)),
+    route(Method::GET, "/console/syncs/{sync}/preview", Some(Operator), || get(syncs::preview)),
+    route(Method::POST, "/console/syncs/{sync}/run", Some(Operator), || post(syncs::run)),
+    route(Method::POST, "/console/syncs/{sync}/resume", Some(Operator), || post(syncs::resume)),
+    route(Method::GET, "/console/runs/{run}", Some(Viewer), || get(runs::show)),
+    route(Method::POST, "/console/runs/{run}/cancel", Some(Operator), || post(runs::cancel)),
+    route(Method::POST, "/console/runs/{run}/approve", Some(Operator), || post(runs::approve)),
+    route(Method::GET, "/console/operations/{operation}", Some(Operator), || get(runs::show_operation)),
     route(Method::GET, "/console/{*path}", Some(Viewer), || get(gate::not_found)),
 ];
 
