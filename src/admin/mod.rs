@@ -19,11 +19,13 @@ mod operations;
 mod overview;
 mod pin;
 mod publisher;
+mod records;
 mod registry;
 mod repair;
 mod resume;
 mod rollback;
 mod runs;
+mod schedule;
 mod segment;
 mod sources;
 mod status;
@@ -51,10 +53,12 @@ pub use operations::{
 pub use overview::{KeyUses, Overview};
 pub use pin::{Pinned, Unpinned};
 pub use publisher::{Publisher, resolve_authority};
+pub use records::{RecordView, Records};
 pub use registry::{CheckedSync, Registry};
 pub use repair::{CatalogRepair, LocalCopies, VersionRepair, repair_catalog};
 pub use rollback::RolledBack;
 pub use runs::RunsFilter;
+pub use schedule::ScheduleView;
 pub use segment::{SegmentFileError, read_segment};
 pub use sources::{SourceCheck, Sources, drivers, work_for_source};
 pub use status::{CollectionStatus, Status};
@@ -69,6 +73,7 @@ pub use versions::{ServableVersion, VERSIONS_LISTED_MAX};
 
 pub use crate::{
     auth::AdminKey,
+    cache::IndexValue,
     domain::{AdminRole, Principal, catalog::Pause},
     engine::{Progress, RunOutcome},
     metadata::{AUDIT_LISTED_MAX, AuditEntry, RUNS_LISTED_MAX},

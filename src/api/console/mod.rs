@@ -3,9 +3,14 @@
 //! A page is a function of `console`; a handler here gets what it shows from a use case.
 
 mod answer;
+mod collections;
+mod form;
 mod gate;
 mod overview;
+mod records;
 mod routes;
+mod runs;
 mod sign_in;
+mod syncs;
 
 pub(super) use routes::routes;

@@ -7,9 +7,9 @@ use axum::{
 };
 use hyper::Method;
 
-use super::{gate, overview, sign_in};
+use super::{collections, gate, overview, records, runs, sign_in, syncs};
 use crate::{
-    admin::AdminRole::{self, Viewer},
+    admin::AdminRole::{self, Admin, Operator, Viewer},
     api::admin::AdminState,
 };
 
@@ -39,6 +39,31 @@ const ROUTES: &[Route] = &[
     route(Method::POST, "/console/sign-in", None, || post(sign_in::sign_in)),
     route(Method::POST, "/console/sign-out", Some(Viewer), || post(sign_in::sign_out)),
     route(Method::GET, "/console", Some(Viewer), || get(overview::show)),
+    route(Method::GET, "/console/collections/{collection}", Some(Viewer), || get(collections::show)),
+    route(Method::POST, "/console/collections/{collection}/rollback", Some(Operator), || {
+        post(collections::roll_back)
+    }),
+    route(Method::POST, "/console/collections/{collection}/pin", Some(Operator), || post(collections::pin)),
+    route(Method::POST, "/console/collections/{collection}/unpin", Some(Operator), || {
+        post(collections::unpin)
+    }),
+    route(Method::POST, "/console/collections/{collection}/resume", Some(Operator), || {
+        post(collections::resume)
+    }),
+    route(Method::POST, "/console/collections/{collection}/drop", Some(Admin), || {
+        post(collections::drop_collection)
+    }),
+    route(Method::GET, "/console/collections/{collection}/records", Some(Operator), || get(records::show)),
+    route(Method::POST, "/console/collections/{collection}/records", Some(Operator), || post(records::find)),
+    route(Method::GET, "/console/syncs", Some(Viewer), || get(syncs::list)),
+    route(Method::GET, "/console/syncs/{sync}", Some(Viewer), || get(syncs::show)),
+    route(Method::GET, "/console/syncs/{sync}/preview", Some(Operator), || get(syncs::preview)),
+    route(Method::POST, "/console/syncs/{sync}/run", Some(Operator), || post(syncs::run)),
+    route(Method::POST, "/console/syncs/{sync}/resume", Some(Operator), || post(syncs::resume)),
+    route(Method::GET, "/console/runs/{run}", Some(Viewer), || get(runs::show)),
+    route(Method::POST, "/console/runs/{run}/cancel", Some(Operator), || post(runs::cancel)),
+    route(Method::POST, "/console/runs/{run}/approve", Some(Operator), || post(runs::approve)),
+    route(Method::GET, "/console/operations/{operation}", Some(Operator), || get(runs::show_operation)),
     route(Method::GET, "/console/{*path}", Some(Viewer), || get(gate::not_found)),
 ];
 

@@ -52,7 +52,7 @@ async fn every_page_is_private_without_script_and_escapes_what_it_shows() {
         ("/console", 200),
         ("/console/", 200),
         ("/console/nowhere", 404),
-        (&*format!("/console?after={hostile}"), 200),
+        (&*format!("/console?cursor={hostile}"), 200),
     ] {
         let answer = visitor.get(target).await;
         assert_eq!(answer.status, status, "{target}");
@@ -106,7 +106,7 @@ async fn the_overview_shows_problems_first_then_collections_and_nodes() {
             < at("<h2 id=\"nodes\">")
     );
     at("first · viewer");
-    let behind = visitor.get("/console?after=broken").await;
+    let behind = visitor.get("/console?cursor=broken").await;
     assert!(!behind.text().contains("<th scope=\"row\">broken</th>"), "{behind:?}");
     assert!(behind.text().contains("<th scope=\"row\">person</th>"), "{behind:?}");
 }
