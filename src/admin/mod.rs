@@ -77,7 +77,7 @@ pub use crate::{
     domain::{AdminRole, Principal, catalog::Pause},
     engine::{Progress, RunOutcome},
     metadata::{AUDIT_LISTED_MAX, AuditEntry, RUNS_LISTED_MAX},
-    source::Query,
+    source::{QUESTIONS, Query, Question, questions, type_names},
 };
 use crate::{metadata::Metadata, support::clock::Clock};
 

@@ -14,7 +14,7 @@ use super::{
     output::{Failure, complain, print, shown},
 };
 use crate::{
-    admin::{Query, Sources},
+    admin::{QUESTIONS, Query, Question, Sources, questions},
     config::{self, Config, Environment, Overrides},
     domain::{CollectionName, Column, IndexName},
     support::private_file,
@@ -26,94 +26,6 @@ const SOURCE: &str = "warehouse";
 const TABLES_SHOWN_MAX: usize = 30;
 /// Longest answer, in bytes: a URL is shorter.
 const ANSWER_BYTES_MAX: usize = 8 * 1024;
-
-/// A key of a source that is asked for.
-struct Key {
-    name: &'static str,
-    question: &'static str,
-    is_needed: bool,
-}
-
-const fn needed(name: &'static str, question: &'static str) -> Key {
-    Key { name, question, is_needed: true }
-}
-
-const fn optional(name: &'static str, question: &'static str) -> Key {
-    Key { name, question, is_needed: false }
-}
-
-const USER: Key = optional("user", "User");
-const PASSWORD: Key = optional("password", "Password, better a variable such as ${WAREHOUSE_PASSWORD}");
-const DATABASE: Key = optional("database", "Database");
-const SCHEMA: Key = optional("schema", "Schema");
-
-/// What is asked about each type of source.
-const TYPES: [(&str, &[Key]); 12] = [
-    (
-        "postgres",
-        &[needed(
-            "url",
-            "URL, or a variable such as ${WAREHOUSE_URL} (postgres://user:password@host:5432/database)",
-        )],
-    ),
-    (
-        "mysql",
-        &[needed(
-            "url",
-            "URL, or a variable such as ${WAREHOUSE_URL} (mysql://user:password@host:3306/database)",
-        )],
-    ),
-    ("sqlserver", &[needed("host", "Host (server.database.windows.net)"), DATABASE, USER, PASSWORD]),
-    ("sqlite", &[needed("path", "Path of the file")]),
-    ("clickhouse", &[needed("url", "URL (https://host:8443)"), USER, PASSWORD, DATABASE]),
-    (
-        "trino",
-        &[
-            needed("url", "URL (https://host:8443)"),
-            needed("user", "User"),
-            PASSWORD,
-            optional("catalog", "Catalog"),
-            SCHEMA,
-        ],
-    ),
-    (
-        "databricks",
-        &[
-            needed("url", "URL of the workspace (https://host)"),
-            needed("warehouse", "Id of the SQL warehouse"),
-            needed("token", "Token, better a variable such as ${DATABRICKS_TOKEN}"),
-            optional("catalog", "Catalog"),
-            SCHEMA,
-        ],
-    ),
-    (
-        "snowflake",
-        &[
-            needed("account", "Account (organization-account)"),
-            USER,
-            PASSWORD,
-            optional("private_key_file", "File of the private key"),
-            optional("warehouse", "Warehouse"),
-            DATABASE,
-            SCHEMA,
-            optional("role", "Role"),
-        ],
-    ),
-    (
-        "bigquery",
-        &[
-            needed("project", "Project"),
-            optional("dataset", "Dataset"),
-            optional("credentials_file", "File of the service account's key, none for the machine's own"),
-        ],
-    ),
-    (
-        "duckdb",
-        &[needed("path", "Path of the file"), optional("driver", "Path of libduckdb, none to search it")],
-    ),
-    ("files", &[needed("path", "Directory of the files")]),
-    ("redshift", &[needed("url", "URL, or a variable such as ${WAREHOUSE_URL}")]),
-];
 
 pub(super) async fn run(arguments: &ConfigArguments, given: Init) -> Result<Exit, Failure> {
     let file = &arguments.file;
@@ -162,8 +74,19 @@ fn load(text: &str, file: &Path) -> Result<Config, Failure> {
 }
 
 fn type_question() -> String {
-    let names: Vec<&str> = TYPES.iter().map(|(name, _)| *name).collect();
+    let names: Vec<&str> = QUESTIONS.iter().map(|(name, _)| *name).collect();
     format!("Type of the source ({})", names.join(", "))
+}
+
+/// `Password, better a variable such as ${WAREHOUSE_PASSWORD}`.
+fn question(asked: &Question) -> String {
+    let example = if asked.example.is_empty() { String::new() } else { format!(" ({})", asked.example) };
+    let variable = if asked.is_secret {
+        format!(", better a variable such as ${{WAREHOUSE_{}}}", asked.key.to_ascii_uppercase())
+    } else {
+        String::new()
+    };
+    format!("{}{example}{variable}", asked.label)
 }
 
 /// The section of the source: the keys that are `given`, and those that are asked for.
@@ -173,17 +96,18 @@ fn source_section(source_type: &str, given: Vec<(String, String)>) -> Result<Str
          [sources.{SOURCE}]\ntype = {}\n",
         quoted(source_type)
     );
-    let asked = TYPES.iter().find(|(name, _)| *name == source_type).map_or(&[][..], |(_, keys)| *keys);
     // Who gives keys by flags gives all that are not needed.
     let asks_optional = given.is_empty();
-    for key in asked.iter().filter(|key| !given.iter().any(|(name, _)| name == key.name)) {
-        let value = match (key.is_needed, asks_optional) {
-            (true, _) => ask(&format!("--source {}=", key.name), key.question, None)?,
-            (false, true) => ask(&format!("--source {}=", key.name), key.question, Some(""))?,
-            (false, false) => continue,
-        };
+    for asked in
+        questions(source_type).iter().filter(|asked| !given.iter().any(|(name, _)| name == asked.key))
+    {
+        if !asked.is_needed && !asks_optional {
+            continue;
+        }
+        let usual = (!asked.is_needed).then_some("");
+        let value = ask(&format!("--source {}=", asked.key), &question(asked), usual)?;
         if !value.is_empty() {
-            text.push_str(&format!("{} = {}\n", key.name, quoted(&value)));
+            text.push_str(&format!("{} = {}\n", asked.key, quoted(&value)));
         }
     }
     for (name, value) in given {

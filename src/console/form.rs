@@ -15,6 +15,9 @@ pub const REQUEST: &str = "request";
 /// The hidden field with the tag of the state that a page shows: what is then changed must be in that state.
 pub const STATE: &str = "state";
 
+/// Most lines that a field of several lines shows at once.
+const AREA_ROWS_MAX: usize = 24;
+
 /// The values of a form, in their order. Keys can be among them, so they are never printed.
 #[derive(Clone, Default)]
 pub struct Fields(Vec<(String, String)>);
@@ -51,12 +54,18 @@ impl Fields {
         self.all(name).any(|one| one == value)
     }
 
+    /// The same with one more value of a field.
+    #[must_use]
+    pub fn and(mut self, name: &str, value: &str) -> Self {
+        self.0.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
     /// The same with another value of one field.
     #[must_use]
     pub fn with(mut self, name: &str, value: &str) -> Self {
         self.0.retain(|(known, _)| known != name);
-        self.0.push((name.to_owned(), value.to_owned()));
-        self
+        self.and(name, value)
     }
 }
 
@@ -103,20 +112,40 @@ impl Form<'_> {
 
     /// A line of text. `hint` says what to write.
     pub(super) fn line(self, name: &str, label: &str, hint: &str) -> Markup {
+        self.one_line("text", name, label, hint)
+    }
+
+    /// A line of text that is not shown.
+    pub(super) fn password(self, name: &str, label: &str, hint: &str) -> Markup {
+        self.one_line("password", name, label, hint)
+    }
+
+    fn one_line(self, kind: &str, name: &str, label: &str, hint: &str) -> Markup {
         let fault = self.fault(name);
         self.framed(name, label, hint, &html! {
-            input id=(name) name=(name) value=(self.fields.text(name)) autocomplete="off" spellcheck="false"
+            input id=(name) name=(name) type=(kind) value=(self.fields.text(name)) autocomplete="off" spellcheck="false"
                 aria-invalid=[fault.map(|_| "true")] aria-describedby=(described_by(name, fault.is_some()));
         })
     }
 
     /// Several lines of text.
     pub(super) fn lines(self, name: &str, label: &str, hint: &str) -> Markup {
-        let fault = self.fault(name);
+        self.area(None, name, label, hint)
+    }
+
+    /// Several lines of SQL or TOML.
+    pub(super) fn code(self, name: &str, label: &str, hint: &str) -> Markup {
+        self.area(Some("code"), name, label, hint)
+    }
+
+    fn area(self, class: Option<&str>, name: &str, label: &str, hint: &str) -> Markup {
+        let (fault, text) = (self.fault(name), self.fields.text(name));
+        let rows = (text.lines().count() + 1).clamp(3, AREA_ROWS_MAX);
         self.framed(name, label, hint, &html! {
-            textarea id=(name) name=(name) rows="3" autocomplete="off" spellcheck="false"
+            textarea id=(name) name=(name) class=[class] rows=(rows) autocomplete="off" spellcheck="false"
                 aria-invalid=[fault.map(|_| "true")] aria-describedby=(described_by(name, fault.is_some())) {
-                (self.fields.text(name))
+                // The first line break is the element's, not the text's.
+                "\n" (text)
             }
         })
     }
@@ -151,7 +180,7 @@ impl Form<'_> {
 
     /// The message of a field.
     pub(super) fn message(self, name: &str) -> Markup {
-        html! { @if let Some(fault) = self.fault(name) { p id=(format!("{name}-fault")) class="fault" { (fault) } } }
+        html! { @if let Some(fault) = self.fault(name) { p id=(format!("{name}-fault")) class="fault lines" { (fault) } } }
     }
 
     fn fault(&self, name: &str) -> Option<&str> {
@@ -195,7 +224,7 @@ mod tests {
             "value=\"&lt;b&gt;&quot;\"",
             "aria-invalid=\"true\"",
             "aria-describedby=\"name-fault name-hint\"",
-            "<p id=\"name-fault\" class=\"fault\">&lt;too long&gt;</p>",
+            "<p id=\"name-fault\" class=\"fault lines\">&lt;too long&gt;</p>",
         ] {
             assert!(line.contains(part), "{line}");
         }

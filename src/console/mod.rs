@@ -5,6 +5,7 @@
 
 pub mod assets;
 mod collection;
+pub mod entry;
 mod form;
 mod layout;
 mod notice;

@@ -43,6 +43,10 @@ pub enum Done {
     CancelRequested,
     /// The result of a held run was announced.
     Approved,
+    /// A source, model or sync was stored.
+    Saved,
+    /// A source, model or sync was deleted.
+    Deleted,
 }
 
 impl Done {
@@ -68,6 +72,8 @@ impl Done {
                 "The run will end within two seconds, unless it is being announced already."
             }
             Self::Approved => "The result of the run is announced.",
+            Self::Saved => "Saved. Every publisher applies it within two poll intervals.",
+            Self::Deleted => "Deleted. The admin API can store an earlier version again.",
         }
     }
 }

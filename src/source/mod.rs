@@ -17,6 +17,7 @@ mod google_sheets;
 mod http;
 mod mysql;
 mod postgres;
+mod questions;
 mod rows;
 pub mod sample;
 mod settings;
@@ -41,6 +42,7 @@ use crate::domain::{Column, RowBatch, cursor::CursorValue, digest::Digest};
 pub use adbc::{FoundDriver, found as drivers, work};
 pub use error::{Cause, Error};
 pub(crate) use http::{Endpoint, is_busy};
+pub use questions::{QUESTIONS, Question, questions};
 pub(crate) use settings::{SECTION, check_defaults, read};
 pub use types::{ColumnTypes, DeclaredType};
 
@@ -65,6 +67,11 @@ const TYPES: &[SourceType] = &[
     adbc::SQL_SERVER,
     adbc::ANY,
 ];
+
+/// The names of all source types.
+pub fn type_names() -> impl Iterator<Item = &'static str> {
+    TYPES.iter().map(|source_type| source_type.name)
+}
 
 /// Most tables that are listed: more than anyone reads.
 pub const TABLES_MAX: u64 = 100_000;

@@ -77,7 +77,7 @@ impl Rows {
     }
 
     /// Adds one JSON value.
-    pub(super) fn push(&mut self, json: &[u8]) {
+    pub(in crate::api) fn push(&mut self, json: &[u8]) {
         self.bytes += json.len();
         let row = String::from_utf8(json.to_vec()).ok().and_then(|text| RawValue::from_string(text).ok());
         match row {

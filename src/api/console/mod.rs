@@ -4,6 +4,8 @@
 
 mod answer;
 mod collections;
+mod editor;
+mod entries;
 mod form;
 mod gate;
 mod overview;

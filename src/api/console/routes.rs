@@ -7,7 +7,7 @@ use axum::{
 };
 use hyper::Method;
 
-use super::{collections, gate, overview, records, runs, sign_in, syncs};
+use super::{collections, editor, entries, gate, overview, records, runs, sign_in, syncs};
 use crate::{
     admin::AdminRole::{self, Admin, Operator, Viewer},
     api::admin::AdminState,
@@ -60,6 +60,22 @@ const ROUTES: &[Route] = &[
     route(Method::GET, "/console/syncs/{sync}/preview", Some(Operator), || get(syncs::preview)),
     route(Method::POST, "/console/syncs/{sync}/run", Some(Operator), || post(syncs::run)),
     route(Method::POST, "/console/syncs/{sync}/resume", Some(Operator), || post(syncs::resume)),
+    route(Method::GET, "/console/new/{section}", Some(Admin), || get(editor::show_new)),
+    route(Method::POST, "/console/new/{section}", Some(Admin), || post(editor::create)),
+    route(Method::GET, "/console/configuration/{section}", Some(Viewer), || get(entries::list)),
+    route(Method::GET, "/console/configuration/{section}/{name}", Some(Viewer), || get(entries::show)),
+    route(Method::GET, "/console/configuration/{section}/{name}/edit", Some(Admin), || get(editor::show)),
+    route(Method::POST, "/console/configuration/{section}/{name}/edit", Some(Admin), || post(editor::edit)),
+    route(Method::POST, "/console/configuration/{section}/{name}/undo", Some(Admin), || post(entries::undo)),
+    route(Method::POST, "/console/configuration/{section}/{name}/delete", Some(Admin), || {
+        post(entries::delete)
+    }),
+    route(Method::POST, "/console/configuration/{section}/{name}/check", Some(Operator), || {
+        post(entries::check)
+    }),
+    route(Method::GET, "/console/configuration/{section}/{name}/preview", Some(Operator), || {
+        get(entries::preview)
+    }),
     route(Method::GET, "/console/runs/{run}", Some(Viewer), || get(runs::show)),
     route(Method::POST, "/console/runs/{run}/cancel", Some(Operator), || post(runs::cancel)),
     route(Method::POST, "/console/runs/{run}/approve", Some(Operator), || post(runs::approve)),

@@ -2,6 +2,7 @@
 
 mod browser;
 mod commands;
+mod entries;
 mod pages;
 mod sessions;
 pub(crate) mod visitor;

@@ -64,7 +64,8 @@ fn changes_and_deletions_of_lakes_are_served() {
             larder(directory, &["sync", name]).expect(0);
             let runs = larder(directory, &["runs", name, "--json"]).expect(0).json();
             let newest = &runs[0];
-            let found = ["added", "changed", "removed"].map(|count| newest["counts"][count].as_u64().unwrap());
+            let found =
+                ["added", "changed", "removed"].map(|count| newest["counts"][count].as_u64().unwrap());
             assert_eq!(found, counts, "{name}: {newest}");
         }
     };

@@ -1,0 +1,175 @@
+//! The forms of sources, models and syncs: of new ones and of stored ones.
+
+use axum::{
+    extract::{Path, State},
+    response::{Html, IntoResponse, Response},
+};
+use hyper::StatusCode;
+use serde_json::{Value, json};
+
+use super::{
+    answer::{Refused, see},
+    collections::refusal,
+    entries::{change, entry, expected, section},
+    form::{Parameters, Sent},
+};
+use crate::{
+    admin::{self, Expected, Grant, ManagedBy, NewStored},
+    api::{
+        admin::{AdminState, gate::Caller},
+        http::error::Error,
+    },
+    console::{
+        Done, Faults, Fields, Form, STATE,
+        entry::{EditPage, NAME, NewSourcePage, TYPE, document, entry_path, fields, place},
+    },
+    domain::{StoredName, StoredSection},
+    settings::Fault,
+};
+
+/// What a page shows of a form that was refused or checked, or before it was sent.
+#[derive(Default)]
+struct Shown {
+    fields: Fields,
+    faults: Faults,
+    elsewhere: Vec<Fault>,
+    is_sound: bool,
+    refusal: Option<Error>,
+}
+
+fn render(
+    state: &AdminState,
+    grant: &Grant,
+    section: StoredSection,
+    entry: Option<&StoredName>,
+    shown: &Shown,
+) -> Response {
+    let chosen = match section {
+        StoredSection::Sources => None,
+        StoredSection::Models => Some(StoredSection::Sources),
+        StoredSection::Syncs => Some(StoredSection::Models),
+    };
+    let configuration = state.configured.read();
+    let names = chosen.into_iter().flat_map(|section| configuration.section(section));
+    let page = EditPage {
+        visitor: grant.into(),
+        section,
+        entry,
+        names: &names.map(|entry| entry.name).collect::<Vec<_>>(),
+        form: Form { fields: &shown.fields, faults: &shown.faults },
+        elsewhere: &shown.elsewhere,
+        is_sound: shown.is_sound,
+        refusal: shown.refusal.as_ref().map(refusal),
+    };
+    let has_fault = !shown.faults.is_empty() || !shown.elsewhere.is_empty();
+    let status = match &shown.refusal {
+        Some(error) => error.code().status,
+        None if has_fault => StatusCode::BAD_REQUEST,
+        None => StatusCode::OK,
+    };
+    (status, Html(page.render())).into_response()
+}
+
+/// The form of a new entry. The parameters fill in what is known already.
+pub(super) async fn show_new(
+    State(state): State<AdminState>,
+    Caller(grant): Caller,
+    Path(section_name): Path<String>,
+    parameters: Parameters,
+) -> Result<Response, Refused> {
+    let section = section(&section_name)?;
+    let given = |key| parameters.get(key).unwrap_or_default();
+    let settings = match section {
+        StoredSection::Sources if given(TYPE).is_empty() => {
+            return Ok(Html(NewSourcePage { visitor: (&grant).into() }.render()).into_response());
+        }
+        StoredSection::Sources => json!({ TYPE: given(TYPE) }),
+        StoredSection::Models => json!({ "source": given("source"), "table": given("table") }),
+        StoredSection::Syncs => new_sync(&state, given("model")),
+    };
+    let name = given("table").rsplit('.').next().unwrap_or_default();
+    let name = if name.is_empty() { given("model") } else { name };
+    let fields = fields(section, name, &settings);
+    Ok(render(&state, &grant, section, None, &Shown { fields, ..Shown::default() }))
+}
+
+/// What a sync of `model` has to begin with.
+fn new_sync(state: &AdminState, model: &str) -> Value {
+    let name = StoredName { section: StoredSection::Models, name: model.to_owned() };
+    let model = state.configured.read().entry(&name);
+    let key = model.and_then(|model| model.settings["primary_key"].as_str().map(str::to_owned));
+    let indexes = key.map(|key| json!({ "id": key })).unwrap_or_else(|| json!({}));
+    json!({ "model": name.name, "indexes": indexes, "schedule": "every 15m" })
+}
+
+/// Stores a new entry.
+pub(super) async fn create(
+    State(state): State<AdminState>,
+    caller: Caller,
+    Path(section_name): Path<String>,
+    sent: Sent,
+) -> Result<Response, Refused> {
+    let section = section(&section_name)?;
+    match entry(&section_name, sent.fields.text(NAME)) {
+        Ok(name) => save(&state, &caller, name, true, Expected::Absent, sent).await,
+        Err(error) => {
+            let mut faults = Faults::default();
+            faults.add(NAME, error.message());
+            let shown = Shown { fields: sent.fields, faults, ..Shown::default() };
+            Ok(render(&state, &caller.0, section, None, &shown))
+        }
+    }
+}
+
+/// The form of a stored entry.
+pub(super) async fn show(
+    State(state): State<AdminState>,
+    Caller(grant): Caller,
+    Path((section_name, name)): Path<(String, String)>,
+) -> Result<Response, Refused> {
+    let name = entry(&section_name, &name)?;
+    let found = state.configured.read().entry(&name);
+    let found = found.ok_or_else(|| admin::Error::UnknownEntry(name.clone()))?;
+    if found.managed_by == ManagedBy::File {
+        return Err(admin::Error::ManagedByFile(name).into());
+    }
+    let version = found.version.unwrap_or_default().to_string();
+    let fields = fields(name.section, &name.name, &found.settings).with(STATE, &version);
+    Ok(render(&state, &grant, name.section, Some(&name), &Shown { fields, ..Shown::default() }))
+}
+
+/// Stores an entry in place of the version that the form was made of.
+pub(super) async fn edit(
+    State(state): State<AdminState>,
+    caller: Caller,
+    Path((section_name, name)): Path<(String, String)>,
+    sent: Sent,
+) -> Result<Response, Refused> {
+    let (name, expected) = (entry(&section_name, &name)?, expected(&sent));
+    save(&state, &caller, name, false, expected, sent).await
+}
+
+async fn save(
+    state: &AdminState,
+    caller: &Caller,
+    name: StoredName,
+    is_new: bool,
+    expected: Expected,
+    sent: Sent,
+) -> Result<Response, Refused> {
+    let dry_run = sent.fields.has("act", "check");
+    let mut shown = Shown { fields: sent.fields, ..Shown::default() };
+    match document(name.section, &shown.fields) {
+        Err(faults) => shown.faults = faults,
+        Ok(document) => {
+            let new = NewStored::Document(document);
+            match change(state, &name, new, expected, dry_run, caller.principal()).await {
+                Ok(_) if !dry_run => return Ok(see(&Done::Saved.at(&entry_path(&name)))),
+                Ok(_) => shown.is_sound = true,
+                Err(Ok(faults)) => (shown.faults, shown.elsewhere) = place(&name, &shown.fields, &faults),
+                Err(Err(error)) => shown.refusal = Some(error),
+            }
+        }
+    }
+    Ok(render(state, &caller.0, name.section, (!is_new).then_some(&name), &shown))
+}

@@ -1,0 +1,136 @@
+//! The form of a source, model or sync.
+
+use maud::{Markup, html};
+
+use super::{
+    super::{
+        form::{Form, STATE, script},
+        layout::{Visitor, page},
+        notice::Refusal,
+        table::link,
+    },
+    entry_path,
+    inputs::{Input, KEPT, Kind, NAME, OTHER, TYPE, inputs},
+    new_path, section_path,
+};
+use crate::{
+    admin::{QUESTIONS, type_names},
+    domain::{StoredName, StoredSection},
+    settings::Fault,
+};
+
+/// The page that asks for the type of a new source.
+#[derive(Debug)]
+pub struct NewSourcePage<'a> {
+    /// Who sees it.
+    pub visitor: Visitor<'a>,
+}
+
+impl NewSourcePage<'_> {
+    /// The page.
+    pub fn render(&self) -> String {
+        let asked = QUESTIONS.iter().map(|(name, _)| *name);
+        let others = type_names().filter(|name| !QUESTIONS.iter().any(|(asked, _)| asked == name));
+        let kinds = |names: &mut dyn Iterator<Item = &'static str>| {
+            html! { ul { @for name in names {
+                li { a href=(link(&new_path(StoredSection::Sources), &[("type", name)])) { (name) } }
+            } } }
+        };
+        let content = html! {
+            p { "Where are the rows? Larder only reads." }
+            (kinds(&mut asked.into_iter()))
+            h2 { "Types that are configured by their keys" }
+            (kinds(&mut others.into_iter()))
+        };
+        page("Add a source", Some(self.visitor), &content)
+    }
+}
+
+/// What the page shows.
+#[derive(Debug)]
+pub struct EditPage<'a> {
+    /// Who sees it.
+    pub visitor: Visitor<'a>,
+    /// The section.
+    pub section: StoredSection,
+    /// The entry that is edited; `None` of a new one.
+    pub entry: Option<&'a StoredName>,
+    /// The names of the configured sources, or models.
+    pub names: &'a [String],
+    /// The form.
+    pub form: Form<'a>,
+    /// Faults of other entries, which the change would bring about.
+    pub elsewhere: &'a [Fault],
+    /// Whether the form was checked, and has no fault.
+    pub is_sound: bool,
+    /// Why the form was refused as a whole.
+    pub refusal: Option<Refusal>,
+}
+
+impl EditPage<'_> {
+    /// The page.
+    pub fn render(&self) -> String {
+        let (one, source_type) = (self.section.singular(), self.form.fields.text(TYPE));
+        let heading = match self.entry {
+            Some(entry) => format!("Edit {one} {}", entry.name),
+            None => format!("Add a {one}"),
+        };
+        let (action, back) = match self.entry {
+            Some(entry) => (format!("{}/edit", entry_path(entry)), entry_path(entry)),
+            None => (new_path(self.section), section_path(self.section)),
+        };
+        let content = html! {
+            @if let Some(refusal) = &self.refusal { (refusal.notice()) }
+            @if !self.elsewhere.is_empty() {
+                p class="notice fault" role="alert" { "Nothing was changed: other parts of the configuration would have faults." }
+                ul class="problems" { @for fault in self.elsewhere { li class="notice fault" { (fault) } } }
+            }
+            @if self.is_sound { p class="notice" role="status" { "The settings have no fault. They are not saved yet." } }
+            form class="stack" method="post" action=(action) {
+                (self.form.head())
+                input type="hidden" name=(STATE) value=(self.form.fields.text(STATE));
+                @if self.section == StoredSection::Sources {
+                    input type="hidden" name=(TYPE) value=(source_type);
+                    p { "Type: " strong { (source_type) } }
+                }
+                @if self.entry.is_none() { (self.form.line(NAME, "Name", self.name_hint())) }
+                @for input in inputs(self.section, source_type) { (self.input(&input)) }
+                (self.form.code(OTHER, "Other settings", "Settings without a field of their own, as lines of TOML. docs/configuration.md and \
+                    docs/sources.md have all keys."))
+                div class="row" {
+                    button name="act" value="save" { "Save" }
+                    button class="quiet" name="act" value="check" { "Check without saving" }
+                    a href=(back) { "Cancel" }
+                }
+            }
+            (script())
+        };
+        page(&heading, Some(self.visitor), &content)
+    }
+
+    fn name_hint(&self) -> &'static str {
+        match self.section {
+            StoredSection::Syncs => "The name of the collection in URLs: small letters, digits, _ and -.",
+            StoredSection::Sources | StoredSection::Models => "Small letters, digits, _ and -.",
+        }
+    }
+
+    fn input(&self, input: &Input) -> Markup {
+        let Input { key, label, hint, kind } = *input;
+        let (form, names) = (self.form, self.names.iter().map(|name| (&**name, &**name)));
+        match kind {
+            Kind::Text | Kind::Table => form.code(key, label, hint),
+            Kind::Choice(options) => form.select(key, label, hint, options),
+            Kind::Source | Kind::Model => {
+                let options: Vec<_> = std::iter::once(("", "Choose one")).chain(names).collect();
+                form.select(key, label, hint, &options)
+            }
+            Kind::Line | Kind::Password | Kind::List if form.fields.has(KEPT, key) => html! {
+                input type="hidden" name=(KEPT) value=(key);
+                (form.password(key, label, "A secret is stored. Leave the field empty to keep it."))
+            },
+            Kind::Password => form.password(key, label, hint),
+            Kind::Line | Kind::List => form.line(key, label, hint),
+        }
+    }
+}

@@ -1,0 +1,127 @@
+//! The fields of the forms: which settings of a source, model or sync have one, and how each is written.
+
+use crate::{
+    admin::{Question, questions},
+    domain::StoredSection,
+};
+
+/// The field with the settings that have none of their own.
+pub(super) const OTHER: &str = "other";
+/// The field with the name of a new entry.
+pub const NAME: &str = "name";
+/// The setting that chooses the fields of a source.
+pub const TYPE: &str = "type";
+/// Names the fields whose stored secret stays when they are left empty.
+pub(super) const KEPT: &str = "kept";
+
+/// How a setting is written in its field.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// A string, in one line.
+    Line,
+    /// A string that is not shown while it is written.
+    Password,
+    /// A string of several lines, such as SQL.
+    Text,
+    /// Strings, with commas between them.
+    List,
+    /// A table: a line of TOML for each of its keys.
+    Table,
+    /// One of these, each with the words for it; empty is the default.
+    Choice(&'static [(&'static str, &'static str)]),
+    /// One of the configured sources.
+    Source,
+    /// One of the configured models.
+    Model,
+}
+
+/// A field.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Input {
+    pub(super) key: &'static str,
+    pub(super) label: &'static str,
+    pub(super) hint: &'static str,
+    pub(super) kind: Kind,
+}
+
+const fn input(key: &'static str, label: &'static str, hint: &'static str, kind: Kind) -> Input {
+    Input { key, label, hint, kind }
+}
+
+const MODEL: &[Input] = &[
+    input("source", "Source", "Where the rows are read from.", Kind::Source),
+    input(
+        "table",
+        "Table",
+        "A table or view as the source names it, or a file. Leave it empty to write SQL.",
+        Kind::Line,
+    ),
+    input("sql", "SQL", "One select statement, instead of a table.", Kind::Text),
+    input("columns", "Columns", "Of the table, with commas between them. Empty: all.", Kind::List),
+    input(
+        "primary_key",
+        "Primary key",
+        "The column whose value is unique. Rows without one are rejected.",
+        Kind::Line,
+    ),
+];
+
+const ON_DELETE: &[(&str, &str)] = &[
+    ("", "Remove the record"),
+    ("keep", "Keep the record as it is"),
+    ("clear", "Keep it, and set every field to null except those of keys and indexes"),
+];
+
+const SYNC: &[Input] = &[
+    input("model", "Model", "The rows that become records.", Kind::Model),
+    input(
+        "indexes",
+        "Indexes",
+        "How records are found: a line for each, such as id = \"user_id\". The first is the primary one, and is on the primary key \
+         of the model.",
+        Kind::Table,
+    ),
+    input(
+        "fields",
+        "Fields",
+        "The fields of a record, a line for each: name = \"column\", name = { liquid = \"{{ first_name | capitalize }}\" }, \
+         name = { value = 1 }. Empty: every column.",
+        Kind::Table,
+    ),
+    input(
+        "schedule",
+        "Schedule",
+        "every 15m, or manual. Empty: manual, or the times of the next field.",
+        Kind::Line,
+    ),
+    input(
+        "cron",
+        "Times",
+        "Instead of a schedule: minute, hour, day, month, weekday, such as 30 2 * * MON-FRI.",
+        Kind::Line,
+    ),
+    input("timezone", "Time zone of these times", "Such as Europe/Berlin. Empty: UTC.", Kind::Line),
+    input("on_delete", "When a row is gone", "What happens to its record.", Kind::Choice(ON_DELETE)),
+    input(
+        "max_removed",
+        "Largest share removed",
+        "A run that would remove more is held for approval. Empty: 30%.",
+        Kind::Line,
+    ),
+];
+
+/// The fields of a section, and for sources of the type.
+pub(super) fn inputs(section: StoredSection, source_type: &str) -> Vec<Input> {
+    match section {
+        StoredSection::Sources => {
+            let asked = questions(source_type).iter();
+            // A URL is read while it is written, with its password.
+            let kind = |asked: &Question| {
+                if asked.is_secret && asked.example.is_empty() { Kind::Password } else { Kind::Line }
+            };
+            asked.map(|asked| input(asked.key, asked.label, asked.example, kind(asked))).collect()
+        }
+        StoredSection::Models => MODEL.to_vec(),
+        StoredSection::Syncs => SYNC.to_vec(),
+    }
+}

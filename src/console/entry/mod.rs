@@ -1,0 +1,45 @@
+//! The pages of sources, models and syncs as entries of the configuration: lists, one entry with its versions, and the
+//! form that stores one.
+
+mod document;
+mod edit;
+mod inputs;
+mod list;
+mod page;
+mod source;
+mod toml;
+
+pub use self::{
+    document::{document, fields, place},
+    edit::{EditPage, NewSourcePage},
+    inputs::{NAME, TYPE},
+    list::EntriesPage,
+    page::EntryPage,
+    source::{Looked, PreviewedModel},
+};
+use super::words::segment;
+use crate::domain::{StoredName, StoredSection};
+
+/// The path of the pages of entries.
+const CONFIGURATION: &str = "/console/configuration";
+/// The list of the sources.
+pub(super) const SOURCES: &str = "/console/configuration/sources";
+/// The list of the models.
+pub(super) const MODELS: &str = "/console/configuration/models";
+/// The path of the forms of new entries.
+const NEW: &str = "/console/new";
+
+/// The list of a section.
+pub fn section_path(section: StoredSection) -> String {
+    format!("{CONFIGURATION}/{}", section.as_str())
+}
+
+/// The page of an entry.
+pub fn entry_path(entry: &StoredName) -> String {
+    format!("{}/{}", section_path(entry.section), segment(&entry.name))
+}
+
+/// The form of a new entry.
+pub fn new_path(section: StoredSection) -> String {
+    format!("{NEW}/{}", section.as_str())
+}

@@ -1,0 +1,229 @@
+//! Sources, models and syncs in the console: made, looked at, edited, undone, deleted, and refused.
+
+use std::fs;
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use larder::admin::AdminRole;
+use serde_json::json;
+use tempfile::TempDir;
+
+use super::{sessions::signed_in, visitor::Visitor};
+use crate::{
+    admin::world::World,
+    support::{
+        http::Answer,
+        node::{Node, Warehouse},
+        process::until,
+    },
+};
+
+const HOSTILE: &str = "\"><script>alert('x')</script>";
+
+/// Where a form has led; its answer must be one that leads on.
+fn led_to(answer: &Answer) -> &str {
+    assert_eq!(answer.status, 303, "{}", answer.text());
+    answer.header("location").unwrap()
+}
+
+/// The text of a page that was shown.
+async fn page(visitor: &mut Visitor, target: &str) -> String {
+    let answer = visitor.get(target).await;
+    assert_eq!(answer.status, 200, "{target}: {}", answer.text());
+    answer.text().to_owned()
+}
+
+/// The value of a hidden field.
+fn hidden<'a>(page: &'a str, name: &str) -> &'a str {
+    let (_, rest) =
+        page.split_once(&format!("name=\"{name}\" value=\"")).unwrap_or_else(|| panic!("{name}: {page}"));
+    rest.split('"').next().unwrap()
+}
+
+/// A SQLite file with customers, one of whose texts is hostile.
+async fn shop(world: &World) -> String {
+    let path = world.node.directory.path().join("shop.db");
+    let hostile = HOSTILE.replace('\'', "''");
+    let customers = format!(
+        "create table customers (id integer primary key, email text);
+        insert into customers values (1, 'ann@example.com'), (2, '{hostile}')"
+    );
+    Warehouse::Sqlite(path.clone()).execute(&customers).await;
+    path.to_str().unwrap().to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_source_a_model_and_a_sync_are_made_and_a_record_is_served() {
+    let world = World::start().await;
+    let path = shop(&world).await;
+    let mut admin = signed_in(&world, AdminRole::Admin).await;
+    assert!(
+        page(&mut admin, "/console/new/sources").await.contains("href=\"/console/new/sources?type=sqlite\"")
+    );
+    assert!(page(&mut admin, "/console/new/sources?type=sqlite").await.contains("Path of the file"));
+    let source = [("type", "sqlite"), ("name", "shop"), ("path", &*path)];
+    let saved = admin.post("/console/new/sources", &source).await;
+    assert_eq!(led_to(&saved), "/console/configuration/sources/shop?done=saved");
+    let checked = admin.post("/console/configuration/sources/shop/check", &[]).await;
+    assert!(checked.text().contains("The source answers"), "{}", checked.text());
+    let tables = page(&mut admin, "/console/configuration/sources/shop?look=tables&contains=cust").await;
+    assert!(tables.contains("look=columns&amp;table=customers"), "{tables}");
+    let columns = page(&mut admin, "/console/configuration/sources/shop?look=columns&table=customers").await;
+    assert!(columns.contains("/console/new/models?source=shop&amp;table=customers"), "{columns}");
+
+    let new = page(&mut admin, "/console/new/models?source=shop&table=customers").await;
+    assert!(new.contains("<option value=\"shop\" selected>") && new.contains("value=\"customers\""), "{new}");
+    let model = [("name", "customers"), ("source", "shop"), ("table", "customers"), ("primary_key", "id")];
+    led_to(&admin.post("/console/new/models", &model).await);
+    let preview = page(&mut admin, "/console/configuration/models/customers/preview").await;
+    assert!(preview.contains("<td>ann@example.com</td>") && !preview.contains("<script>"), "{preview}");
+
+    let new = page(&mut admin, "/console/new/syncs?model=customers").await;
+    assert!(new.contains("id = &quot;id&quot;"), "{new}");
+    let fields = "id = \"id\"\nmail.address = { column = \"email\" }";
+    let sync = [
+        ("name", "customer"),
+        ("model", "customers"),
+        ("schedule", "every 1s"),
+        ("indexes", "id = \"id\"\nemail = \"email\""),
+        ("fields", fields),
+        ("on_delete", "keep"),
+        ("other", "[on_miss.record]\nfound = false"),
+    ];
+    led_to(&admin.post("/console/new/syncs", &sync).await);
+    until("the first run", async || {
+        let runs = world.get("/admin/v1/runs?sync=customer&announced=true").await;
+        runs["items"].get(0).cloned()
+    })
+    .await;
+    let stored = world.get("/admin/v1/syncs/customer").await;
+    assert_eq!(stored["settings"]["on_miss"], json!({ "record": { "found": false } }));
+    assert_eq!(
+        stored["settings"]["fields"],
+        json!({ "id": "id", "mail": { "address": { "column": "email" } } })
+    );
+    let served = world.ask("GET", "/admin/v1/collections/customer", None).await;
+    assert_eq!(served.json()["records"], 2, "{served:?}");
+    for target in [
+        "/console/configuration/sources",
+        "/console/configuration/models/customers",
+        "/console/syncs/customer",
+    ] {
+        page(&mut admin, target).await;
+    }
+    let used = page(&mut admin, "/console/configuration/models/customers").await;
+    assert!(used.contains("/console/configuration/syncs/customer"), "{used}");
+    let deleted = admin
+        .post("/console/configuration/models/customers/delete", &[("state", hidden(&used, "state"))])
+        .await;
+    assert_eq!(deleted.status, 400, "a sync uses it: {}", deleted.text());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn wrong_values_stand_beside_their_fields_and_nothing_is_lost() {
+    let world = World::start().await;
+    let mut admin = signed_in(&world, AdminRole::Admin).await;
+    let wrong = [
+        ("name", "good"),
+        ("model", "people"),
+        ("indexes", "id = \"id\"\nemail ="),
+        ("schedule", HOSTILE),
+        ("other", "x = 1"),
+    ];
+    let refused = admin.post("/console/new/syncs", &wrong).await;
+    assert_eq!(refused.status, 400);
+    assert!(
+        refused.text().contains("id=\"indexes-fault\"") && refused.text().contains("line 2: "),
+        "{}",
+        refused.text()
+    );
+    assert!(!refused.text().contains("<script>alert"));
+    assert!(refused.text().contains("&quot;&gt;&lt;script&gt;"), "what was entered stays");
+    let wrong = wrong.map(|(name, value)| (name, if name == "indexes" { "id = \"id\"" } else { value }));
+    let refused = admin.post("/console/new/syncs", &wrong).await;
+    let text = refused.text();
+    assert_eq!(refused.status, 400);
+    for field in ["schedule", "other"] {
+        assert!(text.contains(&format!("id=\"{field}-fault\"")), "{field}: {text}");
+    }
+    let refused = admin.post("/console/new/models", &[("name", "Not a name"), ("source", "warehouse")]).await;
+    assert!(refused.status == 400 && refused.text().contains("id=\"name-fault\""), "{}", refused.text());
+    let checked = [("name", "good"), ("model", "people"), ("indexes", "id = \"id\""), ("act", "check")];
+    let checked = admin.post("/console/new/syncs", &checked).await;
+    assert!(checked.status == 200 && checked.text().contains("not saved yet"), "{}", checked.text());
+    assert_eq!(world.refused("GET", "/admin/v1/syncs/good", None).await.0, 404);
+    for target in
+        ["/console/new/collections", "/console/configuration/nowhere", "/console/configuration/models/nobody"]
+    {
+        assert_eq!(admin.get(target).await.status, 404, "{target}");
+    }
+    let file = admin.get("/console/configuration/models/people/edit").await;
+    assert!(file.status == 409 && file.text().contains("managed_by_file"), "{}", file.text());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn secrets_stay_when_their_field_is_empty_and_are_never_shown() {
+    let directory = TempDir::new().unwrap();
+    fs::write(directory.path().join("secrets.key"), STANDARD.encode([7; 32])).unwrap();
+    let warehouse = Warehouse::sqlite(directory.path());
+    warehouse.execute("create table people (id integer primary key)").await;
+    let world =
+        World { node: Node::start(directory, warehouse, "[secrets]\nkey_file = \"secrets.key\"\n").await };
+    let mut admin = signed_in(&world, AdminRole::Admin).await;
+    let url = "postgres://larder:first-hunter2@127.0.0.1:1/shop";
+    led_to(&admin.post("/console/new/sources", &[("type", "postgres"), ("name", "pg"), ("url", url)]).await);
+    let edit = page(&mut admin, "/console/configuration/sources/pg/edit").await;
+    assert!(!edit.contains("hunter2") && edit.contains("A secret is stored"), "{edit}");
+    let first = hidden(&edit, "state").to_owned();
+    let keep = [
+        ("type", "postgres"),
+        ("name", "pg"),
+        ("state", &first),
+        ("kept", "url"),
+        ("url", ""),
+        ("other", "statement_timeout = \"5m\""),
+    ];
+    led_to(&admin.post("/console/configuration/sources/pg/edit", &keep).await);
+    let stored = world.get("/admin/v1/sources/pg").await;
+    assert_eq!(
+        stored["settings"],
+        json!({ "type": "postgres", "url": { "$secret": true }, "statement_timeout": "5m" })
+    );
+    // Another tab still shows the first version.
+    let late = admin.post("/console/configuration/sources/pg/edit", &keep).await;
+    assert!(late.status == 412 && late.text().contains("statement_timeout"), "{}", late.text());
+    let shown = page(&mut admin, "/console/configuration/sources/pg").await;
+    assert!(!shown.contains("hunter2"), "{shown}");
+    let undo = [("state", hidden(&shown, "state")), ("version", &first)];
+    led_to(&admin.post("/console/configuration/sources/pg/undo", &undo).await);
+    assert!(world.get("/admin/v1/sources/pg").await["settings"].get("statement_timeout").is_none());
+    let shown = page(&mut admin, "/console/configuration/sources/pg").await;
+    let deleted =
+        admin.post("/console/configuration/sources/pg/delete", &[("state", hidden(&shown, "state"))]).await;
+    assert_eq!(led_to(&deleted), "/console/configuration/sources?done=deleted");
+    assert_eq!(admin.get("/console/configuration/sources/pg").await.status, 404);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_admins_see_and_send_the_forms() {
+    let world = World::start().await;
+    for role in [AdminRole::Viewer, AdminRole::Operator] {
+        let mut visitor = signed_in(&world, role).await;
+        for target in ["/console/configuration/sources", "/console/configuration/models/people"] {
+            let page = page(&mut visitor, target).await;
+            assert!(!page.contains("/console/new/") && !page.contains("/edit"), "{role}: {page}");
+        }
+        for target in ["/console/new/sources", "/console/configuration/models/people/edit"] {
+            assert_eq!(visitor.get(target).await.status, 403, "{role}: {target}");
+        }
+        for target in [
+            "/console/new/models",
+            "/console/configuration/models/people/edit",
+            "/console/configuration/models/people/delete",
+        ] {
+            assert_eq!(visitor.post(target, &[("name", "x")]).await.status, 403, "{role}: {target}");
+        }
+    }
+    let mut viewer = signed_in(&world, AdminRole::Viewer).await;
+    assert_eq!(viewer.get("/console/configuration/models/people/preview").await.status, 403, "rows");
+    assert_eq!(viewer.post("/console/configuration/sources/warehouse/check", &[]).await.status, 403);
+}
