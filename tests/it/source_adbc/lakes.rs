@@ -64,12 +64,14 @@ fn changes_and_deletions_of_lakes_are_served() {
             larder(directory, &["sync", name]).expect(0);
             let runs = larder(directory, &["runs", name, "--json"]).expect(0).json();
             let newest = &runs[0];
-            let found = ["added", "changed", "removed"].map(|count| newest["counts"][count].as_u64().unwrap());
+            let found =
+                ["added", "changed", "removed"].map(|count| newest["counts"][count].as_u64().unwrap());
             assert_eq!(found, counts, "{name}: {newest}");
         }
     };
     check(&expected, [5000, 0, 0]);
     let expected = lakes(directory, "change");
     assert_eq!(expected.len(), 4250);
-    check(&expected, [250, 500, 1000]);
+    // Every fifth row that was written again is the same: it has no name.
+    check(&expected, [250, 400, 1000]);
 }
