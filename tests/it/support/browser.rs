@@ -14,7 +14,7 @@ use tempfile::TempDir;
 use tokio::sync::OnceCell;
 
 use super::{
-    http::{Client, DEADLINE},
+    http::{Answer, Client, DEADLINE},
     service::Service,
 };
 
@@ -92,6 +92,15 @@ impl Browser {
         }
     }
 
+    /// The result of the body of a function in the page, with `argument` as its argument; `None` when it fails, or while
+    /// another page takes the place of this one.
+    pub(crate) async fn peek(&self, function_body: &str, argument: Value) -> Option<Value> {
+        let body =
+            json!({ "script": format!("const [argument] = arguments; {function_body}"), "args": [argument] });
+        let answer = answer(self.driver, "POST", &format!("{}/execute/sync", self.session), &body).await;
+        (answer.status == 200).then(|| answer.json()["value"].clone())
+    }
+
     /// Sends a command of `WebDriver` to the session and returns the value of the answer.
     pub(crate) async fn command(&self, method: &str, command_name: &str, body: &Value) -> Value {
         command(self.driver, method, &format!("{}/{command_name}", self.session), body).await
@@ -114,10 +123,14 @@ fn request(driver: SocketAddr, method: &str, path: &str, body: &str) -> String {
     format!("{method} {path} HTTP/1.1\r\nHost: {driver}\r\nContent-Length: {length}\r\n\r\n{body}")
 }
 
-async fn command(driver: SocketAddr, method: &str, path: &str, body: &Value) -> Value {
+async fn answer(driver: SocketAddr, method: &str, path: &str, body: &Value) -> Answer {
     let mut client = Client::connect(driver).await;
     client.send(request(driver, method, path, &body.to_string())).await;
-    let answer = client.answer().await;
+    client.answer().await
+}
+
+async fn command(driver: SocketAddr, method: &str, path: &str, body: &Value) -> Value {
+    let answer = answer(driver, method, path, body).await;
     assert_eq!(answer.status, 200, "{method} {path}: {}", answer.text());
     answer.json()["value"].clone()
 }
