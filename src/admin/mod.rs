@@ -42,7 +42,7 @@ pub use error::{Error, is_of_run};
 pub use events::{Event, EventFeed, WATCHERS_MAX, Watcher};
 pub use housekeeping::{Housekeeper, HousekeepingRound};
 pub use keys::{
-    KEY_OVERLAP_MAX, KeyChange, KeyState, KeyView, NewKey, announced_later, check_key_name, id_in_key,
+    KeyChange, KeyState, KeyView, NewKey, announced_later, check_key_name, check_overlap, expiry, id_in_key,
 };
 pub use once::RequestKey;
 pub use operations::{
@@ -68,7 +68,7 @@ pub use token::{Binding, NewToken, mint_token};
 pub use versions::{ServableVersion, VERSIONS_LISTED_MAX};
 
 pub use crate::{
-    auth::AdminKey,
+    auth::{AdminKey, ApiKey},
     domain::{AdminRole, Principal, catalog::Pause},
     engine::{Progress, RunOutcome},
     metadata::{AUDIT_LISTED_MAX, AuditEntry, RUNS_LISTED_MAX},

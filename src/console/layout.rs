@@ -3,7 +3,7 @@
 use maud::{DOCTYPE, Markup, html};
 
 use super::{
-    HOME, SIGN_OUT_PATH,
+    HOME, KEYS, SIGN_OUT_PATH,
     assets::{ICON, STYLE},
 };
 use crate::{admin::Grant, domain::AdminRole};
@@ -13,7 +13,7 @@ pub const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'
     connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 
 /// The pages that every page leads to. The title of each is its name here.
-const NAVIGATION: &[(&str, &str)] = &[(HOME, "Overview")];
+const NAVIGATION: &[(&str, &str)] = &[(HOME, "Overview"), (KEYS, "Keys")];
 
 /// Who sees a page.
 #[derive(Debug, Clone, Copy)]

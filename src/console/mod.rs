@@ -5,6 +5,8 @@
 
 pub mod assets;
 mod form;
+mod key_forms;
+mod keys;
 mod layout;
 mod overview;
 mod sign_in;
@@ -12,6 +14,8 @@ mod table;
 mod words;
 
 pub use form::{Faults, Fields, Form, REQUEST};
+pub use key_forms::{NewKeyPage, RevokePage, RotateKeyPage, SecretPage};
+pub use keys::{KEYS, KeyPage, KeysPage, key_path};
 pub use layout::{CONTENT_SECURITY_POLICY, Visitor, refusal, reload};
 pub use overview::{COLLECTIONS_MAX, Overview};
 pub use sign_in::SignInPage;
@@ -20,3 +24,5 @@ pub use sign_in::SignInPage;
 pub const HOME: &str = "/console";
 /// Where the form of every page ends the session.
 pub const SIGN_OUT_PATH: &str = "/console/sign-out";
+/// The path of the audit log.
+pub const AUDIT: &str = "/console/audit";

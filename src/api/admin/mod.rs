@@ -15,7 +15,7 @@ pub(super) mod gate;
 pub(super) mod input;
 pub(super) mod keys;
 pub(super) mod login_links;
-mod page;
+pub(super) mod page;
 pub(super) mod routes;
 pub(super) mod runs;
 pub(super) mod sources;

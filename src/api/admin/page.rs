@@ -12,9 +12,9 @@ use crate::{api::http::error::Error, domain::RunRecord};
 #[derive(Debug, Serialize)]
 pub(in crate::api) struct Page<T> {
     /// The items.
-    pub(super) items: Vec<T>,
+    pub(in crate::api) items: Vec<T>,
     /// The cursor of the next page; null on the last one.
-    pub(super) next: Option<String>,
+    pub(in crate::api) next: Option<String>,
 }
 
 impl<T> Page<T> {
@@ -31,7 +31,7 @@ impl<T> Page<T> {
     }
 
     /// A page of things that were read with one more than `limit`, to know whether there is a next one.
-    pub(super) fn of(mut items: Vec<T>, limit: usize, cursor_of: impl Fn(&T) -> String) -> Self {
+    pub(in crate::api) fn of(mut items: Vec<T>, limit: usize, cursor_of: impl Fn(&T) -> String) -> Self {
         let has_more = items.len() > limit;
         items.truncate(limit);
         let next = items.last().filter(|_| has_more).map(cursor_of);
@@ -40,7 +40,7 @@ impl<T> Page<T> {
 }
 
 /// The cursor behind something at a time: the time, and its id.
-pub(super) fn cursor_at(at: DateTime<Utc>, id: impl std::fmt::Display) -> String {
+pub(in crate::api) fn cursor_at(at: DateTime<Utc>, id: impl std::fmt::Display) -> String {
     format!("{}.{id}", at.timestamp_micros())
 }
 
@@ -50,7 +50,9 @@ pub(super) fn cursor_of_run(run: &RunRecord) -> String {
 }
 
 /// The time and id of a cursor.
-pub(super) fn time_and_id<T: FromStr>(cursor: Option<&str>) -> Result<Option<(DateTime<Utc>, T)>, Error> {
+pub(in crate::api) fn time_and_id<T: FromStr>(
+    cursor: Option<&str>,
+) -> Result<Option<(DateTime<Utc>, T)>, Error> {
     let Some(cursor) = cursor else { return Ok(None) };
     let read = || {
         let (at, id) = cursor.split_once('.')?;

@@ -5,6 +5,8 @@
 mod answer;
 mod form;
 mod gate;
+mod key_form;
+mod keys;
 mod overview;
 mod routes;
 mod sign_in;

@@ -7,9 +7,9 @@ use axum::{
 };
 use hyper::Method;
 
-use super::{gate, overview, sign_in};
+use super::{gate, keys, overview, sign_in};
 use crate::{
-    admin::AdminRole::{self, Viewer},
+    admin::AdminRole::{self, Admin, Viewer},
     api::admin::AdminState,
 };
 
@@ -39,6 +39,14 @@ const ROUTES: &[Route] = &[
     route(Method::POST, "/console/sign-in", None, || post(sign_in::sign_in)),
     route(Method::POST, "/console/sign-out", Some(Viewer), || post(sign_in::sign_out)),
     route(Method::GET, "/console", Some(Viewer), || get(overview::show)),
+    route(Method::GET, "/console/keys", Some(Viewer), || get(keys::list)),
+    route(Method::GET, "/console/keys/new", Some(Admin), || get(keys::show_new)),
+    route(Method::POST, "/console/keys/new", Some(Admin), || post(keys::create)),
+    route(Method::GET, "/console/keys/{id}", Some(Viewer), || get(keys::show)),
+    route(Method::GET, "/console/keys/{id}/rotate", Some(Admin), || get(keys::show_rotate)),
+    route(Method::POST, "/console/keys/{id}/rotate", Some(Admin), || post(keys::rotate)),
+    route(Method::GET, "/console/keys/{id}/revoke", Some(Admin), || get(keys::show_revoke)),
+    route(Method::POST, "/console/keys/{id}/revoke", Some(Admin), || post(keys::revoke)),
     route(Method::GET, "/console/{*path}", Some(Viewer), || get(gate::not_found)),
 ];
 
