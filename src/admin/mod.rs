@@ -33,7 +33,9 @@ mod takeover;
 mod token;
 mod versions;
 
-pub use access::{Access, AccessRefusal, Grant, LoginLink, SIGN_IN_PATH, SignIn, SignInError, login_path};
+pub use access::{
+    Access, AccessRefusal, Grant, LoginLink, SIGN_IN_PATH, SessionView, SignIn, SignInError, login_path,
+};
 pub use admin_keys::{AdminKeyView, FIRST_KEY_FILE, NewAdminKey, provide_local_admin_key};
 pub use approve::Approved;
 pub use configured::{Configuration, Configured, ConfiguredModel, EntryView, ManagedBy};

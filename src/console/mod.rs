@@ -3,21 +3,25 @@
 //! Pages need no JavaScript. `maud` escapes every text, and the `Content-Security-Policy` of [`layout`] lets no script
 //! of a text run.
 
+mod admin_keys;
 pub mod assets;
 mod form;
 mod key_forms;
 mod keys;
 mod layout;
 mod overview;
+mod sessions;
 mod sign_in;
 mod table;
 mod words;
 
+pub use admin_keys::{ADMIN_KEYS, AdminKeysPage, NewAdminKeyPage, revoke_admin_key_path};
 pub use form::{Faults, Fields, Form, REQUEST};
 pub use key_forms::{NewKeyPage, RevokePage, RotateKeyPage, SecretPage};
 pub use keys::{KEYS, KeyPage, KeysPage, key_path};
 pub use layout::{CONTENT_SECURITY_POLICY, Visitor, refusal, reload};
 pub use overview::{COLLECTIONS_MAX, Overview};
+pub use sessions::{SESSIONS, SessionsPage};
 pub use sign_in::SignInPage;
 
 /// The path of the first page.

@@ -14,14 +14,9 @@ use super::{
     key_form,
 };
 use crate::{
-    admin::{self, AdminRole, KeyView, RequestKey, check_overlap},
+    admin::{self, KeyView, RequestKey, check_overlap},
     api::{
-        admin::{
-            AdminState,
-            gate::Caller,
-            keys,
-            page::{Page, cursor_at, time_and_id},
-        },
+        admin::{AdminState, gate::Caller, keys, page::Page},
         http::error::Error,
     },
     console::{
@@ -55,24 +50,20 @@ pub(super) async fn list(
     Query(filter): Query<Filter>,
 ) -> Result<Html<String>, Refused> {
     let (admin, now) = (state.publisher()?.admin(), state.clock.now());
-    let behind = time_and_id::<String>(filter.cursor.as_deref())?;
     let search = filter.search.trim().to_lowercase();
     let mut found: Vec<KeyView> = keys::read_keys(&state, &admin).await?;
     found.retain(|key| {
         let is_named = [&key.name, &key.id].iter().any(|text| text.to_lowercase().contains(&search));
         is_named && (filter.state.is_empty() || key.state(now).as_str() == filter.state)
     });
-    found.sort_by(|a, b| (b.created_at, &b.id).cmp(&(a.created_at, &a.id)));
-    if let Some((at, id)) = behind {
-        found.retain(|key| (key.created_at, &key.id) < (at, &id));
-    }
-    let page = Page::of(found, KEYS_SHOWN, |key| cursor_at(key.created_at, &key.id));
+    let cursor = filter.cursor.as_deref();
+    let page = Page::newest_first(found, KEYS_SHOWN, cursor, |key| (key.created_at, &key.id))?;
     let page = KeysPage {
         visitor: (&grant).into(),
         keys: &page.items,
         search: filter.search.trim(),
         state: &filter.state,
-        cursor: filter.cursor.as_deref(),
+        cursor,
         next: page.next.as_deref(),
         has_unannounced: admin.has_unannounced_keys().await?,
         now,
@@ -238,9 +229,4 @@ pub(super) async fn revoke(
 ) -> Result<Response, Refused> {
     keys::revoke(state.publisher()?, id.clone(), caller).await?;
     Ok(see(&key_path(&id)))
-}
-
-/// Refuses a role that there is not.
-pub(super) fn role(text: &str) -> Result<AdminRole, &'static str> {
-    text.parse().map_err(|_| "choose viewer, operator or admin")
 }

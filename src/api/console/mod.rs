@@ -2,6 +2,7 @@
 //!
 //! A page is a function of `console`; a handler here gets what it shows from a use case.
 
+mod admin_keys;
 mod answer;
 mod form;
 mod gate;
@@ -9,6 +10,7 @@ mod key_form;
 mod keys;
 mod overview;
 mod routes;
+mod sessions;
 mod sign_in;
 
 pub(super) use routes::routes;

@@ -7,7 +7,7 @@ use axum::{
 };
 use hyper::Method;
 
-use super::{gate, keys, overview, sign_in};
+use super::{admin_keys, gate, keys, overview, sessions, sign_in};
 use crate::{
     admin::AdminRole::{self, Admin, Viewer},
     api::admin::AdminState,
@@ -47,6 +47,14 @@ const ROUTES: &[Route] = &[
     route(Method::POST, "/console/keys/{id}/rotate", Some(Admin), || post(keys::rotate)),
     route(Method::GET, "/console/keys/{id}/revoke", Some(Admin), || get(keys::show_revoke)),
     route(Method::POST, "/console/keys/{id}/revoke", Some(Admin), || post(keys::revoke)),
+    route(Method::GET, "/console/admin-keys", Some(Viewer), || get(admin_keys::list)),
+    route(Method::GET, "/console/admin-keys/new", Some(Admin), || get(admin_keys::show_new)),
+    route(Method::POST, "/console/admin-keys/new", Some(Admin), || post(admin_keys::create)),
+    route(Method::GET, "/console/admin-keys/{id}/revoke", Some(Admin), || get(admin_keys::show_revoke)),
+    route(Method::POST, "/console/admin-keys/{id}/revoke", Some(Admin), || post(admin_keys::revoke)),
+    route(Method::GET, "/console/sessions", Some(Viewer), || get(sessions::list)),
+    // Everybody may end their own; the handler demands more for others.
+    route(Method::POST, "/console/sessions/{id}/end", Some(Viewer), || post(sessions::end)),
     route(Method::GET, "/console/{*path}", Some(Viewer), || get(gate::not_found)),
 ];
 
