@@ -6,16 +6,11 @@ use maud::{Markup, html};
 use super::{
     HOME,
     layout::{Visitor, page},
+    nodes::node_troubles,
+    state::{name_of, notes_of, troubles_of},
     words::{age, counted, number},
 };
-use crate::{
-    admin::{
-        CollectionStatus, Status,
-        fleet::{NodeDetails, NodeView},
-    },
-    domain::RunStatus,
-    status::{NodeState, Problem},
-};
+use crate::admin::{CollectionStatus, Status, fleet::NodeView};
 
 /// Most collections of one page.
 pub const COLLECTIONS_MAX: usize = 100;
@@ -132,7 +127,7 @@ impl Overview<'_> {
                         (run.status) ", " (age(Some(run.finished_at.unwrap_or(run.started_at)), self.now))
                     } @else { "–" }
                 }
-                td class="text" { (notes(one)) }
+                td class="text" { (notes_of(one)) }
             }
         }
     }
@@ -162,52 +157,14 @@ impl Overview<'_> {
 
 /// Problems of a collection.
 fn of_collection(one: &CollectionStatus) -> Vec<Trouble> {
-    let mut texts = Vec::new();
-    texts.extend(one.problem.as_ref().map(|it| format!("{} ({})", it.message, it.code)));
-    texts.extend(one.held_run.map(|run| format!("run {run} is held and waits for approval")));
-    if let Some(run) = &one.last_run
-        && let (RunStatus::Failed | RunStatus::Interrupted, error) = (run.status, &run.error)
-    {
-        texts.push(match error {
-            Some(error) => format!("the last run has failed: {} ({})", error.message, error.code),
-            None => format!("the last run has ended as {}", run.status),
-        });
-    }
     let trouble = |text| Trouble { subject: Some(one.collection.to_string()), text };
-    texts.into_iter().map(trouble).collect()
+    troubles_of(one).into_iter().map(trouble).collect()
 }
 
 /// Problems of a node, and of the collections on it.
 fn of_node(node: &NodeView) -> Vec<Trouble> {
-    let shown = |problem: &Problem| match problem.message.as_str() {
-        "" => problem.code.to_string(),
-        message => format!("{message} ({})", problem.code),
-    };
-    let mut texts = Vec::new();
-    match node.state {
-        NodeState::Silent => texts.push(format!("silent for {} s", node.seen_seconds)),
-        NodeState::Unreadable => {
-            texts.push(format!(
-                "its status cannot be read ({})",
-                node.unreadable.as_deref().unwrap_or("unknown")
-            ));
-        }
-        _ => {}
-    }
-    if let Some(NodeDetails { problem, publisher, tasks, collections, .. }) = &node.details {
-        texts.extend(problem.as_ref().map(shown));
-        texts.extend(publisher.as_ref().and_then(|it| it.problem.as_ref()).map(shown));
-        texts.extend(tasks.iter().map(|(task, problem)| format!("task {task}: {}", shown(problem))));
-        let of_collections = collections.iter().filter_map(|(name, one)| Some((name, one.problem.as_ref()?)));
-        texts.extend(of_collections.map(|(name, problem)| format!("{name}: {}", shown(problem))));
-    }
-    let subject = format!("node {} in {}", name(node), node.region);
-    texts.into_iter().map(|text| Trouble { subject: Some(subject.clone()), text }).collect()
-}
-
-/// The name of a node for people, or its id.
-fn name(node: &NodeView) -> String {
-    node.details.as_ref().map_or_else(|| node.node.to_string(), |details| details.name.to_string())
+    let subject = format!("node {} in {}", name_of(node), node.region);
+    node_troubles(node).into_iter().map(|text| Trouble { subject: Some(subject.clone()), text }).collect()
 }
 
 fn node_row(node: &NodeView) -> Markup {
@@ -216,7 +173,7 @@ fn node_row(node: &NodeView) -> Markup {
         details.map(|details| details.collections.values().filter(|one| one.versions_behind > 0).count());
     html! {
         tr {
-            th scope="row" { (name(node)) }
+            th scope="row" { (name_of(node)) }
             td { (node.region) }
             td { (node.state.as_str()) }
             td { (node.seen_seconds) " s ago" }
@@ -230,18 +187,4 @@ fn node_row(node: &NodeView) -> Markup {
             td { @if let Some(details) = details { (details.build) } @else { "–" } }
         }
     }
-}
-
-/// What of a collection is out of the ordinary, and no fault.
-fn notes(one: &CollectionStatus) -> String {
-    let mut notes = Vec::new();
-    if one.orphaned {
-        notes.push("no longer configured".to_owned());
-    }
-    if let Some(paused) = &one.paused {
-        notes.push(format!("paused: {paused}, by {}", paused.by));
-    }
-    notes.extend(one.dropped.map(|version| format!("dropped at version {version}")));
-    notes.extend(one.pins.iter().map(|(region, version)| format!("{region} is pinned to {version}")));
-    notes.join("; ")
 }

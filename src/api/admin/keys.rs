@@ -335,8 +335,18 @@ pub(in crate::api) async fn list_audit(
     Publishing(publisher): Publishing,
     Query(query): Query<AuditQuery>,
 ) -> Result<Json<Page<AuditEntry>>, Error> {
-    let (limit, before) = (limit(query.limit)?, time_and_id(query.cursor.as_deref())?);
-    let entries = publisher.admin().audit_before(query.subject.as_deref(), before, limit + 1).await?;
+    let (limit, admin) = (limit(query.limit)?, publisher.admin());
+    Ok(Json(read_audit(&admin, query.subject.as_deref(), query.cursor.as_deref(), limit).await?))
+}
+
+/// A page of the audit log.
+pub(in crate::api) async fn read_audit(
+    admin: &Admin,
+    subject: Option<&str>,
+    cursor: Option<&str>,
+    limit: usize,
+) -> Result<Page<AuditEntry>, Error> {
+    let entries = admin.audit_before(subject, time_and_id(cursor)?, limit + 1).await?;
     let page = Page::of(entries, limit, |(id, entry)| cursor_at(entry.at, id));
-    Ok(Json(Page { items: page.items.into_iter().map(|(_, entry)| entry).collect(), next: page.next }))
+    Ok(Page { items: page.items.into_iter().map(|(_, entry)| entry).collect(), next: page.next })
 }

@@ -19,7 +19,7 @@ pub(in crate::api) struct Page<T> {
 
 impl<T> Page<T> {
     /// The page behind `cursor` of things in the order of their names.
-    pub(super) fn by_name(things: Vec<(String, T)>, limit: usize, cursor: Option<&str>) -> Self {
+    pub(in crate::api) fn by_name(things: Vec<(String, T)>, limit: usize, cursor: Option<&str>) -> Self {
         let mut behind = things.into_iter().filter(|(name, _)| cursor.is_none_or(|cursor| **name > *cursor));
         let (mut items, mut last) = (Vec::new(), None);
         for (name, thing) in behind.by_ref().take(limit) {

@@ -4,10 +4,12 @@
 
 mod admin_keys;
 mod answer;
+mod audit;
 mod form;
 mod gate;
 mod key_form;
 mod keys;
+mod nodes;
 mod overview;
 mod routes;
 mod sessions;

@@ -7,7 +7,7 @@ use axum::{
 };
 use hyper::Method;
 
-use super::{admin_keys, gate, keys, overview, sessions, sign_in};
+use super::{admin_keys, audit, gate, keys, nodes, overview, sessions, sign_in};
 use crate::{
     admin::AdminRole::{self, Admin, Viewer},
     api::admin::AdminState,
@@ -55,6 +55,9 @@ const ROUTES: &[Route] = &[
     route(Method::GET, "/console/sessions", Some(Viewer), || get(sessions::list)),
     // Everybody may end their own; the handler demands more for others.
     route(Method::POST, "/console/sessions/{id}/end", Some(Viewer), || post(sessions::end)),
+    route(Method::GET, "/console/nodes", Some(Viewer), || get(nodes::list)),
+    route(Method::GET, "/console/nodes/{region}/{node}", Some(Viewer), || get(nodes::show)),
+    route(Method::GET, "/console/audit", Some(Viewer), || get(audit::list)),
     route(Method::GET, "/console/{*path}", Some(Viewer), || get(gate::not_found)),
 ];
 
