@@ -15,4 +15,5 @@ mod routes;
 mod sessions;
 mod sign_in;
 
+pub use routes::pages;
 pub(super) use routes::routes;

@@ -67,6 +67,13 @@ pub(in crate::api) fn routes(state: &AdminState) -> Router<AdminState> {
     routes.route_layer(from_fn_with_state(state.clone(), gate::admit))
 }
 
+/// The path of every page as its route has it, with the role that it needs.
+pub fn pages() -> impl Iterator<Item = (&'static str, Option<AdminRole>)> {
+    let no_page = ["/", "/console/assets/{name}", "/console/{*path}"];
+    let pages = ROUTES.iter().filter(move |row| row.method == Method::GET && !no_page.contains(&row.path));
+    pages.map(|row| (row.path, row.role))
+}
+
 /// The role that a request needs; `None` if it needs no session.
 pub(super) fn need(path: Option<&str>, method: &Method) -> Option<AdminRole> {
     let method = if *method == Method::HEAD { &Method::GET } else { method };
