@@ -1,17 +1,17 @@
-//! The console in Chromium: signing in by a link, what the first page shows at both widths, signing out; running a sync,
-//! watching it, finding a record, rolling back.
+//! The console in Chromium: signing in by a link, what the first page shows at both widths, signing out; a key that is
+//! created, copied and revoked; running a sync, watching it, finding a record, rolling back.
 
 use larder::admin::AdminRole;
 use serde_json::{Value, json};
 
-use super::sessions::link;
+use super::{accessibility::faults_of, sessions::link};
 use crate::{
     admin::world::{SECTIONS, World},
     support::{browser::Browser, process::until},
 };
 
 /// Waits for a page at `path`.
-async fn arrived(browser: &Browser, path: &str) {
+pub(super) async fn arrived(browser: &Browser, path: &str) {
     until("the page", async || {
         let url = browser.command("GET", "url", &json!({})).await;
         url.as_str().unwrap().ends_with(path).then_some(())
@@ -143,4 +143,63 @@ async fn a_browser_signs_in_by_a_link_sees_collections_and_signs_out() {
     arrived(&browser, "/console/sign-in").await;
     browser.open(&format!("{origin}/")).await;
     arrived(&browser, "/console/sign-in?next=%2Fconsole").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_is_created_copied_and_revoked_in_a_browser() {
+    let world = World::start().await;
+    let origin = format!("http://{}", world.node.server().admin_address());
+    let browser = Browser::start().await;
+    browser.open(&format!("{origin}{}", link(&world, AdminRole::Admin).await)).await;
+    submit(&browser).await;
+    arrived(&browser, "/console").await;
+    let permissions =
+        json!({ "origin": origin, "permissions": ["clipboardReadWrite", "clipboardSanitizedWrite"] });
+    browser.devtools("Browser.grantPermissions", &permissions).await;
+
+    // A wrong value first: its message is beside it, and nothing is lost.
+    browser.open(&format!("{origin}/console/keys/new")).await;
+    let fill = "document.querySelector('#name').value = 'browser';
+        document.querySelector('input[name=collection][value=person]').checked = true;
+        document.querySelector('#expires').value = argument;
+        document.querySelector('main form').requestSubmit()";
+    browser.run(fill, "soon".into()).await.unwrap();
+    let text_of = async |selector: &str| {
+        let text = "return document.querySelector(argument)?.textContent ?? ''";
+        browser.run(text, selector.into()).await.unwrap().as_str().unwrap().to_owned()
+    };
+    until("the message", async || text_of("#expires-fault").await.contains("unit").then_some(())).await;
+    let kept = "return [document.querySelector('#name').value, document.querySelector('#expires').value,
+        document.querySelector('input[value=person]').checked]";
+    assert_eq!(browser.run(kept, Value::Null).await.unwrap(), json!(["browser", "soon", true]));
+    let mut faults = faults_of(&browser, "/console/keys/new, refused").await;
+
+    // The second click of an impatient hand sends nothing.
+    browser
+        .run(&format!("{fill}; document.querySelector('main form').requestSubmit()"), "1d".into())
+        .await
+        .unwrap();
+    until("the key", async || (text_of("h1").await == "Key created").then_some(())).await;
+    faults.extend(faults_of(&browser, "/console/keys/new, created").await);
+    let value = "return document.querySelector('#secret').value";
+    let key = browser.run(value, Value::Null).await.unwrap().as_str().unwrap().to_owned();
+    assert!(key.starts_with("lrd_"), "{key}");
+    browser.run("document.querySelector('button[data-copies]').click()", Value::Null).await.unwrap();
+    until("the copy", async || (text_of("#copied").await == "Copied.").then_some(())).await;
+    let clipboard = browser.run("return await navigator.clipboard.readText()", Value::Null).await.unwrap();
+    assert_eq!(clipboard, key);
+    // Loaded again, as by the key F5: the browser sends the form again.
+    browser.command("POST", "refresh", &json!({})).await;
+    until("the answer", async || text_of("main").await.contains("was sent before").then_some(())).await;
+    let named = world.get("/admin/v1/keys").await["items"].as_array().unwrap().clone();
+    assert_eq!(named.iter().filter(|key| key["name"] == "browser").count(), 1);
+
+    let id = key.trim_start_matches("lrd_").split('_').next().unwrap();
+    browser.open(&format!("{origin}/console/keys/{id}")).await;
+    browser.run("document.querySelector('a.danger').click()", Value::Null).await.unwrap();
+    arrived(&browser, "/revoke").await;
+    browser.run("document.querySelector('button.danger').click()", Value::Null).await.unwrap();
+    arrived(&browser, &format!("/console/keys/{id}")).await;
+    assert!(text_of("dl").await.contains("revoked"));
+    assert!(faults.is_empty(), "{faults:#?}");
 }

@@ -10,10 +10,10 @@ use crate::{
 };
 
 /// Text that a page must not take for its own.
-const HOSTILE: &str = "\"><script>alert('x')</script><b a='";
+pub(super) const HOSTILE: &str = "\"><script>alert('x')</script><b a='";
 
 /// Checks what a browser must be told with every page.
-fn check_policy(answer: &Answer) {
+pub(super) fn check_policy(answer: &Answer) {
     let policy = answer.header("content-security-policy").unwrap();
     for part in ["default-src 'none'", "script-src 'self'", "style-src 'self'", "frame-ancestors 'none'"] {
         assert!(policy.contains(part), "{policy}");

@@ -9,6 +9,7 @@ use std::{
     path::Path,
 };
 
+use base64::{Engine as _, prelude::BASE64_STANDARD};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::sync::OnceCell;
@@ -99,6 +100,26 @@ impl Browser {
             json!({ "script": format!("const [argument] = arguments; {function_body}"), "args": [argument] });
         let answer = answer(self.driver, "POST", &format!("{}/execute/sync", self.session), &body).await;
         (answer.status == 200).then(|| answer.json()["value"].clone())
+    }
+
+    /// Sends a command of the `DevTools` protocol.
+    pub(crate) async fn devtools(&self, command_name: &str, parameters: &Value) -> Value {
+        self.command("POST", "goog/cdp/execute", &json!({ "cmd": command_name, "params": parameters })).await
+    }
+
+    /// Shows pages at this width, whatever the window's, and in this colour scheme: `light` or `dark`.
+    pub(crate) async fn show_as(&self, width: u32, colour_scheme: &str) {
+        let size = json!({ "width": width, "height": 900, "deviceScaleFactor": 1, "mobile": false });
+        self.devtools("Emulation.setDeviceMetricsOverride", &size).await;
+        let scheme = json!({ "features": [{ "name": "prefers-color-scheme", "value": colour_scheme }] });
+        self.devtools("Emulation.setEmulatedMedia", &scheme).await;
+    }
+
+    /// The whole page as a PNG.
+    pub(crate) async fn screenshot(&self) -> Vec<u8> {
+        let whole = json!({ "format": "png", "captureBeyondViewport": true });
+        let png = self.devtools("Page.captureScreenshot", &whole).await;
+        BASE64_STANDARD.decode(png["data"].as_str().unwrap()).unwrap()
     }
 
     /// Sends a command of `WebDriver` to the session and returns the value of the answer.
