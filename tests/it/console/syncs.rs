@@ -41,7 +41,7 @@ async fn syncs_are_listed_and_one_shows_its_schedule_and_where_it_is_managed() {
         [syncs.person]\nmodel = \"people\"\nschedule = \"manual\"\nindexes = { id = \"id\" }\n";
     let world = world_of(people, sections).await;
     let stored = json!({ "model": "people", "schedule": "manual", "indexes": { "id": "id" } });
-    assert_eq!(world.ask("PUT", "/admin/v1/syncs/stored", Some(stored)).await.status, 200);
+    assert_eq!(world.ask("PUT", "/admin/v1/syncs/stored", Some(stored)).await.status, 201);
     let mut viewer = signed_in(&world, AdminRole::Viewer).await;
     let list = viewer.get("/console/syncs").await.text().to_owned();
     for part in [
@@ -91,11 +91,11 @@ async fn syncs_are_listed_and_one_shows_its_schedule_and_where_it_is_managed() {
 async fn a_stored_sync_with_faults_is_shown_with_them() {
     let world = World::start().await;
     let source = json!({ "type": "sqlite", "path": world.node.directory.path().join("warehouse.db") });
-    assert_eq!(world.ask("PUT", "/admin/v1/sources/crm", Some(source)).await.status, 200);
+    assert_eq!(world.ask("PUT", "/admin/v1/sources/crm", Some(source)).await.status, 201);
     let model = json!({ "source": "crm", "table": "people", "primary_key": "id" });
-    assert_eq!(world.ask("PUT", "/admin/v1/models/crm", Some(model)).await.status, 200);
+    assert_eq!(world.ask("PUT", "/admin/v1/models/crm", Some(model)).await.status, 201);
     let sync = json!({ "model": "crm", "schedule": "manual", "indexes": { "id": "id" } });
-    assert_eq!(world.ask("PUT", "/admin/v1/syncs/crm", Some(sync)).await.status, 200);
+    assert_eq!(world.ask("PUT", "/admin/v1/syncs/crm", Some(sync)).await.status, 201);
     // The file takes the name of the model, with a source that does not fit.
     let taken = format!(
         "{}[models.crm]\nsource = \"warehouse\"\ntable = \"people\"\nprimary_key = \"id\"\n\
