@@ -7,11 +7,11 @@ use crate::{
         error::codes,
         id::RunId,
         manifest::Version,
-        name::{CollectionName, RegionName},
+        name::{CollectionName, IndexName, RegionName},
         run::RunStatus,
         stored::StoredName,
     },
-    engine, mapping, metadata, model,
+    engine, mapping, metadata, model, segment,
     settings::Fault,
     source,
 };
@@ -32,6 +32,9 @@ pub enum Error {
     /// No admin key has this id.
     #[error("no admin key has the id {0:?}; `larder admin keys list` shows them")]
     UnknownAdminKey(String),
+    /// No session has this id.
+    #[error("no session has the id {0:?}, or it has ended; GET /admin/v1/sessions lists those that are open")]
+    UnknownSession(String),
     /// No run has this id.
     #[error("no run has the id {0}; `larder runs` shows the last ones")]
     UnknownRun(String),
@@ -80,6 +83,23 @@ pub enum Error {
     /// No collection of this name is announced.
     #[error("no collection is named {name:?}; announced are: {known}")]
     UnknownCollection { name: String, known: String },
+    /// The collection has no such index.
+    #[error("{collection} has no index {index:?}; its indexes are: {known}")]
+    UnknownIndex { collection: CollectionName, index: String, known: String },
+    /// The node serves no records of the collection.
+    #[error("this node serves no records of {0}; use a node with the role replica")]
+    NoRecordsHere(CollectionName),
+    /// The collection is not loaded yet.
+    #[error("this node has not loaded {0} yet; try again later")]
+    NotLoaded(CollectionName),
+    /// Other regions serve the collection.
+    #[error("{collection} is not served in this node's region; it is served in: {regions}")]
+    ServedElsewhere { collection: CollectionName, regions: String },
+    /// The value cannot be hashed.
+    #[error(
+        "the values of index {index} are hashed with a secret that no sync of this publisher has; enter the hash of the          value, 64 hexadecimal digits"
+    )]
+    HashSecretMissing { index: IndexName },
     /// The version was never announced, or its objects are deleted.
     #[error(
         "{collection} has no version {version} to go back to; there are, with the time of their data: {there}"
@@ -191,6 +211,9 @@ pub enum Error {
     /// A token cannot be made.
     #[error(transparent)]
     Token(#[from] auth::tokens::Error),
+    /// A stored record cannot be read.
+    #[error(transparent)]
+    Segment(#[from] segment::Error),
     /// A segment file cannot be read.
     #[error(transparent)]
     SegmentFile(#[from] SegmentFileError),
@@ -214,6 +237,7 @@ codes! {
         "unknown_source" NotFound: UnknownSource,
         "unknown_key" NotFound: UnknownKey,
         "unknown_admin_key" NotFound: UnknownAdminKey,
+        "unknown_session" NotFound: UnknownSession,
         "unknown_run" NotFound: UnknownRun,
         "run_not_under_way" Conflict: RunNotUnderWay,
         "unknown_operation" NotFound: UnknownOperation,
@@ -225,6 +249,11 @@ codes! {
         "run_not_held" Conflict: HeldRunSuperseded,
         "held_run_outdated" Conflict: HeldRunOutdated,
         "unknown_collection" NotFound: UnknownCollection,
+        "index_not_found" NotFound: UnknownIndex,
+        "collection_not_found" NotFound: NoRecordsHere,
+        "collection_loading" Unavailable: NotLoaded,
+        "collection_in_other_region" NotFound: ServedElsewhere,
+        "hash_secret_missing" Invalid: HashSecretMissing,
         "unknown_version" NotFound: UnknownVersion,
         "version_in_force" Invalid: VersionInForce,
         "region_not_served" Invalid: NotServedThere,
@@ -241,7 +270,7 @@ codes! {
         "stored_contended" Conflict: StoredContended,
         "too_many_stored" Invalid: TooManyStored,
         "mapping_mismatch" Invalid: Mapping,
-        from: Model | Source | Catalog | Announce | Metadata | Engine | SegmentFile | Token,
+        from: Model | Source | Catalog | Announce | Metadata | Engine | Segment | SegmentFile | Token,
     }
 }
 

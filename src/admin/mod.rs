@@ -19,11 +19,13 @@ mod operations;
 mod overview;
 mod pin;
 mod publisher;
+mod records;
 mod registry;
 mod repair;
 mod resume;
 mod rollback;
 mod runs;
+mod schedule;
 mod segment;
 mod sources;
 mod status;
@@ -33,7 +35,9 @@ mod takeover;
 mod token;
 mod versions;
 
-pub use access::{Access, AccessRefusal, Grant, LoginLink, SIGN_IN_PATH, SignIn, SignInError, login_path};
+pub use access::{
+    Access, AccessRefusal, Grant, LoginLink, SIGN_IN_PATH, SessionView, SignIn, SignInError, login_path,
+};
 pub use admin_keys::{AdminKeyView, FIRST_KEY_FILE, NewAdminKey, provide_local_admin_key};
 pub use approve::Approved;
 pub use configured::{Configuration, Configured, ConfiguredModel, EntryView, ManagedBy};
@@ -42,7 +46,7 @@ pub use error::{Error, is_of_run};
 pub use events::{Event, EventFeed, WATCHERS_MAX, Watcher};
 pub use housekeeping::{Housekeeper, HousekeepingRound};
 pub use keys::{
-    KEY_OVERLAP_MAX, KeyChange, KeyState, KeyView, NewKey, announced_later, check_key_name, id_in_key,
+    KeyChange, KeyState, KeyView, NewKey, announced_later, check_key_name, check_overlap, expiry, id_in_key,
 };
 pub use once::RequestKey;
 pub use operations::{
@@ -51,10 +55,12 @@ pub use operations::{
 pub use overview::{KeyUses, Overview};
 pub use pin::{Pinned, Unpinned};
 pub use publisher::{Publisher, resolve_authority};
+pub use records::{RecordView, Records};
 pub use registry::{CheckedSync, Registry};
 pub use repair::{CatalogRepair, LocalCopies, VersionRepair, repair_catalog};
 pub use rollback::RolledBack;
 pub use runs::RunsFilter;
+pub use schedule::ScheduleView;
 pub use segment::{SegmentFileError, read_segment};
 pub use sources::{SourceCheck, Sources, drivers, work_for_source};
 pub use status::{CollectionStatus, Status};
@@ -68,7 +74,8 @@ pub use token::{Binding, NewToken, mint_token};
 pub use versions::{ServableVersion, VERSIONS_LISTED_MAX};
 
 pub use crate::{
-    auth::AdminKey,
+    auth::{AdminKey, ApiKey},
+    cache::IndexValue,
     domain::{AdminRole, Principal, catalog::Pause},
     engine::{Progress, RunOutcome},
     metadata::{AUDIT_LISTED_MAX, AuditEntry, RUNS_LISTED_MAX},

@@ -4,7 +4,7 @@ use serde_json::Value;
 use tracing::warn;
 
 use super::{Admin, error::Error};
-use crate::{domain::Digest, metadata::Claim};
+use crate::{domain::Digest, metadata::Claim, support::random};
 
 /// The key of a request that may be sent again.
 #[derive(Debug, Clone)]
@@ -15,6 +15,13 @@ pub struct RequestKey {
     pub name: String,
     /// Digest of the request.
     pub request: Digest,
+}
+
+impl RequestKey {
+    /// A name for a request that nobody else uses.
+    pub fn new_name() -> String {
+        random::uuid().simple().to_string()
+    }
 }
 
 impl Admin {

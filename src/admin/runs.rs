@@ -32,6 +32,11 @@ impl Admin {
         Ok(runs)
     }
 
+    /// The newest run of a sync.
+    pub async fn last_run(&self, sync: &CollectionName) -> Result<Option<RunRecord>, Error> {
+        Ok(self.metadata.last_run(sync).await?)
+    }
+
     /// What a run has read; `None` when it failed before that was known.
     ///
     /// # Errors

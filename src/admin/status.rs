@@ -12,8 +12,8 @@ use super::{
 use crate::{
     catalog::Catalog,
     domain::{
-        CatalogDocument, CollectionEntry, CollectionName, DeploymentId, Manifest, MetadataId, Pause,
-        RegionName, RunId, RunRecord,
+        CatalogDocument, CollectionEntry, CollectionName, DeploymentId, IndexName, Manifest, MetadataId,
+        Pause, RegionName, RunId, RunRecord,
     },
     metadata::Metadata,
 };
@@ -63,6 +63,9 @@ pub struct CollectionStatus {
     pub data_as_of: Option<DateTime<Utc>>,
     /// Regions that serve it; `None` means all.
     pub regions: Option<Vec<RegionName>>,
+    /// The indexes by which records are looked up, the primary one first.
+    #[serde(default)]
+    pub indexes: Vec<IndexName>,
     /// Whether it is announced but no longer configured. It is served until it is dropped. Always false where the
     /// syncs are not known.
     pub orphaned: bool,
@@ -167,6 +170,8 @@ impl Status {
                 }
                 if let Some(manifest) = one.read_manifest(catalog, name, entry).await? {
                     one.records = manifest.records;
+                    let looked_up = manifest.indexes.iter().filter(|index| !index.is_order);
+                    one.indexes = looked_up.map(|index| index.name.clone()).collect();
                     one.left = manifest.left;
                     one.bytes = manifest.segments.iter().map(|segment| segment.bytes).sum();
                     let changes = manifest.change_segments();
@@ -204,6 +209,7 @@ impl CollectionStatus {
             garbage: 0.0,
             data_as_of: None,
             regions: None,
+            indexes: Vec::new(),
             orphaned: false,
             last_run,
             held_run,

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     admin::{
-        Access, Configured, EventFeed, FIRST_KEY_FILE, Operations, Overview, Publisher, Registry,
+        Access, Configured, EventFeed, FIRST_KEY_FILE, Operations, Overview, Publisher, Records, Registry,
         fleet::FleetReader, provide_local_admin_key,
     },
     api::{self, AdminState, Limits, Listener, ReadLimits, ReadState, Readiness, tls::Tls},
@@ -152,6 +152,7 @@ impl Server {
             configured,
             events,
             operations: Operations::new(clock.clone(), on_ended, shutdown.clone()),
+            records: Records::new(cache.clone()),
             overview: Arc::new(overview),
             metrics_open: config.server.metrics_open,
             readiness,

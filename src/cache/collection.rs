@@ -270,7 +270,11 @@ impl Collection {
         std::hint::black_box(touched.fold(0, |all, byte| all ^ byte));
     }
 
-    fn number_of(&self, index: &str) -> Option<usize> {
+    pub(super) fn definitions(&self) -> &[IndexDefinition] {
+        &self.definitions
+    }
+
+    pub(super) fn number_of(&self, index: &str) -> Option<usize> {
         let is_it = |definition: &IndexDefinition| definition.name.as_str() == index && !definition.is_order;
         self.definitions.iter().position(is_it)
     }

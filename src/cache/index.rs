@@ -7,7 +7,7 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::{
     build::Dead,
-    location::{Location, Segments},
+    location::{ColumnValues, Location, Segments},
     overflow::{Few, Order, OverflowSet},
     table::{Hashed, Place, Scratch, Table},
 };
@@ -142,6 +142,11 @@ impl Index {
     /// Where `value` most likely is; `None` also when several records may have it.
     pub(super) fn likely(&self, value: &str) -> Option<Location> {
         self.table.get(self.place(value)).filter(|bits| *bits != OVERFLOW).map(Location::from_bits)
+    }
+
+    /// The values under this index of the record at `at`; `None` if the caller does not have its segment yet.
+    pub(super) fn values_at<'a>(&self, segments: &'a Segments, at: Location) -> Option<ColumnValues<'a>> {
+        segments.values(self.column, at)
     }
 
     /// Checks that the record at `at` has `value`: an equal hash alone does not prove it.

@@ -12,6 +12,7 @@ mod error;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzz;
 mod index;
+mod inspect;
 mod location;
 mod overflow;
 mod plan;
@@ -23,5 +24,6 @@ mod tests;
 
 pub use collection::{Collection, Lookup, Served};
 pub use error::Error;
+pub use inspect::{IndexValue, Inspection};
 pub use relocate::Relocation;
 pub use slots::{Cache, Slot};

@@ -26,6 +26,14 @@ pub(super) static STYLE: LazyLock<Asset> =
 /// The icon of every page.
 pub(super) static ICON: LazyLock<Asset> =
     LazyLock::new(|| Asset::new("icon", "svg", "image/svg+xml", include_str!("assets/icon.svg")));
+/// The module of pages with forms.
+pub(super) static FORMS: LazyLock<Asset> = LazyLock::new(|| {
+    Asset::new("forms", "js", "text/javascript; charset=utf-8", include_str!("assets/forms.js"))
+});
+/// The module that keeps the page of a run up to date.
+pub(super) static WATCH: LazyLock<Asset> = LazyLock::new(|| {
+    Asset::new("watch", "js", "text/javascript; charset=utf-8", include_str!("assets/watch.js"))
+});
 
 impl Asset {
     fn new(stem: &str, extension: &str, content_type: &'static str, text: &'static str) -> Self {
@@ -41,5 +49,5 @@ impl Asset {
 
 /// The file of this name.
 pub fn find(name: &str) -> Option<&'static Asset> {
-    [&*STYLE, &*ICON].into_iter().find(|asset| asset.name == name)
+    [&*STYLE, &*ICON, &*FORMS, &*WATCH].into_iter().find(|asset| asset.name == name)
 }

@@ -3,7 +3,7 @@
 use maud::{DOCTYPE, Markup, html};
 
 use super::{
-    HOME, SIGN_OUT_PATH,
+    ADMIN_KEYS, AUDIT, HOME, KEYS, NODES, SESSIONS, SIGN_OUT_PATH, SYNCS,
     assets::{ICON, STYLE},
 };
 use crate::{admin::Grant, domain::AdminRole};
@@ -12,6 +12,17 @@ use crate::{admin::Grant, domain::AdminRole};
 pub const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; \
     connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 
+/// The pages that every page leads to. The title of each is its name here.
+const NAVIGATION: &[(&str, &str)] = &[
+    (HOME, "Overview"),
+    (SYNCS, "Syncs"),
+    (NODES, "Nodes"),
+    (KEYS, "Keys"),
+    (ADMIN_KEYS, "Admin keys"),
+    (SESSIONS, "Sessions"),
+    (AUDIT, "Audit log"),
+];
+
 /// Who sees a page.
 #[derive(Debug, Clone, Copy)]
 pub struct Visitor<'a> {
@@ -19,6 +30,13 @@ pub struct Visitor<'a> {
     pub name: &'a str,
     /// Its role.
     pub role: AdminRole,
+}
+
+impl Visitor<'_> {
+    /// Whether the visitor may do what needs `role`.
+    pub(super) fn may(&self, role: AdminRole) -> bool {
+        self.role >= role
+    }
 }
 
 impl<'a> From<&'a Grant> for Visitor<'a> {
@@ -44,6 +62,11 @@ pub(super) fn page(title: &str, visitor: Option<Visitor<'_>>, content: &Markup) 
                 header {
                     a class="name" href=(HOME) { "Larder" }
                     @if let Some(Visitor { name, role }) = visitor {
+                        nav aria-label="Console" {
+                            @for (path, label) in NAVIGATION {
+                                a href=(path) aria-current=[(title == *label).then_some("page")] { (label) }
+                            }
+                        }
                         form method="post" action=(SIGN_OUT_PATH) {
                             span class="quiet" { (name) " · " (role) }
                             button class="quiet" { "Sign out" }

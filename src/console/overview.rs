@@ -4,18 +4,16 @@ use chrono::{DateTime, Utc};
 use maud::{Markup, html};
 
 use super::{
-    HOME,
+    HOME, collection_path,
     layout::{Visitor, page},
+    nodes::{node_path, node_troubles},
+    notice::{Done, notice},
+    run_path,
+    state::{name_of, notes_of, troubles_of},
+    table::{Column, pages, table},
     words::{age, counted, number},
 };
-use crate::{
-    admin::{
-        CollectionStatus, Status,
-        fleet::{NodeDetails, NodeView},
-    },
-    domain::RunStatus,
-    status::{NodeState, Problem},
-};
+use crate::admin::{CollectionStatus, Status, fleet::NodeView};
 
 /// Most collections of one page.
 pub const COLLECTIONS_MAX: usize = 100;
@@ -29,16 +27,18 @@ pub struct Overview<'a> {
     pub visitor: Visitor<'a>,
     /// The announced state, with all collections.
     pub status: &'a Status,
-    /// Collections behind this name are shown.
+    /// Collections behind this name are shown: the cursor of the page.
     pub after: Option<&'a str>,
+    /// What a form has done before.
+    pub done: Option<Done>,
     /// The time.
     pub now: DateTime<Utc>,
 }
 
 /// Something that an operator should look at.
 struct Trouble {
-    /// The collection or node; `None` for the deployment.
-    subject: Option<String>,
+    /// The collection or node, and its page if it has one; `None` for the deployment.
+    subject: Option<(String, Option<String>)>,
     text: String,
 }
 
@@ -47,12 +47,15 @@ impl Overview<'_> {
     pub fn render(&self) -> String {
         let troubles = self.troubles();
         let content = html! {
+            (notice(self.done))
             h2 { "Problems" }
             @if troubles.is_empty() { p { "None." } }
             ul class="problems" {
                 @for Trouble { subject, text } in troubles.iter().take(PROBLEMS_MAX) {
                     li class="notice fault" {
-                        @if let Some(subject) = subject { strong { (subject) } ": " }
+                        @if let Some((name, path)) = subject {
+                            strong { @if let Some(path) = path { a href=(path) { (name) } } @else { (name) } } ": "
+                        }
                         (text)
                     }
                 }
@@ -97,25 +100,19 @@ impl Overview<'_> {
         let has_more = rows.len() > COLLECTIONS_MAX;
         rows.truncate(COLLECTIONS_MAX);
         let last = rows.last().map(|one| one.collection.as_str()).filter(|_| has_more);
+        let columns = [
+            Column::Text("Collection"),
+            Column::Number("Records"),
+            Column::Number("Version"),
+            Column::Text("Data as of"),
+            Column::Text("Last run"),
+            Column::Text("Note"),
+        ];
+        let rows = html! { @for one in rows { (self.row(one)) } };
         html! {
-            div class="table" tabindex="0" role="region" aria-labelledby="collections" {
-                table {
-                    thead { tr {
-                        th scope="col" { "Collection" }
-                        th scope="col" class="number" { "Records" }
-                        th scope="col" class="number" { "Version" }
-                        th scope="col" { "Data as of" }
-                        th scope="col" { "Last run" }
-                        th scope="col" { "Note" }
-                    } }
-                    tbody { @for one in rows { (self.row(one)) } }
-                }
-            }
-            p class="quiet" {
-                (counted(all.len(), "collection")) " in all. "
-                @if self.after.is_some() { a href=(HOME) { "First page" } " " }
-                @if let Some(last) = last { a href=(format!("{HOME}?after={last}")) { "Next page" } }
-            }
+            (table("Collections", &columns, &rows))
+            p class="quiet" { (counted(all.len(), "collection")) " in all." }
+            (pages(HOME, &[], self.after, last))
         }
     }
 
@@ -123,16 +120,16 @@ impl Overview<'_> {
         let version = one.version.map_or_else(|| "–".to_owned(), |version| version.to_string());
         html! {
             tr {
-                th scope="row" { (one.collection) }
+                th scope="row" { a href=(collection_path(&one.collection)) { (one.collection) } }
                 td class="number" { (number(one.records)) }
                 td class="number" { (version) }
                 td { (age(one.data_as_of, self.now)) }
                 td {
                     @if let Some(run) = &one.last_run {
-                        (run.status) ", " (age(Some(run.finished_at.unwrap_or(run.started_at)), self.now))
+                        a href=(run_path(run.id)) { (run.status) } ", " (age(Some(run.finished_at.unwrap_or(run.started_at)), self.now))
                     } @else { "–" }
                 }
-                td class="text" { (notes(one)) }
+                td class="text" { (notes_of(one)) }
             }
         }
     }
@@ -141,20 +138,10 @@ impl Overview<'_> {
         let Some(fleet) = self.status.fleet.as_ref().filter(|fleet| !fleet.nodes.is_empty()) else {
             return html! { p { "No node has written a status lately." } };
         };
+        let columns = ["Node", "Region", "State", "Seen", "Behind", "Build"].map(Column::Text);
+        let rows = html! { @for node in &fleet.nodes { (node_row(node)) } };
         html! {
-            div class="table" tabindex="0" role="region" aria-labelledby="nodes" {
-                table {
-                    thead { tr {
-                        th scope="col" { "Node" }
-                        th scope="col" { "Region" }
-                        th scope="col" { "State" }
-                        th scope="col" { "Seen" }
-                        th scope="col" { "Behind" }
-                        th scope="col" { "Build" }
-                    } }
-                    tbody { @for node in &fleet.nodes { (node_row(node)) } }
-                }
-            }
+            (table("Nodes", &columns, &rows))
             @if fleet.left_off > 0 { p class="quiet" { "and " (counted(fleet.left_off, "more node")) } }
         }
     }
@@ -162,52 +149,15 @@ impl Overview<'_> {
 
 /// Problems of a collection.
 fn of_collection(one: &CollectionStatus) -> Vec<Trouble> {
-    let mut texts = Vec::new();
-    texts.extend(one.problem.as_ref().map(|it| format!("{} ({})", it.message, it.code)));
-    texts.extend(one.held_run.map(|run| format!("run {run} is held and waits for approval")));
-    if let Some(run) = &one.last_run
-        && let (RunStatus::Failed | RunStatus::Interrupted, error) = (run.status, &run.error)
-    {
-        texts.push(match error {
-            Some(error) => format!("the last run has failed: {} ({})", error.message, error.code),
-            None => format!("the last run has ended as {}", run.status),
-        });
-    }
-    let trouble = |text| Trouble { subject: Some(one.collection.to_string()), text };
-    texts.into_iter().map(trouble).collect()
+    let subject = (one.collection.to_string(), Some(collection_path(&one.collection)));
+    let trouble = |text| Trouble { subject: Some(subject.clone()), text };
+    troubles_of(one).into_iter().map(trouble).collect()
 }
 
 /// Problems of a node, and of the collections on it.
 fn of_node(node: &NodeView) -> Vec<Trouble> {
-    let shown = |problem: &Problem| match problem.message.as_str() {
-        "" => problem.code.to_string(),
-        message => format!("{message} ({})", problem.code),
-    };
-    let mut texts = Vec::new();
-    match node.state {
-        NodeState::Silent => texts.push(format!("silent for {} s", node.seen_seconds)),
-        NodeState::Unreadable => {
-            texts.push(format!(
-                "its status cannot be read ({})",
-                node.unreadable.as_deref().unwrap_or("unknown")
-            ));
-        }
-        _ => {}
-    }
-    if let Some(NodeDetails { problem, publisher, tasks, collections, .. }) = &node.details {
-        texts.extend(problem.as_ref().map(shown));
-        texts.extend(publisher.as_ref().and_then(|it| it.problem.as_ref()).map(shown));
-        texts.extend(tasks.iter().map(|(task, problem)| format!("task {task}: {}", shown(problem))));
-        let of_collections = collections.iter().filter_map(|(name, one)| Some((name, one.problem.as_ref()?)));
-        texts.extend(of_collections.map(|(name, problem)| format!("{name}: {}", shown(problem))));
-    }
-    let subject = format!("node {} in {}", name(node), node.region);
-    texts.into_iter().map(|text| Trouble { subject: Some(subject.clone()), text }).collect()
-}
-
-/// The name of a node for people, or its id.
-fn name(node: &NodeView) -> String {
-    node.details.as_ref().map_or_else(|| node.node.to_string(), |details| details.name.to_string())
+    let subject = (format!("node {} in {}", name_of(node), node.region), Some(node_path(node)));
+    node_troubles(node).into_iter().map(|text| Trouble { subject: Some(subject.clone()), text }).collect()
 }
 
 fn node_row(node: &NodeView) -> Markup {
@@ -216,7 +166,7 @@ fn node_row(node: &NodeView) -> Markup {
         details.map(|details| details.collections.values().filter(|one| one.versions_behind > 0).count());
     html! {
         tr {
-            th scope="row" { (name(node)) }
+            th scope="row" { (name_of(node)) }
             td { (node.region) }
             td { (node.state.as_str()) }
             td { (node.seen_seconds) " s ago" }
@@ -230,18 +180,4 @@ fn node_row(node: &NodeView) -> Markup {
             td { @if let Some(details) = details { (details.build) } @else { "–" } }
         }
     }
-}
-
-/// What of a collection is out of the ordinary, and no fault.
-fn notes(one: &CollectionStatus) -> String {
-    let mut notes = Vec::new();
-    if one.orphaned {
-        notes.push("no longer configured".to_owned());
-    }
-    if let Some(paused) = &one.paused {
-        notes.push(format!("paused: {paused}, by {}", paused.by));
-    }
-    notes.extend(one.dropped.map(|version| format!("dropped at version {version}")));
-    notes.extend(one.pins.iter().map(|(region, version)| format!("{region} is pinned to {version}")));
-    notes.join("; ")
 }

@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 use maud::{Markup, html};
+use percent_encoding::{NON_ALPHANUMERIC, PercentEncode, utf8_percent_encode};
 
 /// `1234567` as `1,234,567`.
 pub(super) fn number(number: u64) -> String {
@@ -22,11 +23,47 @@ pub(super) fn counted(count: usize, what: &str) -> String {
     format!("{} {what}{s}", number(count as u64))
 }
 
+/// `1.5 s`, `2 min 5 s`, `3 h 4 min`.
+pub(super) fn duration(duration: TimeDelta) -> String {
+    let millis = duration.num_milliseconds().max(0);
+    let seconds = millis / 1000;
+    match seconds {
+        0..10 => format!("{}.{} s", seconds, millis % 1000 / 100),
+        10..60 => format!("{seconds} s"),
+        60..3600 => format!("{} min {} s", seconds / 60, seconds % 60),
+        _ => format!("{} h {} min", seconds / 3600, seconds % 3600 / 60),
+    }
+}
+
+/// `512 bytes`, `1.5 MB`.
+pub(super) fn bytes(bytes: u64) -> String {
+    const UNITS: [&str; 5] = ["kB", "MB", "GB", "TB", "PB"];
+    if bytes < 1000 {
+        return format!("{bytes} bytes");
+    }
+    let (mut tenths, mut unit) = (bytes / 100, 0);
+    while tenths >= 10_000 && unit + 1 < UNITS.len() {
+        tenths /= 1000;
+        unit += 1;
+    }
+    format!("{}.{} {}", number(tenths / 10), tenths % 10, UNITS[unit])
+}
+
 /// How long ago `at` was, with the time itself as a tooltip; a dash for none.
 pub(super) fn age(at: Option<DateTime<Utc>>, now: DateTime<Utc>) -> Markup {
     let Some(at) = at else { return html! { "–" } };
     let time = at.format("%Y-%m-%d %H:%M:%S UTC").to_string();
     html! { time datetime=(at.to_rfc3339()) title=(time) { (ago(now - at)) } }
+}
+
+/// A time itself.
+pub(super) fn time(at: DateTime<Utc>) -> Markup {
+    html! { time datetime=(at.to_rfc3339()) { (at.format("%Y-%m-%d %H:%M:%S UTC")) } }
+}
+
+/// `text` as one segment of a path.
+pub(super) fn segment(text: &str) -> PercentEncode<'_> {
+    utf8_percent_encode(text, NON_ALPHANUMERIC)
 }
 
 fn ago(age: TimeDelta) -> String {
@@ -43,6 +80,29 @@ fn ago(age: TimeDelta) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn durations_and_sizes_are_rounded_down() {
+        for (given, expected) in [
+            (-5, "0.0 s"),
+            (1_560, "1.5 s"),
+            (59_999, "59 s"),
+            (125_000, "2 min 5 s"),
+            (11_100_000, "3 h 5 min"),
+        ] {
+            assert_eq!(duration(TimeDelta::milliseconds(given)), expected);
+        }
+        for (given, expected) in [
+            (0, "0 bytes"),
+            (999, "999 bytes"),
+            (1000, "1.0 kB"),
+            (999_999, "999.9 kB"),
+            (1_550_000, "1.5 MB"),
+            (u64::MAX, "18,446.7 PB"),
+        ] {
+            assert_eq!(bytes(given), expected);
+        }
+    }
 
     #[test]
     fn numbers_are_grouped_and_ages_are_rounded_down() {

@@ -90,6 +90,18 @@ pub fn next(schedule: &Schedule, history: &History) -> Option<DateTime<Utc>> {
     }
 }
 
+/// The next times at which runs are due, if each of them has a result at once; the first is not before `now`. None of a
+/// schedule after invocations: nobody knows when the next one is.
+pub fn upcoming(
+    schedule: &Schedule,
+    history: &History,
+    now: DateTime<Utc>,
+) -> impl Iterator<Item = DateTime<Utc>> {
+    let is_known = !matches!(schedule, Schedule::After(_));
+    let first = next(schedule, history).filter(|_| is_known).map(|due| due.max(now));
+    std::iter::successors(first, |last| tick(schedule, *last))
+}
+
 /// The first tick after `moment`.
 fn tick(schedule: &Schedule, moment: DateTime<Utc>) -> Option<DateTime<Utc>> {
     match schedule {
@@ -142,6 +154,22 @@ mod tests {
         assert_eq!(next(&every, &History::default()), Some(DateTime::UNIX_EPOCH));
         let history = ran("2026-01-01T00:00:00Z", "2026-01-01T00:04:00Z", 0);
         assert_eq!(next(&every, &history), Some(at("2026-01-01T00:05:00Z")));
+    }
+
+    #[test]
+    fn upcoming_runs_begin_now_at_the_earliest_and_follow_the_schedule() {
+        let listed = |schedule: &Schedule, history: &History, now: &str| {
+            let times = upcoming(schedule, history, at(now)).take(3);
+            times.map(|at| at.format("%dT%H:%M").to_string()).collect::<Vec<_>>()
+        };
+        let (every, never_ran) = (Schedule::Every(Duration::from_mins(5)), History::default());
+        assert_eq!(listed(&every, &never_ran, "2026-01-01T10:00:00Z"), ["01T10:00", "01T10:05", "01T10:10"]);
+        let history = ran("2026-01-01T10:00:00Z", "2026-01-01T10:00:05Z", 0);
+        assert_eq!(listed(&every, &history, "2026-01-01T10:01:00Z"), ["01T10:05", "01T10:10", "01T10:15"]);
+        let nightly = cron("30 3 * * *", chrono_tz::Europe::Berlin);
+        let history = ran("2026-01-01T02:30:00Z", "2026-01-01T02:31:00Z", 0);
+        assert_eq!(listed(&nightly, &history, "2026-01-01T10:00:00Z"), ["02T02:30", "03T02:30", "04T02:30"]);
+        assert_eq!(listed(&Schedule::Manual, &history, "2026-01-01T10:00:00Z"), [""; 0]);
     }
 
     #[test]

@@ -5,7 +5,7 @@ mod schedule;
 mod service;
 mod settings;
 
-pub use due::{History, next};
+pub use due::{History, next, upcoming};
 pub use schedule::Schedule;
-pub use service::{OnEnded, ScheduledSync, Scheduler, SyncLoop};
+pub use service::{HISTORY_MAX, OnEnded, ScheduledSync, Scheduler, SyncLoop};
 pub use settings::SyncConfig;

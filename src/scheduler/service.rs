@@ -32,7 +32,7 @@ const PAUSE_POLL_INTERVAL: Duration = Duration::from_secs(2);
 const BETWEEN_RUNS: Duration = Duration::from_millis(700);
 
 /// Latest runs of a sync that decide when the next is due: delays stop doubling long before.
-const HISTORY_MAX: usize = 24;
+pub const HISTORY_MAX: usize = 24;
 
 /// A sync with its source and schedule.
 #[derive(Clone)]

@@ -29,13 +29,13 @@ use crate::{
 const WAIT_SECONDS_MAX: u64 = 25;
 
 /// A version, as it may be named.
-fn version(number: u64) -> Result<Version, Error> {
+pub(in crate::api) fn version(number: u64) -> Result<Version, Error> {
     let is_one = (1..=i64::MAX.unsigned_abs()).contains(&number);
     if is_one { Ok(Version(number)) } else { Err(invalid("version must be a whole number from 1")) }
 }
 
 /// The tag of what an operator changes of a collection: its version, pins, pause and regions.
-fn tag(status: &CollectionStatus) -> HeaderValue {
+pub(in crate::api) fn tag(status: &CollectionStatus) -> HeaderValue {
     let CollectionStatus { version, regions, dropped, paused, pins, .. } = status;
     etag::tag(&(version, regions, dropped, paused, pins))
 }
@@ -110,12 +110,22 @@ pub(in crate::api) async fn list_versions(
     Query(query): Query<VersionsQuery>,
 ) -> Result<Json<Page<ServableVersion>>, Error> {
     let (name, limit) = (named("collection", &collection)?, limit(query.limit)?);
-    let before = query.cursor.as_deref().map(|cursor| named::<u64>("cursor", cursor)).transpose()?;
+    Ok(Json(versions(&state, &name, limit, query.cursor.as_deref()).await?))
+}
+
+/// A page of the versions of a collection that can be served, the newest first.
+pub(in crate::api) async fn versions(
+    state: &AdminState,
+    name: &CollectionName,
+    limit: usize,
+    cursor: Option<&str>,
+) -> Result<Page<ServableVersion>, Error> {
+    let before = cursor.map(|cursor| named::<u64>("cursor", cursor)).transpose()?;
     // There are few versions: their manifests are read again for each page.
     let read = if before.is_none() { limit + 1 } else { LIMIT_MAX };
-    let mut found = state.overview.versions(state.admin().as_ref(), &name, read).await?;
+    let mut found = state.overview.versions(state.admin().as_ref(), name, read).await?;
     found.retain(|one| before.is_none_or(|before| one.version.0 < before));
-    Ok(Json(Page::of(found, limit, |one| one.version.to_string())))
+    Ok(Page::of(found, limit, |one| one.version.to_string()))
 }
 
 /// Which version, and how long to wait.

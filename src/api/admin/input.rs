@@ -25,7 +25,7 @@ const IDEMPOTENCY_KEY_CHARACTERS_MAX: usize = 128;
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
 /// A refusal because of the request's input, with what to write instead.
-pub(super) fn invalid(message: impl Into<String>) -> Error {
+pub(in crate::api) fn invalid(message: impl Into<String>) -> Error {
     Error::new(codes::INVALID_INPUT, Detail::Message(message.into()))
 }
 
@@ -40,7 +40,7 @@ pub(super) fn limit(given: Option<usize>) -> Result<usize, Error> {
 }
 
 /// A name or id of the path or query.
-pub(super) fn named<T: FromStr<Err: Display>>(what: &str, text: &str) -> Result<T, Error> {
+pub(in crate::api) fn named<T: FromStr<Err: Display>>(what: &str, text: &str) -> Result<T, Error> {
     text.parse().map_err(|error| invalid(format!("{what}: {error}")))
 }
 
@@ -83,16 +83,27 @@ pub(super) fn request_key(
 ) -> Result<Option<RequestKey>, Error> {
     let mut values = headers.get_all(IDEMPOTENCY_KEY).iter();
     let Some(value) = values.next() else { return Ok(None) };
-    let name = value.to_str().ok().filter(|name| (1..=IDEMPOTENCY_KEY_CHARACTERS_MAX).contains(&name.len()));
-    match (name, values.next()) {
-        (Some(name), None) => {
-            let request = Digest::of(format!("{route} {body}").as_bytes());
-            Ok(Some(RequestKey { holder: caller.0.id.clone(), name: name.to_owned(), request }))
-        }
-        _ => Err(invalid(format!(
+    // Of two headers it is unclear which one is meant.
+    let name = value.to_str().ok().filter(|_| values.next().is_none()).unwrap_or_default();
+    request_key_named(name, caller, route, body).map(Some)
+}
+
+/// The key `name` of a request that may be sent again.
+pub(in crate::api) fn request_key_named(
+    name: &str,
+    caller: &Caller,
+    route: &str,
+    body: Digest,
+) -> Result<RequestKey, Error> {
+    let is_valid = (1..=IDEMPOTENCY_KEY_CHARACTERS_MAX).contains(&name.len())
+        && name.bytes().all(|byte| matches!(byte, b' '..=b'~'));
+    if !is_valid {
+        return Err(invalid(format!(
             "Idempotency-Key must be given once, 1 to {IDEMPOTENCY_KEY_CHARACTERS_MAX} visible ASCII characters"
-        ))),
+        )));
     }
+    let request = Digest::of(format!("{route} {body}").as_bytes());
+    Ok(RequestKey { holder: caller.0.id.clone(), name: name.to_owned(), request })
 }
 
 /// Awaits `act`, which goes on when the request ends first: a change is never left half done by a client that leaves.

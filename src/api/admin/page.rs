@@ -12,14 +12,14 @@ use crate::{api::http::error::Error, domain::RunRecord};
 #[derive(Debug, Serialize)]
 pub(in crate::api) struct Page<T> {
     /// The items.
-    pub(super) items: Vec<T>,
+    pub(in crate::api) items: Vec<T>,
     /// The cursor of the next page; null on the last one.
-    pub(super) next: Option<String>,
+    pub(in crate::api) next: Option<String>,
 }
 
 impl<T> Page<T> {
     /// The page behind `cursor` of things in the order of their names.
-    pub(super) fn by_name(things: Vec<(String, T)>, limit: usize, cursor: Option<&str>) -> Self {
+    pub(in crate::api) fn by_name(things: Vec<(String, T)>, limit: usize, cursor: Option<&str>) -> Self {
         let mut behind = things.into_iter().filter(|(name, _)| cursor.is_none_or(|cursor| **name > *cursor));
         let (mut items, mut last) = (Vec::new(), None);
         for (name, thing) in behind.by_ref().take(limit) {
@@ -30,8 +30,25 @@ impl<T> Page<T> {
         Self { items, next }
     }
 
+    /// The page behind `cursor` of things with a time and an id, newest first.
+    pub(in crate::api) fn newest_first(
+        mut things: Vec<T>,
+        limit: usize,
+        cursor: Option<&str>,
+        time_and_id_of: impl Fn(&T) -> (DateTime<Utc>, &str),
+    ) -> Result<Self, Error> {
+        if let Some((at, id)) = time_and_id::<String>(cursor)? {
+            things.retain(|thing| time_and_id_of(thing) < (at, &id));
+        }
+        things.sort_by(|a, b| time_and_id_of(b).cmp(&time_and_id_of(a)));
+        Ok(Self::of(things, limit, |thing| {
+            let (at, id) = time_and_id_of(thing);
+            cursor_at(at, id)
+        }))
+    }
+
     /// A page of things that were read with one more than `limit`, to know whether there is a next one.
-    pub(super) fn of(mut items: Vec<T>, limit: usize, cursor_of: impl Fn(&T) -> String) -> Self {
+    pub(in crate::api) fn of(mut items: Vec<T>, limit: usize, cursor_of: impl Fn(&T) -> String) -> Self {
         let has_more = items.len() > limit;
         items.truncate(limit);
         let next = items.last().filter(|_| has_more).map(cursor_of);
@@ -40,17 +57,19 @@ impl<T> Page<T> {
 }
 
 /// The cursor behind something at a time: the time, and its id.
-pub(super) fn cursor_at(at: DateTime<Utc>, id: impl std::fmt::Display) -> String {
+pub(in crate::api) fn cursor_at(at: DateTime<Utc>, id: impl std::fmt::Display) -> String {
     format!("{}.{id}", at.timestamp_micros())
 }
 
 /// The cursor behind a run.
-pub(super) fn cursor_of_run(run: &RunRecord) -> String {
+pub(in crate::api) fn cursor_of_run(run: &RunRecord) -> String {
     cursor_at(run.started_at, run.id)
 }
 
 /// The time and id of a cursor.
-pub(super) fn time_and_id<T: FromStr>(cursor: Option<&str>) -> Result<Option<(DateTime<Utc>, T)>, Error> {
+pub(in crate::api) fn time_and_id<T: FromStr>(
+    cursor: Option<&str>,
+) -> Result<Option<(DateTime<Utc>, T)>, Error> {
     let Some(cursor) = cursor else { return Ok(None) };
     let read = || {
         let (at, id) = cursor.split_once('.')?;
@@ -81,6 +100,18 @@ mod tests {
         let page = Page::of(vec![1, 2, 3], 2, ToString::to_string);
         assert_eq!((page.items, page.next.as_deref()), (vec![1, 2], Some("2")));
         assert_eq!(Page::of(vec![1, 2], 2, ToString::to_string).next, None);
+    }
+
+    #[test]
+    fn the_newest_come_first_and_none_twice() {
+        let at = |seconds| DateTime::from_timestamp(seconds, 0).unwrap();
+        let things = || vec![(at(1), "a"), (at(3), "b"), (at(2), "c"), (at(3), "d")];
+        let page = |cursor| Page::newest_first(things(), 3, cursor, |(at, id)| (*at, *id)).unwrap();
+        let first = page(None);
+        assert_eq!(first.items, [(at(3), "d"), (at(3), "b"), (at(2), "c")]);
+        let second = page(first.next.as_deref());
+        assert_eq!((second.items, second.next), (vec![(at(1), "a")], None));
+        Page::newest_first(things(), 3, Some("x"), |(at, id)| (*at, *id)).unwrap_err();
     }
 
     #[test]

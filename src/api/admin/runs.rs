@@ -16,7 +16,7 @@ use super::{
     syncs::{Accepted, twice},
 };
 use crate::{
-    admin::{OperationView, RunsFilter},
+    admin::{OperationView, Publisher, RequestKey, RunsFilter},
     api::http::error::Error,
     domain::{CollectionName, Digest, OperationId, RejectedRow, RunId, RunRecord},
 };
@@ -118,6 +118,17 @@ pub(in crate::api) async fn approve_run(
 ) -> Result<Accepted, Error> {
     let id = named::<RunId>("run", &run)?;
     let key = request_key(&headers, &caller, &format!("approve {id}"), Digest::of(b""))?;
+    approve(&state, publisher, &caller, id, key).await.map(Accepted)
+}
+
+/// Starts the approval of a run, once with one key.
+pub(in crate::api) async fn approve(
+    state: &AdminState,
+    publisher: Publisher,
+    caller: &Caller,
+    id: RunId,
+    key: Option<RequestKey>,
+) -> Result<Value, Error> {
     let (operations, principal) = (state.operations.clone(), caller.principal().clone());
     let (answer, _) = detached(async move {
         let admin = publisher.admin();
@@ -128,7 +139,7 @@ pub(in crate::api) async fn approve_run(
         admin.once(key, start).await
     })
     .await?;
-    Ok(Accepted(answer))
+    Ok(answer)
 }
 
 /// A requested operation: its progress, and its outcome once it has ended.

@@ -65,12 +65,17 @@ pub(in crate::api) struct Rows {
     #[serde(rename = "rows")]
     values: Vec<Box<RawValue>>,
     /// Whether rows were left off because of their size.
-    is_cut: bool,
+    pub(in crate::api) is_cut: bool,
     #[serde(skip)]
     bytes: usize,
 }
 
 impl Rows {
+    /// The rows, each as JSON.
+    pub(in crate::api) fn texts(&self) -> Vec<&str> {
+        self.values.iter().map(|value| value.get()).collect()
+    }
+
     /// Adds one JSON value.
     pub(super) fn push(&mut self, json: &[u8]) {
         self.bytes += json.len();

@@ -10,7 +10,9 @@ use tokio::sync::watch;
 
 use super::codes;
 use crate::{
-    admin::{Access, Admin, Configured, EventFeed, Operations, Overview, Publisher, fleet::FleetReader},
+    admin::{
+        Access, Admin, Configured, EventFeed, Operations, Overview, Publisher, Records, fleet::FleetReader,
+    },
     api::{http::error::Error, ops::Readiness},
     status::Board,
     support::clock::Clock,
@@ -28,6 +30,8 @@ pub struct AdminState {
     pub events: EventFeed,
     /// Requested operations.
     pub operations: Operations,
+    /// Looks up records that this node serves.
+    pub records: Records,
     /// Reads what is announced.
     pub overview: Arc<Overview>,
     /// Whether the metrics need no admin key.

@@ -4,6 +4,7 @@ use axum::{
     Json,
     extract::{Path, Query, State},
 };
+use chrono::{DateTime, Utc};
 use hyper::{StatusCode, header::LOCATION};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -18,7 +19,7 @@ use super::{
     stored::ShownEntry,
 };
 use crate::{
-    admin::{self, EntryView, OperationView, Pause, RequestedRun},
+    admin::{self, EntryView, OperationView, Pause, Publisher, RequestKey, RequestedRun},
     api::http::error::{Error, INTERNAL},
     domain::{CollectionName, RejectedRow, StoredName, StoredSection},
 };
@@ -66,9 +67,33 @@ pub(in crate::api) async fn show_sync(
 #[derive(Debug, Serialize)]
 pub(in crate::api) struct SyncPreview {
     #[serde(flatten)]
-    records: Rows,
-    rejected: Vec<RejectedRow>,
-    warnings: Vec<String>,
+    pub(in crate::api) records: Rows,
+    pub(in crate::api) rejected: Vec<RejectedRow>,
+    pub(in crate::api) warnings: Vec<String>,
+}
+
+impl SyncPreview {
+    /// At most `limit` records of a sync, from its source.
+    pub(in crate::api) async fn read(
+        publisher: &Publisher,
+        sync: &str,
+        now: DateTime<Utc>,
+        limit: u64,
+    ) -> Result<Self, Error> {
+        let (mut records, mut rejected) = (Rows::default(), Vec::new());
+        let show = |record: &crate::domain::Record, mapped: Result<(), crate::domain::Rejection>| match mapped
+        {
+            Ok(()) => records.push(&record.body),
+            Err(rejection) if rejected.len() < REJECTED_MAX => rejected.push(RejectedRow {
+                reason: rejection.reason.to_string(),
+                field: rejection.field,
+                primary_key: Some(record.key.clone()).filter(|key| !key.is_empty()),
+            }),
+            Err(_) => {}
+        };
+        let warnings = publisher.registry.preview(sync, now, limit, show).await?;
+        Ok(Self { records, rejected, warnings })
+    }
 }
 
 /// The first records of a sync as they would be served, and the rows that would be rejected.
@@ -83,18 +108,7 @@ pub(in crate::api) async fn preview_sync(
     Path(sync): Path<String>,
     Query(query): Query<RowsQuery>,
 ) -> Result<Json<SyncPreview>, Error> {
-    let (limit, mut records, mut rejected) = (query.rows()?, Rows::default(), Vec::new());
-    let show = |record: &crate::domain::Record, mapped: Result<(), crate::domain::Rejection>| match mapped {
-        Ok(()) => records.push(&record.body),
-        Err(rejection) if rejected.len() < REJECTED_MAX => rejected.push(RejectedRow {
-            reason: rejection.reason.to_string(),
-            field: rejection.field,
-            primary_key: Some(record.key.clone()).filter(|key| !key.is_empty()),
-        }),
-        Err(_) => {}
-    };
-    let warnings = publisher.registry.preview(&sync, state.clock.now(), limit, show).await?;
-    Ok(Json(SyncPreview { records, rejected, warnings }))
+    Ok(Json(SyncPreview::read(&publisher, &sync, state.clock.now(), query.rows()?).await?))
 }
 
 /// Whether a sync fits its model: its columns, its fields, and every fault at once. No row is read.
@@ -155,19 +169,28 @@ pub(in crate::api) async fn start_run(
     Input { value, digest }: Input<StartRun>,
 ) -> Result<Accepted, Error> {
     let key = request_key(&headers, &caller, &format!("start {sync}"), digest)?;
+    let StartRun { accept, full, dry_run } = value;
+    let requested = RequestedRun { accept, full, dry_run };
+    start(&state, publisher, &caller, sync, requested, key).await.map(Accepted)
+}
+
+/// Starts a run, once with one key.
+pub(in crate::api) async fn start(
+    state: &AdminState,
+    publisher: Publisher,
+    caller: &Caller,
+    sync: String,
+    requested: RequestedRun,
+    key: Option<RequestKey>,
+) -> Result<Value, Error> {
     let (operations, principal) = (state.operations.clone(), caller.principal().clone());
     let (answer, _) = detached(async move {
         let admin = publisher.admin();
-        let start = async {
-            let StartRun { accept, full, dry_run } = value;
-            let requested = RequestedRun { accept, full, dry_run };
-            let view = operations.start_sync(publisher, &sync, requested, principal)?;
-            Ok(twice(&view))
-        };
+        let start = async { Ok(twice(&operations.start_sync(publisher, &sync, requested, principal)?)) };
         admin.once(key, start).await
     })
     .await?;
-    Ok(Accepted(answer))
+    Ok(answer)
 }
 
 /// The answer to a started operation, now and when the request comes again.

@@ -1,13 +1,15 @@
 //! The first page, the way to it, and the files of all pages.
 
 use axum::{
-    extract::{Path, Query, State},
+    extract::{Path, State},
     response::{Html, IntoResponse, Response},
 };
 use hyper::header::{CACHE_CONTROL, CONTENT_TYPE};
-use serde::Deserialize;
 
-use super::answer::{Refused, see};
+use super::{
+    answer::{Refused, see},
+    form::Parameters,
+};
 use crate::{
     api::{
         admin::{AdminState, codes, gate::Caller},
@@ -18,12 +20,6 @@ use crate::{
 
 /// `Cache-Control` of files whose name changes with their content.
 const IMMUTABLE: &str = "public, max-age=31536000, immutable";
-
-/// Which collections.
-#[derive(Debug, Deserialize)]
-pub(super) struct Page {
-    after: Option<String>,
-}
 
 /// `/`: the console.
 pub(super) async fn go_home() -> Response {
@@ -41,11 +37,16 @@ pub(super) async fn show_asset(Path(name): Path<String>) -> Result<Response, Ref
 pub(super) async fn show(
     State(state): State<AdminState>,
     Caller(grant): Caller,
-    Query(query): Query<Page>,
+    query: Parameters,
 ) -> Result<Html<String>, Refused> {
     let mut status = state.overview.status(state.admin().as_ref()).await?;
     status.fleet = Some((*state.fleet.read().await).clone());
-    let after = query.after.as_deref();
-    let page = console::Overview { visitor: (&grant).into(), status: &status, after, now: state.clock.now() };
+    let page = console::Overview {
+        visitor: (&grant).into(),
+        status: &status,
+        after: query.cursor(),
+        done: query.done(),
+        now: state.clock.now(),
+    };
     Ok(Html(page.render()))
 }

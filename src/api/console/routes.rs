@@ -7,9 +7,11 @@ use axum::{
 };
 use hyper::Method;
 
-use super::{gate, overview, sign_in};
+use super::{
+    admin_keys, audit, collections, gate, keys, nodes, overview, records, runs, sessions, sign_in, syncs,
+};
 use crate::{
-    admin::AdminRole::{self, Viewer},
+    admin::AdminRole::{self, Admin, Operator, Viewer},
     api::admin::AdminState,
 };
 
@@ -39,6 +41,50 @@ const ROUTES: &[Route] = &[
     route(Method::POST, "/console/sign-in", None, || post(sign_in::sign_in)),
     route(Method::POST, "/console/sign-out", Some(Viewer), || post(sign_in::sign_out)),
     route(Method::GET, "/console", Some(Viewer), || get(overview::show)),
+    route(Method::GET, "/console/collections/{collection}", Some(Viewer), || get(collections::show)),
+    route(Method::POST, "/console/collections/{collection}/rollback", Some(Operator), || {
+        post(collections::roll_back)
+    }),
+    route(Method::POST, "/console/collections/{collection}/pin", Some(Operator), || post(collections::pin)),
+    route(Method::POST, "/console/collections/{collection}/unpin", Some(Operator), || {
+        post(collections::unpin)
+    }),
+    route(Method::POST, "/console/collections/{collection}/resume", Some(Operator), || {
+        post(collections::resume)
+    }),
+    route(Method::POST, "/console/collections/{collection}/drop", Some(Admin), || {
+        post(collections::drop_collection)
+    }),
+    route(Method::GET, "/console/collections/{collection}/records", Some(Operator), || get(records::show)),
+    route(Method::POST, "/console/collections/{collection}/records", Some(Operator), || post(records::find)),
+    route(Method::GET, "/console/syncs", Some(Viewer), || get(syncs::list)),
+    route(Method::GET, "/console/syncs/{sync}", Some(Viewer), || get(syncs::show)),
+    route(Method::GET, "/console/syncs/{sync}/preview", Some(Operator), || get(syncs::preview)),
+    route(Method::POST, "/console/syncs/{sync}/run", Some(Operator), || post(syncs::run)),
+    route(Method::POST, "/console/syncs/{sync}/resume", Some(Operator), || post(syncs::resume)),
+    route(Method::GET, "/console/runs/{run}", Some(Viewer), || get(runs::show)),
+    route(Method::POST, "/console/runs/{run}/cancel", Some(Operator), || post(runs::cancel)),
+    route(Method::POST, "/console/runs/{run}/approve", Some(Operator), || post(runs::approve)),
+    route(Method::GET, "/console/operations/{operation}", Some(Operator), || get(runs::show_operation)),
+    route(Method::GET, "/console/keys", Some(Viewer), || get(keys::list)),
+    route(Method::GET, "/console/keys/new", Some(Admin), || get(keys::show_new)),
+    route(Method::POST, "/console/keys/new", Some(Admin), || post(keys::create)),
+    route(Method::GET, "/console/keys/{id}", Some(Viewer), || get(keys::show)),
+    route(Method::GET, "/console/keys/{id}/rotate", Some(Admin), || get(keys::show_rotate)),
+    route(Method::POST, "/console/keys/{id}/rotate", Some(Admin), || post(keys::rotate)),
+    route(Method::GET, "/console/keys/{id}/revoke", Some(Admin), || get(keys::show_revoke)),
+    route(Method::POST, "/console/keys/{id}/revoke", Some(Admin), || post(keys::revoke)),
+    route(Method::GET, "/console/admin-keys", Some(Viewer), || get(admin_keys::list)),
+    route(Method::GET, "/console/admin-keys/new", Some(Admin), || get(admin_keys::show_new)),
+    route(Method::POST, "/console/admin-keys/new", Some(Admin), || post(admin_keys::create)),
+    route(Method::GET, "/console/admin-keys/{id}/revoke", Some(Admin), || get(admin_keys::show_revoke)),
+    route(Method::POST, "/console/admin-keys/{id}/revoke", Some(Admin), || post(admin_keys::revoke)),
+    route(Method::GET, "/console/sessions", Some(Viewer), || get(sessions::list)),
+    // Everybody may end their own; the handler demands more for others.
+    route(Method::POST, "/console/sessions/{id}/end", Some(Viewer), || post(sessions::end)),
+    route(Method::GET, "/console/nodes", Some(Viewer), || get(nodes::list)),
+    route(Method::GET, "/console/nodes/{region}/{node}", Some(Viewer), || get(nodes::show)),
+    route(Method::GET, "/console/audit", Some(Viewer), || get(audit::list)),
     route(Method::GET, "/console/{*path}", Some(Viewer), || get(gate::not_found)),
 ];
 
@@ -46,6 +92,13 @@ const ROUTES: &[Route] = &[
 pub(in crate::api) fn routes(state: &AdminState) -> Router<AdminState> {
     let routes = ROUTES.iter().fold(Router::new(), |router, one| router.route(one.path, (one.handler)()));
     routes.route_layer(from_fn_with_state(state.clone(), gate::admit))
+}
+
+/// The path of every page as its route has it, with the role that it needs.
+pub fn pages() -> impl Iterator<Item = (&'static str, Option<AdminRole>)> {
+    let no_page = ["/", "/console/assets/{name}", "/console/{*path}"];
+    let pages = ROUTES.iter().filter(move |row| row.method == Method::GET && !no_page.contains(&row.path));
+    pages.map(|row| (row.path, row.role))
 }
 
 /// The role that a request needs; `None` if it needs no session.

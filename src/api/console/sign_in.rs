@@ -5,11 +5,13 @@ use axum::{
     http::request::Parts,
     response::{Html, IntoResponse, Response},
 };
-use bytes::Bytes;
 use hyper::{StatusCode, header::SET_COOKIE};
 use serde::Deserialize;
 
-use super::answer::{Refused, forget_session, see};
+use super::{
+    answer::{Refused, forget_session, see},
+    form,
+};
 use crate::{
     admin::{AccessRefusal, SIGN_IN_PATH, SignIn, SignInError},
     api::{
@@ -22,9 +24,6 @@ use crate::{
     },
     console::{self, SignInPage},
 };
-
-/// Largest form, in bytes: a key, a token and a path.
-const FORM_BYTES_MAX: usize = 16 * 1024;
 
 /// Where to go after signing in.
 #[derive(Debug, Deserialize)]
@@ -95,16 +94,15 @@ pub(super) async fn sign_in(State(state): State<AdminState>, request: Request) -
     let (head, body) = request.into_parts();
     let publisher = state.publisher()?;
     let address = gate::address(&state, &head)?;
-    let body =
-        axum::body::to_bytes(body, FORM_BYTES_MAX).await.map_err(|_| Error::from(codes::BODY_TOO_LARGE))?;
-    let Form { key, token, next } = Form::of(&body);
-    let next = page_of(next.as_deref()).to_owned();
-    let (access, given) = (state.access.clone(), token.clone());
+    let fields = form::read(body).await?.fields;
+    let next = page_of(Some(fields.text("next"))).to_owned();
+    let token = fields.all("token").next().map(str::to_owned);
+    let (access, given, key) = (state.access.clone(), token.clone(), fields.text("key").to_owned());
     // A link that was used must give its session, also to a browser that leaves meanwhile: it can sign out.
     let signed_in = tokio::spawn(async move {
         match given {
             Some(token) => access.sign_in_by_link(&publisher, &token, address).await,
-            None => access.sign_in_by_key(&publisher, key.trim(), address).await,
+            None => access.sign_in_by_key(&publisher, &key, address).await,
         }
     });
     let fault = match signed_in.await.map_err(|_| Error::from(INTERNAL))? {
@@ -142,29 +140,6 @@ pub(super) async fn sign_out(
     let mut response = see(SIGN_IN_PATH);
     forget_session(&mut response);
     Ok(response)
-}
-
-/// The fields of the form.
-#[derive(Default)]
-struct Form {
-    key: String,
-    token: Option<String>,
-    next: Option<String>,
-}
-
-impl Form {
-    fn of(body: &Bytes) -> Self {
-        let mut form = Self::default();
-        for (name, value) in form_urlencoded::parse(body) {
-            match &*name {
-                "key" => form.key = value.into_owned(),
-                "token" => form.token = Some(value.into_owned()),
-                "next" => form.next = Some(value.into_owned()),
-                _ => {}
-            }
-        }
-        form
-    }
 }
 
 #[cfg(test)]

@@ -40,7 +40,7 @@ pub(super) async fn signed_in(world: &World, role: AdminRole) -> Visitor {
 }
 
 /// Runs SQL on the metadata database.
-async fn change_metadata(world: &World, sql: &'static str) {
+pub(super) async fn change_metadata(world: &World, sql: &'static str) {
     let path = world.node.config().node.data_dir.join("metadata.db");
     let options = SqliteConnectOptions::new().filename(path);
     let mut connection = SqliteConnection::connect_with(&options).await.unwrap();
@@ -244,14 +244,14 @@ async fn a_link_of_another_site_leads_the_signed_in_to_its_page() {
     let mut visitor = signed_in(&world, AdminRole::Viewer).await;
     let (cookie, elsewhere) = (visitor.cookie.take(), "Sec-Fetch-Site: cross-site\r\n");
     // The browser sends no cookie then, nor where it is sent on to.
-    let sent_on = visitor.send("GET", "/console?after=a", elsewhere, "").await;
+    let sent_on = visitor.send("GET", "/console?cursor=a", elsewhere, "").await;
     let form = sent_on.header("location").unwrap();
     let reload = visitor.send("GET", form, elsewhere, "").await;
     assert!(reload.status == 200 && page(&reload).contains("http-equiv=\"refresh\""), "{reload:?}");
     assert!(page(&visitor.send("GET", form, OWN_PAGE, "").await).contains("Admin key"), "without a session");
     visitor.cookie = cookie;
     let arrived = visitor.send("GET", form, OWN_PAGE, "").await;
-    assert_eq!((arrived.status, arrived.header("location")), (303, Some("/console?after=a")));
+    assert_eq!((arrived.status, arrived.header("location")), (303, Some("/console?cursor=a")));
 }
 
 #[tokio::test(flavor = "multi_thread")]

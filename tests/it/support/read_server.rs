@@ -5,7 +5,7 @@ use std::{net::SocketAddr, num::NonZeroU32, sync::Arc, time::Duration};
 use chrono::{DateTime, Utc};
 use larder::{
     admin::{
-        Access, Configured, EventFeed, FIRST_KEY_FILE, Operations, Overview, fleet::FleetReader,
+        Access, Configured, EventFeed, FIRST_KEY_FILE, Operations, Overview, Records, fleet::FleetReader,
         provide_local_admin_key,
     },
     api::{self, Limits, Listener, ReadLimits, ReadState, Readiness, tls::Tls},
@@ -230,6 +230,7 @@ impl Server {
             ),
             events: EventFeed::new(watch::channel(None).1, board.clone(), shutdown.clone()),
             operations: Operations::new(clock.clone(), Arc::new(|_| {}), shutdown.clone()),
+            records: Records::new(collections.0.clone()),
             overview: Arc::new(Overview {
                 registry: None,
                 catalog: catalog.clone(),

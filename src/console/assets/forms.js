@@ -1,0 +1,27 @@
+// What pages with forms do more in browsers with JavaScript.
+
+// A button that copies the field whose id it names, and says so in the element that describes it.
+for (const button of document.querySelectorAll("button[data-copies]")) {
+  const field = document.getElementById(button.dataset.copies);
+  const outcome = document.getElementById(button.getAttribute("aria-describedby"));
+  button.hidden = false;
+  button.addEventListener("click", async () => {
+    field.select();
+    try {
+      await navigator.clipboard.writeText(field.value);
+      outcome.textContent = "Copied.";
+    } catch {
+      outcome.textContent = "The browser does not let this page copy. It is selected: copy it with the keyboard.";
+    }
+  });
+}
+
+// A second click would replace the page with the key by one that cannot show it again.
+const sent = new Set();
+for (const form of document.querySelectorAll("form[data-once]")) {
+  form.addEventListener("submit", event => {
+    if (sent.has(form)) event.preventDefault();
+    sent.add(form);
+  });
+}
+addEventListener("pageshow", () => sent.clear());

@@ -1,0 +1,50 @@
+// Keeps the page of a run that is in progress up to date, from the events of the node.
+
+/** Time before the events are requested again after a refusal, in milliseconds. */
+const RETRY_MS = 5000;
+/** Time after which the page of a run that the events do not have is loaded again, in milliseconds. */
+const RELOAD_MS = 10000;
+
+const section = document.querySelector("[data-run]");
+const bar = section.querySelector("progress");
+const numbers = new Intl.NumberFormat("en-US");
+
+/** Shows `text` in place of what the server has written. */
+function write(name, text) {
+  section.querySelector(`[data-shows="${name}"]`).textContent = text;
+}
+
+/** Loads the page as it is now. It may be the answer to a form, which must not be sent again. */
+function load() {
+  location.replace(section.dataset.path);
+}
+
+/** Shows the new state of a run, if it is that of the page. */
+function show({ run, progress }) {
+  if (run.id !== section.dataset.run) return;
+  if (run.status !== "running" && run.status !== "announcing") return load();
+  write("status", run.status);
+  if (!progress) return;
+  write("rows", numbers.format(progress.rows));
+  write("changed", numbers.format(progress.changed));
+  if (progress.expected > 0) {
+    bar.max = progress.expected;
+    bar.value = Math.min(progress.rows, progress.expected);
+  }
+}
+
+/** Follows the events. A browser connects again by itself unless it was refused. */
+function watch() {
+  const events = new EventSource("/admin/v1/events");
+  events.addEventListener("run", event => show(JSON.parse(event.data)));
+  events.addEventListener("snapshot", event => {
+    const own = JSON.parse(event.data).runs.find(({ run }) => run.id === section.dataset.run);
+    if (own) show(own);
+    else setTimeout(load, RELOAD_MS);
+  });
+  events.addEventListener("error", () => {
+    if (events.readyState === EventSource.CLOSED) setTimeout(watch, RETRY_MS);
+  });
+}
+
+watch();
