@@ -1,9 +1,10 @@
-//! Reading forms.
+//! Reading forms, and where lists go on.
 
 use axum::{
     body::{Body, to_bytes},
     extract::{FromRequest, Request},
 };
+use serde::Deserialize;
 
 use super::answer::Refused;
 use crate::{
@@ -18,6 +19,12 @@ use crate::{
 
 /// Largest form, in bytes: a key with as many names and fields as it may have.
 const FORM_BYTES_MAX: usize = 512 * 1024;
+
+/// Where a list goes on.
+#[derive(Debug, Deserialize)]
+pub(super) struct Cursor {
+    pub(super) cursor: Option<String>,
+}
 
 /// A form that a browser has sent.
 pub(super) struct Sent {
