@@ -1,14 +1,13 @@
 //! The pages of admin keys.
 
 use axum::{
-    extract::{Path, Query, State},
+    extract::{Path, State},
     response::{Html, Response},
 };
-use serde::Deserialize;
 
 use super::{
     answer::{Refused, see},
-    form::Sent,
+    form::{Parameters, Sent},
     keys::{SENT_BEFORE, answered, is_sent_before, show_secret},
 };
 use crate::{
@@ -28,24 +27,18 @@ use crate::{
 /// Admin keys of one page.
 const KEYS_SHOWN: usize = 100;
 
-/// Where a list goes on.
-#[derive(Debug, Deserialize)]
-pub(super) struct Cursor {
-    pub(super) cursor: Option<String>,
-}
-
 /// The list, newest first.
 pub(super) async fn list(
     State(state): State<AdminState>,
     Caller(grant): Caller,
-    Query(Cursor { cursor }): Query<Cursor>,
+    parameters: Parameters,
 ) -> Result<Html<String>, Refused> {
     let keys = state.publisher()?.admin().admin_keys().await?;
-    let page = Page::newest_first(keys, KEYS_SHOWN, cursor.as_deref(), |key| (key.created_at, &key.id))?;
+    let page = Page::newest_first(keys, KEYS_SHOWN, parameters.cursor(), |key| (key.created_at, &key.id))?;
     let page = AdminKeysPage {
         visitor: (&grant).into(),
         keys: &page.items,
-        cursor: cursor.as_deref(),
+        cursor: parameters.cursor(),
         next: page.next.as_deref(),
         now: state.clock.now(),
     };

@@ -1,11 +1,11 @@
 //! The pages of nodes.
 
 use axum::{
-    extract::{Path, Query, State},
+    extract::{Path, State},
     response::Html,
 };
 
-use super::{admin_keys::Cursor, answer::Refused};
+use super::{answer::Refused, form::Parameters};
 use crate::{
     admin::fleet::{FleetStatus, NodeView},
     api::{
@@ -22,17 +22,17 @@ const SHOWN: usize = 100;
 pub(super) async fn list(
     State(state): State<AdminState>,
     Caller(grant): Caller,
-    Query(Cursor { cursor }): Query<Cursor>,
+    parameters: Parameters,
 ) -> Result<Html<String>, Refused> {
     let fleet = state.fleet.read().await;
     let mut nodes: Vec<(String, &NodeView)> = fleet.nodes.iter().map(|node| (place_of(node), node)).collect();
     nodes.sort_by(|(a, _), (b, _)| a.cmp(b));
-    let page = Page::by_name(nodes, SHOWN, cursor.as_deref());
+    let page = Page::by_name(nodes, SHOWN, parameters.cursor());
     let page = NodesPage {
         visitor: (&grant).into(),
         fleet: &fleet,
         nodes: &page.items,
-        cursor: cursor.as_deref(),
+        cursor: parameters.cursor(),
         next: page.next.as_deref(),
     };
     Ok(Html(page.render()))
@@ -55,18 +55,18 @@ pub(super) async fn show(
     State(state): State<AdminState>,
     Caller(grant): Caller,
     Path((region, id)): Path<(String, String)>,
-    Query(Cursor { cursor }): Query<Cursor>,
+    parameters: Parameters,
 ) -> Result<Html<String>, Refused> {
     let fleet = state.fleet.read().await;
     let node = find(&fleet, &region, &id)?;
     let collections = node.details.iter().flat_map(|details| &details.collections);
     let collections = collections.map(|(name, one)| (name.to_string(), (name, one))).collect();
-    let page = Page::by_name(collections, SHOWN, cursor.as_deref());
+    let page = Page::by_name(collections, SHOWN, parameters.cursor());
     let page = NodePage {
         visitor: (&grant).into(),
         node,
         collections: &page.items,
-        cursor: cursor.as_deref(),
+        cursor: parameters.cursor(),
         next: page.next.as_deref(),
         now: state.clock.now(),
     };

@@ -1,13 +1,13 @@
 //! The page of open sessions.
 
 use axum::{
-    extract::{Path, Query, State},
+    extract::{Path, State},
     response::{Html, Response},
 };
 
 use super::{
-    admin_keys::Cursor,
     answer::{Refused, forget_session, see},
+    form::Parameters,
 };
 use crate::{
     admin::SIGN_IN_PATH,
@@ -22,15 +22,15 @@ const SESSIONS_SHOWN: usize = 100;
 pub(super) async fn list(
     State(state): State<AdminState>,
     Caller(grant): Caller,
-    Query(Cursor { cursor }): Query<Cursor>,
+    parameters: Parameters,
 ) -> Result<Html<String>, Refused> {
     let sessions = state.access.sessions(&state.publisher()?).await?;
     let page =
-        Page::newest_first(sessions, SESSIONS_SHOWN, cursor.as_deref(), |one| (one.created_at, &one.id))?;
+        Page::newest_first(sessions, SESSIONS_SHOWN, parameters.cursor(), |one| (one.created_at, &one.id))?;
     let page = SessionsPage {
         grant: &grant,
         sessions: &page.items,
-        cursor: cursor.as_deref(),
+        cursor: parameters.cursor(),
         next: page.next.as_deref(),
         now: state.clock.now(),
     };
