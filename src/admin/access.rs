@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use tracing::warn;
 
 pub(super) use self::sessions::SESSION_IDLE;
-pub use self::sessions::{LoginLink, SIGN_IN_PATH, SignIn, SignInError, login_path};
+pub use self::sessions::{LoginLink, SIGN_IN_PATH, SessionView, SignIn, SignInError, login_path};
 use self::{cached::Cached, failures::Failures};
 use super::Publisher;
 use crate::{

@@ -32,6 +32,9 @@ pub enum Error {
     /// No admin key has this id.
     #[error("no admin key has the id {0:?}; `larder admin keys list` shows them")]
     UnknownAdminKey(String),
+    /// No session has this id.
+    #[error("no session has the id {0:?}, or it has ended; GET /admin/v1/sessions lists those that are open")]
+    UnknownSession(String),
     /// No run has this id.
     #[error("no run has the id {0}; `larder runs` shows the last ones")]
     UnknownRun(String),
@@ -234,6 +237,7 @@ codes! {
         "unknown_source" NotFound: UnknownSource,
         "unknown_key" NotFound: UnknownKey,
         "unknown_admin_key" NotFound: UnknownAdminKey,
+        "unknown_session" NotFound: UnknownSession,
         "unknown_run" NotFound: UnknownRun,
         "run_not_under_way" Conflict: RunNotUnderWay,
         "unknown_operation" NotFound: UnknownOperation,

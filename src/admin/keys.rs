@@ -2,13 +2,14 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::{Admin, Principal, error::Error, publisher::Publisher};
 use crate::{
     auth::ApiKey,
     catalog::{AnnounceError, Change},
+    domain::duration,
     domain::keyset::{KeyEntry, KeyLimits, KeySetDocument, PreviousSecret, Scope, opens},
     domain::name::RegionName,
     metadata::StoredKey,
@@ -18,7 +19,7 @@ use crate::{
 const ATTEMPTS_MAX: usize = 5;
 
 /// Longest time that the old secret of a rotated key works on.
-pub const KEY_OVERLAP_MAX: Duration = Duration::from_hours(365 * 24);
+const KEY_OVERLAP_MAX: Duration = Duration::from_hours(365 * 24);
 
 /// Longest name of a key, in characters.
 const NAME_CHARACTERS_MAX: usize = 100;
@@ -72,8 +73,36 @@ pub struct KeyView {
     pub last_used: BTreeMap<RegionName, DateTime<Utc>>,
 }
 
+/// When a key expires that is valid for `text` from `now`, such as `90d`; never without a text.
+///
+/// # Errors
+/// What to write instead.
+pub fn expiry(text: Option<&str>, now: DateTime<Utc>) -> Result<Option<DateTime<Utc>>, String> {
+    let Some(text) = text else { return Ok(None) };
+    let duration = duration::parse(text)?;
+    if duration.is_zero() {
+        return Err("a key must work for longer than no time".to_owned());
+    }
+    let at = TimeDelta::from_std(duration).ok().and_then(|delta| now.checked_add_signed(delta));
+    at.map(Some).ok_or_else(|| format!("{text} is too far away"))
+}
+
+/// How long the old secret of a key works on after its rotation: `text`, such as `24h`.
+///
+/// # Errors
+/// What to write instead.
+pub fn check_overlap(text: &str) -> Result<Duration, String> {
+    let overlap = duration::parse(text)?;
+    if overlap <= KEY_OVERLAP_MAX {
+        Ok(overlap)
+    } else {
+        Err("at most 365d; create another key instead".to_owned())
+    }
+}
+
 /// Whether a key works.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, strum::IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
 pub enum KeyState {
     /// It works.
     Valid,
@@ -84,6 +113,11 @@ pub enum KeyState {
 }
 
 impl KeyState {
+    /// The state as shown.
+    pub fn as_str(self) -> &'static str {
+        self.into()
+    }
+
     /// The state at `now` of a key that was revoked and expires then.
     pub(super) fn of(
         revoked_at: Option<DateTime<Utc>>,

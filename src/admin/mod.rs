@@ -35,7 +35,9 @@ mod takeover;
 mod token;
 mod versions;
 
-pub use access::{Access, AccessRefusal, Grant, LoginLink, SIGN_IN_PATH, SignIn, SignInError, login_path};
+pub use access::{
+    Access, AccessRefusal, Grant, LoginLink, SIGN_IN_PATH, SessionView, SignIn, SignInError, login_path,
+};
 pub use admin_keys::{AdminKeyView, FIRST_KEY_FILE, NewAdminKey, provide_local_admin_key};
 pub use approve::Approved;
 pub use configured::{Configuration, Configured, ConfiguredModel, EntryView, ManagedBy};
@@ -44,7 +46,7 @@ pub use error::{Error, is_of_run};
 pub use events::{Event, EventFeed, WATCHERS_MAX, Watcher};
 pub use housekeeping::{Housekeeper, HousekeepingRound};
 pub use keys::{
-    KEY_OVERLAP_MAX, KeyChange, KeyState, KeyView, NewKey, announced_later, check_key_name, id_in_key,
+    KeyChange, KeyState, KeyView, NewKey, announced_later, check_key_name, check_overlap, expiry, id_in_key,
 };
 pub use once::RequestKey;
 pub use operations::{
@@ -72,7 +74,7 @@ pub use token::{Binding, NewToken, mint_token};
 pub use versions::{ServableVersion, VERSIONS_LISTED_MAX};
 
 pub use crate::{
-    auth::AdminKey,
+    auth::{AdminKey, ApiKey},
     cache::IndexValue,
     domain::{AdminRole, Principal, catalog::Pause},
     engine::{Progress, RunOutcome},

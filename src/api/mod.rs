@@ -14,6 +14,7 @@ mod router;
 mod settings;
 
 pub use admin::AdminState;
+pub use console::pages;
 pub use http::answer::{Body, Endpoint, ResponseFuture};
 pub use http::listener::{self, Limits, Listener, tls};
 pub use openapi::{DESCRIPTION, admin_description};

@@ -117,6 +117,8 @@ pub(super) fn admin_routes() -> OpenApiRouter<AdminState> {
         .routes(routes!(admin::keys::list_admin_keys, admin::keys::create_admin_key))
         .routes(routes!(admin::keys::revoke_admin_key))
         .routes(routes!(admin::login_links::create_login_link))
+        .routes(routes!(admin::sessions::list_sessions))
+        .routes(routes!(admin::sessions::end_session))
         .routes(routes!(admin::keys::list_audit))
         .routes(routes!(admin::events::stream_events))
 }

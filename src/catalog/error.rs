@@ -38,7 +38,7 @@ pub enum Error {
         reason: &'static str,
     },
     /// A document is not the expected JSON.
-    #[error("`{path}` is not a document of its kind: {source}")]
+    #[error("`{path}` is not a document of its kind: {source}; `larder repair` puts back what a node has")]
     Malformed {
         path: String,
         /// The position of the fault.

@@ -13,7 +13,7 @@ use super::{
     session,
 };
 use crate::{
-    admin::{AdminKey, AdminKeyView, KeyState, NewAdminKey},
+    admin::{AdminKey, AdminKeyView, NewAdminKey},
     support::{
         clock::Clock,
         secret::{ExposeSecret, SecretString},
@@ -68,11 +68,6 @@ async fn list(config: &ConfigArguments, json: bool) -> Result<Exit, Failure> {
 
 fn row(key: &AdminKeyView, now: DateTime<Utc>) -> Vec<String> {
     let day = |moment: DateTime<Utc>| moment.format("%Y-%m-%d").to_string();
-    let state = match key.state(now) {
-        KeyState::Valid => "valid",
-        KeyState::Expired => "expired",
-        KeyState::Revoked => "revoked",
-    };
     vec![
         key.id.clone(),
         key.name.clone(),
@@ -80,7 +75,7 @@ fn row(key: &AdminKeyView, now: DateTime<Utc>) -> Vec<String> {
         day(key.created_at),
         key.created_by.clone(),
         key.expires_at.map_or("never".to_owned(), day),
-        state.to_owned(),
+        key.state(now).as_str().to_owned(),
     ]
 }
 

@@ -1,12 +1,8 @@
 //! `larder keys`: create, list, rotate, revoke.
 
-use std::{
-    collections::{BTreeMap, btree_map::Entry},
-    num::NonZeroU32,
-    time::Duration,
-};
+use std::{collections::BTreeMap, num::NonZeroU32, time::Duration};
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use reqwest::Method;
 use serde_json::json;
 
@@ -19,13 +15,13 @@ use super::{
 };
 use crate::{
     admin::{
-        Admin, Error, KeyChange, KeyState, KeyUses, KeyView, NewKey, Publisher, Registry, announced_later,
-        check_key_name, id_in_key,
+        self, Admin, Error, KeyChange, KeyState, KeyUses, KeyView, NewKey, Publisher, Registry,
+        announced_later, check_key_name, id_in_key,
     },
     app,
     config::Config,
     domain::{
-        ErrorKind, duration,
+        ErrorKind,
         fields::FieldLimit,
         keyset::{KeyLimits, RateLimit, Scope},
         limits::{COLLECTION_LIMITS_MAX, FIELD_PATHS_MAX, INDEXES_MAX, NETWORKS_MAX},
@@ -136,14 +132,8 @@ pub(super) fn key_name(name: &str) -> Result<String, Failure> {
 
 /// When a key expires that is valid for so long from now.
 pub(super) fn expiry(expires: Option<&str>) -> Result<Option<DateTime<Utc>>, Failure> {
-    let Some(text) = expires else { return Ok(None) };
-    let duration = duration::parse(text).map_err(|error| Failure::Usage(format!("--expires: {error}")))?;
-    if duration.is_zero() {
-        return Err(Failure::Usage("--expires: a key must work for longer than no time".to_owned()));
-    }
-    let delta = TimeDelta::from_std(duration).ok();
-    let at = delta.and_then(|delta| Clock::default().now().checked_add_signed(delta));
-    at.map(Some).ok_or_else(|| Failure::Usage(format!("--expires {text} is too far away")))
+    admin::expiry(expires, Clock::default().now())
+        .map_err(|fault| Failure::Usage(format!("--expires: {fault}")))
 }
 
 fn limits(arguments: &KeyLimitArguments) -> Result<KeyLimits, Failure> {
@@ -172,23 +162,15 @@ fn collection_fields(arguments: &KeyLimitArguments) -> Result<BTreeMap<Collectio
     let without = arguments.without_fields_of.iter();
     let without = without.map(|(name, path)| (name, FieldLimit::Without(vec![path.clone()])));
     for (name, limit) in only.chain(without) {
-        match limits.entry(name.clone()) {
-            Entry::Vacant(entry) => _ = entry.insert(limit),
-            Entry::Occupied(mut entry) => match (entry.get_mut(), limit) {
-                (FieldLimit::Only(all), FieldLimit::Only(one))
-                | (FieldLimit::Without(all), FieldLimit::Without(one)) => all.extend(one),
-                _ => {
-                    return Err(Failure::Usage(format!(
-                        "--field-of and --without-field-of cannot both be given for {name}"
-                    )));
-                }
-            },
+        if !FieldLimit::add(&mut limits, name, limit) {
+            return Err(Failure::Usage(format!(
+                "--field-of and --without-field-of cannot both be given for {name}"
+            )));
         }
     }
-    let has_too_many = limits.values().any(|limit| match limit {
-        FieldLimit::Only(paths) | FieldLimit::Without(paths) => paths.len() > FIELD_PATHS_MAX,
-    });
-    if has_too_many || limits.len() > COLLECTION_LIMITS_MAX {
+    if limits.values().any(|limit| limit.paths().len() > FIELD_PATHS_MAX)
+        || limits.len() > COLLECTION_LIMITS_MAX
+    {
         return Err(Failure::Usage(format!(
             "--field-of and --without-field-of take at most {FIELD_PATHS_MAX} fields of each of {COLLECTION_LIMITS_MAX} \
              collections"
@@ -269,9 +251,7 @@ fn row(key: &KeyView, now: DateTime<Utc>) -> Vec<String> {
     let day = |moment: DateTime<Utc>| moment.format("%Y-%m-%d").to_string();
     let state = match (key.state(now), key.previous_secret_until) {
         (KeyState::Valid, Some(end)) => format!("valid; old secret until {}", end.format("%Y-%m-%d %H:%M")),
-        (KeyState::Valid, None) => "valid".to_owned(),
-        (KeyState::Expired, _) => "expired".to_owned(),
-        (KeyState::Revoked, _) => "revoked".to_owned(),
+        (state, _) => state.as_str().to_owned(),
     };
     let used = key.last_used.iter().map(|(region, at)| format!("{} {region}", at.format("%Y-%m-%d %H:%M")));
     vec![

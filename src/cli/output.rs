@@ -77,11 +77,6 @@ impl Failure {
 /// Prints the stable code of a failure, and what to do about an object of the store that is lost or damaged.
 fn complain_code(code: &str) {
     complain(&format!("  code: {code}"));
-    if matches!(code, "object_missing" | "object_corrupt" | "document_malformed") {
-        complain(
-            "  hint: `larder status` shows what it affects, and `larder repair` puts back what this node has",
-        );
-    }
 }
 
 /// The message, and every cause that the message does not contain already.

@@ -3,7 +3,7 @@
 use maud::{DOCTYPE, Markup, html};
 
 use super::{
-    HOME, SIGN_OUT_PATH, SYNCS,
+    ADMIN_KEYS, AUDIT, HOME, KEYS, NODES, SESSIONS, SIGN_OUT_PATH, SYNCS,
     assets::{ICON, STYLE},
     entry::{MODELS, SOURCES},
 };
@@ -14,8 +14,17 @@ pub const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'
     connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 
 /// The pages that every page leads to. The title of each is its name here.
-const NAVIGATION: &[(&str, &str)] =
-    &[(HOME, "Overview"), (SYNCS, "Syncs"), (MODELS, "Models"), (SOURCES, "Sources")];
+const NAVIGATION: &[(&str, &str)] = &[
+    (HOME, "Overview"),
+    (SYNCS, "Syncs"),
+    (MODELS, "Models"),
+    (SOURCES, "Sources"),
+    (NODES, "Nodes"),
+    (KEYS, "Keys"),
+    (ADMIN_KEYS, "Admin keys"),
+    (SESSIONS, "Sessions"),
+    (AUDIT, "Audit log"),
+];
 
 /// Who sees a page.
 #[derive(Debug, Clone, Copy)]

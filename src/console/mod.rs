@@ -3,15 +3,21 @@
 //! Pages need no JavaScript. `maud` escapes every text, and the `Content-Security-Policy` of [`layout`] lets no script
 //! of a text run.
 
+mod admin_keys;
 pub mod assets;
+mod audit;
 mod collection;
 pub mod entry;
 mod form;
+mod key_forms;
+mod keys;
 mod layout;
+mod nodes;
 mod notice;
 mod operation;
 mod overview;
 mod run;
+mod sessions;
 mod sign_in;
 mod state;
 mod sync;
@@ -20,13 +26,19 @@ mod words;
 
 use crate::domain::{CollectionName, OperationId, RunId};
 
+pub use admin_keys::{ADMIN_KEYS, AdminKeysPage, NewAdminKeyPage, revoke_admin_key_path};
+pub use audit::AuditPage;
 pub use collection::{CollectionPage, RecordPage};
 pub use form::{Faults, Fields, Form, REQUEST, STATE};
+pub use key_forms::{NewKeyPage, RevokePage, RotateKeyPage, SecretPage};
+pub use keys::{KEYS, KeyPage, KeysPage, key_path};
 pub use layout::{CONTENT_SECURITY_POLICY, Visitor, refusal, reload};
+pub use nodes::{NODES, NodePage, NodesPage, node_path};
 pub use notice::{Done, Refusal};
 pub use operation::OperationPage;
 pub use overview::{COLLECTIONS_MAX, Overview};
 pub use run::RunPage;
+pub use sessions::{SESSIONS, SessionsPage};
 pub use sign_in::SignInPage;
 pub use sync::{PreviewPage, SyncPage, SyncsPage};
 
@@ -34,6 +46,8 @@ pub use sync::{PreviewPage, SyncPage, SyncsPage};
 pub const HOME: &str = "/console";
 /// Where the form of every page ends the session.
 pub const SIGN_OUT_PATH: &str = "/console/sign-out";
+/// The path of the audit log.
+pub const AUDIT: &str = "/console/audit";
 /// The path of the pages of collections.
 pub const COLLECTIONS: &str = "/console/collections";
 /// The path of the list of syncs; behind it, those of one.

@@ -6,16 +6,14 @@ use maud::{Markup, html};
 use super::{
     HOME, collection_path,
     layout::{Visitor, page},
+    nodes::{node_path, node_troubles},
     notice::{Done, notice},
     run_path,
-    state::{name_of, notes_of, troubles_of, troubles_on},
+    state::{name_of, notes_of, troubles_of},
     table::{Column, pages, table},
     words::{age, counted, number},
 };
-use crate::{
-    admin::{CollectionStatus, Status, fleet::NodeView},
-    status::NodeState,
-};
+use crate::admin::{CollectionStatus, Status, fleet::NodeView};
 
 /// Most collections of one page.
 pub const COLLECTIONS_MAX: usize = 100;
@@ -158,20 +156,8 @@ fn of_collection(one: &CollectionStatus) -> Vec<Trouble> {
 
 /// Problems of a node, and of the collections on it.
 fn of_node(node: &NodeView) -> Vec<Trouble> {
-    let mut texts = Vec::new();
-    match node.state {
-        NodeState::Silent => texts.push(format!("silent for {} s", node.seen_seconds)),
-        NodeState::Unreadable => {
-            texts.push(format!(
-                "its status cannot be read ({})",
-                node.unreadable.as_deref().unwrap_or("unknown")
-            ));
-        }
-        _ => {}
-    }
-    texts.extend(node.details.iter().flat_map(troubles_on));
-    let subject = (format!("node {} in {}", name_of(node), node.region), None);
-    texts.into_iter().map(|text| Trouble { subject: Some(subject.clone()), text }).collect()
+    let subject = (format!("node {} in {}", name_of(node), node.region), Some(node_path(node)));
+    node_troubles(node).into_iter().map(|text| Trouble { subject: Some(subject.clone()), text }).collect()
 }
 
 fn node_row(node: &NodeView) -> Markup {

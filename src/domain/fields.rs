@@ -1,12 +1,17 @@
 //! Which fields of a record a caller may read or wants: field paths, and selections made of them.
 
-use std::{collections::BTreeMap, fmt, str::FromStr};
+use std::{
+    collections::{BTreeMap, btree_map::Entry},
+    fmt,
+    str::FromStr,
+};
 
 use serde::{Deserialize, Serialize};
 
 use super::{
     bounded::list,
     limits::{DEPTH_MAX, FIELD_PATHS_MAX},
+    name::CollectionName,
 };
 
 /// Longest field path, in bytes: as long as a file name.
@@ -84,6 +89,30 @@ pub enum FieldLimit {
 }
 
 impl FieldLimit {
+    /// Its paths.
+    pub fn paths(&self) -> &[FieldPath] {
+        let (Self::Only(paths) | Self::Without(paths)) = self;
+        paths
+    }
+
+    /// Adds the paths of `limit` to those of `collection`; `false` when that has a limit of the other kind.
+    pub fn add(
+        limits: &mut BTreeMap<CollectionName, Self>,
+        collection: &CollectionName,
+        limit: Self,
+    ) -> bool {
+        match limits.entry(collection.clone()) {
+            Entry::Vacant(entry) => _ = entry.insert(limit),
+            Entry::Occupied(mut entry) => match (entry.get_mut(), limit) {
+                (Self::Only(all), Self::Only(more)) | (Self::Without(all), Self::Without(more)) => {
+                    all.extend(more)
+                }
+                _ => return false,
+            },
+        }
+        true
+    }
+
     /// The fields as a selection.
     pub fn selection(&self) -> FieldSelection {
         match self {

@@ -14,7 +14,7 @@ use sqlx::{
 };
 
 use super::{
-    dial::{Encryption, Step, dial, enter},
+    dial::{CLIENT_CERTIFICATE_HINT, Encryption, Step, dial, enter},
     ending::Ending,
     error::{Error, HIDDEN},
     parameters::{Host, Mode, Parameters},
@@ -154,6 +154,9 @@ impl Parameters {
         let address = self.address();
         match error {
             sqlx::Error::Io(_) => match link.lost() {
+                Some(reason) if reason.contains("received fatal alert") => {
+                    Error::Tls { address, reason: reason.to_owned(), hint: CLIENT_CERTIFICATE_HINT }
+                }
                 Some(reason) => Error::Unreachable { address, reason: reason.to_owned() },
                 None => Error::Closed { address, step: "login" },
             },
@@ -187,6 +190,10 @@ impl Parameters {
             shown.push_str(if is_hidden(name) { HIDDEN } else { name });
             shown.push_str(&piece[name.len()..]);
         }
-        shown
+        // What is no setting of a name and a value is repeated without quotes.
+        let options = self.options.iter().flat_map(|options| options.split_whitespace());
+        let others =
+            options.filter(|option| !option.contains('=')).map(|option| option.trim_start_matches('-'));
+        others.filter(|option| option.len() > 1).fold(shown, |shown, option| shown.replace(option, HIDDEN))
     }
 }

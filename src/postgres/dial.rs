@@ -134,6 +134,11 @@ async fn offers_tls(stream: &mut TcpStream, address: &str) -> Result<bool, Error
     }
 }
 
+/// What to do when a server refuses the client's certificate, or the lack of one. With TLS 1.3 it does so after the
+/// handshake.
+pub(super) const CLIENT_CERTIFICATE_HINT: &str = "the server wants another client certificate: name one that is valid, and of an \
+    authority that it trusts, with sslcert and sslkey";
+
 fn handshake_error(error: &io::Error, address: String, tls: &Tls) -> Error {
     let cause = error.get_ref().and_then(|inner| inner.downcast_ref::<TlsError>());
     let hint = match cause {
@@ -142,10 +147,13 @@ fn handshake_error(error: &io::Error, address: String, tls: &Tls) -> Error {
         Some(TlsError::AlertReceived(
             AlertDescription::CertificateRequired
             | AlertDescription::BadCertificate
-            | AlertDescription::UnknownCA
-            | AlertDescription::HandshakeFailure,
-        )) => {
-            "the server wants another client certificate: name one of an authority that it trusts with sslcert and sslkey"
+            | AlertDescription::CertificateExpired
+            | AlertDescription::CertificateUnknown
+            | AlertDescription::UnknownCA,
+        )) => CLIENT_CERTIFICATE_HINT,
+        Some(TlsError::AlertReceived(AlertDescription::HandshakeFailure)) => {
+            "client and server have no cipher in common, or the server wants a client certificate (sslcert and sslkey): \
+             its log says which; ciphers of TLS 1.2 without forward secrecy are not supported"
         }
         Some(TlsError::PeerIncompatible(_) | TlsError::AlertReceived(AlertDescription::ProtocolVersion)) => {
             "client and server have no version of TLS in common: check ssl_min_protocol_version here and there"

@@ -9,7 +9,7 @@ use reqwest::{
 use super::error::{Error, cause, connection_lost, malformed};
 use crate::{
     settings::{item::Item, section::Section, url::find_unencoded},
-    support::backoff::Backoff,
+    support::{backoff::Backoff, tls_words::certificate_hint},
 };
 
 /// A connection that went silent is given up after about 54 s: probes begin after this time ...
@@ -188,13 +188,10 @@ impl Endpoint {
             Error::new(cause::HOST_UNKNOWN, format!("the host of {address} is unknown: {root}"))
                 .with_hint("check the host in `url`")
         } else if error.is_connect() && says(&["certificate", "handshake", "InvalidContentType"]) {
-            let hint = if says(&["UnknownIssuer", "BadSignature", "CaUsedAsEndEntity"]) {
-                "trust its authority with the source's `ca_file` or the variable SSL_CERT_FILE"
-            } else if says(&["not valid for name", "NotValidForName"]) {
-                "the certificate is for another name than the host in `url`"
-            } else {
-                "the port may not speak TLS: write http:// if that is meant"
-            };
+            let trust = "the source's `ca_file` or the variable SSL_CERT_FILE";
+            let hint = words.iter().find_map(|text| certificate_hint(text, trust));
+            let hint = hint
+                .unwrap_or_else(|| "the port may not speak TLS: write http:// if that is meant".to_owned());
             Error::new(cause::TLS_REFUSED, format!("no TLS with {address}: {root}")).with_hint(hint)
         } else if error.is_connect() {
             Error::new(cause::UNREACHABLE, format!("cannot connect to {address}: {root}"))

@@ -89,13 +89,13 @@ pub enum Error {
         answer: String,
     },
     /// The referenced object at this path does not exist.
-    #[error("`{0}` is referenced but is not in the object store")]
+    #[error("`{0}` is referenced but is not in the object store; `larder repair` puts back what a node has")]
     Missing(String),
     /// The object at this path must not exist yet, and exists.
     #[error("`{0}` exists already")]
     Exists(String),
     /// The bytes of an object are not the expected ones.
-    #[error("`{path}` is damaged: {reason}")]
+    #[error("`{path}` is damaged: {reason}; `larder repair` puts back what a node has")]
     Corrupt { path: String, reason: &'static str },
     /// An object is larger than the bound for its kind.
     #[error("`{path}` has {bytes} bytes, more than the {limit} that its kind may have")]

@@ -7,6 +7,8 @@ use std::io::{self, ErrorKind};
 use object_store::{Error as Source, client::HttpError};
 use serde::Deserialize;
 
+use crate::support::tls_words::certificate_hint;
+
 /// Longest code, message and whole text that are reported, in bytes.
 const CODE_BYTES_MAX: usize = 64;
 const MESSAGE_BYTES_MAX: usize = 200;
@@ -95,12 +97,7 @@ impl Refusal {
 /// `None` for requests that were answered.
 fn root_cause(source: &Source) -> Option<String> {
     /// Words of rustls, and what they mean for the configuration.
-    const HINTS: [(&str, &str); 7] = [
-        ("UnknownIssuer", "trust its authority with [storage] ca_file or the variable SSL_CERT_FILE"),
-        ("BadSignature", "trust its authority with [storage] ca_file or the variable SSL_CERT_FILE"),
-        ("CaUsedAsEndEntity", "trust its authority with [storage] ca_file or the variable SSL_CERT_FILE"),
-        ("NotValidForName", "the certificate is for another name than the endpoint's host"),
-        ("not valid for name", "the certificate is for another name than the endpoint's host"),
+    const HINTS: [(&str, &str); 2] = [
         ("handshake eof", "the port may not speak TLS: write http:// if that is meant"),
         ("InvalidContentType", "the port does not speak TLS: write http:// if that is meant"),
     ];
@@ -108,8 +105,9 @@ fn root_cause(source: &Source) -> Option<String> {
     let mut chain = std::iter::successors(Some(first), |error| error.source());
     chain.find(|error| error.is::<HttpError>())?;
     let reason = without_parameters(&chain.last()?.to_string());
-    let hint = HINTS.iter().find(|(word, _)| reason.contains(word));
-    Some(hint.map_or(reason.clone(), |(_, hint)| format!("{reason}; {hint}")))
+    let of_port = || HINTS.iter().find(|(word, _)| reason.contains(word)).map(|(_, hint)| (*hint).to_owned());
+    let hint = certificate_hint(&reason, "[storage] ca_file or the variable SSL_CERT_FILE").or_else(of_port);
+    Some(hint.map_or(reason.clone(), |hint| format!("{reason}; {hint}")))
 }
 
 /// The system's error when this process may not do it in a directory of this machine.

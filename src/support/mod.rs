@@ -15,3 +15,4 @@ pub mod result_code;
 pub mod secret;
 pub mod shutdown;
 pub(crate) mod tcp;
+pub(crate) mod tls_words;

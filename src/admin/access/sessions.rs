@@ -1,15 +1,16 @@
 //! Sessions of browsers: beginning one with an admin key or a link, checking its cookie, ending it.
 
-use std::{net::IpAddr, time::Duration};
+use std::{collections::BTreeSet, net::IpAddr, time::Duration};
 
 use chrono::{DateTime, TimeDelta, Utc};
+use serde::{Deserialize, Serialize};
 use tracing::warn;
 
 use super::{Access, AccessRefusal, Grant};
 use crate::{
-    admin::{Admin, Publisher, error::Error},
+    admin::{Admin, KeyState, Publisher, error::Error},
     auth::{Ticket, TicketKind},
-    domain::{AdminRole, Digest, LoginLinkEntry, Principal, SessionEntry},
+    domain::{AdminKeyEntry, AdminRole, Digest, LoginLinkEntry, Principal, SessionEntry},
     metadata::AuditEntry,
 };
 
@@ -46,6 +47,46 @@ pub const SIGN_IN_PATH: &str = "/console/sign-in";
 /// The path of the link with this token.
 pub fn login_path(ticket: &Ticket) -> String {
     format!("{SIGN_IN_PATH}/{}", ticket.expose())
+}
+
+/// An open session as it is listed, without the digest of its cookie.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SessionView {
+    /// Its id: the part of the cookie that is no secret.
+    pub id: String,
+    /// Whose it is: the name of the admin key, or who created the link.
+    pub name: String,
+    /// What its holder may do.
+    pub role: AdminRole,
+    /// The admin key that it ends with; `None` for one that began by a link of a command.
+    pub key_id: Option<String>,
+    /// When it began.
+    pub created_at: DateTime<Utc>,
+    /// When it was last used, to the minute.
+    pub used_at: DateTime<Utc>,
+    /// When it ends at the latest.
+    pub expires_at: DateTime<Utc>,
+}
+
+impl SessionView {
+    /// Whether the holder of `grant` may end it whatever its role: it is the session itself, or one of the same admin
+    /// key with no higher role.
+    pub fn is_own_of(&self, grant: &Grant) -> bool {
+        let is_of_key = self.key_id.is_some() && self.key_id.as_deref() == grant.key_id();
+        self.is_session_of(grant) || is_of_key && self.role <= grant.role
+    }
+
+    /// Whether it is the session of `grant`.
+    pub fn is_session_of(&self, grant: &Grant) -> bool {
+        grant.session.as_deref() == Some(&*self.id)
+    }
+}
+
+impl From<SessionEntry> for SessionView {
+    fn from(entry: SessionEntry) -> Self {
+        let SessionEntry { id, name, role, key_id, created_at, used_at, expires_at, .. } = entry;
+        Self { id, name, role, key_id, created_at, used_at, expires_at }
+    }
 }
 
 /// Why nobody was signed in.
@@ -185,7 +226,7 @@ impl Access {
         let session = sessions.get(id).filter(|session| session.sha256 == Digest::of(cookie.as_bytes()));
         let session = session.ok_or(AccessRefusal::Unknown)?;
         let now = self.clock.now();
-        if session.expires_at <= now || session.used_at + SESSION_IDLE <= now {
+        if has_ended(session, now) {
             return Err(AccessRefusal::Expired);
         }
         if let Some(key_id) = &session.key_id {
@@ -206,17 +247,55 @@ impl Access {
         })
     }
 
-    /// Ends the session of `grant`. This node refuses it at once, every other publisher within two seconds.
+    /// The sessions that are open, those used last first.
+    ///
+    /// # Errors
+    /// Metadata's.
+    pub async fn sessions(&self, publisher: &Publisher) -> Result<Vec<SessionView>, Error> {
+        let (sessions, keys) = (publisher.metadata.sessions().await?, publisher.metadata.admin_keys().await?);
+        let now = self.clock.now();
+        // A key that metadata does not know is that of a node's file.
+        let is_ended =
+            |key: &AdminKeyEntry| KeyState::of(key.revoked_at, key.expires_at, now) != KeyState::Valid;
+        let ended: BTreeSet<String> = keys.into_iter().filter(is_ended).map(|key| key.id).collect();
+        let is_open = |session: &SessionEntry| {
+            !has_ended(session, now) && session.key_id.as_ref().is_none_or(|id| !ended.contains(id))
+        };
+        Ok(sessions.into_iter().filter(is_open).map(SessionView::from).collect())
+    }
+
+    /// Ends the session `id`. This node refuses it at once, every other publisher within two seconds.
+    ///
+    /// # Errors
+    /// [`Error::UnknownSession`].
+    pub async fn end_session(
+        &self,
+        publisher: &Publisher,
+        id: &str,
+        principal: &Principal,
+    ) -> Result<(), Error> {
+        let audited = AuditEntry::new(self.clock.now(), principal, "session.end", id, None);
+        let was_open = publisher.metadata.end_session(id, &audited).await?;
+        self.sessions.read(Duration::ZERO, Some(publisher.metadata.sessions())).await;
+        if was_open { Ok(()) } else { Err(Error::UnknownSession(id.to_owned())) }
+    }
+
+    /// Ends the session of `grant`, if it is one and has not ended already.
     ///
     /// # Errors
     /// Metadata's.
     pub async fn sign_out(&self, publisher: &Publisher, grant: &Grant) -> Result<(), Error> {
         let Some(id) = &grant.session else { return Ok(()) };
-        let audited = AuditEntry::new(self.clock.now(), &grant.principal, "session.end", id, None);
-        publisher.metadata.end_session(id, &audited).await?;
-        self.sessions.read(Duration::ZERO, Some(publisher.metadata.sessions())).await;
-        Ok(())
+        match self.end_session(publisher, id, &grant.principal).await {
+            Err(Error::UnknownSession(_)) => Ok(()),
+            ended => ended,
+        }
     }
+}
+
+/// Whether the time of a session is over.
+fn has_ended(session: &SessionEntry, now: DateTime<Utc>) -> bool {
+    session.expires_at <= now || session.used_at + SESSION_IDLE <= now
 }
 
 /// Who acts in a session: the admin key that it ends with, or who created its link.

@@ -21,14 +21,15 @@ use super::{
 };
 use crate::{
     admin::{
-        AdminKeyView, AdminRole, AuditEntry, KEY_OVERLAP_MAX, KeyView, NewAdminKey, NewKey, check_key_name,
+        self, Admin, AdminKeyView, AdminRole, ApiKey, AuditEntry, KeyChange, KeyView, NewAdminKey, NewKey,
+        Publisher, RequestKey, check_key_name, check_overlap,
     },
     api::http::error::Error,
-    domain::{duration, keyset::KeyLimits, keyset::Scope},
+    domain::keyset::{KeyLimits, Scope},
 };
 
 /// Why a stored change of keys is not announced yet.
-fn pending(error: Option<&crate::admin::Error>) -> Value {
+fn pending(error: Option<&admin::Error>) -> Value {
     error.map_or(Value::Null, |error| json!({ "code": error.code(), "message": error.to_string() }))
 }
 
@@ -44,17 +45,25 @@ pub(in crate::api) async fn list_keys(
     Query(query): Query<ListQuery>,
 ) -> Result<Json<Value>, Error> {
     let (limit, admin) = (limit(query.limit)?, publisher.admin());
-    let mut keys: Vec<KeyView> = admin.keys().await?;
-    // Keys work, and are listed, while the statuses of nodes cannot be read.
-    let mut uses = state.overview.key_uses().await.unwrap_or_default();
-    for key in &mut keys {
-        key.last_used = uses.remove(&key.id).unwrap_or_default();
-    }
+    let mut keys = read_keys(&state, &admin).await?;
     keys.sort_by(|a, b| a.id.cmp(&b.id));
     let keys = keys.into_iter().map(|key| (key.id.clone(), key)).collect();
     let page = Page::by_name(keys, limit, query.cursor.as_deref());
     let is_pending = admin.has_unannounced_keys().await?;
     Ok(Json(json!({ "items": page.items, "next": page.next, "has_unannounced_changes": is_pending })))
+}
+
+/// All keys with their last use. Keys work, and are listed, while the statuses of nodes cannot be read.
+pub(in crate::api) async fn read_keys(
+    state: &AdminState,
+    admin: &Admin,
+) -> Result<Vec<KeyView>, admin::Error> {
+    let mut keys = admin.keys().await?;
+    let mut uses = state.overview.key_uses().await.unwrap_or_default();
+    for key in &mut keys {
+        key.last_used = uses.remove(&key.id).unwrap_or_default();
+    }
+    Ok(keys)
 }
 
 /// A key to create.
@@ -94,18 +103,33 @@ pub(in crate::api) async fn create_key(
     let CreateKey { name, grant, expires_at, limits } = value;
     let new = NewKey { name: check_key_name(&name).map_err(invalid)?, grant, expires_at, limits };
     check_expiry(expires_at, state.clock.now())?;
-    let key = request_key(&headers, &caller, "create key", digest)?;
+    let key = request_key(&headers, &caller, CREATE_KEY, digest)?;
+    Ok((StatusCode::CREATED, Json(create(publisher, new, key, caller).await?)))
+}
+
+/// The name of the route that creates a key, for idempotency keys.
+pub(in crate::api) const CREATE_KEY: &str = "create key";
+
+/// Creates an API key, once for a request key. The answer has the whole key; not when it is given again.
+pub(in crate::api) async fn create(
+    publisher: Publisher,
+    new: NewKey,
+    key: Option<RequestKey>,
+    caller: Caller,
+) -> Result<Value, Error> {
     let (answer, _) = detached(async move {
-        let create = async {
-            let created = publisher.create_key(new, caller.principal()).await?;
-            let (id, pending) = (created.done.id(), pending(created.pending.as_ref()));
-            let kept = json!({ "id": id, "key": null, "pending": pending });
-            Ok((json!({ "id": id, "key": created.done.expose(), "pending": pending }), kept))
-        };
+        let create = async { Ok(twice(&publisher.create_key(new, caller.principal()).await?)) };
         publisher.admin().once(key, create).await
     })
     .await?;
-    Ok((StatusCode::CREATED, Json(answer)))
+    Ok(answer)
+}
+
+/// The answer to a changed key, now and when the request comes again.
+fn twice(changed: &KeyChange<ApiKey>) -> (Value, Value) {
+    let (id, pending) = (changed.done.id(), pending(changed.pending.as_ref()));
+    let kept = json!({ "id": id, "key": null, "pending": pending });
+    (json!({ "id": id, "key": changed.done.expose(), "pending": pending }), kept)
 }
 
 /// Refuses a key that would never work.
@@ -138,23 +162,30 @@ pub(in crate::api) async fn rotate_key(
     Headers(headers): Headers,
     Input { value, digest }: Input<RotateKey>,
 ) -> Result<Json<Value>, Error> {
-    let overlap: Duration =
-        duration::parse(&value.overlap).map_err(|error| invalid(format!("overlap: {error}")))?;
-    if overlap > KEY_OVERLAP_MAX {
-        return Err(invalid("overlap must be at most 365d"));
-    }
-    let key = request_key(&headers, &caller, &format!("rotate {id}"), digest)?;
+    let overlap = check_overlap(&value.overlap).map_err(|error| invalid(format!("overlap: {error}")))?;
+    let key = request_key(&headers, &caller, &rotate_route(&id), digest)?;
+    Ok(Json(rotate(publisher, id, overlap, key, caller).await?))
+}
+
+/// The name of the route that rotates the key `id`, for idempotency keys.
+pub(in crate::api) fn rotate_route(id: &str) -> String {
+    format!("rotate {id}")
+}
+
+/// Gives a key a new secret, once for a request key. The answer has the whole key; not when it is given again.
+pub(in crate::api) async fn rotate(
+    publisher: Publisher,
+    id: String,
+    overlap: Duration,
+    key: Option<RequestKey>,
+    caller: Caller,
+) -> Result<Value, Error> {
     let (answer, _) = detached(async move {
-        let rotate = async {
-            let rotated = publisher.rotate_key(&id, overlap, caller.principal()).await?;
-            let (id, pending) = (rotated.done.id(), pending(rotated.pending.as_ref()));
-            let kept = json!({ "id": id, "key": null, "pending": pending });
-            Ok((json!({ "id": id, "key": rotated.done.expose(), "pending": pending }), kept))
-        };
+        let rotate = async { Ok(twice(&publisher.rotate_key(&id, overlap, caller.principal()).await?)) };
         publisher.admin().once(key, rotate).await
     })
     .await?;
-    Ok(Json(answer))
+    Ok(answer)
 }
 
 /// Revokes a key. Every region refuses it within two poll intervals of the announcement.
@@ -168,8 +199,17 @@ pub(in crate::api) async fn revoke_key(
     caller: Caller,
     Path(id): Path<String>,
 ) -> Result<Json<Value>, Error> {
-    let revoked = detached(async move { publisher.revoke_key(&id, caller.principal()).await }).await?;
+    let revoked = revoke(publisher, id, caller).await?;
     Ok(Json(json!({ "id": revoked.done, "pending": pending(revoked.pending.as_ref()) })))
+}
+
+/// Revokes a key.
+pub(in crate::api) async fn revoke(
+    publisher: Publisher,
+    id: String,
+    caller: Caller,
+) -> Result<KeyChange<String>, Error> {
+    detached(async move { publisher.revoke_key(&id, caller.principal()).await }).await
 }
 
 /// The admin keys, revoked ones too, by id. Their secrets are stored nowhere.
@@ -222,7 +262,20 @@ pub(in crate::api) async fn create_admin_key(
     let CreateAdminKey { name, role, expires_at } = value;
     let new = NewAdminKey { name: check_key_name(&name).map_err(invalid)?, role, expires_at };
     check_expiry(expires_at, state.clock.now())?;
-    let key = request_key(&headers, &caller, "create admin key", digest)?;
+    let key = request_key(&headers, &caller, CREATE_ADMIN_KEY, digest)?;
+    Ok((StatusCode::CREATED, Json(create_admin(publisher, new, key, caller).await?)))
+}
+
+/// The name of the route that creates an admin key, for idempotency keys.
+pub(in crate::api) const CREATE_ADMIN_KEY: &str = "create admin key";
+
+/// Creates an admin key, once for a request key. The answer has the whole key; not when it is given again.
+pub(in crate::api) async fn create_admin(
+    publisher: Publisher,
+    new: NewAdminKey,
+    key: Option<RequestKey>,
+    caller: Caller,
+) -> Result<Value, Error> {
     let (answer, _) = detached(async move {
         let admin = publisher.admin();
         let create = async {
@@ -233,7 +286,7 @@ pub(in crate::api) async fn create_admin_key(
         admin.once(key, create).await
     })
     .await?;
-    Ok((StatusCode::CREATED, Json(answer)))
+    Ok(answer)
 }
 
 /// Revokes an admin key. Every publisher refuses it within two seconds.
@@ -246,9 +299,16 @@ pub(in crate::api) async fn revoke_admin_key(
     caller: Caller,
     Path(id): Path<String>,
 ) -> Result<Json<Value>, Error> {
-    let id =
-        detached(async move { publisher.admin().revoke_admin_key(&id, caller.principal()).await }).await?;
-    Ok(Json(json!({ "id": id })))
+    Ok(Json(json!({ "id": revoke_admin(publisher, id, caller).await? })))
+}
+
+/// Revokes an admin key.
+pub(in crate::api) async fn revoke_admin(
+    publisher: Publisher,
+    id: String,
+    caller: Caller,
+) -> Result<String, Error> {
+    detached(async move { publisher.admin().revoke_admin_key(&id, caller.principal()).await }).await
 }
 
 /// Which entries.
@@ -275,8 +335,18 @@ pub(in crate::api) async fn list_audit(
     Publishing(publisher): Publishing,
     Query(query): Query<AuditQuery>,
 ) -> Result<Json<Page<AuditEntry>>, Error> {
-    let (limit, before) = (limit(query.limit)?, time_and_id(query.cursor.as_deref())?);
-    let entries = publisher.admin().audit_before(query.subject.as_deref(), before, limit + 1).await?;
+    let (limit, admin) = (limit(query.limit)?, publisher.admin());
+    Ok(Json(read_audit(&admin, query.subject.as_deref(), query.cursor.as_deref(), limit).await?))
+}
+
+/// A page of the audit log.
+pub(in crate::api) async fn read_audit(
+    admin: &Admin,
+    subject: Option<&str>,
+    cursor: Option<&str>,
+    limit: usize,
+) -> Result<Page<AuditEntry>, Error> {
+    let entries = admin.audit_before(subject, time_and_id(cursor)?, limit + 1).await?;
     let page = Page::of(entries, limit, |(id, entry)| cursor_at(entry.at, id));
-    Ok(Json(Page { items: page.items.into_iter().map(|(_, entry)| entry).collect(), next: page.next }))
+    Ok(Page { items: page.items.into_iter().map(|(_, entry)| entry).collect(), next: page.next })
 }

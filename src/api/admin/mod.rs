@@ -18,6 +18,7 @@ pub(super) mod login_links;
 pub(super) mod page;
 pub(super) mod routes;
 pub(super) mod runs;
+pub(super) mod sessions;
 pub(super) mod sources;
 mod state;
 pub(super) mod stored;

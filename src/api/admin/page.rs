@@ -30,6 +30,23 @@ impl<T> Page<T> {
         Self { items, next }
     }
 
+    /// The page behind `cursor` of things with a time and an id, newest first.
+    pub(in crate::api) fn newest_first(
+        mut things: Vec<T>,
+        limit: usize,
+        cursor: Option<&str>,
+        time_and_id_of: impl Fn(&T) -> (DateTime<Utc>, &str),
+    ) -> Result<Self, Error> {
+        if let Some((at, id)) = time_and_id::<String>(cursor)? {
+            things.retain(|thing| time_and_id_of(thing) < (at, &id));
+        }
+        things.sort_by(|a, b| time_and_id_of(b).cmp(&time_and_id_of(a)));
+        Ok(Self::of(things, limit, |thing| {
+            let (at, id) = time_and_id_of(thing);
+            cursor_at(at, id)
+        }))
+    }
+
     /// A page of things that were read with one more than `limit`, to know whether there is a next one.
     pub(in crate::api) fn of(mut items: Vec<T>, limit: usize, cursor_of: impl Fn(&T) -> String) -> Self {
         let has_more = items.len() > limit;
@@ -40,7 +57,7 @@ impl<T> Page<T> {
 }
 
 /// The cursor behind something at a time: the time, and its id.
-pub(super) fn cursor_at(at: DateTime<Utc>, id: impl std::fmt::Display) -> String {
+pub(in crate::api) fn cursor_at(at: DateTime<Utc>, id: impl std::fmt::Display) -> String {
     format!("{}.{id}", at.timestamp_micros())
 }
 
@@ -83,6 +100,18 @@ mod tests {
         let page = Page::of(vec![1, 2, 3], 2, ToString::to_string);
         assert_eq!((page.items, page.next.as_deref()), (vec![1, 2], Some("2")));
         assert_eq!(Page::of(vec![1, 2], 2, ToString::to_string).next, None);
+    }
+
+    #[test]
+    fn the_newest_come_first_and_none_twice() {
+        let at = |seconds| DateTime::from_timestamp(seconds, 0).unwrap();
+        let things = || vec![(at(1), "a"), (at(3), "b"), (at(2), "c"), (at(3), "d")];
+        let page = |cursor| Page::newest_first(things(), 3, cursor, |(at, id)| (*at, *id)).unwrap();
+        let first = page(None);
+        assert_eq!(first.items, [(at(3), "d"), (at(3), "b"), (at(2), "c")]);
+        let second = page(first.next.as_deref());
+        assert_eq!((second.items, second.next), (vec![(at(1), "a")], None));
+        Page::newest_first(things(), 3, Some("x"), |(at, id)| (*at, *id)).unwrap_err();
     }
 
     #[test]

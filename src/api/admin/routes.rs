@@ -12,6 +12,9 @@ use crate::{
 /// Routes that need no key, beside the metrics.
 const OPEN: [&str; 2] = [ops::LIVEZ, ops::READYZ];
 
+/// The route that ends a session.
+const SESSION: &str = "/admin/v1/sessions/{id}";
+
 /// The role that each other route needs.
 const ROLES: &[(Method, &str, AdminRole)] = &[
     (Method::GET, ops::METRICS, Viewer),
@@ -71,6 +74,9 @@ const ROLES: &[(Method, &str, AdminRole)] = &[
     (Method::POST, "/admin/v1/admin-keys", Admin),
     (Method::DELETE, "/admin/v1/admin-keys/{id}", Admin),
     (Method::POST, "/admin/v1/login-links", Admin),
+    (Method::GET, "/admin/v1/sessions", Viewer),
+    // Everybody may end their own; the handler demands more for others.
+    (Method::DELETE, SESSION, Viewer),
     (Method::GET, "/admin/v1/audit", Viewer),
     (Method::GET, "/admin/v1/events", Viewer),
 ];
@@ -188,7 +194,8 @@ mod tests {
     #[test]
     fn requests_that_change_something_need_more_than_to_see() {
         for (method, path, role) in ROLES.iter().filter(|(method, ..)| *method != Method::GET) {
-            assert!(*role >= Operator || path.ends_with("/validate"), "{method} {path}");
+            let is_open_to_all = path.ends_with("/validate") || *path == SESSION;
+            assert!(*role >= Operator || is_open_to_all, "{method} {path}");
         }
     }
 }

@@ -2,17 +2,24 @@
 //!
 //! A page is a function of `console`; a handler here gets what it shows from a use case.
 
+mod admin_keys;
 mod answer;
+mod audit;
 mod collections;
 mod editor;
 mod entries;
 mod form;
 mod gate;
+mod key_form;
+mod keys;
+mod nodes;
 mod overview;
 mod records;
 mod routes;
 mod runs;
+mod sessions;
 mod sign_in;
 mod syncs;
 
+pub use routes::pages;
 pub(super) use routes::routes;

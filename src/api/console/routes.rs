@@ -7,7 +7,10 @@ use axum::{
 };
 use hyper::Method;
 
-use super::{collections, editor, entries, gate, overview, records, runs, sign_in, syncs};
+use super::{
+    admin_keys, audit, collections, editor, entries, gate, keys, nodes, overview, records, runs, sessions,
+    sign_in, syncs,
+};
 use crate::{
     admin::AdminRole::{self, Admin, Operator, Viewer},
     api::admin::AdminState,
@@ -80,6 +83,25 @@ const ROUTES: &[Route] = &[
     route(Method::POST, "/console/runs/{run}/cancel", Some(Operator), || post(runs::cancel)),
     route(Method::POST, "/console/runs/{run}/approve", Some(Operator), || post(runs::approve)),
     route(Method::GET, "/console/operations/{operation}", Some(Operator), || get(runs::show_operation)),
+    route(Method::GET, "/console/keys", Some(Viewer), || get(keys::list)),
+    route(Method::GET, "/console/keys/new", Some(Admin), || get(keys::show_new)),
+    route(Method::POST, "/console/keys/new", Some(Admin), || post(keys::create)),
+    route(Method::GET, "/console/keys/{id}", Some(Viewer), || get(keys::show)),
+    route(Method::GET, "/console/keys/{id}/rotate", Some(Admin), || get(keys::show_rotate)),
+    route(Method::POST, "/console/keys/{id}/rotate", Some(Admin), || post(keys::rotate)),
+    route(Method::GET, "/console/keys/{id}/revoke", Some(Admin), || get(keys::show_revoke)),
+    route(Method::POST, "/console/keys/{id}/revoke", Some(Admin), || post(keys::revoke)),
+    route(Method::GET, "/console/admin-keys", Some(Viewer), || get(admin_keys::list)),
+    route(Method::GET, "/console/admin-keys/new", Some(Admin), || get(admin_keys::show_new)),
+    route(Method::POST, "/console/admin-keys/new", Some(Admin), || post(admin_keys::create)),
+    route(Method::GET, "/console/admin-keys/{id}/revoke", Some(Admin), || get(admin_keys::show_revoke)),
+    route(Method::POST, "/console/admin-keys/{id}/revoke", Some(Admin), || post(admin_keys::revoke)),
+    route(Method::GET, "/console/sessions", Some(Viewer), || get(sessions::list)),
+    // Everybody may end their own; the handler demands more for others.
+    route(Method::POST, "/console/sessions/{id}/end", Some(Viewer), || post(sessions::end)),
+    route(Method::GET, "/console/nodes", Some(Viewer), || get(nodes::list)),
+    route(Method::GET, "/console/nodes/{region}/{node}", Some(Viewer), || get(nodes::show)),
+    route(Method::GET, "/console/audit", Some(Viewer), || get(audit::list)),
     route(Method::GET, "/console/{*path}", Some(Viewer), || get(gate::not_found)),
 ];
 
@@ -87,6 +109,13 @@ const ROUTES: &[Route] = &[
 pub(in crate::api) fn routes(state: &AdminState) -> Router<AdminState> {
     let routes = ROUTES.iter().fold(Router::new(), |router, one| router.route(one.path, (one.handler)()));
     routes.route_layer(from_fn_with_state(state.clone(), gate::admit))
+}
+
+/// The path of every page as its route has it, with the role that it needs.
+pub fn pages() -> impl Iterator<Item = (&'static str, Option<AdminRole>)> {
+    let no_page = ["/", "/console/assets/{name}", "/console/{*path}"];
+    let pages = ROUTES.iter().filter(move |row| row.method == Method::GET && !no_page.contains(&row.path));
+    pages.map(|row| (row.path, row.role))
 }
 
 /// The role that a request needs; `None` if it needs no session.

@@ -10,7 +10,10 @@ use reqwest::{
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::{Error, KeySource, Tokens, issuer::Issuer, key_set::KEY_SET_BYTES_MAX};
-use crate::{domain::network, support::shutdown::Shutdown};
+use crate::{
+    domain::network,
+    support::{shutdown::Shutdown, tls_words::certificate_hint},
+};
 
 /// Longest time for a whole fetch.
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -115,11 +118,8 @@ fn explain(error: &reqwest::Error) -> String {
         () if error.is_timeout() => format!("did not answer within {} s", TIMEOUT.as_secs()),
         () if error.is_connect() => {
             let cause = cause.to_string();
-            let hint = if cause.contains("UnknownIssuer") {
-                "; trust its authority with the variable SSL_CERT_FILE"
-            } else {
-                ""
-            };
+            let hint = certificate_hint(&cause, "the variable SSL_CERT_FILE");
+            let hint = hint.map(|hint| format!("; {hint}")).unwrap_or_default();
             format!("cannot be connected to: {cause}{hint}")
         }
         () => "gave no answer that can be read".to_owned(),

@@ -6,7 +6,7 @@ use clap::{Args, Subcommand};
 
 use super::ActorArgument;
 use crate::{
-    admin::KEY_OVERLAP_MAX,
+    admin::check_overlap,
     domain::{
         duration,
         fields::FieldPath,
@@ -109,7 +109,7 @@ pub(in crate::cli) struct RotateKey {
     /// The key's id, as `larder keys list` shows it: the 12 characters after `lrd_`
     pub(in crate::cli) id: String,
     /// How long the old secret works on: 24h, 7d; 0s ends it at once
-    #[arg(long, value_name = "DURATION", value_parser = overlap)]
+    #[arg(long, value_name = "DURATION", value_parser = check_overlap)]
     pub(in crate::cli) overlap: Duration,
 }
 
@@ -120,15 +120,6 @@ pub(in crate::cli) struct RevokeKey {
     pub(in crate::cli) actor: ActorArgument,
     /// The key's id, as `larder keys list` shows it: the 12 characters after `lrd_`
     pub(in crate::cli) id: String,
-}
-
-fn overlap(text: &str) -> Result<Duration, String> {
-    let overlap = duration::parse(text)?;
-    if overlap <= KEY_OVERLAP_MAX {
-        Ok(overlap)
-    } else {
-        Err("at most 365d; create another key instead".to_owned())
-    }
 }
 
 /// The commands of `larder token`.

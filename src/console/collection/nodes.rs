@@ -3,6 +3,7 @@
 use maud::{Markup, html};
 
 use super::super::{
+    nodes::node_path,
     state::{name_of, problem_text},
     table::{Column, table},
     words::number,
@@ -53,7 +54,7 @@ pub(super) fn nodes(name: &CollectionName, fleet: &FleetStatus) -> Markup {
 fn row(node: &NodeView, one: &CollectionView) -> Markup {
     html! {
         tr {
-            th scope="row" { (name_of(node)) }
+            th scope="row" { a href=(node_path(node)) { (name_of(node)) } }
             td { (node.region) }
             td { (node.state.as_str()) ", " (node.seen_seconds) " s ago" }
             td class="number" {

@@ -7,6 +7,7 @@ use serde_json::Value;
 use super::{
     super::{
         SYNCS,
+        entry::new_path,
         layout::{Visitor, page},
         run_path,
         table::{Column, pages, table},
@@ -15,8 +16,8 @@ use super::{
     when,
 };
 use crate::{
-    admin::{EntryView, ManagedBy},
-    domain::RunRecord,
+    admin::{AdminRole, EntryView, ManagedBy},
+    domain::{RunRecord, StoredSection},
 };
 
 /// What the page shows.
@@ -40,8 +41,11 @@ impl SyncsPage<'_> {
         let columns = ["Sync", "Model", "Schedule", "Last run", "Managed by", "Note"].map(Column::Text);
         let rows = html! { @for (entry, run) in self.syncs { (self.row(entry, run.as_ref())) } };
         let content = html! {
+            @if self.visitor.may(AdminRole::Admin) {
+                p { a class="button" href=(new_path(StoredSection::Syncs)) { "Add a sync" } }
+            }
             @if self.syncs.is_empty() && self.cursor.is_none() {
-                p { "No sync is configured. Write one into the configuration file, or store one through the admin API." }
+                p { "No sync is configured." }
             } @else {
                 (table("Syncs", &columns, &rows))
             }

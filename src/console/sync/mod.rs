@@ -11,6 +11,7 @@ use maud::{Markup, html};
 pub use self::{list::SyncsPage, preview::PreviewPage};
 use super::{
     collection_path,
+    entry::entry_path,
     form::{Form, script},
     layout::{Visitor, page},
     notice::{Done, Refusal, notice},
@@ -22,7 +23,7 @@ use super::{
 };
 use crate::{
     admin::{AdminRole, CollectionStatus, EntryView, ManagedBy, ScheduleView},
-    domain::{CollectionName, RunRecord},
+    domain::{CollectionName, RunRecord, StoredName, StoredSection},
 };
 
 /// What the page shows.
@@ -99,13 +100,17 @@ impl SyncPage<'_> {
                 format!("the admin API{version}")
             }
         };
+        let configured = StoredName { section: StoredSection::Syncs, name: self.name.to_string() };
         let settings = serde_json::to_string_pretty(&self.entry.settings).unwrap_or_default();
         let mut facts = vec![
             ("Collection", html! { a href=(collection_path(self.name)) { (self.name) } }),
             ("Model", html! { (list::text_of(&self.entry.settings["model"])) }),
             ("Source", html! { (self.source.unwrap_or("–")) }),
             ("Schedule", self.schedule()),
-            ("Managed by", html! { (managed_by) }),
+            (
+                "Managed by",
+                html! { (managed_by) ": " a href=(entry_path(&configured)) { "settings and versions" } },
+            ),
         ];
         if let Some(run) = self.collection.and_then(|one| one.held_run) {
             facts.push(("Held run", html! { a href=(run_path(run)) { (run) } }));

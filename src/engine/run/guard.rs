@@ -131,7 +131,9 @@ pub(super) fn evaluate(
     {
         return Some(Hold::MaxRemoved { removed, served, limit: settings.max_removed });
     }
-    if rejected > RECORDS_FLOOR && share(rejected, rows) > settings.max_rejected {
+    // Of a first run without any record, it does not matter how few rows there are.
+    let is_first_lost = !before.is_served && rejected == rows;
+    if (rejected > RECORDS_FLOOR || is_first_lost) && share(rejected, rows) > settings.max_rejected {
         return Some(Hold::MaxRejected { rejected, rows, limit: settings.max_rejected });
     }
     fields_changed.then_some(Hold::FieldsChanged)
@@ -207,6 +209,18 @@ mod tests {
             let before = ServedBefore { is_served, ..ServedBefore::default() };
             let hold = evaluate(&settings, &counts, before, false);
             assert_eq!(hold.map(|hold| hold.code()), expected, "{allow_empty} {rows} {is_served}");
+        }
+        for (rejected, is_served, max_rejected, expected) in [
+            (5, false, 0.1, Some("max_rejected")),
+            (4, false, 0.1, None),
+            (5, true, 0.1, None),
+            (5, false, 1.0, None),
+        ] {
+            let settings = GuardSettings { max_removed: 0.3, max_rejected, allow_empty: false };
+            let counts = RunCounts { rows: 5, rejected, ..RunCounts::default() };
+            let before = ServedBefore { is_served, ..ServedBefore::default() };
+            let hold = evaluate(&settings, &counts, before, false);
+            assert_eq!(hold.map(|hold| hold.code()), expected, "{rejected} {is_served} {max_rejected}");
         }
     }
 

@@ -113,7 +113,10 @@ fn of_server(error: &PgDatabaseError, at_login: Option<&str>, statement: Stateme
         }
         (Meaning::WrongPassword | Meaning::LoginRefused, _)
         // A setting of the URL that the server does not take, for instance.
-        | (Meaning::Data | Meaning::Statement | Meaning::PermissionDenied | Meaning::Other, Phase::Login) => {
+        | (
+            Meaning::Data | Meaning::Statement | Meaning::Syntax | Meaning::PermissionDenied | Meaning::Other,
+            Phase::Login,
+        ) => {
             let meaning = match code.meaning {
                 Meaning::WrongPassword => Meaning::WrongPassword,
                 _ => Meaning::LoginRefused,

@@ -47,7 +47,12 @@ impl World {
             insert into people values (1, 'Ann'), (2, 'Bob'), (3, 'Cyd'), (4, 'Dee'), (5, 'Eve'), (6, 'Fay')";
         warehouse.execute(people).await;
         let node = Node::start(directory, warehouse, SECTIONS).await;
-        let world = Self { node: with_server(node, server).await };
+        Self::of(with_server(node, server).await).await
+    }
+
+    /// With `node`.
+    pub(crate) async fn of(node: Node) -> Self {
+        let world = Self { node };
         until("the first admin key", async || {
             (world.get("/admin/v1/whoami").await["role"] == "admin").then_some(())
         })

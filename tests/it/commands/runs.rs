@@ -204,6 +204,7 @@ async fn a_held_run_exits_3_and_is_announced_on_demand() {
             "garbage",
             "data_as_of",
             "regions",
+            "indexes",
             "orphaned",
             "last_run",
             "held_run",

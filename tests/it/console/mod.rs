@@ -1,8 +1,16 @@
 //! The web console: signing in and out, sessions and their end, and the pages.
 
+mod accessibility;
+mod admin_keys;
 mod browser;
+mod collections;
 mod commands;
 mod entries;
+mod forms;
+mod keys;
+mod lists;
 mod pages;
+mod runs;
 mod sessions;
+mod syncs;
 pub(crate) mod visitor;

@@ -40,7 +40,7 @@ pub(super) async fn signed_in(world: &World, role: AdminRole) -> Visitor {
 }
 
 /// Runs SQL on the metadata database.
-async fn change_metadata(world: &World, sql: &'static str) {
+pub(super) async fn change_metadata(world: &World, sql: &'static str) {
     let path = world.node.config().node.data_dir.join("metadata.db");
     let options = SqliteConnectOptions::new().filename(path);
     let mut connection = SqliteConnection::connect_with(&options).await.unwrap();

@@ -60,7 +60,7 @@ def write():
 
 
 def change():
-    """Deletes 1,000 rows, changes 500, adds 250."""
+    """Deletes 1,000 rows, writes 500 again, adds 250."""
     changed = pa.concat_tables([rows(range(1001, 1501), "changed"), rows(range(5001, 5251), "new")])
     gone = "id <= 1000 or (id > 1000 and id <= 1500)"
     deltalake.DeltaTable(delta).delete(gone)

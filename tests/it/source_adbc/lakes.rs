@@ -72,5 +72,6 @@ fn changes_and_deletions_of_lakes_are_served() {
     check(&expected, [5000, 0, 0]);
     let expected = lakes(directory, "change");
     assert_eq!(expected.len(), 4250);
-    check(&expected, [250, 500, 1000]);
+    // Every fifth row that was written again is the same: it has no name.
+    check(&expected, [250, 400, 1000]);
 }

@@ -9,12 +9,13 @@ use std::{
     path::Path,
 };
 
+use base64::{Engine as _, prelude::BASE64_STANDARD};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::sync::OnceCell;
 
 use super::{
-    http::{Client, DEADLINE},
+    http::{Answer, Client, DEADLINE},
     service::Service,
 };
 
@@ -92,6 +93,35 @@ impl Browser {
         }
     }
 
+    /// The result of the body of a function in the page, with `argument` as its argument; `None` when it fails, or while
+    /// another page takes the place of this one.
+    pub(crate) async fn peek(&self, function_body: &str, argument: Value) -> Option<Value> {
+        let body =
+            json!({ "script": format!("const [argument] = arguments; {function_body}"), "args": [argument] });
+        let answer = answer(self.driver, "POST", &format!("{}/execute/sync", self.session), &body).await;
+        (answer.status == 200).then(|| answer.json()["value"].clone())
+    }
+
+    /// Sends a command of the `DevTools` protocol.
+    pub(crate) async fn devtools(&self, command_name: &str, parameters: &Value) -> Value {
+        self.command("POST", "goog/cdp/execute", &json!({ "cmd": command_name, "params": parameters })).await
+    }
+
+    /// Shows pages at this width, whatever the window's, and in this colour scheme: `light` or `dark`.
+    pub(crate) async fn show_as(&self, width: u32, colour_scheme: &str) {
+        let size = json!({ "width": width, "height": 900, "deviceScaleFactor": 1, "mobile": false });
+        self.devtools("Emulation.setDeviceMetricsOverride", &size).await;
+        let scheme = json!({ "features": [{ "name": "prefers-color-scheme", "value": colour_scheme }] });
+        self.devtools("Emulation.setEmulatedMedia", &scheme).await;
+    }
+
+    /// The whole page as a PNG.
+    pub(crate) async fn screenshot(&self) -> Vec<u8> {
+        let whole = json!({ "format": "png", "captureBeyondViewport": true });
+        let png = self.devtools("Page.captureScreenshot", &whole).await;
+        BASE64_STANDARD.decode(png["data"].as_str().unwrap()).unwrap()
+    }
+
     /// Sends a command of `WebDriver` to the session and returns the value of the answer.
     pub(crate) async fn command(&self, method: &str, command_name: &str, body: &Value) -> Value {
         command(self.driver, method, &format!("{}/{command_name}", self.session), body).await
@@ -114,10 +144,14 @@ fn request(driver: SocketAddr, method: &str, path: &str, body: &str) -> String {
     format!("{method} {path} HTTP/1.1\r\nHost: {driver}\r\nContent-Length: {length}\r\n\r\n{body}")
 }
 
-async fn command(driver: SocketAddr, method: &str, path: &str, body: &Value) -> Value {
+async fn answer(driver: SocketAddr, method: &str, path: &str, body: &Value) -> Answer {
     let mut client = Client::connect(driver).await;
     client.send(request(driver, method, path, &body.to_string())).await;
-    let answer = client.answer().await;
+    client.answer().await
+}
+
+async fn command(driver: SocketAddr, method: &str, path: &str, body: &Value) -> Value {
+    let answer = answer(driver, method, path, body).await;
     assert_eq!(answer.status, 200, "{method} {path}: {}", answer.text());
     answer.json()["value"].clone()
 }

@@ -96,9 +96,9 @@ impl Limits {
         }
     }
 
-    /// Connections are checked twice per header timeout.
+    /// Connections are checked twice per header timeout, and four times per idle timeout.
     fn tick(&self) -> Duration {
-        (self.header_timeout / 2).max(Duration::from_millis(1))
+        (self.header_timeout / 2).min(self.idle_timeout / 4).max(Duration::from_millis(1))
     }
 
     fn ticks(&self, time: Duration) -> u32 {
@@ -355,5 +355,8 @@ mod tests {
         let (calm, full) = (limits.tick_limits(69), limits.tick_limits(70));
         assert_eq!((calm.head, calm.idle), (2, 15));
         assert_eq!((full.head, full.idle), (2, 2));
+        let brief = Limits { idle_timeout: Duration::from_secs(1), ..limits };
+        let brief = brief.tick_limits(0);
+        assert_eq!((brief.head, brief.idle), (40, 4), "an idle timeout below that of heads holds, too");
     }
 }
