@@ -4,11 +4,10 @@ use axum::{
     extract::{Path, Query, State},
     response::{Html, Response},
 };
-use serde::Deserialize;
 
 use super::{
     answer::{Refused, see},
-    form::Sent,
+    form::{Cursor, Sent},
     keys::{SENT_BEFORE, answered, is_sent_before, show_secret},
 };
 use crate::{
@@ -27,12 +26,6 @@ use crate::{
 
 /// Admin keys of one page.
 const KEYS_SHOWN: usize = 100;
-
-/// Where a list goes on.
-#[derive(Debug, Deserialize)]
-pub(super) struct Cursor {
-    pub(super) cursor: Option<String>,
-}
 
 /// The list, newest first.
 pub(super) async fn list(

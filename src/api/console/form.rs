@@ -7,6 +7,7 @@ use axum::{
     extract::{FromRequest, FromRequestParts, Request},
     http::request::Parts,
 };
+use serde::Deserialize;
 
 use super::answer::Refused;
 use crate::{
@@ -21,6 +22,12 @@ use crate::{
 
 /// Largest form, in bytes: a key with as many names and fields as it may have.
 const FORM_BYTES_MAX: usize = 512 * 1024;
+
+/// Where a list goes on.
+#[derive(Debug, Deserialize)]
+pub(super) struct Cursor {
+    pub(super) cursor: Option<String>,
+}
 
 /// A form that a browser has sent.
 pub(super) struct Sent {

@@ -5,7 +5,7 @@ use axum::{
     response::Html,
 };
 
-use super::{admin_keys::Cursor, answer::Refused};
+use super::{answer::Refused, form::Cursor};
 use crate::{
     admin::fleet::{FleetStatus, NodeView},
     api::{

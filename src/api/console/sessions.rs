@@ -6,8 +6,8 @@ use axum::{
 };
 
 use super::{
-    admin_keys::Cursor,
     answer::{Refused, forget_session, see},
+    form::Cursor,
 };
 use crate::{
     admin::SIGN_IN_PATH,

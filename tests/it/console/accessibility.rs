@@ -46,7 +46,7 @@ pub(super) async fn faults_of(browser: &Browser, name: &str) -> Vec<String> {
                 found.map(|fault| format!("{name}, {width} px, {scheme}: {}", fault.as_str().unwrap())),
             );
             let file =
-                format!("{}-{width}-{scheme}.png", name.trim_matches('/').replace(['/', '{', '}'], "_"));
+                format!("{}-{width}-{scheme}.png", name.trim_matches('/').replace(['/', '{', '}', ' '], "_"));
             fs::write(pictures.join(file), browser.screenshot().await).unwrap();
         }
     }
@@ -63,7 +63,7 @@ async fn example(world: &World, key: &str, route: &str) -> String {
     let dry = world.run(json!({ "dry_run": true })).await;
     let operation = dry["id"].as_str().unwrap();
     let node = until("the status of the node", async || {
-        let node = world.get("/admin/v1/nodes").await["items"][0].clone();
+        let node = world.get("/admin/v1/nodes").await["nodes"][0].clone();
         Some(format!("{}/{}", node["region"].as_str()?, node["node"].as_str()?))
     })
     .await;

@@ -172,7 +172,7 @@ async fn a_key_is_created_copied_and_revoked_in_a_browser() {
     let kept = "return [document.querySelector('#name').value, document.querySelector('#expires').value,
         document.querySelector('input[value=person]').checked]";
     assert_eq!(browser.run(kept, Value::Null).await.unwrap(), json!(["browser", "soon", true]));
-    let mut faults = faults_of(&browser, "/console/keys/new, refused").await;
+    let mut faults = faults_of(&browser, "/console/keys/new refused").await;
 
     // The second click of an impatient hand sends nothing.
     browser
@@ -180,7 +180,7 @@ async fn a_key_is_created_copied_and_revoked_in_a_browser() {
         .await
         .unwrap();
     until("the key", async || (text_of("h1").await == "Key created").then_some(())).await;
-    faults.extend(faults_of(&browser, "/console/keys/new, created").await);
+    faults.extend(faults_of(&browser, "/console/keys/new created").await);
     let value = "return document.querySelector('#secret').value";
     let key = browser.run(value, Value::Null).await.unwrap().as_str().unwrap().to_owned();
     assert!(key.starts_with("lrd_"), "{key}");
