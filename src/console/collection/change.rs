@@ -9,6 +9,7 @@ use super::{
     super::{collection_path, form::STATE},
     CollectionPage,
 };
+use crate::domain::RegionName;
 
 impl CollectionPage<'_> {
     fn open(&self, action: &str, content: &Markup) -> Markup {
@@ -39,7 +40,7 @@ impl CollectionPage<'_> {
     /// Pins a region, and lets pinned ones go.
     pub(super) fn pins(&self) -> Markup {
         let regions: BTreeSet<&str> = match &self.status.regions {
-            Some(regions) => regions.iter().map(|region| region.as_str()).collect(),
+            Some(regions) => regions.iter().map(RegionName::as_str).collect(),
             None => self.fleet.nodes.iter().map(|node| node.region.as_str()).collect(),
         };
         let known = regions.into_iter().collect::<Vec<_>>().join(", ");
