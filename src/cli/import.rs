@@ -16,8 +16,10 @@ use super::{
 };
 use crate::{
     admin::{self, Admin, EntryChange, ImportOptions, Imported, ImportedEntry},
+    app,
     config::{Config, Environment, Fault, ImportFile},
     domain::StoredSection,
+    support::clock::Clock,
 };
 
 pub(super) async fn run(config: &ConfigArguments, arguments: Import) -> Result<Exit, Failure> {
@@ -76,8 +78,9 @@ impl Target {
         if let Some(remote) = Remote::of(config)? {
             return Ok(Self::Server(remote));
         }
-        let admin = session::admin(config).await?;
-        Ok(Self::Here(Box::new((session::load(config)?, admin))))
+        let config = session::load(config)?;
+        let admin = app::open_admin(&config, Clock::default()).await?;
+        Ok(Self::Here(Box::new((config, admin))))
     }
 
     async fn import(
@@ -132,12 +135,6 @@ fn body(file: &ImportFile) -> Value {
 
 fn invalid(file: &ImportFile, faults: &[Fault]) -> Failure {
     Failure::Admin(admin::Error::ConfigurationInvalid(file.place(faults)))
-}
-
-impl ImportedEntry {
-    fn is_written(&self) -> bool {
-        !matches!(self.change, EntryChange::Unchanged | EntryChange::InFile)
-    }
 }
 
 fn show(imported: &Imported) -> Result<(), Failure> {

@@ -9,14 +9,15 @@ use super::{
     remote::{Remote, nothing},
     session,
 };
-use crate::admin::RotatedSecrets;
+use crate::{admin::RotatedSecrets, app, support::clock::Clock};
 
 pub(super) async fn rotate(arguments: &ConfigArguments, actor: &ActorArgument) -> Result<Exit, Failure> {
     let rotated: RotatedSecrets = match Remote::of(arguments)? {
         Some(remote) => remote.change(Method::POST, "/admin/v1/secrets/rotate", nothing()).await?,
         None => {
-            let admin = session::admin(arguments).await?;
-            admin.rotate_secrets(&session::load(arguments)?, &session::principal(actor)).await?
+            let config = session::load(arguments)?;
+            let admin = app::open_admin(&config, Clock::default()).await?;
+            admin.rotate_secrets(&config, &session::principal(actor)).await?
         }
     };
     let RotatedSecrets { secrets, entries, unreadable, versions_unreadable, .. } = rotated;

@@ -64,7 +64,7 @@ impl Names {
         Self(used)
     }
 
-    /// A name that is not used yet, made of a key: `SOURCES_CRM_PASSWORD`.
+    /// A name that is not used yet, made of a key: `SOURCES_CRM_TOKEN`.
     fn new(&mut self, key: &str, is_password: bool) -> String {
         let key = if is_password { join(key, "password") } else { key.to_owned() };
         let words = key.split(|letter: char| !letter.is_ascii_alphanumeric()).filter(|word| !word.is_empty());

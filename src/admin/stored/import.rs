@@ -81,6 +81,13 @@ pub struct ImportedEntry {
     pub differences: Vec<String>,
 }
 
+impl ImportedEntry {
+    /// Whether something is stored or deleted.
+    pub fn is_written(&self) -> bool {
+        !matches!(self.change, EntryChange::Unchanged | EntryChange::InFile)
+    }
+}
+
 /// An import that was done, or with a dry run would be.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Imported {
@@ -132,11 +139,9 @@ impl Admin {
             let present = |checked: &Checked| entries.iter().find(|open| open.stored.entry == checked.entry);
             let compared: Vec<_> =
                 checked.iter().map(|checked| (checked, compare(checked, present(checked)))).collect();
-            let is_written =
-                |(_, imported): &&(&Checked, ImportedEntry)| imported.change != EntryChange::Unchanged;
             let changes: Vec<_> = compared
                 .iter()
-                .filter(is_written)
+                .filter(|(_, imported)| imported.is_written())
                 .map(|(checked, _)| {
                     let action = format!("{}.import", checked.entry.section.singular());
                     checked.change(action, present(checked))

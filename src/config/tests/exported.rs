@@ -109,12 +109,12 @@ max_removed = 0.05
 statement_timeout = \"9m\"
 [sources.crm-1]
 type = \"postgres\"
-url = \"postgres://u:hunter2@h/d?sslpassword=hunter2\"
+url = \"postgres://u:hunter2@h/d?password=hunter2\"
 [sources.crm_1]
-type = \"postgres\"
-host = \"h\"
-user = \"u\"
-password = \"hunter2\"
+type = \"databricks\"
+url = \"https://dbc-a1b2.cloud.databricks.com\"
+warehouse = \"1a2b3c\"
+token = \"hunter2\"
 [sources.own]
 type = \"postgres\"
 url = \"${WAREHOUSE_URL}\"
@@ -143,7 +143,7 @@ fn secrets_are_variables_with_telling_names_and_variables_stay() {
         ("METADATA_URL_PASSWORD", SECRET),
         ("SOURCES_CRM_1_URL_PASSWORD", SECRET),
         ("SOURCES_CRM_1_URL_PASSWORD_2", SECRET),
-        ("SOURCES_CRM_1_PASSWORD", SECRET),
+        ("SOURCES_CRM_1_TOKEN", SECRET),
         ("SYNCS_C_INDEXES_EMAIL_HASH_HMAC", "hunter2hunter2hunter2"),
     ]);
     let config = load_text(FILE, Path::new("larder.toml"), &env, &Overrides::default());
@@ -151,8 +151,8 @@ fn secrets_are_variables_with_telling_names_and_variables_stay() {
     let toml = check_round_trip(&config, &env);
     assert!(!toml.contains(SECRET), "{toml}");
     for line in [
-        "url = \"postgres://u:${SOURCES_CRM_1_URL_PASSWORD}@h/d?sslpassword=${SOURCES_CRM_1_URL_PASSWORD_2}\"",
-        "password = \"${SOURCES_CRM_1_PASSWORD}\"",
+        "url = \"postgres://u:${SOURCES_CRM_1_URL_PASSWORD}@h/d?password=${SOURCES_CRM_1_URL_PASSWORD_2}\"",
+        "token = \"${SOURCES_CRM_1_TOKEN}\"",
         "url = \"${WAREHOUSE_URL}\"",
         "# ${WAREHOUSE_URL}: sources.own.url",
         "[defaults.sync]",

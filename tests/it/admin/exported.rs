@@ -175,7 +175,7 @@ async fn imports_on_a_server_are_all_or_nothing_and_faults_have_places_of_the_fi
         let refused = import(arguments).expect(2);
         for words in [
             "new.toml:13:13  syncs.person.on_delete: \"delte\" is not one of",
-            "new.toml:14:2  sources.own: is declared in the configuration file with other settings",
+            "new.toml:14:10  sources.own: is declared in the configuration file with other settings",
             "code: configuration_invalid",
         ] {
             assert!(refused.stderr.contains(words), "no {words} in {refused:?}");

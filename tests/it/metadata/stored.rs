@@ -14,23 +14,23 @@ fn entry(name: &str) -> StoredName {
 }
 
 async fn change(metadata: &Metadata, name: &str, document: Option<&Value>, newest: u64) -> Option<u64> {
-    changes(metadata, &[(name, document)], &[], newest).await
+    change_together(metadata, &[(name, document)], &[], newest).await
 }
 
-async fn changes(
+async fn change_together(
     metadata: &Metadata,
     documents: &[(&str, Option<&Value>)],
     resealed: &[(u64, Value)],
     newest: u64,
 ) -> Option<u64> {
     let names: Vec<StoredName> = documents.iter().map(|(name, _)| entry(name)).collect();
-    let change = |(entry, (_, document))| StoredChange {
+    let changes = names.iter().zip(documents).map(|(entry, (_, document))| StoredChange {
         entry,
         document: *document,
         action: "source.save".to_owned(),
         detail: "x".to_owned(),
-    };
-    let changes: Vec<_> = names.iter().zip(documents).map(change).collect();
+    });
+    let changes: Vec<_> = changes.collect();
     let changes = StoredChanges { newest, changes: &changes, resealed };
     metadata.change_stored(changes, &tester()).await.unwrap()
 }
@@ -72,9 +72,9 @@ pub(super) async fn configuration(metadata: &Metadata, other: &Metadata) {
     // Several changes take place together, with other ciphertexts of an earlier version, or not at all.
     let newest = metadata.stored_newest().await.unwrap();
     let (together, resealed) = ([("d", Some(&json!({}))), ("a", None)], [(1, json!({ "type": "other" }))]);
-    assert_eq!(changes(metadata, &together, &resealed, newest - 1).await, None);
+    assert_eq!(change_together(metadata, &together, &resealed, newest - 1).await, None);
     assert_eq!(metadata.stored_newest().await.unwrap(), newest);
-    assert_eq!(changes(other, &together, &resealed, newest).await, Some(newest + 2));
+    assert_eq!(change_together(other, &together, &resealed, newest).await, Some(newest + 2));
     let of_a = metadata.stored_versions(&entry("a")).await.unwrap();
     let of_a: Vec<_> = of_a.into_iter().map(|stored| (stored.version, stored.document)).collect();
     assert_eq!(of_a, [(newest + 2, None), (1, Some(json!({ "type": "other" })))]);

@@ -18,7 +18,7 @@ use crate::{
     domain::{StoredName, StoredSection},
 };
 
-/// The configuration as a file, as it is written and stored. Each secret is a variable: `${SOURCES_CRM_PASSWORD}`.
+/// The configuration as a file, as it is written and stored. Each secret is a variable: `${SOURCES_CRM_TOKEN}`.
 #[utoipa::path(get, path = "/admin/v1/configuration/export", responses(
     (status = 200, description = "The file as TOML, its variables, and faults of stored entries that are left out", body = Value),
 ))]
