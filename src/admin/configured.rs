@@ -10,7 +10,7 @@ use serde::Serialize;
 use serde_json::Value;
 use tokio::sync::{Notify, watch};
 
-use super::{ConfigurationFile, Error, Sources, StoredState, listed};
+use super::{ConfigurationFile, Error, Exported, Sources, StoredState, listed};
 use crate::{
     domain::{CollectionName, Column, StoredName, StoredSection},
     model::{Model, Target},
@@ -36,6 +36,8 @@ pub struct Configuration {
     pub models: BTreeMap<String, ConfiguredModel>,
     /// The whole as TOML, its secrets masked.
     pub text: String,
+    /// The same as it was written, as a file with variables in place of secrets.
+    pub exported: Exported,
     /// The same as JSON, section by section.
     pub shown: Value,
     /// The stored entries, those with faults included.

@@ -184,6 +184,11 @@ pub enum Error {
     /// The entry is in another state than the client has seen.
     #[error("{0} was changed since, or exists already; read it again")]
     StoredChanged(StoredName),
+    /// The stored configuration is not the one that an import was compared with.
+    #[error(
+        "the stored configuration was changed meanwhile, and nothing was imported; look at the difference again"
+    )]
+    ImportOutdated,
     /// Other changes came first, at each of so many attempts.
     #[error("other changes of the configuration came first {0} times; try again")]
     StoredContended(usize),
@@ -266,7 +271,7 @@ codes! {
         "configuration_invalid" Invalid: ConfigurationInvalid,
         "managed_by_file" Conflict: ManagedByFile,
         "unknown_stored" NotFound: UnknownEntry | UnknownStored | UnknownStoredVersion,
-        "precondition_failed" Conflict: StoredChanged,
+        "precondition_failed" Conflict: StoredChanged | ImportOutdated,
         "stored_contended" Conflict: StoredContended,
         "too_many_stored" Invalid: TooManyStored,
         "mapping_mismatch" Invalid: Mapping,

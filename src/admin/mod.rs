@@ -65,8 +65,9 @@ pub use segment::{SegmentFileError, read_segment};
 pub use sources::{SourceCheck, Sources, drivers, work_for_source};
 pub use status::{CollectionStatus, Status};
 pub use stored::{
-    ConfigurationFile, Expected, Layered, NewStored, OpenEntry, StoredChanged, StoredState, StoredView,
-    open_entries,
+    Adopted, ConfigurationFile, EntryChange, Expected, Exported, ExportedVariable, Import, ImportOptions,
+    Imported, ImportedEntry, Layered, NewStored, OpenEntry, RotatedSecrets, StoredChanged, StoredState,
+    StoredView, open_entries,
 };
 pub use sync::{SyncOutcome, SyncRequest};
 pub use takeover::TakenOver;
@@ -79,6 +80,7 @@ pub use crate::{
     domain::{AdminRole, Principal, catalog::Pause},
     engine::{Progress, RunOutcome},
     metadata::{AUDIT_LISTED_MAX, AuditEntry, RUNS_LISTED_MAX},
+    settings::Fault,
     source::{QUESTIONS, Query, Question, questions, type_names},
 };
 use crate::{metadata::Metadata, support::clock::Clock};

@@ -8,7 +8,7 @@ use std::{sync::Arc, time::Duration};
 use axum::{
     Extension, Router,
     body::Body as RequestBody,
-    extract::MatchedPath,
+    extract::{DefaultBodyLimit, MatchedPath},
     http::Extensions,
     middleware::{Next, from_fn, from_fn_with_state},
     response::IntoResponse,
@@ -39,8 +39,8 @@ use super::{
     read::{self, Code, ReadState, RecordRequest},
 };
 
-/// Largest body of an admin request, in bytes.
-const ADMIN_BODY_BYTES_MAX: usize = 1024 * 1024;
+/// Largest body of an admin request, in bytes: the largest configuration file as JSON.
+const ADMIN_BODY_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// Longest time for an admin request, its body included.
 const ADMIN_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -65,6 +65,9 @@ pub(super) fn admin_routes() -> OpenApiRouter<AdminState> {
         .routes(routes!(admin::collections::list_nodes))
         .routes(routes!(admin::collections::list_regions))
         .routes(routes!(admin::sources::show_configuration))
+        .routes(routes!(admin::stored::whole::export_configuration))
+        .routes(routes!(admin::stored::whole::import_configuration))
+        .routes(routes!(admin::stored::whole::rotate_secrets))
         .routes(routes!(admin::sources::list_sources))
         .routes(routes!(
             admin::stored::sources::show_source,
@@ -171,6 +174,7 @@ pub fn admin(state: AdminState) -> Endpoint {
 fn admin_site(routes: Router) -> Site {
     let router = routes
         .route_layer(from_fn(name_route))
+        .layer(DefaultBodyLimit::disable())
         .layer(RequestBodyLimitLayer::new(ADMIN_BODY_BYTES_MAX))
         .layer(TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, ADMIN_TIMEOUT))
         .layer(CatchPanicLayer::custom(panicked));

@@ -1,8 +1,6 @@
 //! Checks everything that the configuration names: certificate, keys, stores, metadata, sources.
 
-use super::parts::{
-    configured_syncs, load_signing_keys, open_catalog, open_metadata, open_read_catalog, open_statuses,
-};
+use super::parts::{load_signing_keys, open_catalog, open_metadata, open_read_catalog, open_statuses};
 use crate::{
     admin::{Error, Registry},
     api::tls::Tls,
@@ -10,6 +8,7 @@ use crate::{
     catalog::{self, Authority},
     config::{Config, Role},
     domain::{catalog::CatalogDocument, error::ErrorKind},
+    scheduler::ScheduledSync,
     support::clock::Clock,
 };
 
@@ -59,12 +58,13 @@ impl From<Error> for Fault {
     }
 }
 
-/// Checks everything that `config` names, and calls `report` for each part in turn.
+/// Checks everything that `config` and `syncs` name, and calls `report` for each part in turn.
 ///
 /// # Errors
 /// That of `report`.
 pub async fn check_configuration<E>(
     config: &Config,
+    syncs: Vec<ScheduledSync>,
     clock: Clock,
     mut report: impl FnMut(Checked) -> Result<(), E>,
 ) -> Result<(), E> {
@@ -99,9 +99,10 @@ pub async fn check_configuration<E>(
         report(Checked::new("metadata", metadata(config, clock).await))?;
     }
     report(statuses(config).await)?;
-    let registry = Registry::new(configured_syncs(config));
-    for sync in &config.syncs {
-        report(sync_of(&registry, sync.spec.collection.as_str()).await)?;
+    let names: Vec<_> = syncs.iter().map(|sync| sync.spec.collection.clone()).collect();
+    let registry = Registry::new(syncs);
+    for name in names {
+        report(sync_of(&registry, name.as_str()).await)?;
     }
     Ok(())
 }

@@ -25,4 +25,5 @@ pub use process::PublisherProcess;
 pub use repair::{housekeeping, repair};
 pub use server::Server;
 pub use signals::Signals;
+pub use stored::{open_layered, without_stored};
 pub use supervisor::{Supervision, TASK_FAILED, TaskFault, TaskFaults};

@@ -90,7 +90,7 @@ pub async fn migrate_metadata(config: &Config) -> Result<(), Error> {
 }
 
 /// A node that does not publish has no metadata database: one of its own would know no key and no run.
-fn metadata_settings(config: &Config) -> Result<&metadata::Settings, Error> {
+pub(super) fn metadata_settings(config: &Config) -> Result<&metadata::Settings, Error> {
     let publishes = config.node.has(Role::Publisher);
     config.metadata.as_ref().filter(|_| publishes).ok_or(Error::NoMetadata)
 }

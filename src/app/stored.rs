@@ -8,13 +8,15 @@ use std::{
 use tracing::{info, warn};
 
 use crate::{
-    admin::{ConfigurationFile, Configured, Layered, Registry, open_entries},
+    admin::{ConfigurationFile, Configured, Error, Layered, Registry, open_entries},
     api::ReadState,
     config::Config,
     metadata::{self, Metadata, StoredVersion},
-    support::shutdown::Shutdown,
+    support::{clock::Clock, shutdown::Shutdown},
     telemetry::Metrics,
 };
+
+use super::parts::metadata_settings;
 
 /// The configuration in force on a node. Cheap to clone.
 #[derive(Clone)]
@@ -59,6 +61,9 @@ impl ConfigurationInForce {
         change(&mut state);
         let Layered { mut configuration, syncs, hash_secrets, .. } = layered(&state.file, &state.entries);
         configuration.stored_version = state.newest;
+        if let Some(problem) = state.file.secret_keys().problem() {
+            warn!(problem, "keys of [secrets] cannot be used");
+        }
         for stored in configuration.stored.values() {
             for fault in &stored.faults {
                 warn!(%fault, "a stored entry has a fault and is left out");
@@ -98,6 +103,26 @@ impl ConfigurationInForce {
             }
         }
     }
+}
+
+/// The file with the stored entries over it, for a command.
+///
+/// # Errors
+/// [`Error::NoMetadata`] on a node that does not publish; that of the metadata database.
+pub async fn open_layered(config: &Config, clock: Clock) -> Result<Layered, Error> {
+    let settings = metadata_settings(config)?;
+    if !Metadata::may_exist(settings) {
+        return Ok(layered(config, &[]));
+    }
+    let metadata = Metadata::open(settings, clock).await?;
+    let entries = metadata.stored_entries().await;
+    metadata.close().await;
+    Ok(layered(config, &entries?))
+}
+
+/// The file alone.
+pub fn without_stored(config: &Config) -> Layered {
+    layered(config, &[])
 }
 
 /// The file with stored entries over it.

@@ -2,6 +2,7 @@
 
 mod admin;
 mod keys;
+mod stored;
 
 use std::{
     ffi::OsString,
@@ -12,6 +13,7 @@ use std::{
 pub(super) use self::{
     admin::{AdminCommand, AdminKeysCommand, CreateAdminKey, CreateLoginLink, RevokeAdminKey},
     keys::{CreateKey, KeyLimitArguments, KeysCommand, MintToken, RevokeKey, RotateKey, TokenCommand},
+    stored::{Export, Import, SecretsCommand},
 };
 use clap::{Arg, ArgAction, ArgMatches, Args, FromArgMatches, Parser, Subcommand, error::ErrorKind};
 
@@ -167,7 +169,7 @@ fn id(flag: &'static str) -> &'static str {
 }
 
 /// The name of the caller.
-#[derive(Debug, Clone, Args)]
+#[derive(Debug, Clone, Default, Args)]
 pub(super) struct ActorArgument {
     /// The name in the audit log, instead of the system's user@host; at most 128 characters
     #[arg(long, env = "LARDER_ACTOR", value_name = "NAME", hide_short_help = true)]
@@ -189,6 +191,13 @@ pub(super) enum Command {
         #[arg(long)]
         connect: bool,
     },
+    /// Write sources, models, syncs and all other sections as one file, stored ones included and without secrets
+    Export(Export),
+    /// Store the sources, models and syncs of a file, all or none, after showing the difference
+    Import(Import),
+    /// Manage the encryption of stored secrets
+    #[command(subcommand)]
+    Secrets(SecretsCommand),
     /// Print records as they would be served, as JSON lines; rejected rows on stderr
     Preview(Preview),
     /// Look at a source: whether it answers, its tables, their columns, rows of a query
@@ -543,7 +552,11 @@ impl Command {
     pub(super) const fn works_on_a_server(&self) -> bool {
         matches!(
             self,
-            Self::Preview(_)
+            Self::Check { connect: false }
+                | Self::Export(_)
+                | Self::Import(_)
+                | Self::Secrets(_)
+                | Self::Preview(_)
                 | Self::Source(_)
                 | Self::Sync(_)
                 | Self::Runs(_)

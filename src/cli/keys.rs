@@ -44,7 +44,7 @@ pub(super) async fn create(config: &ConfigArguments, arguments: &CreateKey) -> R
         return show_created(&id, key.expose_secret(), pending.map(pending_failure));
     }
     let config = session::load(config)?;
-    warn_of_what_opens_nothing(&new, &session::registry(&config)?);
+    warn_of_what_opens_nothing(&new, &session::registry(&config).await?);
     let principal = session::principal(&arguments.actor);
     let stored = new.clone();
     let KeyChange { done: key, pending } = change(

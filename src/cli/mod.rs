@@ -5,7 +5,9 @@ mod args;
 mod audit;
 mod check;
 mod exit;
+mod export;
 mod health;
+mod import;
 mod init;
 mod keys;
 mod login_link;
@@ -16,6 +18,7 @@ mod quickstart;
 mod remote;
 mod repair;
 mod runs;
+mod secrets;
 mod segment;
 mod serve;
 mod session;
@@ -31,7 +34,10 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use self::{
-    args::{AdminCommand, Arguments, Command, ConfigCommand, KeysCommand, SegmentCommand, TokenCommand},
+    args::{
+        AdminCommand, Arguments, Command, ConfigCommand, KeysCommand, SecretsCommand, SegmentCommand,
+        TokenCommand,
+    },
     exit::Exit,
     output::{Failure, complain, print},
     remote::Remote,
@@ -86,6 +92,9 @@ async fn run(Arguments { config, command }: Arguments) -> Result<Exit, Failure> 
         Command::Init(arguments) => Box::pin(init::run(config, *arguments)).await,
         Command::Serve => serve::run(config).await,
         Command::Check { connect } => check::run(config, connect).await,
+        Command::Export(arguments) => export::run(config, arguments).await,
+        Command::Import(arguments) => import::run(config, arguments).await,
+        Command::Secrets(SecretsCommand::Rotate(actor)) => secrets::rotate(config, &actor).await,
         Command::Preview(arguments) => preview::run(config, arguments).await,
         Command::Source(command) => source::run(config, command).await,
         Command::Drivers { json } => source::drivers(config, json),
@@ -123,7 +132,7 @@ async fn run(Arguments { config, command }: Arguments) -> Result<Exit, Failure> 
                 Some(remote) => {
                     String::from_utf8_lossy(&remote.bytes("/admin/v1/configuration", &[]).await?).into_owned()
                 }
-                None => session::load(config)?.print(),
+                None => session::layered(&session::load(config)?).await.configuration.text,
             };
             print(text.trim_end())?;
             Ok(Exit::Success)

@@ -17,7 +17,7 @@ pub(super) async fn run(config: &ConfigArguments, arguments: Preview) -> Result<
     if let Some(remote) = Remote::of(config)? {
         return preview_remote(&remote, &arguments).await;
     }
-    let registry = session::registry(&session::load(config)?)?;
+    let registry = session::registry(&session::load(config)?).await?;
     let mut stdout = io::BufWriter::new(io::stdout().lock());
     let mut written = Ok(());
     let (mut rows, mut rejected) = (0_u64, 0_u64);

@@ -5,7 +5,7 @@ use super::{
     output::{Failure, complain},
 };
 use crate::{
-    admin::{Admin, Error, Principal, Publisher, Registry, TakenOver},
+    admin::{Admin, Error, Layered, Principal, Publisher, Registry, TakenOver},
     app::{self, PublisherProcess},
     config::Config,
     domain::{CollectionName, RegionName},
@@ -35,9 +35,25 @@ pub(super) async fn admin_if_publisher(config: &Config) -> Option<Admin> {
     }
 }
 
-/// The configured syncs.
-pub(super) fn registry(config: &Config) -> Result<Registry, Failure> {
-    Ok(app::open_registry(config)?)
+/// The configuration file with the stored entries; without them, and with a warning, when the metadata database does not
+/// answer.
+pub(super) async fn layered(config: &Config) -> Layered {
+    match app::open_layered(config, Clock::default()).await {
+        Ok(layered) => layered,
+        Err(error) => {
+            if !matches!(error, Error::NoMetadata) {
+                complain(&format!("warning: stored sources, models and syncs are not known: {error}"));
+            }
+            app::without_stored(config)
+        }
+    }
+}
+
+/// The syncs, stored ones included.
+pub(super) async fn registry(config: &Config) -> Result<Registry, Failure> {
+    let registry = app::open_registry(config)?;
+    registry.replace(layered(config).await.syncs);
+    Ok(registry)
 }
 
 /// The publishing side of this process, whose warnings are shown from now on.

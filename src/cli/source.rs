@@ -21,7 +21,7 @@ use crate::{
 pub(super) async fn run(config: &ConfigArguments, command: SourceCommand) -> Result<Exit, Failure> {
     let place = match Remote::of(config)? {
         Some(remote) => Place::Server(remote),
-        None => Place::Here(Sources::new(session::load(config)?.sources)),
+        None => Place::Here(session::layered(&session::load(config)?).await.configuration.sources),
     };
     match command {
         SourceCommand::Check { source } => check(&place, &source).await?,

@@ -43,13 +43,19 @@ pub(super) async fn run(config: &ConfigArguments, arguments: Sync) -> Result<Exi
         return run_remote(&remote, arguments).await;
     }
     let config = session::load(config)?;
-    let collection = session::registry(&config)?.find(&arguments.name)?.spec.collection;
+    let process = session::publisher(&config).await?;
+    let collection = match process.publisher.registry.find(&arguments.name) {
+        Ok(found) => found.spec.collection,
+        Err(error) => {
+            process.stop().await;
+            return Err(error.into());
+        }
+    };
     let Sync { accept, full, dry_run, json, .. } = arguments;
     let principal = session::principal(&arguments.actor);
     let (progress, cancel) = (Progress::default(), Shutdown::new());
     let request =
         SyncRequest { sync: &collection, accept, full, dry_run, progress: &progress, cancel: &cancel };
-    let process = session::publisher(&config).await?;
     let ran = watch(process.publisher.sync(request, &principal), || progress.counts(), &cancel).await;
     let Some(ran) = ran else { return Ok(Exit::Interrupted) };
     process.stop().await;
@@ -186,7 +192,6 @@ async fn approve_here(
     arguments: &Approve,
 ) -> Result<Option<(RunRecord, Option<Pause>)>, Failure> {
     let config = session::load(config)?;
-    session::registry(&config)?;
     let (principal, cancel) = (session::principal(&arguments.actor), Shutdown::new());
     let process = session::publisher(&config).await?;
     let approval = process.publisher.approve(id, &principal, &cancel);

@@ -9,6 +9,8 @@ use crate::settings::{Declaration, Entry, Environment, Node, Report, Table, Valu
 #[derive(Clone)]
 pub(super) struct Effective {
     pub(super) root: Table,
+    /// What is written in the file, without defaults and overrides, and stored entries.
+    pub(super) written: Table,
     pub(super) path: Arc<Path>,
 }
 
@@ -27,13 +29,19 @@ pub(super) fn build(
     overrides: &Overrides,
     report: &Report,
 ) -> Option<Effective> {
-    let mut root = document::parse(DEFAULT, &Path::new("default.toml").into(), env, report)?;
-    root.merge(document::parse(text, path, env, report)?);
+    let mut root = built_in(env, report)?;
+    let written = document::parse(text, path, env, report)?;
+    root.merge(written.clone());
     overrides.apply(&mut root, env);
     for section in SECTIONS {
         fill_defaults(&mut root, &section);
     }
-    Some(Effective { root, path: Arc::clone(path) })
+    Some(Effective { root, written, path: Arc::clone(path) })
+}
+
+/// The tree of `config/default.toml`.
+pub(super) fn built_in(env: &Environment, report: &Report) -> Option<Table> {
+    document::parse(DEFAULT, &Path::new("default.toml").into(), env, report)
 }
 
 /// Gives each thing of a section the keys of `[defaults.NAME]` that it does not set itself.

@@ -6,6 +6,8 @@
 
 mod document;
 mod effective;
+mod export;
+mod import;
 mod node;
 mod overrides;
 mod print;
@@ -22,6 +24,7 @@ use chrono::{DateTime, Utc};
 use self::effective::Effective;
 pub use self::{
     effective::changes_needing_restart,
+    import::ImportFile,
     node::{NodeSettings, Role},
     overrides::{Overrides, SHORTHANDS, Shorthand},
 };
@@ -111,6 +114,7 @@ impl Config {
             sources: Sources::new(self.sources.clone()),
             models: self.models.clone(),
             text: self.print(),
+            exported: self.exported(),
             shown: print::shown(&self.effective, &self.printable),
             stored: BTreeMap::new(),
             stored_version: 0,
@@ -128,15 +132,10 @@ pub fn load(path: Option<&Path>, env: &Environment, overrides: &Overrides) -> Re
     match path {
         None => load_text("", Path::new("larder.toml"), env, overrides),
         Some(path) => {
-            let text = read_bounded(path, FILE_BYTES_MAX).map_err(|error| {
-                let place = Place::File { path: path.into(), line: 0, column: 0 };
-                let message = format!("cannot be read: {error}");
-                let hint = (error.kind() == io::ErrorKind::NotFound).then(|| {
-                    "name the configuration file with --config FILE; `larder quickstart` writes one to begin with"
-                        .to_owned()
-                });
-                Faults::one(Fault { place, message, hint, ..Fault::default() })
-            })?;
+            let text = read_text(
+                path,
+                "name the configuration file with --config FILE; `larder quickstart` writes one to begin with",
+            )?;
             let mut config = load_text(&text, path, env, overrides)?;
             let (changed_at, own) = (modified_at(path), Digest::of(text.as_bytes()));
             config.file = Some((changed_at, own));
@@ -147,6 +146,16 @@ pub fn load(path: Option<&Path>, env: &Environment, overrides: &Overrides) -> Re
             Ok(config)
         }
     }
+}
+
+/// The text of a configuration file; `if_missing` says what to do when there is none.
+fn read_text(path: &Path, if_missing: &str) -> Result<String, Faults> {
+    read_bounded(path, FILE_BYTES_MAX).map_err(|error| {
+        let place = Place::File { path: path.into(), line: 0, column: 0 };
+        let message = format!("cannot be read: {error}");
+        let hint = (error.kind() == io::ErrorKind::NotFound).then(|| if_missing.to_owned());
+        Faults::one(Fault { place, message, hint, ..Fault::default() })
+    })
 }
 
 /// Digest of the configuration file, whose own is `file`, and the SQL of a model, which may be in another file. Every

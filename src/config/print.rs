@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::effective::Effective;
 use crate::settings::{
-    Table, Value,
+    Entry, Table, Text, Value,
     printable::Printable,
     section::{join, quote},
 };
@@ -14,16 +14,13 @@ const HEADER_LEVELS: usize = 3;
 
 /// The tree as a file.
 pub(super) fn print(effective: &Effective, printable: &Printable) -> String {
-    let mut out = format!(
+    let heading = format!(
         "# Effective configuration of {}; relative paths are from its directory.\n",
         effective.path.display()
     );
-    for entry in effective.root.0.iter().filter(|entry| entry.key != "defaults") {
-        if let Value::Table(table) = &entry.node.value {
-            section(&mut out, &quote(&entry.key), 1, table, printable);
-        }
-    }
-    out
+    let sections = effective.root.0.iter().filter(|entry| entry.key != "defaults");
+    let mut show = |key: &str, text: &Text| printable.show(key, text).into_owned();
+    Writer { out: heading, show: &mut show }.file(sections)
 }
 
 /// The tree as JSON, masked in the same way.
@@ -52,44 +49,63 @@ fn shown_value(key: &str, node: &Value, printable: &Printable) -> serde_json::Va
     }
 }
 
-fn section(out: &mut String, name: &str, level: usize, table: &Table, printable: &Printable) {
-    let has_header = |value: &Value| matches!(value, Value::Table(_)) && level < HEADER_LEVELS;
-    let (tables, values): (Vec<_>, Vec<_>) = table.0.iter().partition(|entry| has_header(&entry.node.value));
-    if tables.is_empty() || !values.is_empty() {
-        let _ = writeln!(out, "\n[{name}]");
-    }
-    for entry in values {
-        let value = value(&join(name, &entry.key), &entry.node.value, printable);
-        let _ = writeln!(out, "{} = {value}", quote(&entry.key));
-    }
-    for entry in tables {
-        if let Value::Table(table) = &entry.node.value {
-            section(out, &join(name, &entry.key), level + 1, table, printable);
-        }
-    }
+/// Writes a tree as TOML; `show` gives the strings of keys.
+pub(super) struct Writer<'a> {
+    pub(super) out: String,
+    pub(super) show: &'a mut dyn FnMut(&str, &Text) -> String,
 }
 
-/// The value of a key as TOML.
-fn value(key: &str, node: &Value, printable: &Printable) -> String {
-    match node {
-        Value::String(text) => toml::Value::from(&*printable.show(key, text)).to_string(),
-        Value::Integer(number) => number.to_string(),
-        Value::Float(number) => toml::Value::Float(*number).to_string(),
-        Value::Boolean(boolean) => boolean.to_string(),
-        Value::Datetime(text) => text.clone(),
-        Value::Array(array) => {
-            let items: Vec<_> = array.iter().map(|node| value(key, &node.value, printable)).collect();
-            format!("[{}]", items.join(", "))
+impl Writer<'_> {
+    /// Writes the sections, and returns the text.
+    pub(super) fn file<'t>(mut self, sections: impl Iterator<Item = &'t Entry>) -> String {
+        for entry in sections {
+            if let Value::Table(table) = &entry.node.value {
+                self.section(&quote(&entry.key), 1, table);
+            }
         }
-        Value::Table(table) => {
-            let members = table.0.iter().map(|entry| {
-                let value = value(&join(key, &entry.key), &entry.node.value, printable);
-                format!("{} = {value}", quote(&entry.key))
-            });
-            let members: Vec<_> = members.collect();
-            if members.is_empty() { "{}".to_owned() } else { format!("{{ {} }}", members.join(", ")) }
+        self.out
+    }
+
+    fn section(&mut self, name: &str, level: usize, table: &Table) {
+        let has_header = |value: &Value| matches!(value, Value::Table(_)) && level < HEADER_LEVELS;
+        let (tables, values): (Vec<_>, Vec<_>) =
+            table.0.iter().partition(|entry| has_header(&entry.node.value));
+        if tables.is_empty() || !values.is_empty() {
+            let _ = writeln!(self.out, "\n[{name}]");
         }
-        // A tree that was read without faults has none.
-        Value::TooLarge | Value::Null => "0".to_owned(),
+        for entry in values {
+            let value = self.value(&join(name, &entry.key), &entry.node.value);
+            let _ = writeln!(self.out, "{} = {value}", quote(&entry.key));
+        }
+        for entry in tables {
+            if let Value::Table(table) = &entry.node.value {
+                self.section(&join(name, &entry.key), level + 1, table);
+            }
+        }
+    }
+
+    /// The value of a key as TOML.
+    fn value(&mut self, key: &str, node: &Value) -> String {
+        match node {
+            Value::String(text) => toml::Value::from((self.show)(key, text)).to_string(),
+            Value::Integer(number) => number.to_string(),
+            Value::Float(number) => toml::Value::Float(*number).to_string(),
+            Value::Boolean(boolean) => boolean.to_string(),
+            Value::Datetime(text) => text.clone(),
+            Value::Array(array) => {
+                let items: Vec<_> = array.iter().map(|node| self.value(key, &node.value)).collect();
+                format!("[{}]", items.join(", "))
+            }
+            Value::Table(table) => {
+                let members = table.0.iter().map(|entry| {
+                    let value = self.value(&join(key, &entry.key), &entry.node.value);
+                    format!("{} = {value}", quote(&entry.key))
+                });
+                let members: Vec<_> = members.collect();
+                if members.is_empty() { "{}".to_owned() } else { format!("{{ {} }}", members.join(", ")) }
+            }
+            // A tree that was read without faults has none.
+            Value::TooLarge | Value::Null => "0".to_owned(),
+        }
     }
 }

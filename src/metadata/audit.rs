@@ -32,7 +32,8 @@ pub struct AuditEntry {
     /// What: `key.create`, `key.rotate`, `key.revoke`, `admin_key.create`,
     /// `admin_key.revoke`, `login_link.create`, `login_link.refuse`, `session.begin`, `session.end`, `sync.run`,
     /// `sync.accept`, `sync.pause`, `sync.resume`, `run.approve`, `run.cancel`, `collection.rollback`, `collection.drop`,
-    /// `collection.pin`, `collection.unpin`, and `save`, `delete` and `undo` of a stored `source`, `model` or `sync`.
+    /// `collection.pin`, `collection.unpin`, and `save`, `delete`, `undo`, `import` and `rotate_secrets` of a stored `source`,
+    /// `model` or `sync`.
     pub action: String,
     /// On what: a collection, the id of a key, admin key, session or link, or a stored entry such as `sources.crm`.
     pub subject: String,

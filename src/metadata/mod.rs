@@ -37,7 +37,7 @@ pub use refusal::Refusal;
 pub use runs::{HeldRun, RUNS_LISTED_MAX, RunManifest};
 pub use sessions::{LOGIN_LINKS_MAX, SESSIONS_MAX, SESSIONS_OF_KEY_MAX};
 pub use settings::Settings;
-pub use stored::{STORED_ENTRIES_MAX, STORED_VERSIONS_MAX, StoredChange, StoredVersion};
+pub use stored::{STORED_ENTRIES_MAX, STORED_VERSIONS_MAX, StoredChange, StoredChanges, StoredVersion};
 
 use crate::support::clock::Clock;
 
@@ -62,6 +62,14 @@ impl Metadata {
         match settings {
             Settings::Sqlite { path } => sqlite::open(path, clock).await,
             Settings::Postgres(parameters) => postgres::open(parameters, clock).await,
+        }
+    }
+
+    /// Whether there may be something in the database: a SQLite file that does not exist has nothing.
+    pub fn may_exist(settings: &Settings) -> bool {
+        match settings {
+            Settings::Sqlite { path } => path.exists(),
+            Settings::Postgres(_) => true,
         }
     }
 

@@ -34,6 +34,17 @@ pub struct StoredVersion {
     pub created_at: DateTime<Utc>,
 }
 
+/// Changes that take place together, or not at all.
+#[derive(Debug)]
+pub struct StoredChanges<'a> {
+    /// The newest version of all entries that the changes were checked with.
+    pub newest: u64,
+    /// The changes, in the order of their versions.
+    pub changes: &'a [StoredChange<'a>],
+    /// Documents of earlier versions that say the same, their secrets encrypted with another key.
+    pub resealed: &'a [(u64, Value)],
+}
+
 /// A change of a stored entry.
 #[derive(Debug)]
 pub struct StoredChange<'a> {
@@ -41,10 +52,8 @@ pub struct StoredChange<'a> {
     pub entry: &'a StoredName,
     /// The new document, its secrets encrypted; `None` deletes the entry.
     pub document: Option<&'a Value>,
-    /// The newest version of all entries that the change was checked with.
-    pub newest: u64,
     /// The action, for the audit log.
-    pub action: &'a str,
+    pub action: String,
     /// What changes, for the audit log; no secret.
     pub detail: String,
 }
@@ -95,39 +104,36 @@ impl Metadata {
         self.database.rows(select).await?.iter().map(version).collect()
     }
 
-    /// Appends a version, and returns its number. `None`, and nothing is changed, when another change came first.
+    /// The names of all entries that have a version, deleted ones included.
+    pub async fn stored_names(&self) -> Result<Vec<StoredName>, Error> {
+        let select =
+            Statement::new("select distinct section, name from stored_configuration order by section, name");
+        let name = |row: &Row| Ok(StoredName { section: row.parsed("section")?, name: row.text("name")? });
+        self.database.rows(select).await?.iter().map(name).collect()
+    }
+
+    /// Appends a version for each change, and returns the newest number. `None`, and nothing is changed, when another
+    /// change came first.
     pub async fn change_stored(
         &self,
-        change: StoredChange<'_>,
+        StoredChanges { newest: expected, changes, resealed }: StoredChanges<'_>,
         principal: &Principal,
     ) -> Result<Option<u64>, Error> {
         let mut transaction = self.database.begin().await?;
         // The row lock makes writers take turns.
         let lock = Statement::new("update key_set set announced = announced where only_row = 1");
         transaction.execute(lock).await?;
-        if newest(&mut transaction).await? != change.newest {
+        if newest(&mut transaction).await? != expected {
             return Ok(None);
         }
-        let (number, now) = (change.newest + 1, self.clock.now());
-        let (section, name) = (change.entry.section.as_str(), change.entry.name.as_str());
-        let insert = Statement::new(
-            "insert into stored_configuration (version, section, name, document, author, created_at) \
-             values ($1, $2, $3, $4, $5, $6)",
-        );
-        let insert = insert
-            .bind(number)
-            .bind(section)
-            .bind(name)
-            .bind(change.document.map(Value::to_string))
-            .bind(storable(principal.as_str(), TEXT_BYTES_MAX))
-            .bind(now);
-        transaction.execute(insert).await?;
-        let prune = Statement::new(
-            "delete from stored_configuration where section = $1 and name = $2 and version not in \
-             (select version from stored_configuration where section = $1 and name = $2 \
-              order by version desc limit $3)",
-        );
-        transaction.execute(prune.bind(section).bind(name).bind(STORED_VERSIONS_MAX)).await?;
+        let now = self.clock.now();
+        for (number, change) in (expected + 1..).zip(changes) {
+            append(&mut transaction, number, change, principal, now).await?;
+        }
+        for (version, document) in resealed {
+            let update = Statement::new("update stored_configuration set document = $2 where version = $1");
+            transaction.execute(update.bind(*version).bind(document.to_string())).await?;
+        }
         // The versions of entries that were deleted long ago.
         let forget = Statement::new(
             "delete from stored_configuration where (section, name) in \
@@ -136,9 +142,38 @@ impl Metadata {
              order by d.version desc limit 1000 offset $1)",
         );
         transaction.execute(forget.bind(STORED_DELETED_MAX)).await?;
-        let entry = AuditEntry::new(now, principal, change.action, change.entry, Some(change.detail));
-        audit::add(&mut transaction, &entry).await?;
         transaction.commit().await?;
-        Ok(Some(number))
+        Ok(Some(expected + changes.len() as u64))
     }
+}
+
+/// Appends a version with its entry in the audit log, and deletes versions of the entry that are too old.
+async fn append(
+    transaction: &mut Transaction,
+    number: u64,
+    change: &StoredChange<'_>,
+    principal: &Principal,
+    now: DateTime<Utc>,
+) -> Result<(), Error> {
+    let (section, name) = (change.entry.section.as_str(), change.entry.name.as_str());
+    let insert = Statement::new(
+        "insert into stored_configuration (version, section, name, document, author, created_at) \
+         values ($1, $2, $3, $4, $5, $6)",
+    );
+    let insert = insert
+        .bind(number)
+        .bind(section)
+        .bind(name)
+        .bind(change.document.map(Value::to_string))
+        .bind(storable(principal.as_str(), TEXT_BYTES_MAX))
+        .bind(now);
+    transaction.execute(insert).await?;
+    let prune = Statement::new(
+        "delete from stored_configuration where section = $1 and name = $2 and version not in \
+         (select version from stored_configuration where section = $1 and name = $2 \
+          order by version desc limit $3)",
+    );
+    transaction.execute(prune.bind(section).bind(name).bind(STORED_VERSIONS_MAX)).await?;
+    let entry = AuditEntry::new(now, principal, &change.action, change.entry, Some(change.detail.clone()));
+    audit::add(transaction, &entry).await
 }

@@ -14,7 +14,7 @@ use self::{dbt::DbtModel, looker::Look, sigma::Element};
 pub(crate) use self::{
     dbt::SECTION as DBT_SECTION,
     looker::SECTION as LOOKER_SECTION,
-    settings::{ModelConfig, Models, SECTION, Services, named_service, read},
+    settings::{ModelConfig, Models, SECTION, Services, named_service, read, read_sql_file},
     sigma::SECTION as SIGMA_SECTION,
 };
 pub use self::{

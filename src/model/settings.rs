@@ -1,6 +1,6 @@
 //! Reads `[models.*]`: one query on a source, and its primary key; and the services that have models.
 
-use std::{collections::BTreeMap, path::Path};
+use std::{collections::BTreeMap, io, path::Path};
 
 use chrono::{DateTime, Utc};
 use strum::VariantArray as _;
@@ -187,6 +187,17 @@ fn sql_file(item: &Item<'_>, dir: &Path) -> Option<Query> {
     }
 }
 
+/// The statement in a file.
+pub(crate) fn read_sql_file(path: &Path) -> io::Result<String> {
+    read_bounded(path, SQL_BYTES_MAX).map(|text| trimmed(&text).to_owned())
+}
+
+/// A statement without what editors add around it.
+fn trimmed(text: &str) -> &str {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    text.trim_matches(|letter: char| letter.is_whitespace() || letter == ';')
+}
+
 /// `dbt = "customers"` or `dbt = { from = "main", model = "customers" }`.
 fn dbt_model(item: &Item<'_>, known: &Known<'_>, infers_key: bool) -> Option<DbtModel> {
     let (from, selector) = if let Value::Table(_) = item.node.value {
@@ -280,8 +291,7 @@ fn only<T: Clone>(item: &Item<'_>, kind: &str, services: &BTreeMap<String, Optio
 
 /// The statement without white space around it and without a semicolon at its end.
 fn statement(item: &Item<'_>, text: &str) -> Option<Query> {
-    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let sql = text.trim_matches(|letter: char| letter.is_whitespace() || letter == ';');
+    let sql = trimmed(text);
     if sql.is_empty() {
         return item.fail("is empty", "write one `select` statement".to_owned());
     }

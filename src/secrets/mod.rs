@@ -23,6 +23,9 @@ pub enum Error {
     /// No key is configured.
     #[error("no key for secrets is configured; set key_file in [secrets]")]
     NoKey,
+    /// Keys that are configured cannot be used.
+    #[error("the keys of [secrets] cannot be used: {0}")]
+    Unusable(Arc<str>),
     /// The key that sealed it is not configured.
     #[error(
         "the secret was encrypted with the key {0}, which [secrets] does not have; add it, or write the secret again"
@@ -33,32 +36,68 @@ pub enum Error {
     Damaged,
 }
 
-/// The keys: the first one seals, all open.
+/// The keys: the first one seals, all open. Keys that cannot be used fail only what needs them.
 #[derive(Clone, Default)]
-pub struct SecretKeys(Arc<[(String, RandomizedNonceKey)]>);
+pub struct SecretKeys {
+    keys: Arc<[(String, RandomizedNonceKey)]>,
+    /// Why some of the keys cannot be used.
+    problem: Option<Arc<str>>,
+    /// Whether the first one is among those.
+    is_first_unusable: bool,
+}
 
 impl fmt::Debug for SecretKeys {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "SecretKeys({})", self.0.len())
+        write!(f, "SecretKeys({})", self.keys.len())
     }
 }
 
 impl SecretKeys {
     /// Reads keys, each 32 bytes in base64, with white space between them.
-    ///
-    /// # Errors
-    /// What is wrong, without the key.
-    pub(crate) fn parse(text: &str) -> Result<Self, String> {
-        let keys: Result<Vec<_>, String> = text.split_whitespace().map(key).collect();
-        Ok(Self(keys?.into()))
+    pub(crate) fn parse(text: &str) -> Self {
+        let (mut keys, mut problem, mut is_first_unusable) = (Vec::new(), None, false);
+        for (line, words) in (1..).zip(text.lines()) {
+            for word in words.split_whitespace() {
+                match key(word) {
+                    Ok(key) => keys.push(key),
+                    Err(why) => {
+                        is_first_unusable |= keys.is_empty() && problem.is_none();
+                        problem.get_or_insert_with(|| format!("line {line}: {why}").into());
+                    }
+                }
+            }
+        }
+        Self { keys: keys.into(), problem, is_first_unusable }
+    }
+
+    /// No key, because of a problem.
+    pub(crate) fn unusable(problem: &str) -> Self {
+        Self { keys: Arc::default(), problem: Some(problem.into()), is_first_unusable: true }
+    }
+
+    /// Why some of the keys cannot be used. It contains no key.
+    pub fn problem(&self) -> Option<&str> {
+        self.problem.as_deref()
+    }
+
+    /// Whether the key that seals has sealed a secret.
+    pub fn is_under_newest(&self, sealed: &str) -> bool {
+        let newest = self.keys.first().filter(|_| !self.is_first_unusable);
+        newest.is_some_and(|(id, _)| sealed.split_once(':').is_some_and(|(by, _)| by == id))
+    }
+
+    /// What is wrong when a key is needed that is not there.
+    fn missing(&self, otherwise: Error) -> Error {
+        self.problem.clone().map_or(otherwise, Error::Unusable)
     }
 
     /// Seals a secret that is stored at `place`.
     ///
     /// # Errors
-    /// [`Error::NoKey`].
+    /// [`Error::NoKey`], [`Error::Unusable`].
     pub fn seal(&self, place: &str, secret: &str) -> Result<String, Error> {
-        let (id, key) = self.0.first().ok_or(Error::NoKey)?;
+        let newest = self.keys.first().filter(|_| !self.is_first_unusable);
+        let (id, key) = newest.ok_or_else(|| self.missing(Error::NoKey))?;
         let mut sealed = secret.as_bytes().to_vec();
         let nonce = key.seal_in_place_append_tag(Aad::from(place), &mut sealed);
         let nonce = nonce.map_err(|_| Error::Damaged)?;
@@ -72,11 +111,11 @@ impl SecretKeys {
     /// All of [`Error`].
     pub fn open(&self, place: &str, sealed: &str) -> Result<String, Error> {
         let (id, text) = sealed.split_once(':').ok_or(Error::Damaged)?;
-        if self.0.is_empty() {
-            return Err(Error::NoKey);
-        }
-        let (_, key) =
-            self.0.iter().find(|(known, _)| known == id).ok_or_else(|| Error::UnknownKey(id.to_owned()))?;
+        let found = self.keys.iter().find(|(known, _)| known == id);
+        let (_, key) = found.ok_or_else(|| {
+            let is_empty = self.keys.is_empty();
+            self.missing(if is_empty { Error::NoKey } else { Error::UnknownKey(id.to_owned()) })
+        })?;
         let mut bytes = STANDARD.decode(text).map_err(|_| Error::Damaged)?;
         let (nonce, text) = bytes.split_at_mut_checked(NONCE_LEN).ok_or(Error::Damaged)?;
         let nonce = Nonce::try_assume_unique_for_key(nonce).map_err(|_| Error::Damaged)?;
@@ -100,7 +139,7 @@ mod tests {
 
     fn keys(fills: &[u8]) -> SecretKeys {
         let keys: Vec<_> = fills.iter().map(|fill| STANDARD.encode([*fill; KEY_BYTES])).collect();
-        SecretKeys::parse(&keys.join("\n")).unwrap()
+        SecretKeys::parse(&keys.join("\n"))
     }
 
     #[test]
@@ -122,9 +161,26 @@ mod tests {
     }
 
     #[test]
-    fn other_text_is_no_key() {
-        for text in ["short", &STANDARD.encode([1; 31]), "not base64 at all!"] {
-            SecretKeys::parse(text).unwrap_err();
+    fn a_malformed_key_fails_only_what_needs_it() {
+        let good = STANDARD.encode([1; KEY_BYTES]);
+        let sealed = keys(&[1]).seal("a", "b").unwrap();
+        let by_another = keys(&[2]).seal("a", "b").unwrap();
+        for wrong in ["short", &STANDARD.encode([1; 31]), "!"] {
+            for (text, line, seals) in [
+                (format!("{wrong}\n{good}"), "line 1:", false),
+                (format!("{good}\n\n{wrong}"), "line 3:", true),
+            ] {
+                let keys = SecretKeys::parse(&text);
+                let problem = keys.problem().unwrap();
+                assert!(problem.starts_with(line) && !problem.contains(wrong), "{problem}");
+                assert_eq!(keys.open("a", &sealed).unwrap(), "b");
+                assert!(matches!(keys.open("a", &by_another), Err(Error::Unusable(_))));
+                assert_eq!((keys.seal("a", "b").is_ok(), keys.is_under_newest(&sealed)), (seals, seals));
+            }
         }
+        let none = SecretKeys::unusable("cannot be read");
+        assert!(matches!(none.seal("a", "b"), Err(Error::Unusable(_))));
+        assert!(matches!(none.open("a", &sealed), Err(Error::Unusable(_))));
+        assert!(keys(&[2, 1]).problem().is_none() && !keys(&[2, 1]).is_under_newest(&sealed));
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, cell::RefCell, fmt, path::Path, sync::Arc};
 
-use serde::{Serialize, Serializer, ser::SerializeStruct};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, ser::SerializeStruct};
 
 use super::{
     interpolate::Text,
@@ -70,6 +70,22 @@ impl Serialize for Fault {
         fault.serialize_field("message", &self.message)?;
         fault.serialize_field("hint", &self.hint)?;
         fault.end()
+    }
+}
+
+/// A fault of a stored entry, as a server answers it.
+impl<'de> Deserialize<'de> for Fault {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        struct Shown {
+            key: String,
+            message: String,
+            hint: Option<String>,
+        }
+        let Shown { key, message, hint } = Shown::deserialize(deserializer)?;
+        let entry: Vec<&str> = key.splitn(3, '.').take(2).collect();
+        let place = Place::Stored(entry.join(".").into());
+        Ok(Self { place, key, message, hint, missing_variable: None })
     }
 }
 

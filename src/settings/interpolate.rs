@@ -84,6 +84,12 @@ impl Text {
     }
 }
 
+/// The names of the variables in `raw`.
+pub(crate) fn variables(raw: &str) -> impl Iterator<Item = String> {
+    let text = Text::interpolate(raw, &Environment::default());
+    text.problems.into_iter().filter_map(|problem| problem.missing_variable)
+}
+
 fn is_name(name: &str) -> bool {
     let mut bytes = name.bytes();
     bytes.next().is_some_and(|first| first.is_ascii_alphabetic() || first == b'_')
@@ -137,6 +143,7 @@ mod tests {
             assert!(!Text::interpolate(raw, &env).problems.is_empty(), "{raw}");
         }
         assert_eq!(Text::interpolate("${MISSING} ${ALSO}", &env).problems.len(), 2);
+        assert_eq!(variables("${A}$${B}${{C}} ${D}").collect::<Vec<_>>(), ["A", "D"]);
     }
 
     #[test]

@@ -36,6 +36,27 @@ impl Printable {
         }
     }
 
+    /// The string of `key` as [`Printable::show`] gives it, but with a variable in place of each mask, whose name
+    /// `name` makes. It is told whether the secret is the password of a URL.
+    pub(crate) fn with_variables<'a>(
+        &self,
+        key: &str,
+        text: &'a Text,
+        mut name: impl FnMut(bool) -> String,
+    ) -> Cow<'a, str> {
+        let mut replace = |secret: &'a str, is_password: bool| match mask(secret) {
+            MASK => Cow::Owned(format!("${{{}}}", name(is_password))),
+            variable => Cow::Borrowed(variable),
+        };
+        match self.0.get(key) {
+            Some(Printing::Whole) => Cow::Borrowed(&text.raw),
+            Some(Printing::Url) => {
+                Cow::Owned(replace_passwords(&text.raw, |password| replace(password, true)))
+            }
+            None => replace(&text.raw, false),
+        }
+    }
+
     /// The value of `key` without what may not be printed.
     pub(super) fn value<'a>(&self, key: &str, text: &'a Text) -> Cow<'a, str> {
         match self.0.get(key) {
@@ -62,7 +83,7 @@ impl Printable {
                 let mut found = false;
                 replace_passwords(text, |password| {
                     found |= mask(password) == password;
-                    ""
+                    Cow::Borrowed("")
                 });
                 found
             }
@@ -78,10 +99,10 @@ impl Printable {
 
 /// Masks the password of a URL, and every parameter whose name contains `password`.
 fn mask_passwords(url: &str) -> String {
-    replace_passwords(url, mask)
+    replace_passwords(url, |password| Cow::Borrowed(mask(password)))
 }
 
-fn replace_passwords<'a>(url: &'a str, mut replace: impl FnMut(&'a str) -> &'a str) -> String {
+fn replace_passwords<'a>(url: &'a str, mut replace: impl FnMut(&'a str) -> Cow<'a, str>) -> String {
     let (before, parameters) = url.split_once('?').map_or((url, None), |(url, rest)| (url, Some(rest)));
     let is_in_parameters = parameters.is_some_and(|parameters| parameters.contains('@'));
     // A password may contain `?` and `@` unescaped. Then the parameters are masked with it.
@@ -99,7 +120,7 @@ fn replace_passwords<'a>(url: &'a str, mut replace: impl FnMut(&'a str) -> &'a s
     out
 }
 
-fn replace_in_user<'a>(url: &'a str, replace: &mut impl FnMut(&'a str) -> &'a str) -> String {
+fn replace_in_user<'a>(url: &'a str, replace: &mut impl FnMut(&'a str) -> Cow<'a, str>) -> String {
     let parts = url.split_once("://").and_then(|(scheme, rest)| {
         let (user, host) = rest.rsplit_once('@')?;
         let (name, password) = user.split_once(':')?;
@@ -121,6 +142,7 @@ fn mask(raw: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::settings::Environment;
 
     #[test]
     fn passwords_in_urls_are_masked() {
@@ -152,6 +174,17 @@ mod tests {
         assert_eq!(printable.show("a.url", &text), "x://u:***@h");
         assert_eq!(printable.show("a.key", &text), "***");
         assert_eq!(printable.show("a.key", &Text::variable("NAME", "hunter2")), "${NAME}");
+        let name = |is_password| if is_password { "PASSWORD".to_owned() } else { "KEY".to_owned() };
+        for (key, raw, exported) in [
+            ("a.name", "x://u:hunter2@h", "x://u:hunter2@h"),
+            ("a.url", "x://u:hunter2@h?password=hunter3", "x://u:${PASSWORD}@h?password=${PASSWORD}"),
+            ("a.url", "x://u:${OWN}@h", "x://u:${OWN}@h"),
+            ("a.key", "hunter2", "${KEY}"),
+            ("a.key", "${OWN}", "${OWN}"),
+        ] {
+            let text = Text::interpolate(raw, &Environment::default());
+            assert_eq!(printable.with_variables(key, &text, name), exported);
+        }
         for (key, text, is_secret, has_mask) in [
             ("a.name", "***", false, false),
             ("a.key", "hunter2", true, false),

@@ -265,9 +265,11 @@ fn documented_commands_exist() {
                     ["admin", second, third, ..] if is_word(second) && is_word(third) => {
                         vec!["admin", second, third]
                     }
-                    [first @ ("keys" | "token" | "config" | "segment" | "source"), second, ..]
-                        if is_word(second) =>
-                    {
+                    [
+                        first @ ("keys" | "token" | "config" | "secrets" | "segment" | "source"),
+                        second,
+                        ..,
+                    ] if is_word(second) => {
                         vec![first, second]
                     }
                     [first, ..] if is_word(first) => vec![first],

@@ -1,26 +1,22 @@
 //! Changing stored entries: save, delete and undo, each compared with what it was checked against.
 
-use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::{
-    ConfigurationFile, OpenEntry,
-    difference::{Documents, difference},
-    document::{fault, keep_secrets, open_document, seal_document},
+    ConfigurationFile,
+    check::{bound_faults, check},
+    document::{keep_secrets, open_document},
     open_entries,
 };
 use crate::{
     admin::{Admin, Error},
-    domain::{CollectionName, Principal, StoredName},
-    metadata::{STORED_ENTRIES_MAX, StoredChange, StoredVersion},
-    settings::Fault,
+    domain::{Principal, StoredName},
+    metadata::{StoredChanges, StoredVersion},
 };
 
-/// Largest document of an entry, in bytes: a model with a long query fits.
-const DOCUMENT_BYTES_MAX: usize = 256 * 1024;
 /// Attempts of a change while other changes come first.
-const ATTEMPTS_MAX: usize = 5;
+pub(super) const ATTEMPTS_MAX: usize = 5;
 
 /// What a change needs to find.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -76,12 +72,6 @@ pub struct StoredChanged {
     pub is_new: bool,
 }
 
-/// A document that was checked, and with what.
-struct Checked {
-    sealed: Option<Value>,
-    open: Option<Value>,
-}
-
 impl Admin {
     /// Changes a stored entry. With `dry_run` the change is only checked.
     ///
@@ -98,28 +88,41 @@ impl Admin {
         dry_run: bool,
         principal: &Principal,
     ) -> Result<StoredChanged, Error> {
-        check_bounds(entry, &new)?;
+        if let NewStored::Document(document) = &new {
+            let faults = bound_faults(entry, document);
+            if !faults.is_empty() {
+                return Err(Error::ConfigurationInvalid(faults));
+            }
+        }
         let action = format!("{}.{}", entry.section.singular(), new.verb());
         for _ in 0..ATTEMPTS_MAX {
             let newest = self.metadata.stored_newest().await?;
             let stored = self.metadata.stored_entries().await?;
             let current = stored.iter().find(|stored| stored.entry == *entry);
-            check_state(file, entry, &new, expected, current, stored.len())?;
+            check_state(file, entry, &new, expected, current)?;
             let new = match &new {
                 NewStored::Version(version) => self.earlier(file, entry, *version).await?,
                 other => other.clone(),
             };
             let entries = open_entries(file.secret_keys(), &stored);
             let present = entries.iter().find(|open| open.stored.entry == *entry);
-            let checked = check(file, entry, new, &entries, self.clock.now())?;
+            let document = match new {
+                NewStored::Document(document) => {
+                    let kept = keep_secrets(entry, Value::Object(document), present);
+                    Some(kept.map_err(|fault| Error::ConfigurationInvalid(vec![fault]))?)
+                }
+                NewStored::Version(_) | NewStored::Deleted => None,
+            };
+            let proposed = [(entry.clone(), document)].into();
+            let checked = check(file, proposed, &entries, self.clock.now())?;
             let is_new = current.is_none();
             if dry_run {
                 return Ok(StoredChanged { version: None, is_new });
             }
-            let detail = detail(present, &checked);
-            let document = checked.sealed.as_ref();
-            let change = StoredChange { entry, document, newest, action: &action, detail };
-            if let Some(version) = self.metadata.change_stored(change, principal).await? {
+            let changes: Vec<_> =
+                checked.iter().map(|checked| checked.change(action.clone(), present)).collect();
+            let changes = StoredChanges { newest, changes: &changes, resealed: &[] };
+            if let Some(version) = self.metadata.change_stored(changes, principal).await? {
                 return Ok(StoredChanged { version: Some(version), is_new });
             }
         }
@@ -146,25 +149,6 @@ impl Admin {
     }
 }
 
-/// Checks the name, and the size of the document.
-fn check_bounds(entry: &StoredName, new: &NewStored) -> Result<(), Error> {
-    let invalid = |message: String| Err(Error::ConfigurationInvalid(vec![fault(entry, "", message)]));
-    if let Err(error) = CollectionName::new(&entry.name) {
-        return invalid(format!("cannot be used as a name: {error}"));
-    }
-    match new {
-        NewStored::Document(document) => {
-            let bytes = serde_json::to_vec(document).map_or(0, |text| text.len());
-            if bytes <= DOCUMENT_BYTES_MAX {
-                Ok(())
-            } else {
-                invalid(format!("is larger than {DOCUMENT_BYTES_MAX} bytes"))
-            }
-        }
-        NewStored::Version(_) | NewStored::Deleted => Ok(()),
-    }
-}
-
 /// Checks that the entry is in the state that the change needs.
 fn check_state(
     file: &dyn ConfigurationFile,
@@ -172,7 +156,6 @@ fn check_state(
     new: &NewStored,
     expected: &Expected,
     current: Option<&StoredVersion>,
-    count: usize,
 ) -> Result<(), Error> {
     let is_deletion = *new == NewStored::Deleted;
     // A stored entry that the file declares, too, can only be deleted.
@@ -182,69 +165,5 @@ fn check_state(
     if !expected.accepts(current) {
         return Err(Error::StoredChanged(entry.clone()));
     }
-    match current {
-        None if is_deletion => Err(Error::UnknownStored(entry.clone())),
-        None if count >= STORED_ENTRIES_MAX => Err(Error::TooManyStored(STORED_ENTRIES_MAX)),
-        _ => Ok(()),
-    }
-}
-
-/// Checks the configuration with the new document, and encrypts its secrets.
-fn check(
-    file: &dyn ConfigurationFile,
-    entry: &StoredName,
-    new: NewStored,
-    entries: &[OpenEntry],
-    now: DateTime<Utc>,
-) -> Result<Checked, Error> {
-    let present = entries.iter().find(|open| open.stored.entry == *entry);
-    let open = match new {
-        NewStored::Document(document) => Some(
-            keep_secrets(entry, Value::Object(document), present)
-                .map_err(|fault| Error::ConfigurationInvalid(vec![fault]))?,
-        ),
-        NewStored::Version(_) | NewStored::Deleted => None,
-    };
-    let mut changed: Vec<OpenEntry> =
-        entries.iter().filter(|open| open.stored.entry != *entry).cloned().collect();
-    changed.extend(open.clone().map(|document| {
-        let (entry, author) = (entry.clone(), String::new());
-        let stored = StoredVersion { entry, version: u64::MAX, document: None, author, created_at: now };
-        OpenEntry { stored, document: Ok(document) }
-    }));
-    let after = file.layer(&changed);
-    let faults = added_faults(entry, &file.layer(entries).configuration.stored, &after.configuration.stored);
-    if !faults.is_empty() {
-        return Err(Error::ConfigurationInvalid(faults));
-    }
-    let pointers = after.secrets.get(entry).map(Vec::as_slice).unwrap_or_default();
-    let sealed = open.clone().map(|open| seal_document(file.secret_keys(), entry, open, pointers));
-    let sealed = sealed.transpose().map_err(Error::ConfigurationInvalid)?;
-    Ok(Checked { sealed, open })
-}
-
-type States = std::collections::BTreeMap<StoredName, super::StoredState>;
-
-/// The faults of the changed entry, and those that other entries did not have before.
-fn added_faults(changed: &StoredName, before: &States, after: &States) -> Vec<Fault> {
-    let is_known = |entry: &StoredName, fault: &Fault| {
-        let known = before.get(entry).into_iter().flat_map(|state| &state.faults);
-        // A hint may list names, which the change has added to.
-        entry != changed
-            && known.into_iter().any(|known| (&known.key, &known.message) == (&fault.key, &fault.message))
-    };
-    let faults = after.iter().flat_map(|(entry, state)| state.faults.iter().map(move |fault| (entry, fault)));
-    faults.filter(|(entry, fault)| !is_known(entry, fault)).map(|(_, fault)| fault.clone()).collect()
-}
-
-/// What changes, for the audit log.
-fn detail(present: Option<&OpenEntry>, checked: &Checked) -> String {
-    let before = present.and_then(|present| {
-        let sealed = present.stored.document.as_ref()?;
-        Some(Documents { sealed, open: present.document.as_ref().ok() })
-    });
-    let after = checked.sealed.as_ref().map(|sealed| Documents { sealed, open: checked.open.as_ref() });
-    let version = present
-        .map_or_else(|| "new".to_owned(), |present| format!("after version {}", present.stored.version));
-    format!("{version}; {}", difference(before, after))
+    if is_deletion && current.is_none() { Err(Error::UnknownStored(entry.clone())) } else { Ok(()) }
 }

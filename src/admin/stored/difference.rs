@@ -1,6 +1,9 @@
-//! What a change makes of a document, for the audit log: bounded, and without secrets.
+//! What a change makes of a document, for the audit log and for people who confirm it, without secrets.
 
-use std::{collections::BTreeMap, fmt::Write as _};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Write as _,
+};
 
 use serde_json::Value;
 
@@ -43,14 +46,12 @@ impl Leaf<'_> {
 }
 
 /// The keys that differ, each with its value before and after.
-pub(super) fn difference(before: Option<Documents<'_>>, after: Option<Documents<'_>>) -> String {
-    let (before, after) = (leaves(before), leaves(after));
-    let mut keys: Vec<&String> = before.keys().chain(after.keys()).collect();
-    keys.sort();
-    keys.dedup();
-    let mut changes = keys.into_iter().filter_map(|key| {
+pub(super) fn differences(before: Option<Documents<'_>>, after: Option<Documents<'_>>) -> Vec<String> {
+    let (old, new) = (leaves(before), leaves(after));
+    let keys: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
+    let changes = keys.into_iter().filter_map(|key| {
         let key_shown = key.trim_start_matches('.');
-        match (before.get(key), after.get(key)) {
+        match (old.get(key), new.get(key)) {
             (Some(before), Some(after)) if before.is_same(after) => None,
             (Some(before), Some(after)) => {
                 Some(format!("{key_shown}: {} -> {}", before.show(), after.show()))
@@ -60,10 +61,32 @@ pub(super) fn difference(before: Option<Documents<'_>>, after: Option<Documents<
             (None, None) => None,
         }
     });
+    let changes: Vec<String> = changes.collect();
+    match (before, after) {
+        (Some(Documents { open: Some(before), .. }), Some(Documents { open: Some(after), .. }))
+            if changes.is_empty() && !is_same_order(before, after) =>
+        {
+            vec!["the order of keys".to_owned()]
+        }
+        _ => changes,
+    }
+}
+
+/// Whether the members within each key are in the same order, as that of indexes and fields counts.
+fn is_same_order(before: &Value, after: &Value) -> bool {
+    let members = |value: &Value| -> BTreeMap<String, String> {
+        let members = value.as_object().into_iter().flatten();
+        members.map(|(key, member)| (key.clone(), member.to_string())).collect()
+    };
+    members(before) == members(after)
+}
+
+/// Differences as one text, for the audit log.
+pub(super) fn brief(differences: &[String]) -> String {
     let mut out = String::new();
-    while let Some(change) = changes.next() {
+    for (number, change) in differences.iter().enumerate() {
         if out.len() + change.len() > BYTES_MAX {
-            let _ = write!(out, "; and {} more", 1 + changes.count());
+            let _ = write!(out, "; and {} more", differences.len() - number);
             break;
         }
         let separator = if out.is_empty() { "" } else { "; " };
@@ -115,6 +138,10 @@ mod tests {
 
     use super::*;
 
+    fn difference(before: Option<Documents<'_>>, after: Option<Documents<'_>>) -> String {
+        brief(&differences(before, after))
+    }
+
     fn sealed(text: &str) -> Value {
         json!({ "$secret": text })
     }
@@ -136,6 +163,18 @@ mod tests {
         assert!(difference(Some(unreadable), Some(before)).contains("token: a secret -> a secret"));
         assert_eq!(difference(Some(before), Some(before)), "");
         assert!(difference(Some(before), None).contains("host: \"a\" -> nothing"));
+    }
+
+    #[test]
+    fn another_order_within_a_key_is_a_difference_and_that_of_the_keys_is_none() {
+        let documents = [
+            json!({ "model": "m", "indexes": { "a": "x", "b": "y" } }),
+            json!({ "indexes": { "a": "x", "b": "y" }, "model": "m" }),
+            json!({ "model": "m", "indexes": { "b": "y", "a": "x" } }),
+        ];
+        let of = |at: usize| Some(Documents { sealed: &documents[at], open: Some(&documents[at]) });
+        assert_eq!(difference(of(0), of(1)), "");
+        assert_eq!(difference(of(0), of(2)), "the order of keys");
     }
 
     #[test]

@@ -91,6 +91,27 @@ pub(super) fn seal_document(
     if faults.is_empty() { Ok(document) } else { Err(faults) }
 }
 
+/// The document with its secrets under the newest key, and how many were not.
+pub(super) fn reseal_document(
+    keys: &SecretKeys,
+    entry: &StoredName,
+    mut document: Value,
+) -> Result<(Value, u64), Fault> {
+    let mut resealed = 0;
+    replace_secrets(&mut document, "", &mut |pointer, value| {
+        let (sealed, place) = (value.as_str().unwrap_or_default(), place(entry, pointer));
+        if keys.is_under_newest(sealed) {
+            return Ok(json!({ SECRET: sealed }));
+        }
+        resealed += 1;
+        let again = keys.open(&place, sealed).and_then(|secret| keys.seal(&place, &secret));
+        again
+            .map(|sealed| json!({ SECRET: sealed }))
+            .map_err(|error| fault(entry, pointer, error.to_string()))
+    })?;
+    Ok((document, resealed))
+}
+
 /// The document without its secrets.
 pub(super) fn masked(mut document: Value) -> Value {
     // Nothing in the replacement fails.

@@ -2,8 +2,12 @@
 //! database. How they are laid over the file is in `config`.
 
 mod change;
+mod check;
 mod difference;
 mod document;
+mod export;
+mod import;
+mod rotate;
 
 use std::{collections::BTreeMap, fmt};
 
@@ -11,8 +15,13 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::Value;
 
-pub use self::change::{Expected, NewStored, StoredChanged};
 use self::document::{masked, open_document};
+pub use self::{
+    change::{Expected, NewStored, StoredChanged},
+    export::{Exported, ExportedVariable},
+    import::{Adopted, EntryChange, Import, ImportOptions, Imported, ImportedEntry},
+    rotate::RotatedSecrets,
+};
 use super::{Admin, Configuration, Error};
 use crate::{
     domain::{StoredName, hash::HashSecret},
@@ -30,6 +39,8 @@ pub trait ConfigurationFile: fmt::Debug + Send + Sync {
     fn secret_keys(&self) -> &SecretKeys;
     /// The file with these entries; those with faults, and those that depend on them, are left out.
     fn layer(&self, entries: &[OpenEntry]) -> Layered;
+    /// Entries of another file as they are stored beside this one.
+    fn adopt(&self, import: &Import) -> Adopted;
 }
 
 /// A stored entry with its secrets in the clear. Its `Debug` shows no document.

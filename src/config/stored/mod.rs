@@ -1,5 +1,6 @@
 //! Lays stored entries over the configuration file.
 
+mod adopt;
 mod document;
 
 use std::{collections::BTreeMap, sync::Arc};
@@ -14,7 +15,7 @@ use super::{
     resolve::{SECTIONS, resolve},
 };
 use crate::{
-    admin::{ConfigurationFile, Layered, OpenEntry, StoredState},
+    admin::{Adopted, ConfigurationFile, Import, Layered, OpenEntry, StoredState},
     domain::{Digest, StoredName, StoredSection},
     scheduler::ScheduledSync,
     secrets::SecretKeys,
@@ -73,6 +74,10 @@ impl ConfigurationFile for Config {
             secrets,
         }
     }
+
+    fn adopt(&self, import: &Import) -> Adopted {
+        self.adopt_entries(import)
+    }
 }
 
 impl Config {
@@ -90,23 +95,19 @@ impl Config {
     fn with(&self, entries: &[Opened<'_>]) -> Result<Self, Faults> {
         let report = Report::default();
         let mut root = self.effective.root.clone();
+        let mut written = self.effective.written.clone();
         for (open, document) in entries {
             let entry = &open.stored.entry;
             let place = Place::Stored(entry.to_string().into());
-            let table = |key: &str, value| {
-                Table(vec![Entry {
-                    key: key.to_owned(),
-                    key_place: place.clone(),
-                    node: Node { place: place.clone(), value },
-                }])
-            };
-            let named = table(&entry.name, tree(document, &place));
-            root.merge(table(entry.section.as_str(), Value::Table(named)));
+            let named = table_of(&entry.name, &place, tree(document, &place));
+            let section = table_of(entry.section.as_str(), &place, Value::Table(named));
+            written.merge(section.clone());
+            root.merge(section);
         }
         for section in SECTIONS {
             fill_defaults(&mut root, &section);
         }
-        let effective = Effective { root, path: self.effective.path.clone() };
+        let effective = Effective { root, written, path: self.effective.path.clone() };
         let config = resolve(effective, &self.env, &report);
         for (open, document) in entries {
             let Some(config) = &config else { break };
@@ -149,6 +150,12 @@ impl Config {
         let versions = all.map(|stored| stored.map(|stored| stored.version));
         (changed_at, Digest::of(format!("{file} {versions:?}").as_bytes()))
     }
+}
+
+/// A table with one key.
+fn table_of(key: &str, place: &Place, value: Value) -> Table {
+    let node = Node { place: place.clone(), value };
+    Table(vec![Entry { key: key.to_owned(), key_place: place.clone(), node }])
 }
 
 fn declared_twice(entry: &StoredName) -> Fault {

@@ -3,6 +3,7 @@
 mod accepted;
 mod access;
 mod examples;
+mod exported;
 mod fuzz;
 mod lookups;
 mod models;

@@ -187,7 +187,12 @@ async fn wrong_servers_and_keys_are_explained() {
         ),
         (&["runs", "--server", &world.url], 2, "LARDER_ADMIN_KEY"),
         (&["runs", "--server", &world.url, "--admin-key", "x"], 1, "code: admin_key_unknown"),
-        (&["check", "--server", &world.url, "--admin-key", "x"], 2, "works on this machine alone"),
+        (&["drivers", "--server", &world.url, "--admin-key", "x"], 2, "works on this machine alone"),
+        (
+            &["check", "--connect", "--server", &world.url, "--admin-key", "x"],
+            2,
+            "works on this machine alone",
+        ),
     ] {
         let ended = world.node.run(arguments);
         assert_eq!(ended.code, Some(code), "{ended:?}");

@@ -4,6 +4,7 @@ mod access;
 mod changes;
 mod commands;
 mod events;
+mod exported;
 mod fuzzed;
 mod reading;
 mod runs;

@@ -2,7 +2,7 @@
 
 use larder::{
     domain::{StoredName, StoredSection},
-    metadata::{Metadata, STORED_VERSIONS_MAX, StoredChange},
+    metadata::{Metadata, STORED_VERSIONS_MAX, StoredChange, StoredChanges},
 };
 use serde_json::{Value, json};
 
@@ -14,9 +14,25 @@ fn entry(name: &str) -> StoredName {
 }
 
 async fn change(metadata: &Metadata, name: &str, document: Option<&Value>, newest: u64) -> Option<u64> {
-    let change =
-        StoredChange { entry: &entry(name), document, newest, action: "source.save", detail: "x".to_owned() };
-    metadata.change_stored(change, &tester()).await.unwrap()
+    change_together(metadata, &[(name, document)], &[], newest).await
+}
+
+async fn change_together(
+    metadata: &Metadata,
+    documents: &[(&str, Option<&Value>)],
+    resealed: &[(u64, Value)],
+    newest: u64,
+) -> Option<u64> {
+    let names: Vec<StoredName> = documents.iter().map(|(name, _)| entry(name)).collect();
+    let changes = names.iter().zip(documents).map(|(entry, (_, document))| StoredChange {
+        entry,
+        document: *document,
+        action: "source.save".to_owned(),
+        detail: "x".to_owned(),
+    });
+    let changes: Vec<_> = changes.collect();
+    let changes = StoredChanges { newest, changes: &changes, resealed };
+    metadata.change_stored(changes, &tester()).await.unwrap()
 }
 
 pub(super) async fn configuration(metadata: &Metadata, other: &Metadata) {
@@ -52,4 +68,17 @@ pub(super) async fn configuration(metadata: &Metadata, other: &Metadata) {
     let kept = metadata.stored_versions(&entry("c")).await.unwrap();
     assert_eq!((kept.len(), kept.last().unwrap().version), (STORED_VERSIONS_MAX, 5));
     assert_eq!(metadata.stored_entries().await.unwrap().len(), 2);
+
+    // Several changes take place together, with other ciphertexts of an earlier version, or not at all.
+    let newest = metadata.stored_newest().await.unwrap();
+    let (together, resealed) = ([("d", Some(&json!({}))), ("a", None)], [(1, json!({ "type": "other" }))]);
+    assert_eq!(change_together(metadata, &together, &resealed, newest - 1).await, None);
+    assert_eq!(metadata.stored_newest().await.unwrap(), newest);
+    assert_eq!(change_together(other, &together, &resealed, newest).await, Some(newest + 2));
+    let of_a = metadata.stored_versions(&entry("a")).await.unwrap();
+    let of_a: Vec<_> = of_a.into_iter().map(|stored| (stored.version, stored.document)).collect();
+    assert_eq!(of_a, [(newest + 2, None), (1, Some(json!({ "type": "other" })))]);
+    let names: Vec<String> =
+        other.stored_names().await.unwrap().into_iter().map(|entry| entry.name).collect();
+    assert_eq!(names, ["a", "b", "c", "d"]);
 }

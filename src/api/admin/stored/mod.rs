@@ -2,6 +2,7 @@
 //! routes of the three sections share; the routes are in [`routes`].
 
 mod routes;
+pub(in crate::api) mod whole;
 
 use axum::{
     Json,
