@@ -23,8 +23,8 @@ use crate::{
 };
 
 pub(super) async fn run(config: &ConfigArguments, arguments: Import) -> Result<Exit, Failure> {
-    let Import { actor, file, dry_run, prune, yes } = arguments;
-    let read = ImportFile::read(&file, &Environment::process()).map_err(Failure::Configuration)?;
+    let Import { actor, path, dry_run, prune, yes } = arguments;
+    let read = ImportFile::read(&path, &Environment::process()).map_err(Failure::Configuration)?;
     if !(dry_run || yes || io::stdin().is_terminal()) {
         let message = "stdin is no terminal, so nobody can confirm the import: give --yes or --dry-run";
         return Err(Failure::Usage(message.to_owned()));

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{Config, print::Writer};
 use crate::{
     admin::{Exported, ExportedVariable},
-    settings::{Table, Text, Value, interpolate::variables, section::join},
+    settings::{Table, Text, Value, interpolate::variables, printable::Printing, section::join},
     source::Query,
 };
 
@@ -13,10 +13,15 @@ impl Config {
     /// What is written in the file and stored, as a file. Flags and `LARDER_*` variables are not in it.
     pub(super) fn exported(&self) -> Exported {
         let written = self.with_sql_inside(self.effective.written.clone());
+        let mut printable = self.printable.clone();
+        for model in self.models.keys() {
+            // The key that a statement has in the export; its own may be that of the SQL file.
+            printable.declare(&join(&join("models", model), "sql"), Printing::Whole);
+        }
         let mut names = Names::of(&written);
         let mut uses: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
         let mut show = |key: &str, text: &Text| {
-            let shown = self.printable.with_variables(key, text, |is_password| names.new(key, is_password));
+            let shown = printable.with_variables(key, text, |is_password| names.new(key, is_password));
             for name in variables(&shown) {
                 uses.entry(name).or_default().insert(key.to_owned());
             }

@@ -22,7 +22,7 @@ pub(crate) struct Printable(BTreeMap<String, Printing>);
 
 impl Printable {
     /// Declares the string of `key` printable. Of two declarations the one that shows less counts.
-    pub(super) fn declare(&mut self, key: &str, printing: Printing) {
+    pub(crate) fn declare(&mut self, key: &str, printing: Printing) {
         let known = self.0.entry(key.to_owned()).or_insert(printing);
         *known = printing.max(*known);
     }

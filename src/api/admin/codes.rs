@@ -82,7 +82,7 @@ pub(in crate::api) const TABLE: &[Refusal] = &[
 /// The error of a use case: its code and message, and the status of its kind.
 impl From<admin::Error> for Error {
     fn from(error: admin::Error) -> Self {
-        if matches!(error, admin::Error::StoredChanged(_)) {
+        if matches!(error, admin::Error::StoredChanged(_) | admin::Error::ImportOutdated) {
             return PRECONDITION_FAILED.into();
         }
         let status = match error.kind() {

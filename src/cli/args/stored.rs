@@ -19,9 +19,10 @@ pub(in crate::cli) struct Export {
 pub(in crate::cli) struct Import {
     #[command(flatten)]
     pub(in crate::cli) actor: ActorArgument,
+    // `file` is the id of --config.
     /// The file; of its sections `[sources]`, `[models]`, `[syncs]` and their `[defaults]` count
     #[arg(value_name = "FILE")]
-    pub(in crate::cli) file: PathBuf,
+    pub(in crate::cli) path: PathBuf,
     /// Only show the difference
     #[arg(long)]
     pub(in crate::cli) dry_run: bool,
