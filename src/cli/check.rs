@@ -53,7 +53,9 @@ fn show_stored(configuration: &Configuration) -> Result<usize, Failure> {
     let found =
         if faults.is_empty() { "no faults".to_owned() } else { counted(faults.len() as u64, "fault") };
     print(&format!("stored configuration: {found}, {entries} checked"))?;
-    faults.iter().for_each(|fault| complain(&fault.to_string()));
+    for fault in &faults {
+        complain(&fault.to_string());
+    }
     Ok(faults.len())
 }
 

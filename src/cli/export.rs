@@ -18,12 +18,11 @@ use crate::{
 };
 
 pub(super) async fn run(config: &ConfigArguments, arguments: Export) -> Result<Exit, Failure> {
-    let exported: Exported = match Remote::of(config)? {
-        Some(remote) => remote.get("/admin/v1/configuration/export", &[]).await?,
-        None => {
-            let layered = app::open_layered(&session::load(config)?, Clock::default()).await?;
-            layered.configuration.export()
-        }
+    let exported: Exported = if let Some(remote) = Remote::of(config)? {
+        remote.get("/admin/v1/configuration/export", &[]).await?
+    } else {
+        let layered = app::open_layered(&session::load(config)?, Clock::default()).await?;
+        layered.configuration.export()
     };
     match &arguments.output {
         None => print(exported.toml.trim_end())?,

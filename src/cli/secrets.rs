@@ -12,13 +12,12 @@ use super::{
 use crate::{admin::RotatedSecrets, app, support::clock::Clock};
 
 pub(super) async fn rotate(arguments: &ConfigArguments, actor: &ActorArgument) -> Result<Exit, Failure> {
-    let rotated: RotatedSecrets = match Remote::of(arguments)? {
-        Some(remote) => remote.change(Method::POST, "/admin/v1/secrets/rotate", nothing()).await?,
-        None => {
-            let config = session::load(arguments)?;
-            let admin = app::open_admin(&config, Clock::default()).await?;
-            admin.rotate_secrets(&config, &session::principal(actor)).await?
-        }
+    let rotated: RotatedSecrets = if let Some(remote) = Remote::of(arguments)? {
+        remote.change(Method::POST, "/admin/v1/secrets/rotate", nothing()).await?
+    } else {
+        let config = session::load(arguments)?;
+        let admin = app::open_admin(&config, Clock::default()).await?;
+        admin.rotate_secrets(&config, &session::principal(actor)).await?
     };
     let RotatedSecrets { secrets, entries, unreadable, versions_unreadable, .. } = rotated;
     match entries.as_slice() {

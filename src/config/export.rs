@@ -21,7 +21,7 @@ impl Config {
         let mut names = Names::of(&written);
         let mut uses: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
         let mut show = |key: &str, text: &Text| {
-            let shown = printable.with_variables(key, text, |is_password| names.new(key, is_password));
+            let shown = printable.with_variables(key, text, |is_password| names.unused(key, is_password));
             for name in variables(&shown) {
                 uses.entry(name).or_default().insert(key.to_owned());
             }
@@ -50,7 +50,7 @@ impl Config {
                 continue;
             };
             if let Some(file) = keys.0.iter_mut().find(|key| key.key == "sql_file") {
-                file.key = "sql".to_owned();
+                "sql".clone_into(&mut file.key);
                 file.node.value = Value::String(Text::plain(sql));
             }
         }
@@ -70,7 +70,7 @@ impl Names {
     }
 
     /// A name that is not used yet, made of a key: `SOURCES_CRM_TOKEN`.
-    fn new(&mut self, key: &str, is_password: bool) -> String {
+    fn unused(&mut self, key: &str, is_password: bool) -> String {
         let key = if is_password { join(key, "password") } else { key.to_owned() };
         let words = key.split(|letter: char| !letter.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
         let base = words.collect::<Vec<_>>().join("_").to_ascii_uppercase();
