@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     admin::fleet::{CollectionView, FleetStatus, NodeDetails, NodeView},
-    domain::{CollectionName, RegionName},
+    domain::{CollectionName, Label, RegionName},
     status::NodeState,
 };
 
@@ -182,7 +182,7 @@ fn seconds_behind(node: &NodeView) -> f64 {
 
 /// `12 s`, or `–` for none.
 fn seconds(seconds: f64) -> String {
-    if seconds > 0.0 { format!("{} s", number(seconds.ceil() as u64)) } else { "–".to_owned() }
+    if seconds > 0.0 { format!("{:.0} s", seconds.ceil()) } else { "–".to_owned() }
 }
 
 /// The page of one node.
@@ -234,7 +234,7 @@ impl NodePage<'_> {
                 @if let Some(age) = age { ", confirmed " (seconds(age.max(1.0))) " before the report" }
             }
         };
-        let roles: Vec<&str> = details.roles.iter().map(|role| role.as_str()).collect();
+        let roles: Vec<&str> = details.roles.iter().map(Label::as_str).collect();
         terms(&[
             ("Roles", html! { (roles.join(", ")) }),
             ("Build", html! { (details.build) }),

@@ -105,7 +105,7 @@ impl FieldLimit {
             Entry::Vacant(entry) => _ = entry.insert(limit),
             Entry::Occupied(mut entry) => match (entry.get_mut(), limit) {
                 (Self::Only(all), Self::Only(more)) | (Self::Without(all), Self::Without(more)) => {
-                    all.extend(more)
+                    all.extend(more);
                 }
                 _ => return false,
             },

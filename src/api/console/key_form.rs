@@ -81,7 +81,7 @@ fn limits(fields: &Fields, faults: &mut Faults) -> Option<KeyLimits> {
         fields: limit,
         collection_fields: collection_fields?,
         networks: networks.map(some)?,
-        rate: rate?,
+        rate: rate.ok()?,
         never_throttle_status: fields.has("never_throttle_status", "on"),
     })
 }
@@ -97,7 +97,10 @@ fn some<T>(list: Vec<T>) -> Option<Vec<T>> {
 }
 
 /// The rate, if there is one; the burst is a second's requests unless it is given.
-fn rate(fields: &Fields, faults: &mut Faults) -> Option<Option<RateLimit>> {
+///
+/// # Errors
+/// The faults are noted.
+fn rate(fields: &Fields, faults: &mut Faults) -> Result<Option<RateLimit>, ()> {
     let number = |name| {
         let text: &str = fields.text(name);
         if text.is_empty() {
@@ -109,11 +112,13 @@ fn rate(fields: &Fields, faults: &mut Faults) -> Option<Option<RateLimit>> {
     };
     let per_second = faults.take("per_second", number("per_second"));
     let burst = faults.take("burst", number("burst"));
-    match (per_second?, burst?) {
-        (None, Some(_)) => refuse(faults, "per_second", "requests at once need requests a second"),
-        (per_second, burst) => {
-            Some(per_second.map(|per_second| RateLimit { per_second, burst: burst.unwrap_or(per_second) }))
+    match (per_second.ok_or(())?, burst.ok_or(())?) {
+        (None, Some(_)) => {
+            faults.add("per_second", "requests at once need requests a second");
+            Err(())
         }
+        (None, None) => Ok(None),
+        (Some(per_second), burst) => Ok(Some(RateLimit { per_second, burst: burst.unwrap_or(per_second) })),
     }
 }
 
