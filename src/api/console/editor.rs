@@ -98,7 +98,7 @@ fn new_sync(state: &AdminState, model: &str) -> Value {
     let name = StoredName { section: StoredSection::Models, name: model.to_owned() };
     let model = state.configured.read().entry(&name);
     let key = model.and_then(|model| model.settings["primary_key"].as_str().map(str::to_owned));
-    let indexes = key.map(|key| json!({ "id": key })).unwrap_or_else(|| json!({}));
+    let indexes = key.map_or_else(|| json!({}), |key| json!({ "id": key }));
     json!({ "model": name.name, "indexes": indexes, "schedule": "every 15m" })
 }
 

@@ -72,7 +72,7 @@ pub(super) async fn links(metadata: &Metadata, other: &Metadata) {
     let log = metadata.audit_log(Some(only), 10).await.unwrap();
     assert_eq!(log.iter().map(|entry| entry.action.as_str()).collect::<Vec<_>>(), ["session.begin"]);
 
-    for number in 0..=LOGIN_LINKS_MAX as i64 {
+    for number in 0..=i64::try_from(LOGIN_LINKS_MAX).unwrap() {
         let at = now + TimeDelta::seconds(number);
         metadata.create_login_link(&link(&format!("link {number}"), at), &jane()).await.unwrap();
     }
@@ -92,7 +92,7 @@ pub(super) async fn bounds_and_end(metadata: &Metadata) {
         metadata.begin_session(&entry, &begun(&entry)).await.unwrap();
     };
     begin("of a link".to_owned(), "", now).await;
-    for number in 0..=SESSIONS_OF_KEY_MAX as i64 {
+    for number in 0..=i64::try_from(SESSIONS_OF_KEY_MAX).unwrap() {
         begin(format!("{number}"), "one", now + TimeDelta::seconds(number)).await;
     }
     let known = ids(metadata).await;
