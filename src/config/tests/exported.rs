@@ -57,10 +57,9 @@ fn store(file: &Config, adopted: Adopted) -> Layered {
 /// same. Returns the export.
 fn check_round_trip(config: &Config, env: &Environment) -> String {
     let exported = config.exported();
-    let directory = tempfile::tempdir().unwrap();
-    let path = directory.path().join("larder.toml");
-    fs::write(&path, &exported.toml).unwrap();
-    let loaded = load(Some(&path), env, &Overrides::default());
+    // Relative paths are from the directory of the file, so that the export has the path of its origin.
+    let origin = &config.effective.path;
+    let loaded = load_text(&exported.toml, origin, env, &Overrides::default());
     let loaded = loaded.unwrap_or_else(|faults| panic!("{faults}\n{}", exported.toml));
     assert_eq!(digests(&loaded.scheduled_syncs()), digests(&config.scheduled_syncs()));
     assert_eq!(loaded.exported().toml, exported.toml, "an export of an export is the same");
@@ -69,7 +68,10 @@ fn check_round_trip(config: &Config, env: &Environment) -> String {
     for section in ["sources", "models", "syncs", "defaults"] {
         file.remove(section);
     }
-    let file = load_text(&file.to_string(), &path, env, &Overrides::default()).unwrap();
+    let file = load_text(&file.to_string(), origin, env, &Overrides::default()).unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("export.toml");
+    fs::write(&path, &exported.toml).unwrap();
     let import = ImportFile::read(&path, env).unwrap();
     let adopted = file.adopt(import.import());
     assert!(adopted.conflicts.is_empty() && adopted.declared.is_empty());
