@@ -16,7 +16,7 @@ use crate::{
     admin::{Admin, Error},
     domain::{Principal, StoredName},
     metadata::StoredChanges,
-    settings::Fault,
+    settings::{Fault, Place},
 };
 
 /// Differences of an entry that are shown.
@@ -112,6 +112,15 @@ impl Admin {
         options: ImportOptions,
         principal: &Principal,
     ) -> Result<Imported, Error> {
+        if options.prune && import.entries.is_empty() {
+            // A file or body that was lost on its way must not delete everything.
+            return Err(Error::ConfigurationInvalid(vec![Fault {
+                place: Place::Stored("import".into()),
+                message: "nothing is imported, and would delete every stored entry".to_owned(),
+                hint: Some("leave out prune, or delete the entries one by one".to_owned()),
+                ..Fault::default()
+            }]));
+        }
         for _ in 0..ATTEMPTS_MAX {
             let newest = self.metadata.stored_newest().await?;
             if options.newest.is_some_and(|seen| seen != newest) {

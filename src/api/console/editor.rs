@@ -14,7 +14,7 @@ use super::{
     form::{Parameters, Sent},
 };
 use crate::{
-    admin::{self, Expected, Grant, ManagedBy, NewStored},
+    admin::{self, Expected, Fault, Grant, ManagedBy, NewStored},
     api::{
         admin::{AdminState, gate::Caller},
         http::error::Error,
@@ -24,7 +24,6 @@ use crate::{
         entry::{EditPage, NAME, NewSourcePage, TYPE, document, entry_path, fields, place},
     },
     domain::{StoredName, StoredSection},
-    settings::Fault,
 };
 
 /// What a page shows of a form that was refused or checked, or before it was sent.

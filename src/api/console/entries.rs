@@ -13,7 +13,7 @@ use super::{
     form::{Parameters, Sent},
 };
 use crate::{
-    admin::{self, Configuration, Expected, Grant, NewStored, StoredChanged},
+    admin::{self, Configuration, Expected, Fault, Grant, NewStored, StoredChanged},
     api::{
         admin::{
             AdminState, codes,
@@ -29,7 +29,6 @@ use crate::{
         entry::{EntriesPage, EntryPage, Looked, PreviewedModel, entry_path, section_path},
     },
     domain::{CollectionName, Principal, StoredName, StoredSection},
-    settings::Fault,
 };
 
 /// Entries of one page.

@@ -204,6 +204,9 @@ async fn imports_on_a_server_are_all_or_nothing_and_faults_have_places_of_the_fi
         pruned.stdout.contains("syncs.person: deleted") && pruned.stdout.contains("syncs.human: created"),
         "{pruned:?}"
     );
+    world.node.write("new.toml", "");
+    let lost = import(&["--prune", "--yes"]).expect(2);
+    assert!(lost.stderr.contains("would delete every stored entry"), "{lost:?}");
     world.node.write("new.toml", "[sources.crm]\ntype = \"sqlite\"\npath = \"own.db\"\n");
     let changed = import(&["--dry-run"]).expect(0);
     assert!(changed.stdout.contains("  url: a secret -> nothing"), "{changed:?}");

@@ -12,7 +12,7 @@ use super::{AdminState, Caller, Publishing};
 use crate::{
     admin::{self, Exported, Fault, Import, ImportOptions, Imported, RotatedSecrets},
     api::{
-        admin::input::{Input, detached},
+        admin::input::{Input, detached, invalid},
         http::error::Error,
     },
     domain::{StoredName, StoredSection},
@@ -40,6 +40,7 @@ pub(in crate::api) struct ImportQuery {
     #[param(default = false)]
     prune: bool,
     /// Only if this is the newest version of the stored configuration: `newest` of a dry run.
+    #[param(minimum = 0, maximum = 9_223_372_036_854_775_807_i64)]
     newest: Option<u64>,
 }
 
@@ -91,7 +92,7 @@ pub(in crate::api) struct ImportAnswer {
 }
 
 /// Stores sources, models and syncs in one transaction: all, or none. `{"$secret": true}` keeps a stored secret.
-#[utoipa::path(post, path = "/admin/v1/configuration/import", params(ImportQuery), request_body = ImportBody, responses(
+#[utoipa::path(post, path = "/admin/v1/configuration/import", params(ImportQuery), request_body = Option<ImportBody>, responses(
     (status = 200, description = "What was stored; of a dry run, what would be, or every fault", body = Value),
     (status = 400, description = "The configuration would have faults, or a parameter or the body is wrong"),
     (status = 404, description = "This node does not publish"),
@@ -105,6 +106,9 @@ pub(in crate::api) async fn import_configuration(
     Query(ImportQuery { dry_run, prune, newest }): Query<ImportQuery>,
     Input { value, .. }: Input<ImportBody>,
 ) -> Result<Json<ImportAnswer>, Error> {
+    if newest.is_some_and(|newest| i64::try_from(newest).is_err()) {
+        return Err(invalid("newest must be a version"));
+    }
     let (configured, admin) = (state.configured.clone(), publishing.0.admin());
     let answer = detached(async move {
         let file = configured.read().file.clone();
