@@ -8,8 +8,8 @@ use super::{
     toml,
 };
 use crate::{
+    admin::Fault,
     domain::{StoredName, StoredSection},
-    settings::Fault,
 };
 
 /// What stands for a stored secret in settings.

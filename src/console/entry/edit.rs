@@ -14,9 +14,8 @@ use super::{
     new_path, section_path,
 };
 use crate::{
-    admin::{QUESTIONS, type_names},
+    admin::{Fault, QUESTIONS, type_names},
     domain::{StoredName, StoredSection},
-    settings::Fault,
 };
 
 /// The page that asks for the type of a new source.
