@@ -195,7 +195,7 @@ impl Admin {
     }
 
     /// Stores a new secret of the key that `key` names, by its id or as a whole, and returns the key with it. The old
-    /// secret works for `overlap` after now, at most [`KEY_OVERLAP_MAX`]. A secret that was replaced by an earlier rotation ends with this one.
+    /// secret works for `overlap` after now, at most `KEY_OVERLAP_MAX`. A secret that was replaced by an earlier rotation ends with this one.
     ///
     /// # Errors
     /// [`Error::UnknownKey`], also for a revoked key.

@@ -31,7 +31,7 @@ pub struct Inspection {
     pub lookup: Lookup,
     /// The record as JSON, after a hit.
     pub body: Vec<u8>,
-    /// Its values under all indexes, at most [`VALUES_MAX`] of each.
+    /// Its values under all indexes, at most `VALUES_MAX` of each.
     pub values: Vec<IndexValue>,
 }
 

@@ -1,6 +1,6 @@
 //! The pages of the web console: what the use cases give, as HTML. `api/console` answers requests with them.
 //!
-//! Pages need no JavaScript. `maud` escapes every text, and the `Content-Security-Policy` of [`layout`] lets no script
+//! Pages need no JavaScript. `maud` escapes every text, and the `Content-Security-Policy` of `layout` lets no script
 //! of a text run.
 
 mod admin_keys;

@@ -37,6 +37,6 @@ pub(in crate::cli) struct Import {
 /// The commands of `larder secrets`.
 #[derive(Debug, Subcommand)]
 pub(in crate::cli) enum SecretsCommand {
-    /// Encrypt every stored secret under the first key of [secrets], so that the others can be removed
+    /// Encrypt every stored secret under the first key of `[secrets]`, so that the others can be removed
     Rotate(ActorArgument),
 }

@@ -24,7 +24,7 @@ fn type_of(settings: &Map<String, Value>) -> &str {
     settings.get(TYPE).and_then(Value::as_str).unwrap_or_default()
 }
 
-/// The fields of a form with these settings. A secret is none of them: its field is empty, and named in [`KEPT`].
+/// The fields of a form with these settings. A secret is none of them: its field is empty, and named in `KEPT`.
 pub fn fields(section: StoredSection, name: &str, settings: &Value) -> Fields {
     let mut rest = settings.as_object().cloned().unwrap_or_default();
     let mut fields = Fields::preset(&[(NAME, name)]);

@@ -113,7 +113,7 @@ impl EntryPage<'_> {
     }
 
     fn versions(&self) -> Markup {
-        let columns = ["Version", "Stored by", "When", "Settings", ""].map(Column::Text);
+        let columns = ["Version", "Stored by", "When", "Settings", "Action"].map(Column::Text);
         let rows = html! {
             @for stored in self.versions {
                 tr {
