@@ -52,7 +52,7 @@ const SYNCS: [(&str, &str, &str, &str, &str); 12] = [
         "",
         "source_query_failed",
     ),
-    ("twins", "warehouse", "select 's3cr3t-twin' as id, email from people", "", "announced"),
+    ("twins", "warehouse", "select 's3cr3t-twin' as id, email from people", "", "max_rejected"),
     (
         "template",
         "warehouse",
