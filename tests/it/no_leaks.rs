@@ -52,7 +52,7 @@ const SYNCS: [(&str, &str, &str, &str, &str); 12] = [
         "",
         "source_query_failed",
     ),
-    ("twins", "warehouse", "select 's3cr3t-twin' as id, email from people", "", "max_rejected"),
+    ("twins", "warehouse", "select 's3cr3t-twin' as id, email from people", "", "announced"),
     (
         "template",
         "warehouse",
@@ -94,7 +94,7 @@ fn sections(database: &Database) -> String {
         let source = if source == "warehouse" { "postgres" } else { source };
         text += &format!(
             "[models.{name}]\nsource = \"{source}\"\nsql = '''{query}'''\nprimary_key = \"id\"\n\
-             [syncs.{name}]\nmodel = \"{name}\"\nschedule = \"every 1h\"\n\
+             [syncs.{name}]\nmodel = \"{name}\"\nschedule = \"every 1h\"\nmax_rejected = \"100%\"\n\
              [syncs.{name}.indexes]\nid = \"id\"\nemail = {{ column = \"email\", normalize = \"lowercase\" }}\n"
         );
         if !fields.is_empty() {

@@ -98,8 +98,10 @@ async fn a_rollback_says_what_is_wrong_beside_its_field_and_pauses_the_sync() {
         let refused = send(&mut operator, "rollback", &[("version", version)]).await;
         assert_eq!(refused.status, status, "{version:?}: {refused:?}");
         let page = refused.text();
-        let fault =
-            page.split("<p id=\"version-fault\" class=\"fault lines\">").nth(1).unwrap_or_else(|| panic!("{page}"));
+        let fault = page
+            .split("<p id=\"version-fault\" class=\"fault lines\">")
+            .nth(1)
+            .unwrap_or_else(|| panic!("{page}"));
         assert!(fault.split("</p>").next().unwrap().contains(message), "{page}");
         assert_eq!(field(page, "version"), version.replace('<', "&lt;").replace('>', "&gt;"));
         assert_escaped(page);
