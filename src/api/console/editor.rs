@@ -88,7 +88,7 @@ pub(super) async fn show_new(
     };
     let name = given("table").rsplit('.').next().unwrap_or_default();
     let name = if name.is_empty() { given("model") } else { name };
-    let fields = fields(section, name, &settings);
+    let fields = fields(section, &name.to_ascii_lowercase(), &settings);
     Ok(render(&state, &grant, section, None, &Shown { fields, ..Shown::default() }))
 }
 
@@ -97,8 +97,11 @@ fn new_sync(state: &AdminState, model: &str) -> Value {
     let name = StoredName { section: StoredSection::Models, name: model.to_owned() };
     let model = state.configured.read().entry(&name);
     let key = model.and_then(|model| model.settings["primary_key"].as_str().map(str::to_owned));
-    let indexes = key.map_or_else(|| json!({}), |key| json!({ "id": key }));
-    json!({ "model": name.name, "indexes": indexes, "schedule": "every 15m" })
+    let mut settings = json!({ "model": name.name, "schedule": "every 15m" });
+    if let Some(key) = key {
+        settings["indexes"] = json!({ "id": key });
+    }
+    settings
 }
 
 /// Stores a new entry.

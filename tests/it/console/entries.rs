@@ -77,6 +77,10 @@ async fn a_source_a_model_and_a_sync_are_made_and_a_record_is_served() {
     let preview = page(&mut admin, "/console/configuration/models/customers/preview").await;
     assert!(preview.contains("<td>ann@example.com</td>") && !preview.contains("<script>"), "{preview}");
 
+    assert!(
+        !page(&mut admin, "/console/new/syncs").await.contains("[indexes]"),
+        "nothing is filled in without a model"
+    );
     let new = page(&mut admin, "/console/new/syncs?model=customers").await;
     assert!(new.contains("id = &quot;id&quot;"), "{new}");
     let fields = "id = \"id\"\nmail.address = { column = \"email\" }";
