@@ -66,8 +66,8 @@ pub use sources::{SourceCheck, Sources, drivers, work_for_source};
 pub use status::{CollectionStatus, Status};
 pub use stored::{
     Adopted, ConfigurationFile, EntryChange, Expected, Exported, ExportedVariable, Import, ImportOptions,
-    Imported, ImportedEntry, Layered, NewStored, OpenEntry, RotatedSecrets, StoredChanged, StoredState,
-    StoredView, open_entries,
+    Imported, ImportedEntry, Layered, NewStored, OpenEntry, RotatedSecrets, SECRET, StoredChanged,
+    StoredState, StoredView, open_entries, secret,
 };
 pub use sync::{SyncOutcome, SyncRequest};
 pub use takeover::TakenOver;

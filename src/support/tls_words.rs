@@ -1,4 +1,4 @@
-//! What the words of rustls about a server's certificate mean for whoever configures the client.
+//! What the words of rustls about a server's certificate mean for the configuration of the client.
 
 /// What to do about a certificate that was refused with `reason`; `trust` says where to name its authority. `None` for
 /// words about something else.

@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// The only key of an object that stands for a secret: `true` in answers and requests, the encrypted text in metadata.
-const SECRET: &str = "$secret";
+pub const SECRET: &str = "$secret";
 
 /// A fault of the value at `pointer` of an entry.
 pub(super) fn fault(entry: &StoredName, pointer: &str, message: impl Into<String>) -> Fault {
@@ -23,8 +23,8 @@ pub(super) fn fault(entry: &StoredName, pointer: &str, message: impl Into<String
     }
 }
 
-/// The value of `$secret`, if `value` stands for a secret.
-pub(super) fn secret(value: &Value) -> Option<&Value> {
+/// The value of [`SECRET`], if `value` stands for a secret.
+pub fn secret(value: &Value) -> Option<&Value> {
     value.as_object().filter(|object| object.len() == 1)?.get(SECRET)
 }
 

@@ -15,7 +15,7 @@ pub struct Exported {
     pub left_out: Vec<Fault>,
 }
 
-/// A variable that whoever uses the file sets.
+/// A variable that must be set where the file is used.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ExportedVariable {
     /// Its name.

@@ -15,6 +15,7 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::Value;
 
+pub use self::document::{SECRET, secret};
 use self::document::{masked, open_document};
 pub use self::{
     change::{Expected, NewStored, StoredChanged},

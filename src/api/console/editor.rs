@@ -10,13 +10,13 @@ use serde_json::{Value, json};
 use super::{
     answer::{Refused, see},
     collections::refusal,
-    entries::{change, entry, expected, section},
+    entries::{entry, expected, section},
     form::{Parameters, Sent},
 };
 use crate::{
     admin::{self, Expected, Fault, Grant, ManagedBy, NewStored},
     api::{
-        admin::{AdminState, gate::Caller},
+        admin::{AdminState, gate::Caller, stored::change},
         http::error::Error,
     },
     console::{
@@ -165,11 +165,12 @@ async fn save(
         Err(faults) => shown.faults = faults,
         Ok(document) => {
             let new = NewStored::Document(document);
-            match change(state, &name, new, expected, dry_run, caller.principal()).await {
-                Ok(_) if !dry_run => return Ok(see(&Done::Saved.at(&entry_path(&name)))),
-                Ok(_) => shown.is_sound = true,
-                Err(Ok(faults)) => (shown.faults, shown.elsewhere) = place(&name, &shown.fields, &faults),
-                Err(Err(error)) => shown.refusal = Some(error),
+            let publisher = state.publisher()?;
+            match change(state, publisher, &name, new, expected, dry_run, caller.principal()).await {
+                Ok(Ok(_)) if !dry_run => return Ok(see(&Done::Saved.at(&entry_path(&name)))),
+                Ok(Ok(_)) => shown.is_sound = true,
+                Ok(Err(faults)) => (shown.faults, shown.elsewhere) = place(&name, &shown.fields, &faults),
+                Err(error) => shown.refusal = Some(error),
             }
         }
     }

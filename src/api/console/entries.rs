@@ -4,7 +4,6 @@ use axum::{
     extract::{Path, State},
     response::{Html, IntoResponse, Response},
 };
-
 use hyper::StatusCode;
 
 use super::{
@@ -13,22 +12,16 @@ use super::{
     form::{Parameters, Sent},
 };
 use crate::{
-    admin::{self, Configuration, Expected, Fault, Grant, NewStored, StoredChanged},
+    admin::{self, Configuration, Expected, Grant, NewStored},
     api::{
-        admin::{
-            AdminState, codes,
-            gate::Caller,
-            input::{detached, invalid, named},
-            page::Page,
-            sources::Rows,
-        },
+        admin::{AdminState, codes, gate::Caller, input::invalid, page::Page, sources::Rows, stored},
         http::error::Error,
     },
     console::{
         Done, STATE,
         entry::{EntriesPage, EntryPage, Looked, PreviewedModel, entry_path, section_path},
     },
-    domain::{CollectionName, Principal, StoredName, StoredSection},
+    domain::{StoredName, StoredSection},
 };
 
 /// Entries of one page.
@@ -43,9 +36,7 @@ pub(super) fn section(text: &str) -> Result<StoredSection, Error> {
 
 /// An entry of the path.
 pub(super) fn entry(section_name: &str, name: &str) -> Result<StoredName, Error> {
-    let section = section(section_name)?;
-    named::<CollectionName>(section.singular(), name)?;
-    Ok(StoredName { section, name: name.to_owned() })
+    stored::entry(section(section_name)?, name)
 }
 
 /// The entries of a section, by name.
@@ -164,9 +155,11 @@ pub(super) async fn check(
     Path((section_name, name)): Path<(String, String)>,
 ) -> Result<Response, Refused> {
     let name = entry(&section_name, &name)?;
+    if name.section != StoredSection::Sources {
+        return Err(Error::from(codes::ROUTE_NOT_FOUND).into());
+    }
     let sources = state.configured.read().sources.clone();
     let shown = match sources.check(&name.name).await {
-        _ if name.section != StoredSection::Sources => return Err(Error::from(codes::ROUTE_NOT_FOUND).into()),
         Ok(checked) => Shown { looked: Some(Looked::Checked(checked)), ..Shown::default() },
         Err(error) => Shown { refusal: Some(error.into()), ..Shown::default() },
     };
@@ -200,34 +193,6 @@ pub(super) async fn preview(
     };
     let status = error.as_ref().map_or(StatusCode::OK, |error| error.code().status);
     Ok((status, Html(page.render())).into_response())
-}
-
-/// Changes a stored entry, and waits until this node has put the change in force.
-pub(super) async fn change(
-    state: &AdminState,
-    name: &StoredName,
-    new: NewStored,
-    expected: Expected,
-    dry_run: bool,
-    principal: &Principal,
-) -> Result<StoredChanged, Result<Vec<Fault>, Error>> {
-    let publisher = state.publisher().map_err(Err)?;
-    let (configured, name, principal) = (state.configured.clone(), name.clone(), principal.clone());
-    let changed = detached(async move {
-        let file = configured.read().file.clone();
-        let admin = publisher.admin();
-        match admin.change_stored(&*file, &name, new, &expected, dry_run, &principal).await {
-            Err(admin::Error::ConfigurationInvalid(faults)) => Ok(Err(faults)),
-            changed => {
-                let changed = changed?;
-                if let Some(version) = changed.version {
-                    configured.await_stored(version).await;
-                }
-                Ok(Ok(changed))
-            }
-        }
-    });
-    changed.await.map_err(Err)?.map_err(Ok)
 }
 
 /// What a form expects: the version in its hidden field.
@@ -269,10 +234,12 @@ async fn act(
     sent: &Sent,
     at: &str,
 ) -> Result<Response, Refused> {
-    let refused = match change(state, name, new, expected(sent), false, caller.principal()).await {
-        Ok(_) => return Ok(see(at)),
-        Err(Ok(faults)) => admin::Error::ConfigurationInvalid(faults).into(),
-        Err(Err(error)) => error,
+    let publisher = state.publisher()?;
+    let changed = stored::change(state, publisher, name, new, expected(sent), false, caller.principal());
+    let refused = match changed.await {
+        Ok(Ok(_)) => return Ok(see(at)),
+        Ok(Err(faults)) => admin::Error::ConfigurationInvalid(faults).into(),
+        Err(error) => error,
     };
     render(state, &caller.0, name, Shown { refusal: Some(refused), ..Shown::default() }).await
 }

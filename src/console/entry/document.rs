@@ -8,16 +8,9 @@ use super::{
     toml,
 };
 use crate::{
-    admin::Fault,
+    admin::{Fault, SECRET, secret},
     domain::{StoredName, StoredSection},
 };
-
-/// What stands for a stored secret in settings.
-const SECRET: &str = "$secret";
-
-fn is_secret(value: &Value) -> bool {
-    value.as_object().is_some_and(|members| members.len() == 1 && members.contains_key(SECRET))
-}
 
 /// The type in the settings of a source.
 fn type_of(settings: &Map<String, Value>) -> &str {
@@ -35,7 +28,7 @@ pub fn fields(section: StoredSection, name: &str, settings: &Value) -> Fields {
     }
     for input in inputs {
         let Some(value) = rest.get(input.key) else { continue };
-        if is_secret(value) {
+        if secret(value).is_some() {
             fields = fields.and(KEPT, input.key);
         } else if let Some(text) = text(input.kind, value) {
             fields = fields.with(input.key, &text);

@@ -58,7 +58,7 @@ pub struct EditPage<'a> {
     pub names: &'a [String],
     /// The form.
     pub form: Form<'a>,
-    /// Faults of other entries, which the change would bring about.
+    /// Faults of other entries, which the change would cause.
     pub elsewhere: &'a [Fault],
     /// Whether the form was checked, and has no fault.
     pub is_sound: bool,

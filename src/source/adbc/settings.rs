@@ -86,7 +86,7 @@ fn driver(kind: &Kind, section: &Section<'_>, options: &OpenOptions<'_>) -> Opti
     let text = item.printable().word()?;
     if text.contains('/') || text.ends_with(DLL_SUFFIX) {
         if matches!(item.node.place, Place::Stored(_)) {
-            // Whoever may change the configuration through the API must not run a program of their choice.
+            // A client that may change the configuration through the API must not run a program of its choice.
             let hint = "name an installed driver, or declare the source in the configuration file";
             return item.fail(
                 "is the file of a driver, which only the configuration file can name",

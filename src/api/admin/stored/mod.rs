@@ -23,7 +23,10 @@ use super::{
     input::{Headers, detached, invalid, named},
 };
 use crate::{
-    admin::{self, CollectionStatus, EntryView, Expected, NewStored, StoredView},
+    admin::{
+        self, CollectionStatus, EntryView, Expected, Fault, NewStored, Principal, Publisher, StoredChanged,
+        StoredView,
+    },
     api::http::error::Error,
     domain::{CollectionName, StoredName, StoredSection},
 };
@@ -69,7 +72,7 @@ fn tag(version: u64) -> HeaderValue {
 }
 
 /// An entry of the path.
-fn entry(section: StoredSection, name: &str) -> Result<StoredName, Error> {
+pub(in crate::api) fn entry(section: StoredSection, name: &str) -> Result<StoredName, Error> {
     named::<CollectionName>(section.singular(), name)?;
     Ok(StoredName { section, name: name.to_owned() })
 }
@@ -104,28 +107,51 @@ impl Change {
     async fn make(self, section: StoredSection, name: &str, new: NewStored) -> Result<Response, Error> {
         let (entry, expected) = (entry(section, name)?, expected(&self.headers.0)?);
         let Self { state, publishing, caller, dry_run, .. } = self;
-        let (configured, admin) = (state.configured.clone(), publishing.0.admin());
-        let (body, status, version) = detached(async move {
-            let file = configured.read().file.clone();
-            let principal = caller.principal();
-            let changed = match admin.change_stored(&*file, &entry, new, &expected, dry_run, principal).await
-            {
-                Err(admin::Error::ConfigurationInvalid(faults)) if dry_run => {
-                    return Ok((json!({ "is_valid": false, "faults": faults }), StatusCode::OK, None));
-                }
-                changed => changed?,
-            };
-            let Some(version) = changed.version else {
-                return Ok((json!({ "is_valid": true, "faults": [] }), StatusCode::OK, None));
-            };
-            let is_applied = configured.await_stored(version).await;
-            let status = if changed.is_new { StatusCode::CREATED } else { StatusCode::OK };
-            let body = json!({ "name": entry.name, "version": version, "is_applied": is_applied });
-            Ok((body, status, Some(version)))
-        })
-        .await?;
-        Ok((status, version.map(|version| [(ETAG, tag(version))]), Json(body)).into_response())
+        let changed =
+            change(&state, publishing.0, &entry, new, expected, dry_run, caller.principal()).await?;
+        let (changed, is_applied) = match changed {
+            Ok(changed) => changed,
+            Err(faults) if dry_run => {
+                return Ok(Json(json!({ "is_valid": false, "faults": faults })).into_response());
+            }
+            Err(faults) => return Err(admin::Error::ConfigurationInvalid(faults).into()),
+        };
+        let Some(version) = changed.version else {
+            return Ok(Json(json!({ "is_valid": true, "faults": [] })).into_response());
+        };
+        let status = if changed.is_new { StatusCode::CREATED } else { StatusCode::OK };
+        let body = json!({ "name": entry.name, "version": version, "is_applied": is_applied });
+        Ok((status, [(ETAG, tag(version))], Json(body)).into_response())
     }
+}
+
+/// Changes an entry, and waits until this node has put the change in force: whether it has. The faults of a
+/// configuration that would not be valid are an answer, not an error.
+pub(in crate::api) async fn change(
+    state: &AdminState,
+    publisher: Publisher,
+    entry: &StoredName,
+    new: NewStored,
+    expected: Expected,
+    dry_run: bool,
+    principal: &Principal,
+) -> Result<Result<(StoredChanged, bool), Vec<Fault>>, Error> {
+    let (configured, entry, principal) = (state.configured.clone(), entry.clone(), principal.clone());
+    detached(async move {
+        let (file, admin) = (configured.read().file.clone(), publisher.admin());
+        match admin.change_stored(&*file, &entry, new, &expected, dry_run, &principal).await {
+            Err(admin::Error::ConfigurationInvalid(faults)) => Ok(Err(faults)),
+            changed => {
+                let changed = changed?;
+                let is_applied = match changed.version {
+                    Some(version) => configured.await_stored(version).await,
+                    None => false,
+                };
+                Ok(Ok((changed, is_applied)))
+            }
+        }
+    })
+    .await
 }
 
 /// What the headers say that the change must find.
