@@ -1,6 +1,6 @@
 //! Running a template over one row.
 
-use std::{collections::HashMap, fmt::Write as _, rc::Rc};
+use std::{collections::BTreeMap, fmt::Write as _, rc::Rc, slice};
 
 use chrono::{DateTime, Utc};
 
@@ -41,6 +41,8 @@ struct Binding<'r> {
     local: Option<Value<'r>>,
     assigned: Option<Value<'r>>,
     counter: Option<i64>,
+    /// Where the loop of this name ended, for `offset: continue`.
+    offset: usize,
     /// The column, once it is read, if reading it again would be work.
     cell: Option<Value<'r>>,
 }
@@ -58,9 +60,7 @@ pub(super) struct Render<'r> {
     pub(super) meter: Meter,
     /// One for each name of the template; empty until a name has another value than a short cell.
     bindings: Vec<Binding<'r>>,
-    /// Where each loop ended, for `offset: continue`.
-    offsets: HashMap<Slot, usize>,
-    cycles: HashMap<String, usize>,
+    cycles: BTreeMap<String, usize>,
     last_if_changed: Option<String>,
 }
 
@@ -73,8 +73,7 @@ impl<'r> Render<'r> {
             now,
             meter: Meter::new(),
             bindings: Vec::new(),
-            offsets: HashMap::new(),
-            cycles: HashMap::new(),
+            cycles: BTreeMap::new(),
             last_if_changed: None,
         }
     }
@@ -110,7 +109,10 @@ impl<'r> Render<'r> {
                 self.meter.spend_bytes(text.len() / 8)?;
                 out.push_str(text);
             }
-            Node::Output(chain) => print::write(&self.chain(chain)?, out, &self.meter)?,
+            Node::Output(chain) => {
+                let value = self.filtered(&chain.base, &chain.calls, Some(out));
+                print::write(borrowed(&value)?, out, &self.meter)?;
+            }
             Node::Assign(slot, chain) => {
                 let value = self.chain(chain)?;
                 self.binding(*slot).assigned = Some(value);
@@ -134,7 +136,7 @@ impl<'r> Render<'r> {
             Node::If(branches) => {
                 for (condition, body) in branches {
                     self.meter.spend(1)?;
-                    if self.expr(condition)?.is_truthy() {
+                    if self.holds(condition)? {
                         return self.body(body, out);
                     }
                 }
@@ -193,7 +195,7 @@ impl<'r> Render<'r> {
     fn items(&mut self, repeat: &'r Repeat) -> Result<(Value<'r>, usize, usize)> {
         let mut offset = self.bound(&repeat.offset)?.unwrap_or(0);
         if repeat.continues {
-            offset = signed(self.offsets.get(&repeat.name).copied().unwrap_or(0));
+            offset = signed(self.binding(repeat.name).offset);
         }
         let limit = self.bound(&repeat.limit)?;
         let items = match self.expr(&repeat.collection)? {
@@ -232,7 +234,7 @@ impl<'r> Render<'r> {
             };
             out.push_str("<tr class=\"row1\">\n");
         } else {
-            self.offsets.insert(repeat.name, from + length);
+            self.binding(repeat.name).offset = from + length;
             if length == 0 {
                 return self.body(&repeat.otherwise, out);
             }
@@ -283,12 +285,19 @@ impl<'r> Render<'r> {
         flow
     }
 
+    fn holds(&mut self, expr: &'r Expr) -> Result<bool> {
+        match expr {
+            Expr::Condition(terms) => self.condition(terms),
+            _ => Ok(borrowed(&self.expr(expr))?.is_truthy()),
+        }
+    }
+
     fn condition(&mut self, terms: &'r [Term]) -> Result<bool> {
         let mut holds = false;
         for term in terms {
             self.meter.spend(1)?;
             holds = match &term.compare {
-                None => self.expr(&term.left)?.is_truthy(),
+                None => self.holds(&term.left)?,
                 Some((operator, right)) => self.compare(&term.left, *operator, right)?,
             } != term.is_negated;
             match term.next {
@@ -305,8 +314,8 @@ impl<'r> Render<'r> {
         let is_question = |expr: &Expr| matches!(expr, Expr::Empty | Expr::Blank);
         let (question, other) = if is_question(left) { (left, right) } else { (right, left) };
         if !is_question(question) || operator == Operator::Contains {
-            let (left, right) = (self.expr(left)?, self.expr(right)?);
-            return compare::holds(operator, &left, &right, &self.meter);
+            let (left, right) = (self.expr(left), self.expr(right));
+            return compare::holds(operator, borrowed(&left)?, borrowed(&right)?, &self.meter);
         }
         if matches!(operator, Operator::Order(_)) {
             return Ok(false);
@@ -324,16 +333,28 @@ impl<'r> Render<'r> {
     }
 
     pub(super) fn chain(&mut self, chain: &'r Chain) -> Made<'r> {
-        chain.calls.iter().try_fold(self.expr(&chain.base)?, |value, call| self.filter(call, value))
+        self.filtered(&chain.base, &chain.calls, None)
     }
 
-    fn filter(&mut self, call: &'r FilterCall, input: Value<'r>) -> Made<'r> {
+    /// The value of an expression after filters. A last filter that writes text writes it to `out`, if there is one,
+    /// and gives nil.
+    fn filtered(&mut self, base: &'r Expr, calls: &'r [FilterCall], out: Option<&mut String>) -> Made<'r> {
+        let Some((syntax, before)) = calls.split_last() else { return self.expr(base) };
+        let input = self.filtered(base, before, None);
+        let input = borrowed(&input)?;
         self.meter.spend(2)?;
-        let mut arguments = [Value::Nil, Value::Nil, Value::Nil];
-        for (argument, expr) in arguments.iter_mut().zip(&call.arguments) {
-            *argument = self.expr(expr)?;
+        match &syntax.arguments[..] {
+            [] => Call { input, arguments: &[], syntax, render: self }.run(out),
+            [only] => {
+                let argument = self.expr(only);
+                let arguments = slice::from_ref(borrowed(&argument)?);
+                Call { input, arguments, syntax, render: self }.run(out)
+            }
+            several => {
+                let arguments = several.iter().map(|expr| self.expr(expr)).collect::<Result<Vec<_>>>()?;
+                Call { input, arguments: &arguments, syntax, render: self }.run(out)
+            }
         }
-        (call.filter.run)(&mut Call { input, arguments, syntax: call, render: self })
     }
 
     /// Evaluates an expression for an item, as `where_exp` does.
@@ -346,24 +367,32 @@ impl<'r> Render<'r> {
     }
 
     pub(super) fn expr(&mut self, expr: &'r Expr) -> Made<'r> {
+        match expr {
+            Expr::Name(slot) => self.name(*slot),
+            Expr::Int(whole) => Ok(Value::Int(*whole)),
+            Expr::Text(text) => Ok(Value::Text(Text::Borrowed(text))),
+            Expr::Path(path) => self.path(path),
+            _ => self.rare(expr),
+        }
+    }
+
+    /// The other expressions, apart so that the frequent ones stay short.
+    #[inline(never)]
+    fn rare(&mut self, expr: &'r Expr) -> Made<'r> {
         Ok(match expr {
-            Expr::Nil => Value::Nil,
             Expr::Bool(value) => Value::Bool(*value),
-            Expr::Int(whole) => Value::Int(*whole),
             Expr::Number(digits) => number::literal(Text::Borrowed(digits)),
-            Expr::Text(text) => Value::Text(Text::Borrowed(text)),
             Expr::Empty | Expr::Blank => Value::Text(Text::Borrowed("")),
             Expr::Range(ends) => {
                 let (first, last) = (self.expr(&ends.0)?, self.expr(&ends.1)?);
                 Value::Range(leading_integer(&first, &self.meter)?, leading_integer(&last, &self.meter)?)
             }
             Expr::Condition(terms) => Value::Bool(self.condition(terms)?),
-            Expr::Name(slot) => self.name(*slot)?,
             Expr::Dynamic(name) => {
                 let name = self.expr(name)?;
-                self.dynamic(&name)?
+                return self.dynamic(&name);
             }
-            Expr::Path(path) => self.path(path)?,
+            _ => Value::Nil,
         })
     }
 
@@ -383,12 +412,12 @@ impl<'r> Render<'r> {
         if let Some(Binding { cell: Some(value), .. }) = self.bindings.get(slot) {
             return Ok(value.clone());
         }
-        let value = self.column(column)?;
+        let value = self.column(column);
         let (kind, text) = self.batch.cell(self.row, column);
         if kind == CellKind::Json || text.len() > REREAD_BYTES_MAX {
-            self.binding(slot).cell = Some(value.clone());
+            self.binding(slot).cell = Some(value.clone()?);
         }
-        Ok(value)
+        value
     }
 
     fn column(&self, column: usize) -> Made<'r> {
@@ -452,6 +481,11 @@ impl<'r> Render<'r> {
             _ => Value::Nil,
         })
     }
+}
+
+/// The value where it is: a value is written in small parts, so that to move it at once makes the processor wait.
+fn borrowed<'v, 'r>(made: &'v Made<'r>) -> Result<&'v Value<'r>> {
+    made.as_ref().map_err(|failure| *failure)
 }
 
 /// The element of an array at an index, which counts from the end if it is negative.

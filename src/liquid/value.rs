@@ -87,8 +87,12 @@ impl<'r> Value<'r> {
     /// The value of a cell that is not invalid: text, or compact JSON, which is parsed whole.
     pub(super) fn of_cell(kind: CellKind, text: &'r [u8]) -> Self {
         match kind {
+            CellKind::Null | CellKind::Invalid => Self::Nil,
             CellKind::Text => str::from_utf8(text).map_or(Self::Nil, |text| Self::Text(Text::Borrowed(text))),
-            _ => Self::of_json(text),
+            CellKind::Integer | CellKind::Number => {
+                str::from_utf8(text).map_or(Self::Nil, |digits| number::literal(Text::Borrowed(digits)))
+            }
+            CellKind::Boolean | CellKind::Json => Self::of_json(text),
         }
     }
 

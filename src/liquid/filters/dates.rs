@@ -22,7 +22,7 @@ const ZONED: &str = "%Y-%m-%d %H:%M:%S %z";
 pub(super) const FILTERS: &[Filter] = &[
     filter("date", (1, 2), |call| {
         let format = call.argument(0)?;
-        let zone = call.arguments[1].clone();
+        let zone = call.value(1).clone();
         formatted(call, &format, &zone)
     }),
     filter("date_to_long_string", (0, 2), |call| with_month(call, "%B")),
@@ -30,7 +30,7 @@ pub(super) const FILTERS: &[Filter] = &[
     filter("date_to_string", (0, 2), |call| with_month(call, "%b")),
     filter("date_to_xmlschema", (0, 0), |call| formatted(call, "%Y-%m-%dT%H:%M:%S%:z", &Value::Nil)),
     filter("time_zone", (1, 1), |call| {
-        let zone = call.arguments[0].clone();
+        let zone = call.value(0).clone();
         formatted(call, ZONED, &zone)
     }),
 ];
@@ -75,10 +75,10 @@ fn formatted<'r>(call: &Call<'_, 'r>, format: &str, zone: &Value<'r>) -> Made<'r
 }
 
 fn time_of(call: &Call<'_, '_>) -> Result<Option<DateTime<FixedOffset>>> {
-    let time = match &call.input {
+    let time = match call.input {
         Value::Int(seconds) => since_1970(*seconds),
         Value::Decimal(_) => {
-            let micros = Number::of(&call.input, call.meter())?.float() * 1e6;
+            let micros = Number::of(call.input, call.meter())?.float() * 1e6;
             DateTime::from_timestamp_micros(micros as i64).map(|time| time.fixed_offset())
         }
         Value::Text(text) => {

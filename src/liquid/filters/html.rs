@@ -2,7 +2,7 @@
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
-use super::{Call, Failure, Filter, Made, Text, Value, filter};
+use super::{Call, Failure, Filter, Made, Run, Text, Value, filter};
 use crate::liquid::print;
 
 /// What the filters for URLs encode: all but letters, digits and these.
@@ -18,7 +18,13 @@ const URI: &AsciiSet = &{
 pub(super) const FILTERS: &[Filter] = &[
     filter("as_json_string", (0, 0), |call| json(call, 0)),
     filter("cgi_escape", (0, 0), |call| percent(call, UNRESERVED, true)),
-    Filter { name: "default", arguments: (0, 1), label: "allow_false", expression_name: "", run: default },
+    Filter {
+        name: "default",
+        arguments: (0, 1),
+        label: "allow_false",
+        expression_name: "",
+        run: Run::Make(default),
+    },
     filter("escape", (0, 0), |call| escape(call, false)),
     filter("escape_once", (0, 0), |call| escape(call, true)),
     filter("h", (0, 0), |call| escape(call, false)),
@@ -53,20 +59,20 @@ pub(super) const FILTERS: &[Filter] = &[
 
 fn default<'r>(call: &mut Call<'_, 'r>) -> Made<'r> {
     let keeps_false = call.render.expr(&call.syntax.labelled)?.is_truthy();
-    let is_missing = match &call.input {
+    let is_missing = match call.input {
         Value::Bool(false) => !keeps_false,
         value => !value.is_truthy() || value.is_empty(),
     };
     Ok(match (is_missing, call.given()) {
         (false, _) => call.input.clone(),
         (true, 0) => Value::Text(Text::Borrowed("")),
-        (true, _) => call.arguments[0].clone(),
+        (true, _) => call.value(0).clone(),
     })
 }
 
 fn json<'r>(call: &Call<'_, 'r>, indent: i64) -> Made<'r> {
     let indent = usize::try_from(indent.min(10)).unwrap_or(0);
-    call.made(print::json(&call.input, indent, call.meter())?)
+    call.made(print::json(call.input, indent, call.meter())?)
 }
 
 /// Whether `text`, which follows an `&`, makes an entity of it: `name;` or `#1;`.

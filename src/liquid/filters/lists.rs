@@ -22,25 +22,25 @@ pub(super) const FILTERS: &[Filter] = &[
         kept(call, |call, item| Ok(!matches!(property(call, item)?, Value::Nil)))
     }),
     filter("concat", (1, 1), |call| {
-        if !matches!(call.arguments[0], Value::Array(_) | Value::Range(..)) {
+        if !matches!(call.value(0), Value::Array(_) | Value::Range(..)) {
             return Err(Failure::Failed);
         }
         let mut list = call.list()?;
-        flatten(&call.arguments[0], call.meter(), &mut list)?;
+        flatten(call.value(0), call.meter(), &mut list)?;
         Ok(Value::array(list))
     }),
     selecting("find", "find_exp", |call| Ok(first_match(call)?.map_or(Value::Nil, |(_, item)| item))),
     selecting("find_index", "find_index_exp", |call| {
         Ok(first_match(call)?.map_or(Value::Nil, |(at, _)| Value::count(at)))
     }),
-    filter("first", (0, 0), |call| Ok(render::end(&call.input, true))),
+    filter("first", (0, 0), |call| Ok(render::end(call.input, true))),
     selecting("group_by", "group_by_exp", group_by),
     selecting("has", "has_exp", |call| Ok(Value::Bool(first_match(call)?.is_some()))),
     filter("join", (0, 1), |call| {
         let (separator, list) = (call.argument_or(0, " ")?, call.list()?);
         join(call, &list, &separator, &separator)
     }),
-    filter("last", (0, 0), |call| Ok(render::end(&call.input, false))),
+    filter("last", (0, 0), |call| Ok(render::end(call.input, false))),
     filter("map", (1, 1), |call| {
         let mut values = call.list()?;
         for value in &mut values {
@@ -49,12 +49,12 @@ pub(super) const FILTERS: &[Filter] = &[
         Ok(Value::array(values))
     }),
     filter("pop", (0, 0), |call| edited(call, |items, _| drop(items.pop()))),
-    filter("property_accessor", (1, 1), |call| property(call, &call.input.clone())),
+    filter("property_accessor", (1, 1), |call| property(call, call.input)),
     filter("push", (1, 1), |call| edited(call, Vec::push)),
     selecting("reject", "reject_exp", |call| selected(call, false)),
     filter("reverse", (0, 0), |call| Ok(Value::array(call.list()?.into_iter().rev()))),
     filter("shift", (0, 0), |call| edited(call, |items, _| drop(items.drain(..items.len().min(1))))),
-    filter("size", (0, 0), |call| Ok(Value::count(render::size(&call.input, call.meter())?.unwrap_or(0)))),
+    filter("size", (0, 0), |call| Ok(Value::count(render::size(call.input, call.meter())?.unwrap_or(0)))),
     filter("sort", (0, 1), |call| sorted(call, |_, value| Ok(value.clone()))),
     filter("sort_natural", (0, 1), |call| {
         sorted(call, |call, value| match value {
@@ -83,14 +83,14 @@ pub(super) const FILTERS: &[Filter] = &[
 
 /// The input after a change with the argument. The elements of an array keep their levels.
 fn edited<'r>(call: &Call<'_, 'r>, edit: impl FnOnce(&mut Vec<Value<'r>>, Value<'r>)) -> Made<'r> {
-    let mut items = match &call.input {
+    let mut items = match call.input {
         Value::Array(values) => {
             call.meter().spend(1 + values.len())?;
             values.to_vec()
         }
         _ => call.list()?,
     };
-    let new = call.arguments[0].clone();
+    let new = call.value(0).clone();
     check_depth(&new, DEPTH_MAX, call.meter())?;
     edit(&mut items, new);
     Ok(Value::array(items))
@@ -136,7 +136,7 @@ fn join<'r>(call: &Call<'_, 'r>, list: &[Value<'r>], separator: &str, last: &str
 /// The property of an item that the first argument names; the item itself without an argument.
 fn property<'r>(call: &Call<'_, 'r>, item: &Value<'r>) -> Made<'r> {
     call.meter().spend(1)?;
-    let name = &call.arguments[0];
+    let name = call.value(0);
     if matches!(name, Value::Nil) && call.syntax.filter.arguments.0 == 0 {
         return Ok(item.clone());
     }
@@ -166,11 +166,11 @@ fn examined<'r>(call: &mut Call<'_, 'r>, item: &Value<'r>) -> Made<'r> {
 /// Whether an item has the property, or the value of it that is asked for, or fulfils the expression.
 fn is_match<'r>(call: &mut Call<'_, 'r>, item: &Value<'r>) -> Result<bool> {
     // A number without properties is compared itself.
-    if let (1, Value::Int(_), Value::Int(_)) = (call.given(), item, &call.arguments[0]) {
-        return compare::are_equal(item, &call.arguments[0], call.meter());
+    if let (1, Value::Int(_), Value::Int(_)) = (call.given(), item, call.value(0)) {
+        return compare::are_equal(item, call.value(0), call.meter());
     }
     let value = examined(call, item)?;
-    match &call.arguments[1] {
+    match call.value(1) {
         Value::Nil => Ok(value.is_truthy()),
         wanted => compare::are_equal(&value, wanted, call.meter()),
     }

@@ -18,7 +18,15 @@ use super::{
 /// Work of copying an element.
 const ELEMENT_UNITS: usize = 2;
 
-type Run = for<'c, 'r> fn(&mut Call<'c, 'r>) -> Made<'r>;
+type Make = for<'c, 'r> fn(&mut Call<'c, 'r>) -> Made<'r>;
+
+/// What a filter does.
+#[derive(Clone, Copy)]
+pub(super) enum Run {
+    Make(Make),
+    /// Appends the text that it makes of a text: the last filter of `{{ }}` writes where the template prints.
+    Write(fn(&str, &mut String)),
+}
 
 /// A filter.
 pub(super) struct Filter {
@@ -32,13 +40,18 @@ pub(super) struct Filter {
     pub(super) run: Run,
 }
 
-const fn filter(name: &'static str, arguments: (usize, usize), run: Run) -> Filter {
-    Filter { name, arguments, label: "", expression_name: "", run }
+const fn filter(name: &'static str, arguments: (usize, usize), make: Make) -> Filter {
+    Filter { name, arguments, label: "", expression_name: "", run: Run::Make(make) }
+}
+
+/// A filter without arguments that makes a text of a text.
+const fn writing(name: &'static str, write: fn(&str, &mut String)) -> Filter {
+    Filter { name, arguments: (0, 0), label: "", expression_name: "", run: Run::Write(write) }
 }
 
 /// A filter that looks at a property of each item or, with its other name, evaluates an expression for it.
-const fn selecting(name: &'static str, expression_name: &'static str, run: Run) -> Filter {
-    Filter { name, arguments: (1, 2), label: "", expression_name, run }
+const fn selecting(name: &'static str, expression_name: &'static str, make: Make) -> Filter {
+    Filter { name, arguments: (1, 2), label: "", expression_name, run: Run::Make(make) }
 }
 
 static FILTERS: LazyLock<HashMap<&str, &Filter>> = LazyLock::new(|| named().collect());
@@ -63,14 +76,29 @@ pub(super) fn names() -> impl Iterator<Item = &'static str> {
 
 /// One call of a filter.
 pub(super) struct Call<'c, 'r> {
-    pub(super) input: Value<'r>,
-    /// The arguments without labels; nil where there is none.
-    pub(super) arguments: [Value<'r>; 3],
+    pub(super) input: &'c Value<'r>,
+    /// The arguments without labels.
+    pub(super) arguments: &'c [Value<'r>],
     pub(super) syntax: &'r FilterCall,
     pub(super) render: &'c mut Render<'r>,
 }
 
-impl<'r> Call<'_, 'r> {
+impl<'c, 'r> Call<'c, 'r> {
+    /// What the filter makes; nil if it has written it to `out`.
+    pub(super) fn run(&mut self, out: Option<&mut String>) -> Made<'r> {
+        let write = match self.syntax.filter.run {
+            Run::Make(make) => return make(self),
+            Run::Write(write) => write,
+        };
+        let (text, mut made) = (self.text()?, String::new());
+        let is_printed = out.is_some();
+        let out = out.unwrap_or(&mut made);
+        let before = out.len();
+        write(&text, out);
+        self.meter().spend_text(out.len() - before)?;
+        Ok(if is_printed { Value::Nil } else { Value::text(made) })
+    }
+
     fn meter(&self) -> &Meter {
         &self.render.meter
     }
@@ -87,20 +115,25 @@ impl<'r> Call<'_, 'r> {
         const OF_LIQUIDJS: &str = "cgi_escape hmac_sha256 normalize_whitespace number_of_words sha256 slugify uri_escape xml_escape";
         let is_of_liquidjs = || OF_LIQUIDJS.split(' ').any(|name| name == self.syntax.filter.name);
         if !matches!(self.input, Value::Array(_)) || !is_of_liquidjs() {
-            return self.text_of(&self.input);
+            return self.text_of(self.input);
         }
         let mut printed = String::new();
-        print::write(&self.input, &mut printed, self.meter())?;
+        print::write(self.input, &mut printed, self.meter())?;
         self.text_of(&Value::text(printed))
     }
 
+    /// The value of an argument; nil if it is not given.
+    fn value(&self, at: usize) -> &'c Value<'r> {
+        self.arguments.get(at).unwrap_or(&Value::Nil)
+    }
+
     fn argument(&self, at: usize) -> Result<Text<'r>> {
-        self.text_of(&self.arguments[at])
+        self.text_of(self.value(at))
     }
 
     /// How many arguments are given.
     fn given(&self) -> usize {
-        self.syntax.arguments.len()
+        self.arguments.len()
     }
 
     /// The text that an argument gives, or the default if it is not given.
@@ -110,7 +143,7 @@ impl<'r> Call<'_, 'r> {
 
     /// The integer that an argument gives, or the default if it is not given.
     fn integer_or(&self, at: usize, default: i64) -> Result<i64> {
-        if self.given() > at { integer(&self.arguments[at]) } else { Ok(default) }
+        if self.given() > at { integer(self.value(at)) } else { Ok(default) }
     }
 
     /// A text that is made, and paid for.
@@ -123,7 +156,7 @@ impl<'r> Call<'_, 'r> {
     /// for nil, any other value alone.
     fn list(&self) -> Result<Vec<Value<'r>>> {
         let mut items = Vec::new();
-        flatten(&self.input, self.meter(), &mut items)?;
+        flatten(self.input, self.meter(), &mut items)?;
         Ok(items)
     }
 }

@@ -18,7 +18,7 @@ pub(super) const FILTERS: &[Filter] = &[
     filter("number_with_delimiter", (0, 1), with_delimiter),
     filter("plus", (1, 1), |call| arithmetic(call, i64::checked_add, |a, b| a + b)),
     filter("round", (0, 1), |call| {
-        let places = super::leading_integer(&call.arguments[0], call.meter())?;
+        let places = super::leading_integer(call.value(0), call.meter())?;
         Ok(input(call)?.rounded(places, RoundingMode::HalfUp)?.value())
     }),
     filter("times", (1, 1), |call| arithmetic(call, i64::checked_mul, |a, b| a * b)),
@@ -26,11 +26,11 @@ pub(super) const FILTERS: &[Filter] = &[
 ];
 
 fn input(call: &Call<'_, '_>) -> Result<Number> {
-    Number::of(&call.input, call.meter())
+    Number::of(call.input, call.meter())
 }
 
 fn operand(call: &Call<'_, '_>) -> Result<Number> {
-    Number::of(&call.arguments[0], call.meter())
+    Number::of(call.value(0), call.meter())
 }
 
 /// Most numbers are small: they need no memory.
@@ -39,7 +39,7 @@ fn arithmetic<'r>(
     small: fn(i64, i64) -> Option<i64>,
     big: fn(&BigDecimal, &BigDecimal) -> BigDecimal,
 ) -> Made<'r> {
-    if let (Value::Int(a), Value::Int(b)) = (&call.input, &call.arguments[0])
+    if let (Value::Int(a), Value::Int(b)) = (call.input, call.value(0))
         && let Some(result) = small(*a, *b)
     {
         return Ok(Value::Int(result));

@@ -2,18 +2,18 @@
 
 use memchr::memmem;
 
-use super::{Call, Filter, Made, Value, filter, integer};
+use super::{Call, Filter, Made, Value, filter, integer, writing};
 use crate::liquid::{scan::is_space, value::signed};
 
 pub(super) const FILTERS: &[Filter] = &[
     filter("append", (1, 1), |call| joined(call, &[&call.text()?, &call.argument(0)?])),
-    filter("capitalize", (0, 0), |call| changed(call, capitalized)),
-    filter("downcase", (0, 0), |call| changed(call, str::to_lowercase)),
+    writing("capitalize", capitalize),
+    writing("downcase", downcase),
     filter("lstrip", (0, 0), |call| trimmed(call, |text| text.trim_start_matches(is_space))),
-    filter("newline_to_br", (0, 0), |call| {
-        changed(call, |text| text.replace("\r\n", "\n").replace('\n', "<br />\n"))
+    writing("newline_to_br", |text, out| {
+        out.push_str(&text.replace("\r\n", "\n").replace('\n', "<br />\n"));
     }),
-    filter("normalize_whitespace", (0, 0), |call| changed(call, squeezed)),
+    writing("normalize_whitespace", squeeze),
     filter("number_of_words", (0, 1), |call| {
         let (text, mode) = (call.text()?, call.argument(0)?);
         call.meter().spend_bytes(2 * text.len())?;
@@ -32,21 +32,16 @@ pub(super) const FILTERS: &[Filter] = &[
         let (text, mode) = (call.text()?, call.argument_or(0, "default")?);
         call.meter().spend(if &*mode == "latin" { 2 * text.len() } else { text.len() / 2 })?;
         let slug = slugified(&text, &mode);
-        call.made(if call.arguments[1].is_truthy() { slug } else { slug.to_lowercase() })
+        call.made(if call.value(1).is_truthy() { slug } else { slug.to_lowercase() })
     }),
     filter("split", (1, 1), split),
-    filter("squish", (0, 0), |call| changed(call, |text| squeezed(text.trim()))),
+    writing("squish", |text, out| squeeze(text.trim(), out)),
     filter("strip", (0, 0), |call| trimmed(call, |text| text.trim_matches(is_space))),
-    filter("strip_newlines", (0, 0), |call| changed(call, |text| text.replace("\r\n", "").replace('\n', ""))),
+    writing("strip_newlines", |text, out| out.push_str(&text.replace("\r\n", "").replace('\n', ""))),
     filter("truncate", (0, 2), truncate),
     filter("truncatewords", (0, 2), truncate_words),
-    filter("upcase", (0, 0), |call| changed(call, str::to_uppercase)),
+    writing("upcase", upcase),
 ];
-
-fn changed<'r>(call: &Call<'_, 'r>, change: impl Fn(&str) -> String) -> Made<'r> {
-    let text = call.text()?;
-    call.made(change(&text))
-}
 
 fn trimmed<'r>(call: &Call<'_, 'r>, trim: impl Fn(&str) -> &str) -> Made<'r> {
     let text = call.text()?;
@@ -58,22 +53,42 @@ fn joined<'r>(call: &Call<'_, 'r>, parts: &[&str]) -> Made<'r> {
     Ok(Value::text(parts.concat()))
 }
 
-fn capitalized(text: &str) -> String {
+/// Appends `text` in another case. Most text is ASCII, which is changed where it stands.
+fn cased(text: &str, out: &mut String, ascii: fn(&mut str), any: fn(&str) -> String) {
+    if text.is_ascii() {
+        let from = out.len();
+        out.push_str(text);
+        ascii(&mut out[from..]);
+    } else {
+        out.push_str(&any(text));
+    }
+}
+
+fn upcase(text: &str, out: &mut String) {
+    cased(text, out, str::make_ascii_uppercase, str::to_uppercase);
+}
+
+fn downcase(text: &str, out: &mut String) {
+    cased(text, out, str::make_ascii_lowercase, str::to_lowercase);
+}
+
+fn capitalize(text: &str, out: &mut String) {
     let (first, rest) = text.split_at(text.chars().next().map_or(0, char::len_utf8));
-    first.to_uppercase() + &rest.to_lowercase()
+    upcase(first, out);
+    downcase(rest, out);
 }
 
 /// `text` with one space for each run of white space.
-fn squeezed(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
+fn squeeze(text: &str, out: &mut String) {
+    let mut is_after_space = false;
     for c in text.chars() {
         if !c.is_whitespace() {
             out.push(c);
-        } else if !out.ends_with(' ') {
+        } else if !is_after_space {
             out.push(' ');
         }
+        is_after_space = c.is_whitespace();
     }
-    out
 }
 
 fn is_cjk(c: char) -> bool {
@@ -120,14 +135,14 @@ fn chars(text: &str, from: usize, length: usize) -> &str {
 
 /// From a place, counted from the end if it is negative, so many characters or elements.
 fn slice<'r>(call: &mut Call<'_, 'r>) -> Made<'r> {
-    let (from, length) = (call.integer_or(0, 0)?, &call.arguments[1]);
+    let (from, length) = (call.integer_or(0, 0)?, call.value(1));
     let length = if matches!(length, Value::Nil) { 1 } else { integer(length)? };
     let span = |size: usize| {
         let from = if from < 0 { from.saturating_add(signed(size)) } else { from };
         let from = usize::try_from(from).ok().filter(|from| *from <= size)?;
         Some((from, usize::try_from(length).ok()?.min(size - from)))
     };
-    if let Value::Array(values) = &call.input {
+    if let Value::Array(values) = call.input {
         let (from, length) = span(values.len()).unwrap_or((0, 0));
         call.meter().spend(length)?;
         return Ok(Value::array(values[from..from + length].iter().cloned()));
