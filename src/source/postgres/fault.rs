@@ -127,6 +127,9 @@ fn of_server(error: &PgDatabaseError, at_login: Option<&str>, statement: Stateme
         (Meaning::Cancelled, _) if statement.since.elapsed() + TIMEOUT_TOLERANCE >= statement.timeout => {
             statement_timeout(statement.timeout)
         }
+        (meaning, _) if error.code() == "55000" => of_database(meaning, words).with_hint(
+            "a materialized view that was never filled has this code: run `refresh materialized view`",
+        ),
         (meaning, _) => of_database(meaning, words),
     }
 }
