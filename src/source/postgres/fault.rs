@@ -46,7 +46,7 @@ pub(super) fn of_connecting(error: &postgres::Error, statement: Statement<'_>) -
         Fault::Unreachable { .. } => cause::UNREACHABLE,
         Fault::Timeout { .. } => cause::CONNECT_TIMEOUT,
         Fault::Closed { .. } => cause::CONNECTION_LOST,
-        Fault::OtherProtocol(_) => cause::ANSWER_MALFORMED,
+        Fault::OtherProtocol { .. } => cause::ANSWER_MALFORMED,
         Fault::NoTls(_) | Fault::Tls { .. } | Fault::NoAuthorities => cause::TLS_REFUSED,
         Fault::File { .. } => cause::CERTIFICATE_FILE,
         Fault::Login { source, words, .. } => {
