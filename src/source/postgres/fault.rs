@@ -63,6 +63,11 @@ pub(super) fn of_connecting(error: &postgres::Error, statement: Statement<'_>) -
     Error::new(cause, error.to_string()).with_hint(error.hint())
 }
 
+/// An error of a file of certificates.
+pub(super) fn of_file(error: &postgres::Error) -> Error {
+    Error::new(cause::CERTIFICATE_FILE, error.to_string()).with_hint(error.hint())
+}
+
 /// An error of a connection that was made.
 pub(super) fn of_query(error: sqlx::Error, statement: Statement<'_>) -> Error {
     match error {
