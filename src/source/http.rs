@@ -196,7 +196,7 @@ impl Endpoint {
         } else if error.is_connect() {
             Error::new(cause::UNREACHABLE, format!("cannot connect to {address}: {root}"))
                 .with_hint("check host and port, and that the server runs")
-        } else if says(&["invalid HTTP"]) {
+        } else if says(&["invalid HTTP", "unexpected message"]) {
             other_protocol(address, format_args!("its answer is not HTTP ({root})"))
                 .with_hint("check host and port; if the port speaks TLS, write https://")
         } else {
