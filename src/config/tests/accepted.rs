@@ -13,6 +13,7 @@ use crate::{
     metadata,
     scheduler::Schedule,
     source::Query,
+    store::Location,
 };
 
 /// The system knows no empty path.
