@@ -12,7 +12,7 @@ use axum::{
     http::Extensions,
     middleware::{Next, from_fn, from_fn_with_state},
     response::IntoResponse,
-    routing::get,
+    routing::{get, options},
 };
 use futures::{StreamExt, future::ready};
 use http_body_util::BodyExt;
@@ -58,6 +58,9 @@ pub(super) fn admin_routes() -> OpenApiRouter<AdminState> {
     OpenApiRouter::new()
         .routes(routes!(ops::admin_livez))
         .routes(routes!(ops::admin_readyz))
+        // HAProxy checks with OPTIONS here, too.
+        .route(ops::LIVEZ, options(ops::livez))
+        .route(ops::READYZ, options(ops::readyz))
         .routes(routes!(ops::show_metrics))
         .routes(routes!(ops::show_status))
         .routes(routes!(admin::whoami::show_caller))

@@ -1,4 +1,4 @@
-//! Checks everything that the configuration names: certificate, keys, stores, metadata, sources.
+//! Checks everything that the configuration names: files, stores, metadata, sources.
 
 use super::parts::{load_signing_keys, open_catalog, open_metadata, open_read_catalog, open_statuses};
 use crate::{
@@ -8,7 +8,9 @@ use crate::{
     catalog::{self, Authority},
     config::{Config, Role},
     domain::{catalog::CatalogDocument, error::ErrorKind},
+    metadata,
     scheduler::ScheduledSync,
+    store::{Location, Store},
     support::clock::Clock,
 };
 
@@ -43,6 +45,10 @@ impl Checked {
         Self { part: part.to_owned(), result: Ok(found), warnings: Vec::new() }
     }
 
+    fn of_files<T>(part: &str, result: Result<T, Fault>) -> Self {
+        Self { part: part.to_owned(), result: result.map(|_| String::new()), warnings: Vec::new() }
+    }
+
     fn faulty(part: &str, fault: Fault) -> Self {
         Self { part: part.to_owned(), result: Err(fault), warnings: Vec::new() }
     }
@@ -58,7 +64,58 @@ impl From<Error> for Fault {
     }
 }
 
-/// Checks everything that `config` and `syncs` name, and calls `report` for each part in turn.
+/// Checks the files that a node reads when it starts or connects: certificates, keys, authorities. Connects to nothing.
+/// Calls `report` for each part that has such files.
+///
+/// # Errors
+/// That of `report`.
+pub fn check_files<E>(config: &Config, mut report: impl FnMut(Checked) -> Result<(), E>) -> Result<(), E> {
+    if let Some(loaded) = config.server.tls.as_ref().map(Tls::load) {
+        report(Checked::of_files(
+            "TLS certificate and key",
+            loaded.map_err(|error| fault(&error, error.code())),
+        ))?;
+    }
+    if !config.tokens.is_empty() {
+        let opened = Tokens::open(&config.tokens).map_err(|error| fault(&error, error.code()));
+        report(Checked::of_files("keys of token issuers", opened))?;
+    }
+    if let Some(key) = signing_key(config).transpose() {
+        report(Checked::new("signing key", key))?;
+    }
+    let storage = &config.storage;
+    let stores = [Some(&storage.location), storage.read_location.as_ref(), storage.status_location.as_ref()];
+    let buckets = stores.into_iter().flatten().filter(|location| matches!(location, Location::Bucket(_)));
+    for location in buckets {
+        // A client of a bucket sends nothing before it is asked to.
+        let opened = Store::open(location).map_err(|error| fault(&error, error.code()));
+        if opened.is_err() {
+            report(Checked::of_files("store", opened))?;
+            // The others have the same files.
+            break;
+        }
+    }
+    if let Some(checked) = config.metadata.as_ref().map(metadata::Settings::check_files)
+        && config.node.has(Role::Publisher)
+        && checked.is_err()
+    {
+        report(Checked::of_files("metadata", checked.map_err(|error| fault(&error, error.code()))))?;
+    }
+    for (name, source) in &config.sources {
+        let checked = source.check_files();
+        if checked.is_err() {
+            let checked = checked.map_err(|error| fault(&error, error.code()));
+            report(Checked::of_files(&format!("source {name}"), checked))?;
+        }
+    }
+    Ok(())
+}
+
+fn fault(error: &dyn std::error::Error, code: &'static str) -> Fault {
+    Fault { message: error.to_string(), code, details: Vec::new() }
+}
+
+/// Checks everything that `config` and `syncs` name beside files, and calls `report` for each part in turn.
 ///
 /// # Errors
 /// That of `report`.
@@ -68,27 +125,6 @@ pub async fn check_configuration<E>(
     clock: Clock,
     mut report: impl FnMut(Checked) -> Result<(), E>,
 ) -> Result<(), E> {
-    if let Some(loaded) = config.server.tls.as_ref().map(Tls::load) {
-        report(match loaded {
-            Ok(_) => Checked::sound("TLS certificate and key", String::new()),
-            Err(error) => {
-                let (message, code) = (error.to_string(), error.code());
-                Checked::faulty("TLS", Fault { message, code, details: Vec::new() })
-            }
-        })?;
-    }
-    if !config.tokens.is_empty() {
-        report(match Tokens::open(&config.tokens) {
-            Ok(_) => Checked::sound("keys of token issuers", String::new()),
-            Err(error) => {
-                let (message, code) = (error.to_string(), error.code());
-                Checked::faulty("keys of token issuers", Fault { message, code, details: Vec::new() })
-            }
-        })?;
-    }
-    if let Some(key) = signing_key(config).transpose() {
-        report(Checked::new("signing key", key))?;
-    }
     let publishes = config.node.has(Role::Publisher);
     if !publishes || config.storage.read_location.is_some() {
         let part = if publishes { "store to read from" } else { "store" };
@@ -96,7 +132,7 @@ pub async fn check_configuration<E>(
     }
     if publishes {
         report(Checked::new("store", written_store(config).await))?;
-        report(Checked::new("metadata", metadata(config, clock).await))?;
+        report(Checked::new("metadata", opened_metadata(config, clock).await))?;
     }
     report(statuses(config).await)?;
     let names: Vec<_> = syncs.iter().map(|sync| sync.spec.collection.clone()).collect();
@@ -171,10 +207,10 @@ fn description(newest: Option<&CatalogDocument>) -> String {
     format!("catalog {}, {collections}, {}", document.n, document.deployment)
 }
 
-async fn metadata(config: &Config, clock: Clock) -> Result<String, Error> {
-    let metadata = open_metadata(config, clock).await?;
-    let (found, id) = (metadata.deployment().await?, metadata.id().await?);
-    metadata.close().await;
+async fn opened_metadata(config: &Config, clock: Clock) -> Result<String, Error> {
+    let database = open_metadata(config, clock).await?;
+    let (found, id) = (database.deployment().await?, database.id().await?);
+    database.close().await;
     // A store that does not answer is a fault of its own.
     if let Ok(Some(document)) = open_catalog(config)?.newest(None).await {
         Authority::new(document.deployment, id).check(&document)?;

@@ -17,7 +17,7 @@ mod stored;
 mod supervisor;
 mod syncs;
 
-pub use check::{Checked, Fault, check_configuration};
+pub use check::{Checked, Fault, check_configuration, check_files};
 pub use code::code_of;
 pub use descriptors::provide as provide_descriptors;
 pub use parts::{migrate_metadata, open_admin, open_overview, open_registry};

@@ -7,6 +7,7 @@ use crate::{
     config::Config,
     disk::SegmentDirectory,
     engine::Engine,
+    replica,
     support::{clock::Clock, shutdown::Shutdown},
 };
 
@@ -19,7 +20,8 @@ pub(super) async fn start(
     shutdown: Shutdown,
     takes_over: bool,
 ) -> Result<(Publisher, impl Future<Output = ()> + Send + use<>), Error> {
-    let catalog = open_catalog(config)?;
+    let data_dir = config.node.data_dir.clone();
+    let catalog = open_catalog(config)?.with_document_copies(move || replica::kept_document(&data_dir));
     let metadata = open_metadata(config, clock.clone()).await?;
     let (authority, n) = resolve_authority(&catalog, &metadata, takes_over).await?;
     let (service, announcer) = Announcer::new(catalog.clone(), clock.clone(), None, AnnouncerPace::default());

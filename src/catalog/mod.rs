@@ -6,6 +6,7 @@
 mod announce;
 mod authority;
 mod compression;
+mod copies;
 mod decode;
 mod error;
 mod fleet;

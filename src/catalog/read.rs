@@ -2,7 +2,9 @@
 
 use bytes::Bytes;
 
-use super::{Error, SigningKeys, compression::decompress, decode, paths, signature::SignedKind};
+use super::{
+    Error, SigningKeys, compression::decompress, copies::DocumentCopies, decode, paths, signature::SignedKind,
+};
 use crate::{
     domain::{
         AnnouncementId, CatalogDocument, CollectionEntry, CollectionName, DeploymentId, Digest, Head, KeySet,
@@ -20,6 +22,8 @@ const STEPS_MAX: usize = 16;
 pub struct Catalog {
     pub(super) store: Store,
     pub(super) keys: SigningKeys,
+    /// Of a publisher.
+    pub(super) copies: Option<DocumentCopies>,
 }
 
 /// The result of a conditional read of head.
@@ -41,7 +45,7 @@ pub enum HeadAnswer {
 impl Catalog {
     /// The catalog in `store`, signed and verified with `keys`.
     pub fn new(store: Store, keys: SigningKeys) -> Self {
-        Self { store, keys }
+        Self { store, keys, copies: None }
     }
 
     /// The store that holds the catalog and the segments.
@@ -125,8 +129,9 @@ impl Catalog {
     /// reads on until there is none. Without a usable head it lists the documents.
     ///
     /// # Errors
-    /// `object_missing` when head refers to a document that does not exist: the store has lost objects, and
-    /// an announcement based on an older document would fork the catalog.
+    /// `object_missing` when head refers to a document that does not exist, and no later one does: the store has lost
+    /// objects, and an announcement based on an older document would fork the catalog. A publisher with a copy of the
+    /// document puts it back.
     pub async fn newest(&self, expected: Option<DeploymentId>) -> Result<Option<CatalogDocument>, Error> {
         let head = match self.head().await {
             Ok(head) => head,
@@ -136,7 +141,7 @@ impl Catalog {
         let start = match &head {
             Some(head) => {
                 check_deployment(paths::head().as_ref(), head.deployment, expected)?;
-                Some(self.referenced_document(head.n).await?)
+                Some(self.document_of_head(head).await?)
             }
             None => match self.highest_after(0).await? {
                 Some(n) => self.document(n).await?,
@@ -147,7 +152,21 @@ impl Catalog {
         let expected = expected.or(head.map(|head| head.deployment));
         check_deployment(paths::document(start.n).as_ref(), start.deployment, expected)?;
         let later = self.newest_after(start.n, Some(start.deployment)).await?;
-        Ok(Some(later.unwrap_or(start)))
+        let newest = later.unwrap_or(start);
+        self.keep_copy(&newest);
+        Ok(Some(newest))
+    }
+
+    /// Reads the document that head refers to. If the store has lost it, a later one has all that it had.
+    async fn document_of_head(&self, head: &Head) -> Result<CatalogDocument, Error> {
+        if let Some(document) = self.document(head.n).await? {
+            return Ok(document);
+        }
+        if let Some(later) = self.highest_after(head.n).await? {
+            return self.referenced_document(later).await;
+        }
+        self.restore_from_copy(head).await?;
+        self.referenced_document(head.n).await
     }
 
     /// Reads the newest document above number `n`; `None` when `n` is the newest.

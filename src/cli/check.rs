@@ -27,12 +27,13 @@ pub(super) async fn run(arguments: &ConfigArguments, connect: bool) -> Result<Ex
     let layered = session::layered(&config).await;
     let faults = show_stored(&layered.configuration)?;
     let mut is_sound = true;
+    let mut report = |checked: Checked| {
+        is_sound &= checked.result.is_ok();
+        show(&checked)
+    };
+    app::check_files(&config, &mut report)?;
     if connect {
-        app::check_configuration(&config, layered.syncs, Clock::default(), |checked| {
-            is_sound &= checked.result.is_ok();
-            show(&checked)
-        })
-        .await?;
+        app::check_configuration(&config, layered.syncs, Clock::default(), report).await?;
     }
     Ok(match (is_sound, faults) {
         (true, 0) => Exit::Success,

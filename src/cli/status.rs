@@ -15,7 +15,7 @@ use crate::{
         fleet::{Ages, CollectionView, FleetStatus, NodeDetails, NodeView},
     },
     app,
-    domain::CollectionName,
+    domain::{CollectionName, limits::CLOCK_SKEW_MAX},
     status::{Problem, publishes_only},
     support::clock::Clock,
 };
@@ -77,6 +77,9 @@ fn row(one: &CollectionStatus, now: DateTime<Utc>) -> Vec<String> {
     if let Some(problem) = &one.problem {
         notes.push(format!("problem: {}; see `larder repair`", problem.code));
     }
+    if one.data_as_of.is_some_and(|at| at > now + CLOCK_SKEW_MAX) {
+        notes.push("clock_ahead: set the publisher's clock or this one".to_owned());
+    }
     if one.orphaned {
         notes.push("orphaned: no longer configured".to_owned());
     }
@@ -96,7 +99,7 @@ fn row(one: &CollectionStatus, now: DateTime<Utc>) -> Vec<String> {
         one.records.to_string(),
         one.bytes.to_string(),
         one.data_as_of.map_or_else(dash, moment),
-        one.data_as_of.map_or_else(dash, |at| format!("{} s", (now - at).num_seconds())),
+        one.data_as_of.map_or_else(dash, |at| format!("{} s", (now - at).num_seconds().max(0))),
         match &one.regions {
             None => "all".to_owned(),
             Some(regions) => regions.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),

@@ -1,7 +1,7 @@
 //! Index definitions, and the canonical text by which keys and index values are compared.
 //!
 //! Stored and requested values pass through the same functions, so both sides always agree. Canonical text:
-//! whole numbers without `+`, leading zeros or fraction; uuids in lower case; booleans, dates, times and text
+//! whole numbers without `+`, leading zeros or fraction; other numbers with their digits, without an exponent; uuids in lower case; booleans, dates, times and text
 //! as they are served.
 
 use std::borrow::Cow;
@@ -121,7 +121,7 @@ impl IndexDefinition {
     fn stored_as<'a>(&self, column: ColumnKind, kind: CellKind, text: &'a str) -> Option<Cow<'a, str>> {
         let canonical = match kind {
             CellKind::Null | CellKind::Json | CellKind::Invalid => return None,
-            CellKind::Integer | CellKind::Number => whole(text).unwrap_or(Cow::Borrowed(text)),
+            CellKind::Integer | CellKind::Number => number(text),
             CellKind::Boolean => Cow::Borrowed(text),
             CellKind::Text => self.by_column(column, text),
         };
@@ -164,7 +164,7 @@ impl IndexDefinition {
 
 fn by_column(kind: ColumnKind, text: &str) -> Cow<'_, str> {
     match kind {
-        ColumnKind::Integer | ColumnKind::Number => whole(text).unwrap_or(Cow::Borrowed(text)),
+        ColumnKind::Integer | ColumnKind::Number => number(text),
         ColumnKind::Uuid if text.bytes().any(|byte| byte.is_ascii_uppercase()) => {
             Cow::Owned(text.to_ascii_lowercase())
         }
@@ -205,13 +205,30 @@ fn is_lowercase_ascii(text: &str) -> bool {
     text.bytes().all(|byte| byte.is_ascii() && !byte.is_ascii_uppercase())
 }
 
+/// The canonical text of a number: that of [`whole`], or its digits without an exponent (`1.50e-1` → `0.150`). A text
+/// that is no number stays.
+pub fn number(text: &str) -> Cow<'_, str> {
+    match written_out(text) {
+        Some(digits) => Cow::Owned(whole(&digits).map_or_else(|| digits.clone(), Cow::into_owned)),
+        None => whole(text).unwrap_or(Cow::Borrowed(text)),
+    }
+}
+
+/// The digits of a number that has an exponent.
+fn written_out(text: &str) -> Option<String> {
+    if !text.contains(['e', 'E']) {
+        return None;
+    }
+    let text = text.strip_prefix('+').filter(|text| !text.starts_with('-')).unwrap_or(text);
+    let mut digits = Vec::new();
+    let length = json::number(text.as_bytes(), &mut digits).ok()?;
+    String::from_utf8(digits).ok().filter(|_| length == text.len())
+}
+
 /// The canonical text of a whole number: `+007.00` → `7`, `-0` → `0`, `1.5e3` → `1500`. `None` when `text` is
 /// not a whole number. Borrowed when `text` is canonical already.
 pub fn whole(text: &str) -> Option<Cow<'_, str>> {
-    if text.contains(['e', 'E']) {
-        let mut digits = Vec::new();
-        let length = json::number(text.as_bytes(), &mut digits).ok()?;
-        let digits = String::from_utf8(digits).ok().filter(|_| length == text.len())?;
+    if let Some(digits) = written_out(text) {
         return Some(Cow::Owned(whole(&digits)?.into_owned()));
     }
     let (negative, unsigned) = match text.as_bytes().first()? {
@@ -258,6 +275,9 @@ mod tests {
             ("1.5", None),
             ("1e3", Some("1000")),
             ("-1.50E+2", Some("-150")),
+            ("+2E0", Some("2")),
+            ("0e-5", Some("0")),
+            ("+-1e2", None),
             ("1e-2", None),
             ("1e", None),
             ("1e3x", None),
@@ -268,6 +288,27 @@ mod tests {
         ] {
             assert_eq!(whole(text).as_deref(), expected, "{text}");
         }
+    }
+
+    /// Floats of a source have an exponent far from 1, and requests as their client writes them.
+    #[test]
+    fn numbers_with_an_exponent_are_compared_by_their_digits() {
+        let column = index(ColumnKind::Number, &[]);
+        for (texts, expected) in [
+            (&["1.5e-10", "0.00000000015", "15e-11", "+1.5E-10"][..], "0.00000000015"),
+            (&["1e+22", "1E22", "10000000000000000000000", "+1.0e22"], "10000000000000000000000"),
+            (&["12.5", "1.25e1", "125e-1"], "12.5"),
+            (&["-1.5", "-15e-1"], "-1.5"),
+            (&["0", "-0", "-0.0", "0e-5", "-0.0e+3", "0.00"], "0"),
+            (&["1.50", "15.0e-1"], "1.50"),
+            (&["1e5x", "1e5x"], "1e5x"),
+        ] {
+            for text in texts {
+                assert_eq!(column.stored(CellKind::Number, text).as_deref(), Some(expected), "{text}");
+                assert_eq!(column.requested(text).as_deref(), Some(expected), "{text}");
+            }
+        }
+        assert_eq!(index(ColumnKind::Text, &[]).requested("1e2").as_deref(), Some("1e2"), "a text");
     }
 
     #[test]

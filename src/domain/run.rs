@@ -156,6 +156,9 @@ pub struct RejectedRow {
     pub primary_key: Option<String>,
 }
 
+/// The reason of a listed conflict: a record that another one takes an index value from.
+pub const INDEX_CONFLICT: &str = "index_conflict";
+
 /// Most rejected rows kept per reason and run.
 pub const REJECTED_PER_REASON_MAX: usize = 100;
 /// Most rejected rows kept per run.

@@ -161,6 +161,10 @@ fn check_columns(columns: &[Column], faults: &mut Vec<MappingFault>) {
         let fault = MappingFault::new("model", format!("two columns are named `{}`", column.name));
         faults.push(fault.hint("give one of them another name with `as`"));
     }
+    for column in columns.iter().filter(|column| targets::has_nul(&column.name)) {
+        let what = format!("the name of the column `{}` has a NUL character", column.name.escape_debug());
+        faults.push(MappingFault::new("model", what).hint("give it another name with `as`, or rename it"));
+    }
     check_count(faults, "model", "columns", columns.len(), limits::FIELDS_MAX);
 }
 

@@ -48,6 +48,9 @@ fn insert(root: &mut Vec<Member>, spec: &FieldSpec, field: usize) -> Result<(), 
         return Err(fault(format!("the target `{}` has an empty part", spec.target))
             .hint("a dot nests: `address.city` is the member `city` of the object `address`"));
     }
+    if has_nul(&spec.target) {
+        return Err(fault("the target has a NUL character, which clients' parsers refuse".to_owned()));
+    }
     if segments.len() > limits::DEPTH_MAX {
         return Err(fault(format!("a record has at most {} levels", limits::DEPTH_MAX)));
     }
@@ -78,6 +81,11 @@ fn insert(root: &mut Vec<Member>, spec: &FieldSpec, field: usize) -> Result<(), 
             Ok(())
         }
     }
+}
+
+/// Whether the name of a member is one that no record has.
+pub(super) fn has_nul(name: &str) -> bool {
+    name.contains('\0')
 }
 
 /// Where faults of this field are reported.
@@ -141,6 +149,7 @@ mod tests {
             (&["a..b"], "fields.a..b"),
             (&[""], "fields."),
             (&[".a"], "fields..a"),
+            (&["a.b\0"], "fields.a.b\0"),
         ] {
             assert_eq!(tree(targets).1, [path], "{targets:?}");
         }

@@ -11,6 +11,10 @@ use crate::{
     support::result_code::{Meaning, Phase, ResultCode},
 };
 
+const READ_ONLY_SERVER: &str = "it is a standby, or default_transaction_read_only is on for the user or the database: \
+                                name the server that takes writes in the url of [metadata], or turn the setting off";
+const READ_ONLY_FILE: &str = "give this user the right to write the file and its directory";
+
 /// A database's error, without the parts that may hold a value of a row.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {
@@ -28,6 +32,8 @@ pub struct Refusal {
     pub column: Option<String>,
     /// The constraint at fault.
     pub constraint: Option<String>,
+    /// What to do about it.
+    pub hint: Option<&'static str>,
     pub(super) kind: ErrorKind,
 }
 
@@ -47,7 +53,10 @@ impl std::fmt::Display for Refusal {
         if let Some(position) = self.position {
             write!(f, ", at character {position}")?;
         }
-        self.message.as_ref().map_or(Ok(()), |message| write!(f, ": {message}"))
+        if let Some(message) = &self.message {
+            write!(f, ": {message}")?;
+        }
+        self.hint.map_or(Ok(()), |hint| write!(f, "; {hint}"))
     }
 }
 
@@ -83,6 +92,7 @@ impl Refusal {
             table: owned(error.table()),
             column: owned(error.column()),
             constraint: owned(error.constraint()),
+            hint: (code.meaning == Meaning::ReadOnly).then_some(READ_ONLY_SERVER),
             // A server that became a standby is left for the one that took over.
             kind: if code.meaning == Meaning::ReadOnly { ErrorKind::Unavailable } else { kind(code.meaning) },
         }
@@ -96,6 +106,7 @@ impl Refusal {
             message: found.shows_words(Phase::OwnStatement).then(|| error.message().to_owned()),
             state: format!("SQLite {code}"),
             name: found.name,
+            hint: (found.meaning == Meaning::ReadOnly).then_some(READ_ONLY_FILE),
             position: None,
             table: None,
             column: None,

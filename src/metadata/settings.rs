@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::Error;
 use crate::{
     postgres::Parameters,
     settings::{Declaration, Section},
@@ -22,6 +23,14 @@ pub enum Settings {
 impl Settings {
     /// The section of these settings.
     pub(crate) const SECTION: Declaration = Declaration::read_at_start("metadata");
+
+    /// Reads the files of certificates that a connection would read; connects to nothing. Blocks.
+    pub(crate) fn check_files(&self) -> Result<(), Error> {
+        match self {
+            Self::Sqlite { .. } => Ok(()),
+            Self::Postgres(parameters) => Ok(parameters.check_files()?),
+        }
+    }
 
     /// Reads `[metadata]`; relative paths are from `dir`.
     pub(crate) fn read(section: &Section<'_>, dir: &Path) -> Option<Self> {

@@ -152,6 +152,10 @@ impl Parameters {
 
     fn login_error(&self, error: sqlx::Error, link: &Link) -> Error {
         let address = self.address();
+        let is_answer = error.as_database_error().is_some();
+        if let Some(spoken) = link.spoken().filter(|spoken| !is_answer && !spoken.ends_with("Postgres")) {
+            return Error::OtherProtocol { address, spoken: Some(spoken) };
+        }
         match error {
             sqlx::Error::Io(_) => match link.lost() {
                 Some(reason) if reason.contains("received fatal alert") => {
@@ -166,7 +170,7 @@ impl Parameters {
                     Some("the server demands a login other than by password or certificate".to_owned());
                 Error::Login { address, source: Box::new(sqlx::Error::Protocol(what)), words }
             }
-            sqlx::Error::Protocol(_) => Error::OtherProtocol(address),
+            sqlx::Error::Protocol(_) => Error::OtherProtocol { address, spoken: None },
             other => {
                 let words = other.as_database_error().map(|error| self.without_login(error.message()));
                 Error::Login { address, source: Box::new(other), words }

@@ -126,7 +126,10 @@ async fn offers_tls(stream: &mut TcpStream, address: &str) -> Result<bool, Error
     match answer.await {
         Ok(b'S') => Ok(true),
         Ok(b'N') => Ok(false),
-        Ok(_) => Err(Error::OtherProtocol(address())),
+        // Requests of TLS have no answer that begins so.
+        Ok(b'H') => Err(Error::OtherProtocol { address: address(), spoken: Some("HTTP") }),
+        Ok(0x15) => Err(Error::OtherProtocol { address: address(), spoken: Some("TLS") }),
+        Ok(_) => Err(Error::OtherProtocol { address: address(), spoken: None }),
         Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
             Err(Error::Closed { address: address(), step: "asked for TLS" })
         }
@@ -142,7 +145,7 @@ pub(super) const CLIENT_CERTIFICATE_HINT: &str = "the server wants another clien
 fn handshake_error(error: &io::Error, address: String, tls: &Tls) -> Error {
     let cause = error.get_ref().and_then(|inner| inner.downcast_ref::<TlsError>());
     let hint = match cause {
-        Some(TlsError::InvalidMessage(_)) => return Error::OtherProtocol(address),
+        Some(TlsError::InvalidMessage(_)) => return Error::OtherProtocol { address, spoken: None },
         Some(TlsError::InvalidCertificate(certificate)) => certificate_hint(certificate, tls),
         Some(TlsError::AlertReceived(
             AlertDescription::CertificateRequired

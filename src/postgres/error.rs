@@ -30,8 +30,12 @@ pub(crate) enum Error {
     #[error("{address} closed the connection before any answer ({step})")]
     Closed { address: String, step: &'static str },
     /// The answer is not that of a Postgres server.
-    #[error("what listens on {0} does not speak the protocol of Postgres")]
-    OtherProtocol(String),
+    #[error("wrong protocol on the port: what listens on {address} speaks {}", spoken.unwrap_or("another protocol than that of Postgres"))]
+    OtherProtocol {
+        address: String,
+        /// `None` when it is not known.
+        spoken: Option<&'static str>,
+    },
     /// The server has no TLS and the URL demands it.
     #[error("{0} does not offer TLS, which the URL's sslmode demands")]
     NoTls(String),
@@ -89,8 +93,15 @@ impl Error {
             Self::HostUnknown { .. } => "check the name in the URL, and this machine's DNS",
             Self::Unreachable { .. } => "check that the server runs, host and port, and firewalls",
             Self::Timeout { .. } => "check host, port and firewalls",
-            Self::Closed { .. } => "check that a server is behind the proxy or load balancer, and its log",
-            Self::OtherProtocol(_) => "check host and port",
+            Self::Closed { .. } => {
+                "check that a server is behind the proxy or load balancer, and its log, and that the port is that of a \
+                 Postgres server"
+            }
+            Self::OtherProtocol { spoken: Some("TLS"), .. } => {
+                "check host and port; a port that speaks TLS from the first byte needs sslnegotiation=direct and an sslmode \
+                 from require on"
+            }
+            Self::OtherProtocol { .. } => "check host and port",
             Self::NoTls(_) => {
                 "enable TLS on the server, or write a weaker sslmode (prefer, disable) into the URL"
             }

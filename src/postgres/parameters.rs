@@ -9,7 +9,9 @@ use std::{net::IpAddr, path::PathBuf, time::Duration};
 use strum::{EnumString, VariantNames};
 
 use super::{
+    error::Error,
     refused::{is_one_of, refusal, wrong_value},
+    tls,
     url::{self, Fault},
 };
 use crate::support::{secret::SecretString, tcp::Keepalive};
@@ -113,8 +115,19 @@ impl Parameters {
         let mut parts = url::split(url)?;
         let pairs = std::mem::take(&mut parts.parameters);
         let mut reader = Reader { parts, ..Reader::default() };
-        let read = pairs.iter().try_for_each(|(name, value)| reader.read(name, value, path_of));
-        read.and_then(|()| reader.finish()).map_err(|fault| url::of_parameters(fault, &pairs))
+        for (name, value) in &pairs {
+            reader.read(name, value, path_of)?;
+        }
+        reader.finish()
+    }
+
+    /// Reads the files of certificates that a connection would read; connects to nothing. Blocks.
+    pub(crate) fn check_files(&self) -> Result<(), Error> {
+        let has_file = matches!(self.tls.root, Some(Root::File(_))) || self.tls.client.is_some();
+        if !has_file || self.tls.mode == Mode::Disable {
+            return Ok(());
+        }
+        tls::client_config(&self.tls).map(drop)
     }
 
     /// How messages call the server: `host:port`, or the directory of its socket.
@@ -227,8 +240,11 @@ impl Reader {
         let port = match self.parts.port.as_deref().map(str::parse::<u16>) {
             None => PORT,
             Some(Ok(port @ 1..)) => port,
-            Some(_) if self.parts.port.is_some_and(|port| port.contains(',')) => {
+            Some(_) if self.parts.port.as_ref().is_some_and(|port| port.contains(',')) => {
                 return Err(url::several_hosts());
+            }
+            Some(_) if self.parts.port.is_some_and(|port| port.bytes().all(|byte| byte.is_ascii_digit())) => {
+                return Err(Fault::new("has a port that is not from 1 to 65535", "write host:5432"));
             }
             Some(_) => return Err(Fault::new("has no number after the `:` of its host", "write host:5432")),
         };

@@ -126,6 +126,31 @@ fn what_is_not_supported_is_refused_with_what_to_write() {
 }
 
 #[test]
+fn a_port_out_of_range_is_called_so() {
+    for url in ["postgres://h:99999/d", "postgres://h:0/d", "postgres://h/d?port=65536"] {
+        let fault = parse(url).unwrap_err();
+        assert!(fault.message.contains("1 to 65535"), "{url}: {fault:?}");
+    }
+    assert!(parse("postgres://h:x/d").unwrap_err().message.contains("no number"));
+}
+
+/// Each could be a host, a port or a parameter, which messages show.
+#[test]
+fn an_at_sign_behind_the_host_is_refused() {
+    for url in [
+        "postgres://u:5432?application_name=x@h/d",
+        "postgres://u:5432?sslmode=disable&user=x@h:5433/d",
+        "postgres://u:12/x?connect_timeout=3@h/d",
+        "postgres://u:p@h/d?application_name=me@home",
+        "postgres://h/d?user=me@tenant",
+    ] {
+        let fault = parse(url).unwrap_err();
+        assert!(fault.hint.contains("%40"), "{url}: {fault:?}");
+    }
+    assert_eq!(parse("postgres://h/d?user=me%40tenant").unwrap().user.as_deref(), Some("me@tenant"));
+}
+
+#[test]
 fn an_unencoded_character_of_a_password_is_named() {
     for letter in ["?", "#", "/", "@", "%", " ", "\n"] {
         for password in

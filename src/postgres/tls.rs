@@ -26,7 +26,7 @@ use super::{
     error::Error,
     parameters::{Mode, Root, Tls, Version},
 };
-use crate::settings::read_bounded;
+use crate::settings::read_bytes_bounded;
 
 /// The name that TLS has for the protocol of Postgres (ALPN), needed without a request for TLS.
 const PROTOCOL: &[u8] = b"postgresql";
@@ -76,14 +76,27 @@ fn client_certificate(chain: &Path, key: &Path, provider: &CryptoProvider) -> Re
     Ok(CertifiedKey::new(certificates, private))
 }
 
-fn read(parameter: &'static str, path: &Path) -> Result<String, Error> {
-    read_bounded(path, FILE_BYTES_MAX).map_err(|error| Error::file(parameter, path, error.to_string()))
+fn read(parameter: &'static str, path: &Path) -> Result<Vec<u8>, Error> {
+    read_bytes_bounded(path, FILE_BYTES_MAX).map_err(|error| Error::file(parameter, path, error.to_string()))
+}
+
+/// Whether a file is one sequence of DER, by its first bytes: a tag and a length.
+fn is_der(content: &[u8]) -> bool {
+    match content {
+        [0x30, 0x81..=0x84, ..] => true,
+        [0x30, length, rest @ ..] => usize::from(*length) == rest.len(),
+        _ => false,
+    }
 }
 
 /// All certificates of a file, at least one.
 fn certificates(parameter: &'static str, path: &Path) -> Result<Vec<CertificateDer<'static>>, Error> {
     let pem = read(parameter, path)?;
-    let found = CertificateDer::pem_slice_iter(pem.as_bytes()).collect::<Result<Vec<_>, _>>();
+    if is_der(&pem) {
+        let reason = "it is DER, and libpq, too, reads PEM alone; convert it: openssl x509 -inform der -in FILE -out FILE.pem";
+        return Err(Error::file(parameter, path, reason.to_owned()));
+    }
+    let found = CertificateDer::pem_slice_iter(&pem).collect::<Result<Vec<_>, _>>();
     match found {
         Ok(found) if !found.is_empty() => Ok(found),
         Ok(_) => {
@@ -93,10 +106,10 @@ fn certificates(parameter: &'static str, path: &Path) -> Result<Vec<CertificateD
     }
 }
 
-/// The key of a file that nobody else can read, as libpq demands.
+/// The key of a file, in PEM or DER as libpq takes it, that nobody else can read, as libpq demands.
 fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, Error> {
     let fault = |reason: &str| Error::file("sslkey", path, reason.to_owned());
-    let pem = read("sslkey", path)?;
+    let content = read("sslkey", path)?;
     let found = fs::metadata(path).map_err(|error| fault(&error.to_string()))?;
     // The group may read a file of root: that is how the files of Kubernetes and of packages are.
     let others = if found.uid() == 0 { 0o037 } else { 0o077 };
@@ -105,8 +118,13 @@ fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, Error> {
             "others can read it; allow its user alone to (chmod 0600), or for a file of root its group (0640)",
         ));
     }
-    PrivateKeyDer::from_pem_slice(pem.as_bytes()).map_err(|_| {
-        let is_encrypted = pem.contains("ENCRYPTED");
+    if is_der(&content) {
+        return PrivateKeyDer::try_from(content).map_err(|_| {
+            fault("it is DER and no private key, or encrypted; convert it: openssl pkey -inform der -in client.key -out plain.key")
+        });
+    }
+    PrivateKeyDer::from_pem_slice(&content).map_err(|_| {
+        let is_encrypted = content.windows(9).any(|word| word == b"ENCRYPTED");
         fault(if is_encrypted {
             "it is encrypted; decrypt it: openssl pkey -in client.key -out plain.key"
         } else {

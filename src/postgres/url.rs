@@ -60,34 +60,25 @@ pub(super) fn split(url: &str) -> Result<Parts, Fault> {
         Some((path, query)) => (path, Some(query)),
         None => (tail, None),
     };
-    if tail.contains('#') || path.contains('@') || login.is_some_and(|login| login.contains('@')) {
+    // An `@` behind the host may be the end of a password that has a `/` or `?` in it, also where a parameter may have it:
+    // `12?application_name=x@host` would be the host `user` with the port 12.
+    if tail.contains(['#', '@']) || login.is_some_and(|login| login.contains('@')) {
         return Err(Fault::encoding("has a character that must be percent-encoded"));
     }
-    let read = || -> Result<Parts, Fault> {
-        let (host, port) = host_and_port(server)?;
-        let (user, password) = match login.map(|login| login.split_once(':').unwrap_or((login, ""))) {
-            Some((user, password)) => (text(user)?, text(password)?),
-            None => (None, None),
-        };
-        let parameters = query.unwrap_or_default().split('&').filter(|pair| !pair.is_empty());
-        Ok(Parts {
-            user,
-            password,
-            host,
-            port,
-            database: text(path.strip_prefix('/').unwrap_or_default())?,
-            parameters: parameters.map(parameter).collect::<Result<_, _>>()?,
-        })
+    let (host, port) = host_and_port(server)?;
+    let (user, password) = match login.map(|login| login.split_once(':').unwrap_or((login, ""))) {
+        Some((user, password)) => (text(user)?, text(password)?),
+        None => (None, None),
     };
-    // An `@` after the `?` may be the end of a password that has a `?` in it.
-    let may_be_password = query.is_some_and(|query| query.contains('@'));
-    read().map_err(|fault| if may_be_password { Fault::new(fault.message, ENCODE_HINT) } else { fault })
-}
-
-/// The fault for what follows from a URL with an `@` after its `?`: the fault names no parameter then.
-pub(super) fn of_parameters(fault: Fault, parts: &[(String, String)]) -> Fault {
-    let has_at = parts.iter().any(|(name, value)| name.contains('@') || value.contains('@'));
-    if has_at { Fault::encoding("has a parameter that cannot be used") } else { fault }
+    let parameters = query.unwrap_or_default().split('&').filter(|pair| !pair.is_empty());
+    Ok(Parts {
+        user,
+        password,
+        host,
+        port,
+        database: text(path.strip_prefix('/').unwrap_or_default())?,
+        parameters: parameters.map(parameter).collect::<Result<_, _>>()?,
+    })
 }
 
 fn parameter(pair: &str) -> Result<(String, String), Fault> {

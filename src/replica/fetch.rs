@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use chrono::{DateTime, Utc};
 use futures::{StreamExt, TryStreamExt, stream};
 use tokio::{runtime::Handle, sync::Semaphore};
 
@@ -63,17 +64,21 @@ impl<T: Target> Applier<T> {
 
     /// Fetches and applies the version that `entry` names. The previous version is served until then, and on
     /// failure. A rebuild takes much longer than applying changes: with `beside_readers` it runs in the
-    /// background runtime, at low priority.
+    /// background runtime, at low priority. `ahead` is a time of its data that was ahead of this node's clock, and when it
+    /// arrived.
     pub(super) async fn fetch_and_apply(
         self: &Arc<Self>,
         name: &CollectionName,
         entry: &CollectionEntry,
+        ahead: Option<(DateTime<Utc>, DateTime<Utc>)>,
         beside_readers: bool,
     ) -> Result<Arc<Manifest>, Error> {
         let mut manifest = self.local.manifest(&self.catalog, name, entry).await?;
         let now = self.clock.now();
         if manifest.data_as_of > now + CLOCK_SKEW_MAX {
-            manifest.data_as_of = now;
+            let arrived =
+                ahead.filter(|(ahead, _)| *ahead == manifest.data_as_of).map(|(_, arrived)| arrived);
+            manifest.data_as_of = arrived.unwrap_or(now);
         }
         let manifest = Arc::new(manifest);
         let _incoming = IncomingSegments::new(&self.segments, name, &manifest);

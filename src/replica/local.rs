@@ -41,6 +41,9 @@ pub(super) struct SavedState {
     pub(super) served: BTreeMap<CollectionName, CollectionEntry>,
     /// When the sources of the document's versions were last seen unchanged.
     pub(super) data_as_of: FreshnessByCollection,
+    /// Times that were ahead of this node's clock, and when each arrived.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(super) ahead: BTreeMap<CollectionName, (DateTime<Utc>, DateTime<Utc>)>,
     /// The key set in force, or the one that should be. An older set must not come back.
     pub(super) keys: Option<KeySetReference>,
     /// When the store last confirmed the keys in force.
@@ -267,6 +270,7 @@ mod tests {
             },
             served: BTreeMap::new(),
             data_as_of: FreshnessByCollection::new(),
+            ahead: BTreeMap::new(),
             keys: None,
             keys_at: None,
         };

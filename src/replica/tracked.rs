@@ -37,7 +37,7 @@ pub(super) struct Tracked {
     pub(super) is_applying: bool,
     pub(super) data_as_of: Option<DateTime<Utc>>,
     /// A time that was ahead of this node's clock, and when it arrived.
-    ahead: Option<(DateTime<Utc>, DateTime<Utc>)>,
+    pub(super) ahead: Option<(DateTime<Utc>, DateTime<Utc>)>,
     problem: Option<Problem>,
     failing_since: Option<Instant>,
     retry_at: Option<Instant>,

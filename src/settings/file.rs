@@ -18,6 +18,11 @@ pub(crate) fn modified_at(path: &Path) -> DateTime<Utc> {
 
 /// The text of a regular file of at most `max` bytes.
 pub(crate) fn read_bounded(path: &Path, max: u64) -> io::Result<String> {
+    String::from_utf8(read_bytes_bounded(path, max)?).map_err(|_| io::Error::other("it is not UTF-8 text"))
+}
+
+/// The content of a regular file of at most `max` bytes.
+pub(crate) fn read_bytes_bounded(path: &Path, max: u64) -> io::Result<Vec<u8>> {
     // Checked before opening: opening a named pipe would wait for its writer.
     if !fs::metadata(path)?.is_file() {
         return Err(io::Error::other("it is not a regular file"));
@@ -27,5 +32,5 @@ pub(crate) fn read_bounded(path: &Path, max: u64) -> io::Result<String> {
     if bytes.len() as u64 > max {
         return Err(io::Error::other(format!("it is larger than {}", units::show_size(max))));
     }
-    String::from_utf8(bytes).map_err(|_| io::Error::other("it is not UTF-8 text"))
+    Ok(bytes)
 }

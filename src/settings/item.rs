@@ -287,11 +287,10 @@ impl<'a> Item<'a> {
         if path.contains(['?', '#']) {
             return self.fail("has parameters; a path has none", hint.to_owned());
         }
-        let local = self.path(file_dir, path);
-        if path.is_empty() || local.as_os_str().is_empty() {
+        if path.is_empty() {
             return self.fail("names no path", hint.to_owned());
         }
-        Some(local)
+        Some(self.path(file_dir, path))
     }
 
     /// `path`, relative to `file_dir` when the value is in a file or stored, and to the working directory when it
@@ -301,7 +300,9 @@ impl<'a> Item<'a> {
             Place::File { .. } | Place::Stored(_) => file_dir,
             Place::Variable(_) | Place::Flag(_) => Path::new(""),
         };
-        dir.join(path).components().filter(|part| *part != Component::CurDir).collect()
+        let path: PathBuf = dir.join(path).components().filter(|part| *part != Component::CurDir).collect();
+        // The directory itself: the system knows no empty path.
+        if path.as_os_str().is_empty() { PathBuf::from(".") } else { path }
     }
 }
 

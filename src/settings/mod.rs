@@ -20,7 +20,7 @@ pub(crate) use declaration::Declaration;
 pub use environment::Environment;
 pub(crate) use fault::Report;
 pub use fault::{Fault, Faults, Place};
-pub(crate) use file::{modified_at, read_bounded};
+pub(crate) use file::{modified_at, read_bounded, read_bytes_bounded};
 pub(crate) use interpolate::Text;
 pub(crate) use item::Item;
 pub(crate) use section::Section;

@@ -54,6 +54,11 @@ pub(super) trait Driver: fmt::Debug + Send + Sync {
     /// without SQL. The configuration is read with it, so it connects to nothing.
     fn check_query(&self, query: &Query) -> Result<(), Error>;
 
+    /// Reads the files that a connection would read, such as certificates; connects to nothing. Blocks.
+    fn check_files(&self) -> Result<(), Error> {
+        Ok(())
+    }
+
     /// Connects and makes a trivial request.
     async fn check(&self) -> Result<(), Error> {
         self.describe(&Query::Sql("select 1 as one".to_owned())).await.map(drop)

@@ -153,6 +153,12 @@ pub(super) fn cannot_connect(error: &io::Error, address: &str) -> Error {
         .with_hint("check the source's host and port, and that the server runs and may be reached from here")
 }
 
+/// The error of a port that is another service's.
+pub(super) fn other_protocol(address: &str, what: impl fmt::Display) -> Error {
+    Error::new(cause::ANSWER_MALFORMED, format!("wrong protocol on the port of {address}: {what}"))
+        .with_hint("check the source's host and port, and that it is what its `type` says")
+}
+
 pub(super) fn malformed(what: impl fmt::Display) -> Error {
     Error::new(cause::ANSWER_MALFORMED, format!("the answer of the source cannot be read: {what}"))
         .with_hint("check that the source is what its `type` says")

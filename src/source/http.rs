@@ -1,12 +1,12 @@
 //! Sources that speak HTTP: one client for all of them, and what a request without an answer means.
 
-use std::{error::Error as _, fs, path::PathBuf, time::Duration};
+use std::{error::Error as _, fs, io, path::PathBuf, time::Duration};
 
 use reqwest::{
     Certificate, Client, RequestBuilder, Response, StatusCode, Url, header::RETRY_AFTER, redirect::Policy,
 };
 
-use super::error::{Error, cause, connection_lost, malformed};
+use super::error::{Error, cause, connection_lost, malformed, other_protocol};
 use crate::{
     settings::{item::Item, section::Section, url::find_unencoded},
     support::{backoff::Backoff, tls_words::certificate_hint},
@@ -68,13 +68,9 @@ impl Endpoint {
         file_path: impl Fn(&Item<'_>) -> Option<PathBuf>,
         connect_timeout: Duration,
     ) -> Option<Self> {
-        let authorities = section.read("ca_file", |item| {
-            let path = file_path(item)?;
-            match fs::read(&path).map(|pem| Certificate::from_pem_bundle(&pem)) {
-                Ok(Ok(found)) if !found.is_empty() => Some(found),
-                Ok(_) => item.fail("holds no certificate in PEM form", None),
-                Err(error) => item.fail(format!("cannot be read: {error}"), None),
-            }
+        let authorities = section.read("ca_file", |item| match certificates(&fs::read(file_path(item)?)) {
+            Ok(found) => Some(found),
+            Err(fault) => item.fail(fault, None),
         });
         let (url, authorities) = (url?, authorities?);
         let client = Client::builder()
@@ -169,6 +165,10 @@ impl Endpoint {
             status if is_busy(status) => {
                 Error::new(cause::UNAVAILABLE, format!("{address} answers with HTTP status {status}"))
             }
+            StatusCode::BAD_REQUEST if self.url.scheme() == "http" => {
+                malformed(format_args!("{address} answered with HTTP status {status}"))
+                    .with_hint("if the port speaks TLS, write https://; else look at the server's log")
+            }
             status => malformed(format_args!("{address} answered with HTTP status {status}")),
         }
     }
@@ -196,10 +196,20 @@ impl Endpoint {
         } else if error.is_connect() {
             Error::new(cause::UNREACHABLE, format!("cannot connect to {address}: {root}"))
                 .with_hint("check host and port, and that the server runs")
+        } else if says(&["invalid HTTP", "unexpected message"]) {
+            other_protocol(address, format_args!("its answer is not HTTP ({root})"))
+                .with_hint("check host and port; if the port speaks TLS, write https://")
         } else {
             connection_lost(format_args!("{address}: {root}"))
         }
     }
+}
+
+/// All certificates of a file in PEM, at least one, or what is wrong with it.
+pub(super) fn certificates(content: &io::Result<Vec<u8>>) -> Result<Vec<Certificate>, String> {
+    let pem = content.as_ref().map_err(|error| format!("cannot be read: {error}"))?;
+    let found = Certificate::from_pem_bundle(pem).unwrap_or_default();
+    if found.is_empty() { Err("holds no certificate in PEM form".to_owned()) } else { Ok(found) }
 }
 
 /// Whether an answer asks to try again: too many requests, or a server or proxy that cannot work at this moment.

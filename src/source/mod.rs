@@ -194,6 +194,11 @@ impl Source {
         self.check_sql().is_ok()
     }
 
+    /// Reads the files that a connection would read, such as certificates; connects to nothing. Blocks.
+    pub(crate) fn check_files(&self) -> Result<(), Error> {
+        self.driver.check_files()
+    }
+
     /// Connects and makes a trivial request.
     pub async fn check(&self) -> Result<(), Error> {
         self.bounded(self.driver.check()).await

@@ -97,7 +97,8 @@ impl Refusal {
 /// `None` for requests that were answered.
 fn root_cause(source: &Source) -> Option<String> {
     /// Words of rustls, and what they mean for the configuration.
-    const HINTS: [(&str, &str); 2] = [
+    const HINTS: [(&str, &str); 3] = [
+        ("invalid HTTP", "wrong protocol on the port, which may speak TLS: write https:// if that is meant"),
         ("handshake eof", "the port may not speak TLS: write http:// if that is meant"),
         ("InvalidContentType", "the port does not speak TLS: write http:// if that is meant"),
     ];

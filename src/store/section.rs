@@ -169,15 +169,25 @@ fn s3(section: &Section<'_>, dir: &Path, env: &Environment) -> Option<(Options, 
             "write both, or neither: then credentials come from the environment".to_owned(),
         );
     }
-    if (token.is_some() && id.is_none()) || (profile.is_some() && id.is_some()) {
+    if token.is_some() && id.is_none() {
         return section.fail(
-            "has session_token without access_key_id, or profile beside it",
-            "write access_key_id, secret_access_key and session_token, or profile alone".to_owned(),
+            "has session_token without access_key_id",
+            "write access_key_id and secret_access_key, too, or remove session_token".to_owned(),
+        );
+    }
+    let (file, of_profile) = (file?, if profile.is_some() { "profile" } else { "credentials_file" });
+    if id.is_some() && (profile.is_some() || file.is_some()) {
+        return section.fail(
+            format!("has both access_key_id and {of_profile}"),
+            format!(
+                "remove {of_profile}, or remove access_key_id, secret_access_key and session_token: credentials come \
+                 from one place"
+            ),
         );
     }
     let mut options = match id {
         Some(_) => environment(env, &S3, true),
-        None => s3_environment(section, profile, file?, env)?,
+        None => s3_environment(section, profile, file, env)?,
     };
     // This name overrides every other name of the endpoint in the environment.
     add(&mut options, "aws_endpoint_url_s3", endpoint?);

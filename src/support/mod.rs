@@ -9,6 +9,7 @@ pub mod blocking;
 pub mod clock;
 pub mod file_lock;
 pub mod private_file;
+pub(crate) mod protocol;
 pub mod random;
 pub(crate) mod relay;
 pub mod result_code;

@@ -17,7 +17,10 @@ use tokio::{
     time::timeout,
 };
 
-use super::random;
+use super::{
+    protocol::{self, FIRST_BYTES},
+    random,
+};
 
 /// Bytes copied at once: many rows, and less than a socket's own buffer.
 const BUFFER_BYTES: usize = 64 * 1024;
@@ -37,13 +40,20 @@ pub(crate) struct Link {
     /// Milliseconds after `opened` since when the relay waits for the server; [`NOT_WAITING`] while it does not.
     waiting_since_ms: AtomicU64,
     lost: OnceLock<String>,
+    /// The first bytes that came from the server.
+    first: OnceLock<Box<[u8]>>,
 }
 
 const NOT_WAITING: u64 = u64::MAX;
 
 impl Link {
     fn new() -> Self {
-        Self { opened: Instant::now(), waiting_since_ms: AtomicU64::new(NOT_WAITING), lost: OnceLock::new() }
+        Self {
+            opened: Instant::now(),
+            waiting_since_ms: AtomicU64::new(NOT_WAITING),
+            lost: OnceLock::new(),
+            first: OnceLock::new(),
+        }
     }
 
     fn now_ms(&self) -> u64 {
@@ -61,6 +71,11 @@ impl Link {
     /// Why the connection to the server ended, if it was not closed: the system's error.
     pub(crate) fn lost(&self) -> Option<&str> {
         self.lost.get().map(String::as_str)
+    }
+
+    /// The protocol that the server speaks, if it is a well-known one by the first bytes that came.
+    pub(crate) fn spoken(&self) -> Option<&'static str> {
+        protocol::spoken(self.first.get()?)
     }
 }
 
@@ -118,6 +133,7 @@ async fn copy(server: Box<dyn Stream>, client: UnixStream, link: &Link, mut obse
             match read {
                 Ok(0) => return,
                 Ok(count) => {
+                    link.first.get_or_init(|| buffer[..count.min(FIRST_BYTES)].into());
                     observe(&buffer[..count]);
                     if to_client.write_all(&buffer[..count]).await.is_err() {
                         return;

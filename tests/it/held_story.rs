@@ -88,6 +88,7 @@ async fn run_that_is_held_before_is_compared_without_writing() {
         }
         // An operator's run comes to the same result, and leaves the id that somebody has written down.
         assert_eq!(held(&node.sync("person").await, code), id, "{code}");
+        assert_eq!(objects(&node), written, "{code}");
         assert_eq!(metadata.held_run(&name("person")).await.unwrap(), result, "{code}");
         // Another reason, or other changed fields: a result of its own.
         node.warehouse.execute(other).await;

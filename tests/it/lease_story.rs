@@ -1,8 +1,11 @@
 //! Leases of syncs in Postgres, where no lock of the operating system helps: renewed, lost, confirmed, released.
 
+use std::collections::BTreeSet;
+
 use larder::{
     admin::Publisher,
-    domain::run::RunStatus,
+    catalog::Change,
+    domain::{manifest::Manifest, run::RunStatus},
     engine::{Error, RunOutcome, Trigger},
     metadata,
 };
@@ -11,11 +14,11 @@ use tempfile::TempDir;
 use tokio::task::JoinHandle;
 
 use crate::support::{
-    catalog::name,
+    catalog::{name, publish, run_id},
     http::soon,
     node::{Node, Warehouse},
     postgres::{Database, Postgres, metadata_settings},
-    process::until,
+    process::{until, wait_until},
 };
 
 const SECTIONS: &str = "[models.people]\nsource = \"warehouse\"\ntable = \"people\"\nprimary_key = \"id\"\n\
@@ -124,4 +127,61 @@ async fn lease_that_cannot_be_renewed_ends_a_run() {
     sqlx::raw_sql("alter table leases rename to mislaid").execute(&mut other).await.unwrap();
     ends_without_its_lease(running).await;
     assert_eq!(node.version("person").await, Some(1));
+}
+
+/// Announces the present manifest again, as a merge of another publisher would.
+async fn announce_other(publisher: &Publisher) {
+    let newest = publisher.catalog.newest(None).await.unwrap().unwrap();
+    let present = &newest.collections[&name("person")];
+    let manifest = publisher.catalog.manifest(&name("person"), present).await.unwrap();
+    let manifest = Manifest { run_id: run_id(), ..manifest };
+    let change = Change::Collection {
+        name: name("person"),
+        from: Some(present.sha256),
+        entry: publish(&publisher.catalog, &manifest).await,
+        data_as_of: manifest.data_as_of,
+        pause: None,
+    };
+    publisher.announcer.announce(change).await.unwrap();
+}
+
+/// The table is locked at every moment of the run but while it reads, so that each attempt can be overtaken.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_is_overtaken_three_times_is_given_up() {
+    let (node, _metadata, _other) = node().await;
+    node.sync("person").await;
+    let publisher = node.publisher().await;
+    let Warehouse::Postgres(database) = &node.warehouse else { panic!("Postgres") };
+    database.execute("update people set name = 'Bob'").await;
+    let waiting = async |count: usize| {
+        let sql = "select count(*)::text from pg_locks where relation = 'people'::regclass and not granted";
+        let is_so = async || database.value(sql).await == Some(count.to_string());
+        wait_until("queries that wait for the lock", is_so).await;
+    };
+    let mut locked = database.lock("people").await;
+    let (engine, request) = (publisher.engine.clone(), node.run_request("person", Trigger::Operator));
+    let mut running = tokio::spawn(async move { engine.run(&request).await });
+    let mut overtaken = BTreeSet::new();
+    let ended = loop {
+        tokio::select! {
+            ended = &mut running => break ended.unwrap().unwrap(),
+            () = waiting(1) => {}
+        }
+        let attempt = publisher.metadata.last_run(&name("person")).await.unwrap().unwrap();
+        if overtaken.insert(attempt.id) {
+            announce_other(&publisher).await;
+        }
+        // The next lock is first in the queue behind the query that waits.
+        let mut next = Box::pin(database.lock("people"));
+        tokio::select! {
+            _ = &mut next => panic!("the table is locked"),
+            () = waiting(2) => {}
+        }
+        drop(locked);
+        locked = next.await;
+    };
+    assert_eq!((ended.record.status, overtaken.len()), (RunStatus::Superseded, 3), "{ended:?}");
+    drop(locked);
+    // Nothing is lost: the next run announces the change.
+    assert_eq!(node.sync("person").await.record.status, RunStatus::Announced);
 }

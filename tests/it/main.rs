@@ -119,3 +119,5 @@ mod sync_story;
 mod table_story;
 #[cfg(test)]
 mod undo;
+#[cfg(test)]
+mod wrong_ports;

@@ -243,8 +243,8 @@ async fn credentials_are_taken_in_every_form_and_refused_with_a_reason() {
 async fn wrong_methods_are_405_everywhere() {
     let server = Server::start();
     for (address, targets) in [
-        (server.public, [RECORD, "/livez", "/readyz/"]),
-        (server.admin, ["/metrics", "/admin/v1/runs", "/status/"]),
+        (server.public, &[RECORD, "/livez", "/readyz/"][..]),
+        (server.admin, &["/metrics", "/admin/v1/runs", "/status/", "/livez", "/readyz/"]),
     ] {
         let mut client = Client::connect(address).await;
         for target in targets {

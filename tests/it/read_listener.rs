@@ -128,14 +128,18 @@ async fn health_answers_options_also_over_http_1_0_without_a_host() {
         ("/readyz", "OPTIONS /readyz HTTP/1.0\r\n\r\n"),
         ("/readyz", "OPTIONS /readyz/ HTTP/1.1\r\nHost: test\r\n\r\n"),
     ] {
-        let mut client = Client::connect(server.public).await;
-        client.send(request).await;
-        let answer = client.answer().await;
-        let by_get = Client::connect(server.public).await.ask("GET", target, "").await;
-        assert_eq!((answer.status, answer.text()), (200, by_get.text()), "{request}");
+        for address in [server.public, server.admin] {
+            let mut client = Client::connect(address).await;
+            client.send(request).await;
+            let answer = client.answer().await;
+            let by_get = Client::connect(address).await.ask("GET", target, "").await;
+            assert_eq!((answer.status, answer.text()), (200, by_get.text()), "{address}: {request}");
+        }
     }
     server.board.update(|status| status.ready = false);
-    assert_eq!(Client::connect(server.public).await.ask("OPTIONS", "/readyz", "").await.status, 503);
+    for address in [server.public, server.admin] {
+        assert_eq!(Client::connect(address).await.ask("OPTIONS", "/readyz", "").await.status, 503);
+    }
     server.shutdown.cancel();
     server.ended().await;
 }

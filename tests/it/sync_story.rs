@@ -1,7 +1,7 @@
 //! Syncs from end to end, on both sources: rows are inserted, changed and deleted in a warehouse, and
 //! compared with the answers of the server.
 
-use larder::domain::run::RunStatus;
+use larder::domain::{limits::CHANGED_VERSIONS_MAX, run::RunStatus};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -391,19 +391,44 @@ async fn a_node_restarts_from_its_own_files_with_everything_else_gone() {
 #[tokio::test(flavor = "multi_thread")]
 async fn change_segments_are_merged_and_garbage_becomes_a_new_base() {
     let node = node(false, "delete", "").await;
+    node.warehouse
+        .execute(
+            "with recursive n(i) as (select 10 union all select i + 1 from n where i < 999)
+             insert into people select i, null, 'Row ' || i, '[]', i from n",
+        )
+        .await;
     node.sync("person").await;
-    for round in 0..6 {
-        node.warehouse.execute(&format!("update people set score = {round} + 100")).await;
-        let ended = node.sync("person").await;
-        assert_eq!(ended.record.counts.changed, 3, "{round}");
-        assert_eq!(node.record("person", "id", "2").await.unwrap()["score"], round + 100);
-    }
     let publisher = node.publisher().await;
-    let newest = publisher.catalog.newest(None).await.unwrap().unwrap();
-    let (name, entry) = newest.collections.first_key_value().unwrap();
-    let manifest = publisher.catalog.manifest(name, entry).await.unwrap();
-    assert!(manifest.garbage_ratio() <= 0.3, "{manifest:?}");
-    assert_eq!((manifest.version.0, manifest.records), (7, 3));
+    let manifest = async || {
+        let newest = publisher.catalog.newest(None).await.unwrap().unwrap();
+        let (name, entry) = newest.collections.first_key_value().unwrap();
+        publisher.catalog.manifest(name, entry).await.unwrap()
+    };
+    let first = manifest().await.segments[0].clone();
+    // One changed record a version is little garbage.
+    let mut changes = 0;
+    for round in 0.. {
+        node.warehouse.execute(&format!("update people set score = {round} + 100 where id = 2")).await;
+        assert_eq!(node.sync("person").await.record.counts.changed, 1, "{round}");
+        assert_eq!(node.record("person", "id", "2").await.unwrap()["score"], round + 100);
+        let before = std::mem::replace(&mut changes, manifest().await.change_segments());
+        if changes < before {
+            assert_eq!(before, CHANGED_VERSIONS_MAX, "not before there are many");
+            break;
+        }
+        assert!(changes <= CHANGED_VERSIONS_MAX, "never merged");
+    }
+    let merged = manifest().await;
+    assert_eq!(merged.change_segments(), 2, "one of all versions but the last, and that of the last");
+    assert_eq!((&merged.segments[0], merged.records), (&first, 993));
+    // Half of the records changed: their earlier contents are garbage.
+    node.warehouse.execute("update people set score = -1 where id > 499").await;
+    node.sync("person").await;
+    let rewritten = manifest().await;
+    assert_eq!((rewritten.change_segments(), rewritten.records), (0, 993), "a new base");
+    assert_ne!(rewritten.segments[0].sha256, first.sha256);
+    assert!(rewritten.version > merged.version && rewritten.garbage_ratio() == 0.0, "{rewritten:?}");
+    assert_eq!(node.record("person", "id", "999").await.unwrap()["score"], -1);
 }
 
 #[tokio::test(flavor = "multi_thread")]

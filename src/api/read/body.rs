@@ -16,7 +16,7 @@ use serde_json::value::RawValue;
 use super::{codes::Code, path::percent_decode};
 use crate::{
     api::http::error::{Detail, Error},
-    domain::json,
+    domain::{index::number, json},
 };
 
 /// Largest body, in bytes: an index value of 1 KiB with every character escaped, and other fields of a
@@ -68,7 +68,7 @@ pub(super) fn value(headers: &HeaderMap, body: &[u8]) -> Result<String, Code> {
     value.ok_or(Code::InvalidBody)
 }
 
-/// The member `value` of an object: a string, a number by its digits as in records, a boolean by its word;
+/// The member `value` of an object: a string, a number in the normal form of index values, a boolean by its word;
 /// null is blank. Other members are ignored.
 fn json_value(body: &[u8]) -> Option<String> {
     #[derive(Deserialize)]
@@ -89,7 +89,7 @@ pub(super) fn text(text: &str) -> Option<String> {
         b'-' | b'0'..=b'9' => {
             let mut digits = Vec::new();
             json::number(text.as_bytes(), &mut digits).ok()?;
-            String::from_utf8(digits).ok()
+            Some(number(std::str::from_utf8(&digits).ok()?).into_owned())
         }
         _ => None,
     }
@@ -130,6 +130,10 @@ mod tests {
             (JSON, r#"{"value":12345}"#, "12345"),
             (JSON, r#"{"value":9007199254740993}"#, "9007199254740993"),
             (JSON, r#"{"value":1e2}"#, "100"),
+            (JSON, r#"{"value":-0.0}"#, "0"),
+            (JSON, r#"{"value":7.0}"#, "7"),
+            (JSON, r#"{"value":"7.0"}"#, "7.0"),
+            (JSON, r#"{"value":1.5e-10}"#, "0.00000000015"),
             (JSON, r#"{"value":-12.50E-1}"#, "-1.250"),
             (JSON, r#"{"value":true}"#, "true"),
             (JSON, r#"{"value":null}"#, ""),

@@ -11,6 +11,7 @@ use crate::{
     domain::{
         fields::FieldSelection,
         hash::HashSecret,
+        index::number,
         json::{self, elements, members, unescaped},
         limits::RECORD_BYTES_MAX,
         manifest::Include,
@@ -239,7 +240,8 @@ fn collect<'a>(value: &'a [u8], names: &[&str], limit: usize, values: &mut Vec<&
 fn text_of(value: &[u8]) -> Option<Cow<'_, str>> {
     match value.first()? {
         b'"' => unescaped(value),
-        b't' | b'f' | b'-' | b'0'..=b'9' => std::str::from_utf8(value).ok().map(Cow::Borrowed),
+        b't' | b'f' => std::str::from_utf8(value).ok().map(Cow::Borrowed),
+        b'-' | b'0'..=b'9' => std::str::from_utf8(value).ok().map(number),
         _ => None,
     }
 }

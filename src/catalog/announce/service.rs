@@ -284,6 +284,7 @@ impl Announcer {
             waiting.answer(Ok(announced));
         }
         self.known.highest_seen = self.known.highest_seen.max(announced.n);
+        self.catalog.keep_copy(&newest.document);
         self.known.newest = Some(newest);
         if self.head.request_write() {
             self.update_head(stored_head).await;

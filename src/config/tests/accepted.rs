@@ -13,7 +13,46 @@ use crate::{
     metadata,
     scheduler::Schedule,
     source::Query,
+    store::Location,
 };
+
+/// The system knows no empty path.
+#[test]
+fn a_dot_is_the_directory_of_the_configuration_file() {
+    for (file, store, directory) in
+        [("larder.toml", ".", "."), ("etc/larder.toml", "./", "etc"), ("/etc/larder.toml", ".", "/etc")]
+    {
+        let text = format!("[storage]\nurl = \"file:{store}\"\n[node]\ndata_dir = \"{store}/d/..\"\n");
+        let config = load_text(&text, Path::new(file), &environment(), &Overrides::default()).unwrap();
+        let Location::Directory(found) = &config.storage.location else { panic!("{file}") };
+        assert_eq!(found.as_os_str(), directory, "{file}");
+    }
+}
+
+/// Floats of constants are written as floats of columns, dates and integers as they are.
+#[test]
+fn numbers_of_constants_are_written_as_those_of_columns() {
+    for (written, served) in [
+        ("1e100", "1e+100"),
+        ("1e3", "1000"),
+        ("-0.0", "0"),
+        ("7.0", "7"),
+        ("2.50", "2.5"),
+        ("1.5e-10", "1.5e-10"),
+        ("123456789012345678900.0", "123456789012345680000"),
+        ("-0", "0"),
+        ("9007199254740993", "9007199254740993"),
+    ] {
+        let config = accepted(&indexed(&format!(
+            "on_miss = {{ record = {{ a = {written} }} }}\nfields.a = {{ value = {written} }}\n"
+        )));
+        let sync = &config.syncs[0];
+        assert_eq!(sync.spec.serving.on_miss, OnMiss::Record(format!("{{\"a\":{served}}}")));
+        let FieldsSpec::Chosen(fields) = &sync.spec.mapping.fields else { panic!("{written}") };
+        let FieldValue::Constant(constant) = &fields[0].value else { panic!("{written}") };
+        assert_eq!(constant.to_string(), served, "{written}");
+    }
+}
 
 #[test]
 fn the_defaults_are_whole() {

@@ -54,6 +54,22 @@ fn options() {
     );
 }
 
+/// As in records: clients' parsers refuse such a name.
+#[test]
+fn names_of_members_have_no_nul_character() {
+    for (text, place) in [
+        (r#"on_miss = { record = { "a\u0000" = 1 } }"#, "12:36"),
+        (r#"fields.a = { value = [{ "b\u0000" = 1 }] }"#, "12:37"),
+        (r#"fields."a\u0000b" = "id""#, "12:21"),
+        (r#"fields.a."b\u0000" = "id""#, "12:22"),
+    ] {
+        let faults = load(&indexed(&format!("{text}\n"))).unwrap_err();
+        let [fault] = faults.as_slice() else { panic!("{text}: {faults}") };
+        assert!(fault.message.contains("NUL character"), "{text}: {fault:?}");
+        assert_eq!(fault.place.to_string(), format!("larder.toml:{place}"), "{text}");
+    }
+}
+
 #[test]
 fn increments() {
     for (incremental, faults) in [

@@ -121,16 +121,25 @@ fn a_profile_and_a_session_token_give_credentials() {
         );
         assert!(!config.print().contains(SECRET));
     }
-    for (text, variables) in [
-        (&plain, vec![("HOME", home), ("AWS_PROFILE", "none")]),
-        (&plain, vec![("HOME", "/nowhere"), ("AWS_PROFILE", "work")]),
-        (&in_file("session_token = \"z\"\n"), vec![]),
-        (&in_file(&format!("{own}profile = \"work\"\n")), vec![("HOME", home)]),
+    for (text, variables, part) in [
+        (&plain, vec![("HOME", home), ("AWS_PROFILE", "none")], "storage"),
+        (&plain, vec![("HOME", "/nowhere"), ("AWS_PROFILE", "work")], "storage"),
+        (&in_file("session_token = \"z\"\n"), vec![], "session_token without access_key_id"),
+        (
+            &in_file(&format!("{own}profile = \"work\"\n")),
+            vec![("HOME", home)],
+            "both access_key_id and profile\n  hint: remove profile, or",
+        ),
+        (
+            &in_file(&format!("{own}credentials_file = {file:?}\n")),
+            vec![],
+            "both access_key_id and credentials_file\n  hint: remove credentials_file, or",
+        ),
     ] {
         let environment: Environment = variables.into_iter().collect();
         let faults =
             load_text(text, Path::new("larder.toml"), &environment, &Overrides::default()).unwrap_err();
-        assert!(faults.to_string().contains("storage"), "{faults}");
+        assert!(faults.to_string().contains(part), "{faults}");
     }
 }
 

@@ -74,8 +74,7 @@ fn expand(
     let zeros = all.iter().take_while(|&&digit| digit == b'0').count();
     let digits = &all[zeros..];
     if digits.is_empty() {
-        out.push(b'0');
-        return Ok(());
+        return zero(exponent, fraction.len(), out);
     }
     // The value is 0.DIGITS times ten to the power of `point`.
     let point = exponent.saturating_add_unsigned(whole.len() as u64).saturating_sub_unsigned(zeros as u64);
@@ -88,6 +87,21 @@ fn expand(
         out.push(b'-');
     }
     write_decimal(digits, point, out);
+    Ok(())
+}
+
+/// Appends a zero with the places that are left of `places` after the point, as `numeric` keeps them.
+fn zero(exponent: i64, places: usize, out: &mut Vec<u8>) -> Result<(), RejectReason> {
+    let places =
+        0_i64.saturating_add_unsigned(places as u64).saturating_sub(exponent).max(0).unsigned_abs() as usize;
+    if places + 1 > NUMBER_DIGITS_MAX {
+        return Err(RejectReason::InvalidJson);
+    }
+    out.push(b'0');
+    if places > 0 {
+        out.push(b'.');
+        out.resize(out.len() + places, b'0');
+    }
     Ok(())
 }
 
@@ -115,6 +129,7 @@ mod tests {
 
     #[test]
     fn numbers_are_positional() {
+        let zeros = format!("0.{}", "0".repeat(NUMBER_DIGITS_MAX - 1));
         let long = format!("1{}", "0".repeat(400));
         let (longest, too_long) = ("7".repeat(NUMBER_DIGITS_MAX), "7".repeat(NUMBER_DIGITS_MAX + 2));
         for (raw, expected) in [
@@ -122,6 +137,12 @@ mod tests {
             ("-0", Some("0")),
             ("-0.00", Some("0.00")),
             ("-0e5", Some("0")),
+            ("0e-5", Some("0.00000")),
+            ("-0.0E-2", Some("0.000")),
+            ("0.00e1", Some("0.0")),
+            ("0.00e2", Some("0")),
+            ("0e-147454", Some(zeros.as_str())),
+            ("0e-147455", None),
             ("12345678901234567890123", Some("12345678901234567890123")),
             ("1.50", Some("1.50")),
             ("-1.50e1", Some("-15.0")),

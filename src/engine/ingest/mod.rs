@@ -32,7 +32,7 @@ pub(super) use self::{
     diff::{BaseTable, Location, Origin},
     input::Input,
     pipeline::{threads, train_codec},
-    segment_writer::{SegmentWriter, UploadQueue, segment_header},
+    segment_writer::{SegmentWriter, UploadQueue, row_print, segment_header},
     upload::Uploader,
 };
 use self::{
@@ -68,6 +68,8 @@ pub(super) struct Ingested {
     pub(super) rejected: Vec<RejectedRow>,
     /// What the rows say about the cursor of increments.
     pub(super) marks: Marks,
+    /// Of a dry run: a sum over all rows that it would write.
+    pub(super) sum: Option<u128>,
 }
 
 impl Engine {
@@ -77,7 +79,7 @@ impl Engine {
         let plan = ingest.plan.clone();
         let uploader = Uploader::new(self, ingest.run_id, plan.kind(), &plan.spec.collection, plan.version);
         let (mut streamed, mut uploaded) = self.stream(ingest, &uploader).await?;
-        let counts = streamed.counts;
+        let (counts, sum) = (streamed.counts, streamed.sum);
         let marks = std::mem::take(&mut streamed.sequencer.marks);
         let mut reader = SegmentReader::new(self);
         let streamed_segments = uploaded.clone();
@@ -100,7 +102,7 @@ impl Engine {
                 None => uploader.discard(replaced).await,
             }
         }
-        Ok(Ingested { counts, segments: uploaded.into_values().collect(), rejected, marks })
+        Ok(Ingested { counts, segments: uploaded.into_values().collect(), rejected, marks, sum })
     }
 
     /// Runs the source, the ingesting thread and the upload side by side. Of several errors the cause of the

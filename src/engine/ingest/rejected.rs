@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::domain::{
     reject::{RejectReason, Rejection},
-    run::{REJECTED_PER_REASON_MAX, REJECTED_PER_RUN_MAX, RejectedRow},
+    run::{INDEX_CONFLICT, REJECTED_PER_REASON_MAX, REJECTED_PER_RUN_MAX, RejectedRow},
 };
 
 /// Rejected rows, and the losers of contested index values.
@@ -31,7 +31,7 @@ impl Rejected {
 
     /// Lists a record that loses an index value. It is not rejected and not counted.
     pub(super) fn list_conflict(&mut self, index: &str, primary_key: &str) {
-        self.list("index_conflict", Some(index.to_owned()), Some(primary_key));
+        self.list(INDEX_CONFLICT, Some(index.to_owned()), Some(primary_key));
     }
 
     fn list(&mut self, reason: &str, field: Option<String>, primary_key: Option<&str>) {

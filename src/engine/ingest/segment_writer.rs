@@ -12,7 +12,7 @@ use crate::{
         index::IndexDefinition, limits::SEGMENT_BYTES_TARGET, manifest::SegmentKind, name::CollectionName,
     },
     engine::error::Error,
-    segment::{Codec, Entry, IndexColumn, SegmentBuilder, SegmentHeader},
+    segment::{self, Codec, Entry, IndexColumn, SegmentBuilder, SegmentHeader},
 };
 
 /// A finished segment, to be uploaded.
@@ -51,6 +51,12 @@ pub(in crate::engine) fn segment_header(
     }
 }
 
+/// What a row adds to the sum of a run's rows: its fingerprint, or for a delete the hash of its key.
+pub(in crate::engine) fn row_print(key: &str, fingerprint: u128, is_delete: bool) -> u128 {
+    // The halves are mixed, so that a delete is no put.
+    if is_delete { segment::key_hash(key).rotate_left(1) } else { fingerprint }
+}
+
 /// The retracted puts of one segment.
 pub(super) struct RetractedRows {
     /// The segment's number within the run.
@@ -69,6 +75,8 @@ pub(in crate::engine) struct SegmentWriter {
     bytes: u64,
     bytes_max: u64,
     queue: UploadQueue,
+    /// What each row adds to the sum of all; of a dry run, whose rows cannot be read again.
+    prints: Option<Vec<u128>>,
 }
 
 impl SegmentWriter {
@@ -82,6 +90,7 @@ impl SegmentWriter {
             finished: Vec::new(),
             bytes: 0,
             bytes_max,
+            prints: matches!(queue, UploadQueue::Discard).then(Vec::new),
             queue,
         }
     }
@@ -89,6 +98,9 @@ impl SegmentWriter {
     /// Appends a put or a delete.
     pub(in crate::engine) fn push(&mut self, entry: &Entry<'_>, origin: Origin) -> Result<(), Error> {
         self.deletes += u64::from(entry.body.is_none());
+        if let Some(prints) = &mut self.prints {
+            prints.push(row_print(entry.key, entry.fingerprint, entry.body.is_none()));
+        }
         self.open.push(*entry)?;
         self.origins.push(origin);
         if self.open.bytes() >= SEGMENT_BYTES_TARGET { self.finish_segment() } else { Ok(()) }
@@ -137,6 +149,14 @@ impl SegmentWriter {
             .chain(&self.origins)
             .copied()
             .filter(|origin| !origin.is_retracted(base, new))
+    }
+
+    /// The sum of all rows that are not retracted, the same whatever their order; `None` of a run that writes them.
+    pub(super) fn sum(&self, base: &BaseTable, new: &NewTable) -> Option<u128> {
+        let origins = self.finished.iter().flatten().chain(&self.origins);
+        let rows = origins.zip(self.prints.as_ref()?);
+        let kept = rows.filter(|(origin, _)| !origin.is_retracted(base, new)).map(|(_, print)| *print);
+        Some(kept.fold(0, u128::wrapping_add))
     }
 
     /// The segments that hold retracted puts.

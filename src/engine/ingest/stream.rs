@@ -42,6 +42,8 @@ pub(super) struct Streamed {
     pub(super) codec: Codec,
     pub(super) counts: RunCounts,
     pub(super) contested: Vec<Contested>,
+    /// See [`super::Ingested::sum`].
+    pub(super) sum: Option<u128>,
 }
 
 impl Comparison {
@@ -93,6 +95,7 @@ impl Comparison {
             // Their keys are in segments that a dry run does not write.
             contested.clear();
         }
-        Ok(Streamed { sequencer, table, base_codec, codec, counts, contested })
+        let sum = sequencer.writer.sum(&table, &sequencer.new);
+        Ok(Streamed { sum, sequencer, table, base_codec, codec, counts, contested })
     }
 }

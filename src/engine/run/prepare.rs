@@ -11,6 +11,7 @@ use crate::{
     domain::{
         digest::Digest,
         id::RunId,
+        manifest::Manifest,
         run::{RejectedRow, RunCounts},
     },
     engine::{
@@ -39,10 +40,20 @@ pub(super) struct PreparedRun {
     pub(super) from: Option<Digest>,
     /// `None` when nothing changed, and when nothing was written.
     pub(super) published: Option<PublishedManifest>,
+    /// What a dry run would publish.
+    pub(super) unpublished: Option<Unpublished>,
     /// Whether a record or a setting differs from the announced one.
     pub(super) is_changed: bool,
     /// The warnings of the mapping.
     pub(super) warnings: Vec<String>,
+}
+
+/// The result of a run that has written nothing.
+pub(super) struct Unpublished {
+    /// The manifest, without the segments.
+    pub(super) manifest: Manifest,
+    /// The sum of the rows of its segments.
+    pub(super) sum: u128,
 }
 
 /// How long a run waits for a table that is not there: tools that build tables put the new one in the place of
@@ -83,6 +94,7 @@ impl PlannedRun<'_> {
             base: self.plan.base.clone(),
             from: self.plan.from,
             published: None,
+            unpublished: None,
             is_changed: true,
             warnings: self.plan.mapping.warnings(),
         }
@@ -91,7 +103,7 @@ impl PlannedRun<'_> {
 
 impl Engine {
     /// Reads the input, compares it with the base, evaluates the guards and publishes. While a run is held, the
-    /// input is only compared, until the guards come to another result.
+    /// input is only compared, until the guards come to another result, or for an operator the rows to another one.
     pub(super) async fn prepare(
         &self,
         run_id: RunId,
@@ -119,29 +131,28 @@ impl Engine {
             }
             plan.increment = Some(increment);
         }
+        let held = if *accept || *dry_run { None } else { self.held_before(&plan).await? };
+        if let Some(held) = &held {
+            // Fingerprints of the two results can be compared.
+            plan.fingerprint_seed = held.fingerprint_seed();
+        }
         let planned = PlannedRun { run_id, request, input, plan: Arc::new(plan) };
-        let held = if *accept || *dry_run { None } else { self.held_before(&planned.plan).await? };
-        if request.trigger == Trigger::Schedule
-            && let Some(held) = &held
-        {
-            let prepared = if planned.plan.fields_changed && held.is_for(&Hold::FieldsChanged) {
+        if let Some(held) = held {
+            let is_scheduled = request.trigger == Trigger::Schedule;
+            let prepared = if is_scheduled && planned.plan.fields_changed && held.is_for(&Hold::FieldsChanged)
+            {
                 planned.hold_unread(self.clock.now())
             } else {
                 self.compare(&planned, true).await?
             };
-            if prepared.hold.as_ref().is_some_and(|hold| held.is_for(hold)) {
+            let is_for_same = prepared.hold.as_ref().is_some_and(|hold| held.is_for(hold));
+            // What `larder approve` announces is what the output of an operator's run has shown.
+            if is_for_same && (is_scheduled || self.is_same_result(&held, &prepared).await) {
                 return Ok(PreparedRun { held_before: Some(held.record.id), ..prepared });
             }
             progress.begin(progress.expected());
         }
-        let prepared = self.compare(&planned, *dry_run).await?;
-        // What `larder approve` announces is what the output of an operator's run has shown.
-        Ok(match held {
-            Some(held) if self.is_same_result(&held, &prepared).await => {
-                PreparedRun { held_before: Some(held.record.id), ..prepared }
-            }
-            _ => prepared,
-        })
+        self.compare(&planned, *dry_run).await
     }
 
     /// Keeps what a run reads with its record.
@@ -165,7 +176,7 @@ impl Engine {
             progress: request.progress.clone(),
             dry_run: is_dry,
         };
-        let Ingested { counts, segments, rejected, marks } = self.ingest(ingest).await?;
+        let Ingested { counts, segments, rejected, marks, sum } = self.ingest(ingest).await?;
         let increment = plan.increment.as_ref();
         let cursor = increment.map(|increment| increment.cursor(&marks, data_as_of)).transpose()?;
         let before = plan.base.as_ref().map_or_else(ServedBefore::default, |base| ServedBefore {
@@ -185,11 +196,11 @@ impl Engine {
             || (!is_dry && has_cursor_moved);
         let unread = increment.and_then(|increment| increment.warning(&marks));
         // A held run publishes also when it wrote no segment: an operator may approve it.
-        let published = if (is_changed || hold.is_some()) && !is_dry {
-            let manifest = plan.manifest(*run_id, self.clock.now(), data_as_of, &counts, segments, cursor);
-            Some(self.publish(manifest).await?)
-        } else {
-            None
+        let manifest = plan.manifest(*run_id, self.clock.now(), data_as_of, &counts, segments, cursor);
+        let (published, unpublished) = match sum {
+            Some(sum) => (None, Some(Unpublished { manifest, sum })),
+            None if is_changed || hold.is_some() => (Some(self.publish(manifest).await?), None),
+            None => (None, None),
         };
         Ok(PreparedRun {
             data_as_of,
@@ -200,6 +211,7 @@ impl Engine {
             base: plan.base.clone(),
             from: plan.from,
             published,
+            unpublished,
             is_changed,
             warnings: plan.mapping.warnings().into_iter().chain(unread).collect(),
         })

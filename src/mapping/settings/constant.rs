@@ -3,7 +3,10 @@
 use serde_json::{Map, Number, Value as Json};
 
 use crate::{
-    domain::limits::{DEPTH_MAX, RECORD_BYTES_MAX},
+    domain::{
+        json::double,
+        limits::{DEPTH_MAX, RECORD_BYTES_MAX},
+    },
     settings::{Item, Value},
 };
 
@@ -21,7 +24,7 @@ fn json(item: &Item<'_>, levels: usize) -> Option<Json> {
             Json::from(text)
         }
         Value::Integer(number) => Json::from(*number),
-        Value::Float(number) => Json::Number(Number::from_f64(*number)?),
+        Value::Float(number) => Json::Number(float(*number)?),
         Value::Boolean(boolean) => Json::from(*boolean),
         Value::Datetime(text) => Json::from(text.as_str()),
         Value::Array(_) => {
@@ -31,8 +34,13 @@ fn json(item: &Item<'_>, levels: usize) -> Option<Json> {
         }
         Value::Table(_) => {
             let section = item.section()?;
-            let members = section.entries().map(|(entry, item)| (entry, json(&item, levels - 1)));
-            let read: Vec<_> = members.map(|(entry, value)| Some((entry.key.clone(), value?))).collect();
+            let members = section.entries().map(|(entry, item)| {
+                if entry.key.contains('\0') {
+                    return item.fail("has a name with a NUL character, which clients' parsers refuse", None);
+                }
+                Some((entry.key.clone(), json(&item, levels - 1)?))
+            });
+            let read: Vec<_> = members.collect();
             Json::Object(read.into_iter().collect::<Option<Map<_, _>>>()?)
         }
         Value::Null => {
@@ -40,6 +48,13 @@ fn json(item: &Item<'_>, levels: usize) -> Option<Json> {
         }
         Value::TooLarge => return item.fail("is a number that JSON cannot hold", None),
     })
+}
+
+/// A float as a float of a column is written: `1e100` is `1e+100`, `-0.0` is `0`.
+fn float(value: f64) -> Option<Number> {
+    let mut text = Vec::new();
+    double(value, &mut text);
+    std::str::from_utf8(&text).ok()?.parse().ok()
 }
 
 /// A constant field.

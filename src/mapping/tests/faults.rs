@@ -30,6 +30,16 @@ fn columns_must_exist() {
     assert_fault(&spec, "primary_key", "did you mean `user_id`?");
 }
 
+/// Members of JSON lines and columns of Parquet may have any name.
+#[test]
+fn names_of_columns_have_no_nul_character() {
+    let mut columns = columns();
+    columns[1].name = "a\0b".to_owned();
+    let found = faults(&super::spec(FieldsSpec::All), &columns);
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert!(found[0].1.contains("`a\\0b` has a NUL character"), "{found:?}");
+}
+
 #[test]
 fn indexes_follow_their_rules() {
     let mut spec = super::spec(FieldsSpec::All);

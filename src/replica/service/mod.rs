@@ -240,6 +240,11 @@ impl<T: Target> Replica<T> {
         for (name, fresh) in state.data_as_of {
             self.apply_freshness(&name, fresh);
         }
+        for (name, ahead) in state.ahead {
+            if let Some(tracked) = self.tracked.get_mut(&name) {
+                tracked.ahead = Some(ahead);
+            }
+        }
         self.persistence.must_save = false;
         self.readiness.set_local_state(last_good_versions(&self.tracked));
     }
@@ -278,12 +283,13 @@ impl<T: Target> Replica<T> {
             }
             let Some(entry) = tracked.due_entry(now).cloned() else { continue };
             tracked.is_applying = true;
-            let (applier, name) = (Arc::clone(&self.applier), name.clone());
+            let (applier, name, ahead) = (Arc::clone(&self.applier), name.clone(), tracked.ahead);
             self.running.spawn(async move {
                 // A panic in one collection must not end the node.
-                let applying = AssertUnwindSafe(applier.fetch_and_apply(&name, &entry, beside_readers))
-                    .catch_unwind()
-                    .await;
+                let applying =
+                    AssertUnwindSafe(applier.fetch_and_apply(&name, &entry, ahead, beside_readers))
+                        .catch_unwind()
+                        .await;
                 let outcome = applying.unwrap_or_else(|_| Err(Error::Broken { collection: name.clone() }));
                 (name, entry, outcome)
             });

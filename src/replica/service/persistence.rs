@@ -190,6 +190,7 @@ impl<T: Target> Replica<T> {
             document: self.document.clone()?,
             served: served.collect::<BTreeMap<_, _>>(),
             data_as_of: self.fresh.clone(),
+            ahead: self.tracked.iter().filter_map(|(name, it)| Some((name.clone(), it.ahead?))).collect(),
             keys: self.keys_reference.clone().or_else(|| self.keys_wanted.clone()),
             keys_at: self.keys_at,
         })

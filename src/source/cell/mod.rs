@@ -2,14 +2,12 @@
 //!
 //! Each function appends the cell's plain text to `out` and returns the kind of the cell.
 
-mod float;
 mod printed;
 mod row;
 mod time;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 
-pub(super) use float::{double, single};
 pub(super) use printed::{offset, printed_date, printed_moment, printed_moment_at};
 pub(super) use row::RowWriter;
 pub(super) use time::{date, fraction, moment, time, timestamp};
@@ -64,6 +62,16 @@ pub(super) fn integer(value: impl itoa::Integer, out: &mut Vec<u8>) -> CellKind 
 pub(super) fn boolean(value: bool, out: &mut Vec<u8>) -> CellKind {
     out.extend_from_slice(if value { b"true" } else { b"false" });
     CellKind::Boolean
+}
+
+/// A float of 64 bits; `None`, and nothing written, for NaN and infinities.
+pub(super) fn double(value: f64, out: &mut Vec<u8>) -> Option<CellKind> {
+    json::double(value, out).then_some(CellKind::Number)
+}
+
+/// A float of 32 bits; `None`, and nothing written, for NaN and infinities.
+pub(super) fn single(value: f32, out: &mut Vec<u8>) -> Option<CellKind> {
+    json::single(value, out).then_some(CellKind::Number)
 }
 
 /// A UUID, in lower case.

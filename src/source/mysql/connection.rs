@@ -43,6 +43,20 @@ impl Way {
     fn lost(&self) -> Option<&str> {
         self.link.as_ref().and_then(|link| link.lost())
     }
+
+    /// The driver's error at login, or the cause that it does not know.
+    fn error_of_login(&self, error: sqlx::Error) -> sqlx::Error {
+        let spoken = self.link.as_ref().and_then(|link| link.spoken());
+        let other = spoken.filter(|spoken| !spoken.ends_with("MySQL"));
+        match (other, self.lost()) {
+            (Some(other), _) => {
+                io::Error::new(io::ErrorKind::InvalidData, format!("what listens there speaks {other}"))
+                    .into()
+            }
+            (None, Some(reason)) => io::Error::other(reason.to_owned()).into(),
+            (None, None) => error,
+        }
+    }
 }
 
 impl MySql {
@@ -56,7 +70,7 @@ impl MySql {
         let way = Way { link: Some(link), thread: None };
         match options.connect().await {
             Ok(connection) => Ok(Session { connection, way }),
-            Err(error) => Err(way.lost().map_or(error, |reason| io::Error::other(reason.to_owned()).into())),
+            Err(error) => Err(way.error_of_login(error)),
         }
     }
 

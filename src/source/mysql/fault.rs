@@ -7,7 +7,7 @@ use sqlx::mysql::MySqlDatabaseError;
 use crate::{
     source::error::{
         Error, cannot_connect, cause, connection_lost, database_words, malformed, of_database,
-        statement_timeout,
+        other_protocol, statement_timeout,
     },
     support::result_code::{Meaning, Phase, ResultCode},
 };
@@ -34,7 +34,12 @@ pub(super) fn of(error: &sqlx::Error, asked: Asked<'_>) -> Error {
     let address = asked.address;
     match error {
         sqlx::Error::Database(_) => {}
-        sqlx::Error::Io(error) if asked.phase == Phase::Login => return cannot_connect(error, address),
+        sqlx::Error::Io(error) if asked.phase == Phase::Login => {
+            return match error.kind() {
+                io::ErrorKind::InvalidData => other_protocol(address, error),
+                _ => cannot_connect(error, address),
+            };
+        }
         sqlx::Error::Io(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
             return connection_lost("the server closed it; its log says why");
         }
@@ -42,6 +47,12 @@ pub(super) fn of(error: &sqlx::Error, asked: Asked<'_>) -> Error {
         sqlx::Error::Tls(error) => {
             return Error::new(cause::TLS_REFUSED, format!("{address}: no TLS connection was made: {error}"))
                 .with_hint("set ssl-ca to the server's authority, or ssl-mode, in the URL");
+        }
+        _ if asked.phase == Phase::Login => {
+            return other_protocol(
+                address,
+                "its answer is not that of MySQL, or wants a login other than by password",
+            );
         }
         _ => return malformed("the server sent what the protocol does not have"),
     }

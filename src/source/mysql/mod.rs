@@ -163,7 +163,10 @@ impl MySql {
             let limit = self.connect_timeout.as_millis();
             let message = format!("{} did not answer within {limit} ms", self.address);
             Err(Error::new(cause::CONNECT_TIMEOUT, message)
-                .with_hint("check host and port in the URL, and firewalls on the way"))
+                .with_hint(
+                    "check host and port in the URL, and firewalls on the way; a port that accepts and says nothing is \
+                     another service's: MySQL speaks first",
+                ))
         })
     }
 

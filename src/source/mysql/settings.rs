@@ -1,6 +1,6 @@
 //! `[sources.NAME]` of type `mysql`.
 
-use std::{str::FromStr as _, sync::Arc, time::Duration};
+use std::{fs, io, str::FromStr as _, sync::Arc, time::Duration};
 
 use sqlx::mysql::{MySqlConnectOptions, MySqlSslMode};
 
@@ -10,7 +10,10 @@ use crate::{
         section::Section,
         url::{ENCODE_HINT, find_unencoded},
     },
-    source::driver::{Driver, OpenOptions},
+    source::{
+        driver::{Driver, OpenOptions},
+        http::certificates,
+    },
     support::tcp::Keepalive,
 };
 
@@ -31,6 +34,24 @@ const PARAMETERS: [&str; 10] = [
 const KEEPALIVE_HINT: &str = "keepalives is 0 or 1, keepalives_idle and keepalives_interval are seconds from 1 to 32767, \
                               keepalives_count is from 1 to 127, tcp_user_timeout is milliseconds up to 3600000";
 const FILES: [&str; 3] = ["ssl-ca", "ssl-cert", "ssl-key"];
+
+/// Checks a file of certificates or of a key, whose fault is the end of a sentence.
+fn check_file(parameter: &str, content: &io::Result<Vec<u8>>) -> Result<(), String> {
+    let certificates = certificates(content);
+    match (parameter, content) {
+        ("ssl-key", Ok(key)) => {
+            let has = |word: &[u8]| key.windows(word.len()).any(|part| part == word);
+            if !has(b"PRIVATE KEY-----") {
+                Err("holds no private key in PEM form".to_owned())
+            } else if has(b"ENCRYPTED") {
+                Err("is encrypted: openssl pkey -in FILE -out FILE.pem".to_owned())
+            } else {
+                Ok(())
+            }
+        }
+        _ => certificates.map(drop),
+    }
+}
 
 /// Reads `url`, a secret: a password may be in it.
 pub(super) fn open(section: &Section<'_>, options: &OpenOptions<'_>) -> Option<Arc<dyn Driver>> {
@@ -59,8 +80,8 @@ pub(super) fn open(section: &Section<'_>, options: &OpenOptions<'_>) -> Option<A
             }
         } else if FILES.contains(&&*key) {
             let path = item.path(options.dir, &value);
-            if !path.is_file() {
-                return item.fail(format!("names a file of {key} that does not exist"), None);
+            if let Err(fault) = check_file(&key, &fs::read(&path)) {
+                return item.fail(format!("names a file of {key} that {fault}"), None);
             }
             parameters.append_pair(&key, &path.to_string_lossy());
         } else {

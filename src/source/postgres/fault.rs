@@ -46,7 +46,7 @@ pub(super) fn of_connecting(error: &postgres::Error, statement: Statement<'_>) -
         Fault::Unreachable { .. } => cause::UNREACHABLE,
         Fault::Timeout { .. } => cause::CONNECT_TIMEOUT,
         Fault::Closed { .. } => cause::CONNECTION_LOST,
-        Fault::OtherProtocol(_) => cause::ANSWER_MALFORMED,
+        Fault::OtherProtocol { .. } => cause::ANSWER_MALFORMED,
         Fault::NoTls(_) | Fault::Tls { .. } | Fault::NoAuthorities => cause::TLS_REFUSED,
         Fault::File { .. } => cause::CERTIFICATE_FILE,
         Fault::Login { source, words, .. } => {
@@ -61,6 +61,11 @@ pub(super) fn of_connecting(error: &postgres::Error, statement: Statement<'_>) -
         }
     };
     Error::new(cause, error.to_string()).with_hint(error.hint())
+}
+
+/// An error of a file of certificates.
+pub(super) fn of_file(error: &postgres::Error) -> Error {
+    Error::new(cause::CERTIFICATE_FILE, error.to_string()).with_hint(error.hint())
 }
 
 /// An error of a connection that was made.
@@ -127,6 +132,9 @@ fn of_server(error: &PgDatabaseError, at_login: Option<&str>, statement: Stateme
         (Meaning::Cancelled, _) if statement.since.elapsed() + TIMEOUT_TOLERANCE >= statement.timeout => {
             statement_timeout(statement.timeout)
         }
+        (meaning, _) if error.code() == "55000" => of_database(meaning, words).with_hint(
+            "a materialized view that was never filled has this code: run `refresh materialized view`",
+        ),
         (meaning, _) => of_database(meaning, words),
     }
 }

@@ -103,6 +103,10 @@ impl Driver for Postgres {
         DIALECT.check_query(query)
     }
 
+    fn check_files(&self) -> Result<(), Error> {
+        self.parameters.check_files().map_err(|error| fault::of_file(&error))
+    }
+
     async fn check(&self) -> Result<(), Error> {
         // With a transaction: a pooler may be there that has none.
         let (connection, _) = self.begin().await?;

@@ -6,7 +6,9 @@ use tiberius::error::Error as Driver;
 
 use super::SNAPSHOT_OFF;
 use crate::{
-    source::error::{Error, cannot_connect, cause, connection_lost, database_words, malformed, of_database},
+    source::error::{
+        Error, cannot_connect, cause, connection_lost, database_words, malformed, of_database, other_protocol,
+    },
     support::result_code::{Meaning, Phase},
 };
 
@@ -41,6 +43,18 @@ const SNAPSHOT_REFUSED: u32 = 3952;
 pub(super) fn of(error: &Driver, phase: Phase, address: &str) -> Error {
     let error = match error {
         Driver::Server(error) => error,
+        // Servers of other protocols answer what the driver cannot read, or close.
+        Driver::Io { kind: io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset, .. }
+        | Driver::Protocol(_)
+        | Driver::Utf8
+        | Driver::Utf16
+            if phase == Phase::Login =>
+        {
+            return other_protocol(
+                address,
+                "it does not answer as SQL Server does, or wants `encryption` otherwise",
+            );
+        }
         Driver::Io { kind, message } if phase == Phase::Login => {
             return cannot_connect(&io::Error::new(*kind, message.clone()), address);
         }

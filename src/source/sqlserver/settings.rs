@@ -7,7 +7,10 @@ use tiberius::{AuthMethod, Config, EncryptionLevel};
 use super::{Isolation, SqlServer};
 use crate::{
     settings::{item::Item, section::Section},
-    source::driver::{Driver, OpenOptions},
+    source::{
+        driver::{Driver, OpenOptions},
+        http::certificates,
+    },
 };
 
 /// The port of a server that names none.
@@ -33,9 +36,12 @@ pub(super) fn open(section: &Section<'_>, options: &OpenOptions<'_>) -> Option<A
     let login = credentials(section);
     let encryption = section.read("encryption", |item| item.one_of(&ENCRYPTIONS));
     let name = section.read("certificate_name", Item::printable_word);
-    let authorities = section.read("ca_file", |item| match fs::read(item.file_path(options.dir)?) {
-        Ok(pem) => Some(pem),
-        Err(error) => item.fail(format!("cannot be read: {error}"), None),
+    let authorities = section.read("ca_file", |item| {
+        let content = fs::read(item.file_path(options.dir)?);
+        match certificates(&content) {
+            Ok(_) => content.ok(),
+            Err(fault) => item.fail(fault, None),
+        }
     });
     let isolation = section.read("isolation", |item| item.one_of(&ISOLATIONS));
 

@@ -1,5 +1,6 @@
 //! Every command, by the real binary: exit codes, what stands on stdout and stderr, what is written.
 
+mod check;
 mod init;
 mod node;
 mod runs;

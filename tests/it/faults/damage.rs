@@ -14,7 +14,7 @@ use crate::support::http::Client;
 use crate::support::reader::Reader;
 use crate::support::{
     deployment::{Deployment, NodeDirectory, files, has_suffix},
-    process::{Process, until, version},
+    process::{Process, until, version, wait_until},
 };
 
 const ROWS: &str = "create table people (id integer primary key, name text);
@@ -121,8 +121,9 @@ async fn publisher_without_newest_document_reports_it_until_it_announces_again()
     until("the first version", async || deployment.announced("person")).await;
     let newest =
         files(&deployment.path("store/catalog")).into_iter().filter(|path| has_suffix(path, ".json")).max();
-    let (newest, away) = (newest.unwrap(), deployment.path("away.json"));
-    fs::rename(&newest, &away).unwrap();
+    let newest = newest.unwrap();
+    let whole = fs::read(&newest).unwrap();
+    fs::write(&newest, "damaged").unwrap();
     let stands = until("a problem", async || {
         let stands = publisher.status().await["publisher"].clone();
         stands["problem"].is_object().then_some(stands)
@@ -130,20 +131,43 @@ async fn publisher_without_newest_document_reports_it_until_it_announces_again()
     .await;
     assert_eq!(
         (&stands["up"], &stands["problem"]["code"]),
-        (&true.into(), &"object_missing".into()),
+        (&true.into(), &"document_malformed".into()),
         "{stands}"
     );
     let mut admin = Client::connect(publisher.admin().await).await;
     let mut metric = async || {
         let metrics = admin.ask("GET", "/metrics", "").await.text().to_owned();
-        metrics.contains(r#"larder_problem{part="publisher",code="object_missing"} 1"#)
+        metrics.contains(r#"larder_problem{part="publisher",code="document_malformed"} 1"#)
     };
     assert!(metric().await);
 
-    fs::rename(&away, &newest).unwrap();
+    fs::write(&newest, whole).unwrap();
     until("no problem", async || publisher.status().await["publisher"]["problem"].is_null().then_some(()))
         .await;
     assert!(!metric().await);
+}
+
+/// It has no follower, and so no file with a copy.
+#[tokio::test(flavor = "multi_thread")]
+async fn publisher_puts_the_newest_document_back_and_announces_on() {
+    let deployment = Deployment::new();
+    deployment.execute("warehouse.db", ROWS).await;
+    let node = deployment.node("publisher", &format!("{SECTIONS}schedule = \"every 1s\"\n"));
+    let _publisher = node.serve_with(&[("LARDER_ROLES", "publisher")]).await;
+    until("the first version", async || deployment.announced("person")).await;
+    let documents = || {
+        let mut documents = files(&deployment.path("store/catalog"));
+        documents.retain(|path| has_suffix(path, ".json"));
+        documents.sort();
+        documents
+    };
+    let newest = documents().pop().unwrap();
+    let whole = fs::read(&newest).unwrap();
+    fs::remove_file(&newest).unwrap();
+    wait_until("the document", async || newest.exists()).await;
+    assert_eq!(fs::read(&newest).unwrap(), whole);
+    deployment.execute("warehouse.db", "insert into people values (2, 'more')").await;
+    wait_until("the next version", async || deployment.announced("person") == Some(2)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

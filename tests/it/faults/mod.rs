@@ -21,7 +21,7 @@
 //! | key revoked; a region cut off keeps its keys, and a metric says how old they are | `regions::roles::rows_reach_*`, `regions::network_faults::cut_off_region_*` | `keys` |
 //! | slow or hostile clients | `slow_clients` (2,000 good ones) | `read_slow`, `read_listener` |
 //! | hostile bytes in the bucket | `damage::hostile_documents_*` | `src/fuzzing`, `replica::faults` |
-//! | lost manifest, document or head | | `repair`, `replica::faults::announcements_arrive_*` |
+//! | lost manifest, document or head | | `repair`, `replica::faults::announcements_arrive_*`, `damage::publisher_puts_the_newest_document_back_*` |
 //! | a task of the node panics or ends | | `tasks` |
 //! | no more processes or threads | `tasks::run_without_threads_*` (one reader) | `tasks` |
 //! | SIGTERM | `read_shutdown::shutdown_resets_no_busy_connection` (busy connections), `signals::sigterm_*` (requests under way) | |

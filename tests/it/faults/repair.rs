@@ -21,7 +21,7 @@ const SECTIONS: &str = "[sources.warehouse]\ntype = \"sqlite\"\npath = \"warehou
     [syncs.person]\nmodel = \"people\"\nindexes = { id = \"id\" }\n\
     [syncs.human]\nmodel = \"people\"\nindexes = { id = \"id\" }\n";
 
-/// A server with two collections and two keys.
+/// A server with two collections and two keys. It publishes nothing: commands do.
 struct Served {
     deployment: Deployment,
     node: NodeDirectory,
@@ -39,7 +39,7 @@ impl Served {
         for sync in ["person", "human"] {
             node.output(&["sync", sync]).await;
         }
-        let server = node.serve().await;
+        let server = node.serve_with(&[("LARDER_ROLES", "replica")]).await;
         let served = Self { deployment, node, server, kept, revoked };
         served.serves("first").await;
         let newest = served.newest();
@@ -150,6 +150,46 @@ async fn lost_manifest_of_the_only_version_is_replaced_by_an_accepted_run() {
     served.works().await;
 }
 
+/// A revocation does not wait for an operator who repairs the store.
+#[tokio::test(flavor = "multi_thread")]
+async fn lost_document_is_put_back_by_the_command_that_announces() {
+    let served = Served::start().await;
+    let path = served.document(&served.newest()["n"]);
+    let before = fs::read(&path).unwrap();
+    fs::remove_file(&path).unwrap();
+    // A node without a copy can announce nothing.
+    let other = served.deployment.node("other", SECTIONS);
+    assert!(
+        other.run(&["keys", "create", "--name", "x", "--all-collections"]).stderr.contains("object_missing")
+    );
+    assert!(!path.exists());
+    served.node.output(&["keys", "revoke", &served.revoked]).await;
+    assert_eq!(fs::read(&path).unwrap(), before);
+    until("the revocation", async || {
+        (served.server.get(&served.revoked, "person", 1).await.status == 401).then_some(())
+    })
+    .await;
+}
+
+/// What was announced since has everything that the lost document had.
+#[tokio::test(flavor = "multi_thread")]
+async fn lost_document_before_the_newest_one_stops_nothing() {
+    let served = Served::start().await;
+    let head = served.deployment.path("store/catalog/head");
+    let (stale, lost) = (fs::read(&head).unwrap(), served.document(&served.newest()["n"]));
+    served.deployment.execute("warehouse.db", "update people set name = 'second'").await;
+    served.node.output(&["sync", "person"]).await;
+    fs::write(head, stale).unwrap();
+    fs::remove_file(&lost).unwrap();
+    let other = served.deployment.node("other", SECTIONS);
+    other.output(&["keys", "revoke", &served.revoked]).await;
+    assert!(!lost.exists());
+    until("the revocation", async || {
+        (served.server.get(&served.revoked, "person", 1).await.status == 401).then_some(())
+    })
+    .await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn lost_document_is_put_back_from_the_nodes_copy() {
     let served = Served::start().await;
@@ -157,7 +197,6 @@ async fn lost_document_is_put_back_from_the_nodes_copy() {
     let path = served.document(&newest["n"]);
     let before: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
     fs::remove_file(&path).unwrap();
-    assert!(served.node.run(&["keys", "revoke", &served.revoked]).stderr.contains("keys_not_announced"));
     let repaired: Value = serde_json::from_str(&served.node.output(&["repair", "--json"]).await).unwrap();
     assert_eq!(repaired["catalog"]["document_restored"]["catalog"], newest["n"], "{repaired}");
     let after: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();

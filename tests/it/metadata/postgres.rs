@@ -124,6 +124,20 @@ async fn a_connection_error_names_the_cause_and_never_the_password() {
     }
 }
 
+/// SQLSTATE 25006, of a standby too.
+#[tokio::test]
+async fn a_database_that_takes_no_writes_is_named_with_what_to_do() {
+    let (database, settings) = migrated().await;
+    database.execute("do $$ begin execute format('alter database %I set default_transaction_read_only = on', current_database()); end $$").await;
+    let metadata = Metadata::open(&settings, clock()).await.unwrap();
+    let error =
+        metadata.create_key(&key("aaaaaaaaaaaa", Scope::AllCollections), &tester()).await.unwrap_err();
+    assert_eq!((error.kind(), error.code()), (ErrorKind::Unavailable, "metadata_refused"), "{error}");
+    for words in ["25006", "read-only", "standby", "default_transaction_read_only", "[metadata]"] {
+        assert!(error.to_string().contains(words), "{words}: {error}");
+    }
+}
+
 #[tokio::test]
 async fn a_value_in_a_server_message_is_left_out() {
     let (database, settings) = migrated().await;

@@ -167,14 +167,27 @@ async fn clients(database: &Database, authority: &Authority) {
     authority.root("client_root");
     authority.signed("client", "certified", "client_root", "");
     authority.signed("stranger", "certified", "other", "");
+    // Keys in DER, as PKCS #8 and PKCS #1, and a certificate in DER, which libpq does not read.
+    authority.openssl("pkey -in client.key -outform der -out der.key");
+    authority.openssl("rsa -in client.key -traditional -outform der -out old_der.key");
+    authority.openssl("x509 -in client.crt -outform der -out der.crt");
+    for key in ["der.key", "old_der.key"] {
+        fs::set_permissions(authority.path(key), fs::Permissions::from_mode(0o600)).unwrap();
+    }
     let settings = "alter system set ssl_ca_file = 'client_root.crt'";
     database.reload(&[("client_root.crt", &authority.text("client_root.crt"))]).await;
     database.execute(settings).await;
     database.reload(&[]).await;
     let file = |name: &str| authority.path(name).display().to_string();
-    for (certificate, key) in
-        [("", ""), ("client", "client"), ("stranger", "stranger"), ("client", "stranger")]
-    {
+    for (certificate, key) in [
+        ("", ""),
+        ("client", "client"),
+        ("stranger", "stranger"),
+        ("client", "stranger"),
+        ("client", "der"),
+        ("client", "old_der"),
+        ("der", "client"),
+    ] {
         for mode in ["disable", "allow", "prefer", "require"] {
             let mut parameters = format!("sslmode={mode}");
             if !certificate.is_empty() {
@@ -202,6 +215,9 @@ async fn a_file_that_cannot_be_used_is_named_with_its_parameter() {
     fs::copy(authority.path("client.key"), authority.path("open.key")).unwrap();
     fs::set_permissions(authority.path("open.key"), fs::Permissions::from_mode(0o644)).unwrap();
     fs::write(authority.path("empty"), "").unwrap();
+    authority.openssl("x509 -in client.crt -outform der -out der.crt");
+    authority.openssl("pkcs8 -topk8 -in client.key -passout pass:s3cr3t -outform der -out encrypted_der.key");
+    fs::set_permissions(authority.path("encrypted_der.key"), fs::Permissions::from_mode(0o600)).unwrap();
     let client = |key: &str| format!("sslmode=require&sslcert=DIR/client.crt&sslkey=DIR/{key}");
     for (parameters, parameter, file) in [
         ("sslmode=require&sslrootcert=DIR/none.pem".to_owned(), "sslrootcert", "none.pem"),
@@ -214,6 +230,13 @@ async fn a_file_that_cannot_be_used_is_named_with_its_parameter() {
         (client("encrypted.key"), "sslkey", "encrypted.key"),
         (client("second.key"), "sslkey", "second.key"),
         (client("open.key"), "sslkey", "open.key"),
+        (client("encrypted_der.key"), "sslkey", "openssl pkey -inform der"),
+        (
+            "sslmode=require&sslcert=DIR/der.crt&sslkey=DIR/client.key".to_owned(),
+            "sslcert",
+            "openssl x509 -inform der",
+        ),
+        ("sslmode=verify-ca&sslrootcert=DIR/der.crt".to_owned(), "sslrootcert", "openssl x509 -inform der"),
     ] {
         let parameters = parameters.replace("DIR", &authority.0.path().display().to_string());
         let url = format!("{}?{parameters}", database.url());

@@ -267,6 +267,21 @@ async fn data_dated_in_the_future_counts_from_its_arrival() {
     world.announce(next).await;
     node.caught_up(&world).await;
     assert_eq!(node.shelf.data_as_of("a"), Some(at(6000)));
+    node.until("dated ahead", |applied| applied.collections["a"].problem.is_some()).await;
+
+    // A restart does not make it younger, whether the store answers or not.
+    let data_dir = node.stop().await;
+    for fault in [Fault::Fail, Fault::None] {
+        clock.set(clock.now() + TimeDelta::seconds(1000));
+        world.faulty.decide(move |_, _| fault);
+        let catalog = catalog_over(Arc::clone(&world.faulty) as Arc<dyn ObjectStore>);
+        let node = Node::start(&data_dir, catalog, fast(), clock.clone());
+        let applied = node.until("ready", |applied| applied.ready).await;
+        let one = &applied.collections["a"];
+        assert_eq!((one.data_as_of, node.shelf.data_as_of("a")), (Some(at(6000)), Some(at(6000))));
+        assert_eq!(one.problem.as_ref().unwrap().code.as_str(), "clock_ahead");
+        node.stop().await;
+    }
 }
 
 #[tokio::test]

@@ -63,7 +63,7 @@ async fn a_value_is_never_in_the_words_of_an_error() {
     let database = Postgres::database().await;
     database
         .execute(
-            "create table t (v text); insert into t values ('hush');
+            "create table t (v text); insert into t values ('hush'); create sequence hush;
              create function fail(code text, v text) returns text language plpgsql as
              $$ begin raise exception using errcode = code, message = v, table = v, column = v, constraint = v; end $$;
              create function constant() returns text immutable language plpgsql as $$ begin return (select v from t); end $$",
@@ -78,6 +78,8 @@ async fn a_value_is_never_in_the_words_of_an_error() {
         ("select repeat(v, 600)::tsquery::text as x from t", "source_query_failed"),
         ("select date_trunc(v, now()) as x from t", "source_query_failed"),
         ("select current_setting(v) as x from t", "source_query_failed"),
+        ("select currval(v) as x from t", "source_query_failed"),
+        ("select pg_read_file(v) as x from t", "source_query_failed"),
         ("select pg_database_size(v) as x from t", "source_unknown_database"),
         // The planner runs it, before a row is read.
         ("select constant()::int as x", "source_query_failed"),
@@ -110,7 +112,7 @@ async fn the_servers_words_are_shown_where_no_value_can_be_in_them() {
         ),
         ("postgres", "select 'x'::int as x", "source_query_failed", "integer"),
         ("postgres", "select no_function(id) as x from t", "source_query_failed", "no_function(integer)"),
-        ("postgres", "select x from m", "source_query_failed", "has not been populated"),
+        ("postgres", "select x from m", "source_query_failed", "refresh materialized view"),
         ("postgres", "select 1 / id as x from t", "source_query_failed", "division by zero"),
         (
             "postgres",

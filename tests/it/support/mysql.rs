@@ -134,6 +134,11 @@ impl MySqlDatabase {
         &self.name
     }
 
+    /// The server's port on this machine.
+    pub(crate) fn port(&self) -> u16 {
+        self.server.port
+    }
+
     /// The URL of `root` over the Unix socket.
     pub(crate) fn url(&self) -> String {
         format!(

@@ -1,6 +1,6 @@
 //! Floats: the shortest digits that read back as the same float.
 
-use crate::domain::{CellKind, json};
+use super::write_decimal;
 
 /// From this power of ten on, and below [`POSITIONAL_FROM`], an exponent is written, as JavaScript
 /// does for large numbers.
@@ -8,17 +8,23 @@ const POSITIONAL_TO: i64 = 21;
 /// The lowest power of ten that is written positionally.
 const POSITIONAL_FROM: i64 = -7;
 
-/// A float of 64 bits; `None`, and nothing written, for NaN and infinities.
-pub(in crate::source) fn double(value: f64, out: &mut Vec<u8>) -> Option<CellKind> {
-    value.is_finite().then(|| write(zmij::Buffer::new().format_finite(value), out))
+/// Appends a float of 64 bits. Returns false, and writes nothing, for NaN and infinities.
+pub fn double(value: f64, out: &mut Vec<u8>) -> bool {
+    if value.is_finite() {
+        write(zmij::Buffer::new().format_finite(value), out);
+    }
+    value.is_finite()
 }
 
-/// A float of 32 bits; `None`, and nothing written, for NaN and infinities.
-pub(in crate::source) fn single(value: f32, out: &mut Vec<u8>) -> Option<CellKind> {
-    value.is_finite().then(|| write(zmij::Buffer::new().format_finite(value), out))
+/// Appends a float of 32 bits. Returns false, and writes nothing, for NaN and infinities.
+pub fn single(value: f32, out: &mut Vec<u8>) -> bool {
+    if value.is_finite() {
+        write(zmij::Buffer::new().format_finite(value), out);
+    }
+    value.is_finite()
 }
 
-fn write(shortest: &str, out: &mut Vec<u8>) -> CellKind {
+fn write(shortest: &str, out: &mut Vec<u8>) {
     match shortest.split_once('e') {
         None => {
             let text = shortest.strip_suffix(".0").unwrap_or(shortest);
@@ -33,7 +39,7 @@ fn write(shortest: &str, out: &mut Vec<u8>) -> CellKind {
             let unsigned = unsigned.strip_suffix(".0").unwrap_or(unsigned);
             if (POSITIONAL_FROM..POSITIONAL_TO).contains(&power) {
                 let digits: Vec<u8> = unsigned.bytes().filter(u8::is_ascii_digit).collect();
-                json::write_decimal(&digits, power + 1, out);
+                write_decimal(&digits, power + 1, out);
             } else {
                 out.extend_from_slice(unsigned.as_bytes());
                 out.extend_from_slice(if power < 0 { b"e-" } else { b"e+" });
@@ -41,7 +47,6 @@ fn write(shortest: &str, out: &mut Vec<u8>) -> CellKind {
             }
         }
     }
-    CellKind::Number
 }
 
 #[cfg(test)]
