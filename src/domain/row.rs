@@ -133,45 +133,56 @@ impl RowBatch {
         (cell.kind, &self.bytes[start as usize..cell.end as usize])
     }
 
-    /// The batch as bytes, for another process of the same build: columns, cells and nulled values as numbers, then
-    /// the end and kind of each cell, then the text.
-    pub fn to_bytes(&self) -> Vec<u8> {
-        let mut bytes = Vec::with_capacity(HEAD_BYTES + CELL_BYTES * self.cells.len() + self.bytes.len());
-        for number in [self.columns as u64, self.cells.len() as u64, self.nulled] {
-            bytes.extend_from_slice(&number.to_le_bytes());
-        }
-        for cell in &self.cells {
-            bytes.extend_from_slice(&cell.end.to_le_bytes());
-            bytes.push(cell.kind as u8);
-        }
-        bytes.extend_from_slice(&self.bytes);
-        bytes
+    /// The text of all cells.
+    pub fn text(&self) -> &[u8] {
+        &self.bytes
     }
 
-    /// The batch of [`RowBatch::to_bytes`]; `None` when it is none, or holds text that is not UTF-8.
-    pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
-        let (head, rest) = bytes.split_at_checked(HEAD_BYTES)?;
-        let mut numbers = head.as_chunks().0.iter().map(|number| u64::from_le_bytes(*number));
+    /// What another process of the same build needs behind the text: the end and kind of each cell, then columns, cells
+    /// and nulled values as numbers.
+    pub fn places(&self) -> Vec<u8> {
+        let mut places = vec![0; CELL_BYTES * self.cells.len()];
+        for (place, cell) in places.as_chunks_mut().0.iter_mut().zip(&self.cells) {
+            let [a, b, c, d] = cell.end.to_le_bytes();
+            *place = [a, b, c, d, cell.kind as u8];
+        }
+        for number in [self.columns as u64, self.cells.len() as u64, self.nulled] {
+            places.extend_from_slice(&number.to_le_bytes());
+        }
+        places
+    }
+
+    /// The batch of [`RowBatch::text`] and [`RowBatch::places`], in one; `None` when it is none, or holds text that is not
+    /// UTF-8. The text stays where it is: it is not copied.
+    pub fn from_bytes(mut bytes: Vec<u8>) -> Option<Self> {
+        let (rest, numbers) = bytes.split_last_chunk::<NUMBERS_BYTES>()?;
+        let mut numbers = numbers.as_chunks().0.iter().map(|number| u64::from_le_bytes(*number));
         let mut count = || usize::try_from(numbers.next()?).ok();
         let (columns, count) = (count()?, count()?);
         let nulled = numbers.next()?;
-        let (cells, text) = rest.split_at_checked(count.checked_mul(CELL_BYTES)?)?;
+        let text_bytes = rest.len().checked_sub(count.checked_mul(CELL_BYTES)?)?;
+        let (text, places) = rest.split_at(text_bytes);
         let text = std::str::from_utf8(text).ok()?;
+        let mut cells = Vec::with_capacity(count);
         let mut start = 0;
-        let cell = |[a, b, c, d, kind]: [u8; CELL_BYTES]| {
+        for &[a, b, c, d, kind] in places.as_chunks::<CELL_BYTES>().0 {
             let end = u32::from_le_bytes([a, b, c, d]);
-            let is_in_order = start <= end && text.is_char_boundary(end as usize);
+            if end < start || !text.is_char_boundary(end as usize) {
+                return None;
+            }
+            cells.push(Cell { end, kind: CellKind::from_repr(kind)? });
             start = end;
-            Some(Cell { end, kind: CellKind::from_repr(kind).filter(|_| is_in_order)? })
-        };
-        let cells = cells.as_chunks().0.iter().copied().map(cell).collect::<Option<Vec<_>>>()?;
-        let is_whole = columns > 0 && cells.len().is_multiple_of(columns) && start as usize == text.len();
-        is_whole.then(|| Self { columns, bytes: text.as_bytes().to_vec(), cells, nulled })
+        }
+        if columns == 0 || !count.is_multiple_of(columns) || start as usize != text_bytes {
+            return None;
+        }
+        bytes.truncate(text_bytes);
+        Some(Self { columns, bytes, cells, nulled })
     }
 }
 
-/// Bytes of the numbers before the cells of a batch in bytes.
-const HEAD_BYTES: usize = 24;
+/// Bytes of the numbers at the end of a batch in bytes.
+const NUMBERS_BYTES: usize = 24;
 /// Bytes of a cell's end and kind.
 const CELL_BYTES: usize = 5;
 

@@ -83,9 +83,13 @@ impl Endpoint {
             .tls_certs_merge(authorities.unwrap_or_default())
             .build();
         let Ok(client) = client else { return section.fail("the HTTP client cannot be made", None) };
-        let port = url.port_or_known_default().unwrap_or_default();
-        let address = format!("{}:{port}", url.host_str().unwrap_or_default());
-        Some(Self { client, url, address, connect_timeout })
+        Some(Self { client, address: address(&url), url, connect_timeout })
+    }
+
+    /// Another server, such as one that gives tokens, by the same client.
+    pub(super) fn at(&self, url: Url) -> Self {
+        let (client, connect_timeout) = (self.client.clone(), self.connect_timeout);
+        Self { client, address: address(&url), url, connect_timeout }
     }
 
     /// Sends a request, and sends it again while the server is busy.
@@ -243,8 +247,13 @@ impl Drop for RunningQuery {
     }
 }
 
+fn address(url: &Url) -> String {
+    let port = url.port_or_known_default().unwrap_or_default();
+    format!("{}:{port}", url.host_str().unwrap_or_default())
+}
+
 /// An address without credentials and parameters: those have keys of their own, which are never printed.
-fn http_url(item: &Item<'_>) -> Option<Url> {
+pub(super) fn http_url(item: &Item<'_>) -> Option<Url> {
     const HINT: &str =
         "write http://host:port or https://host:port; user and password have keys of their own";
     let text = item.url()?;

@@ -15,6 +15,7 @@ mod file;
 mod files;
 mod google_sheets;
 mod http;
+mod microsoft_excel;
 mod mysql;
 mod postgres;
 mod questions;
@@ -58,6 +59,7 @@ const TYPES: &[SourceType] = &[
     athena::TYPE,
     files::TYPE,
     google_sheets::TYPE,
+    microsoft_excel::TYPE,
     adbc::SNOWFLAKE,
     adbc::BIGQUERY,
     adbc::DUCKDB,

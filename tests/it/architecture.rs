@@ -54,7 +54,7 @@ const CRATES: [(&str, &[&str]); 20] = [
     ("md5", &["liquid/filters/codes.rs"]),
     ("governor", &["auth/ring.rs"]),
     ("ipnet", &["domain/network.rs"]),
-    ("jsonwebtoken", &["auth/tokens/", "source/google_sheets/"]),
+    ("jsonwebtoken", &["auth/tokens/", "source/google_sheets/", "source/microsoft_excel/"]),
     ("anyhow", &["app/", "cli/", "main.rs"]),
     ("tokio_rustls", &["api/http/listener/", "postgres/"]),
     (

@@ -97,6 +97,7 @@ mod source_databricks;
 mod source_files;
 #[cfg(test)]
 mod source_google_sheets;
+mod source_microsoft_excel;
 #[cfg(test)]
 mod source_mysql;
 #[cfg(test)]

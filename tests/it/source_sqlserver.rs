@@ -142,6 +142,51 @@ async fn every_type_is_exact() {
     assert_eq!(table.nulled(), 0);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn money_of_every_size_is_exact_where_a_query_can_be_nested() {
+    let server = Tds::start().await;
+    let money = |scaled: i64| {
+        let bytes = scaled.to_le_bytes();
+        sized(&[&bytes[4..], &bytes[..4]].concat())
+    };
+    let amounts = [i64::MAX, i64::MIN, 2_251_799_813_685_249, -1];
+    let columns = |type_name: &str, info: &[u8]| {
+        let id = ("id".to_owned(), "int".to_owned(), integer(4));
+        vec![id, ("a\"b".to_owned(), type_name.to_owned(), info.to_vec())]
+    };
+    let row = |value: Vec<u8>| [sized(&1_i32.to_le_bytes()), value].concat();
+    let plain = Reply {
+        columns: columns("money", &[0x6e, 8]),
+        rows: amounts.iter().map(|amount| row(money(*amount))).collect(),
+        ..Reply::default()
+    };
+    let exact = |amount: &i64| decimal(*amount < 0, u128::from(amount.unsigned_abs()));
+    let nested = Reply {
+        columns: columns("decimal(19,4)", &[0x6a, 17, 19, 4]),
+        rows: amounts.iter().map(|amount| row(exact(amount))).collect(),
+        ..Reply::default()
+    };
+    server.answer("select * from t", plain.clone());
+    server.answer(
+        "select \"id\", cast(\"a\"\"b\" as decimal(19, 4)) as \"a\"\"b\" from (\nselect * from t\n) larder_query",
+        nested,
+    );
+    let source = open(&server.section());
+    let table = read(&source, "select * from t").await.unwrap();
+    assert_eq!(table.columns[1].type_name, "money");
+    let found: Vec<_> = table.rows().into_iter().map(|row| row[1].clone()).collect();
+    let texts = ["922337203685477.5807", "-922337203685477.5808", "225179981368.5249", "-0.0001"];
+    assert_eq!(found, texts.map(|text| (Cell::Number, text.to_owned())));
+
+    // The server refuses to nest this one.
+    server.answer("select * from t order by id", plain);
+    let table = read(&source, "select * from t order by id").await.unwrap();
+    let found: Vec<_> = table.rows().into_iter().map(|row| row[1].clone()).collect();
+    let rejected = || (Cell::Invalid, "invalid_value".to_owned());
+    assert_eq!(found, [rejected(), rejected(), rejected(), (Cell::Number, "-0.0001".to_owned())]);
+    wait_until("connections to end", async || server.open() == 0).await;
+}
+
 fn people(count: i32) -> Reply {
     let row = |id: i32| [sized(&id.to_le_bytes()), us_value(&format!("Jané {id}"))].concat();
     Reply {

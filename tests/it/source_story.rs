@@ -15,6 +15,7 @@ use crate::{
     source_adbc::{duckdb, python_driver},
     support::{
         clickhouse::ClickHouse,
+        flight_sql::FlightSql,
         http::Answer,
         mysql::{MySql, MySqlDatabase},
         node::{Node, Warehouse},
@@ -36,6 +37,7 @@ enum Source {
     MySql(MySqlDatabase),
     ClickHouse(ClickHouse),
     DuckDb,
+    FlightSql(FlightSql),
     /// A file that DuckDB writes.
     Parquet,
     /// The port of an emulator.
@@ -64,6 +66,7 @@ impl Source {
                 let path = at("shop.duckdb");
                 (format!("type = \"duckdb\"\ndriver = {:?}\npath = {path:?}\n", duckdb()), people)
             }
+            Self::FlightSql(server) => (server.section(), people),
             Self::Parquet => {
                 let path = directory.path();
                 (format!("type = \"files\"\npath = {path:?}\n"), "table = \"people.parquet\"".to_owned())
@@ -82,6 +85,9 @@ impl Source {
 
     /// The section of a driver that writes, for databases that only a driver reaches.
     fn writer(&self, directory: &Path) -> String {
+        if let Self::FlightSql(server) = self {
+            return server.writer();
+        }
         let (driver, rest, options) = match self {
             Self::DuckDb => {
                 let path = directory.join("shop.duckdb");
@@ -320,6 +326,11 @@ async fn clickhouse_tells_the_story() {
 #[tokio::test(flavor = "multi_thread")]
 async fn duckdb_tells_the_story() {
     tell(Source::DuckDb).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn flight_sql_tells_the_story() {
+    tell(Source::FlightSql(FlightSql::start().await)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -36,17 +36,19 @@ pub(super) enum Frame {
 impl Frame {
     /// Writes the frame and hands it over at once.
     pub(super) fn write(&self, out: &mut impl Write) -> io::Result<()> {
-        let (kind, bytes) = match self {
-            Self::Connected => (b'c', Vec::new()),
-            Self::Columns(columns) => (b'd', serde_json::to_vec(columns)?),
-            Self::Rows(batch) => (b'r', batch.to_bytes()),
-            Self::Tables(names) => (b't', serde_json::to_vec(names)?),
-            Self::Failed(failure) => (b'f', serde_json::to_vec(failure)?),
-            Self::End => (b'e', Vec::new()),
+        let (kind, text, bytes): (u8, &[u8], Vec<u8>) = match self {
+            Self::Connected => (b'c', &[], Vec::new()),
+            Self::Columns(columns) => (b'd', &[], serde_json::to_vec(columns)?),
+            // The text goes out from where it is.
+            Self::Rows(batch) => (b'r', batch.text(), batch.places()),
+            Self::Tables(names) => (b't', &[], serde_json::to_vec(names)?),
+            Self::Failed(failure) => (b'f', &[], serde_json::to_vec(failure)?),
+            Self::End => (b'e', &[], Vec::new()),
         };
-        let length = u32::try_from(bytes.len()).map_err(io::Error::other)?;
+        let length = u32::try_from(text.len() + bytes.len()).map_err(io::Error::other)?;
         out.write_all(&[kind])?;
         out.write_all(&length.to_le_bytes())?;
+        out.write_all(text)?;
         out.write_all(&bytes)?;
         out.flush()
     }
@@ -67,7 +69,7 @@ impl Frame {
         Ok(match kind {
             b'c' => Self::Connected,
             b'd' => Self::Columns(serde_json::from_slice(&bytes)?),
-            b'r' => Self::Rows(RowBatch::from_bytes(&bytes).ok_or_else(invalid)?),
+            b'r' => Self::Rows(RowBatch::from_bytes(bytes).ok_or_else(invalid)?),
             b't' => Self::Tables(serde_json::from_slice(&bytes)?),
             b'f' => Self::Failed(serde_json::from_slice(&bytes)?),
             _ => Self::End,

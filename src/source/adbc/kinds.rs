@@ -291,6 +291,7 @@ pub(super) const FLIGHT_SQL: Kind = Kind {
         credential("token", "adbc.flight.sql.authorization_header", Form::Bearer, &[]),
         optional("ca_file", "adbc.flight.sql.client_option.tls_root_certs", Form::Content),
     ],
+    words: &[("[FlightSQL] error reading from server", Meaning::ConnectionLost)],
     ..ANY
 };
 

@@ -32,6 +32,8 @@ use crate::{
 const CANCEL_MAX: Duration = Duration::from_secs(3);
 /// Most cells of a batch; rows of many nulls have little text.
 const CELLS_MAX: usize = 500_000;
+/// What stands before a driver's own words in an error of a stream of batches.
+const PRODUCER: &str = "Producer error: ";
 /// Batches that a driver reads ahead of the rows that are decoded.
 const BATCHES_AHEAD: usize = 1;
 /// Nice value of a worker: rows are served first.
@@ -221,6 +223,7 @@ fn decode(
 /// The error of a driver that a stream gives wraps the driver's own.
 fn of_stream(error: ArrowError) -> Ended {
     let words = error.to_string();
+    let words = words.split_once(PRODUCER).map_or(&*words, |(_, own)| own);
     match error {
         ArrowError::ExternalError(inner) => match inner.downcast::<Error>() {
             Ok(inner) => failed(Step::Read)(*inner),

@@ -38,6 +38,7 @@ pub(super) enum Bytes {
     Local { file: File, stamp: Stamp, path: PathBuf },
     Object { bucket: Arc<BucketReader>, version: ObjectVersion },
     Remote(RemoteFile),
+    Memory(bytes::Bytes),
 }
 
 /// A client of a bucket for a thread that may block, with a runtime of its own: the caller's may end while a request
@@ -71,7 +72,7 @@ impl Content {
     pub(super) fn check_unchanged(&self) -> Result<(), Error> {
         match &self.bytes {
             Bytes::Local { file, stamp, path } => stamp.check(file, path),
-            Bytes::Object { .. } => Ok(()),
+            Bytes::Object { .. } | Bytes::Memory(_) => Ok(()),
             Bytes::Remote(file) => file.check_unchanged(),
         }
     }
@@ -111,6 +112,7 @@ impl Content {
                 }
             }
             Bytes::Remote(file) => file.read(offset, length as usize),
+            Bytes::Memory(bytes) => Ok(bytes.slice(offset as usize..(offset + length) as usize)),
         };
         read.map_err(|fault| {
             *self.fault.lock().unwrap_or_else(PoisonError::into_inner) = Some(fault);

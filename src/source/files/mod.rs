@@ -18,13 +18,16 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use tokio::{runtime::Runtime, task::spawn_blocking};
 
-pub(super) use self::place::of_store;
 use self::{
     content::Content,
     csv::CsvOptions,
     format::Format,
     pattern::Pattern,
     place::{Opened, Place},
+};
+pub(super) use self::{
+    place::of_store,
+    xlsx::{WORKBOOK_BYTES_MAX, Workbook},
 };
 use super::{
     Query, check_unchanged,
@@ -79,7 +82,7 @@ impl Snapshot {
 }
 
 /// Reads the rows of one file.
-trait RowReader: Send {
+pub(super) trait RowReader: Send {
     /// The columns that are read.
     fn columns(&self) -> &[Column];
 
@@ -257,7 +260,8 @@ fn own_runtime() -> Result<Runtime, Error> {
     runtime.map_err(|error| connection_lost(format_args!("this machine gives no thread: {error}")))
 }
 
-async fn blocking<T: Send + 'static>(
+/// Runs `work` on a thread that may block.
+pub(super) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, Error> + Send + 'static,
 ) -> Result<T, Error> {
     spawn_blocking(work).await.unwrap_or_else(|_| Err(connection_lost("the reading thread ended")))

@@ -6,7 +6,7 @@ use calamine::{Data, DataRef, ExcelDateTime, Reader as _, Xlsx, XlsxError};
 
 use super::{
     RowReader,
-    content::{Content, ContentReader},
+    content::{Bytes, Content, ContentReader},
     positions,
 };
 use crate::{
@@ -21,12 +21,48 @@ use crate::{
 };
 
 /// Most bytes of a workbook, which is read whole: Excel's own limit for one in the cloud is below.
-const WORKBOOK_BYTES_MAX: u64 = 256 * 1024 * 1024;
+pub(in crate::source) const WORKBOOK_BYTES_MAX: u64 = 256 * 1024 * 1024;
 /// Most bytes of a sheet's text, which is in memory while it is read.
 const SHEET_BYTES_MAX: usize = 1024 * 1024 * 1024;
 /// Floats from here on do not tell whole numbers apart.
 const INTEGER_MAX: f64 = 9_007_199_254_740_992.0;
 const MILLIS_PER_DAY: f64 = 86_400_000.0;
+
+/// A workbook in memory, which another source has fetched.
+pub(in crate::source) struct Workbook(Arc<Content>);
+
+impl Workbook {
+    /// A workbook that messages call `name`.
+    pub(in crate::source) fn new(name: String, bytes: Vec<u8>) -> Self {
+        let length = bytes.len() as u64;
+        Self(Arc::new(Content::new(name, length, Bytes::Memory(bytes.into()))))
+    }
+
+    /// The names of its sheets.
+    pub(in crate::source) fn sheets(&self) -> Result<Vec<String>, Error> {
+        Ok(workbook(&self.0)?.sheet_names())
+    }
+
+    /// Opens a sheet. `chosen` are the columns that are read; `None` means all.
+    pub(in crate::source) fn open(
+        &self,
+        sheet: &str,
+        chosen: Option<&[String]>,
+    ) -> Result<impl RowReader + use<>, Error> {
+        XlsxReader::open(&self.0, Some(sheet), chosen)
+    }
+}
+
+fn workbook(content: &Arc<Content>) -> Result<Xlsx<ContentReader>, Error> {
+    if content.length() > WORKBOOK_BYTES_MAX {
+        return Err(content.explain(&format!("it has more than {WORKBOOK_BYTES_MAX} bytes")));
+    }
+    Xlsx::new(ContentReader::new(content, 0)).map_err(|_| unreadable(content))
+}
+
+fn unreadable(content: &Content) -> Error {
+    content.explain("it is not a workbook of Excel (XLSX)")
+}
 
 /// An open sheet.
 pub(super) struct XlsxReader {
@@ -46,11 +82,8 @@ impl XlsxReader {
         sheet: Option<&str>,
         chosen: Option<&[String]>,
     ) -> Result<Self, Error> {
-        if content.length() > WORKBOOK_BYTES_MAX {
-            return Err(content.explain(&format!("it has more than {WORKBOOK_BYTES_MAX} bytes")));
-        }
-        let unreadable = |_: XlsxError| content.explain("it is not a workbook of Excel (XLSX)");
-        let mut workbook = Xlsx::new(ContentReader::new(content, 0)).map_err(unreadable)?;
+        let unreadable = |_: XlsxError| unreadable(content);
+        let mut workbook = workbook(content)?;
         let names = workbook.sheet_names();
         let name = match sheet {
             None => names.first().cloned(),

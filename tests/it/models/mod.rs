@@ -1,8 +1,9 @@
-//! Models that come from dbt, Looker and Sigma: real projects of dbt over Postgres, and services of our own.
+//! Models that come from dbt, Looker and Sigma: real projects of dbt over Postgres and DuckDB, and services of our own.
 
 mod after_dbt;
 mod dbt;
 mod dbt_cloud;
+mod dbt_duckdb;
 mod looker;
 mod project;
 mod sigma;

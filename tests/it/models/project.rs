@@ -37,26 +37,27 @@ pub(super) struct Project {
 }
 
 impl Project {
-    /// Writes the project and fills the table that it reads. Nothing is built.
+    /// Writes the project over a database of Postgres. Nothing is built.
     pub(super) fn new(database: &Database) -> Self {
+        let (port, name) = (database.port(), database.name());
+        let project = Self::empty(&format!(
+            "{{type: postgres, host: 127.0.0.1, port: {port}, user: postgres, password: unused, dbname: {name}, \
+             schema: marts, threads: 1}}"
+        ));
+        for (path, text) in FILES {
+            project.write(path, text);
+        }
+        project
+    }
+
+    /// A project without models, whose warehouse is what `target` says, in YAML.
+    pub(super) fn empty(target: &str) -> Self {
         let project = Self { directory: TempDir::new().unwrap() };
         project.write(
             "dbt_project.yml",
             "name: shop\nversion: '1.0'\nprofile: shop\nmodels: {shop: {+materialized: table}}\n",
         );
-        project.write(
-            "profiles.yml",
-            &format!(
-                "shop:\n  target: test\n  outputs:\n    test:\n      type: postgres\n      host: 127.0.0.1\n      \
-                 port: {}\n      user: postgres\n      password: unused\n      dbname: {}\n      schema: marts\n      \
-                 threads: 1\n",
-                database.port(),
-                database.name()
-            ),
-        );
-        for (path, text) in FILES {
-            project.write(path, text);
-        }
+        project.write("profiles.yml", &format!("shop: {{target: test, outputs: {{test: {target}}}}}\n"));
         project
     }
 

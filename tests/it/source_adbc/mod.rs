@@ -1,7 +1,8 @@
-//! Sources that are read by a driver of ADBC, through the real binary: DuckDB's and Postgres' drivers, and drivers that
+//! Sources that are read by a driver of ADBC, through the real binary: DuckDB's, Postgres', Snowflake's and Flight SQL's drivers, and drivers that
 //! crash, hang, lie and grow. `scripts/test.sh` installs the drivers in `target/duckdb` and `target/adbc`.
 
 mod drivers;
+mod flight_sql;
 mod lakes;
 mod snowflake;
 mod values;

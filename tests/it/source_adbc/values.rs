@@ -8,7 +8,7 @@ use super::{directory, duckdb, python_driver};
 use crate::support::{postgres::Postgres, process::larder};
 
 /// An expression, and the value that is served.
-const VALUES: &[(&str, &str)] = &[
+pub(super) const VALUES: &[(&str, &str)] = &[
     ("true", "true"),
     ("null::boolean", "null"),
     ("(-128)::tinyint", "-128"),
@@ -48,7 +48,7 @@ const VALUES: &[(&str, &str)] = &[
 ];
 
 /// The rows of a query, as `larder source query` prints them.
-fn rows(directory: &Path, source: &str, sql: &str) -> Vec<String> {
+pub(super) fn rows(directory: &Path, source: &str, sql: &str) -> Vec<String> {
     let output = larder(directory, &["source", "query", source, sql, "--limit", "100000"]).expect(0);
     output.stdout.lines().map(str::to_owned).collect()
 }

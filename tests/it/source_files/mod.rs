@@ -14,7 +14,12 @@ use larder::{
     domain::{row::RowBatch, run::RunStatus},
     source::{Query, Source},
 };
-use object_store::{ObjectStore, ObjectStoreExt as _, aws::AmazonS3Builder, azure::MicrosoftAzureBuilder};
+use object_store::{
+    ClientConfigKey, ObjectStore, ObjectStoreExt as _,
+    aws::AmazonS3Builder,
+    azure::MicrosoftAzureBuilder,
+    gcp::{GoogleCloudStorageBuilder, GoogleConfigKey},
+};
 use parquet::{
     arrow::ArrowWriter,
     basic::{Compression, ZstdLevel},
@@ -244,6 +249,22 @@ async fn files_are_read_from_s3() {
     let missing = open(&section("s3://no-such-bucket/exports", &s3::section(address)));
     let error = read_query(&missing, &table("a.csv"), None).await.unwrap_err();
     assert!(["source_bucket_unusable", "source_file_missing"].contains(&error.code()), "{error}");
+}
+
+#[tokio::test]
+async fn files_are_read_from_google_cloud_storage() {
+    let (address, bucket) = (S3::server().await.address(), S3::bucket().await);
+    let directory = TempDir::new().unwrap();
+    let service = s3::gcs_section(address, directory.path());
+    let client = GoogleCloudStorageBuilder::new()
+        .with_config(GoogleConfigKey::BaseUrl, format!("http://{address}"))
+        .with_config(GoogleConfigKey::Client(ClientConfigKey::AllowHttp), "true")
+        .with_service_account_path(directory.path().join("service-account.json").to_str().unwrap())
+        .with_bucket_name(&bucket)
+        .build()
+        .unwrap();
+    let source = open(&section(&format!("gs://{bucket}/exports"), &service));
+    read_bucket(&client, &source).await;
 }
 
 #[tokio::test]

@@ -12,6 +12,7 @@ pub(crate) mod databricks;
 pub(crate) mod deployment;
 pub(crate) mod dialects;
 pub(crate) mod faulty_store;
+pub(crate) mod flight_sql;
 pub(crate) mod http;
 pub(crate) mod http2;
 pub(crate) mod mysql;
