@@ -4,7 +4,7 @@ use super::parts::{load_signing_keys, open_catalog, open_metadata, open_read_cat
 use crate::{
     admin::{Error, Registry},
     api::tls::Tls,
-    auth::tokens::Tokens,
+    auth::{oidc::IdentityProvider, tokens::Tokens},
     catalog::{self, Authority},
     config::{Config, Role},
     domain::{catalog::CatalogDocument, error::ErrorKind},
@@ -85,6 +85,10 @@ pub async fn check_configuration<E>(
                 Checked::faulty("keys of token issuers", Fault { message, code, details: Vec::new() })
             }
         })?;
+    }
+    if let Some(settings) = config.oidc.clone() {
+        let described = IdentityProvider::new(settings, clock.clone()).describe().await;
+        report(Checked::new("single sign-on", described.map_err(Error::from)))?;
     }
     if let Some(key) = signing_key(config).transpose() {
         report(Checked::new("signing key", key))?;

@@ -1,14 +1,12 @@
 //! Sources that speak HTTP: one client for all of them, and what a request without an answer means.
 
-use std::{error::Error as _, fs, path::PathBuf, time::Duration};
+use std::{error::Error as _, path::PathBuf, time::Duration};
 
-use reqwest::{
-    Certificate, Client, RequestBuilder, Response, StatusCode, Url, header::RETRY_AFTER, redirect::Policy,
-};
+use reqwest::{Client, RequestBuilder, Response, StatusCode, Url, header::RETRY_AFTER, redirect::Policy};
 
 use super::error::{Error, cause, connection_lost, malformed};
 use crate::{
-    settings::{item::Item, section::Section, url::find_unencoded},
+    settings::{item::Item, read_authorities, section::Section, url::find_unencoded},
     support::{backoff::Backoff, tls_words::certificate_hint},
 };
 
@@ -68,14 +66,7 @@ impl Endpoint {
         file_path: impl Fn(&Item<'_>) -> Option<PathBuf>,
         connect_timeout: Duration,
     ) -> Option<Self> {
-        let authorities = section.read("ca_file", |item| {
-            let path = file_path(item)?;
-            match fs::read(&path).map(|pem| Certificate::from_pem_bundle(&pem)) {
-                Ok(Ok(found)) if !found.is_empty() => Some(found),
-                Ok(_) => item.fail("holds no certificate in PEM form", None),
-                Err(error) => item.fail(format!("cannot be read: {error}"), None),
-            }
-        });
+        let authorities = section.read("ca_file", |item| read_authorities(item, &file_path(item)?));
         let (url, authorities) = (url?, authorities?);
         let client = Client::builder()
             .redirect(Policy::none())
