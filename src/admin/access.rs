@@ -3,6 +3,7 @@
 mod cached;
 mod failures;
 mod sessions;
+mod single_sign_on;
 
 use std::{net::IpAddr, path::PathBuf, sync::Arc};
 
@@ -12,11 +13,14 @@ use tokio::time::Instant;
 use tracing::warn;
 
 pub(super) use self::sessions::SESSION_IDLE;
-pub use self::sessions::{LoginLink, SIGN_IN_PATH, SessionView, SignIn, SignInError, login_path};
 use self::{cached::Cached, failures::Failures};
+pub use self::{
+    sessions::{LoginLink, SIGN_IN_PATH, SessionView, SignIn, SignInError, login_path},
+    single_sign_on::{BegunSignIn, ProviderAnswer, SINGLE_SIGN_ON_PATH, SingleSignOn},
+};
 use super::Publisher;
 use crate::{
-    auth::{self, AdminKey},
+    auth::{self, AdminKey, oidc::IdentityProvider},
     domain::{AdminKeyEntry, AdminRole, Digest, Principal, SessionEntry, network::Network},
     support::clock::Clock,
 };
@@ -72,6 +76,7 @@ pub struct Access {
     keys: Cached<AdminKeyEntry>,
     sessions: Cached<SessionEntry>,
     failures: Failures,
+    provider: Option<IdentityProvider>,
     trusted_proxies: Arc<[Network]>,
 }
 
@@ -86,6 +91,7 @@ impl Access {
             keys: Cached::new("admin keys", |key| &key.id),
             sessions: Cached::new("sessions", |session| &session.id),
             failures: Failures::new(failures_max),
+            provider: None,
             trusted_proxies: Arc::default(),
         }
     }
@@ -134,9 +140,13 @@ impl Access {
     fn count_refusal(&self, kind: &str, id: Option<&str>, refusal: AccessRefusal, address: IpAddr) {
         if matches!(refusal, AccessRefusal::Unknown | AccessRefusal::Expired) {
             warn!(%address, key = id.unwrap_or("none"), reason = ?refusal, "{kind} was refused");
-            if self.failures.count(address, Instant::now()) {
-                warn!(%address, "too many refused credentials; further ones from this address are not checked for a minute");
-            }
+            self.count_failure(address);
+        }
+    }
+
+    fn count_failure(&self, address: IpAddr) {
+        if self.failures.count(address, Instant::now()) {
+            warn!(%address, "too many refused credentials; further ones from this address are not checked for a minute");
         }
     }
 

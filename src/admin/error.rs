@@ -216,6 +216,9 @@ pub enum Error {
     /// A token cannot be made.
     #[error(transparent)]
     Token(#[from] auth::tokens::Error),
+    /// Nobody is signed in by the identity provider.
+    #[error(transparent)]
+    Oidc(#[from] auth::oidc::Error),
     /// A stored record cannot be read.
     #[error(transparent)]
     Segment(#[from] segment::Error),
@@ -275,7 +278,7 @@ codes! {
         "stored_contended" Conflict: StoredContended,
         "too_many_stored" Invalid: TooManyStored,
         "mapping_mismatch" Invalid: Mapping,
-        from: Model | Source | Catalog | Announce | Metadata | Engine | Segment | SegmentFile | Token,
+        from: Model | Source | Catalog | Announce | Metadata | Engine | Segment | SegmentFile | Token | Oidc,
     }
 }
 

@@ -36,7 +36,8 @@ mod token;
 mod versions;
 
 pub use access::{
-    Access, AccessRefusal, Grant, LoginLink, SIGN_IN_PATH, SessionView, SignIn, SignInError, login_path,
+    Access, AccessRefusal, BegunSignIn, Grant, LoginLink, ProviderAnswer, SIGN_IN_PATH, SINGLE_SIGN_ON_PATH,
+    SessionView, SignIn, SignInError, SingleSignOn, login_path,
 };
 pub use admin_keys::{AdminKeyView, FIRST_KEY_FILE, NewAdminKey, provide_local_admin_key};
 pub use approve::Approved;
@@ -75,7 +76,7 @@ pub use token::{Binding, NewToken, mint_token};
 pub use versions::{ServableVersion, VERSIONS_LISTED_MAX};
 
 pub use crate::{
-    auth::{AdminKey, ApiKey},
+    auth::{AdminKey, ApiKey, oidc::CALLBACK_PATH},
     cache::IndexValue,
     domain::{AdminRole, Principal, catalog::Pause},
     engine::{Progress, RunOutcome},

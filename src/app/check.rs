@@ -4,7 +4,7 @@ use super::parts::{load_signing_keys, open_catalog, open_metadata, open_read_cat
 use crate::{
     admin::{Error, Registry},
     api::tls::Tls,
-    auth::tokens::Tokens,
+    auth::{oidc::IdentityProvider, tokens::Tokens},
     catalog::{self, Authority},
     config::{Config, Role},
     domain::{catalog::CatalogDocument, error::ErrorKind},
@@ -125,6 +125,10 @@ pub async fn check_configuration<E>(
     clock: Clock,
     mut report: impl FnMut(Checked) -> Result<(), E>,
 ) -> Result<(), E> {
+    if let Some(settings) = config.oidc.clone() {
+        let described = IdentityProvider::new(settings, clock.clone()).describe().await;
+        report(Checked::new("single sign-on", described.map_err(Error::from)))?;
+    }
     let publishes = config.node.has(Role::Publisher);
     if !publishes || config.storage.read_location.is_some() {
         let part = if publishes { "store to read from" } else { "store" };

@@ -21,6 +21,7 @@ use crate::{
     api::{self, AdminState, Limits, Listener, ReadLimits, ReadState, Readiness, tls::Tls},
     auth::{
         Authenticator, KeyRing,
+        oidc::IdentityProvider,
         tokens::{RefreshPace, Tokens},
     },
     cache::{Cache, Slot},
@@ -299,6 +300,8 @@ fn access(config: &Config, clock: &Clock) -> Access {
     let failures_max = config.server.sign_in_failures_per_minute_max;
     let (file, has_metadata) = (config.node.data_dir.join(FIRST_KEY_FILE), config.node.has(Role::Publisher));
     let access = Access::new(file, has_metadata, clock.clone(), failures_max);
+    let provider = config.oidc.clone().map(|settings| IdentityProvider::new(settings, clock.clone()));
+    let access = access.with_identity_provider(provider);
     access.behind(config.server.trusted_proxies.clone().into())
 }
 

@@ -3,6 +3,7 @@
 //! A key has 256 random bits, so a plain SHA-256 protects it at rest and costs 45 ns to check. A slow
 //! password hash would not make it safer.
 
+mod address;
 mod admin_key;
 mod base62;
 mod caller;
@@ -11,6 +12,7 @@ mod credential;
 pub(crate) mod fuzz;
 mod grant;
 mod key;
+pub mod oidc;
 mod ring;
 mod ticket;
 pub mod tokens;

@@ -76,6 +76,8 @@ pub struct Config {
     pub telemetry: telemetry::Settings,
     /// Issuers of access tokens.
     pub tokens: Vec<auth::tokens::TokenSettings>,
+    /// The identity provider that signs people in to the console; `None` also on a node that does not publish.
+    pub oidc: Option<auth::oidc::OidcSettings>,
     /// Sources by name; empty on a node that does not publish.
     pub sources: BTreeMap<String, source::Source>,
     /// Models by name, with their sources; empty on a node that does not publish.

@@ -17,10 +17,11 @@ use crate::{
 };
 
 /// All sections, as their parts declare them.
-pub(super) const SECTIONS: [Declaration; 15] = [
+pub(super) const SECTIONS: [Declaration; 16] = [
     NodeSettings::SECTION,
     api::Settings::SECTION,
     auth::tokens::TokenSettings::SECTION,
+    auth::oidc::SECTION,
     store::Settings::SECTION,
     catalog::Settings::SECTION,
     metadata::Settings::SECTION,
@@ -74,6 +75,7 @@ pub(super) fn resolve(effective: Effective, env: &Environment, report: &Report) 
         defaults.read_table("source", source::check_defaults);
         defaults.read_table("sync", SyncConfig::check_defaults)
     });
+    let oidc = shared.read_table(auth::oidc::SECTION.name, |section| auth::oidc::read(section, dir));
     let secret_keys = shared.read_table(secrets::SECTION.name, |section| secrets::read(section, dir));
     let sources = shared.read_table(source::SECTION.name, |section| Some(source::read(section, dir, env)));
     let sources = sources.as_ref();
@@ -107,6 +109,7 @@ pub(super) fn resolve(effective: Effective, env: &Environment, report: &Report) 
         engine: engine?,
         telemetry: telemetry?,
         tokens: tokens?,
+        oidc: if is_publisher { oidc? } else { None },
         models: configured_models(models, &sources),
         sources,
         syncs,

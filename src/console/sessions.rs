@@ -43,7 +43,8 @@ impl SessionsPage<'_> {
     }
 
     fn row(&self, session: &SessionView) -> Markup {
-        let SessionView { id, name, role, key_id, created_at, used_at, expires_at } = session;
+        let SessionView { id, name, role, key_id, is_single_sign_on, created_at, used_at, expires_at } =
+            session;
         let may_end = session.is_own_of(self.grant) || self.grant.role >= AdminRole::Admin;
         html! {
             tr {
@@ -52,7 +53,7 @@ impl SessionsPage<'_> {
                 td {
                     @if let Some(key_id) = key_id {
                         "admin key " a href=(link(super::AUDIT, &[("subject", key_id)])) { code { (key_id) } }
-                    } @else { "link of a command" }
+                    } @else if *is_single_sign_on { "single sign-on" } @else { "link of a command" }
                 }
                 td { (age(Some(*created_at), self.now)) }
                 td { (age(Some(*used_at), self.now)) }

@@ -1,9 +1,9 @@
-//! The page that begins a session: with an admin key, or with the token of a link.
+//! The page that begins a session: with an admin key, with the token of a link, or at the identity provider.
 
-use maud::html;
+use maud::{DOCTYPE, Markup, html};
 
-use super::layout::page;
-use crate::admin::SIGN_IN_PATH;
+use super::{layout::page, table::link};
+use crate::admin::{SIGN_IN_PATH, SingleSignOn};
 
 /// What the page shows.
 #[derive(Debug, Clone, Copy, Default)]
@@ -15,6 +15,10 @@ pub struct SignInPage<'a> {
     pub next: &'a str,
     /// Why the last attempt was refused.
     pub fault: Option<&'a str>,
+    /// The identity provider, if one is configured.
+    pub single_sign_on: Option<&'a SingleSignOn>,
+    /// The code and message of why nobody was signed in there.
+    pub refusal: Option<(&'a str, &'a str)>,
     /// Why this node has no sessions.
     pub unavailable: Option<&'a str>,
     /// Whether the browser would not keep the session's cookie.
@@ -24,7 +28,7 @@ pub struct SignInPage<'a> {
 impl SignInPage<'_> {
     /// The page.
     pub fn render(&self) -> String {
-        let Self { token, next, fault, unavailable, is_insecure } = *self;
+        let Self { token, next, fault, single_sign_on, refusal, unavailable, is_insecure } = *self;
         let content = html! {
             @if let Some(why) = unavailable {
                 p class="notice fault" { (why) }
@@ -36,6 +40,13 @@ impl SignInPage<'_> {
                          through a tunnel as http://127.0.0.1."
                     }
                 }
+                @if let Some((code, message)) = refusal {
+                    div class="notice fault" role="alert" {
+                        p { (message) }
+                        p { "Code: " code { (code) } }
+                    }
+                }
+                @if let (Some(provider), None) = (single_sign_on, token) { (provider_link(provider, next)) }
                 form class="stack" method="post" action=(SIGN_IN_PATH) {
                     input type="hidden" name="next" value=(next);
                     @if let Some(token) = token {
@@ -44,7 +55,7 @@ impl SignInPage<'_> {
                         @if let Some(fault) = fault { p class="fault" role="alert" { (fault) } }
                     } @else {
                         label for="key" { "Admin key" }
-                        input id="key" name="key" type="password" required autofocus autocomplete="current-password"
+                        input id="key" name="key" type="password" required autofocus[single_sign_on.is_none()] autocomplete="current-password"
                             spellcheck="false" aria-invalid=[fault.map(|_| "true")]
                             aria-describedby=(if fault.is_some() { "fault help" } else { "help" });
                         @if let Some(fault) = fault { p id="fault" class="fault" role="alert" { (fault) } }
@@ -59,4 +70,29 @@ impl SignInPage<'_> {
         };
         page("Sign in", None, &content)
     }
+}
+
+/// The way to the identity provider. It is a link: a form of this page could not lead to another site.
+fn provider_link(provider: &SingleSignOn, next: &str) -> Markup {
+    html! {
+        p { a class="button" href=(link(&provider.address, &[("next", next)])) { "Sign in with " (provider.name) } }
+        p class="quiet" { "Or:" }
+    }
+}
+
+/// The page that a browser gets with its session when it comes back from the identity provider. It goes on to `next` from
+/// here: on the redirect of another site, browsers leave the session's cookie out.
+pub fn signed_in(next: &str) -> String {
+    let markup = html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta http-equiv="refresh" content=(format!("0; url={next}"));
+                title { "Larder" }
+            }
+            body { p { "You are signed in. " a href=(next) { "Continue" } } }
+        }
+    };
+    markup.into_string()
 }

@@ -4,6 +4,8 @@ use std::fmt;
 
 /// Longest name of a principal, in characters: `user@host` of any system fits.
 const CHARACTERS_MAX: usize = 128;
+/// How the name of who signed in at the identity provider begins.
+const IDENTITY: &str = "oidc:";
 
 /// Who asks for a change: every use case that changes something takes one, and the audit log keeps it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,6 +28,17 @@ impl Principal {
     /// A browser at `address` whose session began by a link that `name` created: `session:cli:jane@host (4f9k2Lq0XyZ1)`.
     pub fn session(name: &str, id: &str, address: impl fmt::Display) -> Self {
         Self { name: format!("session:{} ({id})", shortened(name)), address: Some(address.to_string()) }
+    }
+
+    /// A person at `address` who signed in at the identity provider, in a session: `oidc:jane@example.com (4f9k2Lq0XyZ1)`.
+    pub fn identity(name: &str, session: &str, address: impl fmt::Display) -> Self {
+        let name = format!("{} ({session})", Self::identity_name(name));
+        Self { name, address: Some(address.to_string()) }
+    }
+
+    /// The name of a session that a person with this name at the identity provider has begun.
+    pub fn identity_name(name: &str) -> String {
+        format!("{IDENTITY}{}", shortened(name.strip_prefix(IDENTITY).unwrap_or(name)))
     }
 
     /// A browser at `address` that is not signed in.

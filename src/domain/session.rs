@@ -11,9 +11,12 @@ pub struct SessionEntry {
     pub id: String,
     /// SHA-256 of the cookie's whole text.
     pub sha256: Digest,
-    /// The admin key that the session ends with; `None` for one that began by a link of a command.
+    /// The admin key that the session ends with; `None` for one that began by a link of a command, or at the identity
+    /// provider.
     pub key_id: Option<String>,
-    /// Whose it is: the name of the admin key, or who created the link.
+    /// SHA-256 of who signed in at the identity provider; `None` for one that began in another way.
+    pub subject: Option<Digest>,
+    /// Whose it is: the name of the admin key, who created the link, or who signed in at the identity provider.
     pub name: String,
     /// What its holder may do.
     pub role: AdminRole,

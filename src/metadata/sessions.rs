@@ -12,7 +12,8 @@ use crate::domain::{Digest, LoginLinkEntry, Principal, SessionEntry};
 
 /// Most sessions at once. Beyond that the one that was used least recently ends.
 pub const SESSIONS_MAX: usize = 1000;
-/// Most sessions of one admin key, and of all links of commands, so that the holder of one key ends nobody else's.
+/// Most sessions of one admin key, of one person at the identity provider, and of all links of commands, so that nobody
+/// ends the sessions of others.
 pub const SESSIONS_OF_KEY_MAX: usize = 20;
 /// Most links that wait for their use. Beyond that the oldest one ends.
 pub const LOGIN_LINKS_MAX: usize = 100;
@@ -22,6 +23,7 @@ fn session(row: &Row) -> Result<SessionEntry, Error> {
         id: row.text("id")?,
         sha256: row.parsed("sha256")?,
         key_id: row.text_or_null("key_id")?,
+        subject: row.parsed_or_null("subject")?,
         name: row.text("name")?,
         role: row.parsed("role")?,
         created_at: row.time("created_at")?,
@@ -45,8 +47,8 @@ fn link(row: &Row) -> Result<LoginLinkEntry, Error> {
 /// Stores a session, and ends those beyond the bounds.
 async fn insert(transaction: &mut Transaction, entry: &SessionEntry) -> Result<(), Error> {
     let insert = Statement::new(
-        "insert into sessions (id, sha256, key_id, name, role, created_at, used_at, expires_at) \
-         values ($1, $2, $3, $4, $5, $6, $7, $8)",
+        "insert into sessions (id, sha256, key_id, name, role, created_at, used_at, expires_at, subject) \
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
     );
     let insert = insert
         .bind(entry.id.as_str())
@@ -56,14 +58,15 @@ async fn insert(transaction: &mut Transaction, entry: &SessionEntry) -> Result<(
         .bind(entry.role.as_str())
         .bind(entry.created_at)
         .bind(entry.used_at)
-        .bind(entry.expires_at);
+        .bind(entry.expires_at)
+        .bind(entry.subject.map(|subject| subject.to_string()));
     transaction.execute(insert).await?;
-    let of_key = Statement::new(
-        "delete from sessions where coalesce(key_id, '') = $1 and id not in \
-         (select id from sessions where coalesce(key_id, '') = $1 order by used_at desc, id limit $2)",
+    let of_owner = Statement::new(
+        "delete from sessions where coalesce(key_id, subject, '') = $1 and id not in \
+         (select id from sessions where coalesce(key_id, subject, '') = $1 order by used_at desc, id limit $2)",
     );
-    let key_id = entry.key_id.as_deref().unwrap_or_default();
-    transaction.execute(of_key.bind(key_id).bind(SESSIONS_OF_KEY_MAX)).await?;
+    let owner = entry.key_id.clone().or_else(|| entry.subject.map(|subject| subject.to_string()));
+    transaction.execute(of_owner.bind(owner.unwrap_or_default()).bind(SESSIONS_OF_KEY_MAX)).await?;
     let of_all = Statement::new(
         "delete from sessions where id not in (select id from sessions order by used_at desc, id limit $1)",
     );
@@ -74,7 +77,7 @@ impl Metadata {
     /// The sessions; at most [`SESSIONS_MAX`]. Some may have ended by time.
     pub async fn sessions(&self) -> Result<Vec<SessionEntry>, Error> {
         let select = Statement::new(
-            "select id, sha256, key_id, name, role, created_at, used_at, expires_at from sessions \
+            "select id, sha256, key_id, subject, name, role, created_at, used_at, expires_at from sessions \
              order by used_at desc, id limit $1",
         );
         self.database.rows(select.bind(SESSIONS_MAX)).await?.iter().map(session).collect()

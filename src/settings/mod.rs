@@ -3,6 +3,7 @@
 //! A section is asked for its keys by name; each reader gives a typed value or reports a [`Fault`] with
 //! place, key and hint. All faults of a configuration are reported at once.
 
+mod authorities;
 pub(crate) mod declaration;
 pub(crate) mod environment;
 pub(crate) mod fault;
@@ -16,6 +17,7 @@ pub(crate) mod tree;
 pub mod units;
 pub(crate) mod url;
 
+pub(crate) use authorities::{certificates, read_authorities};
 pub(crate) use declaration::Declaration;
 pub use environment::Environment;
 pub(crate) use fault::Report;

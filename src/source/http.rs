@@ -1,14 +1,12 @@
 //! Sources that speak HTTP: one client for all of them, and what a request without an answer means.
 
-use std::{error::Error as _, fs, io, path::PathBuf, time::Duration};
+use std::{error::Error as _, path::PathBuf, time::Duration};
 
-use reqwest::{
-    Certificate, Client, RequestBuilder, Response, StatusCode, Url, header::RETRY_AFTER, redirect::Policy,
-};
+use reqwest::{Client, RequestBuilder, Response, StatusCode, Url, header::RETRY_AFTER, redirect::Policy};
 
 use super::error::{Error, cause, connection_lost, malformed, other_protocol};
 use crate::{
-    settings::{item::Item, section::Section, url::find_unencoded},
+    settings::{item::Item, read_authorities, section::Section, url::find_unencoded},
     support::{backoff::Backoff, tls_words::certificate_hint},
 };
 
@@ -68,10 +66,7 @@ impl Endpoint {
         file_path: impl Fn(&Item<'_>) -> Option<PathBuf>,
         connect_timeout: Duration,
     ) -> Option<Self> {
-        let authorities = section.read("ca_file", |item| match certificates(&fs::read(file_path(item)?)) {
-            Ok(found) => Some(found),
-            Err(fault) => item.fail(fault, None),
-        });
+        let authorities = section.read("ca_file", |item| read_authorities(item, &file_path(item)?));
         let (url, authorities) = (url?, authorities?);
         let client = Client::builder()
             .redirect(Policy::none())
@@ -207,13 +202,6 @@ impl Endpoint {
             connection_lost(format_args!("{address}: {root}"))
         }
     }
-}
-
-/// All certificates of a file in PEM, at least one, or what is wrong with it.
-pub(super) fn certificates(content: &io::Result<Vec<u8>>) -> Result<Vec<Certificate>, String> {
-    let pem = content.as_ref().map_err(|error| format!("cannot be read: {error}"))?;
-    let found = Certificate::from_pem_bundle(pem).unwrap_or_default();
-    if found.is_empty() { Err("holds no certificate in PEM form".to_owned()) } else { Ok(found) }
 }
 
 /// Whether an answer asks to try again: too many requests, or a server or proxy that cannot work at this moment.

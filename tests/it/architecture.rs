@@ -40,7 +40,7 @@ const LAYERS: [(&str, u8); 29] = [
 ];
 
 /// Crates that only the modules beside them name.
-const CRATES: [(&str, &[&str]); 20] = [
+const CRATES: [(&str, &[&str]); 21] = [
     ("adbc_core", &["source/adbc/worker.rs"]),
     ("adbc_driver_manager", &["source/adbc/worker.rs"]),
     ("dashmap", &["cache/", "auth/ring.rs"]),
@@ -55,6 +55,7 @@ const CRATES: [(&str, &[&str]); 20] = [
     ("governor", &["auth/ring.rs"]),
     ("ipnet", &["domain/network.rs"]),
     ("jsonwebtoken", &["auth/tokens/", "source/google_sheets/", "source/microsoft_excel/"]),
+    ("openidconnect", &["auth/oidc/"]),
     ("anyhow", &["app/", "cli/", "main.rs"]),
     ("tokio_rustls", &["api/http/listener/", "postgres/"]),
     (

@@ -60,6 +60,7 @@ fn codes() -> BTreeSet<&'static str> {
         larder::admin::SegmentFileError::CODES,
         larder::api::listener::Error::CODES,
         larder::api::tls::Error::CODES,
+        larder::auth::oidc::Error::CODES,
         larder::auth::tokens::Error::CODES,
         larder::cache::Error::CODES,
         larder::catalog::AnnounceError::CODES,

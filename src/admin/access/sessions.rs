@@ -54,12 +54,15 @@ pub fn login_path(ticket: &Ticket) -> String {
 pub struct SessionView {
     /// Its id: the part of the cookie that is no secret.
     pub id: String,
-    /// Whose it is: the name of the admin key, or who created the link.
+    /// Whose it is: the name of the admin key, who created the link, or who signed in at the identity provider.
     pub name: String,
     /// What its holder may do.
     pub role: AdminRole,
-    /// The admin key that it ends with; `None` for one that began by a link of a command.
+    /// The admin key that it ends with; `None` for one that began by a link of a command or by single sign-on.
     pub key_id: Option<String>,
+    /// Whether it began by single sign-on.
+    #[serde(default)]
+    pub is_single_sign_on: bool,
     /// When it began.
     pub created_at: DateTime<Utc>,
     /// When it was last used, to the minute.
@@ -84,8 +87,9 @@ impl SessionView {
 
 impl From<SessionEntry> for SessionView {
     fn from(entry: SessionEntry) -> Self {
-        let SessionEntry { id, name, role, key_id, created_at, used_at, expires_at, .. } = entry;
-        Self { id, name, role, key_id, created_at, used_at, expires_at }
+        let SessionEntry { id, name, role, key_id, subject, created_at, used_at, expires_at, .. } = entry;
+        let is_single_sign_on = subject.is_some();
+        Self { id, name, role, key_id, is_single_sign_on, created_at, used_at, expires_at }
     }
 }
 
@@ -173,7 +177,7 @@ impl Access {
         }
     }
 
-    fn new_session(
+    pub(super) fn new_session(
         &self,
         key_id: Option<String>,
         name: String,
@@ -186,6 +190,7 @@ impl Access {
             id: ticket.id().to_owned(),
             sha256: ticket.digest(),
             key_id,
+            subject: None,
             name,
             role,
             created_at: now,
@@ -298,20 +303,22 @@ fn has_ended(session: &SessionEntry, now: DateTime<Utc>) -> bool {
     session.expires_at <= now || session.used_at + SESSION_IDLE <= now
 }
 
-/// Who acts in a session: the admin key that it ends with, or who created its link.
+/// Who acts in a session: the admin key that it ends with, who signed in at the identity provider, or who created its
+/// link.
 fn principal(session: &SessionEntry, address: IpAddr) -> Principal {
-    match &session.key_id {
-        Some(key_id) => Principal::admin_key(&session.name, key_id, address),
-        None => Principal::session(&session.name, &session.id, address),
+    match (&session.key_id, session.subject) {
+        (Some(key_id), _) => Principal::admin_key(&session.name, key_id, address),
+        (None, Some(_)) => Principal::identity(&session.name, &session.id, address),
+        (None, None) => Principal::session(&session.name, &session.id, address),
     }
 }
 
-fn begun(principal: &Principal, entry: &SessionEntry, by: &str) -> AuditEntry {
+pub(super) fn begun(principal: &Principal, entry: &SessionEntry, by: &str) -> AuditEntry {
     let detail = Some(format!("{} by {by}", entry.role));
     AuditEntry::new(entry.created_at, principal, "session.begin", &entry.id, detail)
 }
 
-fn signed_in(ticket: Ticket, entry: &SessionEntry) -> SignIn {
+pub(super) fn signed_in(ticket: Ticket, entry: &SessionEntry) -> SignIn {
     let lifetime = (entry.expires_at - entry.created_at).to_std().unwrap_or_default();
     SignIn { ticket, lifetime }
 }

@@ -11,41 +11,81 @@ use hyper::{
 
 use crate::admin::SignIn;
 
-/// The cookie of a session. With this prefix a browser keeps it only from this host, over TLS, for all paths.
-const COOKIE_NAME: &str = "__Host-larder";
-/// Its name on a loopback address, where there is no TLS.
-const LOOPBACK_COOKIE_NAME: &str = "larder";
+/// A cookie of this listener.
+struct Cookie {
+    /// Its name. With this prefix a browser keeps it only from this host, over TLS, for all paths.
+    name: &'static str,
+    /// Its name on a loopback address, where there is no TLS.
+    loopback_name: &'static str,
+    /// `Strict` unless it must come with a redirect of another site.
+    same_site: &'static str,
+}
+
+/// The cookie of a session.
+const SESSION: Cookie = Cookie { name: "__Host-larder", loopback_name: "larder", same_site: "Strict" };
+/// The cookie of a sign-in that waits for the identity provider, which sends the browser back.
+const PENDING: Cookie =
+    Cookie { name: "__Host-larder-sign-in", loopback_name: "larder-sign-in", same_site: "Lax" };
+
 /// Whose page a request comes from, as the browser says; no page can set it.
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 /// The cookie of the session that a request belongs to.
 pub(in crate::api) fn session_cookie(head: &Parts) -> Option<&str> {
-    let named = |name: &str| {
-        let headers = head.headers.get_all(COOKIE).iter().filter_map(|value| value.to_str().ok());
-        let cookies = headers.flat_map(|value| value.split(';')).filter_map(|one| one.trim().split_once('='));
-        cookies.into_iter().find(|(known, _)| *known == name).map(|(_, value)| value)
-    };
-    // Elsewhere, another host of the same domain could have set it.
-    named(COOKIE_NAME).or_else(|| named(LOOPBACK_COOKIE_NAME).filter(|_| is_loopback(head)))
+    SESSION.of(head)
 }
 
-/// The header that gives a browser the cookie of a session.
-pub(in crate::api) fn set_cookie(head: &Parts, session: &SignIn) -> HeaderValue {
-    cookie(is_plain(head), session.ticket.expose(), session.lifetime)
+/// The cookie of a sign-in that waits for the identity provider.
+pub(in crate::api) fn pending_cookie(head: &Parts) -> Option<&str> {
+    PENDING.of(head)
+}
+
+/// The header that gives a browser the cookie of a session; `is_plain` leaves out `Secure`.
+pub(in crate::api) fn set_cookie(is_plain: bool, session: &SignIn) -> HeaderValue {
+    SESSION.set(is_plain, session.ticket.expose(), session.lifetime)
+}
+
+/// The header that gives a browser the cookie of a sign-in that waits for the identity provider.
+pub(in crate::api) fn set_pending_cookie(is_plain: bool, value: &str, lifetime: Duration) -> HeaderValue {
+    PENDING.set(is_plain, value, lifetime)
 }
 
 /// The headers that take the cookie of a session from a browser.
 pub(in crate::api) fn clear_cookies() -> [HeaderValue; 2] {
-    [true, false].map(|is_plain| cookie(is_plain, "", Duration::ZERO))
+    SESSION.clear()
 }
 
-fn cookie(is_plain: bool, value: &str, lifetime: Duration) -> HeaderValue {
-    let (name, secure) = if is_plain { (LOOPBACK_COOKIE_NAME, "") } else { (COOKIE_NAME, "; Secure") };
-    let seconds = lifetime.as_secs();
-    let text = format!("{name}={value}; Path=/; Max-Age={seconds}; HttpOnly; SameSite=Strict{secure}");
-    let mut value = HeaderValue::try_from(text).expect("ASCII letters and digits");
-    value.set_sensitive(true);
-    value
+/// The headers that take the cookie of a sign-in from a browser.
+pub(in crate::api) fn clear_pending_cookies() -> [HeaderValue; 2] {
+    PENDING.clear()
+}
+
+impl Cookie {
+    /// Its value in a request.
+    fn of<'a>(&self, head: &'a Parts) -> Option<&'a str> {
+        let named = |name: &str| {
+            let headers = head.headers.get_all(COOKIE).iter().filter_map(|value| value.to_str().ok());
+            let mut cookies =
+                headers.flat_map(|value| value.split(';')).filter_map(|one| one.trim().split_once('='));
+            cookies.find(|(known, _)| *known == name).map(|(_, value)| value)
+        };
+        // Elsewhere, another host of the same domain could have set it.
+        named(self.name).or_else(|| named(self.loopback_name).filter(|_| is_loopback(head)))
+    }
+
+    fn set(&self, is_plain: bool, value: &str, lifetime: Duration) -> HeaderValue {
+        let (name, secure) = if is_plain { (self.loopback_name, "") } else { (self.name, "; Secure") };
+        let (seconds, same_site) = (lifetime.as_secs(), self.same_site);
+        let text =
+            format!("{name}={value}; Path=/; Max-Age={seconds}; HttpOnly; SameSite={same_site}{secure}");
+        let mut value = HeaderValue::try_from(text).expect("ASCII letters, digits and signs");
+        value.set_sensitive(true);
+        value
+    }
+
+    fn clear(&self) -> [HeaderValue; 2] {
+        [true, false].map(|is_plain| self.set(is_plain, "", Duration::ZERO))
+    }
 }
 
 /// Whether a page of this listener sent the request. Browsers say so themselves, and for plain HTTP by `Origin`; a
@@ -74,7 +114,7 @@ pub(in crate::api) fn is_insecure(head: &Parts) -> bool {
 }
 
 /// Whether the cookie goes without `Secure`: on loopback, unless a proxy with TLS is what asks from there.
-fn is_plain(head: &Parts) -> bool {
+pub(in crate::api) fn is_plain(head: &Parts) -> bool {
     is_loopback(head) && !text(&head.headers, &ORIGIN).is_some_and(|origin| origin.starts_with("https:"))
 }
 
@@ -140,8 +180,8 @@ mod tests {
             (&[("host", "127.0.0.1:8081"), ("origin", "https://larder.example")], true),
             (&[], true),
         ] {
-            let text = cookie(is_plain(&head(headers)), "x", Duration::from_secs(9));
-            let name = if is_secure { COOKIE_NAME } else { LOOPBACK_COOKIE_NAME };
+            let text = SESSION.set(is_plain(&head(headers)), "x", Duration::from_secs(9));
+            let name = if is_secure { SESSION.name } else { SESSION.loopback_name };
             let secure = if is_secure { "; Secure" } else { "" };
             let expected = format!("{name}=x; Path=/; Max-Age=9; HttpOnly; SameSite=Strict{secure}");
             assert_eq!(text, expected, "{headers:?}");

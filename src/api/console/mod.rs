@@ -19,6 +19,7 @@ mod routes;
 mod runs;
 mod sessions;
 mod sign_in;
+mod single_sign_on;
 mod syncs;
 
 pub use routes::pages;

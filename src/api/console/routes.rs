@@ -9,10 +9,13 @@ use hyper::Method;
 
 use super::{
     admin_keys, audit, collections, editor, entries, gate, keys, nodes, overview, records, runs, sessions,
-    sign_in, syncs,
+    sign_in, single_sign_on, syncs,
 };
 use crate::{
-    admin::AdminRole::{self, Admin, Operator, Viewer},
+    admin::{
+        AdminRole::{self, Admin, Operator, Viewer},
+        CALLBACK_PATH, SINGLE_SIGN_ON_PATH,
+    },
     api::admin::AdminState,
 };
 
@@ -38,6 +41,8 @@ const ROUTES: &[Route] = &[
     route(Method::GET, "/", None, || get(overview::go_home)),
     route(Method::GET, "/console/assets/{name}", None, || get(overview::show_asset)),
     route(Method::GET, "/console/sign-in", None, || get(sign_in::show_form)),
+    route(Method::GET, SINGLE_SIGN_ON_PATH, None, || get(single_sign_on::begin)),
+    route(Method::GET, CALLBACK_PATH, None, || get(single_sign_on::finish)),
     route(Method::GET, "/console/sign-in/{token}", None, || get(sign_in::show_link)),
     route(Method::POST, "/console/sign-in", None, || post(sign_in::sign_in)),
     route(Method::POST, "/console/sign-out", Some(Viewer), || post(sign_in::sign_out)),
@@ -113,7 +118,7 @@ pub(in crate::api) fn routes(state: &AdminState) -> Router<AdminState> {
 
 /// The path of every page as its route has it, with the role that it needs.
 pub fn pages() -> impl Iterator<Item = (&'static str, Option<AdminRole>)> {
-    let no_page = ["/", "/console/assets/{name}", "/console/{*path}"];
+    let no_page = ["/", "/console/assets/{name}", "/console/{*path}", SINGLE_SIGN_ON_PATH, CALLBACK_PATH];
     let pages = ROUTES.iter().filter(move |row| row.method == Method::GET && !no_page.contains(&row.path));
     pages.map(|row| (row.path, row.role))
 }
@@ -140,6 +145,8 @@ mod tests {
             "/",
             "/console/assets/{name}",
             "/console/sign-in",
+            "/console/sign-in/oidc",
+            "/console/sign-in/oidc/callback",
             "/console/sign-in/{token}",
             "/console/sign-in",
         ];

@@ -32,7 +32,7 @@ pub(super) struct Next {
 }
 
 /// `next` if it is a page of the console, else the first page. A link must not send a browser to another site.
-fn page_of(next: Option<&str>) -> &str {
+pub(super) fn page_of(next: Option<&str>) -> &str {
     let is_page = |next: &&str| {
         let rest = next.strip_prefix(console::HOME);
         rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['/', '?']))
@@ -77,8 +77,10 @@ pub(super) async fn show_link(
 }
 
 /// The page, or why this node has no sessions at present.
-fn show(state: &AdminState, head: &Parts, page: SignInPage<'_>) -> Response {
-    let page = SignInPage { is_insecure: browser::is_insecure(head), ..page };
+pub(super) fn show(state: &AdminState, head: &Parts, page: SignInPage<'_>) -> Response {
+    let single_sign_on = state.access.single_sign_on();
+    let is_insecure = browser::is_insecure(head);
+    let page = SignInPage { is_insecure, single_sign_on: single_sign_on.as_ref(), ..page };
     match state.publisher() {
         Ok(_) => Html(page.render()).into_response(),
         Err(error) => {
@@ -125,7 +127,7 @@ pub(super) async fn sign_in(State(state): State<AdminState>, request: Request) -
 
 fn begun(head: &Parts, session: &SignIn, next: &str) -> Response {
     let mut response = see(next);
-    response.headers_mut().insert(SET_COOKIE, browser::set_cookie(head, session));
+    response.headers_mut().insert(SET_COOKIE, browser::set_cookie(browser::is_plain(head), session));
     response
 }
 

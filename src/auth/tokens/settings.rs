@@ -10,6 +10,7 @@ use jsonwebtoken::Algorithm;
 use reqwest::Url;
 
 use crate::{
+    auth::address::{ip_address, is_loopback, secure_url},
     domain::{
         fields::{FieldLimit, FieldPath},
         keyset::Scope,
@@ -17,12 +18,7 @@ use crate::{
         name::{CollectionName, IndexName},
         network,
     },
-    settings::{
-        Declaration,
-        item::Item,
-        section::Section,
-        url::{ENCODE_HINT, find_unencoded},
-    },
+    settings::{Declaration, item::Item, section::Section},
     support::secret::SecretString,
 };
 
@@ -260,24 +256,9 @@ fn jwks_url(section: &Section<'_>) -> Option<Option<KeySource>> {
     let allows = section.read("allow_private_address", Item::boolean);
     let (interval, allows) = (interval?.unwrap_or(REFRESH_INTERVAL), allows?.unwrap_or(false));
     section.read("jwks_url", |item| {
-        let text = item.url()?;
-        if let Some(fault) = find_unencoded(text) {
-            return item.fail(fault, ENCODE_HINT.to_owned());
-        }
-        let url = match Url::parse(text) {
-            Ok(url) if url.username().is_empty() && url.password().is_none() => url,
-            _ => return item.fail("is no URL", "write \"https://host/path\", without a user".to_owned()),
-        };
-        let host = url.host_str().unwrap_or_default();
-        let address = host.trim_start_matches('[').trim_end_matches(']').parse::<std::net::IpAddr>().ok();
-        let is_loopback =
-            host == "localhost" || address.is_some_and(|address| address.to_canonical().is_loopback());
-        match url.scheme() {
-            "https" => {}
-            "http" if is_loopback => {}
-            _ => return item.fail("must be https, or http to a loopback address", None),
-        }
-        let is_private = is_loopback || address.is_some_and(|address| !network::is_public(address));
+        let url = secure_url(item)?;
+        let is_private =
+            is_loopback(&url) || ip_address(&url).is_some_and(|address| !network::is_public(address));
         if is_private && !allows {
             return item
                 .fail("is at a private address", "write allow_private_address = true beside it".to_owned());

@@ -87,8 +87,9 @@ fn the_documentation_s_examples_load() {
     // A table may be shown twice: the later one is another way to write it.
     let mut seen = std::collections::BTreeSet::new();
     blocks.retain(|block| seen.insert(block.lines().next().unwrap().to_owned()));
-    assert_eq!(blocks.len(), 20, "{blocks:#?}");
-    let variables = ["WAREHOUSE_URL", "METADATA_URL", "MINIO_ID", "MINIO_SECRET", "EMAIL_SECRET"];
+    assert_eq!(blocks.len(), 22, "{blocks:#?}");
+    let variables =
+        ["WAREHOUSE_URL", "METADATA_URL", "MINIO_ID", "MINIO_SECRET", "EMAIL_SECRET", "OIDC_CLIENT_SECRET"];
     let env: Environment = variables.map(|name| (name, "postgres://warehouse")).into_iter().collect();
     let config = load_text(&blocks.concat(), Path::new("larder.toml"), &env, &Overrides::default());
     assert_eq!(config.unwrap_or_else(|faults| panic!("{faults}")).syncs.len(), 2);

@@ -7,6 +7,7 @@ mod exported;
 mod fuzz;
 mod lookups;
 mod models;
+mod oidc;
 mod printed;
 mod refused;
 mod refused_syncs;

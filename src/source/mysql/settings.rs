@@ -7,13 +7,11 @@ use sqlx::mysql::{MySqlConnectOptions, MySqlSslMode};
 use super::MySql;
 use crate::{
     settings::{
+        certificates,
         section::Section,
         url::{ENCODE_HINT, find_unencoded},
     },
-    source::{
-        driver::{Driver, OpenOptions},
-        http::certificates,
-    },
+    source::driver::{Driver, OpenOptions},
     support::tcp::Keepalive,
 };
 

@@ -6,11 +6,8 @@ use tiberius::{AuthMethod, Config, EncryptionLevel};
 
 use super::{Isolation, SqlServer};
 use crate::{
-    settings::{item::Item, section::Section},
-    source::{
-        driver::{Driver, OpenOptions},
-        http::certificates,
-    },
+    settings::{certificates, item::Item, section::Section},
+    source::driver::{Driver, OpenOptions},
 };
 
 /// The port of a server that names none.

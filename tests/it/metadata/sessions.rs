@@ -13,6 +13,7 @@ fn session(id: &str, key_id: Option<&str>, at: DateTime<Utc>) -> SessionEntry {
         id: id.to_owned(),
         sha256: Digest::of(id.as_bytes()),
         key_id: key_id.map(str::to_owned),
+        subject: None,
         name: "jane\0".to_owned(),
         role: AdminRole::Operator,
         created_at: at,
