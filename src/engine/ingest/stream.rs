@@ -96,6 +96,6 @@ impl Comparison {
             contested.clear();
         }
         let sum = sequencer.writer.sum(&table, &sequencer.new);
-        Ok(Streamed { sum, sequencer, table, base_codec, codec, counts, contested })
+        Ok(Streamed { sequencer, table, base_codec, codec, counts, contested, sum })
     }
 }

@@ -114,7 +114,7 @@ fn is_like(one: &Manifest, other: &Manifest) -> bool {
         cursor.whole_at = other.whole_at;
     }
     // The version follows from base and segments.
-    Manifest { run_id, created_at, data_as_of, version, segments, cursor, ..one.clone() } == *other
+    Manifest { version, run_id, created_at, data_as_of, segments, cursor, ..one.clone() } == *other
 }
 
 /// The rejected rows that a run lists, in an order of their own. The list of a reason that is full is a sample, and left
