@@ -315,7 +315,7 @@ async fn refusals_say_what_to_do_and_no_secret() {
     let server = Graph::start().await;
     let good = server.with_secret(ITEM);
     for (section, query, code, part) in [
-        (good.replace(SECRET, "old"), table("Übersicht 1", None), "source_wrong_password", "AADSTS7000215"),
+        (good.replace(SECRET, "wr0ng"), table("Übersicht 1", None), "source_wrong_password", "AADSTS7000215"),
         (good.replace("11-22", "33"), table("Übersicht 1", None), "source_login_refused", "client_id"),
         (good.replace("01ÄB", "nothere"), table("Übersicht 1", None), "source_file_missing", "itemNotFound"),
         (
@@ -331,7 +331,7 @@ async fn refusals_say_what_to_do_and_no_secret() {
         let error = read_query(&open(&section), &query, None).await.unwrap_err();
         assert_eq!(error.code(), code, "{error}");
         assert!(error.to_string().contains(part), "{error}");
-        for secret in [SECRET, "old", "hush", "tempauth"] {
+        for secret in [SECRET, "wr0ng", "hush", "tempauth"] {
             assert!(!error.to_string().contains(secret), "{error}");
         }
     }

@@ -20,8 +20,7 @@ async fn every_type_of_the_engine_is_served_as_it_is_printed() {
     let server = FlightSql::start().await;
     let directory = directory(&format!("[sources.flight]\n{}", server.section()));
     let columns: Vec<_> = VALUES.iter().enumerate().map(|(at, (sql, _))| format!("{sql} as c{at}")).collect();
-    let sql =
-        format!("select {} union all select {}", columns.join(", "), vec!["null"; VALUES.len()].join(", "));
+    let sql = format!("select {} union all select {}", columns.join(", "), ["null"; VALUES.len()].join(", "));
     let found = rows(directory.path(), "flight", &sql);
     let expected: Vec<_> =
         VALUES.iter().enumerate().map(|(at, (_, text))| format!("\"c{at}\":{text}")).collect();

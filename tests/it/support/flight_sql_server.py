@@ -110,10 +110,11 @@ class NoHandler(flight.ServerAuthHandler):
 
 class Server(flight.FlightServerBase):
     def __init__(self, location, **options):
-        super().__init__(location, auth_handler=NoHandler(), middleware={"login": Login()}, **options)
         self.database = duckdb.connect(":memory:")
         # One thread, so that rows come in their order.
         self.database.execute("set threads = 1; set arrow_lossless_conversion = true; set timezone = 'UTC'")
+        # Clients are answered from here on.
+        super().__init__(location, auth_handler=NoHandler(), middleware={"login": Login()}, **options)
 
     def sql(self, data):
         name, parts = command(data)
