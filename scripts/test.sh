@@ -103,6 +103,7 @@ install_node_program liquid tests/it/liquid # liquidjs
 install_node_program duckdb tests/it/source_adbc
 install_node_program azurite tests/it/support/azurite
 install_node_program axe tests/it/console/axe
+install_node_program oidc tests/it/console/oidc # an identity provider
 install_python_programs
 
 if [ ${#only[@]} -eq 0 ]; then

@@ -168,10 +168,9 @@ impl Discovered {
         };
         let methods = metadata.token_endpoint_auth_methods_supported();
         let takes = |method| methods.is_some_and(|methods| methods.contains(&method));
-        let auth_type = match takes(CoreClientAuthMethod::ClientSecretPost) {
-            true if !takes(CoreClientAuthMethod::ClientSecretBasic) => AuthType::RequestBody,
-            _ => AuthType::BasicAuth,
-        };
+        let takes_body_alone =
+            takes(CoreClientAuthMethod::ClientSecretPost) && !takes(CoreClientAuthMethod::ClientSecretBasic);
+        let auth_type = if takes_body_alone { AuthType::RequestBody } else { AuthType::BasicAuth };
         let redirect = RedirectUrl::new(format!("{}{CALLBACK_PATH}", settings.url));
         let redirect = redirect.map_err(|_| Error::malformed("url is no URL"))?;
         let (keys, has_user_info) = (metadata.jwks().keys().len(), metadata.userinfo_endpoint().is_some());

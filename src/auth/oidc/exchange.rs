@@ -94,7 +94,7 @@ impl IdentityProvider {
         };
         let answer = request.request_async(&self.settings().http).await;
         answer.map(Some).map_err(|error| match error {
-            UserInfoError::Request(unanswered) => Error::Unreachable(Unanswered::to_string(&unanswered)),
+            UserInfoError::Request(unanswered) => Error::Unreachable(unanswered.to_string()),
             UserInfoError::ClaimsVerification(_) => Error::malformed(
                 "its userinfo endpoint answers for another person, or with another signature",
             ),

@@ -5,8 +5,7 @@ use std::{error::Error as _, future::Future, pin::Pin, time::Duration};
 use openidconnect::{AsyncHttpClient, HttpRequest, HttpResponse, http};
 use reqwest::{Certificate, Client, Url, header::CONTENT_TYPE, redirect::Policy};
 
-use crate::auth::address::is_loopback;
-use crate::support::tls_words::certificate_hint;
+use crate::{auth::address::is_loopback, support::tls_words::certificate_hint};
 
 /// Longest time for a connection to be made, and for a whole request.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);

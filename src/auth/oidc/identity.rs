@@ -63,8 +63,8 @@ impl Person {
         let groups = groups.unwrap_or_default();
         let role = roles.iter().filter(|(group, _)| groups.contains(group)).map(|(_, role)| *role).max();
         let digest = Digest::of(format!("{issuer}\n{subject}").as_bytes());
-        let names = [email, user_name, Some(subject)].into_iter().flatten();
-        let name = names.into_iter().find(|name| !name.trim().is_empty()).unwrap_or_default();
+        let mut names = [email, user_name, Some(subject)].into_iter().flatten();
+        let name = names.find(|name| !name.trim().is_empty()).unwrap_or_default();
         Identity { name, subject: digest, role }
     }
 }

@@ -34,7 +34,7 @@ async fn check_widths(browser: &Browser) {
 }
 
 /// Clicks what a selector finds.
-async fn click(browser: &Browser, selector: &str) {
+pub(super) async fn click(browser: &Browser, selector: &str) {
     browser.run("document.querySelector(argument).click()", json!(selector)).await.unwrap();
 }
 

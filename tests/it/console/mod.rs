@@ -1,4 +1,4 @@
-//! The web console: signing in and out, sessions and their end, and the pages.
+//! The web console: signing in and out, single sign-on, sessions and their end, and the pages.
 
 mod accessibility;
 mod admin_keys;
@@ -9,6 +9,7 @@ mod entries;
 mod forms;
 mod keys;
 mod lists;
+mod oidc;
 mod pages;
 mod runs;
 mod sessions;

@@ -12,6 +12,8 @@ pub(crate) struct Visitor {
     address: SocketAddr,
     /// The cookie, as a browser sends it.
     pub(crate) cookie: Option<String>,
+    /// The value of the cookie of a sign-in that waits for the identity provider.
+    pub(crate) pending: Option<String>,
 }
 
 /// What a browser adds to a form of a page of the listener.
@@ -19,7 +21,7 @@ pub(crate) const OWN_PAGE: &str = "Sec-Fetch-Site: same-origin\r\n";
 
 impl Visitor {
     pub(crate) fn at(address: SocketAddr) -> Self {
-        Self { address, cookie: None }
+        Self { address, cookie: None, pending: None }
     }
 
     pub(crate) fn of(node: &Node) -> Self {
@@ -29,7 +31,10 @@ impl Visitor {
     /// Sends a request with extra header lines, and keeps or forgets the cookie as the answer says.
     pub(crate) async fn send(&mut self, method: &str, target: &str, lines: &str, body: &str) -> Answer {
         let mut client = Client::connect(self.address).await;
-        let cookie = self.cookie.as_ref().map(|cookie| format!("Cookie: {cookie}\r\n")).unwrap_or_default();
+        let pending = self.pending.as_ref().map(|pending| format!("larder-sign-in={pending}"));
+        let cookies: Vec<String> = self.cookie.iter().cloned().chain(pending).collect();
+        let cookie =
+            if cookies.is_empty() { String::new() } else { format!("Cookie: {}\r\n", cookies.join("; ")) };
         let length =
             if method == "GET" { String::new() } else { format!("Content-Length: {}\r\n", body.len()) };
         let head = format!(
@@ -40,8 +45,14 @@ impl Visitor {
         let answer = client.answer().await;
         for (_, value) in answer.headers.iter().filter(|(name, _)| name == "set-cookie") {
             let (cookie, attributes) = value.split_once(';').unwrap();
-            assert!(attributes.contains("HttpOnly; SameSite=Strict"), "{value}");
+            let is_pending = cookie.contains("larder-sign-in=");
+            // The identity provider is another site, and sends the browser back.
+            let same_site = if is_pending { "Lax" } else { "Strict" };
+            assert!(attributes.contains(&format!("HttpOnly; SameSite={same_site}")), "{value}");
             // On loopback, the other name is that of a cookie that a browser does not have.
+            if let Some(value) = cookie.strip_prefix("larder-sign-in=") {
+                self.pending = (!attributes.contains("Max-Age=0;")).then(|| value.to_owned());
+            }
             if cookie.starts_with("larder=") {
                 self.cookie = (!attributes.contains("Max-Age=0;")).then(|| cookie.to_owned());
             }
