@@ -30,7 +30,8 @@ migrations!(
     "0005" "queries",
     "0006" "admin",
     "0007" "stored_configuration",
-    "0008" "sessions"
+    "0008" "sessions",
+    "0009" "uses_and_subjects"
 );
 
 fn migrator(migrations: &[(&str, &'static str, &'static str)]) -> Migrator {

@@ -14,3 +14,4 @@ mod runs;
 mod sessions;
 mod syncs;
 pub(crate) mod visitor;
+mod volume;
