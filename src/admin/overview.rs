@@ -11,7 +11,7 @@ use super::{
     Admin, Registry,
     error::Error,
     fleet::{self, Ages, FleetStatus, Served},
-    status::{CollectionStatus, Selection, Status},
+    status::{CollectionStatus, Selection, Slice, Status},
     versions::{ServableVersion, VERSIONS_LISTED_MAX, Versions, entry_of},
 };
 use crate::{
@@ -57,8 +57,19 @@ impl Overview {
         after: Option<&CollectionName>,
         limit: usize,
     ) -> Result<Vec<CollectionStatus>, Error> {
-        let selection = Selection::Page { after, limit };
+        let selection = Selection::Page(Slice { after: after.map(CollectionName::as_str), limit });
         Ok(self.read_status(admin, selection).await?.collections)
+    }
+
+    /// As [`Overview::status`], but the manifests of at most `limit` collections behind the name `after` are read. Records,
+    /// bytes and problems of manifests are known of these alone.
+    pub async fn status_with(
+        &self,
+        admin: Option<&Admin>,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Status, Error> {
+        self.read_status(admin, Selection::WithManifests(Slice { after, limit })).await
     }
 
     /// One announced collection or configured sync.

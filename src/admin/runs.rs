@@ -1,5 +1,7 @@
 //! Sync runs: the newest, or one with its rejected rows.
 
+use std::collections::BTreeMap;
+
 use chrono::{DateTime, Utc};
 
 use super::{Admin, error::Error};
@@ -32,9 +34,9 @@ impl Admin {
         Ok(runs)
     }
 
-    /// The newest run of a sync.
-    pub async fn last_run(&self, sync: &CollectionName) -> Result<Option<RunRecord>, Error> {
-        Ok(self.metadata.last_run(sync).await?)
+    /// The newest run of every sync that has one.
+    pub async fn last_runs(&self) -> Result<BTreeMap<CollectionName, RunRecord>, Error> {
+        Ok(self.metadata.last_runs().await?)
     }
 
     /// What a run has read; `None` when it failed before that was known.

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
+use futures::{StreamExt, TryStreamExt, stream};
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -17,6 +18,9 @@ use crate::{
     },
     metadata::Metadata,
 };
+
+/// Collections whose manifests are read at the same time.
+const CONCURRENCY: usize = 16;
 
 /// The announced state of a deployment.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -91,22 +95,38 @@ pub(super) enum Selection<'a> {
     /// This one, if there is one.
     One(&'a CollectionName),
     /// Some behind a name, in the order of their names.
-    Page {
-        /// The name.
-        after: Option<&'a CollectionName>,
-        /// Most collections.
-        limit: usize,
-    },
+    Page(Slice<'a>),
+    /// All of them, with the manifests of some. Of the others everything is known but what a manifest says.
+    WithManifests(Slice<'a>),
+}
+
+/// Some collections, in the order of their names.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Slice<'a> {
+    /// Those behind this name.
+    pub(super) after: Option<&'a str>,
+    /// Most collections.
+    pub(super) limit: usize,
+}
+
+impl Slice<'_> {
+    fn of<'n>(self, names: impl Iterator<Item = &'n CollectionName>) -> Vec<&'n CollectionName> {
+        names.filter(|name| self.after.is_none_or(|after| name.as_str() > after)).take(self.limit).collect()
+    }
 }
 
 impl<'a> Selection<'a> {
-    fn of(self, names: BTreeSet<&'a CollectionName>) -> Vec<&'a CollectionName> {
+    /// The collections that are read, each with whether its manifests are.
+    fn of<'n>(self, names: &BTreeSet<&'n CollectionName>) -> Vec<(&'n CollectionName, bool)> {
+        let names = names.iter().copied();
+        let read = |name| (name, true);
         match self {
-            Self::All => names.into_iter().collect(),
-            Self::One(name) => names.into_iter().filter(|known| *known == name).collect(),
-            Self::Page { after, limit } => {
-                let behind = names.into_iter().filter(|name| after.is_none_or(|after| *name > after));
-                behind.take(limit).collect()
+            Self::All => names.map(read).collect(),
+            Self::One(name) => names.filter(|known| *known == name).map(read).collect(),
+            Self::Page(slice) => slice.of(names).into_iter().map(read).collect(),
+            Self::WithManifests(slice) => {
+                let with: BTreeSet<_> = slice.of(names.clone()).into_iter().collect();
+                names.map(|name| (name, with.contains(name))).collect()
             }
         }
     }
@@ -152,54 +172,64 @@ impl Status {
         let paused = newest.iter().flat_map(|document| document.pauses.keys());
         let names: BTreeSet<&CollectionName> =
             announced.chain(paused).chain(configured.into_iter().flatten()).collect();
-        for name in selection.of(names) {
-            let mut one = CollectionStatus::absent(name, newest.as_ref(), metadata).await?;
-            if let Some((document, entry)) =
-                newest.as_ref().and_then(|document| Some((document, document.collections.get(name)?)))
-            {
-                one.version = Some(entry.version.0);
-                one.regions.clone_from(&entry.regions);
+        let runs = Runs::read(metadata, selection).await?;
+        let newest = newest.as_ref();
+        let selected = selection.of(&names).into_iter().map(|(name, with_manifests)| {
+            let mut one = CollectionStatus::absent(name, newest, &runs);
+            if let Some((document, entry)) = newest.and_then(|newest| entry_of(newest, name)) {
                 one.orphaned = configured.is_some_and(|configured| !configured.contains(name));
-                let pins = document.pins_of(name);
-                one.pins = pins.map(|(region, pinned)| (region.clone(), pinned.version.0)).collect();
                 let hinted = head.as_ref().and_then(|head| head.data_as_of.get(name));
-                let hinted = hinted.filter(|hint| hint.version == entry.version).map(|hint| hint.data_as_of);
-                one.data_as_of = hinted;
-                for (_, pinned) in document.pins_of(name) {
-                    one.read_manifest(catalog, name, pinned).await?;
-                }
-                if let Some(manifest) = one.read_manifest(catalog, name, entry).await? {
-                    one.records = manifest.records;
-                    let looked_up = manifest.indexes.iter().filter(|index| !index.is_order);
-                    one.indexes = looked_up.map(|index| index.name.clone()).collect();
-                    one.left = manifest.left;
-                    one.bytes = manifest.segments.iter().map(|segment| segment.bytes).sum();
-                    let changes = manifest.change_segments();
-                    one.segments = (manifest.segments.len() - changes, changes);
-                    one.garbage = (manifest.garbage_ratio() * 1000.0).round() / 1000.0;
-                    one.data_as_of = hinted.max(Some(manifest.data_as_of));
-                }
+                let hinted = hinted.filter(|hint| hint.version == entry.version);
+                one.data_as_of = hinted.map(|hint| hint.data_as_of);
+                one.announced(document, entry);
             }
-            status.collections.push(one);
-        }
+            (one, with_manifests)
+        });
+        let selected: Vec<(CollectionStatus, bool)> = selected.collect();
+        let read = |(mut one, with_manifests): (CollectionStatus, bool)| async move {
+            let newest = newest.filter(|_| with_manifests);
+            if let Some((document, entry)) = newest.and_then(|newest| entry_of(newest, &one.collection)) {
+                one.read_manifests(catalog, document, entry).await?;
+            }
+            Ok::<_, Error>(one)
+        };
+        let collections = stream::iter(selected).map(read).buffered(CONCURRENCY);
+        status.collections = collections.try_collect().await?;
         Ok(status)
     }
 }
 
-impl CollectionStatus {
-    async fn absent(
-        name: &CollectionName,
-        newest: Option<&CatalogDocument>,
-        metadata: Option<&Metadata>,
-    ) -> Result<Self, Error> {
-        let (last_run, held_run) = match metadata {
-            Some(metadata) => {
-                let held = metadata.held_run(name).await?.map(|held| held.record.id);
-                (metadata.last_run(name).await?, held)
-            }
-            None => (None, None),
+/// A document, and its entry for a collection.
+fn entry_of<'d>(
+    document: &'d CatalogDocument,
+    name: &CollectionName,
+) -> Option<(&'d CatalogDocument, &'d CollectionEntry)> {
+    Some((document, document.collections.get(name)?))
+}
+
+/// The last and held runs of syncs.
+#[derive(Default)]
+struct Runs {
+    last: BTreeMap<CollectionName, RunRecord>,
+    held: BTreeMap<CollectionName, RunId>,
+}
+
+impl Runs {
+    /// Reads them with a number of statements that does not depend on the number of syncs.
+    async fn read(metadata: Option<&Metadata>, selection: Selection<'_>) -> Result<Self, Error> {
+        let Some(metadata) = metadata else { return Ok(Self::default()) };
+        let Selection::One(name) = selection else {
+            return Ok(Self { last: metadata.last_runs().await?, held: metadata.held_runs().await? });
         };
-        Ok(Self {
+        let last = metadata.last_run(name).await?.map(|run| (name.clone(), run));
+        let held = metadata.held_run(name).await?.map(|held| (name.clone(), held.record.id));
+        Ok(Self { last: last.into_iter().collect(), held: held.into_iter().collect() })
+    }
+}
+
+impl CollectionStatus {
+    fn absent(name: &CollectionName, newest: Option<&CatalogDocument>, runs: &Runs) -> Self {
+        Self {
             collection: name.clone(),
             version: None,
             records: 0,
@@ -211,13 +241,45 @@ impl CollectionStatus {
             regions: None,
             indexes: Vec::new(),
             orphaned: false,
-            last_run,
-            held_run,
+            last_run: runs.last.get(name).cloned(),
+            held_run: runs.held.get(name).copied(),
             dropped: newest.and_then(|document| document.dropped.get(name)).map(|last| last.0),
             paused: newest.and_then(|document| document.pauses.get(name)).cloned(),
             pins: BTreeMap::new(),
             problem: None,
-        })
+        }
+    }
+
+    /// Takes what the catalog document says.
+    fn announced(&mut self, document: &CatalogDocument, entry: &CollectionEntry) {
+        self.version = Some(entry.version.0);
+        self.regions.clone_from(&entry.regions);
+        let pins = document.pins_of(&self.collection);
+        self.pins = pins.map(|(region, pinned)| (region.clone(), pinned.version.0)).collect();
+    }
+
+    /// Takes what the manifest of the announced version says; those of pinned versions are read for their problems.
+    async fn read_manifests(
+        &mut self,
+        catalog: &Catalog,
+        document: &CatalogDocument,
+        entry: &CollectionEntry,
+    ) -> Result<(), Error> {
+        let name = self.collection.clone();
+        for (_, pinned) in document.pins_of(&name) {
+            self.read_manifest(catalog, &name, pinned).await?;
+        }
+        let Some(manifest) = self.read_manifest(catalog, &name, entry).await? else { return Ok(()) };
+        self.records = manifest.records;
+        let looked_up = manifest.indexes.iter().filter(|index| !index.is_order);
+        self.indexes = looked_up.map(|index| index.name.clone()).collect();
+        self.left = manifest.left;
+        self.bytes = manifest.segments.iter().map(|segment| segment.bytes).sum();
+        let changes = manifest.change_segments();
+        self.segments = (manifest.segments.len() - changes, changes);
+        self.garbage = (manifest.garbage_ratio() * 1000.0).round() / 1000.0;
+        self.data_as_of = self.data_as_of.max(Some(manifest.data_as_of));
+        Ok(())
     }
 
     /// Reads a manifest. One that is lost or damaged becomes the problem of the collection.
@@ -235,5 +297,26 @@ impl CollectionStatus {
             }
             Err(error) => Err(error.into()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_bounds_the_manifests_that_are_read() {
+        let names: Vec<_> = ["a", "b", "c", "d"].map(|name| CollectionName::new(name).unwrap()).to_vec();
+        let all: BTreeSet<_> = names.iter().collect();
+        let read = |selection: Selection<'_>| {
+            let selected = selection.of(&all).into_iter();
+            selected.map(|(name, read)| format!("{name}{}", u8::from(read))).collect::<Vec<_>>().join(" ")
+        };
+        let slice = Slice { after: Some("a"), limit: 2 };
+        assert_eq!(read(Selection::All), "a1 b1 c1 d1");
+        assert_eq!(read(Selection::One(&names[1])), "b1");
+        assert_eq!(read(Selection::Page(slice)), "b1 c1");
+        assert_eq!(read(Selection::WithManifests(slice)), "a0 b1 c1 d0");
+        assert_eq!(read(Selection::WithManifests(Slice { after: None, limit: 1 })), "a1 b0 c0 d0");
     }
 }

@@ -1,6 +1,6 @@
 //! Finding a collection in the catalog, and its earlier versions.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 use chrono::{DateTime, Utc};
 use futures::{StreamExt, stream};
@@ -52,6 +52,9 @@ pub struct ServableVersion {
     pub counts: Option<RunCounts>,
 }
 
+/// The run that announced each version, and its manifest.
+type Runs = BTreeMap<Version, (RunRecord, RunManifest)>;
+
 /// The versions of one collection, in the store and in metadata.
 pub(super) struct Versions<'a> {
     pub(super) catalog: &'a Catalog,
@@ -67,14 +70,18 @@ pub(super) struct Versions<'a> {
 
 impl Versions<'_> {
     /// The last entry that announced `version`, and its manifest, as long as that exists.
-    async fn announced(&self, version: Version) -> Result<Option<(CollectionEntry, Manifest)>, Error> {
+    async fn announced(
+        &self,
+        version: Version,
+        runs: &Runs,
+    ) -> Result<Option<(CollectionEntry, Manifest)>, Error> {
         let mut entry = self.catalog.announced_version(self.document, self.name, version).await?;
         if entry.is_none() && version < self.present.version {
             // Catalog documents are deleted after a month; metadata still knows the runs.
-            entry = self.run(version).await?.map(|(run, manifest)| {
-                let (manifest, sha256) = (manifest.object, manifest.sha256);
+            entry = runs.get(&version).map(|(run, manifest)| {
+                let RunManifest { object, sha256 } = manifest.clone();
                 let regions = self.present.regions.clone();
-                CollectionEntry { version, run_id: run.id, regions, manifest, sha256 }
+                CollectionEntry { version, run_id: run.id, regions, manifest: object, sha256 }
             });
         }
         let Some(entry) = entry else { return Ok(None) };
@@ -85,10 +92,11 @@ impl Versions<'_> {
         }
     }
 
-    async fn run(&self, version: Version) -> Result<Option<(RunRecord, RunManifest)>, Error> {
+    /// The runs that announced the versions between two.
+    async fn runs(&self, lowest: Version, highest: Version) -> Result<Runs, Error> {
         match self.metadata {
-            Some(metadata) => Ok(metadata.announced_run(self.name, version).await?),
-            None => Ok(None),
+            Some(metadata) => Ok(metadata.announced_versions(self.name, (lowest, highest)).await?),
+            None => Ok(Runs::new()),
         }
     }
 
@@ -104,8 +112,10 @@ impl Versions<'_> {
         let is_pinned =
             |version| self.document.pins_of(self.name).any(|(_, pinned)| pinned.version == version);
         listed.retain(|version| *version >= lowest || is_pinned(*version));
+        let (Some(highest), Some(lowest)) = (listed.first(), listed.last()) else { return Ok(Vec::new()) };
+        let runs = &self.runs(*lowest, *highest).await?;
         // A version that cannot be read cannot be served again.
-        let read = |version| async move { self.announced(version).await.ok().flatten() };
+        let read = |version| async move { self.announced(version, runs).await.ok().flatten() };
         let found: Vec<_> = stream::iter(listed).map(read).buffered(CONCURRENCY).collect().await;
         let (mut versions, mut sound) = (Vec::new(), HashSet::new());
         for (entry, manifest) in found.into_iter().flatten() {
@@ -116,26 +126,26 @@ impl Versions<'_> {
                 Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::Corrupt) => continue,
                 Err(error) => return Err(error.into()),
             }
-            versions.push(self.view(entry.version, &manifest).await?);
+            versions.push(self.view(entry.version, &manifest, runs));
         }
         Ok(versions)
     }
 
-    async fn view(&self, version: Version, manifest: &Manifest) -> Result<ServableVersion, Error> {
-        let run = self.run(version).await?.map(|(run, _)| run);
+    fn view(&self, version: Version, manifest: &Manifest, runs: &Runs) -> ServableVersion {
+        let run = runs.get(&version).map(|(run, _)| run);
         let pins = self.document.pins_of(self.name).filter(|(_, pinned)| pinned.version == version);
-        Ok(ServableVersion {
+        ServableVersion {
             version,
             newest: version == self.present.version,
             pinned: pins.map(|(region, _)| region.clone()).collect(),
-            origin: run.as_ref().map(|run| run.trigger.clone()),
-            run: run.as_ref().map(|run| run.id),
+            origin: run.map(|run| run.trigger.clone()),
+            run: run.map(|run| run.id),
             created_at: manifest.created_at,
             data_as_of: manifest.data_as_of,
             records: manifest.records,
             bytes: manifest.segments.iter().map(|segment| segment.bytes).sum(),
             counts: run.map(|run| run.counts),
-        })
+        }
     }
 }
 
@@ -178,7 +188,7 @@ impl Publisher {
     ) -> Result<(CollectionEntry, Manifest), Error> {
         let (catalog, metadata) = (&self.catalog, Some(&self.metadata));
         let versions = Versions { catalog, metadata, document, name, present };
-        if let Some((entry, manifest)) = versions.announced(version).await?
+        if let Some((entry, manifest)) = versions.announced(version, &versions.runs(version, version).await?).await?
             // Retention must not delete what is about to be announced.
             && catalog.is_selectable(document, name, version, self.keep_versions).await?
         {

@@ -122,14 +122,22 @@ impl Metadata {
         before: Option<(DateTime<Utc>, u64)>,
         limit: usize,
     ) -> Result<Vec<(u64, AuditEntry)>, Error> {
-        let select = Statement::new(
-            "select id, at, actor, address, action, subject, detail from audit_log \
-             where subject = coalesce($1, subject) and (at < $2 or (at = $2 and id < $3)) \
-             order by at desc, id desc limit $4",
-        );
-        let subject = subject.map(|subject| storable(subject, TEXT_BYTES_MAX));
+        // Both are read from an index, from the first entry of the page on.
+        let select = Statement::new(match subject {
+            Some(_) => {
+                "select id, at, actor, address, action, subject, detail from audit_log \
+                 where subject = $4 and (at, id) < ($1, $2) order by at desc, id desc limit $3"
+            }
+            None => {
+                "select id, at, actor, address, action, subject, detail from audit_log \
+                 where (at, id) < ($1, $2) order by at desc, id desc limit $3"
+            }
+        });
         let (at, id) = before.map_or((i64::MAX, 0), |(at, id)| (at.timestamp_micros(), id));
-        let select = select.bind(subject).bind(at).bind(id).bind(limit.min(AUDIT_LISTED_MAX + 1));
+        let select = select.bind(at).bind(id).bind(limit.min(AUDIT_LISTED_MAX + 1));
+        let select = subject
+            .into_iter()
+            .fold(select, |select, subject| select.bind(storable(subject, TEXT_BYTES_MAX)));
         let rows = self.database.rows(select).await?;
         rows.iter().map(|row| Ok((row.natural("id")?, entry(row)?))).collect()
     }

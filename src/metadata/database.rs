@@ -1,6 +1,13 @@
 //! Running a statement on SQLite or Postgres: the differences between the two.
 
-use std::{future::Future, sync::Arc, time::Duration};
+use std::{
+    future::Future,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use sqlx::{Sqlite, SqlitePool};
 
@@ -21,9 +28,17 @@ const STATEMENT_ANSWER_TIMEOUT: Duration = Duration::from_secs(15);
 /// SQLite's clock in microseconds (its resolution is milliseconds).
 const SQLITE_NOW: &str = "cast(unixepoch('subsec') * 1000000 as integer)";
 
-/// A pool of either database.
+/// A pool of either database, which counts what it is asked.
 #[derive(Debug, Clone)]
-pub(super) enum Database {
+pub(super) struct Database {
+    pub(super) connections: Connections,
+    /// Statements outside of transactions, and transactions.
+    asked: Arc<AtomicU64>,
+}
+
+/// The connections of a pool.
+#[derive(Debug, Clone)]
+pub(super) enum Connections {
     Sqlite(SqlitePool),
     Postgres(Arc<Pool>),
 }
@@ -35,12 +50,26 @@ pub(super) enum Transaction {
 }
 
 impl Database {
+    pub(super) fn new(connections: Connections) -> Self {
+        Self { connections, asked: Arc::default() }
+    }
+
+    /// Statements outside of transactions, and transactions, of this pool so far.
+    pub(super) fn asked(&self) -> u64 {
+        self.asked.load(Ordering::Relaxed)
+    }
+
+    fn connections(&self) -> &Connections {
+        self.asked.fetch_add(1, Ordering::Relaxed);
+        &self.connections
+    }
+
     /// Runs a statement and returns the number of rows that it changed.
     pub(super) async fn execute(&self, statement: Statement) -> Result<u64, Error> {
         answer(async {
-            Ok(match self {
-                Self::Sqlite(pool) => statement.query(SQLITE_NOW).execute(pool).await?.rows_affected(),
-                Self::Postgres(pool) => {
+            Ok(match self.connections() {
+                Connections::Sqlite(pool) => statement.query(SQLITE_NOW).execute(pool).await?.rows_affected(),
+                Connections::Postgres(pool) => {
                     let mut transaction = pool.begin().await?;
                     let changed = transaction.execute(statement).await?;
                     transaction.commit().await?;
@@ -54,12 +83,12 @@ impl Database {
     /// The rows of a statement. Callers bound their number, by `limit` or by what they store.
     pub(super) async fn rows(&self, statement: Statement) -> Result<Vec<Row>, Error> {
         answer(async {
-            Ok(match self {
-                Self::Sqlite(pool) => {
+            Ok(match self.connections() {
+                Connections::Sqlite(pool) => {
                     let rows = statement.query(SQLITE_NOW).fetch_all(pool).await?;
                     rows.into_iter().map(Row::Sqlite).collect()
                 }
-                Self::Postgres(pool) => {
+                Connections::Postgres(pool) => {
                     let mut transaction = pool.begin().await?;
                     let rows = transaction.rows(statement).await?;
                     transaction.commit().await?;
@@ -79,9 +108,9 @@ impl Database {
     /// first cannot wait for another writer later.
     pub(super) async fn begin(&self) -> Result<Transaction, Error> {
         answer(async {
-            Ok(match self {
-                Self::Sqlite(pool) => Transaction::Sqlite(pool.begin_with("begin immediate").await?),
-                Self::Postgres(pool) => Transaction::Postgres(Box::new(pool.begin().await?)),
+            Ok(match self.connections() {
+                Connections::Sqlite(pool) => Transaction::Sqlite(pool.begin_with("begin immediate").await?),
+                Connections::Postgres(pool) => Transaction::Postgres(Box::new(pool.begin().await?)),
             })
         })
         .await
@@ -89,9 +118,9 @@ impl Database {
 
     /// Closes the pool.
     pub(super) async fn close(&self) {
-        match self {
-            Self::Sqlite(pool) => pool.close().await,
-            Self::Postgres(pool) => pool.close().await,
+        match &self.connections {
+            Connections::Sqlite(pool) => pool.close().await,
+            Connections::Postgres(pool) => pool.close().await,
         }
     }
 }

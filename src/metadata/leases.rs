@@ -7,7 +7,7 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use super::{
     Error, Metadata,
-    database::Database,
+    database::Connections,
     statement::{Statement, storable},
 };
 use crate::support::file_lock::FileLock;
@@ -143,7 +143,7 @@ impl Metadata {
             let unlocked = lock.release();
             unlocked.map_err(|error| Error::Connection(format!("lock file: {error}")))?;
         }
-        debug_assert!(lease.lock.is_some() == matches!(self.database, Database::Sqlite(_)));
+        debug_assert!(lease.lock.is_some() == matches!(self.database.connections, Connections::Sqlite(_)));
         released.map(drop)
     }
 }

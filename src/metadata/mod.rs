@@ -86,6 +86,11 @@ impl Metadata {
         }
     }
 
+    /// Statements and transactions that this handle and its clones have run so far.
+    pub fn statements(&self) -> u64 {
+        self.database.asked()
+    }
+
     /// Closes the pool once running statements have ended. The next call of every clone fails.
     pub async fn close(&self) {
         self.database.close().await;

@@ -9,7 +9,7 @@ use sqlx::{Row as _, migrate::AppliedMigration, query, raw_sql};
 
 use super::{
     Error, Metadata,
-    database::{Database, answer},
+    database::{Connections, Database, answer},
     pool::{self, Pool},
     schema,
 };
@@ -76,7 +76,8 @@ pub(super) async fn open(parameters: &Parameters, clock: Clock) -> Result<Metada
     })
     .await?;
     connection.close().await?;
-    Ok(Metadata { database: Database::Postgres(Pool::new(parameters.clone())), clock, locks: None })
+    let database = Database::new(Connections::Postgres(Pool::new(parameters.clone())));
+    Ok(Metadata { database, clock, locks: None })
 }
 
 async fn applied(connection: &mut Connection) -> Result<Vec<AppliedMigration>, Error> {

@@ -1,5 +1,7 @@
 //! Sync runs: their records, outcomes and manifests, and the runs that are held.
 
+use std::collections::BTreeMap;
+
 use chrono::{DateTime, Utc};
 
 use super::{
@@ -96,6 +98,10 @@ fn record(row: &Row) -> Result<RunRecord, Error> {
     })
 }
 
+fn run_manifest(row: &Row) -> Result<RunManifest, Error> {
+    Ok(RunManifest { object: row.text("manifest")?, sha256: row.parsed("manifest_sha256")? })
+}
+
 fn held(row: &Row) -> Result<HeldRun, Error> {
     Ok(HeldRun {
         record: record(row)?,
@@ -154,16 +160,22 @@ impl Metadata {
         before: Option<(DateTime<Utc>, RunId)>,
         limit: usize,
     ) -> Result<Vec<RunRecord>, Error> {
-        let select = select_runs!(
-            "where sync = coalesce($1, sync) and ($2 = 0 or status = 'announced') \
-             and (started_at < $3 or (started_at = $3 and id < $4)) \
-             order by started_at desc, id desc limit $5"
-        );
+        // Both are read from an index, from the first row of the page on.
+        let select = match sync {
+            Some(_) => select_runs!(
+                "where sync = $5 and (started_at, id) < ($1, $2) and ($3 = 0 or status = 'announced') \
+                 order by started_at desc, id desc limit $4"
+            ),
+            None => select_runs!(
+                "where (started_at, id) < ($1, $2) and ($3 = 0 or status = 'announced') \
+                 order by started_at desc, id desc limit $4"
+            ),
+        };
         let (at, id) =
             before.map_or((i64::MAX, String::new()), |(at, id)| (at.timestamp_micros(), id.to_string()));
-        let sync = sync.map(|sync| sync.as_str().to_owned());
-        let select = select.bind(sync).bind(i64::from(is_announced)).bind(at).bind(id);
-        self.run_records(select.bind(limit.min(RUNS_LISTED_MAX + 1))).await
+        let select = select.bind(at).bind(id).bind(i64::from(is_announced));
+        let select = select.bind(limit.min(RUNS_LISTED_MAX + 1));
+        self.run_records(sync.into_iter().fold(select, |select, sync| select.bind(sync.as_str()))).await
     }
 
     /// Stores what an open run has done so far. Returns whether an operator has asked for its end.
@@ -267,6 +279,51 @@ impl Metadata {
         Ok(self.runs(Some(sync), 1).await?.pop())
     }
 
+    /// The newest run of every sync that has one, by the sync's name.
+    pub async fn last_runs(&self) -> Result<BTreeMap<CollectionName, RunRecord>, Error> {
+        // One step into the index for each sync, however many runs it has.
+        let select = select_runs!(
+            "where id in (
+                with recursive syncs (name) as (
+                    select min(sync) from runs
+                    union all
+                    select (select min(sync) from runs where sync > syncs.name) from syncs where name is not null)
+                select (select id from runs newest where newest.sync = syncs.name
+                    order by started_at desc, id desc limit 1)
+                from syncs where name is not null)"
+        );
+        let runs = self.run_records(select).await?;
+        Ok(runs.into_iter().map(|run| (run.sync.clone(), run)).collect())
+    }
+
+    /// The held run of every sync that has one.
+    pub async fn held_runs(&self) -> Result<BTreeMap<CollectionName, RunId>, Error> {
+        let select = Statement::new("select sync, id from runs where status = 'held'");
+        let rows = self.database.rows(select).await?;
+        rows.iter().map(|row| Ok((row.parsed("sync")?, row.parsed("id")?))).collect()
+    }
+
+    /// The newest run that announced each of the versions from `lowest` to `highest` of a sync's collection, and its
+    /// manifest; of the newest [`RUNS_LISTED_MAX`] runs.
+    pub async fn announced_versions(
+        &self,
+        sync: &CollectionName,
+        (lowest, highest): (Version, Version),
+    ) -> Result<BTreeMap<Version, (RunRecord, RunManifest)>, Error> {
+        let select = select_runs!(
+            "where sync = $1 and version between $2 and $3 and status = 'announced' and manifest is not null \
+             order by started_at desc, id desc limit $4"
+        );
+        let select = select.bind(sync.as_str()).bind(lowest.0).bind(highest.0).bind(RUNS_LISTED_MAX);
+        let mut found = BTreeMap::new();
+        for row in &self.database.rows(select).await? {
+            let (run, manifest) = (record(row)?, run_manifest(row)?);
+            let version = run.version.ok_or(Error::Unreadable("version"))?;
+            found.entry(version).or_insert((run, manifest));
+        }
+        Ok(found)
+    }
+
     /// Records the manifest that an open run has published, so that the run can be resolved when its process
     /// dies. Returns `false` when the run is not open.
     pub async fn set_run_manifest(&self, id: RunId, object: &str, sha256: Digest) -> Result<bool, Error> {
@@ -319,12 +376,7 @@ impl Metadata {
              order by started_at desc, id desc limit 1"
         );
         let row = self.database.row(select.bind(sync.as_str()).bind(version.0)).await?;
-        row.map(|row| {
-            let manifest =
-                RunManifest { object: row.text("manifest")?, sha256: row.parsed("manifest_sha256")? };
-            Ok((record(&row)?, manifest))
-        })
-        .transpose()
+        row.map(|row| Ok((record(&row)?, run_manifest(&row)?))).transpose()
     }
 
     /// Whether this database knows that `version` of a sync's collection, or a later one, was announced or may have

@@ -31,6 +31,7 @@ migrations!(
     "0006" "admin",
     "0007" "stored_configuration",
     "0008" "sessions",
+    "0009" "uses_and_subjects",
     "0010" "single_sign_on"
 );
 

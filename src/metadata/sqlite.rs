@@ -14,7 +14,7 @@ use sqlx::{
 
 use super::{
     Error, Metadata,
-    database::{ACQUIRE_TIMEOUT, CONNECTIONS_MAX, Database},
+    database::{ACQUIRE_TIMEOUT, CONNECTIONS_MAX, Connections, Database},
     schema,
 };
 use crate::support::{clock::Clock, file_lock::FileLock, private_file};
@@ -36,7 +36,8 @@ pub(super) async fn open(path: &Path, clock: Clock) -> Result<Metadata, Error> {
         .max_connections(CONNECTIONS_MAX)
         .acquire_timeout(ACQUIRE_TIMEOUT)
         .connect_lazy_with(options(&path));
-    Ok(Metadata { database: Database::Sqlite(pool), clock, locks: Some(Arc::new(locks)) })
+    let database = Database::new(Connections::Sqlite(pool));
+    Ok(Metadata { database, clock, locks: Some(Arc::new(locks)) })
 }
 
 fn options(path: &Path) -> SqliteConnectOptions {
@@ -141,7 +142,7 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let path = root.path().join("metadata.db");
         let metadata = Metadata::open(&Settings::Sqlite { path }, Clock::default()).await.unwrap();
-        let Database::Sqlite(pool) = &metadata.database else { panic!("SQLite") };
+        let Connections::Sqlite(pool) = &metadata.database.connections else { panic!("SQLite") };
         assert_eq!(pool.options().get_max_connections(), CONNECTIONS_MAX);
         let mut connection = pool.acquire().await.unwrap();
         let journal: String =
@@ -160,7 +161,7 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let settings = Settings::Sqlite { path: root.path().join("metadata.db") };
         let metadata = Metadata::open(&settings, Clock::default()).await.unwrap();
-        let Database::Sqlite(pool) = &metadata.database else { panic!("SQLite") };
+        let Connections::Sqlite(pool) = &metadata.database.connections else { panic!("SQLite") };
         sqlx::query("insert into _sqlx_migrations (version, description, success, checksum, execution_time) values (9999, 'later', true, x'00', 0)")
             .execute(pool)
             .await

@@ -15,7 +15,7 @@ use crate::{
         admin::{AdminState, codes, gate::Caller},
         http::error::Error,
     },
-    console::{self, assets},
+    console::{self, COLLECTIONS_MAX, assets},
 };
 
 /// `Cache-Control` of files whose name changes with their content.
@@ -39,7 +39,8 @@ pub(super) async fn show(
     Caller(grant): Caller,
     query: Parameters,
 ) -> Result<Html<String>, Refused> {
-    let mut status = state.overview.status(state.admin().as_ref()).await?;
+    let mut status =
+        state.overview.status_with(state.admin().as_ref(), query.cursor(), COLLECTIONS_MAX).await?;
     status.fleet = Some((*state.fleet.read().await).clone());
     let page = console::Overview {
         visitor: (&grant).into(),

@@ -45,14 +45,12 @@ pub(super) async fn list(
     let entries = state.configured.read().section(StoredSection::Syncs);
     let entries = entries.into_iter().map(|entry| (entry.name.clone(), entry)).collect();
     let Page { items, next } = Page::by_name(entries, SYNCS_LISTED, parameters.cursor());
-    let mut syncs = Vec::with_capacity(items.len());
-    for entry in items {
-        let run = match entry.name.parse::<CollectionName>() {
-            Ok(name) => admin.last_run(&name).await?,
-            Err(_) => None,
-        };
-        syncs.push((entry, run));
-    }
+    let runs = admin.last_runs().await?;
+    let with_run = |entry: EntryView| {
+        let run = entry.name.parse::<CollectionName>().ok().and_then(|name| runs.get(&name).cloned());
+        (entry, run)
+    };
+    let syncs: Vec<_> = items.into_iter().map(with_run).collect();
     let page = SyncsPage {
         visitor: (&grant).into(),
         syncs: &syncs,

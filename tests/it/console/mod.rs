@@ -15,3 +15,4 @@ mod runs;
 mod sessions;
 mod syncs;
 pub(crate) mod visitor;
+mod volume;

@@ -45,6 +45,7 @@ pub(crate) async fn story(settings: &Settings) {
     runs::queries(&metadata).await;
     runs::rejected_rows(&metadata).await;
     runs::pages_progress_and_cancellation(&metadata).await;
+    runs::of_many_syncs(&metadata).await;
     keys::audit_log(&metadata).await;
     keys::admin_keys(&metadata, &other).await;
     keys::repeated_requests(&metadata, &other).await;

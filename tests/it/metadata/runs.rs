@@ -100,6 +100,54 @@ pub(super) async fn ended_runs_stay_ended(metadata: &Metadata) {
     assert!(!metadata.update_run(&run(sync, 0, RunStatus::Running)).await.unwrap(), "no such run");
 }
 
+pub(super) async fn of_many_syncs(metadata: &Metadata) {
+    let before = metadata.statements();
+    let (earlier, earlier_held) = (metadata.last_runs().await.unwrap(), metadata.held_runs().await.unwrap());
+    let (mut last, mut held) = (earlier.clone(), earlier_held.clone());
+    assert_eq!(metadata.statements() - before, 2);
+    for sync in ["many_1", "many_2", "MANY_3", "many-4"] {
+        for minute in 0..3 {
+            let ended = run(sync, minute, RunStatus::Failed);
+            metadata.insert_run(&ended).await.unwrap();
+            last.insert(name(sync), ended);
+        }
+    }
+    // Of two at the same time, the one with the higher id is the last.
+    let mut same = run("many_1", 2, RunStatus::Cancelled);
+    let other = last[&name("many_1")].id;
+    metadata.insert_run(&same).await.unwrap();
+    if same.id > other {
+        last.insert(name("many_1"), same.clone());
+    }
+    same = run("many-4", 4, RunStatus::Running);
+    metadata.insert_run(&same).await.unwrap();
+    assert!(metadata.hold_run(&same, "manifests/many", Digest::of(b"many"), None).await.unwrap());
+    same = metadata.run(same.id).await.unwrap().unwrap();
+    held.insert(name("many-4"), same.id);
+    last.insert(name("many-4"), same);
+    let before = metadata.statements();
+    assert_eq!(metadata.last_runs().await.unwrap(), last);
+    assert_eq!(metadata.held_runs().await.unwrap(), held);
+    assert_eq!(metadata.statements() - before, 2, "however many there are");
+    metadata.supersede_held(&name("many-4")).await.unwrap();
+
+    let sync = name("many_versions");
+    let mut announced = Vec::new();
+    for (minute, version) in [1, 2, 2, 3, 4].into_iter().enumerate() {
+        let mut run = run("many_versions", minute as i64, RunStatus::Announcing);
+        metadata.insert_run(&run).await.unwrap();
+        let object = format!("manifests/{minute}");
+        assert!(metadata.set_run_manifest(run.id, &object, Digest::of(b"many")).await.unwrap());
+        run.version = Some(Version(version));
+        run.status = RunStatus::Announced;
+        assert!(metadata.update_run(&run).await.unwrap());
+        announced.push((run, RunManifest { object, sha256: Digest::of(b"many") }));
+    }
+    let found = metadata.announced_versions(&sync, (Version(2), Version(3))).await.unwrap();
+    let newest_of_2 = (Version(2), announced[2].clone());
+    assert_eq!(found.into_iter().collect::<Vec<_>>(), [newest_of_2, (Version(3), announced[3].clone())]);
+}
+
 pub(super) async fn held_runs(metadata: &Metadata) {
     let sync = name("guarded");
     let (one, two) = (run("guarded", 1, RunStatus::Running), run("guarded", 2, RunStatus::Running));

@@ -1,0 +1,4 @@
+-- When admin keys were last used, and the audit log of one subject.
+
+alter table admin_keys add column last_used_at bigint;
+create index audit_log_by_subject on audit_log (subject, at desc, id desc);
