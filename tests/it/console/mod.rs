@@ -9,6 +9,7 @@ mod entries;
 mod forms;
 mod keys;
 mod lists;
+mod mapper;
 mod pages;
 mod runs;
 mod sessions;
