@@ -15,7 +15,7 @@ use crate::{
     domain::{CollectionName, Column, StoredName, StoredSection},
     model::{Model, Target},
     settings::Fault,
-    source::Source,
+    source::{Query, Source},
 };
 
 /// A model that is configured: its source, with the types that the model declares, and what it reads.
@@ -25,6 +25,18 @@ pub struct ConfiguredModel {
     pub source: Source,
     /// What the model reads.
     pub model: Model,
+    /// The column of its primary key; `None` if dbt knows it.
+    pub primary_key: Option<String>,
+}
+
+impl ConfiguredModel {
+    /// The query that the model called `name` reads now.
+    pub(super) async fn resolve(&self, name: &str) -> Result<Query, Error> {
+        // A model of dbt that is named by a tag has the name of the sync that it is for.
+        let sync = CollectionName::new(name)
+            .map_err(|_| Error::UnknownSync { name: name.to_owned(), known: String::new() })?;
+        Ok(self.model.resolve(Target { sync: &sync, primary_key: None, source: &self.source }).await?)
+    }
 }
 
 /// A configuration.
@@ -151,15 +163,19 @@ impl Configuration {
         limit: u64,
         show: impl FnMut(&[u8]),
     ) -> Result<Vec<Column>, Error> {
-        let Some(ConfiguredModel { source, model }) = self.models.get(name) else {
+        let model = self.model(name)?;
+        let query = model.resolve(name).await?;
+        super::sources::read_rows(&model.source, &query, limit, show).await
+    }
+
+    /// A model.
+    ///
+    /// # Errors
+    /// [`Error::UnknownModel`].
+    pub(super) fn model(&self, name: &str) -> Result<&ConfiguredModel, Error> {
+        self.models.get(name).ok_or_else(|| {
             let known = listed(self.models.keys().map(String::as_str));
-            return Err(Error::UnknownModel { name: name.to_owned(), known });
-        };
-        // A model of dbt that is named by a tag has the name of the sync that it is for.
-        let sync = CollectionName::new(name)
-            .map_err(|_| Error::UnknownSync { name: name.to_owned(), known: String::new() })?;
-        let target = Target { sync: &sync, primary_key: None, source };
-        let query = model.resolve(target).await?;
-        super::sources::read_rows(source, &query, limit, show).await
+            Error::UnknownModel { name: name.to_owned(), known }
+        })
     }
 }

@@ -13,6 +13,7 @@ mod error;
 mod events;
 pub mod fleet;
 mod housekeeping;
+mod key_check;
 mod keys;
 mod once;
 mod operations;
@@ -25,6 +26,7 @@ mod repair;
 mod resume;
 mod rollback;
 mod runs;
+mod samples;
 mod schedule;
 mod segment;
 mod sources;
@@ -46,6 +48,7 @@ pub use drop::Dropped;
 pub use error::{Error, is_of_run};
 pub use events::{Event, EventFeed, WATCHERS_MAX, Watcher};
 pub use housekeeping::{Housekeeper, HousekeepingRound};
+pub use key_check::KeyCheck;
 pub use keys::{
     KeyChange, KeyState, KeyView, NewKey, announced_later, check_key_name, check_overlap, expiry, id_in_key,
 };
@@ -61,14 +64,15 @@ pub use registry::{CheckedSync, Registry};
 pub use repair::{CatalogRepair, LocalCopies, VersionRepair, repair_catalog};
 pub use rollback::RolledBack;
 pub use runs::RunsFilter;
+pub use samples::{MappedRow, SAMPLE_ROWS, Sample, Samples};
 pub use schedule::ScheduleView;
 pub use segment::{SegmentFileError, read_segment};
 pub use sources::{SourceCheck, Sources, drivers, work_for_source};
 pub use status::{CollectionStatus, Status};
 pub use stored::{
-    Adopted, ConfigurationFile, EntryChange, Expected, Exported, ExportedVariable, Import, ImportOptions,
-    Imported, ImportedEntry, Layered, NewStored, OpenEntry, RotatedSecrets, SECRET, StoredChanged,
-    StoredState, StoredView, open_entries, secret,
+    Adopted, ConfigurationFile, Draft, EntryChange, Expected, Exported, ExportedVariable, Import,
+    ImportOptions, Imported, ImportedEntry, Layered, NewStored, OpenEntry, RotatedSecrets, SECRET,
+    StoredChanged, StoredState, StoredView, open_entries, secret,
 };
 pub use sync::{SyncOutcome, SyncRequest};
 pub use takeover::TakenOver;
@@ -80,6 +84,7 @@ pub use crate::{
     cache::IndexValue,
     domain::{AdminRole, Principal, catalog::Pause},
     engine::{Progress, RunOutcome},
+    mapping::FIELD_KEYS,
     metadata::{AUDIT_LISTED_MAX, AuditEntry, RUNS_LISTED_MAX},
     settings::Fault,
     source::{QUESTIONS, Query, Question, questions, type_names},

@@ -8,6 +8,7 @@ use tokio::sync::{mpsc, watch};
 use super::{error::Error, listed};
 use crate::{
     domain::{CollectionName, Column, Record, RegionName, Rejection, keyset::Scope, name::IndexName},
+    engine::SyncSpec,
     mapping::Mapping,
     scheduler::ScheduledSync,
     source::Query,
@@ -129,11 +130,18 @@ async fn check(sync: &ScheduledSync) -> Result<CheckedSync, Error> {
     let ScheduledSync { spec, source, .. } = sync;
     let query = spec.resolve(source).await?;
     let columns = spec.model.source(source).describe(&query).await?;
+    let mapping = compile(spec, &columns)?;
+    Ok(CheckedSync { query, columns, mapping })
+}
+
+/// The mapping of a sync for these columns of its model.
+///
+/// # Errors
+/// [`Error::Mapping`], and those of an increment that does not fit.
+pub(super) fn compile(spec: &SyncSpec, columns: &[Column]) -> Result<Mapping, Error> {
     if let Some(increment) = &spec.increment {
-        increment.check(&columns)?;
+        increment.check(columns)?;
     }
-    match Mapping::compile(&spec.mapping, &columns) {
-        Ok(mapping) => Ok(CheckedSync { query, columns, mapping }),
-        Err(faults) => Err(Error::Mapping { sync: spec.collection.clone(), faults }),
-    }
+    let faulty = |faults| Error::Mapping { sync: spec.collection.clone(), faults };
+    Mapping::compile(&spec.mapping, columns).map_err(faulty)
 }

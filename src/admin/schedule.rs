@@ -6,7 +6,7 @@ use chrono_tz::Tz;
 use super::{Admin, error::Error};
 use crate::{
     domain::{CollectionName, limits::CLOCK_SKEW_MAX},
-    scheduler::{HISTORY_MAX, History, Schedule, upcoming},
+    scheduler::{HISTORY_MAX, History, Schedule, ScheduledSync, upcoming},
 };
 
 /// When a sync runs.
@@ -26,16 +26,23 @@ impl Admin {
     /// # Errors
     /// [`Error::UnknownSync`].
     pub async fn schedule(&self, name: &CollectionName, count: usize) -> Result<ScheduleView, Error> {
-        let schedule = self.registry.find(name.as_str())?.schedule;
+        self.schedule_of(&self.registry.find(name.as_str())?, count).await
+    }
+
+    pub(super) async fn schedule_of(
+        &self,
+        ScheduledSync { spec, schedule, .. }: &ScheduledSync,
+        count: usize,
+    ) -> Result<ScheduleView, Error> {
         let now = self.clock.now();
         let until = now + CLOCK_SKEW_MAX;
-        let runs = self.metadata.runs_until(name, until, HISTORY_MAX).await?;
-        let zone = match &schedule {
+        let runs = self.metadata.runs_until(&spec.collection, until, HISTORY_MAX).await?;
+        let zone = match schedule {
             Schedule::Cron { timezone, .. } => Some(*timezone),
             _ => None,
         };
         let history = History::of(&runs, until, false);
-        let next = upcoming(&schedule, &history, now).take(count);
+        let next = upcoming(schedule, &history, now).take(count);
         Ok(ScheduleView {
             words: schedule.to_string(),
             timezone: zone.map(|zone| zone.name().to_owned()),

@@ -92,6 +92,7 @@ pub(super) fn admin_routes() -> OpenApiRouter<AdminState> {
         .routes(routes!(admin::stored::models::list_model_versions))
         .routes(routes!(admin::stored::models::undo_model))
         .routes(routes!(admin::sources::preview_model))
+        .routes(routes!(admin::sources::check_key))
         .routes(routes!(admin::syncs::list_syncs))
         .routes(routes!(
             admin::syncs::show_sync,

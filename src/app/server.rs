@@ -16,7 +16,7 @@ use super::{
 use crate::{
     admin::{
         Access, Configured, EventFeed, FIRST_KEY_FILE, Operations, Overview, Publisher, Records, Registry,
-        fleet::FleetReader, provide_local_admin_key,
+        Samples, fleet::FleetReader, provide_local_admin_key,
     },
     api::{self, AdminState, Limits, Listener, ReadLimits, ReadState, Readiness, tls::Tls},
     auth::{
@@ -154,6 +154,7 @@ impl Server {
             events,
             operations: Operations::new(clock.clone(), on_ended, shutdown.clone()),
             records: Records::new(cache.clone()),
+            samples: Samples::new(clock.clone()),
             overview: Arc::new(overview),
             metrics_open: config.server.metrics_open,
             readiness,

@@ -101,7 +101,7 @@ impl Place {
                     Query::Sql(sql) => json!({ "sql": sql, "limit": limit }),
                     Query::Table { name, .. } => json!({ "table": name, "limit": limit }),
                     // No argument asks for one.
-                    Query::Increment(_) => return Ok(()),
+                    Query::Increment(_) | Query::KeyCounts(_) => return Ok(()),
                 };
                 let bytes = remote.send(Method::POST, &format!("{}/query", path(source)), Some(body)).await?;
                 let found: Rows<'_> = serde_json::from_slice(&bytes).map_err(anyhow::Error::new)?;

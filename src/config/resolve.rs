@@ -130,7 +130,7 @@ fn configured_models(
     let with_source = |(name, config): (String, model::ModelConfig)| {
         let model = config.model?;
         let source = model.source(sources.get(&config.source?)?);
-        Some((name, ConfiguredModel { source, model }))
+        Some((name, ConfiguredModel { source, model, primary_key: config.columns.primary_key }))
     };
     models.into_iter().filter_map(with_source).collect()
 }

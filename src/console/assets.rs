@@ -30,6 +30,10 @@ pub(super) static ICON: LazyLock<Asset> =
 pub(super) static FORMS: LazyLock<Asset> = LazyLock::new(|| {
     Asset::new("forms", "js", "text/javascript; charset=utf-8", include_str!("assets/forms.js"))
 });
+/// The module of the form of a sync.
+pub(super) static ENTRY: LazyLock<Asset> = LazyLock::new(|| {
+    Asset::new("entry", "js", "text/javascript; charset=utf-8", include_str!("assets/entry.js"))
+});
 /// The module that keeps the page of a run up to date.
 pub(super) static WATCH: LazyLock<Asset> = LazyLock::new(|| {
     Asset::new("watch", "js", "text/javascript; charset=utf-8", include_str!("assets/watch.js"))
@@ -49,5 +53,5 @@ impl Asset {
 
 /// The file of this name.
 pub fn find(name: &str) -> Option<&'static Asset> {
-    [&*STYLE, &*ICON, &*FORMS, &*WATCH].into_iter().find(|asset| asset.name == name)
+    [&*STYLE, &*ICON, &*FORMS, &*ENTRY, &*WATCH].into_iter().find(|asset| asset.name == name)
 }

@@ -1,6 +1,7 @@
 //! Forms: the values of one that was sent, why some were refused, and their fields with both.
 
 use std::{
+    borrow::Cow,
     collections::BTreeMap,
     fmt::{self, Display},
 };
@@ -29,9 +30,16 @@ impl fmt::Debug for Fields {
 }
 
 impl Fields {
-    /// Those of a body as browsers send it.
+    /// Those of a body as browsers send it. They send each line break as two characters.
     pub fn parse(body: &[u8]) -> Self {
-        Self(form_urlencoded::parse(body).into_owned().collect())
+        let pairs = form_urlencoded::parse(body);
+        Self(pairs.map(|(name, value)| (name.into_owned(), value.replace("\r\n", "\n"))).collect())
+    }
+
+    /// The body with which a browser would send them, but for its line breaks.
+    #[cfg(test)]
+    pub(crate) fn to_body(&self) -> String {
+        form_urlencoded::Serializer::new(String::new()).extend_pairs(&self.0).finish()
     }
 
     /// Those of a form that nobody has filled in.
@@ -63,15 +71,21 @@ impl Fields {
 
     /// The same with another value of one field.
     #[must_use]
-    pub fn with(mut self, name: &str, value: &str) -> Self {
-        self.0.retain(|(known, _)| known != name);
-        self.and(name, value)
+    pub fn with(self, name: &str, value: &str) -> Self {
+        self.without(&[name]).and(name, value)
+    }
+
+    /// The same without these fields.
+    #[must_use]
+    pub(super) fn without(mut self, names: &[&str]) -> Self {
+        self.0.retain(|(known, _)| !names.contains(&known.as_str()));
+        self
     }
 }
 
 /// Why values were refused, by the name of the field.
 #[derive(Debug, Clone, Default)]
-pub struct Faults(BTreeMap<&'static str, String>);
+pub struct Faults(BTreeMap<Cow<'static, str>, String>);
 
 impl Faults {
     /// Whether every value was taken.
@@ -80,12 +94,16 @@ impl Faults {
     }
 
     /// Notes the fault of a field. The first one of a field stays.
-    pub fn add(&mut self, field: &'static str, fault: impl Display) {
-        self.0.entry(field).or_insert_with(|| fault.to_string());
+    pub fn add(&mut self, field: impl Into<Cow<'static, str>>, fault: impl Display) {
+        self.0.entry(field.into()).or_insert_with(|| fault.to_string());
     }
 
     /// The value of a field; without one, its fault is noted.
-    pub fn take<T>(&mut self, field: &'static str, value: Result<T, impl Display>) -> Option<T> {
+    pub fn take<T>(
+        &mut self,
+        field: impl Into<Cow<'static, str>>,
+        value: Result<T, impl Display>,
+    ) -> Option<T> {
         value.map_err(|fault| self.add(field, fault)).ok()
     }
 }
@@ -112,18 +130,23 @@ impl Form<'_> {
 
     /// A line of text. `hint` says what to write.
     pub(super) fn line(self, name: &str, label: &str, hint: &str) -> Markup {
-        self.one_line("text", name, label, hint)
+        self.one_line("text", None, name, label, hint)
+    }
+
+    /// A line of text for which the list with the id `list` has suggestions.
+    pub(super) fn suggested(self, list: &str, name: &str, label: &str, hint: &str) -> Markup {
+        self.one_line("text", Some(list), name, label, hint)
     }
 
     /// A line of text that is not shown.
     pub(super) fn password(self, name: &str, label: &str, hint: &str) -> Markup {
-        self.one_line("password", name, label, hint)
+        self.one_line("password", None, name, label, hint)
     }
 
-    fn one_line(self, kind: &str, name: &str, label: &str, hint: &str) -> Markup {
+    fn one_line(self, kind: &str, list: Option<&str>, name: &str, label: &str, hint: &str) -> Markup {
         let fault = self.fault(name);
         self.framed(name, label, hint, &html! {
-            input id=(name) name=(name) type=(kind) value=(self.fields.text(name)) autocomplete="off" spellcheck="false"
+            input id=(name) name=(name) type=(kind) list=[list] value=(self.fields.text(name)) autocomplete="off" spellcheck="false"
                 aria-invalid=[fault.map(|_| "true")] aria-describedby=(described_by(name, fault.is_some()));
         })
     }
@@ -183,7 +206,8 @@ impl Form<'_> {
         html! { @if let Some(fault) = self.fault(name) { p id=(format!("{name}-fault")) class="fault lines" { (fault) } } }
     }
 
-    fn fault(&self, name: &str) -> Option<&str> {
+    /// Why the value of a field was refused.
+    pub(super) fn fault(&self, name: &str) -> Option<&str> {
         self.faults.0.get(name).map(String::as_str)
     }
 
@@ -192,7 +216,7 @@ impl Form<'_> {
             div class="field" {
                 label for=(name) { (label) }
                 (field)
-                (self.message(name))
+                div class="message" { (self.message(name)) }
                 p id=(format!("{name}-hint")) class="quiet" { (hint) }
             }
         }
@@ -231,6 +255,7 @@ mod tests {
         assert!(form.choice("checkbox", "kind", "c", "C").into_string().contains(" checked"));
         assert!(!form.choice("checkbox", "kind", "d", "D").into_string().contains(" checked"));
         assert!(form.head().into_string().contains("name=\"request\" value=\"r\""));
+        assert_eq!(Fields::parse(b"a=1%0D%0A2%0D3").text("a"), "1\n2\r3");
         assert_eq!(fields.with("kind", "x").all("kind").collect::<Vec<_>>(), ["x"]);
     }
 }

@@ -23,4 +23,5 @@ mod tests;
 pub use compile::{Mapping, validate};
 pub use fault::MappingFault;
 pub use mapper::Mapper;
+pub use settings::FIELD_KEYS;
 pub use spec::{FieldSpec, FieldValue, FieldsSpec, IndexSpec, MappingSpec, SharedSpec, TemplateOutput};

@@ -15,6 +15,7 @@ mod file;
 mod files;
 mod google_sheets;
 mod http;
+mod key_counts;
 mod microsoft_excel;
 mod mysql;
 mod postgres;
@@ -43,6 +44,7 @@ use crate::domain::{Column, RowBatch, cursor::CursorValue, digest::Digest};
 pub use adbc::{FoundDriver, found as drivers, work};
 pub use error::{Cause, Error};
 pub(crate) use http::{Endpoint, is_busy};
+pub use key_counts::{KEYS_COUNTED_MAX, KeyCounts};
 pub use questions::{QUESTIONS, Question, questions};
 pub(crate) use settings::{SECTION, check_defaults, read};
 pub use types::{ColumnTypes, DeclaredType};
@@ -92,6 +94,18 @@ pub enum Query {
     },
     /// The rows of another query from a cursor on.
     Increment(Box<Increment>),
+    /// One row: how many rows another query has, how many of them are null in a column, and how many values of the
+    /// column occur more than once.
+    KeyCounts(Box<KeyQuery>),
+}
+
+/// A column of a query whose values are counted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeyQuery {
+    /// The query.
+    pub query: Query,
+    /// The column.
+    pub column: String,
 }
 
 /// Rows of a query from a cursor on.
@@ -143,6 +157,9 @@ impl fmt::Display for Query {
                 }
                 None => increment.query.fmt(f),
             },
+            Self::KeyCounts(key) => {
+                write!(f, "{}\n-- only how often the values of `{}` occur", key.query, key.column)
+            }
         }
     }
 }

@@ -4,7 +4,7 @@
 //! there. The server checks the grammar; only quotes and comments are recognised here.
 
 use super::{
-    Increment, Query, cursor_places,
+    Increment, KeyQuery, Query, cursor_places,
     error::{Error, cause},
 };
 use crate::domain::cursor::{CursorValue, TimeForm};
@@ -38,6 +38,9 @@ pub(super) struct Dialect {
     pub(super) has_other_quotes: bool,
     /// How a time is written.
     pub(super) times: Times,
+    /// The type as which keys are compared byte by byte, where texts that differ in case or in white space at the end
+    /// may else be equal.
+    pub(super) key_type: Option<&'static str>,
 }
 
 /// How a database wants a time that is compared with a column.
@@ -90,6 +93,7 @@ impl Dialect {
             Query::Sql(_) => return Ok(()),
             Query::Table { name, .. } => name,
             Query::Increment(increment) => return self.check_query(&increment.query),
+            Query::KeyCounts(key) => return self.check_query(&key.query),
         };
         let is_part = |part: &str| {
             let quote = self.identifier_quote;
@@ -109,6 +113,7 @@ impl Dialect {
             Query::Sql(text) => return self.single(text).map(str::to_owned),
             Query::Table { name, columns } => (name, columns),
             Query::Increment(increment) => return self.increment(increment),
+            Query::KeyCounts(key) => return self.key_counts(key),
         };
         let columns = columns.as_ref().map_or_else(|| "*".to_owned(), |columns| self.list(columns));
         let table: Vec<_> = name.split('.').map(|part| self.quote(part)).collect();
@@ -129,6 +134,21 @@ impl Dialect {
             "select {} from (\n{inner}\n) larder_model{}",
             self.list(columns),
             filter.unwrap_or_default()
+        ))
+    }
+
+    fn key_counts(&self, KeyQuery { query, column }: &KeyQuery) -> Result<String, Error> {
+        let (inner, mut key) = (self.statement(query)?, self.quote(column));
+        if let Some(bytes) = self.key_type {
+            key = format!("cast({key} as {bytes})");
+        }
+        Ok(format!(
+            "select sum(occurrences) as all_rows, \
+             sum(case when key_value is null then occurrences else 0 end) as null_rows, \
+             sum(case when key_value is not null and occurrences > 1 then 1 else 0 end) as repeated_values \
+             from (select key_value, count(*) as occurrences \
+             from (select {key} as key_value from (\n{inner}\n) larder_model) larder_keys \
+             group by key_value) larder_counts"
         ))
     }
 
@@ -297,6 +317,7 @@ mod tests {
         nests_comments: true,
         has_other_quotes: false,
         times: Times::Text,
+        key_type: None,
     };
     const SQLITE: Dialect = Dialect {
         has_escape_strings: false,
@@ -312,6 +333,7 @@ mod tests {
         line_comments: &["--", "#"],
         has_other_quotes: false,
         times: Times::WithoutZone,
+        key_type: None,
         ..SQLITE
     };
 
@@ -418,5 +440,18 @@ mod tests {
         }
         assert_eq!(cursor_places("a {{ cursor }} {{x}}"), Err("{{x}}".to_owned()));
         assert_eq!(cursor_places("a {{ cursor"), Err("{{ cursor".to_owned()));
+    }
+
+    #[test]
+    fn the_values_of_a_key_are_counted_in_one_statement() {
+        let counting = |dialect: Dialect| {
+            let (query, column) = (Query::Sql("select 1 as k -- ;".to_owned()), "a\"b".to_owned());
+            dialect.statement(&Query::KeyCounts(Box::new(KeyQuery { query, column }))).unwrap()
+        };
+        let plain = counting(POSTGRES);
+        let inner = "(select \"a\"\"b\" as key_value from (\nselect 1 as k -- ;\n) larder_model) larder_keys";
+        assert!(plain.contains(inner) && plain.ends_with("group by key_value) larder_counts"), "{plain}");
+        let cast = counting(Dialect { key_type: Some("binary"), ..POSTGRES });
+        assert!(cast.contains("(select cast(\"a\"\"b\" as binary) as key_value"), "{cast}");
     }
 }

@@ -50,6 +50,7 @@ mod lookups;
 #[cfg(test)]
 mod metadata;
 #[cfg(test)]
+mod model_checks;
 mod model_story;
 #[cfg(test)]
 mod models;

@@ -75,13 +75,7 @@ pub(super) fn check(
     entries: &[OpenEntry],
     now: DateTime<Utc>,
 ) -> Result<Vec<Checked>, Error> {
-    let is_changed = |open: &&OpenEntry| proposed.contains_key(&open.stored.entry);
-    let mut next: Vec<OpenEntry> = entries.iter().filter(|open| !is_changed(open)).cloned().collect();
-    next.extend(proposed.iter().filter_map(|(entry, document)| {
-        let (entry, author) = (entry.clone(), String::new());
-        let stored = StoredVersion { entry, version: u64::MAX, document: None, author, created_at: now };
-        Some(OpenEntry { stored, document: Ok(document.clone()?) })
-    }));
+    let next = with_proposed(&proposed, entries, now);
     if next.len() > STORED_ENTRIES_MAX && next.len() > entries.len() {
         return Err(Error::TooManyStored(STORED_ENTRIES_MAX));
     }
@@ -97,6 +91,22 @@ pub(super) fn check(
         }
     }
     if faults.is_empty() { Ok(checked) } else { Err(Error::ConfigurationInvalid(faults)) }
+}
+
+/// The entries with the proposed ones in place of theirs.
+pub(super) fn with_proposed(
+    proposed: &Proposed,
+    entries: &[OpenEntry],
+    now: DateTime<Utc>,
+) -> Vec<OpenEntry> {
+    let is_changed = |open: &&OpenEntry| proposed.contains_key(&open.stored.entry);
+    let mut next: Vec<OpenEntry> = entries.iter().filter(|open| !is_changed(open)).cloned().collect();
+    next.extend(proposed.iter().filter_map(|(entry, document)| {
+        let (entry, author) = (entry.clone(), String::new());
+        let stored = StoredVersion { entry, version: u64::MAX, document: None, author, created_at: now };
+        Some(OpenEntry { stored, document: Ok(document.clone()?) })
+    }));
+    next
 }
 
 type States = BTreeMap<StoredName, StoredState>;

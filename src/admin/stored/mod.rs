@@ -5,6 +5,7 @@ mod change;
 mod check;
 mod difference;
 mod document;
+mod draft;
 mod export;
 mod import;
 mod rotate;
@@ -19,6 +20,7 @@ pub use self::document::{SECRET, secret};
 use self::document::{masked, open_document};
 pub use self::{
     change::{Expected, NewStored, StoredChanged},
+    draft::Draft,
     export::{Exported, ExportedVariable},
     import::{Adopted, EntryChange, Import, ImportOptions, Imported, ImportedEntry},
     rotate::RotatedSecrets,

@@ -44,6 +44,7 @@ const ROLES: &[(Method, &str, AdminRole)] = &[
     (Method::GET, "/admin/v1/models/{model}/versions", Viewer),
     (Method::POST, "/admin/v1/models/{model}/undo", Admin),
     (Method::GET, "/admin/v1/models/{model}/preview", Operator),
+    (Method::POST, "/admin/v1/models/{model}/check-key", Operator),
     (Method::GET, "/admin/v1/syncs", Viewer),
     (Method::GET, "/admin/v1/syncs/{sync}", Viewer),
     (Method::PUT, "/admin/v1/syncs/{sync}", Admin),

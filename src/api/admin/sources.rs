@@ -14,7 +14,7 @@ use super::{
     page::Page,
 };
 use crate::{
-    admin::{self, EntryView, SourceCheck},
+    admin::{self, EntryView, KeyCheck, SourceCheck},
     api::http::error::Error,
     domain::{Column, StoredSection},
 };
@@ -248,6 +248,34 @@ pub(in crate::api) async fn preview_model(
     let configuration = state.configured.read();
     let columns = configuration.preview_model(&model, limit, |row| rows.push(row)).await?;
     Ok(Json(ModelPreview { columns, rows }))
+}
+
+/// Which column.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(in crate::api) struct KeyQuery {
+    /// The column; the primary key of the model if the request does not say.
+    column: Option<String>,
+}
+
+/// Whether a column of a model can be its primary key: how many rows it has, how many of them have no value, and how many
+/// values occur more than once. The source is asked with one query; without SQL, its first million rows are read.
+#[utoipa::path(post, path = "/admin/v1/models/{model}/check-key", params(("model" = String, Path), KeyQuery), responses(
+    (status = 200, description = "The counts", body = Value),
+    (status = 404, description = "There is no such model or table"),
+    (status = 400, description = "The source refuses, there is no such column, or a parameter is wrong"),
+))]
+pub(in crate::api) async fn check_key(
+    State(state): State<AdminState>,
+    Path(model): Path<String>,
+    Query(query): Query<KeyQuery>,
+) -> Result<Json<KeyCheck>, Error> {
+    let configuration = state.configured.read();
+    let Some(column) = query.column.as_deref().or(configuration.primary_key(&model)?) else {
+        return Err(invalid("name the column: the model has no primary_key, which only dbt knows"));
+    };
+    Ok(Json(configuration.check_key(&model, column).await?))
 }
 
 /// The configuration in force, defaults included, as `larder config print` shows it. Secrets are masked.

@@ -11,7 +11,8 @@ use tokio::sync::watch;
 use super::codes;
 use crate::{
     admin::{
-        Access, Admin, Configured, EventFeed, Operations, Overview, Publisher, Records, fleet::FleetReader,
+        Access, Admin, Configured, EventFeed, Operations, Overview, Publisher, Records, Samples,
+        fleet::FleetReader,
     },
     api::{http::error::Error, ops::Readiness},
     status::Board,
@@ -32,6 +33,8 @@ pub struct AdminState {
     pub operations: Operations,
     /// Looks up records that this node serves.
     pub records: Records,
+    /// The first rows of models.
+    pub samples: Samples,
     /// Reads what is announced.
     pub overview: Arc<Overview>,
     /// Whether the metrics need no admin key.

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use super::{
     answer::{Refused, see},
     collections::refusal,
+    draft::{self, Asked},
     entries::{entry, expected, section},
     form::{Parameters, Sent},
 };
@@ -21,19 +22,23 @@ use crate::{
     },
     console::{
         Done, Faults, Fields, Form, STATE,
-        entry::{EditPage, NAME, NewSourcePage, TYPE, document, entry_path, fields, place},
+        entry::{
+            self as entry_form, Beside, EditPage, NAME, NewSourcePage, ROW, TYPE, document, entry_path,
+            fields, place,
+        },
     },
     domain::{StoredName, StoredSection},
 };
 
-/// What a page shows of a form that was refused or checked, or before it was sent.
+/// What a page shows of a form that was refused, checked or asked for something, or before it was sent.
 #[derive(Default)]
-struct Shown {
-    fields: Fields,
-    faults: Faults,
-    elsewhere: Vec<Fault>,
+pub(super) struct Shown {
+    pub(super) fields: Fields,
+    pub(super) faults: Faults,
+    pub(super) elsewhere: Vec<Fault>,
     is_sound: bool,
     refusal: Option<Error>,
+    pub(super) beside: Beside,
 }
 
 fn render(
@@ -59,6 +64,8 @@ fn render(
         elsewhere: &shown.elsewhere,
         is_sound: shown.is_sound,
         refusal: shown.refusal.as_ref().map(refusal),
+        beside: &shown.beside,
+        now: state.clock.now(),
     };
     let has_fault = !shown.faults.is_empty() || !shown.elsewhere.is_empty();
     let status = match &shown.refusal {
@@ -89,7 +96,11 @@ pub(super) async fn show_new(
     let name = given("table").rsplit('.').next().unwrap_or_default();
     let name = if name.is_empty() { given("model") } else { name };
     let fields = fields(section, &name.to_ascii_lowercase(), &settings);
-    Ok(render(&state, &grant, section, None, &Shown { fields, ..Shown::default() }))
+    let mut shown = Shown { fields, ..Shown::default() };
+    if section == StoredSection::Syncs {
+        draft::add_columns(&state, &grant, draft::COLUMNS_WAIT, &mut shown).await;
+    }
+    Ok(render(&state, &grant, section, None, &shown))
 }
 
 /// What a sync of `model` has to begin with.
@@ -112,7 +123,12 @@ pub(super) async fn create(
     sent: Sent,
 ) -> Result<Response, Refused> {
     let section = section(&section_name)?;
-    match entry(&section_name, sent.fields.text(NAME)) {
+    let name = entry(&section_name, sent.fields.text(NAME));
+    let sent = match answer(&state, &caller.0, section, name.as_ref().ok(), None, sent).await {
+        Ok(answered) => return Ok(answered),
+        Err(to_save) => to_save,
+    };
+    match name {
         Ok(name) => save(&state, &caller, name, true, Expected::Absent, sent).await,
         Err(error) => {
             let mut faults = Faults::default();
@@ -137,7 +153,11 @@ pub(super) async fn show(
     }
     let version = found.version.unwrap_or_default().to_string();
     let fields = fields(name.section, &name.name, &found.settings).with(STATE, &version);
-    Ok(render(&state, &grant, name.section, Some(&name), &Shown { fields, ..Shown::default() }))
+    let mut shown = Shown { fields, ..Shown::default() };
+    if name.section == StoredSection::Syncs {
+        draft::add_columns(&state, &grant, draft::COLUMNS_WAIT, &mut shown).await;
+    }
+    Ok(render(&state, &grant, name.section, Some(&name), &shown))
 }
 
 /// Stores an entry in place of the version that the form was made of.
@@ -147,8 +167,51 @@ pub(super) async fn edit(
     Path((section_name, name)): Path<(String, String)>,
     sent: Sent,
 ) -> Result<Response, Refused> {
-    let (name, expected) = (entry(&section_name, &name)?, expected(&sent));
+    let name = entry(&section_name, &name)?;
+    let sent = match answer(&state, &caller.0, name.section, Some(&name), Some(&name), sent).await {
+        Ok(answered) => return Ok(answered),
+        Err(to_save) => to_save,
+    };
+    let expected = expected(&sent);
     save(&state, &caller, name, false, expected, sent).await
+}
+
+/// The page for a button of a form that neither saves nor checks; `Err` gives the form back for those.
+async fn answer(
+    state: &AdminState,
+    grant: &Grant,
+    section: StoredSection,
+    name: Option<&StoredName>,
+    stored: Option<&StoredName>,
+    sent: Sent,
+) -> Result<Response, Sent> {
+    let (change, pick) = (sent.fields.text("change").to_owned(), sent.fields.text("pick").to_owned());
+    let row = change.strip_prefix("row-");
+    let act = match row {
+        Some(_) => "preview",
+        None if !pick.is_empty() => "rows",
+        None => sent.fields.text("act"),
+    };
+    let asked = Asked::of(act, section);
+    if asked.is_none() && change.is_empty() {
+        return Err(sent);
+    }
+    let mut shown = Shown { fields: sent.fields, ..Shown::default() };
+    if let Some(asked) = asked {
+        if let Some(row) = row {
+            shown.fields = shown.fields.with(ROW, row);
+        }
+        if !pick.is_empty() {
+            shown.fields = shown.fields.with("table", &pick).with("sql", "");
+        }
+        let name = draft::drafted(state, section, name.cloned());
+        draft::add(state, grant, &name, asked, &mut shown).await;
+    } else {
+        let wait = if change == "columns" { draft::COLUMNS_WAIT_MAX } else { draft::COLUMNS_WAIT };
+        draft::add_columns(state, grant, wait, &mut shown).await;
+        shown.fields = entry_form::change(&shown.fields, &change, &shown.beside.columns);
+    }
+    Ok(render(state, grant, section, stored, &shown))
 }
 
 async fn save(

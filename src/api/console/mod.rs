@@ -6,6 +6,7 @@ mod admin_keys;
 mod answer;
 mod audit;
 mod collections;
+mod draft;
 mod editor;
 mod entries;
 mod form;

@@ -71,10 +71,8 @@ fn the_documentation_s_defaults_are_the_defaults() {
     assert_eq!(compared, 35, "keys whose default the documentation tells");
 }
 
-/// Every example of the documentation is right: each indented block, read with the others of its
-/// kind where it needs them.
-#[test]
-fn the_documentation_s_examples_load() {
+/// The examples of the documentation, each indented block with the others of its kind, and the variables that they need.
+pub(super) fn documentation() -> (String, Environment) {
     let docs = std::fs::read_to_string(root().join("docs/configuration.md")).unwrap();
     let mut blocks: Vec<String> = Vec::new();
     for line in docs.lines() {
@@ -90,7 +88,13 @@ fn the_documentation_s_examples_load() {
     assert_eq!(blocks.len(), 22, "{blocks:#?}");
     let variables =
         ["WAREHOUSE_URL", "METADATA_URL", "MINIO_ID", "MINIO_SECRET", "EMAIL_SECRET", "OIDC_CLIENT_SECRET"];
-    let env: Environment = variables.map(|name| (name, "postgres://warehouse")).into_iter().collect();
-    let config = load_text(&blocks.concat(), Path::new("larder.toml"), &env, &Overrides::default());
+    (blocks.concat(), variables.map(|name| (name, "postgres://warehouse")).into_iter().collect())
+}
+
+/// Every example of the documentation is right.
+#[test]
+fn the_documentation_s_examples_load() {
+    let (text, env) = documentation();
+    let config = load_text(&text, Path::new("larder.toml"), &env, &Overrides::default());
     assert_eq!(config.unwrap_or_else(|faults| panic!("{faults}")).syncs.len(), 2);
 }

@@ -1,13 +1,15 @@
 //! The configuration as a file: without secrets, accepted again, and the same when it is imported elsewhere.
 
-use std::{fs, path::Path};
+use std::{collections::BTreeSet, fs, path::Path};
 
 use chrono::DateTime;
+use serde_json::Value;
 
 use super::{SECRET, environment};
 use crate::{
     admin::{Adopted, ConfigurationFile as _, Import, Layered, OpenEntry},
     config::{Config, ImportFile, Overrides, load, load_text},
+    console::{Fields, entry as form},
     domain::{StoredName, StoredSection},
     metadata::StoredVersion,
     scheduler::ScheduledSync,
@@ -53,6 +55,13 @@ fn store(file: &Config, adopted: Adopted) -> Layered {
     layered
 }
 
+/// The document that the form of an entry makes of it when nobody changes anything. Browsers send other line breaks.
+fn through_form(entry: &StoredName, document: &Value) -> Value {
+    let fields = form::fields(entry.section, &entry.name, document).to_body().replace("%0A", "%0D%0A");
+    let made = form::document(entry.section, &Fields::parse(fields.as_bytes()));
+    Value::Object(made.unwrap_or_else(|faults| panic!("{entry}: {faults:?}")))
+}
+
 /// Exports, loads the export, and imports it beside its sections that are in files alone: each time the syncs are the
 /// same. Returns the export.
 fn check_round_trip(config: &Config, env: &Environment) -> String {
@@ -75,6 +84,10 @@ fn check_round_trip(config: &Config, env: &Environment) -> String {
     let import = ImportFile::read(&path, env).unwrap();
     let adopted = file.adopt(import.import());
     assert!(adopted.conflicts.is_empty() && adopted.declared.is_empty());
+    let made = adopted.entries.iter().map(|(entry, document)| (entry.clone(), through_form(entry, document)));
+    let edited = Adopted { entries: made.collect(), declared: BTreeSet::new(), conflicts: BTreeSet::new() };
+    let edited = store(&file, edited);
+    assert_eq!(digests(&edited.syncs), digests(&config.scheduled_syncs()), "what its form makes of it");
     let imported = store(&file, adopted);
     assert_eq!(digests(&imported.syncs), digests(&config.scheduled_syncs()));
 
@@ -82,6 +95,16 @@ fn check_round_trip(config: &Config, env: &Environment) -> String {
     let adopted = config.adopt(import.import());
     assert!(adopted.entries.is_empty() && adopted.conflicts.is_empty(), "{adopted:?}");
     exported.toml
+}
+
+#[test]
+fn the_documentation_s_examples_are_the_same_when_they_are_exported_and_edited() {
+    let (text, env) = super::examples::documentation();
+    // Secrets of an export are variables, which an import finds.
+    let env: Environment = env.names().map(|name| (name, "postgres://warehouse")).collect();
+    let config = load_text(&text, Path::new("larder.toml"), &env, &Overrides::default()).unwrap();
+    assert_eq!(config.scheduled_syncs().len(), 2);
+    check_round_trip(&config, &env);
 }
 
 #[test]

@@ -25,3 +25,15 @@ for (const form of document.querySelectorAll("form[data-once]")) {
   });
 }
 addEventListener("pageshow", () => sent.clear());
+
+// Times also in the time zone of the browser, unless it is UTC. What is shown later says so by an event.
+const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
+const local = new Intl.DateTimeFormat("sv-SE", { dateStyle: "short", timeStyle: "medium" });
+function addLocalTimes(within) {
+  if (zone === "UTC") return;
+  for (const time of within.querySelectorAll("[data-times] time")) {
+    time.after(`, ${local.format(new Date(time.dateTime))} in your time zone, ${zone}`);
+  }
+}
+addLocalTimes(document);
+document.addEventListener("shown", event => addLocalTimes(event.target));

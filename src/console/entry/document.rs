@@ -1,11 +1,13 @@
 //! Between the settings of an entry and the fields of its form.
 
+use std::borrow::Cow;
+
 use serde_json::{Map, Value, json};
 
 use super::{
     super::form::{Faults, Fields},
-    inputs::{Input, KEPT, Kind, NAME, OTHER, TYPE, inputs},
-    toml,
+    inputs::{Input, KEPT, Kind, MISS_RECORD, NAME, ON_MISS, OTHER, RECORD, TYPE, inputs},
+    mapper, toml,
 };
 use crate::{
     admin::{Fault, SECRET, secret},
@@ -17,7 +19,8 @@ fn type_of(settings: &Map<String, Value>) -> &str {
     settings.get(TYPE).and_then(Value::as_str).unwrap_or_default()
 }
 
-/// The fields of a form with these settings. A secret is none of them: its field is empty, and named in `KEPT`.
+/// The fields of a form with these settings. A secret is none of them: its field is empty, and named in `KEPT`. Settings
+/// that the other fields cannot hold are in `OTHER`.
 pub fn fields(section: StoredSection, name: &str, settings: &Value) -> Fields {
     let mut rest = settings.as_object().cloned().unwrap_or_default();
     let mut fields = Fields::preset(&[(NAME, name)]);
@@ -30,8 +33,8 @@ pub fn fields(section: StoredSection, name: &str, settings: &Value) -> Fields {
         let Some(value) = rest.get(input.key) else { continue };
         if secret(value).is_some() {
             fields = fields.and(KEPT, input.key);
-        } else if let Some(text) = text(input.kind, value) {
-            fields = fields.with(input.key, &text);
+        } else if let Some(shown) = show(&input, value, &fields) {
+            fields = shown;
         } else {
             continue;
         }
@@ -41,25 +44,67 @@ pub fn fields(section: StoredSection, name: &str, settings: &Value) -> Fields {
     fields.with(OTHER, other.as_deref().unwrap_or_default())
 }
 
+/// The form with a setting in its field; `None` if the field would give another one back.
+fn show(input: &Input, value: &Value, fields: &Fields) -> Option<Fields> {
+    let shown = match input.kind {
+        Kind::Fields => return mapper::show(value, fields),
+        Kind::Miss if value.is_object() => {
+            let record = value.as_object()?.get(RECORD)?;
+            fields.clone().with(input.key, RECORD).with(MISS_RECORD, &format!("{record:#}"))
+        }
+        kind => fields.clone().with(input.key, &text(kind, value)?),
+    };
+    let mut faults = Faults::default();
+    let back = read(input, &shown, &mut faults);
+    // White space around a query is no part of it.
+    let is_same = match input.kind {
+        Kind::Text => back.as_ref().and_then(Value::as_str) == value.as_str().map(str::trim),
+        _ => back.as_ref() == Some(value),
+    };
+    (faults.is_empty() && is_same).then_some(shown)
+}
+
 /// A setting as it is written in its field; `None` if it cannot be.
 fn text(kind: Kind, value: &Value) -> Option<String> {
-    match kind {
-        // The empty text stands for no setting.
-        Kind::List | Kind::Table if value == &json!([]) || value == &json!({}) => None,
+    let is_one_of = |options: &[(&str, &str)], text: &str| options.iter().any(|(value, _)| *value == text);
+    let text = match kind {
         Kind::List => {
             let items: Option<Vec<&str>> = value.as_array()?.iter().map(Value::as_str).collect();
-            items.filter(|items| items.iter().all(|item| !item.contains(','))).map(|items| items.join(", "))
+            items?.join(", ")
         }
         Kind::Table => {
             let lines = value.as_object()?.iter().map(|(key, value)| toml::line(key, value));
-            Some(lines.collect::<Option<Vec<String>>>()?.join("\n"))
+            lines.collect::<Option<Vec<String>>>()?.join("\n")
         }
-        Kind::Choice(options) => {
-            value.as_str().filter(|text| options.iter().any(|(value, _)| value == text)).map(str::to_owned)
+        Kind::Flag(_) => value.as_bool()?.to_string(),
+        Kind::Choice(options) => value.as_str().filter(|text| is_one_of(options, text))?.to_owned(),
+        Kind::Miss => value.as_str().filter(|text| is_one_of(ON_MISS, text))?.to_owned(),
+        _ => value.as_str()?.to_owned(),
+    };
+    // Browsers send other line breaks than they get, and one line without any.
+    let is_line = !matches!(kind, Kind::Text | Kind::Table);
+    (!text.contains('\r') && !(is_line && text.contains('\n'))).then_some(text)
+}
+
+/// The setting of a field that is not empty; without one, its fault is noted.
+fn read(input: &Input, fields: &Fields, faults: &mut Faults) -> Option<Value> {
+    let (key, text) = (input.key, fields.text(input.key));
+    match input.kind {
+        Kind::Fields => mapper::read(fields, faults),
+        Kind::Miss if text != RECORD && !fields.text(MISS_RECORD).is_empty() => {
+            faults.add(MISS_RECORD, "Choose this record as the answer, or remove it.");
+            None
         }
-        Kind::Line | Kind::Password | Kind::Text | Kind::Source | Kind::Model => {
-            value.as_str().map(str::to_owned)
+        _ if text.is_empty() => None,
+        Kind::List => Some(text.split(',').map(str::trim).collect()),
+        Kind::Table => faults.take(key, toml::read(text)).map(Value::Object),
+        Kind::Flag(_) => Some(text.parse().map_or_else(|_| text.into(), Value::Bool)),
+        Kind::Miss if text == RECORD => {
+            let record = serde_json::from_str::<Value>(fields.text(MISS_RECORD));
+            let record = record.map_err(|error| format!("This is not JSON: {error}"));
+            faults.take(MISS_RECORD, record).map(|record| json!({ RECORD: record }))
         }
+        _ => Some(text.into()),
     }
 }
 
@@ -73,18 +118,11 @@ pub fn document(section: StoredSection, fields: &Fields) -> Result<Map<String, V
     if section == StoredSection::Sources {
         settings.insert(TYPE.to_owned(), source_type.into());
     }
-    let inputs = inputs(section, source_type);
-    for Input { key, kind, .. } in &inputs {
-        let text = fields.text(key);
-        let value = match kind {
-            _ if text.is_empty() && fields.has(KEPT, key) => Ok(json!({ SECRET: true })),
-            _ if text.is_empty() => continue,
-            Kind::List => Ok(text.split(',').map(str::trim).collect()),
-            Kind::Table => toml::read(text).map(Value::Object),
-            _ => Ok(text.into()),
-        };
-        if let Some(value) = faults.take(key, value) {
-            settings.insert((*key).to_owned(), value);
+    for input in &inputs(section, source_type) {
+        let is_kept = fields.text(input.key).is_empty() && fields.has(KEPT, input.key);
+        let value = if is_kept { Some(json!({ SECRET: true })) } else { read(input, fields, &mut faults) };
+        if let Some(value) = value {
+            settings.insert(input.key.to_owned(), value);
         }
     }
     for (key, value) in faults.take(OTHER, toml::read(fields.text(OTHER))).unwrap_or_default() {
@@ -99,18 +137,16 @@ pub fn document(section: StoredSection, fields: &Fields) -> Result<Map<String, V
 /// The faults of a configuration beside the fields that they are about, and those of other entries.
 pub fn place(entry: &StoredName, fields: &Fields, found: &[Fault]) -> (Faults, Vec<Fault>) {
     let inputs = inputs(entry.section, fields.text(TYPE));
-    let (mut messages, mut elsewhere) = (Vec::<(&'static str, String)>::new(), Vec::new());
+    let (mut messages, mut elsewhere) = (Vec::<(Cow<'static, str>, String)>::new(), Vec::new());
     for fault in found {
         if !entry.owns(&fault.key) {
             elsewhere.push(fault.clone());
             continue;
         }
         let within = fault.key[entry.to_string().len()..].trim_start_matches('.');
-        let is_within =
-            |key: &str| within.strip_prefix(key).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
-        let field = inputs.iter().find(|input| is_within(input.key)).map_or(OTHER, |input| input.key);
+        let (field, at) = field_of(&inputs, fields, within);
         let hint = fault.hint.as_ref().map(|hint| format!(" ({hint})")).unwrap_or_default();
-        let at = if within.is_empty() || within == field { String::new() } else { format!("{within}: ") };
+        let at = if at.is_empty() { String::new() } else { format!("{at}: ") };
         let message = format!("{at}{}{hint}", fault.message);
         match messages.iter_mut().find(|(known, _)| *known == field) {
             Some((_, text)) => *text = format!("{text}\n{message}"),
@@ -122,6 +158,26 @@ pub fn place(entry: &StoredName, fields: &Fields, found: &[Fault]) -> (Faults, V
         faults.add(field, message);
     }
     (faults, elsewhere)
+}
+
+/// The field of the key `within` an entry, and what of the key the message still has to name.
+fn field_of<'a>(inputs: &[Input], fields: &Fields, within: &'a str) -> (Cow<'static, str>, &'a str) {
+    let below = |input: &Input| {
+        let rest = within.strip_prefix(input.key)?;
+        if rest.is_empty() { Some(rest) } else { rest.strip_prefix('.') }
+    };
+    let Some((input, rest)) = inputs.iter().find_map(|input| Some((input, below(input)?))) else {
+        return (OTHER.into(), within);
+    };
+    match input.kind {
+        Kind::Fields if !mapper::has_rows(fields) => (OTHER.into(), within),
+        Kind::Fields => match mapper::faulty_row(fields, rest) {
+            Some(row) => (row.into(), ""),
+            None => (input.key.into(), if rest.is_empty() { "" } else { within }),
+        },
+        Kind::Miss if !rest.is_empty() => (MISS_RECORD.into(), rest),
+        _ => (input.key.into(), if rest.is_empty() { "" } else { within }),
+    }
 }
 
 #[cfg(test)]
@@ -163,7 +219,11 @@ mod tests {
             sync.text("indexes").lines().collect::<Vec<_>>(),
             ["z = \"id\"", "a = { column = \"email\", normalize = [\"trim\", \"lowercase\"] }"]
         );
-        assert!(sync.text(OTHER).contains("[on_miss.record]"), "{}", sync.text(OTHER));
+        assert_eq!((sync.text("on_miss"), sync.text(OTHER)), ("record", ""));
+        check(
+            StoredSection::Syncs,
+            &json!({ "model": "m", "on_miss": "empty", "allow_empty": true, "regions": ["a", "b"] }),
+        );
     }
 
     #[test]
@@ -183,15 +243,15 @@ mod tests {
     fn faults_stand_beside_their_fields() {
         let entry = StoredName { section: StoredSection::Syncs, name: "a".to_owned() };
         let fault = |key: &str| Fault { key: key.to_owned(), message: key.to_owned(), ..Fault::default() };
-        let found = ["syncs.a", "syncs.a.indexes.id", "syncs.a.indexes", "syncs.ab.model", "syncs.a.regions"]
-            .map(fault);
+        let found =
+            ["syncs.a", "syncs.a.indexes.id", "syncs.a.indexes", "syncs.ab.model", "syncs.a.cors"].map(fault);
         let (faults, elsewhere) = place(&entry, &Fields::default(), &found);
         let shown = format!("{faults:?}");
         assert!(
             shown.contains("\"indexes\": \"indexes.id: syncs.a.indexes.id\\nsyncs.a.indexes\""),
             "{shown}"
         );
-        assert!(shown.contains("\"other\": \"syncs.a\\nregions: syncs.a.regions\""), "{shown}");
+        assert!(shown.contains("\"other\": \"syncs.a\\ncors: syncs.a.cors\""), "{shown}");
         assert_eq!(elsewhere.len(), 1);
     }
 

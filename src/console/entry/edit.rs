@@ -1,22 +1,29 @@
 //! The form of a source, model or sync.
 
+use chrono::{DateTime, Utc};
 use maud::{Markup, html};
 
 use super::{
     super::{
+        assets::ENTRY,
         form::{Form, STATE, script},
         layout::{Visitor, page},
         notice::Refusal,
         table::link,
     },
+    beside::{Beside, COLUMNS},
     entry_path,
-    inputs::{Input, KEPT, Kind, NAME, OTHER, TYPE, inputs},
+    inputs::{Input, KEPT, Kind, MISS_RECORD, NAME, ON_MISS, OTHER, TYPE, inputs},
+    mapper::mapper,
     new_path, section_path,
 };
 use crate::{
     admin::{Fault, QUESTIONS, type_names},
     domain::{StoredName, StoredSection},
 };
+
+/// The id of the form, by which buttons beside it send it.
+pub(super) const FORM: &str = "entry";
 
 /// The page that asks for the type of a new source.
 #[derive(Debug)]
@@ -64,12 +71,16 @@ pub struct EditPage<'a> {
     pub is_sound: bool,
     /// Why the form was refused as a whole.
     pub refusal: Option<Refusal>,
+    /// What stands beside the form.
+    pub beside: &'a Beside,
+    /// The time.
+    pub now: DateTime<Utc>,
 }
 
 impl EditPage<'_> {
     /// The page.
     pub fn render(&self) -> String {
-        let (one, source_type) = (self.section.singular(), self.form.fields.text(TYPE));
+        let one = self.section.singular();
         let heading = match self.entry {
             Some(entry) => format!("Edit {one} {}", entry.name),
             None => format!("Add a {one}"),
@@ -85,7 +96,26 @@ impl EditPage<'_> {
                 ul class="problems" { @for fault in self.elsewhere { li class="notice fault" { (fault) } } }
             }
             @if self.is_sound { p class="notice" role="status" { "The settings have no fault. They are not saved yet." } }
-            form class="stack" method="post" action=(action) {
+            div class="with-beside" {
+                (self.form(&action, &back))
+                @match self.section {
+                    StoredSection::Sources => {},
+                    StoredSection::Models => (self.beside.of_model(self.form.fields, &action)),
+                    StoredSection::Syncs => (self.beside.of_sync(self.form.fields, &action, self.now)),
+                }
+            }
+            @if self.section == StoredSection::Syncs { script type="module" src=(ENTRY.path()) {} }
+            (script())
+        };
+        page(&heading, Some(self.visitor), &content)
+    }
+
+    fn form(&self, action: &str, back: &str) -> Markup {
+        let source_type = self.form.fields.text(TYPE);
+        html! {
+            form id=(FORM) class="stack" method="post" action=(action) {
+                // The button of the key Enter is the first one of a form.
+                button class="unseen" name="act" value="save" tabindex="-1" aria-hidden="true" { "Save" }
                 (self.form.head())
                 input type="hidden" name=(STATE) value=(self.form.fields.text(STATE));
                 @if self.section == StoredSection::Sources {
@@ -93,6 +123,7 @@ impl EditPage<'_> {
                     p { "Type: " strong { (source_type) } }
                 }
                 @if self.entry.is_none() { (self.form.line(NAME, "Name", self.name_hint())) }
+                (self.beside.columns())
                 @for input in inputs(self.section, source_type) { (self.input(&input)) }
                 (self.form.code(OTHER, "Other settings", "Settings without a field of their own, as lines of TOML. docs/configuration.md and \
                     docs/sources.md have all keys."))
@@ -102,9 +133,7 @@ impl EditPage<'_> {
                     a href=(back) { "Cancel" }
                 }
             }
-            (script())
-        };
-        page(&heading, Some(self.visitor), &content)
+        }
     }
 
     fn name_hint(&self) -> &'static str {
@@ -119,7 +148,13 @@ impl EditPage<'_> {
         let (form, names) = (self.form, self.names.iter().map(|name| (&**name, &**name)));
         match kind {
             Kind::Text | Kind::Table => form.code(key, label, hint),
-            Kind::Choice(options) => form.select(key, label, hint, options),
+            Kind::Choice(options) | Kind::Flag(options) => form.select(key, label, hint, options),
+            Kind::Column => form.suggested(COLUMNS, key, label, hint),
+            Kind::Fields => mapper(form, key, label, hint),
+            Kind::Miss => html! {
+                (form.select(key, label, hint, ON_MISS))
+                (form.code(MISS_RECORD, "Record without a match", "Only with the answer that says so: a JSON object, such as {\"found\": false}."))
+            },
             Kind::Source | Kind::Model => {
                 let options: Vec<_> = std::iter::once(("", "Choose one")).chain(names).collect();
                 form.select(key, label, hint, &options)

@@ -14,6 +14,11 @@ pub const TYPE: &str = "type";
 /// Names the fields whose stored secret stays when they are left empty.
 pub(super) const KEPT: &str = "kept";
 
+/// The field with the record that answers a miss, if the choice is [`RECORD`].
+pub(super) const MISS_RECORD: &str = "miss_record";
+/// The choice of a record, and its key in the setting.
+pub(super) const RECORD: &str = "record";
+
 /// How a setting is written in its field.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
@@ -29,6 +34,14 @@ pub(super) enum Kind {
     Table,
     /// One of these, each with the words for it; empty is the default.
     Choice(&'static [(&'static str, &'static str)]),
+    /// `false` or `true`, with the words for each, and before them those for the default.
+    Flag(&'static [(&'static str, &'static str)]),
+    /// A string, for which the columns of the model are suggested.
+    Column,
+    /// The fields of a record: a row for each.
+    Fields,
+    /// The answer to a miss: a word, or a record in [`MISS_RECORD`].
+    Miss,
     /// One of the configured sources.
     Source,
     /// One of the configured models.
@@ -62,15 +75,29 @@ const MODEL: &[Input] = &[
         "primary_key",
         "Primary key",
         "The column whose value is unique. Rows without one are rejected.",
-        Kind::Line,
+        Kind::Column,
     ),
 ];
 
+/// The choice of what `[defaults.sync]` has.
+const DEFAULT: &str = "As the defaults say";
 const ON_DELETE: &[(&str, &str)] = &[
-    ("", "Remove the record"),
+    ("", DEFAULT),
+    ("delete", "Remove the record"),
     ("keep", "Keep the record as it is"),
     ("clear", "Keep it, and set every field to null except those of keys and indexes"),
 ];
+/// The answers to a miss.
+pub(super) const ON_MISS: &[(&str, &str)] = &[
+    ("", DEFAULT),
+    ("not_found", "No record: 404"),
+    ("empty", "An empty record: 200 and {}"),
+    (RECORD, "The record of the next field: 200"),
+];
+const NULLS: &[(&str, &str)] = &[("", "Null"), ("omit", "Left out of the record")];
+const NUMBERS: &[(&str, &str)] = &[("", "Numbers"), ("string", "Strings, so that no reader rounds them")];
+const ALLOW_EMPTY: &[(&str, &str)] =
+    &[("", DEFAULT), ("false", "Hold it for approval"), ("true", "Announce it")];
 
 const SYNC: &[Input] = &[
     input("model", "Model", "The rows that become records.", Kind::Model),
@@ -84,10 +111,12 @@ const SYNC: &[Input] = &[
     input(
         "fields",
         "Fields",
-        "The fields of a record, a line for each: name = \"column\", name = { liquid = \"{{ first_name | capitalize }}\" }, \
-         name = { value = 1 }. Empty: every column.",
-        Kind::Table,
+        "The fields of a record, in their order. A dot in a name nests: address.city. Without any field, a record has every \
+         column under its own name.",
+        Kind::Fields,
     ),
+    input("nulls", "Fields without a value", "What a record has for them.", Kind::Choice(NULLS)),
+    input("numbers", "Numbers of columns", "What a record has for them.", Kind::Choice(NUMBERS)),
     input(
         "schedule",
         "Schedule",
@@ -102,12 +131,26 @@ const SYNC: &[Input] = &[
     ),
     input("timezone", "Time zone of these times", "Such as Europe/Berlin. Empty: UTC.", Kind::Line),
     input("on_delete", "When a row is gone", "What happens to its record.", Kind::Choice(ON_DELETE)),
+    input("on_miss", "When a value has no record", "What a reader gets.", Kind::Miss),
+    input(
+        "regions",
+        "Regions",
+        "Those that serve the collection, with commas between them. Empty: all.",
+        Kind::List,
+    ),
     input(
         "max_removed",
         "Largest share removed",
         "A run that would remove more is held for approval. Empty: 30%.",
         Kind::Line,
     ),
+    input(
+        "max_rejected",
+        "Largest share rejected",
+        "A run that rejects a larger share of its rows is held for approval. Empty: 10%.",
+        Kind::Line,
+    ),
+    input("allow_empty", "A first run without rows", "What happens to it.", Kind::Flag(ALLOW_EMPTY)),
 ];
 
 /// The fields of a section, and for sources of the type.

@@ -1,19 +1,23 @@
 //! The pages of sources, models and syncs as entries of the configuration: lists, one entry with its versions, and the
 //! form that stores one.
 
+mod beside;
 mod document;
 mod edit;
 mod inputs;
 mod list;
+mod mapper;
 mod page;
 mod source;
 mod toml;
 
 pub use self::{
+    beside::{Beside, CONTAINS, ROW},
     document::{document, fields, place},
     edit::{EditPage, NewSourcePage},
     inputs::{NAME, TYPE},
     list::EntriesPage,
+    mapper::change,
     page::EntryPage,
     source::{Looked, PreviewedModel},
 };

@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// Tables that are listed: more are narrowed by a part of the name.
-const TABLES_SHOWN_MAX: usize = 200;
+pub(super) const TABLES_SHOWN_MAX: usize = 200;
 
 /// What was looked up in a source.
 #[derive(Debug)]
@@ -121,26 +121,32 @@ impl PreviewedModel<'_> {
     }
 
     fn rows(&self) -> Markup {
-        let cells = |row: &str| -> Vec<String> {
-            let row: serde_json::Map<String, serde_json::Value> =
-                serde_json::from_str(row).unwrap_or_default();
-            let cell = |column: &Column| match row.get(&column.name) {
-                Some(serde_json::Value::String(text)) => text.clone(),
-                Some(value) => value.to_string(),
-                None => String::new(),
-            };
-            self.columns.iter().map(cell).collect()
-        };
         html! {
             p class="quiet" { "The first rows of the model, read from the source just now, before any mapping." }
-            div class="table" tabindex="0" role="region" aria-label="Rows" {
-                table {
-                    thead { tr { @for column in self.columns { th scope="col" { (column.name) br; (column.type_name) } } } }
-                    tbody { @for row in self.rows { tr { @for cell in cells(row) { td { (cell) } } } } }
-                }
-            }
-            p { (counted(self.rows.len(), "row")) }
-            @if self.is_cut { p class="quiet" { "Further rows are too large to be shown." } }
+            (rows_table(self.columns, self.rows, self.is_cut))
         }
+    }
+}
+
+/// The first rows of a model, each a JSON object.
+pub(super) fn rows_table(columns: &[Column], rows: &[impl AsRef<str>], is_cut: bool) -> Markup {
+    let cells = |row: &str| -> Vec<String> {
+        let row: serde_json::Map<String, serde_json::Value> = serde_json::from_str(row).unwrap_or_default();
+        let cell = |column: &Column| match row.get(&column.name) {
+            Some(serde_json::Value::String(text)) => text.clone(),
+            Some(value) => value.to_string(),
+            None => String::new(),
+        };
+        columns.iter().map(cell).collect()
+    };
+    html! {
+        div class="table" tabindex="0" role="region" aria-label="Rows" {
+            table {
+                thead { tr { @for column in columns { th scope="col" { (column.name) br; (column.type_name) } } } }
+                tbody { @for row in rows { tr { @for cell in cells(row.as_ref()) { td { (cell) } } } } }
+            }
+        }
+        p { (counted(rows.len(), "row")) }
+        @if is_cut { p class="quiet" { "Further rows are too large to be shown." } }
     }
 }

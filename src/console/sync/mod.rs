@@ -127,22 +127,7 @@ impl SyncPage<'_> {
     fn schedule(&self) -> Markup {
         let Some(schedule) = self.schedule else { return html! { "–" } };
         let is_stopped = self.collection.is_some_and(|one| one.paused.is_some() || one.dropped.is_some());
-        html! {
-            (schedule.words)
-            @if !is_stopped && !schedule.next.is_empty() {
-                ol {
-                    @for next in &schedule.next {
-                        @let at = next.to_utc();
-                        li {
-                            @if at <= self.now { "now" } @else { (time(at)) }
-                            @if let Some(zone) = schedule.timezone.as_deref().filter(|zone| *zone != "UTC") {
-                                ", " (next.format("%Y-%m-%d %H:%M:%S").to_string()) " in " (zone)
-                            }
-                        }
-                    }
-                }
-            }
-        }
+        html! { div data-times { (next_times(schedule, self.now, !is_stopped)) } }
     }
 
     /// What an operator may do.
@@ -168,6 +153,27 @@ impl SyncPage<'_> {
                     div class="row" {
                         button { "Run now" }
                         a href=(format!("{path}/preview")) { "Preview records" }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// A schedule in words, and with `has_times` its next times. Within an element with `data-times`, browsers with
+/// JavaScript add each in their own time zone.
+pub(super) fn next_times(schedule: &ScheduleView, now: DateTime<Utc>, has_times: bool) -> Markup {
+    html! {
+        (schedule.words)
+        @if has_times && !schedule.next.is_empty() {
+            ol {
+                @for next in &schedule.next {
+                    @let at = next.to_utc();
+                    li {
+                        @if at <= now { "now" } @else { (time(at)) }
+                        @if let Some(zone) = schedule.timezone.as_deref().filter(|zone| *zone != "UTC") {
+                            ", " (next.format("%Y-%m-%d %H:%M:%S").to_string()) " in " (zone)
+                        }
                     }
                 }
             }

@@ -8,7 +8,7 @@ use crate::{
 
 /// A table with one of these keys is a field, any other a nested object. A nested field of such a name needs a
 /// quoted key: `"address.value" = "..."`.
-const MEMBERS: [&str; 4] = ["column", "liquid", "value", "as"];
+pub const FIELD_KEYS: [&str; 4] = ["column", "liquid", "value", "as"];
 
 const HINT: &str = "write \"column\", { column = \"...\" }, { liquid = \"...\" } or { value = ... }";
 
@@ -69,7 +69,7 @@ fn collect<'a>(
 
 /// Whether a table is an object of fields.
 fn is_nested(item: &Item<'_>) -> bool {
-    let is_field = |table: &Table| MEMBERS.iter().any(|member| table.get(member).is_some());
+    let is_field = |table: &Table| FIELD_KEYS.iter().any(|member| table.get(member).is_some());
     matches!(&item.node.value, Value::Table(table) if !table.0.is_empty() && !is_field(table))
 }
 
@@ -84,7 +84,7 @@ fn field(item: &Item<'_>, target: &str, model: &ModelColumns) -> Option<FieldVal
 /// A field written as a table.
 fn described(item: &Item<'_>, target: &str, model: &ModelColumns) -> Option<FieldValue> {
     let section = item.section()?;
-    for (entry, _) in section.entries().filter(|(entry, _)| !MEMBERS.contains(&entry.key.as_str())) {
+    for (entry, _) in section.entries().filter(|(entry, _)| !FIELD_KEYS.contains(&entry.key.as_str())) {
         let hint =
             format!("for an object with such fields write quoted keys: \"{target}.{}\" = ...", entry.key);
         section.fault_at(entry, "unknown key beside `column`, `liquid`, `value` or `as`", hint);

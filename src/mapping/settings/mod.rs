@@ -5,6 +5,7 @@ mod field;
 mod index;
 
 pub(crate) use constant::record;
+pub use field::FIELD_KEYS;
 pub(crate) use index::secret;
 
 use self::field::Fields;

@@ -105,6 +105,7 @@ const STANDARD: Dialect = Dialect {
     nests_comments: false,
     has_other_quotes: false,
     times: Times::Typed,
+    key_type: None,
 };
 
 /// Any database: what the others are unless they say something else.
@@ -348,7 +349,12 @@ pub(super) const SQL_SERVER: Kind = Kind {
     driver: "mssql",
     install: "`pipx install dbc && dbc install mssql`",
     keys: &[needed("url", "uri", Form::Url)],
-    dialect: Dialect { nests_comments: true, times: Times::Cast, ..STANDARD },
+    dialect: Dialect {
+        nests_comments: true,
+        times: Times::Cast,
+        key_type: Some("varbinary(8000)"),
+        ..STANDARD
+    },
     tables_sql: Some(
         "select table_catalog + '.' + table_schema + '.' + table_name as name from information_schema.tables \
          order by name",

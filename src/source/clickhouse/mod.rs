@@ -47,6 +47,7 @@ const DIALECT: Dialect = Dialect {
     nests_comments: true,
     has_other_quotes: false,
     times: Times::Parsed,
+    key_type: None,
 };
 
 /// The first line has the columns' names, the second their types, each other one the values of a row.

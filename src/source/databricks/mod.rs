@@ -42,6 +42,7 @@ const DIALECT: Dialect = Dialect {
     nests_comments: true,
     has_other_quotes: false,
     times: Times::Typed,
+    key_type: None,
 };
 
 /// How the workspace knows the user.

@@ -48,6 +48,7 @@ const DIALECT: Dialect = Dialect {
     nests_comments: false,
     has_other_quotes: false,
     times: Times::WithoutZone,
+    key_type: Some("binary"),
 };
 
 /// Settings that values depend on, whatever the server or the user has.

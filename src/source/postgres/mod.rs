@@ -62,6 +62,7 @@ const DIALECT: Dialect = Dialect {
     nests_comments: true,
     has_other_quotes: false,
     times: Times::Text,
+    key_type: None,
 };
 
 /// The server ends a query at its timeout; a network that swallows everything is waited for this

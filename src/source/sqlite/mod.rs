@@ -53,6 +53,7 @@ const DIALECT: Dialect = Dialect {
     nests_comments: false,
     has_other_quotes: true,
     times: Times::Text,
+    key_type: Some("blob"),
 };
 
 /// After how many instructions of its virtual machine SQLite checks whether the rows are still wanted:

@@ -47,6 +47,7 @@ const DIALECT: Dialect = Dialect {
     nests_comments: true,
     has_other_quotes: true,
     times: Times::Cast,
+    key_type: Some("varbinary(8000)"),
 };
 
 /// What a query sees while others write.

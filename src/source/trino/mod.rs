@@ -47,6 +47,7 @@ pub(super) const DIALECT: Dialect = Dialect {
     nests_comments: false,
     has_other_quotes: false,
     times: Times::Typed,
+    key_type: None,
 };
 
 /// The server ends a query at its timeout by itself; it is waited for this much longer.

@@ -84,6 +84,29 @@ async fn models_and_syncs_are_previewed_and_validated() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_primary_key_of_a_model_is_checked() {
+    let world = World::start().await;
+    world.node.warehouse.execute("insert into people values (7, 'Ann'), (8, null)").await;
+    let path = "/admin/v1/models/people/check-key";
+    let check = async |query: &str| world.ask("POST", &format!("{path}{query}"), None).await;
+    let key = check("").await.json();
+    assert_eq!(key, json!({ "column": "id", "rows": 8, "nulls": 0, "repeated": 0, "is_complete": true }));
+    let name = check("?column=name").await.json();
+    assert_eq!((&name["nulls"], &name["repeated"]), (&json!(1), &json!(1)));
+    for (query, code) in [("?column=nothing", "source_unknown_column"), ("?columns=id", "invalid_input")] {
+        let refused = check(query).await;
+        assert_eq!((refused.status, refused.code().as_str()), (400, code), "{query}");
+    }
+    let unknown = world.refused("POST", "/admin/v1/models/nothing/check-key", None).await;
+    assert_eq!(unknown, (404, "unknown_model".to_owned()));
+    let address = world.node.server().admin_address();
+    for (role, status) in [(AdminRole::Viewer, 403), (AdminRole::Operator, 200)] {
+        let key = world.key(role).await;
+        assert_eq!(ask(address, key.expose(), "POST", path, None).await.status, status, "{role}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn viewers_see_no_record_and_no_primary_key() {
     let world = World::start().await;
     world.node.warehouse.execute("insert into people values (7, x'ff')").await;

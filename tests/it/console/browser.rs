@@ -39,14 +39,14 @@ pub(super) async fn click(browser: &Browser, selector: &str) {
 }
 
 /// Fills in the fields of these names.
-async fn fill_in(browser: &Browser, fields: &[(&str, &str)]) {
+pub(super) async fn fill_in(browser: &Browser, fields: &[(&str, &str)]) {
     let fill_in =
         "for (const [name, value] of argument) document.querySelector(`main [name=${name}]`).value = value";
     browser.run(fill_in, json!(fields)).await.unwrap();
 }
 
 /// The text of an element, once a page has it.
-async fn text(browser: &Browser, selector: &str) -> String {
+pub(super) async fn text(browser: &Browser, selector: &str) -> String {
     until("an element", async || {
         let text =
             browser.peek("return document.querySelector(argument)?.textContent", json!(selector)).await;
@@ -56,7 +56,7 @@ async fn text(browser: &Browser, selector: &str) -> String {
 }
 
 /// Waits until the page has a text.
-async fn shows(browser: &Browser, wanted: &str) {
+pub(super) async fn shows(browser: &Browser, wanted: &str) {
     until(wanted, async || {
         let text = browser.peek("return document.querySelector('main')?.textContent", Value::Null).await;
         text?.as_str()?.contains(wanted).then_some(())

@@ -20,20 +20,20 @@ use crate::{
 const HOSTILE: &str = "\"><script>alert('x')</script>";
 
 /// Where a form has led; its answer must be one that leads on.
-fn led_to(answer: &Answer) -> &str {
+pub(super) fn led_to(answer: &Answer) -> &str {
     assert_eq!(answer.status, 303, "{}", answer.text());
     answer.header("location").unwrap()
 }
 
 /// The text of a page that was shown.
-async fn page(visitor: &mut Visitor, target: &str) -> String {
+pub(super) async fn page(visitor: &mut Visitor, target: &str) -> String {
     let answer = visitor.get(target).await;
     assert_eq!(answer.status, 200, "{target}: {}", answer.text());
     answer.text().to_owned()
 }
 
 /// The value of a hidden field.
-fn hidden<'a>(page: &'a str, name: &str) -> &'a str {
+pub(super) fn hidden<'a>(page: &'a str, name: &str) -> &'a str {
     let (_, rest) =
         page.split_once(&format!("name=\"{name}\" value=\"")).unwrap_or_else(|| panic!("{name}: {page}"));
     rest.split('"').next().unwrap()
@@ -83,13 +83,15 @@ async fn a_source_a_model_and_a_sync_are_made_and_a_record_is_served() {
     );
     let new = page(&mut admin, "/console/new/syncs?model=customers").await;
     assert!(new.contains("id = &quot;id&quot;"), "{new}");
-    let fields = "id = \"id\"\nmail.address = { column = \"email\" }";
     let sync = [
         ("name", "customer"),
         ("model", "customers"),
         ("schedule", "every 1s"),
         ("indexes", "id = \"id\"\nemail = \"email\""),
-        ("fields", fields),
+        ("field_name", "id"),
+        ("field_value", "id"),
+        ("field_name", "mail.address"),
+        ("field_value", "email"),
         ("on_delete", "keep"),
         ("other", "[on_miss.record]\nfound = false"),
     ];
@@ -101,10 +103,7 @@ async fn a_source_a_model_and_a_sync_are_made_and_a_record_is_served() {
     .await;
     let stored = world.get("/admin/v1/syncs/customer").await;
     assert_eq!(stored["settings"]["on_miss"], json!({ "record": { "found": false } }));
-    assert_eq!(
-        stored["settings"]["fields"],
-        json!({ "id": "id", "mail": { "address": { "column": "email" } } })
-    );
+    assert_eq!(stored["settings"]["fields"], json!({ "id": "id", "mail.address": "email" }));
     let served = world.ask("GET", "/admin/v1/collections/customer", None).await;
     assert_eq!(served.json()["records"], 2, "{served:?}");
     for target in [

@@ -9,6 +9,7 @@ mod entries;
 mod forms;
 mod keys;
 mod lists;
+mod mapper;
 mod oidc;
 mod pages;
 mod runs;

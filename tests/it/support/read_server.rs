@@ -5,8 +5,8 @@ use std::{net::SocketAddr, num::NonZeroU32, sync::Arc, time::Duration};
 use chrono::{DateTime, Utc};
 use larder::{
     admin::{
-        Access, Configured, EventFeed, FIRST_KEY_FILE, Operations, Overview, Records, fleet::FleetReader,
-        provide_local_admin_key,
+        Access, Configured, EventFeed, FIRST_KEY_FILE, Operations, Overview, Records, Samples,
+        fleet::FleetReader, provide_local_admin_key,
     },
     api::{self, Limits, Listener, ReadLimits, ReadState, Readiness, tls::Tls},
     auth::{ApiKey, Authenticator, KeyRing},
@@ -231,6 +231,7 @@ impl Server {
             events: EventFeed::new(watch::channel(None).1, board.clone(), shutdown.clone()),
             operations: Operations::new(clock.clone(), Arc::new(|_| {}), shutdown.clone()),
             records: Records::new(collections.0.clone()),
+            samples: Samples::new(clock.clone()),
             overview: Arc::new(Overview {
                 registry: None,
                 catalog: catalog.clone(),

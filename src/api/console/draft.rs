@@ -1,0 +1,189 @@
+//! What stands beside the form of a model or sync: made of what is in the form now, which is stored nowhere.
+
+use std::time::Duration;
+
+use super::{collections::refusal, editor::Shown};
+use crate::{
+    admin::{self, Draft, Fault, Grant, SAMPLE_ROWS},
+    api::{
+        admin::{AdminState, sources::Rows},
+        http::error::Error,
+    },
+    console::entry::{CONTAINS, ROW, document, place},
+    domain::{StoredName, StoredSection},
+};
+
+/// Times of the next runs.
+const TIMES_LISTED: usize = 5;
+/// How long a form waits for the columns of its model, which are not all that it has.
+pub(super) const COLUMNS_WAIT: Duration = Duration::from_secs(3);
+/// How long it waits for them when somebody has asked for them: less than a request may take.
+pub(super) const COLUMNS_WAIT_MAX: Duration = Duration::from_secs(20);
+
+/// What a form asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Asked {
+    /// Of a sync: the record of a row, and the next times.
+    Preview,
+    /// Of a model: the tables of its source.
+    Tables,
+    /// Of a model: its columns and first rows.
+    Rows,
+    /// Of a model: whether the primary key fits.
+    Key,
+}
+
+impl Asked {
+    /// What the button of this value asks for.
+    pub(super) fn of(act: &str, section: StoredSection) -> Option<Self> {
+        match (section, act) {
+            (StoredSection::Syncs, "preview") => Some(Self::Preview),
+            (StoredSection::Models, "tables") => Some(Self::Tables),
+            (StoredSection::Models, "rows") => Some(Self::Rows),
+            (StoredSection::Models, "key") => Some(Self::Key),
+            _ => None,
+        }
+    }
+}
+
+/// The entry that a form is about. A new one that has no name yet gets one that no other has.
+pub(super) fn drafted(state: &AdminState, section: StoredSection, name: Option<StoredName>) -> StoredName {
+    name.unwrap_or_else(|| {
+        let configuration = state.configured.read();
+        let names = (1..).map(|number: u64| StoredName { section, name: format!("draft-{number}") });
+        let mut free = names.filter(|name| configuration.entry(name).is_none());
+        free.next().expect("there are more numbers than entries")
+    })
+}
+
+/// Adds what the form asks for, or why there is none.
+pub(super) async fn add(
+    state: &AdminState,
+    grant: &Grant,
+    entry: &StoredName,
+    asked: Asked,
+    shown: &mut Shown,
+) {
+    let holder = grant.session.as_ref().unwrap_or(&grant.id);
+    let _turn = state.samples.turn(holder).await;
+    let added = match asked {
+        Asked::Preview => preview(state, entry, shown).await,
+        Asked::Tables => tables(state, shown).await,
+        Asked::Rows => rows(state, entry, shown).await,
+        Asked::Key => key(state, entry, shown).await,
+    };
+    if let Err(error) = added {
+        shown.beside.refusal = Some(refusal(&error));
+    }
+}
+
+/// Adds the columns of the model of a sync, or why there are none. A source that does not answer within `wait` adds nothing.
+pub(super) async fn add_columns(state: &AdminState, grant: &Grant, wait: Duration, shown: &mut Shown) {
+    let model = shown.fields.text("model");
+    if model.is_empty() {
+        return;
+    }
+    let holder = grant.session.as_ref().unwrap_or(&grant.id);
+    let read = async {
+        let _turn = state.samples.turn(holder).await;
+        state.samples.read(&state.configured.read(), model).await
+    };
+    match tokio::time::timeout(wait, read).await {
+        Ok(Ok(sample)) => shown.beside.columns.clone_from(&sample.columns),
+        Ok(Err(error)) => shown.beside.refusal = Some(refusal(&error.into())),
+        Err(_) => {}
+    }
+}
+
+/// The configuration with the form's entry; `None` if the form has faults, which are noted.
+async fn draft(state: &AdminState, entry: &StoredName, shown: &mut Shown) -> Result<Option<Draft>, Error> {
+    let mut document = match document(entry.section, &shown.fields) {
+        Ok(document) => document,
+        Err(faults) => {
+            shown.faults = faults;
+            return Ok(None);
+        }
+    };
+    if entry.section == StoredSection::Models && !document.contains_key("primary_key") {
+        // Somebody who chooses one sees the columns first.
+        let listed = document.get("columns").and_then(|columns| columns.get(0)).cloned();
+        document.insert("primary_key".to_owned(), listed.unwrap_or_else(|| "id".into()));
+    }
+    let file = state.configured.read().file.clone();
+    match state.publisher()?.admin().draft(&*file, entry, document).await {
+        Ok(draft) => Ok(Some(draft)),
+        Err(admin::Error::ConfigurationInvalid(faults)) => {
+            (shown.faults, shown.elsewhere) = place(entry, &shown.fields, &faults);
+            Ok(None)
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+async fn preview(state: &AdminState, entry: &StoredName, shown: &mut Shown) -> Result<(), Error> {
+    let model = shown.fields.text("model").to_owned();
+    let mut sample = None;
+    if !model.is_empty() {
+        match state.samples.read(&state.configured.read(), &model).await {
+            Ok(read) => {
+                shown.beside.columns.clone_from(&read.columns);
+                sample = Some(read);
+            }
+            Err(error) => shown.beside.refusal = Some(refusal(&error.into())),
+        }
+    }
+    let Some(draft) = draft(state, entry, shown).await? else { return Ok(()) };
+    let admin = state.publisher()?.admin();
+    shown.beside.schedule = Some(admin.schedule_of_draft(&draft, TIMES_LISTED).await?);
+    let at = shown.fields.text(ROW).parse().unwrap_or_default();
+    let Some(sample) = sample else { return Ok(()) };
+    match draft.map(&sample, at, state.clock.now()) {
+        Ok(record) => shown.beside.record = Some(record),
+        Err(admin::Error::Mapping { faults, .. }) => {
+            let fault = |path: &str, message: &str, hint: &Option<String>| Fault {
+                key: format!("{entry}.{path}"),
+                message: message.to_owned(),
+                hint: hint.clone(),
+                ..Fault::default()
+            };
+            let faults: Vec<Fault> =
+                faults.iter().map(|one| fault(&one.path, &one.message, &one.hint)).collect();
+            (shown.faults, shown.elsewhere) = place(entry, &shown.fields, &faults);
+        }
+        Err(error) => return Err(error.into()),
+    }
+    Ok(())
+}
+
+async fn tables(state: &AdminState, shown: &mut Shown) -> Result<(), Error> {
+    let source = shown.fields.text("source");
+    if source.is_empty() {
+        shown.faults.add("source", "Choose a source.");
+        return Ok(());
+    }
+    let sources = state.configured.read().sources.clone();
+    let mut tables = sources.tables(source, shown.fields.text(CONTAINS)).await?;
+    tables.sort();
+    shown.beside.tables = Some(tables);
+    Ok(())
+}
+
+async fn rows(state: &AdminState, entry: &StoredName, shown: &mut Shown) -> Result<(), Error> {
+    let Some(draft) = draft(state, entry, shown).await? else { return Ok(()) };
+    let mut rows = Rows::default();
+    let read = draft.configuration().preview_model(&entry.name, SAMPLE_ROWS, |row| rows.push(row));
+    shown.beside.columns = read.await?;
+    shown.beside.rows = Some((rows.texts().into_iter().map(str::to_owned).collect(), rows.is_cut));
+    Ok(())
+}
+
+async fn key(state: &AdminState, entry: &StoredName, shown: &mut Shown) -> Result<(), Error> {
+    let column = shown.fields.text("primary_key").to_owned();
+    if column.is_empty() {
+        shown.faults.add("primary_key", "Name the column to check.");
+        return Ok(());
+    }
+    let Some(draft) = draft(state, entry, shown).await? else { return Ok(()) };
+    shown.beside.key = Some(draft.configuration().check_key(&entry.name, &column).await?);
+    Ok(())
+}
