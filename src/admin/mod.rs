@@ -14,6 +14,7 @@ mod events;
 pub mod fleet;
 mod housekeeping;
 mod keys;
+mod messages;
 mod once;
 mod operations;
 mod overview;
@@ -48,6 +49,9 @@ pub use housekeeping::{Housekeeper, HousekeepingRound};
 pub use keys::{
     KeyChange, KeyState, KeyView, NewKey, announced_later, check_key_name, check_overlap, expiry, id_in_key,
 };
+pub use messages::{
+    ContentCall, ContentOutcome, MESSAGE_CALLS_MAX, MessageToRender, ReadApi, RenderedMessage,
+};
 pub use once::RequestKey;
 pub use operations::{
     OperationError, OperationKind, OperationResult, OperationView, Operations, RequestedRun,
@@ -65,9 +69,9 @@ pub use segment::{SegmentFileError, read_segment};
 pub use sources::{SourceCheck, Sources, drivers, work_for_source};
 pub use status::{CollectionStatus, Status};
 pub use stored::{
-    Adopted, ConfigurationFile, EntryChange, Expected, Exported, ExportedVariable, Import, ImportOptions,
-    Imported, ImportedEntry, Layered, NewStored, OpenEntry, RotatedSecrets, SECRET, StoredChanged,
-    StoredState, StoredView, open_entries, secret,
+    Adopted, ConfigurationFile, DeletedEntry, EntryChange, Expected, Exported, ExportedVariable, Import,
+    ImportOptions, Imported, ImportedEntry, Layered, NewStored, OpenEntry, RotatedSecrets, SECRET,
+    StoredChanged, StoredState, StoredView, open_entries, secret,
 };
 pub use sync::{SyncOutcome, SyncRequest};
 pub use takeover::TakenOver;

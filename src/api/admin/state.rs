@@ -13,7 +13,7 @@ use crate::{
     admin::{
         Access, Admin, Configured, EventFeed, Operations, Overview, Publisher, Records, fleet::FleetReader,
     },
-    api::{http::error::Error, ops::Readiness},
+    api::{ReadState, http::error::Error, ops::Readiness},
     status::Board,
     support::clock::Clock,
     telemetry::Metrics,
@@ -32,6 +32,8 @@ pub struct AdminState {
     pub operations: Operations,
     /// Looks up records that this node serves.
     pub records: Records,
+    /// Answers requests for records, on a node that serves them.
+    pub reads: Option<ReadState>,
     /// Reads what is announced.
     pub overview: Arc<Overview>,
     /// Whether the metrics need no admin key.

@@ -231,6 +231,7 @@ impl Server {
             events: EventFeed::new(watch::channel(None).1, board.clone(), shutdown.clone()),
             operations: Operations::new(clock.clone(), Arc::new(|_| {}), shutdown.clone()),
             records: Records::new(collections.0.clone()),
+            reads: Some(state.clone()),
             overview: Arc::new(Overview {
                 registry: None,
                 catalog: catalog.clone(),
