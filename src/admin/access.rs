@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use tracing::warn;
 
 pub(super) use self::sessions::SESSION_IDLE;
-use self::{cached::Cached, failures::Failures};
+use self::{cached::Cached, failures::Failures, sessions::USE_NOTED};
 pub use self::{
     sessions::{LoginLink, SIGN_IN_PATH, SessionView, SignIn, SignInError, login_path},
     single_sign_on::{BegunSignIn, ProviderAnswer, SINGLE_SIGN_ON_PATH, SingleSignOn},
@@ -62,6 +62,16 @@ pub enum AccessRefusal {
     TooManyFailures(u64),
     /// The node has not read the admin keys yet.
     KeysUnread,
+}
+
+/// Notes the use of an admin key. No request waits for it.
+fn note_use(publisher: &Publisher, id: String, now: DateTime<Utc>) {
+    let metadata = publisher.metadata.clone();
+    tokio::spawn(async move {
+        if let Err(error) = metadata.touch_admin_key(&id, now).await {
+            warn!(code = error.code(), %error, "the use of an admin key cannot be noted");
+        }
+    });
 }
 
 /// Checks admin keys and sessions.
@@ -176,8 +186,13 @@ impl Access {
         if digest.is_some_and(|digest| key.sha256 != digest) || key.revoked_at.is_some() {
             return Err(AccessRefusal::Unknown);
         }
-        if key.expires_at.is_some_and(|at| at <= self.clock.now()) {
+        let now = self.clock.now();
+        if key.expires_at.is_some_and(|at| at <= now) {
             return Err(AccessRefusal::Expired);
+        }
+        // A session notes its own use.
+        if digest.is_some() && key.last_used_at.is_none_or(|at| at + USE_NOTED <= now) {
+            publisher.into_iter().for_each(|publisher| note_use(publisher, id.to_owned(), now));
         }
         Ok(Grant {
             principal: Principal::admin_key(&key.name, id, address),

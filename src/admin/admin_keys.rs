@@ -48,6 +48,9 @@ pub struct AdminKeyView {
     pub expires_at: Option<DateTime<Utc>>,
     /// When it was revoked.
     pub revoked_at: Option<DateTime<Utc>>,
+    /// When a request last had it, to the minute; not that of a session.
+    #[serde(default)]
+    pub last_used_at: Option<DateTime<Utc>>,
 }
 
 impl AdminKeyView {
@@ -59,8 +62,18 @@ impl AdminKeyView {
 
 impl From<AdminKeyEntry> for AdminKeyView {
     fn from(entry: AdminKeyEntry) -> Self {
-        let AdminKeyEntry { id, name, role, created_at, created_by, expires_at, revoked_at, .. } = entry;
-        Self { id, name, role, created_at, created_by, expires_at, revoked_at }
+        let AdminKeyEntry {
+            id,
+            name,
+            role,
+            created_at,
+            created_by,
+            expires_at,
+            revoked_at,
+            last_used_at,
+            ..
+        } = entry;
+        Self { id, name, role, created_at, created_by, expires_at, revoked_at, last_used_at }
     }
 }
 
@@ -102,6 +115,7 @@ impl Admin {
             created_by: principal.to_string(),
             expires_at: new.expires_at,
             revoked_at: None,
+            last_used_at: None,
         }
     }
 }

@@ -198,6 +198,9 @@ pub enum Error {
     /// The model has no query.
     #[error(transparent)]
     Model(#[from] model::Error),
+    /// A message cannot be rendered: every fault of its text, or why the render ended.
+    #[error("{0}")]
+    MessageInvalid(String),
     /// The source failed.
     #[error(transparent)]
     Source(#[from] source::Error),
@@ -277,6 +280,7 @@ codes! {
         "precondition_failed" Conflict: StoredChanged | ImportOutdated,
         "stored_contended" Conflict: StoredContended,
         "too_many_stored" Invalid: TooManyStored,
+        "message_invalid" Invalid: MessageInvalid,
         "mapping_mismatch" Invalid: Mapping,
         from: Model | Source | Catalog | Announce | Metadata | Engine | Segment | SegmentFile | Token | Oidc,
     }

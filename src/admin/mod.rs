@@ -15,6 +15,7 @@ pub mod fleet;
 mod housekeeping;
 mod key_check;
 mod keys;
+mod messages;
 mod once;
 mod operations;
 mod overview;
@@ -52,6 +53,9 @@ pub use key_check::KeyCheck;
 pub use keys::{
     KeyChange, KeyState, KeyView, NewKey, announced_later, check_key_name, check_overlap, expiry, id_in_key,
 };
+pub use messages::{
+    ContentCall, ContentOutcome, MESSAGE_CALLS_MAX, MessageToRender, ReadApi, RenderedMessage,
+};
 pub use once::RequestKey;
 pub use operations::{
     OperationError, OperationKind, OperationResult, OperationView, Operations, RequestedRun,
@@ -70,8 +74,8 @@ pub use segment::{SegmentFileError, read_segment};
 pub use sources::{SourceCheck, Sources, drivers, work_for_source};
 pub use status::{CollectionStatus, Status};
 pub use stored::{
-    Adopted, ConfigurationFile, Draft, EntryChange, Expected, Exported, ExportedVariable, Import,
-    ImportOptions, Imported, ImportedEntry, Layered, NewStored, OpenEntry, RotatedSecrets, SECRET,
+    Adopted, ConfigurationFile, DeletedEntry, Draft, EntryChange, Expected, Exported, ExportedVariable,
+    Import, ImportOptions, Imported, ImportedEntry, Layered, NewStored, OpenEntry, RotatedSecrets, SECRET,
     StoredChanged, StoredState, StoredView, open_entries, secret,
 };
 pub use sync::{SyncOutcome, SyncRequest};

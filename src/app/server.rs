@@ -155,6 +155,7 @@ impl Server {
             operations: Operations::new(clock.clone(), on_ended, shutdown.clone()),
             records: Records::new(cache.clone()),
             samples: Samples::new(clock.clone()),
+            reads: config.node.has(Role::Replica).then(|| state.clone()),
             overview: Arc::new(overview),
             metrics_open: config.server.metrics_open,
             readiness,

@@ -60,7 +60,7 @@ async fn list(config: &ConfigArguments, json: bool) -> Result<Exit, Failure> {
         print("no admin keys yet; the first start of a publisher makes one, or larder admin keys create")?;
     } else {
         let now = Clock::default().now();
-        let heading = ["ID", "NAME", "ROLE", "CREATED", "BY", "EXPIRES", "STATE"];
+        let heading = ["ID", "NAME", "ROLE", "CREATED", "BY", "EXPIRES", "LAST USED", "STATE"];
         print_table(&heading, keys.iter().map(|key| row(key, now)))?;
     }
     Ok(Exit::Success)
@@ -75,6 +75,7 @@ fn row(key: &AdminKeyView, now: DateTime<Utc>) -> Vec<String> {
         day(key.created_at),
         key.created_by.clone(),
         key.expires_at.map_or("never".to_owned(), day),
+        key.last_used_at.map_or("-".to_owned(), day),
         key.state(now).as_str().to_owned(),
     ]
 }

@@ -42,7 +42,8 @@ pub struct AdminKeysPage<'a> {
 impl AdminKeysPage<'_> {
     /// The page.
     pub fn render(&self) -> String {
-        let columns = ["Name", "Id", "Role", "Created", "By", "Expires", "State"].map(Column::Text);
+        let columns =
+            ["Name", "Id", "Role", "Created", "By", "Expires", "Last use", "State"].map(Column::Text);
         let rows = html! { @for key in self.keys { (self.row(key)) } };
         let content = html! {
             p {
@@ -68,6 +69,7 @@ impl AdminKeysPage<'_> {
                 td { (age(Some(key.created_at), self.now)) }
                 td { (key.created_by) }
                 td { (expiry(key.expires_at)) }
+                td { (age(key.last_used_at, self.now)) }
                 td {
                     span class=[(state != KeyState::Valid).then_some("fault")] { (state.as_str()) }
                     @if state != KeyState::Revoked && self.visitor.role >= AdminRole::Admin {

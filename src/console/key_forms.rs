@@ -180,6 +180,8 @@ pub struct SecretPage<'a> {
     pub id: &'a str,
     /// The key; `None` when the form was sent before.
     pub secret: Option<&'a str>,
+    /// Where a key that can be rotated gets another secret.
+    pub rotation: Option<&'a str>,
     /// Why it is not announced yet.
     pub pending: Option<&'a str>,
     /// Where to go next.
@@ -189,7 +191,7 @@ pub struct SecretPage<'a> {
 impl SecretPage<'_> {
     /// The page.
     pub fn render(&self) -> String {
-        let Self { visitor, title, id, secret, pending, back } = *self;
+        let Self { visitor, title, id, secret, rotation, pending, back } = *self;
         let content = html! {
             @if let Some(pending) = pending { p class="notice fault" { (pending) } }
             @if let Some(secret) = secret {
@@ -204,9 +206,12 @@ impl SecretPage<'_> {
                 }
             } @else {
                 p class="notice fault" {
-                    "This form was sent before, and nothing was done again. The key was shown in the first answer only. If it \
-                     is lost, revoke it and create another."
+                    "This form was sent before, and nothing was done again. The key is shown in the answer to the first one only, and \
+                     stored nowhere. "
+                    @if rotation.is_some() { "If you do not have it, rotate it: the same key gets a new secret." }
+                    @else { "If you do not have it, revoke it and create another." }
                 }
+                @if let Some(rotation) = rotation { p { a class="button" href=(rotation) { "Rotate this key" } } }
             }
             p { "Its id is " code { (id) } ". " a href=(back) { "Continue" } }
             (script())

@@ -7,6 +7,7 @@ mod admin_keys;
 pub mod assets;
 mod audit;
 mod collection;
+mod deleted;
 pub mod entry;
 mod form;
 mod key_forms;
@@ -28,7 +29,8 @@ use crate::domain::{CollectionName, OperationId, RunId};
 
 pub use admin_keys::{ADMIN_KEYS, AdminKeysPage, NewAdminKeyPage, revoke_admin_key_path};
 pub use audit::AuditPage;
-pub use collection::{CollectionPage, RecordPage};
+pub use collection::{CollectionPage, MESSAGE, MESSAGE_KEY, MESSAGE_VALUE, MessagePage, RecordPage, tag_of};
+pub use deleted::{DELETED, DeletedPage, RESTORED_VERSION};
 pub use form::{Faults, Fields, Form, REQUEST, STATE};
 pub use key_forms::{NewKeyPage, RevokePage, RotateKeyPage, SecretPage};
 pub use keys::{KEYS, KeyPage, KeysPage, key_path};

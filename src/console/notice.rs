@@ -5,6 +5,8 @@
 
 use maud::{Markup, html};
 
+use super::deleted::DELETED;
+
 /// A form that was refused as a whole.
 #[derive(Debug)]
 pub struct Refusal {
@@ -73,14 +75,21 @@ impl Done {
             }
             Self::Approved => "The result of the run is announced.",
             Self::Saved => "Saved. Every publisher applies it within two poll intervals.",
-            Self::Deleted => "Deleted. The admin API can store an earlier version again.",
+            Self::Deleted => "Deleted. The page of deleted entries stores it again.",
         }
     }
 }
 
 /// What was done, if something was.
 pub(super) fn notice(done: Option<Done>) -> Markup {
-    html! { @if let Some(done) = done { p class="notice" role="status" { (done.text()) } } }
+    html! {
+        @if let Some(done) = done {
+            p class="notice" role="status" {
+                (done.text())
+                @if done == Done::Deleted { " " a href=(DELETED) { "Deleted entries" } }
+            }
+        }
+    }
 }
 
 #[cfg(test)]

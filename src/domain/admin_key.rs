@@ -60,6 +60,8 @@ pub struct AdminKeyEntry {
     pub expires_at: Option<DateTime<Utc>>,
     /// When it was revoked; `None` while it is valid.
     pub revoked_at: Option<DateTime<Utc>>,
+    /// When a request last had it, to the minute.
+    pub last_used_at: Option<DateTime<Utc>>,
 }
 
 #[cfg(test)]

@@ -13,6 +13,8 @@ pub enum Failure {
     DivisionByZero,
     /// A filter cannot work with a value.
     Failed,
+    /// The message does not want to be sent.
+    Aborted,
     /// The cell of this column is invalid.
     InvalidColumn(usize),
 }

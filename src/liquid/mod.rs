@@ -12,6 +12,7 @@ mod expression;
 mod filters;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzz;
+mod message;
 mod meter;
 mod number;
 mod parse;
@@ -28,7 +29,10 @@ use std::{collections::HashMap, fmt};
 
 use chrono::{DateTime, Utc};
 
-pub use self::error::{Failure, SyntaxError};
+pub use self::{
+    error::{Failure, SyntaxError},
+    message::{Content, ContentAnswer, ContentRequest, Message},
+};
 // What the modules of the engine share.
 use self::{
     error::{Parsed, Result},
@@ -71,11 +75,14 @@ pub struct Template {
 impl Template {
     /// Parses `text`; all faults come at once, at most twenty.
     pub fn parse(text: &str) -> Result<Self, Vec<SyntaxError>> {
+        Self::read(text, Parser::new(text))
+    }
+
+    fn read<'t>(text: &'t str, mut parser: Parser<'t>) -> Result<Self, Vec<SyntaxError>> {
         if text.len() > TEMPLATE_BYTES_MAX {
             let message = format!("a template has at most {TEMPLATE_BYTES_MAX} bytes");
             return Err(vec![SyntaxError::new(0, message).placed(text)]);
         }
-        let mut parser = Parser::new(text);
         let mut body = parser.body().0;
         let Parser { names, reads_clock, tolerated, mut faults, .. } = parser;
         if !faults.is_empty() {

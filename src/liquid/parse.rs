@@ -61,10 +61,12 @@ pub(super) struct Parser<'t> {
     /// What is read as Ruby reads it in lax mode, though it is not Liquid.
     pub(super) tolerated: Vec<SyntaxError>,
     /// Open blocks with the places of their tags.
-    open: Vec<(&'static str, usize)>,
+    pub(super) open: Vec<(&'static str, usize)>,
     /// How many of each kind of [`NESTED`] are open.
     depths: [usize; 2],
     pub(super) reads_clock: bool,
+    /// Whether the template is a message, which may request content.
+    is_message: bool,
     /// Whether the rest cannot be understood, or there are faults enough.
     pub(super) has_ended: bool,
 }
@@ -79,6 +81,16 @@ impl<'t> Parser<'t> {
             parser.slot(name);
         }
         parser
+    }
+
+    /// The parser of a message.
+    pub(super) fn of_message(template: &'t str) -> Self {
+        Self { is_message: true, ..Self::new(template) }
+    }
+
+    /// Reads something else than before; gives back what was read before.
+    pub(super) fn swap_scanner(&mut self, scanner: Scanner<'t>) -> Scanner<'t> {
+        std::mem::replace(&mut self.scanner, scanner)
     }
 
     fn slot(&mut self, name: &str) -> Slot {
@@ -200,6 +212,11 @@ impl<'t> Parser<'t> {
             "break" => Node::Break,
             "continue" => Node::Continue,
             "liquid" => return self.nest(BLOCK, at, |parser| Ok(Some(parser.lines()))),
+            "connected_content" if self.is_message => self.request()?,
+            "abort_message" if self.is_message => {
+                self.markup.takes("(");
+                Node::Abort(self.expr())
+            }
             _ => return Err(unknown_tag(name, at)),
         }))
     }

@@ -5,12 +5,14 @@ use std::{collections::BTreeMap, fmt::Write as _, rc::Rc, slice};
 use chrono::{DateTime, Utc};
 
 use super::{
-    Failure, Made, Meter, Result, Template, Text, Value, compare,
+    Content, ContentAnswer, ContentRequest, Failure, Made, Meter, Result, Template, Text, Value, compare,
     filters::{Call, integer, leading_integer},
-    number,
+    message, number,
     parse::{FORLOOP, TABLEROWLOOP},
     print,
-    tree::{Body, Chain, Expr, FilterCall, Junction, Node, Operator, Path, Repeat, Slot, Step, Term},
+    tree::{
+        Body, Chain, Expr, FilterCall, Junction, Node, Operator, Path, Repeat, Request, Slot, Step, Term,
+    },
     value::{Loop, range_size, signed},
 };
 use crate::domain::{
@@ -62,6 +64,8 @@ pub(super) struct Render<'r> {
     bindings: Vec<Binding<'r>>,
     cycles: BTreeMap<String, usize>,
     last_if_changed: Option<String>,
+    /// What a message requests content of.
+    content: Option<&'r mut dyn Content>,
 }
 
 impl<'r> Render<'r> {
@@ -75,7 +79,13 @@ impl<'r> Render<'r> {
             bindings: Vec::new(),
             cycles: BTreeMap::new(),
             last_if_changed: None,
+            content: None,
         }
+    }
+
+    /// With the content of a message.
+    pub(super) fn requesting(self, content: &'r mut dyn Content) -> Self {
+        Self { content: Some(content), ..self }
     }
 
     pub(super) fn run(&mut self, out: &mut String) -> Result {
@@ -165,6 +175,40 @@ impl<'r> Render<'r> {
             }
             Node::Break => return Err(Stop::Break),
             Node::Continue => return Err(Stop::Continue),
+            Node::Request(request) => return self.request(request, out),
+            Node::Abort(reason) => {
+                let reason = self.expr(reason)?;
+                let reason = print::text(&reason, &self.meter)?;
+                if let Some(content) = &mut self.content {
+                    content.abort(&reason);
+                }
+                return Err(Failure::Aborted.into());
+            }
+        }
+        Ok(())
+    }
+
+    /// Requests content, and saves or prints it.
+    fn request(&mut self, request: &'r Request, out: &mut String) -> Flow {
+        let mut rendered = ContentRequest::default();
+        self.body(&request.url, &mut rendered.url)?;
+        rendered.url.truncate(rendered.url.trim_end().len());
+        for (name, value) in &request.options {
+            let mut text = String::new();
+            self.body(value, &mut text)?;
+            rendered.options.push((name.to_string(), text));
+        }
+        let Some(content) = &mut self.content else { return Ok(()) };
+        let answer = content.get(&rendered);
+        match &answer {
+            ContentAnswer::Json(_, text) => self.meter.spend_text(text.len())?,
+            ContentAnswer::Empty => {}
+            ContentAnswer::End => return Err(Failure::Aborted.into()),
+        }
+        match (request.save, answer) {
+            (Some(slot), answer) => self.binding(slot).assigned = Some(message::saved(&answer)),
+            (None, ContentAnswer::Json(_, text)) => out.push_str(&text),
+            (None, _) => {}
         }
         Ok(())
     }

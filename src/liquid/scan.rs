@@ -35,6 +35,11 @@ impl<'t> Scanner<'t> {
         Self { template, ..Self::default() }
     }
 
+    /// Reads what stands between two places of a template.
+    pub(super) fn between(template: &'t str, from: usize, to: usize) -> Self {
+        Self { template: &template[..to], at: from, ..Self::default() }
+    }
+
     /// Reads lines instead of the template; gives back what was read before.
     pub(super) fn swap_lines(&mut self, lines: Option<Markup<'t>>) -> Option<Markup<'t>> {
         std::mem::replace(&mut self.lines, lines)

@@ -99,6 +99,15 @@ pub(super) struct Repeat {
     pub(super) otherwise: Body,
 }
 
+/// What a message requests.
+#[derive(Default)]
+pub(super) struct Request {
+    pub(super) url: Body,
+    pub(super) options: Vec<(Box<str>, Body)>,
+    /// The name that gets the answer; without one, the answer is printed.
+    pub(super) save: Option<Slot>,
+}
+
 pub(super) enum Node {
     Text(Box<str>),
     Output(Chain),
@@ -119,6 +128,10 @@ pub(super) enum Node {
     IfChanged(Body),
     Break,
     Continue,
+    /// `connected_content` of a message.
+    Request(Box<Request>),
+    /// `abort_message` of a message, with the reason.
+    Abort(Expr),
 }
 
 impl Node {

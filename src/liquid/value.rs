@@ -112,6 +112,26 @@ impl<'r> Value<'r> {
         }
     }
 
+    /// The same without anything borrowed.
+    pub(super) fn into_owned<'o>(self) -> Value<'o> {
+        let owned = |text: Text<'_>| Text::Shared(Rc::from(&*text));
+        match self {
+            Self::Nil => Value::Nil,
+            Self::Bool(value) => Value::Bool(value),
+            Self::Int(whole) => Value::Int(whole),
+            Self::Decimal(Decimal { digits, kind }) => {
+                Value::Decimal(Decimal { digits: owned(digits), kind })
+            }
+            Self::Text(text) => Value::Text(owned(text)),
+            Self::Array(values) => Value::array(values.iter().cloned().map(Self::into_owned)),
+            Self::Object(members) => Value::Object(
+                members.iter().cloned().map(|(key, value)| (owned(key), value.into_owned())).collect(),
+            ),
+            Self::Range(first, last) => Value::Range(first, last),
+            Self::Loop(state) => Value::Loop(state),
+        }
+    }
+
     /// Everything but nil and false is true.
     pub(super) fn is_truthy(&self) -> bool {
         !matches!(self, Self::Nil | Self::Bool(false))

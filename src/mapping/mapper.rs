@@ -150,7 +150,7 @@ fn reason_of(failure: Failure) -> RejectReason {
         Failure::TooLarge => RejectReason::RecordTooLarge,
         Failure::Limit => RejectReason::TemplateLimit,
         Failure::DivisionByZero => RejectReason::DivisionByZero,
-        Failure::Failed | Failure::InvalidColumn(_) => RejectReason::TemplateError,
+        Failure::Failed | Failure::Aborted | Failure::InvalidColumn(_) => RejectReason::TemplateError,
     }
 }
 

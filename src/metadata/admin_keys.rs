@@ -23,6 +23,7 @@ fn entry(row: &Row) -> Result<AdminKeyEntry, Error> {
         created_by: row.text("created_by")?,
         expires_at: row.time_or_null("expires_at")?,
         revoked_at: row.time_or_null("revoked_at")?,
+        last_used_at: row.time_or_null("last_used_at")?,
     })
 }
 
@@ -47,7 +48,7 @@ impl Metadata {
     /// The admin keys, revoked ones too, oldest first; at most [`ADMIN_KEYS_MAX`].
     pub async fn admin_keys(&self) -> Result<Vec<AdminKeyEntry>, Error> {
         let select = Statement::new(
-            "select id, sha256, name, role, created_at, created_by, expires_at, revoked_at from admin_keys \
+            "select id, sha256, name, role, created_at, created_by, expires_at, revoked_at, last_used_at from admin_keys \
              order by case when revoked_at is null then 0 else 1 end, revoked_at desc, created_at limit $1",
         );
         let rows = self.database.rows(select.bind(ADMIN_KEYS_MAX)).await?;
@@ -77,6 +78,14 @@ impl Metadata {
         audit::add(&mut transaction, &action).await?;
         transaction.commit().await?;
         Ok(true)
+    }
+
+    /// Notes that an admin key was used at `now`.
+    pub async fn touch_admin_key(&self, id: &str, now: DateTime<Utc>) -> Result<(), Error> {
+        let update = Statement::new(
+            "update admin_keys set last_used_at = $2 where id = $1 and coalesce(last_used_at, 0) < $2",
+        );
+        self.database.execute(update.bind(id).bind(now)).await.map(drop)
     }
 
     /// Revokes an admin key at `now`; `false` when no key has this id. Revoking it again changes nothing.

@@ -104,6 +104,26 @@ impl Metadata {
         self.database.rows(select).await?.iter().map(version).collect()
     }
 
+    /// The entries whose newest version is a deletion, in the order of their names, each with that version and the number of
+    /// the newest version that is none; at most [`STORED_DELETED_MAX`].
+    pub async fn deleted_entries(&self) -> Result<Vec<(StoredVersion, Option<u64>)>, Error> {
+        let select = Statement::new(
+            "select version, section, name, document, author, created_at, \
+                (select max(version) from stored_configuration o \
+                    where o.section = s.section and o.name = s.name and o.document is not null) as restorable \
+             from stored_configuration s where document is null and version = \
+                (select max(version) from stored_configuration o where o.section = s.section and o.name = s.name) \
+             order by section, name limit $1",
+        );
+        let rows = self.database.rows(select.bind(STORED_DELETED_MAX)).await?;
+        let deleted = |row: &Row| {
+            let restorable =
+                row.number_or_null("restorable")?.map(|_| row.natural("restorable")).transpose()?;
+            Ok((version(row)?, restorable))
+        };
+        rows.iter().map(deleted).collect()
+    }
+
     /// The names of all entries that have a version, deleted ones included.
     pub async fn stored_names(&self) -> Result<Vec<StoredName>, Error> {
         let select =

@@ -19,7 +19,7 @@ const SESSION_LIFETIME: TimeDelta = TimeDelta::hours(12);
 /// A session that is not used for so long ends.
 pub(in crate::admin) const SESSION_IDLE: TimeDelta = TimeDelta::hours(1);
 /// The use of a session is noted at most this often.
-const USE_NOTED: TimeDelta = TimeDelta::minutes(1);
+pub(super) const USE_NOTED: TimeDelta = TimeDelta::minutes(1);
 /// A link that is not used for so long ends.
 const LOGIN_LINK_LIFETIME: TimeDelta = TimeDelta::minutes(10);
 

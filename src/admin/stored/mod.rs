@@ -123,7 +123,35 @@ pub fn open_entries(keys: &SecretKeys, entries: &[StoredVersion]) -> Vec<OpenEnt
     entries.iter().map(open).collect()
 }
 
+/// A deleted entry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeletedEntry {
+    /// The entry.
+    pub entry: StoredName,
+    /// When it was deleted.
+    pub at: DateTime<Utc>,
+    /// Who deleted it.
+    pub by: String,
+    /// The last version before; `None` when it is not kept.
+    pub restorable: Option<u64>,
+}
+
 impl Admin {
+    /// The deleted entries, in the order of their names.
+    pub async fn deleted_entries(&self) -> Result<Vec<DeletedEntry>, Error> {
+        let deleted = self.metadata.deleted_entries().await?.into_iter();
+        let view = |(stored, restorable): (StoredVersion, Option<u64>)| DeletedEntry {
+            entry: stored.entry,
+            at: stored.created_at,
+            by: stored.author,
+            restorable,
+        };
+        let mut deleted: Vec<DeletedEntry> = deleted.map(view).collect();
+        // Databases differ in how they sort text.
+        deleted.sort_by_key(|deleted| deleted.entry.to_string());
+        Ok(deleted)
+    }
+
     /// The versions of a stored entry, newest first, without secrets.
     ///
     /// # Errors

@@ -20,7 +20,10 @@ use super::{
     sources::ListQuery,
 };
 use crate::{
-    admin::{self, CollectionStatus, Dropped, Pinned, Publisher, RolledBack, ServableVersion, Unpinned},
+    admin::{
+        self, CollectionStatus, Dropped, Pinned, Publisher, RolledBack, ServableVersion, Unpinned,
+        fleet::FleetStatus,
+    },
     api::http::error::Error,
     domain::{CollectionName, RegionName, Version},
 };
@@ -277,10 +280,24 @@ pub(in crate::api) async fn show_all(State(state): State<AdminState>) -> Result<
     Ok(Json(json!(status)))
 }
 
-/// The nodes that have written a status lately, by region and name.
-#[utoipa::path(get, path = "/admin/v1/nodes", responses((status = 200, description = "The nodes", body = Value)))]
-pub(in crate::api) async fn list_nodes(State(state): State<AdminState>) -> Json<Value> {
-    Json(json!(*state.fleet.read().await))
+/// The nodes that have written a status lately, by region and id.
+#[utoipa::path(get, path = "/admin/v1/nodes", params(ListQuery), responses(
+    (status = 200, description = "A page of nodes", body = Value),
+    (status = 400, description = "A parameter is wrong"),
+))]
+pub(in crate::api) async fn list_nodes(
+    State(state): State<AdminState>,
+    Query(query): Query<ListQuery>,
+) -> Result<Json<Value>, Error> {
+    let limit = limit(query.limit)?;
+    let FleetStatus { read_at, problem, left_off, nodes } = (*state.fleet.read().await).clone();
+    let mut nodes: Vec<_> =
+        nodes.into_iter().map(|node| (format!("{}/{}", node.region, node.node), node)).collect();
+    nodes.sort_by(|(one, _), (other, _)| one.cmp(other));
+    let Page { items, next } = Page::by_name(nodes, limit, query.cursor.as_deref());
+    let page =
+        json!({ "items": items, "next": next, "read_at": read_at, "problem": problem, "left_off": left_off });
+    Ok(Json(page))
 }
 
 /// The regions from which a node has reported lately, or that a sync or an announced collection names; null when there

@@ -14,7 +14,7 @@ use crate::{
         Access, Admin, Configured, EventFeed, Operations, Overview, Publisher, Records, Samples,
         fleet::FleetReader,
     },
-    api::{http::error::Error, ops::Readiness},
+    api::{ReadState, http::error::Error, ops::Readiness},
     status::Board,
     support::clock::Clock,
     telemetry::Metrics,
@@ -35,6 +35,8 @@ pub struct AdminState {
     pub records: Records,
     /// The first rows of models.
     pub samples: Samples,
+    /// Answers requests for records, on a node that serves them.
+    pub reads: Option<ReadState>,
     /// Reads what is announced.
     pub overview: Arc<Overview>,
     /// Whether the metrics need no admin key.

@@ -8,7 +8,7 @@ use axum::{
 use super::{
     answer::{Refused, see},
     form::{Parameters, Sent},
-    keys::{SENT_BEFORE, answered, is_sent_before, show_secret},
+    keys::{SENT_BEFORE, answer_of, answered, is_sent_before, show_secret},
 };
 use crate::{
     admin::{self, AdminKey, AdminRole, NewAdminKey, RequestKey, check_key_name, expiry},
@@ -73,8 +73,10 @@ pub(super) async fn create(
     };
     let key = sent.request_key(&caller, CREATE_ADMIN_KEY)?;
     let new = NewAdminKey { name, role, expires_at };
-    match keys::create_admin(state.publisher()?, new, Some(key), caller.clone()).await {
-        Ok(created) => Ok(show_secret(&caller, "Admin key created", &created, ADMIN_KEYS)),
+    let publisher = state.publisher()?;
+    let create = || keys::create_admin(publisher.clone(), new.clone(), Some(key.clone()), caller.clone());
+    match answer_of(create).await {
+        Ok(created) => Ok(show_secret(&caller, "Admin key created", &created, None, ADMIN_KEYS)),
         Err(error) if is_sent_before(&error) => {
             let fields = sent.fields.with(REQUEST, &RequestKey::new_name());
             Ok(show_form(&caller, &fields, &faults, Some(SENT_BEFORE)))

@@ -1,5 +1,7 @@
 //! The pages of API keys.
 
+use std::time::Duration;
+
 use axum::{
     extract::{Path, Query, State},
     http::StatusCode,
@@ -7,6 +9,7 @@ use axum::{
 };
 use serde::Deserialize;
 use serde_json::Value;
+use tokio::time::{Instant, sleep};
 
 use super::{
     answer::{Refused, see},
@@ -31,6 +34,9 @@ const KEYS_SHOWN: usize = 100;
 const COLLECTIONS_OFFERED_MAX: usize = 200;
 /// How long the form lets the old secret of a rotated key work on, unless it is changed.
 const OVERLAP_PRESET: &str = "24h";
+/// Longest wait for the answer to the same form, which another request has sent, and how often it is looked for.
+const FIRST_ANSWER_WAIT: Duration = Duration::from_secs(5);
+const FIRST_ANSWER_POLL: Duration = Duration::from_millis(50);
 /// What is said when a form was changed after it was sent.
 pub(super) const SENT_BEFORE: &str = "This form was sent before, with other values, and has done its work then. Send it again to do it once more.";
 
@@ -136,8 +142,13 @@ pub(super) async fn create(
         Err(faults) => return show_form(&state, &caller, &sent.fields, &faults, None),
     };
     let key = sent.request_key(&caller, keys::CREATE_KEY)?;
-    match keys::create(state.publisher()?, new, Some(key), caller.clone()).await {
-        Ok(created) => Ok(show_secret(&caller, "Key created", &created, KEYS)),
+    let publisher = state.publisher()?;
+    let create = || keys::create(publisher.clone(), new.clone(), Some(key.clone()), caller.clone());
+    match answer_of(create).await {
+        Ok(created) => {
+            let rotation = created["id"].as_str().map(|id| format!("{}/rotate", key_path(id)));
+            Ok(show_secret(&caller, "Key created", &created, rotation.as_deref(), KEYS))
+        }
         Err(error) if is_sent_before(&error) => {
             let fields = sent.fields.with(REQUEST, &RequestKey::new_name());
             show_form(&state, &caller, &fields, &Faults::default(), Some(SENT_BEFORE))
@@ -146,13 +157,38 @@ pub(super) async fn create(
     }
 }
 
-/// The page with a new key, from the answer of the API's route.
-pub(super) fn show_secret(Caller(grant): &Caller, title: &str, answer: &Value, back: &str) -> Response {
+/// The answer of a form. While the same form is worked on for another request, waits for that one: a browser shows the answer
+/// to the last click alone.
+pub(super) async fn answer_of<F: Future<Output = Result<Value, Error>>>(
+    act: impl Fn() -> F,
+) -> Result<Value, Error> {
+    let deadline = Instant::now() + FIRST_ANSWER_WAIT;
+    loop {
+        match act().await {
+            Err(error)
+                if error.code().code == admin::Error::RequestUnderWay.code() && Instant::now() < deadline =>
+            {
+                sleep(FIRST_ANSWER_POLL).await;
+            }
+            answer => return answer,
+        }
+    }
+}
+
+/// The page with a new key, from the answer of the API's route. `rotation` is where the key gets another secret.
+pub(super) fn show_secret(
+    Caller(grant): &Caller,
+    title: &str,
+    answer: &Value,
+    rotation: Option<&str>,
+    back: &str,
+) -> Response {
     let page = SecretPage {
         visitor: grant.into(),
         title,
         id: answer["id"].as_str().unwrap_or_default(),
         secret: answer["key"].as_str(),
+        rotation,
         pending: answer["pending"]["message"].as_str(),
         back,
     };
@@ -194,8 +230,14 @@ pub(super) async fn rotate(
         return show_rotation(&state, &caller, &id, &sent.fields, &faults, None).await;
     };
     let key = sent.request_key(&caller, &keys::rotate_route(&id))?;
-    match keys::rotate(state.publisher()?, id.clone(), overlap, Some(key), caller.clone()).await {
-        Ok(rotated) => Ok(show_secret(&caller, "Key rotated", &rotated, &key_path(&id))),
+    let publisher = state.publisher()?;
+    let rotate = || keys::rotate(publisher.clone(), id.clone(), overlap, Some(key.clone()), caller.clone());
+    match answer_of(rotate).await {
+        Ok(rotated) => {
+            let path = key_path(&id);
+            let rotation = format!("{path}/rotate");
+            Ok(show_secret(&caller, "Key rotated", &rotated, Some(&rotation), &path))
+        }
         Err(error) if is_sent_before(&error) => {
             let fields = sent.fields.with(REQUEST, &RequestKey::new_name());
             show_rotation(&state, &caller, &id, &fields, &faults, Some(SENT_BEFORE)).await

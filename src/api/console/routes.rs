@@ -8,8 +8,8 @@ use axum::{
 use hyper::Method;
 
 use super::{
-    admin_keys, audit, collections, editor, entries, gate, keys, nodes, overview, records, runs, sessions,
-    sign_in, single_sign_on, syncs,
+    admin_keys, audit, collections, deleted, editor, entries, gate, keys, messages, nodes, overview, records,
+    runs, sessions, sign_in, single_sign_on, syncs,
 };
 use crate::{
     admin::{
@@ -63,6 +63,10 @@ const ROUTES: &[Route] = &[
     }),
     route(Method::GET, "/console/collections/{collection}/records", Some(Operator), || get(records::show)),
     route(Method::POST, "/console/collections/{collection}/records", Some(Operator), || post(records::find)),
+    route(Method::GET, "/console/collections/{collection}/message", Some(Operator), || get(messages::show)),
+    route(Method::POST, "/console/collections/{collection}/message", Some(Operator), || {
+        post(messages::render)
+    }),
     route(Method::GET, "/console/syncs", Some(Viewer), || get(syncs::list)),
     route(Method::GET, "/console/syncs/{sync}", Some(Viewer), || get(syncs::show)),
     route(Method::GET, "/console/syncs/{sync}/preview", Some(Operator), || get(syncs::preview)),
@@ -84,6 +88,8 @@ const ROUTES: &[Route] = &[
     route(Method::GET, "/console/configuration/{section}/{name}/preview", Some(Operator), || {
         get(entries::preview)
     }),
+    route(Method::GET, "/console/deleted", Some(Viewer), || get(deleted::list)),
+    route(Method::POST, "/console/deleted/{section}/{name}", Some(Admin), || post(deleted::restore)),
     route(Method::GET, "/console/runs/{run}", Some(Viewer), || get(runs::show)),
     route(Method::POST, "/console/runs/{run}/cancel", Some(Operator), || post(runs::cancel)),
     route(Method::POST, "/console/runs/{run}/approve", Some(Operator), || post(runs::approve)),

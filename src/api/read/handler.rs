@@ -1,7 +1,8 @@
 //! The forms of a look-up: `GET` with the value in the path, `POST` with one or many in the body.
 
-use std::panic::AssertUnwindSafe;
+use std::{panic::AssertUnwindSafe, time::Instant};
 
+use bytes::Bytes;
 use hyper::{HeaderMap, Method, Request, Response, body::Incoming, header::HeaderValue};
 
 use super::{
@@ -124,23 +125,57 @@ async fn look_up_body(
         Err(error) => return RecordAnswer::refused(error),
     };
     unread.reserve().await;
-    let answer = catch_panic(|| {
+    look_up_values(state, admitted, headers, &body).compressed(&state.inner().compressing).await
+}
+
+/// Looks up the value or the values of a body.
+fn look_up_values(
+    state: &ReadState,
+    admitted: &Admitted<'_>,
+    headers: &HeaderMap,
+    body: &[u8],
+) -> RecordAnswer {
+    catch_panic(|| {
         if admitted.is_batch {
-            return match batch::values(&body) {
+            return match batch::values(body) {
                 Ok(values) => in_collection(state, admitted, |collection| {
                     batch::look_up(collection, state, admitted, &values, headers)
                 }),
                 Err(error) => RecordAnswer::refused(error),
             };
         }
-        match body::value(headers, &body) {
+        match body::value(headers, body) {
             Ok(value) => in_collection(state, admitted, |collection| {
                 record::look_up(collection, state, admitted, Err(&value), headers)
             }),
             Err(code) => RecordAnswer::refused(code),
         }
-    });
-    answer.compressed(&state.inner().compressing).await
+    })
+}
+
+/// Answers a request that was made on this node, and counts it as one of a client: its status and its body. Every path but
+/// those of records is refused.
+pub(in crate::api) fn answer_here(
+    state: &ReadState,
+    request: &Request<Bytes>,
+    arrival: &Arrival,
+) -> (u16, Bytes) {
+    let arrival = &Arrival { at: Instant::now(), ..arrival.clone() };
+    let response = match RecordRequest::of(request) {
+        None => complete(state, None, RecordAnswer::refused(Code::RouteNotFound), arrival),
+        Some(record) if record.has_value_in_body() => {
+            let answer = match admit(state, record, arrival) {
+                Ok(admitted) if request.body().len() <= body::BODY_BYTES_MAX || admitted.is_batch => {
+                    look_up_values(state, &admitted, request.headers(), request.body())
+                }
+                Ok(_) => RecordAnswer::refused(Code::BodyTooLarge),
+                Err(error) => RecordAnswer::refused(error),
+            };
+            complete(state, Some(&record), answer, arrival)
+        }
+        Some(record) => answer(state, record, arrival),
+    };
+    (response.status().as_u16(), response.into_body().into_bytes())
 }
 
 /// Counts an answer and makes its response.

@@ -27,7 +27,7 @@ mod values;
 mod version_view;
 
 pub(super) use codes::Code;
-pub(super) use handler::{RecordRequest, answer, answer_despite_body, answer_post};
+pub(super) use handler::{RecordRequest, answer, answer_despite_body, answer_here, answer_post};
 pub(super) use path::RawPath;
 pub use state::{ReadLimits, ReadState};
 #[cfg(test)] // the description of the listener names them

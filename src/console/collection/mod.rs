@@ -1,6 +1,7 @@
 //! The page of a collection: what is announced, who serves it, its versions, and what an operator does with them.
 
 mod change;
+mod message;
 mod nodes;
 mod record;
 mod snippet;
@@ -10,8 +11,12 @@ mod versions;
 use chrono::{DateTime, Utc};
 use maud::{Markup, html};
 
-pub use self::record::RecordPage;
 pub(super) use self::tree::json_tree;
+pub use self::{
+    message::{MESSAGE, MESSAGE_KEY, MESSAGE_VALUE, MessagePage},
+    record::RecordPage,
+    snippet::tag_of,
+};
 use super::{
     collection_path,
     form::Form,
@@ -81,6 +86,9 @@ impl CollectionPage<'_> {
                 }
                 h2 id="snippet" { "Connected Content" }
                 (snippet::snippets(&status.collection, &status.indexes))
+                @if self.visitor.may(AdminRole::Operator) {
+                    p { a class="button" href=(format!("{path}/message")) { "Render a message" } }
+                }
                 @if self.visitor.may(AdminRole::Admin) { (self.drop_form()) }
             } @else {
                 p { "Nothing is announced. The first run of its sync announces it." }

@@ -14,13 +14,14 @@ pub(super) fn snippets(collection: &CollectionName, indexes: &[IndexName]) -> Ma
         @for (at, index) in indexes.iter().enumerate() {
             details open[at == 0] {
                 summary { "By " code { (index) } }
-                pre tabindex="0" { code { (tag(collection, index)) } }
+                pre tabindex="0" { code { (tag_of(collection, index)) } }
             }
         }
     }
 }
 
-fn tag(collection: &CollectionName, index: &IndexName) -> String {
+/// The tag that gets a record of a collection by an index.
+pub fn tag_of(collection: &CollectionName, index: &IndexName) -> String {
     // A name of Liquid has no dash.
     let variable = collection.as_str().replace('-', "_");
     format!(
@@ -48,6 +49,6 @@ mod tests {
 {% if my_people.__http_status_code__ == 200 %}
   ...
 {% endif %}";
-        assert_eq!(tag(&collection, &index), expected);
+        assert_eq!(tag_of(&collection, &index), expected);
     }
 }

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::{
     super::{
-        SYNCS,
+        DELETED, SYNCS,
         entry::new_path,
         layout::{Visitor, page},
         run_path,
@@ -50,6 +50,7 @@ impl SyncsPage<'_> {
                 (table("Syncs", &columns, &rows))
             }
             (pages(SYNCS, &[], self.cursor, self.next))
+            p class="quiet" { a href=(DELETED) { "Deleted sources, models and syncs" } }
         };
         page("Syncs", Some(self.visitor), &content)
     }

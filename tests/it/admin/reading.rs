@@ -141,7 +141,14 @@ async fn status_nodes_and_regions_are_those_of_the_command() {
     let person = status["collections"].as_array().unwrap().iter().find(|one| one["collection"] == "person");
     assert_eq!((&person.unwrap()["version"], &person.unwrap()["records"]), (&json!(1), &json!(6)));
     assert!(status["fleet"].is_object());
-    assert!(world.get("/admin/v1/nodes").await["nodes"].is_array());
+    let nodes = crate::support::process::until("a node", async || {
+        let nodes = world.get("/admin/v1/nodes?limit=1").await;
+        nodes["items"][0]["node"].is_string().then_some(nodes)
+    })
+    .await;
+    assert!(nodes["next"].is_null() && nodes["read_at"].is_string(), "{nodes}");
+    let behind = world.get("/admin/v1/nodes?cursor=zzz").await;
+    assert_eq!(behind["items"], json!([]));
     crate::support::process::wait_until("the region", async || {
         world.get("/admin/v1/regions").await == json!(["local"])
     })

@@ -63,7 +63,7 @@ async fn example(world: &World, key: &str, route: &str) -> String {
     let dry = world.run(json!({ "dry_run": true })).await;
     let operation = dry["id"].as_str().unwrap();
     let node = until("the status of the node", async || {
-        let node = world.get("/admin/v1/nodes").await["nodes"][0].clone();
+        let node = world.get("/admin/v1/nodes").await["items"][0].clone();
         Some(format!("{}/{}", node["region"].as_str()?, node["node"].as_str()?))
     })
     .await;
@@ -75,6 +75,7 @@ async fn example(world: &World, key: &str, route: &str) -> String {
         ("/console/admin-keys/{id}/revoke", format!("/console/admin-keys/{admin_key}/revoke")),
         ("/console/collections/{collection}", "/console/collections/person".to_owned()),
         ("/console/collections/{collection}/records", "/console/collections/person/records".to_owned()),
+        ("/console/collections/{collection}/message", "/console/collections/person/message".to_owned()),
         ("/console/syncs/{sync}", "/console/syncs/person".to_owned()),
         ("/console/syncs/{sync}/preview", "/console/syncs/person/preview".to_owned()),
         ("/console/runs/{run}", format!("/console/runs/{run}")),

@@ -44,6 +44,16 @@ async fn an_admin_key_is_created_signs_in_and_is_revoked_with_its_sessions() {
     wait_until("the key", async || operator.sign_in(&key).await.status == 303).await;
     assert_eq!(operator.get("/admin/v1/whoami").await.json()["role"], "operator");
     let id = key.trim_start_matches("lra_").split('_').next().unwrap();
+    assert_eq!(
+        ask(world.node.server().admin_address(), &key, "GET", "/admin/v1/whoami", None).await.status,
+        200
+    );
+    wait_until("the last use of the key", async || {
+        let keys = world.get("/admin/v1/admin-keys").await;
+        let used = keys["items"].as_array().unwrap().iter().find(|key| key["id"] == id).unwrap();
+        used["last_used_at"].is_string()
+    })
+    .await;
     let list = operator.get("/console/admin-keys").await;
     assert!(list.text().contains(id) && !list.text().contains("/revoke\""), "{list:?}");
     let revoke = format!("/console/admin-keys/{id}/revoke");

@@ -294,3 +294,35 @@ async fn created_keys_are_in_no_log() {
         assert!(!log.contains(secret), "the log has a key");
     }
 }
+
+/// The second click of a browser without JavaScript: it shows the answer to that click alone.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_form_that_is_sent_twice_at_once_makes_one_key_and_both_answers_say_where_it_is() {
+    let world = World::start().await;
+    let mut one = signed_in(&world, AdminRole::Admin).await;
+    let mut other = Visitor::of(&world.node);
+    other.cookie.clone_from(&one.cookie);
+    for (form, title, is_rotatable) in
+        [("/console/keys/new", "Key created", true), ("/console/admin-keys/new", "Admin key created", false)]
+    {
+        let request = hidden(&one.get(form).await, "request");
+        let fields = [("request", &*request), ("name", "twice"), ("grant", "all"), ("role", "viewer")];
+        let (first, second) = tokio::join!(one.post(form, &fields), other.post(form, &fields));
+        for answer in [&first, &second] {
+            assert!(answer.status == 200 && answer.text().contains(title), "{answer:?}");
+        }
+        let without = match (shown(&first), shown(&second)) {
+            (Some(_), None) => second,
+            (None, Some(_)) => first,
+            keys => panic!("{keys:?}: one of two answers has the key"),
+        };
+        assert!(without.text().contains("shown in the answer to the first one only"), "{without:?}");
+        let link = without.text().split("<a class=\"button\" href=\"").nth(1);
+        assert_eq!(link.is_some(), is_rotatable, "{without:?}");
+        if let Some(link) = link {
+            let path = link.split('"').next().unwrap();
+            assert_eq!(one.get(path).await.status, 200, "{path}");
+        }
+    }
+    assert_eq!(keys(&world).await.iter().filter(|key| key["name"] == "twice").count(), 1);
+}

@@ -198,6 +198,7 @@ pub(super) async fn admin_keys(metadata: &Metadata, other: &Metadata) {
         created_by: "cli:jane".to_owned(),
         expires_at: Some(noon() + TimeDelta::days(90)),
         revoked_at: None,
+        last_used_at: None,
     };
     let (first, second) = (key("aaaaaaaaaaaa", AdminRole::Admin), key("bbbbbbbbbbbb", AdminRole::Viewer));
     let jane = jane();
@@ -220,6 +221,9 @@ pub(super) async fn admin_keys(metadata: &Metadata, other: &Metadata) {
     assert!(other.revoke_admin_key(&only.id, &jane, later).await.unwrap());
     assert!(metadata.revoke_admin_key(&only.id, &jane, later + TimeDelta::minutes(1)).await.unwrap());
     assert!(!metadata.revoke_admin_key("unknown", &jane, later).await.unwrap());
+    metadata.touch_admin_key(&third.id, later).await.unwrap();
+    other.touch_admin_key(&third.id, noon()).await.unwrap();
+    let third = AdminKeyEntry { last_used_at: Some(later), ..third };
     let revoked = AdminKeyEntry { revoked_at: Some(later), ..only };
     assert_eq!(metadata.admin_keys().await.unwrap(), [revoked, third], "the first revocation counts");
 }

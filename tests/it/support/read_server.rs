@@ -232,6 +232,7 @@ impl Server {
             operations: Operations::new(clock.clone(), Arc::new(|_| {}), shutdown.clone()),
             records: Records::new(collections.0.clone()),
             samples: Samples::new(clock.clone()),
+            reads: Some(state.clone()),
             overview: Arc::new(Overview {
                 registry: None,
                 catalog: catalog.clone(),

@@ -1,0 +1,114 @@
+//! Forms with a wrong value, in Chromium: the message is beside the field, read out with it, and nothing that was entered is lost.
+
+use std::collections::BTreeSet;
+
+use larder::{
+    admin::AdminRole,
+    domain::keyset::{KeyLimits, Scope},
+};
+use serde_json::{Value, json};
+
+use super::{browser::arrived, sessions::link};
+use crate::{
+    admin::world::World,
+    support::{browser::Browser, process::until},
+};
+
+/// One form, filled in wrongly.
+struct Wrong {
+    /// The page.
+    page: &'static str,
+    /// The end of the form's action.
+    form: &'static str,
+    /// What is entered.
+    values: &'static [(&'static str, &'static str)],
+    /// The field at fault.
+    at_fault: &'static str,
+}
+
+const fn wrong(
+    page: &'static str,
+    form: &'static str,
+    values: &'static [(&'static str, &'static str)],
+    at_fault: &'static str,
+) -> Wrong {
+    Wrong { page, form, values, at_fault }
+}
+
+const FORMS: &[Wrong] = &[
+    wrong("/console/collections/person", "/rollback", &[("version", "99")], "version"),
+    wrong("/console/collections/person", "/rollback", &[("version", "<b>")], "version"),
+    wrong(
+        "/console/collections/person",
+        "/pin",
+        &[("pin_region", "No Region"), ("pin_version", "1")],
+        "pin_region",
+    ),
+    wrong(
+        "/console/collections/person",
+        "/pin",
+        &[("pin_region", "local"), ("pin_version", "x")],
+        "pin_version",
+    ),
+    wrong("/console/collections/person", "/drop", &[("name", "persons")], "name"),
+    wrong("/console/collections/person/records", "/records", &[("index", "id"), ("value", " ")], "value"),
+    wrong(
+        "/console/collections/person/message",
+        "/message",
+        &[("message", "{% if %}\n\"<b>"), ("placeholder", "jane")],
+        "message",
+    ),
+    wrong("/console/keys/new", "/console/keys/new", &[("name", "x"), ("expires", "soon")], "expires"),
+    wrong("/console/keys/new", "/console/keys/new", &[("name", ""), ("expires", "1d")], "name"),
+    wrong("/console/keys/{id}/rotate", "/rotate", &[("overlap", "a while")], "overlap"),
+    wrong(
+        "/console/admin-keys/new",
+        "/console/admin-keys/new",
+        &[("name", "x"), ("expires", "0s")],
+        "expires",
+    ),
+];
+
+/// Fills a form in and sends it, whatever the browser itself would check.
+const SEND: &str =
+    "const form = [...document.forms].find(form => form.getAttribute('action').endsWith(argument.form));
+    for (const [name, value] of argument.values) form.elements[name].value = value;
+    window.isBefore = true; form.noValidate = true; form.requestSubmit(); return true";
+/// What is seen and read out at the field.
+const SEEN: &str = "if (window.isBefore) return null;
+    const field = document.querySelector(`main [name='${argument.at_fault}']`);
+    const described = (field?.getAttribute('aria-describedby') ?? '').split(' ');
+    const message = document.getElementById(`${argument.at_fault}-fault`);
+    return { invalid: field?.getAttribute('aria-invalid'), described: described.includes(`${argument.at_fault}-fault`),
+      message: message?.checkVisibility() ? message.textContent : null,
+      values: argument.values.map(([name]) => document.querySelector(`main form[action$='${argument.form}'] [name='${name}']`)?.value) }";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_wrong_value_is_marked_beside_its_field_and_nothing_is_lost() {
+    let world = World::start().await;
+    world.run(json!({})).await;
+    world.node.await_version("person", 1).await;
+    let key = world.node.create_key(Scope::AllCollections, KeyLimits::default()).await;
+    let id = key.trim_start_matches("lrd_").split('_').next().unwrap();
+    let origin = format!("http://{}", world.node.server().admin_address());
+    let browser = Browser::start().await;
+    browser.open(&format!("{origin}{}", link(&world, AdminRole::Admin).await)).await;
+    browser.run("document.querySelector('form button').click()", Value::Null).await.unwrap();
+    arrived(&browser, "/console").await;
+    for Wrong { page, form, values, at_fault } in FORMS {
+        let page = page.replace("{id}", id);
+        browser.open(&format!("{origin}{page}")).await;
+        let case = json!({ "form": form, "values": values, "at_fault": at_fault });
+        assert_eq!(browser.run(SEND, case.clone()).await, Ok(json!(true)), "{page} {form}");
+        let seen = until("the refused form", async || {
+            browser.peek(SEEN, case.clone()).await.filter(|seen| !seen["message"].is_null())
+        })
+        .await;
+        assert_eq!((&seen["invalid"], &seen["described"]), (&json!("true"), &json!(true)), "{page}: {seen}");
+        // Fields are without white space around them, and lines end as those of forms do.
+        let kept: BTreeSet<_> = values.iter().map(|(_, value)| value.trim()).collect();
+        let found: BTreeSet<_> =
+            seen["values"].as_array().unwrap().iter().map(|one| one.as_str().unwrap()).collect();
+        assert_eq!(found, kept, "{page}");
+    }
+}
