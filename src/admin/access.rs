@@ -191,8 +191,11 @@ impl Access {
             return Err(AccessRefusal::Expired);
         }
         // A session notes its own use.
-        if digest.is_some() && key.last_used_at.is_none_or(|at| at + USE_NOTED <= now) {
-            publisher.into_iter().for_each(|publisher| note_use(publisher, id.to_owned(), now));
+        if let Some(publisher) = publisher
+            && digest.is_some()
+            && key.last_used_at.is_none_or(|at| at + USE_NOTED <= now)
+        {
+            note_use(publisher, id.to_owned(), now);
         }
         Ok(Grant {
             principal: Principal::admin_key(&key.name, id, address),

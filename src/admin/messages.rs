@@ -99,7 +99,7 @@ pub enum ContentOutcome {
 struct Calls<'a> {
     read: ReadApi<'a>,
     key: &'a str,
-    calls: Vec<ContentCall>,
+    made: Vec<ContentCall>,
     aborted: Option<String>,
 }
 
@@ -134,7 +134,7 @@ fn render(
         let faults: Vec<String> = faults.iter().map(ToString::to_string).collect();
         Error::MessageInvalid(faults.join("\n"))
     })?;
-    let mut calls = Calls { read, key: message.key, calls: Vec::new(), aborted: None };
+    let mut calls = Calls { read, key: message.key, made: Vec::new(), aborted: None };
     let mut text = String::new();
     parsed.render(message.value, now, &mut calls, &mut text).map_err(|failure| {
         Error::MessageInvalid(
@@ -147,7 +147,7 @@ fn render(
             .to_owned(),
         )
     })?;
-    let Calls { calls, aborted, .. } = calls;
+    let Calls { made: calls, aborted, .. } = calls;
     Ok(RenderedMessage { text, aborted, calls })
 }
 
@@ -162,10 +162,10 @@ impl Content for Calls<'_> {
             outcome: ContentOutcome::TooMany,
         };
         let mut answer = ContentAnswer::Empty;
-        if self.calls.len() < MESSAGE_CALLS_MAX {
+        if self.made.len() < MESSAGE_CALLS_MAX {
             call.outcome = ContentOutcome::Invalid;
             if let Some(made) = http_request(request, self.key) {
-                call.host = made.uri().host().unwrap_or_default().to_owned();
+                made.uri().host().unwrap_or_default().clone_into(&mut call.host);
                 call.path = pattern(made.uri());
                 let began = Instant::now();
                 let (status, body) = (self.read)(&made);
@@ -190,8 +190,8 @@ impl Content for Calls<'_> {
             }
         }
         // Those beyond the limit are counted once.
-        if self.calls.last().is_none_or(|last| last.outcome != ContentOutcome::TooMany) {
-            self.calls.push(call);
+        if self.made.last().is_none_or(|last| last.outcome != ContentOutcome::TooMany) {
+            self.made.push(call);
         }
         answer
     }

@@ -115,7 +115,7 @@ impl Slice<'_> {
     }
 }
 
-impl<'a> Selection<'a> {
+impl Selection<'_> {
     /// The collections that are read, each with whether its manifests are.
     fn of<'n>(self, names: &BTreeSet<&'n CollectionName>) -> Vec<(&'n CollectionName, bool)> {
         let names = names.iter().copied();

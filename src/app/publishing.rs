@@ -51,7 +51,7 @@ impl Publishing {
     /// Starts the publishing side and runs it until `shutdown`. It also ends when its announcer ends, because nothing
     /// can be announced then; the supervisor restarts it.
     pub(super) async fn run(self: Arc<Self>) {
-        while self.run_until_refused().await {}
+        while Box::pin(self.run_until_refused()).await {}
     }
 
     /// Runs until `shutdown`, or until the announcer ends. Returns whether the catalog names another metadata

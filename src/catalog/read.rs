@@ -141,7 +141,7 @@ impl Catalog {
         let start = match &head {
             Some(head) => {
                 check_deployment(paths::head().as_ref(), head.deployment, expected)?;
-                Some(Box::pin(self.document_of_head(head)).await?)
+                Some(self.document_of_head(head).await?)
             }
             None => match self.highest_after(0).await? {
                 Some(n) => self.document(n).await?,

@@ -153,7 +153,6 @@ fn parts(markup: &str) -> Vec<Range<usize>> {
     for (at, byte) in bytes.iter().enumerate() {
         match (quote, byte) {
             (Some(open), byte) if open == *byte => quote = None,
-            (Some(_), _) => {}
             (None, b'"' | b'\'') if depth > 0 => quote = Some(*byte),
             (None, b'{') => depth += 1,
             (None, b'}') => depth = depth.saturating_sub(1),
@@ -168,7 +167,7 @@ fn parts(markup: &str) -> Vec<Range<usize>> {
     parts
 }
 
-impl<'t> Parser<'t> {
+impl Parser<'_> {
     /// The node of the tag `connected_content`.
     pub(super) fn request(&mut self) -> Parsed<Node> {
         self.markup.skip_space();

@@ -43,11 +43,11 @@ fn all_faults_of_a_provider_are_told_at_once() {
     assert_faults(
         "[admin.oidc]\nname = \"a b\"\nissur = \"https://a\"\n",
         &[
-            "larder.toml:1:2 admin.oidc.issuer",
-            "larder.toml:1:2 admin.oidc.url",
-            "larder.toml:1:2 admin.oidc.client_id",
-            "larder.toml:1:2 admin.oidc.client_secret",
-            "larder.toml:1:2 admin.oidc.roles",
+            "larder.toml:1:1 admin.oidc.issuer",
+            "larder.toml:1:1 admin.oidc.url",
+            "larder.toml:1:1 admin.oidc.client_id",
+            "larder.toml:1:1 admin.oidc.client_secret",
+            "larder.toml:1:1 admin.oidc.roles",
             "larder.toml:2:8 admin.oidc.name",
             "larder.toml:3:1 admin.oidc.issur",
         ],

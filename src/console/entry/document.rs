@@ -83,7 +83,7 @@ fn text(kind: Kind, value: &Value) -> Option<String> {
     };
     // Browsers send other line breaks than they get, and one line without any.
     let is_line = !matches!(kind, Kind::Text | Kind::Table);
-    (!text.contains('\r') && !(is_line && text.contains('\n'))).then_some(text)
+    (!(text.contains('\r') || is_line && text.contains('\n'))).then_some(text)
 }
 
 /// The setting of a field that is not empty; without one, its fault is noted.

@@ -48,7 +48,7 @@ fn files_that_cannot_be_used_are_found_without_a_connection() {
         ("[publication]\nsigning_key_file = \"broken.pem\"\n".to_owned(), "signing key"),
         (
             "[tokens.app]\nissuer = \"https://issuer.example.com\"\naudience = \"larder\"\nalgorithms = [\"RS256\"]\n\
-             jwks_file = \"broken.pem\"\ncollections = [\"c\"]\n"
+             jwks_file = \"broken.pem\"\ncollections = [\"c\"]\nall_records = true\n"
                 .to_owned(),
             "broken.pem",
         ),

@@ -40,7 +40,10 @@ async fn a_certificate_turns_tls_on() {
     let ran = node.run(&["serve"]).expect(1);
     assert!(ran.stderr.contains("cannot read [server] tls_key_file"), "{ran:?}");
     let ran = node.run(&["check", "--connect"]).expect(1);
-    assert!(ran.stdout.contains("FAIL  TLS: cannot read [server] tls_key_file"), "{ran:?}");
+    assert!(
+        ran.stdout.contains("FAIL  TLS certificate and key: cannot read [server] tls_key_file"),
+        "{ran:?}"
+    );
     assert!(ran.stdout.contains("(code: tls_certificate_unusable)"), "{ran:?}");
 
     node.write("tls.key", &signing_key.serialize_pem());

@@ -19,7 +19,7 @@ const TAG: &str = "{% connected_content https://larder.example.com/v1/collection
 
 async fn world() -> World {
     let world = world_of(
-        "create table people (id text primary key, name text, nothing text);
+        "create table people (id text primary key, name text, blank text);
          insert into people values ('jane@example.com', '<script>alert(1)</script>', null)",
         "[models.people]\nsource = \"warehouse\"\ntable = \"people\"\nprimary_key = \"id\"\n\
          [syncs.person]\nmodel = \"people\"\nschedule = \"manual\"\nindexes = { id = \"id\" }\n",
@@ -51,7 +51,7 @@ async fn a_message_is_rendered_with_the_rights_of_its_key() {
     assert!(form.contains("records/id/{{${user_id}}}") && form.contains("type=\"password\""), "{form}");
 
     let message = format!(
-        "{TAG}Hello {{{{ person.name }}}} {{{{ person.__http_status_code__ }}}}{{{{person.nothing}}}}."
+        "{TAG}Hello {{{{ person.name }}}} {{{{ person.__http_status_code__ }}}}{{{{person.blank}}}}."
     );
     let found = rendered(&mut operator, &message, "jane@example.com", &key).await;
     assert_eq!(printed(&found), "Hello &lt;script&gt;alert(1)&lt;/script&gt; 200.");

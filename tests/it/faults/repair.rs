@@ -159,9 +159,8 @@ async fn lost_document_is_put_back_by_the_command_that_announces() {
     fs::remove_file(&path).unwrap();
     // A node without a copy can announce nothing.
     let other = served.deployment.node("other", SECTIONS);
-    assert!(
-        other.run(&["keys", "create", "--name", "x", "--all-collections"]).stderr.contains("object_missing")
-    );
+    let refused = other.run(&["keys", "create", "--name", "x", "--all-collections"]);
+    assert!(refused.stderr.contains("object_missing"), "{refused:?}");
     assert!(!path.exists());
     served.node.output(&["keys", "revoke", &served.revoked]).await;
     assert_eq!(fs::read(&path).unwrap(), before);

@@ -168,8 +168,8 @@ pub(super) fn read(fields: &Fields, faults: &mut Faults) -> Option<Value> {
 pub(super) fn faulty_row(fields: &Fields, within: &str) -> Option<String> {
     let fits = |name: &str| {
         let quoted = Value::from(name).to_string();
-        let rest = within.strip_prefix(name).or_else(|| within.strip_prefix(&quoted));
-        !name.is_empty() && rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+        let mut rests = [name, &quoted].into_iter().filter_map(|written| within.strip_prefix(written));
+        !name.is_empty() && rests.any(|rest| rest.is_empty() || rest.starts_with('.'))
     };
     let rows = rows(fields);
     let found = rows.iter().enumerate().filter(|(_, row)| fits(&row.name));
