@@ -160,7 +160,7 @@ async fn lost_document_is_put_back_by_the_command_that_announces() {
     // A node without a copy can announce nothing.
     let other = served.deployment.node("other", SECTIONS);
     let refused = other.run(&["keys", "create", "--name", "x", "--all-collections"]);
-    assert!(refused.stderr.contains("object_missing"), "{refused:?}");
+    assert!(refused.stderr.contains("keys_not_announced"), "{refused:?}");
     assert!(!path.exists());
     served.node.output(&["keys", "revoke", &served.revoked]).await;
     assert_eq!(fs::read(&path).unwrap(), before);
