@@ -18,10 +18,11 @@ async fn batch_maps_each_value_to_its_record_or_null() {
     let records = answer.json();
     let mut keys: Vec<_> = records.as_object().unwrap().keys().cloned().collect();
     keys.sort_unstable();
-    let mut expected = ["1", "0001", "none", "3", "", "true", "1.0"];
+    // A number has its normal form.
+    let mut expected = ["1", "0001", "none", "3", "", "true"];
     expected.sort_unstable();
     assert_eq!(keys, expected);
-    for value in ["1", "0001", "1.0"] {
+    for value in ["1", "0001"] {
         assert_eq!(records[value], ann(), "{value}");
     }
     for value in ["none", "", "true"] {

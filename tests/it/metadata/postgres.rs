@@ -132,7 +132,7 @@ async fn a_database_that_takes_no_writes_is_named_with_what_to_do() {
     let metadata = Metadata::open(&settings, clock()).await.unwrap();
     let error =
         metadata.create_key(&key("aaaaaaaaaaaa", Scope::AllCollections), &tester()).await.unwrap_err();
-    assert_eq!((error.kind(), error.code()), (ErrorKind::Unavailable, "metadata_refused"), "{error}");
+    assert_eq!((error.kind(), error.code()), (ErrorKind::Unavailable, "metadata_unavailable"), "{error}");
     for words in ["25006", "read-only", "standby", "default_transaction_read_only", "[metadata]"] {
         assert!(error.to_string().contains(words), "{words}: {error}");
     }
