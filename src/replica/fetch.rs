@@ -35,6 +35,15 @@ const BUILDS_MAX: usize = 1;
 /// A method of the target that may block.
 type BlockingStep<T> = fn(&T, Arc<Manifest>, Vec<SegmentBuffer>) -> Result<(), Refusal>;
 
+/// A version that is served now.
+#[derive(Debug)]
+pub(super) struct Applied {
+    /// Its data is not dated ahead of this node's clock.
+    pub(super) manifest: Arc<Manifest>,
+    /// The time that the publisher gave its data, and when it arrived, if that was ahead.
+    pub(super) ahead: Option<(DateTime<Utc>, DateTime<Utc>)>,
+}
+
 /// Brings collections to the announced version. All collections share it.
 #[derive(Debug)]
 pub(super) struct Applier<T> {
@@ -72,13 +81,13 @@ impl<T: Target> Applier<T> {
         entry: &CollectionEntry,
         ahead: Option<(DateTime<Utc>, DateTime<Utc>)>,
         beside_readers: bool,
-    ) -> Result<Arc<Manifest>, Error> {
+    ) -> Result<Applied, Error> {
         let mut manifest = self.local.manifest(&self.catalog, name, entry).await?;
-        let now = self.clock.now();
-        if manifest.data_as_of > now + CLOCK_SKEW_MAX {
-            let arrived =
-                ahead.filter(|(ahead, _)| *ahead == manifest.data_as_of).map(|(_, arrived)| arrived);
-            manifest.data_as_of = arrived.unwrap_or(now);
+        let (now, dated) = (self.clock.now(), manifest.data_as_of);
+        let known = ahead.filter(|(known, _)| *known == dated);
+        let ahead = (dated > now + CLOCK_SKEW_MAX).then(|| known.unwrap_or((dated, now)));
+        if let Some((_, arrived)) = ahead {
+            manifest.data_as_of = arrived;
         }
         let manifest = Arc::new(manifest);
         let _incoming = IncomingSegments::new(&self.segments, name, &manifest);
@@ -106,7 +115,7 @@ impl<T: Target> Applier<T> {
             Plan::Base => self.build(name, &manifest, false, beside_readers).await?,
         }
         self.segments.set_in_use(SegmentUser::Served(name.clone()), digests(&manifest));
-        Ok(manifest)
+        Ok(Applied { manifest, ahead })
     }
 
     /// Releases the segments of a collection that is no longer served here.

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use tokio::time::Instant;
 
 use super::{
-    super::{error::Error, poll::PollResult, target::Target, tracked::Tracked},
+    super::{error::Error, fetch::Applied, poll::PollResult, target::Target, tracked::Tracked},
     Replica, wanted_versions,
 };
 use crate::{
@@ -15,7 +15,6 @@ use crate::{
         catalog::{CatalogDocument, CollectionEntry, Freshness, KeySetReference},
         error::ErrorKind,
         keyset::KeySet,
-        manifest::Manifest,
         name::CollectionName,
     },
     status::Problem,
@@ -195,7 +194,7 @@ impl<T: Target> Replica<T> {
         &mut self,
         name: &CollectionName,
         entry: CollectionEntry,
-        outcome: Result<Arc<Manifest>, Error>,
+        outcome: Result<Applied, Error>,
     ) {
         let Some(tracked) = self.tracked.get_mut(name) else { return };
         tracked.is_applying = false;
@@ -204,10 +203,11 @@ impl<T: Target> Replica<T> {
         }
         match outcome {
             // The target has lost this version meanwhile; it is applied again.
-            Ok(manifest) if self.applier.target.served(name).as_ref() != Some(&manifest) => {}
-            Ok(manifest) => {
+            Ok(applied) if self.applier.target.served(name).as_ref() != Some(&applied.manifest) => {}
+            Ok(Applied { manifest, ahead }) => {
                 tracing::info!(collection = %name, version = %manifest.version, "serving a new version");
                 tracked.record_applied(entry, manifest);
+                tracked.ahead = ahead.or(tracked.ahead);
                 // A rebuild of the same version keeps its freshness.
                 if let Some(data_as_of) = tracked.data_as_of {
                     self.applier.target.set_freshness(name, data_as_of);

@@ -26,7 +26,7 @@ use persistence::Persistence;
 
 use super::{
     error::Error,
-    fetch::Applier,
+    fetch::{Applied, Applier},
     local::Local,
     pace::Pace,
     poll::{Known, PollResult, poll},
@@ -41,7 +41,7 @@ use crate::{
     domain::{
         catalog::{CatalogDocument, CollectionEntry, KeySetReference},
         keyset::KeySet,
-        manifest::{Manifest, Version},
+        manifest::Version,
         name::{CollectionName, RegionName},
     },
     status::{Board, CollectionStatus, DiskUsage, Problem},
@@ -54,7 +54,7 @@ const RUNNING_MAX: usize = 16;
 const LAST_SAVE_TIMEOUT: Duration = Duration::from_secs(5);
 
 type PendingPoll = Pin<Box<dyn Future<Output = Result<PollResult, catalog::Error>> + Send>>;
-type ApplyOutcome = (CollectionName, CollectionEntry, Result<Arc<Manifest>, Error>);
+type ApplyOutcome = (CollectionName, CollectionEntry, Result<Applied, Error>);
 
 /// The service that follows the catalog. Run it once.
 #[derive(Debug)]

@@ -17,7 +17,7 @@ use crate::{
         id::{AnnouncementId, DeploymentId, NodeId, RunId},
         label::Label,
         limits::FORMAT,
-        manifest::ServingSettings,
+        manifest::{Manifest, ServingSettings},
     },
     status::Identity,
     store::{self, Location, Store},
@@ -158,6 +158,10 @@ fn lost() -> catalog::Error {
     store::Error::Missing("catalog/x".to_owned()).into()
 }
 
+fn applied(version: u64) -> Applied {
+    Applied { manifest: Arc::new(manifest(version)), ahead: None }
+}
+
 #[tokio::test]
 async fn key_sets_never_go_back_and_an_intermediate_one_is_not_used() {
     let Fixture { mut replica, notes, .. } = fixture();
@@ -224,7 +228,7 @@ async fn collection_that_goes_while_it_is_applied_is_not_served() {
         replica.tracked.get_mut(&name()).unwrap().is_applying = true;
         replica.follow_document(document(2, next, None));
         notes.take();
-        replica.finish_apply(&name(), entry(1), Ok(Arc::new(manifest(1))));
+        replica.finish_apply(&name(), entry(1), Ok(applied(1)));
         assert_eq!(notes.take(), [note], "what was applied is removed");
         assert_eq!(replica.tracked.contains_key(&name()), !is_gone);
         assert!(replica.tracked.values().all(|tracked| tracked.served.is_none()));
@@ -243,7 +247,7 @@ async fn end_of_an_attempt_decides_what_is_tried_next() {
         (replica.must_poll, replica.tracked[&name()].due_entry(now).is_some())
     };
     // The target serves nothing: it has lost the version meanwhile.
-    assert_eq!(finish(&mut replica, Ok(Arc::new(manifest(1)))), (false, true));
+    assert_eq!(finish(&mut replica, Ok(applied(1))), (false, true));
     let broken = Error::Broken { collection: name() };
     assert_eq!(finish(&mut replica, Err(broken)), (false, false), "it waits");
     // The catalog may have moved on.

@@ -39,17 +39,24 @@ const NUMBERS: &[(Meaning, &[u32])] = &[
 /// The database does not allow snapshots.
 const SNAPSHOT_REFUSED: u32 = 3952;
 
+/// Whether a server has answered what the driver cannot read, or closed, as servers of other protocols do.
+fn is_of_other_protocol(error: &Driver) -> bool {
+    match error {
+        Driver::Io { kind: io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset, .. }
+        | Driver::Utf8
+        | Driver::Utf16 => true,
+        // It closed within what it said.
+        Driver::Io { message, .. } => message.contains("bytes remaining on stream"),
+        Driver::Protocol(words) => !words.contains("encryption level"),
+        _ => false,
+    }
+}
+
 /// The error of a call that `address` answered, or did not.
 pub(super) fn of(error: &Driver, phase: Phase, address: &str) -> Error {
     let error = match error {
         Driver::Server(error) => error,
-        // Servers of other protocols answer what the driver cannot read, or close.
-        Driver::Io { kind: io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset, .. }
-        | Driver::Protocol(_)
-        | Driver::Utf8
-        | Driver::Utf16
-            if phase == Phase::Login =>
-        {
+        error if phase == Phase::Login && is_of_other_protocol(error) => {
             return other_protocol(
                 address,
                 "it does not answer as SQL Server does, or wants `encryption` otherwise",

@@ -71,7 +71,7 @@ async fn a_value_is_never_in_the_words_of_an_error() {
         .await;
     let source = open(&section(&database.url()));
     for (query, code) in [
-        ("select v::regclass::text as x from t", "source_unknown_table"),
+        ("select (v || 'x')::regclass::text as x from t", "source_unknown_table"),
         ("select v::regnamespace::text as x from t", "source_unknown_table"),
         ("select v::regtype::text as x from t", "source_query_failed"),
         ("select to_tsquery('simple', v || ' &')::text as x from t", "source_syntax_error"),
