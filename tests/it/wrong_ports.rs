@@ -82,7 +82,6 @@ async fn a_port_of_another_protocol_is_named() {
     for (url, hint) in [
         (format!("http://127.0.0.1:{}", ports.tls), "https://"),
         (format!("https://127.0.0.1:{}", ports.http), "http://"),
-        (format!("http://127.0.0.1:{}", ports.mysql), "wrong protocol"),
     ] {
         let (_, text) = failure(&format!("type = \"clickhouse\"\nurl = \"{url}\"\nuser = \"u\"\n")).await;
         assert!(text.contains(hint), "{url}: {text}");
