@@ -85,7 +85,7 @@ pub(super) async fn show_new(
 ) -> Result<Response, Refused> {
     let section = section(&section_name)?;
     let given = |key| parameters.get(key).unwrap_or_default();
-    let settings = match section {
+    let mut settings = match section {
         StoredSection::Sources if given(TYPE).is_empty() => {
             return Ok(Html(NewSourcePage { visitor: (&grant).into() }.render()).into_response());
         }
@@ -93,6 +93,10 @@ pub(super) async fn show_new(
         StoredSection::Models => json!({ "source": given("source"), "table": given("table") }),
         StoredSection::Syncs => new_sync(&state, given("model")),
     };
+    if let Some(settings) = settings.as_object_mut() {
+        // What is not known yet is no setting: an empty one would have no place but among the others.
+        settings.retain(|_, value| value != "");
+    }
     let name = given("table").rsplit('.').next().unwrap_or_default();
     let name = if name.is_empty() { given("model") } else { name };
     let fields = fields(section, &name.to_ascii_lowercase(), &settings);

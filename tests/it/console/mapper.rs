@@ -164,6 +164,10 @@ async fn the_form_of_a_model_shows_tables_rows_and_how_its_key_fits() {
     let world = people().await;
     let mut admin = signed_in(&world, AdminRole::Admin).await;
     let new = "/console/new/models";
+    for empty in [new, "/console/new/models?source=warehouse", "/console/new/syncs"] {
+        let shown = page(&mut admin, empty).await;
+        assert!(!shown.contains(" = &quot;&quot;"), "nothing is chosen yet: {shown}");
+    }
     let none = admin.post(new, &[("act", "tables")]).await;
     assert!(none.status == 400 && none.text().contains("id=\"source-fault\""), "{}", none.text());
     let tables = admin.post(new, &[("source", "warehouse"), ("act", "tables"), ("contains", "PEO")]).await;
