@@ -51,6 +51,7 @@ mod lookups;
 mod metadata;
 #[cfg(test)]
 mod model_checks;
+#[cfg(test)]
 mod model_story;
 #[cfg(test)]
 mod models;
@@ -98,6 +99,7 @@ mod source_databricks;
 mod source_files;
 #[cfg(test)]
 mod source_google_sheets;
+#[cfg(test)]
 mod source_microsoft_excel;
 #[cfg(test)]
 mod source_mysql;

@@ -90,7 +90,9 @@ impl Graph {
             ..Shared::default()
         }));
         let downloads = files.local_addr().unwrap();
-        let found = move |state, headers, path: Path<String>| answer(state, headers, path.0, downloads);
+        let found = async move |State(shared): State<Server>, headers: HeaderMap, path: Path<String>| {
+            answer(&shared, &headers, &path.0, downloads)
+        };
         let routes = Router::new()
             .route("/contoso.example/oauth2/v2.0/token", post(token))
             .route("/v1.0/{*path}", get(found))
@@ -172,12 +174,7 @@ fn refusal(status: StatusCode, code: &str) -> Response {
 }
 
 /// An answer of Microsoft Graph.
-async fn answer(
-    State(shared): State<Server>,
-    headers: HeaderMap,
-    path: String,
-    downloads: SocketAddr,
-) -> Response {
+fn answer(shared: &Server, headers: &HeaderMap, path: &str, downloads: SocketAddr) -> Response {
     let mut shared = shared.lock().unwrap();
     if shared.busy > 0 {
         shared.busy -= 1;
@@ -208,7 +205,7 @@ async fn answer(
         });
         item.to_string().into_response()
     };
-    match &*path {
+    match path {
         "drives/b!A-_1/items/01ÄB/content" => {
             let scheme = if shared.lies_without_tls { "ftp" } else { "http" };
             let location = format!("{scheme}://{downloads}/book?tempauth=v1.hush");

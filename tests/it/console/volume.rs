@@ -34,7 +34,7 @@ async fn pages_of_many_syncs_and_runs_make_few_statements() {
         "[models.people]\nsource = \"warehouse\"\ntable = \"people\"\nprimary_key = \"id\"\n".to_owned();
     for number in 0..SYNCS {
         let sync = format!("[syncs.sync_{number:04}]\nmodel = \"people\"\nschedule = \"manual\"\n");
-        write!(sections, "{sync}indexes = {{ id = \"id\" }}\n").unwrap();
+        writeln!(sections, "{sync}indexes = {{ id = \"id\" }}").unwrap();
     }
     let world = world_of("create table people (id integer primary key)", &sections).await;
     let mut operator = signed_in(&world, AdminRole::Operator).await;

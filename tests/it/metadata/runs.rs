@@ -133,8 +133,8 @@ pub(super) async fn of_many_syncs(metadata: &Metadata) {
 
     let sync = name("many_versions");
     let mut announced = Vec::new();
-    for (minute, version) in [1, 2, 2, 3, 4].into_iter().enumerate() {
-        let mut run = run("many_versions", minute as i64, RunStatus::Announcing);
+    for (minute, version) in (0_i64..).zip([1, 2, 2, 3, 4]) {
+        let mut run = run("many_versions", minute, RunStatus::Announcing);
         metadata.insert_run(&run).await.unwrap();
         let object = format!("manifests/{minute}");
         assert!(metadata.set_run_manifest(run.id, &object, Digest::of(b"many")).await.unwrap());

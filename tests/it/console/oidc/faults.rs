@@ -133,7 +133,7 @@ async fn a_wrong_secret_and_another_issuer_are_told_to_operators() {
     ] {
         let section = provider.section("https://larder.example.com", "").replacen(wrong, right, 1);
         let node = deployment.node("node", &section);
-        let checked = node.run(&["check", "--connect"]).expect(if code.is_some() { 1 } else { 0 });
+        let checked = node.run(&["check", "--connect"]).expect(i32::from(code.is_some()));
         let line = checked.stdout.lines().find(|line| line.contains("single sign-on")).unwrap();
         assert!(line.contains(named), "{line}");
         assert!(code.is_none_or(|code| line.contains(code)), "{line}");
