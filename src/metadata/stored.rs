@@ -105,7 +105,7 @@ impl Metadata {
     }
 
     /// The entries whose newest version is a deletion, in the order of their names, each with that version and the number of
-    /// the newest version that is none; at most [`STORED_DELETED_MAX`].
+    /// the newest version that is none; at most `STORED_DELETED_MAX`.
     pub async fn deleted_entries(&self) -> Result<Vec<(StoredVersion, Option<u64>)>, Error> {
         let select = Statement::new(
             "select version, section, name, document, author, created_at, \
