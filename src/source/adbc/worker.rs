@@ -52,6 +52,7 @@ pub fn work() -> io::Result<()> {
     io::stdin().lock().read_line(&mut line)?;
     let job: Job = serde_json::from_str(&line)?;
     drop(line);
+    end_with_input();
     let done = run(job, &mut out);
     finish(done, &mut out)?;
     // Drivers have threads of their own, which an orderly end would wait for.
@@ -162,7 +163,15 @@ fn read(
     let width = columns.len();
     Frame::Columns(columns).write(out)?;
     let mut rows = Rows { batch: RowBatch::new(width), left: rows_max };
-    // The driver reads on while the rows before are decoded.
+    pass_on(reader, &mut rows, out)
+}
+
+/// Writes the rows of all batches. The driver reads on while the rows before are decoded.
+fn pass_on(
+    reader: impl Iterator<Item = Result<RecordBatch, ArrowError>> + Send + 'static,
+    rows: &mut Rows,
+    out: &mut BufWriter<File>,
+) -> Result<(), Ended> {
     let (sender, batches) = mpsc::sync_channel(BATCHES_AHEAD);
     let reading = thread::spawn(move || {
         for batch in reader {
@@ -171,14 +180,15 @@ fn read(
             }
         }
     });
-    let decoded = decode(&batches, &mut rows, out);
+    let decoded = decode(&batches, rows, out);
     if decoded.is_ok() && rows.left > 0 {
-        let _ = reading.join();
-        rows.write(width, out)?;
+        // The reading ends with a panic at a batch that is none, which is not the end of the rows.
+        reading.join().map_err(|_| unreadable(Step::Read, "a batch of the driver is damaged"))?;
+        rows.write(out)?;
         return Ok(());
     }
     // The driver may still read: nothing is taken from under it, and the process ends here.
-    let done = decoded.and_then(|()| Ok(rows.write(width, out)?));
+    let done = decoded.and_then(|()| Ok(rows.write(out)?));
     let _ = finish(done, out);
     end()
 }
@@ -213,7 +223,7 @@ fn decode(
             decoder.read_row(row, &mut rows.batch);
             rows.left -= 1;
             if rows.batch.is_full() || rows.batch.rows() * width >= CELLS_MAX {
-                rows.write(width, out)?;
+                rows.write(out)?;
             }
         }
     }
@@ -240,12 +250,25 @@ struct Rows {
 }
 
 impl Rows {
-    fn write(&mut self, width: usize, out: &mut BufWriter<File>) -> io::Result<()> {
+    fn write(&mut self, out: &mut BufWriter<File>) -> io::Result<()> {
+        let width = self.batch.columns();
         if self.batch.rows() == 0 {
             return Ok(());
         }
         Frame::Rows(std::mem::replace(&mut self.batch, RowBatch::new(width))).write(out)
     }
+}
+
+/// The end of the input says that nobody waits any more. Ends the process then, also while the driver begins or connects
+/// and there is nothing yet to cancel.
+fn end_with_input() {
+    let watch = || {
+        let _ = io::stdin().lock().read_to_end(&mut Vec::new());
+        // What runs is cancelled first.
+        wait(2 * CANCEL_MAX);
+        end()
+    };
+    let _ = thread::Builder::new().spawn(watch);
 }
 
 /// The end of the input says that nobody waits any more: cancels, and ends the process.
@@ -254,16 +277,51 @@ fn cancel_at_end_of_input(statement: Box<dyn CancelHandle>) {
         let _ = io::stdin().lock().read_to_end(&mut Vec::new());
         // The thread of the call ends the process when the driver obeys.
         thread::spawn(move || statement.try_cancel());
-        let (_unused, never) = mpsc::channel::<()>();
-        let _ = never.recv_timeout(CANCEL_MAX);
+        wait(CANCEL_MAX);
         end()
     };
     // Without a thread the parent's kill is what ends the process.
     let _ = thread::Builder::new().spawn(watch);
 }
 
+fn wait(time: Duration) {
+    let (_unused, never) = mpsc::channel::<()>();
+    let _ = never.recv_timeout(time);
+}
+
 /// Ends this process at once, whatever threads of a driver do.
 fn end() -> ! {
     let _ = rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL);
     std::process::abort()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use arrow_array::Int64Array;
+
+    use super::*;
+
+    /// What arrow does with a batch of a driver whose columns have other lengths than it says.
+    #[test]
+    fn a_damaged_batch_is_not_the_end_of_the_rows() {
+        let batch = || {
+            let column = Arc::new(Int64Array::from(vec![1, 2, 3])) as _;
+            RecordBatch::try_from_iter([("id", column)]).unwrap()
+        };
+        let passed = |is_damaged: bool| {
+            let mut batches = 0;
+            let reader = std::iter::from_fn(move || {
+                batches += 1;
+                assert!(!is_damaged || batches < 3, "damaged");
+                (batches < 3).then(|| Ok(batch()))
+            });
+            let mut rows = Rows { batch: RowBatch::new(1), left: 100 };
+            let mut out = BufWriter::new(tempfile::tempfile().unwrap());
+            pass_on(reader, &mut rows, &mut out).map(|()| 100 - rows.left)
+        };
+        assert!(matches!(passed(false), Ok(6)));
+        assert!(matches!(passed(true), Err(Ended::Failed(failure)) if failure.message.contains("damaged")));
+    }
 }

@@ -185,3 +185,22 @@ async fn worker_ends_when_nobody_waits_for_it() {
     run.kill();
     wait_until("the end of the worker", async || !is_running(worker)).await;
 }
+
+/// It has nothing to cancel yet.
+#[tokio::test(flavor = "multi_thread")]
+async fn worker_that_begins_ends_when_nobody_waits_for_it() {
+    let directory = directory(
+        "[sources.foreign]\ntype = \"adbc\"\ndriver = \"./driver.so\"\nentrypoint = \"HangInit\"\nconnect_timeout = \"60s\"\n",
+    );
+    compile_drivers(directory.path());
+    let check = Process::spawn(command(directory.path(), &[], &["source", "check", "foreign"]));
+    let mut worker = 0;
+    wait_until("a worker that waits for its driver", async || {
+        worker = children(check.id()).first().copied().unwrap_or(0);
+        let maps = fs::read_to_string(format!("/proc/{worker}/maps")).unwrap_or_default();
+        maps.contains("driver.so")
+    })
+    .await;
+    check.kill();
+    wait_until("the end of the worker", async || !is_running(worker)).await;
+}
