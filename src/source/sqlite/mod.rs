@@ -43,7 +43,7 @@ const TABLES: &str =
     "select name from sqlite_schema where type in ('table', 'view') and name not glob 'sqlite_*' order by 1";
 
 const DIALECT: Dialect = Dialect {
-    identifier_quote: '"',
+    identifier_quote: '`',
     table_parts_max: 2,
     has_escape_strings: false,
     has_backslash_escapes: false,

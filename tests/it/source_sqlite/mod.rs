@@ -222,6 +222,9 @@ async fn errors_say_what_happened_and_what_to_do() {
         assert!(text.contains(part), "{query}: {text}");
     }
     assert_eq!(read(&source, "select id from t").await.unwrap().rows().len(), 1, "nothing was deleted");
+    // In double quotes SQLite would take an unknown name for a text.
+    let misspelt = Query::Table { name: "t".into(), columns: Some(vec!["id".into(), "nmae".into()]) };
+    assert_eq!(read_query(&source, &misspelt, None).await.unwrap_err().code(), "source_unknown_column");
 
     let directory = file.directory.path();
     std::fs::write(directory.join("text.db"), "not a database, but long enough to be taken for one").unwrap();
