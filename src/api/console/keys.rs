@@ -34,7 +34,8 @@ const KEYS_SHOWN: usize = 100;
 const COLLECTIONS_OFFERED_MAX: usize = 200;
 /// How long the form lets the old secret of a rotated key work on, unless it is changed.
 const OVERLAP_PRESET: &str = "24h";
-/// Longest wait for the answer to the same form, which another request has sent, and how often it is looked for.
+/// Longest wait for the answer to the same form, which another request has sent. Another publisher may be at work on it, so
+/// the metadata database is asked, this often.
 const FIRST_ANSWER_WAIT: Duration = Duration::from_secs(5);
 const FIRST_ANSWER_POLL: Duration = Duration::from_millis(50);
 /// What is said when a form was changed after it was sent.

@@ -21,7 +21,7 @@ use crate::support::secret::ExposeSecret as _;
 
 /// How long a description is used.
 const FRESH: Duration = Duration::from_hours(1);
-/// How long a provider that did not answer is not asked again, whoever wants to sign in.
+/// How long a provider that did not answer is not asked again, by any sign-in.
 const FAILURE_KEPT: Duration = Duration::from_secs(2);
 /// Scopes that are asked for if the provider has them and the configuration names none.
 const USUAL_SCOPES: [&str; 3] = ["profile", "email", "groups"];

@@ -57,7 +57,7 @@ impl PendingSignIn {
         (parts.next().is_none() && is_in_time && pending.has_state(state)).then_some(pending)
     }
 
-    /// The page that it leads to; empty means the first one. Whoever can change the cookie can change it.
+    /// The page that it leads to; empty means the first one. The holder of the cookie can change it.
     pub fn next(&self) -> &str {
         &self.next
     }
