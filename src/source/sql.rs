@@ -87,6 +87,21 @@ impl Times {
 }
 
 impl Dialect {
+    /// Standard SQL: what a database has unless it says something else.
+    pub(super) const STANDARD: Self = Self {
+        identifier_quote: '"',
+        table_parts_max: 3,
+        has_escape_strings: false,
+        has_backslash_escapes: false,
+        line_comments: &["--"],
+        has_triple_quotes: false,
+        has_dollar_quotes: false,
+        nests_comments: false,
+        has_other_quotes: false,
+        times: Times::Typed,
+        key_type: None,
+    };
+
     /// Refuses a table whose name cannot be quoted.
     pub(super) fn check_query(&self, query: &Query) -> Result<(), Error> {
         let name = match query {
@@ -305,37 +320,7 @@ fn dollar(text: &str) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    const POSTGRES: Dialect = Dialect {
-        identifier_quote: '"',
-        table_parts_max: 2,
-        has_escape_strings: true,
-        has_backslash_escapes: false,
-        line_comments: &["--"],
-        has_triple_quotes: false,
-        has_dollar_quotes: true,
-        nests_comments: true,
-        has_other_quotes: false,
-        times: Times::Text,
-        key_type: None,
-    };
-    const SQLITE: Dialect = Dialect {
-        has_escape_strings: false,
-        has_dollar_quotes: false,
-        nests_comments: false,
-        has_other_quotes: true,
-        ..POSTGRES
-    };
-
-    const MYSQL: Dialect = Dialect {
-        identifier_quote: '`',
-        has_backslash_escapes: true,
-        line_comments: &["--", "#"],
-        has_other_quotes: false,
-        times: Times::WithoutZone,
-        key_type: None,
-        ..SQLITE
-    };
+    use crate::source::{mysql::DIALECT as MYSQL, postgres::DIALECT as POSTGRES, sqlite::DIALECT as SQLITE};
 
     const BIGQUERY: Dialect = Dialect { has_triple_quotes: true, ..MYSQL };
 
@@ -392,17 +377,18 @@ mod tests {
         };
         assert_eq!(
             table("public.Customers", Some(&["id", "odd \" name"])).unwrap(),
-            r#"select "id", "odd "" name" from "public"."Customers""#
+            "select `id`, `odd \" name` from `public`.`Customers`"
         );
-        assert_eq!(table("t", None).unwrap(), r#"select * from "t""#);
+        assert_eq!(table("t", None).unwrap(), "select * from `t`");
         let table_of_mysql =
             Query::Table { name: "shop.Kunde".to_owned(), columns: Some(vec!["a`b".to_owned()]) };
         assert_eq!(MYSQL.statement(&table_of_mysql).unwrap(), "select `a``b` from `shop`.`Kunde`");
-        for name in ["", "a..b", ".a", "a.b.c", " a", "a.\"b\"", "a\0"] {
+        for name in ["", "a..b", ".a", "a.b.c", " a", "a.`b`", "a\0"] {
             assert_eq!(table(name, None).unwrap_err().code(), "source_table_name_invalid", "{name}");
         }
         assert_eq!(table("t", Some(&["\0"])).unwrap_err().code(), "source_nul_character");
     }
+
     #[test]
     fn increments_are_read_from_the_cursor_on() {
         let increment = |dialect: Dialect, sql: &str, column: Option<&str>, from: &str| {
@@ -418,7 +404,7 @@ mod tests {
         assert_eq!(
             increment(SQLITE, "select * from log where n > {{cursor}} and {{ cursor }} > 0", None, "7")
                 .unwrap(),
-            "select \"id\", \"a\"\"b\" from (\nselect * from log where n > 7 and 7 > 0\n) larder_model"
+            "select `id`, `a\"b` from (\nselect * from log where n > 7 and 7 > 0\n) larder_model"
         );
         for (times, from, expected) in [
             (Times::Text, "2026-01-01 00:00:00", "'2026-01-01 00:00:00'"),

@@ -5,7 +5,11 @@
 
 use super::fault::Words;
 use crate::{
-    source::sql::{Dialect, Times},
+    source::{
+        postgres,
+        sql::{Dialect, Times},
+        sqlserver,
+    },
     support::result_code::Meaning,
 };
 
@@ -93,21 +97,6 @@ const fn credential(
     Key { implies, ..key(name, option, form, Presence::Credential) }
 }
 
-/// Standard SQL: what most databases read.
-const STANDARD: Dialect = Dialect {
-    identifier_quote: '"',
-    table_parts_max: 3,
-    has_escape_strings: false,
-    has_backslash_escapes: false,
-    line_comments: &["--"],
-    has_dollar_quotes: false,
-    has_triple_quotes: false,
-    nests_comments: false,
-    has_other_quotes: false,
-    times: Times::Typed,
-    key_type: None,
-};
-
 /// Any database: what the others are unless they say something else.
 pub(super) const ANY: Kind = Kind {
     name: "adbc",
@@ -117,7 +106,7 @@ pub(super) const ANY: Kind = Kind {
     keys: &[],
     options: &[],
     setup: &[],
-    dialect: STANDARD,
+    dialect: Dialect::STANDARD,
     nests_queries: false,
     tables_sql: None,
     version_sql: None,
@@ -183,7 +172,7 @@ pub(super) const SNOWFLAKE: Kind = Kind {
         line_comments: &["--", "//"],
         has_dollar_quotes: true,
         times: Times::Text,
-        ..STANDARD
+        ..Dialect::STANDARD
     },
     tables_sql: Some(
         "select table_catalog || '.' || table_schema || '.' || table_name as name from information_schema.tables \
@@ -232,7 +221,7 @@ pub(super) const BIGQUERY: Kind = Kind {
         line_comments: &["--", "#"],
         has_triple_quotes: true,
         times: Times::Text,
-        ..STANDARD
+        ..Dialect::STANDARD
     },
     ..ANY
 };
@@ -250,13 +239,7 @@ pub(super) const DUCKDB: Kind = Kind {
     ],
     options: &[("autoinstall_known_extensions", "false"), ("threads", "2")],
     setup: &["set TimeZone = 'UTC'", "set arrow_lossless_conversion = true"],
-    dialect: Dialect {
-        has_escape_strings: true,
-        has_dollar_quotes: true,
-        nests_comments: true,
-        times: Times::Text,
-        ..STANDARD
-    },
+    dialect: Dialect { table_parts_max: 3, ..postgres::DIALECT },
     tables_sql: Some(
         "select table_catalog || '.' || table_schema || '.' || table_name as name from information_schema.tables \
          order by name",
@@ -308,13 +291,7 @@ pub(super) const REDSHIFT: Kind = Kind {
         optional("cluster", "redshift.cluster_identifier", Form::Word),
         optional("database", "redshift.db_name", Form::Word),
     ],
-    dialect: Dialect {
-        has_escape_strings: true,
-        has_dollar_quotes: true,
-        nests_comments: true,
-        times: Times::Text,
-        ..STANDARD
-    },
+    dialect: Dialect { table_parts_max: 3, ..postgres::DIALECT },
     version_sql: Some("select version() as version"),
     ..ANY
 };
@@ -349,12 +326,7 @@ pub(super) const SQL_SERVER: Kind = Kind {
     driver: "mssql",
     install: "`pipx install dbc && dbc install mssql`",
     keys: &[needed("url", "uri", Form::Url)],
-    dialect: Dialect {
-        nests_comments: true,
-        times: Times::Cast,
-        key_type: Some("varbinary(8000)"),
-        ..STANDARD
-    },
+    dialect: sqlserver::DIALECT,
     tables_sql: Some(
         "select table_catalog + '.' + table_schema + '.' + table_name as name from information_schema.tables \
          order by name",

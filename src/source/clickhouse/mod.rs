@@ -39,15 +39,10 @@ const TABLES: &str = "select concat(database, '.', name) as name from system.tab
 const DIALECT: Dialect = Dialect {
     identifier_quote: '`',
     table_parts_max: 2,
-    has_escape_strings: false,
     has_backslash_escapes: true,
-    line_comments: &["--"],
-    has_triple_quotes: false,
-    has_dollar_quotes: false,
     nests_comments: true,
-    has_other_quotes: false,
     times: Times::Parsed,
-    key_type: None,
+    ..Dialect::STANDARD
 };
 
 /// The first line has the columns' names, the second their types, each other one the values of a row.

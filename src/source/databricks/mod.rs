@@ -18,7 +18,7 @@ use super::{
     error::Error,
     http::Endpoint,
     rows::RowSender,
-    sql::{Dialect, Times},
+    sql::Dialect,
 };
 use crate::{
     domain::row::Column,
@@ -33,16 +33,9 @@ const TABLES: &str = "select concat_ws('.', table_catalog, table_schema, table_n
 
 const DIALECT: Dialect = Dialect {
     identifier_quote: '`',
-    table_parts_max: 3,
-    has_escape_strings: false,
     has_backslash_escapes: true,
-    line_comments: &["--"],
-    has_triple_quotes: false,
-    has_dollar_quotes: false,
     nests_comments: true,
-    has_other_quotes: false,
-    times: Times::Typed,
-    key_type: None,
+    ..Dialect::STANDARD
 };
 
 /// How the workspace knows the user.

@@ -37,18 +37,14 @@ pub(super) const TYPE: SourceType = SourceType { name: "mysql", causes: &[], ope
 const TABLES: &str = "select concat(table_schema, '.', table_name) as name from information_schema.tables \
      where table_schema not in ('information_schema', 'mysql', 'performance_schema', 'sys') order by 1";
 
-const DIALECT: Dialect = Dialect {
+pub(super) const DIALECT: Dialect = Dialect {
     identifier_quote: '`',
     table_parts_max: 2,
-    has_escape_strings: false,
     has_backslash_escapes: true,
-    has_triple_quotes: false,
-    has_dollar_quotes: false,
     line_comments: &["--", "#"],
-    nests_comments: false,
-    has_other_quotes: false,
     times: Times::WithoutZone,
     key_type: Some("binary"),
+    ..Dialect::STANDARD
 };
 
 /// Settings that values depend on, whatever the server or the user has.

@@ -51,18 +51,13 @@ const TABLES: &str = "select n.nspname || '.' || c.relname as name from pg_catal
      and n.nspname !~ '^pg_' and n.nspname <> 'information_schema' \
      and pg_catalog.has_schema_privilege(n.oid, 'usage') and pg_catalog.has_table_privilege(c.oid, 'select') order by 1";
 
-const DIALECT: Dialect = Dialect {
-    identifier_quote: '"',
+pub(super) const DIALECT: Dialect = Dialect {
     table_parts_max: 2,
     has_escape_strings: true,
-    has_backslash_escapes: false,
-    line_comments: &["--"],
-    has_triple_quotes: false,
     has_dollar_quotes: true,
     nests_comments: true,
-    has_other_quotes: false,
     times: Times::Text,
-    key_type: None,
+    ..Dialect::STANDARD
 };
 
 /// The server ends a query at its timeout; a network that swallows everything is waited for this

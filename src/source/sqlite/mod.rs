@@ -42,18 +42,13 @@ pub(super) const TYPE: SourceType =
 const TABLES: &str =
     "select name from sqlite_schema where type in ('table', 'view') and name not glob 'sqlite_*' order by 1";
 
-const DIALECT: Dialect = Dialect {
+pub(super) const DIALECT: Dialect = Dialect {
     identifier_quote: '`',
     table_parts_max: 2,
-    has_escape_strings: false,
-    has_backslash_escapes: false,
-    line_comments: &["--"],
-    has_triple_quotes: false,
-    has_dollar_quotes: false,
-    nests_comments: false,
     has_other_quotes: true,
     times: Times::Text,
     key_type: Some("blob"),
+    ..Dialect::STANDARD
 };
 
 /// After how many instructions of its virtual machine SQLite checks whether the rows are still wanted:

@@ -36,18 +36,12 @@ causes! {
 const TABLES: &str =
     "select top 100000 table_schema + '.' + table_name as name from information_schema.tables order by 1";
 
-const DIALECT: Dialect = Dialect {
-    identifier_quote: '"',
-    table_parts_max: 3,
-    has_escape_strings: false,
-    has_backslash_escapes: false,
-    line_comments: &["--"],
-    has_triple_quotes: false,
-    has_dollar_quotes: false,
+pub(super) const DIALECT: Dialect = Dialect {
     nests_comments: true,
     has_other_quotes: true,
     times: Times::Cast,
     key_type: Some("varbinary(8000)"),
+    ..Dialect::STANDARD
 };
 
 /// What a query sees while others write.

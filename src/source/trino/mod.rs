@@ -20,7 +20,7 @@ use super::{
     error::Error,
     http::Endpoint,
     rows::RowSender,
-    sql::{Dialect, Times},
+    sql::Dialect,
 };
 use crate::{
     domain::row::Column,
@@ -36,19 +36,7 @@ pub(super) const TYPE: SourceType = SourceType { name: "trino", causes: &[], ope
 const TABLES: &str = "select table_cat || '.' || table_schem || '.' || table_name as name from system.jdbc.tables \
      where table_schem <> 'information_schema' order by 1";
 
-pub(super) const DIALECT: Dialect = Dialect {
-    identifier_quote: '"',
-    table_parts_max: 3,
-    has_escape_strings: false,
-    has_backslash_escapes: false,
-    line_comments: &["--"],
-    has_triple_quotes: false,
-    has_dollar_quotes: false,
-    nests_comments: false,
-    has_other_quotes: false,
-    times: Times::Typed,
-    key_type: None,
-};
+pub(super) const DIALECT: Dialect = Dialect::STANDARD;
 
 /// The server ends a query at its timeout by itself; it is waited for this much longer.
 const GRACE: Duration = Duration::from_secs(10);
