@@ -28,10 +28,10 @@ write_read_config() { # schedule-of-packed
   mkdir -p "$work/read"
   local fields='user_id, email, full_name, external_id, lifetime_value, churn_risk, city, signed_up, updated_at, \"90_day_summary\"'
   local rest="recommendations->>'offer_code' as offer_code, recommendations->'concerts'->0 as concert from customers"
-  local small="select $fields, $rest"
-  # The time of the snapshot changes every record in every run.
+  local small="select $fields, 0::bigint as tick, $rest"
+  # The time of the snapshot changes every record in every run, in a field that is there before: a new one would be held.
   local packed=$small
-  [ "${every_record_changes:-no}" = no ] || packed="select $fields, (select floor(extract(epoch from now()))::bigint) as tick, $rest"
+  [ "${every_record_changes:-no}" = no ] || packed=${small/0::bigint/(select floor(extract(epoch from now()))::bigint)}
   local large="select user_id, (select jsonb_agg(md5((user_id * 31 + i)::text)) from generate_series(1, 110) i) as codes from customers where user_id <= $large_rows"
   cat >"$work/read/larder.toml" <<TOML
 [server]

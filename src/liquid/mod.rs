@@ -41,7 +41,7 @@ use self::{
     parse::{LOOPS, Name, Parser},
     value::{Made, Text, Value},
 };
-use crate::domain::row::{Column, RowBatch};
+use crate::domain::row::{CellKind, Column, RowBatch};
 
 /// Largest template, in bytes: far above any that a person writes. It bounds the time to parse.
 const TEMPLATE_BYTES_MAX: usize = 64 * 1024;
@@ -121,6 +121,10 @@ impl Template {
         if self.is_silent {
             warnings.push("prints nothing: its output is always empty".to_owned());
         }
+        if self.fails_on_nulls() {
+            let fails = "fails for a row in which all columns are null: a filter gets a value that it cannot work with";
+            warnings.push(fails.to_owned());
+        }
         let in_one_line = |fault: SyntaxError| fault.placed(&self.source).in_one_line();
         let tolerated = self.tolerated.iter().cloned().map(in_one_line);
         warnings.extend(tolerated.map(|fault| format!("is read as Shopify's Liquid reads it: {fault}")));
@@ -133,6 +137,12 @@ impl Template {
             in_one_line(expression::suggest(SyntaxError::new(at, message), &name.text, columns))
         }));
         warnings
+    }
+
+    fn fails_on_nulls(&self) -> bool {
+        let mut row = RowBatch::new(self.columns.len());
+        self.columns.iter().for_each(|_| row.push(CellKind::Null, b""));
+        matches!(self.render(&row, 0, DateTime::UNIX_EPOCH, &mut String::new()), Err(Failure::Failed))
     }
 
     /// Appends what the template makes of a row; `now` is what `'now'` means.

@@ -245,6 +245,8 @@ fn names_are_tied_to_columns() {
     for (text, warning) in [
         ("{{ 'Now' | date: '%Y' }}", "reads 'now'"),
         ("{% assign x = 1 %}{% comment %}a{% endcomment %}", "prints nothing"),
+        ("{{ name | truncate: 'a' }}", "fails for a row"),
+        ("{{ name | truncate: id }}", "fails for a row"),
     ] {
         assert!(bound(text).unwrap().warnings()[0].starts_with(warning), "{text}");
     }
