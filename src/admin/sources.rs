@@ -61,6 +61,11 @@ impl Sources {
         })
     }
 
+    /// The sources of whose files one cannot be used, such as a certificate. Connects to nothing; blocks.
+    pub fn file_faults(&self) -> impl Iterator<Item = (&str, Error)> {
+        self.0.iter().filter_map(|(name, source)| Some((name.as_str(), source.check_files().err()?.into())))
+    }
+
     /// Connects, makes a trivial request and asks for the version.
     ///
     /// # Errors

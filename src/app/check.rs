@@ -2,7 +2,7 @@
 
 use super::parts::{load_signing_keys, open_catalog, open_metadata, open_read_catalog, open_statuses};
 use crate::{
-    admin::{Error, Registry},
+    admin::{Error, Registry, Sources},
     api::tls::Tls,
     auth::{oidc::IdentityProvider, tokens::Tokens},
     catalog::{self, Authority},
@@ -64,12 +64,16 @@ impl From<Error> for Fault {
     }
 }
 
-/// Checks the files that a node reads when it starts or connects: certificates, keys, authorities. Connects to nothing.
-/// Calls `report` for each part that has such files.
+/// Checks the files that a node reads when it starts or connects: certificates, keys, authorities of `config` and of
+/// `sources`. Connects to nothing. Calls `report` for each part that has such files.
 ///
 /// # Errors
 /// That of `report`.
-pub fn check_files<E>(config: &Config, mut report: impl FnMut(Checked) -> Result<(), E>) -> Result<(), E> {
+pub fn check_files<E>(
+    config: &Config,
+    sources: &Sources,
+    mut report: impl FnMut(Checked) -> Result<(), E>,
+) -> Result<(), E> {
     if let Some(loaded) = config.server.tls.as_ref().map(Tls::load) {
         report(Checked::of_files(
             "TLS certificate and key",
@@ -101,12 +105,8 @@ pub fn check_files<E>(config: &Config, mut report: impl FnMut(Checked) -> Result
     {
         report(Checked::of_files("metadata", checked.map_err(|error| fault(&error, error.code()))))?;
     }
-    for (name, source) in &config.sources {
-        let checked = source.check_files();
-        if checked.is_err() {
-            let checked = checked.map_err(|error| fault(&error, error.code()));
-            report(Checked::of_files(&format!("source {name}"), checked))?;
-        }
+    for (name, error) in sources.file_faults() {
+        report(Checked::new(&format!("source {name}"), Err(error)))?;
     }
     Ok(())
 }

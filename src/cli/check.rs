@@ -31,7 +31,7 @@ pub(super) async fn run(arguments: &ConfigArguments, connect: bool) -> Result<Ex
         is_sound &= checked.result.is_ok();
         show(&checked)
     };
-    app::check_files(&config, &mut report)?;
+    app::check_files(&config, &layered.configuration.sources, &mut report)?;
     if connect {
         app::check_configuration(&config, layered.syncs, Clock::default(), report).await?;
     }

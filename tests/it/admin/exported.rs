@@ -155,6 +155,14 @@ async fn export_and_import_carry_syncs_to_another_deployment() {
             assert!(!bytes.windows(MARK.len()).any(|window| window == MARK.as_bytes()), "{}", path.display());
         }
     }
+
+    // The files of a stored source are read, too.
+    let url = format!("{}?sslmode=verify-ca&sslrootcert=none.pem", world.url);
+    world.node.run_with(&["import", "crm.toml", "--yes"], &[("CRM_URL", &url)]).expect(0);
+    let checked = world.run(&["check"]).expect(1);
+    for words in ["FAIL  source crm", "none.pem", "source_certificate_file"] {
+        assert!(checked.stdout.contains(words), "{checked:?}");
+    }
     drop(world.database);
 }
 
