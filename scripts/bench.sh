@@ -4,6 +4,7 @@
 #   scripts/bench.sh cache      look-ups, builds and changes of the cache alone
 #   scripts/bench.sh liquid     templates of fields: time of a row, and CPU of a sync with and without
 #   scripts/bench.sh scale      an hour of 1,000 collections in simulated time; runs with and without the kept table
+#   scripts/bench.sh pages      the console's pages with 1,000 collections and 10,000 runs
 #   scripts/bench.sh sync       syncs of 1 M rows against psql's copy on a private Postgres
 #   scripts/bench.sh sources    syncs of Parquet, MySQL and ADBC beside DuckDB, MySQL's client and our own Postgres reader
 #   scripts/bench.sh memory     memory and restart against Redis (after `sync`, in one run)
@@ -226,12 +227,14 @@ bench_memory() {
 . scripts/bench/regions.sh
 . scripts/bench/scale.sh
 . scripts/bench/sources.sh
+. scripts/bench/pages.sh
 
 echo "machine: $(nproc) cores, $(awk '/^MemTotal/ {printf "%.0f GiB", $2 / 1048576}' /proc/meminfo), $(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -1)"
 case $what in
   cache) bench_cache ;;
   liquid) bench_liquid; bench_template_sync ;;
   scale) bench_scale ;;
+  pages) bench_pages ;;
   sync) bench_sync ;;
   sources) bench_sources ;;
   memory) bench_sync; bench_memory ;;
@@ -243,8 +246,8 @@ case $what in
   connections) bench_connections ;;
   takeover) start_postgres; start_store; bench_takeover ;;
   regions) bench_regions ;;
-  all) bench_cache; bench_liquid; bench_template_sync; bench_sync; bench_memory; for what in access read lookups tail apply connections regions scale sources; do "$0" "$what"; done ;;
-  *) echo "usage: scripts/bench.sh [cache|liquid|scale|sync|sources|memory|access|read|lookups|tail|apply|connections|takeover|regions]" >&2; exit 2 ;;
+  all) bench_cache; bench_liquid; bench_template_sync; bench_sync; bench_memory; for what in access read lookups tail apply connections regions scale pages sources; do "$0" "$what"; done ;;
+  *) echo "usage: scripts/bench.sh [cache|liquid|scale|pages|sync|sources|memory|access|read|lookups|tail|apply|connections|takeover|regions]" >&2; exit 2 ;;
 esac
 # A measurement of failed requests is worthless.
 [ ! -s "$failures" ] || { echo "requests failed:" >&2; cat "$failures" >&2; exit 1; }
