@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Checks everything: format, lints, documentation, all tests.
-# With --only FILTER it runs the tests whose names contain FILTER, and nothing else: scripts/test.sh --only source_
+# With --only FILTER it runs the tests whose names contain FILTER, and nothing else, such as --only console::
+# --only sources is a group: the tests of sources and of what is read from them.
 # On a Debian machine with Rust it installs missing programs when it runs as root, and names them otherwise.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -8,7 +9,11 @@ cd "$(dirname "$0")/.."
 only=()
 case "${1:-}" in
   "") ;;
-  --only) only=("${2:?--only needs a part of the names of tests}") ;;
+  --only)
+    case "${2:?--only needs a part of the names of tests, or sources}" in
+      sources) only=(source fidelity increments models:: model_ wrong_ports) ;;
+      *) only=("$2") ;;
+    esac ;;
   *) echo "unknown argument $1: the only one is --only FILTER" >&2; exit 2 ;;
 esac
 
