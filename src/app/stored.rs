@@ -114,7 +114,7 @@ pub async fn open_layered(config: &Config, clock: Clock) -> Result<Layered, Erro
     if !Metadata::may_exist(settings) {
         return Ok(layered(config, &[]));
     }
-    let metadata = Metadata::open(settings, clock).await?;
+    let metadata = Metadata::open_existing(settings, clock).await?;
     let entries = metadata.stored_entries().await;
     metadata.close().await;
     Ok(layered(config, &entries?))

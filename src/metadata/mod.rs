@@ -65,6 +65,15 @@ impl Metadata {
         }
     }
 
+    /// Opens a metadata database that exists to read it, for instance beside a running server. Its schema must be exactly
+    /// this build's, also of a SQLite file ([`Error::NotMigrated`], [`Error::NewerSchema`]).
+    pub async fn open_existing(settings: &Settings, clock: Clock) -> Result<Self, Error> {
+        match settings {
+            Settings::Sqlite { path } => sqlite::open_existing(path, clock).await,
+            Settings::Postgres(parameters) => postgres::open(parameters, clock).await,
+        }
+    }
+
     /// Whether there may be something in the database: a SQLite file that does not exist has nothing.
     pub fn may_exist(settings: &Settings) -> bool {
         match settings {

@@ -8,7 +8,9 @@ use std::{
 };
 
 use sqlx::{
-    ConnectOptions, Connection,
+    ConnectOptions, Connection, SqliteConnection,
+    migrate::AppliedMigration,
+    query_as, query_scalar,
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
 
@@ -32,12 +34,37 @@ const PREPARE_LOCK_NAME: &str = ".prepare.lock";
 /// Creates, migrates and opens the file.
 pub(super) async fn open(path: &Path, clock: Clock) -> Result<Metadata, Error> {
     let (path, locks) = prepare(path).await?;
+    Ok(Metadata { database: database(&path), clock, locks: Some(Arc::new(locks)) })
+}
+
+/// Opens a file that exists, whose schema must be this build's, to read it. It has no leases.
+pub(super) async fn open_existing(path: &Path, clock: Clock) -> Result<Metadata, Error> {
+    let mut connection = connect(path).await?;
+    let is_new = "select count(*) = 0 from sqlite_schema where name = '_sqlx_migrations'";
+    let applied: Vec<(i64, Vec<u8>)> = if query_scalar::<_, bool>(is_new).fetch_one(&mut connection).await? {
+        Vec::new()
+    } else {
+        query_as("select version, checksum from _sqlx_migrations").fetch_all(&mut connection).await?
+    };
+    connection.close().await?;
+    let migration = |(version, checksum): (i64, Vec<u8>)| AppliedMigration { version, checksum: checksum.into() };
+    schema::compare(&schema::SQLITE, &applied.into_iter().map(migration).collect::<Vec<_>>())?;
+    Ok(Metadata { database: database(path), clock, locks: None })
+}
+
+fn database(path: &Path) -> Database {
     let pool = SqlitePoolOptions::new()
         .max_connections(CONNECTIONS_MAX)
         .acquire_timeout(ACQUIRE_TIMEOUT)
-        .connect_lazy_with(options(&path));
-    let database = Database::new(Connections::Sqlite(pool));
-    Ok(Metadata { database, clock, locks: Some(Arc::new(locks)) })
+        .connect_lazy_with(options(path));
+    Database::new(Connections::Sqlite(pool))
+}
+
+async fn connect(path: &Path) -> Result<SqliteConnection, Error> {
+    options(path).connect().await.map_err(|error| Error::Connect {
+        place: path.display().to_string(),
+        source: Box::new(error.into()),
+    })
 }
 
 fn options(path: &Path) -> SqliteConnectOptions {
@@ -66,10 +93,7 @@ pub(super) async fn prepare(path: &Path) -> Result<(PathBuf, PathBuf), Error> {
         tokio::time::sleep(PREPARE_POLL).await;
     };
     in_background(&path, create_file).await?;
-    let mut connection = options(&path).connect().await.map_err(|error| Error::Connect {
-        place: path.display().to_string(),
-        source: Box::new(error.into()),
-    })?;
+    let mut connection = connect(&path).await?;
     schema::migrate(&schema::SQLITE, &mut connection).await?;
     connection.close().await?;
     drop(lock);
@@ -169,6 +193,24 @@ mod tests {
         let error = Metadata::open(&settings, Clock::default()).await.unwrap_err();
         assert!(matches!(error, Error::NewerSchema { found: 9999, .. }), "{error}");
         metadata.deployment().await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn reading_an_older_file_does_not_migrate_it() {
+        let root = tempfile::tempdir().unwrap();
+        let settings = Settings::Sqlite { path: root.path().join("metadata.db") };
+        let metadata = Metadata::open(&settings, Clock::default()).await.unwrap();
+        Metadata::open_existing(&settings, Clock::default()).await.unwrap();
+        let Connections::Sqlite(pool) = &metadata.database.connections else { panic!("SQLite") };
+        for (change, found) in
+            [("delete from _sqlx_migrations where version > 9", 9), ("drop table _sqlx_migrations", 0)]
+        {
+            sqlx::query(change).execute(pool).await.unwrap();
+            for _ in 0..2 {
+                let error = Metadata::open_existing(&settings, Clock::default()).await.unwrap_err();
+                assert!(matches!(error, Error::NotMigrated { found: f, .. } if f == found), "{error}");
+            }
+        }
     }
 
     #[tokio::test]

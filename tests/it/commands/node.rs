@@ -285,7 +285,7 @@ async fn check_reports_each_part_that_answers_or_fails() {
     assert_eq!(
         ran.stdout,
         "larder.toml: no faults, 1 sync configured\nok    store: reachable, nothing announced yet\n\
-         ok    metadata: reachable, new\n\
+         ok    metadata: not there yet: the first start creates it\n\
          ok    statuses: no node has reported yet, and this node may write its own\n\
          ok    sync person: 4 columns, 4 fields\n"
     );
