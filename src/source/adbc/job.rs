@@ -25,8 +25,8 @@ pub(super) enum Task {
     Connect,
     /// The names of all tables and views.
     Tables,
-    /// The columns of a query.
-    Describe { sql: String },
+    /// The columns of a query; `empty_sql` gives the same ones and no row.
+    Describe { sql: String, empty_sql: String },
     /// The rows of a query, at most `rows_max`.
     Read { sql: String, rows_max: u64 },
 }

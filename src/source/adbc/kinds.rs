@@ -105,6 +105,7 @@ const STANDARD: Dialect = Dialect {
     nests_comments: false,
     has_other_quotes: false,
     times: Times::Typed,
+    has_strict_subqueries: false,
     key_type: None,
 };
 
@@ -351,7 +352,9 @@ pub(super) const SQL_SERVER: Kind = Kind {
     keys: &[needed("url", "uri", Form::Url)],
     dialect: Dialect {
         nests_comments: true,
+        has_other_quotes: true,
         times: Times::Cast,
+        has_strict_subqueries: true,
         key_type: Some("varbinary(8000)"),
         ..STANDARD
     },

@@ -105,7 +105,7 @@ fn run(job: Job, out: &mut BufWriter<File>) -> Result<(), Ended> {
     match job.task {
         Task::Connect => Ok(()),
         Task::Tables => list(&connection, out),
-        Task::Describe { sql } => describe(&mut connection, &sql, out),
+        Task::Describe { sql, empty_sql } => describe(&mut connection, &sql, empty_sql, out),
         Task::Read { sql, rows_max } => read(&mut connection, &sql, rows_max, out),
     }
 }
@@ -131,16 +131,20 @@ fn list(connection: &ManagedConnection, out: &mut BufWriter<File>) -> Result<(),
 }
 
 /// The columns of a query: by the driver's own description, else of the query without rows.
-fn describe(connection: &mut ManagedConnection, sql: &str, out: &mut BufWriter<File>) -> Result<(), Ended> {
+fn describe(
+    connection: &mut ManagedConnection,
+    sql: &str,
+    empty_sql: String,
+    out: &mut BufWriter<File>,
+) -> Result<(), Ended> {
     let mut statement = connection.new_statement().map_err(failed(Step::Describe))?;
     statement.set_sql_query(sql).map_err(failed(Step::Describe))?;
     cancel_at_end_of_input(statement.get_cancel_handle());
     let schema = match statement.execute_schema() {
         Ok(schema) => schema,
         Err(error) if error.status == adbc_core::error::Status::NotImplemented => {
-            let sql = format!("select * from (\n{sql}\n) model where 1 = 0");
             let mut statement = connection.new_statement().map_err(failed(Step::Describe))?;
-            statement.set_sql_query(sql).map_err(failed(Step::Describe))?;
+            statement.set_sql_query(empty_sql).map_err(failed(Step::Describe))?;
             (*statement.execute().map_err(failed(Step::Describe))?.schema()).clone()
         }
         Err(error) => return Err(failed(Step::Describe)(error)),

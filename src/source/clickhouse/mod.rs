@@ -47,6 +47,7 @@ const DIALECT: Dialect = Dialect {
     nests_comments: true,
     has_other_quotes: false,
     times: Times::Parsed,
+    has_strict_subqueries: false,
     key_type: None,
 };
 

@@ -42,6 +42,7 @@ const DIALECT: Dialect = Dialect {
     nests_comments: true,
     has_other_quotes: false,
     times: Times::Typed,
+    has_strict_subqueries: false,
     key_type: None,
 };
 

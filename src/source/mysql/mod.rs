@@ -48,6 +48,7 @@ const DIALECT: Dialect = Dialect {
     nests_comments: false,
     has_other_quotes: false,
     times: Times::WithoutZone,
+    has_strict_subqueries: false,
     key_type: Some("binary"),
 };
 

@@ -62,6 +62,7 @@ const DIALECT: Dialect = Dialect {
     nests_comments: true,
     has_other_quotes: false,
     times: Times::Text,
+    has_strict_subqueries: false,
     key_type: None,
 };
 

@@ -53,6 +53,7 @@ const DIALECT: Dialect = Dialect {
     nests_comments: false,
     has_other_quotes: true,
     times: Times::Text,
+    has_strict_subqueries: false,
     key_type: Some("blob"),
 };
 

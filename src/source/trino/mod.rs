@@ -47,6 +47,7 @@ pub(super) const DIALECT: Dialect = Dialect {
     nests_comments: false,
     has_other_quotes: false,
     times: Times::Typed,
+    has_strict_subqueries: false,
     key_type: None,
 };
 
