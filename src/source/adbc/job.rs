@@ -46,6 +46,10 @@ pub(super) enum Step {
     Read,
 }
 
+/// The status of what is no answer by the standard of drivers. Its words are not the driver's: they hold neither a value nor
+/// a secret.
+pub(super) const DAMAGED: &str = "Damaged";
+
 /// What a driver says of an error.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Failure {

@@ -4,6 +4,7 @@
 mod drivers;
 mod flight_sql;
 mod lakes;
+mod liar;
 mod snowflake;
 mod values;
 
