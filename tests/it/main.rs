@@ -106,6 +106,8 @@ mod source_mysql;
 #[cfg(test)]
 mod source_postgres;
 #[cfg(test)]
+mod source_proxy;
+#[cfg(test)]
 mod source_sqlite;
 #[cfg(test)]
 mod source_sqlserver;

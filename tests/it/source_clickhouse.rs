@@ -14,6 +14,7 @@ use crate::support::{
     clickhouse::ClickHouse,
     process::wait_until,
     source::{open, open_within, read, read_query},
+    web::WebService,
 };
 
 /// Types, a value of each, and what is served.
@@ -174,6 +175,15 @@ async fn errors_say_what_happened_without_a_value() {
         assert_eq!(error.code(), code, "{error}");
         assert!(!error.to_string().contains("secret"), "{error}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn server_that_names_a_longer_wait_than_a_run_takes_is_not_asked_again() {
+    let server = WebService::start(|_| (503, vec![("retry-after", "301")], String::new())).await;
+    let section = format!("type = \"clickhouse\"\nurl = {:?}\n", server.url());
+    let error = open(&section).check().await.unwrap_err();
+    assert_eq!(error.code(), "source_unavailable", "{error}");
+    assert_eq!(server.requests().len(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
