@@ -6,6 +6,7 @@ mod flight_sql;
 mod lakes;
 mod liar;
 mod snowflake;
+mod snowflake_logins;
 mod values;
 
 use std::{
