@@ -96,6 +96,8 @@ mod source_clickhouse;
 #[cfg(test)]
 mod source_databricks;
 #[cfg(test)]
+mod source_examples;
+#[cfg(test)]
 mod source_files;
 #[cfg(test)]
 mod source_google_sheets;
