@@ -47,7 +47,8 @@ pub(super) async fn open_existing(path: &Path, clock: Clock) -> Result<Metadata,
         query_as("select version, checksum from _sqlx_migrations").fetch_all(&mut connection).await?
     };
     connection.close().await?;
-    let migration = |(version, checksum): (i64, Vec<u8>)| AppliedMigration { version, checksum: checksum.into() };
+    let migration =
+        |(version, checksum): (i64, Vec<u8>)| AppliedMigration { version, checksum: checksum.into() };
     schema::compare(&schema::SQLITE, &applied.into_iter().map(migration).collect::<Vec<_>>())?;
     Ok(Metadata { database: database(path), clock, locks: None })
 }
@@ -61,10 +62,10 @@ fn database(path: &Path) -> Database {
 }
 
 async fn connect(path: &Path) -> Result<SqliteConnection, Error> {
-    options(path).connect().await.map_err(|error| Error::Connect {
-        place: path.display().to_string(),
-        source: Box::new(error.into()),
-    })
+    options(path)
+        .connect()
+        .await
+        .map_err(|error| Error::Connect { place: path.display().to_string(), source: Box::new(error.into()) })
 }
 
 fn options(path: &Path) -> SqliteConnectOptions {

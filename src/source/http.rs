@@ -22,6 +22,9 @@ const USER_TIMEOUT: Duration = Duration::from_secs(50);
 const ATTEMPTS_MAX: u32 = 10;
 const RETRY_FIRST: Duration = Duration::from_millis(100);
 const RETRY_LONGEST: Duration = Duration::from_secs(30);
+/// The longest wait that a server may name. One that names a longer wait is not asked again: the call fails, and the run is tried
+/// again on its schedule.
+const RETRY_NAMED_LONGEST: Duration = Duration::from_mins(5);
 /// Most bytes of a refusal that are read.
 pub(super) const REFUSAL_BYTES_MAX: usize = 16 * 1024;
 /// Longest time for the request that ends a query.
@@ -111,7 +114,10 @@ impl Endpoint {
             let named =
                 response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
             let delay = named.map_or_else(|| backoff.next_delay(), Duration::from_secs);
-            tokio::time::sleep(delay.min(RETRY_LONGEST)).await;
+            if delay > RETRY_NAMED_LONGEST {
+                return Ok(response);
+            }
+            tokio::time::sleep(delay).await;
         }
     }
 
@@ -179,7 +185,12 @@ impl Endpoint {
         let words: Vec<String> = causes.by_ref().map(ToString::to_string).collect();
         let root = words.last().map_or("no answer", String::as_str);
         let says = |parts: &[&str]| words.iter().any(|text| parts.iter().any(|part| text.contains(part)));
-        if error.is_connect() && error.is_timeout() {
+        if says(&["tunnel error"]) {
+            Error::new(cause::UNREACHABLE, format!("the proxy gives no connection to {address}: {root}"))
+                .with_hint(
+                    "check HTTPS_PROXY, HTTP_PROXY and NO_PROXY in the environment, and the proxy's rules",
+                )
+        } else if error.is_connect() && error.is_timeout() {
             let limit = self.connect_timeout.as_millis();
             let message = format!("{address} did not accept a connection within {limit} ms");
             Error::new(cause::CONNECT_TIMEOUT, message).with_hint("check host, port and firewalls")

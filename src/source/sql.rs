@@ -38,6 +38,8 @@ pub(super) struct Dialect {
     pub(super) has_other_quotes: bool,
     /// How a time is written.
     pub(super) times: Times,
+    /// A subquery neither begins with `with` nor ends with `order by` alone.
+    pub(super) has_strict_subqueries: bool,
     /// The type as which keys are compared byte by byte, where texts that differ in case or in white space at the end
     /// may else be equal.
     pub(super) key_type: Option<&'static str>,
@@ -99,6 +101,7 @@ impl Dialect {
         nests_comments: false,
         has_other_quotes: false,
         times: Times::Typed,
+        has_strict_subqueries: false,
         key_type: None,
     };
 
@@ -145,11 +148,53 @@ impl Dialect {
             inner.replace_range(place, &from);
         }
         let filter = column.as_ref().map(|column| format!(" where {} >= {from}", self.quote(column)));
-        Ok(format!(
-            "select {} from (\n{inner}\n) larder_model{}",
-            self.list(columns),
-            filter.unwrap_or_default()
-        ))
+        Ok(self.around(&inner, |model| {
+            format!("select {} from {model}{}", self.list(columns), filter.unwrap_or_default())
+        }))
+    }
+
+    /// A query that reads the rows of `inner`: `query` gets what stands behind its `from`.
+    pub(super) fn around(&self, inner: &str, query: impl FnOnce(&str) -> String) -> String {
+        let mut words = Vec::new();
+        if self.has_strict_subqueries {
+            words = self.outer_words(inner);
+        }
+        let is = |word: &(usize, &str), name: &str| word.1.eq_ignore_ascii_case(name);
+        let begins_with = words.first().is_some_and(|word| is(word, "with"));
+        let last = words.iter().position(|word| begins_with && is(word, "select")).unwrap_or(0);
+        let words = &words[last..];
+        let any = |words: &[(usize, &str)], names: &[&str]| {
+            words.iter().any(|word| names.iter().any(|name| is(word, name)))
+        };
+        let ordered = words.windows(2).rposition(|pair| is(&pair[0], "order") && is(&pair[1], "by"));
+        // All rows, in an order that nobody asks for: only then is it allowed.
+        let end = match ordered {
+            Some(at) if !any(&words[..at], &["top"]) && !any(&words[at..], &["offset", "for"]) => {
+                "\noffset 0 rows"
+            }
+            _ => "",
+        };
+        if last == 0 {
+            return query(&format!("(\n{inner}{end}\n) larder_model"));
+        }
+        let (steps, rows) = inner.split_at(words[0].0);
+        format!("{steps}, larder_model as (\n{rows}{end}\n)\n{}", query("larder_model"))
+    }
+
+    /// The words of `text` that are not between parentheses, and where they stand.
+    fn outer_words<'a>(&self, text: &'a str) -> Vec<(usize, &'a str)> {
+        let (mut words, mut depth, mut at) = (Vec::new(), 0_usize, 0);
+        while at < text.len() {
+            let (token, length) = self.next(&text[at..]);
+            match &text[at..at + length] {
+                "(" => depth += 1,
+                ")" => depth = depth.saturating_sub(1),
+                word if depth == 0 && token == Token::Other => words.push((at, word)),
+                _ => {}
+            }
+            at += length;
+        }
+        words
     }
 
     fn key_counts(&self, KeyQuery { query, column }: &KeyQuery) -> Result<String, Error> {
@@ -157,14 +202,16 @@ impl Dialect {
         if let Some(bytes) = self.key_type {
             key = format!("cast({key} as {bytes})");
         }
-        Ok(format!(
-            "select sum(occurrences) as all_rows, \
-             sum(case when key_value is null then occurrences else 0 end) as null_rows, \
-             sum(case when key_value is not null and occurrences > 1 then 1 else 0 end) as repeated_values \
-             from (select key_value, count(*) as occurrences \
-             from (select {key} as key_value from (\n{inner}\n) larder_model) larder_keys \
-             group by key_value) larder_counts"
-        ))
+        Ok(self.around(&inner, |model| {
+            format!(
+                "select sum(occurrences) as all_rows, \
+                 sum(case when key_value is null then occurrences else 0 end) as null_rows, \
+                 sum(case when key_value is not null and occurrences > 1 then 1 else 0 end) as repeated_values \
+                 from (select key_value, count(*) as occurrences \
+                 from (select {key} as key_value from {model}) larder_keys \
+                 group by key_value) larder_counts"
+            )
+        }))
     }
 
     fn list(&self, columns: &[String]) -> String {
@@ -387,6 +434,47 @@ mod tests {
             assert_eq!(table(name, None).unwrap_err().code(), "source_table_name_invalid", "{name}");
         }
         assert_eq!(table("t", Some(&["\0"])).unwrap_err().code(), "source_nul_character");
+    }
+
+    #[test]
+    fn subqueries_keep_to_the_rules_of_sql_server() {
+        let strict = Dialect { has_strict_subqueries: true, ..SQLITE };
+        let around =
+            |dialect: Dialect, sql: &str| dialect.around(sql, |model| format!("select id from {model}"));
+        for (sql, expected) in [
+            ("select * from t", "select id from (\nselect * from t\n) larder_model"),
+            (
+                "select * from t order by id -- done",
+                "select id from (\nselect * from t order by id -- done\noffset 0 rows\n) larder_model",
+            ),
+            (
+                "select * from t for system_time all order by id",
+                "select id from (\nselect * from t for system_time all order by id\noffset 0 rows\n) larder_model",
+            ),
+            (
+                "With a as (select 1 as id order by 1 offset 0 rows), b(id) as (select * from a) /* ; */ Select * from b",
+                "With a as (select 1 as id order by 1 offset 0 rows), b(id) as (select * from a) /* ; */ , larder_model as (\n\
+                 Select * from b\n)\nselect id from larder_model",
+            ),
+            (
+                "with a as (select 1 as id) select * from a Order By id",
+                "with a as (select 1 as id) , larder_model as (\nselect * from a Order By id\noffset 0 rows\n)\n\
+                 select id from larder_model",
+            ),
+        ] {
+            assert_eq!(around(strict, sql), expected, "{sql}");
+        }
+        for sql in [
+            "select top 5 * from t order by id",
+            "select * from t order by id offset 5 rows",
+            "select id, row_number() over (order by id) as n from t",
+            "select [order by] from t where a = 'order by'",
+            "select * from t order by id for json path",
+        ] {
+            assert_eq!(around(strict, sql), format!("select id from (\n{sql}\n) larder_model"));
+        }
+        let sql = "with a as (select 1) select * from a order by 1";
+        assert_eq!(around(POSTGRES, sql), format!("select id from (\n{sql}\n) larder_model"));
     }
 
     #[test]

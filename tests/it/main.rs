@@ -96,6 +96,8 @@ mod source_clickhouse;
 #[cfg(test)]
 mod source_databricks;
 #[cfg(test)]
+mod source_examples;
+#[cfg(test)]
 mod source_files;
 #[cfg(test)]
 mod source_google_sheets;
@@ -105,6 +107,8 @@ mod source_microsoft_excel;
 mod source_mysql;
 #[cfg(test)]
 mod source_postgres;
+#[cfg(test)]
+mod source_proxy;
 #[cfg(test)]
 mod source_sqlite;
 #[cfg(test)]

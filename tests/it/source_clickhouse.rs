@@ -14,6 +14,7 @@ use crate::support::{
     clickhouse::ClickHouse,
     process::wait_until,
     source::{open, open_within, read, read_query},
+    web::WebService,
 };
 
 /// Types, a value of each, and what is served.
@@ -122,6 +123,43 @@ async fn every_type_is_served_as_it_is_printed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn two_hundred_thousand_rows_are_what_the_engine_prints() {
+    const ROWS: usize = 200_000;
+    let database = ClickHouse::database().await;
+    let rows = format!(
+        "create table t engine = MergeTree order by id as select number * 3 as id, \
+         toDecimal128(number * 1000003, 4) / 7 as amount, number / 7 as ratio, \
+         addMicroseconds(toDateTime64('2000-01-01 00:00:00', 6, 'Asia/Tokyo'), number * 1237000001) as seen, \
+         if(number % 3 = 0, null, concat('Ærø \"', toString(number), '\" \\\\ 🍋\\n')) as name, number % 2 = 0 as flag, \
+         [toInt32(number), null, -1] as list, map('é', toInt32(number)) as pairs from numbers({ROWS})"
+    );
+    database.run(&rows).await;
+    let printed = database
+        .print(
+            "select toJSONString([toString(id), toString(amount), toString(ratio), toString(toTimeZone(seen, 'UTC')), \
+             name, toString(flag), toJSONString(list), toJSONString(pairs)]) from t order by id",
+        )
+        .await;
+    let found = read(&open(&database.section()), "select * from t order by id").await.unwrap().rows();
+    assert_eq!((found.len(), printed.lines().count()), (ROWS, ROWS));
+    for (row, line) in found.iter().zip(printed.lines()) {
+        let line = line.trim_matches('"').replace("\"\"", "\"");
+        let expected: Vec<Option<String>> = serde_json::from_str(&line).unwrap();
+        for (at, ((kind, text), expected)) in row.iter().zip(expected).enumerate() {
+            match (expected, at) {
+                (None, _) => assert_eq!(*kind, Cell::Null, "{line}"),
+                (Some(expected), 2) => assert_eq!(text.parse::<f64>(), expected.parse::<f64>(), "{line}"),
+                (Some(expected), 3) => {
+                    let moment = expected.trim_end_matches('0').trim_end_matches('.').replace(' ', "T");
+                    assert_eq!(*text, format!("{moment}Z"), "{line}");
+                }
+                (Some(expected), _) => assert_eq!(*text, expected, "{line}"),
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn errors_say_what_happened_without_a_value() {
     let database = ClickHouse::database().await;
     database.run("create table t (id UInt64, name String) engine = MergeTree order by id").await;
@@ -174,6 +212,15 @@ async fn errors_say_what_happened_without_a_value() {
         assert_eq!(error.code(), code, "{error}");
         assert!(!error.to_string().contains("secret"), "{error}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn server_that_names_a_longer_wait_than_a_run_takes_is_not_asked_again() {
+    let server = WebService::start(|_| (503, vec![("retry-after", "301")], String::new())).await;
+    let section = format!("type = \"clickhouse\"\nurl = {:?}\n", server.url());
+    let error = open(&section).check().await.unwrap_err();
+    assert_eq!(error.code(), "source_unavailable", "{error}");
+    assert_eq!(server.requests().len(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]

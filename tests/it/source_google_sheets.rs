@@ -204,6 +204,13 @@ async fn errors_say_what_to_do() {
     server.shared.lock().unwrap().public_pem.clone_from(&other.shared.lock().unwrap().public_pem);
     let error = open(&swapped).check().await.unwrap_err();
     assert_eq!(error.code(), "source_wrong_password", "{error}");
+    // The server of tokens is another one than that of the API.
+    let file = server.directory.path().join("key.json");
+    let key = std::fs::read_to_string(&file).unwrap();
+    std::fs::write(&file, key.replace(&format!("{}/token", server.address), "127.0.0.1:1/token")).unwrap();
+    let error = open(&section).check().await.unwrap_err();
+    assert_eq!(error.code(), "source_unreachable", "{error}");
+    assert!(error.to_string().contains("127.0.0.1:1:"), "{error}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -168,8 +168,8 @@ async fn money_of_every_size_is_exact_where_a_query_can_be_nested() {
     };
     server.answer("select * from t", plain.clone());
     server.answer(
-        "select \"id\", cast(\"a\"\"b\" as decimal(19, 4)) as \"a\"\"b\" from (\nselect * from t\n) larder_query",
-        nested,
+        "select \"id\", cast(\"a\"\"b\" as decimal(19, 4)) as \"a\"\"b\" from (\nselect * from t\n) larder_model",
+        nested.clone(),
     );
     let source = open(&server.section());
     let table = read(&source, "select * from t").await.unwrap();
@@ -178,13 +178,47 @@ async fn money_of_every_size_is_exact_where_a_query_can_be_nested() {
     let texts = ["922337203685477.5807", "-922337203685477.5808", "225179981368.5249", "-0.0001"];
     assert_eq!(found, texts.map(|text| (Cell::Number, text.to_owned())));
 
+    // A subquery neither begins with `with` nor ends with `order by`.
+    let sql = "with u as (select * from t) select * from u order by id";
+    server.answer(sql, plain.clone());
+    server.answer(
+        "with u as (select * from t) , larder_model as (\nselect * from u order by id\noffset 0 rows\n)\n\
+         select \"id\", cast(\"a\"\"b\" as decimal(19, 4)) as \"a\"\"b\" from larder_model",
+        nested,
+    );
+    assert_eq!(read(&source, sql).await.unwrap().rows()[0][1].1, texts[0]);
+
     // The server refuses to nest this one.
-    server.answer("select * from t order by id", plain);
-    let table = read(&source, "select * from t order by id").await.unwrap();
+    let sql = "select * from t option (recompile)";
+    server.answer(sql, plain);
+    let table = read(&source, sql).await.unwrap();
     let found: Vec<_> = table.rows().into_iter().map(|row| row[1].clone()).collect();
     let rejected = || (Cell::Invalid, "invalid_value".to_owned());
     assert_eq!(found, [rejected(), rejected(), rejected(), (Cell::Number, "-0.0001".to_owned())]);
     wait_until("connections to end", async || server.open() == 0).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_of_an_ordered_query_are_counted() {
+    let server = Tds::start().await;
+    let sql = "select id, name from people order by id";
+    server.answer(sql, people(3));
+    let counts = ["all_rows", "null_rows", "repeated_values"];
+    let columns = counts.map(|name| (name.to_owned(), "int".to_owned(), integer(4))).to_vec();
+    let row = [3_i32, 0, 1].map(|count| sized(&count.to_le_bytes())).concat();
+    server.answer(
+        &format!(
+            "select sum(occurrences) as all_rows, \
+             sum(case when key_value is null then occurrences else 0 end) as null_rows, \
+             sum(case when key_value is not null and occurrences > 1 then 1 else 0 end) as repeated_values \
+             from (select key_value, count(*) as occurrences \
+             from (select cast(\"id\" as varbinary(8000)) as key_value from (\n{sql}\noffset 0 rows\n) larder_model) \
+             larder_keys group by key_value) larder_counts"
+        ),
+        Reply { columns, rows: vec![row], ..Reply::default() },
+    );
+    let counts = open(&server.section()).key_counts(&Query::Sql(sql.to_owned()), "id").await.unwrap();
+    assert_eq!((counts.rows, counts.nulls, counts.repeated), (3, 0, 1));
 }
 
 fn people(count: i32) -> Reply {

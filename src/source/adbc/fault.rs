@@ -2,7 +2,7 @@
 //! in them is taken out. Of a query that reads they may quote a row's value, of a statement before it a secret.
 
 use super::{
-    job::{Failure, Step},
+    job::{DAMAGED, Failure, Step},
     process::Process,
 };
 use crate::{
@@ -22,6 +22,12 @@ const NO_VENDOR_CODE: i32 = i32::MIN;
 
 /// The error that the source gives for a failure in its worker.
 pub(super) fn of(failure: &Failure, process: &Process) -> Error {
+    if failure.status == DAMAGED {
+        let (driver, words) = (process.driver.display(), &failure.message);
+        let message = format!("the driver {driver} sent data that ADBC does not allow: {words}");
+        return Error::new(cause::ANSWER_MALFORMED, message)
+            .with_hint("another version of the driver may help; report this to its authors");
+    }
     let words = shown(failure, process);
     let driver = process.driver.display();
     match (failure.step, &*failure.status) {

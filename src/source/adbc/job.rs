@@ -25,8 +25,8 @@ pub(super) enum Task {
     Connect,
     /// The names of all tables and views.
     Tables,
-    /// The columns of a query.
-    Describe { sql: String },
+    /// The columns of a query; `empty_sql` gives the same ones and no row.
+    Describe { sql: String, empty_sql: String },
     /// The rows of a query, at most `rows_max`.
     Read { sql: String, rows_max: u64 },
 }
@@ -45,6 +45,10 @@ pub(super) enum Step {
     /// Rows are read.
     Read,
 }
+
+/// The status of what is no answer by the standard of drivers. Its words are not the driver's: they hold neither a value nor
+/// a secret.
+pub(super) const DAMAGED: &str = "Damaged";
 
 /// What a driver says of an error.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -118,7 +118,9 @@ impl Driver for Adbc {
     }
 
     async fn describe(&self, query: &Query) -> Result<Vec<Column>, Error> {
-        let mut worker = self.start(Task::Describe { sql: self.dialect().statement(query)? }).await?;
+        let sql = self.dialect().statement(query)?;
+        let empty_sql = self.dialect().around(&sql, |model| format!("select * from {model} where 1 = 0"));
+        let mut worker = self.start(Task::Describe { sql, empty_sql }).await?;
         let Frame::Columns(columns) = worker.next().await? else { return Err(worker.confused()) };
         worker.end().await?;
         Ok(columns)

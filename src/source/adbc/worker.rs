@@ -4,6 +4,7 @@ use std::{
     fs::File,
     io::{self, BufRead as _, BufWriter, Read as _, Write as _},
     os::fd::AsFd as _,
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::mpsc,
     thread,
     time::Duration,
@@ -20,7 +21,7 @@ use arrow_schema::ArrowError;
 
 use super::{
     frame::Frame,
-    job::{Failure, Job, Step, Task},
+    job::{DAMAGED, Failure, Job, Step, Task},
     objects,
 };
 use crate::{
@@ -34,6 +35,9 @@ const CANCEL_MAX: Duration = Duration::from_secs(3);
 const CELLS_MAX: usize = 500_000;
 /// What stands before a driver's own words in an error of a stream of batches.
 const PRODUCER: &str = "Producer error: ";
+/// The beginning of what arrow says of an answer of a driver; and what it says when the driver itself reports an error.
+const ARROW: &str = "C Data interface error: ";
+const REPORTED: &str = "C Data interface error: Cannot get ";
 /// Batches that a driver reads ahead of the rows that are decoded.
 const BATCHES_AHEAD: usize = 1;
 /// Nice value of a worker: rows are served first.
@@ -53,7 +57,7 @@ pub fn work() -> io::Result<()> {
     let job: Job = serde_json::from_str(&line)?;
     drop(line);
     end_with_input();
-    let done = run(job, &mut out);
+    let done = guarded(|| run(job, &mut out));
     finish(done, &mut out)?;
     // Drivers have threads of their own, which an orderly end would wait for.
     end()
@@ -72,8 +76,24 @@ impl From<io::Error> for Ended {
     }
 }
 
+/// What a driver gives is foreign memory: what reads it panics where the standard does not hold.
+fn guarded<T>(work: impl FnOnce() -> Result<T, Ended>) -> Result<T, Ended> {
+    catch_unwind(AssertUnwindSafe(work))
+        .unwrap_or_else(|_| Err(damaged(Step::Read, "the data cannot be read")))
+}
+
+fn damaged(step: Step, words: &str) -> Ended {
+    let (status, message) = (DAMAGED.to_owned(), words.to_owned());
+    Ended::Failed(Failure { step, status, sqlstate: None, vendor_code: 0, message })
+}
+
 fn failed(step: Step) -> impl Fn(Error) -> Ended {
     move |error| {
+        if let Some(words) =
+            error.message.strip_prefix(ARROW).filter(|_| !error.message.starts_with(REPORTED))
+        {
+            return damaged(step, words);
+        }
         let sqlstate: String = error.sqlstate.iter().map(|byte| char::from(byte.cast_unsigned())).collect();
         Ended::Failed(Failure {
             step,
@@ -105,7 +125,7 @@ fn run(job: Job, out: &mut BufWriter<File>) -> Result<(), Ended> {
     match job.task {
         Task::Connect => Ok(()),
         Task::Tables => list(&connection, out),
-        Task::Describe { sql } => describe(&mut connection, &sql, out),
+        Task::Describe { sql, empty_sql } => describe(&mut connection, &sql, empty_sql, out),
         Task::Read { sql, rows_max } => read(&mut connection, &sql, rows_max, out),
     }
 }
@@ -131,16 +151,20 @@ fn list(connection: &ManagedConnection, out: &mut BufWriter<File>) -> Result<(),
 }
 
 /// The columns of a query: by the driver's own description, else of the query without rows.
-fn describe(connection: &mut ManagedConnection, sql: &str, out: &mut BufWriter<File>) -> Result<(), Ended> {
+fn describe(
+    connection: &mut ManagedConnection,
+    sql: &str,
+    empty_sql: String,
+    out: &mut BufWriter<File>,
+) -> Result<(), Ended> {
     let mut statement = connection.new_statement().map_err(failed(Step::Describe))?;
     statement.set_sql_query(sql).map_err(failed(Step::Describe))?;
     cancel_at_end_of_input(statement.get_cancel_handle());
     let schema = match statement.execute_schema() {
         Ok(schema) => schema,
         Err(error) if error.status == adbc_core::error::Status::NotImplemented => {
-            let sql = format!("select * from (\n{sql}\n) model where 1 = 0");
             let mut statement = connection.new_statement().map_err(failed(Step::Describe))?;
-            statement.set_sql_query(sql).map_err(failed(Step::Describe))?;
+            statement.set_sql_query(empty_sql).map_err(failed(Step::Describe))?;
             (*statement.execute().map_err(failed(Step::Describe))?.schema()).clone()
         }
         Err(error) => return Err(failed(Step::Describe)(error)),
@@ -180,10 +204,10 @@ fn pass_on(
             }
         }
     });
-    let decoded = decode(&batches, rows, out);
+    let decoded = guarded(|| decode(&batches, rows, out));
     if decoded.is_ok() && rows.left > 0 {
         // The reading ends with a panic at a batch that is none, which is not the end of the rows.
-        reading.join().map_err(|_| unreadable(Step::Read, "a batch of the driver is damaged"))?;
+        reading.join().map_err(|_| damaged(Step::Read, "the data cannot be read"))?;
         rows.write(out)?;
         return Ok(());
     }
@@ -216,9 +240,9 @@ fn decode(
     {
         let batch = batch.map_err(of_stream)?;
         if batch.num_columns() != width {
-            return Err(unreadable(Step::Read, "a batch has other columns than the schema"));
+            return Err(damaged(Step::Read, "a batch has other columns than the schema"));
         }
-        let count = decoder.begin(&batch).map_err(|error| unreadable(Step::Read, error.to_string()))?;
+        let count = decoder.begin(&batch).map_err(|error| damaged(Step::Read, error.message()))?;
         for row in 0..count.min(usize::try_from(rows.left).unwrap_or(usize::MAX)) {
             decoder.read_row(row, &mut rows.batch);
             rows.left -= 1;
@@ -233,13 +257,15 @@ fn decode(
 /// The error of a driver that a stream gives wraps the driver's own.
 fn of_stream(error: ArrowError) -> Ended {
     let words = error.to_string();
-    let words = words.split_once(PRODUCER).map_or(&*words, |(_, own)| own);
     match error {
         ArrowError::ExternalError(inner) => match inner.downcast::<Error>() {
             Ok(inner) => failed(Step::Read)(*inner),
             Err(_) => unreadable(Step::Read, words),
         },
-        _ => unreadable(Step::Read, words),
+        _ if words.starts_with(REPORTED) => {
+            unreadable(Step::Read, words.split_once(PRODUCER).map_or(&*words, |(_, own)| own))
+        }
+        _ => damaged(Step::Read, &words),
     }
 }
 
@@ -322,6 +348,6 @@ mod tests {
             pass_on(reader, &mut rows, &mut out).map(|()| 100 - rows.left)
         };
         assert!(matches!(passed(false), Ok(6)));
-        assert!(matches!(passed(true), Err(Ended::Failed(failure)) if failure.message.contains("damaged")));
+        assert!(matches!(passed(true), Err(Ended::Failed(failure)) if failure.status == DAMAGED));
     }
 }

@@ -130,11 +130,11 @@ fn read(array: &ArrayRef, content: Content) -> Result<Read, &'static str> {
         | T::Timestamp(..)
         | T::Duration(_)
         | T::Interval(_) => temporal(array)?,
-        T::Utf8 => variable(array.as_string::<i32>(), of_text(content)),
-        T::LargeUtf8 => variable(array.as_string::<i64>(), of_text(content)),
+        T::Utf8 => variable(array.as_string::<i32>(), of_text(content))?,
+        T::LargeUtf8 => variable(array.as_string::<i64>(), of_text(content))?,
         T::Utf8View => view(array.as_string_view(), of_text(content)),
-        T::Binary => variable(array.as_binary::<i32>(), of_binary(content)),
-        T::LargeBinary => variable(array.as_binary::<i64>(), of_binary(content)),
+        T::Binary => variable(array.as_binary::<i32>(), of_binary(content))?,
+        T::LargeBinary => variable(array.as_binary::<i64>(), of_binary(content))?,
         T::BinaryView => view(array.as_binary_view(), of_binary(content)),
         T::FixedSizeBinary(_) => {
             let (array, read) = (array.as_fixed_size_binary().clone(), of_binary(content));
@@ -272,9 +272,14 @@ fn duration<T: ArrowTemporalType<Native = i64>>(array: &ArrayRef, nanos: i128) -
 /// Reads the bytes of one value.
 type ReadBytes = fn(&[u8], &mut State, &mut Vec<u8>) -> CellKind;
 
-fn variable<T: ByteArrayType>(array: &GenericByteArray<T>, read: ReadBytes) -> Read {
+/// Arrow takes the offsets of a driver as they are.
+fn variable<T: ByteArrayType>(array: &GenericByteArray<T>, read: ReadBytes) -> Result<Read, &'static str> {
+    let offsets = array.value_offsets();
+    if !offsets.is_sorted() || offsets.first().is_some_and(|first| *first < T::Offset::default()) {
+        return Err("the offsets of a column of texts or bytes are not in order");
+    }
     let array = array.clone();
-    Box::new(move |row, state, out| read(array.value(row).as_ref(), state, out))
+    Ok(Box::new(move |row, state, out| read(array.value(row).as_ref(), state, out)))
 }
 
 fn view<T: ByteViewType + ?Sized>(array: &GenericByteViewArray<T>, read: ReadBytes) -> Read {

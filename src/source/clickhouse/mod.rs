@@ -163,11 +163,7 @@ impl ClickHouse {
     async fn refused(&self, response: Response, phase: Phase) -> Error {
         let status = response.status();
         let body = self.endpoint.refusal(response).await;
-        fault::read(&body, phase, &self.endpoint.address).unwrap_or_else(|| {
-            super::error::malformed(format_args!(
-                "{} answered with HTTP status {status}",
-                self.endpoint.address
-            ))
-        })
+        let read = fault::read(&body, phase, &self.endpoint.address);
+        read.unwrap_or_else(|| self.endpoint.unexpected(status))
     }
 }

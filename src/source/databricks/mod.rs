@@ -31,12 +31,8 @@ pub(super) const TYPE: SourceType = SourceType { name: "databricks", causes: &[]
 const TABLES: &str = "select concat_ws('.', table_catalog, table_schema, table_name) as name \
      from system.information_schema.tables where table_schema <> 'information_schema' order by 1";
 
-const DIALECT: Dialect = Dialect {
-    identifier_quote: '`',
-    has_backslash_escapes: true,
-    nests_comments: true,
-    ..Dialect::STANDARD
-};
+const DIALECT: Dialect =
+    Dialect { identifier_quote: '`', has_backslash_escapes: true, nests_comments: true, ..Dialect::STANDARD };
 
 /// How the workspace knows the user.
 #[derive(Debug)]

@@ -88,7 +88,8 @@ pub(super) fn rows(answer: &[u8]) -> Result<Vec<Vec<&RawValue>>, Error> {
 impl<'a> Session<'a> {
     /// Fetches a token.
     pub(super) async fn open(sheets: &'a GoogleSheets) -> Result<Self, Error> {
-        let (endpoint, account) = (&sheets.endpoint, &sheets.account);
+        let account = &sheets.account;
+        let endpoint = sheets.endpoint.at(account.token_url.clone());
         let now = Clock::default().now().timestamp();
         let aud = account.token_url.as_str();
         let claims = Claims { iss: &account.email, scope: SCOPE, aud, iat: now, exp: now + ASSERTION_S };

@@ -40,6 +40,7 @@ pub(super) const DIALECT: Dialect = Dialect {
     nests_comments: true,
     has_other_quotes: true,
     times: Times::Cast,
+    has_strict_subqueries: true,
     key_type: Some("varbinary(8000)"),
     ..Dialect::STANDARD
 };
@@ -153,7 +154,7 @@ fn exact_money(sql: &str, columns: &[Column]) -> Option<String> {
             if is_money(column) { format!("cast({name} as decimal(19, 4)) as {name}") } else { name }
         };
         let columns: Vec<String> = columns.iter().map(column).collect();
-        format!("select {} from (\n{sql}\n) larder_query", columns.join(", "))
+        DIALECT.around(sql, |model| format!("select {} from {model}", columns.join(", ")))
     })
 }
 

@@ -2,6 +2,7 @@
 
 mod checker;
 mod sources;
+mod standby;
 mod story;
 
 use tempfile::TempDir;

@@ -12,8 +12,13 @@ use crate::support::{
 
 /// Compiles `driver.c` into `directory`.
 fn compile_drivers(directory: &Path) {
-    let library = directory.join("driver.so");
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/source_adbc/driver.c");
+    compile(directory, "driver");
+}
+
+/// Compiles a C file of this module into a library in `directory`.
+pub(super) fn compile(directory: &Path, name: &str) {
+    let library = directory.join(format!("{name}.so"));
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/it/source_adbc/{name}.c"));
     let status =
         Command::new("cc").args(["-shared", "-fPIC", "-o"]).arg(&library).arg(source).status().unwrap();
     assert!(status.success());
@@ -37,10 +42,15 @@ fn driver_that_cannot_be_used_is_named_with_what_to_do() {
     let directory = directory("");
     compile_drivers(directory.path());
     fs::write(directory.path().join("text.so"), "no library").unwrap();
+    // The library of another processor: the field with the machine is at byte 18.
+    let mut library = fs::read(directory.path().join("driver.so")).unwrap();
+    library[18] ^= 0xff;
+    fs::write(directory.path().join("foreign.so"), library).unwrap();
     for (keys, code, part) in [
         ("driver = \"nowhere\"", "source_driver_missing", "dbc install nowhere"),
         ("driver = \"./nowhere.so\"", "source_driver_missing", "nowhere.so"),
         ("driver = \"./text.so\"", "source_driver_unusable", "text.so"),
+        ("driver = \"./foreign.so\"\nentrypoint = \"RefuseInit\"", "source_driver_unusable", "foreign.so"),
         ("driver = \"./driver.so\"", "source_driver_unusable", "entrypoint"),
         (
             "driver = \"./driver.so\"\nentrypoint = \"NothereInit\"",

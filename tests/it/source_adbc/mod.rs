@@ -4,7 +4,9 @@
 mod drivers;
 mod flight_sql;
 mod lakes;
+mod liar;
 mod snowflake;
+mod snowflake_logins;
 mod values;
 
 use std::{

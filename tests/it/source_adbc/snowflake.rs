@@ -96,6 +96,28 @@ async fn table_of_snowflake_is_synced_and_its_changes_are_served() {
     node.await_version("customer", 2).await;
     assert_eq!(node.record("customer", "id", "1").await, None);
     assert_eq!(node.record("customer", "id", "2").await.unwrap()["NAME"], json!("Bob"));
+    let many = "create table SHOP.STORE.MANY as select seq4() as ID, \
+         (seq4() * 1000003)::number(38, 4) as AMOUNT, seq4() / 8::float as RATIO, \
+         'Ærø \"' || seq4() || '\" 🍋' as NAME, seq4() % 2 = 0 as FLAG from table(generator(rowcount => 200000))";
+    write(&[many]);
+    // A query prints half as many at most.
+    let many: String = [0, 100_000]
+        .map(|from| {
+            let sql = format!("select * from SHOP.STORE.MANY order by ID limit 100000 offset {from}");
+            larder(&root, &["source", "query", "snow", &sql, "--limit", "100000"]).expect(0).stdout
+        })
+        .concat();
+    for (id, line) in many.lines().enumerate() {
+        let expected = json!({"ID": id, "AMOUNT": id * 1_000_003, "RATIO": id as f64 / 8.0,
+            "NAME": format!("Ærø \"{id}\" 🍋"), "FLAG": id % 2 == 0});
+        let found: serde_json::Value = serde_json::from_str(line).unwrap();
+        for (name, expected) in expected.as_object().unwrap() {
+            let is_same = found[name] == *expected
+                || expected.as_f64().is_some_and(|number| found[name].as_f64() == Some(number));
+            assert!(is_same, "{name}: {line}");
+        }
+    }
+    assert_eq!(many.lines().count(), 200_000);
     for (sql, code) in [
         ("select * from nothere", "source_unknown_table"),
         ("select 1; select 2", "source_several_statements"),

@@ -3,11 +3,16 @@
 use std::{fs, path::Path, process::Command};
 
 use larder::{domain::row::CellKind, source::Query};
+use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::support::{
-    service::installed,
-    source::{Cell, open, read_query},
+use crate::{
+    source_adbc::duckdb,
+    support::{
+        process::larder,
+        service::installed,
+        source::{Cell, open, read_query},
+    },
 };
 
 /// Rows of the large files.
@@ -89,6 +94,42 @@ async fn two_hundred_thousand_rows_are_what_duckdb_prints() {
                 "{}: {text:?}, not {expected:?}",
                 names[at]
             );
+        }
+    }
+}
+
+/// The same rows by the source type `duckdb`, whose driver needs the real binary.
+#[test]
+fn two_hundred_thousand_rows_of_the_driver_are_what_duckdb_prints() {
+    let directory = write(ROWS);
+    let directory = directory.path();
+    let config = format!(
+        "[storage]\nurl = \"file:./store\"\n[sources.duck]\ntype = \"duckdb\"\ndriver = {:?}\n",
+        duckdb()
+    );
+    fs::write(directory.join("larder.toml"), config).unwrap();
+    let file = directory.join("duckdb.parquet");
+    // A query prints half as many at most.
+    let printed: String = [0, ROWS / 2]
+        .map(|from| {
+            let sql =
+                format!("select * from '{}' order by id limit {} offset {from}", file.display(), ROWS / 2);
+            larder(directory, &["source", "query", "duck", &sql, "--limit", "100000"]).expect(0).stdout
+        })
+        .concat();
+    let expected = expected(directory, "duckdb");
+    assert_eq!(printed.lines().count(), expected.len());
+    for (line, expected) in printed.lines().zip(&expected) {
+        let record: serde_json::Map<String, Value> = serde_json::from_str(line).unwrap();
+        assert_eq!(record.len(), expected.len());
+        for ((name, value), expected) in record.iter().zip(expected) {
+            let cell = match value {
+                Value::Null => (CellKind::Null, String::new()),
+                Value::String(text) => (CellKind::Text, text.clone()),
+                Value::Number(number) => (CellKind::Number, number.to_string()),
+                other => (CellKind::Json, other.to_string()),
+            };
+            assert!(is_same(&cell, expected.as_ref()), "{name}: {cell:?}, not {expected:?}");
         }
     }
 }

@@ -41,11 +41,18 @@ impl ClickHouse {
         self.run_in(&self.name, sql).await;
     }
 
-    async fn run_in(&self, database: &str, sql: &str) {
+    /// What the engine prints of a query's result, as CSV.
+    pub(crate) async fn print(&self, sql: &str) -> String {
+        self.run_in(&self.name, sql).await
+    }
+
+    async fn run_in(&self, database: &str, sql: &str) -> String {
         let request = Client::new().post(format!("http://{}/?database={database}", self.address));
         let request = request.header("x-clickhouse-user", USER).header("x-clickhouse-key", PASSWORD);
         let answer = request.body(sql.to_owned()).send().await.unwrap();
-        assert!(answer.status().is_success(), "{sql}: {}", answer.text().await.unwrap());
+        let (status, text) = (answer.status(), answer.text().await.unwrap());
+        assert!(status.is_success(), "{sql}: {text}");
+        text
     }
 
     /// The ids of the queries that were ended by `KILL QUERY`, of all tests.
