@@ -22,6 +22,9 @@ const HOST: &str = "clickhouse.internal.invalid";
 /// `proxy:sesame`
 const LOGIN: &str = "Basic cHJveHk6c2VzYW1l";
 
+/// Variables of the environment, the code of the error, and what its message says.
+type Case<'a> = (&'a [(&'a str, &'a str)], &'a str, &'a str);
+
 /// A proxy that connects to `target`, whatever host is asked for, when the login is good.
 async fn proxy_before(target: SocketAddr) -> (SocketAddr, Arc<Mutex<Vec<String>>>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -79,7 +82,7 @@ async fn source_is_read_through_the_proxy_of_the_environment() {
     assert!(!asked.is_empty() && !asked.concat().contains("numbers"), "{asked:?}");
 
     let (wrong, nobody) = (url("proxy:wrong@"), url(""));
-    let cases: [(&[(&str, &str)], &str, &str); 5] = [
+    let cases: [Case<'_>; 5] = [
         (&[], "source_host_unknown", "url"),
         (&[("HTTPS_PROXY", &good), ("NO_PROXY", ".internal.invalid")], "source_host_unknown", "url"),
         (&[("HTTPS_PROXY", &wrong)], "source_unreachable", "HTTPS_PROXY"),
