@@ -90,8 +90,12 @@ pub async fn repair_catalog(
     let kept = kept.filter(|kept| deployment.is_none_or(|own| own == kept.deployment));
     let last = catalog.last_readable(deployment).await?;
     if last.problem.is_none() {
-        let n = last.document.as_ref().map_or(0, |document| document.n);
-        return Ok(CatalogRepair::Whole { catalog: n });
+        let Some(newest) = last.document else { return Ok(CatalogRepair::Whole { catalog: 0 }) };
+        if catalog.usable_head().await?.is_some_and(|head| head.n >= newest.n) {
+            return Ok(CatalogRepair::Whole { catalog: newest.n });
+        }
+        catalog.rewrite_head(&newest, clock).await?;
+        return Ok(CatalogRepair::HeadRewritten { catalog: newest.n });
     }
     let highest = last.highest.max(kept.as_ref().map_or(0, |kept| kept.n));
     let found = last.document.as_ref().map_or(0, |document| document.n);

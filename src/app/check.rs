@@ -159,7 +159,10 @@ fn signing_key(config: &Config) -> Result<Option<String>, Error> {
 async fn written_store(config: &Config) -> Result<String, Error> {
     let catalog = open_catalog(config)?;
     catalog.check_conditional_create().await?;
-    Ok(description(catalog.newest(None).await?.as_ref()))
+    let newest = catalog.newest(None).await?;
+    // Documents are found without it, but later.
+    catalog.head().await?;
+    Ok(description(newest.as_ref()))
 }
 
 /// A follower may read the store. A copy must belong to the deployment of the store that is written to, where

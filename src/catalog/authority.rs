@@ -69,7 +69,19 @@ impl Catalog {
     /// [`Error::ForeignMetadata`] when another metadata database publishes, [`Error::NoSigningKey`], and those of
     /// [`Catalog::newest`].
     pub async fn newest_of(&self, authority: &Authority) -> Result<Option<CatalogDocument>, Error> {
-        let newest = self.newest(Some(authority.deployment)).await;
+        self.of(authority, self.newest(Some(authority.deployment)).await)
+    }
+
+    /// The same by [`Catalog::newest_by_head`].
+    pub async fn newest_by_head_of(&self, authority: &Authority) -> Result<Option<CatalogDocument>, Error> {
+        self.of(authority, self.newest_by_head(Some(authority.deployment)).await)
+    }
+
+    fn of(
+        &self,
+        authority: &Authority,
+        newest: Result<Option<CatalogDocument>, Error>,
+    ) -> Result<Option<CatalogDocument>, Error> {
         let newest = newest.inspect_err(|error| authority.note(error))?;
         newest.iter().try_for_each(|document| authority.check(document))?;
         self.keys.check_may_announce()?;

@@ -125,14 +125,34 @@ impl Catalog {
         }
     }
 
-    /// Reads the newest document; `None` in an empty store. It starts at the document that head refers to and
-    /// reads on until there is none. Without a usable head it lists the documents.
+    /// Reads the newest document; `None` in an empty store. After [`Catalog::newest_by_head`] it lists the documents: head may
+    /// be an old one, and the store may have lost the document after it. An announcement in such a gap would be behind
+    /// newer documents, which do not have it.
+    ///
+    /// # Errors
+    /// Those of [`Catalog::newest_by_head`].
+    pub async fn newest(&self, expected: Option<DeploymentId>) -> Result<Option<CatalogDocument>, Error> {
+        let Some(mut newest) = self.newest_by_head(expected).await? else { return Ok(None) };
+        if let Some(highest) = self.highest_after(newest.n).await? {
+            let deployment = newest.deployment;
+            newest = self.referenced_document(highest).await?;
+            check_deployment(paths::document(highest).as_ref(), newest.deployment, Some(deployment))?;
+            self.keep_copy(&newest);
+        }
+        Ok(Some(newest))
+    }
+
+    /// Reads the newest document that head leads to; `None` in an empty store. It starts at the document that head refers
+    /// to and reads on until there is none. Without a usable head it lists the documents.
     ///
     /// # Errors
     /// `object_missing` when head refers to a document that does not exist, and no later one does: the store has lost
     /// objects, and an announcement based on an older document would fork the catalog. A publisher with a copy of the
     /// document puts it back.
-    pub async fn newest(&self, expected: Option<DeploymentId>) -> Result<Option<CatalogDocument>, Error> {
+    pub async fn newest_by_head(
+        &self,
+        expected: Option<DeploymentId>,
+    ) -> Result<Option<CatalogDocument>, Error> {
         let head = match self.head().await {
             Ok(head) => head,
             Err(error) if error.is_unusable_head() => None,

@@ -9,7 +9,7 @@ use super::{Engine, error::Error};
 use crate::{
     disk::{SegmentDirectory, TableDirectory},
     domain::{
-        catalog::Pause,
+        catalog::{CatalogDocument, Pause},
         digest::Digest,
         manifest::{Manifest, SegmentReference, Version},
         name::CollectionName,
@@ -67,7 +67,17 @@ impl Engine {
         name: &CollectionName,
         may_be_lost: bool,
     ) -> Result<Announced, Error> {
-        let newest = self.catalog.newest_of(&self.authority).await?;
+        let mut newest = self.catalog.newest_by_head_of(&self.authority).await?;
+        let last = |document: &CatalogDocument| {
+            let entry = document.collections.get(name).map(|entry| entry.version);
+            entry.or(document.dropped.get(name).copied()).unwrap_or(Version(0))
+        };
+        // A later version was announced: head is old, and does not lead to the newest document.
+        if let Some(last) = newest.as_ref().map(last)
+            && self.metadata.has_version(name, Version(last.0 + 1)).await?
+        {
+            newest = self.catalog.newest_of(&self.authority).await?;
+        }
         let Some(mut document) = newest else {
             return Ok(Announced { base: None, from: None, last: Version(0), pause: None });
         };

@@ -60,8 +60,10 @@ impl Service {
         let Self { shown, endpoint } = self;
         let unreachable = |source| Error::ServiceUnreachable { service: shown.clone(), source };
         let request = || request().timeout(REQUEST_TIMEOUT);
-        let response =
-            endpoint.send_at_most(ATTEMPTS_MAX, RETRY_FIRST, request).await.map_err(unreachable)?;
+        let response = endpoint
+            .send_at_most(ATTEMPTS_MAX, RETRY_FIRST, REQUEST_TIMEOUT, request)
+            .await
+            .map_err(unreachable)?;
         let status = response.status();
         if is_busy(status) {
             return Err(Error::ServiceUnavailable { service: shown.clone(), status: status.as_u16() });

@@ -178,15 +178,20 @@ impl Parameters {
         }
     }
 
-    /// The server's words without the user's name and the values of options, which messages never show. Names of
-    /// options stay: they are the server's.
+    /// The server's words without the user's name and the options, which messages never show. Names of options that
+    /// the server knows stay: they are its own.
     fn without_login(&self, words: &str) -> String {
+        let knows_name = ["invalid value for parameter", "parameter ", "permission denied to set parameter"]
+            .iter()
+            .any(|begin| words.starts_with(begin));
+        let is_option = |name: &str| {
+            let options = self.options.as_deref().unwrap_or_default();
+            options.contains(&format!("={name}")) || !knows_name && options.contains(&format!("{name}="))
+        };
         let is_hidden = |name: &str| {
-            let is_value =
-                self.options.as_deref().is_some_and(|options| options.contains(&format!("={name}")));
             !name.trim().is_empty()
                 && Some(name) != self.database.as_deref()
-                && (Some(name) == self.user.as_deref() || is_value)
+                && (Some(name) == self.user.as_deref() || is_option(name))
         };
         let mut shown = String::new();
         for piece in words.split_inclusive(QUOTES) {
@@ -194,10 +199,9 @@ impl Parameters {
             shown.push_str(if is_hidden(name) { HIDDEN } else { name });
             shown.push_str(&piece[name.len()..]);
         }
-        // What is no setting of a name and a value is repeated without quotes.
+        // What is no setting is repeated without quotes.
         let options = self.options.iter().flat_map(|options| options.split_whitespace());
-        let others =
-            options.filter(|option| !option.contains('=')).map(|option| option.trim_start_matches('-'));
+        let others = options.map(|option| option.trim_start_matches('-'));
         others.filter(|option| option.len() > 1).fold(shown, |shown, option| shown.replace(option, HIDDEN))
     }
 }

@@ -1,8 +1,14 @@
 //! Sources that speak HTTP: one client for all of them, and what a request without an answer means.
 
-use std::{error::Error as _, path::PathBuf, time::Duration};
+use std::{
+    error::Error as _,
+    path::PathBuf,
+    pin::pin,
+    time::{Duration, Instant},
+};
 
 use reqwest::{Client, RequestBuilder, Response, StatusCode, Url, header::RETRY_AFTER, redirect::Policy};
+use tokio::time::timeout;
 
 use super::error::{Error, cause, connection_lost, malformed, other_protocol};
 use crate::{
@@ -27,6 +33,13 @@ const RETRY_LONGEST: Duration = Duration::from_secs(30);
 const RETRY_NAMED_LONGEST: Duration = Duration::from_mins(5);
 /// Most bytes of a refusal that are read.
 pub(super) const REFUSAL_BYTES_MAX: usize = 16 * 1024;
+/// Longest wait for an answer, or for the next part of one: services of this kind answer before a query has ended.
+const SILENCE_MAX: Duration = Duration::from_mins(1);
+/// Silence after which a server is asked something else, the longest wait for that answer, and the missing answers in a row
+/// after which the connection is given up: 54 s in all.
+const SILENCE_ASKED: Duration = Duration::from_secs(20);
+const ASKED_MAX: Duration = Duration::from_secs(7);
+const MISSES_MAX: u32 = 2;
 /// Longest time for the request that ends a query.
 const END_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -92,21 +105,22 @@ impl Endpoint {
 
     /// Sends a request, and sends it again while the server is busy.
     pub(super) async fn send(&self, request: impl Fn() -> RequestBuilder) -> Result<Response, Error> {
-        self.send_at_most(ATTEMPTS_MAX, RETRY_FIRST, request).await
+        self.send_at_most(ATTEMPTS_MAX, RETRY_FIRST, SILENCE_MAX, request).await
     }
 
     /// Sends a request at most `attempts_max` times while the server is busy: after the time that it names, else after
-    /// a growing one.
+    /// a growing one. Waits for each answer at most `silence_max`.
     pub(crate) async fn send_at_most(
         &self,
         attempts_max: u32,
         retry_first: Duration,
+        silence_max: Duration,
         request: impl Fn() -> RequestBuilder,
     ) -> Result<Response, Error> {
         let mut backoff = Backoff::new(retry_first, RETRY_LONGEST);
         let mut attempts = 1;
         loop {
-            let response = request().send().await.map_err(|error| self.failed(&error))?;
+            let response = self.heard(silence_max, request().send()).await?;
             if attempts == attempts_max || !is_busy(response.status()) {
                 return Ok(response);
             }
@@ -118,6 +132,41 @@ impl Endpoint {
                 return Ok(response);
             }
             tokio::time::sleep(delay).await;
+        }
+    }
+
+    /// What comes within `silence_max`. Keepalives do not notice a server or proxy that keeps the connection and sends nothing.
+    async fn heard<T>(
+        &self,
+        silence_max: Duration,
+        answer: impl Future<Output = Result<T, reqwest::Error>>,
+    ) -> Result<T, Error> {
+        match timeout(silence_max, answer).await {
+            Ok(answer) => answer.map_err(|error| self.failed(&error)),
+            Err(_) => {
+                let (address, silence_s) = (&self.address, silence_max.as_secs());
+                Err(connection_lost(format_args!("nothing came from {address} for {silence_s} s")))
+            }
+        }
+    }
+
+    /// What comes of a query that the server may work on for long without a word. After some silence `answers` asks it something
+    /// else. Twice no answer, and the connection is given up.
+    pub(super) async fn heard_while<T, F: Future<Output = bool>>(
+        &self,
+        answer: impl Future<Output = Result<T, reqwest::Error>>,
+        answers: impl Fn() -> F,
+    ) -> Result<T, Error> {
+        let (mut answer, began, mut misses) = (pin!(answer), Instant::now(), 0);
+        loop {
+            if let Ok(answer) = timeout(SILENCE_ASKED, &mut answer).await {
+                return answer.map_err(|error| self.failed(&error));
+            }
+            misses = if timeout(ASKED_MAX, answers()).await.unwrap_or(false) { 0 } else { misses + 1 };
+            if misses >= MISSES_MAX {
+                let (address, silence_s) = (&self.address, began.elapsed().as_secs());
+                return Err(connection_lost(format_args!("nothing came from {address} for {silence_s} s")));
+            }
         }
     }
 
@@ -134,7 +183,7 @@ impl Endpoint {
         bytes_max: usize,
     ) -> Result<Option<Vec<u8>>, Error> {
         let mut body = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(|error| self.failed(&error))? {
+        while let Some(chunk) = self.heard(SILENCE_MAX, response.chunk()).await? {
             if body.len() + chunk.len() > bytes_max {
                 return Ok(None);
             }
@@ -185,7 +234,12 @@ impl Endpoint {
         let words: Vec<String> = causes.by_ref().map(ToString::to_string).collect();
         let root = words.last().map_or("no answer", String::as_str);
         let says = |parts: &[&str]| words.iter().any(|text| parts.iter().any(|part| text.contains(part)));
-        if says(&["tunnel error"]) {
+        if error.is_builder() {
+            let message = "a user, a password or a token of the source has a line break, or another character that HTTP does not allow";
+            Error::new(cause::LOGIN_REFUSED, message).with_hint(
+                "a value from the environment or from a file often ends in a line break: remove it",
+            )
+        } else if says(&["tunnel error"]) {
             Error::new(cause::UNREACHABLE, format!("the proxy gives no connection to {address}: {root}"))
                 .with_hint(
                     "check HTTPS_PROXY, HTTP_PROXY and NO_PROXY in the environment, and the proxy's rules",

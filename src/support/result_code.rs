@@ -241,6 +241,8 @@ mod tests {
             ("53200", &[Login, Planning, Describing, OwnStatement]),
             ("55P04", &[Login, Planning]),
             ("22P02", &[Login, Planning]),
+            // `get_bit(text, value)`.
+            ("2202E", &[Login, Planning]),
             ("P0001", &[Login, Planning]),
             ("08XYZ", &[Login, Planning]),
         ] {

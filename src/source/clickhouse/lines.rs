@@ -4,7 +4,7 @@ use memchr::memchr;
 use reqwest::Response;
 
 use super::{
-    fault,
+    ClickHouse, fault,
     types::{self, RowReader},
 };
 use crate::{
@@ -12,14 +12,14 @@ use crate::{
     source::{
         cell::ROW_BYTES_MAX,
         error::{Error, connection_lost, malformed},
-        http::{Endpoint, REFUSAL_BYTES_MAX},
+        http::REFUSAL_BYTES_MAX,
     },
     support::result_code::Phase,
 };
 
 /// An answer that is being read.
 pub(super) struct Lines<'a> {
-    endpoint: &'a Endpoint,
+    server: &'a ClickHouse,
     response: Response,
     phase: Phase,
     /// Bytes that arrived; those before `at` are read.
@@ -39,8 +39,8 @@ enum Line {
 }
 
 impl<'a> Lines<'a> {
-    pub(super) fn new(endpoint: &'a Endpoint, response: Response, phase: Phase) -> Self {
-        Self { endpoint, response, phase, buffer: Vec::new(), at: 0, is_ended: false }
+    pub(super) fn new(server: &'a ClickHouse, response: Response, phase: Phase) -> Self {
+        Self { server, response, phase, buffer: Vec::new(), at: 0, is_ended: false }
     }
 
     /// The columns, from the first two lines.
@@ -94,7 +94,7 @@ impl<'a> Lines<'a> {
         {
             text.extend_from_slice(&chunk);
         }
-        Err(fault::read(&text, self.phase, &self.endpoint.address)
+        Err(fault::read(&text, self.phase, &self.server.endpoint.address)
             .unwrap_or_else(|| malformed("a line is not a row")))
     }
 
@@ -133,7 +133,8 @@ impl<'a> Lines<'a> {
             self.buffer.drain(..self.at);
             searched -= self.at;
             self.at = 0;
-            match self.response.chunk().await.map_err(|error| self.endpoint.failed(&error))? {
+            let Self { server, response, .. } = self;
+            match server.endpoint.heard_while(response.chunk(), || server.answers()).await? {
                 Some(chunk) => self.buffer.extend_from_slice(&chunk),
                 None => self.is_ended = true,
             }

@@ -19,6 +19,8 @@ const TIMEOUTS: [u16; 2] = [1969, 3024];
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Asked<'a> {
     pub(super) address: &'a str,
+    /// The user's name: of a URL, messages show host, port and database alone.
+    pub(super) user: &'a str,
     pub(super) phase: Phase,
     pub(super) timeout: Duration,
 }
@@ -65,8 +67,8 @@ pub(super) fn of(error: &sqlx::Error, asked: Asked<'_>) -> Error {
     let found = ResultCode::of_mysql(number);
     // A stored function can raise any number with any message (SIGNAL), and the answer does not say so.
     let is_shown = asked.phase != Phase::Reading && found.shows_words(asked.phase);
-    let message = is_shown.then(|| database.message());
-    let words = database_words(&number.to_string(), found.name, message);
+    let message = is_shown.then(|| database.message().replace(&format!("'{}'@", asked.user), "'...'@"));
+    let words = database_words(&number.to_string(), found.name, message.as_deref());
     match (found.meaning, asked.phase) {
         (Meaning::LoginRefused, _) => {
             Error::new(cause::LOGIN_REFUSED, format!("{address} refused the login: {words}"))

@@ -216,7 +216,8 @@ impl MySql {
     }
 
     fn failed(&self, error: &sqlx::Error, phase: Phase) -> Error {
-        fault::of(error, Asked { address: &self.address, phase, timeout: self.statement_timeout })
+        let (address, user, timeout) = (&*self.address, self.connect.get_username(), self.statement_timeout);
+        fault::of(error, Asked { address, user, phase, timeout })
     }
 }
 

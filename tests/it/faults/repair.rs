@@ -189,6 +189,58 @@ async fn lost_document_before_the_newest_one_stops_nothing() {
     .await;
 }
 
+/// An announcement under the lost number would be behind newer documents, which do not have it.
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_announced_into_a_gap_behind_an_old_head() {
+    let served = Served::start().await;
+    let head = served.deployment.path("store/catalog/head");
+    let (stale, n) = (fs::read(&head).unwrap(), served.newest()["n"].as_u64().unwrap());
+    for name in ["second", "third"] {
+        served.deployment.execute("warehouse.db", &format!("update people set name = '{name}'")).await;
+        served.node.output(&["sync", "person"]).await;
+    }
+    let lost = served.document(&Value::from(n + 1));
+    fs::remove_file(&lost).unwrap();
+    fs::write(&head, &stale).unwrap();
+    let other = served.deployment.node("other", SECTIONS);
+    other.output(&["keys", "revoke", &served.revoked]).await;
+    assert!(!lost.exists() && served.newest()["n"] == n + 3, "{}", served.newest());
+    fs::write(&head, &stale).unwrap();
+    served.deployment.execute("warehouse.db", "update people set name = 'last'").await;
+    other.output(&["sync", "person"]).await;
+    assert!(!lost.exists() && served.newest()["n"] == n + 4, "{}", served.newest());
+    served.serves("last").await;
+    until("the revocation", async || {
+        (served.server.get(&served.revoked, "person", 1).await.status == 401).then_some(())
+    })
+    .await;
+    served.works().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn damaged_old_and_missing_heads_are_written_again() {
+    let served = Served::start().await;
+    let path = served.deployment.path("store/catalog/head");
+    let mut old: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+    old["n"] = Value::from(1);
+    for damage in [Some(b"garbage".to_vec()), Some(Vec::new()), Some(serde_json::to_vec(&old).unwrap()), None]
+    {
+        match &damage {
+            Some(bytes) => fs::write(&path, bytes).unwrap(),
+            None => fs::remove_file(&path).unwrap(),
+        }
+        let is_malformed = damage.as_ref().is_some_and(|bytes| bytes.len() < 10);
+        let checked = served.node.run(&["check", "--connect"]);
+        assert_eq!(checked.stdout.contains("FAIL  store"), is_malformed, "{checked:?}");
+        let repaired: Value = serde_json::from_str(&served.node.output(&["repair", "--json"]).await).unwrap();
+        let newest = served.newest()["n"].clone();
+        assert_eq!(repaired["catalog"]["head_rewritten"]["catalog"], newest, "{repaired}");
+        let head: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+        assert_eq!(head["n"], newest);
+    }
+    served.works().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn lost_document_is_put_back_from_the_nodes_copy() {
     let served = Served::start().await;

@@ -3,7 +3,7 @@
 
 use rustix::process::Signal;
 
-use crate::support::{deployment::NodeDirectory, postgres::Postgres, process::larder};
+use crate::support::{deployment::NodeDirectory, mysql::MySql, postgres::Postgres, process::larder};
 
 /// Parts of passwords; what stands between them must be percent-encoded, and is not.
 const PARTS: [&str; 2] = ["Zqx1", "Zqx2"];
@@ -71,11 +71,15 @@ async fn failing_connections_say_nothing_of_user_and_password() {
         ("closed", format!("postgres://{USER}:{password}@127.0.0.1:1/d")),
         ("wrong", database.url_of(&format!("locked:{password}"))),
         ("options", format!("{}?options=-c%20statement_timeout%3D{password}", database.url())),
+        ("setting", format!("{}?options=-c{}%3D1", database.url(), PARTS[0])),
+        ("endpoint", format!("{}?options=endpoint%3D{}", database.url(), PARTS[0])),
+        ("mysql", MySql::database().await.url_of(&format!("{USER}:{password}"))),
     ];
     let mut sections = String::new();
     for (name, url) in &urls {
+        let source_type = if *name == "mysql" { "mysql" } else { "postgres" };
         sections += &format!(
-            "[sources.{name}]\ntype = \"postgres\"\nurl = \"{url}\"\n[models.{name}]\nsource = \"{name}\"\n\
+            "[sources.{name}]\ntype = \"{source_type}\"\nurl = \"{url}\"\n[models.{name}]\nsource = \"{name}\"\n\
              table = \"t\"\nprimary_key = \"id\"\n[syncs.{name}]\nmodel = \"{name}\"\nschedule = \"every 1m\"\n\
              [syncs.{name}.indexes]\nid = \"id\"\n"
         );
@@ -84,7 +88,7 @@ async fn failing_connections_say_nothing_of_user_and_password() {
     let mut server = node.spawn_with(&["serve"], &[("LARDER_LOG", "trace")]);
     let codes = ["source_login_refused", "source_unreachable", "source_wrong_password"];
     server.until("failed runs", |it| codes.iter().all(|code| it.log().contains(code)).then_some(())).await;
-    for name in ["unknown", "closed", "wrong", "options"] {
+    for (name, _) in &urls {
         for arguments in
             [&["sync", name][..], &["runs", name, "--json"], &["preview", name], &["audit", "--json"]]
         {
