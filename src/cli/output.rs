@@ -130,6 +130,12 @@ pub(super) fn counted(number: u64, what: &str) -> String {
     format!("{number} {what}{s}")
 }
 
+/// Records that stay as they were.
+pub(super) fn carried(records: u64) -> String {
+    let rows = if records == 1 { "its row was" } else { "their rows were" };
+    format!("{} kept as before, because {rows} rejected", counted(records, "record"))
+}
+
 /// Text from a warehouse, fit for a terminal: control characters are written out.
 pub(super) fn shown(text: &str) -> Cow<'_, str> {
     if text.chars().any(char::is_control) {

@@ -56,6 +56,9 @@ fn place(item: &Item<'_>) -> Option<(String, u16, String, String)> {
 
 fn login(section: &Section<'_>, options: &OpenOptions<'_>) -> Option<Login> {
     let passphrase = section.read("key_passphrase", |item| item.word().map(str::to_owned));
+    if let Some(item) = section.get("key_passphrase").filter(|_| !section.has("key_file")) {
+        return item.fail("needs `key_file` beside it", "write key_file = \"id_ed25519\" too".to_owned());
+    }
     match (section.get("password"), section.get("key_file")) {
         (Some(password), None) => password.word().map(|password| Login::Password(password.into())),
         (None, Some(item)) => {
