@@ -206,3 +206,14 @@ pub(super) fn rejected_row(reason: &str, field: Option<&str>, primary_key: Optio
     let key = primary_key.map(|key| format!(" (primary key {})", shown(key))).unwrap_or_default();
     format!("{reason}{field}{key}")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_record_has_one_row() {
+        assert_eq!(carried(1), "1 record kept as before, because its row was rejected");
+        assert_eq!(carried(2), "2 records kept as before, because their rows were rejected");
+    }
+}

@@ -21,7 +21,7 @@ use crate::{
 pub(super) async fn run(config: &ConfigArguments, command: SourceCommand) -> Result<Exit, Failure> {
     let place = match Remote::of(config)? {
         Some(remote) => Place::Server(remote),
-        None => Place::Here(session::layered(&session::load(config)?).await.configuration),
+        None => Place::Here(Box::new(session::layered(&session::load(config)?).await.configuration)),
     };
     match command {
         SourceCommand::Check { source, json } => return check(&place, &source, json).await,
@@ -53,7 +53,7 @@ pub(super) async fn run(config: &ConfigArguments, command: SourceCommand) -> Res
 /// Where sources are read.
 enum Place {
     /// By this process, as its configuration says.
-    Here(Configuration),
+    Here(Box<Configuration>),
     /// By a server, as its configuration says.
     Server(Remote),
 }

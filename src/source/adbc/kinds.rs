@@ -225,6 +225,10 @@ pub(super) const SNOWFLAKE: Kind = Kind {
         ("[Snowflake] 002003", Meaning::UnknownTable),
         ("[Snowflake] 002043", Meaning::UnknownTable),
         ("[Snowflake] 003001", Meaning::PermissionDenied),
+        ("[Snowflake] 260001", Meaning::LoginRefused),
+        ("[Snowflake] 260002", Meaning::LoginRefused),
+        ("[Snowflake] 390100", Meaning::WrongPassword),
+        ("[Snowflake] 390144", Meaning::LoginRefused),
     ],
     ..ANY
 };

@@ -37,12 +37,11 @@ async fn run(node: &Node) -> [u64; 5] {
 async fn increment_puts_its_rows_and_removes_deleted_ones_and_leaves_the_others() {
     let node = node(100, &sections(BY_SEQ, "")).await;
     assert_eq!(run(&node).await, [100, 100, 0, 0, 0]);
-    assert_eq!(sql_of_last_run(&node), "select * from \"people\"\n");
+    assert_eq!(sql_of_last_run(&node), "select * from `people`\n");
     assert_eq!(run(&node).await, [1, 0, 0, 0, 99], "the row at the cursor is read again");
     assert_eq!(
         sql_of_last_run(&node),
-        "select \"id\", \"name\", \"mail\", \"seq\", \"gone\" from (\nselect * from \"people\"\n) larder_model \
-         where \"seq\" >= 100\n"
+        "select `id`, `name`, `mail`, `seq`, `gone` from (\nselect * from `people`\n) larder_model where `seq` >= 100\n"
     );
 
     let warehouse = &node.warehouse;
@@ -154,7 +153,7 @@ async fn changes_are_read_by_a_query_of_their_own() {
         .await;
     assert_eq!(run(&node).await, [5, 0, 2, 1, 17]);
     let sql = sql_of_last_run(&node);
-    assert!(sql.contains("\"op\" from (\nselect * from log where seq > 20\n)"), "{sql}");
+    assert!(sql.contains("`op` from (\nselect * from log where seq > 20\n)"), "{sql}");
     assert_eq!(name_of(&node, "1").await.unwrap(), "one");
     assert_eq!(name_of(&node, "3").await.unwrap(), "three");
     assert!(name_of(&node, "2").await.is_none());
