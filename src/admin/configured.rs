@@ -21,6 +21,8 @@ use crate::{
 /// A model that is configured: its source, with the types that the model declares, and what it reads.
 #[derive(Debug, Clone)]
 pub struct ConfiguredModel {
+    /// The source's name.
+    pub source_name: String,
     /// The source.
     pub source: Source,
     /// What the model reads.

@@ -71,7 +71,7 @@ pub use runs::RunsFilter;
 pub use samples::{MappedRow, SAMPLE_ROWS, Sample, Samples};
 pub use schedule::ScheduleView;
 pub use segment::{SegmentFileError, read_segment};
-pub use sources::{SourceCheck, Sources, drivers, work_for_source};
+pub use sources::{ModelCheck, SourceCheck, Sources, drivers, work_for_source};
 pub use status::{CollectionStatus, Status};
 pub use stored::{
     Adopted, ConfigurationFile, DeletedEntry, Draft, EntryChange, Expected, Exported, ExportedVariable,

@@ -83,13 +83,18 @@ impl Registry {
         })
     }
 
-    /// Asks the source of a sync for the columns of its model, and compiles the mapping for them. No row is
-    /// read.
+    /// Asks the source of a sync for the columns of its model and of its query of changes, and compiles the mapping for
+    /// them. No row is read.
     ///
     /// # Errors
     /// [`Error::UnknownSync`], [`Error::Mapping`], [`Error::Source`].
     pub async fn check(&self, name: &str) -> Result<CheckedSync, Error> {
-        check(&self.find(name)?).await
+        let sync = self.find(name)?;
+        let checked = check(&sync).await?;
+        if let Some(increment) = &sync.spec.increment {
+            increment.check_changes(&sync.spec.model.source(&sync.source), &checked.columns).await?;
+        }
+        Ok(checked)
     }
 
     /// Reads up to `limit` rows of a sync from its source and hands each to `show`: its record, or why it

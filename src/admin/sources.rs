@@ -5,16 +5,18 @@ use std::{collections::BTreeMap, io, path::Path, time::Instant};
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 
-use super::Error;
+use super::{Configuration, Error};
 use crate::{
     domain::{
-        json,
+        RunError, json,
         row::{CellKind, Column, RowBatch},
     },
     settings::Environment,
     source::{self, FoundDriver, Query, Source},
 };
 
+/// Most models that are looked at when a source is checked: each makes a connection.
+const MODELS_CHECKED_MAX: usize = 20;
 /// Batches that may wait to be shown.
 const BATCHES_WAITING_MAX: usize = 2;
 
@@ -29,14 +31,25 @@ pub struct SourceCheck {
     pub version: Option<String>,
     /// How long it took to connect and to ask, in milliseconds.
     pub latency_ms: u64,
+    /// The models of it whose columns were asked for, by name.
+    #[serde(default)]
+    pub models: Vec<ModelCheck>,
+}
+
+/// A model whose columns its source was asked for.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ModelCheck {
+    /// Its name.
+    pub model: String,
+    /// How many columns it has; 0 when they are not known.
+    pub columns: usize,
+    /// Why they are not known: a missing right, for instance.
+    pub error: Option<RunError>,
 }
 
 /// The drivers of ADBC that are found from `dir`, the configuration's directory, and those that are not.
-///
-/// # Errors
-/// [`Error::Source`]: a manifest of a driver cannot be read.
-pub fn drivers(dir: &Path, env: &Environment) -> Result<Vec<FoundDriver>, Error> {
-    Ok(source::drivers(dir, env)?)
+pub fn drivers(dir: &Path, env: &Environment) -> Vec<FoundDriver> {
+    source::drivers(dir, env)
 }
 
 /// Reads a source for the process that started this one, as its standard input says.
@@ -75,7 +88,7 @@ impl Sources {
         let begin = Instant::now();
         source.check().await?;
         let latency_ms = begin.elapsed().as_millis() as u64;
-        Ok(SourceCheck { version: source.version().await?, latency_ms })
+        Ok(SourceCheck { version: source.version().await?, latency_ms, models: Vec::new() })
     }
 
     /// The tables whose name contains `pattern`, in any case; of a source of files, the files.
@@ -113,6 +126,30 @@ impl Sources {
         let source = self.find(name)?;
         source.check_query(query)?;
         read_rows(source, query, limit, show).await.map(drop)
+    }
+}
+
+impl Configuration {
+    /// Checks a source as [`Sources::check`] does, and asks it for the columns of its first models, as far as the
+    /// configuration holds their queries: whether its user may read them.
+    ///
+    /// # Errors
+    /// As of [`Sources::check`].
+    pub async fn check_source(&self, name: &str) -> Result<SourceCheck, Error> {
+        let mut check = self.sources.check(name).await?;
+        let of_source = self.models.iter().filter(|(_, model)| model.source_name == name);
+        let queries = of_source.filter_map(|(name, model)| Some((name, model, model.model.configured()?)));
+        for (model, configured, query) in queries.take(MODELS_CHECKED_MAX) {
+            let model = model.clone();
+            check.models.push(match configured.source.describe(query).await {
+                Ok(columns) => ModelCheck { model, columns: columns.len(), error: None },
+                Err(error) => {
+                    let error = RunError { code: error.code().to_owned(), message: error.to_string() };
+                    ModelCheck { model, columns: 0, error: Some(error) }
+                }
+            });
+        }
+        Ok(check)
     }
 }
 

@@ -359,7 +359,7 @@ pub(super) struct Runs {
     /// List at most this many runs, the newest first
     #[arg(long, default_value_t = 20, value_name = "RUNS", value_parser = clap::value_parser!(u64).range(1..=1000))]
     pub(super) limit: u64,
-    /// Print what the run has read, and nothing else: the SQL, or the table of its model
+    /// Print what the run has read, and nothing else: the SQL, or the table of a source without SQL
     #[arg(long, requires = "subject", conflicts_with = "json")]
     pub(super) sql: bool,
     /// List only runs that announced a version, for `rollback` and `pin`
@@ -476,10 +476,13 @@ pub(super) struct Audit {
 /// The commands of `larder source`.
 #[derive(Debug, Subcommand)]
 pub(super) enum SourceCommand {
-    /// Connect and make a trivial request; print version and latency
+    /// Connect, and ask for the version and for the columns of the first 20 models that read it
     Check {
         /// The source's name in the configuration
         source: String,
+        /// Print JSON instead of lines
+        #[arg(long)]
+        json: bool,
     },
     /// List the tables that the source's user may read, or the files
     Tables {

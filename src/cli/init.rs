@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     admin::{QUESTIONS, Query, Question, Sources, questions},
-    config::{self, Config, Environment, Overrides},
+    config::{self, Config, Environment, Fault, Faults, Overrides},
     domain::{CollectionName, Column, IndexName},
     support::private_file,
 };
@@ -35,7 +35,14 @@ pub(super) async fn run(arguments: &ConfigArguments, given: Init) -> Result<Exit
             file.display()
         )));
     }
+    // Answers that cannot be used are refused before the next question, and before anything is connected to.
+    let collection = given.collection.as_deref().map(collection_of).transpose()?;
+    let index = given.index.as_deref().map(index_of).transpose()?;
+    if given.primary_key.as_deref() == Some("") {
+        return Err(Failure::Usage("--primary-key is empty".to_owned()));
+    }
     let source_type = answer(given.source_type, "--type", &type_question(), None)?;
+    check_given(&source_type, &given.source, file)?;
     let mut text = source_section(&source_type, given.source)?;
     let sources = Sources::new(load(&text, file)?.sources);
     let checked = sources.check(SOURCE).await?;
@@ -49,13 +56,14 @@ pub(super) async fn run(arguments: &ConfigArguments, given: Init) -> Result<Exit
     let columns = sources.columns(SOURCE, &Query::Table { name: table.clone(), columns: None }).await?;
     let primary_key = primary_key(given.primary_key, &columns)?;
     let usual = collection_name(&table);
-    let collection =
-        answer(given.collection, "--collection", "Name of the collection in URLs", Some(&usual))?;
-    let collection = CollectionName::new(&collection)
-        .map_err(|error| Failure::Usage(format!("--collection {collection:?}: {error}")))?;
-    let index = answer(given.index, "--index", "Name of the primary index in URLs", Some("id"))?;
-    let index =
-        IndexName::new(&index).map_err(|error| Failure::Usage(format!("--index {index:?}: {error}")))?;
+    let collection = match collection {
+        Some(collection) => collection,
+        None => collection_of(&ask("--collection", "Name of the collection in URLs", Some(&usual))?)?,
+    };
+    let index = match index {
+        Some(index) => index,
+        None => index_of(&ask("--index", "Name of the primary index in URLs", Some("id"))?)?,
+    };
 
     text.push_str(&model_and_sync(&table, &primary_key, &collection, &index));
     load(&text, file)?;
@@ -69,8 +77,47 @@ pub(super) async fn run(arguments: &ConfigArguments, given: Init) -> Result<Exit
 }
 
 fn load(text: &str, file: &Path) -> Result<Config, Failure> {
-    let config = config::load_text(text, file, &Environment::process(), &Overrides::default());
-    config.map_err(Failure::Configuration)
+    read(text, file).map_err(|faults| in_flags(faults.as_slice()))
+}
+
+fn read(text: &str, file: &Path) -> Result<Config, Faults> {
+    config::load_text(text, file, &Environment::process(), &Overrides::default())
+}
+
+/// Faults of a file that is not written, by the flags that give its values.
+fn in_flags(faults: &[Fault]) -> Failure {
+    let line = |fault: &Fault| {
+        let flag = match key_of(fault) {
+            Some("") | None => fault.key.clone(),
+            Some("type") => "--type".to_owned(),
+            Some(key) => format!("--source {key}"),
+        };
+        let hint = fault.hint.as_deref().map(|hint| format!("\n  hint: {hint}")).unwrap_or_default();
+        format!("{flag}: {}{hint}", fault.message)
+    };
+    Failure::Usage(faults.iter().map(line).collect::<Vec<_>>().join("\n"))
+}
+
+/// The key of a fault within the section of the source.
+fn key_of(fault: &Fault) -> Option<&str> {
+    let key = fault.key.strip_prefix("sources.")?.strip_prefix(SOURCE)?;
+    Some(key.strip_prefix('.').unwrap_or(key))
+}
+
+/// Refuses a type that does not exist, and keys that it does not have.
+fn check_given(source_type: &str, given: &[(String, String)], file: &Path) -> Result<(), Failure> {
+    let Err(faults) = read(&source_text(source_type, given)?, file) else { return Ok(()) };
+    let is_wrong = |fault: &&Fault| key_of(fault) == Some("type") || fault.message == "unknown key";
+    let wrong: Vec<Fault> = faults.as_slice().iter().filter(is_wrong).cloned().collect();
+    if wrong.is_empty() { Ok(()) } else { Err(in_flags(&wrong)) }
+}
+
+fn collection_of(name: &str) -> Result<CollectionName, Failure> {
+    CollectionName::new(name).map_err(|error| Failure::Usage(format!("--collection {name:?}: {error}")))
+}
+
+fn index_of(name: &str) -> Result<IndexName, Failure> {
+    IndexName::new(name).map_err(|error| Failure::Usage(format!("--index {name:?}: {error}")))
 }
 
 fn type_question() -> String {
@@ -90,32 +137,36 @@ fn question(asked: &Question) -> String {
 }
 
 /// The section of the source: the keys that are `given`, and those that are asked for.
-fn source_section(source_type: &str, given: Vec<(String, String)>) -> Result<String, Failure> {
-    let mut text = format!(
-        "# Written by `larder init`. docs/configuration.md describes every key.\n\n\
-         [sources.{SOURCE}]\ntype = {}\n",
-        quoted(source_type)
-    );
+fn source_section(source_type: &str, mut keys: Vec<(String, String)>) -> Result<String, Failure> {
     // Who gives keys by flags gives all that are not needed.
-    let asks_optional = given.is_empty();
-    for asked in
-        questions(source_type).iter().filter(|asked| !given.iter().any(|(name, _)| name == asked.key))
-    {
-        if !asked.is_needed && !asks_optional {
+    let asks_optional = keys.is_empty();
+    for asked in questions(source_type) {
+        if keys.iter().any(|(name, _)| name == asked.key) || !(asked.is_needed || asks_optional) {
             continue;
         }
         let usual = (!asked.is_needed).then_some("");
         let value = ask(&format!("--source {}=", asked.key), &question(asked), usual)?;
         if !value.is_empty() {
-            text.push_str(&format!("{} = {}\n", asked.key, quoted(&value)));
+            keys.push((asked.key.to_owned(), value));
         }
     }
-    for (name, value) in given {
-        let is_bare = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte));
-        if name.is_empty() || !is_bare {
+    source_text(source_type, &keys)
+}
+
+fn source_text(source_type: &str, keys: &[(String, String)]) -> Result<String, Failure> {
+    let mut text = format!(
+        "# Written by `larder init`. docs/configuration.md describes every key.\n\n\
+         [sources.{SOURCE}]\ntype = {}\n",
+        quoted(source_type)
+    );
+    for (name, value) in keys {
+        let is_bare = |part: &str| {
+            !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte))
+        };
+        if !name.split('.').all(is_bare) {
             return Err(Failure::Usage(format!("--source {name:?} is no key of a source")));
         }
-        let value = if value.parse::<u16>().is_ok() { value } else { quoted(&value) };
+        let value = if value.parse::<u16>().is_ok() { value.clone() } else { quoted(value) };
         text.push_str(&format!("{name} = {value}\n"));
     }
     Ok(text)

@@ -130,6 +130,12 @@ pub(super) fn counted(number: u64, what: &str) -> String {
     format!("{number} {what}{s}")
 }
 
+/// Records that stay as they were.
+pub(super) fn carried(records: u64) -> String {
+    let rows = if records == 1 { "its row was" } else { "their rows were" };
+    format!("{} kept as before, because {rows} rejected", counted(records, "record"))
+}
+
 /// Text from a warehouse, fit for a terminal: control characters are written out.
 pub(super) fn shown(text: &str) -> Cow<'_, str> {
     if text.chars().any(char::is_control) {
@@ -199,4 +205,15 @@ pub(super) fn rejected_row(reason: &str, field: Option<&str>, primary_key: Optio
     let field = field.map(|field| format!(" in {field}")).unwrap_or_default();
     let key = primary_key.map(|key| format!(" (primary key {})", shown(key))).unwrap_or_default();
     format!("{reason}{field}{key}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_record_has_one_row() {
+        assert_eq!(carried(1), "1 record kept as before, because its row was rejected");
+        assert_eq!(carried(2), "2 records kept as before, because their rows were rejected");
+    }
 }

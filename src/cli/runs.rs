@@ -3,7 +3,7 @@
 use super::{
     args::{ConfigArguments, Runs},
     exit::Exit,
-    output::{Failure, counted, moment, or_dash, print, print_json, print_table, shown},
+    output::{Failure, carried, counted, moment, or_dash, print, print_json, print_table, shown},
     remote::Remote,
     session,
 };
@@ -120,7 +120,7 @@ fn remarks(counts: &RunCounts) -> Vec<String> {
     let remarks = [
         (counts.records, records(counts.records, "after the run")),
         (counts.unread, records(counts.unread, "not read again: the run read an increment")),
-        (counts.carried, records(counts.carried, "kept as before, because their rows were rejected")),
+        (counts.carried, carried(counts.carried)),
         (counts.left, records(counts.left, "whose row has left the model, kept by on_delete")),
         (
             counts.conflicts,

@@ -8,12 +8,12 @@ use serde_json::{json, value::RawValue};
 use super::{
     args::{ConfigArguments, SourceCommand, SourceQuery},
     exit::Exit,
-    output::{Failure, complain, or_dash, print, print_json, print_table, shown},
+    output::{Failure, complain, counted, or_dash, print, print_json, print_table, shown},
     remote::{Remote, nothing, segment},
     session,
 };
 use crate::{
-    admin::{self, Query, SourceCheck, Sources},
+    admin::{self, Configuration, ModelCheck, Query, SourceCheck},
     config::Environment,
     domain::Column,
 };
@@ -21,10 +21,10 @@ use crate::{
 pub(super) async fn run(config: &ConfigArguments, command: SourceCommand) -> Result<Exit, Failure> {
     let place = match Remote::of(config)? {
         Some(remote) => Place::Server(remote),
-        None => Place::Here(session::layered(&session::load(config)?).await.configuration.sources),
+        None => Place::Here(Box::new(session::layered(&session::load(config)?).await.configuration)),
     };
     match command {
-        SourceCommand::Check { source } => check(&place, &source).await?,
+        SourceCommand::Check { source, json } => return check(&place, &source, json).await,
         SourceCommand::Tables { source, pattern } => {
             let tables = place.tables(&source, &pattern).await?;
             if tables.is_empty() {
@@ -53,7 +53,7 @@ pub(super) async fn run(config: &ConfigArguments, command: SourceCommand) -> Res
 /// Where sources are read.
 enum Place {
     /// By this process, as its configuration says.
-    Here(Sources),
+    Here(Box<Configuration>),
     /// By a server, as its configuration says.
     Server(Remote),
 }
@@ -61,7 +61,7 @@ enum Place {
 impl Place {
     async fn check(&self, source: &str) -> Result<SourceCheck, Failure> {
         match self {
-            Self::Here(sources) => Ok(sources.check(source).await?),
+            Self::Here(configuration) => Ok(configuration.check_source(source).await?),
             Self::Server(remote) => {
                 remote.change(Method::POST, &format!("{}/check", path(source)), nothing()).await
             }
@@ -70,7 +70,7 @@ impl Place {
 
     async fn tables(&self, source: &str, pattern: &str) -> Result<Vec<String>, Failure> {
         match self {
-            Self::Here(sources) => Ok(sources.tables(source, pattern).await?),
+            Self::Here(configuration) => Ok(configuration.sources.tables(source, pattern).await?),
             Self::Server(remote) => {
                 let path = format!("{}/tables", path(source));
                 remote.list(&path, &[("contains", pattern)], usize::MAX).await
@@ -80,7 +80,7 @@ impl Place {
 
     async fn columns(&self, source: &str, table: String) -> Result<Vec<Column>, Failure> {
         match self {
-            Self::Here(sources) => Ok(sources.columns(source, &table_of(table)).await?),
+            Self::Here(configuration) => Ok(configuration.sources.columns(source, &table_of(table)).await?),
             Self::Server(remote) => {
                 remote.get(&format!("{}/columns", path(source)), &[("table", &table)]).await
             }
@@ -95,7 +95,7 @@ impl Place {
         mut show: impl FnMut(&[u8]),
     ) -> Result<(), Failure> {
         match self {
-            Self::Here(sources) => Ok(sources.rows(source, &query, limit, show).await?),
+            Self::Here(configuration) => Ok(configuration.sources.rows(source, &query, limit, show).await?),
             Self::Server(remote) => {
                 let body = match query {
                     Query::Sql(sql) => json!({ "sql": sql, "limit": limit }),
@@ -129,14 +129,17 @@ fn path(source: &str) -> String {
 
 /// `larder drivers`: works without a configuration.
 pub(super) fn drivers(config: &ConfigArguments, json: bool) -> Result<Exit, Failure> {
-    let found = admin::drivers(config.dir(), &Environment::process())?;
+    let found = admin::drivers(config.dir(), &Environment::process());
     if json {
         print_json(&found)?;
         return Ok(Exit::Success);
     }
     let rows = found.into_iter().map(|driver| {
-        let place =
-            driver.path.map_or(format!("missing: {}", driver.install), |path| path.display().to_string());
+        let place = match (driver.fault, driver.path) {
+            (Some(fault), _) => format!("unusable: {}", shown(&fault)),
+            (None, Some(path)) => path.display().to_string(),
+            (None, None) => format!("missing: {}", driver.install),
+        };
         vec![shown(&driver.name).into_owned(), or_dash(driver.version), place]
     });
     print_table(&["DRIVER", "VERSION", "FILE"], rows)?;
@@ -153,10 +156,22 @@ pub(super) fn work() -> Result<Exit, Failure> {
     Ok(Exit::Success)
 }
 
-async fn check(place: &Place, name: &str) -> Result<(), Failure> {
+async fn check(place: &Place, name: &str, json: bool) -> Result<Exit, Failure> {
     let found = place.check(name).await?;
-    let version = found.version.map(|version| format!(", {}", shown(&version))).unwrap_or_default();
-    print(&format!("ok    {name}: answered within {} ms{version}", found.latency_ms))
+    let is_sound = found.models.iter().all(|model| model.error.is_none());
+    if json {
+        print_json(&found)?;
+    } else {
+        let version = found.version.map(|version| format!(", {}", shown(&version))).unwrap_or_default();
+        print(&format!("ok    {name}: answered within {} ms{version}", found.latency_ms))?;
+        for ModelCheck { model, columns, error } in found.models {
+            print(&match error {
+                None => format!("ok    model {model}: {}", counted(columns as u64, "column")),
+                Some(error) => format!("FAIL  model {model}: {} (code: {})", error.message, error.code),
+            })?;
+        }
+    }
+    Ok(if is_sound { Exit::Success } else { Exit::Failed })
 }
 
 async fn query(place: &Place, arguments: SourceQuery) -> Result<(), Failure> {

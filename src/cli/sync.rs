@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use super::{
     args::{Approve, ConfigArguments, Sync},
     exit::Exit,
-    output::{Failure, complain, counted, print, print_json, rejected_row},
+    output::{Failure, carried, complain, counted, print, print_json, rejected_row},
     remote::{Refused, Remote, nothing},
     session,
 };
@@ -352,8 +352,7 @@ fn warn(ended: &RunOutcome, dry_run: bool) {
         ));
     }
     if counts.carried > 0 {
-        let records = counted(counts.carried, "record");
-        complain(&format!("warning: {records} kept as before, because their rows were rejected"));
+        complain(&format!("warning: {}", carried(counts.carried)));
     }
     if counts.nulled > 0 {
         let values = counted(counts.nulled, "value");

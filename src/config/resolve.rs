@@ -129,8 +129,9 @@ fn configured_models(
 ) -> BTreeMap<String, ConfiguredModel> {
     let with_source = |(name, config): (String, model::ModelConfig)| {
         let model = config.model?;
-        let source = model.source(sources.get(&config.source?)?);
-        Some((name, ConfiguredModel { source, model, primary_key: config.columns.primary_key }))
+        let source_name = config.source?;
+        let source = model.source(sources.get(&source_name)?);
+        Some((name, ConfiguredModel { source_name, source, model, primary_key: config.columns.primary_key }))
     };
     models.into_iter().filter_map(with_source).collect()
 }

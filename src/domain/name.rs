@@ -8,11 +8,17 @@ pub const NAME_BYTES_MAX: usize = 64;
 /// A name that breaks the rule `[A-Za-z0-9][A-Za-z0-9_-]{0,63}`.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "a {what} name is 1 to 64 characters, letters, digits, `_` or `-`, and begins with a letter or digit"
+    "the name of {} {what} has 1 to 64 characters: letters, digits, `_` and `-`, the first a letter or a digit",
+    article(.what)
 )]
 pub struct InvalidName {
     /// The kind of name: "collection", "index" or "region".
     pub what: &'static str,
+}
+
+/// The article before `word`.
+pub(crate) fn article(word: &str) -> &'static str {
+    if word.starts_with(['a', 'e', 'i', 'o', 'u']) { "an" } else { "a" }
 }
 
 fn is_valid(text: &str) -> bool {

@@ -50,7 +50,7 @@ pub(super) fn read(sync: &Section<'_>, fields: &RecordFields) -> Option<Vec<Incl
 fn include(parent: &Section<'_>, entry: &Entry, item: &Item<'_>, fields: &RecordFields) -> Option<Include> {
     let name = IndexName::new(&entry.key);
     if name.is_err() {
-        let what = "an include's name is 1 to 64 characters, letters, digits, `_` or `-`, and begins with a letter or digit";
+        let what = "the name of an include has 1 to 64 characters: letters, digits, `_` and `-`, the first a letter or a digit";
         parent.fault_at(entry, what, None);
     } else if fields.has(&entry.key) == Some(true) {
         parent.fault_at(

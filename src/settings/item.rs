@@ -108,6 +108,18 @@ impl<'a> Item<'a> {
         self.printable().word().map(str::to_owned)
     }
 
+    /// The name or address of a host, alone. A fault does not show it: a URL may have a password.
+    pub(crate) fn host(&self) -> Option<String> {
+        const HINT: &str =
+            "write the host alone, as in \"db.example.com\"; port, user and password have keys of their own";
+        let host = self.printable_word()?;
+        let has_port = host.matches(':').count() == 1;
+        if has_port || host.contains(|letter: char| letter.is_whitespace() || "/@,;=".contains(letter)) {
+            return self.fail("is not the name of a host", HINT.to_owned());
+        }
+        Some(host)
+    }
+
     /// A string, a whole number, or true or false, as text. It is not printable.
     pub(crate) fn scalar(&self) -> Option<String> {
         match &self.node.value {

@@ -11,7 +11,10 @@ use super::{
     nearest,
     tree::{Entry, Table, Value},
 };
-use crate::domain::{digest::Digest, name::CollectionName};
+use crate::domain::{
+    digest::Digest,
+    name::{CollectionName, article},
+};
 
 /// A table that is being read.
 pub(crate) struct Section<'a> {
@@ -150,7 +153,8 @@ impl<'a> Section<'a> {
             self.fault_at(
                 entry,
                 &format!(
-                    "a {what} name is 1 to 64 characters, letters, digits, `_` or `-`, and begins with a letter or digit"
+                    "the name of {} {what} has 1 to 64 characters: letters, digits, `_` and `-`, the first a letter or a digit",
+                    article(what)
                 ),
                 None,
             );

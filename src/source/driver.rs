@@ -8,6 +8,7 @@ use super::{
     Query,
     error::{Cause, Error, statement_timeout},
     rows::RowSender,
+    sql::Dialect,
 };
 use crate::{
     domain::Column,
@@ -50,9 +51,16 @@ pub(super) enum Tables {
 /// A call makes its own connection and keeps none. Dropping a call's future ends its query.
 #[async_trait]
 pub(super) trait Driver: fmt::Debug + Send + Sync {
+    /// The grammar of its SQL; `None` for a source without SQL.
+    fn dialect(&self) -> Option<&'static Dialect> {
+        None
+    }
+
     /// Refuses a query that this source cannot answer whatever its data, such as SQL for a source
     /// without SQL. The configuration is read with it, so it connects to nothing.
-    fn check_query(&self, query: &Query) -> Result<(), Error>;
+    fn check_query(&self, query: &Query) -> Result<(), Error> {
+        self.dialect().map_or(Ok(()), |dialect| dialect.check_query(query))
+    }
 
     /// Reads the files that a connection would read, such as certificates; connects to nothing. Blocks.
     fn check_files(&self) -> Result<(), Error> {

@@ -99,6 +99,12 @@ impl Error {
         Self { hint: hint.into(), ..self }
     }
 
+    /// The same error, of `part` of what was configured.
+    #[must_use]
+    pub(crate) fn of_part(self, part: &str) -> Self {
+        Self { message: format!("{part}: {}", self.message), ..self }
+    }
+
     /// What it means to the caller.
     pub fn kind(&self) -> ErrorKind {
         self.cause.kind
@@ -165,7 +171,7 @@ pub(super) fn malformed(what: impl fmt::Display) -> Error {
 }
 
 pub(super) fn no_columns() -> Error {
-    Error::new(cause::NO_COLUMNS, "the model yields no columns").with_hint("write a select statement")
+    Error::new(cause::NO_COLUMNS, "the query yields no columns").with_hint("write a select statement")
 }
 
 /// A file that cannot be opened, by what the operating system says: a right that is missing is not a file
@@ -231,7 +237,7 @@ pub(super) fn of_database(meaning: Meaning, words: String) -> Error {
         Meaning::UnknownColumn => {
             Error::new(cause::UNKNOWN_COLUMN, words).with_hint("check its name and case in the model")
         }
-        Meaning::Syntax => Error::new(cause::SYNTAX_ERROR, words).with_hint("correct the model's SQL"),
+        Meaning::Syntax => Error::new(cause::SYNTAX_ERROR, words).with_hint("correct the SQL"),
         Meaning::PermissionDenied => Error::new(cause::PERMISSION_DENIED, words)
             .with_hint("grant SELECT on it (and USAGE on its schema) to the source's user"),
         Meaning::ReadOnly => {

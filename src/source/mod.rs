@@ -113,7 +113,7 @@ pub struct KeyQuery {
 pub struct Increment {
     /// The query that has the rows: a model's, or one of changes that has [`cursor_places`].
     pub query: Query,
-    /// The columns that are read, in this order.
+    /// The columns that are read, in this order; all of them when there is none.
     pub columns: Vec<String>,
     /// The column whose values are compared with `from`; `None` when `query` has places for the cursor.
     pub column: Option<String>,
@@ -151,15 +151,9 @@ impl fmt::Display for Query {
             Self::Table { name, columns: Some(columns) } => {
                 write!(f, "table = {name:?}\ncolumns = {columns:?}")
             }
-            Self::Increment(increment) => match &increment.column {
-                Some(column) => {
-                    write!(f, "{}\n-- only rows from the cursor on, by `{column}`", increment.query)
-                }
-                None => increment.query.fmt(f),
-            },
-            Self::KeyCounts(key) => {
-                write!(f, "{}\n-- only how often the values of `{}` occur", key.query, key.column)
-            }
+            // Of a source with SQL, [`Source::text`] has all of it.
+            Self::Increment(increment) => increment.query.fmt(f),
+            Self::KeyCounts(key) => key.query.fmt(f),
         }
     }
 }
@@ -192,6 +186,12 @@ impl Source {
     /// An error of kind `Invalid` whose words fit the key that the query was read from.
     pub(crate) fn check_query(&self, query: &Query) -> Result<(), Error> {
         self.driver.check_query(query)
+    }
+
+    /// What is read for `query`, as people see it: the SQL, or the table of a source without SQL.
+    pub fn text(&self, query: &Query) -> String {
+        let sql = self.driver.dialect().and_then(|dialect| dialect.statement(query).ok());
+        sql.unwrap_or_else(|| query.to_string())
     }
 
     /// Digest of the source's configuration but for secrets, and of the types that a model declares: what changes when
@@ -271,9 +271,11 @@ impl Source {
                 Ok(columns)
             }
             Some(Column { name, .. }) => {
-                let message = format!("the model yields two columns named `{name}`");
+                let named =
+                    if name.is_empty() { "without a name".to_owned() } else { format!("named `{name}`") };
+                let message = format!("the query yields two columns {named}");
                 Err(Error::new(cause::DUPLICATE_COLUMN, message)
-                    .with_hint("give one of them another name with AS"))
+                    .with_hint("give each a name of its own with AS"))
             }
         }
     }

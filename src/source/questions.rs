@@ -3,7 +3,7 @@
 /// A key of a source that is asked for.
 #[derive(Debug, Clone, Copy)]
 pub struct Question {
-    /// The key.
+    /// The key; of a table in the section with the table's name before it.
     pub key: &'static str,
     /// What is asked for.
     pub label: &'static str,
@@ -35,7 +35,7 @@ const CATALOG: Question = optional("catalog", "Catalog", "");
 const HTTP_URL: Question = needed("url", "URL", "https://host:8443");
 
 /// What is asked about each type of source, the usual ones first.
-pub const QUESTIONS: [(&str, &[Question]); 12] = [
+pub const QUESTIONS: [(&str, &[Question]); 19] = [
     ("postgres", &[secret(needed("url", "URL", "postgres://user:password@host:5432/database"))]),
     ("mysql", &[secret(needed("url", "URL", "mysql://user:password@host:3306/database"))]),
     ("sqlserver", &[needed("host", "Host", "server.database.windows.net"), DATABASE, USER, PASSWORD]),
@@ -76,15 +76,86 @@ pub const QUESTIONS: [(&str, &[Question]); 12] = [
     (
         "duckdb",
         &[
-            needed("path", "Path of the file", ""),
+            optional("path", "Path of the file, none for a database in memory", ""),
             optional("driver", "Path of libduckdb, none to search it", ""),
         ],
     ),
-    ("files", &[needed("path", "Directory of the files", "")]),
-    ("redshift", &[secret(needed("url", "URL", "postgres://user:password@host:5439/database"))]),
+    (
+        "files",
+        &[
+            optional("path", "Directory of the files, none for files elsewhere", ""),
+            optional("url", "URL of their bucket", "s3://bucket/prefix"),
+        ],
+    ),
+    ("redshift", &[secret(needed("url", "URL", "postgresql://user:password@host:5439/database"))]),
+    (
+        "athena",
+        &[
+            needed("region", "Region", "eu-central-1"),
+            needed("output", "Where Athena leaves results", "s3://bucket/prefix"),
+            DATABASE,
+            optional("workgroup", "Workgroup", ""),
+        ],
+    ),
+    (
+        "flightsql",
+        &[
+            needed("url", "URL", "grpc+tls://host:port"),
+            USER,
+            PASSWORD,
+            secret(optional("token", "Token, in place of user and password", "")),
+        ],
+    ),
+    (
+        "oracle",
+        &[
+            needed("host", "Host", ""),
+            needed("service", "Name of the service", ""),
+            needed("user", "User", ""),
+            secret(needed("password", "Password", "")),
+        ],
+    ),
+    ("mssql", &[secret(needed("url", "URL", "sqlserver://user:password@host:1433?database=shop"))]),
+    (
+        "google_sheets",
+        &[
+            needed("spreadsheet", "Id of the spreadsheet: between /d/ and /edit in its address", ""),
+            needed("credentials_file", "File of the service account's key", ""),
+        ],
+    ),
+    (
+        "microsoft_excel",
+        &[
+            needed("tenant", "Directory (tenant) id", ""),
+            needed("client_id", "Application (client) id", ""),
+            secret(needed("client_secret", "Client secret", "")),
+            secret(optional("share_url", "Link of the workbook, none to name site and path", "")),
+            optional("site", "SharePoint site", "contoso.sharepoint.com/sites/sales"),
+            optional("path", "Path of the workbook in the site's library", "Plans/offers.xlsx"),
+        ],
+    ),
+    (
+        "adbc",
+        &[
+            needed("driver", "Name or path of the driver, as `larder drivers` lists it", ""),
+            secret(needed("options.uri", "URL, as the driver takes it", "")),
+        ],
+    ),
 ];
 
 /// The questions about a type; none about one that is configured by its keys alone.
 pub fn questions(source_type: &str) -> &'static [Question] {
     QUESTIONS.iter().find(|(name, _)| *name == source_type).map_or(&[], |(_, questions)| questions)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_type_has_questions() {
+        for name in crate::source::type_names() {
+            assert!(!questions(name).is_empty(), "{name}");
+        }
+    }
 }

@@ -133,7 +133,7 @@ impl Dialect {
             Query::Increment(increment) => return self.increment(increment),
             Query::KeyCounts(key) => return self.key_counts(key),
         };
-        let columns = columns.as_ref().map_or_else(|| "*".to_owned(), |columns| self.list(columns));
+        let columns = self.list(columns.as_deref().unwrap_or_default());
         let table: Vec<_> = name.split('.').map(|part| self.quote(part)).collect();
         let sql = format!("select {columns} from {}", table.join("."));
         if sql.contains('\0') { Err(nul_character()) } else { Ok(sql) }
@@ -214,7 +214,11 @@ impl Dialect {
         }))
     }
 
+    /// The columns of a `select`: all of them when none is named.
     fn list(&self, columns: &[String]) -> String {
+        if columns.is_empty() {
+            return "*".to_owned();
+        }
         columns.iter().map(|name| self.quote(name)).collect::<Vec<_>>().join(", ")
     }
 
@@ -241,7 +245,7 @@ impl Dialect {
                 }
                 Token::Other if end.is_some() => {
                     let line = text[..at].matches('\n').count() + 1;
-                    let message = format!("the model's SQL has a second statement in line {line}");
+                    let message = format!("the SQL has a second statement in line {line}");
                     return Err(Error::new(cause::SEVERAL_STATEMENTS, message)
                         .with_hint("write one select statement"));
                 }
@@ -250,8 +254,9 @@ impl Dialect {
             at += length;
         }
         if is_empty {
-            return Err(Error::new(cause::QUERY_EMPTY, "the model's SQL is empty")
-                .with_hint("write one select statement"));
+            return Err(
+                Error::new(cause::QUERY_EMPTY, "the SQL is empty").with_hint("write one select statement")
+            );
         }
         Ok(&text[..end.unwrap_or(text.len())])
     }
@@ -288,7 +293,7 @@ impl Dialect {
 }
 
 fn nul_character() -> Error {
-    Error::new(cause::NUL_CHARACTER, "the model's SQL holds a NUL character").with_hint("remove it")
+    Error::new(cause::NUL_CHARACTER, "the SQL holds a NUL character").with_hint("remove it")
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

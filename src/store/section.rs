@@ -13,6 +13,9 @@ use crate::{
 };
 
 const HINT: &str = "write \"file:./data/store\", \"s3://bucket/prefix\", \"gs://bucket/prefix\" or \"az://container/prefix\"";
+/// The schemes of buckets.
+const SCHEMES: [(&str, Service); 3] =
+    [("s3://", Service::S3), ("gs://", Service::Gcs), ("az://", Service::Azure)];
 /// Longest name of a bucket (S3 has 63, Google 222) and of a prefix.
 const NAME_BYTES_MAX: usize = 222;
 const PREFIX_BYTES_MAX: usize = 512;
@@ -280,19 +283,22 @@ pub(crate) fn bucket_of(
     item: &Item<'_>,
     dir: &Path,
     env: &Environment,
+    hint: &str,
 ) -> Option<Bucket> {
-    match location(item, dir, &services(section, dir, env)?, Use::Write)? {
+    let (services, url) = (services(section, dir, env)?, item.url()?);
+    if !SCHEMES.iter().any(|(scheme, _)| url.starts_with(scheme)) {
+        return item.fail("is not the URL of a bucket", hint.to_owned());
+    }
+    match location(item, dir, &services, Use::Write)? {
         Location::Bucket(bucket) => Some(bucket),
-        Location::Directory(_) => {
-            item.fail("names a directory", "write path = \"DIRECTORY\" instead of url".to_owned())
-        }
+        Location::Directory(_) => None,
     }
 }
 
 /// The store that a URL names. The URL itself is never part of a fault: it may hold a password.
 pub(super) fn location(item: &Item<'_>, dir: &Path, services: &Services, is_for: Use) -> Option<Location> {
     let url = item.url()?;
-    for (scheme, service) in [("s3://", Service::S3), ("gs://", Service::Gcs), ("az://", Service::Azure)] {
+    for (scheme, service) in SCHEMES {
         if let Some(rest) = url.strip_prefix(scheme) {
             let (name, prefix) = bucket(item, rest)?;
             let mut options = match service {

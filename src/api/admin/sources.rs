@@ -109,7 +109,7 @@ pub(in crate::api) async fn list_sources(
     section(&state, StoredSection::Sources, &query).map(Json)
 }
 
-/// Connects to a source, makes a trivial request and asks for the version.
+/// Connects to a source, makes a trivial request, and asks for the version and for the columns of its models.
 #[utoipa::path(post, path = "/admin/v1/sources/{source}/check", params(("source" = String, Path)), responses(
     (status = 200, description = "It answered", body = Value),
     (status = 404, description = "There is no such source"),
@@ -119,7 +119,8 @@ pub(in crate::api) async fn check_source(
     State(state): State<AdminState>,
     Path(source): Path<String>,
 ) -> Result<Json<SourceCheck>, Error> {
-    Ok(Json(state.configured.read().sources.check(&source).await?))
+    let configuration = state.configured.read();
+    Ok(Json(configuration.check_source(&source).await?))
 }
 
 /// Which tables.

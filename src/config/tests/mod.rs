@@ -11,6 +11,7 @@ mod oidc;
 mod printed;
 mod refused;
 mod refused_syncs;
+mod sources;
 mod stores;
 
 use std::path::Path;

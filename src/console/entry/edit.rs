@@ -37,16 +37,11 @@ impl NewSourcePage<'_> {
     pub fn render(&self) -> String {
         let asked = QUESTIONS.iter().map(|(name, _)| *name);
         let others = type_names().filter(|name| !QUESTIONS.iter().any(|(asked, _)| asked == name));
-        let kinds = |names: &mut dyn Iterator<Item = &'static str>| {
-            html! { ul { @for name in names {
-                li { a href=(link(&new_path(StoredSection::Sources), &[("type", name)])) { (name) } }
-            } } }
-        };
         let content = html! {
             p { "Where are the rows? Larder only reads." }
-            (kinds(&mut asked.into_iter()))
-            h2 { "Types that are configured by their keys" }
-            (kinds(&mut others.into_iter()))
+            ul { @for name in asked.chain(others) {
+                li { a href=(link(&new_path(StoredSection::Sources), &[("type", name)])) { (name) } }
+            } }
         };
         page("Add a source", Some(self.visitor), &content)
     }

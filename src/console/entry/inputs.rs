@@ -157,7 +157,8 @@ const SYNC: &[Input] = &[
 pub(super) fn inputs(section: StoredSection, source_type: &str) -> Vec<Input> {
     match section {
         StoredSection::Sources => {
-            let asked = questions(source_type).iter();
+            // A key of a table is among the others.
+            let asked = questions(source_type).iter().filter(|asked| !asked.key.contains('.'));
             // A URL is read while it is written, with its password.
             let kind = |asked: &Question| {
                 if asked.is_secret && asked.example.is_empty() { Kind::Password } else { Kind::Line }

@@ -66,7 +66,7 @@ impl EntryPage<'_> {
 
     fn looked(&self, looked: &Looked, path: &str) -> Markup {
         match looked {
-            Looked::Checked(SourceCheck { version, latency_ms }) => html! {
+            Looked::Checked(SourceCheck { version, latency_ms, .. }) => html! {
                 p class="notice" role="status" {
                     "The source answers, within " (latency_ms) " ms."
                     @if let Some(version) = version { " It is " (version) "." }

@@ -20,7 +20,7 @@ use crate::{
         row::{CellKind, Column, ColumnKind, RowBatch},
         run::RunCounts,
     },
-    source::{self, Query},
+    source::{self, Query, Source},
 };
 
 /// A cursor that moved over this many rows without a changed record is announced by itself: the next run would read
@@ -116,6 +116,11 @@ impl IncrementPlan {
         self.from.is_none()
     }
 
+    /// Whether increments come from a query of changes.
+    pub(super) fn reads_changes(&self) -> bool {
+        self.settings.changes.is_some()
+    }
+
     /// The query of the increment, and its columns but for that of deleted rows; `None` for the whole model.
     pub(super) fn query(&self, model: &Query, columns: &[Column]) -> Option<Query> {
         let (_, from) = self.from.as_ref()?;
@@ -208,6 +213,52 @@ impl IncrementSettings {
             _ => Ok(()),
         }
     }
+
+    /// Checks the query of changes, if there is one: it has the columns of the model, and that of deleted rows. No row
+    /// is read.
+    ///
+    /// # Errors
+    /// [`Error::Increment`], [`Error::Source`].
+    pub async fn check_changes(&self, source: &Source, model: &[Column]) -> Result<(), Error> {
+        let Some(query) = &self.changes else { return Ok(()) };
+        let of_cursor = position(model, &self.column).map(|at| &model[at]);
+        let Ok(from) = CursorValue::parse(of_cursor.map_or("0", first_value)) else { return Ok(()) };
+        let query = source::Increment { query: query.clone(), columns: Vec::new(), column: None, from };
+        let changes = source.describe(&Query::Increment(Box::new(query))).await;
+        let changes = changes.map_err(|error| error.of_part("changes_sql"))?;
+        check_alike(model, &changes)?;
+        match &self.deleted {
+            Some(deleted) if position(&changes, &deleted.column).is_none() => Err(missing(&deleted.column)),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// A value of a cursor's column that no query can misread.
+fn first_value(column: &Column) -> &'static str {
+    let is_date = column.type_name.eq_ignore_ascii_case("date");
+    match column.kind {
+        ColumnKind::Integer | ColumnKind::Number => "0",
+        _ if is_date => "1970-01-01",
+        _ => "1970-01-01T00:00:00",
+    }
+}
+
+/// Checks that a query of changes has the columns of the model.
+pub(super) fn check_alike(model: &[Column], changes: &[Column]) -> Result<(), Error> {
+    for column in model {
+        let Some(at) = position(changes, &column.name) else { return Err(missing(&column.name)) };
+        if changes[at].kind != column.kind {
+            let (one, other) = (&column.type_name, &changes[at].type_name);
+            let why = format!("is {one} in the model and {other} in `changes_sql`");
+            return Err(Error::Increment { column: column.name.clone(), why });
+        }
+    }
+    Ok(())
+}
+
+fn missing(column: &str) -> Error {
+    Error::Increment { column: column.to_owned(), why: "is not a column of `changes_sql`".to_owned() }
 }
 
 impl RunPlan {

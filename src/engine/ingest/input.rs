@@ -2,7 +2,11 @@
 
 use tokio::sync::{mpsc, oneshot};
 
-use crate::engine::{error::Error, increment::IncrementPlan, spec::SyncSpec};
+use crate::engine::{
+    error::Error,
+    increment::{IncrementPlan, check_alike},
+    spec::SyncSpec,
+};
 use crate::{
     domain::row::{Column, RowBatch},
     source::{Query, Source},
@@ -27,7 +31,7 @@ impl Input {
 
     /// What is read, as people see it.
     pub(in crate::engine) fn text(&self) -> String {
-        self.query.to_string()
+        self.source.text(&self.query)
     }
 
     /// The columns of its rows. No row is read.
@@ -42,18 +46,11 @@ impl Input {
     pub(in crate::engine) async fn narrowed(self, plan: &IncrementPlan) -> Result<Self, Error> {
         let Some(query) = plan.query(&self.query, &self.columns) else { return Ok(self) };
         let Self { source, columns: of_model, .. } = self;
-        let columns = source.describe(&query).await?;
-        let differing = of_model.iter().zip(&columns).find(|(model, changes)| model.kind != changes.kind);
-        match differing {
-            Some((model, changes)) => Err(Error::Increment {
-                column: model.name.clone(),
-                why: format!(
-                    "is {} in the model and {} in `changes_sql`",
-                    model.type_name, changes.type_name
-                ),
-            }),
-            None => Ok(Self { source, query, columns }),
-        }
+        let described = source.describe(&query).await;
+        let columns = described
+            .map_err(|error| if plan.reads_changes() { error.of_part("changes_sql") } else { error })?;
+        check_alike(&of_model, &columns)?;
+        Ok(Self { source, query, columns })
     }
 
     /// Sends all rows to `batches`, then reports the end on `ended`. Dropping the future ends the query.

@@ -74,7 +74,7 @@ fn artifacts(section: &Section<'_>, item: &Item<'_>, dir: &Path, env: &Environme
     if !item.word()?.contains("://") {
         return item.file_path(dir).map(Place::File);
     }
-    let bucket = bucket_of(section, item, dir, env)?;
+    let bucket = bucket_of(section, item, dir, env, PLACE_HINT)?;
     let (prefix, name) = bucket.prefix.rsplit_once('/').unwrap_or(("", &bucket.prefix));
     if name.is_empty() {
         return item.fail("names no object", PLACE_HINT.to_owned());

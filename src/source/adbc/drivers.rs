@@ -6,6 +6,7 @@
 use std::{
     env::consts::{ARCH, DLL_PREFIX, DLL_SUFFIX, OS},
     fs,
+    io::Read as _,
     path::{Path, PathBuf},
 };
 
@@ -14,7 +15,10 @@ use serde::{Deserialize, Serialize};
 use super::kinds;
 use crate::{
     settings::Environment,
-    source::error::{Error, cause},
+    source::{
+        error::{Error, cause},
+        file::regular,
+    },
 };
 
 /// Longest manifest that is read, in bytes: one has about twenty lines.
@@ -50,6 +54,8 @@ pub struct FoundDriver {
     pub version: Option<String>,
     /// How to install it.
     pub install: String,
+    /// Why what was found cannot be used.
+    pub fault: Option<String>,
 }
 
 /// The directories in which drivers are looked for, first to last: `ADBC_DRIVER_PATH`, `drivers` beside the
@@ -76,6 +82,7 @@ impl DriverName {
             Self::File(file) if file.path.is_file() => {
                 // A library without a slash in its path is looked for in the system's places.
                 let path = std::path::absolute(&file.path).unwrap_or_else(|_| file.path.clone());
+                check_library(&path)?;
                 return Ok(DriverFile { path, ..file.clone() });
             }
             Self::File(file) => {
@@ -88,6 +95,7 @@ impl DriverName {
         for directory in directories {
             if let Some((mut file, _)) = in_directory(directory, name)? {
                 file.entrypoint = entrypoint.clone().or(file.entrypoint);
+                check_library(&file.path)?;
                 return Ok(file);
             }
         }
@@ -101,7 +109,7 @@ impl DriverName {
 }
 
 /// The drivers of all source types, and all others that `directories` have.
-pub fn found(dir: &Path, env: &Environment) -> Result<Vec<FoundDriver>, Error> {
+pub fn found(dir: &Path, env: &Environment) -> Vec<FoundDriver> {
     let directories = directories(dir, env);
     let mut names: Vec<String> = kinds::driver_names().map(str::to_owned).collect();
     for name in directories.iter().flat_map(|directory| names_in(directory)) {
@@ -111,11 +119,39 @@ pub fn found(dir: &Path, env: &Environment) -> Result<Vec<FoundDriver>, Error> {
     }
     let find = |name: String| {
         let mut places = directories.iter().map(|directory| in_directory(directory, &name));
-        let found = places.find_map(Result::transpose).transpose()?;
+        let found = places.find_map(Result::transpose).transpose();
+        let (found, fault) = found.map_or_else(|error| (None, Some(error)), |found| (found, None));
         let (path, version) = found.map_or((None, None), |(file, version)| (Some(file.path), version));
-        Ok(FoundDriver { install: kinds::install(&name), name, path, version })
+        let fault = fault.or_else(|| check_library(path.as_ref()?).err()).map(|error| error.to_string());
+        FoundDriver { install: kinds::install(&name), name, path, version, fault }
     };
     names.into_iter().map(find).collect()
+}
+
+/// Processors by their numbers in libraries of ELF, as [`ARCH`] names them.
+const PROCESSORS: [(u16, &str); 5] =
+    [(3, "x86"), (40, "arm"), (62, "x86_64"), (183, "aarch64"), (243, "riscv64")];
+
+/// Refuses a library that is not there, and one of another processor: the loader of the system says of both that there
+/// is no such file.
+fn check_library(path: &Path) -> Result<(), Error> {
+    let name = path.display();
+    let mut header = [0; 20];
+    if let Err(error) = regular(path).and_then(|_| fs::File::open(path)?.read(&mut header)) {
+        return Err(Error::new(cause::DRIVER_UNUSABLE, format!("the driver {name} cannot be read: {error}"))
+            .with_hint("install the driver again, or correct its manifest"));
+    }
+    let [0x7f, b'E', b'L', b'F', ..] = header else { return Ok(()) };
+    let number = [header[18], header[19]];
+    let number = if header[5] == 2 { u16::from_be_bytes(number) } else { u16::from_le_bytes(number) };
+    let found = PROCESSORS.iter().find(|(of, _)| *of == number);
+    let is_known = PROCESSORS.iter().any(|(_, own)| *own == ARCH);
+    if !is_known || found.is_some_and(|(_, processor)| *processor == ARCH) {
+        return Ok(());
+    }
+    let found = found.map_or_else(|| format!("processor {number}"), |(_, processor)| (*processor).to_owned());
+    let message = format!("the driver {name} is made for {found}, and this machine is {ARCH}");
+    Err(Error::new(cause::DRIVER_UNUSABLE, message).with_hint("install the driver for this machine"))
 }
 
 /// The driver `name` of a directory, and its version: by its manifest, or by the name of its library.
@@ -228,13 +264,32 @@ mod tests {
                 platform()
             ),
         );
+        fs::create_dir(first.path().join("x")).unwrap();
+        write("x/y.so", "");
         let file = found("duckdb").unwrap();
         assert_eq!((file.path, file.entrypoint.as_deref()), (first.path().join("x/y.so"), Some("begin")));
-        write("other.toml", "[Driver]\nshared = '/lib/z.so'");
-        assert_eq!(found("other").unwrap().path, Path::new("/lib/z.so"));
-        for text in ["[Driver]\n[Driver.shared]\nplan9_mips = 'x'", "[Driver]\nshared = 1", "Driver = ", ""] {
+        write("other.toml", &format!("[Driver]\nshared = {:?}", second.path().join(&library)));
+        assert_eq!(found("other").unwrap().path, second.path().join(&library));
+        for text in [
+            "[Driver]\nshared = '/nowhere.so'",
+            "[Driver]\n[Driver.shared]\nplan9_mips = 'x'",
+            "[Driver]\nshared = 1",
+            "Driver = ",
+            "",
+        ] {
             write("other.toml", text);
             assert_eq!(found("other").unwrap_err().code(), "source_driver_unusable", "{text}");
+        }
+        write("other.toml", "[Driver]\nshared = 'other.so'");
+        for (order, number, is_good) in
+            [(1, 62_u16.to_le_bytes(), ARCH == "x86_64"), (2, [0, 183], ARCH == "aarch64")]
+        {
+            let mut library = b"\x7fELF\x02".to_vec();
+            library.extend([order, 1, 0]);
+            library.extend([0; 10]);
+            library.extend(number);
+            fs::write(first.path().join("other.so"), library).unwrap();
+            assert_eq!(found("other").is_ok(), is_good, "{number:?}");
         }
         let missing = found("snowflake").unwrap_err();
         assert_eq!(missing.code(), "source_driver_missing");

@@ -6,6 +6,7 @@ use super::{
     process::Process,
 };
 use crate::{
+    domain::ErrorKind,
     source::error::{Error, cause, connection_lost, database_words, of_database},
     support::result_code::{Meaning, ResultCode},
 };
@@ -49,8 +50,13 @@ pub(super) fn of(failure: &Failure, process: &Process) -> Error {
             Error::new(cause::CONNECT_TIMEOUT, format!("the driver could not connect in time: {words}"))
                 .with_hint("check the address, and firewalls on the way")
         }
-        (Step::Connect, _) if sqlstate(failure).is_some_and(is_of_login) => {
+        (Step::Connect, _) if is_of_login(meaning(failure, process.kind.words)) => {
             of_database(meaning(failure, process.kind.words), words)
+                .with_hint("check the source's user, credentials and database")
+        }
+        (Step::Connect, _) if speaks_of_login(&words) => {
+            Error::new(cause::LOGIN_REFUSED, format!("the login was refused: {words}"))
+                .with_hint("check the source's user and credentials")
         }
         (Step::Connect, _) => Error::new(cause::UNREACHABLE, format!("the driver cannot connect: {words}"))
             .with_hint("check the source's keys, its address, user and credentials"),
@@ -58,15 +64,35 @@ pub(super) fn of(failure: &Failure, process: &Process) -> Error {
             let own = process.kind.setup.len();
             let which =
                 if at < own { String::new() } else { format!("statement {} of `setup`: ", at - own + 1) };
-            of_database(meaning(failure, process.kind.words), which + &words)
+            let error = of_database(meaning(failure, process.kind.words), which + &words);
+            // Hints of a query speak of the model's.
+            if matches!(error.kind(), ErrorKind::Invalid | ErrorKind::Forbidden) {
+                return error.with_hint("correct the source's `setup`");
+            }
+            error
         }
         (Step::Describe | Step::Read, _) => of_database(meaning(failure, process.kind.words), words),
     }
 }
 
-fn is_of_login(code: &str) -> bool {
-    let meaning = ResultCode::of_sqlstate(code).meaning;
+fn is_of_login(meaning: Meaning) -> bool {
     matches!(meaning, Meaning::WrongPassword | Meaning::LoginRefused | Meaning::UnknownDatabase)
+}
+
+/// Whether a driver that has no code for it says that the login is at fault, and not the way to the database.
+fn speaks_of_login(words: &str) -> bool {
+    let words = words.to_lowercase();
+    let has = |parts: &[&str]| parts.iter().any(|part| words.contains(part));
+    has(&[
+        "password",
+        "passphrase",
+        "private key",
+        "privatekey",
+        "pkcs8",
+        "credential",
+        "username",
+        "authenticat",
+    ]) && !has(&["dial ", "refused", "no such host", "unreachable", "timeout", "timed out", "x509", "tls:"])
 }
 
 fn sqlstate(failure: &Failure) -> Option<&str> {
@@ -171,6 +197,15 @@ mod tests {
             (Step::Connect, "IO", Some("08006"), "no", "source_unreachable"),
             (Step::Connect, "IO", Some("28P01"), "no", "source_wrong_password"),
             (Step::Connect, "IO", Some("3D000"), "no", "source_unknown_database"),
+            (
+                Step::Connect,
+                "InvalidArguments",
+                None,
+                "cannot read the private key: wrong passphrase",
+                "source_login_refused",
+            ),
+            (Step::Connect, "IO", None, "could not find default credentials", "source_login_refused"),
+            (Step::Connect, "IO", None, "dial tcp h:1: refused (user=u password=x)", "source_unreachable"),
             (Step::Describe, "Unknown", Some("42P01"), "no", "source_unknown_table"),
             (Step::Describe, "Unknown", Some("00000"), "Parser Error: syntax", "source_syntax_error"),
             (
@@ -188,6 +223,14 @@ mod tests {
             let error = of(&failure(step, status, sqlstate, message), &process(&[]));
             assert_eq!(error.code(), code, "{step:?} {status} {sqlstate:?} {message}");
         }
+    }
+
+    #[test]
+    fn a_statement_of_setup_is_not_the_model() {
+        let own = kinds::DUCKDB.setup.len();
+        let error = of(&failure(Step::Setup(own + 1), "Unknown", None, "Parser Error: x"), &process(&[]));
+        assert!(error.message().contains("statement 2 of `setup`"), "{error}");
+        assert_eq!(error.hint(), Some("correct the source's `setup`"));
     }
 
     #[test]

@@ -3,7 +3,10 @@
 //! A driver passes over an option that it does not know, or one of another name in another version. A key is therefore
 //! in this table, or it is refused.
 
-use super::fault::Words;
+use super::{
+    credentials::{Check, account, authorities, json_credentials, key_pair, memory_limit},
+    fault::Words,
+};
 use crate::{
     source::{
         postgres,
@@ -24,6 +27,10 @@ pub(super) struct Kind {
     /// How the driver is installed.
     install: &'static str,
     pub(super) keys: &'static [Key],
+    /// Whether a login needs one of the keys that are credentials.
+    pub(super) needs_credential: bool,
+    /// Keys that mean nothing, or cannot work, without another one.
+    pub(super) needs: &'static [(&'static str, &'static str)],
     /// Options that every connection has.
     pub(super) options: &'static [(&'static str, &'static str)],
     /// Statements that every connection begins with.
@@ -44,6 +51,8 @@ pub(super) struct Key {
     pub(super) option: &'static str,
     pub(super) form: Form,
     pub(super) presence: Presence,
+    /// Checks a value; of a file, its content.
+    pub(super) check: Option<Check>,
     /// Options that come with it.
     pub(super) implies: &'static [(&'static str, &'static str)],
 }
@@ -53,14 +62,18 @@ pub(super) struct Key {
 pub(super) enum Form {
     /// A word that may be printed.
     Word,
+    /// A host.
+    Host,
+    /// One of some words.
+    OneOf(&'static [(&'static str, &'static str)]),
     /// A whole number.
     Number,
     /// A text that is never printed.
     Secret,
     /// A text that is never printed, with `Bearer ` before it in the option.
     Bearer,
-    /// A URL; its password is never printed.
-    Url,
+    /// A URL with one of these schemes, the usual one first; its password is never printed.
+    Url(&'static [&'static str]),
     /// A path, of a file or directory that exists.
     Path,
     /// The path of a file whose content is the option: a key or certificates.
@@ -77,7 +90,7 @@ pub(super) enum Presence {
 }
 
 const fn key(name: &'static str, option: &'static str, form: Form, presence: Presence) -> Key {
-    Key { name, option, form, presence, implies: &[] }
+    Key { name, option, form, presence, check: None, implies: &[] }
 }
 
 const fn needed(name: &'static str, option: &'static str, form: Form) -> Key {
@@ -104,6 +117,8 @@ pub(super) const ANY: Kind = Kind {
     entrypoint: None,
     install: "",
     keys: &[],
+    needs_credential: false,
+    needs: &[],
     options: &[],
     setup: &[],
     dialect: Dialect::STANDARD,
@@ -113,21 +128,26 @@ pub(super) const ANY: Kind = Kind {
     words: &[],
 };
 
+const PROTOCOLS: &[(&str, &str)] = &[("https", "https"), ("http", "http")];
+
 pub(super) const SNOWFLAKE: Kind = Kind {
     name: "snowflake",
     driver: "snowflake",
     install: "`pipx install dbc && dbc install snowflake`, or the library of the PyPI package adbc-driver-snowflake",
     nests_queries: true,
     keys: &[
-        needed("account", "adbc.snowflake.sql.account", Form::Word),
+        Key { check: Some(account), ..needed("account", "adbc.snowflake.sql.account", Form::Word) },
         optional("user", "username", Form::Word),
         credential("password", "password", Form::Secret, &[]),
-        credential(
-            "private_key_file",
-            "adbc.snowflake.sql.client_option.jwt_private_key_pkcs8_value",
-            Form::Content,
-            &[("adbc.snowflake.sql.auth_type", "auth_jwt")],
-        ),
+        Key {
+            check: Some(key_pair),
+            ..credential(
+                "private_key_file",
+                "adbc.snowflake.sql.client_option.jwt_private_key_pkcs8_value",
+                Form::Content,
+                &[("adbc.snowflake.sql.auth_type", "auth_jwt")],
+            )
+        },
         credential(
             "token",
             "adbc.snowflake.sql.client_option.auth_token",
@@ -155,9 +175,15 @@ pub(super) const SNOWFLAKE: Kind = Kind {
         optional("database", "adbc.snowflake.sql.db", Form::Word),
         optional("schema", "adbc.snowflake.sql.schema", Form::Word),
         optional("role", "adbc.snowflake.sql.role", Form::Word),
-        optional("host", "adbc.snowflake.sql.uri.host", Form::Word),
+        optional("host", "adbc.snowflake.sql.uri.host", Form::Host),
         optional("port", "adbc.snowflake.sql.uri.port", Form::Number),
-        optional("protocol", "adbc.snowflake.sql.uri.protocol", Form::Word),
+        optional("protocol", "adbc.snowflake.sql.uri.protocol", Form::OneOf(PROTOCOLS)),
+    ],
+    needs_credential: true,
+    needs: &[
+        ("password", "user"),
+        ("private_key_file", "user"),
+        ("private_key_passphrase", "private_key_file"),
     ],
     options: &[
         // Numbers are cut to 64 bits without it.
@@ -188,6 +214,10 @@ pub(super) const SNOWFLAKE: Kind = Kind {
         ("[Snowflake] 002003", Meaning::UnknownTable),
         ("[Snowflake] 002043", Meaning::UnknownTable),
         ("[Snowflake] 003001", Meaning::PermissionDenied),
+        ("[Snowflake] 260001", Meaning::LoginRefused),
+        ("[Snowflake] 260002", Meaning::LoginRefused),
+        ("[Snowflake] 390100", Meaning::WrongPassword),
+        ("[Snowflake] 390144", Meaning::LoginRefused),
     ],
     ..ANY
 };
@@ -201,18 +231,25 @@ pub(super) const BIGQUERY: Kind = Kind {
         needed("project", "adbc.bigquery.sql.project_id", Form::Word),
         optional("dataset", "adbc.bigquery.sql.dataset_id", Form::Word),
         optional("location", "adbc.bigquery.sql.location", Form::Word),
-        credential(
-            "credentials_file",
-            "adbc.bigquery.sql.auth_credentials",
-            Form::Path,
-            &[("adbc.bigquery.sql.auth_type", "adbc.bigquery.sql.auth_type.json_credential_file")],
-        ),
-        credential(
-            "credentials",
-            "adbc.bigquery.sql.auth_credentials",
-            Form::Secret,
-            &[("adbc.bigquery.sql.auth_type", "adbc.bigquery.sql.auth_type.json_credential_string")],
-        ),
+        // The driver reads the file again for each connection.
+        Key {
+            check: Some(json_credentials),
+            ..credential(
+                "credentials_file",
+                "adbc.bigquery.sql.auth_credentials",
+                Form::Path,
+                &[("adbc.bigquery.sql.auth_type", "adbc.bigquery.sql.auth_type.json_credential_file")],
+            )
+        },
+        Key {
+            check: Some(json_credentials),
+            ..credential(
+                "credentials",
+                "adbc.bigquery.sql.auth_credentials",
+                Form::Secret,
+                &[("adbc.bigquery.sql.auth_type", "adbc.bigquery.sql.auth_type.json_credential_string")],
+            )
+        },
         optional("impersonate", "adbc.bigquery.sql.impersonate.target_principal", Form::Word),
     ],
     dialect: Dialect {
@@ -235,8 +272,10 @@ pub(super) const DUCKDB: Kind = Kind {
     keys: &[
         Key { implies: &[("access_mode", "READ_ONLY")], ..optional("path", "path", Form::Path) },
         optional("extensions_dir", "extension_directory", Form::Path),
-        optional("memory_limit", "memory_limit", Form::Word),
+        Key { check: Some(memory_limit), ..optional("memory_limit", "memory_limit", Form::Word) },
     ],
+    needs_credential: false,
+    needs: &[],
     options: &[("autoinstall_known_extensions", "false"), ("threads", "2")],
     setup: &["set TimeZone = 'UTC'", "set arrow_lossless_conversion = true"],
     dialect: Dialect { table_parts_max: 3, ..postgres::DIALECT },
@@ -269,15 +308,25 @@ pub(super) const FLIGHT_SQL: Kind = Kind {
     install: "`pipx install dbc && dbc install flightsql`, or the library of the PyPI package adbc-driver-flightsql",
     nests_queries: true,
     keys: &[
-        needed("url", "uri", Form::Url),
+        needed("url", "uri", Form::Url(&["grpc+tls", "grpc", "grpc+tcp", "grpc+unix"])),
         optional("user", "username", Form::Word),
         credential("password", "password", Form::Secret, &[]),
         credential("token", "adbc.flight.sql.authorization_header", Form::Bearer, &[]),
-        optional("ca_file", "adbc.flight.sql.client_option.tls_root_certs", Form::Content),
+        Key {
+            check: Some(authorities),
+            ..optional("ca_file", "adbc.flight.sql.client_option.tls_root_certs", Form::Content)
+        },
     ],
+    needs: &[("user", "password"), ("password", "user")],
     words: &[("[FlightSQL] error reading from server", Meaning::ConnectionLost)],
     ..ANY
 };
+
+const CLUSTER_TYPES: &[(&str, &str)] = &[
+    ("redshift", "redshift"),
+    ("redshift-iam", "redshift-iam"),
+    ("redshift-serverless", "redshift-serverless"),
+];
 
 pub(super) const REDSHIFT: Kind = Kind {
     name: "redshift",
@@ -285,8 +334,8 @@ pub(super) const REDSHIFT: Kind = Kind {
     install: "`pipx install dbc && dbc install redshift`",
     nests_queries: true,
     keys: &[
-        needed("url", "uri", Form::Url),
-        optional("cluster_type", "redshift.cluster_type", Form::Word),
+        needed("url", "uri", Form::Url(&["postgresql", "postgres", "redshift"])),
+        optional("cluster_type", "redshift.cluster_type", Form::OneOf(CLUSTER_TYPES)),
         optional("workgroup", "redshift.workgroup_name", Form::Word),
         optional("cluster", "redshift.cluster_identifier", Form::Word),
         optional("database", "redshift.db_name", Form::Word),
@@ -302,19 +351,22 @@ pub(super) const ORACLE: Kind = Kind {
     install: "the library of the PyPI package adbc-driver-oracle",
     nests_queries: true,
     keys: &[
-        needed("host", "adbc.oracle.host", Form::Word),
+        needed("host", "adbc.oracle.host", Form::Host),
         optional("port", "adbc.oracle.port", Form::Number),
         needed("service", "adbc.oracle.service_name", Form::Word),
         optional("user", "username", Form::Word),
         credential("password", "password", Form::Secret, &[]),
         credential("token", "adbc.oracle.token", Form::Secret, &[]),
         Key {
+            check: Some(authorities),
             implies: &[("adbc.oracle.tls", "true")],
             ..optional("ca_file", "adbc.oracle.tls.ca_cert", Form::Path)
         },
         optional("wallet_dir", "adbc.oracle.wallet_location", Form::Path),
         optional("wallet_password", "adbc.oracle.wallet_password", Form::Secret),
     ],
+    needs_credential: true,
+    needs: &[("user", "password"), ("password", "user"), ("wallet_password", "wallet_dir")],
     options: &[("adbc.oracle.number_mode", "decimal"), ("adbc.oracle.use_extension_types", "true")],
     tables_sql: Some("select owner || '.' || table_name as name from all_tables order by name"),
     version_sql: Some("select banner as version from v$version"),
@@ -325,7 +377,7 @@ pub(super) const SQL_SERVER: Kind = Kind {
     name: "mssql",
     driver: "mssql",
     install: "`pipx install dbc && dbc install mssql`",
-    keys: &[needed("url", "uri", Form::Url)],
+    keys: &[needed("url", "uri", Form::Url(&["sqlserver", "mssql"]))],
     dialect: sqlserver::DIALECT,
     tables_sql: Some(
         "select table_catalog + '.' + table_schema + '.' + table_name as name from information_schema.tables \

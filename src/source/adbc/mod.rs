@@ -5,6 +5,7 @@
 //! (`larder source-worker`), one for each call. The worker decodes the driver's Arrow batches and sends rows; the
 //! parent bounds its time and memory, and ends it. What they say to each other is in `frame`.
 
+mod credentials;
 mod drivers;
 mod fault;
 mod frame;
@@ -94,8 +95,8 @@ impl fmt::Debug for Adbc {
 
 #[async_trait]
 impl Driver for Adbc {
-    fn check_query(&self, query: &Query) -> Result<(), Error> {
-        self.dialect().check_query(query)
+    fn dialect(&self) -> Option<&'static Dialect> {
+        Some(&self.kind.dialect)
     }
 
     async fn check(&self) -> Result<(), Error> {
@@ -118,8 +119,8 @@ impl Driver for Adbc {
     }
 
     async fn describe(&self, query: &Query) -> Result<Vec<Column>, Error> {
-        let sql = self.dialect().statement(query)?;
-        let empty_sql = self.dialect().around(&sql, |model| format!("select * from {model} where 1 = 0"));
+        let sql = self.kind.dialect.statement(query)?;
+        let empty_sql = self.kind.dialect.around(&sql, |model| format!("select * from {model} where 1 = 0"));
         let mut worker = self.start(Task::Describe { sql, empty_sql }).await?;
         let Frame::Columns(columns) = worker.next().await? else { return Err(worker.confused()) };
         worker.end().await?;
@@ -133,7 +134,7 @@ impl Driver for Adbc {
         limit: Option<u64>,
         rows: &mut RowSender,
     ) -> Result<(), Error> {
-        let mut sql = self.dialect().statement(query)?;
+        let mut sql = self.kind.dialect.statement(query)?;
         if self.kind.nests_queries {
             sql = format!("select * from (\n{sql}\n) larder_query");
         }
@@ -156,10 +157,6 @@ impl Driver for Adbc {
 }
 
 impl Adbc {
-    fn dialect(&self) -> &'static Dialect {
-        &self.kind.dialect
-    }
-
     /// A worker that is connected to the database.
     async fn start(&self, task: Task) -> Result<Worker, Error> {
         let file = self.driver.find()?;

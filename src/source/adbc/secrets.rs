@@ -36,7 +36,10 @@ fn of_url(url: &str) -> Vec<String> {
 }
 
 fn of_text(text: &str) -> Vec<String> {
-    let parts = text.split(|letter: char| letter.is_whitespace() || SEPARATORS.contains(&letter));
+    // The lines around a key in PEM are the same in every key.
+    let lines = text.lines().filter(|line| !line.starts_with("-----"));
+    let parts = lines
+        .flat_map(|line| line.split(|letter: char| letter.is_whitespace() || SEPARATORS.contains(&letter)));
     std::iter::once(text).chain(parts).map(str::to_owned).collect()
 }
 
@@ -54,6 +57,10 @@ mod tests {
             ("grpc+tls://h:1", &[]),
             ("postgres://u:p%40ss@h/d", &["p%40ss", "p@ss"]),
             ("sqlserver://u@h:1?database=shop&password=hunter2", &["hunter2", "shop"]),
+            (
+                "-----BEGIN RSA PRIVATE KEY-----\nMIIE\n-----END RSA PRIVATE KEY-----",
+                &["-----BEGIN RSA PRIVATE KEY-----\nMIIE\n-----END RSA PRIVATE KEY-----", "MIIE"],
+            ),
             ("host=h1 password=hunter2", &["host=h1 password=hunter2", "password", "hunter2", "host"]),
             (
                 "{\"key\": \"a/b\\nc\", \"at\": \"https://x\"}",

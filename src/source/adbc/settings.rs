@@ -4,6 +4,7 @@ use std::{env::consts::DLL_SUFFIX, sync::Arc};
 
 use super::{
     Adbc, Setting,
+    credentials::Wrong,
     drivers::{DriverFile, DriverName, directories},
     kinds::{Form, Key, Kind, Presence},
     secrets::is_url,
@@ -48,14 +49,7 @@ pub(super) fn open(
             None => is_good = false,
         }
     }
-    let credentials: Vec<&str> =
-        kind.keys.iter().filter(|key| key.presence == Presence::Credential).map(|key| key.name).collect();
-    let given: Vec<&str> = credentials.iter().copied().filter(|name| section.has(name)).collect();
-    if let [first, second, ..] = given.as_slice() {
-        let hint = format!("keep one of {}", credentials.join(", "));
-        section.fail::<()>(format!("has both `{first}` and `{second}`"), hint);
-        is_good = false;
-    }
+    is_good &= check_together(kind, section).is_some();
     let any = if kind.keys.is_empty() { section.read("options", any_options) } else { Some(None) };
     let mut setup: Vec<SecretString> = kind.setup.iter().map(|sql| SecretString::from(*sql)).collect();
     let own = section.read("setup", |item| statements(item));
@@ -70,6 +64,27 @@ pub(super) fn open(
         memory_bytes_max: memory?.unwrap_or(MEMORY_BYTES),
         connect_timeout: options.connect_timeout,
     }))
+}
+
+/// Checks that the keys of a section go with one another.
+fn check_together(kind: &Kind, section: &Section<'_>) -> Option<()> {
+    let is_credential = |key: &&Key| key.presence == Presence::Credential;
+    let credentials: Vec<&str> = kind.keys.iter().filter(is_credential).map(|key| key.name).collect();
+    let given: Vec<Item<'_>> =
+        kind.keys.iter().filter(is_credential).filter_map(|key| section.get(key.name)).collect();
+    let credentials = credentials.join(", ");
+    match given.as_slice() {
+        [_, second, ..] => {
+            return second.fail("comes beside other credentials", format!("keep one of {credentials}"));
+        }
+        [] if kind.needs_credential => {
+            return section.fail("has no credentials", format!("write one of {credentials}"));
+        }
+        _ => {}
+    }
+    let lacking = kind.needs.iter().find(|(key, needed)| section.has(key) && !section.has(needed));
+    let Some((key, needed)) = lacking.copied() else { return Some(()) };
+    section.get(key)?.fail(format!("needs `{needed}` beside it"), format!("write {needed} = \"...\" too"))
 }
 
 fn driver(kind: &Kind, section: &Section<'_>, options: &OpenOptions<'_>) -> Option<DriverName> {
@@ -115,28 +130,55 @@ fn read_key(key: &Key, section: &Section<'_>, options: &OpenOptions<'_>) -> Opti
             None => return Some(Vec::new()),
         },
     };
+    let checked =
+        |value: String| match key.check.map_or(Ok(()), |check| check(&value, &|key| section.has(key))) {
+            Ok(()) => Some(value),
+            Err(Wrong { message, hint }) => item.fail(message, hint.to_owned()),
+        };
     let secret = |value: String| Setting::secret(key.option, value);
     let setting = match key.form {
-        Form::Word => Setting::plain(key.option, item.printable().word()?),
+        Form::Word => Setting::plain(key.option, &checked(item.printable_word()?)?),
+        Form::Host => Setting::plain(key.option, &item.host()?),
+        Form::OneOf(words) => Setting::plain(key.option, item.one_of(words)?),
         Form::Number => Setting::plain(key.option, &item.count(1..=u64::from(u16::MAX))?.to_string()),
-        Form::Secret => secret(item.word()?.to_owned()),
+        Form::Secret => secret(checked(item.word()?.to_owned())?),
         Form::Bearer => secret(format!("Bearer {}", item.word()?)),
-        Form::Url => secret(url(&item, item.url()?)?.to_owned()),
+        Form::Url(schemes) => secret(url_of(&item, schemes)?),
         Form::Path => {
             let path = item.file_path(options.dir)?;
             let Some(path) = path.to_str().filter(|_| path.exists()) else {
                 let hint = "relative paths are from the configuration file's directory".to_owned();
                 return item.fail("does not exist", hint);
             };
+            if key.check.is_some() {
+                checked(content(&item, options)?)?;
+            }
             Setting::plain(key.option, path)
         }
-        Form::Content => match read_bounded(&item.file_path(options.dir)?, CONTENT_BYTES_MAX) {
-            Ok(text) => secret(text),
-            Err(error) => return item.fail(format!("cannot be read: {error}"), None),
-        },
+        Form::Content => secret(checked(content(&item, options)?)?),
     };
     let implied = key.implies.iter().map(|(name, value)| Setting::plain(name, value));
     Some(implied.chain([setting]).collect())
+}
+
+/// The content of the file that `item` names.
+fn content(item: &Item<'_>, options: &OpenOptions<'_>) -> Option<String> {
+    read_bounded(&item.file_path(options.dir)?, CONTENT_BYTES_MAX)
+        .map_or_else(|error| item.fail(format!("cannot be read: {error}"), None), Some)
+}
+
+/// A URL with one of `schemes` and a host or path.
+fn url_of(item: &Item<'_>, schemes: &[&str]) -> Option<String> {
+    let text = url(item, item.url()?)?;
+    let is_known = |(scheme, rest): (&str, &str)| schemes.contains(&scheme) && !rest.is_empty();
+    if text.split_once("://").is_some_and(is_known) {
+        return Some(text.to_owned());
+    }
+    let known: Vec<String> = schemes.iter().map(|scheme| format!("{scheme}://")).collect();
+    item.fail(
+        "is not a URL that this type takes",
+        format!("write {}host:port; its scheme is one of {}", known[0], known.join(", ")),
+    )
 }
 
 /// The options of any driver: texts, numbers, and true or false.

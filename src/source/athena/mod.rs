@@ -13,6 +13,7 @@ use super::{
     error::{Error, malformed},
     http::Endpoint,
     rows::RowSender,
+    sql::Dialect,
     trino::{DIALECT, types::printable, values::PrintedReader},
 };
 use crate::{domain::row::Column, store::Bucket, support::result_code::Phase};
@@ -37,8 +38,8 @@ struct Athena {
 
 #[async_trait]
 impl Driver for Athena {
-    fn check_query(&self, query: &Query) -> Result<(), Error> {
-        DIALECT.check_query(query)
+    fn dialect(&self) -> Option<&'static Dialect> {
+        Some(&DIALECT)
     }
 
     async fn tables(&self) -> Result<Tables, Error> {

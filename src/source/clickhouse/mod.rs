@@ -71,8 +71,8 @@ struct ClickHouse {
 
 #[async_trait]
 impl Driver for ClickHouse {
-    fn check_query(&self, query: &Query) -> Result<(), Error> {
-        DIALECT.check_query(query)
+    fn dialect(&self) -> Option<&'static Dialect> {
+        Some(&DIALECT)
     }
 
     fn version_sql(&self) -> Option<&'static str> {

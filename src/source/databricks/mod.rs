@@ -55,8 +55,8 @@ struct Databricks {
 
 #[async_trait]
 impl Driver for Databricks {
-    fn check_query(&self, query: &Query) -> Result<(), Error> {
-        DIALECT.check_query(query)
+    fn dialect(&self) -> Option<&'static Dialect> {
+        Some(&DIALECT)
     }
 
     fn version_sql(&self) -> Option<&'static str> {

@@ -188,7 +188,7 @@ fn format_unknown(name: &str) -> Error {
 fn parts(query: &Query) -> Result<(Pattern, Option<Vec<String>>), Error> {
     let Query::Table { name, columns } = query else {
         return Err(Error::new(SQL_UNSUPPORTED, "a file cannot be queried with SQL")
-            .with_hint("name the file, as in table = \"customers.csv\" or table = \"customers/*.parquet\""));
+            .with_hint("name a file or a pattern instead: `table = \"customers.csv\"` of a model, `--table customers.csv` of a command"));
     };
     let pattern = Pattern::parse(name).ok_or_else(|| {
         Error::new(cause::TABLE_NAME_INVALID, "this is not the name of a file")

@@ -110,7 +110,7 @@ impl Driver for GoogleSheets {
 fn range(query: &Query) -> Result<(&str, Option<&[String]>), Error> {
     let Query::Table { name, columns } = query else {
         return Err(Error::new(SQL_UNSUPPORTED, "a sheet cannot be queried with SQL").with_hint(
-            "name the sheet or a range of it, as in table = \"people\" or table = \"people!A1:F\"",
+            "name the sheet or a range of it instead: `table = \"people!A1:F\"` of a model, `--table people!A1:F` of a command",
         ));
     };
     if name.trim().is_empty() || name.contains(char::is_control) {

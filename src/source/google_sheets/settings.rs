@@ -37,10 +37,12 @@ pub(super) fn open(section: &Section<'_>, options: &OpenOptions<'_>) -> Option<A
         if is_id { Some(id.to_owned()) } else { item.fail("is not the id of a spreadsheet", hint) }
     });
     let account = match (section.get("credentials_file"), section.get("credentials")) {
-        (Some(item), None) => match read_bounded(&item.file_path(options.dir)?, KEY_FILE_BYTES_MAX) {
-            Ok(text) => account(&item, &text),
-            Err(error) => item.fail(format!("cannot be read: {error}"), None),
-        },
+        (Some(item), None) => {
+            item.file_path(options.dir).and_then(|path| match read_bounded(&path, KEY_FILE_BYTES_MAX) {
+                Ok(text) => account(&item, &text),
+                Err(error) => item.fail(format!("cannot be read: {error}"), None),
+            })
+        }
         (None, Some(item)) => item.word().and_then(|text| account(&item, text)),
         (Some(_), Some(item)) => item.fail("comes beside credentials_file", "keep one of them".to_owned()),
         (None, None) => section.fail("has no credentials", HINT.to_owned()),

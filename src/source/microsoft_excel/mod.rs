@@ -88,8 +88,9 @@ impl Driver for MicrosoftExcel {
 /// The sheet of a query, and the columns that it chooses.
 fn sheet(query: &Query) -> Result<(String, Option<Vec<String>>), Error> {
     let Query::Table { name, columns } = query else {
-        return Err(Error::new(SQL_UNSUPPORTED, "a workbook cannot be queried with SQL")
-            .with_hint("name a sheet of it, as in table = \"Sheet1\""));
+        return Err(Error::new(SQL_UNSUPPORTED, "a workbook cannot be queried with SQL").with_hint(
+            "name a sheet of it instead: `table = \"Sheet1\"` of a model, `--table Sheet1` of a command",
+        ));
     };
     if name.trim().is_empty() || name.contains(char::is_control) {
         return Err(Error::new(cause::TABLE_NAME_INVALID, "this is not the name of a sheet")

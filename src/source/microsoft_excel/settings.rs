@@ -77,7 +77,10 @@ fn credentials(section: &Section<'_>, options: &OpenOptions<'_>) -> Option<Crede
 
 /// The workbook below the address of the API.
 fn place(section: &Section<'_>) -> Option<String> {
-    let shared = section.read("share_url", |item| item.word().map(str::to_owned));
+    let shared = section.read("share_url", |item| match item.word()? {
+        url if url.starts_with("https://") => Some(url.to_owned()),
+        _ => item.fail("is not a link to a workbook", PLACE_HINT.to_owned()),
+    });
     let drive = section.read("drive", Item::printable_word);
     let site = section.read("site", Item::printable_word);
     let user = section.read("user", Item::printable_word);

@@ -84,8 +84,8 @@ impl std::fmt::Debug for MySql {
 
 #[async_trait]
 impl Driver for MySql {
-    fn check_query(&self, query: &Query) -> Result<(), Error> {
-        DIALECT.check_query(query)
+    fn dialect(&self) -> Option<&'static Dialect> {
+        Some(&DIALECT)
     }
 
     async fn check(&self) -> Result<(), Error> {

@@ -95,8 +95,8 @@ impl From<Error> for Attempt {
 
 #[async_trait]
 impl Driver for Postgres {
-    fn check_query(&self, query: &Query) -> Result<(), Error> {
-        DIALECT.check_query(query)
+    fn dialect(&self) -> Option<&'static Dialect> {
+        Some(&DIALECT)
     }
 
     fn check_files(&self) -> Result<(), Error> {

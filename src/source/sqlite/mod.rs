@@ -77,8 +77,8 @@ impl Drop for Interrupt {
 
 #[async_trait]
 impl Driver for Sqlite {
-    fn check_query(&self, query: &Query) -> Result<(), Error> {
-        DIALECT.check_query(query)
+    fn dialect(&self) -> Option<&'static Dialect> {
+        Some(&DIALECT)
     }
 
     async fn check(&self) -> Result<(), Error> {

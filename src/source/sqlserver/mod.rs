@@ -71,8 +71,8 @@ impl std::fmt::Debug for SqlServer {
 
 #[async_trait]
 impl Driver for SqlServer {
-    fn check_query(&self, query: &Query) -> Result<(), Error> {
-        DIALECT.check_query(query)
+    fn dialect(&self) -> Option<&'static Dialect> {
+        Some(&DIALECT)
     }
 
     async fn check(&self) -> Result<(), Error> {
@@ -124,11 +124,8 @@ impl Driver for SqlServer {
                 QueryItem::Metadata(result) if result.result_index() == 0 => continue,
                 // The grammar needs no semicolon between two statements.
                 QueryItem::Metadata(_) => {
-                    return Err(Error::new(
-                        cause::SEVERAL_STATEMENTS,
-                        "the model's SQL gives several results",
-                    )
-                    .with_hint("write one select statement"));
+                    return Err(Error::new(cause::SEVERAL_STATEMENTS, "the SQL gives several results")
+                        .with_hint("write one select statement"));
                 }
             };
             if !reader.row(&row, &mut rows.batch) {

@@ -25,9 +25,8 @@ const ISOLATIONS: [(&str, Isolation); 2] =
 
 /// Reads `host`, `port`, `database`, the credentials, TLS and `isolation`; connects to nothing.
 pub(super) fn open(section: &Section<'_>, options: &OpenOptions<'_>) -> Option<Arc<dyn Driver>> {
-    let host = section
-        .need("host", "write host = \"server.database.windows.net\"")
-        .and_then(|item| item.printable_word());
+    let host =
+        section.need("host", "write host = \"server.database.windows.net\"").and_then(|item| item.host());
     let port = section.read("port", |item| item.count(1..=u64::from(u16::MAX)));
     let database = section.read("database", Item::printable_word);
     let login = credentials(section);
@@ -40,6 +39,12 @@ pub(super) fn open(section: &Section<'_>, options: &OpenOptions<'_>) -> Option<A
             Err(fault) => item.fail(fault, None),
         }
     });
+    if matches!(encryption, Some(Some(EncryptionLevel::NotSupported))) {
+        let hint = "leave it out, or write encryption = \"required\"".to_owned();
+        for key in ["certificate_name", "ca_file"] {
+            section.refuse(key, "has no meaning with encryption = \"off\"", hint.clone());
+        }
+    }
     let isolation = section.read("isolation", |item| item.one_of(&ISOLATIONS));
 
     let (host, port) = (host?, port?.unwrap_or(PORT));

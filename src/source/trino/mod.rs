@@ -62,8 +62,8 @@ struct Trino {
 
 #[async_trait]
 impl Driver for Trino {
-    fn check_query(&self, query: &Query) -> Result<(), Error> {
-        DIALECT.check_query(query)
+    fn dialect(&self) -> Option<&'static Dialect> {
+        Some(&DIALECT)
     }
 
     fn version_sql(&self) -> Option<&'static str> {

@@ -4,10 +4,13 @@ use std::{fs, io::Write as _, path::Path, process::Stdio};
 
 use tempfile::TempDir;
 
-use crate::support::{
-    node::Warehouse,
-    postgres::Postgres,
-    process::{CommandOutput, command, larder},
+use crate::{
+    source_adbc::duckdb,
+    support::{
+        node::Warehouse,
+        postgres::Postgres,
+        process::{CommandOutput, command, larder},
+    },
 };
 
 const TABLE: &str = "create table customers (name varchar(20), id integer); \
@@ -62,6 +65,18 @@ async fn flags_answer_every_question() {
     assert!(text.contains("indexes = { number = \"id\" }"), "{text}");
 }
 
+#[test]
+fn duckdb_needs_no_file() {
+    let directory = TempDir::new().unwrap();
+    fs::write(directory.path().join("people.csv"), "id,name\n1,Ann\n2,Bob\n").unwrap();
+    let driver = duckdb().display().to_string();
+    let setup = "setup=create view people as select * from 'people.csv'";
+    let flags = ["--type", "duckdb", "--source", &format!("driver={driver}"), "--source", setup];
+    let more = ["--table", "main.people", "--primary-key", "id", "--collection", "people", "--index", "id"];
+    init(directory.path(), &[&flags[..], &more].concat(), "").expect(0);
+    expect_works(directory.path(), "people");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn wrong_answers_write_nothing() {
     let directory = TempDir::new().unwrap();
@@ -73,11 +88,27 @@ async fn wrong_answers_write_nothing() {
         (&["--type", "sqlite"], "warehouse.db\npeople\n", 1, "source_unknown_table"),
         (&["--type", "sqlite"], "warehouse.db\ncustomers\nnumber\n", 2, "it has: name, id"),
         (&["--type", "sqlite"], "warehouse.db\ncustomers\nid\nno such name\n", 2, "--collection"),
-        (&["--type", "sqlite", "--source", "pfad=x"], "warehouse.db\n", 2, "unknown key"),
+        (
+            &["--type", "sqlite", "--source", "paht=x"],
+            "",
+            2,
+            "--source paht: unknown key\n  hint: did you mean \"path\"?",
+        ),
+        (&["--type", "nope"], "", 2, "--type: \"nope\" is not one of"),
+        (&["--type", "sqlite", "--source", "path=sqlite:x"], "", 2, "--source path: is a URL"),
+        (
+            &["--index", "a/b", "--type", "sqlite"],
+            "nowhere.db\n",
+            2,
+            "the name of an index has 1 to 64 characters",
+        ),
+        (&["--collection", "a b", "--type", "sqlite"], "nowhere.db\n", 2, "--collection"),
+        (&["--primary-key", "", "--type", "sqlite"], "nowhere.db\n", 2, "--primary-key"),
         (&["--type", "sqlite"], "warehouse.db\ncustomers\nid\n", 2, "give --collection"),
     ] {
         let refused = init(directory.path(), arguments, answers).expect(code);
         assert!(refused.stderr.contains(part), "{part}: {refused:?}");
+        assert!(!refused.stderr.contains("larder.toml"), "cites a file that does not exist: {refused:?}");
         assert!(!directory.path().join("larder.toml").exists());
     }
 }

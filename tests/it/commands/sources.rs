@@ -63,7 +63,13 @@ async fn sources_show_their_tables_columns_and_rows() {
             assert_eq!(rows, "{\"n\":3}\n", "{name}");
         }
     }
-    assert!(run(&["query", "files", "select 1"]).expect(1).stderr.contains("source_sql_unsupported"));
+    let without_sql = run(&["query", "files", "select 1"]).expect(1).stderr;
+    assert!(
+        without_sql.contains("source_sql_unsupported") && without_sql.contains("--table"),
+        "{without_sql}"
+    );
+    let empty = run(&["query", "sqlite", ""]).expect(1).stderr;
+    assert!(empty.contains("source_query_empty") && !empty.contains("model"), "{empty}");
     assert!(
         run(&["query", "mysql", "select nosuch from people"])
             .expect(1)
@@ -72,4 +78,34 @@ async fn sources_show_their_tables_columns_and_rows() {
     );
     assert!(run(&["check", "nosuch"]).expect(2).stderr.contains("unknown_source"));
     run(&["query", "mysql"]).expect(2);
+}
+
+#[tokio::test]
+async fn check_asks_for_the_columns_of_the_models() {
+    let directory = TempDir::new().unwrap();
+    let database = Postgres::database().await;
+    database.execute(TABLE).await;
+    let text = |model: &str| {
+        format!(
+            "[sources.crm]\ntype = \"postgres\"\nurl = \"{}\"\n\
+             [models.people]\nsource = \"crm\"\ntable = \"people\"\nprimary_key = \"id\"\n{model}",
+            database.url()
+        )
+    };
+    let check = |model: &str, arguments: &[&str]| {
+        fs::write(directory.path().join("larder.toml"), text(model)).unwrap();
+        larder(directory.path(), &[&["source", "check", "crm"], arguments].concat())
+    };
+    let sound = check("", &[]).expect(0).stdout;
+    assert!(sound.ends_with("\nok    model people: 2 columns\n"), "{sound}");
+    let broken = "[models.orders]\nsource = \"crm\"\ntable = \"orders\"\nprimary_key = \"id\"\n";
+    let refused = check(broken, &[]).expect(1).stdout;
+    assert!(
+        refused.contains("\nFAIL  model orders: ") && refused.contains("source_unknown_table"),
+        "{refused}"
+    );
+    let json = check(broken, &["--json"]).expect(1).json();
+    assert!(json["version"].as_str().unwrap().starts_with("PostgreSQL"), "{json}");
+    assert_eq!(json["models"][0]["error"]["code"], "source_unknown_table");
+    assert_eq!(json["models"][1]["columns"], 2);
 }

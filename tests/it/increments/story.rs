@@ -22,6 +22,13 @@ fn counts(outcome: &RunOutcome) -> [u64; 5] {
     [rows, added, changed, removed, unread]
 }
 
+/// What `larder runs` shows of the last run.
+fn sql_of_last_run(node: &Node) -> String {
+    let run = |arguments: &[&str]| larder(node.directory.path(), &[&["runs"], arguments].concat()).expect(0);
+    let runs = run(&["person", "--json"]).json();
+    run(&[runs[0]["id"].as_str().unwrap(), "--sql"]).stdout
+}
+
 async fn run(node: &Node) -> [u64; 5] {
     counts(&node.sync("person").await)
 }
@@ -30,7 +37,12 @@ async fn run(node: &Node) -> [u64; 5] {
 async fn increment_puts_its_rows_and_removes_deleted_ones_and_leaves_the_others() {
     let node = node(100, &sections(BY_SEQ, "")).await;
     assert_eq!(run(&node).await, [100, 100, 0, 0, 0]);
+    assert_eq!(sql_of_last_run(&node), "select * from `people`\n");
     assert_eq!(run(&node).await, [1, 0, 0, 0, 99], "the row at the cursor is read again");
+    assert_eq!(
+        sql_of_last_run(&node),
+        "select `id`, `name`, `mail`, `seq`, `gone` from (\nselect * from `people`\n) larder_model where `seq` >= 100\n"
+    );
 
     let warehouse = &node.warehouse;
     warehouse.execute("update people set name = 'Zoë', mail = 'zoe', seq = 101 where id = 7").await;
@@ -140,6 +152,8 @@ async fn changes_are_read_by_a_query_of_their_own() {
         )
         .await;
     assert_eq!(run(&node).await, [5, 0, 2, 1, 17]);
+    let sql = sql_of_last_run(&node);
+    assert!(sql.contains("`op` from (\nselect * from log where seq > 20\n)"), "{sql}");
     assert_eq!(name_of(&node, "1").await.unwrap(), "one");
     assert_eq!(name_of(&node, "3").await.unwrap(), "three");
     assert!(name_of(&node, "2").await.is_none());
@@ -148,6 +162,31 @@ async fn changes_are_read_by_a_query_of_their_own() {
     node.warehouse.execute("drop table log; create table log (op text, id text, name text, mail text, seq integer, gone integer)").await;
     let failed = node.sync("person").await.record;
     assert_eq!(failed.error.unwrap().code, "increment_invalid");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn check_describes_the_query_of_changes() {
+    let incremental = "column = \"seq\", deleted = \"op\", \
+         changes_sql = \"select * from log where seq > {{ cursor }}\"";
+    let node = node(1, &sections(incremental, "")).await;
+    for (log, part) in [
+        ("select 1", "changes_sql: "),
+        ("create table log (op text, id integer, name text, seq integer, gone integer)", "`mail`"),
+        ("create table log (id integer, name text, mail text, seq integer, gone integer)", "`op`"),
+        ("create table log (op text, id text, name text, mail text, seq integer, gone integer)", "`id`"),
+        ("create table log (op text, id integer, name text, mail text, gone integer)", "seq"),
+    ] {
+        node.warehouse.execute(&format!("drop table if exists log; {log}")).await;
+        let checked = larder(node.directory.path(), &["check", "--connect"]).expect(1);
+        let line = checked.stdout.lines().find(|line| line.starts_with("FAIL  sync person: "));
+        assert!(
+            line.is_some_and(|line| line.contains(part) && line.contains("changes_sql")),
+            "{part}: {checked:?}"
+        );
+    }
+    let log = "create table log (op text, id integer, name text, mail text, seq integer, gone integer)";
+    node.warehouse.execute(&format!("drop table log; {log}")).await;
+    larder(node.directory.path(), &["check", "--connect"]).expect(0);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -126,3 +126,25 @@ async fn table_of_snowflake_is_synced_and_its_changes_are_served() {
         assert!(output.stderr.contains(code), "{output:?}");
     }
 }
+
+#[test]
+fn wrong_passphrase_is_a_fault_of_the_login() {
+    let directory = TempDir::new().unwrap();
+    let openssl = |arguments: &[&str]| {
+        let mut command = std::process::Command::new("openssl");
+        let done = command.args(arguments).current_dir(directory.path()).output().unwrap();
+        assert!(done.status.success(), "{done:?}");
+    };
+    openssl(&["genpkey", "-algorithm", "RSA", "-out", "key.pem"]);
+    let encrypt = ["pkcs8", "-topk8", "-in", "key.pem", "-out", "key.p8", "-passout", "pass:hunter2"];
+    openssl(&encrypt);
+    let config = format!(
+        "[sources.snow]\ntype = \"snowflake\"\ndriver = {:?}\naccount = \"a\"\nuser = \"u\"\nhost = \"127.0.0.1\"\n\
+         port = 1\nprivate_key_file = \"key.p8\"\nprivate_key_passphrase = \"hunter3\"\n",
+        python_driver("snowflake")
+    );
+    std::fs::write(directory.path().join("larder.toml"), config).unwrap();
+    let checked = larder(directory.path(), &["source", "check", "snow"]).expect(1);
+    assert!(checked.stderr.contains("code: source_login_refused"), "{checked:?}");
+    assert!(!checked.text().contains("hunter"), "{checked:?}");
+}

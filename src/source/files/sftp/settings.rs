@@ -57,7 +57,10 @@ fn place(item: &Item<'_>) -> Option<(String, u16, String, String)> {
 fn login(section: &Section<'_>, options: &OpenOptions<'_>) -> Option<Login> {
     let passphrase = section.read("key_passphrase", |item| item.word().map(str::to_owned));
     match (section.get("password"), section.get("key_file")) {
-        (Some(password), None) => password.word().map(|password| Login::Password(password.into())),
+        (Some(password), None) => match section.get("key_passphrase") {
+            Some(item) => item.fail("needs `key_file` beside it", "leave it out".to_owned()),
+            None => password.word().map(|password| Login::Password(password.into())),
+        },
         (None, Some(item)) => {
             let text = match read_bounded(&item.file_path(options.dir)?, KEY_FILE_BYTES_MAX) {
                 Ok(text) => text,
