@@ -27,7 +27,7 @@ pub(in crate::api) struct CreateLoginLink {
 
 /// Creates a link that begins one session of a browser within ten minutes. The answer has its path on this listener,
 /// which is shown only once; an answer that is given again for its Idempotency-Key has it as null. The session ends
-/// with the admin key that creates the link.
+/// with the admin key that creates the link, or with the session without a key that does.
 #[utoipa::path(post, path = "/admin/v1/login-links", params(("Idempotency-Key" = Option<String>, Header)), request_body = CreateLoginLink, responses(
     (status = 201, description = "It is created", body = Value),
     (status = 404, description = "This node does not publish"),
@@ -44,7 +44,7 @@ pub(in crate::api) async fn create_login_link(
     let (answer, _) = detached(async move {
         let admin = publisher.admin();
         let create = async {
-            let link = admin.create_login_link(value.role, caller.0.key_id(), caller.principal()).await?;
+            let link = admin.create_login_link(value.role, Some(&caller.0), caller.principal()).await?;
             let (id, expires_at) = (link.ticket.id(), link.expires_at);
             let kept = json!({ "id": id, "path": null, "expires_at": expires_at });
             Ok((json!({ "id": id, "path": login_path(&link.ticket), "expires_at": expires_at }), kept))
