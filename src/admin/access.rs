@@ -26,7 +26,8 @@ use crate::{
 };
 
 /// What the holder of an admin key, or of a session, may do.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(utoipa::ToSchema, Debug, Clone, PartialEq, Eq, Serialize)]
+#[schema(as = Caller)]
 pub struct Grant {
     /// Who it is, and from where.
     #[serde(skip)]

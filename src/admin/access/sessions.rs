@@ -50,7 +50,7 @@ pub fn login_path(ticket: &Ticket) -> String {
 }
 
 /// An open session as it is listed, without the digest of its cookie.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(utoipa::ToSchema, Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SessionView {
     /// Its id: the part of the cookie that is no secret.
     pub id: String,

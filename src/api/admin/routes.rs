@@ -119,6 +119,12 @@ pub(in crate::api) fn describe(document: &mut Value) {
             },
         } },
     });
+    // Both are parts of larger objects; a node whose status cannot be read has none of the members of the first.
+    for (part, rule) in [("NodeDetails", "required"), ("KeyLimits", "additionalProperties")] {
+        if let Some(schema) = document["components"]["schemas"][part].as_object_mut() {
+            schema.remove(rule);
+        }
+    }
     let error = json!({ "application/json": { "schema": { "$ref": "#/components/schemas/Error" } } });
     let Some(paths) = document["paths"].as_object_mut() else { return };
     for (path, item) in paths {
