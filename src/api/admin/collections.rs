@@ -210,8 +210,8 @@ pub(in crate::api) async fn roll_back(
     Input { value, .. }: Input<ToVersion>,
 ) -> Result<Json<RolledBack>, Error> {
     let name = named("collection", &collection)?;
-    check_unchanged(&state, &publisher, &name, &headers).await?;
     let to = version(value.version)?;
+    check_unchanged(&state, &publisher, &name, &headers).await?;
     let done = detached(async move { publisher.rollback(&name, to, caller.principal()).await });
     Ok(Json(done.await?))
 }
@@ -233,8 +233,8 @@ pub(in crate::api) async fn pin_region(
     Input { value, .. }: Input<ToVersion>,
 ) -> Result<Json<Pinned>, Error> {
     let (name, region) = (named("collection", &collection)?, named::<RegionName>("region", &region)?);
-    check_unchanged(&state, &publisher, &name, &headers).await?;
     let to = version(value.version)?;
+    check_unchanged(&state, &publisher, &name, &headers).await?;
     let done = detached(async move { publisher.pin(&name, &region, to, caller.principal()).await });
     Ok(Json(done.await?))
 }

@@ -119,8 +119,11 @@ pub(in crate::api) fn describe(document: &mut Value) {
             },
         } },
     });
-    // Both are parts of larger objects; a node whose status cannot be read has none of the members of the first.
-    for (part, rule) in [("NodeDetails", "required"), ("KeyLimits", "additionalProperties")] {
+    // These are parts of larger objects. Some have none of their members: a node whose status cannot be read, and the
+    // answer to an import that is not valid.
+    let parts =
+        [("NodeDetails", "required"), ("Imported", "required"), ("KeyLimits", "additionalProperties")];
+    for (part, rule) in parts {
         if let Some(schema) = document["components"]["schemas"][part].as_object_mut() {
             schema.remove(rule);
         }
