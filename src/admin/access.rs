@@ -26,7 +26,8 @@ use crate::{
 };
 
 /// What the holder of an admin key, or of a session, may do.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(utoipa::ToSchema, Debug, Clone, PartialEq, Eq, Serialize)]
+#[schema(as = Caller)]
 pub struct Grant {
     /// Who it is, and from where.
     #[serde(skip)]
@@ -42,6 +43,9 @@ pub struct Grant {
     /// The id of the session; `None` for a key.
     #[serde(skip)]
     pub session: Option<String>,
+    /// Whether the session began at the identity provider.
+    #[serde(skip)]
+    pub is_single_sign_on: bool,
 }
 
 impl Grant {
@@ -204,6 +208,7 @@ impl Access {
             role: key.role,
             expires_at: key.expires_at,
             session: None,
+            is_single_sign_on: false,
         })
     }
 
@@ -216,14 +221,39 @@ impl Access {
         is_unknown_to_metadata: bool,
     ) -> Result<Grant, AccessRefusal> {
         let text = tokio::fs::read_to_string(&self.file).await.unwrap_or_default();
-        let is_own = |key: AdminKey| key.id() == id && digest.is_none_or(|digest| key.digest() == digest);
-        if !AdminKey::parse(text.trim()).is_some_and(is_own) {
-            let refusal =
-                if is_unknown_to_metadata { AccessRefusal::Unknown } else { AccessRefusal::KeysUnread };
-            return Err(refusal);
+        let own = AdminKey::parse(text.trim()).filter(|key| key.id() == id);
+        let is_other = |key: &AdminKey| digest.is_some_and(|digest| key.digest() != digest);
+        if own.as_ref().is_none_or(is_other) {
+            // A wrong secret of the node's own key is one whatever metadata knows, and counts as a failure.
+            let is_unknown = is_unknown_to_metadata || own.is_some();
+            return Err(if is_unknown { AccessRefusal::Unknown } else { AccessRefusal::KeysUnread });
         }
         let (name, role) = ("this node".to_owned(), AdminRole::Viewer);
         let principal = Principal::admin_key(&name, id, address);
-        Ok(Grant { principal, id: id.to_owned(), name, role, expires_at: None, session: None })
+        let id = id.to_owned();
+        Ok(Grant { principal, id, name, role, expires_at: None, session: None, is_single_sign_on: false })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_wrong_secret_of_the_nodes_own_key_counts_before_the_keys_are_read() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let [own, wrong] = AdminKey::pair();
+        std::fs::write(&file, own.expose()).unwrap();
+        let access = Access::new(file.path().to_owned(), true, Clock::default(), 2);
+        let address = IpAddr::from(Ipv4Addr::LOCALHOST);
+        let refusal = async |key: &AdminKey| access.authenticate(None, key.expose(), address).await.err();
+        assert_eq!(refusal(&AdminKey::generate()).await, Some(AccessRefusal::KeysUnread), "it may be right");
+        assert_eq!(refusal(&own).await, None);
+        for _ in 0..2 {
+            assert_eq!(refusal(&wrong).await, Some(AccessRefusal::Unknown));
+        }
+        assert!(matches!(refusal(&own).await, Some(AccessRefusal::TooManyFailures(_))));
     }
 }

@@ -32,7 +32,7 @@ pub struct NewAdminKey {
 }
 
 /// An admin key as it is listed, without its digest.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(utoipa::ToSchema, Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AdminKeyView {
     /// Its id: the part of the key that is no secret.
     pub id: String,

@@ -105,7 +105,7 @@ impl Configured {
 }
 
 /// Where an entry of the configuration comes from, and may be changed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(utoipa::ToSchema, Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ManagedBy {
     /// The configuration file.
@@ -115,7 +115,7 @@ pub enum ManagedBy {
 }
 
 /// A source, model or sync, as it may be shown.
-#[derive(Debug, Clone, Serialize)]
+#[derive(utoipa::ToSchema, Debug, Clone, Serialize)]
 pub struct EntryView {
     /// Its name.
     pub name: String,

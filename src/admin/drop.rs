@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// A collection that was dropped.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(utoipa::ToSchema, Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Dropped {
     /// The collection.
     pub collection: CollectionName,

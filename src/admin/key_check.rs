@@ -6,7 +6,7 @@ use super::{Configuration, Error};
 use crate::source::KeyCounts;
 
 /// The outcome of a check. It has no value of the column.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(utoipa::ToSchema, Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct KeyCheck {
     /// The column.
     pub column: String,

@@ -50,7 +50,7 @@ pub struct NewKey {
 }
 
 /// A key as it is listed, without its digest.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(utoipa::ToSchema, Debug, Clone, Serialize, Deserialize)]
 pub struct KeyView {
     /// Its id: the part of the key that is no secret.
     pub id: String,

@@ -26,7 +26,7 @@ const ENDED_MAX: usize = 256;
 const ENDED_KEPT: TimeDelta = TimeDelta::hours(1);
 
 /// What was requested.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(utoipa::ToSchema, Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum OperationKind {
     /// A run of a sync.
@@ -49,7 +49,7 @@ pub struct RequestedRun {
 }
 
 /// The outcome of an operation that did not fail.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(utoipa::ToSchema, Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OperationResult {
     /// The run that ended.
     pub run: RunRecord,
@@ -64,7 +64,7 @@ pub struct OperationResult {
 }
 
 /// Why an operation failed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(utoipa::ToSchema, Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OperationError {
     /// The stable code.
     pub code: String,
@@ -75,7 +75,7 @@ pub struct OperationError {
 }
 
 /// An operation as it is shown.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(utoipa::ToSchema, Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OperationView {
     /// Its id.
     pub id: OperationId,

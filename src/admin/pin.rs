@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// A pin that was announced.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(utoipa::ToSchema, Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pinned {
     /// The collection.
     pub collection: CollectionName,
@@ -27,7 +27,7 @@ pub struct Pinned {
 }
 
 /// A pin that was removed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(utoipa::ToSchema, Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Unpinned {
     /// The collection.
     pub collection: CollectionName,

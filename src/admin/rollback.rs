@@ -27,7 +27,7 @@ use crate::{
 };
 
 /// A collection that was rolled back.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(utoipa::ToSchema, Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RolledBack {
     /// The collection.
     pub collection: CollectionName,

@@ -25,7 +25,7 @@ const BATCHES_WAITING_MAX: usize = 2;
 pub struct Sources(BTreeMap<String, Source>);
 
 /// A source that answered.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(utoipa::ToSchema, Debug, Clone, Serialize, Deserialize)]
 pub struct SourceCheck {
     /// What it says its version is.
     pub version: Option<String>,

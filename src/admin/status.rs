@@ -23,7 +23,7 @@ use crate::{
 const CONCURRENCY: usize = 16;
 
 /// The announced state of a deployment.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(utoipa::ToSchema, Debug, Clone, Serialize, Deserialize)]
 pub struct Status {
     /// The deployment; `None` while nothing was announced.
     pub deployment: Option<DeploymentId>,
@@ -47,7 +47,7 @@ pub struct Status {
 }
 
 /// One collection.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(utoipa::ToSchema, Debug, Clone, Serialize, Deserialize)]
 pub struct CollectionStatus {
     /// Its name.
     pub collection: CollectionName,

@@ -28,7 +28,7 @@ pub const VERSIONS_LISTED_MAX: usize = 1_000;
 const CONCURRENCY: usize = 8;
 
 /// A version that can be served: `rollback` and `pin` can name it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(utoipa::ToSchema, Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ServableVersion {
     /// The version.
     pub version: Version,

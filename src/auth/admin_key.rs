@@ -23,6 +23,13 @@ impl AdminKey {
         Self(key::from_bits(PREFIX, random::bytes(), random::bytes()))
     }
 
+    /// Two keys with one id.
+    #[cfg(test)]
+    pub(crate) fn pair() -> [Self; 2] {
+        let id = random::bytes();
+        [(); 2].map(|()| Self(key::from_bits(PREFIX, id, random::bytes())))
+    }
+
     /// The key whose text is `text`; `None` if it does not have the form and the checksum of one.
     pub fn parse(text: &str) -> Option<Self> {
         Self::id_of(text).map(|_| Self(SecretString::from(text.to_owned())))

@@ -3,6 +3,7 @@
 use std::{fs, io::Write, os::unix::fs::OpenOptionsExt, path::Path, time::Duration};
 
 use anyhow::Context as _;
+use base64::{Engine as _, prelude::BASE64_STANDARD};
 
 use super::{
     args::{ConfigArguments, Quickstart},
@@ -16,7 +17,7 @@ use crate::{
     app::{self, Server, Signals},
     domain::keyset::{KeyLimits, Scope},
     source::sample,
-    support::{clock::Clock, private_file::create_directory},
+    support::{clock::Clock, private_file::create_directory, random},
     telemetry,
 };
 
@@ -40,6 +41,10 @@ pub(super) async fn run(config: &ConfigArguments, arguments: Quickstart) -> Resu
     if config_arguments.file.exists() {
         complain(&format!("using {} as it is", config_arguments.file.display()));
     } else {
+        let secrets = data.join("secrets.key");
+        if !secrets.exists() {
+            write_new(&secrets, &BASE64_STANDARD.encode(random::bytes::<32>()), 0o600)?;
+        }
         write_new(&config_arguments.file, CONFIGURATION, 0o644)?;
         complain(&format!("wrote {}", config_arguments.file.display()));
     }

@@ -41,7 +41,7 @@ pub use operation::OperationPage;
 pub use overview::{COLLECTIONS_MAX, Overview};
 pub use run::RunPage;
 pub use sessions::{SESSIONS, SessionsPage};
-pub use sign_in::{SignInPage, signed_in};
+pub use sign_in::{SignInPage, signed_in, signed_out};
 pub use sync::{PreviewPage, SyncPage, SyncsPage};
 
 /// The path of the first page.

@@ -5,6 +5,7 @@ use maud::{Markup, html};
 
 use super::{
     HOME, collection_path,
+    entry::new_path,
     layout::{Visitor, page},
     nodes::{node_path, node_troubles},
     notice::{Done, notice},
@@ -13,7 +14,10 @@ use super::{
     table::{Column, pages, table},
     words::{age, counted, number},
 };
-use crate::admin::{CollectionStatus, Status, fleet::NodeView};
+use crate::{
+    admin::{AdminRole, CollectionStatus, Status, fleet::NodeView},
+    domain::StoredSection,
+};
 
 /// Most collections of one page.
 pub const COLLECTIONS_MAX: usize = 100;
@@ -93,7 +97,12 @@ impl Overview<'_> {
     fn collections(&self) -> Markup {
         let all = &self.status.collections;
         if all.is_empty() {
-            return html! { p { "No sync is configured yet, and nothing is announced." } };
+            return html! {
+                p { "No sync is configured yet, and nothing is announced." }
+                @if self.visitor.may(AdminRole::Admin) {
+                    p { a class="button" href=(new_path(StoredSection::Sources)) { "Add a source" } }
+                }
+            };
         }
         let behind = |one: &&CollectionStatus| self.after.is_none_or(|after| one.collection.as_str() > after);
         let mut rows: Vec<&CollectionStatus> = all.iter().filter(behind).take(COLLECTIONS_MAX + 1).collect();

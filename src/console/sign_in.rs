@@ -83,15 +83,26 @@ fn provider_link(provider: &SingleSignOn, next: &str) -> Markup {
 /// The page that a browser gets with its session when it comes back from the identity provider. It goes on to `next` from
 /// here: on the redirect of another site, browsers leave the session's cookie out.
 pub fn signed_in(next: &str) -> String {
+    onward(next, "You are signed in.", "Continue")
+}
+
+/// The page that a browser gets whose session has ended here. It goes on to `url`, where the one at the identity provider
+/// ends.
+pub fn signed_out(url: &str) -> String {
+    onward(url, "You are signed out of Larder.", "Sign out at the identity provider, too")
+}
+
+/// A page that goes on to `url` by itself.
+fn onward(url: &str, what: &str, words: &str) -> String {
     let markup = html! {
         (DOCTYPE)
         html lang="en" {
             head {
                 meta charset="utf-8";
-                meta http-equiv="refresh" content=(format!("0; url={next}"));
+                meta http-equiv="refresh" content=(format!("0; url={url}"));
                 title { "Larder" }
             }
-            body { p { "You are signed in. " a href=(next) { "Continue" } } }
+            body { p { (what) " " a href=(url) { (words) } } }
         }
     };
     markup.into_string()

@@ -8,6 +8,7 @@ use super::digest::Digest;
 
 /// What the holder of an admin key may do. A role includes the ones before it.
 #[derive(
+    utoipa::ToSchema,
     Debug,
     Clone,
     Copy,

@@ -43,7 +43,7 @@ pub struct CollectionEntry {
 }
 
 /// Why the scheduled runs of a sync wait for an operator.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(utoipa::ToSchema, Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pause {
     /// Since when, by the publisher's clock.
     pub at: DateTime<Utc>,

@@ -26,7 +26,8 @@ pub struct InvalidFieldPath;
 
 /// The path of a field: `full_name`, or `recommendations.concerts` for a member of an object. In an array the path
 /// goes on in each element. Compared by its names; the text has the escapes.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(utoipa::ToSchema, Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[schema(value_type = String)]
 pub struct FieldPath(Vec<String>);
 
 impl FieldPath {
@@ -79,7 +80,7 @@ impl fmt::Display for FieldPath {
 serde_by_text!(FieldPath);
 
 /// The fields that a key or token may read.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(utoipa::ToSchema, Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FieldLimit {
     /// These fields only.

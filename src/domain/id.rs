@@ -15,7 +15,8 @@ pub struct InvalidId {
 macro_rules! uuid_id {
     ($(#[$doc:meta])* $type:ident, $prefix:literal, $what:literal) => {
         $(#[$doc])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[derive(utoipa::ToSchema, Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[schema(value_type = String)]
         pub struct $type(Uuid);
 
         impl $type {

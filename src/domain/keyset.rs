@@ -15,7 +15,7 @@ use super::{
 };
 
 /// The collections that a key grants access to.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(utoipa::ToSchema, Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Scope {
     /// Every collection, present and future.
@@ -35,18 +35,20 @@ impl Scope {
 }
 
 /// Requests of a key on one node.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(utoipa::ToSchema, Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RateLimit {
     /// Requests a second.
+    #[schema(value_type = u32, minimum = 1)]
     pub per_second: NonZeroU32,
     /// Requests at once, after a pause.
+    #[schema(value_type = u32, minimum = 1)]
     pub burst: NonZeroU32,
 }
 
 /// What limits a key beside its collections. `None` is no limit. A node refuses a key with a limit that it does not
 /// know.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(utoipa::ToSchema, Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct KeyLimits {
     /// The indexes that the key may look values up in.

@@ -13,7 +13,8 @@ const UNNAMED: &str = "node";
 pub struct InvalidLabel;
 
 /// A short text that is safe to show anywhere: a node's name, a build, a code, a role.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(utoipa::ToSchema, Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[schema(value_type = String)]
 pub struct Label(Arc<str>);
 
 impl Label {

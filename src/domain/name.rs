@@ -31,7 +31,8 @@ fn is_valid(text: &str) -> bool {
 macro_rules! name {
     ($(#[$doc:meta])* $type:ident, $what:literal) => {
         $(#[$doc])*
-        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[derive(utoipa::ToSchema, Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[schema(value_type = String)]
         pub struct $type(Arc<str>);
 
         impl $type {

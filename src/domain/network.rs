@@ -14,7 +14,8 @@ use ipnet::IpNet;
 pub struct InvalidNetwork;
 
 /// A network of IP addresses. An IPv4 address and its IPv4-mapped IPv6 form (`::ffff:203.0.113.7`) are one address.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(utoipa::ToSchema, Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[schema(value_type = String)]
 pub struct Network(IpNet);
 
 impl Network {

@@ -27,7 +27,7 @@ pub enum CellKind {
 }
 
 /// The type class of a model's column: decides the canonical text of values asked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[derive(utoipa::ToSchema, Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ColumnKind {
     /// Booleans.
@@ -47,7 +47,7 @@ pub enum ColumnKind {
 }
 
 /// One column of a model, in the order of the query.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(utoipa::ToSchema, Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Column {
     /// The name as the source gives it.
     pub name: String,

@@ -8,6 +8,7 @@ use super::{id::RunId, manifest::Version, name::CollectionName};
 
 /// The status of a run. A run that has ended keeps its status.
 #[derive(
+    utoipa::ToSchema,
     Debug,
     Clone,
     Copy,
@@ -69,7 +70,7 @@ impl RunStatus {
 }
 
 /// The counts of a run. Rows belong to the model, records to the collection.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(utoipa::ToSchema, Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct RunCounts {
     /// Rows read.
@@ -99,7 +100,7 @@ pub struct RunCounts {
 }
 
 /// What a run has done so far.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(utoipa::ToSchema, Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct RunProgress {
     /// Rows read.
@@ -111,7 +112,7 @@ pub struct RunProgress {
 }
 
 /// A run's error: a stable code and a message with a hint; never a row's values.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(utoipa::ToSchema, Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RunError {
     /// Stable code, one of `docs/errors.md`.
     pub code: String,
@@ -120,7 +121,7 @@ pub struct RunError {
 }
 
 /// One run as stored in metadata.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(utoipa::ToSchema, Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RunRecord {
     /// Its id.
     pub id: RunId,
@@ -146,7 +147,7 @@ pub struct RunRecord {
 }
 
 /// A rejected row as stored in metadata. Only `larder runs RUN` shows it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(utoipa::ToSchema, Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RejectedRow {
     /// The stable reason code, or `index_conflict` for a listed conflict.
     pub reason: String,

@@ -14,6 +14,8 @@ pub struct SessionEntry {
     /// The admin key that the session ends with; `None` for one that began by a link of a command, or at the identity
     /// provider.
     pub key_id: Option<String>,
+    /// The session that created its link, with which it ends; `None` for one that began in another way.
+    pub parent_id: Option<String>,
     /// SHA-256 of who signed in at the identity provider; `None` for one that began in another way.
     pub subject: Option<Digest>,
     /// Whose it is: the name of the admin key, who created the link, or who signed in at the identity provider.
@@ -35,8 +37,10 @@ pub struct LoginLinkEntry {
     pub id: String,
     /// SHA-256 of the token's whole text.
     pub sha256: Digest,
-    /// The admin key that it was created with; `None` for one of a command.
+    /// The admin key that it was created with; `None` for one of a command, or of a session without a key.
     pub key_id: Option<String>,
+    /// The session that created it; `None` for one of a command, or of an admin key.
+    pub session_id: Option<String>,
     /// What the session's holder may do.
     pub role: AdminRole,
     /// When it was created.

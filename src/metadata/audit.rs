@@ -19,7 +19,7 @@ pub const AUDIT_LISTED_MAX: usize = 1000;
 pub const AUDIT_UNFINISHED: &str = "begun; how it ended was not written down";
 
 /// One action.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(utoipa::ToSchema, Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AuditEntry {
     /// When.
     pub at: DateTime<Utc>,

@@ -32,7 +32,8 @@ migrations!(
     "0007" "stored_configuration",
     "0008" "sessions",
     "0009" "uses_and_subjects",
-    "0010" "single_sign_on"
+    "0010" "single_sign_on",
+    "0011" "sessions_of_sessions"
 );
 
 fn migrator(migrations: &[(&str, &'static str, &'static str)]) -> Migrator {

@@ -23,6 +23,7 @@ fn session(row: &Row) -> Result<SessionEntry, Error> {
         id: row.text("id")?,
         sha256: row.parsed("sha256")?,
         key_id: row.text_or_null("key_id")?,
+        parent_id: row.text_or_null("parent_id")?,
         subject: row.parsed_or_null("subject")?,
         name: row.text("name")?,
         role: row.parsed("role")?,
@@ -37,6 +38,7 @@ fn link(row: &Row) -> Result<LoginLinkEntry, Error> {
         id: row.text("id")?,
         sha256: row.parsed("sha256")?,
         key_id: row.text_or_null("key_id")?,
+        session_id: row.text_or_null("session_id")?,
         role: row.parsed("role")?,
         created_at: row.time("created_at")?,
         created_by: row.text("created_by")?,
@@ -47,8 +49,8 @@ fn link(row: &Row) -> Result<LoginLinkEntry, Error> {
 /// Stores a session, and ends those beyond the bounds.
 async fn insert(transaction: &mut Transaction, entry: &SessionEntry) -> Result<(), Error> {
     let insert = Statement::new(
-        "insert into sessions (id, sha256, key_id, name, role, created_at, used_at, expires_at, subject) \
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+        "insert into sessions (id, sha256, key_id, name, role, created_at, used_at, expires_at, subject, parent_id) \
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
     );
     let insert = insert
         .bind(entry.id.as_str())
@@ -59,7 +61,8 @@ async fn insert(transaction: &mut Transaction, entry: &SessionEntry) -> Result<(
         .bind(entry.created_at)
         .bind(entry.used_at)
         .bind(entry.expires_at)
-        .bind(entry.subject.map(|subject| subject.to_string()));
+        .bind(entry.subject.map(|subject| subject.to_string()))
+        .bind(entry.parent_id.clone());
     transaction.execute(insert).await?;
     let of_owner = Statement::new(
         "delete from sessions where coalesce(key_id, subject, '') = $1 and id not in \
@@ -77,7 +80,7 @@ impl Metadata {
     /// The sessions; at most [`SESSIONS_MAX`]. Some may have ended by time.
     pub async fn sessions(&self) -> Result<Vec<SessionEntry>, Error> {
         let select = Statement::new(
-            "select id, sha256, key_id, subject, name, role, created_at, used_at, expires_at from sessions \
+            "select id, sha256, key_id, parent_id, subject, name, role, created_at, used_at, expires_at from sessions \
              order by used_at desc, id limit $1",
         );
         self.database.rows(select.bind(SESSIONS_MAX)).await?.iter().map(session).collect()
@@ -117,8 +120,8 @@ impl Metadata {
     ) -> Result<(), Error> {
         let mut transaction = self.database.begin().await?;
         let insert = Statement::new(
-            "insert into login_links (id, sha256, key_id, role, created_at, created_by, expires_at) \
-             values ($1, $2, $3, $4, $5, $6, $7)",
+            "insert into login_links (id, sha256, key_id, role, created_at, created_by, expires_at, session_id) \
+             values ($1, $2, $3, $4, $5, $6, $7, $8)",
         );
         let insert = insert
             .bind(entry.id.as_str())
@@ -127,7 +130,8 @@ impl Metadata {
             .bind(entry.role.as_str())
             .bind(entry.created_at)
             .bind(storable(&entry.created_by, TEXT_BYTES_MAX))
-            .bind(entry.expires_at);
+            .bind(entry.expires_at)
+            .bind(entry.session_id.clone());
         transaction.execute(insert).await?;
         let beyond = Statement::new(
             "delete from login_links where id not in \
@@ -147,7 +151,7 @@ impl Metadata {
         now: DateTime<Utc>,
     ) -> Result<Option<LoginLinkEntry>, Error> {
         let select = Statement::new(
-            "select id, sha256, key_id, role, created_at, created_by, expires_at from login_links \
+            "select id, sha256, key_id, session_id, role, created_at, created_by, expires_at from login_links \
              where sha256 = $1 and used_at is null and expires_at > $2",
         );
         let row = self.database.row(select.bind(sha256.to_string()).bind(now)).await?;

@@ -41,9 +41,10 @@ impl fmt::Display for Place {
 }
 
 /// One fault. It never contains a secret, nor a value from the environment.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(utoipa::ToSchema, Debug, Clone, PartialEq, Eq)]
 pub struct Fault {
     /// Where the faulty value is written.
+    #[schema(ignore)]
     pub place: Place,
     /// The key, as in `syncs.customer.on_delete`. Empty for faults of TOML syntax.
     pub key: String,
@@ -52,6 +53,7 @@ pub struct Fault {
     /// What to do.
     pub hint: Option<String>,
     /// The environment variable whose absence is the fault.
+    #[schema(ignore)]
     pub missing_variable: Option<String>,
 }
 

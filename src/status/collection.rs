@@ -9,7 +9,8 @@ use super::Problem;
 use crate::domain::{RegionName, Version};
 
 /// A collection that the catalog names, as one node serves it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(utoipa::ToSchema, Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[schema(as = NodeCollectionStatus)]
 pub struct CollectionStatus {
     /// The version that the catalog names, as the node knows it.
     #[serde(rename = "announced_version")]
@@ -29,6 +30,7 @@ pub struct CollectionStatus {
     pub problem: Option<Problem>,
     /// The regions that serve it, when this node's region does not. Such a collection is not in the store.
     #[serde(default, rename = "served_in_other_regions", skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Vec<RegionName>>)]
     pub other_regions: Option<Arc<[RegionName]>>,
     /// Memory used, when loaded.
     #[serde(default)]
@@ -36,7 +38,7 @@ pub struct CollectionStatus {
 }
 
 /// The memory use of a loaded collection.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(utoipa::ToSchema, Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MemoryUsage {
     /// Records served.
     pub records: u64,

@@ -33,7 +33,7 @@ pub struct Identity {
 ///
 /// Its JSON form is in `GET /status`, and in the object that a node writes to the store. Readers ignore unknown
 /// members.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(utoipa::ToSchema, Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NodeStatus {
     /// Format number. A reader refuses a higher one than its own.
     pub format: u32,
@@ -89,6 +89,7 @@ pub struct NodeStatus {
     /// is over.
     pub last_error: Option<LastError>,
     /// The collections that the catalog names. In the store, only those of the node's region.
+    #[schema(value_type = BTreeMap<CollectionName, CollectionStatus>)]
     pub collections: Arc<BTreeMap<CollectionName, CollectionStatus>>,
     /// The publishing side, on a node that has one. Older versions do not report it.
     #[serde(default)]
@@ -99,7 +100,7 @@ pub struct NodeStatus {
 }
 
 /// Bytes of local segments.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(utoipa::ToSchema, Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DiskUsage {
     /// Bytes used.
     pub bytes: u64,
@@ -108,7 +109,9 @@ pub struct DiskUsage {
 }
 
 /// The state of a node in one word.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, strum::IntoStaticStr)]
+#[derive(
+    utoipa::ToSchema, Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, strum::IntoStaticStr,
+)]
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
 pub enum NodeState {

@@ -9,7 +9,7 @@ use crate::domain::{CollectionName, Label};
 pub const CLOCK_AHEAD: &str = "clock_ahead";
 
 /// A lasting failure that is retried.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(utoipa::ToSchema, Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Problem {
     /// The stable code.
     pub code: Label,
@@ -34,7 +34,7 @@ impl Problem {
 }
 
 /// The most recent error.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(utoipa::ToSchema, Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LastError {
     /// The stable code.
     pub code: Label,

@@ -7,7 +7,7 @@ use super::{LastError, Problem};
 use crate::domain::{Label, RunRecord, RunStatus};
 
 /// The publishing side of a node.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(utoipa::ToSchema, Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PublisherStatus {
     /// Whether due syncs run here. With several publishers, a sync's lease decides which one runs it.
     pub up: bool,

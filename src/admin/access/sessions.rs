@@ -50,7 +50,7 @@ pub fn login_path(ticket: &Ticket) -> String {
 }
 
 /// An open session as it is listed, without the digest of its cookie.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(utoipa::ToSchema, Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SessionView {
     /// Its id: the part of the cookie that is no secret.
     pub id: String,
@@ -160,15 +160,21 @@ impl Access {
         TicketKind::LoginLink.id_of(text).ok_or(AccessRefusal::Unknown)?;
         let (metadata, sha256) = (&publisher.metadata, Digest::of(text.as_bytes()));
         let link = metadata.login_link(sha256, self.clock.now()).await.map_err(Error::from)?;
-        let LoginLinkEntry { id, key_id, role, created_by, .. } = link.ok_or(AccessRefusal::Unknown)?;
-        let (name, ends_at) = match &key_id {
-            Some(key_id) => {
+        let link = link.ok_or(AccessRefusal::Unknown)?;
+        let LoginLinkEntry { id, key_id, session_id, role, created_by, .. } = link;
+        let (name, ends_at) = match (&key_id, &session_id) {
+            (Some(key_id), _) => {
                 let key = self.check_key(Some(publisher), key_id, None, address).await?;
                 (key.name, key.expires_at)
             }
-            None => (created_by, None),
+            (None, Some(creator)) => {
+                let creator = self.open_session(Some(publisher), creator, None).await;
+                (created_by, Some(creator.map_err(|_| AccessRefusal::Unknown)?.expires_at))
+            }
+            (None, None) => (created_by, None),
         };
-        let (ticket, entry) = self.new_session(key_id, name, role, ends_at);
+        let (ticket, mut entry) = self.new_session(key_id, name, role, ends_at);
+        entry.parent_id = session_id;
         let audited = begun(&principal(&entry, address), &entry, &format!("the link {id}"));
         if metadata.use_login_link(&id, &entry, &audited).await.map_err(Error::from)? {
             Ok(signed_in(ticket, &entry))
@@ -190,6 +196,7 @@ impl Access {
             id: ticket.id().to_owned(),
             sha256: ticket.digest(),
             key_id,
+            parent_id: None,
             subject: None,
             name,
             role,
@@ -225,15 +232,8 @@ impl Access {
         address: IpAddr,
     ) -> Result<Grant, AccessRefusal> {
         let id = TicketKind::Session.id_of(cookie).ok_or(AccessRefusal::Unknown)?;
-        let read = || publisher.map(|publisher| publisher.metadata.sessions());
-        let unread = if self.has_metadata { AccessRefusal::KeysUnread } else { AccessRefusal::Unknown };
-        let sessions = self.sessions.holding(id, read).await.ok_or(unread)?;
-        let session = sessions.get(id).filter(|session| session.sha256 == Digest::of(cookie.as_bytes()));
-        let session = session.ok_or(AccessRefusal::Unknown)?;
+        let session = self.open_session(publisher, id, Some(Digest::of(cookie.as_bytes()))).await?;
         let now = self.clock.now();
-        if has_ended(session, now) {
-            return Err(AccessRefusal::Expired);
-        }
         if let Some(key_id) = &session.key_id {
             self.check_key(publisher, key_id, None, address).await?;
         }
@@ -243,13 +243,30 @@ impl Access {
             warn!(code = error.code(), %error, "the use of a session cannot be noted; it may end early");
         }
         Ok(Grant {
-            principal: principal(session, address),
+            principal: principal(&session, address),
             id: session.key_id.as_ref().unwrap_or(&session.id).clone(),
-            name: session.name.clone(),
+            name: session.name,
             role: session.role,
             expires_at: Some(session.expires_at),
-            session: Some(session.id.clone()),
+            session: Some(session.id),
+            is_single_sign_on: session.subject.is_some(),
         })
+    }
+
+    /// The session `id`, if it has not ended, and has this digest if one is given.
+    async fn open_session(
+        &self,
+        publisher: Option<&Publisher>,
+        id: &str,
+        digest: Option<Digest>,
+    ) -> Result<SessionEntry, AccessRefusal> {
+        let read = || publisher.map(|publisher| publisher.metadata.sessions());
+        let unread = if self.has_metadata { AccessRefusal::KeysUnread } else { AccessRefusal::Unknown };
+        let sessions = self.sessions.holding(id, read).await.ok_or(unread)?;
+        let is_same = |session: &&SessionEntry| digest.is_none_or(|digest| session.sha256 == digest);
+        let session = sessions.get(id).filter(is_same).ok_or(AccessRefusal::Unknown)?;
+        let is_open = is_open(session, |id| sessions.get(id), self.clock.now());
+        if is_open { Ok(session.clone()) } else { Err(AccessRefusal::Expired) }
     }
 
     /// The sessions that are open, those used last first.
@@ -263,10 +280,11 @@ impl Access {
         let is_ended =
             |key: &AdminKeyEntry| KeyState::of(key.revoked_at, key.expires_at, now) != KeyState::Valid;
         let ended: BTreeSet<String> = keys.into_iter().filter(is_ended).map(|key| key.id).collect();
-        let is_open = |session: &SessionEntry| {
-            !has_ended(session, now) && session.key_id.as_ref().is_none_or(|id| !ended.contains(id))
+        let find = |id: &str| sessions.iter().find(|session| session.id == id);
+        let is_open = |session: &&SessionEntry| {
+            is_open(session, find, now) && session.key_id.as_ref().is_none_or(|id| !ended.contains(id))
         };
-        Ok(sessions.into_iter().filter(is_open).map(SessionView::from).collect())
+        Ok(sessions.iter().filter(is_open).cloned().map(SessionView::from).collect())
     }
 
     /// Ends the session `id`. This node refuses it at once, every other publisher within two seconds.
@@ -303,6 +321,22 @@ fn has_ended(session: &SessionEntry, now: DateTime<Utc>) -> bool {
     session.expires_at <= now || session.used_at + SESSION_IDLE <= now
 }
 
+/// Whether a session and all those that it ends with are open. Each of these is older than the one before.
+fn is_open<'a, 's: 'a>(
+    mut session: &'a SessionEntry,
+    find: impl Fn(&str) -> Option<&'s SessionEntry>,
+    now: DateTime<Utc>,
+) -> bool {
+    loop {
+        if has_ended(session, now) {
+            return false;
+        }
+        let Some(parent) = &session.parent_id else { return true };
+        let Some(parent) = find(parent) else { return false };
+        session = parent;
+    }
+}
+
 /// Who acts in a session: the admin key that it ends with, who signed in at the identity provider, or who created its
 /// link.
 fn principal(session: &SessionEntry, address: IpAddr) -> Principal {
@@ -324,22 +358,23 @@ pub(super) fn signed_in(ticket: Ticket, entry: &SessionEntry) -> SignIn {
 }
 
 impl Admin {
-    /// Creates a link that begins one session of `role` within ten minutes. The session ends with the admin key
-    /// `key_id`, if there is one.
+    /// Creates a link that begins one session of `role` within ten minutes. The session ends with the admin key or the
+    /// session of `creator`, if there is one.
     ///
     /// # Errors
     /// Metadata's.
     pub async fn create_login_link(
         &self,
         role: AdminRole,
-        key_id: Option<&str>,
+        creator: Option<&Grant>,
         principal: &Principal,
     ) -> Result<LoginLink, Error> {
         let (ticket, now) = (Ticket::generate(TicketKind::LoginLink), self.clock.now());
-        let expires_at = now + LOGIN_LINK_LIFETIME;
+        let (expires_at, key_id) = (now + LOGIN_LINK_LIFETIME, creator.and_then(Grant::key_id));
         let entry = LoginLinkEntry {
             id: ticket.id().to_owned(),
             sha256: ticket.digest(),
+            session_id: creator.filter(|_| key_id.is_none()).and_then(|grant| grant.session.clone()),
             key_id: key_id.map(str::to_owned),
             role,
             created_at: now,

@@ -5,7 +5,7 @@ use std::{net::IpAddr, time::Duration};
 use tracing::warn;
 
 use super::{
-    Access,
+    Access, Grant,
     sessions::{SignIn, SignInError, begun, signed_in},
 };
 use crate::{
@@ -65,6 +65,13 @@ impl Access {
         let settings = self.provider.as_ref()?.settings();
         let (name, address) = (settings.name.to_string(), format!("{}{SINGLE_SIGN_ON_PATH}", settings.url));
         Some(SingleSignOn { name, address, is_plain: settings.is_plain() })
+    }
+
+    /// Where the browser of `grant`, whose session has ended, also ends its session at the provider. `None` if it has
+    /// none there, or cannot end it.
+    pub async fn provider_logout(&self, grant: &Grant) -> Option<String> {
+        let provider = self.provider.as_ref().filter(|_| grant.is_single_sign_on)?;
+        provider.logout_url().await
     }
 
     /// Begins a sign-in of a browser at `address`, which leads to the page `next`. `None` without a provider.

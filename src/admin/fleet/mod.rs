@@ -37,7 +37,7 @@ pub struct Announced {
 pub type Announcement = BTreeMap<CollectionName, Announced>;
 
 /// The statuses of all nodes, for people and programs.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(utoipa::ToSchema, Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct FleetStatus {
     /// When the statuses were last read, by the reader's clock; `None` when no read has succeeded.
     pub read_at: Option<DateTime<Utc>>,
@@ -50,7 +50,7 @@ pub struct FleetStatus {
 }
 
 /// Why something could not be read from the store.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(utoipa::ToSchema, Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StoreProblem {
     /// The stable code.
     pub code: String,
@@ -79,7 +79,7 @@ const fn is_live(state: NodeState) -> bool {
 }
 
 /// One node.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(utoipa::ToSchema, Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct NodeView {
     /// Its region.
     pub region: RegionName,
@@ -97,7 +97,7 @@ pub struct NodeView {
 }
 
 /// The status that a node wrote. Ages are as of `written_at`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(utoipa::ToSchema, Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct NodeDetails {
     /// Its name, for people.
     pub name: Label,
@@ -134,7 +134,7 @@ pub struct NodeDetails {
 }
 
 /// One collection on one node.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(utoipa::ToSchema, Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CollectionView {
     /// The announced version; `None` when the collection is no longer announced.
     pub announced_version: Option<u64>,

@@ -19,7 +19,7 @@ const POLL_INTERVAL: Duration = Duration::from_millis(500);
 const LAST_POLL_MAX: Duration = Duration::from_secs(2);
 
 /// The nodes and regions that serve a version.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(utoipa::ToSchema, Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Served {
     /// Number of live nodes, which all serve it.
     pub nodes: usize,

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::{admin::Configuration, settings::Fault};
 
 /// Sources, models, syncs and all other sections as a file, stored entries included.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(utoipa::ToSchema, Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Exported {
     /// The file. In place of each secret it has a variable.
     pub toml: String,
@@ -16,7 +16,7 @@ pub struct Exported {
 }
 
 /// A variable that must be set where the file is used.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(utoipa::ToSchema, Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ExportedVariable {
     /// Its name.
     pub name: String,

@@ -54,7 +54,7 @@ pub struct ImportOptions {
 }
 
 /// What an import makes of an entry.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, strum::Display)]
+#[derive(utoipa::ToSchema, Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, strum::Display)]
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
 pub enum EntryChange {
@@ -71,7 +71,7 @@ pub enum EntryChange {
 }
 
 /// An entry of an import.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(utoipa::ToSchema, Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ImportedEntry {
     /// The entry, such as `sources.crm`.
     pub entry: String,
@@ -89,7 +89,7 @@ impl ImportedEntry {
 }
 
 /// An import that was done, or with a dry run would be.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(utoipa::ToSchema, Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Imported {
     /// The newest version of the stored configuration that it was compared with.
     pub newest: u64,

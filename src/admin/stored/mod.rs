@@ -62,7 +62,7 @@ impl fmt::Debug for OpenEntry {
 }
 
 /// A version of a stored entry as it may be shown: without secrets.
-#[derive(Debug, Clone, Serialize)]
+#[derive(utoipa::ToSchema, Debug, Clone, Serialize)]
 pub struct StoredView {
     /// Its number.
     pub version: u64,

@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// Stored secrets that were encrypted again.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(utoipa::ToSchema, Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RotatedSecrets {
     /// Secrets that were under another key, those of earlier versions included.
     pub secrets: u64,

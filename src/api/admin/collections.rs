@@ -1,19 +1,20 @@
 //! `/admin/v1/collections`: what is announced, its versions, and undoing.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use axum::{
     Json,
     extract::{Path, Query, State},
     response::IntoResponse,
 };
+use chrono::{DateTime, Utc};
 use hyper::header::{ETAG, HeaderValue};
-use serde::Deserialize;
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::{
     AdminState, Publishing, etag,
+    failure::Failure,
     gate::Caller,
     input::{Headers, Input, LIMIT_MAX, detached, invalid, limit, named},
     page::Page,
@@ -21,8 +22,8 @@ use super::{
 };
 use crate::{
     admin::{
-        self, CollectionStatus, Dropped, Pinned, Publisher, RolledBack, ServableVersion, Unpinned,
-        fleet::FleetStatus,
+        self, CollectionStatus, Dropped, Pinned, Publisher, RolledBack, ServableVersion, Status, Unpinned,
+        fleet::{FleetStatus, NodeView, Served, StoreProblem},
     },
     api::http::error::Error,
     domain::{CollectionName, RegionName, Version},
@@ -59,7 +60,7 @@ async fn check_unchanged(
 
 /// The announced collections and the configured syncs, by name, with freshness, runs, pins and problems.
 #[utoipa::path(get, path = "/admin/v1/collections", params(ListQuery), responses(
-    (status = 200, description = "A page of collections", body = Value),
+    (status = 200, description = "A page of collections", body = Page<CollectionStatus>),
     (status = 400, description = "A parameter is wrong"),
 ))]
 pub(in crate::api) async fn list_collections(
@@ -76,7 +77,7 @@ pub(in crate::api) async fn list_collections(
 
 /// One collection. `ETag` changes with its version, pins, pause and regions.
 #[utoipa::path(get, path = "/admin/v1/collections/{collection}", params(("collection" = String, Path)), responses(
-    (status = 200, description = "The collection", body = Value),
+    (status = 200, description = "The collection", body = CollectionStatus),
     (status = 404, description = "There is no such collection or sync"),
     (status = 400, description = "The name is not one of a collection"),
 ))]
@@ -103,7 +104,7 @@ pub(in crate::api) struct VersionsQuery {
 
 /// The versions of a collection that can be served, newest first: those to roll back or pin to.
 #[utoipa::path(get, path = "/admin/v1/collections/{collection}/versions", params(("collection" = String, Path), VersionsQuery), responses(
-    (status = 200, description = "A page of versions", body = Value),
+    (status = 200, description = "A page of versions", body = Page<ServableVersion>),
     (status = 404, description = "There is no such collection"),
     (status = 400, description = "The name or a parameter is wrong"),
 ))]
@@ -145,10 +146,19 @@ pub(in crate::api) struct ServedQuery {
     seconds: u64,
 }
 
+/// Whether a version is served.
+#[derive(Debug, Serialize, ToSchema)]
+pub(in crate::api) struct Awaited {
+    /// By which nodes; null if some do not serve it in time.
+    served: Option<Served>,
+    /// Which do not.
+    error: Option<Failure>,
+}
+
 /// Waits until every live node that serves the collection has a version. `served` is null when they do not in time, and
 /// `error` says which.
 #[utoipa::path(get, path = "/admin/v1/collections/{collection}/served", params(("collection" = String, Path), ServedQuery), responses(
-    (status = 200, description = "Whether every live node serves it", body = Value),
+    (status = 200, description = "Whether every live node serves it", body = Awaited),
     (status = 404, description = "There is no such collection"),
     (status = 400, description = "The name or a parameter is wrong"),
 ))]
@@ -156,7 +166,7 @@ pub(in crate::api) async fn await_served(
     State(state): State<AdminState>,
     Path(collection): Path<String>,
     Query(query): Query<ServedQuery>,
-) -> Result<Json<Value>, Error> {
+) -> Result<Json<Awaited>, Error> {
     let name = named("collection", &collection)?;
     if query.seconds > WAIT_SECONDS_MAX {
         return Err(invalid(format!("seconds must be at most {WAIT_SECONDS_MAX}")));
@@ -166,10 +176,9 @@ pub(in crate::api) async fn await_served(
     // Of a collection that does not exist no node serves anything.
     state.overview.collection(None, &name).await?;
     match state.overview.await_version(&name, version, patience).await {
-        Ok(served) => Ok(Json(json!({ "served": served, "error": null }))),
+        Ok(served) => Ok(Json(Awaited { served: Some(served), error: None })),
         Err(error @ (admin::Error::NodesBehind { .. } | admin::Error::NoLiveNode { .. })) => {
-            let error = json!({ "code": error.code(), "message": error.to_string() });
-            Ok(Json(json!({ "served": null, "error": error })))
+            Ok(Json(Awaited { served: None, error: Some(Failure::of(&error)) }))
         }
         Err(error) => Err(error.into()),
     }
@@ -186,7 +195,7 @@ pub(in crate::api) struct ToVersion {
 
 /// Announces the content of an earlier version again under a new number, and pauses the sync.
 #[utoipa::path(post, path = "/admin/v1/collections/{collection}/rollback", params(("collection" = String, Path), ("If-Match" = Option<String>, Header)), request_body = ToVersion, responses(
-    (status = 200, description = "It is rolled back", body = Value),
+    (status = 200, description = "It is rolled back", body = RolledBack),
     (status = 404, description = "There is no such collection or version, or this node does not publish"),
     (status = 400, description = "The body is wrong, or the version is the present one"),
     (status = 409, description = "Another change came first, or is in progress"),
@@ -201,15 +210,15 @@ pub(in crate::api) async fn roll_back(
     Input { value, .. }: Input<ToVersion>,
 ) -> Result<Json<RolledBack>, Error> {
     let name = named("collection", &collection)?;
-    check_unchanged(&state, &publisher, &name, &headers).await?;
     let to = version(value.version)?;
+    check_unchanged(&state, &publisher, &name, &headers).await?;
     let done = detached(async move { publisher.rollback(&name, to, caller.principal()).await });
     Ok(Json(done.await?))
 }
 
 /// Pins a region to a version, while the others follow the newest.
 #[utoipa::path(put, path = "/admin/v1/collections/{collection}/pins/{region}", params(("collection" = String, Path), ("region" = String, Path), ("If-Match" = Option<String>, Header)), request_body = ToVersion, responses(
-    (status = 200, description = "It is pinned", body = Value),
+    (status = 200, description = "It is pinned", body = Pinned),
     (status = 404, description = "There is no such collection or version, or this node does not publish"),
     (status = 400, description = "The body or a name is wrong, or the region does not serve the collection"),
     (status = 409, description = "Other changes came first"),
@@ -224,15 +233,15 @@ pub(in crate::api) async fn pin_region(
     Input { value, .. }: Input<ToVersion>,
 ) -> Result<Json<Pinned>, Error> {
     let (name, region) = (named("collection", &collection)?, named::<RegionName>("region", &region)?);
-    check_unchanged(&state, &publisher, &name, &headers).await?;
     let to = version(value.version)?;
+    check_unchanged(&state, &publisher, &name, &headers).await?;
     let done = detached(async move { publisher.pin(&name, &region, to, caller.principal()).await });
     Ok(Json(done.await?))
 }
 
 /// Lets a pinned region follow the newest version again.
 #[utoipa::path(delete, path = "/admin/v1/collections/{collection}/pins/{region}", params(("collection" = String, Path), ("region" = String, Path), ("If-Match" = Option<String>, Header)), responses(
-    (status = 200, description = "It follows the newest version", body = Value),
+    (status = 200, description = "It follows the newest version", body = Unpinned),
     (status = 404, description = "There is no such collection, or this node does not publish"),
     (status = 400, description = "A name is wrong, or the region is not pinned"),
     (status = 409, description = "Other changes came first"),
@@ -253,7 +262,7 @@ pub(in crate::api) async fn unpin_region(
 
 /// Removes a collection; readers see it as one that never was.
 #[utoipa::path(delete, path = "/admin/v1/collections/{collection}", params(("collection" = String, Path), ("If-Match" = Option<String>, Header)), responses(
-    (status = 200, description = "It is dropped", body = Value),
+    (status = 200, description = "It is dropped", body = Dropped),
     (status = 404, description = "There is no such collection, or this node does not publish"),
     (status = 400, description = "The name is not one of a collection"),
     (status = 409, description = "A run or another change is in progress"),
@@ -273,36 +282,50 @@ pub(in crate::api) async fn drop_collection(
 }
 
 /// The status of everything, as `larder status --json` shows it: announced collections, and nodes by region.
-#[utoipa::path(get, path = "/admin/v1/status", responses((status = 200, description = "The status", body = Value)))]
-pub(in crate::api) async fn show_all(State(state): State<AdminState>) -> Result<Json<Value>, Error> {
+#[utoipa::path(get, path = "/admin/v1/status", responses((status = 200, description = "The status", body = Status)))]
+pub(in crate::api) async fn show_all(State(state): State<AdminState>) -> Result<Json<Status>, Error> {
     let mut status = state.overview.status(state.admin().as_ref()).await?;
     status.fleet = Some((*state.fleet.read().await).clone());
-    Ok(Json(json!(status)))
+    Ok(Json(status))
+}
+
+/// A page of nodes.
+#[derive(Debug, Serialize, ToSchema)]
+pub(in crate::api) struct NodesPage {
+    items: Vec<NodeView>,
+    /// The cursor of the next page; null on the last one.
+    next: Option<String>,
+    /// When the statuses were last read.
+    read_at: Option<DateTime<Utc>>,
+    /// Why the last read failed.
+    problem: Option<StoreProblem>,
+    /// Nodes left off because there are too many.
+    left_off: usize,
 }
 
 /// The nodes that have written a status lately, by region and id.
 #[utoipa::path(get, path = "/admin/v1/nodes", params(ListQuery), responses(
-    (status = 200, description = "A page of nodes", body = Value),
+    (status = 200, description = "A page of nodes", body = NodesPage),
     (status = 400, description = "A parameter is wrong"),
 ))]
 pub(in crate::api) async fn list_nodes(
     State(state): State<AdminState>,
     Query(query): Query<ListQuery>,
-) -> Result<Json<Value>, Error> {
+) -> Result<Json<NodesPage>, Error> {
     let limit = limit(query.limit)?;
     let FleetStatus { read_at, problem, left_off, nodes } = (*state.fleet.read().await).clone();
     let mut nodes: Vec<_> =
         nodes.into_iter().map(|node| (format!("{}/{}", node.region, node.node), node)).collect();
     nodes.sort_by(|(one, _), (other, _)| one.cmp(other));
     let Page { items, next } = Page::by_name(nodes, limit, query.cursor.as_deref());
-    let page =
-        json!({ "items": items, "next": next, "read_at": read_at, "problem": problem, "left_off": left_off });
-    Ok(Json(page))
+    Ok(Json(NodesPage { items, next, read_at, problem, left_off }))
 }
 
 /// The regions from which a node has reported lately, or that a sync or an announced collection names; null when there
 /// are too many nodes to read.
-#[utoipa::path(get, path = "/admin/v1/regions", responses((status = 200, description = "The names", body = Value)))]
-pub(in crate::api) async fn list_regions(State(state): State<AdminState>) -> Result<Json<Value>, Error> {
-    Ok(Json(json!(state.overview.known_regions().await?)))
+#[utoipa::path(get, path = "/admin/v1/regions", responses((status = 200, description = "The names", body = Option<Vec<RegionName>>)))]
+pub(in crate::api) async fn list_regions(
+    State(state): State<AdminState>,
+) -> Result<Json<Option<BTreeSet<RegionName>>>, Error> {
+    Ok(Json(state.overview.known_regions().await?))
 }

@@ -8,12 +8,13 @@ use axum::{
 };
 use chrono::{DateTime, Utc};
 use hyper::StatusCode;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use utoipa::{IntoParams, ToSchema};
 
 use super::{
     AdminState, Publishing,
+    failure::Failure,
     gate::Caller,
     input::{Headers, Input, detached, invalid, limit, request_key},
     page::{Page, cursor_at, time_and_id},
@@ -28,14 +29,51 @@ use crate::{
     domain::keyset::{KeyLimits, Scope},
 };
 
-/// Why a stored change of keys is not announced yet.
-fn pending(error: Option<&admin::Error>) -> Value {
-    error.map_or(Value::Null, |error| json!({ "code": error.code(), "message": error.to_string() }))
+/// A page of keys.
+#[derive(Debug, Serialize, ToSchema)]
+pub(in crate::api) struct KeysPage {
+    items: Vec<KeyView>,
+    /// The cursor of the next page; null on the last one.
+    next: Option<String>,
+    /// Whether nodes do not know every change yet.
+    has_unannounced_changes: bool,
+}
+
+/// A key with a new secret.
+#[derive(Debug, Serialize, ToSchema)]
+pub(in crate::api) struct CreatedKey {
+    id: String,
+    /// The whole key; null in an answer that is given again.
+    key: Option<String>,
+    /// Why the change is stored but not announced yet.
+    pending: Option<Failure>,
+}
+
+/// A revoked key.
+#[derive(Debug, Serialize, ToSchema)]
+pub(in crate::api) struct RevokedKey {
+    id: String,
+    /// Why the change is stored but not announced yet.
+    pending: Option<Failure>,
+}
+
+/// A new admin key.
+#[derive(Debug, Serialize, ToSchema)]
+pub(in crate::api) struct CreatedAdminKey {
+    id: String,
+    /// The whole key; null in an answer that is given again.
+    key: Option<String>,
+}
+
+/// A revoked admin key, or an ended session.
+#[derive(Debug, Serialize, ToSchema)]
+pub(in crate::api) struct Revoked {
+    pub(super) id: String,
 }
 
 /// The API keys, revoked ones too, by id, with their last use by region. Their secrets are stored nowhere.
 #[utoipa::path(get, path = "/admin/v1/keys", params(ListQuery), responses(
-    (status = 200, description = "A page of keys", body = Value),
+    (status = 200, description = "A page of keys", body = KeysPage),
     (status = 404, description = "This node does not publish"),
     (status = 400, description = "A parameter is wrong"),
 ))]
@@ -43,14 +81,14 @@ pub(in crate::api) async fn list_keys(
     State(state): State<AdminState>,
     Publishing(publisher): Publishing,
     Query(query): Query<ListQuery>,
-) -> Result<Json<Value>, Error> {
+) -> Result<Json<KeysPage>, Error> {
     let (limit, admin) = (limit(query.limit)?, publisher.admin());
     let mut keys = read_keys(&state, &admin).await?;
     keys.sort_by(|a, b| a.id.cmp(&b.id));
     let keys = keys.into_iter().map(|key| (key.id.clone(), key)).collect();
     let page = Page::by_name(keys, limit, query.cursor.as_deref());
     let is_pending = admin.has_unannounced_keys().await?;
-    Ok(Json(json!({ "items": page.items, "next": page.next, "has_unannounced_changes": is_pending })))
+    Ok(Json(KeysPage { items: page.items, next: page.next, has_unannounced_changes: is_pending }))
 }
 
 /// All keys with their last use. Keys work, and are listed, while the statuses of nodes cannot be read.
@@ -88,7 +126,7 @@ pub(in crate::api) struct CreateKey {
 /// Creates an API key. The answer has the whole key, which is shown only once; an answer that is given again for its
 /// Idempotency-Key has it as null.
 #[utoipa::path(post, path = "/admin/v1/keys", params(("Idempotency-Key" = Option<String>, Header)), request_body = CreateKey, responses(
-    (status = 201, description = "It is created", body = Value),
+    (status = 201, description = "It is created", body = CreatedKey),
     (status = 404, description = "This node does not publish"),
     (status = 400, description = "The body is wrong"),
     (status = 409, description = "Other changes came first, or the Idempotency-Key came with another request"),
@@ -127,9 +165,11 @@ pub(in crate::api) async fn create(
 
 /// The answer to a changed key, now and when the request comes again.
 fn twice(changed: &KeyChange<ApiKey>) -> (Value, Value) {
-    let (id, pending) = (changed.done.id(), pending(changed.pending.as_ref()));
-    let kept = json!({ "id": id, "key": null, "pending": pending });
-    (json!({ "id": id, "key": changed.done.expose(), "pending": pending }), kept)
+    let answer = |key: Option<&str>| {
+        let pending = changed.pending.as_ref().map(Failure::of);
+        json!(CreatedKey { id: changed.done.id().to_owned(), key: key.map(str::to_owned), pending })
+    };
+    (answer(Some(changed.done.expose())), answer(None))
 }
 
 /// Refuses a key that would never work.
@@ -150,7 +190,7 @@ pub(in crate::api) struct RotateKey {
 
 /// Gives a key a new secret, which is shown only once. The old one works on for the overlap.
 #[utoipa::path(post, path = "/admin/v1/keys/{id}/rotate", params(("id" = String, Path), ("Idempotency-Key" = Option<String>, Header)), request_body = RotateKey, responses(
-    (status = 200, description = "It has a new secret", body = Value),
+    (status = 200, description = "It has a new secret", body = CreatedKey),
     (status = 404, description = "There is no such key, or this node does not publish"),
     (status = 400, description = "The body is wrong"),
     (status = 409, description = "Other changes came first, or the Idempotency-Key came with another request"),
@@ -190,7 +230,7 @@ pub(in crate::api) async fn rotate(
 
 /// Revokes a key. Every region refuses it within two poll intervals of the announcement.
 #[utoipa::path(delete, path = "/admin/v1/keys/{id}", params(("id" = String, Path)), responses(
-    (status = 200, description = "It is revoked", body = Value),
+    (status = 200, description = "It is revoked", body = RevokedKey),
     (status = 404, description = "There is no such key, or this node does not publish"),
     (status = 409, description = "Other changes came first"),
 ))]
@@ -198,9 +238,9 @@ pub(in crate::api) async fn revoke_key(
     Publishing(publisher): Publishing,
     caller: Caller,
     Path(id): Path<String>,
-) -> Result<Json<Value>, Error> {
+) -> Result<Json<RevokedKey>, Error> {
     let revoked = revoke(publisher, id, caller).await?;
-    Ok(Json(json!({ "id": revoked.done, "pending": pending(revoked.pending.as_ref()) })))
+    Ok(Json(RevokedKey { id: revoked.done, pending: revoked.pending.as_ref().map(Failure::of) }))
 }
 
 /// Revokes a key.
@@ -214,7 +254,7 @@ pub(in crate::api) async fn revoke(
 
 /// The admin keys, revoked ones too, by id. Their secrets are stored nowhere.
 #[utoipa::path(get, path = "/admin/v1/admin-keys", params(ListQuery), responses(
-    (status = 200, description = "A page of admin keys", body = Value),
+    (status = 200, description = "A page of admin keys", body = Page<AdminKeyView>),
     (status = 404, description = "This node does not publish"),
     (status = 400, description = "A parameter is wrong"),
 ))]
@@ -247,7 +287,7 @@ pub(in crate::api) struct CreateAdminKey {
 /// Creates an admin key. The answer has the whole key, which is shown only once; an answer that is given again for its
 /// Idempotency-Key has it as null.
 #[utoipa::path(post, path = "/admin/v1/admin-keys", params(("Idempotency-Key" = Option<String>, Header)), request_body = CreateAdminKey, responses(
-    (status = 201, description = "It is created", body = Value),
+    (status = 201, description = "It is created", body = CreatedAdminKey),
     (status = 404, description = "This node does not publish"),
     (status = 400, description = "The body is wrong"),
     (status = 409, description = "The Idempotency-Key came with another request"),
@@ -280,8 +320,8 @@ pub(in crate::api) async fn create_admin(
         let admin = publisher.admin();
         let create = async {
             let key = admin.create_admin_key(new, caller.principal()).await?;
-            let kept = json!({ "id": key.id(), "key": null });
-            Ok((json!({ "id": key.id(), "key": key.expose() }), kept))
+            let answer = |secret| json!(CreatedAdminKey { id: key.id().to_owned(), key: secret });
+            Ok((answer(Some(key.expose().to_owned())), answer(None)))
         };
         admin.once(key, create).await
     })
@@ -291,15 +331,15 @@ pub(in crate::api) async fn create_admin(
 
 /// Revokes an admin key. Every publisher refuses it within two seconds.
 #[utoipa::path(delete, path = "/admin/v1/admin-keys/{id}", params(("id" = String, Path)), responses(
-    (status = 200, description = "It is revoked", body = Value),
+    (status = 200, description = "It is revoked", body = Revoked),
     (status = 404, description = "There is no such admin key, or this node does not publish"),
 ))]
 pub(in crate::api) async fn revoke_admin_key(
     Publishing(publisher): Publishing,
     caller: Caller,
     Path(id): Path<String>,
-) -> Result<Json<Value>, Error> {
-    Ok(Json(json!({ "id": revoke_admin(publisher, id, caller).await? })))
+) -> Result<Json<Revoked>, Error> {
+    Ok(Json(Revoked { id: revoke_admin(publisher, id, caller).await? }))
 }
 
 /// Revokes an admin key.
@@ -327,7 +367,7 @@ pub(in crate::api) struct AuditQuery {
 
 /// The audit log, newest entries first: who did what, from where.
 #[utoipa::path(get, path = "/admin/v1/audit", params(AuditQuery), responses(
-    (status = 200, description = "A page of entries", body = Value),
+    (status = 200, description = "A page of entries", body = Page<AuditEntry>),
     (status = 404, description = "This node does not publish"),
     (status = 400, description = "A parameter is wrong"),
 ))]

@@ -1,8 +1,9 @@
 //! `/admin/v1/login-links`: links that begin a session of a browser.
 
 use axum::Json;
+use chrono::{DateTime, Utc};
 use hyper::StatusCode;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use utoipa::ToSchema;
 
@@ -25,11 +26,21 @@ pub(in crate::api) struct CreateLoginLink {
     role: AdminRole,
 }
 
+/// A new link.
+#[derive(Debug, Serialize, ToSchema)]
+pub(in crate::api) struct CreatedLoginLink {
+    id: String,
+    /// Its path on this listener; null in an answer that is given again.
+    path: Option<String>,
+    /// When it ends unused.
+    expires_at: DateTime<Utc>,
+}
+
 /// Creates a link that begins one session of a browser within ten minutes. The answer has its path on this listener,
 /// which is shown only once; an answer that is given again for its Idempotency-Key has it as null. The session ends
-/// with the admin key that creates the link.
+/// with the admin key that creates the link, or with the session without a key that does.
 #[utoipa::path(post, path = "/admin/v1/login-links", params(("Idempotency-Key" = Option<String>, Header)), request_body = CreateLoginLink, responses(
-    (status = 201, description = "It is created", body = Value),
+    (status = 201, description = "It is created", body = CreatedLoginLink),
     (status = 404, description = "This node does not publish"),
     (status = 400, description = "The body is wrong"),
     (status = 409, description = "The Idempotency-Key came with another request"),
@@ -44,10 +55,10 @@ pub(in crate::api) async fn create_login_link(
     let (answer, _) = detached(async move {
         let admin = publisher.admin();
         let create = async {
-            let link = admin.create_login_link(value.role, caller.0.key_id(), caller.principal()).await?;
-            let (id, expires_at) = (link.ticket.id(), link.expires_at);
-            let kept = json!({ "id": id, "path": null, "expires_at": expires_at });
-            Ok((json!({ "id": id, "path": login_path(&link.ticket), "expires_at": expires_at }), kept))
+            let link = admin.create_login_link(value.role, Some(&caller.0), caller.principal()).await?;
+            let expires_at = link.expires_at;
+            let answer = |path| json!(CreatedLoginLink { id: link.ticket.id().to_owned(), path, expires_at });
+            Ok((answer(Some(login_path(&link.ticket))), answer(None)))
         };
         admin.once(key, create).await
     })

@@ -11,6 +11,7 @@ pub(super) mod codes;
 pub(super) mod collections;
 mod etag;
 pub(super) mod events;
+mod failure;
 pub(super) mod gate;
 pub(super) mod input;
 pub(super) mod keys;

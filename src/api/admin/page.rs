@@ -9,7 +9,7 @@ use super::input::invalid;
 use crate::{api::http::error::Error, domain::RunRecord};
 
 /// One page.
-#[derive(Debug, Serialize)]
+#[derive(utoipa::ToSchema, Debug, Serialize)]
 pub(in crate::api) struct Page<T> {
     /// The items.
     pub(in crate::api) items: Vec<T>,

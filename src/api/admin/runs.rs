@@ -4,21 +4,21 @@ use axum::{
     Json,
     extract::{Path, Query, State},
 };
-use serde::Deserialize;
-use serde_json::{Value, json};
-use utoipa::IntoParams;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use utoipa::{IntoParams, ToSchema};
 
 use super::{
     AdminState, Publishing,
     gate::Caller,
     input::{Headers, detached, limit, named, request_key},
     page::{Page, cursor_of_run, time_and_id},
-    syncs::{Accepted, twice},
+    syncs::{Accepted, Started, twice},
 };
 use crate::{
     admin::{OperationView, Publisher, RequestKey, RunsFilter},
     api::http::error::Error,
-    domain::{CollectionName, Digest, OperationId, RejectedRow, RunId, RunRecord},
+    domain::{CollectionName, Digest, OperationId, RejectedRow, RunId, RunProgress, RunRecord},
 };
 
 /// Which runs.
@@ -40,7 +40,7 @@ pub(in crate::api) struct RunsQuery {
 
 /// The sync runs of all publishers, newest first.
 #[utoipa::path(get, path = "/admin/v1/runs", params(RunsQuery), responses(
-    (status = 200, description = "A page of runs", body = Value),
+    (status = 200, description = "A page of runs", body = Page<RunRecord>),
     (status = 404, description = "There is no such sync, or this node does not publish"),
     (status = 400, description = "A parameter is wrong"),
 ))]
@@ -56,25 +56,41 @@ pub(in crate::api) async fn list_runs(
     Ok(Json(Page::of(publisher.admin().runs(filter).await?, limit, cursor_of_run)))
 }
 
+/// A run.
+#[derive(Debug, Serialize, ToSchema)]
+pub(in crate::api) struct ShownRun {
+    run: RunRecord,
+    /// What it has done so far; null once it has ended.
+    progress: Option<RunProgress>,
+    /// What it has read; null if it is not known.
+    sql: Option<String>,
+}
+
+/// A run that will end.
+#[derive(Debug, Serialize, ToSchema)]
+pub(in crate::api) struct CancelledRun {
+    run: RunId,
+}
+
 /// One run, what it has done so far, and what it has read.
 #[utoipa::path(get, path = "/admin/v1/runs/{run}", params(("run" = String, Path)), responses(
-    (status = 200, description = "The run", body = Value),
+    (status = 200, description = "The run", body = ShownRun),
     (status = 404, description = "There is no such run, or this node does not publish"),
     (status = 400, description = "The id is not one of a run"),
 ))]
 pub(in crate::api) async fn show_run(
     Publishing(publisher): Publishing,
     Path(run): Path<String>,
-) -> Result<Json<Value>, Error> {
+) -> Result<Json<ShownRun>, Error> {
     let (id, admin) = (named::<RunId>("run", &run)?, publisher.admin());
     let (run, _) = admin.run(id).await?;
     let (progress, sql) = (admin.run_progress(id).await?, admin.run_query(id).await?);
-    Ok(Json(json!({ "run": run, "progress": progress, "sql": sql })))
+    Ok(Json(ShownRun { run, progress, sql }))
 }
 
 /// The rejected rows of a run with their primary keys; at most 100 of a reason and 1,000 in all are kept.
 #[utoipa::path(get, path = "/admin/v1/runs/{run}/rejected", params(("run" = String, Path)), responses(
-    (status = 200, description = "The rows", body = Vec<Value>),
+    (status = 200, description = "The rows", body = Vec<RejectedRow>),
     (status = 404, description = "There is no such run, or this node does not publish"),
     (status = 400, description = "The id is not one of a run"),
 ))]
@@ -87,7 +103,7 @@ pub(in crate::api) async fn list_rejected(
 
 /// Asks for the end of a run, wherever it is in progress. It ends within two seconds, unless it announces already.
 #[utoipa::path(post, path = "/admin/v1/runs/{run}/cancel", params(("run" = String, Path)), responses(
-    (status = 202, description = "It will end", body = Value),
+    (status = 202, description = "It will end", body = CancelledRun),
     (status = 404, description = "There is no such run, or this node does not publish"),
     (status = 400, description = "The id is not one of a run"),
     (status = 409, description = "It is not in progress"),
@@ -96,15 +112,15 @@ pub(in crate::api) async fn cancel_run(
     Publishing(publisher): Publishing,
     caller: Caller,
     Path(run): Path<String>,
-) -> Result<(hyper::StatusCode, Json<Value>), Error> {
+) -> Result<(hyper::StatusCode, Json<CancelledRun>), Error> {
     let id = named::<RunId>("run", &run)?;
     publisher.admin().cancel_run(id, caller.principal()).await?;
-    Ok((hyper::StatusCode::ACCEPTED, Json(json!({ "run": id }))))
+    Ok((hyper::StatusCode::ACCEPTED, Json(CancelledRun { run: id })))
 }
 
 /// Announces exactly what a held run has made. The answer has the operation.
 #[utoipa::path(post, path = "/admin/v1/runs/{run}/approve", params(("run" = String, Path), ("Idempotency-Key" = Option<String>, Header)), responses(
-    (status = 202, description = "The approval was started", body = Value),
+    (status = 202, description = "The approval was started", body = Started),
     (status = 404, description = "There is no such run, or this node does not publish"),
     (status = 400, description = "The id is not one of a run, or no guard holds it"),
     (status = 409, description = "Another run took its place, or the Idempotency-Key came with another request"),
@@ -144,7 +160,7 @@ pub(in crate::api) async fn approve(
 
 /// A requested operation: its progress, and its outcome once it has ended.
 #[utoipa::path(get, path = "/admin/v1/operations/{operation}", params(("operation" = String, Path)), responses(
-    (status = 200, description = "The operation", body = Value),
+    (status = 200, description = "The operation", body = OperationView),
     (status = 404, description = "This node has no such operation"),
     (status = 400, description = "The id is not one of an operation"),
 ))]
@@ -157,7 +173,7 @@ pub(in crate::api) async fn show_operation(
 
 /// Cancels an operation, unless it has ended.
 #[utoipa::path(post, path = "/admin/v1/operations/{operation}/cancel", params(("operation" = String, Path)), responses(
-    (status = 202, description = "It will end", body = Value),
+    (status = 202, description = "It will end", body = OperationView),
     (status = 404, description = "This node has no such operation"),
     (status = 400, description = "The id is not one of an operation"),
 ))]

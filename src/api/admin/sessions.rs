@@ -4,12 +4,12 @@ use axum::{
     Json,
     extract::{Path, Query, State},
 };
-use serde_json::{Value, json};
 
 use super::{
     AdminState, Publishing,
     gate::Caller,
     input::{detached, limit},
+    keys::Revoked,
     page::Page,
     sources::ListQuery,
 };
@@ -20,7 +20,7 @@ use crate::{
 
 /// The sessions that are open, by id. Their cookies are stored nowhere.
 #[utoipa::path(get, path = "/admin/v1/sessions", params(ListQuery), responses(
-    (status = 200, description = "A page of sessions", body = Value),
+    (status = 200, description = "A page of sessions", body = Page<SessionView>),
     (status = 404, description = "This node does not publish"),
     (status = 400, description = "A parameter is wrong"),
 ))]
@@ -39,7 +39,7 @@ pub(in crate::api) async fn list_sessions(
 /// Ends a session. Every publisher refuses it within two seconds. Sessions of other admin keys, and those of the same key
 /// with a higher role, need the role admin.
 #[utoipa::path(delete, path = "/admin/v1/sessions/{id}", params(("id" = String, Path)), responses(
-    (status = 200, description = "It has ended", body = Value),
+    (status = 200, description = "It has ended", body = Revoked),
     (status = 403, description = "It is another one's, and the role is not admin"),
     (status = 404, description = "There is no such session, or this node does not publish"),
 ))]
@@ -48,9 +48,9 @@ pub(in crate::api) async fn end_session(
     Publishing(publisher): Publishing,
     caller: Caller,
     Path(id): Path<String>,
-) -> Result<Json<Value>, Error> {
+) -> Result<Json<Revoked>, Error> {
     let ended = end(&state, publisher, caller, &id).await?;
-    Ok(Json(json!({ "id": ended.id })))
+    Ok(Json(Revoked { id: ended.id }))
 }
 
 /// Ends the session `id` if the caller may end it.

@@ -60,13 +60,16 @@ fn rows(limit: Option<u64>) -> Result<u64, Error> {
 }
 
 /// Rows of a preview as JSON, bounded by their bytes.
-#[derive(Debug, Default, Serialize)]
+#[derive(Debug, Default, Serialize, ToSchema)]
 pub(in crate::api) struct Rows {
+    /// Each a JSON object.
     #[serde(rename = "rows")]
+    #[schema(value_type = Vec<Object>)]
     values: Vec<Box<RawValue>>,
     /// Whether rows were left off because of their size.
     pub(in crate::api) is_cut: bool,
     #[serde(skip)]
+    #[schema(ignore)]
     bytes: usize,
 }
 
@@ -100,7 +103,7 @@ pub(super) fn section(
 
 /// The configured sources, by name. Secrets are masked.
 #[utoipa::path(get, path = "/admin/v1/sources", params(ListQuery), responses(
-    (status = 200, description = "A page of sources", body = Value),
+    (status = 200, description = "A page of sources", body = Page<EntryView>),
 ))]
 pub(in crate::api) async fn list_sources(
     State(state): State<AdminState>,
@@ -111,7 +114,7 @@ pub(in crate::api) async fn list_sources(
 
 /// Connects to a source, makes a trivial request, and asks for the version and for the columns of its models.
 #[utoipa::path(post, path = "/admin/v1/sources/{source}/check", params(("source" = String, Path)), responses(
-    (status = 200, description = "It answered", body = Value),
+    (status = 200, description = "It answered", body = SourceCheck),
     (status = 404, description = "There is no such source"),
     (status = 400, description = "The source refuses, or its settings are wrong"),
 ))]
@@ -139,7 +142,7 @@ pub(in crate::api) struct TablesQuery {
 
 /// The tables that the source's user may read, or the files.
 #[utoipa::path(get, path = "/admin/v1/sources/{source}/tables", params(("source" = String, Path), TablesQuery), responses(
-    (status = 200, description = "A page of names", body = Value),
+    (status = 200, description = "A page of names", body = Page<String>),
     (status = 404, description = "There is no such source"),
     (status = 400, description = "The source refuses, or a parameter is wrong"),
 ))]
@@ -167,7 +170,7 @@ pub(in crate::api) struct ColumnsQuery {
 
 /// The columns of a table or file.
 #[utoipa::path(get, path = "/admin/v1/sources/{source}/columns", params(("source" = String, Path), ColumnsQuery), responses(
-    (status = 200, description = "The columns", body = Vec<Value>),
+    (status = 200, description = "The columns", body = Vec<Column>),
     (status = 404, description = "There is no such source or table"),
     (status = 400, description = "The source refuses, or a parameter is wrong"),
 ))]
@@ -195,7 +198,7 @@ pub(in crate::api) struct SourceQuery {
 
 /// Rows of a query, before any mapping. The source is only read.
 #[utoipa::path(post, path = "/admin/v1/sources/{source}/query", params(("source" = String, Path)), request_body = SourceQuery, responses(
-    (status = 200, description = "The rows", body = Value),
+    (status = 200, description = "The rows", body = Rows),
     (status = 404, description = "There is no such source or table"),
     (status = 400, description = "The source refuses, or the body is wrong"),
 ))]
@@ -217,7 +220,7 @@ pub(in crate::api) async fn query_source(
 
 /// The configured models, by name.
 #[utoipa::path(get, path = "/admin/v1/models", params(ListQuery), responses(
-    (status = 200, description = "A page of models", body = Value),
+    (status = 200, description = "A page of models", body = Page<EntryView>),
 ))]
 pub(in crate::api) async fn list_models(
     State(state): State<AdminState>,
@@ -227,7 +230,7 @@ pub(in crate::api) async fn list_models(
 }
 
 /// A model's columns and first rows.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(in crate::api) struct ModelPreview {
     columns: Vec<Column>,
     #[serde(flatten)]
@@ -236,7 +239,7 @@ pub(in crate::api) struct ModelPreview {
 
 /// The columns and first rows of a model, before any mapping.
 #[utoipa::path(get, path = "/admin/v1/models/{model}/preview", params(("model" = String, Path), RowsQuery), responses(
-    (status = 200, description = "Columns and rows", body = Value),
+    (status = 200, description = "Columns and rows", body = ModelPreview),
     (status = 404, description = "There is no such model or table"),
     (status = 400, description = "The source refuses, or a parameter is wrong"),
 ))]
@@ -263,7 +266,7 @@ pub(in crate::api) struct KeyQuery {
 /// Whether a column of a model can be its primary key: how many rows it has, how many of them have no value, and how many
 /// values occur more than once. The source is asked with one query; without SQL, its first million rows are read.
 #[utoipa::path(post, path = "/admin/v1/models/{model}/check-key", params(("model" = String, Path), KeyQuery), responses(
-    (status = 200, description = "The counts", body = Value),
+    (status = 200, description = "The counts", body = KeyCheck),
     (status = 404, description = "There is no such model or table"),
     (status = 400, description = "The source refuses, there is no such column, or a parameter is wrong"),
 ))]

@@ -19,9 +19,9 @@ use super::{
     stored::ShownEntry,
 };
 use crate::{
-    admin::{self, EntryView, OperationView, Pause, Publisher, RequestKey, RequestedRun},
+    admin::{self, EntryView, OperationKind, OperationView, Pause, Publisher, RequestKey, RequestedRun},
     api::http::error::{Error, INTERNAL},
-    domain::{CollectionName, RejectedRow, StoredName, StoredSection},
+    domain::{CollectionName, Column, OperationId, RejectedRow, StoredName, StoredSection},
 };
 
 /// Most rejected rows of a preview.
@@ -29,7 +29,7 @@ const REJECTED_MAX: usize = 1000;
 
 /// The configured syncs, by name. Secrets are masked.
 #[utoipa::path(get, path = "/admin/v1/syncs", params(ListQuery), responses(
-    (status = 200, description = "A page of syncs", body = Value),
+    (status = 200, description = "A page of syncs", body = Page<EntryView>),
 ))]
 pub(in crate::api) async fn list_syncs(
     State(state): State<AdminState>,
@@ -40,7 +40,7 @@ pub(in crate::api) async fn list_syncs(
 
 /// One sync, with the state of its collection. `ETag` is the version of a stored sync.
 #[utoipa::path(get, path = "/admin/v1/syncs/{sync}", params(("sync" = String, Path)), responses(
-    (status = 200, description = "The sync", body = Value),
+    (status = 200, description = "The sync", body = ShownEntry),
     (status = 404, description = "There is no such sync, or this node does not publish"),
     (status = 400, description = "The name is not one of a sync"),
 ))]
@@ -64,7 +64,7 @@ pub(in crate::api) async fn show_sync(
 }
 
 /// Records of a sync as they would be served.
-#[derive(Debug, Serialize)]
+#[derive(utoipa::ToSchema, Debug, Serialize)]
 pub(in crate::api) struct SyncPreview {
     #[serde(flatten)]
     pub(in crate::api) records: Rows,
@@ -98,7 +98,7 @@ impl SyncPreview {
 
 /// The first records of a sync as they would be served, and the rows that would be rejected.
 #[utoipa::path(get, path = "/admin/v1/syncs/{sync}/preview", params(("sync" = String, Path), RowsQuery), responses(
-    (status = 200, description = "Records and rejected rows", body = Value),
+    (status = 200, description = "Records and rejected rows", body = SyncPreview),
     (status = 404, description = "There is no such sync, or this node does not publish"),
     (status = 400, description = "The mapping does not fit, the source refuses, or a parameter is wrong"),
 ))]
@@ -111,27 +111,42 @@ pub(in crate::api) async fn preview_sync(
     Ok(Json(SyncPreview::read(&publisher, &sync, state.clock.now(), query.rows()?).await?))
 }
 
+/// Whether a sync fits its model. One that does not has faults alone.
+#[derive(Debug, Serialize, ToSchema)]
+pub(in crate::api) struct Validated {
+    is_valid: bool,
+    faults: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    warnings: Option<Vec<String>>,
+    /// The columns of the model.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    columns: Option<Vec<Column>>,
+    /// The number of fields of a record.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fields: Option<usize>,
+}
+
 /// Whether a sync fits its model: its columns, its fields, and every fault at once. No row is read.
 #[utoipa::path(post, path = "/admin/v1/syncs/{sync}/validate", params(("sync" = String, Path)), responses(
-    (status = 200, description = "The outcome", body = Value),
+    (status = 200, description = "The outcome", body = Validated),
     (status = 404, description = "There is no such sync, or this node does not publish"),
     (status = 400, description = "The source refuses"),
 ))]
 pub(in crate::api) async fn validate_sync(
     Publishing(publisher): Publishing,
     Path(sync): Path<String>,
-) -> Result<Json<Value>, Error> {
+) -> Result<Json<Validated>, Error> {
     match publisher.registry.check(&sync).await {
-        Ok(checked) => Ok(Json(json!({
-            "is_valid": true,
-            "faults": [],
-            "warnings": checked.mapping.warnings(),
-            "columns": checked.columns,
-            "fields": checked.mapping.fields().len(),
-        }))),
+        Ok(checked) => Ok(Json(Validated {
+            is_valid: true,
+            faults: Vec::new(),
+            warnings: Some(checked.mapping.warnings().iter().map(ToString::to_string).collect()),
+            fields: Some(checked.mapping.fields().len()),
+            columns: Some(checked.columns),
+        })),
         Err(admin::Error::Mapping { faults, .. }) => {
-            let faults: Vec<String> = faults.iter().map(ToString::to_string).collect();
-            Ok(Json(json!({ "is_valid": false, "faults": faults })))
+            let faults = faults.iter().map(ToString::to_string).collect();
+            Ok(Json(Validated { is_valid: false, faults, warnings: None, columns: None, fields: None }))
         }
         Err(error) => Err(error.into()),
     }
@@ -155,7 +170,7 @@ pub(in crate::api) struct StartRun {
 /// Starts a run of a sync, or follows the one that is in progress. The answer has the operation, which
 /// `GET /admin/v1/operations/{operation}` shows until an hour after its end.
 #[utoipa::path(post, path = "/admin/v1/syncs/{sync}/runs", params(("sync" = String, Path), ("Idempotency-Key" = Option<String>, Header)), request_body = StartRun, responses(
-    (status = 202, description = "It was started", body = Value),
+    (status = 202, description = "It was started", body = Started),
     (status = 404, description = "There is no such sync, or this node does not publish"),
     (status = 400, description = "The body is wrong"),
     (status = 409, description = "The Idempotency-Key came with another request, or its first request is in progress"),
@@ -193,9 +208,18 @@ pub(in crate::api) async fn start(
     Ok(answer)
 }
 
+/// An operation that was started.
+#[derive(Debug, Serialize, ToSchema)]
+pub(in crate::api) struct Started {
+    operation: OperationId,
+    /// Its collection; of an approval null until it is known.
+    sync: Option<CollectionName>,
+    kind: OperationKind,
+}
+
 /// The answer to a started operation, now and when the request comes again.
 pub(super) fn twice(view: &OperationView) -> (Value, Value) {
-    let answer = json!({ "operation": view.id, "sync": view.sync, "kind": view.kind });
+    let answer = json!(Started { operation: view.id, sync: view.sync.clone(), kind: view.kind });
     (answer.clone(), answer)
 }
 
@@ -210,9 +234,17 @@ impl axum::response::IntoResponse for Accepted {
     }
 }
 
+/// A sync that is not paused.
+#[derive(Debug, Serialize, ToSchema)]
+pub(in crate::api) struct Resumed {
+    sync: CollectionName,
+    /// The pause that ended.
+    pause: Option<Pause>,
+}
+
 /// Lets a sync run by its schedule again, after a rollback. The answer has the pause that ended; null without one.
 #[utoipa::path(post, path = "/admin/v1/syncs/{sync}/resume", params(("sync" = String, Path)), responses(
-    (status = 200, description = "It is not paused", body = Value),
+    (status = 200, description = "It is not paused", body = Resumed),
     (status = 404, description = "There is no such sync, or this node does not publish"),
     (status = 400, description = "The name is not one of a sync"),
     (status = 409, description = "Other announcements came first"),
@@ -221,9 +253,8 @@ pub(in crate::api) async fn resume_sync(
     Publishing(publisher): Publishing,
     caller: Caller,
     Path(sync): Path<String>,
-) -> Result<Json<Value>, Error> {
-    let name: CollectionName = named("sync", &sync)?;
-    let pause: Option<Pause> =
-        detached(async move { publisher.resume(&name, caller.principal()).await }).await?;
-    Ok(Json(json!({ "sync": sync, "pause": pause })))
+) -> Result<Json<Resumed>, Error> {
+    let (sync, resumed) = named::<CollectionName>("sync", &sync).map(|name| (name.clone(), name))?;
+    let pause = detached(async move { publisher.resume(&resumed, caller.principal()).await }).await?;
+    Ok(Json(Resumed { sync, pause }))
 }

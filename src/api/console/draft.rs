@@ -16,9 +16,9 @@ use crate::{
 /// Times of the next runs.
 const TIMES_LISTED: usize = 5;
 /// How long a form waits for the columns of its model, which are not all that it has.
-pub(super) const COLUMNS_WAIT: Duration = Duration::from_secs(3);
+const COLUMNS_WAIT: Duration = Duration::from_secs(3);
 /// How long it waits for them when somebody has asked for them: less than a request may take.
-pub(super) const COLUMNS_WAIT_MAX: Duration = Duration::from_secs(20);
+const COLUMNS_WAIT_MAX: Duration = Duration::from_secs(20);
 
 /// What a form asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,6 +31,8 @@ pub(super) enum Asked {
     Rows,
     /// Of a model: whether the primary key fits.
     Key,
+    /// Of a source: whether it answers.
+    Connection,
 }
 
 impl Asked {
@@ -41,6 +43,7 @@ impl Asked {
             (StoredSection::Models, "tables") => Some(Self::Tables),
             (StoredSection::Models, "rows") => Some(Self::Rows),
             (StoredSection::Models, "key") => Some(Self::Key),
+            (StoredSection::Sources, "connect") => Some(Self::Connection),
             _ => None,
         }
     }
@@ -71,14 +74,15 @@ pub(super) async fn add(
         Asked::Tables => tables(state, shown).await,
         Asked::Rows => rows(state, entry, shown).await,
         Asked::Key => key(state, entry, shown).await,
+        Asked::Connection => connection(state, entry, shown).await,
     };
     if let Err(error) = added {
-        shown.beside.refusal = Some(refusal(&error));
+        shown.refuse(&error);
     }
 }
 
-/// Adds the columns of the model of a sync, or why there are none. A source that does not answer within `wait` adds nothing.
-pub(super) async fn add_columns(state: &AdminState, grant: &Grant, wait: Duration, shown: &mut Shown) {
+/// Adds the columns of the model of a sync, or why there are none. A source that does not answer in time adds nothing.
+pub(super) async fn add_columns(state: &AdminState, grant: &Grant, is_asked: bool, shown: &mut Shown) {
     let model = shown.fields.text("model");
     if model.is_empty() {
         return;
@@ -88,8 +92,10 @@ pub(super) async fn add_columns(state: &AdminState, grant: &Grant, wait: Duratio
         let _turn = state.samples.turn(holder).await;
         state.samples.read(&state.configured.read(), model).await
     };
+    let wait = if is_asked { COLUMNS_WAIT_MAX } else { COLUMNS_WAIT };
     match tokio::time::timeout(wait, read).await {
         Ok(Ok(sample)) => shown.beside.columns.clone_from(&sample.columns),
+        Ok(Err(error)) if is_asked => shown.refuse(&error.into()),
         Ok(Err(error)) => shown.beside.refusal = Some(refusal(&error.into())),
         Err(_) => {}
     }
@@ -129,7 +135,7 @@ async fn preview(state: &AdminState, entry: &StoredName, shown: &mut Shown) -> R
                 shown.beside.columns.clone_from(&read.columns);
                 sample = Some(read);
             }
-            Err(error) => shown.beside.refusal = Some(refusal(&error.into())),
+            Err(error) => shown.refuse(&error.into()),
         }
     }
     let Some(draft) = draft(state, entry, shown).await? else { return Ok(()) };
@@ -185,5 +191,11 @@ async fn key(state: &AdminState, entry: &StoredName, shown: &mut Shown) -> Resul
     }
     let Some(draft) = draft(state, entry, shown).await? else { return Ok(()) };
     shown.beside.key = Some(draft.configuration().check_key(&entry.name, &column).await?);
+    Ok(())
+}
+
+async fn connection(state: &AdminState, entry: &StoredName, shown: &mut Shown) -> Result<(), Error> {
+    let Some(draft) = draft(state, entry, shown).await? else { return Ok(()) };
+    shown.beside.connected = Some(draft.configuration().sources.check(&entry.name).await?);
     Ok(())
 }

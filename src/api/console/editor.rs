@@ -39,6 +39,16 @@ pub(super) struct Shown {
     is_sound: bool,
     refusal: Option<Error>,
     pub(super) beside: Beside,
+    /// The status of the refusal of what the form has asked for.
+    beside_status: Option<StatusCode>,
+}
+
+impl Shown {
+    /// Notes why the source did not give what the form has asked for.
+    pub(super) fn refuse(&mut self, error: &Error) {
+        self.beside.refusal = Some(refusal(error));
+        self.beside_status = Some(error.code().status);
+    }
 }
 
 fn render(
@@ -71,7 +81,7 @@ fn render(
     let status = match &shown.refusal {
         Some(error) => error.code().status,
         None if has_fault => StatusCode::BAD_REQUEST,
-        None => StatusCode::OK,
+        None => shown.beside_status.unwrap_or_default(),
     };
     (status, Html(page.render())).into_response()
 }
@@ -99,10 +109,13 @@ pub(super) async fn show_new(
     }
     let name = given("table").rsplit('.').next().unwrap_or_default();
     let name = if name.is_empty() { given("model") } else { name };
-    let fields = fields(section, &name.to_ascii_lowercase(), &settings);
+    let mut fields = fields(section, &name.to_ascii_lowercase(), &settings);
+    if section == StoredSection::Syncs && settings.get("indexes").is_none() {
+        fields = entry_form::change(&fields, "index-add", &[]);
+    }
     let mut shown = Shown { fields, ..Shown::default() };
     if section == StoredSection::Syncs {
-        draft::add_columns(&state, &grant, draft::COLUMNS_WAIT, &mut shown).await;
+        draft::add_columns(&state, &grant, false, &mut shown).await;
     }
     Ok(render(&state, &grant, section, None, &shown))
 }
@@ -159,7 +172,7 @@ pub(super) async fn show(
     let fields = fields(name.section, &name.name, &found.settings).with(STATE, &version);
     let mut shown = Shown { fields, ..Shown::default() };
     if name.section == StoredSection::Syncs {
-        draft::add_columns(&state, &grant, draft::COLUMNS_WAIT, &mut shown).await;
+        draft::add_columns(&state, &grant, false, &mut shown).await;
     }
     Ok(render(&state, &grant, name.section, Some(&name), &shown))
 }
@@ -211,8 +224,7 @@ async fn answer(
         let name = draft::drafted(state, section, name.cloned());
         draft::add(state, grant, &name, asked, &mut shown).await;
     } else {
-        let wait = if change == "columns" { draft::COLUMNS_WAIT_MAX } else { draft::COLUMNS_WAIT };
-        draft::add_columns(state, grant, wait, &mut shown).await;
+        draft::add_columns(state, grant, change == "columns", &mut shown).await;
         shown.fields = entry_form::change(&shown.fields, &change, &shown.beside.columns);
     }
     Ok(render(state, grant, section, stored, &shown))

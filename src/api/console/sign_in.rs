@@ -13,7 +13,7 @@ use super::{
     form,
 };
 use crate::{
-    admin::{AccessRefusal, SIGN_IN_PATH, SignIn, SignInError},
+    admin::{self, AccessRefusal, SIGN_IN_PATH, SignIn, SignInError},
     api::{
         admin::{
             AdminState, browser, codes,
@@ -131,15 +131,22 @@ fn begun(head: &Parts, session: &SignIn, next: &str) -> Response {
     response
 }
 
-/// Ends the session.
+/// Ends the session; of single sign-on the one at the provider, too.
 pub(super) async fn sign_out(
     State(state): State<AdminState>,
     Caller(grant): Caller,
 ) -> Result<Response, Refused> {
     let publisher = state.publisher()?;
     let access = state.access.clone();
-    detached(async move { access.sign_out(&publisher, &grant).await }).await?;
-    let mut response = see(SIGN_IN_PATH);
+    let sign_out = async move {
+        access.sign_out(&publisher, &grant).await?;
+        Ok::<_, admin::Error>(access.provider_logout(&grant).await)
+    };
+    let mut response = match detached(sign_out).await? {
+        // A form of this listener must not lead to another site, so the page does.
+        Some(url) => Html(console::signed_out(&url)).into_response(),
+        None => see(SIGN_IN_PATH),
+    };
     forget_session(&mut response);
     Ok(response)
 }

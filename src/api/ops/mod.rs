@@ -12,7 +12,7 @@ use axum::{
     response::IntoResponse,
 };
 use serde::Serialize;
-use serde_json::{Value, json};
+use utoipa::ToSchema;
 
 use super::{admin::AdminState, http::error::NO_STORE, read::ReadState};
 use crate::{
@@ -72,10 +72,16 @@ impl FromRef<ReadState> for Readiness {
     }
 }
 
-type Health = (StatusCode, [(HeaderName, HeaderValue); 1], Json<Value>);
+/// A word for the state.
+#[derive(Serialize, ToSchema)]
+pub(super) struct HealthBody {
+    status: String,
+}
+
+type Health = (StatusCode, [(HeaderName, HeaderValue); 1], Json<HealthBody>);
 
 fn health(code: StatusCode, word: &str) -> Health {
-    (code, [(CACHE_CONTROL, NO_STORE)], Json(json!({ "status": word })))
+    (code, [(CACHE_CONTROL, NO_STORE)], Json(HealthBody { status: word.to_owned() }))
 }
 
 /// `GET /livez`: the process runs and answers.
@@ -90,15 +96,15 @@ pub(super) async fn readyz(State(readiness): State<Readiness>) -> Health {
 }
 
 /// The process runs and answers.
-#[utoipa::path(get, path = LIVEZ, responses((status = 200, description = "The process runs", body = Value)))]
+#[utoipa::path(get, path = LIVEZ, responses((status = 200, description = "The process runs", body = HealthBody)))]
 pub(super) async fn admin_livez() -> Health {
     livez().await
 }
 
 /// Whether the node has everything that its roles need, as the public listener says it.
 #[utoipa::path(get, path = READYZ, responses(
-    (status = 200, description = "It is ready", body = Value),
-    (status = 503, description = "It is starting or draining", body = Value),
+    (status = 200, description = "It is ready", body = HealthBody),
+    (status = 503, description = "It is starting or draining", body = HealthBody),
 ))]
 pub(super) async fn admin_readyz(readiness: State<Readiness>) -> Health {
     readyz(readiness).await
@@ -111,16 +117,17 @@ pub(super) async fn show_metrics(State(state): State<AdminState>) -> impl IntoRe
 }
 
 /// The status of this node, and under `fleet` that of all nodes as the store has it.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(super) struct StatusBody {
     state: NodeState,
     #[serde(flatten)]
     node: NodeStatus,
+    #[schema(value_type = FleetStatus)]
     fleet: Arc<FleetStatus>,
 }
 
 /// The status of the node, and under `fleet` that of all nodes.
-#[utoipa::path(get, path = STATUS, responses((status = 200, description = "The status", body = Value)))]
+#[utoipa::path(get, path = STATUS, responses((status = 200, description = "The status", body = StatusBody)))]
 pub(super) async fn show_status(State(state): State<AdminState>) -> Json<StatusBody> {
     let fleet = state.fleet.read().await;
     // The node's own status is read last, because reading the fleet's takes time.

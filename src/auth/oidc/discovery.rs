@@ -5,18 +5,23 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use openidconnect::{
     AdditionalClaims, AuthType, Client, ClientId, ClientSecret, DiscoveryError, EmptyExtraTokenFields,
-    EndpointMaybeSet, EndpointNotSet, EndpointSet, IdTokenFields, IssuerUrl, RedirectUrl, Scope,
-    StandardErrorResponse, StandardTokenResponse,
+    EndpointMaybeSet, EndpointNotSet, EndpointSet, IdTokenFields, IssuerUrl, LogoutRequest,
+    PostLogoutRedirectUrl, ProviderMetadataWithLogout, RedirectUrl, Scope, StandardErrorResponse,
+    StandardTokenResponse,
     core::{
         CoreAuthDisplay, CoreAuthPrompt, CoreClientAuthMethod, CoreErrorResponseType, CoreGenderClaim,
-        CoreJsonWebKey, CoreJweContentEncryptionAlgorithm, CoreJwsSigningAlgorithm, CoreProviderMetadata,
-        CoreRevocableToken, CoreRevocationErrorResponse, CoreTokenIntrospectionResponse, CoreTokenType,
+        CoreJsonWebKey, CoreJweContentEncryptionAlgorithm, CoreJwsSigningAlgorithm, CoreRevocableToken,
+        CoreRevocationErrorResponse, CoreTokenIntrospectionResponse, CoreTokenType,
     },
 };
+use reqwest::Url;
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
-use super::{CALLBACK_PATH, Error, IdentityProvider, OidcSettings, http::Unanswered};
+use super::{
+    CALLBACK_PATH, Error, IdentityProvider, OidcSettings, SIGNED_OUT_PATH,
+    http::{Unanswered, is_secure},
+};
 use crate::support::secret::ExposeSecret as _;
 
 /// How long a description is used.
@@ -83,6 +88,8 @@ pub(super) struct Discovered {
     pub(super) algorithms: Vec<CoreJwsSigningAlgorithm>,
     keys: usize,
     has_user_info: bool,
+    /// Where a browser ends its session at the provider.
+    pub(super) logout: Option<Url>,
 }
 
 /// The last attempt to discover.
@@ -126,7 +133,7 @@ impl IdentityProvider {
     async fn discover(&self) -> Result<Discovered, Error> {
         let OidcSettings { issuer, http, .. } = self.settings();
         let issuer = IssuerUrl::new(issuer.clone()).map_err(|_| Error::malformed("issuer is no URL"))?;
-        let metadata = CoreProviderMetadata::discover_async(issuer, http).await;
+        let metadata = ProviderMetadataWithLogout::discover_async(issuer, http).await;
         Discovered::new(metadata.map_err(|error| failed(&error))?, self.settings())
     }
 
@@ -149,7 +156,7 @@ impl IdentityProvider {
 }
 
 impl Discovered {
-    fn new(metadata: CoreProviderMetadata, settings: &OidcSettings) -> Result<Self, Error> {
+    fn new(metadata: ProviderMetadataWithLogout, settings: &OidcSettings) -> Result<Self, Error> {
         let offered = metadata.id_token_signing_alg_values_supported();
         let algorithms: Vec<_> = ALGORITHMS.into_iter().filter(|one| offered.contains(one)).collect();
         if algorithms.is_empty() {
@@ -176,10 +183,17 @@ impl Discovered {
         let (keys, has_user_info) = (metadata.jwks().keys().len(), metadata.userinfo_endpoint().is_some());
         let secret = ClientSecret::new(settings.client_secret.expose_secret().to_owned());
         let client_id = ClientId::new(settings.client_id.clone());
+        let logout = metadata.additional_metadata().end_session_endpoint.clone();
+        let after = PostLogoutRedirectUrl::new(format!("{}{SIGNED_OUT_PATH}", settings.url));
+        let after = after.map_err(|_| Error::malformed("url is no URL"))?;
+        let logout = logout.map(|endpoint| {
+            let request = LogoutRequest::from(endpoint).set_client_id(client_id.clone());
+            request.set_post_logout_redirect_uri(after).http_get_url()
+        });
         let client = OidcClient::from_provider_metadata(metadata, client_id, Some(secret));
         let client = client.set_redirect_uri(redirect).set_auth_type(auth_type);
         let scopes = scopes.into_iter().map(Scope::new).collect();
-        Ok(Self { client, scopes, algorithms, keys, has_user_info })
+        Ok(Self { client, scopes, algorithms, keys, has_user_info, logout: logout.filter(is_secure) })
     }
 }
 

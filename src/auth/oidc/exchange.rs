@@ -9,6 +9,7 @@ use openidconnect::{
     core::{CoreErrorResponseType, CoreGenderClaim, CoreIdTokenVerifier},
 };
 use tokio::time::timeout;
+use tracing::warn;
 
 use super::{
     Error, Identity, IdentityProvider, PendingSignIn,
@@ -74,10 +75,15 @@ impl IdentityProvider {
             Unverified::Refused(why) => Error::TokenRefused(why),
         })?;
         let mut person = Person::of(claims, &settings.group_claim);
-        if person.lacks_claims()
-            && let Some(more) = self.user_info(&discovered.client, claims, answer.access_token()).await?
-        {
-            person.complete(&more, &settings.group_claim);
+        if person.lacks_claims() {
+            match self.user_info(&discovered.client, claims, answer.access_token()).await {
+                Ok(Some(more)) => person.complete(&more, &settings.group_claim),
+                Ok(None) => {}
+                Err(error) if person.has_groups() => {
+                    warn!(code = error.code(), %error, "the name of who signs in cannot be asked for; the subject is used");
+                }
+                Err(error) => return Err(error),
+            }
         }
         Ok(person.identify(&settings.issuer, &settings.roles))
     }

@@ -41,9 +41,14 @@ impl Person {
         }
     }
 
-    /// Whether the userinfo endpoint must be asked.
+    /// Whether the groups are known. Without them nobody can be signed in.
+    pub(super) const fn has_groups(&self) -> bool {
+        self.groups.is_some()
+    }
+
+    /// Whether the userinfo endpoint is asked: for groups, or for a name that a reader of the audit log knows.
     pub(super) const fn lacks_claims(&self) -> bool {
-        self.groups.is_none()
+        self.groups.is_none() || self.email.is_none() && self.user_name.is_none()
     }
 
     /// Adds what the ID token did not have.
@@ -110,6 +115,19 @@ mod tests {
             named(None, None).subject,
             person(None, None, None).identify("https://other", &[]).subject
         );
+    }
+
+    #[test]
+    fn userinfo_is_asked_for_groups_and_for_a_name() {
+        for (groups, email, user_name, lacks) in [
+            (Some(&["a"][..]), Some("jane@x"), None, false),
+            (Some(&["a"]), None, Some("jane"), false),
+            (Some(&["a"]), None, None, true),
+            (None, Some("jane@x"), Some("jane"), true),
+        ] {
+            let person = person(groups, email, user_name);
+            assert_eq!((person.lacks_claims(), person.has_groups()), (lacks, groups.is_some()), "{email:?}");
+        }
     }
 
     #[test]

@@ -24,6 +24,8 @@ use crate::support::clock::Clock;
 
 /// The path to which the provider sends browsers back.
 pub const CALLBACK_PATH: &str = "/console/sign-in/oidc/callback";
+/// The page to which the provider sends browsers that have signed out there.
+const SIGNED_OUT_PATH: &str = "/console/sign-in";
 /// Most codes that are exchanged at once. Further ones wait for their turn.
 const EXCHANGES_MAX: usize = 16;
 
@@ -50,6 +52,12 @@ impl IdentityProvider {
     /// Its settings.
     pub fn settings(&self) -> &OidcSettings {
         &self.0.settings
+    }
+
+    /// The address at which a browser ends its session at the provider; `None` if the provider has none, or does not
+    /// answer.
+    pub async fn logout_url(&self) -> Option<String> {
+        Some(self.discovered().await.ok()?.logout.as_ref()?.to_string())
     }
 
     /// The address at the provider to which the browser of `pending` goes.

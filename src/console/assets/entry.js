@@ -1,4 +1,4 @@
-// What the form of a sync does more in browsers with JavaScript: the rows of its fields change at once, and the record
+// What the form of a sync does more in browsers with JavaScript: the rows of its indexes and fields change at once, and the record
 // beside it follows what is written. Without it, every button sends the form, and the server does the same.
 
 /** Time without a change after which the preview is requested, in milliseconds. */
@@ -6,8 +6,6 @@ const QUIET_MS = 400;
 
 const form = document.getElementById("entry");
 const beside = document.querySelector("[data-beside]");
-const rows = form.querySelector("[data-rows]");
-const blank = form.querySelector("template");
 
 let timer = 0;
 let isBusy = false;
@@ -77,10 +75,11 @@ function fit(row) {
   value.replaceWith(field);
 }
 
-/** Does what a button of the rows does; whether it could. */
-function change(verb, row) {
+/** Does what a button of the rows of `set` does; whether it could. */
+function change(verb, row, set) {
+  const rows = set.querySelector("[data-rows]");
   if (verb === "add") {
-    rows.append(blank.content.cloneNode(true));
+    rows.append(set.querySelector("template").content.cloneNode(true));
     rows.lastElementChild.querySelector("input").focus();
   } else if (verb === "up") {
     row.previousElementSibling?.before(row);
@@ -89,14 +88,16 @@ function change(verb, row) {
   } else if (verb === "remove") {
     const next = row.nextElementSibling ?? row.previousElementSibling;
     row.remove();
-    (next?.querySelector("input") ?? form.querySelector("button[value=add]")).focus();
+    (next?.querySelector("input") ?? set.querySelector("button[value$=add]")).focus();
   } else return false;
   return true;
 }
 
 form.addEventListener("click", event => {
   const button = event.target.closest("button[name=change]");
-  if (!button || !change(button.value.split("-")[0], button.closest("li"))) return;
+  if (!button) return;
+  const verb = button.value.match(/add|up|down|remove/)?.[0];
+  if (!change(verb, button.closest("li"), button.closest("fieldset"))) return;
   event.preventDefault();
   if (button.isConnected && button.closest("li")) button.focus();
   follow();

@@ -1,4 +1,4 @@
-//! What stands beside the form of a model or sync: what the source has, and what the form makes of it.
+//! What stands beside a form: whether the source answers, what it has, and what the form makes of it.
 
 use chrono::{DateTime, Utc};
 use maud::{Markup, html};
@@ -13,10 +13,10 @@ use super::{
         words::{counted, number},
     },
     edit::FORM,
-    source::{TABLES_SHOWN_MAX, rows_table},
+    source::{TABLES_SHOWN_MAX, connection_words, rows_table},
 };
 use crate::{
-    admin::{KeyCheck, MappedRow, ScheduleView},
+    admin::{KeyCheck, MappedRow, ScheduleView, SourceCheck},
     domain::Column,
 };
 
@@ -42,6 +42,8 @@ pub struct Beside {
     pub rows: Option<(Vec<String>, bool)>,
     /// How the primary key fits.
     pub key: Option<KeyCheck>,
+    /// That the source answers.
+    pub connected: Option<SourceCheck>,
     /// Why the source was not read.
     pub refusal: Option<Refusal>,
 }
@@ -50,6 +52,19 @@ impl Beside {
     /// The list of the columns, which fields name.
     pub(super) fn columns(&self) -> Markup {
         html! { datalist id=(COLUMNS) { @for column in &self.columns { option value=(column.name) { (column.type_name) } } } }
+    }
+
+    /// Beside the form of a source: whether it answers.
+    pub(super) fn of_source(&self, action: &str) -> Markup {
+        html! {
+            section id="beside" class="beside" aria-label="The connection" {
+                @if let Some(refusal) = &self.refusal { (refusal.notice()) }
+                @if let Some(connected) = &self.connected { (connection_words(connected)) }
+                h2 { "Connection" }
+                p class="quiet" { "Connects with what is in the form. Nothing is saved." }
+                div class="row" { (ask(action, "connect", "Test the connection")) }
+            }
+        }
     }
 
     /// Beside the form of a sync: the record of a row, and when the sync would run. `action` is where the form goes.

@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::{
     super::form::{Faults, Fields},
+    indexes,
     inputs::{Input, KEPT, Kind, MISS_RECORD, NAME, ON_MISS, OTHER, RECORD, TYPE, inputs},
     mapper, toml,
 };
@@ -47,6 +48,7 @@ pub fn fields(section: StoredSection, name: &str, settings: &Value) -> Fields {
 /// The form with a setting in its field; `None` if the field would give another one back.
 fn show(input: &Input, value: &Value, fields: &Fields) -> Option<Fields> {
     let shown = match input.kind {
+        Kind::Indexes => return indexes::show(value, fields),
         Kind::Fields => return mapper::show(value, fields),
         Kind::Miss if value.is_object() => {
             let record = value.as_object()?.get(RECORD)?;
@@ -72,24 +74,21 @@ fn text(kind: Kind, value: &Value) -> Option<String> {
             let items: Option<Vec<&str>> = value.as_array()?.iter().map(Value::as_str).collect();
             items?.join(", ")
         }
-        Kind::Table => {
-            let lines = value.as_object()?.iter().map(|(key, value)| toml::line(key, value));
-            lines.collect::<Option<Vec<String>>>()?.join("\n")
-        }
         Kind::Flag(_) => value.as_bool()?.to_string(),
         Kind::Choice(options) => value.as_str().filter(|text| is_one_of(options, text))?.to_owned(),
         Kind::Miss => value.as_str().filter(|text| is_one_of(ON_MISS, text))?.to_owned(),
         _ => value.as_str()?.to_owned(),
     };
     // Browsers send other line breaks than they get, and one line without any.
-    let is_line = !matches!(kind, Kind::Text | Kind::Table);
+    let is_line = kind != Kind::Text;
     (!(text.contains('\r') || is_line && text.contains('\n'))).then_some(text)
 }
 
 /// The setting of a field that is not empty; without one, its fault is noted.
 fn read(input: &Input, fields: &Fields, faults: &mut Faults) -> Option<Value> {
-    let (key, text) = (input.key, fields.text(input.key));
+    let text = fields.text(input.key);
     match input.kind {
+        Kind::Indexes => indexes::read(fields, faults),
         Kind::Fields => mapper::read(fields, faults),
         Kind::Miss if text != RECORD && !fields.text(MISS_RECORD).is_empty() => {
             faults.add(MISS_RECORD, "Choose this record as the answer, or remove it.");
@@ -97,7 +96,6 @@ fn read(input: &Input, fields: &Fields, faults: &mut Faults) -> Option<Value> {
         }
         _ if text.is_empty() => None,
         Kind::List => Some(text.split(',').map(str::trim).collect()),
-        Kind::Table => faults.take(key, toml::read(text)).map(Value::Object),
         Kind::Flag(_) => Some(text.parse().map_or_else(|_| text.into(), Value::Bool)),
         Kind::Miss if text == RECORD => {
             let record = serde_json::from_str::<Value>(fields.text(MISS_RECORD));
@@ -170,6 +168,11 @@ fn field_of<'a>(inputs: &[Input], fields: &Fields, within: &'a str) -> (Cow<'sta
         return (OTHER.into(), within);
     };
     match input.kind {
+        Kind::Indexes if !rest.is_empty() && !indexes::has_rows(fields) => (OTHER.into(), within),
+        Kind::Indexes => match indexes::faulty_row(fields, rest) {
+            Some((row, rest)) => (row.into(), rest),
+            None => (input.key.into(), if rest.is_empty() { "" } else { within }),
+        },
         Kind::Fields if !mapper::has_rows(fields) => (OTHER.into(), within),
         Kind::Fields => match mapper::faulty_row(fields, rest) {
             Some(row) => (row.into(), ""),
@@ -215,10 +218,7 @@ mod tests {
                 "on_miss": { "record": { "found": false } },
             }),
         );
-        assert_eq!(
-            sync.text("indexes").lines().collect::<Vec<_>>(),
-            ["z = \"id\"", "a = { column = \"email\", normalize = [\"trim\", \"lowercase\"] }"]
-        );
+        assert_eq!(sync.all("index_name").collect::<Vec<_>>(), ["z", "a"]);
         assert_eq!((sync.text("on_miss"), sync.text(OTHER)), ("record", ""));
         check(
             StoredSection::Syncs,
@@ -244,13 +244,13 @@ mod tests {
         let entry = StoredName { section: StoredSection::Syncs, name: "a".to_owned() };
         let fault = |key: &str| Fault { key: key.to_owned(), message: key.to_owned(), ..Fault::default() };
         let found =
-            ["syncs.a", "syncs.a.indexes.id", "syncs.a.indexes", "syncs.ab.model", "syncs.a.cors"].map(fault);
-        let (faults, elsewhere) = place(&entry, &Fields::default(), &found);
+            ["syncs.a", "syncs.a.indexes.id.hash", "syncs.a.indexes", "syncs.ab.model", "syncs.a.cors"]
+                .map(fault);
+        let form = Fields::preset(&[("index_name", "id"), ("index_columns", "a")]);
+        let (faults, elsewhere) = place(&entry, &form, &found);
         let shown = format!("{faults:?}");
-        assert!(
-            shown.contains("\"indexes\": \"indexes.id: syncs.a.indexes.id\\nsyncs.a.indexes\""),
-            "{shown}"
-        );
+        assert!(shown.contains("\"index-0\": \"hash: syncs.a.indexes.id.hash\""), "{shown}");
+        assert!(shown.contains("\"indexes\": \"syncs.a.indexes\""), "{shown}");
         assert!(shown.contains("\"other\": \"syncs.a\\ncors: syncs.a.cors\""), "{shown}");
         assert_eq!(elsewhere.len(), 1);
     }
@@ -260,11 +260,8 @@ mod tests {
         let refused = |fields: &Fields| document(StoredSection::Syncs, fields).unwrap_err();
         let twice = Fields::preset(&[("model", "m"), (OTHER, "model = \"n\"")]);
         assert!(format!("{:?}", refused(&twice)).contains("model has a field of its own"));
-        let broken = Fields::preset(&[("indexes", "id = \"a\"\nemail"), (OTHER, "x")]);
+        let broken = Fields::preset(&[("index_name", "id"), (OTHER, "x")]);
         let shown = format!("{:?}", refused(&broken));
-        assert!(
-            shown.contains("\"indexes\": \"line 2: ") && shown.contains("\"other\": \"line 1: "),
-            "{shown}"
-        );
+        assert!(shown.contains("\"index-0\": ") && shown.contains("\"other\": \"line 1: "), "{shown}");
     }
 }

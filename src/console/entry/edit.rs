@@ -13,6 +13,7 @@ use super::{
     },
     beside::{Beside, COLUMNS},
     entry_path,
+    indexes::indexes,
     inputs::{Input, KEPT, Kind, MISS_RECORD, NAME, ON_MISS, OTHER, TYPE, inputs},
     mapper::mapper,
     new_path, section_path,
@@ -94,7 +95,7 @@ impl EditPage<'_> {
             div class="with-beside" {
                 (self.form(&action, &back))
                 @match self.section {
-                    StoredSection::Sources => {},
+                    StoredSection::Sources => (self.beside.of_source(&action)),
                     StoredSection::Models => (self.beside.of_model(self.form.fields, &action)),
                     StoredSection::Syncs => (self.beside.of_sync(self.form.fields, &action, self.now)),
                 }
@@ -142,9 +143,10 @@ impl EditPage<'_> {
         let Input { key, label, hint, kind } = *input;
         let (form, names) = (self.form, self.names.iter().map(|name| (&**name, &**name)));
         match kind {
-            Kind::Text | Kind::Table => form.code(key, label, hint),
+            Kind::Text => form.code(key, label, hint),
             Kind::Choice(options) | Kind::Flag(options) => form.select(key, label, hint, options),
             Kind::Column => form.suggested(COLUMNS, key, label, hint),
+            Kind::Indexes => indexes(form, key, label, hint),
             Kind::Fields => mapper(form, key, label, hint),
             Kind::Miss => html! {
                 (form.select(key, label, hint, ON_MISS))

@@ -30,8 +30,8 @@ pub(super) enum Kind {
     Text,
     /// Strings, with commas between them.
     List,
-    /// A table: a line of TOML for each of its keys.
-    Table,
+    /// The indexes of a collection: a row for each.
+    Indexes,
     /// One of these, each with the words for it; empty is the default.
     Choice(&'static [(&'static str, &'static str)]),
     /// `false` or `true`, with the words for each, and before them those for the default.
@@ -104,9 +104,8 @@ const SYNC: &[Input] = &[
     input(
         "indexes",
         "Indexes",
-        "How records are found: a line for each, such as id = \"user_id\". The first is the primary one, and is on the primary key \
-         of the model.",
-        Kind::Table,
+        "How records are found. The first is the primary one, and is on the primary key of the model.",
+        Kind::Indexes,
     ),
     input(
         "fields",

@@ -4,10 +4,12 @@
 mod beside;
 mod document;
 mod edit;
+mod indexes;
 mod inputs;
 mod list;
 mod mapper;
 mod page;
+mod rows;
 mod source;
 mod toml;
 
@@ -17,12 +19,11 @@ pub use self::{
     edit::{EditPage, NewSourcePage},
     inputs::{NAME, TYPE},
     list::EntriesPage,
-    mapper::change,
     page::EntryPage,
     source::{Looked, PreviewedModel},
 };
-use super::words::segment;
-use crate::domain::{StoredName, StoredSection};
+use super::{form::Fields, words::segment};
+use crate::domain::{Column, StoredName, StoredSection};
 
 /// The path of the pages of entries.
 const CONFIGURATION: &str = "/console/configuration";
@@ -46,4 +47,12 @@ pub fn entry_path(entry: &StoredName) -> String {
 /// The form of a new entry.
 pub fn new_path(section: StoredSection) -> String {
     format!("{NEW}/{}", section.as_str())
+}
+
+/// The form after one of the buttons of its rows, of a model with these columns.
+pub fn change(fields: &Fields, change: &str, columns: &[Column]) -> Fields {
+    match change.strip_prefix(indexes::PREFIX) {
+        Some(change) => indexes::change(fields, change),
+        None => mapper::change(fields, change, columns),
+    }
 }

@@ -66,12 +66,7 @@ impl EntryPage<'_> {
 
     fn looked(&self, looked: &Looked, path: &str) -> Markup {
         match looked {
-            Looked::Checked(SourceCheck { version, latency_ms, .. }) => html! {
-                p class="notice" role="status" {
-                    "The source answers, within " (latency_ms) " ms."
-                    @if let Some(version) = version { " It is " (version) "." }
-                }
-            },
+            Looked::Checked(checked) => connection_words(checked),
             Looked::Tables { names, .. } => html! {
                 p { (counted(names.len(), "table")) @if names.len() > TABLES_SHOWN_MAX { "; the first " (TABLES_SHOWN_MAX) ":" } }
                 ul { @for name in names.iter().take(TABLES_SHOWN_MAX) {
@@ -88,6 +83,16 @@ impl EntryPage<'_> {
                     @if self.visitor.may(AdminRole::Admin) { p { a class="button" href=(new) { "Make a model of this table" } } }
                 }
             }
+        }
+    }
+}
+
+/// That a source answers.
+pub(super) fn connection_words(SourceCheck { version, latency_ms }: &SourceCheck) -> Markup {
+    html! {
+        p class="notice" role="status" {
+            "The source answers, within " (latency_ms) " ms."
+            @if let Some(version) = version { " It is " (version) "." }
         }
     }
 }

@@ -8,13 +8,6 @@ pub(super) fn write(settings: &Map<String, Json>) -> Option<String> {
     toml::to_string(&table(settings)?).ok()
 }
 
-/// One setting as a line of TOML.
-pub(super) fn line(key: &str, value: &Json) -> Option<String> {
-    // Within another value, a table stands in one line.
-    let text = Value::Table(Table::from_iter([(key.to_owned(), to_toml(value)?)])).to_string();
-    Some(text.strip_prefix('{')?.strip_suffix('}')?.trim().to_owned())
-}
-
 fn table(settings: &Map<String, Json>) -> Option<Table> {
     settings.iter().map(|(key, value)| Some((key.clone(), to_toml(value)?))).collect()
 }

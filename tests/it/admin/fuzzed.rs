@@ -14,7 +14,10 @@ async fn state(world: &World) -> Value {
         let mut page = world.get(&format!("/admin/v1/{list}?limit=1000")).await;
         for item in page["items"].as_array_mut().unwrap() {
             // A node notes by itself when a key was used.
-            item.as_object_mut().unwrap().remove("last_used");
+            let item = item.as_object_mut().unwrap();
+            for use_of_key in ["last_used", "last_used_at"] {
+                item.remove(use_of_key);
+            }
         }
         state.push(page["items"].clone());
     }

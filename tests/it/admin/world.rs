@@ -34,6 +34,16 @@ pub(crate) async fn with_server(mut node: Node, keys: &str) -> Node {
     node
 }
 
+/// Starts `node` again with these lines in place of its `admin_listen`.
+pub(crate) async fn with_admin_listen(mut node: Node, lines: &str) -> Node {
+    node.stop().await;
+    let file = std::fs::read_to_string(node.config_path()).unwrap();
+    let file = file.replacen("admin_listen = \"127.0.0.1:0\"\n", lines, 1);
+    std::fs::write(node.config_path(), file).unwrap();
+    node.resume().await;
+    node
+}
+
 impl World {
     pub(crate) async fn start() -> Self {
         Self::start_with("").await

@@ -82,12 +82,18 @@ async fn a_source_a_model_and_a_sync_are_made_and_a_record_is_served() {
         "nothing is filled in without a model"
     );
     let new = page(&mut admin, "/console/new/syncs?model=customers").await;
-    assert!(new.contains("id = &quot;id&quot;"), "{new}");
+    assert_eq!(
+        (hidden(&new, "index_name\" type=\"text"), hidden(&new, "index_columns\" type=\"text")),
+        ("id", "id")
+    );
     let sync = [
         ("name", "customer"),
         ("model", "customers"),
         ("schedule", "every 1s"),
-        ("indexes", "id = \"id\"\nemail = \"email\""),
+        ("index_name", "id"),
+        ("index_columns", "id"),
+        ("index_name", "email"),
+        ("index_columns", "email"),
         ("field_name", "id"),
         ("field_value", "id"),
         ("field_name", "mail.address"),
@@ -128,20 +134,21 @@ async fn wrong_values_stand_beside_their_fields_and_nothing_is_lost() {
     let wrong = [
         ("name", "good"),
         ("model", "people"),
-        ("indexes", "id = \"id\"\nemail ="),
+        ("index_name", "email"),
+        ("index_columns", ""),
         ("schedule", HOSTILE),
         ("other", "x = 1"),
     ];
     let refused = admin.post("/console/new/syncs", &wrong).await;
     assert_eq!(refused.status, 400);
     assert!(
-        refused.text().contains("id=\"indexes-fault\"") && refused.text().contains("line 2: "),
+        refused.text().contains("id=\"index-0-fault\"") && refused.text().contains("Name a column"),
         "{}",
         refused.text()
     );
     assert!(!refused.text().contains("<script>alert"));
     assert!(refused.text().contains("&quot;&gt;&lt;script&gt;"), "what was entered stays");
-    let wrong = wrong.map(|(name, value)| (name, if name == "indexes" { "id = \"id\"" } else { value }));
+    let wrong = wrong.map(|(name, value)| (name, if name.starts_with("index_") { "id" } else { value }));
     let refused = admin.post("/console/new/syncs", &wrong).await;
     let text = refused.text();
     assert_eq!(refused.status, 400);
@@ -150,7 +157,13 @@ async fn wrong_values_stand_beside_their_fields_and_nothing_is_lost() {
     }
     let refused = admin.post("/console/new/models", &[("name", "Not a name"), ("source", "warehouse")]).await;
     assert!(refused.status == 400 && refused.text().contains("id=\"name-fault\""), "{}", refused.text());
-    let checked = [("name", "good"), ("model", "people"), ("indexes", "id = \"id\""), ("act", "check")];
+    let checked = [
+        ("name", "good"),
+        ("model", "people"),
+        ("index_name", "id"),
+        ("index_columns", "id"),
+        ("act", "check"),
+    ];
     let checked = admin.post("/console/new/syncs", &checked).await;
     assert!(checked.status == 200 && checked.text().contains("not saved yet"), "{}", checked.text());
     assert_eq!(world.refused("GET", "/admin/v1/syncs/good", None).await.0, 404);

@@ -33,7 +33,13 @@ async fn people() -> World {
 
 /// A new sync, with rows of fields: name, kind, value, as.
 fn form<'a>(rows: &[[&'a str; 4]], more: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> {
-    let base = [("name", "person"), ("model", "people"), ("indexes", "id = \"id\""), ("schedule", "manual")];
+    let base = [
+        ("name", "person"),
+        ("model", "people"),
+        ("index_name", "id"),
+        ("index_columns", "id"),
+        ("schedule", "manual"),
+    ];
     let is_own = |(name, _): &(&str, &str)| more.iter().all(|(other, _)| other != name);
     let mut fields: Vec<_> = base.into_iter().filter(is_own).collect();
     let names = ["field_name", "field_kind", "field_value", "field_as"];
@@ -44,7 +50,7 @@ fn form<'a>(rows: &[[&'a str; 4]], more: &[(&'a str, &'a str)]) -> Vec<(&'a str,
 
 /// The names of the rows of a page, in order; not that of the blank one for scripts.
 fn rows_of(page: &str) -> Vec<&str> {
-    let rows = page.split("<ol class=\"rows\"").nth(1).unwrap().split("</ol>").next().unwrap();
+    let rows = page.split("id=\"fields\"").nth(1).unwrap().split("</ol>").next().unwrap();
     let names = rows.split("name=\"field_name\" value=\"").skip(1);
     names.map(|rest| rest.split('"').next().unwrap()).collect()
 }
@@ -197,6 +203,10 @@ async fn the_form_of_a_model_shows_tables_rows_and_how_its_key_fits() {
     assert!(check(&mut admin, "people", "").await.contains("id=\"primary_key-fault\""));
     assert!(beside(&check(&mut admin, "people", "nothing").await).contains("source_unknown_column"));
     assert!(beside(&check(&mut admin, "nowhere", "id").await).contains("source_unknown_table"));
+    for act in ["key", "rows"] {
+        let fields = [("source", "warehouse"), ("table", "nowhere"), ("primary_key", "id"), ("act", act)];
+        assert_eq!(admin.post(new, &fields).await.status, 400, "{act}: the source refuses");
+    }
     // It keeps nothing from being saved.
     let fields = [("name", "teams"), ("source", "warehouse"), ("table", "people"), ("primary_key", "team")];
     led_to(&admin.post(new, &fields).await);
@@ -205,7 +215,7 @@ async fn the_form_of_a_model_shows_tables_rows_and_how_its_key_fits() {
 /// Sets a field of the row `at` as somebody who types does.
 async fn write(browser: &Browser, at: usize, name: &str, value: &str) {
     let set = "const [at, name, value] = argument;
-        const field = document.querySelectorAll('[data-rows] > li')[at].querySelector(`[name=${name}]`);
+        const field = document.querySelectorAll('#fields [data-rows] > li')[at].querySelector(`[name=${name}]`);
         field.value = value;
         field.dispatchEvent(new Event('input', { bubbles: true }))";
     browser.run(set, json!([at, name, value])).await.unwrap();
@@ -253,18 +263,22 @@ async fn a_browser_builds_a_mapping_while_the_record_follows_it() {
     }
     beside("greeting: \"Hi ANN\"").await;
     beside("every 5 minutes").await;
-    let tags = "return [...document.querySelectorAll('[data-rows] [name=field_value]')].map(field => field.localName)";
+    let tags = "return [...document.querySelectorAll('#fields ol [name=field_value]')].map(field => field.localName)";
     let tags = browser.run(tags, Value::Null).await.unwrap();
     assert_eq!(tags, json!(["input", "input", "textarea", "textarea"]));
     // A wrong value has its message beside it, and what is shown follows when it is right.
     write(&browser, 1, "field_value", "frist").await;
-    assert!(text(&browser, "[data-rows] > li:nth-child(2) .fault").await.contains("did you mean `first`?"));
+    assert!(
+        text(&browser, "#fields [data-rows] > li:nth-child(2) .fault")
+            .await
+            .contains("did you mean `first`?")
+    );
     write(&browser, 1, "field_value", "first").await;
     beside("name: \"Ann\"").await;
     click(&browser, "[data-step=next]").await;
     beside("Row 2 of the first 3").await;
-    click(&browser, "[data-rows] > li:first-child button[value^=remove]").await;
-    click(&browser, "[data-rows] > li:nth-child(3) button[value^=up]").await;
+    click(&browser, "#fields [data-rows] > li:first-child button[value^=remove]").await;
+    click(&browser, "#fields [data-rows] > li:nth-child(3) button[value^=up]").await;
     until("the order", async || {
         let record = "return document.querySelector('[data-beside] .tree pre')?.textContent";
         let record = browser.peek(record, Value::Null).await?;

@@ -13,6 +13,7 @@ use super::visitor::{OWN_PAGE, Visitor};
 use crate::{
     admin::world::World,
     support::{
+        admin,
         http::Answer,
         node::tester,
         process::{until, wait_until},
@@ -111,12 +112,14 @@ async fn a_link_ends_unused_and_with_its_key() {
     change_metadata(&world, "update login_links set expires_at = created_at").await;
     let key = world.key(AdminRole::Admin).await;
     let admin = world.node.publisher().await.admin();
-    let of_key = admin.create_login_link(AdminRole::Admin, Some(key.id()), &tester()).await.unwrap().ticket;
+    let (address, body) = (world.node.server().admin_address(), json!({ "role": "admin" }).to_string());
+    let of_key = admin::ask(address, key.expose(), "POST", "/admin/v1/login-links", Some(&body)).await.json();
+    let of_key = token_of(of_key["path"].as_str().unwrap());
     admin.revoke_admin_key(key.id(), &tester()).await.unwrap();
     // Revocation reaches the listener within two seconds.
     wait_until("refusal of the key", async || visitor.sign_in(key.expose()).await.status == 403).await;
     let never = Ticket::generate(TicketKind::LoginLink);
-    for token in [token_of(&old), of_key.expose(), never.expose(), "lrl_x", ""] {
+    for token in [token_of(&old), of_key, never.expose(), "lrl_x", ""] {
         let refused = visitor.post("/console/sign-in", &[("token", token)]).await;
         assert!(refused.status == 403 && page(&refused).contains("older than ten minutes"), "{refused:?}");
     }

@@ -36,6 +36,12 @@ const ARGUMENTS: [&str; 8] = [
     "--remote-debugging-pipe",
 ];
 
+/// Keys without a character, as `WebDriver` writes them.
+pub(crate) const TAB: char = '\u{e004}';
+pub(crate) const ENTER: char = '\u{e007}';
+const CONTROL: char = '\u{e009}';
+pub(crate) const ARROW_DOWN: char = '\u{e015}';
+
 static SERVER: OnceCell<Service> = OnceCell::const_new();
 
 async fn start_driver() -> Service {
@@ -100,6 +106,31 @@ impl Browser {
             json!({ "script": format!("const [argument] = arguments; {function_body}"), "args": [argument] });
         let answer = answer(self.driver, "POST", &format!("{}/execute/sync", self.session), &body).await;
         (answer.status == 200).then(|| answer.json()["value"].clone())
+    }
+
+    /// Presses and releases the keys of `text`, one after another. Some characters stand for keys without one.
+    pub(crate) async fn type_keys(&self, text: &str) {
+        let press = |key: char| ["keyDown", "keyUp"].map(|kind| json!({ "type": kind, "value": key }));
+        self.act(text.chars().flat_map(press).collect()).await;
+    }
+
+    /// Selects everything in the field that has the focus.
+    pub(crate) async fn select_all(&self) {
+        let keys = [("keyDown", CONTROL), ("keyDown", 'a'), ("keyUp", 'a'), ("keyUp", CONTROL)];
+        self.act(keys.iter().map(|(kind, key)| json!({ "type": kind, "value": key })).collect()).await;
+    }
+
+    async fn act(&self, actions: Vec<Value>) {
+        let keyboard = json!({ "type": "key", "id": "keyboard", "actions": actions });
+        self.command("POST", "actions", &json!({ "actions": [keyboard] })).await;
+    }
+
+    /// Sends a command about the first element that `selector` finds. Clicks, too, are those of a person.
+    pub(crate) async fn on_element(&self, selector: &str, command_name: &str, body: &Value) {
+        let found = json!({ "using": "css selector", "value": selector });
+        let found = self.command("POST", "element", &found).await;
+        let id = found.as_object().and_then(|found| found.values().next()?.as_str()).unwrap();
+        self.command("POST", &format!("element/{id}/{command_name}"), body).await;
     }
 
     /// Sends a command of the `DevTools` protocol.

@@ -13,7 +13,6 @@ use hyper::{
     header::{ETAG, HeaderName, HeaderValue, IF_MATCH, IF_NONE_MATCH},
 };
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 use utoipa::{IntoParams, ToSchema};
 
 pub(in crate::api) use self::routes::{models, sources, syncs};
@@ -52,7 +51,7 @@ pub(in crate::api) struct ToStoredVersion {
 }
 
 /// An entry; of a sync with its collection. The version of a stored one is its `ETag`.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(in crate::api) struct ShownEntry {
     #[serde(flatten)]
     pub(super) entry: EntryView,
@@ -69,6 +68,28 @@ impl IntoResponse for ShownEntry {
 
 fn tag(version: u64) -> HeaderValue {
     HeaderValue::from_str(&format!("\"{version}\"")).expect("digits")
+}
+
+/// What became of a change.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(untagged)]
+pub(in crate::api) enum Changed {
+    /// It is stored.
+    Stored {
+        /// The entry.
+        name: String,
+        /// Its new version.
+        version: u64,
+        /// Whether this node has put it in force.
+        is_applied: bool,
+    },
+    /// A dry run.
+    Checked {
+        /// Whether it could be stored.
+        is_valid: bool,
+        /// Every fault that the configuration would have.
+        faults: Vec<Fault>,
+    },
 }
 
 /// An entry of the path.
@@ -112,15 +133,15 @@ impl Change {
         let (changed, is_applied) = match changed {
             Ok(changed) => changed,
             Err(faults) if dry_run => {
-                return Ok(Json(json!({ "is_valid": false, "faults": faults })).into_response());
+                return Ok(Json(Changed::Checked { is_valid: false, faults }).into_response());
             }
             Err(faults) => return Err(admin::Error::ConfigurationInvalid(faults).into()),
         };
         let Some(version) = changed.version else {
-            return Ok(Json(json!({ "is_valid": true, "faults": [] })).into_response());
+            return Ok(Json(Changed::Checked { is_valid: true, faults: Vec::new() }).into_response());
         };
         let status = if changed.is_new { StatusCode::CREATED } else { StatusCode::OK };
-        let body = json!({ "name": entry.name, "version": version, "is_applied": is_applied });
+        let body = Changed::Stored { name: entry.name, version, is_applied };
         Ok((status, [(ETAG, tag(version))], Json(body)).into_response())
     }
 }

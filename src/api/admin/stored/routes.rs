@@ -8,8 +8,8 @@ use axum::{
 use serde_json::{Map, Value};
 
 use super::{
-    AdminState, Caller, Change, ChangeQuery, Headers, NewStored, Publishing, ShownEntry, StoredSection,
-    StoredView, ToStoredVersion, show, versions,
+    AdminState, Caller, Change, ChangeQuery, Changed, Headers, NewStored, Publishing, ShownEntry,
+    StoredSection, StoredView, ToStoredVersion, show, versions,
 };
 use crate::api::{admin::input::Input, http::error::Error};
 
@@ -29,7 +29,7 @@ macro_rules! routes_of {
             $(
                 /// One entry. `ETag` is the version of a stored one.
                 #[utoipa::path(get, path = $path, params(($name = String, Path)), responses(
-                    (status = 200, description = "The entry", body = Value),
+                    (status = 200, description = "The entry", body = ShownEntry),
                     (status = 404, description = "There is no such entry"),
                     (status = 400, description = "The name is not one of an entry"),
                 ))]
@@ -47,8 +47,8 @@ macro_rules! routes_of {
                 ($name = String, Path), ChangeQuery,
                 ("If-Match" = Option<String>, Header), ("If-None-Match" = Option<String>, Header),
             ), request_body = Object, responses(
-                (status = 200, description = "It is stored; of a dry run, whether it could be, and every fault", body = Value),
-                (status = 201, description = "It is new", body = Value),
+                (status = 200, description = "It is stored; of a dry run, whether it could be, and every fault", body = Changed),
+                (status = 201, description = "It is new", body = Changed),
                 (status = 400, description = "The configuration would have faults, or a header or the name is wrong"),
                 (status = 404, description = "This node does not publish"),
                 (status = 409, description = "The configuration file declares it, or other changes came first"),
@@ -71,7 +71,7 @@ macro_rules! routes_of {
             #[utoipa::path(delete, path = $path, params(
                 ($name = String, Path), ChangeQuery, ("If-Match" = Option<String>, Header),
             ), responses(
-                (status = 200, description = "It is deleted; of a dry run, whether it could be, and every fault", body = Value),
+                (status = 200, description = "It is deleted; of a dry run, whether it could be, and every fault", body = Changed),
                 (status = 400, description = "Another entry needs it, or a header or the name is wrong"),
                 (status = 404, description = "It is not stored, or this node does not publish"),
                 (status = 409, description = "The configuration file declares it, or other changes came first"),
@@ -91,7 +91,7 @@ macro_rules! routes_of {
 
             /// The versions of a stored entry, newest first: the last 50, deletions included, without secrets.
             #[utoipa::path(get, path = $versions, params(($name = String, Path)), responses(
-                (status = 200, description = "The versions", body = Vec<Value>),
+                (status = 200, description = "The versions", body = Vec<StoredView>),
                 (status = 404, description = "It was never stored, or this node does not publish"),
                 (status = 400, description = "The name is not one of an entry"),
             ))]
@@ -107,8 +107,8 @@ macro_rules! routes_of {
                 ($name = String, Path), ChangeQuery,
                 ("If-Match" = Option<String>, Header), ("If-None-Match" = Option<String>, Header),
             ), request_body = ToStoredVersion, responses(
-                (status = 200, description = "It is stored; of a dry run, whether it could be, and every fault", body = Value),
-                (status = 201, description = "It had been deleted", body = Value),
+                (status = 200, description = "It is stored; of a dry run, whether it could be, and every fault", body = Changed),
+                (status = 201, description = "It had been deleted", body = Changed),
                 (status = 400, description = "The configuration would have faults, or the body, a header or the name is wrong"),
                 (status = 404, description = "There is no such version, or this node does not publish"),
                 (status = 409, description = "The configuration file declares it, or other changes came first"),

@@ -20,7 +20,7 @@ use crate::{
 
 /// The configuration as a file, as it is written and stored. Each secret is a variable: `${SOURCES_CRM_TOKEN}`.
 #[utoipa::path(get, path = "/admin/v1/configuration/export", responses(
-    (status = 200, description = "The file as TOML, its variables, and faults of stored entries that are left out", body = Value),
+    (status = 200, description = "The file as TOML, its variables, and faults of stored entries that are left out", body = Exported),
 ))]
 pub(in crate::api) async fn export_configuration(State(state): State<AdminState>) -> Json<Exported> {
     Json(state.configured.read().export())
@@ -81,7 +81,7 @@ impl ImportBody {
 }
 
 /// What an import did, or would do.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(in crate::api) struct ImportAnswer {
     is_valid: bool,
     faults: Vec<Fault>,
@@ -93,7 +93,7 @@ pub(in crate::api) struct ImportAnswer {
 
 /// Stores sources, models and syncs in one transaction: all, or none. `{"$secret": true}` keeps a stored secret.
 #[utoipa::path(post, path = "/admin/v1/configuration/import", params(ImportQuery), request_body = Option<ImportBody>, responses(
-    (status = 200, description = "What was stored; of a dry run, what would be, or every fault", body = Value),
+    (status = 200, description = "What was stored; of a dry run, what would be, or every fault", body = ImportAnswer),
     (status = 400, description = "The configuration would have faults, or a parameter or the body is wrong"),
     (status = 404, description = "This node does not publish"),
     (status = 409, description = "Other changes came first"),
@@ -132,7 +132,7 @@ pub(in crate::api) async fn import_configuration(
 
 /// Encrypts every stored secret under the newest key of `[secrets]`, also those of earlier versions.
 #[utoipa::path(post, path = "/admin/v1/secrets/rotate", responses(
-    (status = 200, description = "How many were under another key, and which cannot be read", body = Value),
+    (status = 200, description = "How many were under another key, and which cannot be read", body = RotatedSecrets),
     (status = 404, description = "This node does not publish"),
     (status = 409, description = "Other changes came first"),
 ))]

@@ -4,7 +4,7 @@ use maud::{Markup, html};
 use strum::IntoEnumIterator;
 
 use super::{
-    super::{super::form::Form, beside::COLUMNS},
+    super::{super::form::Form, beside::COLUMNS, rows::buttons},
     KIND, Kind, NAME, OUTPUT, Row, VALUE, fault_name, rows,
 };
 
@@ -71,16 +71,8 @@ fn item(row: &Row, at: usize, form: Form<'_>) -> Markup {
             label { span { "As" }
                 select name=(OUTPUT) { @for (value, words) in OUTPUTS { option value=(value) selected[row.output == value] { (words) } } }
             }
-            div class="row" {
-                (button("up", at, "↑", &format!("Move {of} up")))
-                (button("down", at, "↓", &format!("Move {of} down")))
-                (button("remove", at, "✕", &format!("Remove {of}")))
-            }
+            (buttons("", at, of))
             div class="message" { (form.message(&name)) }
         }
     }
-}
-
-fn button(verb: &str, at: usize, sign: &str, label: &str) -> Markup {
-    html! { button class="quiet" name="change" value=(format!("{verb}-{at}")) aria-label=(label) title=(label) { (sign) } }
 }

@@ -163,36 +163,23 @@ pub(super) fn read(fields: &Fields, faults: &mut Faults) -> Option<Value> {
     (!settings.is_empty()).then(|| settings.into())
 }
 
-/// The name of the row's fault to which the key `within` of the fields belongs: that of the row with the longest name
-/// that fits.
+/// The name of the row's fault to which the key `within` of the fields belongs.
 pub(super) fn faulty_row(fields: &Fields, within: &str) -> Option<String> {
-    let fits = |name: &str| {
-        let quoted = Value::from(name).to_string();
-        let mut rests = [name, &quoted].into_iter().filter_map(|written| within.strip_prefix(written));
-        !name.is_empty() && rests.any(|rest| rest.is_empty() || rest.starts_with('.'))
-    };
     let rows = rows(fields);
-    let found = rows.iter().enumerate().filter(|(_, row)| fits(&row.name));
-    found.max_by_key(|(_, row)| row.name.len()).map(|(at, _)| fault_name(at))
+    let (at, _) = super::rows::at_fault(rows.iter().map(|row| &*row.name), within)?;
+    Some(fault_name(at))
 }
 
-/// The form after one of the buttons of its rows: `add`, `columns`, `remove-N`, `up-N` or `down-N`.
-pub fn change(fields: &Fields, change: &str, columns: &[Column]) -> Fields {
+/// The form after one of the buttons of its rows: that of `columns`, or of any rows.
+pub(super) fn change(fields: &Fields, change: &str, columns: &[Column]) -> Fields {
     let mut rows = rows(fields);
-    let (verb, at) = change.split_once('-').unwrap_or((change, ""));
-    let at = at.parse::<usize>().ok().filter(|at| *at < rows.len());
-    match (verb, at) {
-        ("add", _) => rows.push(Row::default()),
-        ("columns", _) => {
-            let is_absent = |column: &&Column| rows.iter().all(|row| row.name != column.name);
-            let row = |name: &String| Row { name: name.clone(), value: name.clone(), ..Row::default() };
-            let absent: Vec<Row> = columns.iter().filter(is_absent).map(|column| row(&column.name)).collect();
-            rows.extend(absent);
-        }
-        ("remove", Some(at)) => drop(rows.remove(at)),
-        ("up", Some(at)) if at > 0 => rows.swap(at - 1, at),
-        ("down", Some(at)) if at + 1 < rows.len() => rows.swap(at, at + 1),
-        _ => {}
+    if change == "columns" {
+        let is_absent = |column: &&Column| rows.iter().all(|row| row.name != column.name);
+        let row = |name: &String| Row { name: name.clone(), value: name.clone(), ..Row::default() };
+        let absent: Vec<Row> = columns.iter().filter(is_absent).map(|column| row(&column.name)).collect();
+        rows.extend(absent);
+    } else {
+        super::rows::change(&mut rows, change);
     }
     with_rows(fields, &rows)
 }

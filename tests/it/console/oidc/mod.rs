@@ -11,7 +11,7 @@ use super::{
     accessibility::faults_of,
     browser::{arrived, click},
     sessions::change_metadata,
-    visitor::Visitor,
+    visitor::{OWN_PAGE, Visitor},
 };
 use crate::{
     admin::world::World,
@@ -66,6 +66,56 @@ async fn groups_at_the_provider_decide_the_role_and_the_name_is_audited() {
     sign_in(&mut visitor, "vera").await;
     let listed = visitor.get("/console/sessions").await;
     assert!(text(&listed).contains("oidc:vera@example.com") && text(&listed).contains("single sign-on"));
+}
+
+/// The session with `role` of a link that `visitor` makes.
+async fn by_link_of(world: &World, visitor: &mut Visitor, role: &str) -> Visitor {
+    let lines = format!("{OWN_PAGE}Content-Type: application/json\r\n");
+    let body = json!({ "role": role }).to_string();
+    let made = visitor.send("POST", "/admin/v1/login-links", &lines, &body).await;
+    let path = made.json()["path"].as_str().unwrap_or_else(|| panic!("{made:?}")).to_owned();
+    let mut other = Visitor::of(&world.node);
+    other.post("/console/sign-in", &[("token", path.rsplit('/').next().unwrap())]).await;
+    assert!(other.is_signed_in().await);
+    other
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn signing_out_ends_the_session_at_the_provider_and_those_of_its_links() {
+    let mut provider = Provider::start().await;
+    let world = provider.world().await;
+    let (mut visitor, mut person) = (Visitor::of(&world.node), Person::new());
+    let url = begin(&mut visitor, "%2Fconsole").await;
+    let back = person.sign_in(&url, "ada").await;
+    visitor.get(&back).await;
+    let mut first = by_link_of(&world, &mut visitor, "admin").await;
+    let mut second = by_link_of(&world, &mut first, "viewer").await;
+
+    let signed_out = visitor.post("/console/sign-out", &[]).await;
+    let url = text(&signed_out).split("content=\"0; url=").nth(1).unwrap_or_else(|| panic!("{signed_out:?}"));
+    let url = url.split('"').next().unwrap().replace("&amp;", "&");
+    assert!(!visitor.is_signed_in().await);
+    for session in [&mut first, &mut second] {
+        wait_until("the end of a session of a link", async || !session.is_signed_in().await).await;
+    }
+    assert!(world.get("/admin/v1/sessions").await["items"].as_array().unwrap().is_empty());
+    assert_eq!(
+        person.sign_out(&url).await,
+        format!("http://{}/console/sign-in", world.node.server().admin_address())
+    );
+    let url = begin(&mut visitor, "%2Fconsole").await;
+    assert!(person.is_asked(&url).await, "the provider knows the person no more");
+
+    // A provider that is down keeps nobody in a session.
+    let mut visitor = Visitor::of(&world.node);
+    sign_in(&mut visitor, "vera").await;
+    provider.stop();
+    let mut restarted = world.node;
+    restart(&mut restarted).await;
+    let cookie = visitor.cookie;
+    let mut visitor = Visitor::of(&restarted);
+    visitor.cookie = cookie;
+    wait_until("the publishing side", async || visitor.get("/console").await.status == 200).await;
     let signed_out = visitor.post("/console/sign-out", &[]).await;
     assert_eq!(signed_out.header("location"), Some("/console/sign-in"));
     assert!(!visitor.is_signed_in().await);

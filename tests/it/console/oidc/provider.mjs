@@ -101,6 +101,7 @@ async function provider({ issuer, key: number, inToken }) {
   // Which port Larder has is not known yet.
   made.Client.prototype.redirectUriAllowed = uri =>
     ['127.0.0.1', 'localhost'].includes(new URL(uri).hostname)
+  made.Client.prototype.postLogoutRedirectUriAllowed = uri => new URL(uri).pathname === '/console/sign-in'
   made.use(async (ctx, next) => {
     await next()
     const { tamper, key: number } = state()

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::{
-    admin::world::{SECTIONS, World},
+    admin::world::{SECTIONS, World, with_admin_listen},
     console::visitor::Visitor,
     support::{
         http::{Answer, soon},
@@ -137,16 +137,6 @@ impl Provider {
     }
 }
 
-/// Starts `node` again with these lines in place of its `admin_listen`.
-async fn with_admin_listen(mut node: Node, lines: &str) -> Node {
-    node.stop().await;
-    let file = std::fs::read_to_string(node.config_path()).unwrap();
-    let file = file.replacen("admin_listen = \"127.0.0.1:0\"\n", lines, 1);
-    std::fs::write(node.config_path(), file).unwrap();
-    node.resume().await;
-    node
-}
-
 /// A browser that may be signed in at the provider.
 pub(super) struct Person {
     client: reqwest::Client,
@@ -197,6 +187,32 @@ impl Person {
                 return format!("{}?{}", url.path(), url.query().unwrap());
             }
         }
+    }
+}
+
+impl Person {
+    /// Whether the provider asks at `url` who the person is.
+    pub(super) async fn is_asked(&mut self, url: &str) -> bool {
+        let answer = self.send(self.client.get(url)).await;
+        let location = answer.headers().get("location").map(|location| location.to_str().unwrap().to_owned());
+        location.unwrap_or_else(|| panic!("{}", answer.status())).contains("/interaction/")
+    }
+
+    /// Opens `url` at the provider, confirms that the session there ends, and returns where the provider leads to.
+    pub(super) async fn sign_out(&mut self, url: &str) -> String {
+        let answer = self.send(self.client.get(url)).await;
+        let (status, page) = (answer.status(), answer.text().await.unwrap());
+        let within = |before: &str| page.split(before).nth(1)?.split('"').next().map(str::to_owned);
+        let (Some(action), Some(token)) = (within("action=\""), within("name=\"xsrf\" value=\"")) else {
+            panic!("{status} {page}");
+        };
+        let request = self.client.post(action).header("content-type", "application/x-www-form-urlencoded");
+        let answer = self.send(request.body(format!("xsrf={token}&logout=yes"))).await;
+        answer
+            .headers()
+            .get("location")
+            .map(|location| location.to_str().unwrap().to_owned())
+            .unwrap_or_default()
     }
 }
 
