@@ -37,7 +37,7 @@ pub struct SourceCheck {
 }
 
 /// A model whose columns its source was asked for.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(utoipa::ToSchema, Debug, Clone, Serialize, Deserialize)]
 pub struct ModelCheck {
     /// Its name.
     pub model: String,

@@ -9,7 +9,7 @@ use std::{
 use super::{Bucket, Location, Service, Settings, profile};
 use crate::{
     settings::{Declaration, Environment, Item, Section, Value},
-    support::secret::SecretString,
+    support::secret::{ExposeSecret as _, SecretString},
 };
 
 const HINT: &str = "write \"file:./data/store\", \"s3://bucket/prefix\", \"gs://bucket/prefix\" or \"az://container/prefix\"";
@@ -134,12 +134,21 @@ pub(super) fn services(section: &Section<'_>, dir: &Path, env: &Environment) -> 
         None if is_s3_used(section) => (s3_environment(section, None, None, env)?, Vec::new()),
         None => (Vec::new(), Vec::new()),
     };
+    let azure = azure?.unwrap_or_else(|| environment(env, &AZURE, false));
+    // They go into headers, for which the client takes them as they are.
+    let has_control = |(_, value): &&(String, SecretString)| value.expose_secret().contains(char::is_control);
+    if let Some((name, _)) = s3.iter().chain(&s3_read).chain(&azure).find(has_control) {
+        return section.fail(
+            format!("{} has a line break or another control character", name.to_uppercase()),
+            "a value from a file often ends in a line break: remove it, in the variable or in the configuration".to_owned(),
+        );
+    }
     Some(Services {
         ca_file: ca_file?,
         s3,
         s3_read,
         gcs: gcs?.unwrap_or_else(|| environment(env, &GCS, false)),
-        azure: azure?.unwrap_or_else(|| environment(env, &AZURE, false)),
+        azure,
     })
 }
 

@@ -202,6 +202,7 @@ async fn errors_say_what_happened_without_a_value() {
     let wrong = [
         (section.replace("secret", "wrong"), "source_wrong_password"),
         (section.replace("\"reader\"", "\"nobody\""), "source_wrong_password"),
+        (section.replace("secret", "secret\\n"), "source_login_refused"),
         (section.replace("database = \"", "database = \"no"), "source_unknown_database"),
         (section.replace("http://127.0.0.1", "https://127.0.0.1"), "source_tls_refused"),
         (section.replace("http://127.0.0.1", "http://nowhere.invalid"), "source_host_unknown"),

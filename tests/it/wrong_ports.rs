@@ -1,5 +1,7 @@
 //! Sources, metadata and the store name a port that is another service's.
 
+use std::time::Duration;
+
 use larder::{metadata::Metadata, support::clock::Clock};
 use tempfile::TempDir;
 
@@ -86,4 +88,30 @@ async fn a_port_of_another_protocol_is_named() {
         let (_, text) = failure(&format!("type = \"clickhouse\"\nurl = \"{url}\"\nuser = \"u\"\n")).await;
         assert!(text.contains(hint), "{url}: {text}");
     }
+}
+
+/// A port that accepts and never says a word: keepalives are answered, so only a bound ends the wait.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_silent_server_of_http_is_given_up_within_a_minute() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let _silent = tokio::spawn(async move {
+        let mut held = Vec::new();
+        while let Ok((stream, _)) = listener.accept().await {
+            held.push(stream);
+        }
+    });
+    let given_up = async |keys: &str| {
+        let section = format!("type = {keys}\nurl = \"http://{address}\"\n");
+        let source = open_within(&section, "10m", "5s");
+        let checked = tokio::time::timeout(Duration::from_secs(70), source.check()).await;
+        let error = checked.expect("an end within a minute").unwrap_err();
+        assert_eq!(error.code(), "source_connection_lost", "{keys}: {error}");
+        assert!(error.to_string().contains(&address.to_string()), "{error}");
+    };
+    tokio::join!(
+        given_up("\"clickhouse\""),
+        given_up("\"trino\"\nuser = \"u\""),
+        given_up("\"databricks\"\nwarehouse = \"w\"\ntoken = \"t\""),
+    );
 }

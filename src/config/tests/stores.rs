@@ -123,6 +123,12 @@ fn a_profile_and_a_session_token_give_credentials() {
     }
     for (text, variables, part) in [
         (&plain, vec![("HOME", home), ("AWS_PROFILE", "none")], "storage"),
+        (
+            &plain,
+            vec![("AWS_ACCESS_KEY_ID", "id\n"), ("AWS_SECRET_ACCESS_KEY", SECRET)],
+            "AWS_ACCESS_KEY_ID has a line break",
+        ),
+        (&in_file(&format!("{own}region = \"a\\n\"\n")), vec![], "AWS_REGION has a line break"),
         (&plain, vec![("HOME", "/nowhere"), ("AWS_PROFILE", "work")], "storage"),
         (&in_file("session_token = \"z\"\n"), vec![], "session_token without access_key_id"),
         (

@@ -88,7 +88,7 @@ impl EntryPage<'_> {
 }
 
 /// That a source answers.
-pub(super) fn connection_words(SourceCheck { version, latency_ms }: &SourceCheck) -> Markup {
+pub(super) fn connection_words(SourceCheck { version, latency_ms, .. }: &SourceCheck) -> Markup {
     html! {
         p class="notice" role="status" {
             "The source answers, within " (latency_ms) " ms."
