@@ -40,6 +40,8 @@ async fn admin_listener_answers_as_its_description_says() {
     let before = state(&world).await;
     fuzz("schemathesis-admin.toml", viewer.expose(), &arguments).await;
     assert_eq!(state(&world).await, before, "a viewer has changed something");
+    // An admin would revoke the key that asks: its id is in the answers.
+    let arguments = [&arguments[..], &["--exclude-path", "/admin/v1/admin-keys/{id}"]].concat();
     fuzz("schemathesis-admin.toml", &world.node.admin_key(), &arguments).await;
     let after = state(&world).await;
     assert_ne!(after, before, "an admin has changed nothing");
