@@ -1,6 +1,11 @@
 //! Looking at a source before a model is written: whether it answers, its tables, their columns, rows of a query.
 
-use std::{collections::BTreeMap, io, path::Path, time::Instant};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io,
+    path::Path,
+    time::Instant,
+};
 
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
@@ -150,6 +155,29 @@ impl Configuration {
             });
         }
         Ok(check)
+    }
+
+    /// Asks sources that no sync reads for their version, and sources for the columns of models that no sync has. Each
+    /// comes with a description, or with the reason why it cannot be read.
+    pub async fn check_unused(&self) -> Vec<(String, Result<String, Error>)> {
+        let syncs = self.shown["syncs"].as_object().into_iter().flat_map(serde_json::Map::values);
+        let used: BTreeSet<&str> = syncs.filter_map(|sync| sync["model"].as_str()).collect();
+        let mut checked = Vec::new();
+        for name in self.sources.0.keys() {
+            let mut models = self.models.iter().filter(|(_, model)| model.source_name == *name);
+            if !models.any(|(model, _)| used.contains(model.as_str())) {
+                let found = self.sources.check(name).await.map(|check| check.version.unwrap_or_default());
+                checked.push((format!("source {name}"), found));
+            }
+        }
+        for (name, model) in self.models.iter().filter(|(name, _)| !used.contains(name.as_str())) {
+            if let Some(query) = model.model.configured() {
+                let columns = model.source.describe(query).await;
+                let found = columns.map(|columns| format!("{} columns", columns.len()));
+                checked.push((format!("model {name}"), found.map_err(Error::from)));
+            }
+        }
+        checked
     }
 }
 

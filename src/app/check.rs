@@ -2,7 +2,7 @@
 
 use super::parts::{load_signing_keys, metadata_settings, open_catalog, open_read_catalog, open_statuses};
 use crate::{
-    admin::{Error, Registry, Sources},
+    admin::{Configuration, Error, Registry, Sources},
     api::tls::Tls,
     auth::{oidc::IdentityProvider, tokens::Tokens},
     catalog::{self, Authority},
@@ -115,13 +115,14 @@ fn fault(error: &dyn std::error::Error, code: &'static str) -> Fault {
     Fault { message: error.to_string(), code, details: Vec::new() }
 }
 
-/// Checks everything that `config` and `syncs` name beside files, and calls `report` for each part in turn.
+/// Checks everything that `config`, `syncs` and `configuration` name beside files, and calls `report` for each part in turn.
 ///
 /// # Errors
 /// That of `report`.
 pub async fn check_configuration<E>(
     config: &Config,
     syncs: Vec<ScheduledSync>,
+    configuration: &Configuration,
     clock: Clock,
     mut report: impl FnMut(Checked) -> Result<(), E>,
 ) -> Result<(), E> {
@@ -143,6 +144,9 @@ pub async fn check_configuration<E>(
     let registry = Registry::new(syncs);
     for name in names {
         report(sync_of(&registry, name.as_str()).await)?;
+    }
+    for (part, found) in configuration.check_unused().await {
+        report(Checked::new(&part, found))?;
     }
     Ok(())
 }
@@ -221,10 +225,16 @@ async fn opened_metadata(config: &Config, clock: Clock) -> Result<String, Error>
     }
     let database = Metadata::open_existing(settings, clock).await?;
     let (found, id) = (database.deployment().await?, database.id().await?);
+    let has_announced = !database.announced_runs(None, 1).await?.is_empty();
     database.close().await;
     // A store that does not answer is a fault of its own.
-    if let Ok(Some(document)) = open_catalog(config)?.newest(None).await {
-        Authority::new(document.deployment, id).check(&document)?;
+    match open_catalog(config)?.newest(None).await {
+        Ok(Some(document)) => Authority::new(document.deployment, id).check(&document)?,
+        Ok(None) if has_announced => {
+            let (found, known) = ("the store is empty", "runs have announced versions");
+            return Err(catalog::Error::CatalogLost { found: found.into(), known: known.into() }.into());
+        }
+        _ => {}
     }
     Ok(found.map_or("reachable, new".to_owned(), |deployment| format!("reachable, {deployment}")))
 }

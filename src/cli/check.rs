@@ -33,7 +33,8 @@ pub(super) async fn run(arguments: &ConfigArguments, connect: bool) -> Result<Ex
     };
     app::check_files(&config, &layered.configuration.sources, &mut report)?;
     if connect {
-        app::check_configuration(&config, layered.syncs, Clock::default(), report).await?;
+        let configuration = &layered.configuration;
+        app::check_configuration(&config, layered.syncs, configuration, Clock::default(), report).await?;
     }
     Ok(match (is_sound, faults) {
         (true, 0) => Exit::Success,

@@ -238,8 +238,14 @@ pub(super) fn of_database(meaning: Meaning, words: String) -> Error {
             Error::new(cause::UNKNOWN_COLUMN, words).with_hint("check its name and case in the model")
         }
         Meaning::Syntax => Error::new(cause::SYNTAX_ERROR, words).with_hint("correct the SQL"),
-        Meaning::PermissionDenied => Error::new(cause::PERMISSION_DENIED, words)
-            .with_hint("grant SELECT on it (and USAGE on its schema) to the source's user"),
+        Meaning::PermissionDenied => {
+            let is_of_rows = words.contains("row-level security");
+            Error::new(cause::PERMISSION_DENIED, words).with_hint(if is_of_rows {
+                "let a policy show the source's user all rows, or give it BYPASSRLS"
+            } else {
+                "grant SELECT on it (and USAGE on its schema) to the source's user"
+            })
+        }
         Meaning::ReadOnly => {
             query_failed(ErrorKind::Invalid, words).with_hint("a model only reads: take the write out of it")
         }

@@ -141,13 +141,11 @@ impl Endpoint {
         silence_max: Duration,
         answer: impl Future<Output = Result<T, reqwest::Error>>,
     ) -> Result<T, Error> {
-        match timeout(silence_max, answer).await {
-            Ok(answer) => answer.map_err(|error| self.failed(&error)),
-            Err(_) => {
-                let (address, silence_s) = (&self.address, silence_max.as_secs());
-                Err(connection_lost(format_args!("nothing came from {address} for {silence_s} s")))
-            }
-        }
+        let Ok(answer) = timeout(silence_max, answer).await else {
+            let (address, silence_s) = (&self.address, silence_max.as_secs());
+            return Err(connection_lost(format_args!("nothing came from {address} for {silence_s} s")));
+        };
+        answer.map_err(|error| self.failed(&error))
     }
 
     /// What comes of a query that the server may work on for long without a word. After some silence `answers` asks it something

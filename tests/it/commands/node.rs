@@ -310,6 +310,32 @@ async fn check_reports_each_part_that_answers_or_fails() {
 
 /// A copy, and statuses, in places of their own.
 #[tokio::test]
+async fn check_connects_to_sources_and_models_that_no_sync_has() {
+    let node = people().await;
+    let good = std::fs::read_to_string(node.path().join("larder.toml")).unwrap();
+    let unused = "[sources.spare]\ntype = \"clickhouse\"\nurl = \"http://127.0.0.1:1\"\n\
+        [models.gone]\nsource = \"warehouse\"\ntable = \"gone\"\nprimary_key = \"id\"\n\
+        [models.fine]\nsource = \"warehouse\"\ntable = \"people\"\nprimary_key = \"id\"\n";
+    node.write("larder.toml", &format!("{good}{unused}"));
+    let ran = node.run(&["check", "--connect"]).expect(1);
+    for words in [
+        "\nFAIL  source spare: ",
+        "source_unreachable",
+        "\nFAIL  model gone: no such table: gone",
+        "\nok    model fine: 4 columns",
+    ] {
+        assert!(ran.stdout.contains(words), "{words}: {ran:?}");
+    }
+
+    // The directory of a store is made where there is none: a volume that is not mounted looks like a new store.
+    node.write("larder.toml", &good);
+    node.run(&["sync", "person"]).expect(0);
+    std::fs::rename(node.path().join("data/store"), node.path().join("away")).unwrap();
+    let ran = node.run(&["check", "--connect"]).expect(1);
+    assert!(ran.stdout.contains("FAIL  metadata") && ran.stdout.contains("catalog_lost"), "{ran:?}");
+}
+
+#[tokio::test]
 async fn check_tries_the_read_store_and_the_status_store() {
     let node = people().await;
     let configuration = std::fs::read_to_string(node.path().join("larder.toml")).unwrap();
