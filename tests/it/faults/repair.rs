@@ -204,11 +204,12 @@ async fn nothing_is_announced_into_a_gap_behind_an_old_head() {
     fs::write(&head, &stale).unwrap();
     let other = served.deployment.node("other", SECTIONS);
     other.output(&["keys", "revoke", &served.revoked]).await;
-    assert!(!lost.exists() && served.newest()["n"] == n + 3, "{}", served.newest());
+    let newest = served.newest()["n"].as_u64().unwrap();
+    assert!(!lost.exists() && newest > n + 2, "{newest}");
     fs::write(&head, &stale).unwrap();
     served.deployment.execute("warehouse.db", "update people set name = 'last'").await;
     other.output(&["sync", "person"]).await;
-    assert!(!lost.exists() && served.newest()["n"] == n + 4, "{}", served.newest());
+    assert!(!lost.exists() && served.newest()["n"].as_u64().unwrap() > newest, "{}", served.newest());
     served.serves("last").await;
     until("the revocation", async || {
         (served.server.get(&served.revoked, "person", 1).await.status == 401).then_some(())
